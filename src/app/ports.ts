@@ -1,0 +1,123 @@
+/**
+ * What the use cases need of a store, and nothing that a particular store has. Every adapter passes
+ * the same suite (test/contract). All of it is asynchronous, because the next store is a network away.
+ */
+import type { Outcome } from '../core/command.ts';
+import type { Cursor, Millis, SessionId, UserId } from '../core/ids.ts';
+import type { Platform, Policy } from '../core/policy.ts';
+import type { Change, EndedSession, LiveStatus, PresenceEvent, UserRecord } from '../core/record.ts';
+
+/** An event as it stands in the log. */
+export interface LoggedEvent extends PresenceEvent {
+  /** Resume position right after this event. */
+  readonly cursor: Cursor;
+  /** The same for all events of one change. */
+  readonly changeId: string;
+}
+
+/** A change that is on disk: what may be told. */
+export interface CommittedChange extends Change {
+  readonly events: readonly LoggedEvent[];
+  /** The user right after the whole command that made the change. */
+  readonly user: UserRecord;
+}
+
+export interface PresenceStore {
+  /** The one time there is: whole milliseconds, never set back while the store is open. */
+  now(): Millis;
+
+  /**
+   * The users as last committed, in the order asked, duplicates and all; those never seen as
+   * `unknownUser`. Each is one consistent instant. Never waits for a change under way.
+   */
+  read(ids: readonly UserId[]): Promise<readonly UserRecord[]>;
+
+  /**
+   * One change of one user: decides on the latest record and makes the outcome durable, if it asks
+   * for that, before it resolves. Updates of one user run one after another, in the order they were
+   * called; users never wait for each other. Listeners of `onCommit` have been called when it resolves.
+   * `decide` may run more than once and must be pure. `now` never goes back for one user.
+   * @throws what `decide` throws (nothing has changed then), or the store's own failure (likewise).
+   */
+  update(id: UserId, decide: (user: UserRecord, policy: Policy, now: Millis) => Outcome): Promise<Outcome>;
+
+  /** A session that ended less than 7 days ago; null for one that lives, or is not known (any more). */
+  findEnded(userId: UserId, sessionId: SessionId): Promise<EndedSession | null>;
+
+  /**
+   * Takes up to `limit` users whose deadline has come by `now()`, earliest first as far as the timer's
+   * grain (at most 200 ms) tells. A user taken is not handed out again until she is updated or
+   * `retryMs` (about 1 s) went by, so that a failed wake is tried again. May hand out users who turn
+   * out not to be due: `step` looks again.
+   */
+  claimDue(limit: number): Promise<readonly UserId[]>;
+
+  /**
+   * Calls `listener` with every committed change, in the order of the log, each once, never before it
+   * is durable. Returns the function that ends it. A listener must not throw.
+   */
+  onCommit(listener: (changes: readonly CommittedChange[]) => void): () => void;
+
+  /** The policy in force. Changes of it are visible at once after `updatePolicy`. */
+  policy(): Policy;
+
+  /** Makes a changed policy durable, then puts it in force. Changes run one after another. */
+  updatePolicy(decide: (policy: Policy) => Policy): Promise<Policy>;
+
+  /** Users who are not OFFLINE, by id (binary order of their UTF-8), right after `after`. */
+  listOnline(query: OnlineQuery): Promise<OnlinePage>;
+
+  /** Counted as of now, without a scan. */
+  counts(): PresenceCounts;
+
+  readonly log: EventLog;
+
+  /** Writes what is still in memory alone, then closes. Updates called later are refused. */
+  close(): Promise<void>;
+}
+
+export interface EventLog {
+  /** The end of the log. Everything committed later comes after it. */
+  latestCursor(): Promise<Cursor>;
+
+  /**
+   * Events right after `after` (null: from the oldest kept), in the order of the log.
+   * With `wholeChanges`, as many more than `limit` as complete the last change.
+   * @throws BAD_USER_INPUT for a cursor this log did not make, CURSOR_EXPIRED for one with events
+   * after it that the retention has removed.
+   */
+  read(query: LogQuery): Promise<LogPage>;
+}
+
+export interface LogQuery {
+  readonly after: Cursor | null;
+  readonly limit: number;
+  /** Only this user's events. */
+  readonly userId?: UserId | undefined;
+  readonly wholeChanges?: boolean;
+}
+
+export interface LogPage {
+  readonly events: readonly LoggedEvent[];
+  readonly hasMore: boolean;
+}
+
+export interface OnlineQuery {
+  readonly after: UserId | null;
+  readonly limit: number;
+  /** The user's status. */
+  readonly status?: LiveStatus | undefined;
+  /** A live session on this platform. */
+  readonly platform?: Platform | undefined;
+}
+
+export interface OnlinePage {
+  readonly users: readonly UserRecord[];
+  readonly hasMore: boolean;
+}
+
+export interface PresenceCounts {
+  readonly usersOnline: number;
+  readonly usersPushOnline: number;
+  readonly sessions: Readonly<Record<Platform, { readonly online: number; readonly pushOnline: number }>>;
+}

@@ -1,0 +1,41 @@
+/**
+ * Everything that can be wrong with a request, as one union. The code is what clients see as
+ * `extensions.code`; it never changes its meaning. Anything else that is thrown is a fault of ours.
+ */
+import type { Millis } from './ids.ts';
+import type { Platform } from './policy.ts';
+import type { EventReason } from './record.ts';
+
+export type Fault =
+  | { readonly code: 'UNAUTHENTICATED' }
+  | { readonly code: 'FORBIDDEN' }
+  | { readonly code: 'BAD_USER_INPUT' }
+  | {
+      readonly code: 'SESSION_ENDED';
+      readonly reason: EventReason;
+      readonly endedAt: Millis;
+      readonly kickedBy: Platform | null;
+    }
+  | { readonly code: 'TOO_MANY_USERS' }
+  | { readonly code: 'CURSOR_EXPIRED' }
+  | { readonly code: 'RATE_LIMITED'; readonly retryAfterMs: number }
+  | { readonly code: 'OVERLOADED'; readonly retryAfterMs: number };
+
+export type FaultCode = Fault['code'];
+
+/** A refusal that the caller is told in full: its message and its fault are safe to show. */
+export class DomainError extends Error {
+  readonly fault: Fault;
+
+  constructor(fault: Fault, message: string) {
+    super(message);
+    this.name = 'DomainError';
+    this.fault = fault;
+  }
+}
+
+export const badUserInput = (message: string): DomainError => new DomainError({ code: 'BAD_USER_INPUT' }, message);
+
+export const unauthenticated = (message: string): DomainError => new DomainError({ code: 'UNAUTHENTICATED' }, message);
+
+export const forbidden = (message: string): DomainError => new DomainError({ code: 'FORBIDDEN' }, message);

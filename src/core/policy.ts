@@ -1,0 +1,255 @@
+/**
+ * The policy: what each platform may do and when it counts as gone, and which devices may be
+ * logged in beside each other. It is data: read, changed and stored whole, checked here.
+ */
+import { badUserInput } from './errors.ts';
+
+export const PLATFORMS = ['ANDROID', 'IPHONE', 'IPAD', 'WINDOWS', 'MAC', 'LINUX', 'WEB', 'MINI_PROGRAM'] as const;
+export type Platform = (typeof PLATFORMS)[number];
+
+export const MULTI_DEVICE_MODES = ['SINGLE', 'DUAL', 'TRIPLE', 'MULTI', 'CUSTOM'] as const;
+export type MultiDeviceMode = (typeof MULTI_DEVICE_MODES)[number];
+
+export const PLATFORM_PRESETS = ['CURRENT', 'MOBILE_ONLY', 'CLASSIC'] as const;
+export type PlatformPreset = (typeof PLATFORM_PRESETS)[number];
+
+/** What a session is told, or promised, when it logs in or beats; it keeps them until it does so again. */
+export interface Timings {
+  readonly heartbeatIntervalMs: number;
+  readonly heartbeatTimeoutMs: number;
+  /** Null: may stay in background for ever. */
+  readonly backgroundTimeoutMs: number | null;
+  /** 0: a closed socket counts at once. */
+  readonly disconnectGraceMs: number;
+}
+
+/** One row of the platform table. */
+export interface PlatformPolicy extends Timings {
+  readonly platform: Platform;
+  readonly canBePushOnline: boolean;
+  /** Sessions that one user may have on this platform at once. */
+  readonly maxInstances: number;
+}
+
+export type PlatformGroup = readonly Platform[];
+
+export interface MultiDevicePolicy {
+  readonly mode: MultiDeviceMode;
+  /** In each group only one platform may have sessions. A platform in no group is alone. */
+  readonly groups: readonly PlatformGroup[];
+}
+
+export interface Policy {
+  readonly multiDevice: MultiDevicePolicy;
+  readonly platforms: Readonly<Record<Platform, PlatformPolicy>>;
+  /** How long a session may be PUSH_ONLINE without a sign of life. */
+  readonly pushOnlineExpiryMs: number;
+}
+
+/** A change of some cells of one row; what is left out (or undefined) stays. */
+export interface PlatformPolicyChange {
+  readonly platform: Platform;
+  readonly canBePushOnline?: boolean | null | undefined;
+  readonly heartbeatIntervalMs?: number | null | undefined;
+  readonly heartbeatTimeoutMs?: number | null | undefined;
+  /** Null takes the limit away: the one cell in which null has a meaning. */
+  readonly backgroundTimeoutMs?: number | null | undefined;
+  readonly disconnectGraceMs?: number | null | undefined;
+  readonly maxInstances?: number | null | undefined;
+}
+
+export interface MultiDeviceChange {
+  readonly mode: MultiDeviceMode;
+  readonly groups?: readonly PlatformGroup[] | null | undefined;
+}
+
+export interface PolicyChange {
+  readonly multiDevice?: MultiDeviceChange | null | undefined;
+  readonly preset?: PlatformPreset | null | undefined;
+  readonly platforms?: readonly PlatformPolicyChange[] | null | undefined;
+  readonly pushOnlineExpiryMs?: number | null | undefined;
+}
+
+/** What the configuration may say about the policy of a new database. Undefined takes the default. */
+export type PolicySeed = PolicyChange;
+
+const DAY_MS = 86_400_000;
+export const MIN_TIMEOUT_MS = 1_000;
+export const MAX_TIMING_MS = 2_147_483_647;
+export const MAX_PUSH_ONLINE_EXPIRY_MS = 3_650 * DAY_MS;
+export const MAX_INSTANCES = 1_000;
+
+const row = (
+  platform: Platform,
+  canBePushOnline: boolean,
+  heartbeatSeconds: number,
+  timeoutSeconds: number,
+  backgroundSeconds: number | null = null,
+): PlatformPolicy => ({
+  platform,
+  canBePushOnline,
+  heartbeatIntervalMs: heartbeatSeconds * 1_000,
+  heartbeatTimeoutMs: timeoutSeconds * 1_000,
+  backgroundTimeoutMs: backgroundSeconds === null ? null : backgroundSeconds * 1_000,
+  disconnectGraceMs: 0,
+  maxInstances: 1,
+});
+
+const table = (rows: readonly PlatformPolicy[]): Policy['platforms'] =>
+  Object.fromEntries(rows.map((entry) => [entry.platform, entry])) as Policy['platforms'];
+
+const CURRENT = table([
+  row('ANDROID', true, 120, 400),
+  row('IPHONE', true, 120, 400),
+  row('IPAD', true, 120, 400),
+  row('WINDOWS', false, 120, 400),
+  row('MAC', true, 120, 400),
+  row('LINUX', false, 120, 400),
+  row('WEB', false, 20, 60),
+  row('MINI_PROGRAM', false, 20, 60, 30),
+]);
+const MOBILE_ONLY = { ...CURRENT, MAC: row('MAC', false, 120, 400) };
+const CLASSIC = {
+  ...MOBILE_ONLY,
+  WEB: row('WEB', false, 120, 400),
+  MINI_PROGRAM: row('MINI_PROGRAM', false, 120, 400, 30),
+};
+
+export const PRESETS: Readonly<Record<PlatformPreset, Policy['platforms']>> = {
+  CURRENT,
+  MOBILE_ONLY,
+  CLASSIC,
+};
+
+const GROUPS_OF_MODE: Readonly<Record<Exclude<MultiDeviceMode, 'CUSTOM'>, readonly PlatformGroup[]>> = {
+  SINGLE: [PLATFORMS],
+  DUAL: [
+    ['WEB', 'MINI_PROGRAM'],
+    ['ANDROID', 'IPHONE', 'IPAD', 'WINDOWS', 'MAC', 'LINUX'],
+  ],
+  TRIPLE: [
+    ['ANDROID', 'IPHONE', 'IPAD'],
+    ['WINDOWS', 'MAC', 'LINUX'],
+    ['WEB', 'MINI_PROGRAM'],
+  ],
+  MULTI: [['WEB', 'MINI_PROGRAM'], ['ANDROID'], ['IPHONE'], ['IPAD'], ['WINDOWS'], ['MAC'], ['LINUX']],
+};
+
+export const DEFAULT_POLICY: Policy = {
+  multiDevice: { mode: 'SINGLE', groups: GROUPS_OF_MODE.SINGLE },
+  platforms: CURRENT,
+  pushOnlineExpiryMs: 7 * DAY_MS,
+};
+
+/** @throws BAD_USER_INPUT when the seed's values do not fit together. */
+export const seedPolicy = (seed: PolicySeed): Policy => changePolicy(DEFAULT_POLICY, seed);
+
+/**
+ * The policy after a change. A preset replaces the whole platform table; `platforms` of the same
+ * change are laid over it. What is left out stays.
+ * @throws BAD_USER_INPUT naming the platform, the value and what would be right.
+ */
+export const changePolicy = (policy: Policy, change: PolicyChange): Policy => ({
+  multiDevice: change.multiDevice ? changedMultiDevice(policy.multiDevice, change.multiDevice) : policy.multiDevice,
+  platforms: changedTable(change.preset ? PRESETS[change.preset] : policy.platforms, change.platforms ?? []),
+  pushOnlineExpiryMs:
+    change.pushOnlineExpiryMs == null
+      ? policy.pushOnlineExpiryMs
+      : wholeNumber(change.pushOnlineExpiryMs, 'pushOnlineExpiryMs', MIN_TIMEOUT_MS, MAX_PUSH_ONLINE_EXPIRY_MS),
+});
+
+/** May sessions of `one` and of `other` (two different platforms) exist beside each other? */
+export const mayCoexist = (policy: MultiDevicePolicy, one: Platform, other: Platform): boolean =>
+  !policy.groups.some((group) => group.includes(one) && group.includes(other));
+
+export const timingsOf = (entry: PlatformPolicy): Timings => ({
+  heartbeatIntervalMs: entry.heartbeatIntervalMs,
+  heartbeatTimeoutMs: entry.heartbeatTimeoutMs,
+  backgroundTimeoutMs: entry.backgroundTimeoutMs,
+  disconnectGraceMs: entry.disconnectGraceMs,
+});
+
+export const sameTimings = (one: Timings, other: Timings): boolean =>
+  one.heartbeatIntervalMs === other.heartbeatIntervalMs &&
+  one.heartbeatTimeoutMs === other.heartbeatTimeoutMs &&
+  one.backgroundTimeoutMs === other.backgroundTimeoutMs &&
+  one.disconnectGraceMs === other.disconnectGraceMs;
+
+const changedMultiDevice = (present: MultiDevicePolicy, change: MultiDeviceChange): MultiDevicePolicy => {
+  if (change.mode !== 'CUSTOM') {
+    if (change.groups != null) {
+      throw badUserInput(`multiDevice.groups goes with mode CUSTOM, not with ${change.mode}.`);
+    }
+    return { mode: change.mode, groups: GROUPS_OF_MODE[change.mode] };
+  }
+  if (change.groups == null) {
+    if (present.mode === 'CUSTOM') return present;
+    throw badUserInput('multiDevice.groups is needed with mode CUSTOM.');
+  }
+  checkGroups(change.groups);
+  return { mode: 'CUSTOM', groups: change.groups.map((group) => [...group]) };
+};
+
+const checkGroups = (groups: readonly PlatformGroup[]): void => {
+  const seen = new Set<Platform>();
+  for (const group of groups) {
+    if (group.length === 0) throw badUserInput('multiDevice.groups has an empty group.');
+    for (const platform of group) {
+      if (!PLATFORMS.includes(platform)) {
+        throw badUserInput(`multiDevice.groups: ${String(platform)} is none of ${PLATFORMS.join(', ')}.`);
+      }
+      if (seen.has(platform)) throw badUserInput(`multiDevice.groups names ${platform} twice.`);
+      seen.add(platform);
+    }
+  }
+};
+
+const changedTable = (present: Policy['platforms'], changes: readonly PlatformPolicyChange[]): Policy['platforms'] => {
+  if (changes.length === 0) return present;
+  const next: Record<Platform, PlatformPolicy> = { ...present };
+  const seen = new Set<Platform>();
+  for (const change of changes) {
+    if (!PLATFORMS.includes(change.platform)) {
+      throw badUserInput(`platforms: ${String(change.platform)} is none of ${PLATFORMS.join(', ')}.`);
+    }
+    if (seen.has(change.platform)) throw badUserInput(`platforms names ${change.platform} twice.`);
+    seen.add(change.platform);
+    next[change.platform] = checkedRow(laidOver(next[change.platform], change));
+  }
+  return next;
+};
+
+const laidOver = (present: PlatformPolicy, change: PlatformPolicyChange): PlatformPolicy => ({
+  platform: present.platform,
+  canBePushOnline: change.canBePushOnline ?? present.canBePushOnline,
+  heartbeatIntervalMs: change.heartbeatIntervalMs ?? present.heartbeatIntervalMs,
+  heartbeatTimeoutMs: change.heartbeatTimeoutMs ?? present.heartbeatTimeoutMs,
+  backgroundTimeoutMs:
+    change.backgroundTimeoutMs === undefined ? present.backgroundTimeoutMs : change.backgroundTimeoutMs,
+  disconnectGraceMs: change.disconnectGraceMs ?? present.disconnectGraceMs,
+  maxInstances: change.maxInstances ?? present.maxInstances,
+});
+
+const checkedRow = (entry: PlatformPolicy): PlatformPolicy => {
+  const of = (cell: string) => `${entry.platform}.${cell}`;
+  wholeNumber(entry.heartbeatIntervalMs, of('heartbeatIntervalMs'), 1, MAX_TIMING_MS);
+  wholeNumber(entry.heartbeatTimeoutMs, of('heartbeatTimeoutMs'), MIN_TIMEOUT_MS, MAX_TIMING_MS);
+  if (entry.heartbeatIntervalMs >= entry.heartbeatTimeoutMs) {
+    throw badUserInput(
+      `${of('heartbeatIntervalMs')} (${entry.heartbeatIntervalMs}) must be less than heartbeatTimeoutMs (${entry.heartbeatTimeoutMs}).`,
+    );
+  }
+  if (entry.backgroundTimeoutMs !== null) {
+    wholeNumber(entry.backgroundTimeoutMs, of('backgroundTimeoutMs'), MIN_TIMEOUT_MS, MAX_TIMING_MS);
+  }
+  wholeNumber(entry.disconnectGraceMs, of('disconnectGraceMs'), 0, MAX_TIMING_MS);
+  wholeNumber(entry.maxInstances, of('maxInstances'), 1, MAX_INSTANCES);
+  return entry;
+};
+
+const wholeNumber = (value: number, name: string, least: number, most: number): number => {
+  if (!Number.isInteger(value) || value < least || value > most) {
+    throw badUserInput(`${name} is ${value}; a whole number from ${least} to ${most} is right.`);
+  }
+  return value;
+};

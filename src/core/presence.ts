@@ -1,0 +1,87 @@
+/**
+ * The state machine. Everything that can happen to a user is a command, the passing of time too;
+ * `step` answers what she is afterwards, what is to be logged and told, and what the caller learns.
+ * It returns data and does nothing.
+ */
+import type { Command, Outcome } from './command.ts';
+import type { Millis } from './ids.ts';
+import type { Policy } from './policy.ts';
+import type { SessionRecord, UserRecord } from './record.ts';
+import { Steps } from './steps.ts';
+
+/**
+ * @param now the store's time; never before the `now` of an earlier step of the same user within one run.
+ * @returns `session: null` when the command names a session that is not live; nothing changes then.
+ */
+export const step = (user: UserRecord, command: Command, policy: Policy, now: Millis): Outcome => {
+  const steps = new Steps(user, policy, now);
+  // An expiry date is a promise: a sign of life that comes after it, but before the timer, is too late.
+  steps.passTime((cause) => cause === 'PUSH_EXPIRED');
+  return steps.outcome(apply(steps, command));
+};
+
+const apply = (steps: Steps, command: Command): SessionRecord | null => {
+  switch (command.type) {
+    case 'login':
+      return steps.login(command);
+    case 'wake':
+      steps.passTime(() => true);
+      return null;
+    case 'detach':
+      return steps.detach(command.link, command.byServer);
+    case 'end':
+      steps.endMatching(command.platform, command.sessionId);
+      if (command.revokeTokens) steps.revokeTokens();
+      return null;
+    case 'heartbeat':
+      return steps.of(command.sessionId, (session) => {
+        const alive = steps.alive(session, { ipAddress: command.ipAddress });
+        return steps.beat(alive, command.appState);
+      });
+    case 'life':
+      return steps.of(command.sessionId, (session) =>
+        command.link !== null && !session.links.includes(command.link)
+          ? session
+          : steps.alive(session, { ipAddress: command.ipAddress }),
+      );
+    case 'attach':
+      return steps.of(command.sessionId, (session) =>
+        steps.alive(session, {
+          ipAddress: command.ipAddress,
+          links: [...session.links, command.link],
+        }),
+      );
+    case 'logout':
+      return steps.of(command.sessionId, (session) => {
+        // An operation of the session, so she was seen; but no RECONNECT comes before the LOGOUT.
+        const seen = steps.replace(session, { lastSeenAt: steps.now });
+        steps.end(seen, 'LOGOUT');
+        return seen;
+      });
+    case 'customStatus':
+      return steps.of(command.sessionId, (session) => {
+        const alive = steps.alive(session, {});
+        steps.customStatus(alive, command.text);
+        return alive;
+      });
+  }
+};
+
+/**
+ * The user as a server finds her after a restart: no socket is open, nobody is announced OFFLINE,
+ * who was ONLINE gets one full timeout to come back, and expiry dates stay.
+ */
+export const afterRestart = (user: UserRecord, now: Millis): UserRecord => ({
+  ...user,
+  sessions: user.sessions.map((session) =>
+    session.status === 'ONLINE'
+      ? {
+          ...session,
+          links: [],
+          aliveAt: now,
+          detachedAt: null,
+          backgroundSince: session.appState === 'BACKGROUND' ? now : null,
+        }
+      : session,
+  ),
+});

@@ -1,0 +1,14 @@
+/** Whom an app's user may ask about. Backends may ask about everyone and are not looked up here. */
+import type { UserId } from './ids.ts';
+import type { Watch } from './record.ts';
+
+/** What holds for users whose JWT says nothing about it. */
+export const VISIBILITIES = ['everyone', 'none'] as const;
+export type Visibility = (typeof VISIBILITIES)[number];
+
+/** The answer depends on the ids alone, never on whether such a user exists. */
+export const mayWatch = (asker: UserId, watch: Watch, visibility: Visibility, asked: UserId): boolean => {
+  if (asked === asker || watch === '*') return true;
+  if (watch === null) return visibility === 'everyone';
+  return watch.includes(asked);
+};
