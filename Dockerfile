@@ -1,0 +1,30 @@
+# The native module is compiled, if no prebuilt one fits, where a compiler is; the image that runs has none.
+FROM node:20-bookworm-slim AS build
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends build-essential python3 \
+ && rm -rf /var/lib/apt/lists/*
+WORKDIR /app
+COPY package.json package-lock.json .npmrc ./
+RUN npm ci
+COPY tsconfig.json tsconfig.build.json ./
+COPY test/tools/build.js test/tools/
+COPY src src
+RUN npm run build && npm prune --omit=dev
+
+FROM node:20-bookworm-slim
+ENV NODE_ENV=production \
+    PORCHLIGHT_HOST=0.0.0.0 \
+    PORCHLIGHT_DATABASE=/data/porchlight.db
+WORKDIR /app
+COPY --from=build /app/node_modules node_modules
+COPY --from=build /app/dist dist
+COPY drizzle drizzle
+COPY package.json schema.graphql README.md LICENSE ./
+RUN install -d -o node -g node -m 0700 /data
+USER node
+VOLUME /data
+EXPOSE 4000
+HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
+  CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORCHLIGHT_PORT ?? process.env.PORT ?? 4000}/health/ready`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
+# Not through npm: node itself is to get SIGTERM.
+CMD ["node", "dist/cli.js", "serve"]

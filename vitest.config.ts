@@ -1,0 +1,20 @@
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts'],
+    globalSetup: ['test/tools/global-setup.ts'],
+    // Processes, not threads: a native module or a server that crashes takes only its own file down.
+    pool: 'forks',
+    // End-to-end tests start servers and browsers of their own; more workers than cores would only make them late.
+    maxWorkers: 2,
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+    coverage: {
+      provider: 'v8',
+      include: ['src/core/**/*.ts', 'src/app/**/*.ts'],
+      reporter: ['text', 'json-summary', 'html'],
+      thresholds: { statements: 95, branches: 95, functions: 95, lines: 95 },
+    },
+  },
+});
