@@ -3,7 +3,7 @@
  * the same suite (test/contract). All of it is asynchronous, because the next store is a network away.
  */
 import type { Outcome } from '../core/command.ts';
-import type { Cursor, Millis, SessionId, UserId } from '../core/ids.ts';
+import type { Cursor, DeviceId, Millis, SessionId, UserId } from '../core/ids.ts';
 import type { Platform, Policy } from '../core/policy.ts';
 import type { Change, EndedSession, LiveStatus, PresenceEvent, UserRecord } from '../core/record.ts';
 
@@ -120,4 +120,11 @@ export interface PresenceCounts {
   readonly usersOnline: number;
   readonly usersPushOnline: number;
   readonly sessions: Readonly<Record<Platform, { readonly online: number; readonly pushOnline: number }>>;
+}
+
+/** Makes what must not be guessed. */
+export interface Credentials {
+  /** A new session's id, its token (told once) and the hash of the token's secret (kept). */
+  newSession(userId: UserId): { readonly sessionId: SessionId; readonly token: string; readonly tokenHash: string };
+  newDeviceId(): DeviceId;
 }

@@ -1,0 +1,22 @@
+/** What every resolver is given: the use cases, and who is asking from where. */
+import type { Caller } from '../app/caller.ts';
+import type { Porchlight } from '../app/porchlight.ts';
+import type { LinkId, SessionId } from '../core/ids.ts';
+
+/** The socket an operation came over. */
+export interface ApiLink {
+  readonly id: LinkId;
+  /** A login made over this socket has attached it to a session: from now on it acts as that one too. */
+  loggedIn(sessionId: SessionId): void;
+  /** Its reader is too slow for the feed: close it with 4411. */
+  tooSlow(): void;
+}
+
+export interface ApiContext {
+  readonly porchlight: Porchlight;
+  /** As of now: on a socket, a login changes it. */
+  readonly caller: Caller;
+  readonly ipAddress: string | null;
+  /** Null over HTTP. */
+  readonly link: ApiLink | null;
+}

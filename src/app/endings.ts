@@ -1,0 +1,77 @@
+/** Tells a session's own client, and whoever acts in its name, that it has ended. */
+import type { SessionId } from '../core/ids.ts';
+import type { EventReason } from '../core/record.ts';
+import type { Platform } from '../core/policy.ts';
+import type { Millis } from '../core/ids.ts';
+import type { SessionRef } from './caller.ts';
+import type { PresenceStore } from './ports.ts';
+import { PullStream } from './stream.ts';
+
+export interface SessionEnding {
+  readonly sessionId: SessionId;
+  readonly reason: EventReason;
+  readonly kickedBy: Platform | null;
+  readonly endedAt: Millis;
+}
+
+type Listener = (ending: SessionEnding) => void;
+
+export class Endings {
+  readonly #store: PresenceStore;
+  readonly #listeners = new Map<SessionId, Set<Listener>>();
+
+  constructor(store: PresenceStore) {
+    this.#store = store;
+    store.onCommit((changes) => {
+      for (const { events } of changes) {
+        for (const event of events) {
+          if (event.sessionStatus !== 'OFFLINE') continue;
+          const { sessionId, reason, kickedBy, occurredAt } = event;
+          const listeners = this.#listeners.get(sessionId);
+          if (listeners)
+            for (const listener of [...listeners]) listener({ sessionId, reason, kickedBy, endedAt: occurredAt });
+        }
+      }
+    });
+  }
+
+  /** Calls `listener` when the session ends, once. Returns the function that takes it back. */
+  onEnd(id: SessionId, listener: Listener): () => void {
+    const listeners = this.#listeners.get(id) ?? new Set();
+    this.#listeners.set(id, listeners.add(listener));
+    return () => {
+      if (listeners.delete(listener) && listeners.size === 0) this.#listeners.delete(id);
+    };
+  }
+
+  /** One message when the session ends, also when it ended just before; then the stream is done. */
+  stream({ userId, sessionId }: SessionRef): PullStream<SessionEnding> {
+    let ending: SessionEnding | null = null;
+    let told = false;
+    let looked = false;
+    const stop = this.onEnd(sessionId, (heard) => {
+      ending = heard;
+      stream.wake();
+    });
+    const stream = new PullStream<SessionEnding>({
+      closed: stop,
+      take: async () => {
+        if (told) {
+          stream.end();
+          return null;
+        }
+        if (!looked) {
+          looked = true;
+          const before = await this.#store.findEnded(userId, sessionId);
+          if (before !== null) {
+            const { reason, kickedBy, endedAt } = before;
+            ending ??= { sessionId, reason, kickedBy, endedAt };
+          }
+        }
+        told = ending !== null;
+        return ending;
+      },
+    });
+    return stream;
+  }
+}

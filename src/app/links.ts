@@ -1,0 +1,34 @@
+/** The open sockets of this server, so that a session's end can reach the ones that it costs. */
+import type { LinkId } from '../core/ids.ts';
+import type { LostLink } from '../core/record.ts';
+import type { PresenceStore } from './ports.ts';
+
+/** A socket, as far as the use cases know one. */
+export interface Link {
+  readonly id: LinkId;
+  /** The session it served has ended or timed out. The door tells the client what it must, then closes. */
+  lose(lost: LostLink): void;
+}
+
+export class Links {
+  readonly #links = new Map<LinkId, Link>();
+
+  constructor(store: PresenceStore) {
+    store.onCommit((changes) => {
+      for (const { lostLinks } of changes) for (const lost of lostLinks) this.#links.get(lost.link)?.lose(lost);
+    });
+  }
+
+  /** How many sockets are open. */
+  get count(): number {
+    return this.#links.size;
+  }
+
+  add(link: Link): void {
+    this.#links.set(link.id, link);
+  }
+
+  remove(id: LinkId): void {
+    this.#links.delete(id);
+  }
+}

@@ -1,0 +1,100 @@
+/**
+ * A stream without a queue. Whoever has news wakes it; what the news is, it asks only when its
+ * reader pulls, so a slow reader costs nothing but her own delay.
+ */
+export interface StreamSource<T> {
+  /** What there is to tell now; null when nothing is. Called by one pull at a time. */
+  take(): Promise<T | null> | T | null;
+  /** The stream is over, whoever ended it. Called once. */
+  closed(): void;
+}
+
+/**
+ * Ends when the reader returns (`return()`), or when `end()` is called: a pull that waits is then
+ * resolved as done, or rejected with the error that `end` was given. Nothing is told after that.
+ */
+export class PullStream<T> implements AsyncIterableIterator<T> {
+  readonly #source: StreamSource<T>;
+  /** Set by `wake` so that news which come during `take` are not slept over. */
+  #news = false;
+  #wakeUp: (() => void) | null = null;
+  #ended = false;
+  #error: Error | null = null;
+  #pulls: Promise<unknown> = Promise.resolve();
+
+  constructor(source: StreamSource<T>) {
+    this.#source = source;
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  /** There may be news. */
+  wake(): void {
+    this.#news = true;
+    this.#wakeUp?.();
+  }
+
+  /** Is the reader waiting for news? */
+  get waiting(): boolean {
+    return this.#wakeUp !== null;
+  }
+
+  end(error: Error | null = null): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#error = error;
+    this.#source.closed();
+    this.#wakeUp?.();
+  }
+
+  /** Pulls are answered one after another, also when several are made at once. */
+  next(): Promise<IteratorResult<T>> {
+    const pull = this.#pulls.then(() => this.#pull());
+    this.#pulls = pull.catch(() => undefined);
+    return pull;
+  }
+
+  return(): Promise<IteratorResult<T>> {
+    this.end();
+    return Promise.resolve({ done: true, value: undefined });
+  }
+
+  throw(error: unknown): Promise<IteratorResult<T>> {
+    this.end();
+    return Promise.reject(error instanceof Error ? error : new Error(String(error)));
+  }
+
+  async #pull(): Promise<IteratorResult<T>> {
+    try {
+      while (!this.#ended) {
+        this.#news = false;
+        const value = await this.#source.take();
+        // Ended meanwhile: what was taken is not told any more.
+        if (this.#isEnded()) break;
+        if (value !== null) return { done: false, value };
+        if (!this.#news) await this.#untilWoken();
+      }
+    } catch (error) {
+      this.end();
+      throw error;
+    }
+    const error = this.#error;
+    this.#error = null;
+    if (error !== null) throw error;
+    return { done: true, value: undefined };
+  }
+
+  /** Read through a call: the flag changes while a pull awaits, which narrowing does not see. */
+  #isEnded(): boolean {
+    return this.#ended;
+  }
+
+  async #untilWoken(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.#wakeUp = resolve;
+    });
+    this.#wakeUp = null;
+  }
+}

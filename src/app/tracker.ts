@@ -1,0 +1,138 @@
+/**
+ * The commands, from the outside: each loads the user, takes one step, and is answered when the
+ * store has made it durable. Watchers, followers and sockets hear of it from the store's commits.
+ */
+import type { Command, Outcome } from '../core/command.ts';
+import { DomainError, unauthenticated } from '../core/errors.ts';
+import type { DeviceId, LinkId, SessionId, UserId } from '../core/ids.ts';
+import type { Platform } from '../core/policy.ts';
+import { step } from '../core/presence.ts';
+import type { AppState, EndedSession, SessionRecord, UserRecord, Watch } from '../core/record.ts';
+import type { SessionRef } from './caller.ts';
+import type { Credentials, PresenceStore } from './ports.ts';
+
+export interface LoginRequest {
+  readonly platform: Platform;
+  /** Null: a new device, whose id is made and returned. */
+  readonly deviceId: DeviceId | null;
+  readonly appVersion: string | null;
+  readonly osVersion: string | null;
+}
+
+/** Where a command comes from. */
+export interface Origin {
+  readonly ipAddress: string | null;
+  /** The socket it came over; null over HTTP. */
+  readonly link: LinkId | null;
+}
+
+export interface LoggedIn {
+  readonly user: UserRecord;
+  readonly session: SessionRecord;
+  /** Told this once. */
+  readonly sessionToken: string;
+  readonly kicked: readonly EndedSession[];
+}
+
+export interface SessionAnswer {
+  readonly user: UserRecord;
+  readonly session: SessionRecord;
+}
+
+export class Tracker {
+  readonly #store: PresenceStore;
+  readonly #credentials: Credentials;
+
+  constructor(store: PresenceStore, credentials: Credentials) {
+    this.#store = store;
+    this.#credentials = credentials;
+  }
+
+  async login(userId: UserId, watch: Watch, request: LoginRequest, origin: Origin): Promise<LoggedIn> {
+    const { sessionId, token, tokenHash } = this.#credentials.newSession(userId);
+    const { user, session, ended } = await this.#apply(userId, {
+      type: 'login',
+      sessionId,
+      platform: request.platform,
+      deviceId: request.deviceId ?? this.#credentials.newDeviceId(),
+      tokenHash,
+      appVersion: request.appVersion,
+      osVersion: request.osVersion,
+      ipAddress: origin.ipAddress,
+      watch,
+      link: origin.link,
+    });
+    if (session === null) throw new Error('A login made no session.');
+    return { user, session, sessionToken: token, kicked: ended.filter(({ reason }) => reason === 'KICKED') };
+  }
+
+  /** @throws SESSION_ENDED, or UNAUTHENTICATED for a session nobody remembers; so do the next four. */
+  heartbeat(ref: SessionRef, appState: AppState | null, ipAddress: string | null): Promise<SessionAnswer> {
+    return this.#ofSession(ref, { type: 'heartbeat', sessionId: ref.sessionId, appState, ipAddress });
+  }
+
+  /** A sign of life other than a heartbeat: an operation, or a frame of an attached socket. */
+  life(ref: SessionRef, origin: Origin): Promise<SessionAnswer> {
+    return this.#ofSession(ref, { type: 'life', sessionId: ref.sessionId, ...origin });
+  }
+
+  /** From now on the session is attached, until the same link is detached. */
+  attach(ref: SessionRef, link: LinkId, ipAddress: string | null): Promise<SessionAnswer> {
+    return this.#ofSession(ref, { type: 'attach', sessionId: ref.sessionId, link, ipAddress });
+  }
+
+  logout(ref: SessionRef): Promise<SessionAnswer> {
+    return this.#ofSession(ref, { type: 'logout', sessionId: ref.sessionId });
+  }
+
+  setCustomStatus(ref: SessionRef, text: string | null): Promise<SessionAnswer> {
+    return this.#ofSession(ref, { type: 'customStatus', sessionId: ref.sessionId, text });
+  }
+
+  /**
+   * A socket is gone, whatever session it served by then; none is fine too.
+   * @param byServer closed for the server's own reasons: no DISCONNECT, the heartbeat timeout runs on.
+   */
+  async detach(userId: UserId, link: LinkId, byServer: boolean): Promise<void> {
+    await this.#apply(userId, { type: 'detach', link, byServer });
+  }
+
+  /** Ends the user's sessions that match (null matches all); with `revokeTokens` her JWTs from before too. */
+  async endSessions(
+    userId: UserId,
+    matching: { readonly platform: Platform | null; readonly sessionId: SessionId | null },
+    revokeTokens: boolean,
+  ): Promise<{ readonly user: UserRecord; readonly ended: readonly EndedSession[] }> {
+    const { user, ended } = await this.#apply(userId, { type: 'end', ...matching, revokeTokens });
+    return { user, ended: ended.filter(({ reason }) => reason === 'REVOKED') };
+  }
+
+  /** Lets time pass for up to `limit` users whose deadline has come. @returns how many were looked at. */
+  async wakeDue(limit: number): Promise<number> {
+    const due = await this.#store.claimDue(limit);
+    await Promise.all(due.map((userId) => this.#apply(userId, { type: 'wake' })));
+    return due.length;
+  }
+
+  /** What a token of a session that is not live is answered. */
+  async sessionGone({ userId, sessionId }: SessionRef): Promise<DomainError> {
+    const ended = await this.#store.findEnded(userId, sessionId);
+    return ended === null ? unauthenticated('No such session.') : sessionEnded(ended);
+  }
+
+  async #ofSession(ref: SessionRef, command: Command): Promise<SessionAnswer> {
+    const { user, session } = await this.#apply(ref.userId, command);
+    if (session === null) throw await this.sessionGone(ref);
+    return { user, session };
+  }
+
+  #apply(userId: UserId, command: Command): Promise<Outcome> {
+    return this.#store.update(userId, (user, policy, now) => step(user, command, policy, now));
+  }
+}
+
+export const sessionEnded = ({ reason, endedAt, kickedBy }: EndedSession): DomainError =>
+  new DomainError(
+    { code: 'SESSION_ENDED', reason, endedAt, kickedBy },
+    kickedBy === null ? `The session has ended: ${reason}.` : `The session has ended: ${reason} by ${kickedBy}.`,
+  );
