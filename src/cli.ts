@@ -1,0 +1,116 @@
+#!/usr/bin/env node
+/** The command line: reads arguments and environment, runs one command, and ends with its exit code. */
+import { readFileSync } from 'node:fs';
+import { COMMANDS, commandHelp, type CommandName, globalHelp } from './cli/help.ts';
+import { mintToken, tokenRequest } from './cli/token.ts';
+import { loadConfig, type Loaded } from './config.ts';
+import { describeSettings, describeSettingsJson } from './config/describe.ts';
+import { ConfigError, UsageError } from './config/errors.ts';
+import { type CommandLine, parseFlags } from './config/flags.ts';
+import { nearest } from './config/nearest.ts';
+import { provideSecrets } from './secrets.ts';
+import { StartupError } from './startup-error.ts';
+import { wallClock } from './storage/clock.ts';
+
+const out = (text: string): void => void process.stdout.write(text);
+const err = (text: string): void => void process.stderr.write(text);
+const warn = (warnings: readonly string[]): void =>
+  warnings.forEach((warning) => err(`porchlight: warning: ${warning}\n`));
+
+const LINGER_MS = 1_000;
+
+const isCommand = (name: string): name is CommandName => Object.hasOwn(COMMANDS, name);
+
+/** @returns the exit code. @throws UsageError, ConfigError, StartupError. */
+const main = async (argv: readonly string[]): Promise<number> => {
+  const [first, ...rest] = argv;
+  if (first === undefined) {
+    err(globalHelp());
+    return 2;
+  }
+  if (first === '--help' || first === '-h') out(globalHelp());
+  else if (first === '--version') out(`${version()}\n`);
+  else if (isCommand(first)) return await run(first, rest);
+  else if (first.startsWith('-')) {
+    throw new UsageError(`A command comes first: porchlight serve ${first} …, for instance.`);
+  } else {
+    throw new UsageError(
+      `Unknown command ${JSON.stringify(first)}; the nearest known one is ${nearest(first, Object.keys(COMMANDS))}.`,
+    );
+  }
+  return 0;
+};
+
+const run = async (name: CommandName, argv: readonly string[]): Promise<number> => {
+  const line = parseFlags(argv, COMMANDS[name].flags);
+  if (line.own.has('help')) {
+    out(commandHelp(name));
+    return 0;
+  }
+  return await RUN[name](line);
+};
+
+const load = ({ flags }: CommandLine): Loaded => {
+  const loaded = loadConfig({
+    flags,
+    env: process.env,
+    readFile: (path) => readFileSync(path, 'utf8'),
+  });
+  warn(loaded.warnings);
+  return loaded;
+};
+
+const RUN: Readonly<Record<CommandName, (line: CommandLine) => Promise<number>>> = {
+  serve: async (line) => {
+    const { config, warnings } = await provideSecrets(load(line).config);
+    warn(warnings);
+    // Loaded only now: help, token and config do not wait for a whole server to be read.
+    const { serve } = await import('./main.ts');
+    try {
+      return await serve(config);
+    } finally {
+      // Unreferenced: a clean shutdown ends at once; something left open cannot keep it from ending.
+      setTimeout(() => process.exit(), LINGER_MS).unref();
+    }
+  },
+  token: async (line) => {
+    const request = tokenRequest(line);
+    const { token, warnings } = await mintToken(load(line).config, request, wallClock());
+    warn(warnings);
+    out(`${token}\n`);
+    return 0;
+  },
+  config: (line) => {
+    const { settings } = load(line);
+    out(line.own.has('json') ? describeSettingsJson(settings) : describeSettings(settings));
+    return Promise.resolve(0);
+  },
+};
+
+/** From package.json, which stands one directory above this file, both in src/ and in dist/. */
+const version = (): string => {
+  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
+};
+
+/** Tells what went wrong in words. @returns the exit code. */
+const report = (error: unknown): number => {
+  const message = error instanceof Error ? error.message : String(error);
+  if (error instanceof ConfigError) warn(error.warnings);
+  err(`porchlight: ${message}\n`);
+  if (error instanceof UsageError) err('See porchlight --help.\n');
+  // Looked up by hand: the error may be that there is no valid configuration.
+  const level = process.env.PORCHLIGHT_LOG_LEVEL?.toLowerCase();
+  if ((level === 'debug' || level === 'trace') && error instanceof Error) err(`${error.stack}\n`);
+  const known = error instanceof UsageError || error instanceof ConfigError || error instanceof StartupError;
+  return known ? error.exitCode : 1;
+};
+
+// A reader that has gone (`porchlight config | head -1`) is no fault, and no reason for a server to stop.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') process.exitCode = 1;
+  });
+}
+
+process.exitCode = await main(process.argv.slice(2)).catch(report);

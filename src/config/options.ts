@@ -1,0 +1,224 @@
+/**
+ * The one table of options. Environment, flags, help, `porchlight config` and the table in README
+ * are all made from it: an option that is not here does not exist.
+ */
+import {
+  MAX_PUSH_ONLINE_EXPIRY_MS,
+  MIN_TIMEOUT_MS,
+  type MultiDeviceMode,
+  type PlatformPreset,
+} from '../core/policy.ts';
+import { deviceGroups, platformRows } from './policy-values.ts';
+import {
+  apiKeyList,
+  boolean,
+  choice,
+  databaseFile,
+  duration,
+  httpUrl,
+  originList,
+  sharedSecret,
+  text,
+  type ValueType,
+  wholeNumber,
+} from './values.ts';
+
+export interface Option<T = unknown, Default extends string | null = string | null> {
+  readonly env: string;
+  /** Another variable, honoured when `env` is absent. */
+  readonly envFallback?: string;
+  /** Null for a secret: the command line of a process can be read by every user of the machine. */
+  readonly flag: string | null;
+  readonly type: ValueType<T>;
+  /** As it would be written. Null: no value. */
+  readonly default: Default;
+  /** Can also be read from the file that `<env>_FILE` names; never shown. */
+  readonly secret: boolean;
+  readonly description: string;
+}
+
+const option = <T, const Default extends string | null>(
+  given: Omit<Option<T, Default>, 'secret'>,
+): Option<T, Default> => ({ ...given, secret: false });
+
+const secret = <T>(given: Omit<Option<T, null>, 'secret' | 'flag' | 'default'>): Option<T, null> => ({
+  ...given,
+  flag: null,
+  default: null,
+  secret: true,
+});
+
+export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
+export type Visibility = 'everyone' | 'none';
+
+const LONGEST_RETENTION_MS = 36_500 * 86_400_000;
+
+export const OPTIONS = {
+  host: option({
+    env: 'PORCHLIGHT_HOST',
+    flag: 'host',
+    type: text('address'),
+    default: '127.0.0.1',
+    description: 'Address to listen on. 0.0.0.0 or :: listens on every interface of the machine.',
+  }),
+  port: option({
+    env: 'PORCHLIGHT_PORT',
+    envFallback: 'PORT',
+    flag: 'port',
+    type: wholeNumber('port', 0, 65_535),
+    default: '4000',
+    description: 'TCP port to listen on. 0 takes any free one.',
+  }),
+  database: option({
+    env: 'PORCHLIGHT_DATABASE',
+    flag: 'database',
+    type: databaseFile,
+    default: './data/porchlight.db',
+    description: 'SQLite file, made when it is missing. Generated secrets are kept in its directory.',
+  }),
+  jwtSecret: secret({
+    env: 'PORCHLIGHT_JWT_SECRET',
+    type: sharedSecret,
+    description:
+      "Secret shared with the app's backend, which signs its users' tokens with it (HS256): the bytes of this text as they stand, 32 or more. " +
+      'Generated as the file jwt-secret beside the database when there is neither this nor a JWKS URL.',
+  }),
+  jwksUrl: option({
+    env: 'PORCHLIGHT_JWKS_URL',
+    flag: 'jwks-url',
+    type: httpUrl,
+    default: null,
+    description: "Where the public keys are that users' tokens are signed with, as a JWK set.",
+  }),
+  jwtIssuer: option({
+    env: 'PORCHLIGHT_JWT_ISSUER',
+    flag: 'jwt-issuer',
+    type: text('text'),
+    default: null,
+    description: "The `iss` that a user's token must have. Not checked when there is none.",
+  }),
+  jwtAudience: option({
+    env: 'PORCHLIGHT_JWT_AUDIENCE',
+    flag: 'jwt-audience',
+    type: text('text'),
+    default: null,
+    description: "The `aud` that a user's token must have. Not checked when there is none.",
+  }),
+  apiKeys: secret({
+    env: 'PORCHLIGHT_API_KEYS',
+    type: apiKeyList,
+    description:
+      "API keys of the app's backends, separated by commas; each may do everything. " +
+      'Generated as the file api-key beside the database when there are none.',
+  }),
+  visibility: option({
+    env: 'PORCHLIGHT_VISIBILITY',
+    flag: 'visibility',
+    type: choice<Visibility>({ everyone: 'everyone', none: 'none' }),
+    default: 'everyone',
+    description: 'Whom a user may ask about and watch when the token has no `watch` claim.',
+  }),
+  allowedOrigins: option({
+    env: 'PORCHLIGHT_ALLOWED_ORIGINS',
+    flag: 'allowed-origins',
+    type: originList,
+    default: '',
+    description:
+      'Web origins, separated by commas, whose pages may call this server. Its own is always allowed; `*` allows every one.',
+  }),
+  eventRetention: option({
+    env: 'PORCHLIGHT_EVENT_RETENTION',
+    flag: 'event-retention',
+    type: duration(1_000, LONGEST_RETENTION_MS),
+    default: '30d',
+    description: 'How long events are kept, in ms, s, m, h or d. At least 1s.',
+  }),
+  logLevel: option({
+    env: 'PORCHLIGHT_LOG_LEVEL',
+    flag: 'log-level',
+    type: choice<LogLevel>({
+      trace: 'trace',
+      debug: 'debug',
+      info: 'info',
+      warn: 'warn',
+      error: 'error',
+      fatal: 'fatal',
+      silent: 'silent',
+    }),
+    default: 'info',
+    description: 'The least grave thing that is logged.',
+  }),
+  trustProxy: option({
+    env: 'PORCHLIGHT_TRUST_PROXY',
+    flag: 'trust-proxy',
+    type: boolean,
+    default: 'false',
+    description:
+      'Whether X-Forwarded-For is believed. Only behind a proxy that sets it: otherwise clients choose their own address.',
+  }),
+  graphiql: option({
+    env: 'PORCHLIGHT_GRAPHIQL',
+    flag: 'graphiql',
+    type: boolean,
+    default: 'true',
+    description: 'Whether browsers are served GraphiQL at /graphql.',
+  }),
+  platformPreset: option({
+    env: 'PORCHLIGHT_PLATFORM_PRESET',
+    flag: 'platform-preset',
+    type: choice<PlatformPreset>({
+      current: 'CURRENT',
+      'mobile-only': 'MOBILE_ONLY',
+      classic: 'CLASSIC',
+    }),
+    default: 'current',
+    description: 'Platform table of a new database.',
+  }),
+  multiDevice: option({
+    env: 'PORCHLIGHT_MULTI_DEVICE',
+    flag: 'multi-device',
+    type: choice<MultiDeviceMode>({
+      single: 'SINGLE',
+      dual: 'DUAL',
+      triple: 'TRIPLE',
+      multi: 'MULTI',
+      custom: 'CUSTOM',
+    }),
+    default: 'single',
+    description: 'Which platforms of one user may be logged in at once, in a new database.',
+  }),
+  multiDeviceGroups: option({
+    env: 'PORCHLIGHT_MULTI_DEVICE_GROUPS',
+    flag: 'multi-device-groups',
+    type: deviceGroups,
+    default: null,
+    description:
+      'With `custom`, and only then: groups of platforms that exclude each other, such as ANDROID,IPHONE;WEB. For a new database.',
+  }),
+  platforms: option({
+    env: 'PORCHLIGHT_PLATFORMS',
+    flag: 'platforms',
+    type: platformRows,
+    default: '[]',
+    description:
+      'Rows laid over the preset in a new database: a JSON array of PlatformPolicyInput, such as [{"platform":"WEB","heartbeatTimeoutMs":90000}]. Times in milliseconds.',
+  }),
+  pushOnlineExpiry: option({
+    env: 'PORCHLIGHT_PUSH_ONLINE_EXPIRY',
+    flag: 'push-online-expiry',
+    type: duration(MIN_TIMEOUT_MS, MAX_PUSH_ONLINE_EXPIRY_MS),
+    default: '7d',
+    description: 'How long a device stays PUSH_ONLINE without a sign of life, in ms, s, m, h or d, in a new database.',
+  }),
+} as const;
+
+export type OptionName = keyof typeof OPTIONS;
+export const OPTION_NAMES = Object.keys(OPTIONS) as OptionName[];
+
+type ValueOf<O> = O extends Option<infer T, infer Default> ? (Default extends string ? T : T | null) : never;
+
+/** The parsed value of every option, by its name in the table. */
+export type Settings = { readonly [Name in OptionName]: ValueOf<(typeof OPTIONS)[Name]> };
+
+/** Where a value came from. `generated`: made by the server at its first start, kept in a file. */
+export type Origin = 'flag' | 'environment' | 'file' | 'default' | 'generated';

@@ -1,0 +1,97 @@
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { type Config, loadConfig } from '../src/config.ts';
+import { apiKeyDigest } from '../src/config/values.ts';
+import { provideSecrets, provideSigningSecret } from '../src/secrets.ts';
+import { StartupError } from '../src/startup-error.ts';
+
+let root: string;
+let data: string;
+
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'porchlight-secrets-'));
+  data = join(root, 'deep', 'data');
+});
+afterEach(() => rmSync(root, { recursive: true, force: true }));
+
+const config = (env: Record<string, string> = {}): Config =>
+  loadConfig({
+    env: { PORCHLIGHT_DATABASE: join(data, 'p.db'), ...env },
+    readFile: (path) => readFileSync(path, 'utf8'),
+  }).config;
+
+const text = (name: string): string => readFileSync(join(data, name), 'utf8');
+const mode = (name: string): number => statSync(join(data, name)).mode & 0o777;
+const secretOf = (from: Config): string | undefined => from.jwtSecret?.export().toString('utf8');
+
+test('both secrets are made once, for the owner alone, in a directory for the owner alone', async () => {
+  const { config: first, warnings } = await provideSecrets(config());
+  expect(warnings).toEqual([]);
+  expect(text('jwt-secret')).toMatch(/^[\w-]{43}$/);
+  expect(text('api-key')).toMatch(/^plk_[\w-]{43}$/);
+  expect([mode('jwt-secret'), mode('api-key'), mode('.')]).toEqual([0o600, 0o600, 0o700]);
+  expect(secretOf(first)).toBe(text('jwt-secret'));
+  expect(first.apiKeys).toEqual([apiKeyDigest(text('api-key'))]);
+  expect(readdirSync(data).sort()).toEqual(['api-key', 'jwt-secret']);
+
+  const { config: second } = await provideSecrets(config());
+  expect(secretOf(second)).toBe(secretOf(first));
+  expect(second.apiKeys).toEqual(first.apiKeys);
+});
+
+test('nothing is made of what is configured, yet the directory is', async () => {
+  const env = { PORCHLIGHT_JWKS_URL: 'https://id.example/keys', PORCHLIGHT_API_KEYS: 'k'.repeat(20) };
+  const given = config(env);
+  expect((await provideSecrets(given)).config).toEqual(given);
+  expect(readdirSync(data)).toEqual([]);
+});
+
+test('the signing secret alone can be asked for', async () => {
+  await provideSigningSecret(config());
+  expect(readdirSync(data)).toEqual(['jwt-secret']);
+});
+
+test('of many starts at once one makes the secrets and all have the same', async () => {
+  // Staggered, so that some look while others write: in step, all would read what the last one wrote.
+  const starts = Array.from({ length: 40 }, async (_, index) => {
+    await setTimeout(index / 4);
+    return await provideSecrets(config());
+  });
+  const all = await Promise.all(starts);
+  expect(new Set(all.map((each) => secretOf(each.config)))).toEqual(new Set([text('jwt-secret')]));
+  expect(new Set(all.map((each) => each.config.apiKeys[0]?.toString('hex'))).size).toBe(1);
+  expect(readdirSync(data).sort()).toEqual(['api-key', 'jwt-secret']);
+});
+
+test('a file that others can read is used with a warning', async () => {
+  await provideSecrets(config());
+  chmodSync(join(data, 'api-key'), 0o640);
+  const { warnings } = await provideSecrets(config());
+  expect(warnings).toEqual([expect.stringContaining(`${join(data, 'api-key')} can be read by other users`)]);
+  expect(warnings.join()).not.toContain(text('api-key'));
+});
+
+test('a file put there by hand is used, without its line break', async () => {
+  mkdirSync(data, { recursive: true });
+  writeFileSync(join(data, 'jwt-secret'), `${'s'.repeat(40)}\n`, { mode: 0o600 });
+  expect(secretOf((await provideSigningSecret(config())).config)).toBe('s'.repeat(40));
+});
+
+test('an empty file is refused and left as it is', async () => {
+  mkdirSync(data, { recursive: true });
+  writeFileSync(join(data, 'jwt-secret'), '', { mode: 0o600 });
+  const failure = await provideSecrets(config()).catch((error: unknown) => error);
+  expect(failure).toBeInstanceOf(StartupError);
+  expect(failure).toMatchObject({ exitCode: 78, message: expect.stringContaining('is empty') as string });
+  expect(text('jwt-secret')).toBe('');
+});
+
+test('a directory that cannot be made is bad configuration, told with its path', async () => {
+  writeFileSync(join(root, 'deep'), 'a file where a directory is needed');
+  const failure = await provideSecrets(config()).catch((error: unknown) => error);
+  expect(failure).toBeInstanceOf(StartupError);
+  expect(failure).toMatchObject({ exitCode: 78, message: expect.stringContaining(data) as string });
+});

@@ -1,0 +1,269 @@
+import { createHash } from 'node:crypto';
+import { describe, expect, test } from 'vitest';
+import { ConfigError } from '../src/config/errors.ts';
+import type { Flags } from '../src/config/flags.ts';
+import { type Config, type Loaded, loadConfig } from '../src/config.ts';
+import { DEFAULT_POLICY, seedPolicy } from '../src/core/policy.ts';
+
+const SECRET = 'a secret of more than thirty-two bytes';
+const KEY = 'a-key-of-sixteen';
+
+const load = (env: Record<string, string> = {}, flags: Flags = {}, files: Record<string, string> = {}): Loaded =>
+  loadConfig({
+    env,
+    flags,
+    readFile: (path) => {
+      const text = files[path];
+      if (text === undefined) throw new Error(`ENOENT: no such file ${path}`);
+      return text;
+    },
+  });
+
+const refusal = (...given: Parameters<typeof load>): ConfigError => {
+  try {
+    load(...given);
+  } catch (error) {
+    if (error instanceof ConfigError) return error;
+    throw error;
+  }
+  throw new Error('It was accepted.');
+};
+
+const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
+
+test('with nothing set, every option has its documented default', () => {
+  const { config, warnings } = load();
+  expect(warnings).toEqual([]);
+  expect(config).toEqual({
+    host: '127.0.0.1',
+    port: 4000,
+    database: './data/porchlight.db',
+    jwtSecret: null,
+    jwksUrl: null,
+    jwtIssuer: null,
+    jwtAudience: null,
+    apiKeys: [],
+    visibility: 'everyone',
+    allowedOrigins: [],
+    eventRetentionMs: 30 * 86_400_000,
+    logLevel: 'info',
+    trustProxy: false,
+    graphiql: true,
+    policySeed: {
+      preset: 'CURRENT',
+      multiDevice: { mode: 'SINGLE', groups: null },
+      platforms: [],
+      pushOnlineExpiryMs: 7 * 86_400_000,
+    },
+    origins: expect.objectContaining({
+      host: 'default',
+      jwtSecret: 'generated',
+      jwksUrl: 'default',
+      apiKeys: 'generated',
+    }) as Config['origins'],
+  });
+  expect(seedPolicy(config.policySeed)).toEqual(DEFAULT_POLICY);
+});
+
+describe('precedence', () => {
+  test('a flag wins over the environment, and the environment over the default', () => {
+    const env = { PORCHLIGHT_HOST: 'env.example', PORCHLIGHT_VISIBILITY: 'none' };
+    const { config } = load(env, { host: 'flag.example' });
+    expect([config.host, config.origins.host]).toEqual(['flag.example', 'flag']);
+    expect([config.visibility, config.origins.visibility]).toEqual(['none', 'environment']);
+    expect(config.origins.logLevel).toBe('default');
+  });
+
+  test('a wrong value that is overruled is not looked at', () => {
+    expect(load({ PORCHLIGHT_PORT: 'x' }, { port: '1' }).config.port).toBe(1);
+  });
+
+  test('PORT is honoured when PORCHLIGHT_PORT is absent, and only then', () => {
+    expect(load({ PORT: '5001' }).config.port).toBe(5001);
+    expect(load({ PORT: '5001', PORCHLIGHT_PORT: '5002' }).config.port).toBe(5002);
+    expect(load({ PORT: 'x', PORCHLIGHT_PORT: '5002' }).config.port).toBe(5002);
+    expect(refusal({ PORT: '70000' }).problems).toEqual([
+      'PORT is "70000", but must be a whole number from 0 to 65535.',
+    ]);
+  });
+});
+
+describe('values', () => {
+  test.each([
+    ['PORCHLIGHT_PORT', '0', 'port', 0],
+    ['PORCHLIGHT_PORT', '65535', 'port', 65_535],
+    ['PORCHLIGHT_DATABASE', '/var/lib/p.db', 'database', '/var/lib/p.db'],
+    ['PORCHLIGHT_EVENT_RETENTION', '1s', 'eventRetentionMs', 1_000],
+    ['PORCHLIGHT_EVENT_RETENTION', '1500ms', 'eventRetentionMs', 1_500],
+    ['PORCHLIGHT_EVENT_RETENTION', '400s', 'eventRetentionMs', 400_000],
+    ['PORCHLIGHT_EVENT_RETENTION', '90m', 'eventRetentionMs', 5_400_000],
+    ['PORCHLIGHT_EVENT_RETENTION', '12h', 'eventRetentionMs', 43_200_000],
+    ['PORCHLIGHT_LOG_LEVEL', 'SILENT', 'logLevel', 'silent'],
+    ['PORCHLIGHT_TRUST_PROXY', 'yes', 'trustProxy', true],
+    ['PORCHLIGHT_GRAPHIQL', '0', 'graphiql', false],
+    ['PORCHLIGHT_ALLOWED_ORIGINS', '*', 'allowedOrigins', ['*']],
+    [
+      'PORCHLIGHT_ALLOWED_ORIGINS',
+      'HTTPS://App.Example:443, http://localhost:3000/ ,capacitor://localhost,',
+      'allowedOrigins',
+      ['https://app.example', 'http://localhost:3000', 'capacitor://localhost'],
+    ],
+  ] as const)('%s=%s is read', (variable, text, key, value) => {
+    expect(load({ [variable]: text }).config[key]).toEqual(value);
+  });
+
+  test.each([
+    ['PORCHLIGHT_HOST', '', 'a text that is not empty'],
+    ['PORCHLIGHT_PORT', '', 'from 0 to 65535'],
+    ['PORCHLIGHT_PORT', '-1', 'from 0 to 65535'],
+    ['PORCHLIGHT_PORT', '65536', 'from 0 to 65535'],
+    ['PORCHLIGHT_PORT', '4000.5', 'from 0 to 65535'],
+    ['PORCHLIGHT_PORT', '0x10', 'from 0 to 65535'],
+    ['PORCHLIGHT_DATABASE', '', 'would forget'],
+    ['PORCHLIGHT_DATABASE', ':memory:', 'would forget'],
+    ['PORCHLIGHT_DATABASE', 'file:p.db', 'a plain path'],
+    ['PORCHLIGHT_DATABASE', './data/', 'not of a directory'],
+    ['PORCHLIGHT_JWKS_URL', 'ftp://example.com', 'an http or https URL'],
+    ['PORCHLIGHT_JWKS_URL', 'example.com/jwks', 'an http or https URL'],
+    ['PORCHLIGHT_VISIBILITY', 'some', 'one of everyone, none'],
+    ['PORCHLIGHT_VISIBILITY', 'constructor', 'one of everyone, none'],
+    ['PORCHLIGHT_ALLOWED_ORIGINS', 'app.example.com', 'list of origins'],
+    ['PORCHLIGHT_ALLOWED_ORIGINS', 'https://a.example/path', 'list of origins'],
+    ['PORCHLIGHT_EVENT_RETENTION', '30', 'with a unit'],
+    ['PORCHLIGHT_EVENT_RETENTION', '999ms', 'from 1s'],
+    ['PORCHLIGHT_EVENT_RETENTION', '1.5h', 'a whole number'],
+    ['PORCHLIGHT_EVENT_RETENTION', '-1d', 'a whole number'],
+    ['PORCHLIGHT_LOG_LEVEL', 'loud', 'one of trace, debug'],
+    ['PORCHLIGHT_TRUST_PROXY', 'maybe', 'true or false'],
+    ['PORCHLIGHT_PLATFORM_PRESET', 'old', 'one of current, mobile-only, classic'],
+    ['PORCHLIGHT_MULTI_DEVICE', 'quad', 'one of single, dual, triple, multi, custom'],
+    ['PORCHLIGHT_PUSH_ONLINE_EXPIRY', '0s', 'from 1s'],
+    ['PORCHLIGHT_PLATFORMS', '{', 'a JSON array'],
+    ['PORCHLIGHT_PLATFORMS', '[{"platform":"TV"}]', '[0].platform'],
+    ['PORCHLIGHT_PLATFORMS', '[{"platform":"WEB","heartbeatTimeout":1}]', 'heartbeatTimeout'],
+  ])('%s=%j is refused, with what would be right', (variable, text, right) => {
+    const { problems } = refusal({ [variable]: text });
+    expect(problems).toHaveLength(1);
+    expect(problems[0]).toContain(`${variable} is ${JSON.stringify(text)}, but must be `);
+    expect(problems[0]).toContain(right);
+  });
+
+  test('all wrong values are told at once, each by the name it was given under', () => {
+    const error = refusal({ PORCHLIGHT_LOG_LEVEL: 'loud', PORCHLIGHT_GRAPHIQL: '?' }, { port: 'x' });
+    expect(error.problems.map((problem) => problem.split(' ')[0])).toEqual([
+      '--port',
+      'PORCHLIGHT_LOG_LEVEL',
+      'PORCHLIGHT_GRAPHIQL',
+    ]);
+    expect(error.exitCode).toBe(78);
+  });
+
+  test('a password in a URL is refused and not repeated', () => {
+    const [problem] = refusal({ PORCHLIGHT_JWKS_URL: 'https://user:hunter2@example.com/' }).problems;
+    expect(problem).toContain('without a user name or password');
+    expect(problem).not.toContain('hunter2');
+  });
+});
+
+describe('secrets', () => {
+  test('the JWT secret is the bytes of its text', () => {
+    const { config, settings } = load({ PORCHLIGHT_JWT_SECRET: SECRET });
+    expect(config.jwtSecret?.export().toString('utf8')).toBe(SECRET);
+    expect(config.origins.jwtSecret).toBe('environment');
+    expect(JSON.stringify(settings)).not.toContain(SECRET);
+  });
+
+  test('API keys are split, trimmed and held as SHA-256 alone', () => {
+    const loaded = load({ PORCHLIGHT_API_KEYS: ` ${KEY}1, ,${KEY}2,${KEY}1` });
+    expect(loaded.config.apiKeys.map((digest) => digest.toString('hex'))).toEqual([
+      sha256(`${KEY}1`),
+      sha256(`${KEY}2`),
+    ]);
+    expect(JSON.stringify(loaded)).not.toContain(KEY);
+  });
+
+  test('both can come from files; a line break at the end does not count', () => {
+    const env = { PORCHLIGHT_JWT_SECRET_FILE: '/run/jwt', PORCHLIGHT_API_KEYS_FILE: '/run/keys' };
+    const { config } = load(env, {}, { '/run/jwt': `${SECRET}\n`, '/run/keys': `${KEY}1\r\n${KEY}2\r\n` });
+    expect(config.jwtSecret?.export().toString('utf8')).toBe(SECRET);
+    expect(config.apiKeys.map((digest) => digest.toString('hex'))).toEqual([sha256(`${KEY}1`), sha256(`${KEY}2`)]);
+    expect([config.origins.jwtSecret, config.origins.apiKeys]).toEqual(['file', 'file']);
+  });
+
+  test('a secret given both ways, or in a file that cannot be read, is an error', () => {
+    const both = { PORCHLIGHT_JWT_SECRET: SECRET, PORCHLIGHT_JWT_SECRET_FILE: '/run/jwt' };
+    const { problems } = refusal({ ...both, PORCHLIGHT_API_KEYS_FILE: '/gone' }, {}, { '/run/jwt': SECRET });
+    expect(problems).toHaveLength(2);
+    expect(problems[0]).toContain('PORCHLIGHT_JWT_SECRET and PORCHLIGHT_JWT_SECRET_FILE are both set');
+    expect(problems[1]).toMatch(/PORCHLIGHT_API_KEYS_FILE is "\/gone", but must be a readable file: ENOENT/);
+    expect(problems.join()).not.toContain(SECRET);
+  });
+
+  test.each([
+    ['PORCHLIGHT_JWT_SECRET', ''],
+    ['PORCHLIGHT_API_KEYS', ' , '],
+  ])('%s=%j is refused rather than replaced by a generated one', (variable, text) => {
+    expect(refusal({ [variable]: text }).problems[0]).toContain(`${variable} is `);
+  });
+
+  test('a short secret or key is accepted with a warning that does not repeat it', () => {
+    const { config, warnings } = load({ PORCHLIGHT_JWT_SECRET: 'hunter2', PORCHLIGHT_API_KEYS: 'k1' });
+    expect(config.apiKeys).toHaveLength(1);
+    expect(warnings).toHaveLength(2);
+    expect(warnings.join()).not.toMatch(/hunter2|k1/);
+  });
+
+  test('with a JWKS, no secret is generated', () => {
+    const { config } = load({ PORCHLIGHT_JWKS_URL: 'https://id.example/keys' });
+    expect(config.origins.jwtSecret).toBe('default');
+    expect(config.jwksUrl?.href).toBe('https://id.example/keys');
+  });
+});
+
+describe('the seed of the policy', () => {
+  test('is read whole', () => {
+    const { config } = load({
+      PORCHLIGHT_PLATFORM_PRESET: 'Mobile_Only',
+      PORCHLIGHT_MULTI_DEVICE: 'CUSTOM',
+      PORCHLIGHT_MULTI_DEVICE_GROUPS: 'android, IPHONE;WEB',
+      PORCHLIGHT_PLATFORMS: '[{"platform":"MINI_PROGRAM","backgroundTimeoutMs":null,"maxInstances":2}]',
+      PORCHLIGHT_PUSH_ONLINE_EXPIRY: '2s',
+    });
+    const policy = seedPolicy(config.policySeed);
+    expect(policy.platforms.MAC.canBePushOnline).toBe(false);
+    expect(policy.platforms.MINI_PROGRAM).toMatchObject({ backgroundTimeoutMs: null, maxInstances: 2 });
+    expect(policy.multiDevice).toEqual({ mode: 'CUSTOM', groups: [['ANDROID', 'IPHONE'], ['WEB']] });
+    expect(policy.pushOnlineExpiryMs).toBe(2_000);
+  });
+
+  test.each([
+    [{ PORCHLIGHT_MULTI_DEVICE_GROUPS: 'WEB,MAC' }, 'goes only with PORCHLIGHT_MULTI_DEVICE=custom'],
+    [{ PORCHLIGHT_MULTI_DEVICE: 'custom' }, 'PORCHLIGHT_MULTI_DEVICE_GROUPS is not set'],
+    [{ PORCHLIGHT_MULTI_DEVICE: 'custom', PORCHLIGHT_MULTI_DEVICE_GROUPS: 'TV' }, 'of the platforms ANDROID'],
+    [{ PORCHLIGHT_MULTI_DEVICE: 'custom', PORCHLIGHT_MULTI_DEVICE_GROUPS: 'WEB;WEB' }, 'WEB twice'],
+    [
+      { PORCHLIGHT_PLATFORMS: '[{"platform":"WEB","heartbeatIntervalMs":60000}]' },
+      'PORCHLIGHT_PLATFORMS: WEB.heartbeatIntervalMs',
+    ],
+  ])('%j is refused: its values do not fit together', (env, reason) => {
+    const { problems } = refusal(env);
+    expect(problems).toHaveLength(1);
+    expect(problems[0]).toContain(reason);
+  });
+
+  test('two options that do not fit are two problems', () => {
+    const { problems } = refusal({
+      PORCHLIGHT_MULTI_DEVICE: 'custom',
+      PORCHLIGHT_MULTI_DEVICE_GROUPS: 'WEB;WEB',
+      PORCHLIGHT_PLATFORMS: '[{"platform":"WEB","maxInstances":0}]',
+    });
+    expect(problems).toHaveLength(2);
+  });
+});
+
+test('an unknown variable is a warning with the nearest known name, also beside an error', () => {
+  expect(load({ PORCHLIGHT_PROT: '1', OTHER: '2' }).warnings).toEqual([
+    'PORCHLIGHT_PROT is unknown and has no effect; the nearest known name is PORCHLIGHT_PORT.',
+  ]);
+  expect(refusal({ PORCHLIGHT_PROT: '1', PORCHLIGHT_PORT: 'x' }).warnings).toHaveLength(1);
+});
