@@ -107,11 +107,9 @@ export class Tracker {
     return { user, ended: ended.filter(({ reason }) => reason === 'REVOKED') };
   }
 
-  /** Lets time pass for up to `limit` users whose deadline has come. @returns how many were looked at. */
-  async wakeDue(limit: number): Promise<number> {
-    const due = await this.#store.claimDue(limit);
-    await Promise.all(due.map((userId) => this.#apply(userId, { type: 'wake' })));
-    return due.length;
+  /** Time has passed: whatever is due of this user by now happens. */
+  async wake(userId: UserId): Promise<void> {
+    await this.#apply(userId, { type: 'wake' });
   }
 
   /** What a token of a session that is not live is answered. */

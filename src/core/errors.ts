@@ -2,9 +2,7 @@
  * Everything that can be wrong with a request, as one union. The code is what clients see as
  * `extensions.code`; it never changes its meaning. Anything else that is thrown is a fault of ours.
  */
-import type { Millis } from './ids.ts';
-import type { Platform } from './policy.ts';
-import type { EventReason } from './record.ts';
+import type { EventReason, Platform } from './vocabulary.ts';
 
 export type Fault =
   | { readonly code: 'UNAUTHENTICATED' }
@@ -13,7 +11,8 @@ export type Fault =
   | {
       readonly code: 'SESSION_ENDED';
       readonly reason: EventReason;
-      readonly endedAt: Millis;
+      /** Milliseconds since 1970. */
+      readonly endedAt: number;
       readonly kickedBy: Platform | null;
     }
   | { readonly code: 'TOO_MANY_USERS' }

@@ -3,15 +3,10 @@
  * logged in beside each other. It is data: read, changed and stored whole, checked here.
  */
 import { badUserInput } from './errors.ts';
+import { PLATFORMS, type MultiDeviceMode, type Platform, type PlatformPreset } from './vocabulary.ts';
 
-export const PLATFORMS = ['ANDROID', 'IPHONE', 'IPAD', 'WINDOWS', 'MAC', 'LINUX', 'WEB', 'MINI_PROGRAM'] as const;
-export type Platform = (typeof PLATFORMS)[number];
-
-export const MULTI_DEVICE_MODES = ['SINGLE', 'DUAL', 'TRIPLE', 'MULTI', 'CUSTOM'] as const;
-export type MultiDeviceMode = (typeof MULTI_DEVICE_MODES)[number];
-
-export const PLATFORM_PRESETS = ['CURRENT', 'MOBILE_ONLY', 'CLASSIC'] as const;
-export type PlatformPreset = (typeof PLATFORM_PRESETS)[number];
+export { PLATFORMS, MULTI_DEVICE_MODES, PLATFORM_PRESETS } from './vocabulary.ts';
+export type { MultiDeviceMode, Platform, PlatformPreset } from './vocabulary.ts';
 
 /** What a session is told, or promised, when it logs in or beats; it keeps them until it does so again. */
 export interface Timings {

@@ -2,30 +2,11 @@
  * What is known of a user, and what is told of a change: plain values, replaced and never mutated.
  */
 import type { DeviceId, LinkId, Millis, SessionId, UserId } from './ids.ts';
-import type { Platform, Timings } from './policy.ts';
+import type { Timings } from './policy.ts';
+import type { AppState, EventReason, LiveStatus, Platform, Status } from './vocabulary.ts';
 
-export const STATUSES = ['ONLINE', 'PUSH_ONLINE', 'OFFLINE'] as const;
-export type Status = (typeof STATUSES)[number];
-/** The status of a session that has not ended. */
-export type LiveStatus = Exclude<Status, 'OFFLINE'>;
-
-export const APP_STATES = ['FOREGROUND', 'BACKGROUND'] as const;
-export type AppState = (typeof APP_STATES)[number];
-
-export const EVENT_REASONS = [
-  'LOGIN',
-  'RECONNECT',
-  'LOGOUT',
-  'DISCONNECT',
-  'HEARTBEAT_TIMEOUT',
-  'BACKGROUND_TIMEOUT',
-  'PUSH_EXPIRED',
-  'KICKED',
-  'REPLACED',
-  'REVOKED',
-  'CUSTOM_STATUS',
-] as const;
-export type EventReason = (typeof EVENT_REASONS)[number];
+export { APP_STATES, EVENT_REASONS, STATUSES } from './vocabulary.ts';
+export type { AppState, EventReason, LiveStatus, Status } from './vocabulary.ts';
 
 /** Whom a user may ask about beside herself; null leaves it to the server's setting. */
 export type Watch = '*' | readonly UserId[] | null;

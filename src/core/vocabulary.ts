@@ -1,0 +1,32 @@
+/** The words of presence that go over the wire: each list is the whole of its kind. */
+export const PLATFORMS = ['ANDROID', 'IPHONE', 'IPAD', 'WINDOWS', 'MAC', 'LINUX', 'WEB', 'MINI_PROGRAM'] as const;
+export type Platform = (typeof PLATFORMS)[number];
+
+export const MULTI_DEVICE_MODES = ['SINGLE', 'DUAL', 'TRIPLE', 'MULTI', 'CUSTOM'] as const;
+export type MultiDeviceMode = (typeof MULTI_DEVICE_MODES)[number];
+
+export const PLATFORM_PRESETS = ['CURRENT', 'MOBILE_ONLY', 'CLASSIC'] as const;
+export type PlatformPreset = (typeof PLATFORM_PRESETS)[number];
+
+export const STATUSES = ['ONLINE', 'PUSH_ONLINE', 'OFFLINE'] as const;
+export type Status = (typeof STATUSES)[number];
+/** The status of a session that has not ended. */
+export type LiveStatus = Exclude<Status, 'OFFLINE'>;
+
+export const APP_STATES = ['FOREGROUND', 'BACKGROUND'] as const;
+export type AppState = (typeof APP_STATES)[number];
+
+export const EVENT_REASONS = [
+  'LOGIN',
+  'RECONNECT',
+  'LOGOUT',
+  'DISCONNECT',
+  'HEARTBEAT_TIMEOUT',
+  'BACKGROUND_TIMEOUT',
+  'PUSH_EXPIRED',
+  'KICKED',
+  'REPLACED',
+  'REVOKED',
+  'CUSTOM_STATUS',
+] as const;
+export type EventReason = (typeof EVENT_REASONS)[number];
