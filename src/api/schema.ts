@@ -1,0 +1,21 @@
+/** The whole schema: every concept, built once. */
+import { builder } from './builder.ts';
+import './scalars.ts';
+import './roots.ts';
+import './words.ts';
+import './session.ts';
+import './user-status.ts';
+import './status-changes.ts';
+import './login.ts';
+import './heartbeat.ts';
+import './logout.ts';
+import './custom-status.ts';
+import './session-ended.ts';
+import './online-users.ts';
+import './events.ts';
+import './stats.ts';
+import './end-sessions.ts';
+import './policy.ts';
+import './update-policy.ts';
+
+export const schema = builder.toSchema();

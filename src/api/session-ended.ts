@@ -1,0 +1,29 @@
+/** Being told of the end of one's own session. */
+import { requireSession } from '../app/caller.ts';
+import type { SessionEnding } from '../app/endings.ts';
+import { builder } from './builder.ts';
+import { EventReasonEnum, PlatformEnum } from './words.ts';
+
+const SessionEnded = builder.objectRef<SessionEnding>('SessionEnded').implement({
+  description: 'The end of a session, told to its own client.',
+  fields: (t) => ({
+    sessionId: t.exposeID('sessionId', { description: 'The session that has ended.' }),
+    reason: t.expose('reason', { type: EventReasonEnum, description: 'Why.' }),
+    kickedBy: t.expose('kickedBy', {
+      type: PlatformEnum,
+      nullable: true,
+      description: 'For KICKED: the platform whose login did it.',
+    }),
+    endedAt: t.expose('endedAt', { type: 'DateTime', description: 'When.' }),
+  }),
+});
+
+builder.subscriptionField('sessionEnded', (t) =>
+  t.field({
+    type: SessionEnded,
+    access: 'session',
+    description: 'The caller’s own session has ended: one message, after which this subscription is complete.',
+    subscribe: (_root, _args, { caller, porchlight }) => porchlight.endings.stream(requireSession(caller)),
+    resolve: (ending) => ending,
+  }),
+);
