@@ -65,10 +65,12 @@ export default tseslint.config(
     rules: { 'no-restricted-syntax': 'off' },
   },
   {
-    files: ['**/*.js', '**/*.cjs'],
+    files: ['**/*.js', '**/*.cjs', '**/*.mjs'],
     languageOptions: {
       globals: {
         console: 'readonly',
+        fetch: 'readonly',
+        setInterval: 'readonly',
         process: 'readonly',
         module: 'writable',
         URL: 'readonly',
