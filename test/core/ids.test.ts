@@ -1,0 +1,116 @@
+/** Words of the callers: kept exactly as given, or refused. */
+import { describe, expect, it } from 'vitest';
+import { DomainError } from '../../src/core/errors.ts';
+import {
+  cursor,
+  customStatusText,
+  deviceId,
+  later,
+  linkId,
+  millis,
+  sessionId,
+  userId,
+  versionText,
+} from '../../src/core/ids.ts';
+
+const refusal = (act: () => unknown): unknown => {
+  try {
+    act();
+  } catch (error) {
+    expect(error).toBeInstanceOf(DomainError);
+    expect(error).toMatchObject({ name: 'DomainError', fault: { code: 'BAD_USER_INPUT' } });
+    return error instanceof Error ? error.message : error;
+  }
+  return 'accepted';
+};
+
+const ASTRAL = '𝒳';
+const MARK = 'a\u0308';
+
+describe.each([
+  ['A user id', userId],
+  ['A deviceId', deviceId],
+  ['A session id', sessionId],
+  ['A cursor', cursor],
+])('%s', (what, make) => {
+  it.each([
+    ['one character', 'a'],
+    ['128 letters', 'a'.repeat(128)],
+    ['128 astral code points, which are 256 units', ASTRAL.repeat(128)],
+    ['127 letters and an astral code point', 'a'.repeat(127) + ASTRAL],
+    ['spaces around and within', '  a  b '],
+    ['a decomposed umlaut', MARK],
+    ['a composed umlaut', MARK.normalize('NFC')],
+    ['capitals', 'Alice'],
+    ['the first and last code points beside the controls', '\u0020\u007e\u00a0'],
+    ['a zero width joiner, a BOM and a noncharacter', '\u200d\ufeff\uffff'],
+    ['the highest code point', '\u{10ffff}'],
+    ['what a prototype has', '__proto__'],
+  ])('keeps exactly as given: %s', (_, value) => expect(make(value)).toBe(value));
+
+  it('refuses none at all', () => expect(refusal(() => make(''))).toBe(`${what} is empty.`));
+
+  it.each([
+    ['129 letters', 'a'.repeat(129)],
+    ['129 astral code points', ASTRAL.repeat(129)],
+    ['128 letters and an astral code point', 'a'.repeat(128) + ASTRAL],
+    ['a megabyte', 'a'.repeat(1_000_000)],
+  ])('refuses %s', (_, value) => expect(refusal(() => make(value))).toBe(`${what} is longer than 128 characters.`));
+
+  it.each([
+    ['NUL', '\u0000'],
+    ['tab', '\t'],
+    ['new line', '\n'],
+    ['the last of C0', '\u001f'],
+    ['DEL', '\u007f'],
+    ['the first of C1', '\u0080'],
+    ['NEL', '\u0085'],
+    ['the last of C1', '\u009f'],
+    ['a lone high surrogate', '\ud835'],
+    ['a lone low surrogate', '\udcb3'],
+    ['a pair the wrong way round', '\udcb3\ud835'],
+  ])('refuses %s anywhere', (_, value) => {
+    for (const id of [value, `a${value}`, `${value}a`, `a${value}b`]) {
+      expect(refusal(() => make(id))).toBe(`${what} has a control character.`);
+    }
+  });
+});
+
+it('no id is normalized: two spellings are two users', () => {
+  expect(userId(MARK)).not.toBe(userId(MARK.normalize('NFC')));
+});
+
+describe('a version of an app or OS', () => {
+  it.each(['', '1.2.3', 'a'.repeat(128), ASTRAL.repeat(128)])('%j is kept', (value) => {
+    expect(versionText(value, 'appVersion')).toBe(value);
+  });
+  it('longer than 128 code points, or with a control character, is refused by its name', () => {
+    expect(refusal(() => versionText('a'.repeat(129), 'appVersion'))).toBe('appVersion is longer than 128 characters.');
+    for (const value of ['1\n2', '\u007f', '\ud835']) {
+      expect(refusal(() => versionText(value, 'osVersion'))).toBe('osVersion has a control character.');
+    }
+  });
+});
+
+describe('a custom status', () => {
+  it.each(['', 'busy', 'a\nb\t\u0000', 'a'.repeat(256), ASTRAL.repeat(256), 'a'.repeat(255) + ASTRAL])(
+    '%j is kept',
+    (value) => expect(customStatusText(value)).toBe(value),
+  );
+  it.each(['a'.repeat(257), ASTRAL.repeat(257), 'a'.repeat(256) + ASTRAL])('%j is refused', (value) =>
+    expect(refusal(() => customStatusText(value))).toBe('The custom status is longer than 256 characters.'),
+  );
+  it('with a lone surrogate is refused', () => {
+    expect(refusal(() => customStatusText('a\ud835'))).toBe('The custom status is not valid Unicode.');
+  });
+});
+
+describe('moments', () => {
+  it('are whole milliseconds', () => {
+    expect([millis(0), millis(-5), later(millis(5), 7)]).toEqual([0, -5, 12]);
+    for (const value of [0.5, Number.NaN, Infinity, 2 ** 53]) expect(() => millis(value)).toThrow(RangeError);
+    expect(() => millis(0.5)).toThrow('Not a moment in milliseconds: 0.5');
+  });
+});
+
+it('a link is what the server calls it', () => expect(linkId('l')).toBe('l'));

@@ -1,0 +1,201 @@
+/**
+ * A few users, one policy and one clock, run twice: by the state machine and by the oracle. Each
+ * command is compared in full, and whatever differs is reported with everything that led to it.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import type { Command, Outcome } from '../../../src/core/command.ts';
+import { deadline, sessionDeadline } from '../../../src/core/deadline.ts';
+import { later, linkId, millis, sessionId, userId, type LinkId, type SessionId } from '../../../src/core/ids.ts';
+import { changePolicy, DEFAULT_POLICY, type Policy, type PolicyChange } from '../../../src/core/policy.ts';
+import { afterRestart, step } from '../../../src/core/presence.ts';
+import { unknownUser, type Change, type UserRecord } from '../../../src/core/record.ts';
+import { deepFreeze } from './freeze.ts';
+import { Chronicle } from './invariants.ts';
+import { hold, same } from './must.ts';
+import { ORACLE_DEFAULT, oraclePolicyAfter } from './oracle-policy.ts';
+import { causesOf, firstDate, type OracleSession } from './oracle-session.ts';
+import { OracleUser } from './oracle.ts';
+
+export const NAMES = ['alice', 'bob', '凛 𝒳'] as const;
+
+export interface Person {
+  record: UserRecord;
+  oracle: OracleUser;
+  readonly chronicle: Chronicle;
+  /** Every session and every link she ever had: most of them are stale. */
+  readonly sessionsEver: SessionId[];
+  readonly linksEver: LinkId[];
+}
+
+const START = millis(1_700_000_000_000);
+
+export class World {
+  now = START;
+  policy: Policy = deepFreeze(DEFAULT_POLICY);
+  oraclePolicy = ORACLE_DEFAULT;
+  readonly people: readonly Person[];
+  readonly #log: string[] = [];
+  #made = 0;
+
+  constructor(versionFloor: number) {
+    this.people = NAMES.map((name) => ({
+      record: deepFreeze(unknownUser(userId(name), versionFloor)),
+      oracle: new OracleUser(userId(name), versionFloor),
+      chronicle: new Chronicle(),
+      sessionsEver: [],
+      linksEver: [],
+    }));
+  }
+
+  /** How often what was told: a model test that never meets a rule proves nothing of it. */
+  readonly met = new Map<string, number>();
+
+  newSession = (): SessionId => sessionId(`s${++this.#made}`);
+  newLink = (): LinkId => linkId(`l${++this.#made}`);
+  newName = (): string => `made-${++this.#made}`;
+
+  passes(ms: number): void {
+    this.now = later(this.now, ms);
+  }
+
+  do(person: Person, command: Command): void {
+    this.#reported(`${person.record.id}: ${JSON.stringify(command)}`, () => this.#compare(person, command));
+  }
+
+  changePolicy(change: PolicyChange): void {
+    this.#reported(`policy: ${JSON.stringify(change)}`, () => {
+      this.policy = deepFreeze(changePolicy(this.policy, deepFreeze(change)));
+      this.oraclePolicy = oraclePolicyAfter(this.oraclePolicy, change);
+    });
+  }
+
+  restart(): void {
+    this.#reported('the server restarts', () => {
+      for (const person of this.people) {
+        person.record = deepFreeze(afterRestart(person.record, this.now));
+        person.oracle.restart(this.now);
+        agree(person);
+      }
+    });
+  }
+
+  /** As a store does with an OFFLINE user whose last event is older than the retention. */
+  forget(person: Person): void {
+    if (person.record.sessions.length > 0) return;
+    this.#reported(`${person.record.id} is forgotten`, () => {
+      const floor = Math.max(person.record.version, person.record.versionFloor);
+      person.record = deepFreeze(unknownUser(person.record.id, floor));
+      person.oracle = new OracleUser(person.record.id, floor);
+      person.chronicle.forgotten();
+    });
+  }
+
+  #compare(person: Person, command: Command): void {
+    const { record: before, oracle } = person;
+    const outcome = deepFreeze(step(before, deepFreeze(command), this.policy, this.now));
+    const verdict = oracle.verdict(command, this.oraclePolicy, this.now, outcome.changes);
+    person.record = outcome.user;
+    for (const { reason, sessionStatus } of outcome.changes.flatMap(({ events }) => events)) {
+      const what = `${reason} ${sessionStatus}`;
+      this.met.set(what, (this.met.get(what) ?? 0) + 1);
+    }
+
+    same(outcome.changes.map(comparable), verdict.changes.map(comparable), 'told is exactly what happened');
+    same(outcome.session?.id ?? null, verdict.session, 'the session the command was about');
+    same(outcome.durable, verdict.durable, 'durable is what must not be lost');
+    agree(person);
+    person.chronicle.note(before, command, outcome);
+    checkNothing(before, command, outcome);
+    hold(
+      isDeepStrictEqual(step(before, command, this.policy, this.now), outcome),
+      'the same step has the same outcome',
+    );
+  }
+
+  #reported(what: string, act: () => void): void {
+    this.#log.push(`${this.now - START} ms  ${what}`);
+    try {
+      act();
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      throw new Error(`${message}\nafter\n  ${this.#log.join('\n  ')}`, { cause: error });
+    }
+  }
+}
+
+/** What no rule orders (the kicked and replaced behind their LOGIN, the links of one change) is compared in any order. */
+const comparable = ({ events, statusChange, lostLinks }: Change) => ({
+  events: [...events.slice(0, 1), ...events.slice(1).toSorted((one, other) => compare(one.sessionId, other.sessionId))],
+  statusChange,
+  lostLinks: lostLinks.toSorted((one, other) => compare(one.link, other.link)),
+});
+
+const compare = (one: string, other: string): number => (one < other ? -1 : one > other ? 1 : 0);
+
+/** The record says what the oracle knows, its deadlines included. */
+const agree = ({ record, oracle }: Person): void => {
+  const { status, version, changedAt, reason, lastSeenAt, customStatus, tokensRevokedBefore } = record;
+  same(
+    { status, version, changedAt, reason, lastSeenAt, customStatus, tokensRevokedBefore },
+    {
+      status: oracle.status,
+      version: oracle.version,
+      changedAt: oracle.changedAt,
+      reason: oracle.reason,
+      lastSeenAt: oracle.seenAt,
+      customStatus: oracle.text,
+      tokensRevokedBefore: oracle.revokedBefore,
+    },
+    'the record of the user',
+  );
+  same(record.sessions.map(factsOf), oracle.live.map(expectedFacts), 'the records of the sessions');
+  const dates = oracle.live.map(firstDate);
+  same(deadline(record), dates.length === 0 ? null : Math.min(...dates), 'when the user must be looked at next');
+  record.sessions.forEach((session, index) => {
+    const { cause } = sessionDeadline(session);
+    const expected = oracle.live[index];
+    hold(expected !== undefined && causesOf(expected).includes(cause), `${cause} is why it will end`);
+  });
+};
+
+const factsOf = (session: UserRecord['sessions'][number]) => ({
+  id: session.id,
+  platform: session.platform,
+  deviceId: session.deviceId,
+  status: session.status,
+  appState: session.appState,
+  links: session.links.toSorted(),
+  timings: { ...session.timings },
+  loggedInAt: session.loggedInAt,
+  lastSeenAt: session.lastSeenAt,
+  ipAddress: session.ipAddress,
+  login: [session.appVersion, session.osVersion, session.tokenHash, session.watch],
+  until: sessionDeadline(session).at as number,
+});
+
+const expectedFacts = (session: OracleSession): ReturnType<typeof factsOf> => ({
+  id: session.id,
+  platform: session.platform,
+  deviceId: session.deviceId,
+  status: session.pushEnds === null ? 'ONLINE' : 'PUSH_ONLINE',
+  appState: session.appState,
+  links: session.links.toSorted(),
+  timings: {
+    heartbeatIntervalMs: session.told.every,
+    heartbeatTimeoutMs: session.told.silent,
+    backgroundTimeoutMs: session.told.background,
+    disconnectGraceMs: session.told.grace,
+  },
+  loggedInAt: session.loggedInAt,
+  lastSeenAt: session.seenAt,
+  ipAddress: session.ipAddress,
+  login: [session.login.appVersion, session.login.osVersion, session.login.tokenHash, session.login.watch],
+  until: firstDate(session),
+});
+
+/** A link or session that is not there any more costs nothing at all, not even a new object. */
+const checkNothing = (before: UserRecord, command: Command, { session, changes, user }: Outcome): void => {
+  const stale = session === null && command.type !== 'wake' && command.type !== 'end';
+  if (stale && changes.length === 0) hold(user === before, 'what is stale changes nothing');
+  if (command.type === 'wake' && changes.length === 0) hold(user === before, 'a wake too early changes nothing');
+};

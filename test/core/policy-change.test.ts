@@ -1,0 +1,219 @@
+/** Changes of the policy: what they replace, what they leave, and what is refused, by cell and value. */
+import { describe, expect, it } from 'vitest';
+import { DomainError } from '../../src/core/errors.ts';
+import { changePolicy, DEFAULT_POLICY, seedPolicy, type Platform, type PolicyChange } from '../../src/core/policy.ts';
+import { deepFreeze } from './model/freeze.ts';
+import { ALL, CUSTOM_GROUPS } from './tables.ts';
+
+const BASE = deepFreeze(DEFAULT_POLICY);
+
+const refused = (change: PolicyChange, message: string, base = BASE): void => {
+  let error: unknown;
+  try {
+    changePolicy(base, change);
+  } catch (caught) {
+    error = caught;
+  }
+  expect(error).toBeInstanceOf(DomainError);
+  expect(error).toMatchObject({ fault: { code: 'BAD_USER_INPUT' }, message });
+};
+
+describe('what is left out stays', () => {
+  it.each([{}, { multiDevice: null, preset: null, platforms: null, pushOnlineExpiryMs: null }, { platforms: [] }])(
+    'an empty change (%j) changes nothing',
+    (change) => expect(changePolicy(BASE, change)).toEqual(BASE),
+  );
+
+  it('null cells are cells left out, but for backgroundTimeoutMs, which null takes away', () => {
+    const platforms = [
+      {
+        platform: 'MINI_PROGRAM' as const,
+        canBePushOnline: null,
+        heartbeatIntervalMs: null,
+        heartbeatTimeoutMs: null,
+        backgroundTimeoutMs: null,
+        disconnectGraceMs: null,
+        maxInstances: null,
+      },
+    ];
+    expect(changePolicy(BASE, { platforms }).platforms).toEqual({
+      ...BASE.platforms,
+      MINI_PROGRAM: { ...BASE.platforms.MINI_PROGRAM, backgroundTimeoutMs: null },
+    });
+  });
+
+  it('backgroundTimeoutMs left out, or undefined, stays', () => {
+    for (const change of [{ maxInstances: 2 }, { maxInstances: 2, backgroundTimeoutMs: undefined }]) {
+      const next = changePolicy(BASE, { platforms: [{ platform: 'MINI_PROGRAM', ...change }] });
+      expect(next.platforms.MINI_PROGRAM.backgroundTimeoutMs).toBe(30_000);
+    }
+  });
+
+  it('every cell can be changed, and only that row changes', () => {
+    const row = {
+      platform: 'LINUX' as const,
+      canBePushOnline: true,
+      heartbeatIntervalMs: 999,
+      heartbeatTimeoutMs: 1_000,
+      backgroundTimeoutMs: 1_000,
+      disconnectGraceMs: 1,
+      maxInstances: 2,
+    };
+    const next = changePolicy(BASE, { platforms: [row], pushOnlineExpiryMs: 1_000 });
+    expect(next).toEqual({ ...BASE, platforms: { ...BASE.platforms, LINUX: row }, pushOnlineExpiryMs: 1_000 });
+  });
+
+  it('false is a value, not a cell left out', () => {
+    const next = changePolicy(BASE, { platforms: [{ platform: 'MAC', canBePushOnline: false }] });
+    expect(next.platforms.MAC.canBePushOnline).toBe(false);
+  });
+});
+
+describe('presets', () => {
+  const changed = changePolicy(BASE, {
+    platforms: ALL.map((platform) => ({ platform, maxInstances: 3, disconnectGraceMs: 9, heartbeatIntervalMs: 10 })),
+    multiDevice: { mode: 'DUAL' },
+    pushOnlineExpiryMs: 5_000,
+  });
+
+  it('replace the whole table, grace and instances too, and nothing else', () => {
+    expect(changePolicy(changed, { preset: 'CURRENT' })).toEqual({ ...changed, platforms: DEFAULT_POLICY.platforms });
+  });
+
+  it('are laid down first, `platforms` of the same change over them', () => {
+    const next = changePolicy(changed, { preset: 'CLASSIC', platforms: [{ platform: 'WEB', maxInstances: 2 }] });
+    expect(next.platforms.WEB).toMatchObject({ heartbeatTimeoutMs: 400_000, maxInstances: 2, disconnectGraceMs: 0 });
+    expect(next.platforms.MAC).toMatchObject({ canBePushOnline: false, maxInstances: 1, heartbeatIntervalMs: 120_000 });
+  });
+});
+
+describe('modes and groups', () => {
+  it.each([
+    ['SINGLE', 1],
+    ['DUAL', 2],
+    ['TRIPLE', 3],
+    ['MULTI', 7],
+  ] as const)('%s has %i groups, in which each platform stands once', (mode, groups) => {
+    const next = changePolicy(BASE, { multiDevice: { mode } }).multiDevice;
+    expect([next.mode, next.groups.length]).toEqual([mode, groups]);
+    expect(next.groups.flat().toSorted()).toEqual(ALL.toSorted());
+  });
+
+  it('CUSTOM has the groups listed, as a copy', () => {
+    const groups: Platform[][] = [['WEB', 'MAC'], ['IPAD']];
+    const next = changePolicy(BASE, { multiDevice: { mode: 'CUSTOM', groups } });
+    groups[0]?.push('LINUX');
+    expect(next.multiDevice).toEqual({ mode: 'CUSTOM', groups: [['WEB', 'MAC'], ['IPAD']] });
+  });
+
+  it('CUSTOM with no group at all leaves everyone alone', () => {
+    const next = changePolicy(BASE, { multiDevice: { mode: 'CUSTOM', groups: [] } });
+    expect(next.multiDevice.groups).toEqual([]);
+  });
+
+  it('CUSTOM without groups keeps those of CUSTOM, and is refused from another mode', () => {
+    const custom = changePolicy(BASE, { multiDevice: { mode: 'CUSTOM', groups: CUSTOM_GROUPS } });
+    for (const groups of [null, undefined]) {
+      expect(changePolicy(custom, { multiDevice: { mode: 'CUSTOM', groups } })).toEqual(custom);
+      refused({ multiDevice: { mode: 'CUSTOM', groups } }, 'multiDevice.groups is needed with mode CUSTOM.');
+    }
+  });
+
+  it('groups are refused with every other mode, an empty group, a platform twice and an unknown one with CUSTOM', () => {
+    for (const mode of ['SINGLE', 'DUAL', 'TRIPLE', 'MULTI'] as const) {
+      refused(
+        { multiDevice: { mode, groups: CUSTOM_GROUPS } },
+        `multiDevice.groups goes with mode CUSTOM, not with ${mode}.`,
+      );
+    }
+    const custom = (groups: readonly (readonly string[])[]) => ({
+      multiDevice: { mode: 'CUSTOM' as const, groups: groups as readonly (readonly Platform[])[] },
+    });
+    refused(custom([['WEB'], []]), 'multiDevice.groups has an empty group.');
+    refused(custom([['WEB', 'WEB']]), 'multiDevice.groups names WEB twice.');
+    refused(custom([['WEB'], ['MAC', 'WEB']]), 'multiDevice.groups names WEB twice.');
+    refused(custom([['WEB', 'FRIDGE']]), `multiDevice.groups: FRIDGE is none of ${ALL.join(', ')}.`);
+  });
+});
+
+const RANGES = [
+  ['heartbeatIntervalMs', 1, 2_147_483_647],
+  ['heartbeatTimeoutMs', 1_000, 2_147_483_647],
+  ['backgroundTimeoutMs', 1_000, 2_147_483_647],
+  ['disconnectGraceMs', 0, 2_147_483_647],
+  ['maxInstances', 1, 1_000],
+] as const;
+
+describe.each(RANGES)('WEB.%s is a whole number from %i to %i', (cell, least, most) => {
+  // The widest of the other cell, so that only the range of this one speaks.
+  const room = cell === 'heartbeatTimeoutMs' ? { heartbeatIntervalMs: 1 } : { heartbeatTimeoutMs: 2_147_483_647 };
+  const change = (value: number): PolicyChange => ({ platforms: [{ platform: 'WEB', ...room, [cell]: value }] });
+
+  it.each([least - 1, -1, most + 1, least + 0.5, Number.NaN, Number.POSITIVE_INFINITY])('%d is refused', (value) =>
+    refused(change(value), `WEB.${cell} is ${value}; a whole number from ${least} to ${most} is right.`),
+  );
+
+  it('its least value is right', () => {
+    expect(changePolicy(BASE, change(least)).platforms.WEB[cell]).toBe(least);
+  });
+
+  // The greatest interval is one below its timeout, which has a test of its own.
+  if (cell !== 'heartbeatIntervalMs') {
+    it('its greatest value is right', () => {
+      expect(changePolicy(BASE, change(most)).platforms.WEB[cell]).toBe(most);
+    });
+  }
+});
+
+describe('pushOnlineExpiryMs', () => {
+  it.each([1_000, 315_360_000_000])('%i is right', (pushOnlineExpiryMs) => {
+    expect(changePolicy(BASE, { pushOnlineExpiryMs }).pushOnlineExpiryMs).toBe(pushOnlineExpiryMs);
+  });
+
+  it.each([999, 0, -1, 1_000.5, 315_360_000_001])('%d is refused', (pushOnlineExpiryMs) =>
+    refused(
+      { pushOnlineExpiryMs },
+      `pushOnlineExpiryMs is ${pushOnlineExpiryMs}; a whole number from 1000 to 315360000000 is right.`,
+    ),
+  );
+});
+
+describe('values that do not fit together', () => {
+  it.each([
+    [20_000, 20_000],
+    [20_001, 20_000],
+  ])('an interval of %i with a timeout of %i is refused', (heartbeatIntervalMs, heartbeatTimeoutMs) =>
+    refused(
+      { platforms: [{ platform: 'MAC', heartbeatIntervalMs, heartbeatTimeoutMs }] },
+      `MAC.heartbeatIntervalMs (${heartbeatIntervalMs}) must be less than heartbeatTimeoutMs (${heartbeatTimeoutMs}).`,
+    ),
+  );
+
+  it.each([20_000, 2_147_483_647])('an interval one millisecond below a timeout of %i is right', (timeout) => {
+    const platforms = [{ platform: 'MAC' as const, heartbeatIntervalMs: timeout - 1, heartbeatTimeoutMs: timeout }];
+    expect(changePolicy(BASE, { platforms }).platforms.MAC.heartbeatIntervalMs).toBe(timeout - 1);
+  });
+
+  it('a timeout lowered to the interval that stands is refused', () =>
+    refused(
+      { platforms: [{ platform: 'WEB', heartbeatTimeoutMs: 20_000 }] },
+      'WEB.heartbeatIntervalMs (20000) must be less than heartbeatTimeoutMs (20000).',
+    ));
+
+  it('a platform named twice, or unknown, is refused', () => {
+    refused({ platforms: [{ platform: 'WEB' }, { platform: 'WEB' }] }, 'platforms names WEB twice.');
+    refused({ platforms: [{ platform: 'FRIDGE' as Platform }] }, `platforms: FRIDGE is none of ${ALL.join(', ')}.`);
+  });
+
+  it('one bad value in the last row refuses the whole change', () =>
+    refused(
+      { preset: 'CLASSIC', platforms: [{ platform: 'MAC' }, { platform: 'WEB', maxInstances: 0 }] },
+      'WEB.maxInstances is 0; a whole number from 1 to 1000 is right.',
+    ));
+});
+
+it('a seed is a change of the default', () => {
+  expect(seedPolicy({})).toEqual(DEFAULT_POLICY);
+  expect(seedPolicy({ preset: 'CLASSIC' }).platforms.WEB.heartbeatTimeoutMs).toBe(400_000);
+  expect(() => seedPolicy({ pushOnlineExpiryMs: 1 })).toThrow(DomainError);
+});
