@@ -1,0 +1,41 @@
+/** The files of the GraphiQL page in memory, compressed once, when somebody first asks for them. */
+import { Worker } from 'node:worker_threads';
+import type { Packed } from './pack.ts';
+
+export interface Asset {
+  readonly type: string;
+  readonly gzip: Uint8Array;
+}
+
+export interface Assets {
+  readonly version: string;
+  readonly byName: ReadonlyMap<string, Asset>;
+}
+
+/** Node 20 runs no TypeScript: a server that runs from src/, in a test, takes the worker that was built. */
+const PACK = import.meta.url.endsWith('.ts') ? '../../../dist/server/graphiql/pack.js' : './pack.js';
+
+let loading: Promise<Assets> | undefined;
+
+/** @throws when a file of the installation cannot be read; the next call tries again. */
+export const assets = (): Promise<Assets> => {
+  loading ??= pack().catch((error: unknown) => {
+    loading = undefined;
+    throw error;
+  });
+  return loading;
+};
+
+const pack = (): Promise<Assets> =>
+  new Promise((resolve, reject) => {
+    const worker = new Worker(new URL(PACK, import.meta.url));
+    // A server that is told to stop does not wait for it.
+    worker.unref();
+    worker.once('message', ({ version, files }: Packed) => {
+      resolve({ version, byName: new Map(files.map(({ name, type, gzip }) => [name, { type, gzip }])) });
+    });
+    worker.once('error', reject);
+    worker.once('exit', (code) =>
+      reject(new Error(`The files of GraphiQL could not be prepared (exit code ${code}).`)),
+    );
+  });

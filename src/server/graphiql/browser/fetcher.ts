@@ -1,0 +1,47 @@
+/** How GraphiQL reaches the server: operations by POST, subscriptions by WebSocket, the schema once someone may read it. */
+import type { Introspection } from './introspection.ts';
+import { authorizationOf, type Headers, isSubscription, type Operation } from './operation.ts';
+import { type Observable, subscribeOverSocket } from './socket.ts';
+import { isPlaceholder } from './tabs.ts';
+
+export type Fetcher = (operation: Operation, options?: { readonly headers?: Headers }) => Promise<unknown> | Observable;
+
+const PASTE_FIRST = {
+  errors: [{ message: 'Nothing was sent: first replace the <…> in "Headers" of this tab by what it asks for.' }],
+};
+
+/** @param endpoint the absolute URL of GraphQL over HTTP; its socket has the same one. */
+export const createFetcher = (endpoint: string, introspection: Introspection): Fetcher => {
+  const socketUrl = endpoint.replace(/^http/, 'ws');
+  return (operation, options) => {
+    const headers = options?.headers;
+    const authorization = authorizationOf(headers);
+    const missing = authorization !== undefined && isPlaceholder(authorization);
+    if (authorization !== undefined && !missing) introspection.offer(authorization);
+    if (operation.operationName === 'IntrospectionQuery') {
+      return introspection.run((credential) => post(endpoint, operation, { ...headers, authorization: credential }));
+    }
+    if (missing) return Promise.resolve(PASTE_FIRST);
+    if (isSubscription(operation)) return subscribeOverSocket(socketUrl, operation, authorization);
+    return post(endpoint, operation, headers);
+  };
+};
+
+const post = async (endpoint: string, operation: Operation, headers: Headers | undefined): Promise<unknown> => {
+  const all = new Map(Object.entries(headers ?? {}).map(([name, value]) => [name.toLowerCase(), String(value)]));
+  all.set('content-type', 'application/json');
+  all.set('accept', 'application/graphql-response+json, application/json');
+  const response = await fetch(endpoint, {
+    method: 'POST',
+    headers: [...all],
+    // Who asks is said by the headers of the tab alone.
+    credentials: 'omit',
+    body: JSON.stringify(operation),
+  });
+  const text = await response.text();
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return { errors: [{ message: `HTTP ${response.status} ${response.statusText}: ${text.slice(0, 1_000)}` }] };
+  }
+};

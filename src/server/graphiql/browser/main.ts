@@ -1,0 +1,80 @@
+/** Starts GraphiQL in the page. Runs in the browser, behind the scripts of GraphiQL and graphql-ws. */
+import { createFetcher, type Fetcher } from './fetcher.ts';
+import { Introspection } from './introspection.ts';
+import { authorizationOf, type Headers } from './operation.ts';
+import { type KeyValues, takeRemembered } from './remembered.ts';
+import { DEFAULT_HEADERS, isPlaceholder, type Tab } from './tabs.ts';
+
+declare const location: { readonly origin: string; readonly pathname: string };
+declare const document: { querySelector(selector: string): object | null };
+declare const sessionStorage: KeyValues;
+declare const self: {
+  MonacoEnvironment?: { readonly globalAPI: false; getWorkerUrl(module: string, label: string): string };
+};
+declare const YogaGraphiQL: { renderYogaGraphiQL(root: object | null, options: Options): void };
+
+/** Those of Yoga's GraphiQL, and of the GraphiQL inside it, that are used here. */
+interface Options {
+  readonly title: string;
+  readonly logo: string;
+  readonly fetcher: Fetcher;
+  readonly storage: KeyValues;
+  readonly defaultTabs: readonly Tab[];
+  readonly headers: string;
+  readonly initialQuery: string;
+  readonly initialVariables: string;
+  readonly initialHeaders: string;
+  readonly shouldPersistHeaders: boolean;
+  readonly showPersistHeadersSettings: boolean;
+  readonly onEditQuery: () => void;
+  readonly onEditHeaders: (text: string) => void;
+}
+
+/** How long the headers rest before they are tried: a token may be typed. */
+const PAUSE_MS = 400;
+
+const introspection = new Introspection();
+
+let pause: ReturnType<typeof setTimeout> | undefined;
+const onEditHeaders = (text: string): void => {
+  clearTimeout(pause);
+  pause = setTimeout(() => {
+    const authorization = authorizationIn(text);
+    if (authorization !== undefined && !isPlaceholder(authorization)) introspection.offer(authorization);
+  }, PAUSE_MS);
+};
+
+const authorizationIn = (text: string): string | undefined => {
+  try {
+    return authorizationOf(JSON.parse(text) as Headers);
+  } catch {
+    // Half typed.
+    return undefined;
+  }
+};
+
+self.MonacoEnvironment = {
+  globalAPI: false,
+  getWorkerUrl: (_module, label) => new URL(`${label}.worker.js`, import.meta.url).href,
+};
+
+const { tabs, shouldPersistHeaders } = takeRemembered(sessionStorage);
+const [first] = tabs;
+
+YogaGraphiQL.renderYogaGraphiQL(document.querySelector('#root'), {
+  title: 'Porchlight',
+  logo: '<span class="lamp"></span>',
+  fetcher: createFetcher(location.origin + location.pathname, introspection),
+  storage: sessionStorage,
+  defaultTabs: tabs,
+  headers: DEFAULT_HEADERS,
+  // The editors do not read the first tab by themselves.
+  initialQuery: first.query,
+  initialVariables: first.variables,
+  initialHeaders: first.headers,
+  shouldPersistHeaders,
+  showPersistHeadersSettings: true,
+  // In place of Yoga's, which writes the query into the address and thereby into histories and logs.
+  onEditQuery: () => undefined,
+  onEditHeaders,
+});
