@@ -1,0 +1,112 @@
+/**
+ * The log as it is told: events get their place in it when they are committed. The latest ones are
+ * kept in memory, so that those who follow the log live do not touch the disk.
+ */
+import type { EventLog, LoggedEvent, LogPage, LogQuery } from '../../app/ports.ts';
+import { DomainError } from '../../core/errors.ts';
+import type { Cursor } from '../../core/ids.ts';
+import type { PresenceEvent } from '../../core/record.ts';
+import { Cursors, notOurs } from './cursors.ts';
+import type { Reader } from './reader.ts';
+import { eventFrom } from './rows.ts';
+
+/** How many events memory keeps, unless told otherwise. */
+export const RECENT_EVENTS = 8_192;
+
+export class SqliteEventLog implements EventLog {
+  readonly #reader: Reader;
+  readonly #cursors: Cursors;
+  /** Refuses, once the store is closed. */
+  readonly #checkOpen: () => void;
+  /** The event `seq` stands at `seq % length`, while it is among the latest. */
+  readonly #ring: (LoggedEvent | undefined)[];
+  /** No event up to this one was ever in memory. */
+  readonly #beforeMemory: number;
+  #lastSeq: number;
+  #purgedThrough: number;
+
+  constructor(reader: Reader, logId: string, checkOpen: () => void, recent = RECENT_EVENTS) {
+    this.#reader = reader;
+    this.#cursors = new Cursors(logId);
+    this.#checkOpen = checkOpen;
+    this.#ring = new Array<LoggedEvent | undefined>(recent);
+    this.#lastSeq = this.#beforeMemory = reader.lastSeq();
+    this.#purgedThrough = reader.purgedThrough();
+  }
+
+  /** The seq of the last event that is committed. */
+  get lastSeq(): number {
+    return this.#lastSeq;
+  }
+
+  /** Takes in the events of one change that was committed, in order. */
+  append(events: readonly PresenceEvent[]): readonly LoggedEvent[] {
+    const changeSeq = this.#lastSeq + 1;
+    return events.map((event) => {
+      const logged = this.#logged(++this.#lastSeq, changeSeq, event);
+      this.#ring[this.#lastSeq % this.#ring.length] = logged;
+      return logged;
+    });
+  }
+
+  /** Events up to `seq` were removed. */
+  purged(seq: number): void {
+    this.#purgedThrough = Math.max(this.#purgedThrough, seq);
+  }
+
+  async latestCursor(): Promise<Cursor> {
+    this.#checkOpen();
+    return this.#cursors.at(this.#lastSeq);
+  }
+
+  async read(query: LogQuery): Promise<LogPage> {
+    this.#checkOpen();
+    const after = query.after === null ? this.#purgedThrough : this.#cursors.seqOf(query.after);
+    if (after > this.#lastSeq) throw notOurs();
+    if (after < this.#purgedThrough) throw expired();
+    const inMemory = after >= Math.max(this.#beforeMemory, this.#lastSeq - this.#ring.length);
+    return inMemory
+      ? pageOf(this.#recent(after, query), query)
+      : this.#reader.atOnce(() => this.#readDisk(after, query));
+  }
+
+  *#recent(after: number, { userId }: LogQuery): Iterable<LoggedEvent> {
+    for (let seq = after + 1; seq <= this.#lastSeq; seq++) {
+      const event = this.#ring[seq % this.#ring.length];
+      if (event !== undefined && (userId === undefined || event.userId === userId)) yield event;
+    }
+  }
+
+  #readDisk(after: number, query: LogQuery): LogPage {
+    // The retention may have removed more by now than this thread has heard of.
+    if (query.after !== null && after < this.#reader.purgedThrough()) throw expired();
+    return pageOf(this.#stored(after, query), query);
+  }
+
+  *#stored(after: number, { userId }: LogQuery): Iterable<LoggedEvent> {
+    // What is committed and not told yet is not there yet.
+    for (const row of this.#reader.events(after, this.#lastSeq, userId)) {
+      yield this.#logged(row[0] as number, row[1] as number, eventFrom(row));
+    }
+  }
+
+  #logged(seq: number, changeSeq: number, event: PresenceEvent): LoggedEvent {
+    return { ...event, cursor: this.#cursors.at(seq), changeId: this.#cursors.changeId(changeSeq) };
+  }
+}
+
+const pageOf = (following: Iterable<LoggedEvent>, { limit, wholeChanges = false }: LogQuery): LogPage => {
+  const events: LoggedEvent[] = [];
+  for (const event of following) {
+    const full = events.length >= limit && !(wholeChanges && event.changeId === events.at(-1)?.changeId);
+    if (full) return { events, hasMore: true };
+    events.push(event);
+  }
+  return { events, hasMore: false };
+};
+
+const expired = (): DomainError =>
+  new DomainError(
+    { code: 'CURSOR_EXPIRED' },
+    'Events after this cursor are older than the retention and were removed. Start again from latestCursor.',
+  );

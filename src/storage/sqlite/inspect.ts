@@ -1,0 +1,94 @@
+/**
+ * Looks at a file before anything is written to it: is it a database, ours, whole, and not from the
+ * future? Nothing here changes a byte of it.
+ */
+import Database from 'better-sqlite3';
+import { accessSync, closeSync, constants, openSync, readSync, statSync } from 'node:fs';
+import { StorageError } from './failures.ts';
+import { messageOf } from './lock.ts';
+import { hasUnknownMigrations } from './migrations.ts';
+
+/** "PLSQ": what the header of every database of Porchlight says, so that no other one is taken for it. */
+export const APPLICATION_ID = 0x504c_5351;
+
+const HEADER_BYTES = 100;
+const MAGIC = Buffer.from('SQLite format 3\0');
+const APPLICATION_ID_OFFSET = 68;
+
+/**
+ * @returns false when there is nothing yet: no file, or an empty one.
+ * @throws StorageError: UNWRITABLE, CORRUPT, FOREIGN, NEWER_SCHEMA or LOCKED.
+ */
+export const inspectFile = (path: string): boolean => {
+  const header = readHeader(path);
+  if (header === null) return false;
+  if (!header.subarray(0, MAGIC.length).equals(MAGIC)) {
+    throw new StorageError(
+      'CORRUPT',
+      `${path} is not a database.\nName another file, or move this one away to start with an empty database.`,
+    );
+  }
+  // The header says it even while changes wait in a write-ahead log: it is written before there is one.
+  if (header.readUInt32BE(APPLICATION_ID_OFFSET) !== APPLICATION_ID) {
+    throw new StorageError('FOREIGN', `${path} is a database of another program.\nName another file.`);
+  }
+  checkContents(path);
+  return true;
+};
+
+const readHeader = (path: string): Buffer | null => {
+  try {
+    const stats = statSync(path, { throwIfNoEntry: false });
+    if (stats === undefined) return null;
+    if (!stats.isFile()) throw new Error('it is no regular file');
+    accessSync(path, constants.R_OK | constants.W_OK);
+    if (stats.size === 0) return null;
+    const file = openSync(path, 'r');
+    try {
+      const header = Buffer.alloc(HEADER_BYTES);
+      readSync(file, header, 0, HEADER_BYTES, 0);
+      return header;
+    } finally {
+      closeSync(file);
+    }
+  } catch (error) {
+    throw new StorageError('UNWRITABLE', `${path} cannot be used: ${messageOf(error)}.`, { cause: error });
+  }
+};
+
+const checkContents = (path: string): void => {
+  let connection: Database.Database | undefined;
+  try {
+    connection = new Database(path, { readonly: true, fileMustExist: true, timeout: 2_000 });
+    if (hasUnknownMigrations(connection)) {
+      throw new StorageError(
+        'NEWER_SCHEMA',
+        `${path} was made by a newer version of Porchlight.\nStart that version, or name another database.`,
+      );
+    }
+    const found = connection.pragma('quick_check(1)', { simple: true });
+    if (found !== 'ok') throw damaged(path, String(found));
+  } catch (error) {
+    throw fileError(path, error);
+  } finally {
+    connection?.close();
+  }
+};
+
+const damaged = (path: string, what: string, options?: ErrorOptions): StorageError =>
+  new StorageError('CORRUPT', `${path} is damaged: ${what}.\nRestore it from a backup; it was left as it is.`, options);
+
+/** Says what an error of SQLite means for whoever wanted to open the file. Other errors are what they are. */
+export const fileError = (path: string, error: unknown): unknown => {
+  if (!(error instanceof Database.SqliteError)) return error;
+  const { code } = error;
+  if (/^SQLITE_(BUSY|LOCKED)/.test(code)) {
+    return new StorageError(
+      'LOCKED',
+      `${path} is locked: another process is writing to it.\nEnd that process first, or name another database.`,
+      { cause: error },
+    );
+  }
+  if (/^SQLITE_(CORRUPT|NOTADB)/.test(code)) return damaged(path, error.message, { cause: error });
+  return new StorageError('UNWRITABLE', `${path} cannot be opened or written: ${error.message}.`, { cause: error });
+};

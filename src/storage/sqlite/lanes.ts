@@ -1,0 +1,71 @@
+/**
+ * One lane per user whose change is being written: who comes later for the same user waits there, in
+ * the order of arrival, and readers find what held before.
+ */
+import type { Millis, UserId } from '../../core/ids.ts';
+import type { Outcome } from '../../core/command.ts';
+import type { Policy } from '../../core/policy.ts';
+import type { UserRecord } from '../../core/record.ts';
+
+export type Decide = (user: UserRecord, policy: Policy, now: Millis) => Outcome;
+
+/** One call of `update`. */
+export interface Job {
+  readonly decide: Decide;
+  readonly resolve: (outcome: Outcome) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+interface Lane {
+  /** The user as last committed. */
+  readonly before: UserRecord;
+  readonly jobs: Job[];
+}
+
+export class Lanes {
+  readonly #lanes = new Map<UserId, Lane>();
+  #whenEmpty: (() => void)[] = [];
+
+  /** The user as last committed, while a change of hers is being written. */
+  before(id: UserId): UserRecord | undefined {
+    return this.#lanes.get(id)?.before;
+  }
+
+  has(id: UserId): boolean {
+    return this.#lanes.has(id);
+  }
+
+  /** @returns false when nothing of this user is being written: then the job need not wait. */
+  queue(id: UserId, job: Job): boolean {
+    const lane = this.#lanes.get(id);
+    lane?.jobs.push(job);
+    return lane !== undefined;
+  }
+
+  /** A change of this user goes to the disk. */
+  open(before: UserRecord, jobs: Job[] = []): void {
+    this.#lanes.set(before.id, { before, jobs });
+  }
+
+  /**
+   * That change is on the disk, or is not. Runs those who waited, until one of them goes to the disk itself.
+   * @param run runs a job; true when it goes to the disk, and has opened the lane again with the jobs given.
+   */
+  close(id: UserId, run: (job: Job, following: Job[]) => boolean): void {
+    const jobs = this.#lanes.get(id)?.jobs ?? [];
+    this.#lanes.delete(id);
+    for (let job = jobs.shift(); job !== undefined; job = jobs.shift()) {
+      if (run(job, jobs)) return;
+    }
+    if (this.#lanes.size > 0) return;
+    const waiting = this.#whenEmpty;
+    this.#whenEmpty = [];
+    for (const resolve of waiting) resolve();
+  }
+
+  /** Resolves when nothing is being written and nobody waits. */
+  empty(): Promise<void> {
+    if (this.#lanes.size === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#whenEmpty.push(resolve));
+  }
+}

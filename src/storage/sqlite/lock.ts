@@ -1,0 +1,59 @@
+/**
+ * One server per file: an exclusive lock on `<path>.lock`, an empty file beside the database, held as
+ * long as the store is open. It is the operating system's, so a killed process leaves none behind;
+ * the file itself stays and means nothing.
+ */
+import Database from 'better-sqlite3';
+import { closeSync, openSync, rmSync } from 'node:fs';
+import { StorageError } from './failures.ts';
+
+export interface FileLock {
+  /** Lets others in. With `traceless`, takes the lock file away too if this lock made it. */
+  release(traceless?: boolean): void;
+}
+
+/** @throws LOCKED when another process has it, UNWRITABLE when the lock file cannot be made. */
+export const lockFile = (path: string): FileLock => {
+  const lockPath = `${path}.lock`;
+  let made = false;
+  let connection: Database.Database | undefined;
+  try {
+    made = makeFile(lockPath);
+    connection = new Database(lockPath, { timeout: 0 });
+    // SQLite locks the file without writing to it, and knows how on every system.
+    connection.exec('BEGIN EXCLUSIVE');
+  } catch (error) {
+    connection?.close();
+    if (error instanceof Database.SqliteError && error.code.startsWith('SQLITE_BUSY')) {
+      throw new StorageError(
+        'LOCKED',
+        `${path} is served by another Porchlight.\nStop that one first, or name another database.`,
+        {
+          cause: error,
+        },
+      );
+    }
+    throw new StorageError('UNWRITABLE', `${lockPath} cannot be made: ${messageOf(error)}.`, { cause: error });
+  }
+  const held = connection;
+  return {
+    release(traceless = false) {
+      // While it is still locked: nobody who waited for it may find it gone.
+      if (traceless && made) rmSync(lockPath, { force: true });
+      held.close();
+    },
+  };
+};
+
+/** Makes an empty file that only its owner may read. @returns false when there is one already. */
+export const makeFile = (path: string): boolean => {
+  try {
+    closeSync(openSync(path, 'wx', 0o600));
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
+  }
+};
+
+export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -1,0 +1,23 @@
+/** The migrations that this version brings along, as drizzle-kit made them. */
+import type Database from 'better-sqlite3';
+import { drizzle } from 'drizzle-orm/better-sqlite3';
+import { migrate } from 'drizzle-orm/better-sqlite3/migrator';
+import { readMigrationFiles } from 'drizzle-orm/migrator';
+import { fileURLToPath } from 'node:url';
+
+// As far from the sources as from the build.
+const migrationsFolder = fileURLToPath(new URL('../../../drizzle', import.meta.url));
+
+/** Brings the database to the present schema; all of it or nothing. */
+export const applyMigrations = (connection: Database.Database): void => {
+  migrate(drizzle(connection), { migrationsFolder });
+};
+
+/** Has a version of Porchlight been here that knows migrations this one does not? */
+export const hasUnknownMigrations = (connection: Database.Database): boolean => {
+  const table = connection.prepare("SELECT 1 FROM sqlite_schema WHERE name = '__drizzle_migrations'").get();
+  if (table === undefined) return false;
+  const known = new Set(readMigrationFiles({ migrationsFolder }).map((migration) => migration.folderMillis));
+  const applied = connection.prepare<[], number>('SELECT created_at FROM __drizzle_migrations').pluck().all();
+  return applied.some((createdAt) => !known.has(Number(createdAt)));
+};

@@ -1,0 +1,79 @@
+/** Opens the file, or says why not; a file that is refused is left as it was, to the byte. */
+import Database from 'better-sqlite3';
+import { mkdirSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import type { Policy } from '../../core/policy.ts';
+import { newLogId } from './cursors.ts';
+import { StorageError } from './failures.ts';
+import { APPLICATION_ID, fileError, inspectFile } from './inspect.ts';
+import { lockFile, makeFile, messageOf, type FileLock } from './lock.ts';
+import { LOG_ID, POLICY } from './meta.ts';
+import { applyMigrations } from './migrations.ts';
+import { SqliteStore, type StoreOptions } from './store.ts';
+
+export interface SqliteStoreOptions extends Omit<StoreOptions, 'onWarning' | 'background'> {
+  /** The policy of a database that has none yet; what is stored wins. */
+  readonly policySeed: Policy;
+  /** Default: a warning of the process. */
+  readonly onWarning?: StoreOptions['onWarning'];
+  /** Default: true. */
+  readonly background?: StoreOptions['background'];
+}
+
+/**
+ * Makes the directory and the file if need be, readable by their owner only. Users who are not OFFLINE
+ * are as `afterRestart` says.
+ * @throws StorageError
+ */
+export const openSqliteStore = async (options: SqliteStoreOptions): Promise<SqliteStore> => {
+  const path = resolve(options.path);
+  const { onWarning = (error) => process.emitWarning(error), background = true, policySeed, ...rest } = options;
+  makeDirectory(path);
+  const lock = lockFile(path);
+  try {
+    prepareFile(path, policySeed);
+    return await SqliteStore.start(lock, { ...rest, path, onWarning, background });
+  } catch (error) {
+    refuse(lock, error);
+    throw fileError(path, error);
+  }
+};
+
+const makeDirectory = (path: string): void => {
+  const directory = dirname(path);
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw new StorageError('UNWRITABLE', `The directory ${directory} cannot be made: ${messageOf(error)}.`, {
+      cause: error,
+    });
+  }
+};
+
+const prepareFile = (path: string, policySeed: Policy): void => {
+  const exists = inspectFile(path);
+  if (!exists) makeFile(path);
+  const connection = new Database(path, { fileMustExist: true, timeout: 2_000 });
+  try {
+    if (!exists) connection.pragma(`application_id = ${APPLICATION_ID}`);
+    connection.pragma('journal_mode = WAL');
+    connection.pragma('synchronous = FULL');
+    // Somebody else who is writing shows now, not at the first login.
+    connection.exec('BEGIN IMMEDIATE; ROLLBACK');
+    applyMigrations(connection);
+    const seed = connection.prepare('INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO NOTHING');
+    connection
+      .transaction(() => {
+        seed.run(LOG_ID, newLogId());
+        seed.run(POLICY, JSON.stringify(policySeed));
+      })
+      .immediate();
+  } finally {
+    connection.close();
+  }
+};
+
+/** Whoever named another program's file, or none at all, finds nothing new beside it. */
+const refuse = (lock: FileLock, error: unknown): void => {
+  lock.release(error instanceof StorageError && (error.kind === 'FOREIGN' || error.kind === 'CORRUPT'));
+};

@@ -1,0 +1,43 @@
+/** What the main thread and the writer's thread say to each other. Answers come in the order of the questions. */
+import type { Flat } from './rows.ts';
+
+export interface WriterData {
+  readonly path: string;
+}
+
+/** One transaction: rows of each kind, one after another. */
+export interface Batch {
+  readonly touches: Flat;
+  readonly users: Flat;
+  readonly sessions: Flat;
+  readonly ended: Flat;
+  readonly events: Flat;
+  readonly meta: Flat;
+}
+
+export const emptyBatch = (): Batch => ({ touches: [], users: [], sessions: [], ended: [], events: [], meta: [] });
+
+export interface PurgeOrder {
+  readonly now: number;
+  readonly eventRetentionMs: number;
+}
+
+/** What one bounded portion of the retention's work did. */
+export interface Purged {
+  readonly purgedThrough: number;
+  /** Is there more to remove by that moment? */
+  readonly more: boolean;
+}
+
+export type Order =
+  | { readonly kind: 'commit'; readonly batch: Batch }
+  | { readonly kind: 'purge'; readonly purge: PurgeOrder }
+  | { readonly kind: 'close' };
+
+export type Reply =
+  /** The first message of all: the connection is open. */
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'done'; readonly purged: Purged | null }
+  /** The transaction was rolled back. `fatal`: the file cannot be trusted to hold what is written from here on. */
+  | { readonly kind: 'failed'; readonly message: string; readonly fatal: boolean }
+  | { readonly kind: 'closed' };

@@ -1,0 +1,207 @@
+/** The read-only connection: everything that memory does not hold. It sees what is committed and waits for nobody. */
+import Database from 'better-sqlite3';
+import { asc, sql } from 'drizzle-orm';
+import { drizzle } from 'drizzle-orm/better-sqlite3';
+import type { Millis, SessionId, UserId } from '../../core/ids.ts';
+import type { Platform } from '../../core/policy.ts';
+import {
+  unknownUser,
+  type EndedSession,
+  type LiveStatus,
+  type SessionRecord,
+  type UserRecord,
+} from '../../core/record.ts';
+import { PURGED_THROUGH, VERSION_FLOOR } from './meta.ts';
+import { ENDED_SESSION_MS } from './retention.ts';
+import {
+  ENDED_COLUMNS,
+  endedFrom,
+  EVENT_COLUMNS,
+  SESSION_COLUMNS,
+  sessionFrom,
+  USER_COLUMNS,
+  userFrom,
+  type Row,
+} from './rows.ts';
+import { prepareRead } from './statements.ts';
+import { events, meta, sessions, users } from './tables.ts';
+
+export class Reader {
+  readonly #connection: Database.Database;
+  readonly #statements: ReturnType<typeof prepareAll>;
+
+  constructor(path: string) {
+    this.#connection = new Database(path, { readonly: true, fileMustExist: true, timeout: 5_000 });
+    this.#statements = prepareAll(this.#connection);
+  }
+
+  close(): void {
+    this.#connection.close();
+  }
+
+  meta(key: string): string | null {
+    return (this.#statements.meta.get(key)?.[0] ?? null) as string | null;
+  }
+
+  /** A user who has no live session. */
+  offlineUser(id: UserId): UserRecord {
+    const row = this.#statements.user.get(id);
+    // After the row: were she forgotten in between, the floor would already be above her version.
+    if (row === undefined || row[1] === 0) {
+      const floor = Number(this.meta(VERSION_FLOOR) ?? 0);
+      return row === undefined ? unknownUser(id, floor) : userFrom(row, floor, []);
+    }
+    return userFrom(row, 0, []);
+  }
+
+  /** Everyone who is not OFFLINE, in no order. */
+  *present(): Iterable<UserRecord> {
+    const live = new Map<string, SessionRecord[]>();
+    for (const row of this.#statements.liveSessions.iterate()) {
+      const of = live.get(row[0] as string);
+      if (of === undefined) live.set(row[0] as string, [sessionFrom(row)]);
+      else of.push(sessionFrom(row));
+    }
+    for (const row of this.#statements.presentUsers.iterate()) yield userFrom(row, 0, live.get(row[0] as string) ?? []);
+  }
+
+  endedSession(userId: UserId, sessionId: SessionId, now: Millis): EndedSession | null {
+    const row = this.#statements.ended.get(userId, sessionId, now - ENDED_SESSION_MS);
+    return row === undefined ? null : endedFrom(row);
+  }
+
+  /** Ids of those who are not OFFLINE, in order; of those with a live session on `platform`, if one is given. */
+  presentIds(after: UserId | null, limit: number, status?: LiveStatus, platform?: Platform): readonly UserId[] {
+    const { idsOnPlatform, idsOfStatus, idsOfAll } = this.#statements;
+    const from = after ?? '';
+    const rows =
+      platform !== undefined
+        ? idsOnPlatform.all(platform, from, limit)
+        : status !== undefined
+          ? idsOfStatus.all(status, from, limit)
+          : idsOfAll.all(from, limit, from, limit, limit);
+    return rows.map((row) => row[0] as UserId);
+  }
+
+  lastSeq(): number {
+    return Math.max(Number(this.#statements.lastSeq.get()?.[0] ?? 0), this.purgedThrough());
+  }
+
+  purgedThrough(): number {
+    return Number(this.meta(PURGED_THROUGH) ?? 0);
+  }
+
+  /** The events in (after, through], one user's or all, for `take` to look at until it has enough. */
+  events(after: number, through: number, userId: UserId | undefined): IterableIterator<Row> {
+    const { eventsOfAll, eventsOfUser } = this.#statements;
+    return userId === undefined ? eventsOfAll.iterate(after, through) : eventsOfUser.iterate(userId, after, through);
+  }
+
+  /** Runs `look` on one instant of the database. */
+  atOnce<Result>(look: () => Result): Result {
+    return this.#connection.transaction(look)();
+  }
+}
+
+const prepareAll = (connection: Database.Database) => {
+  const db = drizzle(connection);
+  const named = (name: string) => sql.placeholder(name);
+  const userColumns = pick(users, USER_COLUMNS);
+  // In the conditions of partial indexes the literal is what lets SQLite use the index.
+  const idsOf = (status: string) =>
+    `SELECT user_id FROM users WHERE status = '${status}' AND status <> 'OFFLINE' AND user_id > ? ORDER BY user_id LIMIT ?`;
+  const eventsWhere = (condition: ReturnType<typeof sql>) =>
+    db
+      .select(pick(events, EVENT_COLUMNS))
+      .from(events)
+      .where(sql`${condition}${events.seq} > ${named('after')} AND ${events.seq} <= ${named('through')}`)
+      .orderBy(asc(events.seq));
+  return {
+    meta: prepareRead(
+      connection,
+      db
+        .select({ value: meta.value })
+        .from(meta)
+        .where(sql`${meta.key} = ${named('key')}`),
+      ['key'],
+    ),
+    user: prepareRead(
+      connection,
+      db
+        .select(userColumns)
+        .from(users)
+        .where(sql`${users.userId} = ${named('userId')}`),
+      ['userId'],
+    ),
+    presentUsers: prepareRead(
+      connection,
+      db
+        .select(userColumns)
+        .from(users)
+        .where(sql`${users.status} <> 'OFFLINE'`),
+      [],
+    ),
+    liveSessions: prepareRead(
+      connection,
+      db
+        .select(pick(sessions, SESSION_COLUMNS))
+        .from(sessions)
+        .where(sql`${sessions.endedAt} IS NULL`)
+        .orderBy(asc(sessions.id)),
+      [],
+    ),
+    ended: prepareRead(
+      connection,
+      db
+        .select(pick(sessions, ENDED_COLUMNS))
+        .from(sessions)
+        .where(
+          sql`${sessions.userId} = ${named('userId')} AND ${sessions.sessionId} = ${named('sessionId')} AND ${sessions.endedAt} > ${named('after')}`,
+        ),
+      ['userId', 'sessionId', 'after'],
+    ),
+    idsOnPlatform: prepareRead(
+      connection,
+      db
+        .selectDistinct({ userId: sessions.userId })
+        .from(sessions)
+        .where(
+          sql`${sessions.platform} = ${named('platform')} AND ${sessions.endedAt} IS NULL AND ${sessions.userId} > ${named('after')}`,
+        )
+        .orderBy(asc(sessions.userId))
+        .limit(named('limit')),
+      ['platform', 'after', 'limit'],
+    ),
+    idsOfStatus: prepareRead(
+      connection,
+      db
+        .select({ userId: users.userId })
+        .from(users)
+        .where(
+          sql`${users.status} = ${named('status')} AND ${users.status} <> 'OFFLINE' AND ${users.userId} > ${named('after')}`,
+        )
+        .orderBy(asc(users.userId))
+        .limit(named('limit')),
+      ['status', 'after', 'limit'],
+    ),
+    // Drizzle has no words for a limit within a union.
+    idsOfAll: connection
+      .prepare<(string | number)[], Row>(
+        `SELECT user_id FROM (${idsOf('ONLINE')}) UNION ALL SELECT user_id FROM (${idsOf('PUSH_ONLINE')}) ORDER BY user_id LIMIT ?`,
+      )
+      .raw(),
+    lastSeq: prepareRead(connection, db.select({ seq: sql`max(${events.seq})` }).from(events), []),
+    eventsOfAll: prepareRead(connection, eventsWhere(sql``), ['after', 'through']),
+    eventsOfUser: prepareRead(connection, eventsWhere(sql`${events.userId} = ${named('userId')} AND `), [
+      'userId',
+      'after',
+      'through',
+    ]),
+  };
+};
+
+/** The columns of a table that are named, in the order named. */
+const pick = <Table extends object, Name extends keyof Table>(
+  table: Table,
+  names: readonly Name[],
+): Pick<Table, Name> => Object.fromEntries(names.map((name) => [name, table[name]])) as Pick<Table, Name>;

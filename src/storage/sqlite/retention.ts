@@ -1,0 +1,135 @@
+/**
+ * What is remembered, and for how long. The work is done in portions of about a thousand rows, each a
+ * transaction of its own, so that commits wait for one portion at the most.
+ */
+import type Database from 'better-sqlite3';
+import { asc, sql } from 'drizzle-orm';
+import { drizzle } from 'drizzle-orm/better-sqlite3';
+import { META_COLUMNS, type Value } from './rows.ts';
+import { PURGED_THROUGH, VERSION_FLOOR } from './meta.ts';
+import type { PurgeOrder, Purged } from './protocol.ts';
+import { prepareRead, prepareWrite } from './statements.ts';
+import { events, meta, sessions, users } from './tables.ts';
+
+/** How long the end of a session is told to whoever still uses its token. */
+export const ENDED_SESSION_MS = 7 * 86_400_000;
+
+const PORTION = 1_000;
+
+/** @returns one portion of the work there is by `now`. */
+export const purger = (connection: Database.Database): ((order: PurgeOrder) => Purged) => {
+  const db = drizzle(connection);
+  const at = sql.placeholder('at');
+  const limit = sql.placeholder('limit');
+
+  const oldestEvents = prepareRead(
+    connection,
+    db
+      .select({ seq: events.seq, changeSeq: events.changeSeq, occurredAt: events.occurredAt })
+      .from(events)
+      .orderBy(asc(events.seq)),
+    [],
+  );
+  const removeEvents = prepareWrite(
+    connection,
+    db.delete(events).where(sql`${events.seq} <= ${sql.placeholder('seq')}`),
+    ['seq'],
+  );
+  const removeEnded = prepareWrite(
+    connection,
+    db
+      .delete(sessions)
+      .where(
+        sql`${sessions.id} IN (SELECT "id" FROM "sessions" WHERE "ended_at" IS NOT NULL AND "ended_at" <= ${at} LIMIT ${limit})`,
+      ),
+    ['at', 'limit'],
+  );
+  const longOffline = prepareRead(
+    connection,
+    db
+      .select({ userId: users.userId, version: users.version, tokensRevokedBefore: users.tokensRevokedBefore })
+      .from(users)
+      // The literal is what lets SQLite use the partial index.
+      .where(sql`${users.status} = 'OFFLINE' AND ${users.changedAt} <= ${at}`)
+      .limit(limit),
+    ['at', 'limit'],
+  );
+  const removeUser = prepareWrite(
+    connection,
+    db.delete(users).where(sql`${users.userId} = ${sql.placeholder('userId')}`),
+    ['userId'],
+  );
+  const forgetUser = prepareWrite(
+    connection,
+    // Literals, not nulls: a value in a prepared query would be a parameter.
+    db
+      .update(users)
+      .set({
+        version: sql`0`,
+        changedAt: sql`NULL`,
+        reason: sql`NULL`,
+        lastSeenAt: sql`NULL`,
+        customStatus: sql`NULL`,
+      })
+      .where(sql`${users.userId} = ${sql.placeholder('userId')}`),
+    ['userId'],
+  );
+  const readMeta = prepareRead(
+    connection,
+    db
+      .select({ value: meta.value })
+      .from(meta)
+      .where(sql`${meta.key} = ${sql.placeholder('key')}`),
+    ['key'],
+  );
+  const putMeta = prepareWrite(
+    connection,
+    db
+      .insert(meta)
+      .values({ key: sql.placeholder('key'), value: sql.placeholder('value') })
+      .onConflictDoUpdate({ target: meta.key, set: { value: sql`excluded."value"` } }),
+    META_COLUMNS,
+  );
+
+  const number = (key: string): number => Number(readMeta.get(key)?.[0] ?? 0);
+
+  /** Always the beginning of the log, up to the first event that is young enough, and never part of a change. */
+  const purgeEvents = (before: number): boolean => {
+    let through: number | null = null;
+    let change: Value = null;
+    let count = 0;
+    for (const [seq, changeSeq, occurredAt] of oldestEvents.iterate()) {
+      if ((occurredAt as number) >= before) break;
+      if (count >= PORTION && changeSeq !== change) break;
+      through = seq as number;
+      change = changeSeq ?? null;
+      count++;
+    }
+    if (through === null) return false;
+    removeEvents.run(through);
+    putMeta.run(PURGED_THROUGH, String(through));
+    return count >= PORTION;
+  };
+
+  const forgetUsers = (before: number): boolean => {
+    const forgotten = longOffline.all(before, PORTION);
+    if (forgotten.length === 0) return false;
+    let floor = number(VERSION_FLOOR);
+    for (const [userId, version, tokensRevokedBefore] of forgotten) {
+      floor = Math.max(floor, version as number);
+      (tokensRevokedBefore === null ? removeUser : forgetUser).run(userId as string);
+    }
+    putMeta.run(VERSION_FLOOR, String(floor));
+    return forgotten.length >= PORTION;
+  };
+
+  const purge = connection.transaction(({ now, eventRetentionMs }: PurgeOrder): Purged => {
+    const more = [
+      purgeEvents(now - eventRetentionMs),
+      removeEnded.run(now - ENDED_SESSION_MS, PORTION).changes >= PORTION,
+      forgetUsers(now - Math.max(eventRetentionMs, ENDED_SESSION_MS)),
+    ];
+    return { purgedThrough: number(PURGED_THROUGH), more: more.includes(true) };
+  });
+  return (order) => purge.immediate(order);
+};

@@ -1,0 +1,173 @@
+/**
+ * Records as rows and back. Rows cross to the writer's thread as flat arrays of columns, which is the
+ * cheapest there is to copy; the order of the columns is the one given here.
+ */
+import type { DeviceId, Millis, SessionId, UserId } from '../../core/ids.ts';
+import type { Platform } from '../../core/policy.ts';
+import type {
+  AppState,
+  EndedSession,
+  EventReason,
+  LiveStatus,
+  PresenceEvent,
+  SessionRecord,
+  Status,
+  UserRecord,
+  Watch,
+} from '../../core/record.ts';
+
+export type Value = string | number | null;
+/** Rows one after another, all of the same columns. */
+export type Flat = Value[];
+/** One row, as SQLite gives it back. What stands in it was written by this file. */
+export type Row = readonly Value[];
+
+export const USER_COLUMNS = [
+  'userId',
+  'version',
+  'status',
+  'changedAt',
+  'reason',
+  'lastSeenAt',
+  'customStatus',
+  'tokensRevokedBefore',
+] as const;
+
+export const SESSION_COLUMNS = [
+  'userId',
+  'sessionId',
+  'platform',
+  'deviceId',
+  'status',
+  'appState',
+  'backgroundSince',
+  'heartbeatIntervalMs',
+  'heartbeatTimeoutMs',
+  'backgroundTimeoutMs',
+  'disconnectGraceMs',
+  'aliveAt',
+  'lastSeenAt',
+  'detachedAt',
+  'pushExpiresAt',
+  'appVersion',
+  'osVersion',
+  'ipAddress',
+  'loggedInAt',
+  'tokenHash',
+  'watch',
+] as const;
+
+export const END_COLUMNS = ['endedAt', 'endReason', 'kickedBy'] as const;
+export const ENDED_COLUMNS = [...SESSION_COLUMNS, ...END_COLUMNS] as const;
+
+export const EVENT_COLUMNS = [
+  'seq',
+  'changeSeq',
+  'userId',
+  'sessionId',
+  'platform',
+  'deviceId',
+  'reason',
+  'sessionStatus',
+  'previousStatus',
+  'status',
+  'version',
+  'kickedBy',
+  'customStatus',
+  'ipAddress',
+  'occurredAt',
+] as const;
+
+/** What a sign of life alone changes of a user. */
+export const TOUCH_COLUMNS = ['lastSeenAt', 'userId'] as const;
+export const META_COLUMNS = ['key', 'value'] as const;
+
+export const addUser = (flat: Flat, user: UserRecord): void => {
+  flat.push(user.id, user.version, user.status, user.changedAt, user.reason);
+  flat.push(user.lastSeenAt, user.customStatus, user.tokensRevokedBefore);
+};
+
+/** A user never seen, or forgotten, has version 0: the next one must exceed what was forgotten. */
+export const userFrom = (row: Row, versionFloor: number, sessions: readonly SessionRecord[]): UserRecord => ({
+  id: row[0] as UserId,
+  version: row[1] as number,
+  versionFloor: row[1] === 0 ? versionFloor : 0,
+  status: row[2] as Status,
+  changedAt: row[3] as Millis | null,
+  reason: row[4] as EventReason | null,
+  lastSeenAt: row[5] as Millis | null,
+  customStatus: row[6] as string | null,
+  tokensRevokedBefore: row[7] as Millis | null,
+  sessions,
+});
+
+export const addSession = (flat: Flat, userId: UserId, session: SessionRecord): void => {
+  const { timings } = session;
+  flat.push(userId, session.id, session.platform, session.deviceId, session.status, session.appState);
+  flat.push(session.backgroundSince, timings.heartbeatIntervalMs, timings.heartbeatTimeoutMs);
+  flat.push(timings.backgroundTimeoutMs, timings.disconnectGraceMs, session.aliveAt, session.lastSeenAt);
+  flat.push(session.detachedAt, session.pushExpiresAt, session.appVersion, session.osVersion, session.ipAddress);
+  flat.push(session.loggedInAt, session.tokenHash, session.watch === null ? null : JSON.stringify(session.watch));
+};
+
+/** Sockets are not kept: after a restart there are none, and an ended session has none. */
+export const sessionFrom = (row: Row): SessionRecord => ({
+  id: row[1] as SessionId,
+  platform: row[2] as Platform,
+  deviceId: row[3] as DeviceId,
+  status: row[4] as LiveStatus,
+  appState: row[5] as AppState,
+  backgroundSince: row[6] as Millis | null,
+  timings: {
+    heartbeatIntervalMs: row[7] as number,
+    heartbeatTimeoutMs: row[8] as number,
+    backgroundTimeoutMs: row[9] as number | null,
+    disconnectGraceMs: row[10] as number,
+  },
+  aliveAt: row[11] as Millis,
+  lastSeenAt: row[12] as Millis,
+  detachedAt: row[13] as Millis | null,
+  pushExpiresAt: row[14] as Millis | null,
+  links: [],
+  appVersion: row[15] as string | null,
+  osVersion: row[16] as string | null,
+  ipAddress: row[17] as string | null,
+  loggedInAt: row[18] as Millis,
+  tokenHash: row[19] as string,
+  watch: row[20] === null ? null : (JSON.parse(row[20] as string) as Watch),
+});
+
+export const addEnded = (flat: Flat, userId: UserId, ended: EndedSession): void => {
+  addSession(flat, userId, ended.session);
+  flat.push(ended.endedAt, ended.reason, ended.kickedBy);
+};
+
+export const endedFrom = (row: Row): EndedSession => ({
+  session: sessionFrom(row),
+  endedAt: row[SESSION_COLUMNS.length] as Millis,
+  reason: row[SESSION_COLUMNS.length + 1] as EventReason,
+  kickedBy: row[SESSION_COLUMNS.length + 2] as Platform | null,
+});
+
+export const addEvent = (flat: Flat, seq: number, changeSeq: number, event: PresenceEvent): void => {
+  flat.push(seq, changeSeq, event.userId, event.sessionId, event.platform, event.deviceId, event.reason);
+  flat.push(event.sessionStatus, event.previousStatus, event.status, event.version, event.kickedBy);
+  flat.push(event.customStatus, event.ipAddress, event.occurredAt);
+};
+
+/** The event alone: `seq` and `changeSeq` are the first two columns. */
+export const eventFrom = (row: Row): PresenceEvent => ({
+  userId: row[2] as UserId,
+  sessionId: row[3] as SessionId,
+  platform: row[4] as Platform,
+  deviceId: row[5] as DeviceId,
+  reason: row[6] as EventReason,
+  sessionStatus: row[7] as Status,
+  previousStatus: row[8] as Status,
+  status: row[9] as Status,
+  version: row[10] as number,
+  kickedBy: row[11] as Platform | null,
+  customStatus: row[12] as string | null,
+  ipAddress: row[13] as string | null,
+  occurredAt: row[14] as Millis,
+});

@@ -1,0 +1,374 @@
+/**
+ * The presence store in one SQLite file. Whoever is not OFFLINE is held in memory, as last committed;
+ * the rest is read from the file. A change is decided here, written by the writer's thread together
+ * with whatever else came in the meantime, and only then put in force, told and answered.
+ */
+import type { CommittedChange, OnlinePage, OnlineQuery, PresenceStore } from '../../app/ports.ts';
+import type { Outcome } from '../../core/command.ts';
+import type { Millis, SessionId, UserId } from '../../core/ids.ts';
+import type { Policy } from '../../core/policy.ts';
+import { afterRestart } from '../../core/presence.ts';
+import { findSession, type EndedSession, type UserRecord } from '../../core/record.ts';
+import { batchOf, type Entry } from './entries.ts';
+import { SqliteEventLog } from './event-log.ts';
+import { StorageError, StoreFailure } from './failures.ts';
+import { Lanes, type Decide, type Job } from './lanes.ts';
+import type { FileLock } from './lock.ts';
+import { LOG_ID, POLICY } from './meta.ts';
+import { Present } from './present.ts';
+import { Reader } from './reader.ts';
+import { Writer, type WriterHandlers } from './writer.ts';
+
+export interface StoreOptions {
+  readonly path: string;
+  /** Whole milliseconds since 1970, never set back. */
+  readonly clock: () => Millis;
+  /** Events older than this are removed. */
+  readonly eventRetentionMs: number;
+  /** The store is dead (its thread is gone, or the file damaged): every call is refused from now on. */
+  readonly onFailure: (error: Error) => void;
+  /** Work done in the background failed, and will be tried again. */
+  readonly onWarning: (error: Error) => void;
+  /** False: signs of life and retention are written only by `flush`, `purge` and `close`. For tests. */
+  readonly background: boolean;
+}
+
+const FLUSH_EVERY_MS = 60_000;
+const FLUSHED_AT_ONCE = 500;
+const LOOKED_AT_ONCE = 512;
+
+export class SqliteStore implements PresenceStore {
+  readonly log: SqliteEventLog;
+  readonly #options: StoreOptions;
+  readonly #lock: FileLock;
+  readonly #reader: Reader;
+  readonly #present: Present;
+  readonly #lanes = new Lanes();
+  readonly #listeners = new Set<(changes: readonly CommittedChange[]) => void>();
+  /** Whose signs of life are in memory alone. */
+  readonly #dirty = new Set<UserId>();
+  readonly #timers: NodeJS.Timeout[] = [];
+  #writer: Writer<Entry> | undefined;
+  #policy: Policy;
+  #policyTurn: Promise<unknown> = Promise.resolve();
+  #background: Promise<unknown> = Promise.resolve();
+  #refusal: StoreFailure | null = null;
+  #closing: Promise<void> | undefined;
+
+  private constructor(reader: Reader, lock: FileLock, options: StoreOptions) {
+    this.#reader = reader;
+    this.#lock = lock;
+    this.#options = options;
+    this.#policy = JSON.parse(needed(reader.meta(POLICY))) as Policy;
+    this.log = new SqliteEventLog(reader, needed(reader.meta(LOG_ID)), () => this.#checkOpen());
+    const now = options.clock();
+    this.#present = new Present(now);
+    for (const user of reader.present()) this.#present.put(afterRestart(user, now));
+  }
+
+  /** Serves a file that was looked at, brought up to date and locked: see open.ts. The store owns the lock from now on. */
+  static async start(lock: FileLock, options: StoreOptions): Promise<SqliteStore> {
+    const reader = new Reader(options.path);
+    try {
+      const store = new SqliteStore(reader, lock, options);
+      store.#writer = await Writer.start({ path: options.path }, store.#handlers());
+      if (options.background) store.#startBackground();
+      return store;
+    } catch (error) {
+      reader.close();
+      throw error;
+    }
+  }
+
+  now(): Millis {
+    return this.#options.clock();
+  }
+
+  async read(ids: readonly UserId[]): Promise<readonly UserRecord[]> {
+    this.#checkOpen();
+    return ids.map((id) => this.#committed(id));
+  }
+
+  update(id: UserId, decide: Decide): Promise<Outcome> {
+    return new Promise((resolve, reject) => {
+      this.#checkOpen();
+      const job = { decide, resolve, reject };
+      if (!this.#lanes.queue(id, job)) this.#run(id, job, []);
+    });
+  }
+
+  async findEnded(userId: UserId, sessionId: SessionId): Promise<EndedSession | null> {
+    this.#checkOpen();
+    // Its end may be on the disk and not in force yet.
+    const user = this.#present.get(userId) ?? this.#lanes.before(userId);
+    if (user !== undefined && findSession(user, sessionId) !== undefined) return null;
+    return this.#reader.endedSession(userId, sessionId, this.now());
+  }
+
+  async claimDue(limit: number): Promise<readonly UserId[]> {
+    const claimed: UserId[] = [];
+    // Many may be looked at who are not due (after a restart all have the same deadline): others get their turn in between.
+    for (let more = true; more && claimed.length < limit;) {
+      this.#checkOpen();
+      const taken = this.#present.takeDue(this.now(), limit - claimed.length);
+      claimed.push(...taken.ids);
+      more = taken.more;
+      if (more && claimed.length < limit) await turn();
+    }
+    return claimed;
+  }
+
+  onCommit(listener: (changes: readonly CommittedChange[]) => void): () => void {
+    // A listener given twice is called twice.
+    const own = (changes: readonly CommittedChange[]): void => listener(changes);
+    this.#listeners.add(own);
+    return () => {
+      this.#listeners.delete(own);
+    };
+  }
+
+  policy(): Policy {
+    return this.#policy;
+  }
+
+  updatePolicy(decide: (policy: Policy) => Policy): Promise<Policy> {
+    if (this.#refusal !== null) return Promise.reject(this.#refusal);
+    const changed = this.#policyTurn.then(async () => {
+      const policy = decide(this.#policy);
+      if (policy !== this.#policy) {
+        await this.#written((settle) => ({ kind: 'meta', key: POLICY, value: JSON.stringify(policy), settle }));
+        this.#policy = policy;
+      }
+      return policy;
+    });
+    // A change that was refused is its caller's; the next one runs all the same.
+    this.#policyTurn = changed.catch(() => undefined);
+    return changed;
+  }
+
+  async listOnline(query: OnlineQuery): Promise<OnlinePage> {
+    const { status, platform, limit } = query;
+    const users: UserRecord[] = [];
+    for (let after = query.after; ; await turn()) {
+      this.#checkOpen();
+      const ids = this.#reader.presentIds(after, LOOKED_AT_ONCE, status, platform);
+      for (const id of ids) {
+        const user = this.#present.get(id);
+        if (user === undefined || (status !== undefined && user.status !== status)) continue;
+        if (platform !== undefined && !user.sessions.some((session) => session.platform === platform)) continue;
+        if (users.length >= limit) return { users, hasMore: true };
+        users.push(user);
+      }
+      const last = ids.at(-1);
+      if (last === undefined || ids.length < LOOKED_AT_ONCE) return { users, hasMore: false };
+      after = last;
+    }
+  }
+
+  counts(): ReturnType<Present['counts']> {
+    return this.#present.counts();
+  }
+
+  /**
+   * Refuses what is called from now on, finishes what was called before, writes the signs of life that
+   * are in memory alone, folds the write-ahead log into the file and lets others open it.
+   * @throws what the disk said, if that could not be done; the file is closed all the same.
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  /** Writes the signs of life that are in memory alone. @throws StoreFailure; they are written later then. */
+  async flush(): Promise<void> {
+    const ids = [...this.#dirty];
+    for (let start = 0; start < ids.length; start += FLUSHED_AT_ONCE) {
+      await this.#flushSome(ids.slice(start, start + FLUSHED_AT_ONCE));
+    }
+  }
+
+  /** Removes what is remembered for too long by now. @throws StoreFailure; it is removed later then. */
+  async purge(): Promise<void> {
+    const { eventRetentionMs } = this.#options;
+    for (let more = true; more && this.#closing === undefined;) {
+      const purged = await this.#writing().purge({ now: this.now(), eventRetentionMs });
+      this.log.purged(purged.purgedThrough);
+      more = purged.more;
+    }
+  }
+
+  #committed(id: UserId): UserRecord {
+    return this.#present.get(id) ?? this.#lanes.before(id) ?? this.#reader.offlineUser(id);
+  }
+
+  /** @returns true when the outcome goes to the disk; those `following` wait for that then. */
+  #run(id: UserId, job: Job, following: Job[]): boolean {
+    let before: UserRecord;
+    let outcome: Outcome;
+    try {
+      before = this.#committed(id);
+      outcome = job.decide(before, this.#policy, this.now());
+    } catch (error) {
+      job.reject(error);
+      return false;
+    }
+    const { user } = outcome;
+    if (mustBeWritten(before, outcome)) {
+      this.#lanes.open(before, following);
+      this.#writing().submit({ kind: 'change', before, outcome, job });
+      return true;
+    }
+    if (user !== before) this.#dirty.add(id);
+    this.#present.put(user);
+    job.resolve(outcome);
+    return false;
+  }
+
+  #handlers(): WriterHandlers<Entry> {
+    return {
+      encode: (entries) => batchOf(entries, this.log.lastSeq, (id) => this.#dirty.has(id)),
+      committed: (entries) => this.#inForce(entries),
+      failed: (entries, error) => {
+        for (const entry of entries) {
+          if (entry.kind === 'change') entry.job.reject(error);
+          else entry.settle.failed(error);
+        }
+        this.#next(entries);
+      },
+      died: (error) => {
+        this.#refusal ??= error;
+        this.#stopBackground();
+        this.#options.onFailure(error);
+      },
+    };
+  }
+
+  /** What is on the disk is put in force, then told, then answered. */
+  #inForce(entries: readonly Entry[]): void {
+    const told: CommittedChange[] = [];
+    for (const entry of entries) {
+      if (entry.kind !== 'change') continue;
+      const { user, changes } = entry.outcome;
+      for (const change of changes) told.push({ ...change, events: this.log.append(change.events), user });
+      this.#dirty.delete(user.id);
+      this.#present.put(user);
+    }
+    if (told.length > 0) for (const listener of this.#listeners) tell(listener, told);
+    for (const entry of entries) {
+      if (entry.kind === 'change') entry.job.resolve(entry.outcome);
+      else entry.settle.done();
+    }
+    this.#next(entries);
+  }
+
+  #next(entries: readonly Entry[]): void {
+    for (const entry of entries) {
+      if (entry.kind !== 'change') continue;
+      const { id } = entry.before;
+      this.#lanes.close(id, (job, following) => this.#run(id, job, following));
+    }
+  }
+
+  async #flushSome(ids: readonly UserId[]): Promise<void> {
+    const users: UserRecord[] = [];
+    for (const id of ids) {
+      const user = this.#present.get(id);
+      // Of whom a change is being written, everything is written with that.
+      if (user === undefined || !this.#dirty.has(id) || this.#lanes.has(id)) continue;
+      this.#dirty.delete(id);
+      users.push(user);
+    }
+    if (users.length === 0) return;
+    try {
+      await this.#written((settle) => ({ kind: 'life', users, settle }));
+    } catch (error) {
+      for (const { id } of users) if (this.#present.get(id) !== undefined) this.#dirty.add(id);
+      throw error;
+    }
+  }
+
+  #written(entry: (settle: { done: () => void; failed: (error: Error) => void }) => Entry): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#writing().submit(entry({ done: resolve, failed: reject }));
+    });
+  }
+
+  #startBackground(): void {
+    const retentionEveryMs = Math.min(Math.max(this.#options.eventRetentionMs / 10, 1_000), 60_000);
+    const every = (periodMs: number, work: () => Promise<void>): (() => void) => {
+      let running = false;
+      const run = (): void => {
+        if (running || this.#closing !== undefined) return;
+        running = true;
+        const done = work()
+          .catch((error: unknown) => {
+            if (this.#refusal === null) this.#options.onWarning(asError(error));
+          })
+          .finally(() => (running = false));
+        this.#background = Promise.all([this.#background, done]);
+      };
+      this.#timers.push(setInterval(run, periodMs).unref());
+      return run;
+    };
+    setImmediate(every(retentionEveryMs, () => this.purge()));
+    every(FLUSH_EVERY_MS, () => this.flush());
+  }
+
+  #stopBackground(): void {
+    for (const timer of this.#timers.splice(0)) clearInterval(timer);
+  }
+
+  async #close(): Promise<void> {
+    const dead = this.#refusal !== null;
+    this.#refusal ??= new StoreFailure('CLOSED', 'The store is closed.');
+    this.#stopBackground();
+    try {
+      await Promise.all([this.#lanes.empty(), this.#policyTurn, this.#background]);
+      if (!dead) await this.flush();
+    } finally {
+      // Before the writer: the last one to leave is the one who can tidy up.
+      this.#reader.close();
+      try {
+        if (!dead) await this.#writing().close();
+      } finally {
+        this.#lock.release();
+      }
+    }
+  }
+
+  #checkOpen(): void {
+    if (this.#refusal !== null) throw this.#refusal;
+  }
+
+  #writing(): Writer<Entry> {
+    if (this.#writer === undefined) throw new Error('The store is used before it has started.');
+    return this.#writer;
+  }
+}
+
+const mustBeWritten = (before: UserRecord, { user, changes, ended, durable }: Outcome): boolean => {
+  if (changes.length > 0 || ended.length > 0) return true;
+  if (user === before) return false;
+  // Whoever is OFFLINE is not held in memory, so what changes of her is written at once.
+  return durable || before.status === 'OFFLINE' || user.status === 'OFFLINE';
+};
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+/** A listener must not throw. One that does is a fault to be seen, but not by those who wait for their commit. */
+const tell = (listener: (changes: readonly CommittedChange[]) => void, changes: readonly CommittedChange[]): void => {
+  try {
+    listener(changes);
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
+  }
+};
+
+const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));
+
+const needed = (value: string | null): string => {
+  if (value === null) throw new StorageError('CORRUPT', 'The database has lost a value of its table meta.');
+  return value;
+};

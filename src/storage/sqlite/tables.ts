@@ -1,0 +1,108 @@
+/**
+ * The tables, from which drizzle-kit makes the migrations (`npm run db:generate`). Moments are whole
+ * milliseconds since 1970 (UTC), durations milliseconds. Ids compare as SQLite's BINARY collation does:
+ * by their UTF-8 bytes.
+ */
+import { sql } from 'drizzle-orm';
+import { index, integer, sqliteTable, text, uniqueIndex } from 'drizzle-orm/sqlite-core';
+
+/** Everyone who is or was present and is not forgotten yet. */
+export const users = sqliteTable(
+  'users',
+  {
+    userId: text('user_id').primaryKey(),
+    /** 0: forgotten, or never seen; the row is there for `tokens_revoked_before` alone. */
+    version: integer('version').notNull(),
+    status: text('status').notNull(),
+    changedAt: integer('changed_at'),
+    reason: text('reason'),
+    lastSeenAt: integer('last_seen_at'),
+    customStatus: text('custom_status'),
+    tokensRevokedBefore: integer('tokens_revoked_before'),
+  },
+  (table) => [
+    // For the pages of who is online. Partial, because nearly everybody is OFFLINE.
+    index('users_online')
+      .on(table.status, table.userId)
+      .where(sql`status <> 'OFFLINE'`),
+    // For forgetting those OFFLINE the longest.
+    index('users_offline_since')
+      .on(table.changedAt)
+      .where(sql`status = 'OFFLINE'`),
+  ],
+);
+
+/** Live sessions, and those that ended within the last 7 days. */
+export const sessions = sqliteTable(
+  'sessions',
+  {
+    /** Rises with every login: the order in which a user's sessions stand. */
+    id: integer('id').primaryKey(),
+    userId: text('user_id').notNull(),
+    sessionId: text('session_id').notNull(),
+    platform: text('platform').notNull(),
+    deviceId: text('device_id').notNull(),
+    /** As it last was, once ended. */
+    status: text('status').notNull(),
+    appState: text('app_state').notNull(),
+    backgroundSince: integer('background_since'),
+    heartbeatIntervalMs: integer('heartbeat_interval_ms').notNull(),
+    heartbeatTimeoutMs: integer('heartbeat_timeout_ms').notNull(),
+    backgroundTimeoutMs: integer('background_timeout_ms'),
+    disconnectGraceMs: integer('disconnect_grace_ms').notNull(),
+    aliveAt: integer('alive_at').notNull(),
+    lastSeenAt: integer('last_seen_at').notNull(),
+    detachedAt: integer('detached_at'),
+    pushExpiresAt: integer('push_expires_at'),
+    appVersion: text('app_version'),
+    osVersion: text('os_version'),
+    ipAddress: text('ip_address'),
+    loggedInAt: integer('logged_in_at').notNull(),
+    tokenHash: text('token_hash').notNull(),
+    /** JSON: "*" or a list of user ids; null leaves it to the server's setting. */
+    watch: text('watch'),
+    /** Null while it lives. */
+    endedAt: integer('ended_at'),
+    endReason: text('end_reason'),
+    kickedBy: text('kicked_by'),
+  },
+  (table) => [
+    uniqueIndex('sessions_of_user').on(table.userId, table.sessionId),
+    index('sessions_live')
+      .on(table.platform, table.userId)
+      .where(sql`ended_at IS NULL`),
+    index('sessions_ended')
+      .on(table.endedAt)
+      .where(sql`ended_at IS NOT NULL`),
+  ],
+);
+
+/** The log. Without holes; what the retention removes is always its beginning. */
+export const events = sqliteTable(
+  'events',
+  {
+    seq: integer('seq').primaryKey(),
+    /** The seq of the first event of the same change. */
+    changeSeq: integer('change_seq').notNull(),
+    userId: text('user_id').notNull(),
+    sessionId: text('session_id').notNull(),
+    platform: text('platform').notNull(),
+    deviceId: text('device_id').notNull(),
+    reason: text('reason').notNull(),
+    sessionStatus: text('session_status').notNull(),
+    previousStatus: text('previous_status').notNull(),
+    status: text('status').notNull(),
+    version: integer('version').notNull(),
+    kickedBy: text('kicked_by'),
+    customStatus: text('custom_status'),
+    ipAddress: text('ip_address'),
+    occurredAt: integer('occurred_at').notNull(),
+  },
+  (table) => [index('events_of_user').on(table.userId, table.seq)],
+);
+
+/** Single values: see meta.ts. */
+export const meta = sqliteTable('meta', {
+  key: text('key').primaryKey(),
+  value: text('value').notNull(),
+});

@@ -1,0 +1,52 @@
+/** The thread that owns the writing connection, so that the event loop never waits for the disk. */
+import { parentPort, workerData } from 'node:worker_threads';
+import Database from 'better-sqlite3';
+import { batchWriter } from './batch-writer.ts';
+import type { Order, Reply, WriterData } from './protocol.ts';
+import { purger } from './retention.ts';
+
+const port = parentPort;
+if (port === null) throw new Error('This file is the writer thread of the store: it is not run by itself.');
+
+const reply = (message: Reply): void => port.postMessage(message);
+
+/**
+ * After these the file cannot be trusted to take what is written next. A failed fsync may have dropped
+ * pages which the next one will not report again.
+ */
+const FATAL = /^SQLITE_(CORRUPT|NOTADB|IOERR_FSYNC|IOERR_DIR_FSYNC)/;
+
+const { path } = workerData as WriterData;
+const connection = new Database(path, { fileMustExist: true, timeout: 5_000 });
+// FULL: a commit is on the disk before it is acknowledged.
+connection.pragma('synchronous = FULL');
+// A burst must not leave a huge file behind.
+connection.pragma('journal_size_limit = 67108864');
+const write = batchWriter(connection);
+const purge = purger(connection);
+
+const obey = (order: Order): Reply => {
+  switch (order.kind) {
+    case 'commit':
+      write(order.batch);
+      return { kind: 'done', purged: null };
+    case 'purge':
+      return { kind: 'done', purged: purge(order.purge) };
+    case 'close':
+      connection.pragma('wal_checkpoint(TRUNCATE)');
+      connection.close();
+      return { kind: 'closed' };
+  }
+};
+
+port.on('message', (order: Order) => {
+  try {
+    reply(obey(order));
+  } catch (error) {
+    if (!(error instanceof Database.SqliteError)) throw error;
+    reply({ kind: 'failed', message: `${error.message} (${error.code})`, fatal: FATAL.test(error.code) });
+  }
+  if (order.kind === 'close') port.close();
+});
+
+reply({ kind: 'ready' });

@@ -1,0 +1,174 @@
+/**
+ * The main thread's end of the writer: group commit. What arrives while one commit is being written
+ * goes into the next, in the order of arrival, so that one fsync serves hundreds.
+ */
+import { Worker } from 'node:worker_threads';
+import { StoreFailure } from './failures.ts';
+import type { Batch, Order, PurgeOrder, Purged, Reply, WriterData } from './protocol.ts';
+
+/** How entries become rows, and what is to be done when they are on disk, or are not. */
+export interface WriterHandlers<Entry> {
+  /** Called right before the batch is sent: nothing before it is still being written. */
+  encode(entries: readonly Entry[]): Batch;
+  /** The batch is durable. */
+  committed(entries: readonly Entry[]): void;
+  /** Nothing of the batch was written. */
+  failed(entries: readonly Entry[], error: StoreFailure): void;
+  /** The writer is dead: every entry was, and each later one will be, told so by `failed`. */
+  died(error: StoreFailure): void;
+}
+
+interface Question {
+  readonly settle: (reply: Extract<Reply, { kind: 'done' | 'closed' }>) => void;
+  readonly refuse: (error: StoreFailure) => void;
+}
+
+/** Bounds the time that one commit takes, and with it how long everybody in it waits. */
+const MAX_ENTRIES = 2_048;
+
+// The sources are run by tests, but a worker runs no TypeScript: there it comes from the build.
+const WORKER_URL = new URL(
+  import.meta.url.endsWith('.ts') ? '../../../dist/storage/sqlite/writer-worker.js' : './writer-worker.js',
+  import.meta.url,
+);
+
+export class Writer<Entry> {
+  readonly #worker: Worker;
+  readonly #handlers: WriterHandlers<Entry>;
+  /** Asked and not answered yet; answers come in this order. */
+  readonly #questions: Question[] = [];
+  #waiting: Entry[] = [];
+  #committing = false;
+  #scheduled = false;
+  #dead: StoreFailure | null = null;
+  #closed = false;
+
+  private constructor(worker: Worker, handlers: WriterHandlers<Entry>) {
+    this.#worker = worker;
+    this.#handlers = handlers;
+    worker.on('message', (reply: Reply) => this.#answered(reply));
+    worker.on('error', (error) => this.#die(new StoreFailure('DEAD', 'The writer thread failed.', { cause: error })));
+    worker.on('exit', (code) => {
+      if (!this.#closed) this.#die(new StoreFailure('DEAD', `The writer thread ended by itself (exit code ${code}).`));
+    });
+  }
+
+  /** @throws the reason why the thread, or its connection, could not be opened. */
+  static start<Entry>(data: WriterData, handlers: WriterHandlers<Entry>): Promise<Writer<Entry>> {
+    const worker = new Worker(WORKER_URL, { workerData: data });
+    return new Promise((resolve, reject) => {
+      worker.once('error', reject);
+      worker.once('message', () => {
+        worker.off('error', reject);
+        resolve(new Writer(worker, handlers));
+      });
+    });
+  }
+
+  /** Adds an entry to the next commit. */
+  submit(entry: Entry): void {
+    const dead = this.#dead;
+    if (dead !== null) {
+      // Not at once: those who waited for this entry are to fail one after another, not one within the other.
+      queueMicrotask(() => this.#handlers.failed([entry], dead));
+      return;
+    }
+    this.#waiting.push(entry);
+    this.#schedule();
+  }
+
+  /** Does one portion of the retention's work. */
+  purge(purge: PurgeOrder): Promise<Purged> {
+    return new Promise((resolve, reject) => {
+      this.#ask(
+        { kind: 'purge', purge },
+        {
+          settle: (reply) => {
+            if (reply.kind === 'done' && reply.purged !== null) resolve(reply.purged);
+            else reject(new StoreFailure('DEAD', 'The writer thread answered what was not asked.'));
+          },
+          refuse: reject,
+        },
+      );
+    });
+  }
+
+  /** Folds the write-ahead log into the file and closes it. To be called when nothing is waiting. */
+  close(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#ask(
+        { kind: 'close' },
+        {
+          settle: () => {
+            this.#closed = true;
+            resolve();
+          },
+          refuse: (error) => {
+            this.#closed = true;
+            reject(error);
+          },
+        },
+      );
+    });
+  }
+
+  /** At the end of this turn of the event loop, so that what one turn brings is one commit. */
+  #schedule(): void {
+    if (this.#scheduled || this.#committing) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      this.#commit();
+    });
+  }
+
+  #commit(): void {
+    if (this.#committing || this.#waiting.length === 0 || this.#dead !== null) return;
+    const entries = this.#waiting.length <= MAX_ENTRIES ? this.#waiting : this.#waiting.slice(0, MAX_ENTRIES);
+    this.#waiting = this.#waiting.length <= MAX_ENTRIES ? [] : this.#waiting.slice(MAX_ENTRIES);
+    this.#committing = true;
+    const then = (tell: () => void): void => {
+      this.#committing = false;
+      tell();
+      this.#commit();
+    };
+    this.#ask(
+      { kind: 'commit', batch: this.#handlers.encode(entries) },
+      {
+        settle: () => then(() => this.#handlers.committed(entries)),
+        refuse: (error) => then(() => this.#handlers.failed(entries, error)),
+      },
+    );
+  }
+
+  #ask(order: Order, question: Question): void {
+    if (this.#dead !== null) {
+      question.refuse(this.#dead);
+      return;
+    }
+    this.#questions.push(question);
+    this.#worker.postMessage(order);
+  }
+
+  #answered(reply: Reply): void {
+    if (reply.kind === 'ready') return;
+    const question = this.#questions.shift();
+    if (question === undefined) return;
+    if (reply.kind === 'failed') {
+      question.refuse(new StoreFailure('NOT_WRITTEN', `The database could not be written: ${reply.message}.`));
+      if (reply.fatal) this.#die(new StoreFailure('DEAD', `The database is damaged: ${reply.message}.`));
+      return;
+    }
+    question.settle(reply);
+  }
+
+  #die(error: StoreFailure): void {
+    if (this.#dead !== null) return;
+    this.#dead = error;
+    for (const question of this.#questions.splice(0)) question.refuse(error);
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    if (waiting.length > 0) this.#handlers.failed(waiting, error);
+    this.#handlers.died(error);
+  }
+}
