@@ -41,6 +41,10 @@ export class GraphiqlPage {
     return this.#shown(await this.#editor('Headers'));
   }
 
+  async variablesShown(): Promise<string> {
+    return this.#shown(await this.#editor('Variables'));
+  }
+
   /** Starts the operation, or stops the subscription that runs. */
   async press(): Promise<void> {
     await this.page.locator('.graphiql-execute-button').click();
@@ -69,7 +73,10 @@ export class GraphiqlPage {
 
   async #editor(name: 'Headers' | 'Variables'): Promise<Locator> {
     await this.page.getByRole('button', { name, exact: true }).click();
-    return this.page.locator('.graphiql-editor-tool .graphiql-editor:not(.hidden)');
+    const editor = this.page.locator('.graphiql-editor-tool .graphiql-editor:not(.hidden)');
+    // One that was hidden is drawn line by line when it is shown.
+    await this.page.waitForTimeout(200);
+    return editor;
   }
 
   /** The lines in view of an editor, which stand in the document in any order, with no-break spaces, and wrapped. */
