@@ -1,9 +1,9 @@
 /** GraphiQL, served by the server itself: no other host is asked for anything, neither by the server nor by the page. */
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createHash } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
-import { Readable } from 'node:stream';
 import { type Asset, assets } from './graphiql/assets.ts';
 import { page } from './graphiql/page.ts';
 
@@ -42,38 +42,42 @@ const FOR_EVER = 'public, max-age=31536000, immutable';
 
 const pathOf = (request: IncomingMessage): string => (request.url ?? '').split('?', 1)[0] ?? '';
 
-/** Whether a request is for GraphiQL: a browser that opens /graphql, or a file of the page. */
-export const isGraphiqlRequest = (request: IncomingMessage): boolean => {
+/**
+ * Answers requests for GraphiQL: a browser that opens /graphql, and the files of the page. Returns false for others,
+ * which it leaves alone.
+ * @param onError told why a request was answered with 500.
+ */
+export const graphiqlHandler =
+  (onError: (error: unknown) => void = () => undefined) =>
+  (request: IncomingMessage, response: ServerResponse): boolean => {
+    if (!isForGraphiql(request)) return false;
+    answer(request, response).catch((error: unknown) => {
+      // The browser went away while it was being answered.
+      if (response.destroyed) return;
+      onError(error);
+      if (response.headersSent) response.destroy();
+      else sendText(response, 500, 'GraphiQL could not be loaded. The GraphQL API is not concerned.\n');
+    });
+    return true;
+  };
+
+const isForGraphiql = (request: IncomingMessage): boolean => {
   if (request.method !== 'GET' && request.method !== 'HEAD') return false;
   const path = pathOf(request);
   if (path === PAGE_PATH) return /\btext\/html\b/i.test(request.headers.accept ?? '');
   return path.startsWith(ASSETS_PREFIX);
 };
 
-/**
- * Answers the requests for which `isGraphiqlRequest` is true.
- * @param onError told why a request was answered with 500.
- */
-export const graphiqlHandler =
-  (onError: (error: unknown) => void = () => undefined) =>
-  async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-    for (const [name, value] of Object.entries(SECURITY_HEADERS)) response.setHeader(name, value);
-    try {
-      const { version, byName } = await assets();
-      const path = pathOf(request);
-      if (path === PAGE_PATH) return sendPage(request, response, version);
-      const [, askedVersion, name] = ASSET_PATH.exec(path) ?? [];
-      const asset = askedVersion === version && name !== undefined ? byName.get(name) : undefined;
-      if (asset === undefined) return sendText(response, 404, 'There is no such file. Open /graphql again.\n');
-      await sendAsset(request, response, asset, `${version}-${name}`);
-    } catch (error) {
-      // A browser that went away while it was being answered.
-      if (response.destroyed) return;
-      onError(error);
-      if (response.headersSent) response.destroy();
-      else sendText(response, 500, 'GraphiQL could not be loaded. The GraphQL API is not concerned.\n');
-    }
-  };
+const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+  for (const [name, value] of Object.entries(SECURITY_HEADERS)) response.setHeader(name, value);
+  const { version, byName } = await assets();
+  const path = pathOf(request);
+  if (path === PAGE_PATH) return sendPage(request, response, version);
+  const [, askedVersion, name] = ASSET_PATH.exec(path) ?? [];
+  const asset = askedVersion === version && name !== undefined ? byName.get(name) : undefined;
+  if (asset === undefined) return sendText(response, 404, 'There is no such file. Open /graphql again.\n');
+  await sendAsset(request, response, asset, `${version}-${name}`);
+};
 
 const sendPage = (request: IncomingMessage, response: ServerResponse, version: string): void => {
   const html = page(`graphql/graphiql/${version}/`);

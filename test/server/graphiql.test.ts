@@ -2,7 +2,7 @@ import { createServer, request, type IncomingHttpHeaders, type Server } from 'no
 import type { AddressInfo } from 'node:net';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { graphiqlHandler, isGraphiqlRequest } from '../../src/server/graphiql.ts';
+import { graphiqlHandler } from '../../src/server/graphiql.ts';
 
 interface Answer {
   readonly status: number | undefined;
@@ -18,8 +18,7 @@ let server: Server;
 beforeAll(async () => {
   const handle = graphiqlHandler((error) => failures.push(error));
   server = createServer((incoming, response) => {
-    if (isGraphiqlRequest(incoming)) void handle(incoming, response);
-    else response.writeHead(NOT_GRAPHIQL).end();
+    if (!handle(incoming, response)) response.writeHead(NOT_GRAPHIQL).end();
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
 });
