@@ -3,7 +3,7 @@
 /** A porch, and the light under its roof. */
 const LAMP =
   '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32" fill="none" stroke-linecap="round" stroke-linejoin="round">' +
-  '<path d="M3 15 16 4l13 11M7 15v13h18V15" stroke="#57534e" stroke-width="2.5"/>' +
+  '<path d="M3 15 16 4l13 11M7 15v13h18V15" stroke="#b45309" stroke-width="2.5"/>' +
   '<circle cx="16" cy="19" r="7" fill="#fde68a"/><circle cx="16" cy="19" r="3.5" fill="#f59e0b"/></svg>';
 const LAMP_URL = `data:image/svg+xml,${encodeURIComponent(LAMP)}`;
 
