@@ -1,4 +1,148 @@
-/** The only place where the parts are put together. */
+/** The only place where the parts are put together: started, watched over, and stopped in the order of their needs. */
+import { pino, type Logger } from 'pino';
+import { createPorchlight, type Porchlight } from './app/porchlight.ts';
+import { Sweeper } from './app/sweeper.ts';
 import type { Config } from './config.ts';
+import { secretFiles } from './config/secret-files.ts';
+import { seedPolicy } from './core/policy.ts';
+import { graphiqlHandler } from './server/graphiql.ts';
+import { createServer, type PorchlightServer } from './server/server.ts';
+import { credentials } from './server/session-token.ts';
+import { StartupError } from './startup-error.ts';
+import { storeClock } from './storage/clock.ts';
+import { StorageError } from './storage/sqlite/failures.ts';
+import { openSqliteStore } from './storage/sqlite/open.ts';
+import type { SqliteStore } from './storage/sqlite/store.ts';
 
-export const serve = (_config: Config): Promise<number> => Promise.reject(new Error('Not put together yet.'));
+/** How often it is asked who is due: far below the second by which a timeout may be late. */
+const SWEEP_EVERY_MS = 50;
+/** A shutdown that takes longer than this is given up, so that the process ends within ten seconds. */
+const SHUTDOWN_WITHIN_MS = 9_000;
+
+/**
+ * Serves until SIGTERM or SIGINT (a second one ends the process at once), or until the store fails.
+ * @returns the exit code: 0 after a clean shutdown, 1 otherwise. @throws StartupError when it cannot start.
+ */
+export const serve = async (config: Config): Promise<number> => {
+  const log = pino({ level: config.logLevel, base: null }, pino.destination({ fd: 2, sync: true }));
+  const stop = whenToStop(log);
+  const store = await openStore(config, log, stop.storeFailed);
+  const porchlight = createPorchlight(store, credentials, config.visibility);
+  const server = doors(config, porchlight, log);
+  const address = await server.listen().catch(async (error: unknown) => {
+    await store.close();
+    throw error;
+  });
+  const sweep = sweeping(porchlight, log);
+  greet(config, address);
+
+  const exitCode = await stop.reason;
+  const clean = await withinBound(async () => {
+    await server.close();
+    clearInterval(sweep);
+    await store.close();
+  }, log);
+  return clean ? exitCode : 1;
+};
+
+const openStore = async (config: Config, log: Logger, onFailure: (error: Error) => void): Promise<SqliteStore> => {
+  try {
+    return await openSqliteStore({
+      path: config.database,
+      clock: storeClock(),
+      policySeed: seedPolicy(config.policySeed),
+      eventRetentionMs: config.eventRetentionMs,
+      onFailure,
+      onWarning: (error) => log.warn({ err: error }, 'Work in the background failed and will be tried again.'),
+    });
+  } catch (error) {
+    if (!(error instanceof StorageError)) throw error;
+    // What can get better by itself is a fault at run time; the others want another setting or another file.
+    throw new StartupError(error.message, error.kind === 'LOCKED' ? 1 : 78, { cause: error });
+  }
+};
+
+const doors = (config: Config, porchlight: Porchlight, log: Logger): PorchlightServer =>
+  createServer({
+    porchlight,
+    log,
+    settings: {
+      host: config.host,
+      port: config.port,
+      allowedOrigins: config.allowedOrigins,
+      trustProxy: config.trustProxy,
+      apiKeys: config.apiKeys,
+      jwtSecret: config.jwtSecret,
+      jwksUrl: config.jwksUrl,
+      jwtIssuer: config.jwtIssuer,
+      jwtAudience: config.jwtAudience,
+    },
+    ...(config.graphiql
+      ? { graphiql: graphiqlHandler((error) => log.error({ err: error }, 'GraphiQL could not be served.')) }
+      : {}),
+  });
+
+const sweeping = ({ store, tracker }: Porchlight, log: Logger): NodeJS.Timeout => {
+  const sweeper = new Sweeper(store, tracker, (_userId, error) =>
+    log.error({ err: error }, 'A user whose time had come could not be woken; she will be again.'),
+  );
+  return setInterval(() => {
+    sweeper.tick().catch((error: unknown) => log.error({ err: error }, 'It could not be asked who is due.'));
+  }, SWEEP_EVERY_MS);
+};
+
+/** What ends the server, and with which exit code. */
+const whenToStop = (log: Logger): { reason: Promise<number>; storeFailed: (error: Error) => void } => {
+  let stop: (exitCode: number) => void = () => undefined;
+  const reason = new Promise<number>((resolve) => (stop = resolve));
+  let signalled = false;
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, () => {
+      if (signalled) process.exit(1);
+      signalled = true;
+      log.info({ signal }, 'Stopping.');
+      stop(0);
+    });
+  }
+  return {
+    reason,
+    storeFailed: (error) => {
+      log.fatal({ err: error }, 'The store has failed: a restart is needed.');
+      stop(1);
+    },
+  };
+};
+
+const withinBound = async (shutdown: () => Promise<void>, log: Logger): Promise<boolean> => {
+  let bound: NodeJS.Timeout | undefined;
+  const tooLong = new Promise<never>((_resolve, reject) => {
+    bound = setTimeout(() => reject(new Error('It took too long.')), SHUTDOWN_WITHIN_MS);
+  });
+  try {
+    await Promise.race([shutdown(), tooLong]);
+    return true;
+  } catch (error) {
+    log.error({ err: error }, 'The shutdown was not clean.');
+    return false;
+  } finally {
+    clearTimeout(bound);
+  }
+};
+
+/** A few lines for the person who started it. Secrets are named by their files. */
+const greet = (config: Config, { host, port }: { readonly host: string; readonly port: number }): void => {
+  const reachable = host === '0.0.0.0' || host === '::' ? 'localhost' : host;
+  const origin = `http://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}`;
+  const files = secretFiles(config.database);
+  const lines = [
+    `Porchlight is ready at ${origin}/graphql${config.graphiql ? ' (GraphiQL, in a browser)' : ''}`,
+    config.jwtSecret === null
+      ? '  a user’s token: from whoever signs with the keys of the JWKS'
+      : '  a user’s token: npx porchlight token --user alice',
+    config.origins.apiKeys === 'generated'
+      ? `  a backend’s key: in ${files.apiKey}`
+      : '  a backend’s key: as configured',
+    `  database: ${config.database}`,
+  ];
+  process.stdout.write(`${lines.join('\n')}\n`);
+};
