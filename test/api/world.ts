@@ -1,0 +1,154 @@
+/** The schema over real use cases and the reference store, asked the way the server asks it. */
+import {
+  execute,
+  parse,
+  subscribe,
+  validate,
+  type ExecutionResult,
+  type GraphQLError,
+  type GraphQLFormattedError,
+} from 'graphql';
+import { BACKEND, type AppCaller, type Caller, type SessionRef } from '../../src/app/caller.ts';
+import { createPorchlight, type Porchlight } from '../../src/app/porchlight.ts';
+import type { Credentials } from '../../src/app/ports.ts';
+import type { LoggedIn } from '../../src/app/tracker.ts';
+import type { ApiContext, ApiLink } from '../../src/api/context.ts';
+import { toClientError } from '../../src/api/errors.ts';
+import { schema } from '../../src/api/schema.ts';
+import { deviceId, linkId, millis, sessionId, userId, type SessionId } from '../../src/core/ids.ts';
+import { DEFAULT_POLICY, type Platform } from '../../src/core/policy.ts';
+import type { Watch } from '../../src/core/record.ts';
+import type { Visibility } from '../../src/core/visibility.ts';
+import { MemoryStore } from '../contract/memory-store.ts';
+import { VirtualClock } from '../contract/virtual-clock.ts';
+
+export interface Asking {
+  readonly caller?: Caller;
+  readonly variables?: Record<string, unknown>;
+  readonly link?: ApiLink | null;
+}
+
+export interface Answer {
+  readonly data: unknown;
+  readonly errors: readonly GraphQLFormattedError[];
+  /** `extensions.code` of each error. */
+  readonly codes: readonly unknown[];
+}
+
+export const RETENTION_MS = 30 * 86_400_000;
+export const IP = '192.0.2.7';
+
+/** Who proved by a JWT to be this user. */
+export const user = (name: string, watch: Watch = null): AppCaller => ({
+  kind: 'app',
+  userId: userId(name),
+  watch,
+  jwt: { issuedAt: null, expiresAt: millis(4_000_000_000_000) },
+  sessionId: null,
+});
+
+/** Who shows the token of a session. */
+export const session = (ref: SessionRef, watch: Watch = null): AppCaller => ({
+  ...user(ref.userId, watch),
+  jwt: null,
+  sessionId: ref.sessionId,
+});
+
+class CountingCredentials implements Credentials {
+  #count = 0;
+
+  newSession() {
+    const name = `session-${++this.#count}`;
+    return { sessionId: sessionId(name), token: `token of ${name}`, tokenHash: `hash of ${name}` };
+  }
+
+  newDeviceId() {
+    return deviceId(`device-${++this.#count}`);
+  }
+}
+
+export class TestLink implements ApiLink {
+  readonly id = linkId('link-1');
+  readonly sessions: SessionId[] = [];
+  slow = 0;
+
+  loggedIn(id: SessionId): void {
+    this.sessions.push(id);
+  }
+
+  tooSlow(): void {
+    this.slow++;
+  }
+}
+
+export class World {
+  readonly clock = new VirtualClock();
+  readonly store = new MemoryStore({
+    clock: this.clock.now,
+    policySeed: DEFAULT_POLICY,
+    eventRetentionMs: RETENTION_MS,
+  });
+  readonly porchlight: Porchlight;
+  /** What was reported as our own fault. */
+  readonly faults: unknown[] = [];
+
+  constructor(visibility: Visibility = 'everyone') {
+    this.porchlight = createPorchlight(this.store, new CountingCredentials(), visibility);
+  }
+
+  /** A session that began without going through the API. */
+  async login(name: string, platform: Platform = 'ANDROID', device = 'd1'): Promise<LoggedIn & SessionRef> {
+    const id = userId(name);
+    const loggedIn = await this.porchlight.tracker.login(
+      id,
+      null,
+      { platform, deviceId: deviceId(device), appVersion: null, osVersion: null },
+      { ipAddress: IP, link: null },
+    );
+    return { ...loggedIn, userId: id, sessionId: loggedIn.session.id };
+  }
+
+  async ask(document: string, asking: Asking = {}): Promise<Answer> {
+    return this.#answer(await execute(this.#request(document, asking)));
+  }
+
+  /** Asked by a backend, and answered without an error. */
+  async backend<Data>(document: string, variables: Record<string, unknown> = {}): Promise<Data> {
+    const { data, errors } = await this.ask(document, { caller: BACKEND, variables });
+    if (errors.length > 0) throw new Error(JSON.stringify(errors));
+    return data as Data;
+  }
+
+  /** The messages of a subscription; where it is refused, the refusal is the only one. */
+  async *follow(document: string, asking: Asking = {}): AsyncGenerator<Answer, void> {
+    const result = await subscribe(this.#request(document, asking));
+    if (!(Symbol.asyncIterator in result)) {
+      yield this.#answer(result);
+      return;
+    }
+    for await (const message of result) yield this.#answer(message);
+  }
+
+  /** The first message, after which the subscription is given up. */
+  async first(document: string, asking: Asking = {}): Promise<Answer> {
+    for await (const answer of this.follow(document, asking)) return answer;
+    throw new Error('The subscription ended without a message.');
+  }
+
+  #request(document: string, { caller = BACKEND, variables = {}, link = null }: Asking) {
+    const parsed = parse(document);
+    const invalid = validate(schema, parsed);
+    if (invalid[0]) throw invalid[0];
+    const contextValue: ApiContext = { porchlight: this.porchlight, caller, ipAddress: IP, link };
+    return { schema, document: parsed, variableValues: variables, contextValue };
+  }
+
+  #answer({ data, errors = [] }: ExecutionResult): Answer {
+    const told: readonly GraphQLError[] = errors.map((error) =>
+      toClientError(error, (fault) => this.faults.push(fault)),
+    );
+    // As it goes over the wire: without prototypes, and without what JSON does not know.
+    const wire = JSON.parse(JSON.stringify({ data: data ?? null, errors: told })) as Pick<Answer, 'data' | 'errors'>;
+    return { ...wire, codes: wire.errors.map(({ extensions }) => extensions?.['code']) };
+  }
+}
