@@ -10,6 +10,7 @@ import { step } from '../core/presence.ts';
 import type { AppState, EndedSession, SessionRecord, UserRecord, Watch } from '../core/record.ts';
 import type { SessionRef } from './caller.ts';
 import type { Credentials, PresenceStore } from './ports.ts';
+import { Revocations } from './revocations.ts';
 
 export interface LoginRequest {
   readonly platform: Platform;
@@ -40,6 +41,7 @@ export interface SessionAnswer {
 }
 
 export class Tracker {
+  readonly revocations = new Revocations();
   readonly #store: PresenceStore;
   readonly #credentials: Credentials;
 
@@ -104,6 +106,7 @@ export class Tracker {
     revokeTokens: boolean,
   ): Promise<{ readonly user: UserRecord; readonly ended: readonly EndedSession[] }> {
     const { user, ended } = await this.#apply(userId, { type: 'end', ...matching, revokeTokens });
+    if (revokeTokens && user.tokensRevokedBefore !== null) this.revocations.tell(userId, user.tokensRevokedBefore);
     return { user, ended: ended.filter(({ reason }) => reason === 'REVOKED') };
   }
 
@@ -129,7 +132,11 @@ export class Tracker {
   }
 }
 
-export const sessionEnded = ({ reason, endedAt, kickedBy }: EndedSession): DomainError =>
+export const sessionEnded = ({
+  reason,
+  endedAt,
+  kickedBy,
+}: Pick<EndedSession, 'reason' | 'endedAt' | 'kickedBy'>): DomainError =>
   new DomainError(
     { code: 'SESSION_ENDED', reason, endedAt, kickedBy },
     kickedBy === null ? `The session has ended: ${reason}.` : `The session has ended: ${reason} by ${kickedBy}.`,

@@ -1,0 +1,26 @@
+/**
+ * Tells who holds a user's JWT open (a socket, a stream) that it is refused from now on. The store's
+ * commits cannot: a revocation that ends no session is no event.
+ */
+import type { Millis, UserId } from '../core/ids.ts';
+
+/** JWTs issued before this moment are refused. */
+type Listener = (revokedBefore: Millis) => void;
+
+export class Revocations {
+  readonly #listeners = new Map<UserId, Set<Listener>>();
+
+  /** Returns the function that takes it back. */
+  onRevoke(userId: UserId, listener: Listener): () => void {
+    const listeners = this.#listeners.get(userId) ?? new Set();
+    this.#listeners.set(userId, listeners.add(listener));
+    return () => {
+      if (listeners.delete(listener) && listeners.size === 0) this.#listeners.delete(userId);
+    };
+  }
+
+  tell(userId: UserId, revokedBefore: Millis): void {
+    const listeners = this.#listeners.get(userId);
+    if (listeners) for (const listener of [...listeners]) listener(revokedBefore);
+  }
+}

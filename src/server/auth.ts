@@ -1,0 +1,81 @@
+/** Who is asking: the one place that answers it, for both doors. */
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { BACKEND, NOBODY, type Caller } from '../app/caller.ts';
+import type { PresenceStore } from '../app/ports.ts';
+import { sessionEnded } from '../app/tracker.ts';
+import { unauthenticated } from '../core/errors.ts';
+import type { Millis, UserId } from '../core/ids.ts';
+import { findSession, unknownUser, type UserRecord } from '../core/record.ts';
+import { JwtVerifier, type JwtSettings } from './jwt.ts';
+import { looksLikeSessionToken, readSessionToken, sameHash } from './session-token.ts';
+
+export interface AuthSettings extends JwtSettings {
+  /** SHA-256 of each key's UTF-8 bytes. */
+  readonly apiKeys: readonly Buffer[];
+}
+
+export type Authenticate = (authorization: string | undefined) => Promise<Caller>;
+
+/** The scheme's case is free (RFC 9110); the credential's is not. */
+const BEARER = /^Bearer +([^\s]+)$/i;
+const LONGEST = 8_192;
+
+/**
+ * @returns a function that knows the caller by the `authorization` she sent; none at all is NOBODY.
+ * It throws SESSION_ENDED, UNAUTHENTICATED (an `ExpiredToken` when a JWT is merely too old), or
+ * OVERLOADED when the keys of JWTs cannot be had.
+ */
+export const createAuthenticate = (
+  store: PresenceStore,
+  settings: AuthSettings,
+  onKeysUnavailable: (error: unknown) => void,
+): Authenticate => {
+  const verifier = new JwtVerifier(settings, onKeysUnavailable);
+  return async (authorization) => {
+    if (authorization === undefined) return NOBODY;
+    const [, token] = BEARER.exec(authorization) ?? [];
+    if (token === undefined || token.length > LONGEST) throw unauthenticated('Authorization must be `Bearer …`.');
+    if (isApiKey(token, settings.apiKeys)) return BACKEND;
+    return looksLikeSessionToken(token) ? sessionCaller(store, token) : jwtCaller(store, verifier, token);
+  };
+};
+
+/** Compares with every key, so that the time taken does not tell which one was nearly right. */
+const isApiKey = (token: string, digests: readonly Buffer[]): boolean => {
+  const digest = createHash('sha256').update(token, 'utf8').digest();
+  let found = false;
+  for (const known of digests) if (timingSafeEqual(digest, known)) found = true;
+  return found;
+};
+
+const sessionCaller = async (store: PresenceStore, token: string): Promise<Caller> => {
+  const claim = readSessionToken(token);
+  if (claim === null) throw unauthenticated('The session token is not valid.');
+  const { userId, sessionId, tokenHash } = claim;
+  const session = findSession(await readUser(store, userId), sessionId);
+  if (session !== undefined && sameHash(session.tokenHash, tokenHash)) {
+    return { kind: 'app', userId, watch: session.watch, jwt: null, sessionId };
+  }
+  const ended = session === undefined ? await store.findEnded(userId, sessionId) : null;
+  if (ended !== null && sameHash(ended.session.tokenHash, tokenHash)) throw sessionEnded(ended);
+  throw unauthenticated('The session token is not valid.');
+};
+
+const jwtCaller = async (store: PresenceStore, verifier: JwtVerifier, token: string): Promise<Caller> => {
+  const { userId, watch, issuedAt, expiresAt } = await verifier.verify(token, store.now());
+  const user = await readUser(store, userId);
+  if (isRevoked(issuedAt, user.tokensRevokedBefore)) throw unauthenticated('The token has been revoked.');
+  return { kind: 'app', userId, watch, jwt: { issuedAt, expiresAt }, sessionId: null };
+};
+
+/**
+ * `iat` counts whole seconds: a token made within the second of the revocation is taken for an older
+ * one. A token that does not say when it was issued is older than any revocation.
+ */
+export const isRevoked = (issuedAt: Millis | null, revokedBefore: Millis | null): boolean =>
+  revokedBefore !== null && (issuedAt === null || issuedAt < revokedBefore);
+
+export const readUser = async (store: PresenceStore, id: UserId): Promise<UserRecord> => {
+  const [user] = await store.read([id]);
+  return user ?? unknownUser(id, 0);
+};

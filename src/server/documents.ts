@@ -1,0 +1,135 @@
+/** Documents, parsed and checked once: the same text again costs a look-up. */
+import {
+  GraphQLError,
+  Kind,
+  parse,
+  specifiedRules,
+  validate,
+  type DocumentNode,
+  type FragmentDefinitionNode,
+  type GraphQLSchema,
+  type OperationDefinitionNode,
+  type SelectionSetNode,
+} from 'graphql';
+import { LIMIT_RULES, MAX_TOKENS } from './limits.ts';
+
+/** One operation of a checked document. */
+export interface Operation {
+  readonly node: OperationDefinitionNode;
+  /** Every root field that it could ask for, through fragments, whatever `@skip` says. */
+  readonly rootFields: ReadonlySet<string>;
+}
+
+const MAX_DOCUMENTS = 1_000;
+/** Of text; the parsed documents take some fifty times of it. */
+const MAX_CHARACTERS = 1_000_000;
+
+export class Documents {
+  readonly #schema: GraphQLSchema;
+  /** Checked documents by their text, the one used longest ago first. */
+  readonly #bySource = new Map<string, DocumentNode>();
+  #characters = 0;
+  readonly #sources = new WeakMap<DocumentNode, string>();
+  /** The operations of checked documents. */
+  readonly #operations = new WeakMap<DocumentNode, readonly Operation[]>();
+
+  constructor(schema: GraphQLSchema) {
+    this.#schema = schema;
+  }
+
+  /** @throws GraphQLError, GRAPHQL_PARSE_FAILED. */
+  parse(source: string): DocumentNode {
+    const known = this.#bySource.get(source);
+    if (known !== undefined) {
+      this.#bySource.delete(source);
+      this.#bySource.set(source, known);
+      return known;
+    }
+    try {
+      const document = parse(source, { maxTokens: MAX_TOKENS });
+      this.#sources.set(document, source);
+      return document;
+    } catch (error) {
+      if (!(error instanceof GraphQLError)) throw error;
+      throw withCode(error, 'GRAPHQL_PARSE_FAILED');
+    }
+  }
+
+  /** What is wrong with a document, GRAPHQL_VALIDATION_FAILED; nothing for one that may be executed. */
+  validate(document: DocumentNode): readonly GraphQLError[] {
+    if (this.#operations.has(document)) return [];
+    const tooMuch = validate(this.#schema, document, LIMIT_RULES);
+    const errors =
+      tooMuch.length > 0 ? tooMuch : validate(this.#schema, document, specifiedRules, { hideSuggestions: true });
+    if (errors.length > 0) return errors.map((error) => withCode(error, 'GRAPHQL_VALIDATION_FAILED'));
+    this.#operations.set(document, operationsOf(document));
+    this.#keep(document);
+    return [];
+  }
+
+  /**
+   * The operation of that name; without a name, the only one.
+   * @throws GraphQLError, OPERATION_RESOLUTION_FAILURE when there is none or the choice is open.
+   */
+  operation(document: DocumentNode, name: string | null | undefined): Operation {
+    const operations = this.#operations.get(document);
+    if (operations === undefined) throw new Error('The document was not validated.');
+    const [operation, another] = operations.filter(({ node }) => name == null || node.name?.value === name);
+    if (operation !== undefined && another === undefined) return operation;
+    throw new GraphQLError(
+      name == null ? 'The document has several operations: name one of them.' : 'There is no operation of that name.',
+      { extensions: { code: 'OPERATION_RESOLUTION_FAILURE' } },
+    );
+  }
+
+  #keep(document: DocumentNode): void {
+    const source = this.#sources.get(document);
+    if (source === undefined || this.#bySource.has(source)) return;
+    this.#bySource.set(source, document);
+    this.#characters += source.length;
+    for (const oldest of this.#bySource.keys()) {
+      if (this.#bySource.size <= MAX_DOCUMENTS && this.#characters <= MAX_CHARACTERS) break;
+      this.#bySource.delete(oldest);
+      this.#characters -= oldest.length;
+    }
+  }
+}
+
+const withCode = (error: GraphQLError, code: string): GraphQLError =>
+  new GraphQLError(error.message, {
+    nodes: error.nodes ?? null,
+    source: error.source ?? null,
+    positions: error.positions ?? null,
+    extensions: { code },
+  });
+
+const operationsOf = (document: DocumentNode): readonly Operation[] => {
+  const fragments = new Map<string, FragmentDefinitionNode>();
+  const operations: OperationDefinitionNode[] = [];
+  for (const definition of document.definitions) {
+    if (definition.kind === Kind.FRAGMENT_DEFINITION) fragments.set(definition.name.value, definition);
+    if (definition.kind === Kind.OPERATION_DEFINITION) operations.push(definition);
+  }
+  return operations.map((node) => ({ node, rootFields: rootFieldsOf(node.selectionSet, fragments) }));
+};
+
+const rootFieldsOf = (
+  root: SelectionSetNode,
+  fragments: ReadonlyMap<string, FragmentDefinitionNode>,
+): ReadonlySet<string> => {
+  const fields = new Set<string>();
+  const seen = new Set<string>();
+  const collect = (set: SelectionSetNode): void => {
+    for (const selection of set.selections) {
+      if (selection.kind === Kind.FIELD) fields.add(selection.name.value);
+      else if (selection.kind === Kind.INLINE_FRAGMENT) collect(selection.selectionSet);
+      else if (!seen.has(selection.name.value)) {
+        seen.add(selection.name.value);
+        const fragment = fragments.get(selection.name.value);
+        if (fragment !== undefined) collect(fragment.selectionSet);
+      }
+    }
+  };
+  collect(root);
+  return fields;
+};

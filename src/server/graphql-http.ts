@@ -1,0 +1,127 @@
+/** GraphQL over HTTP: yoga speaks the protocol, the pipeline does the work. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { GraphQLError, type DocumentNode, type ExecutionArgs, type ExecutionResult } from 'graphql';
+import { createYoga, type Plugin } from 'graphql-yoga';
+import type { ApiContext } from '../api/context.ts';
+import type { Porchlight } from '../app/porchlight.ts';
+import type { Authenticate } from './auth.ts';
+import { clientAddress } from './client-address.ts';
+import { badRequest, withHttp, withStatuses } from './http-errors.ts';
+import { MAX_PAYLOAD_BYTES } from './limits.ts';
+import type { Pipeline } from './pipeline.ts';
+import { ResponseStream } from './response-stream.ts';
+
+export interface GraphqlHttpOptions {
+  readonly porchlight: Porchlight;
+  readonly pipeline: Pipeline;
+  readonly authenticate: Authenticate;
+  readonly trustProxy: boolean;
+}
+
+/** What yoga carries through a request. */
+interface Exchange extends Record<string, unknown> {
+  readonly req: IncomingMessage;
+  readonly res: ServerResponse;
+  /** Set as soon as it is known who asks. */
+  api?: ApiContext;
+}
+
+/** Answers a request to /graphql. Resolves when the answer is written, or its reader is gone. */
+export const createGraphqlHttp = (
+  options: GraphqlHttpOptions,
+): ((request: IncomingMessage, response: ServerResponse) => Promise<void>) => {
+  const { pipeline } = options;
+  const yoga = createYoga<Exchange>({
+    schema: pipeline.schema,
+    plugins: [throughPipeline(options)],
+    maxRequestBodySize: MAX_PAYLOAD_BYTES,
+    maskedErrors: { maskError: (error) => maskError(pipeline, error), errorMessage: 'Internal server error.' },
+    // The pipeline has its own cache; pages, CORS and health checks belong to the server around this.
+    parserAndValidationCache: false,
+    graphiql: false,
+    landingPage: false,
+    cors: false,
+    // Both are ways around a limit: many operations in one request, and bodies that need no CORS preflight.
+    batching: false,
+    multipart: false,
+    // What must be logged is logged where it happens.
+    logging: false,
+  });
+  return async (request, response) => {
+    await yoga(request, response);
+  };
+};
+
+const throughPipeline = (options: GraphqlHttpOptions): Plugin<Exchange, Exchange> => {
+  const { pipeline, porchlight, authenticate, trustProxy } = options;
+
+  const run = async (args: ExecutionArgs): Promise<ExecutionResult | ResponseStream> => {
+    const { api, res } = args.contextValue as Exchange;
+    if (api === undefined) throw new Error('An operation was not authenticated.');
+    const result = await pipeline.run({
+      document: args.document,
+      operationName: args.operationName,
+      variables: args.variableValues,
+      context: api,
+    });
+    if (!(result instanceof ResponseStream)) return withStatuses(result);
+    // Its reader may be gone at any time, even before there is a response that could be cancelled.
+    if (res.closed) void result.return();
+    else res.once('close', () => void result.return());
+    return result;
+  };
+
+  return {
+    onRequestParse: ({ request, requestParser, setRequestParser }) => {
+      if (request.method === 'POST' && !isJson(request.headers.get('content-type'))) {
+        // Forms and plain text are what a foreign page may post without asking first.
+        throw badRequest('The body must be application/json.', 415);
+      }
+      if (requestParser === undefined) return;
+      setRequestParser(async (toParse) => {
+        try {
+          return await requestParser(toParse);
+        } catch (error) {
+          if (error instanceof GraphQLError && error.extensions['originalError'] === undefined) throw error;
+          throw badRequest('The request is not valid JSON.', 400);
+        }
+      });
+    },
+    onParams: async ({ context, setResult }) => {
+      try {
+        const caller = await authenticate(context.req.headers.authorization);
+        context.api = { porchlight, caller, ipAddress: clientAddress(context.req, trustProxy), link: null };
+      } catch (error) {
+        setResult(withStatuses(pipeline.failure(error)));
+      }
+    },
+    onParse: ({ setParseFn }) => {
+      setParseFn((source: string) => {
+        try {
+          return pipeline.parse(source);
+        } catch (error) {
+          throw error instanceof GraphQLError ? withHttp(error) : error;
+        }
+      });
+    },
+    onValidate: ({ params, setValidationFn }) => {
+      setValidationFn(() => pipeline.validate(params.documentAST as DocumentNode).map(withHttp));
+    },
+    onExecute: ({ setExecuteFn }) => setExecuteFn(run),
+    onSubscribe: ({ args, setSubscribeFn }) => {
+      const { req } = args.contextValue as unknown as Exchange;
+      // Found out afterwards, it would leave a subscription without a reader.
+      if (acceptsEvents(req.headers.accept)) setSubscribeFn(run);
+      else setSubscribeFn(() => ({ errors: [badRequest('A subscription is answered as text/event-stream.', 406)] }));
+    },
+  };
+};
+
+const isJson = (contentType: string | null): boolean => /^application\/json\s*(;|$)/i.test(contentType ?? '');
+
+const acceptsEvents = (accept: string | undefined): boolean =>
+  accept === undefined || /(^|,)\s*(text\/event-stream|text\/\*|\*\/\*)\s*(;|,|$)/i.test(accept);
+
+/** Errors that have a status are the protocol's own, or have been here before. */
+const maskError = (pipeline: Pipeline, error: unknown): GraphQLError =>
+  error instanceof GraphQLError && error.extensions['http'] !== undefined ? error : pipeline.tell(error);

@@ -1,0 +1,92 @@
+/** The HTTP door: which path leads where. */
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import type { Logger } from 'pino';
+import { allowOrigin, type AllowedOrigins } from './origins.ts';
+
+/** Takes a request for a page or one of its files; false leaves it to others. */
+export type PageHandler = (request: IncomingMessage, response: ServerResponse) => boolean;
+
+export const GRAPHQL_PATH = '/graphql';
+
+export interface HttpOptions {
+  readonly graphql: (request: IncomingMessage, response: ServerResponse) => Promise<void>;
+  readonly allowedOrigins: AllowedOrigins;
+  /** False as soon as the server is on its way down. */
+  readonly isReady: () => boolean;
+  /** Asked for /graphql when a browser wants a page, and for paths that nobody else knows. */
+  readonly graphiql: PageHandler | undefined;
+  readonly log: Logger;
+}
+
+export const createHttpHandler = (options: HttpOptions): RequestListener => {
+  const { log } = options;
+  return (request, response) => {
+    const requestId = idOf(request);
+    const path = pathOf(request);
+    response.setHeader('X-Request-Id', requestId);
+    response.setHeader('X-Content-Type-Options', 'nosniff');
+    response.once('close', () => {
+      log.debug({ requestId, method: request.method, path, status: response.statusCode }, 'request');
+    });
+    route(options, path, request, response).catch((error: unknown) => {
+      log.error({ requestId, err: error }, 'A request failed.');
+      if (!response.headersSent) sendJson(response, 500, failure('INTERNAL_SERVER_ERROR', 'Internal server error.'));
+      else response.destroy();
+    });
+  };
+};
+
+const route = async (
+  { graphql, allowedOrigins, isReady, graphiql }: HttpOptions,
+  path: string,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> => {
+  const isGet = request.method === 'GET' || request.method === 'HEAD';
+  switch (path) {
+    case '/health/live':
+      return isGet ? sendJson(response, 200, { status: 'live' }) : refuseMethod(response);
+    case '/health/ready':
+      if (!isGet) return refuseMethod(response);
+      return isReady() ? sendJson(response, 200, { status: 'ready' }) : sendJson(response, 503, { status: 'stopping' });
+    case GRAPHQL_PATH:
+      if (isGet && wantsPage(request) && graphiql?.(request, response)) return;
+      response.setHeader('Cache-Control', 'no-store');
+      allowOrigin(request, response, allowedOrigins);
+      if (request.method === 'OPTIONS') return void response.writeHead(204, { Allow: 'GET, POST, OPTIONS' }).end();
+      return graphql(request, response);
+    case '/':
+      // Relative, so that it also leads there behind a proxy which adds a prefix.
+      if (isGet && wantsPage(request)) return void response.writeHead(302, { Location: 'graphql' }).end();
+      break;
+  }
+  if (isGet && graphiql?.(request, response)) return;
+  sendJson(response, 404, failure('NOT_FOUND', `There is nothing here: GraphQL is at ${GRAPHQL_PATH}.`));
+};
+
+const wantsPage = (request: IncomingMessage): boolean => request.headers.accept?.includes('text/html') ?? false;
+
+const refuseMethod = (response: ServerResponse): void => {
+  response.setHeader('Allow', 'GET, HEAD');
+  sendJson(response, 405, failure('BAD_REQUEST', 'Only GET is served here.'));
+};
+
+const failure = (code: string, message: string): object => ({ errors: [{ message, extensions: { code } }] });
+
+const sendJson = (response: ServerResponse, status: number, body: object): void => {
+  response.writeHead(status, { 'Content-Type': 'application/json; charset=utf-8', 'Cache-Control': 'no-store' });
+  response.end(JSON.stringify(body));
+};
+
+/** Without the query, of which a malformed one may have anything. */
+const pathOf = (request: IncomingMessage): string => {
+  const [path] = (request.url ?? '/').split('?', 1);
+  return path ?? '/';
+};
+
+/** A caller who follows requests through several servers gives them a name; others get one. */
+const idOf = (request: IncomingMessage): string => {
+  const given = request.headers['x-request-id'];
+  return typeof given === 'string' && /^[\w.:-]{1,64}$/.test(given) ? given : randomUUID();
+};

@@ -1,0 +1,48 @@
+/** How long a JWT that holds something open stays good: until its `exp`, or until it is revoked. */
+import type { AppCaller } from '../app/caller.ts';
+import type { Porchlight } from '../app/porchlight.ts';
+import { unauthenticated, type DomainError } from '../core/errors.ts';
+import { atMoment } from './at-moment.ts';
+import { isRevoked, readUser } from './auth.ts';
+import { ExpiredToken } from './jwt.ts';
+
+/**
+ * Calls `over` once, when the JWT is good no more. Resolves to the function that ends the watch; a
+ * revocation that came between the authentication and this call has been noticed by then.
+ */
+export const watchJwt = async (
+  { store, tracker }: Porchlight,
+  userId: AppCaller['userId'],
+  { issuedAt, expiresAt }: NonNullable<AppCaller['jwt']>,
+  over: (why: DomainError) => void,
+): Promise<() => void> => {
+  let watching = true;
+  const stop = (): void => {
+    watching = false;
+    cancelExpiry();
+    forget();
+  };
+  const tell = (why: DomainError): void => {
+    if (!watching) return;
+    stop();
+    over(why);
+  };
+  const cancelExpiry = atMoment(
+    () => store.now(),
+    expiresAt,
+    () => tell(new ExpiredToken()),
+  );
+  const forget = tracker.revocations.onRevoke(userId, (before) => {
+    if (isRevoked(issuedAt, before)) tell(revoked());
+  });
+  try {
+    const { tokensRevokedBefore } = await readUser(store, userId);
+    if (isRevoked(issuedAt, tokensRevokedBefore)) tell(revoked());
+  } catch (error) {
+    stop();
+    throw error;
+  }
+  return stop;
+};
+
+const revoked = (): DomainError => unauthenticated('The token has been revoked.');

@@ -1,0 +1,176 @@
+/** The JWT with which an app's backend vouches for its user: whose it is, and for how long. */
+import type { KeyObject } from 'node:crypto';
+import {
+  createRemoteJWKSet,
+  decodeProtectedHeader,
+  errors,
+  jwtVerify,
+  type JWTPayload,
+  type JWTVerifyGetKey,
+  type JWTVerifyOptions,
+} from 'jose';
+import { DomainError, unauthenticated } from '../core/errors.ts';
+import { millis, userId, type Millis, type UserId } from '../core/ids.ts';
+import type { Watch } from '../core/record.ts';
+
+export interface JwtSettings {
+  readonly jwtSecret: KeyObject | null;
+  readonly jwksUrl: URL | null;
+  readonly jwtIssuer: string | null;
+  readonly jwtAudience: string | null;
+}
+
+export interface UserToken {
+  readonly userId: UserId;
+  readonly watch: Watch;
+  readonly issuedAt: Millis | null;
+  readonly expiresAt: Millis;
+}
+
+/** A token with nothing wrong but its age: its holder may come back with a new one. */
+export class ExpiredToken extends DomainError {
+  constructor() {
+    super({ code: 'UNAUTHENTICATED' }, 'The token has expired: come back with a new one.');
+    this.name = 'ExpiredToken';
+  }
+}
+
+/** A kind of key and the algorithms it serves: a public key must never be taken for a shared secret. */
+interface KeySource {
+  readonly algorithms: readonly string[];
+  readonly key: KeyObject | JWTVerifyGetKey;
+}
+
+/** Backends' clocks differ: `nbf` may lie this far ahead. `exp` is exact. */
+const NOT_BEFORE_TOLERANCE_S = 5;
+const KEYS_RETRY_AFTER_MS = 5_000;
+/** The last moment that a date can hold. */
+const END_OF_TIME_MS = 8.64e15;
+
+export class JwtVerifier {
+  readonly #sources: readonly KeySource[];
+  readonly #options: JWTVerifyOptions;
+
+  /** @param onKeysUnavailable hears why the JWKS could not be had. */
+  constructor(settings: JwtSettings, onKeysUnavailable: (error: unknown) => void) {
+    const { jwtSecret, jwksUrl, jwtIssuer, jwtAudience } = settings;
+    this.#sources = [
+      ...(jwtSecret === null ? [] : [{ algorithms: ['HS256'], key: jwtSecret }]),
+      ...(jwksUrl === null
+        ? []
+        : [{ algorithms: ['RS256', 'PS256', 'ES256', 'EdDSA'], key: remoteKeys(jwksUrl, onKeysUnavailable) }]),
+    ];
+    this.#options = {
+      requiredClaims: ['sub', 'exp'],
+      clockTolerance: NOT_BEFORE_TOLERANCE_S,
+      ...(jwtIssuer === null ? {} : { issuer: jwtIssuer }),
+      ...(jwtAudience === null ? {} : { audience: jwtAudience }),
+    };
+  }
+
+  /**
+   * @throws UNAUTHENTICATED (as `ExpiredToken` when only its time is over), OVERLOADED when the keys
+   * cannot be had, which is no fault of the token.
+   */
+  async verify(token: string, now: Millis): Promise<UserToken> {
+    const payload = await this.#signedPayload(token, now);
+    const verified = tokenOf(payload);
+    if (verified.expiresAt <= now) throw new ExpiredToken();
+    return verified;
+  }
+
+  /** The claims of a token that is signed and not too early; it may have expired. */
+  async #signedPayload(token: string, now: Millis): Promise<JWTPayload> {
+    const source = this.#sourceFor(token);
+    const options = { ...this.#options, algorithms: [...source.algorithms], currentDate: new Date(now) };
+    try {
+      return await verified(token, source.key, options);
+    } catch (error) {
+      // Thrown after everything else was found right.
+      if (error instanceof errors.JWTExpired) return error.payload;
+      if (error instanceof errors.JWTClaimValidationFailed) {
+        throw unauthenticated(`The token’s claim ${error.claim} is missing or wrong.`);
+      }
+      if (error instanceof errors.JOSEError) throw unauthenticated('The token is not valid.');
+      throw error;
+    }
+  }
+
+  #sourceFor(token: string): KeySource {
+    const source = this.#sources.find(({ algorithms }) => algorithms.includes(algorithmOf(token) ?? ''));
+    if (source === undefined) throw unauthenticated('The token is not valid.');
+    return source;
+  }
+}
+
+const algorithmOf = (token: string): string | undefined => {
+  try {
+    return decodeProtectedHeader(token).alg;
+  } catch {
+    // Not a JWT at all, which is what no algorithm means too.
+    return undefined;
+  }
+};
+
+const verified = async (token: string, key: KeySource['key'], options: JWTVerifyOptions): Promise<JWTPayload> => {
+  try {
+    return (await (typeof key === 'function' ? jwtVerify(token, key, options) : jwtVerify(token, key, options)))
+      .payload;
+  } catch (error) {
+    if (!(error instanceof errors.JWKSMultipleMatchingKeys)) throw error;
+    // The token names no key: one of those that fit must have signed it.
+    for await (const candidate of error) {
+      try {
+        return (await jwtVerify(token, candidate, options)).payload;
+      } catch (failure) {
+        if (!(failure instanceof errors.JWSSignatureVerificationFailed)) throw failure;
+      }
+    }
+    throw unauthenticated('The token is not valid.');
+  }
+};
+
+const remoteKeys = (url: URL, onUnavailable: (error: unknown) => void): JWTVerifyGetKey => {
+  const keys = createRemoteJWKSet(url);
+  return async (header, token) => {
+    try {
+      return await keys(header, token);
+    } catch (error) {
+      const ofTheToken = error instanceof errors.JWKSNoMatchingKey || error instanceof errors.JWKSMultipleMatchingKeys;
+      if (ofTheToken) throw error;
+      onUnavailable(error);
+      throw new DomainError(
+        { code: 'OVERLOADED', retryAfterMs: KEYS_RETRY_AFTER_MS },
+        'The keys to check the token with cannot be had at the moment.',
+      );
+    }
+  };
+};
+
+const tokenOf = (payload: JWTPayload): UserToken => ({
+  userId: claimedUser(payload.sub, 'sub'),
+  watch: claimedWatch(payload['watch']),
+  issuedAt: payload.iat === undefined ? null : momentOf(payload.iat),
+  // Required, and a number: the library has seen to it.
+  expiresAt: momentOf(payload.exp ?? 0),
+});
+
+const momentOf = (seconds: number): Millis =>
+  millis(Math.floor(Math.max(-END_OF_TIME_MS, Math.min(seconds * 1_000, END_OF_TIME_MS))));
+
+const claimedWatch = (claim: unknown): Watch => {
+  if (claim === undefined) return null;
+  if (claim === '*') return '*';
+  if (!Array.isArray(claim)) throw unauthenticated('The token’s claim watch must be "*" or a list of user ids.');
+  return claim.map((id) => claimedUser(id, 'watch'));
+};
+
+const claimedUser = (claim: unknown, name: 'sub' | 'watch'): UserId => {
+  if (typeof claim !== 'string') throw unauthenticated(`The token’s claim ${name} has something that is no user id.`);
+  try {
+    return userId(claim);
+  } catch (error) {
+    if (!(error instanceof DomainError)) throw error;
+    throw unauthenticated(`The token’s claim ${name}: ${error.message}`);
+  }
+};

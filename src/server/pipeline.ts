@@ -1,0 +1,239 @@
+/**
+ * The way every operation goes, whichever door it came through: limits, cached document, access of
+ * nobody, variables, sign of life, execution, and every error made fit to be told.
+ */
+import {
+  execute,
+  getVariableValues,
+  GraphQLError,
+  OperationTypeNode,
+  subscribe,
+  type DocumentNode,
+  type ExecutionArgs,
+  type ExecutionResult,
+  type GraphQLSchema,
+} from 'graphql';
+import type { ApiContext } from '../api/context.ts';
+import { toClientError } from '../api/errors.ts';
+import { requireSomebody, type Caller } from '../app/caller.ts';
+import { sessionEnded } from '../app/tracker.ts';
+import { DomainError } from '../core/errors.ts';
+import { Documents, type Operation } from './documents.ts';
+import { watchJwt } from './jwt-lifetime.ts';
+import { ResponseStream } from './response-stream.ts';
+
+export interface OperationRequest {
+  /** From `parse`, and found right by `validate`. */
+  readonly document: DocumentNode;
+  readonly operationName: string | null | undefined;
+  readonly variables: Readonly<Record<string, unknown>> | null | undefined;
+  readonly context: ApiContext;
+}
+
+export type OperationResult = ExecutionResult | ResponseStream;
+
+/** These are signs of life by themselves; and before a `logout` there must be no RECONNECT. */
+const OWN_SIGNS_OF_LIFE = ['heartbeat', 'logout', 'setCustomStatus'];
+const INTROSPECTION = ['__schema', '__type'];
+const RETRY_AFTER_MS = 1_000;
+
+export class Pipeline {
+  readonly schema: GraphQLSchema;
+  readonly #documents: Documents;
+  readonly #onFault: (error: unknown) => void;
+  readonly #maxRunning: number;
+  readonly #streams = new Set<ResponseStream>();
+  /** Told already: telling it twice would make a stranger of it. */
+  readonly #told = new WeakSet<GraphQLError>();
+  #running = 0;
+
+  /**
+   * @param onFault hears of every error that is our own.
+   * @param maxRunning queries and mutations at once; more are refused, so that those under way end.
+   */
+  constructor(schema: GraphQLSchema, onFault: (error: unknown) => void, maxRunning = 10_000) {
+    this.schema = schema;
+    this.#documents = new Documents(schema);
+    this.#onFault = onFault;
+    this.#maxRunning = maxRunning;
+  }
+
+  /** @throws GraphQLError, GRAPHQL_PARSE_FAILED. */
+  parse(source: string): DocumentNode {
+    return this.#documents.parse(source);
+  }
+
+  validate(document: DocumentNode): readonly GraphQLError[] {
+    return this.#documents.validate(document);
+  }
+
+  /** @throws GraphQLError, OPERATION_RESOLUTION_FAILURE. */
+  operation(document: DocumentNode, name: string | null | undefined): Operation {
+    return this.#documents.operation(document, name);
+  }
+
+  /** Never throws: what is wrong is in the result. A stream belongs to whoever gets it, to be read or returned. */
+  async run(request: OperationRequest): Promise<OperationResult> {
+    try {
+      const { document, operationName, variables, context } = request;
+      const operation = this.operation(document, operationName);
+      refuseIntrospection(context.caller, operation);
+      const args: ExecutionArgs = {
+        schema: this.schema,
+        document,
+        contextValue: context,
+        variableValues: variables,
+        operationName,
+      };
+      this.#checkVariables(operation, variables);
+      if (operation.node.operation === OperationTypeNode.SUBSCRIPTION) {
+        return await this.#subscribe(args, operation, context);
+      }
+      return await this.#execute(args, operation, context);
+    } catch (error) {
+      return this.failure(error);
+    }
+  }
+
+  /** A result that tells this error and nothing else. */
+  failure(error: unknown): ExecutionResult {
+    return { errors: [this.tell(error)] };
+  }
+
+  /** The error as its client may see it. */
+  tell(error: unknown): GraphQLError {
+    if (error instanceof GraphQLError && this.#told.has(error)) return error;
+    const told = toClientError(error, this.#onFault);
+    this.#told.add(told);
+    return told;
+  }
+
+  /** Ends every subscription that is served over HTTP: the server is going down. */
+  endStreams(): void {
+    const error = new DomainError(
+      { code: 'OVERLOADED', retryAfterMs: RETRY_AFTER_MS },
+      'The server is going down. Subscribe again.',
+    );
+    for (const stream of [...this.#streams]) stream.end(error);
+  }
+
+  /** Beforehand, so that variables which do not fit change nothing, not even the sign of life. */
+  #checkVariables(operation: Operation, variables: OperationRequest['variables']): void {
+    const definitions = operation.node.variableDefinitions ?? [];
+    if (definitions.length === 0) return;
+    const { errors } = getVariableValues(this.schema, definitions, variables ?? {}, {
+      maxErrors: 10,
+      hideSuggestions: true,
+    });
+    if (errors !== undefined && errors.length > 0) throw new VariablesError(errors);
+  }
+
+  async #execute(args: ExecutionArgs, operation: Operation, context: ApiContext): Promise<ExecutionResult> {
+    if (this.#running >= this.#maxRunning) {
+      throw new DomainError({ code: 'OVERLOADED', retryAfterMs: RETRY_AFTER_MS }, 'Too much is asked at once.');
+    }
+    this.#running++;
+    try {
+      await signOfLife(context, operation);
+      return this.#toldResult(await execute(args));
+    } finally {
+      this.#running--;
+    }
+  }
+
+  async #subscribe(args: ExecutionArgs, operation: Operation, context: ApiContext): Promise<OperationResult> {
+    // A socket is closed when what opened it is over; a stream over HTTP has to be watched by itself,
+    // and from before its sign of life, so that no end of it is missed.
+    const watch = context.link === null ? new StreamWatch() : null;
+    try {
+      await watch?.start(context, operation);
+      await signOfLife(context, operation);
+      const source = await subscribe(args);
+      if (!(Symbol.asyncIterator in source)) {
+        watch?.stop();
+        return this.#toldResult(source);
+      }
+      const stream: ResponseStream = new ResponseStream({
+        source: source as AsyncGenerator<ExecutionResult, undefined, void>,
+        told: (result) => this.#toldResult(result),
+        failure: (error) => this.failure(error),
+        closed: () => {
+          watch?.stop();
+          this.#streams.delete(stream);
+        },
+      });
+      if (watch !== null) {
+        this.#streams.add(stream);
+        watch.serve(stream);
+      }
+      return stream;
+    } catch (error) {
+      watch?.stop();
+      throw error;
+    }
+  }
+
+  #toldResult(result: ExecutionResult): ExecutionResult {
+    return result.errors === undefined ? result : { ...result, errors: result.errors.map((error) => this.tell(error)) };
+  }
+}
+
+/** Ends a stream over HTTP when its session has ended or its JWT is over. */
+class StreamWatch {
+  #stream: ResponseStream | null = null;
+  #over: DomainError | null = null;
+  #stops: (() => void)[] = [];
+
+  async start({ caller, porchlight }: ApiContext, operation: Operation): Promise<void> {
+    if (caller.kind !== 'app') return;
+    // That subscription tells the end of the session itself, and is complete then.
+    if (caller.sessionId !== null && !operation.rootFields.has('sessionEnded')) {
+      this.#stops.push(porchlight.endings.onEnd(caller.sessionId, (ending) => this.#end(sessionEnded(ending))));
+    }
+    if (caller.jwt !== null) {
+      this.#stops.push(await watchJwt(porchlight, caller.userId, caller.jwt, (why) => this.#end(why)));
+    }
+  }
+
+  serve(stream: ResponseStream): void {
+    this.#stream = stream;
+    if (this.#over !== null) stream.end(this.#over);
+  }
+
+  stop(): void {
+    for (const stop of this.#stops) stop();
+    this.#stops = [];
+  }
+
+  #end(why: DomainError): void {
+    this.#over ??= why;
+    this.#stream?.end(why);
+  }
+}
+
+/** Several things may be wrong with variables; a client is told of the first, and how many more there are. */
+class VariablesError extends GraphQLError {
+  constructor(errors: readonly GraphQLError[]) {
+    const [first] = errors;
+    const more = errors.length > 1 ? ` (and ${errors.length - 1} more)` : '';
+    super(`${first?.message ?? 'The variables do not fit.'}${more}`, {
+      nodes: first?.nodes ?? null,
+      extensions: { code: 'BAD_USER_INPUT' },
+    });
+  }
+}
+
+/** Nobody learns what there is to ask; `__typename` alone is free, as a health check. */
+const refuseIntrospection = (caller: Caller, { rootFields }: Operation): void => {
+  if (INTROSPECTION.some((field) => rootFields.has(field))) requireSomebody(caller);
+};
+
+/** Over HTTP an operation of a session is its sign of life. Over a socket every message is one already. */
+const signOfLife = async (context: ApiContext, { node, rootFields }: Operation): Promise<void> => {
+  const { caller, link, porchlight, ipAddress } = context;
+  if (link !== null || caller.kind !== 'app' || caller.sessionId === null) return;
+  const byItself =
+    node.operation === OperationTypeNode.MUTATION && OWN_SIGNS_OF_LIFE.some((field) => rootFields.has(field));
+  if (byItself) return;
+  await porchlight.tracker.life({ userId: caller.userId, sessionId: caller.sessionId }, { link: null, ipAddress });
+};

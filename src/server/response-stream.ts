@@ -1,0 +1,98 @@
+/**
+ * The answers of a subscription on their way to a client: every error is told as such, and the stream
+ * can be ended with a last word from outside, because what allowed it is over.
+ */
+import type { ExecutionResult } from 'graphql';
+
+export interface ResponseStreamOptions {
+  readonly source: AsyncIterableIterator<ExecutionResult>;
+  /** What the client is told of a result. */
+  readonly told: (result: ExecutionResult) => ExecutionResult;
+  /** What the client is told when the source, or whoever ends the stream, throws this. */
+  readonly failure: (error: unknown) => ExecutionResult;
+  /** The stream is over, whoever ended it. Called once. */
+  readonly closed: () => void;
+}
+
+type Answer = IteratorResult<ExecutionResult, undefined>;
+
+/**
+ * Read by one pull at a time. Ends when its source does, when its reader returns, or with `end`, whose
+ * error is its last answer, told also to a reader who comes for it later.
+ */
+export class ResponseStream implements AsyncIterableIterator<ExecutionResult, undefined> {
+  readonly #options: ResponseStreamOptions;
+  #over = false;
+  #lastWord: ExecutionResult | null = null;
+  /** The pull that waits for the source. */
+  #waiting: ((answer: Answer) => void) | null = null;
+
+  constructor(options: ResponseStreamOptions) {
+    this.#options = options;
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  next(): Promise<Answer> {
+    if (this.#over) return Promise.resolve(this.#final());
+    return new Promise((resolve) => {
+      this.#waiting = resolve;
+      this.#options.source.next().then(
+        (answer) => {
+          if (answer.done !== true) return this.#answer({ done: false, value: this.#options.told(answer.value) });
+          this.#close(null);
+          return this.#answer(this.#final());
+        },
+        (error: unknown) => {
+          this.#close(this.#over ? null : this.#options.failure(error));
+          this.#answer(this.#final());
+        },
+      );
+    });
+  }
+
+  /** Nothing of the source is told any more; the error is. */
+  end(error: unknown): void {
+    if (this.#over) return;
+    this.#close(this.#options.failure(error));
+    this.#stopSource();
+    if (this.#waiting !== null) this.#answer(this.#final());
+  }
+
+  return(): Promise<Answer> {
+    if (!this.#over) {
+      this.#close(null);
+      this.#stopSource();
+    }
+    this.#lastWord = null;
+    this.#answer({ done: true, value: undefined });
+    return Promise.resolve({ done: true, value: undefined });
+  }
+
+  /** Resolves the waiting pull, if `end` or `return` has not done so before the source did. */
+  #answer(answer: Answer): void {
+    const waiting = this.#waiting;
+    this.#waiting = null;
+    waiting?.(answer);
+  }
+
+  #final(): Answer {
+    const value = this.#lastWord;
+    this.#lastWord = null;
+    return value === null ? { done: true, value: undefined } : { done: false, value };
+  }
+
+  #close(lastWord: ExecutionResult | null): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#lastWord = lastWord;
+    this.#options.closed();
+  }
+
+  #stopSource(): void {
+    // A source that fails to stop has nobody left to tell: the stream is closed already.
+    this.#options.source.return?.().then(undefined, () => undefined);
+  }
+}

@@ -1,0 +1,164 @@
+/** Both doors on one port, opened and closed together. */
+import { createServer as createHttpServer, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Logger } from 'pino';
+import { schema } from '../api/schema.ts';
+import type { Porchlight } from '../app/porchlight.ts';
+import { StartupError } from '../startup-error.ts';
+import { createAuthenticate, type AuthSettings } from './auth.ts';
+import type { SocketLimits } from './connection.ts';
+import { createGraphqlHttp } from './graphql-http.ts';
+import { createHttpHandler, type PageHandler } from './http.ts';
+import type { AllowedOrigins } from './origins.ts';
+import { Pipeline } from './pipeline.ts';
+import { SocketDoor } from './socket.ts';
+
+export interface ServerSettings extends AuthSettings {
+  readonly host: string;
+  /** 0: any free port. */
+  readonly port: number;
+  readonly allowedOrigins: AllowedOrigins;
+  readonly trustProxy: boolean;
+}
+
+export interface ServerOptions {
+  readonly porchlight: Porchlight;
+  readonly settings: ServerSettings;
+  readonly log: Logger;
+  readonly graphiql?: PageHandler;
+  /** Other than the usual ones, for tests. */
+  readonly socketLimits?: Partial<SocketLimits>;
+}
+
+export interface PorchlightServer {
+  /** @throws StartupError when the address cannot be had. */
+  listen(): Promise<{ readonly host: string; readonly port: number }>;
+  /**
+   * Unready at once; takes nobody in; sockets are closed with 1012, streams ended, requests answered.
+   * Resolves when everybody is gone, and nothing more will reach the store.
+   */
+  close(): Promise<void>;
+}
+
+const HEADERS_TIMEOUT_MS = 15_000;
+const REQUEST_TIMEOUT_MS = 30_000;
+/** Longer than what load balancers keep a silent connection for, so that they close it and not we. */
+const KEEP_ALIVE_MS = 65_000;
+/** How long requests under way may hold up the end. */
+const LAST_ANSWERS_MS = 5_000;
+
+export const createServer = ({
+  porchlight,
+  settings,
+  log,
+  graphiql,
+  socketLimits,
+}: ServerOptions): PorchlightServer => {
+  let ready = false;
+  const { allowedOrigins, trustProxy } = settings;
+  const authenticate = createAuthenticate(porchlight.store, settings, (error) =>
+    log.warn({ err: error }, 'The JWKS could not be fetched.'),
+  );
+  const pipeline = new Pipeline(schema, (error) => log.error({ err: error }, 'An operation failed.'));
+  const sockets = new SocketDoor({
+    porchlight,
+    pipeline,
+    authenticate,
+    allowedOrigins,
+    trustProxy,
+    log,
+    limits: socketLimits,
+  });
+  const answering = new Answering();
+  const http = createHttpServer(
+    { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS, keepAliveTimeout: KEEP_ALIVE_MS },
+    createHttpHandler({
+      graphql: createGraphqlHttp({ porchlight, pipeline, authenticate, trustProxy }),
+      allowedOrigins,
+      isReady: () => ready,
+      graphiql,
+      log,
+    }),
+  );
+  http.on('request', (_request, response) => answering.add(response));
+  http.on('upgrade', (request, socket, head) => sockets.upgrade(request, socket, head));
+
+  return {
+    listen: async () => {
+      const address = await listen(http, settings);
+      http.on('error', (error) => log.error({ err: error }, 'The HTTP server failed.'));
+      ready = true;
+      return { host: settings.host, port: address.port };
+    },
+    close: async () => {
+      ready = false;
+      const closed = new Promise<void>((resolve) => {
+        // Never opened, it has nothing to close and says so with an error.
+        http.close(() => resolve());
+      });
+      pipeline.endStreams();
+      await Promise.all([sockets.close(), answering.end(LAST_ANSWERS_MS)]);
+      http.closeAllConnections();
+      await closed;
+    },
+  };
+};
+
+/** The responses that are not yet written. */
+class Answering {
+  readonly #open = new Set<ServerResponse>();
+  #onNone: (() => void) | null = null;
+
+  add(response: ServerResponse): void {
+    this.#open.add(response);
+    response.once('close', () => {
+      this.#open.delete(response);
+      if (this.#open.size === 0) this.#onNone?.();
+    });
+  }
+
+  /** Resolves when all are written, or after `boundMs`. Their connections are not used again. */
+  async end(boundMs: number): Promise<void> {
+    if (this.#open.size === 0) return;
+    for (const response of this.#open) if (!response.headersSent) response.setHeader('Connection', 'close');
+    await new Promise<void>((resolve) => {
+      const bound = setTimeout(resolve, boundMs);
+      this.#onNone = () => {
+        clearTimeout(bound);
+        resolve();
+      };
+    });
+  }
+}
+
+const listen = (http: Server, { host, port }: ServerSettings): Promise<AddressInfo> =>
+  new Promise((resolve, reject) => {
+    const refused = (error: NodeJS.ErrnoException): void => reject(notListening(error, host, port));
+    http.once('error', refused);
+    http.listen({ host, port }, () => {
+      http.off('error', refused);
+      resolve(http.address() as AddressInfo);
+    });
+  });
+
+const notListening = (error: NodeJS.ErrnoException, host: string, port: number): StartupError => {
+  const where = `${host}:${port}`;
+  switch (error.code) {
+    case 'EADDRINUSE':
+      return new StartupError(
+        `${where} is in use by another program.\nStop that one, or choose another port with PORCHLIGHT_PORT (--port).`,
+        1,
+        { cause: error },
+      );
+    case 'EACCES':
+    case 'EADDRNOTAVAIL':
+    case 'ENOTFOUND':
+      return new StartupError(
+        `Cannot listen on ${where}: ${error.message}\nPORCHLIGHT_HOST (--host) and PORCHLIGHT_PORT (--port) say where.`,
+        78,
+        { cause: error },
+      );
+    default:
+      return new StartupError(`Cannot listen on ${where}: ${error.message}`, 1, { cause: error });
+  }
+};

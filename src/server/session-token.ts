@@ -1,0 +1,67 @@
+/**
+ * Session tokens: `pls_` and the user id, the session id and a secret of 256 bits, so that any server
+ * finds the record from the token alone. Kept is the SHA-256 of the secret, never the secret.
+ */
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import type { Credentials } from '../app/ports.ts';
+import { deviceId, sessionId, userId, type SessionId, type UserId } from '../core/ids.ts';
+
+const PREFIX = 'pls_';
+const ID_BYTES = 16;
+const SECRET_BYTES = 32;
+const LONGEST = 1_024;
+const FORM = /^pls_([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]{22})\.([A-Za-z0-9_-]{43})$/;
+
+/** Makes what must not be guessed. */
+export const credentials: Credentials = {
+  newSession: (user) => {
+    const id = sessionId(randomBytes(ID_BYTES).toString('base64url'));
+    const secret = randomBytes(SECRET_BYTES);
+    const name = Buffer.from(user, 'utf8').toString('base64url');
+    return {
+      sessionId: id,
+      token: `${PREFIX}${name}.${id}.${secret.toString('base64url')}`,
+      tokenHash: hashOf(secret),
+    };
+  },
+  newDeviceId: () => deviceId(randomBytes(ID_BYTES).toString('base64url')),
+};
+
+export interface SessionClaim {
+  readonly userId: UserId;
+  readonly sessionId: SessionId;
+  /** Hash of the secret that was shown: proves nothing until it is compared with the one kept. */
+  readonly tokenHash: string;
+}
+
+export const looksLikeSessionToken = (token: string): boolean => token.startsWith(PREFIX);
+
+/** Reads a token. Null for every text that `newSession` could not have made, to the last bit. */
+export const readSessionToken = (token: string): SessionClaim | null => {
+  if (token.length > LONGEST) return null;
+  const [, name, session, secret] = FORM.exec(token) ?? [];
+  if (name === undefined || session === undefined || secret === undefined) return null;
+  const user = Buffer.from(name, 'base64url');
+  const bytes = Buffer.from(secret, 'base64url');
+  // Base64 has spare bits at its end: several texts that mean the same bytes would be several tokens.
+  if (user.toString('base64url') !== name || bytes.toString('base64url') !== secret) return null;
+  const id = asUserId(user);
+  return id === null ? null : { userId: id, sessionId: sessionId(session), tokenHash: hashOf(bytes) };
+};
+
+/** Takes the same time wherever the two differ. */
+export const sameHash = (one: string, other: string): boolean => {
+  const [left, right] = [Buffer.from(one), Buffer.from(other)];
+  return left.length === right.length && timingSafeEqual(left, right);
+};
+
+const hashOf = (secret: Buffer): string => createHash('sha256').update(secret).digest('base64url');
+
+const asUserId = (bytes: Buffer): UserId | null => {
+  try {
+    return userId(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes));
+  } catch {
+    // Not UTF-8, or no user id: no token of ours, which is all there is to say about it.
+    return null;
+  }
+};

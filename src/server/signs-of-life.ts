@@ -1,0 +1,46 @@
+/** The signs of life of one socket: one at a time goes to the store, however many come. */
+import type { SessionRef } from '../app/caller.ts';
+import type { Origin, Tracker } from '../app/tracker.ts';
+import { DomainError } from '../core/errors.ts';
+
+export class SignsOfLife {
+  readonly #tracker: Tracker;
+  readonly #origin: Origin;
+  readonly #onError: (error: unknown) => void;
+  #session: SessionRef | null = null;
+  #telling = false;
+  /** Another sign came while one was being told. */
+  #again = false;
+
+  /** @param onError hears of a sign that the store failed to take. */
+  constructor(tracker: Tracker, origin: Origin, onError: (error: unknown) => void) {
+    this.#tracker = tracker;
+    this.#origin = origin;
+    this.#onError = onError;
+  }
+
+  /** Whose they are from now on; null: nobody's. */
+  of(session: SessionRef | null): void {
+    this.#session = session;
+  }
+
+  sign(): void {
+    if (this.#telling) this.#again = true;
+    else void this.#tell();
+  }
+
+  async #tell(): Promise<void> {
+    this.#telling = true;
+    do {
+      this.#again = false;
+      if (this.#session === null) break;
+      try {
+        await this.#tracker.life(this.#session, this.#origin);
+      } catch (error) {
+        // A session that has ended is told to its socket by the commit that ended it.
+        if (!(error instanceof DomainError)) this.#onError(error);
+      }
+    } while (this.#again);
+    this.#telling = false;
+  }
+}

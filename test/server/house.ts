@@ -1,0 +1,185 @@
+/** A whole server on a free port over the reference store, with a clock that can be moved on. */
+import { createHash, createSecretKey } from 'node:crypto';
+import { SignJWT } from 'jose';
+import { pino } from 'pino';
+import { onTestFinished } from 'vitest';
+import { createPorchlight, type Porchlight } from '../../src/app/porchlight.ts';
+import { Sweeper } from '../../src/app/sweeper.ts';
+import { millis, type Millis } from '../../src/core/ids.ts';
+import { seedPolicy, type PolicySeed } from '../../src/core/policy.ts';
+import type { Visibility } from '../../src/core/visibility.ts';
+import type { SocketLimits } from '../../src/server/connection.ts';
+import type { PageHandler } from '../../src/server/http.ts';
+import { createServer, type PorchlightServer, type ServerSettings } from '../../src/server/server.ts';
+import { credentials } from '../../src/server/session-token.ts';
+import { MemoryStore } from '../contract/memory-store.ts';
+
+export const API_KEY = 'plk_the-key-of-the-tests';
+export const SECRET = 'a secret of the tests, long enough for HS256';
+
+export const sha256 = (text: string): Buffer => createHash('sha256').update(text, 'utf8').digest();
+
+export interface HouseOptions {
+  readonly settings?: Partial<ServerSettings>;
+  readonly policy?: PolicySeed;
+  readonly visibility?: Visibility;
+  readonly limits?: Partial<SocketLimits>;
+  readonly graphiql?: PageHandler;
+}
+
+export interface Reply {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly body: { readonly data?: Record<string, never> | null; readonly errors?: readonly ReplyError[] };
+}
+
+export interface ReplyError {
+  readonly message: string;
+  readonly path?: readonly (string | number)[];
+  readonly extensions: Record<string, unknown> & { readonly code: string };
+}
+
+export class House {
+  readonly url: string;
+  readonly socketUrl: string;
+  readonly store: MemoryStore;
+  readonly porchlight: Porchlight;
+  readonly server: PorchlightServer;
+  /** What was logged, as text. */
+  readonly logged: string[];
+  readonly #clock: ShiftedClock;
+  readonly #sweeper: Sweeper;
+
+  private constructor(parts: {
+    url: string;
+    store: MemoryStore;
+    porchlight: Porchlight;
+    server: PorchlightServer;
+    logged: string[];
+    clock: ShiftedClock;
+  }) {
+    this.url = `http://${parts.url}`;
+    this.socketUrl = `ws://${parts.url}/graphql`;
+    this.store = parts.store;
+    this.porchlight = parts.porchlight;
+    this.server = parts.server;
+    this.logged = parts.logged;
+    this.#clock = parts.clock;
+    this.#sweeper = new Sweeper(parts.store, parts.porchlight.tracker, (_user, error) => {
+      throw error;
+    });
+  }
+
+  /** Open until the test is over. */
+  static async open({ settings, policy, visibility, limits, graphiql }: HouseOptions = {}): Promise<House> {
+    const clock = new ShiftedClock();
+    const store = new MemoryStore({
+      clock: clock.now,
+      policySeed: seedPolicy(policy ?? {}),
+      eventRetentionMs: 30 * 86_400_000,
+    });
+    const porchlight = createPorchlight(store, credentials, visibility ?? 'everyone');
+    const logged: string[] = [];
+    const server = createServer({
+      porchlight,
+      settings: { ...SETTINGS, ...settings },
+      log: pino({ level: 'debug' }, { write: (line: string) => void logged.push(line) }),
+      ...(graphiql === undefined ? {} : { graphiql }),
+      ...(limits === undefined ? {} : { socketLimits: limits }),
+    });
+    const { host, port } = await server.listen();
+    onTestFinished(() => server.close());
+    return new House({ url: `${host}:${port}`, store, porchlight, server, logged, clock });
+  }
+
+  get now(): Millis {
+    return this.#clock.now();
+  }
+
+  /** Time passes, and whatever is due happens. */
+  async pass(ms: number): Promise<void> {
+    this.#clock.shift(ms);
+    await this.#sweeper.tick();
+  }
+
+  /** A JWT as the app's backend makes it. `claims` replaces what is there; undefined takes it out. */
+  jwt(user: string, claims: Record<string, unknown> = {}, secret = SECRET): Promise<string> {
+    const now = Math.floor(this.now / 1_000);
+    const all = Object.entries({ sub: user, iat: now, exp: now + 3_600, ...claims });
+    return new SignJWT(Object.fromEntries(all.filter(([, value]) => value !== undefined)))
+      .setProtectedHeader({ alg: 'HS256' })
+      .sign(createSecretKey(Buffer.from(secret, 'utf8')));
+  }
+
+  /** Posts one operation. `credential`: what comes after `Bearer`. */
+  async post(
+    query: string,
+    credential: string | null = API_KEY,
+    variables?: Record<string, unknown>,
+    headers: Record<string, string> = {},
+  ): Promise<Reply> {
+    return this.send(JSON.stringify({ query, variables }), {
+      ...(credential === null ? {} : { authorization: `Bearer ${credential}` }),
+      ...headers,
+    });
+  }
+
+  async send(body: string, headers: Record<string, string> = {}): Promise<Reply> {
+    const response = await fetch(`${this.url}/graphql`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...headers },
+      body,
+    });
+    return { status: response.status, headers: response.headers, body: (await response.json()) as Reply['body'] };
+  }
+
+  /** Logs a user in over HTTP. */
+  async login(user: string, platform = 'WEB', deviceId = `device of ${user}`): Promise<{ id: string; token: string }> {
+    const { body } = await this.post(LOGIN, await this.jwt(user), { input: { platform, deviceId } });
+    const { session, sessionToken } = body.data?.['login'] as unknown as {
+      session: { id: string };
+      sessionToken: string;
+    };
+    return { id: session.id, token: sessionToken };
+  }
+
+  async status(user: string): Promise<string> {
+    const { body } = await this.post('query ($id: ID!) { userStatus(userId: $id) { status } }', API_KEY, { id: user });
+    return (body.data?.['userStatus'] as unknown as { status: string }).status;
+  }
+
+  /** Every event there is of a user: the reason and, for an end, OFFLINE. */
+  async reasons(user: string): Promise<string[]> {
+    const { body } = await this.post('query ($id: ID!) { events(userId: $id) { nodes { reason } } }', API_KEY, {
+      id: user,
+    });
+    return (body.data?.['events'] as unknown as { nodes: { reason: string }[] }).nodes.map(({ reason }) => reason);
+  }
+}
+
+export const LOGIN = 'mutation ($input: LoginInput!) { login(input: $input) { session { id } sessionToken } }';
+
+const SETTINGS: ServerSettings = {
+  host: '127.0.0.1',
+  port: 0,
+  apiKeys: [sha256('plk_another-key-of-the-tests'), sha256(API_KEY)],
+  jwtSecret: createSecretKey(Buffer.from(SECRET, 'utf8')),
+  jwksUrl: null,
+  jwtIssuer: null,
+  jwtAudience: null,
+  allowedOrigins: [],
+  trustProxy: false,
+};
+
+/** Runs as time does, and can be set forward. */
+class ShiftedClock {
+  #shift = 0;
+
+  readonly now = (): Millis => millis(Math.floor(Date.now() + this.#shift));
+
+  shift(ms: number): void {
+    this.#shift += ms;
+  }
+}
+
+export const codeOf = ({ body }: Reply): string | undefined => body.errors?.[0]?.extensions.code;
