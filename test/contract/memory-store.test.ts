@@ -1,0 +1,7 @@
+import { MemoryStore } from './memory-store.ts';
+import { presenceStoreContract } from './presence-store.ts';
+
+presenceStoreContract('The in-memory reference', async ({ clock, ...options }) => {
+  const store = new MemoryStore({ ...options, clock: clock.now });
+  return { store, purge: () => store.purge() };
+});

@@ -1,0 +1,224 @@
+/** The port as a plain program: arrays and maps, nothing kept on disk, slow and obvious. */
+import type {
+  CommittedChange,
+  EventLog,
+  LoggedEvent,
+  LogPage,
+  LogQuery,
+  OnlinePage,
+  OnlineQuery,
+  PresenceCounts,
+  PresenceStore,
+} from '../../src/app/ports.ts';
+import type { Outcome } from '../../src/core/command.ts';
+import { deadline } from '../../src/core/deadline.ts';
+import { badUserInput, DomainError } from '../../src/core/errors.ts';
+import type { Cursor, Millis, SessionId, UserId } from '../../src/core/ids.ts';
+import { PLATFORMS, type Platform, type Policy } from '../../src/core/policy.ts';
+import { unknownUser, type EndedSession, type UserRecord } from '../../src/core/record.ts';
+
+export interface MemoryStoreOptions {
+  readonly clock: () => Millis;
+  readonly policySeed: Policy;
+  readonly eventRetentionMs: number;
+}
+
+const DAY_MS = 86_400_000;
+const RETRY_MS = 1_000;
+
+let logs = 0;
+
+export class MemoryStore implements PresenceStore {
+  readonly #options: MemoryStoreOptions;
+  readonly #logId = `memory ${++logs} at `;
+  readonly #users = new Map<UserId, UserRecord>();
+  readonly #turns = new Map<UserId, Promise<unknown>>();
+  readonly #claims = new Map<UserId, Millis>();
+  readonly #listeners: ((changes: readonly CommittedChange[]) => void)[] = [];
+  #ended: (EndedSession & { readonly userId: UserId })[] = [];
+  /** The event with seq n stands at n - 1; removed ones are undefined. */
+  readonly #events: (LoggedEvent | undefined)[] = [];
+  #purgedThrough = 0;
+  #versionFloor = 0;
+  #policy: Policy;
+  #policyTurn: Promise<unknown> = Promise.resolve();
+  #closed = false;
+
+  constructor(options: MemoryStoreOptions) {
+    this.#options = options;
+    this.#policy = options.policySeed;
+  }
+
+  now(): Millis {
+    return this.#options.clock();
+  }
+
+  async read(ids: readonly UserId[]): Promise<readonly UserRecord[]> {
+    this.#checkOpen();
+    return ids.map((id) => this.#user(id));
+  }
+
+  async update(id: UserId, decide: (user: UserRecord, policy: Policy, now: Millis) => Outcome): Promise<Outcome> {
+    this.#checkOpen();
+    const before = this.#turns.get(id) ?? Promise.resolve();
+    const own = before.then(() => this.#apply(id, decide(this.#user(id), this.#policy, this.now())));
+    this.#turns.set(
+      id,
+      own.catch(() => undefined),
+    );
+    return own;
+  }
+
+  async findEnded(userId: UserId, sessionId: SessionId): Promise<EndedSession | null> {
+    this.#checkOpen();
+    const found = this.#ended.find((ended) => ended.userId === userId && ended.session.id === sessionId);
+    if (found === undefined || this.now() - found.endedAt >= 7 * DAY_MS) return null;
+    const { userId: _, ...ended } = found;
+    return ended;
+  }
+
+  async claimDue(limit: number): Promise<readonly UserId[]> {
+    this.#checkOpen();
+    const now = this.now();
+    const due = [...this.#users.values()]
+      .map((user) => ({ id: user.id, at: deadline(user) }))
+      .filter(({ id, at }) => at !== null && at <= now && (this.#claims.get(id) ?? now) <= now)
+      .sort((one, other) => Number(one.at) - Number(other.at))
+      .slice(0, limit);
+    for (const { id } of due) this.#claims.set(id, (now + RETRY_MS) as Millis);
+    return due.map(({ id }) => id);
+  }
+
+  onCommit(listener: (changes: readonly CommittedChange[]) => void): () => void {
+    this.#listeners.push(listener);
+    return () => {
+      this.#listeners.splice(this.#listeners.indexOf(listener), 1);
+    };
+  }
+
+  policy(): Policy {
+    return this.#policy;
+  }
+
+  async updatePolicy(decide: (policy: Policy) => Policy): Promise<Policy> {
+    this.#checkOpen();
+    const own = this.#policyTurn.then(() => (this.#policy = decide(this.#policy)));
+    this.#policyTurn = own.catch(() => undefined);
+    return own;
+  }
+
+  async listOnline({ after, limit, status, platform }: OnlineQuery): Promise<OnlinePage> {
+    this.#checkOpen();
+    const matching = [...this.#users.values()]
+      .filter((user) => user.status !== 'OFFLINE')
+      .filter((user) => status === undefined || user.status === status)
+      .filter((user) => platform === undefined || user.sessions.some((session) => session.platform === platform))
+      .filter((user) => after === null || byUtf8(user.id, after) > 0)
+      .sort((one, other) => byUtf8(one.id, other.id));
+    return { users: matching.slice(0, limit), hasMore: matching.length > limit };
+  }
+
+  counts(): PresenceCounts {
+    const users = [...this.#users.values()];
+    const sessions = users.flatMap((user) => user.sessions);
+    const of = (platform: Platform, status: string): number =>
+      sessions.filter((session) => session.platform === platform && session.status === status).length;
+    return {
+      usersOnline: users.filter((user) => user.status === 'ONLINE').length,
+      usersPushOnline: users.filter((user) => user.status === 'PUSH_ONLINE').length,
+      sessions: Object.fromEntries(
+        PLATFORMS.map((platform) => [
+          platform,
+          { online: of(platform, 'ONLINE'), pushOnline: of(platform, 'PUSH_ONLINE') },
+        ]),
+      ) as PresenceCounts['sessions'],
+    };
+  }
+
+  readonly log: EventLog = {
+    latestCursor: async () => {
+      this.#checkOpen();
+      return this.#cursorAt(this.#events.length);
+    },
+    read: async (query) => {
+      this.#checkOpen();
+      return this.#readLog(query);
+    },
+  };
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await Promise.all([...this.#turns.values(), this.#policyTurn]);
+  }
+
+  /** The retention's work, all of it. */
+  async purge(): Promise<void> {
+    const now = this.now();
+    const { eventRetentionMs } = this.#options;
+    for (; this.#purgedThrough < this.#events.length; this.#purgedThrough++) {
+      const oldest = this.#events[this.#purgedThrough];
+      if (oldest === undefined || oldest.occurredAt >= now - eventRetentionMs) break;
+      this.#events[this.#purgedThrough] = undefined;
+    }
+    this.#ended = this.#ended.filter((ended) => now - ended.endedAt < 7 * DAY_MS);
+    const before = now - Math.max(eventRetentionMs, 7 * DAY_MS);
+    for (const user of [...this.#users.values()]) {
+      if (user.status !== 'OFFLINE' || user.changedAt === null || user.changedAt > before) continue;
+      this.#versionFloor = Math.max(this.#versionFloor, user.version);
+      const { tokensRevokedBefore } = user;
+      if (tokensRevokedBefore === null) this.#users.delete(user.id);
+      else this.#users.set(user.id, { ...unknownUser(user.id, 0), tokensRevokedBefore });
+    }
+  }
+
+  #user(id: UserId): UserRecord {
+    const user = this.#users.get(id) ?? unknownUser(id, 0);
+    return user.version === 0 ? { ...user, versionFloor: this.#versionFloor } : user;
+  }
+
+  #apply(id: UserId, outcome: Outcome): Outcome {
+    if (outcome.user.version > 0 || outcome.durable) this.#users.set(id, outcome.user);
+    this.#claims.delete(id);
+    for (const ended of outcome.ended) {
+      this.#ended.push({ ...ended, userId: id, session: { ...ended.session, links: [] } });
+    }
+    const changes = outcome.changes.map((change) => {
+      const changeId = `change ${this.#events.length + 1}`;
+      const events = change.events.map((event) => {
+        const logged = { ...event, changeId, cursor: this.#cursorAt(this.#events.length + 1) };
+        this.#events.push(logged);
+        return logged;
+      });
+      return { ...change, events, user: outcome.user };
+    });
+    if (changes.length > 0) for (const listener of [...this.#listeners]) listener(changes);
+    return outcome;
+  }
+
+  #readLog({ after, limit, userId, wholeChanges = false }: LogQuery): LogPage {
+    const start = after === null ? this.#purgedThrough : this.#seqOf(after);
+    if (start < this.#purgedThrough) throw new DomainError({ code: 'CURSOR_EXPIRED' }, 'Expired.');
+    const following = this.#events
+      .slice(start)
+      .filter((event) => event !== undefined)
+      .filter((event) => userId === undefined || event.userId === userId);
+    let end = limit;
+    if (wholeChanges) while (end < following.length && following[end]?.changeId === following[end - 1]?.changeId) end++;
+    return { events: following.slice(0, end), hasMore: following.length > end };
+  }
+
+  #seqOf(cursor: Cursor): number {
+    for (let seq = 0; seq <= this.#events.length; seq++) if (this.#cursorAt(seq) === cursor) return seq;
+    throw badUserInput('No cursor of this log.');
+  }
+
+  #cursorAt(seq: number): Cursor {
+    return `${this.#logId}${seq}` as Cursor;
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw new Error('The store is closed.');
+  }
+}
+
+const byUtf8 = (one: string, other: string): number => Buffer.compare(Buffer.from(one), Buffer.from(other));
