@@ -27,12 +27,15 @@ export class Endings {
         for (const event of events) {
           if (event.sessionStatus !== 'OFFLINE') continue;
           const { sessionId, reason, kickedBy, occurredAt } = event;
-          const listeners = this.#listeners.get(sessionId);
-          if (listeners)
-            for (const listener of [...listeners]) listener({ sessionId, reason, kickedBy, endedAt: occurredAt });
+          this.#tell({ sessionId, reason, kickedBy, endedAt: occurredAt });
         }
       }
     });
+  }
+
+  /** How many sessions have somebody who waits for their end. */
+  get awaited(): number {
+    return this.#listeners.size;
   }
 
   /** Calls `listener` when the session ends, once. Returns the function that takes it back. */
@@ -73,5 +76,12 @@ export class Endings {
       },
     });
     return stream;
+  }
+
+  #tell(ending: SessionEnding): void {
+    const listeners = this.#listeners.get(ending.sessionId);
+    if (listeners === undefined) return;
+    // Those who listen now: not one that comes meanwhile, nor one that was taken back meanwhile.
+    for (const listener of [...listeners]) if (listeners.has(listener)) listener(ending);
   }
 }

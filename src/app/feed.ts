@@ -32,6 +32,11 @@ export class Feed {
     });
   }
 
+  /** How many follow. */
+  get followers(): number {
+    return this.#followers.size;
+  }
+
   /**
    * Every event after `after`, in the order of the log; without it, every event from now on. The lists
    * never split a change. Ends when the reader returns; a reader who is too slow is told so by
@@ -57,9 +62,10 @@ class Follower implements StreamSource<readonly LoggedEvent[]> {
   readonly #onTooSlow: () => void;
   #position: Cursor;
   #caughtUp: boolean;
-  /** Events committed since the last pull, and when that was. */
+  /** Events committed since the last list was handed out. */
   #behind = 0;
-  #pulledAt: Millis;
+  /** Since when events wait for a pull; null while none do. */
+  #unreadSince: Millis | null;
 
   constructor(
     store: PresenceStore,
@@ -75,14 +81,13 @@ class Follower implements StreamSource<readonly LoggedEvent[]> {
     this.#caughtUp = caughtUp;
     this.#onTooSlow = onTooSlow;
     this.closed = closed;
-    this.#pulledAt = store.now();
+    this.#unreadSince = caughtUp ? null : store.now();
     this.stream = new PullStream(this);
   }
 
   hear(count: number): void {
     if (!this.stream.waiting) {
-      this.#behind += count;
-      if (this.#isTooSlow()) {
+      if (this.#isTooSlow(count)) {
         this.#onTooSlow();
         this.stream.end(
           new DomainError(
@@ -97,8 +102,6 @@ class Follower implements StreamSource<readonly LoggedEvent[]> {
   }
 
   async take(): Promise<readonly LoggedEvent[] | null> {
-    this.#behind = 0;
-    this.#pulledAt = this.#store.now();
     const page = await this.#store.log.read({
       after: this.#position,
       limit: this.#limits.batch,
@@ -106,13 +109,18 @@ class Follower implements StreamSource<readonly LoggedEvent[]> {
     });
     const last = page.events.at(-1);
     this.#caughtUp = !page.hasMore;
+    this.#behind = 0;
+    this.#unreadSince = page.hasMore ? this.#store.now() : null;
     if (last === undefined) return null;
     this.#position = last.cursor;
     return page.events;
   }
 
-  #isTooSlow(): boolean {
+  #isTooSlow(more: number): boolean {
+    const now = this.#store.now();
+    this.#behind += more;
+    this.#unreadSince ??= now;
     if (this.#caughtUp && this.#behind > this.#limits.maxBehind) return true;
-    return this.#store.now() - this.#pulledAt > this.#limits.maxStallMs;
+    return now - this.#unreadSince > this.#limits.maxStallMs;
   }
 }

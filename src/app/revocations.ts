@@ -10,6 +10,11 @@ type Listener = (revokedBefore: Millis) => void;
 export class Revocations {
   readonly #listeners = new Map<UserId, Set<Listener>>();
 
+  /** How many users have somebody who listens. */
+  get listenedTo(): number {
+    return this.#listeners.size;
+  }
+
   /** Returns the function that takes it back. */
   onRevoke(userId: UserId, listener: Listener): () => void {
     const listeners = this.#listeners.get(userId) ?? new Set();

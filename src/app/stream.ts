@@ -18,6 +18,7 @@ export class PullStream<T> implements AsyncIterableIterator<T> {
   /** Set by `wake` so that news which come during `take` are not slept over. */
   #news = false;
   #wakeUp: (() => void) | null = null;
+  #pulling = false;
   #ended = false;
   #error: Error | null = null;
   #pulls: Promise<unknown> = Promise.resolve();
@@ -36,9 +37,9 @@ export class PullStream<T> implements AsyncIterableIterator<T> {
     this.#wakeUp?.();
   }
 
-  /** Is the reader waiting for news? */
+  /** Is a pull unanswered? What happens then, the reader is not late for. */
   get waiting(): boolean {
-    return this.#wakeUp !== null;
+    return this.#pulling;
   }
 
   end(error: Error | null = null): void {
@@ -67,6 +68,7 @@ export class PullStream<T> implements AsyncIterableIterator<T> {
   }
 
   async #pull(): Promise<IteratorResult<T>> {
+    this.#pulling = true;
     try {
       while (!this.#ended) {
         this.#news = false;
@@ -77,8 +79,13 @@ export class PullStream<T> implements AsyncIterableIterator<T> {
         if (!this.#news) await this.#untilWoken();
       }
     } catch (error) {
-      this.end();
-      throw error;
+      // Ended meanwhile: whoever ended it has said how, and nothing else is told.
+      if (!this.#isEnded()) {
+        this.end();
+        throw error;
+      }
+    } finally {
+      this.#pulling = false;
     }
     const error = this.#error;
     this.#error = null;

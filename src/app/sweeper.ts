@@ -36,8 +36,7 @@ export class Sweeper {
   async tick(): Promise<void> {
     const room = Math.min(this.#limits.perTick, this.#limits.underWay - this.#underWay);
     if (room <= 0) return;
-    const due = await this.#store.claimDue(room);
-    this.#underWay += due.length;
+    const due = await this.#claim(room);
     await Promise.all(
       due.map(async (userId) => {
         try {
@@ -49,5 +48,18 @@ export class Sweeper {
         }
       }),
     );
+  }
+
+  /** What is taken counts from the asking, so that ticks that overlap do not take too many together. */
+  async #claim(room: number): Promise<readonly UserId[]> {
+    this.#underWay += room;
+    let taken = 0;
+    try {
+      const due = await this.#store.claimDue(room);
+      taken = due.length;
+      return due;
+    } finally {
+      this.#underWay -= room - taken;
+    }
   }
 }

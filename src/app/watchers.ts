@@ -18,6 +18,11 @@ export class Watchers {
     });
   }
 
+  /** How many users somebody watches. */
+  get watchedUsers(): number {
+    return this.#watchersOf.size;
+  }
+
   /**
    * The present status of all of them in one list, then the changes, in lists, as they come. Nobody is
    * told a change twice, nor an older one after a newer one; a reader who is slow gets the newest
@@ -53,6 +58,8 @@ class Watcher implements StreamSource<readonly StatusChange[]> {
   readonly closed: () => void;
   readonly #store: PresenceStore;
   #untold = new Map<UserId, StatusChange>();
+  /** The versions of the first message; each is needed until a newer one is heard. */
+  readonly #present = new Map<UserId, number>();
   #hasSnapshot = false;
 
   constructor(watched: readonly UserId[], store: PresenceStore, closed: () => void) {
@@ -63,6 +70,9 @@ class Watcher implements StreamSource<readonly StatusChange[]> {
   }
 
   hear(change: StatusChange): void {
+    // A store may show a change before it calls its listeners: the first message has told it then.
+    if (change.version <= (this.#present.get(change.userId) ?? 0)) return;
+    this.#present.delete(change.userId);
     const earlier = this.#untold.get(change.userId);
     // What it changed from, for this watcher, is what she was last told.
     this.#untold.set(
@@ -85,9 +95,12 @@ class Watcher implements StreamSource<readonly StatusChange[]> {
     const users = await this.#store.read(this.watched);
     for (const user of users) {
       const heard = this.#untold.get(user.id);
-      if (heard === undefined) continue;
-      if (heard.version <= user.version) this.#untold.delete(user.id);
-      else this.#untold.set(user.id, { ...heard, previousStatus: user.status });
+      if (heard !== undefined && heard.version > user.version) {
+        this.#untold.set(user.id, { ...heard, previousStatus: user.status });
+      } else {
+        this.#untold.delete(user.id);
+        this.#present.set(user.id, user.version);
+      }
     }
     this.#hasSnapshot = true;
     return users.map(snapshotOf);

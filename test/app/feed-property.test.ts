@@ -1,0 +1,137 @@
+/** Replay and live are one stream: whatever is committed between its reads, nothing is missed or told twice. */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { Feed } from '../../src/app/feed.ts';
+import type { LoggedEvent } from '../../src/app/ports.ts';
+import { DomainError } from '../../src/core/errors.ts';
+import { deviceId, type Cursor } from '../../src/core/ids.ts';
+import { PLATFORMS } from '../../src/core/policy.ts';
+import { FakeStore } from './fake-store.ts';
+import { ALICE, BOB, CAROL, Stage } from './stage.ts';
+import { nextOf } from './waiting.ts';
+
+const USERS = [ALICE, BOB, CAROL] as const;
+
+const login = fc.record({
+  user: fc.constantFrom(...USERS),
+  // Every platform kicks every other, so a login is a change of one event or of two.
+  platform: fc.constantFrom(...PLATFORMS),
+});
+type Login = typeof login extends fc.Arbitrary<infer T> ? T : never;
+
+const limits = fc.record({
+  batch: fc.integer({ min: 1, max: 4 }),
+  maxBehind: fc.integer({ min: 1, max: 6 }),
+  maxStallMs: fc.constant(1_000),
+});
+
+interface Reading {
+  readonly heard: LoggedEvent[];
+  readonly lists: (readonly LoggedEvent[])[];
+  resumed: number;
+}
+
+/** Whoever hears of it has heard all. */
+const LAST = deviceId('last');
+
+/**
+ * Reads until LAST has been heard, with pauses that make her too slow now and then; she comes back
+ * with the cursor of the last event that she was told.
+ */
+const readAll = async (feed: Feed, start: Cursor, pause: () => Promise<void>): Promise<Reading> => {
+  const reading: Reading = { heard: [], lists: [], resumed: 0 };
+  const isAll = () => reading.heard.some((event) => event.deviceId === LAST);
+  let from = start;
+  while (!isAll()) {
+    const stream = await feed.follow(from, () => reading.resumed++);
+    try {
+      while (!isAll()) {
+        const events = await nextOf(stream);
+        reading.lists.push(events);
+        reading.heard.push(...events);
+        from = events.at(-1)!.cursor;
+        await pause();
+      }
+      await stream.return();
+    } catch (error) {
+      if (!(error instanceof DomainError && error.fault.code === 'OVERLOADED')) throw error;
+    }
+  }
+  return reading;
+};
+
+const eventsAfter = (store: FakeStore, position: number) => store.events.slice(position);
+
+describe('a follower hears the log, each event once, in order, no change split', () => {
+  it('also when she is too slow now and then, and resumes', async () => {
+    let resumed = 0;
+    await fc.assert(
+      fc.asyncProperty(
+        fc.scheduler(),
+        fc.array(login, { maxLength: 5 }),
+        fc.array(login, { minLength: 1, maxLength: 25 }),
+        limits,
+        fc.array(fc.nat({ max: 12 }), { minLength: 1, maxLength: 10 }),
+        async (scheduler, earlier, later, feedLimits, pauses) => {
+          let atOnce = true;
+          const turn = (label: string) => (atOnce ? Promise.resolve() : scheduler.schedule(Promise.resolve(), label));
+          const store = new FakeStore(turn);
+          const stage = new Stage(store);
+          const logIn = ({ user, platform }: Login) => stage.login(user, platform, null);
+          for (const one of earlier) await logIn(one);
+          atOnce = false;
+
+          const start = Math.floor(store.events.length / 2);
+          const feed = new Feed(store, feedLimits);
+          const committing = Promise.all(later.map(logIn)).then(() => stage.login(BOB, 'WEB', LAST));
+          let lists = 0;
+          const reading = readAll(feed, await store.cursorAt(start), async () => {
+            const turns = pauses[lists++ % pauses.length]!;
+            for (let done = 0; done < turns; done++) await turn('a slow reader');
+          });
+          await scheduler.waitFor(committing);
+          const { heard, lists: told, resumed: times } = await scheduler.waitFor(reading);
+          resumed += times;
+
+          expect(heard).toEqual(eventsAfter(store, start));
+          for (const list of told) {
+            const next = store.events[store.events.indexOf(list.at(-1)!) + 1];
+            expect(next?.changeId).not.toBe(list.at(-1)!.changeId);
+          }
+          expect(feed.followers).toBe(0);
+        },
+      ),
+      { numRuns: 300 },
+    );
+    // Otherwise the property would say less than its name.
+    expect(resumed).toBeGreaterThan(0);
+  });
+
+  it('from the moment on at which she asked without a cursor', () =>
+    fc.assert(
+      fc.asyncProperty(fc.scheduler(), fc.array(login, { maxLength: 20 }), async (scheduler, logins) => {
+        const store = new FakeStore((place) => scheduler.schedule(Promise.resolve(), place));
+        const stage = new Stage(store);
+        const feed = new Feed(store);
+        const committing = Promise.all(logins.map(({ user, platform }) => stage.login(user, platform, null)));
+        const before = store.events.length;
+        const following = feed
+          .follow(null, () => expect.unreachable())
+          .then((stream) => ({
+            stream,
+            after: store.events.length,
+          }));
+        const { stream, after } = await scheduler.waitFor(following);
+        await scheduler.waitFor(committing);
+        // One more, so that there is something to hear.
+        await scheduler.waitFor(stage.login(BOB, 'WEB', LAST));
+
+        const heard = await scheduler.waitFor(nextOf(stream));
+        const first = store.events.indexOf(heard[0]!);
+        expect(first).toBeGreaterThanOrEqual(before);
+        expect(first).toBeLessThanOrEqual(after);
+        expect(heard).toEqual(eventsAfter(store, first));
+      }),
+      { numRuns: 200 },
+    ));
+});

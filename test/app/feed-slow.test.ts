@@ -1,0 +1,199 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { Feed } from '../../src/app/feed.ts';
+import type { LoggedEvent } from '../../src/app/ports.ts';
+import type { PullStream } from '../../src/app/stream.ts';
+import type { Cursor } from '../../src/core/ids.ts';
+import { ALICE, BOB, CAROL, Stage } from './stage.ts';
+import { faultOf, isPending, nextOf } from './waiting.ts';
+
+const DONE = { done: true, value: undefined };
+const TOO_SLOW = { code: 'OVERLOADED', retryAfterMs: 0 };
+const LIMITS = { batch: 2, maxBehind: 3, maxStallMs: 1_000 };
+
+let stage: Stage;
+let feed: Feed;
+let timesTooSlow: number;
+
+beforeEach(() => {
+  stage = new Stage();
+  feed = new Feed(stage.store, LIMITS);
+  timesTooSlow = 0;
+});
+
+const follow = (after: Cursor | null = null) => feed.follow(after, () => timesTooSlow++);
+
+const followFrom = async (count: number) => follow(await stage.store.cursorAt(count));
+
+/** The places in the log, from 1, of the events of the next list. */
+const places = async (stream: PullStream<readonly LoggedEvent[]>): Promise<number[]> =>
+  (await nextOf(stream)).map(({ cursor }) => stage.store.events.findIndex((event) => event.cursor === cursor) + 1);
+
+/** One event each. */
+const happen = async (times: number) => {
+  for (let time = 0; time < times; time++) await stage.login(ALICE, 'ANDROID', null);
+};
+
+/** So that every login of `happen` is one event, however many there are. */
+beforeEach(async () => {
+  const policy = stage.store.policy();
+  const platforms = { ...policy.platforms, ANDROID: { ...policy.platforms.ANDROID, maxInstances: 1_000 } };
+  await stage.store.updatePolicy(() => ({ ...policy, platforms }));
+});
+
+const expectTooSlow = async (stream: PullStream<readonly LoggedEvent[]>) => {
+  expect(timesTooSlow).toBe(1);
+  expect(feed.followers).toBe(0);
+  expect(await faultOf(stream.next())).toEqual(TOO_SLOW);
+  expect(await stream.next()).toEqual(DONE);
+  await happen(5);
+  expect(timesTooSlow).toBe(1);
+};
+
+describe('who had caught up and leaves too much unread', () => {
+  it('is told so once, and her stream ends', async () => {
+    const stream = await follow();
+    await happen(LIMITS.maxBehind);
+    expect(timesTooSlow).toBe(0);
+    await happen(1);
+    await expectTooSlow(stream);
+  });
+
+  it('is one who has read to the end since', async () => {
+    await happen(1);
+    const stream = await followFrom(0);
+    expect(await places(stream)).toEqual([1]);
+    await happen(LIMITS.maxBehind + 1);
+    await expectTooSlow(stream);
+  });
+
+  it('is counted anew from each pull', async () => {
+    const stream = await follow();
+    for (let round = 0; round < 3; round++) {
+      await happen(LIMITS.maxBehind - 1);
+      await places(stream);
+    }
+    expect(timesTooSlow).toBe(0);
+  });
+
+  it('is none who has not caught up: the log keeps what she has yet to read', async () => {
+    await happen(3);
+    const stream = await followFrom(0);
+    await happen(10);
+    expect(await places(stream)).toEqual([1, 2]);
+    await happen(10);
+    expect(timesTooSlow).toBe(0);
+    expect(await places(stream)).toEqual([3, 4]);
+  });
+
+  it('is none whose pull waits, however much comes at once', async () => {
+    await happen(5);
+    const stream = await follow();
+    const pull = places(stream);
+    expect(await isPending(pull)).toBe(true);
+    await stage.tracker.endSessions(ALICE, { platform: null, sessionId: null }, false);
+    expect(await pull).toEqual([6, 7, 8, 9, 10]);
+    expect(timesTooSlow).toBe(0);
+  });
+
+  it('is none who waits for the log, however slow that is', async () => {
+    const stream = await follow();
+    const reading = stage.store.gates.hold('reading the log');
+    const pull = places(stream);
+    await reading;
+    await happen(LIMITS.maxBehind + 1);
+    stage.store.passes(LIMITS.maxStallMs + 1);
+    await happen(1);
+    stage.store.gates.open('reading the log');
+    expect(await pull).toEqual([1, 2]);
+    await happen(1);
+    expect(timesTooSlow).toBe(0);
+  });
+});
+
+describe('who leaves a list unread for too long while others wait', () => {
+  it('is told so once, and her stream ends', async () => {
+    await happen(3);
+    const stream = await followFrom(0);
+    await places(stream);
+    stage.store.passes(LIMITS.maxStallMs);
+    await happen(1);
+    expect(timesTooSlow).toBe(0);
+    stage.store.passes(1);
+    await happen(1);
+    await expectTooSlow(stream);
+  });
+
+  it('is one who never began to read what there was', async () => {
+    await happen(1);
+    const stream = await followFrom(0);
+    stage.store.passes(LIMITS.maxStallMs + 1);
+    await happen(1);
+    await expectTooSlow(stream);
+  });
+
+  it('is none while nothing waits for her', async () => {
+    await happen(1);
+    const stream = await followFrom(0);
+    await places(stream);
+    stage.store.passes(LIMITS.maxStallMs + 1);
+    await happen(1);
+    expect(timesTooSlow).toBe(0);
+    stage.store.passes(LIMITS.maxStallMs);
+    await happen(1);
+    expect(timesTooSlow).toBe(0);
+    stage.store.passes(1);
+    await happen(1);
+    await expectTooSlow(stream);
+  });
+
+  it('is none who waits for news all the time', async () => {
+    const stream = await follow();
+    const pull = places(stream);
+    expect(await isPending(pull)).toBe(true);
+    stage.store.passes(LIMITS.maxStallMs + 1);
+    await happen(1);
+    expect(await pull).toEqual([1]);
+    expect(timesTooSlow).toBe(0);
+  });
+});
+
+describe('after that', () => {
+  it('the last cursor resumes, without a gap or a repeat', async () => {
+    await happen(2);
+    const stream = await followFrom(0);
+    expect(await places(stream)).toEqual([1, 2]);
+    await happen(LIMITS.maxBehind + 1);
+    await expectTooSlow(stream);
+    const again = await followFrom(2);
+    expect(await places(again)).toEqual([3, 4]);
+  });
+
+  it('another follower is not disturbed', async () => {
+    const slow = await follow();
+    const quick = await follow();
+    for (let event = 1; event <= 4; event++) {
+      await happen(1);
+      expect(await places(quick)).toEqual([event]);
+    }
+    expect(await faultOf(slow.next())).toEqual(TOO_SLOW);
+    expect(timesTooSlow).toBe(1);
+    expect(feed.followers).toBe(1);
+  });
+
+  it('nothing more is told when the socket was closed on hearing of it', async () => {
+    const stream = await feed.follow(null, () => void stream.return());
+    await happen(LIMITS.maxBehind + 1);
+    expect(await stream.next()).toEqual(DONE);
+    expect(feed.followers).toBe(0);
+  });
+});
+
+it('counts events, not changes', async () => {
+  const stream = await follow();
+  for (const user of [BOB, CAROL]) {
+    await stage.login(user, 'WEB');
+    await stage.login(user, 'MAC');
+  }
+  expect(timesTooSlow).toBe(1);
+  expect(await faultOf(stream.next())).toEqual(TOO_SLOW);
+});

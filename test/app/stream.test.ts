@@ -1,0 +1,259 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { PullStream, type StreamSource } from '../../src/app/stream.ts';
+import { deferred, errorOf, isPending, settled, type Deferred } from './waiting.ts';
+
+const DONE = { done: true, value: undefined };
+const told = (value: string) => ({ done: false, value });
+
+/** Each `take` waits for the test's answer. */
+class Source implements StreamSource<string> {
+  closedTimes = 0;
+  takes = 0;
+  /** Is a `take` running that nobody has answered? */
+  #open: Deferred<string | null> | null = null;
+  #taken: Deferred<void> = deferred();
+
+  take(): Promise<string | null> {
+    if (this.#open !== null) throw new Error('A second take while one is running.');
+    this.takes++;
+    this.#open = deferred();
+    this.#taken.resolve();
+    return this.#open.promise;
+  }
+
+  closed(): void {
+    this.closedTimes++;
+  }
+
+  async taken(): Promise<void> {
+    await this.#taken.promise;
+  }
+
+  async answer(value: string | null): Promise<void> {
+    (await this.#next()).resolve(value);
+  }
+
+  async fail(error: Error): Promise<void> {
+    (await this.#next()).reject(error);
+  }
+
+  async #next(): Promise<Deferred<string | null>> {
+    await this.#taken.promise;
+    const open = this.#open;
+    if (open === null) throw new Error('No take is running.');
+    this.#open = null;
+    this.#taken = deferred();
+    return open;
+  }
+}
+
+let source: Source;
+let stream: PullStream<string>;
+
+beforeEach(() => {
+  source = new Source();
+  stream = new PullStream(source);
+});
+
+/** A pull that has found nothing and waits. */
+const waitingPull = async (): Promise<Promise<IteratorResult<string>>[]> => {
+  const pull = stream.next();
+  await source.answer(null);
+  await settled();
+  expect(stream.waiting).toBe(true);
+  // In a list, since a promise of a promise would be awaited with it.
+  return [pull];
+};
+
+describe('a pull', () => {
+  it('takes nothing before it is made, and then what there is', async () => {
+    stream.wake();
+    await settled();
+    expect(source.takes).toBe(0);
+    const pull = stream.next();
+    await source.answer('a');
+    expect(await pull).toEqual(told('a'));
+    expect(source.takes).toBe(1);
+  });
+
+  it('waits without asking again until it is woken', async () => {
+    const [pull] = await waitingPull();
+    expect(source.takes).toBe(1);
+    stream.wake();
+    await source.answer('a');
+    expect(await pull).toEqual(told('a'));
+    expect(stream.waiting).toBe(false);
+  });
+
+  it('goes on waiting when it was woken for nothing', async () => {
+    const [pull] = await waitingPull();
+    stream.wake();
+    await source.answer(null);
+    expect(await isPending(pull!)).toBe(true);
+    expect(source.takes).toBe(2);
+    stream.wake();
+    await source.answer('a');
+    expect(await pull).toEqual(told('a'));
+  });
+
+  it('does not sleep over news that come while it takes', async () => {
+    const pull = stream.next();
+    await source.taken();
+    stream.wake();
+    await source.answer(null);
+    await source.answer('news');
+    expect(await pull).toEqual(told('news'));
+    expect(source.takes).toBe(2);
+  });
+
+  it('counts as waiting until it is answered, however it is', async () => {
+    expect(stream.waiting).toBe(false);
+    const pull = stream.next();
+    await source.taken();
+    expect(stream.waiting).toBe(true);
+    await source.answer('a');
+    await pull;
+    expect(stream.waiting).toBe(false);
+    const failing = stream.next();
+    await source.fail(new Error('disk full'));
+    await errorOf(failing);
+    expect(stream.waiting).toBe(false);
+  });
+
+  it('is answered after the one before it, however many are made at once', async () => {
+    const pulls = [stream.next(), stream.next(), stream.next()];
+    for (const value of ['a', 'b', 'c']) await source.answer(value);
+    expect(await Promise.all(pulls)).toEqual([told('a'), told('b'), told('c')]);
+  });
+
+  it('serves for await', async () => {
+    const heard: string[] = [];
+    const reading = (async () => {
+      for await (const value of stream) {
+        heard.push(value);
+        if (value === 'b') break;
+      }
+    })();
+    await source.answer('a');
+    await source.answer('b');
+    await reading;
+    expect(heard).toEqual(['a', 'b']);
+    expect(source.closedTimes).toBe(1);
+  });
+});
+
+describe('a stream that its reader leaves', () => {
+  it('closes its source once, whoever ends it again', async () => {
+    expect(await stream.return()).toEqual(DONE);
+    await stream.return();
+    stream.end();
+    stream.end(new Error('too late'));
+    expect(source.closedTimes).toBe(1);
+    expect(await stream.next()).toEqual(DONE);
+    expect(source.takes).toBe(0);
+  });
+
+  it('resolves every pull that waits as done', async () => {
+    const [pull] = await waitingPull();
+    const second = stream.next();
+    await stream.return();
+    expect(await Promise.all([pull, second])).toEqual([DONE, DONE]);
+    expect(source.takes).toBe(1);
+  });
+
+  it('tells nothing that was being taken meanwhile', async () => {
+    const pull = stream.next();
+    await source.taken();
+    await stream.return();
+    await source.answer('too late');
+    expect(await pull).toEqual(DONE);
+  });
+
+  it('is done although what was being taken meanwhile failed', async () => {
+    const pull = stream.next();
+    await source.taken();
+    await stream.return();
+    await source.fail(new Error('too late'));
+    expect(await pull).toEqual(DONE);
+  });
+
+  it('is done after throw, which gives the error back', async () => {
+    const [pull] = await waitingPull();
+    const error = new Error('the reader’s own');
+    expect(await errorOf(stream.throw(error))).toBe(error);
+    expect(await pull).toEqual(DONE);
+    expect(source.closedTimes).toBe(1);
+    expect((await errorOf(stream.throw('no Error'))).message).toBe('no Error');
+    expect(source.closedTimes).toBe(1);
+  });
+
+  it('is not woken any more', async () => {
+    await stream.return();
+    stream.wake();
+    expect(await stream.next()).toEqual(DONE);
+    expect(source.takes).toBe(0);
+  });
+});
+
+describe('a stream that ends by itself', () => {
+  const error = new Error('too slow');
+
+  it('rejects the pull that waits with its error, and is done after that', async () => {
+    const [pull] = await waitingPull();
+    const second = stream.next();
+    stream.end(error);
+    expect(await errorOf(pull!)).toBe(error);
+    expect(await second).toEqual(DONE);
+    expect(await stream.next()).toEqual(DONE);
+    expect(source.closedTimes).toBe(1);
+  });
+
+  it('rejects the next pull when none waits, once', async () => {
+    stream.end(error);
+    expect(await errorOf(stream.next())).toBe(error);
+    expect(await stream.next()).toEqual(DONE);
+    expect(source.takes).toBe(0);
+  });
+
+  it('rejects the pull whose take was under way, once, also when the take fails as well', async () => {
+    const pull = stream.next();
+    await source.taken();
+    stream.end(error);
+    await source.fail(new Error('too late'));
+    expect(await errorOf(pull)).toBe(error);
+    expect(await stream.next()).toEqual(DONE);
+  });
+
+  it('keeps the first error', async () => {
+    stream.end(error);
+    stream.end(new Error('second'));
+    expect(await errorOf(stream.next())).toBe(error);
+  });
+
+  it('is done without an error when it was given none', async () => {
+    const [pull] = await waitingPull();
+    stream.end();
+    expect(await pull).toEqual(DONE);
+  });
+
+  it('ends with what its source throws, once', async () => {
+    const pull = stream.next();
+    const second = stream.next();
+    await source.fail(error);
+    expect(await errorOf(pull)).toBe(error);
+    expect(await second).toEqual(DONE);
+    expect(source.closedTimes).toBe(1);
+    expect(source.takes).toBe(1);
+  });
+});
+
+it('may be ended by its source while that is asked', async () => {
+  const ending: PullStream<string> = new PullStream<string>({
+    take: () => {
+      ending.end();
+      return 'not told';
+    },
+    closed: () => undefined,
+  });
+  expect(await ending.next()).toEqual(DONE);
+});

@@ -1,0 +1,115 @@
+/** What a token of a session that is over may still do: nothing, and it is told why. */
+import { beforeEach, describe, expect, it } from 'vitest';
+import type { SessionRef } from '../../src/app/caller.ts';
+import { createPorchlight } from '../../src/app/porchlight.ts';
+import { sessionEnded, type Tracker } from '../../src/app/tracker.ts';
+import { linkId, sessionId } from '../../src/core/ids.ts';
+import { START } from './fake-store.ts';
+import { ALICE, BOB, HTTP, Stage } from './stage.ts';
+import { errorOf, faultOf } from './waiting.ts';
+
+const USES: readonly (readonly [string, (tracker: Tracker, ref: SessionRef) => Promise<unknown>])[] = [
+  ['heartbeat', (tracker, ref) => tracker.heartbeat(ref, 'FOREGROUND', null)],
+  ['life', (tracker, ref) => tracker.life(ref, HTTP)],
+  ['attach', (tracker, ref) => tracker.attach(ref, linkId('late'), null)],
+  ['logout', (tracker, ref) => tracker.logout(ref)],
+  ['setCustomStatus', (tracker, ref) => tracker.setCustomStatus(ref, 'ghost')],
+];
+
+let stage: Stage;
+
+beforeEach(() => {
+  stage = new Stage();
+});
+
+describe.each(USES)('%s', (_name, use) => {
+  it('of a session that a rival kicked names the reason, the time and the rival', async () => {
+    const ref = await stage.session(ALICE, 'ANDROID');
+    stage.store.passes(7);
+    await stage.login(ALICE, 'MAC');
+    stage.store.passes(1_000);
+    const before = stage.store.user(ALICE);
+    expect(await faultOf(use(stage.tracker, ref))).toEqual({
+      code: 'SESSION_ENDED',
+      reason: 'KICKED',
+      endedAt: START + 7,
+      kickedBy: 'MAC',
+    });
+    expect(stage.store.user(ALICE)).toEqual(before);
+  });
+
+  it('of a session that its user ended names the reason', async () => {
+    const ref = await stage.session();
+    await stage.tracker.logout(ref);
+    expect(await faultOf(use(stage.tracker, ref))).toEqual({
+      code: 'SESSION_ENDED',
+      reason: 'LOGOUT',
+      endedAt: START,
+      kickedBy: null,
+    });
+  });
+
+  it('of a session that nobody remembers is UNAUTHENTICATED', async () => {
+    const unknown = { userId: ALICE, sessionId: sessionId('never made') };
+    expect(await faultOf(use(stage.tracker, unknown))).toEqual({ code: 'UNAUTHENTICATED' });
+    expect(stage.store.events).toEqual([]);
+  });
+
+  it('does not reach the session of another user', async () => {
+    const ref = await stage.session(ALICE);
+    expect(await faultOf(use(stage.tracker, { ...ref, userId: BOB }))).toEqual({ code: 'UNAUTHENTICATED' });
+    expect(stage.store.user(ALICE).sessions).toHaveLength(1);
+  });
+
+  it('after the expiry date is too late, although no timer has come by', async () => {
+    const ref = await stage.session();
+    stage.store.passes(400_000);
+    await stage.tracker.wake(ALICE);
+    stage.store.passes(7 * 86_400_000);
+    expect(await faultOf(use(stage.tracker, ref))).toEqual({
+      code: 'SESSION_ENDED',
+      reason: 'PUSH_EXPIRED',
+      endedAt: START + 400_000 + 7 * 86_400_000,
+      kickedBy: null,
+    });
+    expect(stage.store.user(ALICE).status).toBe('OFFLINE');
+  });
+});
+
+it('the message names the reason, and the rival if there is one', async () => {
+  const { session } = await stage.login();
+  const ended = { session, endedAt: START };
+  expect(sessionEnded({ ...ended, reason: 'KICKED', kickedBy: 'WEB' }).message).toMatch(/KICKED.*WEB/);
+  expect(sessionEnded({ ...ended, reason: 'REVOKED', kickedBy: null }).message).toMatch(/REVOKED/);
+});
+
+it('sessionGone answers with the store’s failure when it cannot look', async () => {
+  const failure = new Error('disk full');
+  stage.store.gates.fail('before reading', failure);
+  expect(await errorOf(stage.tracker.sessionGone({ userId: ALICE, sessionId: sessionId('s1') }))).toBe(failure);
+});
+
+it('the use cases share one store, and a client hears why before her socket is lost', async () => {
+  const credentials = {
+    newSession: () => ({ sessionId: sessionId('s1'), token: 'token', tokenHash: 'hash' }),
+    newDeviceId: () => expect.unreachable(),
+  };
+  const porchlight = createPorchlight(stage.store, credentials, 'none');
+  expect(porchlight.store).toBe(stage.store);
+  expect(porchlight.visibility).toBe('none');
+
+  const heard: string[] = [];
+  const ref = await stage.session();
+  const link = linkId('socket');
+  porchlight.links.add({ id: link, lose: () => heard.push('lost') });
+  porchlight.endings.onEnd(ref.sessionId, () => heard.push('ended'));
+  const watching = porchlight.watchers.watch([ALICE]);
+  const following = await porchlight.feed.follow(null, () => expect.unreachable());
+  expect((await watching.next()).value).toMatchObject([{ status: 'ONLINE' }]);
+
+  await porchlight.tracker.attach(ref, link, null);
+  await porchlight.tracker.logout(ref);
+  expect(heard).toEqual(['ended', 'lost']);
+  expect((await watching.next()).value).toMatchObject([{ status: 'OFFLINE' }]);
+  expect((await following.next()).value).toMatchObject([{ reason: 'LOGOUT' }]);
+});

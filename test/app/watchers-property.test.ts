@@ -1,0 +1,114 @@
+/** Whatever the order in which commits, reads and pulls get their turn, a watcher hears the truth. */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { SessionRef } from '../../src/app/caller.ts';
+import type { PullStream } from '../../src/app/stream.ts';
+import { Watchers } from '../../src/app/watchers.ts';
+import type { UserId } from '../../src/core/ids.ts';
+import type { Status, StatusChange } from '../../src/core/record.ts';
+import { FakeStore } from './fake-store.ts';
+import { ALICE, BOB, CAROL, Stage } from './stage.ts';
+import { isPending, settled } from './waiting.ts';
+
+const USERS = [ALICE, BOB, CAROL] as const;
+
+const userIndex = fc.nat({ max: USERS.length - 1 });
+const act = fc.oneof(
+  fc.record({ do: fc.constantFrom('login', 'logout', 'text', 'silence'), user: userIndex, value: fc.nat({ max: 3 }) }),
+  fc.record({ do: fc.constantFrom('pull', 'pull', 'settle'), user: userIndex, value: fc.constant(0) }),
+);
+type Act = typeof act extends fc.Arbitrary<infer T> ? T : never;
+
+/** A reader who believes what she is told, and checks that it fits what she believes. */
+class Reader {
+  readonly believed = new Map<UserId, { version: number; status: Status; text: string | null }>();
+  readonly #stream: PullStream<readonly StatusChange[]>;
+  readonly #pulls: Promise<void>[] = [];
+  #lists = 0;
+
+  constructor(stream: PullStream<readonly StatusChange[]>) {
+    this.#stream = stream;
+  }
+
+  pull(): void {
+    this.#pulls.push(this.#read());
+  }
+
+  /** Reads on until nothing is left to be told. */
+  async readOut(): Promise<void> {
+    for (;;) {
+      const reading = this.#read();
+      if (await isPending(reading)) break;
+      await reading;
+    }
+    await this.#stream.return();
+    await Promise.all(this.#pulls);
+  }
+
+  async #read(): Promise<void> {
+    const result = await this.#stream.next();
+    if (result.done === true) return;
+    const changes = result.value;
+    const users = changes.map(({ userId }) => userId);
+    expect(new Set(users).size).toBe(users.length);
+    if (this.#lists++ === 0) expect(users).toEqual(USERS);
+    for (const change of changes) this.#believe(change);
+  }
+
+  #believe({ userId, version, status, previousStatus, customStatus }: StatusChange): void {
+    const before = this.believed.get(userId);
+    if (before !== undefined) expect(version).toBeGreaterThan(before.version);
+    expect(previousStatus).toBe(before === undefined ? null : before.status);
+    this.believed.set(userId, { version, status, text: customStatus });
+  }
+}
+
+const run = async (stage: Stage, acts: readonly Act[], afterEach: () => Promise<void>): Promise<void> => {
+  const watchers = new Watchers(stage.store);
+  const reader = new Reader(watchers.watch(USERS));
+  const commands: Promise<unknown>[] = [];
+  const sessions = new Map<UserId, SessionRef>();
+  for (const { do: what, user: index, value } of acts) {
+    const user = USERS[index]!;
+    const ref = sessions.get(user);
+    if (what === 'pull') reader.pull();
+    else if (what === 'settle') await settled();
+    else if (what === 'login') {
+      // The counting credentials tell the id before the login is answered.
+      commands.push(stage.login(user, 'ANDROID', `d${value}`));
+      sessions.set(user, { userId: user, sessionId: stage.lastSession });
+    } else if (ref === undefined) continue;
+    else if (what === 'text') commands.push(stage.tracker.setCustomStatus(ref, 'x'.repeat(value)).catch(() => null));
+    else if (what === 'logout') commands.push(stage.tracker.logout(ref).catch(() => null));
+    else {
+      stage.store.passes(400_000);
+      commands.push(stage.tracker.wake(user));
+    }
+    await afterEach();
+  }
+  await Promise.all(commands);
+  await reader.readOut();
+  for (const user of USERS) {
+    const { version, status, customStatus: text } = stage.store.user(user);
+    expect(reader.believed.get(user)).toEqual({ version, status, text });
+  }
+  expect(watchers.watchedUsers).toBe(0);
+};
+
+describe('versions rise, each change starts where the last one told ended, and the last word is right', () => {
+  it('when every step has run out before the next', () =>
+    fc.assert(
+      fc.asyncProperty(fc.array(act, { maxLength: 60 }), (acts) => run(new Stage(), acts, settled)),
+      { numRuns: 100 },
+    ));
+
+  it('when all steps run at once, in any order of their parts', () =>
+    fc.assert(
+      fc.asyncProperty(fc.scheduler(), fc.array(act, { maxLength: 40 }), async (scheduler, acts) => {
+        const store = new FakeStore((place) => scheduler.schedule(Promise.resolve(), place));
+        const running = run(new Stage(store), acts, () => Promise.resolve());
+        await scheduler.waitFor(running);
+      }),
+      { numRuns: 300 },
+    ));
+});

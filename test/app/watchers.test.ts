@@ -1,0 +1,262 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import type { PullStream } from '../../src/app/stream.ts';
+import { Watchers } from '../../src/app/watchers.ts';
+import type { StatusChange } from '../../src/core/record.ts';
+import { START } from './fake-store.ts';
+import { ALICE, BOB, CAROL, Stage } from './stage.ts';
+import { errorOf, isPending, nextOf, settled } from './waiting.ts';
+
+const DONE = { done: true, value: undefined };
+
+let stage: Stage;
+let watchers: Watchers;
+
+beforeEach(() => {
+  stage = new Stage();
+  watchers = new Watchers(stage.store);
+});
+
+/** What matters of a list, in a line each. */
+const brief = (changes: readonly StatusChange[]): string[] =>
+  changes.map(
+    ({ userId, version, previousStatus, status, reason }) =>
+      `${userId} ${version}: ${previousStatus ?? 'snapshot'} → ${status} ${reason ?? '-'}`,
+  );
+
+const told = async (stream: PullStream<readonly StatusChange[]>) => brief(await nextOf(stream));
+
+describe('the first message', () => {
+  it('is the present of everybody, the unknown too, each once, as no change', async () => {
+    await stage.login(BOB);
+    const stream = watchers.watch([ALICE, BOB, ALICE, BOB]);
+    expect(await nextOf(stream)).toEqual([
+      {
+        userId: ALICE,
+        status: 'OFFLINE',
+        version: 0,
+        previousStatus: null,
+        reason: null,
+        platform: null,
+        changedAt: null,
+        lastSeenAt: null,
+        customStatus: null,
+      },
+      {
+        userId: BOB,
+        status: 'ONLINE',
+        version: 1,
+        previousStatus: null,
+        reason: 'LOGIN',
+        platform: null,
+        changedAt: START,
+        lastSeenAt: START,
+        customStatus: null,
+      },
+    ]);
+    expect(await isPending(stream.next())).toBe(true);
+  });
+
+  it('is an empty list for nobody', async () => {
+    const stream = watchers.watch([]);
+    expect(await nextOf(stream)).toEqual([]);
+    expect(await isPending(stream.next())).toBe(true);
+  });
+
+  it('ends the watching when the store fails', async () => {
+    const failure = new Error('disk full');
+    stage.store.gates.fail('before reading', failure);
+    const stream = watchers.watch([ALICE]);
+    expect(await errorOf(stream.next())).toBe(failure);
+    expect(await stream.next()).toEqual(DONE);
+    expect(watchers.watchedUsers).toBe(0);
+  });
+});
+
+describe('a change while the present is read is told exactly once', () => {
+  it('within the present, when it is there already', async () => {
+    const reading = stage.store.gates.hold('before reading');
+    const stream = watchers.watch([ALICE]);
+    const first = told(stream);
+    await reading;
+    await stage.login();
+    stage.store.gates.open('before reading');
+    expect(await first).toEqual(['alice 1: snapshot → ONLINE LOGIN']);
+    expect(await isPending(stream.next())).toBe(true);
+  });
+
+  it('after the present, when that is older', async () => {
+    const reading = stage.store.gates.hold('after reading');
+    const stream = watchers.watch([ALICE]);
+    const first = told(stream);
+    await reading;
+    await stage.login();
+    stage.store.gates.open('after reading');
+    expect(await first).toEqual(['alice 0: snapshot → OFFLINE -']);
+    expect(await told(stream)).toEqual(['alice 1: OFFLINE → ONLINE LOGIN']);
+  });
+
+  it('as the part that is newer, when the present lies between two', async () => {
+    const reading = stage.store.gates.hold('before reading');
+    const stream = watchers.watch([ALICE]);
+    const first = told(stream);
+    await reading;
+    const ref = await stage.session();
+    const read = stage.store.gates.hold('after reading');
+    stage.store.gates.open('before reading');
+    await read;
+    await stage.tracker.setCustomStatus(ref, 'away');
+    await stage.tracker.logout(ref);
+    stage.store.gates.open('after reading');
+    expect(await first).toEqual(['alice 1: snapshot → ONLINE LOGIN']);
+    expect(await told(stream)).toEqual(['alice 3: ONLINE → OFFLINE LOGOUT']);
+  });
+
+  it('within the present, when that shows it before the watchers hear of it', async () => {
+    const committed = stage.store.gates.hold('before telling');
+    const login = stage.login();
+    await committed;
+    const stream = watchers.watch([ALICE]);
+    expect(await told(stream)).toEqual(['alice 1: snapshot → ONLINE LOGIN']);
+    const second = told(stream);
+    stage.store.gates.open('before telling');
+    const { session } = await login;
+    expect(await isPending(second)).toBe(true);
+    await stage.tracker.logout({ userId: ALICE, sessionId: session.id });
+    expect(await second).toEqual(['alice 2: ONLINE → OFFLINE LOGOUT']);
+  });
+
+  it('also when the reader has not pulled yet', async () => {
+    const stream = watchers.watch([ALICE]);
+    await stage.login();
+    expect(await told(stream)).toEqual(['alice 1: snapshot → ONLINE LOGIN']);
+    expect(await isPending(stream.next())).toBe(true);
+  });
+});
+
+describe('a change', () => {
+  it('wakes the reader who waits, in full', async () => {
+    const ref = await stage.session();
+    const stream = watchers.watch([ALICE, BOB]);
+    await nextOf(stream);
+    const next = nextOf(stream);
+    expect(await isPending(next)).toBe(true);
+    stage.store.passes(1_000);
+    await stage.tracker.setCustomStatus(ref, 'at lunch');
+    expect(await next).toEqual([
+      {
+        userId: ALICE,
+        status: 'ONLINE',
+        version: 2,
+        previousStatus: 'ONLINE',
+        reason: 'CUSTOM_STATUS',
+        platform: 'ANDROID',
+        changedAt: START + 1_000,
+        lastSeenAt: START + 1_000,
+        customStatus: 'at lunch',
+      },
+    ]);
+  });
+
+  it('is not told before it is durable', async () => {
+    const stream = watchers.watch([ALICE]);
+    await nextOf(stream);
+    const next = told(stream);
+    const deciding = stage.store.gates.hold('before telling');
+    const login = stage.login();
+    await deciding;
+    expect(await isPending(next)).toBe(true);
+    stage.store.gates.open('before telling');
+    expect(await next).toEqual(['alice 1: OFFLINE → ONLINE LOGIN']);
+    await login;
+  });
+
+  it('of nothing that a watcher sees is not told', async () => {
+    const policy = stage.store.policy();
+    await stage.store.updatePolicy(() => ({ ...policy, multiDevice: { mode: 'CUSTOM', groups: [] } }));
+    await stage.login();
+    const stream = watchers.watch([ALICE]);
+    await nextOf(stream);
+    await stage.login(ALICE, 'WEB');
+    await stage.login(ALICE, 'ANDROID');
+    await stage.login(BOB);
+    expect(await isPending(stream.next())).toBe(true);
+  });
+
+  it('is told to everybody who watches, and once to who asked twice', async () => {
+    const streams = [watchers.watch([ALICE, ALICE]), watchers.watch([BOB, ALICE])];
+    for (const stream of streams) await nextOf(stream);
+    await stage.login();
+    for (const stream of streams) {
+      expect(await told(stream)).toEqual(['alice 1: OFFLINE → ONLINE LOGIN']);
+      expect(await isPending(stream.next())).toBe(true);
+    }
+  });
+});
+
+describe('a slow reader', () => {
+  it('is told the newest, and that it changed from what she was last told', async () => {
+    const stream = watchers.watch([ALICE, BOB]);
+    await nextOf(stream);
+    const ref = await stage.session();
+    await stage.session(BOB, 'WEB');
+    await stage.tracker.setCustomStatus(ref, 'here');
+    stage.store.passes(400_000);
+    await stage.tracker.wake(ALICE);
+    expect(await told(stream)).toEqual([
+      'alice 3: OFFLINE → PUSH_ONLINE HEARTBEAT_TIMEOUT',
+      'bob 1: OFFLINE → ONLINE LOGIN',
+    ]);
+    await stage.tracker.logout(ref);
+    await stage.login();
+    expect(await told(stream)).toEqual(['alice 5: PUSH_ONLINE → ONLINE LOGIN']);
+  });
+
+  it('costs one entry for each user, however much happens', async () => {
+    const refs = [await stage.session(ALICE), await stage.session(BOB), await stage.session(CAROL)];
+    const stream = watchers.watch([ALICE, BOB, CAROL]);
+    await nextOf(stream);
+    for (let change = 0; change < 100_000; change++) {
+      await stage.tracker.setCustomStatus(refs[change % 3]!, String(change));
+      if (change % 10_000 === 0) await settled();
+    }
+    const changes = await nextOf(stream);
+    expect(changes.map(({ userId, customStatus }) => [userId, customStatus])).toEqual([
+      [ALICE, '99999'],
+      [BOB, '99997'],
+      [CAROL, '99998'],
+    ]);
+    expect(await isPending(stream.next())).toBe(true);
+  });
+});
+
+describe('a reader who leaves', () => {
+  it('is forgotten, and nobody else is', async () => {
+    const leaving = watchers.watch([ALICE, BOB, BOB]);
+    const staying = watchers.watch([BOB]);
+    for (const stream of [leaving, staying]) await nextOf(stream);
+    expect(watchers.watchedUsers).toBe(2);
+    const waiting = leaving.next();
+    expect(await isPending(waiting)).toBe(true);
+    await leaving.return();
+    expect(await waiting).toEqual(DONE);
+    expect(watchers.watchedUsers).toBe(1);
+    await stage.login(BOB);
+    expect(await told(staying)).toEqual(['bob 1: OFFLINE → ONLINE LOGIN']);
+    expect(await leaving.next()).toEqual(DONE);
+    await staying.return();
+    expect(watchers.watchedUsers).toBe(0);
+  });
+
+  it('may leave before she reads, and while the present is read', async () => {
+    await watchers.watch([ALICE]).return();
+    expect(watchers.watchedUsers).toBe(0);
+    const reading = stage.store.gates.hold('before reading');
+    const stream = watchers.watch([ALICE]);
+    const first = stream.next();
+    await reading;
+    await stream.return();
+    stage.store.gates.open('before reading');
+    expect(await first).toEqual(DONE);
+    expect(watchers.watchedUsers).toBe(0);
+  });
+});
