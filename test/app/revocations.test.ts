@@ -47,8 +47,8 @@ describe('whoever holds a user’s JWT open', () => {
 
   it('hears nothing once that is taken back, twice is once, and others hear on', async () => {
     const stop = listen('one');
-    stop();
     const staying = listen('two');
+    stop();
     stop();
     await stage.tracker.endSessions(ALICE, ALL, true);
     expect(heard).toEqual(['two 0']);
