@@ -50,8 +50,10 @@ export class Documents {
       this.#sources.set(document, source);
       return document;
     } catch (error) {
-      if (!(error instanceof GraphQLError)) throw error;
-      throw withCode(error, 'GRAPHQL_PARSE_FAILED');
+      if (error instanceof GraphQLError) throw withCode(error, 'GRAPHQL_PARSE_FAILED');
+      // The parser goes down with every bracket: fewer tokens than are allowed can take all of the stack.
+      if (error instanceof RangeError) throw withCode(new GraphQLError('Nested too deeply.'), 'GRAPHQL_PARSE_FAILED');
+      throw error;
     }
   }
 

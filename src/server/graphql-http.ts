@@ -6,7 +6,7 @@ import type { ApiContext } from '../api/context.ts';
 import type { Porchlight } from '../app/porchlight.ts';
 import type { Authenticate } from './auth.ts';
 import { clientAddress } from './client-address.ts';
-import { badRequest, withHttp, withStatuses } from './http-errors.ts';
+import { badRequest, malformed, withHttp, withStatuses } from './http-errors.ts';
 import { MAX_PAYLOAD_BYTES } from './limits.ts';
 import type { Pipeline } from './pipeline.ts';
 import { ResponseStream } from './response-stream.ts';
@@ -122,6 +122,6 @@ const isJson = (contentType: string | null): boolean => /^application\/json\s*(;
 const acceptsEvents = (accept: string | undefined): boolean =>
   accept === undefined || /(^|,)\s*(text\/event-stream|text\/\*|\*\/\*)\s*(;|,|$)/i.test(accept);
 
-/** Errors that have a status are the protocol's own, or have been here before. */
+/** Errors that have a status have been here before, or are the protocol's own. */
 const maskError = (pipeline: Pipeline, error: unknown): GraphQLError =>
-  error instanceof GraphQLError && error.extensions['http'] !== undefined ? error : pipeline.tell(error);
+  error instanceof GraphQLError && error.extensions['http'] !== undefined ? malformed(error) : pipeline.tell(error);

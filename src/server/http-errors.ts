@@ -23,6 +23,13 @@ export const badRequest = (message: string, status: number): GraphQLError =>
     extensions: { code: 'BAD_REQUEST', http: { status, spec: false } satisfies HttpExtension },
   });
 
+/** What yoga calls a bad request is one to every client; of the others it leaves some at 200. */
+export const malformed = (error: GraphQLError): GraphQLError => {
+  const { code, http } = error.extensions as { readonly code?: unknown; readonly http: HttpExtension };
+  if (code !== 'BAD_REQUEST' || !http.spec) return error;
+  return new GraphQLError(error.message, { extensions: { code, http: { ...http, spec: false } } });
+};
+
 /** The result with a status, if it has no data. */
 export const withStatuses = (result: ExecutionResult): ExecutionResult =>
   result.errors === undefined || 'data' in result ? result : { ...result, errors: result.errors.map(withHttp) };

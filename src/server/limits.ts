@@ -56,8 +56,14 @@ const maxFieldsRule: ValidationRule = (context): ASTVisitor => {
     Document: ({ definitions }) => {
       let count = 0;
       for (const definition of definitions) {
-        // Fragments count where they are spread; one that is spread nowhere is refused as unused.
+        // Fragments count where they are spread.
         if (definition.kind === Kind.OPERATION_DEFINITION) count += countIn(definition.selectionSet);
+      }
+      for (const definition of definitions) {
+        // One that is spread nowhere is refused, but not before its fields have been compared.
+        if (definition.kind === Kind.FRAGMENT_DEFINITION && !counts.has(definition.name.value)) {
+          count += countOf(definition.name.value);
+        }
       }
       if (count > MAX_FIELDS) context.reportError(tooMuch('fields', MAX_FIELDS));
     },

@@ -6,12 +6,12 @@ import { schema } from '../api/schema.ts';
 import type { Porchlight } from '../app/porchlight.ts';
 import { StartupError } from '../startup-error.ts';
 import { createAuthenticate, type AuthSettings } from './auth.ts';
-import type { SocketLimits } from './connection.ts';
 import { createGraphqlHttp } from './graphql-http.ts';
 import { createHttpHandler, type PageHandler } from './http.ts';
 import type { AllowedOrigins } from './origins.ts';
 import { Pipeline } from './pipeline.ts';
 import { SocketDoor } from './socket.ts';
+import type { SocketLimits } from './socket-limits.ts';
 
 export interface ServerSettings extends AuthSettings {
   readonly host: string;

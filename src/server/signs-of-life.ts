@@ -44,3 +44,18 @@ export class SignsOfLife {
     this.#telling = false;
   }
 }
+
+/** An answer to a ping of ours is none: a frozen app's runtime may still send it. */
+export const isPong = (message: string): boolean => {
+  if (message.length > LONGEST_PONG || !message.includes('pong')) return false;
+  try {
+    const parsed: unknown = JSON.parse(message);
+    return typeof parsed === 'object' && parsed !== null && 'type' in parsed && parsed.type === 'pong';
+  } catch {
+    // No JSON, so no pong: the protocol closes the socket for it.
+    return false;
+  }
+};
+
+/** Its payload is ours, and ours is empty. */
+const LONGEST_PONG = 4_096;

@@ -7,11 +7,12 @@ import { WebSocketServer } from 'ws';
 import type { ApiContext } from '../api/context.ts';
 import { DomainError } from '../core/errors.ts';
 import { clientAddress } from './client-address.ts';
-import { Connection, SOCKET_LIMITS, type ConnectionOptions, type SocketLimits } from './connection.ts';
+import { Connection, type ConnectionOptions } from './connection.ts';
 import { GRAPHQL_PATH } from './http.ts';
 import { MAX_PAYLOAD_BYTES } from './limits.ts';
 import { maySocket, type AllowedOrigins } from './origins.ts';
 import type { OperationResult, Pipeline } from './pipeline.ts';
+import { SOCKET_LIMITS, type SocketLimits } from './socket-limits.ts';
 
 export interface SocketDoorOptions extends Omit<ConnectionOptions, 'limits'> {
   readonly pipeline: Pipeline;

@@ -8,7 +8,7 @@ import { Sweeper } from '../../src/app/sweeper.ts';
 import { millis, type Millis } from '../../src/core/ids.ts';
 import { seedPolicy, type PolicySeed } from '../../src/core/policy.ts';
 import type { Visibility } from '../../src/core/visibility.ts';
-import type { SocketLimits } from '../../src/server/connection.ts';
+import type { SocketLimits } from '../../src/server/socket-limits.ts';
 import type { PageHandler } from '../../src/server/http.ts';
 import { createServer, type PorchlightServer, type ServerSettings } from '../../src/server/server.ts';
 import { credentials } from '../../src/server/session-token.ts';

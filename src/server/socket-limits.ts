@@ -1,0 +1,27 @@
+/** What one socket may take, in time and in room. */
+export interface SocketLimits {
+  /** How long a client may take to send `connection_init`, and we to answer it. */
+  readonly initMs: number;
+  /** How often every socket is pinged. */
+  readonly pingMs: number;
+  /** How long what is in flight may hold up a close. */
+  readonly drainMs: number;
+  /** How long a client may take to answer a close before it is cut off. */
+  readonly closeMs: number;
+  /** Operations on one socket at once, subscriptions too. */
+  readonly maxOperations: number;
+  /** What a client may leave unread while it sends more. */
+  readonly maxUnreadBytes: number;
+}
+
+export const SOCKET_LIMITS: SocketLimits = {
+  initMs: 10_000,
+  pingMs: 30_000,
+  drainMs: 3_000,
+  closeMs: 3_000,
+  maxOperations: 200,
+  maxUnreadBytes: 8 * 1024 * 1024,
+};
+
+/** Pings that a socket without a session may leave unanswered. */
+export const MAX_UNANSWERED_PINGS = 2;

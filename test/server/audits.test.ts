@@ -1,0 +1,28 @@
+/** What the GraphQL-over-HTTP specification asks of a server, by its own audit suite. */
+import { serverAudits } from 'graphql-http';
+import { expect, test } from 'vitest';
+import { API_KEY, House } from './house.ts';
+
+/** What we do otherwise, and why. */
+const EXPLAINED: Record<string, string> = {};
+
+const audits = serverAudits({ url: 'http://unknown.invalid' });
+
+test.each(audits.map(({ id, name }) => [id, name]))('%s %s', async (id, name) => {
+  const house = await House.open();
+  const audit = serverAudits({
+    url: `${house.url}/graphql`,
+    fetchFn: (url: string, init: RequestInit = {}) => {
+      const headers = new Headers(init.headers);
+      headers.set('authorization', `Bearer ${API_KEY}`);
+      return fetch(url, { ...init, headers });
+    },
+  }).find((candidate) => candidate.id === id);
+  const result = await audit?.fn();
+  if (id !== undefined && id in EXPLAINED) {
+    expect(name).toMatch(/^(SHOULD|MAY)/);
+    expect(result?.status).not.toBe('ok');
+  } else {
+    expect(result).toMatchObject({ status: 'ok' });
+  }
+});
