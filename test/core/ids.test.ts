@@ -1,4 +1,5 @@
 /** Words of the callers: kept exactly as given, or refused. */
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DomainError } from '../../src/core/errors.ts';
 import {
@@ -74,6 +75,26 @@ describe.each([
       expect(refusal(() => make(id))).toBe(`${what} has a control character.`);
     }
   });
+});
+
+it('any text is an id, or none, by its code points alone', () => {
+  const control = (code: number) => code < 0x20 || (code >= 0x7f && code <= 0x9f);
+  const lone = (code: number) => code >= 0xd800 && code <= 0xdfff;
+  // Units of 16 bits, so that surrogates come in pairs and alone, around both ends of what is allowed.
+  const unit = fc.oneof(
+    { weight: 20, arbitrary: fc.constantFrom('a', ASTRAL, '\u00e9') },
+    { weight: 1, arbitrary: fc.nat(0xffff).map((code) => String.fromCharCode(code)) },
+  );
+  fc.assert(
+    fc.property(fc.array(unit, { maxLength: 135, size: 'max' }), (units) => {
+      const text = units.join('');
+      const codes = Array.from(text, (character) => character.codePointAt(0) ?? 0);
+      const right = codes.length >= 1 && codes.length <= 128 && !codes.some((code) => control(code) || lone(code));
+      if (right) expect(userId(text)).toBe(text);
+      else expect(() => userId(text)).toThrow(DomainError);
+    }),
+    { numRuns: 2_000 },
+  );
 });
 
 it('no id is normalized: two spellings are two users', () => {

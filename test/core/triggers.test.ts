@@ -183,6 +183,13 @@ it('PUSH_ONLINE for 7 days | PUSH_ONLINE → ended | PUSH_EXPIRED', () => {
   expect(story.user).toMatchObject({ status: 'OFFLINE', reason: 'PUSH_EXPIRED', lastSeenAt: seen });
 });
 
+it('PUSH_ONLINE for 7 days: counted from when it became so, not from when it was last seen', () => {
+  const story = new Story();
+  const link = story.attach(story.login('IPHONE'));
+  story.after(300 * SECOND).detach(link);
+  expect(story.nextLook).toBe(300 * SECOND + PUSH_EXPIRY);
+});
+
 it('PUSH_ONLINE for 7 days, then a sign of life before the timer: too late, the session has ended', () => {
   const { story, id } = phone('PUSH_ONLINE');
   story.now = story.session(id)?.pushExpiresAt ?? story.now;
