@@ -141,7 +141,7 @@ export const startPorchlight = async (options: StartOptions = {}): Promise<Porch
 
 export interface TokenOptions {
   /** Claims beside `sub`; one of undefined is left out. */
-  readonly claims?: JWTPayload;
+  readonly claims?: Readonly<Record<string, unknown>>;
   /** From now, in seconds; may be negative. One hour, if it is not said. */
   readonly expiresInS?: number;
   readonly secret?: string;
@@ -150,7 +150,8 @@ export interface TokenOptions {
 /** A user's JWT, as the app's backend would sign it. */
 export const mintToken = (userId: string, options: TokenOptions = {}): Promise<string> => {
   const now = Math.floor(Date.now() / 1_000);
-  return new SignJWT({ sub: userId, iat: now, exp: now + (options.expiresInS ?? 3_600), ...options.claims })
+  const claims: JWTPayload = { sub: userId, iat: now, exp: now + (options.expiresInS ?? 3_600), ...options.claims };
+  return new SignJWT(claims)
     .setProtectedHeader({ alg: 'HS256' })
     .sign(new TextEncoder().encode(options.secret ?? JWT_SECRET));
 };
