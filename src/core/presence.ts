@@ -11,7 +11,7 @@ import { Steps } from './steps.ts';
 
 /**
  * @param now the store's time; never before the `now` of an earlier step of the same user within one run.
- * @returns `session: null` when the command names a session that is not live; nothing changes then.
+ * @returns `session: null` when the command names a session that is not live (any more, where its expiry date has come).
  */
 export const step = (user: UserRecord, command: Command, policy: Policy, now: Millis): Outcome => {
   const steps = new Steps(user, policy, now);

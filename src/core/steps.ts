@@ -186,13 +186,14 @@ export class Steps {
   }
 
   endMatching(platform: Platform | null, id: SessionId | null): void {
-    const ending = this.#user.sessions.filter(
+    const [first, ...rest] = this.#user.sessions.filter(
       (session) => (platform === null || session.platform === platform) && (id === null || session.id === id),
     );
-    if (ending.length === 0) return;
+    if (first === undefined) return;
+    const revoked = (session: SessionRecord): Happening => this.#endOf(session, 'REVOKED', null);
     this.#change(
-      this.#user.sessions.filter((session) => !ending.includes(session)),
-      ending.map((session) => this.#endOf(session, 'REVOKED', null)),
+      this.#user.sessions.filter((session) => session !== first && !rest.includes(session)),
+      [revoked(first), ...rest.map(revoked)],
     );
   }
 
@@ -242,12 +243,15 @@ export class Steps {
   }
 
   /** One change: the status is computed once, after all of it, and the first event carries it. */
-  #change(sessions: readonly SessionRecord[], happenings: readonly Happening[], also = { textChanged: false }): void {
+  #change(
+    sessions: readonly SessionRecord[],
+    happenings: readonly [Happening, ...Happening[]],
+    also = { textChanged: false },
+  ): void {
+    const [first] = happenings;
     const before = this.#user;
     const status = highestStatus(sessions);
     const changed = status !== before.status || also.textChanged;
-    const first = happenings[0];
-    if (first === undefined) return;
     this.#user = withSessions(before, sessions);
     if (changed) {
       this.#user = {
