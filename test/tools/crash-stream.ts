@@ -1,0 +1,63 @@
+/** A subscription over Server-Sent Events, and questions that are asked until the answer is the right one. */
+import type { Answer } from './porchlight-client.ts';
+import { Inbox } from './porchlight-client.ts';
+import type { PorchlightProcess } from './porchlight-process.ts';
+
+export interface Stream<T> {
+  readonly inbox: Inbox<Answer<T>>;
+  /** Ends it from the client's side. */
+  cut(): void;
+}
+
+/** Closes the inbox when the stream ends, whoever ended it. */
+export const openStream = <T>(
+  server: Pick<PorchlightProcess, 'origin'>,
+  token: string,
+  query: string,
+  variables: object = {},
+): Stream<T> => {
+  const inbox = new Inbox<Answer<T>>();
+  const stop = new AbortController();
+  const read = async (): Promise<void> => {
+    const response = await fetch(`${server.origin}/graphql`, {
+      method: 'POST',
+      headers: {
+        'content-type': 'application/json',
+        accept: 'text/event-stream',
+        authorization: `Bearer ${token}`,
+      },
+      body: JSON.stringify({ query, variables }),
+      signal: stop.signal,
+    });
+    if (response.body === null) throw new Error(`No stream but ${response.status}`);
+    const decoder = new TextDecoder();
+    let text = '';
+    for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
+      text += decoder.decode(chunk, { stream: true });
+      const parts = text.split('\n\n');
+      text = parts.pop() ?? '';
+      for (const part of parts) hear(part);
+    }
+    throw new Error('The stream has ended.');
+  };
+  const hear = (part: string): void => {
+    const data = /^data: (.+)$/m.exec(part)?.[1];
+    if (/^event: next$/m.test(part) && data !== undefined) inbox.push(JSON.parse(data) as Answer<T>);
+  };
+  read().catch((error: unknown) => inbox.close(error instanceof Error ? error : new Error(String(error))));
+  return { inbox, cut: () => stop.abort() };
+};
+
+/** Asks again until `check` no longer throws: for what can be asked only, and is not told. */
+export const eventually = async <T>(check: () => Promise<T> | T, withinMs = 5_000): Promise<T> => {
+  for (const until = performance.now() + withinMs; ;) {
+    try {
+      return await check();
+    } catch (error) {
+      if (performance.now() > until) throw error;
+      await pause(20);
+    }
+  }
+};
+
+export const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
