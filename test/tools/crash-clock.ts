@@ -1,0 +1,36 @@
+/** A server whose wall clock is another one than ours, by Debian's `faketime`. */
+import { execFileSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { mintToken } from './porchlight-process.ts';
+
+export const DAY_MS = 86_400_000;
+
+/**
+ * Found by asking the command, which alone knows where its library is; started by itself it would stand between
+ * us and the server, and keep our signals. Only the wall clock is faked: monotonic time is nobody's to change.
+ */
+const preloaded = (): Record<string, string> => {
+  const told = execFileSync('faketime', ['-f', '+0', 'printenv', 'LD_PRELOAD'], { encoding: 'utf8' });
+  return { LD_PRELOAD: told.trim(), FAKETIME_DONT_FAKE_MONOTONIC: '1' };
+};
+
+/** A wall clock that many days ahead of ours. */
+export const daysLater = (days: number): Readonly<Record<string, string>> => ({
+  ...preloaded(),
+  FAKETIME: `+${days}d`,
+});
+
+/** A wall clock that jumps while the server runs, to what was last written into the file. */
+export const jumpingClock = (
+  file: string,
+): { readonly env: Readonly<Record<string, string>>; jumpTo(days: number): void } => {
+  const jumpTo = (days: number): void => writeFileSync(file, `${days < 0 ? '' : '+'}${days}d\n`);
+  jumpTo(0);
+  return { env: { ...preloaded(), FAKETIME_TIMESTAMP_FILE: file, FAKETIME_NO_CACHE: '1' }, jumpTo };
+};
+
+/** A user's JWT as it is made that many days from now. */
+export const tokenIn = (days: number, userId: string): Promise<string> => {
+  const issuedAt = Math.floor((Date.now() + days * DAY_MS) / 1_000);
+  return mintToken(userId, { claims: { iat: issuedAt, exp: issuedAt + 3_600 } });
+};
