@@ -1,4 +1,4 @@
-/** A server whose wall clock is another one than ours, by Debian's `faketime`. */
+/** A server whose wall clock is another one than ours, by Debian's `faketime`. Where there is none, a test fails. */
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { mintToken } from './porchlight-process.ts';
@@ -10,8 +10,14 @@ export const DAY_MS = 86_400_000;
  * us and the server, and keep our signals. Only the wall clock is faked: monotonic time is nobody's to change.
  */
 const preloaded = (): Record<string, string> => {
-  const told = execFileSync('faketime', ['-f', '+0', 'printenv', 'LD_PRELOAD'], { encoding: 'utf8' });
-  return { LD_PRELOAD: told.trim(), FAKETIME_DONT_FAKE_MONOTONIC: '1' };
+  const library = ((): string => {
+    try {
+      return execFileSync('faketime', ['-f', '+0', 'printenv', 'LD_PRELOAD'], { encoding: 'utf8' }).trim();
+    } catch (error) {
+      throw new Error('There is no faketime, which these tests need: apt-get install -y faketime', { cause: error });
+    }
+  })();
+  return { LD_PRELOAD: library, FAKETIME_DONT_FAKE_MONOTONIC: '1' };
 };
 
 /** A wall clock that many days ahead of ours. */
