@@ -17,7 +17,7 @@ const STOP_WITHIN_MS = 15_000;
 
 export interface StartOptions {
   /** Laid over the environment of the tests, from which every setting of Porchlight has been taken out. */
-  readonly env?: Readonly<Record<string, string>>;
+  readonly env?: Readonly<Record<string, string | undefined>>;
   /** Where its data is; a fresh directory, removed when the process is disposed of, when there is none. */
   readonly directory?: string;
 }
