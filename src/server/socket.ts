@@ -43,8 +43,9 @@ export class SocketDoor {
       // Compression costs 110 KiB a socket.
       perMessageDeflate: false,
       handleProtocols,
-      // The types do not know it yet: without an answer to our close the socket is cut off.
-      ...{ closeTimeout: this.#limits.closeMs },
+      // The types do not know these yet. Without an answer to our close the socket is cut off; how much a
+      // client may leave unread, pongs too, we say ourselves, with a code.
+      ...{ closeTimeout: this.#limits.closeMs, maxPendingAutoPongs: 0 },
     });
     this.#protocol = this.#createProtocol();
     this.#sweeper = setInterval(() => {

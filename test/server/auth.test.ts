@@ -212,7 +212,7 @@ describe('a session token', () => {
       code: 'SESSION_ENDED',
       reason: 'KICKED',
       kickedBy: 'IPHONE',
-      endedAt: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
+      endedAt: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/) as string,
     });
     const wire = new Wire(house.socketUrl);
     await wire.init({ authorization: `Bearer ${token}` });

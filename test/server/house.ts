@@ -96,6 +96,11 @@ export class House {
     return this.#clock.now();
   }
 
+  /** Time passes, and nobody has noticed yet. */
+  shift(ms: number): void {
+    this.#clock.shift(ms);
+  }
+
   /** Time passes, and whatever is due happens. */
   async pass(ms: number): Promise<void> {
     this.#clock.shift(ms);
