@@ -10,9 +10,6 @@ import { Cursors, notOurs } from './cursors.ts';
 import type { Reader } from './reader.ts';
 import { eventFrom } from './rows.ts';
 
-/** How many events memory keeps, unless told otherwise. */
-export const RECENT_EVENTS = 8_192;
-
 export class SqliteEventLog implements EventLog {
   readonly #reader: Reader;
   readonly #cursors: Cursors;
@@ -25,7 +22,8 @@ export class SqliteEventLog implements EventLog {
   #lastSeq: number;
   #purgedThrough: number;
 
-  constructor(reader: Reader, logId: string, checkOpen: () => void, recent = RECENT_EVENTS) {
+  /** @param recent how many of the latest events are kept in memory. */
+  constructor(reader: Reader, logId: string, recent: number, checkOpen: () => void) {
     this.#reader = reader;
     this.#cursors = new Cursors(logId);
     this.#checkOpen = checkOpen;

@@ -41,3 +41,5 @@ export class StoreFailure extends Error {
     this.code = code;
   }
 }
+
+export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

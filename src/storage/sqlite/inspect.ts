@@ -4,8 +4,7 @@
  */
 import Database from 'better-sqlite3';
 import { accessSync, closeSync, constants, openSync, readSync, statSync } from 'node:fs';
-import { StorageError } from './failures.ts';
-import { messageOf } from './lock.ts';
+import { messageOf, StorageError } from './failures.ts';
 import { hasUnknownMigrations } from './migrations.ts';
 
 /** "PLSQ": what the header of every database of Porchlight says, so that no other one is taken for it. */

@@ -5,7 +5,7 @@
  */
 import Database from 'better-sqlite3';
 import { closeSync, openSync, rmSync } from 'node:fs';
-import { StorageError } from './failures.ts';
+import { messageOf, StorageError } from './failures.ts';
 
 export interface FileLock {
   /** Lets others in. With `traceless`, takes the lock file away too if this lock made it. */
@@ -20,6 +20,8 @@ export const lockFile = (path: string): FileLock => {
   try {
     made = makeFile(lockPath);
     connection = new Database(lockPath, { timeout: 0 });
+    // No journal beside it: nothing is ever written.
+    connection.pragma('journal_mode = MEMORY');
     // SQLite locks the file without writing to it, and knows how on every system.
     connection.exec('BEGIN EXCLUSIVE');
   } catch (error) {
@@ -55,5 +57,3 @@ export const makeFile = (path: string): boolean => {
     throw error;
   }
 };
-
-export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -1,23 +1,21 @@
 /** Opens the file, or says why not; a file that is refused is left as it was, to the byte. */
 import Database from 'better-sqlite3';
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { Policy } from '../../core/policy.ts';
 import { newLogId } from './cursors.ts';
-import { StorageError } from './failures.ts';
+import { messageOf, StorageError } from './failures.ts';
 import { APPLICATION_ID, fileError, inspectFile } from './inspect.ts';
-import { lockFile, makeFile, messageOf, type FileLock } from './lock.ts';
+import { lockFile, makeFile, type FileLock } from './lock.ts';
 import { LOG_ID, POLICY } from './meta.ts';
 import { applyMigrations } from './migrations.ts';
 import { SqliteStore, type StoreOptions } from './store.ts';
 
-export interface SqliteStoreOptions extends Omit<StoreOptions, 'onWarning' | 'background'> {
+type Optional = 'onWarning' | 'recentEvents' | 'background';
+
+export interface SqliteStoreOptions extends Omit<StoreOptions, Optional>, Partial<Pick<StoreOptions, Optional>> {
   /** The policy of a database that has none yet; what is stored wins. */
   readonly policySeed: Policy;
-  /** Default: a warning of the process. */
-  readonly onWarning?: StoreOptions['onWarning'];
-  /** Default: true. */
-  readonly background?: StoreOptions['background'];
 }
 
 /**
@@ -27,12 +25,16 @@ export interface SqliteStoreOptions extends Omit<StoreOptions, 'onWarning' | 'ba
  */
 export const openSqliteStore = async (options: SqliteStoreOptions): Promise<SqliteStore> => {
   const path = resolve(options.path);
-  const { onWarning = (error) => process.emitWarning(error), background = true, policySeed, ...rest } = options;
+  const defaults = {
+    onWarning: (error: Error) => process.emitWarning(error),
+    recentEvents: 8_192,
+    background: true,
+  };
   makeDirectory(path);
   const lock = lockFile(path);
   try {
-    prepareFile(path, policySeed);
-    return await SqliteStore.start(lock, { ...rest, path, onWarning, background });
+    prepareFile(path, options.policySeed);
+    return await SqliteStore.start(lock, { ...defaults, ...options, path });
   } catch (error) {
     refuse(lock, error);
     throw fileError(path, error);
@@ -42,11 +44,22 @@ export const openSqliteStore = async (options: SqliteStoreOptions): Promise<Sqli
 const makeDirectory = (path: string): void => {
   const directory = dirname(path);
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    makeAll(directory);
   } catch (error) {
     throw new StorageError('UNWRITABLE', `The directory ${directory} cannot be made: ${messageOf(error)}.`, {
       cause: error,
     });
+  }
+};
+
+/** Not mkdir's own `recursive`: where nothing can be made, as in /proc, Node 20 never comes back from that. */
+const makeAll = (directory: string): void => {
+  if (existsSync(directory)) return;
+  makeAll(dirname(directory));
+  try {
+    mkdirSync(directory, { mode: 0o700 });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   }
 };
 

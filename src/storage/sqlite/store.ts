@@ -29,6 +29,8 @@ export interface StoreOptions {
   readonly onFailure: (error: Error) => void;
   /** Work done in the background failed, and will be tried again. */
   readonly onWarning: (error: Error) => void;
+  /** How many of the latest events are kept in memory for those who follow the log. */
+  readonly recentEvents: number;
   /** False: signs of life and retention are written only by `flush`, `purge` and `close`. For tests. */
   readonly background: boolean;
 }
@@ -60,7 +62,7 @@ export class SqliteStore implements PresenceStore {
     this.#lock = lock;
     this.#options = options;
     this.#policy = JSON.parse(needed(reader.meta(POLICY))) as Policy;
-    this.log = new SqliteEventLog(reader, needed(reader.meta(LOG_ID)), () => this.#checkOpen());
+    this.log = new SqliteEventLog(reader, needed(reader.meta(LOG_ID)), options.recentEvents, () => this.#checkOpen());
     const now = options.clock();
     this.#present = new Present(now);
     for (const user of reader.present()) this.#present.put(afterRestart(user, now));
@@ -329,7 +331,7 @@ export class SqliteStore implements PresenceStore {
       // Before the writer: the last one to leave is the one who can tidy up.
       this.#reader.close();
       try {
-        if (!dead) await this.#writing().close();
+        await this.#writing().close();
       } finally {
         this.#lock.release();
       }

@@ -2,6 +2,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import Database from 'better-sqlite3';
 import { batchWriter } from './batch-writer.ts';
+import { messageOf } from './failures.ts';
 import type { Order, Reply, WriterData } from './protocol.ts';
 import { purger } from './retention.ts';
 
@@ -43,8 +44,8 @@ port.on('message', (order: Order) => {
   try {
     reply(obey(order));
   } catch (error) {
-    if (!(error instanceof Database.SqliteError)) throw error;
-    reply({ kind: 'failed', message: `${error.message} (${error.code})`, fatal: FATAL.test(error.code) });
+    const code = error instanceof Database.SqliteError ? error.code : 'no SQLite error';
+    reply({ kind: 'failed', message: `${messageOf(error)} (${code})`, fatal: FATAL.test(code) });
   }
   if (order.kind === 'close') port.close();
 });

@@ -41,6 +41,8 @@ export class Writer<Entry> {
   #committing = false;
   #scheduled = false;
   #dead: StoreFailure | null = null;
+  /** When dead: the thread is gone, and with it its hold on the file. */
+  #ended: Promise<unknown> | undefined;
   #closed = false;
 
   private constructor(worker: Worker, handlers: WriterHandlers<Entry>) {
@@ -94,7 +96,12 @@ export class Writer<Entry> {
   }
 
   /** Folds the write-ahead log into the file and closes it. To be called when nothing is waiting. */
-  close(): Promise<void> {
+  async close(): Promise<void> {
+    if (this.#dead !== null) await this.#ended;
+    else await this.#close();
+  }
+
+  #close(): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#ask(
         { kind: 'close' },
@@ -155,8 +162,11 @@ export class Writer<Entry> {
     const question = this.#questions.shift();
     if (question === undefined) return;
     if (reply.kind === 'failed') {
-      question.refuse(new StoreFailure('NOT_WRITTEN', `The database could not be written: ${reply.message}.`));
-      if (reply.fatal) this.#die(new StoreFailure('DEAD', `The database is damaged: ${reply.message}.`));
+      const error = reply.fatal
+        ? new StoreFailure('DEAD', `The database cannot be trusted any more: ${reply.message}.`)
+        : new StoreFailure('NOT_WRITTEN', `The database could not be written: ${reply.message}.`);
+      question.refuse(error);
+      if (reply.fatal) this.#die(error);
       return;
     }
     question.settle(reply);
@@ -170,5 +180,6 @@ export class Writer<Entry> {
     this.#waiting = [];
     if (waiting.length > 0) this.#handlers.failed(waiting, error);
     this.#handlers.died(error);
+    this.#ended = this.#worker.terminate();
   }
 }

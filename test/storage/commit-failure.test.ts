@@ -1,0 +1,176 @@
+/** A commit that fails is a commit that never was; a writer that dies takes nobody into uncertainty. */
+import Database from 'better-sqlite3';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import type { CommittedChange } from '../../src/app/ports.ts';
+import { changePolicy } from '../../src/core/policy.ts';
+import { unknownUser } from '../../src/core/record.ts';
+import { beat, login, logout, run, say, user } from '../contract/commands.ts';
+import { VirtualClock } from '../contract/virtual-clock.ts';
+import { openQuietly, temporaryDirectories } from './sqlite-files.ts';
+
+const newDirectory = temporaryDirectories();
+const newPath = (): string => join(newDirectory(), 'presence.db');
+const [ALICE, BOB, CAROL] = [user('alice'), user('bob'), user('carol')];
+
+/** As long as it is open, whatever is written to the table fails, as it would on a full disk. */
+const breakTable = (path: string, table: string, when: 'INSERT' | 'UPDATE' = 'INSERT') => {
+  const database = new Database(path);
+  database.exec(`CREATE TRIGGER broken BEFORE ${when} ON ${table} BEGIN SELECT RAISE(ABORT, 'broken for a test'); END`);
+  return {
+    mend(): void {
+      database.exec('DROP TRIGGER broken');
+      database.close();
+    },
+  };
+};
+
+/** Makes the schema unreadable, so that every statement fails as on a damaged file. */
+const damage = (path: string) => {
+  const alter = (from: string, to: string): void => {
+    const database = new Database(path);
+    database.unsafeMode().pragma('writable_schema = ON');
+    database
+      .prepare('UPDATE sqlite_schema SET sql = replace(sql, ?, ?) WHERE name = ?')
+      .run(from, to, 'events_of_user');
+    const version = database.pragma('schema_version', { simple: true }) as number;
+    database.pragma(`schema_version = ${version + 1}`);
+    database.close();
+  };
+  alter('CREATE INDEX', 'DAMAGED INDEX');
+  return { mend: () => alter('DAMAGED INDEX', 'CREATE INDEX') };
+};
+
+describe('a commit that fails', () => {
+  it('rejects all that was in it, changes nothing, tells nobody, and the next one succeeds', async () => {
+    const path = newPath();
+    const clock = new VirtualClock();
+    const store = await openQuietly(path, { clock: clock.now });
+    const { user: alice } = await run(store, ALICE, login('a1'));
+    const told: CommittedChange[] = [];
+    store.onCommit((changes) => told.push(...changes));
+    const [end, counts] = [await store.log.latestCursor(), store.counts()];
+
+    const broken = breakTable(path, 'events');
+    const failed = await Promise.allSettled([
+      run(store, ALICE, say('a1', 'lost')),
+      run(store, BOB, login('b1')),
+      // Waits for the first one, decides on what holds after its failure, and fails too.
+      run(store, ALICE, logout('a1')),
+    ]);
+    for (const result of failed) {
+      expect(result).toMatchObject({
+        status: 'rejected',
+        reason: { code: 'NOT_WRITTEN', message: expect.stringContaining('broken for a test') as string },
+      });
+    }
+    expect(await store.read([ALICE, BOB])).toEqual([alice, unknownUser(BOB, 0)]);
+    expect(store.counts()).toEqual(counts);
+    expect(told).toEqual([]);
+    expect(await store.log.latestCursor()).toBe(end);
+
+    broken.mend();
+    expect((await run(store, ALICE, say('a1', 'kept'))).user.version).toBe(2);
+    expect((await run(store, BOB, login('b1'))).user.version).toBe(1);
+    const { events } = await store.log.read({ after: end, limit: 10 });
+    expect(events.map(({ userId }) => userId)).toEqual([ALICE, BOB]);
+    const records = await store.read([ALICE, BOB]);
+    await store.close();
+
+    const again = await openQuietly(path, { clock: clock.now });
+    expect(await again.read([ALICE, BOB])).toEqual(records);
+    expect((await again.log.read({ after: end, limit: 10 })).events).toEqual(events);
+    await again.close();
+  });
+
+  it('leaves the policy in force', async () => {
+    const path = newPath();
+    const store = await openQuietly(path);
+    const before = store.policy();
+    const broken = breakTable(path, 'meta');
+    await expect(store.updatePolicy((policy) => changePolicy(policy, { preset: 'CLASSIC' }))).rejects.toMatchObject({
+      code: 'NOT_WRITTEN',
+    });
+    expect(store.policy()).toEqual(before);
+    broken.mend();
+    await store.updatePolicy((policy) => changePolicy(policy, { preset: 'CLASSIC' }));
+    expect(store.policy()).toEqual(changePolicy(before, { preset: 'CLASSIC' }));
+    await store.close();
+  });
+
+  it('of signs of life is made up for later', async () => {
+    const path = newPath();
+    const clock = new VirtualClock();
+    const store = await openQuietly(path, { clock: clock.now });
+    await run(store, ALICE, login('a1'));
+    clock.advance(5_000);
+    await run(store, ALICE, beat('a1'));
+    const broken = breakTable(path, 'users', 'UPDATE');
+    await expect(store.flush()).rejects.toMatchObject({ code: 'NOT_WRITTEN' });
+    broken.mend();
+    await store.close();
+    const again = await openQuietly(path, { clock: clock.now });
+    expect((await again.read([ALICE]))[0]?.lastSeenAt).toBe(clock.now());
+    await again.close();
+  });
+
+  it('at close is said, and the file is let go all the same', async () => {
+    const path = newPath();
+    const clock = new VirtualClock();
+    const store = await openQuietly(path, { clock: clock.now });
+    await run(store, ALICE, login('a1'));
+    clock.advance(5_000);
+    await run(store, ALICE, beat('a1'));
+    const broken = breakTable(path, 'users', 'UPDATE');
+    await expect(store.close()).rejects.toMatchObject({ code: 'NOT_WRITTEN' });
+    broken.mend();
+    const again = await openQuietly(path, { clock: clock.now });
+    expect(await again.read([ALICE])).toMatchObject([{ version: 1, status: 'ONLINE' }]);
+    await again.close();
+  });
+
+  it('of the retention is said, and removes nothing', async () => {
+    const path = newPath();
+    const clock = new VirtualClock();
+    const store = await openQuietly(path, { clock: clock.now, eventRetentionMs: 1_000 });
+    await run(store, ALICE, login('a1'));
+    clock.advance(5_000);
+    const broken = breakTable(path, 'meta');
+    await expect(store.purge()).rejects.toMatchObject({ code: 'NOT_WRITTEN' });
+    expect((await store.log.read({ after: null, limit: 10 })).events).toHaveLength(1);
+    broken.mend();
+    await store.purge();
+    expect((await store.log.read({ after: null, limit: 10 })).events).toHaveLength(0);
+    await store.close();
+  });
+});
+
+describe('a writer that dies', () => {
+  it('fails everything that is waiting and everything that comes later, says so once, and lets the file go', async () => {
+    const path = newPath();
+    const failures: Error[] = [];
+    const store = await openQuietly(path, { onFailure: (error) => failures.push(error) });
+    await run(store, ALICE, login('a1'));
+    const pending = Promise.allSettled([
+      ...Array.from({ length: 100 }, (_, index) => run(store, ALICE, say('a1', `word ${index}`))),
+      run(store, BOB, login('b1')),
+      store.updatePolicy((policy) => changePolicy(policy, { preset: 'CLASSIC' })),
+    ]);
+    // Before the first commit is sent, another process damages the file.
+    const damaged = damage(path);
+    for (const result of await pending) {
+      expect(result).toMatchObject({ status: 'rejected', reason: { code: 'DEAD' } });
+    }
+    await expect(run(store, CAROL, login('c1'))).rejects.toMatchObject({ code: 'DEAD' });
+    await expect(store.read([ALICE])).rejects.toMatchObject({ code: 'DEAD' });
+    expect(failures).toMatchObject([{ code: 'DEAD' }]);
+    await store.close();
+    await expect(openQuietly(path)).rejects.toMatchObject({ kind: 'CORRUPT' });
+
+    damaged.mend();
+    const again = await openQuietly(path);
+    expect(await again.read([ALICE])).toMatchObject([{ status: 'ONLINE', customStatus: null }]);
+    await run(again, ALICE, logout('a1'));
+    await again.close();
+  });
+});

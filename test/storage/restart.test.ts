@@ -1,0 +1,257 @@
+/** What a restart does: nothing that anybody could see. */
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import type { PresenceStore } from '../../src/app/ports.ts';
+import { linkId, sessionId, type UserId } from '../../src/core/ids.ts';
+import { changePolicy, DEFAULT_POLICY } from '../../src/core/policy.ts';
+import { beat, endAll, login, logout, run, say, user, wake } from '../contract/commands.ts';
+import { VirtualClock } from '../contract/virtual-clock.ts';
+import { openQuietly, temporaryDirectories } from './sqlite-files.ts';
+
+const newDirectory = temporaryDirectories();
+const SECOND = 1_000;
+const DAY = 86_400_000;
+const GRAIN_MS = 200;
+const POLICY = changePolicy(DEFAULT_POLICY, { multiDevice: { mode: 'MULTI' } });
+const [ALICE, BOB, CAROL] = ['alice', 'bob', 'carol'].map(user) as [UserId, UserId, UserId];
+
+/** A file, and a server that can be started on it again and again. */
+const makeServer = (eventRetentionMs = 30 * DAY) => {
+  const path = join(newDirectory(), 'presence.db');
+  const clock = new VirtualClock();
+  return { clock, start: () => openQuietly(path, { clock: clock.now, policySeed: POLICY, eventRetentionMs }) };
+};
+
+const onlineIds = async (store: PresenceStore) =>
+  (await store.listOnline({ after: null, limit: 100 })).users.map(({ id }) => id);
+
+describe('after a restart', () => {
+  it('users, versions, custom statuses, devices, counts and the log are as before; only sockets are gone', async () => {
+    const { start, clock } = makeServer();
+    const first = await start();
+    await run(first, ALICE, login('a1', 'MAC', { link: linkId('one'), watch: [BOB], appVersion: null }));
+    await run(first, ALICE, login('a2', 'WEB', { watch: '*' }));
+    await run(first, ALICE, say('a2', 'out for lunch 🥪'));
+    await run(first, BOB, login('b1', 'IPHONE', { link: linkId('two') }));
+    clock.advance(SECOND);
+    await run(first, BOB, { type: 'detach', link: linkId('two'), byServer: false });
+    await run(first, CAROL, login('c1'));
+    await run(first, CAROL, endAll(true));
+    const before = await first.read([ALICE, BOB, CAROL]);
+    const log = await first.log.read({ after: null, limit: 100 });
+    const counts = first.counts();
+    const ended = await first.findEnded(CAROL, sessionId('c1'));
+    const latest = await first.log.latestCursor();
+    await first.close();
+
+    const second = await start();
+    const [alice, bob, carol] = await second.read([ALICE, BOB, CAROL]);
+    expect(alice).toEqual({
+      ...before[0],
+      sessions: before[0]?.sessions.map((session) => ({ ...session, links: [], aliveAt: clock.now() })),
+    });
+    expect(bob).toEqual(before[1]);
+    expect(carol).toEqual(before[2]);
+    expect(second.counts()).toEqual(counts);
+    expect(await onlineIds(second)).toEqual([ALICE, BOB]);
+    expect(await second.findEnded(CAROL, sessionId('c1'))).toEqual(ended);
+    expect(await second.log.read({ after: null, limit: 100 })).toEqual(log);
+    expect(await second.log.latestCursor()).toBe(latest);
+    await second.close();
+  });
+
+  it('the log goes on without a gap or a repeat, and old cursors still hold', async () => {
+    const { start } = makeServer();
+    const first = await start();
+    await run(first, ALICE, login('a1'));
+    const middle = await first.log.latestCursor();
+    await run(first, BOB, login('b1'));
+    await first.close();
+
+    const second = await start();
+    await run(second, ALICE, say('a1', 'back'));
+    const { events } = await second.log.read({ after: middle, limit: 10 });
+    expect(events.map(({ userId, version }) => ({ userId, version }))).toEqual([
+      { userId: BOB, version: 1 },
+      { userId: ALICE, version: 2 },
+    ]);
+    // From the file, and across to what memory holds.
+    expect((await second.log.read({ after: null, limit: 10 })).events.slice(1)).toEqual(events);
+    await second.close();
+  });
+
+  it('the log goes on where it was although all of it was removed', async () => {
+    const { start, clock } = makeServer(SECOND);
+    const first = await start();
+    await run(first, ALICE, login('a1'));
+    const old = await first.log.latestCursor();
+    clock.advance(2 * SECOND);
+    await first.purge();
+    await first.close();
+
+    const second = await start();
+    expect(await second.log.latestCursor()).toBe(old);
+    await run(second, ALICE, logout('a1'));
+    const { events } = await second.log.read({ after: old, limit: 10 });
+    expect(events.map(({ reason }) => reason)).toEqual(['LOGOUT']);
+    expect(events[0]?.cursor).not.toBe(old);
+    await second.close();
+  });
+
+  it('sessions that were ONLINE get one full timeout, and nobody changes before it is over', async () => {
+    const { start, clock } = makeServer();
+    const first = await start();
+    await run(first, ALICE, login('a1', 'WEB'));
+    clock.advance(59 * SECOND);
+    await first.close();
+    clock.advance(10 * DAY);
+
+    const second = await start();
+    expect(await second.claimDue(10)).toEqual([]);
+    clock.advance(60 * SECOND - 1);
+    expect(await second.claimDue(10)).toEqual([]);
+    expect(await onlineIds(second)).toEqual([ALICE]);
+    clock.advance(1 + GRAIN_MS);
+    expect(await second.claimDue(10)).toEqual([ALICE]);
+    expect((await run(second, ALICE, wake)).user).toMatchObject({ status: 'OFFLINE', reason: 'HEARTBEAT_TIMEOUT' });
+    await second.close();
+  });
+
+  it('a session that was PUSH_ONLINE expires on its date', async () => {
+    const { start, clock } = makeServer();
+    const first = await start();
+    await run(first, ALICE, login('a1', 'ANDROID', { link: linkId('one') }));
+    await run(first, ALICE, { type: 'detach', link: linkId('one'), byServer: false });
+    await first.close();
+    clock.advance(7 * DAY - 1);
+
+    const second = await start();
+    expect(await second.claimDue(10)).toEqual([]);
+    clock.advance(1 + GRAIN_MS);
+    expect(await second.claimDue(10)).toEqual([ALICE]);
+    await second.close();
+  });
+
+  it('signs of life that no commit carried were written at close', async () => {
+    const { start, clock } = makeServer();
+    const first = await start();
+    await run(first, ALICE, login('a1'));
+    await run(first, ALICE, login('a2', 'WEB'));
+    clock.advance(30 * SECOND);
+    await run(first, ALICE, beat('a1'));
+    const seenAt = clock.now();
+    await first.close();
+    clock.advance(SECOND);
+
+    const second = await start();
+    const [alice] = await second.read([ALICE]);
+    expect(alice).toMatchObject({ lastSeenAt: seenAt, version: 1 });
+    expect(alice?.sessions.map((session) => session.lastSeenAt)).toEqual([seenAt, seenAt - 30 * SECOND]);
+    await second.close();
+  });
+
+  it('signs of life of one session are written with a change of another', async () => {
+    const { start, clock } = makeServer();
+    const first = await start();
+    await run(first, ALICE, login('a1', 'ANDROID'));
+    await run(first, ALICE, login('a2', 'WEB'));
+    clock.advance(30 * SECOND);
+    await run(first, ALICE, beat('a1'));
+    await run(first, ALICE, logout('a2'));
+    await first.close();
+
+    const second = await start();
+    expect((await second.read([ALICE]))[0]?.sessions).toMatchObject([{ id: 'a1', lastSeenAt: clock.now() }]);
+    await second.close();
+  });
+
+  it('what a session was told, the order of logins and the app state stay', async () => {
+    const { start } = makeServer();
+    const first = await start();
+    const logins = ['z', 'a', 'm'].map((name) => ({ name, id: `session ${name}` }));
+    await first.updatePolicy((policy) =>
+      changePolicy(policy, { platforms: [{ platform: 'ANDROID', maxInstances: 3 }] }),
+    );
+    for (const { id } of logins) await run(first, ALICE, login(id));
+    await first.updatePolicy((policy) => changePolicy(policy, { preset: 'CLASSIC', pushOnlineExpiryMs: 9_000 }));
+    const policy = first.policy();
+    await run(first, ALICE, {
+      type: 'heartbeat',
+      sessionId: sessionId('session a'),
+      appState: 'BACKGROUND',
+      ipAddress: null,
+    });
+    await first.close();
+
+    const second = await start();
+    expect(second.policy()).toEqual(policy);
+    const [alice] = await second.read([ALICE]);
+    expect(alice?.sessions.map(({ id, appState }) => ({ id, appState }))).toEqual([
+      { id: 'session z', appState: 'FOREGROUND' },
+      { id: 'session a', appState: 'BACKGROUND' },
+      { id: 'session m', appState: 'FOREGROUND' },
+    ]);
+    await second.close();
+  });
+
+  it('forgotten users still raise the next version', async () => {
+    const { start, clock } = makeServer();
+    const first = await start();
+    await run(first, ALICE, login('a1'));
+    await run(first, ALICE, logout('a1'));
+    clock.advance(31 * DAY);
+    await first.purge();
+    await first.close();
+
+    const second = await start();
+    expect((await run(second, ALICE, login('a2'))).user.version).toBe(3);
+    await second.close();
+  });
+
+  it('a cursor from a later life of the file is refused: the file was put back to an earlier one', async () => {
+    const { start } = makeServer();
+    const first = await start();
+    await run(first, ALICE, login('a1'));
+    const latest = await first.log.latestCursor();
+    const ahead = latest.replace(/\d+$/, (seq) => String(Number(seq) + 1)) as typeof latest;
+    await expect(first.log.read({ after: ahead, limit: 1 })).rejects.toMatchObject({
+      fault: { code: 'BAD_USER_INPUT' },
+    });
+    await run(first, BOB, login('b1'));
+    expect(await first.log.read({ after: ahead, limit: 1 })).toEqual({ events: [], hasMore: false });
+    await first.close();
+  });
+});
+
+describe('the log in memory and the log on the disk', () => {
+  it('are one: pages from either, and across both, are the same', async () => {
+    const path = join(newDirectory(), 'presence.db');
+    const clock = new VirtualClock();
+    const store = await openQuietly(path, { clock: clock.now, policySeed: POLICY, recentEvents: 4 });
+    await run(store, ALICE, login('a1'));
+    await run(store, BOB, login('b1'));
+    for (let word = 0; word < 8; word++)
+      await run(store, word % 3 === 0 ? BOB : ALICE, say(word % 3 === 0 ? 'b1' : 'a1', `${word}`));
+    await run(store, ALICE, login('a2', 'ANDROID'));
+    const { events } = await store.log.read({ after: null, limit: 100 });
+    expect(events).toHaveLength(12);
+    for (const userId of [undefined, ALICE, BOB]) {
+      for (const wholeChanges of [false, true]) {
+        for (let from = 0; from < 12; from++) {
+          const following = events.slice(from).filter((event) => userId === undefined || event.userId === userId);
+          for (let limit = 1; limit <= 13; limit++) {
+            let end = limit;
+            while (wholeChanges && following[end]?.changeId === following[end - 1]?.changeId && end < following.length)
+              end++;
+            const after = events[from - 1]?.cursor ?? null;
+            expect(await store.log.read({ after, limit, userId, wholeChanges })).toEqual({
+              events: following.slice(0, end),
+              hasMore: following.length > end,
+            });
+          }
+        }
+      }
+    }
+    await store.close();
+  });
+});

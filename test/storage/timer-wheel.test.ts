@@ -1,0 +1,205 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { millis, type Millis } from '../../src/core/ids.ts';
+import { TimerWheel } from '../../src/storage/timer-wheel.ts';
+
+const START = millis(1_767_225_600_000);
+const TICK_MS = 100;
+const RETRY_MS = 1_000;
+const EVERYTHING = 1_000_000;
+
+/** A wheel of 8 slots, so that 800 ms is far away, and the deadlines it asks for. */
+const wheelOf8 = () => {
+  const wheel = new TimerWheel<string>(START, { tickMs: TICK_MS, slots: 8, retryMs: RETRY_MS });
+  const deadlines = new Map<string, Millis>();
+  return {
+    wheel,
+    asked: [] as string[],
+    set(id: string, afterMs: number): void {
+      const at = millis(START + afterMs);
+      deadlines.set(id, at);
+      wheel.arm(id, at);
+    },
+    remove(id: string): void {
+      deadlines.delete(id);
+      wheel.disarm(id);
+    },
+    forget: (id: string) => deadlines.delete(id),
+    take(afterMs: number, limit = EVERYTHING, budget = EVERYTHING) {
+      return wheel.take(millis(START + afterMs), limit, budget, (id) => {
+        this.asked.push(id);
+        return deadlines.get(id) ?? null;
+      });
+    },
+    ids(afterMs: number): readonly string[] {
+      return this.take(afterMs).ids;
+    },
+  };
+};
+
+describe('the timer wheel', () => {
+  it('hands an id out when its deadline has come, at most a tick late, never before', () => {
+    for (let due = 0; due < 300; due += 7) {
+      const wheel = wheelOf8();
+      wheel.set('a', due);
+      let taken: number | undefined;
+      for (let now = 0; now <= due + TICK_MS && taken === undefined; now++) {
+        if (wheel.ids(now).length > 0) taken = now;
+      }
+      expect(taken).toBeGreaterThanOrEqual(due);
+      expect(taken).toBeLessThanOrEqual(due + TICK_MS);
+    }
+  });
+
+  it('asks for the deadline when the old one has come, and not before: a later one costs nothing', () => {
+    const wheel = wheelOf8();
+    wheel.set('a', 200);
+    for (let beat = 0; beat < 150; beat++) wheel.set('a', 200 + beat);
+    wheel.set('a', 550);
+    expect(wheel.ids(200)).toEqual([]);
+    expect(wheel.asked).toEqual([]);
+    expect(wheel.ids(300)).toEqual([]);
+    expect(wheel.asked).toEqual(['a']);
+    expect(wheel.ids(549)).toEqual([]);
+    expect(wheel.asked).toEqual(['a']);
+    expect(wheel.ids(600)).toEqual(['a']);
+  });
+
+  it('follows a deadline that moves earlier, and drops the entry it left behind', () => {
+    const wheel = wheelOf8();
+    wheel.set('a', 650);
+    wheel.set('a', 250);
+    expect(wheel.ids(300)).toEqual(['a']);
+    wheel.set('a', 5_000);
+    const asked = wheel.asked.length;
+    expect(wheel.ids(750)).toEqual([]);
+    expect(wheel.asked).toHaveLength(asked);
+  });
+
+  it('hands an id out once although it was put into the same slot twice', () => {
+    const wheel = wheelOf8();
+    wheel.set('a', 650);
+    wheel.set('a', 150);
+    wheel.set('a', 650);
+    // Taken up at 200 and moved on to where its first entry still is.
+    expect(wheel.ids(200)).toEqual([]);
+    expect(wheel.ids(700)).toEqual(['a']);
+  });
+
+  it('finds deadlines beyond its ring', () => {
+    const wheel = wheelOf8();
+    wheel.set('a', 10_050);
+    for (let now = 0; now < 10_050; now += 50) expect(wheel.ids(now)).toEqual([]);
+    expect(wheel.ids(10_100)).toEqual(['a']);
+  });
+
+  it('survives a sleep longer than its ring, and hands out the earliest first', () => {
+    const wheel = wheelOf8();
+    const order = ['d', 'b', 'a', 'c', 'later'];
+    const at: Record<string, number> = { a: 100, b: 700, c: 1_900, d: 4_000, later: 1_000_000 };
+    for (const id of order) wheel.set(id, at[id] ?? 0);
+    expect(wheel.ids(999_950)).toEqual(['a', 'b', 'c', 'd']);
+    expect(wheel.ids(1_000_100)).toEqual(['later']);
+  });
+
+  it('hands an id out again only when it was armed or the retry time went by', () => {
+    const wheel = wheelOf8();
+    wheel.set('a', 100);
+    expect(wheel.ids(200)).toEqual(['a']);
+    for (let now = 200; now < 200 + RETRY_MS; now += 10) expect(wheel.ids(now)).toEqual([]);
+    expect(wheel.ids(200 + RETRY_MS + TICK_MS)).toEqual(['a']);
+    // Armed again, still due: nobody has to wait for the retry.
+    wheel.set('a', 100);
+    expect(wheel.ids(1_500)).toEqual(['a']);
+  });
+
+  it('keeps a claim through a long sleep', () => {
+    const wheel = wheelOf8();
+    wheel.set('a', 100);
+    expect(wheel.ids(200)).toEqual(['a']);
+    wheel.set('b', 1_100);
+    // 'a' was claimed at 200, so she stays away until 1,200.
+    expect(wheel.ids(1_199)).toEqual(['b']);
+    expect(wheel.ids(1_300)).toEqual(['a']);
+  });
+
+  it('hands out no more than asked, and the rest the next time', () => {
+    const wheel = wheelOf8();
+    for (let index = 0; index < 10; index++) wheel.set(`id ${index}`, 150);
+    const first = wheel.take(200, 4);
+    const second = wheel.take(200, 4);
+    const third = wheel.take(200, 4);
+    expect([first.ids.length, second.ids.length, third.ids.length]).toEqual([4, 4, 2]);
+    expect([first.more, second.more, third.more]).toEqual([true, true, false]);
+    expect(new Set([...first.ids, ...second.ids, ...third.ids]).size).toBe(10);
+  });
+
+  it('looks at no more entries than its budget says, due or not', () => {
+    const wheel = wheelOf8();
+    for (let index = 0; index < 10; index++) {
+      wheel.set(`id ${index}`, 150);
+      wheel.set(`id ${index}`, 700);
+    }
+    wheel.set('due', 150);
+    let rounds = 0;
+    const ids: string[] = [];
+    for (let more = true; more; rounds++) {
+      const taken = wheel.take(200, EVERYTHING, 3);
+      ids.push(...taken.ids);
+      more = taken.more;
+    }
+    expect(ids).toEqual(['due']);
+    expect(rounds).toBe(4);
+  });
+
+  it('does not hand out who was taken out, or has no deadline any more', () => {
+    const wheel = wheelOf8();
+    wheel.set('a', 100);
+    wheel.set('b', 100);
+    wheel.remove('a');
+    wheel.forget('b');
+    expect(wheel.ids(200)).toEqual([]);
+    expect(wheel.wheel.size).toBe(0);
+  });
+
+  it('is never early, never forgets and is never more than a tick late, whatever is done', () => {
+    const id = fc.constantFrom('a', 'b', 'c');
+    const op = fc.oneof(
+      fc.record({ arm: id, inMs: fc.oneof(fc.nat(300), fc.nat(5_000)) }),
+      fc.record({ disarm: id }),
+      fc.record({ pass: fc.oneof(fc.nat(99), fc.nat(3_000)) }),
+    );
+    fc.assert(
+      fc.property(fc.array(op, { maxLength: 60 }), (ops) => {
+        const wheel = new TimerWheel<string>(START, { tickMs: TICK_MS, slots: 8, retryMs: RETRY_MS });
+        const deadlines = new Map<string, number>();
+        const claimedAt = new Map<string, number>();
+        let now: number = START;
+        for (const each of ops) {
+          if ('arm' in each) {
+            deadlines.set(each.arm, now + each.inMs);
+            claimedAt.delete(each.arm);
+            wheel.arm(each.arm, millis(now + each.inMs));
+          } else if ('disarm' in each) {
+            deadlines.delete(each.disarm);
+            claimedAt.delete(each.disarm);
+            wheel.disarm(each.disarm);
+          } else now += each.pass;
+          const { ids, more } = wheel.take(millis(now), EVERYTHING, EVERYTHING, (asked) => {
+            const at = deadlines.get(asked);
+            return at === undefined ? null : millis(at);
+          });
+          expect(more).toBe(false);
+          expect(new Set(ids).size).toBe(ids.length);
+          for (const [who, at] of deadlines) {
+            const due = Math.max(at, (claimedAt.get(who) ?? -Infinity) + RETRY_MS);
+            if (ids.includes(who)) expect(now).toBeGreaterThanOrEqual(due);
+            else expect(now).toBeLessThan(due + TICK_MS);
+          }
+          for (const who of ids) claimedAt.set(who, now);
+        }
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+});
