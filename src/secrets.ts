@@ -3,8 +3,8 @@
  * once, kept in files that only their owner can read, read again at every later start, never logged.
  */
 import { randomBytes } from 'node:crypto';
-import { link, mkdir, open, rm } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { link, mkdir, open, rm, stat } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
 import type { Config } from './config.ts';
 import { apiKeyDigest, sharedSecret } from './config/values.ts';
 import { secretFiles } from './config/secret-files.ts';
@@ -50,9 +50,31 @@ export const provideSigningSecret = async (config: Config): Promise<Provided> =>
 
 const makeDirectory = async (directory: string): Promise<void> => {
   try {
-    await mkdir(directory, { recursive: true, mode: 0o700 });
+    await makeLevels(resolve(directory));
   } catch (error) {
     throw unusable(`The data directory ${directory} cannot be made`, error);
+  }
+};
+
+/** By hand: where a file system answers ENOENT to whatever is made in it, as /proc does, mkdir's `recursive` never returns. */
+const makeLevels = async (directory: string): Promise<void> => {
+  if (await isDirectory(directory)) return;
+  const parent = dirname(directory);
+  if (parent !== directory) await makeLevels(parent);
+  try {
+    await mkdir(directory, 0o700);
+  } catch (error) {
+    // Another start may have made it just now.
+    if (codeOf(error) !== 'EEXIST' || !(await isDirectory(directory))) throw error;
+  }
+};
+
+const isDirectory = async (path: string): Promise<boolean> => {
+  try {
+    return (await stat(path)).isDirectory();
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return false;
+    throw error;
   }
 };
 
