@@ -1,0 +1,68 @@
+/** The compiled command in a folder of its own, with nothing in its environment but what is given. */
+import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+export const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
+
+export interface Ran {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+export interface Running {
+  readonly ran: Promise<Ran>;
+  /** Resolves with its match when the command has printed something that fits. @throws when it ends without. */
+  printed(pattern: RegExp): Promise<RegExpExecArray>;
+  kill(signal: NodeJS.Signals): void;
+}
+
+type Env = Readonly<Record<string, string>>;
+
+/** Starts any program; what it leaves running dies with this process. */
+export const start = (command: readonly string[], cwd: string, env: Env = {}): Running => {
+  const [program = '', ...argv] = command;
+  const child = spawn(program, argv, { cwd, env: { PATH: process.env['PATH'], HOME: cwd, ...env } });
+  const kill = (): void => void child.kill('SIGKILL');
+  process.once('exit', kill);
+  let out = '';
+  let err = '';
+  let ended = false;
+  let heard: () => void = () => undefined;
+  child.stdout.on('data', (chunk) => {
+    out += String(chunk);
+    heard();
+  });
+  child.stderr.on('data', (chunk) => {
+    err += String(chunk);
+    heard();
+  });
+  const ran = new Promise<Ran>((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (code, signal) => {
+      process.off('exit', kill);
+      ended = true;
+      heard();
+      resolve({ code, signal, out, err });
+    });
+  });
+  return {
+    ran,
+    kill: (signal) => void child.kill(signal),
+    printed: async (pattern) => {
+      for (;;) {
+        const match = pattern.exec(out + err);
+        if (match !== null) return match;
+        if (ended) throw new Error(`It ended without having printed ${String(pattern)}:\n${out}${err}`);
+        await new Promise<void>((resolve) => (heard = resolve));
+      }
+    },
+  };
+};
+
+export const porchlight = (argv: readonly string[], cwd: string, env: Env = {}): Running =>
+  start([process.execPath, CLI, ...argv], cwd, env);
+
+/** A stack trace, of whatever kind: nothing that a person who starts a server should have to read. */
+export const STACK = /\n\s+at .*[:(]\d+|node:internal|Node\.js v\d/;
