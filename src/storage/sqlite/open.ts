@@ -1,6 +1,6 @@
 /** Opens the file, or says why not; a file that is refused is left as it was, to the byte. */
 import Database from 'better-sqlite3';
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, realpathSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { Policy } from '../../core/policy.ts';
 import { newLogId } from './cursors.ts';
@@ -24,7 +24,7 @@ export interface SqliteStoreOptions extends Omit<StoreOptions, Optional>, Partia
  * @throws StorageError
  */
 export const openSqliteStore = async (options: SqliteStoreOptions): Promise<SqliteStore> => {
-  const path = resolve(options.path);
+  const path = theFileItself(resolve(options.path));
   const defaults = {
     onWarning: (error: Error) => process.emitWarning(error),
     recentEvents: 8_192,
@@ -38,6 +38,16 @@ export const openSqliteStore = async (options: SqliteStoreOptions): Promise<Sqli
   } catch (error) {
     refuse(lock, error);
     throw fileError(path, error);
+  }
+};
+
+/** Where a symbolic link leads: a file has one lock, by whatever name it is opened. */
+const theFileItself = (path: string): string => {
+  try {
+    return realpathSync(path);
+  } catch {
+    // There is none yet; or why it cannot be had is said when it is looked at.
+    return path;
   }
 };
 
