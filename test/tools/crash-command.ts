@@ -15,7 +15,7 @@ export interface Running {
   readonly ran: Promise<Ran>;
   /** Resolves with its match when the command has printed something that fits. @throws when it ends without. */
   printed(pattern: RegExp): Promise<RegExpExecArray>;
-  kill(signal: NodeJS.Signals): void;
+  readonly kill: (signal: NodeJS.Signals) => void;
 }
 
 type Env = Readonly<Record<string, string>>;
