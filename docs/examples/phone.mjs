@@ -29,6 +29,9 @@ const { login } = await call(
 );
 say(`logged in on ${platform}`, login.kicked.length > 0 ? `and kicked ${login.kicked[0].platform}` : '');
 
+let ended;
+const end = new Promise((resolve) => (ended = resolve));
+
 // The socket is what keeps her ONLINE at once, and OFFLINE or PUSH_ONLINE at once when it is cut.
 const socket = createClient({
   url: url.replace(/^http/, 'ws'),
@@ -38,7 +41,10 @@ const socket = createClient({
   shouldRetry: (event) => event.code !== 4410,
   on: {
     connected: () => say('connected'),
-    closed: (event) => say(`socket closed: ${event.code} ${event.reason}`),
+    closed: (event) => {
+      say(`socket closed: ${event.code} ${event.reason}`);
+      if (event.code === 4410) ended();
+    },
   },
 });
 
@@ -53,4 +59,5 @@ for await (const { data, errors } of socket.iterate({
   if (errors) say(errors[0].message);
   else say('my session has ended:', data.sessionEnded.reason, data.sessionEnded.kickedBy ?? '');
 }
+await end;
 process.exit(0);

@@ -15,6 +15,7 @@ export interface Running {
   readonly ran: Promise<Ran>;
   /** Resolves with its match when the command has printed something that fits. @throws when it ends without. */
   printed(pattern: RegExp): Promise<RegExpExecArray>;
+  readonly printedSoFar: () => string;
   readonly kill: (signal: NodeJS.Signals) => void;
 }
 
@@ -23,12 +24,16 @@ type Env = Readonly<Record<string, string>>;
 /** Starts any program; what it leaves running dies with this process. */
 export const start = (command: readonly string[], cwd: string, env: Env = {}): Running => {
   const [program = '', ...argv] = command;
-  const child = spawn(program, argv, { cwd, env: { PATH: process.env['PATH'], HOME: cwd, ...env } });
-  const kill = (): void => void child.kill('SIGKILL');
+  let ended = false;
+  // A group of its own, so that a signal reaches what a shell has started too, as Ctrl-C does.
+  const child = spawn(program, argv, { cwd, detached: true, env: { PATH: process.env['PATH'], HOME: cwd, ...env } });
+  const send = (signal: NodeJS.Signals): void => {
+    if (!ended && child.pid !== undefined) process.kill(-child.pid, signal);
+  };
+  const kill = (): void => send('SIGKILL');
   process.once('exit', kill);
   let out = '';
   let err = '';
-  let ended = false;
   let heard: () => void = () => undefined;
   child.stdout.on('data', (chunk) => {
     out += String(chunk);
@@ -49,7 +54,8 @@ export const start = (command: readonly string[], cwd: string, env: Env = {}): R
   });
   return {
     ran,
-    kill: (signal) => void child.kill(signal),
+    printedSoFar: () => out + err,
+    kill: send,
     printed: async (pattern) => {
       for (;;) {
         const match = pattern.exec(out + err);
