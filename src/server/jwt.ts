@@ -41,6 +41,13 @@ interface KeySource {
   readonly key: KeyObject | JWTVerifyGetKey;
 }
 
+/** Signatures by a private key, all of them: which one it is, the JWKS says. */
+const PUBLIC_KEY_ALGORITHMS = [
+  ...['RS', 'PS', 'ES'].flatMap((kind) => [256, 384, 512].map((bits) => `${kind}${bits}`)),
+  'EdDSA',
+  'Ed25519',
+];
+
 /** Backends' clocks differ: `nbf` may lie this far ahead. `exp` is exact. */
 const NOT_BEFORE_TOLERANCE_S = 5;
 const KEYS_RETRY_AFTER_MS = 5_000;
@@ -58,7 +65,7 @@ export class JwtVerifier {
       ...(jwtSecret === null ? [] : [{ algorithms: ['HS256'], key: jwtSecret }]),
       ...(jwksUrl === null
         ? []
-        : [{ algorithms: ['RS256', 'PS256', 'ES256', 'EdDSA'], key: remoteKeys(jwksUrl, onKeysUnavailable) }]),
+        : [{ algorithms: PUBLIC_KEY_ALGORITHMS, key: remoteKeys(jwksUrl, onKeysUnavailable) }]),
     ];
     this.#options = {
       requiredClaims: ['sub', 'exp'],
