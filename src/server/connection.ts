@@ -234,12 +234,15 @@ export class Connection implements Link, ApiLink {
   /** Resolves when the bytes are on their way, so that whoever produces them waits for a slow reader. */
   #send(data: string): Promise<void> {
     const ws = this.#ws;
-    return new Promise((resolve, reject) => {
+    return new Promise((resolve) => {
       if (ws.readyState !== ws.OPEN) return resolve();
       ws.send(data, (error) => {
-        // A client that is gone is no error: its 'close' tells everybody.
-        if (error != null && ws.readyState === ws.OPEN) reject(error);
-        else resolve();
+        // What cannot be written finds nobody there any more, which is no fault: 'close' tells everybody.
+        if (error != null && ws.readyState === ws.OPEN) {
+          this.#farewell ??= farewell.cutOff(false);
+          ws.terminate();
+        }
+        resolve();
       });
     });
   }
