@@ -33,7 +33,7 @@ const jwksOf = async (keys: () => Promise<object[]> | null): Promise<URL> => {
 const jwk = async (key: KeyObject, more: object = {}): Promise<object> => ({ ...(await exportJWK(key)), ...more });
 
 describe('a JWKS', () => {
-  test('checks RS256, PS256, ES256 and EdDSA, also when two keys fit and none is named', async () => {
+  test('checks RSA, ECDSA and EdDSA, also when two keys fit and none is named', async () => {
     const another = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     const jwksUrl = await jwksOf(() =>
       Promise.all([
@@ -47,6 +47,7 @@ describe('a JWKS', () => {
     for (const token of [
       await sign('RS256', rsa.privateKey, 'rsa'),
       await sign('PS256', rsa.privateKey, 'rsa'),
+      await sign('RS512', rsa.privateKey, 'rsa'),
       await sign('ES256', ec.privateKey),
       await sign('EdDSA', ed.privateKey, 'ed'),
     ]) {
@@ -56,8 +57,6 @@ describe('a JWKS', () => {
     for (const token of [
       await sign('ES256', stranger.privateKey),
       await sign('EdDSA', ed.privateKey, 'nobody'),
-      // Good keys, but no algorithm of ours.
-      await sign('RS512', rsa.privateKey, 'rsa'),
       await house.jwt('alice'),
     ]) {
       expect(codeOf(await house.post(ASK, token))).toBe('UNAUTHENTICATED');

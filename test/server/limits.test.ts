@@ -56,9 +56,11 @@ const FINE: [string, string][] = [
 describe('a document', () => {
   test.each(TOO_MUCH)('with too many %s is refused at both doors, quickly', async (_what, query, code) => {
     const house = await House.open();
-    const began = performance.now();
+    await house.post('{ __typename }');
+    const began = process.cpuUsage();
     const reply = await house.post(query);
-    expect(performance.now() - began).toBeLessThan(500);
+    // Of the processor’s time, which other tests do not take; both ends of the connection are in it.
+    expect(process.cpuUsage(began).user).toBeLessThan(500_000);
     expect(codeOf(reply)).toBe(code);
     expect(reply.body.data).toBeUndefined();
     const wire = await Wire.as(house.socketUrl, API_KEY);
