@@ -1,0 +1,179 @@
+// A WebSocket over a bare socket: prepared frames out, frames in without a copy. With a client library a thousand of
+// them would be the bottleneck.
+import { Buffer } from 'node:buffer';
+import { connect } from 'node:net';
+
+const UPGRADE =
+  'GET /graphql HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
+  'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n' +
+  'Sec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n';
+const OPCODE = { text: 1, close: 8, ping: 9, pong: 10 };
+
+/**
+ * One frame, masked as a client must, with a mask of zeros: the server's work is the same.
+ * @param {string} text
+ */
+export const textFrame = (text) => frame(OPCODE.text, Buffer.from(text));
+
+/**
+ * @param {number} opcode
+ * @param {Buffer} payload
+ */
+function frame(opcode, payload) {
+  const { length } = payload;
+  if (length > 0xffff) throw new Error('No client of the bench sends as much.');
+  const extended = length > 125 ? 2 : 0;
+  const bytes = Buffer.alloc(2 + extended + 4 + length);
+  bytes[0] = 0x80 | opcode;
+  bytes[1] = 0x80 | (extended === 0 ? length : 126);
+  if (extended > 0) bytes.writeUInt16BE(length, 2);
+  payload.copy(bytes, 2 + extended + 4);
+  return bytes;
+}
+
+export class RawSocket {
+  #socket;
+  /** @type {Buffer | null} */
+  #rest = null;
+  /**
+   * Hears of every message: the bytes it stands in, and from where to where. They are good only during the call.
+   * @type {(bytes: Buffer, start: number, end: number) => void}
+   */
+  onMessage = () => undefined;
+  /** Called when everything that has arrived at once has been told. */
+  onPause = () => undefined;
+  /** @type {(error: Error) => void} */
+  onFailure = () => undefined;
+
+  /** @param {import('node:net').Socket} socket */
+  constructor(socket) {
+    this.#socket = socket;
+    socket.on('data', (chunk) => this.#hear(chunk));
+    socket.on('error', (error) => this.onFailure(error));
+    socket.on('close', () => this.onFailure(new Error('The server closed a socket.')));
+  }
+
+  /**
+   * @param {number} port
+   * @returns {Promise<RawSocket>}
+   */
+  static open(port) {
+    return new Promise((resolve, reject) => {
+      const socket = connect(port, '127.0.0.1', () => socket.write(UPGRADE));
+      socket.setNoDelay(true);
+      socket.once('error', reject);
+      socket.once('data', (head) => {
+        const end = head.indexOf('\r\n\r\n');
+        if (end < 0 || !head.toString('latin1').startsWith('HTTP/1.1 101')) {
+          socket.destroy();
+          reject(new Error(`No upgrade: ${head.toString('latin1')}`));
+          return;
+        }
+        socket.off('error', reject);
+        resolve(new RawSocket(socket));
+      });
+    });
+  }
+
+  /** @param {Buffer} frames */
+  send(frames) {
+    this.#socket.write(frames);
+  }
+
+  /**
+   * The next message.
+   * @returns {Promise<string>}
+   */
+  next() {
+    return new Promise((resolve, reject) => {
+      this.onFailure = reject;
+      this.onMessage = (bytes, start, end) => {
+        this.onMessage = () => undefined;
+        resolve(bytes.toString('utf8', start, end));
+      };
+    });
+  }
+
+  close() {
+    this.onFailure = () => undefined;
+    this.#socket.destroy();
+  }
+
+  /** @param {Buffer} chunk */
+  #hear(chunk) {
+    const data = this.#rest === null ? chunk : Buffer.concat([this.#rest, chunk]);
+    this.#rest = null;
+    let at = 0;
+    while (at < data.length) {
+      const end = this.#frame(data, at);
+      if (end < 0) break;
+      at = end;
+    }
+    if (at < data.length) this.#rest = data.subarray(at);
+    this.onPause();
+  }
+
+  /**
+   * Reads the frame that begins at `at`; servers do not mask, and ours do not split. @returns its end, -1 when it is
+   * not complete.
+   * @param {Buffer} data
+   * @param {number} at
+   */
+  #frame(data, at) {
+    if (data.length < at + 2) return -1;
+    const opcode = /** @type {number} */ (data[at]) & 0x0f;
+    let length = /** @type {number} */ (data[at + 1]);
+    let start = at + 2;
+    if (length === 126) {
+      if (data.length < at + 4) return -1;
+      length = data.readUInt16BE(at + 2);
+      start = at + 4;
+    } else if (length === 127) {
+      if (data.length < at + 10) return -1;
+      length = Number(data.readBigUInt64BE(at + 2));
+      start = at + 10;
+    }
+    const end = start + length;
+    if (data.length < end) return -1;
+    if (opcode === OPCODE.text) this.onMessage(data, start, end);
+    else if (opcode === OPCODE.ping) this.send(frame(OPCODE.pong, data.subarray(start, end)));
+    else if (opcode === OPCODE.close) {
+      this.onFailure(
+        new Error(`The server closed a socket: ${data.readUInt16BE(start)} ${data.toString('utf8', start + 2, end)}`),
+      );
+    }
+    return end;
+  }
+}
+
+/**
+ * A socket on which the protocol has been opened.
+ * @param {number} port
+ * @param {string} token
+ */
+export async function openProtocol(port, token) {
+  const socket = await RawSocket.open(port);
+  socket.send(textFrame(JSON.stringify({ type: 'connection_init', payload: { authorization: `Bearer ${token}` } })));
+  const answer = await socket.next();
+  if (!answer.includes('connection_ack')) throw new Error(`Not acknowledged: ${answer}`);
+  return socket;
+}
+
+/**
+ * Opens many, some at a time: a server's backlog is finite.
+ * @template T
+ * @param {number} count
+ * @param {(index: number) => Promise<T>} open
+ * @returns {Promise<T[]>}
+ */
+export async function openMany(count, open, atOnce = 50) {
+  /** @type {T[]} */
+  const opened = new Array(count);
+  let next = 0;
+  await Promise.all(
+    Array.from({ length: Math.min(atOnce, count) }, async () => {
+      for (let index = next++; index < count; index = next++) opened[index] = await open(index);
+    }),
+  );
+  return opened;
+}

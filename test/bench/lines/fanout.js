@@ -1,0 +1,134 @@
+// One change told to 1,000 watchers, each on a socket of her own, against ws sending the same bytes to 1,000.
+import { performance } from 'node:perf_hooks';
+import { logIn } from '../client/devices.js';
+import { graphqlRequest, HttpConnection } from '../client/http.js';
+import { textBody, userToken, watchMessage } from '../client/tokens.js';
+import { openMany, openProtocol, RawSocket, textFrame } from '../client/web-socket.js';
+import { bottleneckNotes, failure } from '../measure.js';
+import { row, spread } from '../rows.js';
+
+/** @param {import('../stage.js').Stage} stage */
+export const fanout = (stage) => fanoutTo(stage, 1_000);
+
+/**
+ * @param {import('../stage.js').Stage} stage
+ * @param {number} count how many watch.
+ * @param {{ directory?: string }} [on]
+ */
+export async function fanoutTo(stage, count, on = {}) {
+  const ours = await stage.porchlight(on);
+  const [token = ''] = await logIn(ours.port, ['alice']);
+  const watchers = await openMany(count, (index) => watching(ours.port, `watcher-${index}`));
+  const changer = await HttpConnection.open(ours.port);
+  let text = 0;
+  const change = () => changer.send(graphqlRequest(token, textBody(String((text = (text + 1) % 1_000) + 1_000))));
+  const changes = oneByOne(watchers, change);
+  const floor = await stage.floor('echo', { MODE: 'broadcast', ANSWER: await oneChange(watchers, change) });
+  const hearers = await openMany(count, () => RawSocket.open(floor.port));
+  const control = await RawSocket.open(floor.port);
+  const go = textFrame('go');
+  const sends = oneByOne(hearers, () => control.send(go));
+  stage.later(() => [...watchers, ...hearers, changer, control].forEach((one) => one.close()));
+  /** @type {{ ours: number[], floor: number[] }} */
+  const last = { ours: [], floor: [] };
+  const loads = { ours: changes, floor: sends };
+  const samples = await stage.measure(
+    { ours: { load: changes, server: ours }, floor: { load: sends, server: floor } },
+    (side) => last[side].push(spread(loads[side].took).median),
+  );
+  const notes = bottleneckNotes(samples);
+  return [
+    row({
+      line: stage.line,
+      figure: `a delivery, ${count.toLocaleString('en')} watchers`,
+      unit: 'µs CPU',
+      ours: samples.ours.map(({ cpuUs }) => cpuUs),
+      floor: samples.floor.map(({ cpuUs }) => cpuUs),
+      aim: { ratio: 1.2 },
+      notes,
+    }),
+    row({
+      line: stage.line,
+      figure: `the last of ${count.toLocaleString('en')} told after`,
+      unit: 'ms',
+      ours: last.ours,
+      floor: last.floor,
+      ...(count === 1_000 ? { aim: { atMost: 12 } } : {}),
+      notes,
+    }),
+  ];
+}
+
+/**
+ * A socket that watches alice and has been told how she is.
+ * @param {number} port
+ * @param {string} name
+ */
+async function watching(port, name) {
+  const socket = await openProtocol(port, userToken(name));
+  socket.send(textFrame(watchMessage('1', ['alice'])));
+  const present = await socket.next();
+  if (!present.includes('statusChanges')) throw new Error(`Not watching: ${present}`);
+  return socket;
+}
+
+/**
+ * Makes one change; resolves with what the first watcher hears when all have heard it.
+ * @param {readonly RawSocket[]} watchers
+ * @param {() => void} change
+ */
+async function oneChange(watchers, change) {
+  const heard = Promise.all(watchers.map((watcher) => watcher.next()));
+  change();
+  return (await heard)[0] ?? '';
+}
+
+/**
+ * The next change as soon as everybody has heard of the last one. Counts deliveries; `took` has how long each change
+ * took to reach the last one.
+ * @param {readonly RawSocket[]} hearers
+ * @param {() => void} change
+ */
+function oneByOne(hearers, change) {
+  const { failed, fail } = failure();
+  let running = false;
+  let waiting = 0;
+  let since = 0;
+  /** @type {() => void} */
+  let idle = () => undefined;
+  const begin = () => {
+    waiting = hearers.length;
+    since = performance.now();
+    change();
+  };
+  const load = {
+    failed,
+    /** @type {number[]} */
+    took: [],
+    done: 0,
+    start() {
+      running = true;
+      load.took.length = 0;
+      for (const hearer of hearers) {
+        hearer.onFailure = fail;
+        hearer.onMessage = () => {
+          load.done++;
+          if (--waiting > 0) return;
+          load.took.push(performance.now() - since);
+          if (running) begin();
+          else idle();
+        };
+      }
+      begin();
+    },
+    /** @returns {Promise<void>} */
+    stop() {
+      running = false;
+      return new Promise((resolve) => {
+        idle = resolve;
+        if (waiting === 0) resolve();
+      });
+    },
+  };
+  return load;
+}

@@ -1,0 +1,72 @@
+// One measured interval: load runs, warms up, and only then is counted, with the CPU the server took meanwhile.
+import { performance } from 'node:perf_hooks';
+import { cpuMs, sleep } from './os.js';
+
+/**
+ * Work that goes on from `start` until `stop` has resolved. `done` counts what is answered; `failed` rejects when an
+ * answer is not the one wanted, so that nobody measures how fast errors are.
+ * @typedef {{ start: () => void, stop: () => Promise<void>, readonly done: number, readonly failed: Promise<never> }} Load
+ */
+
+/**
+ * @typedef {object} Sample
+ * @property {number} operations
+ * @property {number} perSecond
+ * @property {number} cpuUs server CPU per operation
+ * @property {number} serverBusy cores that the server used
+ * @property {number} clientBusy cores that this process used
+ */
+
+/**
+ * @param {Load} load
+ * @param {number} pid
+ * @param {{ warmMs: number, forMs: number }} times
+ * @returns {Promise<Sample>}
+ */
+export async function measured(load, pid, { warmMs, forMs }) {
+  load.start();
+  const running = (async () => {
+    await sleep(warmMs);
+    const before = { done: load.done, cpu: cpuMs(pid), own: process.cpuUsage(), at: performance.now() };
+    await sleep(forMs);
+    const cpu = cpuMs(pid) - before.cpu;
+    const own = process.cpuUsage(before.own);
+    const wallMs = performance.now() - before.at;
+    const operations = load.done - before.done;
+    return {
+      operations,
+      perSecond: (operations / wallMs) * 1_000,
+      cpuUs: (cpu * 1_000) / operations,
+      serverBusy: cpu / wallMs,
+      clientBusy: (own.user + own.system) / 1_000 / wallMs,
+    };
+  })();
+  const sample = await Promise.race([running, load.failed]);
+  await load.stop();
+  if (sample.operations === 0) throw new Error('Nothing was answered within the measured interval.');
+  return sample;
+}
+
+/**
+ * A server with time to spare while the load generator has none was not at its limit: fewer things arrive at once
+ * then, and each costs more than it would.
+ * @param {{ ours: readonly Sample[], floor: readonly Sample[] }} samples
+ */
+export function bottleneckNotes(samples) {
+  const notes = [];
+  for (const side of /** @type {const} */ (['ours', 'floor'])) {
+    const starved = samples[side].filter(({ clientBusy, serverBusy }) => clientBusy > 0.9 && serverBusy < 0.85);
+    if (starved.length * 2 > samples[side].length) notes.push(`${side}: the client was the bottleneck`);
+  }
+  return notes;
+}
+
+/** A promise that can only fail, and the function that makes it. */
+export function failure() {
+  /** @type {(error: Error) => void} */
+  let fail = () => undefined;
+  const failed = /** @type {Promise<never>} */ (new Promise((_resolve, reject) => (fail = reject)));
+  // Whoever races it hears of it; between two measurements nobody does.
+  failed.catch(() => undefined);
+  return { failed, fail };
+}

@@ -1,0 +1,146 @@
+// Measured servers as processes of their own, with what they leave on the disk. None of them outlives the bench.
+import { fork } from 'node:child_process';
+import { cpSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { performance } from 'node:perf_hooks';
+import { clearTimeout } from 'node:timers';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { API_KEY, JWT_SECRET } from '../client/tokens.js';
+
+const INSIDE = fileURLToPath(new URL('./inside.js', import.meta.url));
+const START_WITHIN_MS = 120_000;
+const STOP_WITHIN_MS = 15_000;
+
+/** @typedef {{ port: number, pid: number, ask: (what: string) => Promise<any>, stop: () => Promise<void>, output: () => string, readyMs: number }} Server */
+
+/** @type {Set<import('node:child_process').ChildProcess>} */
+const running = new Set();
+/** @type {Set<string>} */
+const directories = new Set();
+
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+  for (const directory of directories) rmSync(directory, { recursive: true, force: true });
+});
+for (const signal of /** @type {const} */ (['SIGTERM', 'SIGINT', 'SIGHUP'])) process.on(signal, () => process.exit(1));
+
+/** A directory that is gone when the bench is. */
+export function temporary() {
+  const directory = mkdtempSync(join(tmpdir(), 'porchlight-bench-'));
+  directories.add(directory);
+  return directory;
+}
+
+/** @param {string} directory */
+export function remove(directory) {
+  rmSync(directory, { recursive: true, force: true, maxRetries: 5 });
+  directories.delete(directory);
+}
+
+/**
+ * A copy of a build, beside it, so that a build made meanwhile does not change what is measured between two rounds.
+ * @param {string} dist
+ */
+export function keepBuild(dist) {
+  if (!existsSync(join(dist, 'cli.js'))) throw new Error(`There is no build in ${dist}: npm run build makes it.`);
+  const copy = mkdtempSync(join(dirname(dist), '.build-bench-'));
+  directories.add(copy);
+  cpSync(dist, copy, { recursive: true });
+  return copy;
+}
+
+/**
+ * @param {string} script
+ * @param {readonly string[]} args
+ * @param {{ env: Record<string, string>, cwd?: string }} options
+ * @returns {Promise<Server>}
+ */
+export async function start(script, args, { env, cwd }) {
+  const began = performance.now();
+  const child = fork(script, args, {
+    cwd,
+    env: { ...withoutSettings(), NODE_ENV: 'production', ...env },
+    execArgv: ['--expose-gc', '--import', pathToFileURL(INSIDE).href],
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+  });
+  running.add(child);
+  const exited = new Promise((resolve) => child.once('close', resolve)).then(() => void running.delete(child));
+  let printed = '';
+  child.stderr?.setEncoding('utf8').on('data', (text) => (printed += text));
+  const port = await new Promise((resolve, reject) => {
+    const late = setTimeout(() => reject(new Error(`${script} did not start:\n${printed}`)), START_WITHIN_MS);
+    void exited.then(() => reject(new Error(`${script} ended:\n${printed}`)));
+    child.stdout?.setEncoding('utf8').on('data', (text) => {
+      printed += text;
+      const found = /http:\/\/127\.0\.0\.1:(\d+)/.exec(printed)?.[1];
+      if (found === undefined) return;
+      clearTimeout(late);
+      resolve(Number(found));
+    });
+  });
+  return {
+    port,
+    pid: child.pid ?? 0,
+    readyMs: performance.now() - began,
+    output: () => printed,
+    ask: asking(child),
+    stop: async () => {
+      const bound = setTimeout(() => child.kill('SIGKILL'), STOP_WITHIN_MS);
+      child.kill('SIGTERM');
+      await exited;
+      clearTimeout(bound);
+    },
+  };
+}
+
+/** @param {import('node:child_process').ChildProcess} child */
+function asking(child) {
+  let id = 0;
+  return (/** @type {string} */ ask) =>
+    new Promise((resolve) => {
+      const own = ++id;
+      const hear = (/** @type {any} */ message) => {
+        if (message.id !== own) return;
+        child.off('message', hear);
+        resolve(message.answer);
+      };
+      child.on('message', hear);
+      child.send({ id: own, ask });
+    });
+}
+
+/**
+ * Ours, as users start it.
+ * @param {string} dist
+ * @param {{ directory: string, env?: Record<string, string> }} options
+ */
+export function startPorchlight(dist, { directory, env = {} }) {
+  return start(join(dist, 'cli.js'), ['serve'], {
+    cwd: directory,
+    env: {
+      PORCHLIGHT_PORT: '0',
+      PORCHLIGHT_DATABASE: join(directory, 'porchlight.db'),
+      PORCHLIGHT_JWT_SECRET: JWT_SECRET,
+      PORCHLIGHT_API_KEYS: API_KEY,
+      PORCHLIGHT_LOG_LEVEL: 'silent',
+      ...env,
+    },
+  });
+}
+
+/**
+ * A floor.
+ * @param {'echo' | 'json' | 'statuses'} kind
+ * @param {Record<string, string>} env
+ */
+export const startFloor = (kind, env) => start(fileURLToPath(new URL(`./${kind}.js`, import.meta.url)), [], { env });
+
+/** The environment without what would change a server. */
+function withoutSettings() {
+  return Object.fromEntries(
+    Object.entries(process.env).filter(
+      ([name]) => !name.startsWith('PORCHLIGHT_') && name !== 'PORT' && name !== 'NODE_OPTIONS',
+    ),
+  );
+}
