@@ -41,7 +41,7 @@ export interface PresenceStore {
    */
   update(id: UserId, decide: (user: UserRecord, policy: Policy, now: Millis) => Outcome): Promise<Outcome>;
 
-  /** A session that ended less than 7 days ago; null for one that lives, or is not known (any more). */
+  /** A session that ended less than 7 days ago, without links; null for one that lives, or is not known (any more). */
   findEnded(userId: UserId, sessionId: SessionId): Promise<EndedSession | null>;
 
   /**

@@ -3,17 +3,20 @@
  * cheapest there is to copy; the order of the columns is the one given here.
  */
 import type { DeviceId, Millis, SessionId, UserId } from '../../core/ids.ts';
-import type { Platform } from '../../core/policy.ts';
-import type {
-  AppState,
-  EndedSession,
-  EventReason,
-  LiveStatus,
-  PresenceEvent,
-  SessionRecord,
-  Status,
-  UserRecord,
-  Watch,
+import { PLATFORMS, sameTimings, type Platform, type Timings } from '../../core/policy.ts';
+import {
+  APP_STATES,
+  EVENT_REASONS,
+  STATUSES,
+  type AppState,
+  type EndedSession,
+  type EventReason,
+  type LiveStatus,
+  type PresenceEvent,
+  type SessionRecord,
+  type Status,
+  type UserRecord,
+  type Watch,
 } from '../../core/record.ts';
 
 export type Value = string | number | null;
@@ -92,9 +95,9 @@ export const userFrom = (row: Row, versionFloor: number, sessions: readonly Sess
   id: row[0] as UserId,
   version: row[1] as number,
   versionFloor: row[1] === 0 ? versionFloor : 0,
-  status: row[2] as Status,
+  status: shared(row[2]) as Status,
   changedAt: row[3] as Millis | null,
-  reason: row[4] as EventReason | null,
+  reason: (row[4] === null ? null : shared(row[4])) as EventReason | null,
   lastSeenAt: row[5] as Millis | null,
   customStatus: row[6] as string | null,
   tokensRevokedBefore: row[7] as Millis | null,
@@ -113,17 +116,12 @@ export const addSession = (flat: Flat, userId: UserId, session: SessionRecord): 
 /** Sockets are not kept: after a restart there are none, and an ended session has none. */
 export const sessionFrom = (row: Row): SessionRecord => ({
   id: row[1] as SessionId,
-  platform: row[2] as Platform,
+  platform: shared(row[2]) as Platform,
   deviceId: row[3] as DeviceId,
-  status: row[4] as LiveStatus,
-  appState: row[5] as AppState,
+  status: shared(row[4]) as LiveStatus,
+  appState: shared(row[5]) as AppState,
   backgroundSince: row[6] as Millis | null,
-  timings: {
-    heartbeatIntervalMs: row[7] as number,
-    heartbeatTimeoutMs: row[8] as number,
-    backgroundTimeoutMs: row[9] as number | null,
-    disconnectGraceMs: row[10] as number,
-  },
+  timings: timingsFrom(row),
   aliveAt: row[11] as Millis,
   lastSeenAt: row[12] as Millis,
   detachedAt: row[13] as Millis | null,
@@ -136,6 +134,32 @@ export const sessionFrom = (row: Row): SessionRecord => ({
   tokenHash: row[19] as string,
   watch: row[20] === null ? null : (JSON.parse(row[20] as string) as Watch),
 });
+
+const WORDS = new Map<Value | undefined, string>(
+  [...PLATFORMS, ...STATUSES, ...APP_STATES, ...EVENT_REASONS].map((word) => [word, word]),
+);
+
+/** SQLite makes a new string of every cell; a million sessions need not each have their own "ANDROID". */
+const shared = (word: Value | undefined): string => WORDS.get(word) ?? String(word);
+
+let latest: Timings = {
+  heartbeatIntervalMs: 0,
+  heartbeatTimeoutMs: 0,
+  backgroundTimeoutMs: null,
+  disconnectGraceMs: 0,
+};
+
+/** Nearly all sessions were told the same: rows in a row share what they can. */
+const timingsFrom = (row: Row): Timings => {
+  const timings: Timings = {
+    heartbeatIntervalMs: row[7] as number,
+    heartbeatTimeoutMs: row[8] as number,
+    backgroundTimeoutMs: row[9] as number | null,
+    disconnectGraceMs: row[10] as number,
+  };
+  if (!sameTimings(timings, latest)) latest = timings;
+  return latest;
+};
 
 export const addEnded = (flat: Flat, userId: UserId, ended: EndedSession): void => {
   addSession(flat, userId, ended.session);

@@ -9,14 +9,19 @@ import type { Millis, SessionId, UserId } from '../../core/ids.ts';
 import type { Policy } from '../../core/policy.ts';
 import { afterRestart } from '../../core/presence.ts';
 import { findSession, type EndedSession, type UserRecord } from '../../core/record.ts';
+import { Background } from './background.ts';
 import { batchOf, type Entry } from './entries.ts';
 import { SqliteEventLog } from './event-log.ts';
 import { StorageError, StoreFailure } from './failures.ts';
 import { Lanes, type Decide, type Job } from './lanes.ts';
+import { LifeSigns } from './life-signs.ts';
+import { Listeners } from './listeners.ts';
 import type { FileLock } from './lock.ts';
 import { LOG_ID, POLICY } from './meta.ts';
+import { onlinePage } from './online.ts';
 import { Present } from './present.ts';
 import { Reader } from './reader.ts';
+import { turn } from './turn.ts';
 import { Writer, type WriterHandlers } from './writer.ts';
 
 export interface StoreOptions {
@@ -35,9 +40,8 @@ export interface StoreOptions {
   readonly background: boolean;
 }
 
-const FLUSH_EVERY_MS = 60_000;
-const FLUSHED_AT_ONCE = 500;
-const LOOKED_AT_ONCE = 512;
+/** Often enough that little is left to be written at close. Few users are heard of twice in this time. */
+const FLUSH_EVERY_MS = 10_000;
 
 export class SqliteStore implements PresenceStore {
   readonly log: SqliteEventLog;
@@ -46,14 +50,15 @@ export class SqliteStore implements PresenceStore {
   readonly #reader: Reader;
   readonly #present: Present;
   readonly #lanes = new Lanes();
-  readonly #listeners = new Set<(changes: readonly CommittedChange[]) => void>();
-  /** Whose signs of life are in memory alone. */
-  readonly #dirty = new Set<UserId>();
-  readonly #timers: NodeJS.Timeout[] = [];
+  readonly #listeners = new Listeners();
+  readonly #lifeSigns = new LifeSigns(
+    (id) => (this.#lanes.has(id) ? undefined : this.#present.get(id)),
+    (users) => this.#written((settle) => ({ kind: 'life', users, settle })),
+  );
+  readonly #background: Background;
   #writer: Writer<Entry> | undefined;
   #policy: Policy;
   #policyTurn: Promise<unknown> = Promise.resolve();
-  #background: Promise<unknown> = Promise.resolve();
   #refusal: StoreFailure | null = null;
   #closing: Promise<void> | undefined;
 
@@ -61,6 +66,7 @@ export class SqliteStore implements PresenceStore {
     this.#reader = reader;
     this.#lock = lock;
     this.#options = options;
+    this.#background = new Background(options.onWarning);
     this.#policy = JSON.parse(needed(reader.meta(POLICY))) as Policy;
     this.log = new SqliteEventLog(reader, needed(reader.meta(LOG_ID)), options.recentEvents, () => this.#checkOpen());
     const now = options.clock();
@@ -121,12 +127,7 @@ export class SqliteStore implements PresenceStore {
   }
 
   onCommit(listener: (changes: readonly CommittedChange[]) => void): () => void {
-    // A listener given twice is called twice.
-    const own = (changes: readonly CommittedChange[]): void => listener(changes);
-    this.#listeners.add(own);
-    return () => {
-      this.#listeners.delete(own);
-    };
+    return this.#listeners.add(listener);
   }
 
   policy(): Policy {
@@ -148,23 +149,8 @@ export class SqliteStore implements PresenceStore {
     return changed;
   }
 
-  async listOnline(query: OnlineQuery): Promise<OnlinePage> {
-    const { status, platform, limit } = query;
-    const users: UserRecord[] = [];
-    for (let after = query.after; ; await turn()) {
-      this.#checkOpen();
-      const ids = this.#reader.presentIds(after, LOOKED_AT_ONCE, status, platform);
-      for (const id of ids) {
-        const user = this.#present.get(id);
-        if (user === undefined || (status !== undefined && user.status !== status)) continue;
-        if (platform !== undefined && !user.sessions.some((session) => session.platform === platform)) continue;
-        if (users.length >= limit) return { users, hasMore: true };
-        users.push(user);
-      }
-      const last = ids.at(-1);
-      if (last === undefined || ids.length < LOOKED_AT_ONCE) return { users, hasMore: false };
-      after = last;
-    }
+  listOnline(query: OnlineQuery): Promise<OnlinePage> {
+    return onlinePage(query, this.#reader, this.#present, () => this.#checkOpen());
   }
 
   counts(): ReturnType<Present['counts']> {
@@ -183,10 +169,7 @@ export class SqliteStore implements PresenceStore {
 
   /** Writes the signs of life that are in memory alone. @throws StoreFailure; they are written later then. */
   async flush(): Promise<void> {
-    const ids = [...this.#dirty];
-    for (let start = 0; start < ids.length; start += FLUSHED_AT_ONCE) {
-      await this.#flushSome(ids.slice(start, start + FLUSHED_AT_ONCE));
-    }
+    await this.#lifeSigns.flush();
   }
 
   /** Removes what is remembered for too long by now. @throws StoreFailure; it is removed later then. */
@@ -220,7 +203,7 @@ export class SqliteStore implements PresenceStore {
       this.#writing().submit({ kind: 'change', before, outcome, job });
       return true;
     }
-    if (user !== before) this.#dirty.add(id);
+    if (user !== before) this.#lifeSigns.add(id);
     this.#present.put(user);
     job.resolve(outcome);
     return false;
@@ -228,7 +211,7 @@ export class SqliteStore implements PresenceStore {
 
   #handlers(): WriterHandlers<Entry> {
     return {
-      encode: (entries) => batchOf(entries, this.log.lastSeq, (id) => this.#dirty.has(id)),
+      encode: (entries) => batchOf(entries, this.log.lastSeq, (id) => this.#lifeSigns.has(id)),
       committed: (entries) => this.#inForce(entries),
       failed: (entries, error) => {
         for (const entry of entries) {
@@ -239,7 +222,7 @@ export class SqliteStore implements PresenceStore {
       },
       died: (error) => {
         this.#refusal ??= error;
-        this.#stopBackground();
+        this.#background.stop();
         this.#options.onFailure(error);
       },
     };
@@ -252,10 +235,10 @@ export class SqliteStore implements PresenceStore {
       if (entry.kind !== 'change') continue;
       const { user, changes } = entry.outcome;
       for (const change of changes) told.push({ ...change, events: this.log.append(change.events), user });
-      this.#dirty.delete(user.id);
+      this.#lifeSigns.delete(user.id);
       this.#present.put(user);
     }
-    if (told.length > 0) for (const listener of this.#listeners) tell(listener, told);
+    this.#listeners.tell(told);
     for (const entry of entries) {
       if (entry.kind === 'change') entry.job.resolve(entry.outcome);
       else entry.settle.done();
@@ -271,24 +254,6 @@ export class SqliteStore implements PresenceStore {
     }
   }
 
-  async #flushSome(ids: readonly UserId[]): Promise<void> {
-    const users: UserRecord[] = [];
-    for (const id of ids) {
-      const user = this.#present.get(id);
-      // Of whom a change is being written, everything is written with that.
-      if (user === undefined || !this.#dirty.has(id) || this.#lanes.has(id)) continue;
-      this.#dirty.delete(id);
-      users.push(user);
-    }
-    if (users.length === 0) return;
-    try {
-      await this.#written((settle) => ({ kind: 'life', users, settle }));
-    } catch (error) {
-      for (const { id } of users) if (this.#present.get(id) !== undefined) this.#dirty.add(id);
-      throw error;
-    }
-  }
-
   #written(entry: (settle: { done: () => void; failed: (error: Error) => void }) => Entry): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#writing().submit(entry({ done: resolve, failed: reject }));
@@ -296,36 +261,17 @@ export class SqliteStore implements PresenceStore {
   }
 
   #startBackground(): void {
-    const retentionEveryMs = Math.min(Math.max(this.#options.eventRetentionMs / 10, 1_000), 60_000);
-    const every = (periodMs: number, work: () => Promise<void>): (() => void) => {
-      let running = false;
-      const run = (): void => {
-        if (running || this.#closing !== undefined) return;
-        running = true;
-        const done = work()
-          .catch((error: unknown) => {
-            if (this.#refusal === null) this.#options.onWarning(asError(error));
-          })
-          .finally(() => (running = false));
-        this.#background = Promise.all([this.#background, done]);
-      };
-      this.#timers.push(setInterval(run, periodMs).unref());
-      return run;
-    };
-    setImmediate(every(retentionEveryMs, () => this.purge()));
-    every(FLUSH_EVERY_MS, () => this.flush());
-  }
-
-  #stopBackground(): void {
-    for (const timer of this.#timers.splice(0)) clearInterval(timer);
+    const purgeEveryMs = Math.min(Math.max(this.#options.eventRetentionMs / 10, 1_000), 60_000);
+    this.#background.every(purgeEveryMs, () => this.purge());
+    this.#background.every(FLUSH_EVERY_MS, () => this.flush());
   }
 
   async #close(): Promise<void> {
     const dead = this.#refusal !== null;
     this.#refusal ??= new StoreFailure('CLOSED', 'The store is closed.');
-    this.#stopBackground();
+    this.#background.stop();
     try {
-      await Promise.all([this.#lanes.empty(), this.#policyTurn, this.#background]);
+      await Promise.all([this.#lanes.empty(), this.#policyTurn, this.#background.settled()]);
       if (!dead) await this.flush();
     } finally {
       // Before the writer: the last one to leave is the one who can tidy up.
@@ -354,21 +300,6 @@ const mustBeWritten = (before: UserRecord, { user, changes, ended, durable }: Ou
   // Whoever is OFFLINE is not held in memory, so what changes of her is written at once.
   return durable || before.status === 'OFFLINE' || user.status === 'OFFLINE';
 };
-
-const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
-
-/** A listener must not throw. One that does is a fault to be seen, but not by those who wait for their commit. */
-const tell = (listener: (changes: readonly CommittedChange[]) => void, changes: readonly CommittedChange[]): void => {
-  try {
-    listener(changes);
-  } catch (error) {
-    queueMicrotask(() => {
-      throw error;
-    });
-  }
-};
-
-const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));
 
 const needed = (value: string | null): string => {
   if (value === null) throw new StorageError('CORRUPT', 'The database has lost a value of its table meta.');

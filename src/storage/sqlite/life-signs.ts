@@ -1,0 +1,64 @@
+/**
+ * Signs of life are no events: they are in force at once, in memory alone, and written behind. What a
+ * crash loses of them is when somebody was last seen, by some seconds.
+ */
+import type { UserId } from '../../core/ids.ts';
+import type { UserRecord } from '../../core/record.ts';
+
+/** Bounds the time that one commit takes. */
+const WRITTEN_AT_ONCE = 500;
+
+export class LifeSigns {
+  readonly #unwritten = new Set<UserId>();
+  readonly #current: (id: UserId) => UserRecord | undefined;
+  readonly #write: (users: readonly UserRecord[]) => Promise<void>;
+
+  /**
+   * @param current the user as she is; undefined when she is OFFLINE, or a change of hers is being
+   * written, which writes everything.
+   */
+  constructor(current: (id: UserId) => UserRecord | undefined, write: (users: readonly UserRecord[]) => Promise<void>) {
+    this.#current = current;
+    this.#write = write;
+  }
+
+  /** Life was seen of her since she was last written. */
+  add(id: UserId): void {
+    this.#unwritten.add(id);
+  }
+
+  has(id: UserId): boolean {
+    return this.#unwritten.has(id);
+  }
+
+  /** She was written as she is. */
+  delete(id: UserId): void {
+    this.#unwritten.delete(id);
+  }
+
+  /** Writes, in portions, those there are by now. @throws what `write` throws; the rest is written later then. */
+  async flush(): Promise<void> {
+    const ids = [...this.#unwritten];
+    for (let start = 0; start < ids.length; start += WRITTEN_AT_ONCE) {
+      await this.#flushSome(ids.slice(start, start + WRITTEN_AT_ONCE));
+    }
+  }
+
+  async #flushSome(ids: readonly UserId[]): Promise<void> {
+    const users: UserRecord[] = [];
+    for (const id of ids) {
+      const user = this.#unwritten.has(id) ? this.#current(id) : undefined;
+      if (user === undefined) continue;
+      // Before it is written, so that life seen meanwhile counts as new.
+      this.#unwritten.delete(id);
+      users.push(user);
+    }
+    if (users.length === 0) return;
+    try {
+      await this.#write(users);
+    } catch (error) {
+      for (const { id } of users) this.#unwritten.add(id);
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,48 @@
+/** Between the commit and its telling lies a moment: the file knows, and nobody has been told. Nobody may see it. */
+import Database from 'better-sqlite3';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { linkId, sessionId } from '../../src/core/ids.ts';
+import { unknownUser } from '../../src/core/record.ts';
+import { login, logout, run, user } from '../contract/commands.ts';
+import { openQuietly, temporaryDirectories } from './sqlite-files.ts';
+
+const newDirectory = temporaryDirectories();
+const ALICE = user('alice');
+
+/** Holds this thread until the writer's thread has committed, so that its answer waits unread. */
+const holdUntilCommitted = async (path: string, version: number): Promise<void> => {
+  // The commit is sent at the end of this turn of the event loop; its answer cannot come before the next one.
+  await new Promise((resolve) => setImmediate(resolve));
+  const other = new Database(path, { readonly: true });
+  const committed = other.prepare<[string], number>('SELECT version FROM users WHERE user_id = ?').pluck();
+  const giveUp = performance.now() + 20_000;
+  while (committed.get(ALICE) !== version) {
+    if (performance.now() > giveUp) throw new Error('The change was not committed.');
+  }
+  other.close();
+};
+
+it('what is committed and not told yet is not shown', async () => {
+  const path = join(newDirectory(), 'presence.db');
+  const store = await openQuietly(path);
+  const start = await store.log.latestCursor();
+
+  const coming = run(store, ALICE, login('a1', 'ANDROID', { link: linkId('one') }));
+  await holdUntilCommitted(path, 1);
+  expect(await store.read([ALICE])).toEqual([unknownUser(ALICE, 0)]);
+  expect(await store.listOnline({ after: null, limit: 10 })).toEqual({ users: [], hasMore: false });
+  expect(await store.log.latestCursor()).toBe(start);
+  expect((await store.log.read({ after: null, limit: 10 })).events).toEqual([]);
+  const { user: online } = await coming;
+  expect(await store.read([ALICE])).toEqual([online]);
+
+  const going = run(store, ALICE, logout('a1'));
+  await holdUntilCommitted(path, 2);
+  expect(await store.read([ALICE])).toEqual([online]);
+  expect(await store.findEnded(ALICE, sessionId('a1'))).toBeNull();
+  const { user: offline } = await going;
+  expect(await store.read([ALICE])).toEqual([offline]);
+  expect(await store.findEnded(ALICE, sessionId('a1'))).toMatchObject({ reason: 'LOGOUT' });
+  await store.close();
+});
