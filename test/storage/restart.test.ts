@@ -150,6 +150,23 @@ describe('after a restart', () => {
     await second.close();
   });
 
+  it('signs of life that are written beside a change do not undo it', async () => {
+    const { start, clock } = makeServer();
+    const first = await start();
+    await run(first, ALICE, login('a1', 'ANDROID', { link: linkId('one') }));
+    clock.advance(SECOND);
+    await run(first, ALICE, beat('a1'));
+    const dropping = run(first, ALICE, { type: 'detach', link: linkId('one'), byServer: false });
+    await first.flush();
+    const { user: dropped } = await dropping;
+    expect(dropped.sessions).toMatchObject([{ status: 'PUSH_ONLINE', lastSeenAt: clock.now() }]);
+    await first.close();
+
+    const second = await start();
+    expect(await second.read([ALICE])).toEqual([dropped]);
+    await second.close();
+  });
+
   it('signs of life of one session are written with a change of another', async () => {
     const { start, clock } = makeServer();
     const first = await start();
