@@ -83,6 +83,7 @@ async function main() {
     }
   }
   process.stdout.write(`${rowsTable(rows)}\n`);
+  if (values.quick) process.stdout.write('  A quick run shows that the bench runs; what it measured says little.\n');
   if (profileInto !== null) process.stdout.write(`\n${profileSummary(profileInto)}\n`);
   writeJson(resolve(root, 'reports/bench.json'), { quick: values.quick, rounds, rows, failed });
   process.exitCode = failed.length > 0 ? 1 : 0;

@@ -1,8 +1,15 @@
 // The lines of the bench, by name, in the order in which they run.
+import { diskStall } from './lines/disk-stall.js';
+import { due } from './lines/due.js';
 import { fanout } from './lines/fanout.js';
 import { heartbeatHttp } from './lines/heartbeat-http.js';
 import { heartbeatWs } from './lines/heartbeat-ws.js';
 import { login } from './lines/login.js';
+import { memory } from './lines/memory.js';
+import { million } from './lines/million.js';
+import { pingWs } from './lines/ping-ws.js';
+import { query500 } from './lines/query500.js';
+import { stream } from './lines/stream.js';
 
 /** @typedef {(stage: import('./stage.js').Stage) => Promise<import('./rows.js').Row[]>} Line */
 
@@ -10,6 +17,13 @@ import { login } from './lines/login.js';
 export const LINES = {
   'heartbeat-ws': heartbeatWs,
   'heartbeat-http': heartbeatHttp,
+  'ping-ws': pingWs,
   login,
   fanout,
+  stream,
+  memory,
+  million,
+  due,
+  query500,
+  'disk-stall': diskStall,
 };

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { table } from './report.js';
 
 const SHOWN = 15;
-/** Not work: waiting. */
-const WAITING = ['(idle)', '(program)', '(root)'];
+/** Not work: waiting, and the profiler itself. */
+const WAITING = ['(idle)', '(program)', '(root)', 'dispatch'];
 
 /**
  * @typedef {object} CpuProfile

@@ -1,5 +1,6 @@
 // Loaded into every measured server before anything else: answers, over the channel to the bench, what cannot be seen
 // from outside. Costs nothing until it is asked.
+import { readFileSync } from 'node:fs';
 import { Session } from 'node:inspector/promises';
 import { performance } from 'node:perf_hooks';
 import { clearInterval } from 'node:timers';
@@ -10,14 +11,23 @@ let ticking;
 /** @type {number[]} */
 let stalls = [];
 
+/** How long this thread has been ready to run and had no core, in ms: the machine's doing, and no stall of ours. */
+function waitedForCore() {
+  const [, nanoseconds] = readFileSync(`/proc/self/task/${process.pid}/schedstat`, 'latin1').split(' ');
+  return Number(nanoseconds) / 1e6;
+}
+
 function watchStalls() {
   clearInterval(ticking);
   stalls = [];
   let last = performance.now();
+  let waited = waitedForCore();
   ticking = setInterval(() => {
     const now = performance.now();
-    stalls.push(Math.max(0, now - last - TICK_MS));
+    const waitedUntilNow = waitedForCore();
+    stalls.push(Math.max(0, now - last - TICK_MS - (waitedUntilNow - waited)));
     last = now;
+    waited = waitedUntilNow;
   }, TICK_MS);
   ticking.unref();
 }

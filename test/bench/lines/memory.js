@@ -1,0 +1,78 @@
+// What a client costs while nothing happens: a session, its socket, ten users watched; against a socket of ws alone.
+import { logIn, names } from '../client/devices.js';
+import { watchMessage } from '../client/tokens.js';
+import { openMany, openProtocol, RawSocket, textFrame } from '../client/web-socket.js';
+import { rssBytes, sleep } from '../os.js';
+import { row } from '../rows.js';
+
+const WATCHED = 10;
+const ROUNDS = 3;
+
+/** @param {import('../stage.js').Stage} stage */
+export async function memory(stage) {
+  const count = stage.quick ? 250 : 5_000;
+  const ours = [];
+  const floor = [];
+  for (let round = 0; round < Math.min(stage.rounds, ROUNDS); round++) {
+    ours.push(await perClient(stage, await stage.porchlight(), count, clients));
+    await stage.clear();
+    floor.push(await perClient(stage, await stage.floor('echo', {}), count, idle));
+    await stage.clear();
+  }
+  const figure = `a client of ${count.toLocaleString('en')}`;
+  return [row({ line: stage.line, figure, unit: 'KiB RSS', ours, floor, aim: { atMost: 12 } })];
+}
+
+/**
+ * @param {import('../stage.js').Stage} stage
+ * @param {import('../stage.js').Server} server
+ * @param {number} count
+ * @param {(port: number, prefix: string, count: number) => Promise<RawSocket[]>} connect
+ */
+async function perClient(stage, server, count, connect) {
+  // They pay for what all use: code, buffers, a heap of a working size.
+  const first = await connect(server.port, 'first', count / 10);
+  const before = await settled(server);
+  const others = await connect(server.port, 'client', count);
+  const after = await settled(server);
+  stage.later(() => [...first, ...others].forEach((socket) => socket.close()));
+  return (after - before) / count / 1024;
+}
+
+/**
+ * RSS when there is nothing left to collect.
+ * @param {import('../stage.js').Server} server
+ */
+export async function settled(server) {
+  for (let time = 0; time < 3; time++) {
+    await server.ask('collect');
+    await sleep(300);
+  }
+  return rssBytes(server.pid);
+}
+
+/**
+ * @param {number} port
+ * @param {string} prefix
+ * @param {number} count
+ */
+async function clients(port, prefix, count) {
+  const ids = names(prefix, count);
+  const tokens = await logIn(port, ids);
+  return openMany(count, async (index) => {
+    const socket = await openProtocol(port, tokens[index] ?? '');
+    const watched = Array.from({ length: WATCHED }, (_, next) => ids[(index + next + 1) % count] ?? '');
+    socket.send(textFrame(watchMessage('1', watched)));
+    await socket.next();
+    // The others keep connecting, which she is not told: being attached is no change of a status.
+    socket.onMessage = () => undefined;
+    return socket;
+  });
+}
+
+/**
+ * @param {number} port
+ * @param {string} _prefix
+ * @param {number} count
+ */
+const idle = (port, _prefix, count) => openMany(count, () => RawSocket.open(port));
