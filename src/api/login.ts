@@ -57,17 +57,20 @@ builder.mutationField('login', (t) =>
       'Begins a session, with a user’s JWT. Made over a WebSocket it attaches that socket to the new session. Sessions that may not exist beside it end as KICKED.',
     args: { input: t.arg({ type: LoginInput, required: true, description: 'The device that logs in.' }) },
     resolve: async (_root, { input }, { caller, porchlight, ipAddress, link }) => {
-      const { userId, watch } = requireJwt(caller);
+      const { userId, watch, jwt } = requireJwt(caller);
       const request = {
         platform: input.platform,
         deviceId: input.deviceId == null ? null : deviceId(input.deviceId),
         appVersion: input.appVersion == null ? null : versionText(input.appVersion, 'appVersion'),
         osVersion: input.osVersion == null ? null : versionText(input.osVersion, 'osVersion'),
       };
-      const { session, sessionToken, kicked } = await porchlight.tracker.login(userId, watch, request, {
-        ipAddress,
-        link: link?.id ?? null,
-      });
+      const { session, sessionToken, kicked } = await porchlight.tracker.login(
+        userId,
+        watch,
+        request,
+        { ipAddress, link: link?.id ?? null },
+        jwt?.issuedAt ?? null,
+      );
       link?.loggedIn(session.id);
       return { session: liveSession(userId, session), sessionToken, kicked: endedSessions(userId, kicked) };
     },

@@ -4,13 +4,13 @@
  */
 import type { Command, Outcome } from '../core/command.ts';
 import { DomainError, unauthenticated } from '../core/errors.ts';
-import type { DeviceId, LinkId, SessionId, UserId } from '../core/ids.ts';
+import type { DeviceId, LinkId, Millis, SessionId, UserId } from '../core/ids.ts';
 import type { Platform } from '../core/policy.ts';
 import { step } from '../core/presence.ts';
 import type { AppState, EndedSession, SessionRecord, UserRecord, Watch } from '../core/record.ts';
 import type { SessionRef } from './caller.ts';
 import type { Credentials, PresenceStore } from './ports.ts';
-import { Revocations } from './revocations.ts';
+import { isRevoked, revoked, Revocations } from './revocations.ts';
 
 export interface LoginRequest {
   readonly platform: Platform;
@@ -50,9 +50,20 @@ export class Tracker {
     this.#credentials = credentials;
   }
 
-  async login(userId: UserId, watch: Watch, request: LoginRequest, origin: Origin): Promise<LoggedIn> {
+  /**
+   * @param issuedAt when the JWT that vouches for the user was issued: it is held against the latest
+   * revocation, which may have come after the authentication. Left out, there was no JWT.
+   * @throws UNAUTHENTICATED for a revoked one.
+   */
+  async login(
+    userId: UserId,
+    watch: Watch,
+    request: LoginRequest,
+    origin: Origin,
+    issuedAt?: Millis | null,
+  ): Promise<LoggedIn> {
     const { sessionId, token, tokenHash } = this.#credentials.newSession(userId);
-    const { user, session, ended } = await this.#apply(userId, {
+    const command: Command = {
       type: 'login',
       sessionId,
       platform: request.platform,
@@ -63,6 +74,10 @@ export class Tracker {
       ipAddress: origin.ipAddress,
       watch,
       link: origin.link,
+    };
+    const { user, session, ended } = await this.#store.update(userId, (before, policy, now) => {
+      if (issuedAt !== undefined && isRevoked(issuedAt, before.tokensRevokedBefore)) throw revoked();
+      return step(before, command, policy, now);
     });
     if (session === null) throw new Error('A login made no session.');
     return { user, session, sessionToken: token, kicked: ended.filter(({ reason }) => reason === 'KICKED') };

@@ -2,9 +2,10 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { BACKEND, NOBODY, type Caller } from '../app/caller.ts';
 import type { PresenceStore } from '../app/ports.ts';
+import { isRevoked, revoked } from '../app/revocations.ts';
 import { sessionEnded } from '../app/tracker.ts';
 import { unauthenticated } from '../core/errors.ts';
-import type { Millis, UserId } from '../core/ids.ts';
+import type { UserId } from '../core/ids.ts';
 import { findSession, unknownUser, type UserRecord } from '../core/record.ts';
 import { JwtVerifier, type JwtSettings } from './jwt.ts';
 import { looksLikeSessionToken, readSessionToken, sameHash } from './session-token.ts';
@@ -64,16 +65,9 @@ const sessionCaller = async (store: PresenceStore, token: string): Promise<Calle
 const jwtCaller = async (store: PresenceStore, verifier: JwtVerifier, token: string): Promise<Caller> => {
   const { userId, watch, issuedAt, expiresAt } = await verifier.verify(token, store.now());
   const user = await readUser(store, userId);
-  if (isRevoked(issuedAt, user.tokensRevokedBefore)) throw unauthenticated('The token has been revoked.');
+  if (isRevoked(issuedAt, user.tokensRevokedBefore)) throw revoked();
   return { kind: 'app', userId, watch, jwt: { issuedAt, expiresAt }, sessionId: null };
 };
-
-/**
- * `iat` counts whole seconds: a token made within the second of the revocation is taken for an older
- * one. A token that does not say when it was issued is older than any revocation.
- */
-export const isRevoked = (issuedAt: Millis | null, revokedBefore: Millis | null): boolean =>
-  revokedBefore !== null && (issuedAt === null || issuedAt < revokedBefore);
 
 export const readUser = async (store: PresenceStore, id: UserId): Promise<UserRecord> => {
   const [user] = await store.read([id]);

@@ -1,9 +1,10 @@
 /** How long a JWT that holds something open stays good: until its `exp`, or until it is revoked. */
 import type { AppCaller } from '../app/caller.ts';
 import type { Porchlight } from '../app/porchlight.ts';
-import { unauthenticated, type DomainError } from '../core/errors.ts';
+import { isRevoked, revoked } from '../app/revocations.ts';
+import type { DomainError } from '../core/errors.ts';
 import { atMoment } from './at-moment.ts';
-import { isRevoked, readUser } from './auth.ts';
+import { readUser } from './auth.ts';
 import { ExpiredToken } from './jwt.ts';
 
 /**
@@ -44,5 +45,3 @@ export const watchJwt = async (
   }
   return stop;
 };
-
-const revoked = (): DomainError => unauthenticated('The token has been revoked.');

@@ -63,9 +63,7 @@ export class JwtVerifier {
     const { jwtSecret, jwksUrl, jwtIssuer, jwtAudience } = settings;
     this.#sources = [
       ...(jwtSecret === null ? [] : [{ algorithms: ['HS256'], key: jwtSecret }]),
-      ...(jwksUrl === null
-        ? []
-        : [{ algorithms: PUBLIC_KEY_ALGORITHMS, key: remoteKeys(jwksUrl, onKeysUnavailable) }]),
+      ...(jwksUrl === null ? [] : [{ algorithms: PUBLIC_KEY_ALGORITHMS, key: remoteKeys(jwksUrl, onKeysUnavailable) }]),
     ];
     this.#options = {
       requiredClaims: ['sub', 'exp'],

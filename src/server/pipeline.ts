@@ -32,7 +32,7 @@ export interface OperationRequest {
 
 export type OperationResult = ExecutionResult | ResponseStream;
 
-/** These are signs of life by themselves; and before a `logout` there must be no RECONNECT. */
+/** Mutations that are signs of life by themselves; and before a `logout` there must be no RECONNECT. */
 const OWN_SIGNS_OF_LIFE = ['heartbeat', 'logout', 'setCustomStatus'];
 const INTROSPECTION = ['__schema', '__type'];
 const RETRY_AFTER_MS = 1_000;
@@ -229,11 +229,9 @@ const refuseIntrospection = (caller: Caller, { rootFields }: Operation): void =>
 };
 
 /** Over HTTP an operation of a session is its sign of life. Over a socket every message is one already. */
-const signOfLife = async (context: ApiContext, { node, rootFields }: Operation): Promise<void> => {
+const signOfLife = async (context: ApiContext, { rootFields }: Operation): Promise<void> => {
   const { caller, link, porchlight, ipAddress } = context;
   if (link !== null || caller.kind !== 'app' || caller.sessionId === null) return;
-  const byItself =
-    node.operation === OperationTypeNode.MUTATION && OWN_SIGNS_OF_LIFE.some((field) => rootFields.has(field));
-  if (byItself) return;
+  if (OWN_SIGNS_OF_LIFE.some((field) => rootFields.has(field))) return;
   await porchlight.tracker.life({ userId: caller.userId, sessionId: caller.sessionId }, { link: null, ipAddress });
 };

@@ -150,6 +150,15 @@ describe('signs of life', () => {
     expect(session?.lastSeenAt).toBeLessThan((session?.loggedInAt ?? 0) + 390_000);
   });
 
+  test('are told to the store once for each message', async () => {
+    const house = await House.open();
+    const { token } = await house.login('alice', 'IPHONE');
+    const wire = await Wire.as(house.socketUrl, token);
+    const update = vi.spyOn(house.store, 'update');
+    await wire.ask('{ __typename }');
+    expect(update).toHaveBeenCalledTimes(1);
+  });
+
   test('are not lost when many come at once', async () => {
     const house = await House.open();
     const { token } = await house.login('alice', 'IPHONE');

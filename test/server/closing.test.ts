@@ -1,6 +1,6 @@
 /** How the server closes sockets, and what clients are told before. */
 import { describe, expect, test, vi } from 'vitest';
-import { API_KEY, House, LOGIN } from './house.ts';
+import { API_KEY, codeOf, House, LOGIN } from './house.ts';
 import { Wire } from './wire.ts';
 
 const ENDED = 'subscription { sessionEnded { sessionId reason kickedBy } }';
@@ -64,7 +64,7 @@ describe('a session that ends', () => {
     await asked;
     await house.post(END, API_KEY, { input: { userId: 'alice' } });
     wire.subscribe('{ __typename }');
-    await expect.poll(() => wire.tcp.bytesWritten).toBeGreaterThan(0);
+    await wire.roundTrip();
     answer?.();
     expect(await wire.closed).toEqual({ code: 4410, reason: 'REVOKED' });
     expect(wire.unread.map(({ id }) => id)).toEqual([slow, slow]);
@@ -154,6 +154,28 @@ describe('a JWT’s socket', () => {
     expect((await wire.closed).code).toBe(4413);
     expect(wire.unread).toEqual([]);
   });
+});
+
+test('a login with a JWT that is revoked on its way begins no session, over both doors', async () => {
+  const house = await House.open();
+  const { tracker } = house.porchlight;
+  const wire = await Wire.as(house.socketUrl, await house.jwt('alice'));
+  const overtaken = (): void => {
+    const login = vi.spyOn(tracker, 'login');
+    login.mockImplementationOnce(async (...args) => {
+      login.mockRestore();
+      await tracker.endSessions(args[0], { platform: null, sessionId: null }, true);
+      return tracker.login(...args);
+    });
+  };
+  overtaken();
+  const overHttp = await house.post(LOGIN, await house.jwt('bob'), { input: { platform: 'WEB' } });
+  expect(codeOf(overHttp)).toBe('UNAUTHENTICATED');
+  overtaken();
+  const overSocket = await wire.ask(LOGIN, { input: { platform: 'WEB' } });
+  expect(overSocket.payload?.['errors']).toMatchObject([{ extensions: { code: 'UNAUTHENTICATED' } }]);
+  expect((await wire.closed).code).toBe(4413);
+  for (const user of ['alice', 'bob']) expect(await house.reasons(user)).toEqual([]);
 });
 
 describe('a backend', () => {

@@ -94,8 +94,8 @@ describe('an operation', () => {
       {},
       { input: null },
       { input: 'x' },
-      { input: { platform: 'TOASTER' } },
-      { input: { platform: 'WEB', more: 1 } },
+      { input: { platform: 'WEBB' } },
+      { input: { platform: 'WEB', deviceI: 1 } },
     ]) {
       const { body } = await house.post(login, await house.jwt('alice'), variables);
       expect(body.errors?.[0]?.extensions.code).toBe('BAD_USER_INPUT');
