@@ -6,6 +6,7 @@ import { performance } from 'node:perf_hooks';
 import { clearTimeout } from 'node:timers';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { growth, growthTable } from './growth.js';
 import { LINES } from './lines.js';
 import { profileSummary } from './profile.js';
 import { rowsTable, writeJson } from './report.js';
@@ -17,6 +18,7 @@ const HELP = `npm run bench -- [options]
   --only a,b      only these lines: ${Object.keys(LINES).join(', ')}
   --rounds N      rounds of each line, ours and floor in turn (5)
   --quick         one short round of everything, smaller, under a minute: to see that it runs
+  --growth        instead: the same figures at 1,000 to 1,000,000 users, and 100 to 10,000 watchers
   --profile       runs our server with --cpu-prof, into reports/profiles/, and names where its time goes
   --dist <path>   another build of Porchlight, beside whose directory node_modules/ and drizzle/ are found
 `;
@@ -28,6 +30,7 @@ const { values } = parseArgs({
     only: { type: 'string' },
     rounds: { type: 'string' },
     quick: { type: 'boolean', default: false },
+    growth: { type: 'boolean', default: false },
     profile: { type: 'boolean', default: false },
     dist: { type: 'string' },
     help: { type: 'boolean', short: 'h', default: false },
@@ -68,6 +71,11 @@ async function main() {
   const rounds = values.rounds === undefined ? (values.quick ? 1 : 5) : Number(values.rounds);
   if (!Number.isInteger(rounds) || rounds < 1) throw new Error(`--rounds must be 1 or more.`);
   const settings = { dist: keepBuild(resolve(root, values.dist ?? 'dist')), quick: values.quick, rounds, profileInto };
+  if (values.growth) {
+    const found = await growth(settings);
+    process.stdout.write(`${growthTable(found)}\n`);
+    return writeJson(resolve(root, 'reports/bench-growth.json'), { quick: values.quick, rounds, growth: found });
+  }
   /** @type {import('./rows.js').Row[]} */
   const rows = [];
   /** @type {string[]} */

@@ -35,16 +35,16 @@ function aimOf({ aim, unit }) {
 const mark = (met) => (met === null ? '' : met ? '✓' : '✗');
 
 /**
- * Columns as wide as their widest cell; the first is aligned to the left, the others to the right.
+ * Columns as wide as their widest cell; the first ones are aligned to the left, the others to the right.
  * @param {readonly (readonly string[])[]} rows
  */
-export function table(rows) {
+export function table(rows, leftColumns = 1) {
   const widths = (rows[0] ?? []).map((_, column) =>
     Math.max(...rows.map((cells) => [...(cells[column] ?? '')].length)),
   );
   const pad = (/** @type {string} */ cell, /** @type {number} */ column) => {
     const space = ' '.repeat((widths[column] ?? 0) - [...cell].length);
-    return column < 2 ? cell + space : space + cell;
+    return column < leftColumns ? cell + space : space + cell;
   };
   const lines = rows.map((cells) => `| ${cells.map(pad).join(' | ')} |`);
   const [head = '', ...rest] = lines;
@@ -64,7 +64,7 @@ export function rowsTable(rows) {
   ]);
   const notes = rows.flatMap(({ line, figure, notes: own }) => own.map((note) => `${line}, ${figure}: ${note}`));
   return [
-    table([['line', 'figure', 'ours', 'floor', 'ratio', 'aim', ''], ...cells]),
+    table([['line', 'figure', 'ours', 'floor', 'ratio', 'aim', ''], ...cells], 2),
     ...[...new Set(notes)].map((note) => `  ${note}`),
   ].join('\n');
 }

@@ -8,27 +8,16 @@ import { bottleneckNotes, failure } from '../measure.js';
 import { row, spread } from '../rows.js';
 
 /** @param {import('../stage.js').Stage} stage */
-export const fanout = (stage) => fanoutTo(stage, stage.quick ? 200 : 1_000);
-
-/**
- * @param {import('../stage.js').Stage} stage
- * @param {number} count how many watch.
- * @param {{ directory?: string }} [on]
- */
-export async function fanoutTo(stage, count, on = {}) {
-  const ours = await stage.porchlight(on);
-  const [token = ''] = await logIn(ours.port, ['alice']);
-  const watchers = await openMany(count, (index) => watching(ours.port, `watcher-${index}`));
-  const changer = await HttpConnection.open(ours.port);
-  let text = 0;
-  const change = () => changer.send(graphqlRequest(token, textBody(String((text = (text + 1) % 1_000) + 1_000))));
-  const changes = oneByOne(watchers, change);
-  const floor = await stage.floor('echo', { MODE: 'broadcast', ANSWER: await oneChange(watchers, change) });
+export async function fanout(stage) {
+  const count = stage.quick ? 200 : 1_000;
+  const ours = await stage.porchlight();
+  const changes = await changesTo(stage, ours, count);
+  const floor = await stage.floor('echo', { MODE: 'broadcast', ANSWER: changes.answer });
   const hearers = await openMany(count, () => RawSocket.open(floor.port));
   const control = await RawSocket.open(floor.port);
   const go = textFrame('go');
   const sends = oneByOne(hearers, () => control.send(go));
-  stage.later(() => [...watchers, ...hearers, changer, control].forEach((one) => one.close()));
+  stage.later(() => [...hearers, control].forEach((one) => one.close()));
   /** @type {{ ours: number[], floor: number[] }} */
   const last = { ours: [], floor: [] };
   const loads = { ours: changes, floor: sends };
@@ -57,6 +46,23 @@ export async function fanoutTo(stage, count, on = {}) {
       notes,
     }),
   ];
+}
+
+/**
+ * Changes of one user whom `count` sockets watch, and what one of them hears of a change.
+ * @param {import('../stage.js').Stage} stage
+ * @param {import('../stage.js').Server} server
+ * @param {number} count
+ */
+export async function changesTo(stage, server, count) {
+  const [token = ''] = await logIn(server.port, ['alice']);
+  const watchers = await openMany(count, (index) => watching(server.port, `watcher-${index}`));
+  const changer = await HttpConnection.open(server.port);
+  stage.later(() => [...watchers, changer].forEach((one) => one.close()));
+  let text = 0;
+  const change = () => changer.send(graphqlRequest(token, textBody(String((text = (text + 1) % 1_000) + 1_000))));
+  const answer = await oneChange(watchers, change);
+  return Object.assign(oneByOne(watchers, change), { answer });
 }
 
 /**

@@ -15,15 +15,11 @@ const beat = (id) => JSON.stringify({ id, type: 'subscribe', payload: { query: H
 /** @param {import('../stage.js').Stage} stage */
 export async function heartbeatWs(stage) {
   const ours = await stage.porchlight();
-  const tokens = await logIn(ours.port, names('device', SOCKETS));
-  const sockets = await openMany(SOCKETS, (index) => openProtocol(ours.port, tokens[index] ?? ''));
-  const floor = await stage.floor('echo', { ANSWER: await oneAnswer(sockets[0]) });
+  const beats = await beatsOver(stage, ours);
+  const floor = await stage.floor('echo', { ANSWER: beats.answer });
   const echoes = await openMany(SOCKETS, () => RawSocket.open(floor.port));
-  const frames = ring(beat);
-  const isComplete = (/** @type {number} */ start, /** @type {number} */ end) => end - start < LONGEST_COMPLETE;
-  const beats = socketLoad(sockets, frames, IN_FLIGHT, isComplete);
-  const echoed = socketLoad(echoes, frames, IN_FLIGHT, () => true);
-  stage.later(() => [...sockets, ...echoes].forEach((socket) => socket.close()));
+  stage.later(() => echoes.forEach((socket) => socket.close()));
+  const echoed = socketLoad(echoes, ring(beat), IN_FLIGHT, () => true);
   const samples = await stage.measure({ ours: { load: beats, server: ours }, floor: { load: echoed, server: floor } });
   return [
     row({
@@ -38,11 +34,40 @@ export async function heartbeatWs(stage) {
   ];
 }
 
-/** @param {RawSocket | undefined} socket */
-async function oneAnswer(socket) {
-  socket?.send(textFrame(beat('001')));
-  const answer = (await socket?.next()) ?? '';
-  if (!answer.includes('heartbeatIntervalMs')) throw new Error(`No heartbeat: ${answer}`);
-  await socket?.next();
-  return answer;
+/**
+ * Devices that beat over their sockets, and what one is answered.
+ * @param {import('../stage.js').Stage} stage
+ * @param {import('../stage.js').Server} server
+ */
+export async function beatsOver(stage, server) {
+  const tokens = await logIn(server.port, names('device', SOCKETS));
+  const sockets = await openMany(SOCKETS, (index) => openProtocol(server.port, tokens[index] ?? ''));
+  stage.later(() => sockets.forEach((socket) => socket.close()));
+  const answer = await oneAnswer(sockets[0]);
+  return Object.assign(socketLoad(sockets, ring(beat), IN_FLIGHT, isComplete), { answer });
 }
+
+/**
+ * One heartbeat, until it is complete: what it was answered may come together with the completion, or before it.
+ * @param {RawSocket | undefined} socket
+ * @returns {Promise<string>}
+ */
+function oneAnswer(socket) {
+  if (socket === undefined) throw new Error('There is no socket.');
+  return new Promise((resolve, reject) => {
+    let answer = '';
+    socket.onFailure = reject;
+    socket.onMessage = (bytes, start, end) => {
+      if (!isComplete(start, end)) answer = bytes.toString('utf8', start, end);
+      else if (answer.includes('heartbeatIntervalMs')) resolve(answer);
+      else reject(new Error(`No heartbeat: ${answer}`));
+    };
+    socket.send(textFrame(beat('001')));
+  });
+}
+
+/**
+ * @param {number} start
+ * @param {number} end
+ */
+const isComplete = (start, end) => end - start < LONGEST_COMPLETE;
