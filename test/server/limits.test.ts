@@ -135,7 +135,9 @@ describe('a socket', () => {
     const wire = await Wire.as(house.socketUrl, token);
     wire.subscribe(`{ __typename } # ${'x'.repeat(512 * 1024)}`);
     expect((await wire.closed).code).toBe(1009);
-    expect(await house.status('alice')).toBe('ONLINE');
+    const links = async () => (await house.store.read(['alice' as never]))[0]?.sessions[0]?.links;
+    await expect.poll(links).toEqual([]);
+    expect(await house.reasons('alice')).toEqual(['LOGIN']);
   });
 
   test('whose client sends and sends but reads nothing is closed for it', async () => {
