@@ -170,16 +170,18 @@ export class Connection implements Link, ApiLink {
     this.#leave(farewell.RESTART, isReply);
   }
 
+  /** Without a word: it had its time. No DISCONNECT. */
+  cutOff(): void {
+    this.#farewell ??= farewell.cutOff(true);
+    this.#ws.terminate();
+  }
+
   /**
    * Pings, which keeps the way open through NATs. A socket that serves a session and is silent is left
    * to its platform's timeout; for any other one nobody else would ever notice.
    */
   sweep(): void {
-    if (!this.#attached && this.#unansweredPings >= MAX_UNANSWERED_PINGS) {
-      this.#farewell ??= farewell.cutOff(true);
-      this.#ws.terminate();
-      return;
-    }
+    if (!this.#attached && this.#unansweredPings >= MAX_UNANSWERED_PINGS) return this.cutOff();
     this.#unansweredPings++;
     if (this.#ws.readyState === this.#ws.OPEN) this.#ws.ping();
   }

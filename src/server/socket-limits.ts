@@ -6,8 +6,10 @@ export interface SocketLimits {
   readonly pingMs: number;
   /** How long what is in flight may hold up a close. */
   readonly drainMs: number;
-  /** How long a client may take to answer a close before it is cut off. */
+  /** How long a client may take to answer a close before it is cut off. It may have much to read before it. */
   readonly closeMs: number;
+  /** The same for all of them together when the server goes down, which cannot wait so long. */
+  readonly lastCloseMs: number;
   /** Operations on one socket at once, subscriptions too. */
   readonly maxOperations: number;
   /** What a client may leave unread while it sends more. */
@@ -18,7 +20,8 @@ export const SOCKET_LIMITS: SocketLimits = {
   initMs: 10_000,
   pingMs: 30_000,
   drainMs: 3_000,
-  closeMs: 3_000,
+  closeMs: 30_000,
+  lastCloseMs: 6_000,
   maxOperations: 200,
   maxUnreadBytes: 8 * 1024 * 1024,
 };

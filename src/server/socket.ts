@@ -80,7 +80,11 @@ export class SocketDoor {
     clearInterval(this.#sweeper);
     const ends = [...this.#connections.values()];
     for (const connection of this.#connections.keys()) connection.restart();
+    const bound = setTimeout(() => {
+      for (const connection of this.#connections.keys()) connection.cutOff();
+    }, this.#limits.lastCloseMs);
     await Promise.all(ends);
+    clearTimeout(bound);
     this.#server.close();
   }
 
