@@ -3,7 +3,6 @@
 import { rmSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { performance } from 'node:perf_hooks';
-import { clearTimeout } from 'node:timers';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { growth, growthTable } from './growth.js';
@@ -22,9 +21,6 @@ const HELP = `npm run bench -- [options]
   --profile       runs our server with --cpu-prof, into reports/profiles/, and names where its time goes
   --dist <path>   another build of Porchlight, beside whose directory node_modules/ and drizzle/ are found
 `;
-/** Beyond this a line is given up, so that the bench ends by itself. */
-const LINE_WITHIN_MS = 15 * 60_000;
-
 const { values } = parseArgs({
   options: {
     only: { type: 'string' },
@@ -43,23 +39,6 @@ function chosen() {
   const unknown = names.filter((name) => !Object.hasOwn(LINES, name));
   if (unknown.length > 0) throw new Error(`No such line: ${unknown.join(', ')}.\n${HELP}`);
   return names;
-}
-
-/**
- * @param {string} name
- * @param {Stage} stage
- */
-async function run(name, stage) {
-  let bound;
-  const tooLong = new Promise((_resolve, reject) => {
-    bound = setTimeout(() => reject(new Error('It took too long.')), LINE_WITHIN_MS);
-  });
-  try {
-    return /** @type {import('./rows.js').Row[]} */ (await Promise.race([LINES[name]?.(stage) ?? [], tooLong]));
-  } finally {
-    clearTimeout(bound);
-    await stage.clear();
-  }
 }
 
 async function main() {
@@ -83,7 +62,7 @@ async function main() {
   for (const name of names) {
     const began = performance.now();
     try {
-      rows.push(...(await run(name, new Stage(name, settings))));
+      rows.push(...(await new Stage(name, settings).run((stage) => LINES[name]?.(stage) ?? Promise.resolve([]))));
       process.stderr.write(`${name}: ${((performance.now() - began) / 1_000).toFixed(0)} s\n`);
     } catch (error) {
       failed.push(name);

@@ -26,23 +26,14 @@ export async function growth(settings) {
   /** @type {Column[]} */
   const bySessions = [];
   for (const count of users) {
-    const stage = new Stage(`growth-${count}`, settings);
-    try {
-      bySessions.push({ size: sessionsOf(count).toLocaleString('en'), figures: await withUsers(stage, count) });
-    } finally {
-      await stage.clear();
-    }
+    const figures = await new Stage(`growth-${count}`, settings).run((stage) => withUsers(stage, count));
+    bySessions.push({ size: sessionsOf(count).toLocaleString('en'), figures });
   }
   /** @type {Column[]} */
   const byWatchers = [];
   for (const count of watchers) {
-    const stage = new Stage(`growth-watchers-${count}`, settings);
-    try {
-      const figures = await toWatchers(stage, count);
-      byWatchers.push({ size: count.toLocaleString('en'), figures });
-    } finally {
-      await stage.clear();
-    }
+    const figures = await new Stage(`growth-watchers-${count}`, settings).run((stage) => toWatchers(stage, count));
+    byWatchers.push({ size: count.toLocaleString('en'), figures });
   }
   return { sessions: bySessions, watchers: byWatchers };
 }

@@ -1,6 +1,7 @@
 // What a line of the bench works with: how large it may be, and servers that are gone when it is done.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { clearTimeout } from 'node:timers';
 import { measured } from './measure.js';
 import { remove, startFloor, startPorchlight, temporary } from './servers/process.js';
 
@@ -109,6 +110,27 @@ export class Stage {
   /** @param {() => void} cleanup called before the servers are stopped. */
   later(cleanup) {
     this.#cleanups.push(cleanup);
+  }
+
+  /**
+   * Does the work, in bounded time, and clears up after it.
+   * @template T
+   * @param {(stage: Stage) => Promise<T>} work
+   * @returns {Promise<T>}
+   */
+  async run(work) {
+    let bound;
+    const tooLong = /** @type {Promise<never>} */ (
+      new Promise((_resolve, reject) => {
+        bound = setTimeout(() => reject(new Error('It took too long.')), this.quick ? 60_000 : 900_000);
+      })
+    );
+    try {
+      return await Promise.race([work(this), tooLong]);
+    } finally {
+      clearTimeout(bound);
+      await this.clear();
+    }
   }
 
   async clear() {
