@@ -14,11 +14,11 @@ import {
   type OptionName,
   type Origin,
   type Settings,
-  type Visibility,
 } from './config/options.ts';
 import { type Json, MASK } from './config/values.ts';
 import { DomainError } from './core/errors.ts';
 import { type PolicySeed, seedPolicy } from './core/policy.ts';
+import type { Visibility } from './core/visibility.ts';
 import { secretFiles } from './config/secret-files.ts';
 
 /** Parsed and checked. Times are in milliseconds. What is not set and has no default is null. */

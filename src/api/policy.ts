@@ -1,13 +1,12 @@
 /** The policy as it is in force. */
 import {
-  PLATFORMS,
-  type MultiDeviceMode,
   type MultiDevicePolicy as MultiDevicePolicyRecord,
   type PlatformPolicy as PlatformPolicyRecord,
   type Policy as PolicyRecord,
 } from '../core/policy.ts';
 import { builder } from './builder.ts';
 import { PlatformEnum } from './words.ts';
+import { type MultiDeviceMode, PLATFORMS } from '../core/vocabulary.ts';
 
 export const MultiDeviceModeEnum = builder.enumType('MultiDeviceMode', {
   description: 'Which platforms may be logged in beside each other: in each group of the mode, one platform at a time.',

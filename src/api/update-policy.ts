@@ -1,8 +1,9 @@
 /** Changing the policy while the server runs. */
-import { changePolicy, type PlatformPreset, type Policy as PolicyRecord } from '../core/policy.ts';
+import { changePolicy, type Policy as PolicyRecord } from '../core/policy.ts';
 import { builder } from './builder.ts';
 import { MultiDeviceModeEnum, Policy } from './policy.ts';
 import { PlatformEnum } from './words.ts';
+import type { PlatformPreset } from '../core/vocabulary.ts';
 
 const PlatformPresetEnum = builder.enumType('PlatformPreset', {
   description: 'Platform tables that ship with Porchlight.',

@@ -1,7 +1,6 @@
 /** The words that several concepts speak. */
-import type { Platform } from '../core/policy.ts';
-import type { AppState, EventReason, Status } from '../core/record.ts';
 import { builder } from './builder.ts';
+import type { AppState, EventReason, Platform, Status } from '../core/vocabulary.ts';
 
 type Described<Value extends string> = Record<Value, { readonly description: string }>;
 

@@ -1,11 +1,10 @@
 /** Tells a session's own client, and whoever acts in its name, that it has ended. */
 import type { SessionId } from '../core/ids.ts';
-import type { EventReason } from '../core/record.ts';
-import type { Platform } from '../core/policy.ts';
 import type { Millis } from '../core/ids.ts';
 import type { SessionRef } from './caller.ts';
 import type { PresenceStore } from './ports.ts';
 import { PullStream } from './stream.ts';
+import type { EventReason, Platform } from '../core/vocabulary.ts';
 
 export interface SessionEnding {
   readonly sessionId: SessionId;

@@ -4,8 +4,9 @@
  */
 import type { Outcome } from '../core/command.ts';
 import type { Cursor, DeviceId, Millis, SessionId, UserId } from '../core/ids.ts';
-import type { Platform, Policy } from '../core/policy.ts';
-import type { Change, EndedSession, LiveStatus, PresenceEvent, UserRecord } from '../core/record.ts';
+import type { Policy } from '../core/policy.ts';
+import type { Change, EndedSession, PresenceEvent, UserRecord } from '../core/record.ts';
+import type { LiveStatus, Platform } from '../core/vocabulary.ts';
 
 /** An event as it stands in the log. */
 export interface LoggedEvent extends PresenceEvent {

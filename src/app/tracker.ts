@@ -5,12 +5,12 @@
 import type { Command, Outcome } from '../core/command.ts';
 import { DomainError, unauthenticated } from '../core/errors.ts';
 import type { DeviceId, LinkId, Millis, SessionId, UserId } from '../core/ids.ts';
-import type { Platform } from '../core/policy.ts';
 import { step } from '../core/presence.ts';
-import type { AppState, EndedSession, SessionRecord, UserRecord, Watch } from '../core/record.ts';
+import type { EndedSession, SessionRecord, UserRecord, Watch } from '../core/record.ts';
 import type { SessionRef } from './caller.ts';
 import type { Credentials, PresenceStore } from './ports.ts';
 import { isRevoked, revoked, Revocations } from './revocations.ts';
+import type { AppState, Platform } from '../core/vocabulary.ts';
 
 export interface LoginRequest {
   readonly platform: Platform;

@@ -2,12 +2,7 @@
  * The one table of options. Environment, flags, help, `porchlight config` and the table in README
  * are all made from it: an option that is not here does not exist.
  */
-import {
-  MAX_PUSH_ONLINE_EXPIRY_MS,
-  MIN_TIMEOUT_MS,
-  type MultiDeviceMode,
-  type PlatformPreset,
-} from '../core/policy.ts';
+import { MAX_PUSH_ONLINE_EXPIRY_MS, MIN_TIMEOUT_MS } from '../core/policy.ts';
 import { deviceGroups, platformRows } from './policy-values.ts';
 import {
   apiKeyList,
@@ -22,6 +17,8 @@ import {
   type ValueType,
   wholeNumber,
 } from './values.ts';
+import type { Visibility } from '../core/visibility.ts';
+import type { MultiDeviceMode, PlatformPreset } from '../core/vocabulary.ts';
 
 export interface Option<T = unknown, Default extends string | null = string | null> {
   readonly env: string;
@@ -49,7 +46,6 @@ const secret = <T>(given: Omit<Option<T, null>, 'secret' | 'flag' | 'default'>):
 });
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
-export type Visibility = 'everyone' | 'none';
 
 const LONGEST_RETENTION_MS = 36_500 * 86_400_000;
 

@@ -1,7 +1,8 @@
 /** How the seed of the policy is written in an option: device groups and rows of the platform table. */
 import { z } from 'zod';
-import { PLATFORMS, type Platform, type PlatformGroup, type PlatformPolicyChange } from '../core/policy.ts';
+import { type PlatformGroup, type PlatformPolicyChange } from '../core/policy.ts';
 import type { Json, Parsed, ValueType } from './values.ts';
+import { PLATFORMS, type Platform } from '../core/vocabulary.ts';
 
 const isPlatform = (name: string): name is Platform => (PLATFORMS as readonly string[]).includes(name);
 

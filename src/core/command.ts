@@ -1,7 +1,7 @@
 /** Everything that can happen to a user, as data, and what comes of it. */
 import type { DeviceId, LinkId, SessionId } from './ids.ts';
-import type { Platform } from './policy.ts';
-import type { AppState, Change, EndedSession, SessionRecord, UserRecord, Watch } from './record.ts';
+import type { Change, EndedSession, SessionRecord, UserRecord, Watch } from './record.ts';
+import type { AppState, Platform } from './vocabulary.ts';
 
 export interface Login {
   readonly type: 'login';

@@ -3,7 +3,8 @@
  * wake somebody up, and may do so too often.
  */
 import { later, type Millis } from './ids.ts';
-import type { EventReason, SessionRecord, UserRecord } from './record.ts';
+import type { SessionRecord, UserRecord } from './record.ts';
+import type { EventReason } from './vocabulary.ts';
 
 export interface Deadline {
   readonly at: Millis;

@@ -5,9 +5,6 @@
 import { badUserInput } from './errors.ts';
 import { PLATFORMS, type MultiDeviceMode, type Platform, type PlatformPreset } from './vocabulary.ts';
 
-export { PLATFORMS, MULTI_DEVICE_MODES, PLATFORM_PRESETS } from './vocabulary.ts';
-export type { MultiDeviceMode, Platform, PlatformPreset } from './vocabulary.ts';
-
 /** What a session is told, or promised, when it logs in or beats; it keeps them until it does so again. */
 export interface Timings {
   readonly heartbeatIntervalMs: number;

@@ -5,9 +5,6 @@ import type { DeviceId, LinkId, Millis, SessionId, UserId } from './ids.ts';
 import type { Timings } from './policy.ts';
 import type { AppState, EventReason, LiveStatus, Platform, Status } from './vocabulary.ts';
 
-export { APP_STATES, EVENT_REASONS, STATUSES } from './vocabulary.ts';
-export type { AppState, EventReason, LiveStatus, Status } from './vocabulary.ts';
-
 /** Whom a user may ask about beside herself; null leaves it to the server's setting. */
 export type Watch = '*' | readonly UserId[] | null;
 

@@ -5,19 +5,17 @@
 import type { Login, Outcome } from './command.ts';
 import { deadline, sessionDeadline } from './deadline.ts';
 import { later, type LinkId, type Millis, type SessionId } from './ids.ts';
-import { mayCoexist, sameTimings, timingsOf, type Platform, type Policy, type Timings } from './policy.ts';
+import { mayCoexist, sameTimings, timingsOf, type Policy, type Timings } from './policy.ts';
 import {
   findSession,
   highestStatus,
-  type AppState,
   type Change,
   type EndedSession,
-  type EventReason,
   type PresenceEvent,
   type SessionRecord,
-  type Status,
   type UserRecord,
 } from './record.ts';
+import type { AppState, EventReason, Platform, Status } from './vocabulary.ts';
 
 /** What happened to one session within a change. */
 interface Happening {

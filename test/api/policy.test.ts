@@ -1,7 +1,8 @@
 /** Reading and changing the policy. */
 import { describe, expect, it } from 'vitest';
-import { DEFAULT_POLICY, PLATFORMS } from '../../src/core/policy.ts';
+import { DEFAULT_POLICY } from '../../src/core/policy.ts';
 import { World } from './world.ts';
+import { PLATFORMS } from '../../src/core/vocabulary.ts';
 
 const POLICY = `multiDevice { mode groups } pushOnlineExpiryMs platforms {
   platform canBePushOnline heartbeatIntervalMs heartbeatTimeoutMs backgroundTimeoutMs disconnectGraceMs maxInstances

@@ -16,11 +16,12 @@ import type { ApiContext, ApiLink } from '../../src/api/context.ts';
 import { toClientError } from '../../src/api/errors.ts';
 import { schema } from '../../src/api/schema.ts';
 import { deviceId, linkId, millis, sessionId, userId, type SessionId } from '../../src/core/ids.ts';
-import { DEFAULT_POLICY, type Platform } from '../../src/core/policy.ts';
+import { DEFAULT_POLICY } from '../../src/core/policy.ts';
 import type { Watch } from '../../src/core/record.ts';
 import type { Visibility } from '../../src/core/visibility.ts';
 import { MemoryStore } from '../contract/memory-store.ts';
 import { VirtualClock } from '../contract/virtual-clock.ts';
+import type { Platform } from '../../src/core/vocabulary.ts';
 
 export interface Asking {
   readonly caller?: Caller;

@@ -5,10 +5,10 @@ import { Feed } from '../../src/app/feed.ts';
 import type { LoggedEvent } from '../../src/app/ports.ts';
 import { DomainError } from '../../src/core/errors.ts';
 import { deviceId, type Cursor } from '../../src/core/ids.ts';
-import { PLATFORMS } from '../../src/core/policy.ts';
 import { FakeStore } from './fake-store.ts';
 import { ALICE, BOB, CAROL, Stage } from './stage.ts';
 import { nextOf } from './waiting.ts';
+import { PLATFORMS } from '../../src/core/vocabulary.ts';
 
 const USERS = [ALICE, BOB, CAROL] as const;
 

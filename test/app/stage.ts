@@ -3,8 +3,8 @@ import type { SessionRef } from '../../src/app/caller.ts';
 import type { Credentials } from '../../src/app/ports.ts';
 import { Tracker, type LoggedIn, type Origin } from '../../src/app/tracker.ts';
 import { deviceId, linkId, sessionId, userId, type SessionId, type UserId } from '../../src/core/ids.ts';
-import type { Platform } from '../../src/core/policy.ts';
 import { FakeStore } from './fake-store.ts';
+import type { Platform } from '../../src/core/vocabulary.ts';
 
 export const ALICE = userId('alice');
 export const BOB = userId('bob');

@@ -5,10 +5,11 @@ import type { SessionRef } from '../../src/app/caller.ts';
 import type { PullStream } from '../../src/app/stream.ts';
 import { Watchers } from '../../src/app/watchers.ts';
 import type { UserId } from '../../src/core/ids.ts';
-import type { Status, StatusChange } from '../../src/core/record.ts';
+import type { StatusChange } from '../../src/core/record.ts';
 import { FakeStore } from './fake-store.ts';
 import { ALICE, BOB, CAROL, Stage } from './stage.ts';
 import { isPending, settled } from './waiting.ts';
+import type { Status } from '../../src/core/vocabulary.ts';
 
 const USERS = [ALICE, BOB, CAROL] as const;
 

@@ -2,8 +2,8 @@
 import type { PresenceStore } from '../../src/app/ports.ts';
 import type { Command, Login, Outcome } from '../../src/core/command.ts';
 import { deviceId, sessionId, userId, type UserId } from '../../src/core/ids.ts';
-import type { Platform } from '../../src/core/policy.ts';
 import { step } from '../../src/core/presence.ts';
+import type { Platform } from '../../src/core/vocabulary.ts';
 
 export const user = (id: string): UserId => userId(id);
 

@@ -6,11 +6,12 @@ import type { LoggedEvent, PresenceStore } from '../../src/app/ports.ts';
 import type { Command } from '../../src/core/command.ts';
 import { deadline } from '../../src/core/deadline.ts';
 import { deviceId, linkId, sessionId, type Cursor, type UserId } from '../../src/core/ids.ts';
-import { changePolicy, DEFAULT_POLICY, PLATFORMS } from '../../src/core/policy.ts';
+import { changePolicy, DEFAULT_POLICY } from '../../src/core/policy.ts';
 import { openQuietly, temporaryDirectories } from '../storage/sqlite-files.ts';
 import { login, run, user, wake } from './commands.ts';
 import { MemoryStore } from './memory-store.ts';
 import { VirtualClock } from './virtual-clock.ts';
+import { PLATFORMS } from '../../src/core/vocabulary.ts';
 
 const newDirectory = temporaryDirectories();
 

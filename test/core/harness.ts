@@ -2,16 +2,11 @@
 import type { Command, Login, Outcome } from '../../src/core/command.ts';
 import { deadline } from '../../src/core/deadline.ts';
 import { deviceId, later, linkId, millis, sessionId, userId, type LinkId, type SessionId } from '../../src/core/ids.ts';
-import { changePolicy, DEFAULT_POLICY, type Platform, type Policy, type PolicyChange } from '../../src/core/policy.ts';
+import { changePolicy, DEFAULT_POLICY, type Policy, type PolicyChange } from '../../src/core/policy.ts';
 import { afterRestart, step } from '../../src/core/presence.ts';
-import {
-  unknownUser,
-  type AppState,
-  type PresenceEvent,
-  type SessionRecord,
-  type UserRecord,
-} from '../../src/core/record.ts';
+import { unknownUser, type PresenceEvent, type SessionRecord, type UserRecord } from '../../src/core/record.ts';
 import { deepFreeze } from './model/freeze.ts';
+import type { AppState, Platform } from '../../src/core/vocabulary.ts';
 
 export const START = millis(1_700_000_000_000);
 

@@ -3,9 +3,10 @@ import { describe, expect, it } from 'vitest';
 import { sessionDeadline } from '../../src/core/deadline.ts';
 import { badUserInput, forbidden, unauthenticated } from '../../src/core/errors.ts';
 import { linkId, userId } from '../../src/core/ids.ts';
-import { APP_STATES, EVENT_REASONS, isAttached, snapshotOf, STATUSES, unknownUser } from '../../src/core/record.ts';
+import { isAttached, snapshotOf, unknownUser } from '../../src/core/record.ts';
 import { mayWatch, VISIBILITIES } from '../../src/core/visibility.ts';
 import { Story } from './harness.ts';
+import { APP_STATES, EVENT_REASONS, STATUSES } from '../../src/core/vocabulary.ts';
 
 it('the words of the contract', () => {
   expect([...STATUSES]).toEqual(['ONLINE', 'PUSH_ONLINE', 'OFFLINE']);

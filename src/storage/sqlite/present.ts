@@ -2,9 +2,9 @@
 import type { PresenceCounts } from '../../app/ports.ts';
 import { deadline } from '../../core/deadline.ts';
 import type { Millis, UserId } from '../../core/ids.ts';
-import { PLATFORMS, type Platform } from '../../core/policy.ts';
 import type { UserRecord } from '../../core/record.ts';
 import { TimerWheel } from '../timer-wheel.ts';
+import { PLATFORMS, type Platform } from '../../core/vocabulary.ts';
 
 /** What one slice of `claimDue` may look at: about a millisecond. */
 const EXAMINED_AT_ONCE = 4_096;

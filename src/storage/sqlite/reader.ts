@@ -3,14 +3,7 @@ import Database from 'better-sqlite3';
 import { asc, sql } from 'drizzle-orm';
 import { drizzle } from 'drizzle-orm/better-sqlite3';
 import type { Millis, SessionId, UserId } from '../../core/ids.ts';
-import type { Platform } from '../../core/policy.ts';
-import {
-  unknownUser,
-  type EndedSession,
-  type LiveStatus,
-  type SessionRecord,
-  type UserRecord,
-} from '../../core/record.ts';
+import { unknownUser, type EndedSession, type SessionRecord, type UserRecord } from '../../core/record.ts';
 import { PURGED_THROUGH, VERSION_FLOOR } from './meta.ts';
 import { ENDED_SESSION_MS } from './retention.ts';
 import {
@@ -25,6 +18,7 @@ import {
 } from './rows.ts';
 import { prepareRead } from './statements.ts';
 import { events, meta, sessions, users } from './tables.ts';
+import type { LiveStatus, Platform } from '../../core/vocabulary.ts';
 
 export class Reader {
   readonly #connection: Database.Database;

@@ -3,21 +3,25 @@
  * cheapest there is to copy; the order of the columns is the one given here.
  */
 import type { DeviceId, Millis, SessionId, UserId } from '../../core/ids.ts';
-import { PLATFORMS, sameTimings, type Platform, type Timings } from '../../core/policy.ts';
+import { sameTimings, type Timings } from '../../core/policy.ts';
 import {
-  APP_STATES,
-  EVENT_REASONS,
-  STATUSES,
-  type AppState,
   type EndedSession,
-  type EventReason,
-  type LiveStatus,
   type PresenceEvent,
   type SessionRecord,
-  type Status,
   type UserRecord,
   type Watch,
 } from '../../core/record.ts';
+import {
+  APP_STATES,
+  type AppState,
+  EVENT_REASONS,
+  type EventReason,
+  type LiveStatus,
+  PLATFORMS,
+  type Platform,
+  STATUSES,
+  type Status,
+} from '../../core/vocabulary.ts';
 
 export type Value = string | number | null;
 /** Rows one after another, all of the same columns. */

@@ -5,11 +5,11 @@
  */
 import type { Command, Login } from '../../../src/core/command.ts';
 import type { LinkId, Millis, SessionId, UserId } from '../../../src/core/ids.ts';
-import type { Platform } from '../../../src/core/policy.ts';
-import type { AppState, Change, EventReason, PresenceEvent, Status } from '../../../src/core/record.ts';
+import type { Change, PresenceEvent } from '../../../src/core/record.ts';
 import type { Row } from '../tables.ts';
 import { causesOf, firstDate, sameTold, type OracleSession } from './oracle-session.ts';
 import type { OraclePolicy } from './oracle-policy.ts';
+import type { AppState, EventReason, Platform, Status } from '../../../src/core/vocabulary.ts';
 
 /** One thing the oracle says of one session. */
 interface Told {
