@@ -1,8 +1,8 @@
 /** The policy as it is in force. */
-import {
-  type MultiDevicePolicy as MultiDevicePolicyRecord,
-  type PlatformPolicy as PlatformPolicyRecord,
-  type Policy as PolicyRecord,
+import type {
+  MultiDevicePolicy as MultiDevicePolicyRecord,
+  PlatformPolicy as PlatformPolicyRecord,
+  Policy as PolicyRecord,
 } from '../core/policy.ts';
 import { builder } from './builder.ts';
 import { PlatformEnum } from './words.ts';

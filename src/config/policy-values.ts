@@ -1,6 +1,6 @@
 /** How the seed of the policy is written in an option: device groups and rows of the platform table. */
 import { z } from 'zod';
-import { type PlatformGroup, type PlatformPolicyChange } from '../core/policy.ts';
+import type { PlatformGroup, PlatformPolicyChange } from '../core/policy.ts';
 import type { Json, Parsed, ValueType } from './values.ts';
 import { PLATFORMS, type Platform } from '../core/vocabulary.ts';
 

@@ -14,7 +14,7 @@ import type { Outcome } from '../../src/core/command.ts';
 import { deadline } from '../../src/core/deadline.ts';
 import { badUserInput, DomainError } from '../../src/core/errors.ts';
 import type { Cursor, Millis, SessionId, UserId } from '../../src/core/ids.ts';
-import { type Policy } from '../../src/core/policy.ts';
+import type { Policy } from '../../src/core/policy.ts';
 import { unknownUser, type EndedSession, type UserRecord } from '../../src/core/record.ts';
 import { PLATFORMS, type Platform } from '../../src/core/vocabulary.ts';
 

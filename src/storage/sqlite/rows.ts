@@ -4,13 +4,7 @@
  */
 import type { DeviceId, Millis, SessionId, UserId } from '../../core/ids.ts';
 import { sameTimings, type Timings } from '../../core/policy.ts';
-import {
-  type EndedSession,
-  type PresenceEvent,
-  type SessionRecord,
-  type UserRecord,
-  type Watch,
-} from '../../core/record.ts';
+import type { EndedSession, PresenceEvent, SessionRecord, UserRecord, Watch } from '../../core/record.ts';
 import {
   APP_STATES,
   type AppState,
