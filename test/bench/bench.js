@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { growth, growthTable } from './growth.js';
 import { LINES } from './lines.js';
+import { peers, peersTable } from './peers.js';
 import { profileSummary } from './profile.js';
 import { rowsTable, writeJson } from './report.js';
 import { keepBuild } from './servers/process.js';
@@ -18,6 +19,7 @@ const HELP = `npm run bench -- [options]
   --rounds N      rounds of each line, ours and floor in turn (5)
   --quick         one short round of everything, smaller, under a minute: to see that it runs
   --growth        instead: the same figures at 1,000 to 1,000,000 users, and 100 to 10,000 watchers
+  --peers         instead: the same work done by socket.io (installed from npm now) and by a naive yoga server
   --profile       runs our server with --cpu-prof, into reports/profiles/, and names where its time goes
   --dist <path>   another build of Porchlight, beside whose directory node_modules/ and drizzle/ are found
 `;
@@ -27,6 +29,7 @@ const { values } = parseArgs({
     rounds: { type: 'string' },
     quick: { type: 'boolean', default: false },
     growth: { type: 'boolean', default: false },
+    peers: { type: 'boolean', default: false },
     profile: { type: 'boolean', default: false },
     dist: { type: 'string' },
     help: { type: 'boolean', short: 'h', default: false },
@@ -54,6 +57,11 @@ async function main() {
     const found = await growth(settings);
     process.stdout.write(`${growthTable(found)}\n`);
     return writeJson(resolve(root, 'reports/bench-growth.json'), { quick: values.quick, rounds, growth: found });
+  }
+  if (values.peers) {
+    const found = await peers(settings);
+    process.stdout.write(`${peersTable(found)}\n`);
+    return writeJson(resolve(root, 'reports/bench-peers.json'), { quick: values.quick, rounds, peers: found });
   }
   /** @type {import('./rows.js').Row[]} */
   const rows = [];

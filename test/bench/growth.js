@@ -1,18 +1,15 @@
 // The same figures with more and more sessions, and more and more watchers: nothing but memory may grow with them.
-import { logIn, names } from './client/devices.js';
-import { graphqlRequest, httpLoad } from './client/http.js';
-import { HEARTBEAT, loginBody, userToken } from './client/tokens.js';
 import { fill, sessionsOf } from './database.js';
 import { changesTo } from './lines/fanout.js';
+import { httpBeats } from './lines/heartbeat-http.js';
 import { beatsOver } from './lines/heartbeat-ws.js';
+import { logins } from './lines/login.js';
 import { settled } from './lines/memory.js';
 import { questions, questionTo } from './lines/query500.js';
 import { measured } from './measure.js';
 import { number, table } from './report.js';
 import { spread } from './rows.js';
 import { Stage } from './stage.js';
-
-const CONNECTIONS = 50;
 
 /** @typedef {{ size: string, figures: Record<string, number> }} Column */
 
@@ -84,20 +81,6 @@ async function toWatchers(stage, count) {
     last.push(spread(changes.took).median);
   }
   return { 'a delivery, µs CPU': spread(costs).median, 'the last one told after, ms': spread(last).median };
-}
-
-/** @param {number} port */
-async function httpBeats(port) {
-  const body = JSON.stringify({ query: HEARTBEAT });
-  const requests = (await logIn(port, names('device', CONNECTIONS))).map((token) => graphqlRequest(token, body));
-  return httpLoad(port, CONNECTIONS, (connection) => requests[connection] ?? null);
-}
-
-/** @param {number} port */
-function logins(port) {
-  const body = loginBody();
-  let user = 0;
-  return httpLoad(port, CONNECTIONS, () => graphqlRequest(userToken(`new-${user++}`), body));
 }
 
 /** @param {{ sessions: Column[], watchers: Column[] }} found */

@@ -74,3 +74,34 @@ export function failure() {
   failed.catch(() => undefined);
   return { failed, fail };
 }
+
+/**
+ * Load made of a task that is done over and over, so many at once.
+ * @param {number} atOnce
+ * @param {() => Promise<void>} task
+ */
+export function repeated(atOnce, task) {
+  const { failed, fail } = failure();
+  let running = false;
+  /** @type {Promise<void>[]} */
+  let loops = [];
+  const load = {
+    failed,
+    done: 0,
+    start() {
+      running = true;
+      loops = Array.from({ length: atOnce }, async () => {
+        while (running) {
+          await task();
+          load.done++;
+        }
+      });
+      Promise.all(loops).catch(fail);
+    },
+    async stop() {
+      running = false;
+      await Promise.all(loops);
+    },
+  };
+  return load;
+}

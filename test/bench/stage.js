@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { clearTimeout } from 'node:timers';
 import { measured } from './measure.js';
-import { remove, startFloor, startPorchlight, temporary } from './servers/process.js';
+import { remove, startFloor, startPeer, startPorchlight, temporary } from './servers/process.js';
 
 /** @typedef {import('./servers/process.js').Server} Server */
 /** @typedef {import('./measure.js').Sample} Sample */
@@ -105,6 +105,13 @@ export class Stage {
     const profile = await server.ask('endProfile');
     mkdirSync(profileInto, { recursive: true });
     writeFileSync(join(profileInto, `${this.line}.cpuprofile`), JSON.stringify(profile));
+  }
+
+  /** @param {'naive' | 'socket-io'} name */
+  async peer(name) {
+    const server = await startPeer(name);
+    this.#servers.push(server);
+    return server;
   }
 
   /** @param {() => void} cleanup called before the servers are stopped. */

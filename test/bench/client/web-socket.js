@@ -2,9 +2,11 @@
 // them would be the bottleneck.
 import { Buffer } from 'node:buffer';
 import { connect } from 'node:net';
+import { setImmediate } from 'node:timers';
 
-const UPGRADE =
-  'GET /graphql HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
+/** @param {string} path */
+const upgrade = (path) =>
+  `GET ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
   'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n' +
   'Sec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n';
 const OPCODE = { text: 1, close: 8, ping: 9, pong: 10 };
@@ -57,9 +59,9 @@ export class RawSocket {
    * @param {number} port
    * @returns {Promise<RawSocket>}
    */
-  static open(port) {
+  static open(port, path = '/graphql') {
     return new Promise((resolve, reject) => {
-      const socket = connect(port, '127.0.0.1', () => socket.write(UPGRADE));
+      const socket = connect(port, '127.0.0.1', () => socket.write(upgrade(path)));
       socket.setNoDelay(true);
       socket.once('error', reject);
       socket.once('data', (head) => {
@@ -70,7 +72,10 @@ export class RawSocket {
           return;
         }
         socket.off('error', reject);
-        resolve(new RawSocket(socket));
+        const opened = new RawSocket(socket);
+        // What the server says at once is told when somebody listens.
+        if (head.length > end + 4) setImmediate(() => opened.#hear(head.subarray(end + 4)));
+        resolve(opened);
       });
     });
   }

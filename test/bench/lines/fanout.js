@@ -1,10 +1,10 @@
 // One change told to 1,000 watchers, each on a socket of her own, against ws sending the same bytes to 1,000.
-import { performance } from 'node:perf_hooks';
 import { logIn } from '../client/devices.js';
 import { graphqlRequest, HttpConnection } from '../client/http.js';
+import { oneByOne } from '../client/one-by-one.js';
 import { textBody, userToken, watchMessage } from '../client/tokens.js';
 import { openMany, openProtocol, RawSocket, textFrame } from '../client/web-socket.js';
-import { bottleneckNotes, failure } from '../measure.js';
+import { bottleneckNotes } from '../measure.js';
 import { row, spread } from '../rows.js';
 
 /** @param {import('../stage.js').Stage} stage */
@@ -87,54 +87,4 @@ async function oneChange(watchers, change) {
   const heard = Promise.all(watchers.map((watcher) => watcher.next()));
   change();
   return (await heard)[0] ?? '';
-}
-
-/**
- * The next change as soon as everybody has heard of the last one. Counts deliveries; `took` has how long each change
- * took to reach the last one.
- * @param {readonly RawSocket[]} hearers
- * @param {() => void} change
- */
-function oneByOne(hearers, change) {
-  const { failed, fail } = failure();
-  let running = false;
-  let waiting = 0;
-  let since = 0;
-  /** @type {() => void} */
-  let idle = () => undefined;
-  const begin = () => {
-    waiting = hearers.length;
-    since = performance.now();
-    change();
-  };
-  const load = {
-    failed,
-    /** @type {number[]} */
-    took: [],
-    done: 0,
-    start() {
-      running = true;
-      load.took.length = 0;
-      for (const hearer of hearers) {
-        hearer.onFailure = fail;
-        hearer.onMessage = () => {
-          load.done++;
-          if (--waiting > 0) return;
-          load.took.push(performance.now() - since);
-          if (running) begin();
-          else idle();
-        };
-      }
-      begin();
-    },
-    /** @returns {Promise<void>} */
-    stop() {
-      running = false;
-      return new Promise((resolve) => {
-        idle = resolve;
-        if (waiting === 0) resolve();
-      });
-    },
-  };
-  return load;
 }

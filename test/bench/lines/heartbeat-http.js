@@ -44,3 +44,13 @@ export async function oneAnswer(port, request) {
   if (status !== 200 || body.includes('"errors"')) throw new Error(`${status}: ${body}`);
   return body;
 }
+
+/**
+ * Devices that beat over HTTP.
+ * @param {number} port
+ */
+export async function httpBeats(port) {
+  const body = JSON.stringify({ query: HEARTBEAT });
+  const requests = (await logIn(port, names('device', CONNECTIONS))).map((token) => graphqlRequest(token, body));
+  return httpLoad(port, CONNECTIONS, (connection) => requests[connection] ?? null);
+}

@@ -41,3 +41,13 @@ export async function login(stage) {
     }),
   ];
 }
+
+/**
+ * Logins of ever new users, whose tokens are made as they are needed.
+ * @param {number} port
+ */
+export function logins(port) {
+  const body = loginBody();
+  let user = 0;
+  return httpLoad(port, CONNECTIONS, () => graphqlRequest(userToken(`new-${user++}`), body));
+}

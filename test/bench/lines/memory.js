@@ -29,7 +29,7 @@ export async function memory(stage) {
  * @param {number} count
  * @param {(port: number, prefix: string, count: number) => Promise<RawSocket[]>} connect
  */
-async function perClient(stage, server, count, connect) {
+export async function perClient(stage, server, count, connect) {
   // They pay for what all use: code, buffers, a heap of a working size.
   const first = await connect(server.port, 'first', count / 10);
   const before = await settled(server);
@@ -56,7 +56,7 @@ export async function settled(server) {
  * @param {string} prefix
  * @param {number} count
  */
-async function clients(port, prefix, count) {
+export async function clients(port, prefix, count) {
   const ids = names(prefix, count);
   const tokens = await logIn(port, ids);
   return openMany(count, async (index) => {

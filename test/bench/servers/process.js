@@ -144,3 +144,10 @@ function withoutSettings() {
     ),
   );
 }
+
+/**
+ * A peer, which stands in a folder of its own.
+ * @param {'naive' | 'socket-io'} name
+ */
+export const startPeer = (name) =>
+  start(fileURLToPath(new URL(`../peers/${name}.js`, import.meta.url)), [], { env: { JWT_SECRET } });
