@@ -22,7 +22,8 @@ const MultiDevicePolicyInput = builder.inputType('MultiDevicePolicyInput', {
     mode: t.field({ type: MultiDeviceModeEnum, required: true, description: 'The mode.' }),
     groups: t.field({
       type: [t.listRef(PlatformEnum)],
-      description: 'For CUSTOM, and only for it: the groups. A platform may be in one group at most.',
+      description:
+        'For CUSTOM: the groups; a platform may be in one at most. Another mode takes none but its own, as `policy` tells them.',
     }),
   }),
 });

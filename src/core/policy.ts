@@ -169,10 +169,12 @@ export const sameTimings = (one: Timings, other: Timings): boolean =>
 
 const changedMultiDevice = (present: MultiDevicePolicy, change: MultiDeviceChange): MultiDevicePolicy => {
   if (change.mode !== 'CUSTOM') {
-    if (change.groups != null) {
+    const groups = GROUPS_OF_MODE[change.mode];
+    // A policy that was read can be written back as it is, groups and all.
+    if (change.groups != null && !sameGroups(change.groups, groups)) {
       throw badUserInput(`multiDevice.groups goes with mode CUSTOM, not with ${change.mode}.`);
     }
-    return { mode: change.mode, groups: GROUPS_OF_MODE[change.mode] };
+    return { mode: change.mode, groups };
   }
   if (change.groups == null) {
     if (present.mode === 'CUSTOM') return present;
@@ -181,6 +183,9 @@ const changedMultiDevice = (present: MultiDevicePolicy, change: MultiDeviceChang
   checkGroups(change.groups);
   return { mode: 'CUSTOM', groups: change.groups.map((group) => [...group]) };
 };
+
+const sameGroups = (some: readonly PlatformGroup[], others: readonly PlatformGroup[]): boolean =>
+  some.map(String).join(';') === others.map(String).join(';');
 
 const checkGroups = (groups: readonly PlatformGroup[]): void => {
   const seen = new Set<Platform>();

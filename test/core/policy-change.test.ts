@@ -120,7 +120,21 @@ describe('modes and groups', () => {
     }
   });
 
-  it('groups are refused with every other mode, an empty group, a platform twice and an unknown one with CUSTOM', () => {
+  it('a policy that was read can be written back, whatever its mode', () => {
+    for (const mode of ['SINGLE', 'DUAL', 'TRIPLE', 'MULTI'] as const) {
+      const policy = changePolicy(BASE, { multiDevice: { mode } });
+      const { multiDevice, platforms, pushOnlineExpiryMs } = policy;
+      expect(changePolicy(policy, { multiDevice, platforms: Object.values(platforms), pushOnlineExpiryMs })).toEqual(
+        policy,
+      );
+      const [first = [], ...others] = multiDevice.groups;
+      for (const groups of [others, [first.slice(1), ...others], [...others, first, []]]) {
+        refused({ multiDevice: { mode, groups } }, `multiDevice.groups goes with mode CUSTOM, not with ${mode}.`);
+      }
+    }
+  });
+
+  it('groups of their own are refused with every other mode, an empty group, a platform twice and an unknown one with CUSTOM', () => {
     for (const mode of ['SINGLE', 'DUAL', 'TRIPLE', 'MULTI'] as const) {
       refused(
         { multiDevice: { mode, groups: CUSTOM_GROUPS } },
