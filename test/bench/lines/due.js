@@ -13,9 +13,9 @@ const WITHIN_MS = 180_000;
 
 /** @param {import('../stage.js').Stage} stage */
 export async function due(stage) {
-  const users = stage.quick ? 20_000 : 1_000_000;
+  const users = stage.quick ? 5_000 : 1_000_000;
   // After a restart everybody has one full timeout, from the same moment on.
-  const timeoutMs = stage.quick ? 3_000 : 30_000;
+  const timeoutMs = stage.quick ? 4_000 : 30_000;
   const directory = stage.directory();
   stage.say(`making ${users.toLocaleString('en')} users`);
   await fill(stage.settings.dist, directory, users, timeoutMs);

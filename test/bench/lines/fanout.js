@@ -9,7 +9,7 @@ import { row, spread } from '../rows.js';
 
 /** @param {import('../stage.js').Stage} stage */
 export async function fanout(stage) {
-  const count = stage.quick ? 200 : 1_000;
+  const count = stage.quick ? 100 : 1_000;
   const ours = await stage.porchlight();
   const changes = await changesTo(stage, ours, count);
   const floor = await stage.floor('echo', { MODE: 'broadcast', ANSWER: changes.answer });

@@ -10,7 +10,7 @@ const ROUNDS = 3;
 
 /** @param {import('../stage.js').Stage} stage */
 export async function memory(stage) {
-  const count = stage.quick ? 250 : 5_000;
+  const count = stage.quick ? 100 : 5_000;
   const ours = [];
   const floor = [];
   for (let round = 0; round < Math.min(stage.rounds, ROUNDS); round++) {
@@ -46,7 +46,7 @@ export async function perClient(stage, server, count, connect) {
 export async function settled(server) {
   for (let time = 0; time < 3; time++) {
     await server.ask('collect');
-    await sleep(300);
+    await sleep(100);
   }
   return rssBytes(server.pid);
 }

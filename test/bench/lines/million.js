@@ -12,7 +12,7 @@ const BODY = JSON.stringify({ query: HEARTBEAT });
 
 /** @param {import('../stage.js').Stage} stage */
 export async function million(stage) {
-  const users = stage.quick ? 20_000 : 1_000_000;
+  const users = stage.quick ? 5_000 : 1_000_000;
   const sessions = sessionsOf(users);
   const directory = stage.directory();
   stage.say(`making ${users.toLocaleString('en')} users`);

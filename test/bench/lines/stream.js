@@ -20,7 +20,7 @@ const TEXT = '"customStatus":"';
 
 /** @param {import('../stage.js').Stage} stage */
 export async function stream(stage) {
-  const count = stage.quick ? 200 : 1_000;
+  const count = stage.quick ? 100 : 1_000;
   const perSecond = stage.quick ? 500 : 10_000;
   const forMs = stage.quick ? 1_500 : 60_000;
   const server = await stage.porchlight();
