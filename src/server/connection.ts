@@ -117,6 +117,18 @@ export class Connection implements Link, ApiLink {
     });
   }
 
+  /**
+   * The client has said goodbye, with a close frame or a FIN. What it does next, over another connection,
+   * comes after that, though the end of this one takes a while yet: the session is told now.
+   */
+  clientLeaves(): void {
+    if (this.#farewell !== null) return;
+    this.#farewell = farewell.cutOff(false);
+    this.#life.of(null);
+    this.#options.porchlight.links.remove(this.id);
+    this.#detach(false).catch((error: unknown) => this.#log.error({ err: error }, 'The end of a socket was lost.'));
+  }
+
   /** `connection_init`: whoever may not connect finds the socket closed, and is not acknowledged. */
   async connect(authorization: unknown): Promise<boolean> {
     const bound = setTimeout(() => this.#close(farewell.AUTHENTICATION_TOO_LONG), this.#options.limits.initMs);
@@ -279,23 +291,24 @@ export class Connection implements Link, ApiLink {
   }
 
   async #ended(closed: () => Promise<void>): Promise<void> {
-    const { links, tracker } = this.#options.porchlight;
     // Without a farewell of ours it was the client who went, with a close frame, a FIN or a RST.
     this.#farewell ??= farewell.cutOff(false);
     const { byServer } = this.#farewell;
-    const caller = this.#caller;
     this.#stopJwtWatch?.();
     this.#life.of(null);
-    links.remove(this.id);
-    const detach = async (): Promise<void> => {
-      if (this.#mayServe && caller.kind === 'app') await tracker.detach(caller.userId, this.id, byServer);
-    };
+    this.#options.porchlight.links.remove(this.id);
     const loggingIn = this.#underWay.has(isLogin);
-    await Promise.all([closed(), detach()]);
+    await Promise.all([closed(), this.#detach(byServer)]);
     if (!loggingIn) return;
     // A login that reached the store after the detach has attached a socket that is gone.
     await this.#underWay.settled(isLogin);
-    await detach();
+    await this.#detach(byServer);
+  }
+
+  async #detach(byServer: boolean): Promise<void> {
+    const caller = this.#caller;
+    if (!this.#mayServe || caller.kind !== 'app') return;
+    await this.#options.porchlight.tracker.detach(caller.userId, this.id, byServer);
   }
 }
 

@@ -3,7 +3,7 @@ import { STATUS_CODES, type IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { GraphQLError, type ExecutionArgs } from 'graphql';
 import { handleProtocols, makeServer } from 'graphql-ws';
-import { WebSocketServer } from 'ws';
+import { WebSocket, WebSocketServer } from 'ws';
 import type { ApiContext } from '../api/context.ts';
 import { DomainError } from '../core/errors.ts';
 import { clientAddress } from './client-address.ts';
@@ -23,6 +23,14 @@ export interface SocketDoorOptions extends Omit<ConnectionOptions, 'limits'> {
 
 const RETRY_AFTER_MS = 1_000;
 
+/** Says when it begins to close; the library says when it has closed. */
+class Socket extends WebSocket {
+  override close(code?: number, reason?: string | Buffer): void {
+    this.emit('closing');
+    super.close(code, reason);
+  }
+}
+
 export class SocketDoor {
   readonly #options: SocketDoorOptions;
   readonly #limits: SocketLimits;
@@ -38,6 +46,7 @@ export class SocketDoor {
     this.#limits = { ...SOCKET_LIMITS, ...options.limits };
     this.#server = new WebSocketServer({
       noServer: true,
+      WebSocket: Socket,
       clientTracking: false,
       maxPayload: MAX_PAYLOAD_BYTES,
       // Compression costs 110 KiB a socket.
@@ -70,6 +79,9 @@ export class SocketDoor {
       const connection = new Connection(ws, ipAddress, { ...this.#options, limits: this.#limits });
       const ended = connection.serve((adapter) => this.#protocol.opened(adapter, connection));
       this.#connections.set(connection, ended);
+      // Afterwards: what the library closes because of an error, it gives its reason for right then.
+      ws.on('closing', () => queueMicrotask(() => connection.clientLeaves()));
+      socket.once('end', () => connection.clientLeaves());
       void ended.then(() => this.#connections.delete(connection));
     });
   }

@@ -42,6 +42,31 @@ describe('a session’s socket', () => {
     expect(house.porchlight.links.count).toBe(0);
   });
 
+  test.each<[string, (wire: Wire) => void]>([
+    ['a close frame', (wire) => wire.ws.close(1000)],
+    ['a FIN', (wire) => wire.tcp.end()],
+  ])(
+    'counts as closed with %s, however long its end takes: what the client does next comes after',
+    async (_how, say) => {
+      const house = await House.open();
+      const policy = 'mutation ($i: UpdatePolicyInput!) { updatePolicy(input: $i) { policy { pushOnlineExpiryMs } } }';
+      await house.post(policy, API_KEY, { i: { platforms: [{ platform: 'IPHONE', disconnectGraceMs: 5_000 }] } });
+      const { token } = await house.login('alice', 'IPHONE');
+      const wire = await Wire.as(house.socketUrl, token);
+      // It never reads the answer to its goodbye, so the connection stays as it is.
+      wire.tcp.pause();
+      say(wire);
+      await expect.poll(() => attachedOf(house, 'alice')).toEqual([false]);
+      await house.post('{ me { id } }', token);
+      await house.pass(5_000);
+      expect(await house.reasons('alice')).toEqual(['LOGIN']);
+      wire.ws.terminate();
+      await untilSockets(house, 0);
+      await house.pass(5_000);
+      expect(await house.reasons('alice')).toEqual(['LOGIN']);
+    },
+  );
+
   test('is one of several: the last to close counts', async () => {
     const house = await House.open();
     const { token } = await house.login('alice', 'WEB');
