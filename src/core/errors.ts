@@ -20,8 +20,6 @@ export type Fault =
   | { readonly code: 'RATE_LIMITED'; readonly retryAfterMs: number }
   | { readonly code: 'OVERLOADED'; readonly retryAfterMs: number };
 
-export type FaultCode = Fault['code'];
-
 /** A refusal that the caller is told in full: its message and its fault are safe to show. */
 export class DomainError extends Error {
   readonly fault: Fault;
