@@ -1,14 +1,17 @@
-/** GraphQL over HTTP: yoga speaks the protocol, the pipeline does the work. */
+/** GraphQL over HTTP: plain POSTs go a short way, everything else is yoga's; the pipeline does the work of both. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Readable } from 'node:stream';
 import { GraphQLError, type DocumentNode, type ExecutionArgs, type ExecutionResult } from 'graphql';
 import { createYoga, type Plugin } from 'graphql-yoga';
 import type { ApiContext } from '../api/context.ts';
 import type { Porchlight } from '../app/porchlight.ts';
 import type { Authenticate } from './auth.ts';
 import { clientAddress } from './client-address.ts';
-import { badRequest, malformed, withHttp, withStatuses } from './http-errors.ts';
+import { badRequest, malformed, statusOf, withHttp, withStatuses } from './http-errors.ts';
 import { MAX_PAYLOAD_BYTES } from './limits.ts';
+import { JSON_TYPE, mediaTypeFor, type JsonMediaType } from './media-types.ts';
 import type { Pipeline } from './pipeline.ts';
+import { bodyOf, executePlain, isPlainPost, paramsOf } from './plain-post.ts';
 import { ResponseStream } from './response-stream.ts';
 
 export interface GraphqlHttpOptions {
@@ -48,8 +51,27 @@ export const createGraphqlHttp = (
     logging: false,
   });
   return async (request, response) => {
-    await yoga(request, response);
+    if (!isPlainPost(request)) return void (await yoga(request, response));
+    const body = await bodyOf(request);
+    if (body === null) return;
+    const params = paramsOf(body);
+    const result = params === null ? null : await executePlain(options, params, request);
+    if (result !== null) return write(response, result, mediaTypeFor(request.headers.accept) ?? 'application/json');
+    // Read already: yoga takes the body from where frameworks leave one.
+    await yoga(Object.assign(request, { body: Readable.from([body]) }), response);
   };
+};
+
+/** Nobody is there any more to write to? Then what is written is dropped. */
+const write = (response: ServerResponse, result: ExecutionResult, mediaType: JsonMediaType): void => {
+  const { status, headers } = statusOf(result, mediaType);
+  const body = JSON.stringify(result);
+  response.writeHead(status, {
+    ...headers,
+    'Content-Type': `${mediaType}; charset=utf-8`,
+    'Content-Length': Buffer.byteLength(body),
+  });
+  response.end(body);
 };
 
 const throughPipeline = (options: GraphqlHttpOptions): Plugin<Exchange, Exchange> => {
@@ -73,8 +95,7 @@ const throughPipeline = (options: GraphqlHttpOptions): Plugin<Exchange, Exchange
 
   return {
     onRequestParse: ({ request, requestParser, setRequestParser }) => {
-      if (request.method === 'POST' && !isJson(request.headers.get('content-type'))) {
-        // Forms and plain text are what a foreign page may post without asking first.
+      if (request.method === 'POST' && !JSON_TYPE.test(request.headers.get('content-type') ?? '')) {
         throw badRequest('The body must be application/json.', 415);
       }
       if (requestParser === undefined) return;
@@ -116,8 +137,6 @@ const throughPipeline = (options: GraphqlHttpOptions): Plugin<Exchange, Exchange
     },
   };
 };
-
-const isJson = (contentType: string | null): boolean => /^application\/json\s*(;|$)/i.test(contentType ?? '');
 
 const acceptsEvents = (accept: string | undefined): boolean =>
   accept === undefined || /(^|,)\s*(text\/event-stream|text\/\*|\*\/\*)\s*(;|,|$)/i.test(accept);

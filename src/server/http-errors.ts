@@ -1,5 +1,6 @@
 /** The HTTP status of errors that are the whole answer. Errors beside data leave it at 200. */
 import { GraphQLError, type ExecutionResult } from 'graphql';
+import type { JsonMediaType } from './media-types.ts';
 
 interface HttpExtension {
   readonly status: number;
@@ -28,6 +29,22 @@ export const malformed = (error: GraphQLError): GraphQLError => {
   const { code, http } = error.extensions as { readonly code?: unknown; readonly http: HttpExtension };
   if (code !== 'BAD_REQUEST' || !http.spec) return error;
   return new GraphQLError(error.message, { extensions: { code, http: { ...http, spec: false } } });
+};
+
+export interface ResultStatus {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+const OK: ResultStatus = { status: 200, headers: {} };
+
+/** The status of a result as a client of this media type is told it. The gravest of several errors counts. */
+export const statusOf = (result: ExecutionResult, mediaType: JsonMediaType): ResultStatus => {
+  if (result.errors === undefined || 'data' in result) return OK;
+  const parts = result.errors.map(httpOf);
+  const gravest = Math.max(...parts.map(({ status }) => status));
+  const headers = Object.assign({}, ...parts.map((part) => part.headers)) as Readonly<Record<string, string>>;
+  return { status: mediaType === 'application/json' ? 200 : gravest, headers };
 };
 
 /** The result with a status, if it has no data. */

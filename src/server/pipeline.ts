@@ -3,7 +3,6 @@
  * nobody, variables, sign of life, execution, and every error made fit to be told.
  */
 import {
-  execute,
   getVariableValues,
   GraphQLError,
   OperationTypeNode,
@@ -19,6 +18,7 @@ import { requireSomebody, type Caller } from '../app/caller.ts';
 import { sessionEnded } from '../app/tracker.ts';
 import { DomainError } from '../core/errors.ts';
 import { Documents, type Operation } from './documents.ts';
+import { COMPILE_AFTER, Execution } from './execution.ts';
 import { watchJwt } from './jwt-lifetime.ts';
 import { ResponseStream } from './response-stream.ts';
 
@@ -30,16 +30,23 @@ export interface OperationRequest {
   readonly context: ApiContext;
 }
 
+export interface PipelineLimits {
+  readonly maxRunning: number;
+  readonly compileAfter: number;
+}
+
 export type OperationResult = ExecutionResult | ResponseStream;
 
 /** Mutations that are signs of life by themselves; and before a `logout` there must be no RECONNECT. */
 const OWN_SIGNS_OF_LIFE = ['heartbeat', 'logout', 'setCustomStatus'];
 const INTROSPECTION = ['__schema', '__type'];
 const RETRY_AFTER_MS = 1_000;
+const MAX_RUNNING = 10_000;
 
 export class Pipeline {
   readonly schema: GraphQLSchema;
   readonly #documents: Documents;
+  readonly #execution: Execution;
   readonly #onFault: (error: unknown) => void;
   readonly #maxRunning: number;
   readonly #streams = new Set<ResponseStream>();
@@ -49,13 +56,15 @@ export class Pipeline {
 
   /**
    * @param onFault hears of every error that is our own.
-   * @param maxRunning queries and mutations at once; more are refused, so that those under way end.
+   * @param limits.maxRunning queries and mutations at once; more are refused, so that those under way end.
+   * @param limits.compileAfter executions of an operation before it is compiled.
    */
-  constructor(schema: GraphQLSchema, onFault: (error: unknown) => void, maxRunning = 10_000) {
+  constructor(schema: GraphQLSchema, onFault: (error: unknown) => void, limits: Partial<PipelineLimits> = {}) {
     this.schema = schema;
     this.#documents = new Documents(schema);
+    this.#execution = new Execution(limits.compileAfter ?? COMPILE_AFTER);
     this.#onFault = onFault;
-    this.#maxRunning = maxRunning;
+    this.#maxRunning = limits.maxRunning ?? MAX_RUNNING;
   }
 
   /** @throws GraphQLError, GRAPHQL_PARSE_FAILED. */
@@ -135,7 +144,7 @@ export class Pipeline {
     this.#running++;
     try {
       await signOfLife(context, operation);
-      return this.#toldResult(await execute(args));
+      return this.#toldResult(await this.#execution.execute(args, operation));
     } finally {
       this.#running--;
     }

@@ -9,7 +9,7 @@ import { createAuthenticate, type AuthSettings } from './auth.ts';
 import { createGraphqlHttp } from './graphql-http.ts';
 import { createHttpHandler, type PageHandler } from './http.ts';
 import type { AllowedOrigins } from './origins.ts';
-import { Pipeline } from './pipeline.ts';
+import { Pipeline, type PipelineLimits } from './pipeline.ts';
 import { SocketDoor } from './socket.ts';
 import type { SocketLimits } from './socket-limits.ts';
 
@@ -28,6 +28,8 @@ export interface ServerOptions {
   readonly graphiql?: PageHandler;
   /** Other than the usual ones, for tests. */
   readonly socketLimits?: Partial<SocketLimits>;
+  /** Likewise. */
+  readonly pipelineLimits?: Partial<PipelineLimits>;
 }
 
 export interface PorchlightServer {
@@ -53,13 +55,14 @@ export const createServer = ({
   log,
   graphiql,
   socketLimits,
+  pipelineLimits,
 }: ServerOptions): PorchlightServer => {
   let ready = false;
   const { allowedOrigins, trustProxy } = settings;
   const authenticate = createAuthenticate(porchlight.store, settings, (error) =>
     log.warn({ err: error }, 'The JWKS could not be fetched.'),
   );
-  const pipeline = new Pipeline(schema, (error) => log.error({ err: error }, 'An operation failed.'));
+  const pipeline = new Pipeline(schema, (error) => log.error({ err: error }, 'An operation failed.'), pipelineLimits);
   const sockets = new SocketDoor({
     porchlight,
     pipeline,

@@ -25,6 +25,8 @@ export interface HouseOptions {
   readonly visibility?: Visibility;
   readonly limits?: Partial<SocketLimits>;
   readonly graphiql?: PageHandler;
+  /** Executions of an operation before it is compiled; left out, every one is compiled at once. */
+  readonly compileAfter?: number;
 }
 
 export interface Reply {
@@ -71,7 +73,14 @@ export class House {
   }
 
   /** Open until the test is over. */
-  static async open({ settings, policy, visibility, limits, graphiql }: HouseOptions = {}): Promise<House> {
+  static async open({
+    settings,
+    policy,
+    visibility,
+    limits,
+    graphiql,
+    compileAfter = 0,
+  }: HouseOptions = {}): Promise<House> {
     const clock = new ShiftedClock();
     const store = new MemoryStore({
       clock: clock.now,
@@ -86,6 +95,7 @@ export class House {
       log: pino({ level: 'debug' }, { write: (line: string) => void logged.push(line) }),
       ...(graphiql === undefined ? {} : { graphiql }),
       ...(limits === undefined ? {} : { socketLimits: limits }),
+      pipelineLimits: { compileAfter },
     });
     const { host, port } = await server.listen();
     onTestFinished(() => server.close());

@@ -1,0 +1,96 @@
+/**
+ * The short way for what nearly every request is: a query or mutation, posted as plain JSON and answered
+ * as such. It spares the fetch layer, nothing else: the pipeline is the same. Whatever it does not know
+ * at sight (bad JSON, odd parameters, streams, other media types) is yoga's.
+ */
+import type { IncomingMessage } from 'node:http';
+import { OperationTypeNode, type ExecutionResult } from 'graphql';
+import type { Porchlight } from '../app/porchlight.ts';
+import type { Authenticate } from './auth.ts';
+import { clientAddress } from './client-address.ts';
+import { MAX_PAYLOAD_BYTES } from './limits.ts';
+import { JSON_TYPE, mediaTypeFor } from './media-types.ts';
+import type { OperationResult, Pipeline } from './pipeline.ts';
+
+export interface PlainParams {
+  readonly query: string;
+  readonly operationName: string | null | undefined;
+  readonly variables: Readonly<Record<string, unknown>> | null | undefined;
+}
+
+const PARAMS: readonly string[] = ['query', 'operationName', 'variables', 'extensions'];
+
+/** Worth reading its body? What it must be is known from its headers alone. */
+export const isPlainPost = ({ method, url, headers }: IncomingMessage): boolean =>
+  method === 'POST' &&
+  url?.includes('?') === false &&
+  JSON_TYPE.test(headers['content-type'] ?? '') &&
+  headers['content-encoding'] === undefined &&
+  Number(headers['content-length'] ?? Infinity) <= MAX_PAYLOAD_BYTES &&
+  mediaTypeFor(headers.accept) !== null;
+
+/** @returns null when the client is gone before its last byte. */
+export const bodyOf = (request: IncomingMessage): Promise<Buffer | null> =>
+  new Promise((resolve) => {
+    const chunks: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.once('end', () => resolve(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks)));
+    request.once('close', () => resolve(null));
+  });
+
+/** What is asked; null when the body is not what it should be. */
+export const paramsOf = (body: Buffer): PlainParams | null => {
+  const parsed = parsedJson(body);
+  if (!isObject(parsed)) return null;
+  for (const name of Object.keys(parsed)) if (!PARAMS.includes(name)) return null;
+  const { query, operationName, variables, extensions } = parsed;
+  if (typeof query !== 'string') return null;
+  if (operationName != null && typeof operationName !== 'string') return null;
+  if (variables != null && !isObject(variables)) return null;
+  if (extensions != null && !isObject(extensions)) return null;
+  return { query, operationName, variables };
+};
+
+const parsedJson = (body: Buffer): unknown => {
+  try {
+    return JSON.parse(body.toString('utf8'));
+  } catch {
+    // No JSON: what is to be said of it, yoga says.
+    return undefined;
+  }
+};
+
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+export interface PlainPostOptions {
+  readonly porchlight: Porchlight;
+  readonly pipeline: Pipeline;
+  readonly authenticate: Authenticate;
+  readonly trustProxy: boolean;
+}
+
+/** @returns null for a subscription, of which nothing has been begun. Never throws: what is wrong is in the result. */
+export const executePlain = async (
+  { porchlight, pipeline, authenticate, trustProxy }: PlainPostOptions,
+  { query, operationName, variables }: PlainParams,
+  request: IncomingMessage,
+): Promise<ExecutionResult | null> => {
+  try {
+    const caller = await authenticate(request.headers.authorization);
+    const document = pipeline.parse(query);
+    const errors = pipeline.validate(document);
+    if (errors.length > 0) return { errors };
+    const { node } = pipeline.operation(document, operationName);
+    if (node.operation === OperationTypeNode.SUBSCRIPTION) return null;
+    const context = { porchlight, caller, ipAddress: clientAddress(request, trustProxy), link: null };
+    return single(await pipeline.run({ document, operationName, variables, context }));
+  } catch (error) {
+    return pipeline.failure(error);
+  }
+};
+
+const single = (result: OperationResult): ExecutionResult => {
+  if (Symbol.asyncIterator in result) throw new Error('A query or mutation answered with a stream.');
+  return result;
+};
