@@ -34,10 +34,9 @@ const apply = (steps: Steps, command: Command): SessionRecord | null => {
       if (command.revokeTokens) steps.revokeTokens();
       return null;
     case 'heartbeat':
-      return steps.of(command.sessionId, (session) => {
-        const alive = steps.alive(session, { ipAddress: command.ipAddress });
-        return steps.beat(alive, command.appState);
-      });
+      return steps.of(command.sessionId, (session) =>
+        steps.alive(session, { ipAddress: command.ipAddress, appState: command.appState, learns: true }),
+      );
     case 'life':
       return steps.of(command.sessionId, (session) =>
         command.link !== null && !session.links.includes(command.link)

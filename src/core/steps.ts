@@ -27,6 +27,15 @@ interface Happening {
   readonly lost: readonly LinkId[];
 }
 
+/** What comes with a sign of life, if anything does. */
+interface SignOfLife {
+  readonly ipAddress?: string | null;
+  readonly links?: readonly LinkId[];
+  readonly appState?: AppState | null;
+  /** The session is told the timings as they are by now. */
+  readonly learns?: boolean;
+}
+
 /** One command's work on one user: the record as it becomes, and what is to be told of it so far. */
 export class Steps {
   readonly now: Millis;
@@ -121,22 +130,34 @@ export class Steps {
     return session;
   }
 
-  /** A sign of life: silence counts anew, a grace is over, and who was PUSH_ONLINE is back. */
-  alive(
-    session: SessionRecord,
-    also: { readonly ipAddress?: string | null; readonly links?: readonly LinkId[] },
-  ): SessionRecord {
+  /**
+   * A sign of life: silence counts anew, a grace is over, and who was PUSH_ONLINE is back. A heartbeat also
+   * tells the app state and learns the timings.
+   */
+  alive(session: SessionRecord, also: SignOfLife): SessionRecord {
     const back = session.status === 'PUSH_ONLINE';
+    const appState = also.appState ?? session.appState;
+    const timings = also.learns === true ? this.#timingsFor(session) : session.timings;
+    // Written out: this is done for every sign of life there is, and a spread takes several times as long.
     const alive: SessionRecord = {
-      ...session,
+      id: session.id,
+      platform: session.platform,
+      deviceId: session.deviceId,
       status: 'ONLINE',
+      appState,
+      backgroundSince: this.#backgroundSince(session, appState),
+      timings,
       aliveAt: this.now,
       lastSeenAt: this.now,
       detachedAt: null,
       pushExpiresAt: null,
-      backgroundSince: back && session.appState === 'BACKGROUND' ? this.now : session.backgroundSince,
-      ipAddress: also.ipAddress ?? session.ipAddress,
       links: also.links ?? session.links,
+      appVersion: session.appVersion,
+      osVersion: session.osVersion,
+      ipAddress: also.ipAddress ?? session.ipAddress,
+      loggedInAt: session.loggedInAt,
+      tokenHash: session.tokenHash,
+      watch: session.watch,
     };
     if (back) {
       this.#change(this.#with(alive), [
@@ -145,21 +166,9 @@ export class Steps {
     } else {
       this.#user = withSessions(this.#user, this.#with(alive));
     }
-    return alive;
-  }
-
-  /** What a heartbeat does beside being a sign of life: it tells the app state and learns the timings. */
-  beat(session: SessionRecord, appState: AppState | null): SessionRecord {
-    const told: Timings = timingsOf(this.#policy.platforms[session.platform]);
-    const state = appState ?? session.appState;
-    const entered = state === 'BACKGROUND' && session.appState !== 'BACKGROUND';
     // What a session was told must hold after a crash too.
-    if (!sameTimings(told, session.timings)) this.#durable = true;
-    return this.replace(session, {
-      timings: sameTimings(told, session.timings) ? session.timings : told,
-      appState: state,
-      backgroundSince: state === 'FOREGROUND' ? null : entered ? this.now : session.backgroundSince,
-    });
+    if (timings !== session.timings) this.#durable = true;
+    return alive;
   }
 
   detach(link: LinkId, byServer: boolean): SessionRecord | null {
@@ -283,6 +292,19 @@ export class Steps {
     });
   }
 
+  /** Since when the background limit runs, for a session that is alive and in this state. */
+  #backgroundSince(session: SessionRecord, appState: AppState): Millis | null {
+    if (appState === 'FOREGROUND') return null;
+    const entered = session.appState !== 'BACKGROUND' || session.status === 'PUSH_ONLINE';
+    return entered ? this.now : session.backgroundSince;
+  }
+
+  /** What the policy says by now, or what it was told if that is the same. */
+  #timingsFor(session: SessionRecord): Timings {
+    const entry = this.#policy.platforms[session.platform];
+    return sameTimings(entry, session.timings) ? session.timings : timingsOf(entry);
+  }
+
   #with(session: SessionRecord): readonly SessionRecord[] {
     return this.#user.sessions.map((other) => (other.id === session.id ? session : other));
   }
@@ -319,5 +341,16 @@ const withSessions = (user: UserRecord, sessions: readonly SessionRecord[]): Use
   for (const session of sessions) {
     if (lastSeenAt === null || session.lastSeenAt > lastSeenAt) lastSeenAt = session.lastSeenAt;
   }
-  return { ...user, sessions, lastSeenAt };
+  return {
+    id: user.id,
+    version: user.version,
+    versionFloor: user.versionFloor,
+    status: user.status,
+    changedAt: user.changedAt,
+    reason: user.reason,
+    lastSeenAt,
+    customStatus: user.customStatus,
+    tokensRevokedBefore: user.tokensRevokedBefore,
+    sessions,
+  };
 };

@@ -1,5 +1,5 @@
 /** Who is asking: the one place that answers it, for both doors. */
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { hash, timingSafeEqual } from 'node:crypto';
 import { BACKEND, NOBODY, type Caller } from '../app/caller.ts';
 import type { PresenceStore } from '../app/ports.ts';
 import { isRevoked, revoked } from '../app/revocations.ts';
@@ -36,22 +36,27 @@ export const createAuthenticate = (
     if (authorization === undefined) return NOBODY;
     const [, token] = BEARER.exec(authorization) ?? [];
     if (token === undefined || token.length > LONGEST) throw unauthenticated('Authorization must be `Bearer …`.');
+    // The most frequent ones first. Somebody's API key may look like a session token, down to the last letter.
+    const session = looksLikeSessionToken(token) ? await sessionCaller(store, token) : null;
+    if (session !== null) return session;
     if (isApiKey(token, settings.apiKeys)) return BACKEND;
-    return looksLikeSessionToken(token) ? sessionCaller(store, token) : jwtCaller(store, verifier, token);
+    if (looksLikeSessionToken(token)) throw unauthenticated('The session token is not valid.');
+    return jwtCaller(store, verifier, token);
   };
 };
 
 /** Compares with every key, so that the time taken does not tell which one was nearly right. */
 const isApiKey = (token: string, digests: readonly Buffer[]): boolean => {
-  const digest = createHash('sha256').update(token, 'utf8').digest();
+  const digest = hash('sha256', token, 'buffer');
   let found = false;
   for (const known of digests) if (timingSafeEqual(digest, known)) found = true;
   return found;
 };
 
-const sessionCaller = async (store: PresenceStore, token: string): Promise<Caller> => {
+/** Null when it is no token of a session that is, or is remembered. */
+const sessionCaller = async (store: PresenceStore, token: string): Promise<Caller | null> => {
   const claim = readSessionToken(token);
-  if (claim === null) throw unauthenticated('The session token is not valid.');
+  if (claim === null) return null;
   const { userId, sessionId, tokenHash } = claim;
   const session = findSession(await readUser(store, userId), sessionId);
   if (session !== undefined && sameHash(session.tokenHash, tokenHash)) {
@@ -59,7 +64,7 @@ const sessionCaller = async (store: PresenceStore, token: string): Promise<Calle
   }
   const ended = session === undefined ? await store.findEnded(userId, sessionId) : null;
   if (ended !== null && sameHash(ended.session.tokenHash, tokenHash)) throw sessionEnded(ended);
-  throw unauthenticated('The session token is not valid.');
+  return null;
 };
 
 const jwtCaller = async (store: PresenceStore, verifier: JwtVerifier, token: string): Promise<Caller> => {
