@@ -9,9 +9,9 @@ import type { Authenticate } from './auth.ts';
 import { clientAddress } from './client-address.ts';
 import { badRequest, malformed, statusOf, withHttp, withStatuses } from './http-errors.ts';
 import { MAX_PAYLOAD_BYTES } from './limits.ts';
-import { JSON_TYPE, mediaTypeFor, type JsonMediaType } from './media-types.ts';
+import { JSON_TYPE, type JsonMediaType } from './media-types.ts';
 import type { Pipeline } from './pipeline.ts';
-import { bodyOf, executePlain, isPlainPost, paramsOf } from './plain-post.ts';
+import { bodyOf, executePlain, paramsOf, plainPost } from './plain-post.ts';
 import { ResponseStream } from './response-stream.ts';
 
 export interface GraphqlHttpOptions {
@@ -51,12 +51,13 @@ export const createGraphqlHttp = (
     logging: false,
   });
   return async (request, response) => {
-    if (!isPlainPost(request)) return void (await yoga(request, response));
+    const mediaType = plainPost(request);
+    if (mediaType === null) return void (await yoga(request, response));
     const body = await bodyOf(request);
     if (body === null) return;
     const params = paramsOf(body);
     const result = params === null ? null : await executePlain(options, params, request);
-    if (result !== null) return write(response, result, mediaTypeFor(request.headers.accept) ?? 'application/json');
+    if (result !== null) return write(response, result, mediaType);
     // Read already: yoga takes the body from where frameworks leave one.
     await yoga(Object.assign(request, { body: Readable.from([body]) }), response);
   };

@@ -26,9 +26,11 @@ export const createHttpHandler = (options: HttpOptions): RequestListener => {
     const path = pathOf(request);
     response.setHeader('X-Request-Id', requestId);
     response.setHeader('X-Content-Type-Options', 'nosniff');
-    response.once('close', () => {
-      log.debug({ requestId, method: request.method, path, status: response.statusCode }, 'request');
-    });
+    if (log.isLevelEnabled('debug')) {
+      response.once('close', () => {
+        log.debug({ requestId, method: request.method, path, status: response.statusCode }, 'request');
+      });
+    }
     route(options, path, request, response).catch((error: unknown) => {
       log.error({ requestId, err: error }, 'A request failed.');
       if (!response.headersSent) sendJson(response, 500, failure('INTERNAL_SERVER_ERROR', 'Internal server error.'));

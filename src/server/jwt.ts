@@ -1,5 +1,5 @@
 /** The JWT with which an app's backend vouches for its user: whose it is, and for how long. */
-import type { KeyObject } from 'node:crypto';
+import { webcrypto, type KeyObject } from 'node:crypto';
 import {
   createRemoteJWKSet,
   decodeProtectedHeader,
@@ -38,7 +38,7 @@ export class ExpiredToken extends DomainError {
 /** A kind of key and the algorithms it serves: a public key must never be taken for a shared secret. */
 interface KeySource {
   readonly algorithms: readonly string[];
-  readonly key: KeyObject | JWTVerifyGetKey;
+  readonly key: JWTVerifyGetKey;
 }
 
 /** Signatures by a private key, all of them: which one it is, the JWKS says. */
@@ -62,7 +62,7 @@ export class JwtVerifier {
   constructor(settings: JwtSettings, onKeysUnavailable: (error: unknown) => void) {
     const { jwtSecret, jwksUrl, jwtIssuer, jwtAudience } = settings;
     this.#sources = [
-      ...(jwtSecret === null ? [] : [{ algorithms: ['HS256'], key: jwtSecret }]),
+      ...(jwtSecret === null ? [] : [{ algorithms: ['HS256'], key: sharedKey(jwtSecret) }]),
       ...(jwksUrl === null ? [] : [{ algorithms: PUBLIC_KEY_ALGORITHMS, key: remoteKeys(jwksUrl, onKeysUnavailable) }]),
     ];
     this.#options = {
@@ -119,8 +119,7 @@ const algorithmOf = (token: string): string | undefined => {
 
 const verified = async (token: string, key: KeySource['key'], options: JWTVerifyOptions): Promise<JWTPayload> => {
   try {
-    return (await (typeof key === 'function' ? jwtVerify(token, key, options) : jwtVerify(token, key, options)))
-      .payload;
+    return (await jwtVerify(token, key, options)).payload;
   } catch (error) {
     if (!(error instanceof errors.JWKSMultipleMatchingKeys)) throw error;
     // The token names no key: one of those that fit must have signed it.
@@ -133,6 +132,14 @@ const verified = async (token: string, key: KeySource['key'], options: JWTVerify
     }
     throw unauthenticated('The token is not valid.');
   }
+};
+
+/** Made ready once: the library would do it for every token, which takes as long as the check itself. */
+const sharedKey = (secret: KeyObject): JWTVerifyGetKey => {
+  const ready = webcrypto.subtle.importKey('raw', secret.export(), { name: 'HMAC', hash: 'SHA-256' }, false, [
+    'verify',
+  ]);
+  return () => ready;
 };
 
 const remoteKeys = (url: URL, onUnavailable: (error: unknown) => void): JWTVerifyGetKey => {

@@ -9,7 +9,7 @@ import type { Porchlight } from '../app/porchlight.ts';
 import type { Authenticate } from './auth.ts';
 import { clientAddress } from './client-address.ts';
 import { MAX_PAYLOAD_BYTES } from './limits.ts';
-import { JSON_TYPE, mediaTypeFor } from './media-types.ts';
+import { JSON_TYPE, mediaTypeFor, type JsonMediaType } from './media-types.ts';
 import type { OperationResult, Pipeline } from './pipeline.ts';
 
 export interface PlainParams {
@@ -20,14 +20,15 @@ export interface PlainParams {
 
 const PARAMS: readonly string[] = ['query', 'operationName', 'variables', 'extensions'];
 
-/** Worth reading its body? What it must be is known from its headers alone. */
-export const isPlainPost = ({ method, url, headers }: IncomingMessage): boolean =>
+/** Told from its headers alone. @returns how the answer is called; null when the request is not for this way. */
+export const plainPost = ({ method, url, headers }: IncomingMessage): JsonMediaType | null =>
   method === 'POST' &&
   url?.includes('?') === false &&
   JSON_TYPE.test(headers['content-type'] ?? '') &&
   headers['content-encoding'] === undefined &&
-  Number(headers['content-length'] ?? Infinity) <= MAX_PAYLOAD_BYTES &&
-  mediaTypeFor(headers.accept) !== null;
+  Number(headers['content-length'] ?? Infinity) <= MAX_PAYLOAD_BYTES
+    ? mediaTypeFor(headers.accept)
+    : null;
 
 /** @returns null when the client is gone before its last byte. */
 export const bodyOf = (request: IncomingMessage): Promise<Buffer | null> =>
