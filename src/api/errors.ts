@@ -1,6 +1,7 @@
 /** What a client is told of an error: all of it when the request is at fault, nothing when we are. */
 import { GraphQLError, type GraphQLErrorOptions } from 'graphql';
 import { DomainError, type Fault } from '../core/errors.ts';
+import { isoMoment } from './iso-moment.ts';
 
 export const INTERNAL_SERVER_ERROR = 'INTERNAL_SERVER_ERROR';
 
@@ -53,4 +54,4 @@ const placeOf = (error: unknown): GraphQLErrorOptions =>
     : {};
 
 const extensionsOf = (fault: Fault): GraphQLError['extensions'] =>
-  fault.code === 'SESSION_ENDED' ? { ...fault, endedAt: new Date(fault.endedAt).toISOString() } : { ...fault };
+  fault.code === 'SESSION_ENDED' ? { ...fault, endedAt: isoMoment(fault.endedAt) } : { ...fault };

@@ -3,10 +3,11 @@ import { GraphQLError } from 'graphql';
 import { badUserInput } from '../core/errors.ts';
 import { cursor, type Millis } from '../core/ids.ts';
 import { builder } from './builder.ts';
+import { isoMoment } from './iso-moment.ts';
 
 builder.scalarType('DateTime', {
   description: 'A moment: ISO 8601, UTC, to the millisecond, for example `2026-11-21T09:30:00.000Z`.',
-  serialize: (moment: Millis) => new Date(moment).toISOString(),
+  serialize: (moment: Millis) => isoMoment(moment),
   parseValue: () => {
     throw new GraphQLError('A DateTime is only ever an answer.');
   },
