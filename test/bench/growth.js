@@ -54,7 +54,7 @@ async function withUsers(stage, users) {
     load.close?.();
     return spread(samples.map(({ cpuUs }) => cpuUs)).median;
   };
-  figures['a heartbeat over a socket, µs CPU'] = await cost(await beatsOver(stage, server));
+  figures['a heartbeat over a socket, µs CPU'] = await cost(await beatsOver(stage, server.port));
   figures['a heartbeat over HTTP, µs CPU'] = await cost(await httpBeats(server.port));
   figures['a login, µs CPU'] = await cost(await logins(server.port));
   figures['the status of 500 users, µs CPU'] = await cost(await questions(server.port, await questionTo(server.port)));
@@ -72,7 +72,7 @@ async function withUsers(stage, users) {
  */
 async function toWatchers(stage, count) {
   const server = await stage.porchlight();
-  const changes = await changesTo(stage, server, count);
+  const changes = await changesTo(stage, server.port, count);
   await measured(changes, server.pid, stage.times);
   const costs = [];
   const last = [];

@@ -59,10 +59,15 @@ export async function measured(load, pid, { warmMs, forMs }) {
 export function bottleneckNotes(samples) {
   const notes = [];
   for (const side of /** @type {const} */ (['ours', 'floor'])) {
-    const starved = samples[side].filter(({ clientBusy, serverBusy }) => clientBusy > 0.9 && serverBusy < 0.85);
-    if (starved.length * 2 > samples[side].length) notes.push(`${side}: the client was the bottleneck`);
+    if (clientWasBottleneck(samples[side])) notes.push(`${side}: the client was the bottleneck`);
   }
   return notes;
+}
+
+/** @param {readonly Sample[]} samples */
+export function clientWasBottleneck(samples) {
+  const starved = samples.filter(({ clientBusy, serverBusy }) => clientBusy > 0.9 && serverBusy < 0.85);
+  return starved.length * 2 > samples.length;
 }
 
 /** A promise that can only fail, and the function that makes it. */

@@ -1,50 +1,21 @@
 // The same work done by others: what a presence server costs that one would write, or take, instead.
-import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
-import * as socketIo from './client/socket-io.js';
-import { changesTo } from './lines/fanout.js';
-import { beatsOver } from './lines/heartbeat-ws.js';
-import { logins } from './lines/login.js';
-import { clients, perClient } from './lines/memory.js';
-import { measured } from './measure.js';
+import { closes } from './client/told.js';
+import { perClient } from './lines/memory.js';
+import { clientWasBottleneck, measured } from './measure.js';
+import { PEERS } from './peer-kinds.js';
 import { number, table } from './report.js';
 import { spread } from './rows.js';
+import { install } from './servers/peers.js';
 import { Stage } from './stage.js';
 
-const FOLDER = fileURLToPath(new URL('./peers', import.meta.url));
-
+/** @typedef {import('./peer-kinds.js').Peer} Peer */
+/** @typedef {import('./peer-kinds.js').Load} Load */
 /** @typedef {import('./stage.js').Server} Server */
-/** @typedef {import('./measure.js').Load & { took?: number[] }} Load */
-/**
- * @typedef {object} Peer
- * @property {(stage: Stage) => Promise<Server>} start
- * @property {(stage: Stage, server: Server) => Promise<Load>} logins
- * @property {(stage: Stage, server: Server) => Promise<Load>} beats
- * @property {(stage: Stage, server: Server, count: number) => Promise<Load>} changes
- * @property {typeof clients} clients
- */
+/** @typedef {Record<string, Record<string, number | null>>} Figures by figure, then by peer; null: it has none. */
+/** @typedef {{ figures: Figures, missing: Record<string, string>, failed: string[], notes: string[] }} Found */
+/** @typedef {(stage: Stage, peer: Peer, server: Server) => Promise<Load> | undefined} Prepare */
 
-/** What speaks our API is asked in our words. */
-const graphql = {
-  logins: (/** @type {Stage} */ _stage, /** @type {Server} */ { port }) => logins(port),
-  beats: beatsOver,
-  changes: changesTo,
-  clients,
-};
-
-/** @type {Readonly<Record<string, Peer>>} */
-const PEERS = {
-  porchlight: { start: (stage) => stage.porchlight(), ...graphql },
-  'naive yoga': { start: (stage) => stage.peer('naive'), ...graphql },
-  'socket.io': {
-    start: (stage) => stage.peer('socket-io'),
-    ...socketIo,
-    logins: async (_stage, { port }) => socketIo.logins(port),
-  },
-};
-
-/** @typedef {Record<string, Record<string, number>>} Found by figure, then by peer. */
+const COME_AND_GO = 10;
 
 /**
  * @param {ConstructorParameters<typeof Stage>[1]} settings
@@ -52,84 +23,147 @@ const PEERS = {
  */
 export async function peers(settings) {
   install();
+  const run = new Run(settings);
   const watchers = settings.quick ? 200 : 1_000;
-  const run = (/** @type {string} */ name, /** @type {(stage: Stage) => Promise<Found>} */ work) =>
-    new Stage(`peers-${name}`, settings).run(work);
-  return {
-    ...(await run('login', (stage) => costs(stage, 'a login, µs CPU', (peer, server) => peer.logins(stage, server)))),
-    ...(await run('beat', (stage) =>
-      costs(stage, 'a heartbeat over a socket, µs CPU', (peer, server) => peer.beats(stage, server)),
-    )),
-    ...(await run('fanout', (stage) =>
-      costs(stage, `a delivery to ${watchers} watchers, µs CPU`, (peer, server) =>
-        peer.changes(stage, server, watchers),
-      ),
-    )),
-    ...(await memory(settings)),
-  };
-}
-
-/** From the registry that npm is set to; nothing is installed for those who do not ask for it. */
-function install() {
-  if (existsSync(`${FOLDER}/node_modules/socket.io`)) return;
-  const { status } = spawnSync('npm', ['install', '--no-package-lock', '--no-audit', '--no-fund', '--prefix', FOLDER], {
-    stdio: ['ignore', 'ignore', 'inherit'],
+  const of = watchers.toLocaleString('en');
+  await run.costs('a login, µs CPU', (_stage, { words }, { port }) => Promise.resolve(words.logins(port)));
+  await run.costs('a heartbeat as a call, µs CPU', (stage, { words }, { port }) => words.beats?.(stage, port));
+  await run.costs('a keep-alive of the protocol, µs CPU', (stage, { words }, { port }) => words.pings?.(stage, port));
+  await run.costs(
+    `a delivery to ${of} watchers, µs CPU`,
+    (stage, { words }, { port }) => words.changes(stage, port, watchers),
+    `the last of ${of} told of a change, ms`,
+  );
+  await run.oneAfterAnother(`the last of ${of} told of a closed socket, ms`, async (stage, { words }, server) => {
+    const { hearers, come } = await words.watched(stage, server.port, watchers);
+    // The first are for the compilers.
+    await closes(hearers, come, settings.quick ? 1 : COME_AND_GO);
+    return spread(await closes(hearers, come, settings.quick ? 2 : COME_AND_GO * settings.rounds)).median;
   });
-  if (status !== 0) throw new Error('npm could not install the peers.');
+  const clients = settings.quick ? 250 : 2_000;
+  await run.oneAfterAnother('an idle client, KiB RSS', (stage, { words }, server) =>
+    perClient(stage, server, clients, words.idle),
+  );
+  await run.oneAfterAnother('a client watching ten, KiB RSS', async (stage, { words }, server) =>
+    words.clients === undefined ? null : perClient(stage, server, clients, words.clients),
+  );
+  return run.found;
 }
 
-/**
- * @param {Stage} stage
- * @param {string} figure
- * @param {(peer: Peer, server: Server) => Promise<Load>} prepare
- * @returns {Promise<Found>}
- */
-async function costs(stage, figure, prepare) {
-  /** @type {{ name: string, server: Server, load: Load, cpuUs: number[], lastMs: number[] }[]} */
-  const sides = [];
-  for (const [name, peer] of Object.entries(PEERS)) {
-    const server = await peer.start(stage);
-    sides.push({ name, server, load: await prepare(peer, server), cpuUs: [], lastMs: [] });
-  }
-  for (let round = stage.quick ? 0 : -1; round < stage.rounds; round++) {
-    for (const { server, load, cpuUs, lastMs } of sides) {
-      const sample = await measured(load, server.pid, stage.times);
-      // The first round is for the compilers.
-      if (round < 0) continue;
-      cpuUs.push(sample.cpuUs);
-      if (load.took !== undefined) lastMs.push(spread(load.took).median);
+class Run {
+  #settings;
+  /** @type {[string, Peer][]} */
+  #present = [];
+  /** @type {Found} */
+  found = { figures: {}, missing: {}, failed: [], notes: [] };
+
+  /** @param {ConstructorParameters<typeof Stage>[1]} settings */
+  constructor(settings) {
+    this.#settings = settings;
+    for (const [name, peer] of Object.entries(PEERS)) {
+      const why = peer.missing();
+      if (why === null) this.#present.push([name, peer]);
+      else this.found.missing[name] = why;
+      if (why === null && peer.note !== undefined) this.found.notes.push(`${name}: ${peer.note}`);
     }
   }
-  stage.say('done');
-  /** @type {Found} */
-  const found = { [figure]: Object.fromEntries(sides.map(({ name, cpuUs }) => [name, spread(cpuUs).median])) };
-  if (sides.every(({ lastMs }) => lastMs.length > 0)) {
-    found['the last one told after, ms'] = Object.fromEntries(
-      sides.map(({ name, lastMs }) => [name, spread(lastMs).median]),
-    );
-  }
-  return found;
-}
 
-/** @param {ConstructorParameters<typeof Stage>[1]} settings */
-async function memory(settings) {
-  const count = settings.quick ? 250 : 2_000;
-  /** @type {Record<string, number>} */
-  const kib = {};
-  for (const [name, peer] of Object.entries(PEERS)) {
-    kib[name] = await new Stage('peers-memory', settings).run(async (stage) =>
-      perClient(stage, await peer.start(stage), count, peer.clients),
-    );
+  /**
+   * All of them at the same time, each measured in turn: what else the machine does meets all.
+   * @param {string} figure
+   * @param {Prepare} prepare
+   * @param {string} [lastFigure] how long it took until the last was told, where the load says so
+   */
+  async costs(figure, prepare, lastFigure) {
+    await new Stage(figure, this.#settings).run(async (stage) => {
+      /** @type {{ name: string, server: Server, load: Load, samples: import('./measure.js').Sample[], lastMs: number[] }[]} */
+      const sides = [];
+      for (const [name, peer] of this.#present) {
+        await this.#tried(figure, name, async () => {
+          const server = await peer.start(stage);
+          const load = await prepare(stage, peer, server);
+          if (load === undefined) return server.stop();
+          sides.push({ name, server, load, samples: [], lastMs: [] });
+        });
+      }
+      for (let round = stage.quick ? 0 : -1; round < stage.rounds; round++) {
+        for (const side of [...sides]) {
+          const done = await this.#tried(figure, side.name, async () => {
+            const sample = await measured(side.load, side.server.pid, stage.times);
+            // The first round is for the compilers.
+            if (round < 0) return;
+            side.samples.push(sample);
+            if (side.load.took !== undefined) side.lastMs.push(spread(side.load.took).median);
+          });
+          if (!done) sides.splice(sides.indexOf(side), 1);
+        }
+      }
+      for (const { name, samples, lastMs, load } of sides) {
+        load.close?.();
+        this.#note(figure, name, spread(samples.map(({ cpuUs }) => cpuUs)).median);
+        if (lastFigure !== undefined) this.#note(lastFigure, name, spread(lastMs).median);
+        if (clientWasBottleneck(samples)) this.found.notes.push(`${name}, ${figure}: the client was the bottleneck`);
+      }
+      stage.say('done');
+    });
   }
-  return { 'a client watching ten, KiB': kib };
+
+  /**
+   * @param {string} figure
+   * @param {(stage: Stage, peer: Peer, server: Server) => Promise<number | null>} work
+   */
+  async oneAfterAnother(figure, work) {
+    for (const [name, peer] of this.#present) {
+      await this.#tried(figure, name, () =>
+        new Stage(figure, this.#settings).run(async (stage) => {
+          this.#note(figure, name, await work(stage, peer, await peer.start(stage)));
+          stage.say(name);
+        }),
+      );
+    }
+  }
+
+  /**
+   * @param {string} figure
+   * @param {string} name
+   * @param {number | null} value
+   */
+  #note(figure, name, value) {
+    (this.found.figures[figure] ??= {})[name] = value;
+  }
+
+  /**
+   * One that fails does not take the others' figures with it. @returns whether it did not.
+   * @param {string} figure
+   * @param {string} name
+   * @param {() => Promise<void>} work
+   */
+  async #tried(figure, name, work) {
+    try {
+      await work();
+      return true;
+    } catch (error) {
+      this.found.failed.push(`${name}, ${figure}: ${error instanceof Error ? error.message : error}`);
+      this.#note(figure, name, Number.NaN);
+      return false;
+    }
+  }
 }
 
 /** @param {Found} found */
-export function peersTable(found) {
+export function peersTable({ figures, missing, failed, notes }) {
   const names = Object.keys(PEERS);
-  const rows = Object.entries(found).map(([figure, by]) => [
-    figure,
-    ...names.map((name) => number(by[name] ?? Number.NaN)),
-  ]);
-  return table([['', ...names], ...rows]);
+  const cell = (/** @type {Record<string, number | null>} */ by, /** @type {string} */ name) => {
+    if (Object.hasOwn(missing, name)) return 'ABSENT';
+    const value = by[name] ?? null;
+    if (value === null) return '-';
+    return Number.isNaN(value) ? 'FAILED' : number(value);
+  };
+  const rows = Object.entries(figures).map(([figure, by]) => [figure, ...names.map((name) => cell(by, name))]);
+  return [
+    table([['', ...names], ...rows]),
+    ...Object.entries(missing).map(([name, why]) => `  ${name} is ABSENT: ${why}`),
+    ...failed.map((what) => `  FAILED: ${what}`),
+    ...notes.map((note) => `  ${note}`),
+  ].join('\n');
 }

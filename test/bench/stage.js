@@ -3,7 +3,8 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { clearTimeout } from 'node:timers';
 import { measured } from './measure.js';
-import { remove, startFloor, startPeer, startPorchlight, temporary } from './servers/process.js';
+import { remove, temporary } from './servers/lifetime.js';
+import { startFloor, startPorchlight } from './servers/process.js';
 
 /** @typedef {import('./servers/process.js').Server} Server */
 /** @typedef {import('./measure.js').Sample} Sample */
@@ -107,9 +108,12 @@ export class Stage {
     writeFileSync(join(profileInto, `${this.line}.cpuprofile`), JSON.stringify(profile));
   }
 
-  /** @param {'naive' | 'socket-io'} name */
-  async peer(name) {
-    const server = await startPeer(name);
+  /**
+   * What somebody else has written.
+   * @param {(directory: string) => Promise<Server>} start
+   */
+  async peer(start) {
+    const server = await start(this.directory());
     this.#servers.push(server);
     return server;
   }

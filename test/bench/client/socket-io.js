@@ -45,10 +45,10 @@ export function logins(/** @type {number} */ port) {
 
 /**
  * @param {import('../stage.js').Stage} stage
- * @param {import('../stage.js').Server} server
+ * @param {number} port
  */
-export async function beats(stage, server) {
-  const sockets = await openMany(SOCKETS, (index) => connect(server.port, `device-${index}`));
+export async function beats(stage, port) {
+  const sockets = await openMany(SOCKETS, (index) => connect(port, `device-${index}`));
   stage.later(() => sockets.forEach((socket) => socket.close()));
   return socketLoad(
     sockets,
@@ -60,18 +60,36 @@ export async function beats(stage, server) {
 
 /**
  * @param {import('../stage.js').Stage} stage
- * @param {import('../stage.js').Server} server
+ * @param {number} port
  * @param {number} count
  */
-export async function changes(stage, server, count) {
-  const watchers = await openMany(count, (index) => watching(server.port, `watcher-${index}`, ['alice']));
-  const alice = await connect(server.port, 'alice');
+export async function changes(stage, port, count) {
+  const watchers = await openMany(count, (index) => watching(port, `watcher-${index}`, ['alice']));
+  const alice = await connect(port, 'alice');
   stage.later(() => [...watchers, alice].forEach((socket) => socket.close()));
   let text = 0;
   return oneByOne(watchers, () =>
     alice.send(textFrame(`42["text","${((text = (text + 1) % 1_000) + 1_000).toString()}"]`)),
   );
 }
+
+/**
+ * @param {import('../stage.js').Stage} stage
+ * @param {number} port
+ * @param {number} count
+ */
+export async function watched(stage, port, count) {
+  const hearers = await openMany(count, (index) => watching(port, `watcher-${index}`, ['alice']));
+  stage.later(() => hearers.forEach((socket) => socket.close()));
+  return { hearers, come: () => connect(port, 'alice') };
+}
+
+/**
+ * @param {number} port
+ * @param {string} prefix
+ * @param {number} count
+ */
+export const idle = (port, prefix, count) => openMany(count, (index) => connect(port, `${prefix}-${index}`));
 
 /**
  * @param {number} port

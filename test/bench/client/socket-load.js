@@ -11,14 +11,15 @@ export const LONGEST_COMPLETE = 48;
 /**
  * Frames for `at(0)`, `at(1)`, … in a row, twice over, so that any few that follow one another are one piece of bytes.
  * @param {(id: string) => string} message
+ * @param {(text: string) => Buffer} encode
  */
-export function ring(message) {
-  const frames = Array.from({ length: RING }, (_, index) => textFrame(message(String(100 + index))));
+export function ring(message, encode = textFrame) {
+  const frames = Array.from({ length: RING }, (_, index) => encode(message(String(100 + index))));
   return { bytes: Buffer.concat([...frames, ...frames]), frameBytes: frames[0]?.length ?? 0 };
 }
 
 /**
- * @param {readonly import('./web-socket.js').RawSocket[]} sockets
+ * @param {readonly import('./wire.js').Wire[]} sockets
  * @param {{ bytes: Buffer, frameBytes: number }} frames
  * @param {number} inFlight
  * @param {(start: number, end: number) => boolean} isAnswer which message completes an operation.

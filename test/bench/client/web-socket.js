@@ -3,6 +3,7 @@
 import { Buffer } from 'node:buffer';
 import { connect } from 'node:net';
 import { setImmediate } from 'node:timers';
+import { Wire } from './wire.js';
 
 /** @param {string} path */
 const upgrade = (path) =>
@@ -33,28 +34,7 @@ function frame(opcode, payload) {
   return bytes;
 }
 
-export class RawSocket {
-  #socket;
-  /** @type {Buffer | null} */
-  #rest = null;
-  /**
-   * Hears of every message: the bytes it stands in, and from where to where. They are good only during the call.
-   * @type {(bytes: Buffer, start: number, end: number) => void}
-   */
-  onMessage = () => undefined;
-  /** Called when everything that has arrived at once has been told. */
-  onPause = () => undefined;
-  /** @type {(error: Error) => void} */
-  onFailure = () => undefined;
-
-  /** @param {import('node:net').Socket} socket */
-  constructor(socket) {
-    this.#socket = socket;
-    socket.on('data', (chunk) => this.#hear(chunk));
-    socket.on('error', (error) => this.onFailure(error));
-    socket.on('close', () => this.onFailure(new Error('The server closed a socket.')));
-  }
-
+export class RawSocket extends Wire {
   /**
    * @param {number} port
    * @returns {Promise<RawSocket>}
@@ -74,57 +54,19 @@ export class RawSocket {
         socket.off('error', reject);
         const opened = new RawSocket(socket);
         // What the server says at once is told when somebody listens.
-        if (head.length > end + 4) setImmediate(() => opened.#hear(head.subarray(end + 4)));
+        if (head.length > end + 4) setImmediate(() => opened.hear(head.subarray(end + 4)));
         resolve(opened);
       });
     });
   }
 
-  /** @param {Buffer} frames */
-  send(frames) {
-    this.#socket.write(frames);
-  }
-
   /**
-   * The next message.
-   * @returns {Promise<string>}
-   */
-  next() {
-    return new Promise((resolve, reject) => {
-      this.onFailure = reject;
-      this.onMessage = (bytes, start, end) => {
-        this.onMessage = () => undefined;
-        resolve(bytes.toString('utf8', start, end));
-      };
-    });
-  }
-
-  close() {
-    this.onFailure = () => undefined;
-    this.#socket.destroy();
-  }
-
-  /** @param {Buffer} chunk */
-  #hear(chunk) {
-    const data = this.#rest === null ? chunk : Buffer.concat([this.#rest, chunk]);
-    this.#rest = null;
-    let at = 0;
-    while (at < data.length) {
-      const end = this.#frame(data, at);
-      if (end < 0) break;
-      at = end;
-    }
-    if (at < data.length) this.#rest = data.subarray(at);
-    this.onPause();
-  }
-
-  /**
-   * Reads the frame that begins at `at`; servers do not mask, and ours do not split. @returns its end, -1 when it is
-   * not complete.
+   * Servers do not mask, and ours do not split.
+   * @override
    * @param {Buffer} data
    * @param {number} at
    */
-  #frame(data, at) {
+  frame(data, at) {
     if (data.length < at + 2) return -1;
     const opcode = /** @type {number} */ (data[at]) & 0x0f;
     let length = /** @type {number} */ (data[at + 1]);

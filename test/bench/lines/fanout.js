@@ -11,7 +11,7 @@ import { row, spread } from '../rows.js';
 export async function fanout(stage) {
   const count = stage.quick ? 100 : 1_000;
   const ours = await stage.porchlight();
-  const changes = await changesTo(stage, ours, count);
+  const changes = await changesTo(stage, ours.port, count);
   const floor = await stage.floor('echo', { MODE: 'broadcast', ANSWER: changes.answer });
   const hearers = await openMany(count, () => RawSocket.open(floor.port));
   const control = await RawSocket.open(floor.port);
@@ -51,13 +51,13 @@ export async function fanout(stage) {
 /**
  * Changes of one user whom `count` sockets watch, and what one of them hears of a change.
  * @param {import('../stage.js').Stage} stage
- * @param {import('../stage.js').Server} server
+ * @param {number} port
  * @param {number} count
  */
-export async function changesTo(stage, server, count) {
-  const [token = ''] = await logIn(server.port, ['alice']);
-  const watchers = await openMany(count, (index) => watching(server.port, `watcher-${index}`));
-  const changer = await HttpConnection.open(server.port);
+export async function changesTo(stage, port, count) {
+  const [token = ''] = await logIn(port, ['alice']);
+  const watchers = await openMany(count, (index) => watching(port, `watcher-${index}`));
+  const changer = await HttpConnection.open(port);
   stage.later(() => [...watchers, changer].forEach((one) => one.close()));
   let text = 0;
   const change = () => changer.send(graphqlRequest(token, textBody(String((text = (text + 1) % 1_000) + 1_000))));
@@ -70,7 +70,7 @@ export async function changesTo(stage, server, count) {
  * @param {number} port
  * @param {string} name
  */
-async function watching(port, name) {
+export async function watching(port, name) {
   const socket = await openProtocol(port, userToken(name));
   socket.send(textFrame(watchMessage('1', ['alice'])));
   const present = await socket.next();

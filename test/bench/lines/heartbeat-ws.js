@@ -15,7 +15,7 @@ const beat = (id) => JSON.stringify({ id, type: 'subscribe', payload: { query: H
 /** @param {import('../stage.js').Stage} stage */
 export async function heartbeatWs(stage) {
   const ours = await stage.porchlight();
-  const beats = await beatsOver(stage, ours);
+  const beats = await beatsOver(stage, ours.port);
   const floor = await stage.floor('echo', { ANSWER: beats.answer });
   const echoes = await openMany(SOCKETS, () => RawSocket.open(floor.port));
   stage.later(() => echoes.forEach((socket) => socket.close()));
@@ -37,11 +37,11 @@ export async function heartbeatWs(stage) {
 /**
  * Devices that beat over their sockets, and what one is answered.
  * @param {import('../stage.js').Stage} stage
- * @param {import('../stage.js').Server} server
+ * @param {number} port
  */
-export async function beatsOver(stage, server) {
-  const tokens = await logIn(server.port, names('device', SOCKETS));
-  const sockets = await openMany(SOCKETS, (index) => openProtocol(server.port, tokens[index] ?? ''));
+export async function beatsOver(stage, port) {
+  const tokens = await logIn(port, names('device', SOCKETS));
+  const sockets = await openMany(SOCKETS, (index) => openProtocol(port, tokens[index] ?? ''));
   stage.later(() => sockets.forEach((socket) => socket.close()));
   const answer = await oneAnswer(sockets[0]);
   return Object.assign(socketLoad(sockets, ring(beat), IN_FLIGHT, isComplete), { answer });

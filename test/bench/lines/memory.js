@@ -27,7 +27,7 @@ export async function memory(stage) {
  * @param {import('../stage.js').Stage} stage
  * @param {import('../stage.js').Server} server
  * @param {number} count
- * @param {(port: number, prefix: string, count: number) => Promise<RawSocket[]>} connect
+ * @param {(port: number, prefix: string, count: number) => Promise<import('../client/wire.js').Wire[]>} connect
  */
 export async function perClient(stage, server, count, connect) {
   // They pay for what all use: code, buffers, a heap of a working size.

@@ -7,21 +7,18 @@ import { row } from '../rows.js';
 
 const SOCKETS = 100;
 const IN_FLIGHT = 8;
+const FRAMES = ring(() => '{"type":"ping"}');
 const PONG = '{"type":"pong"}';
 
 /** @param {import('../stage.js').Stage} stage */
 export async function pingWs(stage) {
   const ours = await stage.porchlight();
   const floor = await stage.floor('echo', { ANSWER: PONG });
-  const tokens = await logIn(ours.port, names('device', SOCKETS));
-  const sockets = await openMany(SOCKETS, (index) => openProtocol(ours.port, tokens[index] ?? ''));
+  const pings = await pingsOver(stage, ours.port);
   const echoes = await openMany(SOCKETS, () => RawSocket.open(floor.port));
-  stage.later(() => [...sockets, ...echoes].forEach((socket) => socket.close()));
-  const frames = ring(() => '{"type":"ping"}');
-  const samples = await stage.measure({
-    ours: { load: socketLoad(sockets, frames, IN_FLIGHT, () => true), server: ours },
-    floor: { load: socketLoad(echoes, frames, IN_FLIGHT, () => true), server: floor },
-  });
+  stage.later(() => echoes.forEach((socket) => socket.close()));
+  const echoed = socketLoad(echoes, FRAMES, IN_FLIGHT, () => true);
+  const samples = await stage.measure({ ours: { load: pings, server: ours }, floor: { load: echoed, server: floor } });
   return [
     row({
       line: stage.line,
@@ -33,4 +30,16 @@ export async function pingWs(stage) {
       notes: bottleneckNotes(samples),
     }),
   ];
+}
+
+/**
+ * Devices that ping over their sockets.
+ * @param {import('../stage.js').Stage} stage
+ * @param {number} port
+ */
+export async function pingsOver(stage, port) {
+  const tokens = await logIn(port, names('device', SOCKETS));
+  const sockets = await openMany(SOCKETS, (index) => openProtocol(port, tokens[index] ?? ''));
+  stage.later(() => sockets.forEach((socket) => socket.close()));
+  return socketLoad(sockets, FRAMES, IN_FLIGHT, () => true);
 }

@@ -26,14 +26,19 @@ io.on('connection', (/** @type {any} */ socket) => {
     for (const id of ids) socket.join(id);
     done();
   });
+  tell(socket.data.userId, 'ONLINE', null);
+  socket.on('disconnect', () => tell(socket.data.userId, 'OFFLINE', null));
   socket.on('beat', (/** @type {(answer: object) => void} */ done) => done({ heartbeatIntervalMs: 120_000 }));
-  socket.on('text', (/** @type {string} */ text) => {
-    const { userId } = socket.data;
-    io.to(userId).emit('status', [
-      { userId, status: 'ONLINE', previousStatus: 'ONLINE', reason: 'CUSTOM_STATUS', version: 1, customStatus: text },
-    ]);
-  });
+  socket.on('text', (/** @type {string} */ text) => tell(socket.data.userId, 'ONLINE', text));
 });
+
+/** @param {string} userId @param {string} status @param {string | null} customStatus */
+function tell(userId, status, customStatus) {
+  io.to(userId).emit('status', [
+    { userId, status, previousStatus: 'ONLINE', reason: 'CUSTOM_STATUS', version: 1, customStatus },
+  ]);
+}
+
 http.listen(0, '127.0.0.1', () => {
   const address = http.address();
   if (address !== null && typeof address === 'object') console.log(`ready at http://127.0.0.1:${address.port}`);

@@ -65,5 +65,7 @@ const answers = { watchStalls, stallsSeen, collect, startProfile, endProfile };
 process.on('message', (/** @type {{ id: number, ask: string }} */ { id, ask }) => {
   void Promise.resolve(answers[ask]?.()).then((answer) => process.send?.({ id, answer: answer ?? null }));
 });
+// A bench that was killed clears nothing up.
+process.on('disconnect', () => process.exit(1));
 // It must not keep a server running that wants to end.
 process.channel?.unref();

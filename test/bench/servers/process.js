@@ -1,42 +1,17 @@
-// Measured servers as processes of their own, with what they leave on the disk. None of them outlives the bench.
+// Measured servers of Node, as processes of their own that answer what cannot be seen from outside.
 import { fork } from 'node:child_process';
-import { cpSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, existsSync, mkdtempSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { clearTimeout } from 'node:timers';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { API_KEY, JWT_SECRET } from '../client/tokens.js';
+import { bound, keep } from './lifetime.js';
 
 const INSIDE = fileURLToPath(new URL('./inside.js', import.meta.url));
 const START_WITHIN_MS = 120_000;
-const STOP_WITHIN_MS = 15_000;
 
 /** @typedef {{ port: number, pid: number, ask: (what: string) => Promise<any>, stop: () => Promise<void>, output: () => string, readyMs: number }} Server */
-
-/** @type {Set<import('node:child_process').ChildProcess>} */
-const running = new Set();
-/** @type {Set<string>} */
-const directories = new Set();
-
-process.on('exit', () => {
-  for (const child of running) child.kill('SIGKILL');
-  for (const directory of directories) rmSync(directory, { recursive: true, force: true });
-});
-for (const signal of /** @type {const} */ (['SIGTERM', 'SIGINT', 'SIGHUP'])) process.on(signal, () => process.exit(1));
-
-/** A directory that is gone when the bench is. */
-export function temporary() {
-  const directory = mkdtempSync(join(tmpdir(), 'porchlight-bench-'));
-  directories.add(directory);
-  return directory;
-}
-
-/** @param {string} directory */
-export function remove(directory) {
-  rmSync(directory, { recursive: true, force: true, maxRetries: 5 });
-  directories.delete(directory);
-}
 
 /**
  * A copy of a build, beside it, so that a build made meanwhile does not change what is measured between two rounds.
@@ -44,8 +19,7 @@ export function remove(directory) {
  */
 export function keepBuild(dist) {
   if (!existsSync(join(dist, 'cli.js'))) throw new Error(`There is no build in ${dist}: npm run build makes it.`);
-  const copy = mkdtempSync(join(dirname(dist), '.build-bench-'));
-  directories.add(copy);
+  const copy = keep(mkdtempSync(join(dirname(dist), '.build-bench-')));
   cpSync(dist, copy, { recursive: true });
   return copy;
 }
@@ -64,8 +38,7 @@ export async function start(script, args, { env, cwd }) {
     execArgv: ['--expose-gc', '--import', pathToFileURL(INSIDE).href],
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   });
-  running.add(child);
-  const exited = new Promise((resolve) => child.once('close', resolve)).then(() => void running.delete(child));
+  const { exited, stop } = bound(child);
   let printed = '';
   child.stderr?.setEncoding('utf8').on('data', (text) => (printed += text));
   const port = await new Promise((resolve, reject) => {
@@ -85,12 +58,7 @@ export async function start(script, args, { env, cwd }) {
     readyMs: performance.now() - began,
     output: () => printed,
     ask: asking(child),
-    stop: async () => {
-      const bound = setTimeout(() => child.kill('SIGKILL'), STOP_WITHIN_MS);
-      child.kill('SIGTERM');
-      await exited;
-      clearTimeout(bound);
-    },
+    stop: () => stop('SIGTERM'),
   };
 }
 
@@ -144,10 +112,3 @@ function withoutSettings() {
     ),
   );
 }
-
-/**
- * A peer, which stands in a folder of its own.
- * @param {'naive' | 'socket-io'} name
- */
-export const startPeer = (name) =>
-  start(fileURLToPath(new URL(`../peers/${name}.js`, import.meta.url)), [], { env: { JWT_SECRET } });

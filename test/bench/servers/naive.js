@@ -59,7 +59,7 @@ async function callerOf(authorization) {
   return { userId: payload.sub ?? '', token };
 }
 
-/** @typedef {{ caller: { userId: string, token: string } }} Context */
+/** @typedef {{ caller: { userId: string, token: string }, attached?: { token?: string } }} Context */
 
 /** @param {readonly string[]} ids */
 async function* changesOf(ids) {
@@ -97,8 +97,9 @@ const schema = createSchema({
   resolvers: {
     Query: { userStatus: (_, { userId }) => userOf(userId) },
     Mutation: {
-      login: (_, { input }, /** @type {Context} */ { caller }) => {
+      login: (_, { input }, /** @type {Context} */ { caller, attached }) => {
         const token = randomUUID();
+        if (attached !== undefined) attached.token = token;
         arm(caller.userId, token);
         change(caller.userId, { status: 'ONLINE', reason: 'LOGIN' });
         return { sessionToken: token, heartbeatIntervalMs: 1_000, session: { id: token, ...input }, kicked: [] };
@@ -130,7 +131,18 @@ const sockets = new WebSocketServer({ server: http, path: '/graphql', perMessage
 useServer(
   {
     schema,
-    context: async ({ connectionParams }) => ({ caller: await callerOf(String(connectionParams?.['authorization'])) }),
+    context: async ({ connectionParams, extra }) => ({
+      caller: await callerOf(String(connectionParams?.['authorization'])),
+      attached: extra,
+    }),
+    onDisconnect: ({ extra }) => {
+      const token = /** @type {{ token?: string }} */ (extra).token ?? '';
+      const session = sessions.get(token);
+      if (session === undefined) return;
+      clearTimeout(session.timer);
+      sessions.delete(token);
+      change(session.userId, { status: 'OFFLINE', reason: 'DISCONNECT' });
+    },
   },
   sockets,
 );

@@ -1,0 +1,66 @@
+// Who stands beside Porchlight, how each is started, and in what words it is asked. A peer leaves out what it cannot do.
+import * as graphql from './client/graphql.js';
+import * as mqtt from './client/mqtt.js';
+import * as pusher from './client/pusher.js';
+import * as socketIo from './client/socket-io.js';
+import * as xmpp from './client/xmpp.js';
+import * as servers from './servers/peers.js';
+
+/** @typedef {import('./stage.js').Stage} Stage */
+/** @typedef {import('./stage.js').Server} Server */
+/** @typedef {import('./client/wire.js').Wire} Wire */
+/** @typedef {import('./measure.js').Load & { took?: number[], close?: () => void }} Load */
+/** @typedef {(port: number, prefix: string, count: number) => Promise<Wire[]>} Clients */
+/**
+ * @typedef {object} Words
+ * @property {(port: number) => Load | Promise<Load>} logins
+ * @property {(stage: Stage, port: number) => Promise<Load>} [beats] a sign of life that is a call of its API
+ * @property {((stage: Stage, port: number) => Promise<Load>) | undefined} [pings] one that its protocol has for it
+ * @property {(stage: Stage, port: number, count: number) => Promise<Load>} changes of one whom `count` watch
+ * @property {(stage: Stage, port: number, count: number) => Promise<{ hearers: Wire[], come: () => Promise<Wire> }>} watched
+ *   `come` opens the socket of one whom the hearers watch: they hear of it, and of its end
+ * @property {Clients} idle
+ * @property {Clients} [clients] each watches ten others
+ */
+/**
+ * @typedef {object} Peer
+ * @property {Words} words
+ * @property {(stage: Stage) => Promise<Server>} start
+ * @property {() => string | null} missing why it cannot run here, null if it can
+ * @property {string} [note] what it does not do that ours does
+ */
+
+/** @type {Readonly<Record<string, Peer>>} */
+export const PEERS = {
+  porchlight: { words: graphql, start: (stage) => stage.porchlight(), missing: () => null },
+  'naive yoga': {
+    // A ping is answered by graphql-ws, which tells nobody: no sign of life.
+    words: { ...graphql, pings: undefined },
+    start: (stage) => stage.peer(servers.startNaive),
+    missing: () => null,
+  },
+  'socket.io': {
+    words: socketIo,
+    start: (stage) => stage.peer(servers.startSocketIo),
+    missing: () => servers.missingPackage('socket.io'),
+    note: 'a login is a connection with a JWT',
+  },
+  soketi: {
+    words: pusher,
+    start: (stage) => stage.peer(servers.startSoketi),
+    missing: () => servers.missingPackage('@soketi/soketi'),
+    note: 'a login is a connection that joins a presence channel, signed with an HMAC; the client opens ten channels to watch ten',
+  },
+  mosquitto: {
+    words: mqtt,
+    start: (stage) => stage.peer(servers.startMosquitto),
+    missing: servers.missingMosquitto,
+    note: 'a login is a CONNECT with a will, and no credentials are checked; QoS 0',
+  },
+  ejabberd: {
+    words: xmpp,
+    start: (stage) => stage.peer(servers.startEjabberd),
+    missing: servers.missingEjabberd,
+    note: 'a login is SASL PLAIN with a JWT, bind and presence; watchers are subscribed on a roster',
+  },
+};
