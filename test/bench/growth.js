@@ -11,92 +11,92 @@ import { number, table } from './report.js';
 import { spread } from './rows.js';
 import { Stage } from './stage.js';
 
-/** @typedef {{ size: string, figures: Record<string, number> }} Column */
+/** @typedef {{ users: number, watchers: number }} Size `watchers` watch one user. */
+/** @typedef {{ sessions: number, watchers: number, figures: Record<string, number> }} Measured */
+
+const MANY = {
+  users: [1_000, 10_000, 100_000, 1_000_000],
+  watchers: [100, 1_000, 10_000],
+};
+const FEW = { users: [1_000, 10_000], watchers: [100, 1_000] };
 
 /**
  * @param {ConstructorParameters<typeof Stage>[1]} settings
- * @returns {Promise<{ sessions: Column[], watchers: Column[] }>}
+ * @returns {Promise<Measured[]>}
  */
 export async function growth(settings) {
-  const users = settings.quick ? [1_000, 10_000] : [1_000, 10_000, 100_000, 1_000_000];
-  const watchers = settings.quick ? [100, 1_000] : [100, 1_000, 10_000];
-  /** @type {Column[]} */
-  const bySessions = [];
-  for (const count of users) {
-    const figures = await new Stage(`growth-${count}`, settings).run((stage) => withUsers(stage, count));
-    bySessions.push({ size: sessionsOf(count).toLocaleString('en'), figures });
+  /** @type {Measured[]} */
+  const found = [];
+  for (const size of sizes(settings.quick ? FEW : MANY)) {
+    const stage = new Stage(`growth-${size.users}-${size.watchers}`, settings);
+    const figures = await stage.run(() => figuresOf(stage, size));
+    found.push({ sessions: sessionsOf(size.users), watchers: size.watchers, figures });
   }
-  /** @type {Column[]} */
-  const byWatchers = [];
-  for (const count of watchers) {
-    const figures = await new Stage(`growth-watchers-${count}`, settings).run((stage) => toWatchers(stage, count));
-    byWatchers.push({ size: count.toLocaleString('en'), figures });
-  }
-  return { sessions: bySessions, watchers: byWatchers };
+  return found;
+}
+
+/**
+ * One of them grows while the other is as small as it gets.
+ * @param {{ users: readonly number[], watchers: readonly number[] }} all
+ * @returns {Size[]}
+ */
+function sizes({ users: [fewUsers = 0, ...moreUsers], watchers: [fewWatchers = 0, ...moreWatchers] }) {
+  return [
+    ...[fewUsers, ...moreUsers].map((users) => ({ users, watchers: fewWatchers })),
+    ...moreWatchers.map((watchers) => ({ users: fewUsers, watchers })),
+  ];
 }
 
 /**
  * @param {Stage} stage
- * @param {number} users
+ * @param {Size} size
  */
-async function withUsers(stage, users) {
-  stage.say(`making ${users.toLocaleString('en')} users`);
+async function figuresOf(stage, { users, watchers }) {
+  stage.say(`${users.toLocaleString('en')} users, ${watchers.toLocaleString('en')} watchers`);
   const directory = stage.directory();
   await fill(stage.settings.dist, directory, users);
   const server = await stage.porchlight({ directory });
+  const { port } = server;
+  const changes = await changesTo(stage, port, watchers);
   /** @type {Record<string, number>} */
-  const figures = { 'ready after a restart, ms': server.readyMs };
-  figures['RSS, MiB'] = (await settled(server)) / 1024 / 1024;
-  const cost = async (/** @type {import('./measure.js').Load & { close?: () => void }} */ load) => {
+  const figures = { 'RSS, MiB': (await settled(server)) / 1024 / 1024, 'ready, ms': server.readyMs };
+
+  const cost = async (/** @type {import('./measure.js').Load & { close?: () => void }} */ load, each = () => {}) => {
     const samples = [];
-    await measured(load, server.pid, stage.times);
-    for (let round = 0; round < stage.rounds; round++) samples.push(await measured(load, server.pid, stage.times));
+    if (!stage.quick) await measured(load, server.pid, stage.times);
+    for (let round = 0; round < stage.rounds; round++) {
+      samples.push(await measured(load, server.pid, stage.times));
+      each();
+    }
     load.close?.();
     return spread(samples.map(({ cpuUs }) => cpuUs)).median;
   };
-  figures['a heartbeat over a socket, µs CPU'] = await cost(await beatsOver(stage, server.port));
-  figures['a heartbeat over HTTP, µs CPU'] = await cost(await httpBeats(server.port));
-  figures['a login, µs CPU'] = await cost(await logins(server.port));
-  figures['the status of 500 users, µs CPU'] = await cost(await questions(server.port, await questionTo(server.port)));
+  figures['beat, socket, µs'] = await cost(await beatsOver(stage, port));
+  figures['beat, HTTP, µs'] = await cost(await httpBeats(port));
+  figures['login, µs'] = await cost(await logins(port));
+  figures['500 statuses, µs'] = await cost(await questions(port, await questionTo(port)));
+  /** @type {number[]} */
+  const last = [];
+  figures['delivery, µs'] = await cost(changes, () => last.push(spread(changes.took).median));
+  figures['last told, ms'] = spread(last).median;
   await server.ask('watchStalls');
-  const beats = await httpBeats(server.port);
+  const beats = await httpBeats(port);
   await measured(beats, server.pid, stage.times);
   beats.close();
-  figures['longest stall under heartbeats, ms'] = (await server.ask('stallsSeen')).max;
+  figures['longest stall, ms'] = (await server.ask('stallsSeen')).max;
   return figures;
 }
 
-/**
- * @param {Stage} stage
- * @param {number} count
- */
-async function toWatchers(stage, count) {
-  const server = await stage.porchlight();
-  const changes = await changesTo(stage, server.port, count);
-  await measured(changes, server.pid, stage.times);
-  const costs = [];
-  const last = [];
-  for (let round = 0; round < stage.rounds; round++) {
-    costs.push((await measured(changes, server.pid, stage.times)).cpuUs);
-    last.push(spread(changes.took).median);
-  }
-  return { 'a delivery, µs CPU': spread(costs).median, 'the last one told after, ms': spread(last).median };
-}
-
-/** @param {{ sessions: Column[], watchers: Column[] }} found */
-export function growthTable({ sessions, watchers }) {
-  return [sideBySide('sessions', sessions), sideBySide('watchers of one user', watchers)].join('\n\n');
-}
-
-/**
- * @param {string} what
- * @param {readonly Column[]} columns
- */
-function sideBySide(what, columns) {
-  const figures = Object.keys(columns[0]?.figures ?? {});
-  const rows = figures.map((figure) => [
-    figure,
-    ...columns.map((column) => number(column.figures[figure] ?? Number.NaN)),
+/** @param {readonly Measured[]} found */
+export function growthTable(found) {
+  const names = Object.keys(found[0]?.figures ?? {});
+  const rows = found.map(({ sessions, watchers, figures }) => [
+    sessions.toLocaleString('en'),
+    watchers.toLocaleString('en'),
+    ...names.map((name) => number(figures[name] ?? Number.NaN)),
   ]);
-  return table([[what, ...columns.map(({ size }) => size)], ...rows]);
+  return [
+    table([['sessions', 'watchers of one', ...names], ...rows], 0),
+    '  µs are of CPU, in all threads of the server; a stall is seen under heartbeats over HTTP.',
+  ].join('\n');
 }

@@ -1,5 +1,6 @@
 // One measured interval: load runs, warms up, and only then is counted, with the CPU the server took meanwhile.
 import { performance } from 'node:perf_hooks';
+import { clearTimeout } from 'node:timers';
 import { cpuMs, sleep } from './os.js';
 
 /**
@@ -46,9 +47,23 @@ export async function measured(load, pid, { warmMs, forMs }) {
     };
   })();
   const sample = await Promise.race([running, load.failed]);
-  await load.stop();
   if (sample.operations === 0) throw new Error('Nothing was answered within the measured interval.');
+  await stopped(load);
   return sample;
+}
+
+/**
+ * Waits for what is under way; what a server has lost never comes.
+ * @param {Load} load
+ */
+async function stopped(load) {
+  const { failed: late, fail } = failure();
+  const bound = setTimeout(() => fail(new Error('Something was never answered.')), LONGEST_MS);
+  try {
+    await Promise.race([load.stop(), load.failed, late]);
+  } finally {
+    clearTimeout(bound);
+  }
 }
 
 /**

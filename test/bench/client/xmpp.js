@@ -19,7 +19,7 @@ const IN_FLIGHT = 8;
 const LOGINS_AT_ONCE = 50;
 
 /** @param {string} text */
-const bytesOf = (text) => Buffer.from(text);
+const utf8 = (text) => Buffer.from(text);
 
 /** @param {string} id */
 const ping = (id) => `<iq type='get' id='${id}' to='${XMPP_HOST}'><ping xmlns='urn:xmpp:ping'/></iq>`;
@@ -64,7 +64,7 @@ class XmppStream extends Wire {
    * @param {string} wanted
    */
   ask(stanza, wanted) {
-    return caughtUp(this, bytesOf(stanza), wanted, '<failure');
+    return caughtUp(this, utf8(stanza), wanted, '<failure');
   }
 }
 
@@ -75,7 +75,7 @@ class XmppStream extends Wire {
 async function connect(port, userId) {
   const stream = await XmppStream.open(port);
   await stream.ask(HEADER, '</stream:features>');
-  const plain = bytesOf(`\0${userId}\0${userToken(jidOf(userId))}`).toString('base64');
+  const plain = utf8(`\0${userId}\0${userToken(jidOf(userId))}`).toString('base64');
   await stream.ask(`<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>${plain}</auth>`, '<success');
   await stream.ask(HEADER, '</stream:features>');
   await stream.ask("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>", '</jid>');
@@ -106,7 +106,7 @@ export function logins(/** @type {number} */ port) {
 export async function pings(stage, port) {
   const streams = await openMany(SOCKETS, (index) => present(port, `device-${index}`));
   stage.later(() => streams.forEach((stream) => stream.close()));
-  return socketLoad(streams, ring(ping, bytesOf), IN_FLIGHT, () => true);
+  return socketLoad(streams, ring(ping, utf8), IN_FLIGHT, () => true);
 }
 
 /**
@@ -121,7 +121,7 @@ async function subscribed(stage, port, count) {
   stage.later(() => [...watchers, alice].forEach((stream) => stream.close()));
   alice.onMessage = (bytes, start, end) => {
     const asking = /from='([^']+)' type='subscribe'/.exec(bytes.toString('utf8', start, end))?.[1];
-    if (asking !== undefined) alice.send(bytesOf(`<presence type='subscribed' to='${asking}'/>`));
+    if (asking !== undefined) alice.send(utf8(`<presence type='subscribed' to='${asking}'/>`));
   };
   const subscribe = `<presence type='subscribe' to='${jidOf('alice')}'/>`;
   await openMany(count, async (index) => watchers[index]?.ask(subscribe, `from='${jidOf('alice')}/`));
@@ -137,7 +137,7 @@ export async function changes(stage, port, count) {
   const { alice, watchers } = await subscribed(stage, port, count);
   let text = 0;
   return oneByOne(watchers, () =>
-    alice.send(bytesOf(`<presence><status>${(text = (text + 1) % 1_000) + 1_000}</status></presence>`)),
+    alice.send(utf8(`<presence><status>${(text = (text + 1) % 1_000) + 1_000}</status></presence>`)),
   );
 }
 

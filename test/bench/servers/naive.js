@@ -146,6 +146,8 @@ useServer(
   },
   sockets,
 );
+// The bench's connections are silent while its other peers are measured; 5 s would be too short.
+http.keepAliveTimeout = 600_000;
 http.listen(0, '127.0.0.1', () => {
   const address = http.address();
   if (address !== null && typeof address === 'object') console.log(`ready at http://127.0.0.1:${address.port}`);
