@@ -72,15 +72,17 @@ const apply = (steps: Steps, command: Command): SessionRecord | null => {
  */
 export const afterRestart = (user: UserRecord, now: Millis): UserRecord => ({
   ...user,
-  sessions: user.sessions.map((session) =>
-    session.status === 'ONLINE'
-      ? {
-          ...session,
-          links: [],
-          aliveAt: now,
-          detachedAt: null,
-          backgroundSince: session.appState === 'BACKGROUND' ? now : null,
-        }
-      : session,
-  ),
+  sessions: user.sessions.map((session) => sessionAfterRestart(session, now)),
 });
+
+/** What `afterRestart` does to one session; there is nothing else that it does. */
+export const sessionAfterRestart = (session: SessionRecord, now: Millis): SessionRecord =>
+  session.status === 'ONLINE'
+    ? {
+        ...session,
+        links: [],
+        aliveAt: now,
+        detachedAt: null,
+        backgroundSince: session.appState === 'BACKGROUND' ? now : null,
+      }
+    : session;

@@ -1,132 +1,182 @@
 /**
- * Wakes a million users for the price of a few bytes each: a ring of slots, one per tick, that hold
- * the ids to look at when their tick has passed.
+ * Wakes a million users for the price of a few bytes each: a ring of ticks, each with the list of the
+ * slots to look at when it has passed. A slot is a whole number from 0 on, the smaller the better:
+ * what is known of it stands in arrays.
  *
- * Re-arming is lazy. A deadline that moves later costs nothing: when the old slot comes up, the wheel
- * asks for the deadline as it is by then and moves the id on. One that moves earlier puts the id into
- * the earlier slot as well; the entry left behind is recognised by its tick and dropped. The same
+ * Re-arming is lazy. A deadline that moves later costs one number: when the old tick comes up, the slot
+ * is moved on to the deadline as it is by then. One that moves earlier moves the slot at once. The same
  * holds for deadlines beyond the ring: they wait at its far end and are moved on from there.
  */
-import { later, millis, type Millis } from '../core/ids.ts';
+import type { Millis } from '../core/ids.ts';
+import { longer } from './packed/slot-table.ts';
 
 export interface TimerWheelOptions {
-  /** How late an id may be handed out, apart from how often `take` is called. */
+  /** How late a slot may be handed out, apart from how often `take` is called. */
   readonly tickMs?: number;
-  /** Deadlines further away than `slots * tickMs` are looked at once in that time. */
-  readonly slots?: number;
-  /** How long an id that was handed out stays away, unless it is armed again. */
+  /** Deadlines further away than `ticks * tickMs` are looked at once in that time. */
+  readonly ticks?: number;
+  /** How long a slot that was handed out stays away, unless it is armed again. */
   readonly retryMs?: number;
 }
 
-export interface Taken<Id> {
-  readonly ids: readonly Id[];
+export interface Taken {
+  readonly slots: readonly number[];
+  /** How many were looked at, due or not. */
+  readonly examined: number;
   /** Is there anything left to look at by now? */
   readonly more: boolean;
 }
 
-export class TimerWheel<Id> {
+const NONE = -1;
+/** After a long sleep all that are overdue by more ticks than this are equally late: a day, at 50 ms. */
+const OLDEST = 2 ** 21 - 1;
+
+export class TimerWheel {
   readonly #tickMs: number;
   readonly #retryMs: number;
-  readonly #slots: Id[][];
-  /** Ticks are counted from here, so that they are small integers, which cost no memory of their own. */
+  /** Ticks are counted from here, so that they are small. */
   readonly #origin: number;
-  /** The one tick of each id that counts; always in [#tick, #tick + slots). */
-  readonly #armed = new Map<Id, number>();
-  /** Ids handed out and not armed since: they stay away until then. */
-  readonly #claimed = new Map<Id, Millis>();
-  /** The first tick that was not looked through to its end, and how far it was. */
+  /** By tick, modulo the ring: the first and the last of its list. */
+  readonly #first: Int32Array;
+  readonly #last: Int32Array;
+  /** By slot: its deadline, the tick in whose list it stands, and its neighbours there. */
+  #deadlines = new Float64Array(1_024);
+  #ticks = new Int32Array(1_024).fill(NONE);
+  #next = new Int32Array(1_024);
+  #previous = new Int32Array(1_024);
+  /** Slots handed out and not armed since, and until when they stay away. */
+  readonly #claimed = new Map<number, number>();
+  /** The first tick that was not looked through to its end. */
   #tick = 0;
-  #position = 0;
+  #size = 0;
 
-  constructor(now: Millis, { tickMs = 50, slots = 16_384, retryMs = 1_000 }: TimerWheelOptions = {}) {
+  constructor(now: Millis, { tickMs = 50, ticks = 16_384, retryMs = 1_000 }: TimerWheelOptions = {}) {
     this.#tickMs = tickMs;
     this.#retryMs = retryMs;
     this.#origin = Math.floor(now / tickMs);
-    this.#slots = Array.from({ length: slots }, () => []);
+    this.#first = new Int32Array(ticks).fill(NONE);
+    this.#last = new Int32Array(ticks).fill(NONE);
   }
 
-  /** How many ids are armed. */
+  /** How many slots are armed. */
   get size(): number {
-    return this.#armed.size;
+    return this.#size;
   }
 
-  /** `id` is to be looked at when `at` has come, or soon after. Ends a claim. */
-  arm(id: Id, at: Millis): void {
-    if (this.#claimed.size > 0) this.#claimed.delete(id);
-    const armed = this.#armed.get(id);
+  /** `slot` is to be looked at when `at` has come, or soon after. Ends a claim. */
+  arm(slot: number, at: Millis): void {
+    if (slot >= this.#ticks.length) this.#lengthen(slot + 1);
+    if (this.#claimed.size > 0) this.#claimed.delete(slot);
+    this.#deadlines[slot] = at;
+    const armed = this.#ticks[slot] as number;
     const tick = this.#tickOf(at);
-    if (armed === undefined || tick < armed) this.#put(id, tick);
+    if (armed === NONE) this.#size++;
+    else if (tick >= armed) return;
+    else this.#unlink(slot);
+    this.#link(slot, tick);
   }
 
-  disarm(id: Id): void {
-    this.#armed.delete(id);
-    this.#claimed.delete(id);
+  /** Arms a slot that may be armed already, unless it is for an earlier moment. */
+  armFor(slot: number, at: Millis): void {
+    const armed = slot < this.#ticks.length && this.#ticks[slot] !== NONE;
+    if (!armed || at < (this.#deadlines[slot] as number)) this.arm(slot, at);
+  }
+
+  disarm(slot: number): void {
+    if (slot >= this.#ticks.length || this.#ticks[slot] === NONE) return;
+    this.#unlink(slot);
+    this.#ticks[slot] = NONE;
+    this.#claimed.delete(slot);
+    this.#size--;
   }
 
   /**
-   * Takes ids whose deadline has come by `now`, the earliest tick first. Never one before its deadline.
-   * @param budget how many entries to look at, at most, due or not: bounds the time this call takes.
-   * @param deadlineOf the present deadline of an id; null when it need not be looked at any more.
+   * Takes slots whose deadline has come by `now`, the earliest tick first. Never one before its deadline.
+   * @param budget how many to look at, at most, due or not: bounds the time this call takes.
    */
-  take(now: Millis, limit: number, budget: number, deadlineOf: (id: Id) => Millis | null): Taken<Id> {
-    // Only ticks that are wholly past are looked at, so an entry is looked at once.
+  take(now: Millis, limit: number, budget: number): Taken {
+    // Only ticks that are wholly past are looked at, so a slot is looked at once.
     const end = Math.floor(now / this.#tickMs) - this.#origin;
-    if (end - this.#tick > this.#slots.length) this.#startOver(end, now, deadlineOf);
-    const ids: Id[] = [];
+    if (end - this.#tick > this.#first.length) this.#startOver(end, now);
+    const slots: number[] = [];
     let examined = 0;
-    for (; this.#tick < end; this.#tick++, this.#position = 0) {
-      const index = this.#tick % this.#slots.length;
-      const slot = this.#slots[index] ?? [];
-      for (; this.#position < slot.length; this.#position++) {
-        if (ids.length >= limit || examined >= budget) return { ids, more: true };
+    for (; this.#tick < end; this.#tick++) {
+      const list = this.#tick % this.#first.length;
+      for (let slot = this.#first[list] as number; slot !== NONE; slot = this.#first[list] as number) {
+        if (slots.length >= limit || examined >= budget) return { slots, examined, more: true };
         examined++;
-        const id = slot[this.#position] as Id;
-        if (this.#armed.get(id) !== this.#tick) continue;
-        const at = this.#dueAt(id, deadlineOf);
-        if (at === null) this.disarm(id);
-        else if (at > now) this.#put(id, this.#tickOf(at));
+        this.#unlink(slot);
+        const at = this.#dueAt(slot);
+        if (at > now) this.#link(slot, this.#tickOf(at));
         else {
-          ids.push(id);
-          const retry = later(now, this.#retryMs);
-          this.#claimed.set(id, retry);
-          this.#put(id, this.#tickOf(retry));
+          slots.push(slot);
+          const retry = now + this.#retryMs;
+          this.#claimed.set(slot, retry);
+          this.#link(slot, this.#tickOf(retry));
         }
       }
-      if (slot.length > 0) this.#slots[index] = [];
     }
-    return { ids, more: false };
+    return { slots, examined, more: false };
   }
 
-  #dueAt(id: Id, deadlineOf: (id: Id) => Millis | null): Millis | null {
-    const at = deadlineOf(id);
-    const retry = this.#claimed.get(id);
-    return at !== null && retry !== undefined && retry > at ? retry : at;
+  #dueAt(slot: number): number {
+    const at = this.#deadlines[slot] as number;
+    const retry = this.#claimed.size > 0 ? this.#claimed.get(slot) : undefined;
+    return retry !== undefined && retry > at ? retry : at;
   }
 
   /** The tick to look at `at` in, as near as the ring has it. */
-  #tickOf(at: Millis): number {
+  #tickOf(at: number): number {
     const tick = Math.floor(at / this.#tickMs) - this.#origin;
-    return Math.min(Math.max(tick, this.#tick), this.#tick + this.#slots.length - 1);
+    return Math.min(Math.max(tick, this.#tick), this.#tick + this.#first.length - 1);
   }
 
-  #put(id: Id, tick: number): void {
-    this.#armed.set(id, tick);
-    this.#slots[tick % this.#slots.length]?.push(id);
+  /** Puts it last into the list of a tick. */
+  #link(slot: number, tick: number): void {
+    const list = tick % this.#first.length;
+    const last = this.#last[list] as number;
+    this.#ticks[slot] = tick;
+    this.#next[slot] = NONE;
+    this.#previous[slot] = last;
+    if (last === NONE) this.#first[list] = slot;
+    else this.#next[last] = slot;
+    this.#last[list] = slot;
+  }
+
+  #unlink(slot: number): void {
+    const list = (this.#ticks[slot] as number) % this.#first.length;
+    const next = this.#next[slot] as number;
+    const previous = this.#previous[slot] as number;
+    if (previous === NONE) this.#first[list] = next;
+    else this.#next[previous] = next;
+    if (next === NONE) this.#last[list] = previous;
+    else this.#previous[next] = previous;
   }
 
   /** After a sleep longer than the ring: everybody is put in again, those due in the order of their deadlines. */
-  #startOver(end: number, now: Millis, deadlineOf: (id: Id) => Millis | null): void {
-    const all: { id: Id; at: Millis }[] = [];
-    for (const id of this.#armed.keys()) {
-      const at = this.#dueAt(id, deadlineOf);
-      if (at !== null) all.push({ id, at });
-      else this.#claimed.delete(id);
-    }
-    all.sort((one, other) => one.at - other.at);
-    this.#armed.clear();
-    for (const slot of this.#slots) slot.length = 0;
+  #startOver(end: number, now: Millis): void {
+    this.#first.fill(NONE);
+    this.#last.fill(NONE);
     this.#tick = end - 1;
-    this.#position = 0;
-    for (const { id, at } of all) this.#put(id, this.#tickOf(at > now ? at : millis(0)));
+    /** How late and who, as one number each, which is sorted faster than pairs. */
+    const due = new Float64Array(this.#size);
+    let count = 0;
+    for (let slot = 0; slot < this.#ticks.length; slot++) {
+      if (this.#ticks[slot] === NONE) continue;
+      const at = this.#dueAt(slot);
+      const tick = Math.floor(at / this.#tickMs) - this.#origin;
+      if (at > now) this.#link(slot, this.#tickOf(at));
+      else due[count++] = Math.max(0, tick - end + OLDEST) * 2 ** 32 + slot;
+    }
+    // Whoever was put in before them stands in a later tick.
+    for (const each of due.subarray(0, count).sort()) this.#link(each % 2 ** 32, this.#tick);
+  }
+
+  #lengthen(least: number): void {
+    const before = this.#ticks.length;
+    this.#deadlines = longer(this.#deadlines, least);
+    this.#ticks = longer(this.#ticks, least).fill(NONE, before);
+    this.#next = longer(this.#next, least);
+    this.#previous = longer(this.#previous, least);
   }
 }

@@ -1,17 +1,42 @@
-/** Everyone who is not OFFLINE, as last committed: who they are, how many, when to look at each again. */
+/**
+ * Everyone who is not OFFLINE, as last committed: who they are, how many, when to look at each again.
+ *
+ * Everybody is kept as bytes, by slot. Whoever has a socket, and those used last, are held as objects as
+ * well; while one is held, the object is what counts, and it becomes bytes again when it is let go.
+ */
 import type { PresenceCounts } from '../../app/ports.ts';
-import { deadline } from '../../core/deadline.ts';
+import { deadline, sessionDeadline } from '../../core/deadline.ts';
 import type { Millis, UserId } from '../../core/ids.ts';
-import type { UserRecord } from '../../core/record.ts';
+import { isAttached, type SessionRecord, type UserRecord } from '../../core/record.ts';
+import { PLATFORMS, type LiveStatus, type Platform, type Status } from '../../core/vocabulary.ts';
+import { PackedUsers } from '../packed/packed-users.ts';
 import { TimerWheel } from '../timer-wheel.ts';
-import { PLATFORMS, type Platform } from '../../core/vocabulary.ts';
 
 /** What one slice of `claimDue` may look at: about a millisecond. */
 const EXAMINED_AT_ONCE = 4_096;
+/** Users without a socket who are held: some thousand a second are heard of, one request after another. */
+const HELD_WITHOUT_SOCKET = 16_384;
+
+/** A user as an object. */
+interface Held {
+  readonly slot: number;
+  user: UserRecord;
+  /** Has she changed since she was bytes? */
+  changed: boolean;
+  /** Was she used since she was last passed over? */
+  used: boolean;
+  /** Is she one of those who may be let go? */
+  loose: boolean;
+}
 
 export class Present {
-  readonly #users = new Map<UserId, UserRecord>();
-  readonly #wheel: TimerWheel<UserId>;
+  readonly #packed = new PackedUsers();
+  readonly #held = new Map<UserId, Held>();
+  /** Those held without a socket, in a ring: the first not used since the hand came by is let go. */
+  readonly #loose: Held[] = [];
+  readonly #room: number;
+  #hand = 0;
+  readonly #wheel: TimerWheel;
   readonly #counts = {
     usersOnline: 0,
     usersPushOnline: 0,
@@ -21,28 +46,52 @@ export class Present {
     >,
   };
 
-  constructor(now: Millis) {
+  constructor(now: Millis, heldWithoutSocket = HELD_WITHOUT_SOCKET) {
     this.#wheel = new TimerWheel(now);
+    this.#room = heldWithoutSocket;
+  }
+
+  /** A user who is loaded, as yet without sessions. She is in force when they have followed. */
+  load(user: UserRecord): void {
+    this.#packed.add(user);
+    this.#countUser(user.status, 1);
+  }
+
+  /** The next of a loaded user's sessions. Ignored when she was not loaded: then she is OFFLINE. */
+  loadSession(id: UserId, session: SessionRecord): void {
+    const slot = this.#packed.find(id);
+    if (slot < 0) return;
+    this.#packed.addSession(slot, session);
+    this.#countSession(session.platform, session.status, 1);
+    this.#wheel.armFor(slot, sessionDeadline(session).at);
   }
 
   get(id: UserId): UserRecord | undefined {
-    return this.#users.get(id);
+    const held = this.#held.get(id);
+    if (held !== undefined) {
+      held.used = true;
+      return held.user;
+    }
+    const slot = this.#packed.find(id);
+    if (slot < 0) return undefined;
+    const user = this.#packed.read(slot);
+    this.#hold({ slot, user, changed: false, used: false, loose: false });
+    return user;
   }
 
   /** The user as she is from now on. Ends the claim on her. */
   put(user: UserRecord): void {
-    const before = this.#users.get(user.id);
-    if (before !== user) {
-      if (before !== undefined) this.#count(before, -1);
-      if (user.status === 'OFFLINE') this.#users.delete(user.id);
-      else {
-        this.#users.set(user.id, user);
-        this.#count(user, 1);
+    const held = this.#held.get(user.id);
+    const slot = held?.slot ?? this.#packed.find(user.id);
+    if (held?.user !== user) {
+      if (slot >= 0) this.#uncount(slot, held);
+      if (user.status === 'OFFLINE') {
+        if (slot >= 0) this.#remove(slot, user.id);
+        return;
       }
+      this.#count(user, 1);
     }
-    const at = deadline(user);
-    if (at === null) this.#wheel.disarm(user.id);
-    else this.#wheel.arm(user.id, at);
+    this.#arm(this.#replace(slot, held, user), user);
   }
 
   /** @returns a copy. */
@@ -52,19 +101,96 @@ export class Present {
 
   /** One slice of looking for users who are due; the caller lets others have their turn in between. */
   takeDue(now: Millis, limit: number): { readonly ids: readonly UserId[]; readonly more: boolean } {
-    return this.#wheel.take(now, limit, EXAMINED_AT_ONCE, (id) => {
-      const user = this.#users.get(id);
-      return user === undefined ? null : deadline(user);
-    });
+    const { slots, more } = this.#wheel.take(now, limit, EXAMINED_AT_ONCE);
+    return { ids: slots.map((slot) => this.#packed.idOf(slot)), more };
+  }
+
+  /** @returns her slot. */
+  #replace(slot: number, held: Held | undefined, user: UserRecord): number {
+    if (held !== undefined) {
+      if (held.user !== user) {
+        held.user = user;
+        held.changed = true;
+      }
+      if (!held.loose && !hasSocket(user)) this.#loosen(held);
+      return slot;
+    }
+    const own = slot >= 0 ? slot : this.#packed.add(user);
+    this.#hold({ slot: own, user, changed: slot >= 0, used: false, loose: false });
+    return own;
+  }
+
+  #arm(slot: number, user: UserRecord): void {
+    const at = deadline(user);
+    if (at === null) this.#wheel.disarm(slot);
+    else this.#wheel.arm(slot, at);
+  }
+
+  #remove(slot: number, id: UserId): void {
+    const held = this.#held.get(id);
+    // Her place in the ring is taken by the next one who comes by there.
+    if (held !== undefined) held.used = false;
+    this.#held.delete(id);
+    this.#wheel.disarm(slot);
+    this.#packed.remove(slot);
+  }
+
+  #hold(held: Held): void {
+    this.#held.set(held.user.id, held);
+    if (!hasSocket(held.user)) this.#loosen(held);
+  }
+
+  /** Finds her a place in the ring; somebody else is let go for that once there is no other. */
+  #loosen(held: Held): void {
+    held.loose = true;
+    if (this.#loose.length < this.#room) {
+      this.#loose.push(held);
+      return;
+    }
+    for (; ; this.#hand = (this.#hand + 1) % this.#loose.length) {
+      const other = this.#loose[this.#hand] as Held;
+      const isHeld = this.#held.get(other.user.id) === other;
+      if (isHeld && hasSocket(other.user)) other.loose = false;
+      else if (isHeld && other.used) {
+        other.used = false;
+        continue;
+      } else if (isHeld) this.#letGo(other);
+      this.#loose[this.#hand] = held;
+      this.#hand = (this.#hand + 1) % this.#loose.length;
+      return;
+    }
+  }
+
+  #letGo({ slot, user, changed }: Held): void {
+    if (changed) this.#packed.replace(slot, user);
+    this.#held.delete(user.id);
   }
 
   #count(user: UserRecord, by: 1 | -1): void {
-    if (user.status === 'ONLINE') this.#counts.usersOnline += by;
-    else if (user.status === 'PUSH_ONLINE') this.#counts.usersPushOnline += by;
-    for (const session of user.sessions) {
-      const of = this.#counts.sessions[session.platform];
-      if (session.status === 'ONLINE') of.online += by;
-      else of.pushOnline += by;
-    }
+    this.#countUser(user.status, by);
+    for (const { platform, status } of user.sessions) this.#countSession(platform, status, by);
+  }
+
+  #uncount(slot: number, held: Held | undefined): void {
+    if (held !== undefined) this.#count(held.user, -1);
+    else this.#countUser(this.#packed.tally(slot, this.#uncountSession), -1);
+  }
+
+  readonly #uncountSession = (platform: Platform, status: LiveStatus): void => this.#countSession(platform, status, -1);
+
+  #countUser(status: Status, by: 1 | -1): void {
+    if (status === 'ONLINE') this.#counts.usersOnline += by;
+    else if (status === 'PUSH_ONLINE') this.#counts.usersPushOnline += by;
+  }
+
+  #countSession(platform: Platform, status: LiveStatus, by: 1 | -1): void {
+    const of = this.#counts.sessions[platform];
+    if (status === 'ONLINE') of.online += by;
+    else of.pushOnline += by;
   }
 }
+
+const hasSocket = ({ sessions }: UserRecord): boolean => {
+  for (const session of sessions) if (isAttached(session)) return true;
+  return false;
+};

@@ -48,15 +48,16 @@ export class Reader {
     return userFrom(row, 0, []);
   }
 
-  /** Everyone who is not OFFLINE, in no order. */
-  *present(): Iterable<UserRecord> {
-    const live = new Map<string, SessionRecord[]>();
+  /** Everyone who is not OFFLINE, without their sessions, in no order. */
+  *presentUsers(): Iterable<UserRecord> {
+    for (const row of this.#statements.presentUsers.iterate()) yield userFrom(row, 0, []);
+  }
+
+  /** The live sessions, each user's in the order of her logins, and whose they are. */
+  *liveSessions(): Iterable<{ readonly userId: UserId; readonly session: SessionRecord }> {
     for (const row of this.#statements.liveSessions.iterate()) {
-      const of = live.get(row[0] as string);
-      if (of === undefined) live.set(row[0] as string, [sessionFrom(row)]);
-      else of.push(sessionFrom(row));
+      yield { userId: row[0] as UserId, session: sessionFrom(row) };
     }
-    for (const row of this.#statements.presentUsers.iterate()) yield userFrom(row, 0, live.get(row[0] as string) ?? []);
   }
 
   endedSession(userId: UserId, sessionId: SessionId, now: Millis): EndedSession | null {

@@ -7,7 +7,7 @@ import type { CommittedChange, OnlinePage, OnlineQuery, PresenceStore } from '..
 import type { Outcome } from '../../core/command.ts';
 import type { Millis, SessionId, UserId } from '../../core/ids.ts';
 import type { Policy } from '../../core/policy.ts';
-import { afterRestart } from '../../core/presence.ts';
+import { sessionAfterRestart } from '../../core/presence.ts';
 import { findSession, type EndedSession, type UserRecord } from '../../core/record.ts';
 import { Background } from './background.ts';
 import { batchOf, type Entry } from './entries.ts';
@@ -71,7 +71,10 @@ export class SqliteStore implements PresenceStore {
     this.log = new SqliteEventLog(reader, needed(reader.meta(LOG_ID)), options.recentEvents, () => this.#checkOpen());
     const now = options.clock();
     this.#present = new Present(now);
-    for (const user of reader.present()) this.#present.put(afterRestart(user, now));
+    for (const user of reader.presentUsers()) this.#present.load(user);
+    for (const { userId, session } of reader.liveSessions()) {
+      this.#present.loadSession(userId, sessionAfterRestart(session, now));
+    }
   }
 
   /** Serves a file that was looked at, brought up to date and locked: see open.ts. The store owns the lock from now on. */

@@ -1,0 +1,198 @@
+/**
+ * Numbers and texts as few bytes, and back exactly as they were: small numbers and numbers near the
+ * one before take one byte, texts one byte a character where they can, random ids in base64url less.
+ */
+
+/** How a text is kept: in the lowest two bits of its length. */
+const LATIN1 = 0;
+const UTF16 = 1;
+/** What the text says in base64url. */
+const BASE64URL = 2;
+
+/** No number is written so: it says that eight bytes follow. */
+const ESCAPE_FIRST = 0x80;
+const ESCAPE_SECOND = 0x00;
+/** Differences up to here are exact when they are doubled. */
+const LARGEST_STEP = 2 ** 51;
+
+/** The six bits that a character stands for, plus one; 0: it is none of base64url. */
+const SEXTETS = (() => {
+  const sextets = new Uint8Array(128);
+  const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
+  for (let index = 0; index < letters.length; index++) sextets[letters.charCodeAt(index)] = index + 1;
+  return sextets;
+})();
+
+export class ByteWriter {
+  /** What is written; replaced by a larger one when it is full. */
+  bytes = Buffer.from(new ArrayBuffer(4_096));
+  /** How much is written. */
+  at = 0;
+
+  byte(value: number): void {
+    this.#room(1);
+    this.bytes[this.at++] = value;
+  }
+
+  /** A whole number from 0 to 2^53 - 1. */
+  count(value: number): void {
+    this.#room(8);
+    const { bytes } = this;
+    let rest = value;
+    while (rest >= 0x8000_0000) {
+      bytes[this.at++] = (rest % 128) | 0x80;
+      rest = Math.floor(rest / 128);
+    }
+    while (rest >= 0x80) {
+      bytes[this.at++] = (rest & 0x7f) | 0x80;
+      rest >>>= 7;
+    }
+    bytes[this.at++] = rest;
+  }
+
+  /** Any number. @param near one that it is likely to be close to, which will be known when it is read. */
+  number(value: number, near: number): void {
+    const step = value - near;
+    if (Number.isInteger(step) && Math.abs(step) < LARGEST_STEP && near + step === value && !Object.is(value, -0)) {
+      this.count(step < 0 ? -2 * step - 1 : 2 * step);
+      return;
+    }
+    this.#room(10);
+    this.bytes[this.at++] = ESCAPE_FIRST;
+    this.bytes[this.at++] = ESCAPE_SECOND;
+    this.at = this.bytes.writeDoubleLE(value, this.at);
+  }
+
+  /** A text that is read more often than it is random. */
+  text(value: string): void {
+    const { length } = value;
+    const wide = isWide(value);
+    const size = wide ? 2 * length : length;
+    this.count(size * 4 + (wide ? UTF16 : LATIN1));
+    this.#room(size);
+    this.at += wide
+      ? this.bytes.write(value, this.at, size, 'utf16le')
+      : this.bytes.write(value, this.at, size, 'latin1');
+  }
+
+  /** A text that is random bytes in base64url more often than not. */
+  code(value: string): void {
+    if (!isBase64url(value)) {
+      this.text(value);
+      return;
+    }
+    const size = (value.length * 3) >> 2;
+    this.count(size * 4 + BASE64URL);
+    this.#room(size);
+    this.at += this.bytes.write(value, this.at, size, 'base64url');
+  }
+
+  copy(from: Buffer, length: number): void {
+    this.#room(length);
+    from.copy(this.bytes, this.at, 0, length);
+    this.at += length;
+  }
+
+  #room(bytes: number): void {
+    if (this.at + bytes <= this.bytes.length) return;
+    const larger = Buffer.from(new ArrayBuffer(2 * (this.at + bytes)));
+    this.bytes.copy(larger, 0, 0, this.at);
+    this.bytes = larger;
+  }
+}
+
+export class ByteReader {
+  bytes: Buffer = Buffer.alloc(0);
+  /** The next byte to be read. */
+  at = 0;
+
+  skip(bytes: number): void {
+    this.at += bytes;
+  }
+
+  byte(): number {
+    return this.bytes[this.at++] as number;
+  }
+
+  count(): number {
+    const { bytes } = this;
+    let byte = bytes[this.at++] as number;
+    let value = byte & 0x7f;
+    let weight = 128;
+    while (byte >= 0x80) {
+      byte = bytes[this.at++] as number;
+      value += (byte & 0x7f) * weight;
+      weight *= 128;
+    }
+    return value;
+  }
+
+  number(near: number): number {
+    if (this.bytes[this.at] === ESCAPE_FIRST && this.bytes[this.at + 1] === ESCAPE_SECOND) {
+      this.at += 10;
+      return this.bytes.readDoubleLE(this.at - 8);
+    }
+    const folded = this.count();
+    return near + (folded % 2 === 0 ? folded / 2 : -(folded + 1) / 2);
+  }
+
+  text(): string {
+    const head = this.count();
+    const start = this.at;
+    this.at += Math.floor(head / 4);
+    switch (head & 3) {
+      case LATIN1:
+        return this.bytes.toString('latin1', start, this.at);
+      case UTF16:
+        return this.bytes.toString('utf16le', start, this.at);
+      default:
+        return this.bytes.toString('base64url', start, this.at);
+    }
+  }
+
+  /** Reads a text without making one: is it this one? Not for what was written as a code. */
+  isText(value: string): boolean {
+    const head = this.count();
+    const wide = (head & 3) === UTF16;
+    const { length } = value;
+    if (head >> 2 !== (wide ? 2 * length : length)) return false;
+    const { bytes, at } = this;
+    if (wide) {
+      for (let index = 0; index < length; index++) {
+        if (bytes.readUInt16LE(at + 2 * index) !== value.charCodeAt(index)) return false;
+      }
+      return true;
+    }
+    for (let index = 0; index < length; index++) {
+      if (bytes[at + index] !== value.charCodeAt(index)) return false;
+    }
+    return true;
+  }
+}
+
+const isWide = (value: string): boolean => {
+  for (let index = 0; index < value.length; index++) if (value.charCodeAt(index) > 0xff) return true;
+  return false;
+};
+
+/** Is it what Node would write for some bytes? Then the bytes say all of it. */
+const isBase64url = (value: string): boolean => {
+  const { length } = value;
+  let sextet = 0;
+  for (let index = 0; index < length; index++) {
+    const code = value.charCodeAt(index);
+    sextet = code < 128 ? (SEXTETS[code] as number) : 0;
+    if (sextet === 0) return false;
+  }
+  // The bits of the last character that belong to no byte are 0.
+  switch (length % 4) {
+    case 0:
+      return true;
+    case 2:
+      return ((sextet - 1) & 0b1111) === 0;
+    case 3:
+      return ((sextet - 1) & 0b11) === 0;
+    default:
+      return false;
+  }
+};

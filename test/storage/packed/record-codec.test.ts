@@ -1,0 +1,113 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { UserRecord } from '../../../src/core/record.ts';
+import { MOST_SESSIONS, RecordCodec } from '../../../src/storage/packed/record-codec.ts';
+import { arbitrarySession, arbitraryUser } from './arbitrary-users.ts';
+
+/** The record somewhere among other bytes. */
+const packed = (codec: RecordCodec, user: UserRecord): { bytes: Buffer; start: number; length: number } => {
+  const start = 7;
+  const length = codec.encode(user);
+  const bytes = Buffer.alloc(start + length + 9, 0xff);
+  codec.out.bytes.copy(bytes, start, 0, length);
+  return { bytes, start, length };
+};
+
+const talliesOf = ({ sessions }: UserRecord) => sessions.map(({ platform, status }) => [platform, status]);
+
+describe('a record as bytes', () => {
+  it('is the same record when it is read again, whatever stands in it', () => {
+    const codec = new RecordCodec();
+    fc.assert(
+      fc.property(arbitraryUser, (user) => {
+        const { bytes, start } = packed(codec, user);
+        expect(codec.decode(bytes, start)).toStrictEqual(user);
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  it('tells its id, its length and what is counted without being read', () => {
+    const codec = new RecordCodec();
+    fc.assert(
+      fc.property(arbitraryUser, arbitraryUser, (user, other) => {
+        const { bytes, start, length } = packed(codec, user);
+        expect(codec.idOf(bytes, start)).toBe(user.id);
+        expect(codec.hasId(bytes, start, user.id)).toBe(true);
+        expect(codec.hasId(bytes, start, other.id)).toBe(other.id === user.id);
+        expect(codec.lengthOf(bytes, start)).toBe(length);
+        const tallies: unknown[] = [];
+        expect(codec.tally(bytes, start, (...tally) => tallies.push(tally))).toBe(user.status);
+        expect(tallies).toEqual(talliesOf(user));
+      }),
+    );
+  });
+
+  it('does not take an id for one that only begins like it, or has the same bytes', () => {
+    const codec = new RecordCodec();
+    const ids = [
+      'a',
+      'ab',
+      'a\u0000',
+      'a\u0000b\u0000',
+      '\u0061\u0062',
+      '慡',
+      'aa',
+      '\u6261',
+      'é',
+      'Ã©',
+    ] as UserRecord['id'][];
+    const [model] = fc.sample(arbitraryUser, 1) as [UserRecord];
+    for (const id of ids) {
+      const { bytes, start } = packed(codec, { ...model, id });
+      for (const other of ids) expect(codec.hasId(bytes, start, other)).toBe(other === id);
+    }
+  });
+
+  it('takes one more session behind the others', () => {
+    const codec = new RecordCodec();
+    fc.assert(
+      fc.property(arbitraryUser, arbitrarySession, (user, session) => {
+        const { bytes, start, length } = packed(codec, user);
+        const added = codec.encodeSession(session);
+        const longer = Buffer.concat([bytes.subarray(0, start + length), codec.out.bytes.subarray(0, added)]);
+        codec.addOne(longer, start);
+        expect(codec.decode(longer, start)).toStrictEqual({ ...user, sessions: [...user.sessions, session] });
+      }),
+    );
+  });
+
+  it('has room for many sessions, and refuses one too many', () => {
+    const codec = new RecordCodec();
+    const [session] = fc.sample(arbitrarySession, 1);
+    const [model] = fc.sample(arbitraryUser, 1) as [UserRecord];
+    const withSessions = (count: number): UserRecord => ({ ...model, sessions: Array(count).fill(session) });
+    const { bytes, start } = packed(codec, withSessions(MOST_SESSIONS));
+    expect(codec.decode(bytes, start).sessions).toHaveLength(MOST_SESSIONS);
+    expect(() => codec.addOne(bytes, start)).toThrow(RangeError);
+    expect(() => codec.encode(withSessions(MOST_SESSIONS + 1))).toThrow(RangeError);
+  });
+
+  it('takes about a hundred bytes for what is usual', () => {
+    const codec = new RecordCodec();
+    const code = (bytes: number) => Buffer.alloc(bytes, 0xa5).toString('base64url');
+    const [model] = fc.sample(arbitraryUser, 1) as [UserRecord];
+    const [session] = fc.sample(arbitrarySession, 1);
+    const at = 1_767_225_600_000;
+    const usual: unknown = {
+      ...model,
+      ...{ id: 'user-0000001', version: 3, versionFloor: 0, changedAt: at, lastSeenAt: at + 5_000 },
+      ...{ customStatus: null, tokensRevokedBefore: null },
+      sessions: [
+        {
+          ...session,
+          ...{ id: code(16), deviceId: code(16), tokenHash: code(32), links: [], watch: null },
+          ...{ backgroundSince: null, detachedAt: null, pushExpiresAt: null },
+          ...{ loggedInAt: at, lastSeenAt: at + 5_000, aliveAt: at + 5_000 },
+          ...{ appVersion: null, osVersion: null, ipAddress: '127.0.0.1' },
+        },
+      ],
+    };
+    expect(codec.encode(usual as UserRecord)).toBeLessThan(130);
+  });
+});

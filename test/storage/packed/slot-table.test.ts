@@ -1,0 +1,75 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { hashOf, longer, SlotTable } from '../../../src/storage/packed/slot-table.ts';
+
+/** A table that keeps its ids beside it, and what it should be: a map. */
+const tableOf = (hash?: (id: string) => number) => {
+  const ids: string[] = [];
+  const table = new SlotTable((slot, id) => ids[slot] === id, hash);
+  const model = new Map<string, number>();
+  return {
+    table,
+    model,
+    add: (id: string): void => {
+      const slot = table.add(id);
+      expect([...model.values()]).not.toContain(slot);
+      ids[slot] = id;
+      model.set(id, slot);
+    },
+    remove: (id: string): void => {
+      table.remove(model.get(id) ?? -1);
+      model.delete(id);
+    },
+  };
+};
+
+describe('a slot table', () => {
+  it('finds who is there, and nobody else, whatever came and went, even where all hashes meet', () => {
+    const hashes: (((id: string) => number) | undefined)[] = [
+      undefined,
+      () => 7,
+      (id) => id.charCodeAt(0) & 3,
+      // All at the end of a segment, so that they go on at its beginning.
+      (id) => 0xff_00_00_0e | (id.charCodeAt(0) & 1),
+    ];
+    const all = Array.from({ length: 40 }, (_, index) => String.fromCharCode(48 + index));
+    fc.assert(
+      fc.property(fc.constantFrom(...hashes), fc.array(fc.constantFrom(...all), { maxLength: 200 }), (hash, turns) => {
+        const { table, model, add, remove } = tableOf(hash);
+        for (const id of turns) {
+          if (model.has(id)) remove(id);
+          else add(id);
+          expect(table.size).toBe(model.size);
+          for (const each of all) expect(table.find(each)).toBe(model.get(each) ?? -1);
+        }
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it('gives the slots of those who left to those who come', () => {
+    const { table, add, remove, model } = tableOf();
+    for (let round = 0; round < 5; round++) {
+      for (let index = 0; index < 100; index++) add(`user ${round} ${index}`);
+      for (const id of [...model.keys()]) remove(id);
+    }
+    expect(table.slots).toBe(100);
+  });
+
+  it('grows to many users', () => {
+    const table = new SlotTable((slot, id) => id === `user ${slot}`);
+    for (let index = 0; index < 50_000; index++) expect(table.add(`user ${index}`)).toBe(index);
+    for (let index = 0; index < 50_000; index++) expect(table.find(`user ${index}`)).toBe(index);
+    expect(table.find('user 50000')).toBe(-1);
+  });
+
+  it('scatters ids that are alike', () => {
+    const segments = new Set(Array.from({ length: 2_000 }, (_, index) => hashOf(`user ${index}`) >>> 24));
+    expect(segments.size).toBeGreaterThan(240);
+  });
+
+  it('lengthens numbers by half at least, so that many small steps cost little', () => {
+    expect(longer(Int32Array.of(1, 2, 3, 4), 5)).toEqual(Int32Array.of(1, 2, 3, 4, 0, 0));
+    expect(longer(Float64Array.of(0.5), 9)).toHaveLength(9);
+  });
+});

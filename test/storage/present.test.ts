@@ -1,0 +1,124 @@
+/** Whoever is held as an object and whoever is bytes: nobody can tell the one from the other. */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { deadline } from '../../src/core/deadline.ts';
+import { linkId, millis, type Millis, type UserId } from '../../src/core/ids.ts';
+import { afterRestart, sessionAfterRestart } from '../../src/core/presence.ts';
+import { highestStatus, type SessionRecord, type UserRecord } from '../../src/core/record.ts';
+import { Present } from '../../src/storage/sqlite/present.ts';
+import { arbitrarySession, arbitraryUser } from './packed/arbitrary-users.ts';
+
+const START = millis(1_767_225_600_000);
+const GRAIN_MS = 200;
+const IDS = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'é', '慡'] as UserId[];
+const EVERYBODY = 1_000;
+
+const near = fc.integer({ min: 0, max: 100_000 }).map((ms) => millis(START + ms));
+const session: fc.Arbitrary<SessionRecord> = fc
+  .tuple(arbitrarySession, near, fc.boolean())
+  .map(([model, at, attached]) => ({
+    ...model,
+    aliveAt: at,
+    backgroundSince: null,
+    detachedAt: null,
+    pushExpiresAt: model.status === 'ONLINE' ? null : at,
+    timings: { ...model.timings, heartbeatTimeoutMs: 1_000, backgroundTimeoutMs: 5_000 },
+    links: attached ? [linkId('link')] : [],
+  }));
+const user: fc.Arbitrary<UserRecord> = fc
+  .tuple(arbitraryUser, fc.constantFrom(...IDS), fc.array(session, { maxLength: 3 }))
+  .map(([model, id, sessions]) => ({ ...model, id, sessions, status: highestStatus(sessions) }));
+
+const countsOf = (users: Iterable<UserRecord>) => {
+  const counts = new Present(START).counts() as {
+    usersOnline: number;
+    usersPushOnline: number;
+    sessions: Record<string, { online: number; pushOnline: number }>;
+  };
+  for (const { status, sessions } of users) {
+    counts[status === 'ONLINE' ? 'usersOnline' : 'usersPushOnline']++;
+    for (const each of sessions) {
+      const of = counts.sessions[each.platform];
+      if (of !== undefined) of[each.status === 'ONLINE' ? 'online' : 'pushOnline']++;
+    }
+  }
+  return counts;
+};
+
+const dueBy = (users: Iterable<UserRecord>, now: Millis): UserId[] =>
+  [...users].filter((each) => (deadline(each) ?? Infinity) <= now).map(({ id }) => id);
+
+describe('those who are present', () => {
+  it('are who they were last said to be, counted and woken, however few are held', () => {
+    const turn = fc.oneof(
+      fc.record({ put: user }),
+      fc.record({ get: fc.constantFrom(...IDS) }),
+      fc.record({ again: fc.constantFrom(...IDS) }),
+    );
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 4 }), fc.array(turn, { maxLength: 60 }), near, (held, turns, now) => {
+        const present = new Present(START, held);
+        const model = new Map<UserId, UserRecord>();
+        for (const each of turns) {
+          if ('get' in each) expect(present.get(each.get)).toEqual(model.get(each.get));
+          else if ('again' in each) {
+            const known = present.get(each.again);
+            if (known !== undefined) present.put(known);
+          } else {
+            present.put(each.put);
+            if (each.put.status === 'OFFLINE') model.delete(each.put.id);
+            else model.set(each.put.id, each.put);
+          }
+          expect(present.counts()).toEqual(countsOf(model.values()));
+        }
+        const taken = present.takeDue(millis(now + GRAIN_MS), EVERYBODY);
+        expect(taken.ids).toEqual(expect.arrayContaining(dueBy(model.values(), now)));
+        expect(dueBy(model.values(), millis(now + GRAIN_MS))).toEqual(expect.arrayContaining([...taken.ids]));
+        for (const id of IDS) expect(present.get(id)).toEqual(model.get(id));
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('are the same objects for whoever asks again, as long as they have a socket', () => {
+    const present = new Present(START, 2);
+    const [model] = fc.sample(user, 1) as [UserRecord];
+    const [one] = fc.sample(session, 1) as [SessionRecord];
+    const attached = (id: string): UserRecord => ({
+      ...model,
+      id: id as UserId,
+      status: one.status,
+      sessions: [{ ...one, links: [linkId(id)] }],
+    });
+    const users = Array.from({ length: 100 }, (_, index) => attached(`user ${index}`));
+    for (const each of users) present.put(each);
+    for (const each of users) expect(present.get(each.id)).toBe(each);
+    const [first] = users as [UserRecord];
+    const alone: UserRecord = { ...first, sessions: [{ ...one, links: [] }] };
+    present.put(alone);
+    expect(present.get(alone.id)).toBe(alone);
+    for (const each of users.slice(1)) present.put({ ...each, sessions: [{ ...one, links: [] }] });
+    expect(present.get(alone.id)).not.toBe(alone);
+    expect(present.get(alone.id)).toEqual(alone);
+  });
+
+  it('are loaded as `afterRestart` says, session by session', () => {
+    fc.assert(
+      fc.property(fc.array(user, { maxLength: 8 }), near, (some, now) => {
+        const users = new Map(some.filter(({ status }) => status !== 'OFFLINE').map((each) => [each.id, each]));
+        const present = new Present(START);
+        for (const each of users.values()) present.load({ ...each, sessions: [] });
+        for (const { id, sessions } of [...some.filter(({ id }) => !users.has(id)), ...users.values()]) {
+          for (const each of sessions) present.loadSession(id, sessionAfterRestart(each, now));
+        }
+        const expected = [...users.values()].map((each) => afterRestart(each, now));
+        expect(present.counts()).toEqual(countsOf(expected));
+        const later = millis(now + 50_000);
+        const taken = present.takeDue(millis(later + GRAIN_MS), EVERYBODY);
+        expect(taken.ids).toEqual(expect.arrayContaining(dueBy(expected, later)));
+        for (const each of expected) expect(present.get(each.id)).toEqual(each);
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
