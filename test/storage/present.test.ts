@@ -5,6 +5,7 @@ import { deadline } from '../../src/core/deadline.ts';
 import { linkId, millis, type Millis, type UserId } from '../../src/core/ids.ts';
 import { afterRestart, sessionAfterRestart } from '../../src/core/presence.ts';
 import { highestStatus, type SessionRecord, type UserRecord } from '../../src/core/record.ts';
+import { packSessions } from '../../src/storage/packed/session-chunks.ts';
 import { Present } from '../../src/storage/sqlite/present.ts';
 import { arbitrarySession, arbitraryUser } from './packed/arbitrary-users.ts';
 
@@ -108,9 +109,11 @@ describe('those who are present', () => {
         const users = new Map(some.filter(({ status }) => status !== 'OFFLINE').map((each) => [each.id, each]));
         const present = new Present(START);
         for (const each of users.values()) present.load({ ...each, sessions: [] });
-        for (const { id, sessions } of [...some.filter(({ id }) => !users.has(id)), ...users.values()]) {
-          for (const each of sessions) present.loadSession(id, sessionAfterRestart(each, now));
-        }
+        const orphans = some.filter(({ id }) => !users.has(id));
+        const sessions = [...orphans, ...users.values()].flatMap((each) =>
+          each.sessions.map((one) => ({ userId: each.id, session: sessionAfterRestart(one, now) })),
+        );
+        for (const chunk of packSessions(sessions, 200)) present.loadSessions(chunk);
         const expected = [...users.values()].map((each) => afterRestart(each, now));
         expect(present.counts()).toEqual(countsOf(expected));
         const later = millis(now + 50_000);

@@ -25,9 +25,19 @@ const SEXTETS = (() => {
 
 export class ByteWriter {
   /** What is written; replaced by a larger one when it is full. */
-  bytes = Buffer.from(new ArrayBuffer(4_096));
+  bytes: Buffer<ArrayBuffer>;
   /** How much is written. */
   at = 0;
+
+  /** @param room what is likely to be enough. */
+  constructor(room = 4_096) {
+    this.bytes = Buffer.from(new ArrayBuffer(room));
+  }
+
+  /** What is written so far: in a buffer of its own, as long as nothing more is written. */
+  written(): Uint8Array<ArrayBuffer> {
+    return new Uint8Array(this.bytes.buffer, 0, this.at);
+  }
 
   byte(value: number): void {
     this.#room(1);
@@ -87,9 +97,9 @@ export class ByteWriter {
     this.at += this.bytes.write(value, this.at, size, 'base64url');
   }
 
-  copy(from: Buffer, length: number): void {
+  copy(from: Buffer, start: number, length: number): void {
     this.#room(length);
-    from.copy(this.bytes, this.at, 0, length);
+    from.copy(this.bytes, this.at, start, start + length);
     this.at += length;
   }
 

@@ -1,8 +1,9 @@
 /** Users as bytes, found by their ids: no object, string or map entry for any of them. */
 import type { UserId } from '../../core/ids.ts';
-import type { SessionRecord, UserRecord } from '../../core/record.ts';
+import type { UserRecord } from '../../core/record.ts';
 import type { Status } from '../../core/vocabulary.ts';
 import { RecordCodec, type Tally } from './record-codec.ts';
+import { unpackSessions, type PackedSession, type SessionChunk } from './session-chunks.ts';
 import { Slabs, type Place } from './slabs.ts';
 import { longer, SlotTable } from './slot-table.ts';
 
@@ -39,13 +40,13 @@ export class PackedUsers {
     this.#store(slot, this.#roomFor(slot, length), length);
   }
 
-  /** Puts one more session behind the user's others. */
-  addSession(slot: number, session: SessionRecord): void {
+  /** Puts one more session behind the user's others. @param tally counts it. */
+  addSession(slot: number, { bytes: packed, start: first }: PackedSession, tally: Tally): void {
     const before = this.#placeOf(slot);
     const from = this.#slabs.bytesOf(before);
     const start = this.#slabs.offsetOf(before);
     const length = this.#codec.lengthOf(from, start);
-    const added = this.#codec.encodeSession(session);
+    const added = this.#codec.sessionLength(packed, first);
     const place = fits(this.#slabs, before, length + added) ? before : this.#slabs.allocate(length + added);
     const bytes = this.#slabs.bytesOf(place);
     const offset = this.#slabs.offsetOf(place);
@@ -54,8 +55,15 @@ export class PackedUsers {
       this.#slabs.free(before);
       this.#places[slot] = place;
     }
-    this.#codec.out.bytes.copy(bytes, offset + length, 0, added);
+    packed.copy(bytes, offset + length, first, first + added);
     this.#codec.addOne(bytes, offset);
+    this.#codec.tallySession(packed, first, tally);
+  }
+
+  /** The sessions of a chunk, to be added while nothing but what came in chunks is there. */
+  sessionsIn(chunk: SessionChunk): Iterable<PackedSession> {
+    this.#codec.learn(chunk.timings);
+    return unpackSessions(chunk, this.#codec);
   }
 
   /** @returns a new object each time. */

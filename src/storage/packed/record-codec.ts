@@ -42,6 +42,16 @@ export class RecordCodec {
   readonly #in = new ByteReader();
   readonly #timings: Timings[] = [];
 
+  /** Timings that have names; bytes that another codec made can be read by one that has learnt them. */
+  get timings(): readonly Timings[] {
+    return this.#timings;
+  }
+
+  /** @param timings those of the one codec whose bytes are read. To be called before anything is encoded here. */
+  learn(timings: readonly Timings[]): void {
+    this.#timings.push(...timings.slice(this.#timings.length));
+  }
+
   /** @returns how many bytes of `out` it takes. @throws RangeError for more than `MOST_SESSIONS`. */
   encode(user: UserRecord): number {
     if (user.sessions.length > MOST_SESSIONS) throw new RangeError(`${user.sessions.length} sessions of one user.`);
@@ -123,11 +133,24 @@ export class RecordCodec {
     from.skip(from.count());
     for (let left = this.#count(bytes, start); left > 0; left--) {
       const length = from.count();
-      const first = bytes[from.at] as number;
-      tally(PLATFORMS[first & 7] as Platform, (first & FIRST.pushOnline) === 0 ? 'ONLINE' : 'PUSH_ONLINE');
+      this.#tallyOne(tally);
       from.skip(length);
     }
     return STATUSES[(bytes[start] as number) & 3] as Status;
+  }
+
+  /** How many bytes a session takes that stands there, its length included. */
+  sessionLength(bytes: Buffer, start: number): number {
+    const from = this.#from(bytes, start);
+    from.skip(from.count());
+    return from.at - start;
+  }
+
+  /** Counts one session. */
+  tallySession(bytes: Buffer, start: number, tally: Tally): void {
+    const from = this.#from(bytes, start);
+    from.count();
+    this.#tallyOne(tally);
   }
 
   /** How many bytes the record takes. */
@@ -146,6 +169,11 @@ export class RecordCodec {
     bytes[start + SESSIONS_AT + 1] = count >> 8;
   }
 
+  #tallyOne(tally: Tally): void {
+    const first = this.#in.bytes[this.#in.at] as number;
+    tally(PLATFORMS[first & 7] as Platform, (first & FIRST.pushOnline) === 0 ? 'ONLINE' : 'PUSH_ONLINE');
+  }
+
   #count(bytes: Buffer, start: number): number {
     return (bytes[start + SESSIONS_AT] as number) | ((bytes[start + SESSIONS_AT + 1] as number) << 8);
   }
@@ -161,7 +189,7 @@ export class RecordCodec {
   #append(): void {
     const { bytes, at } = this.#part;
     this.out.count(at);
-    this.out.copy(bytes, at);
+    this.out.copy(bytes, 0, at);
   }
 
   #userPart(user: UserRecord): void {

@@ -5,11 +5,12 @@
  * well; while one is held, the object is what counts, and it becomes bytes again when it is let go.
  */
 import type { PresenceCounts } from '../../app/ports.ts';
-import { deadline, sessionDeadline } from '../../core/deadline.ts';
+import { deadline } from '../../core/deadline.ts';
 import type { Millis, UserId } from '../../core/ids.ts';
-import { isAttached, type SessionRecord, type UserRecord } from '../../core/record.ts';
+import { isAttached, type UserRecord } from '../../core/record.ts';
 import { PLATFORMS, type LiveStatus, type Platform, type Status } from '../../core/vocabulary.ts';
 import { PackedUsers } from '../packed/packed-users.ts';
+import type { SessionChunk } from '../packed/session-chunks.ts';
 import { TimerWheel } from '../timer-wheel.ts';
 
 /** What one slice of `claimDue` may look at: about a millisecond. */
@@ -57,13 +58,14 @@ export class Present {
     this.#countUser(user.status, 1);
   }
 
-  /** The next of a loaded user's sessions. Ignored when she was not loaded: then she is OFFLINE. */
-  loadSession(id: UserId, session: SessionRecord): void {
-    const slot = this.#packed.find(id);
-    if (slot < 0) return;
-    this.#packed.addSession(slot, session);
-    this.#countSession(session.platform, session.status, 1);
-    this.#wheel.armFor(slot, sessionDeadline(session).at);
+  /** Sessions of loaded users. Those whose user was not loaded are ignored: she is OFFLINE. */
+  loadSessions(chunk: SessionChunk): void {
+    for (const session of this.#packed.sessionsIn(chunk)) {
+      const slot = this.#packed.find(session.userId);
+      if (slot < 0) continue;
+      this.#packed.addSession(slot, session, this.#countOne);
+      this.#wheel.armFor(slot, session.deadline);
+    }
   }
 
   get(id: UserId): UserRecord | undefined {
@@ -176,6 +178,7 @@ export class Present {
     else this.#countUser(this.#packed.tally(slot, this.#uncountSession), -1);
   }
 
+  readonly #countOne = (platform: Platform, status: LiveStatus): void => this.#countSession(platform, status, 1);
   readonly #uncountSession = (platform: Platform, status: LiveStatus): void => this.#countSession(platform, status, -1);
 
   #countUser(status: Status, by: 1 | -1): void {

@@ -3,7 +3,8 @@ import Database from 'better-sqlite3';
 import { asc, sql } from 'drizzle-orm';
 import { drizzle } from 'drizzle-orm/better-sqlite3';
 import type { Millis, SessionId, UserId } from '../../core/ids.ts';
-import { unknownUser, type EndedSession, type SessionRecord, type UserRecord } from '../../core/record.ts';
+import { unknownUser, type EndedSession, type UserRecord } from '../../core/record.ts';
+import type { SessionOf } from '../packed/session-chunks.ts';
 import { PURGED_THROUGH, VERSION_FLOOR } from './meta.ts';
 import { ENDED_SESSION_MS } from './retention.ts';
 import {
@@ -54,7 +55,7 @@ export class Reader {
   }
 
   /** The live sessions, each user's in the order of her logins, and whose they are. */
-  *liveSessions(): Iterable<{ readonly userId: UserId; readonly session: SessionRecord }> {
+  *liveSessions(): Iterable<SessionOf> {
     for (const row of this.#statements.liveSessions.iterate()) {
       yield { userId: row[0] as UserId, session: sessionFrom(row) };
     }

@@ -7,7 +7,6 @@ import type { CommittedChange, OnlinePage, OnlineQuery, PresenceStore } from '..
 import type { Outcome } from '../../core/command.ts';
 import type { Millis, SessionId, UserId } from '../../core/ids.ts';
 import type { Policy } from '../../core/policy.ts';
-import { sessionAfterRestart } from '../../core/presence.ts';
 import { findSession, type EndedSession, type UserRecord } from '../../core/record.ts';
 import { Background } from './background.ts';
 import { batchOf, type Entry } from './entries.ts';
@@ -18,8 +17,9 @@ import { LifeSigns } from './life-signs.ts';
 import { Listeners } from './listeners.ts';
 import type { FileLock } from './lock.ts';
 import { LOG_ID, POLICY } from './meta.ts';
+import { loadPresent } from './load.ts';
 import { onlinePage } from './online.ts';
-import { Present } from './present.ts';
+import type { Present } from './present.ts';
 import { Reader } from './reader.ts';
 import { turn } from './turn.ts';
 import { Writer, type WriterHandlers } from './writer.ts';
@@ -62,26 +62,22 @@ export class SqliteStore implements PresenceStore {
   #refusal: StoreFailure | null = null;
   #closing: Promise<void> | undefined;
 
-  private constructor(reader: Reader, lock: FileLock, options: StoreOptions) {
+  private constructor(reader: Reader, present: Present, lock: FileLock, options: StoreOptions) {
     this.#reader = reader;
     this.#lock = lock;
     this.#options = options;
     this.#background = new Background(options.onWarning);
     this.#policy = JSON.parse(needed(reader.meta(POLICY))) as Policy;
     this.log = new SqliteEventLog(reader, needed(reader.meta(LOG_ID)), options.recentEvents, () => this.#checkOpen());
-    const now = options.clock();
-    this.#present = new Present(now);
-    for (const user of reader.presentUsers()) this.#present.load(user);
-    for (const { userId, session } of reader.liveSessions()) {
-      this.#present.loadSession(userId, sessionAfterRestart(session, now));
-    }
+    this.#present = present;
   }
 
   /** Serves a file that was looked at, brought up to date and locked: see open.ts. The store owns the lock from now on. */
   static async start(lock: FileLock, options: StoreOptions): Promise<SqliteStore> {
     const reader = new Reader(options.path);
     try {
-      const store = new SqliteStore(reader, lock, options);
+      const present = await loadPresent(reader, options.path, options.clock());
+      const store = new SqliteStore(reader, present, lock, options);
       store.#writer = await Writer.start({ path: options.path }, store.#handlers());
       if (options.background) store.#startBackground();
       return store;

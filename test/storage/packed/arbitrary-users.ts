@@ -53,10 +53,7 @@ export const arbitrarySession: fc.Arbitrary<SessionRecord> = recordOf({
   ipAddress: orNull(text),
   loggedInAt: moment,
   tokenHash: code,
-  watch: fc.oneof(
-    fc.constantFrom<Watch>('*', null),
-    fc.array(text as fc.Arbitrary<UserId>, { maxLength: 5 }),
-  ),
+  watch: fc.oneof(fc.constantFrom<Watch>('*', null), fc.array(text as fc.Arbitrary<UserId>, { maxLength: 5 })),
 });
 
 export const arbitraryUser: fc.Arbitrary<UserRecord> = recordOf({

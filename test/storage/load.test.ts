@@ -1,0 +1,65 @@
+/** What a start reads into memory. */
+import Database from 'better-sqlite3';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { linkId, millis } from '../../src/core/ids.ts';
+import { afterRestart } from '../../src/core/presence.ts';
+import { changePolicy, DEFAULT_POLICY } from '../../src/core/policy.ts';
+import { loadPresent } from '../../src/storage/sqlite/load.ts';
+import { Reader } from '../../src/storage/sqlite/reader.ts';
+import { beat, login, run, say, user } from '../contract/commands.ts';
+import { openQuietly, temporaryDirectories } from './sqlite-files.ts';
+
+const newDirectory = temporaryDirectories();
+const POLICY = changePolicy(DEFAULT_POLICY, { multiDevice: { mode: 'MULTI' } });
+const IDS = ['alice', 'bób', '慡🥪'].map(user);
+
+const served = async (): Promise<{ path: string; users: unknown[]; counts: unknown; now: number }> => {
+  const path = join(newDirectory(), 'presence.db');
+  const store = await openQuietly(path, { policySeed: POLICY });
+  for (const [index, id] of IDS.entries()) {
+    await run(store, id, login(`phone ${index}`, 'ANDROID', { link: linkId('one') }));
+    await run(store, id, login(`page ${index}`, 'WEB', { watch: index === 0 ? '*' : [...IDS] }));
+    await run(store, id, say(`page ${index}`, 'out for lunch'));
+    await run(store, id, beat(`page ${index}`));
+  }
+  await run(store, user('gone'), login('gone', 'WEB'));
+  await run(store, user('gone'), { type: 'logout', sessionId: login('gone').sessionId });
+  const now = millis(store.now() + 5_000);
+  const users = (await store.read(IDS)).map((each) => afterRestart(each, now));
+  const counts = store.counts();
+  await store.close();
+  return { path, users, counts, now };
+};
+
+describe('a start', () => {
+  it('finds everybody as `afterRestart` says, whichever thread reads the sessions', async () => {
+    const { path, users, counts, now } = await served();
+    for (const inThread of [false, true]) {
+      const reader = new Reader(path);
+      const present = await loadPresent(reader, path, millis(now), inThread);
+      reader.close();
+      expect(IDS.map((id) => present.get(id))).toEqual(
+        // What was ONLINE has no socket any more; what is not ONLINE had none.
+        users,
+      );
+      expect(present.counts()).toEqual(counts);
+      expect(present.get(user('gone'))).toBeUndefined();
+    }
+  });
+
+  it('says what SQLite said when the thread cannot read', async () => {
+    const { path, now } = await served();
+    const reader = new Reader(path);
+    const database = new Database(path);
+    database.exec('ALTER TABLE sessions RENAME TO others');
+    database.close();
+    const refused = loadPresent(reader, path, millis(now), true);
+    await expect(refused).rejects.toThrow(Database.SqliteError);
+    await expect(refused).rejects.toMatchObject({
+      code: 'SQLITE_ERROR',
+      message: expect.stringContaining('sessions') as string,
+    });
+    reader.close();
+  });
+});
