@@ -40,7 +40,12 @@ export const loadPresent = async (
   // Should the thread fail while this one reads on, it is told below.
   sessions?.catch(() => undefined);
   for (const user of reader.presentUsers()) present.load(user);
-  for (const chunk of sessions === null ? liveSessionChunks(reader, now) : await sessions) present.loadSessions(chunk);
+  if (sessions === null) for (const chunk of liveSessionChunks(reader, now)) present.loadSessions(chunk);
+  else {
+    const chunks = await sessions;
+    // One after another out of the list, so that each can be given back before the last one is done.
+    for (let chunk = chunks.shift(); chunk !== undefined; chunk = chunks.shift()) present.loadSessions(chunk);
+  }
   return present;
 };
 
@@ -59,7 +64,7 @@ const WORKER_URL = new URL(
 );
 
 /** @throws what kept the thread from reading. */
-const readInThread = (data: LoaderData): Promise<readonly SessionChunk[]> => {
+const readInThread = (data: LoaderData): Promise<SessionChunk[]> => {
   const worker = new Worker(WORKER_URL, { workerData: data });
   return new Promise((resolve, reject) => {
     const chunks: SessionChunk[] = [];
