@@ -33,13 +33,13 @@ export const serve = async (config: Config): Promise<number> => {
     await store.close();
     throw error;
   });
-  const sweep = sweeping(porchlight, log);
+  const stopSweeping = sweeping(porchlight, log);
   greet(config, address);
 
   const exitCode = await stop.reason;
   const clean = await withinBound(async () => {
     await server.close();
-    clearInterval(sweep);
+    stopSweeping();
     await store.close();
   }, log);
   return clean ? exitCode : 1;
@@ -82,13 +82,17 @@ const doors = (config: Config, porchlight: Porchlight, log: Logger): PorchlightS
       : {}),
   });
 
-const sweeping = ({ store, tracker }: Porchlight, log: Logger): NodeJS.Timeout => {
+const sweeping = ({ store, tracker }: Porchlight, log: Logger): (() => void) => {
   const sweeper = new Sweeper(store, tracker, (_userId, error) =>
     log.error({ err: error }, 'A user whose time had come could not be woken; she will be again.'),
   );
-  return setInterval(() => {
+  const ticking = setInterval(() => {
     sweeper.tick().catch((error: unknown) => log.error({ err: error }, 'It could not be asked who is due.'));
   }, SWEEP_EVERY_MS);
+  return () => {
+    clearInterval(ticking);
+    sweeper.stop();
+  };
 };
 
 /** What ends the server, and with which exit code. */

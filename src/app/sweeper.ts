@@ -4,20 +4,24 @@ import type { PresenceStore } from './ports.ts';
 import type { Tracker } from './tracker.ts';
 
 export interface SweeperLimits {
-  /** Users taken at one tick, so that a million due at once do not stall everybody else. */
-  readonly perTick: number;
-  /** Users whose change is not yet on disk; at this many, no more are taken. */
+  /** Users woken without a pause, so that a million due at once do not stall everybody else: a few ms. */
+  readonly portion: number;
+  /**
+   * Portions whose changes are not yet on disk; at this many, no more are taken. Enough to keep the disk
+   * busy, few enough that whoever logs in meanwhile does not wait behind many.
+   */
   readonly underWay: number;
 }
 
-export const SWEEPER_LIMITS: SweeperLimits = { perTick: 2_000, underWay: 20_000 };
+export const SWEEPER_LIMITS: SweeperLimits = { portion: 512, underWay: 4 };
 
 export class Sweeper {
   readonly #store: PresenceStore;
   readonly #tracker: Tracker;
   readonly #onFailure: (userId: UserId, error: unknown) => void;
   readonly #limits: SweeperLimits;
-  #underWay = 0;
+  #sweep: Promise<void> | undefined;
+  #stopped = false;
 
   /** @param onFailure hears of a wake that failed; the store hands the user out again after a while. */
   constructor(
@@ -32,34 +36,40 @@ export class Sweeper {
     this.#limits = limits;
   }
 
-  /** To be called several times a second. Resolves when those taken are woken; ticks may overlap. */
-  async tick(): Promise<void> {
-    const room = Math.min(this.#limits.perTick, this.#limits.underWay - this.#underWay);
-    if (room <= 0) return;
-    const due = await this.#claim(room);
-    await Promise.all(
-      due.map(async (userId) => {
-        try {
-          await this.#tracker.wake(userId);
-        } catch (error) {
-          this.#onFailure(userId, error);
-        } finally {
-          this.#underWay--;
-        }
-      }),
-    );
+  /**
+   * To be called several times a second. Resolves when everybody who is due has been woken; a tick that
+   * comes while another is at work is that one.
+   * @throws what the store says when it is asked who is due, after those taken before were woken.
+   */
+  tick(): Promise<void> {
+    this.#sweep ??= this.#wakeAllDue().finally(() => (this.#sweep = undefined));
+    return this.#sweep;
   }
 
-  /** What is taken counts from the asking, so that ticks that overlap do not take too many together. */
-  async #claim(room: number): Promise<readonly UserId[]> {
-    this.#underWay += room;
-    let taken = 0;
+  /** Nobody is taken from now on. Those taken before are woken. */
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  async #wakeAllDue(): Promise<void> {
+    const underWay: Promise<void>[] = [];
     try {
-      const due = await this.#store.claimDue(room);
-      taken = due.length;
-      return due;
+      while (!this.#stopped) {
+        const due = await this.#store.claimDue(this.#limits.portion);
+        if (due.length === 0) break;
+        underWay.push(this.#wake(due));
+        if (underWay.length >= this.#limits.underWay) await underWay.shift();
+      }
     } finally {
-      this.#underWay -= room - taken;
+      await Promise.all(underWay);
+    }
+  }
+
+  async #wake(due: readonly UserId[]): Promise<void> {
+    try {
+      for (const { userId, error } of await this.#tracker.wake(due)) this.#onFailure(userId, error);
+    } catch (error) {
+      for (const userId of due) this.#onFailure(userId, error);
     }
   }
 }

@@ -8,7 +8,7 @@ import type { DeviceId, LinkId, Millis, SessionId, UserId } from '../core/ids.ts
 import { step } from '../core/presence.ts';
 import type { EndedSession, SessionRecord, UserRecord, Watch } from '../core/record.ts';
 import type { SessionRef } from './caller.ts';
-import type { Credentials, PresenceStore } from './ports.ts';
+import type { Credentials, FailedUpdate, PresenceStore } from './ports.ts';
 import { isRevoked, revoked, Revocations } from './revocations.ts';
 import type { AppState, Platform } from '../core/vocabulary.ts';
 
@@ -39,6 +39,8 @@ export interface SessionAnswer {
   readonly user: UserRecord;
   readonly session: SessionRecord;
 }
+
+const WAKE: Command = { type: 'wake' };
 
 export class Tracker {
   readonly revocations = new Revocations();
@@ -125,9 +127,9 @@ export class Tracker {
     return { user, ended: ended.filter(({ reason }) => reason === 'REVOKED') };
   }
 
-  /** Time has passed: whatever is due of this user by now happens. */
-  async wake(userId: UserId): Promise<void> {
-    await this.#apply(userId, { type: 'wake' });
+  /** Time has passed: whatever is due of these users by now happens. @returns those for whom it failed. */
+  wake(userIds: readonly UserId[]): Promise<readonly FailedUpdate[]> {
+    return this.#store.updateAll(userIds, (user, policy, now) => step(user, WAKE, policy, now));
   }
 
   /** What a token of a session that is not live is answered. */

@@ -25,7 +25,7 @@ describe('the stream of a session’s end', () => {
     await stage.tracker.setCustomStatus(ref, 'here');
     await stage.tracker.logout(other);
     stage.store.passes(400_000);
-    await stage.tracker.wake(ALICE);
+    await stage.tracker.wake([ALICE]);
     expect(await isPending(first)).toBe(true);
     stage.store.passes(1);
     await stage.tracker.logout(ref);

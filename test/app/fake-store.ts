@@ -2,7 +2,7 @@
  * The reference store, whose every asynchronous place can be held: what happens between a read and a
  * commit is decided by the test, not by luck.
  */
-import type { CommittedChange, EventLog, LoggedEvent, PresenceStore } from '../../src/app/ports.ts';
+import type { CommittedChange, EventLog, FailedUpdate, LoggedEvent, PresenceStore } from '../../src/app/ports.ts';
 import type { Outcome } from '../../src/core/command.ts';
 import { millis, type Cursor, type Millis, type SessionId, type UserId } from '../../src/core/ids.ts';
 import { DEFAULT_POLICY, type Policy } from '../../src/core/policy.ts';
@@ -90,6 +90,16 @@ export class FakeStore implements PresenceStore {
     const settled = own.catch(() => undefined);
     this.#turns.set(id, settled);
     return own;
+  }
+
+  async updateAll(
+    ids: readonly UserId[],
+    decide: (user: UserRecord, policy: Policy, now: Millis) => Outcome,
+  ): Promise<readonly FailedUpdate[]> {
+    const failed: FailedUpdate[] = [];
+    const update = (userId: UserId) => this.update(userId, decide).catch((error) => failed.push({ userId, error }));
+    await Promise.all(ids.map(update));
+    return failed;
   }
 
   async findEnded(userId: UserId, id: SessionId): Promise<EndedSession | null> {

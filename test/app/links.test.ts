@@ -40,8 +40,8 @@ describe('a socket', () => {
     await stage.login(ALICE, 'ANDROID', 'd1', over('phone'));
     await stage.login(BOB, 'WEB', 'd1', over('page'));
     stage.store.passes(400_000);
-    await stage.tracker.wake(ALICE);
-    await stage.tracker.wake(BOB);
+    await stage.tracker.wake([ALICE]);
+    await stage.tracker.wake([BOB]);
     expect(lost.map(({ by, lost: { reason, ended } }) => [by, reason, ended])).toEqual([
       ['phone', 'HEARTBEAT_TIMEOUT', false],
       ['page', 'HEARTBEAT_TIMEOUT', true],

@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { Sweeper, type SweeperLimits } from '../../src/app/sweeper.ts';
 import { userId, type UserId } from '../../src/core/ids.ts';
 import { Stage } from './stage.ts';
@@ -42,13 +42,13 @@ describe('a tick', () => {
     expect(stage.store.events).toEqual([]);
   });
 
-  it('takes no more than its limit', async () => {
+  it('takes them in portions, as many as there are', async () => {
     await allDue();
-    const small = sweeper({ perTick: 4, underWay: 100 });
-    await small.tick();
-    expect(swept()).toHaveLength(4);
-    await small.tick();
+    const asked = vi.spyOn(stage.store, 'claimDue');
+    await sweeper({ portion: 4, underWay: 2 }).tick();
     expect(swept()).toEqual(NAMES);
+    // The rest, and then nobody.
+    expect(asked.mock.calls).toEqual([[4], [4], [4]]);
   });
 
   it('resolves when those taken are woken', async () => {
@@ -61,46 +61,41 @@ describe('a tick', () => {
   });
 });
 
-describe('ticks that overlap', () => {
-  it('wake each user once, together', async () => {
+describe('a tick that meets changes that are not on disk yet', () => {
+  it('takes no more until the first portion of them is', async () => {
     await allDue();
-    const small = sweeper({ perTick: 4, underWay: 100 });
-    await Promise.all([small.tick(), small.tick(), small.tick()]);
+    const small = sweeper({ portion: 2, underWay: 2 });
+    void stage.store.gates.hold('before answering');
+    const tick = small.tick();
+    await settled();
+    expect(swept()).toHaveLength(4);
+    stage.store.gates.open('before answering');
+    await tick;
+    expect(swept()).toEqual(NAMES);
+  });
+
+  it('is the one that is at work', async () => {
+    await allDue();
+    const small = sweeper();
+    void stage.store.gates.hold('before reading');
+    const ticks = [small.tick(), small.tick(), small.tick()];
+    stage.store.gates.open('before reading');
+    await Promise.all(ticks);
     expect(swept()).toEqual(NAMES);
     expect(stage.store.events).toHaveLength(2 * NAMES.length);
   });
 
-  it('leave the rest for later while too many changes are under way', async () => {
+  it('takes nobody any more once it is stopped, and those taken are woken', async () => {
     await allDue();
-    const small = sweeper({ perTick: 4, underWay: 5 });
+    const small = sweeper({ portion: 2, underWay: 1 });
     void stage.store.gates.hold('before answering');
-    const first = small.tick();
+    const tick = small.tick();
     await settled();
-    expect(swept()).toHaveLength(4);
-    const second = small.tick();
-    await settled();
-    expect(swept()).toHaveLength(5);
-    await small.tick();
-    expect(swept()).toHaveLength(5);
+    small.stop();
     stage.store.gates.open('before answering');
-    await Promise.all([first, second]);
+    await tick;
     await small.tick();
-    expect(swept()).toEqual(NAMES);
-  });
-
-  it('do not take too many together while the store looks who is due', async () => {
-    await allDue();
-    const small = sweeper({ perTick: 4, underWay: 5 });
-    void stage.store.gates.hold('before reading');
-    void stage.store.gates.hold('before answering');
-    const ticks = [small.tick(), small.tick(), small.tick()];
-    stage.store.gates.open('before reading');
-    await settled();
-    expect(swept()).toHaveLength(5);
-    stage.store.gates.open('before answering');
-    await Promise.all(ticks);
-    await small.tick();
-    expect(swept()).toEqual(NAMES);
+    expect(swept()).toEqual(NAMES.slice(0, 2));
   });
 });
 
@@ -109,25 +104,31 @@ describe('a failure', () => {
     await allDue();
     const failure = new Error('disk full');
     stage.store.gates.fail('before deciding', failure);
-    const small = sweeper({ perTick: 6, underWay: 6 });
-    await small.tick();
+    await sweeper().tick();
     expect(failures).toEqual([{ userId: NAMES[0], error: failure }]);
     expect(swept()).toEqual(NAMES.slice(1));
   });
 
   it('gives its place back', async () => {
     await allDue();
-    const small = sweeper({ perTick: 1, underWay: 1 });
     stage.store.gates.fail('before deciding', new Error('disk full'));
-    await small.tick();
+    await sweeper({ portion: 1, underWay: 1 }).tick();
     expect(failures).toHaveLength(1);
-    for (const _ of NAMES.slice(1)) await small.tick();
     expect(swept()).toEqual(NAMES.slice(1));
+  });
+
+  it('of the store is one of each who was taken', async () => {
+    await allDue();
+    const failure = new Error('closed');
+    vi.spyOn(stage.store, 'updateAll').mockRejectedValueOnce(failure);
+    await sweeper({ portion: 2, underWay: 1 }).tick();
+    expect(failures).toEqual(NAMES.slice(0, 2).map((name) => ({ userId: name, error: failure })));
+    expect(swept()).toEqual(NAMES.slice(2));
   });
 
   it('to look who is due is the tick’s own, and the next looks again', async () => {
     await allDue();
-    const small = sweeper({ perTick: 6, underWay: 6 });
+    const small = sweeper();
     const failure = new Error('disk full');
     stage.store.gates.fail('before reading', failure);
     expect(await errorOf(small.tick())).toBe(failure);

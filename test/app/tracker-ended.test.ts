@@ -64,7 +64,7 @@ describe.each(USES)('%s', (_name, use) => {
   it('after the expiry date is too late, although no timer has come by', async () => {
     const ref = await stage.session();
     stage.store.passes(400_000);
-    await stage.tracker.wake(ALICE);
+    await stage.tracker.wake([ALICE]);
     stage.store.passes(7 * 86_400_000);
     expect(await faultOf(use(stage.tracker, ref))).toEqual({
       code: 'SESSION_ENDED',

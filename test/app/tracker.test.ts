@@ -64,7 +64,7 @@ describe('login', () => {
   it('does not name a session whose time had come', async () => {
     await stage.login(ALICE, 'ANDROID', 'd1');
     stage.store.passes(400_000);
-    await stage.tracker.wake(ALICE);
+    await stage.tracker.wake([ALICE]);
     stage.store.passes(7 * 86_400_000);
     expect((await stage.login(ALICE, 'WEB')).kicked).toEqual([]);
     expect(reasons()).toEqual(['LOGIN', 'HEARTBEAT_TIMEOUT', 'PUSH_EXPIRED', 'LOGIN']);
@@ -123,7 +123,7 @@ describe('a session’s command', () => {
 
   it('life brings back who was PUSH_ONLINE', async () => {
     stage.store.passes(400_000);
-    await stage.tracker.wake(ALICE);
+    await stage.tracker.wake([ALICE]);
     const { user } = await stage.tracker.life(ref, HTTP);
     expect(user.status).toBe('ONLINE');
     expect(reasons()).toEqual(['LOGIN', 'HEARTBEAT_TIMEOUT', 'RECONNECT']);
@@ -203,7 +203,7 @@ describe('endSessions', () => {
 
   it('does not name a session whose time had come', async () => {
     stage.store.passes(400_000);
-    await stage.tracker.wake(ALICE);
+    await stage.tracker.wake([ALICE]);
     stage.store.passes(7 * 86_400_000);
     const { ended } = await stage.tracker.endSessions(ALICE, { platform: null, sessionId: null }, false);
     expect(ended).toEqual([]);
@@ -214,9 +214,9 @@ describe('endSessions', () => {
 it('wake lets time pass, not earlier than it does', async () => {
   const ref = await stage.session();
   stage.store.passes(399_999);
-  await stage.tracker.wake(ALICE);
+  await stage.tracker.wake([ALICE]);
   expect(sessionOf(ref)?.status).toBe('ONLINE');
   stage.store.passes(1);
-  await stage.tracker.wake(ALICE);
+  await stage.tracker.wake([ALICE]);
   expect(sessionOf(ref)?.status).toBe('PUSH_ONLINE');
 });

@@ -83,7 +83,7 @@ const run = async (stage: Stage, acts: readonly Act[], afterEach: () => Promise<
     else if (what === 'logout') commands.push(stage.tracker.logout(ref).catch(() => null));
     else {
       stage.store.passes(400_000);
-      commands.push(stage.tracker.wake(user));
+      commands.push(stage.tracker.wake([user]));
     }
     await afterEach();
   }

@@ -201,7 +201,7 @@ describe('a slow reader', () => {
     await stage.session(BOB, 'WEB');
     await stage.tracker.setCustomStatus(ref, 'here');
     stage.store.passes(400_000);
-    await stage.tracker.wake(ALICE);
+    await stage.tracker.wake([ALICE]);
     expect(await told(stream)).toEqual([
       'alice 3: OFFLINE → PUSH_ONLINE HEARTBEAT_TIMEOUT',
       'bob 1: OFFLINE → ONLINE LOGIN',

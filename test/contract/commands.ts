@@ -1,5 +1,5 @@
 /** What the tests of stores do to users: the domain's own commands. */
-import type { PresenceStore } from '../../src/app/ports.ts';
+import type { FailedUpdate, PresenceStore } from '../../src/app/ports.ts';
 import type { Command, Login, Outcome } from '../../src/core/command.ts';
 import { deviceId, sessionId, userId, type UserId } from '../../src/core/ids.ts';
 import { step } from '../../src/core/presence.ts';
@@ -47,3 +47,10 @@ export const wake: Command = { type: 'wake' };
 
 export const run = (store: PresenceStore, id: UserId, command: Command): Promise<Outcome> =>
   store.update(id, (record, policy, now) => step(record, command, policy, now));
+
+export const runAll = (
+  store: PresenceStore,
+  ids: readonly UserId[],
+  command: Command,
+): Promise<readonly FailedUpdate[]> =>
+  store.updateAll(ids, (record, policy, now) => step(record, command, policy, now));

@@ -2,6 +2,7 @@
 import type {
   CommittedChange,
   EventLog,
+  FailedUpdate,
   LoggedEvent,
   LogPage,
   LogQuery,
@@ -68,6 +69,16 @@ export class MemoryStore implements PresenceStore {
       own.catch(() => undefined),
     );
     return own;
+  }
+
+  async updateAll(
+    ids: readonly UserId[],
+    decide: (user: UserRecord, policy: Policy, now: Millis) => Outcome,
+  ): Promise<readonly FailedUpdate[]> {
+    const failed: FailedUpdate[] = [];
+    const update = (userId: UserId) => this.update(userId, decide).catch((error) => failed.push({ userId, error }));
+    await Promise.all(ids.map(update));
+    return failed;
   }
 
   async findEnded(userId: UserId, sessionId: SessionId): Promise<EndedSession | null> {

@@ -7,8 +7,9 @@ import type { CommittedChange, LoggedEvent, PresenceStore } from '../../src/app/
 import { DomainError } from '../../src/core/errors.ts';
 import { linkId, sessionId, type Cursor } from '../../src/core/ids.ts';
 import { changePolicy, DEFAULT_POLICY, type Policy } from '../../src/core/policy.ts';
+import { step } from '../../src/core/presence.ts';
 import { unknownUser } from '../../src/core/record.ts';
-import { beat, endAll, login, logout, run, say, user, wake } from './commands.ts';
+import { beat, endAll, login, logout, run, runAll, say, user, wake } from './commands.ts';
 import { VirtualClock } from './virtual-clock.ts';
 
 export interface MakeStoreOptions {
@@ -172,6 +173,52 @@ export const presenceStoreContract = (name: string, makeStore: MakeStore): void 
         const last = run(store, ALICE, say('a1', 'still here'));
         await expect(failing).rejects.toThrow('cannot decide');
         expect([(await first).user.version, (await last).user.version]).toEqual([1, 2]);
+      });
+    });
+
+    describe('updates of many users at once', () => {
+      it('are one update of each, told before they are answered', async () => {
+        const { store, clock } = await make();
+        for (const [id, session] of [[ALICE, 'a1'] as const, [BOB, 'b1'] as const])
+          await run(store, id, login(session));
+        clock.advance(400 * SECOND);
+        const told: CommittedChange[] = [];
+        store.onCommit((changes) => told.push(...changes));
+        expect(await runAll(store, [ALICE, CAROL, BOB], wake)).toEqual([]);
+        expect(told.map(({ user: { id, status } }) => [id, status])).toEqual([
+          [ALICE, 'PUSH_ONLINE'],
+          [BOB, 'PUSH_ONLINE'],
+        ]);
+        expect((await store.read([ALICE, BOB, CAROL])).map(({ version }) => version)).toEqual([2, 2, 0]);
+      });
+
+      it('leave out whom they fail for, and say so', async () => {
+        const { store } = await make();
+        for (const id of [ALICE, BOB, CAROL]) await run(store, id, login(`session of ${id}`));
+        const failure = new Error('not her');
+        const failed = await store.updateAll([ALICE, BOB, CAROL], (record, policy, now) => {
+          if (record.id === BOB) throw failure;
+          return step(record, endAll(), policy, now);
+        });
+        expect(failed).toEqual([{ userId: BOB, error: failure }]);
+        const statuses = (await store.read([ALICE, BOB, CAROL])).map(({ status }) => status);
+        expect(statuses).toEqual(['OFFLINE', 'ONLINE', 'OFFLINE']);
+      });
+
+      it('wait for what was asked of a user before, and are waited for', async () => {
+        const { store } = await make();
+        const first = run(store, ALICE, login('a1'));
+        const many = runAll(store, [ALICE, BOB, ALICE], say('a1', 'hello'));
+        const last = run(store, ALICE, logout('a1'));
+        expect(await many).toEqual([]);
+        await Promise.all([first, last]);
+        const { events } = await store.log.read({ after: null, limit: 10 });
+        expect(events.map(({ reason }) => reason)).toEqual(['LOGIN', 'CUSTOM_STATUS', 'LOGOUT']);
+      });
+
+      it('may be of nobody', async () => {
+        const { store } = await make();
+        expect(await runAll(store, [], wake)).toEqual([]);
       });
     });
 

@@ -1,10 +1,10 @@
 /** What goes into a commit, and the rows it becomes. */
 import type { Outcome } from '../../core/command.ts';
 import type { UserId } from '../../core/ids.ts';
-import type { UserRecord } from '../../core/record.ts';
+import { findSession, type UserRecord } from '../../core/record.ts';
 import type { Job } from './lanes.ts';
 import { emptyBatch, type Batch } from './protocol.ts';
-import { addEnded, addEvent, addSession, addUser } from './rows.ts';
+import { addDrop, addEnd, addEnded, addEvent, addSession, addStatus, addUser } from './rows.ts';
 
 export type Entry =
   /** A change of one user, and the call that made it. */
@@ -18,21 +18,17 @@ interface Settle {
   readonly failed: (error: Error) => void;
 }
 
-/**
- * @param lastSeq the seq of the last event that is committed; the batch's own follow it without a hole.
- * @param isDirty is more of this user unwritten than what the change touched?
- */
-export const batchOf = (entries: readonly Entry[], lastSeq: number, isDirty: (id: UserId) => boolean): Batch => {
+/** @param isDirty is more of this user unwritten than what the change touched? */
+export const batchOf = (entries: readonly Entry[], isDirty: (id: UserId) => boolean): Batch => {
   const batch = emptyBatch();
-  let seq = lastSeq;
   for (const entry of entries) {
     if (entry.kind === 'meta') batch.meta.push(entry.key, entry.value);
     else if (entry.kind === 'life') addLife(batch, entry.users);
     else {
       addChange(batch, entry.before, entry.outcome, isDirty(entry.before.id));
       for (const change of entry.outcome.changes) {
-        const changeSeq = seq + 1;
-        for (const event of change.events) addEvent(batch.events, ++seq, changeSeq, event);
+        const [first] = change.events;
+        for (const event of change.events) addEvent(batch.events, event, event === first);
       }
     }
   }
@@ -40,11 +36,16 @@ export const batchOf = (entries: readonly Entry[], lastSeq: number, isDirty: (id
 };
 
 const addChange = (batch: Batch, before: UserRecord, { user, ended }: Outcome, dirty: boolean): void => {
-  addUser(batch.users, user);
+  if (dirty || !addStatus(batch.statuses, before, user)) addUser(batch.users, user);
   for (const session of user.sessions) {
-    if (dirty || !before.sessions.includes(session)) addSession(batch.sessions, user.id, session);
+    const old = dirty ? undefined : findSession(before, session.id);
+    if (old === session) continue;
+    if (old === undefined || !addDrop(batch.drops, user.id, old, session)) addSession(batch.sessions, user.id, session);
   }
-  for (const session of ended) addEnded(batch.ended, user.id, session);
+  for (const end of ended) {
+    if (!dirty && before.sessions.includes(end.session)) addEnd(batch.justEnded, user.id, end);
+    else addEnded(batch.ended, user.id, end);
+  }
 };
 
 const addLife = (batch: Batch, users: readonly UserRecord[]): void => {

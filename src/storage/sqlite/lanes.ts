@@ -9,17 +9,18 @@ import type { UserRecord } from '../../core/record.ts';
 
 export type Decide = (user: UserRecord, policy: Policy, now: Millis) => Outcome;
 
-/** One call of `update`. */
+/** One call of `update`; all the users of one `updateAll` share one. */
 export interface Job {
   readonly decide: Decide;
   readonly resolve: (outcome: Outcome) => void;
-  readonly reject: (error: unknown) => void;
+  readonly reject: (error: unknown, id: UserId) => void;
 }
 
 interface Lane {
   /** The user as last committed. */
   readonly before: UserRecord;
-  readonly jobs: Job[];
+  /** Null while nobody waits, as nearly always: a lane of its own is opened for every change. */
+  jobs: Job[] | null;
 }
 
 export class Lanes {
@@ -38,12 +39,14 @@ export class Lanes {
   /** @returns false when nothing of this user is being written: then the job need not wait. */
   queue(id: UserId, job: Job): boolean {
     const lane = this.#lanes.get(id);
-    lane?.jobs.push(job);
-    return lane !== undefined;
+    if (lane === undefined) return false;
+    if (lane.jobs === null) lane.jobs = [job];
+    else lane.jobs.push(job);
+    return true;
   }
 
   /** A change of this user goes to the disk. */
-  open(before: UserRecord, jobs: Job[] = []): void {
+  open(before: UserRecord, jobs: Job[] | null = null): void {
     this.#lanes.set(before.id, { before, jobs });
   }
 
@@ -51,10 +54,10 @@ export class Lanes {
    * That change is on the disk, or is not. Runs those who waited, until one of them goes to the disk itself.
    * @param run runs a job; true when it goes to the disk, and has opened the lane again with the jobs given.
    */
-  close(id: UserId, run: (job: Job, following: Job[]) => boolean): void {
-    const jobs = this.#lanes.get(id)?.jobs ?? [];
+  close(id: UserId, run: (job: Job, following: Job[] | null) => boolean): void {
+    const jobs = this.#lanes.get(id)?.jobs ?? null;
     this.#lanes.delete(id);
-    for (let job = jobs.shift(); job !== undefined; job = jobs.shift()) {
+    for (let job = jobs?.shift(); job !== undefined; job = jobs?.shift()) {
       if (run(job, jobs)) return;
     }
     if (this.#lanes.size > 0) return;

@@ -10,6 +10,8 @@ const WRITTEN_AT_ONCE = 500;
 
 export class LifeSigns {
   readonly #unwritten = new Set<UserId>();
+  /** On their way to the disk: until they are there, their rows are as they were. */
+  readonly #writing = new Set<UserId>();
   readonly #current: (id: UserId) => UserRecord | undefined;
   readonly #write: (users: readonly UserRecord[]) => Promise<void>;
 
@@ -27,8 +29,9 @@ export class LifeSigns {
     this.#unwritten.add(id);
   }
 
+  /** Is there life of her that is not on the disk yet? */
   has(id: UserId): boolean {
-    return this.#unwritten.has(id);
+    return this.#unwritten.has(id) || this.#writing.has(id);
   }
 
   /** She was written as she is. */
@@ -51,6 +54,7 @@ export class LifeSigns {
       if (user === undefined) continue;
       // Before it is written, so that life seen meanwhile counts as new.
       this.#unwritten.delete(id);
+      this.#writing.add(id);
       users.push(user);
     }
     if (users.length === 0) return;
@@ -59,6 +63,8 @@ export class LifeSigns {
     } catch (error) {
       for (const { id } of users) this.#unwritten.add(id);
       throw error;
+    } finally {
+      for (const { id } of users) this.#writing.delete(id);
     }
   }
 }

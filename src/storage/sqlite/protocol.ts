@@ -5,17 +5,33 @@ export interface WriterData {
   readonly path: string;
 }
 
-/** One transaction: rows of each kind, one after another. */
+/**
+ * One transaction: rows of each kind, one after another. What times out by the thousand has kinds of its
+ * own, of the few columns that changed: they update rows that are there.
+ */
 export interface Batch {
   readonly touches: Flat;
   readonly users: Flat;
+  readonly statuses: Flat;
   readonly sessions: Flat;
+  readonly drops: Flat;
   readonly ended: Flat;
+  readonly justEnded: Flat;
   readonly events: Flat;
   readonly meta: Flat;
 }
 
-export const emptyBatch = (): Batch => ({ touches: [], users: [], sessions: [], ended: [], events: [], meta: [] });
+export const emptyBatch = (): Batch => ({
+  touches: [],
+  users: [],
+  statuses: [],
+  sessions: [],
+  drops: [],
+  ended: [],
+  justEnded: [],
+  events: [],
+  meta: [],
+});
 
 export interface PurgeOrder {
   readonly now: number;

@@ -58,8 +58,22 @@ export const SESSION_COLUMNS = [
   'watch',
 ] as const;
 
+/** What a timeout or a lost link alone changes of a user, and whose row it is. */
+export const STATUS_COLUMNS = ['version', 'status', 'changedAt', 'reason', 'userId'] as const;
+/** Likewise of a session. */
+export const DROP_COLUMNS = [
+  'status',
+  'backgroundSince',
+  'detachedAt',
+  'pushExpiresAt',
+  'userId',
+  'sessionId',
+] as const;
+
 export const END_COLUMNS = ['endedAt', 'endReason', 'kickedBy'] as const;
 export const ENDED_COLUMNS = [...SESSION_COLUMNS, ...END_COLUMNS] as const;
+/** An end of a session of which nothing else has changed, and whose row it is. */
+export const JUST_ENDED_COLUMNS = [...END_COLUMNS, 'userId', 'sessionId'] as const;
 
 export const EVENT_COLUMNS = [
   'seq',
@@ -79,6 +93,9 @@ export const EVENT_COLUMNS = [
   'occurredAt',
 ] as const;
 
+/** What the main thread says of an event: its place in the log is made where it is written. */
+export const UNPLACED_EVENT_COLUMNS = ['isFirstOfChange', ...EVENT_COLUMNS.slice(2)] as const;
+
 /** What a sign of life alone changes of a user. */
 export const TOUCH_COLUMNS = ['lastSeenAt', 'userId'] as const;
 export const META_COLUMNS = ['key', 'value'] as const;
@@ -86,6 +103,20 @@ export const META_COLUMNS = ['key', 'value'] as const;
 export const addUser = (flat: Flat, user: UserRecord): void => {
   flat.push(user.id, user.version, user.status, user.changedAt, user.reason);
   flat.push(user.lastSeenAt, user.customStatus, user.tokensRevokedBefore);
+};
+
+/** @returns false, and adds nothing, when more was changed than these columns tell. */
+export const addStatus = (flat: Flat, before: UserRecord, user: UserRecord): boolean => {
+  if (
+    before.status === 'OFFLINE' ||
+    before.lastSeenAt !== user.lastSeenAt ||
+    before.customStatus !== user.customStatus ||
+    before.tokensRevokedBefore !== user.tokensRevokedBefore
+  ) {
+    return false;
+  }
+  flat.push(user.version, user.status, user.changedAt, user.reason, user.id);
+  return true;
 };
 
 /** A user never seen, or forgotten, has version 0: the next one must exceed what was forgotten. */
@@ -109,6 +140,21 @@ export const addSession = (flat: Flat, userId: UserId, session: SessionRecord): 
   flat.push(timings.backgroundTimeoutMs, timings.disconnectGraceMs, session.aliveAt, session.lastSeenAt);
   flat.push(session.detachedAt, session.pushExpiresAt, session.appVersion, session.osVersion, session.ipAddress);
   flat.push(session.loggedInAt, session.tokenHash, session.watch === null ? null : JSON.stringify(session.watch));
+};
+
+/** @returns false, and adds nothing, when more was changed than these columns tell. */
+export const addDrop = (flat: Flat, userId: UserId, before: SessionRecord, session: SessionRecord): boolean => {
+  if (
+    before.appState !== session.appState ||
+    before.timings !== session.timings ||
+    before.aliveAt !== session.aliveAt ||
+    before.lastSeenAt !== session.lastSeenAt ||
+    before.ipAddress !== session.ipAddress
+  ) {
+    return false;
+  }
+  flat.push(session.status, session.backgroundSince, session.detachedAt, session.pushExpiresAt, userId, session.id);
+  return true;
 };
 
 /** Sockets are not kept: after a restart there are none, and an ended session has none. */
@@ -164,6 +210,11 @@ export const addEnded = (flat: Flat, userId: UserId, ended: EndedSession): void 
   flat.push(ended.endedAt, ended.reason, ended.kickedBy);
 };
 
+/** For a session whose row is as it last was. */
+export const addEnd = (flat: Flat, userId: UserId, { session, endedAt, reason, kickedBy }: EndedSession): void => {
+  flat.push(endedAt, reason, kickedBy, userId, session.id);
+};
+
 export const endedFrom = (row: Row): EndedSession => ({
   session: sessionFrom(row),
   endedAt: row[SESSION_COLUMNS.length] as Millis,
@@ -171,8 +222,9 @@ export const endedFrom = (row: Row): EndedSession => ({
   kickedBy: row[SESSION_COLUMNS.length + 2] as Platform | null,
 });
 
-export const addEvent = (flat: Flat, seq: number, changeSeq: number, event: PresenceEvent): void => {
-  flat.push(seq, changeSeq, event.userId, event.sessionId, event.platform, event.deviceId, event.reason);
+/** @param isFirst is it the first one of its change? */
+export const addEvent = (flat: Flat, event: PresenceEvent, isFirst: boolean): void => {
+  flat.push(isFirst ? 1 : 0, event.userId, event.sessionId, event.platform, event.deviceId, event.reason);
   flat.push(event.sessionStatus, event.previousStatus, event.status, event.version, event.kickedBy);
   flat.push(event.customStatus, event.ipAddress, event.occurredAt);
 };

@@ -3,7 +3,7 @@
  * the rest is read from the file. A change is decided here, written by the writer's thread together
  * with whatever else came in the meantime, and only then put in force, told and answered.
  */
-import type { CommittedChange, OnlinePage, OnlineQuery, PresenceStore } from '../../app/ports.ts';
+import type { CommittedChange, FailedUpdate, OnlinePage, OnlineQuery, PresenceStore } from '../../app/ports.ts';
 import type { Outcome } from '../../core/command.ts';
 import type { Millis, SessionId, UserId } from '../../core/ids.ts';
 import type { Policy } from '../../core/policy.ts';
@@ -100,7 +100,25 @@ export class SqliteStore implements PresenceStore {
     return new Promise((resolve, reject) => {
       this.#checkOpen();
       const job = { decide, resolve, reject };
-      if (!this.#lanes.queue(id, job)) this.#run(id, job, []);
+      if (!this.#lanes.queue(id, job)) this.#run(id, job, null);
+    });
+  }
+
+  updateAll(ids: readonly UserId[], decide: Decide): Promise<readonly FailedUpdate[]> {
+    return new Promise((resolve) => {
+      this.#checkOpen();
+      const failed: FailedUpdate[] = [];
+      let left = ids.length;
+      const done = (): void => {
+        if (--left === 0) resolve(failed);
+      };
+      const reject = (error: unknown, userId: UserId): void => {
+        failed.push({ userId, error });
+        done();
+      };
+      const job = { decide, resolve: done, reject };
+      for (const id of ids) if (!this.#lanes.queue(id, job)) this.#run(id, job, null);
+      if (ids.length === 0) resolve(failed);
     });
   }
 
@@ -186,14 +204,14 @@ export class SqliteStore implements PresenceStore {
   }
 
   /** @returns true when the outcome goes to the disk; those `following` wait for that then. */
-  #run(id: UserId, job: Job, following: Job[]): boolean {
+  #run(id: UserId, job: Job, following: Job[] | null): boolean {
     let before: UserRecord;
     let outcome: Outcome;
     try {
       before = this.#committed(id);
       outcome = job.decide(before, this.#policy, this.now());
     } catch (error) {
-      job.reject(error);
+      job.reject(error, id);
       return false;
     }
     const { user } = outcome;
@@ -210,11 +228,11 @@ export class SqliteStore implements PresenceStore {
 
   #handlers(): WriterHandlers<Entry> {
     return {
-      encode: (entries) => batchOf(entries, this.log.lastSeq, (id) => this.#lifeSigns.has(id)),
+      encode: (entries) => batchOf(entries, (id) => this.#lifeSigns.has(id)),
       committed: (entries) => this.#inForce(entries),
       failed: (entries, error) => {
         for (const entry of entries) {
-          if (entry.kind === 'change') entry.job.reject(error);
+          if (entry.kind === 'change') entry.job.reject(error, entry.before.id);
           else entry.settle.failed(error);
         }
         this.#next(entries);

@@ -26,6 +26,8 @@ connection.pragma('journal_size_limit = 67108864');
 const write = batchWriter(connection);
 const purge = purger(connection);
 
+let broken = false;
+
 const obey = (order: Order): Reply => {
   switch (order.kind) {
     case 'commit':
@@ -42,10 +44,13 @@ const obey = (order: Order): Reply => {
 
 port.on('message', (order: Order) => {
   try {
+    // What was sent before the failure was heard of must not be written after it.
+    if (broken) throw new Error('A commit before it has failed for good');
     reply(obey(order));
   } catch (error) {
     const code = error instanceof Database.SqliteError ? error.code : 'no SQLite error';
-    reply({ kind: 'failed', message: `${messageOf(error)} (${code})`, fatal: FATAL.test(code) });
+    broken ||= FATAL.test(code);
+    reply({ kind: 'failed', message: `${messageOf(error)} (${code})`, fatal: broken });
   }
   if (order.kind === 'close') port.close();
 });

@@ -1,6 +1,8 @@
 /**
  * The main thread's end of the writer: group commit. What arrives while one commit is being written
- * goes into the next, in the order of arrival, so that one fsync serves hundreds.
+ * goes into the next, in the order of arrival, so that one fsync serves hundreds. When more is waiting
+ * than one commit takes, the next ones are sent ahead, so that the writer's thread is never idle while
+ * this one puts in force what the last commit wrote.
  */
 import { Worker } from 'node:worker_threads';
 import { StoreFailure } from './failures.ts';
@@ -8,7 +10,7 @@ import type { Batch, Order, PurgeOrder, Purged, Reply, WriterData } from './prot
 
 /** How entries become rows, and what is to be done when they are on disk, or are not. */
 export interface WriterHandlers<Entry> {
-  /** Called right before the batch is sent: nothing before it is still being written. */
+  /** Called right before the batch is sent. Batches before it may still be being written, and fail without it. */
   encode(entries: readonly Entry[]): Batch;
   /** The batch is durable. */
   committed(entries: readonly Entry[]): void;
@@ -23,8 +25,10 @@ interface Question {
   readonly refuse: (error: StoreFailure) => void;
 }
 
-/** Bounds the time that one commit takes, and with it how long everybody in it waits. */
-const MAX_ENTRIES = 2_048;
+/** Bounds the time that one commit takes on either thread, and with it how long everybody else waits: some ms. */
+const MAX_ENTRIES = 512;
+/** Full commits sent and not answered yet. With less than a full one waiting, one is sent at a time. */
+const MAX_SENT = 3;
 
 // The sources are run by tests, but a worker runs no TypeScript: there it comes from the build.
 const WORKER_URL = new URL(
@@ -38,7 +42,8 @@ export class Writer<Entry> {
   /** Asked and not answered yet; answers come in this order. */
   readonly #questions: Question[] = [];
   #waiting: Entry[] = [];
-  #committing = false;
+  /** Commits sent and not answered yet. */
+  #sent = 0;
   #scheduled = false;
   #dead: StoreFailure | null = null;
   /** When dead: the thread is gone, and with it its hold on the file. */
@@ -121,7 +126,7 @@ export class Writer<Entry> {
 
   /** At the end of this turn of the event loop, so that what one turn brings is one commit. */
   #schedule(): void {
-    if (this.#scheduled || this.#committing) return;
+    if (this.#scheduled || !this.#mayCommit()) return;
     this.#scheduled = true;
     setImmediate(() => {
       this.#scheduled = false;
@@ -129,15 +134,24 @@ export class Writer<Entry> {
     });
   }
 
+  #mayCommit(): boolean {
+    if (this.#dead !== null) return false;
+    if (this.#sent === 0) return this.#waiting.length > 0;
+    return this.#sent < MAX_SENT && this.#waiting.length >= MAX_ENTRIES;
+  }
+
+  /** One at a time: what more there is to be sent is sent in a turn of its own. */
   #commit(): void {
-    if (this.#committing || this.#waiting.length === 0 || this.#dead !== null) return;
+    if (!this.#mayCommit()) return;
     const entries = this.#waiting.length <= MAX_ENTRIES ? this.#waiting : this.#waiting.slice(0, MAX_ENTRIES);
     this.#waiting = this.#waiting.length <= MAX_ENTRIES ? [] : this.#waiting.slice(MAX_ENTRIES);
-    this.#committing = true;
+    this.#sent++;
     const then = (tell: () => void): void => {
-      this.#committing = false;
+      this.#sent--;
       tell();
-      this.#commit();
+      // At once: nothing is being written now.
+      if (this.#sent === 0) this.#commit();
+      this.#schedule();
     };
     this.#ask(
       { kind: 'commit', batch: this.#handlers.encode(entries) },
@@ -146,6 +160,7 @@ export class Writer<Entry> {
         refuse: (error) => then(() => this.#handlers.failed(entries, error)),
       },
     );
+    this.#schedule();
   }
 
   #ask(order: Order, question: Question): void {

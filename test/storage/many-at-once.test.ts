@@ -1,0 +1,103 @@
+/** Thousands of changes at once go to the disk ahead of each other: as if they had gone one after another. */
+import Database from 'better-sqlite3';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import type { CommittedChange, LoggedEvent } from '../../src/app/ports.ts';
+import { sessionId, type Cursor } from '../../src/core/ids.ts';
+import { changePolicy } from '../../src/core/policy.ts';
+import type { SqliteStore } from '../../src/storage/sqlite/store.ts';
+import { beat, login, run, runAll, user, wake } from '../contract/commands.ts';
+import { VirtualClock } from '../contract/virtual-clock.ts';
+import { openQuietly, temporaryDirectories } from './sqlite-files.ts';
+
+const newDirectory = temporaryDirectories();
+const SECOND = 1_000;
+/** Several commits. */
+const MANY = Array.from({ length: 3_000 }, (_, index) => user(`user ${String(index).padStart(4, '0')}`));
+const web = (id: string): string => `web of ${id}`;
+
+/** All on a phone that can be PUSH_ONLINE and in a browser that can't. */
+const everybodyOnline = async (store: SqliteStore): Promise<void> => {
+  await store.updatePolicy((policy) => changePolicy(policy, { multiDevice: { mode: 'MULTI' } }));
+  await Promise.all(
+    MANY.flatMap((id) => [run(store, id, login(`phone of ${id}`)), run(store, id, login(web(id), 'WEB'))]),
+  );
+};
+
+const wholeLog = async (store: SqliteStore): Promise<readonly LoggedEvent[]> => {
+  const events: LoggedEvent[] = [];
+  for (let after: Cursor | null = null; ;) {
+    const page = await store.log.read({ after, limit: 1_000 });
+    events.push(...page.events);
+    after = page.events.at(-1)?.cursor ?? null;
+    if (!page.hasMore) return events;
+  }
+};
+
+it('what is in force and told is what is on the disk', async () => {
+  const path = join(newDirectory(), 'presence.db');
+  const clock = new VirtualClock();
+  const first = await openQuietly(path, { clock: clock.now });
+  await everybodyOnline(first);
+  clock.advance(100 * SECOND);
+  // Signs of life that are in memory alone when their user's browser times out.
+  const alive = MANY.filter((_, index) => index % 3 === 0);
+  await Promise.all(alive.map((id) => run(first, id, beat(`phone of ${id}`))));
+  const told: CommittedChange[] = [];
+  first.onCommit((changes) => told.push(...changes));
+  expect(await runAll(first, MANY, wake)).toEqual([]);
+  clock.advance(300 * SECOND);
+  expect(await runAll(first, MANY, wake)).toEqual([]);
+  const before = { users: await first.read(MANY), log: await wholeLog(first) };
+  expect(told.flatMap(({ events }) => events)).toEqual(before.log.slice(2 * MANY.length));
+  const ended = await Promise.all(MANY.map((id) => first.findEnded(id, sessionId(web(id)))));
+  expect(before.users.filter(({ status }) => status === 'PUSH_ONLINE')).toHaveLength(MANY.length - alive.length);
+  await first.close();
+
+  const second = await openQuietly(path, { clock: clock.now });
+  expect(await wholeLog(second)).toEqual(before.log);
+  expect(await Promise.all(MANY.map((id) => second.findEnded(id, sessionId(web(id)))))).toEqual(ended);
+  const asWritten = before.users.map((record) => ({
+    ...record,
+    // A restart counts silence anew for those who are ONLINE.
+    sessions: record.sessions.map((session) =>
+      session.status === 'ONLINE' ? { ...session, aliveAt: clock.now() } : session,
+    ),
+  }));
+  expect(await second.read(MANY)).toEqual(asWritten);
+  await second.close();
+});
+
+it('a commit that fails among others leaves no hole in the log, and none of the others out', async () => {
+  const path = join(newDirectory(), 'presence.db');
+  const clock = new VirtualClock();
+  const store = await openQuietly(path, { clock: clock.now });
+  await everybodyOnline(store);
+  const end = await store.log.latestCursor();
+  clock.advance(60 * SECOND);
+  const unlucky = MANY[1_500];
+  const saboteur = new Database(path);
+  saboteur.exec(
+    `CREATE TRIGGER broken BEFORE INSERT ON events WHEN new.user_id = '${unlucky}'
+     BEGIN SELECT RAISE(ABORT, 'broken for a test'); END`,
+  );
+  const failed = (await runAll(store, MANY, wake)).map(({ userId }) => userId);
+  expect(failed).toContain(unlucky);
+  expect(failed.length).toBeLessThan(MANY.length / 2);
+  const written = MANY.filter((id) => !failed.includes(id));
+  const following = async () => (await store.log.read({ after: end, limit: MANY.length })).events;
+  expect((await following()).map(({ userId }) => userId)).toEqual(written);
+
+  saboteur.exec('DROP TRIGGER broken');
+  expect(await runAll(store, failed, wake)).toEqual([]);
+  const log = await following();
+  expect(log.map(({ userId }) => userId)).toEqual([...written, ...failed]);
+  await store.close();
+  const seqs = saboteur.prepare('SELECT count(*), max(seq), min(seq) FROM events').raw().get();
+  expect(seqs).toEqual([3 * MANY.length, 3 * MANY.length, 1]);
+  saboteur.close();
+
+  const again = await openQuietly(path, { clock: clock.now });
+  expect((await again.log.read({ after: end, limit: MANY.length })).events).toEqual(log);
+  await again.close();
+});
