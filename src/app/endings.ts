@@ -1,6 +1,7 @@
 /** Tells a session's own client, and whoever acts in its name, that it has ended. */
 import type { SessionId } from '../core/ids.ts';
 import type { Millis } from '../core/ids.ts';
+import type { PresenceEvent } from '../core/record.ts';
 import type { SessionRef } from './caller.ts';
 import type { PresenceStore } from './ports.ts';
 import { PullStream } from './stream.ts';
@@ -24,9 +25,7 @@ export class Endings {
     store.onCommit((changes) => {
       for (const { events } of changes) {
         for (const event of events) {
-          if (event.sessionStatus !== 'OFFLINE') continue;
-          const { sessionId, reason, kickedBy, occurredAt } = event;
-          this.#tell({ sessionId, reason, kickedBy, endedAt: occurredAt });
+          if (event.sessionStatus === 'OFFLINE') this.#tell(event);
         }
       }
     });
@@ -77,9 +76,10 @@ export class Endings {
     return stream;
   }
 
-  #tell(ending: SessionEnding): void {
-    const listeners = this.#listeners.get(ending.sessionId);
+  #tell({ sessionId, reason, kickedBy, occurredAt }: PresenceEvent): void {
+    const listeners = this.#listeners.get(sessionId);
     if (listeners === undefined) return;
+    const ending = { sessionId, reason, kickedBy, endedAt: occurredAt };
     // Those who listen now: not one that comes meanwhile, nor one that was taken back meanwhile.
     for (const listener of [...listeners]) if (listeners.has(listener)) listener(ending);
   }

@@ -27,6 +27,7 @@ export class Feed {
     this.#store = store;
     this.#limits = limits;
     store.onCommit((changes) => {
+      if (this.#followers.size === 0) return;
       const count = changes.reduce((sum, { events }) => sum + events.length, 0);
       for (const follower of this.#followers) follower.hear(count);
     });

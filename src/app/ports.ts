@@ -16,9 +16,8 @@ export interface LoggedEvent extends PresenceEvent {
   readonly changeId: string;
 }
 
-/** A change that is on disk: what may be told. */
+/** A change that is on disk: what may be told. Where its events stand in the log, the log tells whoever reads it. */
 export interface CommittedChange extends Change {
-  readonly events: readonly LoggedEvent[];
   /** The user right after the whole command that made the change. */
   readonly user: UserRecord;
 }

@@ -30,13 +30,18 @@ const RETRY_MS = 1_000;
 
 let logs = 0;
 
+/** This store gives its events their places before it tells of them. */
+export interface PlacedChange extends CommittedChange {
+  readonly events: readonly LoggedEvent[];
+}
+
 export class MemoryStore implements PresenceStore {
   readonly #options: MemoryStoreOptions;
   readonly #logId = `memory ${++logs} at `;
   readonly #users = new Map<UserId, UserRecord>();
   readonly #turns = new Map<UserId, Promise<unknown>>();
   readonly #claims = new Map<UserId, Millis>();
-  readonly #listeners: ((changes: readonly CommittedChange[]) => void)[] = [];
+  readonly #listeners: ((changes: readonly PlacedChange[]) => void)[] = [];
   #ended: (EndedSession & { readonly userId: UserId })[] = [];
   /** The event with seq n stands at n - 1; removed ones are undefined. */
   readonly #events: (LoggedEvent | undefined)[] = [];
@@ -101,7 +106,7 @@ export class MemoryStore implements PresenceStore {
     return due.map(({ id }) => id);
   }
 
-  onCommit(listener: (changes: readonly CommittedChange[]) => void): () => void {
+  onCommit(listener: (changes: readonly PlacedChange[]) => void): () => void {
     this.#listeners.push(listener);
     return () => {
       this.#listeners.splice(this.#listeners.indexOf(listener), 1);

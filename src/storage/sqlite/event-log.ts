@@ -15,8 +15,11 @@ export class SqliteEventLog implements EventLog {
   readonly #cursors: Cursors;
   /** Refuses, once the store is closed. */
   readonly #checkOpen: () => void;
-  /** The event `seq` stands at `seq % length`, while it is among the latest. */
-  readonly #ring: (LoggedEvent | undefined)[];
+  /** The event `seq` and its changeSeq stand at `seq % length`, while it is among the latest. */
+  readonly #ring: (PresenceEvent | undefined)[];
+  readonly #changeSeqs: Float64Array;
+  /** Likewise the event as it is told, once somebody has asked for it. */
+  readonly #told: (LoggedEvent | undefined)[];
   /** No event up to this one was ever in memory. */
   readonly #beforeMemory: number;
   #lastSeq: number;
@@ -27,7 +30,9 @@ export class SqliteEventLog implements EventLog {
     this.#reader = reader;
     this.#cursors = new Cursors(logId);
     this.#checkOpen = checkOpen;
-    this.#ring = new Array<LoggedEvent | undefined>(recent);
+    this.#ring = new Array<PresenceEvent | undefined>(recent);
+    this.#changeSeqs = new Float64Array(recent);
+    this.#told = new Array<LoggedEvent | undefined>(recent);
     this.#lastSeq = this.#beforeMemory = reader.lastSeq();
     this.#purgedThrough = reader.purgedThrough();
   }
@@ -38,13 +43,14 @@ export class SqliteEventLog implements EventLog {
   }
 
   /** Takes in the events of one change that was committed, in order. */
-  append(events: readonly PresenceEvent[]): readonly LoggedEvent[] {
+  append(events: readonly PresenceEvent[]): void {
     const changeSeq = this.#lastSeq + 1;
-    return events.map((event) => {
-      const logged = this.#logged(++this.#lastSeq, changeSeq, event);
-      this.#ring[this.#lastSeq % this.#ring.length] = logged;
-      return logged;
-    });
+    for (const event of events) {
+      const place = ++this.#lastSeq % this.#ring.length;
+      this.#ring[place] = event;
+      this.#changeSeqs[place] = changeSeq;
+      this.#told[place] = undefined;
+    }
   }
 
   /** Events up to `seq` were removed. */
@@ -71,8 +77,14 @@ export class SqliteEventLog implements EventLog {
   *#recent(after: number, { userId }: LogQuery): Iterable<LoggedEvent> {
     for (let seq = after + 1; seq <= this.#lastSeq; seq++) {
       const event = this.#ring[seq % this.#ring.length];
-      if (event !== undefined && (userId === undefined || event.userId === userId)) yield event;
+      if (event !== undefined && (userId === undefined || event.userId === userId)) yield this.#inMemory(seq, event);
     }
+  }
+
+  /** Made when it is first asked for: nobody may follow, and many may follow at once. */
+  #inMemory(seq: number, event: PresenceEvent): LoggedEvent {
+    const place = seq % this.#ring.length;
+    return (this.#told[place] ??= this.#logged(seq, this.#changeSeqs[place] ?? seq, event));
   }
 
   #readDisk(after: number, query: LogQuery): LogPage {

@@ -251,7 +251,10 @@ export class SqliteStore implements PresenceStore {
     for (const entry of entries) {
       if (entry.kind !== 'change') continue;
       const { user, changes } = entry.outcome;
-      for (const change of changes) told.push({ ...change, events: this.log.append(change.events), user });
+      for (const { events, statusChange, lostLinks } of changes) {
+        this.log.append(events);
+        told.push({ events, statusChange, lostLinks, user });
+      }
       this.#lifeSigns.delete(user.id);
       this.#present.put(user);
     }
