@@ -4,6 +4,12 @@ import type { PresenceStore } from './ports.ts';
 import type { Tracker } from './tracker.ts';
 
 export interface SweeperLimits {
+  /**
+   * Users taken at once. More than one portion of them are woken in the order of their ids, so that those
+   * in one commit are neighbours on the disk: 16,384 of a million in a random order take less than half
+   * the time. What many more would gain, others would wait for: sorting these takes about 10 ms.
+   */
+  readonly claim: number;
   /** Users woken without a pause, so that a million due at once do not stall everybody else: a few ms. */
   readonly portion: number;
   /**
@@ -13,7 +19,7 @@ export interface SweeperLimits {
   readonly underWay: number;
 }
 
-export const SWEEPER_LIMITS: SweeperLimits = { portion: 512, underWay: 4 };
+export const SWEEPER_LIMITS: SweeperLimits = { claim: 16_384, portion: 512, underWay: 4 };
 
 export class Sweeper {
   readonly #store: PresenceStore;
@@ -55,13 +61,23 @@ export class Sweeper {
     const underWay: Promise<void>[] = [];
     try {
       while (!this.#stopped) {
-        const due = await this.#store.claimDue(this.#limits.portion);
+        const due = await this.#store.claimDue(this.#limits.claim);
         if (due.length === 0) break;
-        underWay.push(this.#wake(due));
-        if (underWay.length >= this.#limits.underWay) await underWay.shift();
+        for (const portion of this.#portions(due)) {
+          underWay.push(this.#wake(portion));
+          if (underWay.length >= this.#limits.underWay) await underWay.shift();
+        }
       }
     } finally {
       await Promise.all(underWay);
+    }
+  }
+
+  *#portions(due: readonly UserId[]): Iterable<readonly UserId[]> {
+    const size = this.#limits.portion;
+    const inOrder = due.length > size ? due.toSorted() : due;
+    for (let start = 0; start < inOrder.length && !this.#stopped; start += size) {
+      yield inOrder.slice(start, start + size);
     }
   }
 

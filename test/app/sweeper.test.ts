@@ -42,13 +42,27 @@ describe('a tick', () => {
     expect(stage.store.events).toEqual([]);
   });
 
-  it('takes them in portions, as many as there are', async () => {
+  it('takes so many at once, until there is nobody', async () => {
     await allDue();
     const asked = vi.spyOn(stage.store, 'claimDue');
-    await sweeper({ portion: 4, underWay: 2 }).tick();
+    await sweeper({ claim: 4, portion: 2, underWay: 2 }).tick();
     expect(swept()).toEqual(NAMES);
-    // The rest, and then nobody.
     expect(asked.mock.calls).toEqual([[4], [4], [4]]);
+  });
+
+  it('wakes more than one portion in the order of their ids, and a single one in that of their deadlines', async () => {
+    for (const name of [...NAMES].reverse()) {
+      await stage.login(name, 'WEB');
+      stage.store.passes(1);
+    }
+    const woken = vi.spyOn(stage.store, 'updateAll');
+    stage.store.passes(60_000);
+    await sweeper({ claim: 4, portion: 2, underWay: 2 }).tick();
+    expect(woken.mock.calls.map(([ids]) => ids)).toEqual([
+      ['c', 'd'],
+      ['e', 'f'],
+      ['b', 'a'],
+    ]);
   });
 
   it('resolves when those taken are woken', async () => {
@@ -64,7 +78,7 @@ describe('a tick', () => {
 describe('a tick that meets changes that are not on disk yet', () => {
   it('takes no more until the first portion of them is', async () => {
     await allDue();
-    const small = sweeper({ portion: 2, underWay: 2 });
+    const small = sweeper({ claim: 6, portion: 2, underWay: 2 });
     void stage.store.gates.hold('before answering');
     const tick = small.tick();
     await settled();
@@ -87,7 +101,7 @@ describe('a tick that meets changes that are not on disk yet', () => {
 
   it('takes nobody any more once it is stopped, and those taken are woken', async () => {
     await allDue();
-    const small = sweeper({ portion: 2, underWay: 1 });
+    const small = sweeper({ claim: 6, portion: 2, underWay: 1 });
     void stage.store.gates.hold('before answering');
     const tick = small.tick();
     await settled();
@@ -112,7 +126,7 @@ describe('a failure', () => {
   it('gives its place back', async () => {
     await allDue();
     stage.store.gates.fail('before deciding', new Error('disk full'));
-    await sweeper({ portion: 1, underWay: 1 }).tick();
+    await sweeper({ claim: 6, portion: 1, underWay: 1 }).tick();
     expect(failures).toHaveLength(1);
     expect(swept()).toEqual(NAMES.slice(1));
   });
@@ -121,7 +135,7 @@ describe('a failure', () => {
     await allDue();
     const failure = new Error('closed');
     vi.spyOn(stage.store, 'updateAll').mockRejectedValueOnce(failure);
-    await sweeper({ portion: 2, underWay: 1 }).tick();
+    await sweeper({ claim: 6, portion: 2, underWay: 1 }).tick();
     expect(failures).toEqual(NAMES.slice(0, 2).map((name) => ({ userId: name, error: failure })));
     expect(swept()).toEqual(NAMES.slice(2));
   });
