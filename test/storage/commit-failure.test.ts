@@ -7,6 +7,7 @@ import { changePolicy } from '../../src/core/policy.ts';
 import { unknownUser } from '../../src/core/record.ts';
 import { beat, login, logout, run, say, user } from '../contract/commands.ts';
 import { VirtualClock } from '../contract/virtual-clock.ts';
+import { settled } from '../app/waiting.ts';
 import { openQuietly, temporaryDirectories } from './sqlite-files.ts';
 
 const newDirectory = temporaryDirectories();
@@ -111,6 +112,33 @@ describe('a commit that fails', () => {
     await store.close();
     const again = await openQuietly(path, { clock: clock.now });
     expect((await again.read([ALICE]))[0]?.lastSeenAt).toBe(clock.now());
+    await again.close();
+  });
+
+  it('of signs of life is made up for by the change that comes right after it', async () => {
+    const path = newPath();
+    const clock = new VirtualClock();
+    const store = await openQuietly(path, { clock: clock.now });
+    await store.updatePolicy((policy) => changePolicy(policy, { multiDevice: { mode: 'MULTI' } }));
+    await run(store, ALICE, login('a1'));
+    await run(store, ALICE, login('a2', 'WEB'));
+    clock.advance(5_000);
+    await run(store, ALICE, beat('a1'));
+    const database = new Database(path);
+    database.exec(
+      `CREATE TRIGGER broken BEFORE UPDATE ON users WHEN new.version = old.version
+       BEGIN SELECT RAISE(ABORT, 'broken for a test'); END`,
+    );
+    const flushing = expect(store.flush()).rejects.toMatchObject({ code: 'NOT_WRITTEN' });
+    // By then it is on its way, alone.
+    await settled();
+    await run(store, ALICE, say('a2', 'hello'));
+    await flushing;
+    await store.close();
+    database.close();
+    const again = await openQuietly(path, { clock: clock.now });
+    const [alice] = await again.read([ALICE]);
+    expect(alice?.sessions).toMatchObject([{ id: 'a1', lastSeenAt: clock.now() }, { id: 'a2' }]);
     await again.close();
   });
 

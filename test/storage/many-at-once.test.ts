@@ -39,9 +39,11 @@ it('what is in force and told is what is on the disk', async () => {
   const clock = new VirtualClock();
   const first = await openQuietly(path, { clock: clock.now });
   await everybodyOnline(first);
-  clock.advance(100 * SECOND);
   // Signs of life that are in memory alone when their user's browser times out.
   const alive = MANY.filter((_, index) => index % 3 === 0);
+  clock.advance(20 * SECOND);
+  await Promise.all(alive.map((id) => run(first, id, beat(web(id)))));
+  clock.advance(80 * SECOND);
   await Promise.all(alive.map((id) => run(first, id, beat(`phone of ${id}`))));
   const told: CommittedChange[] = [];
   first.onCommit((changes) => told.push(...changes));
