@@ -43,6 +43,7 @@ it('what is in force and told is what is on the disk', async () => {
   const alive = MANY.filter((_, index) => index % 3 === 0);
   clock.advance(20 * SECOND);
   await Promise.all(alive.map((id) => run(first, id, beat(web(id)))));
+  const heard = clock.now();
   clock.advance(80 * SECOND);
   await Promise.all(alive.map((id) => run(first, id, beat(`phone of ${id}`))));
   const told: CommittedChange[] = [];
@@ -53,6 +54,7 @@ it('what is in force and told is what is on the disk', async () => {
   const before = { users: await first.read(MANY), log: await wholeLog(first) };
   expect(before.log.slice(2 * MANY.length)).toMatchObject(told.flatMap(({ events }) => events));
   const ended = await Promise.all(MANY.map((id) => first.findEnded(id, sessionId(web(id)))));
+  expect(ended.filter((end) => end?.session.lastSeenAt === heard)).toHaveLength(alive.length);
   expect(before.users.filter(({ status }) => status === 'PUSH_ONLINE')).toHaveLength(MANY.length - alive.length);
   await first.close();
 
