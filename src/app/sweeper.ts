@@ -19,7 +19,7 @@ export interface SweeperLimits {
   readonly underWay: number;
 }
 
-export const SWEEPER_LIMITS: SweeperLimits = { claim: 16_384, portion: 512, underWay: 4 };
+export const SWEEPER_LIMITS: SweeperLimits = { claim: 16_384, portion: 256, underWay: 3 };
 
 export class Sweeper {
   readonly #store: PresenceStore;

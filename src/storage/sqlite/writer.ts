@@ -26,9 +26,9 @@ interface Question {
 }
 
 /** Bounds the time that one commit takes on either thread, and with it how long everybody else waits: some ms. */
-const MAX_ENTRIES = 512;
+const MAX_ENTRIES = 256;
 /** Full commits sent and not answered yet. With less than a full one waiting, one is sent at a time. */
-const MAX_SENT = 3;
+const MAX_SENT = 2;
 
 // The sources are run by tests, but a worker runs no TypeScript: there it comes from the build.
 const WORKER_URL = new URL(
