@@ -3,6 +3,7 @@
  * which session it serves, and how it is closed. The protocol itself is graphql-ws's (see socket.ts).
  */
 import { randomUUID } from 'node:crypto';
+import type { Duplex } from 'node:stream';
 import type { WebSocket as ProtocolSocket } from 'graphql-ws';
 import type { Logger } from 'pino';
 import type { WebSocket } from 'ws';
@@ -18,8 +19,10 @@ import { closeReason } from './close-codes.ts';
 import type { Operation } from './documents.ts';
 import * as farewell from './farewell.ts';
 import type { Farewell } from './farewell.ts';
+import { pongFrame, textFrame } from './frames.ts';
 import { watchJwt } from './jwt-lifetime.ts';
-import { isPong, SignsOfLife } from './signs-of-life.ts';
+import { Outbox, type Outboxes } from './outbox.ts';
+import { isHeartbeat, isPong, SignsOfLife } from './signs-of-life.ts';
 import { MAX_UNANSWERED_PINGS, type SocketLimits } from './socket-limits.ts';
 import { isLogin, isReply, isReplyOrEnding, UnderWay } from './under-way.ts';
 
@@ -28,16 +31,27 @@ export interface ConnectionOptions {
   readonly authenticate: Authenticate;
   readonly log: Logger;
   readonly limits: SocketLimits;
+  readonly outboxes: Outboxes;
 }
+
+/** The protocol's ping as nearly every client spells it, and what it is answered; graphql-ws answers the others. */
+const PING = '{"type":"ping"}';
+const PONG = textFrame('{"type":"pong"}');
 
 type Deliver = (message: string) => Promise<void>;
 
+/** What operations over a socket are executed with. */
+export interface SocketContext extends ApiContext {
+  readonly link: Connection;
+}
+
 export class Connection implements Link, ApiLink {
   readonly id: LinkId = linkId(randomUUID());
-  readonly context: ApiContext;
+  readonly context: SocketContext;
   readonly #ws: WebSocket;
   readonly #options: ConnectionOptions;
   readonly #log: Logger;
+  readonly #outbox: Outbox;
   readonly #life: SignsOfLife;
   readonly #underWay = new UnderWay();
   /** Sessions lost before the reply of the login that began them has come back here. */
@@ -56,9 +70,11 @@ export class Connection implements Link, ApiLink {
   #unansweredPings = 0;
   #stopJwtWatch: (() => void) | null = null;
 
-  constructor(ws: WebSocket, ipAddress: string | null, options: ConnectionOptions) {
+  /** @param socket what `ws` reads from and writes to. */
+  constructor(ws: WebSocket, socket: Duplex, ipAddress: string | null, options: ConnectionOptions) {
     this.#ws = ws;
     this.#options = options;
+    this.#outbox = new Outbox(options.outboxes, socket, () => this.#unwritable());
     this.#log = options.log.child({ link: this.id });
     this.#life = new SignsOfLife(options.porchlight.tracker, { link: this.id, ipAddress }, (error) =>
       this.#log.error({ err: error }, 'A sign of life was lost.'),
@@ -102,7 +118,8 @@ export class Connection implements Link, ApiLink {
       this.#farewell ??= farewell.cutOff(isOverLimit(error));
     });
     ws.on('message', (data: Buffer) => this.#hear(data.toString('utf8'), deliver));
-    ws.on('ping', () => {
+    ws.on('ping', (payload: Buffer) => {
+      if (ws.readyState === ws.OPEN) this.#outbox.put(pongFrame(payload));
       if (this.#mayBeHeard()) this.#life.sign();
     });
     ws.on('pong', () => {
@@ -115,6 +132,11 @@ export class Connection implements Link, ApiLink {
           .finally(resolve);
       });
     });
+  }
+
+  /** The socket is about to be closed, by whomever: what was sent before goes out before. */
+  flush(): void {
+    this.#outbox.flush();
   }
 
   /**
@@ -156,6 +178,11 @@ export class Connection implements Link, ApiLink {
     this.#begun = operation;
     // From the login on, not from its reply: the socket may be gone before that.
     if (isLogin(operation)) this.#mayServe = true;
+  }
+
+  /** What was begun has failed, so that it was no sign of life by itself; its message is one. */
+  failed(): void {
+    this.#life.sign();
   }
 
   loggedIn(sessionId: SessionId): void {
@@ -218,19 +245,29 @@ export class Connection implements Link, ApiLink {
   #mayBeHeard(): boolean {
     if (this.#leaving || this.#farewell !== null) return false;
     this.#unansweredPings = 0;
-    if (this.#ws.bufferedAmount <= this.#options.limits.maxUnreadBytes) return true;
+    if (this.#outbox.unread <= this.#options.limits.maxUnreadBytes) return true;
     this.#close(farewell.TOO_MUCH_UNREAD);
     return false;
   }
 
   #hear(message: string, deliver: Deliver): void {
     if (!this.#mayBeHeard()) return;
-    if (!isPong(message)) this.#life.sign();
+    if (message === PING) {
+      this.#life.sign();
+      return this.#outbox.put(PONG);
+    }
     this.#begun = null;
-    const delivered = deliver(message).catch((error: unknown) => this.#undeliverable(error));
+    const delivered = deliver(message);
     // Read through a call: it was set while the message was delivered, which narrowing does not see.
     const operation = this.#takeBegun();
-    if (operation !== null) this.#underWay.add(operation, delivered);
+    if (operation === null) {
+      if (!isPong(message)) this.#life.sign();
+      delivered.catch((error: unknown) => this.#undeliverable(error));
+    } else {
+      // Nothing of it has been executed yet: the sign comes before it, if it is not one by itself.
+      if (!isHeartbeat(operation) || this.#underWay.has(isLogin)) this.#life.sign();
+      this.#underWay.add(operation, delivered, (error) => this.#undeliverable(error));
+    }
   }
 
   #takeBegun(): Operation | null {
@@ -247,18 +284,14 @@ export class Connection implements Link, ApiLink {
 
   /** Resolves when the bytes are on their way, so that whoever produces them waits for a slow reader. */
   #send(data: string): Promise<void> {
-    const ws = this.#ws;
-    return new Promise((resolve) => {
-      if (ws.readyState !== ws.OPEN) return resolve();
-      ws.send(data, (error) => {
-        // What cannot be written finds nobody there any more, which is no fault: 'close' tells everybody.
-        if (error != null && ws.readyState === ws.OPEN) {
-          this.#farewell ??= farewell.cutOff(false);
-          ws.terminate();
-        }
-        resolve();
-      });
-    });
+    return this.#ws.readyState === this.#ws.OPEN ? this.#outbox.send(data) : Promise.resolve();
+  }
+
+  /** What cannot be written finds nobody there any more, which is no fault: 'close' tells everybody. */
+  #unwritable(): void {
+    if (this.#ws.readyState !== this.#ws.OPEN) return;
+    this.#farewell ??= farewell.cutOff(false);
+    this.#ws.terminate();
   }
 
   /** Nothing is closed that is moving on to another session at this moment. */

@@ -1,7 +1,9 @@
 /** The signs of life of one socket: one at a time goes to the store, however many come. */
+import { Kind } from 'graphql';
 import type { SessionRef } from '../app/caller.ts';
 import type { Origin, Tracker } from '../app/tracker.ts';
 import { DomainError } from '../core/errors.ts';
+import type { Operation } from './documents.ts';
 
 export class SignsOfLife {
   readonly #tracker: Tracker;
@@ -44,6 +46,16 @@ export class SignsOfLife {
     this.#telling = false;
   }
 }
+
+/**
+ * Does it begin with a heartbeat, whatever its variables are? If nothing fails, that is the sign of life which
+ * the message would have been, and a second one would tell the store nothing.
+ */
+export const isHeartbeat = ({ node }: Operation): boolean => {
+  const [first] = node.selectionSet.selections;
+  if (first?.kind !== Kind.FIELD || first.name.value !== 'heartbeat') return false;
+  return first.directives === undefined || first.directives.length === 0;
+};
 
 /** An answer to a ping of ours is none: a frozen app's runtime may still send it. */
 export const isPong = (message: string): boolean => {

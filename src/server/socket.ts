@@ -4,17 +4,17 @@ import type { Duplex } from 'node:stream';
 import { GraphQLError, type ExecutionArgs } from 'graphql';
 import { handleProtocols, makeServer } from 'graphql-ws';
 import { WebSocket, WebSocketServer } from 'ws';
-import type { ApiContext } from '../api/context.ts';
 import { DomainError } from '../core/errors.ts';
 import { clientAddress } from './client-address.ts';
-import { Connection, type ConnectionOptions } from './connection.ts';
+import { Connection, type ConnectionOptions, type SocketContext } from './connection.ts';
 import { GRAPHQL_PATH } from './http.ts';
 import { MAX_PAYLOAD_BYTES } from './limits.ts';
 import { maySocket, type AllowedOrigins } from './origins.ts';
+import { Outboxes } from './outbox.ts';
 import type { OperationResult, Pipeline } from './pipeline.ts';
 import { SOCKET_LIMITS, type SocketLimits } from './socket-limits.ts';
 
-export interface SocketDoorOptions extends Omit<ConnectionOptions, 'limits'> {
+export interface SocketDoorOptions extends Omit<ConnectionOptions, 'limits' | 'outboxes'> {
   readonly pipeline: Pipeline;
   readonly allowedOrigins: AllowedOrigins;
   readonly trustProxy: boolean;
@@ -34,6 +34,8 @@ class Socket extends WebSocket {
 export class SocketDoor {
   readonly #options: SocketDoorOptions;
   readonly #limits: SocketLimits;
+  /** The same for every socket. */
+  readonly #ofConnections: ConnectionOptions;
   readonly #server: WebSocketServer;
   readonly #protocol: ReturnType<typeof makeServer<Record<string, unknown>, Connection>>;
   /** Every socket, with the promise of its end. */
@@ -44,6 +46,7 @@ export class SocketDoor {
   constructor(options: SocketDoorOptions) {
     this.#options = options;
     this.#limits = { ...SOCKET_LIMITS, ...options.limits };
+    this.#ofConnections = { ...options, limits: this.#limits, outboxes: new Outboxes() };
     this.#server = new WebSocketServer({
       noServer: true,
       WebSocket: Socket,
@@ -52,9 +55,10 @@ export class SocketDoor {
       // Compression costs 110 KiB a socket.
       perMessageDeflate: false,
       handleProtocols,
-      // The types do not know these yet. Without an answer to our close the socket is cut off; how much a
-      // client may leave unread, pongs too, we say ourselves, with a code.
-      ...{ closeTimeout: this.#limits.closeMs, maxPendingAutoPongs: 0 },
+      // A pong goes out after what was sent before it.
+      autoPong: false,
+      // The types do not know this yet. Without an answer to our close the socket is cut off.
+      ...{ closeTimeout: this.#limits.closeMs },
     });
     this.#protocol = this.#createProtocol();
     this.#sweeper = setInterval(() => {
@@ -76,11 +80,14 @@ export class SocketDoor {
     this.#server.handleUpgrade(request, socket, head, (ws) => {
       // The library listens from now on.
       socket.off('error', gone);
-      const connection = new Connection(ws, ipAddress, { ...this.#options, limits: this.#limits });
+      const connection = new Connection(ws, socket, ipAddress, this.#ofConnections);
       const ended = connection.serve((adapter) => this.#protocol.opened(adapter, connection));
       this.#connections.set(connection, ended);
       // Afterwards: what the library closes because of an error, it gives its reason for right then.
-      ws.on('closing', () => queueMicrotask(() => connection.clientLeaves()));
+      ws.on('closing', () => {
+        connection.flush();
+        queueMicrotask(() => connection.clientLeaves());
+      });
       socket.once('end', () => connection.clientLeaves());
       void ended.then(() => this.#connections.delete(connection));
     });
@@ -102,13 +109,17 @@ export class SocketDoor {
 
   #createProtocol(): ReturnType<typeof makeServer<Record<string, unknown>, Connection>> {
     const { pipeline } = this.#options;
-    const run = (args: ExecutionArgs): Promise<OperationResult> =>
-      pipeline.run({
+    const run = async (args: ExecutionArgs): Promise<OperationResult> => {
+      const context = args.contextValue as SocketContext;
+      const result = await pipeline.run({
         document: args.document,
         operationName: args.operationName,
         variables: args.variableValues,
-        context: args.contextValue as ApiContext,
+        context,
       });
+      if ('errors' in result) context.link.failed();
+      return result;
+    };
     return makeServer<Record<string, unknown>, Connection>({
       connectionInitWaitTimeout: this.#limits.initMs,
       onConnect: ({ connectionParams, extra }) =>

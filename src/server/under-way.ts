@@ -24,14 +24,22 @@ export class UnderWay {
     return this.#entries.size;
   }
 
-  add(operation: Operation, done: Promise<void>): void {
-    const entry = { operation, done };
+  /** @param failed hears of what kept it from being answered. */
+  add(operation: Operation, delivered: Promise<void>, failed: (error: unknown) => void): void {
+    const over = (): void => {
+      this.#entries.delete(entry);
+    };
+    const done = delivered.then(over, (error: unknown) => {
+      over();
+      failed(error);
+    });
+    const entry: Entry = { operation, done };
     this.#entries.add(entry);
-    void done.then(() => this.#entries.delete(entry));
   }
 
   has(which: Which): boolean {
-    return this.#these(which).length > 0;
+    for (const { operation } of this.#entries) if (which(operation)) return true;
+    return false;
   }
 
   /** Waits for those that are under way now, at most `boundMs`: nobody can hold it up for ever. */
@@ -47,10 +55,7 @@ export class UnderWay {
 
   /** Waits for those that are under way now, as long as it takes: without a socket nothing holds them up. */
   async settled(which: Which): Promise<void> {
-    await Promise.all(this.#these(which).map(({ done }) => done));
-  }
-
-  #these(which: Which): readonly Entry[] {
-    return [...this.#entries].filter(({ operation }) => which(operation));
+    const these = [...this.#entries].filter(({ operation }) => which(operation));
+    await Promise.all(these.map(({ done }) => done));
   }
 }

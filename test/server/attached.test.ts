@@ -67,6 +67,16 @@ describe('a session’s socket', () => {
     },
   );
 
+  test('that closes with a FIN is sent what was answered before it', async () => {
+    const house = await House.open();
+    const { token } = await house.login('alice', 'IPHONE');
+    const wire = await Wire.as(house.socketUrl, token);
+    wire.tcp.cork();
+    wire.send({ type: 'ping' });
+    wire.tcp.end();
+    expect(await wire.next()).toEqual({ type: 'pong' });
+  });
+
   test('is one of several: the last to close counts', async () => {
     const house = await House.open();
     const { token } = await house.login('alice', 'WEB');
@@ -175,13 +185,54 @@ describe('signs of life', () => {
     expect(session?.lastSeenAt).toBeLessThan((session?.loggedInAt ?? 0) + 390_000);
   });
 
-  test('are told to the store once for each message', async () => {
+  test.each([
+    '{ __typename }',
+    'mutation { heartbeat { heartbeatIntervalMs } }',
+    'mutation { beat: heartbeat(input: { appState: BACKGROUND }) { heartbeatIntervalMs } }',
+  ])('are told to the store once for each message: %s', async (query) => {
     const house = await House.open();
     const { token } = await house.login('alice', 'IPHONE');
     const wire = await Wire.as(house.socketUrl, token);
     const update = vi.spyOn(house.store, 'update');
-    await wire.ask('{ __typename }');
+    await wire.ask(query);
     expect(update).toHaveBeenCalledTimes(1);
+  });
+
+  test.each<[string, string, Record<string, unknown>?]>([
+    ['that skips itself', 'mutation { heartbeat @skip(if: true) { heartbeatIntervalMs } }'],
+    [
+      'whose variables do not fit',
+      'mutation ($input: HeartbeatInput) { heartbeat(input: $input) { heartbeatIntervalMs } }',
+      { input: 1 },
+    ],
+    ['that is a query', '{ heartbeat: __typename }'],
+  ])('are also a heartbeat %s', async (_what, query, variables) => {
+    const house = await House.open();
+    const { token } = await house.login('alice', 'IPHONE');
+    const wire = await Wire.as(house.socketUrl, token);
+    await house.pass(390_000);
+    await wire.ask(query, variables);
+    await house.pass(15_000);
+    expect(await house.reasons('alice')).toEqual(['LOGIN']);
+  });
+
+  test.each(['{"type":"ping"}', '{ "type": "ping" }'])('and an answer, however they are spelt: %s', async (ping) => {
+    const house = await House.open();
+    const { token } = await house.login('alice', 'IPHONE');
+    const wire = new Wire(house.socketUrl);
+    await wire.opened;
+    wire.ws.send(ping);
+    expect(await wire.next()).toEqual({ type: 'pong' });
+    await wire.init({ authorization: `Bearer ${token}` });
+    expect((await wire.next()).type).toBe('connection_ack');
+    await house.pass(390_000);
+    wire.ws.send(ping);
+    expect(await wire.next()).toEqual({ type: 'pong' });
+    await house.pass(15_000);
+    expect(await house.reasons('alice')).toEqual(['LOGIN']);
+    await house.post('mutation { logout { userStatus { version } } }', token);
+    expect((await wire.closed).code).toBe(4410);
+    expect(wire.unread).toEqual([]);
   });
 
   test('are not lost when many come at once', async () => {

@@ -1,0 +1,64 @@
+/** Frames as a server sends them: whole messages, never masked (RFC 6455, 5.2). */
+
+const LAST = 0x80;
+const TEXT = LAST | 0x1;
+const PONG = LAST | 0xa;
+
+/** One message, already a frame, or a text that has yet to become one. */
+export type Part = Buffer | string;
+
+export const textFrame = (text: string): Buffer => frame(TEXT, Buffer.from(text, 'utf8'));
+
+/** @param payload what came with the ping: at most 125 bytes. */
+export const pongFrame = (payload: Buffer): Buffer => frame(PONG, payload);
+
+/** All of them, one after another, as they go over the wire. */
+export const wireBytes = (parts: readonly Part[]): Buffer => {
+  const [only] = parts;
+  if (parts.length === 1 && typeof only !== 'string' && only !== undefined) return only;
+  let room = 0;
+  for (const part of parts) {
+    if (typeof part === 'string') {
+      const length = Buffer.byteLength(part, 'utf8');
+      room += headerBytes(length) + length;
+    } else room += part.length;
+  }
+  const bytes = Buffer.allocUnsafe(room);
+  let at = 0;
+  for (const part of parts) at = typeof part === 'string' ? putText(bytes, at, part) : at + part.copy(bytes, at);
+  return bytes;
+};
+
+const frame = (opcode: number, payload: Buffer): Buffer => {
+  const header = headerBytes(payload.length);
+  // Not from the pool, for a frame may be shared by many and kept: it must not keep its neighbours.
+  const bytes = Buffer.allocUnsafeSlow(header + payload.length);
+  putHeader(bytes, 0, opcode, payload.length);
+  payload.copy(bytes, header);
+  return bytes;
+};
+
+const putText = (bytes: Buffer, at: number, text: string): number => {
+  const length = Buffer.byteLength(text, 'utf8');
+  const start = putHeader(bytes, at, TEXT, length);
+  // Of letters that take a byte each, no more has to be found out.
+  return start + (length === text.length ? bytes.write(text, start, 'latin1') : bytes.write(text, start, 'utf8'));
+};
+
+const headerBytes = (length: number): number => (length < 126 ? 2 : length < 0x1_0000 ? 4 : 10);
+
+/** @returns where the payload begins. */
+const putHeader = (bytes: Buffer, at: number, opcode: number, length: number): number => {
+  bytes[at] = opcode;
+  if (length < 126) {
+    bytes[at + 1] = length;
+    return at + 2;
+  }
+  if (length < 0x1_0000) {
+    bytes[at + 1] = 126;
+    return bytes.writeUInt16BE(length, at + 2);
+  }
+  bytes[at + 1] = 127;
+  bytes.writeUInt16BE(0, at + 2);
+  return bytes.writeUIntBE(length, at + 4, 6);
+};
