@@ -6,10 +6,18 @@ import type { UserId } from '../core/ids.ts';
 import { snapshotOf, type StatusChange } from '../core/record.ts';
 import type { PresenceStore } from './ports.ts';
 import { PullStream, type StreamSource } from './stream.ts';
+import type { Status } from '../core/vocabulary.ts';
+
+interface Watched {
+  /** The change that its watchers heard last. */
+  newest: News | null;
+  /** Each with the version of this user that she was shown with the present; changes up to it are no news to her. */
+  readonly watchers: Map<Watcher, number>;
+}
 
 export class Watchers {
   readonly #store: PresenceStore;
-  readonly #watchersOf = new Map<UserId, Set<Watcher>>();
+  readonly #watched = new Map<UserId, Watched>();
 
   constructor(store: PresenceStore) {
     this.#store = store;
@@ -20,89 +28,170 @@ export class Watchers {
 
   /** How many users somebody watches. */
   get watchedUsers(): number {
-    return this.#watchersOf.size;
+    return this.#watched.size;
   }
 
-  /**
-   * The present status of all of them in one list, then the changes, in lists, as they come. Nobody is
-   * told a change twice, nor an older one after a newer one; a reader who is slow gets the newest
-   * status of each user. Asking for a user twice is asking once. Ends when the reader returns.
-   */
-  watch(ids: readonly UserId[]): PullStream<readonly StatusChange[]> {
-    const watched = [...new Set(ids)];
-    const watcher = new Watcher(watched, this.#store, () => this.#remove(watcher));
-    for (const id of watched) {
-      const others = this.#watchersOf.get(id);
-      if (others) others.add(watcher);
-      else this.#watchersOf.set(id, new Set([watcher]));
+  /** From now on nothing is missed. Asking for a user twice is asking once. Ends with `close`. */
+  watch(ids: readonly UserId[]): Watcher {
+    const watcher = new Watcher(this, [...new Set(ids)]);
+    for (const id of watcher.ids) {
+      const watched = this.#watched.get(id);
+      if (watched) watched.watchers.set(watcher, 0);
+      else this.#watched.set(id, { newest: null, watchers: new Map([[watcher, 0]]) });
     }
-    return watcher.stream;
+    return watcher;
+  }
+
+  /** The present of all that one watcher watches; what it shows is not told to her again. For `Watcher`. */
+  async show(watcher: Watcher): ReturnType<PresenceStore['read']> {
+    const users = await this.#store.read(watcher.ids);
+    for (const { id, version } of users) {
+      // A store may show a change before it calls its listeners.
+      const watchers = this.#watched.get(id)?.watchers;
+      if (watchers?.has(watcher) === true) watchers.set(watcher, version);
+    }
+    return users;
+  }
+
+  /** For `Watcher`. */
+  remove(watcher: Watcher): void {
+    for (const id of watcher.ids) {
+      const watchers = this.#watched.get(id)?.watchers;
+      if (watchers?.delete(watcher) === true && watchers.size === 0) this.#watched.delete(id);
+    }
   }
 
   #tell(change: StatusChange): void {
-    const watchers = this.#watchersOf.get(change.userId);
-    if (watchers) for (const watcher of watchers) watcher.hear(change);
-  }
-
-  #remove(watcher: Watcher): void {
-    for (const id of watcher.watched) {
-      const others = this.#watchersOf.get(id);
-      if (others?.delete(watcher) && others.size === 0) this.#watchersOf.delete(id);
-    }
+    const watched = this.#watched.get(change.userId);
+    if (watched === undefined) return;
+    const news = new News(change);
+    if (watched.newest !== null) watched.newest.superseded = true;
+    watched.newest = news;
+    for (const [watcher, shown] of watched.watchers) if (change.version > shown) watcher.hear(news);
   }
 }
 
-class Watcher implements StreamSource<readonly StatusChange[]> {
-  readonly watched: readonly UserId[];
-  readonly stream: PullStream<readonly StatusChange[]>;
-  readonly closed: () => void;
-  readonly #store: PresenceStore;
-  #untold = new Map<UserId, StatusChange>();
-  /** The versions of the first message; each is needed until a newer one is heard. */
-  readonly #present = new Map<UserId, number>();
-  #hasSnapshot = false;
+/** One change on its way to all of its watchers, who share it. */
+class News {
+  readonly change: StatusChange;
+  /** The same watchers have heard of a newer one of the same user. */
+  superseded = false;
+  #others: StatusChange[] | null = null;
 
-  constructor(watched: readonly UserId[], store: PresenceStore, closed: () => void) {
-    this.watched = watched;
-    this.#store = store;
-    this.closed = closed;
-    this.stream = new PullStream(this);
+  constructor(change: StatusChange) {
+    this.change = change;
   }
 
-  hear(change: StatusChange): void {
-    // A store may show a change before it calls its listeners: the first message has told it then.
-    if (change.version <= (this.#present.get(change.userId) ?? 0)) return;
-    this.#present.delete(change.userId);
-    const earlier = this.#untold.get(change.userId);
-    // What it changed from, for this watcher, is what she was last told.
-    this.#untold.set(
-      change.userId,
-      earlier === undefined ? change : { ...change, previousStatus: earlier.previousStatus },
-    );
-    if (this.#hasSnapshot) this.stream.wake();
+  /** The change for those who were last told `previous`: what it changed from, for them. */
+  from(previous: Status | null): StatusChange {
+    if (previous === this.change.previousStatus) return this.change;
+    this.#others ??= [];
+    let other = this.#others.find(({ previousStatus }) => previousStatus === previous);
+    if (other === undefined) this.#others.push((other = { ...this.change, previousStatus: previous }));
+    return other;
+  }
+}
+
+/** How much longer than one change per user the list of what is untold may get before it is gone through. */
+const ROOM = 4;
+
+/**
+ * The present status of all of them in one list, then the changes, in lists, as they come. Nobody is
+ * told a change twice, nor an older one after a newer one; a reader who is slow gets the newest
+ * status of each user. She pulls it as a stream, or has herself woken and takes it: `present` once, and
+ * then `changes` whenever she likes. Changes are the same objects for all who are to be told the same.
+ */
+export class Watcher implements StreamSource<readonly StatusChange[]>, AsyncIterable<readonly StatusChange[]> {
+  /** Each once. */
+  readonly ids: readonly UserId[];
+  readonly #watchers: Watchers;
+  #reader: { wake(): void } | null = null;
+  #isShown = false;
+  #untold: News[] | null = null;
+  /** What she was last told of those of whom changes have been left out since; null: of nobody. */
+  #lastTold: Map<UserId, Status | null> | null = null;
+
+  constructor(watchers: Watchers, ids: readonly UserId[]) {
+    this.#watchers = watchers;
+    this.ids = ids;
   }
 
-  async take(): Promise<readonly StatusChange[] | null> {
-    if (!this.#hasSnapshot) return this.#snapshot();
-    if (this.#untold.size === 0) return null;
-    const changes = [...this.#untold.values()];
-    this.#untold = new Map();
-    return changes;
+  /** Pulled; ends when the reader returns. */
+  [Symbol.asyncIterator](): PullStream<readonly StatusChange[]> {
+    const stream = new PullStream(this);
+    this.#reader = stream;
+    return stream;
   }
 
-  /** Changes were listened to before the present is read: those it contains already are dropped. */
-  async #snapshot(): Promise<readonly StatusChange[]> {
-    const users = await this.#store.read(this.watched);
-    for (const user of users) {
-      const heard = this.#untold.get(user.id);
-      if (heard !== undefined && heard.version > user.version) {
-        this.#untold.set(user.id, { ...heard, previousStatus: user.status });
-      } else {
-        this.#untold.delete(user.id);
-        this.#present.set(user.id, user.version);
-      }
+  /** From now on `reader` is woken when there are changes, if there were none. Right away if there are some. */
+  listen(reader: { wake(): void }): void {
+    this.#reader = reader;
+    if (this.#untold !== null) reader.wake();
+  }
+
+  /** For `Watchers`. */
+  hear(news: News): void {
+    if (this.#untold === null) {
+      this.#untold = [news];
+      if (this.#isShown) this.#reader?.wake();
+      return;
     }
-    this.#hasSnapshot = true;
+    this.#untold.push(news);
+    if (this.#untold.length <= ROOM * this.ids.length) return;
+    this.#lastTold ??= new Map();
+    this.#untold = [...Watcher.#conflated(this.#untold, this.#lastTold).values()];
+  }
+
+  /** The present, to be told before any change. Changes that it contains already are dropped. */
+  async present(): Promise<readonly StatusChange[]> {
+    const users = await this.#watchers.show(this);
+    const shown = new Map(users.map((user) => [user.id, user]));
+    const untold = this.#untold ?? [];
+    this.#untold = null;
+    this.#lastTold = null;
+    for (const news of untold) {
+      const user = shown.get(news.change.userId);
+      if (user === undefined || news.change.version <= user.version) continue;
+      (this.#untold ??= []).push(news);
+      (this.#lastTold ??= new Map()).set(user.id, user.status);
+    }
+    this.#isShown = true;
     return users.map(snapshotOf);
   }
+
+  /** What has changed since it was last asked; null: nothing. */
+  changes(): readonly StatusChange[] | null {
+    const untold = this.#untold;
+    if (untold === null) return null;
+    this.#untold = null;
+    if (this.#lastTold === null && !untold.some(isSuperseded)) return untold.map(changeOf);
+    const lastTold = this.#lastTold ?? new Map<UserId, Status | null>();
+    const newest = Watcher.#conflated(untold, lastTold);
+    this.#lastTold = null;
+    // She was told something of each of them.
+    return Array.from(newest, ([id, news]) => news.from(lastTold.get(id) as Status | null));
+  }
+
+  take(): Promise<readonly StatusChange[]> | readonly StatusChange[] | null {
+    return this.#isShown ? this.changes() : this.present();
+  }
+
+  /** She is told nothing more. */
+  closed(): void {
+    this.#watchers.remove(this);
+  }
+
+  /** The newest of each user. What is left out of them, she was never told. */
+  static #conflated(untold: readonly News[], lastTold: Map<UserId, Status | null>): Map<UserId, News> {
+    const newest = new Map<UserId, News>();
+    for (const news of untold) {
+      const { userId, previousStatus } = news.change;
+      newest.set(userId, news);
+      if (!lastTold.has(userId)) lastTold.set(userId, previousStatus);
+    }
+    return newest;
+  }
 }
+
+const isSuperseded = ({ superseded }: News): boolean => superseded;
+const changeOf = ({ change }: News): StatusChange => change;

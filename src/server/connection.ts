@@ -19,10 +19,12 @@ import { closeReason } from './close-codes.ts';
 import type { Operation } from './documents.ts';
 import * as farewell from './farewell.ts';
 import type { Farewell } from './farewell.ts';
-import { pongFrame, textFrame } from './frames.ts';
+import { PING_FRAME, pongFrame, textFrame } from './frames.ts';
 import { watchJwt } from './jwt-lifetime.ts';
 import { Outbox, type Outboxes } from './outbox.ts';
 import { isHeartbeat, isPong, SignsOfLife } from './signs-of-life.ts';
+import type { Outlet } from './pushed.ts';
+import type { Rounds } from './rounds.ts';
 import { MAX_UNANSWERED_PINGS, type SocketLimits } from './socket-limits.ts';
 import { isLogin, isReply, isReplyOrEnding, UnderWay } from './under-way.ts';
 
@@ -32,6 +34,7 @@ export interface ConnectionOptions {
   readonly log: Logger;
   readonly limits: SocketLimits;
   readonly outboxes: Outboxes;
+  readonly rounds: Rounds;
 }
 
 /** The protocol's ping as nearly every client spells it, and what it is answered; graphql-ws answers the others. */
@@ -94,6 +97,11 @@ export class Connection implements Link, ApiLink {
     return this.#underWay.size;
   }
 
+  /** Where a subscription of that name may push. */
+  outlet(id: string): Outlet {
+    return { id, outbox: this.#outbox, rounds: this.#options.rounds };
+  }
+
   /**
    * Lets the protocol have this socket. Resolves when the socket is closed and its session, if it
    * served one, has been told so.
@@ -134,9 +142,9 @@ export class Connection implements Link, ApiLink {
     });
   }
 
-  /** The socket is about to be closed, by whomever: what was sent before goes out before. */
-  flush(): void {
-    this.#outbox.flush();
+  /** The socket is about to be closed, by whomever: what is to be sent goes out before. */
+  closing(): void {
+    this.#outbox.close();
   }
 
   /**
@@ -222,7 +230,7 @@ export class Connection implements Link, ApiLink {
   sweep(): void {
     if (!this.#attached && this.#unansweredPings >= MAX_UNANSWERED_PINGS) return this.cutOff();
     this.#unansweredPings++;
-    if (this.#ws.readyState === this.#ws.OPEN) this.#ws.ping();
+    if (this.#ws.readyState === this.#ws.OPEN) this.#outbox.put(PING_FRAME);
   }
 
   async #serveApp({ userId, sessionId, jwt }: AppCaller): Promise<void> {

@@ -2,15 +2,23 @@
 
 const LAST = 0x80;
 const TEXT = LAST | 0x1;
+const PING = LAST | 0x9;
 const PONG = LAST | 0xa;
 
 /** One message, already a frame, or a text that has yet to become one. */
 export type Part = Buffer | string;
 
-export const textFrame = (text: string): Buffer => frame(TEXT, Buffer.from(text, 'utf8'));
+export const textFrame = (text: string): Buffer => wireBytes([text]);
+
+/** A ping of ours, which says nothing. */
+export const PING_FRAME = Buffer.from([PING, 0]);
 
 /** @param payload what came with the ping: at most 125 bytes. */
-export const pongFrame = (payload: Buffer): Buffer => frame(PONG, payload);
+export const pongFrame = (payload: Buffer): Buffer => {
+  const bytes = Buffer.allocUnsafe(2 + payload.length);
+  payload.copy(bytes, putHeader(bytes, 0, PONG, payload.length));
+  return bytes;
+};
 
 /** All of them, one after another, as they go over the wire. */
 export const wireBytes = (parts: readonly Part[]): Buffer => {
@@ -26,15 +34,6 @@ export const wireBytes = (parts: readonly Part[]): Buffer => {
   const bytes = Buffer.allocUnsafe(room);
   let at = 0;
   for (const part of parts) at = typeof part === 'string' ? putText(bytes, at, part) : at + part.copy(bytes, at);
-  return bytes;
-};
-
-const frame = (opcode: number, payload: Buffer): Buffer => {
-  const header = headerBytes(payload.length);
-  // Not from the pool, for a frame may be shared by many and kept: it must not keep its neighbours.
-  const bytes = Buffer.allocUnsafeSlow(header + payload.length);
-  putHeader(bytes, 0, opcode, payload.length);
-  payload.copy(bytes, header);
   return bytes;
 };
 

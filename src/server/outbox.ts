@@ -19,6 +19,14 @@ export class Outboxes {
   }
 }
 
+/** Sends by itself whenever it has something and there is room. */
+export interface Feeder {
+  /** There is room again. */
+  wake(): void;
+  /** At once, if there is something, and room. */
+  tell(): void;
+}
+
 export class Outbox {
   readonly #outboxes: Outboxes;
   readonly #socket: Duplex;
@@ -30,9 +38,13 @@ export class Outbox {
   /** Whoever waits until `#parts` are on their way waits for the same. */
   #sent: Promise<void> | null = null;
   #tellSent: (() => void) | null = null;
+  #feeders: Feeder[] | null = null;
+  /** One of them waits for room. */
+  #awaited = false;
+  #closed = false;
 
   /**
-   * @param socket which nobody else writes parts of frames to.
+   * @param socket which nobody else writes to before `close`.
    * @param onFailure what was written cannot go out: the client has gone.
    */
   constructor(outboxes: Outboxes, socket: Duplex, onFailure: () => void) {
@@ -48,6 +60,7 @@ export class Outbox {
 
   /** Resolves when the bytes are on their way, or cannot be any more. */
   send(text: string): Promise<void> {
+    if (this.#closed) return Promise.resolve();
     this.put(text);
     this.#sent ??= new Promise((resolve) => {
       this.#tellSent = resolve;
@@ -57,6 +70,7 @@ export class Outbox {
 
   /** The same, when nobody waits for it. */
   put(part: Part): void {
+    if (this.#closed) return;
     this.#bytes += part.length;
     if (this.#parts !== null) this.#parts.push(part);
     else {
@@ -65,7 +79,39 @@ export class Outbox {
     }
   }
 
-  /** At once what would leave at the end of this turn: after it comes what is written past the outbox. */
+  /** The same, and at once, with all that was to leave at the end of this turn. */
+  sendNow(frame: Buffer): void {
+    if (this.#closed) return;
+    if (this.#parts === null) return this.#write(frame, null);
+    this.#parts.push(frame);
+    this.flush();
+  }
+
+  /** Has everything left this process? If not, every feeder is woken when it has. */
+  hasRoom(): boolean {
+    if (this.#socket.writableLength === 0) return true;
+    this.#awaited = true;
+    return false;
+  }
+
+  attach(feeder: Feeder): void {
+    if (this.#feeders === null) this.#feeders = [feeder];
+    else this.#feeders.push(feeder);
+  }
+
+  detach(feeder: Feeder): void {
+    const others = this.#feeders?.filter((other) => other !== feeder) ?? [];
+    this.#feeders = others.length > 0 ? others : null;
+  }
+
+  /** The last that goes out: what was sent, and what feeders have yet to tell, if there is room. */
+  close(): void {
+    if (this.#feeders !== null) for (const feeder of this.#feeders) feeder.tell();
+    this.flush();
+    this.#closed = true;
+  }
+
+  /** At once what would leave at the end of this turn. */
   flush(): void {
     const parts = this.#parts;
     if (parts === null) return;
@@ -74,11 +120,21 @@ export class Outbox {
     this.#bytes = 0;
     this.#sent = null;
     this.#tellSent = null;
-    // Closed meanwhile, which others are told of.
+    this.#write(wireBytes(parts), tellSent);
+  }
+
+  #write(bytes: Buffer, tellSent: (() => void) | null): void {
+    // Gone meanwhile, which others are told of.
     if (!this.#socket.writable) return tellSent?.();
-    this.#socket.write(wireBytes(parts), (error) => {
+    this.#socket.write(bytes, (error) => {
       if (error != null) this.#onFailure();
+      else if (this.#awaited && this.#socket.writableLength === 0) this.#wakeFeeders();
       tellSent?.();
     });
+  }
+
+  #wakeFeeders(): void {
+    this.#awaited = false;
+    if (this.#feeders !== null) for (const feeder of this.#feeders) feeder.wake();
   }
 }

@@ -3,10 +3,11 @@
  * nobody, variables, sign of life, execution, and every error made fit to be told.
  */
 import {
+  createSourceEventStream,
+  execute,
   getVariableValues,
   GraphQLError,
   OperationTypeNode,
-  subscribe,
   type DocumentNode,
   type ExecutionArgs,
   type ExecutionResult,
@@ -16,11 +17,15 @@ import type { ApiContext } from '../api/context.ts';
 import { toClientError } from '../api/errors.ts';
 import { requireSomebody, type Caller } from '../app/caller.ts';
 import { sessionEnded } from '../app/tracker.ts';
+import { Watcher } from '../app/watchers.ts';
 import { DomainError } from '../core/errors.ts';
+import type { StatusChange } from '../core/record.ts';
 import { Documents, type Operation } from './documents.ts';
 import { COMPILE_AFTER, Execution } from './execution.ts';
 import { watchJwt } from './jwt-lifetime.ts';
+import { Pushed, type Outlet } from './pushed.ts';
 import { ResponseStream } from './response-stream.ts';
+import { Shapes } from './shapes.ts';
 
 export interface OperationRequest {
   /** From `parse`, and found right by `validate`. */
@@ -28,6 +33,8 @@ export interface OperationRequest {
   readonly operationName: string | null | undefined;
   readonly variables: Readonly<Record<string, unknown>> | null | undefined;
   readonly context: ApiContext;
+  /** Where a subscription may push; without it all is pulled. */
+  readonly outlet?: Outlet;
 }
 
 export interface PipelineLimits {
@@ -50,6 +57,7 @@ export class Pipeline {
   readonly #onFault: (error: unknown) => void;
   readonly #maxRunning: number;
   readonly #streams = new Set<ResponseStream>();
+  readonly #shapes = new Shapes((result) => this.#toldResult(result));
   /** Told already: telling it twice would make a stranger of it. */
   readonly #told = new WeakSet<GraphQLError>();
   #running = 0;
@@ -96,7 +104,7 @@ export class Pipeline {
       };
       this.#checkVariables(operation, variables);
       if (operation.node.operation === OperationTypeNode.SUBSCRIPTION) {
-        return await this.#subscribe(args, operation, context);
+        return await this.#subscribe(args, operation, request);
       }
       return await this.#execute(args, operation, context);
     } catch (error) {
@@ -150,21 +158,26 @@ export class Pipeline {
     }
   }
 
-  async #subscribe(args: ExecutionArgs, operation: Operation, context: ApiContext): Promise<OperationResult> {
+  async #subscribe(
+    args: ExecutionArgs,
+    operation: Operation,
+    { context, outlet }: OperationRequest,
+  ): Promise<OperationResult> {
     // A socket is closed when what opened it is over; a stream over HTTP has to be watched by itself,
     // and from before its sign of life, so that no end of it is missed.
     const watch = context.link === null ? new StreamWatch() : null;
     try {
       await watch?.start(context, operation);
       await signOfLife(context, operation);
-      const source = await subscribe(args);
-      if (!(Symbol.asyncIterator in source)) {
+      const events = await createSourceEventStream(args);
+      if (!(Symbol.asyncIterator in events)) {
         watch?.stop();
-        return this.#toldResult(source);
+        return this.#toldResult(events);
       }
-      const stream: ResponseStream = new ResponseStream({
-        source: source as AsyncGenerator<ExecutionResult, undefined, void>,
-        told: (result) => this.#toldResult(result),
+      if (events instanceof Watcher && outlet !== undefined) return this.#push(args, operation, events, outlet);
+      const stream = new ResponseStream({
+        source: events[Symbol.asyncIterator](),
+        answer: async (event) => this.#toldResult(await execute({ ...args, rootValue: event })),
         failure: (error) => this.failure(error),
         closed: () => {
           watch?.stop();
@@ -180,6 +193,16 @@ export class Pipeline {
       watch?.stop();
       throw error;
     }
+  }
+
+  #push(args: ExecutionArgs, operation: Operation, watcher: Watcher, outlet: Outlet): ResponseStream {
+    const shape = this.#shapes.acquire(args, operation);
+    return new ResponseStream({
+      source: new Pushed(watcher, shape, outlet),
+      answer: (present) => shape.result(present as readonly StatusChange[]),
+      failure: (error) => this.failure(error),
+      closed: () => this.#shapes.release(shape, operation),
+    });
   }
 
   #toldResult(result: ExecutionResult): ExecutionResult {

@@ -5,9 +5,9 @@
 import type { ExecutionResult } from 'graphql';
 
 export interface ResponseStreamOptions {
-  readonly source: AsyncIterableIterator<ExecutionResult>;
-  /** What the client is told of a result. */
-  readonly told: (result: ExecutionResult) => ExecutionResult;
+  readonly source: AsyncIterator<unknown>;
+  /** What the client is told of an event of the source. */
+  readonly answer: (event: unknown) => ExecutionResult | Promise<ExecutionResult>;
   /** What the client is told when the source, or whoever ends the stream, throws this. */
   readonly failure: (error: unknown) => ExecutionResult;
   /** The stream is over, whoever ended it. Called once. */
@@ -39,17 +39,7 @@ export class ResponseStream implements AsyncIterableIterator<ExecutionResult, un
     if (this.#over) return Promise.resolve(this.#final());
     return new Promise((resolve) => {
       this.#waiting = resolve;
-      this.#options.source.next().then(
-        (answer) => {
-          if (answer.done !== true) return this.#answer({ done: false, value: this.#options.told(answer.value) });
-          this.#close(null);
-          return this.#answer(this.#final());
-        },
-        (error: unknown) => {
-          this.#close(this.#over ? null : this.#options.failure(error));
-          this.#answer(this.#final());
-        },
-      );
+      void this.#pull();
     });
   }
 
@@ -69,6 +59,21 @@ export class ResponseStream implements AsyncIterableIterator<ExecutionResult, un
     this.#lastWord = null;
     this.#answer({ done: true, value: undefined });
     return Promise.resolve({ done: true, value: undefined });
+  }
+
+  async #pull(): Promise<void> {
+    const { source, answer, failure } = this.#options;
+    try {
+      const event = await source.next();
+      if (event.done !== true) return this.#answer({ done: false, value: await answer(event.value) });
+      this.#close(null);
+    } catch (error) {
+      if (!this.#over) {
+        this.#close(failure(error));
+        this.#stopSource();
+      }
+    }
+    this.#answer(this.#final());
   }
 
   /** Resolves the waiting pull, if `end` or `return` has not done so before the source did. */

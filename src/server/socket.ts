@@ -12,13 +12,20 @@ import { MAX_PAYLOAD_BYTES } from './limits.ts';
 import { maySocket, type AllowedOrigins } from './origins.ts';
 import { Outboxes } from './outbox.ts';
 import type { OperationResult, Pipeline } from './pipeline.ts';
+import type { Outlet } from './pushed.ts';
+import { Rounds } from './rounds.ts';
 import { SOCKET_LIMITS, type SocketLimits } from './socket-limits.ts';
 
-export interface SocketDoorOptions extends Omit<ConnectionOptions, 'limits' | 'outboxes'> {
+export interface SocketDoorOptions extends Omit<ConnectionOptions, 'limits' | 'outboxes' | 'rounds'> {
   readonly pipeline: Pipeline;
   readonly allowedOrigins: AllowedOrigins;
   readonly trustProxy: boolean;
   readonly limits?: Partial<SocketLimits> | undefined;
+}
+
+interface SocketArgs extends ExecutionArgs {
+  readonly contextValue: SocketContext;
+  readonly outlet: Outlet;
 }
 
 const RETRY_AFTER_MS = 1_000;
@@ -46,7 +53,7 @@ export class SocketDoor {
   constructor(options: SocketDoorOptions) {
     this.#options = options;
     this.#limits = { ...SOCKET_LIMITS, ...options.limits };
-    this.#ofConnections = { ...options, limits: this.#limits, outboxes: new Outboxes() };
+    this.#ofConnections = { ...options, limits: this.#limits, outboxes: new Outboxes(), rounds: new Rounds() };
     this.#server = new WebSocketServer({
       noServer: true,
       WebSocket: Socket,
@@ -85,7 +92,7 @@ export class SocketDoor {
       this.#connections.set(connection, ended);
       // Afterwards: what the library closes because of an error, it gives its reason for right then.
       ws.on('closing', () => {
-        connection.flush();
+        connection.closing();
         queueMicrotask(() => connection.clientLeaves());
       });
       socket.once('end', () => connection.clientLeaves());
@@ -109,14 +116,9 @@ export class SocketDoor {
 
   #createProtocol(): ReturnType<typeof makeServer<Record<string, unknown>, Connection>> {
     const { pipeline } = this.#options;
-    const run = async (args: ExecutionArgs): Promise<OperationResult> => {
-      const context = args.contextValue as SocketContext;
-      const result = await pipeline.run({
-        document: args.document,
-        operationName: args.operationName,
-        variables: args.variableValues,
-        context,
-      });
+    const run = async (args: SocketArgs): Promise<OperationResult> => {
+      const { document, operationName, variableValues: variables, contextValue: context, outlet } = args;
+      const result = await pipeline.run({ document, operationName, variables, context, outlet });
       if ('errors' in result) context.link.failed();
       return result;
     };
@@ -124,21 +126,23 @@ export class SocketDoor {
       connectionInitWaitTimeout: this.#limits.initMs,
       onConnect: ({ connectionParams, extra }) =>
         extra.connect(connectionParams?.['authorization'] ?? connectionParams?.['Authorization']),
-      onSubscribe: ({ extra }, _id, payload) => this.#prepare(extra, payload),
-      execute: run,
-      subscribe: run,
+      onSubscribe: ({ extra }, id, payload) => this.#prepare(extra, id, payload),
+      // They are given what `#prepare` has made.
+      execute: (args) => run(args as SocketArgs),
+      subscribe: (args) => run(args as SocketArgs),
     });
   }
 
   /** What is to be executed, or what is wrong with it. */
   #prepare(
     connection: Connection,
+    id: string,
     payload: {
       readonly query: string;
       readonly operationName?: string | null | undefined;
       readonly variables?: Record<string, unknown> | null | undefined;
     },
-  ): ExecutionArgs | readonly GraphQLError[] {
+  ): SocketArgs | readonly GraphQLError[] {
     const { pipeline } = this.#options;
     try {
       if (connection.operationsUnderWay >= this.#limits.maxOperations) {
@@ -157,6 +161,7 @@ export class SocketDoor {
         operationName: payload.operationName,
         variableValues: payload.variables,
         contextValue: connection.context,
+        outlet: connection.outlet(id),
       };
     } catch (error) {
       return [pipeline.tell(error)];

@@ -103,7 +103,7 @@ it('the use cases share one store, and a client hears why before her socket is l
   const link = linkId('socket');
   porchlight.links.add({ id: link, lose: () => heard.push('lost') });
   porchlight.endings.onEnd(ref.sessionId, () => heard.push('ended'));
-  const watching = porchlight.watchers.watch([ALICE]);
+  const watching = porchlight.watchers.watch([ALICE])[Symbol.asyncIterator]();
   const following = await porchlight.feed.follow(null, () => expect.unreachable());
   expect((await watching.next()).value).toMatchObject([{ status: 'ONLINE' }]);
 

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { SessionRef } from '../../src/app/caller.ts';
 import type { PullStream } from '../../src/app/stream.ts';
-import { Watchers } from '../../src/app/watchers.ts';
+import { Watchers, type Watcher } from '../../src/app/watchers.ts';
 import type { UserId } from '../../src/core/ids.ts';
 import type { StatusChange } from '../../src/core/record.ts';
 import { FakeStore } from './fake-store.ts';
@@ -20,15 +20,34 @@ const act = fc.oneof(
 );
 type Act = typeof act extends fc.Arbitrary<infer T> ? T : never;
 
-/** A reader who believes what she is told, and checks that it fits what she believes. */
-class Reader {
+/** Who believes what she is told, and checks that it fits what she believes. */
+class Believer {
   readonly believed = new Map<UserId, { version: number; status: Status; text: string | null }>();
-  readonly #stream: PullStream<readonly StatusChange[]>;
-  readonly #pulls: Promise<void>[] = [];
   #lists = 0;
 
-  constructor(stream: PullStream<readonly StatusChange[]>) {
-    this.#stream = stream;
+  protected believe(changes: readonly StatusChange[]): void {
+    const users = changes.map(({ userId }) => userId);
+    expect(new Set(users).size).toBe(users.length);
+    if (this.#lists++ === 0) expect(users).toEqual(USERS);
+    for (const change of changes) this.#believe(change);
+  }
+
+  #believe({ userId, version, status, previousStatus, customStatus }: StatusChange): void {
+    const before = this.believed.get(userId);
+    if (before !== undefined) expect(version).toBeGreaterThan(before.version);
+    expect(previousStatus).toBe(before === undefined ? null : before.status);
+    this.believed.set(userId, { version, status, text: customStatus });
+  }
+}
+
+/** Pulls. */
+class Reader extends Believer {
+  readonly #stream: PullStream<readonly StatusChange[]>;
+  readonly #pulls: Promise<void>[] = [];
+
+  constructor(watcher: Watcher) {
+    super();
+    this.#stream = watcher[Symbol.asyncIterator]();
   }
 
   pull(): void {
@@ -48,31 +67,53 @@ class Reader {
 
   async #read(): Promise<void> {
     const result = await this.#stream.next();
-    if (result.done === true) return;
-    const changes = result.value;
-    const users = changes.map(({ userId }) => userId);
-    expect(new Set(users).size).toBe(users.length);
-    if (this.#lists++ === 0) expect(users).toEqual(USERS);
-    for (const change of changes) this.#believe(change);
+    if (result.done !== true) this.believe(result.value);
+  }
+}
+
+/** Has herself woken, and takes what there is when it is her turn. */
+class Listener extends Believer {
+  readonly #watcher: Watcher;
+  #present: Promise<void> | null = null;
+  #awake = false;
+
+  constructor(watcher: Watcher) {
+    super();
+    this.#watcher = watcher;
   }
 
-  #believe({ userId, version, status, previousStatus, customStatus }: StatusChange): void {
-    const before = this.believed.get(userId);
-    if (before !== undefined) expect(version).toBeGreaterThan(before.version);
-    expect(previousStatus).toBe(before === undefined ? null : before.status);
-    this.believed.set(userId, { version, status, text: customStatus });
+  pull(): void {
+    if (this.#present === null) this.#present = this.#begin();
+    else if (this.#awake) {
+      this.#awake = false;
+      const changes = this.#watcher.changes();
+      expect(changes).not.toBeNull();
+      this.believe(changes ?? []);
+    }
+  }
+
+  async readOut(): Promise<void> {
+    await (this.#present ??= this.#begin());
+    this.pull();
+    expect(this.#watcher.changes()).toBeNull();
+    this.#watcher.closed();
+  }
+
+  async #begin(): Promise<void> {
+    this.believe(await this.#watcher.present());
+    this.#watcher.listen({ wake: () => (this.#awake = true) });
   }
 }
 
 const run = async (stage: Stage, acts: readonly Act[], afterEach: () => Promise<void>): Promise<void> => {
   const watchers = new Watchers(stage.store);
-  const reader = new Reader(watchers.watch(USERS));
+  const readers = [new Reader(watchers.watch(USERS)), new Listener(watchers.watch(USERS))];
   const commands: Promise<unknown>[] = [];
   const sessions = new Map<UserId, SessionRef>();
   for (const { do: what, user: index, value } of acts) {
     const user = USERS[index]!;
     const ref = sessions.get(user);
-    if (what === 'pull') reader.pull();
+    if (what === 'pull') for (const reader of readers) reader.pull();
     else if (what === 'settle') await settled();
     else if (what === 'login') {
       // The counting credentials tell the id before the login is answered.
@@ -88,10 +129,10 @@ const run = async (stage: Stage, acts: readonly Act[], afterEach: () => Promise<
     await afterEach();
   }
   await Promise.all(commands);
-  await reader.readOut();
+  for (const reader of readers) await reader.readOut();
   for (const user of USERS) {
     const { version, status, customStatus: text } = stage.store.user(user);
-    expect(reader.believed.get(user)).toEqual({ version, status, text });
+    for (const { believed } of readers) expect(believed.get(user)).toEqual({ version, status, text });
   }
   expect(watchers.watchedUsers).toBe(0);
 };

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { PullStream } from '../../src/app/stream.ts';
 import { Watchers } from '../../src/app/watchers.ts';
+import type { UserId } from '../../src/core/ids.ts';
 import type { StatusChange } from '../../src/core/record.ts';
 import { START } from './fake-store.ts';
 import { ALICE, BOB, CAROL, Stage } from './stage.ts';
@@ -16,6 +17,9 @@ beforeEach(() => {
   watchers = new Watchers(stage.store);
 });
 
+const watch = (ids: readonly UserId[]): PullStream<readonly StatusChange[]> =>
+  watchers.watch(ids)[Symbol.asyncIterator]();
+
 /** What matters of a list, in a line each. */
 const brief = (changes: readonly StatusChange[]): string[] =>
   changes.map(
@@ -28,7 +32,7 @@ const told = async (stream: PullStream<readonly StatusChange[]>) => brief(await 
 describe('the first message', () => {
   it('is the present of everybody, the unknown too, each once, as no change', async () => {
     await stage.login(BOB);
-    const stream = watchers.watch([ALICE, BOB, ALICE, BOB]);
+    const stream = watch([ALICE, BOB, ALICE, BOB]);
     expect(await nextOf(stream)).toEqual([
       {
         userId: ALICE,
@@ -57,7 +61,7 @@ describe('the first message', () => {
   });
 
   it('is an empty list for nobody', async () => {
-    const stream = watchers.watch([]);
+    const stream = watch([]);
     expect(await nextOf(stream)).toEqual([]);
     expect(await isPending(stream.next())).toBe(true);
   });
@@ -65,7 +69,7 @@ describe('the first message', () => {
   it('ends the watching when the store fails', async () => {
     const failure = new Error('disk full');
     stage.store.gates.fail('before reading', failure);
-    const stream = watchers.watch([ALICE]);
+    const stream = watch([ALICE]);
     expect(await errorOf(stream.next())).toBe(failure);
     expect(await stream.next()).toEqual(DONE);
     expect(watchers.watchedUsers).toBe(0);
@@ -75,7 +79,7 @@ describe('the first message', () => {
 describe('a change while the present is read is told exactly once', () => {
   it('within the present, when it is there already', async () => {
     const reading = stage.store.gates.hold('before reading');
-    const stream = watchers.watch([ALICE]);
+    const stream = watch([ALICE]);
     const first = told(stream);
     await reading;
     await stage.login();
@@ -86,7 +90,7 @@ describe('a change while the present is read is told exactly once', () => {
 
   it('after the present, when that is older', async () => {
     const reading = stage.store.gates.hold('after reading');
-    const stream = watchers.watch([ALICE]);
+    const stream = watch([ALICE]);
     const first = told(stream);
     await reading;
     await stage.login();
@@ -97,7 +101,7 @@ describe('a change while the present is read is told exactly once', () => {
 
   it('as the part that is newer, when the present lies between two', async () => {
     const reading = stage.store.gates.hold('before reading');
-    const stream = watchers.watch([ALICE]);
+    const stream = watch([ALICE]);
     const first = told(stream);
     await reading;
     const ref = await stage.session();
@@ -111,11 +115,24 @@ describe('a change while the present is read is told exactly once', () => {
     expect(await told(stream)).toEqual(['alice 3: ONLINE → OFFLINE LOGOUT']);
   });
 
+  it('as the newest of what is newer, however much happens meanwhile', async () => {
+    const reading = stage.store.gates.hold('after reading');
+    const stream = watch([ALICE, BOB]);
+    const first = told(stream);
+    await reading;
+    const ref = await stage.session();
+    for (let text = 0; text < 50; text++) await stage.tracker.setCustomStatus(ref, String(text));
+    await stage.login(BOB);
+    stage.store.gates.open('after reading');
+    expect(await first).toEqual(['alice 0: snapshot → OFFLINE -', 'bob 0: snapshot → OFFLINE -']);
+    expect(await told(stream)).toEqual(['alice 51: OFFLINE → ONLINE CUSTOM_STATUS', 'bob 1: OFFLINE → ONLINE LOGIN']);
+  });
+
   it('within the present, when that shows it before the watchers hear of it', async () => {
     const committed = stage.store.gates.hold('before telling');
     const login = stage.login();
     await committed;
-    const stream = watchers.watch([ALICE]);
+    const stream = watch([ALICE]);
     expect(await told(stream)).toEqual(['alice 1: snapshot → ONLINE LOGIN']);
     const second = told(stream);
     stage.store.gates.open('before telling');
@@ -126,7 +143,7 @@ describe('a change while the present is read is told exactly once', () => {
   });
 
   it('also when the reader has not pulled yet', async () => {
-    const stream = watchers.watch([ALICE]);
+    const stream = watch([ALICE]);
     await stage.login();
     expect(await told(stream)).toEqual(['alice 1: snapshot → ONLINE LOGIN']);
     expect(await isPending(stream.next())).toBe(true);
@@ -136,7 +153,7 @@ describe('a change while the present is read is told exactly once', () => {
 describe('a change', () => {
   it('wakes the reader who waits, in full', async () => {
     const ref = await stage.session();
-    const stream = watchers.watch([ALICE, BOB]);
+    const stream = watch([ALICE, BOB]);
     await nextOf(stream);
     const next = nextOf(stream);
     expect(await isPending(next)).toBe(true);
@@ -158,7 +175,7 @@ describe('a change', () => {
   });
 
   it('is not told before it is durable', async () => {
-    const stream = watchers.watch([ALICE]);
+    const stream = watch([ALICE]);
     await nextOf(stream);
     const next = told(stream);
     const deciding = stage.store.gates.hold('before telling');
@@ -174,7 +191,7 @@ describe('a change', () => {
     const policy = stage.store.policy();
     await stage.store.updatePolicy(() => ({ ...policy, multiDevice: { mode: 'CUSTOM', groups: [] } }));
     await stage.login();
-    const stream = watchers.watch([ALICE]);
+    const stream = watch([ALICE]);
     await nextOf(stream);
     await stage.login(ALICE, 'WEB');
     await stage.login(ALICE, 'ANDROID');
@@ -183,7 +200,7 @@ describe('a change', () => {
   });
 
   it('is told to everybody who watches, and once to who asked twice', async () => {
-    const streams = [watchers.watch([ALICE, ALICE]), watchers.watch([BOB, ALICE])];
+    const streams = [watch([ALICE, ALICE]), watch([BOB, ALICE])];
     for (const stream of streams) await nextOf(stream);
     await stage.login();
     for (const stream of streams) {
@@ -195,7 +212,7 @@ describe('a change', () => {
 
 describe('a slow reader', () => {
   it('is told the newest, and that it changed from what she was last told', async () => {
-    const stream = watchers.watch([ALICE, BOB]);
+    const stream = watch([ALICE, BOB]);
     await nextOf(stream);
     const ref = await stage.session();
     await stage.session(BOB, 'WEB');
@@ -213,7 +230,7 @@ describe('a slow reader', () => {
 
   it('costs one entry for each user, however much happens', async () => {
     const refs = [await stage.session(ALICE), await stage.session(BOB), await stage.session(CAROL)];
-    const stream = watchers.watch([ALICE, BOB, CAROL]);
+    const stream = watch([ALICE, BOB, CAROL]);
     await nextOf(stream);
     for (let change = 0; change < 100_000; change++) {
       await stage.tracker.setCustomStatus(refs[change % 3]!, String(change));
@@ -229,10 +246,53 @@ describe('a slow reader', () => {
   });
 });
 
+describe('a reader who has herself woken', () => {
+  it('is woken once, until she has taken what there is, and at once if there is something already', async () => {
+    const watcher = watchers.watch([ALICE, BOB]);
+    expect(brief(await watcher.present())).toEqual(['alice 0: snapshot → OFFLINE -', 'bob 0: snapshot → OFFLINE -']);
+    expect(watcher.changes()).toBeNull();
+    await stage.login(ALICE);
+    let woken = 0;
+    watcher.listen({ wake: () => woken++ });
+    expect(woken).toBe(1);
+    await stage.login(BOB);
+    expect(woken).toBe(1);
+    expect(brief(watcher.changes() ?? [])).toEqual([
+      'alice 1: OFFLINE → ONLINE LOGIN',
+      'bob 1: OFFLINE → ONLINE LOGIN',
+    ]);
+    expect(watcher.changes()).toBeNull();
+    const { session } = await stage.login(ALICE, 'ANDROID', 'd2');
+    expect(woken).toBe(1);
+    await stage.tracker.logout({ userId: ALICE, sessionId: session.id });
+    expect(woken).toBe(2);
+    watcher.closed();
+    await stage.login(ALICE);
+    expect(watchers.watchedUsers).toBe(0);
+  });
+
+  it('is given the same objects as others who are to be told the same', async () => {
+    const ref = await stage.session();
+    const [one, other, late] = [watchers.watch([ALICE]), watchers.watch([ALICE, BOB]), watchers.watch([ALICE])];
+    for (const watcher of [one, other, late]) await watcher.present();
+    stage.store.passes(400_000);
+    await stage.tracker.wake([ALICE]);
+    late.changes();
+    await stage.tracker.logout(ref);
+    const lists = [one, other, late].map((watcher) => watcher.changes() ?? []);
+    expect(lists.map(brief)).toEqual([
+      ['alice 3: ONLINE → OFFLINE LOGOUT'],
+      ['alice 3: ONLINE → OFFLINE LOGOUT'],
+      ['alice 3: PUSH_ONLINE → OFFLINE LOGOUT'],
+    ]);
+    expect(lists[0]?.[0]).toBe(lists[1]?.[0]);
+  });
+});
+
 describe('a reader who leaves', () => {
   it('is forgotten, and nobody else is', async () => {
-    const leaving = watchers.watch([ALICE, BOB, BOB]);
-    const staying = watchers.watch([BOB]);
+    const leaving = watch([ALICE, BOB, BOB]);
+    const staying = watch([BOB]);
     for (const stream of [leaving, staying]) await nextOf(stream);
     expect(watchers.watchedUsers).toBe(2);
     const waiting = leaving.next();
@@ -248,10 +308,10 @@ describe('a reader who leaves', () => {
   });
 
   it('may leave before she reads, and while the present is read', async () => {
-    await watchers.watch([ALICE]).return();
+    await watch([ALICE]).return();
     expect(watchers.watchedUsers).toBe(0);
     const reading = stage.store.gates.hold('before reading');
-    const stream = watchers.watch([ALICE]);
+    const stream = watch([ALICE]);
     const first = stream.next();
     await reading;
     await stream.return();

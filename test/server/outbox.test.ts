@@ -1,25 +1,8 @@
 /** What a socket is sent within one turn, and whoever waits until it is on its way. */
-import { Writable } from 'node:stream';
-import { describe, expect, test } from 'vitest';
-import * as ws from 'ws';
-import { pongFrame, textFrame, wireBytes } from '../../src/server/frames.ts';
+import { describe, expect, test, vi } from 'vitest';
+import { PING_FRAME, pongFrame, textFrame, wireBytes } from '../../src/server/frames.ts';
 import { Outbox, Outboxes } from '../../src/server/outbox.ts';
-
-/** The types do not know it. */
-const { Receiver } = ws as unknown as { Receiver: new (options: { isServer: boolean }) => Writable };
-
-/** What a client makes of bytes. */
-const read = (bytes: Buffer): string[] => {
-  const heard: string[] = [];
-  const receiver = new Receiver({ isServer: false });
-  receiver.on('message', (data: Buffer, isBinary: boolean) =>
-    heard.push(`${isBinary ? 'binary ' : ''}${data.toString()}`),
-  );
-  receiver.on('pong', (data: Buffer) => heard.push(`pong ${data.toString()}`));
-  receiver.on('error', (error: Error) => heard.push(error.message));
-  receiver.write(bytes);
-  return heard;
-};
+import { Line, messagesIn, turn } from './line.ts';
 
 describe('frames', () => {
   const texts = [0, 1, 124, 125, 126, 127, 65_534, 65_535, 65_536, 70_000].flatMap((length) => [
@@ -31,14 +14,14 @@ describe('frames', () => {
   test.each(texts.map((text) => [Buffer.byteLength(text), text]))(
     'of %i bytes are what a client reads',
     (_bytes, text) => {
-      expect(read(textFrame(text))).toEqual([text]);
-      expect(read(wireBytes([text]))).toEqual([text]);
+      expect(messagesIn(textFrame(text))).toEqual([text]);
+      expect(messagesIn(wireBytes([text]))).toEqual([text]);
     },
   );
 
   test('of all kinds stand one after another', () => {
-    const parts = [...texts, textFrame('ready'), pongFrame(Buffer.from('ping')), 'last'];
-    expect(read(wireBytes(parts))).toEqual([...texts, 'ready', 'pong ping', 'last']);
+    const parts = [...texts, textFrame('ready'), PING_FRAME, pongFrame(Buffer.from('it')), 'last'];
+    expect(messagesIn(wireBytes(parts))).toEqual([...texts, 'ready', 'ping ', 'pong it', 'last']);
   });
 
   test('that are ready and alone are not copied', () => {
@@ -46,23 +29,6 @@ describe('frames', () => {
     expect(wireBytes([frame])).toBe(frame);
   });
 });
-
-/** A connection whose client reads when it is told to. */
-class Line extends Writable {
-  readonly written: Buffer[] = [];
-  #reads: ((error?: Error) => void)[] = [];
-
-  override _write(chunk: Buffer, _encoding: string, done: (error?: Error | null) => void): void {
-    this.written.push(chunk);
-    this.#reads.push(done);
-  }
-
-  reads(error?: Error): void {
-    this.#reads.shift()?.(error);
-  }
-}
-
-const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 const outboxOn = (line: Line) => {
   let failures = 0;
@@ -86,11 +52,11 @@ describe('an outbox', () => {
     void outbox.send('three');
     expect(line.written).toEqual([]);
     await turn();
-    expect(line.written.map((bytes) => read(bytes))).toEqual([['one', 'two', 'three']]);
+    expect(line.written.map((bytes) => messagesIn(bytes))).toEqual([['one', 'two', 'three']]);
     void outbox.send('four');
     line.reads();
     await turn();
-    expect(line.written.slice(1).map((bytes) => read(bytes))).toEqual([['four']]);
+    expect(line.written.slice(1).map((bytes) => messagesIn(bytes))).toEqual([['four']]);
   });
 
   test('lets whoever sends wait until it is on its way', async () => {
@@ -123,14 +89,62 @@ describe('an outbox', () => {
     expect(outbox.unread).toBe(0);
   });
 
-  test('sends at once what has to be out before something else', async () => {
+  test('sends at once what others share, after what was sent before', async () => {
+    const line = new Line();
+    const { outbox } = outboxOn(line);
+    const shared = textFrame('shared');
+    outbox.sendNow(shared);
+    expect(line.written[0]).toBe(shared);
+    line.reads();
+    void outbox.send('one');
+    outbox.sendNow(textFrame('two'));
+    expect(line.written.slice(1).map((bytes) => messagesIn(bytes))).toEqual([['one', 'two']]);
+    await turn();
+    expect(line.written.length).toBe(2);
+  });
+
+  test('that is closed has sent everything, and takes nothing more', async () => {
     const line = new Line();
     const { outbox } = outboxOn(line);
     void outbox.send('last words');
-    outbox.flush();
-    expect(line.written.map((bytes) => read(bytes))).toEqual([['last words']]);
+    outbox.attach({ wake: () => undefined, tell: () => outbox.sendNow(textFrame('very last')) });
+    outbox.close();
+    expect(line.written.flatMap((bytes) => messagesIn(bytes))).toEqual(['last words', 'very last']);
+    await outbox.send('too late');
+    outbox.put(PING_FRAME);
+    outbox.sendNow(textFrame('too late'));
     await turn();
     expect(line.written.length).toBe(1);
+    expect(outbox.unread).toBe(line.writableLength);
+  });
+
+  test('wakes its feeders when there is room again, those that are still there, once', async () => {
+    const line = new Line();
+    const { outbox } = outboxOn(line);
+    const feeders = Array.from({ length: 3 }, () => ({ wake: vi.fn(), tell: vi.fn() }));
+    for (const feeder of feeders) outbox.attach(feeder);
+    expect(outbox.hasRoom()).toBe(true);
+    outbox.sendNow(textFrame('one'));
+    void outbox.send('two');
+    await turn();
+    expect(outbox.hasRoom()).toBe(false);
+    outbox.detach(feeders[1]!);
+    line.reads();
+    await turn();
+    expect(feeders.map(({ wake }) => wake.mock.calls.length)).toEqual([0, 0, 0]);
+    line.reads();
+    await turn();
+    expect(feeders.map(({ wake }) => wake.mock.calls.length)).toEqual([1, 0, 1]);
+    expect(outbox.hasRoom()).toBe(true);
+    void outbox.send('three');
+    await turn();
+    line.reads();
+    await turn();
+    expect(feeders.map(({ wake }) => wake.mock.calls.length)).toEqual([1, 0, 1]);
+    outbox.detach(feeders[0]!);
+    outbox.detach(feeders[2]!);
+    outbox.close();
+    expect(feeders.map(({ tell }) => tell.mock.calls.length)).toEqual([0, 0, 0]);
   });
 
   test('whose client has gone says so, and keeps nobody waiting', async () => {

@@ -13,7 +13,11 @@ const streamOf = (next: () => Promise<IteratorResult<ExecutionResult>>) => {
     return: returned,
     [Symbol.asyncIterator]: () => source,
   };
-  return { stream: new ResponseStream({ source, told: (result) => result, failure, closed }), returned, closed };
+  return {
+    stream: new ResponseStream({ source, answer: (event) => event as ExecutionResult, failure, closed }),
+    returned,
+    closed,
+  };
 };
 
 const forEver = () => new Promise<never>(() => undefined);
