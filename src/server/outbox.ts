@@ -19,6 +19,10 @@ export class Outboxes {
   }
 }
 
+const SENT = Promise.resolve();
+/** How much, in characters, a socket may be sent in a turn before whoever sends has to wait. */
+const AT_ONCE = 16 * 1024;
+
 /** Sends by itself whenever it has something and there is room. */
 export interface Feeder {
   /** There is room again. */
@@ -58,10 +62,14 @@ export class Outbox {
     return this.#socket.writableLength + this.#bytes;
   }
 
-  /** Resolves when the bytes are on their way, or cannot be any more. */
+  /**
+   * Resolves at once as long as the client keeps up and little was sent in this turn; otherwise when the
+   * bytes are on their way, or cannot be any more, so that whoever produces them waits for a slow reader.
+   */
   send(text: string): Promise<void> {
-    if (this.#closed) return Promise.resolve();
+    if (this.#closed) return SENT;
     this.put(text);
+    if (this.#bytes <= AT_ONCE && this.#socket.writableLength === 0) return SENT;
     this.#sent ??= new Promise((resolve) => {
       this.#tellSent = resolve;
     });

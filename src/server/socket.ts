@@ -12,7 +12,6 @@ import { MAX_PAYLOAD_BYTES } from './limits.ts';
 import { maySocket, type AllowedOrigins } from './origins.ts';
 import { Outboxes } from './outbox.ts';
 import type { OperationResult, Pipeline } from './pipeline.ts';
-import type { Outlet } from './pushed.ts';
 import { Rounds } from './rounds.ts';
 import { SOCKET_LIMITS, type SocketLimits } from './socket-limits.ts';
 
@@ -25,7 +24,8 @@ export interface SocketDoorOptions extends Omit<ConnectionOptions, 'limits' | 'o
 
 interface SocketArgs extends ExecutionArgs {
   readonly contextValue: SocketContext;
-  readonly outlet: Outlet;
+  /** The client's name for the operation. */
+  readonly id: string;
 }
 
 const RETRY_AFTER_MS = 1_000;
@@ -116,11 +116,15 @@ export class SocketDoor {
 
   #createProtocol(): ReturnType<typeof makeServer<Record<string, unknown>, Connection>> {
     const { pipeline } = this.#options;
-    const run = async (args: SocketArgs): Promise<OperationResult> => {
-      const { document, operationName, variableValues: variables, contextValue: context, outlet } = args;
-      const result = await pipeline.run({ document, operationName, variables, context, outlet });
+    const execute = async (args: SocketArgs): Promise<OperationResult> => {
+      const { document, operationName, variableValues: variables, contextValue: context } = args;
+      const result = await pipeline.run({ document, operationName, variables, context });
       if ('errors' in result) context.link.failed();
       return result;
+    };
+    const subscribe = (args: SocketArgs): Promise<OperationResult> => {
+      const { document, operationName, variableValues: variables, contextValue: context, id } = args;
+      return pipeline.run({ document, operationName, variables, context, outlet: context.link.outlet(id) });
     };
     return makeServer<Record<string, unknown>, Connection>({
       connectionInitWaitTimeout: this.#limits.initMs,
@@ -128,8 +132,8 @@ export class SocketDoor {
         extra.connect(connectionParams?.['authorization'] ?? connectionParams?.['Authorization']),
       onSubscribe: ({ extra }, id, payload) => this.#prepare(extra, id, payload),
       // They are given what `#prepare` has made.
-      execute: (args) => run(args as SocketArgs),
-      subscribe: (args) => run(args as SocketArgs),
+      execute: (args) => execute(args as SocketArgs),
+      subscribe: (args) => subscribe(args as SocketArgs),
     });
   }
 
@@ -161,7 +165,7 @@ export class SocketDoor {
         operationName: payload.operationName,
         variableValues: payload.variables,
         contextValue: connection.context,
-        outlet: connection.outlet(id),
+        id,
       };
     } catch (error) {
       return [pipeline.tell(error)];

@@ -59,21 +59,37 @@ describe('an outbox', () => {
     expect(line.written.slice(1).map((bytes) => messagesIn(bytes))).toEqual([['four']]);
   });
 
-  test('lets whoever sends wait until it is on its way', async () => {
+  test('lets whoever sends to a slow reader wait until it is on its way', async () => {
     const line = new Line();
     const { outbox } = outboxOn(line);
     const first = stateOf(outbox.send('one'));
-    const second = stateOf(outbox.send('two'));
     await turn();
-    const third = stateOf(outbox.send('three'));
+    // The client keeps up so far.
+    expect(first.done).toBe(true);
+    const [second, third] = [stateOf(outbox.send('two')), stateOf(outbox.send('three'))];
     await turn();
-    expect([first.done, second.done, third.done]).toEqual([false, false, false]);
+    const fourth = stateOf(outbox.send('four'));
+    await turn();
     line.reads();
     await turn();
-    expect([first.done, second.done, third.done]).toEqual([true, true, false]);
+    expect([second.done, third.done, fourth.done]).toEqual([false, false, false]);
     line.reads();
     await turn();
-    expect(third.done).toBe(true);
+    expect([second.done, third.done, fourth.done]).toEqual([true, true, false]);
+    line.reads();
+    await turn();
+    expect(fourth.done).toBe(true);
+  });
+
+  test('lets whoever sends very much in one turn wait, too', async () => {
+    const line = new Line();
+    const { outbox } = outboxOn(line);
+    const [little, much, more] = ['x', 'x'.repeat(20_000), 'x'].map((text) => stateOf(outbox.send(text)));
+    await turn();
+    expect([little?.done, much?.done, more?.done]).toEqual([true, false, false]);
+    line.reads();
+    await turn();
+    expect([much?.done, more?.done]).toEqual([true, true]);
   });
 
   test('knows how much is unread, of this turn too', async () => {
@@ -151,7 +167,7 @@ describe('an outbox', () => {
     const line = new Line();
     line.on('error', () => undefined);
     const { outbox, failures } = outboxOn(line);
-    const sent = outbox.send('one');
+    const sent = outbox.send('x'.repeat(20_000));
     await turn();
     line.reads(new Error('EPIPE'));
     await sent;
