@@ -53,12 +53,11 @@ export class Connection implements Link, ApiLink {
   readonly context: SocketContext;
   readonly #ws: WebSocket;
   readonly #options: ConnectionOptions;
-  readonly #log: Logger;
   readonly #outbox: Outbox;
   readonly #life: SignsOfLife;
   readonly #underWay = new UnderWay();
   /** Sessions lost before the reply of the login that began them has come back here. */
-  readonly #lostEarly = new Map<SessionId, LostLink>();
+  #lostEarly: Map<SessionId, LostLink> | null = null;
   #caller: Caller = NOBODY;
   /** The session it serves is attached through it. */
   #attached = false;
@@ -78,9 +77,8 @@ export class Connection implements Link, ApiLink {
     this.#ws = ws;
     this.#options = options;
     this.#outbox = new Outbox(options.outboxes, socket, () => this.#unwritable());
-    this.#log = options.log.child({ link: this.id });
     this.#life = new SignsOfLife(options.porchlight.tracker, { link: this.id, ipAddress }, (error) =>
-      this.#log.error({ err: error }, 'A sign of life was lost.'),
+      this.#fault(error, 'A sign of life was lost.'),
     );
     const caller = (): Caller => this.#caller;
     this.context = {
@@ -122,7 +120,7 @@ export class Connection implements Link, ApiLink {
     });
     // A text that is not text, or too long: the library closes the socket and says why.
     ws.on('error', (error) => {
-      this.#log.debug({ err: error }, 'A socket failed.');
+      this.#options.log.debug({ link: this.id, err: error }, 'A socket failed.');
       this.#farewell ??= farewell.cutOff(isOverLimit(error));
     });
     ws.on('message', (data: Buffer) => this.#hear(data.toString('utf8'), deliver));
@@ -136,7 +134,7 @@ export class Connection implements Link, ApiLink {
     return new Promise((resolve) => {
       ws.once('close', (code: number, reason: Buffer) => {
         this.#ended(() => closed(code, reason.toString('utf8')))
-          .catch((error: unknown) => this.#log.error({ err: error }, 'The end of a socket was lost.'))
+          .catch((error: unknown) => this.#fault(error, 'The end of a socket was lost.'))
           .finally(resolve);
       });
     });
@@ -156,7 +154,7 @@ export class Connection implements Link, ApiLink {
     this.#farewell = farewell.cutOff(false);
     this.#life.of(null);
     this.#options.porchlight.links.remove(this.id);
-    this.#detach(false).catch((error: unknown) => this.#log.error({ err: error }, 'The end of a socket was lost.'));
+    this.#detach(false).catch((error: unknown) => this.#fault(error, 'The end of a socket was lost.'));
   }
 
   /** `connection_init`: whoever may not connect finds the socket closed, and is not acknowledged. */
@@ -173,7 +171,7 @@ export class Connection implements Link, ApiLink {
       return !this.#isOver();
     } catch (error) {
       const refusal = farewell.refusal(error);
-      if (refusal === null) this.#log.error({ err: error }, 'A socket could not be authenticated.');
+      if (refusal === null) this.#fault(error, 'A socket could not be authenticated.');
       this.#close(refusal ?? farewell.FAULT);
       return false;
     } finally {
@@ -196,8 +194,8 @@ export class Connection implements Link, ApiLink {
   loggedIn(sessionId: SessionId): void {
     if (this.#caller.kind !== 'app') throw new Error('Only an app logs in.');
     this.#caller = { ...this.#caller, sessionId };
-    const lost = this.#lostEarly.get(sessionId);
-    this.#lostEarly.clear();
+    const lost = this.#lostEarly?.get(sessionId);
+    this.#lostEarly = null;
     if (lost !== undefined) return this.#leaveSession(lost);
     this.#attached = true;
     this.#life.of({ userId: this.#caller.userId, sessionId });
@@ -205,7 +203,7 @@ export class Connection implements Link, ApiLink {
 
   lose(lost: LostLink): void {
     if (this.#caller.kind === 'app' && this.#caller.sessionId === lost.sessionId) this.#leaveSession(lost);
-    else this.#lostEarly.set(lost.sessionId, lost);
+    else (this.#lostEarly ??= new Map()).set(lost.sessionId, lost);
   }
 
   tooSlow(): void {
@@ -286,7 +284,7 @@ export class Connection implements Link, ApiLink {
     if (error instanceof Error && error.message.startsWith('Unexpected message of type')) {
       return this.#close(farewell.UNEXPECTED_MESSAGE);
     }
-    this.#log.error({ err: error }, 'A message could not be answered.');
+    this.#fault(error, 'A message could not be answered.');
     this.#close(farewell.FAULT);
   }
 
@@ -344,6 +342,10 @@ export class Connection implements Link, ApiLink {
     // A login that reached the store after the detach has attached a socket that is gone.
     await this.#underWay.settled(isLogin);
     await this.#detach(byServer);
+  }
+
+  #fault(error: unknown, message: string): void {
+    this.#options.log.error({ link: this.id, err: error }, message);
   }
 
   async #detach(byServer: boolean): Promise<void> {
