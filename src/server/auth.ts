@@ -8,7 +8,8 @@ import { unauthenticated } from '../core/errors.ts';
 import type { UserId } from '../core/ids.ts';
 import { findSession, unknownUser, type UserRecord } from '../core/record.ts';
 import { JwtVerifier, type JwtSettings } from './jwt.ts';
-import { looksLikeSessionToken, readSessionToken, sameHash } from './session-token.ts';
+import { sameText } from './same-text.ts';
+import { looksLikeSessionToken, readSessionToken } from './session-token.ts';
 
 export interface AuthSettings extends JwtSettings {
   /** SHA-256 of each key's UTF-8 bytes. */
@@ -59,11 +60,11 @@ const sessionCaller = async (store: PresenceStore, token: string): Promise<Calle
   if (claim === null) return null;
   const { userId, sessionId, tokenHash } = claim;
   const session = findSession(await readUser(store, userId), sessionId);
-  if (session !== undefined && sameHash(session.tokenHash, tokenHash)) {
+  if (session !== undefined && sameText(session.tokenHash, tokenHash)) {
     return { kind: 'app', userId, watch: session.watch, jwt: null, sessionId };
   }
   const ended = session === undefined ? await store.findEnded(userId, sessionId) : null;
-  if (ended !== null && sameHash(ended.session.tokenHash, tokenHash)) throw sessionEnded(ended);
+  if (ended !== null && sameText(ended.session.tokenHash, tokenHash)) throw sessionEnded(ended);
   return null;
 };
 

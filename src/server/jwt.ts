@@ -1,5 +1,5 @@
 /** The JWT with which an app's backend vouches for its user: whose it is, and for how long. */
-import { webcrypto, type KeyObject } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
 import {
   createRemoteJWKSet,
   decodeProtectedHeader,
@@ -12,6 +12,7 @@ import {
 import { DomainError, unauthenticated } from '../core/errors.ts';
 import { millis, userId, type Millis, type UserId } from '../core/ids.ts';
 import type { Watch } from '../core/record.ts';
+import { claimsSignedWith } from './shared-secret.ts';
 
 export interface JwtSettings {
   readonly jwtSecret: KeyObject | null;
@@ -38,7 +39,8 @@ export class ExpiredToken extends DomainError {
 /** A kind of key and the algorithms it serves: a public key must never be taken for a shared secret. */
 interface KeySource {
   readonly algorithms: readonly string[];
-  readonly key: JWTVerifyGetKey;
+  /** @throws errors of the library. */
+  readonly claims: (token: string, options: JWTVerifyOptions) => JWTPayload | Promise<JWTPayload>;
 }
 
 /** Signatures by a private key, all of them: which one it is, the JWKS says. */
@@ -62,8 +64,8 @@ export class JwtVerifier {
   constructor(settings: JwtSettings, onKeysUnavailable: (error: unknown) => void) {
     const { jwtSecret, jwksUrl, jwtIssuer, jwtAudience } = settings;
     this.#sources = [
-      ...(jwtSecret === null ? [] : [{ algorithms: ['HS256'], key: sharedKey(jwtSecret) }]),
-      ...(jwksUrl === null ? [] : [{ algorithms: PUBLIC_KEY_ALGORITHMS, key: remoteKeys(jwksUrl, onKeysUnavailable) }]),
+      ...(jwtSecret === null ? [] : [ofSecret(jwtSecret)]),
+      ...(jwksUrl === null ? [] : [ofKeys(remoteKeys(jwksUrl, onKeysUnavailable))]),
     ];
     this.#options = {
       requiredClaims: ['sub', 'exp'],
@@ -89,7 +91,7 @@ export class JwtVerifier {
     const source = this.#sourceFor(token);
     const options = { ...this.#options, algorithms: [...source.algorithms], currentDate: new Date(now) };
     try {
-      return await verified(token, source.key, options);
+      return await source.claims(token, options);
     } catch (error) {
       // Thrown after everything else was found right.
       if (error instanceof errors.JWTExpired) return error.payload;
@@ -117,29 +119,37 @@ const algorithmOf = (token: string): string | undefined => {
   }
 };
 
-const verified = async (token: string, key: KeySource['key'], options: JWTVerifyOptions): Promise<JWTPayload> => {
-  try {
-    return (await jwtVerify(token, key, options)).payload;
-  } catch (error) {
-    if (!(error instanceof errors.JWKSMultipleMatchingKeys)) throw error;
-    // The token names no key: one of those that fit must have signed it.
-    for await (const candidate of error) {
-      try {
-        return (await jwtVerify(token, candidate, options)).payload;
-      } catch (failure) {
-        if (!(failure instanceof errors.JWSSignatureVerificationFailed)) throw failure;
-      }
-    }
-    throw unauthenticated('The token is not valid.');
-  }
-};
+const ofSecret = (secret: KeyObject): KeySource => ({
+  algorithms: ['HS256'],
+  claims: (token, options) => claimsSignedWith(secret, token, options),
+});
 
-/** Made ready once: the library would do it for every token, which takes as long as the check itself. */
-const sharedKey = (secret: KeyObject): JWTVerifyGetKey => {
-  const ready = webcrypto.subtle.importKey('raw', secret.export(), { name: 'HMAC', hash: 'SHA-256' }, false, [
-    'verify',
-  ]);
-  return () => ready;
+const ofKeys = (keys: JWTVerifyGetKey): KeySource => ({
+  algorithms: PUBLIC_KEY_ALGORITHMS,
+  claims: async (token, options) => {
+    try {
+      return (await jwtVerify(token, keys, options)).payload;
+    } catch (error) {
+      if (!(error instanceof errors.JWKSMultipleMatchingKeys)) throw error;
+      return ofOneAmong(error, token, options);
+    }
+  },
+});
+
+/** The token names no key: one of those that fit must have signed it. */
+const ofOneAmong = async (
+  candidates: errors.JWKSMultipleMatchingKeys,
+  token: string,
+  options: JWTVerifyOptions,
+): Promise<JWTPayload> => {
+  for await (const candidate of candidates) {
+    try {
+      return (await jwtVerify(token, candidate, options)).payload;
+    } catch (failure) {
+      if (!(failure instanceof errors.JWSSignatureVerificationFailed)) throw failure;
+    }
+  }
+  throw unauthenticated('The token is not valid.');
 };
 
 const remoteKeys = (url: URL, onUnavailable: (error: unknown) => void): JWTVerifyGetKey => {

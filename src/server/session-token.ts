@@ -2,7 +2,7 @@
  * Session tokens: `pls_` and the user id, the session id and a secret of 256 bits, so that any server
  * finds the record from the token alone. Kept is the SHA-256 of the secret, never the secret.
  */
-import { hash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 import type { Credentials } from '../app/ports.ts';
 import { deviceId, sessionId, userId, type SessionId, type UserId } from '../core/ids.ts';
 
@@ -50,12 +50,6 @@ export const readSessionToken = (token: string): SessionClaim | null => {
   const id = asUserId(user);
   if (id === null) return null;
   return { userId: id, sessionId: sessionId(session), tokenHash: hashOf(Buffer.from(secret, 'base64url')) };
-};
-
-/** Takes the same time wherever the two differ. */
-export const sameHash = (one: string, other: string): boolean => {
-  const [left, right] = [Buffer.from(one), Buffer.from(other)];
-  return left.length === right.length && timingSafeEqual(left, right);
 };
 
 const hashOf = (secret: Buffer): string => hash('sha256', secret, 'base64url');

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { userId } from '../../src/core/ids.ts';
-import { credentials, readSessionToken, sameHash } from '../../src/server/session-token.ts';
+import { sameText } from '../../src/server/same-text.ts';
+import { credentials, readSessionToken } from '../../src/server/session-token.ts';
 
 const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
 
@@ -49,9 +50,9 @@ describe('a session token', () => {
   });
 
   test('is compared as a whole', () => {
-    expect(sameHash('abc', 'abc')).toBe(true);
-    expect(sameHash('abc', 'abd')).toBe(false);
-    expect(sameHash('abc', 'abcd')).toBe(false);
+    expect(sameText('abc', 'abc')).toBe(true);
+    expect(sameText('abc', 'abd')).toBe(false);
+    expect(sameText('abc', 'abcd')).toBe(false);
   });
 
   test('device ids are 128 bits in URL-safe letters', () => {

@@ -38,15 +38,11 @@ export class Reader {
     return (this.#statements.meta.get(key)?.[0] ?? null) as string | null;
   }
 
-  /** A user who has no live session. */
+  /** A user who has no live session. One look for her and the floor: every login of a new user asks. */
   offlineUser(id: UserId): UserRecord {
     const row = this.#statements.user.get(id);
-    // After the row: were she forgotten in between, the floor would already be above her version.
-    if (row === undefined || row[1] === 0) {
-      const floor = Number(this.meta(VERSION_FLOOR) ?? 0);
-      return row === undefined ? unknownUser(id, floor) : userFrom(row, floor, []);
-    }
-    return userFrom(row, 0, []);
+    const floor = Number(row?.[USER_COLUMNS.length] ?? 0);
+    return row?.[0] == null ? unknownUser(id, floor) : userFrom(row, floor, []);
   }
 
   /** Everyone who is not OFFLINE, without their sessions, in no order. */
@@ -121,12 +117,16 @@ const prepareAll = (connection: Database.Database) => {
         .where(sql`${meta.key} = ${named('key')}`),
       ['key'],
     ),
+    // A row there is always: without the user, it has the floor alone.
     user: prepareRead(
       connection,
       db
-        .select(userColumns)
-        .from(users)
-        .where(sql`${users.userId} = ${named('userId')}`),
+        .select({
+          ...userColumns,
+          floor: sql`CASE WHEN coalesce(${users.version}, 0) = 0 THEN (SELECT ${meta.value} FROM ${meta} WHERE ${meta.key} = ${sql.raw(`'${VERSION_FLOOR}'`)}) END`,
+        })
+        .from(sql`(SELECT 1)`)
+        .leftJoin(users, sql`${users.userId} = ${named('userId')}`),
       ['userId'],
     ),
     presentUsers: prepareRead(
