@@ -21,12 +21,15 @@ export class Execution {
     this.#compileAfter = compileAfter;
   }
 
-  /** As graphql's `execute`, for a query or mutation whose document and variables were checked. */
-  async execute(args: ExecutionArgs, operation: Operation): Promise<ExecutionResult> {
+  /**
+   * As graphql's `execute`, for an operation whose document and variables were checked; for a subscription
+   * it makes the answer to one event. Answers at once where no resolver has to be waited for.
+   */
+  execute(args: ExecutionArgs, operation: Operation): ExecutionResult | Promise<ExecutionResult> {
     const compiled = this.#compiled(args, operation);
     if (compiled === null) return execute(args);
-    const result = await compiled(args.rootValue, args.contextValue, args.variableValues);
-    return result.errors === undefined ? result : { ...result, errors: result.errors.map(asOfGraphql(args.document)) };
+    const result = compiled(args.rootValue, args.contextValue, args.variableValues);
+    return result instanceof Promise ? result.then((late) => told(late, args)) : told(result, args);
   }
 
   #compiled({ schema, document }: ExecutionArgs, operation: Operation): Compiled | null {
@@ -42,6 +45,9 @@ export class Execution {
     return compiled;
   }
 }
+
+const told = (result: ExecutionResult, { document }: ExecutionArgs): ExecutionResult =>
+  result.errors === undefined ? result : { ...result, errors: result.errors.map(asOfGraphql(document)) };
 
 /** Its errors say where they are as line and column only: given the place in the source, they are told like all others. */
 const asOfGraphql =

@@ -57,7 +57,10 @@ export class Pipeline {
   readonly #onFault: (error: unknown) => void;
   readonly #maxRunning: number;
   readonly #streams = new Set<ResponseStream>();
-  readonly #shapes = new Shapes((result) => this.#toldResult(result));
+  readonly #shapes = new Shapes(
+    (result) => this.#toldResult(result),
+    (args, operation) => this.#execution.execute(args, operation),
+  );
   /** Told already: telling it twice would make a stranger of it. */
   readonly #told = new WeakSet<GraphQLError>();
   #running = 0;

@@ -20,13 +20,17 @@ interface Asked {
   readonly shapes: Map<string, Shape>;
 }
 
+type Answer = (args: ExecutionArgs, operation: Operation) => ExecutionResult | Promise<ExecutionResult>;
+
 export class Shapes {
+  readonly #answer: Answer;
   readonly #told: (result: ExecutionResult) => ExecutionResult;
   readonly #asked = new Map<Operation, Asked>();
 
-  /** @param told what clients are told of a result. */
-  constructor(told: (result: ExecutionResult) => ExecutionResult) {
+  /** @param told what clients are told of a result. @param answer makes the answer to one event. */
+  constructor(told: (result: ExecutionResult) => ExecutionResult, answer: Answer = (args) => execute(args)) {
     this.#told = told;
+    this.#answer = answer;
   }
 
   /** How many there are. */
@@ -48,11 +52,9 @@ export class Shapes {
     const key = JSON.stringify(given.map((name) => [name, variables[name]]));
     let shape = asked.shapes.get(key);
     if (shape === undefined) {
-      shape = new Shape(
-        { ...args, contextValue: NOBODYS, variableValues: withoutWho(variables, given) },
-        this.#told,
-        key,
-      );
+      const shared = { ...args, contextValue: NOBODYS, variableValues: withoutWho(variables, given) };
+      const answer = (event: readonly StatusChange[]) => this.#answer({ ...shared, rootValue: event }, operation);
+      shape = new Shape(answer, this.#told, key);
       asked.shapes.set(key, shape);
     }
     shape.uses++;
@@ -70,7 +72,7 @@ export class Shapes {
 export class Shape implements Kept {
   readonly key: string;
   uses = 0;
-  readonly #args: ExecutionArgs;
+  readonly #answer: (event: readonly StatusChange[]) => ExecutionResult | Promise<ExecutionResult>;
   readonly #told: (result: ExecutionResult) => ExecutionResult;
   /** The changes of this round as members of a list; null: one that went wrong is told in full. */
   readonly #members = new Map<StatusChange, string | null>();
@@ -82,15 +84,19 @@ export class Shape implements Kept {
   #lastFrame: Buffer | null = null;
   #isKept = false;
 
-  constructor(args: ExecutionArgs, told: (result: ExecutionResult) => ExecutionResult, key: string) {
-    this.#args = args;
+  constructor(
+    answer: (event: readonly StatusChange[]) => ExecutionResult | Promise<ExecutionResult>,
+    told: (result: ExecutionResult) => ExecutionResult,
+    key: string,
+  ) {
+    this.#answer = answer;
     this.#told = told;
     this.key = key;
   }
 
   /** What a watcher is told of this list. @throws Error where a resolver would have to be waited for. */
   result(changes: readonly StatusChange[]): ExecutionResult {
-    const result = execute({ ...this.#args, rootValue: changes });
+    const result = this.#answer(changes);
     if (result instanceof Promise) throw new Error('What is told of a change must be there at once.');
     return this.#told(result);
   }
