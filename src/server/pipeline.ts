@@ -4,7 +4,6 @@
  */
 import {
   createSourceEventStream,
-  execute,
   getVariableValues,
   GraphQLError,
   OperationTypeNode,
@@ -180,7 +179,8 @@ export class Pipeline {
       if (events instanceof Watcher && outlet !== undefined) return this.#push(args, operation, events, outlet);
       const stream = new ResponseStream({
         source: events[Symbol.asyncIterator](),
-        answer: async (event) => this.#toldResult(await execute({ ...args, rootValue: event })),
+        answer: async (event) =>
+          this.#toldResult(await this.#execution.execute({ ...args, rootValue: event }, operation)),
         failure: (error) => this.failure(error),
         closed: () => {
           watch?.stop();
