@@ -9,6 +9,9 @@ const UTF16 = 1;
 /** What the text says in base64url. */
 const BASE64URL = 2;
 
+/** Texts up to here are written by a loop, which a call of Node's takes longer for; their head takes one byte. */
+const SHORT = 31;
+
 /** No number is written so: it says that eight bytes follow. */
 const ESCAPE_FIRST = 0x80;
 const ESCAPE_SECOND = 0x00;
@@ -76,6 +79,7 @@ export class ByteWriter {
   /** A text that is read more often than it is random. */
   text(value: string): void {
     const { length } = value;
+    if (length <= SHORT && this.#shortLatin1(value)) return;
     const wide = isWide(value);
     const size = wide ? 2 * length : length;
     this.count(size * 4 + (wide ? UTF16 : LATIN1));
@@ -87,20 +91,76 @@ export class ByteWriter {
 
   /** A text that is random bytes in base64url more often than not. */
   code(value: string): void {
-    if (!isBase64url(value)) {
-      this.text(value);
-      return;
-    }
-    const size = (value.length * 3) >> 2;
-    this.count(size * 4 + BASE64URL);
-    this.#room(size);
-    this.at += this.bytes.write(value, this.at, size, 'base64url');
+    if (!this.#base64url(value)) this.text(value);
   }
 
-  copy(from: Buffer, start: number, length: number): void {
-    this.#room(length);
-    from.copy(this.bytes, this.at, start, start + length);
+  /** Leaves a place for the length of what is written next. @returns where it is, for `close`. */
+  open(): number {
+    this.#room(1);
+    return this.at++;
+  }
+
+  /** Puts the length of what was written since, as a count, into the place that `open` left. */
+  close(opened: number): void {
+    const start = opened + 1;
+    const length = this.at - start;
+    let size = 1;
+    for (let rest = length; rest >= 0x80; rest = Math.floor(rest / 128)) size++;
+    this.#room(size);
+    if (size > 1) this.bytes.copyWithin(start + size - 1, start, this.at);
+    this.at = opened;
+    this.count(length);
     this.at += length;
+  }
+
+  /** @returns false, with nothing written, when it is not of characters of one byte. */
+  #shortLatin1(value: string): boolean {
+    const { length } = value;
+    this.#room(1 + length);
+    const { bytes } = this;
+    let { at } = this;
+    bytes[at++] = length * 4 + LATIN1;
+    for (let index = 0; index < length; index++) {
+      const code = value.charCodeAt(index);
+      if (code > 0xff) return false;
+      bytes[at++] = code;
+    }
+    this.at = at;
+    return true;
+  }
+
+  /** @returns false, with nothing written, when it is not what Node would write for some bytes. */
+  #base64url(value: string): boolean {
+    const { length } = value;
+    if (length % 4 === 1) return false;
+    const before = this.at;
+    const size = (length * 3) >> 2;
+    this.count(size * 4 + BASE64URL);
+    this.#room(size);
+    const { bytes } = this;
+    let { at } = this;
+    let held = 0;
+    let bits = 0;
+    for (let index = 0; index < length; index++) {
+      const code = value.charCodeAt(index);
+      const sextet = code < 128 ? (SEXTETS[code] as number) : 0;
+      if (sextet === 0) {
+        this.at = before;
+        return false;
+      }
+      held = ((held << 6) | (sextet - 1)) & 0xfff;
+      bits += 6;
+      if (bits < 8) continue;
+      bits -= 8;
+      bytes[at++] = held >> bits;
+    }
+    // The bits of the last character that belong to no byte must be 0, or the bytes do not say them.
+    if ((held & ((1 << bits) - 1)) !== 0) {
+      this.at = before;
+      return false;
+    }
+    this.at = at;
+    return true;
   }
 
   #room(bytes: number): void {
@@ -183,26 +243,4 @@ export class ByteReader {
 const isWide = (value: string): boolean => {
   for (let index = 0; index < value.length; index++) if (value.charCodeAt(index) > 0xff) return true;
   return false;
-};
-
-/** Is it what Node would write for some bytes? Then the bytes say all of it. */
-const isBase64url = (value: string): boolean => {
-  const { length } = value;
-  let sextet = 0;
-  for (let index = 0; index < length; index++) {
-    const code = value.charCodeAt(index);
-    sextet = code < 128 ? (SEXTETS[code] as number) : 0;
-    if (sextet === 0) return false;
-  }
-  // The bits of the last character that belong to no byte are 0.
-  switch (length % 4) {
-    case 0:
-      return true;
-    case 2:
-      return ((sextet - 1) & 0b1111) === 0;
-    case 3:
-      return ((sextet - 1) & 0b11) === 0;
-    default:
-      return false;
-  }
 };

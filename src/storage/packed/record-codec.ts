@@ -36,9 +36,8 @@ const NAMED_TIMINGS = 64;
 export type Tally = (platform: Platform, status: LiveStatus) => void;
 
 export class RecordCodec {
-  /** The last record or session that was encoded: to be copied before the next one is. */
+  /** The last record that was encoded: to be copied before the next one is. */
   readonly out = new ByteWriter();
-  readonly #part = new ByteWriter();
   readonly #in = new ByteReader();
   readonly #timings: Timings[] = [];
 
@@ -66,21 +65,18 @@ export class RecordCodec {
     );
     out.byte(user.sessions.length & 0xff);
     out.byte(user.sessions.length >> 8);
-    this.#userPart(user);
-    this.#append();
-    for (const session of user.sessions) {
-      this.#session(session);
-      this.#append();
-    }
+    const opened = out.open();
+    putUserPart(out, user);
+    out.close(opened);
+    for (const session of user.sessions) this.putSession(out, session);
     return out.at;
   }
 
-  /** As it stands within a record. @returns how many bytes of `out` it takes. */
-  encodeSession(session: SessionRecord): number {
-    this.out.at = 0;
-    this.#session(session);
-    this.#append();
-    return this.out.at;
+  /** Writes a session as it stands within a record. */
+  putSession(to: ByteWriter, session: SessionRecord): void {
+    const opened = to.open();
+    this.#session(to, session);
+    to.close(opened);
   }
 
   decode(bytes: Buffer, start: number): UserRecord {
@@ -185,33 +181,8 @@ export class RecordCodec {
     return from;
   }
 
-  /** Puts what stands in `#part` behind `out`, with its length before it. */
-  #append(): void {
-    const { bytes, at } = this.#part;
-    this.out.count(at);
-    this.out.copy(bytes, 0, at);
-  }
-
-  #userPart(user: UserRecord): void {
-    const to = this.#part;
-    to.at = 0;
-    to.text(user.id);
-    to.number(user.version, 0);
-    to.number(user.versionFloor, 0);
-    to.byte(user.reason === null ? 0 : EVENT_REASONS.indexOf(user.reason) + 1);
-    let near = 0;
-    for (const moment of [user.changedAt, user.lastSeenAt, user.tokensRevokedBefore]) {
-      if (moment === null) continue;
-      to.number(moment, near);
-      near = moment;
-    }
-    if (user.customStatus !== null) to.text(user.customStatus);
-  }
-
-  #session(session: SessionRecord): void {
-    const to = this.#part;
+  #session(to: ByteWriter, session: SessionRecord): void {
     const { backgroundSince, detachedAt, pushExpiresAt, links, appVersion, osVersion, ipAddress, watch } = session;
-    to.at = 0;
     to.byte(
       PLATFORMS.indexOf(session.platform) |
         (session.status === 'ONLINE' ? 0 : FIRST.pushOnline) |
@@ -230,16 +201,18 @@ export class RecordCodec {
     to.code(session.id);
     to.code(session.deviceId);
     to.code(session.tokenHash);
-    this.#putTimings(session.timings);
+    this.#putTimings(to, session.timings);
     to.number(session.loggedInAt, 0);
     to.number(session.lastSeenAt, session.loggedInAt);
     to.number(session.aliveAt, session.lastSeenAt);
-    for (const moment of [backgroundSince, detachedAt, pushExpiresAt]) {
-      if (moment !== null) to.number(moment, session.aliveAt);
-    }
-    for (const text of [appVersion, osVersion, ipAddress]) if (text !== null) to.text(text);
-    if (links.length > 0) this.#putTexts(links);
-    if (watch !== null && watch !== '*') this.#putTexts(watch);
+    if (backgroundSince !== null) to.number(backgroundSince, session.aliveAt);
+    if (detachedAt !== null) to.number(detachedAt, session.aliveAt);
+    if (pushExpiresAt !== null) to.number(pushExpiresAt, session.aliveAt);
+    if (appVersion !== null) to.text(appVersion);
+    if (osVersion !== null) to.text(osVersion);
+    if (ipAddress !== null) to.text(ipAddress);
+    if (links.length > 0) putTexts(to, links);
+    if (watch !== null && watch !== '*') putTexts(to, watch);
   }
 
   #sessionFrom(): SessionRecord {
@@ -285,9 +258,8 @@ export class RecordCodec {
     };
   }
 
-  #putTimings(timings: Timings): void {
-    const to = this.#part;
-    let name = this.#timings.findIndex((named) => sameTimings(named, timings));
+  #putTimings(to: ByteWriter, timings: Timings): void {
+    let name = this.#nameOf(timings);
     if (name < 0 && this.#timings.length < NAMED_TIMINGS) name = this.#timings.push(timings) - 1;
     to.byte(name + 1);
     if (name >= 0) return;
@@ -296,6 +268,14 @@ export class RecordCodec {
     to.number(timings.disconnectGraceMs, 0);
     to.byte(timings.backgroundTimeoutMs === null ? 0 : 1);
     if (timings.backgroundTimeoutMs !== null) to.number(timings.backgroundTimeoutMs, 0);
+  }
+
+  /** @returns -1 when they have none. */
+  #nameOf(timings: Timings): number {
+    for (let name = 0; name < this.#timings.length; name++) {
+      if (sameTimings(this.#timings[name] as Timings, timings)) return name;
+    }
+    return -1;
   }
 
   #timingsFrom(): Timings {
@@ -309,14 +289,28 @@ export class RecordCodec {
     return { heartbeatIntervalMs, heartbeatTimeoutMs, backgroundTimeoutMs, disconnectGraceMs };
   }
 
-  #putTexts(texts: readonly string[]): void {
-    this.#part.count(texts.length);
-    for (const text of texts) this.#part.text(text);
-  }
-
   #texts(): string[] {
     const texts: string[] = [];
     for (let left = this.#in.count(); left > 0; left--) texts.push(this.#in.text());
     return texts;
   }
 }
+
+const putUserPart = (to: ByteWriter, user: UserRecord): void => {
+  to.text(user.id);
+  to.number(user.version, 0);
+  to.number(user.versionFloor, 0);
+  to.byte(user.reason === null ? 0 : EVENT_REASONS.indexOf(user.reason) + 1);
+  let near = 0;
+  for (const moment of [user.changedAt, user.lastSeenAt, user.tokensRevokedBefore]) {
+    if (moment === null) continue;
+    to.number(moment, near);
+    near = moment;
+  }
+  if (user.customStatus !== null) to.text(user.customStatus);
+};
+
+const putTexts = (to: ByteWriter, texts: readonly string[]): void => {
+  to.count(texts.length);
+  for (const text of texts) to.text(text);
+};

@@ -41,7 +41,7 @@ export function* packSessions(sessions: Iterable<SessionOf>, chunkBytes = CHUNK_
   for (const { userId, session } of sessions) {
     chunk.text(userId);
     chunk.number(sessionDeadline(session).at, 0);
-    chunk.copy(codec.out.bytes, 0, codec.encodeSession(session));
+    codec.putSession(chunk, session);
     if (chunk.at < chunkBytes) continue;
     yield closed();
     chunk = open();

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { UserRecord } from '../../../src/core/record.ts';
+import { ByteWriter } from '../../../src/storage/packed/bytes.ts';
 import { MOST_SESSIONS, RecordCodec } from '../../../src/storage/packed/record-codec.ts';
 import { arbitrarySession, arbitraryUser } from './arbitrary-users.ts';
 
@@ -69,8 +70,9 @@ describe('a record as bytes', () => {
     fc.assert(
       fc.property(arbitraryUser, arbitrarySession, (user, session) => {
         const { bytes, start, length } = packed(codec, user);
-        const added = codec.encodeSession(session);
-        const longer = Buffer.concat([bytes.subarray(0, start + length), codec.out.bytes.subarray(0, added)]);
+        const added = new ByteWriter(16);
+        codec.putSession(added, session);
+        const longer = Buffer.concat([bytes.subarray(0, start + length), added.written()]);
         codec.addOne(longer, start);
         expect(codec.decode(longer, start)).toStrictEqual({ ...user, sessions: [...user.sessions, session] });
       }),
