@@ -14,6 +14,9 @@ const newDirectory = temporaryDirectories();
 const POLICY = changePolicy(DEFAULT_POLICY, { multiDevice: { mode: 'MULTI' } });
 const IDS = ['alice', 'bób', '慡🥪'].map(user);
 
+/** More than are read together, so that there are sessions of one user on both sides of a seam. */
+const MANY = Array.from({ length: 700 }, (_, index) => user(`user ${index}`));
+
 const served = async (): Promise<{ path: string; users: unknown[]; counts: unknown; now: number }> => {
   const path = join(newDirectory(), 'presence.db');
   const store = await openQuietly(path, { policySeed: POLICY });
@@ -23,10 +26,14 @@ const served = async (): Promise<{ path: string; users: unknown[]; counts: unkno
     await run(store, id, say(`page ${index}`, 'out for lunch'));
     await run(store, id, beat(`page ${index}`));
   }
+  for (const platform of ['ANDROID', 'MINI_PROGRAM'] as const) {
+    const all = MANY.map((id) => run(store, id, login(`${platform} of ${id}`, platform)));
+    await Promise.all(all);
+  }
   await run(store, user('gone'), login('gone', 'WEB'));
   await run(store, user('gone'), { type: 'logout', sessionId: login('gone').sessionId });
   const now = millis(store.now() + 5_000);
-  const users = (await store.read(IDS)).map((each) => afterRestart(each, now));
+  const users = (await store.read([...IDS, ...MANY])).map((each) => afterRestart(each, now));
   const counts = store.counts();
   await store.close();
   return { path, users, counts, now };
@@ -39,7 +46,7 @@ describe('a start', () => {
       const reader = new Reader(path);
       const present = await loadPresent(reader, path, millis(now), inThread);
       reader.close();
-      expect(IDS.map((id) => present.get(id))).toEqual(
+      expect([...IDS, ...MANY].map((id) => present.get(id))).toEqual(
         // What was ONLINE has no socket any more; what is not ONLINE had none.
         users,
       );

@@ -6,16 +6,17 @@ import type { Millis, SessionId, UserId } from '../../core/ids.ts';
 import { unknownUser, type EndedSession, type UserRecord } from '../../core/record.ts';
 import type { SessionOf } from '../packed/session-chunks.ts';
 import { PURGED_THROUGH, VERSION_FLOOR } from './meta.ts';
+import { NARROW_SESSION, widening } from './narrow-sessions.ts';
 import { ENDED_SESSION_MS } from './retention.ts';
 import {
   ENDED_COLUMNS,
   endedFrom,
   EVENT_COLUMNS,
-  SESSION_COLUMNS,
   sessionFrom,
   USER_COLUMNS,
   userFrom,
   type Row,
+  type Value,
 } from './rows.ts';
 import { prepareRead } from './statements.ts';
 import { events, meta, sessions, users } from './tables.ts';
@@ -47,13 +48,14 @@ export class Reader {
 
   /** Everyone who is not OFFLINE, without their sessions, in no order. */
   *presentUsers(): Iterable<UserRecord> {
-    for (const row of this.#statements.presentUsers.iterate()) yield userFrom(row, 0, []);
+    for (const row of paged(this.#statements.presentUsers)) yield userFrom(row, 0, []);
   }
 
   /** The live sessions, each user's in the order of her logins, and whose they are. */
   *liveSessions(): Iterable<SessionOf> {
-    for (const row of this.#statements.liveSessions.iterate()) {
-      yield { userId: row[0] as UserId, session: sessionFrom(row) };
+    const widened = widening();
+    for (const row of paged(this.#statements.liveSessions)) {
+      yield { userId: row[0] as UserId, session: sessionFrom(widened(row)) };
     }
   }
 
@@ -95,10 +97,28 @@ export class Reader {
   }
 }
 
+/** Rows that are read together: to step through them one by one takes longer. */
+const PAGE = 512;
+
+/** All rows of a statement that takes (after, limit) and has what it is after in its last column. */
+function* paged(statement: Database.Statement<Value[], Row>): Iterable<Row> {
+  for (let after: Value = Number.MIN_SAFE_INTEGER; ;) {
+    const rows = statement.all(after, PAGE);
+    yield* rows;
+    if (rows.length < PAGE) return;
+    after = rows.at(-1)?.at(-1) as Value;
+  }
+}
+
 const prepareAll = (connection: Database.Database) => {
   const db = drizzle(connection);
   const named = (name: string) => sql.placeholder(name);
   const userColumns = pick(users, USER_COLUMNS);
+  const rowId = sql`rowid`;
+  const commonOfSession = sql.join(
+    NARROW_SESSION.common.map((name) => sql`${sessions[name]}`),
+    sql`, `,
+  );
   // In the conditions of partial indexes the literal is what lets SQLite use the index.
   const idsOf = (status: string) =>
     `SELECT user_id FROM users WHERE status = '${status}' AND status <> 'OFFLINE' AND user_id > ? ORDER BY user_id LIMIT ?`;
@@ -132,19 +152,23 @@ const prepareAll = (connection: Database.Database) => {
     presentUsers: prepareRead(
       connection,
       db
-        .select(userColumns)
+        .select({ ...userColumns, rowId })
         .from(users)
-        .where(sql`${users.status} <> 'OFFLINE'`),
-      [],
+        // The plus keeps SQLite from looking up one user after another, all over the table, as an index lists them.
+        .where(sql`+${users.status} <> 'OFFLINE' AND ${rowId} > ${named('after')}`)
+        .orderBy(rowId)
+        .limit(named('limit')),
+      ['after', 'limit'],
     ),
     liveSessions: prepareRead(
       connection,
       db
-        .select(pick(sessions, SESSION_COLUMNS))
+        .select({ ...pick(sessions, NARROW_SESSION.own), common: sql`json_array(${commonOfSession})`, rowId })
         .from(sessions)
-        .where(sql`${sessions.endedAt} IS NULL`)
-        .orderBy(asc(sessions.id)),
-      [],
+        .where(sql`${sessions.endedAt} IS NULL AND ${sessions.id} > ${named('after')}`)
+        .orderBy(asc(sessions.id))
+        .limit(named('limit')),
+      ['after', 'limit'],
     ),
     ended: prepareRead(
       connection,
