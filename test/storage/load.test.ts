@@ -1,12 +1,12 @@
 /** What a start reads into memory. */
 import Database from 'better-sqlite3';
+import { closeSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { linkId, millis } from '../../src/core/ids.ts';
 import { afterRestart } from '../../src/core/presence.ts';
 import { changePolicy, DEFAULT_POLICY } from '../../src/core/policy.ts';
-import { loadPresent } from '../../src/storage/sqlite/load.ts';
-import { Reader } from '../../src/storage/sqlite/reader.ts';
+import { loadFile } from '../../src/storage/sqlite/load.ts';
 import { beat, login, run, say, user } from '../contract/commands.ts';
 import { openQuietly, temporaryDirectories } from './sqlite-files.ts';
 
@@ -39,12 +39,20 @@ const served = async (): Promise<{ path: string; users: unknown[]; counts: unkno
   return { path, users, counts, now };
 };
 
+const change = <Result>(path: string, work: (database: Database.Database) => Result): Result => {
+  const database = new Database(path);
+  try {
+    return work(database);
+  } finally {
+    database.close();
+  }
+};
+
 describe('a start', () => {
   it('finds everybody as `afterRestart` says, whichever thread reads the sessions', async () => {
     const { path, users, counts, now } = await served();
     for (const inThread of [false, true]) {
-      const reader = new Reader(path);
-      const present = await loadPresent(reader, path, millis(now), inThread);
+      const { reader, present } = await loadFile(path, millis(now), () => undefined, inThread);
       reader.close();
       expect([...IDS, ...MANY].map((id) => present.get(id))).toEqual(
         // What was ONLINE has no socket any more; what is not ONLINE had none.
@@ -57,16 +65,33 @@ describe('a start', () => {
 
   it('says what SQLite said when the thread cannot read', async () => {
     const { path, now } = await served();
-    const reader = new Reader(path);
-    const database = new Database(path);
-    database.exec('ALTER TABLE sessions RENAME TO others');
-    database.close();
-    const refused = loadPresent(reader, path, millis(now), true);
+    const page = change(path, (database) =>
+      database.prepare("SELECT pageno FROM dbstat WHERE name = 'sessions' AND pagetype = 'leaf'").pluck().get(),
+    );
+    const file = openSync(path, 'r+');
+    writeSync(file, Buffer.alloc(4_096, 0xa5), 0, 4_096, (Number(page) - 1) * 4_096);
+    closeSync(file);
+    const refused = loadFile(path, millis(now), () => undefined, true);
     await expect(refused).rejects.toThrow(Database.SqliteError);
-    await expect(refused).rejects.toMatchObject({
-      code: 'SQLITE_ERROR',
-      message: expect.stringContaining('sessions') as string,
-    });
-    reader.close();
+    await expect(refused).rejects.toMatchObject({ code: 'SQLITE_CORRUPT' });
+  });
+
+  it('says what else the thread stumbled over', async () => {
+    const { path, now } = await served();
+    change(path, (database) => database.exec("UPDATE sessions SET watch = 'nobody'"));
+    await expect(loadFile(path, millis(now), () => undefined, true)).rejects.toThrow('not valid JSON');
+  });
+
+  it('is refused by the check first, whatever reading comes to', async () => {
+    const check = () => {
+      throw new Error('It is damaged.');
+    };
+    for (const inThread of [false, true]) {
+      const { path, now } = await served();
+      const refused = () => loadFile(path, millis(now), check, inThread);
+      await expect(refused()).rejects.toThrow('It is damaged.');
+      change(path, (database) => database.exec('ALTER TABLE users RENAME TO others'));
+      await expect(refused()).rejects.toThrow('It is damaged.');
+    }
   });
 });

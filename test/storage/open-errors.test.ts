@@ -95,16 +95,24 @@ describe('a file is refused and left untouched when it is', () => {
   });
 
   it('damaged: a page is overwritten, be it one that opening has no need of', async () => {
-    for (const table of ['users', 'events']) {
-      const path = await served(500);
-      let page: unknown;
-      withDatabase(path, (database) => {
-        page = database.prepare("SELECT pageno FROM dbstat WHERE name = ? AND pagetype = 'leaf'").pluck().get(table);
-      });
-      // Page 1 is the first.
-      const where = [`of=${path}`, 'bs=4096', `seek=${Number(page) - 1}`, 'conv=notrunc', 'status=none'];
-      execFileSync('dd', where, { input: Buffer.alloc(4_096, 0xa5) });
-      await expectUntouched(path, 'CORRUPT', 'damaged');
+    const kinds = ['small', 'large', 'of an older schema'];
+    for (const kind of kinds) {
+      for (const table of ['users', 'sessions', 'events']) {
+        const path = await served(500);
+        let page: unknown;
+        withDatabase(path, (database) => {
+          page = database.prepare("SELECT pageno FROM dbstat WHERE name = ? AND pagetype = 'leaf'").pluck().get(table);
+          // Were it written to before it was checked, this would be put in again.
+          database.exec("DELETE FROM meta WHERE key = 'policy'");
+          if (kind === 'large') database.prepare('INSERT INTO meta VALUES (?, ?)').run('much', 'x'.repeat(40 << 20));
+          if (kind === 'of an older schema') database.exec('DELETE FROM __drizzle_migrations');
+        });
+        // Page 1 is the first.
+        const where = [`of=${path}`, 'bs=4096', `seek=${Number(page) - 1}`, 'conv=notrunc', 'status=none'];
+        execFileSync('dd', where, { input: Buffer.alloc(4_096, 0xa5) });
+        // What SQLite's check says, not what reading stumbles over.
+        await expectUntouched(path, 'CORRUPT', 'damaged: *** in database main ***\nTree ');
+      }
     }
   });
 

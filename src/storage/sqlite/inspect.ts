@@ -5,7 +5,7 @@
 import Database from 'better-sqlite3';
 import { accessSync, closeSync, constants, openSync, readSync, statSync } from 'node:fs';
 import { messageOf, StorageError } from './failures.ts';
-import { hasUnknownMigrations } from './migrations.ts';
+import { schemaOf } from './migrations.ts';
 
 /** "PLSQ": what the header of every database of Porchlight says, so that no other one is taken for it. */
 export const APPLICATION_ID = 0x504c_5351;
@@ -14,13 +14,16 @@ const HEADER_BYTES = 100;
 const MAGIC = Buffer.from('SQLite format 3\0');
 const APPLICATION_ID_OFFSET = 68;
 
+/** What there is: nothing (no file, or an empty one), or a database with or without migrations to be applied. */
+export type Found = 'NOTHING' | 'OLDER' | 'CURRENT';
+
 /**
- * @returns false when there is nothing yet: no file, or an empty one.
+ * Looks at a file without reading all of it.
  * @throws StorageError: UNWRITABLE, CORRUPT, FOREIGN, NEWER_SCHEMA or LOCKED.
  */
-export const inspectFile = (path: string): boolean => {
+export const inspectFile = (path: string): Found => {
   const header = readHeader(path);
-  if (header === null) return false;
+  if (header === null) return 'NOTHING';
   if (!header.subarray(0, MAGIC.length).equals(MAGIC)) {
     throw new StorageError(
       'CORRUPT',
@@ -31,8 +34,30 @@ export const inspectFile = (path: string): boolean => {
   if (header.readUInt32BE(APPLICATION_ID_OFFSET) !== APPLICATION_ID) {
     throw new StorageError('FOREIGN', `${path} is a database of another program.\nName another file.`);
   }
-  checkContents(path);
-  return true;
+  const schema = looking(path, schemaOf);
+  if (schema !== 'NEWER') return schema;
+  throw new StorageError(
+    'NEWER_SCHEMA',
+    `${path} was made by a newer version of Porchlight.\nStart that version, or name another database.`,
+  );
+};
+
+/** Reads all of a database. @throws StorageError: CORRUPT when it is not whole. */
+export const checkPages = (path: string): void => {
+  const found = looking(path, (connection) => connection.pragma('quick_check(1)', { simple: true }));
+  if (found !== 'ok') throw damaged(path, String(found));
+};
+
+const looking = <Result>(path: string, look: (connection: Database.Database) => Result): Result => {
+  let connection: Database.Database | undefined;
+  try {
+    connection = new Database(path, { readonly: true, fileMustExist: true, timeout: 2_000 });
+    return look(connection);
+  } catch (error) {
+    throw fileError(path, error);
+  } finally {
+    connection?.close();
+  }
 };
 
 const readHeader = (path: string): Buffer | null => {
@@ -52,25 +77,6 @@ const readHeader = (path: string): Buffer | null => {
     }
   } catch (error) {
     throw new StorageError('UNWRITABLE', `${path} cannot be used: ${messageOf(error)}.`, { cause: error });
-  }
-};
-
-const checkContents = (path: string): void => {
-  let connection: Database.Database | undefined;
-  try {
-    connection = new Database(path, { readonly: true, fileMustExist: true, timeout: 2_000 });
-    if (hasUnknownMigrations(connection)) {
-      throw new StorageError(
-        'NEWER_SCHEMA',
-        `${path} was made by a newer version of Porchlight.\nStart that version, or name another database.`,
-      );
-    }
-    const found = connection.pragma('quick_check(1)', { simple: true });
-    if (found !== 'ok') throw damaged(path, String(found));
-  } catch (error) {
-    throw fileError(path, error);
-  } finally {
-    connection?.close();
   }
 };
 

@@ -1,7 +1,7 @@
 /**
  * What a start reads into memory: everyone who is not OFFLINE, as `afterRestart` says. Reading rows is
  * nearly all of the work, so in a large file another thread reads the sessions while this one reads
- * the users.
+ * the users and then checks the file.
  */
 import { statSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
@@ -10,7 +10,7 @@ import type { Millis } from '../../core/ids.ts';
 import { sessionAfterRestart } from '../../core/presence.ts';
 import { packSessions, type SessionChunk, type SessionOf } from '../packed/session-chunks.ts';
 import { Present } from './present.ts';
-import type { Reader } from './reader.ts';
+import { Reader } from './reader.ts';
 
 /** Below, a thread takes longer to start than it saves. */
 const LARGE_FILE_BYTES = 32 << 20;
@@ -28,25 +28,42 @@ export type LoaderReply =
   /** `code` is SQLite's own; null when it was something else. */
   | { readonly kind: 'failed'; readonly message: string; readonly code: string | null };
 
-/** @param inThread are the sessions read by another thread? */
-export const loadPresent = async (
-  reader: Reader,
+/** A connection to a file, and whom it says to be present. */
+export interface Loaded {
+  readonly reader: Reader;
+  readonly present: Present;
+}
+
+/**
+ * @param check throws if the file is damaged. Runs after the users were read, because the thread still
+ * has the sessions to read then; what it throws comes before whatever reading a damaged file comes to.
+ * @param inThread are the sessions read by another thread?
+ */
+export const loadFile = async (
   path: string,
   now: Millis,
+  check: () => void,
   inThread = statSync(path).size >= LARGE_FILE_BYTES,
-): Promise<Present> => {
-  const present = new Present(now);
-  const sessions = inThread ? readInThread({ path, now }) : null;
-  // Should the thread fail while this one reads on, it is told below.
-  sessions?.catch(() => undefined);
-  for (const user of reader.presentUsers()) present.load(user);
-  if (sessions === null) for (const chunk of liveSessionChunks(reader, now)) present.loadSessions(chunk);
-  else {
-    const chunks = await sessions;
-    // One after another out of the list, so that each can be given back before the last one is done.
-    for (let chunk = chunks.shift(); chunk !== undefined; chunk = chunks.shift()) present.loadSessions(chunk);
+): Promise<Loaded> => {
+  const thread = inThread ? startThread({ path, now }) : null;
+  let reader: Reader | undefined;
+  let checked = false;
+  try {
+    reader = new Reader(path);
+    const present = new Present(now);
+    for (const user of reader.presentUsers()) present.load(user);
+    checked = true;
+    check();
+    const load = (chunk: SessionChunk): void => present.loadSessions(chunk);
+    if (thread !== null) await chunksOf(thread, load);
+    else for (const chunk of liveSessionChunks(reader, now)) load(chunk);
+    return { reader, present };
+  } catch (error) {
+    reader?.close();
+    await thread?.terminate();
+    if (!checked) check();
+    throw error;
   }
-  return present;
 };
 
 /** The live sessions as they are after a restart. */
@@ -63,19 +80,33 @@ const WORKER_URL = new URL(
   import.meta.url,
 );
 
-/** @throws what kept the thread from reading. */
-const readInThread = (data: LoaderData): Promise<SessionChunk[]> => {
-  const worker = new Worker(WORKER_URL, { workerData: data });
-  return new Promise((resolve, reject) => {
-    const chunks: SessionChunk[] = [];
-    worker.on('message', (reply: LoaderReply) => {
-      if (reply.kind === 'chunk') chunks.push(reply.chunk);
-      else if (reply.kind === 'done') resolve(chunks);
-      else reject(reply.code === null ? new Error(reply.message) : new Database.SqliteError(reply.message, reply.code));
+const startThread = (data: LoaderData): Worker => {
+  const thread = new Worker(WORKER_URL, { workerData: data });
+  // What becomes of it is told by `chunksOf`; if something else failed before, nobody asks.
+  return thread.on('error', () => undefined);
+};
+
+/**
+ * Gives each chunk to `load` as it comes. To be called before the event loop has had a turn since the
+ * thread was started: it would lose what the thread has sent.
+ * @throws what kept the thread from reading.
+ */
+const chunksOf = (thread: Worker, load: (chunk: SessionChunk) => void): Promise<void> =>
+  new Promise((resolve, reject) => {
+    const take = (reply: LoaderReply): void => {
+      if (reply.kind === 'chunk') load(reply.chunk);
+      else if (reply.kind === 'done') resolve();
+      else throw reply.code === null ? new Error(reply.message) : new Database.SqliteError(reply.message, reply.code);
+    };
+    thread.on('message', (reply: LoaderReply) => {
+      try {
+        take(reply);
+      } catch (error) {
+        reject(error instanceof Error ? error : new Error(String(error)));
+      }
     });
-    worker.on('error', reject);
-    worker.on('exit', (code) =>
+    thread.on('error', reject);
+    thread.on('exit', (code) =>
       reject(new Error(`The thread that reads sessions ended by itself (exit code ${code}).`)),
     );
   });
-};

@@ -13,11 +13,14 @@ export const applyMigrations = (connection: Database.Database): void => {
   migrate(drizzle(connection), { migrationsFolder });
 };
 
-/** Has a version of Porchlight been here that knows migrations this one does not? */
-export const hasUnknownMigrations = (connection: Database.Database): boolean => {
+/** NEWER: a version of Porchlight has been here that knows migrations this one does not. OLDER: some are still to be applied. */
+export type Schema = 'OLDER' | 'CURRENT' | 'NEWER';
+
+export const schemaOf = (connection: Database.Database): Schema => {
   const table = connection.prepare("SELECT 1 FROM sqlite_schema WHERE name = '__drizzle_migrations'").get();
-  if (table === undefined) return false;
+  if (table === undefined) return 'OLDER';
   const known = new Set(readMigrationFiles({ migrationsFolder }).map((migration) => migration.folderMillis));
   const applied = connection.prepare<[], number>('SELECT created_at FROM __drizzle_migrations').pluck().all();
-  return applied.some((createdAt) => !known.has(Number(createdAt)));
+  for (const createdAt of applied) if (!known.delete(Number(createdAt))) return 'NEWER';
+  return known.size === 0 ? 'CURRENT' : 'OLDER';
 };

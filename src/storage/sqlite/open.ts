@@ -5,7 +5,8 @@ import { dirname, resolve } from 'node:path';
 import type { Policy } from '../../core/policy.ts';
 import { newLogId } from './cursors.ts';
 import { messageOf, StorageError } from './failures.ts';
-import { APPLICATION_ID, fileError, inspectFile } from './inspect.ts';
+import { APPLICATION_ID, checkPages, fileError, inspectFile, type Found } from './inspect.ts';
+import { loadFile, type Loaded } from './load.ts';
 import { lockFile, makeFile, type FileLock } from './lock.ts';
 import { LOG_ID, POLICY } from './meta.ts';
 import { applyMigrations } from './migrations.ts';
@@ -33,8 +34,8 @@ export const openSqliteStore = async (options: SqliteStoreOptions): Promise<Sqli
   makeDirectory(path);
   const lock = lockFile(path);
   try {
-    prepareFile(path, options.policySeed);
-    return await SqliteStore.start(lock, { ...defaults, ...options, path });
+    const loaded = await loadedFrom(path, options);
+    return await SqliteStore.start(loaded, lock, { ...defaults, ...options, path });
   } catch (error) {
     refuse(lock, error);
     throw fileError(path, error);
@@ -73,12 +74,29 @@ const makeAll = (directory: string): void => {
   }
 };
 
-const prepareFile = (path: string, policySeed: Policy): void => {
-  const exists = inspectFile(path);
-  if (!exists) makeFile(path);
+/** Nothing is written to a file before all of it was looked at. */
+const loadedFrom = async (path: string, { clock, policySeed }: SqliteStoreOptions): Promise<Loaded> => {
+  const found = inspectFile(path);
+  if (found !== 'CURRENT') {
+    if (found === 'OLDER') checkPages(path);
+    prepareFile(path, found, policySeed);
+    return loadFile(path, clock(), () => undefined);
+  }
+  const loaded = await loadFile(path, clock(), () => checkPages(path));
+  try {
+    prepareFile(path, found, policySeed);
+    return loaded;
+  } catch (error) {
+    loaded.reader.close();
+    throw error;
+  }
+};
+
+const prepareFile = (path: string, found: Found, policySeed: Policy): void => {
+  if (found === 'NOTHING') makeFile(path);
   const connection = new Database(path, { fileMustExist: true, timeout: 2_000 });
   try {
-    if (!exists) connection.pragma(`application_id = ${APPLICATION_ID}`);
+    if (found === 'NOTHING') connection.pragma(`application_id = ${APPLICATION_ID}`);
     connection.pragma('journal_mode = WAL');
     connection.pragma('synchronous = FULL');
     // Somebody else who is writing shows now, not at the first login.

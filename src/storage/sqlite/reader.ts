@@ -98,7 +98,7 @@ export class Reader {
 }
 
 /** Rows that are read together: to step through them one by one takes longer. */
-const PAGE = 512;
+const PAGE = 256;
 
 /** All rows of a statement that takes (after, limit) and has what it is after in its last column. */
 function* paged(statement: Database.Statement<Value[], Row>): Iterable<Row> {

@@ -17,10 +17,10 @@ import { LifeSigns } from './life-signs.ts';
 import { Listeners } from './listeners.ts';
 import type { FileLock } from './lock.ts';
 import { LOG_ID, POLICY } from './meta.ts';
-import { loadPresent } from './load.ts';
+import type { Loaded } from './load.ts';
 import { onlinePage } from './online.ts';
 import type { Present } from './present.ts';
-import { Reader } from './reader.ts';
+import type { Reader } from './reader.ts';
 import { turn } from './turn.ts';
 import { Writer, type WriterHandlers } from './writer.ts';
 
@@ -72,11 +72,9 @@ export class SqliteStore implements PresenceStore {
     this.#present = present;
   }
 
-  /** Serves a file that was looked at, brought up to date and locked: see open.ts. The store owns the lock from now on. */
-  static async start(lock: FileLock, options: StoreOptions): Promise<SqliteStore> {
-    const reader = new Reader(options.path);
+  /** Serves a file that was looked at, brought up to date, locked and loaded: see open.ts. Owns lock and reader from now on. */
+  static async start({ reader, present }: Loaded, lock: FileLock, options: StoreOptions): Promise<SqliteStore> {
     try {
-      const present = await loadPresent(reader, options.path, options.clock());
       const store = new SqliteStore(reader, present, lock, options);
       store.#writer = await Writer.start({ path: options.path }, store.#handlers());
       if (options.background) store.#startBackground();
