@@ -1,12 +1,11 @@
 /**
  * One open socket, from its upgrade until everybody who must know of its end knows: who speaks on it,
- * which session it serves, and how it is closed. The protocol itself is graphql-ws's (see socket.ts).
+ * which session it serves, and how it is closed. What it says and is told is protocol.ts's.
  */
 import { randomUUID } from 'node:crypto';
 import type { Duplex } from 'node:stream';
-import type { WebSocket as ProtocolSocket } from 'graphql-ws';
+import { CloseCode } from 'graphql-ws';
 import type { Logger } from 'pino';
-import type { WebSocket } from 'ws';
 import type { ApiContext, ApiLink } from '../api/context.ts';
 import { NOBODY, type AppCaller, type Caller } from '../app/caller.ts';
 import type { Link } from '../app/links.ts';
@@ -14,6 +13,7 @@ import type { Porchlight } from '../app/porchlight.ts';
 import { unauthenticated } from '../core/errors.ts';
 import { linkId, type LinkId, type SessionId } from '../core/ids.ts';
 import type { LostLink } from '../core/record.ts';
+import type { Asked } from './asked.ts';
 import type { Authenticate } from './auth.ts';
 import { closeReason } from './close-codes.ts';
 import type { Operation } from './documents.ts';
@@ -22,11 +22,10 @@ import type { Farewell } from './farewell.ts';
 import { PING_FRAME, pongFrame, textFrame } from './frames.ts';
 import { watchJwt } from './jwt-lifetime.ts';
 import { Outbox, type Outboxes } from './outbox.ts';
-import { isHeartbeat, isPong, SignsOfLife } from './signs-of-life.ts';
-import type { Outlet } from './pushed.ts';
-import type { Rounds } from './rounds.ts';
+import { SignsOfLife, type Living } from './signs-of-life.ts';
 import { MAX_UNANSWERED_PINGS, type SocketLimits } from './socket-limits.ts';
 import { isLogin, isReply, isReplyOrEnding, UnderWay } from './under-way.ts';
+import type { Socket, SocketOwner } from './web-socket.ts';
 
 export interface ConnectionOptions {
   readonly porchlight: Porchlight;
@@ -34,28 +33,33 @@ export interface ConnectionOptions {
   readonly log: Logger;
   readonly limits: SocketLimits;
   readonly outboxes: Outboxes;
-  readonly rounds: Rounds;
+  readonly protocol: { hear(connection: Connection, message: string): void };
+  /** The socket is closed, and its session, if it served one, has been told so. */
+  readonly onGone: (connection: Connection) => void;
 }
 
-/** The protocol's ping as nearly every client spells it, and what it is answered; graphql-ws answers the others. */
+/** The protocol's ping as nearly every client spells it, and what it is answered. */
 const PING = '{"type":"ping"}';
 const PONG = textFrame('{"type":"pong"}');
 
-type Deliver = (message: string) => Promise<void>;
-
-/** What operations over a socket are executed with. */
-export interface SocketContext extends ApiContext {
-  readonly link: Connection;
-}
-
-export class Connection implements Link, ApiLink {
+/**
+ * Of these there are as many as clients: nothing is made for one before it is needed, and what would be
+ * the same for all is not made for each.
+ */
+export class Connection implements Link, ApiLink, ApiContext, Living, SocketOwner {
   readonly id: LinkId = linkId(randomUUID());
-  readonly context: SocketContext;
-  readonly #ws: WebSocket;
+  readonly ipAddress: string | null;
+  readonly underWay = new UnderWay<Asked>();
+  readonly outbox: Outbox;
+  /** `connection_init` has come. */
+  isInitialised = false;
+  /** And was answered: operations may come. */
+  isAcknowledged = false;
+  readonly #ws: Socket;
   readonly #options: ConnectionOptions;
-  readonly #outbox: Outbox;
   readonly #life: SignsOfLife;
-  readonly #underWay = new UnderWay();
+  /** Until it is initialised. */
+  #initBound: NodeJS.Timeout | null;
   /** Sessions lost before the reply of the login that began them has come back here. */
   #lostEarly: Map<SessionId, LostLink> | null = null;
   #caller: Caller = NOBODY;
@@ -63,8 +67,6 @@ export class Connection implements Link, ApiLink {
   #attached = false;
   /** The store may have this link in a session, or be about to. */
   #mayServe = false;
-  /** What the message being read has begun. */
-  #begun: Operation | null = null;
   /** It hears nothing any more, but may have something to say. */
   #leaving = false;
   /** Why it is closed, once it is. The first reason is the one that counts. */
@@ -73,76 +75,57 @@ export class Connection implements Link, ApiLink {
   #stopJwtWatch: (() => void) | null = null;
 
   /** @param socket what `ws` reads from and writes to. */
-  constructor(ws: WebSocket, socket: Duplex, ipAddress: string | null, options: ConnectionOptions) {
+  constructor(ws: Socket, socket: Duplex, ipAddress: string | null, options: ConnectionOptions) {
     this.#ws = ws;
     this.#options = options;
-    this.#outbox = new Outbox(options.outboxes, socket, () => this.#unwritable());
-    this.#life = new SignsOfLife(options.porchlight.tracker, { link: this.id, ipAddress }, (error) =>
-      this.#fault(error, 'A sign of life was lost.'),
-    );
-    const caller = (): Caller => this.#caller;
-    this.context = {
-      porchlight: options.porchlight,
-      get caller() {
-        return caller();
-      },
-      ipAddress,
-      link: this,
-    };
+    this.ipAddress = ipAddress;
+    this.outbox = new Outbox(options.outboxes, socket, this);
+    this.#life = new SignsOfLife(this);
+    this.#initBound = setTimeout(notInitialised, options.limits.initMs, this);
   }
 
-  get operationsUnderWay(): number {
-    return this.#underWay.size;
+  get porchlight(): Porchlight {
+    return this.#options.porchlight;
   }
 
-  /** Where a subscription of that name may push. */
-  outlet(id: string): Outlet {
-    return { id, outbox: this.#outbox, rounds: this.#options.rounds };
+  /** As of now. */
+  get caller(): Caller {
+    return this.#caller;
   }
 
-  /**
-   * Lets the protocol have this socket. Resolves when the socket is closed and its session, if it
-   * served one, has been told so.
-   */
-  serve(opened: (socket: ProtocolSocket) => (code?: number, reason?: string) => Promise<void>): Promise<void> {
-    const ws = this.#ws;
-    let deliver: Deliver = () => Promise.resolve();
-    const closed = opened({
-      protocol: ws.protocol,
-      send: (data) => this.#send(data),
-      // For what the client did wrong. Whoever is leaving has a better reason already.
-      close: (code, reason) => {
-        if (!this.#leaving) this.#close({ code: code ?? 1000, reason: reason ?? '', byServer: false });
-      },
-      onMessage: (listener) => {
-        deliver = listener;
-      },
-    });
-    // A text that is not text, or too long: the library closes the socket and says why.
-    ws.on('error', (error) => {
-      this.#options.log.debug({ link: this.id, err: error }, 'A socket failed.');
-      this.#farewell ??= farewell.cutOff(isOverLimit(error));
-    });
-    ws.on('message', (data: Buffer) => this.#hear(data.toString('utf8'), deliver));
-    ws.on('ping', (payload: Buffer) => {
-      if (ws.readyState === ws.OPEN) this.#outbox.put(pongFrame(payload));
-      if (this.#mayBeHeard()) this.#life.sign();
-    });
-    ws.on('pong', () => {
-      this.#unansweredPings = 0;
-    });
-    return new Promise((resolve) => {
-      ws.once('close', (code: number, reason: Buffer) => {
-        this.#ended(() => closed(code, reason.toString('utf8')))
-          .catch((error: unknown) => this.#fault(error, 'The end of a socket was lost.'))
-          .finally(resolve);
-      });
-    });
+  /** It is what operations over it are executed with. */
+  get link(): this {
+    return this;
   }
 
-  /** The socket is about to be closed, by whomever: what is to be sent goes out before. */
+  /** A message has come. */
+  hear(message: string): void {
+    if (!this.#mayBeHeard()) return;
+    if (message !== PING) return this.#options.protocol.hear(this, message);
+    this.sign();
+    this.outbox.put(PONG);
+  }
+
+  pinged(payload: Buffer): void {
+    if (this.#isOpen()) this.outbox.put(pongFrame(payload));
+    if (this.#mayBeHeard()) this.sign();
+  }
+
+  ponged(): void {
+    this.#unansweredPings = 0;
+  }
+
+  /** A text that is not text, or too long: the library closes the socket and says why. */
+  broken(error: Error): void {
+    this.#options.log.debug({ link: this.id, err: error }, 'A socket failed.');
+    this.#farewell ??= farewell.cutOff(isOverLimit(error));
+  }
+
+  /** It is about to be closed, by whomever: what is to be sent goes out before. */
   closing(): void {
-    this.#outbox.close();
+    this.outbox.close();
+    // Afterwards: what the library closes because of an error, it gives its reason for right then.
+    queueMicrotask(() => this.clientLeaves());
   }
 
   /**
@@ -153,42 +136,57 @@ export class Connection implements Link, ApiLink {
     if (this.#farewell !== null) return;
     this.#farewell = farewell.cutOff(false);
     this.#life.of(null);
-    this.#options.porchlight.links.remove(this.id);
-    this.#detach(false).catch((error: unknown) => this.#fault(error, 'The end of a socket was lost.'));
+    this.porchlight.links.remove(this.id);
+    this.#detach(false).catch((error: unknown) => this.#endLost(error));
   }
 
-  /** `connection_init`: whoever may not connect finds the socket closed, and is not acknowledged. */
+  closed(): void {
+    this.#ended()
+      .catch((error: unknown) => this.#endLost(error))
+      .finally(() => this.#options.onGone(this));
+  }
+
+  /** `connection_init`. False: whoever may not connect finds the socket closed. */
   async connect(authorization: unknown): Promise<boolean> {
-    const bound = setTimeout(() => this.#close(farewell.AUTHENTICATION_TOO_LONG), this.#options.limits.initMs);
+    this.#initialised();
+    const bound = setTimeout(() => this.close(farewell.AUTHENTICATION_TOO_LONG), this.#options.limits.initMs);
     try {
       if (authorization === undefined) throw unauthenticated('authorization is missing');
       if (typeof authorization !== 'string') throw unauthenticated('authorization must be text');
       const caller = await this.#options.authenticate(authorization);
       if (this.#isOver()) return false;
       this.#caller = caller;
-      this.#options.porchlight.links.add(this);
+      this.porchlight.links.add(this);
       if (caller.kind === 'app') await this.#serveApp(caller);
       return !this.#isOver();
     } catch (error) {
       const refusal = farewell.refusal(error);
       if (refusal === null) this.#fault(error, 'A socket could not be authenticated.');
-      this.#close(refusal ?? farewell.FAULT);
+      this.close(refusal ?? farewell.FAULT);
       return false;
     } finally {
       clearTimeout(bound);
     }
   }
 
-  /** A message begins this operation. Called while the message is read. */
-  begin(operation: Operation): void {
-    this.#begun = operation;
-    // From the login on, not from its reply: the socket may be gone before that.
-    if (isLogin(operation)) this.#mayServe = true;
+  /** A login begins. */
+  logsIn(): void {
+    // Not from its reply on: the socket may be gone before that.
+    this.#mayServe = true;
   }
 
-  /** What was begun has failed, so that it was no sign of life by itself; its message is one. */
+  /** What was asked has failed, so that it was no sign of life by itself; its message is one. */
   failed(): void {
+    this.sign();
+  }
+
+  /** The client lives. */
+  sign(): void {
     this.#life.sign();
+  }
+
+  lifeLost(error: unknown): void {
+    this.#fault(error, 'A sign of life was lost.');
   }
 
   loggedIn(sessionId: SessionId): void {
@@ -207,7 +205,7 @@ export class Connection implements Link, ApiLink {
   }
 
   tooSlow(): void {
-    this.#close(farewell.TOO_SLOW);
+    this.close(farewell.TOO_SLOW);
   }
 
   /** The server is going down. */
@@ -228,11 +226,11 @@ export class Connection implements Link, ApiLink {
   sweep(): void {
     if (!this.#attached && this.#unansweredPings >= MAX_UNANSWERED_PINGS) return this.cutOff();
     this.#unansweredPings++;
-    if (this.#ws.readyState === this.#ws.OPEN) this.#outbox.put(PING_FRAME);
+    if (this.#isOpen()) this.outbox.put(PING_FRAME);
   }
 
   async #serveApp({ userId, sessionId, jwt }: AppCaller): Promise<void> {
-    const { porchlight } = this.#options;
+    const { porchlight } = this;
     if (jwt !== null) {
       const stop = await watchJwt(porchlight, userId, jwt, (why) => this.#leave(farewell.jwtOver(why), isReply));
       if (this.#isOver()) stop();
@@ -241,7 +239,7 @@ export class Connection implements Link, ApiLink {
     if (sessionId !== null) {
       this.#mayServe = true;
       this.#attached = true;
-      await porchlight.tracker.attach({ userId, sessionId }, this.id, this.context.ipAddress);
+      await porchlight.tracker.attach({ userId, sessionId }, this.id, this.ipAddress);
       // Lost again before it could be told that it has it, perhaps.
       if (this.#attached) this.#life.of({ userId, sessionId });
     }
@@ -251,53 +249,39 @@ export class Connection implements Link, ApiLink {
   #mayBeHeard(): boolean {
     if (this.#leaving || this.#farewell !== null) return false;
     this.#unansweredPings = 0;
-    if (this.#outbox.unread <= this.#options.limits.maxUnreadBytes) return true;
-    this.#close(farewell.TOO_MUCH_UNREAD);
+    if (this.outbox.unread <= this.#options.limits.maxUnreadBytes) return true;
+    this.close(farewell.TOO_MUCH_UNREAD);
     return false;
   }
 
-  #hear(message: string, deliver: Deliver): void {
-    if (!this.#mayBeHeard()) return;
-    if (message === PING) {
-      this.#life.sign();
-      return this.#outbox.put(PONG);
-    }
-    this.#begun = null;
-    const delivered = deliver(message);
-    // Read through a call: it was set while the message was delivered, which narrowing does not see.
-    const operation = this.#takeBegun();
-    if (operation === null) {
-      if (!isPong(message)) this.#life.sign();
-      delivered.catch((error: unknown) => this.#undeliverable(error));
-    } else {
-      // Nothing of it has been executed yet: the sign comes before it, if it is not one by itself.
-      if (!isHeartbeat(operation) || this.#underWay.has(isLogin)) this.#life.sign();
-      this.#underWay.add(operation, delivered, (error) => this.#undeliverable(error));
-    }
-  }
-
-  #takeBegun(): Operation | null {
-    return this.#begun;
-  }
-
-  #undeliverable(error: unknown): void {
-    if (error instanceof Error && error.message.startsWith('Unexpected message of type')) {
-      return this.#close(farewell.UNEXPECTED_MESSAGE);
-    }
-    this.#fault(error, 'A message could not be answered.');
-    this.#close(farewell.FAULT);
-  }
-
   /** Resolves when the bytes are on their way, so that whoever produces them waits for a slow reader. */
-  #send(data: string): Promise<void> {
-    return this.#ws.readyState === this.#ws.OPEN ? this.#outbox.send(data) : Promise.resolve();
+  send(text: string): Promise<void> {
+    return this.#isOpen() ? this.outbox.send(text) : Promise.resolve();
   }
 
-  /** What cannot be written finds nobody there any more, which is no fault: 'close' tells everybody. */
-  #unwritable(): void {
-    if (this.#ws.readyState !== this.#ws.OPEN) return;
+  /** The client did what the protocol forbids. Whoever is leaving has a better reason already. */
+  refuse(code: number, reason: string): void {
+    if (!this.#leaving) this.close({ code, reason, byServer: false });
+  }
+
+  /** It is our fault that there is no answer. */
+  unanswerable(error: unknown): void {
+    this.#fault(error, 'A message could not be answered.');
+    this.close(farewell.FAULT);
+  }
+
+  /** What cannot be written finds nobody there any more, which is no fault: its end tells everybody. */
+  unwritable(): void {
+    if (!this.#isOpen()) return;
     this.#farewell ??= farewell.cutOff(false);
     this.#ws.terminate();
+  }
+
+  /** The library cuts off whoever does not answer in time. */
+  close(why: Farewell): void {
+    if (this.#farewell !== null) return;
+    this.#farewell = why;
+    this.#ws.close(why.code, closeReason(why.reason));
   }
 
   /** Nothing is closed that is moving on to another session at this moment. */
@@ -307,41 +291,49 @@ export class Connection implements Link, ApiLink {
     const leave = (): void => {
       if (!this.#attached) this.#leave(farewell.sessionLost(lost), lost.ended ? isReplyOrEnding : isReply);
     };
-    if (!this.#underWay.has(isLogin)) leave();
-    else void this.#underWay.drained(isLogin, this.#options.limits.drainMs).then(leave);
+    if (!this.underWay.has(isLogin)) leave();
+    else void this.underWay.drained(isLogin, this.#options.limits.drainMs).then(leave);
   }
 
   /** Hears nothing more, lets go out what is waited for, then closes. */
   #leave(why: Farewell, waitsFor: (operation: Operation) => boolean): void {
     if (this.#leaving || this.#farewell !== null) return;
     this.#leaving = true;
-    void this.#underWay.drained(waitsFor, this.#options.limits.drainMs).then(() => this.#close(why));
-  }
-
-  /** The library cuts off whoever does not answer in time. */
-  #close(why: Farewell): void {
-    if (this.#farewell !== null) return;
-    this.#farewell = why;
-    this.#ws.close(why.code, closeReason(why.reason));
+    void this.underWay.drained(waitsFor, this.#options.limits.drainMs).then(() => this.close(why));
   }
 
   #isOver(): boolean {
-    return this.#farewell !== null || this.#leaving || this.#ws.readyState !== this.#ws.OPEN;
+    return this.#farewell !== null || this.#leaving || !this.#isOpen();
   }
 
-  async #ended(closed: () => Promise<void>): Promise<void> {
+  #isOpen(): boolean {
+    return this.#ws.readyState === this.#ws.OPEN;
+  }
+
+  #initialised(): void {
+    if (this.#initBound !== null) clearTimeout(this.#initBound);
+    this.#initBound = null;
+  }
+
+  async #ended(): Promise<void> {
+    this.#initialised();
     // Without a farewell of ours it was the client who went, with a close frame, a FIN or a RST.
     this.#farewell ??= farewell.cutOff(false);
     const { byServer } = this.#farewell;
     this.#stopJwtWatch?.();
     this.#life.of(null);
-    this.#options.porchlight.links.remove(this.id);
-    const loggingIn = this.#underWay.has(isLogin);
-    await Promise.all([closed(), this.#detach(byServer)]);
+    this.porchlight.links.remove(this.id);
+    const loggingIn = this.underWay.has(isLogin);
+    for (const asked of this.underWay.all()) asked.leave();
+    await this.#detach(byServer);
     if (!loggingIn) return;
     // A login that reached the store after the detach has attached a socket that is gone.
-    await this.#underWay.settled(isLogin);
+    await this.underWay.settled(isLogin);
     await this.#detach(byServer);
+  }
+
+  #endLost(error: unknown): void {
+    this.#fault(error, 'The end of a socket was lost.');
   }
 
   #fault(error: unknown, message: string): void {
@@ -351,8 +343,11 @@ export class Connection implements Link, ApiLink {
   async #detach(byServer: boolean): Promise<void> {
     const caller = this.#caller;
     if (!this.#mayServe || caller.kind !== 'app') return;
-    await this.#options.porchlight.tracker.detach(caller.userId, this.id, byServer);
+    await this.porchlight.tracker.detach(caller.userId, this.id, byServer);
   }
 }
+
+const notInitialised = (connection: Connection): void =>
+  connection.refuse(CloseCode.ConnectionInitialisationTimeout, 'Connection initialisation timeout');
 
 const isOverLimit = (error: Error): boolean => 'code' in error && error.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH';

@@ -34,7 +34,7 @@ export interface Feeder {
 export class Outbox {
   readonly #outboxes: Outboxes;
   readonly #socket: Duplex;
-  readonly #onFailure: () => void;
+  readonly #owner: { unwritable(): void };
   /** What is to leave with the next write; null: nothing. */
   #parts: Part[] | null = null;
   /** Of `#parts`, about. */
@@ -49,12 +49,12 @@ export class Outbox {
 
   /**
    * @param socket which nobody else writes to before `close`.
-   * @param onFailure what was written cannot go out: the client has gone.
+   * @param owner hears that what was written cannot go out: the client has gone.
    */
-  constructor(outboxes: Outboxes, socket: Duplex, onFailure: () => void) {
+  constructor(outboxes: Outboxes, socket: Duplex, owner: { unwritable(): void }) {
     this.#outboxes = outboxes;
     this.#socket = socket;
-    this.#onFailure = onFailure;
+    this.#owner = owner;
   }
 
   /** How much has not left this process, in bytes; of what was sent in this turn, in characters. */
@@ -135,7 +135,7 @@ export class Outbox {
     // Gone meanwhile, which others are told of.
     if (!this.#socket.writable) return tellSent?.();
     this.#socket.write(bytes, (error) => {
-      if (error != null) this.#onFailure();
+      if (error != null) this.#owner.unwritable();
       else if (this.#awaited && this.#socket.writableLength === 0) this.#wakeFeeders();
       tellSent?.();
     });

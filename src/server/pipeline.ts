@@ -18,7 +18,6 @@ import { requireSomebody, type Caller } from '../app/caller.ts';
 import { sessionEnded } from '../app/tracker.ts';
 import { Watcher } from '../app/watchers.ts';
 import { DomainError } from '../core/errors.ts';
-import type { StatusChange } from '../core/record.ts';
 import { Documents, type Operation } from './documents.ts';
 import { COMPILE_AFTER, Execution } from './execution.ts';
 import { watchJwt } from './jwt-lifetime.ts';
@@ -32,8 +31,11 @@ export interface OperationRequest {
   readonly operationName: string | null | undefined;
   readonly variables: Readonly<Record<string, unknown>> | null | undefined;
   readonly context: ApiContext;
+}
+
+export interface PushingRequest extends OperationRequest {
   /** Where a subscription may push; without it all is pulled. */
-  readonly outlet?: Outlet;
+  readonly outlet: Outlet;
 }
 
 export interface PipelineLimits {
@@ -92,7 +94,9 @@ export class Pipeline {
   }
 
   /** Never throws: what is wrong is in the result. A stream belongs to whoever gets it, to be read or returned. */
-  async run(request: OperationRequest): Promise<OperationResult> {
+  run(request: PushingRequest): Promise<OperationResult | Pushed>;
+  run(request: OperationRequest): Promise<OperationResult>;
+  async run(request: OperationRequest | PushingRequest): Promise<OperationResult | Pushed> {
     try {
       const { document, operationName, variables, context } = request;
       const operation = this.operation(document, operationName);
@@ -163,8 +167,9 @@ export class Pipeline {
   async #subscribe(
     args: ExecutionArgs,
     operation: Operation,
-    { context, outlet }: OperationRequest,
-  ): Promise<OperationResult> {
+    request: OperationRequest | PushingRequest,
+  ): Promise<OperationResult | Pushed> {
+    const { context } = request;
     // A socket is closed when what opened it is over; a stream over HTTP has to be watched by itself,
     // and from before its sign of life, so that no end of it is missed.
     const watch = context.link === null ? new StreamWatch() : null;
@@ -176,7 +181,9 @@ export class Pipeline {
         watch?.stop();
         return this.#toldResult(events);
       }
-      if (events instanceof Watcher && outlet !== undefined) return this.#push(args, operation, events, outlet);
+      if (events instanceof Watcher && 'outlet' in request) {
+        return new Pushed(events, this.#shapes.acquire(args, operation), this.#shapes, request.outlet);
+      }
       const stream = new ResponseStream({
         source: events[Symbol.asyncIterator](),
         answer: async (event) =>
@@ -196,16 +203,6 @@ export class Pipeline {
       watch?.stop();
       throw error;
     }
-  }
-
-  #push(args: ExecutionArgs, operation: Operation, watcher: Watcher, outlet: Outlet): ResponseStream {
-    const shape = this.#shapes.acquire(args, operation);
-    return new ResponseStream({
-      source: new Pushed(watcher, shape, outlet),
-      answer: (present) => shape.result(present as readonly StatusChange[]),
-      failure: (error) => this.failure(error),
-      closed: () => this.#shapes.release(shape, operation),
-    });
   }
 
   #toldResult(result: ExecutionResult): ExecutionResult {

@@ -1,64 +1,62 @@
 /**
- * A subscription to changes of status over a socket. Its first answer is pulled like those of any other
- * subscription; from then on nobody pulls: what there is to tell is put into the socket's outbox, round
- * by round, as long as the client reads.
+ * A subscription to changes of status over a socket. The present is asked for; from then on nobody asks:
+ * what there is to tell is put into the socket's outbox, round by round, as long as the client reads.
  */
+import type { ExecutionResult } from 'graphql';
 import type { Watcher } from '../app/watchers.ts';
-import type { StatusChange } from '../core/record.ts';
+import type { Operation } from './documents.ts';
 import type { Feeder, Outbox } from './outbox.ts';
 import type { Rounds, Told } from './rounds.ts';
-import type { Shape } from './shapes.ts';
+import type { Shape, Shapes } from './shapes.ts';
 
 /** Where what is pushed goes. */
 export interface Outlet {
   /** The client's name for the subscription. */
   readonly id: string;
+  readonly operation: Operation;
   readonly outbox: Outbox;
   readonly rounds: Rounds;
+  /** There is something that cannot be told. */
+  failed(error: unknown): void;
 }
 
-type Present = IteratorResult<readonly StatusChange[], undefined>;
-const DONE: Present = { done: true, value: undefined };
-
-/** Yields the present; the pull after that is answered when the subscription is over, or fails. */
-export class Pushed implements AsyncIterator<readonly StatusChange[], undefined>, Told, Feeder {
+export class Pushed implements Told, Feeder {
   readonly #watcher: Watcher;
+  readonly #shapes: Shapes;
   readonly #shape: Shape;
   readonly #outlet: Outlet;
-  #begun = false;
   #over = false;
   /** It is to be told in the next round. */
   #due = false;
-  #end: { resolve(answer: Present): void; reject(error: unknown): void } | null = null;
 
-  constructor(watcher: Watcher, shape: Shape, outlet: Outlet) {
+  /** @param shape which is given back to `shapes` in the end. */
+  constructor(watcher: Watcher, shape: Shape, shapes: Shapes, outlet: Outlet) {
     this.#watcher = watcher;
     this.#shape = shape;
+    this.#shapes = shapes;
     this.#outlet = outlet;
   }
 
-  async next(): Promise<Present> {
-    if (this.#over) return DONE;
-    if (!this.#begun) {
-      this.#begun = true;
-      return { done: false, value: await this.#watcher.present() };
-    }
-    return new Promise((resolve, reject) => {
-      this.#end = { resolve, reject };
-      this.#outlet.outbox.attach(this);
-      // The present is on its way.
-      this.#watcher.listen(this);
-    });
+  /** To be told before `listen` is called. */
+  async present(): Promise<ExecutionResult> {
+    return this.#shape.result(await this.#watcher.present());
   }
 
-  return(): Promise<Present> {
-    if (!this.#over) {
-      this.#over = true;
-      this.#outlet.outbox.detach(this);
-      this.#watcher.closed();
-      this.#end?.resolve(DONE);
-    }
-    return Promise.resolve(DONE);
+  /** From now on all changes since the present are told. False: it is over. */
+  listen(): boolean {
+    if (this.#over) return false;
+    this.#outlet.outbox.attach(this);
+    this.#watcher.listen(this);
+    return true;
+  }
+
+  /** Nothing more is told. */
+  return(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#outlet.outbox.detach(this);
+    this.#watcher.closed();
+    this.#shapes.release(this.#shape, this.#outlet.operation);
   }
 
   /** There is something to tell, or room to tell it in. */
@@ -78,7 +76,7 @@ export class Pushed implements AsyncIterator<readonly StatusChange[], undefined>
     try {
       outbox.sendNow(this.#shape.frame(id, changes, rounds));
     } catch (error) {
-      this.#end?.reject(error);
+      this.#outlet.failed(error);
     }
   }
 }

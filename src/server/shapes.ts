@@ -6,6 +6,7 @@ import { execute, Kind, visit, type DocumentNode, type ExecutionArgs, type Execu
 import type { StatusChange } from '../core/record.ts';
 import type { Operation } from './documents.ts';
 import { textFrame } from './frames.ts';
+import { next, nextHead } from './messages.ts';
 import type { Kept, Rounds } from './rounds.ts';
 
 /** The argument that makes no difference to what is told of a change. */
@@ -129,11 +130,11 @@ export class Shape implements Kept {
       if (member === null) return this.#inFull(id, changes);
       members += members === '' ? member : `,${member}`;
     }
-    return members === '' ? this.#inFull(id, changes) : head(id) + this.#before + members + AFTER;
+    return members === '' ? this.#inFull(id, changes) : nextHead(id) + this.#before + members + AFTER;
   }
 
   #inFull(id: string, changes: readonly StatusChange[]): string {
-    return `${head(id)}${JSON.stringify(this.result(changes))}}`;
+    return next(id, this.result(changes));
   }
 
   #member(change: StatusChange): string | null {
@@ -155,8 +156,6 @@ export class Shape implements Kept {
 }
 
 const AFTER = ']}}}';
-
-const head = (id: string): string => `{"id":${JSON.stringify(id)},"type":"next","payload":`;
 
 const isSame = (one: readonly StatusChange[], other: readonly StatusChange[]): boolean =>
   one.length === other.length && one.every((change, index) => change === other[index]);

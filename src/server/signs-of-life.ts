@@ -1,24 +1,29 @@
 /** The signs of life of one socket: one at a time goes to the store, however many come. */
 import { Kind } from 'graphql';
 import type { SessionRef } from '../app/caller.ts';
-import type { Origin, Tracker } from '../app/tracker.ts';
+import type { Porchlight } from '../app/porchlight.ts';
 import { DomainError } from '../core/errors.ts';
+import type { LinkId } from '../core/ids.ts';
 import type { Operation } from './documents.ts';
 
+/** The socket that they come over. */
+export interface Living {
+  readonly id: LinkId;
+  readonly ipAddress: string | null;
+  readonly porchlight: Porchlight;
+  /** The store failed to take a sign. */
+  lifeLost(error: unknown): void;
+}
+
 export class SignsOfLife {
-  readonly #tracker: Tracker;
-  readonly #origin: Origin;
-  readonly #onError: (error: unknown) => void;
+  readonly #living: Living;
   #session: SessionRef | null = null;
   #telling = false;
   /** Another sign came while one was being told. */
   #again = false;
 
-  /** @param onError hears of a sign that the store failed to take. */
-  constructor(tracker: Tracker, origin: Origin, onError: (error: unknown) => void) {
-    this.#tracker = tracker;
-    this.#origin = origin;
-    this.#onError = onError;
+  constructor(living: Living) {
+    this.#living = living;
   }
 
   /** Whose they are from now on; null: nobody's. */
@@ -37,10 +42,11 @@ export class SignsOfLife {
       this.#again = false;
       if (this.#session === null) break;
       try {
-        await this.#tracker.life(this.#session, this.#origin);
+        const { id: link, ipAddress, porchlight } = this.#living;
+        await porchlight.tracker.life(this.#session, { link, ipAddress });
       } catch (error) {
         // A session that has ended is told to its socket by the commit that ended it.
-        if (!(error instanceof DomainError)) this.#onError(error);
+        if (!(error instanceof DomainError)) this.#living.lifeLost(error);
       }
     } while (this.#again);
     this.#telling = false;
@@ -56,18 +62,3 @@ export const isHeartbeat = ({ node }: Operation): boolean => {
   if (first?.kind !== Kind.FIELD || first.name.value !== 'heartbeat') return false;
   return first.directives === undefined || first.directives.length === 0;
 };
-
-/** An answer to a ping of ours is none: a frozen app's runtime may still send it. */
-export const isPong = (message: string): boolean => {
-  if (message.length > LONGEST_PONG || !message.includes('pong')) return false;
-  try {
-    const parsed: unknown = JSON.parse(message);
-    return typeof parsed === 'object' && parsed !== null && 'type' in parsed && parsed.type === 'pong';
-  } catch {
-    // No JSON, so no pong: the protocol closes the socket for it.
-    return false;
-  }
-};
-
-/** Its payload is ours, and ours is empty. */
-const LONGEST_PONG = 4_096;

@@ -1,60 +1,60 @@
 /** The WebSocket door: who may come in, and the graphql-transport-ws protocol on every socket. */
 import { STATUS_CODES, type IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { GraphQLError, type ExecutionArgs } from 'graphql';
-import { handleProtocols, makeServer } from 'graphql-ws';
-import { WebSocket, WebSocketServer } from 'ws';
-import { DomainError } from '../core/errors.ts';
+import { CloseCode, GRAPHQL_TRANSPORT_WS_PROTOCOL, handleProtocols } from 'graphql-ws';
+import { WebSocketServer } from 'ws';
 import { clientAddress } from './client-address.ts';
-import { Connection, type ConnectionOptions, type SocketContext } from './connection.ts';
+import { Connection, type ConnectionOptions } from './connection.ts';
 import { GRAPHQL_PATH } from './http.ts';
 import { MAX_PAYLOAD_BYTES } from './limits.ts';
 import { maySocket, type AllowedOrigins } from './origins.ts';
 import { Outboxes } from './outbox.ts';
-import type { OperationResult, Pipeline } from './pipeline.ts';
+import type { Pipeline } from './pipeline.ts';
+import { Protocol } from './protocol.ts';
 import { Rounds } from './rounds.ts';
 import { SOCKET_LIMITS, type SocketLimits } from './socket-limits.ts';
+import { Socket } from './web-socket.ts';
 
-export interface SocketDoorOptions extends Omit<ConnectionOptions, 'limits' | 'outboxes' | 'rounds'> {
+export interface SocketDoorOptions extends Omit<ConnectionOptions, 'limits' | 'outboxes' | 'protocol' | 'onGone'> {
   readonly pipeline: Pipeline;
   readonly allowedOrigins: AllowedOrigins;
   readonly trustProxy: boolean;
   readonly limits?: Partial<SocketLimits> | undefined;
 }
 
-interface SocketArgs extends ExecutionArgs {
-  readonly contextValue: SocketContext;
-  /** The client's name for the operation. */
-  readonly id: string;
+/** What the server reads from and writes to, with the WebSocket over it. */
+interface Carrier extends Duplex {
+  [OVER]?: Socket;
 }
 
-const RETRY_AFTER_MS = 1_000;
-
-/** Says when it begins to close; the library says when it has closed. */
-class Socket extends WebSocket {
-  override close(code?: number, reason?: string | Buffer): void {
-    this.emit('closing');
-    super.close(code, reason);
-  }
-}
+const OVER = Symbol('over');
 
 export class SocketDoor {
   readonly #options: SocketDoorOptions;
   readonly #limits: SocketLimits;
   /** The same for every socket. */
   readonly #ofConnections: ConnectionOptions;
-  readonly #server: WebSocketServer;
-  readonly #protocol: ReturnType<typeof makeServer<Record<string, unknown>, Connection>>;
-  /** Every socket, with the promise of its end. */
-  readonly #connections = new Map<Connection, Promise<void>>();
+  readonly #server: InstanceType<typeof WebSocketServer<typeof Socket>>;
+  readonly #connections = new Set<Connection>();
+  /** Called when the last one is gone. */
+  #onNone: (() => void) | null = null;
   readonly #sweeper: NodeJS.Timeout;
   #closing = false;
 
   constructor(options: SocketDoorOptions) {
     this.#options = options;
     this.#limits = { ...SOCKET_LIMITS, ...options.limits };
-    this.#ofConnections = { ...options, limits: this.#limits, outboxes: new Outboxes(), rounds: new Rounds() };
-    this.#server = new WebSocketServer({
+    this.#ofConnections = {
+      ...options,
+      limits: this.#limits,
+      outboxes: new Outboxes(),
+      protocol: new Protocol(options.pipeline, new Rounds(), this.#limits.maxOperations),
+      onGone: (connection) => {
+        this.#connections.delete(connection);
+        if (this.#connections.size === 0) this.#onNone?.();
+      },
+    };
+    this.#server = new WebSocketServer<typeof Socket>({
       noServer: true,
       WebSocket: Socket,
       clientTracking: false,
@@ -67,18 +67,16 @@ export class SocketDoor {
       // The types do not know this yet. Without an answer to our close the socket is cut off.
       ...{ closeTimeout: this.#limits.closeMs },
     });
-    this.#protocol = this.#createProtocol();
     this.#sweeper = setInterval(() => {
-      for (const connection of this.#connections.keys()) connection.sweep();
+      for (const connection of this.#connections) connection.sweep();
     }, this.#limits.pingMs);
     this.#sweeper.unref();
   }
 
   /** For the 'upgrade' event of an HTTP server. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    const { allowedOrigins, trustProxy, log } = this.#options;
-    const gone = (error: Error): void => log.debug({ err: error }, 'A client left during the upgrade.');
-    socket.on('error', gone);
+    const { allowedOrigins, trustProxy } = this.#options;
+    socket.on('error', this.#gone);
     const [path] = (request.url ?? '').split('?', 1);
     if (this.#closing) return refuse(socket, 503);
     if (path !== GRAPHQL_PATH) return refuse(socket, 404);
@@ -86,17 +84,15 @@ export class SocketDoor {
     const ipAddress = clientAddress(request, trustProxy);
     this.#server.handleUpgrade(request, socket, head, (ws) => {
       // The library listens from now on.
-      socket.off('error', gone);
+      socket.off('error', this.#gone);
       const connection = new Connection(ws, socket, ipAddress, this.#ofConnections);
-      const ended = connection.serve((adapter) => this.#protocol.opened(adapter, connection));
-      this.#connections.set(connection, ended);
-      // Afterwards: what the library closes because of an error, it gives its reason for right then.
-      ws.on('closing', () => {
-        connection.closing();
-        queueMicrotask(() => connection.clientLeaves());
-      });
-      socket.once('end', () => connection.clientLeaves());
-      void ended.then(() => this.#connections.delete(connection));
+      this.#connections.add(connection);
+      ws.owner = connection;
+      (socket as Carrier)[OVER] = ws;
+      socket.on('end', clientLeaves);
+      if (ws.protocol !== GRAPHQL_TRANSPORT_WS_PROTOCOL) {
+        connection.refuse(CloseCode.SubprotocolNotAcceptable, 'Subprotocol not acceptable');
+      }
     });
   }
 
@@ -104,73 +100,26 @@ export class SocketDoor {
   async close(): Promise<void> {
     this.#closing = true;
     clearInterval(this.#sweeper);
-    const ends = [...this.#connections.values()];
-    for (const connection of this.#connections.keys()) connection.restart();
+    const gone = new Promise<void>((resolve) => {
+      if (this.#connections.size === 0) resolve();
+      else this.#onNone = resolve;
+    });
+    for (const connection of this.#connections) connection.restart();
     const bound = setTimeout(() => {
-      for (const connection of this.#connections.keys()) connection.cutOff();
+      for (const connection of this.#connections) connection.cutOff();
     }, this.#limits.lastCloseMs);
-    await Promise.all(ends);
+    await gone;
     clearTimeout(bound);
     this.#server.close();
   }
 
-  #createProtocol(): ReturnType<typeof makeServer<Record<string, unknown>, Connection>> {
-    const { pipeline } = this.#options;
-    const execute = async (args: SocketArgs): Promise<OperationResult> => {
-      const { document, operationName, variableValues: variables, contextValue: context } = args;
-      const result = await pipeline.run({ document, operationName, variables, context });
-      if ('errors' in result) context.link.failed();
-      return result;
-    };
-    const subscribe = (args: SocketArgs): Promise<OperationResult> => {
-      const { document, operationName, variableValues: variables, contextValue: context, id } = args;
-      return pipeline.run({ document, operationName, variables, context, outlet: context.link.outlet(id) });
-    };
-    return makeServer<Record<string, unknown>, Connection>({
-      connectionInitWaitTimeout: this.#limits.initMs,
-      onConnect: ({ connectionParams, extra }) =>
-        extra.connect(connectionParams?.['authorization'] ?? connectionParams?.['Authorization']),
-      onSubscribe: ({ extra }, id, payload) => this.#prepare(extra, id, payload),
-      // They are given what `#prepare` has made.
-      execute: (args) => execute(args as SocketArgs),
-      subscribe: (args) => subscribe(args as SocketArgs),
-    });
-  }
+  readonly #gone = (error: Error): void => {
+    this.#options.log.debug({ err: error }, 'A client left during the upgrade.');
+  };
+}
 
-  /** What is to be executed, or what is wrong with it. */
-  #prepare(
-    connection: Connection,
-    id: string,
-    payload: {
-      readonly query: string;
-      readonly operationName?: string | null | undefined;
-      readonly variables?: Record<string, unknown> | null | undefined;
-    },
-  ): SocketArgs | readonly GraphQLError[] {
-    const { pipeline } = this.#options;
-    try {
-      if (connection.operationsUnderWay >= this.#limits.maxOperations) {
-        throw new DomainError(
-          { code: 'RATE_LIMITED', retryAfterMs: RETRY_AFTER_MS },
-          `At most ${this.#limits.maxOperations} operations may be under way on one socket.`,
-        );
-      }
-      const document = pipeline.parse(payload.query);
-      const errors = pipeline.validate(document);
-      if (errors.length > 0) return errors;
-      connection.begin(pipeline.operation(document, payload.operationName));
-      return {
-        schema: pipeline.schema,
-        document,
-        operationName: payload.operationName,
-        variableValues: payload.variables,
-        contextValue: connection.context,
-        id,
-      };
-    } catch (error) {
-      return [pipeline.tell(error)];
-    }
-  }
+function clientLeaves(this: Carrier): void {
+  this[OVER]?.owner?.clientLeaves();
 }
 
 const refuse = (socket: Duplex, status: number): void => {

@@ -3,9 +3,11 @@ import { OperationTypeNode } from 'graphql';
 import type { Operation } from './documents.ts';
 
 interface Entry {
+  /** The client's name for it. */
+  readonly id: string;
   readonly operation: Operation;
-  /** The last of its answers is written, or cannot be. */
-  readonly done: Promise<void>;
+  /** False: the client has taken its name back, and is told nothing more of it. */
+  readonly isWanted: boolean;
 }
 
 type Which = (operation: Operation) => boolean;
@@ -17,29 +19,43 @@ export const isReply: Which = ({ node }) => node.operation !== OperationTypeNode
 /** The subscription that tells why completes by itself when the session has ended. */
 export const isReplyOrEnding: Which = (operation) => isReply(operation) || operation.rootFields.has('sessionEnded');
 
-export class UnderWay {
-  readonly #entries = new Set<Entry>();
+export class UnderWay<E extends Entry> {
+  /** A list: there are few, and most sockets have one, or none, for as long as they are open. */
+  #entries: E[] | null = null;
+  #waiting: { readonly left: Set<E>; readonly resolve: () => void }[] | null = null;
 
   get size(): number {
-    return this.#entries.size;
+    return this.#entries?.length ?? 0;
   }
 
-  /** @param failed hears of what kept it from being answered. */
-  add(operation: Operation, delivered: Promise<void>, failed: (error: unknown) => void): void {
-    const over = (): void => {
-      this.#entries.delete(entry);
-    };
-    const done = delivered.then(over, (error: unknown) => {
-      over();
-      failed(error);
-    });
-    const entry: Entry = { operation, done };
-    this.#entries.add(entry);
+  /** A copy. */
+  all(): readonly E[] {
+    return this.#entries?.slice() ?? [];
+  }
+
+  /** The one that the client means by this name. */
+  named(id: string): E | undefined {
+    return this.#entries?.find((entry) => entry.id === id && entry.isWanted);
+  }
+
+  add(entry: E): void {
+    if (this.#entries === null) this.#entries = [entry];
+    else this.#entries.push(entry);
+  }
+
+  /** The last of its answers is written, or cannot be. Again is no matter. */
+  over(entry: E): void {
+    const at = this.#entries?.indexOf(entry) ?? -1;
+    if (this.#entries === null || at < 0) return;
+    if (this.#entries.length === 1) this.#entries = null;
+    else this.#entries.splice(at, 1);
+    if (this.#waiting === null) return;
+    for (const { left, resolve } of this.#waiting) if (left.delete(entry) && left.size === 0) resolve();
+    this.#waiting = this.#waiting.filter(({ left }) => left.size > 0);
   }
 
   has(which: Which): boolean {
-    for (const { operation } of this.#entries) if (which(operation)) return true;
-    return false;
+    return this.#entries?.some(({ operation }) => which(operation)) ?? false;
   }
 
   /** Waits for those that are under way now, at most `boundMs`: nobody can hold it up for ever. */
@@ -54,8 +70,11 @@ export class UnderWay {
   }
 
   /** Waits for those that are under way now, as long as it takes: without a socket nothing holds them up. */
-  async settled(which: Which): Promise<void> {
-    const these = [...this.#entries].filter(({ operation }) => which(operation));
-    await Promise.all(these.map(({ done }) => done));
+  settled(which: Which): Promise<void> {
+    const left = new Set(this.all().filter(({ operation }) => which(operation)));
+    if (left.size === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      (this.#waiting ??= []).push({ left, resolve });
+    });
   }
 }

@@ -32,7 +32,7 @@ describe('frames', () => {
 
 const outboxOn = (line: Line) => {
   let failures = 0;
-  const outbox = new Outbox(new Outboxes(), line as never, () => failures++);
+  const outbox = new Outbox(new Outboxes(), line as never, { unwritable: () => void failures++ });
   return { outbox, failures: () => failures };
 };
 

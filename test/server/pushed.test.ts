@@ -20,16 +20,18 @@ const QUERY = 'subscription { statusChanges(userIds: []) { userId version previo
 const watching = async (stage: Stage, users: readonly UserId[], line = new Line()) => {
   const watchers = new Watchers(stage.store);
   const watcher = watchers.watch(users);
-  const outbox = new Outbox(new Outboxes(), line as never, () => undefined);
+  const outbox = new Outbox(new Outboxes(), line as never, { unwritable: () => undefined });
   const documents = new Documents(schema);
   const document = documents.parse(QUERY);
   documents.validate(document);
   const shapes = new Shapes((result) => result);
-  const shape = shapes.acquire({ schema, document }, documents.operation(document, null));
-  const pushed = new Pushed(watcher, shape, { id: '1', outbox, rounds: new Rounds() });
-  expect((await pushed.next()).done).toBe(false);
-  const over = pushed.next();
-  return { line, watchers, watcher, outbox, shape, pushed, over };
+  const operation = documents.operation(document, null);
+  const shape = shapes.acquire({ schema, document }, operation);
+  const failed = vi.fn();
+  const pushed = new Pushed(watcher, shape, shapes, { id: '1', operation, outbox, rounds: new Rounds(), failed });
+  await pushed.present();
+  expect(pushed.listen()).toBe(true);
+  return { line, watchers, watcher, outbox, shapes, shape, pushed, failed };
 };
 
 const toldOn = (line: Line): string[][] =>
@@ -83,18 +85,19 @@ describe('a watcher', () => {
 
   test('who leaves is told nothing more, though a round was due', async () => {
     const stage = new Stage();
-    const { line, watchers, outbox, pushed, over } = await watching(stage, ids(ALICE));
+    const { line, watchers, outbox, shapes, pushed } = await watching(stage, ids(ALICE));
     await stage.login(ALICE);
-    await pushed.return();
+    pushed.return();
     await turn();
     const tell = vi.spyOn(pushed, 'tell');
     outbox.close();
     expect(tell).not.toHaveBeenCalled();
     expect(toldOn(line)).toEqual([]);
-    expect(await over).toEqual({ done: true, value: undefined });
-    expect(await pushed.next()).toEqual({ done: true, value: undefined });
-    expect(watchers.watchedUsers).toBe(0);
-    await pushed.return();
+    expect(pushed.listen()).toBe(false);
+    for (let again = 0; again < 2; again++) {
+      expect([watchers.watchedUsers, shapes.size]).toEqual([0, 0]);
+      pushed.return();
+    }
   });
 
   test('hears before the socket closes what is due, if she reads', async () => {
@@ -112,13 +115,14 @@ describe('a watcher', () => {
 
   test('whose list cannot be made hears that it failed', async () => {
     const stage = new Stage();
-    const { line, shape, over } = await watching(stage, ids(ALICE));
+    const { line, shape, failed } = await watching(stage, ids(ALICE));
     const failure = new Error('broken');
     vi.spyOn(shape, 'frame').mockImplementation(() => {
       throw failure;
     });
     await stage.login(ALICE);
-    await expect(over).rejects.toBe(failure);
+    await turn();
+    expect(failed.mock.calls).toEqual([[failure]]);
     expect(line.written).toEqual([]);
   });
 });

@@ -1,0 +1,99 @@
+/** One operation that a client asked for on a socket, until its last answer is written. */
+import type { ExecutionResult } from 'graphql';
+import type { Operation } from './documents.ts';
+import { complete, next } from './messages.ts';
+import type { Outbox } from './outbox.ts';
+import type { Outlet } from './pushed.ts';
+import type { Rounds } from './rounds.ts';
+import type { UnderWay } from './under-way.ts';
+
+/** The socket it was asked for on. */
+interface Asker {
+  readonly underWay: UnderWay<Asked>;
+  readonly outbox: Outbox;
+  /** Resolves when whoever has more to send may do so. */
+  send(text: string): Promise<void>;
+  /** It is our fault that there is no answer. */
+  unanswerable(error: unknown): void;
+}
+
+/** The same for all. */
+interface Answerer {
+  readonly rounds: Rounds;
+  fail(asked: Asked, error: unknown): Promise<void>;
+}
+
+/** What a subscription is told from. */
+interface Source {
+  /** Again is no matter. */
+  return(): unknown;
+}
+
+export class Asked implements Outlet {
+  /** The client's name for it. */
+  readonly id: string;
+  readonly operation: Operation;
+  readonly #asker: Asker;
+  readonly #answerer: Answerer;
+  #source: Source | null = null;
+  #isWanted = true;
+
+  constructor(id: string, operation: Operation, asker: Asker, answerer: Answerer) {
+    this.id = id;
+    this.operation = operation;
+    this.#asker = asker;
+    this.#answerer = answerer;
+  }
+
+  get outbox(): Outbox {
+    return this.#asker.outbox;
+  }
+
+  get rounds(): Rounds {
+    return this.#answerer.rounds;
+  }
+
+  /** False: the client has taken its name back, or gone. */
+  get isWanted(): boolean {
+    return this.#isWanted;
+  }
+
+  /** From now on it is told from there. False: it is not wanted any more, and what it was to be told from is over. */
+  flows(source: Source): boolean {
+    if (this.#isWanted) this.#source = source;
+    else source.return();
+    return this.#isWanted;
+  }
+
+  /** Resolves when whoever has more to tell may do so. */
+  tell(result: ExecutionResult): Promise<void> {
+    return this.#isWanted ? this.#asker.send(next(this.id, result)) : SENT;
+  }
+
+  /** Everything is told. */
+  async complete(): Promise<void> {
+    if (this.#isWanted) await this.#asker.send(complete(this.id));
+    this.#isWanted = false;
+    this.#asker.underWay.over(this);
+  }
+
+  /** Nothing comes from its source any more. */
+  stop(): void {
+    this.#source?.return();
+  }
+
+  /** The client wants to hear nothing more of it, or is gone. What is being executed is under way until it is done. */
+  leave(): void {
+    this.#isWanted = false;
+    if (this.#source === null) return;
+    this.stop();
+    this.#asker.underWay.over(this);
+  }
+
+  /** It cannot be told of what has changed. */
+  failed(error: unknown): void {
+    this.#answerer.fail(this, error).catch((fault: unknown) => this.#asker.unanswerable(fault));
+  }
+}
+
+const SENT = Promise.resolve();

@@ -1,0 +1,29 @@
+/** What a server says in graphql-transport-ws, as texts. What clients say, graphql-ws reads and checks. */
+import type { ExecutionResult, GraphQLError } from 'graphql';
+import { MessageType, parseMessage, type Message } from 'graphql-ws';
+
+export const ACK = '{"type":"connection_ack"}';
+
+export const pong = (payload: Readonly<Record<string, unknown>> | null | undefined): string =>
+  payload == null ? '{"type":"pong"}' : JSON.stringify({ type: MessageType.Pong, payload });
+
+/** What stands before the payload of an answer to the operation `id`; `}` stands behind it. */
+export const nextHead = (id: string): string => `{"id":${JSON.stringify(id)},"type":"next","payload":`;
+
+export const next = (id: string, result: ExecutionResult): string => `${nextHead(id)}${JSON.stringify(result)}}`;
+
+/** The operation is not executed. Its last message. */
+export const failed = (id: string, errors: readonly GraphQLError[]): string =>
+  `{"id":${JSON.stringify(id)},"type":"error","payload":${JSON.stringify(errors)}}`;
+
+export const complete = (id: string): string => `{"id":${JSON.stringify(id)},"type":"complete"}`;
+
+/** Null for what is no message at all. */
+export const readMessage = (text: string): Message | null => {
+  try {
+    return parseMessage(text);
+  } catch {
+    // Whatever is wrong with it, its client is told no more than that.
+    return null;
+  }
+};

@@ -1,0 +1,155 @@
+/**
+ * The server's side of graphql-transport-ws, one for all sockets: what each has said and asked for stands
+ * in its connection. A subscription that pushes keeps nothing waiting: no promise, no suspended function,
+ * no message, which is most of what an open one would take.
+ */
+import type { DocumentNode, ExecutionResult } from 'graphql';
+import { CloseCode, MessageType, type SubscribePayload } from 'graphql-ws';
+import { DomainError } from '../core/errors.ts';
+import { Asked } from './asked.ts';
+import type { Connection } from './connection.ts';
+import { UNEXPECTED_MESSAGE } from './farewell.ts';
+import { ACK, failed, pong, readMessage } from './messages.ts';
+import type { Pipeline } from './pipeline.ts';
+import { Pushed } from './pushed.ts';
+import { ResponseStream } from './response-stream.ts';
+import type { Rounds } from './rounds.ts';
+import { isHeartbeat } from './signs-of-life.ts';
+import { isLogin, isReply } from './under-way.ts';
+
+const RETRY_AFTER_MS = 1_000;
+
+export class Protocol {
+  readonly #pipeline: Pipeline;
+  readonly #maxOperations: number;
+  readonly rounds: Rounds;
+
+  /** @param maxOperations how many may be under way on one socket. */
+  constructor(pipeline: Pipeline, rounds: Rounds, maxOperations: number) {
+    this.#pipeline = pipeline;
+    this.rounds = rounds;
+    this.#maxOperations = maxOperations;
+  }
+
+  /** Whatever a client says is a sign of life, but an answer to a ping of ours: a frozen app's runtime may still send it. */
+  hear(connection: Connection, text: string): void {
+    const message = readMessage(text);
+    if (message?.type === MessageType.Pong) return;
+    // Before it is executed.
+    if (message?.type === MessageType.Subscribe) return this.#subscribe(connection, message.id, message.payload);
+    connection.sign();
+    switch (message?.type) {
+      case undefined:
+        return connection.refuse(CloseCode.BadRequest, 'Invalid message received');
+      case MessageType.Ping:
+        return void connection.send(pong(message.payload));
+      case MessageType.ConnectionInit:
+        return void this.#init(connection, message.payload);
+      case MessageType.Complete:
+        return connection.underWay.named(message.id)?.leave();
+      default:
+        return connection.close(UNEXPECTED_MESSAGE);
+    }
+  }
+
+  /** Who was told the present cannot be told of a change. */
+  async fail(asked: Asked, error: unknown): Promise<void> {
+    asked.stop();
+    await asked.tell(this.#pipeline.failure(error));
+    await asked.complete();
+  }
+
+  async #init(connection: Connection, params: Readonly<Record<string, unknown>> | undefined): Promise<void> {
+    if (connection.isInitialised) {
+      return connection.refuse(CloseCode.TooManyInitialisationRequests, 'Too many initialisation requests');
+    }
+    connection.isInitialised = true;
+    // Whoever may not connect finds the socket closed, and is not acknowledged.
+    if (!(await connection.connect(params?.['authorization'] ?? params?.['Authorization']))) return;
+    connection.isAcknowledged = true;
+    await connection.send(ACK);
+  }
+
+  #subscribe(connection: Connection, id: string, payload: SubscribePayload): void {
+    const { underWay } = connection;
+    if (!connection.isAcknowledged || underWay.named(id) !== undefined) {
+      connection.sign();
+      if (!connection.isAcknowledged) return connection.refuse(CloseCode.Unauthorized, 'Unauthorized');
+      return connection.refuse(CloseCode.SubscriberAlreadyExists, `Subscriber for ${id} already exists`);
+    }
+    const document = this.#checked(connection, id, payload);
+    if (document === null) return connection.sign();
+    const operation = this.#pipeline.operation(document, payload.operationName);
+    // Nothing of it has been executed yet: the sign comes before it, if it is not one by itself.
+    if (!isHeartbeat(operation) || underWay.has(isLogin)) connection.sign();
+    if (isLogin(operation)) connection.logsIn();
+    const asked = new Asked(id, operation, connection, this);
+    underWay.add(asked);
+    this.#answer(connection, asked, document, payload).catch((error: unknown) => {
+      underWay.over(asked);
+      connection.unanswerable(error);
+    });
+  }
+
+  /** The document, one operation of which is to be executed; null: the client is told why not. */
+  #checked(connection: Connection, id: string, { query, operationName }: SubscribePayload): DocumentNode | null {
+    const pipeline = this.#pipeline;
+    try {
+      if (connection.underWay.size >= this.#maxOperations) {
+        throw new DomainError(
+          { code: 'RATE_LIMITED', retryAfterMs: RETRY_AFTER_MS },
+          `At most ${this.#maxOperations} operations may be under way on one socket.`,
+        );
+      }
+      const document = pipeline.parse(query);
+      const errors = pipeline.validate(document);
+      if (errors.length > 0) void connection.send(failed(id, errors));
+      else {
+        pipeline.operation(document, operationName);
+        return document;
+      }
+    } catch (error) {
+      void connection.send(failed(id, [pipeline.tell(error)]));
+    }
+    return null;
+  }
+
+  async #answer(
+    connection: Connection,
+    asked: Asked,
+    document: DocumentNode,
+    { operationName, variables }: SubscribePayload,
+  ): Promise<void> {
+    const request = { document, operationName, variables, context: connection, outlet: asked };
+    const result = await this.#pipeline.run(request);
+    if (result instanceof Pushed) {
+      if (await this.#push(asked, result)) return;
+    } else if (result instanceof ResponseStream) await pull(asked, result);
+    else {
+      if ('errors' in result && isReply(asked.operation)) connection.failed();
+      await asked.tell(result);
+    }
+    await asked.complete();
+  }
+
+  /** True: the present is told, and what follows will be told by itself. */
+  async #push(asked: Asked, pushed: Pushed): Promise<boolean> {
+    if (!asked.flows(pushed)) return false;
+    let present: ExecutionResult;
+    try {
+      present = await pushed.present();
+    } catch (error) {
+      asked.stop();
+      present = this.#pipeline.failure(error);
+    }
+    await asked.tell(present);
+    return pushed.listen();
+  }
+}
+
+const pull = async (asked: Asked, stream: ResponseStream): Promise<void> => {
+  if (!asked.flows(stream)) return;
+  for (let answer = await stream.next(); answer.done !== true; answer = await stream.next()) {
+    await asked.tell(answer.value);
+  }
+};

@@ -1,0 +1,36 @@
+/** A WebSocket of the library ws that tells its owner what happens to it, and no listeners. */
+import { WebSocket } from 'ws';
+
+/** Hears what happens to a socket. */
+export interface SocketOwner {
+  hear(message: string): void;
+  pinged(payload: Buffer): void;
+  ponged(): void;
+  broken(error: Error): void;
+  closing(): void;
+  closed(): void;
+  /** The client will send nothing more. */
+  clientLeaves(): void;
+}
+
+/** A table of listeners, and a function for each of them, would take as much of every socket as all the rest of ours. */
+export class Socket extends WebSocket {
+  owner: SocketOwner | null = null;
+
+  /** Says when it begins to close; the library says when it has closed. */
+  override close(code?: number, reason?: string | Buffer): void {
+    this.owner?.closing();
+    super.close(code, reason);
+  }
+
+  override emit(event: string | symbol, ...[what]: unknown[]): boolean {
+    const { owner } = this;
+    if (owner === null) return false;
+    if (event === 'message') owner.hear((what as Buffer).toString('utf8'));
+    else if (event === 'ping') owner.pinged(what as Buffer);
+    else if (event === 'pong') owner.ponged();
+    else if (event === 'error') owner.broken(what as Error);
+    else if (event === 'close') owner.closed();
+    return true;
+  }
+}
