@@ -9,6 +9,8 @@ import { PullStream, type StreamSource } from './stream.ts';
 import type { Status } from '../core/vocabulary.ts';
 
 interface Watched {
+  /** One text for all who watch her, each of whom came with her own. */
+  readonly id: UserId;
   /** The change that its watchers heard last. */
   newest: News | null;
   /** Each with the version of this user that she was shown with the present; changes up to it are no news to her. */
@@ -33,12 +35,12 @@ export class Watchers {
 
   /** From now on nothing is missed. Asking for a user twice is asking once. Ends with `close`. */
   watch(ids: readonly UserId[]): Watcher {
-    const watcher = new Watcher(this, [...new Set(ids)]);
-    for (const id of watcher.ids) {
-      const watched = this.#watched.get(id);
-      if (watched) watched.watchers.set(watcher, 0);
-      else this.#watched.set(id, { newest: null, watchers: new Map([[watcher, 0]]) });
-    }
+    const all = Array.from(new Set(ids), (id) => this.#watchedUser(id));
+    const watcher = new Watcher(
+      this,
+      all.map(({ id }) => id),
+    );
+    for (const { watchers } of all) watchers.set(watcher, 0);
     return watcher;
   }
 
@@ -59,6 +61,12 @@ export class Watchers {
       const watchers = this.#watched.get(id)?.watchers;
       if (watchers?.delete(watcher) === true && watchers.size === 0) this.#watched.delete(id);
     }
+  }
+
+  #watchedUser(id: UserId): Watched {
+    let watched = this.#watched.get(id);
+    if (watched === undefined) this.#watched.set(id, (watched = { id, newest: null, watchers: new Map() }));
+    return watched;
   }
 
   #tell(change: StatusChange): void {
