@@ -175,11 +175,6 @@ export class Connection implements Link, ApiLink, ApiContext, Living, SocketOwne
     this.#mayServe = true;
   }
 
-  /** What was asked has failed, so that it was no sign of life by itself; its message is one. */
-  failed(): void {
-    this.sign();
-  }
-
   /** The client lives. */
   sign(): void {
     this.#life.sign();

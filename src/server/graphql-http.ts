@@ -4,22 +4,13 @@ import { Readable } from 'node:stream';
 import { GraphQLError, type DocumentNode, type ExecutionArgs, type ExecutionResult } from 'graphql';
 import { createYoga, type Plugin } from 'graphql-yoga';
 import type { ApiContext } from '../api/context.ts';
-import type { Porchlight } from '../app/porchlight.ts';
-import type { Authenticate } from './auth.ts';
-import { clientAddress } from './client-address.ts';
+import { contextOf, type GraphqlHttpOptions } from './http-context.ts';
 import { badRequest, malformed, statusOf, withHttp, withStatuses } from './http-errors.ts';
 import { MAX_PAYLOAD_BYTES } from './limits.ts';
 import { JSON_TYPE, type JsonMediaType } from './media-types.ts';
 import type { Pipeline } from './pipeline.ts';
 import { bodyOf, executePlain, paramsOf, plainPost } from './plain-post.ts';
 import { ResponseStream } from './response-stream.ts';
-
-export interface GraphqlHttpOptions {
-  readonly porchlight: Porchlight;
-  readonly pipeline: Pipeline;
-  readonly authenticate: Authenticate;
-  readonly trustProxy: boolean;
-}
 
 /** What yoga carries through a request. */
 interface Exchange extends Record<string, unknown> {
@@ -76,7 +67,7 @@ const write = (response: ServerResponse, result: ExecutionResult, mediaType: Jso
 };
 
 const throughPipeline = (options: GraphqlHttpOptions): Plugin<Exchange, Exchange> => {
-  const { pipeline, porchlight, authenticate, trustProxy } = options;
+  const { pipeline } = options;
 
   const run = async (args: ExecutionArgs): Promise<ExecutionResult | ResponseStream> => {
     const { api, res } = args.contextValue as Exchange;
@@ -111,8 +102,7 @@ const throughPipeline = (options: GraphqlHttpOptions): Plugin<Exchange, Exchange
     },
     onParams: async ({ context, setResult }) => {
       try {
-        const caller = await authenticate(context.req.headers.authorization);
-        context.api = { porchlight, caller, ipAddress: clientAddress(context.req, trustProxy), link: null };
+        context.api = await contextOf(options, context.req);
       } catch (error) {
         setResult(withStatuses(pipeline.failure(error)));
       }

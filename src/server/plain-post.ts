@@ -5,12 +5,10 @@
  */
 import type { IncomingMessage } from 'node:http';
 import { OperationTypeNode, type ExecutionResult } from 'graphql';
-import type { Porchlight } from '../app/porchlight.ts';
-import type { Authenticate } from './auth.ts';
-import { clientAddress } from './client-address.ts';
+import { contextOf, type GraphqlHttpOptions } from './http-context.ts';
 import { MAX_PAYLOAD_BYTES } from './limits.ts';
 import { JSON_TYPE, mediaTypeFor, type JsonMediaType } from './media-types.ts';
-import type { OperationResult, Pipeline } from './pipeline.ts';
+import type { OperationResult } from './pipeline.ts';
 
 export interface PlainParams {
   readonly query: string;
@@ -64,27 +62,20 @@ const parsedJson = (body: Buffer): unknown => {
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-export interface PlainPostOptions {
-  readonly porchlight: Porchlight;
-  readonly pipeline: Pipeline;
-  readonly authenticate: Authenticate;
-  readonly trustProxy: boolean;
-}
-
 /** @returns null for a subscription, of which nothing has been begun. Never throws: what is wrong is in the result. */
 export const executePlain = async (
-  { porchlight, pipeline, authenticate, trustProxy }: PlainPostOptions,
+  options: GraphqlHttpOptions,
   { query, operationName, variables }: PlainParams,
   request: IncomingMessage,
 ): Promise<ExecutionResult | null> => {
+  const { pipeline } = options;
   try {
-    const caller = await authenticate(request.headers.authorization);
+    const context = await contextOf(options, request);
     const document = pipeline.parse(query);
     const errors = pipeline.validate(document);
     if (errors.length > 0) return { errors };
     const { node } = pipeline.operation(document, operationName);
     if (node.operation === OperationTypeNode.SUBSCRIPTION) return null;
-    const context = { porchlight, caller, ipAddress: clientAddress(request, trustProxy), link: null };
     return single(await pipeline.run({ document, operationName, variables, context }));
   } catch (error) {
     return pipeline.failure(error);

@@ -8,6 +8,7 @@ import { CloseCode, MessageType, type SubscribePayload } from 'graphql-ws';
 import { DomainError } from '../core/errors.ts';
 import { Asked } from './asked.ts';
 import type { Connection } from './connection.ts';
+import type { Operation } from './documents.ts';
 import { UNEXPECTED_MESSAGE } from './farewell.ts';
 import { ACK, failed, pong, readMessage } from './messages.ts';
 import type { Pipeline } from './pipeline.ts';
@@ -18,6 +19,12 @@ import { isHeartbeat } from './signs-of-life.ts';
 import { isLogin, isReply } from './under-way.ts';
 
 const RETRY_AFTER_MS = 1_000;
+
+/** A document, and the one of its operations that is asked for. */
+interface Checked {
+  readonly document: DocumentNode;
+  readonly operation: Operation;
+}
 
 export class Protocol {
   readonly #pipeline: Pipeline;
@@ -77,9 +84,9 @@ export class Protocol {
       if (!connection.isAcknowledged) return connection.refuse(CloseCode.Unauthorized, 'Unauthorized');
       return connection.refuse(CloseCode.SubscriberAlreadyExists, `Subscriber for ${id} already exists`);
     }
-    const document = this.#checked(connection, id, payload);
-    if (document === null) return connection.sign();
-    const operation = this.#pipeline.operation(document, payload.operationName);
+    const checked = this.#checked(connection, id, payload);
+    if (checked === null) return connection.sign();
+    const { document, operation } = checked;
     // Nothing of it has been executed yet: the sign comes before it, if it is not one by itself.
     if (!isHeartbeat(operation) || underWay.has(isLogin)) connection.sign();
     if (isLogin(operation)) connection.logsIn();
@@ -91,8 +98,8 @@ export class Protocol {
     });
   }
 
-  /** The document, one operation of which is to be executed; null: the client is told why not. */
-  #checked(connection: Connection, id: string, { query, operationName }: SubscribePayload): DocumentNode | null {
+  /** What is to be executed; null: the client is told why not. */
+  #checked(connection: Connection, id: string, { query, operationName }: SubscribePayload): Checked | null {
     const pipeline = this.#pipeline;
     try {
       if (connection.underWay.size >= this.#maxOperations) {
@@ -103,11 +110,8 @@ export class Protocol {
       }
       const document = pipeline.parse(query);
       const errors = pipeline.validate(document);
-      if (errors.length > 0) void connection.send(failed(id, errors));
-      else {
-        pipeline.operation(document, operationName);
-        return document;
-      }
+      if (errors.length === 0) return { document, operation: pipeline.operation(document, operationName) };
+      void connection.send(failed(id, errors));
     } catch (error) {
       void connection.send(failed(id, [pipeline.tell(error)]));
     }
@@ -126,7 +130,8 @@ export class Protocol {
       if (await this.#push(asked, result)) return;
     } else if (result instanceof ResponseStream) await pull(asked, result);
     else {
-      if ('errors' in result && isReply(asked.operation)) connection.failed();
+      // What failed was no sign of life by itself; its message is one.
+      if ('errors' in result && isReply(asked.operation)) connection.sign();
       await asked.tell(result);
     }
     await asked.complete();

@@ -10,6 +10,7 @@ import { unknownUser, type EndedSession, type UserRecord } from '../../src/core/
 import { MemoryStore } from '../contract/memory-store.ts';
 import { VirtualClock } from '../contract/virtual-clock.ts';
 import { Gates, type Pass } from './gates.ts';
+import { updateEach } from '../contract/update-each.ts';
 
 export const START = millis(1_700_000_000_000);
 export const DAY = 86_400_000;
@@ -92,14 +93,8 @@ export class FakeStore implements PresenceStore {
     return own;
   }
 
-  async updateAll(
-    ids: readonly UserId[],
-    decide: (user: UserRecord, policy: Policy, now: Millis) => Outcome,
-  ): Promise<readonly FailedUpdate[]> {
-    const failed: FailedUpdate[] = [];
-    const update = (userId: UserId) => this.update(userId, decide).catch((error) => failed.push({ userId, error }));
-    await Promise.all(ids.map(update));
-    return failed;
+  updateAll(...given: Parameters<PresenceStore['updateAll']>): Promise<readonly FailedUpdate[]> {
+    return updateEach(this, ...given);
   }
 
   async findEnded(userId: UserId, id: SessionId): Promise<EndedSession | null> {

@@ -18,6 +18,7 @@ import type { Cursor, Millis, SessionId, UserId } from '../../src/core/ids.ts';
 import type { Policy } from '../../src/core/policy.ts';
 import { unknownUser, type EndedSession, type UserRecord } from '../../src/core/record.ts';
 import { PLATFORMS, type Platform } from '../../src/core/vocabulary.ts';
+import { updateEach } from './update-each.ts';
 
 export interface MemoryStoreOptions {
   readonly clock: () => Millis;
@@ -76,14 +77,8 @@ export class MemoryStore implements PresenceStore {
     return own;
   }
 
-  async updateAll(
-    ids: readonly UserId[],
-    decide: (user: UserRecord, policy: Policy, now: Millis) => Outcome,
-  ): Promise<readonly FailedUpdate[]> {
-    const failed: FailedUpdate[] = [];
-    const update = (userId: UserId) => this.update(userId, decide).catch((error) => failed.push({ userId, error }));
-    await Promise.all(ids.map(update));
-    return failed;
+  updateAll(...given: Parameters<PresenceStore['updateAll']>): Promise<readonly FailedUpdate[]> {
+    return updateEach(this, ...given);
   }
 
   async findEnded(userId: UserId, sessionId: SessionId): Promise<EndedSession | null> {
