@@ -60,6 +60,38 @@ describe('after a restart', () => {
     await second.close();
   });
 
+  it('a session that was back, or was told other timings, is as it was then', async () => {
+    const { start, clock } = makeServer();
+    const first = await start();
+    await run(first, ALICE, login('a1', 'IPHONE'));
+    await run(first, BOB, login('b1', 'IPHONE'));
+    await first.updatePolicy((policy) =>
+      changePolicy(policy, { platforms: [{ platform: 'IPHONE', heartbeatTimeoutMs: 500 * SECOND }] }),
+    );
+    // Within the same millisecond: nothing but the timings tells that she was heard of again.
+    await run(first, BOB, beat('b1'));
+    clock.advance(450 * SECOND);
+    await run(first, ALICE, wake);
+    clock.advance(SECOND);
+    await run(first, ALICE, {
+      type: 'heartbeat',
+      sessionId: sessionId('a1'),
+      appState: 'BACKGROUND',
+      ipAddress: '198.51.100.9',
+    });
+    const [alice, bob] = await first.read([ALICE, BOB]);
+    expect(alice).toMatchObject({ status: 'ONLINE', reason: 'RECONNECT' });
+    await first.close();
+
+    const second = await start();
+    const again = await second.read([ALICE, BOB]);
+    const restarted = { aliveAt: clock.now() };
+    expect(again[0]?.sessions).toEqual([{ ...alice?.sessions[0], ...restarted, backgroundSince: clock.now() }]);
+    expect(again[1]?.sessions).toEqual([{ ...bob?.sessions[0], ...restarted }]);
+    expect(again[1]?.sessions[0]?.timings.heartbeatTimeoutMs).toBe(500 * SECOND);
+    await second.close();
+  });
+
   it('the log goes on without a gap or a repeat, and old cursors still hold', async () => {
     const { start } = makeServer();
     const first = await start();
