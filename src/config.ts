@@ -7,6 +7,7 @@ import { ConfigError } from './config/errors.ts';
 import type { Flags } from './config/flags.ts';
 import { nearest } from './config/nearest.ts';
 import {
+  type Introspection,
   type LogLevel,
   OPTION_NAMES,
   OPTIONS,
@@ -42,6 +43,24 @@ export interface Config {
   readonly logLevel: LogLevel;
   readonly trustProxy: boolean;
   readonly graphiql: boolean;
+  readonly introspection: Introspection;
+  /** 0: no limit; so with all of them but `maxSockets`. */
+  readonly limits: {
+    readonly maxSockets: number;
+    readonly maxSocketsPerUser: number;
+    readonly maxSocketsPerAddress: number;
+    readonly maxWatchedPerSocket: number;
+    /** Messages and requests a second. */
+    readonly ratePerSession: number;
+    readonly ratePerUser: number;
+    readonly ratePerAddress: number;
+  };
+  /** How far the event loop or the disk may be behind before newcomers are refused. */
+  readonly maxLagMs: number;
+  readonly metrics: boolean;
+  /** SHA-256 of the token (see `apiKeyDigest`). Null: API keys alone may read metrics. */
+  readonly metricsToken: Buffer | null;
+  readonly logUserIds: boolean;
   /** Already checked by `seedPolicy`. For an empty database only. */
   readonly policySeed: PolicySeed;
   readonly origins: Readonly<Record<OptionName, Origin>>;
@@ -222,6 +241,20 @@ const configOf = (parsed: Settings, policySeed: PolicySeed, origins: Config['ori
   logLevel: parsed.logLevel,
   trustProxy: parsed.trustProxy,
   graphiql: parsed.graphiql,
+  introspection: parsed.introspection,
+  limits: {
+    maxSockets: parsed.maxSockets,
+    maxSocketsPerUser: parsed.maxSocketsPerUser,
+    maxSocketsPerAddress: parsed.maxSocketsPerAddress,
+    maxWatchedPerSocket: parsed.maxWatchedPerSocket,
+    ratePerSession: parsed.ratePerSession,
+    ratePerUser: parsed.ratePerUser,
+    ratePerAddress: parsed.ratePerAddress,
+  },
+  maxLagMs: parsed.maxLag,
+  metrics: parsed.metrics,
+  metricsToken: parsed.metricsToken,
+  logUserIds: parsed.logUserIds,
   policySeed,
   origins,
 });

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { ConfigError } from '../src/config/errors.ts';
 import type { Flags } from '../src/config/flags.ts';
+import { apiKeyDigest } from '../src/config/values.ts';
 import { type Config, type Loaded, loadConfig } from '../src/config.ts';
 import { DEFAULT_POLICY, seedPolicy } from '../src/core/policy.ts';
 
@@ -49,6 +50,20 @@ test('with nothing set, every option has its documented default', () => {
     logLevel: 'info',
     trustProxy: false,
     graphiql: true,
+    introspection: 'backends',
+    limits: {
+      maxSockets: 200_000,
+      maxSocketsPerUser: 100,
+      maxSocketsPerAddress: 25_000,
+      maxWatchedPerSocket: 10_000,
+      ratePerSession: 100,
+      ratePerUser: 300,
+      ratePerAddress: 50_000,
+    },
+    maxLagMs: 500,
+    metrics: true,
+    metricsToken: null,
+    logUserIds: false,
     policySeed: {
       preset: 'CURRENT',
       multiDevice: { mode: 'SINGLE', groups: null },
@@ -101,6 +116,11 @@ describe('values', () => {
     ['PORCHLIGHT_LOG_LEVEL', 'SILENT', 'logLevel', 'silent'],
     ['PORCHLIGHT_TRUST_PROXY', 'yes', 'trustProxy', true],
     ['PORCHLIGHT_GRAPHIQL', '0', 'graphiql', false],
+    ['PORCHLIGHT_INTROSPECTION', 'Off', 'introspection', 'off'],
+    ['PORCHLIGHT_MAX_LAG', '2s', 'maxLagMs', 2_000],
+    ['PORCHLIGHT_METRICS', 'no', 'metrics', false],
+    ['PORCHLIGHT_METRICS_TOKEN', 'sixteen-letters!', 'metricsToken', apiKeyDigest('sixteen-letters!')],
+    ['PORCHLIGHT_LOG_USER_IDS', 'yes', 'logUserIds', true],
     ['PORCHLIGHT_ALLOWED_ORIGINS', '*', 'allowedOrigins', ['*']],
     [
       'PORCHLIGHT_ALLOWED_ORIGINS',
@@ -110,6 +130,21 @@ describe('values', () => {
     ],
   ] as const)('%s=%s is read', (variable, text, key, value) => {
     expect(load({ [variable]: text }).config[key]).toEqual(value);
+  });
+
+  test('limits are read, each into its own place', () => {
+    const names = {
+      maxSockets: 'MAX_SOCKETS',
+      maxSocketsPerUser: 'MAX_SOCKETS_PER_USER',
+      maxSocketsPerAddress: 'MAX_SOCKETS_PER_ADDRESS',
+      maxWatchedPerSocket: 'MAX_WATCHED_PER_SOCKET',
+      ratePerSession: 'RATE_PER_SESSION',
+      ratePerUser: 'RATE_PER_USER',
+      ratePerAddress: 'RATE_PER_ADDRESS',
+    };
+    const env = Object.fromEntries(Object.values(names).map((name, at) => [`PORCHLIGHT_${name}`, `${501 + at}`]));
+    const limits = Object.fromEntries(Object.keys(names).map((name, at) => [name, 501 + at]));
+    expect(load(env).config.limits).toEqual(limits);
   });
 
   test.each([
@@ -135,6 +170,11 @@ describe('values', () => {
     ['PORCHLIGHT_EVENT_RETENTION', '-1d', 'a whole number'],
     ['PORCHLIGHT_LOG_LEVEL', 'loud', 'one of trace, debug'],
     ['PORCHLIGHT_TRUST_PROXY', 'maybe', 'true or false'],
+    ['PORCHLIGHT_INTROSPECTION', 'all', 'one of off, backends, everyone'],
+    ['PORCHLIGHT_MAX_SOCKETS', '0', 'from 1 to'],
+    ['PORCHLIGHT_MAX_WATCHED_PER_SOCKET', '499', 'from 500 to'],
+    ['PORCHLIGHT_RATE_PER_SESSION', '-1', 'from 0 to'],
+    ['PORCHLIGHT_MAX_LAG', '1ms', 'from 10ms'],
     ['PORCHLIGHT_PLATFORM_PRESET', 'old', 'one of current, mobile-only, classic'],
     ['PORCHLIGHT_MULTI_DEVICE', 'quad', 'one of single, dual, triple, multi, custom'],
     ['PORCHLIGHT_PUSH_ONLINE_EXPIRY', '0s', 'from 1s'],
@@ -166,6 +206,14 @@ describe('values', () => {
 });
 
 describe('secrets', () => {
+  test('a metrics token that is short, or no token, is refused and not repeated', () => {
+    for (const token of ['too-short', 'sixteen letters and a space']) {
+      const [problem] = refusal({ PORCHLIGHT_METRICS_TOKEN: token }).problems;
+      expect(problem).toContain('at least 16 visible ASCII characters');
+      expect(problem).not.toContain(token);
+    }
+  });
+
   test('the JWT secret is the bytes of its text', () => {
     const { config, settings } = load({ PORCHLIGHT_JWT_SECRET: SECRET });
     expect(config.jwtSecret?.export().toString('utf8')).toBe(SECRET);

@@ -6,6 +6,7 @@ import { MAX_PUSH_ONLINE_EXPIRY_MS, MIN_TIMEOUT_MS } from '../core/policy.ts';
 import { deviceGroups, platformRows } from './policy-values.ts';
 import {
   apiKeyList,
+  bearerToken,
   boolean,
   choice,
   databaseFile,
@@ -44,6 +45,9 @@ const secret = <T>(given: Omit<Option<T, null>, 'secret' | 'flag' | 'default'>):
   default: null,
   secret: true,
 });
+
+/** Who may ask for the schema. */
+export type Introspection = 'off' | 'backends' | 'everyone';
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
 
@@ -158,6 +162,92 @@ export const OPTIONS = {
     type: boolean,
     default: 'true',
     description: 'Whether browsers are served GraphiQL at /graphql.',
+  }),
+  introspection: option({
+    env: 'PORCHLIGHT_INTROSPECTION',
+    flag: 'introspection',
+    type: choice<Introspection>({ off: 'off', backends: 'backends', everyone: 'everyone' }),
+    default: 'backends',
+    description:
+      'Who may ask for the schema: nobody, backends alone, or everyone with a credential. GraphiQL completes and documents with it.',
+  }),
+  maxSockets: option({
+    env: 'PORCHLIGHT_MAX_SOCKETS',
+    flag: 'max-sockets',
+    type: wholeNumber('number', 1, 10_000_000),
+    default: '200000',
+    description: 'Open sockets in all. More are closed with 4414.',
+  }),
+  maxSocketsPerUser: option({
+    env: 'PORCHLIGHT_MAX_SOCKETS_PER_USER',
+    flag: 'max-sockets-per-user',
+    type: wholeNumber('number', 0, 10_000_000),
+    default: '100',
+    description: 'Open sockets of one user. 0 is no limit.',
+  }),
+  maxSocketsPerAddress: option({
+    env: 'PORCHLIGHT_MAX_SOCKETS_PER_ADDRESS',
+    flag: 'max-sockets-per-address',
+    type: wholeNumber('number', 0, 10_000_000),
+    default: '25000',
+    description:
+      'Open sockets from one network address, behind which there may be a whole carrier, or a proxy (see PORCHLIGHT_TRUST_PROXY). 0 is no limit.',
+  }),
+  maxWatchedPerSocket: option({
+    env: 'PORCHLIGHT_MAX_WATCHED_PER_SOCKET',
+    flag: 'max-watched-per-socket',
+    type: wholeNumber('number', 500, 1_000_000),
+    default: '10000',
+    description: 'Users watched over one socket, all of its subscriptions together. One more is RATE_LIMITED.',
+  }),
+  ratePerSession: option({
+    env: 'PORCHLIGHT_RATE_PER_SESSION',
+    flag: 'rate-per-session',
+    type: wholeNumber('number', 0, 1_000_000),
+    default: '100',
+    description:
+      'Messages and requests a second of one session; ten times as many at once are let through. More are RATE_LIMITED, and who goes on all the same is closed with 4414. 0 is no limit.',
+  }),
+  ratePerUser: option({
+    env: 'PORCHLIGHT_RATE_PER_USER',
+    flag: 'rate-per-user',
+    type: wholeNumber('number', 0, 1_000_000),
+    default: '300',
+    description: 'The same of one user, all her devices together.',
+  }),
+  ratePerAddress: option({
+    env: 'PORCHLIGHT_RATE_PER_ADDRESS',
+    flag: 'rate-per-address',
+    type: wholeNumber('number', 0, 10_000_000),
+    default: '50000',
+    description: 'The same from one network address. Backends are not counted.',
+  }),
+  maxLag: option({
+    env: 'PORCHLIGHT_MAX_LAG',
+    flag: 'max-lag',
+    type: duration(10, 60_000),
+    default: '500ms',
+    description:
+      'How long the event loop may be behind, or a change wait for the disk, before new logins and watches are answered OVERLOADED. Heartbeats go through all the same.',
+  }),
+  metrics: option({
+    env: 'PORCHLIGHT_METRICS',
+    flag: 'metrics',
+    type: boolean,
+    default: 'true',
+    description: 'Whether /metrics is served, for Prometheus, to an API key or the metrics token.',
+  }),
+  metricsToken: secret({
+    env: 'PORCHLIGHT_METRICS_TOKEN',
+    type: bearerToken,
+    description: 'A token that may read /metrics and nothing else: `Authorization: Bearer …`. At least 16 characters.',
+  }),
+  logUserIds: option({
+    env: 'PORCHLIGHT_LOG_USER_IDS',
+    flag: 'log-user-ids',
+    type: boolean,
+    default: 'false',
+    description: 'Whether logs and traces name users as they are. Otherwise by a hash, the same until the next start.',
   }),
   platformPreset: option({
     env: 'PORCHLIGHT_PLATFORM_PRESET',

@@ -204,3 +204,13 @@ export const apiKeyList: ValueType<readonly Buffer[]> = {
   },
   show: (value) => value.map(() => MASK),
 };
+
+/** A token that is sent as `Authorization: Bearer …`, kept as its digest only. */
+export const bearerToken: ValueType<Buffer> = {
+  label: 'token',
+  parse: (input) =>
+    /^[\x21-\x7e]+$/.test(input) && input.length >= LEAST_API_KEY_LENGTH
+      ? good(apiKeyDigest(input))
+      : wrong(`a token of at least ${LEAST_API_KEY_LENGTH} visible ASCII characters`),
+  show: () => MASK,
+};
