@@ -88,6 +88,9 @@ export interface PresenceStore {
   /** Counted as of now, without a scan. */
   counts(): PresenceCounts;
 
+  /** How far durability is behind, as of now. Never fails, costs next to nothing. */
+  workload(): Workload;
+
   readonly log: EventLog;
 
   /** Writes what is still in memory alone, then closes. Updates called later are refused. */
@@ -138,6 +141,13 @@ export interface PresenceCounts {
   readonly usersOnline: number;
   readonly usersPushOnline: number;
   readonly sessions: Readonly<Record<Platform, { readonly online: number; readonly pushOnline: number }>>;
+}
+
+export interface Workload {
+  /** Changes on their way to the disk: decided, or about to be, and not durable yet. */
+  readonly waiting: number;
+  /** For how long the oldest of them has been waiting, in milliseconds, to within one commit; 0 without any. */
+  readonly waitedMs: number;
 }
 
 /** Makes what must not be guessed. */

@@ -136,6 +136,7 @@ export class FakeStore implements PresenceStore {
 
   listOnline: PresenceStore['listOnline'] = (query) => this.#store.listOnline(query);
   counts: PresenceStore['counts'] = () => this.#store.counts();
+  workload: PresenceStore['workload'] = () => this.#store.workload();
   close: PresenceStore['close'] = () => this.#store.close();
 
   /** Tells what was committed up to those changes; later ones wait for their own turn. */

@@ -10,6 +10,7 @@ import type {
   OnlineQuery,
   PresenceCounts,
   PresenceStore,
+  Workload,
 } from '../../src/app/ports.ts';
 import type { Outcome } from '../../src/core/command.ts';
 import { deadline } from '../../src/core/deadline.ts';
@@ -41,6 +42,8 @@ export class MemoryStore implements PresenceStore {
   readonly #logId = `memory ${++logs} at `;
   readonly #users = new Map<UserId, UserRecord>();
   readonly #turns = new Map<UserId, Promise<unknown>>();
+  /** When each update under way was called, the oldest first. */
+  readonly #underWay = new Set<{ readonly since: Millis }>();
   readonly #claims = new Map<UserId, Millis>();
   readonly #listeners: ((changes: readonly PlacedChange[]) => void)[] = [];
   #ended: (EndedSession & { readonly userId: UserId })[] = [];
@@ -69,7 +72,11 @@ export class MemoryStore implements PresenceStore {
   async update(id: UserId, decide: (user: UserRecord, policy: Policy, now: Millis) => Outcome): Promise<Outcome> {
     this.#checkOpen();
     const before = this.#turns.get(id) ?? Promise.resolve();
-    const own = before.then(() => this.#apply(id, decide(this.#user(id), this.#policy, this.now())));
+    const called = { since: this.now() };
+    this.#underWay.add(called);
+    const own = before
+      .then(() => this.#apply(id, decide(this.#user(id), this.#policy, this.now())))
+      .finally(() => this.#underWay.delete(called));
     this.#turns.set(
       id,
       own.catch(() => undefined),
@@ -145,6 +152,11 @@ export class MemoryStore implements PresenceStore {
         ]),
       ) as PresenceCounts['sessions'],
     };
+  }
+
+  workload(): Workload {
+    const [oldest] = this.#underWay;
+    return { waiting: this.#underWay.size, waitedMs: oldest === undefined ? 0 : this.now() - oldest.since };
   }
 
   readonly log: EventLog = {

@@ -222,6 +222,40 @@ export const presenceStoreContract = (name: string, makeStore: MakeStore): void 
       });
     });
 
+    describe('the workload', () => {
+      it('is how many changes are not durable yet, and for how long the oldest has been waiting', async () => {
+        const { store, clock } = await make();
+        const none = { waiting: 0, waitedMs: 0 };
+        expect(store.workload()).toEqual(none);
+        const changes = [run(store, ALICE, login('a1')), run(store, BOB, login('b1'))];
+        clock.advance(70);
+        changes.push(run(store, CAROL, login('c1')));
+        clock.advance(5);
+        expect(store.workload()).toEqual({ waiting: 3, waitedMs: 75 });
+        await Promise.all(changes);
+        expect(store.workload()).toEqual(none);
+      });
+
+      it('is none of those that could not decide', async () => {
+        const { store } = await make();
+        const failing = store.update(ALICE, () => {
+          throw new Error('cannot decide');
+        });
+        await expect(failing).rejects.toThrow('cannot decide');
+        expect(store.workload()).toEqual({ waiting: 0, waitedMs: 0 });
+      });
+
+      it('goes down as changes become durable, however many there are', async () => {
+        const { store } = await make();
+        const ids = Array.from({ length: 1_000 }, (_, index) => user(`user ${index}`));
+        const changes = ids.map((id) => run(store, id, login(`of ${id}`)).then(() => store.workload().waiting));
+        expect(store.workload().waiting).toBe(1_000);
+        const left = await Promise.all(changes);
+        expect(left.at(-1)).toBe(0);
+        expect(left).toEqual(left.toSorted((one, other) => other - one));
+      });
+    });
+
     describe('what is told of a commit', () => {
       it('comes once, in the order of the log, before the update is answered', async () => {
         const { store } = await make();

@@ -3,7 +3,14 @@
  * the rest is read from the file. A change is decided here, written by the writer's thread together
  * with whatever else came in the meantime, and only then put in force, told and answered.
  */
-import type { CommittedChange, FailedUpdate, OnlinePage, OnlineQuery, PresenceStore } from '../../app/ports.ts';
+import type {
+  CommittedChange,
+  FailedUpdate,
+  OnlinePage,
+  OnlineQuery,
+  PresenceStore,
+  Workload,
+} from '../../app/ports.ts';
 import type { Outcome } from '../../core/command.ts';
 import type { Millis, SessionId, UserId } from '../../core/ids.ts';
 import type { Policy } from '../../core/policy.ts';
@@ -76,7 +83,7 @@ export class SqliteStore implements PresenceStore {
   static async start({ reader, present }: Loaded, lock: FileLock, options: StoreOptions): Promise<SqliteStore> {
     try {
       const store = new SqliteStore(reader, present, lock, options);
-      store.#writer = await Writer.start({ path: options.path }, store.#handlers());
+      store.#writer = await Writer.start({ path: options.path }, store.#handlers(), options.clock);
       if (options.background) store.#startBackground();
       return store;
     } catch (error) {
@@ -170,6 +177,10 @@ export class SqliteStore implements PresenceStore {
 
   counts(): ReturnType<Present['counts']> {
     return this.#present.counts();
+  }
+
+  workload(): Workload {
+    return this.#writing().workload();
   }
 
   /**

@@ -5,6 +5,7 @@
  * this one puts in force what the last commit wrote.
  */
 import { Worker } from 'node:worker_threads';
+import type { Workload } from '../../app/ports.ts';
 import { StoreFailure } from './failures.ts';
 import type { Batch, Order, PurgeOrder, Purged, Reply, WriterData } from './protocol.ts';
 
@@ -25,6 +26,13 @@ interface Question {
   readonly refuse: (error: StoreFailure) => void;
 }
 
+/** What will be one commit. */
+interface Portion<Entry> {
+  readonly entries: Entry[];
+  /** When the first of them came. */
+  readonly since: number;
+}
+
 /** Bounds the time that one commit takes on either thread, and with it how long everybody else waits: some ms. */
 const MAX_ENTRIES = 256;
 /** Full commits sent and not answered yet. With less than a full one waiting, one is sent at a time. */
@@ -41,18 +49,21 @@ export class Writer<Entry> {
   readonly #handlers: WriterHandlers<Entry>;
   /** Asked and not answered yet; answers come in this order. */
   readonly #questions: Question[] = [];
-  #waiting: Entry[] = [];
-  /** Commits sent and not answered yet. */
-  #sent = 0;
+  readonly #now: () => number;
+  /** All but the last are full. */
+  #waiting: Portion<Entry>[] = [];
+  /** Commits sent and not answered yet, the oldest first. */
+  readonly #sent: Portion<Entry>[] = [];
   #scheduled = false;
   #dead: StoreFailure | null = null;
   /** When dead: the thread is gone, and with it its hold on the file. */
   #ended: Promise<unknown> | undefined;
   #closed = false;
 
-  private constructor(worker: Worker, handlers: WriterHandlers<Entry>) {
+  private constructor(worker: Worker, handlers: WriterHandlers<Entry>, now: () => number) {
     this.#worker = worker;
     this.#handlers = handlers;
+    this.#now = now;
     worker.on('message', (reply: Reply) => this.#answered(reply));
     worker.on('error', (error) => this.#die(new StoreFailure('DEAD', 'The writer thread failed.', { cause: error })));
     worker.on('exit', (code) => {
@@ -60,14 +71,17 @@ export class Writer<Entry> {
     });
   }
 
-  /** @throws the reason why the thread, or its connection, could not be opened. */
-  static start<Entry>(data: WriterData, handlers: WriterHandlers<Entry>): Promise<Writer<Entry>> {
+  /**
+   * @param now milliseconds, never set back.
+   * @throws the reason why the thread, or its connection, could not be opened.
+   */
+  static start<Entry>(data: WriterData, handlers: WriterHandlers<Entry>, now: () => number): Promise<Writer<Entry>> {
     const worker = new Worker(WORKER_URL, { workerData: data });
     return new Promise((resolve, reject) => {
       worker.once('error', reject);
       worker.once('message', () => {
         worker.off('error', reject);
-        resolve(new Writer(worker, handlers));
+        resolve(new Writer(worker, handlers, now));
       });
     });
   }
@@ -80,8 +94,19 @@ export class Writer<Entry> {
       queueMicrotask(() => this.#handlers.failed([entry], dead));
       return;
     }
-    this.#waiting.push(entry);
+    const last = this.#waiting.at(-1);
+    if (last !== undefined && last.entries.length < MAX_ENTRIES) last.entries.push(entry);
+    else this.#waiting.push({ entries: [entry], since: this.#now() });
     this.#schedule();
+  }
+
+  /** What was submitted and not answered yet. */
+  workload(): Workload {
+    const oldest = this.#sent[0] ?? this.#waiting[0];
+    if (oldest === undefined) return { waiting: 0, waitedMs: 0 };
+    let waiting = Math.max(this.#waiting.length - 1, 0) * MAX_ENTRIES + (this.#waiting.at(-1)?.entries.length ?? 0);
+    for (const { entries } of this.#sent) waiting += entries.length;
+    return { waiting, waitedMs: this.#now() - oldest.since };
   }
 
   /** Does one portion of the retention's work. */
@@ -136,21 +161,22 @@ export class Writer<Entry> {
 
   #mayCommit(): boolean {
     if (this.#dead !== null) return false;
-    if (this.#sent === 0) return this.#waiting.length > 0;
-    return this.#sent < MAX_SENT && this.#waiting.length >= MAX_ENTRIES;
+    const [next] = this.#waiting;
+    if (next === undefined || this.#sent.length === 0) return next !== undefined;
+    return this.#sent.length < MAX_SENT && next.entries.length >= MAX_ENTRIES;
   }
 
   /** One at a time: what more there is to be sent is sent in a turn of its own. */
   #commit(): void {
-    if (!this.#mayCommit()) return;
-    const entries = this.#waiting.length <= MAX_ENTRIES ? this.#waiting : this.#waiting.slice(0, MAX_ENTRIES);
-    this.#waiting = this.#waiting.length <= MAX_ENTRIES ? [] : this.#waiting.slice(MAX_ENTRIES);
-    this.#sent++;
+    const portion = this.#mayCommit() ? this.#waiting.shift() : undefined;
+    if (portion === undefined) return;
+    const { entries } = portion;
+    this.#sent.push(portion);
     const then = (tell: () => void): void => {
-      this.#sent--;
+      this.#sent.shift();
       tell();
       // At once: nothing is being written now.
-      if (this.#sent === 0) this.#commit();
+      if (this.#sent.length === 0) this.#commit();
       this.#schedule();
     };
     this.#ask(
@@ -193,7 +219,7 @@ export class Writer<Entry> {
     for (const question of this.#questions.splice(0)) question.refuse(error);
     const waiting = this.#waiting;
     this.#waiting = [];
-    if (waiting.length > 0) this.#handlers.failed(waiting, error);
+    for (const { entries } of waiting) this.#handlers.failed(entries, error);
     this.#handlers.died(error);
     this.#ended = this.#worker.terminate();
   }
