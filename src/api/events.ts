@@ -5,7 +5,7 @@ import { builder } from './builder.ts';
 import { DEFAULT_PAGE, FIRST_DESCRIPTION, PageInfo, pageOf, pageSize, type Page } from './paging.ts';
 import { EventReasonEnum, PlatformEnum, StatusEnum } from './words.ts';
 
-const PresenceEvent = builder.objectRef<LoggedEvent>('PresenceEvent').implement({
+export const PresenceEvent = builder.objectRef<LoggedEvent>('PresenceEvent').implement({
   description: 'One thing that happened to one session, and what it did to its user.',
   fields: (t) => ({
     cursor: t.expose('cursor', { type: 'Cursor', description: 'The position right after this event.' }),

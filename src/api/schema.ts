@@ -14,6 +14,7 @@ import './session-ended.ts';
 import './online-users.ts';
 import './events.ts';
 import './stats.ts';
+import './explain-status.ts';
 import './end-sessions.ts';
 import './policy.ts';
 import './update-policy.ts';

@@ -108,6 +108,9 @@ export interface EventLog {
    * after it that the retention has removed.
    */
   read(query: LogQuery): Promise<LogPage>;
+
+  /** The last `limit` events of one user that are kept, the newest first. */
+  latest(userId: UserId, limit: number): Promise<readonly LoggedEvent[]>;
 }
 
 export interface LogQuery {

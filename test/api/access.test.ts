@@ -20,6 +20,7 @@ const MATRIX = [
   ['query { events { nodes { userId } } }', U, F, F, 'ok', F],
   ['query { latestCursor }', U, F, F, 'ok', F],
   ['query { stats { sockets } }', U, F, F, 'ok', F],
+  ['query { explainStatus(userId: "bob") { because } }', U, F, F, 'ok', F],
   ['query { policy { pushOnlineExpiryMs } }', U, F, F, 'ok', F],
   ['mutation { login(input: {platform: WEB}) { sessionToken } }', U, 'ok', F, F, 'ok'],
   ['mutation { heartbeat { heartbeatIntervalMs } }', U, U, 'ok', F, 'ok'],

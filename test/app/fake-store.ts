@@ -132,6 +132,11 @@ export class FakeStore implements PresenceStore {
       await this.#pass('reading the log');
       return page;
     },
+    latest: async (userId, limit) => {
+      const events = await this.#store.log.latest(userId, limit);
+      await this.#pass('reading the log');
+      return events;
+    },
   };
 
   listOnline: PresenceStore['listOnline'] = (query) => this.#store.listOnline(query);

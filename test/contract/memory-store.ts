@@ -168,6 +168,11 @@ export class MemoryStore implements PresenceStore {
       this.#checkOpen();
       return this.#readLog(query);
     },
+    latest: async (userId, limit) => {
+      this.#checkOpen();
+      const { events } = this.#readLog({ after: null, limit: Infinity, userId });
+      return events.toReversed().slice(0, limit);
+    },
   };
 
   async close(): Promise<void> {

@@ -379,6 +379,18 @@ export const presenceStoreContract = (name: string, makeStore: MakeStore): void 
         expect(await store.log.read({ after: null, limit: 1, userId: CAROL })).toEqual({ events: [], hasMore: false });
       });
 
+      it('tells the last events of one user, the newest first', async () => {
+        const { store, purge, clock } = await make();
+        const alices = (await logged(store)).filter((event) => event.userId === ALICE).toReversed();
+        expect(await store.log.latest(ALICE, 2)).toEqual(alices.slice(0, 2));
+        expect(await store.log.latest(ALICE, 100)).toEqual(alices);
+        expect(await store.log.latest(CAROL, 2)).toEqual([]);
+        clock.advance(30 * DAY + 1);
+        const { changes } = await run(store, ALICE, login('late'));
+        await purge();
+        expect(await store.log.latest(ALICE, 100)).toMatchObject(changes.flatMap(({ events }) => events).toReversed());
+      });
+
       it('refuses a cursor that it did not make', async () => {
         const { store } = await make();
         const other = await make();

@@ -28,6 +28,7 @@ const MATRIX: Readonly<Record<string, readonly [string, ...(string | null)[]]>> 
   'Query.events': ['{ events { nodes { userId } } }', UNKNOWN, NEVER, NEVER, may],
   'Query.latestCursor': ['{ latestCursor }', UNKNOWN, NEVER, NEVER, may],
   'Query.stats': ['{ stats { usersOnline } }', UNKNOWN, NEVER, NEVER, may],
+  'Query.explainStatus': [`{ explainStatus(${VICTIM}) { because } }`, UNKNOWN, NEVER, NEVER, may],
   'Query.policy': ['{ policy { pushOnlineExpiryMs } }', UNKNOWN, NEVER, NEVER, may],
   'Mutation.login': ['mutation { login(input: {platform: WEB}) { session { id } } }', UNKNOWN, may, NEVER, NEVER],
   'Mutation.heartbeat': ['mutation { heartbeat { heartbeatIntervalMs } }', UNKNOWN, UNKNOWN, may, NEVER],

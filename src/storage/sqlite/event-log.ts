@@ -4,11 +4,11 @@
  */
 import type { EventLog, LoggedEvent, LogPage, LogQuery } from '../../app/ports.ts';
 import { DomainError } from '../../core/errors.ts';
-import type { Cursor } from '../../core/ids.ts';
+import type { Cursor, UserId } from '../../core/ids.ts';
 import type { PresenceEvent } from '../../core/record.ts';
 import { Cursors, notOurs } from './cursors.ts';
 import type { Reader } from './reader.ts';
-import { eventFrom } from './rows.ts';
+import { eventFrom, type Row } from './rows.ts';
 
 export class SqliteEventLog implements EventLog {
   readonly #reader: Reader;
@@ -74,6 +74,12 @@ export class SqliteEventLog implements EventLog {
       : this.#reader.atOnce(() => this.#readDisk(after, query));
   }
 
+  async latest(userId: UserId, limit: number): Promise<readonly LoggedEvent[]> {
+    this.#checkOpen();
+    // What is committed and not told yet is not there yet.
+    return this.#reader.latestEvents(userId, this.#lastSeq, limit).map((row) => this.#fromRow(row));
+  }
+
   *#recent(after: number, { userId }: LogQuery): Iterable<LoggedEvent> {
     for (let seq = after + 1; seq <= this.#lastSeq; seq++) {
       const event = this.#ring[seq % this.#ring.length];
@@ -96,8 +102,12 @@ export class SqliteEventLog implements EventLog {
   *#stored(after: number, { userId }: LogQuery): Iterable<LoggedEvent> {
     // What is committed and not told yet is not there yet.
     for (const row of this.#reader.events(after, this.#lastSeq, userId)) {
-      yield this.#logged(row[0] as number, row[1] as number, eventFrom(row));
+      yield this.#fromRow(row);
     }
+  }
+
+  #fromRow(row: Row): LoggedEvent {
+    return this.#logged(row[0] as number, row[1] as number, eventFrom(row));
   }
 
   #logged(seq: number, changeSeq: number, event: PresenceEvent): LoggedEvent {

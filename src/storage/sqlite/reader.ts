@@ -1,6 +1,6 @@
 /** The read-only connection: everything that memory does not hold. It sees what is committed and waits for nobody. */
 import Database from 'better-sqlite3';
-import { asc, sql } from 'drizzle-orm';
+import { asc, desc, sql } from 'drizzle-orm';
 import { drizzle } from 'drizzle-orm/better-sqlite3';
 import type { Millis, SessionId, UserId } from '../../core/ids.ts';
 import { unknownUser, type EndedSession, type UserRecord } from '../../core/record.ts';
@@ -89,6 +89,11 @@ export class Reader {
   events(after: number, through: number, userId: UserId | undefined): IterableIterator<Row> {
     const { eventsOfAll, eventsOfUser } = this.#statements;
     return userId === undefined ? eventsOfAll.iterate(after, through) : eventsOfUser.iterate(userId, after, through);
+  }
+
+  /** The last events of one user up to `through`, the newest first. */
+  latestEvents(userId: UserId, through: number, limit: number): readonly Row[] {
+    return this.#statements.latestOfUser.all(userId, through, limit);
   }
 
   /** Runs `look` on one instant of the database. */
@@ -217,6 +222,16 @@ const prepareAll = (connection: Database.Database) => {
       'after',
       'through',
     ]),
+    latestOfUser: prepareRead(
+      connection,
+      db
+        .select(pick(events, EVENT_COLUMNS))
+        .from(events)
+        .where(sql`${events.userId} = ${named('userId')} AND ${events.seq} <= ${named('through')}`)
+        .orderBy(desc(events.seq))
+        .limit(named('limit')),
+      ['userId', 'through', 'limit'],
+    ),
   };
 };
 

@@ -1,0 +1,95 @@
+/**
+ * Why a user is shown as she is, and what time alone would do to her next. Nothing is decided here: what
+ * will happen is found by letting it happen to a copy.
+ */
+import { deadline, sessionDeadline } from './deadline.ts';
+import type { Millis, SessionId } from './ids.ts';
+import type { Policy } from './policy.ts';
+import { step } from './presence.ts';
+import { findSession, type SessionRecord, type UserRecord } from './record.ts';
+import type { EventReason, Status } from './vocabulary.ts';
+
+/** What happens at a moment unless something is heard before. */
+export interface Prediction {
+  /** May be past: time is up then, and the timer, which is never early, has yet to notice. */
+  readonly at: Millis;
+  /** Why, as the event will say it. */
+  readonly reason: EventReason;
+  /** The session it happens to. */
+  readonly sessionId: SessionId;
+  /** What that session is afterwards; OFFLINE: it has ended. */
+  readonly sessionStatus: Status;
+  /** What the user is afterwards, by this and whatever else is due by then. */
+  readonly status: Status;
+}
+
+export interface ExplainedSession {
+  readonly session: SessionRecord;
+  /** What ends its present status, if nothing is heard of it and nothing else ends it before. */
+  readonly next: SessionPrediction;
+}
+
+export type SessionPrediction = Omit<Prediction, 'status'>;
+
+export interface Explanation {
+  readonly user: UserRecord;
+  readonly now: Millis;
+  /**
+   * The session that makes the user what she is: of those that have her status, the one that would keep
+   * her there the longest. Null when she is OFFLINE.
+   */
+  readonly decidedBy: SessionRecord | null;
+  readonly sessions: readonly ExplainedSession[];
+  /** The earliest moment at which time alone changes any of her sessions; null without sessions. */
+  readonly next: SessionPrediction | null;
+  /** The first moment at which time alone changes her status: it happens to `decidedBy`. Null when she is OFFLINE. */
+  readonly nextStatus: Prediction | null;
+}
+
+export const explain = (user: UserRecord, policy: Policy, now: Millis): Explanation => {
+  const sessions = user.sessions.map((session) => ({ session, next: nextOf(user, session, policy, now) }));
+  const nextStatus = nextStatusOf(user, policy, now);
+  return {
+    user,
+    now,
+    decidedBy: nextStatus === null ? null : (findSession(user, nextStatus.sessionId) ?? null),
+    sessions,
+    next: earliest(sessions.map(({ next }) => next)),
+    nextStatus,
+  };
+};
+
+/** As if she had this session alone: what time does to one does not depend on the others. */
+const nextOf = (user: UserRecord, session: SessionRecord, policy: Policy, now: Millis): SessionPrediction => {
+  const { at } = sessionDeadline(session);
+  const [change] = woken({ ...user, status: session.status, sessions: [session] }, policy, at, now).changes;
+  const [event] = change?.events ?? [];
+  if (event === undefined) throw new Error('A deadline has come and nothing happens.');
+  return { at, reason: event.reason, sessionId: session.id, sessionStatus: event.sessionStatus };
+};
+
+/** Deadline after deadline, until her status is another one. */
+const nextStatusOf = (user: UserRecord, policy: Policy, now: Millis): Prediction | null => {
+  for (let then = user; ;) {
+    const due = deadline(then);
+    if (due === null) return null;
+    const { user: after, changes } = woken(then, policy, due, now);
+    const [event] = changes.find(({ statusChange }) => statusChange !== null)?.events ?? [];
+    const session = event && findSession(then, event.sessionId);
+    if (event !== undefined && session !== undefined) {
+      const { reason, sessionId, sessionStatus } = event;
+      return { at: sessionDeadline(session).at, reason, sessionId, sessionStatus, status: after.status };
+    }
+    then = after;
+  }
+};
+
+/** Never in the past: what is overdue happens now. */
+const woken = (user: UserRecord, policy: Policy, due: Millis, now: Millis) =>
+  step(user, { type: 'wake' }, policy, due > now ? due : now);
+
+const earliest = (predictions: readonly SessionPrediction[]): SessionPrediction | null =>
+  predictions.reduce<SessionPrediction | null>(
+    (first, other) => (first === null || other.at < first.at ? other : first),
+    null,
+  );

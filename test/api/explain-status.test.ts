@@ -1,0 +1,111 @@
+/** Why a user is shown as she is, as a backend is told it. */
+import { expect, it } from 'vitest';
+import { World } from './world.ts';
+
+const EXPLAIN = `query ($userId: ID!) { explainStatus(userId: $userId) {
+  asOf because
+  userStatus { userId status version reason }
+  decidedBy { id platform deviceId }
+  nextDeadline { at reason sessionId becomes }
+  nextStatusChange { at reason sessionId becomes }
+  sessions {
+    session { id status attached ipAddress }
+    lastSignOfLifeAt silentSince backgroundSince detachedAt sockets
+    heartbeatIntervalMs heartbeatTimeoutMs backgroundTimeoutMs disconnectGraceMs
+    nextDeadline { at reason sessionId becomes }
+  }
+  events { cursor reason sessionId status version }
+} }`;
+
+interface Seen {
+  readonly explainStatus: {
+    readonly because: string;
+    readonly events: readonly { readonly reason: string; readonly version: number }[];
+  };
+}
+
+const explained = async (world: World, userId: string): Promise<Seen['explainStatus']> =>
+  (await world.backend<Seen>(EXPLAIN, { userId })).explainStatus;
+
+it('tells who makes her what she is, until when, and what led to it', async () => {
+  const world = new World();
+  await world.login('alice', 'WEB', 'tab');
+  world.clock.advance(1_000);
+  const { sessionId } = await world.login('alice', 'ANDROID', 'a1');
+  world.clock.advance(12_000);
+
+  const deadline = { at: '2026-01-01T00:06:41.000Z', reason: 'HEARTBEAT_TIMEOUT', sessionId, becomes: 'PUSH_ONLINE' };
+  expect(await explained(world, 'alice')).toEqual({
+    asOf: '2026-01-01T00:00:13.000Z',
+    because:
+      'ONLINE because ANDROID device "a1" logged in at 2026-01-01T00:00:01.000Z, has no socket open and gave its last sign of life 12 s ago; unless it is heard again by 2026-01-01T00:06:41.000Z, it becomes PUSH_ONLINE (HEARTBEAT_TIMEOUT) and the user is PUSH_ONLINE.',
+    userStatus: { userId: 'alice', status: 'ONLINE', version: 1, reason: 'LOGIN' },
+    decidedBy: { id: sessionId, platform: 'ANDROID', deviceId: 'a1' },
+    nextDeadline: deadline,
+    nextStatusChange: deadline,
+    sessions: [
+      {
+        session: { id: sessionId, status: 'ONLINE', attached: false, ipAddress: '192.0.2.7' },
+        lastSignOfLifeAt: '2026-01-01T00:00:01.000Z',
+        silentSince: '2026-01-01T00:00:01.000Z',
+        backgroundSince: null,
+        detachedAt: null,
+        sockets: 0,
+        heartbeatIntervalMs: 120_000,
+        heartbeatTimeoutMs: 400_000,
+        backgroundTimeoutMs: null,
+        disconnectGraceMs: 0,
+        nextDeadline: deadline,
+      },
+    ],
+    events: [
+      { cursor: expect.any(String) as string, reason: 'KICKED', sessionId: 'session-1', status: 'ONLINE', version: 1 },
+      { cursor: expect.any(String) as string, reason: 'LOGIN', sessionId, status: 'ONLINE', version: 1 },
+      { cursor: expect.any(String) as string, reason: 'LOGIN', sessionId: 'session-1', status: 'ONLINE', version: 1 },
+    ],
+  });
+});
+
+it('answers for a user never seen, too', async () => {
+  expect(await explained(new World(), 'nobody')).toMatchObject({
+    because: expect.stringMatching(/^OFFLINE because nothing is known of this user/) as string,
+    userStatus: { status: 'OFFLINE', version: 0, reason: null },
+    decidedBy: null,
+    nextDeadline: null,
+    nextStatusChange: null,
+    sessions: [],
+    events: [],
+  });
+});
+
+it('tells the last ten events, the newest first, of her alone', async () => {
+  const world = new World();
+  await world.login('alice');
+  for (let round = 0; round < 7; round++) await world.login('alice', 'WEB', 'tab');
+  await world.login('bob');
+  const { events } = await explained(world, 'alice');
+  expect(events.map(({ reason }) => reason)).toEqual([
+    ...Array.from({ length: 5 }, () => ['REPLACED', 'LOGIN']).flat(),
+  ]);
+});
+
+it('is no sign of life', async () => {
+  const world = new World();
+  await world.login('alice');
+  world.clock.advance(5_000);
+  await explained(world, 'alice');
+  expect((await explained(world, 'alice')).because).toContain('its last sign of life 5 s ago');
+});
+
+it('refuses what is no user id', async () => {
+  const { codes } = await new World().ask(EXPLAIN, { variables: { userId: '' } });
+  expect(codes).toEqual(['BAD_USER_INPUT']);
+});
+
+it('shows neither a token nor the hash of one', async () => {
+  const world = new World();
+  const { sessionToken, session } = await world.login('alice');
+  const all = JSON.stringify(await explained(world, 'alice'));
+  expect(all).not.toContain(sessionToken);
+  expect(all).not.toContain(session.tokenHash);
+});

@@ -1,0 +1,21 @@
+/** An explanation is of one instant, whatever happens while it is made. */
+import { expect, it } from 'vitest';
+import { explainUser } from '../../src/app/explained.ts';
+import { ALICE, Stage } from './stage.ts';
+
+it.each(['reading the log', 'before reading', 'after reading'] as const)(
+  'a change that comes meanwhile (%s) is in the record and in the events, or in neither',
+  async (place) => {
+    const stage = new Stage();
+    await stage.login(ALICE);
+    const reached = stage.store.gates.hold(place);
+    const asked = explainUser(stage.store, ALICE);
+    await reached;
+    await stage.login(ALICE, 'WEB');
+    stage.store.gates.open(place);
+    const { user, events, because } = await asked;
+    const newest = events.find(({ reason }) => reason === 'LOGIN');
+    expect(user.sessions.map(({ id }) => id)).toEqual([newest?.sessionId]);
+    expect(because).toContain(`ONLINE because ${newest?.platform ?? ''} device`);
+  },
+);

@@ -1,0 +1,96 @@
+/** The explanation in words: one for each way in which a user can be what she is. */
+import { describe, expect, it } from 'vitest';
+import { because } from '../../src/core/because.ts';
+import { explain } from '../../src/core/explain.ts';
+import { quoted } from '../../src/core/quoted.ts';
+import { Story } from './harness.ts';
+import { DAY, MINUTE, SECOND } from './tables.ts';
+
+const said = (story: Story): string => because(explain(story.user, story.policy, story.now));
+
+describe('she is ONLINE because', () => {
+  it('a device was heard of, and until it is silent for too long', () => {
+    const story = new Story();
+    story.login('IPHONE', { device: 'a1' });
+    expect(said(story.after(12_345))).toBe(
+      'ONLINE because IPHONE device "a1" logged in at 2023-11-14T22:13:20.000Z, has no socket open and gave its last sign of life 12 s ago; unless it is heard again by 2023-11-14T22:20:00.000Z, it becomes PUSH_ONLINE (HEARTBEAT_TIMEOUT) and the user is PUSH_ONLINE.',
+    );
+  });
+
+  it('of several devices one keeps her so the longest', () => {
+    const story = new Story({ multiDevice: { mode: 'MULTI' } });
+    story.login('MINI_PROGRAM', { device: 'mini' });
+    const phone = story.after(MINUTE / 2).login('IPHONE', { device: 'a1' });
+    story.login('LINUX', { device: 'desk' });
+    story.attach(phone);
+    story.attach(phone);
+    expect(said(story.after(800))).toBe(
+      'ONLINE because LINUX device "desk" logged in at 2023-11-14T22:13:50.000Z, has no socket open and gave its last sign of life 800 ms ago; unless it is heard again by 2023-11-14T22:20:30.000Z, it ends (HEARTBEAT_TIMEOUT) and the user is PUSH_ONLINE. 2 other sessions would not keep the user ONLINE longer.',
+    );
+  });
+
+  it('it is not in background for too long yet', () => {
+    const story = new Story();
+    const mini = story.login('MINI_PROGRAM', { device: 'm' });
+    story.attach(mini);
+    story.beat(mini, 'BACKGROUND');
+    expect(said(story.after(SECOND))).toBe(
+      'ONLINE because MINI_PROGRAM device "m" logged in at 2023-11-14T22:13:20.000Z, has 1 socket open and gave its last sign of life 1 s ago; in background since 2023-11-14T22:13:20.000Z, unless it comes to the foreground by 2023-11-14T22:13:50.000Z, it ends (BACKGROUND_TIMEOUT) and the user is OFFLINE.',
+    );
+  });
+
+  it('its grace after the last socket runs', () => {
+    const story = new Story({ platforms: [{ platform: 'MAC', disconnectGraceMs: 5_000 }] });
+    const mac = story.login('MAC', { device: 'm' });
+    story.detach(story.attach(mac));
+    expect(said(story.after(SECOND))).toContain(
+      '; its last socket closed at 2023-11-14T22:13:20.000Z, unless it is heard again by 2023-11-14T22:13:25.000Z, it becomes PUSH_ONLINE (DISCONNECT) and the user is PUSH_ONLINE.',
+    );
+  });
+
+  it('a restart gave it a full timeout', () => {
+    const story = new Story();
+    story.login('WEB', { device: 'tab' });
+    story.after(50 * SECOND).restart();
+    expect(said(story)).toContain(
+      'gave its last sign of life 50 s ago, counted anew since the restart at 2023-11-14T22:14:10.000Z; unless it is heard again by 2023-11-14T22:15:10.000Z, it ends',
+    );
+  });
+
+  it('nobody has noticed yet that its time is up', () => {
+    const story = new Story();
+    story.login('WEB', { device: 'tab' });
+    expect(said(story.after(60_250))).toContain(
+      '; its time was up at 2023-11-14T22:14:20.000Z, 250 ms ago: it ends (HEARTBEAT_TIMEOUT) and the user is OFFLINE as soon as the timer comes by.',
+    );
+  });
+});
+
+it('she is PUSH_ONLINE because a device is gone that did not log out', () => {
+  const story = new Story();
+  story.pushed('IPHONE', 'a1');
+  expect(said(story.after(3 * DAY))).toBe(
+    'PUSH_ONLINE because IPHONE device "a1", logged in at 2023-11-14T22:13:20.000Z, is not connected but did not log out, and gave its last sign of life 3 days ago; unless it is heard again by 2023-11-21T22:13:20.000Z, it ends (PUSH_EXPIRED) and the user is OFFLINE.',
+  );
+});
+
+describe('she is OFFLINE because', () => {
+  it('she was never seen, or is forgotten', () => {
+    expect(said(new Story())).toBe(
+      'OFFLINE because nothing is known of this user: never logged in, or so long OFFLINE as to be forgotten.',
+    );
+  });
+
+  it('her last session ended', () => {
+    const story = new Story();
+    story.logout(story.login('WEB'));
+    expect(said(story.after(5 * MINUTE))).toMatch(
+      /^OFFLINE because the last session ended at 2023-11-14T22:13:20.000Z, 5 min ago \(LOGOUT\)/,
+    );
+    expect(said(story.after(5 * 60 * MINUTE))).toContain(', 5 h ago (LOGOUT)');
+  });
+});
+
+it('text from devices can neither break out of its quotes nor turn the line around', () => {
+  expect(quoted('a "b" \\ 凛\u202e\u2028\u200b\u0007')).toBe('"a \\"b\\" \\\\ 凛\\u{202e}\\u{2028}\\u{200b}\\u{7}"');
+});
