@@ -9,7 +9,7 @@ import { graphiqlHandler } from './server/graphiql.ts';
 import { createServer, type PorchlightServer } from './server/server.ts';
 import { credentials } from './server/session-token.ts';
 import { StartupError } from './startup-error.ts';
-import { storeClock } from './storage/clock.ts';
+import { StoreClock } from './storage/clock.ts';
 import { StorageError } from './storage/sqlite/failures.ts';
 import { openSqliteStore } from './storage/sqlite/open.ts';
 import type { SqliteStore } from './storage/sqlite/store.ts';
@@ -26,14 +26,15 @@ const SHUTDOWN_WITHIN_MS = 9_000;
 export const serve = async (config: Config): Promise<number> => {
   const log = pino({ level: config.logLevel, base: null }, pino.destination({ fd: 2, sync: true }));
   const stop = whenToStop(log);
-  const store = await openStore(config, log, stop.storeFailed);
+  const clock = new StoreClock();
+  const store = await openStore(config, clock, log, stop.storeFailed);
   const porchlight = createPorchlight(store, credentials, config.visibility);
   const server = doors(config, porchlight, log);
   const address = await server.listen().catch(async (error: unknown) => {
     await store.close();
     throw error;
   });
-  const stopSweeping = sweeping(porchlight, log);
+  const stopSweeping = sweeping(porchlight, clock, log);
   greet(config, address);
 
   const exitCode = await stop.reason;
@@ -45,11 +46,17 @@ export const serve = async (config: Config): Promise<number> => {
   return clean ? exitCode : 1;
 };
 
-const openStore = async (config: Config, log: Logger, onFailure: (error: Error) => void): Promise<SqliteStore> => {
+const openStore = async (
+  config: Config,
+  clock: StoreClock,
+  log: Logger,
+  onFailure: (error: Error) => void,
+): Promise<SqliteStore> => {
   try {
     return await openSqliteStore({
       path: config.database,
-      clock: storeClock(),
+      clock: clock.now,
+      sleeps: clock.sleeps,
       policySeed: seedPolicy(config.policySeed),
       eventRetentionMs: config.eventRetentionMs,
       onFailure,
@@ -82,12 +89,18 @@ const doors = (config: Config, porchlight: Porchlight, log: Logger): PorchlightS
       : {}),
   });
 
-const sweeping = ({ store, tracker }: Porchlight, log: Logger): (() => void) => {
+/** @param clock has been still since it was made: whoever was restored is not silent while nobody is let in. */
+const sweeping = ({ store, tracker }: Porchlight, clock: StoreClock, log: Logger): (() => void) => {
   const sweeper = new Sweeper(store, tracker, (_userId, error) =>
     log.error({ err: error }, 'A user whose time had come could not be woken; she will be again.'),
   );
-  const ticking = setInterval(() => {
+  const sweep = (): void => {
     sweeper.tick().catch((error: unknown) => log.error({ err: error }, 'It could not be asked who is due.'));
+  };
+  const ticking = setInterval(() => {
+    clock.tick();
+    // After what came in meanwhile was read: a sign of life that lay there is heard before its time is up.
+    setImmediate(sweep);
   }, SWEEP_EVERY_MS);
   return () => {
     clearInterval(ticking);

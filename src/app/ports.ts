@@ -6,6 +6,7 @@ import type { Outcome } from '../core/command.ts';
 import type { Cursor, DeviceId, Millis, SessionId, UserId } from '../core/ids.ts';
 import type { Policy } from '../core/policy.ts';
 import type { Change, EndedSession, PresenceEvent, UserRecord } from '../core/record.ts';
+import type { Sleeps } from '../core/sleeps.ts';
 import type { LiveStatus, Platform } from '../core/vocabulary.ts';
 
 /** An event as it stands in the log. */
@@ -31,6 +32,9 @@ export interface FailedUpdate {
 export interface PresenceStore {
   /** The one time there is: whole milliseconds, never set back while the store is open. */
   now(): Millis;
+
+  /** When the server was asleep, as known by the last `now()`: what is due, and when, takes it into account. */
+  sleeps(): Sleeps;
 
   /**
    * The users as last committed, in the order asked, duplicates and all; those never seen as

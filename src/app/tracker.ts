@@ -129,7 +129,7 @@ export class Tracker {
 
   /** Time has passed: whatever is due of these users by now happens. @returns those for whom it failed. */
   wake(userIds: readonly UserId[]): Promise<readonly FailedUpdate[]> {
-    return this.#store.updateAll(userIds, (user, policy, now) => step(user, WAKE, policy, now));
+    return this.#store.updateAll(userIds, (user, policy, now) => step(user, WAKE, policy, now, this.#store.sleeps()));
   }
 
   /** What a token of a session that is not live is answered. */

@@ -4,6 +4,7 @@
  */
 import { later, type Millis } from './ids.ts';
 import type { SessionRecord, UserRecord } from './record.ts';
+import { NO_SLEEPS, sleptSince, type Sleeps } from './sleeps.ts';
 import type { EventReason } from './vocabulary.ts';
 
 export interface Deadline {
@@ -11,33 +12,39 @@ export interface Deadline {
   readonly cause: Extract<EventReason, 'DISCONNECT' | 'HEARTBEAT_TIMEOUT' | 'BACKGROUND_TIMEOUT' | 'PUSH_EXPIRED'>;
 }
 
-/** What ends a session's present status if nothing is heard of it. Every session has such a moment. */
-export const sessionDeadline = (session: SessionRecord): Deadline => {
+/**
+ * What ends a session's present status if nothing is heard of it. Every session has such a moment.
+ * @param sleeps do not count: each of the timeouts is as much later. An expiry date is a date.
+ */
+export const sessionDeadline = (session: SessionRecord, sleeps: Sleeps = NO_SLEEPS): Deadline => {
   if (session.status === 'PUSH_ONLINE') {
     return { at: session.pushExpiresAt ?? session.lastSeenAt, cause: 'PUSH_EXPIRED' };
   }
   const { heartbeatTimeoutMs, backgroundTimeoutMs, disconnectGraceMs } = session.timings;
   let first: Deadline = {
-    at: later(session.aliveAt, heartbeatTimeoutMs),
+    at: awakeFor(session.aliveAt, heartbeatTimeoutMs, sleeps),
     cause: 'HEARTBEAT_TIMEOUT',
   };
   if (session.backgroundSince !== null && backgroundTimeoutMs !== null) {
-    const at = later(session.backgroundSince, backgroundTimeoutMs);
+    const at = awakeFor(session.backgroundSince, backgroundTimeoutMs, sleeps);
     if (at < first.at) first = { at, cause: 'BACKGROUND_TIMEOUT' };
   }
   if (session.detachedAt !== null) {
-    const at = later(session.detachedAt, disconnectGraceMs);
+    const at = awakeFor(session.detachedAt, disconnectGraceMs, sleeps);
     if (at < first.at) first = { at, cause: 'DISCONNECT' };
   }
   return first;
 };
 
 /** When this user must be looked at next; null when no session is left that time could change. */
-export const deadline = (user: UserRecord): Millis | null => {
+export const deadline = (user: UserRecord, sleeps: Sleeps = NO_SLEEPS): Millis | null => {
   let first: Millis | null = null;
   for (const session of user.sessions) {
-    const { at } = sessionDeadline(session);
+    const { at } = sessionDeadline(session, sleeps);
     if (first === null || at < first) first = at;
   }
   return first;
 };
+
+/** When the server has been awake for so long since that moment, as far as is known by now. */
+const awakeFor = (since: Millis, ms: number, sleeps: Sleeps): Millis => later(since, ms + sleptSince(sleeps, since));

@@ -7,14 +7,22 @@ import type { Command, Outcome } from './command.ts';
 import type { Millis } from './ids.ts';
 import type { Policy } from './policy.ts';
 import type { SessionRecord, UserRecord } from './record.ts';
+import { NO_SLEEPS, type Sleeps } from './sleeps.ts';
 import { Steps } from './steps.ts';
 
 /**
  * @param now the store's time; never before the `now` of an earlier step of the same user within one run.
+ * @param sleeps when the server itself was asleep, by `now`: that was nobody's silence.
  * @returns `session: null` when the command names a session that is not live (any more, where its expiry date has come).
  */
-export const step = (user: UserRecord, command: Command, policy: Policy, now: Millis): Outcome => {
-  const steps = new Steps(user, policy, now);
+export const step = (
+  user: UserRecord,
+  command: Command,
+  policy: Policy,
+  now: Millis,
+  sleeps: Sleeps = NO_SLEEPS,
+): Outcome => {
+  const steps = new Steps(user, policy, now, sleeps);
   // An expiry date is a promise: a sign of life that comes after it, but before the timer, is too late.
   steps.passTime((cause) => cause === 'PUSH_EXPIRED');
   return steps.outcome(apply(steps, command));

@@ -15,6 +15,7 @@ import {
   type SessionRecord,
   type UserRecord,
 } from './record.ts';
+import type { Sleeps } from './sleeps.ts';
 import type { AppState, EventReason, Platform, Status } from './vocabulary.ts';
 
 /** What happened to one session within a change. */
@@ -40,13 +41,15 @@ interface SignOfLife {
 export class Steps {
   readonly now: Millis;
   readonly #policy: Policy;
+  readonly #sleeps: Sleeps;
   readonly #changes: Change[] = [];
   readonly #ended: EndedSession[] = [];
   #user: UserRecord;
   #durable = false;
 
-  constructor(user: UserRecord, policy: Policy, now: Millis) {
+  constructor(user: UserRecord, policy: Policy, now: Millis, sleeps: Sleeps) {
     this.now = now;
+    this.#sleeps = sleeps;
     this.#user = user;
     this.#policy = policy;
   }
@@ -68,10 +71,10 @@ export class Steps {
 
   /** Applies what time alone has changed, the earliest first, each as a change of its own. */
   passTime(applies: (cause: EventReason) => boolean): void {
-    const first = deadline(this.#user);
+    const first = deadline(this.#user, this.#sleeps);
     if (first === null || first > this.now) return;
     const due = this.#user.sessions
-      .map((session) => ({ session, ...sessionDeadline(session) }))
+      .map((session) => ({ session, ...sessionDeadline(session, this.#sleeps) }))
       .filter(({ at, cause }) => at <= this.now && applies(cause))
       .sort((one, other) => one.at - other.at);
     for (const { session, cause } of due) {

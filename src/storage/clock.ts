@@ -1,13 +1,46 @@
 import { millis, type Millis } from '../core/ids.ts';
+import { NO_SLEEPS, withSleep, type Sleeps } from '../core/sleeps.ts';
 
 /** The wall clock, in milliseconds since 1970, UTC. The only place of the program that reads it. */
 export const wallClock = (): number => Date.now();
 
+/** By so much a timeout may be late at most, so whoever is kept from ticking for longer has slept. */
+const ASLEEP_AFTER_MS = 1_000;
+
 /**
  * A store's time: the wall clock as read now, and monotonic time from then on. Whole milliseconds,
  * never set back, and deaf to whatever happens to the wall clock later.
+ *
+ * It also notices when the process was asleep (stopped, or its event loop blocked): nobody called `tick`
+ * for more than a second. Whoever reads the time knows of it, so that nothing can be judged by a time
+ * of which a part was slept through.
  */
-export const storeClock = (): (() => Millis) => {
-  const offset = wallClock() - performance.now();
-  return () => millis(Math.floor(offset + performance.now()));
-};
+export class StoreClock {
+  readonly #offset = wallClock() - performance.now();
+  #awakeAt = performance.now();
+  #sleeps: Sleeps = NO_SLEEPS;
+
+  readonly now = (): Millis => {
+    const at = performance.now();
+    if (at - this.#awakeAt > ASLEEP_AFTER_MS) this.#sleptUntil(at);
+    return this.#momentOf(at);
+  };
+
+  /** As known by the last look at the time. */
+  readonly sleeps = (): Sleeps => this.#sleeps;
+
+  /** To be called many times a second by whoever only gets to it while the event loop turns. */
+  tick(): void {
+    this.now();
+    this.#awakeAt = performance.now();
+  }
+
+  #sleptUntil(at: number): void {
+    this.#sleeps = withSleep(this.#sleeps, { from: this.#momentOf(this.#awakeAt), until: this.#momentOf(at) });
+    this.#awakeAt = at;
+  }
+
+  #momentOf(at: number): Millis {
+    return millis(Math.floor(this.#offset + at));
+  }
+}

@@ -7,6 +7,7 @@ import type { Outcome } from '../../src/core/command.ts';
 import { millis, type Cursor, type Millis, type SessionId, type UserId } from '../../src/core/ids.ts';
 import { DEFAULT_POLICY, type Policy } from '../../src/core/policy.ts';
 import { unknownUser, type EndedSession, type UserRecord } from '../../src/core/record.ts';
+import type { Sleeps } from '../../src/core/sleeps.ts';
 import { MemoryStore } from '../contract/memory-store.ts';
 import { VirtualClock } from '../contract/virtual-clock.ts';
 import { Gates, type Pass } from './gates.ts';
@@ -26,6 +27,7 @@ export class FakeStore implements PresenceStore {
   readonly #clock = new VirtualClock(START);
   readonly #store = new MemoryStore({
     clock: this.#clock.now,
+    sleeps: this.#clock.sleeps,
     policySeed: DEFAULT_POLICY,
     eventRetentionMs: RETENTION,
   });
@@ -49,8 +51,17 @@ export class FakeStore implements PresenceStore {
     return this.#store.now();
   }
 
+  sleeps(): Sleeps {
+    return this.#store.sleeps();
+  }
+
   passes(ms: number): void {
     this.#clock.advance(ms);
+  }
+
+  /** The server sleeps for so long. */
+  sleepsFor(ms: number): void {
+    this.#clock.sleep(ms);
   }
 
   /** So much time passes that everything logged until now is removed. */

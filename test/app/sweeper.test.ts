@@ -37,6 +37,19 @@ describe('a tick', () => {
     );
   });
 
+  it('wakes nobody for the server’s own sleep', async () => {
+    await allDue();
+    await stage.login(userId('silent'), 'WEB');
+    stage.store.passes(20_000);
+    stage.store.sleepsFor(600_000);
+    await sweeper().tick();
+    expect(swept()).toEqual(NAMES);
+    expect(stage.store.user(userId('silent')).status).toBe('ONLINE');
+    stage.store.passes(40_000);
+    await sweeper().tick();
+    expect(stage.store.user(userId('silent')).status).toBe('OFFLINE');
+  });
+
   it('does nothing when nobody is due', async () => {
     await sweeper().tick();
     expect(stage.store.events).toEqual([]);

@@ -46,11 +46,11 @@ export const endAll = (revokeTokens = false): Command => ({
 export const wake: Command = { type: 'wake' };
 
 export const run = (store: PresenceStore, id: UserId, command: Command): Promise<Outcome> =>
-  store.update(id, (record, policy, now) => step(record, command, policy, now));
+  store.update(id, (record, policy, now) => step(record, command, policy, now, store.sleeps()));
 
 export const runAll = (
   store: PresenceStore,
   ids: readonly UserId[],
   command: Command,
 ): Promise<readonly FailedUpdate[]> =>
-  store.updateAll(ids, (record, policy, now) => step(record, command, policy, now));
+  store.updateAll(ids, (record, policy, now) => step(record, command, policy, now, store.sleeps()));

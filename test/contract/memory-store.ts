@@ -18,11 +18,13 @@ import { badUserInput, DomainError } from '../../src/core/errors.ts';
 import type { Cursor, Millis, SessionId, UserId } from '../../src/core/ids.ts';
 import type { Policy } from '../../src/core/policy.ts';
 import { unknownUser, type EndedSession, type UserRecord } from '../../src/core/record.ts';
+import { NO_SLEEPS, type Sleeps } from '../../src/core/sleeps.ts';
 import { PLATFORMS, type Platform } from '../../src/core/vocabulary.ts';
 import { updateEach } from './update-each.ts';
 
 export interface MemoryStoreOptions {
   readonly clock: () => Millis;
+  readonly sleeps?: () => Sleeps;
   readonly policySeed: Policy;
   readonly eventRetentionMs: number;
 }
@@ -64,6 +66,10 @@ export class MemoryStore implements PresenceStore {
     return this.#options.clock();
   }
 
+  sleeps(): Sleeps {
+    return this.#options.sleeps?.() ?? NO_SLEEPS;
+  }
+
   async read(ids: readonly UserId[]): Promise<readonly UserRecord[]> {
     this.#checkOpen();
     return ids.map((id) => this.#user(id));
@@ -100,7 +106,7 @@ export class MemoryStore implements PresenceStore {
     this.#checkOpen();
     const now = this.now();
     const due = [...this.#users.values()]
-      .map((user) => ({ id: user.id, at: deadline(user) }))
+      .map((user) => ({ id: user.id, at: deadline(user, this.sleeps()) }))
       .filter(({ id, at }) => at !== null && at <= now && (this.#claims.get(id) ?? now) <= now)
       .sort((one, other) => Number(one.at) - Number(other.at))
       .slice(0, limit);

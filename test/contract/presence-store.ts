@@ -504,6 +504,45 @@ export const presenceStoreContract = (name: string, makeStore: MakeStore): void 
         expect(await store.claimDue(10)).toEqual([]);
       });
 
+      it('do not come while the server itself sleeps', async () => {
+        const { store, clock } = await make();
+        await run(store, ALICE, login('a1'));
+        clock.advance(10 * SECOND);
+        await run(store, BOB, login('b1'));
+        clock.sleep(8 * DAY);
+        expect(await store.claimDue(10)).toEqual([]);
+        await run(store, BOB, beat('b1'));
+        clock.advance(TIMEOUT_MS - 10 * SECOND - 1);
+        expect(await store.claimDue(10)).toEqual([]);
+        clock.advance(1 + GRAIN_MS);
+        expect(await store.claimDue(10)).toEqual([ALICE]);
+        await run(store, ALICE, wake);
+        expect((await store.read([ALICE]))[0]).toMatchObject({ reason: 'HEARTBEAT_TIMEOUT' });
+        clock.advance(10 * SECOND);
+        expect(await store.claimDue(10)).toEqual([BOB]);
+      });
+
+      it('that were claimed before a sleep are judged by what is known after it', async () => {
+        const { store, clock } = await make();
+        await run(store, ALICE, login('a1'));
+        clock.advance(TIMEOUT_MS - 1);
+        clock.sleep(8 * DAY);
+        await runAll(store, [ALICE], wake);
+        expect((await store.read([ALICE]))[0]?.status).toBe('ONLINE');
+        expect(await store.claimDue(10)).toEqual([]);
+        clock.advance(1 + GRAIN_MS);
+        expect(await store.claimDue(10)).toEqual([ALICE]);
+      });
+
+      it('of those who are PUSH_ONLINE are dates, and come in a sleep too', async () => {
+        const { store, clock } = await make();
+        await run(store, ALICE, login('a1'));
+        clock.advance(TIMEOUT_MS);
+        await run(store, ALICE, wake);
+        clock.sleep(7 * DAY + GRAIN_MS);
+        expect(await store.claimDue(10)).toEqual([ALICE]);
+      });
+
       it('do not hand out a user who is gone', async () => {
         const { store, clock } = await make();
         await run(store, ALICE, login('a1'));

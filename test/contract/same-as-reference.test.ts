@@ -31,6 +31,7 @@ const POLICY = changePolicy(DEFAULT_POLICY, {
 type Op =
   | { readonly op: 'commands'; readonly of: readonly { readonly who: UserId; readonly what: What }[] }
   | { readonly op: 'pass'; readonly ms: number }
+  | { readonly op: 'sleep'; readonly ms: number }
   | { readonly op: 'sweep' }
   | { readonly op: 'flush' }
   | { readonly op: 'purge' };
@@ -80,6 +81,7 @@ const op: fc.Arbitrary<Op> = fc.oneof(
       .constantFrom(1, 999, 5_000, 30_000, 60_000, 400_000, DAY, 8 * DAY)
       .map((ms): Op => ({ op: 'pass', ms })),
   },
+  fc.constantFrom(1_001, 60_000, DAY).map((ms): Op => ({ op: 'sleep', ms })),
   { weight: 2, arbitrary: fc.constant<Op>({ op: 'sweep' }) },
   fc.constant<Op>({ op: 'flush' }),
   fc.constant<Op>({ op: 'purge' }),
@@ -114,7 +116,7 @@ it('SQLite answers what the reference answers, whatever is done to them', async 
   await fc.assert(
     fc.asyncProperty(fc.array(op, { minLength: 5, maxLength: 40 }), async (ops) => {
       const clock = new VirtualClock();
-      const options = { clock: clock.now, policySeed: POLICY, eventRetentionMs: RETENTION_MS };
+      const options = { clock: clock.now, sleeps: clock.sleeps, policySeed: POLICY, eventRetentionMs: RETENTION_MS };
       const reference = new MemoryStore(options);
       const sqlite = await openQuietly(join(newDirectory(), 'presence.db'), options);
       const both = [reference, sqlite] as const;
@@ -138,12 +140,15 @@ it('SQLite answers what the reference answers, whatever is done to them', async 
             case 'pass':
               clock.advance(each.ms);
               break;
+            case 'sleep':
+              clock.sleep(each.ms);
+              break;
             case 'sweep': {
               const [expected = [], actual = []] = await Promise.all(both.map((store) => store.claimDue(100)));
               const now = clock.now();
               const records = await reference.read([...new Set([...expected, ...actual])]);
               for (const record of records) {
-                const at = deadline(record);
+                const at = deadline(record, clock.sleeps());
                 // The grain: one may be later than the other, by so much.
                 if (at === null || at > now) expect.unreachable(`${record.id} is handed out and not due`);
                 if (at <= now - 1_200) expect(actual).toContain(record.id);

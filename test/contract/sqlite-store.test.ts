@@ -5,6 +5,7 @@ import { presenceStoreContract } from './presence-store.ts';
 const newDirectory = temporaryDirectories();
 
 presenceStoreContract('SQLite', async ({ clock, ...options }) => {
-  const store = await openQuietly(join(newDirectory(), 'presence.db'), { ...options, clock: clock.now });
+  const times = { clock: clock.now, sleeps: clock.sleeps };
+  const store = await openQuietly(join(newDirectory(), 'presence.db'), { ...options, ...times });
   return { store, purge: () => store.purge() };
 });

@@ -5,6 +5,7 @@ import { deviceId, later, linkId, millis, sessionId, userId, type LinkId, type S
 import { changePolicy, DEFAULT_POLICY, type Policy, type PolicyChange } from '../../src/core/policy.ts';
 import { afterRestart, step } from '../../src/core/presence.ts';
 import { unknownUser, type PresenceEvent, type SessionRecord, type UserRecord } from '../../src/core/record.ts';
+import { NO_SLEEPS, withSleep, type Sleeps } from '../../src/core/sleeps.ts';
 import { deepFreeze } from './model/freeze.ts';
 import type { AppState, Platform } from '../../src/core/vocabulary.ts';
 
@@ -14,6 +15,7 @@ export class Story {
   user: UserRecord = unknownUser(userId('alice'), 0);
   policy: Policy = DEFAULT_POLICY;
   now = START;
+  slept: Sleeps = NO_SLEEPS;
   /** What came of the last command. */
   last: Outcome = { user: this.user, changes: [], ended: [], session: null, durable: false };
   #made = 0;
@@ -22,13 +24,21 @@ export class Story {
     this.policy = changePolicy(DEFAULT_POLICY, change);
   }
 
+  /** The server is asleep for so long. */
+  sleeps(ms: number): this {
+    const from = this.now;
+    this.after(ms);
+    this.slept = withSleep(this.slept, { from, until: this.now });
+    return this;
+  }
+
   after(ms: number): this {
     this.now = later(this.now, ms);
     return this;
   }
 
   do(command: Command): Outcome {
-    this.last = step(deepFreeze(this.user), deepFreeze(command), deepFreeze(this.policy), this.now);
+    this.last = step(deepFreeze(this.user), deepFreeze(command), deepFreeze(this.policy), this.now, this.slept);
     this.user = this.last.user;
     return this.last;
   }
@@ -101,7 +111,7 @@ export class Story {
     );
   }
   get nextLook(): number | null {
-    const at = deadline(this.user);
+    const at = deadline(this.user, this.slept);
     return at === null ? null : at - START;
   }
   session(id: SessionId): SessionRecord | undefined {

@@ -2,14 +2,14 @@
 // per change that was acknowledged: the user and the version.
 const built = (/** @type {string} */ path) => import(new URL(`../../dist/${path}`, import.meta.url).href);
 const { openSqliteStore } = await built('storage/sqlite/open.js');
-const { storeClock } = await built('storage/clock.js');
+const { StoreClock } = await built('storage/clock.js');
 const { DEFAULT_POLICY } = await built('core/policy.js');
 const { step } = await built('core/presence.js');
 
 const [, , path = '', round = ''] = process.argv;
 const store = await openSqliteStore({
   path,
-  clock: storeClock(),
+  clock: new StoreClock().now,
   policySeed: DEFAULT_POLICY,
   eventRetentionMs: 86_400_000,
   onFailure: (/** @type {Error} */ error) => {

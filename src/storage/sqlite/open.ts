@@ -3,6 +3,7 @@ import Database from 'better-sqlite3';
 import { existsSync, mkdirSync, realpathSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { Policy } from '../../core/policy.ts';
+import { NO_SLEEPS } from '../../core/sleeps.ts';
 import { newLogId } from './cursors.ts';
 import { messageOf, StorageError } from './failures.ts';
 import { APPLICATION_ID, checkPages, fileError, inspectFile, type Found } from './inspect.ts';
@@ -12,7 +13,7 @@ import { LOG_ID, POLICY } from './meta.ts';
 import { applyMigrations } from './migrations.ts';
 import { SqliteStore, type StoreOptions } from './store.ts';
 
-type Optional = 'onWarning' | 'recentEvents' | 'background';
+type Optional = 'sleeps' | 'onWarning' | 'recentEvents' | 'background';
 
 export interface SqliteStoreOptions extends Omit<StoreOptions, Optional>, Partial<Pick<StoreOptions, Optional>> {
   /** The policy of a database that has none yet; what is stored wins. */
@@ -27,6 +28,7 @@ export interface SqliteStoreOptions extends Omit<StoreOptions, Optional>, Partia
 export const openSqliteStore = async (options: SqliteStoreOptions): Promise<SqliteStore> => {
   const path = theFileItself(resolve(options.path));
   const defaults = {
+    sleeps: () => NO_SLEEPS,
     onWarning: (error: Error) => process.emitWarning(error),
     recentEvents: 8_192,
     background: true,

@@ -15,6 +15,7 @@ import type { Outcome } from '../../core/command.ts';
 import type { Millis, SessionId, UserId } from '../../core/ids.ts';
 import type { Policy } from '../../core/policy.ts';
 import { findSession, type EndedSession, type UserRecord } from '../../core/record.ts';
+import type { Sleeps } from '../../core/sleeps.ts';
 import { Background } from './background.ts';
 import { batchOf, type Entry } from './entries.ts';
 import { SqliteEventLog } from './event-log.ts';
@@ -35,6 +36,8 @@ export interface StoreOptions {
   readonly path: string;
   /** Whole milliseconds since 1970, never set back. */
   readonly clock: () => Millis;
+  /** When the server was asleep, as known by the last look at the clock. */
+  readonly sleeps: () => Sleeps;
   /** Events older than this are removed. */
   readonly eventRetentionMs: number;
   /** The store is dead (its thread is gone, or the file damaged): every call is refused from now on. */
@@ -96,6 +99,10 @@ export class SqliteStore implements PresenceStore {
     return this.#options.clock();
   }
 
+  sleeps(): Sleeps {
+    return this.#options.sleeps();
+  }
+
   async read(ids: readonly UserId[]): Promise<readonly UserRecord[]> {
     this.#checkOpen();
     return ids.map((id) => this.#committed(id));
@@ -140,7 +147,7 @@ export class SqliteStore implements PresenceStore {
     // Many may be looked at who are not due (after a restart all have the same deadline): others get their turn in between.
     for (let more = true; more && claimed.length < limit;) {
       this.#checkOpen();
-      const taken = this.#present.takeDue(this.now(), limit - claimed.length);
+      const taken = this.#present.takeDue(this.now(), limit - claimed.length, this.sleeps());
       claimed.push(...taken.ids);
       more = taken.more;
       if (more && claimed.length < limit) await turn();
@@ -230,7 +237,7 @@ export class SqliteStore implements PresenceStore {
       return true;
     }
     if (user !== before) this.#lifeSigns.add(id);
-    this.#present.put(user);
+    this.#present.put(user, this.sleeps());
     job.resolve(outcome);
     return false;
   }
@@ -265,7 +272,7 @@ export class SqliteStore implements PresenceStore {
         told.push({ events, statusChange, lostLinks, user });
       }
       this.#lifeSigns.delete(user.id);
-      this.#present.put(user);
+      this.#present.put(user, this.sleeps());
     }
     this.#listeners.tell(told);
     for (const entry of entries) {

@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import type { Command } from '../../../src/core/command.ts';
 import { deviceId, sessionId, type LinkId, type SessionId } from '../../../src/core/ids.ts';
 import type { PolicyChange } from '../../../src/core/policy.ts';
-import { ALL } from '../tables.ts';
+import { ALL, DAY, MINUTE } from '../tables.ts';
 import { moment, type Moment } from './moments.ts';
 import { policyChange } from './policy-changes.ts';
 import { NAMES, type Person, type World } from './world.ts';
@@ -195,12 +195,17 @@ const policy = ofWorld<PolicyChange>('sees the policy changed', policyChange, (w
   world.changePolicy(change),
 );
 const restart = ofWorld('sees the server restart', fc.constant(null), (world) => world.restart());
+const sleep = ofWorld(
+  'sees the server sleep',
+  fc.oneof(fc.integer({ min: 1, max: 10 * MINUTE }), fc.integer({ min: 1, max: 8 * DAY })),
+  (world, _, ms) => world.sleep(ms),
+);
 const forget = ofWorld('is forgotten', fc.constant(null), (world, person) => world.forget(person));
 
 /** What happens often stands here more than once. */
 const often = [login, heartbeat, attach];
 const sometimes = [...often, ...often, detach, detach, wake, wake, life];
 export const commands: fc.Arbitrary<readonly Act[]> = fc.array(
-  fc.oneof(...sometimes, ...sometimes, logout, customStatus, end, policy, restart, forget),
+  fc.oneof(...sometimes, ...sometimes, logout, customStatus, end, policy, restart, sleep, forget),
   { maxLength: 60, size: 'max' },
 );

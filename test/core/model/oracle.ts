@@ -69,6 +69,15 @@ export class OracleUser {
     }
   }
 
+  /** As if the time had stood still for whoever may be silent for so long and no longer; dates stay dates. */
+  sleep(ms: number): void {
+    for (const session of this.live) {
+      session.silentSince += ms;
+      if (session.backgroundSince !== null) session.backgroundSince += ms;
+      if (session.gone !== null) session.gone += ms;
+    }
+  }
+
   #obey(command: Command, witness: readonly Change[]): SessionId | null {
     if (command.type === 'login') return this.#login(command);
     if (command.type === 'wake') {

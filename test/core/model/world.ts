@@ -9,6 +9,7 @@ import { later, linkId, millis, sessionId, userId, type LinkId, type SessionId }
 import { changePolicy, DEFAULT_POLICY, type Policy, type PolicyChange } from '../../../src/core/policy.ts';
 import { afterRestart, step } from '../../../src/core/presence.ts';
 import { unknownUser, type Change, type UserRecord } from '../../../src/core/record.ts';
+import { NO_SLEEPS, withSleep, type Sleeps } from '../../../src/core/sleeps.ts';
 import { deepFreeze } from './freeze.ts';
 import { Chronicle } from './invariants.ts';
 import { hold, same } from './must.ts';
@@ -32,6 +33,7 @@ const START = millis(1_700_000_000_000);
 export class World {
   now = START;
   policy: Policy = deepFreeze(DEFAULT_POLICY);
+  sleeps: Sleeps = NO_SLEEPS;
   oraclePolicy = ORACLE_DEFAULT;
   readonly people: readonly Person[];
   readonly #log: string[] = [];
@@ -74,7 +76,20 @@ export class World {
       for (const person of this.people) {
         person.record = deepFreeze(afterRestart(person.record, this.now));
         person.oracle.restart(this.now);
-        agree(person);
+        this.#agree(person);
+      }
+    });
+  }
+
+  /** Its process stands still for so long, and wakes up with all that it knew. */
+  sleep(ms: number): void {
+    this.#reported(`the server sleeps for ${ms} ms`, () => {
+      const from = this.now;
+      this.passes(ms);
+      this.sleeps = deepFreeze(withSleep(this.sleeps, { from, until: this.now }));
+      for (const person of this.people) {
+        person.oracle.sleep(ms);
+        this.#agree(person);
       }
     });
   }
@@ -92,7 +107,7 @@ export class World {
 
   #compare(person: Person, command: Command): void {
     const { record: before, oracle } = person;
-    const outcome = deepFreeze(step(before, deepFreeze(command), this.policy, this.now));
+    const outcome = deepFreeze(step(before, deepFreeze(command), this.policy, this.now, this.sleeps));
     const verdict = oracle.verdict(command, this.oraclePolicy, this.now, outcome.changes);
     person.record = outcome.user;
     for (const { reason, sessionStatus } of outcome.changes.flatMap(({ events }) => events)) {
@@ -103,13 +118,41 @@ export class World {
     same(outcome.changes.map(comparable), verdict.changes.map(comparable), 'told is exactly what happened');
     same(outcome.session?.id ?? null, verdict.session, 'the session the command was about');
     same(outcome.durable, verdict.durable, 'durable is what must not be lost');
-    agree(person);
+    this.#agree(person);
     person.chronicle.note(before, command, outcome);
     checkNothing(before, command, outcome);
     hold(
-      isDeepStrictEqual(step(before, command, this.policy, this.now), outcome),
+      isDeepStrictEqual(step(before, command, this.policy, this.now, this.sleeps), outcome),
       'the same step has the same outcome',
     );
+  }
+
+  /** The record says what the oracle knows, its deadlines included. */
+  #agree({ record, oracle }: Person): void {
+    const { status, version, changedAt, reason, lastSeenAt, customStatus, tokensRevokedBefore } = record;
+    same(
+      { status, version, changedAt, reason, lastSeenAt, customStatus, tokensRevokedBefore },
+      {
+        status: oracle.status,
+        version: oracle.version,
+        changedAt: oracle.changedAt,
+        reason: oracle.reason,
+        lastSeenAt: oracle.seenAt,
+        customStatus: oracle.text,
+        tokensRevokedBefore: oracle.revokedBefore,
+      },
+      'the record of the user',
+    );
+    const facts = record.sessions.map((session) => factsOf(session, this.sleeps));
+    same(facts, oracle.live.map(expectedFacts), 'the records of the sessions');
+    const dates = oracle.live.map(firstDate);
+    const first = dates.length === 0 ? null : Math.min(...dates);
+    same(deadline(record, this.sleeps), first, 'when the user must be looked at next');
+    record.sessions.forEach((session, index) => {
+      const { cause } = sessionDeadline(session, this.sleeps);
+      const expected = oracle.live[index];
+      hold(expected !== undefined && causesOf(expected).includes(cause), `${cause} is why it will end`);
+    });
   }
 
   #reported(what: string, act: () => void): void {
@@ -132,33 +175,7 @@ const comparable = ({ events, statusChange, lostLinks }: Change) => ({
 
 const compare = (one: string, other: string): number => (one < other ? -1 : one > other ? 1 : 0);
 
-/** The record says what the oracle knows, its deadlines included. */
-const agree = ({ record, oracle }: Person): void => {
-  const { status, version, changedAt, reason, lastSeenAt, customStatus, tokensRevokedBefore } = record;
-  same(
-    { status, version, changedAt, reason, lastSeenAt, customStatus, tokensRevokedBefore },
-    {
-      status: oracle.status,
-      version: oracle.version,
-      changedAt: oracle.changedAt,
-      reason: oracle.reason,
-      lastSeenAt: oracle.seenAt,
-      customStatus: oracle.text,
-      tokensRevokedBefore: oracle.revokedBefore,
-    },
-    'the record of the user',
-  );
-  same(record.sessions.map(factsOf), oracle.live.map(expectedFacts), 'the records of the sessions');
-  const dates = oracle.live.map(firstDate);
-  same(deadline(record), dates.length === 0 ? null : Math.min(...dates), 'when the user must be looked at next');
-  record.sessions.forEach((session, index) => {
-    const { cause } = sessionDeadline(session);
-    const expected = oracle.live[index];
-    hold(expected !== undefined && causesOf(expected).includes(cause), `${cause} is why it will end`);
-  });
-};
-
-const factsOf = (session: UserRecord['sessions'][number]) => ({
+const factsOf = (session: UserRecord['sessions'][number], sleeps: Sleeps) => ({
   id: session.id,
   platform: session.platform,
   deviceId: session.deviceId,
@@ -170,7 +187,7 @@ const factsOf = (session: UserRecord['sessions'][number]) => ({
   lastSeenAt: session.lastSeenAt,
   ipAddress: session.ipAddress,
   login: [session.appVersion, session.osVersion, session.tokenHash, session.watch],
-  until: sessionDeadline(session).at as number,
+  until: sessionDeadline(session, sleeps).at as number,
 });
 
 const expectedFacts = (session: OracleSession): ReturnType<typeof factsOf> => ({
