@@ -24,7 +24,7 @@ export const explainUser = async (store: PresenceStore, id: UserId): Promise<Exp
     const after = await store.log.latest(id, EXPLAINED_EVENTS);
     if (user === undefined) throw new Error('The store answered for no user.');
     if (after[0]?.cursor === events[0]?.cursor) {
-      const explanation = explain(user, policy, now);
+      const explanation = explain(user, policy, now, store.sleeps());
       return { ...explanation, because: because(explanation), events };
     }
     events = after;

@@ -7,6 +7,7 @@ import type { Millis, SessionId } from './ids.ts';
 import type { Policy } from './policy.ts';
 import { step } from './presence.ts';
 import { findSession, type SessionRecord, type UserRecord } from './record.ts';
+import { NO_SLEEPS, type Sleeps } from './sleeps.ts';
 import type { EventReason, Status } from './vocabulary.ts';
 
 /** What happens at a moment unless something is heard before. */
@@ -46,9 +47,17 @@ export interface Explanation {
   readonly nextStatus: Prediction | null;
 }
 
-export const explain = (user: UserRecord, policy: Policy, now: Millis): Explanation => {
-  const sessions = user.sessions.map((session) => ({ session, next: nextOf(user, session, policy, now) }));
-  const nextStatus = nextStatusOf(user, policy, now);
+/** What is the same for all that is predicted at once. */
+interface Instant {
+  readonly policy: Policy;
+  readonly now: Millis;
+  readonly sleeps: Sleeps;
+}
+
+export const explain = (user: UserRecord, policy: Policy, now: Millis, sleeps: Sleeps = NO_SLEEPS): Explanation => {
+  const instant = { policy, now, sleeps };
+  const sessions = user.sessions.map((session) => ({ session, next: nextOf(user, session, instant) }));
+  const nextStatus = nextStatusOf(user, instant);
   return {
     user,
     now,
@@ -60,33 +69,41 @@ export const explain = (user: UserRecord, policy: Policy, now: Millis): Explanat
 };
 
 /** As if she had this session alone: what time does to one does not depend on the others. */
-const nextOf = (user: UserRecord, session: SessionRecord, policy: Policy, now: Millis): SessionPrediction => {
-  const { at } = sessionDeadline(session);
-  const [change] = woken({ ...user, status: session.status, sessions: [session] }, policy, at, now).changes;
+const nextOf = (user: UserRecord, session: SessionRecord, instant: Instant): SessionPrediction => {
+  const { at } = sessionDeadline(session, instant.sleeps);
+  const [change] = woken({ ...user, status: session.status, sessions: [session] }, at, instant).changes;
   const [event] = change?.events ?? [];
   if (event === undefined) throw new Error('A deadline has come and nothing happens.');
   return { at, reason: event.reason, sessionId: session.id, sessionStatus: event.sessionStatus };
 };
 
 /** Deadline after deadline, until her status is another one. */
-const nextStatusOf = (user: UserRecord, policy: Policy, now: Millis): Prediction | null => {
+const nextStatusOf = (user: UserRecord, instant: Instant): Prediction | null => {
   for (let then = user; ;) {
-    const due = deadline(then);
+    const due = deadline(then, instant.sleeps);
     if (due === null) return null;
-    const { user: after, changes } = woken(then, policy, due, now);
+    const { user: after, changes } = woken(then, due, instant);
     const [event] = changes.find(({ statusChange }) => statusChange !== null)?.events ?? [];
     const session = event && findSession(then, event.sessionId);
     if (event !== undefined && session !== undefined) {
       const { reason, sessionId, sessionStatus } = event;
-      return { at: sessionDeadline(session).at, reason, sessionId, sessionStatus, status: after.status };
+      return {
+        at: sessionDeadline(session, instant.sleeps).at,
+        reason,
+        sessionId,
+        sessionStatus,
+        status: after.status,
+      };
     }
+    // It would go on for ever.
+    if (changes.length === 0) throw new Error('A deadline has come and nothing happens.');
     then = after;
   }
 };
 
 /** Never in the past: what is overdue happens now. */
-const woken = (user: UserRecord, policy: Policy, due: Millis, now: Millis) =>
-  step(user, { type: 'wake' }, policy, due > now ? due : now);
+const woken = (user: UserRecord, due: Millis, { policy, now, sleeps }: Instant) =>
+  step(user, { type: 'wake' }, policy, due > now ? due : now, sleeps);
 
 const earliest = (predictions: readonly SessionPrediction[]): SessionPrediction | null =>
   predictions.reduce<SessionPrediction | null>(

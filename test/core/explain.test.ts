@@ -7,6 +7,7 @@ import { later, type Millis } from '../../src/core/ids.ts';
 import type { Policy } from '../../src/core/policy.ts';
 import { step } from '../../src/core/presence.ts';
 import type { PresenceEvent, UserRecord } from '../../src/core/record.ts';
+import { NO_SLEEPS, type Sleeps } from '../../src/core/sleeps.ts';
 import { Story } from './harness.ts';
 import { commands } from './model/commands.ts';
 import { policyChange } from './model/policy-changes.ts';
@@ -15,19 +16,24 @@ import { DAY, PUSH_EXPIRY, SECOND } from './tables.ts';
 
 const RUNS = process.env.STRYKER_MUTATOR_WORKER === undefined ? 600 : 100;
 
+interface Rules {
+  readonly policy: Policy;
+  readonly sleeps: Sleeps;
+}
+
 interface Passed {
   readonly user: UserRecord;
   readonly events: readonly PresenceEvent[];
 }
 
 /** Nothing is heard, and the timer is on time until `end`. What is overdue at `start` happens then. */
-const silence = (user: UserRecord, policy: Policy, start: Millis, end: Millis): Passed => {
+const silence = (user: UserRecord, { policy, sleeps }: Rules, start: Millis, end: Millis): Passed => {
   const events: PresenceEvent[] = [];
   for (let now = start; now <= end;) {
-    const outcome = step(user, { type: 'wake' }, policy, now);
+    const outcome = step(user, { type: 'wake' }, policy, now, sleeps);
     user = outcome.user;
     events.push(...outcome.changes.flatMap((change) => change.events));
-    const due = deadline(user);
+    const due = deadline(user, sleeps);
     if (due === null || due <= now) break;
     now = due;
   }
@@ -39,20 +45,22 @@ const before = (moment: Millis): Millis => later(moment, -1);
 /** What kinds of prediction were met: a property that never meets one proves nothing of it. */
 const met = new Set<string>();
 
-const comesTrue = ({ user, now, sessions, next, nextStatus, decidedBy }: Explanation, policy: Policy): void => {
+const comesTrue = (user: UserRecord, now: Millis, rules: Rules): void => {
+  const { policy, sleeps } = rules;
+  const { sessions, next, nextStatus, decidedBy } = explain(user, policy, now, sleeps);
   expect(sessions.map(({ session }) => session)).toEqual(user.sessions);
   expect(next === null).toBe(sessions.length === 0);
   expect(nextStatus === null).toBe(user.status === 'OFFLINE');
   expect(decidedBy?.status ?? 'OFFLINE').toBe(user.status);
   if (next === null || nextStatus === null) return;
 
-  expect(next.at).toBe(deadline(user));
-  if (next.at > now) expect(step(user, { type: 'wake' }, policy, before(next.at)).user).toBe(user);
+  expect(next.at).toBe(deadline(user, sleeps));
+  if (next.at > now) expect(step(user, { type: 'wake' }, policy, before(next.at), sleeps).user).toBe(user);
   for (const { session, next: own } of sessions) {
     const happens = own.at > now ? own.at : now;
     const isOf = ({ sessionId }: PresenceEvent): boolean => sessionId === session.id;
-    if (own.at > now) expect(silence(user, policy, now, before(own.at)).events.filter(isOf)).toEqual([]);
-    expect(silence(user, policy, now, happens).events.find(isOf)).toMatchObject({
+    if (own.at > now) expect(silence(user, rules, now, before(own.at)).events.filter(isOf)).toEqual([]);
+    expect(silence(user, rules, now, happens).events.find(isOf)).toMatchObject({
       reason: own.reason,
       sessionStatus: own.sessionStatus,
       occurredAt: happens,
@@ -62,8 +70,8 @@ const comesTrue = ({ user, now, sessions, next, nextStatus, decidedBy }: Explana
 
   expect(nextStatus.sessionId).toBe(decidedBy?.id);
   const changes = nextStatus.at > now ? nextStatus.at : now;
-  if (nextStatus.at > now) expect(silence(user, policy, now, before(changes)).user.status).toBe(user.status);
-  const { user: after, events } = silence(user, policy, now, changes);
+  if (nextStatus.at > now) expect(silence(user, rules, now, before(changes)).user.status).toBe(user.status);
+  const { user: after, events } = silence(user, rules, now, changes);
   expect(after).toMatchObject({ status: nextStatus.status, changedAt: changes });
   expect(events.find(({ version }) => version > user.version)).toMatchObject({
     sessionId: nextStatus.sessionId,
@@ -71,6 +79,7 @@ const comesTrue = ({ user, now, sessions, next, nextStatus, decidedBy }: Explana
     sessionStatus: nextStatus.sessionStatus,
   });
   if (user.sessions.length > 1) met.add('of several');
+  if (next.at !== deadline(user, NO_SLEEPS)) met.add('after a sleep');
 };
 
 describe('the prediction of random lives', () => {
@@ -82,10 +91,10 @@ describe('the prediction of random lives', () => {
         const [alice] = world.people;
         for (const act of acts) {
           act.run(world);
-          if (alice !== undefined) comesTrue(explain(alice.record, world.policy, world.now), world.policy);
+          if (alice !== undefined) comesTrue(alice.record, world.now, world);
         }
         world.passes(late);
-        for (const { record } of world.people) comesTrue(explain(record, world.policy, world.now), world.policy);
+        for (const { record } of world.people) comesTrue(record, world.now, world);
       }),
       { numRuns: RUNS },
     );
@@ -102,7 +111,7 @@ describe('the prediction of random lives', () => {
       'PUSH_EXPIRED OFFLINE',
     ];
     const overdue = kinds.filter((kind) => /^(HEART|PUSH)/.test(kind)).map((kind) => `${kind} overdue`);
-    expect([...met]).toEqual(expect.arrayContaining([...kinds, ...overdue, 'of several']));
+    expect([...met]).toEqual(expect.arrayContaining([...kinds, ...overdue, 'of several', 'after a sleep']));
   });
 });
 
