@@ -78,6 +78,7 @@ const doors = (config: Config, porchlight: Porchlight, log: Logger): PorchlightS
       port: config.port,
       allowedOrigins: config.allowedOrigins,
       trustProxy: config.trustProxy,
+      limits: config.limits,
       apiKeys: config.apiKeys,
       jwtSecret: config.jwtSecret,
       jwksUrl: config.jwksUrl,

@@ -8,6 +8,10 @@ export interface ApiLink {
   readonly id: LinkId;
   /** A login made over this socket has attached it to a session: from now on it acts as that one too. */
   loggedIn(sessionId: SessionId): void;
+  /** @throws RATE_LIMITED when so many more users may not be watched over it. */
+  watches(users: number): void;
+  /** So many of them are not watched any more. */
+  watchesNoMore(users: number): void;
   /** Its reader is too slow for the feed: close it with 4411. */
   tooSlow(): void;
 }

@@ -55,7 +55,8 @@ builder.subscriptionField('statusChanges', (t) =>
         description: 'At most 500; more are TOO_MANY_USERS. Naming a user twice is naming her once.',
       }),
     },
-    subscribe: (_root, { userIds }, context) => context.porchlight.watchers.watch(askedUsers(context, userIds)),
+    subscribe: (_root, { userIds }, context) =>
+      context.porchlight.watchers.watch(askedUsers(context, userIds), context.link),
     resolve: (changes) => changes,
   }),
 );

@@ -8,6 +8,13 @@ import type { PresenceStore } from './ports.ts';
 import { PullStream, type StreamSource } from './stream.ts';
 import type { Status } from '../core/vocabulary.ts';
 
+/** Bounds how many users one client watches. */
+export interface WatchLimit {
+  /** @throws RATE_LIMITED for more than it may. */
+  watches(users: number): void;
+  watchesNoMore(users: number): void;
+}
+
 interface Watched {
   /** One text for all who watch her, each of whom came with her own. */
   readonly id: UserId;
@@ -33,12 +40,18 @@ export class Watchers {
     return this.#watched.size;
   }
 
-  /** From now on nothing is missed. Asking for a user twice is asking once. Ends with `close`. */
-  watch(ids: readonly UserId[]): Watcher {
-    const all = Array.from(new Set(ids), (id) => this.#watchedUser(id));
+  /**
+   * From now on nothing is missed. Asking for a user twice is asking once. Ends with `close`.
+   * @param limit counts them, and is given them back; null: nobody does. @throws what it throws.
+   */
+  watch(ids: readonly UserId[], limit: WatchLimit | null = null): Watcher {
+    const unique = new Set(ids);
+    limit?.watches(unique.size);
+    const all = Array.from(unique, (id) => this.#watchedUser(id));
     const watcher = new Watcher(
       this,
       all.map(({ id }) => id),
+      limit,
     );
     for (const { watchers } of all) watchers.set(watcher, 0);
     return watcher;
@@ -113,15 +126,17 @@ export class Watcher implements StreamSource<readonly StatusChange[]>, AsyncIter
   /** Each once. */
   readonly ids: readonly UserId[];
   readonly #watchers: Watchers;
+  readonly #limit: WatchLimit | null;
   #reader: { wake(): void } | null = null;
   #isShown = false;
   #untold: News[] | null = null;
   /** What she was last told of those of whom changes have been left out since; null: of nobody. */
   #lastTold: Map<UserId, Status | null> | null = null;
 
-  constructor(watchers: Watchers, ids: readonly UserId[]) {
+  constructor(watchers: Watchers, ids: readonly UserId[], limit: WatchLimit | null) {
     this.#watchers = watchers;
     this.ids = ids;
+    this.#limit = limit;
   }
 
   /** Pulled; ends when the reader returns. */
@@ -187,6 +202,7 @@ export class Watcher implements StreamSource<readonly StatusChange[]>, AsyncIter
   /** She is told nothing more. */
   closed(): void {
     this.#watchers.remove(this);
+    this.#limit?.watchesNoMore(this.ids.length);
   }
 
   /** The newest of each user. What is left out of them, she was never told. */

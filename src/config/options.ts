@@ -176,14 +176,15 @@ export const OPTIONS = {
     flag: 'max-sockets',
     type: wholeNumber('number', 1, 10_000_000),
     default: '200000',
-    description: 'Open sockets in all. More are closed with 4414.',
+    description:
+      'Open sockets in all; more are refused with 503. A quarter of them may be such as have not said who they are: beyond that the oldest of those is closed with 4414.',
   }),
   maxSocketsPerUser: option({
     env: 'PORCHLIGHT_MAX_SOCKETS_PER_USER',
     flag: 'max-sockets-per-user',
     type: wholeNumber('number', 0, 10_000_000),
     default: '100',
-    description: 'Open sockets of one user. 0 is no limit.',
+    description: 'Open sockets of one user; more are closed with 4414. 0 is no limit.',
   }),
   maxSocketsPerAddress: option({
     env: 'PORCHLIGHT_MAX_SOCKETS_PER_ADDRESS',
@@ -191,7 +192,7 @@ export const OPTIONS = {
     type: wholeNumber('number', 0, 10_000_000),
     default: '25000',
     description:
-      'Open sockets from one network address, behind which there may be a whole carrier, or a proxy (see PORCHLIGHT_TRUST_PROXY). 0 is no limit.',
+      'Open sockets from one network address (of IPv6, one /64), behind which there may be a whole carrier, or a proxy (see PORCHLIGHT_TRUST_PROXY); more are refused with 429. 0 is no limit.',
   }),
   maxWatchedPerSocket: option({
     env: 'PORCHLIGHT_MAX_WATCHED_PER_SOCKET',

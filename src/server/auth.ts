@@ -46,6 +46,12 @@ export const createAuthenticate = (
   };
 };
 
+/** Is it an API key? Told without a look at the store, or at what signs JWTs. */
+export const isBackend = (authorization: string | undefined, apiKeys: readonly Buffer[]): boolean => {
+  const [, token] = BEARER.exec(authorization ?? '') ?? [];
+  return token !== undefined && token.length <= LONGEST && isApiKey(token, apiKeys);
+};
+
 /** Compares with every key, so that the time taken does not tell which one was nearly right. */
 const isApiKey = (token: string, digests: readonly Buffer[]): boolean => {
   const digest = hash('sha256', token, 'buffer');

@@ -21,3 +21,18 @@ const plain = (text: string): string | null => {
   const address = (inBrackets ?? beforePort ?? text).replace(MAPPED, '');
   return isIP(address) === 0 ? null : address;
 };
+
+/**
+ * The network that an address is counted by: an IPv4 address by itself; of IPv6, where everybody has 2^64 of
+ * them, the first half. What is no address is all one.
+ */
+export const networkOf = (address: string | null): string => {
+  if (address === null) return 'unknown';
+  if (!address.includes(':')) return address;
+  const [before = '', after] = address.replace(/%.*$/, '').split('::', 2);
+  const head = before === '' ? [] : before.split(':');
+  const tail = after === undefined || after === '' ? [] : after.split(':');
+  const gap = after === undefined ? 0 : Math.max(0, 8 - head.length - tail.length);
+  const groups = [...head, ...Array.from({ length: gap }, () => '0'), ...tail].slice(0, 4);
+  return `${groups.map((group) => Number.parseInt(group, 16).toString(16)).join(':')}::/64`;
+};

@@ -10,7 +10,7 @@ import type { ApiContext, ApiLink } from '../api/context.ts';
 import { NOBODY, type AppCaller, type Caller } from '../app/caller.ts';
 import type { Link } from '../app/links.ts';
 import type { Porchlight } from '../app/porchlight.ts';
-import { unauthenticated } from '../core/errors.ts';
+import { DomainError, unauthenticated } from '../core/errors.ts';
 import { linkId, type LinkId, type SessionId } from '../core/ids.ts';
 import type { LostLink } from '../core/record.ts';
 import type { Asked } from './asked.ts';
@@ -21,8 +21,12 @@ import * as farewell from './farewell.ts';
 import type { Farewell } from './farewell.ts';
 import { PING_FRAME, pongFrame, textFrame } from './frames.ts';
 import { watchJwt } from './jwt-lifetime.ts';
+import { MAX_PAYLOAD_BYTES, RETRY_AFTER_MS } from './limits.ts';
 import { Outbox, type Outboxes } from './outbox.ts';
+import type { Meter, Rates } from './rates.ts';
+import type { Refusals } from './refusals.ts';
 import { SignsOfLife, type Living } from './signs-of-life.ts';
+import type { Counted, SocketCounts } from './socket-counts.ts';
 import { MAX_UNANSWERED_PINGS, type SocketLimits } from './socket-limits.ts';
 import { isLogin, isReply, isReplyOrEnding, UnderWay } from './under-way.ts';
 import type { Socket, SocketOwner } from './web-socket.ts';
@@ -32,8 +36,17 @@ export interface ConnectionOptions {
   readonly authenticate: Authenticate;
   readonly log: Logger;
   readonly limits: SocketLimits;
+  /** How many users may be watched over one socket. */
+  readonly maxWatched: number;
+  readonly rates: Rates;
+  readonly counts: SocketCounts;
+  readonly refusals: Refusals;
   readonly outboxes: Outboxes;
-  readonly protocol: { hear(connection: Connection, message: string): void };
+  readonly protocol: {
+    hear(connection: Connection, message: string): void;
+    /** One that came too fast. */
+    refuse(connection: Connection, message: string, retryAfterMs: number): void;
+  };
   /** The socket is closed, and its session, if it served one, has been told so. */
   readonly onGone: (connection: Connection) => void;
 }
@@ -46,9 +59,10 @@ const PONG = textFrame('{"type":"pong"}');
  * Of these there are as many as clients: nothing is made for one before it is needed, and what would be
  * the same for all is not made for each.
  */
-export class Connection implements Link, ApiLink, ApiContext, Living, SocketOwner {
+export class Connection implements Link, ApiLink, ApiContext, Living, SocketOwner, Counted {
   readonly id: LinkId = linkId(randomUUID());
   readonly ipAddress: string | null;
+  readonly network: string;
   readonly underWay = new UnderWay<Asked>();
   readonly outbox: Outbox;
   /** `connection_init` has come. */
@@ -58,7 +72,9 @@ export class Connection implements Link, ApiLink, ApiContext, Living, SocketOwne
   readonly #ws: Socket;
   readonly #options: ConnectionOptions;
   readonly #life: SignsOfLife;
-  /** Until it is initialised. */
+  /** Null: nobody counts what comes over it. */
+  #meter: Meter | null;
+  /** Until it is initialised; and when it is closed before it was acknowledged, until it is cut off. */
   #initBound: NodeJS.Timeout | null;
   /** Sessions lost before the reply of the login that began them has come back here. */
   #lostEarly: Map<SessionId, LostLink> | null = null;
@@ -71,14 +87,23 @@ export class Connection implements Link, ApiLink, ApiContext, Living, SocketOwne
   #leaving = false;
   /** Why it is closed, once it is. The first reason is the one that counts. */
   #farewell: Farewell | null = null;
+  /** It is counted as one of its user's. */
+  #isCounted = false;
+  /** How many users are watched over it. */
+  #watched = 0;
   #unansweredPings = 0;
   #stopJwtWatch: (() => void) | null = null;
 
-  /** @param socket what `ws` reads from and writes to. */
-  constructor(ws: Socket, socket: Duplex, ipAddress: string | null, options: ConnectionOptions) {
+  /**
+   * @param socket what `ws` reads from and writes to.
+   * @param network of `ipAddress`.
+   */
+  constructor(ws: Socket, socket: Duplex, ipAddress: string | null, network: string, options: ConnectionOptions) {
     this.#ws = ws;
     this.#options = options;
     this.ipAddress = ipAddress;
+    this.network = network;
+    this.#meter = options.rates.meter(network);
     this.outbox = new Outbox(options.outboxes, socket, this);
     this.#life = new SignsOfLife(this);
     this.#initBound = setTimeout(notInitialised, options.limits.initMs, this);
@@ -101,24 +126,61 @@ export class Connection implements Link, ApiLink, ApiContext, Living, SocketOwne
   /** A message has come. */
   hear(message: string): void {
     if (!this.#mayBeHeard()) return;
+    const waitMs = this.#waitMs();
+    if (waitMs > 0) return this.#options.protocol.refuse(this, message, waitMs);
     if (message !== PING) return this.#options.protocol.hear(this, message);
     this.sign();
     this.outbox.put(PONG);
   }
 
+  /** Too fast, it is not answered, and so is no sign of life: there is no other way to tell. */
   pinged(payload: Buffer): void {
+    const isHeard = this.#mayBeHeard();
+    if (isHeard && this.#waitMs() > 0) return;
     if (this.#isOpen()) this.outbox.put(pongFrame(payload));
-    if (this.#mayBeHeard()) this.sign();
+    if (isHeard) this.sign();
   }
 
   ponged(): void {
     this.#unansweredPings = 0;
+    if (!this.#leaving && this.#farewell === null) this.#waitMs();
+  }
+
+  /** Everything that it sends is counted. @returns in how many ms it may come again; 0: it is let through. */
+  #waitMs(): number {
+    if (this.#meter === null) return 0;
+    const now = this.porchlight.store.now();
+    const waitMs = this.#meter.waitMs(now);
+    if (waitMs > 0) this.#tooFast(this.#meter.bears(now));
+    return waitMs;
+  }
+
+  #tooFast(isBorne: boolean): void {
+    const { refusals } = this.#options;
+    refusals.messages++;
+    if (isBorne || this.#farewell !== null) return;
+    refusals.socketsTooFast++;
+    this.close(farewell.TOO_FAST);
+  }
+
+  /** `connection_init` has not come in time. */
+  late(): void {
+    this.#options.refusals.socketsLate++;
+    this.refuse(CloseCode.ConnectionInitialisationTimeout, 'Connection initialisation timeout');
+  }
+
+  /** A newcomer needs its place. */
+  giveWay(): void {
+    this.#options.refusals.socketsSilent++;
+    this.close(farewell.GIVES_WAY);
   }
 
   /** A text that is not text, or too long: the library closes the socket and says why. */
   broken(error: Error): void {
     this.#options.log.debug({ link: this.id, err: error }, 'A socket failed.');
-    this.#farewell ??= farewell.cutOff(isOverLimit(error));
+    const overLimit = isOverLimit(error);
+    if (overLimit) this.#options.refusals.messagesTooLong++;
+    this.#farewell ??= farewell.cutOff(overLimit);
   }
 
   /** It is about to be closed, by whomever: what is to be sent goes out before. */
@@ -126,6 +188,10 @@ export class Connection implements Link, ApiLink, ApiContext, Living, SocketOwne
     this.outbox.close();
     // Afterwards: what the library closes because of an error, it gives its reason for right then.
     queueMicrotask(() => this.clientLeaves());
+    if (this.isAcknowledged) return;
+    // Whoever was never let in is not waited for as long as others are.
+    this.#initialised();
+    this.#initBound = setTimeout(cutOff, this.#options.limits.strangerCloseMs, this);
   }
 
   /**
@@ -154,7 +220,7 @@ export class Connection implements Link, ApiLink, ApiContext, Living, SocketOwne
       if (authorization === undefined) throw unauthenticated('authorization is missing');
       if (typeof authorization !== 'string') throw unauthenticated('authorization must be text');
       const caller = await this.#options.authenticate(authorization);
-      if (this.#isOver()) return false;
+      if (this.#isOver() || !this.#isLetIn(caller)) return false;
       this.#caller = caller;
       this.porchlight.links.add(this);
       if (caller.kind === 'app') await this.#serveApp(caller);
@@ -167,6 +233,29 @@ export class Connection implements Link, ApiLink, ApiContext, Living, SocketOwne
     } finally {
       clearTimeout(bound);
     }
+  }
+
+  /** It is known who it is, and answered: operations may come, as long as any. */
+  acknowledged(): void {
+    this.isAcknowledged = true;
+    this.#ws.takes(MAX_PAYLOAD_BYTES);
+  }
+
+  /** @throws RATE_LIMITED when so many more users may not be watched over it. */
+  watches(users: number): void {
+    const { maxWatched, refusals } = this.#options;
+    if (this.#watched + users > maxWatched) {
+      refusals.watched++;
+      throw new DomainError(
+        { code: 'RATE_LIMITED', retryAfterMs: RETRY_AFTER_MS },
+        `At most ${maxWatched} users may be watched over one socket.`,
+      );
+    }
+    this.#watched += users;
+  }
+
+  watchesNoMore(users: number): void {
+    this.#watched -= users;
   }
 
   /** A login begins. */
@@ -187,6 +276,7 @@ export class Connection implements Link, ApiLink, ApiContext, Living, SocketOwne
   loggedIn(sessionId: SessionId): void {
     if (this.#caller.kind !== 'app') throw new Error('Only an app logs in.');
     this.#caller = { ...this.#caller, sessionId };
+    this.#meter?.belongsTo(this.#caller);
     const lost = this.#lostEarly?.get(sessionId);
     this.#lostEarly = null;
     if (lost !== undefined) return this.#leaveSession(lost);
@@ -308,6 +398,22 @@ export class Connection implements Link, ApiLink, ApiContext, Living, SocketOwne
   #initialised(): void {
     if (this.#initBound !== null) clearTimeout(this.#initBound);
     this.#initBound = null;
+    this.#options.counts.spoke(this);
+  }
+
+  /** False: the user has too many sockets. */
+  #isLetIn(caller: Caller): boolean {
+    if (caller.kind !== 'app') {
+      this.#meter = null;
+      return true;
+    }
+    this.#isCounted = this.#options.counts.addOf(caller.userId);
+    if (this.#isCounted) this.#meter?.belongsTo(caller);
+    else {
+      this.#options.refusals.socketsPerUser++;
+      this.close(farewell.TOO_MANY_SOCKETS);
+    }
+    return this.#isCounted;
   }
 
   async #ended(): Promise<void> {
@@ -318,6 +424,7 @@ export class Connection implements Link, ApiLink, ApiContext, Living, SocketOwne
     this.#stopJwtWatch?.();
     this.#life.of(null);
     this.porchlight.links.remove(this.id);
+    if (this.#isCounted && this.#caller.kind === 'app') this.#options.counts.removeOf(this.#caller.userId);
     const loggingIn = this.underWay.has(isLogin);
     for (const asked of this.underWay.all()) asked.leave();
     await this.#detach(byServer);
@@ -342,7 +449,15 @@ export class Connection implements Link, ApiLink, ApiContext, Living, SocketOwne
   }
 }
 
-const notInitialised = (connection: Connection): void =>
-  connection.refuse(CloseCode.ConnectionInitialisationTimeout, 'Connection initialisation timeout');
+const notInitialised = (connection: Connection): void => connection.late();
 
-const isOverLimit = (error: Error): boolean => 'code' in error && error.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH';
+const cutOff = (connection: Connection): void => connection.cutOff();
+
+/** What the library calls a message that is too long, is said to be longer than any, or comes in too many pieces. */
+const OVER_LIMIT: readonly unknown[] = [
+  'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH',
+  'WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH',
+  'WS_ERR_TOO_MANY_BUFFERED_PARTS',
+];
+
+const isOverLimit = (error: Error): boolean => 'code' in error && OVER_LIMIT.includes(error.code);

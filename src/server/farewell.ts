@@ -16,6 +16,9 @@ const byServer = (code: number, reason: string): Farewell => ({ code, reason, by
 export const RESTART = byServer(CLOSE.RESTART, 'The server is restarting');
 export const TOO_SLOW = byServer(CLOSE.TOO_SLOW, 'Too slow: resume with your last cursor');
 export const TOO_MUCH_UNREAD = byServer(CLOSE.OVER_LIMIT, 'Too much is left unread');
+export const TOO_FAST = byServer(CLOSE.OVER_LIMIT, 'Too many messages');
+export const TOO_MANY_SOCKETS = byServer(CLOSE.OVER_LIMIT, 'Too many sockets of this user');
+export const GIVES_WAY = byServer(CLOSE.OVER_LIMIT, 'Too many sockets that do not say who they are');
 export const AUTHENTICATION_TOO_LONG = byServer(CLOSE.TRY_AGAIN_LATER, 'Authentication takes too long');
 export const FAULT = byServer(CLOSE.INTERNAL_ERROR, 'Internal server error');
 /** The client broke the protocol, so its session takes it as a closed socket. */

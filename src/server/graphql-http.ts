@@ -4,10 +4,10 @@ import { Readable } from 'node:stream';
 import { GraphQLError, type DocumentNode, type ExecutionArgs, type ExecutionResult } from 'graphql';
 import { createYoga, type Plugin } from 'graphql-yoga';
 import type { ApiContext } from '../api/context.ts';
-import { contextOf, type GraphqlHttpOptions } from './http-context.ts';
+import { contextOf, knock, type GraphqlHttpOptions } from './http-context.ts';
 import { badRequest, malformed, statusOf, withHttp, withStatuses } from './http-errors.ts';
 import { MAX_PAYLOAD_BYTES } from './limits.ts';
-import { JSON_TYPE, type JsonMediaType } from './media-types.ts';
+import { JSON_TYPE, mediaTypeFor, type JsonMediaType } from './media-types.ts';
 import type { Pipeline } from './pipeline.ts';
 import { bodyOf, executePlain, paramsOf, plainPost } from './plain-post.ts';
 import { ResponseStream } from './response-stream.ts';
@@ -43,6 +43,15 @@ export const createGraphqlHttp = (
   });
   return async (request, response) => {
     const mediaType = plainPost(request);
+    try {
+      knock(options, request);
+    } catch (error) {
+      return write(
+        response,
+        pipeline.failure(error),
+        mediaType ?? mediaTypeFor(request.headers.accept) ?? 'application/json',
+      );
+    }
     if (mediaType === null) return void (await yoga(request, response));
     const body = await bodyOf(request);
     if (body === null) return;

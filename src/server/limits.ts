@@ -21,6 +21,10 @@ export const MAX_DIRECTIVES = 50;
 export const MAX_FIELDS = 400;
 /** Of an HTTP body, and of a message on a socket. */
 export const MAX_PAYLOAD_BYTES = 512 * 1024;
+/** Of a message on a socket before it is known whose it is: enough for the longest token. */
+export const MAX_STRANGER_PAYLOAD_BYTES = 16 * 1024;
+/** When to come back for what is full now, and has room again when others are done: nobody knows when. */
+export const RETRY_AFTER_MS = 1_000;
 
 const refusing = (max: number, what: string) => ({
   n: max,

@@ -9,16 +9,17 @@ import { DomainError } from '../core/errors.ts';
 import { Asked } from './asked.ts';
 import type { Connection } from './connection.ts';
 import type { Operation } from './documents.ts';
-import { UNEXPECTED_MESSAGE } from './farewell.ts';
+import { TOO_FAST, UNEXPECTED_MESSAGE } from './farewell.ts';
+import { RETRY_AFTER_MS } from './limits.ts';
 import { ACK, failed, pong, readMessage } from './messages.ts';
 import type { Pipeline } from './pipeline.ts';
 import { Pushed } from './pushed.ts';
+import { rateLimited } from './rates.ts';
+import type { Refusals } from './refusals.ts';
 import { ResponseStream } from './response-stream.ts';
 import type { Rounds } from './rounds.ts';
 import { isHeartbeat } from './signs-of-life.ts';
 import { isLogin, isReply } from './under-way.ts';
-
-const RETRY_AFTER_MS = 1_000;
 
 /** A document, and the one of its operations that is asked for. */
 interface Checked {
@@ -29,13 +30,15 @@ interface Checked {
 export class Protocol {
   readonly #pipeline: Pipeline;
   readonly #maxOperations: number;
+  readonly #refusals: Refusals;
   readonly rounds: Rounds;
 
   /** @param maxOperations how many may be under way on one socket. */
-  constructor(pipeline: Pipeline, rounds: Rounds, maxOperations: number) {
+  constructor(pipeline: Pipeline, rounds: Rounds, maxOperations: number, refusals: Refusals) {
     this.#pipeline = pipeline;
     this.rounds = rounds;
     this.#maxOperations = maxOperations;
+    this.#refusals = refusals;
   }
 
   /** Whatever a client says is a sign of life, but an answer to a ping of ours: a frozen app's runtime may still send it. */
@@ -59,6 +62,31 @@ export class Protocol {
     }
   }
 
+  /**
+   * It came too fast: it is not executed, and no sign of life. An operation is told when to come again; pings are
+   * not answered. What ends something is done all the same: it takes work off us, and nobody could say that it was not.
+   */
+  refuse(connection: Connection, text: string, retryAfterMs: number): void {
+    const message = readMessage(text);
+    switch (message?.type) {
+      case undefined:
+        return connection.refuse(CloseCode.BadRequest, 'Invalid message received');
+      case MessageType.Subscribe:
+        // Its name may be that of another that is under way, which must not be taken for the refused one.
+        if (!this.#mayName(connection, message.id)) return;
+        return void connection.send(failed(message.id, [this.#pipeline.tell(rateLimited(retryAfterMs))]));
+      case MessageType.ConnectionInit:
+        return connection.close(TOO_FAST);
+      case MessageType.Complete:
+        return connection.underWay.named(message.id)?.leave();
+      case MessageType.Ping:
+      case MessageType.Pong:
+        return;
+      default:
+        return connection.close(UNEXPECTED_MESSAGE);
+    }
+  }
+
   /** Who was told the present cannot be told of a change. */
   async fail(asked: Asked, error: unknown): Promise<void> {
     asked.stop();
@@ -73,17 +101,13 @@ export class Protocol {
     connection.isInitialised = true;
     // Whoever may not connect finds the socket closed, and is not acknowledged.
     if (!(await connection.connect(params?.['authorization'] ?? params?.['Authorization']))) return;
-    connection.isAcknowledged = true;
+    connection.acknowledged();
     await connection.send(ACK);
   }
 
   #subscribe(connection: Connection, id: string, payload: SubscribePayload): void {
     const { underWay } = connection;
-    if (!connection.isAcknowledged || underWay.named(id) !== undefined) {
-      connection.sign();
-      if (!connection.isAcknowledged) return connection.refuse(CloseCode.Unauthorized, 'Unauthorized');
-      return connection.refuse(CloseCode.SubscriberAlreadyExists, `Subscriber for ${id} already exists`);
-    }
+    if (!this.#mayName(connection, id)) return connection.sign();
     const checked = this.#checked(connection, id, payload);
     if (checked === null) return connection.sign();
     const { document, operation } = checked;
@@ -98,11 +122,20 @@ export class Protocol {
     });
   }
 
+  /** May something be asked for under that name? If not, the socket is closed. */
+  #mayName(connection: Connection, id: string): boolean {
+    if (!connection.isAcknowledged) connection.refuse(CloseCode.Unauthorized, 'Unauthorized');
+    else if (connection.underWay.named(id) === undefined) return true;
+    else connection.refuse(CloseCode.SubscriberAlreadyExists, `Subscriber for ${id} already exists`);
+    return false;
+  }
+
   /** What is to be executed; null: the client is told why not. */
   #checked(connection: Connection, id: string, { query, operationName }: SubscribePayload): Checked | null {
     const pipeline = this.#pipeline;
     try {
       if (connection.underWay.size >= this.#maxOperations) {
+        this.#refusals.operations++;
         throw new DomainError(
           { code: 'RATE_LIMITED', retryAfterMs: RETRY_AFTER_MS },
           `At most ${this.#maxOperations} operations may be under way on one socket.`,

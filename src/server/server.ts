@@ -5,11 +5,14 @@ import type { Logger } from 'pino';
 import { schema } from '../api/schema.ts';
 import type { Porchlight } from '../app/porchlight.ts';
 import { StartupError } from '../startup-error.ts';
-import { createAuthenticate, type AuthSettings } from './auth.ts';
+import { createAuthenticate, isBackend, type AuthSettings } from './auth.ts';
+import type { DoorLimits } from './door-limits.ts';
 import { createGraphqlHttp } from './graphql-http.ts';
 import { createHttpHandler, type PageHandler } from './http.ts';
 import type { AllowedOrigins } from './origins.ts';
 import { Pipeline, type PipelineLimits } from './pipeline.ts';
+import { Rates } from './rates.ts';
+import { Refusals } from './refusals.ts';
 import { SocketDoor } from './socket.ts';
 import type { SocketLimits } from './socket-limits.ts';
 
@@ -19,6 +22,7 @@ export interface ServerSettings extends AuthSettings {
   readonly port: number;
   readonly allowedOrigins: AllowedOrigins;
   readonly trustProxy: boolean;
+  readonly limits: DoorLimits;
 }
 
 export interface ServerOptions {
@@ -33,6 +37,10 @@ export interface ServerOptions {
 }
 
 export interface PorchlightServer {
+  /** Of both doors. */
+  readonly refusals: Readonly<Refusals>;
+  /** Sockets that are open, and those of them that have not sent `connection_init`. */
+  readonly sockets: { readonly open: number; readonly silent: number };
   /** @throws StartupError when the address cannot be had. */
   listen(): Promise<{ readonly host: string; readonly port: number }>;
   /**
@@ -58,7 +66,9 @@ export const createServer = ({
   pipelineLimits,
 }: ServerOptions): PorchlightServer => {
   let ready = false;
-  const { allowedOrigins, trustProxy } = settings;
+  const { allowedOrigins, trustProxy, limits } = settings;
+  const rates = new Rates(limits);
+  const refusals = new Refusals();
   const authenticate = createAuthenticate(porchlight.store, settings, (error) =>
     log.warn({ err: error }, 'The JWKS could not be fetched.'),
   );
@@ -70,13 +80,25 @@ export const createServer = ({
     allowedOrigins,
     trustProxy,
     log,
+    rates,
+    refusals,
+    places: limits,
+    maxWatched: limits.maxWatchedPerSocket,
     limits: socketLimits,
   });
   const answering = new Answering();
   const http = createHttpServer(
     { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS, keepAliveTimeout: KEEP_ALIVE_MS },
     createHttpHandler({
-      graphql: createGraphqlHttp({ porchlight, pipeline, authenticate, trustProxy }),
+      graphql: createGraphqlHttp({
+        porchlight,
+        pipeline,
+        authenticate,
+        isBackend: (authorization) => isBackend(authorization, settings.apiKeys),
+        rates,
+        refusals,
+        trustProxy,
+      }),
       allowedOrigins,
       isReady: () => ready,
       graphiql,
@@ -87,6 +109,8 @@ export const createServer = ({
   http.on('upgrade', (request, socket, head) => sockets.upgrade(request, socket, head));
 
   return {
+    refusals,
+    sockets: sockets.counts,
     listen: async () => {
       const address = await listen(http, settings);
       http.on('error', (error) => log.error({ err: error }, 'The HTTP server failed.'));

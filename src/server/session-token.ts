@@ -6,7 +6,7 @@ import { hash, randomBytes } from 'node:crypto';
 import type { Credentials } from '../app/ports.ts';
 import { deviceId, sessionId, userId, type SessionId, type UserId } from '../core/ids.ts';
 
-const PREFIX = 'pls_';
+export const SESSION_TOKEN_PREFIX = 'pls_';
 const ID_BYTES = 16;
 const SECRET_BYTES = 32;
 const LONGEST = 1_024;
@@ -24,7 +24,7 @@ export const credentials: Credentials = {
     const name = Buffer.from(user, 'utf8').toString('base64url');
     return {
       sessionId: id,
-      token: `${PREFIX}${name}.${id}.${secret.toString('base64url')}`,
+      token: `${SESSION_TOKEN_PREFIX}${name}.${id}.${secret.toString('base64url')}`,
       tokenHash: hashOf(secret),
     };
   },
@@ -38,7 +38,7 @@ export interface SessionClaim {
   readonly tokenHash: string;
 }
 
-export const looksLikeSessionToken = (token: string): boolean => token.startsWith(PREFIX);
+export const looksLikeSessionToken = (token: string): boolean => token.startsWith(SESSION_TOKEN_PREFIX);
 
 /** Reads a token. Null for every text that `newSession` could not have made, to the last bit. */
 export const readSessionToken = (token: string): SessionClaim | null => {

@@ -8,6 +8,8 @@ export interface SocketLimits {
   readonly drainMs: number;
   /** How long a client may take to answer a close before it is cut off. It may have much to read before it. */
   readonly closeMs: number;
+  /** The same for one that was never let in. */
+  readonly strangerCloseMs: number;
   /** The same for all of them together when the server goes down, which cannot wait so long. */
   readonly lastCloseMs: number;
   /** Operations on one socket at once, subscriptions too. */
@@ -21,10 +23,14 @@ export const SOCKET_LIMITS: SocketLimits = {
   pingMs: 30_000,
   drainMs: 3_000,
   closeMs: 30_000,
+  strangerCloseMs: 3_000,
   lastCloseMs: 6_000,
   maxOperations: 200,
   maxUnreadBytes: 8 * 1024 * 1024,
 };
+
+/** In so many pieces a message may come: what each of them takes is as much as what is in it, or more. */
+export const MAX_PIECES = 1_024;
 
 /** Pings that a socket without a session may leave unanswered. */
 export const MAX_UNANSWERED_PINGS = 2;

@@ -3,22 +3,31 @@ import { STATUS_CODES, type IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { CloseCode, GRAPHQL_TRANSPORT_WS_PROTOCOL, handleProtocols } from 'graphql-ws';
 import { WebSocketServer } from 'ws';
-import { clientAddress } from './client-address.ts';
+import { clientAddress, networkOf } from './client-address.ts';
 import { Connection, type ConnectionOptions } from './connection.ts';
 import { GRAPHQL_PATH } from './http.ts';
-import { MAX_PAYLOAD_BYTES } from './limits.ts';
+import { MAX_STRANGER_PAYLOAD_BYTES, RETRY_AFTER_MS } from './limits.ts';
 import { maySocket, type AllowedOrigins } from './origins.ts';
 import { Outboxes } from './outbox.ts';
 import type { Pipeline } from './pipeline.ts';
 import { Protocol } from './protocol.ts';
+import type { Rates } from './rates.ts';
+import type { Refusals } from './refusals.ts';
 import { Rounds } from './rounds.ts';
-import { SOCKET_LIMITS, type SocketLimits } from './socket-limits.ts';
+import { SocketCounts, type SocketCountLimits } from './socket-counts.ts';
+import { MAX_PIECES, SOCKET_LIMITS, type SocketLimits } from './socket-limits.ts';
 import { Socket } from './web-socket.ts';
 
-export interface SocketDoorOptions extends Omit<ConnectionOptions, 'limits' | 'outboxes' | 'protocol' | 'onGone'> {
+type OfTheDoor = 'limits' | 'counts' | 'outboxes' | 'protocol' | 'onGone';
+
+export interface SocketDoorOptions extends Omit<ConnectionOptions, OfTheDoor> {
   readonly pipeline: Pipeline;
   readonly allowedOrigins: AllowedOrigins;
   readonly trustProxy: boolean;
+  readonly rates: Rates;
+  readonly refusals: Refusals;
+  /** How many sockets there may be. */
+  readonly places: SocketCountLimits;
   readonly limits?: Partial<SocketLimits> | undefined;
 }
 
@@ -30,6 +39,8 @@ interface Carrier extends Duplex {
 const OVER = Symbol('over');
 
 export class SocketDoor {
+  /** How many there are. */
+  readonly counts: SocketCounts;
   readonly #options: SocketDoorOptions;
   readonly #limits: SocketLimits;
   /** The same for every socket. */
@@ -44,13 +55,16 @@ export class SocketDoor {
   constructor(options: SocketDoorOptions) {
     this.#options = options;
     this.#limits = { ...SOCKET_LIMITS, ...options.limits };
+    this.counts = new SocketCounts(options.places);
     this.#ofConnections = {
       ...options,
       limits: this.#limits,
+      counts: this.counts,
       outboxes: new Outboxes(),
-      protocol: new Protocol(options.pipeline, new Rounds(), this.#limits.maxOperations),
+      protocol: new Protocol(options.pipeline, new Rounds(), this.#limits.maxOperations, options.refusals),
       onGone: (connection) => {
         this.#connections.delete(connection);
+        this.counts.remove(connection);
         if (this.#connections.size === 0) this.#onNone?.();
       },
     };
@@ -58,14 +72,15 @@ export class SocketDoor {
       noServer: true,
       WebSocket: Socket,
       clientTracking: false,
-      maxPayload: MAX_PAYLOAD_BYTES,
+      // More as soon as it is known who sends it.
+      maxPayload: MAX_STRANGER_PAYLOAD_BYTES,
       // Compression costs 110 KiB a socket.
       perMessageDeflate: false,
       handleProtocols,
       // A pong goes out after what was sent before it.
       autoPong: false,
-      // The types do not know this yet. Without an answer to our close the socket is cut off.
-      ...{ closeTimeout: this.#limits.closeMs },
+      // The types do not know these yet. Without an answer to our close the socket is cut off.
+      ...{ closeTimeout: this.#limits.closeMs, maxFragments: MAX_PIECES, maxBufferedChunks: MAX_PIECES },
     });
     this.#sweeper = setInterval(() => {
       for (const connection of this.#connections) connection.sweep();
@@ -82,11 +97,14 @@ export class SocketDoor {
     if (path !== GRAPHQL_PATH) return refuse(socket, 404);
     if (!maySocket(request, allowedOrigins)) return refuse(socket, 403);
     const ipAddress = clientAddress(request, trustProxy);
+    const network = networkOf(ipAddress);
+    if (!this.#hasPlace(socket, network)) return;
     this.#server.handleUpgrade(request, socket, head, (ws) => {
       // The library listens from now on.
       socket.off('error', this.#gone);
-      const connection = new Connection(ws, socket, ipAddress, this.#ofConnections);
+      const connection = new Connection(ws, socket, ipAddress, network, this.#ofConnections);
       this.#connections.add(connection);
+      this.counts.add(connection);
       ws.owner = connection;
       (socket as Carrier)[OVER] = ws;
       socket.on('end', clientLeaves);
@@ -113,6 +131,26 @@ export class SocketDoor {
     this.#server.close();
   }
 
+  /**
+   * False: it is refused before it is a socket, which costs least. No client of a WebSocket sees the status, but it
+   * comes back later all the same; a proxy sees it.
+   */
+  #hasPlace(socket: Duplex, network: string): boolean {
+    const { porchlight, rates, refusals } = this.#options;
+    const full = this.counts.full(network);
+    if (full !== null) {
+      if (full === 'server') refusals.socketsInAll++;
+      else refusals.socketsPerAddress++;
+      refuse(socket, full === 'server' ? 503 : 429, RETRY_AFTER_MS);
+      return false;
+    }
+    const waitMs = rates.knock(network, porchlight.store.now());
+    if (waitMs === 0) return true;
+    refusals.requests++;
+    refuse(socket, 429, waitMs);
+    return false;
+  }
+
   readonly #gone = (error: Error): void => {
     this.#options.log.debug({ err: error }, 'A client left during the upgrade.');
   };
@@ -122,8 +160,11 @@ function clientLeaves(this: Carrier): void {
   this[OVER]?.owner?.clientLeaves();
 }
 
-const refuse = (socket: Duplex, status: number): void => {
-  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`, () =>
-    socket.destroy(),
+/** @param retryAfterMs when to come again, if that helps. */
+const refuse = (socket: Duplex, status: number, retryAfterMs?: number): void => {
+  const retryAfter = retryAfterMs === undefined ? '' : `Retry-After: ${Math.ceil(retryAfterMs / 1_000)}\r\n`;
+  socket.end(
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${retryAfter}Connection: close\r\nContent-Length: 0\r\n\r\n`,
+    () => socket.destroy(),
   );
 };

@@ -16,6 +16,13 @@ export interface SocketOwner {
 /** A table of listeners, and a function for each of them, would take as much of every socket as all the rest of ours. */
 export class Socket extends WebSocket {
   owner: SocketOwner | null = null;
+  /** The library's reader of frames, which looks at the length that each of them announces. */
+  declare readonly _receiver: { _maxPayload: number };
+
+  /** From now on it takes messages of so many bytes. The library has no word for it: it asks once, when a socket opens. */
+  takes(bytes: number): void {
+    this._receiver._maxPayload = bytes;
+  }
 
   /** Says when it begins to close; the library says when it has closed. */
   override close(code?: number, reason?: string | Buffer): void {

@@ -71,10 +71,19 @@ class CountingCredentials implements Credentials {
 export class TestLink implements ApiLink {
   readonly id = linkId('link-1');
   readonly sessions: SessionId[] = [];
+  watched = 0;
   slow = 0;
 
   loggedIn(id: SessionId): void {
     this.sessions.push(id);
+  }
+
+  watches(users: number): void {
+    this.watched += users;
+  }
+
+  watchesNoMore(users: number): void {
+    this.watched -= users;
   }
 
   tooSlow(): void {

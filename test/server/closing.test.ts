@@ -1,6 +1,6 @@
 /** How the server closes sockets, and what clients are told before. */
 import { describe, expect, test, vi } from 'vitest';
-import { API_KEY, codeOf, House, LOGIN } from './house.ts';
+import { API_KEY, codeOf, House, LIMITS, LOGIN } from './house.ts';
 import { Wire } from './wire.ts';
 
 const ENDED = 'subscription { sessionEnded { sessionId reason kickedBy } }';
@@ -192,7 +192,7 @@ describe('a backend', () => {
 
 describe('a slow reader', () => {
   test('stalls her own subscriptions and nobody else’s', async () => {
-    const house = await House.open();
+    const house = await House.open({ settings: { limits: { ...LIMITS, maxWatchedPerSocket: 50_000 } } });
     const watch = 'subscription ($ids: [ID!]!) { statusChanges(userIds: $ids) { userId version customStatus } }';
     const ids = Array.from({ length: 500 }, (_, index) => `user ${index} ${'x'.repeat(100)}`);
     const slow = await Wire.as(house.socketUrl, API_KEY);

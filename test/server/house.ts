@@ -9,6 +9,7 @@ import { millis, type Millis } from '../../src/core/ids.ts';
 import { seedPolicy, type PolicySeed } from '../../src/core/policy.ts';
 import type { Visibility } from '../../src/core/visibility.ts';
 import type { SocketLimits } from '../../src/server/socket-limits.ts';
+import type { DoorLimits } from '../../src/server/door-limits.ts';
 import type { PageHandler } from '../../src/server/http.ts';
 import { createServer, type PorchlightServer, type ServerSettings } from '../../src/server/server.ts';
 import { credentials } from '../../src/server/session-token.ts';
@@ -174,6 +175,17 @@ export class House {
 
 export const LOGIN = 'mutation ($input: LoginInput!) { login(input: $input) { session { id } sessionToken } }';
 
+/** As nobody sets them: tests of limits lay their own over them. */
+export const LIMITS: DoorLimits = {
+  maxSockets: 200_000,
+  maxSocketsPerUser: 100,
+  maxSocketsPerAddress: 25_000,
+  maxWatchedPerSocket: 10_000,
+  ratePerSession: 100,
+  ratePerUser: 300,
+  ratePerAddress: 50_000,
+};
+
 const SETTINGS: ServerSettings = {
   host: '127.0.0.1',
   port: 0,
@@ -184,6 +196,7 @@ const SETTINGS: ServerSettings = {
   jwtAudience: null,
   allowedOrigins: [],
   trustProxy: false,
+  limits: LIMITS,
 };
 
 /** Runs as time does, and can be set forward. */

@@ -92,6 +92,13 @@ export function startPorchlight(dist, { directory, env = {} }) {
       PORCHLIGHT_JWT_SECRET: JWT_SECRET,
       PORCHLIGHT_API_KEYS: API_KEY,
       PORCHLIGHT_LOG_LEVEL: 'silent',
+      // A load comes as fast as it is answered, over few sockets and from one address. What counting costs is measured too.
+      PORCHLIGHT_RATE_PER_SESSION: '1000000',
+      PORCHLIGHT_RATE_PER_USER: '1000000',
+      PORCHLIGHT_RATE_PER_ADDRESS: '10000000',
+      PORCHLIGHT_MAX_SOCKETS_PER_ADDRESS: '0',
+      PORCHLIGHT_MAX_SOCKETS_PER_USER: '0',
+      PORCHLIGHT_MAX_WATCHED_PER_SOCKET: '1000000',
       ...env,
     },
   });
