@@ -3,7 +3,8 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { codeOf, dataOf, Socket, type Answer } from '../tools/porchlight-client.ts';
 import { logIn, newUser, sharedServer, userSeen, Watcher, type Change, type Device } from './people.ts';
 
-const server = sharedServer();
+// Nobody may write as fast as it takes to outrun a reader.
+const server = sharedServer({ env: { PORCHLIGHT_RATE_PER_SESSION: '0', PORCHLIGHT_RATE_PER_USER: '0' } });
 
 const SET = 'mutation ($text: String) { setCustomStatus(input: {text: $text}) { userStatus { version } } }';
 /** Many names for the same text, so that what the kernel can hold for a reader is soon full. */
