@@ -19,7 +19,7 @@ import type { Refusals } from './refusals.ts';
 import { ResponseStream } from './response-stream.ts';
 import type { Rounds } from './rounds.ts';
 import { isHeartbeat } from './signs-of-life.ts';
-import { isLogin, isReply } from './under-way.ts';
+import { isLogin, isMutation, isReply } from './under-way.ts';
 
 /** A document, and the one of its operations that is asked for. */
 interface Checked {
@@ -158,15 +158,28 @@ export class Protocol {
     { operationName, variables }: SubscribePayload,
   ): Promise<void> {
     const request = { document, operationName, variables, context: connection, outlet: asked };
-    const result = await this.#pipeline.run(request);
-    if (result instanceof Pushed) {
-      if (await this.#push(asked, result)) return;
-    } else if (result instanceof ResponseStream) await pull(asked, result);
-    else {
-      // What failed was no sign of life by itself; its message is one.
-      if ('errors' in result && isReply(asked.operation)) connection.sign();
-      await asked.tell(result);
+    // What is changed, is changed at once; its answer is short.
+    const inLine = !isMutation(asked.operation);
+    const { underWay } = connection;
+    const turn = inLine ? underWay.toAnswer() : null;
+    if (turn !== null) await turn;
+    let stream: ResponseStream | null = null;
+    try {
+      if (!asked.isWanted) return underWay.over(asked);
+      const result = await this.#pipeline.run(request);
+      if (result instanceof Pushed) {
+        if (await this.#push(asked, result)) return;
+      } else if (result instanceof ResponseStream) stream = result;
+      else {
+        // What failed was no sign of life by itself; its message is one.
+        if ('errors' in result && isReply(asked.operation)) connection.sign();
+        await asked.tell(result);
+      }
+    } finally {
+      if (inLine) underWay.answered();
     }
+    // It has nothing to tell yet, or waits after each list until that is on its way.
+    if (stream !== null) await pull(asked, stream);
     await asked.complete();
   }
 

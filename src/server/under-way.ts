@@ -12,9 +12,14 @@ interface Entry {
 
 type Which = (operation: Operation) => boolean;
 
+/** Answers that are made or on their way to one client at once, of those that may be large. */
+export const ANSWERS_AT_ONCE = 4;
+
 export const isLogin: Which = ({ rootFields }) => rootFields.has('login');
 
 export const isReply: Which = ({ node }) => node.operation !== OperationTypeNode.SUBSCRIPTION;
+
+export const isMutation: Which = ({ node }) => node.operation === OperationTypeNode.MUTATION;
 
 /** The subscription that tells why completes by itself when the session has ended. */
 export const isReplyOrEnding: Which = (operation) => isReply(operation) || operation.rootFields.has('sessionEnded');
@@ -23,6 +28,8 @@ export class UnderWay<E extends Entry> {
   /** A list: there are few, and most sockets have one, or none, for as long as they are open. */
   #entries: E[] | null = null;
   #waiting: { readonly left: Set<E>; readonly resolve: () => void }[] | null = null;
+  #answering = 0;
+  #inLine: (() => void)[] | null = null;
 
   get size(): number {
     return this.#entries?.length ?? 0;
@@ -56,6 +63,26 @@ export class UnderWay<E extends Entry> {
 
   has(which: Which): boolean {
     return this.#entries?.some(({ operation }) => which(operation)) ?? false;
+  }
+
+  /**
+   * Before an answer is made that may be large: whoever asks for very many at once and reads none is to fill a
+   * few answers' room, not all of theirs. Null: now; else it resolves when it may be made. `answered` is due after it.
+   */
+  toAnswer(): Promise<void> | null {
+    if (this.#answering < ANSWERS_AT_ONCE) {
+      this.#answering++;
+      return null;
+    }
+    return new Promise((resolve) => (this.#inLine ??= []).push(resolve));
+  }
+
+  /** It is on its way, or nobody is there any more. */
+  answered(): void {
+    const next = this.#inLine?.shift();
+    if (this.#inLine?.length === 0) this.#inLine = null;
+    if (next === undefined) this.#answering--;
+    else next();
   }
 
   /** Waits for those that are under way now, at most `boundMs`: nobody can hold it up for ever. */

@@ -3,7 +3,7 @@
  * outlives the tests: what a test forgets to stop dies with the worker that started it.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -137,6 +137,12 @@ export const startPorchlight = async (options: StartOptions = {}): Promise<Porch
     kill9: () => end('SIGKILL'),
     [Symbol.asyncDispose]: run.dispose,
   };
+};
+
+/** The memory that the server's process takes now, in MiB. */
+export const rssOf = ({ pid }: Pick<PorchlightProcess, 'pid'>): number => {
+  const kib = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
+  return Number(kib) / 1024;
 };
 
 export interface TokenOptions {

@@ -1,0 +1,210 @@
+/** Clients who read as slowly as they like: a bare connection, from which the kernel's bytes are taken one at a time. */
+import { randomBytes } from 'node:crypto';
+import { connect, type Socket } from 'node:net';
+import { type Answer, Inbox } from './porchlight-client.ts';
+import type { PorchlightProcess } from './porchlight-process.ts';
+
+type Server = Pick<PorchlightProcess, 'origin'>;
+type Variables = Readonly<Record<string, unknown>>;
+
+export interface Heard {
+  readonly type: string;
+  readonly id?: string;
+  readonly payload?: Answer<unknown> & readonly { readonly extensions?: Readonly<Record<string, unknown>> }[];
+}
+
+/** How it reads: everything, one byte each second, or nothing at all. */
+type Pace = 'all' | 'crawl' | 'nothing';
+
+const AT_ONCE = 64 * 1024;
+
+/** A connection whose reader sets the pace. Nothing is read ahead: what is not asked for stays in the kernel. */
+export abstract class SlowReader {
+  readonly messages = new Inbox<Heard>();
+  readonly tcp: Socket;
+  /** What is done with each message, instead of keeping it. */
+  onHeard: (heard: Heard) => void = (heard) => this.messages.push(heard);
+  /** Bytes read. */
+  read = 0;
+  #pace: Pace = 'all';
+  #ticking: NodeJS.Timeout | undefined;
+  #head: Buffer | null = Buffer.alloc(0);
+
+  protected constructor(server: Server) {
+    const { hostname, port } = new URL(server.origin);
+    this.tcp = connect({
+      host: hostname,
+      port: Number(port),
+      onread: {
+        buffer: () => Buffer.alloc(this.#pace === 'all' ? AT_ONCE : 1),
+        callback: (length, buffer) => {
+          this.read += length;
+          this.#take(Buffer.from(buffer.subarray(0, length)));
+          if (this.#pace !== 'all') this.tcp.pause();
+          return this.#pace === 'all';
+        },
+      },
+    });
+    this.tcp.on('error', () => undefined);
+    this.tcp.on('close', () => {
+      clearInterval(this.#ticking);
+      this.messages.close(new Error('The connection is closed.'));
+    });
+  }
+
+  /** From now on; what it reads first may be a little more. */
+  reads(pace: Pace): void {
+    clearInterval(this.#ticking);
+    this.#pace = pace;
+    if (pace === 'crawl') this.#ticking = setInterval(() => this.tcp.resume(), 1_000);
+    if (pace === 'all') this.tcp.resume();
+    else this.tcp.pause();
+  }
+
+  leave(): void {
+    this.tcp.resetAndDestroy();
+  }
+
+  protected abstract heard(bytes: Buffer): void;
+
+  #take(bytes: Buffer): void {
+    if (this.#head === null) return this.heard(bytes);
+    this.#head = Buffer.concat([this.#head, bytes]);
+    const end = this.#head.indexOf('\r\n\r\n');
+    if (end < 0) return;
+    const rest = this.#head.subarray(end + 4);
+    this.#head = null;
+    if (rest.length > 0) this.heard(rest);
+  }
+}
+
+/** Over a WebSocket. */
+export class SlowSocket extends SlowReader {
+  #left: Buffer[] = [];
+  #size = 0;
+  #needed = 2;
+  #ids = 0;
+
+  /** Opens, and is acknowledged. */
+  static async open(server: Server, token: string): Promise<SlowSocket> {
+    const socket = new SlowSocket(server);
+    socket.tcp.write(
+      `GET /graphql HTTP/1.1\r\nHost: porchlight\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${randomBytes(16).toString('base64')}\r\nSec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n`,
+    );
+    socket.send({ type: 'connection_init', payload: { authorization: `Bearer ${token}` } });
+    await socket.messages.find(({ type }) => type === 'connection_ack');
+    return socket;
+  }
+
+  subscribe(query: string, variables?: Variables): string {
+    const id = `${++this.#ids}`;
+    this.send({ id, type: 'subscribe', payload: { query, variables } });
+    return id;
+  }
+
+  send(message: unknown): void {
+    this.#frame(0x81, Buffer.from(JSON.stringify(message)));
+  }
+
+  /** A ping frame. */
+  ping(): void {
+    this.#frame(0x89, Buffer.alloc(0));
+  }
+
+  #frame(first: number, payload: Buffer): void {
+    // A mask of zeros leaves the payload as it is.
+    const { length } = payload;
+    const header = Buffer.alloc(length < 126 ? 6 : length < 0x1_0000 ? 8 : 14);
+    header[0] = first;
+    header[1] = 0x80 | (length < 126 ? length : length < 0x1_0000 ? 126 : 127);
+    if (length >= 0x1_0000) header.writeBigUInt64BE(BigInt(length), 2);
+    else if (length >= 126) header.writeUInt16BE(length, 2);
+    this.tcp.write(Buffer.concat([header, payload]));
+  }
+
+  protected override heard(bytes: Buffer): void {
+    this.#left.push(bytes);
+    this.#size += bytes.length;
+    if (this.#size < this.#needed) return;
+    let left = Buffer.concat(this.#left);
+    for (;;) {
+      const frame = frameIn(left);
+      if (typeof frame === 'number') {
+        this.#needed = frame;
+        break;
+      }
+      left = left.subarray(frame.end);
+      if (frame.opcode === 1) this.onHeard(JSON.parse(frame.payload.toString('utf8')) as Heard);
+      else if (frame.opcode === 8) {
+        const reason = frame.payload.subarray(2).toString('utf8');
+        this.onHeard({ type: `close ${frame.payload.readUInt16BE(0)} ${reason}` });
+      }
+    }
+    this.#left = [left];
+    this.#size = left.length;
+  }
+}
+
+/** The frame that these bytes begin with, or how many are needed to know. */
+const frameIn = (bytes: Buffer): number | { opcode: number; payload: Buffer; end: number } => {
+  if (bytes.length < 2) return 2;
+  const short = (bytes[1] ?? 0) & 0x7f;
+  const start = short < 126 ? 2 : short === 126 ? 4 : 10;
+  if (bytes.length < start) return start;
+  const length = short < 126 ? short : short === 126 ? bytes.readUInt16BE(2) : Number(bytes.readBigUInt64BE(2));
+  const end = start + length;
+  return bytes.length < end ? end : { opcode: (bytes[0] ?? 0) & 0x0f, payload: bytes.subarray(start, end), end };
+};
+
+/** Over HTTP, as Server-Sent Events. */
+export class SlowStream extends SlowReader {
+  #chunks: Buffer[] = [];
+  #size = 0;
+  #needed = 1;
+  readonly #text: string[] = [];
+
+  static open(server: Server, token: string, query: string, variables?: Variables): SlowStream {
+    const stream = new SlowStream(server);
+    const body = JSON.stringify({ query, variables });
+    stream.tcp.write(
+      `POST /graphql HTTP/1.1\r\nHost: porchlight\r\nAccept: text/event-stream\r\nContent-Type: application/json\r\nAuthorization: Bearer ${token}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+    );
+    return stream;
+  }
+
+  protected override heard(bytes: Buffer): void {
+    this.#chunks.push(bytes);
+    this.#size += bytes.length;
+    if (this.#size < this.#needed) return;
+    let left = Buffer.concat(this.#chunks);
+    for (;;) {
+      const line = left.indexOf('\r\n');
+      if (line < 0) break;
+      const length = parseInt(left.toString('latin1', 0, line), 16);
+      const end = line + 2 + length + 2;
+      this.#needed = end;
+      if (left.length < end) break;
+      this.#event(left.toString('utf8', line + 2, end - 2));
+      left = left.subarray(end);
+      this.#needed = 1;
+    }
+    this.#chunks = [left];
+    this.#size = left.length;
+  }
+
+  /** A chunk may be cut anywhere between events, and an event into chunks. */
+  #event(text: string): void {
+    this.#text.push(text);
+    if (!text.endsWith('\n\n')) return;
+    for (const block of this.#text.splice(0).join('').split('\n\n')) {
+      const type = /^event: ?(.*)$/m.exec(block)?.[1];
+      const data = /^data: ?(.*)$/m.exec(block)?.[1];
+      if (type === undefined) continue;
+      this.onHeard(
+        data === undefined || data === ''
+          ? { type }
+          : { type, payload: JSON.parse(data) as NonNullable<Heard['payload']> },
+      );
+    }
+  }
+}
