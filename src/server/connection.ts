@@ -201,6 +201,7 @@ export class Connection implements Link, ApiLink, ApiContext, Living, SocketOwne
   clientLeaves(): void {
     if (this.#farewell !== null) return;
     this.#farewell = farewell.cutOff(false);
+    this.#unansweredPings = 0;
     this.#life.of(null);
     this.porchlight.links.remove(this.id);
     this.#detach(false).catch((error: unknown) => this.#endLost(error));
@@ -306,10 +307,12 @@ export class Connection implements Link, ApiLink, ApiContext, Living, SocketOwne
 
   /**
    * Pings, which keeps the way open through NATs. A socket that serves a session and is silent is left
-   * to its platform's timeout; for any other one nobody else would ever notice.
+   * to its platform's timeout; for any other one nobody else would ever notice, nor for a client who has said
+   * goodbye and then reads nothing of what is still on its way.
    */
   sweep(): void {
-    if (!this.#attached && this.#unansweredPings >= MAX_UNANSWERED_PINGS) return this.cutOff();
+    const isSomebodys = this.#attached && this.#farewell === null;
+    if (!isSomebodys && this.#unansweredPings >= MAX_UNANSWERED_PINGS) return this.cutOff();
     this.#unansweredPings++;
     if (this.#isOpen()) this.outbox.put(PING_FRAME);
   }
@@ -366,6 +369,7 @@ export class Connection implements Link, ApiLink, ApiContext, Living, SocketOwne
   close(why: Farewell): void {
     if (this.#farewell !== null) return;
     this.#farewell = why;
+    this.#unansweredPings = 0;
     this.#ws.close(why.code, closeReason(why.reason));
   }
 

@@ -79,6 +79,16 @@ export class Pipeline {
     this.#maxRunning = limits.maxRunning ?? MAX_RUNNING;
   }
 
+  /** How many subscriptions are served over HTTP. */
+  get streams(): number {
+    return this.#streams.size;
+  }
+
+  /** How many different things are asked for by those who are pushed changes. */
+  get shapes(): number {
+    return this.#shapes.size;
+  }
+
   /** @throws GraphQLError, GRAPHQL_PARSE_FAILED. */
   parse(source: string): DocumentNode {
     return this.#documents.parse(source);

@@ -36,11 +36,23 @@ export interface ServerOptions {
   readonly pipelineLimits?: Partial<PipelineLimits>;
 }
 
+/** What the doors hold open for clients. */
+export interface Held {
+  /** WebSockets, until everybody knows of their end. */
+  readonly sockets: number;
+  /** Subscriptions over HTTP. */
+  readonly streams: number;
+  /** What those who watch over WebSockets asked for, each once. */
+  readonly shapes: number;
+}
+
 export interface PorchlightServer {
   /** Of both doors. */
   readonly refusals: Readonly<Refusals>;
   /** Sockets that are open, and those of them that have not sent `connection_init`. */
   readonly sockets: { readonly open: number; readonly silent: number };
+  /** As of now. */
+  readonly held: Held;
   /** @throws StartupError when the address cannot be had. */
   listen(): Promise<{ readonly host: string; readonly port: number }>;
   /**
@@ -111,6 +123,9 @@ export const createServer = ({
   return {
     refusals,
     sockets: sockets.counts,
+    get held() {
+      return { sockets: sockets.count, streams: pipeline.streams, shapes: pipeline.shapes };
+    },
     listen: async () => {
       const address = await listen(http, settings);
       http.on('error', (error) => log.error({ err: error }, 'The HTTP server failed.'));

@@ -88,6 +88,11 @@ export class SocketDoor {
     this.#sweeper.unref();
   }
 
+  /** How many sockets there are, until everybody knows of their end. */
+  get count(): number {
+    return this.#connections.size;
+  }
+
   /** For the 'upgrade' event of an HTTP server. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const { allowedOrigins, trustProxy } = this.#options;

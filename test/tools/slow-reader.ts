@@ -135,6 +135,7 @@ export class SlowSocket extends SlowReader {
       }
       left = left.subarray(frame.end);
       if (frame.opcode === 1) this.onHeard(JSON.parse(frame.payload.toString('utf8')) as Heard);
+      else if (frame.opcode === 9) this.#frame(0x8a, frame.payload);
       else if (frame.opcode === 8) {
         const reason = frame.payload.subarray(2).toString('utf8');
         this.onHeard({ type: `close ${frame.payload.readUInt16BE(0)} ${reason}` });
