@@ -71,10 +71,10 @@ export class Pushed implements Told, Feeder {
     const { id, outbox, rounds } = this.#outlet;
     // Until there is room what happens is conflated, and then it is woken.
     if (this.#over || !outbox.hasRoom()) return;
-    const changes = this.#watcher.changes();
-    if (changes === null) return;
+    // Whatever goes wrong is hers alone: the others of the round are told all the same.
     try {
-      outbox.sendNow(this.#shape.frame(id, changes, rounds));
+      const changes = this.#watcher.changes();
+      if (changes !== null) outbox.sendNow(this.#shape.frame(id, changes, rounds));
     } catch (error) {
       this.#outlet.failed(error);
     }

@@ -6,7 +6,7 @@ import { execute, Kind, visit, type DocumentNode, type ExecutionArgs, type Execu
 import type { StatusChange } from '../core/record.ts';
 import type { Operation } from './documents.ts';
 import { textFrame } from './frames.ts';
-import { next, nextHead } from './messages.ts';
+import { nextHead } from './messages.ts';
 import type { Kept, Rounds } from './rounds.ts';
 
 /** The argument that makes no difference to what is told of a change. */
@@ -81,6 +81,7 @@ export class Shape implements Kept {
   #before = '';
   /** The list that was made last, for whom next is told the same. */
   #lastChanges: readonly StatusChange[] = [];
+  #lastPayload = '';
   #lastId: string | null = null;
   #lastFrame: Buffer | null = null;
   #isKept = false;
@@ -97,50 +98,57 @@ export class Shape implements Kept {
 
   /** What a watcher is told of this list. @throws Error where a resolver would have to be waited for. */
   result(changes: readonly StatusChange[]): ExecutionResult {
-    const result = this.#answer(changes);
-    if (result instanceof Promise) throw new Error('What is told of a change must be there at once.');
-    return this.#told(result);
+    return this.#told(this.#executed(changes));
   }
 
   /** The message that tells this list to the subscription `id`, as a frame that others may share. @throws as `result`. */
   frame(id: string, changes: readonly StatusChange[], rounds: Rounds): Buffer {
-    if (this.#lastFrame !== null && id === this.#lastId && isSame(changes, this.#lastChanges)) return this.#lastFrame;
+    const isSameList = this.#lastFrame !== null && isSame(changes, this.#lastChanges);
+    if (isSameList && this.#lastFrame !== null && id === this.#lastId) return this.#lastFrame;
     if (!this.#isKept) {
       this.#isKept = true;
       rounds.keeps(this);
     }
-    const frame = textFrame(this.#message(id, changes));
+    if (!isSameList) this.#lastPayload = this.#payload(changes);
     this.#lastChanges = changes;
     this.#lastId = id;
-    this.#lastFrame = frame;
-    return frame;
+    this.#lastFrame = textFrame(`${nextHead(id)}${this.#lastPayload}}`);
+    return this.#lastFrame;
   }
 
   forget(): void {
     this.#isKept = false;
     this.#members.clear();
     this.#lastChanges = [];
+    this.#lastPayload = '';
     this.#lastFrame = null;
   }
 
-  #message(id: string, changes: readonly StatusChange[]): string {
+  #executed(changes: readonly StatusChange[]): ExecutionResult {
+    const result = this.#answer(changes);
+    if (result instanceof Promise) throw new Error('What is told of a change must be there at once.');
+    return result;
+  }
+
+  #payload(changes: readonly StatusChange[]): string {
     let members = '';
     for (const change of changes) {
       const member = this.#member(change);
-      if (member === null) return this.#inFull(id, changes);
+      if (member === null) return this.#inFull(changes);
       members += members === '' ? member : `,${member}`;
     }
-    return members === '' ? this.#inFull(id, changes) : nextHead(id) + this.#before + members + AFTER;
+    return members === '' ? this.#inFull(changes) : this.#before + members + AFTER;
   }
 
-  #inFull(id: string, changes: readonly StatusChange[]): string {
-    return next(id, this.result(changes));
+  #inFull(changes: readonly StatusChange[]): string {
+    return JSON.stringify(this.result(changes));
   }
 
   #member(change: StatusChange): string | null {
     let member = this.#members.get(change);
     if (member === undefined) {
-      member = this.#cutOut(this.result([change]));
+      // What is wrong with it is told, and reported, with the list that it is in, once.
+      member = this.#cutOut(this.#executed([change]));
       this.#members.set(change, member);
     }
     return member;
@@ -155,7 +163,7 @@ export class Shape implements Kept {
   }
 }
 
-const AFTER = ']}}}';
+const AFTER = ']}}';
 
 const isSame = (one: readonly StatusChange[], other: readonly StatusChange[]): boolean =>
   one.length === other.length && one.every((change, index) => change === other[index]);

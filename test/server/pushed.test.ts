@@ -303,4 +303,41 @@ describe('over a socket', () => {
     });
     expect(JSON.stringify(failed)).not.toContain('null for non-nullable');
   });
+
+  test('a change that cannot be told spoils nothing but its own list, and is reported once', async () => {
+    const house = await House.open();
+    const { token } = await house.login('alice', 'IPHONE');
+    const [reads, alsoReads, asksLess, other] = (await Promise.all(
+      Array.from({ length: 4 }, () => Wire.as(house.socketUrl, API_KEY)),
+    )) as [Wire, Wire, Wire, Wire];
+    const watch = (fields: string, user: string) =>
+      `subscription { statusChanges(userIds: ["${user}"]) { ${fields} } }`;
+    alsoReads.subscribe('{ __typename }');
+    for (const told of [await alsoReads.next(), await alsoReads.next()]) expect(told.id).toBe('1');
+    // The same shape under different names, another shape, and another user.
+    for (const wire of [reads, alsoReads]) wire.subscribe(watch('customStatus version', 'alice'));
+    asksLess.subscribe(watch('customStatus', 'alice'));
+    other.subscribe(watch('customStatus version', 'bob'));
+    for (const wire of [reads, alsoReads, asksLess, other]) await wire.next();
+    // After those who watch have heard of it, and before they are told: a version that is none.
+    let isUnlucky = true;
+    house.store.onCommit(([commit]) => {
+      if (isUnlucky) Object.assign(commit?.statusChange ?? {}, { version: 0.5 });
+      isUnlucky = false;
+    });
+    house.logged.length = 0;
+    await set(house, token, 'unlucky');
+    for (const wire of [reads, alsoReads]) {
+      expect((await wire.next()).payload).toMatchObject({
+        errors: [{ extensions: { code: 'INTERNAL_SERVER_ERROR' } }],
+      });
+    }
+    expect(dataOf(await asksLess.next())).toEqual({ statusChanges: [{ customStatus: 'unlucky' }] });
+    expect(house.logged.filter((line) => line.includes('non-integer value: 0.5'))).toHaveLength(1);
+    await house.login('bob');
+    await set(house, token, 'lucky');
+    for (const wire of [reads, alsoReads, asksLess, other]) {
+      expect(dataOf(await wire.next())).toMatchObject({ statusChanges: [{}] });
+    }
+  });
 });

@@ -1,5 +1,5 @@
 /** What watchers share, and what they never do. */
-import { buildSchema, type ExecutionArgs, type ExecutionResult } from 'graphql';
+import { buildSchema, execute, type ExecutionArgs, type ExecutionResult } from 'graphql';
 import { describe, expect, test } from 'vitest';
 import { schema } from '../../src/api/schema.ts';
 import { millis, userId } from '../../src/core/ids.ts';
@@ -86,7 +86,7 @@ describe('a shape', () => {
 
   test('executes a change once, and makes one frame of the same list for the same id', () => {
     let executions = 0;
-    const shapes = new Shapes((result) => (executions++, result));
+    const shapes = new Shapes(told, (args) => (executions++, execute(args)));
     const shape = shapes.acquire(...asker()({ ids: ['a'] }, 'A'));
     const [a, b] = [change('a'), change('b')];
     const frame = shape.frame('1', [a, b], rounds);
