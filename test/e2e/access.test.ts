@@ -2,7 +2,7 @@
 import { describe, expect, test, vi } from 'vitest';
 import { ask, codeOf, gql, Socket } from '../tools/porchlight-client.ts';
 import { mintToken } from '../tools/porchlight-process.ts';
-import { logIn, newUser, sharedServer, userSeen } from './people.ts';
+import { endSessions, logIn, logOut, newUser, sharedServer, userSeen } from './people.ts';
 import { openEventStream } from './sse.ts';
 
 vi.setConfig({ maxConcurrency: 20 });
@@ -108,6 +108,32 @@ describe.concurrent('the matrix', () => {
     expect(http).toEqual(WHO.map((who, index) => `${who}: ${expected[index]}`));
     expect(socket).toEqual(http);
     expect((await userSeen(server, victim)).sessions).toMatchObject([{ deviceId: 'her phone' }]);
+  });
+
+  test('nothing of it is for those whose time is over, through either door', async () => {
+    const expired = await mintToken(newUser(), { expiresInS: -3_600 });
+    const revokedUser = newUser();
+    const revoked = await mintToken(revokedUser);
+    await endSessions(server, { userId: revokedUser, revokeTokens: true });
+    const loggedOut = await logIn(server, newUser(), 'IPHONE');
+    await logOut(server, loggedOut);
+    for (const [who, token, code, closedWith] of [
+      ['expired', expired, UNKNOWN, 4413],
+      ['revoked', revoked, UNKNOWN, 4401],
+      ['ended', loggedOut.token, 'SESSION_ENDED', 4410],
+    ] as const) {
+      const socket = new Socket(server);
+      await socket.init(token);
+      expect([who, (await socket.closed).code]).toEqual([who, closedWith]);
+      await Promise.all(
+        Object.entries(MATRIX).map(async ([field, [operation]]) => {
+          const isStream = operation.startsWith('subscription');
+          await using stream = isStream ? await openEventStream(server, token, operation) : null;
+          const answer = await (stream === null ? gql(server, token, operation) : stream.results.next());
+          expect([who, field, codeOf(answer), answer.data ?? null]).toEqual([who, field, code, null]);
+        }),
+      );
+    }
   });
 
   test('has every root field there is', async () => {
