@@ -119,6 +119,23 @@ describe('a JWT’s socket', () => {
     expect(lasting.ws.readyState).toBe(lasting.ws.OPEN);
   });
 
+  test('is closed with 4413, and its session lives on by its own token', async () => {
+    const house = await House.open();
+    const wire = await Wire.as(house.socketUrl, await house.jwt('alice', { exp: inSeconds(house, 2) }));
+    const reply = await wire.ask(LOGIN, { input: { platform: 'WEB' } });
+    const { sessionToken } = reply.payload?.['data']?.['login'] as unknown as { sessionToken: string };
+    const own = await Wire.as(house.socketUrl, sessionToken);
+    expect((await wire.closed).code).toBe(4413);
+    await expect.poll(() => house.porchlight.links.count).toBe(1);
+    const beat = await house.post('mutation { heartbeat { session { status attached } } }', sessionToken);
+    expect(beat.body.data).toEqual({ heartbeat: { session: { status: 'ONLINE', attached: true } } });
+    expect((await own.ask('{ me { status } }')).payload?.['data']).toEqual({ me: { status: 'ONLINE' } });
+    // It is as silent as any other from here on: no socket's end, but a timeout.
+    await house.pass(60_000);
+    expect((await own.closed).code).toBe(4410);
+    expect(await house.reasons('alice')).toEqual(['LOGIN', 'HEARTBEAT_TIMEOUT']);
+  });
+
   test('is closed with 4413 when the user’s tokens are revoked, also when no session ends with them', async () => {
     const house = await House.open();
     const old = await Wire.as(house.socketUrl, await house.jwt('alice'));
