@@ -21,6 +21,7 @@ const EXPECTED: Readonly<Record<string, 'FORBIDDEN' | 'own'>> = {
   userStatus: 'FORBIDDEN',
   userStatuses: 'FORBIDDEN',
   onlineUsers: 'FORBIDDEN',
+  explainStatus: 'FORBIDDEN',
   events: 'FORBIDDEN',
   latestCursor: 'FORBIDDEN',
   stats: 'FORBIDDEN',
