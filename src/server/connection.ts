@@ -127,10 +127,25 @@ export class Connection implements Link, ApiLink, ApiContext, Living, SocketOwne
   hear(message: string): void {
     if (!this.#mayBeHeard()) return;
     const waitMs = this.#waitMs();
-    if (waitMs > 0) return this.#options.protocol.refuse(this, message, waitMs);
-    if (message !== PING) return this.#options.protocol.hear(this, message);
+    if (message === PING && waitMs <= 0) {
+      this.sign();
+      this.outbox.put(PONG);
+      return;
+    }
+    try {
+      if (waitMs > 0) this.#options.protocol.refuse(this, message, waitMs);
+      else this.#options.protocol.hear(this, message);
+    } catch (error) {
+      // Nobody above would take it: it would end the process, for everybody.
+      this.unanswerable(error);
+    }
+  }
+
+  noText(): void {
+    if (!this.#mayBeHeard()) return;
+    // It ends here, however fast it came.
     this.sign();
-    this.outbox.put(PONG);
+    this.refuse(CloseCode.BadRequest, 'A message must be text');
   }
 
   /** Too fast, it is not answered, and so is no sign of life: there is no other way to tell. */

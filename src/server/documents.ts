@@ -11,7 +11,7 @@ import {
   type OperationDefinitionNode,
   type SelectionSetNode,
 } from 'graphql';
-import { LIMIT_RULES, MAX_TOKENS } from './limits.ts';
+import { LIMIT_RULES, MAX_DOCUMENT_LENGTH, MAX_TOKENS } from './limits.ts';
 
 /** One operation of a checked document. */
 export interface Operation {
@@ -44,6 +44,10 @@ export class Documents {
       this.#bySource.delete(source);
       this.#bySource.set(source, known);
       return known;
+    }
+    if (source.length > MAX_DOCUMENT_LENGTH) {
+      const message = `The document has more than ${MAX_DOCUMENT_LENGTH} characters.`;
+      throw withCode(new GraphQLError(message), 'GRAPHQL_PARSE_FAILED');
     }
     try {
       const document = parse(source, { maxTokens: MAX_TOKENS });

@@ -2,7 +2,16 @@
  * Executes checked operations: those seen for the first time as graphql itself does it, those that come
  * again and again compiled, which is what makes a heartbeat and a list of 500 users cheap.
  */
-import { execute, GraphQLError, type DocumentNode, type ExecutionArgs, type ExecutionResult } from 'graphql';
+import {
+  BREAK,
+  execute,
+  GraphQLError,
+  visit,
+  type DocumentNode,
+  type ExecutionArgs,
+  type ExecutionResult,
+  type NameNode,
+} from 'graphql';
 import { compileQuery, isCompiledQuery, type CompiledQuery } from 'graphql-jit';
 import type { Operation } from './documents.ts';
 
@@ -39,12 +48,26 @@ export class Execution {
       this.#known.set(operation, known + 1);
       return null;
     }
-    const result = compileQuery(schema, document, operation.node.name?.value);
-    const compiled = isCompiledQuery(result) ? result.query : null;
+    const result = hasOddNames(document) ? null : compileQuery(schema, document, operation.node.name?.value);
+    const compiled = result !== null && isCompiledQuery(result) ? result.query : null;
     this.#known.set(operation, compiled);
     return compiled;
   }
 }
+
+/**
+ * What is compiled keeps variables and answers in plain objects, where a name such as `__proto__` or `constructor`
+ * means something already. graphql itself does not.
+ */
+const hasOddNames = (document: DocumentNode): boolean => {
+  let odd = false;
+  const look = ({ value }: NameNode): unknown => {
+    odd = value in Object.prototype;
+    return odd ? BREAK : undefined;
+  };
+  visit(document, { Name: look });
+  return odd;
+};
 
 const told = (result: ExecutionResult, { document }: ExecutionArgs): ExecutionResult =>
   result.errors === undefined ? result : { ...result, errors: result.errors.map(asOfGraphql(document)) };

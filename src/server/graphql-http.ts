@@ -1,4 +1,5 @@
 /** GraphQL over HTTP: plain POSTs go a short way, everything else is yoga's; the pipeline does the work of both. */
+import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import { GraphQLError, type DocumentNode, type ExecutionArgs, type ExecutionResult } from 'graphql';
@@ -95,14 +96,15 @@ const throughPipeline = (options: GraphqlHttpOptions): Plugin<Exchange, Exchange
   };
 
   return {
-    onRequestParse: ({ request, requestParser, setRequestParser }) => {
+    onRequestParse: ({ request, serverContext, requestParser, setRequestParser }) => {
       if (request.method === 'POST' && !JSON_TYPE.test(request.headers.get('content-type') ?? '')) {
         throw badRequest('The body must be application/json.', 415);
       }
+      if (!isText(serverContext.req.url ?? '')) throw badRequest('The address is not UTF-8, percent-encoded.', 400);
       if (requestParser === undefined) return;
       setRequestParser(async (toParse) => {
         try {
-          return await requestParser(toParse);
+          return await requestParser(toParse.method === 'POST' ? await textOf(toParse) : toParse);
         } catch (error) {
           if (error instanceof GraphQLError && error.extensions['originalError'] === undefined) throw error;
           throw badRequest('The request is not valid JSON.', 400);
@@ -136,6 +138,25 @@ const throughPipeline = (options: GraphqlHttpOptions): Plugin<Exchange, Exchange
       else setSubscribeFn(() => ({ errors: [badRequest('A subscription is answered as text/event-stream.', 406)] }));
     },
   };
+};
+
+/** The same with its body, which must be UTF-8: what is not would become another text on its way into JSON. */
+const textOf = async (request: Request): Promise<Request> => {
+  const body = new Uint8Array(await request.arrayBuffer());
+  if (!isUtf8(body)) throw badRequest('The body is not UTF-8.', 400);
+  return new Request(request.url, { method: request.method, body });
+};
+
+/** As a URL is to be written (RFC 3986), and what is percent-encoded in it is UTF-8. */
+const isText = (url: string): boolean => {
+  if (!/^[\x21-\x7e]*$/.test(url)) return false;
+  try {
+    decodeURIComponent(url);
+    return true;
+  } catch {
+    // That is all it says.
+    return false;
+  }
 };
 
 const acceptsEvents = (accept: string | undefined): boolean =>

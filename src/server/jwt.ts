@@ -1,7 +1,6 @@
 /** The JWT with which an app's backend vouches for its user: whose it is, and for how long. */
 import type { KeyObject } from 'node:crypto';
 import {
-  createRemoteJWKSet,
   decodeProtectedHeader,
   errors,
   jwtVerify,
@@ -12,6 +11,7 @@ import {
 import { DomainError, unauthenticated } from '../core/errors.ts';
 import { millis, userId, type Millis, type UserId } from '../core/ids.ts';
 import type { Watch } from '../core/record.ts';
+import { remoteKeys } from './jwks.ts';
 import { claimsSignedWith } from './shared-secret.ts';
 
 export interface JwtSettings {
@@ -52,7 +52,8 @@ const PUBLIC_KEY_ALGORITHMS = [
 
 /** Backends' clocks differ: `nbf` may lie this far ahead. `exp` is exact. */
 const NOT_BEFORE_TOLERANCE_S = 5;
-const KEYS_RETRY_AFTER_MS = 5_000;
+/** Keys that fit a token which names none: each of them would have to be tried. */
+const MAX_CANDIDATES = 16;
 /** The last moment that a date can hold. */
 const END_OF_TIME_MS = 8.64e15;
 
@@ -142,7 +143,9 @@ const ofOneAmong = async (
   token: string,
   options: JWTVerifyOptions,
 ): Promise<JWTPayload> => {
+  let tried = 0;
   for await (const candidate of candidates) {
+    if (++tried > MAX_CANDIDATES) break;
     try {
       return (await jwtVerify(token, candidate, options)).payload;
     } catch (failure) {
@@ -150,23 +153,6 @@ const ofOneAmong = async (
     }
   }
   throw unauthenticated('The token is not valid.');
-};
-
-const remoteKeys = (url: URL, onUnavailable: (error: unknown) => void): JWTVerifyGetKey => {
-  const keys = createRemoteJWKSet(url);
-  return async (header, token) => {
-    try {
-      return await keys(header, token);
-    } catch (error) {
-      const ofTheToken = error instanceof errors.JWKSNoMatchingKey || error instanceof errors.JWKSMultipleMatchingKeys;
-      if (ofTheToken) throw error;
-      onUnavailable(error);
-      throw new DomainError(
-        { code: 'OVERLOADED', retryAfterMs: KEYS_RETRY_AFTER_MS },
-        'The keys to check the token with cannot be had at the moment.',
-      );
-    }
-  };
 };
 
 const tokenOf = (payload: JWTPayload): UserToken => ({

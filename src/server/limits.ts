@@ -11,6 +11,8 @@ import {
   type ValidationRule,
 } from 'graphql';
 
+/** It is kept as long as something is told by it. Enough for 501 user ids of 128 characters, written into it. */
+export const MAX_DOCUMENT_LENGTH = 128 * 1024;
 /** Enough for 501 user ids written into a document, so that they are answered with TOO_MANY_USERS. */
 export const MAX_TOKENS = 2_000;
 /** graphql has a rule of its own for introspection, which goes deeper. */

@@ -4,8 +4,16 @@ import { MessageType, parseMessage, type Message } from 'graphql-ws';
 
 export const ACK = '{"type":"connection_ack"}';
 
-export const pong = (payload: Readonly<Record<string, unknown>> | null | undefined): string =>
-  payload == null ? '{"type":"pong"}' : JSON.stringify({ type: MessageType.Pong, payload });
+/** Null: what came with the ping is nested deeper than can be written again, though it could be read. */
+export const pong = (payload: Readonly<Record<string, unknown>> | null | undefined): string | null => {
+  if (payload == null) return '{"type":"pong"}';
+  try {
+    return JSON.stringify({ type: MessageType.Pong, payload });
+  } catch (error) {
+    if (error instanceof RangeError) return null;
+    throw error;
+  }
+};
 
 /** What stands before the payload of an answer to the operation `id`; `}` stands behind it. */
 export const nextHead = (id: string): string => `{"id":${JSON.stringify(id)},"type":"next","payload":`;

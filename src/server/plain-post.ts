@@ -3,6 +3,7 @@
  * as such. It spares the fetch layer, nothing else: the pipeline is the same. Whatever it does not know
  * at sight (bad JSON, odd parameters, streams, other media types) is yoga's.
  */
+import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import { OperationTypeNode, type ExecutionResult } from 'graphql';
 import { contextOf, type GraphqlHttpOptions } from './http-context.ts';
@@ -51,6 +52,8 @@ export const paramsOf = (body: Buffer): PlainParams | null => {
 };
 
 const parsedJson = (body: Buffer): unknown => {
+  // Read as text all the same, it would name another user than the one who was meant.
+  if (!isUtf8(body)) return undefined;
   try {
     return JSON.parse(body.toString('utf8'));
   } catch {

@@ -4,7 +4,7 @@
  * no message, which is most of what an open one would take.
  */
 import type { DocumentNode, ExecutionResult } from 'graphql';
-import { CloseCode, MessageType, type SubscribePayload } from 'graphql-ws';
+import { CloseCode, MessageType, type PingMessage, type SubscribePayload } from 'graphql-ws';
 import { DomainError } from '../core/errors.ts';
 import { Asked } from './asked.ts';
 import type { Connection } from './connection.ts';
@@ -20,6 +20,10 @@ import { ResponseStream } from './response-stream.ts';
 import type { Rounds } from './rounds.ts';
 import { isHeartbeat } from './signs-of-life.ts';
 import { isLogin, isMutation, isReply } from './under-way.ts';
+
+const INVALID = 'Invalid message received';
+/** Every answer carries the client's name for it, and it is kept as long as one may come. */
+const MAX_ID_LENGTH = 1_024;
 
 /** A document, and the one of its operations that is asked for. */
 interface Checked {
@@ -50,9 +54,9 @@ export class Protocol {
     connection.sign();
     switch (message?.type) {
       case undefined:
-        return connection.refuse(CloseCode.BadRequest, 'Invalid message received');
+        return connection.refuse(CloseCode.BadRequest, INVALID);
       case MessageType.Ping:
-        return void connection.send(pong(message.payload));
+        return this.#pong(connection, message.payload);
       case MessageType.ConnectionInit:
         return void this.#init(connection, message.payload);
       case MessageType.Complete:
@@ -70,7 +74,7 @@ export class Protocol {
     const message = readMessage(text);
     switch (message?.type) {
       case undefined:
-        return connection.refuse(CloseCode.BadRequest, 'Invalid message received');
+        return connection.refuse(CloseCode.BadRequest, INVALID);
       case MessageType.Subscribe:
         // Its name may be that of another that is under way, which must not be taken for the refused one.
         if (!this.#mayName(connection, message.id)) return;
@@ -92,6 +96,12 @@ export class Protocol {
     asked.stop();
     await asked.tell(this.#pipeline.failure(error));
     await asked.complete();
+  }
+
+  #pong(connection: Connection, payload: PingMessage['payload']): void {
+    const answer = pong(payload);
+    if (answer === null) connection.refuse(CloseCode.BadRequest, INVALID);
+    else void connection.send(answer);
   }
 
   async #init(connection: Connection, params: Readonly<Record<string, unknown>> | undefined): Promise<void> {
@@ -125,7 +135,9 @@ export class Protocol {
   /** May something be asked for under that name? If not, the socket is closed. */
   #mayName(connection: Connection, id: string): boolean {
     if (!connection.isAcknowledged) connection.refuse(CloseCode.Unauthorized, 'Unauthorized');
-    else if (connection.underWay.named(id) === undefined) return true;
+    else if (id.length > MAX_ID_LENGTH) {
+      connection.refuse(CloseCode.BadRequest, `An id has more than ${MAX_ID_LENGTH} characters`);
+    } else if (connection.underWay.named(id) === undefined) return true;
     else connection.refuse(CloseCode.SubscriberAlreadyExists, `Subscriber for ${id} already exists`);
     return false;
   }

@@ -4,6 +4,8 @@ import { WebSocket } from 'ws';
 /** Hears what happens to a socket. */
 export interface SocketOwner {
   hear(message: string): void;
+  /** A binary message, of which the protocol has none. */
+  noText(): void;
   pinged(payload: Buffer): void;
   ponged(): void;
   broken(error: Error): void;
@@ -30,10 +32,12 @@ export class Socket extends WebSocket {
     super.close(code, reason);
   }
 
-  override emit(event: string | symbol, ...[what]: unknown[]): boolean {
+  override emit(event: string | symbol, ...[what, isBinary]: unknown[]): boolean {
     const { owner } = this;
     if (owner === null) return false;
-    if (event === 'message') owner.hear((what as Buffer).toString('utf8'));
+    // What is no text may be no UTF-8 either, and would be heard as something else than was said.
+    if (event === 'message' && isBinary === true) owner.noText();
+    else if (event === 'message') owner.hear((what as Buffer).toString('utf8'));
     else if (event === 'ping') owner.pinged(what as Buffer);
     else if (event === 'pong') owner.ponged();
     else if (event === 'error') owner.broken(what as Error);

@@ -234,7 +234,7 @@ describe('a request that is none', () => {
       duplex: 'half',
     } as RequestInit);
     expect(chunked.status).toBe(413);
-    const almost = JSON.stringify({ query: `{ __typename } # ${'x'.repeat(511 * 1024)}` });
+    const almost = `${JSON.stringify({ query: '{ __typename }' })}${' '.repeat(511 * 1024)}`;
     expect((await house.send(almost, asBackend)).body.data).toEqual({ __typename: 'Query' });
   });
 
