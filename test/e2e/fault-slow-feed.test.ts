@@ -4,7 +4,8 @@ import { ask, codeOf, Socket, type Answer } from '../tools/porchlight-client.ts'
 import { SlowStream, type Heard } from '../tools/slow-reader.ts';
 import { logIn, newUser, sharedServer, userSeen } from './people.ts';
 
-const server = sharedServer();
+// Nobody may write as fast as it takes to outrun a reader.
+const server = sharedServer({ env: { PORCHLIGHT_RATE_PER_SESSION: '0', PORCHLIGHT_RATE_PER_USER: '0' } });
 
 const SET = 'mutation ($text: String) { setCustomStatus(input: {text: $text}) { userStatus { version } } }';
 const FAT = Array.from({ length: 25 }, (_, index) => `t${index}: customStatus`).join(' ');

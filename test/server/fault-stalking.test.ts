@@ -24,6 +24,7 @@ const EXPECTED: Readonly<Record<string, 'FORBIDDEN' | 'own'>> = {
   explainStatus: 'FORBIDDEN',
   events: 'FORBIDDEN',
   latestCursor: 'FORBIDDEN',
+  explainStatus: 'FORBIDDEN',
   stats: 'FORBIDDEN',
   policy: 'FORBIDDEN',
   login: 'own',
