@@ -21,7 +21,6 @@ const EXPECTED: Readonly<Record<string, 'FORBIDDEN' | 'own'>> = {
   userStatus: 'FORBIDDEN',
   userStatuses: 'FORBIDDEN',
   onlineUsers: 'FORBIDDEN',
-  explainStatus: 'FORBIDDEN',
   events: 'FORBIDDEN',
   latestCursor: 'FORBIDDEN',
   explainStatus: 'FORBIDDEN',
