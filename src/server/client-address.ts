@@ -1,13 +1,16 @@
 /** Where a request comes from. */
 import type { IncomingMessage } from 'node:http';
-import { isIP } from 'node:net';
+import { isIP, type Socket } from 'node:net';
 
 /** An IPv4 address as an IPv6 socket has it. */
 const MAPPED = /^::ffff:(?=[\d.]+$)/i;
 
+/** Whoever is at the other end: a client, or a proxy. */
+export const peerAddress = (socket: Socket): string | null => socket.remoteAddress?.replace(MAPPED, '') ?? null;
+
 /** @param trustProxy the leftmost address of X-Forwarded-For counts: only behind a proxy that sets it. */
 export const clientAddress = (request: IncomingMessage, trustProxy: boolean): string | null => {
-  const direct = request.socket.remoteAddress?.replace(MAPPED, '') ?? null;
+  const direct = peerAddress(request.socket);
   if (!trustProxy) return direct;
   const header = request.headers['x-forwarded-for'];
   const [first] = (Array.isArray(header) ? header.join(',') : (header ?? '')).split(',');

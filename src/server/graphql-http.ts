@@ -101,6 +101,9 @@ const throughPipeline = (options: GraphqlHttpOptions): Plugin<Exchange, Exchange
         throw badRequest('The body must be application/json.', 415);
       }
       if (!isText(serverContext.req.url ?? '')) throw badRequest('The address is not UTF-8, percent-encoded.', 400);
+      if (!/^(identity)?$/i.test(request.headers.get('content-encoding') ?? '')) {
+        throw badRequest('The body must not be compressed.', 415);
+      }
       if (requestParser === undefined) return;
       setRequestParser(async (toParse) => {
         try {

@@ -9,6 +9,7 @@ import { createAuthenticate, isBackend, type AuthSettings } from './auth.ts';
 import type { DoorLimits } from './door-limits.ts';
 import { createGraphqlHttp } from './graphql-http.ts';
 import { createHttpHandler, type PageHandler } from './http.ts';
+import { HttpConnections } from './http-connections.ts';
 import type { AllowedOrigins } from './origins.ts';
 import { Pipeline, type PipelineLimits } from './pipeline.ts';
 import { Rates } from './rates.ts';
@@ -33,6 +34,8 @@ export interface ServerOptions {
   /** Other than the usual ones, for tests. */
   readonly socketLimits?: Partial<SocketLimits>;
   /** Likewise. */
+  readonly httpTimes?: Partial<HttpTimes>;
+  /** Likewise. */
   readonly pipelineLimits?: Partial<PipelineLimits>;
 }
 
@@ -53,6 +56,8 @@ export interface PorchlightServer {
   readonly sockets: { readonly open: number; readonly silent: number };
   /** As of now. */
   readonly held: Held;
+  /** Those that are no sockets. */
+  readonly connections: { readonly open: number };
   /** @throws StartupError when the address cannot be had. */
   listen(): Promise<{ readonly host: string; readonly port: number }>;
   /**
@@ -62,8 +67,19 @@ export interface PorchlightServer {
   close(): Promise<void>;
 }
 
-const HEADERS_TIMEOUT_MS = 15_000;
-const REQUEST_TIMEOUT_MS = 30_000;
+/** How long a client may take, in ms. */
+export interface HttpTimes {
+  /** To send the head of a request, from its first byte, or from connecting. */
+  readonly headersMs: number;
+  /** To send all of it. */
+  readonly requestMs: number;
+  /** How often both are looked at. */
+  readonly checkMs: number;
+  /** To read anything of an answer; streams of events are paused for a reader, and may wait for ever. */
+  readonly unreadMs: number;
+}
+
+const HTTP_TIMES: HttpTimes = { headersMs: 15_000, requestMs: 30_000, checkMs: 5_000, unreadMs: 60_000 };
 /** Longer than what load balancers keep a silent connection for, so that they close it and not we. */
 const KEEP_ALIVE_MS = 65_000;
 /** How long requests under way may hold up the end. */
@@ -75,10 +91,12 @@ export const createServer = ({
   log,
   graphiql,
   socketLimits,
+  httpTimes,
   pipelineLimits,
 }: ServerOptions): PorchlightServer => {
   let ready = false;
   const { allowedOrigins, trustProxy, limits } = settings;
+  const times = { ...HTTP_TIMES, ...httpTimes };
   const rates = new Rates(limits);
   const refusals = new Refusals();
   const authenticate = createAuthenticate(porchlight.store, settings, (error) =>
@@ -98,9 +116,15 @@ export const createServer = ({
     maxWatched: limits.maxWatchedPerSocket,
     limits: socketLimits,
   });
+  const connections = new HttpConnections(limits, trustProxy, refusals);
   const answering = new Answering();
   const http = createHttpServer(
-    { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS, keepAliveTimeout: KEEP_ALIVE_MS },
+    {
+      headersTimeout: times.headersMs,
+      requestTimeout: times.requestMs,
+      connectionsCheckingInterval: times.checkMs,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+    },
     createHttpHandler({
       graphql: createGraphqlHttp({
         porchlight,
@@ -117,8 +141,13 @@ export const createServer = ({
       log,
     }),
   );
+  http.setTimeout(times.unreadMs);
+  connections.watch(http);
   http.on('request', (_request, response) => answering.add(response));
-  http.on('upgrade', (request, socket, head) => sockets.upgrade(request, socket, head));
+  http.on('upgrade', (request, socket, head) => {
+    connections.left(request.socket);
+    sockets.upgrade(request, socket, head);
+  });
 
   return {
     refusals,
@@ -126,6 +155,7 @@ export const createServer = ({
     get held() {
       return { sockets: sockets.count, streams: pipeline.streams, shapes: pipeline.shapes };
     },
+    connections,
     listen: async () => {
       const address = await listen(http, settings);
       http.on('error', (error) => log.error({ err: error }, 'The HTTP server failed.'));

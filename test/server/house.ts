@@ -11,7 +11,7 @@ import type { Visibility } from '../../src/core/visibility.ts';
 import type { SocketLimits } from '../../src/server/socket-limits.ts';
 import type { DoorLimits } from '../../src/server/door-limits.ts';
 import type { PageHandler } from '../../src/server/http.ts';
-import { createServer, type PorchlightServer, type ServerSettings } from '../../src/server/server.ts';
+import { createServer, type HttpTimes, type PorchlightServer, type ServerSettings } from '../../src/server/server.ts';
 import { credentials } from '../../src/server/session-token.ts';
 import { MemoryStore } from '../contract/memory-store.ts';
 
@@ -25,6 +25,7 @@ export interface HouseOptions {
   readonly policy?: PolicySeed;
   readonly visibility?: Visibility;
   readonly limits?: Partial<SocketLimits>;
+  readonly httpTimes?: Partial<HttpTimes>;
   readonly graphiql?: PageHandler;
   /** Executions of an operation before it is compiled; left out, every one is compiled at once. */
   readonly compileAfter?: number;
@@ -79,6 +80,7 @@ export class House {
     policy,
     visibility,
     limits,
+    httpTimes,
     graphiql,
     compileAfter = 0,
   }: HouseOptions = {}): Promise<House> {
@@ -96,6 +98,7 @@ export class House {
       log: pino({ level: 'debug' }, { write: (line: string) => void logged.push(line) }),
       ...(graphiql === undefined ? {} : { graphiql }),
       ...(limits === undefined ? {} : { socketLimits: limits }),
+      ...(httpTimes === undefined ? {} : { httpTimes }),
       pipelineLimits: { compileAfter },
     });
     const { host, port } = await server.listen();
