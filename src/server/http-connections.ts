@@ -45,9 +45,9 @@ export class HttpConnections {
   /** Counts those of this server. */
   watch(server: Server): void {
     server.on('connection', this.#accepted);
-    server.on('request', (request, response) => {
-      this.#waiting.delete(request.socket);
-      response.once('close', () => this.#rests(request.socket));
+    server.on('request', ({ socket }, response) => {
+      this.#waiting.delete(socket);
+      response.once('close', () => this.#rests(socket));
     });
   }
 

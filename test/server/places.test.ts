@@ -1,9 +1,15 @@
 /** How many sockets there may be, how much they may send before it is known whose they are, and watch afterwards. */
 import { connect } from 'node:net';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { onTestFinished, describe, expect, test, vi } from 'vitest';
 import type { DoorLimits } from '../../src/server/door-limits.ts';
 import { API_KEY, House, LIMITS, LOGIN } from './house.ts';
 import { Wire, type Message } from './wire.ts';
+
+const UPGRADE =
+  'GET /graphql HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n' +
+  'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n';
 
 const open = (limits: Partial<DoorLimits>, trustProxy = false): Promise<House> =>
   House.open({ settings: { limits: { ...LIMITS, ...limits }, trustProxy } });
@@ -73,6 +79,30 @@ describe('sockets in all', () => {
     wire.tcp.pause();
     await expect.poll(() => house.server.sockets.open).toBe(0);
     expect(house.server.refusals.socketsLate).toBe(1);
+  });
+});
+
+describe('sockets that never say who they are', () => {
+  test('leave nothing in memory', async () => {
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    const house = await House.open({ limits: { initMs: 200 } });
+    const { hostname, port } = new URL(house.url);
+    const round = async (): Promise<number> => {
+      await Promise.all(
+        Array.from({ length: 300 }, async () => {
+          const socket = connect(Number(port), hostname);
+          socket.write(UPGRADE);
+          for await (const chunk of socket) if ((chunk as Buffer)[0] === 0x88) break;
+        }),
+      );
+      await expect.poll(() => house.server.sockets.open).toBe(0);
+      collect();
+      return process.memoryUsage().heapUsed;
+    };
+    await round();
+    const before = await round();
+    expect((await round()) - before).toBeLessThan(300 * 512);
   });
 });
 
@@ -312,10 +342,7 @@ test('a refused upgrade is told so on the wire, and its connection is closed', a
   const { hostname, port } = new URL(house.url);
   const socket = connect(Number(port), hostname);
   onTestFinished(() => void socket.destroy());
-  socket.write(
-    'GET /graphql HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n' +
-      'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n',
-  );
+  socket.write(UPGRADE);
   let text = '';
   for await (const chunk of socket) text += String(chunk);
   expect(text).toBe(
