@@ -49,6 +49,12 @@ module.exports = {
       libraries: true,
       why: 'the client runs on machines that have no server.',
     }),
+    room('maintenance-works-on-the-file', {
+      from: '^src/maintenance/',
+      sees: ['^src/(core|app|storage|config|maintenance)/', '^src/startup-error\\.ts$'],
+      libraries: true,
+      why: 'backup, doctor and export put a few parts of the store together as main does for a server, and need none: they stand beside main, and only the command line starts them.',
+    }),
     room('configuration-comes-first', {
       from: '^src/(config/|config\\.ts$|secrets\\.ts$|startup-error\\.ts$)',
       sees: ['^src/core/', '^src/(config/|config\\.ts$|secrets\\.ts$|startup-error\\.ts$)'],
@@ -63,9 +69,16 @@ module.exports = {
       to: { path: '^src/(main|cli)\\.ts$' },
     },
     {
+      name: 'only-the-command-line-starts-maintenance',
+      comment: 'a server neither backs up nor examines itself: these are commands of their own.',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/(maintenance/|cli(/|\\.ts$))' },
+      to: { path: '^src/maintenance/' },
+    },
+    {
       name: 'cli-only-starts-main',
       comment:
-        'argv → config → main: the command line reaches into no part of the server by itself (it may ask the time).',
+        'argv → config → main or maintenance: the command line reaches into no part of the server by itself (it may ask the time).',
       severity: 'error',
       from: { path: '^src/cli(/|\\.ts$)' },
       to: { path: '^src/(app|api|storage|server|client)/', pathNot: '^src/storage/clock\\.ts$' },

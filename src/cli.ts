@@ -2,6 +2,7 @@
 /** The command line: reads arguments and environment, runs one command, and ends with its exit code. */
 import { readFileSync } from 'node:fs';
 import { COMMANDS, commandHelp, type CommandName, globalHelp } from './cli/help.ts';
+import { fileOf, given, valueOf } from './cli/maintenance.ts';
 import { mintToken, tokenRequest } from './cli/token.ts';
 import { loadConfig, type Loaded } from './config.ts';
 import { describeSettings, describeSettingsJson } from './config/describe.ts';
@@ -42,7 +43,7 @@ const main = async (argv: readonly string[]): Promise<number> => {
 };
 
 const run = async (name: CommandName, argv: readonly string[]): Promise<number> => {
-  const line = parseFlags(argv, COMMANDS[name].flags);
+  const line = parseFlags(argv, COMMANDS[name].flags, COMMANDS[name].operands);
   if (line.own.has('help')) {
     out(commandHelp(name));
     return 0;
@@ -84,6 +85,38 @@ const RUN: Readonly<Record<CommandName, (line: CommandLine) => Promise<number>>>
     const { settings } = load(line);
     out(line.own.has('json') ? describeSettingsJson(settings) : describeSettings(settings));
     return Promise.resolve(0);
+  },
+  backup: async (line) => {
+    const file = fileOf(line);
+    const { database } = load(line).config;
+    const { backup } = await import('./maintenance/backup.ts');
+    const flags = { force: given(line, 'force'), progress: given(line, 'progress'), json: given(line, 'json') };
+    out(await backup({ database, file, ...flags }));
+    return 0;
+  },
+  doctor: async (line) => {
+    const file = line.operands[0] ?? load(line).config.database;
+    const { doctor } = await import('./maintenance/doctor.ts');
+    const { text, healthy } = doctor({ file, quick: given(line, 'quick'), json: given(line, 'json') });
+    out(text);
+    return healthy ? 0 : 1;
+  },
+  export: async (line) => {
+    const [file = '-'] = line.operands;
+    const { database } = load(line).config;
+    const { exportEvents } = await import('./maintenance/export.ts');
+    const exported = await exportEvents({
+      database,
+      file: file === '-' ? null : file,
+      after: valueOf(line, 'after'),
+      user: valueOf(line, 'user'),
+      force: given(line, 'force'),
+      progress: given(line, 'progress'),
+    });
+    if (exported === null) return 0;
+    const { events, cursor } = exported;
+    err(given(line, 'json') ? `${JSON.stringify(exported)}\n` : `Exported ${events} events, through ${cursor}\n`);
+    return 0;
   },
 };
 

@@ -37,14 +37,20 @@ const porchlight = (argv: readonly string[], env: Record<string, string> = {}, c
   });
 
 describe('help and version', () => {
-  test.each([[['--help']], [['-h']], [['serve', '--help']], [['token', '-h']], [['config', '--help']]])(
-    '%j prints help on stdout and exits 0',
-    async (argv) => {
-      const { code, out, err } = await porchlight(argv);
-      expect([code, err]).toEqual([0, '']);
-      expect(out).toMatchSnapshot();
-    },
-  );
+  test.each([
+    [['--help']],
+    [['-h']],
+    [['serve', '--help']],
+    [['token', '-h']],
+    [['config', '--help']],
+    [['backup', '--help']],
+    [['doctor', '--help']],
+    [['export', '--help']],
+  ])('%j prints help on stdout and exits 0', async (argv) => {
+    const { code, out, err } = await porchlight(argv);
+    expect([code, err]).toEqual([0, '']);
+    expect(out).toMatchSnapshot();
+  });
 
   test('--version prints the version of package.json', async () => {
     const manifest = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
@@ -66,6 +72,8 @@ describe('bad usage exits 2', () => {
     [['serve', '--prot', '1'], 'Unknown option --prot; the nearest known one is --port.'],
     [['serve', 'now'], "Unexpected argument 'now'"],
     [['serve', '--jwt-secret', 'hunter2'], 'There is no --jwt-secret'],
+    [['backup'], 'FILE is missing'],
+    [['backup', 'a', 'b'], 'Unexpected argument "b"'],
     [['token'], '--user <id> is missing'],
     [['token', '--user', ''], '--user is "": A user id is empty.'],
     [['token', '--user', 'a\nb'], 'control character'],

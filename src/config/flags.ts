@@ -19,6 +19,8 @@ export interface CommandLine {
   readonly flags: Flags;
   /** The command's own flags that were given, with every value in order; a boolean one has none. */
   readonly own: ReadonlyMap<string, readonly string[]>;
+  /** What is no flag: names of files. */
+  readonly operands: readonly string[];
 }
 
 const isBoolean = (option: Option): boolean => option.type.label === 'boolean';
@@ -39,13 +41,20 @@ const OPTION_FLAGS = optionFlags();
 
 /**
  * Reads `argv` (without the command's name). A flag given twice: the last one counts.
- * @throws UsageError for an unknown flag, a missing value, or an argument that is no flag.
+ * @param operands how many arguments there may be that are no flags.
+ * @throws UsageError for an unknown flag, a missing value, or an argument too many that is no flag.
  */
-export const parseFlags = (argv: readonly string[], own: Readonly<Record<string, CommandFlag>> = {}): CommandLine => {
+export const parseFlags = (
+  argv: readonly string[],
+  own: Readonly<Record<string, CommandFlag>> = {},
+  operands = 0,
+): CommandLine => {
   refuseSecrets(argv);
   const flags: Partial<Record<OptionName, string>> = {};
   const ownValues = new Map<string, string[]>();
-  for (const token of tokensOf(argv, own)) {
+  const found: string[] = [];
+  for (const token of tokensOf(argv, own, operands > 0)) {
+    if (token.kind === 'positional') found.push(token.value);
     if (token.kind !== 'option') continue;
     const target = OPTION_FLAGS.get(token.name);
     if (target !== undefined) flags[target.name] = target.fixed ?? token.value ?? '';
@@ -55,10 +64,12 @@ export const parseFlags = (argv: readonly string[], own: Readonly<Record<string,
       ownValues.set(token.name, values);
     }
   }
-  return { flags, own: ownValues };
+  const surplus = found[operands];
+  if (surplus !== undefined) throw new UsageError(`Unexpected argument ${JSON.stringify(surplus)}.`);
+  return { flags, own: ownValues, operands: found };
 };
 
-const tokensOf = (argv: readonly string[], own: Readonly<Record<string, CommandFlag>>) => {
+const tokensOf = (argv: readonly string[], own: Readonly<Record<string, CommandFlag>>, allowPositionals: boolean) => {
   const options: Record<string, { type: 'string' | 'boolean'; multiple: true; short?: string }> = {};
   for (const [name, { fixed }] of OPTION_FLAGS) {
     options[name] = { type: fixed === null ? 'string' : 'boolean', multiple: true };
@@ -67,7 +78,7 @@ const tokensOf = (argv: readonly string[], own: Readonly<Record<string, CommandF
     options[name] = { type: flag.type, multiple: true, ...(name === 'help' && { short: 'h' }) };
   }
   try {
-    return parseArgs({ args: [...argv], options, strict: true, tokens: true }).tokens;
+    return parseArgs({ args: [...argv], options, strict: true, tokens: true, allowPositionals }).tokens;
   } catch (error) {
     throw asUsageError(error, Object.keys(options));
   }

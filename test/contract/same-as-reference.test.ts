@@ -7,6 +7,7 @@ import type { Command } from '../../src/core/command.ts';
 import { deadline } from '../../src/core/deadline.ts';
 import { deviceId, linkId, sessionId, type Cursor, type UserId } from '../../src/core/ids.ts';
 import { changePolicy, DEFAULT_POLICY } from '../../src/core/policy.ts';
+import { diagnose } from '../../src/storage/sqlite/doctor/doctor.ts';
 import { openQuietly, temporaryDirectories } from '../storage/sqlite-files.ts';
 import { login, run, runAll, user, wake } from './commands.ts';
 import { MemoryStore } from './memory-store.ts';
@@ -118,7 +119,8 @@ it('SQLite answers what the reference answers, whatever is done to them', async 
       const clock = new VirtualClock();
       const options = { clock: clock.now, sleeps: clock.sleeps, policySeed: POLICY, eventRetentionMs: RETENTION_MS };
       const reference = new MemoryStore(options);
-      const sqlite = await openQuietly(join(newDirectory(), 'presence.db'), options);
+      const path = join(newDirectory(), 'presence.db');
+      const sqlite = await openQuietly(path, options);
       const both = [reference, sqlite] as const;
       const sessions = new Map<UserId, number>();
       try {
@@ -184,6 +186,7 @@ it('SQLite answers what the reference answers, whatever is done to them', async 
           })),
         );
         expect(actual).toEqual(expected);
+        expect(diagnose(path, false).findings).toEqual([]);
       } finally {
         await Promise.all(both.map((store) => store.close()));
       }

@@ -9,6 +9,7 @@ import { expect, it } from 'vitest';
 import type { LoggedEvent, PresenceStore } from '../../src/app/ports.ts';
 import { sessionId, type Cursor } from '../../src/core/ids.ts';
 import { user } from '../contract/commands.ts';
+import { diagnose } from '../../src/storage/sqlite/doctor/doctor.ts';
 import { openQuietly, temporaryDirectories } from './sqlite-files.ts';
 
 const newDirectory = temporaryDirectories();
@@ -70,6 +71,7 @@ it(`every acknowledged change survives kill -9, ${ROUNDS} times over`, async () 
   const acknowledged: Acknowledged[] = [];
   for (let round = 1; round <= ROUNDS; round++) {
     acknowledged.push(...(await writeAndKill(path, round, 300 * round)));
+    expect(diagnose(path, false).findings).toEqual([]);
     const store = await openQuietly(path);
     const events = await wholeLog(store);
 

@@ -125,7 +125,7 @@ const pageOf = (following: Iterable<LoggedEvent>, { limit, wholeChanges = false 
   return { events, hasMore: false };
 };
 
-const expired = (): DomainError =>
+export const expired = (): DomainError =>
   new DomainError(
     { code: 'CURSOR_EXPIRED' },
     'Events after this cursor are older than the retention and were removed. Start again from latestCursor.',

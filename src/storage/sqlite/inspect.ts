@@ -22,8 +22,26 @@ export type Found = 'NOTHING' | 'OLDER' | 'CURRENT';
  * @throws StorageError: UNWRITABLE, CORRUPT, FOREIGN, NEWER_SCHEMA or LOCKED.
  */
 export const inspectFile = (path: string): Found => {
-  const header = readHeader(path);
-  if (header === null) return 'NOTHING';
+  if (!isOurs(path, constants.R_OK | constants.W_OK)) return 'NOTHING';
+  const schema = looking(path, schemaOf);
+  if (schema !== 'NEWER') return schema;
+  throw new StorageError(
+    'NEWER_SCHEMA',
+    `${path} was made by a newer version of Porchlight.\nStart that version, or name another database.`,
+  );
+};
+
+/** @throws StorageError: UNWRITABLE (also where there is nothing), CORRUPT or FOREIGN. */
+export const inspectForReading = (path: string): void => {
+  if (!isOurs(path, constants.R_OK)) {
+    throw new StorageError('UNWRITABLE', `${path} does not exist, or is empty: there is no database to read.`);
+  }
+};
+
+/** Does the header say that it is a database of Porchlight? False: there is none. */
+const isOurs = (path: string, access: number): boolean => {
+  const header = readHeader(path, access);
+  if (header === null) return false;
   if (!header.subarray(0, MAGIC.length).equals(MAGIC)) {
     throw new StorageError(
       'CORRUPT',
@@ -34,12 +52,7 @@ export const inspectFile = (path: string): Found => {
   if (header.readUInt32BE(APPLICATION_ID_OFFSET) !== APPLICATION_ID) {
     throw new StorageError('FOREIGN', `${path} is a database of another program.\nName another file.`);
   }
-  const schema = looking(path, schemaOf);
-  if (schema !== 'NEWER') return schema;
-  throw new StorageError(
-    'NEWER_SCHEMA',
-    `${path} was made by a newer version of Porchlight.\nStart that version, or name another database.`,
-  );
+  return true;
 };
 
 /** Reads all of a database. @throws StorageError: CORRUPT when it is not whole. */
@@ -60,12 +73,12 @@ const looking = <Result>(path: string, look: (connection: Database.Database) => 
   }
 };
 
-const readHeader = (path: string): Buffer | null => {
+const readHeader = (path: string, access: number): Buffer | null => {
   try {
     const stats = statSync(path, { throwIfNoEntry: false });
     if (stats === undefined) return null;
     if (!stats.isFile()) throw new Error('it is no regular file');
-    accessSync(path, constants.R_OK | constants.W_OK);
+    accessSync(path, access);
     if (stats.size === 0) return null;
     const file = openSync(path, 'r');
     try {

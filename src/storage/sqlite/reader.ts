@@ -22,12 +22,16 @@ import { prepareRead } from './statements.ts';
 import { events, meta, sessions, users } from './tables.ts';
 import type { LiveStatus, Platform } from '../../core/vocabulary.ts';
 
+/** Can neither make nor change a database. */
+export const readConnection = (path: string): Database.Database =>
+  new Database(path, { readonly: true, fileMustExist: true, timeout: 5_000 });
+
 export class Reader {
   readonly #connection: Database.Database;
   readonly #statements: ReturnType<typeof prepareAll>;
 
-  constructor(path: string) {
-    this.#connection = new Database(path, { readonly: true, fileMustExist: true, timeout: 5_000 });
+  constructor(path: string, connection = readConnection(path)) {
+    this.#connection = connection;
     this.#statements = prepareAll(this.#connection);
   }
 

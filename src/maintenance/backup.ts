@@ -1,0 +1,48 @@
+/** `porchlight backup`: a copy of the database while a server serves it. */
+import { statSync } from 'node:fs';
+import { copyDatabase } from '../storage/sqlite/backup.ts';
+import type { Counted } from '../storage/sqlite/counted.ts';
+import { interruptions } from './interrupted.ts';
+import { progressOn } from './progress.ts';
+import { asStartupError } from './storage-fault.ts';
+import { writeWhole } from './target-file.ts';
+
+export interface BackupRequest {
+  readonly database: string;
+  readonly file: string;
+  readonly force: boolean;
+  readonly progress: boolean;
+  readonly json: boolean;
+}
+
+/** @returns what was saved, as text that ends with a line break. @throws StartupError; no file is left then. */
+export const backup = async ({ database, file, force, progress, json }: BackupRequest): Promise<string> => {
+  const shown = progressOn(process.stderr, progress, 'backup', () => performance.now());
+  const interrupted = interruptions();
+  try {
+    const counted = await writeWhole(file, force, (partial) =>
+      copyDatabase(database, partial, (done) => {
+        interrupted.check();
+        shown.at(done);
+      }),
+    );
+    return describe({ file, bytes: statSync(file).size, ...counted }, json);
+  } catch (error) {
+    throw asStartupError(error);
+  } finally {
+    interrupted.end();
+    shown.end();
+  }
+};
+
+const describe = (saved: Counted & { readonly file: string; readonly bytes: number }, json: boolean): string => {
+  if (json) return `${JSON.stringify(saved)}\n`;
+  const { users, sessions, events, cursor } = saved;
+  return [
+    `Saved ${saved.file}: ${saved.bytes} bytes`,
+    `  users:    ${users.ONLINE} ONLINE, ${users.PUSH_ONLINE} PUSH_ONLINE, ${users.OFFLINE} OFFLINE`,
+    `  sessions: ${sessions.live} live, ${sessions.ended} ended`,
+    `  events:   ${events}, through ${cursor ?? 'an unknown cursor'}`,
+    '',
+  ].join('\n');
+};

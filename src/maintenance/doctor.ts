@@ -1,0 +1,45 @@
+/** `porchlight doctor`: is a database whole, and does it say the same everywhere? */
+import { diagnose, type Diagnosis } from '../storage/sqlite/doctor/doctor.ts';
+import type { Counted } from '../storage/sqlite/counted.ts';
+import { asStartupError } from './storage-fault.ts';
+
+export interface DoctorRequest {
+  readonly file: string;
+  readonly quick: boolean;
+  readonly json: boolean;
+}
+
+/** Text ends with a line break. Healthy: nothing worse than a warning. @throws StartupError when there is nothing to be read. */
+export const doctor = ({ file, quick, json }: DoctorRequest): { readonly text: string; readonly healthy: boolean } => {
+  try {
+    const diagnosis = diagnose(file, quick);
+    const healthy = !diagnosis.findings.some(({ severity }) => severity === 'error');
+    return {
+      text: json ? `${JSON.stringify({ healthy, ...diagnosis })}\n` : describe(file, diagnosis, healthy),
+      healthy,
+    };
+  } catch (error) {
+    throw asStartupError(error);
+  }
+};
+
+const describe = (path: string, { schema, integrity, file, counted, findings }: Diagnosis, healthy: boolean): string =>
+  [
+    `${path}: ${healthy ? 'healthy' : 'NOT healthy'}`,
+    `  schema:   ${schema?.toLowerCase() ?? 'unreadable'}`,
+    `  file:     ${file.bytes} bytes, ${file.pages} pages of which ${file.freePages} are free; write-ahead log ${file.walBytes} bytes`,
+    ...(counted === null ? [] : counts(counted)),
+    `  checked:  ${integrity === 'full' ? 'all of the file, its indexes too' : 'the file, not its indexes (--quick)'}`,
+    ...findings.flatMap(({ id, severity, what, count, examples }) => [
+      `${severity} ${id} (${count}): ${what}`,
+      ...examples.map((example) => `    ${example}`),
+      ...(count > examples.length ? [`    and ${count - examples.length} more`] : []),
+    ]),
+    '',
+  ].join('\n');
+
+const counts = ({ users, sessions, events, cursor }: Counted): readonly string[] => [
+  `  users:    ${users.ONLINE} ONLINE, ${users.PUSH_ONLINE} PUSH_ONLINE, ${users.OFFLINE} OFFLINE`,
+  `  sessions: ${sessions.live} live, ${sessions.ended} ended`,
+  `  events:   ${events}, through ${cursor ?? 'an unknown cursor'}`,
+];

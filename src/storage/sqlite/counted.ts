@@ -1,0 +1,32 @@
+/** How much there is in a database, and how far its log goes. */
+import type Database from 'better-sqlite3';
+import type { Status } from '../../core/vocabulary.ts';
+import { Cursors } from './cursors.ts';
+import { LOG_ID, PURGED_THROUGH } from './meta.ts';
+
+export interface Counted {
+  readonly users: Readonly<Record<Status, number>>;
+  readonly sessions: { readonly live: number; readonly ended: number };
+  readonly events: number;
+  /** The end of the log: resume after it. Null in a file that has lost its log's id. */
+  readonly cursor: string | null;
+}
+
+export const countAll = (connection: Database.Database): Counted => {
+  const number = (sql: string): number => Number(connection.prepare(sql).pluck().get() ?? 0);
+  const meta = connection.prepare<[string], string>('SELECT value FROM meta WHERE key = ?').pluck();
+  const logId = meta.get(LOG_ID);
+  const end = Math.max(number('SELECT max(seq) FROM events'), Number(meta.get(PURGED_THROUGH) ?? 0));
+  const users = { ONLINE: 0, PUSH_ONLINE: 0, OFFLINE: 0 };
+  const byStatus = connection.prepare<[], [Status, number]>('SELECT status, count(*) FROM users GROUP BY status').raw();
+  for (const [status, count] of byStatus.iterate()) users[status] = count;
+  return {
+    users,
+    sessions: {
+      live: number('SELECT count(*) FROM sessions WHERE ended_at IS NULL'),
+      ended: number('SELECT count(*) FROM sessions WHERE ended_at IS NOT NULL'),
+    },
+    events: number('SELECT count(*) FROM events'),
+    cursor: logId === undefined ? null : new Cursors(logId).at(end),
+  };
+};

@@ -1,0 +1,215 @@
+/** The doctor finds nothing in what the store wrote, and of each damage exactly what it is. */
+import Database from 'better-sqlite3';
+import { copyFileSync, openSync, readFileSync, truncateSync, writeFileSync, writeSync, closeSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { changePolicy, DEFAULT_POLICY } from '../../src/core/policy.ts';
+import { diagnose } from '../../src/storage/sqlite/doctor/doctor.ts';
+import type { FindingId } from '../../src/storage/sqlite/doctor/findings.ts';
+import { login, logout, run, runAll, say, user, wake } from '../contract/commands.ts';
+import { VirtualClock } from '../contract/virtual-clock.ts';
+import { openQuietly, temporaryDirectories } from './sqlite-files.ts';
+
+const newDirectory = temporaryDirectories();
+let healthy: string;
+
+/** Everything that happens to users, so that every rule has something to be broken by. */
+beforeAll(async () => {
+  healthy = join(newDirectory(), 'presence.db');
+  const clock = new VirtualClock();
+  const policySeed = changePolicy(DEFAULT_POLICY, { multiDevice: { mode: 'TRIPLE' } });
+  const store = await openQuietly(healthy, { clock: clock.now, policySeed, eventRetentionMs: 86_400_000 });
+  await run(store, user('early'), login('e', 'WEB'));
+  await run(store, user('early'), logout('e'));
+  clock.advance(86_400_001);
+  await store.purge();
+  const many = Array.from({ length: 400 }, (_, index) => user(`one of many ${index}`));
+  for (const id of many) await run(store, id, login(`s of ${id}`, 'LINUX'));
+  clock.advance(1_000);
+  await run(store, user('alice'), login('a1', 'IPHONE'));
+  await run(store, user('alice'), login('a2', 'ANDROID'));
+  await run(store, user('alice'), say('a2', 'busy'));
+  await run(store, user('alice'), login('a3', 'WEB'));
+  await run(store, user('bob'), login('b1', 'WEB'));
+  await run(store, user('bob'), logout('b1'));
+  await run(store, user('carol'), login('c1', 'MAC'));
+  clock.advance(400_000);
+  await runAll(store, [user('carol'), ...many.slice(0, 200)], wake);
+  await store.close();
+});
+
+const copied = (): string => {
+  const path = join(newDirectory(), 'presence.db');
+  copyFileSync(healthy, path);
+  return path;
+};
+
+const foundIn = (path: string, quick = false): readonly FindingId[] =>
+  diagnose(path, quick)
+    .findings.map(({ id }) => id)
+    .sort();
+
+it('finds nothing in a healthy file, and counts it', () => {
+  expect(diagnose(healthy, false)).toMatchObject({
+    schema: 'CURRENT',
+    integrity: 'full',
+    file: { walBytes: 0 },
+    counted: {
+      users: { ONLINE: 201, PUSH_ONLINE: 1, OFFLINE: 202 },
+      sessions: { live: 203, ended: 203 },
+      events: 609,
+      cursor: expect.stringMatching(/\.611$/) as string,
+    },
+    findings: [],
+  });
+});
+
+describe('finds, of what was changed behind the store’s back,', () => {
+  it.each<readonly [what: string, sql: string, ...ids: FindingId[]]>([
+    [
+      'a status',
+      "UPDATE users SET status = 'PUSH_ONLINE' WHERE user_id = 'alice'",
+      'log-and-user',
+      'sessions-and-user',
+    ],
+    ['a version', "UPDATE users SET version = 9 WHERE user_id = 'bob'", 'log-and-user'],
+    ['a reason', "UPDATE users SET reason = 'KICKED' WHERE user_id = 'bob'", 'log-and-user'],
+    ['a text', "UPDATE users SET custom_status = 'x' WHERE user_id = 'alice'", 'log-and-user'],
+    ['a moment', "UPDATE users SET changed_at = changed_at + 1 WHERE user_id = 'bob'", 'log-and-user'],
+    ['a word', "UPDATE users SET reason = 'BORED' WHERE user_id = 'bob'", 'log-and-user', 'unknown-word'],
+    ['a platform', "UPDATE sessions SET platform = 'AMIGA' WHERE session_id = 'a3'", 'unknown-word'],
+    ['a user gone', "DELETE FROM users WHERE user_id = 'alice'", 'session-without-user', 'user-without-row'],
+    ['a session that lives again', "UPDATE sessions SET ended_at = NULL WHERE session_id = 'b1'", 'sessions-and-user'],
+    ['a session gone', "DELETE FROM sessions WHERE session_id = 'c1'", 'sessions-and-user'],
+    ['a session’s status', "UPDATE sessions SET status = 'ONLINE' WHERE session_id = 'c1'", 'sessions-and-user'],
+    [
+      'an event gone',
+      "DELETE FROM events WHERE session_id = 'a2' AND reason = 'CUSTOM_STATUS'",
+      'event-versions',
+      'log-and-user',
+      'log-hole',
+    ],
+    [
+      'the last event gone',
+      "DELETE FROM events WHERE session_id = 'c1' AND reason <> 'LOGIN'",
+      'log-and-user',
+      'log-hole',
+    ],
+    ['the first event gone', 'DELETE FROM events WHERE seq = (SELECT min(seq) FROM events)', 'log-hole'],
+    ['a login gone', "DELETE FROM events WHERE session_id = 'a3'", 'log-hole', 'session-without-login'],
+    [
+      'an event moved to another change',
+      "UPDATE events SET change_seq = 5 WHERE session_id = 'b1' AND reason = 'LOGOUT'",
+      'change-broken',
+    ],
+    [
+      'a version that falls',
+      "UPDATE events SET version = 0 WHERE session_id = 'b1' AND reason = 'LOGOUT'",
+      'event-versions',
+      'log-and-user',
+    ],
+    [
+      'a status that comes from nowhere',
+      "UPDATE events SET previous_status = 'PUSH_ONLINE' WHERE session_id = 'a3'",
+      'event-statuses',
+      'event-versions',
+      'log-and-user',
+    ],
+    [
+      'an event after the end',
+      "UPDATE events SET session_id = 'a1' WHERE session_id = 'a3'",
+      'event-after-end',
+      'session-without-login',
+    ],
+    ['no log id', "DELETE FROM meta WHERE key = 'log_id'", 'meta-value'],
+    [
+      'a policy against the rules',
+      "UPDATE meta SET value = replace(value, '400000', '1') WHERE key = 'policy'",
+      'meta-value',
+    ],
+    ['a policy that is no JSON', "UPDATE meta SET value = '{' WHERE key = 'policy'", 'meta-value'],
+    ['a floor that is no number', "INSERT OR REPLACE INTO meta VALUES ('version_floor', 'high')", 'meta-value'],
+    [
+      'a schema to come',
+      "INSERT INTO __drizzle_migrations (hash, created_at) VALUES ('x', 4102444800000)",
+      'schema-newer',
+    ],
+    ['a schema of the past', 'DELETE FROM __drizzle_migrations', 'schema-older'],
+  ])('%s', (_what, sql, ...ids) => {
+    const path = copied();
+    const connection = new Database(path);
+    expect(connection.prepare(sql).run().changes).toBeGreaterThan(0);
+    connection.close();
+    expect(foundIn(path)).toEqual(ids.toSorted());
+  });
+
+  it('examples, escaped, and how many there are', () => {
+    const path = copied();
+    const connection = new Database(path);
+    connection.exec("UPDATE users SET version = 77 WHERE user_id LIKE 'one of many%' OR user_id = 'bob'");
+    connection.close();
+    const [finding] = diagnose(path, false).findings;
+    expect(finding).toMatchObject({ id: 'log-and-user', severity: 'error', count: 401 });
+    expect(finding?.examples).toHaveLength(5);
+    expect(finding?.examples[0]).toMatch(/^"bob", event \d+: version 77, in the log 2$/);
+  });
+});
+
+describe('finds, of what has happened to the file,', () => {
+  const rootOf = (name: string): number => {
+    const connection = new Database(healthy, { readonly: true });
+    const root = connection.prepare('SELECT rootpage FROM sqlite_schema WHERE name = ?').pluck().get(name) as number;
+    connection.close();
+    return root;
+  };
+  const PAGE = 4_096;
+  const overwritten = (page: number): string => {
+    const path = copied();
+    const file = openSync(path, 'r+');
+    writeSync(file, Buffer.alloc(200, 0x5a), 0, 200, (page - 1) * PAGE);
+    closeSync(file);
+    return path;
+  };
+
+  it.each(['users', 'events', 'events_of_user', 'sessions_live'])('a page of %s that is overwritten', (name) => {
+    const [finding, ...others] = diagnose(overwritten(rootOf(name)), true).findings;
+    expect([finding?.id, others]).toEqual(['damaged', []]);
+    expect(finding?.examples.join()).toMatch(new RegExp(`\\b${name}\\b|malformed`));
+  });
+
+  it('an index that lacks a row: with the full check alone', () => {
+    const path = copied();
+    const connection = new Database(path);
+    connection.unsafeMode();
+    connection.pragma('writable_schema = ON');
+    // While the index is not known to SQLite, rows go past it.
+    const index = connection.prepare("SELECT * FROM sqlite_schema WHERE name = 'sessions_live'").get();
+    connection.exec("DELETE FROM sqlite_schema WHERE name = 'sessions_live'");
+    connection.pragma('writable_schema = RESET');
+    connection.exec("UPDATE sessions SET platform = 'IPAD' WHERE session_id = 'c1'");
+    connection.pragma('writable_schema = ON');
+    connection.prepare('INSERT INTO sqlite_schema VALUES (@type, @name, @tbl_name, @rootpage, @sql)').run(index);
+    connection.close();
+    const found = diagnose(path, false).findings;
+    expect(found.map(({ id }) => id)).toEqual(['damaged']);
+    expect(found[0]?.examples.join()).toContain('sessions_live');
+    expect(foundIn(path, true)).not.toContain('damaged');
+  });
+
+  it('that it is cut off', () => {
+    const path = copied();
+    truncateSync(path, PAGE * Math.floor(readFileSync(path).length / PAGE / 2));
+    expect(foundIn(path)).toEqual(['damaged']);
+  });
+
+  it.each<readonly [string, (path: string) => void, string]>([
+    ['there is none', () => undefined, 'UNWRITABLE'],
+    ['it is empty', (path) => writeFileSync(path, ''), 'UNWRITABLE'],
+    ['it is no database', (path) => writeFileSync(path, 'a'.repeat(5_000)), 'CORRUPT'],
+    ['it is another program’s', (path) => new Database(path).exec('CREATE TABLE t (x)').close(), 'FOREIGN'],
+  ])('and refuses it when %s', (_what, make, kind) => {
+    const path = join(newDirectory(), 'other.db');
+    make(path);
+    expect(() => diagnose(path, false)).toThrow(expect.objectContaining({ kind }) as Error);
+  });
+});
