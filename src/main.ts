@@ -84,6 +84,7 @@ const doors = (config: Config, porchlight: Porchlight, log: Logger): PorchlightS
       jwksUrl: config.jwksUrl,
       jwtIssuer: config.jwtIssuer,
       jwtAudience: config.jwtAudience,
+      maxLagMs: config.maxLagMs,
     },
     ...(config.graphiql
       ? { graphiql: graphiqlHandler((error) => log.error({ err: error }, 'GraphiQL could not be served.')) }

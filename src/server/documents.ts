@@ -61,6 +61,12 @@ export class Documents {
     }
   }
 
+  /** The operation of that name of a text that was checked before; null when there is none, or it is not remembered. */
+  known(source: string, name: string | null | undefined): Operation | null {
+    const document = this.#bySource.get(source);
+    return document === undefined ? null : (this.#named(document, name) ?? null);
+  }
+
   /** What is wrong with a document, GRAPHQL_VALIDATION_FAILED; nothing for one that may be executed. */
   validate(document: DocumentNode): readonly GraphQLError[] {
     if (this.#operations.has(document)) return [];
@@ -78,14 +84,19 @@ export class Documents {
    * @throws GraphQLError, OPERATION_RESOLUTION_FAILURE when there is none or the choice is open.
    */
   operation(document: DocumentNode, name: string | null | undefined): Operation {
-    const operations = this.#operations.get(document);
-    if (operations === undefined) throw new Error('The document was not validated.');
-    const [operation, another] = operations.filter(({ node }) => name == null || node.name?.value === name);
-    if (operation !== undefined && another === undefined) return operation;
+    const operation = this.#named(document, name);
+    if (operation !== undefined) return operation;
     throw new GraphQLError(
       name == null ? 'The document has several operations: name one of them.' : 'There is no operation of that name.',
       { extensions: { code: 'OPERATION_RESOLUTION_FAILURE' } },
     );
+  }
+
+  #named(document: DocumentNode, name: string | null | undefined): Operation | undefined {
+    const operations = this.#operations.get(document);
+    if (operations === undefined) throw new Error('The document was not validated.');
+    const [operation, another] = operations.filter(({ node }) => name == null || node.name?.value === name);
+    return another === undefined ? operation : undefined;
   }
 
   #keep(document: DocumentNode): void {

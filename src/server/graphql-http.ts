@@ -9,9 +9,16 @@ import { contextOf, knock, type GraphqlHttpOptions } from './http-context.ts';
 import { badRequest, malformed, statusOf, withHttp, withStatuses } from './http-errors.ts';
 import { MAX_PAYLOAD_BYTES } from './limits.ts';
 import { JSON_TYPE, mediaTypeFor, type JsonMediaType } from './media-types.ts';
+import { Pause } from './pause.ts';
 import type { Pipeline } from './pipeline.ts';
 import { bodyOf, executePlain, paramsOf, plainPost } from './plain-post.ts';
 import { ResponseStream } from './response-stream.ts';
+
+/**
+ * While we are behind, a connection is refused one login in this time: whoever comes back at once would
+ * have us do nothing but refuse. It costs them nothing: they are to wait anyway.
+ */
+const REFUSED_AFTER_MS = 1_000;
 
 /** What yoga carries through a request. */
 interface Exchange extends Record<string, unknown> {
@@ -26,6 +33,7 @@ export const createGraphqlHttp = (
   options: GraphqlHttpOptions,
 ): ((request: IncomingMessage, response: ServerResponse) => Promise<void>) => {
   const { pipeline } = options;
+  const pause = new Pause(REFUSED_AFTER_MS);
   const yoga = createYoga<Exchange>({
     schema: pipeline.schema,
     plugins: [throughPipeline(options)],
@@ -57,6 +65,11 @@ export const createGraphqlHttp = (
     const body = await bodyOf(request);
     if (body === null) return;
     const params = paramsOf(body);
+    const refused = params === null ? null : pipeline.refusedUnheard(params.query, params.operationName);
+    if (refused !== null) {
+      await pause.over();
+      return write(response, refused, mediaType);
+    }
     const result = params === null ? null : await executePlain(options, params, request);
     if (result !== null) return write(response, result, mediaType);
     // Read already: yoga takes the body from where frameworks leave one.

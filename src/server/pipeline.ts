@@ -21,9 +21,11 @@ import { DomainError } from '../core/errors.ts';
 import { Documents, type Operation } from './documents.ts';
 import { COMPILE_AFTER, Execution } from './execution.ts';
 import { watchJwt } from './jwt-lifetime.ts';
+import type { Overload } from './overload.ts';
 import { Pushed, type Outlet } from './pushed.ts';
 import { ResponseStream } from './response-stream.ts';
 import { Shapes } from './shapes.ts';
+import { isLogin } from './under-way.ts';
 
 export interface OperationRequest {
   /** From `parse`, and found right by `validate`. */
@@ -36,6 +38,10 @@ export interface OperationRequest {
 export interface PushingRequest extends OperationRequest {
   /** Where a subscription may push; without it all is pulled. */
   readonly outlet: Outlet;
+}
+
+export interface PipelineRules {
+  readonly overload: Overload;
 }
 
 export interface PipelineLimits {
@@ -56,6 +62,7 @@ export class Pipeline {
   readonly #documents: Documents;
   readonly #execution: Execution;
   readonly #onFault: (error: unknown) => void;
+  readonly #overload: Overload;
   readonly #maxRunning: number;
   readonly #streams = new Set<ResponseStream>();
   readonly #shapes = new Shapes(
@@ -64,6 +71,8 @@ export class Pipeline {
   );
   /** Told already: telling it twice would make a stranger of it. */
   readonly #told = new WeakSet<GraphQLError>();
+  /** Few errors, told to very many. */
+  readonly #refusals = new WeakMap<DomainError, ExecutionResult>();
   #running = 0;
 
   /**
@@ -71,11 +80,17 @@ export class Pipeline {
    * @param limits.maxRunning queries and mutations at once; more are refused, so that those under way end.
    * @param limits.compileAfter executions of an operation before it is compiled.
    */
-  constructor(schema: GraphQLSchema, onFault: (error: unknown) => void, limits: Partial<PipelineLimits> = {}) {
+  constructor(
+    schema: GraphQLSchema,
+    onFault: (error: unknown) => void,
+    { overload }: PipelineRules,
+    limits: Partial<PipelineLimits> = {},
+  ) {
     this.schema = schema;
     this.#documents = new Documents(schema);
     this.#execution = new Execution(limits.compileAfter ?? COMPILE_AFTER);
     this.#onFault = onFault;
+    this.#overload = overload;
     this.#maxRunning = limits.maxRunning ?? MAX_RUNNING;
   }
 
@@ -101,6 +116,21 @@ export class Pipeline {
   /** @throws GraphQLError, OPERATION_RESOLUTION_FAILURE. */
   operation(document: DocumentNode, name: string | null | undefined): Operation {
     return this.#documents.operation(document, name);
+  }
+
+  /**
+   * The answer to a login that has to wait, told from a text that is known: the less a refusal costs, the
+   * more logins are left time for. It is the same for everybody, so that nobody need be authenticated.
+   * @returns null when the operation is to be heard.
+   */
+  refusedUnheard(source: string, name: string | null | undefined): ExecutionResult | null {
+    const operation = this.#documents.known(source, name);
+    if (operation === null || !isLogin(operation)) return null;
+    const refusal = this.#overload.refusal(operation);
+    if (refusal === null) return null;
+    let told = this.#refusals.get(refusal);
+    if (told === undefined) this.#refusals.set(refusal, (told = this.failure(refusal)));
+    return told;
   }
 
   /** Never throws: what is wrong is in the result. A stream belongs to whoever gets it, to be read or returned. */
@@ -161,6 +191,12 @@ export class Pipeline {
     if (errors !== undefined && errors.length > 0) throw new VariablesError(errors);
   }
 
+  /** After the sign of life: whoever is told to wait is there all the same. @throws OVERLOADED. */
+  #admit(operation: Operation): void {
+    const refusal = this.#overload.refusal(operation);
+    if (refusal !== null) throw refusal;
+  }
+
   async #execute(args: ExecutionArgs, operation: Operation, context: ApiContext): Promise<ExecutionResult> {
     if (this.#running >= this.#maxRunning) {
       throw new DomainError({ code: 'OVERLOADED', retryAfterMs: RETRY_AFTER_MS }, 'Too much is asked at once.');
@@ -168,6 +204,7 @@ export class Pipeline {
     this.#running++;
     try {
       await signOfLife(context, operation);
+      this.#admit(operation);
       return this.#toldResult(await this.#execution.execute(args, operation));
     } finally {
       this.#running--;
@@ -186,6 +223,7 @@ export class Pipeline {
     try {
       await watch?.start(context, operation);
       await signOfLife(context, operation);
+      this.#admit(operation);
       const events = await createSourceEventStream(args);
       if (!(Symbol.asyncIterator in events)) {
         watch?.stop();

@@ -11,6 +11,8 @@ import { createGraphqlHttp } from './graphql-http.ts';
 import { createHttpHandler, type PageHandler } from './http.ts';
 import { HttpConnections } from './http-connections.ts';
 import type { AllowedOrigins } from './origins.ts';
+import { LoopLag } from './loop-lag.ts';
+import { Overload } from './overload.ts';
 import { Pipeline, type PipelineLimits } from './pipeline.ts';
 import { Rates } from './rates.ts';
 import { Refusals } from './refusals.ts';
@@ -24,6 +26,8 @@ export interface ServerSettings extends AuthSettings {
   readonly allowedOrigins: AllowedOrigins;
   readonly trustProxy: boolean;
   readonly limits: DoorLimits;
+  /** How far the event loop, or the disk, may be behind before what can wait is OVERLOADED. */
+  readonly maxLagMs: number;
 }
 
 export interface ServerOptions {
@@ -102,7 +106,18 @@ export const createServer = ({
   const authenticate = createAuthenticate(porchlight.store, settings, (error) =>
     log.warn({ err: error }, 'The JWKS could not be fetched.'),
   );
-  const pipeline = new Pipeline(schema, (error) => log.error({ err: error }, 'An operation failed.'), pipelineLimits);
+  const lag = new LoopLag();
+  const overload = new Overload({
+    maxLagMs: settings.maxLagMs,
+    loopLagMs: () => lag.ms,
+    workload: () => porchlight.store.workload(),
+  });
+  const pipeline = new Pipeline(
+    schema,
+    (error) => log.error({ err: error }, 'An operation failed.'),
+    { overload },
+    pipelineLimits,
+  );
   const sockets = new SocketDoor({
     porchlight,
     pipeline,
@@ -172,6 +187,7 @@ export const createServer = ({
       await Promise.all([sockets.close(), answering.end(LAST_ANSWERS_MS)]);
       http.closeAllConnections();
       await closed;
+      lag.stop();
     },
   };
 };

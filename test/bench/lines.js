@@ -7,6 +7,7 @@ import { heartbeatWs } from './lines/heartbeat-ws.js';
 import { login } from './lines/login.js';
 import { memory } from './lines/memory.js';
 import { million } from './lines/million.js';
+import { overload } from './lines/overload.js';
 import { pingWs } from './lines/ping-ws.js';
 import { query500 } from './lines/query500.js';
 import { stream } from './lines/stream.js';
@@ -26,4 +27,5 @@ export const LINES = {
   due,
   query500,
   'disk-stall': diskStall,
+  overload,
 };

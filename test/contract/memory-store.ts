@@ -27,6 +27,8 @@ export interface MemoryStoreOptions {
   readonly sleeps?: () => Sleeps;
   readonly policySeed: Policy;
   readonly eventRetentionMs: number;
+  /** Awaited before each change is committed: a slow disk. Signs of life do not wait for it. */
+  readonly beforeCommit?: () => Promise<void>;
 }
 
 const DAY_MS = 86_400_000;
@@ -81,7 +83,12 @@ export class MemoryStore implements PresenceStore {
     const called = { since: this.now() };
     this.#underWay.add(called);
     const own = before
-      .then(() => this.#apply(id, decide(this.#user(id), this.#policy, this.now())))
+      .then(async () => {
+        const outcome = decide(this.#user(id), this.#policy, this.now());
+        const { beforeCommit } = this.#options;
+        if (beforeCommit !== undefined && outcome.changes.length > 0) await beforeCommit();
+        return this.#apply(id, outcome);
+      })
       .finally(() => this.#underWay.delete(called));
     this.#turns.set(
       id,

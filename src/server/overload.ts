@@ -1,0 +1,86 @@
+/**
+ * Who is sent away while the server is behind with what it has taken on: whoever brings new work that can
+ * wait. What keeps somebody online, or ends something, always goes through, and so does whatever is cheap.
+ */
+import type { Workload } from '../app/ports.ts';
+import { DomainError } from '../core/errors.ts';
+import type { Operation } from './documents.ts';
+
+/** Nobody is shown a wrong status for want of these. */
+const CAN_WAIT: ReadonlySet<string> = new Set([
+  'login',
+  'statusChanges',
+  'presenceEvents',
+  'userStatuses',
+  'onlineUsers',
+  'events',
+]);
+
+/** Even with nothing but the last few ahead, a client that comes back at once comes back too early. */
+const SHORTEST_RETRY_MS = 500;
+/** Longer than that nobody waits for a login, however far behind we were for a moment. */
+const LONGEST_RETRY_MS = 10_000;
+
+/**
+ * Whether what can wait is refused. Once it is, until half of the lag is gone: otherwise each one let in
+ * would be the reason to refuse the next.
+ */
+export const isOverloaded = (wasOverloaded: boolean, lagMs: number, maxLagMs: number): boolean =>
+  lagMs > (wasOverloaded ? maxLagMs / 2 : maxLagMs);
+
+/** The more is ahead the later, and not everybody at once. @param random from 0 to below 1. */
+export const retryAfterMs = (lagMs: number, random: number): number =>
+  Math.round(Math.min(SHORTEST_RETRY_MS + 2 * lagMs, LONGEST_RETRY_MS) * (0.5 + random));
+
+/** So many refusals are made ahead of any number of them: an error costs more than everything else about one. */
+const REFUSALS = 32;
+
+export interface OverloadOptions {
+  readonly maxLagMs: number;
+  /** How late the event loop is, in milliseconds. */
+  readonly loopLagMs: () => number;
+  readonly workload: () => Workload;
+}
+
+export class Overload {
+  readonly #options: OverloadOptions;
+  #overloaded = false;
+  /** Told in turn, each with a jitter of its own. */
+  #refusals: DomainError[] = [];
+  #told = 0;
+  /** What they were made for. */
+  #refusedAtMs = 0;
+
+  constructor(options: OverloadOptions) {
+    this.#options = options;
+  }
+
+  /** The lag that is above what is allowed; null while there is none. */
+  get #excessMs(): number | null {
+    const { maxLagMs, loopLagMs, workload } = this.#options;
+    const lagMs = Math.max(loopLagMs(), workload().waitedMs);
+    this.#overloaded = isOverloaded(this.#overloaded, lagMs, maxLagMs);
+    return this.#overloaded ? lagMs : null;
+  }
+
+  /** OVERLOADED, if the operation is one that is to wait now. */
+  refusal({ rootFields }: Operation): DomainError | null {
+    let canWait = false;
+    for (const field of rootFields) canWait ||= CAN_WAIT.has(field);
+    const lagMs = canWait ? this.#excessMs : null;
+    if (lagMs === null) return null;
+    return this.#refusalAt(lagMs);
+  }
+
+  #refusalAt(lagMs: number): DomainError {
+    if (lagMs > 1.5 * this.#refusedAtMs || lagMs < this.#refusedAtMs / 1.5) {
+      this.#refusals = [];
+      this.#refusedAtMs = lagMs;
+    }
+    const turn = this.#told++ % REFUSALS;
+    return (this.#refusals[turn] ??= new DomainError(
+      { code: 'OVERLOADED', retryAfterMs: retryAfterMs(lagMs, Math.random()) },
+      'The server is behind with its work. Try again later.',
+    ));
+  }
+}
