@@ -20,6 +20,7 @@ import type { Operation } from './documents.ts';
 import * as farewell from './farewell.ts';
 import type { Farewell } from './farewell.ts';
 import { PING_FRAME, pongFrame, textFrame } from './frames.ts';
+import type { Gate } from './gate.ts';
 import { watchJwt } from './jwt-lifetime.ts';
 import { MAX_PAYLOAD_BYTES, RETRY_AFTER_MS } from './limits.ts';
 import { Outbox, type Outboxes } from './outbox.ts';
@@ -41,6 +42,8 @@ export interface ConnectionOptions {
   readonly rates: Rates;
   readonly counts: SocketCounts;
   readonly refusals: Refusals;
+  /** One for all. */
+  readonly gate: Gate;
   readonly outboxes: Outboxes;
   readonly protocol: {
     hear(connection: Connection, message: string): void;
@@ -235,6 +238,9 @@ export class Connection implements Link, ApiLink, ApiContext, Living, SocketOwne
     try {
       if (authorization === undefined) throw unauthenticated('authorization is missing');
       if (typeof authorization !== 'string') throw unauthenticated('authorization must be text');
+      const mayEnter = await this.#options.gate.turn(() => this.#isOver());
+      if (this.#isOver()) return false;
+      if (!mayEnter) throw TOO_MANY;
       const caller = await this.#options.authenticate(authorization);
       if (this.#isOver() || !this.#isLetIn(caller)) return false;
       this.#caller = caller;
@@ -342,7 +348,9 @@ export class Connection implements Link, ApiLink, ApiContext, Living, SocketOwne
     if (sessionId !== null) {
       this.#mayServe = true;
       this.#attached = true;
-      await porchlight.tracker.attach({ userId, sessionId }, this.id, this.ipAddress);
+      await this.#options.gate.attaching(() =>
+        porchlight.tracker.attach({ userId, sessionId }, this.id, this.ipAddress),
+      );
       // Lost again before it could be told that it has it, perhaps.
       if (this.#attached) this.#life.of({ userId, sessionId });
     }
@@ -467,6 +475,9 @@ export class Connection implements Link, ApiLink, ApiContext, Living, SocketOwne
     await this.porchlight.tracker.detach(caller.userId, this.id, byServer);
   }
 }
+
+/** It is closed with 1013, which says when to come back by itself. */
+const TOO_MANY = new DomainError({ code: 'OVERLOADED', retryAfterMs: 5_000 }, 'Too many are coming at once');
 
 const notInitialised = (connection: Connection): void => connection.late();
 

@@ -1,5 +1,7 @@
 /** What one socket may take, in time and in room. */
-export interface SocketLimits {
+import { GATE_LIMITS, type GateLimits } from './gate.ts';
+
+export interface SocketLimits extends GateLimits {
   /** How long a client may take to send `connection_init`, and we to answer it. */
   readonly initMs: number;
   /** How often every socket is pinged. */
@@ -19,6 +21,7 @@ export interface SocketLimits {
 }
 
 export const SOCKET_LIMITS: SocketLimits = {
+  ...GATE_LIMITS,
   initMs: 10_000,
   pingMs: 30_000,
   drainMs: 3_000,

@@ -5,6 +5,7 @@ import { CloseCode, GRAPHQL_TRANSPORT_WS_PROTOCOL, handleProtocols } from 'graph
 import { WebSocketServer } from 'ws';
 import { clientAddress, networkOf } from './client-address.ts';
 import { Connection, type ConnectionOptions } from './connection.ts';
+import { Gate } from './gate.ts';
 import { GRAPHQL_PATH } from './http.ts';
 import { MAX_STRANGER_PAYLOAD_BYTES, RETRY_AFTER_MS } from './limits.ts';
 import { maySocket, type AllowedOrigins } from './origins.ts';
@@ -18,7 +19,7 @@ import { SocketCounts, type SocketCountLimits } from './socket-counts.ts';
 import { MAX_PIECES, SOCKET_LIMITS, type SocketLimits } from './socket-limits.ts';
 import { Socket } from './web-socket.ts';
 
-type OfTheDoor = 'limits' | 'counts' | 'outboxes' | 'protocol' | 'onGone';
+type OfTheDoor = 'limits' | 'gate' | 'counts' | 'outboxes' | 'protocol' | 'onGone';
 
 export interface SocketDoorOptions extends Omit<ConnectionOptions, OfTheDoor> {
   readonly pipeline: Pipeline;
@@ -60,6 +61,7 @@ export class SocketDoor {
       ...options,
       limits: this.#limits,
       counts: this.counts,
+      gate: new Gate(this.#limits),
       outboxes: new Outboxes(),
       protocol: new Protocol(options.pipeline, new Rounds(), this.#limits.maxOperations, options.refusals),
       onGone: (connection) => {
