@@ -60,7 +60,7 @@ test('with nothing set, every option has its documented default', () => {
       ratePerUser: 300,
       ratePerAddress: 50_000,
     },
-    maxLagMs: 500,
+    maxLagMs: 1_000,
     metrics: true,
     metricsToken: null,
     logUserIds: false,

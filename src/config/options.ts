@@ -227,7 +227,7 @@ export const OPTIONS = {
     env: 'PORCHLIGHT_MAX_LAG',
     flag: 'max-lag',
     type: duration(10, 60_000),
-    default: '500ms',
+    default: '1s',
     description:
       'How long the event loop may be behind, or a change wait for the disk, before new logins and watches are answered OVERLOADED. Heartbeats go through all the same.',
   }),
