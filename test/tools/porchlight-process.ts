@@ -79,6 +79,8 @@ export const spawnPorchlight = (options: StartOptions = {}): Run => {
       PORCHLIGHT_DATABASE: join(directory, 'porchlight.db'),
       PORCHLIGHT_JWT_SECRET: JWT_SECRET,
       PORCHLIGHT_API_KEYS: API_KEY,
+      // A machine that runs many tests at once is late by itself; those about lateness say so.
+      PORCHLIGHT_MAX_LAG: '60s',
       ...options.env,
     },
   });
