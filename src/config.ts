@@ -7,7 +7,6 @@ import { ConfigError } from './config/errors.ts';
 import type { Flags } from './config/flags.ts';
 import { nearest } from './config/nearest.ts';
 import {
-  type Introspection,
   type LogLevel,
   OPTION_NAMES,
   OPTIONS,
@@ -19,7 +18,7 @@ import {
 import { type Json, MASK } from './config/values.ts';
 import { DomainError } from './core/errors.ts';
 import { type PolicySeed, seedPolicy } from './core/policy.ts';
-import type { Visibility } from './core/visibility.ts';
+import type { Introspection, Visibility } from './core/visibility.ts';
 import { secretFiles } from './config/secret-files.ts';
 
 /** Parsed and checked. Times are in milliseconds. What is not set and has no default is null. */

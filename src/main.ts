@@ -84,6 +84,7 @@ const doors = (config: Config, porchlight: Porchlight, log: Logger): PorchlightS
       jwksUrl: config.jwksUrl,
       jwtIssuer: config.jwtIssuer,
       jwtAudience: config.jwtAudience,
+      introspection: config.introspection,
       maxLagMs: config.maxLagMs,
     },
     ...(config.graphiql

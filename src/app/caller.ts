@@ -2,7 +2,7 @@
 import { DomainError, forbidden, unauthenticated } from '../core/errors.ts';
 import { userId, type Millis, type SessionId, type UserId } from '../core/ids.ts';
 import type { Watch } from '../core/record.ts';
-import { mayWatch, type Visibility } from '../core/visibility.ts';
+import { mayWatch, type Introspection, type Visibility } from '../core/visibility.ts';
 
 /** The app on a user's device: proven by a JWT (which may log in), by a session's token, or, on a socket, both. */
 export interface AppCaller {
@@ -50,6 +50,14 @@ export const requireSomebody = (caller: Caller): void => {
 export const requireBackend = (caller: Caller): void => {
   requireSomebody(caller);
   if (caller.kind !== 'backend') throw forbidden('Only a backend, with an API key, may do this.');
+};
+
+/** @throws UNAUTHENTICATED for nobody, FORBIDDEN for whoever the setting keeps out. */
+export const requireMayIntrospect = (caller: Caller, introspection: Introspection): void => {
+  requireSomebody(caller);
+  if (introspection === 'everyone') return;
+  if (introspection === 'off') throw forbidden('This server tells its schema to nobody.');
+  if (caller.kind !== 'backend') throw forbidden('Only a backend, with an API key, may ask for the schema.');
 };
 
 /** @throws UNAUTHENTICATED without a session; FORBIDDEN for a backend, which has none and can have none. */

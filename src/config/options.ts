@@ -18,7 +18,7 @@ import {
   type ValueType,
   wholeNumber,
 } from './values.ts';
-import type { Visibility } from '../core/visibility.ts';
+import type { Introspection, Visibility } from '../core/visibility.ts';
 import type { MultiDeviceMode, PlatformPreset } from '../core/vocabulary.ts';
 
 export interface Option<T = unknown, Default extends string | null = string | null> {
@@ -45,9 +45,6 @@ const secret = <T>(given: Omit<Option<T, null>, 'secret' | 'flag' | 'default'>):
   default: null,
   secret: true,
 });
-
-/** Who may ask for the schema. */
-export type Introspection = 'off' | 'backends' | 'everyone';
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
 

@@ -14,10 +14,11 @@ import {
 } from 'graphql';
 import type { ApiContext } from '../api/context.ts';
 import { toClientError } from '../api/errors.ts';
-import { requireSomebody, type Caller } from '../app/caller.ts';
+import { requireMayIntrospect, requireSomebody } from '../app/caller.ts';
 import { sessionEnded } from '../app/tracker.ts';
 import { Watcher } from '../app/watchers.ts';
 import { DomainError } from '../core/errors.ts';
+import type { Introspection } from '../core/visibility.ts';
 import { Documents, type Operation } from './documents.ts';
 import { COMPILE_AFTER, Execution } from './execution.ts';
 import { watchJwt } from './jwt-lifetime.ts';
@@ -41,6 +42,7 @@ export interface PushingRequest extends OperationRequest {
 }
 
 export interface PipelineRules {
+  readonly introspection: Introspection;
   readonly overload: Overload;
 }
 
@@ -62,6 +64,7 @@ export class Pipeline {
   readonly #documents: Documents;
   readonly #execution: Execution;
   readonly #onFault: (error: unknown) => void;
+  readonly #introspection: Introspection;
   readonly #overload: Overload;
   readonly #maxRunning: number;
   readonly #streams = new Set<ResponseStream>();
@@ -83,13 +86,14 @@ export class Pipeline {
   constructor(
     schema: GraphQLSchema,
     onFault: (error: unknown) => void,
-    { overload }: PipelineRules,
+    { introspection, overload }: PipelineRules,
     limits: Partial<PipelineLimits> = {},
   ) {
     this.schema = schema;
     this.#documents = new Documents(schema);
     this.#execution = new Execution(limits.compileAfter ?? COMPILE_AFTER);
     this.#onFault = onFault;
+    this.#introspection = introspection;
     this.#overload = overload;
     this.#maxRunning = limits.maxRunning ?? MAX_RUNNING;
   }
@@ -140,7 +144,8 @@ export class Pipeline {
     try {
       const { document, operationName, variables, context } = request;
       const operation = this.operation(document, operationName);
-      refuseIntrospection(context.caller, operation);
+      // Before anything else is told: nobody learns what there is to ask; `__typename` alone is free, as a health check.
+      if (introspects(operation)) requireSomebody(context.caller);
       const args: ExecutionArgs = {
         schema: this.schema,
         document,
@@ -191,8 +196,9 @@ export class Pipeline {
     if (errors !== undefined && errors.length > 0) throw new VariablesError(errors);
   }
 
-  /** After the sign of life: whoever is told to wait is there all the same. @throws OVERLOADED. */
-  #admit(operation: Operation): void {
+  /** After the sign of life: whoever is refused is there all the same. @throws FORBIDDEN or OVERLOADED. */
+  #admit(operation: Operation, { caller }: ApiContext): void {
+    if (introspects(operation)) requireMayIntrospect(caller, this.#introspection);
     const refusal = this.#overload.refusal(operation);
     if (refusal !== null) throw refusal;
   }
@@ -204,7 +210,7 @@ export class Pipeline {
     this.#running++;
     try {
       await signOfLife(context, operation);
-      this.#admit(operation);
+      this.#admit(operation, context);
       return this.#toldResult(await this.#execution.execute(args, operation));
     } finally {
       this.#running--;
@@ -223,7 +229,7 @@ export class Pipeline {
     try {
       await watch?.start(context, operation);
       await signOfLife(context, operation);
-      this.#admit(operation);
+      this.#admit(operation, context);
       const events = await createSourceEventStream(args);
       if (!(Symbol.asyncIterator in events)) {
         watch?.stop();
@@ -303,10 +309,7 @@ class VariablesError extends GraphQLError {
   }
 }
 
-/** Nobody learns what there is to ask; `__typename` alone is free, as a health check. */
-const refuseIntrospection = (caller: Caller, { rootFields }: Operation): void => {
-  if (INTROSPECTION.some((field) => rootFields.has(field))) requireSomebody(caller);
-};
+const introspects = ({ rootFields }: Operation): boolean => INTROSPECTION.some((field) => rootFields.has(field));
 
 /** Over HTTP an operation of a session is its sign of life. Over a socket every message is one already. */
 const signOfLife = async (context: ApiContext, { rootFields }: Operation): Promise<void> => {

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import type { Logger } from 'pino';
 import { schema } from '../api/schema.ts';
 import type { Porchlight } from '../app/porchlight.ts';
+import type { Introspection } from '../core/visibility.ts';
 import { StartupError } from '../startup-error.ts';
 import { createAuthenticate, isBackend, type AuthSettings } from './auth.ts';
 import type { DoorLimits } from './door-limits.ts';
@@ -26,6 +27,7 @@ export interface ServerSettings extends AuthSettings {
   readonly allowedOrigins: AllowedOrigins;
   readonly trustProxy: boolean;
   readonly limits: DoorLimits;
+  readonly introspection: Introspection;
   /** How far the event loop, or the disk, may be behind before what can wait is OVERLOADED. */
   readonly maxLagMs: number;
 }
@@ -115,7 +117,7 @@ export const createServer = ({
   const pipeline = new Pipeline(
     schema,
     (error) => log.error({ err: error }, 'An operation failed.'),
-    { overload },
+    { introspection: settings.introspection, overload },
     pipelineLimits,
   );
   const sockets = new SocketDoor({

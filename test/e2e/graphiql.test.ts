@@ -34,10 +34,22 @@ describe('GraphiQL in Chromium', { timeout: 90_000 }, () => {
     await page.close();
   });
 
-  it('shows the docs as soon as there is a token, without a reload', async () => {
+  it('says whose token the docs wait for, works without them, and shows them as soon as it comes', async () => {
     const { page, on } = await open();
-    await page.getByRole('button', { name: 'Show Documentation Explorer' }).click();
+    const refused = page.waitForResponse(
+      (response) => response.request().postData()?.includes('IntrospectionQuery') === true,
+    );
     await on.setHeaders({ authorization: await userToken('carol') });
+    expect((await refused).status()).toBe(403);
+    await logIn({ page, on });
+    await on.response('"userId": "carol"', '"ONLINE"');
+    await page.getByRole('button', { name: 'Show Documentation Explorer' }).click();
+    const note = page.locator('.graphiql-plugin:has(.graphiql-spinner)');
+    expect(await note.evaluate((element) => getComputedStyle(element, '::after').content)).toContain('an API key');
+    // Beside them the editor is too narrow to be clicked.
+    await page.getByRole('button', { name: 'Hide Documentation Explorer' }).click();
+    await on.setHeaders({ authorization: `Bearer ${server.apiKey}` });
+    await page.getByRole('button', { name: 'Show Documentation Explorer' }).click();
     await page.getByText('Root Types').waitFor();
     await page.getByRole('link', { name: 'Mutation', exact: true }).click();
     await page.getByRole('link', { name: 'heartbeat', exact: true }).waitFor();

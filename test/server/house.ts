@@ -204,6 +204,7 @@ const SETTINGS: ServerSettings = {
   allowedOrigins: [],
   trustProxy: false,
   limits: LIMITS,
+  introspection: 'backends',
   // Tests that are not about it must not meet it on a machine that has much else to do.
   maxLagMs: 60_000,
 };

@@ -23,10 +23,10 @@ export const page = (assets: string): string => `<!doctype html>
       body { margin: 0; }
       /* GraphiQL leaves tabs that it opens with a shift, which moves one away from the mouse that presses it. */
       .graphiql-container .graphiql-tab { transform: none !important; }
-      /* Its schema waits for a token: see browser/introspection. */
+      /* Its schema waits for a credential that may ask for it: see browser/introspection. */
       .graphiql-plugin:has(.graphiql-spinner)::after {
         display: block; margin-top: 1em; text-align: center;
-        content: "The docs come with the first token in “Headers”.";
+        content: "The docs come with the first credential in “Headers” that may ask for the schema: an API key, unless the server is set otherwise.";
       }
       .waiting { padding: 2em; font: 1rem system-ui, sans-serif; }
       .lamp { width: 28px; height: 28px; background: url("${LAMP_URL}") center / contain no-repeat; }

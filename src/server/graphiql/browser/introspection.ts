@@ -1,6 +1,6 @@
 /**
- * The server tells its schema to nobody without a credential, and GraphiQL asks for it once, when it starts. So its
- * question waits here until a credential is seen that the server takes, and the docs come without a reload.
+ * The server tells its schema to whom it is set to, and GraphiQL asks for it once, when it starts. So its question
+ * waits here until a credential is seen that may ask, and the docs come without a reload. Each is tried once.
  */
 
 /** @returns the server's answer. */
