@@ -180,7 +180,10 @@ describe.each(CUTS)('a client who is gone by %s', (_how, cut) => {
 });
 
 /** Between a client and the server, until the network is gone: nobody hears of that. */
-const wireThroughFragileNetwork = async (house: House, credential: string): Promise<{ wire: Wire; fail: () => void }> => {
+const wireThroughFragileNetwork = async (
+  house: House,
+  credential: string,
+): Promise<{ wire: Wire; fail: () => void }> => {
   const ends: Socket[] = [];
   const proxy = createServer((near) => {
     const far = connect(Number(new URL(house.url).port), '127.0.0.1');
