@@ -6,11 +6,11 @@ import {
   BREAK,
   execute,
   GraphQLError,
+  Kind,
   visit,
   type DocumentNode,
   type ExecutionArgs,
   type ExecutionResult,
-  type NameNode,
 } from 'graphql';
 import { compileQuery, isCompiledQuery, type CompiledQuery } from 'graphql-jit';
 import type { Operation } from './documents.ts';
@@ -48,7 +48,7 @@ export class Execution {
       this.#known.set(operation, known + 1);
       return null;
     }
-    const result = hasOddNames(document) ? null : compileQuery(schema, document, operation.node.name?.value);
+    const result = mayBeCompiled(document) ? compileQuery(schema, document, operation.node.name?.value) : null;
     const compiled = result !== null && isCompiledQuery(result) ? result.query : null;
     this.#known.set(operation, compiled);
     return compiled;
@@ -57,16 +57,21 @@ export class Execution {
 
 /**
  * What is compiled keeps variables and answers in plain objects, where a name such as `__proto__` or `constructor`
- * means something already. graphql itself does not.
+ * means something already; and it asks for a variable that must not be null though it has a default. graphql itself
+ * does neither.
  */
-const hasOddNames = (document: DocumentNode): boolean => {
-  let odd = false;
-  const look = ({ value }: NameNode): unknown => {
-    odd = value in Object.prototype;
-    return odd ? BREAK : undefined;
+const mayBeCompiled = (document: DocumentNode): boolean => {
+  let may = true;
+  const found = (isOdd: boolean): unknown => {
+    may = !isOdd;
+    return isOdd ? BREAK : undefined;
   };
-  visit(document, { Name: look });
-  return odd;
+  visit(document, {
+    Name: ({ value }) => found(value in Object.prototype),
+    VariableDefinition: ({ type, defaultValue }) =>
+      found(type.kind === Kind.NON_NULL_TYPE && defaultValue !== undefined),
+  });
+  return may;
 };
 
 const told = (result: ExecutionResult, { document }: ExecutionArgs): ExecutionResult =>

@@ -99,6 +99,10 @@ const OF_A_BACKEND: Record<string, Asked> = {
     query: 'query ($ids: [ID!]!) { userStatuses(userIds: $ids) { userId } }',
     variables: { ids: 'bob' },
   },
+  'a variable that must not be null and has a default': {
+    query:
+      'query ($n: Int! = 1, $no: Boolean! = false) { events(first: $n) { nodes { reason userId @include(if: $no) } } }',
+  },
   'a page, by default': {
     query: 'query ($n: Int = 1) { events(first: $n) { nodes { reason userId } pageInfo { hasNextPage } } }',
   },
