@@ -51,6 +51,11 @@ export class HttpConnections {
     });
   }
 
+  /** Is a request that came over it being answered? */
+  isAnswering(connection: Counted): boolean {
+    return connection[COUNTED] !== undefined && !this.#waiting.has(connection);
+  }
+
   /** It is a socket from now on, or gone. Again is no matter. */
   left(connection: Counted): void {
     const network = connection[COUNTED]?.network;

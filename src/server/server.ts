@@ -13,6 +13,7 @@ import { createHttpHandler, type PageHandler } from './http.ts';
 import { HttpConnections } from './http-connections.ts';
 import type { AllowedOrigins } from './origins.ts';
 import { LoopLag } from './loop-lag.ts';
+import { offersOther, serveAsItIs } from './other-upgrades.ts';
 import { Overload } from './overload.ts';
 import { Pipeline, type PipelineLimits } from './pipeline.ts';
 import { Rates } from './rates.ts';
@@ -162,8 +163,11 @@ export const createServer = ({
   connections.watch(http);
   http.on('request', (_request, response) => answering.add(response));
   http.on('upgrade', (request, socket, head) => {
+    // Behind one that is being answered, its answer could come first.
+    const isAlone = !connections.isAnswering(request.socket);
     connections.left(request.socket);
-    sockets.upgrade(request, socket, head);
+    if (isAlone && offersOther(request)) serveAsItIs(http, request, socket, head);
+    else sockets.upgrade(request, socket, head);
   });
 
   return {

@@ -266,7 +266,28 @@ const V13 = 'Sec-WebSocket-Version: 13';
 const PROTOCOL = 'Sec-WebSocket-Protocol: graphql-transport-ws';
 
 const UPGRADES: readonly Case[] = [
-  { what: 'h2c', bytes: [upgrade('/graphql', 'Upgrade: h2c', 'HTTP2-Settings: AAMAAABkAAQAAP__')], statuses: [400] },
+  {
+    what: 'h2c, with a request that is answered as it is',
+    bytes: [
+      post(QUERY, 'Upgrade: h2c', 'HTTP2-Settings: AAMAAABkAAQAAP__').replace(
+        'Connection: close',
+        'Connection: Upgrade, HTTP2-Settings, close',
+      ),
+      QUERY,
+    ],
+    statuses: [200],
+    says: /"userId":"x"/,
+  },
+  {
+    what: 'h2c behind a request that is not answered yet',
+    bytes: [
+      post(QUERY).replace('Connection: close', 'Connection: keep-alive').concat(QUERY),
+      post(QUERY, 'Upgrade: h2c').replace('Connection: close', 'Connection: Upgrade'),
+      QUERY,
+    ],
+    // What the library of WebSockets says of a POST.
+    statuses: [405],
+  },
   {
     what: 'two protocols',
     bytes: [upgrade('/graphql', 'Upgrade: h2c, websocket', KEY, V13, PROTOCOL)],
