@@ -4,6 +4,7 @@ import { createPorchlight, type Porchlight } from './app/porchlight.ts';
 import { Sweeper } from './app/sweeper.ts';
 import type { Config } from './config.ts';
 import { secretFiles } from './config/secret-files.ts';
+import { DomainError } from './core/errors.ts';
 import { seedPolicy } from './core/policy.ts';
 import { graphiqlHandler } from './server/graphiql.ts';
 import { createServer, type PorchlightServer } from './server/server.ts';
@@ -43,7 +44,7 @@ export const serve = async (config: Config): Promise<number> => {
     stopSweeping();
     await store.close();
   }, log);
-  return clean ? exitCode : 1;
+  return clean && !stop.faulty() ? exitCode : 1;
 };
 
 const openStore = async (
@@ -60,6 +61,10 @@ const openStore = async (
       policySeed: seedPolicy(config.policySeed),
       eventRetentionMs: config.eventRetentionMs,
       onFailure,
+      onDisk: (refusal) => {
+        if (refusal === null) log.warn('The disk takes what is written again.');
+        else log.error({ err: refusal }, 'The disk takes nothing: whoever changes something is refused until it does.');
+      },
       onWarning: (error) => log.warn({ err: error }, 'Work in the background failed and will be tried again.'),
     });
   } catch (error) {
@@ -94,9 +99,11 @@ const doors = (config: Config, porchlight: Porchlight, log: Logger): PorchlightS
 
 /** @param clock has been still since it was made: whoever was restored is not silent while nobody is let in. */
 const sweeping = ({ store, tracker }: Porchlight, clock: StoreClock, log: Logger): (() => void) => {
-  const sweeper = new Sweeper(store, tracker, (_userId, error) =>
-    log.error({ err: error }, 'A user whose time had come could not be woken; she will be again.'),
-  );
+  const sweeper = new Sweeper(store, tracker, (_userId, error) => {
+    // That nothing can be written is said once, not for each of them each second.
+    if (error instanceof DomainError) return;
+    log.error({ err: error }, 'A user whose time had come could not be woken; she will be again.');
+  });
   const sweep = (): void => {
     sweeper.tick().catch((error: unknown) => log.error({ err: error }, 'It could not be asked who is due.'));
   };
@@ -111,8 +118,15 @@ const sweeping = ({ store, tracker }: Porchlight, clock: StoreClock, log: Logger
   };
 };
 
+interface StopReasons {
+  readonly reason: Promise<number>;
+  readonly storeFailed: (error: Error) => void;
+  /** Was there a fault that nobody caught, be it while stopping? */
+  readonly faulty: () => boolean;
+}
+
 /** What ends the server, and with which exit code. */
-const whenToStop = (log: Logger): { reason: Promise<number>; storeFailed: (error: Error) => void } => {
+const whenToStop = (log: Logger): StopReasons => {
   let stop: (exitCode: number) => void = () => undefined;
   const reason = new Promise<number>((resolve) => (stop = resolve));
   let signalled = false;
@@ -124,8 +138,18 @@ const whenToStop = (log: Logger): { reason: Promise<number>; storeFailed: (error
       stop(0);
     });
   }
+  let faulty = false;
+  // Rejections that nobody handles come here too. Who knows what is half-done in memory: what was acknowledged is on
+  // the disk, and a restart begins from there. A second fault does not wait for the end of an orderly shutdown.
+  process.on('uncaughtException', (error, origin) => {
+    log.fatal({ err: error, origin }, 'A fault that nobody caught: a restart is needed.');
+    if (faulty) process.exit(1);
+    faulty = true;
+    stop(1);
+  });
   return {
     reason,
+    faulty: () => faulty,
     storeFailed: (error) => {
       log.fatal({ err: error }, 'The store has failed: a restart is needed.');
       stop(1);

@@ -1,4 +1,5 @@
 /** Lets time pass: wakes the users whose deadline has come. The one thing that happens by itself. */
+import { DomainError } from '../core/errors.ts';
 import type { UserId } from '../core/ids.ts';
 import type { PresenceStore } from './ports.ts';
 import type { Tracker } from './tracker.ts';
@@ -48,7 +49,7 @@ export class Sweeper {
    * @throws what the store says when it is asked who is due, after those taken before were woken.
    */
   tick(): Promise<void> {
-    this.#sweep ??= this.#wakeAllDue().finally(() => (this.#sweep = undefined));
+    this.#sweep ??= this.#work().finally(() => (this.#sweep = undefined));
     return this.#sweep;
   }
 
@@ -57,15 +58,20 @@ export class Sweeper {
     this.#stopped = true;
   }
 
+  async #work(): Promise<void> {
+    await Promise.all([this.#wakeAllDue(), this.#tracker.detachAgain()]);
+  }
+
   async #wakeAllDue(): Promise<void> {
-    const underWay: Promise<void>[] = [];
+    const underWay: Promise<boolean>[] = [];
     try {
       while (!this.#stopped) {
         const due = await this.#store.claimDue(this.#limits.claim);
         if (due.length === 0) break;
         for (const portion of this.#portions(due)) {
           underWay.push(this.#wake(portion));
-          if (underWay.length >= this.#limits.underWay) await underWay.shift();
+          // Where nobody at all can be woken (the disk is full), the others need not be tried: all are handed out again.
+          if (underWay.length >= this.#limits.underWay && !(await underWay.shift())) return;
         }
       }
     } finally {
@@ -81,11 +87,15 @@ export class Sweeper {
     }
   }
 
-  async #wake(due: readonly UserId[]): Promise<void> {
+  /** @returns false when all of them were refused. */
+  async #wake(due: readonly UserId[]): Promise<boolean> {
     try {
-      for (const { userId, error } of await this.#tracker.wake(due)) this.#onFailure(userId, error);
+      const failed = await this.#tracker.wake(due);
+      for (const { userId, error } of failed) this.#onFailure(userId, error);
+      return failed.length < due.length || !failed.every(({ error }) => error instanceof DomainError);
     } catch (error) {
       for (const userId of due) this.#onFailure(userId, error);
+      return true;
     }
   }
 }

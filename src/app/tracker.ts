@@ -8,6 +8,7 @@ import type { DeviceId, LinkId, Millis, SessionId, UserId } from '../core/ids.ts
 import { step } from '../core/presence.ts';
 import type { EndedSession, SessionRecord, UserRecord, Watch } from '../core/record.ts';
 import type { SessionRef } from './caller.ts';
+import { Departures } from './departures.ts';
 import type { Credentials, FailedUpdate, PresenceStore } from './ports.ts';
 import { isRevoked, revoked, Revocations } from './revocations.ts';
 import type { AppState, Platform } from '../core/vocabulary.ts';
@@ -46,6 +47,9 @@ export class Tracker {
   readonly revocations = new Revocations();
   readonly #store: PresenceStore;
   readonly #credentials: Credentials;
+  readonly #departures = new Departures(({ userId, link, byServer }) =>
+    this.#apply(userId, { type: 'detach', link, byServer }),
+  );
 
   constructor(store: PresenceStore, credentials: Credentials) {
     this.#store = store;
@@ -110,10 +114,16 @@ export class Tracker {
 
   /**
    * A socket is gone, whatever session it served by then; none is fine too.
+   * Where nothing can be written at the moment, it is kept in mind and told later: see `detachAgain`.
    * @param byServer closed for the server's own reasons: no DISCONNECT, the heartbeat timeout runs on.
    */
-  async detach(userId: UserId, link: LinkId, byServer: boolean): Promise<void> {
-    await this.#apply(userId, { type: 'detach', link, byServer });
+  detach(userId: UserId, link: LinkId, byServer: boolean): Promise<void> {
+    return this.#departures.tell({ userId, link, byServer });
+  }
+
+  /** To be called every so often: sockets of which the store could not be told. */
+  detachAgain(): Promise<void> {
+    return this.#departures.tellAgain();
   }
 
   /** Ends the user's sessions that match (null matches all); with `revokeTokens` her JWTs from before too. */

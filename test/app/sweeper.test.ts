@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { Sweeper, type SweeperLimits } from '../../src/app/sweeper.ts';
+import { DomainError } from '../../src/core/errors.ts';
 import { userId, type UserId } from '../../src/core/ids.ts';
 import { Stage } from './stage.ts';
 import { errorOf, isPending, settled } from './waiting.ts';
@@ -151,6 +152,22 @@ describe('a failure', () => {
     await sweeper({ claim: 6, portion: 2, underWay: 1 }).tick();
     expect(failures).toEqual(NAMES.slice(0, 2).map((name) => ({ userId: name, error: failure })));
     expect(swept()).toEqual(NAMES.slice(2));
+  });
+
+  it('that is a refusal of all of them (the disk is full) tries nobody else in vain', async () => {
+    await allDue();
+    const full = new DomainError({ code: 'OVERLOADED', retryAfterMs: 1_000 }, 'The disk is full.');
+    const woken = vi
+      .spyOn(stage.store, 'updateAll')
+      .mockImplementation(async (ids) => ids.map((id) => ({ userId: id, error: full })));
+    const small = sweeper({ claim: 6, portion: 2, underWay: 1 });
+    await small.tick();
+    expect(woken).toHaveBeenCalledTimes(1);
+    woken.mockRestore();
+    // As the store promises: whoever was not woken is handed out again.
+    stage.store.passes(1_000);
+    await small.tick();
+    expect(swept()).toEqual(NAMES);
   });
 
   it('to look who is due is the tick’s own, and the next looks again', async () => {

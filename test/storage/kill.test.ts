@@ -6,20 +6,12 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
-import type { LoggedEvent, PresenceStore } from '../../src/app/ports.ts';
-import { sessionId, type Cursor } from '../../src/core/ids.ts';
-import { user } from '../contract/commands.ts';
 import { diagnose } from '../../src/storage/sqlite/doctor/doctor.ts';
 import { openQuietly, temporaryDirectories } from './sqlite-files.ts';
+import { expectWhole, type Acknowledged } from './written.ts';
 
 const newDirectory = temporaryDirectories();
 const ROUNDS = 5;
-
-interface Acknowledged {
-  readonly id: string;
-  readonly version: number;
-  readonly sessionId: string;
-}
 
 /** Lets a server write until it has acknowledged `count` changes, then kills it. @returns all it acknowledged. */
 const writeAndKill = async (path: string, round: number, count: number): Promise<readonly Acknowledged[]> => {
@@ -37,35 +29,6 @@ const writeAndKill = async (path: string, round: number, count: number): Promise
   return acknowledged;
 };
 
-const wholeLog = async (store: PresenceStore): Promise<readonly LoggedEvent[]> => {
-  const events: LoggedEvent[] = [];
-  for (let after: Cursor | null = null; ;) {
-    const page = await store.log.read({ after, limit: 500 });
-    events.push(...page.events);
-    if (!page.hasMore) return events;
-    after = page.events.at(-1)?.cursor ?? null;
-  }
-};
-
-/** Follows the log as a backend would, and notes every event that does not follow from the last. */
-const replay = (events: readonly LoggedEvent[]) => {
-  const versions = new Map<string, number>();
-  const sessions = new Map<string, string[]>();
-  const seen = new Set<string>();
-  const wrong: LoggedEvent[] = [];
-  for (const event of events) {
-    const last = versions.get(event.userId) ?? 0;
-    // A kick is told with the login that did it, and a login of one who is ONLINE changes no status.
-    const mayBe = event.reason === 'KICKED' ? [last] : event.reason === 'LOGIN' ? [last, last + 1] : [last + 1];
-    const once = `${event.reason} ${event.sessionId}`;
-    if (!mayBe.includes(event.version) || seen.has(once)) wrong.push(event);
-    seen.add(once);
-    versions.set(event.userId, event.version);
-    if (event.reason === 'LOGIN') sessions.set(event.userId, [...(sessions.get(event.userId) ?? []), event.sessionId]);
-  }
-  return { versions, sessions, wrong };
-};
-
 it(`every acknowledged change survives kill -9, ${ROUNDS} times over`, async () => {
   const path = join(newDirectory(), 'presence.db');
   const acknowledged: Acknowledged[] = [];
@@ -73,23 +36,7 @@ it(`every acknowledged change survives kill -9, ${ROUNDS} times over`, async () 
     acknowledged.push(...(await writeAndKill(path, round, 300 * round)));
     expect(diagnose(path, false).findings).toEqual([]);
     const store = await openQuietly(path);
-    const events = await wholeLog(store);
-
-    const { versions, sessions, wrong } = replay(events);
-    expect(wrong).toEqual([]);
-    const records = await store.read([...versions.keys()].map(user));
-    expect(records.map(({ version }) => version)).toEqual([...versions.values()]);
-    const lost = acknowledged.filter(({ id, version, sessionId: session }) => {
-      const isThere = sessions.get(id)?.includes(session) ?? false;
-      return !isThere || (versions.get(id) ?? 0) < version;
-    });
-    expect(lost).toEqual([]);
-    // The latest login is the one that lives; the one before it was ended by it.
-    for (const record of records) {
-      const [previous, latest] = sessions.get(record.id)?.slice(-2) ?? [];
-      expect(record.sessions.map(({ id }) => id)).toEqual([latest]);
-      expect(await store.findEnded(record.id, sessionId(previous ?? ''))).toMatchObject({ reason: 'KICKED' });
-    }
+    const events = await expectWhole(store, acknowledged);
     await store.close();
 
     const database = new Database(path, { readonly: true });

@@ -97,7 +97,13 @@ describe('a file is refused and left untouched when it is', () => {
   it('damaged: a page is overwritten, be it one that opening has no need of', async () => {
     const kinds = ['small', 'large', 'of an older schema'];
     for (const kind of kinds) {
-      for (const table of ['users', 'sessions', 'events']) {
+      for (const [table, named] of [
+        ['users', 'the table users'],
+        ['sessions', 'the table sessions'],
+        ['events', 'the table events'],
+        ['events_of_user', 'the index events_of_user of the table events'],
+      ]) {
+        if (table === 'events_of_user' && kind !== 'small') continue;
         const path = await served(500);
         let page: unknown;
         withDatabase(path, (database) => {
@@ -110,8 +116,8 @@ describe('a file is refused and left untouched when it is', () => {
         // Page 1 is the first.
         const where = [`of=${path}`, 'bs=4096', `seek=${Number(page) - 1}`, 'conv=notrunc', 'status=none'];
         execFileSync('dd', where, { input: Buffer.alloc(4_096, 0xa5) });
-        // What SQLite's check says, not what reading stumbles over.
-        await expectUntouched(path, 'CORRUPT', 'damaged: *** in database main ***\nTree ');
+        // What SQLite's check says, not what reading stumbles over, and where that is.
+        await expectUntouched(path, 'CORRUPT', `damaged: ${named} (Tree `);
       }
     }
   });

@@ -1,4 +1,6 @@
 /** What can go wrong with the file, before it is served and while it is. */
+import Database from 'better-sqlite3';
+import { DomainError } from '../../core/errors.ts';
 
 export type StorageErrorKind =
   /** Made by a later version of Porchlight. */
@@ -24,8 +26,6 @@ export class StorageError extends Error {
 }
 
 export type StoreFailureCode =
-  /** The disk refused this one commit (it may be full): nothing has changed, the next one may succeed. */
-  | 'NOT_WRITTEN'
   /** The store was closed. */
   | 'CLOSED'
   /** The writer is gone for good: only a restart helps. */
@@ -39,6 +39,41 @@ export class StoreFailure extends Error {
     super(message, options);
     this.name = 'StoreFailure';
     this.code = code;
+  }
+}
+
+/** How soon it is worth trying again. */
+const RETRY_AFTER_MS = 1_000;
+
+/**
+ * The disk refused this one commit (it is full, or somebody else is writing to the file): nothing has
+ * changed, the next one may succeed. Whoever asked is told to come again, and not what the disk said.
+ */
+export class NotWritten extends DomainError {
+  readonly code = 'NOT_WRITTEN';
+
+  constructor(why: string) {
+    super(
+      { code: 'OVERLOADED', retryAfterMs: RETRY_AFTER_MS },
+      'Nothing can be written at the moment. Try again later.',
+    );
+    this.cause = new Error(why);
+  }
+}
+
+/**
+ * After these the file cannot be trusted to hold what is written next, nor what was. A failed fsync may have
+ * dropped pages which the next one will not report again.
+ */
+export const isFatal = (error: unknown): boolean =>
+  error instanceof FileGone ||
+  (error instanceof Database.SqliteError && /^SQLITE_(CORRUPT|NOTADB|IOERR_FSYNC|IOERR_DIR_FSYNC)/.test(error.code));
+
+/** The file that is served is not the one that is there (any more): what is written to it would be lost. */
+export class FileGone extends Error {
+  constructor(path: string) {
+    super(`${path} was removed or replaced while it was served`);
+    this.name = 'FileGone';
   }
 }
 

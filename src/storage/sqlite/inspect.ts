@@ -57,8 +57,28 @@ const isOurs = (path: string, access: number): boolean => {
 
 /** Reads all of a database. @throws StorageError: CORRUPT when it is not whole. */
 export const checkPages = (path: string): void => {
-  const found = looking(path, (connection) => connection.pragma('quick_check(1)', { simple: true }));
-  if (found !== 'ok') throw damaged(path, String(found));
+  const found = looking(path, (connection) => {
+    const said = String(connection.pragma('quick_check(1)', { simple: true }));
+    return said === 'ok' ? null : placed(said, connection);
+  });
+  if (found !== null) throw damaged(path, found);
+};
+
+/** What SQLite says of a damage, on one line, and which table or index it is in: it names them by their root page. */
+const placed = (said: string, connection: Database.Database): string => {
+  const words = said
+    .replace(/\*+ in database main \*+/, '')
+    .trim()
+    .replaceAll(/\s+/g, ' ');
+  const rootPage = /\btree (\d+)/i.exec(words)?.[1];
+  if (rootPage === undefined) return words;
+  const owner = connection
+    .prepare<[number], [string, string, string]>('SELECT type, name, tbl_name FROM sqlite_schema WHERE rootpage = ?')
+    .raw()
+    .get(Number(rootPage));
+  if (owner === undefined) return words;
+  const [type, name, table] = owner;
+  return `the ${type} ${name}${type === 'table' ? '' : ` of the table ${table}`} (${words})`;
 };
 
 const looking = <Result>(path: string, look: (connection: Database.Database) => Result): Result => {

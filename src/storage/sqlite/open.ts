@@ -13,7 +13,7 @@ import { LOG_ID, POLICY } from './meta.ts';
 import { applyMigrations } from './migrations.ts';
 import { SqliteStore, type StoreOptions } from './store.ts';
 
-type Optional = 'sleeps' | 'onWarning' | 'recentEvents' | 'background';
+type Optional = 'sleeps' | 'onDisk' | 'onWarning' | 'recentEvents' | 'background';
 
 export interface SqliteStoreOptions extends Omit<StoreOptions, Optional>, Partial<Pick<StoreOptions, Optional>> {
   /** The policy of a database that has none yet; what is stored wins. */
@@ -29,6 +29,7 @@ export const openSqliteStore = async (options: SqliteStoreOptions): Promise<Sqli
   const path = theFileItself(resolve(options.path));
   const defaults = {
     sleeps: () => NO_SLEEPS,
+    onDisk: () => undefined,
     onWarning: (error: Error) => process.emitWarning(error),
     recentEvents: 8_192,
     background: true,

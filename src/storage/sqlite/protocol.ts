@@ -48,6 +48,8 @@ export interface Purged {
 export type Order =
   | { readonly kind: 'commit'; readonly batch: Batch }
   | { readonly kind: 'purge'; readonly purge: PurgeOrder }
+  /** Is the file still there? */
+  | { readonly kind: 'check' }
   | { readonly kind: 'close' };
 
 export type Reply =

@@ -20,6 +20,7 @@ import {
 } from './rows.ts';
 import { prepareRead } from './statements.ts';
 import { events, meta, sessions, users } from './tables.ts';
+import { WatchedStatement } from './watched-statement.ts';
 import type { LiveStatus, Platform } from '../../core/vocabulary.ts';
 
 /** Can neither make nor change a database. */
@@ -29,10 +30,12 @@ export const readConnection = (path: string): Database.Database =>
 export class Reader {
   readonly #connection: Database.Database;
   readonly #statements: ReturnType<typeof prepareAll>;
+  /** Hears of everything that a query throws. */
+  onFault: (error: unknown) => void = () => undefined;
 
   constructor(path: string, connection = readConnection(path)) {
     this.#connection = connection;
-    this.#statements = prepareAll(this.#connection);
+    this.#statements = prepareAll(this.#connection, (error) => this.onFault(error));
   }
 
   close(): void {
@@ -110,7 +113,7 @@ export class Reader {
 const PAGE = 256;
 
 /** All rows of a statement that takes (after, limit) and has what it is after in its last column. */
-function* paged(statement: Database.Statement<Value[], Row>): Iterable<Row> {
+function* paged(statement: WatchedStatement): Iterable<Row> {
   for (let after: Value = Number.MIN_SAFE_INTEGER; ;) {
     const rows = statement.all(after, PAGE);
     yield* rows;
@@ -119,7 +122,9 @@ function* paged(statement: Database.Statement<Value[], Row>): Iterable<Row> {
   }
 }
 
-const prepareAll = (connection: Database.Database) => {
+const prepareAll = (connection: Database.Database, onFault: (error: unknown) => void) => {
+  const watched = (statement: Database.Statement<Value[], Row>) => new WatchedStatement(statement, onFault);
+  const read = (...given: Parameters<typeof prepareRead>) => watched(prepareRead(...given));
   const db = drizzle(connection);
   const named = (name: string) => sql.placeholder(name);
   const userColumns = pick(users, USER_COLUMNS);
@@ -138,7 +143,7 @@ const prepareAll = (connection: Database.Database) => {
       .where(sql`${condition}${events.seq} > ${named('after')} AND ${events.seq} <= ${named('through')}`)
       .orderBy(asc(events.seq));
   return {
-    meta: prepareRead(
+    meta: read(
       connection,
       db
         .select({ value: meta.value })
@@ -147,7 +152,7 @@ const prepareAll = (connection: Database.Database) => {
       ['key'],
     ),
     // A row there is always: without the user, it has the floor alone.
-    user: prepareRead(
+    user: read(
       connection,
       db
         .select({
@@ -158,7 +163,7 @@ const prepareAll = (connection: Database.Database) => {
         .leftJoin(users, sql`${users.userId} = ${named('userId')}`),
       ['userId'],
     ),
-    presentUsers: prepareRead(
+    presentUsers: read(
       connection,
       db
         .select({ ...userColumns, rowId })
@@ -169,7 +174,7 @@ const prepareAll = (connection: Database.Database) => {
         .limit(named('limit')),
       ['after', 'limit'],
     ),
-    liveSessions: prepareRead(
+    liveSessions: read(
       connection,
       db
         .select({ ...pick(sessions, NARROW_SESSION.own), common: sql`json_array(${commonOfSession})`, rowId })
@@ -179,7 +184,7 @@ const prepareAll = (connection: Database.Database) => {
         .limit(named('limit')),
       ['after', 'limit'],
     ),
-    ended: prepareRead(
+    ended: read(
       connection,
       db
         .select(pick(sessions, ENDED_COLUMNS))
@@ -189,7 +194,7 @@ const prepareAll = (connection: Database.Database) => {
         ),
       ['userId', 'sessionId', 'after'],
     ),
-    idsOnPlatform: prepareRead(
+    idsOnPlatform: read(
       connection,
       db
         .selectDistinct({ userId: sessions.userId })
@@ -201,7 +206,7 @@ const prepareAll = (connection: Database.Database) => {
         .limit(named('limit')),
       ['platform', 'after', 'limit'],
     ),
-    idsOfStatus: prepareRead(
+    idsOfStatus: read(
       connection,
       db
         .select({ userId: users.userId })
@@ -214,19 +219,21 @@ const prepareAll = (connection: Database.Database) => {
       ['status', 'after', 'limit'],
     ),
     // Drizzle has no words for a limit within a union.
-    idsOfAll: connection
-      .prepare<(string | number)[], Row>(
-        `SELECT user_id FROM (${idsOf('ONLINE')}) UNION ALL SELECT user_id FROM (${idsOf('PUSH_ONLINE')}) ORDER BY user_id LIMIT ?`,
-      )
-      .raw(),
-    lastSeq: prepareRead(connection, db.select({ seq: sql`max(${events.seq})` }).from(events), []),
-    eventsOfAll: prepareRead(connection, eventsWhere(sql``), ['after', 'through']),
-    eventsOfUser: prepareRead(connection, eventsWhere(sql`${events.userId} = ${named('userId')} AND `), [
+    idsOfAll: watched(
+      connection
+        .prepare<Value[], Row>(
+          `SELECT user_id FROM (${idsOf('ONLINE')}) UNION ALL SELECT user_id FROM (${idsOf('PUSH_ONLINE')}) ORDER BY user_id LIMIT ?`,
+        )
+        .raw(),
+    ),
+    lastSeq: read(connection, db.select({ seq: sql`max(${events.seq})` }).from(events), []),
+    eventsOfAll: read(connection, eventsWhere(sql``), ['after', 'through']),
+    eventsOfUser: read(connection, eventsWhere(sql`${events.userId} = ${named('userId')} AND `), [
       'userId',
       'after',
       'through',
     ]),
-    latestOfUser: prepareRead(
+    latestOfUser: read(
       connection,
       db
         .select(pick(events, EVENT_COLUMNS))

@@ -19,7 +19,7 @@ import type { Sleeps } from '../../core/sleeps.ts';
 import { Background } from './background.ts';
 import { batchOf, type Entry } from './entries.ts';
 import { SqliteEventLog } from './event-log.ts';
-import { StorageError, StoreFailure } from './failures.ts';
+import { isFatal, messageOf, NotWritten, StorageError, StoreFailure } from './failures.ts';
 import { Lanes, type Decide, type Job } from './lanes.ts';
 import { LifeSigns } from './life-signs.ts';
 import { Listeners } from './listeners.ts';
@@ -40,8 +40,10 @@ export interface StoreOptions {
   readonly sleeps: () => Sleeps;
   /** Events older than this are removed. */
   readonly eventRetentionMs: number;
-  /** The store is dead (its thread is gone, or the file damaged): every call is refused from now on. */
+  /** The store is dead (its thread or the file is gone, or the file damaged): every call is refused from now on. */
   readonly onFailure: (error: Error) => void;
+  /** The disk takes nothing any more, and is tried again with whatever comes; null: it takes everything again. */
+  readonly onDisk: (refusal: Error | null) => void;
   /** Work done in the background failed, and will be tried again. */
   readonly onWarning: (error: Error) => void;
   /** How many of the latest events are kept in memory for those who follow the log. */
@@ -52,6 +54,8 @@ export interface StoreOptions {
 
 /** Often enough that little is left to be written at close. Few users are heard of twice in this time. */
 const FLUSH_EVERY_MS = 10_000;
+/** For so long a file that was taken away may go unnoticed while nobody changes; a commit notices at once. */
+const CHECK_EVERY_MS = 1_000;
 
 export class SqliteStore implements PresenceStore {
   readonly log: SqliteEventLog;
@@ -70,6 +74,8 @@ export class SqliteStore implements PresenceStore {
   #policy: Policy;
   #policyTurn: Promise<unknown> = Promise.resolve();
   #refusal: StoreFailure | null = null;
+  #dead = false;
+  #diskRefuses = false;
   #closing: Promise<void> | undefined;
 
   private constructor(reader: Reader, present: Present, lock: FileLock, options: StoreOptions) {
@@ -80,6 +86,7 @@ export class SqliteStore implements PresenceStore {
     this.#policy = JSON.parse(needed(reader.meta(POLICY))) as Policy;
     this.log = new SqliteEventLog(reader, needed(reader.meta(LOG_ID)), options.recentEvents, () => this.#checkOpen());
     this.#present = present;
+    reader.onFault = (error) => this.#readFailed(error);
   }
 
   /** Serves a file that was looked at, brought up to date, locked and loaded: see open.ts. Owns lock and reader from now on. */
@@ -245,8 +252,12 @@ export class SqliteStore implements PresenceStore {
   #handlers(): WriterHandlers<Entry> {
     return {
       encode: (entries) => batchOf(entries, (id) => this.#lifeSigns.has(id)),
-      committed: (entries) => this.#inForce(entries),
+      committed: (entries) => {
+        this.#diskIs(null);
+        this.#inForce(entries);
+      },
       failed: (entries, error) => {
+        if (error instanceof NotWritten) this.#diskIs(error);
         for (const entry of entries) {
           if (entry.kind === 'change') entry.job.reject(error, entry.before.id);
           else entry.settle.failed(error);
@@ -255,10 +266,24 @@ export class SqliteStore implements PresenceStore {
       },
       died: (error) => {
         this.#refusal ??= error;
+        this.#dead = true;
         this.#background.stop();
         this.#options.onFailure(error);
       },
     };
+  }
+
+  #diskIs(refusal: NotWritten | null): void {
+    if ((refusal !== null) === this.#diskRefuses) return;
+    this.#diskRefuses = refusal !== null;
+    this.#options.onDisk(refusal);
+  }
+
+  /** A page that is damaged answers no question: whatever else it would answer could be wrong too. */
+  #readFailed(error: unknown): void {
+    if (!isFatal(error)) return;
+    const why = `The database cannot be trusted any more: ${messageOf(error)}.`;
+    this.#writing().abandon(new StoreFailure('DEAD', why, { cause: error }));
   }
 
   /** What is on the disk is put in force, then told, then answered. */
@@ -300,23 +325,40 @@ export class SqliteStore implements PresenceStore {
     const purgeEveryMs = Math.min(Math.max(this.#options.eventRetentionMs / 10, 1_000), 60_000);
     this.#background.every(purgeEveryMs, () => this.purge());
     this.#background.every(FLUSH_EVERY_MS, () => this.flush());
+    // What it finds is told by the writer.
+    this.#background.every(CHECK_EVERY_MS, () =>
+      this.#writing()
+        .check()
+        .catch(() => undefined),
+    );
   }
 
   async #close(): Promise<void> {
-    const dead = this.#refusal !== null;
     this.#refusal ??= new StoreFailure('CLOSED', 'The store is closed.');
     this.#background.stop();
     try {
       await Promise.all([this.#lanes.empty(), this.#policyTurn, this.#background.settled()]);
-      if (!dead) await this.flush();
+      if (!this.#dead) await this.flush();
+      if (!this.#dead) await this.#writing().check();
     } finally {
-      // Before the writer: the last one to leave is the one who can tidy up.
-      this.#reader.close();
       try {
-        await this.#writing().close();
+        await this.#closeConnections();
       } finally {
         this.#lock.release();
       }
+    }
+  }
+
+  /**
+   * The last one to leave tidies up: folds the write-ahead log into the file and removes it. The reader may
+   * not, so it is the last one where that log could be somebody else's by now, or is needed to find out what happened.
+   */
+  async #closeConnections(): Promise<void> {
+    if (!this.#dead) this.#reader.close();
+    try {
+      await this.#writing().close();
+    } finally {
+      if (this.#dead) this.#reader.close();
     }
   }
 

@@ -2,7 +2,8 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import Database from 'better-sqlite3';
 import { batchWriter } from './batch-writer.ts';
-import { messageOf } from './failures.ts';
+import { isFatal, messageOf } from './failures.ts';
+import { sameFiles } from './file-identity.ts';
 import type { Order, Reply, WriterData } from './protocol.ts';
 import { purger } from './retention.ts';
 
@@ -10,12 +11,6 @@ const port = parentPort;
 if (port === null) throw new Error('This file is the writer thread of the store: it is not run by itself.');
 
 const reply = (message: Reply): void => port.postMessage(message);
-
-/**
- * After these the file cannot be trusted to take what is written next. A failed fsync may have dropped
- * pages which the next one will not report again.
- */
-const FATAL = /^SQLITE_(CORRUPT|NOTADB|IOERR_FSYNC|IOERR_DIR_FSYNC)/;
 
 const { path } = workerData as WriterData;
 const connection = new Database(path, { fileMustExist: true, timeout: 5_000 });
@@ -25,6 +20,7 @@ connection.pragma('synchronous = FULL');
 connection.pragma('journal_size_limit = 67108864');
 const write = batchWriter(connection);
 const purge = purger(connection);
+const checkFiles = sameFiles(path);
 
 let broken = false;
 
@@ -32,10 +28,17 @@ const obey = (order: Order): Reply => {
   switch (order.kind) {
     case 'commit':
       write(order.batch);
+      // Before it is acknowledged.
+      checkFiles();
       return { kind: 'done', purged: null };
     case 'purge':
       return { kind: 'done', purged: purge(order.purge) };
+    case 'check':
+      checkFiles();
+      return { kind: 'done', purged: null };
     case 'close':
+      // Folding the log into a file that is not ours any more would take away somebody else's log.
+      checkFiles();
       connection.pragma('wal_checkpoint(TRUNCATE)');
       connection.close();
       return { kind: 'closed' };
@@ -48,9 +51,9 @@ port.on('message', (order: Order) => {
     if (broken) throw new Error('A commit before it has failed for good');
     reply(obey(order));
   } catch (error) {
-    const code = error instanceof Database.SqliteError ? error.code : 'no SQLite error';
-    broken ||= FATAL.test(code);
-    reply({ kind: 'failed', message: `${messageOf(error)} (${code})`, fatal: broken });
+    const code = error instanceof Database.SqliteError ? ` (${error.code})` : '';
+    broken ||= isFatal(error);
+    reply({ kind: 'failed', message: `${messageOf(error)}${code}`, fatal: broken });
   }
   if (order.kind === 'close') port.close();
 });

@@ -6,7 +6,7 @@
  */
 import { Worker } from 'node:worker_threads';
 import type { Workload } from '../../app/ports.ts';
-import { StoreFailure } from './failures.ts';
+import { NotWritten, StoreFailure } from './failures.ts';
 import type { Batch, Order, PurgeOrder, Purged, Reply, WriterData } from './protocol.ts';
 
 /** How entries become rows, and what is to be done when they are on disk, or are not. */
@@ -16,14 +16,14 @@ export interface WriterHandlers<Entry> {
   /** The batch is durable. */
   committed(entries: readonly Entry[]): void;
   /** Nothing of the batch was written. */
-  failed(entries: readonly Entry[], error: StoreFailure): void;
+  failed(entries: readonly Entry[], error: StoreFailure | NotWritten): void;
   /** The writer is dead: every entry was, and each later one will be, told so by `failed`. */
   died(error: StoreFailure): void;
 }
 
 interface Question {
   readonly settle: (reply: Extract<Reply, { kind: 'done' | 'closed' }>) => void;
-  readonly refuse: (error: StoreFailure) => void;
+  readonly refuse: (error: StoreFailure | NotWritten) => void;
 }
 
 /** What will be one commit. */
@@ -125,6 +125,18 @@ export class Writer<Entry> {
     });
   }
 
+  /** Looks whether the file that is written to is still there. @throws StoreFailure; the writer is dead then. */
+  check(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#ask({ kind: 'check' }, { settle: () => resolve(), refuse: reject });
+    });
+  }
+
+  /** Nothing is written any more: somebody else has found out that the file cannot be trusted. */
+  abandon(why: StoreFailure): void {
+    this.#die(why);
+  }
+
   /** Folds the write-ahead log into the file and closes it. To be called when nothing is waiting. */
   async close(): Promise<void> {
     if (this.#dead !== null) await this.#ended;
@@ -205,9 +217,9 @@ export class Writer<Entry> {
     if (reply.kind === 'failed') {
       const error = reply.fatal
         ? new StoreFailure('DEAD', `The database cannot be trusted any more: ${reply.message}.`)
-        : new StoreFailure('NOT_WRITTEN', `The database could not be written: ${reply.message}.`);
+        : new NotWritten(`The database could not be written: ${reply.message}.`);
       question.refuse(error);
-      if (reply.fatal) this.#die(error);
+      if (error instanceof StoreFailure) this.#die(error);
       return;
     }
     question.settle(reply);

@@ -1,0 +1,59 @@
+import { beforeEach, expect, it } from 'vitest';
+import { Departures, type Departure } from '../../src/app/departures.ts';
+import { DomainError } from '../../src/core/errors.ts';
+import { linkId, userId } from '../../src/core/ids.ts';
+import { errorOf } from './waiting.ts';
+
+const FULL = new DomainError({ code: 'OVERLOADED', retryAfterMs: 1_000 }, 'The disk is full.');
+const departures = (count: number): readonly Departure[] =>
+  Array.from({ length: count }, (_, index) => ({
+    userId: userId(`user ${index}`),
+    link: linkId(`link ${index}`),
+    byServer: index % 2 === 0,
+  }));
+
+let refusal: Error | null;
+let tried: Departure[];
+let told: Departure[];
+let all: Departures;
+
+beforeEach(() => {
+  [refusal, tried, told] = [null, [], []];
+  all = new Departures(async (departure) => {
+    tried.push(departure);
+    if (refusal !== null) throw refusal;
+    told.push(departure);
+  });
+});
+
+it('one that is heard is told once', async () => {
+  for (const each of departures(2)) await all.tell(each);
+  await all.tellAgain();
+  expect(told).toEqual(departures(2));
+});
+
+it('those that are refused are told again until they are heard, and then no more', async () => {
+  refusal = FULL;
+  for (const each of departures(300)) await all.tell(each);
+  expect(told).toEqual([]);
+  tried = [];
+  await all.tellAgain();
+  // Where one is refused, the others need not be tried.
+  expect(tried).toEqual(departures(1));
+  refusal = null;
+  await all.tellAgain();
+  expect(told).toEqual(departures(300));
+  tried = [];
+  await all.tellAgain();
+  expect(tried).toEqual([]);
+});
+
+it('a fault of the store is the caller’s, and nothing to be told again', async () => {
+  const [one] = departures(1);
+  if (one === undefined) throw new Error('There is one.');
+  refusal = new Error('The store is closed.');
+  expect(await errorOf(all.tell(one))).toBe(refusal);
+  refusal = null;
+  await all.tellAgain();
+  expect(told).toEqual([]);
+});

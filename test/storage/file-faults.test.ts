@@ -1,0 +1,127 @@
+/** A file that is taken away or damaged while it is served: nothing is acknowledged into nowhere, nothing wrong is told. */
+import Database from 'better-sqlite3';
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { step } from '../../src/core/presence.ts';
+import { login, run, say, user } from '../contract/commands.ts';
+import { VirtualClock } from '../contract/virtual-clock.ts';
+import { openQuietly, temporaryDirectories } from './sqlite-files.ts';
+
+const newDirectory = temporaryDirectories();
+const [ALICE, BOB] = [user('alice'), user('bob')];
+
+const served = async (background = false) => {
+  const path = join(newDirectory(), 'presence.db');
+  let died: (error: Error) => void = () => undefined;
+  const failure = new Promise<Error>((resolve) => (died = resolve));
+  const store = await openQuietly(path, { onFailure: died, background });
+  await run(store, ALICE, login('a1'));
+  return { path, store, failure };
+};
+
+const ways: readonly (readonly [string, (path: string) => void])[] = [
+  ['was removed', (path) => rmSync(path)],
+  [
+    'was replaced by another one',
+    (path) => {
+      copyFileSync(path, `${path}.other`);
+      renameSync(`${path}.other`, path);
+    },
+  ],
+  ['has lost its write-ahead log', (path) => rmSync(`${path}-wal`)],
+];
+
+describe.each(ways)('a file that %s', (_name, takeAway) => {
+  it('takes nothing more: what would be lost is not acknowledged, and the store is dead', async () => {
+    const { path, store, failure } = await served();
+    takeAway(path);
+    const gone = { code: 'DEAD', message: expect.stringMatching(/was removed or replaced/) as string };
+    await expect(run(store, BOB, login('b1'))).rejects.toMatchObject(gone);
+    expect(await failure).toMatchObject(gone);
+    await expect(store.read([ALICE])).rejects.toMatchObject(gone);
+    await store.close();
+  });
+
+  it('is missed within moments, though nobody changes', async () => {
+    const { path, store, failure } = await served(true);
+    takeAway(path);
+    expect(await failure).toMatchObject({ code: 'DEAD' });
+    await store.close();
+  });
+
+  it('is missed when it is to be closed', async () => {
+    const { path, store, failure } = await served();
+    takeAway(path);
+    await expect(store.close()).rejects.toMatchObject({ code: 'DEAD' });
+    expect(await failure).toMatchObject({ code: 'DEAD' });
+  });
+});
+
+it('a file that came in the place of the served one keeps its own write-ahead log', async () => {
+  const { path, store, failure } = await served();
+  const other = join(newDirectory(), 'restored.db');
+  const restored = new Database(other);
+  restored.pragma('journal_mode = WAL');
+  restored.exec('CREATE TABLE restored (x); INSERT INTO restored VALUES (1)');
+  for (const end of ['', '-wal']) copyFileSync(`${other}${end}`, `${other}${end}.copy`);
+  for (const end of ['', '-wal']) renameSync(`${other}${end}.copy`, `${path}${end}`);
+  const log = readFileSync(`${path}-wal`);
+  expect(log.length).toBeGreaterThan(0);
+  await expect(run(store, ALICE, say('a1', 'lost'))).rejects.toMatchObject({ code: 'DEAD' });
+  await failure;
+  await store.close();
+  expect(existsSync(`${path}-wal`)).toBe(true);
+  expect(readFileSync(`${path}-wal`).equals(log)).toBe(true);
+  restored.close();
+});
+
+const OVERWRITE = `const { openSync, writeSync } = require('node:fs');
+const [, path, pages] = process.argv;
+const file = openSync(path, 'r+');
+for (const page of pages.split(',')) writeSync(file, Buffer.alloc(4096, 0xa5), 0, 4096, (page - 1) * 4096);`;
+
+/** So many that the pages of most are in nobody's cache. */
+const MANY = 1_000;
+
+it('a page that is found damaged answers nobody, and the store is dead', async () => {
+  const path = join(newDirectory(), 'presence.db');
+  const clock = new VirtualClock();
+  const first = await openQuietly(path, { clock: clock.now });
+  const ids = Array.from({ length: MANY }, (_, index) => user(`user ${index}`));
+  // Logged in and out: they rest in the file.
+  await Promise.all(ids.map((id) => run(first, id, login(`of ${id}`))));
+  await Promise.all(
+    ids.map((id) => run(first, id, { type: 'end', platform: null, sessionId: null, revokeTokens: false })),
+  );
+  await first.close();
+  let died: (error: Error) => void = () => undefined;
+  const failure = new Promise<Error>((resolve) => (died = resolve));
+  const store = await openQuietly(path, { clock: clock.now, onFailure: died });
+  const database = new Database(path, { readonly: true });
+  const pages = database
+    .prepare<[], number>(
+      "SELECT pageno FROM dbstat WHERE name IN ('users', 'sqlite_autoindex_users_1') AND pagetype = 'leaf'",
+    )
+    .pluck()
+    .all();
+  database.close();
+  // By another process: to open a file that SQLite has open here would let go of its locks.
+  execFileSync(process.execPath, ['-e', OVERWRITE, path, pages.join()]);
+  const damaged = execFileSync('sha256sum', [path], { encoding: 'utf8' });
+  await expect(
+    store.update(ids[0] ?? ALICE, (record, policy, now) => step(record, login('again'), policy, now)),
+  ).rejects.toThrow();
+  expect(await failure).toMatchObject({ code: 'DEAD', message: expect.stringMatching(/malformed/) as string });
+  await expect(store.read([BOB])).rejects.toMatchObject({ code: 'DEAD' });
+  await store.close();
+  expect(execFileSync('sha256sum', [path], { encoding: 'utf8' })).toBe(damaged);
+});
+
+it('a file that is whole is served on, whatever lies beside it', async () => {
+  const { path, store } = await served(true);
+  writeFileSync(`${path}.backup`, 'of somebody else');
+  await run(store, ALICE, say('a1', 'here'));
+  await store.close();
+});

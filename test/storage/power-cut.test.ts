@@ -1,0 +1,81 @@
+/**
+ * The power goes at any moment: a copy of the files, made while their server stands still in the middle of its
+ * work, opens, is of one piece, and has all that was acknowledged by then. So does one whose last write is torn,
+ * but for what that write had.
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { copyFileSync, readFileSync, statSync, truncateSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { expect, it } from 'vitest';
+import { diagnose } from '../../src/storage/sqlite/doctor/doctor.ts';
+import { openQuietly, temporaryDirectories } from './sqlite-files.ts';
+import { expectWhole, type Acknowledged } from './written.ts';
+
+const newDirectory = temporaryDirectories();
+const CUTS = Number(process.env.PORCHLIGHT_POWER_CUTS ?? 6);
+const TORN_OF_EACH = 2;
+
+interface Copy {
+  readonly path: string;
+  readonly acknowledged: readonly Acknowledged[];
+}
+
+/** Not the -shm, which is no more after a power cut. */
+const copyFiles = (path: string): string => {
+  const copy = join(newDirectory(), 'presence.db');
+  for (const end of ['', '-wal']) copyFileSync(`${path}${end}`, `${copy}${end}`);
+  return copy;
+};
+
+const stopped = (pid: number): boolean => {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  return stat.slice(stat.lastIndexOf(')') + 2).startsWith('T');
+};
+
+/** @returns what was on the disk at so many moments of a server's work. */
+const cutPower = async (cuts: number): Promise<readonly Copy[]> => {
+  const path = join(newDirectory(), 'presence.db');
+  const script = fileURLToPath(new URL('./writing-process.js', import.meta.url));
+  const child = spawn(process.execPath, [script, path, '1'], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const closed = once(child, 'close');
+  const acknowledged: Acknowledged[] = [];
+  const copies: Copy[] = [];
+  let next = 100;
+  for await (const line of createInterface({ input: child.stdout })) {
+    if (line.endsWith('}')) acknowledged.push(JSON.parse(line) as Acknowledged);
+    if (acknowledged.length < next || copies.length === cuts) continue;
+    next += 100 + Math.floor(Math.random() * 400);
+    child.kill('SIGSTOP');
+    while (!stopped(child.pid ?? 0)) await new Promise(setImmediate);
+    copies.push({ path: copyFiles(path), acknowledged: [...acknowledged] });
+    child.kill('SIGCONT');
+    if (copies.length === cuts) child.kill('SIGKILL');
+  }
+  await closed;
+  return copies;
+};
+
+it(
+  `whatever is on the disk when the power goes opens, is whole, and has what was acknowledged (${CUTS} times)`,
+  { timeout: 60_000 + CUTS * 10_000 },
+  async () => {
+    const copies = await cutPower(CUTS);
+    expect(copies).toHaveLength(CUTS);
+    for (const { path, acknowledged } of copies) {
+      for (let torn = 0; torn < TORN_OF_EACH; torn++) {
+        const piece = copyFiles(path);
+        truncateSync(`${piece}-wal`, Math.floor(Math.random() * statSync(`${piece}-wal`).size));
+        expect(diagnose(piece, false).findings).toEqual([]);
+        const store = await openQuietly(piece);
+        await expectWhole(store, []);
+        await store.close();
+      }
+      const store = await openQuietly(path);
+      await expectWhole(store, acknowledged);
+      await store.close();
+    }
+  },
+);
