@@ -1,0 +1,218 @@
+// What is done to the server: each step of the plan, as it is carried out.
+import { copyFileSync, existsSync, mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { endSessions } from './backend.js';
+import { Histogram } from './journal.js';
+import { becomes, sleep } from './time.js';
+
+/** @typedef {import('./world.js').World} World */
+/** @typedef {import('./plan.js').Step} Step */
+/** @typedef {{ devices: readonly import('./device.js').Device[], followers: readonly import('./follower.js').Follower[] }} Cast */
+
+const BACK_WITHIN_MS = 60_000;
+
+export class Faults {
+  /** Spawned until ready. */
+  starts = new Histogram();
+  /** Ready until nine of ten of those who had a socket have one again. */
+  recoveries = new Histogram();
+  #world;
+  #cast;
+  /** What is done to the process as a whole is done by one at a time. @type {Promise<unknown>} */
+  #last = Promise.resolve();
+  #copies = 0;
+  #directory;
+
+  /** @param {World} world @param {Cast} cast @param {string} directory for copies */
+  constructor(world, cast, directory) {
+    this.#world = world;
+    this.#cast = cast;
+    this.#directory = directory;
+    mkdirSync(directory, { recursive: true });
+  }
+
+  /** @param {Step} step @returns {Promise<void>} resolves when it is over; never rejects */
+  async carryOut(step) {
+    const { journal } = this.#world;
+    journal.count(`fault: ${step.kind}`);
+    journal.fault(JSON.stringify(step));
+    try {
+      await this.#do(step);
+    } catch (error) {
+      // What a fault does to the server is judged elsewhere: here it could not be carried out.
+      this.#world.lost(error, `fault: ${step.kind}`, Date.now() - 5_000, null);
+    }
+  }
+
+  /** Resolves when nothing is being done to the process. */
+  settled() {
+    return this.#last;
+  }
+
+  /** @template T @param {() => Promise<T>} work @returns {Promise<T>} */
+  #alone(work) {
+    const done = this.#last.then(work);
+    this.#last = done.catch(() => undefined);
+    return done;
+  }
+
+  /** @param {Step} step @returns {Promise<unknown>} */
+  async #do({ kind, forMs = 0, gapMs = 0, change }) {
+    const { server, disturbances, journal } = this.#world;
+    const random = this.#world.random(`fault at ${forMs} ${gapMs}`);
+    switch (kind) {
+      case 'kill':
+        return this.#alone(() => this.#restart('SIGKILL', gapMs));
+      case 'stop':
+        return this.#alone(() => this.#restart('SIGTERM', gapMs));
+      case 'sleep':
+        return this.#alone(async () => {
+          const end = disturbances.begin('sleep');
+          await server.asleep(() => sleep(forMs));
+          end();
+        });
+      case 'storm': {
+        const end = disturbances.begin('storm');
+        for (const device of this.#cast.devices) device.storm();
+        await this.#back('storm');
+        return end();
+      }
+      case 'policy':
+        await server.up();
+        return this.#world.policy(change ?? {});
+      case 'revokeMany':
+        for (let count = 0; count < 20; count++) await endSessions(this.#world, random, count % 2 === 0);
+        return;
+      case 'feedCut':
+        for (const follower of this.#cast.followers) follower.cut();
+        return;
+      case 'longReader':
+        return this.#longReader(forMs);
+      case 'writerLock':
+        return this.#writerLock(forMs);
+      case 'copy':
+        return this.#alone(() => this.#copy());
+      case 'backup':
+        return this.#backup();
+      default:
+        return journal.count(`not possible here: ${kind}`);
+    }
+  }
+
+  /** @param {'SIGKILL' | 'SIGTERM'} signal @param {number} gapMs how long nobody serves */
+  async #restart(signal, gapMs) {
+    const { server, disturbances, journal, policies } = this.#world;
+    const end = disturbances.begin('down');
+    try {
+      const attached = this.#attached();
+      const exit = await server.end(signal);
+      if (signal === 'SIGTERM' && exit.code !== 0) journal.violate('exit', `after SIGTERM: ${JSON.stringify(exit)}`);
+      await sleep(gapMs);
+      const epoch = await server.start();
+      this.starts.add(epoch.readyAt - epoch.spawnedAt);
+      if (policies.isUnsure) await this.#world.policy(null);
+      await this.#back('restart', attached);
+    } finally {
+      end();
+    }
+  }
+
+  #attached() {
+    return this.#cast.devices.filter(({ isAttached }) => isAttached).length;
+  }
+
+  /** Everybody finds the way back. @param {string} what */
+  async #back(what, attached = this.#attached()) {
+    const { journal, isOver } = this.#world;
+    const began = Date.now();
+    const areBack = await becomes(
+      () => this.#world.isOver || this.#attached() >= 0.9 * attached,
+      Math.min(BACK_WITHIN_MS, 10_000),
+    );
+    if (areBack && what === 'restart') this.recoveries.add(Date.now() - began);
+    if (!areBack && !isOver) journal.count(`${what}: fewer were back after ten seconds`);
+  }
+
+  /** Somebody reads one snapshot for long: the log of what is written cannot be folded into the file. @param {number} forMs */
+  async #longReader(forMs) {
+    const reader = new Database(this.#world.server.database, { readonly: true, timeout: 0 });
+    try {
+      reader.exec('BEGIN');
+      reader.prepare('SELECT count(*) FROM sqlite_master').get();
+      await this.#world.pauses.pause(forMs);
+      reader.exec('COMMIT');
+    } finally {
+      reader.close();
+    }
+  }
+
+  /** Somebody else holds the lock. @param {number} forMs */
+  async #writerLock(forMs) {
+    const { server, disturbances, journal } = this.#world;
+    const writer = new Database(server.database, { timeout: 0 });
+    try {
+      let isHeld = false;
+      await becomes(
+        () => {
+          try {
+            writer.exec('BEGIN IMMEDIATE');
+            return (isHeld = true);
+          } catch {
+            // The server is writing at this very moment.
+            return false;
+          }
+        },
+        5_000,
+        3,
+      );
+      if (!isHeld) return journal.count('not possible here: writerLock');
+      const end = disturbances.begin('writerLock');
+      await sleep(forMs);
+      writer.exec('ROLLBACK');
+      end();
+    } finally {
+      writer.close();
+    }
+  }
+
+  /** What would be on the disk if the power failed now: all files as of one moment. */
+  async #copy() {
+    const { server, disturbances } = this.#world;
+    if (!server.isUp) return;
+    const copy = join(this.#directory, `copy-${++this.#copies}.db`);
+    const end = disturbances.begin('sleep');
+    await server.asleep(async () => {
+      for (const suffix of ['', '-wal']) {
+        if (existsSync(server.database + suffix)) copyFileSync(server.database + suffix, copy + suffix);
+      }
+    });
+    end();
+    await this.#examine(copy, 'a copy of the files');
+  }
+
+  async #backup() {
+    const { server, journal } = this.#world;
+    await server.up();
+    const copy = join(this.#directory, `backup-${++this.#copies}.db`);
+    const since = Date.now();
+    const { code, said } = await server.command(['backup', copy]);
+    if (isUnknownCommand(code, said)) return journal.count('not possible here: backup');
+    if (code !== 0 && !this.#world.disturbances.between(since, Date.now()))
+      journal.violate('backup', `exit ${code}: ${said.slice(-2_000)}`);
+    if (code === 0) await this.#examine(copy, 'a backup');
+  }
+
+  /** @param {string} copy @param {string} what */
+  async #examine(copy, what) {
+    const { server, journal } = this.#world;
+    const { code, said } = await server.command(['doctor', copy]);
+    if (isUnknownCommand(code, said)) journal.count('not possible here: doctor');
+    else if (code !== 0) journal.violate('doctor', `${what}: exit ${code}: ${said.slice(-3_000)}`);
+    else journal.count('copies found healthy');
+    for (const suffix of ['', '-wal', '-shm']) rmSync(copy + suffix, { force: true });
+  }
+}
+
+/** @param {number | null} code @param {string} said */
+export const isUnknownCommand = (code, said) => code === 2 && /unknown command|no such command/i.test(said);

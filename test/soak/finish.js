@@ -1,0 +1,168 @@
+// The end of a soak: everybody falls quiet, and all who can say something about a user must say the same.
+import { hashOf } from './random.js';
+import { becomes } from './time.js';
+import { userToken } from './tokens.js';
+import { isUnknownCommand } from './faults.js';
+
+/** @typedef {import('./world.js').World} World */
+
+const SETTLED_WITHIN_MS = 30_000;
+const AT_ONCE = 200;
+
+/** What every user is: by the feed, by a query, by explainStatus. @param {World} world @param {string} when */
+export async function compareAll(world, when) {
+  const { model, journal, userIds } = world;
+  let differing = [...userIds];
+  /** @type {Map<string, string>} */
+  let how = new Map();
+  // Some expire at this moment: whoever differs is asked about again, until the feed has told it.
+  const areSame = await becomes(
+    async () => {
+      how = new Map();
+      for (let start = 0; start < differing.length; start += AT_ONCE) {
+        for (const said of await world.statuses(differing.slice(start, start + AT_ONCE))) {
+          const { life } = model.user(said.userId);
+          const mine = JSON.stringify(picture(life.status, life.version, life.customStatus, [...life.live.values()]));
+          const theirs = JSON.stringify(picture(said.status, said.version, said.customStatus, said.sessions));
+          if (mine !== theirs) how.set(said.userId, `the feed says ${mine}, a query ${theirs}`);
+        }
+      }
+      differing = [...how.keys()];
+      return differing.length === 0;
+    },
+    SETTLED_WITHIN_MS,
+    250,
+  );
+  if (!areSame) for (const [userId, words] of how) journal.violate('present', `${when}: ${words}`, userId);
+  journal.count('compared: users by a query and by the feed', userIds.length);
+}
+
+/**
+ * @param {string} status
+ * @param {number} version
+ * @param {string | null} customStatus
+ * @param {readonly { id: string, status: string }[]} sessions
+ */
+const picture = (status, version, customStatus, sessions) => ({
+  status,
+  version,
+  customStatus,
+  sessions: sessions.map((session) => `${session.id} ${session.status}`).sort(),
+});
+
+/** The last word of every watcher is the present. @param {World} world @param {readonly import('./watcher.js').Watcher[]} watchers */
+export async function lastWords(world, watchers) {
+  const { model, journal } = world;
+  for (const watcher of watchers) watcher.hurry();
+  /** @type {(() => void)[]} */
+  let wrong = [];
+  let compared = 0;
+  await becomes(() => {
+    wrong = [];
+    compared = 0;
+    for (const watcher of watchers) {
+      if (!watcher.isFollowing) wrong.push(() => journal.violate('last word', `${watcher.name} is told nothing`));
+      else
+        for (const userId of watcher.ids) {
+          const { status, version, customStatus } = model.user(userId).life;
+          const told = watcher.last.get(userId);
+          compared++;
+          if (told?.version === version && told.status === status && told.customStatus === customStatus) continue;
+          wrong.push(() =>
+            journal.violate(
+              'last word',
+              `${watcher.name} was last told ${JSON.stringify(told)}; she is ${status}, version ${version}`,
+              userId,
+            ),
+          );
+        }
+    }
+    return wrong.length === 0;
+  }, SETTLED_WITHIN_MS);
+  for (const tell of wrong) tell();
+  journal.count('compared: last words of watchers', compared);
+}
+
+/** The log, read page by page, is what every follower has heard. @param {World} world @param {readonly import('./follower.js').Follower[]} followers @param {string} from */
+export async function wholeLog(world, followers, from) {
+  const { journal, model } = world;
+  const query = `query ($after: Cursor) { events(first: 500, after: $after) {
+    nodes { cursor userId } pageInfo { hasNextPage endCursor } } }`;
+  /** @type {Map<string, { count: number, hash: number }>} */
+  const log = new Map();
+  let count = 0;
+  for (let after = from, more = true; more;) {
+    const { events } = await world.backend(query, { after });
+    for (const { cursor, userId } of events.nodes) {
+      const heard = log.get(userId) ?? { count: 0, hash: 0 };
+      heard.count++;
+      heard.hash = Math.imul(heard.hash ^ hashOf(cursor), 0x01000193);
+      log.set(userId, heard);
+      count++;
+    }
+    more = events.pageInfo.hasNextPage;
+    after = events.pageInfo.endCursor;
+  }
+  for (const follower of followers) {
+    await becomes(() => follower.count >= count, SETTLED_WITHIN_MS);
+    if (follower.count < count)
+      journal.violate('feed', `a follower heard ${follower.count} events, the log has ${count}`);
+    for (const [userId, expected] of log) {
+      const heard = follower.heard.get(userId);
+      // What came after the log was read only makes it more.
+      if (heard === undefined || heard.count < expected.count)
+        journal.violate('feed', `a follower heard ${heard?.count ?? 0} of ${expected.count} events`, userId);
+      else if (heard.count === expected.count && heard.hash !== expected.hash)
+        journal.violate('feed', `a follower heard other events than the log has, or in another order`, userId);
+    }
+  }
+  journal.count('compared: events of the log with each follower', count);
+  if (model.events < count) journal.violate('feed', `the first follower heard ${model.events} of ${count}`);
+}
+
+/** No socket is left but that of the one follower who stays. @param {World} world @param {number} descriptorsBefore */
+export async function nobodyLeft(world, descriptorsBefore) {
+  const { journal, server } = world;
+  let sockets = -1;
+  await becomes(async () => {
+    const { stats } = await world.backend('{ stats { sockets } }');
+    sockets = stats.sockets;
+    return sockets === 1;
+  }, SETTLED_WITHIN_MS);
+  if (sockets !== 1) journal.violate('sockets', `${sockets} are left after everybody has gone`);
+  world.http.close();
+  let descriptors = 0;
+  // That follower, this question, and files that are just being read.
+  const isBack = await becomes(() => (descriptors = server.descriptors()) <= descriptorsBefore + 4, SETTLED_WITHIN_MS);
+  if (!isBack) journal.violate('descriptors', `${descriptors} are open, ${descriptorsBefore} were before anybody came`);
+  return { descriptorsBefore, descriptors };
+}
+
+/** It ends well, what it leaves is whole, and it comes back as it was. @param {World} world */
+export async function endsWell(world) {
+  const { journal, server, model, disturbances } = world;
+  const end = disturbances.begin('down');
+  const exit = await server.end('SIGTERM');
+  if (exit.code !== 0) journal.violate('exit', `at the end, after SIGTERM: ${JSON.stringify(exit)}`);
+  const { code, said } = await server.command(['doctor', server.database]);
+  if (isUnknownCommand(code, said)) journal.count('not possible here: doctor');
+  else if (code !== 0) journal.violate('doctor', `at the end: exit ${code}: ${said.slice(-3_000)}`);
+  await server.start();
+  end();
+  await compareAll(world, 'after the last restart');
+  await becomes(() => model.owed === 0, SETTLED_WITHIN_MS);
+  model.overdue(Infinity);
+  await server.end('SIGTERM');
+}
+
+/** Some log in when nobody else is there any more, so that the last restart has somebody to keep. @param {World} world */
+export async function someStay(world) {
+  for (const userId of world.stayers) {
+    const { data } = await world.http.ask(
+      userToken(userId),
+      'mutation { login(input: {platform: IPHONE}) { session { id } } }',
+    );
+    if (data == null) world.journal.violate('login', 'nobody else is there, and it is refused', userId);
+    else world.model.owe(userId, data.login.session.id, 'login at the end', ({ reason }) => reason === 'LOGIN');
+  }
+}

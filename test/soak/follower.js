@@ -1,0 +1,168 @@
+// Backends that follow the feed and resume where they were, however they lost it. The first one's is the one that
+// everything is held against; the others must hear the same.
+import { clearTimeout } from 'node:timers';
+import { Connection, Gone } from './connection.js';
+import { EVENT_FIELDS } from './life.js';
+import { hashOf } from './random.js';
+import { sleep } from './time.js';
+import { API_KEY } from './tokens.js';
+import { Refused } from './world.js';
+
+/** @typedef {import('./world.js').World} World */
+/** @typedef {import('./life.js').Event} Event */
+
+const FOLLOW = `subscription ($after: Cursor) { presenceEvents(after: $after) { ${EVENT_FIELDS} } }`;
+
+export class Follower {
+  #world;
+  #name;
+  #hear;
+  #overStream;
+  #stalls;
+  #random;
+  /** @type {string} */
+  cursor;
+  /** Since when it hears without a break; Infinity while it does not. */
+  since = Infinity;
+  /** By user: how many, and all of their cursors in order. @type {Map<string, { count: number, hash: number }>} */
+  heard = new Map();
+  count = 0;
+  /** @type {(() => void) | null} */
+  #cutNow = null;
+  #isStopped = false;
+
+  /**
+   * @param {World} world
+   * @param {string} name
+   * @param {string} cursor where it begins
+   * @param {{ hear?: (events: readonly Event[]) => void, overStream?: boolean, stalls?: boolean }} [options]
+   */
+  constructor(world, name, cursor, { hear = () => undefined, overStream = false, stalls = false } = {}) {
+    this.#world = world;
+    this.#name = name;
+    this.cursor = cursor;
+    this.#hear = hear;
+    this.#overStream = overStream;
+    this.#stalls = stalls;
+    this.#random = world.random(name);
+  }
+
+  /** It loses its connection, and must find its place again. */
+  cut() {
+    this.#cutNow?.();
+  }
+
+  stop() {
+    this.#isStopped = true;
+    this.cut();
+  }
+
+  async live() {
+    const { server, journal } = this.#world;
+    while (!this.#isStopped) {
+      const began = Date.now();
+      try {
+        await (this.#overStream ? this.#stream() : this.#socket());
+      } catch (error) {
+        this.since = Infinity;
+        if (error instanceof Gone && error.code === 4411) journal.count('followers: told 4411');
+        else if (error instanceof Gone && error.reason === CUT) journal.count('followers: cut');
+        else if (error instanceof Refused && this.#world.later(error) !== null) journal.count('followers: overloaded');
+        else if (error instanceof Gone && error.code === 1006 && this.#overStream && this.#stalls)
+          journal.count('followers: stream ended');
+        else this.#world.lost(error, this.#name, began, null);
+      }
+      await sleep(this.#random.between(20, 300));
+      if (!server.isUp) await server.up();
+    }
+  }
+
+  /** @returns {Promise<never>} */
+  async #socket() {
+    const connection = new Connection(this.#world.server.port);
+    try {
+      await connection.init(API_KEY);
+      return await new Promise((_resolve, reject) => {
+        this.#cutNow = () => {
+          reject(new Gone({ code: 1006, reason: CUT }));
+          connection.wire.rst();
+        };
+        connection.subscribe(FOLLOW, { after: this.cursor }, this.#listener(reject));
+        this.#stallNowAndThen(connection.wire);
+        this.since = Date.now();
+      });
+    } finally {
+      connection.wire.rst();
+    }
+  }
+
+  /** @returns {Promise<never>} */
+  async #stream() {
+    /** @type {ReturnType<import('./http.js').Http['stream']> | null} */
+    let stream = null;
+    try {
+      return await new Promise((_resolve, reject) => {
+        stream = this.#world.http.stream(API_KEY, FOLLOW, { after: this.cursor }, this.#listener(reject));
+        this.#cutNow = () => {
+          reject(new Gone({ code: 1006, reason: CUT }));
+          stream?.cut();
+        };
+        this.since = Date.now();
+      });
+    } finally {
+      /** @type {any} */ (stream)?.cut();
+    }
+  }
+
+  /** One that is too slow, for a while, is told 4411 and comes back. @param {import('./wire.js').Wire} wire */
+  #stallNowAndThen(wire) {
+    if (!this.#stalls) return;
+    const stall = setTimeout(
+      () => {
+        if (this.#world.isQuiet || wire.closed !== null) return;
+        this.#world.journal.count('followers: stalled');
+        wire.freeze();
+        void this.#world.pauses.pause(this.#random.between(5_000, 60_000)).then(() => wire.thaw());
+      },
+      this.#random.between(10_000, 60_000),
+    );
+    stall.unref();
+    void wire.opened.then((status) => (status === 101 ? undefined : clearTimeout(stall)));
+  }
+
+  /** @param {(error: Error) => void} reject @returns {import('./connection.js').Listener} */
+  #listener(reject) {
+    let isOver = false;
+    return {
+      next: ({ data, errors }) => {
+        // What comes after it was cut is heard again.
+        if (isOver) return;
+        const [error] = errors ?? [];
+        if (error !== undefined) {
+          isOver = true;
+          return reject(new Refused(error.extensions ?? {}, error.message));
+        }
+        this.#take(data.presenceEvents);
+      },
+      end: (error) => {
+        isOver = true;
+        reject(error ?? new Gone({ code: 1006, reason: 'The subscription has ended' }));
+      },
+    };
+  }
+
+  /** @param {readonly Event[]} events */
+  #take(events) {
+    for (const { userId, cursor } of events) {
+      const heard = this.heard.get(userId) ?? { count: 0, hash: 0 };
+      heard.count++;
+      heard.hash = Math.imul(heard.hash ^ hashOf(cursor), 0x01000193);
+      this.heard.set(userId, heard);
+      this.cursor = cursor;
+      this.count++;
+    }
+    this.#hear(events);
+  }
+}
+
+const CUT = 'cut by the soak';

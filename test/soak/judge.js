@@ -1,0 +1,258 @@
+// Holds what the feed tells of a session against what its client knows: nobody is given up on too early or too late.
+import { Histogram } from './journal.js';
+import { DROPS } from './life.js';
+import { timing } from './known.js';
+import { endedByLogin } from './policies.js';
+
+/** Clocks of two processes of one machine, both in whole milliseconds, and the way of a message between them. */
+const SKEW_MS = 12;
+/** A timeout may be a second late; the feed and this process take their time to tell. */
+const LATE_MS = 1_000;
+const SLACK_MS = 500;
+const NEVER_MS = 4_000;
+
+/** @typedef {import('./life.js').Event} Event */
+/** @typedef {import('./known.js').Known} Known */
+/** @typedef {import('./policies.js').Row} Row */
+
+export class Judge {
+  #world;
+  lateness = {
+    HEARTBEAT_TIMEOUT: new Histogram(),
+    BACKGROUND_TIMEOUT: new Histogram(),
+    DISCONNECT: new Histogram(),
+    PUSH_EXPIRED: new Histogram(),
+  };
+  /** Those that came as early as they may, in ms after the earliest moment. */
+  margin = { HEARTBEAT_TIMEOUT: new Histogram(), BACKGROUND_TIMEOUT: new Histogram(), DISCONNECT: new Histogram() };
+
+  /** @param {import('./world.js').World} world */
+  constructor(world) {
+    this.#world = world;
+    world.model.before = (user, change) => this.#before(user, change);
+  }
+
+  /** @param {import('./model.js').User} user @param {readonly Event[]} change */
+  #before(user, change) {
+    const first = /** @type {Event} */ (change[0]);
+    const at = Date.parse(first.occurredAt);
+    if (first.reason === 'LOGIN') this.#login(user, change, at);
+    else if (DROPS.includes(first.reason)) this.#drop(user, first, at);
+    else if (first.reason === 'PUSH_EXPIRED') this.#expiry(user, first, at);
+  }
+
+  /** @param {import('./model.js').User} user @param {readonly Event[]} change @param {number} at */
+  #login(user, change, at) {
+    const { journal, policies } = this.#world;
+    const first = /** @type {Event} */ (change[0]);
+    const sessions = [...user.life.live.values()];
+    const told = (/** @type {string} */ reason) =>
+      change.flatMap((event) => (event.reason === reason ? [event.sessionId] : [])).join();
+    if (policies.isUnsure) return;
+    const candidates = policies.between(at - SKEW_MS, at + SKEW_MS);
+    const fits = candidates.some((policy) => {
+      const { kicked, replaced } = endedByLogin(sessions, first, policy);
+      return (
+        kicked.map(({ id }) => id).join() === told('KICKED') && replaced.map(({ id }) => id).join() === told('REPLACED')
+      );
+    });
+    if (!fits) {
+      journal.violate(
+        'multi-device',
+        `no policy that may have been in force (${candidates.map(({ mode }) => mode).join(', ')}) ends these: ${JSON.stringify({ sessions, change })}`,
+        first.userId,
+      );
+    }
+  }
+
+  /** @param {import('./model.js').User} user @param {Event} event @param {number} at */
+  #drop(user, event, at) {
+    const { journal, policies, sessions, server } = this.#world;
+    const known = sessions.get(event.sessionId);
+    const can = policies.rows(event.platform, at - SKEW_MS, at + SKEW_MS).map(({ canBePushOnline }) => canBePushOnline);
+    if (!policies.isUnsure && !can.includes(event.sessionStatus === 'PUSH_ONLINE')) {
+      journal.violate(
+        'platform',
+        `${event.platform} became ${event.sessionStatus}: ${JSON.stringify(event)}`,
+        event.userId,
+      );
+    }
+    if (known === undefined) return;
+    const rows = known.rows(policies, at);
+    // A change of the policy is under way, of which nobody can say yet what came of it.
+    if (rows.length === 0 || policies.isUnsure) return;
+    const began = server.epochAt(at)?.spawnedAt ?? 0;
+    const sign = known.signBefore(at - SKEW_MS);
+    const early = (/** @type {number} */ earliest, /** @type {string} */ words) => {
+      const margin = at - earliest;
+      this.margin[/** @type {keyof Judge['margin']} */ (event.reason)].add(margin);
+      if (margin < -SKEW_MS)
+        journal.violate(
+          'early',
+          `${event.reason} ${-margin} ms early: ${words}; ${JSON.stringify(event)}`,
+          event.userId,
+        );
+    };
+    const late = (/** @type {number} */ latest) => this.#late(event, at, latest, known);
+    if (event.reason === 'HEARTBEAT_TIMEOUT') {
+      const timeout = timing('min', rows, (row) => row.heartbeatTimeoutMs) ?? 0;
+      early(
+        this.#awake(Math.max(sign, began), timeout),
+        `last sign ${sign}, server since ${began}, timeout ${timeout}`,
+      );
+      const longest = timing('max', rows, (row) => row.heartbeatTimeoutMs) ?? 0;
+      late(Math.max(known.lastSent, known.lastAcked) + longest);
+    } else if (event.reason === 'BACKGROUND_TIMEOUT') {
+      const limit = timing('min', rows, (row) => row.backgroundTimeoutMs);
+      const entered = known.background?.sent ?? known.backgroundUnsure;
+      if (limit === null || entered === null) {
+        if (known.foreground === 0 || known.foreground < at - SKEW_MS)
+          journal.violate(
+            'early',
+            `BACKGROUND_TIMEOUT of one that is not in background, or has no limit: ${JSON.stringify(event)}`,
+            event.userId,
+          );
+        return;
+      }
+      early(this.#awake(Math.max(entered, began), limit), `in background since ${entered}, limit ${limit}`);
+      if (known.background !== null && known.backgroundUnsure === null) {
+        const back = this.#lastReconnect(user, event.sessionId);
+        late(Math.max(known.background.acked, back) + (timing('max', rows, (row) => row.backgroundTimeoutMs) ?? 0));
+      }
+    } else this.#disconnect(event, at, known, { rows, began, early, late });
+  }
+
+  /**
+   * @param {Event} event
+   * @param {number} at
+   * @param {Known} known
+   * @param {{ rows: Row[], began: number, early: (earliest: number, words: string) => void, late: (latest: number) => void }} also
+   */
+  #disconnect(event, at, known, { rows, began, early, late }) {
+    const { journal } = this.#world;
+    if (known.lastAttachSent < began) {
+      journal.violate(
+        'disconnect',
+        `DISCONNECT of a session that had no socket since the start: ${JSON.stringify(event)}`,
+        event.userId,
+      );
+      return;
+    }
+    const open = [...known.plugs].find(
+      ({ attached, closed, dropped }) => !dropped && attached < at - SKEW_MS && closed > at + SKEW_MS,
+    );
+    if (open !== undefined) {
+      journal.violate(
+        'disconnect',
+        `DISCONNECT while a socket is open: ${JSON.stringify({ open, event })}`,
+        event.userId,
+      );
+      return;
+    }
+    const cut = Math.max(0, ...known.cuts.filter((when) => when <= at + SKEW_MS));
+    if (cut === 0) {
+      journal.violate('disconnect', `DISCONNECT though no socket was closed: ${JSON.stringify(event)}`, event.userId);
+      return;
+    }
+    const sign = known.signBefore(at - SKEW_MS);
+    if (sign > cut + SKEW_MS && known.lastAttachSent < cut) {
+      journal.violate(
+        'disconnect',
+        `DISCONNECT although a sign of life came after the close: ${JSON.stringify({ cut, sign, event })}`,
+        event.userId,
+      );
+    }
+    early(cut + (timing('min', rows, (row) => row.disconnectGraceMs) ?? 0), `cut at ${cut}`);
+    late(cut + (timing('max', rows, (row) => row.disconnectGraceMs) ?? 0));
+  }
+
+  /** @param {import('./model.js').User} user @param {Event} event @param {number} at */
+  #expiry(user, event, at) {
+    const { journal, policies } = this.#world;
+    const session = user.life.live.get(event.sessionId);
+    if (session === undefined || session.status !== 'PUSH_ONLINE') return;
+    const expiries = policies
+      .between(session.since - SKEW_MS, session.since + SKEW_MS)
+      .map(({ pushOnlineExpiryMs }) => pushOnlineExpiryMs);
+    const earliest = session.since + Math.min(...expiries);
+    if (at < earliest)
+      journal.violate(
+        'early',
+        `PUSH_EXPIRED ${earliest - at} ms early: ${JSON.stringify({ session, event })}`,
+        event.userId,
+      );
+    this.#late(event, at, session.since + Math.max(...expiries), null);
+  }
+
+  /** @param {Event} event @param {number} at @param {number} latest @param {Known | null} known */
+  #late(event, at, latest, known) {
+    const { disturbances, journal } = this.#world;
+    const since = known === null ? latest : Math.min(latest, known.lastSent, known.lastAcked);
+    if (disturbances.between(since - 1_000, at)) return;
+    const late = at - latest;
+    this.lateness[/** @type {keyof Judge['lateness']} */ (event.reason)].add(late);
+    if (late > LATE_MS + SLACK_MS)
+      journal.violate('late', `${event.reason} ${late} ms late: ${JSON.stringify(event)}`, event.userId);
+  }
+
+  /**
+   * When somebody of whom nothing was heard since `from` may be given up on, if the time in which the server slept is
+   * no time.
+   * @param {number} from
+   * @param {number} timeout
+   */
+  #awake(from, timeout) {
+    let until = from + timeout;
+    for (const { from: slept, to } of this.#world.server.sleeps) {
+      if (slept < until && to > from) until += to - Math.max(slept, from);
+    }
+    return until;
+  }
+
+  /** @param {import('./model.js').User} user @param {string} sessionId */
+  #lastReconnect(user, sessionId) {
+    const session = user.life.live.get(sessionId);
+    return session?.reason === 'RECONNECT' ? session.since : 0;
+  }
+
+  /** To be called now and then: those who should have been given up on by now. */
+  look() {
+    const { model, sessions, disturbances, journal } = this.#world;
+    const calmSince = disturbances.calmSince();
+    const now = Date.now();
+    if (calmSince > now) return;
+    for (const [userId, user] of model.users) {
+      for (const session of user.life.live.values()) {
+        const latest = this.#latest(session, sessions.get(session.id), calmSince);
+        if (now > latest + LATE_MS + NEVER_MS) {
+          journal.violate(
+            'never',
+            `${session.status} for ${now - latest} ms longer than it may: ${JSON.stringify(session)}`,
+            userId,
+          );
+          // Told once.
+          user.life.live.delete(session.id);
+        }
+      }
+    }
+  }
+
+  /**
+   * @param {import('./life.js').LiveSession} session
+   * @param {Known | undefined} known
+   * @param {number} calmSince
+   */
+  #latest(session, known, calmSince) {
+    if (session.status === 'PUSH_ONLINE') {
+      const expiries = this.#world.policies
+        .between(session.since - SKEW_MS, session.since + SKEW_MS)
+        .map(({ pushOnlineExpiryMs }) => pushOnlineExpiryMs);
+      // A policy of long ago is not known any more.
+      return expiries.length === 0 ? Infinity : Math.max(session.since + Math.max(...expiries), calmSince);
+    }
+    if (known === undefined) return Infinity;
+    const rows = known.rows(this.#world.policies, Date.now());
+    const timeout = timing('max', rows, (row) => row.heartbeatTimeoutMs) ?? Infinity;
+    return Math.max(known.lastSent, known.lastAcked, calmSince, session.since) + timeout;
+  }
+}

@@ -1,0 +1,114 @@
+// A session as its own client knows it: which signs of life were sent and answered, and which sockets were open.
+
+const SIGNS = 16;
+const CUTS = 6;
+
+/** @typedef {import('./policies.js').Row} Row */
+/** @typedef {{ heartbeatTimeoutMs: number, heartbeatIntervalMs: number }} Said */
+/** @typedef {{ sent: number, acked: number }} Sign */
+/** @typedef {{ attachSent: number, attached: number, closed: number, dropped: boolean }} Plug */
+
+export class Known {
+  /** Acknowledged ones, the newest last. @type {Sign[]} */
+  signs = [];
+  /** The last that may have reached the server, answered or not. */
+  lastSent = 0;
+  /** The timings that it was told last, and when. @type {{ sent: number, acked: number, said: Said } | null} */
+  learned = null;
+  /** It may have been told others since then: the answer has not come, or never will. @type {number | null} */
+  unsureSince = null;
+  /** Since when it is in background, as acknowledged; null: it is not. @type {Sign | null} */
+  background = null;
+  /** It may be in background, or not: an answer never came. Since then. @type {number | null} */
+  backgroundUnsure = null;
+  /** When the background was left, as acknowledged. */
+  foreground = 0;
+  /** @type {Set<Plug>} */
+  plugs = new Set();
+  /** When the client ended a socket, the last times. @type {number[]} */
+  cuts = [];
+  /** What may attach a socket was sent. */
+  lastAttachSent = 0;
+  /** The client has said farewell: a logout is under way. */
+  leaving = false;
+
+  /** @param {{ id: string, userId: string, platform: string, deviceId: string, token: string }} login */
+  constructor({ id, userId, platform, deviceId, token }) {
+    this.id = id;
+    this.userId = userId;
+    this.platform = platform;
+    this.deviceId = deviceId;
+    this.token = token;
+  }
+
+  /** @param {number} sent */
+  acked(sent, acked = Date.now()) {
+    this.signs.push({ sent, acked });
+    if (this.signs.length > SIGNS) this.signs.splice(0, SIGNS / 2);
+  }
+
+  /** The newest that was sent before that and acknowledged before that. @param {number} before */
+  signBefore(before) {
+    let sent = 0;
+    for (const sign of this.signs) if (sign.acked <= before && sign.sent > sent) sent = sign.sent;
+    return sent;
+  }
+
+  get lastAcked() {
+    return this.signs.at(-1)?.acked ?? 0;
+  }
+
+  /** The client ends a socket. */
+  cut(at = Date.now()) {
+    this.cuts.push(at);
+    if (this.cuts.length > CUTS) this.cuts.shift();
+  }
+
+  /** @param {number} sent @returns {Plug} */
+  plug(sent) {
+    this.lastAttachSent = sent;
+    const plug = { attachSent: sent, attached: Date.now(), closed: Infinity, dropped: false };
+    for (const old of this.plugs) if (old.closed < sent - 60_000) this.plugs.delete(old);
+    this.plugs.add(plug);
+    return plug;
+  }
+
+  /**
+   * The rows of the policy that it may have been told by then.
+   * @param {import('./policies.js').Policies} policies
+   * @param {number} at
+   * @returns {Row[]}
+   */
+  rows(policies, at) {
+    const { learned, unsureSince, platform } = this;
+    const certain =
+      learned === null
+        ? []
+        : policies
+            .rows(platform, learned.sent, learned.acked)
+            .filter(
+              ({ heartbeatTimeoutMs, heartbeatIntervalMs }) =>
+                heartbeatTimeoutMs === learned.said.heartbeatTimeoutMs &&
+                heartbeatIntervalMs === learned.said.heartbeatIntervalMs,
+            );
+    return unsureSince === null ? certain : [...certain, ...policies.rows(platform, unsureSince, at)];
+  }
+
+  /** The answer says which timings it keeps from now on. @param {number} sent @param {Said} said */
+  learn(sent, said, acked = Date.now()) {
+    const { heartbeatTimeoutMs, heartbeatIntervalMs } = said;
+    this.learned = { sent, acked, said: { heartbeatTimeoutMs, heartbeatIntervalMs } };
+    this.unsureSince = null;
+  }
+}
+
+/**
+ * The least or the most that one of them says; null when none says anything.
+ * @param {'min' | 'max'} which
+ * @param {readonly Row[]} rows
+ * @param {(row: Row) => number | null} cell
+ */
+export function timing(which, rows, cell) {
+  const values = rows.flatMap((row) => cell(row) ?? []);
+  return values.length === 0 ? null : Math[which](...values);
+}

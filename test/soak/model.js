@@ -1,0 +1,213 @@
+// All users as the feed tells them, and everything that anybody was told, held against it.
+import { Life } from './life.js';
+import { hashOf } from './random.js';
+
+const RING = 40;
+
+/** @typedef {import('./life.js').Event} Event */
+/** @typedef {{ version: number, status: string, customStatus: string | null }} Told */
+/** @typedef {{ told: Told, by: string, at: number }} Untold */
+/** @typedef {{ reason: string, kickedBy: string | null, occurredAt: number, userId: string }} End */
+
+export class User {
+  life = new Life();
+  /** @type {Event[]} */
+  events = [];
+  /** By version, the newest ones. @type {Map<number, Told>} */
+  versions = new Map();
+  /** What somebody was told that the feed has not told yet. @type {Untold[]} */
+  ahead = [];
+  count = 0;
+  /** Of all cursors in their order. */
+  hash = 0;
+}
+
+export class Model {
+  /** @type {Map<string, User>} */
+  users = new Map();
+  /** By session. @type {Map<string, End>} */
+  ended = new Map();
+  /** What was acknowledged and must be in the feed: by session, its reasons. @type {Map<string, { userId: string, since: number, fits: (event: Event) => boolean, words: string }[]>} */
+  #owed = new Map();
+  /** Of those who are owed an answer or have to catch up. @type {Set<string>} */
+  #ahead = new Set();
+  #journal;
+  events = 0;
+  /** Since the last time it was taken away. @type {Map<string, number>} */
+  reasons = new Map();
+  /** Called with each change, before and after it. @type {(user: User, change: readonly Event[]) => void} */
+  before = () => undefined;
+  /** @type {(user: User, change: readonly Event[]) => void} */
+  after = () => undefined;
+
+  /** @param {import('./journal.js').Journal} journal */
+  constructor(journal) {
+    this.#journal = journal;
+    journal.eventsOf = (userId) => this.users.get(userId)?.events.slice(-RING) ?? [];
+  }
+
+  /** @param {string} userId */
+  user(userId) {
+    let user = this.users.get(userId);
+    if (user === undefined) this.users.set(userId, (user = new User()));
+    return user;
+  }
+
+  /** A list of the feed. @param {readonly Event[]} events */
+  hear(events) {
+    for (let start = 0; start < events.length;) {
+      const { changeId } = /** @type {Event} */ (events[start]);
+      let end = start + 1;
+      while (events[end]?.changeId === changeId) end++;
+      this.#change(events.slice(start, end));
+      start = end;
+    }
+  }
+
+  /** @param {readonly Event[]} change */
+  #change(change) {
+    const { userId } = /** @type {Event} */ (change[0]);
+    const user = this.user(userId);
+    this.before(user, change);
+    for (const fault of user.life.change(change, (sessionId) => this.ended.has(sessionId))) {
+      this.#journal.violate('feed', `${fault}; ${JSON.stringify(change)}`, userId);
+    }
+    for (const event of change) {
+      if (event.userId !== userId)
+        this.#journal.violate('feed', `two users in one change: ${JSON.stringify(change)}`, userId);
+      this.events++;
+      user.count++;
+      user.hash = Math.imul(user.hash ^ hashOf(event.cursor), 0x01000193);
+      this.reasons.set(event.reason, (this.reasons.get(event.reason) ?? 0) + 1);
+      user.events.push(event);
+      if (event.sessionStatus === 'OFFLINE') {
+        const { reason, kickedBy } = event;
+        this.ended.set(event.sessionId, { reason, kickedBy, occurredAt: Date.parse(event.occurredAt), userId });
+      }
+      this.#paid(event);
+    }
+    if (user.events.length > 2 * RING) user.events.splice(0, RING);
+    const { version, status, customStatus } = user.life;
+    user.versions.set(version, { version, status, customStatus });
+    if (user.versions.size > 2 * RING)
+      for (const old of [...user.versions.keys()].slice(0, RING)) user.versions.delete(old);
+    this.after(user, change);
+    if (user.ahead.length > 0) this.#caughtUp(userId, user);
+  }
+
+  /**
+   * Somebody was told this of a user, by whatever way: the feed says the same of that version.
+   * @param {string} userId
+   * @param {Told} told
+   * @param {string} by
+   */
+  told(userId, told, by) {
+    const user = this.user(userId);
+    if (told.version > user.life.version) {
+      user.ahead.push({ told, by, at: Date.now() });
+      this.#ahead.add(userId);
+      return;
+    }
+    this.#compare(userId, user, told, by);
+  }
+
+  /** @param {string} userId @param {User} user @param {Told} told @param {string} by */
+  #compare(userId, user, told, by) {
+    const known =
+      told.version === 0 ? { version: 0, status: 'OFFLINE', customStatus: null } : user.versions.get(told.version);
+    if (known === undefined) {
+      if (told.version > Math.min(...user.versions.keys()))
+        this.#journal.violate('told', `${by}: version ${told.version} is not in the feed`, userId);
+      return;
+    }
+    if (known.status !== told.status || known.customStatus !== told.customStatus) {
+      this.#journal.violate(
+        'told',
+        `${by}: ${JSON.stringify(told)}, but the feed says ${JSON.stringify(known)}`,
+        userId,
+      );
+    }
+  }
+
+  /** @param {string} userId @param {User} user */
+  #caughtUp(userId, user) {
+    const { ahead } = user;
+    user.ahead = [];
+    for (const untold of ahead) {
+      if (untold.told.version > user.life.version) user.ahead.push(untold);
+      else this.#compare(userId, user, untold.told, untold.by);
+    }
+    if (user.ahead.length === 0) this.#ahead.delete(userId);
+  }
+
+  /**
+   * It was acknowledged that something has happened to a session, so the feed will say it, or has.
+   * @param {string} userId
+   * @param {string} sessionId
+   * @param {string} words
+   * @param {(event: Event) => boolean} fits
+   */
+  owe(userId, sessionId, words, fits) {
+    if (this.user(userId).events.some((event) => event.sessionId === sessionId && fits(event))) return;
+    const owed = this.#owed.get(sessionId) ?? [];
+    owed.push({ userId, since: Date.now(), fits, words });
+    this.#owed.set(sessionId, owed);
+  }
+
+  /**
+   * It was acknowledged that a session has ended so.
+   * @param {string} userId
+   * @param {string} sessionId
+   * @param {string} reason
+   * @param {{ kickedBy?: string | null, by: string }} also
+   */
+  oweEnd(userId, sessionId, reason, { kickedBy, by }) {
+    const end = this.ended.get(sessionId);
+    const isSo = (/** @type {{ reason: string, kickedBy: string | null }} */ said) =>
+      said.reason === reason && (kickedBy === undefined || said.kickedBy === kickedBy);
+    const words = `${by}: ${sessionId} ended by ${reason}${kickedBy == null ? '' : ` of ${kickedBy}`}`;
+    if (end === undefined) {
+      this.owe(userId, sessionId, words, (event) => event.sessionStatus === 'OFFLINE' && isSo(event));
+    } else if (!isSo(end)) {
+      this.#journal.violate('ended', `${words}, but the feed says ${JSON.stringify(end)}`, userId);
+    }
+  }
+
+  /** @param {Event} event */
+  #paid(event) {
+    const owed = this.#owed.get(event.sessionId);
+    if (owed === undefined) return;
+    const left = owed.filter(({ fits }) => !fits(event));
+    if (event.sessionStatus === 'OFFLINE') {
+      // Nothing more will come of it.
+      this.#owed.delete(event.sessionId);
+      for (const { words, userId } of left)
+        this.#journal.violate('acknowledged', `not in the feed: ${words}; it ended by ${event.reason}`, userId);
+    } else if (left.length === 0) this.#owed.delete(event.sessionId);
+    else this.#owed.set(event.sessionId, left);
+  }
+
+  /** What the feed has left out for longer than it may. @param {number} before */
+  overdue(before) {
+    for (const [sessionId, owed] of this.#owed) {
+      const late = owed.filter(({ since }) => since < before);
+      if (late.length === 0) continue;
+      for (const { words, userId } of late) this.#journal.violate('acknowledged', `not in the feed: ${words}`, userId);
+      const left = owed.filter(({ since }) => since >= before);
+      if (left.length === 0) this.#owed.delete(sessionId);
+      else this.#owed.set(sessionId, left);
+    }
+    for (const userId of this.#ahead) {
+      const user = this.user(userId);
+      const late = user.ahead.filter(({ at }) => at < before);
+      for (const { told, by } of late)
+        this.#journal.violate('told', `${by}: ${JSON.stringify(told)} is not in the feed`, userId);
+      user.ahead = user.ahead.filter(({ at }) => at >= before);
+      if (user.ahead.length === 0) this.#ahead.delete(userId);
+    }
+  }
+
+  get owed() {
+    return this.#owed.size + this.#ahead.size;
+  }
+}

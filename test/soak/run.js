@@ -1,0 +1,189 @@
+// A soak from its first start to its last.
+import { join } from 'node:path';
+import { clearInterval } from 'node:timers';
+import { attacker } from './attackers.js';
+import { backend } from './backend.js';
+import { Device } from './device.js';
+import { Faults } from './faults.js';
+import { compareAll, endsWell, lastWords, nobodyLeft, someStay, wholeLog } from './finish.js';
+import { Follower } from './follower.js';
+import { firstPolicy, planOf } from './plan.js';
+import { freePort, Server } from './server.js';
+import { becomes, sleep } from './time.js';
+import { Vitals } from './vitals.js';
+import { Watcher } from './watcher.js';
+import { World } from './world.js';
+
+/** What was acknowledged is in the feed within this time, when nothing disturbs. */
+const TOLD_WITHIN_MS = 10_000;
+const LOOKED_AT_EVERY_MS = 1_000;
+
+/** @typedef {{ dist: string, directory: string, seed: number, minutes: number, users: number }} Settings */
+
+/** @param {Settings} settings */
+export async function run(settings) {
+  const { dist, directory, seed, minutes } = settings;
+  const plan = planOf(seed, minutes);
+  const server = new Server({ dist, directory, port: await freePort(), env: {} });
+  const world = new World(server, settings);
+  const { journal, model, judge, disturbances } = world;
+  journal.onViolation = ({ kind, words, userId }) =>
+    process.stderr.write(
+      `VIOLATION ${kind}${userId === null ? '' : ` of ${JSON.stringify(userId)}`}: ${words.slice(0, 600)}\n`,
+    );
+  listenToLog(world);
+
+  await server.start();
+  const descriptorsBefore = server.descriptors();
+  await world.policy(firstPolicy());
+  const { latestCursor } = await world.backend('{ latestCursor }');
+  const followers = [
+    new Follower(world, 'first follower', latestCursor, { hear: (events) => model.hear(events) }),
+    new Follower(world, 'follower over a stream', latestCursor, { overStream: true }),
+    new Follower(world, 'slow follower', latestCursor, { stalls: true }),
+  ];
+  const [auditor] = /** @type {[Follower]} */ (followers);
+  const random = world.random('population');
+  const devices = world.population.flatMap((userId) =>
+    Array.from(
+      { length: random.weighted({ 1: 6, 2: 3, 3: 1 }) === '1' ? 1 : random.between(2, 3) },
+      (_, index) => new Device(world, userId, index),
+    ),
+  );
+  const kinds = /** @type {import('./watcher.js').Kind[]} */ ([
+    'fast',
+    'fast',
+    'fast',
+    'stream',
+    'drip',
+    'deaf',
+    'many',
+    'fast',
+  ]);
+  const watchers = Array.from(
+    { length: minutes < 5 ? 24 : 80 },
+    (_, index) => new Watcher(world, index, kinds[index % kinds.length] ?? 'fast'),
+  );
+  const faults = new Faults(world, { devices, followers }, join(directory, 'copies'));
+  const vitals = new Vitals(world);
+
+  const following = followers.map((follower) => follower.live());
+  const living = [
+    ...devices.map((device) => device.live()),
+    ...watchers.map((watcher) => watcher.live()),
+    ...Array.from({ length: 2 }, () => backend(world)),
+    ...Array.from({ length: 2 }, (_, index) => attacker(world, index)),
+  ];
+  const looking = setInterval(() => {
+    judge.look();
+    const heardSince = Math.max(disturbances.calmSince(), auditor.since);
+    if (Date.now() - heardSince > TOLD_WITHIN_MS) model.overdue(Date.now() - TOLD_WITHIN_MS);
+    forgetOld(world);
+  }, LOOKED_AT_EVERY_MS);
+  const reporting = setInterval(
+    () => process.stderr.write(`${vitals.line(devices)}\n`),
+    Math.min(60_000, minutes * 20_000),
+  );
+
+  await carryOut(world, faults, plan, minutes);
+  process.stderr.write('All fall quiet.\n');
+  world.isQuiet = true;
+  await faults.settled();
+  await server.up();
+  // What was under way comes to its end.
+  await sleep(minutes < 5 ? 3_000 : 15_000);
+  await becomes(() => model.owed === 0, TOLD_WITHIN_MS);
+  await compareAll(world, 'when all are quiet');
+  await lastWords(world, watchers);
+  await wholeLog(world, followers, latestCursor);
+  await world.metrics?.();
+  for (const userId of world.random('explained').some(world.userIds, 200)) await world.explain?.(userId);
+
+  process.stderr.write('All leave.\n');
+  world.isOver = true;
+  world.pauses.over();
+  server.release();
+  for (const watcher of watchers) watcher.leave();
+  for (const follower of followers.slice(1)) follower.stop();
+  await Promise.race([Promise.all(living), sleep(20_000)]);
+  const left = await nobodyLeft(world, descriptorsBefore);
+  clearInterval(looking);
+  clearInterval(reporting);
+  await someStay(world);
+  await endsWell(world);
+  for (const follower of followers) follower.stop();
+  await Promise.race([Promise.all(following), sleep(2_000)]);
+  vitals.stop();
+
+  return {
+    seed,
+    minutes,
+    users: settings.users,
+    devices: devices.length,
+    violated: journal.violated,
+    violationCounts: Object.fromEntries(journal.violationCounts),
+    violations: journal.violations,
+    counts: Object.fromEntries([...journal.counts].sort(([one], [other]) => one.localeCompare(other))),
+    events: model.events,
+    reasons: Object.fromEntries(model.reasons),
+    lateness: summaries(judge.lateness),
+    margin: summaries(judge.margin),
+    startsMs: faults.starts.summary(),
+    recoveriesMs: faults.recoveries.summary(),
+    disturbances: disturbances.summary(),
+    epochs: server.epochs,
+    ...vitals.summary(),
+    ...left,
+    faults: journal.faults,
+  };
+}
+
+/** @typedef {Awaited<ReturnType<typeof run>>} Found */
+
+/** @param {Record<string, import('./journal.js').Histogram>} histograms */
+const summaries = (histograms) =>
+  Object.fromEntries(Object.entries(histograms).map(([name, histogram]) => [name, histogram.summary()]));
+
+/** @param {World} world @param {Faults} faults @param {readonly import('./plan.js').Step[]} plan @param {number} minutes */
+async function carryOut(world, faults, plan, minutes) {
+  const began = Date.now();
+  const underWay = [];
+  for (const step of plan) {
+    await sleep(began + step.atMs - Date.now());
+    underWay.push(faults.carryOut(step));
+  }
+  await sleep(began + minutes * 60_000 - Date.now());
+  world.isQuiet = true;
+  await Promise.race([Promise.all(underWay), sleep(90_000)]);
+}
+
+/** A fault that nobody caused, and a death that nobody wanted, are the server's. @param {World} world */
+function listenToLog(world) {
+  const { server, journal, disturbances } = world;
+  server.onWarning = ({ level, msg, line }) => {
+    journal.count(`log: ${level >= 50 ? 'error' : 'warning'}: ${msg.slice(0, 80)}`);
+    const isExplained = disturbances.between(Date.now() - 2_000, Date.now(), (kind) =>
+      ['fullDisk', 'writerLock'].includes(kind),
+    );
+    if (level >= 50 && !isExplained) journal.violate('log', line.slice(0, 2_000));
+  };
+  server.onDeath = (exit, said) => {
+    journal.violate('death', `${JSON.stringify(exit)}: ${said}`);
+    // Somebody must go on.
+    const end = disturbances.begin('down');
+    void sleep(500)
+      .then(() => server.start())
+      .then(end);
+  };
+}
+
+/** Sessions that ended long ago: nothing will be asked about them. @param {World} world */
+function forgetOld({ sessions, model }) {
+  const before = Date.now() - 120_000;
+  for (const [id] of sessions) {
+    const end = model.ended.get(id);
+    if (end === undefined) continue;
+    if (end.occurredAt < before) sessions.delete(id);
+    else break;
+  }
+}

@@ -1,0 +1,235 @@
+// The server that is tried: started, killed, stopped, put to sleep, and looked at from outside.
+import { fork, spawn } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { sleep } from './time.js';
+import { API_KEY, JWT_SECRET } from './tokens.js';
+
+const START_WITHIN_MS = 60_000;
+const STOP_WITHIN_MS = 20_000;
+const WARNED = 40;
+const ERROR = 50;
+
+/** @typedef {{ spawnedAt: number, readyAt: number, endedAt: number, how: string }} Epoch */
+/** @typedef {{ code: number | null, signal: string | null }} Exit */
+/** @typedef {{ level: number, msg: string, line: string }} LogLine */
+
+/** A port that was free a moment ago. @returns {Promise<number>} */
+export const freePort = () =>
+  new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = /** @type {import('node:net').AddressInfo} */ (server.address());
+      server.close(() => resolve(port));
+    });
+  });
+
+/** @type {Set<import('node:child_process').ChildProcess>} */
+const running = new Set();
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
+export class Server {
+  /** @type {Epoch[]} */
+  epochs = [];
+  /** @type {{ from: number, to: number }[]} */
+  sleeps = [];
+  isUp = false;
+  port;
+  /** @type {(line: LogLine) => void} */
+  onWarning = () => undefined;
+  /** It ended, and nobody asked it to. @type {(exit: Exit, said: string) => void} */
+  onDeath = () => undefined;
+  #options;
+  /** @type {import('node:child_process').ChildProcess | null} */
+  #child = null;
+  /** @type {Promise<Exit>} */
+  #exited = Promise.resolve({ code: 0, signal: null });
+  #isExpectedToEnd = false;
+  /** @type {(() => void)[]} */
+  #waiting = [];
+  #said = '';
+
+  /** @param {{ dist: string, directory: string, port: number, env: Record<string, string> }} options */
+  constructor(options) {
+    this.#options = options;
+    this.port = options.port;
+  }
+
+  get database() {
+    return join(this.#options.directory, 'porchlight.db');
+  }
+
+  get pid() {
+    return this.#child?.pid ?? 0;
+  }
+
+  /** @param {number} at */
+  epochAt(at) {
+    return this.epochs.findLast(({ spawnedAt }) => spawnedAt <= at);
+  }
+
+  /** @throws when it does not start */
+  async start() {
+    const spawnedAt = Date.now();
+    const { dist, directory } = this.#options;
+    this.#said = '';
+    this.#isExpectedToEnd = false;
+    const child = spawn(process.execPath, [join(dist, 'cli.js'), 'serve'], {
+      cwd: directory,
+      env: this.environment,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.#child = child;
+    running.add(child);
+    /** @type {Epoch} */
+    const epoch = { spawnedAt, readyAt: Infinity, endedAt: Infinity, how: '' };
+    this.epochs.push(epoch);
+    this.#exited = new Promise((resolve) => {
+      child.once('close', (code, signal) => {
+        running.delete(child);
+        this.isUp = false;
+        epoch.endedAt = Date.now();
+        epoch.how = signal ?? `exit ${code}`;
+        if (!this.#isExpectedToEnd) this.onDeath({ code, signal }, this.#said.slice(-4_000));
+        resolve({ code, signal });
+      });
+    });
+    let rest = '';
+    child.stderr.setEncoding('utf8').on('data', (/** @type {string} */ text) => {
+      const lines = (rest + text).split('\n');
+      rest = lines.pop() ?? '';
+      for (const line of lines) this.#hear(line);
+    });
+    child.stdout.resume();
+    for (const until = Date.now() + START_WITHIN_MS; Date.now() < until && child.exitCode === null; await sleep(10)) {
+      const health = await fetch(`http://127.0.0.1:${this.port}/health/ready`).catch(() => null);
+      await health?.body?.cancel();
+      if (health?.status !== 200) continue;
+      epoch.readyAt = Date.now();
+      this.isUp = true;
+      for (const wake of this.#waiting.splice(0)) wake();
+      return epoch;
+    }
+    throw new Error(`The server did not become ready:\n${this.#said}`);
+  }
+
+  /** @param {'SIGKILL' | 'SIGTERM'} signal @returns {Promise<Exit>} */
+  async end(signal) {
+    this.#isExpectedToEnd = true;
+    this.isUp = false;
+    this.#child?.kill(signal);
+    const late = sleep(STOP_WITHIN_MS).then(() => /** @type {Exit} */ ({ code: null, signal: 'it did not end' }));
+    const exit = await Promise.race([this.#exited, late]);
+    if (exit.signal === 'it did not end') this.#child?.kill('SIGKILL');
+    return exit;
+  }
+
+  /** The process does nothing for a while. @param {() => Promise<unknown>} meanwhile */
+  async asleep(meanwhile) {
+    const nap = { from: Date.now(), to: Infinity };
+    this.sleeps.push(nap);
+    this.#child?.kill('SIGSTOP');
+    try {
+      await meanwhile();
+    } finally {
+      this.#child?.kill('SIGCONT');
+      nap.to = Date.now();
+    }
+  }
+
+  /** Resolves when it is ready to serve. @returns {Promise<void>} */
+  up() {
+    return this.isUp ? Promise.resolve() : new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  /** Nobody waits for it any more. */
+  release() {
+    for (const wake of this.#waiting.splice(0)) wake();
+  }
+
+  /**
+   * Another command of the program. Resolves with its exit code and what it said.
+   * @param {readonly string[]} args
+   * @returns {Promise<{ code: number | null, said: string }>}
+   */
+  command(args) {
+    const { dist, directory } = this.#options;
+    const child = fork(join(dist, 'cli.js'), args, { cwd: directory, env: this.environment, stdio: 'pipe' });
+    let said = '';
+    for (const stream of [child.stdout, child.stderr]) stream?.setEncoding('utf8').on('data', (text) => (said += text));
+    return new Promise((resolve, reject) => {
+      child.once('error', reject);
+      child.once('close', (code) => resolve({ code, said }));
+    });
+  }
+
+  /** Without what would change a server. */
+  get environment() {
+    const own = Object.entries(process.env).filter(
+      ([name]) => !name.startsWith('PORCHLIGHT_') && name !== 'PORT' && name !== 'NODE_OPTIONS',
+    );
+    return {
+      ...Object.fromEntries(own),
+      NODE_ENV: 'production',
+      PORCHLIGHT_PORT: String(this.port),
+      PORCHLIGHT_DATABASE: this.database,
+      PORCHLIGHT_JWT_SECRET: JWT_SECRET,
+      PORCHLIGHT_API_KEYS: API_KEY,
+      PORCHLIGHT_LOG_LEVEL: 'warn',
+      PORCHLIGHT_LOG_USER_IDS: 'true',
+      ...this.#options.env,
+    };
+  }
+
+  /** Open file descriptors. */
+  descriptors() {
+    return readdirSync(`/proc/${this.pid}/fd`).length;
+  }
+
+  /** Memory that it holds, in bytes; null when it is not there. */
+  rss() {
+    const kib = /^VmRSS:\s+(\d+) kB/m.exec(this.#proc('status'))?.[1];
+    return kib === undefined ? null : Number(kib) * 1_024;
+  }
+
+  /** How long its first thread has been ready to run and had no core, in ms. */
+  waitedForCore() {
+    const [, nanoseconds] = this.#proc(`task/${this.pid}/schedstat`).split(' ');
+    return nanoseconds === undefined ? null : Number(nanoseconds) / 1e6;
+  }
+
+  /** CPU time of all of its threads, in ms. */
+  cpuMs() {
+    const stat = this.#proc('stat');
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return (Number(fields[11]) + Number(fields[12])) * 10;
+  }
+
+  /** @param {string} file */
+  #proc(file) {
+    try {
+      return readFileSync(`/proc/${this.pid}/${file}`, 'latin1');
+    } catch {
+      return '';
+    }
+  }
+
+  /** @param {string} line */
+  #hear(line) {
+    this.#said = `${this.#said}${line}\n`.slice(-20_000);
+    /** @type {{ level?: number, msg?: string }} */
+    let said;
+    try {
+      said = JSON.parse(line);
+    } catch {
+      // No log line: what Node itself says of a process that breaks.
+      if (line.trim() !== '') this.onWarning({ level: ERROR, msg: line, line });
+      return;
+    }
+    if ((said.level ?? 0) >= WARNED) this.onWarning({ level: said.level ?? 0, msg: said.msg ?? '', line });
+  }
+}

@@ -1,0 +1,48 @@
+// What a soak found, for people and as JSON.
+import { table, writeJson } from '../bench/report.js';
+
+/** @typedef {import('./run.js').Found} Found */
+
+/** @param {Found} found */
+export function summary(found) {
+  const rows = (/** @type {[string, unknown][]} */ entries) => entries.map(([name, value]) => [name, String(value)]);
+  const latenesses = Object.entries(found.lateness).map(([reason, { count, p50, p99, max }]) => [
+    reason,
+    String(count),
+    String(p50),
+    String(p99),
+    String(max),
+    String(found.margin[reason]?.min ?? ''),
+  ]);
+  const { rssMiB, cpu } = found;
+  const parts = [
+    table([['count', 'times'], ...rows(Object.entries(found.counts))]),
+    table([['reason', 'events'], ...rows(Object.entries(found.reasons)), ['all', String(found.events)]]),
+    table([['late by, ms', 'judged', 'p50', 'p99', 'max', 'least after its time'], ...latenesses]),
+    table([
+      ['disturbed by', 'times, seconds'],
+      ...Object.entries(found.disturbances).map(([kind, { times, ms }]) => [
+        kind,
+        `${times}, ${(ms / 1_000).toFixed(1)}`,
+      ]),
+    ]),
+    `Starts: ${JSON.stringify(found.startsMs)} ms. Until nine of ten sockets were back after a restart: ${JSON.stringify(found.recoveriesMs)} ms.`,
+    `Memory, MiB: first ${rssMiB.first}, last ${rssMiB.last}, most ${rssMiB.max}; in the longest run of ${rssMiB.longestRunMinutes} min from ` +
+      `${rssMiB.afterWarmUp} to ${rssMiB.atItsEnd}, ${rssMiB.slopeMiBPerHour ?? '?'} an hour.`,
+    `CPU, of a core: server ${cpu.serverShare.toFixed(2)}, soak ${cpu.soakShare.toFixed(2)}. ` +
+      `Descriptors: ${found.descriptorsBefore} before, ${found.descriptors} after.`,
+    found.violated === 0
+      ? `No violation in ${found.minutes} minutes, seed ${found.seed}.`
+      : `${found.violated} VIOLATIONS, seed ${found.seed}: ${JSON.stringify(found.violationCounts)}\n` +
+        found.violations
+          .map(
+            ({ kind, minute, userId, words }) =>
+              `  minute ${minute}, ${kind}${userId === null ? '' : ` of ${JSON.stringify(userId)}`}: ${words.slice(0, 500)}`,
+          )
+          .join('\n'),
+  ];
+  return parts.join('\n\n');
+}
+
+/** @param {string} path @param {Found} found */
+export const writeReport = (path, found) => writeJson(path, found);

@@ -1,0 +1,125 @@
+// How the server and this process are doing: memory, CPU, and whether the machine gives them their turns.
+import { clearInterval } from 'node:timers';
+
+const LOOKED_AT_EVERY_MS = 250;
+const SAMPLED_EVERY_MS = 5_000;
+/** Less than that is no excuse for anything. */
+const BUSY_MS = 120;
+const LAGGED_MS = 250;
+const WARM_UP_MS = 120_000;
+const MIB = 1_048_576;
+
+/** @typedef {{ at: number, rss: number }} Sample */
+
+export class Vitals {
+  #world;
+  #began = Date.now();
+  /** Of each start. @type {{ since: number, samples: Sample[] }[]} */
+  #runs = [];
+  #pid = 0;
+  #waited = 0;
+  #looked = Date.now();
+  #sampled = 0;
+  #cpu = 0;
+  #cpuBefore = 0;
+  #timer;
+
+  /** @param {import('./world.js').World} world */
+  constructor(world) {
+    this.#world = world;
+    this.#timer = setInterval(() => this.#look(), LOOKED_AT_EVERY_MS);
+  }
+
+  stop() {
+    clearInterval(this.#timer);
+  }
+
+  #look() {
+    const { server, disturbances } = this.#world;
+    const now = Date.now();
+    const before = this.#looked;
+    this.#looked = now;
+    if (now - before > LOOKED_AT_EVERY_MS + LAGGED_MS) disturbances.add('the soak itself lags', before, now);
+    if (server.pid !== this.#pid) {
+      this.#pid = server.pid;
+      this.#waited = 0;
+      this.#cpu += this.#cpuBefore;
+      this.#cpuBefore = 0;
+      this.#runs.push({ since: now, samples: [] });
+    }
+    const waited = server.waitedForCore();
+    if (waited === null) return;
+    if (waited - this.#waited > BUSY_MS && this.#waited > 0) disturbances.add('the machine is busy', before, now);
+    this.#waited = waited;
+    this.#cpuBefore = server.cpuMs() || this.#cpuBefore;
+    if (now - this.#sampled < SAMPLED_EVERY_MS) return;
+    this.#sampled = now;
+    const rss = server.rss();
+    if (rss !== null) this.#runs.at(-1)?.samples.push({ at: now, rss });
+  }
+
+  /** @param {readonly import('./device.js').Device[]} devices */
+  line(devices) {
+    const { journal, model, server } = this.#world;
+    const minutes = ((Date.now() - this.#began) / 60_000).toFixed(1);
+    const attached = devices.filter(({ isAttached }) => isAttached).length;
+    const rss = Math.round((server.rss() ?? 0) / MIB);
+    const kinds = [...journal.violationCounts].map(([kind, count]) => `${kind} ${count}`).join(', ');
+    return (
+      `${minutes} min: ${model.events} events, ${journal.faults.length} faults, ${attached} devices on sockets, ` +
+      `${rss} MiB, server ${Math.round(this.#cpuShare() * 100)} % of a core, soak ${Math.round(ownCpuShare(this.#began) * 100)} %, ` +
+      `${journal.violated} violations${kinds === '' ? '' : ` (${kinds})`}`
+    );
+  }
+
+  #cpuShare() {
+    return (this.#cpu + this.#cpuBefore) / (Date.now() - this.#began);
+  }
+
+  summary() {
+    const samples = this.#runs.flatMap((run) => run.samples);
+    // Memory is told by the longest time between two starts.
+    const longest = this.#runs.toSorted((one, other) => length(other) - length(one))[0];
+    const warm = longest === undefined ? [] : longest.samples.filter(({ at }) => at > longest.since + WARM_UP_MS);
+    const mib = (/** @type {number | undefined} */ bytes) =>
+      bytes === undefined ? null : Math.round((bytes / MIB) * 10) / 10;
+    return {
+      rssMiB: {
+        first: mib(samples[0]?.rss),
+        last: mib(samples.at(-1)?.rss),
+        max: samples.length === 0 ? null : mib(Math.max(...samples.map(({ rss }) => rss))),
+        longestRunMinutes: longest === undefined ? 0 : Math.round(length(longest) / 6_000) / 10,
+        afterWarmUp: mib(warm[0]?.rss),
+        atItsEnd: mib(warm.at(-1)?.rss),
+        slopeMiBPerHour: slope(warm),
+      },
+      cpu: { serverShare: this.#cpuShare(), soakShare: ownCpuShare(this.#began) },
+    };
+  }
+}
+
+/** @param {{ since: number, samples: Sample[] }} run */
+const length = ({ since, samples }) => (samples.at(-1)?.at ?? since) - since;
+
+/** By least squares; null when there is too little to say. @param {readonly Sample[]} samples */
+function slope(samples) {
+  if (samples.length < 60) return null;
+  const first = /** @type {Sample} */ (samples[0]);
+  const hours = samples.map(({ at }) => (at - first.at) / 3_600_000);
+  const mibs = samples.map(({ rss }) => rss / MIB);
+  const mean = (/** @type {number[]} */ values) => values.reduce((sum, value) => sum + value, 0) / values.length;
+  const [hour, mib] = [mean(hours), mean(mibs)];
+  let above = 0;
+  let below = 0;
+  hours.forEach((value, index) => {
+    above += (value - hour) * ((mibs[index] ?? mib) - mib);
+    below += (value - hour) ** 2;
+  });
+  return Math.round((above / below) * 10) / 10;
+}
+
+/** @param {number} began */
+function ownCpuShare(began) {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1_000 / (Date.now() - began);
+}

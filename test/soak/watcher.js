@@ -1,0 +1,167 @@
+// Those who are told: friends' apps that watch many, some of whom read a byte a second, or nothing at all.
+import { Connection, Gone } from './connection.js';
+import { API_KEY, userToken } from './tokens.js';
+import { Refused } from './world.js';
+
+/** @typedef {import('./world.js').World} World */
+/** @typedef {'fast' | 'drip' | 'deaf' | 'stream' | 'many'} Kind */
+
+const WATCH = `subscription ($ids: [ID!]!) { statusChanges(userIds: $ids) {
+  userId status version previousStatus customStatus reason } }`;
+/** The server drops who does not answer its pings; one who says something is there. */
+const SAYS_SOMETHING_EVERY_MS = 20_000;
+
+export class Watcher {
+  #world;
+  #random;
+  #index;
+  #kind;
+  /** What it was last told of each, since it last began. @type {Map<string, { version: number, status: string, customStatus: string | null }>} */
+  last = new Map();
+  /** @type {readonly string[]} */
+  ids = [];
+  /** @type {Connection | null} */
+  #connection = null;
+  /** @type {ReturnType<import('./http.js').Http['stream']> | null} */
+  #stream = null;
+  isFollowing = false;
+
+  /** @param {World} world @param {number} index @param {Kind} kind */
+  constructor(world, index, kind) {
+    this.#world = world;
+    this.#index = index;
+    this.#kind = kind;
+    this.#random = world.random(`watcher ${index}`);
+  }
+
+  get name() {
+    return `watcher ${this.#index} (${this.#kind})`;
+  }
+
+  /** Slow ones read on as fast as they can, from now on. */
+  hurry() {
+    this.#connection?.wire.thaw();
+    this.#stream?.resume();
+  }
+
+  leave() {
+    this.#connection?.wire.rst();
+    this.#stream?.cut();
+  }
+
+  async live() {
+    const { pauses, server } = this.#world;
+    await pauses.pause(this.#random.between(0, 4_000));
+    while (!this.#world.isOver) {
+      const since = Date.now();
+      try {
+        await (this.#kind === 'stream' ? this.#overStream() : this.#overSocket());
+      } catch (error) {
+        if (!(error instanceof Refused && this.#world.later(error) !== null)) this.#failed(error, since);
+      }
+      this.isFollowing = false;
+      await pauses.pause(this.#random.between(50, 1_000));
+      if (!server.isUp) await server.up();
+    }
+  }
+
+  /** @param {unknown} error @param {number} since */
+  #failed(error, since) {
+    const { journal } = this.#world;
+    if (error instanceof Gone && error.code === 1013) return journal.count('told OVERLOADED');
+    // Nobody knows that somebody is there who reads nothing.
+    if (error instanceof Gone && this.#kind === 'deaf') return journal.count('deaf watchers cut off');
+    this.#world.lost(error, this.name, since, null);
+  }
+
+  #begin() {
+    const { userIds } = this.#world;
+    const count = this.#kind === 'many' ? 500 : this.#random.between(5, 60);
+    this.ids = this.#random.some(userIds, Math.min(count, userIds.length));
+    this.last.clear();
+  }
+
+  /** @returns {Promise<never>} rejects when it is over */
+  async #overSocket() {
+    const { server, pauses, isQuiet } = this.#world;
+    this.#begin();
+    const connection = new Connection(server.port);
+    this.#connection = connection;
+    // Half of them are friends, half are backends.
+    await connection.init(this.#index % 2 === 0 ? userToken(`friend ${this.#index}`, { watch: '*' }) : API_KEY);
+    /** @type {Promise<never>} */
+    const over = new Promise((_resolve, reject) => {
+      const subscriptions = this.#kind === 'many' ? 5 : 1;
+      const each = Math.ceil(this.ids.length / subscriptions);
+      for (let index = 0; index < subscriptions; index++) {
+        const ids = this.ids.slice(index * each, (index + 1) * each);
+        connection.subscribe(WATCH, { ids }, this.#listener(reject));
+      }
+    });
+    void this.#keepSaying(connection);
+    if (!isQuiet && (this.#kind === 'drip' || this.#kind === 'deaf')) {
+      over.catch(() => undefined);
+      await Promise.race([over, pauses.pause(this.#random.between(1_000, 3_000))]);
+      if (this.#world.isQuiet) return over;
+      if (this.#kind === 'drip') connection.wire.drip();
+      else connection.wire.freeze();
+      // Then it reads all of it at once, and the last word is right.
+      await Promise.race([over, pauses.pause(this.#random.between(20_000, 600_000))]);
+      connection.wire.thaw();
+    }
+    return over;
+  }
+
+  /** @param {Connection} connection */
+  async #keepSaying(connection) {
+    while (connection.closed === null && !this.#world.isOver) {
+      if (this.#kind !== 'deaf') connection.wire.send('{"type":"ping"}');
+      await this.#world.pauses.pause(SAYS_SOMETHING_EVERY_MS);
+      if (this.#world.isQuiet) return;
+    }
+  }
+
+  /** @returns {Promise<never>} */
+  #overStream() {
+    this.#begin();
+    return new Promise((_resolve, reject) => {
+      this.#stream = this.#world.http.stream(
+        userToken(`friend ${this.#index}`, { watch: '*' }),
+        WATCH,
+        { ids: this.ids },
+        this.#listener(reject),
+      );
+    });
+  }
+
+  /** @param {(error: Error) => void} reject @returns {import('./connection.js').Listener} */
+  #listener(reject) {
+    return {
+      next: ({ data, errors }) => {
+        const [error] = errors ?? [];
+        if (error !== undefined) return reject(new Refused(error.extensions ?? {}, error.message));
+        this.isFollowing = true;
+        for (const change of data.statusChanges) this.#told(change);
+      },
+      end: (error) => reject(error ?? new Gone({ code: 1006, reason: 'The subscription has ended' })),
+    };
+  }
+
+  /** @param {{ userId: string, status: string, version: number, previousStatus: string | null, customStatus: string | null }} change */
+  #told({ userId, previousStatus, status, version, customStatus }) {
+    const { journal, model } = this.#world;
+    journal.count('watchers: changes told');
+    const before = this.last.get(userId);
+    const told = { version, status, customStatus };
+    const words = () =>
+      `${this.name} had ${JSON.stringify(before)}, is told ${JSON.stringify({ ...told, previousStatus })}`;
+    if (before === undefined) {
+      if (previousStatus !== null) journal.violate('watcher', `a first message is no change: ${words()}`, userId);
+    } else {
+      if (version <= before.version) journal.violate('watcher', `a change twice, or an older one: ${words()}`, userId);
+      if (previousStatus !== before.status) journal.violate('watcher', `not from what it was told: ${words()}`, userId);
+    }
+    this.last.set(userId, told);
+    model.told(userId, told, this.name);
+  }
+}

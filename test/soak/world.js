@@ -1,0 +1,165 @@
+// What everybody in a soak shares: the server, what is known of it, and what was wrong.
+import { Gone, Unanswered } from './connection.js';
+import { Disturbances } from './disturbances.js';
+import { Http } from './http.js';
+import { Journal } from './journal.js';
+import { Judge } from './judge.js';
+import { Model } from './model.js';
+import { Policies, POLICY_FIELDS, policyOf } from './policies.js';
+import { Random } from './random.js';
+import { Pauses } from './time.js';
+import { API_KEY } from './tokens.js';
+
+/** @typedef {import('./known.js').Known} Known */
+/** @typedef {import('./connection.js').Answer} Answer */
+/** @typedef {import('./connection.js').Extensions} Extensions */
+
+/** An answer that is an error. */
+export class Refused extends Error {
+  /** @param {Extensions} extensions @param {string} message */
+  constructor(extensions, message) {
+    super(`${extensions.code}: ${message}`);
+    this.extensions = extensions;
+    this.code = extensions.code ?? '(no code)';
+  }
+}
+
+/** @param {Answer} answer */
+export function dataOf({ data, errors }) {
+  const [error] = errors ?? [];
+  if (error !== undefined) throw new Refused(error.extensions ?? {}, error.message);
+  return data;
+}
+
+export class World {
+  journal = new Journal();
+  disturbances = new Disturbances();
+  policies = new Policies();
+  model = new Model(this.journal);
+  /** Every session whose client is one of ours, for as long as it may matter. @type {Map<string, Known>} */
+  sessions = new Map();
+  pauses = new Pauses();
+  /** When a backend last revoked a user's tokens, at the latest. @type {Map<string, number>} */
+  revokedAt = new Map();
+  /** Whatever more this build can do. @type {((userId: string) => Promise<void>) | null} */
+  explain = null;
+  /** @type {(() => Promise<void>) | null} */
+  metrics = null;
+  limitsRates = false;
+  /** Nobody changes anything any more. */
+  isQuiet = false;
+  /** Everybody leaves. */
+  isOver = false;
+  http;
+  judge;
+
+  /**
+   * @param {import('./server.js').Server} server
+   * @param {{ seed: number, users: number, minutes: number }} settings
+   */
+  constructor(server, settings) {
+    this.server = server;
+    this.settings = settings;
+    this.http = new Http(() => server.port);
+    this.judge = new Judge(this);
+    /** Users with devices. */
+    this.population = Array.from({ length: settings.users }, (_, index) => userIdOf(index));
+    /** Users who come when all others have gone. */
+    this.stayers = Array.from({ length: 30 }, (_, index) => `last ${index}`);
+    this.userIds = [...this.population, ...this.stayers];
+  }
+
+  /** The same choices for the same part of the same soak. @param {string} part */
+  random(part) {
+    return new Random(`${this.settings.seed} ${part}`);
+  }
+
+  /** @param {string} query @param {object} [variables] as a backend. @throws Refused, Gone, Unanswered */
+  async backend(query, variables) {
+    return dataOf(await this.http.ask(API_KEY, query, variables));
+  }
+
+  /** Changes the policy, or asks which it is. @param {object | null} input */
+  async policy(input) {
+    const { policies } = this;
+    const from = Date.now();
+    if (input === null) {
+      const { policy } = await this.backend(`{ policy { ${POLICY_FIELDS} } }`);
+      // What was asked for before that and not answered may have been in force since.
+      policies.certain(policyOf(policy), policies.unsureSince ?? from);
+      return;
+    }
+    policies.unsureSince ??= from;
+    const { updatePolicy } = await this.backend(
+      `mutation ($input: UpdatePolicyInput!) { updatePolicy(input: $input) { policy { ${POLICY_FIELDS} } } }`,
+      { input },
+    );
+    policies.certain(policyOf(updatePolicy.policy), policies.unsureSince);
+  }
+
+  /** What a backend is told of a user that her friends are not. @param {readonly string[]} ids */
+  async statuses(ids) {
+    const { userStatuses } = await this.backend(
+      `query ($ids: [ID!]!) { userStatuses(userIds: $ids) {
+        userId status version customStatus sessions { id status attached } } }`,
+      { ids },
+    );
+    for (const { userId, ...told } of userStatuses) this.model.told(userId, told, 'a query');
+    return userStatuses;
+  }
+
+  /**
+   * Whatever went wrong with the way to the server: is that a fault of the server?
+   * @param {unknown} error
+   * @param {string} who
+   * @param {number} since when it was begun
+   * @param {string | null} userId
+   */
+  lost(error, who, since, userId) {
+    if (this.isOver) return;
+    const isExcused = this.disturbances.between(since - 500, Date.now(), (kind) => kind !== 'slowDisk');
+    if (error instanceof Gone) {
+      if (error.code === 1012 && isExcused) return;
+      if (error.code === 1006 && isExcused) return;
+      // It takes no more sockets, because it is about to end.
+      if (error.code === 503 && isExcused) return;
+      this.journal.violate('lost', `${who}: ${error.message}`, userId);
+    } else if (error instanceof Unanswered) {
+      if (!isExcused)
+        this.journal.violate('unanswered', `${who}: no answer since ${new Date(since).toISOString()}`, userId);
+    } else this.journal.violate('fault', `${who}: ${error instanceof Error ? error.stack : error}`, userId);
+  }
+
+  /**
+   * An error that says to come back later. @returns in how many ms; null when it is another one
+   * @param {Refused} refused
+   */
+  later({ code, extensions }) {
+    if (code !== 'OVERLOADED') return null;
+    this.journal.count('told OVERLOADED');
+    if (typeof extensions.retryAfterMs !== 'number') this.journal.violate('error', 'OVERLOADED without retryAfterMs');
+    return Math.max(50, Number(extensions.retryAfterMs ?? 0));
+  }
+}
+
+/** Ids of all kinds: they are kept exactly, whatever they are made of. @param {number} index */
+export function userIdOf(index) {
+  const odd = [
+    'ü',
+    'ﬀ',
+    '𝒳',
+    '👩‍👩‍👧',
+    '\u202e',
+    'e\u0301',
+    '\ud7ff',
+    '__proto__',
+    'constructor',
+    ' ',
+    '%00',
+    '"',
+    '\\',
+    '<b>',
+    "'; --",
+  ];
+  return index % 10 === 0 ? `${odd[(index / 10) % odd.length]}${index}` : `user-${index}`;
+}
