@@ -1,5 +1,6 @@
 // A backend's other work: it pages, counts, throws people out, asks about many, and scrapes.
 import { Gone, Unanswered } from './connection.js';
+import { explain } from './explain.js';
 import { userToken } from './tokens.js';
 import { Refused } from './world.js';
 
@@ -121,7 +122,7 @@ const WORK = {
   },
 
   async explain(world, random) {
-    await world.explain?.(random.pick(world.userIds));
+    await explain(world, random.pick(world.userIds));
   },
 
   async metrics(world) {

@@ -53,6 +53,8 @@ export class Device {
   #jwtMintedAt = 0;
   /** @type {Known | null} */
   #known = null;
+  /** The one that it knew last. @type {Known | null} */
+  #lastKnown = null;
   /** Those that are attached to the session. @type {{ connection: Connection, plug: import('./known.js').Plug }[]} */
   #sockets = [];
   #usesSockets = true;
@@ -203,6 +205,7 @@ export class Device {
       for (const old of this.#sockets.splice(0)) this.#abandon(old);
       sessions.set(known.id, known);
       this.#known = known;
+      this.#lastKnown = known;
       this.#intervalMs = login.heartbeatIntervalMs;
       this.#usesSockets = overSocket || this.#random.chance(0.75);
       if (connection !== null) this.#adopt(connection, known, sent);
@@ -229,7 +232,7 @@ export class Device {
       await connection.init(known.token);
     } catch (error) {
       // It may have been attached all the same.
-      known.cut();
+      known.cut({ wasAttached: false });
       connection.wire.rst();
       throw error;
     }
@@ -444,8 +447,10 @@ export class Device {
       journal.count(`refused: ${code}`);
       const again = this.#world.later(error);
       if (again !== null) return pauses.pause(again);
-      if (code === 'SESSION_ENDED' && this.#known !== null) {
-        model.oweEnd(this.#userId, this.#known.id, extensions.reason ?? '', {
+      // Its socket may have said so before.
+      const known = this.#known ?? this.#lastKnown;
+      if (code === 'SESSION_ENDED' && known !== null) {
+        model.oweEnd(this.#userId, known.id, extensions.reason ?? '', {
           ...(extensions.reason === 'KICKED' ? { kickedBy: extensions.kickedBy ?? null } : {}),
           by: 'SESSION_ENDED',
         });

@@ -73,10 +73,9 @@ export class Faults {
           end();
         });
       case 'storm': {
-        const end = disturbances.begin('storm');
+        const attached = this.#attached();
         for (const device of this.#cast.devices) device.storm();
-        await this.#back('storm');
-        return end();
+        return this.#back('storm', attached);
       }
       case 'policy':
         await server.up();
@@ -104,26 +103,26 @@ export class Faults {
   async #restart(signal, gapMs) {
     const { server, disturbances, journal, policies } = this.#world;
     const end = disturbances.begin('down');
+    const attached = this.#attached();
     try {
-      const attached = this.#attached();
       const exit = await server.end(signal);
       if (signal === 'SIGTERM' && exit.code !== 0) journal.violate('exit', `after SIGTERM: ${JSON.stringify(exit)}`);
       await sleep(gapMs);
       const epoch = await server.start();
       this.starts.add(epoch.readyAt - epoch.spawnedAt);
       if (policies.isUnsure) await this.#world.policy(null);
-      await this.#back('restart', attached);
     } finally {
       end();
     }
+    await this.#back('restart', attached);
   }
 
   #attached() {
     return this.#cast.devices.filter(({ isAttached }) => isAttached).length;
   }
 
-  /** Everybody finds the way back. @param {string} what */
-  async #back(what, attached = this.#attached()) {
+  /** Everybody finds the way back. @param {string} what @param {number} attached how many had a socket */
+  async #back(what, attached) {
     const { journal, isOver } = this.#world;
     const began = Date.now();
     const areBack = await becomes(

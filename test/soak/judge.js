@@ -149,21 +149,20 @@ export class Judge {
       );
       return;
     }
-    const cut = Math.max(0, ...known.cuts.filter((when) => when <= at + SKEW_MS));
-    if (cut === 0) {
+    const last = (/** @type {readonly number[]} */ cuts) => Math.max(0, ...cuts.filter((when) => when <= at + SKEW_MS));
+    const cut = last(known.cuts);
+    const latestCut = Math.max(cut, last(known.maybeCuts));
+    if (latestCut === 0) {
       journal.violate('disconnect', `DISCONNECT though no socket was closed: ${JSON.stringify(event)}`, event.userId);
       return;
     }
     const sign = known.signBefore(at - SKEW_MS);
-    if (sign > cut + SKEW_MS && known.lastAttachSent < cut) {
-      journal.violate(
-        'disconnect',
-        `DISCONNECT although a sign of life came after the close: ${JSON.stringify({ cut, sign, event })}`,
-        event.userId,
-      );
+    if (sign > latestCut + SKEW_MS && known.lastAttachSent < latestCut) {
+      const words = JSON.stringify({ cut: latestCut, sign, event });
+      journal.violate('disconnect', `DISCONNECT although a sign of life came after the close: ${words}`, event.userId);
     }
     early(cut + (timing('min', rows, (row) => row.disconnectGraceMs) ?? 0), `cut at ${cut}`);
-    late(cut + (timing('max', rows, (row) => row.disconnectGraceMs) ?? 0));
+    late(latestCut + (timing('max', rows, (row) => row.disconnectGraceMs) ?? 0));
   }
 
   /** @param {import('./model.js').User} user @param {Event} event @param {number} at */
@@ -186,10 +185,11 @@ export class Judge {
 
   /** @param {Event} event @param {number} at @param {number} latest @param {Known | null} known */
   #late(event, at, latest, known) {
-    const { disturbances, journal } = this.#world;
+    const { disturbances, journal, vitals } = this.#world;
     const since = known === null ? latest : Math.min(latest, known.lastSent, known.lastAcked);
     if (disturbances.between(since - 1_000, at)) return;
-    const late = at - latest;
+    // What the machine did not let it do is not its fault.
+    const late = at - latest - vitals.waited(latest, at);
     this.lateness[/** @type {keyof Judge['lateness']} */ (event.reason)].add(late);
     if (late > LATE_MS + SLACK_MS)
       journal.violate('late', `${event.reason} ${late} ms late: ${JSON.stringify(event)}`, event.userId);

@@ -25,8 +25,10 @@ export class Known {
   foreground = 0;
   /** @type {Set<Plug>} */
   plugs = new Set();
-  /** When the client ended a socket, the last times. @type {number[]} */
+  /** When a socket that was attached came to its end, the last times. @type {number[]} */
   cuts = [];
+  /** And one that may have been: its welcome never came. @type {number[]} */
+  maybeCuts = [];
   /** What may attach a socket was sent. */
   lastAttachSent = 0;
   /** The client has said farewell: a logout is under way. */
@@ -58,10 +60,11 @@ export class Known {
     return this.signs.at(-1)?.acked ?? 0;
   }
 
-  /** The client ends a socket. */
-  cut(at = Date.now()) {
-    this.cuts.push(at);
-    if (this.cuts.length > CUTS) this.cuts.shift();
+  /** A socket is at its end. */
+  cut({ wasAttached = true } = {}) {
+    const cuts = wasAttached ? this.cuts : this.maybeCuts;
+    cuts.push(Date.now());
+    if (cuts.length > CUTS) cuts.shift();
   }
 
   /** @param {number} sent @returns {Plug} */

@@ -4,13 +4,13 @@ import { clearInterval } from 'node:timers';
 import { attacker } from './attackers.js';
 import { backend } from './backend.js';
 import { Device } from './device.js';
+import { explain } from './explain.js';
 import { Faults } from './faults.js';
 import { compareAll, endsWell, lastWords, nobodyLeft, someStay, wholeLog } from './finish.js';
 import { Follower } from './follower.js';
 import { firstPolicy, planOf } from './plan.js';
 import { freePort, Server } from './server.js';
 import { becomes, sleep } from './time.js';
-import { Vitals } from './vitals.js';
 import { Watcher } from './watcher.js';
 import { World } from './world.js';
 
@@ -26,7 +26,7 @@ export async function run(settings) {
   const plan = planOf(seed, minutes);
   const server = new Server({ dist, directory, port: await freePort(), env: {} });
   const world = new World(server, settings);
-  const { journal, model, judge, disturbances } = world;
+  const { journal, model, judge, disturbances, vitals } = world;
   journal.onViolation = ({ kind, words, userId }) =>
     process.stderr.write(
       `VIOLATION ${kind}${userId === null ? '' : ` of ${JSON.stringify(userId)}`}: ${words.slice(0, 600)}\n`,
@@ -65,7 +65,6 @@ export async function run(settings) {
     (_, index) => new Watcher(world, index, kinds[index % kinds.length] ?? 'fast'),
   );
   const faults = new Faults(world, { devices, followers }, join(directory, 'copies'));
-  const vitals = new Vitals(world);
 
   const following = followers.map((follower) => follower.live());
   const living = [
@@ -97,7 +96,7 @@ export async function run(settings) {
   await lastWords(world, watchers);
   await wholeLog(world, followers, latestCursor);
   await world.metrics?.();
-  for (const userId of world.random('explained').some(world.userIds, 200)) await world.explain?.(userId);
+  for (const userId of world.random('explained').some(world.userIds, 200)) await explain(world, userId);
 
   process.stderr.write('All leave.\n');
   world.isOver = true;

@@ -196,10 +196,14 @@ export class Server {
     return kib === undefined ? null : Number(kib) * 1_024;
   }
 
-  /** How long its first thread has been ready to run and had no core, in ms. */
+  /** How long its threads, all together, have been ready to run and had no core, in ms. */
   waitedForCore() {
-    const [, nanoseconds] = this.#proc(`task/${this.pid}/schedstat`).split(' ');
-    return nanoseconds === undefined ? null : Number(nanoseconds) / 1e6;
+    let sum = 0;
+    for (const thread of this.#threads()) {
+      const [, nanoseconds] = this.#proc(`task/${thread}/schedstat`).split(' ');
+      sum += Number(nanoseconds ?? 0);
+    }
+    return sum / 1e6;
   }
 
   /** CPU time of all of its threads, in ms. */
@@ -207,6 +211,16 @@ export class Server {
     const stat = this.#proc('stat');
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     return (Number(fields[11]) + Number(fields[12])) * 10;
+  }
+
+  /** @returns {string[]} */
+  #threads() {
+    try {
+      return readdirSync(`/proc/${this.pid}/task`);
+    } catch {
+      // It is gone.
+      return [];
+    }
   }
 
   /** @param {string} file */

@@ -29,7 +29,7 @@ export function summary(found) {
     `Starts: ${JSON.stringify(found.startsMs)} ms. Until nine of ten sockets were back after a restart: ${JSON.stringify(found.recoveriesMs)} ms.`,
     `Memory, MiB: first ${rssMiB.first}, last ${rssMiB.last}, most ${rssMiB.max}; in the longest run of ${rssMiB.longestRunMinutes} min from ` +
       `${rssMiB.afterWarmUp} to ${rssMiB.atItsEnd}, ${rssMiB.slopeMiBPerHour ?? '?'} an hour.`,
-    `CPU, of a core: server ${cpu.serverShare.toFixed(2)}, soak ${cpu.soakShare.toFixed(2)}. ` +
+    `CPU, of a core: server ${cpu.serverShare.toFixed(2)}, soak ${cpu.soakShare.toFixed(2)}; the server's threads waited ${(cpu.waitedForCoreMs / 1_000).toFixed(0)} s for one. ` +
       `Descriptors: ${found.descriptorsBefore} before, ${found.descriptors} after.`,
     found.violated === 0
       ? `No violation in ${found.minutes} minutes, seed ${found.seed}.`

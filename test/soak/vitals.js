@@ -4,8 +4,9 @@ import { clearInterval } from 'node:timers';
 const LOOKED_AT_EVERY_MS = 250;
 const SAMPLED_EVERY_MS = 5_000;
 /** Less than that is no excuse for anything. */
-const BUSY_MS = 120;
-const LAGGED_MS = 250;
+const LAGGED_MS = 1_000;
+/** How far back it is known when the machine was busy with something else. */
+const REMEMBERED = 240;
 const WARM_UP_MS = 120_000;
 const MIB = 1_048_576;
 
@@ -18,6 +19,9 @@ export class Vitals {
   #runs = [];
   #pid = 0;
   #waited = 0;
+  /** @type {{ from: number, to: number, ms: number }[]} */
+  #waits = [];
+  #allWaited = 0;
   #looked = Date.now();
   #sampled = 0;
   #cpu = 0;
@@ -48,14 +52,23 @@ export class Vitals {
       this.#runs.push({ since: now, samples: [] });
     }
     const waited = server.waitedForCore();
-    if (waited === null) return;
-    if (waited - this.#waited > BUSY_MS && this.#waited > 0) disturbances.add('the machine is busy', before, now);
+    const more = this.#waited === 0 ? 0 : Math.max(0, waited - this.#waited);
     this.#waited = waited;
+    this.#waits.push({ from: before, to: now, ms: more });
+    this.#allWaited += more;
+    if (this.#waits.length > 2 * REMEMBERED) this.#waits.splice(0, REMEMBERED);
     this.#cpuBefore = server.cpuMs() || this.#cpuBefore;
     if (now - this.#sampled < SAMPLED_EVERY_MS) return;
     this.#sampled = now;
     const rss = server.rss();
     if (rss !== null) this.#runs.at(-1)?.samples.push({ at: now, rss });
+  }
+
+  /** How long the server's threads were ready to run between these times and had no core, in ms. @param {number} from @param {number} to */
+  waited(from, to) {
+    let sum = 0;
+    for (const wait of this.#waits) if (wait.to >= from && wait.from <= to) sum += wait.ms;
+    return sum;
   }
 
   /** @param {readonly import('./device.js').Device[]} devices */
@@ -93,7 +106,11 @@ export class Vitals {
         atItsEnd: mib(warm.at(-1)?.rss),
         slopeMiBPerHour: slope(warm),
       },
-      cpu: { serverShare: this.#cpuShare(), soakShare: ownCpuShare(this.#began) },
+      cpu: {
+        serverShare: this.#cpuShare(),
+        soakShare: ownCpuShare(this.#began),
+        waitedForCoreMs: Math.round(this.#allWaited),
+      },
     };
   }
 }

@@ -8,6 +8,7 @@ import { Model } from './model.js';
 import { Policies, POLICY_FIELDS, policyOf } from './policies.js';
 import { Random } from './random.js';
 import { Pauses } from './time.js';
+import { Vitals } from './vitals.js';
 import { API_KEY } from './tokens.js';
 
 /** @typedef {import('./known.js').Known} Known */
@@ -41,9 +42,7 @@ export class World {
   pauses = new Pauses();
   /** When a backend last revoked a user's tokens, at the latest. @type {Map<string, number>} */
   revokedAt = new Map();
-  /** Whatever more this build can do. @type {((userId: string) => Promise<void>) | null} */
-  explain = null;
-  /** @type {(() => Promise<void>) | null} */
+  /** Whatever more this build can do. @type {(() => Promise<void>) | null} */
   metrics = null;
   limitsRates = false;
   /** Nobody changes anything any more. */
@@ -61,6 +60,7 @@ export class World {
     this.server = server;
     this.settings = settings;
     this.http = new Http(() => server.port);
+    this.vitals = new Vitals(this);
     this.judge = new Judge(this);
     /** Users with devices. */
     this.population = Array.from({ length: settings.users }, (_, index) => userIdOf(index));
