@@ -10,6 +10,8 @@ const SKEW_MS = 12;
 const LATE_MS = 1_000;
 const SLACK_MS = 500;
 const NEVER_MS = 4_000;
+/** The server may take a shorter sleep for a busy moment. */
+const NOTICED_MS = 1_100;
 
 /** @typedef {import('./life.js').Event} Event */
 /** @typedef {import('./known.js').Known} Known */
@@ -204,7 +206,7 @@ export class Judge {
   #awake(from, timeout) {
     let until = from + timeout;
     for (const { from: slept, to } of this.#world.server.sleeps) {
-      if (slept < until && to > from) until += to - Math.max(slept, from);
+      if (to - slept >= NOTICED_MS && slept < until && to > from) until += to - Math.max(slept, from);
     }
     return until;
   }
@@ -253,6 +255,10 @@ export class Judge {
     if (known === undefined) return Infinity;
     const rows = known.rows(this.#world.policies, Date.now());
     const timeout = timing('max', rows, (row) => row.heartbeatTimeoutMs) ?? Infinity;
-    return Math.max(known.lastSent, known.lastAcked, calmSince, session.since) + timeout;
+    const silent = Math.max(known.lastSent, known.lastAcked, calmSince, session.since) + timeout;
+    if (known.background === null || known.backgroundUnsure !== null) return silent;
+    const limits = rows.map(({ backgroundTimeoutMs }) => backgroundTimeoutMs ?? Infinity);
+    const hidden = Math.max(known.background.acked, session.since, calmSince) + Math.max(...limits);
+    return Math.min(silent, hidden);
   }
 }
