@@ -2,7 +2,7 @@
 import { Gone, Unanswered } from './connection.js';
 import { explain } from './explain.js';
 import { userToken } from './tokens.js';
-import { Refused } from './world.js';
+import { cannotWrite, Refused } from './world.js';
 
 /** @typedef {import('./world.js').World} World */
 
@@ -38,7 +38,7 @@ export async function backend(world) {
       if (error instanceof Gone || error instanceof Unanswered) world.lost(error, `backend, ${act}`, since, null);
       else if (!(error instanceof Refused)) world.lost(error, `backend, ${act}`, since, null);
       else if (world.later(error) !== null) await pauses.pause(100);
-      else if (!world.disturbances.between(since, Date.now(), (kind) => kind === 'fullDisk' || kind === 'down'))
+      else if (!world.disturbances.between(since, Date.now(), (kind) => cannotWrite(kind) || kind === 'down'))
         journal.violate('error', `backend, ${act}: ${error.message}`);
     }
     if (!server.isUp) await server.up();
@@ -126,7 +126,7 @@ const WORK = {
   },
 
   async metrics(world) {
-    await world.metrics?.();
+    await world.metrics.scrape();
   },
 
   /** A token of a session that is over says how it ended. */

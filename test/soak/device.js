@@ -1,7 +1,7 @@
 // One device of one user, which does all that devices do: well-behaved ones, those in tunnels, and those in pockets.
 import { Connection, Gone } from './connection.js';
 import { Known } from './known.js';
-import { dataOf, Refused } from './world.js';
+import { cannotWrite, dataOf, Refused } from './world.js';
 import { userToken } from './tokens.js';
 
 /** @typedef {import('./world.js').World} World */
@@ -74,7 +74,7 @@ export class Device {
       MAC: 2,
       LINUX: 1,
       WEB: 5,
-      MINI_PROGRAM: 2,
+      MINI_PROGRAM: 4,
     });
     this.#deviceId = this.#random.pick([`d${index}`, `d${index}`, `Gerät „${index}“ 📱`]);
   }
@@ -460,10 +460,7 @@ export class Device {
         this.#jwtMintedAt = 0;
         return pauses.pause(1_000);
       }
-      if (
-        code === 'INTERNAL_SERVER_ERROR' &&
-        this.#world.disturbances.between(since, Date.now(), (kind) => kind === 'fullDisk')
-      )
+      if (code === 'INTERNAL_SERVER_ERROR' && this.#world.disturbances.between(since, Date.now(), cannotWrite))
         return pauses.pause(500);
       journal.violate('error', error.message, this.#userId);
       return this.#over();

@@ -8,7 +8,7 @@ import { becomes, sleep } from './time.js';
 
 /** @typedef {import('./world.js').World} World */
 /** @typedef {import('./plan.js').Step} Step */
-/** @typedef {{ devices: readonly import('./device.js').Device[], followers: readonly import('./follower.js').Follower[] }} Cast */
+/** @typedef {{ devices: readonly import('./device.js').Device[], followers: readonly import('./follower.js').Follower[], disk: import('./disk.js').Disk }} Cast */
 
 const BACK_WITHIN_MS = 60_000;
 
@@ -58,7 +58,7 @@ export class Faults {
   }
 
   /** @param {Step} step @returns {Promise<unknown>} */
-  async #do({ kind, forMs = 0, gapMs = 0, change }) {
+  async #do({ kind, forMs = 0, gapMs = 0, delayMs = 0, change }) {
     const { server, disturbances, journal } = this.#world;
     const random = this.#world.random(`fault at ${forMs} ${gapMs}`);
     switch (kind) {
@@ -86,6 +86,10 @@ export class Faults {
       case 'feedCut':
         for (const follower of this.#cast.followers) follower.cut();
         return;
+      case 'slowDisk':
+        return this.#withDisk('slowDisk', forMs, (disk, isBad) => (disk.fsyncMs = isBad ? delayMs : 0));
+      case 'fullDisk':
+        return this.#withDisk('fullDisk', forMs, (disk, isBad) => (disk.isFull = isBad));
       case 'longReader':
         return this.#longReader(forMs);
       case 'writerLock':
@@ -131,6 +135,23 @@ export class Faults {
     );
     if (areBack && what === 'restart') this.recoveries.add(Date.now() - began);
     if (!areBack && !isOver) journal.count(`${what}: fewer were back after ten seconds`);
+  }
+
+  /**
+   * @param {string} kind
+   * @param {number} forMs
+   * @param {(disk: import('./disk.js').Disk, isBad: boolean) => void} make
+   */
+  async #withDisk(kind, forMs, make) {
+    const { disk } = this.#cast;
+    const end = this.#world.disturbances.begin(kind);
+    try {
+      make(disk, true);
+      await sleep(forMs);
+    } finally {
+      make(disk, false);
+      end();
+    }
   }
 
   /** Somebody reads one snapshot for long: the log of what is written cannot be folded into the file. @param {number} forMs */

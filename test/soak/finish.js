@@ -120,6 +120,14 @@ export async function wholeLog(world, followers, from) {
   if (model.events < count) journal.violate('feed', `the first follower heard ${model.events} of ${count}`);
 }
 
+/** What Prometheus reads is what the feed has told. @param {World} world */
+export async function metricsAgree({ metrics, journal }) {
+  /** @type {string[]} */
+  let differing = [];
+  await becomes(async () => (differing = await metrics.differences()).length === 0, SETTLED_WITHIN_MS, 500);
+  for (const words of differing) journal.violate('metrics', words);
+}
+
 /** No socket is left but that of the one follower who stays. @param {World} world @param {number} descriptorsBefore */
 export async function nobodyLeft(world, descriptorsBefore) {
   const { journal, server } = world;

@@ -10,6 +10,8 @@ const SKEW_MS = 12;
 const LATE_MS = 1_000;
 const SLACK_MS = 500;
 const NEVER_MS = 4_000;
+/** The machine may have been busy before the time had come: a server that waits for a core too long has slept. */
+const LOOKS_BACK_MS = 20_000;
 /** The server may take a shorter sleep for a busy moment. */
 const NOTICED_MS = 1_100;
 
@@ -19,6 +21,8 @@ const NOTICED_MS = 1_100;
 
 export class Judge {
   #world;
+  /** Sessions that should have been given up on, and were not. @type {Set<string>} */
+  #toldOf = new Set();
   lateness = {
     HEARTBEAT_TIMEOUT: new Histogram(),
     BACKGROUND_TIMEOUT: new Histogram(),
@@ -191,7 +195,7 @@ export class Judge {
     const since = known === null ? latest : Math.min(latest, known.lastSent, known.lastAcked);
     if (disturbances.between(since - 1_000, at)) return;
     // What the machine did not let it do is not its fault.
-    const late = at - latest - vitals.waited(latest, at);
+    const late = at - latest - vitals.waited(since, at);
     this.lateness[/** @type {keyof Judge['lateness']} */ (event.reason)].add(late);
     if (late > LATE_MS + SLACK_MS)
       journal.violate('late', `${event.reason} ${late} ms late: ${JSON.stringify(event)}`, event.userId);
@@ -219,21 +223,22 @@ export class Judge {
 
   /** To be called now and then: those who should have been given up on by now. */
   look() {
-    const { model, sessions, disturbances, journal } = this.#world;
+    const { model, sessions, disturbances, journal, vitals } = this.#world;
     const calmSince = disturbances.calmSince();
     const now = Date.now();
     if (calmSince > now) return;
     for (const [userId, user] of model.users) {
       for (const session of user.life.live.values()) {
+        if (this.#toldOf.has(session.id)) continue;
         const latest = this.#latest(session, sessions.get(session.id), calmSince);
-        if (now > latest + LATE_MS + NEVER_MS) {
+        const never = latest + LATE_MS + NEVER_MS;
+        if (now > never && now > never + vitals.waited(latest - LOOKS_BACK_MS, now)) {
+          this.#toldOf.add(session.id);
           journal.violate(
             'never',
             `${session.status} for ${now - latest} ms longer than it may: ${JSON.stringify(session)}`,
             userId,
           );
-          // Told once.
-          user.life.live.delete(session.id);
         }
       }
     }

@@ -2,7 +2,7 @@
 import { PLATFORMS } from './policies.js';
 import { Random } from './random.js';
 
-/** @typedef {{ atMs: number, kind: string, forMs?: number, change?: object, gapMs?: number }} Step */
+/** @typedef {{ atMs: number, kind: string, forMs?: number, change?: object, gapMs?: number, delayMs?: number }} Step */
 
 /** How often each comes, one against the other. */
 const WEIGHTS = {
@@ -25,7 +25,20 @@ const WEIGHTS = {
 const STEADY = { from: 0.3, to: 0.8 };
 const RESTARTS = ['kill', 'stop'];
 /** A short run has one of each, these first. */
-const FIRST = ['policy', 'kill', 'sleep', 'backup', 'stop', 'storm', 'slowDisk', 'copy', 'feedCut', 'revokeMany'];
+const FIRST = [
+  'policy',
+  'kill',
+  'storm',
+  'sleep',
+  'backup',
+  'slowDisk',
+  'stop',
+  'feedCut',
+  'revokeMany',
+  'copy',
+  'fullDisk',
+  'writerLock',
+];
 
 /**
  * @param {number} seed
@@ -39,7 +52,7 @@ export function planOf(seed, minutes) {
   /** @type {Step[]} */
   const steps = [];
   const warmUpMs = isShort ? 4_000 : 15_000;
-  for (let atMs = warmUpMs; atMs < lengthMs - 2_500; atMs += isShort ? 2_600 : random.between(5_000, 18_000)) {
+  for (let atMs = warmUpMs; atMs < lengthMs - 2_500; atMs += isShort ? 3_500 : random.between(5_000, 18_000)) {
     const isSteady = !isShort && atMs > STEADY.from * lengthMs && atMs < STEADY.to * lengthMs;
     let kind = FIRST[steps.length] ?? random.weighted(WEIGHTS);
     while (isSteady && RESTARTS.includes(kind)) kind = random.weighted(WEIGHTS);
@@ -66,7 +79,7 @@ function details(kind, random, isShort) {
         forMs: isShort ? 2_500 : random.chance(0.5) ? random.between(11_000, 16_000) : random.between(500, 6_000),
       };
     case 'slowDisk':
-      return { forMs: isShort ? 2_000 : random.between(4_000, 12_000) };
+      return { forMs: isShort ? 2_500 : random.between(4_000, 12_000), delayMs: random.pick([100, 500, 2_000]) };
     case 'fullDisk':
       return { forMs: random.between(1_000, 5_000) };
     case 'longReader':

@@ -4,15 +4,16 @@ import { clearInterval } from 'node:timers';
 import { attacker } from './attackers.js';
 import { backend } from './backend.js';
 import { Device } from './device.js';
+import { Disk } from './disk.js';
 import { explain } from './explain.js';
 import { Faults } from './faults.js';
-import { compareAll, endsWell, lastWords, nobodyLeft, someStay, wholeLog } from './finish.js';
+import { compareAll, endsWell, lastWords, metricsAgree, nobodyLeft, someStay, wholeLog } from './finish.js';
 import { Follower } from './follower.js';
 import { firstPolicy, planOf } from './plan.js';
 import { freePort, Server } from './server.js';
 import { becomes, sleep } from './time.js';
 import { Watcher } from './watcher.js';
-import { World } from './world.js';
+import { cannotWrite, World } from './world.js';
 
 /** What was acknowledged is in the feed within this time, when nothing disturbs. */
 const TOLD_WITHIN_MS = 10_000;
@@ -24,7 +25,8 @@ const LOOKED_AT_EVERY_MS = 1_000;
 export async function run(settings) {
   const { dist, directory, seed, minutes } = settings;
   const plan = planOf(seed, minutes);
-  const server = new Server({ dist, directory, port: await freePort(), env: {} });
+  const disk = new Disk(directory);
+  const server = new Server({ dist, directory, port: await freePort(), env: disk.env });
   const world = new World(server, settings);
   const { journal, model, judge, disturbances, vitals } = world;
   journal.onViolation = ({ kind, words, userId }) =>
@@ -38,7 +40,12 @@ export async function run(settings) {
   await world.policy(firstPolicy());
   const { latestCursor } = await world.backend('{ latestCursor }');
   const followers = [
-    new Follower(world, 'first follower', latestCursor, { hear: (events) => model.hear(events) }),
+    new Follower(world, 'first follower', latestCursor, {
+      hear: (events) => {
+        model.hear(events);
+        world.metrics.hear(events);
+      },
+    }),
     new Follower(world, 'follower over a stream', latestCursor, { overStream: true }),
     new Follower(world, 'slow follower', latestCursor, { stalls: true }),
   ];
@@ -64,7 +71,7 @@ export async function run(settings) {
     { length: minutes < 5 ? 24 : 80 },
     (_, index) => new Watcher(world, index, kinds[index % kinds.length] ?? 'fast'),
   );
-  const faults = new Faults(world, { devices, followers }, join(directory, 'copies'));
+  const faults = new Faults(world, { devices, followers, disk }, join(directory, 'copies'));
 
   const following = followers.map((follower) => follower.live());
   const living = [
@@ -95,7 +102,7 @@ export async function run(settings) {
   await compareAll(world, 'when all are quiet');
   await lastWords(world, watchers);
   await wholeLog(world, followers, latestCursor);
-  await world.metrics?.();
+  await metricsAgree(world);
   for (const userId of world.random('explained').some(world.userIds, 200)) await explain(world, userId);
 
   process.stderr.write('All leave.\n');
@@ -113,6 +120,7 @@ export async function run(settings) {
   for (const follower of followers) follower.stop();
   await Promise.race([Promise.all(following), sleep(2_000)]);
   vitals.stop();
+  disk.close();
 
   return {
     seed,
@@ -161,9 +169,7 @@ function listenToLog(world) {
   const { server, journal, disturbances } = world;
   server.onWarning = ({ level, msg, line }) => {
     journal.count(`log: ${level >= 50 ? 'error' : 'warning'}: ${msg.slice(0, 80)}`);
-    const isExplained = disturbances.between(Date.now() - 2_000, Date.now(), (kind) =>
-      ['fullDisk', 'writerLock'].includes(kind),
-    );
+    const isExplained = disturbances.between(Date.now() - 2_000, Date.now(), cannotWrite);
     if (level >= 50 && !isExplained) journal.violate('log', line.slice(0, 2_000));
   };
   server.onDeath = (exit, said) => {

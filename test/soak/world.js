@@ -4,6 +4,7 @@ import { Disturbances } from './disturbances.js';
 import { Http } from './http.js';
 import { Journal } from './journal.js';
 import { Judge } from './judge.js';
+import { Metrics } from './metrics.js';
 import { Model } from './model.js';
 import { Policies, POLICY_FIELDS, policyOf } from './policies.js';
 import { Random } from './random.js';
@@ -42,8 +43,7 @@ export class World {
   pauses = new Pauses();
   /** When a backend last revoked a user's tokens, at the latest. @type {Map<string, number>} */
   revokedAt = new Map();
-  /** Whatever more this build can do. @type {(() => Promise<void>) | null} */
-  metrics = null;
+  metrics;
   limitsRates = false;
   /** Nobody changes anything any more. */
   isQuiet = false;
@@ -62,6 +62,7 @@ export class World {
     this.http = new Http(() => server.port);
     this.vitals = new Vitals(this);
     this.judge = new Judge(this);
+    this.metrics = new Metrics(this, API_KEY);
     /** Users with devices. */
     this.population = Array.from({ length: settings.users }, (_, index) => userIdOf(index));
     /** Users who come when all others have gone. */
@@ -123,6 +124,8 @@ export class World {
       if (error.code === 1006 && isExcused) return;
       // It takes no more sockets, because it is about to end.
       if (error.code === 503 && isExcused) return;
+      // What cannot be written cannot be promised.
+      if (error.code === 1011 && this.disturbances.between(since, Date.now(), cannotWrite)) return;
       this.journal.violate('lost', `${who}: ${error.message}`, userId);
     } else if (error instanceof Unanswered) {
       if (!isExcused)
@@ -141,6 +144,9 @@ export class World {
     return Math.max(50, Number(extensions.retryAfterMs ?? 0));
   }
 }
+
+/** Disturbances in which the server must fail those who want something written. @param {string} kind */
+export const cannotWrite = (kind) => kind === 'fullDisk' || kind === 'writerLock';
 
 /** Ids of all kinds: they are kept exactly, whatever they are made of. @param {number} index */
 export function userIdOf(index) {
