@@ -141,12 +141,9 @@ const ATTACKS = {
         });
       }
       const closed = await fate(connection.wire, 3_000);
-      if (limited > 0 || closed?.code === 4414) world.journal.count('floods held back');
-      return limited > 0 || closed?.code === 4414 || closed?.code === 1006
-        ? null
-        : world.limitsRates
-          ? 'nobody stopped it'
-          : null;
+      if (limited === 0 && closed?.code !== 4414) return 'nobody stopped it';
+      world.journal.count('floods held back');
+      return null;
     } finally {
       connection.wire.rst();
     }

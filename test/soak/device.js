@@ -195,7 +195,7 @@ export class Device {
       )
         journal.violate('login', `asked ${JSON.stringify(input)}, got ${JSON.stringify(session)}`, this.#userId);
       const known = new Known({ ...session, token: login.sessionToken });
-      known.lastSent = sent;
+      known.sends(sent);
       known.acked(sent, acked);
       known.learn(sent, login, acked);
       this.#checkTimings(known, login);
@@ -225,7 +225,7 @@ export class Device {
     const known = /** @type {Known} */ (this.#known);
     const { server } = this.#world;
     const sent = Date.now();
-    known.lastSent = sent;
+    known.sends(sent);
     known.lastAttachSent = sent;
     const connection = new Connection(server.port);
     try {
@@ -415,9 +415,8 @@ export class Device {
     const { journal } = this.#world;
     const known = /** @type {Known} */ (this.#known);
     const sent = Date.now();
-    known.lastSent = sent;
+    known.sends(sent);
     const said = await act();
-    known.lastSent = Math.max(known.lastSent, sent);
     if (this.#known === known) known.acked(sent);
     journal.count(isOperation ? 'signs of life: operations' : 'signs of life: pings');
     return said;

@@ -89,7 +89,8 @@ export class Faults {
       case 'slowDisk':
         return this.#withDisk('slowDisk', forMs, (disk, isBad) => (disk.fsyncMs = isBad ? delayMs : 0));
       case 'fullDisk':
-        return this.#withDisk('fullDisk', forMs, (disk, isBad) => (disk.isFull = isBad));
+        // A server that starts on a full disk cannot: that is another test's.
+        return this.#alone(() => this.#withDisk('fullDisk', forMs, (disk, isBad) => (disk.isFull = isBad)));
       case 'longReader':
         return this.#longReader(forMs);
       case 'writerLock':
@@ -112,13 +113,26 @@ export class Faults {
       const exit = await server.end(signal);
       if (signal === 'SIGTERM' && exit.code !== 0) journal.violate('exit', `after SIGTERM: ${JSON.stringify(exit)}`);
       await sleep(gapMs);
-      const epoch = await server.start();
+      const epoch = await this.#start();
       this.starts.add(epoch.readyAt - epoch.spawnedAt);
       if (policies.isUnsure) await this.#world.policy(null);
     } finally {
       end();
     }
     await this.#back('restart', attached);
+  }
+
+  /** It must start; if it does not, somebody starts it again. */
+  async #start() {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await this.#world.server.start();
+      } catch (error) {
+        this.#world.journal.violate('start', String(error));
+        if (tries === 5) throw error;
+        await sleep(1_000);
+      }
+    }
   }
 
   #attached() {

@@ -107,10 +107,11 @@ export class Judge {
         `last sign ${sign}, server since ${began}, timeout ${timeout}`,
       );
       const longest = timing('max', rows, (row) => row.heartbeatTimeoutMs) ?? 0;
-      late(Math.max(known.lastSent, known.lastAcked) + longest);
+      late(known.heardBy(at) + longest);
     } else if (event.reason === 'BACKGROUND_TIMEOUT') {
       const limit = timing('min', rows, (row) => row.backgroundTimeoutMs);
       const entered = known.background?.sent ?? known.backgroundUnsure;
+      if (entered !== null && entered > at) return;
       if (limit === null || entered === null) {
         if (known.foreground === 0 || known.foreground < at - SKEW_MS)
           journal.violate(
@@ -192,12 +193,12 @@ export class Judge {
   /** @param {Event} event @param {number} at @param {number} latest @param {Known | null} known */
   #late(event, at, latest, known) {
     const { disturbances, journal, vitals } = this.#world;
-    const since = known === null ? latest : Math.min(latest, known.lastSent, known.lastAcked);
+    const since = known === null ? latest : Math.min(latest, known.heardBy(at));
     if (disturbances.between(since - 1_000, at)) return;
-    // What the machine did not let it do is not its fault.
-    const late = at - latest - vitals.waited(since, at);
+    const late = at - latest;
     this.lateness[/** @type {keyof Judge['lateness']} */ (event.reason)].add(late);
-    if (late > LATE_MS + SLACK_MS)
+    // What the machine did not let it do is not its fault.
+    if (late > LATE_MS + SLACK_MS && late - vitals.waited(since, at) > LATE_MS + SLACK_MS)
       journal.violate('late', `${event.reason} ${late} ms late: ${JSON.stringify(event)}`, event.userId);
   }
 

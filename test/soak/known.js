@@ -11,10 +11,10 @@ const CUTS = 6;
 export class Known {
   /** Acknowledged ones, the newest last. @type {Sign[]} */
   signs = [];
-  /** The last that may have reached the server, answered or not. */
-  lastSent = 0;
-  /** The timings that it was told last, and when. @type {{ sent: number, acked: number, said: Said } | null} */
-  learned = null;
+  /** When one was sent, the last times, answered or not. @type {number[]} */
+  #sent = [];
+  /** The timings that it was told, the newest last. @type {(Sign & { said: Said })[]} */
+  #learned = [];
   /** It may have been told others since then: the answer has not come, or never will. @type {number | null} */
   unsureSince = null;
   /** Since when it is in background, as acknowledged; null: it is not. @type {Sign | null} */
@@ -43,6 +43,16 @@ export class Known {
     this.token = token;
   }
 
+  /** A sign of life is on its way. */
+  sends(at = Date.now()) {
+    this.#sent.push(at);
+    if (this.#sent.length > 2 * SIGNS) this.#sent.splice(0, SIGNS);
+  }
+
+  get lastSent() {
+    return this.#sent.at(-1) ?? 0;
+  }
+
   /** @param {number} sent */
   acked(sent, acked = Date.now()) {
     this.signs.push({ sent, acked });
@@ -54,6 +64,13 @@ export class Known {
     let sent = 0;
     for (const sign of this.signs) if (sign.acked <= before && sign.sent > sent) sent = sign.sent;
     return sent;
+  }
+
+  /** When the server had heard the last one that it can have heard by then, at the latest. @param {number} at */
+  heardBy(at) {
+    let heard = Math.max(0, ...this.#sent.filter((sent) => sent <= at));
+    for (const { sent, acked } of this.signs) if (sent <= at) heard = Math.max(heard, Math.min(acked, at));
+    return heard;
   }
 
   get lastAcked() {
@@ -77,30 +94,31 @@ export class Known {
   }
 
   /**
-   * The rows of the policy that it may have been told by then.
+   * The rows of the policy that it may have been told by then; none when that is too long ago.
    * @param {import('./policies.js').Policies} policies
    * @param {number} at
    * @returns {Row[]}
    */
   rows(policies, at) {
-    const { learned, unsureSince, platform } = this;
-    const certain =
-      learned === null
-        ? []
-        : policies
-            .rows(platform, learned.sent, learned.acked)
-            .filter(
-              ({ heartbeatTimeoutMs, heartbeatIntervalMs }) =>
-                heartbeatTimeoutMs === learned.said.heartbeatTimeoutMs &&
-                heartbeatIntervalMs === learned.said.heartbeatIntervalMs,
-            );
-    return unsureSince === null ? certain : [...certain, ...policies.rows(platform, unsureSince, at)];
+    const { unsureSince, platform } = this;
+    const certain = this.#learned.findLast(({ acked }) => acked <= at);
+    const possible = this.#learned.filter((one) => one === certain || (one.acked > at && one.sent <= at));
+    const rows = possible.flatMap(({ sent, acked, said }) =>
+      policies
+        .rows(platform, sent, acked)
+        .filter(
+          ({ heartbeatTimeoutMs, heartbeatIntervalMs }) =>
+            heartbeatTimeoutMs === said.heartbeatTimeoutMs && heartbeatIntervalMs === said.heartbeatIntervalMs,
+        ),
+    );
+    return unsureSince === null || unsureSince > at ? rows : [...rows, ...policies.rows(platform, unsureSince, at)];
   }
 
   /** The answer says which timings it keeps from now on. @param {number} sent @param {Said} said */
   learn(sent, said, acked = Date.now()) {
     const { heartbeatTimeoutMs, heartbeatIntervalMs } = said;
-    this.learned = { sent, acked, said: { heartbeatTimeoutMs, heartbeatIntervalMs } };
+    this.#learned.push({ sent, acked, said: { heartbeatTimeoutMs, heartbeatIntervalMs } });
+    if (this.#learned.length > SIGNS) this.#learned.shift();
     this.unsureSince = null;
   }
 }

@@ -94,7 +94,8 @@ export class Server {
         this.isUp = false;
         epoch.endedAt = Date.now();
         epoch.how = signal ?? `exit ${code}`;
-        if (!this.#isExpectedToEnd) this.onDeath({ code, signal }, this.#said.slice(-4_000));
+        if (!this.#isExpectedToEnd && epoch.readyAt !== Infinity)
+          this.onDeath({ code, signal }, this.#said.slice(-4_000));
         resolve({ code, signal });
       });
     });

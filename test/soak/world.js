@@ -44,7 +44,6 @@ export class World {
   /** When a backend last revoked a user's tokens, at the latest. @type {Map<string, number>} */
   revokedAt = new Map();
   metrics;
-  limitsRates = false;
   /** Nobody changes anything any more. */
   isQuiet = false;
   /** Everybody leaves. */
