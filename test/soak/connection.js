@@ -64,10 +64,12 @@ export class Connection {
   /**
    * Resolves when the server knows who it is. @throws Gone
    * @param {string | null} token
+   * @param {(at: number) => void} [onSent] hears when it was told: to connect may take its time before
    */
-  async init(token) {
+  async init(token, onSent = () => undefined) {
     const status = await this.#wire.opened;
     if (status !== 101) throw new Gone({ code: status === 0 ? 1006 : status, reason: 'No upgrade' });
+    onSent(Date.now());
     await this.#bounded((resolve, reject) => {
       this.#ack = { resolve: () => resolve(undefined), reject };
       const payload = token === null ? {} : { payload: { authorization: `Bearer ${token}` } };

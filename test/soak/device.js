@@ -224,12 +224,14 @@ export class Device {
   async #attach() {
     const known = /** @type {Known} */ (this.#known);
     const { server } = this.#world;
-    const sent = Date.now();
-    known.sends(sent);
-    known.lastAttachSent = sent;
     const connection = new Connection(server.port);
+    let sent = 0;
     try {
-      await connection.init(known.token);
+      await connection.init(known.token, (at) => {
+        sent = at;
+        known.sends(at);
+        known.lastAttachSent = at;
+      });
     } catch (error) {
       // It may have been attached all the same.
       known.cut({ wasAttached: false });

@@ -8,7 +8,7 @@ import { Metrics } from './metrics.js';
 import { Model } from './model.js';
 import { Policies, POLICY_FIELDS, policyOf } from './policies.js';
 import { Random } from './random.js';
-import { Pauses } from './time.js';
+import { Pauses, sleep } from './time.js';
 import { Vitals } from './vitals.js';
 import { API_KEY } from './tokens.js';
 
@@ -74,9 +74,22 @@ export class World {
     return new Random(`${this.settings.seed} ${part}`);
   }
 
-  /** @param {string} query @param {object} [variables] as a backend. @throws Refused, Gone, Unanswered */
+  /**
+   * As a backend, which comes back when it is told to.
+   * @param {string} query
+   * @param {object} [variables]
+   * @throws Refused, Gone, Unanswered
+   */
   async backend(query, variables) {
-    return dataOf(await this.http.ask(API_KEY, query, variables));
+    for (let tries = 1; ; tries++) {
+      try {
+        return dataOf(await this.http.ask(API_KEY, query, variables));
+      } catch (error) {
+        const again = error instanceof Refused && tries < 30 ? this.later(error) : null;
+        if (again === null) throw error;
+        await sleep(again);
+      }
+    }
   }
 
   /** Changes the policy, or asks which it is. @param {object | null} input */
@@ -118,7 +131,9 @@ export class World {
   lost(error, who, since, userId) {
     if (this.isOver) return;
     const isExcused = this.disturbances.between(since - 500, Date.now(), (kind) => kind !== 'slowDisk');
+    if (error instanceof Refused && this.later(error) !== null) return;
     if (error instanceof Gone) {
+      if (error.code === 1013) return this.journal.count('told OVERLOADED');
       if (error.code === 1012 && isExcused) return;
       if (error.code === 1006 && isExcused) return;
       // It takes no more sockets, because it is about to end.
