@@ -60,6 +60,7 @@ export class Device {
   #usesSockets = true;
   #intervalMs = 1_000;
   #texts = 0;
+  #cutAt = 0;
 
   /** @param {World} world @param {string} userId @param {number} index */
   constructor(world, userId, index) {
@@ -401,8 +402,9 @@ export class Device {
   #cut(socket, how) {
     const known = /** @type {Known} */ (this.#known);
     this.#world.journal.act(this.#userId, `${known?.id} cuts its socket by ${how}`);
+    this.#cutAt = Date.now();
     socket.plug.dropped = true;
-    socket.plug.closed = Date.now();
+    socket.plug.closed = this.#cutAt;
     known?.cut();
     this.#sockets.splice(this.#sockets.indexOf(socket), 1);
     socket.connection.wire[how]();
@@ -482,7 +484,9 @@ export class Device {
         return pauses.pause(1_000);
       }
     }
-    this.#world.lost(error, 'a device', since, this.#userId);
+    // It was the device that cut it, in the midst of something.
+    const isOwnDoing = error instanceof Gone && error.code === 1006 && this.#cutAt >= since;
+    if (!isOwnDoing) this.#world.lost(error, 'a device', since, this.#userId);
     await pauses.pause(this.#random.between(20, 500));
   }
 
