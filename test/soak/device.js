@@ -392,7 +392,8 @@ export class Device {
     // What is left of the old sockets comes to its end while new ones are open.
     void pauses.pause(this.#random.between(0, 20_000)).then(() => {
       for (const { connection } of frozen) {
-        known.cut();
+        // The server may have given up on it long ago.
+        known.cut({ wasAttached: false });
         connection.wire.rst();
       }
     });

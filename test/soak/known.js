@@ -27,7 +27,7 @@ export class Known {
   plugs = new Set();
   /** When a socket that was attached came to its end, the last times. @type {number[]} */
   cuts = [];
-  /** And one that may have been: its welcome never came. @type {number[]} */
+  /** And of one that may have been, or not any more. @type {number[]} */
   maybeCuts = [];
   /** What may attach a socket was sent. */
   lastAttachSent = 0;
