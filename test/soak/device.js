@@ -303,7 +303,10 @@ export class Device {
     const known = /** @type {Known} */ (this.#known);
     const { journal } = this.#world;
     const sent = Date.now();
-    if (input !== undefined) known.backgroundUnsure ??= sent;
+    if (input !== undefined) {
+      known.backgroundUnsure ??= sent;
+      journal.act(this.#userId, `${known.id} says ${input.appState}`);
+    }
     known.unsureSince ??= sent;
     const data = await this.#sign(true, () => this.#own(BEAT, { input: input ?? null }));
     const { heartbeat } = data;
@@ -318,12 +321,7 @@ export class Device {
       journal.violate('beat', `ONLINE after a beat, not ${heartbeat.session.status}`, this.#userId);
     if (input !== undefined && heartbeat.session.appState !== input.appState)
       journal.violate('beat', `${input.appState}, not ${heartbeat.session.appState}`, this.#userId);
-    if (input === undefined) return;
-    known.backgroundUnsure = null;
-    if (input.appState === 'FOREGROUND') {
-      known.background = null;
-      known.foreground = acked;
-    } else known.background ??= { sent, acked };
+    if (input !== undefined) known.tells(input.appState, sent, acked);
   }
 
   /** @param {Known} known @param {{ heartbeatTimeoutMs: number }} said */

@@ -10,6 +10,8 @@ const SKEW_MS = 12;
 const LATE_MS = 1_000;
 const SLACK_MS = 500;
 const NEVER_MS = 4_000;
+/** Ten seconds, and what a disk may add that is slow. */
+const FORGOTTEN_MS = 20_000;
 /** The machine may have been busy before the time had come: a server that waits for a core too long has slept. */
 const LOOKS_BACK_MS = 20_000;
 /** The server may take a shorter sleep for a busy moment. */
@@ -109,6 +111,7 @@ export class Judge {
       const longest = timing('max', rows, (row) => row.heartbeatTimeoutMs) ?? 0;
       late(known.heardBy(at) + longest);
     } else if (event.reason === 'BACKGROUND_TIMEOUT') {
+      if (this.#mayHaveForgotten(known, at)) return;
       const limit = timing('min', rows, (row) => row.backgroundTimeoutMs);
       const entered = known.background?.sent ?? known.backgroundUnsure;
       if (entered !== null && entered > at) return;
@@ -216,6 +219,18 @@ export class Judge {
     return until;
   }
 
+  /**
+   * App states are written every ten seconds: one that was told shortly before a crash may be forgotten.
+   * @param {Known} known
+   * @param {number} at
+   */
+  #mayHaveForgotten(known, at) {
+    const told = Math.max(known.foreground, known.background?.acked ?? 0);
+    return this.#world.server.epochs.some(
+      ({ how, endedAt }) => how !== 'exit 0' && endedAt <= at && endedAt >= told && endedAt < told + FORGOTTEN_MS,
+    );
+  }
+
   /** @param {import('./model.js').User} user @param {string} sessionId */
   #lastReconnect(user, sessionId) {
     const session = user.life.live.get(sessionId);
@@ -263,6 +278,7 @@ export class Judge {
     const timeout = timing('max', rows, (row) => row.heartbeatTimeoutMs) ?? Infinity;
     const silent = Math.max(known.lastSent, known.lastAcked, calmSince, session.since) + timeout;
     if (known.background === null || known.backgroundUnsure !== null) return silent;
+    if (this.#mayHaveForgotten(known, Date.now())) return silent;
     const limits = rows.map(({ backgroundTimeoutMs }) => backgroundTimeoutMs ?? Infinity);
     const hidden = Math.max(known.background.acked, session.since, calmSince) + Math.max(...limits);
     return Math.min(silent, hidden);

@@ -114,6 +114,23 @@ export class Known {
     return unsureSince === null || unsureSince > at ? rows : [...rows, ...policies.rows(platform, unsureSince, at)];
   }
 
+  /**
+   * Its app state was told and acknowledged.
+   * @param {string} appState
+   * @param {number} sent
+   * @param {number} acked
+   */
+  tells(appState, sent, acked) {
+    // Those told before it that were not acknowledged may have counted as well.
+    const unsure = this.backgroundUnsure ?? sent;
+    this.backgroundUnsure = null;
+    if (appState === 'FOREGROUND') {
+      this.background = null;
+      this.foreground = acked;
+    } else if (this.background === null) this.background = { sent: unsure, acked };
+    else if (unsure < sent) this.background = { sent: this.background.sent, acked };
+  }
+
   /** The answer says which timings it keeps from now on. @param {number} sent @param {Said} said */
   learn(sent, said, acked = Date.now()) {
     const { heartbeatTimeoutMs, heartbeatIntervalMs } = said;
