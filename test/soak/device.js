@@ -203,7 +203,8 @@ export class Device {
       model.owe(this.#userId, session.id, `login of ${session.id}`, ({ reason }) => reason === 'LOGIN');
       for (const { id } of login.kicked)
         model.oweEnd(this.#userId, id, 'KICKED', { kickedBy: this.#platform, by: `login of ${session.id}` });
-      for (const old of this.#sockets.splice(0)) this.#abandon(old);
+      // The session before may live on, where there may be several.
+      for (const old of [...this.#sockets]) this.#cut(old, 'rst');
       sessions.set(known.id, known);
       this.#known = known;
       this.#lastKnown = known;
@@ -214,12 +215,6 @@ export class Device {
       connection?.wire.rst();
       throw error;
     }
-  }
-
-  /** Of another session than the one it is about to serve. @param {{ connection: Connection, plug: import('./known.js').Plug }} socket */
-  #abandon({ connection, plug }) {
-    plug.dropped = true;
-    connection.wire.rst();
   }
 
   async #attach() {
