@@ -43,6 +43,18 @@ module.exports = {
       libraries: true,
       why: 'the doors carry requests to the API; parts are put together in main.',
     }),
+    room('traces-hear-of-operations', {
+      from: '^src/traces/',
+      sees: ['^src/(core|app|api|server|traces)/'],
+      libraries: true,
+      why: 'traces are told of operations by the doors; nobody but main knows whether there are any.',
+    }),
+    room('the-log-knows-nobody', {
+      from: '^src/log/',
+      sees: ['^src/log/'],
+      libraries: true,
+      why: 'whatever part of the server may log; how a line is written depends on none of them.',
+    }),
     room('client-stands-alone', {
       from: '^src/client/',
       sees: ['^src/client/'],

@@ -12,6 +12,7 @@ import { nearest } from './config/nearest.ts';
 import { provideSecrets } from './secrets.ts';
 import { StartupError } from './startup-error.ts';
 import { wallClock } from './storage/clock.ts';
+import { version } from './version.ts';
 
 const out = (text: string): void => void process.stdout.write(text);
 const err = (text: string): void => void process.stderr.write(text);
@@ -118,12 +119,6 @@ const RUN: Readonly<Record<CommandName, (line: CommandLine) => Promise<number>>>
     err(given(line, 'json') ? `${JSON.stringify(exported)}\n` : `Exported ${events} events, through ${cursor}\n`);
     return 0;
   },
-};
-
-/** From package.json, which stands one directory above this file, both in src/ and in dist/. */
-const version = (): string => {
-  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(text) as { version: string }).version;
 };
 
 /** Tells what went wrong in words. @returns the exit code. */

@@ -1,12 +1,17 @@
 /** The only place where the parts are put together: started, watched over, and stopped in the order of their needs. */
-import { pino, type Logger } from 'pino';
+import type { Logger } from 'pino';
 import { createPorchlight, type Porchlight } from './app/porchlight.ts';
 import { Sweeper } from './app/sweeper.ts';
 import type { Config } from './config.ts';
 import { secretFiles } from './config/secret-files.ts';
 import { DomainError } from './core/errors.ts';
 import { seedPolicy } from './core/policy.ts';
+import { DoorCounts } from './server/door-counts.ts';
+import { createLog } from './log/log.ts';
+import { userNames, type UserNames } from './log/user-names.ts';
 import { graphiqlHandler } from './server/graphiql.ts';
+import { metricsHandler } from './server/metrics/endpoint.ts';
+import { createMetrics } from './server/metrics/metrics.ts';
 import { createServer, type PorchlightServer } from './server/server.ts';
 import { credentials } from './server/session-token.ts';
 import { StartupError } from './startup-error.ts';
@@ -14,6 +19,8 @@ import { StoreClock } from './storage/clock.ts';
 import { StorageError } from './storage/sqlite/failures.ts';
 import { openSqliteStore } from './storage/sqlite/open.ts';
 import type { SqliteStore } from './storage/sqlite/store.ts';
+import type { Traces } from './traces/traces.ts';
+import { version } from './version.ts';
 
 /** How often it is asked who is due: far below the second by which a timeout may be late. */
 const SWEEP_EVERY_MS = 50;
@@ -25,24 +32,32 @@ const SHUTDOWN_WITHIN_MS = 9_000;
  * @returns the exit code: 0 after a clean shutdown, 1 otherwise. @throws StartupError when it cannot start.
  */
 export const serve = async (config: Config): Promise<number> => {
-  const log = pino({ level: config.logLevel, base: null }, pino.destination({ fd: 2, sync: true }));
+  const log = createLog(config.logLevel);
+  const nameOf = userNames(config.logUserIds);
   const stop = whenToStop(log);
   const clock = new StoreClock();
   const store = await openStore(config, clock, log, stop.storeFailed);
   const porchlight = createPorchlight(store, credentials, config.visibility);
-  const server = doors(config, porchlight, log);
+  const sweeper = new Sweeper(store, porchlight.tracker, (userId, error) => {
+    // That nothing can be written is said once, not for each of them each second.
+    if (error instanceof DomainError) return;
+    const user = nameOf(userId);
+    log.error({ user, err: error }, 'A user whose time had come could not be woken; she will be again.');
+  });
+  const traces = await startTracing(log);
+  const server = doors(config, porchlight, { store, sweeper }, { log, nameOf, traces });
   const address = await server.listen().catch(async (error: unknown) => {
     await store.close();
     throw error;
   });
-  const stopSweeping = sweeping(porchlight, clock, log);
+  const stopSweeping = sweeping(sweeper, clock, log);
   greet(config, address);
 
   const exitCode = await stop.reason;
   const clean = await withinBound(async () => {
     await server.close();
     stopSweeping();
-    await store.close();
+    await Promise.all([store.close(), traces?.close()]);
   }, log);
   return clean && !stop.faulty() ? exitCode : 1;
 };
@@ -74,10 +89,30 @@ const openStore = async (
   }
 };
 
-const doors = (config: Config, porchlight: Porchlight, log: Logger): PorchlightServer =>
-  createServer({
+/** Only where somebody takes them: the libraries for it take as long to load as all the rest of ours. */
+const startTracing = async (log: Logger): Promise<Traces | null> => {
+  const { OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, OTEL_SDK_DISABLED } = process.env;
+  if (OTEL_SDK_DISABLED?.toLowerCase() === 'true') return null;
+  if (!OTEL_EXPORTER_OTLP_ENDPOINT && !OTEL_EXPORTER_OTLP_TRACES_ENDPOINT) return null;
+  const { startTraces } = await import('./traces/traces.ts');
+  return startTraces(version(), (error) => log.warn({ err: error }, 'Traces could not be sent to their collector.'));
+};
+
+const doors = (
+  config: Config,
+  porchlight: Porchlight,
+  { store, sweeper }: { readonly store: SqliteStore; readonly sweeper: Sweeper },
+  { log, nameOf, traces }: { readonly log: Logger; readonly nameOf: UserNames; readonly traces: Traces | null },
+): PorchlightServer => {
+  const counts = new DoorCounts();
+  const { maxSockets } = config.limits;
+  const measured = { porchlight, counts, sweeper, storage: store, maxSockets, version: version() };
+  return createServer({
     porchlight,
     log,
+    nameOf,
+    tracer: traces,
+    counts,
     settings: {
       host: config.host,
       port: config.port,
@@ -95,15 +130,12 @@ const doors = (config: Config, porchlight: Porchlight, log: Logger): PorchlightS
     ...(config.graphiql
       ? { graphiql: graphiqlHandler((error) => log.error({ err: error }, 'GraphiQL could not be served.')) }
       : {}),
+    ...(config.metrics ? { metrics: metricsHandler(createMetrics(measured), config) } : {}),
   });
+};
 
 /** @param clock has been still since it was made: whoever was restored is not silent while nobody is let in. */
-const sweeping = ({ store, tracker }: Porchlight, clock: StoreClock, log: Logger): (() => void) => {
-  const sweeper = new Sweeper(store, tracker, (_userId, error) => {
-    // That nothing can be written is said once, not for each of them each second.
-    if (error instanceof DomainError) return;
-    log.error({ err: error }, 'A user whose time had come could not be woken; she will be again.');
-  });
+const sweeping = (sweeper: Sweeper, clock: StoreClock, log: Logger): (() => void) => {
   const sweep = (): void => {
     sweeper.tick().catch((error: unknown) => log.error({ err: error }, 'It could not be asked who is due.'));
   };

@@ -29,6 +29,7 @@ export class Sweeper {
   readonly #limits: SweeperLimits;
   #sweep: Promise<void> | undefined;
   #stopped = false;
+  #backlog = 0;
 
   /** @param onFailure hears of a wake that failed; the store hands the user out again after a while. */
   constructor(
@@ -41,6 +42,11 @@ export class Sweeper {
     this.#tracker = tracker;
     this.#onFailure = onFailure;
     this.#limits = limits;
+  }
+
+  /** How many were taken and are not yet woken. */
+  get backlog(): number {
+    return this.#backlog;
   }
 
   /**
@@ -68,7 +74,9 @@ export class Sweeper {
       while (!this.#stopped) {
         const due = await this.#store.claimDue(this.#limits.claim);
         if (due.length === 0) break;
+        this.#backlog = due.length;
         for (const portion of this.#portions(due)) {
+          this.#backlog -= portion.length;
           underWay.push(this.#wake(portion));
           // Where nobody at all can be woken (the disk is full), the others need not be tried: all are handed out again.
           if (underWay.length >= this.#limits.underWay && !(await underWay.shift())) return;

@@ -3,6 +3,7 @@
  * store has made it durable. Watchers, followers and sockets hear of it from the store's commits.
  */
 import type { Command, Outcome } from '../core/command.ts';
+import { deadline } from '../core/deadline.ts';
 import { DomainError, unauthenticated } from '../core/errors.ts';
 import type { DeviceId, LinkId, Millis, SessionId, UserId } from '../core/ids.ts';
 import { step } from '../core/presence.ts';
@@ -11,6 +12,7 @@ import type { SessionRef } from './caller.ts';
 import { Departures } from './departures.ts';
 import type { Credentials, FailedUpdate, PresenceStore } from './ports.ts';
 import { isRevoked, revoked, Revocations } from './revocations.ts';
+import { SOON_MS, Tally } from './tally.ts';
 import type { AppState, Platform } from '../core/vocabulary.ts';
 
 export interface LoginRequest {
@@ -45,15 +47,31 @@ const WAKE: Command = { type: 'wake' };
 
 export class Tracker {
   readonly revocations = new Revocations();
+  /** How long after her deadline, in ms, each user who was due was woken; time before the start is not counted. */
+  readonly lateness = new Tally(SOON_MS);
   readonly #store: PresenceStore;
   readonly #credentials: Credentials;
+  readonly #startedAt: Millis;
+  #heartbeats = 0;
+  #signsOfLife = 0;
   readonly #departures = new Departures(({ userId, link, byServer }) =>
     this.#apply(userId, { type: 'detach', link, byServer }),
   );
 
   constructor(store: PresenceStore, credentials: Credentials) {
+    this.#startedAt = store.now();
     this.#store = store;
     this.#credentials = credentials;
+  }
+
+  /** Heartbeats since the start, refused ones too. */
+  get heartbeats(): number {
+    return this.#heartbeats;
+  }
+
+  /** Other signs of life since the start; several that come over a socket at once are one. */
+  get signsOfLife(): number {
+    return this.#signsOfLife;
   }
 
   /**
@@ -91,11 +109,13 @@ export class Tracker {
 
   /** @throws SESSION_ENDED, or UNAUTHENTICATED for a session nobody remembers; so do the next four. */
   heartbeat(ref: SessionRef, appState: AppState | null, ipAddress: string | null): Promise<SessionAnswer> {
+    this.#heartbeats++;
     return this.#ofSession(ref, { type: 'heartbeat', sessionId: ref.sessionId, appState, ipAddress });
   }
 
   /** A sign of life other than a heartbeat: an operation, or a frame of an attached socket. */
   life(ref: SessionRef, origin: Origin): Promise<SessionAnswer> {
+    this.#signsOfLife++;
     return this.#ofSession(ref, { type: 'life', sessionId: ref.sessionId, ...origin });
   }
 
@@ -139,13 +159,21 @@ export class Tracker {
 
   /** Time has passed: whatever is due of these users by now happens. @returns those for whom it failed. */
   wake(userIds: readonly UserId[]): Promise<readonly FailedUpdate[]> {
-    return this.#store.updateAll(userIds, (user, policy, now) => step(user, WAKE, policy, now, this.#store.sleeps()));
+    return this.#store.updateAll(userIds, (user, policy, now) => {
+      this.#late(user, now);
+      return step(user, WAKE, policy, now, this.#store.sleeps());
+    });
   }
 
   /** What a token of a session that is not live is answered. */
   async sessionGone({ userId, sessionId }: SessionRef): Promise<DomainError> {
     const ended = await this.#store.findEnded(userId, sessionId);
     return ended === null ? unauthenticated('No such session.') : sessionEnded(ended);
+  }
+
+  #late(user: UserRecord, now: Millis): void {
+    const at = deadline(user);
+    if (at !== null && at <= now) this.lateness.add(now - Math.max(at, this.#startedAt));
   }
 
   async #ofSession(ref: SessionRef, command: Command): Promise<SessionAnswer> {

@@ -2,10 +2,11 @@
  * Who watches whom, and what each watcher has yet to be told: at most one change per watched user,
  * the newest, however slow the watcher is.
  */
-import type { UserId } from '../core/ids.ts';
+import type { Millis, UserId } from '../core/ids.ts';
 import { snapshotOf, type StatusChange } from '../core/record.ts';
 import type { PresenceStore } from './ports.ts';
 import { PullStream, type StreamSource } from './stream.ts';
+import { SOON_MS, Tally } from './tally.ts';
 import type { Status } from '../core/vocabulary.ts';
 
 /** Bounds how many users one client watches. */
@@ -25,14 +26,36 @@ interface Watched {
 }
 
 export class Watchers {
+  /** How long after its commit, in ms, the oldest change of each list was told: by then there was room for it. */
+  readonly delays = new Tally(SOON_MS);
   readonly #store: PresenceStore;
   readonly #watched = new Map<UserId, Watched>();
+  #count = 0;
+  #told = 0;
+  #conflated = 0;
 
   constructor(store: PresenceStore) {
     this.#store = store;
     store.onCommit((changes) => {
-      for (const { statusChange } of changes) if (statusChange !== null) this.#tell(statusChange);
+      if (this.#count === 0) return;
+      const now = this.#store.now();
+      for (const { statusChange } of changes) if (statusChange !== null) this.#tell(statusChange, now);
     });
+  }
+
+  /** How many watch somebody. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Changes told since the start, each as often as somebody was told it. */
+  get told(): number {
+    return this.#told;
+  }
+
+  /** Changes that a watcher was not told since the start, because she was told a newer one of the same user instead. */
+  get conflated(): number {
+    return this.#conflated;
   }
 
   /** How many users somebody watches. */
@@ -54,6 +77,7 @@ export class Watchers {
       limit,
     );
     for (const { watchers } of all) watchers.set(watcher, 0);
+    this.#count++;
     return watcher;
   }
 
@@ -68,8 +92,20 @@ export class Watchers {
     return users;
   }
 
-  /** For `Watcher`. */
+  /** For `Watcher`: a list is told, the oldest change of which was committed at `since`. */
+  tells(count: number, since: Millis): void {
+    this.#told += count;
+    this.delays.add(this.#store.now() - since);
+  }
+
+  /** For `Watcher`: so many changes have newer ones in their place. */
+  leavesOut(count: number): void {
+    this.#conflated += count;
+  }
+
+  /** For `Watcher`, once. */
   remove(watcher: Watcher): void {
+    this.#count--;
     for (const id of watcher.ids) {
       const watchers = this.#watched.get(id)?.watchers;
       if (watchers?.delete(watcher) === true && watchers.size === 0) this.#watched.delete(id);
@@ -82,10 +118,10 @@ export class Watchers {
     return watched;
   }
 
-  #tell(change: StatusChange): void {
+  #tell(change: StatusChange, now: Millis): void {
     const watched = this.#watched.get(change.userId);
     if (watched === undefined) return;
-    const news = new News(change);
+    const news = new News(change, now);
     if (watched.newest !== null) watched.newest.superseded = true;
     watched.newest = news;
     for (const [watcher, shown] of watched.watchers) if (change.version > shown) watcher.hear(news);
@@ -95,12 +131,15 @@ export class Watchers {
 /** One change on its way to all of its watchers, who share it. */
 class News {
   readonly change: StatusChange;
+  /** When it was committed. */
+  readonly at: Millis;
   /** The same watchers have heard of a newer one of the same user. */
   superseded = false;
   #others: StatusChange[] | null = null;
 
-  constructor(change: StatusChange) {
+  constructor(change: StatusChange, at: Millis) {
     this.change = change;
+    this.at = at;
   }
 
   /** The change for those who were last told `previous`: what it changed from, for them. */
@@ -162,7 +201,7 @@ export class Watcher implements StreamSource<readonly StatusChange[]>, AsyncIter
     this.#untold.push(news);
     if (this.#untold.length <= ROOM * this.ids.length) return;
     this.#lastTold ??= new Map();
-    this.#untold = [...Watcher.#conflated(this.#untold, this.#lastTold).values()];
+    this.#untold = [...this.#conflated(this.#untold, this.#lastTold).values()];
   }
 
   /** The present, to be told before any change. Changes that it contains already are dropped. */
@@ -187,10 +226,15 @@ export class Watcher implements StreamSource<readonly StatusChange[]>, AsyncIter
     const untold = this.#untold;
     if (untold === null) return null;
     this.#untold = null;
-    if (this.#lastTold === null && !untold.some(isSuperseded)) return untold.map(changeOf);
+    const since = (untold[0] as News).at;
+    if (this.#lastTold === null && !untold.some(isSuperseded)) {
+      this.#watchers.tells(untold.length, since);
+      return untold.map(changeOf);
+    }
     const lastTold = this.#lastTold ?? new Map<UserId, Status | null>();
-    const newest = Watcher.#conflated(untold, lastTold);
+    const newest = this.#conflated(untold, lastTold);
     this.#lastTold = null;
+    this.#watchers.tells(newest.size, since);
     // She was told something of each of them.
     return Array.from(newest, ([id, news]) => news.from(lastTold.get(id) as Status | null));
   }
@@ -206,13 +250,14 @@ export class Watcher implements StreamSource<readonly StatusChange[]>, AsyncIter
   }
 
   /** The newest of each user. What is left out of them, she was never told. */
-  static #conflated(untold: readonly News[], lastTold: Map<UserId, Status | null>): Map<UserId, News> {
+  #conflated(untold: readonly News[], lastTold: Map<UserId, Status | null>): Map<UserId, News> {
     const newest = new Map<UserId, News>();
     for (const news of untold) {
       const { userId, previousStatus } = news.change;
       newest.set(userId, news);
       if (!lastTold.has(userId)) lastTold.set(userId, previousStatus);
     }
+    this.#watchers.leavesOut(untold.length - newest.size);
     return newest;
   }
 }

@@ -35,25 +35,31 @@ export const createAuthenticate = (
   const verifier = new JwtVerifier(settings, onKeysUnavailable);
   return async (authorization) => {
     if (authorization === undefined) return NOBODY;
-    const [, token] = BEARER.exec(authorization) ?? [];
-    if (token === undefined || token.length > LONGEST) throw unauthenticated('Authorization must be `Bearer …`.');
+    const token = bearerOf(authorization);
+    if (token === null) throw unauthenticated('Authorization must be `Bearer …`.');
     // The most frequent ones first. Somebody's API key may look like a session token, down to the last letter.
     const session = looksLikeSessionToken(token) ? await sessionCaller(store, token) : null;
     if (session !== null) return session;
-    if (isApiKey(token, settings.apiKeys)) return BACKEND;
+    if (isOneOf(token, settings.apiKeys)) return BACKEND;
     if (looksLikeSessionToken(token)) throw unauthenticated('The session token is not valid.');
     return jwtCaller(store, verifier, token);
   };
 };
 
-/** Is it an API key? Told without a look at the store, or at what signs JWTs. */
-export const isBackend = (authorization: string | undefined, apiKeys: readonly Buffer[]): boolean => {
+/** The credential; null when it is none, or too long to be one. */
+export const bearerOf = (authorization: string | undefined): string | null => {
   const [, token] = BEARER.exec(authorization ?? '') ?? [];
-  return token !== undefined && token.length <= LONGEST && isApiKey(token, apiKeys);
+  return token === undefined || token.length > LONGEST ? null : token;
 };
 
-/** Compares with every key, so that the time taken does not tell which one was nearly right. */
-const isApiKey = (token: string, digests: readonly Buffer[]): boolean => {
+/** Is it an API key? Told without a look at the store, or at what signs JWTs. */
+export const isBackend = (authorization: string | undefined, apiKeys: readonly Buffer[]): boolean => {
+  const token = bearerOf(authorization);
+  return token !== null && isOneOf(token, apiKeys);
+};
+
+/** Compares with every digest (SHA-256), so that the time taken does not tell which one was nearly right. */
+export const isOneOf = (token: string, digests: readonly Buffer[]): boolean => {
   const digest = hash('sha256', token, 'buffer');
   let found = false;
   for (const known of digests) if (timingSafeEqual(digest, known)) found = true;

@@ -17,12 +17,14 @@ import type { Asked } from './asked.ts';
 import type { Authenticate } from './auth.ts';
 import { closeReason } from './close-codes.ts';
 import type { Operation } from './documents.ts';
+import { socketKind, type DoorCounts } from './door-counts.ts';
 import * as farewell from './farewell.ts';
 import type { Farewell } from './farewell.ts';
 import { PING_FRAME, pongFrame, textFrame } from './frames.ts';
 import type { Gate } from './gate.ts';
 import { watchJwt } from './jwt-lifetime.ts';
 import { MAX_PAYLOAD_BYTES, RETRY_AFTER_MS } from './limits.ts';
+import type { Way } from './operations.ts';
 import { Outbox, type Outboxes } from './outbox.ts';
 import type { Meter, Rates } from './rates.ts';
 import type { Refusals } from './refusals.ts';
@@ -36,6 +38,7 @@ export interface ConnectionOptions {
   readonly porchlight: Porchlight;
   readonly authenticate: Authenticate;
   readonly log: Logger;
+  readonly figures: DoorCounts;
   readonly limits: SocketLimits;
   /** How many users may be watched over one socket. */
   readonly maxWatched: number;
@@ -62,7 +65,7 @@ const PONG = textFrame('{"type":"pong"}');
  * Of these there are as many as clients: nothing is made for one before it is needed, and what would be
  * the same for all is not made for each.
  */
-export class Connection implements Link, ApiLink, ApiContext, Living, SocketOwner, Counted {
+export class Connection implements Link, ApiLink, ApiContext, Living, SocketOwner, Counted, Way {
   readonly id: LinkId = linkId(randomUUID());
   readonly ipAddress: string | null;
   readonly network: string;
@@ -109,11 +112,17 @@ export class Connection implements Link, ApiLink, ApiContext, Living, SocketOwne
     this.#meter = options.rates.meter(network);
     this.outbox = new Outbox(options.outboxes, socket, this);
     this.#life = new SignsOfLife(this);
+    options.figures.sockets.nobody++;
+    options.log.debug({ link: this.id }, 'A socket opened.');
     this.#initBound = setTimeout(notInitialised, options.limits.initMs, this);
   }
 
   get porchlight(): Porchlight {
     return this.#options.porchlight;
+  }
+
+  get door(): 'socket' {
+    return 'socket';
   }
 
   /** As of now. */
@@ -196,9 +205,8 @@ export class Connection implements Link, ApiLink, ApiContext, Living, SocketOwne
   /** A text that is not text, or too long: the library closes the socket and says why. */
   broken(error: Error): void {
     this.#options.log.debug({ link: this.id, err: error }, 'A socket failed.');
-    const overLimit = isOverLimit(error);
-    if (overLimit) this.#options.refusals.messagesTooLong++;
-    this.#farewell ??= farewell.cutOff(overLimit);
+    if (farewell.isOverLimit(error)) this.#options.refusals.messagesTooLong++;
+    this.#farewell ??= farewell.broken(error);
   }
 
   /** It is about to be closed, by whomever: what is to be sent goes out before. */
@@ -226,6 +234,7 @@ export class Connection implements Link, ApiLink, ApiContext, Living, SocketOwne
   }
 
   closed(): void {
+    this.outbox.gone();
     this.#ended()
       .catch((error: unknown) => this.#endLost(error))
       .finally(() => this.#options.onGone(this));
@@ -243,7 +252,7 @@ export class Connection implements Link, ApiLink, ApiContext, Living, SocketOwne
       if (!mayEnter) throw TOO_MANY;
       const caller = await this.#options.authenticate(authorization);
       if (this.#isOver() || !this.#isLetIn(caller)) return false;
-      this.#caller = caller;
+      this.#is(caller);
       this.porchlight.links.add(this);
       if (caller.kind === 'app') await this.#serveApp(caller);
       return !this.#isOver();
@@ -297,7 +306,7 @@ export class Connection implements Link, ApiLink, ApiContext, Living, SocketOwne
 
   loggedIn(sessionId: SessionId): void {
     if (this.#caller.kind !== 'app') throw new Error('Only an app logs in.');
-    this.#caller = { ...this.#caller, sessionId };
+    this.#is({ ...this.#caller, sessionId });
     this.#meter?.belongsTo(this.#caller);
     const lost = this.#lostEarly?.get(sessionId);
     this.#lostEarly = null;
@@ -414,6 +423,13 @@ export class Connection implements Link, ApiLink, ApiContext, Living, SocketOwne
     void this.underWay.drained(waitsFor, this.#options.limits.drainMs).then(() => this.close(why));
   }
 
+  #is(caller: Caller): void {
+    const { sockets } = this.#options.figures;
+    sockets[socketKind(this.#caller)]--;
+    sockets[socketKind(caller)]++;
+    this.#caller = caller;
+  }
+
   #isOver(): boolean {
     return this.#farewell !== null || this.#leaving || !this.#isOpen();
   }
@@ -447,7 +463,10 @@ export class Connection implements Link, ApiLink, ApiContext, Living, SocketOwne
     this.#initialised();
     // Without a farewell of ours it was the client who went, with a close frame, a FIN or a RST.
     this.#farewell ??= farewell.cutOff(false);
-    const { byServer } = this.#farewell;
+    const { byServer, code } = this.#farewell;
+    this.#options.figures.sockets[socketKind(this.#caller)]--;
+    this.#options.figures.closed.add(code === 1006 && !byServer ? 'client' : String(code));
+    this.#options.log.debug({ link: this.id, caller: socketKind(this.#caller), code, byServer }, 'A socket closed.');
     this.#stopJwtWatch?.();
     this.#life.of(null);
     this.porchlight.links.remove(this.id);
@@ -466,6 +485,7 @@ export class Connection implements Link, ApiLink, ApiContext, Living, SocketOwne
   }
 
   #fault(error: unknown, message: string): void {
+    this.#options.figures.faults++;
     this.#options.log.error({ link: this.id, err: error }, message);
   }
 
@@ -482,12 +502,3 @@ const TOO_MANY = new DomainError({ code: 'OVERLOADED', retryAfterMs: 5_000 }, 'T
 const notInitialised = (connection: Connection): void => connection.late();
 
 const cutOff = (connection: Connection): void => connection.cutOff();
-
-/** What the library calls a message that is too long, is said to be longer than any, or comes in too many pieces. */
-const OVER_LIMIT: readonly unknown[] = [
-  'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH',
-  'WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH',
-  'WS_ERR_TOO_MANY_BUFFERED_PARTS',
-];
-
-const isOverLimit = (error: Error): boolean => 'code' in error && OVER_LIMIT.includes(error.code);

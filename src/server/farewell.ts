@@ -30,6 +30,23 @@ export const UNEXPECTED_MESSAGE: Farewell = {
 /** No close frame at all. */
 export const cutOff = (ofServer: boolean): Farewell => ({ code: 1006, reason: '', byServer: ofServer });
 
+/** What the library calls a message that is too long, is said to be longer than any, or comes in too many pieces. */
+const OVER_LIMIT: readonly unknown[] = [
+  'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH',
+  'WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH',
+  'WS_ERR_TOO_MANY_BUFFERED_PARTS',
+];
+
+export const isOverLimit = (error: Error): boolean => 'code' in error && OVER_LIMIT.includes(error.code);
+
+/** The library found no messages in what came, and has said so itself; or the connection broke. */
+export const broken = (error: Error): Farewell => {
+  if (isOverLimit(error)) return byServer(1009, '');
+  const code = 'code' in error ? error.code : undefined;
+  if (typeof code !== 'string' || !code.startsWith('WS_ERR_')) return cutOff(false);
+  return { code: code === 'WS_ERR_INVALID_UTF8' ? 1007 : 1002, reason: '', byServer: false };
+};
+
 export const sessionLost = ({ ended, reason }: LostLink): Farewell =>
   byServer(ended ? CLOSE.SESSION_ENDED : CLOSE.TIMED_OUT, reason);
 

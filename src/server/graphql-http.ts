@@ -5,7 +5,8 @@ import { Readable } from 'node:stream';
 import { GraphQLError, type DocumentNode, type ExecutionArgs, type ExecutionResult } from 'graphql';
 import { createYoga, type Plugin } from 'graphql-yoga';
 import type { ApiContext } from '../api/context.ts';
-import { contextOf, knock, type GraphqlHttpOptions } from './http-context.ts';
+import { REQUEST_ID } from './http.ts';
+import { contextOf, knock, Passage, type GraphqlHttpOptions } from './http-context.ts';
 import { badRequest, malformed, statusOf, withHttp, withStatuses } from './http-errors.ts';
 import { MAX_PAYLOAD_BYTES } from './limits.ts';
 import { JSON_TYPE, mediaTypeFor, type JsonMediaType } from './media-types.ts';
@@ -24,6 +25,7 @@ const REFUSED_AFTER_MS = 1_000;
 interface Exchange extends Record<string, unknown> {
   readonly req: IncomingMessage;
   readonly res: ServerResponse;
+  readonly passage: Passage;
   /** Set as soon as it is known who asks. */
   api?: ApiContext;
 }
@@ -32,7 +34,7 @@ interface Exchange extends Record<string, unknown> {
 export const createGraphqlHttp = (
   options: GraphqlHttpOptions,
 ): ((request: IncomingMessage, response: ServerResponse) => Promise<void>) => {
-  const { pipeline } = options;
+  const { pipeline, operations } = options;
   const pause = new Pause(REFUSED_AFTER_MS);
   const yoga = createYoga<Exchange>({
     schema: pipeline.schema,
@@ -50,30 +52,38 @@ export const createGraphqlHttp = (
     // What must be logged is logged where it happens.
     logging: false,
   });
+  const passageOf = (request: IncomingMessage, response: ServerResponse): Passage =>
+    new Passage(request, String(response.getHeader(REQUEST_ID)), operations.begin());
+  const throughYoga = async (request: IncomingMessage, response: ServerResponse, passage: Passage): Promise<void> => {
+    // What yoga carries is called so; the request and the response it adds itself.
+    await yoga(request, response, { passage } as Exchange);
+  };
   return async (request, response) => {
     const mediaType = plainPost(request);
+    const passage = passageOf(request, response);
+    const answer = (result: ExecutionResult, type: JsonMediaType): void => {
+      write(response, result, type);
+      operations.answered(passage, passage.began, passage.operation, result.errors);
+    };
     try {
       knock(options, request);
     } catch (error) {
-      return write(
-        response,
-        pipeline.failure(error),
-        mediaType ?? mediaTypeFor(request.headers.accept) ?? 'application/json',
-      );
+      return answer(pipeline.failure(error), mediaType ?? mediaTypeFor(request.headers.accept) ?? 'application/json');
     }
-    if (mediaType === null) return void (await yoga(request, response));
+    if (mediaType === null) return throughYoga(request, response, passage);
     const body = await bodyOf(request);
     if (body === null) return;
+    passage.began = operations.begin();
     const params = paramsOf(body);
     const refused = params === null ? null : pipeline.refusedUnheard(params.query, params.operationName);
     if (refused !== null) {
       await pause.over();
-      return write(response, refused, mediaType);
+      return answer(refused, mediaType);
     }
-    const result = params === null ? null : await executePlain(options, params, request);
-    if (result !== null) return write(response, result, mediaType);
+    const result = params === null ? null : await executePlain(options, params, request, passage);
+    if (result !== null) return answer(result, mediaType);
     // Read already: yoga takes the body from where frameworks leave one.
-    await yoga(Object.assign(request, { body: Readable.from([body]) }), response);
+    await throughYoga(Object.assign(request, { body: Readable.from([body]) }), response, passage);
   };
 };
 
@@ -90,11 +100,12 @@ const write = (response: ServerResponse, result: ExecutionResult, mediaType: Jso
 };
 
 const throughPipeline = (options: GraphqlHttpOptions): Plugin<Exchange, Exchange> => {
-  const { pipeline } = options;
+  const { pipeline, operations } = options;
 
   const run = async (args: ExecutionArgs): Promise<ExecutionResult | ResponseStream> => {
-    const { api, res } = args.contextValue as Exchange;
+    const { api, res, passage } = args.contextValue as Exchange;
     if (api === undefined) throw new Error('An operation was not authenticated.');
+    passage.operation = pipeline.operation(args.document, args.operationName);
     const result = await pipeline.run({
       document: args.document,
       operationName: args.operationName,
@@ -129,7 +140,7 @@ const throughPipeline = (options: GraphqlHttpOptions): Plugin<Exchange, Exchange
     },
     onParams: async ({ context, setResult }) => {
       try {
-        context.api = await contextOf(options, context.req);
+        context.api = await contextOf(options, context.req, context.passage);
       } catch (error) {
         setResult(withStatuses(pipeline.failure(error)));
       }
@@ -152,6 +163,11 @@ const throughPipeline = (options: GraphqlHttpOptions): Plugin<Exchange, Exchange
       // Found out afterwards, it would leave a subscription without a reader.
       if (acceptsEvents(req.headers.accept)) setSubscribeFn(run);
       else setSubscribeFn(() => ({ errors: [badRequest('A subscription is answered as text/event-stream.', 406)] }));
+    },
+    // Whatever came of it, this is what will be written; a stream is about to begin.
+    onResultProcess: ({ result, serverContext: { passage } }) => {
+      const errors = 'errors' in result ? result.errors : undefined;
+      operations.answered(passage, passage.began, passage.operation, errors);
     },
   };
 };

@@ -7,15 +7,22 @@ import { allowOrigin, type AllowedOrigins } from './origins.ts';
 /** Takes a request for a page or one of its files; false leaves it to others. */
 export type PageHandler = (request: IncomingMessage, response: ServerResponse) => boolean;
 
+export type RequestHandler = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
+
+export const METRICS_PATH = '/metrics';
+export const REQUEST_ID = 'X-Request-Id';
 export const GRAPHQL_PATH = '/graphql';
 
+const KNOWN_PATHS: readonly string[] = ['/', GRAPHQL_PATH, METRICS_PATH, '/health/live', '/health/ready'];
+
 export interface HttpOptions {
-  readonly graphql: (request: IncomingMessage, response: ServerResponse) => Promise<void>;
+  readonly graphql: RequestHandler;
   readonly allowedOrigins: AllowedOrigins;
   /** False as soon as the server is on its way down. */
   readonly isReady: () => boolean;
   /** Asked for /graphql when a browser wants a page, and for paths that nobody else knows. */
   readonly graphiql: PageHandler | undefined;
+  readonly metrics: RequestHandler | undefined;
   readonly log: Logger;
 }
 
@@ -24,11 +31,11 @@ export const createHttpHandler = (options: HttpOptions): RequestListener => {
   return (request, response) => {
     const requestId = idOf(request);
     const path = pathOf(request);
-    response.setHeader('X-Request-Id', requestId);
+    response.setHeader(REQUEST_ID, requestId);
     response.setHeader('X-Content-Type-Options', 'nosniff');
     if (log.isLevelEnabled('debug')) {
       response.once('close', () => {
-        log.debug({ requestId, method: request.method, path, status: response.statusCode }, 'request');
+        log.debug({ requestId, method: request.method, path: knownPath(path), status: response.statusCode }, 'request');
       });
     }
     route(options, path, request, response).catch((error: unknown) => {
@@ -40,7 +47,7 @@ export const createHttpHandler = (options: HttpOptions): RequestListener => {
 };
 
 const route = async (
-  { graphql, allowedOrigins, isReady, graphiql }: HttpOptions,
+  { graphql, allowedOrigins, isReady, graphiql, metrics }: HttpOptions,
   path: string,
   request: IncomingMessage,
   response: ServerResponse,
@@ -52,6 +59,9 @@ const route = async (
     case '/health/ready':
       if (!isGet) return refuseMethod(response);
       return isReady() ? sendJson(response, 200, { status: 'ready' }) : sendJson(response, 503, { status: 'stopping' });
+    case METRICS_PATH:
+      if (metrics !== undefined) return isGet ? metrics(request, response) : refuseMethod(response);
+      break;
     case GRAPHQL_PATH:
       if (isGet && wantsPage(request) && graphiql?.(request, response)) return;
       response.setHeader('Cache-Control', 'no-store');
@@ -86,6 +96,9 @@ const pathOf = (request: IncomingMessage): string => {
   const [path] = (request.url ?? '/').split('?', 1);
   return path ?? '/';
 };
+
+/** A path that is none of ours may have anything in it, a credential too. */
+const knownPath = (path: string): string => (KNOWN_PATHS.includes(path) ? path : 'other');
 
 /** A caller who follows requests through several servers gives them a name; others get one. */
 const idOf = (request: IncomingMessage): string => {

@@ -7,12 +7,18 @@ import { wireBytes, type Part } from './frames.ts';
 
 /** Flushes the outboxes that have something to send, once a turn. */
 export class Outboxes {
+  readonly counts: { behind: number };
   #waiting: Outbox[] = [];
   readonly #flush = (): void => {
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const outbox of waiting) outbox.flush();
   };
+
+  /** @param counts where sockets are counted that have something to be told and no room for it. */
+  constructor(counts = { behind: 0 }) {
+    this.counts = counts;
+  }
 
   add(outbox: Outbox): void {
     if (this.#waiting.push(outbox) === 1) setImmediate(this.#flush);
@@ -98,7 +104,10 @@ export class Outbox {
   /** Has everything left this process? If not, every feeder is woken when it has. */
   hasRoom(): boolean {
     if (this.#socket.writableLength === 0) return true;
-    this.#awaited = true;
+    if (!this.#awaited && !this.#closed) {
+      this.#awaited = true;
+      this.#outboxes.counts.behind++;
+    }
     return false;
   }
 
@@ -116,7 +125,13 @@ export class Outbox {
   close(): void {
     if (this.#feeders !== null) for (const feeder of this.#feeders) feeder.tell();
     this.flush();
+    this.gone();
+  }
+
+  /** Nothing goes out any more. */
+  gone(): void {
     this.#closed = true;
+    if (this.#awaited) this.#hasCaughtUp();
   }
 
   /** At once what would leave at the end of this turn. */
@@ -141,8 +156,13 @@ export class Outbox {
     });
   }
 
-  #wakeFeeders(): void {
+  #hasCaughtUp(): void {
     this.#awaited = false;
+    this.#outboxes.counts.behind--;
+  }
+
+  #wakeFeeders(): void {
+    this.#hasCaughtUp();
     if (this.#feeders !== null) for (const feeder of this.#feeders) feeder.wake();
   }
 }

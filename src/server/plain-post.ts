@@ -6,7 +6,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import { OperationTypeNode, type ExecutionResult } from 'graphql';
-import { contextOf, type GraphqlHttpOptions } from './http-context.ts';
+import { contextOf, type GraphqlHttpOptions, type Passage } from './http-context.ts';
 import { MAX_PAYLOAD_BYTES } from './limits.ts';
 import { JSON_TYPE, mediaTypeFor, type JsonMediaType } from './media-types.ts';
 import type { OperationResult } from './pipeline.ts';
@@ -70,15 +70,17 @@ export const executePlain = async (
   options: GraphqlHttpOptions,
   { query, operationName, variables }: PlainParams,
   request: IncomingMessage,
+  passage: Passage,
 ): Promise<ExecutionResult | null> => {
   const { pipeline } = options;
   try {
-    const context = await contextOf(options, request);
+    const context = await contextOf(options, request, passage);
     const document = pipeline.parse(query);
     const errors = pipeline.validate(document);
     if (errors.length > 0) return { errors };
-    const { node } = pipeline.operation(document, operationName);
-    if (node.operation === OperationTypeNode.SUBSCRIPTION) return null;
+    const operation = pipeline.operation(document, operationName);
+    passage.operation = operation;
+    if (operation.node.operation === OperationTypeNode.SUBSCRIPTION) return null;
     return single(await pipeline.run({ document, operationName, variables, context }));
   } catch (error) {
     return pipeline.failure(error);

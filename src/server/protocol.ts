@@ -3,12 +3,13 @@
  * in its connection. A subscription that pushes keeps nothing waiting: no promise, no suspended function,
  * no message, which is most of what an open one would take.
  */
-import type { DocumentNode, ExecutionResult } from 'graphql';
+import type { DocumentNode, ExecutionResult, GraphQLError } from 'graphql';
 import { CloseCode, MessageType, type PingMessage, type SubscribePayload } from 'graphql-ws';
 import { DomainError } from '../core/errors.ts';
 import { Asked } from './asked.ts';
 import type { Connection } from './connection.ts';
 import type { Operation } from './documents.ts';
+import type { Operations } from './operations.ts';
 import { TOO_FAST, UNEXPECTED_MESSAGE } from './farewell.ts';
 import { RETRY_AFTER_MS } from './limits.ts';
 import { ACK, failed, pong, readMessage } from './messages.ts';
@@ -33,13 +34,15 @@ interface Checked {
 
 export class Protocol {
   readonly #pipeline: Pipeline;
+  readonly #operations: Operations;
   readonly #maxOperations: number;
   readonly #refusals: Refusals;
   readonly rounds: Rounds;
 
   /** @param maxOperations how many may be under way on one socket. */
-  constructor(pipeline: Pipeline, rounds: Rounds, maxOperations: number, refusals: Refusals) {
+  constructor(pipeline: Pipeline, operations: Operations, rounds: Rounds, maxOperations: number, refusals: Refusals) {
     this.#pipeline = pipeline;
+    this.#operations = operations;
     this.rounds = rounds;
     this.#maxOperations = maxOperations;
     this.#refusals = refusals;
@@ -118,7 +121,8 @@ export class Protocol {
   #subscribe(connection: Connection, id: string, payload: SubscribePayload): void {
     const { underWay } = connection;
     if (!this.#mayName(connection, id)) return connection.sign();
-    const checked = this.#checked(connection, id, payload);
+    const began = this.#operations.begin();
+    const checked = this.#checked(connection, id, payload, began);
     if (checked === null) return connection.sign();
     const { document, operation } = checked;
     // Nothing of it has been executed yet: the sign comes before it, if it is not one by itself.
@@ -126,7 +130,7 @@ export class Protocol {
     if (isLogin(operation)) connection.logsIn();
     const asked = new Asked(id, operation, connection, this);
     underWay.add(asked);
-    this.#answer(connection, asked, document, payload).catch((error: unknown) => {
+    this.#answer(connection, asked, document, payload, began).catch((error: unknown) => {
       underWay.over(asked);
       connection.unanswerable(error);
     });
@@ -143,8 +147,14 @@ export class Protocol {
   }
 
   /** What is to be executed; null: the client is told why not. */
-  #checked(connection: Connection, id: string, { query, operationName }: SubscribePayload): Checked | null {
+  #checked(
+    connection: Connection,
+    id: string,
+    { query, operationName }: SubscribePayload,
+    began: number,
+  ): Checked | null {
     const pipeline = this.#pipeline;
+    let errors: readonly GraphQLError[];
     try {
       if (connection.underWay.size >= this.#maxOperations) {
         this.#refusals.operations++;
@@ -154,12 +164,13 @@ export class Protocol {
         );
       }
       const document = pipeline.parse(query);
-      const errors = pipeline.validate(document);
+      errors = pipeline.validate(document);
       if (errors.length === 0) return { document, operation: pipeline.operation(document, operationName) };
-      void connection.send(failed(id, errors));
     } catch (error) {
-      void connection.send(failed(id, [pipeline.tell(error)]));
+      errors = [pipeline.tell(error)];
     }
+    void connection.send(failed(id, errors));
+    this.#operations.answered(connection, began, null, errors);
     return null;
   }
 
@@ -168,8 +179,11 @@ export class Protocol {
     asked: Asked,
     document: DocumentNode,
     { operationName, variables }: SubscribePayload,
+    began: number,
   ): Promise<void> {
     const request = { document, operationName, variables, context: connection, outlet: asked };
+    const answered = (errors?: readonly GraphQLError[]): void =>
+      this.#operations.answered(connection, began, asked.operation, errors);
     // What is changed, is changed at once; its answer is short.
     const inLine = !isMutation(asked.operation);
     const { underWay } = connection;
@@ -180,12 +194,17 @@ export class Protocol {
       if (!asked.isWanted) return underWay.over(asked);
       const result = await this.#pipeline.run(request);
       if (result instanceof Pushed) {
-        if (await this.#push(asked, result)) return;
-      } else if (result instanceof ResponseStream) stream = result;
-      else {
+        if (await this.#push(asked, result, answered)) return;
+      } else if (result instanceof ResponseStream) {
+        stream = result;
+        answered();
+      } else {
         // What failed was no sign of life by itself; its message is one.
         if ('errors' in result && isReply(asked.operation)) connection.sign();
-        await asked.tell(result);
+        // Not when it is read: how long a client takes for that is no matter of ours.
+        const told = asked.tell(result);
+        answered(result.errors);
+        await told;
       }
     } finally {
       if (inLine) underWay.answered();
@@ -196,7 +215,7 @@ export class Protocol {
   }
 
   /** True: the present is told, and what follows will be told by itself. */
-  async #push(asked: Asked, pushed: Pushed): Promise<boolean> {
+  async #push(asked: Asked, pushed: Pushed, answered: (errors?: readonly GraphQLError[]) => void): Promise<boolean> {
     if (!asked.flows(pushed)) return false;
     let present: ExecutionResult;
     try {
@@ -205,6 +224,7 @@ export class Protocol {
       asked.stop();
       present = this.#pipeline.failure(error);
     }
+    answered(present.errors);
     await asked.tell(present);
     return pushed.listen();
   }

@@ -9,15 +9,17 @@ import { StartupError } from '../startup-error.ts';
 import { createAuthenticate, isBackend, type AuthSettings } from './auth.ts';
 import type { DoorLimits } from './door-limits.ts';
 import { createGraphqlHttp } from './graphql-http.ts';
-import { createHttpHandler, type PageHandler } from './http.ts';
+import { DoorCounts } from './door-counts.ts';
+import { createHttpHandler, type PageHandler, type RequestHandler } from './http.ts';
 import { HttpConnections } from './http-connections.ts';
+import { Operations, type OperationTracer } from './operations.ts';
 import type { AllowedOrigins } from './origins.ts';
 import { LoopLag } from './loop-lag.ts';
 import { offersOther, serveAsItIs } from './other-upgrades.ts';
 import { Overload } from './overload.ts';
 import { Pipeline, type PipelineLimits } from './pipeline.ts';
 import { Rates } from './rates.ts';
-import { Refusals } from './refusals.ts';
+import type { Refusals } from './refusals.ts';
 import { SocketDoor } from './socket.ts';
 import type { SocketLimits } from './socket-limits.ts';
 
@@ -37,7 +39,14 @@ export interface ServerOptions {
   readonly porchlight: Porchlight;
   readonly settings: ServerSettings;
   readonly log: Logger;
+  /** What a user is called in the log. */
+  readonly nameOf: (userId: string) => string;
+  readonly counts?: DoorCounts;
+  /** Null: operations are not traced. */
+  readonly tracer?: OperationTracer | null;
   readonly graphiql?: PageHandler;
+  /** Answers requests for /metrics, whoever asks. */
+  readonly metrics?: RequestHandler;
   /** Other than the usual ones, for tests. */
   readonly socketLimits?: Partial<SocketLimits>;
   /** Likewise. */
@@ -96,7 +105,11 @@ export const createServer = ({
   porchlight,
   settings,
   log,
+  nameOf,
+  counts = new DoorCounts(),
+  tracer = null,
   graphiql,
+  metrics,
   socketLimits,
   httpTimes,
   pipelineLimits,
@@ -105,10 +118,11 @@ export const createServer = ({
   const { allowedOrigins, trustProxy, limits } = settings;
   const times = { ...HTTP_TIMES, ...httpTimes };
   const rates = new Rates(limits);
-  const refusals = new Refusals();
-  const authenticate = createAuthenticate(porchlight.store, settings, (error) =>
-    log.warn({ err: error }, 'The JWKS could not be fetched.'),
-  );
+  const { refusals } = counts;
+  const authenticate = createAuthenticate(porchlight.store, settings, (error) => {
+    counts.keysUnavailable++;
+    log.warn({ err: error }, 'The JWKS could not be fetched.');
+  });
   const lag = new LoopLag();
   const overload = new Overload({
     maxLagMs: settings.maxLagMs,
@@ -117,17 +131,23 @@ export const createServer = ({
   });
   const pipeline = new Pipeline(
     schema,
-    (error) => log.error({ err: error }, 'An operation failed.'),
+    (error) => {
+      counts.faults++;
+      log.error({ err: error }, 'An operation failed.');
+    },
     { introspection: settings.introspection, overload },
     pipelineLimits,
   );
+  const operations = new Operations(counts, log, nameOf, tracer);
   const sockets = new SocketDoor({
     porchlight,
     pipeline,
+    operations,
     authenticate,
     allowedOrigins,
     trustProxy,
     log,
+    figures: counts,
     rates,
     refusals,
     places: limits,
@@ -147,6 +167,7 @@ export const createServer = ({
       graphql: createGraphqlHttp({
         porchlight,
         pipeline,
+        operations,
         authenticate,
         isBackend: (authorization) => isBackend(authorization, settings.apiKeys),
         rates,
@@ -156,12 +177,16 @@ export const createServer = ({
       allowedOrigins,
       isReady: () => ready,
       graphiql,
+      metrics,
       log,
     }),
   );
   http.setTimeout(times.unreadMs);
   connections.watch(http);
-  http.on('request', (_request, response) => answering.add(response));
+  http.on('request', (_request, response) => {
+    answering.add(response);
+    response.once('close', () => counts.responses.add(`${Math.floor(response.statusCode / 100)}xx`));
+  });
   http.on('upgrade', (request, socket, head) => {
     // Behind one that is being answered, its answer could come first.
     const isAlone = !connections.isAnswering(request.socket);

@@ -9,6 +9,7 @@ import { Gate } from './gate.ts';
 import { GRAPHQL_PATH } from './http.ts';
 import { MAX_STRANGER_PAYLOAD_BYTES, RETRY_AFTER_MS } from './limits.ts';
 import { maySocket, type AllowedOrigins } from './origins.ts';
+import type { Operations } from './operations.ts';
 import { Outboxes } from './outbox.ts';
 import type { Pipeline } from './pipeline.ts';
 import { Protocol } from './protocol.ts';
@@ -23,6 +24,7 @@ type OfTheDoor = 'limits' | 'gate' | 'counts' | 'outboxes' | 'protocol' | 'onGon
 
 export interface SocketDoorOptions extends Omit<ConnectionOptions, OfTheDoor> {
   readonly pipeline: Pipeline;
+  readonly operations: Operations;
   readonly allowedOrigins: AllowedOrigins;
   readonly trustProxy: boolean;
   readonly rates: Rates;
@@ -62,8 +64,14 @@ export class SocketDoor {
       limits: this.#limits,
       counts: this.counts,
       gate: new Gate(this.#limits),
-      outboxes: new Outboxes(),
-      protocol: new Protocol(options.pipeline, new Rounds(), this.#limits.maxOperations, options.refusals),
+      outboxes: new Outboxes(options.figures),
+      protocol: new Protocol(
+        options.pipeline,
+        options.operations,
+        new Rounds(),
+        this.#limits.maxOperations,
+        options.refusals,
+      ),
       onGone: (connection) => {
         this.#connections.delete(connection);
         this.counts.remove(connection);
@@ -100,9 +108,9 @@ export class SocketDoor {
     const { allowedOrigins, trustProxy } = this.#options;
     socket.on('error', this.#gone);
     const [path] = (request.url ?? '').split('?', 1);
-    if (this.#closing) return refuse(socket, 503);
-    if (path !== GRAPHQL_PATH) return refuse(socket, 404);
-    if (!maySocket(request, allowedOrigins)) return refuse(socket, 403);
+    if (this.#closing) return this.#refuse(socket, 503);
+    if (path !== GRAPHQL_PATH) return this.#refuse(socket, 404);
+    if (!maySocket(request, allowedOrigins)) return this.#refuse(socket, 403);
     const ipAddress = clientAddress(request, trustProxy);
     const network = networkOf(ipAddress);
     if (!this.#hasPlace(socket, network)) return;
@@ -138,6 +146,11 @@ export class SocketDoor {
     this.#server.close();
   }
 
+  #refuse(socket: Duplex, status: number, retryAfterMs?: number): void {
+    this.#options.figures.refusedUpgrades.add(String(status));
+    refuse(socket, status, retryAfterMs);
+  }
+
   /**
    * False: it is refused before it is a socket, which costs least. No client of a WebSocket sees the status, but it
    * comes back later all the same; a proxy sees it.
@@ -148,13 +161,13 @@ export class SocketDoor {
     if (full !== null) {
       if (full === 'server') refusals.socketsInAll++;
       else refusals.socketsPerAddress++;
-      refuse(socket, full === 'server' ? 503 : 429, RETRY_AFTER_MS);
+      this.#refuse(socket, full === 'server' ? 503 : 429, RETRY_AFTER_MS);
       return false;
     }
     const waitMs = rates.knock(network, porchlight.store.now());
     if (waitMs === 0) return true;
     refusals.requests++;
-    refuse(socket, 429, waitMs);
+    this.#refuse(socket, 429, waitMs);
     return false;
   }
 

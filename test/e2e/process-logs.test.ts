@@ -1,6 +1,8 @@
 /** Whatever the log level, nothing that lets somebody in is ever written down. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { generateKeyPair, SignJWT } from 'jose';
 import { expect, test } from 'vitest';
 import { newPlace } from '../tools/crash-restart.ts';
 import { gql, Socket } from '../tools/porchlight-client.ts';
@@ -68,4 +70,82 @@ test('a server that has nothing to report logs next to nothing', async () => {
   await logOut(server, await logIn(server, 'bob', 'IPHONE'));
   await server.stop();
   expect(server.output().split('\n').length).toBeLessThan(10);
+});
+
+test('whatever fails, no secret comes out: not in logs, not in answers, not in metrics', async () => {
+  const METRICS_TOKEN = 'the-metrics-token-that-nothing-may-show';
+  await using place = newPlace({
+    PORCHLIGHT_LOG_LEVEL: 'trace',
+    PORCHLIGHT_JWT_SECRET: JWT_SECRET,
+    PORCHLIGHT_API_KEYS: API_KEY,
+    PORCHLIGHT_METRICS_TOKEN: METRICS_TOKEN,
+    // Nobody listens there.
+    PORCHLIGHT_JWKS_URL: 'http://127.0.0.1:9/keys?key=a-secret-in-the-url-of-the-keys',
+  });
+  const server = await place.start();
+  const said: string[] = [];
+  const ask = async (path: string, token: string, init: RequestInit = {}): Promise<void> => {
+    const headers = { 'content-type': 'application/json', authorization: `Bearer ${token}`, cookie: token };
+    const response = await fetch(`${server.origin}${path}`, { ...init, headers });
+    said.push(await response.text(), JSON.stringify([...response.headers]));
+  };
+  const jwt = await mintToken('alice', { secret: JWT_SECRET });
+  const input = { platform: 'WEB' };
+  const login = await gql<{ login: { sessionToken: string } }>(server, jwt, LOGIN, { input });
+  const session = login.data?.login.sessionToken ?? '';
+  const { privateKey } = await generateKeyPair('RS256');
+  const byUnknownKey = await new SignJWT({ sub: 'alice' })
+    .setProtectedHeader({ alg: 'RS256', kid: 'some' })
+    .setExpirationTime('1h')
+    .sign(privateKey);
+  const secrets = [JWT_SECRET, API_KEY, METRICS_TOKEN, jwt, session, byUnknownKey, 'a-secret-in-the-url-of-the-keys'];
+
+  // From now on nothing can be written, as on a full disk.
+  const database = new Database(join(place.directory, 'porchlight.db'));
+  database.exec("CREATE TRIGGER broken BEFORE INSERT ON events BEGIN SELECT RAISE(ABORT, 'broken for a test'); END");
+  for (const token of secrets) {
+    const again = { query: LOGIN, variables: { input: { platform: 'MAC', deviceId: 'd' } } };
+    await ask('/graphql', token, { method: 'POST', body: JSON.stringify(again) });
+    await ask('/graphql', token, {
+      method: 'POST',
+      body: JSON.stringify({ query: 'mutation { logout { userStatus { status } } }' }),
+    });
+    await ask('/graphql', token, { method: 'POST', body: token });
+    await ask('/metrics', token);
+    await ask(`/${encodeURIComponent(token)}`, token);
+    await ask(`/graphql?query={me{id}}&key=${encodeURIComponent(token)}`, token);
+    const socket = new Socket(server);
+    await socket.init(token);
+    const answered = socket.frames.find(({ type }) => type === 'connection_ack').then(() => true);
+    if (await Promise.race([answered, socket.closed.then(() => false)])) {
+      const end = { userId: 'alice', revokeTokens: true };
+      await socket
+        .execute('mutation ($end: EndSessionsInput!) { endSessions(input: $end) { ended { id } } }', { end })
+        .catch(() => null);
+      socket.send(token);
+    }
+    await answered.catch(() => false);
+    said.push((await socket.closed).reason);
+  }
+  database.exec('DROP TRIGGER broken');
+  database.close();
+  await server.stop();
+
+  // What was to fail has failed, and was logged.
+  expect(server.output()).toContain('broken for a test');
+  expect(server.output()).toContain('The JWKS could not be fetched.');
+  expect(said.join()).toContain('INTERNAL_SERVER_ERROR');
+  expect(said.join()).toContain('porchlight_jwks_failures_total');
+  const everything = [server.output(), ...said].join('\n');
+  for (const secret of secrets) {
+    for (const form of [secret, encodeURIComponent(secret), secret.split('.').at(-1) ?? secret]) {
+      expect(everything).not.toContain(form);
+    }
+  }
+  expect(everything).not.toMatch(/Bearer\s+\w/i);
+  for (const line of server
+    .output()
+    .split('\n')
+    .filter((text) => text.startsWith('{')))
+    JSON.parse(line);
 });

@@ -1,22 +1,30 @@
 /** A whole server on a free port over the reference store, with a clock that can be moved on. */
 import { createHash, createSecretKey } from 'node:crypto';
 import { SignJWT } from 'jose';
-import { pino } from 'pino';
 import { onTestFinished } from 'vitest';
 import { createPorchlight, type Porchlight } from '../../src/app/porchlight.ts';
 import { Sweeper } from '../../src/app/sweeper.ts';
 import { millis, type Millis } from '../../src/core/ids.ts';
 import { seedPolicy, type PolicySeed } from '../../src/core/policy.ts';
 import type { Visibility } from '../../src/core/visibility.ts';
+import { createLog } from '../../src/log/log.ts';
+import { userNames } from '../../src/log/user-names.ts';
+import { DoorCounts } from '../../src/server/door-counts.ts';
+import { metricsHandler } from '../../src/server/metrics/endpoint.ts';
+import { createMetrics } from '../../src/server/metrics/metrics.ts';
 import type { SocketLimits } from '../../src/server/socket-limits.ts';
 import type { DoorLimits } from '../../src/server/door-limits.ts';
 import type { PageHandler } from '../../src/server/http.ts';
 import { createServer, type HttpTimes, type PorchlightServer, type ServerSettings } from '../../src/server/server.ts';
 import { credentials } from '../../src/server/session-token.ts';
 import { MemoryStore } from '../contract/memory-store.ts';
+import { readMetrics, type Figures } from '../tools/prometheus.ts';
 
 export const API_KEY = 'plk_the-key-of-the-tests';
 export const SECRET = 'a secret of the tests, long enough for HS256';
+
+/** May read /metrics, and nothing else. */
+export const METRICS_TOKEN = 'plm_the-metrics-token-of-the-tests';
 
 export const sha256 = (text: string): Buffer => createHash('sha256').update(text, 'utf8').digest();
 
@@ -29,6 +37,8 @@ export interface HouseOptions {
   readonly graphiql?: PageHandler;
   /** Executions of an operation before it is compiled; left out, every one is compiled at once. */
   readonly compileAfter?: number;
+  /** Whether there is /metrics; left out, there is. */
+  readonly metrics?: boolean;
   /** See the reference store. */
   readonly beforeCommit?: () => Promise<void>;
 }
@@ -63,6 +73,7 @@ export class House {
     server: PorchlightServer;
     logged: string[];
     clock: ShiftedClock;
+    sweeper: Sweeper;
   }) {
     this.url = `http://${parts.url}`;
     this.socketUrl = `ws://${parts.url}/graphql`;
@@ -71,9 +82,7 @@ export class House {
     this.server = parts.server;
     this.logged = parts.logged;
     this.#clock = parts.clock;
-    this.#sweeper = new Sweeper(parts.store, parts.porchlight.tracker, (_user, error) => {
-      throw error;
-    });
+    this.#sweeper = parts.sweeper;
   }
 
   /** Open until the test is over. */
@@ -85,6 +94,7 @@ export class House {
     httpTimes,
     graphiql,
     compileAfter = 0,
+    metrics = true,
     beforeCommit,
   }: HouseOptions = {}): Promise<House> {
     const clock = new ShiftedClock();
@@ -95,19 +105,28 @@ export class House {
       ...(beforeCommit === undefined ? {} : { beforeCommit }),
     });
     const porchlight = createPorchlight(store, credentials, visibility ?? 'everyone');
+    const sweeper = new Sweeper(store, porchlight.tracker, (_user, error) => {
+      throw error;
+    });
     const logged: string[] = [];
+    const counts = new DoorCounts();
+    const measured = createMetrics({ porchlight, counts, sweeper, storage: null, maxSockets: 1_000, version: '1.2.3' });
+    const access = { apiKeys: SETTINGS.apiKeys, metricsToken: sha256(METRICS_TOKEN) };
     const server = createServer({
       porchlight,
+      counts,
       settings: { ...SETTINGS, ...settings },
-      log: pino({ level: 'debug' }, { write: (line: string) => void logged.push(line) }),
+      log: createLog('debug', { write: (line) => void logged.push(line) }),
+      nameOf: userNames(false),
       ...(graphiql === undefined ? {} : { graphiql }),
+      ...(metrics ? { metrics: metricsHandler(measured, access) } : {}),
       ...(limits === undefined ? {} : { socketLimits: limits }),
       ...(httpTimes === undefined ? {} : { httpTimes }),
       pipelineLimits: { compileAfter },
     });
     const { host, port } = await server.listen();
     onTestFinished(() => server.close());
-    return new House({ url: `${host}:${port}`, store, porchlight, server, logged, clock });
+    return new House({ url: `${host}:${port}`, store, porchlight, server, logged, clock, sweeper });
   }
 
   get now(): Millis {
@@ -164,6 +183,12 @@ export class House {
       sessionToken: string;
     };
     return { id: session.id, token: sessionToken };
+  }
+
+  /** All of /metrics. */
+  async metrics(): Promise<Figures> {
+    const response = await fetch(`${this.url}/metrics`, { headers: { authorization: `Bearer ${METRICS_TOKEN}` } });
+    return readMetrics(await response.text());
   }
 
   async status(user: string): Promise<string> {

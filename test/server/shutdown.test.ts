@@ -59,6 +59,7 @@ describe('a server that closes', () => {
         allowedOrigins: [],
         isReady: () => false,
         graphiql: undefined,
+        metrics: undefined,
         log: pino({ level: 'silent' }),
       }),
     );

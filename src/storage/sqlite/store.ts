@@ -17,6 +17,8 @@ import type { Policy } from '../../core/policy.ts';
 import { findSession, type EndedSession, type UserRecord } from '../../core/record.ts';
 import type { Sleeps } from '../../core/sleeps.ts';
 import { Background } from './background.ts';
+import type { Commits } from './commits.ts';
+import { diskUse, type DiskUse } from './disk.ts';
 import { batchOf, type Entry } from './entries.ts';
 import { SqliteEventLog } from './event-log.ts';
 import { isFatal, messageOf, NotWritten, StorageError, StoreFailure } from './failures.ts';
@@ -195,6 +197,16 @@ export class SqliteStore implements PresenceStore {
 
   workload(): Workload {
     return this.#writing().workload();
+  }
+
+  /** How the commits went. */
+  get commits(): Commits {
+    return this.#writing().commits;
+  }
+
+  /** @throws what the file system says. */
+  disk(): Promise<DiskUse> {
+    return diskUse(this.#options.path);
   }
 
   /**

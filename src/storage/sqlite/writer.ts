@@ -6,6 +6,7 @@
  */
 import { Worker } from 'node:worker_threads';
 import type { Workload } from '../../app/ports.ts';
+import { Commits } from './commits.ts';
 import { NotWritten, StoreFailure } from './failures.ts';
 import type { Batch, Order, PurgeOrder, Purged, Reply, WriterData } from './protocol.ts';
 
@@ -45,6 +46,7 @@ const WORKER_URL = new URL(
 );
 
 export class Writer<Entry> {
+  readonly commits = new Commits();
   readonly #worker: Worker;
   readonly #handlers: WriterHandlers<Entry>;
   /** Asked and not answered yet; answers come in this order. */
@@ -184,8 +186,10 @@ export class Writer<Entry> {
     if (portion === undefined) return;
     const { entries } = portion;
     this.#sent.push(portion);
-    const then = (tell: () => void): void => {
+    const answered = this.commits.begin(entries.length);
+    const then = (isDurable: boolean, tell: () => void): void => {
       this.#sent.shift();
+      answered(isDurable);
       tell();
       // At once: nothing is being written now.
       if (this.#sent.length === 0) this.#commit();
@@ -194,8 +198,8 @@ export class Writer<Entry> {
     this.#ask(
       { kind: 'commit', batch: this.#handlers.encode(entries) },
       {
-        settle: () => then(() => this.#handlers.committed(entries)),
-        refuse: (error) => then(() => this.#handlers.failed(entries, error)),
+        settle: () => then(true, () => this.#handlers.committed(entries)),
+        refuse: (error) => then(false, () => this.#handlers.failed(entries, error)),
       },
     );
     this.#schedule();

@@ -1,0 +1,26 @@
+/** What has happened to sessions since the start, counted as it is committed. */
+import type { PresenceStore } from '../../app/ports.ts';
+import { EVENT_REASONS, PLATFORMS } from '../../core/vocabulary.ts';
+import { Counts } from '../door-counts.ts';
+
+export class Transitions {
+  /** By reason, then by platform. */
+  readonly events: ReadonlyMap<string, Counts> = new Map(
+    EVENT_REASONS.map((reason) => [reason, new Counts(PLATFORMS, null)]),
+  );
+  #statusChanges = 0;
+
+  constructor(store: PresenceStore) {
+    store.onCommit((changes) => {
+      for (const { events, statusChange } of changes) {
+        if (statusChange !== null) this.#statusChanges++;
+        for (const { reason, platform } of events) this.events.get(reason)?.add(platform);
+      }
+    });
+  }
+
+  /** Changes of users' statuses and texts, which is what watchers are told. */
+  get statusChanges(): number {
+    return this.#statusChanges;
+  }
+}

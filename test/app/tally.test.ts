@@ -1,0 +1,9 @@
+import { expect, it } from 'vitest';
+import { Tally } from '../../src/app/tally.ts';
+
+it('counts a value with the first bound that it does not exceed, and sums all up', () => {
+  const tally = new Tally([1, 10]);
+  for (const value of [0, 1, 1.5, 10, 10.5, 1_000]) tally.add(value);
+  expect([...tally.counts]).toEqual([2, 2, 2]);
+  expect(tally.sum).toBe(1_023);
+});
