@@ -1,0 +1,125 @@
+/** The alerts and the dashboard ask for what there is, and Prometheus understands them. */
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, onTestFinished, test } from 'vitest';
+import { createPorchlight } from '../../src/app/porchlight.ts';
+import { Tally } from '../../src/app/tally.ts';
+import { DoorCounts } from '../../src/server/door-counts.ts';
+import { createMetrics } from '../../src/server/metrics/metrics.ts';
+import { credentials } from '../../src/server/session-token.ts';
+import { FakeStore } from '../app/fake-store.ts';
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const read = (path: string): string => readFileSync(join(root, path), 'utf8');
+const promtool = (...args: string[]): string => execFileSync('promtool', args, { cwd: root, encoding: 'utf8' });
+
+interface Panel {
+  readonly id: number;
+  readonly type: string;
+  readonly title: string;
+  readonly gridPos: { readonly x: number; readonly y: number; readonly w: number; readonly h: number };
+  readonly datasource?: { readonly uid: string };
+  readonly targets?: readonly {
+    readonly refId: string;
+    readonly expr: string;
+    readonly datasource: { readonly uid: string };
+  }[];
+}
+
+const dashboard = JSON.parse(read('docs/monitoring/grafana.json')) as {
+  readonly title: string;
+  readonly uid: string;
+  readonly schemaVersion: number;
+  readonly templating: {
+    readonly list: readonly { readonly name: string; readonly type: string; readonly query: unknown }[];
+  };
+  readonly panels: readonly Panel[];
+};
+const shown = dashboard.panels.filter(({ type }) => type !== 'row');
+const exprs = shown.flatMap(({ targets = [] }) => targets.map(({ expr }) => expr));
+
+/** Every name that /metrics has. */
+const metricNames = async (): Promise<ReadonlySet<string>> => {
+  const tally = new Tally([1]);
+  const text = await createMetrics({
+    porchlight: createPorchlight(new FakeStore(), credentials, 'everyone'),
+    counts: new DoorCounts(),
+    sweeper: { backlog: 0 },
+    storage: {
+      commits: { took: tally, entries: tally, failed: 0 },
+      disk: () => Promise.resolve({ databaseBytes: 0, walBytes: 0, freeBytes: 0 }),
+    },
+    maxSockets: 1,
+    version: '1.2.3',
+  }).read();
+  const names = Array.from(text.matchAll(/^# TYPE (\S+) (\S+)$/gm), ([, name = '', type]) =>
+    type === 'histogram' ? ['_bucket', '_sum', '_count'].map((suffix) => name + suffix) : [name],
+  );
+  return new Set(names.flat());
+};
+
+const namesIn = (text: string): readonly string[] => text.match(/\b(porchlight|process|nodejs)_\w+/g) ?? [];
+
+test('the rules are rules, and fire when they should and not when they should not', () => {
+  expect(promtool('check', 'rules', 'docs/monitoring/alerts.yaml')).toContain('SUCCESS');
+  expect(promtool('test', 'rules', 'test/monitoring/alerts.test.yaml')).toContain('SUCCESS');
+  const alerts = Array.from(read('docs/monitoring/alerts.yaml').matchAll(/alert: (\w+)/g), ([, name = '']) => name);
+  expect(alerts.length).toBeGreaterThan(12);
+  const [tests, docs] = [read('test/monitoring/alerts.test.yaml'), read('docs/operations.md')];
+  for (const alert of alerts) {
+    expect(tests, alert).toContain(`alertname="${alert}"`);
+    expect(docs, alert).toContain(`\`${alert}\``);
+  }
+});
+
+test('all that they and the dashboard ask for is there, and is explained', async () => {
+  const known = await metricNames();
+  const asked = [...namesIn(read('docs/monitoring/alerts.yaml').replace(/^#.*$/gm, '')), ...exprs.flatMap(namesIn)];
+  expect(asked.length).toBeGreaterThan(40);
+  expect(asked.filter((name) => !known.has(name))).toEqual([]);
+  const docs = read('docs/operations.md');
+  const own = [...known].filter((name) => name.startsWith('porchlight_') && !/_(sum|count)$/.test(name));
+  expect(own.filter((name) => !docs.includes(`\`${name.replace(/_bucket$/, '')}`))).toEqual([]);
+});
+
+test('the dashboard asks in words that Prometheus understands', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'porchlight-dashboard-'));
+  onTestFinished(() => rmSync(directory, { recursive: true }));
+  const rules = exprs.map((expr, at) => ({
+    record: `expr:${at}`,
+    expr: expr.replaceAll('$__rate_interval', '5m').replaceAll('$instance', '.*'),
+  }));
+  const path = join(directory, 'rules.json');
+  // JSON is YAML.
+  writeFileSync(path, JSON.stringify({ groups: [{ name: 'dashboard', rules }] }));
+  expect(promtool('check', 'rules', path)).toContain(`${exprs.length} rules found`);
+});
+
+test('the dashboard is one that Grafana loads as it is', () => {
+  expect(dashboard).toMatchObject({ uid: 'porchlight', title: 'Porchlight' });
+  expect(dashboard.schemaVersion).toBeGreaterThanOrEqual(36);
+  expect(dashboard).not.toHaveProperty('id');
+  const [source, instance] = dashboard.templating.list;
+  expect(source).toMatchObject({ name: 'datasource', type: 'datasource', query: 'prometheus' });
+  expect(instance).toMatchObject({ name: 'instance', type: 'query' });
+  const ids = dashboard.panels.map(({ id }) => id);
+  expect(new Set(ids).size).toBe(ids.length);
+  for (const { title, targets = [], datasource } of shown) {
+    expect(targets.length, title).toBeGreaterThan(0);
+    expect(new Set(targets.map(({ refId }) => refId)).size, title).toBe(targets.length);
+    for (const target of [{ datasource }, ...targets]) expect(target.datasource?.uid, title).toBe('${datasource}');
+  }
+  const taken = new Map<string, string>();
+  for (const { title, gridPos } of dashboard.panels) {
+    expect(gridPos.x + gridPos.w, title).toBeLessThanOrEqual(24);
+    for (let x = gridPos.x; x < gridPos.x + gridPos.w; x++) {
+      for (let y = gridPos.y; y < gridPos.y + gridPos.h; y++) {
+        expect(taken.get(`${x} ${y}`), title).toBeUndefined();
+        taken.set(`${x} ${y}`, title);
+      }
+    }
+  }
+});
