@@ -1,4 +1,5 @@
 // The end of a soak: everybody falls quiet, and all who can say something about a user must say the same.
+import { readFileSync } from 'node:fs';
 import { hashOf } from './random.js';
 import { becomes } from './time.js';
 import { userToken } from './tokens.js';
@@ -128,6 +129,14 @@ export async function metricsAgree({ metrics, journal }) {
   for (const words of differing) journal.violate('metrics', words);
 }
 
+/** What the kernel knows of connections to a port, by their states: 01 is open. @param {number} port */
+function connections(port) {
+  const remote = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+  const lines = readFileSync('/proc/net/tcp', 'latin1').split('\n').slice(1);
+  const columns = lines.map((line) => line.trim().split(/\s+/)).filter((line) => line[2]?.endsWith(remote));
+  return columns.map((line) => `${line[1]} in ${line[3]}`).join(', ');
+}
+
 /** No socket is left but that of the one follower who stays. @param {World} world @param {number} descriptorsBefore */
 export async function nobodyLeft(world, descriptorsBefore) {
   const { journal, server } = world;
@@ -137,7 +146,10 @@ export async function nobodyLeft(world, descriptorsBefore) {
     sockets = stats.sockets;
     return sockets === 1;
   }, SETTLED_WITHIN_MS);
-  if (sockets !== 1) journal.violate('sockets', `${sockets} are left after everybody has gone`);
+  if (sockets !== 1) {
+    const open = connections(server.port);
+    journal.violate('sockets', `${sockets} are left after everybody has gone; connections of this process: ${open}`);
+  }
   world.http.close();
   let descriptors = 0;
   // That follower, this question, and files that are just being read.

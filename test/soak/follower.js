@@ -82,6 +82,7 @@ export class Follower {
     const connection = new Connection(this.#world.server.port);
     try {
       await connection.init(API_KEY);
+      if (this.#isStopped) throw new Gone({ code: 1006, reason: CUT });
       return await new Promise((_resolve, reject) => {
         this.#cutNow = () => {
           reject(new Gone({ code: 1006, reason: CUT }));

@@ -225,9 +225,13 @@ export class Judge {
    * @param {number} at
    */
   #mayHaveForgotten(known, at) {
-    const told = Math.max(known.foreground, known.background?.acked ?? 0);
     return this.#world.server.epochs.some(
-      ({ how, endedAt }) => how !== 'exit 0' && endedAt <= at && endedAt >= told && endedAt < told + FORGOTTEN_MS,
+      ({ how, endedAt }) =>
+        how !== 'exit 0' &&
+        endedAt <= at &&
+        // Whoever has said since that she is in foreground is known to be.
+        known.foreground <= endedAt &&
+        known.told.some((told) => told <= endedAt && told > endedAt - FORGOTTEN_MS),
     );
   }
 

@@ -23,6 +23,8 @@ export class Known {
   backgroundUnsure = null;
   /** When the background was left, as acknowledged. */
   foreground = 0;
+  /** When an app state was told and acknowledged, the last times. @type {number[]} */
+  told = [];
   /** @type {Set<Plug>} */
   plugs = new Set();
   /** When a socket that was attached came to its end, the last times. @type {number[]} */
@@ -124,6 +126,8 @@ export class Known {
     // Those told before it that were not acknowledged may have counted as well.
     const unsure = this.backgroundUnsure ?? sent;
     this.backgroundUnsure = null;
+    this.told.push(acked);
+    if (this.told.length > SIGNS) this.told.shift();
     if (appState === 'FOREGROUND') {
       this.background = null;
       this.foreground = acked;
