@@ -302,7 +302,7 @@ export class Device {
       known.backgroundUnsure ??= sent;
       journal.act(this.#userId, `${known.id} says ${input.appState}`);
     }
-    known.unsureSince ??= sent;
+    known.asksForTimings(sent);
     const data = await this.#sign(true, () => this.#own(BEAT, { input: input ?? null }));
     const { heartbeat } = data;
     const acked = Date.now();

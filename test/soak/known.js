@@ -15,8 +15,8 @@ export class Known {
   #sent = [];
   /** The timings that it was told, the newest last. @type {(Sign & { said: Said })[]} */
   #learned = [];
-  /** It may have been told others since then: the answer has not come, or never will. @type {number | null} */
-  unsureSince = null;
+  /** It may have been told others in these times: an answer had not come, or never did. @type {{ from: number, until: number }[]} */
+  #unsure = [];
   /** Since when it is in background, as acknowledged; null: it is not. @type {Sign | null} */
   background = null;
   /** It may be in background, or not: an answer never came. Since then. @type {number | null} */
@@ -102,7 +102,7 @@ export class Known {
    * @returns {Row[]}
    */
   rows(policies, at) {
-    const { unsureSince, platform } = this;
+    const { platform } = this;
     const certain = this.#learned.findLast(({ acked }) => acked <= at);
     const possible = this.#learned.filter((one) => one === certain || (one.acked > at && one.sent <= at));
     const rows = possible.flatMap(({ sent, acked, said }) =>
@@ -113,7 +113,8 @@ export class Known {
             heartbeatTimeoutMs === said.heartbeatTimeoutMs && heartbeatIntervalMs === said.heartbeatIntervalMs,
         ),
     );
-    return unsureSince === null || unsureSince > at ? rows : [...rows, ...policies.rows(platform, unsureSince, at)];
+    const unsure = this.#unsure.filter(({ from, until }) => from <= at && until >= at);
+    return [...rows, ...unsure.flatMap(({ from }) => policies.rows(platform, from, at))];
   }
 
   /**
@@ -140,7 +141,17 @@ export class Known {
     const { heartbeatTimeoutMs, heartbeatIntervalMs } = said;
     this.#learned.push({ sent, acked, said: { heartbeatTimeoutMs, heartbeatIntervalMs } });
     if (this.#learned.length > SIGNS) this.#learned.shift();
-    this.unsureSince = null;
+    const unsure = this.#unsure.at(-1);
+    // What was asked for once and answered leaves no doubt.
+    if (unsure?.from === sent) this.#unsure.pop();
+    else if (unsure !== undefined) unsure.until = Math.min(unsure.until, acked);
+  }
+
+  /** It asks what will tell it the timings. @param {number} sent */
+  asksForTimings(sent) {
+    if (this.#unsure.at(-1)?.until === Infinity) return;
+    this.#unsure.push({ from: sent, until: Infinity });
+    if (this.#unsure.length > SIGNS) this.#unsure.shift();
   }
 }
 
