@@ -3,7 +3,7 @@ import { generateKeyPair, SignJWT } from 'jose';
 import { describe, expect, test, vi } from 'vitest';
 import { userId } from '../../src/core/ids.ts';
 import { createMetrics } from '../../src/server/metrics/metrics.ts';
-import { DoorCounts } from '../../src/server/door-counts.ts';
+import { Counts, DoorCounts } from '../../src/server/door-counts.ts';
 import { Tally } from '../../src/app/tally.ts';
 import { moved, readMetrics, type Figures } from '../tools/prometheus.ts';
 import { API_KEY, House, LOGIN, METRICS_TOKEN } from './house.ts';
@@ -388,6 +388,16 @@ describe('each figure moves when its thing happens:', () => {
       'porchlight_http_responses_total{status="4xx"}': 1,
     });
   });
+});
+
+test('a word that nobody has thought of is counted with all others, or is a mistake', () => {
+  const counts = new Counts(['known'], 'other');
+  for (const word of ['known', 'one', 'another', '__proto__']) counts.add(word);
+  expect([...counts]).toEqual([
+    ['known', 1],
+    ['other', 3],
+  ]);
+  expect(() => new Counts(['known'], null).add('one')).toThrow('There is no count of one.');
 });
 
 test('whatever clients choose, there are no more labels for it', async () => {

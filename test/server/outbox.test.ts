@@ -163,6 +163,30 @@ describe('an outbox', () => {
     expect(feeders.map(({ tell }) => tell.mock.calls.length)).toEqual([0, 0, 0]);
   });
 
+  test('is counted while it has something to tell and no room, until it is gone', async () => {
+    const counts = { behind: 0 };
+    const outboxes = new Outboxes(counts);
+    const lines = [new Line(), new Line(), new Line()];
+    const [read, gone, closed] = lines.map(
+      (line) => new Outbox(outboxes, line as never, { unwritable: () => undefined }),
+    );
+    for (const outbox of [read!, gone!, closed!]) {
+      outbox.sendNow(textFrame('one'));
+      expect([outbox.hasRoom(), outbox.hasRoom()]).toEqual([false, false]);
+    }
+    expect(counts.behind).toBe(3);
+    lines[0]!.reads();
+    await turn();
+    gone!.gone();
+    closed!.close();
+    expect(counts.behind).toBe(0);
+    // Nobody waits for room there any more, and what is written at last changes nothing.
+    expect(gone!.hasRoom()).toBe(false);
+    lines[1]!.reads();
+    await turn();
+    expect(counts.behind).toBe(0);
+  });
+
   test('whose client has gone says so, and keeps nobody waiting', async () => {
     const line = new Line();
     line.on('error', () => undefined);
