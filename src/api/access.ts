@@ -23,7 +23,7 @@ import {
 } from '../app/caller.ts';
 import { unauthenticated } from '../core/errors.ts';
 import type { UserId } from '../core/ids.ts';
-import type { ApiContext } from './context.ts';
+import type { ApiContext, ApiRoot } from './context.ts';
 
 const CHECKS = {
   /** Users, sessions and backends; about whom they may ask is looked at by `askedUsers`. */
@@ -44,10 +44,16 @@ export type Access = keyof typeof CHECKS;
 
 /**
  * The users a caller asks about: counted, then read, then checked for visibility, in this order.
+ * @param root of a query, whose other fields ask too; a subscription has one field.
  * @throws TOO_MANY_USERS, BAD_USER_INPUT, FORBIDDEN.
  */
-export const askedUsers = (context: ApiContext, ids: readonly string[]): readonly UserId[] => {
-  const asked = checkedUserIds(ids);
+export const askedUsers = (
+  context: ApiContext,
+  ids: readonly string[],
+  root: ApiRoot = { users: 0 },
+): readonly UserId[] => {
+  const asked = checkedUserIds(ids, root.users);
+  root.users += asked.length;
   requireMayWatch(context.caller, asked, context.porchlight.visibility);
   return asked;
 };

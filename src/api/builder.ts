@@ -2,10 +2,11 @@
 import SchemaBuilder from '@pothos/core';
 import type { Cursor, Millis } from '../core/ids.ts';
 import './access.ts';
-import type { ApiContext } from './context.ts';
+import type { ApiContext, ApiRoot } from './context.ts';
 
 interface BuilderTypes {
   Context: ApiContext;
+  Root: ApiRoot;
   DefaultFieldNullability: false;
   Scalars: {
     // Branded ids are strings too; graphql hands a number given as an ID over as text.

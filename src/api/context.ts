@@ -16,6 +16,12 @@ export interface ApiLink {
   tooSlow(): void;
 }
 
+/** The root of one query or mutation: what its fields have asked for so far, all together. */
+export interface ApiRoot {
+  /** Users asked about, each as often as she was. */
+  users: number;
+}
+
 export interface ApiContext {
   readonly porchlight: Porchlight;
   /** As of now: on a socket, a login changes it. */

@@ -59,8 +59,8 @@ builder.queryFields((t) => ({
     access: 'somebody',
     description: 'The present status of one user. FORBIDDEN for one the caller may not see, whether or not she exists.',
     args: { userId: t.arg.id({ required: true, description: 'The user: 1 to 128 characters.' }) },
-    resolve: async (_root, { userId }, context) => {
-      const [user] = await context.porchlight.store.read(askedUsers(context, [userId]));
+    resolve: async (root, { userId }, context) => {
+      const [user] = await context.porchlight.store.read(askedUsers(context, [userId], root));
       if (user === undefined) throw new Error('The store answered for no user.');
       return user;
     },
@@ -70,7 +70,12 @@ builder.queryFields((t) => ({
     access: 'somebody',
     description:
       'The present status of at most 500 users, each as of one instant. The answer has the order and length of `userIds`, duplicates and all.',
-    args: { userIds: t.arg.idList({ required: true, description: 'At most 500; more are TOO_MANY_USERS.' }) },
-    resolve: (_root, { userIds }, context) => context.porchlight.store.read(askedUsers(context, userIds)),
+    args: {
+      userIds: t.arg.idList({
+        required: true,
+        description: 'At most 500, in all fields of a query together; more are TOO_MANY_USERS.',
+      }),
+    },
+    resolve: (root, { userIds }, context) => context.porchlight.store.read(askedUsers(context, userIds, root)),
   }),
 }));

@@ -28,12 +28,16 @@ export interface SessionRef {
 /** How many users one query or subscription may name. */
 export const MAX_USERS_PER_CALL = 500;
 
-/** @throws TOO_MANY_USERS for more than 500, BAD_USER_INPUT for one that is no user id. */
-export const checkedUserIds = (values: readonly string[]): readonly UserId[] => {
-  if (values.length > MAX_USERS_PER_CALL) {
+/**
+ * @param before how many the same query has asked about already: it could ask in any number of fields.
+ * @throws TOO_MANY_USERS for more than 500, BAD_USER_INPUT for one that is no user id.
+ */
+export const checkedUserIds = (values: readonly string[], before = 0): readonly UserId[] => {
+  const asked = before + values.length;
+  if (asked > MAX_USERS_PER_CALL) {
     throw new DomainError(
       { code: 'TOO_MANY_USERS' },
-      `${values.length} users are asked for; at most ${MAX_USERS_PER_CALL} may be in one call.`,
+      `${asked} users are asked for; at most ${MAX_USERS_PER_CALL} may be in one call.`,
     );
   }
   return values.map(userId);

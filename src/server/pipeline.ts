@@ -12,7 +12,7 @@ import {
   type ExecutionResult,
   type GraphQLSchema,
 } from 'graphql';
-import type { ApiContext } from '../api/context.ts';
+import type { ApiContext, ApiRoot } from '../api/context.ts';
 import { toClientError } from '../api/errors.ts';
 import { requireMayIntrospect, requireSomebody } from '../app/caller.ts';
 import { sessionEnded } from '../app/tracker.ts';
@@ -211,7 +211,8 @@ export class Pipeline {
     try {
       await signOfLife(context, operation);
       this.#admit(operation, context);
-      return this.#toldResult(await this.#execution.execute(args, operation));
+      const rootValue: ApiRoot = { users: 0 };
+      return this.#toldResult(await this.#execution.execute({ ...args, rootValue }, operation));
     } finally {
       this.#running--;
     }

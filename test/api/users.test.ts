@@ -81,6 +81,19 @@ describe('userStatuses', () => {
     expect(await new World().backend(STATUSES, { ids: [] })).toEqual({ userStatuses: [] });
   });
 
+  it('counts the users of all fields of a query together', async () => {
+    const world = new World();
+    const TWICE =
+      'query ($ids: [ID!]!, $id: ID!) { all: userStatuses(userIds: $ids) { userId } one: userStatus(userId: $id) { userId } }';
+    const { all, one } = await world.backend<{ all: unknown[]; one: unknown }>(TWICE, { ids: names(499), id: 'one' });
+    expect([all.length, one]).toEqual([499, { userId: 'one' }]);
+    expect(await world.ask(TWICE, { caller: BACKEND, variables: { ids: names(500), id: 'one' } })).toMatchObject({
+      data: null,
+      codes: ['TOO_MANY_USERS'],
+      errors: [{ message: '501 users are asked for; at most 500 may be in one call.' }],
+    });
+  });
+
   it('answers for 500 users, and for 501 with TOO_MANY_USERS', async () => {
     const world = new World();
     const { userStatuses } = await world.backend<{ userStatuses: unknown[] }>(STATUSES, { ids: names(500) });

@@ -119,7 +119,7 @@ export class World {
   }
 
   async ask(document: string, asking: Asking = {}): Promise<Answer> {
-    return this.#answer(await execute(this.#request(document, asking)));
+    return this.#answer(await execute({ ...this.#request(document, asking), rootValue: { users: 0 } }));
   }
 
   /** Asked by a backend, and answered without an error. */

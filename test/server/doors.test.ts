@@ -115,6 +115,11 @@ const OF_A_BACKEND: Record<string, Asked> = {
     variables: { n: 1.5 },
   },
   'an id that is none': { query: '{ userStatus(userId: "") { version } }' },
+  'too many users, by two fields together': {
+    query:
+      'query ($ids: [ID!]!) { all: userStatuses(userIds: $ids) { userId } again: userStatuses(userIds: $ids) { userId } }',
+    variables: { ids: Array.from({ length: 251 }, (_, index) => `user-${index}`) },
+  },
   'too many users': {
     query: 'query ($ids: [ID!]!) { userStatuses(userIds: $ids) { userId } }',
     variables: { ids: Array.from({ length: 501 }, (_, index) => `user-${index}`) },
