@@ -98,6 +98,12 @@ export interface HttpTimes {
 const HTTP_TIMES: HttpTimes = { headersMs: 15_000, requestMs: 30_000, checkMs: 5_000, unreadMs: 60_000 };
 /** Longer than what load balancers keep a silent connection for, so that they close it and not we. */
 const KEEP_ALIVE_MS = 65_000;
+/**
+ * Connections that wait to be accepted, of which the system may allow fewer (Linux: net.core.somaxconn, 4,096). Beyond
+ * that it drops part of the handshake, and the client, who takes herself for connected, repeats her request later and
+ * later, until it comes too late. node's own 511 are used up by a small storm.
+ */
+const BACKLOG = 65_535;
 /** How long requests under way may hold up the end. */
 const LAST_ANSWERS_MS = 5_000;
 
@@ -254,7 +260,7 @@ const listen = (http: Server, { host, port }: ServerSettings): Promise<AddressIn
   new Promise((resolve, reject) => {
     const refused = (error: NodeJS.ErrnoException): void => reject(notListening(error, host, port));
     http.once('error', refused);
-    http.listen({ host, port }, () => {
+    http.listen({ host, port, backlog: BACKLOG }, () => {
       http.off('error', refused);
       resolve(http.address() as AddressInfo);
     });
