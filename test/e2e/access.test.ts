@@ -66,7 +66,7 @@ const tokenOf = async (who: Who): Promise<string | null> => {
 };
 
 /** A subscription that is let in may have nothing to say. */
-const QUIET_MS = 300;
+const QUIET_MS = 2_000;
 
 const overHttp = async (who: Who, operation: string): Promise<string | null> => {
   const token = await tokenOf(who);

@@ -105,7 +105,7 @@ const seen = async (
 
 const login = 'mutation ($input: LoginInput!) { login(input: $input) { session { userId deviceId } kicked { id } } }';
 
-test('each id is one user, in every list and after every kind of end of the server', async () => {
+test('each id is one user, in every list and after every kind of end of the server', { timeout: 90_000 }, async () => {
   expect(new Set(IDS).size).toBe(IDS.length);
   await using place = newPlace();
   let server = await place.start();

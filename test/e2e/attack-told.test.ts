@@ -28,8 +28,8 @@ test.each(['development', 'production', undefined])('NODE_ENV=%s', async (enviro
     await post('/graphql', 'text/event-stream', asked),
     JSON.stringify(await socket.execute(LOGIN)),
   ]) {
-    expect(answer).toContain('"message":"Internal server error."');
-    expect(answer).toContain('"extensions":{"code":"INTERNAL_SERVER_ERROR"}');
+    expect(answer).toContain('"message":"Nothing can be written at the moment. Try again later."');
+    expect(answer).toContain('"extensions":{"code":"OVERLOADED","retryAfterMs":1000}');
     expect(answer).not.toMatch(/broken|sqlite|trigger|stack|originalError|\.(js|ts):\d/i);
   }
   // It is not lost: whoever runs the server is told.
