@@ -125,9 +125,11 @@ export class Judge {
         return;
       }
       early(this.#awake(Math.max(entered, began), limit), `in background since ${entered}, limit ${limit}`);
-      if (known.background !== null && known.backgroundUnsure === null) {
+      if (this.#backgroundIsSure(known, at)) {
         const back = this.#lastReconnect(user, event.sessionId);
-        late(Math.max(known.background.acked, back) + (timing('max', rows, (row) => row.backgroundTimeoutMs) ?? 0));
+        late(
+          Math.max(known.background?.acked ?? at, back) + (timing('max', rows, (row) => row.backgroundTimeoutMs) ?? 0),
+        );
       }
     } else this.#disconnect(event, at, known, { rows, began, early, late });
   }
@@ -220,6 +222,19 @@ export class Judge {
   }
 
   /**
+   * It is in background since a moment that is known, and the limit is the same since then: a new one may be over when
+   * it is told.
+   * @param {Known} known
+   * @param {number} at
+   */
+  #backgroundIsSure({ background, backgroundUnsure, platform }, at) {
+    if (background === null || backgroundUnsure !== null) return false;
+    const { policies } = this.#world;
+    const limits = policies.rows(platform, background.sent, at).map((row) => row.backgroundTimeoutMs);
+    return !policies.isUnsure && new Set(limits).size === 1;
+  }
+
+  /**
    * App states are written every ten seconds: one that was told shortly before a crash may be forgotten.
    * @param {Known} known
    * @param {number} at
@@ -281,10 +296,9 @@ export class Judge {
     const rows = known.rows(this.#world.policies, Date.now());
     const timeout = timing('max', rows, (row) => row.heartbeatTimeoutMs) ?? Infinity;
     const silent = Math.max(known.lastSent, known.lastAcked, calmSince, session.since) + timeout;
-    if (known.background === null || known.backgroundUnsure !== null) return silent;
-    if (this.#mayHaveForgotten(known, Date.now())) return silent;
+    if (!this.#backgroundIsSure(known, Date.now()) || this.#mayHaveForgotten(known, Date.now())) return silent;
     const limits = rows.map(({ backgroundTimeoutMs }) => backgroundTimeoutMs ?? Infinity);
-    const hidden = Math.max(known.background.acked, session.since, calmSince) + Math.max(...limits);
+    const hidden = Math.max(known.background?.acked ?? Infinity, session.since, calmSince) + Math.max(...limits);
     return Math.min(silent, hidden);
   }
 }
