@@ -205,15 +205,37 @@ export const presenceStoreContract = (name: string, makeStore: MakeStore): void 
         expect(statuses).toEqual(['OFFLINE', 'ONLINE', 'OFFLINE']);
       });
 
-      it('wait for what was asked of a user before, and are waited for', async () => {
+      it('wait for what was asked of a user before, and give way to what comes meanwhile', async () => {
         const { store } = await make();
         const first = run(store, ALICE, login('a1'));
-        const many = runAll(store, [ALICE, BOB, ALICE], say('a1', 'hello'));
-        const last = run(store, ALICE, logout('a1'));
+        const many = runAll(store, [ALICE, BOB, ALICE], logout('a1'));
+        const others = ['hello', 'bye'].map((text) => run(store, ALICE, say('a1', text)));
         expect(await many).toEqual([]);
-        await Promise.all([first, last]);
+        await Promise.all([first, ...others]);
         const { events } = await store.log.read({ after: null, limit: 10 });
-        expect(events.map(({ reason }) => reason)).toEqual(['LOGIN', 'CUSTOM_STATUS', 'LOGOUT']);
+        expect(events.map(({ reason, customStatus }) => [reason, customStatus])).toEqual([
+          ['LOGIN', null],
+          ['CUSTOM_STATUS', 'hello'],
+          ['CUSTOM_STATUS', 'bye'],
+          ['LOGOUT', null],
+        ]);
+      });
+
+      it('time nobody out whose sign of life waits behind a change under way, though the timer was there first', async () => {
+        const { store, clock } = await make({
+          policySeed: changePolicy(DEFAULT_POLICY, { multiDevice: { mode: 'MULTI' } }),
+        });
+        await run(store, ALICE, login('web', 'WEB'));
+        await run(store, ALICE, login('phone', 'IPHONE'));
+        clock.advance(60_000 - 1);
+        const change = run(store, ALICE, say('phone', 'hello'));
+        clock.advance(1);
+        const woken = runAll(store, [ALICE], wake);
+        const life = run(store, ALICE, beat('web'));
+        await Promise.all([change, woken]);
+        expect((await life).session).toMatchObject({ id: 'web', status: 'ONLINE' });
+        const [{ sessions } = unknownUser(ALICE, 0)] = await store.read([ALICE]);
+        expect(sessions.map(({ id }) => id)).toEqual(['web', 'phone']);
       });
 
       it('may be of nobody', async () => {

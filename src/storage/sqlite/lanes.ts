@@ -1,6 +1,6 @@
 /**
  * One lane per user whose change is being written: who comes later for the same user waits there, in
- * the order of arrival, and readers find what held before.
+ * the order of arrival, those who yield behind all others, and readers find what held before.
  */
 import type { Millis, UserId } from '../../core/ids.ts';
 import type { Outcome } from '../../core/command.ts';
@@ -12,6 +12,8 @@ export type Decide = (user: UserRecord, policy: Policy, now: Millis) => Outcome;
 /** One call of `update`; all the users of one `updateAll` share one. */
 export interface Job {
   readonly decide: Decide;
+  /** It goes after all who wait for the same user and do not yield, whenever they came. */
+  readonly yields: boolean;
   readonly resolve: (outcome: Outcome) => void;
   readonly reject: (error: unknown, id: UserId) => void;
 }
@@ -40,8 +42,10 @@ export class Lanes {
   queue(id: UserId, job: Job): boolean {
     const lane = this.#lanes.get(id);
     if (lane === undefined) return false;
-    if (lane.jobs === null) lane.jobs = [job];
-    else lane.jobs.push(job);
+    const jobs = (lane.jobs ??= []);
+    let place = jobs.length;
+    if (!job.yields) while (jobs[place - 1]?.yields === true) place--;
+    jobs.splice(place, 0, job);
     return true;
   }
 

@@ -120,7 +120,7 @@ export class SqliteStore implements PresenceStore {
   update(id: UserId, decide: Decide): Promise<Outcome> {
     return new Promise((resolve, reject) => {
       this.#checkOpen();
-      const job = { decide, resolve, reject };
+      const job = { decide, yields: false, resolve, reject };
       if (!this.#lanes.queue(id, job)) this.#run(id, job, null);
     });
   }
@@ -137,7 +137,7 @@ export class SqliteStore implements PresenceStore {
         failed.push({ userId, error });
         done();
       };
-      const job = { decide, resolve: done, reject };
+      const job = { decide, yields: true, resolve: done, reject };
       for (const id of ids) if (!this.#lanes.queue(id, job)) this.#run(id, job, null);
       if (ids.length === 0) resolve(failed);
     });
