@@ -12,8 +12,11 @@ import { userNames, type UserNames } from './log/user-names.ts';
 import { graphiqlHandler } from './server/graphiql.ts';
 import { metricsHandler } from './server/metrics/endpoint.ts';
 import { createMetrics } from './server/metrics/metrics.ts';
+import type { PageHandler } from './server/http.ts';
+import { Port } from './server/port.ts';
 import { createServer, type PorchlightServer } from './server/server.ts';
 import { credentials } from './server/session-token.ts';
+import { Starting } from './server/starting.ts';
 import { StartupError } from './startup-error.ts';
 import { StoreClock } from './storage/clock.ts';
 import { StorageError } from './storage/sqlite/failures.ts';
@@ -36,30 +39,70 @@ export const serve = async (config: Config): Promise<number> => {
   const nameOf = userNames(config.logUserIds);
   const stop = whenToStop(log);
   const clock = new StoreClock();
-  const store = await openStore(config, clock, log, stop.storeFailed);
-  const porchlight = createPorchlight(store, credentials, config.visibility);
-  const sweeper = new Sweeper(store, porchlight.tracker, (userId, error) => {
+  const front = entrance(config, log);
+  const address = await front.port.listen();
+  const restoring = openStore(config, clock, log, stop.storeFailed);
+  const restored = await Promise.race([restoring, stop.reason.then(() => null)]).catch(async (error: unknown) => {
+    await front.close();
+    throw error;
+  });
+  const ended = async (shutdown: () => Promise<void>): Promise<number> => {
+    const exitCode = await stop.reason;
+    const clean = await withinBound(shutdown, log);
+    return clean && !stop.faulty() ? exitCode : 1;
+  };
+  if (restored === null) {
+    return ended(async () => {
+      await front.close();
+      const store = await restoring;
+      await store.close();
+    });
+  }
+
+  const porchlight = createPorchlight(restored, credentials, config.visibility);
+  const sweeper = new Sweeper(restored, porchlight.tracker, (userId, error) => {
     // That nothing can be written is said once, not for each of them each second.
     if (error instanceof DomainError) return;
     const user = nameOf(userId);
     log.error({ user, err: error }, 'A user whose time had come could not be woken; she will be again.');
   });
   const traces = await startTracing(log);
-  const server = doors(config, porchlight, { store, sweeper }, { log, nameOf, traces });
-  const address = await server.listen().catch(async (error: unknown) => {
-    await store.close();
-    throw error;
-  });
+  const server = doors(config, porchlight, front, { store: restored, sweeper }, { log, nameOf, traces });
+  server.open();
   const stopSweeping = sweeping(sweeper, clock, log);
   greet(config, address);
-
-  const exitCode = await stop.reason;
-  const clean = await withinBound(async () => {
+  return ended(async () => {
+    front.starting.close();
     await server.close();
     stopSweeping();
-    await Promise.all([store.close(), traces?.close()]);
-  }, log);
-  return clean && !stop.faulty() ? exitCode : 1;
+    await Promise.all([restored.close(), traces?.close()]);
+  });
+};
+
+/** What is there before the store is. */
+interface Entrance {
+  readonly port: Port;
+  readonly graphiql: PageHandler | undefined;
+  readonly starting: Starting;
+  /** For good. */
+  close(): Promise<void>;
+}
+
+/** Whoever comes is told that the server is starting, until it opens its doors there. */
+const entrance = (config: Config, log: Logger): Entrance => {
+  const { allowedOrigins } = config;
+  const graphiql = config.graphiql
+    ? graphiqlHandler((error) => log.error({ err: error }, 'GraphiQL could not be served.'))
+    : undefined;
+  const starting = new Starting({ allowedOrigins, graphiql, log });
+  const port = new Port({ settings: config, counts: new DoorCounts(), log });
+  port.leadTo(starting);
+  return {
+    port,
+    graphiql,
+    starting,
+    close: () => port.close(() => starting.close()),
+  };
 };
 
 const openStore = async (
@@ -101,21 +144,19 @@ const startTracing = async (log: Logger): Promise<Traces | null> => {
 const doors = (
   config: Config,
   porchlight: Porchlight,
+  { port, graphiql }: Entrance,
   { store, sweeper }: { readonly store: SqliteStore; readonly sweeper: Sweeper },
   { log, nameOf, traces }: { readonly log: Logger; readonly nameOf: UserNames; readonly traces: Traces | null },
 ): PorchlightServer => {
-  const counts = new DoorCounts();
   const { maxSockets } = config.limits;
-  const measured = { porchlight, counts, sweeper, storage: store, maxSockets, version: version() };
+  const measured = { porchlight, counts: port.counts, sweeper, storage: store, maxSockets, version: version() };
   return createServer({
     porchlight,
+    port,
     log,
     nameOf,
     tracer: traces,
-    counts,
     settings: {
-      host: config.host,
-      port: config.port,
       allowedOrigins: config.allowedOrigins,
       trustProxy: config.trustProxy,
       limits: config.limits,
@@ -127,9 +168,7 @@ const doors = (
       introspection: config.introspection,
       maxLagMs: config.maxLagMs,
     },
-    ...(config.graphiql
-      ? { graphiql: graphiqlHandler((error) => log.error({ err: error }, 'GraphiQL could not be served.')) }
-      : {}),
+    graphiql,
     ...(config.metrics ? { metrics: metricsHandler(createMetrics(measured), config) } : {}),
   });
 };

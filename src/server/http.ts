@@ -15,11 +15,13 @@ export const GRAPHQL_PATH = '/graphql';
 
 const KNOWN_PATHS: readonly string[] = ['/', GRAPHQL_PATH, METRICS_PATH, '/health/live', '/health/ready'];
 
+/** What load balancers are told: only `ready` is to be sent anybody. */
+export type ServerState = 'starting' | 'ready' | 'stopping';
+
 export interface HttpOptions {
   readonly graphql: RequestHandler;
   readonly allowedOrigins: AllowedOrigins;
-  /** False as soon as the server is on its way down. */
-  readonly isReady: () => boolean;
+  readonly state: () => ServerState;
   /** Asked for /graphql when a browser wants a page, and for paths that nobody else knows. */
   readonly graphiql: PageHandler | undefined;
   readonly metrics: RequestHandler | undefined;
@@ -47,7 +49,7 @@ export const createHttpHandler = (options: HttpOptions): RequestListener => {
 };
 
 const route = async (
-  { graphql, allowedOrigins, isReady, graphiql, metrics }: HttpOptions,
+  { graphql, allowedOrigins, state, graphiql, metrics }: HttpOptions,
   path: string,
   request: IncomingMessage,
   response: ServerResponse,
@@ -58,7 +60,7 @@ const route = async (
       return isGet ? sendJson(response, 200, { status: 'live' }) : refuseMethod(response);
     case '/health/ready':
       if (!isGet) return refuseMethod(response);
-      return isReady() ? sendJson(response, 200, { status: 'ready' }) : sendJson(response, 503, { status: 'stopping' });
+      return sendJson(response, state() === 'ready' ? 200 : 503, { status: state() });
     case METRICS_PATH:
       if (metrics !== undefined) return isGet ? metrics(request, response) : refuseMethod(response);
       break;
@@ -86,7 +88,7 @@ const refuseMethod = (response: ServerResponse): void => {
 
 const failure = (code: string, message: string): object => ({ errors: [{ message, extensions: { code } }] });
 
-const sendJson = (response: ServerResponse, status: number, body: object): void => {
+export const sendJson = (response: ServerResponse, status: number, body: object): void => {
   response.writeHead(status, { 'Content-Type': 'application/json; charset=utf-8', 'Cache-Control': 'no-store' });
   response.end(JSON.stringify(body));
 };

@@ -1,32 +1,25 @@
-/** Both doors on one port, opened and closed together. */
-import { createServer as createHttpServer, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+/** Both doors behind one port, opened and closed together. */
+import type { ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
 import { schema } from '../api/schema.ts';
 import type { Porchlight } from '../app/porchlight.ts';
 import type { Introspection } from '../core/visibility.ts';
-import { StartupError } from '../startup-error.ts';
 import { createAuthenticate, isBackend, type AuthSettings } from './auth.ts';
 import type { DoorLimits } from './door-limits.ts';
 import { createGraphqlHttp } from './graphql-http.ts';
-import { DoorCounts } from './door-counts.ts';
 import { createHttpHandler, type PageHandler, type RequestHandler } from './http.ts';
-import { HttpConnections } from './http-connections.ts';
 import { Operations, type OperationTracer } from './operations.ts';
 import type { AllowedOrigins } from './origins.ts';
 import { LoopLag } from './loop-lag.ts';
-import { offersOther, serveAsItIs } from './other-upgrades.ts';
 import { Overload } from './overload.ts';
 import { Pipeline, type PipelineLimits } from './pipeline.ts';
+import type { Port } from './port.ts';
 import { Rates } from './rates.ts';
 import type { Refusals } from './refusals.ts';
 import { SocketDoor } from './socket.ts';
 import type { SocketLimits } from './socket-limits.ts';
 
 export interface ServerSettings extends AuthSettings {
-  readonly host: string;
-  /** 0: any free port. */
-  readonly port: number;
   readonly allowedOrigins: AllowedOrigins;
   readonly trustProxy: boolean;
   readonly limits: DoorLimits;
@@ -41,16 +34,15 @@ export interface ServerOptions {
   readonly log: Logger;
   /** What a user is called in the log. */
   readonly nameOf: (userId: string) => string;
-  readonly counts?: DoorCounts;
   /** Null: operations are not traced. */
   readonly tracer?: OperationTracer | null;
-  readonly graphiql?: PageHandler;
+  readonly graphiql?: PageHandler | undefined;
   /** Answers requests for /metrics, whoever asks. */
   readonly metrics?: RequestHandler;
+  /** May be open already: whoever comes is taken in from `open` on. */
+  readonly port: Port;
   /** Other than the usual ones, for tests. */
   readonly socketLimits?: Partial<SocketLimits>;
-  /** Likewise. */
-  readonly httpTimes?: Partial<HttpTimes>;
   /** Likewise. */
   readonly pipelineLimits?: Partial<PipelineLimits>;
 }
@@ -74,8 +66,8 @@ export interface PorchlightServer {
   readonly held: Held;
   /** Those that are no sockets. */
   readonly connections: { readonly open: number };
-  /** @throws StartupError when the address cannot be had. */
-  listen(): Promise<{ readonly host: string; readonly port: number }>;
+  /** Ready at once: takes whoever comes to the port. */
+  open(): void;
   /**
    * Unready at once; takes nobody in; sockets are closed with 1012, streams ended, requests answered.
    * Resolves when everybody is gone, and nothing more will reach the store.
@@ -83,27 +75,6 @@ export interface PorchlightServer {
   close(): Promise<void>;
 }
 
-/** How long a client may take, in ms. */
-export interface HttpTimes {
-  /** To send the head of a request, from its first byte, or from connecting. */
-  readonly headersMs: number;
-  /** To send all of it. */
-  readonly requestMs: number;
-  /** How often both are looked at. */
-  readonly checkMs: number;
-  /** To read anything of an answer; streams of events are paused for a reader, and may wait for ever. */
-  readonly unreadMs: number;
-}
-
-const HTTP_TIMES: HttpTimes = { headersMs: 15_000, requestMs: 30_000, checkMs: 5_000, unreadMs: 60_000 };
-/** Longer than what load balancers keep a silent connection for, so that they close it and not we. */
-const KEEP_ALIVE_MS = 65_000;
-/**
- * Connections that wait to be accepted, of which the system may allow fewer (Linux: net.core.somaxconn, 4,096). Beyond
- * that it drops part of the handshake, and the client, who takes herself for connected, repeats her request later and
- * later, until it comes too late. node's own 511 are used up by a small storm.
- */
-const BACKLOG = 65_535;
 /** How long requests under way may hold up the end. */
 const LAST_ANSWERS_MS = 5_000;
 
@@ -112,18 +83,17 @@ export const createServer = ({
   settings,
   log,
   nameOf,
-  counts = new DoorCounts(),
   tracer = null,
   graphiql,
   metrics,
+  port,
   socketLimits,
-  httpTimes,
   pipelineLimits,
 }: ServerOptions): PorchlightServer => {
   let ready = false;
   const { allowedOrigins, trustProxy, limits } = settings;
-  const times = { ...HTTP_TIMES, ...httpTimes };
   const rates = new Rates(limits);
+  const { counts } = port;
   const { refusals } = counts;
   const authenticate = createAuthenticate(porchlight.store, settings, (error) => {
     counts.keysUnavailable++;
@@ -160,45 +130,23 @@ export const createServer = ({
     maxWatched: limits.maxWatchedPerSocket,
     limits: socketLimits,
   });
-  const connections = new HttpConnections(limits, trustProxy, refusals);
   const answering = new Answering();
-  const http = createHttpServer(
-    {
-      headersTimeout: times.headersMs,
-      requestTimeout: times.requestMs,
-      connectionsCheckingInterval: times.checkMs,
-      keepAliveTimeout: KEEP_ALIVE_MS,
-    },
-    createHttpHandler({
-      graphql: createGraphqlHttp({
-        porchlight,
-        pipeline,
-        operations,
-        authenticate,
-        isBackend: (authorization) => isBackend(authorization, settings.apiKeys),
-        rates,
-        refusals,
-        trustProxy,
-      }),
-      allowedOrigins,
-      isReady: () => ready,
-      graphiql,
-      metrics,
-      log,
+  const handle = createHttpHandler({
+    graphql: createGraphqlHttp({
+      porchlight,
+      pipeline,
+      operations,
+      authenticate,
+      isBackend: (authorization) => isBackend(authorization, settings.apiKeys),
+      rates,
+      refusals,
+      trustProxy,
     }),
-  );
-  http.setTimeout(times.unreadMs);
-  connections.watch(http);
-  http.on('request', (_request, response) => {
-    answering.add(response);
-    response.once('close', () => counts.responses.add(`${Math.floor(response.statusCode / 100)}xx`));
-  });
-  http.on('upgrade', (request, socket, head) => {
-    // Behind one that is being answered, its answer could come first.
-    const isAlone = !connections.isAnswering(request.socket);
-    connections.left(request.socket);
-    if (isAlone && offersOther(request)) serveAsItIs(http, request, socket, head);
-    else sockets.upgrade(request, socket, head);
+    allowedOrigins,
+    state: () => (ready ? 'ready' : 'stopping'),
+    graphiql,
+    metrics,
+    log,
   });
 
   return {
@@ -207,23 +155,26 @@ export const createServer = ({
     get held() {
       return { sockets: sockets.count, streams: pipeline.streams, shapes: pipeline.shapes };
     },
-    connections,
-    listen: async () => {
-      const address = await listen(http, settings);
-      http.on('error', (error) => log.error({ err: error }, 'The HTTP server failed.'));
+    connections: port.connections,
+    open: () => {
       ready = true;
-      return { host: settings.host, port: address.port };
+      port.leadTo({
+        request: (request, response) => {
+          answering.add(response);
+          handle(request, response);
+        },
+        upgrade: (request, socket, head) => {
+          port.connections.left(request.socket);
+          sockets.upgrade(request, socket, head);
+        },
+      });
     },
     close: async () => {
       ready = false;
-      const closed = new Promise<void>((resolve) => {
-        // Never opened, it has nothing to close and says so with an error.
-        http.close(() => resolve());
+      await port.close(() => {
+        pipeline.endStreams();
+        return Promise.all([sockets.close(), answering.end(LAST_ANSWERS_MS)]);
       });
-      pipeline.endStreams();
-      await Promise.all([sockets.close(), answering.end(LAST_ANSWERS_MS)]);
-      http.closeAllConnections();
-      await closed;
       lag.stop();
     },
   };
@@ -255,35 +206,3 @@ class Answering {
     });
   }
 }
-
-const listen = (http: Server, { host, port }: ServerSettings): Promise<AddressInfo> =>
-  new Promise((resolve, reject) => {
-    const refused = (error: NodeJS.ErrnoException): void => reject(notListening(error, host, port));
-    http.once('error', refused);
-    http.listen({ host, port, backlog: BACKLOG }, () => {
-      http.off('error', refused);
-      resolve(http.address() as AddressInfo);
-    });
-  });
-
-const notListening = (error: NodeJS.ErrnoException, host: string, port: number): StartupError => {
-  const where = `${host}:${port}`;
-  switch (error.code) {
-    case 'EADDRINUSE':
-      return new StartupError(
-        `${where} is in use by another program.\nStop that one, or choose another port with PORCHLIGHT_PORT (--port).`,
-        1,
-        { cause: error },
-      );
-    case 'EACCES':
-    case 'EADDRNOTAVAIL':
-    case 'ENOTFOUND':
-      return new StartupError(
-        `Cannot listen on ${where}: ${error.message}\nPORCHLIGHT_HOST (--host) and PORCHLIGHT_PORT (--port) say where.`,
-        78,
-        { cause: error },
-      );
-    default:
-      return new StartupError(`Cannot listen on ${where}: ${error.message}`, 1, { cause: error });
-  }
-};

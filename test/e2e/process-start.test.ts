@@ -83,6 +83,8 @@ describe('a start that cannot be', () => {
       const { code, out, err } = await run(['serve', '--port', String(port)]).ran;
       expect([code, out]).toEqual([1, '']);
       expect(err).toContain(`127.0.0.1:${port} is in use`);
+      // Before seconds are spent on reading the database, and before another one is made.
+      expect(readdirSync(join(directory, 'data'))).not.toContain('porchlight.db');
       expect(err).not.toMatch(STACK);
     } finally {
       other.close();

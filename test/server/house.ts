@@ -15,7 +15,8 @@ import { createMetrics } from '../../src/server/metrics/metrics.ts';
 import type { SocketLimits } from '../../src/server/socket-limits.ts';
 import type { DoorLimits } from '../../src/server/door-limits.ts';
 import type { PageHandler } from '../../src/server/http.ts';
-import { createServer, type HttpTimes, type PorchlightServer, type ServerSettings } from '../../src/server/server.ts';
+import { Port, type HttpTimes } from '../../src/server/port.ts';
+import { createServer, type PorchlightServer, type ServerSettings } from '../../src/server/server.ts';
 import { credentials } from '../../src/server/session-token.ts';
 import { MemoryStore } from '../contract/memory-store.ts';
 import { readMetrics, type Figures } from '../tools/prometheus.ts';
@@ -34,6 +35,8 @@ export interface HouseOptions {
   readonly visibility?: Visibility;
   readonly limits?: Partial<SocketLimits>;
   readonly httpTimes?: Partial<HttpTimes>;
+  /** Where it listens. */
+  readonly at?: Partial<{ readonly host: string; readonly port: number }>;
   readonly graphiql?: PageHandler;
   /** Executions of an operation before it is compiled; left out, every one is compiled at once. */
   readonly compileAfter?: number;
@@ -96,6 +99,7 @@ export class House {
     compileAfter = 0,
     metrics = true,
     beforeCommit,
+    at,
   }: HouseOptions = {}): Promise<House> {
     const clock = new ShiftedClock();
     const store = new MemoryStore({
@@ -112,21 +116,24 @@ export class House {
     const counts = new DoorCounts();
     const measured = createMetrics({ porchlight, counts, sweeper, storage: null, maxSockets: 1_000, version: '1.2.3' });
     const access = { apiKeys: SETTINGS.apiKeys, metricsToken: sha256(METRICS_TOKEN) };
+    const log = createLog('debug', { write: (line) => void logged.push(line) });
+    const all = { ...SETTINGS, ...settings };
+    const port = new Port({ settings: { ...all, ...ADDRESS, ...at }, counts, log, httpTimes });
     const server = createServer({
       porchlight,
-      counts,
-      settings: { ...SETTINGS, ...settings },
-      log: createLog('debug', { write: (line) => void logged.push(line) }),
+      settings: all,
+      port,
+      log,
       nameOf: userNames(false),
       ...(graphiql === undefined ? {} : { graphiql }),
       ...(metrics ? { metrics: metricsHandler(measured, access) } : {}),
       ...(limits === undefined ? {} : { socketLimits: limits }),
-      ...(httpTimes === undefined ? {} : { httpTimes }),
       pipelineLimits: { compileAfter },
     });
-    const { host, port } = await server.listen();
+    server.open();
+    const address = await port.listen();
     onTestFinished(() => server.close());
-    return new House({ url: `${host}:${port}`, store, porchlight, server, logged, clock, sweeper });
+    return new House({ url: `${address.host}:${address.port}`, store, porchlight, server, logged, clock, sweeper });
   }
 
   get now(): Millis {
@@ -218,9 +225,10 @@ export const LIMITS: DoorLimits = {
   ratePerAddress: 50_000,
 };
 
+/** Any free port. */
+const ADDRESS = { host: '127.0.0.1', port: 0 };
+
 const SETTINGS: ServerSettings = {
-  host: '127.0.0.1',
-  port: 0,
   apiKeys: [sha256('plk_another-key-of-the-tests'), sha256(API_KEY)],
   jwtSecret: createSecretKey(Buffer.from(SECRET, 'utf8')),
   jwksUrl: null,

@@ -327,14 +327,14 @@ describe('a port', () => {
     await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
     onTestFinished(() => void other.close());
     const { port } = other.address() as AddressInfo;
-    const opening = House.open({ settings: { port } });
+    const opening = House.open({ at: { port } });
     await expect(opening).rejects.toThrow(StartupError);
     await expect(opening).rejects.toMatchObject({ exitCode: 1 });
     await expect(opening).rejects.toThrow(`127.0.0.1:${port} is in use`);
   });
 
   test('of an address that is not ours is one too', async () => {
-    await expect(House.open({ settings: { host: '203.0.113.1' } })).rejects.toMatchObject({
+    await expect(House.open({ at: { host: '203.0.113.1' } })).rejects.toMatchObject({
       exitCode: 78,
       message: expect.stringContaining('203.0.113.1') as string,
     });

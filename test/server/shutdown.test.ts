@@ -57,7 +57,7 @@ describe('a server that closes', () => {
       createHttpHandler({
         graphql: () => Promise.reject(new Error('Nobody asks.')),
         allowedOrigins: [],
-        isReady: () => false,
+        state: () => 'stopping',
         graphiql: undefined,
         metrics: undefined,
         log: pino({ level: 'silent' }),
@@ -66,7 +66,8 @@ describe('a server that closes', () => {
     await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
     onTestFinished(() => void http.close());
     const url = `http://127.0.0.1:${(http.address() as AddressInfo).port}`;
-    expect((await fetch(`${url}/health/ready`)).status).toBe(503);
+    const ready = await fetch(`${url}/health/ready`);
+    expect([ready.status, await ready.json()]).toEqual([503, { status: 'stopping' }]);
     expect((await fetch(`${url}/health/live`)).status).toBe(200);
   });
 

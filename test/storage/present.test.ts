@@ -113,7 +113,9 @@ describe('those who are present', () => {
         const sessions = [...orphans, ...users.values()].flatMap((each) =>
           each.sessions.map((one) => ({ userId: each.id, session: sessionAfterRestart(one, now) })),
         );
-        for (const chunk of packSessions(sessions, 200)) present.loadSessions(chunk);
+        for (const chunk of packSessions(sessions, 200)) {
+          for (const session of present.sessionsIn(chunk)) present.loadSession(session);
+        }
         const expected = [...users.values()].map((each) => afterRestart(each, now));
         expect(present.counts()).toEqual(countsOf(expected));
         const later = millis(now + 50_000);

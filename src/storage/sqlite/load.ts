@@ -1,8 +1,10 @@
 /**
  * What a start reads into memory: everyone who is not OFFLINE, as `afterRestart` says. Reading rows is
  * nearly all of the work, so in a large file another thread reads the sessions while this one reads
- * the users and then checks the file.
+ * the users, and one more checks the file. The event loop is held up for some milliseconds at a time:
+ * there may be clients who want to know what is going on.
  */
+import { on } from 'node:events';
 import { statSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import Database from 'better-sqlite3';
@@ -11,9 +13,12 @@ import { sessionAfterRestart } from '../../core/presence.ts';
 import { packSessions, type SessionChunk, type SessionOf } from '../packed/session-chunks.ts';
 import { Present } from './present.ts';
 import { Reader } from './reader.ts';
+import { turn } from './turn.ts';
 
 /** Below, a thread takes longer to start than it saves. */
 const LARGE_FILE_BYTES = 32 << 20;
+/** So many users or sessions are a few milliseconds. */
+const PORTION = 1_000;
 /** So large that the system's allocator gets each from the system and gives it back: none is ever used again. */
 export const THREAD_CHUNK_BYTES = 33 << 20;
 
@@ -34,35 +39,51 @@ export interface Loaded {
   readonly present: Present;
 }
 
+/** A file of which it is worth while to have other threads read parts. */
+export const isLarge = (path: string): boolean => statSync(path).size >= LARGE_FILE_BYTES;
+
 /**
- * @param check throws if the file is damaged. Runs after the users were read, because the thread still
+ * @param check throws if the file is damaged. Begins after the users were read, because the thread still
  * has the sessions to read then; what it throws comes before whatever reading a damaged file comes to.
  * @param inThread are the sessions read by another thread?
  */
 export const loadFile = async (
   path: string,
   now: Millis,
-  check: () => void,
-  inThread = statSync(path).size >= LARGE_FILE_BYTES,
+  check: () => Promise<void> | void,
+  inThread = isLarge(path),
 ): Promise<Loaded> => {
   const thread = inThread ? startThread({ path, now }) : null;
+  // Heard from now on, or it would be lost: what the thread sends waits here until the users are read.
+  const replies = thread === null ? null : on(thread, 'message', { close: ['exit'] });
   let reader: Reader | undefined;
   let checked = false;
   try {
     reader = new Reader(path);
     const present = new Present(now);
-    for (const user of reader.presentUsers()) present.load(user);
+    await inPortions(reader.presentUsers(), (user) => present.load(user));
     checked = true;
-    check();
-    const load = (chunk: SessionChunk): void => present.loadSessions(chunk);
-    if (thread !== null) await chunksOf(thread, load);
-    else for (const chunk of liveSessionChunks(reader, now)) load(chunk);
+    await check();
+    for await (const chunk of replies === null ? liveSessionChunks(reader, now) : chunksOf(replies)) {
+      await inPortions(present.sessionsIn(chunk), (session) => present.loadSession(session));
+    }
     return { reader, present };
   } catch (error) {
     reader?.close();
     await thread?.terminate();
-    if (!checked) check();
+    if (!checked) await check();
     throw error;
+  }
+};
+
+/** In between, everybody else has a turn. */
+const inPortions = async <Item>(items: Iterable<Item>, take: (item: Item) => void): Promise<void> => {
+  let left = PORTION;
+  for (const item of items) {
+    take(item);
+    if (--left > 0) continue;
+    left = PORTION;
+    await turn();
   }
 };
 
@@ -82,31 +103,17 @@ const WORKER_URL = new URL(
 
 const startThread = (data: LoaderData): Worker => {
   const thread = new Worker(WORKER_URL, { workerData: data });
-  // What becomes of it is told by `chunksOf`; if something else failed before, nobody asks.
+  // What becomes of it is told with its replies; if something else failed before, nobody asks.
   return thread.on('error', () => undefined);
 };
 
-/**
- * Gives each chunk to `load` as it comes. To be called before the event loop has had a turn since the
- * thread was started: it would lose what the thread has sent.
- * @throws what kept the thread from reading.
- */
-const chunksOf = (thread: Worker, load: (chunk: SessionChunk) => void): Promise<void> =>
-  new Promise((resolve, reject) => {
-    const take = (reply: LoaderReply): void => {
-      if (reply.kind === 'chunk') load(reply.chunk);
-      else if (reply.kind === 'done') resolve();
-      else throw reply.code === null ? new Error(reply.message) : new Database.SqliteError(reply.message, reply.code);
-    };
-    thread.on('message', (reply: LoaderReply) => {
-      try {
-        take(reply);
-      } catch (error) {
-        reject(error instanceof Error ? error : new Error(String(error)));
-      }
-    });
-    thread.on('error', reject);
-    thread.on('exit', (code) =>
-      reject(new Error(`The thread that reads sessions ended by itself (exit code ${code}).`)),
-    );
-  });
+/** @throws what kept the thread from reading. */
+async function* chunksOf(replies: AsyncIterable<unknown[]>): AsyncIterable<SessionChunk> {
+  for await (const [message] of replies) {
+    const reply = message as LoaderReply;
+    if (reply.kind === 'done') return;
+    if (reply.kind === 'chunk') yield reply.chunk;
+    else throw reply.code === null ? new Error(reply.message) : new Database.SqliteError(reply.message, reply.code);
+  }
+  throw new Error('The thread that reads sessions ended by itself.');
+}

@@ -4,10 +4,11 @@ import { existsSync, mkdirSync, realpathSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { Policy } from '../../core/policy.ts';
 import { NO_SLEEPS } from '../../core/sleeps.ts';
+import { checkPagesInThread } from './check.ts';
 import { newLogId } from './cursors.ts';
 import { messageOf, StorageError } from './failures.ts';
 import { APPLICATION_ID, checkPages, fileError, inspectFile, type Found } from './inspect.ts';
-import { loadFile, type Loaded } from './load.ts';
+import { isLarge, loadFile, type Loaded } from './load.ts';
 import { lockFile, makeFile, type FileLock } from './lock.ts';
 import { LOG_ID, POLICY } from './meta.ts';
 import { applyMigrations } from './migrations.ts';
@@ -85,7 +86,7 @@ const loadedFrom = async (path: string, { clock, policySeed }: SqliteStoreOption
     prepareFile(path, found, policySeed);
     return loadFile(path, clock(), () => undefined);
   }
-  const loaded = await loadFile(path, clock(), () => checkPages(path));
+  const loaded = await loadFile(path, clock(), () => (isLarge(path) ? checkPagesInThread(path) : checkPages(path)));
   try {
     prepareFile(path, found, policySeed);
     return loaded;

@@ -11,7 +11,7 @@ import { isAttached, type UserRecord } from '../../core/record.ts';
 import { NO_SLEEPS, type Sleeps } from '../../core/sleeps.ts';
 import { PLATFORMS, type LiveStatus, type Platform, type Status } from '../../core/vocabulary.ts';
 import { PackedUsers } from '../packed/packed-users.ts';
-import type { SessionChunk } from '../packed/session-chunks.ts';
+import type { PackedSession, SessionChunk } from '../packed/session-chunks.ts';
 import { TimerWheel } from '../timer-wheel.ts';
 
 /** What one slice of `claimDue` may look at: about a millisecond. */
@@ -61,14 +61,17 @@ export class Present {
     this.#countUser(user.status, 1);
   }
 
-  /** Sessions of loaded users. Those whose user was not loaded are ignored: she is OFFLINE. */
-  loadSessions(chunk: SessionChunk): void {
-    for (const session of this.#packed.sessionsIn(chunk)) {
-      const slot = this.#packed.find(session.userId);
-      if (slot < 0) continue;
-      this.#packed.addSession(slot, session, this.#countOne);
-      this.#wheel.armFor(slot, session.deadline);
-    }
+  /** Those of a chunk, each to be loaded before the next one is looked at. */
+  sessionsIn(chunk: SessionChunk): Iterable<PackedSession> {
+    return this.#packed.sessionsIn(chunk);
+  }
+
+  /** Of a user who was loaded. Otherwise it is ignored: she is OFFLINE. */
+  loadSession(session: PackedSession): void {
+    const slot = this.#packed.find(session.userId);
+    if (slot < 0) return;
+    this.#packed.addSession(slot, session, this.#countOne);
+    this.#wheel.armFor(slot, session.deadline);
   }
 
   get(id: UserId): UserRecord | undefined {
