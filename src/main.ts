@@ -127,8 +127,7 @@ const openStore = async (
     });
   } catch (error) {
     if (!(error instanceof StorageError)) throw error;
-    // What can get better by itself is a fault at run time; the others want another setting or another file.
-    throw new StartupError(error.message, error.kind === 'LOCKED' ? 1 : 78, { cause: error });
+    throw new StartupError(error.message, error.mayPass ? 1 : 78, { cause: error });
   }
 };
 

@@ -5,7 +5,7 @@ import { messageOf, StorageError } from '../storage/sqlite/failures.ts';
 /** 78: another file must be named, or this one mended; 1: what may be better the next time. */
 export const asStartupError = (error: unknown): unknown => {
   if (error instanceof StorageError) {
-    return new StartupError(error.message, error.kind === 'LOCKED' ? 1 : 78, { cause: error });
+    return new StartupError(error.message, error.mayPass ? 1 : 78, { cause: error });
   }
   const code = (error as { readonly code?: unknown }).code;
   if (typeof code === 'string' && /^(SQLITE_|E[A-Z]+$)/.test(code)) {

@@ -5,7 +5,13 @@ import { expect, test } from 'vitest';
 import { eventually } from '../tools/crash-stream.ts';
 import { DiskFaults } from '../tools/disk-faults.ts';
 import { codeOf, gql, Socket } from '../tools/porchlight-client.ts';
-import { mintToken, startPorchlight, type PorchlightProcess } from '../tools/porchlight-process.ts';
+import {
+  mintToken,
+  spawnPorchlight,
+  startPorchlight,
+  within,
+  type PorchlightProcess,
+} from '../tools/porchlight-process.ts';
 import { beat, logIn, LOGIN, storyOf, userSeen, Watcher } from './people.ts';
 import { timed } from './stopwatch.ts';
 
@@ -130,3 +136,23 @@ test(
     expect(await server.stop()).toEqual({ code: 0, signal: null });
   },
 );
+
+test('a start on a full disk says so and ends with 1, for a supervisor to try again; then nothing is missing', async () => {
+  using disk = new DiskFaults();
+  await using before = await startPorchlight({ env: disk.env });
+  await logIn(before, 'alice', 'IPHONE');
+  await before.kill9();
+  disk.fill();
+  const { directory } = before;
+  const refused = spawnPorchlight({ directory, env: disk.env });
+  try {
+    expect(await within(refused.exited, 15_000, refused.output)).toEqual({ code: 1, signal: null });
+  } finally {
+    await refused.dispose();
+  }
+  expect(refused.output()).toMatch(/The disk fails at .*porchlight\.db.*\nIf it is full, make room/);
+  expect(refused.output()).not.toMatch(/ready| {4}at /);
+  disk.mend();
+  await using after = await startPorchlight({ directory, env: disk.env });
+  expect(await userSeen(after, 'alice')).toMatchObject({ status: 'ONLINE', version: 1 });
+});

@@ -9,6 +9,8 @@ export type StorageErrorKind =
   | 'LOCKED'
   /** The directory or the file cannot be made or written. */
   | 'UNWRITABLE'
+  /** The disk is full or broken. */
+  | 'DISK'
   /** No database at all, or a damaged one. */
   | 'CORRUPT'
   /** A database of some other program. */
@@ -23,7 +25,22 @@ export class StorageError extends Error {
     this.name = 'StorageError';
     this.kind = kind;
   }
+
+  /** Can it get better by itself? The others want another setting or another file. */
+  get mayPass(): boolean {
+    return this.kind === 'LOCKED' || this.kind === 'DISK';
+  }
 }
+
+const DISK_ERRORS = /^(SQLITE_FULL|SQLITE_IOERR|ENOSPC|EDQUOT|EIO)/;
+
+/** What SQLite or the system says is the disk's fault. Null: it is not. */
+export const diskFault = (path: string, error: unknown): StorageError | null => {
+  const { code } = error as { readonly code?: unknown };
+  if (!(error instanceof Error) || typeof code !== 'string' || !DISK_ERRORS.test(code)) return null;
+  const words = `The disk fails at ${path}: ${error.message} (${code}).`;
+  return new StorageError('DISK', `${words}\nIf it is full, make room; then start again.`, { cause: error });
+};
 
 export type StoreFailureCode =
   /** The store was closed. */

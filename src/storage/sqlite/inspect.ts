@@ -4,7 +4,7 @@
  */
 import Database from 'better-sqlite3';
 import { accessSync, closeSync, constants, openSync, readSync, statSync } from 'node:fs';
-import { messageOf, StorageError } from './failures.ts';
+import { diskFault, messageOf, StorageError } from './failures.ts';
 import { schemaOf } from './migrations.ts';
 
 /** "PLSQ": what the header of every database of Porchlight says, so that no other one is taken for it. */
@@ -19,7 +19,7 @@ export type Found = 'NOTHING' | 'OLDER' | 'CURRENT';
 
 /**
  * Looks at a file without reading all of it.
- * @throws StorageError: UNWRITABLE, CORRUPT, FOREIGN, NEWER_SCHEMA or LOCKED.
+ * @throws StorageError: UNWRITABLE, CORRUPT, FOREIGN, NEWER_SCHEMA, LOCKED or DISK.
  */
 export const inspectFile = (path: string): Found => {
   if (!isOurs(path, constants.R_OK | constants.W_OK)) return 'NOTHING';
@@ -128,5 +128,7 @@ export const fileError = (path: string, error: unknown): unknown => {
     );
   }
   if (/^SQLITE_(CORRUPT|NOTADB)/.test(code)) return damaged(path, error.message, { cause: error });
+  const fault = diskFault(path, error);
+  if (fault !== null) return fault;
   return new StorageError('UNWRITABLE', `${path} cannot be opened or written: ${error.message}.`, { cause: error });
 };

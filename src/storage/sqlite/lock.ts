@@ -5,14 +5,14 @@
  */
 import Database from 'better-sqlite3';
 import { closeSync, openSync, rmSync } from 'node:fs';
-import { messageOf, StorageError } from './failures.ts';
+import { diskFault, messageOf, StorageError } from './failures.ts';
 
 export interface FileLock {
   /** Lets others in. With `traceless`, takes the lock file away too if this lock made it. */
   release(traceless?: boolean): void;
 }
 
-/** @throws LOCKED when another process has it, UNWRITABLE when the lock file cannot be made. */
+/** @throws LOCKED when another process has it, UNWRITABLE or DISK when the lock file cannot be made. */
 export const lockFile = (path: string): FileLock => {
   const lockPath = `${path}.lock`;
   let made = false;
@@ -35,6 +35,8 @@ export const lockFile = (path: string): FileLock => {
         },
       );
     }
+    const fault = diskFault(lockPath, error);
+    if (fault !== null) throw fault;
     throw new StorageError('UNWRITABLE', `${lockPath} cannot be made: ${messageOf(error)}.`, { cause: error });
   }
   const held = connection;
