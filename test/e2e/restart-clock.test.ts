@@ -139,3 +139,46 @@ test('a wall clock that jumps under a running server times nobody out, and nothi
   expect(times).toEqual([...times].sort((one, other) => one - other));
   for (const time of times) expect(Math.abs(time - Date.now())).toBeLessThan(60_000);
 });
+
+test('a wall clock that was set back a day before a restart, in another time zone: versions rise, cursors and expiries stay', async () => {
+  const platforms = [{ platform: 'WEB', heartbeatIntervalMs: 500, heartbeatTimeoutMs: 2_000 }];
+  await using place = newPlace({ PORCHLIGHT_PLATFORMS: JSON.stringify(platforms) });
+  const first = await place.start({ TZ: 'Pacific/Apia' });
+  const page = await logIn(first, 'page', 'WEB');
+  await pushOnline(first, 'push', 'IPHONE');
+  const times = (await readLog(first)).map(({ occurredAt }) => occurredAt);
+  for (const time of times) expect(time).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+  for (const time of times) expect(Math.abs(Date.parse(time) - Date.now())).toBeLessThan(60_000);
+  const cursor = await cursorOf(first);
+  const before = await readLog(first);
+  await first.stop();
+
+  const second = await place.start({ ...daysLater(-1), TZ: 'America/St_Johns' });
+  // A full timeout to come back, and not a day of it.
+  expect(await userSeen(second, 'page')).toMatchObject({ status: 'ONLINE', version: 1 });
+  await eventually(async () => expect(await userSeen(second, 'page')).toMatchObject({ status: 'OFFLINE', version: 2 }));
+  expect(await userSeen(second, 'push')).toMatchObject({ status: 'PUSH_ONLINE', version: 2 });
+  const yesterday = await tokenIn(-1, 'page');
+  await ask<LoginSeen>(second, yesterday, LOGIN, { input: { platform: 'WEB' } });
+  expect((await userSeen(second, 'page')).version).toBe(3);
+  expect(codeOf(await gql(second, page.token, ME))).toBe('SESSION_ENDED');
+  const after = await readLog(second, cursor);
+  expect(after.map(({ userId, reason, version }) => [userId, reason, version])).toEqual([
+    ['page', 'HEARTBEAT_TIMEOUT', 2],
+    ['page', 'LOGIN', 3],
+  ]);
+  expect(await readLog(second)).toEqual([...before, ...after]);
+  for (const { occurredAt } of after) {
+    expect(Math.abs(Date.parse(occurredAt) - Date.now() + DAY_MS)).toBeLessThan(60_000);
+  }
+  // As the clock says now, what ended an hour before the other clock's present is good again.
+  const jwt = await mintToken('late', { expiresInS: -3_600 });
+  expect(codeOf(await gql(second, jwt, LOGIN, { input: { platform: 'WEB' } }))).toBeNull();
+  await second.stop();
+
+  const third = await place.start(daysLater(6.99));
+  expect(await userSeen(third, 'push')).toMatchObject({ status: 'PUSH_ONLINE', version: 2 });
+  await third.stop();
+  const fourth = await place.start(daysLater(7.01));
+  await eventually(async () => expect(await userSeen(fourth, 'push')).toMatchObject({ status: 'OFFLINE', version: 3 }));
+});

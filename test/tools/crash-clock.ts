@@ -20,10 +20,10 @@ const preloaded = (): Record<string, string> => {
   return { LD_PRELOAD: library, FAKETIME_DONT_FAKE_MONOTONIC: '1' };
 };
 
-/** A wall clock that many days ahead of ours. */
+/** A wall clock that many days ahead of ours, or behind it. */
 export const daysLater = (days: number): Readonly<Record<string, string>> => ({
   ...preloaded(),
-  FAKETIME: `+${days}d`,
+  FAKETIME: `${days < 0 ? '' : '+'}${days}d`,
 });
 
 /** A wall clock that jumps while the server runs, to what was last written into the file. */
