@@ -1,6 +1,6 @@
 /**
- * Who is sent away while the server is behind with what it has taken on: whoever brings new work that can
- * wait. What keeps somebody online, or ends something, always goes through, and so does whatever is cheap.
+ * Who is sent away while the server is behind with what it has taken on, or short of memory: whoever brings new work
+ * that can wait. What keeps somebody online, or ends something, always goes through, and so does whatever is cheap.
  */
 import type { Workload } from '../app/ports.ts';
 import { DomainError } from '../core/errors.ts';
@@ -40,6 +40,8 @@ export interface OverloadOptions {
   /** How late the event loop is, in milliseconds. */
   readonly loopLagMs: () => number;
   readonly workload: () => Workload;
+  /** Is there hardly any room left in memory? */
+  readonly isShortOfMemory: () => boolean;
 }
 
 export class Overload {
@@ -55,19 +57,19 @@ export class Overload {
     this.#options = options;
   }
 
-  /** The lag that is above what is allowed; null while there is none. */
-  get #excessMs(): number | null {
-    const { maxLagMs, loopLagMs, workload } = this.#options;
+  /** How far we are behind while that is too much, or while memory is short; null otherwise. */
+  get #lagToTell(): number | null {
+    const { maxLagMs, loopLagMs, workload, isShortOfMemory } = this.#options;
     const lagMs = Math.max(loopLagMs(), workload().waitedMs);
     this.#overloaded = isOverloaded(this.#overloaded, lagMs, maxLagMs);
-    return this.#overloaded ? lagMs : null;
+    return this.#overloaded || isShortOfMemory() ? lagMs : null;
   }
 
   /** OVERLOADED, if the operation is one that is to wait now. */
   refusal({ rootFields }: Operation): DomainError | null {
     let canWait = false;
     for (const field of rootFields) canWait ||= CAN_WAIT.has(field);
-    const lagMs = canWait ? this.#excessMs : null;
+    const lagMs = canWait ? this.#lagToTell : null;
     if (lagMs === null) return null;
     return this.#refusalAt(lagMs);
   }

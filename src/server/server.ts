@@ -7,6 +7,7 @@ import type { Introspection } from '../core/visibility.ts';
 import { createAuthenticate, isBackend, type AuthSettings } from './auth.ts';
 import type { DoorLimits } from './door-limits.ts';
 import { createGraphqlHttp } from './graphql-http.ts';
+import { HeapRoom } from './heap-room.ts';
 import { createHttpHandler, type PageHandler, type RequestHandler } from './http.ts';
 import { Operations, type OperationTracer } from './operations.ts';
 import type { AllowedOrigins } from './origins.ts';
@@ -100,10 +101,12 @@ export const createServer = ({
     log.warn({ err: error }, 'The JWKS could not be fetched.');
   });
   const lag = new LoopLag();
+  const heap = new HeapRoom();
   const overload = new Overload({
     maxLagMs: settings.maxLagMs,
     loopLagMs: () => lag.ms,
     workload: () => porchlight.store.workload(),
+    isShortOfMemory: () => heap.isShort,
   });
   const pipeline = new Pipeline(
     schema,
@@ -176,6 +179,7 @@ export const createServer = ({
         return Promise.all([sockets.close(), answering.end(LAST_ANSWERS_MS)]);
       });
       lag.stop();
+      heap.stop();
     },
   };
 };

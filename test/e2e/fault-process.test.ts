@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { eventually } from '../tools/crash-stream.ts';
-import { Socket } from '../tools/porchlight-client.ts';
-import { startPorchlight, type PorchlightProcess, within } from '../tools/porchlight-process.ts';
-import { beat, logIn, userSeen } from './people.ts';
+import { codeOf, gql, Socket } from '../tools/porchlight-client.ts';
+import { mintToken, startPorchlight, type PorchlightProcess, within } from '../tools/porchlight-process.ts';
+import { beat, logIn, LOGIN, userSeen } from './people.ts';
 import { pause } from './stopwatch.ts';
 
 let directory = '';
@@ -50,6 +50,38 @@ describe.each(Object.entries(FAULTS))('%s', (_name, fault) => {
     // What was in memory alone was written on the way out.
     expect(Date.parse(seen.lastSeenAt ?? '')).toBeGreaterThanOrEqual(Date.parse(lastSeenAt));
   });
+});
+
+test('a heap that is nearly full: newcomers are OVERLOADED, who is there beats on, and all is well when there is room', async () => {
+  // Ballast of arrays, for typed ones are not in the heap; and gone again with the second signal.
+  const hook = join(directory, 'ballast.mjs');
+  writeFileSync(
+    hook,
+    `import { getHeapSpaceStatistics } from 'node:v8';
+     let ballast = [];
+     const used = () => getHeapSpaceStatistics().reduce((sum, { space_used_size }) => sum + space_used_size, 0);
+     process.on('SIGUSR2', () => {
+       const filled = ballast.length > 0;
+       ballast = [];
+       globalThis.gc();
+       // V8 also gives up where collecting again and again finds nothing, so it is not asked to.
+       if (!filled) for (let mib = used() >> 20; mib < 178; mib++) ballast.push(Array(131_072).fill(0));
+     });`,
+  );
+  const env = { NODE_OPTIONS: `--max-old-space-size=192 --expose-gc --import ${pathToFileURL(hook).href}` };
+  await using server = await startPorchlight({ env });
+  const device = await logIn(server, 'inside', 'IPHONE');
+  const socket = await Socket.open(server, device.token);
+  const knock = async () => codeOf(await gql(server, await mintToken('new'), LOGIN, { input: { platform: 'WEB' } }));
+  expect(await knock()).toBeNull();
+  server.signal('SIGUSR2');
+  await eventually(async () => expect(await knock()).toBe('OVERLOADED'), 10_000);
+  expect(await beat(server, device)).toMatchObject({ status: 'ONLINE' });
+  await socket.ask('mutation { heartbeat { heartbeatIntervalMs } }');
+  expect(await userSeen(server, 'new')).toMatchObject({ status: 'ONLINE' });
+  server.signal('SIGUSR2');
+  await eventually(async () => expect(await knock()).toBeNull(), 10_000);
+  expect(await server.stop()).toEqual({ code: 0, signal: null });
 });
 
 const openFiles = (server: PorchlightProcess): number => readdirSync(`/proc/${server.pid}/fd`).length;

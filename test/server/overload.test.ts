@@ -1,5 +1,6 @@
 /** Behind with its work, the server sends new work away, says until when, and keeps those it has. */
 import { describe, expect, it, vi } from 'vitest';
+import { HeapRoom } from '../../src/server/heap-room.ts';
 import { LoopLag } from '../../src/server/loop-lag.ts';
 import { isOverloaded, Overload, retryAfterMs } from '../../src/server/overload.ts';
 import { API_KEY, codeOf, House, LOGIN } from './house.ts';
@@ -31,10 +32,12 @@ describe('What is too much', () => {
 
   it('is the loop or the disk, whichever is further behind', () => {
     const behind = { loop: 0, disk: 0 };
+    let short = false;
     const overload = new Overload({
       maxLagMs: MAX_LAG_MS,
       loopLagMs: () => behind.loop,
       workload: () => ({ waiting: 1, waitedMs: behind.disk }),
+      isShortOfMemory: () => short,
     });
     const refused = (field: string): boolean =>
       overload.refusal({ node: {} as never, rootFields: new Set(['__typename', field]) }) !== null;
@@ -51,6 +54,39 @@ describe('What is too much', () => {
     expect(refused('login')).toBe(false);
     behind.disk = 501;
     expect(refused('login')).toBe(true);
+    behind.disk = 0;
+    expect(refused('login')).toBe(false);
+    short = true;
+    expect(['login', 'statusChanges', 'heartbeat', 'logout'].map(refused)).toEqual([true, true, false, false]);
+  });
+});
+
+describe('The room in the heap', () => {
+  it('is looked at once a second, and is short until there is some again', () => {
+    vi.useFakeTimers();
+    try {
+      let used = 0;
+      const heap = new HeapRoom(() => used);
+      const shortAt = (share: number): boolean => {
+        used = share;
+        vi.advanceTimersByTime(1_000);
+        return heap.isShort;
+      };
+      expect([0, 0.9, 0.901, 0.851, 0.85, 0.9, 0.95, 0.1].map(shortAt)).toEqual([
+        false,
+        false,
+        true,
+        true,
+        false,
+        false,
+        true,
+        false,
+      ]);
+      heap.stop();
+      expect(shortAt(1)).toBe(false);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 });
 
