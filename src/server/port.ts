@@ -46,6 +46,8 @@ export interface Behind {
   request(request: IncomingMessage, response: ServerResponse): void;
   /** Of a WebSocket; `head` is what came after the request. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
+  /** From now on there is something else behind the port. */
+  left?(behind: Behind): void;
 }
 
 export interface PortOptions {
@@ -95,7 +97,9 @@ export class Port {
 
   /** From the next request on. To be called before `listen`, and then as often as one likes. */
   leadTo(behind: Behind): void {
+    const before = this.#behind;
     this.#behind = behind;
+    before?.left?.(behind);
   }
 
   /** @throws StartupError when the address cannot be had. */

@@ -1,15 +1,15 @@
 /**
- * What is behind the port until the store is there: nothing is authenticated, and nothing is asked of anybody but to
- * come back. A socket is let in and closed with 1013, for a client sees neither the status nor the headers of an
+ * What is behind the port until the store is there. Most starts are over before anybody has become impatient, so whoever
+ * comes first is kept waiting; a long one keeps nobody: nothing is authenticated, and all are asked to come back. A socket is let in and closed with 1013, for a client sees neither the status nor the headers of an
  * upgrade that is refused, and those of graphql-ws take it for the end.
  */
-import type { IncomingMessage, RequestListener } from 'node:http';
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { handleProtocols } from 'graphql-ws';
 import type { Logger } from 'pino';
 import { WebSocketServer } from 'ws';
 import { CLOSE } from './close-codes.ts';
-import { createHttpHandler, sendJson, type PageHandler, type RequestHandler } from './http.ts';
+import { createHttpHandler, GRAPHQL_PATH, sendJson, type PageHandler, type RequestHandler } from './http.ts';
 import { MAX_STRANGER_PAYLOAD_BYTES } from './limits.ts';
 import type { AllowedOrigins } from './origins.ts';
 import { retryAfterMs } from './overload.ts';
@@ -19,14 +19,25 @@ import { SOCKET_LIMITS } from './socket-limits.ts';
 /** How long we take is not known; a million sessions are four seconds. */
 const MOST_OF_IT_MS = 1_000;
 
+/** So long nobody is sent away. */
+const PATIENCE_MS = 2_000;
+
+/** Somebody who waits, and may be led to what is behind the port by then. */
+type Waiting = (behind: Behind) => void;
+
 export interface StartingOptions {
   readonly allowedOrigins: AllowedOrigins;
   readonly graphiql: PageHandler | undefined;
   readonly log: Logger;
+  /** Other than the usual one, for tests. */
+  readonly patienceMs?: number | undefined;
 }
 
 export class Starting implements Behind {
-  readonly request: RequestListener;
+  /** Null: nobody is kept waiting any more. */
+  #waiting: Set<Waiting> | null = new Set();
+  readonly #patience: NodeJS.Timeout;
+  readonly #answer: RequestListener;
   readonly #server = new WebSocketServer({
     noServer: true,
     maxPayload: MAX_STRANGER_PAYLOAD_BYTES,
@@ -36,8 +47,9 @@ export class Starting implements Behind {
     ...{ closeTimeout: SOCKET_LIMITS.strangerCloseMs },
   });
 
-  constructor({ allowedOrigins, graphiql, log }: StartingOptions) {
-    this.request = createHttpHandler({
+  constructor({ allowedOrigins, graphiql, log, patienceMs = PATIENCE_MS }: StartingOptions) {
+    this.#patience = setTimeout(() => this.left(this), patienceMs);
+    this.#answer = createHttpHandler({
       graphql: comeBack,
       allowedOrigins,
       state: () => 'starting',
@@ -47,8 +59,39 @@ export class Starting implements Behind {
     });
   }
 
-  /** It stays one of the connections that are counted, and gives way like any other that nothing is asked for on. */
+  request(request: IncomingMessage, response: ServerResponse): void {
+    // Health is asked for by those who want to know just this.
+    if (this.#waiting === null || request.url?.startsWith(GRAPHQL_PATH) !== true)
+      return this.#answer(request, response);
+    this.#wait(request.socket, (behind) => behind.request(request, response));
+  }
+
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    if (this.#waiting === null) this.#sendAway(request, socket, head);
+    else this.#wait(socket, (behind) => behind.upgrade(request, socket, head));
+  }
+
+  /** Whoever waits is led to what is behind the port from now on, and nobody is kept waiting any more. */
+  left(behind: Behind): void {
+    clearTimeout(this.#patience);
+    const waiting = this.#waiting;
+    this.#waiting = null;
+    for (const lead of waiting ?? []) lead(behind);
+  }
+
+  #wait(socket: Duplex, lead: Waiting): void {
+    const gone = (): void => void this.#waiting?.delete(waits);
+    const waits: Waiting = (behind) => {
+      socket.off('close', gone).off('error', gone);
+      lead(behind);
+    };
+    // What is read from a socket by nobody yet may still be reset.
+    socket.on('close', gone).on('error', gone);
+    this.#waiting?.add(waits);
+  }
+
+  /** It stays one of the connections that are counted, and gives way like any other that nothing is asked for on. */
+  #sendAway(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     this.#server.handleUpgrade(request, socket, head, (ws) => {
       // A client that is gone, or sends what is no WebSocket.
       ws.on('error', () => ws.terminate());
@@ -56,8 +99,9 @@ export class Starting implements Behind {
     });
   }
 
-  /** Cuts off those who have not answered our close. */
+  /** Sends away those who wait, and cuts off those who have not answered our close. */
   close(): void {
+    this.left(this);
     for (const ws of this.#server.clients) ws.terminate();
     this.#server.close();
   }
