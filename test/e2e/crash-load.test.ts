@@ -27,7 +27,7 @@ const expectTokens = async (
   tokens: ReadonlyMap<string, string>,
   users: ReadonlyMap<string, Told>,
 ): Promise<void> => {
-  const live = new Set([...users.values()].flatMap((user) => [...user.live.keys()]));
+  const live = new Set([...users.values()].flatMap((user) => [...user.life.live.keys()]));
   const ended = new Map([...users.values()].flatMap((user) => [...user.ended]));
   for (const [sessionId, token] of tokens) {
     const answer = await gql<{ me: { id: string; status: string } }>(server, token, '{ me { id status } }');

@@ -120,7 +120,7 @@ export async function run(settings) {
   for (const follower of followers) follower.stop();
   await Promise.race([Promise.all(following), sleep(2_000)]);
   vitals.stop();
-  disk.close();
+  vitals.expectSteadyMemory();
 
   return {
     seed,

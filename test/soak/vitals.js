@@ -9,6 +9,11 @@ const LAGGED_MS = 1_000;
 const REMEMBERED = 240;
 const WARM_UP_MS = 120_000;
 const MIB = 1_048_576;
+/** As many users all the time need as much memory all the time, but for what the garbage collector has not come to. */
+const MAY_GROW = 1.5;
+const MAY_GROW_MIB = 64;
+/** In less time growth cannot be told from the ups and downs. */
+const TELLS_AFTER_MS = 600_000;
 
 /** @typedef {{ at: number, rss: number }} Sample */
 
@@ -89,6 +94,18 @@ export class Vitals {
     return (this.#cpu + this.#cpuBefore) / (Date.now() - this.#began);
   }
 
+  /** Of the longest run, when it is warm: is there more at its end than as many users need? */
+  expectSteadyMemory() {
+    const { journal } = this.#world;
+    const longest = this.#runs.toSorted((one, other) => length(other) - length(one))[0];
+    if (longest === undefined || length(longest) < TELLS_AFTER_MS) return;
+    const warm = longest.samples.filter(({ at }) => at > longest.since + WARM_UP_MS).map(({ rss }) => rss / MIB);
+    const third = Math.floor(warm.length / 3);
+    const [early, late] = [median(warm.slice(0, third)), median(warm.slice(-third))];
+    if (late > MAY_GROW * early + MAY_GROW_MIB)
+      journal.violate('memory', `${late.toFixed(0)} MiB at the end of the longest run, ${early.toFixed(0)} at first`);
+  }
+
   summary() {
     const samples = this.#runs.flatMap((run) => run.samples);
     // Memory is told by the longest time between two starts.
@@ -117,6 +134,9 @@ export class Vitals {
 
 /** @param {{ since: number, samples: Sample[] }} run */
 const length = ({ since, samples }) => (samples.at(-1)?.at ?? since) - since;
+
+/** @param {readonly number[]} values */
+const median = (values) => values.toSorted((one, other) => one - other)[Math.floor(values.length / 2)] ?? 0;
 
 /** By least squares; null when there is too little to say. @param {readonly Sample[]} samples */
 function slope(samples) {

@@ -3,28 +3,14 @@
  * it is a possible life of each user. What it leads to is what the server must say is the present.
  */
 import { expect } from 'vitest';
+// eslint-disable-next-line no-restricted-imports -- that is the source: what has no build runs it too.
+import { EVENT_FIELDS, type Event, Life } from './life.js';
 import { ask } from './porchlight-client.ts';
 import type { PorchlightProcess } from './porchlight-process.ts';
 
-export interface LogEvent {
-  readonly cursor: string;
-  readonly changeId: string;
-  readonly userId: string;
-  readonly sessionId: string;
-  readonly platform: string;
-  readonly deviceId: string;
-  readonly reason: string;
-  readonly sessionStatus: string;
-  readonly previousStatus: string;
-  readonly status: string;
-  readonly version: number;
-  readonly kickedBy: string | null;
-  readonly customStatus: string | null;
-  readonly occurredAt: string;
-}
-
-export const EVENT_FIELDS = `cursor changeId userId sessionId platform deviceId reason sessionStatus previousStatus
-  status version kickedBy customStatus occurredAt`;
+/** What a follower asks for, and is told. */
+export type LogEvent = Readonly<Event>;
+export { EVENT_FIELDS };
 
 interface EventPage {
   readonly events: {
@@ -48,26 +34,12 @@ export const readLog = async (server: PorchlightProcess, after: string | null = 
 
 /** A user as the log leaves her. */
 export interface Told {
-  status: string;
-  version: number;
-  customStatus: string | null;
-  occurredAt: string;
-  /** Status of each live session. */
-  readonly live: Map<string, string>;
+  readonly life: Life;
   readonly ended: Map<string, LogEvent>;
   /** What was true from each version on. */
   readonly versions: Map<number, Pick<LogEvent, 'status' | 'customStatus'>>;
   readonly changes: Set<string>;
 }
-
-const ENDS = ['LOGOUT', 'KICKED', 'REPLACED', 'REVOKED', 'PUSH_EXPIRED'];
-const DROPS = ['DISCONNECT', 'HEARTBEAT_TIMEOUT', 'BACKGROUND_TIMEOUT'];
-
-/** The highest of them. */
-const highest = (statuses: Iterable<string>): string => {
-  const all = [...statuses];
-  return ['ONLINE', 'PUSH_ONLINE'].find((status) => all.includes(status)) ?? 'OFFLINE';
-};
 
 export const byUser = (log: readonly LogEvent[]): Map<string, LogEvent[]> => {
   const users = new Map<string, LogEvent[]>();
@@ -80,66 +52,25 @@ export const checkLog = (log: readonly LogEvent[]): Map<string, Told> => {
   expect(new Set(log.map(({ cursor }) => cursor)).size, 'every cursor is there once').toBe(log.length);
   const users = new Map<string, Told>();
   for (const [userId, events] of byUser(log)) {
-    const user: Told = {
-      status: 'OFFLINE',
-      version: 0,
-      customStatus: null,
-      occurredAt: '',
-      live: new Map(),
-      ended: new Map(),
-      versions: new Map(),
-      changes: new Set(),
-    };
+    const life = new Life();
+    const user: Told = { life, ended: new Map(), versions: new Map(), changes: new Set() };
     users.set(userId, user);
     for (let start = 0; start < events.length;) {
       const { changeId } = events[start] as LogEvent;
       let end = start + 1;
       while (events[end]?.changeId === changeId) end++;
-      checkChange(user, events.slice(start, end));
+      const change = events.slice(start, end);
+      expect(user.changes.has(changeId), `a change is told at one place: ${changeId}`).toBe(false);
+      user.changes.add(changeId);
+      const before = JSON.stringify({ ...life, live: [...life.live] });
+      const faults = life.change(change, (sessionId) => user.ended.has(sessionId));
+      expect(faults, `${before}, then ${JSON.stringify(change)}`).toEqual([]);
+      for (const event of change) if (event.sessionStatus === 'OFFLINE') user.ended.set(event.sessionId, event);
+      user.versions.set(life.version, { status: life.status, customStatus: life.customStatus });
       start = end;
     }
   }
   return users;
-};
-
-const checkChange = (user: Told, change: readonly LogEvent[]): void => {
-  const first = change[0] as LogEvent;
-  const words = JSON.stringify({ before: { ...user, live: [...user.live], versions: user.version }, change });
-  expect(user.changes.has(first.changeId), `a change is told at one place: ${words}`).toBe(false);
-  user.changes.add(first.changeId);
-  for (const event of change) checkSession(user, event, words);
-  const status = highest(user.live.values());
-  const text = status === 'OFFLINE' ? null : first.reason === 'CUSTOM_STATUS' ? first.customStatus : user.customStatus;
-  const changed = status !== user.status || text !== user.customStatus;
-  const version = user.version + (changed ? 1 : 0);
-  change.forEach((event, index) => {
-    const previousStatus = index === 0 ? user.status : status;
-    expect(event, words).toMatchObject({ previousStatus, status, version, customStatus: text });
-    expect(event.occurredAt >= user.occurredAt, `time does not go back: ${words}`).toBe(true);
-    if (index > 0) expect(['KICKED', 'REPLACED', 'REVOKED'], words).toContain(event.reason);
-    if (event.reason === 'KICKED') expect(event.kickedBy, words).toBe(first.platform);
-  });
-  Object.assign(user, { status, version, customStatus: text, occurredAt: first.occurredAt });
-  user.versions.set(version, { status, customStatus: text });
-};
-
-const checkSession = (user: Told, event: LogEvent, words: string): void => {
-  const { sessionId, reason, sessionStatus } = event;
-  const before = user.live.get(sessionId);
-  expect(user.ended.has(sessionId), `an ended session has no more events: ${words}`).toBe(false);
-  expect(before === undefined, `a session begins with its one LOGIN: ${words}`).toBe(reason === 'LOGIN');
-  if (reason === 'LOGIN') expect(sessionStatus, words).toBe('ONLINE');
-  if (reason === 'RECONNECT') expect([before, sessionStatus], words).toEqual(['PUSH_ONLINE', 'ONLINE']);
-  if (reason === 'CUSTOM_STATUS') expect(sessionStatus, words).toBe(before);
-  if (ENDS.includes(reason)) expect(sessionStatus, words).toBe('OFFLINE');
-  if (DROPS.includes(reason)) {
-    expect(before, words).toBe('ONLINE');
-    expect(sessionStatus, words).not.toBe('ONLINE');
-  }
-  if (sessionStatus === 'OFFLINE') {
-    user.live.delete(sessionId);
-    user.ended.set(sessionId, event);
-  } else user.live.set(sessionId, sessionStatus);
 };
 
 interface UserAsked {
@@ -165,13 +96,9 @@ export const expectPresent = async (
   }));
   expect(present).toEqual(
     userIds.map((userId) => {
-      const {
-        status = 'OFFLINE',
-        version = 0,
-        customStatus = null,
-        live = new Map<string, string>(),
-      } = users.get(userId) ?? {};
-      return { userId, status, version, customStatus, sessions: [...live].sort() };
+      const { status, version, customStatus, live } = users.get(userId)?.life ?? new Life();
+      const sessions = [...live.values()].map((session) => [session.id, session.status]).sort();
+      return { userId, status, version, customStatus, sessions };
     }),
   );
 };
