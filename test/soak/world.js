@@ -41,6 +41,8 @@ export class World {
   /** Every session whose client is one of ours, for as long as it may matter. @type {Map<string, Known>} */
   sessions = new Map();
   pauses = new Pauses();
+  /** @type {Promise<void>} */
+  #policyTurn = Promise.resolve();
   /** When a backend last revoked a user's tokens, at the latest. @type {Map<string, number>} */
   revokedAt = new Map();
   metrics;
@@ -92,8 +94,18 @@ export class World {
     }
   }
 
-  /** Changes the policy, or asks which it is. @param {object | null} input */
-  async policy(input) {
+  /**
+   * Changes the policy, or asks which it is; one after another, or nobody could say which one is in force.
+   * @param {object | null} input
+   */
+  policy(input) {
+    const done = this.#policyTurn.then(() => this.#changePolicy(input));
+    this.#policyTurn = done.catch(() => undefined);
+    return done;
+  }
+
+  /** @param {object | null} input */
+  async #changePolicy(input) {
     const { policies } = this;
     const from = Date.now();
     if (input === null) {
