@@ -69,7 +69,7 @@ export const serve = async (config: Config): Promise<number> => {
   const traces = await startTracing(log);
   const server = doors(config, porchlight, front, { store: restored, sweeper }, { log, nameOf, traces });
   server.open();
-  const stopSweeping = sweeping(sweeper, clock, log);
+  const stopSweeping = sweeping(sweeper, clock, front.port, log);
   greet(config, address);
   return ended(async () => {
     front.starting.close();
@@ -173,12 +173,13 @@ const doors = (
 };
 
 /** @param clock has been still since it was made: whoever was restored is not silent while nobody is let in. */
-const sweeping = (sweeper: Sweeper, clock: StoreClock, log: Logger): (() => void) => {
+const sweeping = (sweeper: Sweeper, clock: StoreClock, port: Port, log: Logger): (() => void) => {
   const sweep = (): void => {
     sweeper.tick().catch((error: unknown) => log.error({ err: error }, 'It could not be asked who is due.'));
   };
   const ticking = setInterval(() => {
-    clock.tick();
+    const slept = clock.tick();
+    if (slept > 0) port.slept(slept);
     // After what came in meanwhile was read: a sign of life that lay there is heard before its time is up.
     setImmediate(sweep);
   }, SWEEP_EVERY_MS);

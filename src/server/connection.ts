@@ -192,6 +192,7 @@ export class Connection implements Link, ApiLink, ApiContext, Living, SocketOwne
 
   /** `connection_init` has not come in time. */
   late(): void {
+    if (this.isInitialised || this.#isOver()) return;
     this.#options.refusals.socketsLate++;
     this.refuse(CloseCode.ConnectionInitialisationTimeout, 'Connection initialisation timeout');
   }
@@ -499,6 +500,9 @@ export class Connection implements Link, ApiLink, ApiContext, Living, SocketOwne
 /** It is closed with 1013, which says when to come back by itself. */
 const TOO_MANY = new DomainError({ code: 'OVERLOADED', retryAfterMs: 5_000 }, 'Too many are coming at once');
 
-const notInitialised = (connection: Connection): void => connection.late();
+/** After what has come by now was read: while the server itself did not listen, it lay there. */
+const notInitialised = (connection: Connection): void => void setImmediate(late, connection);
+
+const late = (connection: Connection): void => connection.late();
 
 const cutOff = (connection: Connection): void => connection.cutOff();

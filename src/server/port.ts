@@ -65,11 +65,15 @@ export class Port {
   readonly connections: HttpConnections;
   readonly #settings: PortSettings;
   readonly #log: Logger;
+  readonly #times: HttpTimes;
   #behind: Behind | null = null;
+  /** Slept so long; null: not long ago. */
+  #slept: { ms: number; readonly over: NodeJS.Timeout } | null = null;
 
   constructor({ settings, counts, log, httpTimes }: PortOptions) {
     const times = { ...HTTP_TIMES, ...httpTimes };
     this.#settings = settings;
+    this.#times = times;
     this.counts = counts;
     this.#log = log;
     this.connections = new HttpConnections(settings.limits, settings.trustProxy, counts.refusals);
@@ -100,6 +104,31 @@ export class Port {
     const before = this.#behind;
     this.#behind = behind;
     before?.left?.(behind);
+  }
+
+  /**
+   * The server itself did not listen for so long (in ms): what lay unread then is not late. To be called before any
+   * other timer that is due.
+   */
+  slept(ms: number): void {
+    const { headersMs, requestMs, checkMs } = this.#times;
+    clearTimeout(this.#slept?.over);
+    const slept = (this.#slept?.ms ?? 0) + ms;
+    this.#giveTime(slept);
+    const over = setTimeout(
+      () => {
+        this.#slept = null;
+        this.#giveTime(0);
+      },
+      Math.max(headersMs, requestMs) + checkMs,
+    );
+    over.unref();
+    this.#slept = { ms: slept, over };
+  }
+
+  #giveTime(moreMs: number): void {
+    this.http.headersTimeout = this.#times.headersMs + moreMs;
+    this.http.requestTimeout = this.#times.requestMs + moreMs;
   }
 
   /** @throws StartupError when the address cannot be had. */

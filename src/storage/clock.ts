@@ -18,6 +18,7 @@ const ASLEEP_AFTER_MS = 1_000;
 export class StoreClock {
   readonly #offset = wallClock() - performance.now();
   #awakeAt = performance.now();
+  #tickedAt = performance.now();
   #sleeps: Sleeps = NO_SLEEPS;
 
   readonly now = (): Millis => {
@@ -29,10 +30,17 @@ export class StoreClock {
   /** As known by the last look at the time. */
   readonly sleeps = (): Sleeps => this.#sleeps;
 
-  /** To be called many times a second by whoever only gets to it while the event loop turns. */
-  tick(): void {
+  /**
+   * To be called many times a second by whoever only gets to it while the event loop turns.
+   * @returns how long it was asleep, in ms; 0: it was not.
+   */
+  tick(): number {
+    const at = performance.now();
+    const gap = at - this.#tickedAt;
+    this.#tickedAt = at;
     this.now();
     this.#awakeAt = performance.now();
+    return gap > ASLEEP_AFTER_MS ? gap : 0;
   }
 
   #sleptUntil(at: number): void {

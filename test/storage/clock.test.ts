@@ -76,3 +76,16 @@ it('a start that takes long is a sleep: nobody is let in before it is over', () 
   turn(50);
   expect(slept()).toEqual([[0, 4_050]]);
 });
+
+it('a tick says for how long there was none, whoever has read the time meanwhile', () => {
+  const { clock, pass, turn } = made();
+  turn(2_000);
+  pass(1_000);
+  expect(clock.tick()).toBe(0);
+  pass(700);
+  clock.now();
+  pass(700);
+  expect(clock.tick()).toBe(1_400);
+  pass(50);
+  expect(clock.tick()).toBe(0);
+});
