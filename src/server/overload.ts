@@ -32,6 +32,12 @@ export const isOverloaded = (wasOverloaded: boolean, lagMs: number, maxLagMs: nu
 export const retryAfterMs = (lagMs: number, random: number): number =>
   Math.round(Math.min(SHORTEST_RETRY_MS + 2 * lagMs, LONGEST_RETRY_MS) * (0.5 + random));
 
+/**
+ * Logins that are under way however late the loop is: were there none, the refusing alone could keep it late, and
+ * nobody would come in any more, ever. Few enough to cost one turn some milliseconds.
+ */
+const LET_IN_AT_LEAST = 64;
+
 /** So many refusals are made ahead of any number of them: an error costs more than everything else about one. */
 const REFUSALS = 32;
 
@@ -57,19 +63,24 @@ export class Overload {
     this.#options = options;
   }
 
-  /** How far we are behind while that is too much, or while memory is short; null otherwise. */
-  get #lagToTell(): number | null {
+  /** How far we are behind while that is too much, or while memory is short; null otherwise, and for a few logins. */
+  #lagToTell(isLogin: boolean): number | null {
     const { maxLagMs, loopLagMs, workload, isShortOfMemory } = this.#options;
-    const lagMs = Math.max(loopLagMs(), workload().waitedMs);
+    const { waiting, waitedMs } = workload();
+    const loopMs = loopLagMs();
+    const lagMs = Math.max(loopMs, waitedMs);
     this.#overloaded = isOverloaded(this.#overloaded, lagMs, maxLagMs);
-    return this.#overloaded || isShortOfMemory() ? lagMs : null;
+    if (isShortOfMemory()) return lagMs;
+    if (!this.#overloaded) return null;
+    const isOfTheLoop = loopMs > maxLagMs / 2;
+    return isLogin && isOfTheLoop && waiting < LET_IN_AT_LEAST ? null : lagMs;
   }
 
   /** OVERLOADED, if the operation is one that is to wait now. */
   refusal({ rootFields }: Operation): DomainError | null {
     let canWait = false;
     for (const field of rootFields) canWait ||= CAN_WAIT.has(field);
-    const lagMs = canWait ? this.#lagToTell : null;
+    const lagMs = canWait ? this.#lagToTell(rootFields.has('login')) : null;
     if (lagMs === null) return null;
     return this.#refusalAt(lagMs);
   }
