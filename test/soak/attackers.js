@@ -173,7 +173,7 @@ const ATTACKS = {
       sign({ ...claims, exp: now - 60 }),
       sign({ sub: 'user-1', iat: now }),
       sign(claims, { header: { alg: 'none', typ: 'JWT' } }),
-      sign(claims, { header: { alg: 'HS256', kid: '../../../../dev/null' } }),
+      sign(claims, { secret: '', header: { alg: 'HS256', kid: '../../../../dev/null' } }),
       `${head}.${body}.`,
       'x'.repeat(9_000),
       'null',
