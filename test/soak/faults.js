@@ -1,5 +1,6 @@
 // What is done to the server: each step of the plan, as it is carried out.
-import { copyFileSync, existsSync, mkdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync } from 'node:fs';
+import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { endSessions } from './backend.js';
@@ -218,7 +219,8 @@ export class Faults {
     const end = disturbances.begin('sleep');
     await server.asleep(async () => {
       for (const suffix of ['', '-wal']) {
-        if (existsSync(server.database + suffix)) copyFileSync(server.database + suffix, copy + suffix);
+        // Not synchronously: it may be large, and the clients must go on.
+        if (existsSync(server.database + suffix)) await copyFile(server.database + suffix, copy + suffix);
       }
     });
     end();

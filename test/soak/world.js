@@ -148,6 +148,8 @@ export class World {
       if (error.code === 1013) return this.journal.count('told OVERLOADED');
       if (error.code === 1012 && isExcused) return;
       if (error.code === 1006 && isExcused) return;
+      // The time that HTTP gives a client to say what it wants runs on while the server sleeps. It comes again.
+      if (error.code === 408 && this.disturbances.between(since, Date.now(), (kind) => kind === 'sleep')) return;
       // It takes no more sockets, because it is about to end.
       if (error.code === 503 && isExcused) return;
       // What cannot be written cannot be promised.
