@@ -7,14 +7,9 @@ import { DomainError } from '../core/errors.ts';
 import type { Operation } from './documents.ts';
 
 /** Nobody is shown a wrong status for want of these. */
-const CAN_WAIT: ReadonlySet<string> = new Set([
-  'login',
-  'statusChanges',
-  'presenceEvents',
-  'userStatuses',
-  'onlineUsers',
-  'events',
-]);
+const NEWCOMERS: ReadonlySet<string> = new Set(['login', 'statusChanges', 'presenceEvents']);
+/** Nor of these; but they do not wait for what is written, so a slow disk is no reason to refuse them. */
+const LISTS: ReadonlySet<string> = new Set(['userStatuses', 'onlineUsers', 'events']);
 
 /** Even with nothing but the last few ahead, a client that comes back at once comes back too early. */
 const SHORTEST_RETRY_MS = 500;
@@ -63,26 +58,25 @@ export class Overload {
     this.#options = options;
   }
 
-  /** How far we are behind while that is too much, or while memory is short; null otherwise, and for a few logins. */
-  #lagToTell(isLogin: boolean): number | null {
+  /** OVERLOADED, if the operation is one that is to wait now. */
+  refusal({ rootFields }: Operation): DomainError | null {
+    let isNew = false;
+    let isList = false;
+    for (const field of rootFields) {
+      isNew ||= NEWCOMERS.has(field);
+      isList ||= LISTS.has(field);
+    }
+    if (!isNew && !isList) return null;
     const { maxLagMs, loopLagMs, workload, isShortOfMemory } = this.#options;
     const { waiting, waitedMs } = workload();
     const loopMs = loopLagMs();
     const lagMs = Math.max(loopMs, waitedMs);
     this.#overloaded = isOverloaded(this.#overloaded, lagMs, maxLagMs);
-    if (isShortOfMemory()) return lagMs;
+    if (isShortOfMemory()) return this.#refusalAt(lagMs);
     if (!this.#overloaded) return null;
     const isOfTheLoop = loopMs > maxLagMs / 2;
-    return isLogin && isOfTheLoop && waiting < LET_IN_AT_LEAST ? null : lagMs;
-  }
-
-  /** OVERLOADED, if the operation is one that is to wait now. */
-  refusal({ rootFields }: Operation): DomainError | null {
-    let canWait = false;
-    for (const field of rootFields) canWait ||= CAN_WAIT.has(field);
-    const lagMs = canWait ? this.#lagToTell(rootFields.has('login')) : null;
-    if (lagMs === null) return null;
-    return this.#refusalAt(lagMs);
+    const isLetIn = rootFields.has('login') ? isOfTheLoop && waiting < LET_IN_AT_LEAST : !isNew && !isOfTheLoop;
+    return isLetIn ? null : this.#refusalAt(lagMs);
   }
 
   #refusalAt(lagMs: number): DomainError {
