@@ -149,6 +149,7 @@ export class Pipeline {
       const args: ExecutionArgs = {
         schema: this.schema,
         document,
+        rootValue: undefined,
         contextValue: context,
         variableValues: variables,
         operationName,
@@ -211,8 +212,8 @@ export class Pipeline {
     try {
       await signOfLife(context, operation);
       this.#admit(operation, context);
-      const rootValue: ApiRoot = { users: 0 };
-      return this.#toldResult(await this.#execution.execute({ ...args, rootValue }, operation));
+      args.rootValue = { users: 0 } satisfies ApiRoot;
+      return this.#toldResult(await this.#execution.execute(args, operation));
     } finally {
       this.#running--;
     }
