@@ -53,9 +53,10 @@ export interface PresenceStore {
 
   /**
    * `update` of each of these users, in this order, with one decision for all: one of them may fail
-   * without the others. It gives way: whatever waits for the same user by then, or comes while it waits
-   * itself, goes first, so that nobody is timed out whose sign of life has come. For thousands at once it costs a fraction of as many calls of `update`. As much
-   * as one call is given is decided without a pause: the caller bounds it.
+   * without the others. It gives way once: where a change of a user is under way, whatever waits for that
+   * too goes first, whenever it came, so that nobody is timed out whose sign of life has come; what comes
+   * after that change is durable goes behind. For thousands at once it costs a fraction of as many calls of
+   * `update`. As much as one call is given is decided without a pause: the caller bounds it.
    * @returns whom it failed for; all the others' changes are durable and told when it resolves.
    * @throws the store's refusal, when it is closed.
    */

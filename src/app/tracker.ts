@@ -43,8 +43,6 @@ export interface SessionAnswer {
   readonly session: SessionRecord;
 }
 
-const WAKE: Command = { type: 'wake' };
-
 export class Tracker {
   readonly revocations = new Revocations();
   /** How long after her deadline, in ms, each user who was due was woken; time before the start is not counted. */
@@ -157,11 +155,13 @@ export class Tracker {
     return { user, ended: ended.filter(({ reason }) => reason === 'REVOKED') };
   }
 
-  /** Time has passed: whatever is due of these users by now happens. @returns those for whom it failed. */
+  /** Time has passed: whatever is due of these users as of this call happens. @returns those for whom it failed. */
   wake(userIds: readonly UserId[]): Promise<readonly FailedUpdate[]> {
+    // A change of a user may be on its way to the disk. Of what waits for that, a ping has been answered already.
+    const wake: Command = { type: 'wake', dueBy: this.#store.now() };
     return this.#store.updateAll(userIds, (user, policy, now) => {
       this.#late(user, now);
-      return step(user, WAKE, policy, now, this.#store.sleeps());
+      return step(user, wake, policy, now, this.#store.sleeps());
     });
   }
 

@@ -1,5 +1,5 @@
 /** Everything that can happen to a user, as data, and what comes of it. */
-import type { DeviceId, LinkId, SessionId } from './ids.ts';
+import type { DeviceId, LinkId, Millis, SessionId } from './ids.ts';
 import type { Change, EndedSession, SessionRecord, UserRecord, Watch } from './record.ts';
 import type { AppState, Platform } from './vocabulary.ts';
 
@@ -54,8 +54,11 @@ export type Command =
       readonly sessionId: SessionId | null;
       readonly revokeTokens: boolean;
     }
-  /** Time has passed. */
-  | { readonly type: 'wake' };
+  /**
+   * Time has passed. Only what was due by `dueBy` happens (left out: by now), for whoever gives a sign of life while
+   * the wake waits for its turn has been heard before it.
+   */
+  | { readonly type: 'wake'; readonly dueBy?: Millis };
 
 export interface Outcome {
   /** The same object when nothing at all changed. */

@@ -33,7 +33,7 @@ const apply = (steps: Steps, command: Command): SessionRecord | null => {
     case 'login':
       return steps.login(command);
     case 'wake':
-      steps.passTime(() => true);
+      steps.passTime(() => true, command.dueBy);
       return null;
     case 'detach':
       return steps.detach(command.link, command.byServer);

@@ -70,12 +70,12 @@ export class Steps {
   }
 
   /** Applies what time alone has changed, the earliest first, each as a change of its own. */
-  passTime(applies: (cause: EventReason) => boolean): void {
+  passTime(applies: (cause: EventReason) => boolean, by = this.now): void {
     const first = deadline(this.#user, this.#sleeps);
-    if (first === null || first > this.now) return;
+    if (first === null || first > by) return;
     const due = this.#user.sessions
       .map((session) => ({ session, ...sessionDeadline(session, this.#sleeps) }))
-      .filter(({ at, cause }) => at <= this.now && applies(cause))
+      .filter(({ at, cause }) => at <= by && applies(cause))
       .sort((one, other) => one.at - other.at);
     for (const { session, cause } of due) {
       if (cause === 'PUSH_EXPIRED') this.end(session, cause);

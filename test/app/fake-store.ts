@@ -11,7 +11,7 @@ import type { Sleeps } from '../../src/core/sleeps.ts';
 import { MemoryStore } from '../contract/memory-store.ts';
 import { VirtualClock } from '../contract/virtual-clock.ts';
 import { Gates, type Pass } from './gates.ts';
-import { lastTurn, updateEach } from '../contract/update-each.ts';
+import { updateEach } from '../contract/update-each.ts';
 
 export const START = millis(1_700_000_000_000);
 export const DAY = 86_400_000;
@@ -105,7 +105,7 @@ export class FakeStore implements PresenceStore {
   }
 
   updateAll(...given: Parameters<PresenceStore['updateAll']>): Promise<readonly FailedUpdate[]> {
-    return updateEach(this, (id) => lastTurn(this.#turns, id), ...given);
+    return updateEach(this, this.#turns, ...given);
   }
 
   async findEnded(userId: UserId, id: SessionId): Promise<EndedSession | null> {

@@ -20,7 +20,7 @@ import type { Policy } from '../../src/core/policy.ts';
 import { unknownUser, type EndedSession, type UserRecord } from '../../src/core/record.ts';
 import { NO_SLEEPS, type Sleeps } from '../../src/core/sleeps.ts';
 import { PLATFORMS, type Platform } from '../../src/core/vocabulary.ts';
-import { lastTurn, updateEach } from './update-each.ts';
+import { updateEach } from './update-each.ts';
 
 export interface MemoryStoreOptions {
   readonly clock: () => Millis;
@@ -98,7 +98,7 @@ export class MemoryStore implements PresenceStore {
   }
 
   updateAll(...given: Parameters<PresenceStore['updateAll']>): Promise<readonly FailedUpdate[]> {
-    return updateEach(this, (id) => lastTurn(this.#turns, id), ...given);
+    return updateEach(this, this.#turns, ...given);
   }
 
   async findEnded(userId: UserId, sessionId: SessionId): Promise<EndedSession | null> {

@@ -221,6 +221,32 @@ export const presenceStoreContract = (name: string, makeStore: MakeStore): void 
         ]);
       });
 
+      it('give way once: change after change does not keep them', async () => {
+        const { store } = await make();
+        await run(store, ALICE, login('a1'));
+        const texts = ['three', 'four', 'five'];
+        const later: Promise<unknown>[] = [];
+        store.onCommit((changes) => {
+          const [text] = changes.some(({ events }) => events[0]?.reason === 'CUSTOM_STATUS') ? texts.splice(0, 1) : [];
+          if (text !== undefined) later.push(run(store, ALICE, say('a1', text)));
+        });
+        const changes = [run(store, ALICE, say('a1', 'one'))];
+        const many = runAll(store, [ALICE], logout('a1'));
+        changes.push(run(store, ALICE, say('a1', 'two')));
+        expect(await many).toEqual([]);
+        await Promise.all(changes);
+        await Promise.all(later);
+        const { events } = await store.log.read({ after: null, limit: 10 });
+        expect(events.map(({ reason, customStatus }) => customStatus ?? reason)).toEqual([
+          'LOGIN',
+          'one',
+          'two',
+          // It came before the first was done with.
+          'three',
+          'LOGOUT',
+        ]);
+      });
+
       it('time nobody out whose sign of life waits behind a change under way, though the timer was there first', async () => {
         const { store, clock } = await make({
           policySeed: changePolicy(DEFAULT_POLICY, { multiDevice: { mode: 'MULTI' } }),

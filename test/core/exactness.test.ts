@@ -1,6 +1,6 @@
 /** What is told, once and in order: versions, changes that are none, several sessions in one command, durability. */
 import { describe, expect, it } from 'vitest';
-import { deviceId, sessionId, userId } from '../../src/core/ids.ts';
+import { deviceId, millis, sessionId, userId } from '../../src/core/ids.ts';
 import { unknownUser } from '../../src/core/record.ts';
 import { Story } from './harness.ts';
 import { SECOND } from './tables.ts';
@@ -104,6 +104,17 @@ describe('several sessions at once', () => {
       'HEARTBEAT_TIMEOUT ONLINE>ONLINE v1',
       'HEARTBEAT_TIMEOUT ONLINE>PUSH_ONLINE v2',
     ]);
+  });
+
+  it('time out only where they were due when the wake was called, however late it has its turn', () => {
+    const story = beside();
+    const web = story.login('WEB');
+    const windows = story.after(SECOND).login('WINDOWS');
+    const dueBy = millis(story.now + 59 * SECOND);
+    story.after(400 * SECOND).do({ type: 'wake', dueBy });
+    expect(story.events.map(({ sessionId: id }) => id)).toEqual([web]);
+    story.wake();
+    expect(story.events.map(({ sessionId: id }) => id)).toEqual([windows]);
   });
 
   it('are looked at when the first of them is due, wherever it stands', () => {

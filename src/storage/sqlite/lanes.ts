@@ -12,7 +12,7 @@ export type Decide = (user: UserRecord, policy: Policy, now: Millis) => Outcome;
 /** One call of `update`; all the users of one `updateAll` share one. */
 export interface Job {
   readonly decide: Decide;
-  /** It goes after all who wait for the same user and do not yield, whenever they came. */
+  /** It goes after all who wait for the same change and do not yield, whenever they came. */
   readonly yields: boolean;
   readonly resolve: (outcome: Outcome) => void;
   readonly reject: (error: unknown, id: UserId) => void;
@@ -49,9 +49,13 @@ export class Lanes {
     return true;
   }
 
-  /** A change of this user goes to the disk. */
+  /**
+   * A change of this user goes to the disk.
+   * @param jobs who have waited for another one already: they yield no more, or change after change could keep them.
+   */
   open(before: UserRecord, jobs: Job[] | null = null): void {
-    this.#lanes.set(before.id, { before, jobs });
+    const patient = jobs?.some(({ yields }) => yields) ? jobs.map((job) => ({ ...job, yields: false })) : jobs;
+    this.#lanes.set(before.id, { before, jobs: patient });
   }
 
   /**
