@@ -1,4 +1,4 @@
-// The direction of the house: core ← app ← {storage, api, server} ← main ← cli. `npm run layers` holds it.
+// The direction of the house: core ← app ← {storage, api, server, webhooks, tencent} ← main ← cli. `npm run layers` holds it.
 
 const OUTSIDE = '^(?!src/)';
 
@@ -42,6 +42,18 @@ module.exports = {
       sees: ['^src/(core|app|api|server)/', '^src/startup-error\\.ts$'],
       libraries: true,
       why: 'the doors carry requests to the API; parts are put together in main.',
+    }),
+    room('webhooks-are-a-wing', {
+      from: '^src/webhooks/',
+      sees: ['^src/(core|app|webhooks)/'],
+      libraries: true,
+      why: 'webhooks are delivered from what the ports tell, whichever store, door or format is in use.',
+    }),
+    room('tencent-is-a-wing', {
+      from: '^src/tencent/',
+      sees: ['^src/(core|app|tencent)/'],
+      libraries: true,
+      why: "another product's words for the same use cases: whoever does not turn them on could do without the wing.",
     }),
     room('traces-hear-of-operations', {
       from: '^src/traces/',
@@ -93,7 +105,7 @@ module.exports = {
         'argv → config → main or maintenance: the command line reaches into no part of the server by itself (it may ask the time).',
       severity: 'error',
       from: { path: '^src/cli(/|\\.ts$)' },
-      to: { path: '^src/(app|api|storage|server|client)/', pathNot: '^src/storage/clock\\.ts$' },
+      to: { path: '^src/(app|api|storage|server|webhooks|tencent|client)/', pathNot: '^src/storage/clock\\.ts$' },
     },
     {
       name: 'no-cycles',

@@ -60,6 +60,15 @@ export interface Config {
   /** SHA-256 of the token (see `apiKeyDigest`). Null: API keys alone may read metrics. */
   readonly metricsToken: Buffer | null;
   readonly logUserIds: boolean;
+  readonly webhooks: {
+    readonly allowHttp: boolean;
+    /** Networks in CIDR notation that are not public and may be sent to. */
+    readonly allowPrivate: readonly string[];
+    readonly timeoutMs: number;
+    readonly retryForMs: number;
+  };
+  /** Null: it is not served. */
+  readonly tencent: { readonly appId: number; readonly admin: string; readonly key: KeyObject } | null;
   /** Already checked by `seedPolicy`. For an empty database only. */
   readonly policySeed: PolicySeed;
   readonly origins: Readonly<Record<OptionName, Origin>>;
@@ -113,6 +122,7 @@ export const loadConfig = (sources: Sources): Loaded => {
     settings.set(name, { name, value: shown, origin: found.origin, from: found.from });
   }
   const seed = seedOf(values, settings, report.problems);
+  checkTencent(values, report.problems);
   if (report.problems.length > 0) throw new ConfigError(report.problems, report.warnings);
 
   // Without a problem every option has been read, each by the type that Settings takes from it.
@@ -254,9 +264,32 @@ const configOf = (parsed: Settings, policySeed: PolicySeed, origins: Config['ori
   metrics: parsed.metrics,
   metricsToken: parsed.metricsToken,
   logUserIds: parsed.logUserIds,
+  webhooks: {
+    allowHttp: parsed.webhookAllowHttp,
+    allowPrivate: parsed.webhookAllowPrivate,
+    timeoutMs: parsed.webhookTimeout,
+    retryForMs: parsed.webhookRetryFor,
+  },
+  tencent: tencentOf(parsed),
   policySeed,
   origins,
 });
+
+/** Null as well where something is missing, which `checkTencent` has said. */
+const tencentOf = ({ tencent, tencentAppId, tencentAdmin, tencentKey }: Settings): Config['tencent'] =>
+  !tencent || tencentAppId === null || tencentKey === null
+    ? null
+    : { appId: tencentAppId, admin: tencentAdmin, key: tencentKey };
+
+/** What it cannot be served without. */
+const checkTencent = (values: ReadonlyMap<OptionName, unknown>, problems: string[]): void => {
+  if (values.get('tencent') !== true) return;
+  for (const name of ['tencentAppId', 'tencentKey'] as const) {
+    // Undefined: it has a problem of its own.
+    if (values.get(name) !== null) continue;
+    problems.push(`${OPTIONS.tencent.env} is on, but ${OPTIONS[name].env} is not set.`);
+  }
+};
 
 const KNOWN_VARIABLES = OPTION_NAMES.flatMap((name) => {
   const { env, secret } = OPTIONS[name];

@@ -64,6 +64,8 @@ test('with nothing set, every option has its documented default', () => {
     metrics: true,
     metricsToken: null,
     logUserIds: false,
+    webhooks: { allowHttp: false, allowPrivate: [], timeoutMs: 10_000, retryForMs: 3 * 86_400_000 },
+    tencent: null,
     policySeed: {
       preset: 'CURRENT',
       multiDevice: { mode: 'SINGLE', groups: null },
@@ -130,6 +132,51 @@ describe('values', () => {
     ],
   ] as const)('%s=%s is read', (variable, text, key, value) => {
     expect(load({ [variable]: text }).config[key]).toEqual(value);
+  });
+
+  test('what webhooks may do is read, each into its own place', () => {
+    const env = {
+      PORCHLIGHT_WEBHOOK_ALLOW_HTTP: 'true',
+      PORCHLIGHT_WEBHOOK_ALLOW_PRIVATE: '10.1.0.0/16, ::1,127.0.0.1,,::1/128',
+      PORCHLIGHT_WEBHOOK_TIMEOUT: '2s',
+      PORCHLIGHT_WEBHOOK_RETRY_FOR: '0ms',
+    };
+    expect(load(env).config.webhooks).toEqual({
+      allowHttp: true,
+      allowPrivate: ['10.1.0.0/16', '::1/128', '127.0.0.1/32'],
+      timeoutMs: 2_000,
+      retryForMs: 0,
+    });
+  });
+
+  test.each([
+    ['yes', ['0.0.0.0/0', '::/0']],
+    ['false', []],
+    ['', []],
+  ])('private networks: %j is %j', (text, networks) => {
+    expect(load({ PORCHLIGHT_WEBHOOK_ALLOW_PRIVATE: text }).config.webhooks.allowPrivate).toEqual(networks);
+  });
+
+  test.each(['10.1', '10.0.0.0/33', '0x7f000001', 'localhost', '10.0.0.0/8/8', '::1/129', '10.0.0.0/'])(
+    '%s is no network',
+    (text) => {
+      expect(refusal({ PORCHLIGHT_WEBHOOK_ALLOW_PRIVATE: text }).problems).toEqual([
+        `PORCHLIGHT_WEBHOOK_ALLOW_PRIVATE is ${JSON.stringify(text)}, but must be true, false, or a comma-separated list of networks such as 10.1.0.0/16,::1/128.`,
+      ]);
+    },
+  );
+
+  test('Tencent is served with an app id and a key, and not without either', () => {
+    const key = 'k'.repeat(64);
+    const env = { PORCHLIGHT_TENCENT: '1', PORCHLIGHT_TENCENT_APP_ID: '1400000001', PORCHLIGHT_TENCENT_KEY: key };
+    const { tencent } = load(env).config;
+    expect(tencent).toMatchObject({ appId: 1_400_000_001, admin: 'administrator' });
+    expect(tencent?.key.export().toString()).toBe(key);
+    expect(load({ ...env, PORCHLIGHT_TENCENT: '0' }).config.tencent).toBeNull();
+    expect(refusal({ PORCHLIGHT_TENCENT: '1' }).problems).toEqual([
+      'PORCHLIGHT_TENCENT is on, but PORCHLIGHT_TENCENT_APP_ID is not set.',
+      'PORCHLIGHT_TENCENT is on, but PORCHLIGHT_TENCENT_KEY is not set.',
+    ]);
   });
 
   test('limits are read, each into its own place', () => {

@@ -115,6 +115,13 @@ export interface EventLog {
    */
   read(query: LogQuery): Promise<LogPage>;
 
+  /**
+   * Whole changes after `after`, of which only the events that match: at least `limit` of them, with those of the
+   * change that `limit` falls in, unless the log ends before, or about a thousand events were looked at.
+   * @throws as `read`.
+   */
+  scan(query: LogScan): Promise<ScannedLog>;
+
   /** The last `limit` events of one user that are kept, the newest first. */
   latest(userId: UserId, limit: number): Promise<readonly LoggedEvent[]>;
 }
@@ -125,6 +132,21 @@ export interface LogQuery {
   /** Only this user's events. */
   readonly userId?: UserId | undefined;
   readonly wholeChanges?: boolean;
+}
+
+export interface LogScan {
+  readonly after: Cursor | null;
+  readonly limit: number;
+  /** Must be quick, and pure. */
+  readonly matching: (event: PresenceEvent) => boolean;
+}
+
+export interface ScannedLog {
+  readonly events: readonly LoggedEvent[];
+  /** How far the log was looked at: a scan after here goes on without gap or repeat. */
+  readonly through: Cursor;
+  /** Is there more to look at, as of now? */
+  readonly hasMore: boolean;
 }
 
 export interface LogPage {

@@ -3,6 +3,7 @@
  * are all made from it: an option that is not here does not exist.
  */
 import { MAX_PUSH_ONLINE_EXPIRY_MS, MIN_TIMEOUT_MS } from '../core/policy.ts';
+import { privateNetworks } from './network-values.ts';
 import { deviceGroups, platformRows } from './policy-values.ts';
 import {
   apiKeyList,
@@ -246,6 +247,62 @@ export const OPTIONS = {
     type: boolean,
     default: 'false',
     description: 'Whether logs and traces name users as they are. Otherwise by a hash, the same until the next start.',
+  }),
+  webhookAllowHttp: option({
+    env: 'PORCHLIGHT_WEBHOOK_ALLOW_HTTP',
+    flag: 'webhook-allow-http',
+    type: boolean,
+    default: 'false',
+    description: 'Whether webhooks may have http: URLs. What is sent there can be read on the way.',
+  }),
+  webhookAllowPrivate: option({
+    env: 'PORCHLIGHT_WEBHOOK_ALLOW_PRIVATE',
+    flag: 'webhook-allow-private',
+    type: privateNetworks,
+    default: 'false',
+    description:
+      'Addresses that are not public (private, loopback, link-local …) and that webhooks may be sent to all the same: networks, separated by commas, such as 10.1.0.0/16,::1/128; `true` is all of them.',
+  }),
+  webhookTimeout: option({
+    env: 'PORCHLIGHT_WEBHOOK_TIMEOUT',
+    flag: 'webhook-timeout',
+    type: duration(100, 60_000),
+    default: '10s',
+    description: 'How long a receiver may take to answer, from looking its name up to the end of its answer.',
+  }),
+  webhookRetryFor: option({
+    env: 'PORCHLIGHT_WEBHOOK_RETRY_FOR',
+    flag: 'webhook-retry-for',
+    type: duration(0, 30 * 86_400_000),
+    default: '3d',
+    description: 'How long a delivery that fails is tried again, in ms, s, m, h or d, before it is DEAD.',
+  }),
+  tencent: option({
+    env: 'PORCHLIGHT_TENCENT',
+    flag: 'tencent',
+    type: boolean,
+    default: 'false',
+    description:
+      'Whether the paths of Tencent IM’s server API for statuses are served under /v4/, and a UserSig may log in. Needs the three that follow.',
+  }),
+  tencentAppId: option({
+    env: 'PORCHLIGHT_TENCENT_APP_ID',
+    flag: 'tencent-app-id',
+    type: wholeNumber('number', 1, 4_294_967_295),
+    default: null,
+    description: 'The SDKAppID that requests and UserSigs must name, and that webhooks of the format TENCENT carry.',
+  }),
+  tencentAdmin: option({
+    env: 'PORCHLIGHT_TENCENT_ADMIN',
+    flag: 'tencent-admin',
+    type: text('account'),
+    default: 'administrator',
+    description: 'The account whose UserSig may call the server API.',
+  }),
+  tencentKey: secret({
+    env: 'PORCHLIGHT_TENCENT_KEY',
+    type: sharedSecret,
+    description: 'The key that UserSigs are signed with (HMAC-SHA256): the bytes of this text as they stand.',
   }),
   platformPreset: option({
     env: 'PORCHLIGHT_PLATFORM_PRESET',

@@ -15,6 +15,10 @@ export type DeviceId = Brand<string, 'DeviceId'>;
 export type SessionId = Brand<string, 'SessionId'>;
 /** One open socket. Made by Porchlight, never used twice, so that a late close cannot mean another one. */
 export type LinkId = Brand<string, 'LinkId'>;
+/** A webhook. Made by Porchlight. */
+export type WebhookId = Brand<string, 'WebhookId'>;
+/** One delivery of a webhook, however often it is tried. Made by Porchlight. */
+export type DeliveryId = Brand<string, 'DeliveryId'>;
 /** Opaque resume position in the event log. Made and read by the store alone. */
 export type Cursor = Brand<string, 'Cursor'>;
 /** A moment: whole milliseconds since 1970, UTC, by the store's clock. */
@@ -36,6 +40,12 @@ export const deviceId = (value: string): DeviceId => checkedId(value, 'A deviceI
 
 /** For an id from outside that is only looked up: any text of a plausible length. */
 export const sessionId = (value: string): SessionId => checkedId(value, 'A session id') as SessionId;
+
+/** @throws BAD_USER_INPUT as for a user id: ids from outside are only looked up. */
+export const webhookId = (value: string): WebhookId => checkedId(value, 'A webhook’s id') as WebhookId;
+
+/** @throws BAD_USER_INPUT as for a user id. */
+export const deliveryId = (value: string): DeliveryId => checkedId(value, 'A delivery’s id') as DeliveryId;
 
 export const linkId = (value: string): LinkId => value as LinkId;
 

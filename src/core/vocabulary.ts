@@ -30,3 +30,13 @@ export const EVENT_REASONS = [
   'CUSTOM_STATUS',
 ] as const;
 export type EventReason = (typeof EVENT_REASONS)[number];
+
+export const WEBHOOK_FORMATS = ['STANDARD', 'TENCENT'] as const;
+export type WebhookFormat = (typeof WEBHOOK_FORMATS)[number];
+
+/** GONE: its receiver has answered 410. */
+export const WEBHOOK_STATES = ['ACTIVE', 'PAUSED', 'GONE'] as const;
+export type WebhookState = (typeof WEBHOOK_STATES)[number];
+
+export const DELIVERY_STATUSES = ['RETRYING', 'DELIVERED', 'DEAD'] as const;
+export type DeliveryStatus = (typeof DELIVERY_STATUSES)[number];

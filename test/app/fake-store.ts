@@ -143,6 +143,11 @@ export class FakeStore implements PresenceStore {
       await this.#pass('reading the log');
       return page;
     },
+    scan: async (query) => {
+      const scanned = await this.#store.log.scan(query);
+      await this.#pass('reading the log');
+      return scanned;
+    },
     latest: async (userId, limit) => {
       const events = await this.#store.log.latest(userId, limit);
       await this.#pass('reading the log');

@@ -32,6 +32,7 @@ export interface MemoryStoreOptions {
 }
 
 const DAY_MS = 86_400_000;
+const SCANNED = 1_000;
 const RETRY_MS = 1_000;
 
 let logs = 0;
@@ -180,6 +181,22 @@ export class MemoryStore implements PresenceStore {
     read: async (query) => {
       this.#checkOpen();
       return this.#readLog(query);
+    },
+    scan: async ({ after, limit, matching }) => {
+      this.#checkOpen();
+      const { events, hasMore } = this.#readLog({ after, limit: SCANNED, wholeChanges: true });
+      let end = 0;
+      for (let found = 0; end < events.length; end++) {
+        const event = events[end];
+        if (event === undefined || (found >= limit && event.changeId !== events[end - 1]?.changeId)) break;
+        if (matching(event)) found++;
+      }
+      const looked = events.slice(0, end);
+      return {
+        events: looked.filter(matching),
+        through: looked.at(-1)?.cursor ?? after ?? this.#cursorAt(this.#purgedThrough),
+        hasMore: hasMore || end < events.length,
+      };
     },
     latest: async (userId, limit) => {
       this.#checkOpen();

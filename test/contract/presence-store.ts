@@ -8,7 +8,7 @@ import { DomainError } from '../../src/core/errors.ts';
 import { linkId, sessionId, type Cursor } from '../../src/core/ids.ts';
 import { changePolicy, DEFAULT_POLICY, type Policy } from '../../src/core/policy.ts';
 import { step } from '../../src/core/presence.ts';
-import { unknownUser } from '../../src/core/record.ts';
+import { unknownUser, type PresenceEvent } from '../../src/core/record.ts';
 import { beat, endAll, login, logout, run, runAll, say, user, wake } from './commands.ts';
 import { VirtualClock } from './virtual-clock.ts';
 
@@ -425,6 +425,49 @@ export const presenceStoreContract = (name: string, makeStore: MakeStore): void 
           hasMore: false,
         });
         expect(await store.log.read({ after: null, limit: 1, userId: CAROL })).toEqual({ events: [], hasMore: false });
+      });
+
+      it('is scanned for what matches: whole changes, and how far it was looked at', async () => {
+        const { store } = await make();
+        const events = await logged(store);
+        const from = async (after: Cursor | null, limit: number, matching: (event: PresenceEvent) => boolean) => {
+          const { events: found, through, hasMore } = await store.log.scan({ after, limit, matching });
+          return { found, through, hasMore };
+        };
+        const end = events.at(-1)?.cursor;
+        expect(await from(null, 10, () => true)).toEqual({ found: events, through: end, hasMore: false });
+        expect(await from(null, 10, () => false)).toEqual({ found: [], through: end, hasMore: false });
+        expect(await from(null, 1, ({ userId }) => userId === BOB)).toMatchObject({
+          found: events.filter(({ userId }) => userId === BOB).slice(0, 1),
+          hasMore: true,
+        });
+        // The third and the fourth are one change.
+        const cut = await from(null, 3, () => true);
+        expect(cut).toEqual({ found: events.slice(0, 4), through: events[3]?.cursor, hasMore: true });
+        expect(await from(cut.through, 3, () => true)).toEqual({
+          found: events.slice(4),
+          through: end,
+          hasMore: false,
+        });
+        const none = await from(end ?? null, 3, () => true);
+        expect(none).toEqual({ found: [], through: end, hasMore: false });
+      });
+
+      it('is scanned a bounded number of events at a time', async () => {
+        const { store } = await make();
+        await run(store, ALICE, login('a1'));
+        for (let text = 0; text < 1_500; text++) await run(store, ALICE, say('a1', `text ${text}`));
+        const all = (await store.log.read({ after: null, limit: 2_000 })).events;
+        const seen: Cursor[] = [];
+        let after: Cursor | null = null;
+        for (let more = true; more;) {
+          const { events, through, hasMore } = await store.log.scan({ after, limit: 1, matching: () => false });
+          expect(events).toEqual([]);
+          seen.push(through);
+          after = through;
+          more = hasMore;
+        }
+        expect(seen).toEqual([all[999]?.cursor, all.at(-1)?.cursor]);
       });
 
       it('tells the last events of one user, the newest first', async () => {

@@ -303,4 +303,28 @@ describe('the log in memory and the log on the disk', () => {
     }
     await store.close();
   });
+
+  it('are one for those who scan them', async () => {
+    const path = join(newDirectory(), 'presence.db');
+    const clock = new VirtualClock();
+    const store = await openQuietly(path, { clock: clock.now, policySeed: POLICY, recentEvents: 4 });
+    await run(store, ALICE, login('a1'));
+    for (let word = 0; word < 8; word++) await run(store, ALICE, say('a1', `${word}`));
+    await run(store, ALICE, login('a2', 'ANDROID'));
+    const { events } = await store.log.read({ after: null, limit: 100 });
+    expect(events).toHaveLength(11);
+    // A text of one change, then a login with the session it kicked.
+    const isOdd = ({ customStatus, reason }: { customStatus: string | null; reason: string }): boolean =>
+      reason === 'KICKED' || Number(customStatus) % 2 === 1;
+    for (let from = 0; from <= 11; from++) {
+      const after = events[from - 1]?.cursor ?? null;
+      const following = events.slice(from).filter(isOdd);
+      expect(await store.log.scan({ after, limit: 100, matching: isOdd })).toEqual({
+        events: from === 11 ? [] : following,
+        through: events[10]?.cursor,
+        hasMore: false,
+      });
+    }
+    await store.close();
+  });
 });

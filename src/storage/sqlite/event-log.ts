@@ -2,7 +2,7 @@
  * The log as it is told: events get their place in it when they are committed. The latest ones are
  * kept in memory, so that those who follow the log live do not touch the disk.
  */
-import type { EventLog, LoggedEvent, LogPage, LogQuery } from '../../app/ports.ts';
+import type { EventLog, LoggedEvent, LogPage, LogQuery, LogScan, ScannedLog } from '../../app/ports.ts';
 import { DomainError } from '../../core/errors.ts';
 import type { Cursor, UserId } from '../../core/ids.ts';
 import type { PresenceEvent } from '../../core/record.ts';
@@ -64,20 +64,53 @@ export class SqliteEventLog implements EventLog {
   }
 
   async read(query: LogQuery): Promise<LogPage> {
-    this.#checkOpen();
-    const after = query.after === null ? this.#purgedThrough : this.#cursors.seqOf(query.after);
-    if (after > this.#lastSeq) throw notOurs();
-    if (after < this.#purgedThrough) throw expired();
-    const inMemory = after >= Math.max(this.#beforeMemory, this.#lastSeq - this.#ring.length);
-    return inMemory
+    const after = this.#start(query.after);
+    return this.#isInMemory(after)
       ? pageOf(this.#recent(after, query), query)
       : this.#reader.atOnce(() => this.#readDisk(after, query));
+  }
+
+  async scan({ after, limit, matching }: LogScan): Promise<ScannedLog> {
+    const start = this.#start(after);
+    const scan = new Scan(start, limit);
+    if (this.#isInMemory(start)) {
+      for (let seq = start + 1; seq <= this.#lastSeq; seq++) {
+        const place = seq % this.#ring.length;
+        const event = this.#ring[place];
+        if (event === undefined || !scan.takes(seq, this.#changeSeqs[place] ?? seq)) break;
+        if (matching(event)) scan.events.push(this.#inMemory(seq, event));
+      }
+    } else {
+      this.#reader.atOnce(() => {
+        this.#checkKept(after, start);
+        for (const row of this.#reader.events(start, this.#lastSeq, undefined)) {
+          const [seq, changeSeq] = row as [number, number];
+          if (!scan.takes(seq, changeSeq)) break;
+          const event = eventFrom(row);
+          if (matching(event)) scan.events.push(this.#logged(seq, changeSeq, event));
+        }
+      });
+    }
+    return { events: scan.events, through: this.#cursors.at(scan.through), hasMore: scan.through < this.#lastSeq };
   }
 
   async latest(userId: UserId, limit: number): Promise<readonly LoggedEvent[]> {
     this.#checkOpen();
     // What is committed and not told yet is not there yet.
     return this.#reader.latestEvents(userId, this.#lastSeq, limit).map((row) => this.#fromRow(row));
+  }
+
+  /** The seq that reading starts after. */
+  #start(cursor: Cursor | null): number {
+    this.#checkOpen();
+    const after = cursor === null ? this.#purgedThrough : this.#cursors.seqOf(cursor);
+    if (after > this.#lastSeq) throw notOurs();
+    if (after < this.#purgedThrough) throw expired();
+    return after;
+  }
+
+  #isInMemory(after: number): boolean {
+    return after >= Math.max(this.#beforeMemory, this.#lastSeq - this.#ring.length);
   }
 
   *#recent(after: number, { userId }: LogQuery): Iterable<LoggedEvent> {
@@ -93,9 +126,13 @@ export class SqliteEventLog implements EventLog {
     return (this.#told[place] ??= this.#logged(seq, this.#changeSeqs[place] ?? seq, event));
   }
 
+  /** The retention may have removed more by now than this thread has heard of. */
+  #checkKept(cursor: Cursor | null, after: number): void {
+    if (cursor !== null && after < this.#reader.purgedThrough()) throw expired();
+  }
+
   #readDisk(after: number, query: LogQuery): LogPage {
-    // The retention may have removed more by now than this thread has heard of.
-    if (query.after !== null && after < this.#reader.purgedThrough()) throw expired();
+    this.#checkKept(query.after, after);
     return pageOf(this.#stored(after, query), query);
   }
 
@@ -112,6 +149,36 @@ export class SqliteEventLog implements EventLog {
 
   #logged(seq: number, changeSeq: number, event: PresenceEvent): LoggedEvent {
     return { ...event, cursor: this.#cursors.at(seq), changeId: this.#cursors.changeId(changeSeq) };
+  }
+}
+
+/** Bounds how long one scan keeps the event loop: a few ms from the disk. */
+const SCANNED_AT_ONCE = 1_000;
+
+/** How far a scan has come: it ends between changes alone. */
+class Scan {
+  readonly events: LoggedEvent[] = [];
+  readonly #limit: number;
+  #left = SCANNED_AT_ONCE;
+  #changeSeq = 0;
+  #through: number;
+
+  constructor(after: number, limit: number) {
+    this.#through = after;
+    this.#limit = limit;
+  }
+
+  get through(): number {
+    return this.#through;
+  }
+
+  /** Is the event to be looked at? */
+  takes(seq: number, changeSeq: number): boolean {
+    if (changeSeq !== this.#changeSeq && (this.#left <= 0 || this.events.length >= this.#limit)) return false;
+    this.#changeSeq = changeSeq;
+    this.#through = seq;
+    this.#left--;
+    return true;
   }
 }
 

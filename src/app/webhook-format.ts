@@ -1,0 +1,25 @@
+/** How events become requests: the one thing in which formats differ. */
+import type { Delivery } from './webhook-ports.ts';
+import type { Millis } from '../core/ids.ts';
+import type { WebhookFormat } from '../core/vocabulary.ts';
+import type { WebhookRecord } from '../core/webhook.ts';
+
+/** One POST. */
+export interface Outgoing {
+  readonly url: URL;
+  /** Without those that every request has (length, user agent). */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+  /** How many of the delivery's events, from its first on, are done with once this one is taken. */
+  readonly eventsDone: number;
+}
+
+export interface Format {
+  /**
+   * In the order in which they are to be sent, each after the one before was taken. None: the format has no words for
+   * any of the events. @param now signatures are of this moment.
+   */
+  requests(webhook: WebhookRecord, delivery: Delivery, now: Millis): readonly Outgoing[];
+}
+
+export type Formats = Readonly<Partial<Record<WebhookFormat, Format>>>;
