@@ -1,0 +1,211 @@
+/** The port as a plain program: arrays and maps, nothing kept on disk, slow and obvious. */
+import {
+  MAX_WEBHOOKS,
+  type Delivery,
+  type DeliveryPage,
+  type DeliveryQuery,
+  type Lease,
+  type ShardProgress,
+  type WebhookStore,
+} from '../../src/app/webhook-ports.ts';
+import { badUserInput } from '../../src/core/errors.ts';
+import type { Cursor, DeliveryId, Millis, WebhookId } from '../../src/core/ids.ts';
+import type { WebhookRecord } from '../../src/core/webhook.ts';
+import { Leases } from '../../src/storage/leases.ts';
+
+export interface MemoryWebhookStoreOptions {
+  readonly clock: () => Millis;
+}
+
+const DAY_MS = 86_400_000;
+const DEAD_KEPT_MS = 30 * DAY_MS;
+const DELIVERED_KEPT_MS = DAY_MS;
+const DELIVERED_KEPT = 10_000;
+
+export class MemoryWebhookStore implements WebhookStore {
+  readonly #clock: () => Millis;
+  readonly #leases = new Leases();
+  /** In the order in which they were made. */
+  readonly #webhooks = new Map<WebhookId, WebhookRecord>();
+  /** By webhook and shard. A shard that is not there stands at its webhook's start. */
+  readonly #positions = new Map<string, Cursor>();
+  /** In the order in which they were first put here. */
+  readonly #deliveries = new Map<DeliveryId, Delivery>();
+  readonly #listeners: (() => void)[] = [];
+  #closed = false;
+
+  constructor({ clock }: MemoryWebhookStoreOptions) {
+    this.#clock = clock;
+  }
+
+  async webhooks(): Promise<readonly WebhookRecord[]> {
+    this.#checkOpen();
+    return [...this.#webhooks.values()];
+  }
+
+  async createWebhook(webhook: WebhookRecord): Promise<void> {
+    this.#checkOpen();
+    if (this.#webhooks.size >= MAX_WEBHOOKS) throw badUserInput(`There are ${MAX_WEBHOOKS} webhooks already.`);
+    this.#webhooks.set(webhook.id, webhook);
+    this.#tell();
+  }
+
+  async updateWebhook(id: WebhookId, decide: (webhook: WebhookRecord) => WebhookRecord): Promise<WebhookRecord | null> {
+    this.#checkOpen();
+    const webhook = this.#webhooks.get(id);
+    if (webhook === undefined) return null;
+    const changed = decide(webhook);
+    if (changed === webhook) return webhook;
+    this.#webhooks.set(id, changed);
+    this.#tell();
+    return changed;
+  }
+
+  async deleteWebhook(id: WebhookId): Promise<WebhookRecord | null> {
+    this.#checkOpen();
+    const webhook = this.#webhooks.get(id);
+    if (webhook === undefined) return null;
+    this.#leases.lose(id);
+    this.#webhooks.delete(id);
+    for (const { id: deliveryId, webhookId } of this.#all()) if (webhookId === id) this.#deliveries.delete(deliveryId);
+    this.#tell();
+    return webhook;
+  }
+
+  onWebhooks(listener: () => void): () => void {
+    this.#listeners.push(listener);
+    return () => {
+      this.#listeners.splice(this.#listeners.indexOf(listener), 1);
+    };
+  }
+
+  async lease(holder: string, leaseMs: number): Promise<readonly Lease[]> {
+    this.#checkOpen();
+    const active = [...this.#webhooks.values()].filter(({ state }) => state === 'ACTIVE').map(({ id }) => id);
+    return this.#leases.lease(holder, leaseMs, active, this.#clock());
+  }
+
+  async release(holder: string): Promise<void> {
+    this.#checkOpen();
+    this.#leases.release(holder);
+  }
+
+  async progress(lease: Lease): Promise<ShardProgress | null> {
+    this.#checkOpen();
+    const webhook = this.#webhooks.get(lease.webhookId);
+    if (webhook === undefined || !this.#holds(lease)) return null;
+    const pending = this.#retrying(lease).at(0) ?? null;
+    return {
+      position: this.#positions.get(placeOf(lease)) ?? webhook.start,
+      pending: lease.shard === null ? null : pending,
+    };
+  }
+
+  async note(
+    lease: Lease,
+    { position, delivery }: { readonly position?: Cursor; readonly delivery?: Delivery },
+  ): Promise<boolean> {
+    this.#checkOpen();
+    if (delivery !== undefined && (delivery.webhookId !== lease.webhookId || delivery.shard !== lease.shard)) {
+      throw new TypeError('A delivery can only be noted under a lease of its own shard.');
+    }
+    if (!this.#holds(lease)) return false;
+    if (position !== undefined) this.#positions.set(placeOf(lease), position);
+    if (delivery !== undefined) this.#deliveries.set(delivery.id, delivery);
+    return true;
+  }
+
+  async due(
+    lease: Lease,
+    now: Millis,
+    limit: number,
+  ): Promise<{ readonly deliveries: readonly Delivery[]; readonly nextAt: Millis | null } | null> {
+    this.#checkOpen();
+    if (!this.#holds(lease)) return null;
+    const waiting = this.#retrying({ ...lease, shard: null }).sort((one, other) => dueAt(one) - dueAt(other));
+    const deliveries = waiting.filter((delivery) => dueAt(delivery) <= now).slice(0, limit);
+    return { deliveries, nextAt: waiting[deliveries.length]?.nextAttemptAt ?? null };
+  }
+
+  async deliveries({ webhookId, status, after, limit }: DeliveryQuery): Promise<DeliveryPage> {
+    this.#checkOpen();
+    const latestFirst = this.#all().reverse();
+    const start = after === null ? 0 : latestFirst.findIndex(({ id }) => id === after) + 1;
+    if (after !== null && start === 0) throw badUserInput(`There is no delivery ${after} (any more).`);
+    const matching = latestFirst
+      .slice(start)
+      .filter((delivery) => webhookId === undefined || delivery.webhookId === webhookId)
+      .filter((delivery) => status === undefined || delivery.status === status);
+    return { deliveries: matching.slice(0, limit), hasMore: matching.length > limit };
+  }
+
+  async findDelivery(id: DeliveryId): Promise<Delivery | null> {
+    this.#checkOpen();
+    return this.#deliveries.get(id) ?? null;
+  }
+
+  async addDelivery(delivery: Delivery): Promise<void> {
+    this.#checkOpen();
+    if (!this.#webhooks.has(delivery.webhookId)) throw badUserInput(`There is no webhook ${delivery.webhookId}.`);
+    this.#deliveries.set(delivery.id, delivery);
+  }
+
+  async redeliver(
+    which: { readonly deliveryId: DeliveryId } | { readonly webhookId: WebhookId },
+    revive: (delivery: Delivery) => Delivery,
+  ): Promise<readonly Delivery[]> {
+    this.#checkOpen();
+    const given = this.#all()
+      .filter(({ status }) => status === 'DEAD')
+      .filter(({ id, webhookId }) => ('deliveryId' in which ? id === which.deliveryId : webhookId === which.webhookId))
+      .map((delivery): Delivery => ({ ...revive(delivery), shard: null }))
+      .filter(({ status }) => status !== 'DEAD');
+    for (const delivery of given) this.#deliveries.set(delivery.id, delivery);
+    if (given.length > 0) this.#tell();
+    return given.map((delivery) => ({ ...delivery, events: [] }));
+  }
+
+  /** The retention's work, all of it. */
+  async purge(): Promise<void> {
+    const now = this.#clock();
+    const delivered = new Map<WebhookId, number>();
+    for (const { id, webhookId, status, lastAttemptAt, createdAt } of this.#all().reverse()) {
+      const settledAt = lastAttemptAt ?? createdAt;
+      if (status === 'DEAD' && settledAt < now - DEAD_KEPT_MS) this.#deliveries.delete(id);
+      if (status !== 'DELIVERED') continue;
+      const later = delivered.get(webhookId) ?? 0;
+      if (settledAt < now - DELIVERED_KEPT_MS || later >= DELIVERED_KEPT) this.#deliveries.delete(id);
+      else delivered.set(webhookId, later + 1);
+    }
+  }
+
+  /** Everything called later is refused. */
+  async close(): Promise<void> {
+    this.#closed = true;
+  }
+
+  #all(): Delivery[] {
+    return [...this.#deliveries.values()];
+  }
+
+  #retrying({ webhookId, shard }: Lease): Delivery[] {
+    return this.#all().filter(
+      (delivery) => delivery.webhookId === webhookId && delivery.shard === shard && delivery.status === 'RETRYING',
+    );
+  }
+
+  #holds(lease: Lease): boolean {
+    return this.#leases.holds(lease, this.#clock());
+  }
+
+  #tell(): void {
+    for (const listener of [...this.#listeners]) listener();
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw new Error('The store is closed.');
+  }
+}
+
+const placeOf = ({ webhookId, shard }: Lease): string => `${webhookId} ${shard}`;
+const dueAt = ({ nextAttemptAt }: Delivery): number => nextAttemptAt ?? 0;
