@@ -19,7 +19,7 @@ export interface Lease {
   readonly until: Millis;
 }
 
-/** Where a shard stands. */
+/** Where a shard stands. The null one stands nowhere: its webhook's start, and nothing pending. */
 export interface ShardProgress {
   /** Everything up to here is delivered, dead, unwanted, or in `pending`. */
   readonly position: Cursor;
@@ -30,7 +30,7 @@ export interface ShardProgress {
 export interface DeliveryQuery {
   readonly webhookId?: WebhookId | undefined;
   readonly status?: DeliveryStatus | undefined;
-  /** The latest first; right after this one. */
+  /** The latest first, by when each was first put there; right after this one, whether it matches or not. */
   readonly after: DeliveryId | null;
   readonly limit: number;
 }
@@ -65,7 +65,8 @@ export interface WebhookStore {
 
   /**
    * Leases to `holder`, for `leaseMs` from now, every shard of every ACTIVE webhook (and the null one) that nobody
-   * else holds, and renews those that it holds: with the same token.
+   * else holds, and renews those that it holds: with the same token. Those of a webhook that is no longer ACTIVE may be
+   * written with until they are over, but are neither renewed nor returned.
    * @returns all that `holder` holds now.
    */
   lease(holder: string, leaseMs: number): Promise<readonly Lease[]>;
@@ -79,10 +80,14 @@ export interface WebhookStore {
   /**
    * Notes, in one change, how far a shard has come, and what became of a delivery: puts it as it stands,
    * or replaces what there is by its id. @returns false: the lease is lost, and nothing was written.
+   * @throws TypeError for a delivery of another shard than the lease's, and for a position of the null one.
    */
   note(lease: Lease, progress: { readonly position?: Cursor; readonly delivery?: Delivery }): Promise<boolean>;
 
-  /** Of the null shard: up to `limit` RETRYING deliveries that are due by `now`, the earliest first, and when the next one is due. */
+  /**
+   * Of the null shard, whose lease it wants: up to `limit` RETRYING deliveries that are due by `now`, the earliest first,
+   * and when the first of the others is due; null: there are no others.
+   */
   due(
     lease: Lease,
     now: Millis,
@@ -94,12 +99,13 @@ export interface WebhookStore {
 
   findDelivery(id: DeliveryId): Promise<Delivery | null>;
 
-  /** Keeps one that nobody leases: a test. */
+  /** Keeps one that nobody leases: a test. @throws BAD_USER_INPUT when its webhook is not there (any more). */
   addDelivery(delivery: Delivery): Promise<void>;
 
   /**
    * Gives DEAD deliveries to the null shard of their webhook, as `revive` changes each: one, or all of a webhook.
-   * One that is not DEAD (any more) is left as it is.
+   * One that is not DEAD (any more), or that `revive` leaves DEAD, is left as it is. Very many are given in portions:
+   * if one is refused, those before it are given, and asking again gives the rest.
    * @returns those that were given, without their events.
    */
   redeliver(

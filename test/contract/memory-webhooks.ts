@@ -109,6 +109,7 @@ export class MemoryWebhookStore implements WebhookStore {
     if (delivery !== undefined && (delivery.webhookId !== lease.webhookId || delivery.shard !== lease.shard)) {
       throw new TypeError('A delivery can only be noted under a lease of its own shard.');
     }
+    if (position !== undefined && lease.shard === null) throw new TypeError('The null shard has no position.');
     if (!this.#holds(lease)) return false;
     if (position !== undefined) this.#positions.set(placeOf(lease), position);
     if (delivery !== undefined) this.#deliveries.set(delivery.id, delivery);
