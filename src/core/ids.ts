@@ -79,7 +79,8 @@ export const customStatusText = (value: string): string => {
   return value;
 };
 
-const checkedId = (value: string, what: string): string => {
+/** Any text of 1 to 128 code points without control characters. @throws BAD_USER_INPUT, naming `what`, for another. */
+export const checkedId = (value: string, what: string): string => {
   if (value.length === 0) throw badUserInput(`${what} is empty.`);
   if (CONTROL_OR_SURROGATE.test(value)) throw badUserInput(`${what} has a control character.`);
   if (longerThan(value, MAX_ID_CODE_POINTS)) {
