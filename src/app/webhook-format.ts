@@ -17,9 +17,10 @@ export interface Outgoing {
 export interface Format {
   /**
    * In the order in which they are to be sent, each after the one before was taken. None: the format has no words for
-   * any of the events. @param now signatures are of this moment.
+   * any of the events. Each is made when it is asked for, and signed as of `now()` then: receivers refuse signatures
+   * that are a minute old, and those before it may take longer.
    */
-  requests(webhook: WebhookRecord, delivery: Delivery, now: Millis): readonly Outgoing[];
+  requests(webhook: WebhookRecord, delivery: Delivery, now: () => Millis): Iterable<Outgoing>;
 }
 
 export type Formats = Readonly<Partial<Record<WebhookFormat, Format>>>;
