@@ -1,7 +1,7 @@
 /** What a client is told of an error: all of it when the request is at fault, nothing when we are. */
 import { GraphQLError, type GraphQLErrorOptions } from 'graphql';
+import { isoMoment } from '../app/iso-moment.ts';
 import { DomainError, type Fault } from '../core/errors.ts';
-import { isoMoment } from './iso-moment.ts';
 
 export const INTERNAL_SERVER_ERROR = 'INTERNAL_SERVER_ERROR';
 

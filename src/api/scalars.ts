@@ -1,9 +1,9 @@
 /** Scalars of our own. */
 import { GraphQLError } from 'graphql';
+import { isoMoment } from '../app/iso-moment.ts';
 import { badUserInput } from '../core/errors.ts';
 import { cursor, type Millis } from '../core/ids.ts';
 import { builder } from './builder.ts';
-import { isoMoment } from './iso-moment.ts';
 
 builder.scalarType('DateTime', {
   description: 'A moment: ISO 8601, UTC, to the millisecond, for example `2026-11-21T09:30:00.000Z`.',

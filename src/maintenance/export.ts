@@ -3,6 +3,7 @@ import { createWriteStream } from 'node:fs';
 import { once } from 'node:events';
 import type { Writable } from 'node:stream';
 import type { LoggedEvent } from '../app/ports.ts';
+import { toldEvent } from '../app/told-event.ts';
 import { UsageError } from '../config/errors.ts';
 import { DomainError } from '../core/errors.ts';
 import { cursor, userId } from '../core/ids.ts';
@@ -109,22 +110,4 @@ const writeLines = async (
   return chunk !== '' && (await flush()) === 'gone' ? null : count;
 };
 
-/** With the names and formats of PresenceEvent in the GraphQL schema. */
-const lineOf = (event: LoggedEvent): string =>
-  `${JSON.stringify({
-    cursor: event.cursor,
-    changeId: event.changeId,
-    userId: event.userId,
-    sessionId: event.sessionId,
-    platform: event.platform,
-    deviceId: event.deviceId,
-    reason: event.reason,
-    sessionStatus: event.sessionStatus,
-    previousStatus: event.previousStatus,
-    status: event.status,
-    version: event.version,
-    kickedBy: event.kickedBy,
-    customStatus: event.customStatus,
-    ipAddress: event.ipAddress,
-    occurredAt: new Date(event.occurredAt).toISOString(),
-  })}\n`;
+const lineOf = (event: LoggedEvent): string => `${JSON.stringify(toldEvent(event))}\n`;

@@ -1,0 +1,22 @@
+/** An event as it is told outside. */
+import { isoMoment } from './iso-moment.ts';
+import type { LoggedEvent } from './ports.ts';
+
+/** For JSON: the fields, names and forms of PresenceEvent in the GraphQL schema. */
+export const toldEvent = (event: LoggedEvent) => ({
+  cursor: event.cursor,
+  changeId: event.changeId,
+  userId: event.userId,
+  sessionId: event.sessionId,
+  platform: event.platform,
+  deviceId: event.deviceId,
+  reason: event.reason,
+  sessionStatus: event.sessionStatus,
+  previousStatus: event.previousStatus,
+  status: event.status,
+  version: event.version,
+  kickedBy: event.kickedBy,
+  customStatus: event.customStatus,
+  ipAddress: event.ipAddress,
+  occurredAt: isoMoment(event.occurredAt),
+});
