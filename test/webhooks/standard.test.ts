@@ -1,0 +1,153 @@
+/** The format STANDARD, as a receiver sees it who checks with the library of the convention. */
+import { Webhook, WebhookVerificationError } from 'standardwebhooks';
+import { describe, expect, it } from 'vitest';
+import type { Outgoing } from '../../src/app/webhook-format.ts';
+import type { Delivery } from '../../src/app/webhook-ports.ts';
+import { later, millis, type Millis } from '../../src/core/ids.ts';
+import type { WebhookRecord } from '../../src/core/webhook.ts';
+import { standardFormat } from '../../src/webhooks/standard.ts';
+import { World } from '../api/world.ts';
+import { aDelivery, anEvent, aWebhook, MOMENT, OTHER_SECRET, SECRET } from './webhooks.ts';
+
+/** Receivers look at the wall clock. */
+const now = (): Millis => millis(Date.now());
+
+const requestsOf = (webhook: WebhookRecord, delivery: Delivery, at: () => Millis = now): Outgoing[] => [
+  ...standardFormat.requests(webhook, delivery, at),
+];
+
+const requestOf = (...given: Parameters<typeof requestsOf>): Outgoing => {
+  const [request, ...more] = requestsOf(...given);
+  if (request === undefined || more.length > 0) throw new Error('A delivery is one request.');
+  return request;
+};
+
+const isTaken = (secret: string, { body, headers }: Pick<Outgoing, 'body' | 'headers'>): boolean => {
+  try {
+    new Webhook(secret).verify(body, headers);
+    return true;
+  } catch (error) {
+    if (error instanceof WebhookVerificationError) return false;
+    throw error;
+  }
+};
+
+describe('a delivery', () => {
+  it('tells its events in one request', () => {
+    const { url, headers, body, eventsDone } = requestOf(aWebhook(), aDelivery(), () => later(MOMENT, 1_999));
+    expect(url.href).toBe('https://hooks.example.com/presence');
+    expect(eventsDone).toBe(2);
+    expect(headers).toEqual({
+      'content-type': 'application/json',
+      'webhook-id': 'msg_1',
+      'webhook-timestamp': String(Date.UTC(2026, 10, 21, 9, 30, 1) / 1_000),
+      'webhook-signature': expect.stringMatching(/^v1,[A-Za-z0-9+/]{43}=$/) as string,
+    });
+    expect(JSON.parse(body)).toMatchObject({
+      type: 'presence.events',
+      timestamp: '2026-11-21T09:30:00.002Z',
+      data: { events: [{ cursor: '1' }, { cursor: '2' }] },
+    });
+    expect(Object.keys(JSON.parse(body) as object)).toEqual(['type', 'timestamp', 'data']);
+  });
+
+  it('says of each event what GraphQL says', async () => {
+    const world = new World();
+    await world.login('alice', 'ANDROID');
+    world.clock.advance(61_001);
+    await world.login('alice', 'WEB', 'd2');
+    const { events } = await world.backend<{ events: { nodes: unknown[] } }>(`{ events { nodes {
+      cursor changeId userId sessionId platform deviceId reason sessionStatus previousStatus status version kickedBy
+      customStatus ipAddress occurredAt
+    } } }`);
+    const logged = await world.store.log.read({ after: null, limit: 100 });
+    const { body } = requestOf(aWebhook(), aDelivery({ events: logged.events }));
+    expect(events.nodes).toHaveLength(3);
+    expect(JSON.parse(body)).toStrictEqual({
+      type: 'presence.events',
+      timestamp: '2026-01-01T00:01:01.001Z',
+      data: { events: events.nodes },
+    });
+  });
+
+  it('is the same text and id however often it is sent, with a signature of the moment', () => {
+    const first = requestOf(aWebhook(), aDelivery(), () => MOMENT);
+    const again = requestOf(aWebhook(), aDelivery(), () => later(MOMENT, 3_600_000));
+    expect(again.body).toBe(first.body);
+    expect(again.headers['webhook-id']).toBe(first.headers['webhook-id']);
+    expect(Number(again.headers['webhook-timestamp'])).toBe(Number(first.headers['webhook-timestamp']) + 3_600);
+    expect(again.headers['webhook-signature']).not.toBe(first.headers['webhook-signature']);
+  });
+
+  it('that is a test says so, and nothing else', () => {
+    const { body, eventsDone } = requestOf(aWebhook(), aDelivery({ isTest: true, events: [] }));
+    expect(JSON.parse(body)).toEqual({ type: 'webhook.test', timestamp: '2026-11-21T09:30:00.000Z', data: {} });
+    expect(eventsDone).toBe(0);
+  });
+
+  it('without events asks for nothing', () => {
+    expect(requestsOf(aWebhook(), aDelivery({ events: [] }))).toEqual([]);
+  });
+});
+
+describe('the signature', () => {
+  const events = [{ ...anEvent(1), customStatus: 'Zoë “away” 🚲 \ud83d\ude00' }];
+
+  it('satisfies a receiver who knows the secret', () => {
+    for (const secret of [SECRET, OTHER_SECRET]) {
+      const request = requestOf(aWebhook({ secret }), aDelivery({ events }));
+      expect(new Webhook(secret).verify(request.body, request.headers)).toEqual(JSON.parse(request.body));
+      // As bytes, too, which is what a receiver gets.
+      expect(isTaken(secret, { ...request, body: Buffer.from(request.body, 'utf8').toString('utf8') })).toBe(true);
+    }
+    expect(isTaken(OTHER_SECRET, requestOf(aWebhook(), aDelivery()))).toBe(false);
+  });
+
+  it('is by both secrets during a rotation, the present one first, and by the new one alone after it', () => {
+    const validUntil = now();
+    const webhook = aWebhook({ secret: SECRET, previousSecret: { secret: OTHER_SECRET, validUntil } });
+    const during = requestOf(webhook, aDelivery(), () => millis(validUntil - 1));
+    expect(during.headers['webhook-signature']?.split(' ')).toHaveLength(2);
+    expect(isTaken(SECRET, during)).toBe(true);
+    expect(isTaken(OTHER_SECRET, during)).toBe(true);
+    const [present] = during.headers['webhook-signature']?.split(' ') ?? [];
+    expect(isTaken(SECRET, { ...during, headers: { ...during.headers, 'webhook-signature': present ?? '' } })).toBe(
+      true,
+    );
+
+    const after = requestOf(webhook, aDelivery(), () => validUntil);
+    expect(isTaken(SECRET, after)).toBe(true);
+    expect(isTaken(OTHER_SECRET, after)).toBe(false);
+  });
+
+  it('holds for these bytes, this id and this moment alone', () => {
+    const request = requestOf(aWebhook(), aDelivery());
+    const at = Number(request.headers['webhook-timestamp']);
+    const withHeader = (name: string, value: string): Outgoing => ({
+      ...request,
+      headers: { ...request.headers, [name]: value },
+    });
+    expect(isTaken(SECRET, request)).toBe(true);
+    expect(isTaken(SECRET, { ...request, body: request.body.replace('user 1', 'user 7') })).toBe(false);
+    expect(isTaken(SECRET, { ...request, body: `${request.body} ` })).toBe(false);
+    expect(isTaken(SECRET, withHeader('webhook-id', 'msg_2'))).toBe(false);
+    expect(isTaken(SECRET, withHeader('webhook-timestamp', String(at - 1)))).toBe(false);
+  });
+
+  it('of five minutes ago is refused', () => {
+    const old = requestOf(aWebhook(), aDelivery(), () => millis(Date.now() - 302_000));
+    expect(isTaken(SECRET, old)).toBe(false);
+  });
+
+  it('is not by what was the secret of another format', () => {
+    const validUntil = millis(Date.now() + 60_000);
+    const webhook = aWebhook({ previousSecret: { secret: 'xxxxyyyy', validUntil } });
+    expect(requestOf(webhook, aDelivery()).headers['webhook-signature']).toMatch(/^v1,[^ ]+$/);
+  });
+
+  it('is never left out', () => {
+    for (const secret of [null, 'xxxxyyyy']) {
+      expect(() => requestsOf(aWebhook({ secret }), aDelivery())).toThrow(/no secret/);
+    }
+  });
+});
