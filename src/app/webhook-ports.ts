@@ -3,7 +3,7 @@
  * A store on several nodes lets each shard be told by one of them at a time: it leases it.
  */
 import type { Cursor, DeliveryId, Millis, WebhookId } from '../core/ids.ts';
-import type { DeliveryStatus, WebhookFormat } from '../core/vocabulary.ts';
+import type { DeliveryStatus } from '../core/vocabulary.ts';
 import type { DeliveryRecord, Shard, WebhookRecord } from '../core/webhook.ts';
 import type { LoggedEvent } from './ports.ts';
 
@@ -142,12 +142,10 @@ export interface WebhookTargets {
   refusal(url: URL): string | null;
 }
 
-/** Makes what must not be guessed, and looks at secrets that others made. */
+/** Makes what must not be guessed. */
 export interface WebhookSecrets {
   newWebhookId(): WebhookId;
   newDeliveryId(): DeliveryId;
   /** For STANDARD: `whsec_` and the Base64 of 32 bytes. */
   newSecret(): string;
-  /** @throws BAD_USER_INPUT for a secret that requests of this format cannot be signed with. */
-  check(format: WebhookFormat, secret: string): void;
 }
