@@ -34,7 +34,7 @@ interface Exchange extends Record<string, unknown> {
 export const createGraphqlHttp = (
   options: GraphqlHttpOptions,
 ): ((request: IncomingMessage, response: ServerResponse) => Promise<void>) => {
-  const { pipeline, operations } = options;
+  const { pipeline, operations, trustProxy } = options;
   const pause = new Pause(REFUSED_AFTER_MS);
   const yoga = createYoga<Exchange>({
     schema: pipeline.schema,
@@ -53,7 +53,7 @@ export const createGraphqlHttp = (
     logging: false,
   });
   const passageOf = (request: IncomingMessage, response: ServerResponse): Passage =>
-    new Passage(request, String(response.getHeader(REQUEST_ID)), operations.begin());
+    new Passage(request, String(response.getHeader(REQUEST_ID)), operations.begin(), trustProxy);
   const throughYoga = async (request: IncomingMessage, response: ServerResponse, passage: Passage): Promise<void> => {
     // What yoga carries is called so; the request and the response it adds itself.
     await yoga(request, response, { passage } as Exchange);
@@ -66,7 +66,7 @@ export const createGraphqlHttp = (
       operations.answered(passage, passage.began, passage.operation, result.errors);
     };
     try {
-      knock(options, request);
+      knock(options, request, passage);
     } catch (error) {
       return answer(pipeline.failure(error), mediaType ?? mediaTypeFor(request.headers.accept) ?? 'application/json');
     }

@@ -10,14 +10,13 @@ import type { Operations, Way } from './operations.ts';
 import type { Pipeline } from './pipeline.ts';
 import { rateLimited, type Rates } from './rates.ts';
 import type { Refusals } from './refusals.ts';
-import { SESSION_TOKEN_PREFIX } from './session-token.ts';
 
 export interface GraphqlHttpOptions {
   readonly porchlight: Porchlight;
   readonly pipeline: Pipeline;
   readonly operations: Operations;
   readonly authenticate: Authenticate;
-  /** Is this what a backend sends? Quickly told. */
+  /** Is this what a backend sends? Told without authenticating. */
   readonly isBackend: (authorization: string | undefined) => boolean;
   readonly rates: Rates;
   readonly refusals: Refusals;
@@ -30,46 +29,56 @@ export class Passage implements Way {
   readonly id: string;
   began: number;
   readonly traceparent: string | undefined;
+  readonly ipAddress: string | null;
+  /** The network that it was counted by; null: it was not. */
+  countedBy: string | null = null;
   caller: Caller = NOBODY;
   /** Null as long as it cannot be told. */
   operation: Operation | null = null;
 
   /** @param id of the request. @param began when it was read. */
-  constructor({ headers }: IncomingMessage, id: string, began: number) {
-    const { traceparent } = headers;
+  constructor(request: IncomingMessage, id: string, began: number, trustProxy: boolean) {
+    const { traceparent } = request.headers;
     this.traceparent = typeof traceparent === 'string' ? traceparent : undefined;
+    this.ipAddress = clientAddress(request, trustProxy);
     this.id = id;
     this.began = began;
   }
 }
 
-const SESSION = `Bearer ${SESSION_TOKEN_PREFIX}`;
-
-/** Before anything else is looked at. @throws RATE_LIMITED when too much comes from there. */
-export const knock = (options: GraphqlHttpOptions, request: IncomingMessage): void => {
-  const { porchlight, rates, refusals, isBackend, trustProxy } = options;
-  const { authorization } = request.headers;
-  // Most are sessions', of which it need not be asked. An API key that looks like their tokens is counted, not refused.
-  const isSession = authorization?.startsWith(SESSION) ?? false;
-  if (!isSession && isBackend(authorization)) return;
-  const waitMs = rates.knock(networkOf(clientAddress(request, trustProxy)), porchlight.store.now());
-  if (waitMs === 0 || (isSession && isBackend(authorization))) return;
-  refusals.requests++;
-  throw rateLimited(waitMs);
+/**
+ * Before anything else is looked at. Whether it is a backend's, which need not wait, is asked only when somebody has
+ * to: as a rule its authentication tells, and what was counted is given back.
+ * @throws RATE_LIMITED when too much comes from there.
+ */
+export const knock = (options: GraphqlHttpOptions, request: IncomingMessage, passage: Passage): void => {
+  const { porchlight, rates, refusals, isBackend } = options;
+  const network = networkOf(passage.ipAddress);
+  const waitMs = rates.knock(network, porchlight.store.now());
+  if (waitMs === 0) passage.countedBy = network;
+  else if (!isBackend(request.headers.authorization)) {
+    refusals.requests++;
+    throw rateLimited(waitMs);
+  }
 };
 
 /** @throws as `Authenticate`, and RATE_LIMITED when that session or user asks too much. */
 export const contextOf = async (
-  { porchlight, authenticate, rates, refusals, trustProxy }: GraphqlHttpOptions,
+  { porchlight, authenticate, rates, refusals }: GraphqlHttpOptions,
   request: IncomingMessage,
   passage: Passage,
 ): Promise<ApiContext> => {
   const caller = await authenticate(request.headers.authorization);
   passage.caller = caller;
-  const waitMs = rates.ask(caller, porchlight.store.now());
+  const now = porchlight.store.now();
+  if (caller.kind === 'backend' && passage.countedBy !== null) {
+    rates.giveBack(passage.countedBy, now);
+    passage.countedBy = null;
+  }
+  const waitMs = rates.ask(caller, now);
   if (waitMs > 0) {
     refusals.requests++;
     throw rateLimited(waitMs);
   }
-  return { porchlight, caller, ipAddress: clientAddress(request, trustProxy), link: null };
+  return { porchlight, caller, ipAddress: passage.ipAddress, link: null };
 };

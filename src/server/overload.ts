@@ -58,6 +58,13 @@ export class Overload {
     this.#options = options;
   }
 
+  /** False: nobody is refused at this moment, whatever it is that is asked for. */
+  get isBehind(): boolean {
+    const { maxLagMs, loopLagMs, workload, isShortOfMemory } = this.#options;
+    if (isShortOfMemory()) return true;
+    return isOverloaded(this.#overloaded, Math.max(loopLagMs(), workload().waitedMs), maxLagMs);
+  }
+
   /** OVERLOADED, if the operation is one that is to wait now. */
   refusal({ rootFields }: Operation): DomainError | null {
     let isNew = false;

@@ -128,6 +128,7 @@ export class Pipeline {
    * @returns null when the operation is to be heard.
    */
   refusedUnheard(source: string, name: string | null | undefined): ExecutionResult | null {
+    if (!this.#overload.isBehind) return null;
     const operation = this.#documents.known(source, name);
     if (operation === null || !isLogin(operation)) return null;
     const refusal = this.#overload.refusal(operation);

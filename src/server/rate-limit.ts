@@ -81,6 +81,12 @@ export class RateLimit {
     bucket.at = now;
   }
 
+  /** One that was let through is as if it had never come. What has drained meanwhile is no debt: below 0 is empty. */
+  giveBack(bucket: Bucket, now: Millis): void {
+    bucket.level = this.#levelOf(bucket, now) - MESSAGE;
+    bucket.at = now;
+  }
+
   /** Lets one through if there is room. @returns `waitMs`. */
   take(bucket: Bucket, now: Millis): number {
     const waitMs = this.waitMs(bucket, now);

@@ -30,6 +30,11 @@ export class Rates {
     return this.address === null ? 0 : this.address.take(this.address.bucketOf(network, null, now), now);
   }
 
+  /** The request that was let through is not to count. */
+  giveBack(network: string, now: Millis): void {
+    this.address?.giveBack(this.address.bucketOf(network, null, now), now);
+  }
+
   /** Now it is known whose it is. @returns as `knock`. */
   ask(caller: Caller, now: Millis): number {
     if (caller.kind !== 'app') return 0;

@@ -6,7 +6,7 @@ import { hash, randomBytes } from 'node:crypto';
 import type { Credentials } from '../app/ports.ts';
 import { deviceId, sessionId, userId, type SessionId, type UserId } from '../core/ids.ts';
 
-export const SESSION_TOKEN_PREFIX = 'pls_';
+const SESSION_TOKEN_PREFIX = 'pls_';
 const ID_BYTES = 16;
 const SECRET_BYTES = 32;
 const LONGEST = 1_024;

@@ -39,8 +39,13 @@ describe('What is too much', () => {
       workload: () => ({ waiting: behind.waiting, waitedMs: behind.disk }),
       isShortOfMemory: () => short,
     });
-    const refused = (field: string): boolean =>
-      overload.refusal({ node: {} as never, rootFields: new Set(['__typename', field]) }) !== null;
+    const refused = (field: string): boolean => {
+      const { isBehind } = overload;
+      const isRefused = overload.refusal({ node: {} as never, rootFields: new Set(['__typename', field]) }) !== null;
+      // Whoever asks that first must not let in whom the whole question would keep out.
+      if (isRefused) expect(isBehind).toBe(true);
+      return isRefused;
+    };
     expect(refused('login')).toBe(false);
     behind.loop = 501;
     expect(['login', 'statusChanges', 'presenceEvents', 'userStatuses', 'onlineUsers', 'events'].map(refused)).toEqual(
@@ -67,6 +72,10 @@ describe('What is too much', () => {
     expect(['userStatuses', 'onlineUsers', 'events'].map(refused)).toEqual([false, false, false]);
     short = true;
     expect(['login', 'statusChanges', 'heartbeat', 'logout'].map(refused)).toEqual([true, true, false, false]);
+    Object.assign(behind, { loop: 0, disk: 0 });
+    expect(overload.isBehind).toBe(true);
+    short = false;
+    expect(overload.isBehind).toBe(false);
   });
 });
 

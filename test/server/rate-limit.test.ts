@@ -84,6 +84,27 @@ describe('a rate limit', () => {
     expect(limit.take(bucket, millis(now + 1_000))).toBe(0);
   });
 
+  test('is as if what is given back had never come, however much later that is', () => {
+    fc.assert(
+      fc.property(fc.array(fc.record({ pause, held: pause, counts: fc.boolean() }), { maxLength: 60 }), (steps) => {
+        const limit = new RateLimit(2);
+        const model = new RateLimit(2);
+        const bucket = limit.ownBucket();
+        const own = model.ownBucket();
+        let now = 0;
+        for (const step of steps) {
+          now += step.pause;
+          const waitMs = limit.take(bucket, millis(now));
+          if (waitMs !== (step.counts ? model.take(own, millis(now)) : model.waitMs(own, millis(now)))) return false;
+          if (step.counts || waitMs > 0) continue;
+          now += step.held;
+          limit.giveBack(bucket, millis(now));
+        }
+        return true;
+      }),
+    );
+  });
+
   test('is each key’s own', () => {
     const limit = new RateLimit(1);
     const now = millis(1_000_000);
