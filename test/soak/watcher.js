@@ -83,10 +83,21 @@ export class Watcher {
 
   /** @returns {Promise<never>} rejects when it is over */
   async #overSocket() {
-    const { server, pauses, isQuiet } = this.#world;
+    const { server } = this.#world;
     this.#begin();
     const connection = new Connection(server.port);
     this.#connection = connection;
+    try {
+      return await this.#watch(connection);
+    } finally {
+      // Told to come later by one of its subscriptions, it comes over another one.
+      connection.wire.rst();
+    }
+  }
+
+  /** @param {Connection} connection @returns {Promise<never>} rejects when it is over */
+  async #watch(connection) {
+    const { pauses, isQuiet } = this.#world;
     // Half of them are friends, half are backends.
     await connection.init(this.#index % 2 === 0 ? userToken(`friend ${this.#index}`, { watch: '*' }) : API_KEY);
     /** @type {Promise<never>} */
@@ -122,16 +133,20 @@ export class Watcher {
   }
 
   /** @returns {Promise<never>} */
-  #overStream() {
+  async #overStream() {
     this.#begin();
-    return new Promise((_resolve, reject) => {
-      this.#stream = this.#world.http.stream(
-        userToken(`friend ${this.#index}`, { watch: '*' }),
-        WATCH,
-        { ids: this.ids },
-        this.#listener(reject),
-      );
-    });
+    try {
+      return await new Promise((_resolve, reject) => {
+        this.#stream = this.#world.http.stream(
+          userToken(`friend ${this.#index}`, { watch: '*' }),
+          WATCH,
+          { ids: this.ids },
+          this.#listener(reject),
+        );
+      });
+    } finally {
+      this.#stream?.cut();
+    }
   }
 
   /** @param {(error: Error) => void} reject @returns {import('./connection.js').Listener} */
