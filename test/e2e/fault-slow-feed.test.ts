@@ -1,14 +1,21 @@
 /** A backend that follows the feed over HTTP and stops reading: it is told so, and goes on where it was. */
 import { expect, onTestFinished, test } from 'vitest';
-import { ask, codeOf, Socket, type Answer } from '../tools/porchlight-client.ts';
+import { codeOf, Socket, type Answer } from '../tools/porchlight-client.ts';
 import { SlowStream, type Heard } from '../tools/slow-reader.ts';
-import { logIn, newUser, sharedServer, userSeen } from './people.ts';
+import {
+  latestCursor,
+  logIn,
+  manyNames,
+  newUser,
+  NO_RATES,
+  SET_CUSTOM_STATUS,
+  sharedServer,
+  userSeen,
+} from './people.ts';
 
-// Nobody may write as fast as it takes to outrun a reader.
-const server = sharedServer({ env: { PORCHLIGHT_RATE_PER_SESSION: '0', PORCHLIGHT_RATE_PER_USER: '0' } });
+const server = sharedServer({ env: NO_RATES });
 
-const SET = 'mutation ($text: String) { setCustomStatus(input: {text: $text}) { userStatus { version } } }';
-const FAT = Array.from({ length: 25 }, (_, index) => `t${index}: customStatus`).join(' ');
+const FAT = manyNames(25);
 const feed = (fields: string): string =>
   `subscription ($after: Cursor) { presenceEvents(after: $after) { cursor version ${fields} } }`;
 const LONG = '\u{1F600}'.repeat(60);
@@ -35,15 +42,15 @@ test(
   async () => {
     const device = await logIn(server, newUser(), 'IPHONE');
     const writer = await Socket.open(server, device.token);
-    const { latestCursor } = await ask<{ latestCursor: string }>(server, server.apiKey, '{ latestCursor }');
-    const stream = follow(latestCursor, FAT);
-    await writer.ask(SET, { text: 'heard' });
+    const start = await latestCursor(server);
+    const stream = follow(start, FAT);
+    await writer.ask(SET_CUSTOM_STATUS, { text: 'heard' });
     await stream.messages.next();
     stream.reads('nothing');
-    const brisk = follow(latestCursor);
+    const brisk = follow(start);
     let next = 0;
     const write = async (): Promise<void> => {
-      while (next < CHANGES) await writer.ask(SET, { text: `${next++} ${LONG}` });
+      while (next < CHANGES) await writer.ask(SET_CUSTOM_STATUS, { text: `${next++} ${LONG}` });
     };
     await Promise.all(Array.from({ length: IN_FLIGHT }, write));
     stream.reads('all');

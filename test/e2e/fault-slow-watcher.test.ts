@@ -9,17 +9,25 @@ import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { dataOf, Socket, type Answer } from '../tools/porchlight-client.ts';
 import { rssOf, startPorchlight, type PorchlightProcess } from '../tools/porchlight-process.ts';
 import { SlowSocket, SlowStream, type SlowReader } from '../tools/slow-reader.ts';
-import { logIn, newUser, userSeen, type Change, type Status } from './people.ts';
+import {
+  endWell,
+  logIn,
+  manyNames,
+  newUser,
+  NO_RATES,
+  SET_CUSTOM_STATUS,
+  userSeen,
+  type Change,
+  type Status,
+} from './people.ts';
 
 const SECONDS = Number(process.env['PORCHLIGHT_SLOW_WATCHER_S'] ?? 2);
 /** At least, however busy the machine is: what queues for them would take is to be told from garbage. */
 const CHANGES = 6_000;
 const RATE = Number(process.env['PORCHLIGHT_SLOW_WATCHER_RATE'] ?? Infinity);
 
-const SET = 'mutation ($text: String) { setCustomStatus(input: {text: $text}) { userStatus { version } } }';
 const CHANGE = 'userId status version previousStatus customStatus';
-/** Many names for the same text, so that what the kernels hold for a reader is soon full. */
-const FAT = Array.from({ length: 20 }, (_, index) => `t${index}: customStatus`).join(' ');
+const FAT = manyNames(20);
 const FAT_BYTES = 16_000;
 const LONG = '\u{1F600}'.repeat(FAT_BYTES / 20 / 4);
 const watch = (fields: string): string =>
@@ -34,8 +42,7 @@ let writers: readonly { readonly user: string; readonly socket: Socket }[];
 const watched = (): readonly string[] => writers.map(({ user }) => user);
 
 beforeAll(async () => {
-  // Nobody may write as fast as it takes to outrun a reader.
-  server = await startPorchlight({ env: { PORCHLIGHT_RATE_PER_SESSION: '0', PORCHLIGHT_RATE_PER_USER: '0' } });
+  server = await startPorchlight({ env: NO_RATES });
   writers = await Promise.all(
     Array.from({ length: WRITERS }, async () => {
       const device = await logIn(server, newUser(), 'IPHONE');
@@ -45,9 +52,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  await using stopping = server;
-  expect(await stopping.stop()).toEqual({ code: 0, signal: null });
-  expect(stopping.output()).not.toMatch(/uncaught|unhandled|"level":(50|60)/i);
+  await endWell(server);
 });
 
 interface Written {
@@ -65,14 +70,14 @@ const write = async (seconds: number, last: string): Promise<Written> => {
     for (let pastMs = 0; pastMs < seconds * 1_000 || changes < CHANGES; pastMs = performance.now() - began) {
       const aheadMs = (changes / RATE) * 1_000 - pastMs;
       if (aheadMs > 5) await new Promise((resolve) => setTimeout(resolve, aheadMs));
-      await socket.ask(SET, { text: `${changes++} ${LONG}` });
+      await socket.ask(SET_CUSTOM_STATUS, { text: `${changes++} ${LONG}` });
       if (changes % 50 === 0) peak = Math.max(peak, rssOf(server));
       // What it was answered is not to be kept: there may be very much of it.
       socket.frames.all.length = 0;
     }
   };
   await Promise.all(writers.flatMap((writer) => Array.from({ length: IN_FLIGHT }, () => one(writer))));
-  await Promise.all(writers.map(({ socket }) => socket.ask(SET, { text: last })));
+  await Promise.all(writers.map(({ socket }) => socket.ask(SET_CUSTOM_STATUS, { text: last })));
   return { changes, peak: Math.max(peak, rssOf(server)) };
 };
 

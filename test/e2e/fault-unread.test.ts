@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { Socket } from '../tools/porchlight-client.ts';
 import { rssOf, startPorchlight, type PorchlightProcess } from '../tools/porchlight-process.ts';
 import { SlowSocket } from '../tools/slow-reader.ts';
-import { logIn, newUser, type Device } from './people.ts';
+import { endWell, logIn, manyNames, newUser, SET_CUSTOM_STATUS, type Device } from './people.ts';
 
 const MIB = 1024 * 1024;
 const TIMES = 150;
@@ -11,7 +11,7 @@ const IDS = 30;
 const ALIASES = 25;
 const LONG = '\u{1F600}'.repeat(240);
 const ANSWER_BYTES = IDS * ALIASES * LONG.length * 2;
-const FAT = Array.from({ length: ALIASES }, (_, index) => `t${index}: customStatus`).join(' ');
+const FAT = manyNames(ALIASES);
 
 const QUERY = `query ($userIds: [ID!]!) { userStatuses(userIds: $userIds) { userId ${FAT} } }`;
 const WATCH = `subscription ($userIds: [ID!]!) { statusChanges(userIds: $userIds) { userId ${FAT} } }`;
@@ -24,7 +24,7 @@ beforeAll(async () => {
   people = await Promise.all(Array.from({ length: IDS }, () => logIn(server, newUser(), 'IPHONE')));
   for (const { token } of people) {
     const socket = await Socket.open(server, token);
-    await socket.ask(`mutation ($text: String) { setCustomStatus(input: {text: $text}) { userStatus { version } } }`, {
+    await socket.ask(SET_CUSTOM_STATUS, {
       text: LONG,
     });
     await socket.close();
@@ -32,9 +32,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  await using stopping = server;
-  expect(await stopping.stop()).toEqual({ code: 0, signal: null });
-  expect(stopping.output()).not.toMatch(/uncaught|unhandled|"level":(50|60)/i);
+  await endWell(server);
 });
 
 test.each([

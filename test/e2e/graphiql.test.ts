@@ -4,8 +4,8 @@ import type { WebSocket } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Browser, launchChromium } from '../tools/chromium.ts';
 import { GraphiqlPage } from '../tools/graphiql-page.ts';
-import { ask } from '../tools/porchlight-client.ts';
 import { mintToken, type PorchlightProcess, startPorchlight } from '../tools/porchlight-process.ts';
+import { latestCursor } from './people.ts';
 
 const PICTURES = fileURLToPath(new URL('../../reports/graphiql/', import.meta.url));
 
@@ -70,7 +70,7 @@ describe('GraphiQL in Chromium', { timeout: 90_000 }, () => {
 
     await feed.on.tab('FollowTheFeed');
     await feed.on.setHeaders({ authorization: `Bearer ${server.apiKey}` });
-    await feed.on.setVariables({ after: await latestCursor() });
+    await feed.on.setVariables({ after: await latestCursor(server) });
     await feed.on.press();
 
     const aliceToken = await userToken('alice');
@@ -195,6 +195,3 @@ const socketOf = async ({ on, page }: Opened): Promise<[WebSocket, unknown[]]> =
 };
 
 const userToken = async (user: string): Promise<string> => `Bearer ${await mintToken(user)}`;
-
-const latestCursor = async (): Promise<string> =>
-  (await ask<{ latestCursor: string }>(server, server.apiKey, '{ latestCursor }')).latestCursor;

@@ -2,7 +2,18 @@
 import { describe, expect, test } from 'vitest';
 import { ask, dataOf, Socket, type Answer, type Inbox } from '../tools/porchlight-client.ts';
 import { mintToken } from '../tools/porchlight-process.ts';
-import { beat, EVENT, logIn, logOut, newUser, sharedServer, userSeen, Watcher, type EventSeen } from './people.ts';
+import {
+  beat,
+  EVENT,
+  latestCursor,
+  logIn,
+  logOut,
+  newUser,
+  sharedServer,
+  userSeen,
+  Watcher,
+  type EventSeen,
+} from './people.ts';
 
 const server = sharedServer();
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
@@ -16,9 +27,6 @@ const readUntil = async (followed: Followed, last: (event: EventSeen) => boolean
   while (!read.some(last)) read.push(...dataOf(await followed.next()).presenceEvents);
   return read;
 };
-
-const latestCursor = async (): Promise<string> =>
-  (await ask<{ latestCursor: string }>(server, server.apiKey, '{ latestCursor }')).latestCursor;
 
 describe.concurrent('a day of one phone', () => {
   test('asked at each step, and told of each change once', async () => {
@@ -171,7 +179,7 @@ describe.concurrent('sessionEnded', () => {
 
 describe.concurrent('presenceEvents', () => {
   test('replays from a cursor and passes into live, without a gap or a repeat', async () => {
-    const start = await latestCursor();
+    const start = await latestCursor(server);
     const user = newUser();
     const last = newUser();
     const rounds = 40;

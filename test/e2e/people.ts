@@ -18,10 +18,14 @@ export const PLATFORMS: readonly Platform[] = [
   'MINI_PROGRAM',
 ];
 
-/**
- * One server for all tests of a file. After them it must stop as it is asked to, with 0, and must not have
- * had to report a fault of its own, whatever the tests did to it.
- */
+/** It must stop as it is asked to, with 0, and must not have had to report a fault of its own, whatever tests did to it. */
+export const endWell = async (server: PorchlightProcess): Promise<void> => {
+  await using stopping = server;
+  expect(await stopping.stop()).toEqual({ code: 0, signal: null });
+  expect(stopping.output()).not.toMatch(/uncaught|unhandled|"level":(50|60)|"level":"(error|fatal)"/i);
+};
+
+/** One server for all tests of a file, which must end well after them. */
 export const sharedServer = (options: StartOptions = {}): Server => {
   let server: PorchlightProcess | null = null;
   const started = (): PorchlightProcess => {
@@ -32,11 +36,7 @@ export const sharedServer = (options: StartOptions = {}): Server => {
     server = await startPorchlight(options);
   });
   afterAll(async () => {
-    if (server === null) return;
-    await using stopping = server;
-    const exit = await stopping.stop();
-    expect(exit).toEqual({ code: 0, signal: null });
-    expect(stopping.output()).not.toMatch(/uncaught|unhandled|"level":(50|60)|"level":"(error|fatal)"/i);
+    if (server !== null) await endWell(server);
   });
   return {
     get origin() {
@@ -47,6 +47,9 @@ export const sharedServer = (options: StartOptions = {}): Server => {
     },
   };
 };
+
+/** For tests that write faster than anybody may, which is what it takes to outrun a reader. */
+export const NO_RATES = { PORCHLIGHT_RATE_PER_SESSION: '0', PORCHLIGHT_RATE_PER_USER: '0' };
 
 let people = 0;
 /** A user nobody has heard of yet. */
@@ -243,6 +246,16 @@ export const endSessions = async (
   return (await ask<{ endSessions: { ended: SessionSeen[] } }>(server, server.apiKey, mutation, { input })).endSessions
     .ended;
 };
+
+export const SET_CUSTOM_STATUS =
+  'mutation ($text: String) { setCustomStatus(input: {text: $text}) { userStatus { version } } }';
+
+/** So many names for a user's text: what the kernels can hold for a reader who asks for them is soon full. */
+export const manyNames = (count: number): string =>
+  Array.from({ length: count }, (_, index) => `t${index}: customStatus`).join(' ');
+
+export const latestCursor = async (server: Server): Promise<string> =>
+  (await ask<{ latestCursor: string }>(server, server.apiKey, '{ latestCursor }')).latestCursor;
 
 export const logOut = async (server: Server, device: Device): Promise<void> => {
   await ask(server, device.token, 'mutation { logout { userStatus { status } } }');

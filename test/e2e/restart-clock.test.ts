@@ -7,12 +7,20 @@ import { newPlace } from '../tools/crash-restart.ts';
 import { eventually, openStream } from '../tools/crash-stream.ts';
 import { ask, codeOf, gql, Socket } from '../tools/porchlight-client.ts';
 import { mintToken, type PorchlightProcess } from '../tools/porchlight-process.ts';
-import { beat, eventsOf, logIn, LOGIN, type LoginSeen, logOut, pushOnline, storyOf, userSeen } from './people.ts';
+import {
+  beat,
+  eventsOf,
+  latestCursor,
+  logIn,
+  LOGIN,
+  type LoginSeen,
+  logOut,
+  pushOnline,
+  storyOf,
+  userSeen,
+} from './people.ts';
 
 const ME = '{ me { id } }';
-
-const cursorOf = async (server: PorchlightProcess): Promise<string> =>
-  (await ask<{ latestCursor: string }>(server, server.apiKey, '{ latestCursor }')).latestCursor;
 
 const eventsAfter = (server: PorchlightProcess, after: string) =>
   gql<{ events: { nodes: readonly unknown[] } }>(
@@ -25,7 +33,7 @@ const eventsAfter = (server: PorchlightProcess, after: string) =>
 test('what is told 6, 8 and 35 days later', async () => {
   await using place = newPlace();
   const first = await place.start();
-  const cursor = await cursorOf(first);
+  const cursor = await latestCursor(first);
   const ended = await logIn(first, 'bob', 'WEB');
   await logOut(first, ended);
   for (let logins = 0; logins < 3; logins++) await logOut(first, await logIn(first, 'dave', 'LINUX'));
@@ -89,10 +97,10 @@ test('what is told 6, 8 and 35 days later', async () => {
 test('a cursor older than a short retention has expired, while its user and her ended sessions are remembered', async () => {
   await using place = newPlace({ PORCHLIGHT_EVENT_RETENTION: '2s' });
   const server = await place.start();
-  const cursor = await cursorOf(server);
+  const cursor = await latestCursor(server);
   const device = await logIn(server, 'alice', 'WEB');
   await logOut(server, device);
-  const latest = await cursorOf(server);
+  const latest = await latestCursor(server);
   await eventually(async () => expect(codeOf(await eventsAfter(server, cursor))).toBe('CURSOR_EXPIRED'), 10_000);
   const socket = await Socket.open(server, server.apiKey);
   const followed = await socket.execute('subscription ($after: Cursor) { presenceEvents(after: $after) { cursor } }', {
@@ -117,7 +125,7 @@ test('a wall clock that jumps under a running server times nobody out, and nothi
   await using place = newPlace();
   const clock = jumpingClock(join(place.directory, 'clock'));
   const server = await place.start(clock.env);
-  const cursor = await cursorOf(server);
+  const cursor = await latestCursor(server);
   const ended = await logIn(server, 'bob', 'WEB');
   await logOut(server, ended);
   const page = await logIn(server, 'page', 'WEB');
@@ -149,7 +157,7 @@ test('a wall clock that was set back a day before a restart, in another time zon
   const times = (await readLog(first)).map(({ occurredAt }) => occurredAt);
   for (const time of times) expect(time).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
   for (const time of times) expect(Math.abs(Date.parse(time) - Date.now())).toBeLessThan(60_000);
-  const cursor = await cursorOf(first);
+  const cursor = await latestCursor(first);
   const before = await readLog(first);
   await first.stop();
 

@@ -13,7 +13,7 @@ import {
   Watcher,
   type Device,
 } from './people.ts';
-import { expectOnTime, keepDoing, pause, stallMeter, timed } from './stopwatch.ts';
+import { expectOnTime, keepDoing, pause, RETRY, stallMeter, timed } from './stopwatch.ts';
 
 vi.setConfig({ maxConcurrency: 50 });
 
@@ -28,9 +28,6 @@ beforeAll(() =>
     platforms: [{ platform: 'ANDROID', heartbeatIntervalMs: 500, heartbeatTimeoutMs: TIMEOUT_MS }],
   }),
 );
-
-/** A machine that stands still for as long as a timeout proves nothing: what must not happen meanwhile is tried again. */
-const RETRY = { retry: 2 };
 
 interface Scene {
   readonly device: Device;

@@ -1,16 +1,13 @@
 /** Ten thousand sockets that never say who they are. PORCHLIGHT_SILENT_SOCKETS: how many of them, if it is to be quicker. */
 import { connect, type Socket as TcpSocket } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
-import { ask, Socket } from '../tools/porchlight-client.ts';
+import { ask, Socket, UPGRADE } from '../tools/porchlight-client.ts';
 import { mintToken, startPorchlight } from '../tools/porchlight-process.ts';
 import { logIn } from './people.ts';
 
 const HOW_MANY = Number(process.env['PORCHLIGHT_SILENT_SOCKETS'] ?? 10_000);
 /** As fast as the kernel's queue of those not yet accepted takes them. */
 const AT_ONCE = 200;
-const UPGRADE =
-  'GET /graphql HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n' +
-  'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n';
 /** Of a close frame: FIN, close, and its length; then the code. */
 const CLOSE_FRAME = 0x88;
 const TOO_LATE = 4408;

@@ -1,14 +1,22 @@
 /** Readers who do not read: a watcher is told less and the newest, a follower is sent away and resumes. */
 import { beforeAll, describe, expect, test } from 'vitest';
 import { codeOf, dataOf, Socket, type Answer } from '../tools/porchlight-client.ts';
-import { logIn, newUser, sharedServer, userSeen, Watcher, type Change, type Device } from './people.ts';
+import {
+  logIn,
+  manyNames,
+  newUser,
+  NO_RATES,
+  SET_CUSTOM_STATUS,
+  sharedServer,
+  userSeen,
+  Watcher,
+  type Change,
+  type Device,
+} from './people.ts';
 
-// Nobody may write as fast as it takes to outrun a reader.
-const server = sharedServer({ env: { PORCHLIGHT_RATE_PER_SESSION: '0', PORCHLIGHT_RATE_PER_USER: '0' } });
+const server = sharedServer({ env: NO_RATES });
 
-const SET = 'mutation ($text: String) { setCustomStatus(input: {text: $text}) { userStatus { version } } }';
-/** Many names for the same text, so that what the kernel can hold for a reader is soon full. */
-const FAT = Array.from({ length: 25 }, (_, index) => `t${index}: customStatus`).join(' ');
+const FAT = manyNames(25);
 const LONG = '\u{1F600}'.repeat(240);
 const IN_FLIGHT = 40;
 
@@ -22,9 +30,9 @@ const writers: Writer[] = [];
 const write = async ({ socket }: Writer, count: number, prefix: string, last: string): Promise<void> => {
   for (let from = 0; from < count; from += IN_FLIGHT) {
     const batch = Array.from({ length: Math.min(IN_FLIGHT, count - from) }, (_, index) => from + index);
-    await Promise.all(batch.map((index) => socket.ask(SET, { text: `${index} ${prefix}` })));
+    await Promise.all(batch.map((index) => socket.ask(SET_CUSTOM_STATUS, { text: `${index} ${prefix}` })));
   }
-  await socket.ask(SET, { text: last });
+  await socket.ask(SET_CUSTOM_STATUS, { text: last });
 };
 
 beforeAll(async () => {

@@ -45,6 +45,9 @@ export const stallMeter = (server: Server): StallMeter => {
   };
 };
 
+/** A machine that stands still for as long as a timeout proves nothing: what must not happen meanwhile is tried again. */
+export const RETRY = { retry: 2 };
+
 export interface Span {
   /** When that from which time counts was sent, and when it was answered, by performance.now(). */
   readonly sentAt: number;

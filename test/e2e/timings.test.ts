@@ -13,7 +13,7 @@ import {
   Watcher,
   type Platform,
 } from './people.ts';
-import { expectOnTime, keepDoing, msBetween, pause, stallMeter, timed } from './stopwatch.ts';
+import { expectOnTime, keepDoing, msBetween, pause, RETRY, stallMeter, timed } from './stopwatch.ts';
 
 vi.setConfig({ maxConcurrency: 50 });
 
@@ -40,9 +40,6 @@ beforeAll(() =>
     ],
   }),
 );
-
-/** A machine that stands still for as long as a timeout proves nothing: what must not happen meanwhile is tried again. */
-const RETRY = { retry: 2 };
 
 describe.concurrent('silence', () => {
   test('counts from the last heartbeat, not from the first', RETRY, async () => {

@@ -5,7 +5,7 @@ import { afterEach, expect, test, vi } from 'vitest';
 import WebSocket from 'ws';
 import { DoorCounts } from '../../src/server/door-counts.ts';
 import { Port } from '../../src/server/port.ts';
-import { House } from './house.ts';
+import { House, LIMITS } from './house.ts';
 
 afterEach(() => void vi.useRealTimers());
 
@@ -27,17 +27,8 @@ test('connection_init that came in time is taken, though its time is up before i
 
 test('heads and bodies have so much longer, until all that were begun then are over', () => {
   vi.useFakeTimers();
-  const limits = {
-    maxSockets: 100,
-    maxSocketsPerUser: 0,
-    maxSocketsPerAddress: 0,
-    maxWatchedPerSocket: 500,
-    ratePerSession: 0,
-    ratePerUser: 0,
-    ratePerAddress: 0,
-  };
   const port = new Port({
-    settings: { host: '127.0.0.1', port: 0, limits, trustProxy: false },
+    settings: { host: '127.0.0.1', port: 0, limits: LIMITS, trustProxy: false },
     counts: new DoorCounts(),
     log: pino({ level: 'silent' }),
     httpTimes: { headersMs: 15_000, requestMs: 30_000, checkMs: 5_000 },

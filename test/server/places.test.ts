@@ -4,12 +4,9 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { onTestFinished, describe, expect, test, vi } from 'vitest';
 import type { DoorLimits } from '../../src/server/door-limits.ts';
+import { UPGRADE } from '../tools/porchlight-client.ts';
 import { API_KEY, House, LIMITS, LOGIN } from './house.ts';
 import { Wire, type Message } from './wire.ts';
-
-const UPGRADE =
-  'GET /graphql HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n' +
-  'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n';
 
 const open = (limits: Partial<DoorLimits>, trustProxy = false): Promise<House> =>
   House.open({ settings: { limits: { ...LIMITS, ...limits }, trustProxy } });

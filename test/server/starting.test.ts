@@ -8,17 +8,9 @@ import WebSocket from 'ws';
 import { DoorCounts } from '../../src/server/door-counts.ts';
 import { Port, type Behind } from '../../src/server/port.ts';
 import { Starting } from '../../src/server/starting.ts';
+import { LIMITS } from './house.ts';
 
 const log = pino({ level: 'silent' });
-const LIMITS = {
-  maxSockets: 100,
-  maxSocketsPerUser: 0,
-  maxSocketsPerAddress: 0,
-  maxWatchedPerSocket: 500,
-  ratePerSession: 0,
-  ratePerUser: 0,
-  ratePerAddress: 0,
-};
 const ASK = `POST /graphql HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}`;
 
 const closing: (() => Promise<void>)[] = [];

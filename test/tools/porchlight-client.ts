@@ -5,6 +5,11 @@ import { type ClientOptions, WebSocket } from 'ws';
 import type { PorchlightProcess } from './porchlight-process.ts';
 import { within } from './porchlight-process.ts';
 
+/** What a WebSocket begins with, for who speaks it by hand. */
+export const UPGRADE =
+  'GET /graphql HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n' +
+  'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n';
+
 export const HEARD_WITHIN_MS = 10_000;
 
 type Variables = Readonly<Record<string, unknown>>;
