@@ -14,6 +14,7 @@ import {
   type OptionName,
   type Origin,
   type Settings,
+  type TencentPlatformNames,
 } from './config/options.ts';
 import { type Json, MASK } from './config/values.ts';
 import { DomainError } from './core/errors.ts';
@@ -68,7 +69,12 @@ export interface Config {
     readonly retryForMs: number;
   };
   /** Null: it is not served. */
-  readonly tencent: { readonly appId: number; readonly admin: string; readonly key: KeyObject } | null;
+  readonly tencent: {
+    readonly appId: number;
+    readonly admin: string;
+    readonly key: KeyObject;
+    readonly platformNames: TencentPlatformNames;
+  } | null;
   /** Already checked by `seedPolicy`. For an empty database only. */
   readonly policySeed: PolicySeed;
   readonly origins: Readonly<Record<OptionName, Origin>>;
@@ -276,10 +282,10 @@ const configOf = (parsed: Settings, policySeed: PolicySeed, origins: Config['ori
 });
 
 /** Null as well where something is missing, which `checkTencent` has said. */
-const tencentOf = ({ tencent, tencentAppId, tencentAdmin, tencentKey }: Settings): Config['tencent'] =>
-  !tencent || tencentAppId === null || tencentKey === null
-    ? null
-    : { appId: tencentAppId, admin: tencentAdmin, key: tencentKey };
+const tencentOf = (parsed: Settings): Config['tencent'] => {
+  const { tencent, tencentAppId: appId, tencentAdmin: admin, tencentKey: key, tencentPlatformNames } = parsed;
+  return !tencent || appId === null || key === null ? null : { appId, admin, key, platformNames: tencentPlatformNames };
+};
 
 /** What it cannot be served without. */
 const checkTencent = (values: ReadonlyMap<OptionName, unknown>, problems: string[]): void => {

@@ -170,8 +170,10 @@ describe('values', () => {
     const key = 'k'.repeat(64);
     const env = { PORCHLIGHT_TENCENT: '1', PORCHLIGHT_TENCENT_APP_ID: '1400000001', PORCHLIGHT_TENCENT_KEY: key };
     const { tencent } = load(env).config;
-    expect(tencent).toMatchObject({ appId: 1_400_000_001, admin: 'administrator' });
+    expect(tencent).toMatchObject({ appId: 1_400_000_001, admin: 'administrator', platformNames: 'DOCUMENTED' });
     expect(tencent?.key.export().toString()).toBe(key);
+    const asWebhooks = load({ ...env, PORCHLIGHT_TENCENT_PLATFORM_NAMES: 'webhook' }).config.tencent;
+    expect(asWebhooks?.platformNames).toBe('WEBHOOK');
     expect(load({ ...env, PORCHLIGHT_TENCENT: '0' }).config.tencent).toBeNull();
     expect(refusal({ PORCHLIGHT_TENCENT: '1' }).problems).toEqual([
       'PORCHLIGHT_TENCENT is on, but PORCHLIGHT_TENCENT_APP_ID is not set.',

@@ -47,6 +47,8 @@ const secret = <T>(given: Omit<Option<T, null>, 'secret' | 'flag' | 'default'>):
   secret: true,
 });
 
+export type TencentPlatformNames = 'DOCUMENTED' | 'QUERY' | 'WEBHOOK';
+
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
 
 const LONGEST_RETENTION_MS = 36_500 * 86_400_000;
@@ -303,6 +305,14 @@ export const OPTIONS = {
     env: 'PORCHLIGHT_TENCENT_KEY',
     type: sharedSecret,
     description: 'The key that UserSigs are signed with (HMAC-SHA256): the bytes of this text as they stand.',
+  }),
+  tencentPlatformNames: option({
+    env: 'PORCHLIGHT_TENCENT_PLATFORM_NAMES',
+    flag: 'tencent-platform-names',
+    type: choice<TencentPlatformNames>({ documented: 'DOCUMENTED', query: 'QUERY', webhook: 'WEBHOOK' }),
+    default: 'documented',
+    description:
+      'How platforms are spelled, which Tencent’s documents do in two ways: `query` is iPhone and PC, `webhook` is iOS, Windows and Linux, in both places; `documented` is each in its own.',
   }),
   platformPreset: option({
     env: 'PORCHLIGHT_PLATFORM_PRESET',

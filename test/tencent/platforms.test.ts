@@ -1,0 +1,31 @@
+import { expect, test } from 'vitest';
+import { PLATFORMS } from '../../src/core/vocabulary.ts';
+import { platformName, type PlatformNames, type PlatformSpelling } from '../../src/tencent/platforms.ts';
+
+/** As Tencent's pages of the status query and of the status webhook list them. */
+const LISTED: Readonly<Record<PlatformSpelling, readonly string[]>> = {
+  QUERY: ['iPhone', 'Android', 'Web', 'PC', 'iPad', 'Mac'],
+  WEBHOOK: ['iOS', 'Android', 'Web', 'Windows', 'iPad', 'Mac', 'Linux'],
+};
+
+const named = (page: PlatformSpelling, names: PlatformNames): string[] =>
+  PLATFORMS.map((platform) => platformName(platform, page, names));
+
+test.each(['QUERY', 'WEBHOOK'] as const)(
+  'as documented, the page %s has the names that it lists, and all of them',
+  (page) => {
+    expect(new Set(named(page, 'DOCUMENTED'))).toEqual(new Set(LISTED[page]));
+  },
+);
+
+test.each(['QUERY', 'WEBHOOK'] as const)('the setting makes both pages spell as %s', (spelling) => {
+  for (const page of ['QUERY', 'WEBHOOK'] as const)
+    expect(named(page, spelling)).toEqual(named(spelling, 'DOCUMENTED'));
+});
+
+test('an iPhone, a PC and a mini program', () => {
+  const names = (page: PlatformSpelling): string[] =>
+    (['IPHONE', 'WINDOWS', 'LINUX', 'MINI_PROGRAM'] as const).map((each) => platformName(each, page, 'DOCUMENTED'));
+  expect(names('QUERY')).toEqual(['iPhone', 'PC', 'PC', 'Web']);
+  expect(names('WEBHOOK')).toEqual(['iOS', 'Windows', 'Linux', 'Web']);
+});
