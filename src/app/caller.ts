@@ -4,12 +4,12 @@ import { userId, type Millis, type SessionId, type UserId } from '../core/ids.ts
 import type { Watch } from '../core/record.ts';
 import { mayWatch, type Introspection, type Visibility } from '../core/visibility.ts';
 
-/** The app on a user's device: proven by a JWT (which may log in), by a session's token, or, on a socket, both. */
+/** The app on a user's device: proven by a JWT or what is as good (it may log in), by a session's token, or, on a socket, both. */
 export interface AppCaller {
   readonly kind: 'app';
   readonly userId: UserId;
   readonly watch: Watch;
-  /** Present when a JWT was shown. */
+  /** Present when a JWT was shown, or another token that vouches for the user. */
   readonly jwt: { readonly issuedAt: Millis | null; readonly expiresAt: Millis } | null;
   readonly sessionId: SessionId | null;
 }

@@ -4,6 +4,7 @@ import { BACKEND, NOBODY, type Caller } from '../app/caller.ts';
 import type { PresenceStore } from '../app/ports.ts';
 import { isRevoked, revoked } from '../app/revocations.ts';
 import { sessionEnded } from '../app/tracker.ts';
+import type { UserToken, UserTokenKind } from '../app/user-token.ts';
 import { unauthenticated } from '../core/errors.ts';
 import type { UserId } from '../core/ids.ts';
 import { findSession, unknownUser, type UserRecord } from '../core/record.ts';
@@ -14,6 +15,8 @@ import { looksLikeSessionToken, readSessionToken } from './session-token.ts';
 export interface AuthSettings extends JwtSettings {
   /** SHA-256 of each key's UTF-8 bytes. */
   readonly apiKeys: readonly Buffer[];
+  /** What vouches for users beside JWTs; left out, nothing does. */
+  readonly userTokens?: readonly UserTokenKind[];
 }
 
 export type Authenticate = (authorization: string | undefined) => Promise<Caller>;
@@ -24,7 +27,7 @@ const LONGEST = 8_192;
 
 /**
  * @returns a function that knows the caller by the `authorization` she sent; none at all is NOBODY.
- * It throws SESSION_ENDED, UNAUTHENTICATED (an `ExpiredToken` when a JWT is merely too old), or
+ * It throws SESSION_ENDED, UNAUTHENTICATED (an `ExpiredToken` when a user's token is merely too old), or
  * OVERLOADED when the keys of JWTs cannot be had.
  */
 export const createAuthenticate = (
@@ -42,7 +45,9 @@ export const createAuthenticate = (
     if (session !== null) return session;
     if (isOneOf(token, settings.apiKeys)) return BACKEND;
     if (looksLikeSessionToken(token)) throw unauthenticated('The session token is not valid.');
-    return jwtCaller(store, verifier, token);
+    const kind = settings.userTokens?.find((each) => each.isOne(token));
+    const now = store.now();
+    return callerOf(store, kind === undefined ? await verifier.verify(token, now) : kind.verify(token, now));
   };
 };
 
@@ -80,8 +85,9 @@ const sessionCaller = async (store: PresenceStore, token: string): Promise<Calle
   return null;
 };
 
-const jwtCaller = async (store: PresenceStore, verifier: JwtVerifier, token: string): Promise<Caller> => {
-  const { userId, watch, issuedAt, expiresAt } = await verifier.verify(token, store.now());
+/** @throws UNAUTHENTICATED for a token that is revoked. */
+const callerOf = async (store: PresenceStore, token: UserToken): Promise<Caller> => {
+  const { userId, watch, issuedAt, expiresAt } = token;
   const user = await readUser(store, userId);
   if (isRevoked(issuedAt, user.tokensRevokedBefore)) throw revoked();
   return { kind: 'app', userId, watch, jwt: { issuedAt, expiresAt }, sessionId: null };

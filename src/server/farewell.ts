@@ -1,8 +1,8 @@
 /** How the server takes leave of a socket: with a code and a reason that clients rely on. */
+import { ExpiredToken } from '../app/user-token.ts';
 import { DomainError } from '../core/errors.ts';
 import type { LostLink } from '../core/record.ts';
 import { CLOSE } from './close-codes.ts';
-import { ExpiredToken } from './jwt.ts';
 
 export interface Farewell {
   readonly code: number;

@@ -2,10 +2,10 @@
 import type { AppCaller } from '../app/caller.ts';
 import type { Porchlight } from '../app/porchlight.ts';
 import { isRevoked, revoked } from '../app/revocations.ts';
+import { ExpiredToken } from '../app/user-token.ts';
 import type { DomainError } from '../core/errors.ts';
 import { atMoment } from './at-moment.ts';
 import { readUser } from './auth.ts';
-import { ExpiredToken } from './jwt.ts';
 
 /**
  * Calls `over` once, when the JWT is good no more. Resolves to the function that ends the watch; a

@@ -8,6 +8,7 @@ import {
   type JWTVerifyGetKey,
   type JWTVerifyOptions,
 } from 'jose';
+import { ExpiredToken, type UserToken } from '../app/user-token.ts';
 import { DomainError, unauthenticated } from '../core/errors.ts';
 import { millis, userId, type Millis, type UserId } from '../core/ids.ts';
 import type { Watch } from '../core/record.ts';
@@ -19,21 +20,6 @@ export interface JwtSettings {
   readonly jwksUrl: URL | null;
   readonly jwtIssuer: string | null;
   readonly jwtAudience: string | null;
-}
-
-export interface UserToken {
-  readonly userId: UserId;
-  readonly watch: Watch;
-  readonly issuedAt: Millis | null;
-  readonly expiresAt: Millis;
-}
-
-/** A token with nothing wrong but its age: its holder may come back with a new one. */
-export class ExpiredToken extends DomainError {
-  constructor() {
-    super({ code: 'UNAUTHENTICATED' }, 'The token has expired: come back with a new one.');
-    this.name = 'ExpiredToken';
-  }
 }
 
 /** A kind of key and the algorithms it serves: a public key must never be taken for a shared secret. */

@@ -1,0 +1,198 @@
+import { createHmac } from 'node:crypto';
+import { deflateSync } from 'node:zlib';
+import { describe, expect, test } from 'vitest';
+import { millis } from '../../src/core/ids.ts';
+import { looksLikeUserSig, readUserSig, type UserSig } from '../../src/tencent/user-sig.ts';
+import { APP_ID, KEY, TENCENT, pack, packText, roomSig, toLetters, unpack, userSig, type Claims } from './user-sigs.ts';
+
+const NOW = millis(Date.UTC(2026, 0, 2, 3, 4, 5, 678));
+const NOW_S = Math.floor(NOW / 1_000);
+const DAY_S = 86_400;
+
+const read = (text: string, now = NOW): ReturnType<typeof readUserSig> => readUserSig(text, TENCENT, now);
+const good = (userId: string, issuedS = NOW_S, expireS = 3_600): object => ({
+  userId,
+  issuedAt: issuedS * 1_000,
+  expiresAt: (issuedS + expireS) * 1_000,
+});
+
+describe('a UserSig as Tencent’s generator makes it', () => {
+  test('says whose it is, and from when until when', () => {
+    expect(read(userSig('alice', { at: NOW, expireS: DAY_S }))).toEqual(good('alice', NOW_S, DAY_S));
+  });
+
+  test.each(['a', '爱丽丝', 'zoë@example.com', '😀'.repeat(128), '"\\quoted/', ' '])('%s', (user) => {
+    expect(read(userSig(user, { at: NOW }))).toEqual(good(user));
+  });
+
+  test('all its letters are understood: hundreds of them have every one', () => {
+    const sigs = Array.from({ length: 400 }, (_, at) => userSig(`user-${at}`, { at: NOW }));
+    for (const letter of ['*', '-', '_']) expect(sigs.some((sig) => sig.includes(letter))).toBe(true);
+    for (const [at, sig] of sigs.entries()) expect(read(sig)).toEqual(good(`user-${at}`));
+  });
+
+  test.each([12_345, 'a room by its name'])('with the permissions of room %s', (room) => {
+    const sig = roomSig('alice', room, NOW);
+    expect(unpack(sig)).toHaveProperty(['TLS.userbuf']);
+    expect(read(sig)).toEqual(good('alice'));
+  });
+
+  test('numbers may be written as text', () => {
+    const claims = unpack(userSig('alice', { at: NOW }));
+    for (const name of ['TLS.sdkappid', 'TLS.time', 'TLS.expire']) claims[name] = String(claims[name]);
+    expect(read(pack(claims))).toEqual(good('alice'));
+  });
+
+  test('an id with every character escaped fits', () => {
+    const user = '😀'.repeat(128);
+    const json = JSON.stringify(unpack(userSig(user, { at: NOW })));
+    const escaped = json.replace(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16)}`);
+    expect(escaped).not.toContain('😀');
+    expect(read(toLetters(deflateSync(escaped, { level: 0 }).toString('base64')))).toEqual(good(user));
+  });
+});
+
+describe('its time', () => {
+  const sig = userSig('alice', { at: NOW, expireS: 60 });
+
+  test.each([
+    [-1, true],
+    [0, false],
+    [DAY_S * 1_000, false],
+  ])('%i ms after its end it is good: %s', (after, isGood) => {
+    const at = millis((NOW_S + 60) * 1_000 + after);
+    expect(read(sig, at)).toEqual(isGood ? good('alice', NOW_S, 60) : 'EXPIRED');
+  });
+
+  test('it may be dated five minutes ahead, as far as clocks may differ, and no more', () => {
+    const dated = NOW_S * 1_000;
+    expect(read(sig, millis(dated - 300_000))).toEqual(good('alice', NOW_S, 60));
+    expect(read(sig, millis(dated - 300_001))).toBe('EARLY');
+  });
+
+  test('one that never was good is expired', () => {
+    expect(read(userSig('alice', { at: NOW, expireS: 0 }))).toBe('EXPIRED');
+  });
+
+  test('the longest there is', () => {
+    expect(read(userSig('alice', { at: NOW, expireS: 0xffff_ffff }))).toEqual(good('alice', NOW_S, 0xffff_ffff));
+  });
+});
+
+describe('what is not ours', () => {
+  test('another key', () => {
+    expect(read(userSig('alice', { at: NOW, key: `${KEY}.` }))).toBe('UNSIGNED');
+  });
+
+  test('another app, with our key', () => {
+    expect(read(userSig('alice', { at: NOW, appId: APP_ID + 1 }))).toBe('OTHER_APP');
+  });
+
+  test.each([
+    ['TLS.identifier', 'bob'],
+    ['TLS.time', NOW_S + 1],
+    ['TLS.expire', 3_601],
+    ['TLS.userbuf', 'AAAA'],
+  ])('another %s than was signed', (name, value) => {
+    expect(read(pack({ ...unpack(userSig('alice', { at: NOW })), [name]: value }))).toBe('UNSIGNED');
+  });
+
+  test('the permissions of a room are signed too', () => {
+    const { 'TLS.userbuf': userbuf, ...others } = unpack(roomSig('alice', 7, NOW));
+    expect(userbuf).toBeTypeOf('string');
+    expect(read(pack(others))).toBe('UNSIGNED');
+    expect(read(pack({ ...others, 'TLS.userbuf': 'AAAA' }))).toBe('UNSIGNED');
+  });
+
+  test('every bit of the signature counts', () => {
+    const claims = unpack(userSig('alice', { at: NOW }));
+    const signature = Buffer.from(String(claims['TLS.sig']), 'base64');
+    for (let bit = 0; bit < 256; bit++) {
+      const forged = Buffer.from(signature);
+      forged[bit >> 3] = (forged[bit >> 3] ?? 0) ^ (1 << (bit & 7));
+      expect(read(pack({ ...claims, 'TLS.sig': forged.toString('base64') }))).toBe('UNSIGNED');
+    }
+  });
+
+  test('an id with lines in it is not read as another user’s id and a room', () => {
+    // Whoever may choose her id chooses this one, and is given a UserSig for it.
+    const lines = ['bob', `TLS.sdkappid:${APP_ID}`, `TLS.time:${NOW_S}`, 'TLS.expire:9999', 'TLS.userbuf:x'].join('\n');
+    const sig = userSig(lines, { at: NOW });
+    expect(read(sig)).toBe('MALFORMED');
+    const claims = unpack(sig);
+    const userbuf = `x\nTLS.sdkappid:${APP_ID}\nTLS.time:${NOW_S}\nTLS.expire:3600`;
+    const forged = { ...claims, 'TLS.identifier': 'bob', 'TLS.expire': 9_999, 'TLS.userbuf': userbuf };
+    const signed = `TLS.identifier:bob\nTLS.sdkappid:${APP_ID}\nTLS.time:${NOW_S}\nTLS.expire:9999\nTLS.userbuf:${userbuf}\n`;
+    expect(claims['TLS.sig'], 'the signature is of these very lines').toBe(
+      createHmac('sha256', KEY).update(signed).digest('base64'),
+    );
+    expect(read(pack(forged))).toBe('MALFORMED');
+  });
+});
+
+describe('what is none', () => {
+  const sig = userSig('alice', { at: NOW });
+  const claims = unpack(sig);
+  const without = (name: string): Claims => Object.fromEntries(Object.entries(claims).filter(([key]) => key !== name));
+
+  test('none of its beginnings', () => {
+    for (let length = 0; length < sig.length; length++) expect(read(sig.slice(0, length))).toBe('MALFORMED');
+  });
+
+  test.each([
+    ['nothing', ''],
+    ['Base64 as it is', 'ab+/'],
+    ['a JWT', 'eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbGljZSJ9.'],
+    ['a line end', `${sig}\n`],
+    ['something before it', ` ${sig}`],
+    ['padding in it', `${sig.slice(0, 8)}_${sig.slice(8)}`],
+    ['too long', toLetters(deflateSync(JSON.stringify(claims) + ' '.repeat(4_000), { level: 0 }).toString('base64'))],
+    ['not packed', toLetters(Buffer.from(JSON.stringify(claims)).toString('base64'))],
+  ])('%s', (_what, text) => {
+    expect(read(text)).toBe('MALFORMED');
+  });
+
+  test.each([
+    ['no JSON', 'alice'],
+    ['half of it', JSON.stringify(claims).slice(0, -1)],
+    ['more behind it', `${JSON.stringify(claims)}{}`],
+    ['null', 'null'],
+    ['a list', JSON.stringify([claims])],
+    ['no UTF-8', Buffer.from(JSON.stringify(claims).replace('alice', 'al\u00efce'), 'latin1')],
+  ])('%s', (_what, text) => {
+    expect(read(packText(text))).toBe('MALFORMED');
+  });
+
+  test.each(Object.keys(claims))('without %s', (name) => {
+    expect(read(pack(without(name)))).toBe('MALFORMED');
+  });
+
+  test.each([
+    ['TLS.ver', ['1.0', 2, null]],
+    ['TLS.identifier', ['', 7, null, ['alice'], { toString: 'alice' }, 'a\u0000', 'x'.repeat(129)]],
+    ['TLS.sdkappid', [null, '', '01', '+1', '1e9', `${APP_ID} `, -1, 1.5, 2 ** 32, true, [APP_ID]]],
+    ['TLS.time', [null, 'now', -1, 0.5, 1e300, 2 ** 32, '99999999999']],
+    ['TLS.expire', [null, '', -1, 0.5, 1e300, 2 ** 32, '-1']],
+    ['TLS.userbuf', [7, {}, 'A\n', 'not base64!', '=A']],
+    ['TLS.sig', [7, null, '', 'A'.repeat(43), `${'A'.repeat(43)}=\n`, `${'-'.repeat(43)}=`, 'A'.repeat(44)]],
+  ])('%s of another kind', (name, values) => {
+    for (const value of values) expect(read(pack({ ...claims, [name]: value }))).toBeOneOf(['MALFORMED', 'UNSIGNED']);
+    // What is not even looked at is not signed either; a signed id must be a user's all the same.
+    expect(read(pack({ ...claims, [name]: { toJSON: 1 } }))).toBe('MALFORMED');
+  });
+
+  test('a signed id that is none of ours', () => {
+    for (const user of ['', 'x'.repeat(129), 'tab\t', 'line\u0085']) {
+      expect(read(userSig(user, { at: NOW }))).toBe('MALFORMED');
+    }
+  });
+
+  test('a bomb is not unpacked', () => {
+    const bomb = packText(Buffer.from(`${JSON.stringify(claims)}${' '.repeat(2_900_000)}`));
+    expect(bomb.length).toBeLessThan(4_096);
+    expect(looksLikeUserSig(bomb)).toBe(true);
+    expect(read(bomb)).toBe('MALFORMED');
+    const bearable = packText(Buffer.from(`${JSON.stringify(claims)}${' '.repeat(7_000)}`));
+    expect(read(bearable)).toEqual(good('alice') satisfies object as UserSig);
+  });
+});
