@@ -10,7 +10,7 @@ import {
 } from '../../src/app/webhook-ports.ts';
 import { badUserInput } from '../../src/core/errors.ts';
 import type { Cursor, DeliveryId, Millis, WebhookId } from '../../src/core/ids.ts';
-import type { WebhookRecord } from '../../src/core/webhook.ts';
+import { SHARDS_PER_WEBHOOK, type WebhookRecord } from '../../src/core/webhook.ts';
 import { Leases } from '../../src/storage/leases.ts';
 
 export interface MemoryWebhookStoreOptions {
@@ -67,6 +67,7 @@ export class MemoryWebhookStore implements WebhookStore {
     if (webhook === undefined) return null;
     this.#leases.lose(id);
     this.#webhooks.delete(id);
+    for (let shard = 0; shard < SHARDS_PER_WEBHOOK; shard++) this.#positions.delete(placeOf({ webhookId: id, shard }));
     for (const { id: deliveryId, webhookId } of this.#all()) if (webhookId === id) this.#deliveries.delete(deliveryId);
     this.#tell();
     return webhook;
@@ -172,10 +173,10 @@ export class MemoryWebhookStore implements WebhookStore {
     const delivered = new Map<WebhookId, number>();
     for (const { id, webhookId, status, lastAttemptAt, createdAt } of this.#all().reverse()) {
       const settledAt = lastAttemptAt ?? createdAt;
-      if (status === 'DEAD' && settledAt < now - DEAD_KEPT_MS) this.#deliveries.delete(id);
+      if (status === 'DEAD' && settledAt <= now - DEAD_KEPT_MS) this.#deliveries.delete(id);
       if (status !== 'DELIVERED') continue;
       const later = delivered.get(webhookId) ?? 0;
-      if (settledAt < now - DELIVERED_KEPT_MS || later >= DELIVERED_KEPT) this.#deliveries.delete(id);
+      if (settledAt <= now - DELIVERED_KEPT_MS || later >= DELIVERED_KEPT) this.#deliveries.delete(id);
       else delivered.set(webhookId, later + 1);
     }
   }
@@ -208,5 +209,5 @@ export class MemoryWebhookStore implements WebhookStore {
   }
 }
 
-const placeOf = ({ webhookId, shard }: Lease): string => `${webhookId} ${shard}`;
+const placeOf = ({ webhookId, shard }: Pick<Lease, 'webhookId' | 'shard'>): string => `${webhookId} ${shard}`;
 const dueAt = ({ nextAttemptAt }: Delivery): number => nextAttemptAt ?? 0;

@@ -1,6 +1,6 @@
 /** Writes batches: one transaction each, all of it or nothing. */
 import type Database from 'better-sqlite3';
-import { sql, type Column, type Placeholder, type SQL } from 'drizzle-orm';
+import { sql } from 'drizzle-orm';
 import { drizzle } from 'drizzle-orm/better-sqlite3';
 import type { Batch } from './protocol.ts';
 import {
@@ -19,8 +19,9 @@ import {
   type Value,
 } from './rows.ts';
 import { PURGED_THROUGH } from './meta.ts';
-import { prepareWrite } from './statements.ts';
+import { excluded, given, placeholders, prepareWrite } from './statements.ts';
 import { events, meta, sessions, users } from './tables.ts';
+import { webhookWriter } from './webhook-writer.ts';
 
 type Write = (batch: Batch) => void;
 type Statement = Database.Statement<Value[]>;
@@ -98,6 +99,7 @@ export const batchWriter = (connection: Database.Database): Write => {
     JUST_ENDED_COLUMNS,
   );
   const addEvents = eventWriter(connection);
+  const writeWebhooks = webhookWriter(connection);
   const putMeta = prepareWrite(
     connection,
     db
@@ -117,6 +119,7 @@ export const batchWriter = (connection: Database.Database): Write => {
     each(endSession, batch.ended, ENDED_COLUMNS.length);
     each(justEndSession, batch.justEnded, JUST_ENDED_COLUMNS.length);
     each(putMeta, batch.meta, META_COLUMNS.length);
+    writeWebhooks(batch.webhooks);
     return addEvents(batch.events, lastSeq);
   });
   let lastSeq = lastSeqOf(connection);
@@ -169,17 +172,3 @@ const lastSeqOf = (connection: Database.Database): number => {
     .get(PURGED_THROUGH);
   return row?.[0] ?? 0;
 };
-
-const placeholders = <Name extends string>(names: readonly Name[]): Record<Name, Placeholder<Name>> =>
-  Object.fromEntries(names.map((name) => [name, sql.placeholder(name)])) as Record<Name, Placeholder<Name>>;
-
-/** For what is there already, and is there for sure. */
-const given = <Name extends string>(names: readonly Name[]): Record<Name, SQL> =>
-  Object.fromEntries(names.map((name) => [name, sql`${sql.placeholder(name)}`])) as Record<Name, SQL>;
-
-/** For what is there already: the values that were to be inserted. */
-const excluded = <Name extends string>(
-  table: Readonly<Record<Name, Column>>,
-  names: readonly Name[],
-): Record<Name, SQL> =>
-  Object.fromEntries(names.map((name) => [name, sql.raw(`excluded."${table[name].name}"`)])) as Record<Name, SQL>;

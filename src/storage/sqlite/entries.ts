@@ -3,7 +3,7 @@ import type { Outcome } from '../../core/command.ts';
 import type { UserId } from '../../core/ids.ts';
 import { findSession, type UserRecord } from '../../core/record.ts';
 import type { Job } from './lanes.ts';
-import { emptyBatch, type Batch } from './protocol.ts';
+import { emptyBatch, type Batch, type WebhookWrite } from './protocol.ts';
 import { addDrop, addEnd, addEnded, addEvent, addSession, addStatus, addUser } from './rows.ts';
 
 export type Entry =
@@ -11,7 +11,8 @@ export type Entry =
   | { readonly kind: 'change'; readonly before: UserRecord; readonly outcome: Outcome; readonly job: Job }
   /** Users of whom only signs of life were heard since they were last written. */
   | { readonly kind: 'life'; readonly users: readonly UserRecord[]; readonly settle: Settle }
-  | { readonly kind: 'meta'; readonly key: string; readonly value: string; readonly settle: Settle };
+  | { readonly kind: 'meta'; readonly key: string; readonly value: string; readonly settle: Settle }
+  | { readonly kind: 'webhooks'; readonly writes: readonly WebhookWrite[]; readonly settle: Settle };
 
 interface Settle {
   readonly done: () => void;
@@ -24,6 +25,7 @@ export const batchOf = (entries: readonly Entry[], isDirty: (id: UserId) => bool
   for (const entry of entries) {
     if (entry.kind === 'meta') batch.meta.push(entry.key, entry.value);
     else if (entry.kind === 'life') addLife(batch, entry.users);
+    else if (entry.kind === 'webhooks') batch.webhooks.push(...entry.writes);
     else {
       addChange(batch, entry.before, entry.outcome, isDirty(entry.before.id));
       for (const change of entry.outcome.changes) {

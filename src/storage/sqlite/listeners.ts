@@ -1,29 +1,25 @@
-import type { CommittedChange } from '../../app/ports.ts';
-
-type Listener = (changes: readonly CommittedChange[]) => void;
-
-/** Those who are told of every commit. */
-export class Listeners {
-  readonly #listeners = new Set<Listener>();
+/** Those who are told of whatever happens of one kind. */
+export class Listeners<Told> {
+  readonly #listeners = new Set<(told: Told) => void>();
 
   /** @returns what ends it. A listener that is added twice is called twice. */
-  add(listener: Listener): () => void {
-    const own: Listener = (changes) => listener(changes);
+  add(listener: (told: Told) => void): () => void {
+    const own = (told: Told): void => listener(told);
     this.#listeners.add(own);
     return () => {
       this.#listeners.delete(own);
     };
   }
 
-  tell(changes: readonly CommittedChange[]): void {
-    if (changes.length > 0) for (const listener of this.#listeners) tellOne(listener, changes);
+  tell(told: Told): void {
+    for (const listener of this.#listeners) tellOne(listener, told);
   }
 }
 
 /** A listener must not throw. One that does is a fault to be seen, but not by those who wait for their commit. */
-const tellOne = (listener: Listener, changes: readonly CommittedChange[]): void => {
+const tellOne = <Told>(listener: (told: Told) => void, told: Told): void => {
   try {
-    listener(changes);
+    listener(told);
   } catch (error) {
     queueMicrotask(() => {
       throw error;

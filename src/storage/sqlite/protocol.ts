@@ -5,6 +5,12 @@ export interface WriterData {
   readonly path: string;
 }
 
+/** One step of what is written of webhooks; rows as webhook-rows.ts has them. */
+export type WebhookWrite =
+  /** Put there, or in the place of the one that there is. */
+  | { readonly kind: 'webhook' | 'position' | 'delivery'; readonly row: Flat }
+  | { readonly kind: 'delete'; readonly webhookId: string };
+
 /**
  * One transaction: rows of each kind, one after another. What times out by the thousand has kinds of its
  * own, of the few columns that changed: they update rows that are there.
@@ -19,6 +25,8 @@ export interface Batch {
   readonly justEnded: Flat;
   readonly events: Flat;
   readonly meta: Flat;
+  /** In this order. */
+  readonly webhooks: WebhookWrite[];
 }
 
 export const emptyBatch = (): Batch => ({
@@ -31,6 +39,7 @@ export const emptyBatch = (): Batch => ({
   justEnded: [],
   events: [],
   meta: [],
+  webhooks: [],
 });
 
 export interface PurgeOrder {

@@ -18,9 +18,10 @@ import {
   type Row,
   type Value,
 } from './rows.ts';
-import { prepareRead } from './statements.ts';
+import { pick, prepareRead } from './statements.ts';
 import { events, meta, sessions, users } from './tables.ts';
 import { WatchedStatement } from './watched-statement.ts';
+import { WebhookReader } from './webhook-reader.ts';
 import type { LiveStatus, Platform } from '../../core/vocabulary.ts';
 
 /** Can neither make nor change a database. */
@@ -101,6 +102,11 @@ export class Reader {
   /** The last events of one user up to `through`, the newest first. */
   latestEvents(userId: UserId, through: number, limit: number): readonly Row[] {
     return this.#statements.latestOfUser.all(userId, through, limit);
+  }
+
+  /** What it says of webhooks, where its schema is the present one. Closed with this one. */
+  webhooks(): WebhookReader {
+    return new WebhookReader(this.#connection, (error) => this.onFault(error));
   }
 
   /** Runs `look` on one instant of the database. */
@@ -245,9 +251,3 @@ const prepareAll = (connection: Database.Database, onFault: (error: unknown) => 
     ),
   };
 };
-
-/** The columns of a table that are named, in the order named. */
-const pick = <Table extends object, Name extends keyof Table>(
-  table: Table,
-  names: readonly Name[],
-): Pick<Table, Name> => Object.fromEntries(names.map((name) => [name, table[name]])) as Pick<Table, Name>;

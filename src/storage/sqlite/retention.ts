@@ -10,6 +10,7 @@ import { PURGED_THROUGH, VERSION_FLOOR } from './meta.ts';
 import type { PurgeOrder, Purged } from './protocol.ts';
 import { prepareRead, prepareWrite } from './statements.ts';
 import { events, meta, sessions, users } from './tables.ts';
+import { deliveryPurger } from './webhook-retention.ts';
 
 /** How long the end of a session is told to whoever still uses its token. */
 export const ENDED_SESSION_MS = 7 * 86_400_000;
@@ -91,6 +92,8 @@ export const purger = (connection: Database.Database): ((order: PurgeOrder) => P
     META_COLUMNS,
   );
 
+  const purgeDeliveries = deliveryPurger(connection);
+
   const number = (key: string): number => Number(readMeta.get(key)?.[0] ?? 0);
 
   /** Always the beginning of the log, up to the first event that is young enough, and never part of a change. */
@@ -128,6 +131,7 @@ export const purger = (connection: Database.Database): ((order: PurgeOrder) => P
       purgeEvents(now - eventRetentionMs),
       removeEnded.run(now - ENDED_SESSION_MS, PORTION).changes >= PORTION,
       forgetUsers(now - Math.max(eventRetentionMs, ENDED_SESSION_MS)),
+      purgeDeliveries(now),
     ];
     return { purgedThrough: number(PURGED_THROUGH), more: more.includes(true) };
   });

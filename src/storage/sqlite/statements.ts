@@ -3,7 +3,7 @@
  * once, rows as arrays. Drizzle's own execution takes twice the time per row.
  */
 import type Database from 'better-sqlite3';
-import { is, Param, Placeholder } from 'drizzle-orm';
+import { is, Param, Placeholder, sql, type Column, type SQL } from 'drizzle-orm';
 import type { Row, Value } from './rows.ts';
 
 interface Query {
@@ -25,12 +25,12 @@ export const prepareRead = (
 ): Database.Statement<Value[], Row> => connection.prepare<Value[], Row>(checked(query, names)).raw();
 
 const checked = (query: Query, names: readonly string[]): string => {
-  const { sql, params } = query.toSQL();
+  const { sql: text, params } = query.toSQL();
   const found = params.map(nameOf);
   if (found.join() !== names.join()) {
-    throw new Error(`The query asks for (${found.join()}) and would be given (${names.join()}): ${sql}`);
+    throw new Error(`The query asks for (${found.join()}) and would be given (${names.join()}): ${text}`);
   }
-  return sql;
+  return text;
 };
 
 const nameOf = (param: unknown): string => {
@@ -38,3 +38,24 @@ const nameOf = (param: unknown): string => {
   if (is(value, Placeholder)) return value.name;
   throw new Error('A value is written into a prepared query: use a placeholder or a literal.');
 };
+
+/** The columns of a table that are named, in the order named. */
+export const pick = <Table extends object, Name extends keyof Table>(
+  table: Table,
+  names: readonly Name[],
+): Pick<Table, Name> => Object.fromEntries(names.map((name) => [name, table[name]])) as Pick<Table, Name>;
+
+/** For what is to be inserted. */
+export const placeholders = <Name extends string>(names: readonly Name[]): Record<Name, Placeholder<Name>> =>
+  Object.fromEntries(names.map((name) => [name, sql.placeholder(name)])) as Record<Name, Placeholder<Name>>;
+
+/** For what is there already, and is there for sure. */
+export const given = <Name extends string>(names: readonly Name[]): Record<Name, SQL> =>
+  Object.fromEntries(names.map((name) => [name, sql`${sql.placeholder(name)}`])) as Record<Name, SQL>;
+
+/** For what is there already: the values that were to be inserted. */
+export const excluded = <Name extends string>(
+  table: Readonly<Record<Name, Column>>,
+  names: readonly Name[],
+): Record<Name, SQL> =>
+  Object.fromEntries(names.map((name) => [name, sql.raw(`excluded."${table[name].name}"`)])) as Record<Name, SQL>;

@@ -32,6 +32,7 @@ import { onlinePage } from './online.ts';
 import type { Present } from './present.ts';
 import type { Reader } from './reader.ts';
 import { turn } from './turn.ts';
+import { SqliteWebhookStore } from './webhook-store.ts';
 import { Writer, type WriterHandlers } from './writer.ts';
 
 export interface StoreOptions {
@@ -61,12 +62,13 @@ const CHECK_EVERY_MS = 1_000;
 
 export class SqliteStore implements PresenceStore {
   readonly log: SqliteEventLog;
+  readonly webhooks: SqliteWebhookStore;
   readonly #options: StoreOptions;
   readonly #lock: FileLock;
   readonly #reader: Reader;
   readonly #present: Present;
   readonly #lanes = new Lanes();
-  readonly #listeners = new Listeners();
+  readonly #listeners = new Listeners<readonly CommittedChange[]>();
   readonly #lifeSigns = new LifeSigns(
     (id) => (this.#lanes.has(id) ? undefined : this.#present.get(id)),
     (users) => this.#written((settle) => ({ kind: 'life', users, settle })),
@@ -87,6 +89,12 @@ export class SqliteStore implements PresenceStore {
     this.#background = new Background(options.onWarning);
     this.#policy = JSON.parse(needed(reader.meta(POLICY))) as Policy;
     this.log = new SqliteEventLog(reader, needed(reader.meta(LOG_ID)), options.recentEvents, () => this.#checkOpen());
+    this.webhooks = new SqliteWebhookStore({
+      reader: reader.webhooks(),
+      now: options.clock,
+      checkOpen: () => this.#checkOpen(),
+      write: (writes) => this.#written((settle) => ({ kind: 'webhooks', writes, settle })),
+    });
     this.#present = present;
     reader.onFault = (error) => this.#readFailed(error);
   }
@@ -311,7 +319,7 @@ export class SqliteStore implements PresenceStore {
       this.#lifeSigns.delete(user.id);
       this.#present.put(user, this.sleeps());
     }
-    this.#listeners.tell(told);
+    if (told.length > 0) this.#listeners.tell(told);
     for (const entry of entries) {
       if (entry.kind === 'change') entry.job.resolve(entry.outcome);
       else entry.settle.done();
@@ -349,7 +357,8 @@ export class SqliteStore implements PresenceStore {
     this.#refusal ??= new StoreFailure('CLOSED', 'The store is closed.');
     this.#background.stop();
     try {
-      await Promise.all([this.#lanes.empty(), this.#policyTurn, this.#background.settled()]);
+      const { webhooks } = this;
+      await Promise.all([this.#lanes.empty(), this.#policyTurn, webhooks.settled(), this.#background.settled()]);
       if (!this.#dead) await this.flush();
       if (!this.#dead) await this.#writing().check();
     } finally {

@@ -4,7 +4,7 @@
  * by their UTF-8 bytes.
  */
 import { sql } from 'drizzle-orm';
-import { index, integer, sqliteTable, text, uniqueIndex } from 'drizzle-orm/sqlite-core';
+import { index, integer, primaryKey, sqliteTable, text, uniqueIndex } from 'drizzle-orm/sqlite-core';
 
 /** Everyone who is or was present and is not forgotten yet. */
 export const users = sqliteTable(
@@ -106,3 +106,71 @@ export const meta = sqliteTable('meta', {
   key: text('key').primaryKey(),
   value: text('value').notNull(),
 });
+
+export const webhooks = sqliteTable('webhooks', {
+  /** Rises with every new one: the order in which they stand. */
+  seq: integer('seq').primaryKey(),
+  webhookId: text('webhook_id').notNull().unique(),
+  url: text('url').notNull(),
+  format: text('format').notNull(),
+  secret: text('secret'),
+  previousSecret: text('previous_secret'),
+  previousValidUntil: integer('previous_valid_until'),
+  /** JSON: a list of reasons; null: any. */
+  reasons: text('reasons'),
+  userStatusOnly: integer('user_status_only').notNull(),
+  state: text('state').notNull(),
+  createdAt: integer('created_at').notNull(),
+  changedAt: integer('changed_at').notNull(),
+  /** A cursor, as the positions of its shards are. */
+  start: text('start').notNull(),
+});
+
+/** Shards that have come further than their webhook's start. */
+export const webhookShards = sqliteTable(
+  'webhook_shards',
+  {
+    webhookId: text('webhook_id').notNull(),
+    shard: integer('shard').notNull(),
+    position: text('position').notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.webhookId, table.shard] })],
+);
+
+/** Those of a webhook that was deleted are nobody's, and are removed by and by. */
+export const webhookDeliveries = sqliteTable(
+  'webhook_deliveries',
+  {
+    /** Rises with every new one: the order in which they are listed. */
+    seq: integer('seq').primaryKey(),
+    deliveryId: text('delivery_id').notNull().unique(),
+    webhookId: text('webhook_id').notNull(),
+    shard: integer('shard'),
+    isTest: integer('is_test').notNull(),
+    status: text('status').notNull(),
+    eventCount: integer('event_count').notNull(),
+    createdAt: integer('created_at').notNull(),
+    attempts: integer('attempts').notNull(),
+    lastAttemptAt: integer('last_attempt_at'),
+    lastStatus: integer('last_status'),
+    lastError: text('last_error'),
+    nextAttemptAt: integer('next_attempt_at'),
+    giveUpAt: integer('give_up_at').notNull(),
+    /** Null while it is RETRYING: its last attempt, or when it was made without one. */
+    settledAt: integer('settled_at'),
+    /** JSON: a list. The last column, because the others are read without it. */
+    events: text('events').notNull(),
+  },
+  (table) => [
+    // For the pages of them, and for keeping the last so many.
+    index('webhook_deliveries_of').on(table.webhookId, table.status, table.seq),
+    // For what a shard has pending, and for what is due.
+    index('webhook_deliveries_due')
+      .on(table.webhookId, table.shard, table.nextAttemptAt)
+      .where(sql`status = 'RETRYING'`),
+    // For forgetting those settled the longest.
+    index('webhook_deliveries_settled')
+      .on(table.status, table.settledAt)
+      .where(sql`settled_at IS NOT NULL`),
+  ],
+);

@@ -1,0 +1,80 @@
+/** For how long deliveries are remembered, and that those of deleted webhooks are not. RETRYING ones are kept. */
+import type Database from 'better-sqlite3';
+import { asc, sql, type SQL } from 'drizzle-orm';
+import { drizzle } from 'drizzle-orm/better-sqlite3';
+import { prepareRead, prepareWrite } from './statements.ts';
+import { webhookDeliveries as deliveries, webhooks } from './tables.ts';
+
+const DAY_MS = 86_400_000;
+/** So long after they were settled. */
+const DEAD_KEPT_MS = 30 * DAY_MS;
+const DELIVERED_KEPT_MS = DAY_MS;
+/** Of each webhook. What comes after the retention was at work is kept until it is again. */
+const DELIVERED_KEPT = 10_000;
+
+/** Rows without events, of some hundred bytes. */
+const PORTION = 1_000;
+/** With them, they have some ten pages each, all of which have to be looked at. */
+const LARGE_PORTION = 100;
+/** To count the deliveries of one takes a part of a millisecond. */
+const WEBHOOKS_AT_ONCE = 8;
+
+/** @returns what does one portion of the work there is by `now`, within a transaction, and says whether there is more. */
+export const deliveryPurger = (connection: Database.Database): ((now: number) => boolean) => {
+  const db = drizzle(connection);
+  const named = (name: string) => sql.placeholder(name);
+  const remove = (which: SQL, names: readonly string[]) =>
+    prepareWrite(
+      connection,
+      db.delete(deliveries).where(sql`${deliveries.seq} IN (SELECT "seq" FROM "webhook_deliveries" WHERE ${which})`),
+      names,
+    );
+
+  const removeSettled = remove(
+    sql`"status" = ${named('status')} AND "settled_at" <= ${named('at')} LIMIT ${named('limit')}`,
+    ['status', 'at', 'limit'],
+  );
+  const removeSurplus = remove(
+    sql`"webhook_id" = ${named('webhookId')} AND "status" = 'DELIVERED' ORDER BY "seq" DESC LIMIT ${named('limit')} OFFSET ${named('kept')}`,
+    ['webhookId', 'limit', 'kept'],
+  );
+  const removeLeft = remove(sql`"webhook_id" = ${named('webhookId')} LIMIT ${named('limit')}`, ['webhookId', 'limit']);
+  const nextWebhook = prepareRead(
+    connection,
+    db
+      .select({ webhookId: deliveries.webhookId, isKnown: sql`${webhooks.webhookId} IS NOT NULL` })
+      .from(deliveries)
+      .leftJoin(webhooks, sql`${webhooks.webhookId} = ${deliveries.webhookId}`)
+      .where(sql`${deliveries.webhookId} > ${named('after')}`)
+      .orderBy(asc(deliveries.webhookId)),
+    ['after'],
+  );
+
+  /** The webhook that was looked at last; none: it begins anew. */
+  let reached = '';
+  const purgeWebhooks = (): boolean => {
+    for (let looked = 0; looked < WEBHOOKS_AT_ONCE; looked++) {
+      const [webhookId, isKnown] = nextWebhook.get(reached) ?? [];
+      if (webhookId == null) {
+        reached = '';
+        return false;
+      }
+      const isMore =
+        isKnown === 1
+          ? removeSurplus.run(webhookId, PORTION, DELIVERED_KEPT).changes >= PORTION
+          : removeLeft.run(webhookId, LARGE_PORTION).changes >= LARGE_PORTION;
+      if (isMore) return true;
+      reached = String(webhookId);
+    }
+    return true;
+  };
+
+  return (now) => {
+    const more = [
+      removeSettled.run('DELIVERED', now - DELIVERED_KEPT_MS, PORTION).changes >= PORTION,
+      removeSettled.run('DEAD', now - DEAD_KEPT_MS, LARGE_PORTION).changes >= LARGE_PORTION,
+      purgeWebhooks(),
+    ];
+    return more.includes(true);
+  };
+};

@@ -1,0 +1,107 @@
+/** Webhooks and their deliveries as rows and back; the order of the columns is the one given here. */
+import type { LoggedEvent } from '../../app/ports.ts';
+import type { Delivery } from '../../app/webhook-ports.ts';
+import type { Cursor, DeliveryId, Millis, WebhookId } from '../../core/ids.ts';
+import type { WebhookRecord } from '../../core/webhook.ts';
+import type { DeliveryStatus, EventReason, WebhookFormat, WebhookState } from '../../core/vocabulary.ts';
+import type { Flat, Row } from './rows.ts';
+
+export const WEBHOOK_COLUMNS = [
+  'webhookId',
+  'url',
+  'format',
+  'secret',
+  'previousSecret',
+  'previousValidUntil',
+  'reasons',
+  'userStatusOnly',
+  'state',
+  'createdAt',
+  'changedAt',
+  'start',
+] as const;
+
+export const SHARD_COLUMNS = ['webhookId', 'shard', 'position'] as const;
+
+export const DELIVERY_COLUMNS = [
+  'deliveryId',
+  'webhookId',
+  'shard',
+  'isTest',
+  'status',
+  'eventCount',
+  'createdAt',
+  'attempts',
+  'lastAttemptAt',
+  'lastStatus',
+  'lastError',
+  'nextAttemptAt',
+  'giveUpAt',
+  'settledAt',
+  'events',
+] as const;
+
+export const webhookRow = (webhook: WebhookRecord): Flat => [
+  webhook.id,
+  webhook.url,
+  webhook.format,
+  webhook.secret,
+  webhook.previousSecret?.secret ?? null,
+  webhook.previousSecret?.validUntil ?? null,
+  webhook.reasons === null ? null : JSON.stringify(webhook.reasons),
+  webhook.userStatusOnly ? 1 : 0,
+  webhook.state,
+  webhook.createdAt,
+  webhook.changedAt,
+  webhook.start,
+];
+
+export const webhookFrom = (row: Row): WebhookRecord => ({
+  id: row[0] as WebhookId,
+  url: row[1] as string,
+  format: row[2] as WebhookFormat,
+  secret: row[3] as string | null,
+  previousSecret: row[4] === null ? null : { secret: row[4] as string, validUntil: row[5] as Millis },
+  reasons: row[6] === null ? null : (JSON.parse(row[6] as string) as readonly EventReason[]),
+  userStatusOnly: row[7] === 1,
+  state: row[8] as WebhookState,
+  createdAt: row[9] as Millis,
+  changedAt: row[10] as Millis,
+  start: row[11] as Cursor,
+});
+
+export const deliveryRow = (delivery: Delivery): Flat => [
+  delivery.id,
+  delivery.webhookId,
+  delivery.shard,
+  delivery.isTest ? 1 : 0,
+  delivery.status,
+  delivery.eventCount,
+  delivery.createdAt,
+  delivery.attempts,
+  delivery.lastAttemptAt,
+  delivery.lastStatus,
+  delivery.lastError,
+  delivery.nextAttemptAt,
+  delivery.giveUpAt,
+  delivery.status === 'RETRYING' ? null : (delivery.lastAttemptAt ?? delivery.createdAt),
+  JSON.stringify(delivery.events),
+];
+
+/** `settledAt` follows from the others. */
+export const deliveryFrom = (row: Row): Delivery => ({
+  id: row[0] as DeliveryId,
+  webhookId: row[1] as WebhookId,
+  shard: row[2] as number | null,
+  isTest: row[3] === 1,
+  status: row[4] as DeliveryStatus,
+  eventCount: row[5] as number,
+  createdAt: row[6] as Millis,
+  attempts: row[7] as number,
+  lastAttemptAt: row[8] as Millis | null,
+  lastStatus: row[9] as number | null,
+  lastError: row[10] as string | null,
+  nextAttemptAt: row[11] as Millis | null,
+  giveUpAt: row[12] as Millis,
+  events: JSON.parse(row[14] as string) as readonly LoggedEvent[],
+});

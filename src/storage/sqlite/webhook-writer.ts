@@ -1,0 +1,66 @@
+/** Writes what a batch says of webhooks, within its transaction. */
+import type Database from 'better-sqlite3';
+import { sql } from 'drizzle-orm';
+import { drizzle } from 'drizzle-orm/better-sqlite3';
+import type { WebhookWrite } from './protocol.ts';
+import { excluded, placeholders, prepareWrite } from './statements.ts';
+import { webhookDeliveries, webhooks, webhookShards } from './tables.ts';
+import { DELIVERY_COLUMNS, SHARD_COLUMNS, WEBHOOK_COLUMNS } from './webhook-rows.ts';
+
+export const webhookWriter = (connection: Database.Database): ((writes: readonly WebhookWrite[]) => void) => {
+  const db = drizzle(connection);
+  const putWebhook = prepareWrite(
+    connection,
+    db
+      .insert(webhooks)
+      .values(placeholders(WEBHOOK_COLUMNS))
+      .onConflictDoUpdate({ target: webhooks.webhookId, set: excluded(webhooks, WEBHOOK_COLUMNS.slice(1)) }),
+    WEBHOOK_COLUMNS,
+  );
+  const putPosition = prepareWrite(
+    connection,
+    db
+      .insert(webhookShards)
+      .values(placeholders(SHARD_COLUMNS))
+      .onConflictDoUpdate({
+        target: [webhookShards.webhookId, webhookShards.shard],
+        set: excluded(webhookShards, ['position']),
+      }),
+    SHARD_COLUMNS,
+  );
+  const putDelivery = prepareWrite(
+    connection,
+    db
+      .insert(webhookDeliveries)
+      .values(placeholders(DELIVERY_COLUMNS))
+      .onConflictDoUpdate({
+        target: webhookDeliveries.deliveryId,
+        set: excluded(webhookDeliveries, DELIVERY_COLUMNS.slice(2)),
+      }),
+    DELIVERY_COLUMNS,
+  );
+  const removeFrom = (table: typeof webhooks | typeof webhookShards) =>
+    prepareWrite(connection, db.delete(table).where(sql`${table.webhookId} = ${sql.placeholder('webhookId')}`), [
+      'webhookId',
+    ]);
+  const [removeWebhook, removePositions] = [removeFrom(webhooks), removeFrom(webhookShards)];
+
+  const write = (write: WebhookWrite): void => {
+    switch (write.kind) {
+      case 'webhook':
+        putWebhook.run(...write.row);
+        break;
+      case 'position':
+        putPosition.run(...write.row);
+        break;
+      case 'delivery':
+        putDelivery.run(...write.row);
+        break;
+      case 'delete':
+        // There may be so many deliveries that nobody could wait for them: those are left to the retention.
+        removePositions.run(write.webhookId);
+        removeWebhook.run(write.webhookId);
+    }
+  };
+  return (writes) => writes.forEach(write);
+};

@@ -1,0 +1,7 @@
+import { MemoryWebhookStore } from './memory-webhooks.ts';
+import { webhookStoreContract } from './webhook-store.ts';
+
+webhookStoreContract('The in-memory reference', async (clock) => {
+  const store = new MemoryWebhookStore({ clock: clock.now });
+  return { store, purge: () => store.purge(), close: () => store.close() };
+});

@@ -1,0 +1,10 @@
+import { join } from 'node:path';
+import { openQuietly, temporaryDirectories } from '../storage/sqlite-files.ts';
+import { webhookStoreContract } from './webhook-store.ts';
+
+const newDirectory = temporaryDirectories();
+
+webhookStoreContract('SQLite', async (clock) => {
+  const store = await openQuietly(join(newDirectory(), 'presence.db'), { clock: clock.now });
+  return { store: store.webhooks, purge: () => store.purge(), close: () => store.close() };
+});

@@ -1,0 +1,68 @@
+/** Webhooks and deliveries for tests, complete, so that a test names only what it is about. */
+import type { LoggedEvent } from '../../src/app/ports.ts';
+import type { Delivery } from '../../src/app/webhook-ports.ts';
+import { deliveryId, deviceId, millis, sessionId, userId, webhookId, type Cursor } from '../../src/core/ids.ts';
+import type { WebhookRecord } from '../../src/core/webhook.ts';
+
+export const cursorAt = (seq: number): Cursor => `a log.${seq}` as Cursor;
+
+export const webhook = (id: string, given: Partial<WebhookRecord> = {}): WebhookRecord => ({
+  id: webhookId(id),
+  url: `https://example.com/${id}`,
+  format: 'STANDARD',
+  secret: 'whsec_c2VjcmV0',
+  previousSecret: null,
+  reasons: null,
+  userStatusOnly: false,
+  state: 'ACTIVE',
+  createdAt: millis(1_000),
+  changedAt: millis(2_000),
+  start: cursorAt(7),
+  ...given,
+});
+
+export const loggedEvent = (seq: number, given: Partial<LoggedEvent> = {}): LoggedEvent => ({
+  cursor: cursorAt(seq),
+  changeId: `change ${seq}`,
+  userId: userId('alice'),
+  sessionId: sessionId(`s${seq}`),
+  platform: 'WEB',
+  deviceId: deviceId('her "laptop"\u2028'),
+  reason: 'LOGIN',
+  sessionStatus: 'ONLINE',
+  previousStatus: 'OFFLINE',
+  status: 'ONLINE',
+  version: seq,
+  kickedBy: null,
+  customStatus: 'out for lunch 🥪',
+  ipAddress: '192.0.2.7',
+  occurredAt: millis(5_000 + seq),
+  ...given,
+});
+
+/** RETRYING, of shard 0 of the webhook w1. */
+export const delivery = (id: string, given: Partial<Delivery> = {}): Delivery => ({
+  id: deliveryId(id),
+  webhookId: webhookId('w1'),
+  shard: 0,
+  isTest: false,
+  status: 'RETRYING',
+  events: [loggedEvent(8), loggedEvent(9, { reason: 'LOGOUT', kickedBy: 'MAC', customStatus: null, ipAddress: null })],
+  eventCount: 2,
+  createdAt: millis(10_000),
+  attempts: 1,
+  lastAttemptAt: millis(11_000),
+  lastStatus: 503,
+  lastError: 'It answered 503.',
+  nextAttemptAt: millis(12_000),
+  giveUpAt: millis(20_000),
+  ...given,
+});
+
+const SETTLED = { nextAttemptAt: null } as const;
+
+export const dead = (id: string, given: Partial<Delivery> = {}): Delivery =>
+  delivery(id, { ...SETTLED, status: 'DEAD', ...given });
+
+export const delivered = (id: string, given: Partial<Delivery> = {}): Delivery =>
+  delivery(id, { ...SETTLED, status: 'DELIVERED', events: [], lastStatus: 204, lastError: null, ...given });
