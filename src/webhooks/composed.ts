@@ -1,0 +1,65 @@
+/** How a delivery begins. */
+import { createHash } from 'node:crypto';
+import type { LoggedEvent } from '../app/ports.ts';
+import type { Delivery } from '../app/webhook-ports.ts';
+import { later, type Cursor, type DeliveryId, type Millis, type WebhookId } from '../core/ids.ts';
+import type { Shard } from '../core/webhook.ts';
+
+/** What an unsent delivery belongs to, and when it is made. */
+export interface Origin {
+  readonly webhookId: WebhookId;
+  readonly shard: Shard;
+  readonly now: Millis;
+}
+
+/**
+ * Events read from the log that go out together. Its time runs from the first of them: what waited behind a delivery
+ * that failed has waited already.
+ */
+export const composed = (
+  { webhookId, shard, now }: Origin,
+  events: readonly [LoggedEvent, ...LoggedEvent[]],
+  retryForMs: number,
+): Delivery => ({
+  id: idOf(
+    webhookId,
+    events.map(({ cursor }) => cursor),
+  ),
+  webhookId,
+  shard,
+  isTest: false,
+  status: 'RETRYING',
+  events,
+  eventCount: events.length,
+  createdAt: now,
+  attempts: 0,
+  lastAttemptAt: null,
+  lastStatus: null,
+  lastError: null,
+  nextAttemptAt: now,
+  giveUpAt: later(events[0].occurredAt, retryForMs),
+});
+
+/** Says, where deliveries are looked for, that events were removed from the log before they could be delivered. */
+export const lost = ({ webhookId, shard, now }: Origin, position: Cursor): Delivery => ({
+  id: idOf(webhookId, ['lost', String(shard), position]),
+  webhookId,
+  shard,
+  isTest: false,
+  status: 'DEAD',
+  events: [],
+  eventCount: 0,
+  createdAt: now,
+  attempts: 0,
+  lastAttemptAt: null,
+  lastStatus: null,
+  lastError: `Events of some users (those of shard ${shard}) were never sent: the retention removed them before it was their turn.`,
+  nextAttemptAt: null,
+  giveUpAt: now,
+});
+
+/** The same events, read again after a crash, are the same delivery: whoever has taken it recognises it. */
+const idOf = (webhookId: WebhookId, what: readonly string[]): DeliveryId => {
+  const hash = createHash('sha256').update(JSON.stringify([webhookId, ...what]));
+  return `msg_${hash.digest('base64url')}` as DeliveryId;
+};

@@ -1,0 +1,126 @@
+/** Engines over reference stores, and a few words to make things happen there. */
+import type { LoggedEvent } from '../../src/app/ports.ts';
+import type { Delivery, Lease } from '../../src/app/webhook-ports.ts';
+import { later, userId, webhookId, type UserId, type WebhookId } from '../../src/core/ids.ts';
+import type { Platform } from '../../src/core/vocabulary.ts';
+import { shardOf, SHARDS_PER_WEBHOOK, type Shard, type WebhookRecord } from '../../src/core/webhook.ts';
+import { WebhookEngine } from '../../src/webhooks/engine.ts';
+import { FakeStore } from '../app/fake-store.ts';
+import { Stage } from '../app/stage.ts';
+import { MemoryWebhookStore } from '../contract/memory-webhooks.ts';
+import { Receiver } from './receiver.ts';
+import { quiet, VirtualTimers } from './virtual-timers.ts';
+
+export const HOOK = webhookId('hook');
+export const OTHER_HOOK = webhookId('other hook');
+export const RETRY_FOR_MS = 3 * 86_400_000;
+
+export interface StandOptions {
+  readonly retryForMs?: number;
+  readonly random?: () => number;
+}
+
+export class Stand {
+  readonly store = new FakeStore();
+  readonly stage = new Stage(this.store);
+  readonly webhooks = new MemoryWebhookStore({ clock: () => this.store.now() });
+  readonly timers = new VirtualTimers(this.store);
+  readonly receiver = new Receiver(() => this.store.now());
+  readonly warnings: string[] = [];
+  readonly engine: WebhookEngine;
+  readonly #options: StandOptions;
+  #devices = 0;
+
+  constructor(options: StandOptions = {}) {
+    this.#options = options;
+    this.engine = this.another();
+  }
+
+  /** One more engine over the same stores. */
+  another(receiver = this.receiver): WebhookEngine {
+    return new WebhookEngine(
+      { store: this.store, webhooks: this.webhooks, courier: receiver },
+      {
+        retryForMs: this.#options.retryForMs ?? RETRY_FOR_MS,
+        onWarning: (_error, what) => this.warnings.push(what),
+        timers: this.timers,
+        random: this.#options.random ?? (() => 0.5),
+      },
+    );
+  }
+
+  /** With one webhook, and at work. */
+  static async atWork(options: StandOptions = {}, webhook: Partial<WebhookRecord> = {}): Promise<Stand> {
+    const stand = new Stand(options);
+    await stand.hook(webhook);
+    stand.engine.start();
+    await quiet();
+    return stand;
+  }
+
+  async hook(more: Partial<WebhookRecord> = {}): Promise<void> {
+    await this.webhooks.createWebhook({
+      id: HOOK,
+      url: 'https://receiver.example/hook',
+      format: 'STANDARD',
+      secret: 'whsec_c2VjcmV0IG9mIHRoZSB0ZXN0cywgbG9uZw==',
+      previousSecret: null,
+      reasons: null,
+      userStatusOnly: false,
+      state: 'ACTIVE',
+      createdAt: this.store.now(),
+      changedAt: this.store.now(),
+      start: await this.store.log.latestCursor(),
+      ...more,
+    });
+  }
+
+  async change(more: Partial<WebhookRecord>, id: WebhookId = HOOK): Promise<void> {
+    await this.webhooks.updateWebhook(id, (webhook) => ({ ...webhook, changedAt: this.store.now(), ...more }));
+  }
+
+  /** A device that was never seen before. @returns the events of it. */
+  async logIn(user: UserId, platform: Platform = 'ANDROID'): Promise<readonly LoggedEvent[]> {
+    const before = this.store.events.length;
+    await this.stage.login(user, platform, `device ${++this.#devices}`);
+    return this.store.events.slice(before);
+  }
+
+  /** It is kept for the shard that it belongs to. */
+  async pending(shard: Shard, id = HOOK): Promise<Delivery | undefined> {
+    const { deliveries } = await this.webhooks.deliveries({
+      webhookId: id,
+      status: 'RETRYING',
+      after: null,
+      limit: 500,
+    });
+    return deliveries.find((delivery) => delivery.shard === shard);
+  }
+
+  async deliveries(status?: Delivery['status']): Promise<readonly Delivery[]> {
+    const { deliveries } = await this.webhooks.deliveries({ status, after: null, limit: 10_000 });
+    return deliveries;
+  }
+
+  /** Where that shard stands, as a new holder would read it. The engine must be closed. */
+  async progressOf(shard: Shard, id = HOOK) {
+    const leases = await this.webhooks.lease('whoever looks', 1_000);
+    const lease = leases.find((one): one is Lease => one.webhookId === id && one.shard === shard);
+    if (lease === undefined) throw new Error(`Nobody may look at shard ${shard}.`);
+    const progress = await this.webhooks.progress(lease);
+    await this.webhooks.release('whoever looks');
+    return progress;
+  }
+}
+
+/** Users by the shard that they fall on. */
+export const userOf = (shard: Shard, number = 0): UserId => {
+  for (let tried = 0, found = 0; ; tried++) {
+    const id = userId(`user ${tried}`);
+    if (shardOf(id) === shard && found++ === number) return id;
+  }
+};
+
+export const EVERY_SHARD: readonly Shard[] = Array.from({ length: SHARDS_PER_WEBHOOK }, (_, shard) => shard);
+
+export const afterRetrying = (delivery: Delivery) => later(delivery.createdAt, RETRY_FOR_MS);
