@@ -1,0 +1,104 @@
+/** An engine in a process of its own, which may be killed, or be kept from renewing its leases. */
+import type { PresenceStore } from '../../src/app/ports.ts';
+import type { Attempt, Delivery, Lease, WebhookCourier, WebhookStore } from '../../src/app/webhook-ports.ts';
+import type { WebhookRecord } from '../../src/core/webhook.ts';
+import { WebhookEngine } from '../../src/webhooks/engine.ts';
+import type { Timers } from '../../src/webhooks/timers.ts';
+
+export interface World {
+  readonly store: PresenceStore;
+  readonly webhooks: WebhookStore;
+  readonly courier: WebhookCourier;
+  readonly timers: Timers;
+  readonly retryForMs: number;
+  readonly random: () => number;
+  readonly onWarning: (error: unknown, what: string) => void;
+  /** What was written, by whomever. */
+  readonly onNoted: (delivery: Delivery) => void;
+}
+
+const never = <T>(): Promise<T> => new Promise<T>(() => undefined);
+
+export class Node {
+  readonly engine: WebhookEngine;
+  #isDead = false;
+  #stalled: Promise<void> | null = null;
+  #goOn: () => void = () => undefined;
+
+  constructor(world: World) {
+    const alive = <T>(call: () => Promise<T>): Promise<T> =>
+      this.#isDead ? never() : call().then((value) => (this.#isDead ? never<T>() : value));
+    const { store, webhooks } = world;
+    this.engine = new WebhookEngine(
+      {
+        store: {
+          now: () => store.now(),
+          onCommit: (listener) => store.onCommit((changes) => (this.#isDead ? undefined : listener(changes))),
+          log: {
+            ...store.log,
+            scan: (query) => alive(() => store.log.scan(query)),
+          },
+        },
+        webhooks: this.#webhooks(webhooks, alive, world.onNoted),
+        courier: {
+          attempt: (webhook: WebhookRecord, delivery: Delivery, signal: AbortSignal): Promise<Attempt> =>
+            alive(() => world.courier.attempt(webhook, delivery, signal)),
+        },
+      },
+      {
+        retryForMs: world.retryForMs,
+        onWarning: world.onWarning,
+        random: world.random,
+        timers: { wait: (ms, signal) => (this.#isDead ? never() : alive(() => world.timers.wait(ms, signal))) },
+      },
+    );
+    this.engine.start();
+  }
+
+  /** Nothing that it does or waits for comes to an end any more. */
+  kill(): void {
+    this.#isDead = true;
+  }
+
+  /** Its leases are not renewed until it goes on. */
+  stall(): void {
+    this.#stalled ??= new Promise((resolve) => (this.#goOn = resolve));
+  }
+
+  goOn(): void {
+    this.#stalled = null;
+    this.#goOn();
+  }
+
+  #webhooks(
+    webhooks: WebhookStore,
+    alive: <T>(call: () => Promise<T>) => Promise<T>,
+    onNoted: (delivery: Delivery) => void,
+  ): WebhookStore {
+    return {
+      webhooks: () => alive(() => webhooks.webhooks()),
+      createWebhook: (webhook) => webhooks.createWebhook(webhook),
+      updateWebhook: (id, decide) => alive(() => webhooks.updateWebhook(id, decide)),
+      deleteWebhook: (id) => webhooks.deleteWebhook(id),
+      onWebhooks: (listener) => webhooks.onWebhooks(() => (this.#isDead ? undefined : listener())),
+      lease: (holder, leaseMs) =>
+        alive(async () => {
+          await this.#stalled;
+          return this.#isDead ? never<readonly Lease[]>() : webhooks.lease(holder, leaseMs);
+        }),
+      release: (holder) => alive(() => webhooks.release(holder)),
+      progress: (lease) => alive(() => webhooks.progress(lease)),
+      note: (lease, progress) =>
+        alive(async () => {
+          const noted = await webhooks.note(lease, progress);
+          if (noted && progress.delivery !== undefined) onNoted(progress.delivery);
+          return noted;
+        }),
+      due: (lease, now, limit) => alive(() => webhooks.due(lease, now, limit)),
+      deliveries: (query) => webhooks.deliveries(query),
+      findDelivery: (id) => webhooks.findDelivery(id),
+      addDelivery: (delivery) => webhooks.addDelivery(delivery),
+      redeliver: (which, revive) => webhooks.redeliver(which, revive),
+    };
+  }
+}

@@ -1,0 +1,251 @@
+/**
+ * Whatever fails, hangs, is killed, paused or redelivered: every wanted event is told or DEAD, a user's events are first
+ * told in their order, and nothing is told again once it was noted that it was taken.
+ */
+import fc from 'fast-check';
+import { expect, it } from 'vitest';
+import type { LoggedEvent } from '../../src/app/ports.ts';
+import type { Attempt, Delivery } from '../../src/app/webhook-ports.ts';
+import { later, type Cursor, type DeliveryId, type UserId } from '../../src/core/ids.ts';
+import { PLATFORMS } from '../../src/core/vocabulary.ts';
+import { isWanted } from '../../src/core/webhook.ts';
+import { Node, type World } from './node.ts';
+import { Receiver, refused, taken, type Told } from './receiver.ts';
+import { HOOK, Stand, userOf } from './stand.ts';
+import { quiet } from './virtual-timers.ts';
+
+/** Two share a shard. */
+const USERS: readonly UserId[] = [userOf(0), userOf(0, 1), userOf(3), userOf(5)];
+const RETRY_FOR_MS = 60_000;
+const TIMEOUT_MS = 10_000;
+
+const nodes = fc.nat({ max: 1 });
+const step = fc.oneof(
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      do: fc.constant('login' as const),
+      user: fc.constantFrom(...USERS),
+      platform: fc.constantFrom(...PLATFORMS),
+    }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constant('pass' as const),
+      ms: fc.oneof(fc.constant(250), fc.nat({ max: 1_000 }), fc.nat({ max: 60_000 }), fc.nat({ max: 400_000 })),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constantFrom('kill' as const, 'restart' as const, 'stall' as const, 'goOn' as const),
+      node: nodes,
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({ do: fc.constantFrom('pause' as const, 'resume' as const, 'redeliver' as const) }),
+  },
+);
+
+/** How attempts go, one after another. `arrives`: the receiver has got it, whatever it answers. */
+const fate = fc.record({
+  answer: fc.constantFrom('taken', 'taken', 'taken', 'refused', 'refused', 'partly', 'partly', 'nothing', 'gone'),
+  arrives: fc.boolean(),
+  afterMs: fc.oneof(fc.constant(0), fc.nat({ max: TIMEOUT_MS })),
+  retryAfterMs: fc.option(fc.nat({ max: 120_000 })),
+});
+type Fate = typeof fate extends fc.Arbitrary<infer T> ? T : never;
+
+const filter = fc.record({
+  reasons: fc.constantFrom(null, ['LOGIN'] as const, ['KICKED', 'LOGIN'] as const),
+  userStatusOnly: fc.boolean(),
+});
+
+interface Arrival {
+  readonly event: LoggedEvent;
+  /** By a delivery of its shard, not by hand. */
+  readonly isInOrder: boolean;
+}
+
+const NOTHING_SEEN = { retold: 0, dead: 0, gone: 0, brokenOff: 0, redelivered: 0, several: 0 };
+
+class Model {
+  readonly arrivals: Arrival[] = [];
+  readonly noted = new Set<Cursor>();
+  readonly faults: string[] = [];
+  readonly seen = { ...NOTHING_SEEN };
+  /** The last event of each delivery as it was first sent. */
+  readonly ends: LoggedEvent[] = [];
+  readonly #underWay = new Map<number, Told>();
+  readonly #last = new Map<DeliveryId, readonly LoggedEvent[]>();
+  readonly #fates: readonly Fate[];
+  #attempts = 0;
+  isWell = false;
+
+  constructor(fates: readonly Fate[]) {
+    this.#fates = fates;
+  }
+
+  answer(stand: Stand, isAlive: () => boolean) {
+    return async (told: Told, signal: AbortSignal): Promise<Attempt> => {
+      const next = this.#fates[this.#attempts++ % this.#fates.length]!;
+      const { shard } = told.delivery;
+      for (const { cursor } of told.events) if (this.noted.has(cursor)) this.faults.push(`${cursor} was told again.`);
+      if (shard !== null) {
+        if (this.#underWay.has(shard)) this.faults.push(`Shard ${shard} has two deliveries under way.`);
+        this.#underWay.set(shard, told);
+      }
+      this.#last.set(told.id, told.events);
+      if (told.delivery.attempts === 0) this.ends.push(told.events.at(-1)!);
+      if (told.events.length > 1) this.seen.several++;
+      try {
+        return await this.#go(next, told, signal, stand);
+      } finally {
+        // Of whoever was killed nothing is under way any more: see `killed`.
+        if (shard !== null && this.#underWay.get(shard) === told) this.#underWay.delete(shard);
+        if (!isAlive()) this.seen.brokenOff++;
+      }
+    };
+  }
+
+  killed(receiver: Receiver): void {
+    for (const [shard, told] of this.#underWay) if (receiver.told.includes(told)) this.#underWay.delete(shard);
+  }
+
+  onNoted(delivery: Delivery): void {
+    const before = this.#last.get(delivery.id) ?? [];
+    const left = new Set(delivery.events.map(({ cursor }) => cursor));
+    for (const { cursor } of before) if (!left.has(cursor)) this.noted.add(cursor);
+    if (delivery.status === 'DEAD') this.seen.dead++;
+  }
+
+  async #go(next: Fate, told: Told, signal: AbortSignal, stand: Stand): Promise<Attempt> {
+    const answer = this.isWell ? 'taken' : next.answer;
+    const done = answer === 'partly' ? Math.floor(told.events.length / 2) : 0;
+    if (answer === 'taken' || next.arrives) this.#arrives(told, told.events);
+    else this.#arrives(told, told.events.slice(0, done));
+    const afterMs = this.isWell ? 0 : answer === 'nothing' ? TIMEOUT_MS : next.afterMs;
+    if (afterMs > 0) await stand.timers.wait(afterMs, signal);
+    if (signal.aborted) {
+      this.seen.brokenOff++;
+      return { status: null, error: 'Broken off.', eventsDone: 0, retryAfterMs: null };
+    }
+    if (answer === 'taken') return taken(told);
+    if (answer === 'nothing') return { status: null, error: 'Timed out.', eventsDone: 0, retryAfterMs: null };
+    if (answer === 'gone') this.seen.gone++;
+    return refused(answer === 'gone' ? 410 : 503, { eventsDone: done, retryAfterMs: next.retryAfterMs });
+  }
+
+  #arrives(told: Told, events: readonly LoggedEvent[]): void {
+    for (const event of events) {
+      if (this.arrivals.some((arrival) => arrival.event.cursor === event.cursor)) this.seen.retold++;
+      this.arrivals.push({ event, isInOrder: told.delivery.shard !== null });
+    }
+  }
+}
+
+const seen = { ...NOTHING_SEEN };
+
+it('at least once, in order per user, never again once noted', { timeout: 120_000 }, async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(step, { minLength: 5, maxLength: 60 }),
+      fc.array(fate, { minLength: 1, maxLength: 40 }),
+      filter,
+      fc.infiniteStream(fc.double({ min: 0, max: 0.999, noNaN: true })),
+      async (steps, fates, wanted, chances) => {
+        const stand = new Stand();
+        await stand.hook({ ...wanted, start: await stand.store.log.latestCursor() });
+        const model = new Model(fates);
+        const start = () => {
+          const receiver = new Receiver(() => stand.store.now());
+          let isAlive = true;
+          receiver.answer = model.answer(stand, () => isAlive);
+          const world: World = {
+            store: stand.store,
+            webhooks: stand.webhooks,
+            courier: receiver,
+            timers: stand.timers,
+            retryForMs: RETRY_FOR_MS,
+            random: () => chances.next().value as number,
+            onWarning: (error, what) => model.faults.push(`${what} ${String(error)}`),
+            onNoted: (delivery) => model.onNoted(delivery),
+          };
+          const node = new Node(world);
+          return {
+            node,
+            kill: () => {
+              isAlive = false;
+              node.kill();
+              model.killed(receiver);
+            },
+          };
+        };
+        const running = [start(), start()];
+        const resume = () => stand.change({ state: 'ACTIVE' });
+        const revive = (delivery: Delivery): Delivery => ({
+          ...delivery,
+          status: 'RETRYING',
+          attempts: 0,
+          nextAttemptAt: stand.store.now(),
+          giveUpAt: later(stand.store.now(), RETRY_FOR_MS),
+        });
+        for (const one of steps) {
+          if (one.do === 'login') await stand.logIn(one.user, one.platform);
+          else if (one.do === 'pass') await stand.timers.pass(one.ms);
+          else if (one.do === 'kill') {
+            running[one.node]!.kill();
+            running[one.node] = start();
+          } else if (one.do === 'restart') {
+            const closing = running[one.node]!.node.engine.close();
+            running[one.node]!.node.goOn();
+            await stand.timers.pass(2_000);
+            await closing;
+            running[one.node] = start();
+          } else if (one.do === 'stall') running[one.node]!.node.stall();
+          else if (one.do === 'goOn') running[one.node]!.node.goOn();
+          else if (one.do === 'pause') await stand.change({ state: 'PAUSED' });
+          else if (one.do === 'resume') await resume();
+          else {
+            const given = await stand.webhooks.redeliver({ webhookId: HOOK }, revive);
+            model.seen.redelivered += given.length;
+          }
+          await quiet();
+        }
+        model.isWell = true;
+        for (const { node } of running) node.goOn();
+        // An answer may be under way that says that it is gone.
+        await stand.timers.pass(TIMEOUT_MS);
+        await resume();
+        await stand.timers.pass(300_000);
+
+        const dead = (await stand.deliveries('DEAD')).flatMap(({ events }) => events.map(({ cursor }) => cursor));
+        const told = new Set([...model.arrivals.map(({ event }) => event.cursor), ...dead]);
+        const due = stand.store.events.filter((event) => isWanted(wanted, event));
+        expect(due.map(({ cursor }) => cursor).filter((cursor) => !told.has(cursor))).toEqual([]);
+        expect(await stand.deliveries('RETRYING')).toEqual([]);
+        for (const end of model.ends) {
+          const next = due[due.indexOf(end) + 1];
+          expect(next?.changeId).not.toBe(end.changeId);
+        }
+        for (const { event } of model.arrivals) expect(isWanted(wanted, event)).toBe(true);
+        for (const user of USERS) {
+          const first = [
+            ...new Set(model.arrivals.filter(({ isInOrder }) => isInOrder).map(({ event }) => event)),
+          ].filter(({ userId }) => userId === user);
+          expect(first).toEqual(stand.store.events.filter((event) => first.includes(event)));
+        }
+        expect(model.faults).toEqual([]);
+        const closing = running.map(({ node }) => node.engine.close());
+        await stand.timers.pass(2_000);
+        await Promise.all(closing);
+        for (const key of Object.keys(NOTHING_SEEN) as (keyof typeof NOTHING_SEEN)[]) seen[key] += model.seen[key];
+      },
+    ),
+    { numRuns: 150 },
+  );
+  // Otherwise the property would say less than its name.
+  for (const [what, times] of Object.entries(seen)) expect({ what, times }).not.toEqual({ what, times: 0 });
+});
