@@ -79,7 +79,8 @@ class Model {
   /** The last event of each delivery as it was first sent. */
   readonly ends: LoggedEvent[] = [];
   readonly #underWay = new Map<number, Told>();
-  readonly #last = new Map<DeliveryId, readonly LoggedEvent[]>();
+  /** What the receiver has said in the last attempt that it took. */
+  readonly #taken = new Map<DeliveryId, readonly LoggedEvent[]>();
   readonly #fates: readonly Fate[];
   #attempts = 0;
   isWell = false;
@@ -97,11 +98,13 @@ class Model {
         if (this.#underWay.has(shard)) this.faults.push(`Shard ${shard} has two deliveries under way.`);
         this.#underWay.set(shard, told);
       }
-      this.#last.set(told.id, told.events);
+      this.#taken.delete(told.id);
       if (told.delivery.attempts === 0) this.ends.push(told.events.at(-1)!);
       if (told.events.length > 1) this.seen.several++;
       try {
-        return await this.#go(next, told, signal, stand);
+        const attempt = await this.#go(next, told, signal, stand);
+        this.#taken.set(told.id, told.events.slice(0, attempt.eventsDone));
+        return attempt;
       } finally {
         // Of whoever was killed nothing is under way any more: see `killed`.
         if (shard !== null && this.#underWay.get(shard) === told) this.#underWay.delete(shard);
@@ -115,9 +118,7 @@ class Model {
   }
 
   onNoted(delivery: Delivery): void {
-    const before = this.#last.get(delivery.id) ?? [];
-    const left = new Set(delivery.events.map(({ cursor }) => cursor));
-    for (const { cursor } of before) if (!left.has(cursor)) this.noted.add(cursor);
+    for (const { cursor } of this.#taken.get(delivery.id) ?? []) this.noted.add(cursor);
     if (delivery.status === 'DEAD') this.seen.dead++;
   }
 

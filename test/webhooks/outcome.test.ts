@@ -1,0 +1,133 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { LoggedEvent } from '../../src/app/ports.ts';
+import type { Attempt, Delivery } from '../../src/app/webhook-ports.ts';
+import { cursor, deliveryId, deviceId, later, millis, sessionId, userId, webhookId } from '../../src/core/ids.ts';
+import { outcomeOf } from '../../src/webhooks/outcome.ts';
+
+const NOW = millis(1_700_000_000_000);
+const STARTED = later(NOW, -40);
+
+const event = (number: number): LoggedEvent => ({
+  cursor: cursor(`c${number}`),
+  changeId: `change ${number}`,
+  userId: userId('alice'),
+  sessionId: sessionId('s1'),
+  platform: 'WEB',
+  deviceId: deviceId('d1'),
+  reason: 'LOGIN',
+  sessionStatus: 'ONLINE',
+  previousStatus: 'OFFLINE',
+  status: 'ONLINE',
+  version: number,
+  kickedBy: null,
+  customStatus: null,
+  ipAddress: null,
+  occurredAt: NOW,
+});
+
+const EVENTS = [event(1), event(2), event(3)];
+
+const delivery: Delivery = {
+  id: deliveryId('msg_1'),
+  webhookId: webhookId('hook'),
+  shard: 2,
+  isTest: false,
+  status: 'RETRYING',
+  events: EVENTS,
+  eventCount: 3,
+  createdAt: later(NOW, -5_000),
+  attempts: 4,
+  lastAttemptAt: later(NOW, -4_000),
+  lastStatus: 500,
+  lastError: 'It answered 500.',
+  nextAttemptAt: STARTED,
+  giveUpAt: later(NOW, 60_000),
+};
+
+const circumstances = { startedAt: STARTED, now: NOW, failures: 4, random: 0.5 };
+const failed: Attempt = { status: 503, error: 'It answered 503.', eventsDone: 0, retryAfterMs: null };
+
+describe('an attempt', () => {
+  it('that was taken: nothing is left of it but that it was', () => {
+    const attempt = { status: 204, error: null, eventsDone: 3, retryAfterMs: null };
+    expect(outcomeOf(delivery, attempt, circumstances)).toEqual({
+      delivery: {
+        ...delivery,
+        status: 'DELIVERED',
+        events: [],
+        attempts: 5,
+        lastAttemptAt: STARTED,
+        lastStatus: 204,
+        lastError: null,
+        nextAttemptAt: null,
+      },
+      failures: 0,
+      isGone: false,
+      restMs: 0,
+    });
+  });
+
+  it('that failed: the same events again, later', () => {
+    expect(outcomeOf(delivery, failed, circumstances)).toEqual({
+      delivery: {
+        ...delivery,
+        attempts: 5,
+        lastAttemptAt: STARTED,
+        lastStatus: 503,
+        lastError: 'It answered 503.',
+        // The fifth in a row: half of 16 s.
+        nextAttemptAt: NOW + 8_000,
+      },
+      failures: 5,
+      isGone: false,
+      restMs: 0,
+    });
+  });
+
+  it('that brought a part on its way: the rest again, and soon', () => {
+    const settled = outcomeOf(delivery, { ...failed, eventsDone: 2 }, circumstances);
+    expect(settled).toMatchObject({ failures: 1, delivery: { status: 'RETRYING', nextAttemptAt: NOW + 500 } });
+    expect(settled.delivery.events).toEqual([EVENTS[2]]);
+    expect(settled.delivery.eventCount).toBe(3);
+  });
+
+  it('that failed when its time was over: DEAD, with what was not taken', () => {
+    const late = { ...delivery, giveUpAt: NOW };
+    const settled = outcomeOf(late, { ...failed, eventsDone: 1, retryAfterMs: 7_000 }, circumstances);
+    expect(settled).toMatchObject({ isGone: false, restMs: 7_000 });
+    expect(settled.delivery).toMatchObject({ status: 'DEAD', nextAttemptAt: null, lastError: 'It answered 503.' });
+    expect(settled.delivery.events).toEqual(EVENTS.slice(1));
+  });
+
+  it('that was answered 410 is never the last one: whoever says that the receiver is there again has it told', () => {
+    for (const giveUpAt of [later(NOW, 60_000), later(NOW, -60_000)]) {
+      const settled = outcomeOf({ ...delivery, giveUpAt }, { ...failed, status: 410 }, circumstances);
+      expect(settled).toMatchObject({ isGone: true, delivery: { status: 'RETRYING', events: EVENTS } });
+      expect(settled.delivery.nextAttemptAt).not.toBeNull();
+    }
+  });
+
+  it('loses no event, and ends as RETRYING exactly when there is a next attempt', () => {
+    fc.assert(
+      fc.property(
+        fc.nat({ max: 2 }),
+        fc.constantFrom(null, 302, 410, 429, 500),
+        fc.option(fc.nat({ max: 100_000 })),
+        fc.integer({ min: -1_000, max: 1_000 }),
+        fc.nat({ max: 50 }),
+        (eventsDone, status, retryAfterMs, leftMs, failures) => {
+          const settled = outcomeOf(
+            { ...delivery, giveUpAt: later(NOW, leftMs) },
+            { status, error: 'No.', eventsDone, retryAfterMs },
+            { ...circumstances, failures },
+          );
+          expect(settled.delivery.events).toEqual(EVENTS.slice(eventsDone));
+          expect(settled.delivery.status === 'RETRYING').toBe(settled.delivery.nextAttemptAt !== null);
+          expect(settled.delivery.status === 'DEAD').toBe(leftMs <= 0 && status !== 410);
+          expect(settled.failures).toBeGreaterThan(0);
+        },
+      ),
+    );
+  });
+});
