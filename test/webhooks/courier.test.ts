@@ -1,0 +1,302 @@
+/** What an attempt asks, and what it makes of the answers. */
+import { once } from 'node:events';
+import { Webhook } from 'standardwebhooks';
+import { describe, expect, it } from 'vitest';
+import { millis } from '../../src/core/ids.ts';
+import { aCourier, AMPLE_MS, onePerEvent, Receiver, send } from './receivers.ts';
+import { aDelivery, anEvent, aWebhook, SECRET } from './webhooks.ts';
+
+const TAKEN = { error: null, eventsDone: 2, retryAfterMs: null };
+
+describe('a request', () => {
+  it('is one that a receiver of the convention takes', async () => {
+    const receiver = await Receiver.http();
+    const events = [{ ...anEvent(1), customStatus: 'Zoë 🚲' }, anEvent(2)];
+    expect(await send(aCourier(), `${receiver.url}hooks/a%20b?c=d#e`, { events })).toEqual({ ...TAKEN, status: 200 });
+    const [{ request, body } = { request: null, body: '' }] = receiver.told;
+    expect(receiver.told).toHaveLength(1);
+    expect(request).toMatchObject({ method: 'POST', url: '/hooks/a%20b?c=d', httpVersion: '1.1' });
+    expect(request?.headers).toMatchObject({
+      host: `127.0.0.1:${receiver.port}`,
+      'content-type': 'application/json',
+      'content-length': String(Buffer.byteLength(body)),
+      'user-agent': 'Porchlight/1.2.3',
+      'webhook-id': 'msg_1',
+    });
+    expect(new Webhook(SECRET).verify(body, request?.headers as Record<string, string>)).toMatchObject({
+      data: { events: [{ customStatus: 'Zoë 🚲' }, { cursor: '2' }] },
+    });
+  });
+
+  it('may go to a name, and over IPv6', async () => {
+    const receiver = await Receiver.http();
+    const resolve = async () => [{ address: '127.0.0.1', family: 4 }];
+    expect(await send(aCourier({ resolve }), `http://hooks.example.com:${receiver.port}/`)).toMatchObject({
+      status: 200,
+    });
+    expect(receiver.told[0]?.request.headers.host).toBe(`hooks.example.com:${receiver.port}`);
+    expect(await send(aCourier(), `http://localhost:${receiver.port}/`)).toMatchObject({ status: 200 });
+    expect(await send(aCourier(), `http://[::ffff:127.0.0.1]:${receiver.port}/`)).toMatchObject({ status: 200 });
+    expect(receiver.told).toHaveLength(3);
+  });
+
+  it('goes to the next address of a name where the first refuses', async () => {
+    const receiver = await Receiver.http();
+    const resolve = async () => [
+      { address: '127.0.0.2', family: 4 },
+      { address: '127.0.0.1', family: 4 },
+    ];
+    expect(await send(aCourier({ resolve }), `http://hooks.example.com:${receiver.port}/`)).toMatchObject({
+      status: 200,
+    });
+  });
+
+  it('goes through no proxy', async () => {
+    const proxy = await Receiver.http();
+    const receiver = await Receiver.http();
+    const names = ['http_proxy', 'HTTP_PROXY', 'all_proxy', 'NODE_USE_ENV_PROXY'] as const;
+    const before = names.map((name) => process.env[name]);
+    for (const name of names) process.env[name] = name === 'NODE_USE_ENV_PROXY' ? '1' : proxy.url;
+    try {
+      expect(await send(aCourier(), receiver.url)).toMatchObject({ status: 200 });
+    } finally {
+      names.forEach((name, index) => {
+        const value = before[index];
+        if (value === undefined) delete process.env[name];
+        else process.env[name] = value;
+      });
+    }
+    expect(receiver.told).toHaveLength(1);
+    expect(proxy.sockets).toHaveLength(0);
+  });
+});
+
+describe('an answer', () => {
+  it.each([200, 201, 202, 204, 299])('of %d takes the delivery', async (status) => {
+    const receiver = await Receiver.http((response) => response.writeHead(status).end());
+    expect(await send(aCourier(), receiver.url)).toEqual({ ...TAKEN, status });
+  });
+
+  it.each([400, 401, 404, 410, 429, 500, 503, 599, 999])('of %d does not', async (status) => {
+    const receiver = await Receiver.http((response) => response.writeHead(status).end('The reason, which is private.'));
+    expect(await send(aCourier(), receiver.url)).toEqual({
+      status,
+      error: `The receiver answered with status ${status}.`,
+      eventsDone: 0,
+      retryAfterMs: null,
+    });
+  });
+
+  it.each([300, 301, 302, 303, 304, 307, 308])('of %d is not followed', async (status) => {
+    const target = await Receiver.http();
+    const receiver = await Receiver.http((response) => response.writeHead(status, { location: target.url }).end());
+    expect(await send(aCourier(), receiver.url)).toMatchObject({
+      status,
+      error: expect.stringMatching(/redirects/) as string,
+    });
+    const itself = await Receiver.http((response) => response.writeHead(status, { location: '/' }).end());
+    expect(await send(aCourier(), itself.url)).toMatchObject({ status });
+    expect(target.sockets).toHaveLength(0);
+    expect([receiver.told.length, itself.told.length]).toEqual([1, 1]);
+  });
+
+  const AT = 'Sat, 21 Nov 2026 09:30:00 GMT';
+  it.each([
+    ['120', AT, 120_000],
+    ['0', AT, 0],
+    ['99999999999999999999', AT, Number.MAX_SAFE_INTEGER],
+    ['Sat, 21 Nov 2026 09:32:00 GMT', AT, 120_000],
+    ['Sat, 21 Nov 2026 09:29:00 GMT', AT, 0],
+    // Against our own moment, which is a minute later, where the answer has none.
+    ['Sat, 21 Nov 2026 09:32:00 GMT', 'now', 60_000],
+    ['-1', AT, null],
+    ['1.5', AT, null],
+    ['soon', AT, null],
+    ['', AT, null],
+    ['2026-11-21', AT, null],
+    ['Sat, 41 Nov 2026 09:32:00 GMT', AT, null],
+  ])('says with Retry-After: %s at %s that it wants to be left alone for %s ms', async (retryAfter, date, expected) => {
+    const receiver = await Receiver.http((response) => {
+      response.writeHead(503, { 'retry-after': retryAfter, date }).end();
+    });
+    const now = () => millis(Date.UTC(2026, 10, 21, 9, 31));
+    expect(await send(aCourier({ now }), receiver.url)).toMatchObject({ status: 503, retryAfterMs: expected });
+  });
+});
+
+describe('a delivery of several requests', () => {
+  const formats = { TENCENT: onePerEvent };
+  const webhook = { format: 'TENCENT' } as const;
+  const events = [anEvent(1), anEvent(2), anEvent(3)];
+
+  it('makes one after another, over one connection', async () => {
+    let open = 0;
+    const receiver = await Receiver.http((response) => {
+      expect(++open).toBe(1);
+      setImmediate(() => {
+        open--;
+        response.end('ok');
+      });
+    });
+    const attempt = await send(aCourier({ formats }), receiver.url, { events }, webhook);
+    expect(attempt).toEqual({ status: 200, error: null, eventsDone: 3, retryAfterMs: null });
+    expect(receiver.told.map(({ body, connection }) => [body, connection])).toEqual([
+      ['1', 1],
+      ['2', 1],
+      ['3', 1],
+    ]);
+  });
+
+  it('stops at the first that is not taken, and says how far it came', async () => {
+    const receiver = await Receiver.http((response, { body }) => {
+      response.writeHead(body === '2' ? 503 : 200, { 'retry-after': '7' }).end();
+    });
+    expect(await send(aCourier({ formats }), receiver.url, { events }, webhook)).toEqual({
+      status: 503,
+      error: 'The receiver answered with status 503.',
+      eventsDone: 1,
+      retryAfterMs: 7_000,
+    });
+    expect(receiver.told.map(({ body }) => body)).toEqual(['1', '2']);
+  });
+
+  it('has no status where the last request had no answer', async () => {
+    const receiver = await Receiver.http((response, { body }) => {
+      if (body === '2') response.socket?.destroy();
+      else response.writeHead(200, { connection: 'close' }).end();
+    });
+    expect(await send(aCourier({ formats }), receiver.url, { events }, webhook)).toMatchObject({
+      status: null,
+      eventsDone: 1,
+    });
+  });
+
+  it('for which its format has no words is taken, and nobody is asked', async () => {
+    const receiver = await Receiver.http();
+    const attempt = await send(aCourier({ formats: { STANDARD: { requests: () => [] } } }), receiver.url);
+    expect(attempt).toEqual({ status: null, error: null, eventsDone: 2, retryAfterMs: null });
+    expect(receiver.sockets).toHaveLength(0);
+  });
+});
+
+describe('what cannot be sent', () => {
+  it('is a failed attempt where a format is not served', async () => {
+    const receiver = await Receiver.http();
+    expect(await send(aCourier(), receiver.url, {}, { format: 'TENCENT' })).toEqual({
+      status: null,
+      error: 'The format TENCENT is not served here.',
+      eventsDone: 0,
+      retryAfterMs: null,
+    });
+  });
+
+  it.each([
+    [
+      'a format that fails',
+      () => ({
+        requests: () => {
+          throw new Error('in src/secret/place.ts');
+        },
+      }),
+    ],
+    [
+      'a header that is none',
+      () => ({
+        requests: () => [{ url: new URL('http://127.0.0.1:1/'), headers: { a: 'b\nc' }, body: '', eventsDone: 0 }],
+      }),
+    ],
+  ])('is a failed attempt and reported, for %s', async (_what, format) => {
+    const faults: unknown[] = [];
+    const courier = aCourier({ formats: { STANDARD: format() }, onFault: (error) => faults.push(error) });
+    expect(await send(courier, 'http://127.0.0.1:1/')).toMatchObject({
+      status: null,
+      error: 'The request could not be made.',
+    });
+    expect(faults).toHaveLength(1);
+  });
+});
+
+describe('time', () => {
+  it('is up for an answer that comes later, and the connection is closed', async () => {
+    let closed: Promise<unknown> | undefined;
+    const receiver = await Receiver.http((response) => {
+      closed = once(response, 'close');
+    });
+    const attempt = await send(aCourier({ timeoutMs: 100 }), receiver.url);
+    expect(attempt).toMatchObject({ status: null, error: 'There was no whole answer within 100 ms.', eventsDone: 0 });
+    await closed;
+  });
+
+  it('is each request’s own', async () => {
+    // Together they take longer than one of them may.
+    const receiver = await Receiver.http((response) => setTimeout(() => response.end(), 450));
+    const courier = aCourier({ formats: { STANDARD: onePerEvent }, timeoutMs: 1_500 });
+    const events = [1, 2, 3, 4].map(anEvent);
+    expect(await send(courier, receiver.url, { events })).toMatchObject({ status: 200, eventsDone: 4 });
+  });
+
+  it('is up while a name is still being resolved', async () => {
+    const courier = aCourier({ timeoutMs: 100, resolve: () => new Promise(() => undefined) });
+    expect(await send(courier, 'http://hooks.example.com/')).toMatchObject({
+      status: null,
+      error: expect.stringMatching(/within 100 ms/) as string,
+    });
+  });
+});
+
+describe('an attempt that is broken off', () => {
+  it.each(['before', 'while'] as const)('%s it waits for an answer has failed', async (when) => {
+    const abort = new AbortController();
+    if (when === 'before') abort.abort();
+    let closed: Promise<unknown> | undefined;
+    const receiver = await Receiver.http((response) => {
+      closed = once(response, 'close');
+      abort.abort();
+    });
+    const attempt = await aCourier().attempt(aWebhook({ url: receiver.url }), aDelivery(), abort.signal);
+    expect(attempt).toMatchObject({
+      status: null,
+      error: expect.stringMatching(/broken off/) as string,
+      eventsDone: 0,
+    });
+    await closed;
+    expect(receiver.told).toHaveLength(when === 'before' ? 0 : 1);
+  });
+
+  it('makes no further requests', async () => {
+    const abort = new AbortController();
+    const receiver = await Receiver.http((response) => {
+      response.end(() => abort.abort());
+    });
+    const courier = aCourier({ formats: { STANDARD: onePerEvent } });
+    const events = Array.from({ length: 100 }, (_, index) => anEvent(index));
+    const attempt = await courier.attempt(aWebhook({ url: receiver.url }), aDelivery({ events }), abort.signal);
+    expect(attempt).toMatchObject({ error: expect.stringMatching(/broken off/) as string });
+    expect(attempt.eventsDone).toBeLessThan(100);
+    expect(receiver.told.length).toBeLessThan(100);
+  });
+
+  it('by the courier’s end is as well, and so are all later ones', async () => {
+    const courier = aCourier();
+    const receiver = await Receiver.http(() => courier.close());
+    const brokenOff = { status: null, error: expect.stringMatching(/broken off/) as string };
+    expect(await send(courier, receiver.url)).toMatchObject(brokenOff);
+    expect(await send(courier, receiver.url)).toMatchObject(brokenOff);
+    expect(receiver.told).toHaveLength(1);
+  });
+
+  it('costs no other one anything', async () => {
+    const abort = new AbortController();
+    const receiver = await Receiver.http((response, { request }) => {
+      if (request.url === '/ends') abort.abort();
+      else setImmediate(() => response.end());
+    });
+    const courier = aCourier({ timeoutMs: AMPLE_MS });
+    const [ended, other] = await Promise.all([
+      courier.attempt(aWebhook({ url: `${receiver.url}ends` }), aDelivery(), abort.signal),
+      send(courier, `${receiver.url}goes-on`),
+    ]);
+    expect(ended.error).toMatch(/broken off/);
+    expect(other.error).toBeNull();
+  });
+});

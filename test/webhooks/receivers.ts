@@ -1,0 +1,134 @@
+/** Receivers on this machine, honest and otherwise, and a courier who may go there. */
+import { once } from 'node:events';
+import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer as createTcpServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { onTestFinished } from 'vitest';
+import type { Format, Outgoing } from '../../src/app/webhook-format.ts';
+import type { Attempt, Delivery } from '../../src/app/webhook-ports.ts';
+import { millis } from '../../src/core/ids.ts';
+import type { WebhookRecord } from '../../src/core/webhook.ts';
+import { Addresses } from '../../src/webhooks/addresses.ts';
+import { Courier, type CourierSettings } from '../../src/webhooks/courier.ts';
+import { standardFormat } from '../../src/webhooks/standard.ts';
+import { Targets } from '../../src/webhooks/targets.ts';
+import { aDelivery, aWebhook } from './webhooks.ts';
+
+/** Long enough for anything that is not to be waited for. */
+export const AMPLE_MS = 15_000;
+
+export interface CourierChanges extends Partial<Omit<CourierSettings, 'addresses' | 'targets'>> {
+  readonly allowPrivate?: readonly string[];
+  readonly allowHttp?: boolean;
+}
+
+/** Closed when the test is over. */
+export const aCourier = ({
+  allowPrivate = ['127.0.0.0/8', '::1/128'],
+  allowHttp = true,
+  ...settings
+}: CourierChanges = {}): Courier => {
+  const addresses = new Addresses(allowPrivate);
+  const courier = new Courier({
+    formats: { STANDARD: standardFormat },
+    addresses,
+    targets: new Targets(addresses, allowHttp),
+    timeoutMs: AMPLE_MS,
+    userAgent: 'Porchlight/1.2.3',
+    now: () => millis(Date.now()),
+    onFault: (error) => {
+      throw error;
+    },
+    ...settings,
+  });
+  onTestFinished(() => courier.close());
+  return courier;
+};
+
+export const NEVER = new AbortController().signal;
+
+export const send = (
+  courier: Courier,
+  url: string,
+  delivery: Partial<Delivery> = {},
+  webhook: Partial<WebhookRecord> = {},
+): Promise<Attempt> => courier.attempt(aWebhook({ url, ...webhook }), aDelivery(delivery), NEVER);
+
+/** One request per event, each of which is then done. */
+export const onePerEvent: Format = {
+  *requests({ url }, { events }) {
+    for (const [index, event] of events.entries()) {
+      yield { url: new URL(url), headers: {}, body: event.cursor, eventsDone: index + 1 } satisfies Outgoing;
+    }
+  },
+};
+
+export interface Told {
+  readonly request: IncomingMessage;
+  readonly body: string;
+  /** Of the connection it came over: 1 is the first. */
+  readonly connection: number;
+}
+
+export class Receiver {
+  readonly told: Told[] = [];
+  readonly sockets: Socket[] = [];
+  readonly #server: Server;
+
+  private constructor(server: Server) {
+    this.#server = server;
+    server.on('connection', (socket) => {
+      this.sockets.push(socket);
+      // What a test does to its connections is no news.
+      socket.on('error', () => undefined);
+    });
+    onTestFinished(async () => {
+      const closed = once(server, 'close');
+      server.close();
+      for (const socket of this.sockets) socket.destroy();
+      await closed;
+    });
+  }
+
+  static async listening(server: Server, host = '127.0.0.1'): Promise<Receiver> {
+    const receiver = new Receiver(server);
+    server.listen(0, host);
+    await once(server, 'listening');
+    return receiver;
+  }
+
+  /** Speaks HTTP. `answer` is called when the request is there, as a whole. */
+  static async http(
+    answer: (response: ServerResponse, told: Told) => void = (response) => response.end(),
+    server: Server = createHttpServer({ keepAliveTimeout: 60_000 }),
+  ): Promise<Receiver> {
+    const receiver = await Receiver.listening(server);
+    server.on('request', (request: IncomingMessage, response: ServerResponse) => {
+      const chunks: Buffer[] = [];
+      request.on('data', (chunk: Buffer) => chunks.push(chunk));
+      request.on('end', () => {
+        const connection = receiver.sockets.findIndex(({ remotePort }) => remotePort === request.socket.remotePort) + 1;
+        const told = { request, body: Buffer.concat(chunks).toString('utf8'), connection };
+        receiver.told.push(told);
+        answer(response, told);
+      });
+    });
+    return receiver;
+  }
+
+  /** Speaks as `speak` makes it, once bytes have come. */
+  static tcp(speak: (socket: Socket) => void): Promise<Receiver> {
+    const server = createTcpServer({ allowHalfOpen: true }, (socket) => {
+      socket.once('data', () => speak(socket));
+      socket.resume();
+    });
+    return Receiver.listening(server);
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.port}/`;
+  }
+}
