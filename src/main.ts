@@ -59,7 +59,7 @@ export const serve = async (config: Config): Promise<number> => {
     });
   }
 
-  const porchlight = createPorchlight(restored, credentials, config.visibility);
+  const porchlight = createPorchlight(restored, credentials, config.visibility, undefined as never);
   const sweeper = new Sweeper(restored, porchlight.tracker, (userId, error) => {
     // That nothing can be written is said once, not for each of them each second.
     if (error instanceof DomainError) return;

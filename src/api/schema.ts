@@ -18,5 +18,8 @@ import './explain-status.ts';
 import './end-sessions.ts';
 import './policy.ts';
 import './update-policy.ts';
+import './webhooks.ts';
+import './webhook-changes.ts';
+import './webhook-deliveries.ts';
 
 export const schema = builder.toSchema();

@@ -6,6 +6,7 @@ import { Links } from './links.ts';
 import type { Credentials, PresenceStore } from './ports.ts';
 import { Tracker } from './tracker.ts';
 import { Watchers } from './watchers.ts';
+import { Webhooks, type WebhookParts } from './webhooks.ts';
 
 export interface Porchlight {
   readonly store: PresenceStore;
@@ -14,6 +15,7 @@ export interface Porchlight {
   readonly feed: Feed;
   readonly endings: Endings;
   readonly links: Links;
+  readonly webhooks: Webhooks;
   readonly visibility: Visibility;
 }
 
@@ -21,6 +23,7 @@ export const createPorchlight = (
   store: PresenceStore,
   credentials: Credentials,
   visibility: Visibility,
+  webhooks: WebhookParts,
 ): Porchlight => ({
   store,
   tracker: new Tracker(store, credentials),
@@ -29,5 +32,6 @@ export const createPorchlight = (
   feed: new Feed(store),
   endings: new Endings(store),
   links: new Links(store),
+  webhooks: new Webhooks(store, webhooks),
   visibility,
 });

@@ -29,14 +29,19 @@ export const isWanted = (
   { reason, status, previousStatus }: PresenceEvent,
 ): boolean => (reasons === null || reasons.includes(reason)) && (!userStatusOnly || status !== previousStatus);
 
+/** The secret before the present one, while it signs too. */
+export const previousInForce = (
+  { previousSecret }: Pick<WebhookRecord, 'previousSecret'>,
+  now: Millis,
+): WebhookRecord['previousSecret'] =>
+  previousSecret !== null && previousSecret.validUntil > now ? previousSecret : null;
+
 /** The secrets that sign now, the present one first. */
 export const secretsInForce = (
-  { secret, previousSecret }: Pick<WebhookRecord, 'secret' | 'previousSecret'>,
+  webhook: Pick<WebhookRecord, 'secret' | 'previousSecret'>,
   now: Millis,
-): readonly string[] => {
-  const previous = previousSecret !== null && previousSecret.validUntil > now ? [previousSecret.secret] : [];
-  return secret === null ? previous : [secret, ...previous];
-};
+): readonly string[] =>
+  [webhook.secret, previousInForce(webhook, now)?.secret].filter((secret) => typeof secret === 'string');
 
 /** One of the ways, side by side, in which a webhook is told: the users whose ids fall on it, each always on the same. */
 export type Shard = number;

@@ -9,7 +9,7 @@ import type { Operation } from './documents.ts';
 /** Nobody is shown a wrong status for want of these. */
 const NEWCOMERS: ReadonlySet<string> = new Set(['login', 'statusChanges', 'presenceEvents']);
 /** Nor of these; but they do not wait for what is written, so a slow disk is no reason to refuse them. */
-const LISTS: ReadonlySet<string> = new Set(['userStatuses', 'onlineUsers', 'events']);
+const LISTS: ReadonlySet<string> = new Set(['userStatuses', 'onlineUsers', 'events', 'webhookDeliveries']);
 
 /** Even with nothing but the last few ahead, a client that comes back at once comes back too early. */
 const SHORTEST_RETRY_MS = 500;

@@ -174,6 +174,7 @@ export const createServer = ({
     },
     close: async () => {
       ready = false;
+      porchlight.webhooks.close();
       await port.close(() => {
         pipeline.endStreams();
         return Promise.all([sockets.close(), answering.end(LAST_ANSWERS_MS)]);

@@ -19,6 +19,7 @@ import { deviceId, linkId, millis, sessionId, userId, type SessionId } from '../
 import { DEFAULT_POLICY } from '../../src/core/policy.ts';
 import type { Watch } from '../../src/core/record.ts';
 import type { Visibility } from '../../src/core/visibility.ts';
+import { webhookParts } from '../app/webhook-parts.ts';
 import { MemoryStore } from '../contract/memory-store.ts';
 import { VirtualClock } from '../contract/virtual-clock.ts';
 import type { Platform } from '../../src/core/vocabulary.ts';
@@ -98,12 +99,13 @@ export class World {
     policySeed: DEFAULT_POLICY,
     eventRetentionMs: RETENTION_MS,
   });
+  readonly webhooks = webhookParts(this.clock.now);
   readonly porchlight: Porchlight;
   /** What was reported as our own fault. */
   readonly faults: unknown[] = [];
 
   constructor(visibility: Visibility = 'everyone') {
-    this.porchlight = createPorchlight(this.store, new CountingCredentials(), visibility);
+    this.porchlight = createPorchlight(this.store, new CountingCredentials(), visibility, this.webhooks);
   }
 
   /** A session that began without going through the API. */

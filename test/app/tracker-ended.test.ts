@@ -7,6 +7,7 @@ import { linkId, sessionId } from '../../src/core/ids.ts';
 import { START } from './fake-store.ts';
 import { ALICE, BOB, HTTP, Stage } from './stage.ts';
 import { errorOf, faultOf } from './waiting.ts';
+import { webhookParts } from './webhook-parts.ts';
 
 const USES: readonly (readonly [string, (tracker: Tracker, ref: SessionRef) => Promise<unknown>])[] = [
   ['heartbeat', (tracker, ref) => tracker.heartbeat(ref, 'FOREGROUND', null)],
@@ -94,7 +95,12 @@ it('the use cases share one store, and a client hears why before her socket is l
     newSession: () => ({ sessionId: sessionId('s1'), token: 'token', tokenHash: 'hash' }),
     newDeviceId: () => expect.unreachable(),
   };
-  const porchlight = createPorchlight(stage.store, credentials, 'none');
+  const porchlight = createPorchlight(
+    stage.store,
+    credentials,
+    'none',
+    webhookParts(() => stage.store.now()),
+  );
   expect(porchlight.store).toBe(stage.store);
   expect(porchlight.visibility).toBe('none');
 

@@ -18,6 +18,8 @@ const VICTIM = `userId: ${JSON.stringify(victim)}`;
 const may = null;
 const UNKNOWN = 'UNAUTHENTICATED';
 const NEVER = 'FORBIDDEN';
+/** Nobody who may not do it is told that it is wrong. */
+const WRONG = 'BAD_USER_INPUT';
 
 /** What each of nobody, user, session and backend is answered. */
 const MATRIX: Readonly<Record<string, readonly [string, ...(string | null)[]]>> = {
@@ -30,6 +32,9 @@ const MATRIX: Readonly<Record<string, readonly [string, ...(string | null)[]]>> 
   'Query.stats': ['{ stats { usersOnline } }', UNKNOWN, NEVER, NEVER, may],
   'Query.explainStatus': [`{ explainStatus(${VICTIM}) { because } }`, UNKNOWN, NEVER, NEVER, may],
   'Query.policy': ['{ policy { pushOnlineExpiryMs } }', UNKNOWN, NEVER, NEVER, may],
+  'Query.webhooks': ['{ webhooks { id } }', UNKNOWN, NEVER, NEVER, may],
+  'Query.webhook': ['{ webhook(id: "none") { id } }', UNKNOWN, NEVER, NEVER, may],
+  'Query.webhookDeliveries': ['{ webhookDeliveries { nodes { id } } }', UNKNOWN, NEVER, NEVER, may],
   'Mutation.login': ['mutation { login(input: {platform: WEB}) { session { id } } }', UNKNOWN, may, NEVER, NEVER],
   'Mutation.heartbeat': ['mutation { heartbeat { heartbeatIntervalMs } }', UNKNOWN, UNKNOWN, may, NEVER],
   'Mutation.logout': ['mutation { logout { userStatus { status } } }', UNKNOWN, UNKNOWN, may, NEVER],
@@ -54,6 +59,36 @@ const MATRIX: Readonly<Record<string, readonly [string, ...(string | null)[]]>> 
     NEVER,
     may,
   ],
+  'Mutation.createWebhook': [
+    // Whoever is let in is told that it will not do.
+    'mutation { createWebhook(input: {url: "nowhere"}) { secret } }',
+    UNKNOWN,
+    NEVER,
+    NEVER,
+    WRONG,
+  ],
+  'Mutation.updateWebhook': [
+    'mutation { updateWebhook(input: {id: "none"}) { secret } }',
+    UNKNOWN,
+    NEVER,
+    NEVER,
+    WRONG,
+  ],
+  'Mutation.deleteWebhook': [
+    'mutation { deleteWebhook(input: {id: "none"}) { webhook { id } } }',
+    UNKNOWN,
+    NEVER,
+    NEVER,
+    WRONG,
+  ],
+  'Mutation.testWebhook': [
+    'mutation { testWebhook(input: {id: "none"}) { delivery { id } } }',
+    UNKNOWN,
+    NEVER,
+    NEVER,
+    WRONG,
+  ],
+  'Mutation.redeliver': ['mutation { redeliver(input: {webhookId: "none"}) { count } }', UNKNOWN, NEVER, NEVER, WRONG],
   'Subscription.statusChanges': ['subscription { statusChanges(userIds: ["a"]) { status } }', UNKNOWN, may, may, may],
   'Subscription.sessionEnded': ['subscription { sessionEnded { reason } }', UNKNOWN, UNKNOWN, may, NEVER],
   'Subscription.presenceEvents': ['subscription { presenceEvents { cursor } }', UNKNOWN, NEVER, NEVER, may],

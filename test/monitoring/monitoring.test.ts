@@ -10,7 +10,8 @@ import { Tally } from '../../src/app/tally.ts';
 import { DoorCounts } from '../../src/server/door-counts.ts';
 import { createMetrics } from '../../src/server/metrics/metrics.ts';
 import { credentials } from '../../src/server/session-token.ts';
-import { FakeStore } from '../app/fake-store.ts';
+import { FakeStore, START } from '../app/fake-store.ts';
+import { webhookParts } from '../app/webhook-parts.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const read = (path: string): string => readFileSync(join(root, path), 'utf8');
@@ -45,7 +46,12 @@ const exprs = shown.flatMap(({ targets = [] }) => targets.map(({ expr }) => expr
 const metricNames = async (): Promise<ReadonlySet<string>> => {
   const tally = new Tally([1]);
   const text = await createMetrics({
-    porchlight: createPorchlight(new FakeStore(), credentials, 'everyone'),
+    porchlight: createPorchlight(
+      new FakeStore(),
+      credentials,
+      'everyone',
+      webhookParts(() => START),
+    ),
     counts: new DoorCounts(),
     sweeper: { backlog: 0 },
     storage: {

@@ -14,7 +14,7 @@ const expectTellsNothing = (told: string): void => {
 };
 
 const breakStore = (house: House): void => {
-  const { store } = house;
+  const { store, webhooks } = house;
   const fails = (): never => {
     throw Object.assign(new Error(WHY), {
       path: '/var/lib/porchlight',
@@ -24,6 +24,9 @@ const breakStore = (house: House): void => {
   };
   for (const name of ['read', 'update', 'counts', 'listOnline', 'findEnded'] as const) {
     vi.spyOn(store, name).mockImplementation(fails);
+  }
+  for (const name of ['webhooks', 'createWebhook', 'deliveries', 'findDelivery'] as const) {
+    vi.spyOn(webhooks.store, name).mockImplementation(fails);
   }
   for (const name of ['read', 'latestCursor'] as const) vi.spyOn(store.log, name).mockImplementation(fails);
 };
@@ -35,6 +38,11 @@ const QUERIES: readonly string[] = [
   '{ stats { sockets } }',
   '{ events { nodes { userId } } }',
   'mutation { endSessions(input: { userId: "alice" }) { ended { id } } }',
+  '{ webhooks { id } }',
+  '{ webhookDeliveries { nodes { id } } }',
+  'mutation { createWebhook(input: { url: "https://chat.example/hook" }) { secret } }',
+  'mutation { testWebhook(input: { id: "webhook-1" }) { delivery { id } } }',
+  'mutation { redeliver(input: { deliveryId: "delivery-1" }) { count } }',
 ];
 
 describe('when the store fails', () => {

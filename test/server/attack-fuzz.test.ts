@@ -32,6 +32,8 @@ const word = fc.constantFrom(
     'policy',
   ],
   ...['statusChanges', 'presenceEvents', 'sessionEnded', 'onlineUsers', 'endSessions', 'updatePolicy', 'latestCursor'],
+  ...['webhooks', 'webhook', 'webhookDeliveries', 'createWebhook', 'updateWebhook', 'deleteWebhook', 'testWebhook'],
+  ...['redeliver', 'reasons', 'url', 'secret', 'events', 'DEAD', 'https://chat.example/hook'],
   ...[
     'status',
     'sessions',
@@ -114,6 +116,11 @@ const DOCUMENTS = [
   'subscription ($a: [ID!]!) { statusChanges(userIds: $a) { userId status version } }',
   'subscription { statusChanges(userIds: ["alice", "bob"]) { userId __typename } }',
   'subscription { presenceEvents { cursor reason } }',
+  'mutation { createWebhook(input: { url: "https://chat.example/hook", reasons: [LOGIN] }) { secret webhook { id } } }',
+  'mutation ($a: UpdateWebhookInput!) { updateWebhook(input: $a) { secret webhook { state reasons } } }',
+  'mutation { testWebhook(input: { id: "webhook-1" }) { delivery { id lastStatus } } }',
+  'mutation { redeliver(input: { webhookId: "webhook-1" }) { count } }',
+  '{ webhookDeliveries(status: DEAD, webhookId: "webhook-1", first: 5) { nodes { id events { cursor } } } }',
   'subscription { sessionEnded { reason } }',
   '{ __schema { types { name } } }',
 ];

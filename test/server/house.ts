@@ -18,6 +18,7 @@ import type { PageHandler } from '../../src/server/http.ts';
 import { Port, type HttpTimes } from '../../src/server/port.ts';
 import { createServer, type PorchlightServer, type ServerSettings } from '../../src/server/server.ts';
 import { credentials } from '../../src/server/session-token.ts';
+import { webhookParts, type TestParts } from '../app/webhook-parts.ts';
 import { MemoryStore } from '../contract/memory-store.ts';
 import { readMetrics, type Figures } from '../tools/prometheus.ts';
 
@@ -63,6 +64,8 @@ export class House {
   readonly socketUrl: string;
   readonly store: MemoryStore;
   readonly porchlight: Porchlight;
+  /** What webhooks are managed with. */
+  readonly webhooks: TestParts;
   readonly server: PorchlightServer;
   /** What was logged, as text. */
   readonly logged: string[];
@@ -73,6 +76,7 @@ export class House {
     url: string;
     store: MemoryStore;
     porchlight: Porchlight;
+    webhooks: TestParts;
     server: PorchlightServer;
     logged: string[];
     clock: ShiftedClock;
@@ -82,6 +86,7 @@ export class House {
     this.socketUrl = `ws://${parts.url}/graphql`;
     this.store = parts.store;
     this.porchlight = parts.porchlight;
+    this.webhooks = parts.webhooks;
     this.server = parts.server;
     this.logged = parts.logged;
     this.#clock = parts.clock;
@@ -108,7 +113,8 @@ export class House {
       eventRetentionMs: 30 * 86_400_000,
       ...(beforeCommit === undefined ? {} : { beforeCommit }),
     });
-    const porchlight = createPorchlight(store, credentials, visibility ?? 'everyone');
+    const webhooks = webhookParts(clock.now);
+    const porchlight = createPorchlight(store, credentials, visibility ?? 'everyone', webhooks);
     const sweeper = new Sweeper(store, porchlight.tracker, (_user, error) => {
       throw error;
     });
@@ -133,7 +139,16 @@ export class House {
     server.open();
     const address = await port.listen();
     onTestFinished(() => server.close());
-    return new House({ url: `${address.host}:${address.port}`, store, porchlight, server, logged, clock, sweeper });
+    return new House({
+      url: `${address.host}:${address.port}`,
+      store,
+      porchlight,
+      webhooks,
+      server,
+      logged,
+      clock,
+      sweeper,
+    });
   }
 
   get now(): Millis {

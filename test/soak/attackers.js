@@ -239,6 +239,9 @@ const ATTACKS = {
       '{ events { nodes { userId } } }',
       '{ onlineUsers { nodes { userId } } }',
       'mutation { endSessions(input: {userId: "user-1"}) { ended { id } } }',
+      '{ webhooks { url } }',
+      '{ webhookDeliveries { nodes { events { userId } } } }',
+      'mutation { createWebhook(input: {url: "https://attacker.example"}) { secret } }',
       'mutation { updatePolicy(input: {preset: CURRENT}) { policy { pushOnlineExpiryMs } } }',
     ]);
     return refused(await post(world, random.pick([userToken('attacker'), null]), { query }), [
