@@ -134,6 +134,19 @@ const OF_A_BACKEND: Record<string, Asked> = {
     query: 'mutation ($i: UpdatePolicyInput!) { updatePolicy(input: $i) { policy { pushOnlineExpiryMs } } }',
     variables: { i: { platforms: [{ platform: 'WEB', heartbeatIntervalMs: 5, heartbeatTimeoutMs: 1 }] } },
   },
+  'the webhooks': { query: '{ webhooks { id } webhook(id: "none") { id } webhookDeliveries { nodes { id } } }' },
+  'a change that leaves a variable out': {
+    query: 'mutation ($id: ID!, $u: String) { updateWebhook(input: { id: $id, url: $u }) { secret } }',
+    variables: { id: 'none' },
+  },
+  'a change that is a null': {
+    query: 'mutation ($id: ID!, $u: String) { updateWebhook(input: { id: $id, url: $u }) { secret } }',
+    variables: { id: 'none', u: null },
+  },
+  'what is to be redelivered, of nothing': {
+    query: 'mutation ($i: RedeliverInput!) { redeliver(input: $i) { count } }',
+    variables: { i: {} },
+  },
   'one of several operations': {
     query: 'query A { stats { sockets } } query B { policy { pushOnlineExpiryMs multiDevice { groups } } }',
     operationName: 'B',

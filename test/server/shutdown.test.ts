@@ -3,6 +3,8 @@ import { connect, type AddressInfo } from 'node:net';
 import { pino } from 'pino';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { createHttpHandler } from '../../src/server/http.ts';
+import { CUT } from '../app/webhook-parts.ts';
+import { HOOK } from '../app/webhook-stage.ts';
 import { API_KEY, House, LOGIN } from './house.ts';
 import { Wire } from './wire.ts';
 
@@ -50,6 +52,24 @@ describe('a server that closes', () => {
     expect((await wire.closed).code).toBe(1012);
     await closed;
     await expect(fetch(`${house.url}/health/ready`)).rejects.toThrow();
+  });
+
+  test('waits for no receiver of a webhook that is tested', async () => {
+    const house = await House.open();
+    const wire = await Wire.as(house.socketUrl, API_KEY);
+    const { webhook } = await house.porchlight.webhooks.create({ url: HOOK });
+    const { courier } = house.webhooks;
+    courier.answer = new Promise(() => undefined);
+    const document = 'mutation ($id: ID!) { testWebhook(input: { id: $id }) { delivery { status lastError } } }';
+    const reply = house.post(document, API_KEY, { id: webhook.id });
+    wire.subscribe(document, { id: webhook.id });
+    await vi.waitFor(() => expect(courier.attempts).toHaveLength(2));
+    const closed = house.server.close();
+    const cut = { testWebhook: { delivery: { status: 'DEAD', lastError: CUT.error } } };
+    expect((await reply).body).toEqual({ data: cut });
+    expect(await wire.next()).toMatchObject({ type: 'next', payload: { data: cut } });
+    expect((await wire.closed).code).toBe(1012);
+    await closed;
   });
 
   test('is not ready any more, but alive', async () => {

@@ -1,0 +1,71 @@
+/** Webhooks over stores that tests can look into, and a few words to put something there. */
+import { expect } from 'vitest';
+import type { Delivery } from '../../src/app/webhook-ports.ts';
+import { Webhooks, type NewWebhook } from '../../src/app/webhooks.ts';
+import { DomainError } from '../../src/core/errors.ts';
+import { deliveryId, type WebhookId } from '../../src/core/ids.ts';
+import { WEBHOOK_FORMATS, type WebhookFormat, type WebhookState } from '../../src/core/vocabulary.ts';
+import type { WebhookRecord } from '../../src/core/webhook.ts';
+import { START } from './fake-store.ts';
+import { Stage } from './stage.ts';
+import { errorOf } from './waiting.ts';
+import { webhookParts, type TestParts } from './webhook-parts.ts';
+
+export const HOOK = 'https://chat.example/hook';
+
+export class WebhookStage extends Stage {
+  readonly parts: TestParts;
+  readonly webhooks: Webhooks;
+
+  constructor(formats: readonly WebhookFormat[] = WEBHOOK_FORMATS) {
+    super();
+    this.parts = webhookParts(() => this.store.now(), formats);
+    this.webhooks = new Webhooks(this.store, this.parts);
+  }
+
+  async create(asked: Partial<NewWebhook> = {}): Promise<WebhookRecord> {
+    return (await this.webhooks.create({ url: HOOK, ...asked })).webhook;
+  }
+
+  /** As it is kept. */
+  async kept(id: WebhookId): Promise<WebhookRecord> {
+    const found = await this.webhooks.find(id);
+    if (found === null) throw new Error('It is not kept.');
+    return found;
+  }
+
+  async isIn(id: WebhookId, state: WebhookState): Promise<void> {
+    await this.parts.store.updateWebhook(id, (webhook) => ({ ...webhook, state }));
+  }
+
+  /** Puts a delivery, with the first event of the log, where it is left after it was given up. */
+  async leave(webhook: WebhookRecord, id: string, change: Partial<Delivery> = {}): Promise<Delivery> {
+    const delivery: Delivery = {
+      id: deliveryId(id),
+      webhookId: webhook.id,
+      shard: null,
+      isTest: false,
+      status: 'DEAD',
+      events: this.store.events.slice(0, 1),
+      eventCount: 1,
+      createdAt: START,
+      attempts: 30,
+      lastAttemptAt: START,
+      lastStatus: 500,
+      lastError: 'It answered 500.',
+      nextAttemptAt: null,
+      giveUpAt: START,
+      ...change,
+    };
+    await this.parts.store.addDelivery(delivery);
+    return delivery;
+  }
+}
+
+/** The words of a refusal that is BAD_USER_INPUT. */
+export const refusal = async (promise: Promise<unknown>): Promise<string> => {
+  const error = await errorOf(promise);
+  expect(error).toBeInstanceOf(DomainError);
+  expect(error).toMatchObject({ fault: { code: 'BAD_USER_INPUT' } });
+  return error.message;
+};

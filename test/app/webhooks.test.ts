@@ -1,0 +1,298 @@
+/** Webhooks are managed: what holds of what is asked, and that nothing is half-done. */
+import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { MAX_WEBHOOKS } from '../../src/app/webhook-ports.ts';
+import type { NewWebhook, WebhookUpdate } from '../../src/app/webhooks.ts';
+import { later, webhookId } from '../../src/core/ids.ts';
+import type { WebhookState } from '../../src/core/vocabulary.ts';
+import { secretsInForce, type WebhookRecord } from '../../src/core/webhook.ts';
+import { DAY, START } from './fake-store.ts';
+import { secretOf } from './webhook-parts.ts';
+import { HOOK, refusal, WebhookStage } from './webhook-stage.ts';
+
+const NOBODY = webhookId('nobody');
+
+let stage: WebhookStage;
+
+beforeEach(() => {
+  stage = new WebhookStage();
+});
+
+describe('a new webhook', () => {
+  it('is ACTIVE, of the format STANDARD with a secret of its own, and told everything from now on', async () => {
+    await stage.login();
+    const start = await stage.store.log.latestCursor();
+    expect(await stage.webhooks.create({ url: HOOK })).toEqual({
+      webhook: {
+        id: 'webhook-1',
+        url: HOOK,
+        format: 'STANDARD',
+        secret: secretOf(0),
+        previousSecret: null,
+        reasons: null,
+        userStatusOnly: false,
+        state: 'ACTIVE',
+        createdAt: START,
+        changedAt: START,
+        start,
+      },
+      secret: secretOf(0),
+    });
+    expect(await stage.kept(webhookId('webhook-1'))).toMatchObject({ url: HOOK, start });
+  });
+
+  it('is as it is asked for', async () => {
+    const asked: NewWebhook = { url: HOOK, secret: secretOf(7), reasons: ['LOGOUT', 'LOGIN'], userStatusOnly: true };
+    const { webhook, secret } = await stage.webhooks.create(asked);
+    expect(webhook).toMatchObject({ ...asked, format: 'STANDARD' });
+    expect(secret).toBe(secretOf(7));
+  });
+
+  it('takes null for left out', async () => {
+    const asked = { secret: null, reasons: null, userStatusOnly: null, format: null };
+    expect(await stage.create(asked)).toMatchObject({
+      secret: secretOf(0),
+      reasons: null,
+      userStatusOnly: false,
+      format: 'STANDARD',
+    });
+  });
+
+  it('of the format TENCENT is not signed without a token, and with any', async () => {
+    expect(await stage.webhooks.create({ url: HOOK, format: 'TENCENT' })).toMatchObject({
+      webhook: { format: 'TENCENT', secret: null },
+      secret: null,
+    });
+    expect(await stage.webhooks.create({ url: HOOK, format: 'TENCENT', secret: '令牌' })).toMatchObject({
+      secret: '令牌',
+    });
+  });
+
+  it('keeps its URL as it was given', async () => {
+    const url = 'HTTPS://Chat.Example:443/a%2fb/../c?x=1&y=%E4%BD%A0';
+    expect((await stage.create({ url })).url).toBe(url);
+    const longest = `${HOOK}/${'x'.repeat(2_048 - HOOK.length - 1)}`;
+    expect((await stage.create({ url: longest })).url).toBe(longest);
+  });
+
+  it.each<[string, Partial<NewWebhook>, RegExp]>([
+    ['no URL', { url: '' }, /^url is no URL/],
+    ['a path', { url: '/hook' }, /^url is no URL/],
+    ['a host that is none', { url: 'https://a b.example/' }, /^url is no URL/],
+    ['a URL with a line break that a parser would leave out', { url: 'https://chat.exa\nmple/' }, /^url is no URL/],
+    ['a URL with a space before it', { url: ` ${HOOK}` }, /^url is no URL/],
+    ['a URL that is too long', { url: `${HOOK}/${'x'.repeat(2_048)}` }, /^url is longer than 2048 characters/],
+    ['a URL that nothing may be sent to', { url: 'http://chat.example' }, /^url will not do\. It must be https\.$/],
+    ['an address of our own', { url: 'https://localhost/' }, /^url will not do\. localhost is not public\.$/],
+    ['no reasons', { reasons: [] }, /^reasons is empty/],
+    ['a reason twice', { reasons: ['LOGIN', 'LOGOUT', 'LOGIN'] }, /^reasons names LOGIN twice/],
+    ['a secret of another form', { secret: 'open sesame' }, /^secret must be whsec_/],
+    ['an empty secret', { secret: '' }, /^secret must be whsec_/],
+    ['an empty token', { secret: '', format: 'TENCENT' }, /^secret is empty/],
+  ])('%s: refused, and nothing is made', async (_what, asked, why) => {
+    const message = await refusal(stage.create(asked));
+    expect(message).toMatch(why);
+    expect(message).not.toContain('sesame');
+    expect(await stage.webhooks.list()).toEqual([]);
+  });
+
+  it('of a format that is not served is refused, and says what would turn it on', async () => {
+    stage = new WebhookStage(['STANDARD']);
+    expect(await refusal(stage.create({ format: 'TENCENT' }))).toContain('PORCHLIGHT_TENCENT');
+    const { id } = await stage.create();
+    expect(await refusal(stage.webhooks.update(id, { format: 'TENCENT' }))).toContain('PORCHLIGHT_TENCENT');
+    expect(await stage.kept(id)).toMatchObject({ format: 'STANDARD' });
+  });
+
+  it('is one too many, if there are as many as there may be', async () => {
+    for (let index = 0; index < MAX_WEBHOOKS; index++) await stage.create();
+    await refusal(stage.create());
+    expect(await stage.webhooks.list()).toHaveLength(MAX_WEBHOOKS);
+  });
+});
+
+describe('a change of a webhook', () => {
+  it('leaves what it leaves out, and says when it was made', async () => {
+    const before = await stage.create({ reasons: ['LOGIN'], userStatusOnly: true });
+    stage.store.passes(5);
+    const { webhook, secret } = await stage.webhooks.update(before.id, { url: 'https://other.example' });
+    expect(webhook).toEqual({ ...before, url: 'https://other.example', changedAt: START + 5 });
+    expect(secret).toBeNull();
+    expect(await stage.kept(before.id)).toEqual(webhook);
+  });
+
+  it.each<[string, WebhookUpdate, Partial<WebhookRecord>]>([
+    ['other reasons', { reasons: ['LOGOUT', 'LOGIN'] }, { reasons: ['LOGOUT', 'LOGIN'] }],
+    ['all reasons', { reasons: null }, { reasons: null }],
+    ['only what changes a status', { userStatusOnly: true }, { userStatusOnly: true }],
+    ['another format', { format: 'TENCENT' }, { format: 'TENCENT', secret: secretOf(0) }],
+    ['a pause', { enabled: false }, { state: 'PAUSED' }],
+  ])('may be %s', async (_what, asked, after) => {
+    const before = await stage.create({ reasons: ['KICKED'] });
+    stage.store.passes(5);
+    const changed = { ...before, ...after, changedAt: later(START, 5) };
+    expect((await stage.webhooks.update(before.id, asked)).webhook).toEqual(changed);
+    expect(await stage.kept(before.id)).toEqual(changed);
+  });
+
+  it.each<[WebhookState, boolean, WebhookState]>([
+    ['ACTIVE', true, 'ACTIVE'],
+    ['PAUSED', true, 'ACTIVE'],
+    ['GONE', true, 'ACTIVE'],
+    ['ACTIVE', false, 'PAUSED'],
+    ['PAUSED', false, 'PAUSED'],
+    ['GONE', false, 'PAUSED'],
+  ])('%s, with enabled %s, becomes %s', async (state, enabled, after) => {
+    const { id } = await stage.create();
+    await stage.isIn(id, state);
+    await stage.webhooks.update(id, { url: 'https://other.example' });
+    expect((await stage.kept(id)).state).toBe(state);
+    await stage.webhooks.update(id, { enabled });
+    expect((await stage.kept(id)).state).toBe(after);
+  });
+
+  it('that makes no difference is none: nobody hears of it', async () => {
+    const before = await stage.create({ reasons: ['LOGIN'] });
+    let heard = 0;
+    stage.parts.store.onWebhooks(() => heard++);
+    stage.store.passes(5);
+    const same = { url: HOOK, reasons: ['LOGIN'], userStatusOnly: false, format: 'STANDARD', enabled: true } as const;
+    expect((await stage.webhooks.update(before.id, same)).webhook).toEqual(before);
+    expect((await stage.webhooks.update(before.id, {})).webhook).toEqual(before);
+    expect(heard).toBe(0);
+  });
+
+  it.each<[string, WebhookUpdate, RegExp]>([
+    ['a URL that is null', { url: null }, /^url is null/],
+    ['a URL that is empty', { url: '' }, /^url is no URL/],
+    ['a URL that nothing may be sent to', { url: 'http://chat.example' }, /^url will not do/],
+    ['a format that is null', { format: null }, /^format is null/],
+    ['userStatusOnly that is null', { userStatusOnly: null }, /^userStatusOnly is null/],
+    ['enabled that is null', { enabled: null }, /^enabled is null/],
+    ['no reasons', { reasons: [] }, /^reasons is empty/],
+    ['a reason twice', { reasons: ['LOGIN', 'LOGIN'] }, /^reasons names LOGIN twice/],
+    ['the secret that it has', { secret: secretOf(0) }, /^secret is the present one/],
+    ['a secret of another form', { secret: 'open sesame' }, /^secret must be whsec_/],
+    ['no secret', { secret: null }, /^secret is null/],
+    ['two secrets', { secret: secretOf(7), rotateSecret: true }, /only one of them/],
+    ['a time that is no whole number', { previousSecretValidMs: 0.5 }, /^previousSecretValidMs is 0.5/],
+    ['a time before now', { previousSecretValidMs: -1 }, /^previousSecretValidMs is -1/],
+    ['more than 30 days', { previousSecretValidMs: 30 * DAY + 1 }, /^previousSecretValidMs is 2592000001/],
+    ['no number', { previousSecretValidMs: Number.NaN }, /^previousSecretValidMs is NaN/],
+  ])('%s: refused, and all the rest of it with it', async (_what, asked, why) => {
+    const before = await stage.create();
+    stage.store.passes(5);
+    const message = await refusal(stage.webhooks.update(before.id, { userStatusOnly: true, ...asked }));
+    expect(message).toMatch(why);
+    expect(message).not.toMatch(/sesame|AAAA/);
+    expect(await stage.kept(before.id)).toEqual(before);
+  });
+
+  it('of a webhook that there is not is refused', async () => {
+    expect(await refusal(stage.webhooks.update(NOBODY, { enabled: false }))).toBe('There is no webhook "nobody".');
+  });
+});
+
+describe('a new secret', () => {
+  it('is made, and shown; the one before signs beside it for a day', async () => {
+    const { id } = await stage.create();
+    const { webhook, secret } = await stage.webhooks.update(id, { rotateSecret: true });
+    expect(secret).toBe(secretOf(1));
+    expect(webhook).toMatchObject({
+      secret: secretOf(1),
+      previousSecret: { secret: secretOf(0), validUntil: START + DAY },
+    });
+    expect(secretsInForce(webhook, later(START, DAY - 1))).toEqual([secretOf(1), secretOf(0)]);
+    expect(secretsInForce(webhook, later(START, DAY))).toEqual([secretOf(1)]);
+  });
+
+  it.each([null, undefined])('takes %s for the usual time, and for no wish to rotate', async (left) => {
+    const { id } = await stage.create();
+    const asked = { secret: secretOf(7), rotateSecret: left, previousSecretValidMs: left };
+    const { webhook, secret } = await stage.webhooks.update(id, asked);
+    expect(secret).toBe(secretOf(7));
+    expect(webhook.previousSecret).toEqual({ secret: secretOf(0), validUntil: START + DAY });
+  });
+
+  it('may be alone at once, or leave the one before 30 days', async () => {
+    const { id } = await stage.create();
+    const long = await stage.webhooks.update(id, { rotateSecret: true, previousSecretValidMs: 30 * DAY });
+    expect(long.webhook.previousSecret).toEqual({ secret: secretOf(0), validUntil: START + 30 * DAY });
+    const none = await stage.webhooks.update(id, { rotateSecret: true, previousSecretValidMs: 0 });
+    expect(none.webhook).toMatchObject({ secret: secretOf(2), previousSecret: null });
+  });
+
+  it('may be the one before, so that a rotation can be taken back', async () => {
+    const { id } = await stage.create();
+    await stage.webhooks.update(id, { rotateSecret: true });
+    const { webhook } = await stage.webhooks.update(id, { secret: secretOf(0) });
+    expect(webhook).toMatchObject({ secret: secretOf(0), previousSecret: { secret: secretOf(1) } });
+  });
+
+  it('does not come of a change of something else, which leaves the one before its time', async () => {
+    const { id } = await stage.create();
+    const { webhook: before } = await stage.webhooks.update(id, { rotateSecret: true });
+    stage.store.passes(5);
+    const { webhook, secret } = await stage.webhooks.update(id, { enabled: false, previousSecretValidMs: 0 });
+    expect(secret).toBeNull();
+    expect(webhook.previousSecret).toEqual(before.previousSecret);
+  });
+
+  it('with TENCENT is alone, and may be none', async () => {
+    const { id } = await stage.create({ format: 'TENCENT', secret: 'one' });
+    expect((await stage.webhooks.update(id, { secret: 'two' })).webhook).toMatchObject({
+      secret: 'two',
+      previousSecret: null,
+    });
+    const { webhook, secret } = await stage.webhooks.update(id, { secret: null });
+    expect(webhook).toMatchObject({ secret: null, previousSecret: null });
+    expect(secret).toBeNull();
+    expect((await stage.webhooks.update(id, { secret: null })).webhook).toEqual(webhook);
+    expect(await refusal(stage.webhooks.update(id, { secret: 'x\ny' }))).toMatch(/^secret has a control character/);
+  });
+});
+
+describe('a change of the format', () => {
+  it.each([null, 'a token'])('to STANDARD needs a secret that fits, where there was %j', async (secret) => {
+    const before = await stage.create({ format: 'TENCENT', secret });
+    expect(await refusal(stage.webhooks.update(before.id, { format: 'STANDARD' }))).toMatch(
+      /needs a secret of that form/,
+    );
+    expect(await refusal(stage.webhooks.update(before.id, { format: 'STANDARD', secret: 'x' }))).toMatch(
+      /^secret must be/,
+    );
+    expect(await refusal(stage.webhooks.update(before.id, { format: 'STANDARD', secret: null }))).toMatch(
+      /^secret is null/,
+    );
+    expect(await stage.kept(before.id)).toEqual(before);
+    const { webhook } = await stage.webhooks.update(before.id, { format: 'STANDARD', rotateSecret: true });
+    // A token cannot sign beside it.
+    expect(webhook).toMatchObject({ format: 'STANDARD', secret: secretOf(0), previousSecret: null });
+  });
+
+  it('to TENCENT and back keeps the secret, and ends the one before', async () => {
+    const { id } = await stage.create();
+    await stage.webhooks.update(id, { rotateSecret: true });
+    const away = await stage.webhooks.update(id, { format: 'TENCENT' });
+    expect(away.webhook).toMatchObject({ secret: secretOf(1), previousSecret: null });
+    const back = await stage.webhooks.update(id, { format: 'STANDARD' });
+    expect(back.webhook).toMatchObject({ format: 'STANDARD', secret: secretOf(1), previousSecret: null });
+  });
+});
+
+describe('deleting a webhook', () => {
+  it('tells what it was, once', async () => {
+    const webhook = await stage.create();
+    const other = await stage.create();
+    expect(await stage.webhooks.delete(webhook.id)).toEqual(webhook);
+    expect(await stage.webhooks.list()).toEqual([other]);
+    expect(await stage.webhooks.find(webhook.id)).toBeNull();
+    expect(await refusal(stage.webhooks.delete(webhook.id))).toBe('There is no webhook "webhook-1".');
+  });
+});
+
+it('what happens while a webhook is made is not missed', async () => {
+  const start = await stage.store.log.latestCursor();
+  const { store } = stage.parts;
+  vi.spyOn(store, 'createWebhook').mockImplementationOnce(async () => void (await stage.login()));
+  expect((await stage.create()).start).toBe(start);
+});
