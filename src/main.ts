@@ -22,6 +22,8 @@ import { StoreClock } from './storage/clock.ts';
 import { StorageError } from './storage/sqlite/failures.ts';
 import { openSqliteStore } from './storage/sqlite/open.ts';
 import type { SqliteStore } from './storage/sqlite/store.ts';
+import { TENCENT_PREFIX, tencentApi } from './tencent/server-api.ts';
+import { userSigTokens } from './tencent/user-tokens.ts';
 import type { Traces } from './traces/traces.ts';
 import { version } from './version.ts';
 
@@ -91,10 +93,11 @@ interface Entrance {
 /** Whoever comes is told that the server is starting, until it opens its doors there. */
 const entrance = (config: Config, log: Logger): Entrance => {
   const { allowedOrigins } = config;
+  const foreignPrefix = config.tencent === null ? undefined : TENCENT_PREFIX;
   const graphiql = config.graphiql
     ? graphiqlHandler((error) => log.error({ err: error }, 'GraphiQL could not be served.'))
     : undefined;
-  const starting = new Starting({ allowedOrigins, graphiql, log });
+  const starting = new Starting({ allowedOrigins, graphiql, foreignPrefix, log });
   const port = new Port({ settings: config, counts: new DoorCounts(), log });
   port.leadTo(starting);
   return {
@@ -147,6 +150,7 @@ const doors = (
   { store, sweeper }: { readonly store: SqliteStore; readonly sweeper: Sweeper },
   { log, nameOf, traces }: { readonly log: Logger; readonly nameOf: UserNames; readonly traces: Traces | null },
 ): PorchlightServer => {
+  const { tencent } = config;
   const { maxSockets } = config.limits;
   const measured = { porchlight, counts: port.counts, sweeper, storage: store, maxSockets, version: version() };
   return createServer({
@@ -164,10 +168,12 @@ const doors = (
       jwksUrl: config.jwksUrl,
       jwtIssuer: config.jwtIssuer,
       jwtAudience: config.jwtAudience,
+      userTokens: tencent === null ? [] : [userSigTokens(tencent)],
       introspection: config.introspection,
       maxLagMs: config.maxLagMs,
     },
     graphiql,
+    foreign: tencent === null ? undefined : tencentApi(porchlight, tencent),
     ...(config.metrics ? { metrics: metricsHandler(createMetrics(measured), config) } : {}),
   });
 };

@@ -33,14 +33,17 @@ export const MAX_USERS_PER_CALL = 500;
  * @throws TOO_MANY_USERS for more than 500, BAD_USER_INPUT for one that is no user id.
  */
 export const checkedUserIds = (values: readonly string[], before = 0): readonly UserId[] => {
-  const asked = before + values.length;
-  if (asked > MAX_USERS_PER_CALL) {
-    throw new DomainError(
-      { code: 'TOO_MANY_USERS' },
-      `${asked} users are asked for; at most ${MAX_USERS_PER_CALL} may be in one call.`,
-    );
-  }
+  checkUserCount(before + values.length);
   return values.map(userId);
+};
+
+/** @throws TOO_MANY_USERS for more than 500. */
+export const checkUserCount = (asked: number): void => {
+  if (asked <= MAX_USERS_PER_CALL) return;
+  throw new DomainError(
+    { code: 'TOO_MANY_USERS' },
+    `${asked} users are asked for; at most ${MAX_USERS_PER_CALL} may be in one call.`,
+  );
 };
 
 /** @throws UNAUTHENTICATED for nobody. */

@@ -13,11 +13,16 @@ import {
 } from 'graphql';
 import { LIMIT_RULES, MAX_DOCUMENT_LENGTH, MAX_TOKENS } from './limits.ts';
 
-/** One operation of a checked document. */
-export interface Operation {
-  readonly node: OperationDefinitionNode;
+/** What an operation does, as far as it is treated by that. */
+export interface OperationOutline {
+  readonly node: Pick<OperationDefinitionNode, 'operation'>;
   /** Every root field that it could ask for, through fragments, whatever `@skip` says. */
   readonly rootFields: ReadonlySet<string>;
+}
+
+/** One operation of a checked document. */
+export interface Operation extends OperationOutline {
+  readonly node: OperationDefinitionNode;
 }
 
 const MAX_DOCUMENTS = 1_000;

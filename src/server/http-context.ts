@@ -5,7 +5,7 @@ import { NOBODY, type Caller } from '../app/caller.ts';
 import type { Porchlight } from '../app/porchlight.ts';
 import type { Authenticate } from './auth.ts';
 import { clientAddress, networkOf } from './client-address.ts';
-import type { Operation } from './documents.ts';
+import type { OperationOutline } from './documents.ts';
 import type { Operations, Way } from './operations.ts';
 import type { Pipeline } from './pipeline.ts';
 import { rateLimited, type Rates } from './rates.ts';
@@ -34,7 +34,7 @@ export class Passage implements Way {
   countedBy: string | null = null;
   caller: Caller = NOBODY;
   /** Null as long as it cannot be told. */
-  operation: Operation | null = null;
+  operation: OperationOutline | null = null;
 
   /** @param id of the request. @param began when it was read. */
   constructor(request: IncomingMessage, id: string, began: number, trustProxy: boolean) {

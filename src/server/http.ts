@@ -25,11 +25,19 @@ export interface HttpOptions {
   /** Asked for /graphql when a browser wants a page, and for paths that nobody else knows. */
   readonly graphiql: PageHandler | undefined;
   readonly metrics: RequestHandler | undefined;
+  readonly foreign: ForeignPaths | undefined;
   readonly log: Logger;
 }
 
+/** Paths of another product's API. */
+export interface ForeignPaths {
+  /** They begin so, and none of ours does. */
+  readonly prefix: string;
+  readonly handle: RequestHandler;
+}
+
 export const createHttpHandler = (options: HttpOptions): RequestListener => {
-  const { log } = options;
+  const { log, foreign } = options;
   return (request, response) => {
     const requestId = idOf(request);
     const path = pathOf(request);
@@ -37,7 +45,10 @@ export const createHttpHandler = (options: HttpOptions): RequestListener => {
     response.setHeader('X-Content-Type-Options', 'nosniff');
     if (log.isLevelEnabled('debug')) {
       response.once('close', () => {
-        log.debug({ requestId, method: request.method, path: knownPath(path), status: response.statusCode }, 'request');
+        log.debug(
+          { requestId, method: request.method, path: knownPath(path, foreign), status: response.statusCode },
+          'request',
+        );
       });
     }
     route(options, path, request, response).catch((error: unknown) => {
@@ -49,7 +60,7 @@ export const createHttpHandler = (options: HttpOptions): RequestListener => {
 };
 
 const route = async (
-  { graphql, allowedOrigins, state, graphiql, metrics }: HttpOptions,
+  { graphql, allowedOrigins, state, graphiql, metrics, foreign }: HttpOptions,
   path: string,
   request: IncomingMessage,
   response: ServerResponse,
@@ -75,6 +86,7 @@ const route = async (
       if (isGet && wantsPage(request)) return void response.writeHead(302, { Location: 'graphql' }).end();
       break;
   }
+  if (foreign !== undefined && path.startsWith(foreign.prefix)) return foreign.handle(request, response);
   if (isGet && graphiql?.(request, response)) return;
   sendJson(response, 404, failure('NOT_FOUND', `There is nothing here: GraphQL is at ${GRAPHQL_PATH}.`));
 };
@@ -100,7 +112,10 @@ const pathOf = (request: IncomingMessage): string => {
 };
 
 /** A path that is none of ours may have anything in it, a credential too. */
-const knownPath = (path: string): string => (KNOWN_PATHS.includes(path) ? path : 'other');
+const knownPath = (path: string, foreign: ForeignPaths | undefined): string => {
+  if (KNOWN_PATHS.includes(path)) return path;
+  return foreign !== undefined && path.startsWith(foreign.prefix) ? foreign.prefix : 'other';
+};
 
 /** A caller who follows requests through several servers gives them a name; others get one. */
 const idOf = (request: IncomingMessage): string => {

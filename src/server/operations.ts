@@ -3,7 +3,7 @@ import { performance } from 'node:perf_hooks';
 import type { GraphQLError } from 'graphql';
 import type { Logger } from 'pino';
 import type { Caller } from '../app/caller.ts';
-import type { Operation } from './documents.ts';
+import type { OperationOutline } from './documents.ts';
 import { socketKind, type Door, type DoorCounts, type SocketKind } from './door-counts.ts';
 import { isReply } from './under-way.ts';
 
@@ -36,6 +36,9 @@ export interface AnsweredOperation {
 export interface OperationTracer {
   answered(operation: AnsweredOperation): void;
 }
+
+/** Of an error no more is looked at than its code. */
+type ToldError = Pick<GraphQLError, 'extensions'>;
 
 /** What takes longer is worth a line of its own, whatever is logged else. */
 const SLOW_MS = 1_000;
@@ -70,7 +73,12 @@ export class Operations {
    * @param operation null: it never came so far that one could be told.
    * @param errors those of the answer.
    */
-  answered(way: Way, began: number, operation: Operation | null, errors: readonly GraphQLError[] | undefined): void {
+  answered(
+    way: Way,
+    began: number,
+    operation: OperationOutline | null,
+    errors: readonly ToldError[] | undefined,
+  ): void {
     const tookMs = performance.now() - began;
     if (this.#tracer !== null) this.#trace(way, began, tookMs, operation, errors);
     const counts = this.#counts.operations[way.door];
@@ -85,8 +93,8 @@ export class Operations {
     { door, caller, traceparent }: Way,
     began: number,
     tookMs: number,
-    operation: Operation | null,
-    errors: readonly GraphQLError[] = [],
+    operation: OperationOutline | null,
+    errors: readonly ToldError[] = [],
   ): void {
     this.#tracer?.answered({
       name: operation === null ? 'invalid' : `${operation.node.operation} ${[...operation.rootFields].join(' ')}`,
@@ -104,8 +112,8 @@ export class Operations {
   #fields(
     { door, id, caller }: Way,
     tookMs: number,
-    operation: Operation | null,
-    errors: readonly GraphQLError[] | undefined,
+    operation: OperationOutline | null,
+    errors: readonly ToldError[] | undefined,
   ): object {
     return {
       ...(door === 'http' ? { requestId: id } : { link: id }),
@@ -118,4 +126,4 @@ export class Operations {
   }
 }
 
-const codeOf = ({ extensions }: GraphQLError): string => String(extensions['code']);
+const codeOf = ({ extensions }: ToldError): string => String(extensions['code']);

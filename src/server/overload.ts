@@ -4,7 +4,7 @@
  */
 import type { Workload } from '../app/ports.ts';
 import { DomainError } from '../core/errors.ts';
-import type { Operation } from './documents.ts';
+import type { OperationOutline } from './documents.ts';
 
 /** Nobody is shown a wrong status for want of these. */
 const NEWCOMERS: ReadonlySet<string> = new Set(['login', 'statusChanges', 'presenceEvents']);
@@ -66,7 +66,7 @@ export class Overload {
   }
 
   /** OVERLOADED, if the operation is one that is to wait now. */
-  refusal({ rootFields }: Operation): DomainError | null {
+  refusal({ rootFields }: OperationOutline): DomainError | null {
     let isNew = false;
     let isList = false;
     for (const field of rootFields) {

@@ -29,11 +29,19 @@ export const plainPost = ({ method, url, headers }: IncomingMessage): JsonMediaT
     ? mediaTypeFor(headers.accept)
     : null;
 
-/** @returns null when the client is gone before its last byte. */
-export const bodyOf = (request: IncomingMessage): Promise<Buffer | null> =>
-  new Promise((resolve) => {
+/**
+ * @returns null when the client is gone before its last byte.
+ * @throws RangeError as soon as it is longer than `maxBytes`; the rest is read and forgotten.
+ */
+export const bodyOf = (request: IncomingMessage, maxBytes = Infinity): Promise<Buffer | null> =>
+  new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
-    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    let length = 0;
+    request.on('data', (chunk: Buffer) => {
+      length += chunk.length;
+      if (length <= maxBytes) chunks.push(chunk);
+      else reject(new RangeError(`The body is longer than ${maxBytes} bytes.`));
+    });
     request.once('end', () => resolve(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks)));
     request.once('close', () => resolve(null));
   });

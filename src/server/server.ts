@@ -2,10 +2,13 @@
 import type { ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
 import { schema } from '../api/schema.ts';
+import type { ForeignApi } from '../app/foreign-api.ts';
 import type { Porchlight } from '../app/porchlight.ts';
+import type { Millis } from '../core/ids.ts';
 import type { Introspection } from '../core/visibility.ts';
 import { createAuthenticate, isBackend, type AuthSettings } from './auth.ts';
 import type { DoorLimits } from './door-limits.ts';
+import { createForeign } from './foreign.ts';
 import { createGraphqlHttp } from './graphql-http.ts';
 import { HeapRoom } from './heap-room.ts';
 import { createHttpHandler, type PageHandler, type RequestHandler } from './http.ts';
@@ -40,6 +43,8 @@ export interface ServerOptions {
   readonly graphiql?: PageHandler | undefined;
   /** Answers requests for /metrics, whoever asks. */
   readonly metrics?: RequestHandler;
+  /** Another product's API, served under its own paths; left out, nothing is. */
+  readonly foreign?: ForeignApi | undefined;
   /** May be open already: whoever comes is taken in from `open` on. */
   readonly port: Port;
   /** Other than the usual ones, for tests. */
@@ -87,6 +92,7 @@ export const createServer = ({
   tracer = null,
   graphiql,
   metrics,
+  foreign,
   port,
   socketLimits,
   pipelineLimits,
@@ -133,6 +139,9 @@ export const createServer = ({
     maxWatched: limits.maxWatchedPerSocket,
     limits: socketLimits,
   });
+  const now = (): Millis => porchlight.store.now();
+  const carry = (api: ForeignApi): RequestHandler =>
+    createForeign({ api, operations, overload, rates, counts, trustProxy, log, now });
   const answering = new Answering();
   const handle = createHttpHandler({
     graphql: createGraphqlHttp({
@@ -149,6 +158,7 @@ export const createServer = ({
     state: () => (ready ? 'ready' : 'stopping'),
     graphiql,
     metrics,
+    foreign: foreign === undefined ? undefined : { prefix: foreign.prefix, handle: carry(foreign) },
     log,
   });
 

@@ -28,6 +28,8 @@ type Waiting = (behind: Behind) => void;
 export interface StartingOptions {
   readonly allowedOrigins: AllowedOrigins;
   readonly graphiql: PageHandler | undefined;
+  /** What paths of another API begin with; undefined: there are none. */
+  readonly foreignPrefix?: string | undefined;
   readonly log: Logger;
   /** Other than the usual one, for tests. */
   readonly patienceMs?: number | undefined;
@@ -36,6 +38,8 @@ export interface StartingOptions {
 export class Starting implements Behind {
   /** Null: nobody is kept waiting any more. */
   #waiting: Set<Waiting> | null = new Set();
+  /** Who asks for these is kept waiting. */
+  readonly #awaited: readonly string[];
   readonly #patience: NodeJS.Timeout;
   readonly #answer: RequestListener;
   readonly #server = new WebSocketServer({
@@ -47,7 +51,8 @@ export class Starting implements Behind {
     ...{ closeTimeout: SOCKET_LIMITS.strangerCloseMs },
   });
 
-  constructor({ allowedOrigins, graphiql, log, patienceMs = PATIENCE_MS }: StartingOptions) {
+  constructor({ allowedOrigins, graphiql, foreignPrefix, log, patienceMs = PATIENCE_MS }: StartingOptions) {
+    this.#awaited = foreignPrefix === undefined ? [GRAPHQL_PATH] : [GRAPHQL_PATH, foreignPrefix];
     this.#patience = setTimeout(() => this.left(this), patienceMs);
     this.#answer = createHttpHandler({
       graphql: comeBack,
@@ -55,14 +60,15 @@ export class Starting implements Behind {
       state: () => 'starting',
       graphiql,
       metrics: comeBack,
+      foreign: foreignPrefix === undefined ? undefined : { prefix: foreignPrefix, handle: comeBack },
       log,
     });
   }
 
   request(request: IncomingMessage, response: ServerResponse): void {
     // Health is asked for by those who want to know just this.
-    if (this.#waiting === null || request.url?.startsWith(GRAPHQL_PATH) !== true)
-      return this.#answer(request, response);
+    const isAwaited = this.#awaited.some((path) => request.url?.startsWith(path));
+    if (this.#waiting === null || !isAwaited) return this.#answer(request, response);
     this.#wait(request.socket, (behind) => behind.request(request, response));
   }
 

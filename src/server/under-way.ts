@@ -1,6 +1,6 @@
 /** What clients asked for on one socket and have not had the last answer to. */
 import { OperationTypeNode } from 'graphql';
-import type { Operation } from './documents.ts';
+import type { Operation, OperationOutline } from './documents.ts';
 
 interface Entry {
   /** The client's name for it. */
@@ -17,7 +17,7 @@ export const ANSWERS_AT_ONCE = 4;
 
 export const isLogin: Which = ({ rootFields }) => rootFields.has('login');
 
-export const isReply: Which = ({ node }) => node.operation !== OperationTypeNode.SUBSCRIPTION;
+export const isReply = ({ node }: OperationOutline): boolean => node.operation !== OperationTypeNode.SUBSCRIPTION;
 
 export const isMutation: Which = ({ node }) => node.operation === OperationTypeNode.MUTATION;
 

@@ -4,8 +4,8 @@
  */
 import { createHmac, timingSafeEqual, type KeyObject } from 'node:crypto';
 import { inflateSync } from 'node:zlib';
-import { DomainError } from '../core/errors.ts';
-import { later, millis, userId, type Millis, type UserId } from '../core/ids.ts';
+import { later, millis, type Millis, type UserId } from '../core/ids.ts';
+import { accountOf } from './account.ts';
 
 export interface UserSigSettings {
   readonly appId: number;
@@ -56,7 +56,7 @@ export const readUserSig = (text: string, { appId, key }: UserSigSettings, now: 
   if (claims.appId !== appId) return 'OTHER_APP';
   const expected = createHmac('sha256', key).update(signedText(claims), 'utf8').digest();
   if (!timingSafeEqual(claims.signature, expected)) return 'UNSIGNED';
-  const id = asUserId(claims.identifier);
+  const id = accountOf(claims.identifier);
   if (id === null) return 'MALFORMED';
   const issuedAt = millis(claims.time * 1_000);
   if (issuedAt > later(now, EARLY_TOLERANCE_MS)) return 'EARLY';
@@ -100,13 +100,4 @@ const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 const wholeNumber = (value: unknown): number | null => {
   const number = typeof value === 'string' && DIGITS.test(value) ? Number(value) : value;
   return typeof number === 'number' && Number.isInteger(number) && number >= 0 && number <= MOST ? number : null;
-};
-
-const asUserId = (identifier: string): UserId | null => {
-  try {
-    return userId(identifier);
-  } catch (error) {
-    if (!(error instanceof DomainError)) throw error;
-    return null;
-  }
 };

@@ -2,6 +2,7 @@
 import { createHash, createSecretKey } from 'node:crypto';
 import { SignJWT } from 'jose';
 import { onTestFinished } from 'vitest';
+import type { ForeignApi } from '../../src/app/foreign-api.ts';
 import { createPorchlight, type Porchlight } from '../../src/app/porchlight.ts';
 import { Sweeper } from '../../src/app/sweeper.ts';
 import { millis, type Millis } from '../../src/core/ids.ts';
@@ -43,6 +44,8 @@ export interface HouseOptions {
   readonly compileAfter?: number;
   /** Whether there is /metrics; left out, there is. */
   readonly metrics?: boolean;
+  /** Another product's API over it. */
+  readonly foreign?: (porchlight: Porchlight) => ForeignApi;
   /** See the reference store. */
   readonly beforeCommit?: () => Promise<void>;
 }
@@ -103,6 +106,7 @@ export class House {
     graphiql,
     compileAfter = 0,
     metrics = true,
+    foreign,
     beforeCommit,
     at,
   }: HouseOptions = {}): Promise<House> {
@@ -132,6 +136,7 @@ export class House {
       log,
       nameOf: userNames(false),
       ...(graphiql === undefined ? {} : { graphiql }),
+      foreign: foreign?.(porchlight),
       ...(metrics ? { metrics: metricsHandler(measured, access) } : {}),
       ...(limits === undefined ? {} : { socketLimits: limits }),
       pipelineLimits: { compileAfter },

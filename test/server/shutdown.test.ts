@@ -80,6 +80,7 @@ describe('a server that closes', () => {
         state: () => 'stopping',
         graphiql: undefined,
         metrics: undefined,
+      foreign: undefined,
         log: pino({ level: 'silent' }),
       }),
     );

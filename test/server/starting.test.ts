@@ -18,13 +18,13 @@ afterEach(async () => {
   for (const close of closing.splice(0)) await close();
 });
 
-const opened = async (patienceMs?: number) => {
+const opened = async (patienceMs?: number, foreignPrefix?: string) => {
   const port = new Port({
     settings: { host: '127.0.0.1', port: 0, limits: LIMITS, trustProxy: false },
     counts: new DoorCounts(),
     log,
   });
-  const starting = new Starting({ allowedOrigins: [], graphiql: undefined, log, patienceMs });
+  const starting = new Starting({ allowedOrigins: [], graphiql: undefined, foreignPrefix, log, patienceMs });
   port.leadTo(starting);
   const address = await port.listen();
   closing.push(() => port.close(() => starting.close()));
@@ -47,10 +47,10 @@ const doors = (word: string): Behind & { readonly upgrades: string[] } => {
   };
 };
 
-const asked = async (at: number) => {
+const asked = async (at: number, path = '/graphql') => {
   const socket = connect(at, '127.0.0.1');
   await once(socket, 'connect');
-  socket.write(ASK);
+  socket.write(ASK.replace('/graphql', path));
   return { socket, answer: text(socket) };
 };
 
@@ -81,6 +81,17 @@ test('who waits too long is told to come back, and so are all who come later', a
   }
   const ws = new WebSocket(`ws://127.0.0.1:${at}/graphql`, 'graphql-transport-ws');
   expect((await once(ws, 'close'))[0]).toBe(1013);
+});
+
+test('who asks another product’s API waits and is told to come back too; without one there is nothing', async () => {
+  const path = '/v4/openim/querystate?a=b';
+  const waiting = await opened(60_000, '/v4/');
+  const { answer } = await asked(waiting.at, path);
+  await health(waiting.at);
+  waiting.port.leadTo(doors('welcome'));
+  expect(await answer).toContain('welcome');
+  expect(await (await asked((await opened(0, '/v4/')).at, path)).answer).toMatch(/^HTTP\/1.1 503 .*Retry-After: \d/s);
+  expect(await (await asked((await opened(60_000)).at, path)).answer).toMatch(/^HTTP\/1.1 404 /);
 });
 
 test('who is gone before the doors are there is not let in', async () => {

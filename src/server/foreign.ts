@@ -1,0 +1,129 @@
+/**
+ * Carries an API of another product through the HTTP door: counted, limited, put off and logged as the operation of ours
+ * that does as much. No page of another origin may read its answers, and its credentials are in no header.
+ */
+import { isUtf8 } from 'node:buffer';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { OperationTypeNode } from 'graphql';
+import type { Logger } from 'pino';
+import { BACKEND } from '../app/caller.ts';
+import type { ForeignAnswer, ForeignApi, ForeignCall, ForeignHead } from '../app/foreign-api.ts';
+import { badUserInput, DomainError } from '../core/errors.ts';
+import type { Millis } from '../core/ids.ts';
+import { networkOf } from './client-address.ts';
+import type { DoorCounts } from './door-counts.ts';
+import { Passage } from './http-context.ts';
+import { REQUEST_ID, sendJson, type RequestHandler } from './http.ts';
+import { MAX_PAYLOAD_BYTES } from './limits.ts';
+import type { Operations } from './operations.ts';
+import type { Overload } from './overload.ts';
+import { bodyOf } from './plain-post.ts';
+import { rateLimited, type Rates } from './rates.ts';
+
+export interface ForeignOptions {
+  readonly api: ForeignApi;
+  readonly operations: Operations;
+  readonly overload: Overload;
+  readonly rates: Rates;
+  readonly counts: DoorCounts;
+  readonly trustProxy: boolean;
+  readonly log: Logger;
+  readonly now: () => Millis;
+}
+
+const KINDS = { query: OperationTypeNode.QUERY, mutation: OperationTypeNode.MUTATION } as const;
+
+/** Resolves when the answer is written, or its reader is gone. */
+export const createForeign =
+  (options: ForeignOptions): RequestHandler =>
+  async (request, response) => {
+    const { api, operations, counts, log } = options;
+    const requestId = String(response.getHeader(REQUEST_ID));
+    const passage = new Passage(request, requestId, operations.begin(), options.trustProxy);
+    let answer: ForeignAnswer | null;
+    let code: string | null = null;
+    try {
+      answer = await answerOf(options, request, response, passage);
+    } catch (error) {
+      const refusal = error instanceof DomainError ? error : null;
+      if (refusal === null) {
+        counts.faults++;
+        log.error({ requestId, err: error }, 'A request to another API failed.');
+      }
+      code = refusal?.fault.code ?? 'INTERNAL_SERVER_ERROR';
+      answer = api.refusal(refusal);
+    }
+    if (answer === null) return;
+    sendJson(response, answer.status, answer.body);
+    operations.answered(
+      passage,
+      passage.began,
+      passage.operation,
+      code === null ? undefined : [{ extensions: { code } }],
+    );
+  };
+
+/** Null: its reader is gone. @throws DomainError. */
+const answerOf = async (
+  options: ForeignOptions,
+  request: IncomingMessage,
+  response: ServerResponse,
+  passage: Passage,
+): Promise<ForeignAnswer | null> => {
+  const call = await admitted(options, request, passage);
+  passage.caller = BACKEND;
+  passage.operation = { node: { operation: KINDS[call.like.kind] }, rootFields: new Set([call.like.field]) };
+  const refusal = options.overload.refusal(passage.operation);
+  if (refusal !== null) throw refusal;
+  const body = await textOf(request, response);
+  if (body === null) return null;
+  passage.began = options.operations.begin();
+  return call.answer(body);
+};
+
+/** Whoever is let in is not counted; for all others it is as with `knock`. */
+const admitted = async (
+  { api, rates, counts, now }: ForeignOptions,
+  request: IncomingMessage,
+  { ipAddress }: Passage,
+): Promise<ForeignCall> => {
+  const head = headOf(request);
+  const network = networkOf(ipAddress);
+  // Before it costs anything to tell whether it is a UserSig that nobody has seen, or none.
+  const waitMs = api.knows(head) ? 0 : rates.waitMs(network, now());
+  if (waitMs > 0) {
+    counts.refusals.requests++;
+    throw rateLimited(waitMs);
+  }
+  try {
+    return await api.call(head);
+  } catch (error) {
+    rates.knock(network, now());
+    throw error;
+  }
+};
+
+const headOf = ({ method = '', url = '' }: IncomingMessage): ForeignHead => {
+  const [path = '', ...query] = url.split('?');
+  return { method, path, query: query.join('?') };
+};
+
+/** Null: the client is gone. @throws BAD_USER_INPUT for a body that is too long, or no text. */
+const textOf = async (request: IncomingMessage, response: ServerResponse): Promise<string | null> => {
+  if (!/^(identity)?$/i.test(request.headers['content-encoding'] ?? '')) {
+    throw badUserInput('The body must not be compressed.');
+  }
+  let body: Buffer | null;
+  try {
+    body = await bodyOf(request, MAX_PAYLOAD_BYTES);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    // Nobody waits for the end of it.
+    response.setHeader('Connection', 'close');
+    throw badUserInput(error.message);
+  }
+  if (body === null) return null;
+  // Read as text all the same, it would name another user than the one who was meant.
+  if (!isUtf8(body)) throw badUserInput('The body is not UTF-8.');
+  return body.toString('utf8');
+};

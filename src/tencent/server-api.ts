@@ -1,0 +1,67 @@
+/** Tencent IM's server API, as far as it is about statuses: which path is what. */
+import type { ForeignApi, ForeignAnswer, ForeignCall } from '../app/foreign-api.ts';
+import type { Porchlight } from '../app/porchlight.ts';
+import { Admission, type AdmissionSettings } from './admission.ts';
+import { CODE, TencentError, badParameter, failure } from './errors.ts';
+import { kick } from './kick.ts';
+import { onlineStatus } from './online-status.ts';
+import type { PlatformNames } from './platforms.ts';
+
+export interface TencentSettings extends AdmissionSettings {
+  readonly platformNames: PlatformNames;
+}
+
+type Request = Readonly<Record<string, unknown>>;
+
+interface Endpoint {
+  readonly like: ForeignCall['like'];
+  readonly answer: (request: Request) => Promise<ForeignAnswer>;
+}
+
+/** All its paths begin so. */
+export const TENCENT_PREFIX = '/v4/';
+
+export const tencentApi = ({ store, tracker }: Porchlight, settings: TencentSettings): ForeignApi => {
+  const admission = new Admission(store, settings);
+  const asking = (fields: readonly string[]): Endpoint => ({
+    like: { kind: 'query', field: 'userStatuses' },
+    answer: (request) => onlineStatus(store, request, fields, settings.platformNames),
+  });
+  const endpoints: ReadonlyMap<string, Endpoint> = new Map([
+    ['openim/query_online_status', asking(['State', 'Status'])],
+    ['openim/querystate', asking(['State'])],
+    [
+      'im_open_login_svc/kick',
+      { like: { kind: 'mutation', field: 'endSessions' }, answer: (request) => kick(tracker, request) },
+    ],
+  ]);
+  return {
+    prefix: TENCENT_PREFIX,
+    knows: ({ query }) => admission.knows(new URLSearchParams(query)),
+    call: async ({ method, path, query }) => {
+      if (method !== 'POST') throw new TencentError(CODE.NO_POST, 'BAD_USER_INPUT', 'Only POST is served here.');
+      const endpoint = endpoints.get(path.slice(TENCENT_PREFIX.length));
+      if (endpoint === undefined) {
+        throw new TencentError(CODE.NO_SUCH_PATH, 'BAD_USER_INPUT', 'There is nothing at this path.');
+      }
+      await admission.admit(new URLSearchParams(query));
+      return { like: endpoint.like, answer: async (body) => endpoint.answer(requestOf(body)) };
+    },
+    refusal: failure,
+  };
+};
+
+const requestOf = (body: string): Request => {
+  const request = parsed(body);
+  if (typeof request === 'object' && request !== null && !Array.isArray(request)) return { ...request };
+  throw badParameter('The body must be a JSON object.');
+};
+
+const parsed = (body: string): unknown => {
+  try {
+    return JSON.parse(body);
+  } catch {
+    // No JSON: told as what is none of ours.
+    return undefined;
+  }
+};

@@ -1,0 +1,63 @@
+/** A whole server on which the drop-in is on, and a backend that knows Tencent's server API alone. */
+import { tencentApi } from '../../src/tencent/server-api.ts';
+import { userSigTokens } from '../../src/tencent/user-tokens.ts';
+import { House, type HouseOptions } from '../server/house.ts';
+import { ADMIN, APP_ID, TENCENT, userSig, type Made } from './user-sigs.ts';
+
+export const openTencent = ({ settings, ...others }: HouseOptions = {}): Promise<House> =>
+  House.open({
+    ...others,
+    settings: { userTokens: [userSigTokens(TENCENT)], ...settings },
+    foreign: (porchlight) => tencentApi(porchlight, TENCENT),
+  });
+
+export type Answer = Readonly<Record<string, unknown>>;
+export type Params = Readonly<Record<string, string | undefined>>;
+
+export interface Called {
+  /** Replaced, or left out where undefined. */
+  readonly params?: Params;
+  readonly method?: string;
+  readonly headers?: Record<string, string>;
+}
+
+/** Of the house's time, which may not be the wall's. */
+export const sigOf = (house: House, user: string, made: Made = {}): string => userSig(user, { at: house.now, ...made });
+
+export const urlOf = (house: House, path: string, params: Params = {}): string => {
+  const all: Params = {
+    sdkappid: String(APP_ID),
+    identifier: ADMIN,
+    usersig: params['usersig'] ?? sigOf(house, ADMIN),
+    random: '99999999',
+    contenttype: 'json',
+    ...params,
+  };
+  const given = Object.entries(all).filter((each): each is [string, string] => each[1] !== undefined);
+  return `${house.url}${path}?${new URLSearchParams(given)}`;
+};
+
+export const send = (
+  house: House,
+  path: string,
+  body: string | Buffer<ArrayBuffer> | undefined,
+  called: Called = {},
+): Promise<Response> =>
+  fetch(urlOf(house, path, called.params), {
+    method: called.method ?? 'POST',
+    ...(called.headers === undefined ? {} : { headers: called.headers }),
+    ...(body === undefined ? {} : { body }),
+  });
+
+/** What is answered, which is HTTP 200 whatever it says. */
+export const call = async (house: House, path: string, request: unknown, called: Called = {}): Promise<Answer> => {
+  const response = await send(house, path, JSON.stringify(request), called);
+  if (response.status !== 200) throw new Error(`HTTP ${response.status}: ${await response.text()}`);
+  return (await response.json()) as Answer;
+};
+
+export const QUERY = '/v4/openim/query_online_status';
+export const OLD_QUERY = '/v4/openim/querystate';
+export const KICK = '/v4/im_open_login_svc/kick';
+
+export const OK = { ActionStatus: 'OK', ErrorInfo: '', ErrorCode: 0 };
