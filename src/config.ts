@@ -15,6 +15,7 @@ import {
   type Origin,
   type Settings,
   type TencentPlatformNames,
+  type TencentWebTimeout,
 } from './config/options.ts';
 import { type Json, MASK } from './config/values.ts';
 import { DomainError } from './core/errors.ts';
@@ -74,6 +75,7 @@ export interface Config {
     readonly admin: string;
     readonly key: KeyObject;
     readonly platformNames: TencentPlatformNames;
+    readonly webTimeout: TencentWebTimeout;
   } | null;
   /** Already checked by `seedPolicy`. For an empty database only. */
   readonly policySeed: PolicySeed;
@@ -283,8 +285,9 @@ const configOf = (parsed: Settings, policySeed: PolicySeed, origins: Config['ori
 
 /** Null as well where something is missing, which `checkTencent` has said. */
 const tencentOf = (parsed: Settings): Config['tencent'] => {
-  const { tencent, tencentAppId: appId, tencentAdmin: admin, tencentKey: key, tencentPlatformNames } = parsed;
-  return !tencent || appId === null || key === null ? null : { appId, admin, key, platformNames: tencentPlatformNames };
+  const { tencent, tencentAppId: appId, tencentAdmin: admin, tencentKey: key } = parsed;
+  if (!tencent || appId === null || key === null) return null;
+  return { appId, admin, key, platformNames: parsed.tencentPlatformNames, webTimeout: parsed.tencentWebTimeout };
 };
 
 /** What it cannot be served without. */

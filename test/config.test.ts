@@ -174,6 +174,8 @@ describe('values', () => {
     expect(tencent?.key.export().toString()).toBe(key);
     const asWebhooks = load({ ...env, PORCHLIGHT_TENCENT_PLATFORM_NAMES: 'webhook' }).config.tencent;
     expect(asWebhooks?.platformNames).toBe('WEBHOOK');
+    expect(tencent?.webTimeout).toBe('LinkClose');
+    expect(load({ ...env, PORCHLIGHT_TENCENT_WEB_TIMEOUT: 'TimeOut' }).config.tencent?.webTimeout).toBe('TimeOut');
     expect(load({ ...env, PORCHLIGHT_TENCENT: '0' }).config.tencent).toBeNull();
     expect(refusal({ PORCHLIGHT_TENCENT: '1' }).problems).toEqual([
       'PORCHLIGHT_TENCENT is on, but PORCHLIGHT_TENCENT_APP_ID is not set.',

@@ -49,6 +49,8 @@ const secret = <T>(given: Omit<Option<T, null>, 'secret' | 'flag' | 'default'>):
 
 export type TencentPlatformNames = 'DOCUMENTED' | 'QUERY' | 'WEBHOOK';
 
+export type TencentWebTimeout = 'LinkClose' | 'TimeOut';
+
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
 
 const LONGEST_RETENTION_MS = 36_500 * 86_400_000;
@@ -313,6 +315,14 @@ export const OPTIONS = {
     default: 'documented',
     description:
       'How platforms are spelled, which Tencent’s documents do in two ways: `query` is iPhone and PC, `webhook` is iOS, Windows and Linux, in both places; `documented` is each in its own.',
+  }),
+  tencentWebTimeout: option({
+    env: 'PORCHLIGHT_TENCENT_WEB_TIMEOUT',
+    flag: 'tencent-web-timeout',
+    type: choice<TencentWebTimeout>({ linkclose: 'LinkClose', timeout: 'TimeOut' }),
+    default: 'linkclose',
+    description:
+      'The Reason of a heartbeat timeout on WEB and MINI_PROGRAM in webhooks of the format TENCENT: LinkClose, as Tencent’s documents say of the web, or TimeOut, as they say of heartbeats.',
   }),
   platformPreset: option({
     env: 'PORCHLIGHT_PLATFORM_PRESET',
