@@ -24,3 +24,7 @@ const NAMES: Readonly<Record<Platform, Readonly<Record<PlatformSpelling, string>
 /** @param page where the name is going to stand. Several platforms may have the same one. */
 export const platformName = (platform: Platform, page: PlatformSpelling, names: PlatformNames): string =>
   NAMES[platform][names === 'DOCUMENTED' ? page : names];
+
+/** In the URL of the status webhook, which alone spells IOS so, as their overview of webhooks warns. */
+export const statusWebhookPlatformName = (platform: Platform, names: PlatformNames): string =>
+  platform === 'IPHONE' && names === 'DOCUMENTED' ? 'IOS' : platformName(platform, 'WEBHOOK', names);

@@ -1,6 +1,11 @@
 import { expect, test } from 'vitest';
 import { PLATFORMS } from '../../src/core/vocabulary.ts';
-import { platformName, type PlatformNames, type PlatformSpelling } from '../../src/tencent/platforms.ts';
+import {
+  platformName,
+  statusWebhookPlatformName,
+  type PlatformNames,
+  type PlatformSpelling,
+} from '../../src/tencent/platforms.ts';
 
 /** As Tencent's pages of the status query and of the status webhook list them. */
 const LISTED: Readonly<Record<PlatformSpelling, readonly string[]>> = {
@@ -28,4 +33,15 @@ test('an iPhone, a PC and a mini program', () => {
     (['IPHONE', 'WINDOWS', 'LINUX', 'MINI_PROGRAM'] as const).map((each) => platformName(each, page, 'DOCUMENTED'));
   expect(names('QUERY')).toEqual(['iPhone', 'PC', 'PC', 'Web']);
   expect(names('WEBHOOK')).toEqual(['iOS', 'Windows', 'Linux', 'Web']);
+});
+
+test.each([
+  ['DOCUMENTED', 'IOS'],
+  ['WEBHOOK', 'iOS'],
+  ['QUERY', 'iPhone'],
+] as const)('the URL of the status webhook alone has its own word for an iPhone: %s', (names, iPhone) => {
+  expect(statusWebhookPlatformName('IPHONE', names)).toBe(iPhone);
+  for (const platform of PLATFORMS.filter((each) => each !== 'IPHONE')) {
+    expect(statusWebhookPlatformName(platform, names)).toBe(platformName(platform, 'WEBHOOK', names));
+  }
 });
