@@ -1,0 +1,102 @@
+/** Whatever the events are, each that has a word is in one request, in order, and none is left or sent again. */
+import fc from 'fast-check';
+import { expect, it } from 'vitest';
+import type { LoggedEvent } from '../../src/app/ports.ts';
+import { deviceId, sessionId, userId, type Cursor, type Millis } from '../../src/core/ids.ts';
+import { EVENT_REASONS, PLATFORMS, type EventReason } from '../../src/core/vocabulary.ts';
+import { bodyOf, requestsFor } from './callbacks.ts';
+
+const WITHOUT_A_WORD: readonly EventReason[] = ['KICKED', 'REPLACED', 'PUSH_EXPIRED'];
+
+const oneEvent = fc.record({
+  reason: fc.constantFrom(...EVENT_REASONS),
+  platform: fc.constantFrom(...PLATFORMS),
+  user: fc.constantFrom('alice', 'bob'),
+  /** Of the same change as the one before. */
+  goesOn: fc.boolean(),
+});
+
+const log = fc.array(oneEvent, { maxLength: 30 }).map((drawn) => {
+  let change = 0;
+  return drawn.map(({ reason, platform, user, goesOn }, at): LoggedEvent => {
+    if (!goesOn) change++;
+    return {
+      cursor: `c${at}` as Cursor,
+      changeId: `change ${change}`,
+      userId: userId(user),
+      sessionId: sessionId(`s${at}`),
+      platform,
+      deviceId: deviceId('d'),
+      reason,
+      sessionStatus: 'ONLINE',
+      previousStatus: 'ONLINE',
+      status: 'ONLINE',
+      version: 1,
+      kickedBy: null,
+      customStatus: null,
+      ipAddress: '192.0.2.1',
+      // Tells the requests apart.
+      occurredAt: at as Millis,
+    };
+  });
+});
+
+it('each event with a word is in exactly one request, and eventsDone rises past it, up to the last', () => {
+  let requestsMade = 0;
+  fc.assert(
+    fc.property(log, (events) => {
+      const requests = requestsFor(events);
+      requestsMade += requests.length;
+      const spoken = events.filter(({ reason }) => !WITHOUT_A_WORD.includes(reason));
+      expect(requests.map((request) => bodyOf(request).EventTime)).toEqual(spoken.map(({ occurredAt }) => occurredAt));
+      let done = 0;
+      for (const { eventsDone, ...request } of requests) {
+        const at = bodyOf({ eventsDone, ...request }).EventTime;
+        // What is done with when this one is taken: all before it and itself, and nothing that has a word after it.
+        expect(eventsDone).toBeGreaterThan(Math.max(done, at));
+        const also = events.slice(at + 1, eventsDone).map(({ reason }) => reason);
+        expect(also.filter((reason) => !WITHOUT_A_WORD.includes(reason))).toEqual([]);
+        done = eventsDone;
+      }
+      expect(done).toBe(requests.length === 0 ? 0 : events.length);
+    }),
+    { numRuns: 500 },
+  );
+  expect(requestsMade).toBeGreaterThan(500);
+});
+
+it('what is left after any request was taken makes the requests that were left', () => {
+  fc.assert(
+    fc.property(log, fc.nat(), (events, drawn) => {
+      const requests = requestsFor(events);
+      if (requests.length === 0) return;
+      const taken = drawn % requests.length;
+      const left = requestsFor(events.slice(requests[taken]!.eventsDone));
+      expect(left.map(({ body }) => body)).toEqual(requests.slice(taken + 1).map(({ body }) => body));
+    }),
+    { numRuns: 500 },
+  );
+});
+
+it('a device is named as kicked by exactly one Login, where it follows that in its change', () => {
+  let kicks = 0;
+  fc.assert(
+    fc.property(log, (events) => {
+      const named = requestsFor(events).flatMap((request) => bodyOf(request).KickedDevice ?? []);
+      const kicked = events.filter(
+        ({ reason, changeId }, at) =>
+          reason === 'KICKED' &&
+          events.slice(0, at).some((before) => before.reason === 'LOGIN' && before.changeId === changeId),
+      );
+      // A change has one login at most, and it is the first: only then may they be counted.
+      const isLog = events.every(
+        (event, at) => event.reason !== 'LOGIN' || events[at - 1]?.changeId !== event.changeId,
+      );
+      if (!isLog) return;
+      kicks += kicked.length;
+      expect(named).toHaveLength(kicked.length);
+    }),
+    { numRuns: 2_000 },
+  );
+  expect(kicks).toBeGreaterThan(20);
+});

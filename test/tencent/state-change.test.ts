@@ -1,0 +1,51 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { EVENT_REASONS, PLATFORMS, type Platform } from '../../src/core/vocabulary.ts';
+import { STATE_CHANGES, stateChangeOf } from '../../src/tencent/state-change.ts';
+
+const words = (change: ReturnType<typeof stateChangeOf>) =>
+  change === null ? 'nothing' : `${change.action} ${change.reason}`;
+
+describe('a heartbeat timeout', () => {
+  const of = (platform: Platform, webTimeout: 'LinkClose' | 'TimeOut') =>
+    words(stateChangeOf({ reason: 'HEARTBEAT_TIMEOUT', platform }, webTimeout));
+
+  it.each(PLATFORMS.filter((platform) => platform !== 'WEB' && platform !== 'MINI_PROGRAM'))(
+    'is a TimeOut on %s, whatever the setting',
+    (platform) => {
+      expect([of(platform, 'LinkClose'), of(platform, 'TimeOut')]).toEqual([
+        'Disconnect TimeOut',
+        'Disconnect TimeOut',
+      ]);
+    },
+  );
+
+  it.each(['WEB', 'MINI_PROGRAM'] as const)('is what the setting says on %s', (platform) => {
+    expect([of(platform, 'LinkClose'), of(platform, 'TimeOut')]).toEqual([
+      'Disconnect LinkClose',
+      'Disconnect TimeOut',
+    ]);
+  });
+});
+
+it('the setting is about nothing else', () => {
+  for (const reason of EVENT_REASONS.filter((each) => each !== 'HEARTBEAT_TIMEOUT')) {
+    for (const platform of PLATFORMS) {
+      expect(stateChangeOf({ reason, platform }, 'TimeOut'), reason).toBe(
+        stateChangeOf({ reason, platform }, 'LinkClose'),
+      );
+    }
+  }
+});
+
+it('docs/tencent.md has the same table', () => {
+  const page = readFileSync(new URL('../../docs/tencent.md', import.meta.url), 'utf8');
+  const table = /<!-- reasons -->\n([^]*?)<!-- \/reasons -->/.exec(page)?.[1] ?? '';
+  const rows = table
+    .trim()
+    .split('\n')
+    .slice(2)
+    .map((line) => line.split('|').map((cell) => cell.trim().replaceAll('`', '')))
+    .map(([, reason, action, word]) => [reason, action === 'nothing' ? 'nothing' : `${action} ${word}`]);
+  expect(rows).toEqual(EVENT_REASONS.map((reason) => [reason, words(STATE_CHANGES[reason])]));
+});
