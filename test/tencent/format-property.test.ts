@@ -2,8 +2,9 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import type { LoggedEvent } from '../../src/app/ports.ts';
-import { deviceId, sessionId, userId, type Cursor, type Millis } from '../../src/core/ids.ts';
+import { millis, userId } from '../../src/core/ids.ts';
 import { EVENT_REASONS, PLATFORMS, type EventReason } from '../../src/core/vocabulary.ts';
+import { anEvent } from '../webhooks/webhooks.ts';
 import { bodyOf, requestsFor } from './callbacks.ts';
 
 const WITHOUT_A_WORD: readonly EventReason[] = ['KICKED', 'REPLACED', 'PUSH_EXPIRED'];
@@ -21,22 +22,13 @@ const log = fc.array(oneEvent, { maxLength: 30 }).map((drawn) => {
   return drawn.map(({ reason, platform, user, goesOn }, at): LoggedEvent => {
     if (!goesOn) change++;
     return {
-      cursor: `c${at}` as Cursor,
+      ...anEvent(at),
       changeId: `change ${change}`,
       userId: userId(user),
-      sessionId: sessionId(`s${at}`),
       platform,
-      deviceId: deviceId('d'),
       reason,
-      sessionStatus: 'ONLINE',
-      previousStatus: 'ONLINE',
-      status: 'ONLINE',
-      version: 1,
-      kickedBy: null,
-      customStatus: null,
-      ipAddress: '192.0.2.1',
       // Tells the requests apart.
-      occurredAt: at as Millis,
+      occurredAt: millis(at),
     };
   });
 });

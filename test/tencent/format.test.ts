@@ -1,26 +1,28 @@
 /** The webhook format TENCENT, held against the requests that Tencent's pages describe (docs/tencent.md names them). */
 import { describe, expect, it } from 'vitest';
 import type { LoggedEvent } from '../../src/app/ports.ts';
-import type { Millis } from '../../src/core/ids.ts';
+import { later, millis } from '../../src/core/ids.ts';
+import type { Platform } from '../../src/core/vocabulary.ts';
 import { ALICE, BOB, Stage } from '../app/stage.ts';
-import { bodyOf, NOW, requestsFor, webhookOf } from './callbacks.ts';
+import { anEvent } from '../webhooks/webhooks.ts';
+import { bodyOf, NOW, requestsFor } from './callbacks.ts';
 
-/** An event as core makes it, changed in what the test is about. */
-const eventOf = async (changes: Partial<LoggedEvent>): Promise<LoggedEvent> => {
-  const stage = new Stage();
-  await stage.login(ALICE, 'ANDROID');
-  return { ...stage.store.events[0]!, ...changes };
-};
+/** Alice logs in on an Android phone, changed in what the test is about. */
+const eventOf = (changes: Partial<LoggedEvent> = {}): LoggedEvent => ({
+  ...anEvent(1),
+  userId: ALICE,
+  platform: 'ANDROID',
+  ...changes,
+});
 
 describe('a request', () => {
-  it('is the login of their example, kicked devices and all', async () => {
-    const login = await eventOf({ occurredAt: 1_629_883_332_497 as Millis });
-    const kicked = { reason: 'KICKED', kickedBy: 'ANDROID' } as const;
-    const events = [login, { ...login, ...kicked, platform: 'WINDOWS' }, { ...login, ...kicked, platform: 'LINUX' }];
-    const [request, ...others] = requestsFor(events as LoggedEvent[]);
+  it('is the login of their example, kicked devices and all', () => {
+    const login = eventOf({ occurredAt: millis(1_629_883_332_497) });
+    const kicked = (platform: Platform) => eventOf({ reason: 'KICKED', kickedBy: 'ANDROID', platform });
+    const [request, ...others] = requestsFor([login, kicked('WINDOWS'), kicked('LINUX')]);
     expect(others).toEqual([]);
     expect(request!.url.href).toBe(
-      'https://www.example.com/?SdkAppid=1400000001&CallbackCommand=State.StateChange&contenttype=json&ClientIP=192.0.2.1&OptPlatform=Android',
+      'https://www.example.com/?SdkAppid=1400000001&CallbackCommand=State.StateChange&contenttype=json&ClientIP=192.0.2.7&OptPlatform=Android',
     );
     expect(request!.headers).toEqual({ 'content-type': 'application/json' });
     expect(request!.eventsDone).toBe(3);
@@ -50,8 +52,8 @@ describe('a request', () => {
     expect(requests.map(({ eventsDone }) => eventsDone)).toEqual([1, 3, 5, 6]);
   });
 
-  it('has no kicked devices where another word than Login comes first in a change', async () => {
-    const logout = await eventOf({ reason: 'LOGOUT' });
+  it('has no kicked devices where another word than Login comes first in a change', () => {
+    const logout = eventOf({ reason: 'LOGOUT' });
     expect(bodyOf(requestsFor([logout, { ...logout, reason: 'KICKED' }])[0]!)).not.toHaveProperty('KickedDevice');
   });
 
@@ -60,16 +62,16 @@ describe('a request', () => {
     ['https://h.example/cb?', 'https://h.example/cb?SdkAppid'],
     ['https://h.example:8443/cb?a=b%2Fc&d=%E4%BD%A0+x', 'https://h.example:8443/cb?a=b%2Fc&d=%E4%BD%A0+x&SdkAppid'],
     ['https://h.example/cb?SdkAppid=7', 'https://h.example/cb?SdkAppid=7&SdkAppid'],
-  ])('keeps the query of %s', async (url, start) => {
-    const [request] = requestsFor([await eventOf({})], { webhook: webhookOf({ url }) });
+  ])('keeps the query of %s', (url, start) => {
+    const [request] = requestsFor([eventOf()], { webhook: { url } });
     expect(request!.url.href).toContain(`${start}=1400000001&CallbackCommand=`);
   });
 
   it.each([
     ['2001:db8::1', '2001%3Adb8%3A%3A1'],
     [null, ''],
-  ])('carries the address %s as ClientIP', async (ipAddress, inUrl) => {
-    const [request] = requestsFor([await eventOf({ ipAddress })]);
+  ])('carries the address %s as ClientIP', (ipAddress, inUrl) => {
+    const [request] = requestsFor([eventOf({ ipAddress })]);
     expect(request!.url.search).toContain(`&ClientIP=${inUrl}&OptPlatform=`);
     expect(request!.url.searchParams.get('ClientIP')).toBe(ipAddress ?? '');
   });
@@ -78,15 +80,15 @@ describe('a request', () => {
     ['DOCUMENTED', 'IOS', 'iOS'],
     ['WEBHOOK', 'iOS', 'iOS'],
     ['QUERY', 'iPhone', 'iPhone'],
-  ] as const)('spells platforms by the setting: %s', async (platformNames, inUrl, inBody) => {
-    const login = await eventOf({ platform: 'IPHONE' });
+  ] as const)('spells platforms by the setting: %s', (platformNames, inUrl, inBody) => {
+    const login = eventOf({ platform: 'IPHONE' });
     const [request] = requestsFor([login, { ...login, reason: 'KICKED' }], { options: { platformNames } });
     expect(request!.url.searchParams.get('OptPlatform')).toBe(inUrl);
     expect(bodyOf(request!).KickedDevice).toEqual([{ Platform: inBody }]);
   });
 
-  it.each(['at lunch', null])('tells a custom text: %s', async (customStatus) => {
-    const [request] = requestsFor([await eventOf({ reason: 'CUSTOM_STATUS', customStatus })]);
+  it.each(['at lunch', null])('tells a custom text: %s', (customStatus) => {
+    const [request] = requestsFor([eventOf({ reason: 'CUSTOM_STATUS', customStatus })]);
     expect(bodyOf(request!).Info).toEqual({
       Action: 'CustomStatusChange',
       To_Account: 'alice',
@@ -95,8 +97,8 @@ describe('a request', () => {
     });
   });
 
-  it('says nothing of a custom text that was set before', async () => {
-    const [request] = requestsFor([await eventOf({ customStatus: 'at lunch' })]);
+  it('says nothing of a custom text that was set before', () => {
+    const [request] = requestsFor([eventOf({ customStatus: 'at lunch' })]);
     expect(bodyOf(request!).Info).not.toHaveProperty('CustomStatus');
   });
 });
@@ -106,28 +108,28 @@ describe('its signature', () => {
   const TOKEN = 'xxxxyyyy';
   const SIGN = '17773bc39a671d7b9aa835458704d2a6db81360a5940292b587d6d760d484061';
 
-  it('is that of their example, at the end of the URL', async () => {
-    const [request] = requestsFor([await eventOf({})], { webhook: webhookOf({ secret: TOKEN }) });
+  it('is that of their example, at the end of the URL', () => {
+    const [request] = requestsFor([eventOf()], { webhook: { secret: TOKEN } });
     expect(request!.url.search).toMatch(new RegExp(`&OptPlatform=Android&Sign=${SIGN}&RequestTime=1669872112$`));
   });
 
-  it('is not there without a secret', async () => {
-    const [request] = requestsFor([await eventOf({})]);
+  it('is not there without a secret', () => {
+    const [request] = requestsFor([eventOf()]);
     expect(request!.url.search).not.toMatch(/Sign|RequestTime/);
   });
 
-  it('is of the present secret alone', async () => {
-    const previousSecret = { secret: 'other', validUntil: (NOW + 1) as Millis };
-    const [request] = requestsFor([await eventOf({})], { webhook: webhookOf({ secret: TOKEN, previousSecret }) });
+  it('is of the present secret alone', () => {
+    const previousSecret = { secret: 'other', validUntil: later(NOW, 1) };
+    const [request] = requestsFor([eventOf()], { webhook: { secret: TOKEN, previousSecret } });
     expect(request!.url.searchParams.getAll('Sign')).toEqual([SIGN]);
   });
 
-  it('is of the moment of each request: receivers refuse one that is a minute old', async () => {
-    const login = await eventOf({});
+  it('is of the moment of each request: receivers refuse one that is a minute old', () => {
+    const login = eventOf();
     let now = NOW;
     const requests = requestsFor([login, login], {
-      webhook: webhookOf({ secret: TOKEN }),
-      now: () => (now = (now + 60_000) as Millis),
+      webhook: { secret: TOKEN },
+      now: () => (now = later(now, 60_000)),
     });
     expect(requests.map(({ url }) => url.searchParams.get('RequestTime'))).toEqual(['1669872172', '1669872232']);
   });
@@ -135,7 +137,7 @@ describe('its signature', () => {
 
 describe('a test', () => {
   it('is a Logout of the account of the server API, from no device: it changes nobody', () => {
-    const [request, ...others] = requestsFor([], { isTest: true, webhook: webhookOf({ secret: 'xxxxyyyy' }) });
+    const [request, ...others] = requestsFor([], { isTest: true, webhook: { secret: 'xxxxyyyy' } });
     expect(others).toEqual([]);
     expect(request!.url.search).toMatch(
       /^\?SdkAppid=1400000001&CallbackCommand=State\.StateChange&contenttype=json&ClientIP=127\.0\.0\.1&OptPlatform=RESTAPI&Sign=17773bc3\w+&RequestTime=1669872112$/,
