@@ -2,10 +2,13 @@
 import type { Logger } from 'pino';
 import { createPorchlight, type Porchlight } from './app/porchlight.ts';
 import { Sweeper } from './app/sweeper.ts';
+import type { Formats } from './app/webhook-format.ts';
+import type { WebhookParts } from './app/webhooks.ts';
 import type { Config } from './config.ts';
 import { secretFiles } from './config/secret-files.ts';
 import { DomainError } from './core/errors.ts';
 import { seedPolicy } from './core/policy.ts';
+import { WEBHOOK_FORMATS } from './core/vocabulary.ts';
 import { DoorCounts } from './server/door-counts.ts';
 import { createLog } from './log/log.ts';
 import { userNames, type UserNames } from './log/user-names.ts';
@@ -24,8 +27,15 @@ import { openSqliteStore } from './storage/sqlite/open.ts';
 import type { SqliteStore } from './storage/sqlite/store.ts';
 import { TENCENT_PREFIX, tencentApi } from './tencent/server-api.ts';
 import { userSigTokens } from './tencent/user-tokens.ts';
+import { tencentFormat } from './tencent/format.ts';
 import type { Traces } from './traces/traces.ts';
 import { version } from './version.ts';
+import { Addresses } from './webhooks/addresses.ts';
+import { Courier } from './webhooks/courier.ts';
+import { WebhookEngine } from './webhooks/engine.ts';
+import { webhookSecrets } from './webhooks/secret.ts';
+import { standardFormat } from './webhooks/standard.ts';
+import { Targets } from './webhooks/targets.ts';
 
 /** How often it is asked who is due: far below the second by which a timeout may be late. */
 const SWEEP_EVERY_MS = 50;
@@ -61,7 +71,8 @@ export const serve = async (config: Config): Promise<number> => {
     });
   }
 
-  const porchlight = createPorchlight(restored, credentials, config.visibility, undefined as never);
+  const delivering = deliveringWebhooks(config, restored, log);
+  const porchlight = createPorchlight(restored, credentials, config.visibility, delivering.parts);
   const sweeper = new Sweeper(restored, porchlight.tracker, (userId, error) => {
     // That nothing can be written is said once, not for each of them each second.
     if (error instanceof DomainError) return;
@@ -71,11 +82,12 @@ export const serve = async (config: Config): Promise<number> => {
   const traces = await startTracing(log);
   const server = doors(config, porchlight, front, { store: restored, sweeper }, { log, nameOf, traces });
   server.open();
+  delivering.engine.start();
   const stopSweeping = sweeping(sweeper, clock, front.port, log);
   greet(config, address);
   return ended(async () => {
     front.starting.close();
-    await server.close();
+    await Promise.all([server.close(), delivering.close()]);
     stopSweeping();
     await Promise.all([restored.close(), traces?.close()]);
   });
@@ -132,6 +144,46 @@ const openStore = async (
     if (!(error instanceof StorageError)) throw error;
     throw new StartupError(error.message, error.mayPass ? 1 : 78, { cause: error });
   }
+};
+
+interface Delivering {
+  readonly parts: WebhookParts;
+  /** Not started yet. */
+  readonly engine: WebhookEngine;
+  /** For good, before the store is closed. */
+  close(): Promise<void>;
+}
+
+const deliveringWebhooks = ({ webhooks, tencent }: Config, store: SqliteStore, log: Logger): Delivering => {
+  const { allowHttp, allowPrivate, timeoutMs, retryForMs } = webhooks;
+  const addresses = new Addresses(allowPrivate);
+  const targets = new Targets(addresses, allowHttp);
+  const formats: Formats = {
+    STANDARD: standardFormat,
+    ...(tencent === null ? {} : { TENCENT: tencentFormat(tencent) }),
+  };
+  const courier = new Courier({
+    formats,
+    addresses,
+    targets,
+    timeoutMs,
+    userAgent: `Porchlight/${version()}`,
+    now: () => store.now(),
+    onFault: (error) => log.error({ err: error }, 'A request of a webhook could not be made.'),
+  });
+  const engine = new WebhookEngine(
+    { store, webhooks: store.webhooks, courier },
+    { retryForMs, onWarning: (error, what) => log.warn({ err: error }, what) },
+  );
+  const served = WEBHOOK_FORMATS.filter((format) => formats[format] !== undefined);
+  return {
+    parts: { store: store.webhooks, secrets: webhookSecrets, targets, courier, formats: served, retryForMs },
+    engine,
+    close: async () => {
+      await engine.close();
+      courier.close();
+    },
+  };
 };
 
 /** Only where somebody takes them: the libraries for it take as long to load as all the rest of ours. */
