@@ -1,52 +1,37 @@
 /**
- * One open socket, from its upgrade until everybody who must know of its end knows: who speaks on it,
- * which session it serves, and how it is closed. What it says and is told is protocol.ts's.
+ * One open socket, from its upgrade until everybody who must know of its end knows: what comes, who is let in, and how
+ * it is closed. What it says and is told is protocol.ts's, who speaks on it is speaker.ts's, what it may take allowance.ts's.
  */
 import { randomUUID } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import { CloseCode } from 'graphql-ws';
 import type { Logger } from 'pino';
 import type { ApiContext, ApiLink } from '../api/context.ts';
-import { NOBODY, type AppCaller, type Caller } from '../app/caller.ts';
+import type { Caller } from '../app/caller.ts';
 import type { Link } from '../app/links.ts';
 import type { Porchlight } from '../app/porchlight.ts';
-import { DomainError, unauthenticated } from '../core/errors.ts';
 import { linkId, type LinkId, type SessionId } from '../core/ids.ts';
 import type { LostLink } from '../core/record.ts';
+import { Allowance, type AllowanceOptions } from './allowance.ts';
 import type { Asked } from './asked.ts';
-import type { Authenticate } from './auth.ts';
 import { closeReason } from './close-codes.ts';
 import type { Operation } from './documents.ts';
-import { socketKind, type DoorCounts } from './door-counts.ts';
+import { socketKind } from './door-counts.ts';
 import * as farewell from './farewell.ts';
 import type { Farewell } from './farewell.ts';
 import { PING_FRAME, pongFrame, textFrame } from './frames.ts';
-import type { Gate } from './gate.ts';
-import { watchJwt } from './jwt-lifetime.ts';
-import { MAX_PAYLOAD_BYTES, RETRY_AFTER_MS } from './limits.ts';
+import { MAX_PAYLOAD_BYTES } from './limits.ts';
 import type { Way } from './operations.ts';
 import { Outbox, type Outboxes } from './outbox.ts';
-import type { Meter, Rates } from './rates.ts';
-import type { Refusals } from './refusals.ts';
-import { SignsOfLife, type Living } from './signs-of-life.ts';
-import type { Counted, SocketCounts } from './socket-counts.ts';
-import { MAX_UNANSWERED_PINGS, type SocketLimits } from './socket-limits.ts';
-import { isLogin, isReply, isReplyOrEnding, UnderWay } from './under-way.ts';
+import type { Living } from './signs-of-life.ts';
+import type { Counted } from './socket-counts.ts';
+import { MAX_UNANSWERED_PINGS } from './socket-limits.ts';
+import { Speaker, type SpeakerOptions } from './speaker.ts';
+import { isReply, UnderWay } from './under-way.ts';
 import type { Socket, SocketOwner } from './web-socket.ts';
 
-export interface ConnectionOptions {
-  readonly porchlight: Porchlight;
-  readonly authenticate: Authenticate;
+export interface ConnectionOptions extends AllowanceOptions, SpeakerOptions {
   readonly log: Logger;
-  readonly figures: DoorCounts;
-  readonly limits: SocketLimits;
-  /** How many users may be watched over one socket. */
-  readonly maxWatched: number;
-  readonly rates: Rates;
-  readonly counts: SocketCounts;
-  readonly refusals: Refusals;
-  /** One for all. */
-  readonly gate: Gate;
   readonly outboxes: Outboxes;
   readonly protocol: {
     hear(connection: Connection, message: string): void;
@@ -77,28 +62,15 @@ export class Connection implements Link, ApiLink, ApiContext, Living, SocketOwne
   isAcknowledged = false;
   readonly #ws: Socket;
   readonly #options: ConnectionOptions;
-  readonly #life: SignsOfLife;
-  /** Null: nobody counts what comes over it. */
-  #meter: Meter | null;
+  readonly #allowance: Allowance;
+  readonly #speaker: Speaker;
   /** Until it is initialised; and when it is closed before it was acknowledged, until it is cut off. */
   #initBound: NodeJS.Timeout | null;
-  /** Sessions lost before the reply of the login that began them has come back here. */
-  #lostEarly: Map<SessionId, LostLink> | null = null;
-  #caller: Caller = NOBODY;
-  /** The session it serves is attached through it. */
-  #attached = false;
-  /** The store may have this link in a session, or be about to. */
-  #mayServe = false;
   /** It hears nothing any more, but may have something to say. */
   #leaving = false;
   /** Why it is closed, once it is. The first reason is the one that counts. */
   #farewell: Farewell | null = null;
-  /** It is counted as one of its user's. */
-  #isCounted = false;
-  /** How many users are watched over it. */
-  #watched = 0;
   #unansweredPings = 0;
-  #stopJwtWatch: (() => void) | null = null;
 
   /**
    * @param socket what `ws` reads from and writes to.
@@ -109,10 +81,9 @@ export class Connection implements Link, ApiLink, ApiContext, Living, SocketOwne
     this.#options = options;
     this.ipAddress = ipAddress;
     this.network = network;
-    this.#meter = options.rates.meter(network);
+    this.#allowance = new Allowance(this, options);
+    this.#speaker = new Speaker(this, options);
     this.outbox = new Outbox(options.outboxes, socket, this);
-    this.#life = new SignsOfLife(this);
-    options.figures.sockets.nobody++;
     options.log.debug({ link: this.id }, 'A socket opened.');
     this.#initBound = setTimeout(notInitialised, options.limits.initMs, this);
   }
@@ -127,7 +98,7 @@ export class Connection implements Link, ApiLink, ApiContext, Living, SocketOwne
 
   /** As of now. */
   get caller(): Caller {
-    return this.#caller;
+    return this.#speaker.caller;
   }
 
   /** It is what operations over it are executed with. */
@@ -138,7 +109,7 @@ export class Connection implements Link, ApiLink, ApiContext, Living, SocketOwne
   /** A message has come. */
   hear(message: string): void {
     if (!this.#mayBeHeard()) return;
-    const waitMs = this.#waitMs();
+    const waitMs = this.#allowance.waitMs();
     if (message === PING && waitMs <= 0) {
       this.sign();
       this.outbox.put(PONG);
@@ -163,36 +134,104 @@ export class Connection implements Link, ApiLink, ApiContext, Living, SocketOwne
   /** Too fast, it is not answered, and so is no sign of life: there is no other way to tell. */
   pinged(payload: Buffer): void {
     const isHeard = this.#mayBeHeard();
-    if (isHeard && this.#waitMs() > 0) return;
+    if (isHeard && this.#allowance.waitMs() > 0) return;
     if (this.#isOpen()) this.outbox.put(pongFrame(payload));
     if (isHeard) this.sign();
   }
 
   ponged(): void {
     this.#unansweredPings = 0;
-    if (!this.#leaving && this.#farewell === null) this.#waitMs();
+    if (!this.#leaving && this.#farewell === null) this.#allowance.waitMs();
   }
 
-  /** Everything that it sends is counted. @returns in how many ms it may come again; 0: it is let through. */
-  #waitMs(): number {
-    if (this.#meter === null) return 0;
-    const now = this.porchlight.store.now();
-    const waitMs = this.#meter.waitMs(now);
-    if (waitMs > 0) this.#tooFast(this.#meter.bears(now));
-    return waitMs;
-  }
-
-  #tooFast(isBorne: boolean): void {
-    const { refusals } = this.#options;
-    refusals.messages++;
-    if (isBorne || this.#farewell !== null) return;
-    refusals.socketsTooFast++;
+  tooFast(): void {
+    this.#options.refusals.socketsTooFast++;
     this.close(farewell.TOO_FAST);
+  }
+
+  /** Something came from the client. False: it is not to be looked at. */
+  #mayBeHeard(): boolean {
+    if (this.#leaving || this.#farewell !== null) return false;
+    this.#unansweredPings = 0;
+    if (this.outbox.unread <= this.#options.limits.maxUnreadBytes) return true;
+    this.close(farewell.TOO_MUCH_UNREAD);
+    return false;
+  }
+
+  /** `connection_init`. False: whoever may not connect finds the socket closed. */
+  async connect(authorization: unknown): Promise<boolean> {
+    this.#initialised();
+    const bound = setTimeout(() => this.close(farewell.AUTHENTICATION_TOO_LONG), this.#options.limits.initMs);
+    try {
+      const caller = await this.#speaker.known(authorization);
+      if (this.isOver || caller === null) return false;
+      if (!this.#allowance.isLetIn(caller)) {
+        this.close(farewell.TOO_MANY_SOCKETS);
+        return false;
+      }
+      this.porchlight.links.add(this);
+      await this.#speaker.begins(caller);
+      return !this.isOver;
+    } catch (error) {
+      const refusal = farewell.refusal(error);
+      if (refusal === null) this.#fault(error, 'A socket could not be authenticated.');
+      this.close(refusal ?? farewell.FAULT);
+      return false;
+    } finally {
+      clearTimeout(bound);
+    }
+  }
+
+  #initialised(): void {
+    if (this.#initBound !== null) clearTimeout(this.#initBound);
+    this.#initBound = null;
+    this.#options.counts.spoke(this);
+  }
+
+  /** It is known who it is, and answered: operations may come, as long as any. */
+  acknowledged(): void {
+    this.isAcknowledged = true;
+    this.#ws.takes(MAX_PAYLOAD_BYTES);
+  }
+
+  /** A login begins. */
+  logsIn(): void {
+    this.#speaker.logsIn();
+  }
+
+  loggedIn(sessionId: SessionId): void {
+    this.#allowance.belongsTo(this.#speaker.loggedIn(sessionId));
+  }
+
+  lose(lost: LostLink): void {
+    this.#speaker.lose(lost);
+  }
+
+  /** The client lives. */
+  sign(): void {
+    this.#speaker.sign();
+  }
+
+  lifeLost(error: unknown): void {
+    this.#fault(error, 'A sign of life was lost.');
+  }
+
+  watches(users: number): void {
+    this.#allowance.watches(users);
+  }
+
+  watchesNoMore(users: number): void {
+    this.#allowance.watchesNoMore(users);
+  }
+
+  /** Resolves when the bytes are on their way, so that whoever produces them waits for a slow reader. */
+  send(text: string): Promise<void> {
+    return this.#isOpen() ? this.outbox.send(text) : Promise.resolve();
   }
 
   /** `connection_init` has not come in time. */
   late(): void {
-    if (this.isInitialised || this.#isOver()) return;
+    if (this.isInitialised || this.isOver) return;
     this.#options.refusals.socketsLate++;
     this.refuse(CloseCode.ConnectionInitialisationTimeout, 'Connection initialisation timeout');
   }
@@ -201,6 +240,66 @@ export class Connection implements Link, ApiLink, ApiContext, Living, SocketOwne
   giveWay(): void {
     this.#options.refusals.socketsSilent++;
     this.close(farewell.GIVES_WAY);
+  }
+
+  tooSlow(): void {
+    this.close(farewell.TOO_SLOW);
+  }
+
+  /** The server is going down. */
+  restart(): void {
+    this.leave(farewell.RESTART, isReply);
+  }
+
+  /** The client did what the protocol forbids. Whoever is leaving has a better reason already. */
+  refuse(code: number, reason: string): void {
+    if (!this.#leaving) this.close({ code, reason, byServer: false });
+  }
+
+  /** It is our fault that there is no answer. */
+  unanswerable(error: unknown): void {
+    this.#fault(error, 'A message could not be answered.');
+    this.close(farewell.FAULT);
+  }
+
+  /** Hears nothing more, lets go out what is waited for, then closes. */
+  leave(why: Farewell, waitsFor: (operation: Operation) => boolean): void {
+    if (this.#leaving || this.#farewell !== null) return;
+    this.#leaving = true;
+    void this.underWay.drained(waitsFor, this.#options.limits.drainMs).then(() => this.close(why));
+  }
+
+  /** The library cuts off whoever does not answer in time. */
+  close(why: Farewell): void {
+    if (this.#farewell !== null) return;
+    this.#farewell = why;
+    this.#unansweredPings = 0;
+    this.#ws.close(why.code, closeReason(why.reason));
+  }
+
+  /** Without a word: it had its time. No DISCONNECT. */
+  cutOff(): void {
+    this.#farewell ??= farewell.cutOff(true);
+    this.#ws.terminate();
+  }
+
+  /** What cannot be written finds nobody there any more, which is no fault: its end tells everybody. */
+  unwritable(): void {
+    if (!this.#isOpen()) return;
+    this.#farewell ??= farewell.cutOff(false);
+    this.#ws.terminate();
+  }
+
+  /**
+   * Pings, which keeps the way open through NATs. A socket that serves a session and is silent is left
+   * to its platform's timeout; for any other one nobody else would ever notice, nor for a client who has said
+   * goodbye and then reads nothing of what is still on its way.
+   */
+  sweep(): void {
+    const isSomebodys = this.#speaker.isAttached && this.#farewell === null;
+    if (!isSomebodys && this.#unansweredPings >= MAX_UNANSWERED_PINGS) return this.cutOff();
+    this.#unansweredPings++;
+    if (this.#isOpen()) this.outbox.put(PING_FRAME);
   }
 
   /** A text that is not text, or too long: the library closes the socket and says why. */
@@ -229,9 +328,8 @@ export class Connection implements Link, ApiLink, ApiContext, Living, SocketOwne
     if (this.#farewell !== null) return;
     this.#farewell = farewell.cutOff(false);
     this.#unansweredPings = 0;
-    this.#life.of(null);
     this.porchlight.links.remove(this.id);
-    this.#detach(false).catch((error: unknown) => this.#endLost(error));
+    this.#speaker.leaves(false).catch((error: unknown) => this.#endLost(error));
   }
 
   closed(): void {
@@ -241,244 +339,25 @@ export class Connection implements Link, ApiLink, ApiContext, Living, SocketOwne
       .finally(() => this.#options.onGone(this));
   }
 
-  /** `connection_init`. False: whoever may not connect finds the socket closed. */
-  async connect(authorization: unknown): Promise<boolean> {
-    this.#initialised();
-    const bound = setTimeout(() => this.close(farewell.AUTHENTICATION_TOO_LONG), this.#options.limits.initMs);
-    try {
-      if (authorization === undefined) throw unauthenticated('authorization is missing');
-      if (typeof authorization !== 'string') throw unauthenticated('authorization must be text');
-      const mayEnter = await this.#options.gate.turn(() => this.#isOver());
-      if (this.#isOver()) return false;
-      if (!mayEnter) throw TOO_MANY;
-      const caller = await this.#options.authenticate(authorization);
-      if (this.#isOver() || !this.#isLetIn(caller)) return false;
-      this.#is(caller);
-      this.porchlight.links.add(this);
-      if (caller.kind === 'app') await this.#serveApp(caller);
-      return !this.#isOver();
-    } catch (error) {
-      const refusal = farewell.refusal(error);
-      if (refusal === null) this.#fault(error, 'A socket could not be authenticated.');
-      this.close(refusal ?? farewell.FAULT);
-      return false;
-    } finally {
-      clearTimeout(bound);
-    }
-  }
-
-  /** It is known who it is, and answered: operations may come, as long as any. */
-  acknowledged(): void {
-    this.isAcknowledged = true;
-    this.#ws.takes(MAX_PAYLOAD_BYTES);
-  }
-
-  /** @throws RATE_LIMITED when so many more users may not be watched over it. */
-  watches(users: number): void {
-    const { maxWatched, refusals } = this.#options;
-    if (this.#watched + users > maxWatched) {
-      refusals.watched++;
-      throw new DomainError(
-        { code: 'RATE_LIMITED', retryAfterMs: RETRY_AFTER_MS },
-        `At most ${maxWatched} users may be watched over one socket.`,
-      );
-    }
-    this.#watched += users;
-  }
-
-  watchesNoMore(users: number): void {
-    this.#watched -= users;
-  }
-
-  /** A login begins. */
-  logsIn(): void {
-    // Not from its reply on: the socket may be gone before that.
-    this.#mayServe = true;
-  }
-
-  /** The client lives. */
-  sign(): void {
-    this.#life.sign();
-  }
-
-  lifeLost(error: unknown): void {
-    this.#fault(error, 'A sign of life was lost.');
-  }
-
-  loggedIn(sessionId: SessionId): void {
-    if (this.#caller.kind !== 'app') throw new Error('Only an app logs in.');
-    this.#is({ ...this.#caller, sessionId });
-    this.#meter?.belongsTo(this.#caller);
-    const lost = this.#lostEarly?.get(sessionId);
-    this.#lostEarly = null;
-    if (lost !== undefined) return this.#leaveSession(lost);
-    this.#attached = true;
-    this.#life.of({ userId: this.#caller.userId, sessionId });
-  }
-
-  lose(lost: LostLink): void {
-    if (this.#caller.kind === 'app' && this.#caller.sessionId === lost.sessionId) this.#leaveSession(lost);
-    else (this.#lostEarly ??= new Map()).set(lost.sessionId, lost);
-  }
-
-  tooSlow(): void {
-    this.close(farewell.TOO_SLOW);
-  }
-
-  /** The server is going down. */
-  restart(): void {
-    this.#leave(farewell.RESTART, isReply);
-  }
-
-  /** Without a word: it had its time. No DISCONNECT. */
-  cutOff(): void {
-    this.#farewell ??= farewell.cutOff(true);
-    this.#ws.terminate();
-  }
-
-  /**
-   * Pings, which keeps the way open through NATs. A socket that serves a session and is silent is left
-   * to its platform's timeout; for any other one nobody else would ever notice, nor for a client who has said
-   * goodbye and then reads nothing of what is still on its way.
-   */
-  sweep(): void {
-    const isSomebodys = this.#attached && this.#farewell === null;
-    if (!isSomebodys && this.#unansweredPings >= MAX_UNANSWERED_PINGS) return this.cutOff();
-    this.#unansweredPings++;
-    if (this.#isOpen()) this.outbox.put(PING_FRAME);
-  }
-
-  async #serveApp({ userId, sessionId, jwt }: AppCaller): Promise<void> {
-    const { porchlight } = this;
-    if (jwt !== null) {
-      const stop = await watchJwt(porchlight, userId, jwt, (why) => this.#leave(farewell.jwtOver(why), isReply));
-      if (this.#isOver()) stop();
-      else this.#stopJwtWatch = stop;
-    }
-    if (sessionId !== null) {
-      this.#mayServe = true;
-      this.#attached = true;
-      await this.#options.gate.attaching(() =>
-        porchlight.tracker.attach({ userId, sessionId }, this.id, this.ipAddress),
-      );
-      // Lost again before it could be told that it has it, perhaps.
-      if (this.#attached) this.#life.of({ userId, sessionId });
-    }
-  }
-
-  /** Something came from the client. False: it is not to be looked at. */
-  #mayBeHeard(): boolean {
-    if (this.#leaving || this.#farewell !== null) return false;
-    this.#unansweredPings = 0;
-    if (this.outbox.unread <= this.#options.limits.maxUnreadBytes) return true;
-    this.close(farewell.TOO_MUCH_UNREAD);
-    return false;
-  }
-
-  /** Resolves when the bytes are on their way, so that whoever produces them waits for a slow reader. */
-  send(text: string): Promise<void> {
-    return this.#isOpen() ? this.outbox.send(text) : Promise.resolve();
-  }
-
-  /** The client did what the protocol forbids. Whoever is leaving has a better reason already. */
-  refuse(code: number, reason: string): void {
-    if (!this.#leaving) this.close({ code, reason, byServer: false });
-  }
-
-  /** It is our fault that there is no answer. */
-  unanswerable(error: unknown): void {
-    this.#fault(error, 'A message could not be answered.');
-    this.close(farewell.FAULT);
-  }
-
-  /** What cannot be written finds nobody there any more, which is no fault: its end tells everybody. */
-  unwritable(): void {
-    if (!this.#isOpen()) return;
-    this.#farewell ??= farewell.cutOff(false);
-    this.#ws.terminate();
-  }
-
-  /** The library cuts off whoever does not answer in time. */
-  close(why: Farewell): void {
-    if (this.#farewell !== null) return;
-    this.#farewell = why;
-    this.#unansweredPings = 0;
-    this.#ws.close(why.code, closeReason(why.reason));
-  }
-
-  /** Nothing is closed that is moving on to another session at this moment. */
-  #leaveSession(lost: LostLink): void {
-    this.#attached = false;
-    this.#life.of(null);
-    const leave = (): void => {
-      if (!this.#attached) this.#leave(farewell.sessionLost(lost), lost.ended ? isReplyOrEnding : isReply);
-    };
-    if (!this.underWay.has(isLogin)) leave();
-    else void this.underWay.drained(isLogin, this.#options.limits.drainMs).then(leave);
-  }
-
-  /** Hears nothing more, lets go out what is waited for, then closes. */
-  #leave(why: Farewell, waitsFor: (operation: Operation) => boolean): void {
-    if (this.#leaving || this.#farewell !== null) return;
-    this.#leaving = true;
-    void this.underWay.drained(waitsFor, this.#options.limits.drainMs).then(() => this.close(why));
-  }
-
-  #is(caller: Caller): void {
-    const { sockets } = this.#options.figures;
-    sockets[socketKind(this.#caller)]--;
-    sockets[socketKind(caller)]++;
-    this.#caller = caller;
-  }
-
-  #isOver(): boolean {
-    return this.#farewell !== null || this.#leaving || !this.#isOpen();
-  }
-
-  #isOpen(): boolean {
-    return this.#ws.readyState === this.#ws.OPEN;
-  }
-
-  #initialised(): void {
-    if (this.#initBound !== null) clearTimeout(this.#initBound);
-    this.#initBound = null;
-    this.#options.counts.spoke(this);
-  }
-
-  /** False: the user has too many sockets. */
-  #isLetIn(caller: Caller): boolean {
-    if (caller.kind !== 'app') {
-      this.#meter = null;
-      return true;
-    }
-    this.#isCounted = this.#options.counts.addOf(caller.userId);
-    if (this.#isCounted) this.#meter?.belongsTo(caller);
-    else {
-      this.#options.refusals.socketsPerUser++;
-      this.close(farewell.TOO_MANY_SOCKETS);
-    }
-    return this.#isCounted;
-  }
-
   async #ended(): Promise<void> {
     this.#initialised();
     // Without a farewell of ours it was the client who went, with a close frame, a FIN or a RST.
     this.#farewell ??= farewell.cutOff(false);
     const { byServer, code } = this.#farewell;
-    this.#options.figures.sockets[socketKind(this.#caller)]--;
     this.#options.figures.closed.add(code === 1006 && !byServer ? 'client' : String(code));
-    this.#options.log.debug({ link: this.id, caller: socketKind(this.#caller), code, byServer }, 'A socket closed.');
-    this.#stopJwtWatch?.();
-    this.#life.of(null);
+    this.#options.log.debug({ link: this.id, caller: socketKind(this.caller), code, byServer }, 'A socket closed.');
     this.porchlight.links.remove(this.id);
-    if (this.#isCounted && this.#caller.kind === 'app') this.#options.counts.removeOf(this.#caller.userId);
-    const loggingIn = this.underWay.has(isLogin);
-    for (const asked of this.underWay.all()) asked.leave();
-    await this.#detach(byServer);
-    if (!loggingIn) return;
-    // A login that reached the store after the detach has attached a socket that is gone.
-    await this.underWay.settled(isLogin);
-    await this.#detach(byServer);
+    this.#allowance.gone();
+    await this.#speaker.gone(byServer);
+  }
+
+  /** It is closed, or about to be. */
+  get isOver(): boolean {
+    return this.#farewell !== null || this.#leaving || !this.#isOpen();
+  }
+
+  #isOpen(): boolean {
+    return this.#ws.readyState === this.#ws.OPEN;
   }
 
   #endLost(error: unknown): void {
@@ -489,16 +368,7 @@ export class Connection implements Link, ApiLink, ApiContext, Living, SocketOwne
     this.#options.figures.faults++;
     this.#options.log.error({ link: this.id, err: error }, message);
   }
-
-  async #detach(byServer: boolean): Promise<void> {
-    const caller = this.#caller;
-    if (!this.#mayServe || caller.kind !== 'app') return;
-    await this.porchlight.tracker.detach(caller.userId, this.id, byServer);
-  }
 }
-
-/** It is closed with 1013, which says when to come back by itself. */
-const TOO_MANY = new DomainError({ code: 'OVERLOADED', retryAfterMs: 5_000 }, 'Too many are coming at once');
 
 /** After what has come by now was read: while the server itself did not listen, it lay there. */
 const notInitialised = (connection: Connection): void => void setImmediate(late, connection);

@@ -1,0 +1,98 @@
+/** What one socket may take: how fast its messages may come, a place among its user's sockets, and users to watch. */
+import type { AppCaller, Caller } from '../app/caller.ts';
+import type { Porchlight } from '../app/porchlight.ts';
+import { DomainError } from '../core/errors.ts';
+import type { UserId } from '../core/ids.ts';
+import { RETRY_AFTER_MS } from './limits.ts';
+import type { Meter, Rates } from './rates.ts';
+import type { Refusals } from './refusals.ts';
+import type { SocketCounts } from './socket-counts.ts';
+
+export interface AllowanceOptions {
+  readonly porchlight: Porchlight;
+  /** How many users may be watched over one socket. */
+  readonly maxWatched: number;
+  readonly rates: Rates;
+  readonly counts: SocketCounts;
+  readonly refusals: Refusals;
+}
+
+/** The socket. */
+interface Taker {
+  /** See `networkOf`. */
+  readonly network: string;
+  /** It goes on, however often it was told to slow down. */
+  tooFast(): void;
+}
+
+export class Allowance {
+  readonly #taker: Taker;
+  readonly #options: AllowanceOptions;
+  /** Null: nobody counts what comes over it. */
+  #meter: Meter | null;
+  /** It has a place among that user's. */
+  #placeOf: UserId | null = null;
+  /** How many users are watched over it. */
+  #watched = 0;
+
+  constructor(taker: Taker, options: AllowanceOptions) {
+    this.#taker = taker;
+    this.#options = options;
+    this.#meter = options.rates.meter(taker.network);
+  }
+
+  /** Something has come; everything is counted. @returns in how many ms it may come again; 0: it is let through. */
+  waitMs(): number {
+    if (this.#meter === null) return 0;
+    const { porchlight, refusals } = this.#options;
+    const now = porchlight.store.now();
+    const waitMs = this.#meter.waitMs(now);
+    if (waitMs === 0) return 0;
+    refusals.messages++;
+    if (!this.#meter.bears(now)) this.#taker.tooFast();
+    return waitMs;
+  }
+
+  /** It is known whose the socket is. False: the user has too many, and this one is not counted. */
+  isLetIn(caller: Caller): boolean {
+    if (caller.kind !== 'app') {
+      this.#meter = null;
+      return true;
+    }
+    const { counts, refusals } = this.#options;
+    if (!counts.addOf(caller.userId)) {
+      refusals.socketsPerUser++;
+      return false;
+    }
+    this.#placeOf = caller.userId;
+    this.belongsTo(caller);
+    return true;
+  }
+
+  /** What comes is that session's from now on, or that user's. */
+  belongsTo(caller: AppCaller): void {
+    this.#meter?.belongsTo(caller);
+  }
+
+  /** @throws RATE_LIMITED when so many more users may not be watched. */
+  watches(users: number): void {
+    const { maxWatched, refusals } = this.#options;
+    if (this.#watched + users > maxWatched) {
+      refusals.watched++;
+      throw new DomainError(
+        { code: 'RATE_LIMITED', retryAfterMs: RETRY_AFTER_MS },
+        `At most ${maxWatched} users may be watched over one socket.`,
+      );
+    }
+    this.#watched += users;
+  }
+
+  watchesNoMore(users: number): void {
+    this.#watched -= users;
+  }
+
+  /** The socket is gone, and its place is free. */
+  gone(): void {
+    if (this.#placeOf !== null) this.#options.counts.removeOf(this.#placeOf);
+  }
+}
