@@ -170,8 +170,8 @@ export class Consumer {
         await this.#listen(sendAt, BATCH - found.events.length);
       } else {
         this.#position = found.through;
-        if (found.isAll) await this.#untilHeard();
         if (now() >= this.#noteAt) await this.#notePosition();
+        if (found.isAll) await this.#untilHeard();
       }
     }
   }

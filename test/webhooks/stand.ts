@@ -1,7 +1,7 @@
 /** Engines over reference stores, and a few words to make things happen there. */
 import type { LoggedEvent } from '../../src/app/ports.ts';
-import type { Delivery, Lease } from '../../src/app/webhook-ports.ts';
-import { later, userId, webhookId, type UserId, type WebhookId } from '../../src/core/ids.ts';
+import type { Delivery, Lease, ShardProgress } from '../../src/app/webhook-ports.ts';
+import { userId, webhookId, type UserId, type WebhookId } from '../../src/core/ids.ts';
 import type { Platform } from '../../src/core/vocabulary.ts';
 import { shardOf, SHARDS_PER_WEBHOOK, type Shard, type WebhookRecord } from '../../src/core/webhook.ts';
 import { WebhookEngine } from '../../src/webhooks/engine.ts';
@@ -15,6 +15,54 @@ export const HOOK = webhookId('hook');
 export const OTHER_HOOK = webhookId('other hook');
 export const RETRY_FOR_MS = 3 * 86_400_000;
 
+/** Refuses what it is told to. */
+export class FaultyWebhookStore extends MemoryWebhookStore {
+  readonly refused = new Map<'note' | 'lease' | 'progress' | 'webhooks' | 'updateWebhook' | 'release', Error>();
+  /** Everything that was noted under a lease. */
+  readonly notes: (readonly [Lease, Parameters<MemoryWebhookStore['note']>[1]])[] = [];
+  leased = 0;
+
+  override async note(...given: Parameters<MemoryWebhookStore['note']>): Promise<boolean> {
+    this.#pass('note');
+    const noted = await super.note(...given);
+    if (noted) this.notes.push(given);
+    return noted;
+  }
+
+  override async lease(...given: Parameters<MemoryWebhookStore['lease']>): Promise<readonly Lease[]> {
+    this.leased++;
+    this.#pass('lease');
+    return super.lease(...given);
+  }
+
+  override async progress(...given: Parameters<MemoryWebhookStore['progress']>): Promise<ShardProgress | null> {
+    this.#pass('progress');
+    return super.progress(...given);
+  }
+
+  override async webhooks(): Promise<readonly WebhookRecord[]> {
+    this.#pass('webhooks');
+    return super.webhooks();
+  }
+
+  override async updateWebhook(
+    ...given: Parameters<MemoryWebhookStore['updateWebhook']>
+  ): Promise<WebhookRecord | null> {
+    this.#pass('updateWebhook');
+    return super.updateWebhook(...given);
+  }
+
+  override async release(holder: string): Promise<void> {
+    this.#pass('release');
+    return super.release(holder);
+  }
+
+  #pass(call: 'note' | 'lease' | 'progress' | 'webhooks' | 'updateWebhook' | 'release'): void {
+    const refusal = this.refused.get(call);
+    if (refusal !== undefined) throw refusal;
+  }
+}
+
 export interface StandOptions {
   readonly retryForMs?: number;
   readonly random?: () => number;
@@ -23,7 +71,7 @@ export interface StandOptions {
 export class Stand {
   readonly store = new FakeStore();
   readonly stage = new Stage(this.store);
-  readonly webhooks = new MemoryWebhookStore({ clock: () => this.store.now() });
+  readonly webhooks = new FaultyWebhookStore({ clock: () => this.store.now() });
   readonly timers = new VirtualTimers(this.store);
   readonly receiver = new Receiver(() => this.store.now());
   readonly warnings: string[] = [];
@@ -122,5 +170,3 @@ export const userOf = (shard: Shard, number = 0): UserId => {
 };
 
 export const EVERY_SHARD: readonly Shard[] = Array.from({ length: SHARDS_PER_WEBHOOK }, (_, shard) => shard);
-
-export const afterRetrying = (delivery: Delivery) => later(delivery.createdAt, RETRY_FOR_MS);

@@ -10,6 +10,8 @@ interface Wait {
 export class VirtualTimers implements Timers {
   readonly #clock: { now(): number; passes(ms: number): void };
   readonly #waits = new Set<Wait>();
+  /** How many waits were begun. */
+  waits = 0;
 
   constructor(clock: { now(): number; passes(ms: number): void }) {
     this.#clock = clock;
@@ -30,6 +32,7 @@ export class VirtualTimers implements Timers {
           resolve();
         },
       };
+      this.waits++;
       if (signal.aborted) return resolve();
       this.#waits.add(wait);
       signal.addEventListener('abort', wait.end);
