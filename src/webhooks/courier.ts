@@ -1,4 +1,5 @@
 /** Brings deliveries to their receivers over HTTP, and comes back with how it went. */
+import { setMaxListeners } from 'node:events';
 import type { Formats, Outgoing } from '../app/webhook-format.ts';
 import type { Attempt, Delivery, WebhookCourier } from '../app/webhook-ports.ts';
 import type { Millis } from '../core/ids.ts';
@@ -98,6 +99,8 @@ export class Courier implements WebhookCourier {
       () => request.abort(new Failure(`There was no whole answer within ${timeoutMs} ms.`)),
       timeoutMs,
     );
+    // One signal may end any number of attempts: that they all listen is no leak.
+    setMaxListeners(0, signal);
     signal.addEventListener('abort', onAbort);
     this.#underWay.add(request);
     try {

@@ -88,9 +88,13 @@ export const exchange = (outgoing: Outgoing, { agent, userAgent, now }: Means, s
       request.once('close', () => socket.off('data', heard));
     });
     request.on('information', () => {
-      if (++interim > MAX_INTERIM_ANSWERS) request.destroy(new Failure('Interim answers came, and no end of them.'));
+      if (++interim <= MAX_INTERIM_ANSWERS) return;
+      failure ??= new Failure('Interim answers came, and no end of them.');
+      request.destroy(failure);
     });
     request.on('response', (response: IncomingMessage) => {
+      // It came with the same bytes as what the request has been ended for.
+      if (failure !== null) return;
       answer = { status: response.statusCode ?? 0, retryAfterMs: retryAfterMs(response.headers, now()) };
       let bytes = 0;
       response.on('data', (chunk: Buffer) => {

@@ -81,12 +81,7 @@ export class Receiver {
       // What a test does to its connections is no news.
       socket.on('error', () => undefined);
     });
-    onTestFinished(async () => {
-      const closed = once(server, 'close');
-      server.close();
-      for (const socket of this.sockets) socket.destroy();
-      await closed;
-    });
+    onTestFinished(() => this.close());
   }
 
   static async listening(server: Server, host = '127.0.0.1'): Promise<Receiver> {
@@ -117,11 +112,19 @@ export class Receiver {
 
   /** Speaks as `speak` makes it, once bytes have come. */
   static tcp(speak: (socket: Socket) => void): Promise<Receiver> {
-    const server = createTcpServer({ allowHalfOpen: true }, (socket) => {
+    const server = createTcpServer((socket) => {
       socket.once('data', () => speak(socket));
       socket.resume();
     });
     return Receiver.listening(server);
+  }
+
+  async close(): Promise<void> {
+    if (!this.#server.listening) return;
+    const closed = once(this.#server, 'close');
+    this.#server.close();
+    for (const socket of this.sockets) socket.destroy();
+    await closed;
   }
 
   get port(): number {

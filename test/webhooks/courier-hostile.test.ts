@@ -1,0 +1,176 @@
+/** Receivers who lie, flood, drip and fall silent. */
+import type { Socket } from 'node:net';
+import { describe, expect, it } from 'vitest';
+import { aCourier, Receiver, send } from './receivers.ts';
+
+const OK = 'HTTP/1.1 200 OK\r\n';
+
+const saying =
+  (...lines: readonly string[]) =>
+  (socket: Socket): void => {
+    socket.write(lines.join(''));
+  };
+
+/** However it ends. */
+const closing = (socket: Socket): Promise<void> => new Promise((resolve) => void socket.once('close', () => resolve()));
+
+/** Writes for as long as it is read, and hears of the end. */
+const flooding = (socket: Socket, head: string, text: string, written: { bytes: number }): Promise<void> => {
+  const more = (): void => {
+    while (socket.writable) {
+      written.bytes += text.length;
+      if (!socket.write(text)) return;
+    }
+  };
+  socket.on('drain', more);
+  socket.write(head);
+  more();
+  return closing(socket);
+};
+
+describe('no answer', () => {
+  it.each<[what: string, speak: (socket: Socket) => void, error: string | RegExp]>([
+    ['the connection is closed', (socket) => socket.end(), 'The connection was closed before there was an answer.'],
+    [
+      'the connection is reset',
+      (socket) => socket.resetAndDestroy(),
+      'The connection was closed before there was an answer.',
+    ],
+    [
+      'it ends within the headers',
+      (socket) => socket.end(`${OK}content-le`),
+      'The connection was closed before there was an answer.',
+    ],
+    ['it ends within the first line', (socket) => socket.end('HTTP/1.'), /closed before|not HTTP/],
+    ['it is no HTTP', saying('SSH-2.0-OpenSSH_9.2\r\n'), 'The answer is not HTTP.'],
+    ['it is a page without headers', saying('<html>hello</html>\r\n\r\n'), 'The answer is not HTTP.'],
+    ['it is bytes', (socket) => socket.write(Buffer.alloc(1_000, 0xff)), 'The answer is not HTTP.'],
+    ['a header has no name', saying(OK, ': nothing\r\n\r\n'), 'The answer is not HTTP.'],
+    ['it has two lengths', saying(OK, 'content-length: 1\r\ncontent-length: 2\r\n\r\nxx'), 'The answer is not HTTP.'],
+    [
+      'it has a length and chunks',
+      saying(OK, 'content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n'),
+      'The answer is not HTTP.',
+    ],
+    ['headers go on and on', saying(OK, 'x: y\r\n'.repeat(100_000)), 'The headers of the answer are too long.'],
+    [
+      'one header is enormous',
+      saying(OK, `x: ${'y'.repeat(1_000_000)}\r\n\r\n`),
+      'The headers of the answer are too long.',
+    ],
+    [
+      'interim answers go on and on',
+      saying('HTTP/1.1 103 Early Hints\r\n\r\n'.repeat(11), OK, '\r\n'),
+      /^Interim answers/,
+    ],
+    [
+      'it switches protocols',
+      saying('HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n'),
+      /./,
+    ],
+  ])('counts where %s', async (_what, speak, error) => {
+    const receiver = await Receiver.tcp(speak);
+    const attempt = await send(aCourier(), receiver.url);
+    expect(attempt).toMatchObject({ status: null, eventsDone: 0, retryAfterMs: null });
+    expect(attempt.error).toMatch(error);
+  });
+
+  it('counts where nobody listens', async () => {
+    const receiver = await Receiver.http();
+    const { url } = receiver;
+    await receiver.close();
+    expect(await send(aCourier(), url)).toMatchObject({ status: null, error: 'The connection was refused.' });
+  });
+
+  it.each<[what: string, speak: (socket: Socket) => void]>([
+    ['nothing is said', () => undefined],
+    ['the receiver says no more from its side, and not that it has gone', (socket) => socket.write('HTTP/1.1 200')],
+    ['headers drip', (socket) => drip(socket, OK, 'x: y\r\n')],
+    ['interim answers drip', (socket) => drip(socket, '', 'HTTP/1.1 100 Continue\r\n\r\n')],
+  ])('counts when time is up where %s', async (_what, speak) => {
+    const closed: Promise<void>[] = [];
+    const receiver = await Receiver.tcp((socket) => {
+      closed.push(closing(socket));
+      speak(socket);
+    });
+    const attempt = await send(aCourier({ timeoutMs: 200 }), receiver.url);
+    expect(attempt).toMatchObject({ status: null, error: 'There was no whole answer within 200 ms.' });
+    await Promise.all(closed);
+  });
+});
+
+/** A piece each 50 ms, until the other side has gone. */
+const drip = (socket: Socket, head: string, piece: string): void => {
+  socket.write(head);
+  const timer = setInterval(() => socket.write(piece), 50);
+  socket.once('close', () => clearInterval(timer));
+};
+
+describe('an answer is its status, whatever comes after', () => {
+  it.each<[what: string, speak: (socket: Socket) => void]>([
+    ['the body is shorter than it says', (socket) => socket.end(`${OK}content-length: 100\r\n\r\nhello`)],
+    ['the body is longer than it says', saying(OK, 'content-length: 1\r\n\r\nhello')],
+    ['chunks are no chunks', saying(OK, 'transfer-encoding: chunked\r\n\r\nhello\r\n')],
+    ['the last chunk is missing', (socket) => socket.end(`${OK}transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n`)],
+    ['the body ends with the connection', (socket) => socket.end(`${OK}\r\nhello`)],
+    ['it is HTTP/1.0', (socket) => socket.end('HTTP/1.0 200 OK\r\n\r\nhello')],
+    ['the receiver closes its side alone', (socket) => socket.end(`${OK}content-length: 0\r\n\r\n`)],
+    [
+      'it is reset within the body',
+      (socket) =>
+        socket.write(`${OK}content-length: 100\r\n\r\nhello`, () => setImmediate(() => socket.resetAndDestroy())),
+    ],
+    [
+      'a few interim answers came before',
+      saying('HTTP/1.1 103 Early Hints\r\n\r\n'.repeat(10), OK, 'content-length: 0\r\n\r\n'),
+    ],
+  ])('where %s', async (_what, speak) => {
+    const receiver = await Receiver.tcp(speak);
+    expect(await send(aCourier(), receiver.url)).toMatchObject({ status: 200, error: null });
+    const refusing = await Receiver.tcp((socket) => {
+      socket.end('HTTP/1.1 500 No\r\ncontent-length: 9\r\n\r\nhello');
+    });
+    expect(await send(aCourier(), refusing.url)).toMatchObject({
+      status: 500,
+      error: 'The receiver answered with status 500.',
+    });
+  });
+
+  it.each([
+    ['in one length', `${OK}content-length: 10000000000\r\n\r\n`, 'x'.repeat(1_024)],
+    ['until the end', `${OK}\r\n`, 'x'.repeat(1_024)],
+    ['in small chunks', `${OK}transfer-encoding: chunked\r\n\r\n`, '1\r\nx\r\n'.repeat(100)],
+  ])('where the body never ends, %s: it is not read beyond 4 KiB', async (_what, head, text) => {
+    const written = { bytes: 0 };
+    let over: Promise<void> = Promise.resolve();
+    const receiver = await Receiver.tcp((socket) => {
+      over = flooding(socket, head, text, written);
+    });
+    expect(await send(aCourier(), receiver.url)).toMatchObject({ status: 200, error: null });
+    await over;
+    // What the two kernels hold between them, and no more: some MiB of a stream without an end.
+    expect(written.bytes).toBeLessThan(32 * 1_024 * 1_024);
+  });
+
+  it('where the body drips or hangs: when time is up the connection is closed, and the status counts', async () => {
+    for (const piece of ['', 'x']) {
+      let closed: Promise<void> = Promise.resolve();
+      const receiver = await Receiver.tcp((socket) => {
+        closed = closing(socket);
+        drip(socket, `${OK}content-length: 4000\r\n\r\n`, piece);
+      });
+      expect(await send(aCourier({ timeoutMs: 200 }), receiver.url)).toMatchObject({ status: 200, error: null });
+      await closed;
+    }
+  });
+});
+
+it('what is said of a failure is short, and never what the receiver said', async () => {
+  const receiver = await Receiver.tcp((socket) => {
+    socket.end(`HTTP/1.1 500 \u001b[31mcoloured\r\nserver: inner-host-17\r\ncontent-length: 6\r\n\r\nsecret`);
+  });
+  const { error } = await send(aCourier(), receiver.url);
+  expect(error).not.toMatch(/coloured|secret|inner|\p{Cc}/u);
+  const long = `http://${'x'.repeat(2_000)}.localhost:1/`;
+  expect((await send(aCourier({ allowPrivate: [] }), long)).error).toHaveLength(300);
+});

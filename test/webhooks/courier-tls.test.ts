@@ -1,0 +1,115 @@
+/** Certificates: only those that can be trusted, for the name that was asked for. */
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:https';
+import { createServer as createTcpServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import type { Resolve } from '../../src/webhooks/resolution.ts';
+import { aCourier, Receiver, send } from './receivers.ts';
+
+const NAME = 'hooks.example.com';
+const resolve: Resolve = async () => [{ address: '127.0.0.1', family: 4 }];
+
+let key: string;
+let cert: string;
+
+beforeAll(() => {
+  const directory = mkdtempSync(join(tmpdir(), 'porchlight-tls-'));
+  try {
+    const [keyFile, certFile] = [join(directory, 'key.pem'), join(directory, 'cert.pem')];
+    const form = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'];
+    const whose = ['-subj', `/CN=${NAME}`, '-addext', `subjectAltName=DNS:${NAME}`];
+    const files = ['-keyout', keyFile, '-out', certFile];
+    execFileSync('openssl', ['req', '-x509', ...form, ...whose, ...files], { stdio: 'pipe' });
+    [key, cert] = [readFileSync(keyFile, 'utf8'), readFileSync(certFile, 'utf8')];
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+});
+
+const receiving = (): Promise<Receiver> =>
+  Receiver.http((response) => response.end(), createServer({ key, cert, keepAliveTimeout: 60_000 }));
+
+const at = (receiver: Receiver, host = NAME): string => `https://${host}:${receiver.port}/`;
+
+describe('a certificate', () => {
+  it('that is trusted, and for this name, will do; the connection is used again', async () => {
+    const receiver = await receiving();
+    const courier = aCourier({ resolve, authorities: cert, allowHttp: false });
+    for (const _ of [1, 2]) expect(await send(courier, at(receiver))).toMatchObject({ status: 200, error: null });
+    expect(receiver.told).toHaveLength(2);
+    expect(receiver.sockets).toHaveLength(1);
+    // With the dot of the root, too.
+    expect(await send(courier, at(receiver, `${NAME}.`))).toMatchObject({ status: 200, error: null });
+  });
+
+  it('that nobody signed is refused before anything is sent', async () => {
+    const receiver = await receiving();
+    expect(await send(aCourier({ resolve }), at(receiver))).toMatchObject({
+      status: null,
+      error: expect.stringMatching(/^The receiver’s certificate cannot be trusted \([A-Z_]+\)\.$/) as string,
+    });
+    expect(receiver.told).toHaveLength(0);
+  });
+
+  it.each(['other.example.com', '127.0.0.1'])('for another name than %s is refused', async (host) => {
+    const receiver = await receiving();
+    const courier = aCourier({ resolve, authorities: cert });
+    expect(await send(courier, at(receiver, host))).toMatchObject({
+      status: null,
+      error: 'The receiver’s certificate is for another name.',
+    });
+    expect(receiver.told).toHaveLength(0);
+  });
+
+  it('is looked at whatever the environment says', async () => {
+    const before = process.env['NODE_TLS_REJECT_UNAUTHORIZED'];
+    process.env['NODE_TLS_REJECT_UNAUTHORIZED'] = '0';
+    try {
+      const receiver = await receiving();
+      expect((await send(aCourier({ resolve }), at(receiver))).error).toMatch(/cannot be trusted/);
+    } finally {
+      if (before === undefined) delete process.env['NODE_TLS_REJECT_UNAUTHORIZED'];
+      else process.env['NODE_TLS_REJECT_UNAUTHORIZED'] = before;
+    }
+  });
+});
+
+it('a receiver without TLS, or with nothing but TLS 1.1, is none', async () => {
+  const plain = await Receiver.tcp((socket) => socket.end('HTTP/1.1 200 OK\r\n\r\n'));
+  const old = await Receiver.http(
+    undefined,
+    createServer({ key, cert, minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'ALL@SECLEVEL=0' }),
+  );
+  for (const receiver of [plain, old]) {
+    expect(await send(aCourier({ resolve, authorities: cert }), at(receiver))).toMatchObject({
+      status: null,
+      error: 'TLS could not be agreed on with the receiver.',
+    });
+  }
+});
+
+it('time is up while TLS is being agreed on', async () => {
+  const silent = await Receiver.listening(createTcpServer((socket) => void socket.resume()));
+  expect(await send(aCourier({ resolve, timeoutMs: 200 }), at(silent))).toMatchObject({
+    status: null,
+    error: 'There was no whole answer within 200 ms.',
+  });
+});
+
+it('a connection that was used before is no reason to fail over TLS either', async () => {
+  const server = createServer({ key, cert, keepAliveTimeout: 60_000 });
+  const used = new WeakSet<object>();
+  const receiver = await Receiver.http((response, { request: { socket } }) => {
+    if (receiver.told.length === 2 && used.has(socket)) socket.end();
+    else {
+      used.add(socket);
+      response.end();
+    }
+  }, server);
+  const courier = aCourier({ resolve, authorities: cert });
+  for (const _ of [1, 2]) expect(await send(courier, at(receiver))).toMatchObject({ status: 200, error: null });
+  expect(receiver.told.map(({ connection }) => connection)).toEqual([1, 1, 2]);
+});
