@@ -5,6 +5,7 @@ import { createServer } from 'node:https';
 import { createServer as createTcpServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { TLSSocket } from 'node:tls';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Resolve } from '../../src/webhooks/resolution.ts';
 import { aCourier, Receiver, send } from './receivers.ts';
@@ -41,8 +42,9 @@ describe('a certificate', () => {
     for (const _ of [1, 2]) expect(await send(courier, at(receiver))).toMatchObject({ status: 200, error: null });
     expect(receiver.told).toHaveLength(2);
     expect(receiver.sockets).toHaveLength(1);
-    // With the dot of the root, too.
+    // With the dot of the root, too, which TLS leaves out of names.
     expect(await send(courier, at(receiver, `${NAME}.`))).toMatchObject({ status: 200, error: null });
+    expect(receiver.told.map(({ request }) => (request.socket as TLSSocket).servername)).toEqual([NAME, NAME, NAME]);
   });
 
   it('that nobody signed is refused before anything is sent', async () => {
