@@ -15,7 +15,11 @@ import {
 import { compileQuery, isCompiledQuery, type CompiledQuery } from 'graphql-jit';
 import type { Operation } from './documents.ts';
 
-type Compiled = CompiledQuery['query'];
+interface Compiled {
+  readonly query: CompiledQuery['query'];
+  /** Compiled, it takes these for null where they are left out. */
+  readonly needed: readonly string[];
+}
 
 /** Compiling costs as much as some hundred executions: a document that is used once or twice is not worth it. */
 export const COMPILE_AFTER = 20;
@@ -36,8 +40,8 @@ export class Execution {
    */
   execute(args: ExecutionArgs, operation: Operation): ExecutionResult | Promise<ExecutionResult> {
     const compiled = this.#compiled(args, operation);
-    if (compiled === null) return execute(args);
-    const result = compiled(args.rootValue, args.contextValue, args.variableValues);
+    if (compiled === null || !hasAll(args.variableValues ?? {}, compiled.needed)) return execute(args);
+    const result = compiled.query(args.rootValue, args.contextValue, args.variableValues);
     return result instanceof Promise ? result.then((late) => told(late, args)) : told(result, args);
   }
 
@@ -49,7 +53,8 @@ export class Execution {
       return null;
     }
     const result = mayBeCompiled(document) ? compileQuery(schema, document, operation.node.name?.value) : null;
-    const compiled = result !== null && isCompiledQuery(result) ? result.query : null;
+    const isCompiled = result !== null && isCompiledQuery(result);
+    const compiled = isCompiled ? { query: result.query, needed: fieldVariables(document) } : null;
     this.#known.set(operation, compiled);
     return compiled;
   }
@@ -73,6 +78,20 @@ const mayBeCompiled = (document: DocumentNode): boolean => {
   });
   return may;
 };
+
+/** Those that stand for a field of an input: there, unlike anywhere else, leaving it out may mean another thing than null. */
+const fieldVariables = (document: DocumentNode): readonly string[] => {
+  const names = new Set<string>();
+  visit(document, {
+    ObjectField: ({ value }) => {
+      if (value.kind === Kind.VARIABLE) names.add(value.name.value);
+    },
+  });
+  return [...names];
+};
+
+const hasAll = (variables: object, names: readonly string[]): boolean =>
+  names.every((name) => Object.hasOwn(variables, name));
 
 const told = (result: ExecutionResult, { document }: ExecutionArgs): ExecutionResult =>
   result.errors === undefined ? result : { ...result, errors: result.errors.map(asOfGraphql(document)) };

@@ -143,6 +143,10 @@ const OF_A_BACKEND: Record<string, Asked> = {
     query: 'mutation ($id: ID!, $u: String) { updateWebhook(input: { id: $id, url: $u }) { secret } }',
     variables: { id: 'none', u: null },
   },
+  'a policy that leaves a variable out': {
+    query:
+      'mutation ($b: Int) { updatePolicy(input: { platforms: [{ platform: MINI_PROGRAM, backgroundTimeoutMs: $b }] }) { policy { platforms { platform backgroundTimeoutMs } } } }',
+  },
   'what is to be redelivered, of nothing': {
     query: 'mutation ($i: RedeliverInput!) { redeliver(input: $i) { count } }',
     variables: { i: {} },
