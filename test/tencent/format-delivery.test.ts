@@ -1,0 +1,96 @@
+/** The format TENCENT on its way to a receiver that is as strict as those that are in use. */
+import { createHash } from 'node:crypto';
+import { describe, expect, it } from 'vitest';
+import { later, millis } from '../../src/core/ids.ts';
+import { tencentFormat } from '../../src/tencent/format.ts';
+import { aCourier, Receiver } from '../webhooks/receivers.ts';
+import { aDelivery, anEvent, aWebhook } from '../webhooks/webhooks.ts';
+import type { CallbackBody } from './callbacks.ts';
+
+const TOKEN = 'xxxxyyyy';
+const NOW = millis(1_669_872_112_000);
+const NEVER = new AbortController().signal;
+
+const FORMATS = {
+  TENCENT: tencentFormat({
+    appId: 1_400_000_001,
+    admin: 'administrator',
+    platformNames: 'DOCUMENTED',
+    webTimeout: 'LinkClose',
+  }),
+};
+
+/** What is wrong with a request; null: nothing. @param now in ms. */
+const complaint = (url: URL, { CallbackCommand }: CallbackBody, now: number): string | null => {
+  const get = (name: string) => url.searchParams.get(name);
+  const time = get('RequestTime') ?? '';
+  if (get('Sign') !== createHash('sha256').update(`${TOKEN}${time}`).digest('hex')) return 'sign';
+  if (Math.abs(now / 1_000 - Number(time)) >= 60) return 'expired';
+  if (get('SdkAppid') !== '1400000001') return 'app id';
+  return get('CallbackCommand') === CallbackCommand ? null : 'command';
+};
+
+/** @param respond its status, by how many requests there were before. Each takes `takesMs` of the clock that signs. */
+const stand = async (respond: (before: number) => number = () => 200, takesMs = 0) => {
+  let now = NOW;
+  const taken: CallbackBody[] = [];
+  const receiver = await Receiver.http((response, { request, body }) => {
+    const callback = JSON.parse(body) as CallbackBody;
+    const wrong = complaint(new URL(request.url ?? '', receiver.url), callback, now);
+    const status = wrong === null ? respond(receiver.told.length - 1) : 403;
+    now = later(now, takesMs);
+    if (status === 200) taken.push(callback);
+    response.writeHead(status, { 'content-type': 'application/json' });
+    response.end(
+      JSON.stringify({ ActionStatus: wrong === null ? 'OK' : 'FAIL', ErrorCode: 0, ErrorInfo: wrong ?? '' }),
+    );
+  });
+  const courier = aCourier({ formats: FORMATS, now: () => now });
+  const webhook = aWebhook({ url: `${receiver.url}im?env=test`, format: 'TENCENT', secret: TOKEN });
+  return {
+    taken,
+    attempt: (delivery: Parameters<typeof aDelivery>[0]) => courier.attempt(webhook, aDelivery(delivery), NEVER),
+  };
+};
+
+const EVENTS = [1, 2, 3, 4].map(anEvent);
+const accounts = (taken: readonly CallbackBody[]) => taken.map(({ Info }) => Info.To_Account);
+
+describe('a strict receiver', () => {
+  it('takes a delivery, one request after another', async () => {
+    const { attempt, taken } = await stand();
+    expect(await attempt({ events: EVENTS })).toEqual({ status: 200, error: null, eventsDone: 4, retryAfterMs: null });
+    expect(accounts(taken)).toEqual(['user 1', 'user 2', 'user 3', 'user 4']);
+  });
+
+  it('finds none of them old, however slow it is', async () => {
+    const { attempt, taken } = await stand(() => 200, 50_000);
+    expect(await attempt({ events: EVENTS })).toMatchObject({ error: null, eventsDone: 4 });
+    expect(taken).toHaveLength(4);
+  });
+
+  it('is sent the rest when it fails in the middle, and nothing that it took', async () => {
+    const { attempt, taken } = await stand((before) => (before === 2 ? 500 : 200));
+    const { eventsDone, status } = await attempt({ events: EVENTS });
+    expect([eventsDone, status]).toEqual([2, 500]);
+    expect(await attempt({ events: EVENTS.slice(eventsDone) })).toMatchObject({ error: null, eventsDone: 2 });
+    expect(accounts(taken)).toEqual(['user 1', 'user 2', 'user 3', 'user 4']);
+  });
+
+  it('takes a test', async () => {
+    const { attempt, taken } = await stand();
+    expect(await attempt({ events: [], isTest: true })).toMatchObject({ status: 200, error: null });
+    expect(accounts(taken)).toEqual(['administrator']);
+  });
+});
+
+it('what has no word is taken without a request', async () => {
+  const { attempt, taken } = await stand();
+  expect(await attempt({ events: [{ ...anEvent(1), reason: 'PUSH_EXPIRED' }] })).toEqual({
+    status: null,
+    error: null,
+    eventsDone: 1,
+    retryAfterMs: null,
+  });
+  expect(taken).toEqual([]);
+});
