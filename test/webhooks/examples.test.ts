@@ -88,14 +88,12 @@ describe('the receiver in Node', () => {
   });
 });
 
-const isThere = (...command: [string, ...string[]]) => spawnSync(command[0], command.slice(1)).status === 0;
-
+// verify.go is run by hand when it is changed: Go's tool chain is larger than all else that the tests need.
 describe.each([
-  { name: 'verify.sh', command: ['sh'], there: isThere('openssl', 'version'), looksAtTime: false },
-  { name: 'verify.py', command: ['python3'], there: isThere('python3', '--version'), looksAtTime: true },
-  { name: 'verify.go', command: ['go', 'run'], there: isThere('go', 'version'), looksAtTime: true },
-])('$name', ({ name, command, there, looksAtTime }) => {
-  it.runIf(there)('tells what is signed with the secret from everything else', () => {
+  { name: 'verify.sh', command: ['sh'], looksAtTime: false },
+  { name: 'verify.py', command: ['python3'], looksAtTime: true },
+])('$name', ({ name, command, looksAtTime }) => {
+  it('tells what is signed with the secret from everything else', () => {
     const body = bodyOf(eventOf({}));
     const isGood = (headers: ReturnType<typeof signed>, sent = body) => {
       const { status } = spawnSync(command[0]!, [...command.slice(1), example(name)], {
