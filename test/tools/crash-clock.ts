@@ -7,7 +7,7 @@ export const DAY_MS = 86_400_000;
 
 /**
  * Found by asking the command, which alone knows where its library is; started by itself it would stand between
- * us and the server, and keep our signals. Only the wall clock is faked: monotonic time is nobody's to change.
+ * us and the server, and keep our signals.
  */
 const preloaded = (): Record<string, string> => {
   const library = ((): string => {
@@ -17,12 +17,15 @@ const preloaded = (): Record<string, string> => {
       throw new Error('There is no faketime, which these tests need: apt-get install -y faketime', { cause: error });
     }
   })();
-  return { LD_PRELOAD: library, FAKETIME_DONT_FAKE_MONOTONIC: '1' };
+  return { LD_PRELOAD: library };
 };
+
+/** Only the wall clock is faked: monotonic time is nobody's to change. */
+const wallClockFaked = (): Record<string, string> => ({ ...preloaded(), FAKETIME_DONT_FAKE_MONOTONIC: '1' });
 
 /** A wall clock that many days ahead of ours, or behind it. */
 export const daysLater = (days: number): Readonly<Record<string, string>> => ({
-  ...preloaded(),
+  ...wallClockFaked(),
   FAKETIME: `${days < 0 ? '' : '+'}${days}d`,
 });
 
@@ -32,7 +35,16 @@ export const jumpingClock = (
 ): { readonly env: Readonly<Record<string, string>>; jumpTo(days: number): void } => {
   const jumpTo = (days: number): void => writeFileSync(file, `${days < 0 ? '' : '+'}${days}d\n`);
   jumpTo(0);
-  return { env: { ...preloaded(), FAKETIME_TIMESTAMP_FILE: file, FAKETIME_NO_CACHE: '1' }, jumpTo };
+  return { env: { ...wallClockFaked(), FAKETIME_TIMESTAMP_FILE: file, FAKETIME_NO_CACHE: '1' }, jumpTo };
+};
+
+/** All time, as a process sees it that stood still for so long: for tests that have not the time to let it. */
+export const sleepersClock = (
+  file: string,
+): { readonly env: Readonly<Record<string, string>>; sleptFor(seconds: number): void } => {
+  const sleptFor = (seconds: number): void => writeFileSync(file, `+${seconds}\n`);
+  sleptFor(0);
+  return { env: { ...preloaded(), FAKETIME_TIMESTAMP_FILE: file, FAKETIME_NO_CACHE: '1' }, sleptFor };
 };
 
 /** A user's JWT as it is made that many days from now. */
