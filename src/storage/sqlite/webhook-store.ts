@@ -228,13 +228,13 @@ export class SqliteWebhookStore implements WebhookStore {
     if (delivery?.status === 'DEAD' && this.#webhooks.has(delivery.webhookId)) yield [delivery];
   }
 
-  /** In portions, each read when it is asked for; what died since the first was asked for is in none. */
+  /** In portions, each read when it is asked for. Comes to an end, though more may die meanwhile. */
   *#allDead(webhookId: WebhookId): Iterable<readonly Delivery[]> {
     const { reader } = this.#shared;
     if (!this.#webhooks.has(webhookId)) return;
     const [last = 0] = reader.placesBefore(webhookId, 'DEAD', Number.MAX_SAFE_INTEGER, 1);
     for (let after = 0; after < last;) {
-      const places = reader.placesAfter(webhookId, 'DEAD', after, REDELIVERED_AT_ONCE).filter((seq) => seq <= last);
+      const places = reader.placesAfter(webhookId, 'DEAD', after, REDELIVERED_AT_ONCE);
       yield reader.at(places);
       after = places.at(-1) ?? last;
     }

@@ -14,6 +14,7 @@ import { checkIntegrity } from './integrity.ts';
 import { checkOrder, checkUsers } from './log.ts';
 import { checkMeta } from './meta-values.ts';
 import { checkState } from './state.ts';
+import { checkWebhooks } from './webhooks.ts';
 
 export interface Diagnosis {
   /** Null where the file is too damaged to tell. */
@@ -64,6 +65,7 @@ const looked = (connection: Database.Database, path: string, quick: boolean): Di
     checkOrder(connection, checkMeta(connection, findings), findings);
     checkUsers(connection, findings);
     checkState(connection, findings);
+    checkWebhooks(connection, findings);
   }
   const pragma = (name: string): number => Number(connection.pragma(name, { simple: true }));
   return {

@@ -15,11 +15,15 @@ export type FindingId =
   | 'user-without-row'
   | 'session-without-user'
   | 'session-without-login'
-  | 'sessions-and-user';
+  | 'sessions-and-user'
+  | 'webhook-value'
+  | 'shard-without-webhook'
+  | 'delivery-without-webhook'
+  | 'deliveries-pending';
 
 export interface Finding {
   readonly id: FindingId;
-  /** A warning says what will change at the next start; an error, what should not be. */
+  /** A warning says what the next start, or the server that runs, will change; an error, what should not be. */
   readonly severity: 'error' | 'warning';
   readonly what: string;
   readonly count: number;
@@ -43,7 +47,15 @@ const WORDS: Readonly<Record<FindingId, string>> = {
   'session-without-user': 'A session lives whose user is OFFLINE or not known.',
   'session-without-login': 'A session lives whose LOGIN is not in the log, though it should be kept still.',
   'sessions-and-user': 'A user’s status is not the highest of her live sessions.',
+  'webhook-value': 'Something that is kept of a webhook makes no sense.',
+  'shard-without-webhook': 'How far a webhook was told is kept, but not the webhook.',
+  'delivery-without-webhook':
+    'Deliveries of webhooks that are not there any more: a server removes them while it runs.',
+  'deliveries-pending': 'A shard of a webhook waits for several deliveries at once.',
 };
+
+/** They go away by themselves. */
+const WARNINGS: readonly FindingId[] = ['schema-older', 'delivery-without-webhook'];
 
 const EXAMPLES = 5;
 
@@ -60,7 +72,7 @@ export class Findings {
   get all(): readonly Finding[] {
     return [...this.#found].map(([id, { count, examples }]) => ({
       id,
-      severity: id === 'schema-older' ? 'warning' : 'error',
+      severity: WARNINGS.includes(id) ? 'warning' : 'error',
       what: WORDS[id],
       count,
       examples,

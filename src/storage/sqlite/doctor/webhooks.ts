@@ -1,0 +1,102 @@
+/** Webhooks against their shards and deliveries. Each check is one query whose rows are what is wrong, but for the positions. */
+import type Database from 'better-sqlite3';
+import { quoted } from '../../../core/quoted.ts';
+import type { Cursor } from '../../../core/ids.ts';
+import {
+  DELIVERY_STATUSES,
+  EVENT_REASONS,
+  WEBHOOK_FORMATS,
+  WEBHOOK_STATES,
+  type EventReason,
+} from '../../../core/vocabulary.ts';
+import { Cursors } from '../cursors.ts';
+import { messageOf } from '../failures.ts';
+import { LOG_ID } from '../meta.ts';
+import type { FindingId, Findings } from './findings.ts';
+
+const OF_NO_WEBHOOK = 'NOT EXISTS (SELECT 1 FROM webhooks w WHERE w.webhook_id = x.webhook_id)';
+
+/** Whose it is, and what is wrong. */
+const CHECKS: readonly (readonly [FindingId, string])[] = [
+  ['shard-without-webhook', `SELECT webhook_id, 'shard ' || shard FROM webhook_shards x WHERE ${OF_NO_WEBHOOK}`],
+  [
+    'delivery-without-webhook',
+    `SELECT webhook_id, count(*) || ' deliveries' FROM webhook_deliveries x WHERE ${OF_NO_WEBHOOK} GROUP BY webhook_id`,
+  ],
+  [
+    'deliveries-pending',
+    `SELECT webhook_id, 'shard ' || shard || ', ' || count(*) || ' deliveries' FROM webhook_deliveries
+     WHERE status = 'RETRYING' AND shard IS NOT NULL GROUP BY webhook_id, shard HAVING count(*) > 1`,
+  ],
+  [
+    'webhook-value',
+    `SELECT webhook_id, 'the events of delivery ' || delivery_id || ' are no list' FROM webhook_deliveries
+     WHERE CASE WHEN json_valid(events) THEN json_type(events) <> 'array' ELSE 1 END`,
+  ],
+];
+
+const COLUMNS: readonly (readonly [table: string, column: string, words: readonly string[]])[] = [
+  ['webhooks', 'format', WEBHOOK_FORMATS],
+  ['webhooks', 'state', WEBHOOK_STATES],
+  ['webhook_deliveries', 'status', DELIVERY_STATUSES],
+];
+
+export const checkWebhooks = (connection: Database.Database, findings: Findings): void => {
+  for (const [id, sql] of CHECKS) {
+    const rows = connection.prepare<[], [string, string]>(sql).raw();
+    for (const [webhookId, what] of rows.iterate()) findings.add(id, `${quoted(webhookId)}: ${what}`);
+  }
+  for (const [table, column, words] of COLUMNS) {
+    const known = words.map((word) => `'${word}'`).join(', ');
+    const rows = connection
+      .prepare<[], [string, string]>(`SELECT webhook_id, ${column} FROM ${table} WHERE ${column} NOT IN (${known})`)
+      .raw();
+    for (const [webhookId, word] of rows.iterate()) {
+      findings.add('unknown-word', `${quoted(webhookId)}: ${table}.${column} is ${quoted(word)}`);
+    }
+  }
+  checkReasons(connection, findings);
+  checkPositions(connection, findings);
+};
+
+const checkReasons = (connection: Database.Database, findings: Findings): void => {
+  const rows = connection
+    .prepare<[], [string, string]>('SELECT webhook_id, reasons FROM webhooks WHERE reasons IS NOT NULL')
+    .raw();
+  for (const [webhookId, reasons] of rows.iterate()) {
+    const wrong = wrongReasons(reasons);
+    if (wrong !== null) findings.add('webhook-value', `${quoted(webhookId)}: its reasons: ${wrong}`);
+  }
+};
+
+const wrongReasons = (text: string): string | null => {
+  try {
+    const reasons: unknown = JSON.parse(text);
+    if (!Array.isArray(reasons)) return 'they are no list';
+    const unknown: unknown = reasons.find((reason) => !EVENT_REASONS.includes(reason as EventReason));
+    return unknown === undefined ? null : `${quoted(JSON.stringify(unknown))} is none`;
+  } catch (error) {
+    return messageOf(error);
+  }
+};
+
+/** A position that the log does not know is one from which no shard can ever go on. */
+const checkPositions = (connection: Database.Database, findings: Findings): void => {
+  const logId = connection.prepare<[string], string>('SELECT value FROM meta WHERE key = ?').pluck().get(LOG_ID);
+  // That it is missing is found elsewhere.
+  if (logId === undefined) return;
+  const cursors = new Cursors(logId);
+  const rows = connection
+    .prepare<[], [string, string, string]>(
+      `SELECT webhook_id, 'its start', start FROM webhooks
+       UNION ALL SELECT webhook_id, 'shard ' || shard, position FROM webhook_shards`,
+    )
+    .raw();
+  for (const [webhookId, where, position] of rows.iterate()) {
+    try {
+      cursors.seqOf(position as Cursor);
+    } catch (error) {
+      findings.add('webhook-value', `${quoted(webhookId)}: ${where}: ${messageOf(error)}`);
+    }
+  }
+};
