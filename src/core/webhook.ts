@@ -23,7 +23,7 @@ export interface WebhookRecord {
   readonly start: Cursor;
 }
 
-/** Is the event to be delivered? A changed filter holds for whatever is not delivered yet. */
+/** Is the event to be delivered? A changed filter holds for whatever is not in a delivery yet. */
 export const isWanted = (
   { reasons, userStatusOnly }: Pick<WebhookRecord, 'reasons' | 'userStatusOnly'>,
   { reason, status, previousStatus }: PresenceEvent,

@@ -41,6 +41,8 @@ export interface EngineSettings {
   readonly onWarning: (error: unknown, what: string) => void;
   /** Tests let time pass themselves. */
   readonly timers?: Timers;
+  /** Tests do not depend on how busy the machine is. */
+  readonly turns?: Turns;
   /** At least 0, less than 1. */
   readonly random?: () => number;
 }
@@ -89,7 +91,7 @@ export class WebhookEngine {
       now: () => store.now(),
       timers: this.#timers,
       random: settings.random ?? Math.random,
-      turns: new Turns(),
+      turns: settings.turns ?? new Turns(),
       tally: this.#tally,
       retryForMs: settings.retryForMs,
       onWarning: (error, what) => {

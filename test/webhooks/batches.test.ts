@@ -131,6 +131,18 @@ describe('what is not wanted', () => {
     expect(stand.receiver.events.map(({ reason }) => reason)).toEqual(['LOGIN', 'LOGIN', 'KICKED']);
   });
 
+  it('is what the webhook says when it is sent, though it said something else when it was looked for', async () => {
+    const stand = await Stand.atWork({}, { reasons: ['KICKED'] });
+    await logInOften(stand, 2);
+    const looking = stand.store.gates.hold('reading the log');
+    await stand.timers.pass(250);
+    await looking;
+    await stand.change({ reasons: ['LOGIN'] });
+    stand.store.gates.open('reading the log');
+    await quiet();
+    expect(stand.receiver.events.map(({ reason }) => reason)).toEqual(['LOGIN', 'LOGIN']);
+  });
+
   it('is what the webhook says in the moment in which a change of it was told, not when it was read', async () => {
     const stand = await Stand.atWork({}, { reasons: ['KICKED'] });
     stand.webhooks.refused.set('webhooks', new Error('The store does not answer.'));

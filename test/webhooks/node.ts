@@ -3,6 +3,7 @@ import type { PresenceStore } from '../../src/app/ports.ts';
 import type { Attempt, Delivery, Lease, WebhookCourier, WebhookStore } from '../../src/app/webhook-ports.ts';
 import type { WebhookRecord } from '../../src/core/webhook.ts';
 import { WebhookEngine } from '../../src/webhooks/engine.ts';
+import { Turns } from '../../src/webhooks/turns.ts';
 import type { Timers } from '../../src/webhooks/timers.ts';
 
 export interface World {
@@ -49,6 +50,7 @@ export class Node {
         retryForMs: world.retryForMs,
         onWarning: world.onWarning,
         random: world.random,
+        turns: new Turns(Infinity),
         timers: { wait: (ms, signal) => (this.#isDead ? never() : alive(() => world.timers.wait(ms, signal))) },
       },
     );

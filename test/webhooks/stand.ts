@@ -5,6 +5,7 @@ import { userId, webhookId, type UserId, type WebhookId } from '../../src/core/i
 import type { Platform } from '../../src/core/vocabulary.ts';
 import { shardOf, SHARDS_PER_WEBHOOK, type Shard, type WebhookRecord } from '../../src/core/webhook.ts';
 import { WebhookEngine } from '../../src/webhooks/engine.ts';
+import { Turns } from '../../src/webhooks/turns.ts';
 import { FakeStore } from '../app/fake-store.ts';
 import { Stage } from '../app/stage.ts';
 import { MemoryWebhookStore } from '../contract/memory-webhooks.ts';
@@ -92,6 +93,7 @@ export class Stand {
         retryForMs: this.#options.retryForMs ?? RETRY_FOR_MS,
         onWarning: (_error, what) => this.warnings.push(what),
         timers: this.timers,
+        turns: new Turns(Infinity),
         random: this.#options.random ?? (() => 0.5),
       },
     );
