@@ -136,6 +136,9 @@ export interface WebhookCourier {
   attempt(webhook: WebhookRecord, delivery: Delivery, signal: AbortSignal): Promise<Attempt>;
 }
 
+/** Of a webhook's URL, as it was given and as it is sent to. */
+export const MAX_URL_CHARACTERS = 2_048;
+
 /** What a webhook's URL may be. */
 export interface WebhookTargets {
   /** @returns why nothing may be sent there, as a sentence; null: it may, as far as can be told without looking its name up. */

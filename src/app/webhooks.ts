@@ -12,13 +12,14 @@ import {
 import { checkedSecret } from '../core/webhook-secret.ts';
 import type { WebhookRecord } from '../core/webhook.ts';
 import type { PresenceStore } from './ports.ts';
-import type {
-  Delivery,
-  DeliveryPage,
-  WebhookCourier,
-  WebhookSecrets,
-  WebhookStore,
-  WebhookTargets,
+import {
+  MAX_URL_CHARACTERS,
+  type Delivery,
+  type DeliveryPage,
+  type WebhookCourier,
+  type WebhookSecrets,
+  type WebhookStore,
+  type WebhookTargets,
 } from './webhook-ports.ts';
 import { WebhookTests } from './webhook-tests.ts';
 
@@ -78,7 +79,6 @@ export interface WebhookParts {
   readonly retryForMs: number;
 }
 
-const MAX_URL_LENGTH = 2_048;
 // `URL` would leave out some of them, and send to another address than is shown.
 const NOT_IN_A_URL = /[\s\p{Cc}]/u;
 
@@ -259,7 +259,7 @@ export class Webhooks {
 
   /** @throws BAD_USER_INPUT, without the URL: there may be a password in it. */
   #checkedUrl(text: string): string {
-    if (text.length > MAX_URL_LENGTH) throw badUserInput(`url is longer than ${MAX_URL_LENGTH} characters.`);
+    if (text.length > MAX_URL_CHARACTERS) throw badUserInput(`url is longer than ${MAX_URL_CHARACTERS} characters.`);
     const isUrl = !NOT_IN_A_URL.test(text) && URL.canParse(text);
     if (!isUrl) throw badUserInput('url is no URL, such as https://chat.example/hook.');
     const refusal = this.#parts.targets.refusal(new URL(text));

@@ -1,9 +1,7 @@
 /** What a webhook's URL may be, as far as the URL itself tells. */
 import { isIP } from 'node:net';
-import type { WebhookTargets } from '../app/webhook-ports.ts';
+import { MAX_URL_CHARACTERS, type WebhookTargets } from '../app/webhook-ports.ts';
 import type { Addresses } from './addresses.ts';
-
-export const MAX_URL_CHARACTERS = 2_048;
 
 /** The host as the network knows it: an IPv6 address without its brackets, a name without the dot of the root. */
 export const hostOf = ({ hostname }: URL): string => hostname.replace(/^\[(.*)\]$/, '$1').replace(/\.$/, '');
