@@ -37,9 +37,9 @@ const KINDS = { query: OperationTypeNode.QUERY, mutation: OperationTypeNode.MUTA
 export const createForeign =
   (options: ForeignOptions): RequestHandler =>
   async (request, response) => {
-    const { api, operations, counts, log } = options;
+    const { api, operations, counts, log, trustProxy } = options;
     const requestId = String(response.getHeader(REQUEST_ID));
-    const passage = new Passage(request, requestId, operations.begin(), options.trustProxy);
+    const passage = new Passage(request, requestId, operations.begin(), trustProxy);
     let answer: ForeignAnswer | null;
     let code: string | null = null;
     try {
@@ -89,18 +89,15 @@ const admitted = async (
 ): Promise<ForeignCall> => {
   const head = headOf(request);
   const network = networkOf(ipAddress);
-  // Before it costs anything to tell whether it is a UserSig that nobody has seen, or none.
-  const waitMs = api.knows(head) ? 0 : rates.waitMs(network, now());
-  if (waitMs > 0) {
+  const waitMs = rates.knock(network, now());
+  // Of somebody new it is not even looked at, then, who she is.
+  if (waitMs > 0 && !api.knows(head)) {
     counts.refusals.requests++;
     throw rateLimited(waitMs);
   }
-  try {
-    return await api.call(head);
-  } catch (error) {
-    rates.knock(network, now());
-    throw error;
-  }
+  const call = await api.call(head);
+  if (waitMs === 0) rates.giveBack(network, now());
+  return call;
 };
 
 const headOf = ({ method = '', url = '' }: IncomingMessage): ForeignHead => {
