@@ -35,11 +35,6 @@ export class Rates {
     this.address?.giveBack(this.address.bucketOf(network, null, now), now);
   }
 
-  /** In how many ms a request from there would be let in, of which no more is known; 0: now. Counts nothing. */
-  waitMs(network: string, now: Millis): number {
-    return this.address === null ? 0 : this.address.waitMs(this.address.bucketOf(network, null, now), now);
-  }
-
   /** Now it is known whose it is. @returns as `knock`. */
   ask(caller: Caller, now: Millis): number {
     if (caller.kind !== 'app') return 0;
