@@ -80,7 +80,7 @@ describe('a server that closes', () => {
         state: () => 'stopping',
         graphiql: undefined,
         metrics: undefined,
-      foreign: undefined,
+        foreign: undefined,
         log: pino({ level: 'silent' }),
       }),
     );
