@@ -71,6 +71,8 @@ describe('deliveries', () => {
     const page = await stage.webhooks.deliveries(ALL);
     expect([idsOf(page), page.hasMore]).toEqual([['d59', 'd58', 'd57'], true]);
     expect(reading.mock.calls.map(([{ limit }]) => limit)).toEqual([20]);
+    const lastButOne = await stage.webhooks.deliveries({ ...ALL, after: deliveryId('d4') });
+    expect([idsOf(lastButOne), lastButOne.hasMore]).toEqual([['d3', 'd2', 'd1'], true]);
     const last = await stage.webhooks.deliveries({ ...ALL, after: deliveryId('d3') });
     expect([idsOf(last), last.hasMore]).toEqual([['d2', 'd1', 'd0'], false]);
   });
