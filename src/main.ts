@@ -80,7 +80,7 @@ export const serve = async (config: Config): Promise<number> => {
     log.error({ user, err: error }, 'A user whose time had come could not be woken; she will be again.');
   });
   const traces = await startTracing(log);
-  const server = doors(config, porchlight, front, { store: restored, sweeper }, { log, nameOf, traces });
+  const server = doors(config, porchlight, front, { store: restored, sweeper, delivering }, { log, nameOf, traces });
   server.open();
   delivering.engine.start();
   const stopSweeping = sweeping(sweeper, clock, front.port, log);
@@ -195,16 +195,31 @@ const startTracing = async (log: Logger): Promise<Traces | null> => {
   return startTraces(version(), (error) => log.warn({ err: error }, 'Traces could not be sent to their collector.'));
 };
 
+/** What has figures of its own. */
+interface Measured {
+  readonly store: SqliteStore;
+  readonly sweeper: Sweeper;
+  readonly delivering: Delivering;
+}
+
 const doors = (
   config: Config,
   porchlight: Porchlight,
   { port, graphiql }: Entrance,
-  { store, sweeper }: { readonly store: SqliteStore; readonly sweeper: Sweeper },
+  { store, sweeper, delivering }: Measured,
   { log, nameOf, traces }: { readonly log: Logger; readonly nameOf: UserNames; readonly traces: Traces | null },
 ): PorchlightServer => {
   const { tencent } = config;
   const { maxSockets } = config.limits;
-  const measured = { porchlight, counts: port.counts, sweeper, storage: store, maxSockets, version: version() };
+  const measured = {
+    porchlight,
+    counts: port.counts,
+    sweeper,
+    storage: store,
+    webhooks: () => delivering.engine.figures(),
+    maxSockets,
+    version: version(),
+  };
   return createServer({
     porchlight,
     port,

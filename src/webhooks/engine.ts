@@ -4,12 +4,13 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { CommittedChange, PresenceStore } from '../app/ports.ts';
+import type { WebhookFigures } from '../app/webhook-figures.ts';
 import type { Lease, WebhookCourier, WebhookStore } from '../app/webhook-ports.ts';
 import { DomainError } from '../core/errors.ts';
 import { later, type Millis } from '../core/ids.ts';
 import { SHARDS_PER_WEBHOOK, shardOf } from '../core/webhook.ts';
 import { Consumer } from './consumer.ts';
-import { Tally, type WebhookFigures } from './figures.ts';
+import { Tally } from './figures.ts';
 import { Known } from './known-webhooks.ts';
 import { LooseConsumer } from './loose.ts';
 import { Tenure, type Surroundings } from './tenure.ts';
@@ -124,6 +125,7 @@ export class WebhookEngine {
     }
     const { attempts, eventsDelivered, deliveriesDead, webhooksGone } = this.#tally;
     return {
+      webhooks: this.#known.counts(),
       attempts: { ...attempts },
       eventsDelivered,
       deliveriesDead,

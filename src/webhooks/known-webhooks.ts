@@ -1,6 +1,7 @@
 /** The webhooks as last read, and whether they may have changed since. */
 import type { WebhookStore } from '../app/webhook-ports.ts';
 import type { WebhookId } from '../core/ids.ts';
+import type { WebhookState } from '../core/vocabulary.ts';
 import type { WebhookRecord } from '../core/webhook.ts';
 import type { KnownWebhooks } from './tenure.ts';
 
@@ -44,6 +45,12 @@ export class Known implements KnownWebhooks {
 
   lastKnown(id: WebhookId): WebhookRecord | undefined {
     return this.#webhooks.get(id);
+  }
+
+  counts(): Record<WebhookState, number> {
+    const counts = { ACTIVE: 0, PAUSED: 0, GONE: 0 };
+    for (const { state } of this.#webhooks.values()) counts[state]++;
+    return counts;
   }
 
   /** Nobody waits any more. */

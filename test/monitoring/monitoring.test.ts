@@ -54,6 +54,15 @@ const metricNames = async (): Promise<ReadonlySet<string>> => {
     ),
     counts: new DoorCounts(),
     sweeper: { backlog: 0 },
+    webhooks: () => ({
+      webhooks: { ACTIVE: 0, PAUSED: 0, GONE: 0 },
+      attempts: { TAKEN: 0, REFUSED: 0, UNANSWERED: 0 },
+      eventsDelivered: 0,
+      deliveriesDead: 0,
+      webhooksGone: 0,
+      shards: 0,
+      oldestWaitingSince: null,
+    }),
     storage: {
       commits: { took: tally, entries: tally, failed: 0 },
       disk: () => Promise.resolve({ databaseBytes: 0, walBytes: 0, freeBytes: 0 }),

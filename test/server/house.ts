@@ -19,7 +19,8 @@ import type { PageHandler } from '../../src/server/http.ts';
 import { Port, type HttpTimes } from '../../src/server/port.ts';
 import { createServer, type PorchlightServer, type ServerSettings } from '../../src/server/server.ts';
 import { credentials } from '../../src/server/session-token.ts';
-import { webhookParts, type TestParts } from '../app/webhook-parts.ts';
+import { WebhookEngine } from '../../src/webhooks/engine.ts';
+import { RETRY_FOR_MS, webhookParts, type TestParts } from '../app/webhook-parts.ts';
 import { MemoryStore } from '../contract/memory-store.ts';
 import { readMetrics, type Figures } from '../tools/prometheus.ts';
 
@@ -46,6 +47,8 @@ export interface HouseOptions {
   readonly metrics?: boolean;
   /** Another product's API over it. */
   readonly foreign?: (porchlight: Porchlight) => ForeignApi;
+  /** For how long a webhook's deliveries are tried again. */
+  readonly retryForMs?: number;
   /** See the reference store. */
   readonly beforeCommit?: () => Promise<void>;
 }
@@ -69,6 +72,8 @@ export class House {
   readonly porchlight: Porchlight;
   /** What webhooks are managed with. */
   readonly webhooks: TestParts;
+  /** Delivers them once it is started. */
+  readonly engine: WebhookEngine;
   readonly server: PorchlightServer;
   /** What was logged, as text. */
   readonly logged: string[];
@@ -80,6 +85,7 @@ export class House {
     store: MemoryStore;
     porchlight: Porchlight;
     webhooks: TestParts;
+    engine: WebhookEngine;
     server: PorchlightServer;
     logged: string[];
     clock: ShiftedClock;
@@ -90,6 +96,7 @@ export class House {
     this.store = parts.store;
     this.porchlight = parts.porchlight;
     this.webhooks = parts.webhooks;
+    this.engine = parts.engine;
     this.server = parts.server;
     this.logged = parts.logged;
     this.#clock = parts.clock;
@@ -107,6 +114,7 @@ export class House {
     compileAfter = 0,
     metrics = true,
     foreign,
+    retryForMs = RETRY_FOR_MS,
     beforeCommit,
     at,
   }: HouseOptions = {}): Promise<House> {
@@ -124,7 +132,24 @@ export class House {
     });
     const logged: string[] = [];
     const counts = new DoorCounts();
-    const measured = createMetrics({ porchlight, counts, sweeper, storage: null, maxSockets: 1_000, version: '1.2.3' });
+    const engine = new WebhookEngine(
+      { store, webhooks: webhooks.store, courier: webhooks.courier },
+      {
+        retryForMs,
+        onWarning: (error) => {
+          throw error;
+        },
+      },
+    );
+    const measured = createMetrics({
+      porchlight,
+      counts,
+      sweeper,
+      storage: null,
+      webhooks: () => engine.figures(),
+      maxSockets: 1_000,
+      version: '1.2.3',
+    });
     const access = { apiKeys: SETTINGS.apiKeys, metricsToken: sha256(METRICS_TOKEN) };
     const log = createLog('debug', { write: (line) => void logged.push(line) });
     const all = { ...SETTINGS, ...settings };
@@ -143,12 +168,15 @@ export class House {
     });
     server.open();
     const address = await port.listen();
-    onTestFinished(() => server.close());
+    onTestFinished(async () => {
+      await Promise.all([engine.close(), server.close()]);
+    });
     return new House({
       url: `${address.host}:${address.port}`,
       store,
       porchlight,
       webhooks,
+      engine,
       server,
       logged,
       clock,

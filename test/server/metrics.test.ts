@@ -2,10 +2,12 @@
 import { generateKeyPair, SignJWT } from 'jose';
 import { describe, expect, test, vi } from 'vitest';
 import { userId } from '../../src/core/ids.ts';
-import { createMetrics } from '../../src/server/metrics/metrics.ts';
+import { createMetrics, type MetricsSources } from '../../src/server/metrics/metrics.ts';
 import { Counts, DoorCounts } from '../../src/server/door-counts.ts';
 import { Tally } from '../../src/app/tally.ts';
+import type { Attempt } from '../../src/app/webhook-ports.ts';
 import { moved, readMetrics, type Figures } from '../tools/prometheus.ts';
+import { CUT, TAKEN } from '../app/webhook-parts.ts';
 import { API_KEY, House, LOGIN, METRICS_TOKEN } from './house.ts';
 import { Wire } from './wire.ts';
 
@@ -19,7 +21,31 @@ const movedBy = async (house: House, deed: () => unknown, of?: string): Promise<
   return moved(before, await house.metrics(), of);
 };
 
+/** Waits until a deed has moved the figures of webhooks by so much; how old what waits is does not count. */
+const webhookMoves = async (house: House, deed: () => unknown, by: Record<string, number>): Promise<void> => {
+  const figures = async (): Promise<Figures> => {
+    const all = [...(await house.metrics())];
+    return new Map(all.filter(([name]) => !name.startsWith('porchlight_webhook_waiting')));
+  };
+  const before = await figures();
+  await deed();
+  const movedSince = async () => moved(before, await figures(), 'porchlight_webhook');
+  await expect.poll(movedSince, { timeout: 10_000 }).toEqual(by);
+};
+
+const sourcesOf = ({ porchlight, engine }: House, sources: Partial<MetricsSources>): MetricsSources => ({
+  porchlight,
+  counts: new DoorCounts(),
+  sweeper: { backlog: 0 },
+  storage: null,
+  webhooks: () => engine.figures(),
+  maxSockets: 1,
+  version: '',
+  ...sources,
+});
+
 const SAY = 'mutation ($text: String) { setCustomStatus(input: {text: $text}) { userStatus { version } } }';
+const HOOK = 'mutation { createWebhook(input: {url: "https://hooks.example/"}) { webhook { id } } }';
 const WATCH = 'subscription ($ids: [ID!]!) { statusChanges(userIds: $ids) { userId status } }';
 
 describe('who may read it', () => {
@@ -78,16 +104,7 @@ test('dashboards and alerts know these names: whoever renames one breaks them', 
     commits: { took: new Tally([1]), entries: new Tally([1]), failed: 0 },
     disk: () => Promise.resolve({ databaseBytes: 1, walBytes: 2, freeBytes: 3 }),
   };
-  const { porchlight } = house;
-  const sources = {
-    porchlight,
-    counts: new DoorCounts(),
-    sweeper: { backlog: 0 },
-    storage,
-    maxSockets: 1,
-    version: '',
-  };
-  const text = await createMetrics(sources).read();
+  const text = await createMetrics(sourcesOf(house, { storage })).read();
   const types = new Map(Array.from(text.matchAll(/^# TYPE (\S+) (\S+)$/gm), ([, name, type]) => [name, type]));
   const described = Array.from(text.matchAll(/^# HELP (porchlight_\S+) (.*)$/gm), ([, name, help]) => {
     return `${name} ${types.get(name)}: ${help}`;
@@ -120,6 +137,12 @@ test('dashboards and alerts know these names: whoever renames one breaks them', 
     'porchlight_http_responses_total counter: HTTP responses, by class of status.',
     'porchlight_refusals_total counter: What was refused at the door because of a limit, by which.',
     'porchlight_jwks_failures_total counter: Times that the keys of users’ tokens could not be fetched when one was to be checked.',
+    'porchlight_webhooks gauge: Webhooks, by state.',
+    'porchlight_webhook_attempts_total counter: Attempts to deliver, by what came of them: TAKEN, REFUSED (an answer other than 2xx), UNANSWERED.',
+    'porchlight_webhook_events_delivered_total counter: Events that receivers have taken, each as often as one has.',
+    'porchlight_webhook_deliveries_dead_total counter: Deliveries given up, and times that the retention had removed what a webhook was yet to be told.',
+    'porchlight_webhooks_gone_total counter: Times that a receiver has answered 410, with which its webhook is GONE.',
+    'porchlight_webhook_waiting_seconds gauge: Age of the oldest event that waits for the receiver of an active webhook; 0: none does.',
     'porchlight_commit_seconds histogram: From when a commit is sent to the thread that writes until it is known to be on disk.',
     'porchlight_commit_entries histogram: Changes written in one commit.',
     'porchlight_commits_failed_total counter: Commits that could not be written; nothing of them has changed.',
@@ -372,6 +395,55 @@ describe('each figure moves when its thing happens:', () => {
     });
   });
 
+  test('webhooks, and what their receivers make of what they are sent', async () => {
+    const house = await House.open();
+    const { courier } = house.webhooks;
+    house.engine.start();
+    await webhookMoves(house, () => house.post(HOOK), { 'porchlight_webhooks{state="ACTIVE"}': 1 });
+    await webhookMoves(house, () => house.login('alice'), {
+      'porchlight_webhook_attempts_total{outcome="TAKEN"}': 1,
+      porchlight_webhook_events_delivered_total: 1,
+    });
+
+    let answer: (attempt: Attempt) => void = () => undefined;
+    courier.answer = new Promise((resolve) => (answer = resolve));
+    await house.login('bob');
+    await expect.poll(() => courier.attempts.length).toBe(2);
+    house.shift(7_000);
+    const waiting = (await house.metrics()).get('porchlight_webhook_waiting_seconds');
+    expect(waiting).toBeGreaterThan(7);
+    expect(waiting).toBeLessThan(60);
+    const comesBack = () => {
+      courier.answer = TAKEN;
+      answer(CUT);
+    };
+    await webhookMoves(house, comesBack, {
+      'porchlight_webhook_attempts_total{outcome="TAKEN"}': 1,
+      'porchlight_webhook_attempts_total{outcome="UNANSWERED"}': 1,
+      porchlight_webhook_events_delivered_total: 1,
+    });
+    expect((await house.metrics()).get('porchlight_webhook_waiting_seconds')).toBe(0);
+  });
+
+  test('what is given up, and receivers that are gone', async () => {
+    const house = await House.open({ retryForMs: 0 });
+    const { courier } = house.webhooks;
+    house.engine.start();
+    await webhookMoves(house, () => house.post(HOOK), { 'porchlight_webhooks{state="ACTIVE"}': 1 });
+    courier.answer = { ...TAKEN, status: 500, error: 'No.' };
+    await webhookMoves(house, () => house.login('alice'), {
+      'porchlight_webhook_attempts_total{outcome="REFUSED"}': 1,
+      porchlight_webhook_deliveries_dead_total: 1,
+    });
+    courier.answer = { ...TAKEN, status: 410, error: 'It is gone.' };
+    await webhookMoves(house, () => house.login('bob'), {
+      'porchlight_webhook_attempts_total{outcome="REFUSED"}': 1,
+      porchlight_webhooks_gone_total: 1,
+      'porchlight_webhooks{state="ACTIVE"}': -1,
+      'porchlight_webhooks{state="GONE"}': 1,
+    });
+  });
+
   test('responses, by class', async () => {
     const house = await House.open();
     const seen = await movedBy(
@@ -438,16 +510,7 @@ test('a database that cannot be looked at is told as such, and all else is still
     commits: { took: new Tally([1]), entries: new Tally([1]), failed: 7 },
     disk: () => Promise.reject(new Error('gone')),
   };
-  const { porchlight } = house;
-  const sources = {
-    porchlight,
-    counts: new DoorCounts(),
-    sweeper: { backlog: 3 },
-    storage,
-    maxSockets: 1,
-    version: '',
-  };
-  const figures = readMetrics(await createMetrics(sources).read());
+  const figures = readMetrics(await createMetrics(sourcesOf(house, { storage, sweeper: { backlog: 3 } })).read());
   expect(figures.get('porchlight_disk_free_bytes')).toBeNaN();
   expect(figures.get('porchlight_commits_failed_total')).toBe(7);
   expect(figures.get('porchlight_due_users')).toBe(3);
@@ -461,16 +524,7 @@ test('a tally is shown as a histogram: cumulative, in seconds', async () => {
     commits: { took, entries: new Tally([1]), failed: 0 },
     disk: () => Promise.resolve({ databaseBytes: 0, walBytes: 0, freeBytes: 0 }),
   };
-  const { porchlight } = house;
-  const sources = {
-    porchlight,
-    counts: new DoorCounts(),
-    sweeper: { backlog: 0 },
-    storage,
-    maxSockets: 1,
-    version: '',
-  };
-  const text = await createMetrics(sources).read();
+  const text = await createMetrics(sourcesOf(house, { storage })).read();
   expect(text.split('\n').filter((line) => line.startsWith('porchlight_commit_seconds'))).toEqual([
     'porchlight_commit_seconds_bucket{le="0.001"} 2',
     'porchlight_commit_seconds_bucket{le="0.05"} 3',

@@ -5,10 +5,12 @@
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import type { Porchlight } from '../../app/porchlight.ts';
 import type { Tally } from '../../app/tally.ts';
+import type { WebhookFigures } from '../../app/webhook-figures.ts';
 import { PLATFORMS } from '../../core/vocabulary.ts';
 import type { Door, DoorCounts } from '../door-counts.ts';
 import { counter, gauge, histogram, type Sample } from './exposition.ts';
 import { Transitions } from './transitions.ts';
+import { webhooks } from './webhooks.ts';
 
 /** How the store's disk does. */
 export interface StorageFigures {
@@ -22,6 +24,7 @@ export interface MetricsSources {
   readonly sweeper: { readonly backlog: number };
   /** Null: the store has no disk. */
   readonly storage: StorageFigures | null;
+  readonly webhooks: () => WebhookFigures;
   readonly maxSockets: number;
   /** Of this server. */
   readonly version: string;
@@ -46,6 +49,7 @@ export const createMetrics = (sources: MetricsSources): Metrics => {
   watching(registry, sources);
   sockets(registry, sources);
   operations(registry, sources);
+  webhooks(registry, sources.webhooks, () => sources.porchlight.store.now());
   if (sources.storage !== null) storage(registry, sources.storage);
   return { contentType: registry.contentType, read: () => registry.metrics() };
 };
