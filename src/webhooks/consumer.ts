@@ -46,6 +46,8 @@ export class Consumer {
   #triedAs: Millis | null = null;
   /** When the oldest event happened that it has in hand. */
   #inHandSince: Millis | null = null;
+  /** When the last event happened that was found, if the log has more after it: what follows waits since then at most. */
+  #behindSince: Millis | null = null;
   /** Wanted events that were committed since the last look, as far as they matter, and when the first of them happened. */
   #heard = 0;
   #heardSince: Millis | null = null;
@@ -61,7 +63,7 @@ export class Consumer {
 
   /** When the oldest event happened that it knows to be waiting; null: it knows of none. */
   get waitingSince(): Millis | null {
-    return this.#inHandSince ?? this.#heardSince;
+    return this.#inHandSince ?? this.#behindSince ?? this.#heardSince;
   }
 
   /** Until the tenure is over. Never rejects. */
@@ -163,6 +165,8 @@ export class Consumer {
     while (now() < this.#restUntil) await tenure.napUntil(this.#restUntil);
     for (;;) {
       const found = await this.#look();
+      this.#inHandSince = found.events[0]?.occurredAt ?? null;
+      this.#behindSince = found.isAll ? null : (found.events.at(-1)?.occurredAt ?? this.#behindSince);
       if (isBatch(found)) {
         const full = found.events.length >= BATCH || !found.isAll;
         const sendAt = later(found.events[0].occurredAt, GATHER_MS);
