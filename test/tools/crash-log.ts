@@ -41,9 +41,13 @@ export interface Told {
   readonly changes: Set<string>;
 }
 
-export const byUser = (log: readonly LogEvent[]): Map<string, LogEvent[]> => {
-  const users = new Map<string, LogEvent[]>();
-  for (const event of log) users.set(event.userId, [...(users.get(event.userId) ?? []), event]);
+export const byUser = <E extends LogEvent>(log: readonly E[]): Map<string, E[]> => {
+  const users = new Map<string, E[]>();
+  for (const event of log) {
+    const own = users.get(event.userId);
+    if (own === undefined) users.set(event.userId, [event]);
+    else own.push(event);
+  }
   return users;
 };
 

@@ -1,0 +1,57 @@
+import { expect, test } from 'vitest';
+import type { LogEvent } from './crash-log.ts';
+import type { Heard } from './receiver-process.ts';
+import { expectTold } from './webhook-told.ts';
+
+const event = (userId: string, version: number): LogEvent => ({
+  cursor: `${userId}${version}`,
+  changeId: `${userId}-${version}`,
+  userId,
+  sessionId: 's',
+  platform: 'WEB',
+  deviceId: 'd',
+  reason: 'CUSTOM_STATUS',
+  sessionStatus: 'ONLINE',
+  previousStatus: 'ONLINE',
+  status: 'ONLINE',
+  version,
+  kickedBy: null,
+  customStatus: String(version),
+  occurredAt: '2026-01-01T00:00:00.000Z',
+});
+
+const request = (events: readonly LogEvent[], also: Partial<Heard> = {}): Heard => ({
+  at: 100,
+  path: '/',
+  url: '/',
+  headers: {},
+  body: JSON.stringify({ type: 'presence.events', timestamp: '', data: { events } }),
+  signedBy: [],
+  behaviour: 'answer',
+  status: 200,
+  ...also,
+});
+
+const [a1, a2, a3, b1] = [event('a', 1), event('a', 2), event('a', 3), event('b', 1)];
+const LOG = [a1, b1, a2, a3];
+
+test('what a receiver may have been told', () => {
+  expectTold([request([a1, a2]), request([b1]), request([a3])], LOG);
+  expectTold([request([a1, a2], { status: 503 }), request([a1, a2, a3]), request([b1])], LOG);
+  expectTold([request([a1, a2], { behaviour: 'hang', status: null }), request([b1]), request([a1, a2, a3])], LOG);
+  expectTold([request([a1, a2]), request([b1]), request([a1, a2, a3], { at: 120 })], LOG, [110]);
+});
+
+test.for([
+  ['never told', [request([a1, a2]), request([b1])], []],
+  ['where the log has', [request([a1, a3, b1])], []],
+  ['where the log has', [request([a2, a1, a3, b1])], []],
+  ['where the log has', [request([a1, a2]), request([a3, b1]), request([a1, a2])], []],
+  ['where the log has', [request([a1, { ...a2, status: 'OFFLINE' }, a3, b1])], []],
+  ['where the log has nothing', [request([a1, a2, a3, b1, event('c', 1)])], []],
+  ['told again', [request([a1]), request([a1, a2, a3, b1])], []],
+  ['told again', [request([a1]), request([a1, a2, a3, b1], { at: 120 })], [99, 121]],
+  ['in one request', [request(Array.from({ length: 101 }, () => a1))], []],
+] as const)('%s: told so, and found', ([words, requests, kills]) => {
+  expect(() => expectTold(requests, LOG, kills)).toThrow(words);
+});

@@ -1,0 +1,87 @@
+/**
+ * What a receiver was told, held against the log: everything at least once, in the order of each user's log, and
+ * again only what was under way when something went wrong.
+ */
+import { expect } from 'vitest';
+// eslint-disable-next-line no-restricted-imports -- that is the source: what has no build runs it too.
+import type { Event } from './life.js';
+import { byUser } from './crash-log.ts';
+import type { Heard } from './receiver-process.ts';
+
+export const MAX_BATCH = 100;
+
+interface Payload<E> {
+  readonly type: string;
+  readonly timestamp: string;
+  readonly data: { readonly events?: readonly E[] };
+}
+
+export const payloadOf = <E extends Event = Event>({ body }: Heard): Payload<E> => JSON.parse(body) as Payload<E>;
+
+/** The events of a request in the STANDARD format; none for a test. */
+export const eventsIn = <E extends Event = Event>(request: Heard): readonly E[] =>
+  payloadOf<E>(request).data.events ?? [];
+
+/** How many different events were told. */
+export const toldCount = (requests: readonly Heard[]): number =>
+  new Set(requests.flatMap((request) => eventsIn(request).map(({ cursor }) => cursor))).size;
+
+/** True of a request that may have been taken for a failure, although it was kept. */
+const mayBeRepeated = ({ status, behaviour, at }: Heard, again: Heard, kills: readonly number[]): boolean =>
+  behaviour !== 'answer' ||
+  status === null ||
+  status < 200 ||
+  status >= 300 ||
+  kills.some((kill) => kill >= at && kill <= again.at);
+
+/** In all that the log was asked for. */
+const isSame = <E extends Event>(logged: E, told: E): boolean =>
+  Object.entries(logged).every(([name, value]) => told[name as keyof E] === value);
+
+const words = ({ userId, reason, version, cursor }: Event): string => `${userId} ${reason} v${version} (${cursor})`;
+
+/** How far a user has been told, and what the request that spoke of her last said of her. */
+interface Progress {
+  readonly count: number;
+  readonly last: Heard | null;
+  readonly inLast: ReadonlySet<string>;
+}
+
+/**
+ * Every event of `log`, as it stands there, was told at least once; each user's in the order of the log, by when they
+ * were first told; and what was told again is of the last request that spoke of the user, which was not answered with
+ * 2xx, or whose answer may have got lost when one of the two was killed.
+ * @param kills when the server or the receiver was killed, by the wall clock.
+ */
+export const expectTold = <E extends Event>(
+  requests: readonly Heard[],
+  log: readonly E[],
+  kills: readonly number[] = [],
+): void => {
+  const wanted = byUser(log);
+  const users = new Map<string, Progress>();
+  const faults: string[] = [];
+  for (const request of requests) {
+    const events = eventsIn<E>(request);
+    if (events.length > MAX_BATCH) faults.push(`${events.length} events in one request`);
+    for (const [userId, own] of byUser(events)) {
+      const { count, last, inLast } = users.get(userId) ?? { count: 0, last: null, inLast: new Set() };
+      const again = own.filter(({ cursor }) => inLast.has(cursor));
+      if (again[0] !== undefined && last !== null && !mayBeRepeated(last, request, kills)) {
+        faults.push(`told again: ${words(again[0])}`);
+      }
+      const fresh = own.filter(({ cursor }) => !inLast.has(cursor));
+      for (const [index, event] of fresh.entries()) {
+        const next = wanted.get(userId)?.[count + index];
+        if (next !== undefined && isSame(next, event)) continue;
+        faults.push(`told ${words(event)} where the log has ${next === undefined ? 'nothing' : words(next)}`);
+      }
+      users.set(userId, { count: count + fresh.length, last: request, inLast: new Set(own.map((one) => one.cursor)) });
+    }
+  }
+  for (const [userId, own] of wanted) {
+    const count = users.get(userId)?.count ?? 0;
+    if (count < own.length) faults.push(`${own.length - count} events of ${userId} were never told`);
+  }
+  expect(faults.length, faults.slice(0, 10).join('\n')).toBe(0);
+};
