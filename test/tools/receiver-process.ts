@@ -23,8 +23,9 @@ export const LOCAL_RECEIVERS = {
 export class Receiver implements AsyncDisposable {
   readonly #directory = mkdtempSync(join(tmpdir(), 'porchlight-receiver-'));
   readonly #file = join(this.#directory, 'heard');
+  readonly #host: string;
   #child: ChildProcess | null = null;
-  #port = 0;
+  #port: number;
   #rules: readonly Rule[] = [];
   #secrets: Readonly<Record<string, Readonly<Record<string, string>>>> = {};
   #asked = 0;
@@ -34,19 +35,25 @@ export class Receiver implements AsyncDisposable {
   #read = 0;
   #rest = Buffer.alloc(0);
 
-  private constructor() {
+  private constructor(host: string, port: number) {
+    this.#host = host;
+    this.#port = port;
     writeFileSync(this.#file, '');
   }
 
   /** Answers everything with 200 until it is told otherwise. */
-  static async start(): Promise<Receiver> {
-    const receiver = new Receiver();
+  static async start({ host = '127.0.0.1', port = 0 } = {}): Promise<Receiver> {
+    const receiver = new Receiver(host, port);
     await receiver.revive();
     return receiver;
   }
 
   url(path: string): string {
-    return `http://127.0.0.1:${this.#port}${path}`;
+    return `http://${this.#host}:${this.#port}${path}`;
+  }
+
+  get port(): number {
+    return this.#port;
   }
 
   /** The first that fits a request holds for it; none: 200. Replaces those before, and is in force when it resolves. */
@@ -106,7 +113,9 @@ export class Receiver implements AsyncDisposable {
       });
       child.once('close', () => reject(new Error('The receiver has ended.')));
     });
-    child.send({ start: { port: this.#port, file: this.#file, rules: this.#rules, secrets: this.#secrets } });
+    child.send({
+      start: { host: this.#host, port: this.#port, file: this.#file, rules: this.#rules, secrets: this.#secrets },
+    });
     this.#port = await within(listening, LISTENS_WITHIN_MS, () => 'The receiver does not listen.');
   }
 

@@ -36,7 +36,7 @@ import { Webhook } from 'standardwebhooks';
  * @property {Behaviour['kind']} behaviour
  * @property {number | null} status of the answer that it is about to give; null: it will give none
  */
-/** @typedef {{ port: number, file: string, rules: Rule[], secrets: Record<string, Record<string, string>> }} Start */
+/** @typedef {{ host: string, port: number, file: string, rules: Rule[], secrets: Record<string, Record<string, string>> }} Start */
 
 const FINE = /** @type {const} */ ({ kind: 'answer', status: 200 });
 const CHUNK = Buffer.alloc(1024, 'x');
@@ -170,9 +170,12 @@ const http = createServer({ keepAliveTimeout: 60_000 }, (request, response) => {
   });
 });
 
-/** @param {number} port 0: any. */
-function listen(port) {
-  http.listen(port, '127.0.0.1', () => {
+/**
+ * @param {string} host
+ * @param {number} port 0: any.
+ */
+function listen(host, port) {
+  http.listen(port, host, () => {
     const address = http.address();
     if (address !== null && typeof address === 'object') process.send?.({ port: address.port });
   });
@@ -184,10 +187,10 @@ process.on(
     if (message.start !== undefined) {
       ({ rules, secrets } = message.start);
       file = openSync(message.start.file, 'a');
-      const { port } = message.start;
+      const { host, port } = message.start;
       // After it was killed, somebody's passing connection may have been given its port for a moment.
-      http.on('error', () => setTimeout(() => listen(port), 50));
-      listen(port);
+      http.on('error', () => setTimeout(() => listen(host, port), 50));
+      listen(host, port);
     }
     if (message.rules !== undefined) ({ rules } = message);
     if (message.secrets !== undefined) ({ secrets } = message);

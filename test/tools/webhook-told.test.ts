@@ -35,11 +35,18 @@ const request = (events: readonly LogEvent[], also: Partial<Heard> = {}): Heard 
 const [a1, a2, a3, b1] = [event('a', 1), event('a', 2), event('a', 3), event('b', 1)];
 const LOG = [a1, b1, a2, a3];
 
+const NOT_THEN = [
+  { from: 90, to: 99 },
+  { from: 121, to: 130 },
+];
+
 test('what a receiver may have been told', () => {
   expectTold([request([a1, a2]), request([b1]), request([a3])], LOG);
   expectTold([request([a1, a2], { status: 503 }), request([a1, a2, a3]), request([b1])], LOG);
   expectTold([request([a1, a2], { behaviour: 'hang', status: null }), request([b1]), request([a1, a2, a3])], LOG);
-  expectTold([request([a1, a2]), request([b1]), request([a1, a2, a3], { at: 120 })], LOG, [110]);
+  expectTold([request([a1, a2]), request([b1]), request([a1, a2, a3], { at: 120 })], LOG, [{ from: 99, to: 110 }]);
+  const kicks = Array.from({ length: 102 }, (_, index) => ({ ...event('a', index + 1), changeId: String(index < 99) }));
+  expectTold([request(kicks)], kicks);
 });
 
 test.for([
@@ -50,8 +57,8 @@ test.for([
   ['where the log has', [request([a1, { ...a2, status: 'OFFLINE' }, a3, b1])], []],
   ['where the log has nothing', [request([a1, a2, a3, b1, event('c', 1)])], []],
   ['told again', [request([a1]), request([a1, a2, a3, b1])], []],
-  ['told again', [request([a1]), request([a1, a2, a3, b1], { at: 120 })], [99, 121]],
-  ['in one request', [request(Array.from({ length: 101 }, () => a1))], []],
+  ['told again', [request([a1]), request([a1, a2, a3, b1], { at: 120 })], NOT_THEN],
+  ['in one request', [request(Array.from({ length: 101 }, (_, index) => event('a', index + 1)))], []],
 ] as const)('%s: told so, and found', ([words, requests, kills]) => {
   expect(() => expectTold(requests, LOG, kills)).toThrow(words);
 });

@@ -8,7 +8,8 @@ import type { Event } from './life.js';
 import { byUser } from './crash-log.ts';
 import type { Heard } from './receiver-process.ts';
 
-export const MAX_BATCH = 100;
+/** Events in one request, but for the rest of the last one's change. */
+const MAX_BATCH = 100;
 
 interface Payload<E> {
   readonly type: string;
@@ -22,17 +23,30 @@ export const payloadOf = <E extends Event = Event>({ body }: Heard): Payload<E> 
 export const eventsIn = <E extends Event = Event>(request: Heard): readonly E[] =>
   payloadOf<E>(request).data.events ?? [];
 
-/** How many different events were told. */
-export const toldCount = (requests: readonly Heard[]): number =>
-  new Set(requests.flatMap((request) => eventsIn(request).map(({ cursor }) => cursor))).size;
+/** Fits as soon as so many different events were told. For one path of one receiver: it looks at each request once. */
+export const hasTold = (count: number): ((requests: readonly Heard[]) => boolean) => {
+  const cursors = new Set<string>();
+  let read = 0;
+  return (requests) => {
+    for (const request of requests.slice(read)) for (const { cursor } of eventsIn(request)) cursors.add(cursor);
+    read = requests.length;
+    return cursors.size >= count;
+  };
+};
+
+/** Somebody was killed, by the wall clock: from the moment before until nothing that was on its way could come any more. */
+export interface Kill {
+  readonly from: number;
+  readonly to: number;
+}
 
 /** True of a request that may have been taken for a failure, although it was kept. */
-const mayBeRepeated = ({ status, behaviour, at }: Heard, again: Heard, kills: readonly number[]): boolean =>
+const mayBeRepeated = ({ status, behaviour, at }: Heard, again: Heard, kills: readonly Kill[]): boolean =>
   behaviour !== 'answer' ||
   status === null ||
   status < 200 ||
   status >= 300 ||
-  kills.some((kill) => kill >= at && kill <= again.at);
+  kills.some(({ from, to }) => at <= to && again.at >= from);
 
 /** In all that the log was asked for. */
 const isSame = <E extends Event>(logged: E, told: E): boolean =>
@@ -51,19 +65,20 @@ interface Progress {
  * Every event of `log`, as it stands there, was told at least once; each user's in the order of the log, by when they
  * were first told; and what was told again is of the last request that spoke of the user, which was not answered with
  * 2xx, or whose answer may have got lost when one of the two was killed.
- * @param kills when the server or the receiver was killed, by the wall clock.
+ * @param kills of the server or the receiver.
  */
 export const expectTold = <E extends Event>(
   requests: readonly Heard[],
   log: readonly E[],
-  kills: readonly number[] = [],
+  kills: readonly Kill[] = [],
 ): void => {
   const wanted = byUser(log);
   const users = new Map<string, Progress>();
   const faults: string[] = [];
   for (const request of requests) {
     const events = eventsIn<E>(request);
-    if (events.length > MAX_BATCH) faults.push(`${events.length} events in one request`);
+    const tooMany = events.slice(MAX_BATCH).filter(({ changeId }) => changeId !== events[MAX_BATCH - 1]?.changeId);
+    if (tooMany.length > 0) faults.push(`${events.length} events in one request`);
     for (const [userId, own] of byUser(events)) {
       const { count, last, inLast } = users.get(userId) ?? { count: 0, last: null, inLast: new Set() };
       const again = own.filter(({ cursor }) => inLast.has(cursor));

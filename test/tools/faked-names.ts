@@ -1,0 +1,36 @@
+/** A server for which names have the addresses that a test gives them, while it runs: see names-shim.c. */
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const SOURCE = fileURLToPath(new URL('./names-shim.c', import.meta.url));
+
+export class FakedNames implements Disposable {
+  readonly #directory = mkdtempSync(join(tmpdir(), 'porchlight-names-'));
+  readonly #shim = join(this.#directory, 'names-shim.so');
+  readonly #file = join(this.#directory, 'names');
+
+  /** @param names what each resolves to; IPv4 addresses. */
+  constructor(names: Readonly<Record<string, readonly string[]>>) {
+    execFileSync('cc', ['-shared', '-fPIC', '-O1', '-o', this.#shim, SOURCE, '-ldl']);
+    this.are(names);
+  }
+
+  /** What a server is to be started with. */
+  get env(): Readonly<Record<string, string>> {
+    return { LD_PRELOAD: this.#shim, NAMES: this.#file };
+  }
+
+  /** From now on. */
+  are(names: Readonly<Record<string, readonly string[]>>): void {
+    const lines = Object.entries(names).map(([name, addresses]) => `${[name, ...addresses].join(' ')}\n`);
+    writeFileSync(`${this.#file}.new`, lines.join(''));
+    renameSync(`${this.#file}.new`, this.#file);
+  }
+
+  [Symbol.dispose](): void {
+    rmSync(this.#directory, { recursive: true, force: true });
+  }
+}
