@@ -88,14 +88,14 @@ export const deliveriesOf = async (
   return asked.webhookDeliveries.nodes;
 };
 
-/** Resolves with the only delivery of a webhook once it is as it should be. */
-export const deliveryThatIs = (
+/** Resolves with all the deliveries of a webhook, the latest first, as soon as they are as they should be. */
+export const deliveriesThatAre = (
   server: Server,
   webhookId: string,
-  expected: Partial<DeliverySeen>,
-): Promise<DeliverySeen> =>
+  expected: readonly Partial<DeliverySeen>[],
+): Promise<readonly DeliverySeen[]> =>
   eventually(async () => {
     const deliveries = await deliveriesOf(server, webhookId);
-    expect(deliveries).toMatchObject([expected]);
-    return deliveries[0] as DeliverySeen;
+    expect(deliveries).toMatchObject(expected);
+    return deliveries;
   }, 20_000);
