@@ -2,7 +2,6 @@
  * Carries an API of another product through the HTTP door: counted, limited, put off and logged as the operation of ours
  * that does as much. No page of another origin may read its answers, and its credentials are in no header.
  */
-import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { OperationTypeNode } from 'graphql';
 import type { Logger } from 'pino';
@@ -10,15 +9,14 @@ import { BACKEND } from '../app/caller.ts';
 import type { ForeignAnswer, ForeignApi, ForeignCall, ForeignHead } from '../app/foreign-api.ts';
 import { badUserInput, DomainError } from '../core/errors.ts';
 import type { Millis } from '../core/ids.ts';
-import { networkOf } from './client-address.ts';
+import { bodyOf, isCompressed, textOf } from './body.ts';
 import type { DoorCounts } from './door-counts.ts';
-import { Passage } from './http-context.ts';
+import { knock, Passage, uncount } from './http-context.ts';
 import { REQUEST_ID, sendJson, type RequestHandler } from './http.ts';
 import { MAX_PAYLOAD_BYTES } from './limits.ts';
 import type { Operations } from './operations.ts';
 import type { Overload } from './overload.ts';
-import { bodyOf } from './plain-post.ts';
-import { rateLimited, type Rates } from './rates.ts';
+import type { Rates } from './rates.ts';
 
 export interface ForeignOptions {
   readonly api: ForeignApi;
@@ -75,28 +73,23 @@ const answerOf = async (
   passage.operation = { node: { operation: KINDS[call.like.kind] }, rootFields: new Set([call.like.field]) };
   const refusal = options.overload.refusal(passage.operation);
   if (refusal !== null) throw refusal;
-  const body = await textOf(request, response);
+  const body = await read(request, response);
   if (body === null) return null;
   passage.began = options.operations.begin();
   return call.answer(body);
 };
 
-/** Whoever is let in is not counted; for all others it is as with `knock`. */
+/** Of somebody who is not known and has to wait, it is not even looked at who she is. */
 const admitted = async (
   { api, rates, counts, now }: ForeignOptions,
   request: IncomingMessage,
-  { ipAddress }: Passage,
+  passage: Passage,
 ): Promise<ForeignCall> => {
   const head = headOf(request);
-  const network = networkOf(ipAddress);
-  const waitMs = rates.knock(network, now());
-  // Of somebody new it is not even looked at, then, who she is.
-  if (waitMs > 0 && !api.knows(head)) {
-    counts.refusals.requests++;
-    throw rateLimited(waitMs);
-  }
+  const threshold = { rates, refusals: counts.refusals };
+  knock(threshold, passage, now(), () => api.knows(head));
   const call = await api.call(head);
-  if (waitMs === 0) rates.giveBack(network, now());
+  uncount(threshold, passage, now());
   return call;
 };
 
@@ -106,10 +99,8 @@ const headOf = ({ method = '', url = '' }: IncomingMessage): ForeignHead => {
 };
 
 /** Null: the client is gone. @throws BAD_USER_INPUT for a body that is too long, or no text. */
-const textOf = async (request: IncomingMessage, response: ServerResponse): Promise<string | null> => {
-  if (!/^(identity)?$/i.test(request.headers['content-encoding'] ?? '')) {
-    throw badUserInput('The body must not be compressed.');
-  }
+const read = async (request: IncomingMessage, response: ServerResponse): Promise<string | null> => {
+  if (isCompressed(request.headers['content-encoding'])) throw badUserInput('The body must not be compressed.');
   let body: Buffer | null;
   try {
     body = await bodyOf(request, MAX_PAYLOAD_BYTES);
@@ -120,7 +111,7 @@ const textOf = async (request: IncomingMessage, response: ServerResponse): Promi
     throw badUserInput(error.message);
   }
   if (body === null) return null;
-  // Read as text all the same, it would name another user than the one who was meant.
-  if (!isUtf8(body)) throw badUserInput('The body is not UTF-8.');
-  return body.toString('utf8');
+  const text = textOf(body);
+  if (text === null) throw badUserInput('The body is not UTF-8.');
+  return text;
 };

@@ -1,10 +1,10 @@
 /** GraphQL over HTTP: plain POSTs go a short way, everything else is yoga's; the pipeline does the work of both. */
-import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import { GraphQLError, type DocumentNode, type ExecutionArgs, type ExecutionResult } from 'graphql';
 import { createYoga, type Plugin } from 'graphql-yoga';
 import type { ApiContext } from '../api/context.ts';
+import { bodyOf, isCompressed, textOf } from './body.ts';
 import { REQUEST_ID } from './http.ts';
 import { contextOf, knock, Passage, type GraphqlHttpOptions } from './http-context.ts';
 import { badRequest, malformed, statusOf, withHttp, withStatuses } from './http-errors.ts';
@@ -12,7 +12,7 @@ import { MAX_PAYLOAD_BYTES } from './limits.ts';
 import { JSON_TYPE, mediaTypeFor, type JsonMediaType } from './media-types.ts';
 import { Pause } from './pause.ts';
 import type { Pipeline } from './pipeline.ts';
-import { bodyOf, executePlain, paramsOf, plainPost } from './plain-post.ts';
+import { executePlain, paramsOf, plainPost } from './plain-post.ts';
 import { ResponseStream } from './response-stream.ts';
 
 /**
@@ -34,7 +34,7 @@ interface Exchange extends Record<string, unknown> {
 export const createGraphqlHttp = (
   options: GraphqlHttpOptions,
 ): ((request: IncomingMessage, response: ServerResponse) => Promise<void>) => {
-  const { pipeline, operations, trustProxy } = options;
+  const { porchlight, pipeline, operations, isBackend, trustProxy } = options;
   const pause = new Pause(REFUSED_AFTER_MS);
   const yoga = createYoga<Exchange>({
     schema: pipeline.schema,
@@ -66,7 +66,7 @@ export const createGraphqlHttp = (
       operations.answered(passage, passage.began, passage.operation, result.errors);
     };
     try {
-      knock(options, request, passage);
+      knock(options, passage, porchlight.store.now(), () => isBackend(request.headers.authorization));
     } catch (error) {
       return answer(pipeline.failure(error), mediaType ?? mediaTypeFor(request.headers.accept) ?? 'application/json');
     }
@@ -125,13 +125,13 @@ const throughPipeline = (options: GraphqlHttpOptions): Plugin<Exchange, Exchange
         throw badRequest('The body must be application/json.', 415);
       }
       if (!isText(serverContext.req.url ?? '')) throw badRequest('The address is not UTF-8, percent-encoded.', 400);
-      if (!/^(identity)?$/i.test(request.headers.get('content-encoding') ?? '')) {
+      if (isCompressed(request.headers.get('content-encoding'))) {
         throw badRequest('The body must not be compressed.', 415);
       }
       if (requestParser === undefined) return;
       setRequestParser(async (toParse) => {
         try {
-          return await requestParser(toParse.method === 'POST' ? await textOf(toParse) : toParse);
+          return await requestParser(toParse.method === 'POST' ? await inText(toParse) : toParse);
         } catch (error) {
           if (error instanceof GraphQLError && error.extensions['originalError'] === undefined) throw error;
           throw badRequest('The request is not valid JSON.', 400);
@@ -172,10 +172,10 @@ const throughPipeline = (options: GraphqlHttpOptions): Plugin<Exchange, Exchange
   };
 };
 
-/** The same with its body, which must be UTF-8: what is not would become another text on its way into JSON. */
-const textOf = async (request: Request): Promise<Request> => {
-  const body = new Uint8Array(await request.arrayBuffer());
-  if (!isUtf8(body)) throw badRequest('The body is not UTF-8.', 400);
+/** The same with its body, of which it is known then that it is text. */
+const inText = async (request: Request): Promise<Request> => {
+  const body = textOf(Buffer.from(await request.arrayBuffer()));
+  if (body === null) throw badRequest('The body is not UTF-8.', 400);
   return new Request(request.url, { method: request.method, body });
 };
 

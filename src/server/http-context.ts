@@ -1,8 +1,9 @@
-/** Who asks over HTTP, and from where: the same for plain POSTs and for what yoga reads. */
+/** Who asks over HTTP, and from where: the same for plain POSTs, for what yoga reads, and for another product's API. */
 import type { IncomingMessage } from 'node:http';
 import type { ApiContext } from '../api/context.ts';
 import { NOBODY, type Caller } from '../app/caller.ts';
 import type { Porchlight } from '../app/porchlight.ts';
+import type { Millis } from '../core/ids.ts';
 import type { Authenticate } from './auth.ts';
 import { clientAddress, networkOf } from './client-address.ts';
 import type { OperationOutline } from './documents.ts';
@@ -11,15 +12,19 @@ import type { Pipeline } from './pipeline.ts';
 import { rateLimited, type Rates } from './rates.ts';
 import type { Refusals } from './refusals.ts';
 
-export interface GraphqlHttpOptions {
+/** Who is let in how often. */
+export interface Threshold {
+  readonly rates: Rates;
+  readonly refusals: Refusals;
+}
+
+export interface GraphqlHttpOptions extends Threshold {
   readonly porchlight: Porchlight;
   readonly pipeline: Pipeline;
   readonly operations: Operations;
   readonly authenticate: Authenticate;
   /** Is this what a backend sends? Told without authenticating. */
   readonly isBackend: (authorization: string | undefined) => boolean;
-  readonly rates: Rates;
-  readonly refusals: Refusals;
   readonly trustProxy: boolean;
 }
 
@@ -47,34 +52,44 @@ export class Passage implements Way {
 }
 
 /**
- * Before anything else is looked at. Whether it is a backend's, which need not wait, is asked only when somebody has
- * to: as a rule its authentication tells, and what was counted is given back.
+ * Before anything else is looked at.
+ * @param isBackend is this what a backend sends, which need not wait? It is asked only when somebody has to: as a rule
+ * its authentication tells, and what was counted is given back.
  * @throws RATE_LIMITED when too much comes from there.
  */
-export const knock = (options: GraphqlHttpOptions, request: IncomingMessage, passage: Passage): void => {
-  const { porchlight, rates, refusals, isBackend } = options;
+export const knock = (
+  { rates, refusals }: Threshold,
+  passage: Passage,
+  now: Millis,
+  isBackend: () => boolean,
+): void => {
   const network = networkOf(passage.ipAddress);
-  const waitMs = rates.knock(network, porchlight.store.now());
+  const waitMs = rates.knock(network, now);
   if (waitMs === 0) passage.countedBy = network;
-  else if (!isBackend(request.headers.authorization)) {
+  else if (!isBackend()) {
     refusals.requests++;
     throw rateLimited(waitMs);
   }
 };
 
+/** It is a backend's. */
+export const uncount = ({ rates }: Threshold, passage: Passage, now: Millis): void => {
+  if (passage.countedBy === null) return;
+  rates.giveBack(passage.countedBy, now);
+  passage.countedBy = null;
+};
+
 /** @throws as `Authenticate`, and RATE_LIMITED when that session or user asks too much. */
 export const contextOf = async (
-  { porchlight, authenticate, rates, refusals }: GraphqlHttpOptions,
+  options: GraphqlHttpOptions,
   request: IncomingMessage,
   passage: Passage,
 ): Promise<ApiContext> => {
+  const { porchlight, authenticate, rates, refusals } = options;
   const caller = await authenticate(request.headers.authorization);
   passage.caller = caller;
   const now = porchlight.store.now();
-  if (caller.kind === 'backend' && passage.countedBy !== null) {
-    rates.giveBack(passage.countedBy, now);
-    passage.countedBy = null;
-  }
+  if (caller.kind === 'backend') uncount(options, passage, now);
   const waitMs = rates.ask(caller, now);
   if (waitMs > 0) {
     refusals.requests++;

@@ -3,9 +3,9 @@
  * as such. It spares the fetch layer, nothing else: the pipeline is the same. Whatever it does not know
  * at sight (bad JSON, odd parameters, streams, other media types) is yoga's.
  */
-import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import { OperationTypeNode, type ExecutionResult } from 'graphql';
+import { textOf } from './body.ts';
 import { contextOf, type GraphqlHttpOptions, type Passage } from './http-context.ts';
 import { MAX_PAYLOAD_BYTES } from './limits.ts';
 import { JSON_TYPE, mediaTypeFor, type JsonMediaType } from './media-types.ts';
@@ -29,23 +29,6 @@ export const plainPost = ({ method, url, headers }: IncomingMessage): JsonMediaT
     ? mediaTypeFor(headers.accept)
     : null;
 
-/**
- * @returns null when the client is gone before its last byte.
- * @throws RangeError as soon as it is longer than `maxBytes`; the rest is read and forgotten.
- */
-export const bodyOf = (request: IncomingMessage, maxBytes = Infinity): Promise<Buffer | null> =>
-  new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
-    let length = 0;
-    request.on('data', (chunk: Buffer) => {
-      length += chunk.length;
-      if (length <= maxBytes) chunks.push(chunk);
-      else reject(new RangeError(`The body is longer than ${maxBytes} bytes.`));
-    });
-    request.once('end', () => resolve(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks)));
-    request.once('close', () => resolve(null));
-  });
-
 /** What is asked; null when the body is not what it should be. */
 export const paramsOf = (body: Buffer): PlainParams | null => {
   const parsed = parsedJson(body);
@@ -60,10 +43,10 @@ export const paramsOf = (body: Buffer): PlainParams | null => {
 };
 
 const parsedJson = (body: Buffer): unknown => {
-  // Read as text all the same, it would name another user than the one who was meant.
-  if (!isUtf8(body)) return undefined;
+  const text = textOf(body);
+  if (text === null) return undefined;
   try {
-    return JSON.parse(body.toString('utf8'));
+    return JSON.parse(text);
   } catch {
     // No JSON: what is to be said of it, yoga says.
     return undefined;
