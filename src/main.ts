@@ -21,6 +21,7 @@ import { createServer, type PorchlightServer } from './server/server.ts';
 import { credentials } from './server/session-token.ts';
 import { Starting } from './server/starting.ts';
 import { StartupError } from './startup-error.ts';
+import { whenToStop, withinBound } from './stopping.ts';
 import { StoreClock } from './storage/clock.ts';
 import { StorageError } from './storage/sqlite/failures.ts';
 import { openSqliteStore } from './storage/sqlite/open.ts';
@@ -39,8 +40,6 @@ import { Targets } from './webhooks/targets.ts';
 
 /** How often it is asked who is due: far below the second by which a timeout may be late. */
 const SWEEP_EVERY_MS = 50;
-/** A shutdown that takes longer than this is given up, so that the process ends within ten seconds. */
-const SHUTDOWN_WITHIN_MS = 9_000;
 
 /**
  * Serves until SIGTERM or SIGINT (a second one ends the process at once), or until the store fails.
@@ -260,61 +259,6 @@ const sweeping = (sweeper: Sweeper, clock: StoreClock, port: Port, log: Logger):
     clearInterval(ticking);
     sweeper.stop();
   };
-};
-
-interface StopReasons {
-  readonly reason: Promise<number>;
-  readonly storeFailed: (error: Error) => void;
-  /** Was there a fault that nobody caught, be it while stopping? */
-  readonly faulty: () => boolean;
-}
-
-/** What ends the server, and with which exit code. */
-const whenToStop = (log: Logger): StopReasons => {
-  let stop: (exitCode: number) => void = () => undefined;
-  const reason = new Promise<number>((resolve) => (stop = resolve));
-  let signalled = false;
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    process.on(signal, () => {
-      if (signalled) process.exit(1);
-      signalled = true;
-      log.info({ signal }, 'Stopping.');
-      stop(0);
-    });
-  }
-  let faulty = false;
-  // Rejections that nobody handles come here too. Who knows what is half-done in memory: what was acknowledged is on
-  // the disk, and a restart begins from there. A second fault does not wait for the end of an orderly shutdown.
-  process.on('uncaughtException', (error, origin) => {
-    log.fatal({ err: error, origin }, 'A fault that nobody caught: a restart is needed.');
-    if (faulty) process.exit(1);
-    faulty = true;
-    stop(1);
-  });
-  return {
-    reason,
-    faulty: () => faulty,
-    storeFailed: (error) => {
-      log.fatal({ err: error }, 'The store has failed: a restart is needed.');
-      stop(1);
-    },
-  };
-};
-
-const withinBound = async (shutdown: () => Promise<void>, log: Logger): Promise<boolean> => {
-  let bound: NodeJS.Timeout | undefined;
-  const tooLong = new Promise<never>((_resolve, reject) => {
-    bound = setTimeout(() => reject(new Error('It took too long.')), SHUTDOWN_WITHIN_MS);
-  });
-  try {
-    await Promise.race([shutdown(), tooLong]);
-    return true;
-  } catch (error) {
-    log.error({ err: error }, 'The shutdown was not clean.');
-    return false;
-  } finally {
-    clearTimeout(bound);
-  }
 };
 
 /** A few lines for the person who started it. Secrets are named by their files. */
