@@ -47,7 +47,13 @@ export class Admission {
     const identifier = params.get('identifier') ?? '';
     if (identifier === '') throw badParameter('identifier is missing.');
     const text = params.get('usersig') ?? '';
-    await this.#verify(text, identifier);
+    try {
+      await this.#verify(text, identifier);
+    } catch (error) {
+      // One that has expired, or was revoked, waits like any other.
+      this.#known.delete(digest(text));
+      throw error;
+    }
     if (identifier !== admin)
       throw new TencentError(CODE.NOT_ADMIN, 'FORBIDDEN', 'Only the app’s admin may call this.');
     this.#remember(digest(text));

@@ -3,6 +3,7 @@ import type { ForeignApi, ForeignAnswer, ForeignCall } from '../app/foreign-api.
 import type { Porchlight } from '../app/porchlight.ts';
 import { Admission, type AdmissionSettings } from './admission.ts';
 import { CODE, TencentError, badParameter, failure } from './errors.ts';
+import { jsonObject } from './json.ts';
 import { kick } from './kick.ts';
 import { onlineStatus } from './online-status.ts';
 import type { PlatformNames } from './platforms.ts';
@@ -52,16 +53,7 @@ export const tencentApi = ({ store, tracker }: Porchlight, settings: TencentSett
 };
 
 const requestOf = (body: string): Request => {
-  const request = parsed(body);
-  if (typeof request === 'object' && request !== null && !Array.isArray(request)) return { ...request };
-  throw badParameter('The body must be a JSON object.');
-};
-
-const parsed = (body: string): unknown => {
-  try {
-    return JSON.parse(body);
-  } catch {
-    // No JSON: told as what is none of ours.
-    return undefined;
-  }
+  const request = jsonObject(body);
+  if (request === null) throw badParameter('The body must be a JSON object.');
+  return request;
 };

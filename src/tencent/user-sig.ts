@@ -6,6 +6,7 @@ import { createHmac, timingSafeEqual, type KeyObject } from 'node:crypto';
 import { inflateSync } from 'node:zlib';
 import { later, millis, type Millis, type UserId } from '../core/ids.ts';
 import { accountOf } from './account.ts';
+import { jsonObject } from './json.ts';
 
 export interface UserSigSettings {
   readonly appId: number;
@@ -86,10 +87,9 @@ const unpacked = (text: string): Readonly<Record<string, unknown>> | null => {
   const base64 = text.replaceAll('*', '+').replaceAll('-', '/').replaceAll('_', '=');
   try {
     const json = inflateSync(Buffer.from(base64, 'base64'), { maxOutputLength: LONGEST_UNPACKED });
-    const value: unknown = JSON.parse(utf8.decode(json));
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? { ...value } : null;
+    return jsonObject(utf8.decode(json));
   } catch {
-    // Not packed, too much when it is unpacked, not UTF-8 or no JSON: no UserSig, which is all there is to say.
+    // Not packed, too much when it is unpacked, or not UTF-8: no UserSig, which is all there is to say.
     return null;
   }
 };

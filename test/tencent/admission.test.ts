@@ -110,6 +110,17 @@ describe('how many', () => {
     expect(house.server.refusals.requests).toBe(3);
   });
 
+  test('whoever was let in with what has expired is counted like anybody else', async () => {
+    const house = await openTencent({ settings: slow });
+    const old = { params: { usersig: sigOf(house, ADMIN, { expireS: 60 }) } };
+    expect(await call(house, QUERY, ASKED, old)).toMatchObject(OK);
+    house.shift(60_000);
+    vi.spyOn(house.store, 'now').mockReturnValue(house.now);
+    const codes: unknown[] = [];
+    for (let time = 0; time < 12; time++) codes.push((await call(house, QUERY, ASKED, old))['ErrorCode']);
+    expect(codes).toEqual([...Array<number>(10).fill(70001), 60007, 60007]);
+  });
+
   test('each is counted as the operation of ours that does as much, with what was wrong', async () => {
     const house = await openTencent();
     const before = await house.metrics();
