@@ -3,9 +3,10 @@ import { expect } from 'vitest';
 import type { Delivery } from '../../src/app/webhook-ports.ts';
 import { Webhooks, type NewWebhook } from '../../src/app/webhooks.ts';
 import { DomainError } from '../../src/core/errors.ts';
-import { deliveryId, type WebhookId } from '../../src/core/ids.ts';
+import type { WebhookId } from '../../src/core/ids.ts';
 import { WEBHOOK_FORMATS, type WebhookFormat, type WebhookState } from '../../src/core/vocabulary.ts';
 import type { WebhookRecord } from '../../src/core/webhook.ts';
+import { dead } from '../contract/webhook-records.ts';
 import { START } from './fake-store.ts';
 import { Stage } from './stage.ts';
 import { errorOf } from './waiting.ts';
@@ -40,23 +41,17 @@ export class WebhookStage extends Stage {
 
   /** Puts a delivery, with the first event of the log, where it is left after it was given up. */
   async leave(webhook: WebhookRecord, id: string, change: Partial<Delivery> = {}): Promise<Delivery> {
-    const delivery: Delivery = {
-      id: deliveryId(id),
+    const delivery = dead(id, {
       webhookId: webhook.id,
       shard: null,
-      isTest: false,
-      status: 'DEAD',
       events: this.store.events.slice(0, 1),
       eventCount: 1,
       createdAt: START,
       attempts: 30,
       lastAttemptAt: START,
-      lastStatus: 500,
-      lastError: 'It answered 500.',
-      nextAttemptAt: null,
       giveUpAt: START,
       ...change,
-    };
+    });
     await this.parts.store.addDelivery(delivery);
     return delivery;
   }

@@ -1,7 +1,8 @@
 /** What was given to a webhook to be redelivered. */
 import { expect, it } from 'vitest';
 import type { Delivery } from '../../src/app/webhook-ports.ts';
-import { deliveryId, later } from '../../src/core/ids.ts';
+import { later } from '../../src/core/ids.ts';
+import { dead } from '../contract/webhook-records.ts';
 import { hangs, refused, taken } from './receiver.ts';
 import { HOOK, Stand, userOf } from './stand.ts';
 import { quiet } from './virtual-timers.ts';
@@ -13,22 +14,9 @@ const withDead = async (count: number): Promise<Stand> => {
   const stand = await Stand.atWork({ retryForMs: RETRY_FOR_MS }, { reasons: [] });
   for (let number = 0; number < count; number++) {
     const events = await stand.logIn(userOf(0, number));
-    await stand.webhooks.addDelivery({
-      id: deliveryId(`dead ${number}`),
-      webhookId: HOOK,
-      shard: 0,
-      isTest: false,
-      status: 'DEAD',
-      events,
-      eventCount: 1,
-      createdAt: stand.store.now(),
-      attempts: 9,
-      lastAttemptAt: stand.store.now(),
-      lastStatus: 500,
-      lastError: 'It answered 500.',
-      nextAttemptAt: null,
-      giveUpAt: stand.store.now(),
-    });
+    const now = stand.store.now();
+    const at = { createdAt: now, lastAttemptAt: now, giveUpAt: now };
+    await stand.webhooks.addDelivery(dead(`dead ${number}`, { webhookId: HOOK, events, eventCount: 1, ...at }));
   }
   return stand;
 };

@@ -1,49 +1,24 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { LoggedEvent } from '../../src/app/ports.ts';
-import type { Attempt, Delivery } from '../../src/app/webhook-ports.ts';
-import { cursor, deliveryId, deviceId, later, millis, sessionId, userId, webhookId } from '../../src/core/ids.ts';
+import type { Attempt } from '../../src/app/webhook-ports.ts';
+import { later, millis } from '../../src/core/ids.ts';
 import { outcomeOf } from '../../src/webhooks/outcome.ts';
+import { delivery as failing, loggedEvent } from '../contract/webhook-records.ts';
 
 const NOW = millis(1_700_000_000_000);
 const STARTED = later(NOW, -40);
 
-const event = (number: number): LoggedEvent => ({
-  cursor: cursor(`c${number}`),
-  changeId: `change ${number}`,
-  userId: userId('alice'),
-  sessionId: sessionId('s1'),
-  platform: 'WEB',
-  deviceId: deviceId('d1'),
-  reason: 'LOGIN',
-  sessionStatus: 'ONLINE',
-  previousStatus: 'OFFLINE',
-  status: 'ONLINE',
-  version: number,
-  kickedBy: null,
-  customStatus: null,
-  ipAddress: null,
-  occurredAt: NOW,
-});
+const EVENTS = [1, 2, 3].map((number) => loggedEvent(number));
 
-const EVENTS = [event(1), event(2), event(3)];
-
-const delivery: Delivery = {
-  id: deliveryId('msg_1'),
-  webhookId: webhookId('hook'),
-  shard: 2,
-  isTest: false,
-  status: 'RETRYING',
+const delivery = failing('msg_1', {
   events: EVENTS,
   eventCount: 3,
   createdAt: later(NOW, -5_000),
   attempts: 4,
   lastAttemptAt: later(NOW, -4_000),
-  lastStatus: 500,
-  lastError: 'It answered 500.',
   nextAttemptAt: STARTED,
   giveUpAt: later(NOW, 60_000),
-};
+});
 
 const circumstances = { startedAt: STARTED, now: NOW, failures: 4, random: 0.5 };
 const failed: Attempt = { status: 503, error: 'It answered 503.', eventsDone: 0, retryAfterMs: null };

@@ -8,13 +8,14 @@ import { WebhookEngine } from '../../src/webhooks/engine.ts';
 import { Turns } from '../../src/webhooks/turns.ts';
 import { FakeStore } from '../app/fake-store.ts';
 import { Stage } from '../app/stage.ts';
+import { RETRY_FOR_MS } from '../app/webhook-parts.ts';
 import { MemoryWebhookStore } from '../contract/memory-webhooks.ts';
+import { webhook } from '../contract/webhook-records.ts';
 import { Receiver } from './receiver.ts';
 import { quiet, VirtualTimers } from './virtual-timers.ts';
 
 export const HOOK = webhookId('hook');
 export const OTHER_HOOK = webhookId('other hook');
-export const RETRY_FOR_MS = 3 * 86_400_000;
 
 /** Refuses what it is told to. */
 export class FaultyWebhookStore extends MemoryWebhookStore {
@@ -109,20 +110,10 @@ export class Stand {
   }
 
   async hook(more: Partial<WebhookRecord> = {}): Promise<void> {
-    await this.webhooks.createWebhook({
-      id: HOOK,
-      url: 'https://receiver.example/hook',
-      format: 'STANDARD',
-      secret: 'whsec_c2VjcmV0IG9mIHRoZSB0ZXN0cywgbG9uZw==',
-      previousSecret: null,
-      reasons: null,
-      userStatusOnly: false,
-      state: 'ACTIVE',
-      createdAt: this.store.now(),
-      changedAt: this.store.now(),
-      start: await this.store.log.latestCursor(),
-      ...more,
-    });
+    const now = this.store.now();
+    const start = await this.store.log.latestCursor();
+    const url = 'https://receiver.example/hook';
+    await this.webhooks.createWebhook(webhook(HOOK, { url, createdAt: now, changedAt: now, start, ...more }));
   }
 
   async change(more: Partial<WebhookRecord>, id: WebhookId = HOOK): Promise<void> {

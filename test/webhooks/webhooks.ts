@@ -1,8 +1,9 @@
-/** Webhooks and deliveries to test with. */
-import type { Delivery } from '../../src/app/webhook-ports.ts';
+/** Webhooks and deliveries as a courier or a format is given them: signed, and of one day. */
 import type { LoggedEvent } from '../../src/app/ports.ts';
-import { cursor, deliveryId, deviceId, later, millis, sessionId, userId, webhookId } from '../../src/core/ids.ts';
+import type { Delivery } from '../../src/app/webhook-ports.ts';
+import { cursor, deviceId, later, millis, userId } from '../../src/core/ids.ts';
 import type { WebhookRecord } from '../../src/core/webhook.ts';
+import { delivery, loggedEvent, webhook } from '../contract/webhook-records.ts';
 
 /** Two secrets as anybody might have made them: 24 bytes and 64. */
 export const SECRET = `whsec_${Buffer.alloc(24, 'a secret').toString('base64')}`;
@@ -10,47 +11,32 @@ export const OTHER_SECRET = `whsec_${Buffer.alloc(64, 'another one').toString('b
 
 export const MOMENT = millis(Date.UTC(2026, 10, 21, 9, 30));
 
-export const aWebhook = (changes: Partial<WebhookRecord> = {}): WebhookRecord => ({
-  id: webhookId('wh_1'),
-  url: 'https://hooks.example.com/presence',
-  format: 'STANDARD',
-  secret: SECRET,
-  previousSecret: null,
-  reasons: null,
-  userStatusOnly: false,
-  state: 'ACTIVE',
-  createdAt: MOMENT,
-  changedAt: MOMENT,
-  start: cursor('0'),
-  ...changes,
-});
+export const aWebhook = (changes: Partial<WebhookRecord> = {}): WebhookRecord =>
+  webhook('wh_1', {
+    url: 'https://hooks.example.com/presence',
+    secret: SECRET,
+    createdAt: MOMENT,
+    changedAt: MOMENT,
+    ...changes,
+  });
 
-export const anEvent = (position: number): LoggedEvent => ({
-  cursor: cursor(String(position)),
-  changeId: `change ${position}`,
-  userId: userId(`user ${position}`),
-  sessionId: sessionId(`session ${position}`),
-  platform: 'IPHONE',
-  deviceId: deviceId('d1'),
-  reason: 'LOGIN',
-  sessionStatus: 'ONLINE',
-  previousStatus: 'OFFLINE',
-  status: 'ONLINE',
-  version: 1,
-  kickedBy: null,
-  customStatus: null,
-  ipAddress: '192.0.2.7',
-  occurredAt: later(MOMENT, position),
-});
+/** The login of a user who has no other. */
+export const anEvent = (position: number): LoggedEvent =>
+  loggedEvent(position, {
+    cursor: cursor(String(position)),
+    userId: userId(`user ${position}`),
+    platform: 'IPHONE',
+    deviceId: deviceId('d1'),
+    version: 1,
+    customStatus: null,
+    occurredAt: later(MOMENT, position),
+  });
 
+/** Not attempted yet. */
 export const aDelivery = (changes: Partial<Delivery> = {}): Delivery => {
   const events = changes.events ?? [anEvent(1), anEvent(2)];
-  return {
-    id: deliveryId('msg_1'),
-    webhookId: webhookId('wh_1'),
-    shard: 0,
-    isTest: false,
-    status: 'RETRYING',
+  return delivery('msg_1', {
+    webhookId: aWebhook().id,
     events,
     eventCount: events.length,
     createdAt: MOMENT,
@@ -61,5 +47,5 @@ export const aDelivery = (changes: Partial<Delivery> = {}): Delivery => {
     nextAttemptAt: MOMENT,
     giveUpAt: later(MOMENT, 3 * 86_400_000),
     ...changes,
-  };
+  });
 };
