@@ -172,7 +172,11 @@ const deliveringWebhooks = ({ webhooks, tencent }: Config, store: SqliteStore, l
   });
   const engine = new WebhookEngine(
     { store, webhooks: store.webhooks, courier },
-    { retryForMs, onWarning: (error, what) => log.warn({ err: error }, what) },
+    {
+      retryForMs,
+      onWarning: (error, what) => log.warn({ err: error }, what),
+      onNews: (what, about) => log.warn(about, what),
+    },
   );
   const served = WEBHOOK_FORMATS.filter((format) => formats[format] !== undefined);
   return {

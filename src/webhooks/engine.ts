@@ -6,15 +6,16 @@ import { randomUUID } from 'node:crypto';
 import type { CommittedChange, PresenceStore } from '../app/ports.ts';
 import type { WebhookFigures } from '../app/webhook-figures.ts';
 import type { Lease, WebhookCourier, WebhookStore } from '../app/webhook-ports.ts';
-import { DomainError } from '../core/errors.ts';
 import { later, type Millis } from '../core/ids.ts';
 import { SHARDS_PER_WEBHOOK, shardOf } from '../core/webhook.ts';
 import { Consumer } from './consumer.ts';
 import { Tally } from './figures.ts';
 import { Known } from './known-webhooks.ts';
 import { LooseConsumer } from './loose.ts';
+import { Receivers, type ReceiverNews } from './receivers.ts';
 import { Tenure, type Surroundings } from './tenure.ts';
 import { timers as realTimers, type Timers } from './timers.ts';
+import { isRefusal, Troubles } from './troubles.ts';
 import { Turns } from './turns.ts';
 
 const LEASE_MS = 30_000;
@@ -37,9 +38,11 @@ export interface EngineSettings {
   readonly retryForMs: number;
   /**
    * Hears of what failed and will be tried again, and of what was lost; not that the store takes nothing for a while,
-   * which it says itself. Must not throw.
+   * which it says itself. What the store goes on failing at is said once. Must not throw.
    */
   readonly onWarning: (error: unknown, what: string) => void;
+  /** Hears of receivers that begin to fail, or are well again, and what works again `after` a warning. Must not throw. */
+  readonly onNews: (what: string, about: ReceiverNews | { readonly after: string }) => void;
   /** Tests let time pass themselves. */
   readonly timers?: Timers;
   /** Tests do not depend on how busy the machine is. */
@@ -65,6 +68,8 @@ export class WebhookEngine {
   readonly #around: Surroundings;
   readonly #timers: Timers;
   readonly #tally = new Tally();
+  readonly #receivers: Receivers;
+  readonly #troubles: Troubles;
   /** Nobody else has this name, nor has this server after a restart. */
   readonly #holder = randomUUID();
   readonly #employed = new Map<string, Employed>();
@@ -84,6 +89,11 @@ export class WebhookEngine {
     this.#webhooks = webhooks;
     this.#known = new Known(webhooks);
     this.#timers = settings.timers ?? realTimers;
+    this.#receivers = new Receivers(settings.onNews);
+    this.#troubles = new Troubles({
+      failed: settings.onWarning,
+      over: (after) => settings.onNews('What had failed for webhooks works again.', { after }),
+    });
     this.#around = {
       log: store.log,
       store: webhooks,
@@ -94,6 +104,8 @@ export class WebhookEngine {
       random: settings.random ?? Math.random,
       turns: settings.turns ?? new Turns(),
       tally: this.#tally,
+      receivers: this.#receivers,
+      troubles: this.#troubles,
       retryForMs: settings.retryForMs,
       onWarning: (error, what) => {
         if (!isRefusal(error)) settings.onWarning(error, what);
@@ -177,14 +189,16 @@ export class WebhookEngine {
   }
 
   async #keepLeases(): Promise<void> {
+    const renewing = 'The leases of webhooks could not be renewed.';
     while (this.#closing === null) {
       this.#isAnew = false;
       let pauseMs = RENEW_EVERY_MS;
       try {
         await this.#known.read();
         this.#employ(await this.#webhooks.lease(this.#holder, LEASE_MS));
+        this.#troubles.worked(renewing, this);
       } catch (error) {
-        this.#around.onWarning(error, 'The leases of webhooks could not be renewed.');
+        this.#troubles.failed(error, renewing, this);
         pauseMs = RENEW_AGAIN_MS;
         this.#isAnew = false;
       }
@@ -207,6 +221,7 @@ export class WebhookEngine {
     const held = new Map(leases.map((lease) => [placeOf(lease), lease]));
     const isChanged = this.#nudgedAt !== this.#known.generation;
     this.#nudgedAt = this.#known.generation;
+    this.#receivers.keepOnly((id) => this.#known.lastKnown(id) !== undefined);
     for (const [place, employed] of this.#employed) {
       if (!held.has(place)) this.#dismiss(employed);
     }
@@ -262,6 +277,3 @@ export class WebhookEngine {
 }
 
 const placeOf = ({ webhookId, shard }: Lease): string => `${webhookId} ${shard}`;
-
-/** The store takes nothing for a while, and whoever runs it has heard that already. */
-const isRefusal = (error: unknown): boolean => error instanceof DomainError && error.fault.code === 'OVERLOADED';

@@ -9,7 +9,9 @@ import type { WebhookRecord } from '../core/webhook.ts';
 import { backoffMs } from './backoff.ts';
 import { attemptOutcome, type Tally } from './figures.ts';
 import { outcomeOf, type Settled } from './outcome.ts';
+import type { Receivers } from './receivers.ts';
 import type { Timers } from './timers.ts';
+import type { Troubles } from './troubles.ts';
 import type { Turns } from './turns.ts';
 
 /** What every consumer of an engine works with. */
@@ -24,6 +26,8 @@ export interface Surroundings {
   readonly random: () => number;
   readonly turns: Turns;
   readonly tally: Tally;
+  readonly receivers: Receivers;
+  readonly troubles: Troubles;
   readonly retryForMs: number;
   /** Hears of what failed and will be tried again. Must not throw. */
   readonly onWarning: (error: unknown, what: string) => void;
@@ -91,6 +95,7 @@ export class Tenure {
   lose(): void {
     this.#lost = true;
     this.breakOff();
+    this.around.receivers.forget(this.#lease);
   }
 
   /** Ends the nap, or the next one that begins. */
@@ -123,19 +128,26 @@ export class Tenure {
 
   /** Asks the store until it answers: it may be that its disk is full for a while. @throws when the tenure is over. */
   async insist<T>(what: string, work: () => Promise<T>): Promise<T> {
-    for (let failures = 1; ; failures++) {
-      if (this.#lost) throw new Over();
-      try {
-        return await work();
-      } catch (error) {
-        this.around.onWarning(error, what);
+    const { now, random, troubles } = this.around;
+    const who = {};
+    try {
+      for (let failures = 1; ; failures++) {
+        if (this.#lost) throw new Over();
+        try {
+          const answer = await work();
+          troubles.worked(what, who);
+          return answer;
+        } catch (error) {
+          troubles.failed(error, what, who);
+        }
+        const until = later(now(), 1_000 + backoffMs(Math.min(failures, MOST_FAILURES), random()));
+        while (now() < until) {
+          await this.#wait(until, new AbortController());
+          this.#checkGoing();
+        }
       }
-      const { now, random } = this.around;
-      const until = later(now(), 1_000 + backoffMs(Math.min(failures, MOST_FAILURES), random()));
-      while (now() < until) {
-        await this.#wait(until, new AbortController());
-        this.#checkGoing();
-      }
+    } finally {
+      troubles.left(what, who);
     }
   }
 
@@ -179,7 +191,8 @@ export class Tenure {
     tally.attempts[attemptOutcome(attempt)]++;
     tally.eventsDelivered += delivery.events.length - settled.delivery.events.length;
     if (settled.delivery.status === 'DEAD') tally.deliveriesDead++;
-    if (settled.isGone) await this.#gone(webhook);
+    this.around.receivers.attempted(this.#lease, attempt, settled);
+    if (settled.isGone) await this.#gone(webhook, attempt);
     return settled;
   }
 
@@ -193,8 +206,8 @@ export class Tenure {
   }
 
   /** Says so, unless it has been told meanwhile where else to deliver, or is paused. */
-  async #gone({ id, url }: WebhookRecord): Promise<void> {
-    const { store, tally, now } = this.around;
+  async #gone({ id, url }: WebhookRecord, attempt: Attempt): Promise<void> {
+    const { store, tally, receivers, now } = this.around;
     let isNew = false;
     await this.insist('It could not be noted that a webhook’s receiver is gone.', () =>
       store.updateWebhook(id, (webhook) => {
@@ -202,7 +215,9 @@ export class Tenure {
         return isNew ? { ...webhook, state: 'GONE', changedAt: now() } : webhook;
       }),
     );
-    if (isNew) tally.webhooksGone++;
+    if (!isNew) return;
+    tally.webhooksGone++;
+    receivers.gone(id, attempt);
   }
 
   async #wait(until: Millis, ended: AbortController): Promise<void> {

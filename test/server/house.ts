@@ -139,6 +139,7 @@ export class House {
         onWarning: (error) => {
           throw error;
         },
+        onNews: () => undefined,
       },
     );
     const measured = createMetrics({

@@ -151,15 +151,19 @@ describe('a store that refuses', () => {
     // Of each of the eight shards, which has its position to note at least.
     expect(refusals).toBeGreaterThan(8 * 10);
     expect(refusals).toBeLessThan(8 * 40);
-    // It says itself that it is full.
-    expect(stand.warnings).toEqual([]);
     stand.webhooks.refused.clear();
     await stand.timers.pass(2 * MINUTE);
+    // It says itself that it is full, and when it is no longer.
+    expect([stand.warnings, stand.news]).toEqual([[], []]);
     expect(await stand.deliveries()).toMatchObject([{ status: 'DELIVERED', attempts: 1 }]);
     expect(stand.receiver.told).toHaveLength(1);
   });
 
-  it.each(['lease', 'webhooks', 'progress'] as const)('at the start (%s) is asked again', async (call) => {
+  it.each([
+    ['lease', 'The leases of webhooks could not be renewed.'],
+    ['webhooks', 'The leases of webhooks could not be renewed.'],
+    ['progress', 'It could not be read how far a webhook’s deliveries have come.'],
+  ] as const)('at the start (%s) is asked again, and said to have failed once', async (call, warning) => {
     const stand = new Stand();
     await stand.hook();
     stand.webhooks.refused.set(call, new Error('The store does not answer.'));
@@ -167,10 +171,10 @@ describe('a store that refuses', () => {
     await stand.logIn(userOf(0));
     await stand.timers.pass(20_000);
     expect(stand.receiver.told).toEqual([]);
-    expect(stand.warnings.length).toBeGreaterThan(3);
-    expect(stand.warnings.length).toBeLessThan(100);
+    expect([stand.warnings, stand.news]).toEqual([[warning], []]);
     stand.webhooks.refused.clear();
     await stand.timers.pass(MINUTE);
+    expect(stand.news.map(([, about]) => about)).toEqual([{ after: warning }]);
     expect(stand.receiver.events).toEqual(stand.store.events);
   });
 

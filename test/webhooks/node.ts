@@ -49,6 +49,7 @@ export class Node {
       {
         retryForMs: world.retryForMs,
         onWarning: world.onWarning,
+        onNews: () => undefined,
         random: world.random,
         turns: new Turns(Infinity),
         timers: { wait: (ms, signal) => (this.#isDead ? never() : alive(() => world.timers.wait(ms, signal))) },

@@ -77,6 +77,8 @@ export class Stand {
   readonly timers = new VirtualTimers(this.store);
   readonly receiver = new Receiver(() => this.store.now());
   readonly warnings: string[] = [];
+  /** What was said that is no fault. */
+  readonly news: (readonly [what: string, about: object])[] = [];
   readonly engine: WebhookEngine;
   readonly #options: StandOptions;
   #devices = 0;
@@ -93,6 +95,7 @@ export class Stand {
       {
         retryForMs: this.#options.retryForMs ?? RETRY_FOR_MS,
         onWarning: (_error, what) => this.warnings.push(what),
+        onNews: (what, about) => this.news.push([what, about]),
         timers: this.timers,
         turns: new Turns(Infinity),
         random: this.#options.random ?? (() => 0.5),
