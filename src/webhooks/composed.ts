@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { LoggedEvent } from '../app/ports.ts';
 import type { Delivery } from '../app/webhook-ports.ts';
-import { later, type Cursor, type DeliveryId, type Millis, type WebhookId } from '../core/ids.ts';
+import { later, millis, type Cursor, type DeliveryId, type Millis, type WebhookId } from '../core/ids.ts';
 import type { Shard } from '../core/webhook.ts';
 
 /** What an unsent delivery belongs to, and when it is made. */
@@ -37,7 +37,8 @@ export const composed = (
   lastStatus: null,
   lastError: null,
   nextAttemptAt: now,
-  giveUpAt: later(events[0].occurredAt, retryForMs),
+  // Never later than it should be for a clock that was ahead when it happened.
+  giveUpAt: later(millis(Math.min(events[0].occurredAt, now)), retryForMs),
 });
 
 /** Says, where deliveries are looked for, that events were removed from the log before they could be delivered. */

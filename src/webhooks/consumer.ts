@@ -142,7 +142,9 @@ export class Consumer {
       const webhook = await tenure.webhook();
       const hasChanged =
         this.#triedAs === null ? webhook.changedAt > (lastAttemptAt ?? 0) : webhook.changedAt !== this.#triedAs;
-      if (hasChanged || nextAttemptAt === null || nextAttemptAt <= now()) return webhook;
+      // A last attempt that is yet to come: the clock has been set back since, and nobody knows how long it has waited.
+      const isOfTheFuture = lastAttemptAt !== null && lastAttemptAt > now();
+      if (hasChanged || isOfTheFuture || nextAttemptAt === null || nextAttemptAt <= now()) return webhook;
       await tenure.napUntil(nextAttemptAt);
     }
   }
@@ -169,8 +171,10 @@ export class Consumer {
       this.#behindSince = found.isAll ? null : (found.events.at(-1)?.occurredAt ?? this.#behindSince);
       if (isBatch(found)) {
         const full = found.events.length >= BATCH || !found.isAll;
-        const sendAt = later(found.events[0].occurredAt, GATHER_MS);
-        if (full || sendAt <= now()) return found;
+        const { occurredAt } = found.events[0];
+        const sendAt = later(occurredAt, GATHER_MS);
+        // What is yet to happen was logged before the clock was set back, and has waited already.
+        if (full || sendAt <= now() || occurredAt > now()) return found;
         await this.#listen(sendAt, BATCH - found.events.length);
       } else {
         this.#position = found.through;
