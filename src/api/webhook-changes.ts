@@ -52,12 +52,12 @@ const UpdateWebhookInput = builder.inputType('UpdateWebhookInput', {
     }),
     rotateSecret: t.boolean({
       defaultValue: false,
-      description: 'Make a new secret, and show it. Not together with `secret`.',
+      description: 'Make a new secret, and show it. Not together with `secret`. Null: no.',
     }),
     previousSecretValidMs: t.float({
       defaultValue: DEFAULT_PREVIOUS_SECRET_VALID_MS,
       description:
-        'For how long the present secret signs beside the new one, in whole milliseconds: 0 (not at all) to 2592000000 (30 days). For STANDARD; without a new secret it is of no matter.',
+        'For how long the present secret signs beside the new one, in whole milliseconds: 0 (not at all) to 2592000000 (30 days). Null: a day. For STANDARD; without a new secret it is of no matter.',
     }),
   }),
 });

@@ -36,7 +36,10 @@ export interface NewWebhook {
   readonly format?: WebhookFormat | null | undefined;
 }
 
-/** What is left out stays; null has a meaning for `reasons` and `secret` alone. */
+/**
+ * What is left out stays. Null has a meaning for `reasons` and `secret`, is as good as left out for `rotateSecret` and
+ * `previousSecretValidMs`, which are nothing of the webhook itself, and wrong for the others.
+ */
 export interface WebhookUpdate {
   readonly url?: string | null | undefined;
   readonly secret?: string | null | undefined;
