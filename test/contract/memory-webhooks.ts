@@ -10,6 +10,7 @@ import {
 } from '../../src/app/webhook-ports.ts';
 import { badUserInput } from '../../src/core/errors.ts';
 import type { Cursor, DeliveryId, Millis, WebhookId } from '../../src/core/ids.ts';
+import { quoted } from '../../src/core/quoted.ts';
 import { SHARDS_PER_WEBHOOK, type WebhookRecord } from '../../src/core/webhook.ts';
 import { Leases } from '../../src/storage/leases.ts';
 
@@ -133,7 +134,7 @@ export class MemoryWebhookStore implements WebhookStore {
     this.#checkOpen();
     const latestFirst = this.#all().reverse();
     const start = after === null ? 0 : latestFirst.findIndex(({ id }) => id === after) + 1;
-    if (after !== null && start === 0) throw badUserInput(`There is no delivery ${after} (any more).`);
+    if (after !== null && start === 0) throw badUserInput(`There is no delivery ${quoted(after)} (any more).`);
     const matching = latestFirst
       .slice(start)
       .filter((delivery) => webhookId === undefined || delivery.webhookId === webhookId)
@@ -148,7 +149,8 @@ export class MemoryWebhookStore implements WebhookStore {
 
   async addDelivery(delivery: Delivery): Promise<void> {
     this.#checkOpen();
-    if (!this.#webhooks.has(delivery.webhookId)) throw badUserInput(`There is no webhook ${delivery.webhookId}.`);
+    if (!this.#webhooks.has(delivery.webhookId))
+      throw badUserInput(`There is no webhook ${quoted(delivery.webhookId)}.`);
     this.#deliveries.set(delivery.id, delivery);
   }
 

@@ -445,6 +445,15 @@ export const webhookStoreContract = (name: string, makeStore: MakeWebhookStore):
         await expect(store.deliveries({ ...query, webhookId: W2 })).rejects.toMatchObject(BAD_USER_INPUT);
       });
 
+      it('are not paged on from one of a webhook that was deleted', async () => {
+        const { store, keep } = await make('w1', 'w2');
+        await keep(dead('kept', { webhookId: W2 }), dead('a'));
+        const query = { after: deliveryId('a'), limit: 5 };
+        expect((await store.deliveries(query)).deliveries).toMatchObject([{ id: 'kept' }]);
+        await store.deleteWebhook(W1);
+        await expect(store.deliveries(query)).rejects.toMatchObject(BAD_USER_INPUT);
+      });
+
       it('that nobody leases are kept too, if their webhook is there', async () => {
         const { store } = await make('w1');
         const test = dead('t', { isTest: true, shard: null });

@@ -46,9 +46,10 @@ export class WebhookReader {
     return row === undefined ? null : deliveryFrom(row);
   }
 
-  /** The place of a delivery in the order in which they were put there; null: there is none. */
-  placeOf(id: DeliveryId): number | null {
-    return (this.#statements.placeOf.get(id)?.[0] ?? null) as number | null;
+  /** The place of a delivery in the order in which they were put there, and whose it is; null: there is none. */
+  placeOf(id: DeliveryId): { readonly seq: number; readonly webhookId: WebhookId } | null {
+    const [seq, webhookId] = this.#statements.placeOf.get(id) ?? [];
+    return seq === undefined ? null : { seq: Number(seq), webhookId: String(webhookId) as WebhookId };
   }
 
   /** Places of up to `limit` deliveries before this one, the latest first. */
@@ -112,7 +113,7 @@ const prepareAll = (connection: Database.Database, onFault: (error: unknown) => 
     find: read(whole(sql`${deliveries.deliveryId} = ${named('deliveryId')}`), ['deliveryId']),
     placeOf: read(
       db
-        .select({ seq: deliveries.seq })
+        .select({ seq: deliveries.seq, webhookId: deliveries.webhookId })
         .from(deliveries)
         .where(sql`${deliveries.deliveryId} = ${named('deliveryId')}`),
       ['deliveryId'],

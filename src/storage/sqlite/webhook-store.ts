@@ -13,6 +13,7 @@ import {
 } from '../../app/webhook-ports.ts';
 import { badUserInput } from '../../core/errors.ts';
 import type { Cursor, DeliveryId, Millis, WebhookId } from '../../core/ids.ts';
+import { quoted } from '../../core/quoted.ts';
 import type { WebhookRecord } from '../../core/webhook.ts';
 import { DELIVERY_STATUSES } from '../../core/vocabulary.ts';
 import { Leases } from '../leases.ts';
@@ -189,7 +190,7 @@ export class SqliteWebhookStore implements WebhookStore {
   addDelivery(delivery: Delivery): Promise<void> {
     return this.#inTurn(async () => {
       const { webhookId } = delivery;
-      if (!this.#webhooks.has(webhookId)) throw badUserInput(`There is no webhook ${webhookId}.`);
+      if (!this.#webhooks.has(webhookId)) throw badUserInput(`There is no webhook ${quoted(webhookId)}.`);
       await this.#write([{ kind: 'delivery', row: deliveryRow(delivery) }]);
     });
   }
@@ -242,8 +243,9 @@ export class SqliteWebhookStore implements WebhookStore {
 
   #placeOf(id: DeliveryId): number {
     const place = this.#shared.reader.placeOf(id);
-    if (place === null) throw badUserInput(`There is no delivery ${id} (any more).`);
-    return place;
+    // Of a webhook that was deleted there may be some left.
+    if (place !== null && this.#webhooks.has(place.webhookId)) return place.seq;
+    throw badUserInput(`There is no delivery ${quoted(id)} (any more).`);
   }
 
   async #put(webhook: WebhookRecord): Promise<void> {
