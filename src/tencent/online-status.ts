@@ -17,17 +17,20 @@ const STATE: Readonly<Record<Status, string>> = {
 };
 
 /**
- * @param fields those that hold a user's status. Of `query_online_status` Tencent's English page says State, the Chinese one
- * Status, and libraries read the one or the other.
+ * A user's status is in two fields: Tencent's English page says State, the Chinese one Status, and libraries read the one
+ * or the other, whichever path they ask. An answer of theirs that one of those quotes, to `querystate`, has both.
  */
 export const onlineStatus = async (
   store: PresenceStore,
   request: Readonly<Record<string, unknown>>,
-  fields: readonly string[],
   names: PlatformNames,
 ): Promise<ForeignAnswer> => {
-  const { To_Account: accounts, IsNeedDetail: detail = 0 } = request;
-  if (!isTexts(accounts) || accounts.length === 0) throw badParameter('To_Account must be a list of accounts.');
+  const { To_Account: accounts } = request;
+  // Libraries write null for what their caller left out.
+  const detail = request['IsNeedDetail'] ?? 0;
+  if (!isTexts(accounts) || accounts.length === 0) {
+    throw badParameter('To_Account must be a list of at least one account, each of them text.');
+  }
   if (detail !== 0 && detail !== 1) throw badParameter('IsNeedDetail must be 0 or 1.');
   checkUserCount(accounts.length);
   const asked: UserId[] = [];
@@ -41,7 +44,8 @@ export const onlineStatus = async (
   return success({
     QueryResult: users.map((user) => ({
       To_Account: user.id,
-      ...Object.fromEntries(fields.map((field) => [field, STATE[user.status]])),
+      State: STATE[user.status],
+      Status: STATE[user.status],
       ...(detail === 1 && user.sessions.length > 0 ? { Detail: detailOf(user, names) } : {}),
     })),
     ErrorList: errors,

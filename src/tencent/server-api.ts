@@ -24,13 +24,13 @@ export const TENCENT_PREFIX = '/v4/';
 
 export const tencentApi = ({ store, tracker }: Porchlight, settings: TencentSettings): ForeignApi => {
   const admission = new Admission(store, settings);
-  const asking = (fields: readonly string[]): Endpoint => ({
+  const asking: Endpoint = {
     like: { kind: 'query', field: 'userStatuses' },
-    answer: (request) => onlineStatus(store, request, fields, settings.platformNames),
-  });
+    answer: (request) => onlineStatus(store, request, settings.platformNames),
+  };
   const endpoints: ReadonlyMap<string, Endpoint> = new Map([
-    ['openim/query_online_status', asking(['State', 'Status'])],
-    ['openim/querystate', asking(['State'])],
+    ['openim/query_online_status', asking],
+    ['openim/querystate', asking],
     [
       'im_open_login_svc/kick',
       { like: { kind: 'mutation', field: 'endSessions' }, answer: (request) => kick(tracker, request) },

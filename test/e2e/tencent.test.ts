@@ -59,7 +59,7 @@ test('on, users log in with a UserSig and backends ask and kick; what was kicked
   }
   await using server = await startPorchlight({ env: ENV, directory });
   expect(await call(server, 'openim/querystate', { To_Account: ['alice'] })).toMatchObject({
-    QueryResult: [{ To_Account: 'alice', State: 'Offline' }],
+    QueryResult: [{ To_Account: 'alice', State: 'Offline', Status: 'Offline' }],
   });
   expect(await gql(server, old, LOGIN)).toMatchObject({ errors: [{ message: 'The token has been revoked.' }] });
   const renewed = userSig('alice', { at: Date.now() + 1_000 });

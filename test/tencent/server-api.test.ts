@@ -30,17 +30,24 @@ describe('query_online_status', () => {
     });
   });
 
-  test('the older querystate has State alone', async () => {
+  test('the older querystate has both fields too: libraries that ask it read the one or the other', async () => {
     const house = await openTencent();
     await house.login('on');
     expect(await call(house, OLD_QUERY, { To_Account: ['on', 'off'], IsNeedDetail: 0 })).toEqual({
       ...OK,
       QueryResult: [
-        { To_Account: 'on', State: 'Online' },
-        { To_Account: 'off', State: 'Offline' },
+        { To_Account: 'on', State: 'Online', Status: 'Online' },
+        { To_Account: 'off', State: 'Offline', Status: 'Offline' },
       ],
       ErrorList: [],
     });
+  });
+
+  test('IsNeedDetail of null, as libraries write what was left out, is none', async () => {
+    const house = await openTencent();
+    await house.login('on');
+    const { QueryResult } = await call(house, QUERY, { To_Account: ['on'], IsNeedDetail: null });
+    expect(QueryResult).toEqual([{ To_Account: 'on', State: 'Online', Status: 'Online' }]);
   });
 
   test('in detail: each platform once, in the order of the logins, with its highest status', async () => {
@@ -67,6 +74,7 @@ describe('query_online_status', () => {
     expect(both).toEqual({
       To_Account: 'alice',
       State: 'Online',
+      Status: 'Online',
       Detail: [{ Platform: 'iPhone', Status: 'Online' }, ...others],
     });
   });
@@ -165,6 +173,13 @@ describe('kick', () => {
     expect(await house.status('alice')).toBe('OFFLINE');
   });
 
+  test('a name of null is as if it were left out', async () => {
+    const house = await openTencent();
+    await house.login('alice');
+    expect(await call(house, KICK, { UserID: null, Identifier: 'alice' })).toEqual(OK);
+    expect(await house.status('alice')).toBe('OFFLINE');
+  });
+
   test('whoever was never seen is kicked as well: her tokens are refused', async () => {
     const house = await openTencent();
     expect(await call(house, KICK, { UserID: 'nobody' })).toEqual(OK);
@@ -174,7 +189,8 @@ describe('kick', () => {
   test.each([
     [{}, 70402],
     [{ UserID: 7 }, 70402],
-    [{ UserID: null, Identifier: 'alice' }, 70402],
+    [{ UserID: null, Identifier: null }, 70402],
+    [{ UserID: 7, Identifier: 'alice' }, 70402],
     [{ UserID: ['alice'] }, 70402],
     [{ UserID: '' }, 70107],
     [{ UserID: 'x'.repeat(129) }, 70107],
