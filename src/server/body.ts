@@ -25,5 +25,13 @@ export const bodyOf = (request: IncomingMessage, maxBytes = Infinity): Promise<B
     request.once('close', () => resolve(null));
   });
 
-/** Null: it is not UTF-8. Read as text all the same, it would name another user than the one who was meant. */
-export const textOf = (body: Buffer): string | null => (isUtf8(body) ? body.toString('utf8') : null);
+/**
+ * Null: it is not UTF-8. Read as text all the same, it would name another user than the one who was meant. A byte order
+ * mark, which .NET's writers put before what they write, is no part of it.
+ */
+export const textOf = (body: Buffer): string | null => {
+  if (!isUtf8(body)) return null;
+  return body.toString('utf8', MARK.every((byte, at) => body[at] === byte) ? MARK.length : 0);
+};
+
+const MARK = [0xef, 0xbb, 0xbf];

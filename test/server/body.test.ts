@@ -44,6 +44,16 @@ describe('the body of a request', () => {
     expect(textOf(Buffer.from('zoë', 'latin1'))).toBeNull();
   });
 
+  it('is what comes after a byte order mark, of which there is one', () => {
+    expect(textOf(Buffer.from('\ufeffzoë'))).toBe('zoë');
+    expect(['\ufeff\ufeff', '\ufeff', 'zo\ufeff', 'ë'].map((text) => textOf(Buffer.from(text)))).toEqual([
+      '\ufeff',
+      '',
+      'zo\ufeff',
+      'ë',
+    ]);
+  });
+
   it('is compressed if its header says anything else than that it is not', () => {
     expect([undefined, null, '', 'identity', 'Identity'].map(isCompressed)).toEqual([
       false,

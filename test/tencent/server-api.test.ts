@@ -225,6 +225,11 @@ describe('how it is asked', () => {
     expect(await response.json()).toMatchObject({ ActionStatus: 'FAIL', ErrorCode: 70402 });
   });
 
+  test('a byte order mark before the body, as .NET writes it, is no part of it', async () => {
+    const house = await openTencent();
+    expect(await (await send(house, QUERY, '\ufeff{"To_Account":["alice"]}')).json()).toMatchObject(OK);
+  });
+
   test('a body without an announced length is bounded too', async () => {
     const house = await openTencent();
     const { pathname, search, hostname, port } = new URL(urlOf(house, QUERY));
