@@ -158,8 +158,12 @@ export async function nobodyLeft(world, descriptorsBefore) {
   return { descriptorsBefore, descriptors };
 }
 
-/** It ends well, what it leaves is whole, and it comes back as it was. @param {World} world */
-export async function endsWell(world) {
+/**
+ * It ends well, what it leaves is whole, and it comes back as it was.
+ * @param {World} world
+ * @param {() => Promise<void>} alsoAsBefore looks at what else is the same
+ */
+export async function endsWell(world, alsoAsBefore) {
   const { journal, server, model, disturbances } = world;
   const end = disturbances.begin('down');
   const exit = await server.end('SIGTERM');
@@ -172,6 +176,7 @@ export async function endsWell(world) {
   await compareAll(world, 'after the last restart');
   await becomes(() => model.owed === 0, SETTLED_WITHIN_MS);
   model.overdue(Infinity);
+  await alsoAsBefore();
   await server.end('SIGTERM');
 }
 

@@ -11,7 +11,7 @@ import { Refused } from './world.js';
 /** @typedef {import('./world.js').World} World */
 /** @typedef {import('../tools/life.js').Event} Event */
 
-const FOLLOW = `subscription ($after: Cursor) { presenceEvents(after: $after) { ${EVENT_FIELDS} } }`;
+const FOLLOW = `subscription ($after: Cursor) { presenceEvents(after: $after) { ${EVENT_FIELDS} ipAddress } }`;
 
 export class Follower {
   #world;

@@ -13,6 +13,7 @@ import { firstPolicy, planOf } from './plan.js';
 import { freePort, Server } from './server.js';
 import { becomes, sleep } from './time.js';
 import { Watcher } from './watcher.js';
+import { Webhooks } from './webhooks.js';
 import { cannotWrite, World } from './world.js';
 
 /** What was acknowledged is in the feed within this time, when nothing disturbs. */
@@ -39,11 +40,13 @@ export async function run(settings) {
   const descriptorsBefore = server.descriptors();
   await world.policy(firstPolicy());
   const { latestCursor } = await world.backend('{ latestCursor }');
+  const webhooks = new Webhooks(world);
   const followers = [
     new Follower(world, 'first follower', latestCursor, {
       hear: (events) => {
         model.hear(events);
         world.metrics.hear(events);
+        webhooks.hear(events);
       },
     }),
     new Follower(world, 'follower over a stream', latestCursor, { overStream: true }),
@@ -74,6 +77,8 @@ export async function run(settings) {
   const faults = new Faults(world, { devices, followers, disk }, join(directory, 'copies'));
 
   const following = followers.map((follower) => follower.live());
+  await webhooks.open();
+  webhooks.live();
   const living = [
     ...devices.map((device) => device.live()),
     ...watchers.map((watcher) => watcher.live()),
@@ -83,7 +88,10 @@ export async function run(settings) {
   const looking = setInterval(() => {
     judge.look();
     const heardSince = Math.max(disturbances.calmSince(), auditor.since);
-    if (Date.now() - heardSince > TOLD_WITHIN_MS) model.overdue(Date.now() - TOLD_WITHIN_MS);
+    if (Date.now() - heardSince > TOLD_WITHIN_MS) {
+      model.overdue(Date.now() - TOLD_WITHIN_MS);
+      webhooks.look();
+    }
     forgetOld(world);
   }, LOOKED_AT_EVERY_MS);
   const reporting = setInterval(
@@ -96,12 +104,14 @@ export async function run(settings) {
   world.isQuiet = true;
   await faults.settled();
   await server.up();
+  await webhooks.settled();
   // What was under way comes to its end.
   await sleep(minutes < 5 ? 3_000 : 15_000);
   await becomes(() => model.owed === 0, TOLD_WITHIN_MS);
   await compareAll(world, 'when all are quiet');
   await lastWords(world, watchers);
   await wholeLog(world, followers, latestCursor);
+  await webhooks.drained('when all are quiet');
   await metricsAgree(world);
   for (const userId of world.random('explained').some(world.userIds, 200)) await explain(world, userId);
 
@@ -116,7 +126,8 @@ export async function run(settings) {
   clearInterval(looking);
   clearInterval(reporting);
   await someStay(world);
-  await endsWell(world);
+  await endsWell(world, () => webhooks.drained('after the last restart'));
+  await webhooks.close();
   for (const follower of followers) follower.stop();
   await Promise.race([Promise.all(following), sleep(2_000)]);
   vitals.stop();
@@ -137,6 +148,7 @@ export async function run(settings) {
     margin: summaries(judge.margin),
     startsMs: faults.starts.summary(),
     recoveriesMs: faults.recoveries.summary(),
+    webhooks: webhooks.summary(),
     disturbances: disturbances.summary(),
     epochs: server.epochs,
     ...vitals.summary(),
@@ -167,6 +179,11 @@ async function carryOut(world, faults, plan, minutes) {
 /** A fault that nobody caused, and a death that nobody wanted, are the server's. @param {World} world */
 function listenToLog(world) {
   const { server, journal, disturbances } = world;
+  server.onLine = (line) => {
+    for (const secret of world.secrets)
+      if (line.includes(secret.slice('whsec_'.length)))
+        journal.violate('secret', `is in the log: ${line.slice(0, 2_000)}`);
+  };
   server.onWarning = ({ level, msg, line }) => {
     journal.count(`log: ${level >= 50 ? 'error' : 'warning'}: ${msg.slice(0, 80)}`);
     const isExplained = disturbances.between(Date.now() - 2_000, Date.now(), cannotWrite);

@@ -3,6 +3,7 @@ import { fork, spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { ADDRESS as RECEIVERS, PATIENCE_MS } from './receiver.js';
 import { sleep } from './time.js';
 import { API_KEY, JWT_SECRET } from './tokens.js';
 
@@ -41,6 +42,8 @@ export class Server {
   port;
   /** @type {(line: LogLine) => void} */
   onWarning = () => undefined;
+  /** Every line that it logs. @type {(line: string) => void} */
+  onLine = () => undefined;
   /** It ended, and nobody asked it to. @type {(exit: Exit, said: string) => void} */
   onDeath = () => undefined;
   #options;
@@ -182,6 +185,9 @@ export class Server {
       PORCHLIGHT_API_KEYS: API_KEY,
       PORCHLIGHT_LOG_LEVEL: 'warn',
       PORCHLIGHT_LOG_USER_IDS: 'true',
+      PORCHLIGHT_WEBHOOK_ALLOW_HTTP: 'true',
+      PORCHLIGHT_WEBHOOK_ALLOW_PRIVATE: `${RECEIVERS}/32`,
+      PORCHLIGHT_WEBHOOK_TIMEOUT: `${PATIENCE_MS}ms`,
       ...this.#options.env,
     };
   }
@@ -236,6 +242,7 @@ export class Server {
   /** @param {string} line */
   #hear(line) {
     this.#said = `${this.#said}${line}\n`.slice(-20_000);
+    this.onLine(line);
     /** @type {{ level?: number, msg?: string }} */
     let said;
     try {

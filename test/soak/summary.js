@@ -20,6 +20,16 @@ export function summary(found) {
     table([['reason', 'events'], ...rows(Object.entries(found.reasons)), ['all', String(found.events)]]),
     table([['late by, ms', 'judged', 'p50', 'p99', 'max', 'least after its time'], ...latenesses]),
     table([
+      ['webhook', 'requests', 'full ones', 'events', 'repeats', 'late by, ms: p50', 'p99', 'requests that were'],
+      ...found.webhooks.map(({ name, requests, full, events, repeats, lateMs, manners }) => [
+        name,
+        ...[requests, full, events, repeats, lateMs.p50, lateMs.p99].map(String),
+        Object.entries(manners)
+          .map(([manner, times]) => `${manner} ${times}`)
+          .join(', '),
+      ]),
+    ]),
+    table([
       ['disturbed by', 'times, seconds'],
       ...Object.entries(found.disturbances).map(([kind, { times, ms }]) => [
         kind,

@@ -45,6 +45,8 @@ export class World {
   #policyTurn = Promise.resolve();
   /** When a backend last revoked a user's tokens, at the latest. @type {Map<string, number>} */
   revokedAt = new Map();
+  /** What webhooks are signed with: nobody may ever read it in a log. @type {Set<string>} */
+  secrets = new Set();
   metrics;
   /** Nobody changes anything any more. */
   isQuiet = false;

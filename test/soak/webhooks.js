@@ -1,0 +1,116 @@
+// All webhooks of a soak: one whose receiver is well, one whose is not, one that is changed, one that is made anew.
+import { becomes } from './time.js';
+import { WebhookOwner } from './webhook-owner.js';
+
+/** @typedef {import('./world.js').World} World */
+
+/** An empty queue in a short time: whoever failed some times in a row waits for up to half a minute. */
+const DRAINED_WITHIN_MS = 120_000;
+/** The feed has told by then what a receiver was sent. */
+const TOLD_WITHIN_MS = 15_000;
+
+export class Webhooks {
+  #world;
+  #owners;
+  /** @type {Promise<unknown>} */
+  #lives = Promise.resolve();
+
+  /** @param {World} world */
+  constructor(world) {
+    this.#world = world;
+    this.#owners = [
+      new WebhookOwner(world, 'healthy', { habits: { secret: 3, test: 2 } }),
+      new WebhookOwner(world, 'troubled', { manner: 'flaky', habits: { trouble: 8, die: 3, secret: 1 } }),
+      new WebhookOwner(world, 'changing', { manner: 'slow', habits: { filter: 6, pause: 3, secret: 2, trouble: 2 } }),
+      new WebhookOwner(world, 'renewed', {
+        filter: { reasons: null, userStatusOnly: true },
+        manner: 'flaky',
+        habits: { renew: 3, gone: 2, trouble: 2 },
+      }),
+    ];
+  }
+
+  async open() {
+    for (const owner of this.#owners) await owner.open();
+  }
+
+  /** Their owners are busy with them until all fall quiet. */
+  live() {
+    this.#lives = Promise.all(
+      this.#owners.map((owner) =>
+        owner
+          .live()
+          .catch((error) => this.#world.lost(error, `the owner of the webhook ${owner.name}`, Date.now(), null)),
+      ),
+    );
+  }
+
+  /** Resolves when nobody does anything to a webhook any more. */
+  settled() {
+    return this.#lives;
+  }
+
+  /** The feed tells. @param {readonly import('../tools/life.js').Event[]} events */
+  hear(events) {
+    for (const { audit } of this.#owners) audit.hear(events);
+  }
+
+  /** To be called now and then, when the feed has not been disturbed for a while. */
+  look() {
+    for (const { audit } of this.#owners) {
+      audit.overdue(Date.now() - TOLD_WITHIN_MS);
+      audit.forget();
+    }
+  }
+
+  /** Whatever is wanted and has happened by now is taken, and nothing is dead. @param {string} when */
+  async drained(when) {
+    const { journal } = this.#world;
+    const before = Date.now();
+    const missing = (/** @type {WebhookOwner} */ { audit }) => audit.missing(before);
+    await becomes(
+      async () => {
+        if (this.#owners.some((owner) => missing(owner).length > 0)) return false;
+        // What nobody wants any more is still delivered, once it was put together.
+        for (const owner of this.#owners) if ((await owner.look()).retrying.nodes.length > 0) return false;
+        return true;
+      },
+      DRAINED_WITHIN_MS,
+      250,
+    );
+    journal.count(`webhooks: ms until all was taken, ${when}`, Date.now() - before);
+    for (const owner of this.#owners) {
+      const left = missing(owner);
+      for (const { event, last } of left.slice(0, 3)) {
+        const how = last === null ? 'was never sent' : 'was sent and not taken, and never again';
+        journal.violate(
+          'webhook missing',
+          `${when}: "${owner.name}" ${how}, one of ${left.length}: ${JSON.stringify(event)}`,
+          event.userId,
+        );
+      }
+      owner.audit.overdue(Infinity);
+      const { dead, retrying } = await owner.look();
+      for (const delivery of dead.nodes)
+        if (!delivery.isTest) journal.violate('webhook DEAD', `${when}: "${owner.name}": ${JSON.stringify(delivery)}`);
+      for (const delivery of retrying.nodes)
+        journal.violate('webhook missing', `${when}: "${owner.name}" is left with ${JSON.stringify(delivery)}`);
+    }
+  }
+
+  async close() {
+    for (const { receiver } of this.#owners) await receiver.die();
+  }
+
+  summary() {
+    return this.#owners.map(({ name, audit, past, lateness, receiver }) => ({
+      name,
+      requests: past.requests + audit.requests,
+      full: past.full + audit.full,
+      events: past.told + audit.told,
+      repeats: past.repeats + audit.repeats,
+      lateMs: lateness.summary(),
+      manners: Object.fromEntries(receiver.manners),
+    }));
+  }
+}
