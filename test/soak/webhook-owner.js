@@ -31,6 +31,8 @@ export class WebhookOwner {
   /** Of those that were deleted. */
   past = { requests: 0, told: 0, repeats: 0, full: 0 };
   audit;
+  /** When the last request came. */
+  heardAt = 0;
   #world;
   #random;
   #habits;
@@ -69,6 +71,7 @@ export class WebhookOwner {
   #arrived(arrival) {
     const { journal } = this.#world;
     const audit = this.#audits.get(arrival.path);
+    this.heardAt = arrival.at;
     if (arrival.path === REDIRECTED)
       journal.violate('webhook redirect', `"${this.name}" was followed to ${REDIRECTED}`);
     // Of one that may have been made, nobody knows the secret.

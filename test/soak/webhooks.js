@@ -6,6 +6,8 @@ import { WebhookOwner } from './webhook-owner.js';
 
 /** An empty queue in a short time: whoever failed some times in a row waits for up to half a minute. */
 const DRAINED_WITHIN_MS = 120_000;
+/** Nobody has anything to send for so long, unless it is tried again. */
+const SILENT_MS = 10_000;
 /** The feed has told by then what a receiver was sent. */
 const TOLD_WITHIN_MS = 15_000;
 
@@ -70,9 +72,12 @@ export class Webhooks {
     const missing = (/** @type {WebhookOwner} */ { audit }) => audit.missing(before);
     await becomes(
       async () => {
-        if (this.#owners.some((owner) => missing(owner).length > 0)) return false;
+        const areMissing = this.#owners.some((owner) => missing(owner).length > 0);
+        const isSilent = this.#owners.every(({ heardAt }) => heardAt < Date.now() - SILENT_MS);
+        if (areMissing && !isSilent) return false;
         // What nobody wants any more is still delivered, once it was put together.
         for (const owner of this.#owners) if ((await owner.look()).retrying.nodes.length > 0) return false;
+        // If something is missing, nobody is about to send it.
         return true;
       },
       DRAINED_WITHIN_MS,
