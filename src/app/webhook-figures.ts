@@ -2,9 +2,8 @@
 import type { Millis } from '../core/ids.ts';
 import type { WebhookState } from '../core/vocabulary.ts';
 
-export const ATTEMPT_OUTCOMES = ['TAKEN', 'REFUSED', 'UNANSWERED'] as const;
 /** REFUSED: there was an answer, and it was no 2xx. */
-export type AttemptOutcome = (typeof ATTEMPT_OUTCOMES)[number];
+export type AttemptOutcome = 'TAKEN' | 'REFUSED' | 'UNANSWERED';
 
 export interface WebhookFigures {
   /** How many there are, as last read from the store. */
