@@ -76,12 +76,10 @@ test(`kill -9 under load loses, repeats and invents nothing (seed ${seed})`, { t
       over = true;
       await server.kill9();
       await playing;
-      console.log('T played', performance.now());
       await Promise.all([...followers, ...watchers].map((listener) => listener.broken()));
       expect(witness.faults).toEqual([]);
 
       server = await startPorchlight({ directory, env });
-      console.log('T started', performance.now());
       const log = await readLog(server);
       const users = checkLog(log);
       await expectPresent(server, users, userIds);
