@@ -11,6 +11,7 @@ import { overload } from './lines/overload.js';
 import { pingWs } from './lines/ping-ws.js';
 import { query500 } from './lines/query500.js';
 import { stream } from './lines/stream.js';
+import { webhooks } from './lines/webhooks.js';
 
 /** @typedef {(stage: import('./stage.js').Stage) => Promise<import('./rows.js').Row[]>} Line */
 
@@ -28,4 +29,5 @@ export const LINES = {
   query500,
   'disk-stall': diskStall,
   overload,
+  webhooks,
 };

@@ -55,7 +55,7 @@ export class Stage {
   }
 
   /**
-   * @param {'echo' | 'json' | 'statuses'} kind
+   * @param {'echo' | 'json' | 'statuses' | 'hooks'} kind
    * @param {Record<string, string>} env
    */
   async floor(kind, env) {

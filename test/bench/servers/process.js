@@ -106,7 +106,7 @@ export function startPorchlight(dist, { directory, env = {} }) {
 
 /**
  * A floor.
- * @param {'echo' | 'json' | 'statuses'} kind
+ * @param {'echo' | 'json' | 'statuses' | 'hooks'} kind
  * @param {Record<string, string>} env
  */
 export const startFloor = (kind, env) => start(fileURLToPath(new URL(`./${kind}.js`, import.meta.url)), [], { env });
