@@ -27,6 +27,7 @@ import { Pushed, type Outlet } from './pushed.ts';
 import { ResponseStream } from './response-stream.ts';
 import { Shapes } from './shapes.ts';
 import { isLogin } from './under-way.ts';
+import { VariablesError } from './variables-error.ts';
 
 export interface OperationRequest {
   /** From `parse`, and found right by `validate`. */
@@ -297,18 +298,6 @@ class StreamWatch {
   #end(why: DomainError): void {
     this.#over ??= why;
     this.#stream?.end(why);
-  }
-}
-
-/** Several things may be wrong with variables; a client is told of the first, and how many more there are. */
-class VariablesError extends GraphQLError {
-  constructor(errors: readonly GraphQLError[]) {
-    const [first] = errors;
-    const more = errors.length > 1 ? ` (and ${errors.length - 1} more)` : '';
-    super(`${first?.message ?? 'The variables do not fit.'}${more}`, {
-      nodes: first?.nodes ?? null,
-      extensions: { code: 'BAD_USER_INPUT' },
-    });
   }
 }
 

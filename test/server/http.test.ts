@@ -5,6 +5,7 @@ import { text } from 'node:stream/consumers';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { StartupError } from '../../src/startup-error.ts';
 import { API_KEY, codeOf, House } from './house.ts';
+import { Wire } from './wire.ts';
 
 const asBackend = { authorization: `Bearer ${API_KEY}` };
 const json = { 'content-type': 'application/json' };
@@ -103,6 +104,36 @@ describe('an operation', () => {
       expect(body.data).toBeUndefined();
     }
     expect(await house.reasons('alice')).toEqual([]);
+  });
+
+  test('with an input that does not fit is not told what is in it, over both doors', async () => {
+    const house = await House.open();
+    const wire = await Wire.as(house.socketUrl, API_KEY);
+    const query = 'mutation ($i: CreateWebhookInput!) { createWebhook(input: $i) { secret } }';
+    const secret = 'whsec_of my own';
+    for (const [input, message] of [
+      [{ secret }, 'Variable "$i" got an invalid value; Field "url" of required type "String!" was not provided.'],
+      [
+        { secret, url: 'https://chat.example', uri: '" at "i"; why' },
+        'Variable "$i" got an invalid value; Field "uri" is not defined by type "CreateWebhookInput".',
+      ],
+      [
+        { secret, url: 'https://chat.example', format: ['x; y" at "z"'] },
+        'Variable "$i" got an invalid value at "i.format"; Enum "WebhookFormat" cannot represent non-string value: ["x; y\\" at \\"z\\""].',
+      ],
+      [
+        { secret, url: 'https://chat.example', format: 'x; y" at "z"' },
+        'Variable "$i" got invalid value "x; y\\" at \\"z\\"" at "i.format"; Value "x; y" at "z"" does not exist in "WebhookFormat" enum.',
+      ],
+    ] as const) {
+      const { body } = await house.post(query, API_KEY, { i: input });
+      expect(body.errors?.[0]).toMatchObject({ message, extensions: { code: 'BAD_USER_INPUT' } });
+      const id = wire.subscribe(query, { i: input });
+      expect(await wire.next()).toMatchObject({ type: 'next', id, payload: { errors: [{ message }] } });
+      expect(await wire.next()).toEqual({ type: 'complete', id });
+    }
+    expect(await house.webhooks.store.webhooks()).toEqual([]);
+    expect(house.logged.join('')).not.toContain('of my own');
   });
 
   test('of a document that names several says which', async () => {
