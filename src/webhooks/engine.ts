@@ -7,7 +7,7 @@ import type { CommittedChange, PresenceStore } from '../app/ports.ts';
 import type { WebhookFigures } from '../app/webhook-figures.ts';
 import type { Lease, WebhookCourier, WebhookStore } from '../app/webhook-ports.ts';
 import { later, type Millis } from '../core/ids.ts';
-import { SHARDS_PER_WEBHOOK, shardOf } from '../core/webhook.ts';
+import { SHARDS_PER_WEBHOOK, shardOf, type WebhookRecord } from '../core/webhook.ts';
 import { Consumer } from './consumer.ts';
 import { Tally } from './figures.ts';
 import { Known } from './known-webhooks.ts';
@@ -55,6 +55,8 @@ export interface EngineSettings {
 interface Employed {
   readonly tenure: Tenure;
   readonly consumer: Consumer | LooseConsumer;
+  /** As it was last read when somebody was last told to look. */
+  webhook: WebhookRecord | undefined;
   /** Resolves when it is over. */
   done: Promise<void>;
   /** It is on its way out, and somebody is to follow. */
@@ -75,7 +77,7 @@ export class WebhookEngine {
   readonly #employed = new Map<string, Employed>();
   readonly #byShard = Array.from({ length: SHARDS_PER_WEBHOOK }, () => new Set<Consumer>());
   #committed = 0;
-  /** The generation of the webhooks that everybody was last nudged for. */
+  /** The generation of the webhooks that it was last looked for who is to be nudged. */
   #nudgedAt = 0;
   #keeping: Promise<void> = Promise.resolve();
   #pause: AbortController | null = null;
@@ -231,7 +233,7 @@ export class WebhookEngine {
         this.#engage(place, lease);
       } else if (employed.tenure.lease.token === lease.token && employed.tenure.isGoing) {
         employed.tenure.renew(lease);
-        if (isChanged) employed.consumer.nudge();
+        this.#nudge(employed, isChanged);
       } else {
         employed.isToBeFollowed = true;
         if (employed.tenure.lease.token !== lease.token) employed.tenure.lose();
@@ -239,6 +241,16 @@ export class WebhookEngine {
     }
     const [first] = leases;
     if (first !== undefined) void this.#watchExpiry(first.until);
+  }
+
+  /** No more than need be: an engine has hundreds of them, and each would read the log. */
+  #nudge(employed: Employed, isChanged: boolean): void {
+    const { tenure, consumer } = employed;
+    const webhook = this.#known.lastKnown(tenure.lease.webhookId);
+    const mayHaveMore = isChanged && consumer instanceof LooseConsumer;
+    if (webhook === employed.webhook && !mayHaveMore) return;
+    employed.webhook = webhook;
+    consumer.nudge();
   }
 
   #dismiss({ tenure }: Employed): void {
@@ -251,7 +263,8 @@ export class WebhookEngine {
   #engage(place: string, lease: Lease): void {
     const tenure = new Tenure(lease, this.#around);
     const consumer = lease.shard === null ? new LooseConsumer(tenure) : new Consumer(tenure, lease.shard);
-    const employed: Employed = { tenure, consumer, isToBeFollowed: false, done: Promise.resolve() };
+    const webhook = this.#known.lastKnown(lease.webhookId);
+    const employed: Employed = { tenure, consumer, webhook, isToBeFollowed: false, done: Promise.resolve() };
     this.#employed.set(place, employed);
     const ears = consumer instanceof Consumer ? this.#byShard[consumer.shard] : undefined;
     if (consumer instanceof Consumer) ears?.add(consumer);

@@ -1,6 +1,7 @@
 /** Webhooks come and go, leases are lost, stores refuse, and the engine is closed. */
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { DomainError } from '../../src/core/errors.ts';
+import { SHARDS_PER_WEBHOOK } from '../../src/core/webhook.ts';
 import { isPending } from '../app/waiting.ts';
 import { hangs, Receiver, refused, taken, type Told } from './receiver.ts';
 import { HOOK, OTHER_HOOK, Stand, userOf } from './stand.ts';
@@ -61,6 +62,19 @@ describe('a webhook', () => {
     expect(stand.receiver.told).toHaveLength(1);
     await stand.timers.pass(1);
     expect(stand.receiver.events).toEqual(stand.store.events);
+  });
+
+  it('that is changed is looked at anew, and no other', async () => {
+    const stand = await Stand.atWork();
+    await stand.hook({ id: OTHER_HOOK });
+    await quiet();
+    const scan = vi.spyOn(stand.store.log, 'scan');
+    await stand.change({ userStatusOnly: true });
+    await quiet();
+    expect(scan).toHaveBeenCalledTimes(SHARDS_PER_WEBHOOK);
+    await stand.change({ url: 'https://elsewhere.example/' }, OTHER_HOOK);
+    await quiet();
+    expect(scan).toHaveBeenCalledTimes(2 * SHARDS_PER_WEBHOOK);
   });
 
   it('that is deleted has its attempts broken off, and leaves nothing', async () => {
