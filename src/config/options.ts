@@ -287,7 +287,7 @@ export const OPTIONS = {
     type: boolean,
     default: 'false',
     description:
-      'Whether the paths of Tencent IM’s server API for statuses are served under /v4/, and a UserSig may log in. Needs the three that follow.',
+      'Whether the paths of Tencent IM’s server API for statuses are served under /v4/, and a UserSig may log in. Needs the app id and the key below.',
   }),
   tencentAppId: option({
     env: 'PORCHLIGHT_TENCENT_APP_ID',
