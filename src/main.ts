@@ -26,7 +26,7 @@ import { StoreClock } from './storage/clock.ts';
 import { StorageError } from './storage/sqlite/failures.ts';
 import { openSqliteStore } from './storage/sqlite/open.ts';
 import type { SqliteStore } from './storage/sqlite/store.ts';
-import { TENCENT_PREFIX, tencentApi } from './tencent/server-api.ts';
+import { tencentApi, tencentFront } from './tencent/server-api.ts';
 import { userSigTokens } from './tencent/user-tokens.ts';
 import { tencentFormat } from './tencent/format.ts';
 import type { Traces } from './traces/traces.ts';
@@ -104,11 +104,11 @@ interface Entrance {
 /** Whoever comes is told that the server is starting, until it opens its doors there. */
 const entrance = (config: Config, log: Logger): Entrance => {
   const { allowedOrigins } = config;
-  const foreignPrefix = config.tencent === null ? undefined : TENCENT_PREFIX;
+  const foreign = config.tencent === null ? undefined : tencentFront;
   const graphiql = config.graphiql
     ? graphiqlHandler((error) => log.error({ err: error }, 'GraphiQL could not be served.'))
     : undefined;
-  const starting = new Starting({ allowedOrigins, graphiql, foreignPrefix, log });
+  const starting = new Starting({ allowedOrigins, graphiql, foreign, log });
   const port = new Port({ settings: config, counts: new DoorCounts(), log });
   port.leadTo(starting);
   return {

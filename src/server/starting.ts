@@ -8,6 +8,8 @@ import type { Duplex } from 'node:stream';
 import { handleProtocols } from 'graphql-ws';
 import type { Logger } from 'pino';
 import { WebSocketServer } from 'ws';
+import type { ForeignAnswer, ForeignApi } from '../app/foreign-api.ts';
+import { DomainError } from '../core/errors.ts';
 import { CLOSE } from './close-codes.ts';
 import { createHttpHandler, GRAPHQL_PATH, sendJson, type PageHandler, type RequestHandler } from './http.ts';
 import { MAX_STRANGER_PAYLOAD_BYTES } from './limits.ts';
@@ -28,8 +30,8 @@ type Waiting = (behind: Behind) => void;
 export interface StartingOptions {
   readonly allowedOrigins: AllowedOrigins;
   readonly graphiql: PageHandler | undefined;
-  /** What paths of another API begin with; undefined: there are none. */
-  readonly foreignPrefix?: string | undefined;
+  /** Another product's API; undefined: there is none. */
+  readonly foreign?: Pick<ForeignApi, 'prefix' | 'refusal'> | undefined;
   readonly log: Logger;
   /** Other than the usual one, for tests. */
   readonly patienceMs?: number | undefined;
@@ -51,16 +53,16 @@ export class Starting implements Behind {
     ...{ closeTimeout: SOCKET_LIMITS.strangerCloseMs },
   });
 
-  constructor({ allowedOrigins, graphiql, foreignPrefix, log, patienceMs = PATIENCE_MS }: StartingOptions) {
-    this.#awaited = foreignPrefix === undefined ? [GRAPHQL_PATH] : [GRAPHQL_PATH, foreignPrefix];
+  constructor({ allowedOrigins, graphiql, foreign, log, patienceMs = PATIENCE_MS }: StartingOptions) {
+    this.#awaited = foreign === undefined ? [GRAPHQL_PATH] : [GRAPHQL_PATH, foreign.prefix];
     this.#patience = setTimeout(() => this.left(this), patienceMs);
     this.#answer = createHttpHandler({
-      graphql: comeBack,
+      graphql: comeBack(inGraphql),
       allowedOrigins,
       state: () => 'starting',
       graphiql,
-      metrics: comeBack,
-      foreign: foreignPrefix === undefined ? undefined : { prefix: foreignPrefix, handle: comeBack },
+      metrics: comeBack(inGraphql),
+      foreign: foreign === undefined ? undefined : { prefix: foreign.prefix, handle: comeBack(foreign.refusal) },
       log,
     });
   }
@@ -113,11 +115,21 @@ export class Starting implements Behind {
   }
 }
 
-const comeBack: RequestHandler = (_request, response) => {
-  const waitMs = retryAfterMs(MOST_OF_IT_MS, Math.random());
-  const extensions = { code: 'OVERLOADED', retryAfterMs: waitMs };
-  response.setHeader('Retry-After', Math.ceil(waitMs / 1_000));
-  // Whatever the client accepts: the operation was not looked at, and a proxy is to know it.
-  sendJson(response, 503, { errors: [{ message: 'The server is starting. Try again later.', extensions }] });
-  return Promise.resolve();
-};
+/** @param tell in the words of the API that is asked: clients of another one may take what they cannot read for a success. */
+const comeBack =
+  (tell: (refusal: DomainError) => ForeignAnswer): RequestHandler =>
+  (_request, response) => {
+    const waitMs = retryAfterMs(MOST_OF_IT_MS, Math.random());
+    response.setHeader('Retry-After', Math.ceil(waitMs / 1_000));
+    const { status, body } = tell(
+      new DomainError({ code: 'OVERLOADED', retryAfterMs: waitMs }, 'The server is starting. Try again later.'),
+    );
+    sendJson(response, status, body);
+    return Promise.resolve();
+  };
+
+/** Whatever the client accepts: the operation was not looked at, and a proxy is to know it. */
+const inGraphql = ({ message, fault }: DomainError): ForeignAnswer => ({
+  status: 503,
+  body: { errors: [{ message, extensions: fault }] },
+});

@@ -19,8 +19,8 @@ interface Endpoint {
   readonly answer: (request: Request) => Promise<ForeignAnswer>;
 }
 
-/** All its paths begin so. */
-export const TENCENT_PREFIX = '/v4/';
+/** What can be told of it before there is a store. */
+export const tencentFront: Pick<ForeignApi, 'prefix' | 'refusal'> = { prefix: '/v4/', refusal: failure };
 
 export const tencentApi = ({ store, tracker }: Porchlight, settings: TencentSettings): ForeignApi => {
   const admission = new Admission(store, settings);
@@ -37,18 +37,17 @@ export const tencentApi = ({ store, tracker }: Porchlight, settings: TencentSett
     ],
   ]);
   return {
-    prefix: TENCENT_PREFIX,
+    ...tencentFront,
     knows: ({ query }) => admission.knows(new URLSearchParams(query)),
     call: async ({ method, path, query }) => {
       if (method !== 'POST') throw new TencentError(CODE.NO_POST, 'BAD_USER_INPUT', 'Only POST is served here.');
-      const endpoint = endpoints.get(path.slice(TENCENT_PREFIX.length));
+      const endpoint = endpoints.get(path.slice(tencentFront.prefix.length));
       if (endpoint === undefined) {
         throw new TencentError(CODE.NO_SUCH_PATH, 'BAD_USER_INPUT', 'There is nothing at this path.');
       }
       await admission.admit(new URLSearchParams(query));
       return { like: endpoint.like, answer: async (body) => endpoint.answer(requestOf(body)) };
     },
-    refusal: failure,
   };
 };
 

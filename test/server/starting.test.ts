@@ -7,7 +7,8 @@ import { afterEach, expect, test } from 'vitest';
 import WebSocket from 'ws';
 import { DoorCounts } from '../../src/server/door-counts.ts';
 import { Port, type Behind } from '../../src/server/port.ts';
-import { Starting } from '../../src/server/starting.ts';
+import { Starting, type StartingOptions } from '../../src/server/starting.ts';
+import { tencentFront } from '../../src/tencent/server-api.ts';
 import { LIMITS } from './house.ts';
 
 const log = pino({ level: 'silent' });
@@ -18,13 +19,13 @@ afterEach(async () => {
   for (const close of closing.splice(0)) await close();
 });
 
-const opened = async (patienceMs?: number, foreignPrefix?: string) => {
+const opened = async (patienceMs?: number, foreign?: StartingOptions['foreign']) => {
   const port = new Port({
     settings: { host: '127.0.0.1', port: 0, limits: LIMITS, trustProxy: false },
     counts: new DoorCounts(),
     log,
   });
-  const starting = new Starting({ allowedOrigins: [], graphiql: undefined, foreignPrefix, log, patienceMs });
+  const starting = new Starting({ allowedOrigins: [], graphiql: undefined, foreign, log, patienceMs });
   port.leadTo(starting);
   const address = await port.listen();
   closing.push(() => port.close(() => starting.close()));
@@ -83,14 +84,17 @@ test('who waits too long is told to come back, and so are all who come later', a
   expect((await once(ws, 'close'))[0]).toBe(1013);
 });
 
-test('who asks another product’s API waits and is told to come back too; without one there is nothing', async () => {
+test('who asks another product’s API waits and is told to come back in its words; without one there is nothing', async () => {
   const path = '/v4/openim/querystate?a=b';
-  const waiting = await opened(60_000, '/v4/');
+  const waiting = await opened(60_000, tencentFront);
   const { answer } = await asked(waiting.at, path);
   await health(waiting.at);
   waiting.port.leadTo(doors('welcome'));
   expect(await answer).toContain('welcome');
-  expect(await (await asked((await opened(0, '/v4/')).at, path)).answer).toMatch(/^HTTP\/1.1 503 .*Retry-After: \d/s);
+  // Some of its clients look at nothing but ErrorCode: where there is none, a kick would seem to be done.
+  expect(await (await asked((await opened(0, tencentFront)).at, path)).answer).toMatch(
+    /^HTTP\/1.1 200 .*Retry-After: \d.*"ActionStatus":"FAIL",.*"ErrorCode":60008\b/s,
+  );
   expect(await (await asked((await opened(60_000)).at, path)).answer).toMatch(/^HTTP\/1.1 404 /);
 });
 
