@@ -33,11 +33,16 @@ const step = fc.oneof(
     weight: 4,
     arbitrary: fc.record({
       do: fc.constant('pass' as const),
-      ms: fc.oneof(fc.constant(250), fc.nat({ max: 1_000 }), fc.nat({ max: 60_000 }), fc.nat({ max: 400_000 })),
+      ms: fc.oneof(
+        fc.constant(250),
+        fc.nat({ max: 1_000 }),
+        fc.nat({ max: 60_000 }),
+        fc.integer({ min: RETRY_FOR_MS, max: 400_000 }),
+      ),
     }),
   },
   {
-    weight: 1,
+    weight: 2,
     arbitrary: fc.record({
       do: fc.constantFrom('kill' as const, 'restart' as const, 'stall' as const, 'goOn' as const),
       node: nodes,
@@ -45,8 +50,9 @@ const step = fc.oneof(
   },
   {
     weight: 1,
-    arbitrary: fc.record({ do: fc.constantFrom('pause' as const, 'resume' as const, 'redeliver' as const) }),
+    arbitrary: fc.record({ do: fc.constantFrom('pause' as const, 'resume' as const) }),
   },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('redeliver' as const) }) },
 );
 
 /** How attempts go, one after another. `arrives`: the receiver has got it, whatever it answers. */
