@@ -251,7 +251,7 @@ it('at least once, in order per user, never again once noted', { timeout: 120_00
         for (const key of Object.keys(NOTHING_SEEN) as (keyof typeof NOTHING_SEEN)[]) seen[key] += model.seen[key];
       },
     ),
-    { numRuns: 150 },
+    { numRuns: 300 },
   );
   // Otherwise the property would say less than its name.
   for (const [what, times] of Object.entries(seen)) expect({ what, times }).not.toEqual({ what, times: 0 });
