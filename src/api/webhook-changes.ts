@@ -33,7 +33,7 @@ const CreateWebhookInput = builder.inputType('CreateWebhookInput', {
 
 const UpdateWebhookInput = builder.inputType('UpdateWebhookInput', {
   description:
-    'A change of a webhook. What is left out stays as it is; null is BAD_USER_INPUT where it is not said to mean something. It holds for whatever is not delivered yet; the filter, `reasons` and `userStatusOnly`, for what is in no delivery yet.',
+    'A change of a webhook. What is left out stays as it is; null is BAD_USER_INPUT where it is not said to mean something. A new URL, format or secret holds from the next attempt on, which is made at once for what has failed; the filter, `reasons` and `userStatusOnly`, for what is in no delivery yet.',
   fields: (t) => ({
     id: t.id({ required: true, description: 'Which webhook.' }),
     url: t.string({ description: URL_DESCRIPTION }),

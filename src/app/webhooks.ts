@@ -144,7 +144,7 @@ export class Webhooks {
   }
 
   /**
-   * A changed URL, format or secret holds for whatever is not delivered yet; a filter for what is in no delivery yet.
+   * A changed URL, format or secret holds from the next attempt on, a changed filter for what is in no delivery yet.
    * @throws BAD_USER_INPUT as `create`; for a webhook that there is not; for a secret that is the present one.
    */
   async update(id: WebhookId, asked: WebhookUpdate): Promise<ShownWebhook> {

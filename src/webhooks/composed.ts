@@ -54,7 +54,7 @@ export const lost = ({ webhookId, shard, now }: Origin, position: Cursor): Deliv
   attempts: 0,
   lastAttemptAt: null,
   lastStatus: null,
-  lastError: `Events of some users (those of shard ${shard}) were never sent: the retention removed them before it was their turn.`,
+  lastError: `The retention removed events before it was their turn: what there was of some users (those of shard ${shard}) was never sent.`,
   nextAttemptAt: null,
   giveUpAt: now,
 });

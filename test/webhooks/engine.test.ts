@@ -227,7 +227,7 @@ it('what was removed from the log before it was told is said, and what is kept i
   expect(dead.map(({ events, shard }) => [events, shard]).sort()).toEqual(
     [0, 1, 2, 3, 4, 5, 6, 7].map((shard) => [[], shard]),
   );
-  for (const { lastError } of dead) expect(lastError).toContain('the retention removed them');
+  for (const { lastError } of dead) expect(lastError).toContain('The retention removed events');
   expect(new Set(stand.warnings)).toEqual(
     new Set(['Events were removed by the retention before a webhook could be told of them.']),
   );
