@@ -10,6 +10,8 @@ export const PATIENCE_MS = 3_000;
 /** Whoever answers later than that cannot know whether the answer was still waited for. */
 const SURE_WITHIN_MS = 2_000;
 const SLOW_MS = 1_200;
+/** The server leaves a connection open for longer than that if it has seen the answer. */
+const KEPT_MS = 3_500;
 const MAX_BODY_READ = 4_096;
 
 /**
@@ -39,6 +41,8 @@ export class Receiver {
   pauses = new Pauses();
   #random;
   #server = createServer();
+  /** The last request of each connection. @type {WeakMap<object, Arrival>} */
+  #lasts = new WeakMap();
 
   /** @param {import('./random.js').Random} random */
   constructor(random) {
@@ -48,6 +52,7 @@ export class Receiver {
   /** Comes (back), at the port where it was. @returns {Promise<void>} */
   open() {
     const server = createServer((request, response) => this.#serve(request, response));
+    server.on('connection', (socket) => socket.once('close', () => this.#disconnected(this.#lasts.get(socket))));
     this.#server = server;
     return new Promise((resolve, reject) => {
       server.once('error', reject);
@@ -87,6 +92,7 @@ export class Receiver {
         settledAt: Infinity,
         notBefore: 0,
       };
+      this.#lasts.set(request.socket, arrival);
       response.on('close', () => this.#closed(arrival, response));
       this.onArrival(arrival);
       MANNERS[manner]({ arrival, response, random: this.#random, receiver: this });
@@ -106,6 +112,16 @@ export class Receiver {
   #closed(arrival, response) {
     if (arrival.outcome === null) this.settle(arrival, 'refused');
     else if (arrival.outcome === 'taken' && !response.writableFinished) arrival.outcome = 'unsure';
+  }
+
+  /**
+   * Whoever has lost patience, because it had no core for a while, has not seen the answer, though it was in time.
+   * @param {Arrival | undefined} last
+   */
+  #disconnected(last) {
+    if (last === undefined || Date.now() > last.settledAt + KEPT_MS) return;
+    if (last.outcome === 'taken') last.outcome = 'unsure';
+    last.notBefore = 0;
   }
 }
 

@@ -90,10 +90,12 @@ export class WebhookOwner {
   async live() {
     const random = this.#random;
     const { pauses } = this.#world;
-    while (!this.#world.isQuiet) {
+    // Each of them once, so that a short run has had them all.
+    const first = Object.keys(ACTS).filter((act) => this.#habits[/** @type {keyof Habits} */ (act)] > 0);
+    for (let acts = 0; !this.#world.isQuiet; acts++) {
       await pauses.pause(random.between(500, 4_000));
       if (this.#world.isQuiet) break;
-      const act = random.weighted(this.#habits);
+      const act = /** @type {keyof Habits} */ (first[acts] ?? random.weighted(this.#habits));
       this.#world.journal.count(`webhooks: ${act}`);
       await ACTS[act](this, random);
     }
@@ -308,7 +310,7 @@ const ACTS = {
   /** @param {WebhookOwner} owner @param {Random} random */
   pause: (owner, random) => owner.pause(random.between(1_000, 6_000)),
   /** @param {WebhookOwner} owner @param {Random} random */
-  secret: (owner, random) => owner.changeSecret(random.chance(0.5), random.pick([0, 3_000, 10_000, 86_400_000])),
+  secret: (owner, random) => owner.changeSecret(random.chance(0.5), random.pick([0, 5_000, 10_000, 86_400_000])),
   /** @param {WebhookOwner} owner */
   renew: (owner) => owner.renew(),
   /** @param {WebhookOwner} owner */
