@@ -308,7 +308,7 @@ const ACTS = {
     return owner.changeFilter({ reasons, userStatusOnly: random.chance(0.3) });
   },
   /** @param {WebhookOwner} owner @param {Random} random */
-  pause: (owner, random) => owner.pause(random.between(1_000, 6_000)),
+  pause: (owner, random) => owner.pause(random.between(1_000, 12_000)),
   /** @param {WebhookOwner} owner @param {Random} random */
   secret: (owner, random) => owner.changeSecret(random.chance(0.5), random.pick([0, 5_000, 10_000, 86_400_000])),
   /** @param {WebhookOwner} owner */

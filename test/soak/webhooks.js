@@ -14,6 +14,8 @@ const TOLD_WITHIN_MS = 15_000;
 export class Webhooks {
   #world;
   #owners;
+  /** Something was left when it was looked last: it is not waited for once more. */
+  #isLeft = false;
   /** @type {Promise<unknown>} */
   #lives = Promise.resolve();
 
@@ -70,7 +72,7 @@ export class Webhooks {
     const { journal } = this.#world;
     const before = Date.now();
     const missing = (/** @type {WebhookOwner} */ { audit }) => audit.missing(before);
-    await becomes(
+    const isDrained = await becomes(
       async () => {
         const areMissing = this.#owners.some((owner) => missing(owner).length > 0);
         const isSilent = this.#owners.every(({ heardAt }) => heardAt < Date.now() - SILENT_MS);
@@ -80,9 +82,10 @@ export class Webhooks {
         // If something is missing, nobody is about to send it.
         return true;
       },
-      DRAINED_WITHIN_MS,
+      this.#isLeft ? SILENT_MS : DRAINED_WITHIN_MS,
       250,
     );
+    this.#isLeft = !isDrained;
     journal.count(`webhooks: ms until all was taken, ${when}`, Date.now() - before);
     for (const owner of this.#owners) {
       const left = missing(owner);
