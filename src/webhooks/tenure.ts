@@ -205,13 +205,16 @@ export class Tenure {
     }
   }
 
-  /** Says so, unless it has been told meanwhile where else to deliver, or is paused. */
-  async #gone({ id, url }: WebhookRecord, attempt: Attempt): Promise<void> {
+  /**
+   * Says so, unless somebody has changed it since it was attempted: it is paused, delivers elsewhere, or was enabled
+   * again after another shard had been told the same.
+   */
+  async #gone({ id, changedAt }: WebhookRecord, attempt: Attempt): Promise<void> {
     const { store, tally, receivers, now } = this.around;
     let isNew = false;
     await this.insist('It could not be noted that a webhook’s receiver is gone.', () =>
       store.updateWebhook(id, (webhook) => {
-        isNew = webhook.state === 'ACTIVE' && webhook.url === url;
+        isNew = webhook.state === 'ACTIVE' && webhook.changedAt === changedAt;
         return isNew ? { ...webhook, state: 'GONE', changedAt: now() } : webhook;
       }),
     );

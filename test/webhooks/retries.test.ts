@@ -1,6 +1,8 @@
 /** What becomes of a delivery that is not taken, and of those behind it. */
 import { describe, expect, it } from 'vitest';
+import type { Attempt } from '../../src/app/webhook-ports.ts';
 import { later } from '../../src/core/ids.ts';
+import { deferred } from '../app/waiting.ts';
 import { hangs, refused, taken } from './receiver.ts';
 import { EVERY_SHARD, HOOK, OTHER_HOOK, Stand, userOf } from './stand.ts';
 import { quiet } from './virtual-timers.ts';
@@ -156,6 +158,26 @@ describe('a receiver that answers 410', () => {
       [userOf(1)],
       [userOf(0), userOf(0)],
     ]);
+  });
+
+  it('is not gone once more by what it answers to a request of before it was enabled again', async () => {
+    const stand = await Stand.atWork();
+    const late = deferred<Attempt>();
+    stand.receiver.answer = ({ events }) => (events[0]?.userId === userOf(1) ? late.promise : refused(410));
+    await stand.logIn(userOf(0));
+    await stand.logIn(userOf(1));
+    await stand.timers.pass(250);
+    expect(stand.receiver.told).toHaveLength(2);
+    expect(await stand.webhooks.webhooks()).toMatchObject([{ state: 'GONE' }]);
+
+    await stand.timers.pass(MINUTE / 10);
+    stand.receiver.answer = taken;
+    await stand.change({ state: 'ACTIVE' });
+    late.resolve(refused(410));
+    await stand.timers.pass(MINUTE);
+    expect(await stand.webhooks.webhooks()).toMatchObject([{ state: 'ACTIVE' }]);
+    expect(await stand.deliveries('DELIVERED')).toHaveLength(2);
+    expect(stand.engine.figures().webhooksGone).toBe(1);
   });
 
   it('is not gone if the webhook has another URL by then', async () => {
