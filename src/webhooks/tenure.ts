@@ -177,7 +177,7 @@ export class Tenure {
   /**
    * Makes one attempt and notes what becomes of the delivery, with the position if one is given.
    * @param failures how many attempts in a row had failed before.
-   * @throws when the tenure is over. What was broken off is as if it had not been.
+   * @throws when the tenure is over. What was broken off is as if it had not been, but for what was taken of it.
    */
   async attempt(webhook: WebhookRecord, delivery: Delivery, failures: number, position?: Cursor): Promise<Settled> {
     const { now, random, tally } = this.around;
@@ -185,7 +185,8 @@ export class Tenure {
     // Not renewed in time: somebody else may be delivering it already.
     if (this.#lease.until <= startedAt) throw new Over();
     const attempt = await this.#send(webhook, delivery);
-    if (this.#lost || (attempt.error !== null && this.#broken.signal.aborted)) throw new Over();
+    if (this.#lost) throw new Over();
+    if (attempt.error !== null && this.#broken.signal.aborted) return this.#leave(delivery, attempt, position);
     const settled = outcomeOf(delivery, attempt, { startedAt, now: now(), random: random(), failures });
     await this.note({ delivery: settled.delivery, ...(position === undefined ? {} : { position }) });
     tally.attempts[attemptOutcome(attempt)]++;
@@ -194,6 +195,16 @@ export class Tenure {
     this.around.receivers.attempted(this.#lease, attempt, settled);
     if (settled.isGone) await this.#gone(webhook, attempt);
     return settled;
+  }
+
+  /** What was taken before it was broken off is not sent again. */
+  async #leave(delivery: Delivery, { eventsDone }: Attempt, position?: Cursor): Promise<never> {
+    if (eventsDone > 0) {
+      const left: Delivery = { ...delivery, events: delivery.events.slice(eventsDone) };
+      await this.note({ delivery: left, ...(position === undefined ? {} : { position }) });
+      this.around.tally.eventsDelivered += eventsDone;
+    }
+    throw new Over();
   }
 
   async #send(webhook: WebhookRecord, delivery: Delivery): Promise<Attempt> {

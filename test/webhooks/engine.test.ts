@@ -301,4 +301,26 @@ describe('when it is closed', () => {
     await stand.timers.pass(MINUTE);
     expect(stand.receiver.told).toHaveLength(told);
   });
+
+  it('what is broken off is not told again as far as it was taken', async () => {
+    const stand = await Stand.atWork();
+    await stand.logIn(userOf(0));
+    await stand.logIn(userOf(0));
+    stand.receiver.answer = async (told, signal) => ({ ...(await hangs(told, signal)), eventsDone: 2 });
+    await stand.timers.pass(250);
+    const closed = stand.engine.close();
+    await stand.timers.pass(2_000);
+    await closed;
+    const { events } = stand.store;
+    expect(events).toHaveLength(3);
+    expect(stand.engine.figures().eventsDelivered).toBe(2);
+
+    stand.receiver.answer = taken;
+    const next = stand.another();
+    next.start();
+    await quiet();
+    expect(stand.receiver.told.map((told) => told.events)).toEqual([events, events.slice(2)]);
+    expect(await stand.deliveries()).toMatchObject([{ status: 'DELIVERED', attempts: 1, eventCount: 3 }]);
+    await next.close();
+  });
 });
