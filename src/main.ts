@@ -22,7 +22,7 @@ import { credentials } from './server/session-token.ts';
 import { Starting } from './server/starting.ts';
 import { StartupError } from './startup-error.ts';
 import { whenToStop, withinBound } from './stopping.ts';
-import { StoreClock } from './storage/clock.ts';
+import { StoreClock, wallClock } from './storage/clock.ts';
 import { StorageError } from './storage/sqlite/failures.ts';
 import { openSqliteStore } from './storage/sqlite/open.ts';
 import type { SqliteStore } from './storage/sqlite/store.ts';
@@ -168,6 +168,7 @@ const deliveringWebhooks = ({ webhooks, tencent }: Config, store: SqliteStore, l
     timeoutMs,
     userAgent: `Porchlight/${version()}`,
     now: () => store.now(),
+    wallClock,
     onFault: (error) => log.error({ err: error }, 'A request of a webhook could not be made.'),
   });
   const engine = new WebhookEngine(

@@ -14,13 +14,24 @@ export interface Outgoing {
   readonly eventsDone: number;
 }
 
+/** The two times that requests are made by. */
+export interface Clocks {
+  /** The store's: by it a secret is in force or not. */
+  readonly now: () => Millis;
+  /**
+   * In ms since 1970. What is signed says this one, for receivers hold it against their own clocks: the store's stays
+   * behind while the machine is suspended, and is deaf to a clock that is set right.
+   */
+  readonly wallClock: () => number;
+}
+
 export interface Format {
   /**
    * In the order in which they are to be sent, each after the one before was taken. None: the format has no words for
-   * any of the events. Each is made when it is asked for, and signed as of `now()` then: receivers refuse signatures
+   * any of the events. Each is made when it is asked for, and signed as of then: receivers refuse signatures
    * that are a minute old, and those before it may take longer.
    */
-  requests(webhook: WebhookRecord, delivery: Delivery, now: () => Millis): Iterable<Outgoing>;
+  requests(webhook: WebhookRecord, delivery: Delivery, clocks: Clocks): Iterable<Outgoing>;
 }
 
 export type Formats = Readonly<Partial<Record<WebhookFormat, Format>>>;

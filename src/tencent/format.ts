@@ -30,9 +30,9 @@ interface Callback {
 const COMMAND = 'State.StateChange';
 
 export const tencentFormat = (options: TencentFormatOptions): Format => ({
-  *requests(webhook, { isTest, events }, now): Generator<Outgoing> {
+  *requests(webhook, { isTest, events }, { now, wallClock }): Generator<Outgoing> {
     const send = (callback: Callback, eventsDone: number): Outgoing => ({
-      url: callbackUrl(webhook, options.appId, callback, now()),
+      url: callbackUrl(webhook, options.appId, callback, wallClock()),
       headers: { 'content-type': 'application/json' },
       body: callback.body,
       eventsDone,
@@ -120,7 +120,7 @@ const callbackUrl = (
   { url: base, secret }: WebhookRecord,
   appId: number,
   { clientIp, optPlatform }: Callback,
-  now: Millis,
+  signedAt: number,
 ): URL => {
   const parameters: readonly (readonly [name: string, value: string])[] = [
     ['SdkAppid', String(appId)],
@@ -128,7 +128,7 @@ const callbackUrl = (
     ['contenttype', 'json'],
     ['ClientIP', clientIp],
     ['OptPlatform', optPlatform],
-    ...(secret === null ? [] : signature(secret, Math.floor(now / 1_000))),
+    ...(secret === null ? [] : signature(secret, Math.floor(signedAt / 1_000))),
   ];
   const added = parameters.map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join('&');
   const url = new URL(base);

@@ -1,8 +1,7 @@
 /** Brings deliveries to their receivers over HTTP, and comes back with how it went. */
 import { setMaxListeners } from 'node:events';
-import type { Formats, Outgoing } from '../app/webhook-format.ts';
+import type { Clocks, Formats, Outgoing } from '../app/webhook-format.ts';
 import type { Attempt, Delivery, WebhookCourier } from '../app/webhook-ports.ts';
-import type { Millis } from '../core/ids.ts';
 import type { WebhookRecord } from '../core/webhook.ts';
 import type { Addresses } from './addresses.ts';
 import { Connections, type Pool } from './connections.ts';
@@ -14,15 +13,13 @@ import type { Targets } from './targets.ts';
 const IDLE_MS = 4_000;
 const MAX_ERROR_CHARACTERS = 300;
 
-export interface CourierSettings {
+export interface CourierSettings extends Clocks {
   readonly formats: Formats;
   readonly addresses: Addresses;
   readonly targets: Targets;
   /** For each request: from its beginning until its answer is read. */
   readonly timeoutMs: number;
   readonly userAgent: string;
-  /** The store's. */
-  readonly now: () => Millis;
   /** Told of what is our own fault: the attempt has failed, and says nothing of why. */
   readonly onFault: (error: unknown) => void;
   /** Left out: the system's. */
@@ -61,7 +58,7 @@ export class Courier implements WebhookCourier {
     if (format === undefined) return failed(`The format ${webhook.format} is not served here.`);
     const { pool, done } = this.#connections.use(webhook.id);
     try {
-      for (const outgoing of format.requests(webhook, delivery, this.#settings.now)) {
+      for (const outgoing of format.requests(webhook, delivery, this.#settings)) {
         status = null;
         const answer = await this.#send(outgoing, pool, signal);
         ({ status } = answer);

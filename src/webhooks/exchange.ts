@@ -3,7 +3,6 @@ import { request as httpRequest, type Agent, type IncomingMessage } from 'node:h
 import { request as httpsRequest } from 'node:https';
 import { isIP, type Socket } from 'node:net';
 import type { Outgoing } from '../app/webhook-format.ts';
-import type { Millis } from '../core/ids.ts';
 import { failureOf, Failure } from './failure.ts';
 import { retryAfterMs } from './retry-after.ts';
 import { hostOf } from './targets.ts';
@@ -22,7 +21,7 @@ export interface Answer {
 export interface Means {
   readonly agent: Agent;
   readonly userAgent: string;
-  readonly now: () => Millis;
+  readonly wallClock: () => number;
 }
 
 /** The connection had been used before, and was closed without a byte of an answer: its end had not been seen yet. */
@@ -33,7 +32,11 @@ export class StaleConnection extends Failure {}
  * @param signal breaks the request off, with its reason; the connection is closed then.
  * @throws Failure for a request without an answer; anything else for one that could not even be begun.
  */
-export const exchange = (outgoing: Outgoing, { agent, userAgent, now }: Means, signal: AbortSignal): Promise<Answer> =>
+export const exchange = (
+  outgoing: Outgoing,
+  { agent, userAgent, wallClock }: Means,
+  signal: AbortSignal,
+): Promise<Answer> =>
   new Promise((resolve, reject) => {
     if (signal.aborted) {
       reject(failureOf(signal.reason));
@@ -95,7 +98,7 @@ export const exchange = (outgoing: Outgoing, { agent, userAgent, now }: Means, s
     request.on('response', (response: IncomingMessage) => {
       // It came with the same bytes as what the request has been ended for.
       if (failure !== null) return;
-      answer = { status: response.statusCode ?? 0, retryAfterMs: retryAfterMs(response.headers, now()) };
+      answer = { status: response.statusCode ?? 0, retryAfterMs: retryAfterMs(response.headers, wallClock()) };
       let bytes = 0;
       response.on('data', (chunk: Buffer) => {
         bytes += chunk.length;

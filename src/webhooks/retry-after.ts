@@ -1,17 +1,16 @@
 /** For how long a receiver wants to be left alone. */
 import type { IncomingHttpHeaders } from 'node:http';
-import type { Millis } from '../core/ids.ts';
 
 /** The one form of a date that HTTP still writes; that `Date` reads more is no reason to. */
 const HTTP_DATE = /^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/;
 
 /**
- * @param now for an answer without a date of its own: a receiver's clock may be wrong, but its two moments fit together.
+ * @param now by the wall clock, for an answer without a date of its own: a receiver's clock may be wrong, but its two moments fit together.
  * @returns ms, 0 or more, and as many as the receiver says; null: it does not say.
  */
 export const retryAfterMs = (
   { 'retry-after': retryAfter, date }: Pick<IncomingHttpHeaders, 'retry-after' | 'date'>,
-  now: Millis,
+  now: number,
 ): number | null => {
   if (retryAfter === undefined) return null;
   if (/^\d+$/.test(retryAfter)) return Math.min(Number(retryAfter) * 1_000, Number.MAX_SAFE_INTEGER);

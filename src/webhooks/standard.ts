@@ -8,16 +8,15 @@ import { standardKey } from './secret.ts';
 import { signatures } from './signature.ts';
 
 export const standardFormat: Format = {
-  *requests(webhook, delivery, now) {
+  *requests(webhook, delivery, { now, wallClock }) {
     const body = bodyOf(delivery);
     if (body === null) return;
-    const moment = now();
     // One that was given while the webhook had another format signs nothing here.
-    const keys = secretsInForce(webhook, moment)
+    const keys = secretsInForce(webhook, now())
       .map(standardKey)
       .filter((key) => key !== null);
     if (keys.length === 0) throw new Error(`The webhook ${webhook.id} has no secret that STANDARD can sign with.`);
-    const timestamp = Math.floor(moment / 1_000);
+    const timestamp = Math.floor(wallClock() / 1_000);
     yield {
       url: new URL(webhook.url),
       headers: {

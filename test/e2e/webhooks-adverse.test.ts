@@ -1,14 +1,16 @@
 /** Webhooks while the disk is full, and over restarts into another time. */
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { daysLater } from '../tools/crash-clock.ts';
+import { daysLater, jumpingClock, tokenIn } from '../tools/crash-clock.ts';
 import { readLog } from '../tools/crash-log.ts';
 import { newPlace } from '../tools/crash-restart.ts';
 import { eventually } from '../tools/crash-stream.ts';
 import { DiskFaults } from '../tools/disk-faults.ts';
+import { ask } from '../tools/porchlight-client.ts';
 import { startPorchlight } from '../tools/porchlight-process.ts';
 import { LOCAL_RECEIVERS, Receiver } from '../tools/receiver-process.ts';
 import { expectTold, hasTold } from '../tools/webhook-told.ts';
-import { logIn } from './people.ts';
+import { logIn, LOGIN } from './people.ts';
 import { deliveriesThatAre, webhookTo } from './webhooks.ts';
 
 test('what is taken while the disk is full is noted when there is room again, and not told twice', async () => {
@@ -58,4 +60,18 @@ test.for([
   const after = await place.start(daysLater(days));
   for (const { id } of [failing, hanging]) await deliveriesThatAre(after, id, [{ status: 'DELIVERED' }]);
   for (const path of ['/failing', '/hanging']) expectTold(receiver.requests(path), await readLog(after));
+});
+
+test('a clock that is set right while the server runs: what is sent is signed as of the time that receivers have', async () => {
+  await using place = newPlace(LOCAL_RECEIVERS);
+  await using receiver = await Receiver.start();
+  const clock = jumpingClock(join(place.directory, 'clock'));
+  clock.jumpTo(-1);
+  const server = await place.start(clock.env);
+  await webhookTo(server, receiver, '/');
+  clock.jumpTo(0);
+  // The server's own time goes on as it was.
+  await ask(server, await tokenIn(-1, 'alice'), LOGIN, { input: { platform: 'WEB' } });
+  const [request] = await receiver.until('/', hasTold(1));
+  expect(request?.signedBy).toEqual(['now']);
 });

@@ -20,17 +20,18 @@ interface Sending {
   readonly webhook?: Partial<WebhookRecord>;
   readonly options?: Partial<TencentFormatOptions>;
   readonly isTest?: boolean;
-  readonly now?: () => Millis;
+  /** The store's time is `NOW`. */
+  readonly wallClock?: () => Millis;
 }
 
 export const requestsFor = (
   events: readonly LoggedEvent[],
-  { webhook, options, isTest = false, now = () => NOW }: Sending = {},
+  { webhook, options, isTest = false, wallClock = () => NOW }: Sending = {},
 ): readonly Outgoing[] => [
   ...tencentFormat({ ...OPTIONS, ...options }).requests(
     aWebhook({ url: 'https://www.example.com', format: 'TENCENT', secret: null, ...webhook }),
     aDelivery({ events, isTest }),
-    now,
+    { now: () => NOW, wallClock },
   ),
 ];
 

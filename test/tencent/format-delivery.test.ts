@@ -45,7 +45,7 @@ const stand = async (respond: (before: number) => number = () => 200, takesMs = 
       JSON.stringify({ ActionStatus: wrong === null ? 'OK' : 'FAIL', ErrorCode: 0, ErrorInfo: wrong ?? '' }),
     );
   });
-  const courier = aCourier({ formats: FORMATS, now: () => now });
+  const courier = aCourier({ formats: FORMATS, wallClock: () => now });
   const webhook = aWebhook({ url: `${receiver.url}im?env=test`, format: 'TENCENT', secret: TOKEN });
   return {
     taken,

@@ -126,10 +126,10 @@ describe('its signature', () => {
 
   it('is of the moment of each request: receivers refuse one that is a minute old', () => {
     const login = eventOf();
-    let now = NOW;
+    let at = NOW;
     const requests = requestsFor([login, login], {
       webhook: { secret: TOKEN },
-      now: () => (now = later(now, 60_000)),
+      wallClock: () => (at = later(at, 60_000)),
     });
     expect(requests.map(({ url }) => url.searchParams.get('RequestTime'))).toEqual(['1669872172', '1669872232']);
   });

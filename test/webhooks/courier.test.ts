@@ -120,7 +120,10 @@ describe('an answer', () => {
       response.writeHead(503, { 'retry-after': retryAfter, date }).end();
     });
     const now = () => millis(Date.UTC(2026, 10, 21, 9, 31));
-    expect(await send(aCourier({ now }), receiver.url)).toMatchObject({ status: 503, retryAfterMs: expected });
+    expect(await send(aCourier({ wallClock: now }), receiver.url)).toMatchObject({
+      status: 503,
+      retryAfterMs: expected,
+    });
   });
 });
 

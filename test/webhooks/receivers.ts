@@ -35,6 +35,7 @@ export const aCourier = ({
     timeoutMs: AMPLE_MS,
     userAgent: 'Porchlight/1.2.3',
     now: () => millis(Date.now()),
+    wallClock: () => Date.now(),
     onFault: (error) => {
       throw error;
     },

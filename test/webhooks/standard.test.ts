@@ -12,8 +12,8 @@ import { aDelivery, anEvent, aWebhook, MOMENT, OTHER_SECRET, SECRET } from './we
 /** Receivers look at the wall clock. */
 const now = (): Millis => millis(Date.now());
 
-const requestsOf = (webhook: WebhookRecord, delivery: Delivery, at: () => Millis = now): Outgoing[] => [
-  ...standardFormat.requests(webhook, delivery, at),
+const requestsOf = (webhook: WebhookRecord, delivery: Delivery, at: () => Millis = now, wallClock = at): Outgoing[] => [
+  ...standardFormat.requests(webhook, delivery, { now: at, wallClock }),
 ];
 
 const requestOf = (...given: Parameters<typeof requestsOf>): Outgoing => {
@@ -132,6 +132,17 @@ describe('the signature', () => {
     expect(isTaken(SECRET, { ...request, body: `${request.body} ` })).toBe(false);
     expect(isTaken(SECRET, withHeader('webhook-id', 'msg_2'))).toBe(false);
     expect(isTaken(SECRET, withHeader('webhook-timestamp', String(at - 1)))).toBe(false);
+  });
+
+  it('is of the moment that receivers see on their clocks, and by the secrets that the store knows to be in force', () => {
+    const validUntil = later(now(), -3_600_000);
+    const webhook = aWebhook({ previousSecret: { secret: OTHER_SECRET, validUntil } });
+    const behind = requestOf(webhook, aDelivery(), () => millis(validUntil - 1), now);
+    expect(isTaken(SECRET, behind)).toBe(true);
+    expect(isTaken(OTHER_SECRET, behind)).toBe(true);
+    const inTime = requestOf(webhook, aDelivery(), () => validUntil, now);
+    expect(isTaken(SECRET, inTime)).toBe(true);
+    expect(isTaken(OTHER_SECRET, inTime)).toBe(false);
   });
 
   it('of five minutes ago is refused', () => {
