@@ -105,6 +105,7 @@ export async function wholeLog(world, followers, from) {
     after = events.pageInfo.endCursor;
   }
   for (const follower of followers) {
+    follower.hurry();
     await becomes(() => follower.count >= count, SETTLED_WITHIN_MS);
     if (follower.count < count)
       journal.violate('feed', `a follower heard ${follower.count} events, the log has ${count}`);

@@ -29,6 +29,8 @@ export class Follower {
   count = 0;
   /** @type {(() => void) | null} */
   #cutNow = null;
+  /** @type {() => void} */
+  #thawNow = () => undefined;
   #isStopped = false;
 
   /**
@@ -50,6 +52,11 @@ export class Follower {
   /** It loses its connection, and must find its place again. */
   cut() {
     this.#cutNow?.();
+  }
+
+  /** It stalls no longer: it is time to have heard everything. */
+  hurry() {
+    this.#thawNow();
   }
 
   stop() {
@@ -123,6 +130,7 @@ export class Follower {
         if (this.#world.isQuiet || wire.closed !== null) return;
         this.#world.journal.count('followers: stalled');
         wire.freeze();
+        this.#thawNow = () => wire.thaw();
         void this.#world.pauses.pause(this.#random.between(5_000, 60_000)).then(() => wire.thaw());
       },
       this.#random.between(10_000, 60_000),
