@@ -53,11 +53,16 @@ setInterval(
   login.heartbeatIntervalMs,
 ).unref();
 
-for await (const { data, errors } of socket.iterate({
-  query: 'subscription { sessionEnded { reason kickedBy endedAt } }',
-})) {
-  if (errors) say(errors[0].message);
-  else say('my session has ended:', data.sessionEnded.reason, data.sessionEnded.kickedBy ?? '');
+try {
+  for await (const { data, errors } of socket.iterate({
+    query: 'subscription { sessionEnded { reason kickedBy endedAt } }',
+  })) {
+    if (errors) say(errors[0].message);
+    else say('my session has ended:', data.sessionEnded.reason, data.sessionEnded.kickedBy ?? '');
+  }
+} catch (event) {
+  // It had ended before it could ask to be told: the close reason has said why.
+  if (event?.code !== 4410) throw event;
 }
 await end;
 process.exit(0);

@@ -41,23 +41,29 @@ export const tencentFormat = (options: TencentFormatOptions): Format => ({
       yield send(testCallback(options.admin, now()), events.length);
       return;
     }
-    let next = nextWord(events, 0, options);
+    const word = (event: LoggedEvent): StateChange | null =>
+      isAskedFor(webhook, event) ? stateChangeOf(event, options.webTimeout) : null;
+    let next = nextWord(events, 0, word);
     while (next !== null) {
       const { at, change } = next;
-      next = nextWord(events, at + 1, options);
+      next = nextWord(events, at + 1, word);
       yield send(callbackOf(events, at, change, options), next?.at ?? events.length);
     }
   },
 });
 
+/** Custom texts are told to those alone who name them: a receiver that knows no such action takes it for a logout. */
+const isAskedFor = ({ reasons }: WebhookRecord, { reason }: LoggedEvent): boolean =>
+  reason !== 'CUSTOM_STATUS' || reasons?.includes('CUSTOM_STATUS') === true;
+
 /** The first event from `from` on for which there is a word. */
 const nextWord = (
   events: readonly LoggedEvent[],
   from: number,
-  { webTimeout }: TencentFormatOptions,
+  word: (event: LoggedEvent) => StateChange | null,
 ): { readonly at: number; readonly change: StateChange } | null => {
   for (let at = from; at < events.length; at++) {
-    const change = stateChangeOf(events[at]!, webTimeout);
+    const change = word(events[at]!);
     if (change !== null) return { at, change };
   }
   return null;

@@ -1,6 +1,7 @@
 /** Tencent IM's callback, as a receiver of theirs is sent it for whatever can become of a device. */
 import { createHash } from 'node:crypto';
 import { expect, test } from 'vitest';
+import { EVENT_REASONS } from '../../src/core/vocabulary.ts';
 import type { CallbackBody } from '../tencent/callbacks.ts';
 import { APP_ID, KEY } from '../tencent/user-sigs.ts';
 import { eventually } from '../tools/crash-stream.ts';
@@ -68,7 +69,7 @@ const hurry = (server: Server) => {
 test('whatever happens is told in their words, letter by letter', async () => {
   await using server = await startPorchlight({ env: TENCENT });
   await using receiver = await Receiver.start();
-  await createWebhook(server, { url: receiver.url('/im'), format: 'TENCENT' });
+  await createWebhook(server, { url: receiver.url('/im'), format: 'TENCENT', reasons: EVENT_REASONS });
   const setText = (device: Device, text: string | null) => ask(server, device.token, SET_CUSTOM_STATUS, { text });
 
   await logIn(server, 'alice', 'IPHONE', 'phone');

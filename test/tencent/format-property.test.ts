@@ -7,7 +7,7 @@ import { EVENT_REASONS, PLATFORMS, type EventReason } from '../../src/core/vocab
 import { anEvent } from '../webhooks/webhooks.ts';
 import { bodyOf, requestsFor } from './callbacks.ts';
 
-const WITHOUT_A_WORD: readonly EventReason[] = ['KICKED', 'REPLACED', 'PUSH_EXPIRED'];
+const WITHOUT_A_WORD: readonly EventReason[] = ['KICKED', 'REPLACED', 'PUSH_EXPIRED', 'CUSTOM_STATUS'];
 
 const oneEvent = fc.record({
   reason: fc.constantFrom(...EVENT_REASONS),

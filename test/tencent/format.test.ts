@@ -87,14 +87,24 @@ describe('a request', () => {
     expect(bodyOf(request!).KickedDevice).toEqual([{ Platform: inBody }]);
   });
 
-  it.each(['at lunch', null])('tells a custom text: %s', (customStatus) => {
-    const [request] = requestsFor([eventOf({ reason: 'CUSTOM_STATUS', customStatus })]);
+  it.each(['at lunch', null])('tells a custom text to those who name it: %s', (customStatus) => {
+    const [request] = requestsFor([eventOf({ reason: 'CUSTOM_STATUS', customStatus })], {
+      webhook: { reasons: ['LOGIN', 'CUSTOM_STATUS'] },
+    });
     expect(bodyOf(request!).Info).toEqual({
       Action: 'CustomStatusChange',
       To_Account: 'alice',
       Reason: 'SetCustomStatus',
       CustomStatus: customStatus ?? '',
     });
+  });
+
+  it('tells no custom text to those who name no reasons: old receivers would take it for a logout', () => {
+    const requests = requestsFor([
+      eventOf({ reason: 'CUSTOM_STATUS', customStatus: 'at lunch' }),
+      eventOf({ reason: 'LOGOUT' }),
+    ]);
+    expect(requests.map((request) => [bodyOf(request).Info.Action, request.eventsDone])).toEqual([['Logout', 2]]);
   });
 
   it('says nothing of a custom text that was set before', () => {
