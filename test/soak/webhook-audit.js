@@ -173,7 +173,8 @@ export class WebhookAudit {
     if (this.terms.forbids(second))
       this.#violate('silence', `is sent something in ${new Date(second).toISOString()}, though nothing may be`);
     const refused = this.#refused.get(String(headers['webhook-id']));
-    if (refused !== undefined && at < refused.notBefore && !this.#mayHurry(refused, at))
+    // Either side counts whole milliseconds, each from a moment of its own.
+    if (refused !== undefined && at < refused.notBefore - 1 && !this.#mayHurry(refused, at))
       this.#violate('retry', `comes ${refused.notBefore - at} ms before what Retry-After said`);
   }
 
