@@ -92,10 +92,9 @@ export class Courier implements WebhookCourier {
     const request = new AbortController();
     const { timeoutMs } = this.#settings;
     const onAbort = (): void => request.abort(brokenOff());
-    const timer = setTimeout(
-      () => request.abort(new Failure(`There was no whole answer within ${timeoutMs} ms.`)),
-      timeoutMs,
-    );
+    const inVain = (): void => request.abort(new Failure(`There was no whole answer within ${timeoutMs} ms.`));
+    // After what lies there was read: a server that was kept from its event loop has not heard the answer yet.
+    const timer = setTimeout(() => setImmediate(inVain), timeoutMs);
     // One signal may end any number of attempts: that they all listen is no leak.
     setMaxListeners(0, signal);
     signal.addEventListener('abort', onAbort);
