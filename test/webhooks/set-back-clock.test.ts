@@ -1,5 +1,7 @@
 /** A restart whose wall clock is behind that of the run before: what was written then is of a time yet to come. */
 import { expect, it } from 'vitest';
+import { deliveryId, later } from '../../src/core/ids.ts';
+import { dead } from '../contract/webhook-records.ts';
 import { hangs, refused, taken } from './receiver.ts';
 import { HOOK, Stand, userOf } from './stand.ts';
 import { quiet } from './virtual-timers.ts';
@@ -50,4 +52,32 @@ it('what fails then is given up in time', async () => {
   setBack(stand);
   await stand.timers.pass(60_000);
   expect(await stand.deliveries()).toMatchObject([{ status: 'DEAD', webhookId: HOOK }]);
+});
+
+it('what was given to be redelivered, and has failed since or was not tried yet, is tried at once', async () => {
+  const stand = await Stand.atWork({ retryForMs: 3 * HOUR }, { reasons: [] });
+  const events = await stand.logIn(userOf(0));
+  const longAgo = later(stand.store.now(), -2 * HOUR);
+  const given = (id: string) => ({ ...dead(id, { webhookId: HOOK, events, eventCount: 1 }), lastAttemptAt: longAgo });
+  for (const id of ['tried', 'not tried']) await stand.webhooks.addDelivery(given(id));
+  const redeliver = (id: string) =>
+    stand.webhooks.redeliver({ deliveryId: deliveryId(id) }, (delivery) => ({
+      ...delivery,
+      status: 'RETRYING',
+      attempts: 0,
+      nextAttemptAt: stand.store.now(),
+      giveUpAt: later(stand.store.now(), 3 * HOUR),
+    }));
+  stand.receiver.answer = () => refused(503, { retryAfterMs: 60_000 });
+  await redeliver('tried');
+  await quiet();
+  await stand.engine.close();
+  await redeliver('not tried');
+  stand.receiver.answer = taken;
+  setBack(stand);
+  await quiet();
+  expect(await stand.deliveries('DELIVERED')).toMatchObject([
+    { id: 'not tried', attempts: 1 },
+    { id: 'tried', attempts: 2 },
+  ]);
 });
