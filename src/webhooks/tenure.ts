@@ -126,13 +126,17 @@ export class Tenure {
     this.#checkGoing();
   }
 
-  /** Asks the store until it answers: it may be that its disk is full for a while. @throws when the tenure is over. */
+  /**
+   * Asks the store until it answers: it may be that its disk is full for a while. Whoever stops meanwhile asks once more:
+   * what was taken and is not noted would be sent again. @throws when the tenure is over.
+   */
   async insist<T>(what: string, work: () => Promise<T>): Promise<T> {
     const { now, random, troubles } = this.around;
     const who = {};
     try {
       for (let failures = 1; ; failures++) {
         if (this.#lost) throw new Over();
+        const isLast = this.#stopped;
         try {
           const answer = await work();
           troubles.worked(what, who);
@@ -140,11 +144,9 @@ export class Tenure {
         } catch (error) {
           troubles.failed(error, what, who);
         }
+        if (isLast) throw new Over();
         const until = later(now(), 1_000 + backoffMs(Math.min(failures, MOST_FAILURES), random()));
-        while (now() < until) {
-          await this.#wait(until, new AbortController());
-          this.#checkGoing();
-        }
+        while (now() < until && !this.#stopped) await this.#wait(until, new AbortController());
       }
     } finally {
       troubles.left(what, who);

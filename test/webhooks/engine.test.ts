@@ -173,6 +173,22 @@ describe('a store that refuses', () => {
     expect(stand.receiver.told).toHaveLength(1);
   });
 
+  it('is asked once more by whoever is stopped: what was taken is not told again when it goes on', async () => {
+    const stand = await Stand.atWork();
+    const full = new DomainError({ code: 'OVERLOADED', retryAfterMs: 1_000 }, 'The disk is full.');
+    stand.webhooks.refused.set('note', full);
+    await stand.logIn(userOf(0));
+    await stand.timers.pass(250);
+    expect(stand.receiver.told).toHaveLength(1);
+    stand.webhooks.refused.clear();
+    await stand.change({ state: 'PAUSED' });
+    await quiet();
+    expect(await stand.deliveries()).toMatchObject([{ status: 'DELIVERED', attempts: 1 }]);
+    await stand.change({ state: 'ACTIVE' });
+    await stand.timers.pass(MINUTE);
+    expect(stand.receiver.told).toHaveLength(1);
+  });
+
   it.each([
     ['lease', 'The leases of webhooks could not be renewed.'],
     ['webhooks', 'The leases of webhooks could not be renewed.'],
