@@ -39,6 +39,8 @@ const obey = (order: Order): Reply => {
     case 'close':
       // Folding the log into a file that is not ours any more would take away somebody else's log.
       checkFiles();
+      // Whoever else reads the file keeps the log from being folded: that can wait for the next start, this end cannot.
+      connection.pragma('busy_timeout = 1000');
       connection.pragma('wal_checkpoint(TRUNCATE)');
       connection.close();
       return { kind: 'closed' };

@@ -1,0 +1,35 @@
+/** An end while somebody else reads the file, a backup or a person with a tool: it is not waited for until she is done. */
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { expect, it, onTestFinished } from 'vitest';
+import { userId } from '../../src/core/ids.ts';
+import { login, run } from '../contract/commands.ts';
+import { openQuietly, temporaryDirectories } from './sqlite-files.ts';
+
+const ALICE = userId('alice');
+const newDirectory = temporaryDirectories();
+
+/** Far more than a second, and less than the five for which a change waits for somebody who writes. */
+const IN_TIME_MS = 4_000;
+
+it('ends in time, and loses nothing', async () => {
+  const path = join(newDirectory(), 'presence.db');
+  const store = await openQuietly(path);
+  await run(store, ALICE, login('a1'));
+  const other = new Database(path, { readonly: true });
+  onTestFinished(() => void other.close());
+  other.exec('BEGIN');
+  other.prepare('SELECT count(*) FROM events').get();
+  await run(store, ALICE, login('a2', 'ANDROID'));
+  let late: NodeJS.Timeout | undefined;
+  const tooLate = new Promise((resolve) => (late = setTimeout(resolve, IN_TIME_MS, 'too late')));
+  expect(await Promise.race([store.close().then(() => 'closed'), tooLate])).toBe('closed');
+  clearTimeout(late);
+  const again = await openQuietly(path);
+  expect((await again.log.read({ after: null, limit: 10 })).events.map(({ reason }) => reason)).toEqual([
+    'LOGIN',
+    'LOGIN',
+    'KICKED',
+  ]);
+  await again.close();
+});
