@@ -1,6 +1,7 @@
 /** Receivers that fail in every way there is: told again, in order, until they take it, or until it is given up. */
 import { expect, test } from 'vitest';
 import { readLog } from '../tools/crash-log.ts';
+import { eventually } from '../tools/crash-stream.ts';
 import { ask } from '../tools/porchlight-client.ts';
 import { startPorchlight } from '../tools/porchlight-process.ts';
 import { type Behaviour, type Heard, LOCAL_RECEIVERS, Receiver } from '../tools/receiver-process.ts';
@@ -177,7 +178,8 @@ test('410 ends it at once; enabled again it goes on without a gap', async () => 
   await receiver.behaves({ path: '/', behaviour: { kind: 'answer', status: 410 } });
   await logOut(server, device);
   await deliveriesThatAre(server, id, [{ status: 'RETRYING', lastStatus: 410 }, { status: 'DELIVERED' }]);
-  expect(await webhookSeen(server, id)).toMatchObject({ state: 'GONE' });
+  // Noted right after what became of the delivery.
+  await eventually(async () => expect(await webhookSeen(server, id)).toMatchObject({ state: 'GONE' }), 20_000);
   for (const userId of ['alice', 'bob', 'carol', 'dave', 'erin']) await logIn(server, userId, 'WEB');
   await receiver.until('/other', hasTold(7));
   // Everybody else has been told, so it would have been, too.
