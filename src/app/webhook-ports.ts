@@ -27,6 +27,12 @@ export interface ShardProgress {
   readonly pending: Delivery | null;
 }
 
+export interface DueDeliveries {
+  readonly deliveries: readonly Delivery[];
+  /** When the first of the others is due; null: there are no others. */
+  readonly nextAt: Millis | null;
+}
+
 export interface DeliveryQuery {
   readonly webhookId?: WebhookId | undefined;
   readonly status?: DeliveryStatus | undefined;
@@ -85,14 +91,9 @@ export interface WebhookStore {
   note(lease: Lease, progress: { readonly position?: Cursor; readonly delivery?: Delivery }): Promise<boolean>;
 
   /**
-   * Of the null shard, whose lease it wants: up to `limit` RETRYING deliveries that are due by `now`, the earliest first,
-   * and when the first of the others is due; null: there are no others.
+   * Of the null shard, whose lease it wants: up to `limit` RETRYING deliveries that are due by `now`, the earliest first.
    */
-  due(
-    lease: Lease,
-    now: Millis,
-    limit: number,
-  ): Promise<{ readonly deliveries: readonly Delivery[]; readonly nextAt: Millis | null } | null>;
+  due(lease: Lease, now: Millis, limit: number): Promise<DueDeliveries | null>;
 
   /** @throws BAD_USER_INPUT for an `after` that is (no longer) the id of a delivery. */
   deliveries(query: DeliveryQuery): Promise<DeliveryPage>;

@@ -1,6 +1,6 @@
 /** Tests of webhooks: each is attempted once, at once, while its caller waits. */
 import { DomainError } from '../core/errors.ts';
-import type { WebhookRecord } from '../core/webhook.ts';
+import { NOT_TRIED, type WebhookRecord } from '../core/webhook.ts';
 import type { PresenceStore } from './ports.ts';
 import type { Delivery, WebhookCourier, WebhookSecrets, WebhookStore } from './webhook-ports.ts';
 
@@ -76,10 +76,7 @@ export class WebhookTests {
       events: [],
       eventCount: 0,
       createdAt: now,
-      attempts: 0,
-      lastAttemptAt: null,
-      lastStatus: null,
-      lastError: null,
+      ...NOT_TRIED,
       nextAttemptAt: now,
       giveUpAt: now,
     };

@@ -80,3 +80,6 @@ export interface DeliveryRecord<Event> {
   /** An attempt that fails from then on is the last. */
   readonly giveUpAt: Millis;
 }
+
+/** Of a delivery of which no attempt was made yet. */
+export const NOT_TRIED = { attempts: 0, lastAttemptAt: null, lastStatus: null, lastError: null } as const;

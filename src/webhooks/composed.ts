@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import type { LoggedEvent } from '../app/ports.ts';
 import type { Delivery } from '../app/webhook-ports.ts';
 import { later, millis, type Cursor, type DeliveryId, type Millis, type WebhookId } from '../core/ids.ts';
-import type { Shard } from '../core/webhook.ts';
+import { NOT_TRIED, type Shard } from '../core/webhook.ts';
 
 /** What an unsent delivery belongs to, and when it is made. */
 export interface Origin {
@@ -32,10 +32,7 @@ export const composed = (
   events,
   eventCount: events.length,
   createdAt: now,
-  attempts: 0,
-  lastAttemptAt: null,
-  lastStatus: null,
-  lastError: null,
+  ...NOT_TRIED,
   nextAttemptAt: now,
   // Never later than it should be for a clock that was ahead when it happened.
   giveUpAt: later(millis(Math.min(events[0].occurredAt, now)), retryForMs),
@@ -51,9 +48,7 @@ export const lost = ({ webhookId, shard, now }: Origin, position: Cursor): Deliv
   events: [],
   eventCount: 0,
   createdAt: now,
-  attempts: 0,
-  lastAttemptAt: null,
-  lastStatus: null,
+  ...NOT_TRIED,
   lastError: `The retention removed events before it was their turn: what there was of some users (those of shard ${shard}) was never sent.`,
   nextAttemptAt: null,
   giveUpAt: now,

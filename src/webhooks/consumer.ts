@@ -151,7 +151,6 @@ export class Consumer {
 
   /** @param position to be noted with it. @returns what is still to be delivered. */
   async #attempt(webhook: WebhookRecord, delivery: Delivery, position?: Cursor): Promise<Delivery | null> {
-    this.#inHandSince = delivery.events[0]?.occurredAt ?? null;
     this.#triedAs = webhook.changedAt;
     const settled = await this.tenure.attempt(webhook, delivery, this.#failures, position);
     this.#failures = settled.failures;

@@ -2,7 +2,7 @@
  * Delivers what was given to a webhook to be redelivered: out of order by nature, so a few at a time, each with its own
  * retries. One whose receiver is slow with it takes one of the places, until its attempt is over.
  */
-import type { Delivery, WebhookStore } from '../app/webhook-ports.ts';
+import type { Delivery, DueDeliveries } from '../app/webhook-ports.ts';
 import type { DeliveryId } from '../core/ids.ts';
 import { later, millis, type Millis } from '../core/ids.ts';
 import type { Tenure } from './tenure.ts';
@@ -10,8 +10,6 @@ import type { Tenure } from './tenure.ts';
 const AT_ONCE = 4;
 /** Whatever was missed, it is looked again by then. */
 const LOOK_WITHIN_MS = 60_000;
-
-type Due = NonNullable<Awaited<ReturnType<WebhookStore['due']>>>;
 
 export class LooseConsumer {
   readonly tenure: Tenure;
@@ -48,7 +46,7 @@ export class LooseConsumer {
   }
 
   /** With none, those of a time yet to come: the clock was set back since, and nobody knows how long they have waited. */
-  async #due(): Promise<Due> {
+  async #due(): Promise<DueDeliveries> {
     const { now } = this.tenure.around;
     const due = await this.#dueBy(now());
     if (due.deliveries.length > 0 || due.nextAt === null) return due;
@@ -56,7 +54,7 @@ export class LooseConsumer {
     return { deliveries: next.deliveries.filter((delivery) => isOfTheFuture(delivery, now())), nextAt: due.nextAt };
   }
 
-  #dueBy(moment: Millis): Promise<Due> {
+  #dueBy(moment: Millis): Promise<DueDeliveries> {
     const { tenure } = this;
     const asking = 'It could not be read what is to be redelivered.';
     return tenure.underLease(asking, (lease) => tenure.around.store.due(lease, moment, AT_ONCE));

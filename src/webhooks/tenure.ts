@@ -184,6 +184,8 @@ export class Tenure {
   async attempt(webhook: WebhookRecord, delivery: Delivery, failures: number, position?: Cursor): Promise<Settled> {
     const { now, random, tally } = this.around;
     const startedAt = now();
+    // Stopped while the log was read.
+    this.#checkGoing();
     // Not renewed in time: somebody else may be delivering it already.
     if (this.#lease.until <= startedAt) throw new Over();
     const attempt = await this.#send(webhook, delivery);

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import type { SessionRef } from '../../src/app/caller.ts';
 import { deviceId, linkId } from '../../src/core/ids.ts';
+import { changePolicy } from '../../src/core/policy.ts';
 import { START } from './fake-store.ts';
 import { ALICE, BOB, HTTP, SOCKET, Stage } from './stage.ts';
 import { errorOf, isPending } from './waiting.ts';
@@ -209,6 +210,23 @@ describe('endSessions', () => {
     expect(ended).toEqual([]);
     expect(stage.store.user(ALICE).sessions).toEqual([]);
   });
+});
+
+it('wake, kept waiting, ends nobody who was due only since: her ping may wait behind it, and is answered', async () => {
+  await stage.store.updatePolicy((policy) => changePolicy(policy, { multiDevice: { mode: 'MULTI' } }));
+  await stage.login(ALICE, 'WEB');
+  stage.store.passes(1_000);
+  await stage.login(ALICE, 'WINDOWS');
+  stage.store.passes(59_000);
+  const decides = stage.store.gates.hold('before deciding');
+  const woken = stage.tracker.wake([ALICE]);
+  await decides;
+  stage.store.passes(400_000);
+  stage.store.gates.open('before deciding');
+  await woken;
+  expect(stage.store.user(ALICE).sessions.map(({ platform }) => platform)).toEqual(['WINDOWS']);
+  await stage.tracker.wake([ALICE]);
+  expect(stage.store.user(ALICE).sessions).toEqual([]);
 });
 
 it('wake lets time pass, not earlier than it does', async () => {

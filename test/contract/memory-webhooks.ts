@@ -4,6 +4,7 @@ import {
   type Delivery,
   type DeliveryPage,
   type DeliveryQuery,
+  type DueDeliveries,
   type Lease,
   type ShardProgress,
   type WebhookStore,
@@ -118,11 +119,7 @@ export class MemoryWebhookStore implements WebhookStore {
     return true;
   }
 
-  async due(
-    lease: Lease,
-    now: Millis,
-    limit: number,
-  ): Promise<{ readonly deliveries: readonly Delivery[]; readonly nextAt: Millis | null } | null> {
+  async due(lease: Lease, now: Millis, limit: number): Promise<DueDeliveries | null> {
     this.#checkOpen();
     if (!this.#holds(lease)) return null;
     const waiting = this.#retrying({ ...lease, shard: null }).sort((one, other) => dueAt(one) - dueAt(other));

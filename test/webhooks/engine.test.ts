@@ -278,6 +278,19 @@ describe('when it is closed', () => {
     expect(stand.timers.waiting).toBe(0);
   });
 
+  it('none is begun for what was still being looked for', async () => {
+    const stand = await Stand.atWork();
+    await stand.logIn(userOf(0));
+    const looking = stand.store.gates.hold('reading the log');
+    await stand.timers.pass(250);
+    await looking;
+    const closing = stand.engine.close();
+    stand.store.gates.open('reading the log');
+    await closing;
+    expect(stand.receiver.told).toEqual([]);
+    expect(await stand.deliveries()).toEqual([]);
+  });
+
   it('those that take longer than 2 s are broken off as if they had not been, and the leases are free', async () => {
     const stand = await Stand.atWork();
     stand.receiver.answer = hangs;

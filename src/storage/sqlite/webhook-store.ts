@@ -7,6 +7,7 @@ import {
   type Delivery,
   type DeliveryPage,
   type DeliveryQuery,
+  type DueDeliveries,
   type Lease,
   type ShardProgress,
   type WebhookStore,
@@ -151,11 +152,7 @@ export class SqliteWebhookStore implements WebhookStore {
     return true;
   }
 
-  async due(
-    lease: Lease,
-    now: Millis,
-    limit: number,
-  ): Promise<{ readonly deliveries: readonly Delivery[]; readonly nextAt: Millis | null } | null> {
+  async due(lease: Lease, now: Millis, limit: number): Promise<DueDeliveries | null> {
     if ((await this.#settledUnder(lease)) === null) return null;
     const { reader } = this.#shared;
     const waiting = reader.waiting(lease.webhookId, limit + 1);
