@@ -27,7 +27,7 @@ module.exports = {
     }),
     room('storage-is-an-adapter', {
       from: '^src/storage/',
-      sees: ['^src/(core|app|storage)/', '^src/startup-error\\.ts$'],
+      sees: ['^src/(core|app|storage)/', '^src/(startup-error\\.ts$|process/)'],
       libraries: true,
       why: 'a store knows the port it fills, not who asks.',
     }),
@@ -39,7 +39,7 @@ module.exports = {
     }),
     room('server-is-the-doors', {
       from: '^src/server/',
-      sees: ['^src/(core|app|api|server)/', '^src/startup-error\\.ts$'],
+      sees: ['^src/(core|app|api|server)/', '^src/(startup-error\\.ts$|process/)'],
       libraries: true,
       why: 'the doors carry requests to the API; parts are put together in main.',
     }),
@@ -75,7 +75,7 @@ module.exports = {
     }),
     room('maintenance-works-on-the-file', {
       from: '^src/maintenance/',
-      sees: ['^src/(core|app|storage|config|maintenance)/', '^src/startup-error\\.ts$'],
+      sees: ['^src/(core|app|storage|config|maintenance)/', '^src/(startup-error\\.ts$|process/)'],
       libraries: true,
       why: 'backup, doctor and export put a few parts of the store together as main does for a server, and need none: they stand beside main, and only the command line starts them.',
     }),

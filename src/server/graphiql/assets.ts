@@ -1,5 +1,6 @@
 /** The files of the GraphiQL page in memory, compressed once, when somebody first asks for them. */
 import { Worker } from 'node:worker_threads';
+import { workerUrl } from '../../process/worker-url.ts';
 import type { Packed } from './pack.ts';
 
 export interface Asset {
@@ -12,8 +13,7 @@ export interface Assets {
   readonly byName: ReadonlyMap<string, Asset>;
 }
 
-/** Node 20 runs no TypeScript: a server that runs from src/, in a test, takes the worker that was built. */
-const PACK = import.meta.url.endsWith('.ts') ? '../../../dist/server/graphiql/pack.js' : './pack.js';
+const PACK = workerUrl(import.meta.url, './pack.js');
 
 let loading: Promise<Assets> | undefined;
 
@@ -28,7 +28,7 @@ export const assets = (): Promise<Assets> => {
 
 const pack = (): Promise<Assets> =>
   new Promise((resolve, reject) => {
-    const worker = new Worker(new URL(PACK, import.meta.url));
+    const worker = new Worker(PACK);
     // A server that is told to stop does not wait for it.
     worker.unref();
     worker.once('message', ({ version, files }: Packed) => {

@@ -10,6 +10,7 @@ import { Worker } from 'node:worker_threads';
 import Database from 'better-sqlite3';
 import type { Millis } from '../../core/ids.ts';
 import { sessionAfterRestart } from '../../core/presence.ts';
+import { workerUrl } from '../../process/worker-url.ts';
 import { packSessions, type SessionChunk, type SessionOf } from '../packed/session-chunks.ts';
 import { Present } from './present.ts';
 import { Reader } from './reader.ts';
@@ -95,11 +96,7 @@ function* restarted(sessions: Iterable<SessionOf>, now: Millis): Iterable<Sessio
   for (const { userId, session } of sessions) yield { userId, session: sessionAfterRestart(session, now) };
 }
 
-// The sources are run by tests, but a worker runs no TypeScript: there it comes from the build.
-const WORKER_URL = new URL(
-  import.meta.url.endsWith('.ts') ? '../../../dist/storage/sqlite/loader-worker.js' : './loader-worker.js',
-  import.meta.url,
-);
+const WORKER_URL = workerUrl(import.meta.url, './loader-worker.js');
 
 const startThread = (data: LoaderData): Worker => {
   const thread = new Worker(WORKER_URL, { workerData: data });

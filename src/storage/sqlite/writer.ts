@@ -6,6 +6,7 @@
  */
 import { Worker } from 'node:worker_threads';
 import type { Workload } from '../../app/ports.ts';
+import { workerUrl } from '../../process/worker-url.ts';
 import { Commits } from './commits.ts';
 import { NotWritten, StoreFailure } from './failures.ts';
 import type { Batch, Order, PurgeOrder, Purged, Reply, WriterData } from './protocol.ts';
@@ -39,11 +40,7 @@ const MAX_ENTRIES = 256;
 /** Full commits sent and not answered yet. With less than a full one waiting, one is sent at a time. */
 const MAX_SENT = 2;
 
-// The sources are run by tests, but a worker runs no TypeScript: there it comes from the build.
-const WORKER_URL = new URL(
-  import.meta.url.endsWith('.ts') ? '../../../dist/storage/sqlite/writer-worker.js' : './writer-worker.js',
-  import.meta.url,
-);
+const WORKER_URL = workerUrl(import.meta.url, './writer-worker.js');
 
 export class Writer<Entry> {
   readonly commits = new Commits();
