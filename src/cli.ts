@@ -10,9 +10,9 @@ import { ConfigError, UsageError } from './config/errors.ts';
 import { type CommandLine, parseFlags } from './config/flags.ts';
 import { nearest } from './config/nearest.ts';
 import { provideSecrets } from './secrets.ts';
-import { StartupError } from './startup-error.ts';
+import { StartupError } from './process/startup-error.ts';
 import { wallClock } from './storage/clock.ts';
-import { version } from './version.ts';
+import { version } from './process/version.ts';
 
 const out = (text: string): void => void process.stdout.write(text);
 const err = (text: string): void => void process.stderr.write(text);

@@ -8,7 +8,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import type { Config } from './config.ts';
 import { apiKeyDigest, sharedSecret } from './config/values.ts';
 import { secretFiles } from './config/secret-files.ts';
-import { StartupError } from './startup-error.ts';
+import { StartupError } from './process/startup-error.ts';
 
 export interface Provided {
   /** Nothing in it is left to be generated. */

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type Config, loadConfig } from '../src/config.ts';
 import { apiKeyDigest } from '../src/config/values.ts';
 import { provideSecrets, provideSigningSecret } from '../src/secrets.ts';
-import { StartupError } from '../src/startup-error.ts';
+import { StartupError } from '../src/process/startup-error.ts';
 
 let root: string;
 let data: string;

@@ -7,7 +7,7 @@ import { toldEvent } from '../app/told-event.ts';
 import { UsageError } from '../config/errors.ts';
 import { DomainError } from '../core/errors.ts';
 import { cursor, userId } from '../core/ids.ts';
-import { StartupError } from '../startup-error.ts';
+import { StartupError } from '../process/startup-error.ts';
 import { storedEvents, type StoredEvents } from '../storage/sqlite/stored-events.ts';
 import { interruptions, type Interruptions } from './interrupted.ts';
 import { progressOn, type Progress } from './progress.ts';

@@ -1,5 +1,5 @@
 /** SIGINT and SIGTERM end a long command between two of its steps, so that it can tidy up. */
-import { StartupError } from '../startup-error.ts';
+import { StartupError } from '../process/startup-error.ts';
 
 export interface Interruptions {
   /** @throws StartupError once a signal has come. */

@@ -1,5 +1,5 @@
 /** What a store says of its file, as a command ends with it. */
-import { StartupError } from '../startup-error.ts';
+import { StartupError } from '../process/startup-error.ts';
 import { messageOf, StorageError } from '../storage/sqlite/failures.ts';
 
 /** 78: another file must be named, or this one mended; 1: what may be better the next time. */

@@ -1,7 +1,7 @@
 /** A file that is there whole or not at all: written beside its place, put on the disk, then given its name. */
 import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { StartupError } from '../startup-error.ts';
+import { StartupError } from '../process/startup-error.ts';
 
 /**
  * Runs `write` with the path of an empty file, `<path>.partial`, that its owner alone may read.

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { StartupError } from '../../src/startup-error.ts';
+import { StartupError } from '../../src/process/startup-error.ts';
 import { API_KEY, codeOf, House } from './house.ts';
 import { Wire } from './wire.ts';
 
