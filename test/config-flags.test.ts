@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { UsageError } from '../src/config/errors.ts';
-import { parseFlags } from '../src/config/flags.ts';
+import { parseFlags } from '../src/config/parse-flags.ts';
 import { OPTION_NAMES, OPTIONS } from '../src/config/options.ts';
 
 test('flags are read with either form of the value; the last of several counts', () => {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import prettier from 'prettier';
 import { expect, test } from 'vitest';
-import { describeOptionsMarkdown } from '../src/config/describe.ts';
+import { describeOptionsMarkdown } from '../src/config/render-options.ts';
 import { OPTION_NAMES, OPTIONS } from '../src/config/options.ts';
 
 const PRINT =

@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { type Config, loadConfig } from '../src/config.ts';
-import { apiKeyDigest } from '../src/config/values.ts';
-import { provideSecrets, provideSigningSecret } from '../src/secrets.ts';
+import { type Config, loadConfig } from '../src/config/config.ts';
+import { apiKeyDigest } from '../src/config/value-types.ts';
+import { provideSecrets, provideSigningSecret } from '../src/config/generated-secrets.ts';
 import { StartupError } from '../src/process/startup-error.ts';
 
 let root: string;

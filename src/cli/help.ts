@@ -1,6 +1,6 @@
 /** The texts of `--help`. Each ends with a line break. */
-import { describeCommandFlags, describeOptionsHelp } from '../config/describe.ts';
-import type { CommandFlag } from '../config/flags.ts';
+import { describeCommandFlags, describeOptionsHelp } from '../config/render-options.ts';
+import type { CommandFlag } from '../config/parse-flags.ts';
 import { BACKUP_FLAGS, DOCTOR_FLAGS, EXPORT_FLAGS } from './maintenance.ts';
 import { TOKEN_FLAGS } from './token.ts';
 

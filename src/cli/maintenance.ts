@@ -1,6 +1,6 @@
 /** What the operator's commands `backup`, `doctor` and `export` are asked for. */
 import { UsageError } from '../config/errors.ts';
-import type { CommandFlag, CommandLine } from '../config/flags.ts';
+import type { CommandFlag, CommandLine } from '../config/parse-flags.ts';
 
 const PROGRESS: CommandFlag = {
   type: 'boolean',

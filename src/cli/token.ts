@@ -1,13 +1,13 @@
 /** `porchlight token`: signs a user's token, as the app's backend would, to try things out. */
 import type { KeyObject } from 'node:crypto';
 import { SignJWT } from 'jose';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import { ConfigError, UsageError } from '../config/errors.ts';
-import type { CommandFlag, CommandLine } from '../config/flags.ts';
-import { duration } from '../config/values.ts';
+import type { CommandFlag, CommandLine } from '../config/parse-flags.ts';
+import { duration } from '../config/value-types.ts';
 import { DomainError } from '../core/errors.ts';
 import { type UserId, userId } from '../core/ids.ts';
-import { provideSigningSecret } from '../secrets.ts';
+import { provideSigningSecret } from '../config/generated-secrets.ts';
 
 export const TOKEN_FLAGS = {
   user: {

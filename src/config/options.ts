@@ -3,8 +3,8 @@
  * are all made from it: an option that is not here does not exist.
  */
 import { MAX_PUSH_ONLINE_EXPIRY_MS, MIN_TIMEOUT_MS } from '../core/policy.ts';
-import { privateNetworks } from './network-values.ts';
-import { deviceGroups, platformRows } from './policy-values.ts';
+import { privateNetworks } from './network-value-types.ts';
+import { deviceGroups, platformRows } from './policy-value-types.ts';
 import {
   apiKeyList,
   bearerToken,
@@ -18,7 +18,7 @@ import {
   text,
   type ValueType,
   wholeNumber,
-} from './values.ts';
+} from './value-types.ts';
 import type { Introspection, Visibility } from '../core/visibility.ts';
 import type { MultiDeviceMode, PlatformPreset } from '../core/vocabulary.ts';
 

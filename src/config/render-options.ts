@@ -1,8 +1,8 @@
 /** The table of options as people read it: in `--help`, in README, and in `porchlight config`. */
-import type { Setting } from '../config.ts';
-import type { CommandFlag } from './flags.ts';
+import type { Setting } from './config.ts';
+import type { CommandFlag } from './parse-flags.ts';
 import { OPTION_NAMES, OPTIONS, type Option } from './options.ts';
-import type { Json } from './values.ts';
+import type { Json } from './value-types.ts';
 
 const WIDTH = 88;
 const INDENT = '      ';

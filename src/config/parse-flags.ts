@@ -1,7 +1,7 @@
 /** The command line: flags of the table of options, and those of one command, read strictly. */
 import { parseArgs } from 'node:util';
 import { UsageError } from './errors.ts';
-import { nearest } from './nearest.ts';
+import { nearest } from './did-you-mean.ts';
 import { OPTION_NAMES, OPTIONS, type Option, type OptionName } from './options.ts';
 
 /** The text given for each option that was given as a flag. */

@@ -6,9 +6,9 @@ import { randomBytes } from 'node:crypto';
 import { link, mkdir, open, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { Config } from './config.ts';
-import { apiKeyDigest, sharedSecret } from './config/values.ts';
-import { secretFiles } from './config/secret-files.ts';
-import { StartupError } from './process/startup-error.ts';
+import { apiKeyDigest, sharedSecret } from './value-types.ts';
+import { secretFiles } from './secret-file-paths.ts';
+import { StartupError } from '../process/startup-error.ts';
 
 export interface Provided {
   /** Nothing in it is left to be generated. */

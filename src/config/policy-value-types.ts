@@ -1,7 +1,7 @@
 /** How the seed of the policy is written in an option: device groups and rows of the platform table. */
 import { z } from 'zod';
 import type { PlatformGroup, PlatformPolicyChange } from '../core/policy.ts';
-import type { Json, Parsed, ValueType } from './values.ts';
+import type { Json, Parsed, ValueType } from './value-types.ts';
 import { PLATFORMS, type Platform } from '../core/vocabulary.ts';
 
 const isPlatform = (name: string): name is Platform => (PLATFORMS as readonly string[]).includes(name);

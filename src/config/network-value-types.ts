@@ -1,6 +1,6 @@
 /** Networks, as an option names them. */
 import ipaddr from 'ipaddr.js';
-import { boolean, type ValueType } from './values.ts';
+import { boolean, type ValueType } from './value-types.ts';
 
 /** Every address there is. */
 const ALL = ['0.0.0.0/0', '::/0'];

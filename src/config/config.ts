@@ -3,9 +3,9 @@
  * Pure: what it reads is given to it. Every wrong value is reported, all at once.
  */
 import type { KeyObject } from 'node:crypto';
-import { ConfigError } from './config/errors.ts';
-import type { Flags } from './config/flags.ts';
-import { nearest } from './config/nearest.ts';
+import { ConfigError } from './errors.ts';
+import type { Flags } from './parse-flags.ts';
+import { nearest } from './did-you-mean.ts';
 import {
   type LogLevel,
   OPTION_NAMES,
@@ -16,12 +16,12 @@ import {
   type Settings,
   type TencentPlatformNames,
   type TencentWebTimeout,
-} from './config/options.ts';
-import { type Json, MASK } from './config/values.ts';
-import { DomainError } from './core/errors.ts';
-import { type PolicySeed, seedPolicy } from './core/policy.ts';
-import type { Introspection, Visibility } from './core/visibility.ts';
-import { secretFiles } from './config/secret-files.ts';
+} from './options.ts';
+import { type Json, MASK } from './value-types.ts';
+import { DomainError } from '../core/errors.ts';
+import { type PolicySeed, seedPolicy } from '../core/policy.ts';
+import type { Introspection, Visibility } from '../core/visibility.ts';
+import { secretFiles } from './secret-file-paths.ts';
 
 /** Parsed and checked. Times are in milliseconds. What is not set and has no default is null. */
 export interface Config {
