@@ -27,4 +27,4 @@ EXPOSE 4000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORCHLIGHT_PORT ?? process.env.PORT ?? 4000}/health/ready`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
 # Not through npm: node itself is to get SIGTERM.
-CMD ["node", "dist/cli.js", "serve"]
+CMD ["node", "dist/cli/cli.js", "serve"]

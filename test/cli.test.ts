@@ -7,7 +7,7 @@ import { decodeProtectedHeader, jwtVerify } from 'jose';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { OPTION_NAMES } from '../src/config/options.ts';
 
-const CLI = fileURLToPath(new URL('../dist/cli.js', import.meta.url));
+const CLI = fileURLToPath(new URL('../dist/cli/cli.js', import.meta.url));
 const SECRET = 'a secret of more than thirty-two bytes';
 const key = (text: string): Uint8Array => new TextEncoder().encode(text);
 

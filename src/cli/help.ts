@@ -1,8 +1,8 @@
 /** The texts of `--help`. Each ends with a line break. */
 import { describeCommandFlags, describeOptionsHelp } from '../config/render-options.ts';
 import type { CommandFlag } from '../config/parse-flags.ts';
-import { BACKUP_FLAGS, DOCTOR_FLAGS, EXPORT_FLAGS } from './maintenance.ts';
-import { TOKEN_FLAGS } from './token.ts';
+import { BACKUP_FLAGS, DOCTOR_FLAGS, EXPORT_FLAGS } from './maintenance-flags.ts';
+import { TOKEN_FLAGS } from './mint-token.ts';
 
 export type CommandName = 'serve' | 'token' | 'config' | 'backup' | 'doctor' | 'export';
 

@@ -11,7 +11,7 @@ import { ask } from '../tools/porchlight-client.ts';
 import { startPorchlight, type PorchlightProcess } from '../tools/porchlight-process.ts';
 import { logIn, logOut, newUser, userSeen } from './people.ts';
 
-const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
+const CLI = fileURLToPath(new URL('../../dist/cli/cli.js', import.meta.url));
 
 let directory: string;
 beforeEach(() => {

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type JWTPayload, SignJWT } from 'jose';
 
-const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
+const CLI = fileURLToPath(new URL('../../dist/cli/cli.js', import.meta.url));
 const JWT_SECRET = 'the secret that these tests and the app’s backend share';
 const API_KEY = 'an-api-key-for-the-tests-alone-0123456789';
 const START_WITHIN_MS = 20_000;

@@ -1,18 +1,18 @@
 #!/usr/bin/env node
 /** The command line: reads arguments and environment, runs one command, and ends with its exit code. */
 import { readFileSync } from 'node:fs';
-import { COMMANDS, commandHelp, type CommandName, globalHelp } from './cli/help.ts';
-import { fileOf, given, valueOf } from './cli/maintenance.ts';
-import { mintToken, tokenRequest } from './cli/token.ts';
-import { loadConfig, type Loaded } from './config/config.ts';
-import { describeSettings, describeSettingsJson } from './config/render-options.ts';
-import { ConfigError, UsageError } from './config/errors.ts';
-import { type CommandLine, parseFlags } from './config/parse-flags.ts';
-import { nearest } from './config/did-you-mean.ts';
-import { provideSecrets } from './config/generated-secrets.ts';
-import { StartupError } from './process/startup-error.ts';
-import { wallClock } from './storage/clock.ts';
-import { version } from './process/version.ts';
+import { COMMANDS, commandHelp, type CommandName, globalHelp } from './help.ts';
+import { fileOf, given, valueOf } from './maintenance-flags.ts';
+import { mintToken, tokenRequest } from './mint-token.ts';
+import { loadConfig, type Loaded } from '../config/config.ts';
+import { describeSettings, describeSettingsJson } from '../config/render-options.ts';
+import { ConfigError, UsageError } from '../config/errors.ts';
+import { type CommandLine, parseFlags } from '../config/parse-flags.ts';
+import { nearest } from '../config/did-you-mean.ts';
+import { provideSecrets } from '../config/generated-secrets.ts';
+import { StartupError } from '../process/startup-error.ts';
+import { wallClock } from '../storage/clock.ts';
+import { version } from '../process/version.ts';
 
 const out = (text: string): void => void process.stdout.write(text);
 const err = (text: string): void => void process.stderr.write(text);
@@ -67,7 +67,7 @@ const RUN: Readonly<Record<CommandName, (line: CommandLine) => Promise<number>>>
     const { config, warnings } = await provideSecrets(load(line).config);
     warn(warnings);
     // Loaded only now: help, token and config do not wait for a whole server to be read.
-    const { serve } = await import('./main.ts');
+    const { serve } = await import('../main.ts');
     try {
       return await serve(config);
     } finally {
@@ -90,14 +90,14 @@ const RUN: Readonly<Record<CommandName, (line: CommandLine) => Promise<number>>>
   backup: async (line) => {
     const file = fileOf(line);
     const { database } = load(line).config;
-    const { backup } = await import('./maintenance/backup.ts');
+    const { backup } = await import('../maintenance/backup.ts');
     const flags = { force: given(line, 'force'), progress: given(line, 'progress'), json: given(line, 'json') };
     out(await backup({ database, file, ...flags }));
     return 0;
   },
   doctor: async (line) => {
     const file = line.operands[0] ?? load(line).config.database;
-    const { doctor } = await import('./maintenance/doctor.ts');
+    const { doctor } = await import('../maintenance/doctor.ts');
     const { text, healthy } = doctor({ file, quick: given(line, 'quick'), json: given(line, 'json') });
     out(text);
     return healthy ? 0 : 1;
@@ -105,7 +105,7 @@ const RUN: Readonly<Record<CommandName, (line: CommandLine) => Promise<number>>>
   export: async (line) => {
     const [file = '-'] = line.operands;
     const { database } = load(line).config;
-    const { exportEvents } = await import('./maintenance/export.ts');
+    const { exportEvents } = await import('../maintenance/export.ts');
     const exported = await exportEvents({
       database,
       file: file === '-' ? null : file,
