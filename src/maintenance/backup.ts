@@ -2,10 +2,10 @@
 import { statSync } from 'node:fs';
 import { copyDatabase } from '../storage/sqlite/backup.ts';
 import type { Counted } from '../storage/sqlite/counted.ts';
-import { interruptions } from './interrupted.ts';
-import { progressOn } from './progress.ts';
-import { asStartupError } from './storage-fault.ts';
-import { writeWhole } from './target-file.ts';
+import { interruptions } from './signal-guard.ts';
+import { progressOn } from './progress-line.ts';
+import { asStartupError } from './storage-errors.ts';
+import { writeWhole } from './atomic-file.ts';
 
 export interface BackupRequest {
   readonly database: string;

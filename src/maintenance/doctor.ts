@@ -1,7 +1,7 @@
 /** `porchlight doctor`: is a database whole, and does it say the same everywhere? */
 import { diagnose, type Diagnosis } from '../storage/sqlite/doctor/doctor.ts';
 import type { Counted } from '../storage/sqlite/counted.ts';
-import { asStartupError } from './storage-fault.ts';
+import { asStartupError } from './storage-errors.ts';
 
 export interface DoctorRequest {
   readonly file: string;

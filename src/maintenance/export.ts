@@ -9,10 +9,10 @@ import { DomainError } from '../core/errors.ts';
 import { cursor, userId } from '../core/ids.ts';
 import { StartupError } from '../process/startup-error.ts';
 import { storedEvents, type StoredEvents } from '../storage/sqlite/stored-events.ts';
-import { interruptions, type Interruptions } from './interrupted.ts';
-import { progressOn, type Progress } from './progress.ts';
-import { asStartupError } from './storage-fault.ts';
-import { writeWhole } from './target-file.ts';
+import { interruptions, type Interruptions } from './signal-guard.ts';
+import { progressOn, type Progress } from './progress-line.ts';
+import { asStartupError } from './storage-errors.ts';
+import { writeWhole } from './atomic-file.ts';
 
 export interface ExportRequest {
   readonly database: string;
