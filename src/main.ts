@@ -11,7 +11,7 @@ import { seedPolicy } from './core/policy.ts';
 import { WEBHOOK_FORMATS } from './core/vocabulary.ts';
 import { DoorCounts } from './server/door-counts.ts';
 import { createLog } from './log/log.ts';
-import { userNames, type UserNames } from './log/user-names.ts';
+import { userNames, type UserNames } from './log/user-pseudonyms.ts';
 import { graphiqlHandler } from './server/graphiql.ts';
 import { metricsHandler } from './server/metrics/endpoint.ts';
 import { createMetrics } from './server/metrics/metrics.ts';

@@ -1,7 +1,7 @@
 /** The log: one JSON object a line, whatever clients have put into what is written. */
 import { pino, type Logger } from 'pino';
-import { errorFields } from './error-fields.ts';
-import { Floods, type FloodLimits } from './floods.ts';
+import { errorFields } from './serialize-error.ts';
+import { Floods, type FloodLimits } from './rate-limited-log.ts';
 
 const WARN = 40;
 const FATAL = 60;

@@ -9,7 +9,7 @@ import { millis, type Millis } from '../../src/core/ids.ts';
 import { seedPolicy, type PolicySeed } from '../../src/core/policy.ts';
 import type { Visibility } from '../../src/core/visibility.ts';
 import { createLog } from '../../src/log/log.ts';
-import { userNames } from '../../src/log/user-names.ts';
+import { userNames } from '../../src/log/user-pseudonyms.ts';
 import { DoorCounts } from '../../src/server/door-counts.ts';
 import { metricsHandler } from '../../src/server/metrics/endpoint.ts';
 import { createMetrics } from '../../src/server/metrics/metrics.ts';
