@@ -28,7 +28,7 @@ import { openSqliteStore } from './storage/sqlite/open.ts';
 import type { SqliteStore } from './storage/sqlite/store.ts';
 import { tencentApi, tencentFront } from './tencent/server-api.ts';
 import { userSigTokens } from './tencent/user-tokens.ts';
-import { tencentFormat } from './tencent/format.ts';
+import { tencentFormat } from './tencent/webhook-format.ts';
 import type { Traces } from './traces/traces.ts';
 import { version } from './process/version.ts';
 import { Addresses } from './webhooks/addresses.ts';

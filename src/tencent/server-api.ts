@@ -1,7 +1,7 @@
 /** Tencent IM's server API, as far as it is about statuses: which path is what. */
 import type { ForeignApi, ForeignAnswer, ForeignCall } from '../app/foreign-api.ts';
 import type { Porchlight } from '../app/porchlight.ts';
-import { Admission, type AdmissionSettings } from './admission.ts';
+import { Admission, type AdmissionSettings } from './admin-auth.ts';
 import { CODE, TencentError, badParameter, failure } from './errors.ts';
 import { jsonObject } from './json.ts';
 import { kick } from './kick.ts';

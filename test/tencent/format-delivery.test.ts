@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { later, millis } from '../../src/core/ids.ts';
-import { tencentFormat } from '../../src/tencent/format.ts';
+import { tencentFormat } from '../../src/tencent/webhook-format.ts';
 import { aCourier, Receiver } from '../webhooks/receivers.ts';
 import { aDelivery, anEvent, aWebhook } from '../webhooks/webhooks.ts';
 import type { CallbackBody } from './callbacks.ts';
