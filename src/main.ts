@@ -8,7 +8,7 @@ import type { Config } from './config/config.ts';
 import { secretFiles } from './config/secret-file-paths.ts';
 import { DomainError } from './core/errors.ts';
 import { seedPolicy } from './core/policy.ts';
-import { WEBHOOK_FORMATS } from './core/vocabulary.ts';
+import { WEBHOOK_FORMATS } from './core/enums.ts';
 import { DoorCounts } from './server/door-counts.ts';
 import { createLog } from './log/log.ts';
 import { userNames, type UserNames } from './log/user-pseudonyms.ts';

@@ -1,7 +1,7 @@
 /** The user's own words. */
 import { requireSession } from '../app/caller.ts';
 import { customStatusText } from '../core/ids.ts';
-import type { UserRecord } from '../core/record.ts';
+import type { UserRecord } from '../core/records.ts';
 import { builder } from './builder.ts';
 import { UserStatus } from './user-status.ts';
 

@@ -1,6 +1,6 @@
 /** A backend ends sessions. */
 import { sessionId as checkedSessionId, userId as checkedUserId } from '../core/ids.ts';
-import type { UserRecord } from '../core/record.ts';
+import type { UserRecord } from '../core/records.ts';
 import { builder } from './builder.ts';
 import { endedSessions, Session, type SessionView } from './session.ts';
 import { UserStatus } from './user-status.ts';

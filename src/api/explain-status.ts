@@ -1,6 +1,6 @@
 /** Why a user is shown as she is: for operators and their programs. */
 import { EXPLAINED_EVENTS, explainUser, type Explained } from '../app/explained.ts';
-import type { ExplainedSession, Prediction, SessionPrediction } from '../core/explain.ts';
+import type { ExplainedSession, Prediction, SessionPrediction } from '../core/explain-status.ts';
 import { userId as checkedUserId } from '../core/ids.ts';
 import { builder } from './builder.ts';
 import { PresenceEvent } from './events.ts';

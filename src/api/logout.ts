@@ -1,6 +1,6 @@
 /** Logging out: a session ends by its own wish. */
 import { requireSession } from '../app/caller.ts';
-import type { UserRecord } from '../core/record.ts';
+import type { UserRecord } from '../core/records.ts';
 import { builder } from './builder.ts';
 import { UserStatus } from './user-status.ts';
 

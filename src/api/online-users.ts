@@ -1,7 +1,7 @@
 /** Who is not OFFLINE, page by page. */
 import { badUserInput } from '../core/errors.ts';
 import { MAX_ID_CODE_POINTS, userId, type UserId } from '../core/ids.ts';
-import type { UserRecord } from '../core/record.ts';
+import type { UserRecord } from '../core/records.ts';
 import { builder } from './builder.ts';
 import { DEFAULT_PAGE, FIRST_DESCRIPTION, PageInfo, pageOf, pageSize, type Page } from './paging.ts';
 import { UserStatus } from './user-status.ts';

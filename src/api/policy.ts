@@ -6,7 +6,7 @@ import type {
 } from '../core/policy.ts';
 import { builder } from './builder.ts';
 import { PlatformEnum } from './words.ts';
-import { type MultiDeviceMode, PLATFORMS } from '../core/vocabulary.ts';
+import { type MultiDeviceMode, PLATFORMS } from '../core/enums.ts';
 
 export const MultiDeviceModeEnum = builder.enumType('MultiDeviceMode', {
   description: 'Which platforms may be logged in beside each other: in each group of the mode, one platform at a time.',

@@ -1,7 +1,7 @@
 /** A session: one login of one device. */
 import { requireSession } from '../app/caller.ts';
 import type { UserId } from '../core/ids.ts';
-import { findSession, isAttached, type EndedSession, type SessionRecord } from '../core/record.ts';
+import { findSession, isAttached, type EndedSession, type SessionRecord } from '../core/records.ts';
 import { builder } from './builder.ts';
 import { AppStateEnum, PlatformEnum, StatusEnum } from './words.ts';
 

@@ -1,7 +1,7 @@
 /** How many there are. */
 import { builder } from './builder.ts';
 import { PlatformEnum } from './words.ts';
-import { PLATFORMS, type Platform } from '../core/vocabulary.ts';
+import { PLATFORMS, type Platform } from '../core/enums.ts';
 
 interface Count {
   readonly platform: Platform;

@@ -1,5 +1,5 @@
 /** Watching users. */
-import type { StatusChange as StatusChangeRecord } from '../core/record.ts';
+import type { StatusChange as StatusChangeRecord } from '../core/records.ts';
 import { askedUsers } from './access.ts';
 import { builder } from './builder.ts';
 import { EventReasonEnum, PlatformEnum, StatusEnum } from './words.ts';

@@ -3,7 +3,7 @@ import { changePolicy, type Policy as PolicyRecord } from '../core/policy.ts';
 import { builder } from './builder.ts';
 import { MultiDeviceModeEnum, Policy } from './policy.ts';
 import { PlatformEnum } from './words.ts';
-import type { PlatformPreset } from '../core/vocabulary.ts';
+import type { PlatformPreset } from '../core/enums.ts';
 
 const PlatformPresetEnum = builder.enumType('PlatformPreset', {
   description: 'Platform tables that ship with Porchlight.',

@@ -1,7 +1,7 @@
 /** The present status of users. */
 import { maySeeSessions } from '../app/caller.ts';
 import { forbidden } from '../core/errors.ts';
-import type { UserRecord } from '../core/record.ts';
+import type { UserRecord } from '../core/records.ts';
 import { askedUsers } from './access.ts';
 import { builder } from './builder.ts';
 import { liveSession, Session } from './session.ts';

@@ -1,8 +1,8 @@
 /** Webhooks are made, changed and deleted. */
 import type { ShownWebhook } from '../app/webhooks.ts';
 import { webhookId } from '../core/ids.ts';
-import { DEFAULT_PREVIOUS_SECRET_VALID_MS } from '../core/webhook-change.ts';
-import type { WebhookRecord } from '../core/webhook.ts';
+import { DEFAULT_PREVIOUS_SECRET_VALID_MS } from '../core/webhooks/webhook-update.ts';
+import type { WebhookRecord } from '../core/webhooks/webhook.ts';
 import { builder } from './builder.ts';
 import { Webhook, WebhookFormatEnum } from './webhooks.ts';
 import { EventReasonEnum } from './words.ts';

@@ -1,7 +1,7 @@
 /** What became of what was delivered; and delivering it again, or a test. */
 import type { Delivery } from '../app/webhook-ports.ts';
 import { deliveryId, webhookId } from '../core/ids.ts';
-import type { DeliveryStatus } from '../core/vocabulary.ts';
+import type { DeliveryStatus } from '../core/enums.ts';
 import { builder } from './builder.ts';
 import { PresenceEvent } from './events.ts';
 import { DEFAULT_PAGE, FIRST_DESCRIPTION, PageInfo, pageOf, pageSize, type Page } from './paging.ts';

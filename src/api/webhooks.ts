@@ -1,7 +1,7 @@
 /** Webhooks as they are. Their secrets are nowhere to be read. */
 import { webhookId } from '../core/ids.ts';
-import type { WebhookFormat, WebhookState } from '../core/vocabulary.ts';
-import { previousInForce, type WebhookRecord } from '../core/webhook.ts';
+import type { WebhookFormat, WebhookState } from '../core/enums.ts';
+import { previousInForce, type WebhookRecord } from '../core/webhooks/webhook.ts';
 import { builder } from './builder.ts';
 import { EventReasonEnum } from './words.ts';
 

@@ -1,6 +1,6 @@
 /** The words that several concepts speak. */
 import { builder } from './builder.ts';
-import type { AppState, EventReason, Platform, Status } from '../core/vocabulary.ts';
+import type { AppState, EventReason, Platform, Status } from '../core/enums.ts';
 
 type Described<Value extends string> = Record<Value, { readonly description: string }>;
 

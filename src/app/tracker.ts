@@ -2,18 +2,18 @@
  * The commands, from the outside: each loads the user, takes one step, and is answered when the
  * store has made it durable. Watchers, followers and sockets hear of it from the store's commits.
  */
-import type { Command, Outcome } from '../core/command.ts';
-import { deadline } from '../core/deadline.ts';
+import type { Command, Outcome } from '../core/commands.ts';
+import { deadline } from '../core/deadlines.ts';
 import { DomainError, unauthenticated } from '../core/errors.ts';
 import type { DeviceId, LinkId, Millis, SessionId, UserId } from '../core/ids.ts';
-import { step } from '../core/presence.ts';
-import type { EndedSession, SessionRecord, UserRecord, Watch } from '../core/record.ts';
+import { step } from '../core/state-machine.ts';
+import type { EndedSession, SessionRecord, UserRecord, Watch } from '../core/records.ts';
 import type { SessionRef } from './caller.ts';
 import { Departures } from './departures.ts';
 import type { Credentials, FailedUpdate, PresenceStore } from './ports.ts';
 import { isRevoked, revoked, Revocations } from './revocations.ts';
 import { SOON_MS, Tally } from './tally.ts';
-import type { AppState, Platform } from '../core/vocabulary.ts';
+import type { AppState, Platform } from '../core/enums.ts';
 
 export interface LoginRequest {
   readonly platform: Platform;

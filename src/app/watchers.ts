@@ -3,11 +3,11 @@
  * the newest, however slow the watcher is.
  */
 import type { Millis, UserId } from '../core/ids.ts';
-import { snapshotOf, type StatusChange } from '../core/record.ts';
+import { snapshotOf, type StatusChange } from '../core/records.ts';
 import type { PresenceStore } from './ports.ts';
 import { PullStream, type StreamSource } from './stream.ts';
 import { SOON_MS, Tally } from './tally.ts';
-import type { Status } from '../core/vocabulary.ts';
+import type { Status } from '../core/enums.ts';
 
 /** Bounds how many users one client watches. */
 export interface WatchLimit {

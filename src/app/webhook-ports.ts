@@ -3,8 +3,8 @@
  * A store on several nodes lets each shard be told by one of them at a time: it leases it.
  */
 import type { Cursor, DeliveryId, Millis, WebhookId } from '../core/ids.ts';
-import type { DeliveryStatus } from '../core/vocabulary.ts';
-import type { DeliveryRecord, Shard, WebhookRecord } from '../core/webhook.ts';
+import type { DeliveryStatus } from '../core/enums.ts';
+import type { DeliveryRecord, Shard, WebhookRecord } from '../core/webhooks/webhook.ts';
 import type { LoggedEvent } from './ports.ts';
 
 export type Delivery = DeliveryRecord<LoggedEvent>;

@@ -1,6 +1,6 @@
 /** Tests of webhooks: each is attempted once, at once, while its caller waits. */
 import { DomainError } from '../core/errors.ts';
-import { NOT_TRIED, type WebhookRecord } from '../core/webhook.ts';
+import { NOT_TRIED, type WebhookRecord } from '../core/webhooks/webhook.ts';
 import type { PresenceStore } from './ports.ts';
 import type { Delivery, WebhookCourier, WebhookSecrets, WebhookStore } from './webhook-ports.ts';
 

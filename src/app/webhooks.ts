@@ -1,16 +1,16 @@
 /** Webhooks as backends manage them, and what became of what was delivered. Delivering is somebody else's. */
 import { badUserInput, DomainError } from '../core/errors.ts';
 import { later, type DeliveryId, type WebhookId } from '../core/ids.ts';
-import { quoted } from '../core/quoted.ts';
-import type { DeliveryStatus, EventReason, WebhookFormat } from '../core/vocabulary.ts';
+import { quoted } from '../core/quote.ts';
+import type { DeliveryStatus, EventReason, WebhookFormat } from '../core/enums.ts';
 import {
   changeWebhook,
   checkedPreviousSecretValidMs,
   checkedReasons,
   DEFAULT_PREVIOUS_SECRET_VALID_MS,
-} from '../core/webhook-change.ts';
-import { checkedSecret } from '../core/webhook-secret.ts';
-import type { WebhookRecord } from '../core/webhook.ts';
+} from '../core/webhooks/webhook-update.ts';
+import { checkedSecret } from '../core/webhooks/webhook-secret.ts';
+import type { WebhookRecord } from '../core/webhooks/webhook.ts';
 import type { PresenceStore } from './ports.ts';
 import {
   MAX_URL_CHARACTERS,

@@ -20,7 +20,7 @@ import {
   wholeNumber,
 } from './value-types.ts';
 import type { Introspection, Visibility } from '../core/visibility.ts';
-import type { MultiDeviceMode, PlatformPreset } from '../core/vocabulary.ts';
+import type { MultiDeviceMode, PlatformPreset } from '../core/enums.ts';
 
 export interface Option<T = unknown, Default extends string | null = string | null> {
   readonly env: string;

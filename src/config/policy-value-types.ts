@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import type { PlatformGroup, PlatformPolicyChange } from '../core/policy.ts';
 import type { Json, Parsed, ValueType } from './value-types.ts';
-import { PLATFORMS, type Platform } from '../core/vocabulary.ts';
+import { PLATFORMS, type Platform } from '../core/enums.ts';
 
 const isPlatform = (name: string): name is Platform => (PLATFORMS as readonly string[]).includes(name);
 

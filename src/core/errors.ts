@@ -2,7 +2,7 @@
  * Everything that can be wrong with a request, as one union. The code is what clients see as
  * `extensions.code`; it never changes its meaning. Anything else that is thrown is a fault of ours.
  */
-import type { EventReason, Platform } from './vocabulary.ts';
+import type { EventReason, Platform } from './enums.ts';
 
 export type Fault =
   | { readonly code: 'UNAUTHENTICATED' }

@@ -3,7 +3,7 @@
  * logged in beside each other. It is data: read, changed and stored whole, checked here.
  */
 import { badUserInput } from './errors.ts';
-import { PLATFORMS, type MultiDeviceMode, type Platform, type PlatformPreset } from './vocabulary.ts';
+import { PLATFORMS, type MultiDeviceMode, type Platform, type PlatformPreset } from './enums.ts';
 
 /** What a session is told, or promised, when it logs in or beats; it keeps them until it does so again. */
 export interface Timings {

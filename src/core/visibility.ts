@@ -1,6 +1,6 @@
 /** Whom, and what, an app's user may ask about. Backends may ask about everyone and are not looked up here. */
 import type { UserId } from './ids.ts';
-import type { Watch } from './record.ts';
+import type { Watch } from './records.ts';
 
 /** What holds for users whose JWT says nothing about it. */
 export const VISIBILITIES = ['everyone', 'none'] as const;

@@ -7,7 +7,7 @@ import { sessionEnded } from '../app/tracker.ts';
 import type { UserToken, UserTokenKind } from '../app/user-token.ts';
 import { unauthenticated } from '../core/errors.ts';
 import type { UserId } from '../core/ids.ts';
-import { findSession, unknownUser, type UserRecord } from '../core/record.ts';
+import { findSession, unknownUser, type UserRecord } from '../core/records.ts';
 import { JwtVerifier, type JwtSettings } from './jwt.ts';
 import { sameText } from './same-text.ts';
 import { looksLikeSessionToken, readSessionToken } from './session-token.ts';

@@ -11,7 +11,7 @@ import type { Caller } from '../app/caller.ts';
 import type { Link } from '../app/links.ts';
 import type { Porchlight } from '../app/porchlight.ts';
 import { linkId, type LinkId, type SessionId } from '../core/ids.ts';
-import type { LostLink } from '../core/record.ts';
+import type { LostLink } from '../core/records.ts';
 import { Allowance, type AllowanceOptions } from './allowance.ts';
 import type { Asked } from './asked.ts';
 import { closeReason } from './close-codes.ts';

@@ -11,7 +11,7 @@ import {
 import { ExpiredToken, type UserToken } from '../app/user-token.ts';
 import { DomainError, unauthenticated } from '../core/errors.ts';
 import { millis, userId, type Millis, type UserId } from '../core/ids.ts';
-import type { Watch } from '../core/record.ts';
+import type { Watch } from '../core/records.ts';
 import { remoteKeys } from './jwks.ts';
 import { claimsSignedWith } from './shared-secret.ts';
 

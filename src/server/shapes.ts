@@ -3,7 +3,7 @@
  * for all of them, and the lists they get are put together from that.
  */
 import { execute, Kind, visit, type DocumentNode, type ExecutionArgs, type ExecutionResult } from 'graphql';
-import type { StatusChange } from '../core/record.ts';
+import type { StatusChange } from '../core/records.ts';
 import type { Operation } from './documents.ts';
 import { textFrame } from './frames.ts';
 import { nextHead } from './messages.ts';

@@ -5,7 +5,7 @@
 import { NOBODY, type AppCaller, type Caller } from '../app/caller.ts';
 import { DomainError, unauthenticated } from '../core/errors.ts';
 import type { SessionId } from '../core/ids.ts';
-import type { LostLink } from '../core/record.ts';
+import type { LostLink } from '../core/records.ts';
 import type { Asked } from './asked.ts';
 import type { Authenticate } from './auth.ts';
 import type { Operation } from './documents.ts';

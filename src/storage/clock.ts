@@ -1,5 +1,5 @@
 import { millis, type Millis } from '../core/ids.ts';
-import { NO_SLEEPS, withSleep, type Sleeps } from '../core/sleeps.ts';
+import { NO_SLEEPS, withSleep, type Sleeps } from '../core/process-pauses.ts';
 
 /** The wall clock, in milliseconds since 1970, UTC. The only place of the program that reads it. */
 export const wallClock = (): number => Date.now();

@@ -2,7 +2,7 @@
  * What Tencent's documents call a platform. They spell it in two ways: the page of the status query has iPhone and PC,
  * that of the webhooks iOS, Windows and Linux. Neither has a word for mini programs, which log in through the web SDK.
  */
-import type { Platform } from '../core/vocabulary.ts';
+import type { Platform } from '../core/enums.ts';
 
 /** The page that spells it. */
 export type PlatformSpelling = 'QUERY' | 'WEBHOOK';

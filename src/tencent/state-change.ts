@@ -1,6 +1,6 @@
 /** Which of Tencent IM's state changes an event is. docs/tencent.md has the same table, with the reasons for it. */
-import type { PresenceEvent } from '../core/record.ts';
-import type { EventReason, Platform } from '../core/vocabulary.ts';
+import type { PresenceEvent } from '../core/records.ts';
+import type { EventReason, Platform } from '../core/enums.ts';
 
 /** `Info.Action` and `Info.Reason` of a `State.StateChange` callback. */
 export type StateChange =

@@ -8,7 +8,7 @@ import { stateChangeOf, type DisconnectReason, type StateChange } from './state-
 import type { LoggedEvent } from '../app/ports.ts';
 import type { Format, Outgoing } from '../app/webhook-format.ts';
 import type { Millis } from '../core/ids.ts';
-import type { WebhookRecord } from '../core/webhook.ts';
+import type { WebhookRecord } from '../core/webhooks/webhook.ts';
 
 export interface TencentFormatOptions {
   /** The SDKAppID that receivers must find in the URL. */

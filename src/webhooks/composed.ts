@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import type { LoggedEvent } from '../app/ports.ts';
 import type { Delivery } from '../app/webhook-ports.ts';
 import { later, millis, type Cursor, type DeliveryId, type Millis, type WebhookId } from '../core/ids.ts';
-import { NOT_TRIED, type Shard } from '../core/webhook.ts';
+import { NOT_TRIED, type Shard } from '../core/webhooks/webhook.ts';
 
 /** What an unsent delivery belongs to, and when it is made. */
 export interface Origin {

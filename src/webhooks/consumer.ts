@@ -6,8 +6,8 @@ import type { LoggedEvent, ScannedLog } from '../app/ports.ts';
 import type { Delivery } from '../app/webhook-ports.ts';
 import { DomainError } from '../core/errors.ts';
 import { later, type Cursor, type Millis } from '../core/ids.ts';
-import type { PresenceEvent } from '../core/record.ts';
-import { isWanted, shardOf, type Shard, type WebhookRecord } from '../core/webhook.ts';
+import type { PresenceEvent } from '../core/records.ts';
+import { isWanted, shardOf, type Shard, type WebhookRecord } from '../core/webhooks/webhook.ts';
 import { composed, lost } from './composed.ts';
 import type { Tenure } from './tenure.ts';
 

@@ -2,7 +2,7 @@
 import { setMaxListeners } from 'node:events';
 import type { Clocks, Formats, Outgoing } from '../app/webhook-format.ts';
 import type { Attempt, Delivery, WebhookCourier } from '../app/webhook-ports.ts';
-import type { WebhookRecord } from '../core/webhook.ts';
+import type { WebhookRecord } from '../core/webhooks/webhook.ts';
 import type { Addresses } from './addresses.ts';
 import { Connections, type Pool } from './connections.ts';
 import { exchange, StaleConnection, type Answer } from './exchange.ts';

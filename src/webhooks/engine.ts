@@ -7,7 +7,7 @@ import type { CommittedChange, PresenceStore } from '../app/ports.ts';
 import type { WebhookFigures } from '../app/webhook-figures.ts';
 import type { Lease, WebhookCourier, WebhookStore } from '../app/webhook-ports.ts';
 import { later, type Millis } from '../core/ids.ts';
-import { SHARDS_PER_WEBHOOK, shardOf, type WebhookRecord } from '../core/webhook.ts';
+import { SHARDS_PER_WEBHOOK, shardOf, type WebhookRecord } from '../core/webhooks/webhook.ts';
 import { Consumer } from './consumer.ts';
 import { Tally } from './figures.ts';
 import { Known } from './known-webhooks.ts';

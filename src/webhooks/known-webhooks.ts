@@ -1,8 +1,8 @@
 /** The webhooks as last read, and whether they may have changed since. */
 import type { WebhookStore } from '../app/webhook-ports.ts';
 import type { WebhookId } from '../core/ids.ts';
-import type { WebhookState } from '../core/vocabulary.ts';
-import type { WebhookRecord } from '../core/webhook.ts';
+import type { WebhookState } from '../core/enums.ts';
+import type { WebhookRecord } from '../core/webhooks/webhook.ts';
 import type { KnownWebhooks } from './tenure.ts';
 
 export class Known implements KnownWebhooks {

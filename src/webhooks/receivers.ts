@@ -1,7 +1,7 @@
 /** Says once that a receiver has begun to fail, and once that it takes things again, however many attempts lie between. */
 import type { Attempt, Lease } from '../app/webhook-ports.ts';
 import type { WebhookId } from '../core/ids.ts';
-import type { Shard } from '../core/webhook.ts';
+import type { Shard } from '../core/webhooks/webhook.ts';
 import type { Settled } from './outcome.ts';
 
 /** One that fails now and then, and takes the same at once when it comes again, is not worth a word. */

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import type { WebhookSecrets } from '../app/webhook-ports.ts';
 import { deliveryId, webhookId } from '../core/ids.ts';
-import { isStandardSecret, SECRET_PREFIX } from '../core/webhook-secret.ts';
+import { isStandardSecret, SECRET_PREFIX } from '../core/webhooks/webhook-secret.ts';
 
 const ID_BYTES = 16;
 const SECRET_BYTES = 32;

@@ -3,7 +3,7 @@ import { isoMoment } from '../app/iso-moment.ts';
 import { toldEvent } from '../app/told-event.ts';
 import type { Format } from '../app/webhook-format.ts';
 import type { Delivery } from '../app/webhook-ports.ts';
-import { secretsInForce } from '../core/webhook.ts';
+import { secretsInForce } from '../core/webhooks/webhook.ts';
 import { standardKey } from './secret.ts';
 import { signatures } from './signature.ts';
 

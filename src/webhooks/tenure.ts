@@ -5,7 +5,7 @@
 import type { EventLog } from '../app/ports.ts';
 import type { Attempt, Delivery, Lease, WebhookCourier, WebhookStore } from '../app/webhook-ports.ts';
 import { later, type Cursor, type Millis, type WebhookId } from '../core/ids.ts';
-import type { WebhookRecord } from '../core/webhook.ts';
+import type { WebhookRecord } from '../core/webhooks/webhook.ts';
 import { backoffMs } from './backoff.ts';
 import { attemptOutcome, type Tally } from './figures.ts';
 import { outcomeOf, type Settled } from './outcome.ts';

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { DEFAULT_POLICY } from '../../src/core/policy.ts';
 import { World } from './world.ts';
-import { PLATFORMS } from '../../src/core/vocabulary.ts';
+import { PLATFORMS } from '../../src/core/enums.ts';
 
 const POLICY = `multiDevice { mode groups } pushOnlineExpiryMs platforms {
   platform canBePushOnline heartbeatIntervalMs heartbeatTimeoutMs backgroundTimeoutMs disconnectGraceMs maxInstances

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Delivery } from '../../src/app/webhook-ports.ts';
 import { deliveryId, millis } from '../../src/core/ids.ts';
-import type { WebhookRecord } from '../../src/core/webhook.ts';
+import type { WebhookRecord } from '../../src/core/webhooks/webhook.ts';
 import { HOOK } from '../app/webhook-stage.ts';
 import { RETRY_FOR_MS } from '../app/webhook-parts.ts';
 import { World } from './world.ts';

@@ -17,12 +17,12 @@ import { toClientError } from '../../src/api/errors.ts';
 import { schema } from '../../src/api/schema.ts';
 import { deviceId, linkId, millis, sessionId, userId, type SessionId } from '../../src/core/ids.ts';
 import { DEFAULT_POLICY } from '../../src/core/policy.ts';
-import type { Watch } from '../../src/core/record.ts';
+import type { Watch } from '../../src/core/records.ts';
 import type { Visibility } from '../../src/core/visibility.ts';
 import { webhookParts } from '../app/webhook-parts.ts';
 import { MemoryStore } from '../contract/memory-store.ts';
 import { VirtualClock } from '../contract/virtual-clock.ts';
-import type { Platform } from '../../src/core/vocabulary.ts';
+import type { Platform } from '../../src/core/enums.ts';
 
 export interface Asking {
   readonly caller?: Caller;

@@ -13,7 +13,7 @@ import {
   type Caller,
 } from '../../src/app/caller.ts';
 import { millis, sessionId, userId } from '../../src/core/ids.ts';
-import type { Watch } from '../../src/core/record.ts';
+import type { Watch } from '../../src/core/records.ts';
 import { ALICE, BOB, CAROL } from './stage.ts';
 import { refusalOf } from './waiting.ts';
 

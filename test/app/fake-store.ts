@@ -3,11 +3,11 @@
  * commit is decided by the test, not by luck.
  */
 import type { CommittedChange, EventLog, FailedUpdate, LoggedEvent, PresenceStore } from '../../src/app/ports.ts';
-import type { Outcome } from '../../src/core/command.ts';
+import type { Outcome } from '../../src/core/commands.ts';
 import { millis, type Cursor, type Millis, type SessionId, type UserId } from '../../src/core/ids.ts';
 import { DEFAULT_POLICY, type Policy } from '../../src/core/policy.ts';
-import { unknownUser, type EndedSession, type UserRecord } from '../../src/core/record.ts';
-import type { Sleeps } from '../../src/core/sleeps.ts';
+import { unknownUser, type EndedSession, type UserRecord } from '../../src/core/records.ts';
+import type { Sleeps } from '../../src/core/process-pauses.ts';
 import { MemoryStore } from '../contract/memory-store.ts';
 import { VirtualClock } from '../contract/virtual-clock.ts';
 import { Gates, type Pass } from './gates.ts';

@@ -8,7 +8,7 @@ import { deviceId, type Cursor } from '../../src/core/ids.ts';
 import { FakeStore } from './fake-store.ts';
 import { ALICE, BOB, CAROL, Stage } from './stage.ts';
 import { nextOf } from './waiting.ts';
-import { PLATFORMS } from '../../src/core/vocabulary.ts';
+import { PLATFORMS } from '../../src/core/enums.ts';
 
 const USERS = [ALICE, BOB, CAROL] as const;
 

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { Links } from '../../src/app/links.ts';
 import type { Origin } from '../../src/app/tracker.ts';
 import { linkId } from '../../src/core/ids.ts';
-import type { LostLink } from '../../src/core/record.ts';
+import type { LostLink } from '../../src/core/records.ts';
 import { ALICE, BOB, Stage } from './stage.ts';
 
 let stage: Stage;

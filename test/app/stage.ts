@@ -4,7 +4,7 @@ import type { Credentials } from '../../src/app/ports.ts';
 import { Tracker, type LoggedIn, type Origin } from '../../src/app/tracker.ts';
 import { deviceId, linkId, sessionId, userId, type SessionId, type UserId } from '../../src/core/ids.ts';
 import { FakeStore } from './fake-store.ts';
-import type { Platform } from '../../src/core/vocabulary.ts';
+import type { Platform } from '../../src/core/enums.ts';
 
 export const ALICE = userId('alice');
 export const BOB = userId('bob');

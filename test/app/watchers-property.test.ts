@@ -5,11 +5,11 @@ import type { SessionRef } from '../../src/app/caller.ts';
 import type { PullStream } from '../../src/app/stream.ts';
 import { Watchers, type Watcher } from '../../src/app/watchers.ts';
 import type { UserId } from '../../src/core/ids.ts';
-import type { StatusChange } from '../../src/core/record.ts';
+import type { StatusChange } from '../../src/core/records.ts';
 import { FakeStore } from './fake-store.ts';
 import { ALICE, BOB, CAROL, Stage } from './stage.ts';
 import { isPending, settled } from './waiting.ts';
-import type { Status } from '../../src/core/vocabulary.ts';
+import type { Status } from '../../src/core/enums.ts';
 
 const USERS = [ALICE, BOB, CAROL] as const;
 

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import type { PullStream } from '../../src/app/stream.ts';
 import { Watchers } from '../../src/app/watchers.ts';
 import type { UserId } from '../../src/core/ids.ts';
-import type { StatusChange } from '../../src/core/record.ts';
+import type { StatusChange } from '../../src/core/records.ts';
 import { START } from './fake-store.ts';
 import { ALICE, BOB, CAROL, Stage } from './stage.ts';
 import { errorOf, isPending, nextOf, settled } from './waiting.ts';

@@ -2,7 +2,7 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Attempt, Delivery } from '../../src/app/webhook-ports.ts';
 import { deliveryId, webhookId } from '../../src/core/ids.ts';
-import type { WebhookState } from '../../src/core/vocabulary.ts';
+import type { WebhookState } from '../../src/core/enums.ts';
 import { START } from './fake-store.ts';
 import { deferred, errorOf, isPending } from './waiting.ts';
 import { CUT, RETRY_FOR_MS, TAKEN } from './webhook-parts.ts';

@@ -2,8 +2,8 @@
 import type { Attempt, Delivery, WebhookCourier, WebhookSecrets, WebhookTargets } from '../../src/app/webhook-ports.ts';
 import type { WebhookParts } from '../../src/app/webhooks.ts';
 import { deliveryId, webhookId, type Millis } from '../../src/core/ids.ts';
-import { WEBHOOK_FORMATS } from '../../src/core/vocabulary.ts';
-import type { WebhookRecord } from '../../src/core/webhook.ts';
+import { WEBHOOK_FORMATS } from '../../src/core/enums.ts';
+import type { WebhookRecord } from '../../src/core/webhooks/webhook.ts';
 import { MemoryWebhookStore } from '../contract/memory-webhooks.ts';
 
 export const RETRY_FOR_MS = 3 * 86_400_000;

@@ -1,9 +1,9 @@
 /** What the tests of stores do to users: the domain's own commands. */
 import type { FailedUpdate, PresenceStore } from '../../src/app/ports.ts';
-import type { Command, Login, Outcome } from '../../src/core/command.ts';
+import type { Command, Login, Outcome } from '../../src/core/commands.ts';
 import { deviceId, sessionId, userId, type UserId } from '../../src/core/ids.ts';
-import { step } from '../../src/core/presence.ts';
-import type { Platform } from '../../src/core/vocabulary.ts';
+import { step } from '../../src/core/state-machine.ts';
+import type { Platform } from '../../src/core/enums.ts';
 
 export const user = (id: string): UserId => userId(id);
 

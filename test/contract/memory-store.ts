@@ -12,14 +12,14 @@ import type {
   PresenceStore,
   Workload,
 } from '../../src/app/ports.ts';
-import type { Outcome } from '../../src/core/command.ts';
-import { deadline } from '../../src/core/deadline.ts';
+import type { Outcome } from '../../src/core/commands.ts';
+import { deadline } from '../../src/core/deadlines.ts';
 import { badUserInput, DomainError } from '../../src/core/errors.ts';
 import type { Cursor, Millis, SessionId, UserId } from '../../src/core/ids.ts';
 import type { Policy } from '../../src/core/policy.ts';
-import { unknownUser, type EndedSession, type UserRecord } from '../../src/core/record.ts';
-import { NO_SLEEPS, type Sleeps } from '../../src/core/sleeps.ts';
-import { PLATFORMS, type Platform } from '../../src/core/vocabulary.ts';
+import { unknownUser, type EndedSession, type UserRecord } from '../../src/core/records.ts';
+import { NO_SLEEPS, type Sleeps } from '../../src/core/process-pauses.ts';
+import { PLATFORMS, type Platform } from '../../src/core/enums.ts';
 import { updateEach } from './update-each.ts';
 
 export interface MemoryStoreOptions {

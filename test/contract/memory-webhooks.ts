@@ -11,8 +11,8 @@ import {
 } from '../../src/app/webhook-ports.ts';
 import { badUserInput } from '../../src/core/errors.ts';
 import type { Cursor, DeliveryId, Millis, WebhookId } from '../../src/core/ids.ts';
-import { quoted } from '../../src/core/quoted.ts';
-import { SHARDS_PER_WEBHOOK, type WebhookRecord } from '../../src/core/webhook.ts';
+import { quoted } from '../../src/core/quote.ts';
+import { SHARDS_PER_WEBHOOK, type WebhookRecord } from '../../src/core/webhooks/webhook.ts';
 import { Leases } from '../../src/storage/leases.ts';
 
 export interface MemoryWebhookStoreOptions {

@@ -7,8 +7,8 @@ import type { CommittedChange, LoggedEvent, PresenceStore } from '../../src/app/
 import { DomainError } from '../../src/core/errors.ts';
 import { linkId, sessionId, type Cursor } from '../../src/core/ids.ts';
 import { changePolicy, DEFAULT_POLICY, type Policy } from '../../src/core/policy.ts';
-import { step } from '../../src/core/presence.ts';
-import { unknownUser, type PresenceEvent } from '../../src/core/record.ts';
+import { step } from '../../src/core/state-machine.ts';
+import { unknownUser, type PresenceEvent } from '../../src/core/records.ts';
 import { beat, endAll, login, logout, run, runAll, say, user, wake } from './commands.ts';
 import { VirtualClock } from './virtual-clock.ts';
 

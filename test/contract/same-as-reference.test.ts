@@ -3,8 +3,8 @@ import fc from 'fast-check';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import type { LoggedEvent, PresenceStore } from '../../src/app/ports.ts';
-import type { Command } from '../../src/core/command.ts';
-import { deadline } from '../../src/core/deadline.ts';
+import type { Command } from '../../src/core/commands.ts';
+import { deadline } from '../../src/core/deadlines.ts';
 import { deviceId, linkId, sessionId, type Cursor, type UserId } from '../../src/core/ids.ts';
 import { changePolicy, DEFAULT_POLICY } from '../../src/core/policy.ts';
 import { diagnose } from '../../src/storage/sqlite/doctor/doctor.ts';
@@ -12,7 +12,7 @@ import { openQuietly, temporaryDirectories } from '../storage/sqlite-files.ts';
 import { login, run, runAll, user, wake } from './commands.ts';
 import { MemoryStore } from './memory-store.ts';
 import { VirtualClock } from './virtual-clock.ts';
-import { PLATFORMS } from '../../src/core/vocabulary.ts';
+import { PLATFORMS } from '../../src/core/enums.ts';
 
 const newDirectory = temporaryDirectories();
 

@@ -1,5 +1,5 @@
 import { millis, type Millis } from '../../src/core/ids.ts';
-import { NO_SLEEPS, withSleep, type Sleeps } from '../../src/core/sleeps.ts';
+import { NO_SLEEPS, withSleep, type Sleeps } from '../../src/core/process-pauses.ts';
 
 /** A clock that stands still until told otherwise. */
 export class VirtualClock {

@@ -2,7 +2,7 @@
 import type { LoggedEvent } from '../../src/app/ports.ts';
 import type { Delivery } from '../../src/app/webhook-ports.ts';
 import { deliveryId, deviceId, millis, sessionId, userId, webhookId, type Cursor } from '../../src/core/ids.ts';
-import type { WebhookRecord } from '../../src/core/webhook.ts';
+import type { WebhookRecord } from '../../src/core/webhooks/webhook.ts';
 
 export const cursorAt = (seq: number): Cursor => `a log.${seq}` as Cursor;
 

@@ -5,8 +5,8 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { MAX_WEBHOOKS, type Delivery, type Lease, type WebhookStore } from '../../src/app/webhook-ports.ts';
 import { deliveryId, later, millis, webhookId, type DeliveryId } from '../../src/core/ids.ts';
-import { SHARDS_PER_WEBHOOK, type Shard } from '../../src/core/webhook.ts';
-import { DELIVERY_STATUSES } from '../../src/core/vocabulary.ts';
+import { SHARDS_PER_WEBHOOK, type Shard } from '../../src/core/webhooks/webhook.ts';
+import { DELIVERY_STATUSES } from '../../src/core/enums.ts';
 import { VirtualClock } from './virtual-clock.ts';
 import { cursorAt, dead, delivered, delivery, webhook } from './webhook-records.ts';
 

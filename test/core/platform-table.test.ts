@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { DEFAULT_POLICY, PRESETS } from '../../src/core/policy.ts';
 import { Story } from './harness.ts';
 import { ALL, PUSH_EXPIRY, TABLE } from './tables.ts';
-import { PLATFORMS, PLATFORM_PRESETS } from '../../src/core/vocabulary.ts';
+import { PLATFORMS, PLATFORM_PRESETS } from '../../src/core/enums.ts';
 
 const seconds = (ms: number | null): string => (ms === null ? 'never' : `${ms / 1_000} s`);
 

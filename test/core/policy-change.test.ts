@@ -4,7 +4,7 @@ import { DomainError } from '../../src/core/errors.ts';
 import { changePolicy, DEFAULT_POLICY, seedPolicy, type PolicyChange } from '../../src/core/policy.ts';
 import { deepFreeze } from './model/freeze.ts';
 import { ALL, CUSTOM_GROUPS } from './tables.ts';
-import type { Platform } from '../../src/core/vocabulary.ts';
+import type { Platform } from '../../src/core/enums.ts';
 
 const BASE = deepFreeze(DEFAULT_POLICY);
 

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { millis } from '../../src/core/ids.ts';
-import { MOST_SLEEPS, NO_SLEEPS, sleptSince, withSleep, type Sleeps } from '../../src/core/sleeps.ts';
+import { MOST_SLEEPS, NO_SLEEPS, sleptSince, withSleep, type Sleeps } from '../../src/core/process-pauses.ts';
 import { Story } from './harness.ts';
 import { DAY, PUSH_EXPIRY, SECOND } from './tables.ts';
 

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { DomainError } from '../../src/core/errors.ts';
-import { checkedSecret, isStandardSecret } from '../../src/core/webhook-secret.ts';
+import { checkedSecret, isStandardSecret } from '../../src/core/webhooks/webhook-secret.ts';
 
 const ofBytes = (bytes: number): string => `whsec_${randomBytes(bytes).toString('base64')}`;
 

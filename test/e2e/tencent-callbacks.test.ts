@@ -1,7 +1,7 @@
 /** Tencent IM's callback, as a receiver of theirs is sent it for whatever can become of a device. */
 import { createHash } from 'node:crypto';
 import { expect, test } from 'vitest';
-import { EVENT_REASONS } from '../../src/core/vocabulary.ts';
+import { EVENT_REASONS } from '../../src/core/enums.ts';
 import type { CallbackBody } from '../tencent/callbacks.ts';
 import { APP_ID, KEY } from '../tencent/user-sigs.ts';
 import { eventually } from '../tools/crash-stream.ts';

@@ -3,7 +3,7 @@ import { buildSchema, execute, type ExecutionArgs, type ExecutionResult } from '
 import { describe, expect, test } from 'vitest';
 import { schema } from '../../src/api/schema.ts';
 import { millis, userId } from '../../src/core/ids.ts';
-import type { StatusChange } from '../../src/core/record.ts';
+import type { StatusChange } from '../../src/core/records.ts';
 import { Documents } from '../../src/server/documents.ts';
 import { Rounds } from '../../src/server/rounds.ts';
 import { Shapes } from '../../src/server/shapes.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { CommittedChange } from '../../src/app/ports.ts';
 import { changePolicy } from '../../src/core/policy.ts';
-import { unknownUser } from '../../src/core/record.ts';
+import { unknownUser } from '../../src/core/records.ts';
 import { beat, login, logout, run, say, user } from '../contract/commands.ts';
 import { VirtualClock } from '../contract/virtual-clock.ts';
 import { settled } from '../app/waiting.ts';

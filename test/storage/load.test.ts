@@ -4,7 +4,7 @@ import { closeSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { linkId, millis } from '../../src/core/ids.ts';
-import { afterRestart } from '../../src/core/presence.ts';
+import { afterRestart } from '../../src/core/state-machine.ts';
 import { changePolicy, DEFAULT_POLICY } from '../../src/core/policy.ts';
 import { loadFile } from '../../src/storage/sqlite/load.ts';
 import { beat, login, run, say, user } from '../contract/commands.ts';

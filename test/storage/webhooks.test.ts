@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { Delivery, Lease, WebhookStore } from '../../src/app/webhook-ports.ts';
 import { deliveryId, millis, webhookId } from '../../src/core/ids.ts';
-import type { Shard } from '../../src/core/webhook.ts';
+import type { Shard } from '../../src/core/webhooks/webhook.ts';
 import { copyDatabase } from '../../src/storage/sqlite/backup.ts';
 import { diagnose } from '../../src/storage/sqlite/doctor/doctor.ts';
 import type { FindingId } from '../../src/storage/sqlite/doctor/findings.ts';

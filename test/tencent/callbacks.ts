@@ -2,7 +2,7 @@
 import type { LoggedEvent } from '../../src/app/ports.ts';
 import type { Outgoing } from '../../src/app/webhook-format.ts';
 import { millis, type Millis } from '../../src/core/ids.ts';
-import type { WebhookRecord } from '../../src/core/webhook.ts';
+import type { WebhookRecord } from '../../src/core/webhooks/webhook.ts';
 import { tencentFormat, type TencentFormatOptions } from '../../src/tencent/webhook-format.ts';
 import { aDelivery, aWebhook } from '../webhooks/webhooks.ts';
 

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import type { LoggedEvent } from '../../src/app/ports.ts';
 import { millis, userId } from '../../src/core/ids.ts';
-import { EVENT_REASONS, PLATFORMS, type EventReason } from '../../src/core/vocabulary.ts';
+import { EVENT_REASONS, PLATFORMS, type EventReason } from '../../src/core/enums.ts';
 import { anEvent } from '../webhooks/webhooks.ts';
 import { bodyOf, requestsFor } from './callbacks.ts';
 

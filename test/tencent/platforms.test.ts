@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { PLATFORMS } from '../../src/core/vocabulary.ts';
+import { PLATFORMS } from '../../src/core/enums.ts';
 import {
   platformName,
   statusWebhookPlatformName,

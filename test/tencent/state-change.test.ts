@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { EVENT_REASONS, PLATFORMS, type Platform } from '../../src/core/vocabulary.ts';
+import { EVENT_REASONS, PLATFORMS, type Platform } from '../../src/core/enums.ts';
 import { STATE_CHANGES, stateChangeOf } from '../../src/tencent/state-change.ts';
 
 const words = (change: ReturnType<typeof stateChangeOf>) =>

@@ -1,7 +1,7 @@
 /** Webhooks come and go, leases are lost, stores refuse, and the engine is closed. */
 import { describe, expect, it, vi } from 'vitest';
 import { DomainError } from '../../src/core/errors.ts';
-import { SHARDS_PER_WEBHOOK } from '../../src/core/webhook.ts';
+import { SHARDS_PER_WEBHOOK } from '../../src/core/webhooks/webhook.ts';
 import { isPending } from '../app/waiting.ts';
 import { hangs, Receiver, refused, taken, type Told } from './receiver.ts';
 import { HOOK, OTHER_HOOK, Stand, userOf } from './stand.ts';

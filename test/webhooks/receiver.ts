@@ -2,7 +2,7 @@
 import type { LoggedEvent } from '../../src/app/ports.ts';
 import type { Attempt, Delivery, WebhookCourier } from '../../src/app/webhook-ports.ts';
 import type { DeliveryId, Millis } from '../../src/core/ids.ts';
-import type { WebhookRecord } from '../../src/core/webhook.ts';
+import type { WebhookRecord } from '../../src/core/webhooks/webhook.ts';
 
 export interface Told {
   readonly at: Millis;

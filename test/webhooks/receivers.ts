@@ -6,7 +6,7 @@ import { onTestFinished } from 'vitest';
 import type { Format, Outgoing } from '../../src/app/webhook-format.ts';
 import type { Attempt, Delivery } from '../../src/app/webhook-ports.ts';
 import { millis } from '../../src/core/ids.ts';
-import type { WebhookRecord } from '../../src/core/webhook.ts';
+import type { WebhookRecord } from '../../src/core/webhooks/webhook.ts';
 import { Addresses } from '../../src/webhooks/addresses.ts';
 import { Courier, type CourierSettings } from '../../src/webhooks/courier.ts';
 import { standardFormat } from '../../src/webhooks/standard.ts';

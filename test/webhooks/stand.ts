@@ -2,8 +2,8 @@
 import type { LoggedEvent } from '../../src/app/ports.ts';
 import type { Delivery, Lease, ShardProgress } from '../../src/app/webhook-ports.ts';
 import { userId, webhookId, type UserId, type WebhookId } from '../../src/core/ids.ts';
-import type { Platform } from '../../src/core/vocabulary.ts';
-import { shardOf, SHARDS_PER_WEBHOOK, type Shard, type WebhookRecord } from '../../src/core/webhook.ts';
+import type { Platform } from '../../src/core/enums.ts';
+import { shardOf, SHARDS_PER_WEBHOOK, type Shard, type WebhookRecord } from '../../src/core/webhooks/webhook.ts';
 import { WebhookEngine } from '../../src/webhooks/engine.ts';
 import { Turns } from '../../src/webhooks/turns.ts';
 import { FakeStore } from '../app/fake-store.ts';

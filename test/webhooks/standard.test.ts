@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import type { Outgoing } from '../../src/app/webhook-format.ts';
 import type { Delivery } from '../../src/app/webhook-ports.ts';
 import { later, millis, type Millis } from '../../src/core/ids.ts';
-import type { WebhookRecord } from '../../src/core/webhook.ts';
+import type { WebhookRecord } from '../../src/core/webhooks/webhook.ts';
 import { standardFormat } from '../../src/webhooks/standard.ts';
 import { World } from '../api/world.ts';
 import { aDelivery, anEvent, aWebhook, MOMENT, OTHER_SECRET, SECRET } from './webhooks.ts';

@@ -2,7 +2,7 @@
 import type { LoggedEvent } from '../../src/app/ports.ts';
 import type { Delivery } from '../../src/app/webhook-ports.ts';
 import { cursor, deviceId, later, millis, userId } from '../../src/core/ids.ts';
-import type { WebhookRecord } from '../../src/core/webhook.ts';
+import type { WebhookRecord } from '../../src/core/webhooks/webhook.ts';
 import { delivery, loggedEvent, webhook } from '../contract/webhook-records.ts';
 
 /** Two secrets as anybody might have made them: 24 bytes and 64. */

@@ -6,7 +6,7 @@ import { collectDefaultMetrics, Registry } from 'prom-client';
 import type { Porchlight } from '../../app/porchlight.ts';
 import type { Tally } from '../../app/tally.ts';
 import type { WebhookFigures } from '../../app/webhook-figures.ts';
-import { PLATFORMS } from '../../core/vocabulary.ts';
+import { PLATFORMS } from '../../core/enums.ts';
 import type { Door, DoorCounts } from '../door-counts.ts';
 import { counter, gauge, histogram, type Sample } from './exposition.ts';
 import { Transitions } from './transitions.ts';

@@ -1,6 +1,6 @@
 /** What has happened to sessions since the start, counted as it is committed. */
 import type { PresenceStore } from '../../app/ports.ts';
-import { EVENT_REASONS, PLATFORMS } from '../../core/vocabulary.ts';
+import { EVENT_REASONS, PLATFORMS } from '../../core/enums.ts';
 import { Counts } from '../door-counts.ts';
 
 export class Transitions {

@@ -1,7 +1,7 @@
 /** Users as bytes, found by their ids: no object, string or map entry for any of them. */
 import type { UserId } from '../../core/ids.ts';
-import type { UserRecord } from '../../core/record.ts';
-import type { Status } from '../../core/vocabulary.ts';
+import type { UserRecord } from '../../core/records.ts';
+import type { Status } from '../../core/enums.ts';
 import { RecordCodec, type Tally } from './record-codec.ts';
 import { unpackSessions, type PackedSession, type SessionChunk } from './session-chunks.ts';
 import { Slabs, type Place } from './slabs.ts';

@@ -6,7 +6,7 @@
  */
 import type { DeviceId, LinkId, Millis, SessionId, UserId } from '../../core/ids.ts';
 import { sameTimings, type Timings } from '../../core/policy.ts';
-import type { SessionRecord, UserRecord, Watch } from '../../core/record.ts';
+import type { SessionRecord, UserRecord, Watch } from '../../core/records.ts';
 import {
   APP_STATES,
   EVENT_REASONS,
@@ -15,7 +15,7 @@ import {
   type LiveStatus,
   type Platform,
   type Status,
-} from '../../core/vocabulary.ts';
+} from '../../core/enums.ts';
 import { ByteReader, ByteWriter } from './bytes.ts';
 
 export const MOST_SESSIONS = 0xffff;

@@ -1,6 +1,6 @@
 /** How much there is in a database, and how far its log goes. */
 import type Database from 'better-sqlite3';
-import type { Status } from '../../core/vocabulary.ts';
+import type { Status } from '../../core/enums.ts';
 import { Cursors } from './cursors.ts';
 import { LOG_ID, PURGED_THROUGH } from './meta.ts';
 

@@ -1,7 +1,7 @@
 /** What goes into a commit, and the rows it becomes. */
-import type { Outcome } from '../../core/command.ts';
+import type { Outcome } from '../../core/commands.ts';
 import type { UserId } from '../../core/ids.ts';
-import { findSession, type UserRecord } from '../../core/record.ts';
+import { findSession, type UserRecord } from '../../core/records.ts';
 import type { Job } from './lanes.ts';
 import { emptyBatch, type Batch, type WebhookWrite } from './protocol.ts';
 import { addDrop, addEnd, addEnded, addEvent, addSession, addStatus, addUser } from './rows.ts';

@@ -5,7 +5,7 @@
 import type { EventLog, LoggedEvent, LogPage, LogQuery, LogScan, ScannedLog } from '../../app/ports.ts';
 import { DomainError } from '../../core/errors.ts';
 import type { Cursor, UserId } from '../../core/ids.ts';
-import type { PresenceEvent } from '../../core/record.ts';
+import type { PresenceEvent } from '../../core/records.ts';
 import { Cursors, notOurs } from './cursors.ts';
 import type { Reader } from './reader.ts';
 import { eventFrom, type Row } from './rows.ts';

@@ -3,9 +3,9 @@
  * the order of arrival, those who yield behind all others, and readers find what held before.
  */
 import type { Millis, UserId } from '../../core/ids.ts';
-import type { Outcome } from '../../core/command.ts';
+import type { Outcome } from '../../core/commands.ts';
 import type { Policy } from '../../core/policy.ts';
-import type { UserRecord } from '../../core/record.ts';
+import type { UserRecord } from '../../core/records.ts';
 
 export type Decide = (user: UserRecord, policy: Policy, now: Millis) => Outcome;
 

@@ -3,7 +3,7 @@
  * crash loses of them is when somebody was last seen, by some seconds.
  */
 import type { UserId } from '../../core/ids.ts';
-import type { UserRecord } from '../../core/record.ts';
+import type { UserRecord } from '../../core/records.ts';
 
 /** Bounds the time that one commit takes. */
 const WRITTEN_AT_ONCE = 500;

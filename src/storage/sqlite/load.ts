@@ -9,7 +9,7 @@ import { statSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import Database from 'better-sqlite3';
 import type { Millis } from '../../core/ids.ts';
-import { sessionAfterRestart } from '../../core/presence.ts';
+import { sessionAfterRestart } from '../../core/state-machine.ts';
 import { workerUrl } from '../../process/worker-url.ts';
 import { packSessions, type SessionChunk, type SessionOf } from '../packed/session-chunks.ts';
 import { Present } from './present.ts';

@@ -3,7 +3,7 @@ import Database from 'better-sqlite3';
 import { existsSync, mkdirSync, realpathSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { Policy } from '../../core/policy.ts';
-import { NO_SLEEPS } from '../../core/sleeps.ts';
+import { NO_SLEEPS } from '../../core/process-pauses.ts';
 import { checkPagesInThread } from './check.ts';
 import { newLogId } from './cursors.ts';
 import { messageOf, StorageError } from './failures.ts';

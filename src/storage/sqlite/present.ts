@@ -5,11 +5,11 @@
  * well; while one is held, the object is what counts, and it becomes bytes again when it is let go.
  */
 import type { PresenceCounts } from '../../app/ports.ts';
-import { deadline } from '../../core/deadline.ts';
+import { deadline } from '../../core/deadlines.ts';
 import type { Millis, UserId } from '../../core/ids.ts';
-import { isAttached, type UserRecord } from '../../core/record.ts';
-import { NO_SLEEPS, type Sleeps } from '../../core/sleeps.ts';
-import { PLATFORMS, type LiveStatus, type Platform, type Status } from '../../core/vocabulary.ts';
+import { isAttached, type UserRecord } from '../../core/records.ts';
+import { NO_SLEEPS, type Sleeps } from '../../core/process-pauses.ts';
+import { PLATFORMS, type LiveStatus, type Platform, type Status } from '../../core/enums.ts';
 import { PackedUsers } from '../packed/packed-users.ts';
 import type { PackedSession, SessionChunk } from '../packed/session-chunks.ts';
 import { TimerWheel } from '../timer-wheel.ts';

@@ -3,7 +3,7 @@ import Database from 'better-sqlite3';
 import { asc, desc, sql } from 'drizzle-orm';
 import { drizzle } from 'drizzle-orm/better-sqlite3';
 import type { Millis, SessionId, UserId } from '../../core/ids.ts';
-import { unknownUser, type EndedSession, type UserRecord } from '../../core/record.ts';
+import { unknownUser, type EndedSession, type UserRecord } from '../../core/records.ts';
 import type { SessionOf } from '../packed/session-chunks.ts';
 import { PURGED_THROUGH, VERSION_FLOOR } from './meta.ts';
 import { NARROW_SESSION, widening } from './narrow-sessions.ts';
@@ -22,7 +22,7 @@ import { pick, prepareRead } from './statements.ts';
 import { events, meta, sessions, users } from './tables.ts';
 import { WatchedStatement } from './watched-statement.ts';
 import { WebhookReader } from './webhook-reader.ts';
-import type { LiveStatus, Platform } from '../../core/vocabulary.ts';
+import type { LiveStatus, Platform } from '../../core/enums.ts';
 
 /** Can neither make nor change a database. */
 export const readConnection = (path: string): Database.Database =>

@@ -4,7 +4,7 @@
  */
 import type { DeviceId, Millis, SessionId, UserId } from '../../core/ids.ts';
 import { sameTimings, type Timings } from '../../core/policy.ts';
-import type { EndedSession, PresenceEvent, SessionRecord, UserRecord, Watch } from '../../core/record.ts';
+import type { EndedSession, PresenceEvent, SessionRecord, UserRecord, Watch } from '../../core/records.ts';
 import {
   APP_STATES,
   type AppState,
@@ -15,7 +15,7 @@ import {
   type Platform,
   STATUSES,
   type Status,
-} from '../../core/vocabulary.ts';
+} from '../../core/enums.ts';
 
 export type Value = string | number | null;
 /** Rows one after another, all of the same columns. */

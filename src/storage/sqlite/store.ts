@@ -11,11 +11,11 @@ import type {
   PresenceStore,
   Workload,
 } from '../../app/ports.ts';
-import type { Outcome } from '../../core/command.ts';
+import type { Outcome } from '../../core/commands.ts';
 import type { Millis, SessionId, UserId } from '../../core/ids.ts';
 import type { Policy } from '../../core/policy.ts';
-import { findSession, type EndedSession, type UserRecord } from '../../core/record.ts';
-import type { Sleeps } from '../../core/sleeps.ts';
+import { findSession, type EndedSession, type UserRecord } from '../../core/records.ts';
+import type { Sleeps } from '../../core/process-pauses.ts';
 import { Background } from './background.ts';
 import type { Commits } from './commits.ts';
 import { diskUse, type DiskUse } from './disk.ts';

@@ -2,8 +2,8 @@
 import type { LoggedEvent } from '../../app/ports.ts';
 import type { Delivery } from '../../app/webhook-ports.ts';
 import type { Cursor, DeliveryId, Millis, WebhookId } from '../../core/ids.ts';
-import type { WebhookRecord } from '../../core/webhook.ts';
-import type { DeliveryStatus, EventReason, WebhookFormat, WebhookState } from '../../core/vocabulary.ts';
+import type { WebhookRecord } from '../../core/webhooks/webhook.ts';
+import type { DeliveryStatus, EventReason, WebhookFormat, WebhookState } from '../../core/enums.ts';
 import type { Flat, Row } from './rows.ts';
 
 export const WEBHOOK_COLUMNS = [

@@ -14,9 +14,9 @@ import {
 } from '../../app/webhook-ports.ts';
 import { badUserInput } from '../../core/errors.ts';
 import type { Cursor, DeliveryId, Millis, WebhookId } from '../../core/ids.ts';
-import { quoted } from '../../core/quoted.ts';
-import type { WebhookRecord } from '../../core/webhook.ts';
-import { DELIVERY_STATUSES } from '../../core/vocabulary.ts';
+import { quoted } from '../../core/quote.ts';
+import type { WebhookRecord } from '../../core/webhooks/webhook.ts';
+import { DELIVERY_STATUSES } from '../../core/enums.ts';
 import { Leases } from '../leases.ts';
 import { Listeners } from './listeners.ts';
 import type { WebhookWrite } from './protocol.ts';

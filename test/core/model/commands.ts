@@ -3,7 +3,7 @@
  * because what exists is only known while a sequence runs; that keeps every shrunk sequence meaningful.
  */
 import fc from 'fast-check';
-import type { Command } from '../../../src/core/command.ts';
+import type { Command } from '../../../src/core/commands.ts';
 import { deviceId, sessionId, type LinkId, type SessionId } from '../../../src/core/ids.ts';
 import type { PolicyChange } from '../../../src/core/policy.ts';
 import { ALL, DAY, MINUTE } from '../tables.ts';

@@ -1,6 +1,6 @@
 /** Webhooks against their shards and deliveries. Each check is one query whose rows are what is wrong, but for the positions. */
 import type Database from 'better-sqlite3';
-import { quoted } from '../../../core/quoted.ts';
+import { quoted } from '../../../core/quote.ts';
 import type { Cursor } from '../../../core/ids.ts';
 import {
   DELIVERY_STATUSES,
@@ -8,7 +8,7 @@ import {
   WEBHOOK_FORMATS,
   WEBHOOK_STATES,
   type EventReason,
-} from '../../../core/vocabulary.ts';
+} from '../../../core/enums.ts';
 import { Cursors } from '../cursors.ts';
 import { messageOf } from '../failures.ts';
 import { LOG_ID } from '../meta.ts';

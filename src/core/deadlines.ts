@@ -3,9 +3,9 @@
  * wake somebody up, and may do so too often.
  */
 import { later, type Millis } from './ids.ts';
-import type { SessionRecord, UserRecord } from './record.ts';
-import { NO_SLEEPS, sleptSince, type Sleeps } from './sleeps.ts';
-import type { EventReason } from './vocabulary.ts';
+import type { SessionRecord, UserRecord } from './records.ts';
+import { NO_SLEEPS, sleptSince, type Sleeps } from './process-pauses.ts';
+import type { EventReason } from './enums.ts';
 
 export interface Deadline {
   readonly at: Millis;

@@ -3,7 +3,7 @@
  */
 import type { DeviceId, LinkId, Millis, SessionId, UserId } from './ids.ts';
 import type { Timings } from './policy.ts';
-import type { AppState, EventReason, LiveStatus, Platform, Status } from './vocabulary.ts';
+import type { AppState, EventReason, LiveStatus, Platform, Status } from './enums.ts';
 
 /** Whom a user may ask about beside herself; null leaves it to the server's setting. */
 export type Watch = '*' | readonly UserId[] | null;

@@ -1,7 +1,7 @@
 /** What a webhook's secret must look like, by the format of what it signs. */
-import { badUserInput } from './errors.ts';
-import { checkedId } from './ids.ts';
-import type { WebhookFormat } from './vocabulary.ts';
+import { badUserInput } from '../errors.ts';
+import { checkedId } from '../ids.ts';
+import type { WebhookFormat } from '../enums.ts';
 
 /** By the convention of Standard Webhooks: before the Base64 of the key. */
 export const SECRET_PREFIX = 'whsec_';

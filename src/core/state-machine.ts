@@ -3,12 +3,12 @@
  * `step` answers what she is afterwards, what is to be logged and told, and what the caller learns.
  * It returns data and does nothing.
  */
-import type { Command, Outcome } from './command.ts';
+import type { Command, Outcome } from './commands.ts';
 import type { Millis } from './ids.ts';
 import type { Policy } from './policy.ts';
-import type { SessionRecord, UserRecord } from './record.ts';
-import { NO_SLEEPS, type Sleeps } from './sleeps.ts';
-import { Steps } from './steps.ts';
+import type { SessionRecord, UserRecord } from './records.ts';
+import { NO_SLEEPS, type Sleeps } from './process-pauses.ts';
+import { Steps } from './transitions.ts';
 
 /**
  * @param now the store's time; never before the `now` of an earlier step of the same user within one run.

@@ -1,8 +1,8 @@
 /** An explanation in one English sentence or two, for whoever answers the telephone. The same facts give the same text. */
-import type { Explanation, Prediction } from './explain.ts';
+import type { Explanation, Prediction } from './explain-status.ts';
 import type { Millis } from './ids.ts';
-import { quoted } from './quoted.ts';
-import type { SessionRecord, UserRecord } from './record.ts';
+import { quoted } from './quote.ts';
+import type { SessionRecord, UserRecord } from './records.ts';
 
 export const because = ({ user, now, decidedBy, nextStatus }: Explanation): string => {
   if (decidedBy === null || nextStatus === null) return offlineBecause(user, now);

@@ -1,7 +1,7 @@
 /** Everything that can happen to a user, as data, and what comes of it. */
 import type { DeviceId, LinkId, Millis, SessionId } from './ids.ts';
-import type { Change, EndedSession, SessionRecord, UserRecord, Watch } from './record.ts';
-import type { AppState, Platform } from './vocabulary.ts';
+import type { Change, EndedSession, SessionRecord, UserRecord, Watch } from './records.ts';
+import type { AppState, Platform } from './enums.ts';
 
 export interface Login {
   readonly type: 'login';

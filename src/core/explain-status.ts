@@ -2,13 +2,13 @@
  * Why a user is shown as she is, and what time alone would do to her next. Nothing is decided here: what
  * will happen is found by letting it happen to a copy.
  */
-import { deadline, sessionDeadline } from './deadline.ts';
+import { deadline, sessionDeadline } from './deadlines.ts';
 import type { Millis, SessionId } from './ids.ts';
 import type { Policy } from './policy.ts';
-import { step } from './presence.ts';
-import { findSession, type SessionRecord, type UserRecord } from './record.ts';
-import { NO_SLEEPS, type Sleeps } from './sleeps.ts';
-import type { EventReason, Status } from './vocabulary.ts';
+import { step } from './state-machine.ts';
+import { findSession, type SessionRecord, type UserRecord } from './records.ts';
+import { NO_SLEEPS, type Sleeps } from './process-pauses.ts';
+import type { EventReason, Status } from './enums.ts';
 
 /** What happens at a moment unless something is heard before. */
 export interface Prediction {

@@ -2,8 +2,8 @@
  * The single transitions the state machine is made of, each of which keeps the record whole: what
  * becomes of the sessions, the one status that follows from them, and the events that tell it.
  */
-import type { Login, Outcome } from './command.ts';
-import { deadline, sessionDeadline } from './deadline.ts';
+import type { Login, Outcome } from './commands.ts';
+import { deadline, sessionDeadline } from './deadlines.ts';
 import { later, type LinkId, type Millis, type SessionId } from './ids.ts';
 import { mayCoexist, sameTimings, timingsOf, type Policy, type Timings } from './policy.ts';
 import {
@@ -14,9 +14,9 @@ import {
   type PresenceEvent,
   type SessionRecord,
   type UserRecord,
-} from './record.ts';
-import type { Sleeps } from './sleeps.ts';
-import type { AppState, EventReason, Platform, Status } from './vocabulary.ts';
+} from './records.ts';
+import type { Sleeps } from './process-pauses.ts';
+import type { AppState, EventReason, Platform, Status } from './enums.ts';
 
 /** What happened to one session within a change. */
 interface Happening {

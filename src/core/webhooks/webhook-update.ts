@@ -1,7 +1,7 @@
 /** What becomes of a webhook that is changed. It is checked here: either all of a change holds, or none. */
-import { badUserInput } from './errors.ts';
-import { later, type Millis } from './ids.ts';
-import type { EventReason, WebhookFormat } from './vocabulary.ts';
+import { badUserInput } from '../errors.ts';
+import { later, type Millis } from '../ids.ts';
+import type { EventReason, WebhookFormat } from '../enums.ts';
 import { checkedSecret, isStandardSecret } from './webhook-secret.ts';
 import type { WebhookRecord } from './webhook.ts';
 

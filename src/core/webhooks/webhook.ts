@@ -1,7 +1,7 @@
 /** What a webhook is, what of it is wanted, and what may become of a delivery. How it is delivered is not said here. */
-import type { Cursor, DeliveryId, Millis, WebhookId } from './ids.ts';
-import type { PresenceEvent } from './record.ts';
-import type { DeliveryStatus, EventReason, WebhookFormat, WebhookState } from './vocabulary.ts';
+import type { Cursor, DeliveryId, Millis, WebhookId } from '../ids.ts';
+import type { PresenceEvent } from '../records.ts';
+import type { DeliveryStatus, EventReason, WebhookFormat, WebhookState } from '../enums.ts';
 
 export interface WebhookRecord {
   readonly id: WebhookId;
