@@ -1,7 +1,7 @@
 /** What the schema is built with. It knows no type: each concept brings its own. */
 import SchemaBuilder from '@pothos/core';
 import type { Cursor, Millis } from '../core/ids.ts';
-import './access.ts';
+import './access-plugin.ts';
 import type { ApiContext, ApiRoot } from './context.ts';
 
 interface BuilderTypes {

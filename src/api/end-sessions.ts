@@ -4,7 +4,7 @@ import type { UserRecord } from '../core/records.ts';
 import { builder } from './builder.ts';
 import { endedSessions, Session, type SessionView } from './session.ts';
 import { UserStatus } from './user-status.ts';
-import { PlatformEnum } from './words.ts';
+import { PlatformEnum } from './enums.ts';
 
 const EndSessionsInput = builder.inputType('EndSessionsInput', {
   description: 'All sessions of the user, or those of one platform, or one.',

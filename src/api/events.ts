@@ -3,7 +3,7 @@ import type { LoggedEvent } from '../app/ports.ts';
 import { userId as checkedUserId } from '../core/ids.ts';
 import { builder } from './builder.ts';
 import { DEFAULT_PAGE, FIRST_DESCRIPTION, PageInfo, pageOf, pageSize, type Page } from './paging.ts';
-import { EventReasonEnum, PlatformEnum, StatusEnum } from './words.ts';
+import { EventReasonEnum, PlatformEnum, StatusEnum } from './enums.ts';
 
 export const PresenceEvent = builder.objectRef<LoggedEvent>('PresenceEvent').implement({
   description: 'One thing that happened to one session, and what it did to its user.',

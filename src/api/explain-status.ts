@@ -6,7 +6,7 @@ import { builder } from './builder.ts';
 import { PresenceEvent } from './events.ts';
 import { liveSession, Session, type SessionView } from './session.ts';
 import { UserStatus } from './user-status.ts';
-import { EventReasonEnum, StatusEnum } from './words.ts';
+import { EventReasonEnum, StatusEnum } from './enums.ts';
 
 const AT =
   'When. A moment before `asOf` is overdue: it happens as soon as the timer comes by, at most about a second late.';

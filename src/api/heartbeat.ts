@@ -2,7 +2,7 @@
 import { requireSession } from '../app/caller.ts';
 import { builder } from './builder.ts';
 import { liveSession, Session, type SessionView } from './session.ts';
-import { AppStateEnum } from './words.ts';
+import { AppStateEnum } from './enums.ts';
 
 const HeartbeatInput = builder.inputType('HeartbeatInput', {
   description: 'What the app tells of itself.',

@@ -3,7 +3,7 @@ import { requireJwt } from '../app/caller.ts';
 import { deviceId, versionText } from '../core/ids.ts';
 import { builder } from './builder.ts';
 import { endedSessions, liveSession, Session, type SessionView } from './session.ts';
-import { PlatformEnum } from './words.ts';
+import { PlatformEnum } from './enums.ts';
 
 const LoginInput = builder.inputType('LoginInput', {
   description: 'The device that logs in.',

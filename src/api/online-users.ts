@@ -5,7 +5,7 @@ import type { UserRecord } from '../core/records.ts';
 import { builder } from './builder.ts';
 import { DEFAULT_PAGE, FIRST_DESCRIPTION, PageInfo, pageOf, pageSize, type Page } from './paging.ts';
 import { UserStatus } from './user-status.ts';
-import { PlatformEnum, StatusEnum } from './words.ts';
+import { PlatformEnum, StatusEnum } from './enums.ts';
 
 // A position is the last user listed: lists are ordered by id, and stay so while users come and go.
 const positionOf = (id: UserId): string => Buffer.from(id, 'utf8').toString('base64url');

@@ -5,7 +5,7 @@ import type {
   Policy as PolicyRecord,
 } from '../core/policy.ts';
 import { builder } from './builder.ts';
-import { PlatformEnum } from './words.ts';
+import { PlatformEnum } from './enums.ts';
 import { type MultiDeviceMode, PLATFORMS } from '../core/enums.ts';
 
 export const MultiDeviceModeEnum = builder.enumType('MultiDeviceMode', {

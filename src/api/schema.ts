@@ -1,8 +1,8 @@
 /** The whole schema: every concept, built once. */
 import { builder } from './builder.ts';
 import './scalars.ts';
-import './roots.ts';
-import './words.ts';
+import './root-types.ts';
+import './enums.ts';
 import './session.ts';
 import './user-status.ts';
 import './status-changes.ts';
@@ -19,7 +19,7 @@ import './end-sessions.ts';
 import './policy.ts';
 import './update-policy.ts';
 import './webhooks.ts';
-import './webhook-changes.ts';
+import './webhook-mutations.ts';
 import './webhook-deliveries.ts';
 
 export const schema = builder.toSchema();

@@ -2,7 +2,7 @@
 import { requireSession } from '../app/caller.ts';
 import type { SessionEnding } from '../app/endings.ts';
 import { builder } from './builder.ts';
-import { EventReasonEnum, PlatformEnum } from './words.ts';
+import { EventReasonEnum, PlatformEnum } from './enums.ts';
 
 const SessionEnded = builder.objectRef<SessionEnding>('SessionEnded').implement({
   description: 'The end of a session, told to its own client.',

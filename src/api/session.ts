@@ -3,7 +3,7 @@ import { requireSession } from '../app/caller.ts';
 import type { UserId } from '../core/ids.ts';
 import { findSession, isAttached, type EndedSession, type SessionRecord } from '../core/records.ts';
 import { builder } from './builder.ts';
-import { AppStateEnum, PlatformEnum, StatusEnum } from './words.ts';
+import { AppStateEnum, PlatformEnum, StatusEnum } from './enums.ts';
 
 /** A session as it is, or as it last was. */
 export interface SessionView {

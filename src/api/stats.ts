@@ -1,6 +1,6 @@
 /** How many there are. */
 import { builder } from './builder.ts';
-import { PlatformEnum } from './words.ts';
+import { PlatformEnum } from './enums.ts';
 import { PLATFORMS, type Platform } from '../core/enums.ts';
 
 interface Count {

@@ -1,8 +1,8 @@
 /** Watching users. */
 import type { StatusChange as StatusChangeRecord } from '../core/records.ts';
-import { askedUsers } from './access.ts';
+import { askedUsers } from './access-plugin.ts';
 import { builder } from './builder.ts';
-import { EventReasonEnum, PlatformEnum, StatusEnum } from './words.ts';
+import { EventReasonEnum, PlatformEnum, StatusEnum } from './enums.ts';
 
 const StatusChange = builder.objectRef<StatusChangeRecord>('StatusChange').implement({
   description: 'What a watcher is told of a user: the status as it is now, and what it was when she was last told.',

@@ -2,7 +2,7 @@
 import { changePolicy, type Policy as PolicyRecord } from '../core/policy.ts';
 import { builder } from './builder.ts';
 import { MultiDeviceModeEnum, Policy } from './policy.ts';
-import { PlatformEnum } from './words.ts';
+import { PlatformEnum } from './enums.ts';
 import type { PlatformPreset } from '../core/enums.ts';
 
 const PlatformPresetEnum = builder.enumType('PlatformPreset', {

@@ -2,10 +2,10 @@
 import { maySeeSessions } from '../app/caller.ts';
 import { forbidden } from '../core/errors.ts';
 import type { UserRecord } from '../core/records.ts';
-import { askedUsers } from './access.ts';
+import { askedUsers } from './access-plugin.ts';
 import { builder } from './builder.ts';
 import { liveSession, Session } from './session.ts';
-import { EventReasonEnum, StatusEnum } from './words.ts';
+import { EventReasonEnum, StatusEnum } from './enums.ts';
 
 export const UserStatus = builder.objectRef<UserRecord>('UserStatus').implement({
   description:

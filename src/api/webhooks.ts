@@ -3,7 +3,7 @@ import { webhookId } from '../core/ids.ts';
 import type { WebhookFormat, WebhookState } from '../core/enums.ts';
 import { previousInForce, type WebhookRecord } from '../core/webhooks/webhook.ts';
 import { builder } from './builder.ts';
-import { EventReasonEnum } from './words.ts';
+import { EventReasonEnum } from './enums.ts';
 
 export const WebhookFormatEnum = builder.enumType('WebhookFormat', {
   description: 'What the requests of a webhook look like.',

@@ -2,7 +2,7 @@
 import SchemaBuilder from '@pothos/core';
 import { Kind, parse, type GraphQLField } from 'graphql';
 import { describe, expect, it } from 'vitest';
-import '../../src/api/access.ts';
+import '../../src/api/access-plugin.ts';
 import { schema } from '../../src/api/schema.ts';
 import { BACKEND, NOBODY, type Caller } from '../../src/app/caller.ts';
 import { session, user, World } from './world.ts';

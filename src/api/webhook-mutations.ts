@@ -5,7 +5,7 @@ import { DEFAULT_PREVIOUS_SECRET_VALID_MS } from '../core/webhooks/webhook-updat
 import type { WebhookRecord } from '../core/webhooks/webhook.ts';
 import { builder } from './builder.ts';
 import { Webhook, WebhookFormatEnum } from './webhooks.ts';
-import { EventReasonEnum } from './words.ts';
+import { EventReasonEnum } from './enums.ts';
 
 const URL_DESCRIPTION =
   'Where to post to: https, without credentials, at most 2048 characters, and no address that is not public, unless the server’s settings allow it.';
