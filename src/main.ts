@@ -1,9 +1,9 @@
 /** The only place where the parts are put together: started, watched over, and stopped in the order of their needs. */
 import type { Logger } from 'pino';
-import { createPorchlight, type Porchlight } from './app/porchlight.ts';
-import { Sweeper } from './app/sweeper.ts';
-import type { Formats } from './app/webhook-format.ts';
-import type { WebhookParts } from './app/webhooks.ts';
+import { createPorchlight, type Porchlight } from './app/application.ts';
+import { Sweeper } from './app/presence/timeout-sweeper.ts';
+import type { Formats } from './app/ports/webhook-format.ts';
+import type { WebhookParts } from './app/webhooks/webhook-service.ts';
 import type { Config } from './config/config.ts';
 import { secretFiles } from './config/secret-file-paths.ts';
 import { DomainError } from './core/errors.ts';

@@ -20,7 +20,7 @@ import {
   requireSession,
   requireSomebody,
   type Caller,
-} from '../app/caller.ts';
+} from '../app/auth/caller.ts';
 import { unauthenticated } from '../core/errors.ts';
 import type { UserId } from '../core/ids.ts';
 import type { ApiContext, ApiRoot } from './context.ts';

@@ -1,6 +1,6 @@
 /** What every resolver is given: the use cases, and who is asking from where. */
-import type { Caller } from '../app/caller.ts';
-import type { Porchlight } from '../app/porchlight.ts';
+import type { Caller } from '../app/auth/caller.ts';
+import type { Porchlight } from '../app/application.ts';
 import type { LinkId, SessionId } from '../core/ids.ts';
 
 /** The socket an operation came over. */

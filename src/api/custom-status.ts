@@ -1,5 +1,5 @@
 /** The user's own words. */
-import { requireSession } from '../app/caller.ts';
+import { requireSession } from '../app/auth/caller.ts';
 import { customStatusText } from '../core/ids.ts';
 import type { UserRecord } from '../core/records.ts';
 import { builder } from './builder.ts';

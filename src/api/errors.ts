@@ -1,6 +1,6 @@
 /** What a client is told of an error: all of it when the request is at fault, nothing when we are. */
 import { GraphQLError, type GraphQLErrorOptions } from 'graphql';
-import { isoMoment } from '../app/iso-moment.ts';
+import { isoMoment } from '../app/shared/iso-timestamp.ts';
 import { DomainError, type Fault } from '../core/errors.ts';
 
 export const INTERNAL_SERVER_ERROR = 'INTERNAL_SERVER_ERROR';

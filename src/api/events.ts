@@ -1,5 +1,5 @@
 /** The event log: page by page, or as it grows. */
-import type { LoggedEvent } from '../app/ports.ts';
+import type { LoggedEvent } from '../app/ports/presence-store.ts';
 import { userId as checkedUserId } from '../core/ids.ts';
 import { builder } from './builder.ts';
 import { DEFAULT_PAGE, FIRST_DESCRIPTION, PageInfo, pageOf, pageSize, type Page } from './paging.ts';

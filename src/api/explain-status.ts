@@ -1,5 +1,5 @@
 /** Why a user is shown as she is: for operators and their programs. */
-import { EXPLAINED_EVENTS, explainUser, type Explained } from '../app/explained.ts';
+import { EXPLAINED_EVENTS, explainUser, type Explained } from '../app/presence/explain-user.ts';
 import type { ExplainedSession, Prediction, SessionPrediction } from '../core/explain-status.ts';
 import { userId as checkedUserId } from '../core/ids.ts';
 import { builder } from './builder.ts';

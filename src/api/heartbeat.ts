@@ -1,5 +1,5 @@
 /** The sign of life that also tells, and is told, how to go on. */
-import { requireSession } from '../app/caller.ts';
+import { requireSession } from '../app/auth/caller.ts';
 import { builder } from './builder.ts';
 import { liveSession, Session, type SessionView } from './session.ts';
 import { AppStateEnum } from './enums.ts';

@@ -1,5 +1,5 @@
 /** Logging in: a session begins. */
-import { requireJwt } from '../app/caller.ts';
+import { requireJwt } from '../app/auth/caller.ts';
 import { deviceId, versionText } from '../core/ids.ts';
 import { builder } from './builder.ts';
 import { endedSessions, liveSession, Session, type SessionView } from './session.ts';

@@ -1,5 +1,5 @@
 /** Logging out: a session ends by its own wish. */
-import { requireSession } from '../app/caller.ts';
+import { requireSession } from '../app/auth/caller.ts';
 import type { UserRecord } from '../core/records.ts';
 import { builder } from './builder.ts';
 import { UserStatus } from './user-status.ts';

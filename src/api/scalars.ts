@@ -1,6 +1,6 @@
 /** Scalars of our own. */
 import { GraphQLError } from 'graphql';
-import { isoMoment } from '../app/iso-moment.ts';
+import { isoMoment } from '../app/shared/iso-timestamp.ts';
 import { badUserInput } from '../core/errors.ts';
 import { cursor, type Millis } from '../core/ids.ts';
 import { builder } from './builder.ts';

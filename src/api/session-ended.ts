@@ -1,6 +1,6 @@
 /** Being told of the end of one's own session. */
-import { requireSession } from '../app/caller.ts';
-import type { SessionEnding } from '../app/endings.ts';
+import { requireSession } from '../app/auth/caller.ts';
+import type { SessionEnding } from '../app/presence/session-end-notifier.ts';
 import { builder } from './builder.ts';
 import { EventReasonEnum, PlatformEnum } from './enums.ts';
 

@@ -1,5 +1,5 @@
 /** A session: one login of one device. */
-import { requireSession } from '../app/caller.ts';
+import { requireSession } from '../app/auth/caller.ts';
 import type { UserId } from '../core/ids.ts';
 import { findSession, isAttached, type EndedSession, type SessionRecord } from '../core/records.ts';
 import { builder } from './builder.ts';

@@ -1,5 +1,5 @@
 /** The present status of users. */
-import { maySeeSessions } from '../app/caller.ts';
+import { maySeeSessions } from '../app/auth/caller.ts';
 import { forbidden } from '../core/errors.ts';
 import type { UserRecord } from '../core/records.ts';
 import { askedUsers } from './access-plugin.ts';

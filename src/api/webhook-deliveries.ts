@@ -1,5 +1,5 @@
 /** What became of what was delivered; and delivering it again, or a test. */
-import type { Delivery } from '../app/webhook-ports.ts';
+import type { Delivery } from '../app/ports/webhook-store.ts';
 import { deliveryId, webhookId } from '../core/ids.ts';
 import type { DeliveryStatus } from '../core/enums.ts';
 import { builder } from './builder.ts';

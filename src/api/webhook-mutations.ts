@@ -1,5 +1,5 @@
 /** Webhooks are made, changed and deleted. */
-import type { ShownWebhook } from '../app/webhooks.ts';
+import type { ShownWebhook } from '../app/webhooks/webhook-service.ts';
 import { webhookId } from '../core/ids.ts';
 import { DEFAULT_PREVIOUS_SECRET_VALID_MS } from '../core/webhooks/webhook-update.ts';
 import type { WebhookRecord } from '../core/webhooks/webhook.ts';

@@ -2,8 +2,8 @@
 import { createWriteStream } from 'node:fs';
 import { once } from 'node:events';
 import type { Writable } from 'node:stream';
-import type { LoggedEvent } from '../app/ports.ts';
-import { toldEvent } from '../app/told-event.ts';
+import type { LoggedEvent } from '../app/ports/presence-store.ts';
+import { toldEvent } from '../app/shared/event-json.ts';
 import { UsageError } from '../config/errors.ts';
 import { DomainError } from '../core/errors.ts';
 import { cursor, userId } from '../core/ids.ts';

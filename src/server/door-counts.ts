@@ -3,8 +3,8 @@
  * wants to know reads them. Whatever clients choose freely has no count of its own.
  */
 import { CloseCode } from 'graphql-ws';
-import type { Caller } from '../app/caller.ts';
-import { SOON_MS, Tally } from '../app/tally.ts';
+import type { Caller } from '../app/auth/caller.ts';
+import { SOON_MS, Tally } from '../app/shared/histogram.ts';
 import { CLOSE } from './close-codes.ts';
 import { Refusals } from './refusals.ts';
 

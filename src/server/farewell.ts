@@ -1,5 +1,5 @@
 /** How the server takes leave of a socket: with a code and a reason that clients rely on. */
-import { ExpiredToken } from '../app/user-token.ts';
+import { ExpiredToken } from '../app/ports/user-token.ts';
 import { DomainError } from '../core/errors.ts';
 import type { LostLink } from '../core/records.ts';
 import { CLOSE } from './close-codes.ts';

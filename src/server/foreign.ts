@@ -5,8 +5,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { OperationTypeNode } from 'graphql';
 import type { Logger } from 'pino';
-import { BACKEND } from '../app/caller.ts';
-import type { ForeignAnswer, ForeignApi, ForeignCall, ForeignHead } from '../app/foreign-api.ts';
+import { BACKEND } from '../app/auth/caller.ts';
+import type { ForeignAnswer, ForeignApi, ForeignCall, ForeignHead } from '../app/ports/external-api.ts';
 import { badUserInput, DomainError } from '../core/errors.ts';
 import type { Millis } from '../core/ids.ts';
 import { bodyOf, isCompressed, textOf } from './body.ts';

@@ -1,8 +1,8 @@
 /** Who asks over HTTP, and from where: the same for plain POSTs, for what yoga reads, and for another product's API. */
 import type { IncomingMessage } from 'node:http';
 import type { ApiContext } from '../api/context.ts';
-import { NOBODY, type Caller } from '../app/caller.ts';
-import type { Porchlight } from '../app/porchlight.ts';
+import { NOBODY, type Caller } from '../app/auth/caller.ts';
+import type { Porchlight } from '../app/application.ts';
 import type { Millis } from '../core/ids.ts';
 import type { Authenticate } from './auth.ts';
 import { clientAddress, networkOf } from './client-address.ts';

@@ -1,8 +1,8 @@
 /** How long a JWT that holds something open stays good: until its `exp`, or until it is revoked. */
-import type { AppCaller } from '../app/caller.ts';
-import type { Porchlight } from '../app/porchlight.ts';
-import { isRevoked, revoked } from '../app/revocations.ts';
-import { ExpiredToken } from '../app/user-token.ts';
+import type { AppCaller } from '../app/auth/caller.ts';
+import type { Porchlight } from '../app/application.ts';
+import { isRevoked, revoked } from '../app/auth/token-revocations.ts';
+import { ExpiredToken } from '../app/ports/user-token.ts';
 import type { DomainError } from '../core/errors.ts';
 import { atMoment } from './at-moment.ts';
 import { readUser } from './auth.ts';

@@ -8,7 +8,7 @@ import {
   type JWTVerifyGetKey,
   type JWTVerifyOptions,
 } from 'jose';
-import { ExpiredToken, type UserToken } from '../app/user-token.ts';
+import { ExpiredToken, type UserToken } from '../app/ports/user-token.ts';
 import { DomainError, unauthenticated } from '../core/errors.ts';
 import { millis, userId, type Millis, type UserId } from '../core/ids.ts';
 import type { Watch } from '../core/records.ts';

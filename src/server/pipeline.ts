@@ -14,9 +14,9 @@ import {
 } from 'graphql';
 import type { ApiContext, ApiRoot } from '../api/context.ts';
 import { toClientError } from '../api/errors.ts';
-import { requireMayIntrospect, requireSomebody } from '../app/caller.ts';
-import { sessionEnded } from '../app/tracker.ts';
-import { Watcher } from '../app/watchers.ts';
+import { requireMayIntrospect, requireSomebody } from '../app/auth/caller.ts';
+import { sessionEnded } from '../app/presence/tracker.ts';
+import { Watcher } from '../app/presence/status-watchers.ts';
 import { DomainError } from '../core/errors.ts';
 import type { Introspection } from '../core/visibility.ts';
 import { Documents, type Operation } from './documents.ts';

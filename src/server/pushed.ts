@@ -3,7 +3,7 @@
  * what there is to tell is put into the socket's outbox, round by round, as long as the client reads.
  */
 import type { ExecutionResult } from 'graphql';
-import type { Watcher } from '../app/watchers.ts';
+import type { Watcher } from '../app/presence/status-watchers.ts';
 import type { Operation } from './documents.ts';
 import type { Feeder, Outbox } from './outbox.ts';
 import type { Rounds, Told } from './rounds.ts';

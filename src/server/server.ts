@@ -2,8 +2,8 @@
 import type { ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
 import { schema } from '../api/schema.ts';
-import type { ForeignApi } from '../app/foreign-api.ts';
-import type { Porchlight } from '../app/porchlight.ts';
+import type { ForeignApi } from '../app/ports/external-api.ts';
+import type { Porchlight } from '../app/application.ts';
 import type { Millis } from '../core/ids.ts';
 import type { Introspection } from '../core/visibility.ts';
 import { createAuthenticate, isBackend, type AuthSettings } from './auth.ts';

@@ -3,7 +3,7 @@
  * finds the record from the token alone. Kept is the SHA-256 of the secret, never the secret.
  */
 import { hash, randomBytes } from 'node:crypto';
-import type { Credentials } from '../app/ports.ts';
+import type { Credentials } from '../app/ports/presence-store.ts';
 import { deviceId, sessionId, userId, type SessionId, type UserId } from '../core/ids.ts';
 
 const SESSION_TOKEN_PREFIX = 'pls_';

@@ -2,7 +2,7 @@
  * Who speaks on a socket, and which session it serves: from the credential or the login that attaches it to one, until
  * the store knows that it does no more.
  */
-import { NOBODY, type AppCaller, type Caller } from '../app/caller.ts';
+import { NOBODY, type AppCaller, type Caller } from '../app/auth/caller.ts';
 import { DomainError, unauthenticated } from '../core/errors.ts';
 import type { SessionId } from '../core/ids.ts';
 import type { LostLink } from '../core/records.ts';

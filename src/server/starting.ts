@@ -8,7 +8,7 @@ import type { Duplex } from 'node:stream';
 import { handleProtocols } from 'graphql-ws';
 import type { Logger } from 'pino';
 import { WebSocketServer } from 'ws';
-import type { ForeignAnswer, ForeignApi } from '../app/foreign-api.ts';
+import type { ForeignAnswer, ForeignApi } from '../app/ports/external-api.ts';
 import { DomainError } from '../core/errors.ts';
 import { CLOSE } from './close-codes.ts';
 import { createHttpHandler, GRAPHQL_PATH, sendJson, type PageHandler, type RequestHandler } from './http.ts';

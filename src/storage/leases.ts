@@ -1,5 +1,5 @@
 /** Who may deliver which shard of which webhook, for a store that only one server serves: in memory. */
-import type { Lease } from '../app/webhook-ports.ts';
+import type { Lease } from '../app/ports/webhook-store.ts';
 import { later, type Millis, type WebhookId } from '../core/ids.ts';
 import { SHARDS_PER_WEBHOOK, type Shard } from '../core/webhooks/webhook.ts';
 

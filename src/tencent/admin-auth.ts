@@ -1,7 +1,7 @@
 /** Who calls: the app's admin, with a UserSig of her own, or nobody who is let in. */
 import { hash } from 'node:crypto';
-import type { PresenceStore } from '../app/ports.ts';
-import { isRevoked } from '../app/revocations.ts';
+import type { PresenceStore } from '../app/ports/presence-store.ts';
+import { isRevoked } from '../app/auth/token-revocations.ts';
 import { CODE, TencentError, badParameter, type ErrorCode } from './errors.ts';
 import { readUserSig, type UserSigFlaw, type UserSigSettings } from './user-sig.ts';
 

@@ -1,5 +1,5 @@
 /** Error codes as Tencent's server API has them: the answer is HTTP 200 all the same, and says it in its body. */
-import type { ForeignAnswer } from '../app/foreign-api.ts';
+import type { ForeignAnswer } from '../app/ports/external-api.ts';
 import { DomainError, type Fault } from '../core/errors.ts';
 
 export const CODE = {

@@ -1,6 +1,6 @@
 /** The end of a login state: of every session, and of the tokens issued until now. */
-import type { ForeignAnswer } from '../app/foreign-api.ts';
-import type { Tracker } from '../app/tracker.ts';
+import type { ForeignAnswer } from '../app/ports/external-api.ts';
+import type { Tracker } from '../app/presence/tracker.ts';
 import { accountOf } from './account.ts';
 import { CODE, TencentError, badParameter, success } from './errors.ts';
 

@@ -1,7 +1,7 @@
 /** The status query: `query_online_status`, and the older `querystate`. */
-import { checkUserCount } from '../app/caller.ts';
-import type { ForeignAnswer } from '../app/foreign-api.ts';
-import type { PresenceStore } from '../app/ports.ts';
+import { checkUserCount } from '../app/auth/caller.ts';
+import type { ForeignAnswer } from '../app/ports/external-api.ts';
+import type { PresenceStore } from '../app/ports/presence-store.ts';
 import type { UserId } from '../core/ids.ts';
 import { highestStatus, type SessionRecord, type UserRecord } from '../core/records.ts';
 import type { Status } from '../core/enums.ts';

@@ -1,6 +1,6 @@
 /** Tencent IM's server API, as far as it is about statuses: which path is what. */
-import type { ForeignApi, ForeignAnswer, ForeignCall } from '../app/foreign-api.ts';
-import type { Porchlight } from '../app/porchlight.ts';
+import type { ForeignApi, ForeignAnswer, ForeignCall } from '../app/ports/external-api.ts';
+import type { Porchlight } from '../app/application.ts';
 import { Admission, type AdmissionSettings } from './admin-auth.ts';
 import { CODE, TencentError, badParameter, failure } from './errors.ts';
 import { jsonObject } from './json.ts';

@@ -1,5 +1,5 @@
 /** A UserSig in the place of a user's JWT. It says nothing of whom its user may see: the setting `visibility` does. */
-import { ExpiredToken, type UserTokenKind } from '../app/user-token.ts';
+import { ExpiredToken, type UserTokenKind } from '../app/ports/user-token.ts';
 import { unauthenticated } from '../core/errors.ts';
 import { looksLikeUserSig, readUserSig, type UserSigFlaw, type UserSigSettings } from './user-sig.ts';
 

@@ -5,8 +5,8 @@
 import { createHash } from 'node:crypto';
 import { platformName, statusWebhookPlatformName, type PlatformNames } from './platforms.ts';
 import { stateChangeOf, type DisconnectReason, type StateChange } from './state-change.ts';
-import type { LoggedEvent } from '../app/ports.ts';
-import type { Format, Outgoing } from '../app/webhook-format.ts';
+import type { LoggedEvent } from '../app/ports/presence-store.ts';
+import type { Format, Outgoing } from '../app/ports/webhook-format.ts';
 import type { Millis } from '../core/ids.ts';
 import type { WebhookRecord } from '../core/webhooks/webhook.ts';
 

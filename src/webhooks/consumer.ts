@@ -2,8 +2,8 @@
  * Delivers one shard of one webhook, in the order of the log: one delivery at a time, and none before the one that
  * failed is taken or given up. It holds that one delivery, and otherwise only knows how far it is.
  */
-import type { LoggedEvent, ScannedLog } from '../app/ports.ts';
-import type { Delivery } from '../app/webhook-ports.ts';
+import type { LoggedEvent, ScannedLog } from '../app/ports/presence-store.ts';
+import type { Delivery } from '../app/ports/webhook-store.ts';
 import { DomainError } from '../core/errors.ts';
 import { later, type Cursor, type Millis } from '../core/ids.ts';
 import type { PresenceEvent } from '../core/records.ts';

@@ -1,7 +1,7 @@
 /** Brings deliveries to their receivers over HTTP, and comes back with how it went. */
 import { setMaxListeners } from 'node:events';
-import type { Clocks, Formats, Outgoing } from '../app/webhook-format.ts';
-import type { Attempt, Delivery, WebhookCourier } from '../app/webhook-ports.ts';
+import type { Clocks, Formats, Outgoing } from '../app/ports/webhook-format.ts';
+import type { Attempt, Delivery, WebhookCourier } from '../app/ports/webhook-store.ts';
 import type { WebhookRecord } from '../core/webhooks/webhook.ts';
 import type { Addresses } from './addresses.ts';
 import { Connections, type Pool } from './connections.ts';

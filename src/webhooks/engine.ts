@@ -3,9 +3,9 @@
  * every shard of every webhook goes its own way, and holds one delivery at the most.
  */
 import { randomUUID } from 'node:crypto';
-import type { CommittedChange, PresenceStore } from '../app/ports.ts';
-import type { WebhookFigures } from '../app/webhook-figures.ts';
-import type { Lease, WebhookCourier, WebhookStore } from '../app/webhook-ports.ts';
+import type { CommittedChange, PresenceStore } from '../app/ports/presence-store.ts';
+import type { WebhookFigures } from '../app/ports/webhook-stats.ts';
+import type { Lease, WebhookCourier, WebhookStore } from '../app/ports/webhook-store.ts';
 import { later, type Millis } from '../core/ids.ts';
 import { SHARDS_PER_WEBHOOK, shardOf, type WebhookRecord } from '../core/webhooks/webhook.ts';
 import { Consumer } from './consumer.ts';

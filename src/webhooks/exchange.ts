@@ -2,7 +2,7 @@
 import { request as httpRequest, type Agent, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { isIP, type Socket } from 'node:net';
-import type { Outgoing } from '../app/webhook-format.ts';
+import type { Outgoing } from '../app/ports/webhook-format.ts';
 import { failureOf, Failure } from './failure.ts';
 import { retryAfterMs } from './retry-after.ts';
 import { hostOf } from './targets.ts';

@@ -1,5 +1,5 @@
 /** The webhooks as last read, and whether they may have changed since. */
-import type { WebhookStore } from '../app/webhook-ports.ts';
+import type { WebhookStore } from '../app/ports/webhook-store.ts';
 import type { WebhookId } from '../core/ids.ts';
 import type { WebhookState } from '../core/enums.ts';
 import type { WebhookRecord } from '../core/webhooks/webhook.ts';

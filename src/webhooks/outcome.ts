@@ -1,5 +1,5 @@
 /** What becomes of a delivery by one attempt. */
-import { GONE, type Attempt, type Delivery } from '../app/webhook-ports.ts';
+import { GONE, type Attempt, type Delivery } from '../app/ports/webhook-store.ts';
 import type { Millis } from '../core/ids.ts';
 import { restMs, retryAt } from './backoff.ts';
 

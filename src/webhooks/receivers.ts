@@ -1,5 +1,5 @@
 /** Says once that a receiver has begun to fail, and once that it takes things again, however many attempts lie between. */
-import type { Attempt, Lease } from '../app/webhook-ports.ts';
+import type { Attempt, Lease } from '../app/ports/webhook-store.ts';
 import type { WebhookId } from '../core/ids.ts';
 import type { Shard } from '../core/webhooks/webhook.ts';
 import type { Settled } from './outcome.ts';

@@ -1,6 +1,6 @@
 /** Ids and secrets of webhooks: made here. What a secret must look like says core. */
 import { randomBytes } from 'node:crypto';
-import type { WebhookSecrets } from '../app/webhook-ports.ts';
+import type { WebhookSecrets } from '../app/ports/webhook-store.ts';
 import { deliveryId, webhookId } from '../core/ids.ts';
 import { isStandardSecret, SECRET_PREFIX } from '../core/webhooks/webhook-secret.ts';
 

@@ -1,8 +1,8 @@
 /** The format STANDARD: a delivery is one request, by the Standard Webhooks convention. */
-import { isoMoment } from '../app/iso-moment.ts';
-import { toldEvent } from '../app/told-event.ts';
-import type { Format } from '../app/webhook-format.ts';
-import type { Delivery } from '../app/webhook-ports.ts';
+import { isoMoment } from '../app/shared/iso-timestamp.ts';
+import { toldEvent } from '../app/shared/event-json.ts';
+import type { Format } from '../app/ports/webhook-format.ts';
+import type { Delivery } from '../app/ports/webhook-store.ts';
 import { secretsInForce } from '../core/webhooks/webhook.ts';
 import { standardKey } from './secret.ts';
 import { signatures } from './signature.ts';

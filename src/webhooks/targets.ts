@@ -1,6 +1,6 @@
 /** What a webhook's URL may be, as far as the URL itself tells. */
 import { isIP } from 'node:net';
-import { MAX_URL_CHARACTERS, type WebhookTargets } from '../app/webhook-ports.ts';
+import { MAX_URL_CHARACTERS, type WebhookTargets } from '../app/ports/webhook-store.ts';
 import type { Addresses } from './addresses.ts';
 
 /** The host as the network knows it: an IPv6 address without its brackets, a name without the dot of the root. */

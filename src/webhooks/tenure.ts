@@ -2,8 +2,8 @@
  * The time for which one shard is delivered under one lease: until somebody stops it, or the lease is lost. Whatever is
  * waited for here ends with it.
  */
-import type { EventLog } from '../app/ports.ts';
-import type { Attempt, Delivery, Lease, WebhookCourier, WebhookStore } from '../app/webhook-ports.ts';
+import type { EventLog } from '../app/ports/presence-store.ts';
+import type { Attempt, Delivery, Lease, WebhookCourier, WebhookStore } from '../app/ports/webhook-store.ts';
 import { later, type Cursor, type Millis, type WebhookId } from '../core/ids.ts';
 import type { WebhookRecord } from '../core/webhooks/webhook.ts';
 import { backoffMs } from './backoff.ts';

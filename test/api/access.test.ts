@@ -4,7 +4,7 @@ import { Kind, parse, type GraphQLField } from 'graphql';
 import { describe, expect, it } from 'vitest';
 import '../../src/api/access-plugin.ts';
 import { schema } from '../../src/api/schema.ts';
-import { BACKEND, NOBODY, type Caller } from '../../src/app/caller.ts';
+import { BACKEND, NOBODY, type Caller } from '../../src/app/auth/caller.ts';
 import { session, user, World } from './world.ts';
 
 const U = 'UNAUTHENTICATED';

@@ -2,7 +2,7 @@
 import { isObjectType } from 'graphql';
 import { expect, it } from 'vitest';
 import { schema } from '../../src/api/schema.ts';
-import { toldEvent } from '../../src/app/told-event.ts';
+import { toldEvent } from '../../src/app/shared/event-json.ts';
 import { World } from './world.ts';
 
 it('an event is told with every field of PresenceEvent, in the same form', async () => {

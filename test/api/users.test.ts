@@ -1,6 +1,6 @@
 /** Asking about users. */
 import { describe, expect, it } from 'vitest';
-import { BACKEND } from '../../src/app/caller.ts';
+import { BACKEND } from '../../src/app/auth/caller.ts';
 import { userId } from '../../src/core/ids.ts';
 import { session, user, World } from './world.ts';
 

@@ -1,6 +1,6 @@
 /** Deliveries as backends read them, redeliver them, and try one out. */
 import { describe, expect, it } from 'vitest';
-import type { Delivery } from '../../src/app/webhook-ports.ts';
+import type { Delivery } from '../../src/app/ports/webhook-store.ts';
 import { deliveryId, millis } from '../../src/core/ids.ts';
 import type { WebhookRecord } from '../../src/core/webhooks/webhook.ts';
 import { HOOK } from '../app/webhook-stage.ts';

@@ -8,10 +8,10 @@ import {
   type GraphQLError,
   type GraphQLFormattedError,
 } from 'graphql';
-import { BACKEND, type AppCaller, type Caller, type SessionRef } from '../../src/app/caller.ts';
-import { createPorchlight, type Porchlight } from '../../src/app/porchlight.ts';
-import type { Credentials } from '../../src/app/ports.ts';
-import type { LoggedIn } from '../../src/app/tracker.ts';
+import { BACKEND, type AppCaller, type Caller, type SessionRef } from '../../src/app/auth/caller.ts';
+import { createPorchlight, type Porchlight } from '../../src/app/application.ts';
+import type { Credentials } from '../../src/app/ports/presence-store.ts';
+import type { LoggedIn } from '../../src/app/presence/tracker.ts';
 import type { ApiContext, ApiLink } from '../../src/api/context.ts';
 import { toClientError } from '../../src/api/errors.ts';
 import { schema } from '../../src/api/schema.ts';

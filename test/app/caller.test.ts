@@ -11,7 +11,7 @@ import {
   requireSomebody,
   type AppCaller,
   type Caller,
-} from '../../src/app/caller.ts';
+} from '../../src/app/auth/caller.ts';
 import { millis, sessionId, userId } from '../../src/core/ids.ts';
 import type { Watch } from '../../src/core/records.ts';
 import { ALICE, BOB, CAROL } from './stage.ts';

@@ -1,5 +1,5 @@
 import { beforeEach, expect, it } from 'vitest';
-import { Departures, type Departure } from '../../src/app/departures.ts';
+import { Departures, type Departure } from '../../src/app/presence/disconnect-retries.ts';
 import { DomainError } from '../../src/core/errors.ts';
 import { linkId, userId } from '../../src/core/ids.ts';
 import { errorOf } from './waiting.ts';

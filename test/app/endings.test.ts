@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { Endings, type SessionEnding } from '../../src/app/endings.ts';
+import { Endings, type SessionEnding } from '../../src/app/presence/session-end-notifier.ts';
 import { sessionId } from '../../src/core/ids.ts';
 import { START } from './fake-store.ts';
 import { ALICE, BOB, Stage } from './stage.ts';

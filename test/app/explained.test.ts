@@ -1,6 +1,6 @@
 /** An explanation is of one instant, whatever happens while it is made. */
 import { expect, it } from 'vitest';
-import { explainUser } from '../../src/app/explained.ts';
+import { explainUser } from '../../src/app/presence/explain-user.ts';
 import { ALICE, Stage } from './stage.ts';
 
 it.each(['reading the log', 'before reading', 'after reading'] as const)(

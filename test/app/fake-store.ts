@@ -2,7 +2,13 @@
  * The reference store, whose every asynchronous place can be held: what happens between a read and a
  * commit is decided by the test, not by luck.
  */
-import type { CommittedChange, EventLog, FailedUpdate, LoggedEvent, PresenceStore } from '../../src/app/ports.ts';
+import type {
+  CommittedChange,
+  EventLog,
+  FailedUpdate,
+  LoggedEvent,
+  PresenceStore,
+} from '../../src/app/ports/presence-store.ts';
 import type { Outcome } from '../../src/core/commands.ts';
 import { millis, type Cursor, type Millis, type SessionId, type UserId } from '../../src/core/ids.ts';
 import { DEFAULT_POLICY, type Policy } from '../../src/core/policy.ts';

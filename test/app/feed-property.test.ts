@@ -1,8 +1,8 @@
 /** Replay and live are one stream: whatever is committed between its reads, nothing is missed or told twice. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Feed } from '../../src/app/feed.ts';
-import type { LoggedEvent } from '../../src/app/ports.ts';
+import { Feed } from '../../src/app/presence/event-feed.ts';
+import type { LoggedEvent } from '../../src/app/ports/presence-store.ts';
 import { DomainError } from '../../src/core/errors.ts';
 import { deviceId, type Cursor } from '../../src/core/ids.ts';
 import { FakeStore } from './fake-store.ts';

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { Feed } from '../../src/app/feed.ts';
-import type { LoggedEvent } from '../../src/app/ports.ts';
-import type { PullStream } from '../../src/app/stream.ts';
+import { Feed } from '../../src/app/presence/event-feed.ts';
+import type { LoggedEvent } from '../../src/app/ports/presence-store.ts';
+import type { PullStream } from '../../src/app/presence/pull-stream.ts';
 import type { Cursor } from '../../src/core/ids.ts';
 import { ALICE, BOB, CAROL, Stage } from './stage.ts';
 import { faultOf, isPending, nextOf } from './waiting.ts';

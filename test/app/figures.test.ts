@@ -1,9 +1,9 @@
 /** What the use cases count of themselves, for whoever watches over the server. */
 import { beforeEach, describe, expect, it } from 'vitest';
-import { Sweeper } from '../../src/app/sweeper.ts';
-import { Tracker } from '../../src/app/tracker.ts';
-import type { Tally } from '../../src/app/tally.ts';
-import { Watchers } from '../../src/app/watchers.ts';
+import { Sweeper } from '../../src/app/presence/timeout-sweeper.ts';
+import { Tracker } from '../../src/app/presence/tracker.ts';
+import type { Tally } from '../../src/app/shared/histogram.ts';
+import { Watchers } from '../../src/app/presence/status-watchers.ts';
 import { ALICE, BOB, HTTP, Stage } from './stage.ts';
 
 let stage: Stage;

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { Links } from '../../src/app/links.ts';
-import type { Origin } from '../../src/app/tracker.ts';
+import { Links } from '../../src/app/presence/socket-registry.ts';
+import type { Origin } from '../../src/app/presence/tracker.ts';
 import { linkId } from '../../src/core/ids.ts';
 import type { LostLink } from '../../src/core/records.ts';
 import { ALICE, BOB, Stage } from './stage.ts';

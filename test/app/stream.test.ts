@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { PullStream, type StreamSource } from '../../src/app/stream.ts';
+import { PullStream, type StreamSource } from '../../src/app/presence/pull-stream.ts';
 import { deferred, errorOf, isPending, settled, type Deferred } from './waiting.ts';
 
 const DONE = { done: true, value: undefined };

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest';
-import { Sweeper, type SweeperLimits } from '../../src/app/sweeper.ts';
+import { Sweeper, type SweeperLimits } from '../../src/app/presence/timeout-sweeper.ts';
 import { DomainError } from '../../src/core/errors.ts';
 import { userId, type UserId } from '../../src/core/ids.ts';
 import { Stage } from './stage.ts';

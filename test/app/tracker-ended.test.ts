@@ -1,8 +1,8 @@
 /** What a token of a session that is over may still do: nothing, and it is told why. */
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { SessionRef } from '../../src/app/caller.ts';
-import { createPorchlight } from '../../src/app/porchlight.ts';
-import { sessionEnded, type Tracker } from '../../src/app/tracker.ts';
+import type { SessionRef } from '../../src/app/auth/caller.ts';
+import { createPorchlight } from '../../src/app/application.ts';
+import { sessionEnded, type Tracker } from '../../src/app/presence/tracker.ts';
 import { linkId, sessionId } from '../../src/core/ids.ts';
 import { START } from './fake-store.ts';
 import { ALICE, BOB, HTTP, Stage } from './stage.ts';

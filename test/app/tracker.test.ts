@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest';
-import type { SessionRef } from '../../src/app/caller.ts';
+import type { SessionRef } from '../../src/app/auth/caller.ts';
 import { deviceId, linkId } from '../../src/core/ids.ts';
 import { changePolicy } from '../../src/core/policy.ts';
 import { START } from './fake-store.ts';

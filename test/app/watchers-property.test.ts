@@ -1,9 +1,9 @@
 /** Whatever the order in which commits, reads and pulls get their turn, a watcher hears the truth. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { SessionRef } from '../../src/app/caller.ts';
-import type { PullStream } from '../../src/app/stream.ts';
-import { Watchers, type Watcher } from '../../src/app/watchers.ts';
+import type { SessionRef } from '../../src/app/auth/caller.ts';
+import type { PullStream } from '../../src/app/presence/pull-stream.ts';
+import { Watchers, type Watcher } from '../../src/app/presence/status-watchers.ts';
 import type { UserId } from '../../src/core/ids.ts';
 import type { StatusChange } from '../../src/core/records.ts';
 import { FakeStore } from './fake-store.ts';

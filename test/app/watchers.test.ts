@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { PullStream } from '../../src/app/stream.ts';
-import { Watchers } from '../../src/app/watchers.ts';
+import type { PullStream } from '../../src/app/presence/pull-stream.ts';
+import { Watchers } from '../../src/app/presence/status-watchers.ts';
 import type { UserId } from '../../src/core/ids.ts';
 import type { StatusChange } from '../../src/core/records.ts';
 import { START } from './fake-store.ts';

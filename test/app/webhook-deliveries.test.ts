@@ -1,6 +1,6 @@
 /** What became of what was delivered; delivering it again, and tests. */
 import { beforeEach, describe, expect, it, vi } from 'vitest';
-import type { Attempt, Delivery } from '../../src/app/webhook-ports.ts';
+import type { Attempt, Delivery } from '../../src/app/ports/webhook-store.ts';
 import { deliveryId, webhookId } from '../../src/core/ids.ts';
 import type { WebhookState } from '../../src/core/enums.ts';
 import { START } from './fake-store.ts';

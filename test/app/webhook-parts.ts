@@ -1,6 +1,12 @@
 /** What webhooks are managed with, as tests may know it: secrets that can be guessed, and a courier that goes nowhere. */
-import type { Attempt, Delivery, WebhookCourier, WebhookSecrets, WebhookTargets } from '../../src/app/webhook-ports.ts';
-import type { WebhookParts } from '../../src/app/webhooks.ts';
+import type {
+  Attempt,
+  Delivery,
+  WebhookCourier,
+  WebhookSecrets,
+  WebhookTargets,
+} from '../../src/app/ports/webhook-store.ts';
+import type { WebhookParts } from '../../src/app/webhooks/webhook-service.ts';
 import { deliveryId, webhookId, type Millis } from '../../src/core/ids.ts';
 import { WEBHOOK_FORMATS } from '../../src/core/enums.ts';
 import type { WebhookRecord } from '../../src/core/webhooks/webhook.ts';

@@ -1,7 +1,7 @@
 /** Webhooks over stores that tests can look into, and a few words to put something there. */
 import { expect } from 'vitest';
-import type { Delivery } from '../../src/app/webhook-ports.ts';
-import { Webhooks, type NewWebhook } from '../../src/app/webhooks.ts';
+import type { Delivery } from '../../src/app/ports/webhook-store.ts';
+import { Webhooks, type NewWebhook } from '../../src/app/webhooks/webhook-service.ts';
 import { DomainError } from '../../src/core/errors.ts';
 import type { WebhookId } from '../../src/core/ids.ts';
 import { WEBHOOK_FORMATS, type WebhookFormat, type WebhookState } from '../../src/core/enums.ts';

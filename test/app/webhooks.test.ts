@@ -1,7 +1,7 @@
 /** Webhooks are managed: what holds of what is asked, and that nothing is half-done. */
 import { beforeEach, describe, expect, it, vi } from 'vitest';
-import { MAX_WEBHOOKS } from '../../src/app/webhook-ports.ts';
-import type { NewWebhook, WebhookUpdate } from '../../src/app/webhooks.ts';
+import { MAX_WEBHOOKS } from '../../src/app/ports/webhook-store.ts';
+import type { NewWebhook, WebhookUpdate } from '../../src/app/webhooks/webhook-service.ts';
 import { later, webhookId } from '../../src/core/ids.ts';
 import type { WebhookState } from '../../src/core/enums.ts';
 import { secretsInForce, type WebhookRecord } from '../../src/core/webhooks/webhook.ts';

@@ -1,5 +1,5 @@
 /** What the tests of stores do to users: the domain's own commands. */
-import type { FailedUpdate, PresenceStore } from '../../src/app/ports.ts';
+import type { FailedUpdate, PresenceStore } from '../../src/app/ports/presence-store.ts';
 import type { Command, Login, Outcome } from '../../src/core/commands.ts';
 import { deviceId, sessionId, userId, type UserId } from '../../src/core/ids.ts';
 import { step } from '../../src/core/state-machine.ts';

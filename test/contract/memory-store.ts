@@ -11,7 +11,7 @@ import type {
   PresenceCounts,
   PresenceStore,
   Workload,
-} from '../../src/app/ports.ts';
+} from '../../src/app/ports/presence-store.ts';
 import type { Outcome } from '../../src/core/commands.ts';
 import { deadline } from '../../src/core/deadlines.ts';
 import { badUserInput, DomainError } from '../../src/core/errors.ts';

@@ -8,7 +8,7 @@ import {
   type Lease,
   type ShardProgress,
   type WebhookStore,
-} from '../../src/app/webhook-ports.ts';
+} from '../../src/app/ports/webhook-store.ts';
 import { badUserInput } from '../../src/core/errors.ts';
 import type { Cursor, DeliveryId, Millis, WebhookId } from '../../src/core/ids.ts';
 import { quoted } from '../../src/core/quote.ts';

@@ -3,7 +3,7 @@
  * `presenceStoreContract('name', makeStore)` in a test file of its own.
  */
 import { afterEach, describe, expect, it } from 'vitest';
-import type { CommittedChange, LoggedEvent, PresenceStore } from '../../src/app/ports.ts';
+import type { CommittedChange, LoggedEvent, PresenceStore } from '../../src/app/ports/presence-store.ts';
 import { DomainError } from '../../src/core/errors.ts';
 import { linkId, sessionId, type Cursor } from '../../src/core/ids.ts';
 import { changePolicy, DEFAULT_POLICY, type Policy } from '../../src/core/policy.ts';

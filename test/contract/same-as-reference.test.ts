@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import type { LoggedEvent, PresenceStore } from '../../src/app/ports.ts';
+import type { LoggedEvent, PresenceStore } from '../../src/app/ports/presence-store.ts';
 import type { Command } from '../../src/core/commands.ts';
 import { deadline } from '../../src/core/deadlines.ts';
 import { deviceId, linkId, sessionId, type Cursor, type UserId } from '../../src/core/ids.ts';

@@ -1,5 +1,5 @@
 /** `updateAll` for a store that has nothing cheaper than as many calls of `update`. */
-import type { FailedUpdate, PresenceStore } from '../../src/app/ports.ts';
+import type { FailedUpdate, PresenceStore } from '../../src/app/ports/presence-store.ts';
 import type { UserId } from '../../src/core/ids.ts';
 
 /** @param turns the last of each user's: when it is over, those who came meanwhile have theirs. */

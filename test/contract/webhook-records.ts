@@ -1,6 +1,6 @@
 /** Webhooks and deliveries for tests, complete, so that a test names only what it is about. */
-import type { LoggedEvent } from '../../src/app/ports.ts';
-import type { Delivery } from '../../src/app/webhook-ports.ts';
+import type { LoggedEvent } from '../../src/app/ports/presence-store.ts';
+import type { Delivery } from '../../src/app/ports/webhook-store.ts';
 import { deliveryId, deviceId, millis, sessionId, userId, webhookId, type Cursor } from '../../src/core/ids.ts';
 import type { WebhookRecord } from '../../src/core/webhooks/webhook.ts';
 

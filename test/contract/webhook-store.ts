@@ -3,7 +3,7 @@
  * `webhookStoreContract('name', makeStore)` in a test file of its own.
  */
 import { afterEach, describe, expect, it } from 'vitest';
-import { MAX_WEBHOOKS, type Delivery, type Lease, type WebhookStore } from '../../src/app/webhook-ports.ts';
+import { MAX_WEBHOOKS, type Delivery, type Lease, type WebhookStore } from '../../src/app/ports/webhook-store.ts';
 import { deliveryId, later, millis, webhookId, type DeliveryId } from '../../src/core/ids.ts';
 import { SHARDS_PER_WEBHOOK, type Shard } from '../../src/core/webhooks/webhook.ts';
 import { DELIVERY_STATUSES } from '../../src/core/enums.ts';

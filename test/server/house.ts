@@ -2,9 +2,9 @@
 import { createHash, createSecretKey } from 'node:crypto';
 import { SignJWT } from 'jose';
 import { onTestFinished } from 'vitest';
-import type { ForeignApi } from '../../src/app/foreign-api.ts';
-import { createPorchlight, type Porchlight } from '../../src/app/porchlight.ts';
-import { Sweeper } from '../../src/app/sweeper.ts';
+import type { ForeignApi } from '../../src/app/ports/external-api.ts';
+import { createPorchlight, type Porchlight } from '../../src/app/application.ts';
+import { Sweeper } from '../../src/app/presence/timeout-sweeper.ts';
 import { millis, type Millis } from '../../src/core/ids.ts';
 import { seedPolicy, type PolicySeed } from '../../src/core/policy.ts';
 import type { Visibility } from '../../src/core/visibility.ts';

@@ -1,6 +1,6 @@
 /** Changes of status over a socket, which nobody pulls. */
 import { describe, expect, test, vi } from 'vitest';
-import { Watchers, type Watcher } from '../../src/app/watchers.ts';
+import { Watchers, type Watcher } from '../../src/app/presence/status-watchers.ts';
 import { schema } from '../../src/api/schema.ts';
 import type { UserId } from '../../src/core/ids.ts';
 import { Documents } from '../../src/server/documents.ts';

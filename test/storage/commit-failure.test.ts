@@ -2,7 +2,7 @@
 import Database from 'better-sqlite3';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { CommittedChange } from '../../src/app/ports.ts';
+import type { CommittedChange } from '../../src/app/ports/presence-store.ts';
 import { changePolicy } from '../../src/core/policy.ts';
 import { unknownUser } from '../../src/core/records.ts';
 import { beat, login, logout, run, say, user } from '../contract/commands.ts';

@@ -2,7 +2,7 @@
 import Database from 'better-sqlite3';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import type { CommittedChange, LoggedEvent } from '../../src/app/ports.ts';
+import type { CommittedChange, LoggedEvent } from '../../src/app/ports/presence-store.ts';
 import { sessionId, type Cursor } from '../../src/core/ids.ts';
 import { changePolicy } from '../../src/core/policy.ts';
 import type { SqliteStore } from '../../src/storage/sqlite/store.ts';

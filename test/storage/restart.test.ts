@@ -1,7 +1,7 @@
 /** What a restart does: nothing that anybody could see. */
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { PresenceStore } from '../../src/app/ports.ts';
+import type { PresenceStore } from '../../src/app/ports/presence-store.ts';
 import { linkId, sessionId, type UserId } from '../../src/core/ids.ts';
 import { changePolicy, DEFAULT_POLICY } from '../../src/core/policy.ts';
 import { beat, endAll, login, logout, run, say, user, wake } from '../contract/commands.ts';

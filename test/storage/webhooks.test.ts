@@ -3,7 +3,7 @@ import Database from 'better-sqlite3';
 import { closeSync, copyFileSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { Delivery, Lease, WebhookStore } from '../../src/app/webhook-ports.ts';
+import type { Delivery, Lease, WebhookStore } from '../../src/app/ports/webhook-store.ts';
 import { deliveryId, millis, webhookId } from '../../src/core/ids.ts';
 import type { Shard } from '../../src/core/webhooks/webhook.ts';
 import { copyDatabase } from '../../src/storage/sqlite/backup.ts';

@@ -1,6 +1,6 @@
 /** What a receiver of Tencent's callbacks sees of a delivery. */
-import type { LoggedEvent } from '../../src/app/ports.ts';
-import type { Outgoing } from '../../src/app/webhook-format.ts';
+import type { LoggedEvent } from '../../src/app/ports/presence-store.ts';
+import type { Outgoing } from '../../src/app/ports/webhook-format.ts';
 import { millis, type Millis } from '../../src/core/ids.ts';
 import type { WebhookRecord } from '../../src/core/webhooks/webhook.ts';
 import { tencentFormat, type TencentFormatOptions } from '../../src/tencent/webhook-format.ts';

@@ -1,6 +1,6 @@
 /** The webhook format TENCENT, held against the requests that Tencent's pages describe (docs/tencent.md names them). */
 import { describe, expect, it } from 'vitest';
-import type { LoggedEvent } from '../../src/app/ports.ts';
+import type { LoggedEvent } from '../../src/app/ports/presence-store.ts';
 import { later, millis } from '../../src/core/ids.ts';
 import type { Platform } from '../../src/core/enums.ts';
 import { ALICE, BOB, Stage } from '../app/stage.ts';

@@ -1,6 +1,6 @@
 /** What goes into one delivery, and when it is sent. */
 import { describe, expect, it } from 'vitest';
-import type { CommittedChange, LogScan } from '../../src/app/ports.ts';
+import type { CommittedChange, LogScan } from '../../src/app/ports/presence-store.ts';
 import { hangs, taken } from './receiver.ts';
 import { OTHER_HOOK, Stand, userOf, HOOK } from './stand.ts';
 import { quiet } from './virtual-timers.ts';

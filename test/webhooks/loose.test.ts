@@ -1,6 +1,6 @@
 /** What was given to a webhook to be redelivered. */
 import { expect, it } from 'vitest';
-import type { Delivery } from '../../src/app/webhook-ports.ts';
+import type { Delivery } from '../../src/app/ports/webhook-store.ts';
 import { later } from '../../src/core/ids.ts';
 import { dead } from '../contract/webhook-records.ts';
 import { hangs, refused, taken } from './receiver.ts';

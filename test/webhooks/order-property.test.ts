@@ -4,8 +4,8 @@
  */
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import type { LoggedEvent } from '../../src/app/ports.ts';
-import type { Attempt, Delivery } from '../../src/app/webhook-ports.ts';
+import type { LoggedEvent } from '../../src/app/ports/presence-store.ts';
+import type { Attempt, Delivery } from '../../src/app/ports/webhook-store.ts';
 import { later, type Cursor, type DeliveryId, type UserId } from '../../src/core/ids.ts';
 import { PLATFORMS } from '../../src/core/enums.ts';
 import { isWanted } from '../../src/core/webhooks/webhook.ts';

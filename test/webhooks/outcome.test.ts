@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Attempt } from '../../src/app/webhook-ports.ts';
+import type { Attempt } from '../../src/app/ports/webhook-store.ts';
 import { later, millis } from '../../src/core/ids.ts';
 import { outcomeOf } from '../../src/webhooks/outcome.ts';
 import { delivery as failing, loggedEvent } from '../contract/webhook-records.ts';

@@ -1,6 +1,6 @@
 /** A courier without a network: every attempt is written down, and goes as the test says. */
-import type { LoggedEvent } from '../../src/app/ports.ts';
-import type { Attempt, Delivery, WebhookCourier } from '../../src/app/webhook-ports.ts';
+import type { LoggedEvent } from '../../src/app/ports/presence-store.ts';
+import type { Attempt, Delivery, WebhookCourier } from '../../src/app/ports/webhook-store.ts';
 import type { DeliveryId, Millis } from '../../src/core/ids.ts';
 import type { WebhookRecord } from '../../src/core/webhooks/webhook.ts';
 

@@ -1,6 +1,6 @@
 /** What becomes of a delivery that is not taken, and of those behind it. */
 import { describe, expect, it } from 'vitest';
-import type { Attempt } from '../../src/app/webhook-ports.ts';
+import type { Attempt } from '../../src/app/ports/webhook-store.ts';
 import { later } from '../../src/core/ids.ts';
 import { deferred } from '../app/waiting.ts';
 import { hangs, refused, taken } from './receiver.ts';

@@ -1,6 +1,6 @@
 /** Engines over reference stores, and a few words to make things happen there. */
-import type { LoggedEvent } from '../../src/app/ports.ts';
-import type { Delivery, Lease, ShardProgress } from '../../src/app/webhook-ports.ts';
+import type { LoggedEvent } from '../../src/app/ports/presence-store.ts';
+import type { Delivery, Lease, ShardProgress } from '../../src/app/ports/webhook-store.ts';
 import { userId, webhookId, type UserId, type WebhookId } from '../../src/core/ids.ts';
 import type { Platform } from '../../src/core/enums.ts';
 import { shardOf, SHARDS_PER_WEBHOOK, type Shard, type WebhookRecord } from '../../src/core/webhooks/webhook.ts';

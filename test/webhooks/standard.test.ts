@@ -1,8 +1,8 @@
 /** The format STANDARD, as a receiver sees it who checks with the library of the convention. */
 import { Webhook, WebhookVerificationError } from 'standardwebhooks';
 import { describe, expect, it } from 'vitest';
-import type { Outgoing } from '../../src/app/webhook-format.ts';
-import type { Delivery } from '../../src/app/webhook-ports.ts';
+import type { Outgoing } from '../../src/app/ports/webhook-format.ts';
+import type { Delivery } from '../../src/app/ports/webhook-store.ts';
 import { later, millis, type Millis } from '../../src/core/ids.ts';
 import type { WebhookRecord } from '../../src/core/webhooks/webhook.ts';
 import { standardFormat } from '../../src/webhooks/standard.ts';

@@ -3,7 +3,7 @@
  * hundred thousand times a second costs an addition there and nothing here.
  */
 import { Counter, Gauge, type Metric, type Registry } from 'prom-client';
-import type { Tally } from '../../app/tally.ts';
+import type { Tally } from '../../app/shared/histogram.ts';
 
 type Labels = Readonly<Record<string, string>>;
 /** One number of a metric: its labels, all of the metric's, and how much it is. */

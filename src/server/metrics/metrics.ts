@@ -3,9 +3,9 @@
  * each of them means. Labels have few values, all of them ours: what a client chooses is never one.
  */
 import { collectDefaultMetrics, Registry } from 'prom-client';
-import type { Porchlight } from '../../app/porchlight.ts';
-import type { Tally } from '../../app/tally.ts';
-import type { WebhookFigures } from '../../app/webhook-figures.ts';
+import type { Porchlight } from '../../app/application.ts';
+import type { Tally } from '../../app/shared/histogram.ts';
+import type { WebhookFigures } from '../../app/ports/webhook-stats.ts';
 import { PLATFORMS } from '../../core/enums.ts';
 import type { Door, DoorCounts } from '../door-counts.ts';
 import { counter, gauge, histogram, type Sample } from './exposition.ts';

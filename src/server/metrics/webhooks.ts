@@ -1,6 +1,6 @@
 /** What is measured of webhooks. Neither their ids nor their URLs are labels: backends choose how many there are. */
 import type { Registry } from 'prom-client';
-import type { WebhookFigures } from '../../app/webhook-figures.ts';
+import type { WebhookFigures } from '../../app/ports/webhook-stats.ts';
 import type { Millis } from '../../core/ids.ts';
 import { counter, gauge, type Sample } from './exposition.ts';
 

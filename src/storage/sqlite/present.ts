@@ -4,7 +4,7 @@
  * Everybody is kept as bytes, by slot. Whoever has a socket, and those used last, are held as objects as
  * well; while one is held, the object is what counts, and it becomes bytes again when it is let go.
  */
-import type { PresenceCounts } from '../../app/ports.ts';
+import type { PresenceCounts } from '../../app/ports/presence-store.ts';
 import { deadline } from '../../core/deadlines.ts';
 import type { Millis, UserId } from '../../core/ids.ts';
 import { isAttached, type UserRecord } from '../../core/records.ts';

@@ -10,7 +10,7 @@ import type {
   OnlineQuery,
   PresenceStore,
   Workload,
-} from '../../app/ports.ts';
+} from '../../app/ports/presence-store.ts';
 import type { Outcome } from '../../core/commands.ts';
 import type { Millis, SessionId, UserId } from '../../core/ids.ts';
 import type { Policy } from '../../core/policy.ts';

@@ -1,5 +1,5 @@
 /** The whole log, or one user's part of it, as of one instant: for those who read it without a server. */
-import type { LoggedEvent } from '../../app/ports.ts';
+import type { LoggedEvent } from '../../app/ports/presence-store.ts';
 import type { Cursor, UserId } from '../../core/ids.ts';
 import { Cursors, notOurs } from './cursors.ts';
 import { expired } from './event-log.ts';

@@ -2,7 +2,7 @@
 import type Database from 'better-sqlite3';
 import { asc, desc, sql, type SQL } from 'drizzle-orm';
 import { drizzle } from 'drizzle-orm/better-sqlite3';
-import type { Delivery } from '../../app/webhook-ports.ts';
+import type { Delivery } from '../../app/ports/webhook-store.ts';
 import type { Cursor, DeliveryId, WebhookId } from '../../core/ids.ts';
 import type { Shard, WebhookRecord } from '../../core/webhooks/webhook.ts';
 import type { DeliveryStatus } from '../../core/enums.ts';

@@ -1,6 +1,6 @@
 /** Webhooks and their deliveries as rows and back; the order of the columns is the one given here. */
-import type { LoggedEvent } from '../../app/ports.ts';
-import type { Delivery } from '../../app/webhook-ports.ts';
+import type { LoggedEvent } from '../../app/ports/presence-store.ts';
+import type { Delivery } from '../../app/ports/webhook-store.ts';
 import type { Cursor, DeliveryId, Millis, WebhookId } from '../../core/ids.ts';
 import type { WebhookRecord } from '../../core/webhooks/webhook.ts';
 import type { DeliveryStatus, EventReason, WebhookFormat, WebhookState } from '../../core/enums.ts';

@@ -11,7 +11,7 @@ import {
   type Lease,
   type ShardProgress,
   type WebhookStore,
-} from '../../app/webhook-ports.ts';
+} from '../../app/ports/webhook-store.ts';
 import { badUserInput } from '../../core/errors.ts';
 import type { Cursor, DeliveryId, Millis, WebhookId } from '../../core/ids.ts';
 import { quoted } from '../../core/quote.ts';

@@ -5,7 +5,7 @@
  * this one puts in force what the last commit wrote.
  */
 import { Worker } from 'node:worker_threads';
-import type { Workload } from '../../app/ports.ts';
+import type { Workload } from '../../app/ports/presence-store.ts';
 import { workerUrl } from '../../process/worker-url.ts';
 import { Commits } from './commits.ts';
 import { NotWritten, StoreFailure } from './failures.ts';

@@ -1,8 +1,8 @@
 /** How events become requests: the one thing in which formats differ. */
-import type { Delivery } from './webhook-ports.ts';
-import type { Millis } from '../core/ids.ts';
-import type { WebhookFormat } from '../core/enums.ts';
-import type { WebhookRecord } from '../core/webhooks/webhook.ts';
+import type { Delivery } from './webhook-store.ts';
+import type { Millis } from '../../core/ids.ts';
+import type { WebhookFormat } from '../../core/enums.ts';
+import type { WebhookRecord } from '../../core/webhooks/webhook.ts';
 
 /** One POST. */
 export interface Outgoing {

@@ -1,8 +1,8 @@
 /** Who is asking, and whom she may ask about: decided here, for every door. */
-import { DomainError, forbidden, unauthenticated } from '../core/errors.ts';
-import { userId, type Millis, type SessionId, type UserId } from '../core/ids.ts';
-import type { Watch } from '../core/records.ts';
-import { mayWatch, type Introspection, type Visibility } from '../core/visibility.ts';
+import { DomainError, forbidden, unauthenticated } from '../../core/errors.ts';
+import { userId, type Millis, type SessionId, type UserId } from '../../core/ids.ts';
+import type { Watch } from '../../core/records.ts';
+import { mayWatch, type Introspection, type Visibility } from '../../core/visibility.ts';
 
 /** The app on a user's device: proven by a JWT or what is as good (it may log in), by a session's token, or, on a socket, both. */
 export interface AppCaller {

@@ -1,8 +1,8 @@
 /** Why a user is shown as she is: the record, what comes of it, and what led to it, as of one instant. */
-import { because } from '../core/explain-text.ts';
-import { explain, type Explanation } from '../core/explain-status.ts';
-import type { UserId } from '../core/ids.ts';
-import type { LoggedEvent, PresenceStore } from './ports.ts';
+import { because } from '../../core/explain-text.ts';
+import { explain, type Explanation } from '../../core/explain-status.ts';
+import type { UserId } from '../../core/ids.ts';
+import type { LoggedEvent, PresenceStore } from '../ports/presence-store.ts';
 
 export const EXPLAINED_EVENTS = 10;
 

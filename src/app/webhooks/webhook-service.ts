@@ -1,17 +1,17 @@
 /** Webhooks as backends manage them, and what became of what was delivered. Delivering is somebody else's. */
-import { badUserInput, DomainError } from '../core/errors.ts';
-import { later, type DeliveryId, type WebhookId } from '../core/ids.ts';
-import { quoted } from '../core/quote.ts';
-import type { DeliveryStatus, EventReason, WebhookFormat } from '../core/enums.ts';
+import { badUserInput, DomainError } from '../../core/errors.ts';
+import { later, type DeliveryId, type WebhookId } from '../../core/ids.ts';
+import { quoted } from '../../core/quote.ts';
+import type { DeliveryStatus, EventReason, WebhookFormat } from '../../core/enums.ts';
 import {
   changeWebhook,
   checkedPreviousSecretValidMs,
   checkedReasons,
   DEFAULT_PREVIOUS_SECRET_VALID_MS,
-} from '../core/webhooks/webhook-update.ts';
-import { checkedSecret } from '../core/webhooks/webhook-secret.ts';
-import type { WebhookRecord } from '../core/webhooks/webhook.ts';
-import type { PresenceStore } from './ports.ts';
+} from '../../core/webhooks/webhook-update.ts';
+import { checkedSecret } from '../../core/webhooks/webhook-secret.ts';
+import type { WebhookRecord } from '../../core/webhooks/webhook.ts';
+import type { PresenceStore } from '../ports/presence-store.ts';
 import {
   MAX_URL_CHARACTERS,
   type Delivery,
@@ -20,8 +20,8 @@ import {
   type WebhookSecrets,
   type WebhookStore,
   type WebhookTargets,
-} from './webhook-ports.ts';
-import { WebhookTests } from './webhook-tests.ts';
+} from '../ports/webhook-store.ts';
+import { WebhookTests } from './test-deliveries.ts';
 
 /** A webhook as a backend asks for it. Null is as good as left out. */
 export interface NewWebhook {

@@ -2,10 +2,10 @@
  * What webhooks need: a store for them and for what could not be delivered yet, and somebody who makes requests.
  * A store on several nodes lets each shard be told by one of them at a time: it leases it.
  */
-import type { Cursor, DeliveryId, Millis, WebhookId } from '../core/ids.ts';
-import type { DeliveryStatus } from '../core/enums.ts';
-import type { DeliveryRecord, Shard, WebhookRecord } from '../core/webhooks/webhook.ts';
-import type { LoggedEvent } from './ports.ts';
+import type { Cursor, DeliveryId, Millis, WebhookId } from '../../core/ids.ts';
+import type { DeliveryStatus } from '../../core/enums.ts';
+import type { DeliveryRecord, Shard, WebhookRecord } from '../../core/webhooks/webhook.ts';
+import type { LoggedEvent } from './presence-store.ts';
 
 export type Delivery = DeliveryRecord<LoggedEvent>;
 

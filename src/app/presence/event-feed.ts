@@ -2,10 +2,10 @@
  * The event log as a stream: replay, then live, without gap or repeat. A follower is nothing but a
  * position in the log, so replay and live are the same act, and a slow one costs no memory.
  */
-import { DomainError } from '../core/errors.ts';
-import type { Cursor, Millis } from '../core/ids.ts';
-import type { LoggedEvent, PresenceStore } from './ports.ts';
-import { PullStream, type StreamSource } from './stream.ts';
+import { DomainError } from '../../core/errors.ts';
+import type { Cursor, Millis } from '../../core/ids.ts';
+import type { LoggedEvent, PresenceStore } from '../ports/presence-store.ts';
+import { PullStream, type StreamSource } from './pull-stream.ts';
 
 export interface FeedLimits {
   /** Events in one list, but for the rest of a change that does not fit. */

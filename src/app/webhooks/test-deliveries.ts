@@ -1,8 +1,8 @@
 /** Tests of webhooks: each is attempted once, at once, while its caller waits. */
-import { DomainError } from '../core/errors.ts';
-import { NOT_TRIED, type WebhookRecord } from '../core/webhooks/webhook.ts';
-import type { PresenceStore } from './ports.ts';
-import type { Delivery, WebhookCourier, WebhookSecrets, WebhookStore } from './webhook-ports.ts';
+import { DomainError } from '../../core/errors.ts';
+import { NOT_TRIED, type WebhookRecord } from '../../core/webhooks/webhook.ts';
+import type { PresenceStore } from '../ports/presence-store.ts';
+import type { Delivery, WebhookCourier, WebhookSecrets, WebhookStore } from '../ports/webhook-store.ts';
 
 export interface WebhookTestsOptions {
   readonly clock: Pick<PresenceStore, 'now'>;

@@ -2,8 +2,8 @@
  * Tells who holds a user's JWT open (a socket, a stream) that it is refused from now on. The store's
  * commits cannot: a revocation that ends no session is no event.
  */
-import { unauthenticated, type DomainError } from '../core/errors.ts';
-import type { Millis, UserId } from '../core/ids.ts';
+import { unauthenticated, type DomainError } from '../../core/errors.ts';
+import type { Millis, UserId } from '../../core/ids.ts';
 
 /**
  * `iat` counts whole seconds: a token made within the second of the revocation is taken for an older

@@ -1,12 +1,12 @@
 /** The use cases, put together over one store. */
 import type { Visibility } from '../core/visibility.ts';
-import { Endings } from './endings.ts';
-import { Feed } from './feed.ts';
-import { Links } from './links.ts';
-import type { Credentials, PresenceStore } from './ports.ts';
-import { Tracker } from './tracker.ts';
-import { Watchers } from './watchers.ts';
-import { Webhooks, type WebhookParts } from './webhooks.ts';
+import { Endings } from './presence/session-end-notifier.ts';
+import { Feed } from './presence/event-feed.ts';
+import { Links } from './presence/socket-registry.ts';
+import type { Credentials, PresenceStore } from './ports/presence-store.ts';
+import { Tracker } from './presence/tracker.ts';
+import { Watchers } from './presence/status-watchers.ts';
+import { Webhooks, type WebhookParts } from './webhooks/webhook-service.ts';
 
 export interface Porchlight {
   readonly store: PresenceStore;

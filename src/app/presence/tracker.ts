@@ -2,18 +2,18 @@
  * The commands, from the outside: each loads the user, takes one step, and is answered when the
  * store has made it durable. Watchers, followers and sockets hear of it from the store's commits.
  */
-import type { Command, Outcome } from '../core/commands.ts';
-import { deadline } from '../core/deadlines.ts';
-import { DomainError, unauthenticated } from '../core/errors.ts';
-import type { DeviceId, LinkId, Millis, SessionId, UserId } from '../core/ids.ts';
-import { step } from '../core/state-machine.ts';
-import type { EndedSession, SessionRecord, UserRecord, Watch } from '../core/records.ts';
-import type { SessionRef } from './caller.ts';
-import { Departures } from './departures.ts';
-import type { Credentials, FailedUpdate, PresenceStore } from './ports.ts';
-import { isRevoked, revoked, Revocations } from './revocations.ts';
-import { SOON_MS, Tally } from './tally.ts';
-import type { AppState, Platform } from '../core/enums.ts';
+import type { Command, Outcome } from '../../core/commands.ts';
+import { deadline } from '../../core/deadlines.ts';
+import { DomainError, unauthenticated } from '../../core/errors.ts';
+import type { DeviceId, LinkId, Millis, SessionId, UserId } from '../../core/ids.ts';
+import { step } from '../../core/state-machine.ts';
+import type { EndedSession, SessionRecord, UserRecord, Watch } from '../../core/records.ts';
+import type { SessionRef } from '../auth/caller.ts';
+import { Departures } from './disconnect-retries.ts';
+import type { Credentials, FailedUpdate, PresenceStore } from '../ports/presence-store.ts';
+import { isRevoked, revoked, Revocations } from '../auth/token-revocations.ts';
+import { SOON_MS, Tally } from '../shared/histogram.ts';
+import type { AppState, Platform } from '../../core/enums.ts';
 
 export interface LoginRequest {
   readonly platform: Platform;

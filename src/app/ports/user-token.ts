@@ -1,7 +1,7 @@
 /** How an app's backend vouches for its user: with a JWT, or with another kind of token that says as much. */
-import { DomainError } from '../core/errors.ts';
-import type { Millis, UserId } from '../core/ids.ts';
-import type { Watch } from '../core/records.ts';
+import { DomainError } from '../../core/errors.ts';
+import type { Millis, UserId } from '../../core/ids.ts';
+import type { Watch } from '../../core/records.ts';
 
 export interface UserToken {
   readonly userId: UserId;

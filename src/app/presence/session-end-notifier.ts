@@ -1,11 +1,11 @@
 /** Tells a session's own client, and whoever acts in its name, that it has ended. */
-import type { SessionId } from '../core/ids.ts';
-import type { Millis } from '../core/ids.ts';
-import type { PresenceEvent } from '../core/records.ts';
-import type { SessionRef } from './caller.ts';
-import type { PresenceStore } from './ports.ts';
-import { PullStream } from './stream.ts';
-import type { EventReason, Platform } from '../core/enums.ts';
+import type { SessionId } from '../../core/ids.ts';
+import type { Millis } from '../../core/ids.ts';
+import type { PresenceEvent } from '../../core/records.ts';
+import type { SessionRef } from '../auth/caller.ts';
+import type { PresenceStore } from '../ports/presence-store.ts';
+import { PullStream } from './pull-stream.ts';
+import type { EventReason, Platform } from '../../core/enums.ts';
 
 export interface SessionEnding {
   readonly sessionId: SessionId;

@@ -2,8 +2,8 @@
  * Sockets that are gone and whose sessions could not be told, because nothing could be written: nobody else
  * will ever tell of them, so they are told again until they are heard.
  */
-import { DomainError } from '../core/errors.ts';
-import type { LinkId, UserId } from '../core/ids.ts';
+import { DomainError } from '../../core/errors.ts';
+import type { LinkId, UserId } from '../../core/ids.ts';
 
 export interface Departure {
   readonly userId: UserId;

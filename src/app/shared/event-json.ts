@@ -1,6 +1,6 @@
 /** An event as it is told outside. */
-import { isoMoment } from './iso-moment.ts';
-import type { LoggedEvent } from './ports.ts';
+import { isoMoment } from './iso-timestamp.ts';
+import type { LoggedEvent } from '../ports/presence-store.ts';
 
 /** For JSON: the fields, names and forms of PresenceEvent in the GraphQL schema. */
 export const toldEvent = (event: LoggedEvent) => ({

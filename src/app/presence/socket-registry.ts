@@ -1,7 +1,7 @@
 /** The open sockets of this server, so that a session's end can reach the ones that it costs. */
-import type { LinkId } from '../core/ids.ts';
-import type { LostLink } from '../core/records.ts';
-import type { PresenceStore } from './ports.ts';
+import type { LinkId } from '../../core/ids.ts';
+import type { LostLink } from '../../core/records.ts';
+import type { PresenceStore } from '../ports/presence-store.ts';
 
 /** A socket, as far as the use cases know one. */
 export interface Link {

@@ -1,7 +1,7 @@
 /** Lets time pass: wakes the users whose deadline has come. The one thing that happens by itself. */
-import { DomainError } from '../core/errors.ts';
-import type { UserId } from '../core/ids.ts';
-import type { PresenceStore } from './ports.ts';
+import { DomainError } from '../../core/errors.ts';
+import type { UserId } from '../../core/ids.ts';
+import type { PresenceStore } from '../ports/presence-store.ts';
 import type { Tracker } from './tracker.ts';
 
 export interface SweeperLimits {

@@ -2,12 +2,12 @@
  * Who watches whom, and what each watcher has yet to be told: at most one change per watched user,
  * the newest, however slow the watcher is.
  */
-import type { Millis, UserId } from '../core/ids.ts';
-import { snapshotOf, type StatusChange } from '../core/records.ts';
-import type { PresenceStore } from './ports.ts';
-import { PullStream, type StreamSource } from './stream.ts';
-import { SOON_MS, Tally } from './tally.ts';
-import type { Status } from '../core/enums.ts';
+import type { Millis, UserId } from '../../core/ids.ts';
+import { snapshotOf, type StatusChange } from '../../core/records.ts';
+import type { PresenceStore } from '../ports/presence-store.ts';
+import { PullStream, type StreamSource } from './pull-stream.ts';
+import { SOON_MS, Tally } from '../shared/histogram.ts';
+import type { Status } from '../../core/enums.ts';
 
 /** Bounds how many users one client watches. */
 export interface WatchLimit {

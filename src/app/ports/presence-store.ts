@@ -2,12 +2,12 @@
  * What the use cases need of a store, and nothing that a particular store has. Every adapter passes
  * the same suite (test/contract). All of it is asynchronous, because the next store is a network away.
  */
-import type { Outcome } from '../core/commands.ts';
-import type { Cursor, DeviceId, Millis, SessionId, UserId } from '../core/ids.ts';
-import type { Policy } from '../core/policy.ts';
-import type { Change, EndedSession, PresenceEvent, UserRecord } from '../core/records.ts';
-import type { Sleeps } from '../core/process-pauses.ts';
-import type { LiveStatus, Platform } from '../core/enums.ts';
+import type { Outcome } from '../../core/commands.ts';
+import type { Cursor, DeviceId, Millis, SessionId, UserId } from '../../core/ids.ts';
+import type { Policy } from '../../core/policy.ts';
+import type { Change, EndedSession, PresenceEvent, UserRecord } from '../../core/records.ts';
+import type { Sleeps } from '../../core/process-pauses.ts';
+import type { LiveStatus, Platform } from '../../core/enums.ts';
 
 /** An event as it stands in the log. */
 export interface LoggedEvent extends PresenceEvent {

@@ -2,7 +2,7 @@
  * An API of another product in front of the same use cases, as the door that carries it sees it. Whoever calls it is a
  * backend, and proves it in the head of the request, so that nobody else's body is read.
  */
-import type { DomainError } from '../core/errors.ts';
+import type { DomainError } from '../../core/errors.ts';
 
 /** A request as far as it can be told before its body is read. */
 export interface ForeignHead {

@@ -1,6 +1,6 @@
 /** What becomes of webhooks, in numbers: since this server started, and now. */
-import type { Millis } from '../core/ids.ts';
-import type { WebhookState } from '../core/enums.ts';
+import type { Millis } from '../../core/ids.ts';
+import type { WebhookState } from '../../core/enums.ts';
 
 /** REFUSED: there was an answer, and it was no 2xx. */
 export type AttemptOutcome = 'TAKEN' | 'REFUSED' | 'UNANSWERED';
