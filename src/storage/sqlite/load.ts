@@ -14,7 +14,7 @@ import { workerUrl } from '../../process/worker-url.ts';
 import { packSessions, type SessionChunk, type SessionOf } from '../packed/session-chunks.ts';
 import { Present } from './present.ts';
 import { Reader } from './reader.ts';
-import { turn } from './turn.ts';
+import { turn } from '../yield-to-event-loop.ts';
 
 /** Below, a thread takes longer to start than it saves. */
 const LARGE_FILE_BYTES = 32 << 20;

@@ -3,7 +3,7 @@ import type { OnlinePage, OnlineQuery } from '../../app/ports/presence-store.ts'
 import type { UserRecord } from '../../core/records.ts';
 import type { Present } from './present.ts';
 import type { Reader } from './reader.ts';
-import { turn } from './turn.ts';
+import { turn } from '../yield-to-event-loop.ts';
 
 const LOOKED_AT_ONCE = 512;
 

@@ -31,7 +31,7 @@ import type { Loaded } from './load.ts';
 import { onlinePage } from './online.ts';
 import type { Present } from './present.ts';
 import type { Reader } from './reader.ts';
-import { turn } from './turn.ts';
+import { turn } from '../yield-to-event-loop.ts';
 import { SqliteWebhookStore } from './webhook-store.ts';
 import { Writer, type WriterHandlers } from './writer.ts';
 
