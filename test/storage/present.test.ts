@@ -5,8 +5,8 @@ import { deadline } from '../../src/core/deadlines.ts';
 import { linkId, millis, type Millis, type UserId } from '../../src/core/ids.ts';
 import { afterRestart, sessionAfterRestart } from '../../src/core/state-machine.ts';
 import { highestStatus, type SessionRecord, type UserRecord } from '../../src/core/records.ts';
-import { packSessions } from '../../src/storage/packed/session-chunks.ts';
-import { Present } from '../../src/storage/sqlite/present.ts';
+import { packSessions } from '../../src/storage/memory/packed/session-chunks.ts';
+import { Present } from '../../src/storage/memory/active-users.ts';
 import { arbitrarySession, arbitraryUser } from './packed/arbitrary-users.ts';
 
 const START = millis(1_767_225_600_000);

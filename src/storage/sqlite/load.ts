@@ -11,8 +11,8 @@ import Database from 'better-sqlite3';
 import type { Millis } from '../../core/ids.ts';
 import { sessionAfterRestart } from '../../core/state-machine.ts';
 import { workerUrl } from '../../process/worker-url.ts';
-import { packSessions, type SessionChunk, type SessionOf } from '../packed/session-chunks.ts';
-import { Present } from './present.ts';
+import { packSessions, type SessionChunk, type SessionOf } from '../memory/packed/session-chunks.ts';
+import { Present } from '../memory/active-users.ts';
 import { Reader } from './reader.ts';
 import { turn } from '../yield-to-event-loop.ts';
 

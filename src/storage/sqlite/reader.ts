@@ -4,7 +4,7 @@ import { asc, desc, sql } from 'drizzle-orm';
 import { drizzle } from 'drizzle-orm/better-sqlite3';
 import type { Millis, SessionId, UserId } from '../../core/ids.ts';
 import { unknownUser, type EndedSession, type UserRecord } from '../../core/records.ts';
-import type { SessionOf } from '../packed/session-chunks.ts';
+import type { SessionOf } from '../memory/packed/session-chunks.ts';
 import { PURGED_THROUGH, VERSION_FLOOR } from './meta.ts';
 import { NARROW_SESSION, widening } from './narrow-sessions.ts';
 import { ENDED_SESSION_MS } from './retention.ts';

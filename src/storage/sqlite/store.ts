@@ -29,7 +29,7 @@ import type { FileLock } from './lock.ts';
 import { LOG_ID, POLICY } from './meta.ts';
 import type { Loaded } from './load.ts';
 import { onlinePage } from './online.ts';
-import type { Present } from './present.ts';
+import type { Present } from '../memory/active-users.ts';
 import type { Reader } from './reader.ts';
 import { turn } from '../yield-to-event-loop.ts';
 import { SqliteWebhookStore } from './webhook-store.ts';

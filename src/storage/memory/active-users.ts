@@ -10,9 +10,9 @@ import type { Millis, UserId } from '../../core/ids.ts';
 import { isAttached, type UserRecord } from '../../core/records.ts';
 import { NO_SLEEPS, type Sleeps } from '../../core/process-pauses.ts';
 import { PLATFORMS, type LiveStatus, type Platform, type Status } from '../../core/enums.ts';
-import { PackedUsers } from '../packed/packed-users.ts';
-import type { PackedSession, SessionChunk } from '../packed/session-chunks.ts';
-import { TimerWheel } from '../timer-wheel.ts';
+import { PackedUsers } from './packed/packed-users.ts';
+import type { PackedSession, SessionChunk } from './packed/session-chunks.ts';
+import { TimerWheel } from './timer-wheel.ts';
 
 /** What one slice of `claimDue` may look at: about a millisecond. */
 const EXAMINED_AT_ONCE = 4_096;

@@ -4,9 +4,9 @@
  *
  *   flags · number of sessions (2 bytes) · length of the user's part · id … · sessions, each behind its length
  */
-import type { DeviceId, LinkId, Millis, SessionId, UserId } from '../../core/ids.ts';
-import { sameTimings, type Timings } from '../../core/policy.ts';
-import type { SessionRecord, UserRecord, Watch } from '../../core/records.ts';
+import type { DeviceId, LinkId, Millis, SessionId, UserId } from '../../../core/ids.ts';
+import { sameTimings, type Timings } from '../../../core/policy.ts';
+import type { SessionRecord, UserRecord, Watch } from '../../../core/records.ts';
 import {
   APP_STATES,
   EVENT_REASONS,
@@ -15,8 +15,8 @@ import {
   type LiveStatus,
   type Platform,
   type Status,
-} from '../../core/enums.ts';
-import { ByteReader, ByteWriter } from './bytes.ts';
+} from '../../../core/enums.ts';
+import { ByteReader, ByteWriter } from './varint-bytes.ts';
 
 export const MOST_SESSIONS = 0xffff;
 

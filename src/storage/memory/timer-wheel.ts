@@ -7,8 +7,8 @@
  * is moved on to the deadline as it is by then. One that moves earlier moves the slot at once. The same
  * holds for deadlines beyond the ring: they wait at its far end and are moved on from there.
  */
-import type { Millis } from '../core/ids.ts';
-import { longer } from './packed/slot-table.ts';
+import type { Millis } from '../../core/ids.ts';
+import { longer } from './packed/hash-table.ts';
 
 export interface TimerWheelOptions {
   /** How late a slot may be handed out, apart from how often `take` is called. */

@@ -2,11 +2,11 @@
  * Sessions in packed form on their way from whoever reads them to the table of users, which may be
  * another thread: many in one buffer, each behind its user's id and the deadline it has.
  */
-import { sessionDeadline } from '../../core/deadlines.ts';
-import type { Millis, UserId } from '../../core/ids.ts';
-import type { Timings } from '../../core/policy.ts';
-import type { SessionRecord } from '../../core/records.ts';
-import { ByteReader, ByteWriter } from './bytes.ts';
+import { sessionDeadline } from '../../../core/deadlines.ts';
+import type { Millis, UserId } from '../../../core/ids.ts';
+import type { Timings } from '../../../core/policy.ts';
+import type { SessionRecord } from '../../../core/records.ts';
+import { ByteReader, ByteWriter } from './varint-bytes.ts';
 import { RecordCodec } from './record-codec.ts';
 
 const CHUNK_BYTES = 1 << 20;

@@ -1,11 +1,11 @@
 /** Users as bytes, found by their ids: no object, string or map entry for any of them. */
-import type { UserId } from '../../core/ids.ts';
-import type { UserRecord } from '../../core/records.ts';
-import type { Status } from '../../core/enums.ts';
+import type { UserId } from '../../../core/ids.ts';
+import type { UserRecord } from '../../../core/records.ts';
+import type { Status } from '../../../core/enums.ts';
 import { RecordCodec, type Tally } from './record-codec.ts';
 import { unpackSessions, type PackedSession, type SessionChunk } from './session-chunks.ts';
-import { Slabs, type Place } from './slabs.ts';
-import { longer, SlotTable } from './slot-table.ts';
+import { Slabs, type Place } from './slab-allocator.ts';
+import { longer, SlotTable } from './hash-table.ts';
 
 export class PackedUsers {
   readonly #codec = new RecordCodec();
