@@ -17,10 +17,10 @@ import {
   USER_COLUMNS,
   type Flat,
   type Value,
-} from './rows.ts';
-import { PURGED_THROUGH } from './meta.ts';
-import { excluded, given, placeholders, prepareWrite } from './statements.ts';
-import { events, meta, sessions, users } from './tables.ts';
+} from './schema/rows.ts';
+import { PURGED_THROUGH } from './schema/meta-keys.ts';
+import { excluded, given, placeholders, prepareWrite } from './schema/statements.ts';
+import { events, meta, sessions, users } from './schema/tables.ts';
 import { webhookWriter } from './webhook-writer.ts';
 
 type Write = (batch: Batch) => void;

@@ -4,7 +4,7 @@ import type { UserId } from '../../core/ids.ts';
 import { findSession, type UserRecord } from '../../core/records.ts';
 import type { Job } from './lanes.ts';
 import { emptyBatch, type Batch, type WebhookWrite } from './protocol.ts';
-import { addDrop, addEnd, addEnded, addEvent, addSession, addStatus, addUser } from './rows.ts';
+import { addDrop, addEnd, addEnded, addEvent, addSession, addStatus, addUser } from './schema/rows.ts';
 
 export type Entry =
   /** A change of one user, and the call that made it. */

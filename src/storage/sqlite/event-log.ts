@@ -6,9 +6,9 @@ import type { EventLog, LoggedEvent, LogPage, LogQuery, LogScan, ScannedLog } fr
 import { DomainError } from '../../core/errors.ts';
 import type { Cursor, UserId } from '../../core/ids.ts';
 import type { PresenceEvent } from '../../core/records.ts';
-import { Cursors, notOurs } from './cursors.ts';
+import { Cursors, notOurs } from './schema/cursors.ts';
 import type { Reader } from './reader.ts';
-import { eventFrom, type Row } from './rows.ts';
+import { eventFrom, type Row } from './schema/rows.ts';
 
 export class SqliteEventLog implements EventLog {
   readonly #reader: Reader;

@@ -5,13 +5,13 @@ import { dirname, resolve } from 'node:path';
 import type { Policy } from '../../core/policy.ts';
 import { NO_SLEEPS } from '../../core/process-pauses.ts';
 import { checkPagesInThread } from './check.ts';
-import { newLogId } from './cursors.ts';
+import { newLogId } from './schema/cursors.ts';
 import { messageOf, StorageError } from './failures.ts';
 import { APPLICATION_ID, checkPages, fileError, inspectFile, type Found } from './inspect.ts';
 import { isLarge, loadFile, type Loaded } from './load.ts';
 import { lockFile, makeFile, type FileLock } from './lock.ts';
-import { LOG_ID, POLICY } from './meta.ts';
-import { applyMigrations } from './migrations.ts';
+import { LOG_ID, POLICY } from './schema/meta-keys.ts';
+import { applyMigrations } from './schema/migrations.ts';
 import { SqliteStore, type StoreOptions } from './store.ts';
 
 type Optional = 'sleeps' | 'onDisk' | 'onWarning' | 'recentEvents' | 'background';

@@ -5,8 +5,8 @@ import { drizzle } from 'drizzle-orm/better-sqlite3';
 import type { Millis, SessionId, UserId } from '../../core/ids.ts';
 import { unknownUser, type EndedSession, type UserRecord } from '../../core/records.ts';
 import type { SessionOf } from '../memory/packed/session-chunks.ts';
-import { PURGED_THROUGH, VERSION_FLOOR } from './meta.ts';
-import { NARROW_SESSION, widening } from './narrow-sessions.ts';
+import { PURGED_THROUGH, VERSION_FLOOR } from './schema/meta-keys.ts';
+import { NARROW_SESSION, widening } from './schema/compact-session-rows.ts';
 import { ENDED_SESSION_MS } from './retention.ts';
 import {
   ENDED_COLUMNS,
@@ -17,10 +17,10 @@ import {
   userFrom,
   type Row,
   type Value,
-} from './rows.ts';
-import { pick, prepareRead } from './statements.ts';
-import { events, meta, sessions, users } from './tables.ts';
-import { WatchedStatement } from './watched-statement.ts';
+} from './schema/rows.ts';
+import { pick, prepareRead } from './schema/statements.ts';
+import { events, meta, sessions, users } from './schema/tables.ts';
+import { WatchedStatement } from './schema/reporting-statement.ts';
 import { WebhookReader } from './webhook-reader.ts';
 import type { LiveStatus, Platform } from '../../core/enums.ts';
 

@@ -26,7 +26,7 @@ import { Lanes, type Decide, type Job } from './lanes.ts';
 import { LifeSigns } from './life-signs.ts';
 import { Listeners } from './listeners.ts';
 import type { FileLock } from './lock.ts';
-import { LOG_ID, POLICY } from './meta.ts';
+import { LOG_ID, POLICY } from './schema/meta-keys.ts';
 import type { Loaded } from './load.ts';
 import { onlinePage } from './online.ts';
 import type { Present } from '../memory/active-users.ts';

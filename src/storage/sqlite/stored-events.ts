@@ -1,13 +1,13 @@
 /** The whole log, or one user's part of it, as of one instant: for those who read it without a server. */
 import type { LoggedEvent } from '../../app/ports/presence-store.ts';
 import type { Cursor, UserId } from '../../core/ids.ts';
-import { Cursors, notOurs } from './cursors.ts';
+import { Cursors, notOurs } from './schema/cursors.ts';
 import { expired } from './event-log.ts';
 import { StorageError } from './failures.ts';
-import { LOG_ID } from './meta.ts';
-import { schemaOf } from './migrations.ts';
+import { LOG_ID } from './schema/meta-keys.ts';
+import { schemaOf } from './schema/migrations.ts';
 import { Reader } from './reader.ts';
-import { eventFrom } from './rows.ts';
+import { eventFrom } from './schema/rows.ts';
 import { openSnapshot } from './snapshot.ts';
 
 export interface StoredEvents {

@@ -21,7 +21,7 @@ import { Leases } from '../leases.ts';
 import { Listeners } from './listeners.ts';
 import type { WebhookWrite } from './protocol.ts';
 import type { WebhookReader } from './webhook-reader.ts';
-import { deliveryRow, webhookRow } from './webhook-rows.ts';
+import { deliveryRow, webhookRow } from './schema/webhook-rows.ts';
 
 /** What the presence store lends. */
 export interface Shared {

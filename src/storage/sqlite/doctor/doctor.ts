@@ -7,7 +7,7 @@ import { statSync } from 'node:fs';
 import { countAll, type Counted } from '../counted.ts';
 import { messageOf, StorageError } from '../failures.ts';
 import { fileError, inspectForReading } from '../inspect.ts';
-import { schemaOf, type Schema } from '../migrations.ts';
+import { schemaOf, type Schema } from '../schema/migrations.ts';
 import { openSnapshot } from '../snapshot.ts';
 import { Findings, type Finding } from './findings.ts';
 import { checkIntegrity } from './integrity.ts';

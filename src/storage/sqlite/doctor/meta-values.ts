@@ -3,7 +3,7 @@ import type Database from 'better-sqlite3';
 import { isDeepStrictEqual } from 'node:util';
 import { seedPolicy, type Policy } from '../../../core/policy.ts';
 import { messageOf } from '../failures.ts';
-import { LOG_ID, POLICY, PURGED_THROUGH, VERSION_FLOOR } from '../meta.ts';
+import { LOG_ID, POLICY, PURGED_THROUGH, VERSION_FLOOR } from '../schema/meta-keys.ts';
 import type { Findings } from './findings.ts';
 
 /** @returns the seq through which the retention has removed events, as far as that can be told. */

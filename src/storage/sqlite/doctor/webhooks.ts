@@ -9,9 +9,9 @@ import {
   WEBHOOK_STATES,
   type EventReason,
 } from '../../../core/enums.ts';
-import { Cursors } from '../cursors.ts';
+import { Cursors } from '../schema/cursors.ts';
 import { messageOf } from '../failures.ts';
-import { LOG_ID } from '../meta.ts';
+import { LOG_ID } from '../schema/meta-keys.ts';
 import type { FindingId, Findings } from './findings.ts';
 
 const OF_NO_WEBHOOK = 'NOT EXISTS (SELECT 1 FROM webhooks w WHERE w.webhook_id = x.webhook_id)';

@@ -3,8 +3,8 @@
  * database are recognised; they differ in the mark between, so that neither passes for the other.
  */
 import { randomBytes } from 'node:crypto';
-import { badUserInput } from '../../core/errors.ts';
-import type { Cursor } from '../../core/ids.ts';
+import { badUserInput } from '../../../core/errors.ts';
+import type { Cursor } from '../../../core/ids.ts';
 
 /** 72 bits: no two logs have the same. */
 export const newLogId = (): string => randomBytes(9).toString('base64url');

@@ -6,7 +6,7 @@ import { readMigrationFiles } from 'drizzle-orm/migrator';
 import { fileURLToPath } from 'node:url';
 
 // As far from the sources as from the build.
-const migrationsFolder = fileURLToPath(new URL('../../../drizzle', import.meta.url));
+const migrationsFolder = fileURLToPath(new URL('../../../../drizzle', import.meta.url));
 
 /** Brings the database to the present schema; all of it or nothing. */
 export const applyMigrations = (connection: Database.Database): void => {

@@ -2,9 +2,9 @@
  * Records as rows and back. Rows cross to the writer's thread as flat arrays of columns, which is the
  * cheapest there is to copy; the order of the columns is the one given here.
  */
-import type { DeviceId, Millis, SessionId, UserId } from '../../core/ids.ts';
-import { sameTimings, type Timings } from '../../core/policy.ts';
-import type { EndedSession, PresenceEvent, SessionRecord, UserRecord, Watch } from '../../core/records.ts';
+import type { DeviceId, Millis, SessionId, UserId } from '../../../core/ids.ts';
+import { sameTimings, type Timings } from '../../../core/policy.ts';
+import type { EndedSession, PresenceEvent, SessionRecord, UserRecord, Watch } from '../../../core/records.ts';
 import {
   APP_STATES,
   type AppState,
@@ -15,7 +15,7 @@ import {
   type Platform,
   STATUSES,
   type Status,
-} from '../../core/enums.ts';
+} from '../../../core/enums.ts';
 
 export type Value = string | number | null;
 /** Rows one after another, all of the same columns. */

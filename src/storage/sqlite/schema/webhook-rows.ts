@@ -1,9 +1,9 @@
 /** Webhooks and their deliveries as rows and back; the order of the columns is the one given here. */
-import type { LoggedEvent } from '../../app/ports/presence-store.ts';
-import type { Delivery } from '../../app/ports/webhook-store.ts';
-import type { Cursor, DeliveryId, Millis, WebhookId } from '../../core/ids.ts';
-import type { WebhookRecord } from '../../core/webhooks/webhook.ts';
-import type { DeliveryStatus, EventReason, WebhookFormat, WebhookState } from '../../core/enums.ts';
+import type { LoggedEvent } from '../../../app/ports/presence-store.ts';
+import type { Delivery } from '../../../app/ports/webhook-store.ts';
+import type { Cursor, DeliveryId, Millis, WebhookId } from '../../../core/ids.ts';
+import type { WebhookRecord } from '../../../core/webhooks/webhook.ts';
+import type { DeliveryStatus, EventReason, WebhookFormat, WebhookState } from '../../../core/enums.ts';
 import type { Flat, Row } from './rows.ts';
 
 export const WEBHOOK_COLUMNS = [
