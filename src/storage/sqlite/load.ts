@@ -13,7 +13,7 @@ import { sessionAfterRestart } from '../../core/state-machine.ts';
 import { workerUrl } from '../../process/worker-url.ts';
 import { packSessions, type SessionChunk, type SessionOf } from '../memory/packed/session-chunks.ts';
 import { Present } from '../memory/active-users.ts';
-import { Reader } from './reader.ts';
+import { Reader } from './read/reader.ts';
 import { turn } from '../yield-to-event-loop.ts';
 
 /** Below, a thread takes longer to start than it saves. */

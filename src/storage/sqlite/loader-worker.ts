@@ -3,7 +3,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import Database from 'better-sqlite3';
 import { messageOf } from './failures.ts';
 import { liveSessionChunks, THREAD_CHUNK_BYTES, type LoaderData, type LoaderReply } from './load.ts';
-import { Reader } from './reader.ts';
+import { Reader } from './read/reader.ts';
 
 const port = parentPort;
 if (port === null) throw new Error('This file is a thread of the store: it is not run by itself.');

@@ -5,7 +5,7 @@
 import type Database from 'better-sqlite3';
 import { realpathSync } from 'node:fs';
 import { fileError, inspectForReading } from './inspect.ts';
-import { readConnection } from './reader.ts';
+import { readConnection } from './read/reader.ts';
 
 /**
  * Takes no lock, makes no database, migrates nothing.

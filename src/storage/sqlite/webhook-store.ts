@@ -20,7 +20,7 @@ import { DELIVERY_STATUSES } from '../../core/enums.ts';
 import { Leases } from '../leases.ts';
 import { Listeners } from './listeners.ts';
 import type { WebhookWrite } from './protocol.ts';
-import type { WebhookReader } from './webhook-reader.ts';
+import type { WebhookReader } from './read/webhook-reader.ts';
 import { deliveryRow, webhookRow } from './schema/webhook-rows.ts';
 
 /** What the presence store lends. */

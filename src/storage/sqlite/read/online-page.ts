@@ -1,9 +1,9 @@
 /** Pages of who is online: the file knows the order of the ids, memory knows the users. */
-import type { OnlinePage, OnlineQuery } from '../../app/ports/presence-store.ts';
-import type { UserRecord } from '../../core/records.ts';
-import type { Present } from '../memory/active-users.ts';
+import type { OnlinePage, OnlineQuery } from '../../../app/ports/presence-store.ts';
+import type { UserRecord } from '../../../core/records.ts';
+import type { Present } from '../../memory/active-users.ts';
 import type { Reader } from './reader.ts';
-import { turn } from '../yield-to-event-loop.ts';
+import { turn } from '../../yield-to-event-loop.ts';
 
 const LOOKED_AT_ONCE = 512;
 

@@ -2,14 +2,14 @@
 import type Database from 'better-sqlite3';
 import { asc, desc, sql, type SQL } from 'drizzle-orm';
 import { drizzle } from 'drizzle-orm/better-sqlite3';
-import type { Delivery } from '../../app/ports/webhook-store.ts';
-import type { Cursor, DeliveryId, WebhookId } from '../../core/ids.ts';
-import type { Shard, WebhookRecord } from '../../core/webhooks/webhook.ts';
-import type { DeliveryStatus } from '../../core/enums.ts';
-import { pick, prepareRead } from './schema/statements.ts';
-import { webhookDeliveries as deliveries, webhooks, webhookShards } from './schema/tables.ts';
-import { WatchedStatement } from './schema/reporting-statement.ts';
-import { DELIVERY_COLUMNS, deliveryFrom, WEBHOOK_COLUMNS, webhookFrom } from './schema/webhook-rows.ts';
+import type { Delivery } from '../../../app/ports/webhook-store.ts';
+import type { Cursor, DeliveryId, WebhookId } from '../../../core/ids.ts';
+import type { Shard, WebhookRecord } from '../../../core/webhooks/webhook.ts';
+import type { DeliveryStatus } from '../../../core/enums.ts';
+import { pick, prepareRead } from '../schema/statements.ts';
+import { webhookDeliveries as deliveries, webhooks, webhookShards } from '../schema/tables.ts';
+import { WatchedStatement } from '../schema/reporting-statement.ts';
+import { DELIVERY_COLUMNS, deliveryFrom, WEBHOOK_COLUMNS, webhookFrom } from '../schema/webhook-rows.ts';
 
 export class WebhookReader {
   readonly #connection: Database.Database;

@@ -2,13 +2,20 @@
  * The log as it is told: events get their place in it when they are committed. The latest ones are
  * kept in memory, so that those who follow the log live do not touch the disk.
  */
-import type { EventLog, LoggedEvent, LogPage, LogQuery, LogScan, ScannedLog } from '../../app/ports/presence-store.ts';
-import { DomainError } from '../../core/errors.ts';
-import type { Cursor, UserId } from '../../core/ids.ts';
-import type { PresenceEvent } from '../../core/records.ts';
-import { Cursors, notOurs } from './schema/cursors.ts';
+import type {
+  EventLog,
+  LoggedEvent,
+  LogPage,
+  LogQuery,
+  LogScan,
+  ScannedLog,
+} from '../../../app/ports/presence-store.ts';
+import { DomainError } from '../../../core/errors.ts';
+import type { Cursor, UserId } from '../../../core/ids.ts';
+import type { PresenceEvent } from '../../../core/records.ts';
+import { Cursors, notOurs } from '../schema/cursors.ts';
 import type { Reader } from './reader.ts';
-import { eventFrom, type Row } from './schema/rows.ts';
+import { eventFrom, type Row } from '../schema/rows.ts';
 
 export class SqliteEventLog implements EventLog {
   readonly #reader: Reader;

@@ -2,12 +2,12 @@
 import Database from 'better-sqlite3';
 import { asc, desc, sql } from 'drizzle-orm';
 import { drizzle } from 'drizzle-orm/better-sqlite3';
-import type { Millis, SessionId, UserId } from '../../core/ids.ts';
-import { unknownUser, type EndedSession, type UserRecord } from '../../core/records.ts';
-import type { SessionOf } from '../memory/packed/session-chunks.ts';
-import { PURGED_THROUGH, VERSION_FLOOR } from './schema/meta-keys.ts';
-import { NARROW_SESSION, widening } from './schema/compact-session-rows.ts';
-import { ENDED_SESSION_MS } from './retention.ts';
+import type { Millis, SessionId, UserId } from '../../../core/ids.ts';
+import { unknownUser, type EndedSession, type UserRecord } from '../../../core/records.ts';
+import type { SessionOf } from '../../memory/packed/session-chunks.ts';
+import { PURGED_THROUGH, VERSION_FLOOR } from '../schema/meta-keys.ts';
+import { NARROW_SESSION, widening } from '../schema/compact-session-rows.ts';
+import { ENDED_SESSION_MS } from '../retention.ts';
 import {
   ENDED_COLUMNS,
   endedFrom,
@@ -17,12 +17,12 @@ import {
   userFrom,
   type Row,
   type Value,
-} from './schema/rows.ts';
-import { pick, prepareRead } from './schema/statements.ts';
-import { events, meta, sessions, users } from './schema/tables.ts';
-import { WatchedStatement } from './schema/reporting-statement.ts';
+} from '../schema/rows.ts';
+import { pick, prepareRead } from '../schema/statements.ts';
+import { events, meta, sessions, users } from '../schema/tables.ts';
+import { WatchedStatement } from '../schema/reporting-statement.ts';
 import { WebhookReader } from './webhook-reader.ts';
-import type { LiveStatus, Platform } from '../../core/enums.ts';
+import type { LiveStatus, Platform } from '../../../core/enums.ts';
 
 /** Can neither make nor change a database. */
 export const readConnection = (path: string): Database.Database =>
