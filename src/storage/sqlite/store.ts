@@ -17,13 +17,13 @@ import type { Policy } from '../../core/policy.ts';
 import { findSession, type EndedSession, type UserRecord } from '../../core/records.ts';
 import type { Sleeps } from '../../core/process-pauses.ts';
 import { Background } from './background.ts';
-import type { Commits } from './commits.ts';
+import type { Commits } from './write/commit-metrics.ts';
 import { diskUse, type DiskUse } from './disk.ts';
-import { batchOf, type Entry } from './entries.ts';
+import { batchOf, type Entry } from './write/commit-entries.ts';
 import { SqliteEventLog } from './read/event-log.ts';
 import { isFatal, messageOf, NotWritten, StorageError, StoreFailure } from './failures.ts';
-import { Lanes, type Decide, type Job } from './lanes.ts';
-import { LifeSigns } from './life-signs.ts';
+import { Lanes, type Decide, type Job } from './write/per-user-queue.ts';
+import { LifeSigns } from './write/last-seen-buffer.ts';
 import { Listeners } from './listeners.ts';
 import type { FileLock } from './lock.ts';
 import { LOG_ID, POLICY } from './schema/meta-keys.ts';
@@ -33,7 +33,7 @@ import type { Present } from '../memory/active-users.ts';
 import type { Reader } from './read/reader.ts';
 import { turn } from '../yield-to-event-loop.ts';
 import { SqliteWebhookStore } from './webhook-store.ts';
-import { Writer, type WriterHandlers } from './writer.ts';
+import { Writer, type WriterHandlers } from './write/group-commit-writer.ts';
 
 export interface StoreOptions {
   readonly path: string;

@@ -19,7 +19,7 @@ import type { WebhookRecord } from '../../core/webhooks/webhook.ts';
 import { DELIVERY_STATUSES } from '../../core/enums.ts';
 import { Leases } from '../leases.ts';
 import { Listeners } from './listeners.ts';
-import type { WebhookWrite } from './protocol.ts';
+import type { WebhookWrite } from './write/writer-messages.ts';
 import type { WebhookReader } from './read/webhook-reader.ts';
 import { deliveryRow, webhookRow } from './schema/webhook-rows.ts';
 

@@ -7,7 +7,7 @@ import { unknownUser, type EndedSession, type UserRecord } from '../../../core/r
 import type { SessionOf } from '../../memory/packed/session-chunks.ts';
 import { PURGED_THROUGH, VERSION_FLOOR } from '../schema/meta-keys.ts';
 import { NARROW_SESSION, widening } from '../schema/compact-session-rows.ts';
-import { ENDED_SESSION_MS } from '../retention.ts';
+import { ENDED_SESSION_MS } from '../write/retention.ts';
 import {
   ENDED_COLUMNS,
   endedFrom,

@@ -2,8 +2,8 @@
 import type Database from 'better-sqlite3';
 import { asc, sql, type SQL } from 'drizzle-orm';
 import { drizzle } from 'drizzle-orm/better-sqlite3';
-import { prepareRead, prepareWrite } from './schema/statements.ts';
-import { webhookDeliveries as deliveries, webhooks } from './schema/tables.ts';
+import { prepareRead, prepareWrite } from '../schema/statements.ts';
+import { webhookDeliveries as deliveries, webhooks } from '../schema/tables.ts';
 
 const DAY_MS = 86_400_000;
 /** So long after they were settled. */

@@ -5,11 +5,11 @@
 import type Database from 'better-sqlite3';
 import { asc, sql } from 'drizzle-orm';
 import { drizzle } from 'drizzle-orm/better-sqlite3';
-import { META_COLUMNS, type Value } from './schema/rows.ts';
-import { PURGED_THROUGH, VERSION_FLOOR } from './schema/meta-keys.ts';
-import type { PurgeOrder, Purged } from './protocol.ts';
-import { prepareRead, prepareWrite } from './schema/statements.ts';
-import { events, meta, sessions, users } from './schema/tables.ts';
+import { META_COLUMNS, type Value } from '../schema/rows.ts';
+import { PURGED_THROUGH, VERSION_FLOOR } from '../schema/meta-keys.ts';
+import type { PurgeOrder, Purged } from './writer-messages.ts';
+import { prepareRead, prepareWrite } from '../schema/statements.ts';
+import { events, meta, sessions, users } from '../schema/tables.ts';
 import { deliveryPurger } from './webhook-retention.ts';
 
 /** How long the end of a session is told to whoever still uses its token. */

@@ -1,5 +1,5 @@
 /** What the main thread and the writer's thread say to each other. Answers come in the order of the questions. */
-import type { Flat } from './schema/rows.ts';
+import type { Flat } from '../schema/rows.ts';
 
 export interface WriterData {
   readonly path: string;

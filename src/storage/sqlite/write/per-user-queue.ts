@@ -2,10 +2,10 @@
  * One lane per user whose change is being written: who comes later for the same user waits there, in
  * the order of arrival, those who yield behind all others, and readers find what held before.
  */
-import type { Millis, UserId } from '../../core/ids.ts';
-import type { Outcome } from '../../core/commands.ts';
-import type { Policy } from '../../core/policy.ts';
-import type { UserRecord } from '../../core/records.ts';
+import type { Millis, UserId } from '../../../core/ids.ts';
+import type { Outcome } from '../../../core/commands.ts';
+import type { Policy } from '../../../core/policy.ts';
+import type { UserRecord } from '../../../core/records.ts';
 
 export type Decide = (user: UserRecord, policy: Policy, now: Millis) => Outcome;
 

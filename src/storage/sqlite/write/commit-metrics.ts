@@ -1,4 +1,4 @@
-import { SOON_MS, Tally } from '../../app/shared/histogram.ts';
+import { SOON_MS, Tally } from '../../../app/shared/histogram.ts';
 
 /** How the commits went since the start. */
 export class Commits {

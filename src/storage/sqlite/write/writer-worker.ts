@@ -2,9 +2,9 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import Database from 'better-sqlite3';
 import { batchWriter } from './batch-writer.ts';
-import { isFatal, messageOf } from './failures.ts';
-import { sameFiles } from './file-identity.ts';
-import type { Order, Reply, WriterData } from './protocol.ts';
+import { isFatal, messageOf } from '../failures.ts';
+import { sameFiles } from '../file-identity.ts';
+import type { Order, Reply, WriterData } from './writer-messages.ts';
 import { purger } from './retention.ts';
 
 const port = parentPort;

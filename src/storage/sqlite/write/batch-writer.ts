@@ -2,7 +2,7 @@
 import type Database from 'better-sqlite3';
 import { sql } from 'drizzle-orm';
 import { drizzle } from 'drizzle-orm/better-sqlite3';
-import type { Batch } from './protocol.ts';
+import type { Batch } from './writer-messages.ts';
 import {
   DROP_COLUMNS,
   END_COLUMNS,
@@ -17,10 +17,10 @@ import {
   USER_COLUMNS,
   type Flat,
   type Value,
-} from './schema/rows.ts';
-import { PURGED_THROUGH } from './schema/meta-keys.ts';
-import { excluded, given, placeholders, prepareWrite } from './schema/statements.ts';
-import { events, meta, sessions, users } from './schema/tables.ts';
+} from '../schema/rows.ts';
+import { PURGED_THROUGH } from '../schema/meta-keys.ts';
+import { excluded, given, placeholders, prepareWrite } from '../schema/statements.ts';
+import { events, meta, sessions, users } from '../schema/tables.ts';
 import { webhookWriter } from './webhook-writer.ts';
 
 type Write = (batch: Batch) => void;

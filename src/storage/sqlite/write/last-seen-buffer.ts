@@ -2,8 +2,8 @@
  * Signs of life are no events: they are in force at once, in memory alone, and written behind. What a
  * crash loses of them is when somebody was last seen, by some seconds.
  */
-import type { UserId } from '../../core/ids.ts';
-import type { UserRecord } from '../../core/records.ts';
+import type { UserId } from '../../../core/ids.ts';
+import type { UserRecord } from '../../../core/records.ts';
 
 /** Bounds the time that one commit takes. */
 const WRITTEN_AT_ONCE = 500;

@@ -2,10 +2,10 @@
 import type Database from 'better-sqlite3';
 import { sql } from 'drizzle-orm';
 import { drizzle } from 'drizzle-orm/better-sqlite3';
-import type { WebhookWrite } from './protocol.ts';
-import { excluded, placeholders, prepareWrite } from './schema/statements.ts';
-import { webhookDeliveries, webhooks, webhookShards } from './schema/tables.ts';
-import { DELIVERY_COLUMNS, SHARD_COLUMNS, WEBHOOK_COLUMNS } from './schema/webhook-rows.ts';
+import type { WebhookWrite } from './writer-messages.ts';
+import { excluded, placeholders, prepareWrite } from '../schema/statements.ts';
+import { webhookDeliveries, webhooks, webhookShards } from '../schema/tables.ts';
+import { DELIVERY_COLUMNS, SHARD_COLUMNS, WEBHOOK_COLUMNS } from '../schema/webhook-rows.ts';
 
 export const webhookWriter = (connection: Database.Database): ((writes: readonly WebhookWrite[]) => void) => {
   const db = drizzle(connection);

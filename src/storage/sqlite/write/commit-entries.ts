@@ -1,10 +1,10 @@
 /** What goes into a commit, and the rows it becomes. */
-import type { Outcome } from '../../core/commands.ts';
-import type { UserId } from '../../core/ids.ts';
-import { findSession, type UserRecord } from '../../core/records.ts';
-import type { Job } from './lanes.ts';
-import { emptyBatch, type Batch, type WebhookWrite } from './protocol.ts';
-import { addDrop, addEnd, addEnded, addEvent, addSession, addStatus, addUser } from './schema/rows.ts';
+import type { Outcome } from '../../../core/commands.ts';
+import type { UserId } from '../../../core/ids.ts';
+import { findSession, type UserRecord } from '../../../core/records.ts';
+import type { Job } from './per-user-queue.ts';
+import { emptyBatch, type Batch, type WebhookWrite } from './writer-messages.ts';
+import { addDrop, addEnd, addEnded, addEvent, addSession, addStatus, addUser } from '../schema/rows.ts';
 
 export type Entry =
   /** A change of one user, and the call that made it. */
