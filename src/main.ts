@@ -23,7 +23,7 @@ import { Starting } from './server/starting.ts';
 import { StartupError } from './process/startup-error.ts';
 import { whenToStop, withinBound } from './process/shutdown.ts';
 import { StoreClock, wallClock } from './storage/clock.ts';
-import { StorageError } from './storage/sqlite/failures.ts';
+import { StorageError } from './storage/sqlite/file/errors.ts';
 import { openSqliteStore } from './storage/sqlite/open.ts';
 import type { SqliteStore } from './storage/sqlite/store.ts';
 import { tencentApi, tencentFront } from './tencent/server-api.ts';

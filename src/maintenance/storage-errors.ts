@@ -1,6 +1,6 @@
 /** What a store says of its file, as a command ends with it. */
 import { StartupError } from '../process/startup-error.ts';
-import { messageOf, StorageError } from '../storage/sqlite/failures.ts';
+import { messageOf, StorageError } from '../storage/sqlite/file/errors.ts';
 
 /** 78: another file must be named, or this one mended; 1: what may be better the next time. */
 export const asStartupError = (error: unknown): unknown => {

@@ -3,7 +3,7 @@ import Database from 'better-sqlite3';
 import { rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { diskUse } from '../../src/storage/sqlite/disk.ts';
+import { diskUse } from '../../src/storage/sqlite/file/disk-usage.ts';
 import { login, run, user } from '../contract/commands.ts';
 import { openQuietly, temporaryDirectories } from './sqlite-files.ts';
 

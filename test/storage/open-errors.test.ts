@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { StorageError, type StorageErrorKind } from '../../src/storage/sqlite/failures.ts';
+import { StorageError, type StorageErrorKind } from '../../src/storage/sqlite/file/errors.ts';
 import { login, run, user } from '../contract/commands.ts';
 import { openQuietly, temporaryDirectories } from './sqlite-files.ts';
 

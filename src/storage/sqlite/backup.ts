@@ -5,7 +5,7 @@
  */
 import Database from 'better-sqlite3';
 import { closeSync, fdatasyncSync, openSync } from 'node:fs';
-import { fileError } from './inspect.ts';
+import { fileError } from './file/inspect-file.ts';
 import { countAll, type Counted } from './counted.ts';
 import { openSnapshot } from './snapshot.ts';
 

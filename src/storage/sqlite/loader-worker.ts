@@ -1,7 +1,7 @@
 /** The thread that reads the sessions of a large file at the start, and is gone afterwards. */
 import { parentPort, workerData } from 'node:worker_threads';
 import Database from 'better-sqlite3';
-import { messageOf } from './failures.ts';
+import { messageOf } from './file/errors.ts';
 import { liveSessionChunks, THREAD_CHUNK_BYTES, type LoaderData, type LoaderReply } from './load.ts';
 import { Reader } from './read/reader.ts';
 

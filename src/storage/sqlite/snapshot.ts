@@ -4,7 +4,7 @@
  */
 import type Database from 'better-sqlite3';
 import { realpathSync } from 'node:fs';
-import { fileError, inspectForReading } from './inspect.ts';
+import { fileError, inspectForReading } from './file/inspect-file.ts';
 import { readConnection } from './read/reader.ts';
 
 /**

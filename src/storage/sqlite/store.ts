@@ -18,14 +18,14 @@ import { findSession, type EndedSession, type UserRecord } from '../../core/reco
 import type { Sleeps } from '../../core/process-pauses.ts';
 import { Background } from './background.ts';
 import type { Commits } from './write/commit-metrics.ts';
-import { diskUse, type DiskUse } from './disk.ts';
+import { diskUse, type DiskUse } from './file/disk-usage.ts';
 import { batchOf, type Entry } from './write/commit-entries.ts';
 import { SqliteEventLog } from './read/event-log.ts';
-import { isFatal, messageOf, NotWritten, StorageError, StoreFailure } from './failures.ts';
+import { isFatal, messageOf, NotWritten, StorageError, StoreFailure } from './file/errors.ts';
 import { Lanes, type Decide, type Job } from './write/per-user-queue.ts';
 import { LifeSigns } from './write/last-seen-buffer.ts';
 import { Listeners } from './listeners.ts';
-import type { FileLock } from './lock.ts';
+import type { FileLock } from './file/file-lock.ts';
 import { LOG_ID, POLICY } from './schema/meta-keys.ts';
 import type { Loaded } from './load.ts';
 import { onlinePage } from './read/online-page.ts';

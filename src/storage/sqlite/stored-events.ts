@@ -3,7 +3,7 @@ import type { LoggedEvent } from '../../app/ports/presence-store.ts';
 import type { Cursor, UserId } from '../../core/ids.ts';
 import { Cursors, notOurs } from './schema/cursors.ts';
 import { expired } from './read/event-log.ts';
-import { StorageError } from './failures.ts';
+import { StorageError } from './file/errors.ts';
 import { LOG_ID } from './schema/meta-keys.ts';
 import { schemaOf } from './schema/migrations.ts';
 import { Reader } from './read/reader.ts';

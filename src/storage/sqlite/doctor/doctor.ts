@@ -5,8 +5,8 @@
 import type Database from 'better-sqlite3';
 import { statSync } from 'node:fs';
 import { countAll, type Counted } from '../counted.ts';
-import { messageOf, StorageError } from '../failures.ts';
-import { fileError, inspectForReading } from '../inspect.ts';
+import { messageOf, StorageError } from '../file/errors.ts';
+import { fileError, inspectForReading } from '../file/inspect-file.ts';
 import { schemaOf, type Schema } from '../schema/migrations.ts';
 import { openSnapshot } from '../snapshot.ts';
 import { Findings, type Finding } from './findings.ts';

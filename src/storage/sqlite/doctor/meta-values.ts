@@ -2,7 +2,7 @@
 import type Database from 'better-sqlite3';
 import { isDeepStrictEqual } from 'node:util';
 import { seedPolicy, type Policy } from '../../../core/policy.ts';
-import { messageOf } from '../failures.ts';
+import { messageOf } from '../file/errors.ts';
 import { LOG_ID, POLICY, PURGED_THROUGH, VERSION_FLOOR } from '../schema/meta-keys.ts';
 import type { Findings } from './findings.ts';
 

@@ -10,7 +10,7 @@ import {
   type EventReason,
 } from '../../../core/enums.ts';
 import { Cursors } from '../schema/cursors.ts';
-import { messageOf } from '../failures.ts';
+import { messageOf } from '../file/errors.ts';
 import { LOG_ID } from '../schema/meta-keys.ts';
 import type { FindingId, Findings } from './findings.ts';
 

@@ -8,7 +8,7 @@ import { Worker } from 'node:worker_threads';
 import type { Workload } from '../../../app/ports/presence-store.ts';
 import { workerUrl } from '../../../process/worker-url.ts';
 import { Commits } from './commit-metrics.ts';
-import { NotWritten, StoreFailure } from '../failures.ts';
+import { NotWritten, StoreFailure } from '../file/errors.ts';
 import type { Batch, Order, PurgeOrder, Purged, Reply, WriterData } from './writer-messages.ts';
 
 /** How entries become rows, and what is to be done when they are on disk, or are not. */

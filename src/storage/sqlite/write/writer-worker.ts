@@ -2,8 +2,8 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import Database from 'better-sqlite3';
 import { batchWriter } from './batch-writer.ts';
-import { isFatal, messageOf } from '../failures.ts';
-import { sameFiles } from '../file-identity.ts';
+import { isFatal, messageOf } from '../file/errors.ts';
+import { sameFiles } from '../file/file-identity.ts';
 import type { Order, Reply, WriterData } from './writer-messages.ts';
 import { purger } from './retention.ts';
 

@@ -4,8 +4,8 @@
  */
 import Database from 'better-sqlite3';
 import { accessSync, closeSync, constants, openSync, readSync, statSync } from 'node:fs';
-import { diskFault, messageOf, StorageError } from './failures.ts';
-import { schemaOf } from './schema/migrations.ts';
+import { diskFault, messageOf, StorageError } from './errors.ts';
+import { schemaOf } from '../schema/migrations.ts';
 
 /** "PLSQ": what the header of every database of Porchlight says, so that no other one is taken for it. */
 export const APPLICATION_ID = 0x504c_5351;

@@ -3,7 +3,7 @@
  * file that was removed, or replaced by renaming another one over it, and all of that is gone with the process.
  */
 import { statSync } from 'node:fs';
-import { FileGone } from './failures.ts';
+import { FileGone } from './errors.ts';
 
 /**
  * To be called when the database is open and was read from, for then its write-ahead log is there too.

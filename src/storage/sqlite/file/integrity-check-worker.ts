@@ -1,8 +1,8 @@
 /** The thread that checks a large file at the start, and is gone afterwards. */
 import { parentPort, workerData } from 'node:worker_threads';
-import type { CheckReply } from './check.ts';
-import { messageOf, StorageError } from './failures.ts';
-import { checkPages } from './inspect.ts';
+import type { CheckReply } from './integrity-check.ts';
+import { messageOf, StorageError } from './errors.ts';
+import { checkPages } from './inspect-file.ts';
 
 const port = parentPort;
 if (port === null) throw new Error('This file is a thread of the store: it is not run by itself.');

@@ -1,6 +1,6 @@
 /** What can go wrong with the file, before it is served and while it is. */
 import Database from 'better-sqlite3';
-import { DomainError } from '../../core/errors.ts';
+import { DomainError } from '../../../core/errors.ts';
 
 export type StorageErrorKind =
   /** Made by a later version of Porchlight. */

@@ -1,13 +1,13 @@
 /** Checks a file in a thread of its own, for SQLite does it in one go: of a large file that is seconds. */
 import { on } from 'node:events';
 import { Worker } from 'node:worker_threads';
-import { workerUrl } from '../../process/worker-url.ts';
-import { StorageError, type StorageErrorKind } from './failures.ts';
+import { workerUrl } from '../../../process/worker-url.ts';
+import { StorageError, type StorageErrorKind } from './errors.ts';
 
 /** Null: it is whole. `kind` is null when what went wrong is no StorageError. */
 export type CheckReply = { readonly kind: StorageErrorKind | null; readonly message: string } | null;
 
-const WORKER_URL = workerUrl(import.meta.url, './check-worker.js');
+const WORKER_URL = workerUrl(import.meta.url, './integrity-check-worker.js');
 
 /** @throws as `checkPages`, without a cause. */
 export const checkPagesInThread = async (path: string): Promise<void> => {

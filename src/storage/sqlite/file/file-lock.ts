@@ -5,7 +5,7 @@
  */
 import Database from 'better-sqlite3';
 import { closeSync, openSync, rmSync } from 'node:fs';
-import { diskFault, messageOf, StorageError } from './failures.ts';
+import { diskFault, messageOf, StorageError } from './errors.ts';
 
 export interface FileLock {
   /** Lets others in. With `traceless`, takes the lock file away too if this lock made it. */
