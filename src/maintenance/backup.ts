@@ -1,7 +1,7 @@
 /** `porchlight backup`: a copy of the database while a server serves it. */
 import { statSync } from 'node:fs';
-import { copyDatabase } from '../storage/sqlite/backup.ts';
-import type { Counted } from '../storage/sqlite/counted.ts';
+import { copyDatabase } from '../storage/sqlite/offline/backup.ts';
+import type { Counted } from '../storage/sqlite/offline/row-counts.ts';
 import { interruptions } from './signal-guard.ts';
 import { progressOn } from './progress-line.ts';
 import { asStartupError } from './storage-errors.ts';

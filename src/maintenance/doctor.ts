@@ -1,6 +1,6 @@
 /** `porchlight doctor`: is a database whole, and does it say the same everywhere? */
-import { diagnose, type Diagnosis } from '../storage/sqlite/doctor/doctor.ts';
-import type { Counted } from '../storage/sqlite/counted.ts';
+import { diagnose, type Diagnosis } from '../storage/sqlite/offline/doctor/doctor.ts';
+import type { Counted } from '../storage/sqlite/offline/row-counts.ts';
 import { asStartupError } from './storage-errors.ts';
 
 export interface DoctorRequest {

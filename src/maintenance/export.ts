@@ -8,7 +8,7 @@ import { UsageError } from '../config/errors.ts';
 import { DomainError } from '../core/errors.ts';
 import { cursor, userId } from '../core/ids.ts';
 import { StartupError } from '../process/startup-error.ts';
-import { storedEvents, type StoredEvents } from '../storage/sqlite/stored-events.ts';
+import { storedEvents, type StoredEvents } from '../storage/sqlite/offline/export-events.ts';
 import { interruptions, type Interruptions } from './signal-guard.ts';
 import { progressOn, type Progress } from './progress-line.ts';
 import { asStartupError } from './storage-errors.ts';

@@ -3,7 +3,7 @@ import Database from 'better-sqlite3';
 import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { copyDatabase } from '../../src/storage/sqlite/backup.ts';
+import { copyDatabase } from '../../src/storage/sqlite/offline/backup.ts';
 import { openQuietly, temporaryDirectories } from './sqlite-files.ts';
 
 const newDirectory = temporaryDirectories();

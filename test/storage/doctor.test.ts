@@ -4,8 +4,8 @@ import { copyFileSync, openSync, readFileSync, truncateSync, writeFileSync, writ
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { changePolicy, DEFAULT_POLICY } from '../../src/core/policy.ts';
-import { diagnose } from '../../src/storage/sqlite/doctor/doctor.ts';
-import type { FindingId } from '../../src/storage/sqlite/doctor/findings.ts';
+import { diagnose } from '../../src/storage/sqlite/offline/doctor/doctor.ts';
+import type { FindingId } from '../../src/storage/sqlite/offline/doctor/findings.ts';
 import { login, logout, run, runAll, say, user, wake } from '../contract/commands.ts';
 import { VirtualClock } from '../contract/virtual-clock.ts';
 import { openQuietly, temporaryDirectories } from './sqlite-files.ts';

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
-import { diagnose } from '../../src/storage/sqlite/doctor/doctor.ts';
+import { diagnose } from '../../src/storage/sqlite/offline/doctor/doctor.ts';
 import { openQuietly, temporaryDirectories } from './sqlite-files.ts';
 import { expectWhole, type Acknowledged } from './written.ts';
 

@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { linkId, millis } from '../../src/core/ids.ts';
 import { afterRestart } from '../../src/core/state-machine.ts';
 import { changePolicy, DEFAULT_POLICY } from '../../src/core/policy.ts';
-import { loadFile } from '../../src/storage/sqlite/load.ts';
+import { loadFile } from '../../src/storage/sqlite/load/load.ts';
 import { beat, login, run, say, user } from '../contract/commands.ts';
 import { openQuietly, temporaryDirectories } from './sqlite-files.ts';
 

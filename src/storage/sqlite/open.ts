@@ -8,7 +8,7 @@ import { checkPagesInThread } from './file/integrity-check.ts';
 import { newLogId } from './schema/cursors.ts';
 import { messageOf, StorageError } from './file/errors.ts';
 import { APPLICATION_ID, checkPages, fileError, inspectFile, type Found } from './file/inspect-file.ts';
-import { isLarge, loadFile, type Loaded } from './load.ts';
+import { isLarge, loadFile, type Loaded } from './load/load.ts';
 import { lockFile, makeFile, type FileLock } from './file/file-lock.ts';
 import { LOG_ID, POLICY } from './schema/meta-keys.ts';
 import { applyMigrations } from './schema/migrations.ts';

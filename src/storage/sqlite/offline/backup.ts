@@ -5,8 +5,8 @@
  */
 import Database from 'better-sqlite3';
 import { closeSync, fdatasyncSync, openSync } from 'node:fs';
-import { fileError } from './file/inspect-file.ts';
-import { countAll, type Counted } from './counted.ts';
+import { fileError } from '../file/inspect-file.ts';
+import { countAll, type Counted } from './row-counts.ts';
 import { openSnapshot } from './snapshot.ts';
 
 /** 4 MiB: long enough to be quick, short enough to be told of a signal in between. */

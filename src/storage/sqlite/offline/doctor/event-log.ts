@@ -3,7 +3,7 @@
  * as her row says. One row at a time: memory does not grow with the log.
  */
 import type Database from 'better-sqlite3';
-import { quoted } from '../../../core/quote.ts';
+import { quoted } from '../../../../core/quote.ts';
 import type { Findings } from './findings.ts';
 
 /** @param purgedThrough the seq before the first that must be there. */

@@ -1,7 +1,7 @@
 /** The present against itself: users and their sessions, words and values. Each is one query whose rows are what is wrong. */
 import type Database from 'better-sqlite3';
-import { quoted } from '../../../core/quote.ts';
-import { EVENT_REASONS, PLATFORMS, STATUSES } from '../../../core/enums.ts';
+import { quoted } from '../../../../core/quote.ts';
+import { EVENT_REASONS, PLATFORMS, STATUSES } from '../../../../core/enums.ts';
 import type { FindingId, Findings } from './findings.ts';
 
 const RANK = "CASE status WHEN 'ONLINE' THEN 'ONLINE' WHEN 'PUSH_ONLINE' THEN 'PUSH_ONLINE' END";

@@ -1,17 +1,17 @@
 /** Webhooks against their shards and deliveries. Each check is one query whose rows are what is wrong, but for the positions. */
 import type Database from 'better-sqlite3';
-import { quoted } from '../../../core/quote.ts';
-import type { Cursor } from '../../../core/ids.ts';
+import { quoted } from '../../../../core/quote.ts';
+import type { Cursor } from '../../../../core/ids.ts';
 import {
   DELIVERY_STATUSES,
   EVENT_REASONS,
   WEBHOOK_FORMATS,
   WEBHOOK_STATES,
   type EventReason,
-} from '../../../core/enums.ts';
-import { Cursors } from '../schema/cursors.ts';
-import { messageOf } from '../file/errors.ts';
-import { LOG_ID } from '../schema/meta-keys.ts';
+} from '../../../../core/enums.ts';
+import { Cursors } from '../../schema/cursors.ts';
+import { messageOf } from '../../file/errors.ts';
+import { LOG_ID } from '../../schema/meta-keys.ts';
 import type { FindingId, Findings } from './findings.ts';
 
 const OF_NO_WEBHOOK = 'NOT EXISTS (SELECT 1 FROM webhooks w WHERE w.webhook_id = x.webhook_id)';

@@ -1,13 +1,13 @@
 /** The whole log, or one user's part of it, as of one instant: for those who read it without a server. */
-import type { LoggedEvent } from '../../app/ports/presence-store.ts';
-import type { Cursor, UserId } from '../../core/ids.ts';
-import { Cursors, notOurs } from './schema/cursors.ts';
-import { expired } from './read/event-log.ts';
-import { StorageError } from './file/errors.ts';
-import { LOG_ID } from './schema/meta-keys.ts';
-import { schemaOf } from './schema/migrations.ts';
-import { Reader } from './read/reader.ts';
-import { eventFrom } from './schema/rows.ts';
+import type { LoggedEvent } from '../../../app/ports/presence-store.ts';
+import type { Cursor, UserId } from '../../../core/ids.ts';
+import { Cursors, notOurs } from '../schema/cursors.ts';
+import { expired } from '../read/event-log.ts';
+import { StorageError } from '../file/errors.ts';
+import { LOG_ID } from '../schema/meta-keys.ts';
+import { schemaOf } from '../schema/migrations.ts';
+import { Reader } from '../read/reader.ts';
+import { eventFrom } from '../schema/rows.ts';
 import { openSnapshot } from './snapshot.ts';
 
 export interface StoredEvents {

@@ -1,9 +1,9 @@
 /** The thread that reads the sessions of a large file at the start, and is gone afterwards. */
 import { parentPort, workerData } from 'node:worker_threads';
 import Database from 'better-sqlite3';
-import { messageOf } from './file/errors.ts';
+import { messageOf } from '../file/errors.ts';
 import { liveSessionChunks, THREAD_CHUNK_BYTES, type LoaderData, type LoaderReply } from './load.ts';
-import { Reader } from './read/reader.ts';
+import { Reader } from '../read/reader.ts';
 
 const port = parentPort;
 if (port === null) throw new Error('This file is a thread of the store: it is not run by itself.');

@@ -4,8 +4,8 @@
  */
 import type Database from 'better-sqlite3';
 import { realpathSync } from 'node:fs';
-import { fileError, inspectForReading } from './file/inspect-file.ts';
-import { readConnection } from './read/reader.ts';
+import { fileError, inspectForReading } from '../file/inspect-file.ts';
+import { readConnection } from '../read/reader.ts';
 
 /**
  * Takes no lock, makes no database, migrates nothing.

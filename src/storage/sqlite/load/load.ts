@@ -8,13 +8,13 @@ import { on } from 'node:events';
 import { statSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import Database from 'better-sqlite3';
-import type { Millis } from '../../core/ids.ts';
-import { sessionAfterRestart } from '../../core/state-machine.ts';
-import { workerUrl } from '../../process/worker-url.ts';
-import { packSessions, type SessionChunk, type SessionOf } from '../memory/packed/session-chunks.ts';
-import { Present } from '../memory/active-users.ts';
-import { Reader } from './read/reader.ts';
-import { turn } from '../yield-to-event-loop.ts';
+import type { Millis } from '../../../core/ids.ts';
+import { sessionAfterRestart } from '../../../core/state-machine.ts';
+import { workerUrl } from '../../../process/worker-url.ts';
+import { packSessions, type SessionChunk, type SessionOf } from '../../memory/packed/session-chunks.ts';
+import { Present } from '../../memory/active-users.ts';
+import { Reader } from '../read/reader.ts';
+import { turn } from '../../yield-to-event-loop.ts';
 
 /** Below, a thread takes longer to start than it saves. */
 const LARGE_FILE_BYTES = 32 << 20;

@@ -1,9 +1,9 @@
 /** The single values in the table `meta`. */
 import type Database from 'better-sqlite3';
 import { isDeepStrictEqual } from 'node:util';
-import { seedPolicy, type Policy } from '../../../core/policy.ts';
-import { messageOf } from '../file/errors.ts';
-import { LOG_ID, POLICY, PURGED_THROUGH, VERSION_FLOOR } from '../schema/meta-keys.ts';
+import { seedPolicy, type Policy } from '../../../../core/policy.ts';
+import { messageOf } from '../../file/errors.ts';
+import { LOG_ID, POLICY, PURGED_THROUGH, VERSION_FLOOR } from '../../schema/meta-keys.ts';
 import type { Findings } from './findings.ts';
 
 /** @returns the seq through which the retention has removed events, as far as that can be told. */

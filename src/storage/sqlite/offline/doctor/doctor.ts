@@ -4,16 +4,16 @@
  */
 import type Database from 'better-sqlite3';
 import { statSync } from 'node:fs';
-import { countAll, type Counted } from '../counted.ts';
-import { messageOf, StorageError } from '../file/errors.ts';
-import { fileError, inspectForReading } from '../file/inspect-file.ts';
-import { schemaOf, type Schema } from '../schema/migrations.ts';
+import { countAll, type Counted } from '../row-counts.ts';
+import { messageOf, StorageError } from '../../file/errors.ts';
+import { fileError, inspectForReading } from '../../file/inspect-file.ts';
+import { schemaOf, type Schema } from '../../schema/migrations.ts';
 import { openSnapshot } from '../snapshot.ts';
 import { Findings, type Finding } from './findings.ts';
 import { checkIntegrity } from './integrity.ts';
-import { checkOrder, checkUsers } from './log.ts';
+import { checkOrder, checkUsers } from './event-log.ts';
 import { checkMeta } from './meta-values.ts';
-import { checkState } from './state.ts';
+import { checkState } from './users-and-sessions.ts';
 import { checkWebhooks } from './webhooks.ts';
 
 export interface Diagnosis {

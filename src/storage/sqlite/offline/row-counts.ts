@@ -1,8 +1,8 @@
 /** How much there is in a database, and how far its log goes. */
 import type Database from 'better-sqlite3';
-import type { Status } from '../../core/enums.ts';
-import { Cursors } from './schema/cursors.ts';
-import { LOG_ID, PURGED_THROUGH } from './schema/meta-keys.ts';
+import type { Status } from '../../../core/enums.ts';
+import { Cursors } from '../schema/cursors.ts';
+import { LOG_ID, PURGED_THROUGH } from '../schema/meta-keys.ts';
 
 export interface Counted {
   readonly users: Readonly<Record<Status, number>>;
