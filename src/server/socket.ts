@@ -6,7 +6,7 @@ import { WebSocketServer } from 'ws';
 import { clientAddress, networkOf } from './client-address.ts';
 import { Connection, type ConnectionOptions } from './connection.ts';
 import { Gate } from './gate.ts';
-import { GRAPHQL_PATH } from './http.ts';
+import { GRAPHQL_PATH } from './http/router.ts';
 import { MAX_STRANGER_PAYLOAD_BYTES, RETRY_AFTER_MS } from './limits.ts';
 import { maySocket, type AllowedOrigins } from './origins.ts';
 import type { Operations } from './operations.ts';

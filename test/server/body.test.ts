@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage } from 'node:http';
 import { connect, type AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
-import { bodyOf, isCompressed, textOf } from '../../src/server/body.ts';
+import { bodyOf, isCompressed, textOf } from '../../src/server/http/read-body.ts';
 
 const server = createServer();
 

@@ -1,6 +1,6 @@
 /** One suite over every way in: whatever is asked, each of them answers the same, compiled or not. */
 import { describe, expect, test, vi } from 'vitest';
-import { mediaTypeFor } from '../../src/server/media-types.ts';
+import { mediaTypeFor } from '../../src/server/http/media-types.ts';
 import { API_KEY, House, type Reply } from './house.ts';
 import { Wire } from './wire.ts';
 

@@ -4,7 +4,7 @@ import { pino } from 'pino';
 import { afterEach, expect, test, vi } from 'vitest';
 import WebSocket from 'ws';
 import { DoorCounts } from '../../src/server/door-counts.ts';
-import { Port } from '../../src/server/port.ts';
+import { Port } from '../../src/server/http/listener.ts';
 import { House, LIMITS } from './house.ts';
 
 afterEach(() => void vi.useRealTimers());

@@ -2,7 +2,7 @@ import { createServer } from 'node:http';
 import { connect, type AddressInfo } from 'node:net';
 import { pino } from 'pino';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { createHttpHandler } from '../../src/server/http.ts';
+import { createHttpHandler } from '../../src/server/http/router.ts';
 import { CUT } from '../app/webhook-parts.ts';
 import { HOOK } from '../app/webhook-stage.ts';
 import { API_KEY, House, LOGIN } from './house.ts';

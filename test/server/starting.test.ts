@@ -6,8 +6,8 @@ import { pino } from 'pino';
 import { afterEach, expect, test } from 'vitest';
 import WebSocket from 'ws';
 import { DoorCounts } from '../../src/server/door-counts.ts';
-import { Port, type Behind } from '../../src/server/port.ts';
-import { Starting, type StartingOptions } from '../../src/server/starting.ts';
+import { Port, type Behind } from '../../src/server/http/listener.ts';
+import { Starting, type StartingOptions } from '../../src/server/startup-handler.ts';
 import { tencentFront } from '../../src/tencent/server-api.ts';
 import { LIMITS } from './house.ts';
 

@@ -1,7 +1,7 @@
 /** GET /metrics: for an API key or the token that may read nothing else. */
 import type { IncomingMessage } from 'node:http';
 import { bearerOf, isOneOf } from '../auth.ts';
-import type { RequestHandler } from '../http.ts';
+import type { RequestHandler } from '../http/router.ts';
 import type { Metrics } from './metrics.ts';
 
 export interface MetricsAccess {

@@ -3,17 +3,17 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import { GraphQLError, type DocumentNode, type ExecutionArgs, type ExecutionResult } from 'graphql';
 import { createYoga, type Plugin } from 'graphql-yoga';
-import type { ApiContext } from '../api/context.ts';
-import { bodyOf, isCompressed, textOf } from './body.ts';
-import { REQUEST_ID } from './http.ts';
-import { contextOf, knock, Passage, type GraphqlHttpOptions } from './http-context.ts';
-import { badRequest, malformed, statusOf, withHttp, withStatuses } from './http-errors.ts';
-import { MAX_PAYLOAD_BYTES } from './limits.ts';
+import type { ApiContext } from '../../api/context.ts';
+import { bodyOf, isCompressed, textOf } from './read-body.ts';
+import { REQUEST_ID } from './router.ts';
+import { contextOf, knock, Passage, type GraphqlHttpOptions } from './request-context.ts';
+import { badRequest, malformed, statusOf, withHttp, withStatuses } from './error-status.ts';
+import { MAX_PAYLOAD_BYTES } from '../limits.ts';
 import { JSON_TYPE, mediaTypeFor, type JsonMediaType } from './media-types.ts';
-import { Pause } from './pause.ts';
-import type { Pipeline } from './pipeline.ts';
-import { executePlain, paramsOf, plainPost } from './plain-post.ts';
-import { ResponseStream } from './response-stream.ts';
+import { Pause } from './shared-delay.ts';
+import type { Pipeline } from '../pipeline.ts';
+import { executePlain, paramsOf, plainPost } from './json-post.ts';
+import { ResponseStream } from '../response-stream.ts';
 
 /**
  * While we are behind, a connection is refused one login in this time: whoever comes back at once would

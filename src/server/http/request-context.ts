@@ -1,16 +1,16 @@
 /** Who asks over HTTP, and from where: the same for plain POSTs, for what yoga reads, and for another product's API. */
 import type { IncomingMessage } from 'node:http';
-import type { ApiContext } from '../api/context.ts';
-import { NOBODY, type Caller } from '../app/auth/caller.ts';
-import type { Porchlight } from '../app/application.ts';
-import type { Millis } from '../core/ids.ts';
-import type { Authenticate } from './auth.ts';
-import { clientAddress, networkOf } from './client-address.ts';
-import type { OperationOutline } from './documents.ts';
-import type { Operations, Way } from './operations.ts';
-import type { Pipeline } from './pipeline.ts';
-import { rateLimited, type Rates } from './rates.ts';
-import type { Refusals } from './refusals.ts';
+import type { ApiContext } from '../../api/context.ts';
+import { NOBODY, type Caller } from '../../app/auth/caller.ts';
+import type { Porchlight } from '../../app/application.ts';
+import type { Millis } from '../../core/ids.ts';
+import type { Authenticate } from '../auth.ts';
+import { clientAddress, networkOf } from '../client-address.ts';
+import type { OperationOutline } from '../documents.ts';
+import type { Operations, Way } from '../operations.ts';
+import type { Pipeline } from '../pipeline.ts';
+import { rateLimited, type Rates } from '../rates.ts';
+import type { Refusals } from '../refusals.ts';
 
 /** Who is let in how often. */
 export interface Threshold {

@@ -11,11 +11,11 @@ import { WebSocketServer } from 'ws';
 import type { ForeignAnswer, ForeignApi } from '../app/ports/external-api.ts';
 import { DomainError } from '../core/errors.ts';
 import { CLOSE } from './close-codes.ts';
-import { createHttpHandler, GRAPHQL_PATH, sendJson, type PageHandler, type RequestHandler } from './http.ts';
+import { createHttpHandler, GRAPHQL_PATH, sendJson, type PageHandler, type RequestHandler } from './http/router.ts';
 import { MAX_STRANGER_PAYLOAD_BYTES } from './limits.ts';
 import type { AllowedOrigins } from './origins.ts';
 import { retryAfterMs } from './overload.ts';
-import type { Behind } from './port.ts';
+import type { Behind } from './http/listener.ts';
 import { SOCKET_LIMITS } from './socket-limits.ts';
 
 /** How long we take is not known; a million sessions are four seconds. */

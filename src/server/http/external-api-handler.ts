@@ -5,18 +5,18 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { OperationTypeNode } from 'graphql';
 import type { Logger } from 'pino';
-import { BACKEND } from '../app/auth/caller.ts';
-import type { ForeignAnswer, ForeignApi, ForeignCall, ForeignHead } from '../app/ports/external-api.ts';
-import { badUserInput, DomainError } from '../core/errors.ts';
-import type { Millis } from '../core/ids.ts';
-import { bodyOf, isCompressed, textOf } from './body.ts';
-import type { DoorCounts } from './door-counts.ts';
-import { knock, Passage, uncount } from './http-context.ts';
-import { REQUEST_ID, sendJson, type RequestHandler } from './http.ts';
-import { MAX_PAYLOAD_BYTES } from './limits.ts';
-import type { Operations } from './operations.ts';
-import type { Overload } from './overload.ts';
-import type { Rates } from './rates.ts';
+import { BACKEND } from '../../app/auth/caller.ts';
+import type { ForeignAnswer, ForeignApi, ForeignCall, ForeignHead } from '../../app/ports/external-api.ts';
+import { badUserInput, DomainError } from '../../core/errors.ts';
+import type { Millis } from '../../core/ids.ts';
+import { bodyOf, isCompressed, textOf } from './read-body.ts';
+import type { DoorCounts } from '../door-counts.ts';
+import { knock, Passage, uncount } from './request-context.ts';
+import { REQUEST_ID, sendJson, type RequestHandler } from './router.ts';
+import { MAX_PAYLOAD_BYTES } from '../limits.ts';
+import type { Operations } from '../operations.ts';
+import type { Overload } from '../overload.ts';
+import type { Rates } from '../rates.ts';
 
 export interface ForeignOptions {
   readonly api: ForeignApi;

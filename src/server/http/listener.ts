@@ -6,11 +6,11 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
-import { StartupError } from '../process/startup-error.ts';
-import type { DoorCounts } from './door-counts.ts';
-import type { DoorLimits } from './door-limits.ts';
-import { HttpConnections } from './http-connections.ts';
-import { offersOther, serveAsItIs } from './other-upgrades.ts';
+import { StartupError } from '../../process/startup-error.ts';
+import type { DoorCounts } from '../door-counts.ts';
+import type { DoorLimits } from '../door-limits.ts';
+import { HttpConnections } from './connection-limiter.ts';
+import { offersOther, serveAsItIs } from './ignore-upgrade-offers.ts';
 
 /** How long a client may take, in ms. */
 export interface HttpTimes {
