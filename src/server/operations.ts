@@ -5,7 +5,7 @@ import type { Logger } from 'pino';
 import type { Caller } from '../app/auth/caller.ts';
 import type { OperationOutline } from './documents.ts';
 import { socketKind, type Door, type DoorCounts, type SocketKind } from './door-counts.ts';
-import { isReply } from './under-way.ts';
+import { isReply } from './websocket/active-operations.ts';
 
 /** The way an operation came. */
 export interface Way {

@@ -26,7 +26,7 @@ import type { Overload } from './overload.ts';
 import { Pushed, type Outlet } from './pushed.ts';
 import { ResponseStream } from './response-stream.ts';
 import { Shapes } from './shapes.ts';
-import { isLogin } from './under-way.ts';
+import { isLogin } from './websocket/active-operations.ts';
 import { VariablesError } from './variables-error.ts';
 
 export interface OperationRequest {

@@ -20,8 +20,8 @@ import { Pipeline, type PipelineLimits } from './pipeline.ts';
 import type { Port } from './http/listener.ts';
 import { Rates } from './rates.ts';
 import type { Refusals } from './refusals.ts';
-import { SocketDoor } from './socket.ts';
-import type { SocketLimits } from './socket-limits.ts';
+import { SocketDoor } from './websocket/websocket-server.ts';
+import type { SocketLimits } from './websocket/connection-settings.ts';
 
 export interface ServerSettings extends AuthSettings {
   readonly allowedOrigins: AllowedOrigins;

@@ -16,7 +16,7 @@ import { MAX_STRANGER_PAYLOAD_BYTES } from './limits.ts';
 import type { AllowedOrigins } from './origins.ts';
 import { retryAfterMs } from './overload.ts';
 import type { Behind } from './http/listener.ts';
-import { SOCKET_LIMITS } from './socket-limits.ts';
+import { SOCKET_LIMITS } from './websocket/connection-settings.ts';
 
 /** How long we take is not known; a million sessions are four seconds. */
 const MOST_OF_IT_MS = 1_000;

@@ -1,7 +1,7 @@
 /** Sockets that come all at once are let in one after another, and nobody who is in already waits for them. */
 import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, it, vi } from 'vitest';
-import { Gate } from '../../src/server/gate.ts';
+import { Gate } from '../../src/server/websocket/admission-queue.ts';
 import { House } from './house.ts';
 import { Wire } from './wire.ts';
 

@@ -13,7 +13,7 @@ import { userNames } from '../../src/log/user-pseudonyms.ts';
 import { DoorCounts } from '../../src/server/door-counts.ts';
 import { metricsHandler } from '../../src/server/metrics/endpoint.ts';
 import { createMetrics } from '../../src/server/metrics/metrics.ts';
-import type { SocketLimits } from '../../src/server/socket-limits.ts';
+import type { SocketLimits } from '../../src/server/websocket/connection-settings.ts';
 import type { DoorLimits } from '../../src/server/door-limits.ts';
 import type { PageHandler } from '../../src/server/http/router.ts';
 import { Port, type HttpTimes } from '../../src/server/http/listener.ts';

@@ -1,10 +1,10 @@
 /** The signs of life of one socket: one at a time goes to the store, however many come. */
 import { Kind } from 'graphql';
-import type { SessionRef } from '../app/auth/caller.ts';
-import type { Porchlight } from '../app/application.ts';
-import { DomainError } from '../core/errors.ts';
-import type { LinkId } from '../core/ids.ts';
-import type { Operation } from './documents.ts';
+import type { SessionRef } from '../../app/auth/caller.ts';
+import type { Porchlight } from '../../app/application.ts';
+import { DomainError } from '../../core/errors.ts';
+import type { LinkId } from '../../core/ids.ts';
+import type { Operation } from '../documents.ts';
 
 /** The socket that they come over. */
 export interface Living {

@@ -5,22 +5,22 @@
  */
 import type { DocumentNode, ExecutionResult, GraphQLError } from 'graphql';
 import { CloseCode, MessageType, type PingMessage, type SubscribePayload } from 'graphql-ws';
-import { DomainError } from '../core/errors.ts';
-import { Asked } from './asked.ts';
+import { DomainError } from '../../core/errors.ts';
+import { Asked } from './operation-handle.ts';
 import type { Connection } from './connection.ts';
-import type { Operation } from './documents.ts';
-import type { Operations } from './operations.ts';
-import { TOO_FAST, UNEXPECTED_MESSAGE } from './farewell.ts';
-import { RETRY_AFTER_MS } from './limits.ts';
-import { ACK, failed, pong, readMessage } from './messages.ts';
-import type { Pipeline } from './pipeline.ts';
-import { Pushed } from './pushed.ts';
-import { rateLimited } from './rates.ts';
-import type { Refusals } from './refusals.ts';
-import { ResponseStream } from './response-stream.ts';
-import type { Rounds } from './rounds.ts';
-import { isHeartbeat } from './signs-of-life.ts';
-import { isLogin, isMutation, isReply } from './under-way.ts';
+import type { Operation } from '../documents.ts';
+import type { Operations } from '../operations.ts';
+import { TOO_FAST, UNEXPECTED_MESSAGE } from './close-reasons.ts';
+import { RETRY_AFTER_MS } from '../limits.ts';
+import { ACK, failed, pong, readMessage } from '../messages.ts';
+import type { Pipeline } from '../pipeline.ts';
+import { Pushed } from '../pushed.ts';
+import { rateLimited } from '../rates.ts';
+import type { Refusals } from '../refusals.ts';
+import { ResponseStream } from '../response-stream.ts';
+import type { Rounds } from '../rounds.ts';
+import { isHeartbeat } from './activity-reporter.ts';
+import { isLogin, isMutation, isReply } from './active-operations.ts';
 
 const INVALID = 'Invalid message received';
 /** Every answer carries the client's name for it, and it is kept as long as one may come. */

@@ -1,8 +1,8 @@
 /** How the server takes leave of a socket: with a code and a reason that clients rely on. */
-import { ExpiredToken } from '../app/ports/user-token.ts';
-import { DomainError } from '../core/errors.ts';
-import type { LostLink } from '../core/records.ts';
-import { CLOSE } from './close-codes.ts';
+import { ExpiredToken } from '../../app/ports/user-token.ts';
+import { DomainError } from '../../core/errors.ts';
+import type { LostLink } from '../../core/records.ts';
+import { CLOSE } from '../close-codes.ts';
 
 export interface Farewell {
   readonly code: number;

@@ -1,12 +1,12 @@
 /** What one socket may take: how fast its messages may come, a place among its user's sockets, and users to watch. */
-import type { AppCaller, Caller } from '../app/auth/caller.ts';
-import type { Porchlight } from '../app/application.ts';
-import { DomainError } from '../core/errors.ts';
-import type { UserId } from '../core/ids.ts';
-import { RETRY_AFTER_MS } from './limits.ts';
-import type { Meter, Rates } from './rates.ts';
-import type { Refusals } from './refusals.ts';
-import type { SocketCounts } from './socket-counts.ts';
+import type { AppCaller, Caller } from '../../app/auth/caller.ts';
+import type { Porchlight } from '../../app/application.ts';
+import { DomainError } from '../../core/errors.ts';
+import type { UserId } from '../../core/ids.ts';
+import { RETRY_AFTER_MS } from '../limits.ts';
+import type { Meter, Rates } from '../rates.ts';
+import type { Refusals } from '../refusals.ts';
+import type { SocketCounts } from '../socket-counts.ts';
 
 export interface AllowanceOptions {
   readonly porchlight: Porchlight;

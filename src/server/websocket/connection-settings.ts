@@ -1,5 +1,5 @@
 /** What one socket may take, in time and in room. */
-import { GATE_LIMITS, type GateLimits } from './gate.ts';
+import { GATE_LIMITS, type GateLimits } from './admission-queue.ts';
 
 export interface SocketLimits extends GateLimits {
   /** How long a client may take to send `connection_init`, and we to answer it. */

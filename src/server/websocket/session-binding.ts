@@ -2,21 +2,21 @@
  * Who speaks on a socket, and which session it serves: from the credential or the login that attaches it to one, until
  * the store knows that it does no more.
  */
-import { NOBODY, type AppCaller, type Caller } from '../app/auth/caller.ts';
-import { DomainError, unauthenticated } from '../core/errors.ts';
-import type { SessionId } from '../core/ids.ts';
-import type { LostLink } from '../core/records.ts';
-import type { Asked } from './asked.ts';
-import type { Authenticate } from './auth.ts';
-import type { Operation } from './documents.ts';
-import { socketKind, type DoorCounts } from './door-counts.ts';
-import * as farewell from './farewell.ts';
-import type { Farewell } from './farewell.ts';
-import type { Gate } from './gate.ts';
-import { watchJwt } from './jwt-lifetime.ts';
-import { SignsOfLife, type Living } from './signs-of-life.ts';
-import type { SocketLimits } from './socket-limits.ts';
-import { isLogin, isReply, isReplyOrEnding, type UnderWay } from './under-way.ts';
+import { NOBODY, type AppCaller, type Caller } from '../../app/auth/caller.ts';
+import { DomainError, unauthenticated } from '../../core/errors.ts';
+import type { SessionId } from '../../core/ids.ts';
+import type { LostLink } from '../../core/records.ts';
+import type { Asked } from './operation-handle.ts';
+import type { Authenticate } from '../auth.ts';
+import type { Operation } from '../documents.ts';
+import { socketKind, type DoorCounts } from '../door-counts.ts';
+import * as farewell from './close-reasons.ts';
+import type { Farewell } from './close-reasons.ts';
+import type { Gate } from './admission-queue.ts';
+import { watchJwt } from '../jwt-lifetime.ts';
+import { SignsOfLife, type Living } from './activity-reporter.ts';
+import type { SocketLimits } from './connection-settings.ts';
+import { isLogin, isReply, isReplyOrEnding, type UnderWay } from './active-operations.ts';
 
 export interface SpeakerOptions {
   readonly authenticate: Authenticate;
