@@ -5,7 +5,7 @@
 import { CloseCode } from 'graphql-ws';
 import type { Caller } from '../app/auth/caller.ts';
 import { SOON_MS, Tally } from '../app/shared/histogram.ts';
-import { CLOSE } from './close-codes.ts';
+import { CLOSE } from './wire/close-codes.ts';
 import { Refusals } from './refusals.ts';
 
 export type Door = 'http' | 'socket';

@@ -5,7 +5,7 @@
 import type { ExecutionResult } from 'graphql';
 import type { Watcher } from '../app/presence/status-watchers.ts';
 import type { Operation } from './documents.ts';
-import type { Feeder, Outbox } from './outbox.ts';
+import type { Feeder, Outbox } from './wire/send-buffer.ts';
 import type { Rounds, Told } from './rounds.ts';
 import type { Shape, Shapes } from './shapes.ts';
 

@@ -5,8 +5,8 @@
 import { execute, Kind, visit, type DocumentNode, type ExecutionArgs, type ExecutionResult } from 'graphql';
 import type { StatusChange } from '../core/records.ts';
 import type { Operation } from './documents.ts';
-import { textFrame } from './frames.ts';
-import { nextHead } from './messages.ts';
+import { textFrame } from './wire/frames.ts';
+import { nextHead } from './wire/messages.ts';
 import type { Kept, Rounds } from './rounds.ts';
 
 /** The argument that makes no difference to what is told of a change. */

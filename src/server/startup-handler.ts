@@ -10,7 +10,7 @@ import type { Logger } from 'pino';
 import { WebSocketServer } from 'ws';
 import type { ForeignAnswer, ForeignApi } from '../app/ports/external-api.ts';
 import { DomainError } from '../core/errors.ts';
-import { CLOSE } from './close-codes.ts';
+import { CLOSE } from './wire/close-codes.ts';
 import { createHttpHandler, GRAPHQL_PATH, sendJson, type PageHandler, type RequestHandler } from './http/router.ts';
 import { MAX_STRANGER_PAYLOAD_BYTES } from './limits.ts';
 import type { AllowedOrigins } from './origins.ts';

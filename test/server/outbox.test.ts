@@ -1,7 +1,7 @@
 /** What a socket is sent within one turn, and whoever waits until it is on its way. */
 import { describe, expect, test, vi } from 'vitest';
-import { PING_FRAME, pongFrame, textFrame, wireBytes } from '../../src/server/frames.ts';
-import { Outbox, Outboxes } from '../../src/server/outbox.ts';
+import { PING_FRAME, pongFrame, textFrame, wireBytes } from '../../src/server/wire/frames.ts';
+import { Outbox, Outboxes } from '../../src/server/wire/send-buffer.ts';
 import { Line, messagesIn, turn } from './line.ts';
 
 describe('frames', () => {

@@ -4,7 +4,7 @@ import { Watchers, type Watcher } from '../../src/app/presence/status-watchers.t
 import { schema } from '../../src/api/schema.ts';
 import type { UserId } from '../../src/core/ids.ts';
 import { Documents } from '../../src/server/documents.ts';
-import { Outbox, Outboxes } from '../../src/server/outbox.ts';
+import { Outbox, Outboxes } from '../../src/server/wire/send-buffer.ts';
 import { Pushed } from '../../src/server/pushed.ts';
 import { Rounds } from '../../src/server/rounds.ts';
 import { Shapes } from '../../src/server/shapes.ts';

@@ -2,7 +2,7 @@
 import { ExpiredToken } from '../../app/ports/user-token.ts';
 import { DomainError } from '../../core/errors.ts';
 import type { LostLink } from '../../core/records.ts';
-import { CLOSE } from '../close-codes.ts';
+import { CLOSE } from '../wire/close-codes.ts';
 
 export interface Farewell {
   readonly code: number;

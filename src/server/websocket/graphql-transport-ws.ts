@@ -12,7 +12,7 @@ import type { Operation } from '../documents.ts';
 import type { Operations } from '../operations.ts';
 import { TOO_FAST, UNEXPECTED_MESSAGE } from './close-reasons.ts';
 import { RETRY_AFTER_MS } from '../limits.ts';
-import { ACK, failed, pong, readMessage } from '../messages.ts';
+import { ACK, failed, pong, readMessage } from '../wire/messages.ts';
 import type { Pipeline } from '../pipeline.ts';
 import { Pushed } from '../pushed.ts';
 import { rateLimited } from '../rates.ts';

@@ -1,8 +1,8 @@
 /** One operation that a client asked for on a socket, until its last answer is written. */
 import type { ExecutionResult } from 'graphql';
 import type { Operation } from '../documents.ts';
-import { complete, next } from '../messages.ts';
-import type { Outbox } from '../outbox.ts';
+import { complete, next } from '../wire/messages.ts';
+import type { Outbox } from '../wire/send-buffer.ts';
 import type { Outlet } from '../pushed.ts';
 import type { Rounds } from '../rounds.ts';
 import type { UnderWay } from './active-operations.ts';

@@ -10,7 +10,7 @@ import { GRAPHQL_PATH } from '../http/router.ts';
 import { MAX_STRANGER_PAYLOAD_BYTES, RETRY_AFTER_MS } from '../limits.ts';
 import { maySocket, type AllowedOrigins } from '../origins.ts';
 import type { Operations } from '../operations.ts';
-import { Outboxes } from '../outbox.ts';
+import { Outboxes } from '../wire/send-buffer.ts';
 import type { Pipeline } from '../pipeline.ts';
 import { Protocol } from './graphql-transport-ws.ts';
 import type { Rates } from '../rates.ts';
