@@ -15,8 +15,8 @@ import { createHttpHandler, type PageHandler, type RequestHandler } from './http
 import { Operations, type OperationTracer } from './operations.ts';
 import type { AllowedOrigins } from './origins.ts';
 import { LoopLag } from './loop-lag.ts';
-import { Overload } from './overload.ts';
-import { Pipeline, type PipelineLimits } from './pipeline.ts';
+import { Overload } from './graphql/load-shedding.ts';
+import { Pipeline, type PipelineLimits } from './graphql/pipeline.ts';
 import type { Port } from './http/listener.ts';
 import { Rates } from './rates.ts';
 import type { Refusals } from './refusals.ts';

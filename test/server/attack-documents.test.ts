@@ -1,6 +1,6 @@
 /** Documents and variables made to cost much, or to be mistaken for something else: the same answer at every door. */
 import { describe, expect, test } from 'vitest';
-import { MAX_DOCUMENT_LENGTH } from '../../src/server/limits.ts';
+import { MAX_DOCUMENT_LENGTH } from '../../src/server/graphql/query-limits.ts';
 import { API_KEY, codeOf, House } from './house.ts';
 import { expectStillWell } from './still-well.ts';
 import { Wire } from './wire.ts';

@@ -1,6 +1,12 @@
 import { getIntrospectionQuery } from 'graphql';
 import { describe, expect, test } from 'vitest';
-import { MAX_ALIASES, MAX_DEPTH, MAX_DIRECTIVES, MAX_FIELDS, MAX_TOKENS } from '../../src/server/limits.ts';
+import {
+  MAX_ALIASES,
+  MAX_DEPTH,
+  MAX_DIRECTIVES,
+  MAX_FIELDS,
+  MAX_TOKENS,
+} from '../../src/server/graphql/query-limits.ts';
 import { API_KEY, codeOf, House } from './house.ts';
 import { Wire } from './wire.ts';
 

@@ -2,7 +2,7 @@
 import { describe, expect, it, vi } from 'vitest';
 import { HeapRoom } from '../../src/server/heap-room.ts';
 import { LoopLag } from '../../src/server/loop-lag.ts';
-import { isOverloaded, Overload, retryAfterMs } from '../../src/server/overload.ts';
+import { isOverloaded, Overload, retryAfterMs } from '../../src/server/graphql/load-shedding.ts';
 import { API_KEY, codeOf, House, LOGIN } from './house.ts';
 import { Wire } from './wire.ts';
 

@@ -1,6 +1,6 @@
 import type { ExecutionResult } from 'graphql';
 import { expect, test, vi } from 'vitest';
-import { ResponseStream } from '../../src/server/response-stream.ts';
+import { ResponseStream } from '../../src/server/graphql/response-stream.ts';
 
 const done = { done: true, value: undefined } as const;
 const failure = (error: unknown): ExecutionResult => ({ data: { failed: String(error) } });

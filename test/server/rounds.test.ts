@@ -1,6 +1,6 @@
 /** Who is told when. */
 import { expect, test } from 'vitest';
-import { Rounds } from '../../src/server/rounds.ts';
+import { Rounds } from '../../src/server/graphql/fanout-scheduler.ts';
 
 const immediate = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 

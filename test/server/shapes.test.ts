@@ -4,9 +4,9 @@ import { describe, expect, test } from 'vitest';
 import { schema } from '../../src/api/schema.ts';
 import { millis, userId } from '../../src/core/ids.ts';
 import type { StatusChange } from '../../src/core/records.ts';
-import { Documents } from '../../src/server/documents.ts';
-import { Rounds } from '../../src/server/rounds.ts';
-import { Shapes } from '../../src/server/shapes.ts';
+import { Documents } from '../../src/server/graphql/document-cache.ts';
+import { Rounds } from '../../src/server/graphql/fanout-scheduler.ts';
+import { Shapes } from '../../src/server/graphql/shared-results.ts';
 import { messagesIn } from './line.ts';
 
 const rounds = new Rounds();

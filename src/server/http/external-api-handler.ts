@@ -13,9 +13,9 @@ import { bodyOf, isCompressed, textOf } from './read-body.ts';
 import type { DoorCounts } from '../door-counts.ts';
 import { knock, Passage, uncount } from './request-context.ts';
 import { REQUEST_ID, sendJson, type RequestHandler } from './router.ts';
-import { MAX_PAYLOAD_BYTES } from '../limits.ts';
+import { MAX_PAYLOAD_BYTES } from '../graphql/query-limits.ts';
 import type { Operations } from '../operations.ts';
-import type { Overload } from '../overload.ts';
+import type { Overload } from '../graphql/load-shedding.ts';
 import type { Rates } from '../rates.ts';
 
 export interface ForeignOptions {

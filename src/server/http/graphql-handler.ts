@@ -8,12 +8,12 @@ import { bodyOf, isCompressed, textOf } from './read-body.ts';
 import { REQUEST_ID } from './router.ts';
 import { contextOf, knock, Passage, type GraphqlHttpOptions } from './request-context.ts';
 import { badRequest, malformed, statusOf, withHttp, withStatuses } from './error-status.ts';
-import { MAX_PAYLOAD_BYTES } from '../limits.ts';
+import { MAX_PAYLOAD_BYTES } from '../graphql/query-limits.ts';
 import { JSON_TYPE, mediaTypeFor, type JsonMediaType } from './media-types.ts';
 import { Pause } from './shared-delay.ts';
-import type { Pipeline } from '../pipeline.ts';
+import type { Pipeline } from '../graphql/pipeline.ts';
 import { executePlain, paramsOf, plainPost } from './json-post.ts';
-import { ResponseStream } from '../response-stream.ts';
+import { ResponseStream } from '../graphql/response-stream.ts';
 
 /**
  * While we are behind, a connection is refused one login in this time: whoever comes back at once would

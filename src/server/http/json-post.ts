@@ -7,9 +7,9 @@ import type { IncomingMessage } from 'node:http';
 import { OperationTypeNode, type ExecutionResult } from 'graphql';
 import { textOf } from './read-body.ts';
 import { contextOf, type GraphqlHttpOptions, type Passage } from './request-context.ts';
-import { MAX_PAYLOAD_BYTES } from '../limits.ts';
+import { MAX_PAYLOAD_BYTES } from '../graphql/query-limits.ts';
 import { JSON_TYPE, mediaTypeFor, type JsonMediaType } from './media-types.ts';
-import type { OperationResult } from '../pipeline.ts';
+import type { OperationResult } from '../graphql/pipeline.ts';
 
 export interface PlainParams {
   readonly query: string;

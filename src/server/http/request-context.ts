@@ -6,9 +6,9 @@ import type { Porchlight } from '../../app/application.ts';
 import type { Millis } from '../../core/ids.ts';
 import type { Authenticate } from '../auth.ts';
 import { clientAddress, networkOf } from '../client-address.ts';
-import type { OperationOutline } from '../documents.ts';
+import type { OperationOutline } from '../graphql/document-cache.ts';
 import type { Operations, Way } from '../operations.ts';
-import type { Pipeline } from '../pipeline.ts';
+import type { Pipeline } from '../graphql/pipeline.ts';
 import { rateLimited, type Rates } from '../rates.ts';
 import type { Refusals } from '../refusals.ts';
 

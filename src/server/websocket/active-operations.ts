@@ -1,6 +1,6 @@
 /** What clients asked for on one socket and have not had the last answer to. */
 import { OperationTypeNode } from 'graphql';
-import type { Operation, OperationOutline } from '../documents.ts';
+import type { Operation, OperationOutline } from '../graphql/document-cache.ts';
 
 interface Entry {
   /** The client's name for it. */

@@ -4,7 +4,7 @@ import type { SessionRef } from '../../app/auth/caller.ts';
 import type { Porchlight } from '../../app/application.ts';
 import { DomainError } from '../../core/errors.ts';
 import type { LinkId } from '../../core/ids.ts';
-import type { Operation } from '../documents.ts';
+import type { Operation } from '../graphql/document-cache.ts';
 
 /** The socket that they come over. */
 export interface Living {

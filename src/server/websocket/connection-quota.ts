@@ -3,7 +3,7 @@ import type { AppCaller, Caller } from '../../app/auth/caller.ts';
 import type { Porchlight } from '../../app/application.ts';
 import { DomainError } from '../../core/errors.ts';
 import type { UserId } from '../../core/ids.ts';
-import { RETRY_AFTER_MS } from '../limits.ts';
+import { RETRY_AFTER_MS } from '../graphql/query-limits.ts';
 import type { Meter, Rates } from '../rates.ts';
 import type { Refusals } from '../refusals.ts';
 import type { SocketCounts } from '../socket-counts.ts';

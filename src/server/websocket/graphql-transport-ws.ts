@@ -8,17 +8,17 @@ import { CloseCode, MessageType, type PingMessage, type SubscribePayload } from 
 import { DomainError } from '../../core/errors.ts';
 import { Asked } from './operation-handle.ts';
 import type { Connection } from './connection.ts';
-import type { Operation } from '../documents.ts';
+import type { Operation } from '../graphql/document-cache.ts';
 import type { Operations } from '../operations.ts';
 import { TOO_FAST, UNEXPECTED_MESSAGE } from './close-reasons.ts';
-import { RETRY_AFTER_MS } from '../limits.ts';
+import { RETRY_AFTER_MS } from '../graphql/query-limits.ts';
 import { ACK, failed, pong, readMessage } from '../wire/messages.ts';
-import type { Pipeline } from '../pipeline.ts';
-import { Pushed } from '../pushed.ts';
+import type { Pipeline } from '../graphql/pipeline.ts';
+import { Pushed } from '../graphql/push-subscription.ts';
 import { rateLimited } from '../rates.ts';
 import type { Refusals } from '../refusals.ts';
-import { ResponseStream } from '../response-stream.ts';
-import type { Rounds } from '../rounds.ts';
+import { ResponseStream } from '../graphql/response-stream.ts';
+import type { Rounds } from '../graphql/fanout-scheduler.ts';
 import { isHeartbeat } from './activity-reporter.ts';
 import { isLogin, isMutation, isReply } from './active-operations.ts';
 

@@ -1,10 +1,10 @@
 /** One operation that a client asked for on a socket, until its last answer is written. */
 import type { ExecutionResult } from 'graphql';
-import type { Operation } from '../documents.ts';
+import type { Operation } from '../graphql/document-cache.ts';
 import { complete, next } from '../wire/messages.ts';
 import type { Outbox } from '../wire/send-buffer.ts';
-import type { Outlet } from '../pushed.ts';
-import type { Rounds } from '../rounds.ts';
+import type { Outlet } from '../graphql/push-subscription.ts';
+import type { Rounds } from '../graphql/fanout-scheduler.ts';
 import type { UnderWay } from './active-operations.ts';
 
 /** The socket it was asked for on. */

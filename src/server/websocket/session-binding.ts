@@ -8,7 +8,7 @@ import type { SessionId } from '../../core/ids.ts';
 import type { LostLink } from '../../core/records.ts';
 import type { Asked } from './operation-handle.ts';
 import type { Authenticate } from '../auth.ts';
-import type { Operation } from '../documents.ts';
+import type { Operation } from '../graphql/document-cache.ts';
 import { socketKind, type DoorCounts } from '../door-counts.ts';
 import * as farewell from './close-reasons.ts';
 import type { Farewell } from './close-reasons.ts';

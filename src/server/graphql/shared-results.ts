@@ -3,11 +3,11 @@
  * for all of them, and the lists they get are put together from that.
  */
 import { execute, Kind, visit, type DocumentNode, type ExecutionArgs, type ExecutionResult } from 'graphql';
-import type { StatusChange } from '../core/records.ts';
-import type { Operation } from './documents.ts';
-import { textFrame } from './wire/frames.ts';
-import { nextHead } from './wire/messages.ts';
-import type { Kept, Rounds } from './rounds.ts';
+import type { StatusChange } from '../../core/records.ts';
+import type { Operation } from './document-cache.ts';
+import { textFrame } from '../wire/frames.ts';
+import { nextHead } from '../wire/messages.ts';
+import type { Kept, Rounds } from './fanout-scheduler.ts';
 
 /** The argument that makes no difference to what is told of a change. */
 const WHO = 'userIds';

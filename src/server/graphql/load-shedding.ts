@@ -2,9 +2,9 @@
  * Who is sent away while the server is behind with what it has taken on, or short of memory: whoever brings new work
  * that can wait. What keeps somebody online, or ends something, always goes through, and so does whatever is cheap.
  */
-import type { Workload } from '../app/ports/presence-store.ts';
-import { DomainError } from '../core/errors.ts';
-import type { OperationOutline } from './documents.ts';
+import type { Workload } from '../../app/ports/presence-store.ts';
+import { DomainError } from '../../core/errors.ts';
+import type { OperationOutline } from './document-cache.ts';
 
 /** Nobody is shown a wrong status for want of these. */
 const NEWCOMERS: ReadonlySet<string> = new Set(['login', 'statusChanges', 'presenceEvents']);

@@ -13,7 +13,7 @@ import {
   type ExecutionResult,
 } from 'graphql';
 import { compileQuery, isCompiledQuery, type CompiledQuery } from 'graphql-jit';
-import type { Operation } from './documents.ts';
+import type { Operation } from './document-cache.ts';
 
 interface Compiled {
   readonly query: CompiledQuery['query'];

@@ -12,21 +12,21 @@ import {
   type ExecutionResult,
   type GraphQLSchema,
 } from 'graphql';
-import type { ApiContext, ApiRoot } from '../api/context.ts';
-import { toClientError } from '../api/errors.ts';
-import { requireMayIntrospect, requireSomebody } from '../app/auth/caller.ts';
-import { sessionEnded } from '../app/presence/tracker.ts';
-import { Watcher } from '../app/presence/status-watchers.ts';
-import { DomainError } from '../core/errors.ts';
-import type { Introspection } from '../core/visibility.ts';
-import { Documents, type Operation } from './documents.ts';
-import { COMPILE_AFTER, Execution } from './execution.ts';
-import { watchJwt } from './jwt-lifetime.ts';
-import type { Overload } from './overload.ts';
-import { Pushed, type Outlet } from './pushed.ts';
+import type { ApiContext, ApiRoot } from '../../api/context.ts';
+import { toClientError } from '../../api/errors.ts';
+import { requireMayIntrospect, requireSomebody } from '../../app/auth/caller.ts';
+import { sessionEnded } from '../../app/presence/tracker.ts';
+import { Watcher } from '../../app/presence/status-watchers.ts';
+import { DomainError } from '../../core/errors.ts';
+import type { Introspection } from '../../core/visibility.ts';
+import { Documents, type Operation } from './document-cache.ts';
+import { COMPILE_AFTER, Execution } from './jit-executor.ts';
+import { watchJwt } from '../jwt-lifetime.ts';
+import type { Overload } from './load-shedding.ts';
+import { Pushed, type Outlet } from './push-subscription.ts';
 import { ResponseStream } from './response-stream.ts';
-import { Shapes } from './shapes.ts';
-import { isLogin } from './websocket/active-operations.ts';
+import { Shapes } from './shared-results.ts';
+import { isLogin } from '../websocket/active-operations.ts';
 import { VariablesError } from './variables-error.ts';
 
 export interface OperationRequest {

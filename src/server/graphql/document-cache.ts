@@ -11,7 +11,7 @@ import {
   type OperationDefinitionNode,
   type SelectionSetNode,
 } from 'graphql';
-import { LIMIT_RULES, MAX_DOCUMENT_LENGTH, MAX_TOKENS } from './limits.ts';
+import { LIMIT_RULES, MAX_DOCUMENT_LENGTH, MAX_TOKENS } from './query-limits.ts';
 
 /** What an operation does, as far as it is treated by that. */
 export interface OperationOutline {

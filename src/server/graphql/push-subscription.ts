@@ -3,11 +3,11 @@
  * what there is to tell is put into the socket's outbox, round by round, as long as the client reads.
  */
 import type { ExecutionResult } from 'graphql';
-import type { Watcher } from '../app/presence/status-watchers.ts';
-import type { Operation } from './documents.ts';
-import type { Feeder, Outbox } from './wire/send-buffer.ts';
-import type { Rounds, Told } from './rounds.ts';
-import type { Shape, Shapes } from './shapes.ts';
+import type { Watcher } from '../../app/presence/status-watchers.ts';
+import type { Operation } from './document-cache.ts';
+import type { Feeder, Outbox } from '../wire/send-buffer.ts';
+import type { Rounds, Told } from './fanout-scheduler.ts';
+import type { Shape, Shapes } from './shared-results.ts';
 
 /** Where what is pushed goes. */
 export interface Outlet {
