@@ -14,7 +14,7 @@ import { DoorCounts } from '../../src/server/door-counts.ts';
 import { metricsHandler } from '../../src/server/metrics/endpoint.ts';
 import { createMetrics } from '../../src/server/metrics/metrics.ts';
 import type { SocketLimits } from '../../src/server/websocket/connection-settings.ts';
-import type { DoorLimits } from '../../src/server/door-limits.ts';
+import type { DoorLimits } from '../../src/server/limits/limit-settings.ts';
 import type { PageHandler } from '../../src/server/http/router.ts';
 import { Port, type HttpTimes } from '../../src/server/http/listener.ts';
 import { createServer, type PorchlightServer, type ServerSettings } from '../../src/server/server.ts';

@@ -1,7 +1,7 @@
 /** Behind with its work, the server sends new work away, says until when, and keeps those it has. */
 import { describe, expect, it, vi } from 'vitest';
-import { HeapRoom } from '../../src/server/heap-room.ts';
-import { LoopLag } from '../../src/server/loop-lag.ts';
+import { HeapRoom } from '../../src/server/limits/heap-monitor.ts';
+import { LoopLag } from '../../src/server/limits/event-loop-lag.ts';
 import { isOverloaded, Overload, retryAfterMs } from '../../src/server/graphql/load-shedding.ts';
 import { API_KEY, codeOf, House, LOGIN } from './house.ts';
 import { Wire } from './wire.ts';

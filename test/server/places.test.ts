@@ -3,7 +3,7 @@ import { connect } from 'node:net';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { onTestFinished, describe, expect, test, vi } from 'vitest';
-import type { DoorLimits } from '../../src/server/door-limits.ts';
+import type { DoorLimits } from '../../src/server/limits/limit-settings.ts';
 import { UPGRADE } from '../tools/porchlight-client.ts';
 import { API_KEY, House, LIMITS, LOGIN } from './house.ts';
 import { Wire, type Message } from './wire.ts';

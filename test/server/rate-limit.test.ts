@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { millis } from '../../src/core/ids.ts';
-import { RateLimit } from '../../src/server/rate-limit.ts';
+import { RateLimit } from '../../src/server/limits/leaky-bucket.ts';
 
 /** So many seconds' worth may come at once. */
 const BURST_S = 10;

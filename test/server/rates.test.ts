@@ -1,7 +1,7 @@
 /** Messages and requests faster than allowed. The store's clock stands still where it is not said to move. */
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { millis, type Millis } from '../../src/core/ids.ts';
-import type { DoorLimits } from '../../src/server/door-limits.ts';
+import type { DoorLimits } from '../../src/server/limits/limit-settings.ts';
 import { API_KEY, codeOf, House, LIMITS, LOGIN, type Reply } from './house.ts';
 import { Wire } from './wire.ts';
 

@@ -2,7 +2,7 @@
 import { connect, type Socket } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import type { DoorLimits } from '../../src/server/door-limits.ts';
+import type { DoorLimits } from '../../src/server/limits/limit-settings.ts';
 import { API_KEY, House, LIMITS } from './house.ts';
 import { Wire } from './wire.ts';
 

@@ -5,9 +5,9 @@
  */
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
-import { networkOf, peerAddress } from '../client-address.ts';
+import { networkOf, peerAddress } from '../limits/client-address.ts';
 import type { Refusals } from '../refusals.ts';
-import type { SocketCountLimits } from '../socket-counts.ts';
+import type { SocketCountLimits } from '../limits/socket-limiter.ts';
 
 /** Of the sockets that there may be: every one of them begins as such a connection. */
 const SHARE = 1 / 4;

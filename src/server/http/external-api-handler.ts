@@ -16,7 +16,7 @@ import { REQUEST_ID, sendJson, type RequestHandler } from './router.ts';
 import { MAX_PAYLOAD_BYTES } from '../graphql/query-limits.ts';
 import type { Operations } from '../operations.ts';
 import type { Overload } from '../graphql/load-shedding.ts';
-import type { Rates } from '../rates.ts';
+import type { Rates } from '../limits/rate-limiter.ts';
 
 export interface ForeignOptions {
   readonly api: ForeignApi;

@@ -8,7 +8,7 @@ import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
 import { StartupError } from '../../process/startup-error.ts';
 import type { DoorCounts } from '../door-counts.ts';
-import type { DoorLimits } from '../door-limits.ts';
+import type { DoorLimits } from '../limits/limit-settings.ts';
 import { HttpConnections } from './connection-limiter.ts';
 import { offersOther, serveAsItIs } from './ignore-upgrade-offers.ts';
 

@@ -5,11 +5,11 @@ import { NOBODY, type Caller } from '../../app/auth/caller.ts';
 import type { Porchlight } from '../../app/application.ts';
 import type { Millis } from '../../core/ids.ts';
 import type { Authenticate } from '../auth.ts';
-import { clientAddress, networkOf } from '../client-address.ts';
+import { clientAddress, networkOf } from '../limits/client-address.ts';
 import type { OperationOutline } from '../graphql/document-cache.ts';
 import type { Operations, Way } from '../operations.ts';
 import type { Pipeline } from '../graphql/pipeline.ts';
-import { rateLimited, type Rates } from '../rates.ts';
+import { rateLimited, type Rates } from '../limits/rate-limiter.ts';
 import type { Refusals } from '../refusals.ts';
 
 /** Who is let in how often. */

@@ -4,9 +4,9 @@ import type { Porchlight } from '../../app/application.ts';
 import { DomainError } from '../../core/errors.ts';
 import type { UserId } from '../../core/ids.ts';
 import { RETRY_AFTER_MS } from '../graphql/query-limits.ts';
-import type { Meter, Rates } from '../rates.ts';
+import type { Meter, Rates } from '../limits/rate-limiter.ts';
 import type { Refusals } from '../refusals.ts';
-import type { SocketCounts } from '../socket-counts.ts';
+import type { SocketCounts } from '../limits/socket-limiter.ts';
 
 export interface AllowanceOptions {
   readonly porchlight: Porchlight;

@@ -24,7 +24,7 @@ import { MAX_PAYLOAD_BYTES } from '../graphql/query-limits.ts';
 import type { Way } from '../operations.ts';
 import { Outbox, type Outboxes } from '../wire/send-buffer.ts';
 import type { Living } from './activity-reporter.ts';
-import type { Counted } from '../socket-counts.ts';
+import type { Counted } from '../limits/socket-limiter.ts';
 import { MAX_UNANSWERED_PINGS } from './connection-settings.ts';
 import { Speaker, type SpeakerOptions } from './session-binding.ts';
 import { isReply, UnderWay } from './active-operations.ts';

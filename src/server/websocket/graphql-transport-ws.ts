@@ -15,7 +15,7 @@ import { RETRY_AFTER_MS } from '../graphql/query-limits.ts';
 import { ACK, failed, pong, readMessage } from '../wire/messages.ts';
 import type { Pipeline } from '../graphql/pipeline.ts';
 import { Pushed } from '../graphql/push-subscription.ts';
-import { rateLimited } from '../rates.ts';
+import { rateLimited } from '../limits/rate-limiter.ts';
 import type { Refusals } from '../refusals.ts';
 import { ResponseStream } from '../graphql/response-stream.ts';
 import type { Rounds } from '../graphql/fanout-scheduler.ts';

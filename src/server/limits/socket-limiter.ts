@@ -3,7 +3,7 @@
  * are have a share of the places, and the last of it goes to the newcomer: who connects in good faith says it
  * at once, so a flood of silent ones pushes out its own.
  */
-import type { UserId } from '../core/ids.ts';
+import type { UserId } from '../../core/ids.ts';
 
 export interface SocketCountLimits {
   readonly maxSockets: number;

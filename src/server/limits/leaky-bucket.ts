@@ -3,7 +3,7 @@
  * that each message raises by one and that time drains; what would make it run over is refused, and raises
  * nothing. Time is a parameter, and all numbers are whole, so that nothing is ever off by a rounding.
  */
-import type { Millis } from '../core/ids.ts';
+import type { Millis } from '../../core/ids.ts';
 
 /** How many seconds' worth may come at once. So long after its last message every bucket is empty. */
 const BURST_S = 10;

@@ -1,8 +1,8 @@
 /** How fast sessions, users and network addresses may ask, over both doors together. Backends are not counted. */
-import type { AppCaller, Caller } from '../app/auth/caller.ts';
-import { DomainError } from '../core/errors.ts';
-import type { Millis, SessionId, UserId } from '../core/ids.ts';
-import { RateLimit, type Bucket } from './rate-limit.ts';
+import type { AppCaller, Caller } from '../../app/auth/caller.ts';
+import { DomainError } from '../../core/errors.ts';
+import type { Millis, SessionId, UserId } from '../../core/ids.ts';
+import { RateLimit, type Bucket } from './leaky-bucket.ts';
 
 export interface RateSettings {
   /** Messages and requests a second. 0: no limit. */

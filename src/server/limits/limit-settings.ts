@@ -1,6 +1,6 @@
 /** What the doors let in, as an operator sets it. */
-import type { RateSettings } from './rates.ts';
-import type { SocketCountLimits } from './socket-counts.ts';
+import type { RateSettings } from './rate-limiter.ts';
+import type { SocketCountLimits } from './socket-limiter.ts';
 
 export interface DoorLimits extends SocketCountLimits, RateSettings {
   /** Users watched over one socket, all of its subscriptions together. */
