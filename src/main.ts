@@ -18,7 +18,7 @@ import { createMetrics } from './server/metrics/metrics.ts';
 import type { PageHandler } from './server/http/router.ts';
 import { Port } from './server/http/listener.ts';
 import { createServer, type PorchlightServer } from './server/server.ts';
-import { credentials } from './server/session-token.ts';
+import { credentials } from './server/auth/session-token.ts';
 import { Starting } from './server/startup-handler.ts';
 import { StartupError } from './process/startup-error.ts';
 import { whenToStop, withinBound } from './process/shutdown.ts';

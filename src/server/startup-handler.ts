@@ -13,7 +13,7 @@ import { DomainError } from '../core/errors.ts';
 import { CLOSE } from './wire/close-codes.ts';
 import { createHttpHandler, GRAPHQL_PATH, sendJson, type PageHandler, type RequestHandler } from './http/router.ts';
 import { MAX_STRANGER_PAYLOAD_BYTES } from './graphql/query-limits.ts';
-import type { AllowedOrigins } from './origins.ts';
+import type { AllowedOrigins } from './auth/allowed-origins.ts';
 import { retryAfterMs } from './graphql/load-shedding.ts';
 import type { Behind } from './http/listener.ts';
 import { SOCKET_LIMITS } from './websocket/connection-settings.ts';

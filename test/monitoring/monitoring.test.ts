@@ -9,7 +9,7 @@ import { createPorchlight } from '../../src/app/application.ts';
 import { Tally } from '../../src/app/shared/histogram.ts';
 import { DoorCounts } from '../../src/server/door-counts.ts';
 import { createMetrics } from '../../src/server/metrics/metrics.ts';
-import { credentials } from '../../src/server/session-token.ts';
+import { credentials } from '../../src/server/auth/session-token.ts';
 import { FakeStore, START } from '../app/fake-store.ts';
 import { webhookParts } from '../app/webhook-parts.ts';
 

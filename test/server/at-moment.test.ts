@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { millis } from '../../src/core/ids.ts';
-import { atMoment } from '../../src/server/at-moment.ts';
+import { atMoment } from '../../src/server/auth/set-timer-at.ts';
 
 const DAY_MS = 86_400_000;
 const now = () => millis(Date.now());

@@ -4,7 +4,7 @@ import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { exportJWK, SignJWT, type JWK } from 'jose';
 import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
-import { KEYS_KEPT_MS, KEYS_RETRY_AFTER_MS } from '../../src/server/jwks.ts';
+import { KEYS_KEPT_MS, KEYS_RETRY_AFTER_MS } from '../../src/server/auth/jwks.ts';
 import { codeOf, House } from './house.ts';
 import { expectStillWell } from './still-well.ts';
 

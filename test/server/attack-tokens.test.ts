@@ -1,7 +1,7 @@
 /** Tokens made to be read in two ways: as the library that checks them reads them, or as the server believes it does. */
 import { createHmac, generateKeyPairSync, sign as signBytes, type KeyObject } from 'node:crypto';
 import { describe, expect, test, vi } from 'vitest';
-import { sameText } from '../../src/server/same-text.ts';
+import { sameText } from '../../src/server/auth/constant-time-equal.ts';
 import { API_KEY, codeOf, House, SECRET } from './house.ts';
 import { expectStillWell } from './still-well.ts';
 import { Wire } from './wire.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { userId } from '../../src/core/ids.ts';
-import { sameText } from '../../src/server/same-text.ts';
-import { credentials, readSessionToken } from '../../src/server/session-token.ts';
+import { sameText } from '../../src/server/auth/constant-time-equal.ts';
+import { credentials, readSessionToken } from '../../src/server/auth/session-token.ts';
 
 const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
 

@@ -21,7 +21,7 @@ import { DomainError } from '../../core/errors.ts';
 import type { Introspection } from '../../core/visibility.ts';
 import { Documents, type Operation } from './document-cache.ts';
 import { COMPILE_AFTER, Execution } from './jit-executor.ts';
-import { watchJwt } from '../jwt-lifetime.ts';
+import { watchJwt } from '../auth/jwt-expiry.ts';
 import type { Overload } from './load-shedding.ts';
 import { Pushed, type Outlet } from './push-subscription.ts';
 import { ResponseStream } from './response-stream.ts';

@@ -4,7 +4,7 @@ import type { ApiContext } from '../../api/context.ts';
 import { NOBODY, type Caller } from '../../app/auth/caller.ts';
 import type { Porchlight } from '../../app/application.ts';
 import type { Millis } from '../../core/ids.ts';
-import type { Authenticate } from '../auth.ts';
+import type { Authenticate } from '../auth/authenticate.ts';
 import { clientAddress, networkOf } from '../limits/client-address.ts';
 import type { OperationOutline } from '../graphql/document-cache.ts';
 import type { Operations, Way } from '../operations.ts';

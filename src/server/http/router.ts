@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
-import { allowOrigin, type AllowedOrigins } from '../origins.ts';
+import { allowOrigin, type AllowedOrigins } from '../auth/allowed-origins.ts';
 
 /** Takes a request for a page or one of its files; false leaves it to others. */
 export type PageHandler = (request: IncomingMessage, response: ServerResponse) => boolean;

@@ -1,6 +1,6 @@
 /** GET /metrics: for an API key or the token that may read nothing else. */
 import type { IncomingMessage } from 'node:http';
-import { bearerOf, isOneOf } from '../auth.ts';
+import { bearerOf, isOneOf } from '../auth/authenticate.ts';
 import type { RequestHandler } from '../http/router.ts';
 import type { Metrics } from './metrics.ts';
 

@@ -8,7 +8,7 @@ import { Connection, type ConnectionOptions } from './connection.ts';
 import { Gate } from './admission-queue.ts';
 import { GRAPHQL_PATH } from '../http/router.ts';
 import { MAX_STRANGER_PAYLOAD_BYTES, RETRY_AFTER_MS } from '../graphql/query-limits.ts';
-import { maySocket, type AllowedOrigins } from '../origins.ts';
+import { maySocket, type AllowedOrigins } from '../auth/allowed-origins.ts';
 import type { Operations } from '../operations.ts';
 import { Outboxes } from '../wire/send-buffer.ts';
 import type { Pipeline } from '../graphql/pipeline.ts';

@@ -3,8 +3,8 @@
  * finds the record from the token alone. Kept is the SHA-256 of the secret, never the secret.
  */
 import { hash, randomBytes } from 'node:crypto';
-import type { Credentials } from '../app/ports/presence-store.ts';
-import { deviceId, sessionId, userId, type SessionId, type UserId } from '../core/ids.ts';
+import type { Credentials } from '../../app/ports/presence-store.ts';
+import { deviceId, sessionId, userId, type SessionId, type UserId } from '../../core/ids.ts';
 
 const SESSION_TOKEN_PREFIX = 'pls_';
 const ID_BYTES = 16;

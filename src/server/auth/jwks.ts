@@ -9,7 +9,7 @@ import {
   type JWK,
   type JWTVerifyGetKey,
 } from 'jose';
-import { DomainError } from '../core/errors.ts';
+import { DomainError } from '../../core/errors.ts';
 
 /** How long one attempt may take. */
 const TIMEOUT_MS = 5_000;

@@ -4,7 +4,7 @@
  */
 import { createHmac, type KeyObject } from 'node:crypto';
 import { decodeProtectedHeader, errors, UnsecuredJWT, type JWTClaimVerificationOptions, type JWTPayload } from 'jose';
-import { sameText } from './same-text.ts';
+import { sameText } from './constant-time-equal.ts';
 
 /** What the library reads without asking for a signature. */
 const UNSIGNED_HEADER = Buffer.from('{"alg":"none"}').toString('base64url');

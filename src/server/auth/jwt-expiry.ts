@@ -1,11 +1,11 @@
 /** How long a JWT that holds something open stays good: until its `exp`, or until it is revoked. */
-import type { AppCaller } from '../app/auth/caller.ts';
-import type { Porchlight } from '../app/application.ts';
-import { isRevoked, revoked } from '../app/auth/token-revocations.ts';
-import { ExpiredToken } from '../app/ports/user-token.ts';
-import type { DomainError } from '../core/errors.ts';
-import { atMoment } from './at-moment.ts';
-import { readUser } from './auth.ts';
+import type { AppCaller } from '../../app/auth/caller.ts';
+import type { Porchlight } from '../../app/application.ts';
+import { isRevoked, revoked } from '../../app/auth/token-revocations.ts';
+import { ExpiredToken } from '../../app/ports/user-token.ts';
+import type { DomainError } from '../../core/errors.ts';
+import { atMoment } from './set-timer-at.ts';
+import { readUser } from './authenticate.ts';
 
 /**
  * Calls `over` once, when the JWT is good no more. Resolves to the function that ends the watch; a

@@ -8,12 +8,12 @@ import {
   type JWTVerifyGetKey,
   type JWTVerifyOptions,
 } from 'jose';
-import { ExpiredToken, type UserToken } from '../app/ports/user-token.ts';
-import { DomainError, unauthenticated } from '../core/errors.ts';
-import { millis, userId, type Millis, type UserId } from '../core/ids.ts';
-import type { Watch } from '../core/records.ts';
+import { ExpiredToken, type UserToken } from '../../app/ports/user-token.ts';
+import { DomainError, unauthenticated } from '../../core/errors.ts';
+import { millis, userId, type Millis, type UserId } from '../../core/ids.ts';
+import type { Watch } from '../../core/records.ts';
 import { remoteKeys } from './jwks.ts';
-import { claimsSignedWith } from './shared-secret.ts';
+import { claimsSignedWith } from './hs256.ts';
 
 export interface JwtSettings {
   readonly jwtSecret: KeyObject | null;

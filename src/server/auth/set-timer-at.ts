@@ -1,5 +1,5 @@
 /** A timer for a moment of the store's clock, however far away. */
-import type { Millis } from '../core/ids.ts';
+import type { Millis } from '../../core/ids.ts';
 
 /** Node runs a longer timer at once. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;

@@ -1,15 +1,15 @@
 /** Who is asking: the one place that answers it, for both doors. */
 import { hash, timingSafeEqual } from 'node:crypto';
-import { BACKEND, NOBODY, type Caller } from '../app/auth/caller.ts';
-import type { PresenceStore } from '../app/ports/presence-store.ts';
-import { isRevoked, revoked } from '../app/auth/token-revocations.ts';
-import { sessionEnded } from '../app/presence/tracker.ts';
-import type { UserToken, UserTokenKind } from '../app/ports/user-token.ts';
-import { unauthenticated } from '../core/errors.ts';
-import type { UserId } from '../core/ids.ts';
-import { findSession, unknownUser, type UserRecord } from '../core/records.ts';
+import { BACKEND, NOBODY, type Caller } from '../../app/auth/caller.ts';
+import type { PresenceStore } from '../../app/ports/presence-store.ts';
+import { isRevoked, revoked } from '../../app/auth/token-revocations.ts';
+import { sessionEnded } from '../../app/presence/tracker.ts';
+import type { UserToken, UserTokenKind } from '../../app/ports/user-token.ts';
+import { unauthenticated } from '../../core/errors.ts';
+import type { UserId } from '../../core/ids.ts';
+import { findSession, unknownUser, type UserRecord } from '../../core/records.ts';
 import { JwtVerifier, type JwtSettings } from './jwt.ts';
-import { sameText } from './same-text.ts';
+import { sameText } from './constant-time-equal.ts';
 import { looksLikeSessionToken, readSessionToken } from './session-token.ts';
 
 export interface AuthSettings extends JwtSettings {
