@@ -12,14 +12,14 @@ import { createForeign } from './http/external-api-handler.ts';
 import { createGraphqlHttp } from './http/graphql-handler.ts';
 import { HeapRoom } from './limits/heap-monitor.ts';
 import { createHttpHandler, type PageHandler, type RequestHandler } from './http/router.ts';
-import { Operations, type OperationTracer } from './operations.ts';
+import { Operations, type OperationTracer } from './metrics/operation-recorder.ts';
 import type { AllowedOrigins } from './auth/allowed-origins.ts';
 import { LoopLag } from './limits/event-loop-lag.ts';
 import { Overload } from './graphql/load-shedding.ts';
 import { Pipeline, type PipelineLimits } from './graphql/pipeline.ts';
 import type { Port } from './http/listener.ts';
 import { Rates } from './limits/rate-limiter.ts';
-import type { Refusals } from './refusals.ts';
+import type { Refusals } from './metrics/rejection-counters.ts';
 import { SocketDoor } from './websocket/websocket-server.ts';
 import type { SocketLimits } from './websocket/connection-settings.ts';
 

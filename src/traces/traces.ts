@@ -14,7 +14,7 @@ import {
   TraceIdRatioBasedSampler,
   type SpanExporter,
 } from '@opentelemetry/sdk-trace-base';
-import type { AnsweredOperation, OperationTracer } from '../server/operations.ts';
+import type { AnsweredOperation, OperationTracer } from '../server/metrics/operation-recorder.ts';
 
 export interface Traces extends OperationTracer {
   /** Sends what is not yet sent, within a second, or leaves it. Never throws. */

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
 import { createPorchlight } from '../../src/app/application.ts';
 import { Tally } from '../../src/app/shared/histogram.ts';
-import { DoorCounts } from '../../src/server/door-counts.ts';
+import { DoorCounts } from '../../src/server/metrics/counters.ts';
 import { createMetrics } from '../../src/server/metrics/metrics.ts';
 import { credentials } from '../../src/server/auth/session-token.ts';
 import { FakeStore, START } from '../app/fake-store.ts';

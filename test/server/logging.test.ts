@@ -1,6 +1,6 @@
 /** What is logged of requests, operations and sockets. */
 import { expect, test, vi } from 'vitest';
-import { Operations } from '../../src/server/operations.ts';
+import { Operations } from '../../src/server/metrics/operation-recorder.ts';
 import { API_KEY, House } from './house.ts';
 import { Wire } from './wire.ts';
 

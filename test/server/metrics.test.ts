@@ -3,7 +3,7 @@ import { generateKeyPair, SignJWT } from 'jose';
 import { describe, expect, test, vi } from 'vitest';
 import { userId } from '../../src/core/ids.ts';
 import { createMetrics, type MetricsSources } from '../../src/server/metrics/metrics.ts';
-import { Counts, DoorCounts } from '../../src/server/door-counts.ts';
+import { Counts, DoorCounts } from '../../src/server/metrics/counters.ts';
 import { Tally } from '../../src/app/shared/histogram.ts';
 import type { Attempt } from '../../src/app/ports/webhook-store.ts';
 import { moved, readMetrics, type Figures } from '../tools/prometheus.ts';

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { pino } from 'pino';
 import { afterEach, expect, test, vi } from 'vitest';
 import WebSocket from 'ws';
-import { DoorCounts } from '../../src/server/door-counts.ts';
+import { DoorCounts } from '../../src/server/metrics/counters.ts';
 import { Port } from '../../src/server/http/listener.ts';
 import { House, LIMITS } from './house.ts';
 

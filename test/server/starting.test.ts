@@ -5,7 +5,7 @@ import { text } from 'node:stream/consumers';
 import { pino } from 'pino';
 import { afterEach, expect, test } from 'vitest';
 import WebSocket from 'ws';
-import { DoorCounts } from '../../src/server/door-counts.ts';
+import { DoorCounts } from '../../src/server/metrics/counters.ts';
 import { Port, type Behind } from '../../src/server/http/listener.ts';
 import { Starting, type StartingOptions } from '../../src/server/startup-handler.ts';
 import { tencentFront } from '../../src/tencent/server-api.ts';

@@ -6,7 +6,7 @@
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { networkOf, peerAddress } from '../limits/client-address.ts';
-import type { Refusals } from '../refusals.ts';
+import type { Refusals } from '../metrics/rejection-counters.ts';
 import type { SocketCountLimits } from '../limits/socket-limiter.ts';
 
 /** Of the sockets that there may be: every one of them begins as such a connection. */

@@ -10,11 +10,11 @@ import type { ForeignAnswer, ForeignApi, ForeignCall, ForeignHead } from '../../
 import { badUserInput, DomainError } from '../../core/errors.ts';
 import type { Millis } from '../../core/ids.ts';
 import { bodyOf, isCompressed, textOf } from './read-body.ts';
-import type { DoorCounts } from '../door-counts.ts';
+import type { DoorCounts } from '../metrics/counters.ts';
 import { knock, Passage, uncount } from './request-context.ts';
 import { REQUEST_ID, sendJson, type RequestHandler } from './router.ts';
 import { MAX_PAYLOAD_BYTES } from '../graphql/query-limits.ts';
-import type { Operations } from '../operations.ts';
+import type { Operations } from '../metrics/operation-recorder.ts';
 import type { Overload } from '../graphql/load-shedding.ts';
 import type { Rates } from '../limits/rate-limiter.ts';
 

@@ -7,7 +7,7 @@ import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
 import { StartupError } from '../../process/startup-error.ts';
-import type { DoorCounts } from '../door-counts.ts';
+import type { DoorCounts } from '../metrics/counters.ts';
 import type { DoorLimits } from '../limits/limit-settings.ts';
 import { HttpConnections } from './connection-limiter.ts';
 import { offersOther, serveAsItIs } from './ignore-upgrade-offers.ts';

@@ -7,10 +7,10 @@ import type { Millis } from '../../core/ids.ts';
 import type { Authenticate } from '../auth/authenticate.ts';
 import { clientAddress, networkOf } from '../limits/client-address.ts';
 import type { OperationOutline } from '../graphql/document-cache.ts';
-import type { Operations, Way } from '../operations.ts';
+import type { Operations, Way } from '../metrics/operation-recorder.ts';
 import type { Pipeline } from '../graphql/pipeline.ts';
 import { rateLimited, type Rates } from '../limits/rate-limiter.ts';
-import type { Refusals } from '../refusals.ts';
+import type { Refusals } from '../metrics/rejection-counters.ts';
 
 /** Who is let in how often. */
 export interface Threshold {

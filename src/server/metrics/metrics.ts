@@ -7,10 +7,10 @@ import type { Porchlight } from '../../app/application.ts';
 import type { Tally } from '../../app/shared/histogram.ts';
 import type { WebhookFigures } from '../../app/ports/webhook-stats.ts';
 import { PLATFORMS } from '../../core/enums.ts';
-import type { Door, DoorCounts } from '../door-counts.ts';
+import type { Door, DoorCounts } from './counters.ts';
 import { counter, gauge, histogram, type Sample } from './exposition.ts';
-import { Transitions } from './transitions.ts';
-import { webhooks } from './webhooks.ts';
+import { Transitions } from './event-counters.ts';
+import { webhooks } from './webhook-metrics.ts';
 
 /** How the store's disk does. */
 export interface StorageFigures {

@@ -5,7 +5,7 @@ import { DomainError } from '../../core/errors.ts';
 import type { UserId } from '../../core/ids.ts';
 import { RETRY_AFTER_MS } from '../graphql/query-limits.ts';
 import type { Meter, Rates } from '../limits/rate-limiter.ts';
-import type { Refusals } from '../refusals.ts';
+import type { Refusals } from '../metrics/rejection-counters.ts';
 import type { SocketCounts } from '../limits/socket-limiter.ts';
 
 export interface AllowanceOptions {

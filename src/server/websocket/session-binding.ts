@@ -9,7 +9,7 @@ import type { LostLink } from '../../core/records.ts';
 import type { Asked } from './operation-handle.ts';
 import type { Authenticate } from '../auth/authenticate.ts';
 import type { Operation } from '../graphql/document-cache.ts';
-import { socketKind, type DoorCounts } from '../door-counts.ts';
+import { socketKind, type DoorCounts } from '../metrics/counters.ts';
 import * as farewell from './close-reasons.ts';
 import type { Farewell } from './close-reasons.ts';
 import type { Gate } from './admission-queue.ts';

@@ -1,7 +1,7 @@
 /** What has happened to sessions since the start, counted as it is committed. */
 import type { PresenceStore } from '../../app/ports/presence-store.ts';
 import { EVENT_REASONS, PLATFORMS } from '../../core/enums.ts';
-import { Counts } from '../door-counts.ts';
+import { Counts } from './counters.ts';
 
 export class Transitions {
   /** By reason, then by platform. */

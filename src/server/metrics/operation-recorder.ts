@@ -2,10 +2,10 @@
 import { performance } from 'node:perf_hooks';
 import type { GraphQLError } from 'graphql';
 import type { Logger } from 'pino';
-import type { Caller } from '../app/auth/caller.ts';
-import type { OperationOutline } from './graphql/document-cache.ts';
-import { socketKind, type Door, type DoorCounts, type SocketKind } from './door-counts.ts';
-import { isReply } from './websocket/active-operations.ts';
+import type { Caller } from '../../app/auth/caller.ts';
+import type { OperationOutline } from '../graphql/document-cache.ts';
+import { socketKind, type Door, type DoorCounts, type SocketKind } from './counters.ts';
+import { isReply } from '../websocket/active-operations.ts';
 
 /** The way an operation came. */
 export interface Way {

@@ -3,10 +3,10 @@
  * wants to know reads them. Whatever clients choose freely has no count of its own.
  */
 import { CloseCode } from 'graphql-ws';
-import type { Caller } from '../app/auth/caller.ts';
-import { SOON_MS, Tally } from '../app/shared/histogram.ts';
-import { CLOSE } from './wire/close-codes.ts';
-import { Refusals } from './refusals.ts';
+import type { Caller } from '../../app/auth/caller.ts';
+import { SOON_MS, Tally } from '../../app/shared/histogram.ts';
+import { CLOSE } from '../wire/close-codes.ts';
+import { Refusals } from './rejection-counters.ts';
 
 export type Door = 'http' | 'socket';
 export type SocketKind = 'nobody' | 'user' | 'session' | 'backend';
