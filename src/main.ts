@@ -12,7 +12,7 @@ import { WEBHOOK_FORMATS } from './core/enums.ts';
 import { DoorCounts } from './server/metrics/counters.ts';
 import { createLog } from './log/log.ts';
 import { userNames, type UserNames } from './log/user-pseudonyms.ts';
-import { graphiqlHandler } from './server/graphiql.ts';
+import { graphiqlHandler } from './server/graphiql/handler.ts';
 import { metricsHandler } from './server/metrics/metrics-handler.ts';
 import { createMetrics } from './server/metrics/metrics.ts';
 import type { PageHandler } from './server/http/router.ts';

@@ -3,7 +3,7 @@ import { buildSchema, parse, validate } from 'graphql';
 import { readFileSync } from 'node:fs';
 import { Introspection } from '../../src/server/graphiql/browser/introspection.ts';
 import { authorizationOf, isSubscription } from '../../src/server/graphiql/browser/operation.ts';
-import { type KeyValues, takeRemembered } from '../../src/server/graphiql/browser/remembered.ts';
+import { type KeyValues, takeRemembered } from '../../src/server/graphiql/browser/stored-tabs.ts';
 import { isPlaceholder, READY_TABS } from '../../src/server/graphiql/browser/tabs.ts';
 
 const SCHEMA = buildSchema(readFileSync(new URL('../../schema.graphql', import.meta.url), 'utf8'));

@@ -2,7 +2,7 @@ import { createServer, request, type IncomingHttpHeaders, type Server } from 'no
 import type { AddressInfo } from 'node:net';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { graphiqlHandler } from '../../src/server/graphiql.ts';
+import { graphiqlHandler } from '../../src/server/graphiql/handler.ts';
 
 interface Answer {
   readonly status: number | undefined;

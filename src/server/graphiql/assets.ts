@@ -1,7 +1,7 @@
 /** The files of the GraphiQL page in memory, compressed once, when somebody first asks for them. */
 import { Worker } from 'node:worker_threads';
 import { workerUrl } from '../../process/worker-url.ts';
-import type { Packed } from './pack.ts';
+import type { Packed } from './asset-worker.ts';
 
 export interface Asset {
   readonly type: string;
@@ -13,7 +13,7 @@ export interface Assets {
   readonly byName: ReadonlyMap<string, Asset>;
 }
 
-const PACK = workerUrl(import.meta.url, './pack.js');
+const PACK = workerUrl(import.meta.url, './asset-worker.js');
 
 let loading: Promise<Assets> | undefined;
 

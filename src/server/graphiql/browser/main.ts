@@ -2,7 +2,7 @@
 import { createFetcher, type Fetcher } from './fetcher.ts';
 import { Introspection } from './introspection.ts';
 import { authorizationOf, type Headers } from './operation.ts';
-import { type KeyValues, takeRemembered } from './remembered.ts';
+import { type KeyValues, takeRemembered } from './stored-tabs.ts';
 import { DEFAULT_HEADERS, isPlaceholder, type Tab } from './tabs.ts';
 
 declare const location: { readonly origin: string; readonly pathname: string };

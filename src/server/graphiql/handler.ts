@@ -4,8 +4,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
-import { type Asset, assets } from './graphiql/assets.ts';
-import { page } from './graphiql/page.ts';
+import { type Asset, assets } from './assets.ts';
+import { page } from './page.ts';
 
 const PAGE_PATH = '/graphql';
 const ASSET_PATH = /^\/graphql\/graphiql\/([0-9a-f]+)\/([\w.-]+)$/;
