@@ -33,7 +33,7 @@ import type { Traces } from './traces/traces.ts';
 import { version } from './process/version.ts';
 import { Addresses } from './webhooks/addresses.ts';
 import { Courier } from './webhooks/courier.ts';
-import { WebhookEngine } from './webhooks/engine.ts';
+import { WebhookEngine } from './webhooks/delivery/engine.ts';
 import { webhookSecrets } from './webhooks/secret.ts';
 import { standardFormat } from './webhooks/standard.ts';
 import { Targets } from './webhooks/targets.ts';

@@ -4,8 +4,8 @@ import type { Delivery, Lease, ShardProgress } from '../../src/app/ports/webhook
 import { userId, webhookId, type UserId, type WebhookId } from '../../src/core/ids.ts';
 import type { Platform } from '../../src/core/enums.ts';
 import { shardOf, SHARDS_PER_WEBHOOK, type Shard, type WebhookRecord } from '../../src/core/webhooks/webhook.ts';
-import { WebhookEngine } from '../../src/webhooks/engine.ts';
-import { Turns } from '../../src/webhooks/turns.ts';
+import { WebhookEngine } from '../../src/webhooks/delivery/engine.ts';
+import { Turns } from '../../src/webhooks/delivery/scan-budget.ts';
 import { FakeStore } from '../app/fake-store.ts';
 import { Stage } from '../app/stage.ts';
 import { RETRY_FOR_MS } from '../app/webhook-parts.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { timers } from '../../src/webhooks/timers.ts';
-import { Turns } from '../../src/webhooks/turns.ts';
+import { timers } from '../../src/webhooks/delivery/timers.ts';
+import { Turns } from '../../src/webhooks/delivery/scan-budget.ts';
 import { settled } from '../app/waiting.ts';
 
 describe('those who look at the log', () => {

@@ -1,5 +1,5 @@
 /** Time that passes when a test says so, and stops at every moment at which somebody wanted to be woken. */
-import type { Timers } from '../../src/webhooks/timers.ts';
+import type { Timers } from '../../src/webhooks/delivery/timers.ts';
 import { settled } from '../app/waiting.ts';
 
 interface Wait {

@@ -1,9 +1,9 @@
 /** The webhooks as last read, and whether they may have changed since. */
-import type { WebhookStore } from '../app/ports/webhook-store.ts';
-import type { WebhookId } from '../core/ids.ts';
-import type { WebhookState } from '../core/enums.ts';
-import type { WebhookRecord } from '../core/webhooks/webhook.ts';
-import type { KnownWebhooks } from './tenure.ts';
+import type { WebhookStore } from '../../app/ports/webhook-store.ts';
+import type { WebhookId } from '../../core/ids.ts';
+import type { WebhookState } from '../../core/enums.ts';
+import type { WebhookRecord } from '../../core/webhooks/webhook.ts';
+import type { KnownWebhooks } from './lease-session.ts';
 
 export class Known implements KnownWebhooks {
   readonly #store: WebhookStore;

@@ -2,14 +2,14 @@
  * Delivers one shard of one webhook, in the order of the log: one delivery at a time, and none before the one that
  * failed is taken or given up. It holds that one delivery, and otherwise only knows how far it is.
  */
-import type { LoggedEvent, ScannedLog } from '../app/ports/presence-store.ts';
-import type { Delivery } from '../app/ports/webhook-store.ts';
-import { DomainError } from '../core/errors.ts';
-import { later, type Cursor, type Millis } from '../core/ids.ts';
-import type { PresenceEvent } from '../core/records.ts';
-import { isWanted, shardOf, type Shard, type WebhookRecord } from '../core/webhooks/webhook.ts';
-import { composed, lost } from './composed.ts';
-import type { Tenure } from './tenure.ts';
+import type { LoggedEvent, ScannedLog } from '../../app/ports/presence-store.ts';
+import type { Delivery } from '../../app/ports/webhook-store.ts';
+import { DomainError } from '../../core/errors.ts';
+import { later, type Cursor, type Millis } from '../../core/ids.ts';
+import type { PresenceEvent } from '../../core/records.ts';
+import { isWanted, shardOf, type Shard, type WebhookRecord } from '../../core/webhooks/webhook.ts';
+import { composed, lost } from './new-delivery.ts';
+import type { Tenure } from './lease-session.ts';
 
 /** Events in one delivery, but for the rest of a change. */
 const BATCH = 100;

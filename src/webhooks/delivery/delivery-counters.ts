@@ -1,6 +1,6 @@
 /** Counts what an engine has done since it was made. */
-import type { AttemptOutcome } from '../app/ports/webhook-stats.ts';
-import type { Attempt } from '../app/ports/webhook-store.ts';
+import type { AttemptOutcome } from '../../app/ports/webhook-stats.ts';
+import type { Attempt } from '../../app/ports/webhook-store.ts';
 
 export const attemptOutcome = ({ status, error }: Attempt): AttemptOutcome => {
   if (error === null) return 'TAKEN';

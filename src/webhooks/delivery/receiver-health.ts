@@ -1,8 +1,8 @@
 /** Says once that a receiver has begun to fail, and once that it takes things again, however many attempts lie between. */
-import type { Attempt, Lease } from '../app/ports/webhook-store.ts';
-import type { WebhookId } from '../core/ids.ts';
-import type { Shard } from '../core/webhooks/webhook.ts';
-import type { Settled } from './outcome.ts';
+import type { Attempt, Lease } from '../../app/ports/webhook-store.ts';
+import type { WebhookId } from '../../core/ids.ts';
+import type { Shard } from '../../core/webhooks/webhook.ts';
+import type { Settled } from './attempt-outcome.ts';
 
 /** One that fails now and then, and takes the same at once when it comes again, is not worth a word. */
 const FAILURES_IN_A_ROW = 3;

@@ -1,5 +1,5 @@
 /** When a delivery is tried again, and when no more. */
-import { later, millis, type Millis } from '../core/ids.ts';
+import { later, millis, type Millis } from '../../core/ids.ts';
 
 const BASE_MS = 1_000;
 const CAP_MS = 3_600_000;

@@ -1,6 +1,6 @@
 /** What becomes of a delivery by one attempt. */
-import { GONE, type Attempt, type Delivery } from '../app/ports/webhook-store.ts';
-import type { Millis } from '../core/ids.ts';
+import { GONE, type Attempt, type Delivery } from '../../app/ports/webhook-store.ts';
+import type { Millis } from '../../core/ids.ts';
 import { restMs, retryAt } from './backoff.ts';
 
 export interface Circumstances {

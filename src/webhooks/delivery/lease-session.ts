@@ -2,17 +2,17 @@
  * The time for which one shard is delivered under one lease: until somebody stops it, or the lease is lost. Whatever is
  * waited for here ends with it.
  */
-import type { EventLog } from '../app/ports/presence-store.ts';
-import type { Attempt, Delivery, Lease, WebhookCourier, WebhookStore } from '../app/ports/webhook-store.ts';
-import { later, type Cursor, type Millis, type WebhookId } from '../core/ids.ts';
-import type { WebhookRecord } from '../core/webhooks/webhook.ts';
+import type { EventLog } from '../../app/ports/presence-store.ts';
+import type { Attempt, Delivery, Lease, WebhookCourier, WebhookStore } from '../../app/ports/webhook-store.ts';
+import { later, type Cursor, type Millis, type WebhookId } from '../../core/ids.ts';
+import type { WebhookRecord } from '../../core/webhooks/webhook.ts';
 import { backoffMs } from './backoff.ts';
-import { attemptOutcome, type Tally } from './figures.ts';
-import { outcomeOf, type Settled } from './outcome.ts';
-import type { Receivers } from './receivers.ts';
+import { attemptOutcome, type Tally } from './delivery-counters.ts';
+import { outcomeOf, type Settled } from './attempt-outcome.ts';
+import type { Receivers } from './receiver-health.ts';
 import type { Timers } from './timers.ts';
-import type { Troubles } from './troubles.ts';
-import type { Turns } from './turns.ts';
+import type { Troubles } from './failure-log.ts';
+import type { Turns } from './scan-budget.ts';
 
 /** What every consumer of an engine works with. */
 export interface Surroundings {

@@ -3,20 +3,20 @@
  * every shard of every webhook goes its own way, and holds one delivery at the most.
  */
 import { randomUUID } from 'node:crypto';
-import type { CommittedChange, PresenceStore } from '../app/ports/presence-store.ts';
-import type { WebhookFigures } from '../app/ports/webhook-stats.ts';
-import type { Lease, WebhookCourier, WebhookStore } from '../app/ports/webhook-store.ts';
-import { later, type Millis } from '../core/ids.ts';
-import { SHARDS_PER_WEBHOOK, shardOf, type WebhookRecord } from '../core/webhooks/webhook.ts';
-import { Consumer } from './consumer.ts';
-import { Tally } from './figures.ts';
-import { Known } from './known-webhooks.ts';
-import { LooseConsumer } from './loose.ts';
-import { Receivers, type ReceiverNews } from './receivers.ts';
-import { Tenure, type Surroundings } from './tenure.ts';
+import type { CommittedChange, PresenceStore } from '../../app/ports/presence-store.ts';
+import type { WebhookFigures } from '../../app/ports/webhook-stats.ts';
+import type { Lease, WebhookCourier, WebhookStore } from '../../app/ports/webhook-store.ts';
+import { later, type Millis } from '../../core/ids.ts';
+import { SHARDS_PER_WEBHOOK, shardOf, type WebhookRecord } from '../../core/webhooks/webhook.ts';
+import { Consumer } from './shard-worker.ts';
+import { Tally } from './delivery-counters.ts';
+import { Known } from './webhook-cache.ts';
+import { LooseConsumer } from './redelivery-worker.ts';
+import { Receivers, type ReceiverNews } from './receiver-health.ts';
+import { Tenure, type Surroundings } from './lease-session.ts';
 import { timers as realTimers, type Timers } from './timers.ts';
-import { isRefusal, Troubles } from './troubles.ts';
-import { Turns } from './turns.ts';
+import { isRefusal, Troubles } from './failure-log.ts';
+import { Turns } from './scan-budget.ts';
 
 const LEASE_MS = 30_000;
 /** Twice it may fail. */

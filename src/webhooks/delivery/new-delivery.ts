@@ -1,9 +1,9 @@
 /** How a delivery begins. */
 import { createHash } from 'node:crypto';
-import type { LoggedEvent } from '../app/ports/presence-store.ts';
-import type { Delivery } from '../app/ports/webhook-store.ts';
-import { later, millis, type Cursor, type DeliveryId, type Millis, type WebhookId } from '../core/ids.ts';
-import { NOT_TRIED, type Shard } from '../core/webhooks/webhook.ts';
+import type { LoggedEvent } from '../../app/ports/presence-store.ts';
+import type { Delivery } from '../../app/ports/webhook-store.ts';
+import { later, millis, type Cursor, type DeliveryId, type Millis, type WebhookId } from '../../core/ids.ts';
+import { NOT_TRIED, type Shard } from '../../core/webhooks/webhook.ts';
 
 /** What an unsent delivery belongs to, and when it is made. */
 export interface Origin {

@@ -1,5 +1,5 @@
 /** Says once that something fails, and once that it works again, however many try it meanwhile, and however often. */
-import { DomainError } from '../core/errors.ts';
+import { DomainError } from '../../core/errors.ts';
 
 export interface TroublesTold {
   failed(error: unknown, what: string): void;

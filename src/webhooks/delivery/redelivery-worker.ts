@@ -2,10 +2,10 @@
  * Delivers what was given to a webhook to be redelivered: out of order by nature, so a few at a time, each with its own
  * retries. One whose receiver is slow with it takes one of the places, until its attempt is over.
  */
-import type { Delivery, DueDeliveries } from '../app/ports/webhook-store.ts';
-import type { DeliveryId } from '../core/ids.ts';
-import { later, millis, type Millis } from '../core/ids.ts';
-import type { Tenure } from './tenure.ts';
+import type { Delivery, DueDeliveries } from '../../app/ports/webhook-store.ts';
+import type { DeliveryId } from '../../core/ids.ts';
+import { later, millis, type Millis } from '../../core/ids.ts';
+import type { Tenure } from './lease-session.ts';
 
 const AT_ONCE = 4;
 /** Whatever was missed, it is looked again by then. */
