@@ -31,12 +31,12 @@ import { userSigTokens } from './tencent/user-tokens.ts';
 import { tencentFormat } from './tencent/webhook-format.ts';
 import type { Traces } from './traces/traces.ts';
 import { version } from './process/version.ts';
-import { Addresses } from './webhooks/addresses.ts';
-import { Courier } from './webhooks/courier.ts';
+import { Addresses } from './webhooks/http/address-policy.ts';
+import { Courier } from './webhooks/http/http-sender.ts';
 import { WebhookEngine } from './webhooks/delivery/engine.ts';
 import { webhookSecrets } from './webhooks/secret.ts';
 import { standardFormat } from './webhooks/standard.ts';
-import { Targets } from './webhooks/targets.ts';
+import { Targets } from './webhooks/http/url-policy.ts';
 
 /** How often it is asked who is due: far below the second by which a timeout may be late. */
 const SWEEP_EVERY_MS = 50;

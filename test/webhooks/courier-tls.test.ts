@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TLSSocket } from 'node:tls';
 import { beforeAll, describe, expect, it } from 'vitest';
-import type { Resolve } from '../../src/webhooks/resolution.ts';
+import type { Resolve } from '../../src/webhooks/http/checked-lookup.ts';
 import { aCourier, Receiver, send } from './receivers.ts';
 
 const NAME = 'hooks.example.com';

@@ -7,10 +7,10 @@ import type { Format, Outgoing } from '../../src/app/ports/webhook-format.ts';
 import type { Attempt, Delivery } from '../../src/app/ports/webhook-store.ts';
 import { millis } from '../../src/core/ids.ts';
 import type { WebhookRecord } from '../../src/core/webhooks/webhook.ts';
-import { Addresses } from '../../src/webhooks/addresses.ts';
-import { Courier, type CourierSettings } from '../../src/webhooks/courier.ts';
+import { Addresses } from '../../src/webhooks/http/address-policy.ts';
+import { Courier, type CourierSettings } from '../../src/webhooks/http/http-sender.ts';
 import { standardFormat } from '../../src/webhooks/standard.ts';
-import { Targets } from '../../src/webhooks/targets.ts';
+import { Targets } from '../../src/webhooks/http/url-policy.ts';
 import { aDelivery, aWebhook } from './webhooks.ts';
 
 /** Long enough for anything that is not to be waited for. */

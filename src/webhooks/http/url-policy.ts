@@ -1,7 +1,7 @@
 /** What a webhook's URL may be, as far as the URL itself tells. */
 import { isIP } from 'node:net';
-import { MAX_URL_CHARACTERS, type WebhookTargets } from '../app/ports/webhook-store.ts';
-import type { Addresses } from './addresses.ts';
+import { MAX_URL_CHARACTERS, type WebhookTargets } from '../../app/ports/webhook-store.ts';
+import type { Addresses } from './address-policy.ts';
 
 /** The host as the network knows it: an IPv6 address without its brackets, a name without the dot of the root. */
 export const hostOf = ({ hostname }: URL): string => hostname.replace(/^\[(.*)\]$/, '$1').replace(/\.$/, '');

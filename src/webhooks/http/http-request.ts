@@ -2,10 +2,10 @@
 import { request as httpRequest, type Agent, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { isIP, type Socket } from 'node:net';
-import type { Outgoing } from '../app/ports/webhook-format.ts';
-import { failureOf, Failure } from './failure.ts';
+import type { Outgoing } from '../../app/ports/webhook-format.ts';
+import { failureOf, Failure } from './request-error.ts';
 import { retryAfterMs } from './retry-after.ts';
-import { hostOf } from './targets.ts';
+import { hostOf } from './url-policy.ts';
 
 /** Of the body of an answer, which nobody looks at: read to the end, its connection can be used again. */
 const MAX_BODY_BYTES = 4_096;

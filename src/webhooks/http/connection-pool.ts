@@ -2,7 +2,7 @@
 import { Agent as HttpAgent, type AgentOptions } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import type { LookupFunction } from 'node:net';
-import type { WebhookId } from '../core/ids.ts';
+import type { WebhookId } from '../../core/ids.ts';
 
 /** More than one webhook ever has under way: a request that waited for a socket would wait within its own time. */
 const MAX_SOCKETS = 32;

@@ -2,8 +2,8 @@
 import { lookup as systemLookup } from 'node:dns/promises';
 import type { LookupAddress } from 'node:dns';
 import type { LookupFunction } from 'node:net';
-import type { Addresses } from './addresses.ts';
-import { Failure } from './failure.ts';
+import type { Addresses } from './address-policy.ts';
+import { Failure } from './request-error.ts';
 
 /** Every address of a name. */
 export type Resolve = (name: string) => Promise<readonly LookupAddress[]>;

@@ -1,14 +1,14 @@
 /** Brings deliveries to their receivers over HTTP, and comes back with how it went. */
 import { setMaxListeners } from 'node:events';
-import type { Clocks, Formats, Outgoing } from '../app/ports/webhook-format.ts';
-import type { Attempt, Delivery, WebhookCourier } from '../app/ports/webhook-store.ts';
-import type { WebhookRecord } from '../core/webhooks/webhook.ts';
-import type { Addresses } from './addresses.ts';
-import { Connections, type Pool } from './connections.ts';
-import { exchange, StaleConnection, type Answer } from './exchange.ts';
-import { Failure } from './failure.ts';
-import { checkedLookup, type Resolve } from './resolution.ts';
-import type { Targets } from './targets.ts';
+import type { Clocks, Formats, Outgoing } from '../../app/ports/webhook-format.ts';
+import type { Attempt, Delivery, WebhookCourier } from '../../app/ports/webhook-store.ts';
+import type { WebhookRecord } from '../../core/webhooks/webhook.ts';
+import type { Addresses } from './address-policy.ts';
+import { Connections, type Pool } from './connection-pool.ts';
+import { exchange, StaleConnection, type Answer } from './http-request.ts';
+import { Failure } from './request-error.ts';
+import { checkedLookup, type Resolve } from './checked-lookup.ts';
+import type { Targets } from './url-policy.ts';
 
 const IDLE_MS = 4_000;
 const MAX_ERROR_CHARACTERS = 300;
