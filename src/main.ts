@@ -34,8 +34,8 @@ import { version } from './process/version.ts';
 import { Addresses } from './webhooks/http/address-policy.ts';
 import { Courier } from './webhooks/http/http-sender.ts';
 import { WebhookEngine } from './webhooks/delivery/engine.ts';
-import { webhookSecrets } from './webhooks/secret.ts';
-import { standardFormat } from './webhooks/standard.ts';
+import { webhookSecrets } from './webhooks/format/secrets.ts';
+import { standardFormat } from './webhooks/format/standard-webhooks.ts';
 import { Targets } from './webhooks/http/url-policy.ts';
 
 /** How often it is asked who is due: far below the second by which a timeout may be late. */

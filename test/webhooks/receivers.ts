@@ -9,7 +9,7 @@ import { millis } from '../../src/core/ids.ts';
 import type { WebhookRecord } from '../../src/core/webhooks/webhook.ts';
 import { Addresses } from '../../src/webhooks/http/address-policy.ts';
 import { Courier, type CourierSettings } from '../../src/webhooks/http/http-sender.ts';
-import { standardFormat } from '../../src/webhooks/standard.ts';
+import { standardFormat } from '../../src/webhooks/format/standard-webhooks.ts';
 import { Targets } from '../../src/webhooks/http/url-policy.ts';
 import { aDelivery, aWebhook } from './webhooks.ts';
 

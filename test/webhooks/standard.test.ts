@@ -5,7 +5,7 @@ import type { Outgoing } from '../../src/app/ports/webhook-format.ts';
 import type { Delivery } from '../../src/app/ports/webhook-store.ts';
 import { later, millis, type Millis } from '../../src/core/ids.ts';
 import type { WebhookRecord } from '../../src/core/webhooks/webhook.ts';
-import { standardFormat } from '../../src/webhooks/standard.ts';
+import { standardFormat } from '../../src/webhooks/format/standard-webhooks.ts';
 import { World } from '../api/world.ts';
 import { aDelivery, anEvent, aWebhook, MOMENT, OTHER_SECRET, SECRET } from './webhooks.ts';
 

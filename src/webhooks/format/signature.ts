@@ -1,6 +1,6 @@
 /** Signatures by the Standard Webhooks convention, version 1. */
 import { createHmac } from 'node:crypto';
-import type { DeliveryId } from '../core/ids.ts';
+import type { DeliveryId } from '../../core/ids.ts';
 
 /**
  * What `webhook-signature` says: one signature per key, so that a receiver who knows any of them is satisfied.

@@ -1,8 +1,8 @@
 /** Ids and secrets of webhooks: made here. What a secret must look like says core. */
 import { randomBytes } from 'node:crypto';
-import type { WebhookSecrets } from '../app/ports/webhook-store.ts';
-import { deliveryId, webhookId } from '../core/ids.ts';
-import { isStandardSecret, SECRET_PREFIX } from '../core/webhooks/webhook-secret.ts';
+import type { WebhookSecrets } from '../../app/ports/webhook-store.ts';
+import { deliveryId, webhookId } from '../../core/ids.ts';
+import { isStandardSecret, SECRET_PREFIX } from '../../core/webhooks/webhook-secret.ts';
 
 const ID_BYTES = 16;
 const SECRET_BYTES = 32;

@@ -1,10 +1,10 @@
 /** The format STANDARD: a delivery is one request, by the Standard Webhooks convention. */
-import { isoMoment } from '../app/shared/iso-timestamp.ts';
-import { toldEvent } from '../app/shared/event-json.ts';
-import type { Format } from '../app/ports/webhook-format.ts';
-import type { Delivery } from '../app/ports/webhook-store.ts';
-import { secretsInForce } from '../core/webhooks/webhook.ts';
-import { standardKey } from './secret.ts';
+import { isoMoment } from '../../app/shared/iso-timestamp.ts';
+import { toldEvent } from '../../app/shared/event-json.ts';
+import type { Format } from '../../app/ports/webhook-format.ts';
+import type { Delivery } from '../../app/ports/webhook-store.ts';
+import { secretsInForce } from '../../core/webhooks/webhook.ts';
+import { standardKey } from './secrets.ts';
 import { signatures } from './signature.ts';
 
 export const standardFormat: Format = {
