@@ -1,6 +1,6 @@
 /** In background: what enters it, what leaves it, and what does not extend it. */
 import { describe, expect, it } from 'vitest';
-import type { SessionId } from '../../src/core/ids.ts';
+import type { SessionId } from '../../../src/core/ids.ts';
 import { Story } from './harness.ts';
 import { SECOND } from './tables.ts';
 

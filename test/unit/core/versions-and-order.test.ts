@@ -1,7 +1,7 @@
 /** What is told, once and in order: versions, changes that are none, several sessions in one command, durability. */
 import { describe, expect, it } from 'vitest';
-import { deviceId, millis, sessionId, userId } from '../../src/core/ids.ts';
-import { unknownUser } from '../../src/core/records.ts';
+import { deviceId, millis, sessionId, userId } from '../../../src/core/ids.ts';
+import { unknownUser } from '../../../src/core/records.ts';
 import { Story } from './harness.ts';
 import { SECOND } from './tables.ts';
 

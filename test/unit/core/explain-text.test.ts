@@ -1,8 +1,8 @@
 /** The explanation in words: one for each way in which a user can be what she is. */
 import { describe, expect, it } from 'vitest';
-import { because } from '../../src/core/explain-text.ts';
-import { explain } from '../../src/core/explain-status.ts';
-import { quoted } from '../../src/core/quote.ts';
+import { because } from '../../../src/core/explain-text.ts';
+import { explain } from '../../../src/core/explain-status.ts';
+import { quoted } from '../../../src/core/quote.ts';
 import { Story } from './harness.ts';
 import { DAY, MINUTE, SECOND } from './tables.ts';
 

@@ -1,8 +1,8 @@
 /** What a webhook's secret must look like. */
 import { randomBytes } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { DomainError } from '../../src/core/errors.ts';
-import { checkedSecret, isStandardSecret } from '../../src/core/webhooks/webhook-secret.ts';
+import { DomainError } from '../../../../src/core/errors.ts';
+import { checkedSecret, isStandardSecret } from '../../../../src/core/webhooks/webhook-secret.ts';
 
 const ofBytes = (bytes: number): string => `whsec_${randomBytes(bytes).toString('base64')}`;
 

@@ -1,7 +1,7 @@
 /** Words of the callers: kept exactly as given, or refused. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { DomainError } from '../../src/core/errors.ts';
+import { DomainError } from '../../../src/core/errors.ts';
 import {
   cursor,
   customStatusText,
@@ -12,7 +12,7 @@ import {
   sessionId,
   userId,
   versionText,
-} from '../../src/core/ids.ts';
+} from '../../../src/core/ids.ts';
 
 const refusal = (act: () => unknown): unknown => {
   try {

@@ -1,8 +1,8 @@
 /** Changes of the policy that are allowed, with values that make the rules meet each other. */
 import fc from 'fast-check';
-import type { PolicyChange } from '../../../src/core/policy.ts';
+import type { PolicyChange } from '../../../../src/core/policy.ts';
 import { ALL, DAY, SECOND } from '../tables.ts';
-import { PLATFORM_PRESETS, type Platform } from '../../../src/core/enums.ts';
+import { PLATFORM_PRESETS, type Platform } from '../../../../src/core/enums.ts';
 
 /** Each platform goes to one of three groups or to none. */
 const groups: fc.Arbitrary<readonly (readonly Platform[])[]> = fc

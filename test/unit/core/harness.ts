@@ -1,13 +1,22 @@
 /** One user, one policy and a clock that stands still until it is told to move: for tests told as short stories. */
-import type { Command, Login, Outcome } from '../../src/core/commands.ts';
-import { deadline } from '../../src/core/deadlines.ts';
-import { deviceId, later, linkId, millis, sessionId, userId, type LinkId, type SessionId } from '../../src/core/ids.ts';
-import { changePolicy, DEFAULT_POLICY, type Policy, type PolicyChange } from '../../src/core/policy.ts';
-import { afterRestart, step } from '../../src/core/state-machine.ts';
-import { unknownUser, type PresenceEvent, type SessionRecord, type UserRecord } from '../../src/core/records.ts';
-import { NO_SLEEPS, withSleep, type Sleeps } from '../../src/core/process-pauses.ts';
+import type { Command, Login, Outcome } from '../../../src/core/commands.ts';
+import { deadline } from '../../../src/core/deadlines.ts';
+import {
+  deviceId,
+  later,
+  linkId,
+  millis,
+  sessionId,
+  userId,
+  type LinkId,
+  type SessionId,
+} from '../../../src/core/ids.ts';
+import { changePolicy, DEFAULT_POLICY, type Policy, type PolicyChange } from '../../../src/core/policy.ts';
+import { afterRestart, step } from '../../../src/core/state-machine.ts';
+import { unknownUser, type PresenceEvent, type SessionRecord, type UserRecord } from '../../../src/core/records.ts';
+import { NO_SLEEPS, withSleep, type Sleeps } from '../../../src/core/process-pauses.ts';
 import { deepFreeze } from './model/freeze.ts';
-import type { AppState, Platform } from '../../src/core/enums.ts';
+import type { AppState, Platform } from '../../../src/core/enums.ts';
 
 export const START = millis(1_700_000_000_000);
 

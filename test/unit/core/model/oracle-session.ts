@@ -1,8 +1,8 @@
 /** The facts the oracle keeps of a session, and the dates that follow from them. */
-import type { Login } from '../../../src/core/commands.ts';
-import type { DeviceId, LinkId, Millis, SessionId } from '../../../src/core/ids.ts';
+import type { Login } from '../../../../src/core/commands.ts';
+import type { DeviceId, LinkId, Millis, SessionId } from '../../../../src/core/ids.ts';
 import type { Row } from '../tables.ts';
-import type { AppState, Platform } from '../../../src/core/enums.ts';
+import type { AppState, Platform } from '../../../../src/core/enums.ts';
 
 export interface OracleSession {
   readonly id: SessionId;

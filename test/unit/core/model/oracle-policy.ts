@@ -1,7 +1,7 @@
 /** The oracle's own idea of the policy: rows and group letters, laid over one another by its own few lines. */
-import type { PolicyChange } from '../../../src/core/policy.ts';
+import type { PolicyChange } from '../../../../src/core/policy.ts';
 import { ALL, GROUP_LETTERS, PUSH_EXPIRY, TABLE, type Row } from '../tables.ts';
-import type { Platform } from '../../../src/core/enums.ts';
+import type { Platform } from '../../../../src/core/enums.ts';
 
 export interface OraclePolicy {
   readonly rows: Readonly<Record<Platform, Row>>;

@@ -1,6 +1,6 @@
 /** Sockets: which close counts, when, and which socket is whose. */
 import { describe, expect, it } from 'vitest';
-import { linkId } from '../../src/core/ids.ts';
+import { linkId } from '../../../src/core/ids.ts';
 import { Story } from './harness.ts';
 import { SECOND } from './tables.ts';
 

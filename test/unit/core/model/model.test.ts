@@ -4,11 +4,11 @@
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { PolicyChange } from '../../src/core/policy.ts';
-import { commands, type Act } from './model/commands.ts';
-import { policyChange } from './model/policy-changes.ts';
-import { shortest } from './model/shortest.ts';
-import { World } from './model/world.ts';
+import type { PolicyChange } from '../../../../src/core/policy.ts';
+import { commands, type Act } from './commands.ts';
+import { policyChange } from './policy-changes.ts';
+import { shortest } from './shortest-path.ts';
+import { World } from './model-world.ts';
 
 /** A mutant of core need only be caught, and many times over: few sequences, always the same ones. */
 const MUTATED = process.env.STRYKER_MUTATOR_WORKER !== undefined;

@@ -2,8 +2,8 @@
  * What must hold of a user's whole life, whatever the oracle thinks: checked on the records and the
  * log alone, so that one mistake made twice, in the state machine and in the oracle, is still seen.
  */
-import type { Command, Outcome } from '../../../src/core/commands.ts';
-import type { PresenceEvent, SessionRecord, UserRecord } from '../../../src/core/records.ts';
+import type { Command, Outcome } from '../../../../src/core/commands.ts';
+import type { PresenceEvent, SessionRecord, UserRecord } from '../../../../src/core/records.ts';
 import { hold, same } from './must.ts';
 
 export class Chronicle {

@@ -1,9 +1,9 @@
 /** Several devices at once: every pair of platforms in every mode, against a table written out by hand. */
 import { describe, expect, it } from 'vitest';
-import type { PolicyChange } from '../../src/core/policy.ts';
+import type { PolicyChange } from '../../../src/core/policy.ts';
 import { Story } from './harness.ts';
 import { ALL, CUSTOM_GROUPS, KICKS } from './tables.ts';
-import { MULTI_DEVICE_MODES, type MultiDeviceMode } from '../../src/core/enums.ts';
+import { MULTI_DEVICE_MODES, type MultiDeviceMode } from '../../../src/core/enums.ts';
 
 const inMode = (mode: MultiDeviceMode): PolicyChange => ({
   multiDevice: mode === 'CUSTOM' ? { mode, groups: CUSTOM_GROUPS } : { mode },

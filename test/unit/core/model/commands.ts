@@ -3,13 +3,13 @@
  * because what exists is only known while a sequence runs; that keeps every shrunk sequence meaningful.
  */
 import fc from 'fast-check';
-import type { Command } from '../../../src/core/commands.ts';
-import { deviceId, sessionId, type LinkId, type SessionId } from '../../../src/core/ids.ts';
-import type { PolicyChange } from '../../../src/core/policy.ts';
+import type { Command } from '../../../../src/core/commands.ts';
+import { deviceId, sessionId, type LinkId, type SessionId } from '../../../../src/core/ids.ts';
+import type { PolicyChange } from '../../../../src/core/policy.ts';
 import { ALL, DAY, MINUTE } from '../tables.ts';
 import { moment, type Moment } from './moments.ts';
 import { policyChange } from './policy-changes.ts';
-import { NAMES, type Person, type World } from './world.ts';
+import { NAMES, type Person, type World } from './model-world.ts';
 
 /** One command of a sequence: it waits, then it acts. */
 export class Act implements fc.WithToStringMethod {

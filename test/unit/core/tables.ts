@@ -2,7 +2,7 @@
  * The rules that are data, written out once more by hand. Nothing here is read from the code under
  * test: these are the expected values, and the oracle of the model tests computes with them.
  */
-import type { MultiDeviceMode, Platform, PlatformPreset } from '../../src/core/enums.ts';
+import type { MultiDeviceMode, Platform, PlatformPreset } from '../../../src/core/enums.ts';
 
 export const SECOND = 1_000;
 export const MINUTE = 60 * SECOND;

@@ -3,13 +3,13 @@
  * command is compared in full, and whatever differs is reported with everything that led to it.
  */
 import { isDeepStrictEqual } from 'node:util';
-import type { Command, Outcome } from '../../../src/core/commands.ts';
-import { deadline, sessionDeadline } from '../../../src/core/deadlines.ts';
-import { later, linkId, millis, sessionId, userId, type LinkId, type SessionId } from '../../../src/core/ids.ts';
-import { changePolicy, DEFAULT_POLICY, type Policy, type PolicyChange } from '../../../src/core/policy.ts';
-import { afterRestart, step } from '../../../src/core/state-machine.ts';
-import { unknownUser, type Change, type UserRecord } from '../../../src/core/records.ts';
-import { NO_SLEEPS, withSleep, type Sleeps } from '../../../src/core/process-pauses.ts';
+import type { Command, Outcome } from '../../../../src/core/commands.ts';
+import { deadline, sessionDeadline } from '../../../../src/core/deadlines.ts';
+import { later, linkId, millis, sessionId, userId, type LinkId, type SessionId } from '../../../../src/core/ids.ts';
+import { changePolicy, DEFAULT_POLICY, type Policy, type PolicyChange } from '../../../../src/core/policy.ts';
+import { afterRestart, step } from '../../../../src/core/state-machine.ts';
+import { unknownUser, type Change, type UserRecord } from '../../../../src/core/records.ts';
+import { NO_SLEEPS, withSleep, type Sleeps } from '../../../../src/core/process-pauses.ts';
 import { deepFreeze } from './freeze.ts';
 import { Chronicle } from './invariants.ts';
 import { hold, same } from './must.ts';

@@ -1,12 +1,12 @@
 /** Records read by others: snapshots, attachment, deadlines of a record as it stands, refusals, visibility. */
 import { describe, expect, it } from 'vitest';
-import { sessionDeadline } from '../../src/core/deadlines.ts';
-import { badUserInput, forbidden, unauthenticated } from '../../src/core/errors.ts';
-import { linkId, userId } from '../../src/core/ids.ts';
-import { isAttached, snapshotOf, unknownUser } from '../../src/core/records.ts';
-import { mayWatch, VISIBILITIES } from '../../src/core/visibility.ts';
+import { sessionDeadline } from '../../../src/core/deadlines.ts';
+import { badUserInput, forbidden, unauthenticated } from '../../../src/core/errors.ts';
+import { linkId, userId } from '../../../src/core/ids.ts';
+import { isAttached, snapshotOf, unknownUser } from '../../../src/core/records.ts';
+import { mayWatch, VISIBILITIES } from '../../../src/core/visibility.ts';
 import { Story } from './harness.ts';
-import { APP_STATES, EVENT_REASONS, STATUSES } from '../../src/core/enums.ts';
+import { APP_STATES, EVENT_REASONS, STATUSES } from '../../../src/core/enums.ts';
 
 it('the words of the contract', () => {
   expect([...STATUSES]).toEqual(['ONLINE', 'PUSH_ONLINE', 'OFFLINE']);

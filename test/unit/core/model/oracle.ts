@@ -3,13 +3,13 @@
  * session, and the rules in the order in which a person would tell them. It shares no code with the
  * state machine, only the shapes of what goes in and comes out.
  */
-import type { Command, Login } from '../../../src/core/commands.ts';
-import type { LinkId, Millis, SessionId, UserId } from '../../../src/core/ids.ts';
-import type { Change, PresenceEvent } from '../../../src/core/records.ts';
+import type { Command, Login } from '../../../../src/core/commands.ts';
+import type { LinkId, Millis, SessionId, UserId } from '../../../../src/core/ids.ts';
+import type { Change, PresenceEvent } from '../../../../src/core/records.ts';
 import type { Row } from '../tables.ts';
 import { causesOf, firstDate, sameTold, type OracleSession } from './oracle-session.ts';
 import type { OraclePolicy } from './oracle-policy.ts';
-import type { AppState, EventReason, Platform, Status } from '../../../src/core/enums.ts';
+import type { AppState, EventReason, Platform, Status } from '../../../../src/core/enums.ts';
 
 /** One thing the oracle says of one session. */
 interface Told {

@@ -1,10 +1,10 @@
 /** Changes of the policy: what they replace, what they leave, and what is refused, by cell and value. */
 import { describe, expect, it } from 'vitest';
-import { DomainError } from '../../src/core/errors.ts';
-import { changePolicy, DEFAULT_POLICY, seedPolicy, type PolicyChange } from '../../src/core/policy.ts';
+import { DomainError } from '../../../src/core/errors.ts';
+import { changePolicy, DEFAULT_POLICY, seedPolicy, type PolicyChange } from '../../../src/core/policy.ts';
 import { deepFreeze } from './model/freeze.ts';
 import { ALL, CUSTOM_GROUPS } from './tables.ts';
-import type { Platform } from '../../src/core/enums.ts';
+import type { Platform } from '../../../src/core/enums.ts';
 
 const BASE = deepFreeze(DEFAULT_POLICY);
 

@@ -1,17 +1,17 @@
 /** What is predicted is what happens: at that very moment, not a millisecond before, for that reason. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { deadline } from '../../src/core/deadlines.ts';
-import { explain, type Explanation } from '../../src/core/explain-status.ts';
-import { later, type Millis } from '../../src/core/ids.ts';
-import type { Policy } from '../../src/core/policy.ts';
-import { step } from '../../src/core/state-machine.ts';
-import type { PresenceEvent, UserRecord } from '../../src/core/records.ts';
-import { NO_SLEEPS, type Sleeps } from '../../src/core/process-pauses.ts';
+import { deadline } from '../../../src/core/deadlines.ts';
+import { explain, type Explanation } from '../../../src/core/explain-status.ts';
+import { later, type Millis } from '../../../src/core/ids.ts';
+import type { Policy } from '../../../src/core/policy.ts';
+import { step } from '../../../src/core/state-machine.ts';
+import type { PresenceEvent, UserRecord } from '../../../src/core/records.ts';
+import { NO_SLEEPS, type Sleeps } from '../../../src/core/process-pauses.ts';
 import { Story } from './harness.ts';
 import { commands } from './model/commands.ts';
 import { policyChange } from './model/policy-changes.ts';
-import { World } from './model/world.ts';
+import { World } from './model/model-world.ts';
 import { DAY, PUSH_EXPIRY, SECOND } from './tables.ts';
 
 const RUNS = process.env.STRYKER_MUTATOR_WORKER === undefined ? 600 : 100;

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { DAY, MINUTE, SECOND } from '../tables.ts';
 import { firstDate } from './oracle-session.ts';
-import type { Person, World } from './world.ts';
+import type { Person, World } from './model-world.ts';
 
 export interface Moment {
   readonly text: string;

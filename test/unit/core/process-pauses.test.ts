@@ -1,8 +1,8 @@
 /** Nobody is timed out for the server's own sleep. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { millis } from '../../src/core/ids.ts';
-import { MOST_SLEEPS, NO_SLEEPS, sleptSince, withSleep, type Sleeps } from '../../src/core/process-pauses.ts';
+import { millis } from '../../../src/core/ids.ts';
+import { MOST_SLEEPS, NO_SLEEPS, sleptSince, withSleep, type Sleeps } from '../../../src/core/process-pauses.ts';
 import { Story } from './harness.ts';
 import { DAY, PUSH_EXPIRY, SECOND } from './tables.ts';
 

@@ -1,9 +1,9 @@
 /** The platform table, every row of every preset: what the platform becomes, and when to the millisecond. */
 import { describe, expect, it } from 'vitest';
-import { DEFAULT_POLICY, PRESETS } from '../../src/core/policy.ts';
+import { DEFAULT_POLICY, PRESETS } from '../../../src/core/policy.ts';
 import { Story } from './harness.ts';
 import { ALL, PUSH_EXPIRY, TABLE } from './tables.ts';
-import { PLATFORMS, PLATFORM_PRESETS } from '../../src/core/enums.ts';
+import { PLATFORMS, PLATFORM_PRESETS } from '../../../src/core/enums.ts';
 
 const seconds = (ms: number | null): string => (ms === null ? 'never' : `${ms / 1_000} s`);
 
