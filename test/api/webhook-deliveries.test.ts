@@ -3,8 +3,8 @@ import { describe, expect, it } from 'vitest';
 import type { Delivery } from '../../src/app/ports/webhook-store.ts';
 import { deliveryId, millis } from '../../src/core/ids.ts';
 import type { WebhookRecord } from '../../src/core/webhooks/webhook.ts';
-import { HOOK } from '../app/webhook-stage.ts';
-import { RETRY_FOR_MS } from '../app/webhook-parts.ts';
+import { HOOK } from '../unit/app/webhooks/webhook-service-harness.ts';
+import { RETRY_FOR_MS } from '../unit/app/webhooks/webhook-parts.ts';
 import { World } from './world.ts';
 
 const START = Date.UTC(2026, 0, 1);

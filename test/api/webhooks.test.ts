@@ -2,8 +2,8 @@
 import { getNamedType, isObjectType } from 'graphql';
 import { describe, expect, it } from 'vitest';
 import { schema } from '../../src/api/schema.ts';
-import { HOOK } from '../app/webhook-stage.ts';
-import { secretOf } from '../app/webhook-parts.ts';
+import { HOOK } from '../unit/app/webhooks/webhook-service-harness.ts';
+import { secretOf } from '../unit/app/webhooks/webhook-parts.ts';
 import { World } from './world.ts';
 
 const WEBHOOK = 'id url format reasons userStatusOnly state previousSecretValidUntil createdAt changedAt';

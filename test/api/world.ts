@@ -19,7 +19,7 @@ import { deviceId, linkId, millis, sessionId, userId, type SessionId } from '../
 import { DEFAULT_POLICY } from '../../src/core/policy.ts';
 import type { Watch } from '../../src/core/records.ts';
 import type { Visibility } from '../../src/core/visibility.ts';
-import { webhookParts } from '../app/webhook-parts.ts';
+import { webhookParts } from '../unit/app/webhooks/webhook-parts.ts';
 import { MemoryStore } from '../contract/memory-store.ts';
 import { VirtualClock } from '../contract/virtual-clock.ts';
 import type { Platform } from '../../src/core/enums.ts';

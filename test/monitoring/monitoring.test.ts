@@ -10,8 +10,8 @@ import { Tally } from '../../src/app/shared/histogram.ts';
 import { DoorCounts } from '../../src/server/metrics/counters.ts';
 import { createMetrics } from '../../src/server/metrics/metrics.ts';
 import { credentials } from '../../src/server/auth/session-token.ts';
-import { FakeStore, START } from '../app/fake-store.ts';
-import { webhookParts } from '../app/webhook-parts.ts';
+import { FakeStore, START } from '../unit/app/support/fake-store.ts';
+import { webhookParts } from '../unit/app/webhooks/webhook-parts.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const read = (path: string): string => readFileSync(join(root, path), 'utf8');

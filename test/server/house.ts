@@ -20,7 +20,7 @@ import { Port, type HttpTimes } from '../../src/server/http/listener.ts';
 import { createServer, type PorchlightServer, type ServerSettings } from '../../src/server/server.ts';
 import { credentials } from '../../src/server/auth/session-token.ts';
 import { WebhookEngine } from '../../src/webhooks/delivery/engine.ts';
-import { RETRY_FOR_MS, webhookParts, type TestParts } from '../app/webhook-parts.ts';
+import { RETRY_FOR_MS, webhookParts, type TestParts } from '../unit/app/webhooks/webhook-parts.ts';
 import { MemoryStore } from '../contract/memory-store.ts';
 import { readMetrics, type Figures } from '../tools/prometheus.ts';
 

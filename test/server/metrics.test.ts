@@ -7,7 +7,7 @@ import { Counts, DoorCounts } from '../../src/server/metrics/counters.ts';
 import { Tally } from '../../src/app/shared/histogram.ts';
 import type { Attempt } from '../../src/app/ports/webhook-store.ts';
 import { moved, readMetrics, type Figures } from '../tools/prometheus.ts';
-import { CUT, TAKEN } from '../app/webhook-parts.ts';
+import { CUT, TAKEN } from '../unit/app/webhooks/webhook-parts.ts';
 import { API_KEY, House, LOGIN, METRICS_TOKEN } from './house.ts';
 import { Wire } from './wire.ts';
 

@@ -8,7 +8,7 @@ import { Outbox, Outboxes } from '../../src/server/wire/send-buffer.ts';
 import { Pushed } from '../../src/server/graphql/push-subscription.ts';
 import { Rounds } from '../../src/server/graphql/fanout-scheduler.ts';
 import { Shapes } from '../../src/server/graphql/shared-results.ts';
-import { ALICE, BOB, Stage } from '../app/stage.ts';
+import { ALICE, BOB, Stage } from '../unit/app/support/app-harness.ts';
 import { API_KEY, House } from './house.ts';
 import { Line, messagesIn, turn } from './line.ts';
 import { Wire, type Message } from './wire.ts';

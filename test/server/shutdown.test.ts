@@ -3,8 +3,8 @@ import { connect, type AddressInfo } from 'node:net';
 import { pino } from 'pino';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { createHttpHandler } from '../../src/server/http/router.ts';
-import { CUT } from '../app/webhook-parts.ts';
-import { HOOK } from '../app/webhook-stage.ts';
+import { CUT } from '../unit/app/webhooks/webhook-parts.ts';
+import { HOOK } from '../unit/app/webhooks/webhook-service-harness.ts';
 import { API_KEY, House, LOGIN } from './house.ts';
 import { Wire } from './wire.ts';
 

@@ -7,7 +7,7 @@ import { changePolicy } from '../../src/core/policy.ts';
 import { unknownUser } from '../../src/core/records.ts';
 import { beat, login, logout, run, say, user } from '../contract/commands.ts';
 import { VirtualClock } from '../contract/virtual-clock.ts';
-import { settled } from '../app/waiting.ts';
+import { settled } from '../unit/app/support/waiting.ts';
 import { openQuietly, temporaryDirectories } from './sqlite-files.ts';
 
 const newDirectory = temporaryDirectories();

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { LoggedEvent } from '../../src/app/ports/presence-store.ts';
 import { later, millis } from '../../src/core/ids.ts';
 import type { Platform } from '../../src/core/enums.ts';
-import { ALICE, BOB, Stage } from '../app/stage.ts';
+import { ALICE, BOB, Stage } from '../unit/app/support/app-harness.ts';
 import { anEvent } from '../webhooks/webhooks.ts';
 import { bodyOf, NOW, requestsFor } from './callbacks.ts';
 

@@ -2,7 +2,7 @@
 import { describe, expect, it, vi } from 'vitest';
 import { DomainError } from '../../src/core/errors.ts';
 import { SHARDS_PER_WEBHOOK } from '../../src/core/webhooks/webhook.ts';
-import { isPending } from '../app/waiting.ts';
+import { isPending } from '../unit/app/support/waiting.ts';
 import { hangs, Receiver, refused, taken, type Told } from './receiver.ts';
 import { HOOK, OTHER_HOOK, Stand, userOf } from './stand.ts';
 import { quiet } from './virtual-timers.ts';

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Attempt } from '../../src/app/ports/webhook-store.ts';
 import { later } from '../../src/core/ids.ts';
-import { deferred } from '../app/waiting.ts';
+import { deferred } from '../unit/app/support/waiting.ts';
 import { hangs, refused, taken } from './receiver.ts';
 import { EVERY_SHARD, HOOK, OTHER_HOOK, Stand, userOf } from './stand.ts';
 import { quiet } from './virtual-timers.ts';

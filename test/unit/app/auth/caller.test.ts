@@ -11,11 +11,11 @@ import {
   requireSomebody,
   type AppCaller,
   type Caller,
-} from '../../src/app/auth/caller.ts';
-import { millis, sessionId, userId } from '../../src/core/ids.ts';
-import type { Watch } from '../../src/core/records.ts';
-import { ALICE, BOB, CAROL } from './stage.ts';
-import { refusalOf } from './waiting.ts';
+} from '../../../../src/app/auth/caller.ts';
+import { millis, sessionId, userId } from '../../../../src/core/ids.ts';
+import type { Watch } from '../../../../src/core/records.ts';
+import { ALICE, BOB, CAROL } from '../support/app-harness.ts';
+import { refusalOf } from '../support/waiting.ts';
 
 const JWT = { issuedAt: null, expiresAt: millis(2_000_000_000_000) };
 

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { PullStream, type StreamSource } from '../../src/app/presence/pull-stream.ts';
-import { deferred, errorOf, isPending, settled, type Deferred } from './waiting.ts';
+import { PullStream, type StreamSource } from '../../../../src/app/presence/pull-stream.ts';
+import { deferred, errorOf, isPending, settled, type Deferred } from '../support/waiting.ts';
 
 const DONE = { done: true, value: undefined };
 const told = (value: string) => ({ done: false, value });

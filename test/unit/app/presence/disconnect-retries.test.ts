@@ -1,8 +1,8 @@
 import { beforeEach, expect, it } from 'vitest';
-import { Departures, type Departure } from '../../src/app/presence/disconnect-retries.ts';
-import { DomainError } from '../../src/core/errors.ts';
-import { linkId, userId } from '../../src/core/ids.ts';
-import { errorOf } from './waiting.ts';
+import { Departures, type Departure } from '../../../../src/app/presence/disconnect-retries.ts';
+import { DomainError } from '../../../../src/core/errors.ts';
+import { linkId, userId } from '../../../../src/core/ids.ts';
+import { errorOf } from '../support/waiting.ts';
 
 const FULL = new DomainError({ code: 'OVERLOADED', retryAfterMs: 1_000 }, 'The disk is full.');
 const departures = (count: number): readonly Departure[] =>

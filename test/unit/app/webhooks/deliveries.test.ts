@@ -1,12 +1,12 @@
 /** What became of what was delivered; delivering it again, and tests. */
 import { beforeEach, describe, expect, it, vi } from 'vitest';
-import type { Attempt, Delivery } from '../../src/app/ports/webhook-store.ts';
-import { deliveryId, webhookId } from '../../src/core/ids.ts';
-import type { WebhookState } from '../../src/core/enums.ts';
-import { START } from './fake-store.ts';
-import { deferred, errorOf, isPending } from './waiting.ts';
+import type { Attempt, Delivery } from '../../../../src/app/ports/webhook-store.ts';
+import { deliveryId, webhookId } from '../../../../src/core/ids.ts';
+import type { WebhookState } from '../../../../src/core/enums.ts';
+import { START } from '../support/fake-store.ts';
+import { deferred, errorOf, isPending } from '../support/waiting.ts';
 import { CUT, RETRY_FOR_MS, TAKEN } from './webhook-parts.ts';
-import { refusal, WebhookStage } from './webhook-stage.ts';
+import { refusal, WebhookStage } from './webhook-service-harness.ts';
 
 const NOBODY = webhookId('nobody');
 

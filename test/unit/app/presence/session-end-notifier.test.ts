@@ -1,9 +1,9 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { Endings, type SessionEnding } from '../../src/app/presence/session-end-notifier.ts';
-import { sessionId } from '../../src/core/ids.ts';
-import { START } from './fake-store.ts';
-import { ALICE, BOB, Stage } from './stage.ts';
-import { errorOf, isPending } from './waiting.ts';
+import { Endings, type SessionEnding } from '../../../../src/app/presence/session-end-notifier.ts';
+import { sessionId } from '../../../../src/core/ids.ts';
+import { START } from '../support/fake-store.ts';
+import { ALICE, BOB, Stage } from '../support/app-harness.ts';
+import { errorOf, isPending } from '../support/waiting.ts';
 
 const DONE = { done: true, value: undefined };
 

@@ -1,11 +1,11 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { PullStream } from '../../src/app/presence/pull-stream.ts';
-import { Watchers } from '../../src/app/presence/status-watchers.ts';
-import type { UserId } from '../../src/core/ids.ts';
-import type { StatusChange } from '../../src/core/records.ts';
-import { START } from './fake-store.ts';
-import { ALICE, BOB, CAROL, Stage } from './stage.ts';
-import { errorOf, isPending, nextOf, settled } from './waiting.ts';
+import type { PullStream } from '../../../../src/app/presence/pull-stream.ts';
+import { Watchers } from '../../../../src/app/presence/status-watchers.ts';
+import type { UserId } from '../../../../src/core/ids.ts';
+import type { StatusChange } from '../../../../src/core/records.ts';
+import { START } from '../support/fake-store.ts';
+import { ALICE, BOB, CAROL, Stage } from '../support/app-harness.ts';
+import { errorOf, isPending, nextOf, settled } from '../support/waiting.ts';
 
 const DONE = { done: true, value: undefined };
 

@@ -1,10 +1,10 @@
 /** The use cases over a store that tests can hold, and a few words to make things happen in it. */
-import type { SessionRef } from '../../src/app/auth/caller.ts';
-import type { Credentials } from '../../src/app/ports/presence-store.ts';
-import { Tracker, type LoggedIn, type Origin } from '../../src/app/presence/tracker.ts';
-import { deviceId, linkId, sessionId, userId, type SessionId, type UserId } from '../../src/core/ids.ts';
+import type { SessionRef } from '../../../../src/app/auth/caller.ts';
+import type { Credentials } from '../../../../src/app/ports/presence-store.ts';
+import { Tracker, type LoggedIn, type Origin } from '../../../../src/app/presence/tracker.ts';
+import { deviceId, linkId, sessionId, userId, type SessionId, type UserId } from '../../../../src/core/ids.ts';
 import { FakeStore } from './fake-store.ts';
-import type { Platform } from '../../src/core/enums.ts';
+import type { Platform } from '../../../../src/core/enums.ts';
 
 export const ALICE = userId('alice');
 export const BOB = userId('bob');

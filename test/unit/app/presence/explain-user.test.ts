@@ -1,7 +1,7 @@
 /** An explanation is of one instant, whatever happens while it is made. */
 import { expect, it } from 'vitest';
-import { explainUser } from '../../src/app/presence/explain-user.ts';
-import { ALICE, Stage } from './stage.ts';
+import { explainUser } from '../../../../src/app/presence/explain-user.ts';
+import { ALICE, Stage } from '../support/app-harness.ts';
 
 it.each(['reading the log', 'before reading', 'after reading'] as const)(
   'a change that comes meanwhile (%s) is in the record and in the events, or in neither',

@@ -1,15 +1,15 @@
 /** Whatever the order in which commits, reads and pulls get their turn, a watcher hears the truth. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { SessionRef } from '../../src/app/auth/caller.ts';
-import type { PullStream } from '../../src/app/presence/pull-stream.ts';
-import { Watchers, type Watcher } from '../../src/app/presence/status-watchers.ts';
-import type { UserId } from '../../src/core/ids.ts';
-import type { StatusChange } from '../../src/core/records.ts';
-import { FakeStore } from './fake-store.ts';
-import { ALICE, BOB, CAROL, Stage } from './stage.ts';
-import { isPending, settled } from './waiting.ts';
-import type { Status } from '../../src/core/enums.ts';
+import type { SessionRef } from '../../../../src/app/auth/caller.ts';
+import type { PullStream } from '../../../../src/app/presence/pull-stream.ts';
+import { Watchers, type Watcher } from '../../../../src/app/presence/status-watchers.ts';
+import type { UserId } from '../../../../src/core/ids.ts';
+import type { StatusChange } from '../../../../src/core/records.ts';
+import { FakeStore } from '../support/fake-store.ts';
+import { ALICE, BOB, CAROL, Stage } from '../support/app-harness.ts';
+import { isPending, settled } from '../support/waiting.ts';
+import type { Status } from '../../../../src/core/enums.ts';
 
 const USERS = [ALICE, BOB, CAROL] as const;
 

@@ -1,14 +1,14 @@
 /** Replay and live are one stream: whatever is committed between its reads, nothing is missed or told twice. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Feed } from '../../src/app/presence/event-feed.ts';
-import type { LoggedEvent } from '../../src/app/ports/presence-store.ts';
-import { DomainError } from '../../src/core/errors.ts';
-import { deviceId, type Cursor } from '../../src/core/ids.ts';
-import { FakeStore } from './fake-store.ts';
-import { ALICE, BOB, CAROL, Stage } from './stage.ts';
-import { nextOf } from './waiting.ts';
-import { PLATFORMS } from '../../src/core/enums.ts';
+import { Feed } from '../../../../src/app/presence/event-feed.ts';
+import type { LoggedEvent } from '../../../../src/app/ports/presence-store.ts';
+import { DomainError } from '../../../../src/core/errors.ts';
+import { deviceId, type Cursor } from '../../../../src/core/ids.ts';
+import { FakeStore } from '../support/fake-store.ts';
+import { ALICE, BOB, CAROL, Stage } from '../support/app-harness.ts';
+import { nextOf } from '../support/waiting.ts';
+import { PLATFORMS } from '../../../../src/core/enums.ts';
 
 const USERS = [ALICE, BOB, CAROL] as const;
 

@@ -1,9 +1,9 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { Links } from '../../src/app/presence/socket-registry.ts';
-import type { Origin } from '../../src/app/presence/tracker.ts';
-import { linkId } from '../../src/core/ids.ts';
-import type { LostLink } from '../../src/core/records.ts';
-import { ALICE, BOB, Stage } from './stage.ts';
+import { Links } from '../../../../src/app/presence/socket-registry.ts';
+import type { Origin } from '../../../../src/app/presence/tracker.ts';
+import { linkId } from '../../../../src/core/ids.ts';
+import type { LostLink } from '../../../../src/core/records.ts';
+import { ALICE, BOB, Stage } from '../support/app-harness.ts';
 
 let stage: Stage;
 let links: Links;

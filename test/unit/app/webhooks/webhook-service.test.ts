@@ -1,13 +1,13 @@
 /** Webhooks are managed: what holds of what is asked, and that nothing is half-done. */
 import { beforeEach, describe, expect, it, vi } from 'vitest';
-import { MAX_WEBHOOKS } from '../../src/app/ports/webhook-store.ts';
-import type { NewWebhook, WebhookUpdate } from '../../src/app/webhooks/webhook-service.ts';
-import { later, webhookId } from '../../src/core/ids.ts';
-import type { WebhookState } from '../../src/core/enums.ts';
-import { secretsInForce, type WebhookRecord } from '../../src/core/webhooks/webhook.ts';
-import { DAY, START } from './fake-store.ts';
+import { MAX_WEBHOOKS } from '../../../../src/app/ports/webhook-store.ts';
+import type { NewWebhook, WebhookUpdate } from '../../../../src/app/webhooks/webhook-service.ts';
+import { later, webhookId } from '../../../../src/core/ids.ts';
+import type { WebhookState } from '../../../../src/core/enums.ts';
+import { secretsInForce, type WebhookRecord } from '../../../../src/core/webhooks/webhook.ts';
+import { DAY, START } from '../support/fake-store.ts';
 import { secretOf } from './webhook-parts.ts';
-import { HOOK, refusal, WebhookStage } from './webhook-stage.ts';
+import { HOOK, refusal, WebhookStage } from './webhook-service-harness.ts';
 
 const NOBODY = webhookId('nobody');
 

@@ -1,15 +1,15 @@
 /** Webhooks over stores that tests can look into, and a few words to put something there. */
 import { expect } from 'vitest';
-import type { Delivery } from '../../src/app/ports/webhook-store.ts';
-import { Webhooks, type NewWebhook } from '../../src/app/webhooks/webhook-service.ts';
-import { DomainError } from '../../src/core/errors.ts';
-import type { WebhookId } from '../../src/core/ids.ts';
-import { WEBHOOK_FORMATS, type WebhookFormat, type WebhookState } from '../../src/core/enums.ts';
-import type { WebhookRecord } from '../../src/core/webhooks/webhook.ts';
-import { dead } from '../contract/webhook-records.ts';
-import { START } from './fake-store.ts';
-import { Stage } from './stage.ts';
-import { errorOf } from './waiting.ts';
+import type { Delivery } from '../../../../src/app/ports/webhook-store.ts';
+import { Webhooks, type NewWebhook } from '../../../../src/app/webhooks/webhook-service.ts';
+import { DomainError } from '../../../../src/core/errors.ts';
+import type { WebhookId } from '../../../../src/core/ids.ts';
+import { WEBHOOK_FORMATS, type WebhookFormat, type WebhookState } from '../../../../src/core/enums.ts';
+import type { WebhookRecord } from '../../../../src/core/webhooks/webhook.ts';
+import { dead } from '../../../contract/webhook-records.ts';
+import { START } from '../support/fake-store.ts';
+import { Stage } from '../support/app-harness.ts';
+import { errorOf } from '../support/waiting.ts';
 import { webhookParts, type TestParts } from './webhook-parts.ts';
 
 export const HOOK = 'https://chat.example/hook';

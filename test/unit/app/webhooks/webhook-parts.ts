@@ -5,12 +5,12 @@ import type {
   WebhookCourier,
   WebhookSecrets,
   WebhookTargets,
-} from '../../src/app/ports/webhook-store.ts';
-import type { WebhookParts } from '../../src/app/webhooks/webhook-service.ts';
-import { deliveryId, webhookId, type Millis } from '../../src/core/ids.ts';
-import { WEBHOOK_FORMATS } from '../../src/core/enums.ts';
-import type { WebhookRecord } from '../../src/core/webhooks/webhook.ts';
-import { MemoryWebhookStore } from '../contract/memory-webhooks.ts';
+} from '../../../../src/app/ports/webhook-store.ts';
+import type { WebhookParts } from '../../../../src/app/webhooks/webhook-service.ts';
+import { deliveryId, webhookId, type Millis } from '../../../../src/core/ids.ts';
+import { WEBHOOK_FORMATS } from '../../../../src/core/enums.ts';
+import type { WebhookRecord } from '../../../../src/core/webhooks/webhook.ts';
+import { MemoryWebhookStore } from '../../../contract/memory-webhooks.ts';
 
 export const RETRY_FOR_MS = 3 * 86_400_000;
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { isoMoment } from '../../src/app/shared/iso-timestamp.ts';
+import { isoMoment } from '../../../../src/app/shared/iso-timestamp.ts';
 
 const FIRST = -8.64e15;
 const LAST = 8.64e15;

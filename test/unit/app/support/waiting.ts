@@ -1,6 +1,6 @@
 /** What tests of asynchronous code need to say: not yet, now, and with which fault. */
-import type { PullStream } from '../../src/app/presence/pull-stream.ts';
-import { DomainError, type Fault } from '../../src/core/errors.ts';
+import type { PullStream } from '../../../../src/app/presence/pull-stream.ts';
+import { DomainError, type Fault } from '../../../../src/core/errors.ts';
 
 export interface Deferred<T> {
   readonly promise: Promise<T>;

@@ -1,9 +1,9 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest';
-import { Sweeper, type SweeperLimits } from '../../src/app/presence/timeout-sweeper.ts';
-import { DomainError } from '../../src/core/errors.ts';
-import { userId, type UserId } from '../../src/core/ids.ts';
-import { Stage } from './stage.ts';
-import { errorOf, isPending, settled } from './waiting.ts';
+import { Sweeper, type SweeperLimits } from '../../../../src/app/presence/timeout-sweeper.ts';
+import { DomainError } from '../../../../src/core/errors.ts';
+import { userId, type UserId } from '../../../../src/core/ids.ts';
+import { Stage } from '../support/app-harness.ts';
+import { errorOf, isPending, settled } from '../support/waiting.ts';
 
 let stage: Stage;
 let failures: { readonly userId: UserId; readonly error: unknown }[];

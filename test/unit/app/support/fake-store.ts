@@ -8,16 +8,16 @@ import type {
   FailedUpdate,
   LoggedEvent,
   PresenceStore,
-} from '../../src/app/ports/presence-store.ts';
-import type { Outcome } from '../../src/core/commands.ts';
-import { millis, type Cursor, type Millis, type SessionId, type UserId } from '../../src/core/ids.ts';
-import { DEFAULT_POLICY, type Policy } from '../../src/core/policy.ts';
-import { unknownUser, type EndedSession, type UserRecord } from '../../src/core/records.ts';
-import type { Sleeps } from '../../src/core/process-pauses.ts';
-import { MemoryStore } from '../contract/memory-store.ts';
-import { VirtualClock } from '../contract/virtual-clock.ts';
+} from '../../../../src/app/ports/presence-store.ts';
+import type { Outcome } from '../../../../src/core/commands.ts';
+import { millis, type Cursor, type Millis, type SessionId, type UserId } from '../../../../src/core/ids.ts';
+import { DEFAULT_POLICY, type Policy } from '../../../../src/core/policy.ts';
+import { unknownUser, type EndedSession, type UserRecord } from '../../../../src/core/records.ts';
+import type { Sleeps } from '../../../../src/core/process-pauses.ts';
+import { MemoryStore } from '../../../contract/memory-store.ts';
+import { VirtualClock } from '../../../contract/virtual-clock.ts';
 import { Gates, type Pass } from './gates.ts';
-import { updateEach } from '../contract/update-each.ts';
+import { updateEach } from '../../../contract/update-each.ts';
 
 export const START = millis(1_700_000_000_000);
 export const DAY = 86_400_000;

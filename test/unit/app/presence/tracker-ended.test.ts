@@ -1,13 +1,13 @@
 /** What a token of a session that is over may still do: nothing, and it is told why. */
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { SessionRef } from '../../src/app/auth/caller.ts';
-import { createPorchlight } from '../../src/app/application.ts';
-import { sessionEnded, type Tracker } from '../../src/app/presence/tracker.ts';
-import { linkId, sessionId } from '../../src/core/ids.ts';
-import { START } from './fake-store.ts';
-import { ALICE, BOB, HTTP, Stage } from './stage.ts';
-import { errorOf, faultOf } from './waiting.ts';
-import { webhookParts } from './webhook-parts.ts';
+import type { SessionRef } from '../../../../src/app/auth/caller.ts';
+import { createPorchlight } from '../../../../src/app/application.ts';
+import { sessionEnded, type Tracker } from '../../../../src/app/presence/tracker.ts';
+import { linkId, sessionId } from '../../../../src/core/ids.ts';
+import { START } from '../support/fake-store.ts';
+import { ALICE, BOB, HTTP, Stage } from '../support/app-harness.ts';
+import { errorOf, faultOf } from '../support/waiting.ts';
+import { webhookParts } from '../webhooks/webhook-parts.ts';
 
 const USES: readonly (readonly [string, (tracker: Tracker, ref: SessionRef) => Promise<unknown>])[] = [
   ['heartbeat', (tracker, ref) => tracker.heartbeat(ref, 'FOREGROUND', null)],

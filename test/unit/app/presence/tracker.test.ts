@@ -1,10 +1,10 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest';
-import type { SessionRef } from '../../src/app/auth/caller.ts';
-import { deviceId, linkId } from '../../src/core/ids.ts';
-import { changePolicy } from '../../src/core/policy.ts';
-import { START } from './fake-store.ts';
-import { ALICE, BOB, HTTP, SOCKET, Stage } from './stage.ts';
-import { errorOf, isPending } from './waiting.ts';
+import type { SessionRef } from '../../../../src/app/auth/caller.ts';
+import { deviceId, linkId } from '../../../../src/core/ids.ts';
+import { changePolicy } from '../../../../src/core/policy.ts';
+import { START } from '../support/fake-store.ts';
+import { ALICE, BOB, HTTP, SOCKET, Stage } from '../support/app-harness.ts';
+import { errorOf, isPending } from '../support/waiting.ts';
 
 const LINK = linkId('socket 1');
 const OTHER_LINK = linkId('socket 2');

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { START } from './fake-store.ts';
-import { ALICE, BOB, Stage } from './stage.ts';
-import { errorOf } from './waiting.ts';
+import { START } from '../support/fake-store.ts';
+import { ALICE, BOB, Stage } from '../support/app-harness.ts';
+import { errorOf } from '../support/waiting.ts';
 
 const ALL = { platform: null, sessionId: null } as const;
 

@@ -1,10 +1,10 @@
 /** What the use cases count of themselves, for whoever watches over the server. */
 import { beforeEach, describe, expect, it } from 'vitest';
-import { Sweeper } from '../../src/app/presence/timeout-sweeper.ts';
-import { Tracker } from '../../src/app/presence/tracker.ts';
-import type { Tally } from '../../src/app/shared/histogram.ts';
-import { Watchers } from '../../src/app/presence/status-watchers.ts';
-import { ALICE, BOB, HTTP, Stage } from './stage.ts';
+import { Sweeper } from '../../../src/app/presence/timeout-sweeper.ts';
+import { Tracker } from '../../../src/app/presence/tracker.ts';
+import type { Tally } from '../../../src/app/shared/histogram.ts';
+import { Watchers } from '../../../src/app/presence/status-watchers.ts';
+import { ALICE, BOB, HTTP, Stage } from './support/app-harness.ts';
 
 let stage: Stage;
 beforeEach(() => {

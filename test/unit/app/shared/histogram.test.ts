@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { Tally } from '../../src/app/shared/histogram.ts';
+import { Tally } from '../../../../src/app/shared/histogram.ts';
 
 it('counts a value with the first bound that it does not exceed, and sums all up', () => {
   const tally = new Tally([1, 10]);

@@ -1,10 +1,10 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { Feed, FEED_LIMITS, type FeedLimits } from '../../src/app/presence/event-feed.ts';
-import type { LoggedEvent } from '../../src/app/ports/presence-store.ts';
-import type { PullStream } from '../../src/app/presence/pull-stream.ts';
-import { cursor } from '../../src/core/ids.ts';
-import { ALICE, BOB, CAROL, Stage } from './stage.ts';
-import { errorOf, faultOf, isPending, nextOf } from './waiting.ts';
+import { Feed, FEED_LIMITS, type FeedLimits } from '../../../../src/app/presence/event-feed.ts';
+import type { LoggedEvent } from '../../../../src/app/ports/presence-store.ts';
+import type { PullStream } from '../../../../src/app/presence/pull-stream.ts';
+import { cursor } from '../../../../src/core/ids.ts';
+import { ALICE, BOB, CAROL, Stage } from '../support/app-harness.ts';
+import { errorOf, faultOf, isPending, nextOf } from '../support/waiting.ts';
 
 const DONE = { done: true, value: undefined };
 const never = () => {
