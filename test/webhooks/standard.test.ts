@@ -6,7 +6,7 @@ import type { Delivery } from '../../src/app/ports/webhook-store.ts';
 import { later, millis, type Millis } from '../../src/core/ids.ts';
 import type { WebhookRecord } from '../../src/core/webhooks/webhook.ts';
 import { standardFormat } from '../../src/webhooks/format/standard-webhooks.ts';
-import { World } from '../api/world.ts';
+import { World } from '../unit/api/api-harness.ts';
 import { aDelivery, anEvent, aWebhook, MOMENT, OTHER_SECRET, SECRET } from './webhooks.ts';
 
 /** Receivers look at the wall clock. */

@@ -1,6 +1,6 @@
 /** Why a user is shown as she is, as a backend is told it. */
 import { expect, it } from 'vitest';
-import { World } from './world.ts';
+import { World } from './api-harness.ts';
 
 const EXPLAIN = `query ($userId: ID!) { explainStatus(userId: $userId) {
   asOf because

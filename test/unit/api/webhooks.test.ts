@@ -1,10 +1,10 @@
 /** Webhooks as backends read and change them. */
 import { getNamedType, isObjectType } from 'graphql';
 import { describe, expect, it } from 'vitest';
-import { schema } from '../../src/api/schema.ts';
-import { HOOK } from '../unit/app/webhooks/webhook-service-harness.ts';
-import { secretOf } from '../unit/app/webhooks/webhook-parts.ts';
-import { World } from './world.ts';
+import { schema } from '../../../src/api/schema.ts';
+import { HOOK } from '../app/webhooks/webhook-service-harness.ts';
+import { secretOf } from '../app/webhooks/webhook-parts.ts';
+import { World } from './api-harness.ts';
 
 const WEBHOOK = 'id url format reasons userStatusOnly state previousSecretValidUntil createdAt changedAt';
 const CREATE = `mutation($input: CreateWebhookInput!) { createWebhook(input: $input) { webhook { ${WEBHOOK} } secret } }`;

@@ -1,6 +1,6 @@
 /** Being told. */
 import { describe, expect, it } from 'vitest';
-import { RETENTION_MS, session, TestLink, user, World, type Answer } from './world.ts';
+import { RETENTION_MS, session, TestLink, user, World, type Answer } from './api-harness.ts';
 
 const WATCH = `subscription($ids: [ID!]!) { statusChanges(userIds: $ids) {
   userId status version previousStatus reason platform changedAt lastSeenAt customStatus

@@ -1,6 +1,6 @@
 /** What a session does in its own name, and what is done to it. */
 import { describe, expect, it } from 'vitest';
-import { session, TestLink, user, World, IP } from './world.ts';
+import { session, TestLink, user, World, IP } from './api-harness.ts';
 
 const LOGIN = `mutation($input: LoginInput!) { login(input: $input) {
   session { id userId platform deviceId status appState attached appVersion osVersion ipAddress loggedInAt lastSeenAt }

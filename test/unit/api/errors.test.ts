@@ -1,10 +1,10 @@
 /** What a client is told when something is wrong. */
 import { GraphQLError } from 'graphql';
 import { describe, expect, it, vi } from 'vitest';
-import { toClientError } from '../../src/api/errors.ts';
-import { DomainError, type Fault } from '../../src/core/errors.ts';
-import { millis } from '../../src/core/ids.ts';
-import { user, World } from './world.ts';
+import { toClientError } from '../../../src/api/errors.ts';
+import { DomainError, type Fault } from '../../../src/core/errors.ts';
+import { millis } from '../../../src/core/ids.ts';
+import { user, World } from './api-harness.ts';
 
 const SECRET = 'SQLITE_CORRUPT: /var/lib/porchlight/data.db';
 

@@ -2,10 +2,10 @@
 import SchemaBuilder from '@pothos/core';
 import { Kind, parse, type GraphQLField } from 'graphql';
 import { describe, expect, it } from 'vitest';
-import '../../src/api/access-plugin.ts';
-import { schema } from '../../src/api/schema.ts';
-import { BACKEND, NOBODY, type Caller } from '../../src/app/auth/caller.ts';
-import { session, user, World } from './world.ts';
+import '../../../src/api/access-plugin.ts';
+import { schema } from '../../../src/api/schema.ts';
+import { BACKEND, NOBODY, type Caller } from '../../../src/app/auth/caller.ts';
+import { session, user, World } from './api-harness.ts';
 
 const U = 'UNAUTHENTICATED';
 const F = 'FORBIDDEN';

@@ -1,8 +1,8 @@
 /** Reading and changing the policy. */
 import { describe, expect, it } from 'vitest';
-import { DEFAULT_POLICY } from '../../src/core/policy.ts';
-import { World } from './world.ts';
-import { PLATFORMS } from '../../src/core/enums.ts';
+import { DEFAULT_POLICY } from '../../../src/core/policy.ts';
+import { World } from './api-harness.ts';
+import { PLATFORMS } from '../../../src/core/enums.ts';
 
 const POLICY = `multiDevice { mode groups } pushOnlineExpiryMs platforms {
   platform canBePushOnline heartbeatIntervalMs heartbeatTimeoutMs backgroundTimeoutMs disconnectGraceMs maxInstances

@@ -8,21 +8,21 @@ import {
   type GraphQLError,
   type GraphQLFormattedError,
 } from 'graphql';
-import { BACKEND, type AppCaller, type Caller, type SessionRef } from '../../src/app/auth/caller.ts';
-import { createPorchlight, type Porchlight } from '../../src/app/application.ts';
-import type { Credentials } from '../../src/app/ports/presence-store.ts';
-import type { LoggedIn } from '../../src/app/presence/tracker.ts';
-import type { ApiContext, ApiLink } from '../../src/api/context.ts';
-import { toClientError } from '../../src/api/errors.ts';
-import { schema } from '../../src/api/schema.ts';
-import { deviceId, linkId, millis, sessionId, userId, type SessionId } from '../../src/core/ids.ts';
-import { DEFAULT_POLICY } from '../../src/core/policy.ts';
-import type { Watch } from '../../src/core/records.ts';
-import type { Visibility } from '../../src/core/visibility.ts';
-import { webhookParts } from '../unit/app/webhooks/webhook-parts.ts';
-import { MemoryStore } from '../contract/memory-store.ts';
-import { VirtualClock } from '../contract/virtual-clock.ts';
-import type { Platform } from '../../src/core/enums.ts';
+import { BACKEND, type AppCaller, type Caller, type SessionRef } from '../../../src/app/auth/caller.ts';
+import { createPorchlight, type Porchlight } from '../../../src/app/application.ts';
+import type { Credentials } from '../../../src/app/ports/presence-store.ts';
+import type { LoggedIn } from '../../../src/app/presence/tracker.ts';
+import type { ApiContext, ApiLink } from '../../../src/api/context.ts';
+import { toClientError } from '../../../src/api/errors.ts';
+import { schema } from '../../../src/api/schema.ts';
+import { deviceId, linkId, millis, sessionId, userId, type SessionId } from '../../../src/core/ids.ts';
+import { DEFAULT_POLICY } from '../../../src/core/policy.ts';
+import type { Watch } from '../../../src/core/records.ts';
+import type { Visibility } from '../../../src/core/visibility.ts';
+import { webhookParts } from '../app/webhooks/webhook-parts.ts';
+import { MemoryStore } from '../../contract/memory-store.ts';
+import { VirtualClock } from '../../contract/virtual-clock.ts';
+import type { Platform } from '../../../src/core/enums.ts';
 
 export interface Asking {
   readonly caller?: Caller;

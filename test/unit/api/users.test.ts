@@ -1,8 +1,8 @@
 /** Asking about users. */
 import { describe, expect, it } from 'vitest';
-import { BACKEND } from '../../src/app/auth/caller.ts';
-import { userId } from '../../src/core/ids.ts';
-import { session, user, World } from './world.ts';
+import { BACKEND } from '../../../src/app/auth/caller.ts';
+import { userId } from '../../../src/core/ids.ts';
+import { session, user, World } from './api-harness.ts';
 
 const STATUSES = 'query($ids: [ID!]!) { userStatuses(userIds: $ids) { userId status version } }';
 const ALL = `{ userStatus(userId: "alice") {

@@ -1,11 +1,11 @@
 /** Deliveries as backends read them, redeliver them, and try one out. */
 import { describe, expect, it } from 'vitest';
-import type { Delivery } from '../../src/app/ports/webhook-store.ts';
-import { deliveryId, millis } from '../../src/core/ids.ts';
-import type { WebhookRecord } from '../../src/core/webhooks/webhook.ts';
-import { HOOK } from '../unit/app/webhooks/webhook-service-harness.ts';
-import { RETRY_FOR_MS } from '../unit/app/webhooks/webhook-parts.ts';
-import { World } from './world.ts';
+import type { Delivery } from '../../../src/app/ports/webhook-store.ts';
+import { deliveryId, millis } from '../../../src/core/ids.ts';
+import type { WebhookRecord } from '../../../src/core/webhooks/webhook.ts';
+import { HOOK } from '../app/webhooks/webhook-service-harness.ts';
+import { RETRY_FOR_MS } from '../app/webhooks/webhook-parts.ts';
+import { World } from './api-harness.ts';
 
 const START = Date.UTC(2026, 0, 1);
 const DELIVERY = `id webhookId status isTest eventCount events { cursor userId reason ipAddress occurredAt } createdAt

@@ -1,9 +1,9 @@
 /** What webhooks and exports tell of an event is what GraphQL tells. */
 import { isObjectType } from 'graphql';
 import { expect, it } from 'vitest';
-import { schema } from '../../src/api/schema.ts';
-import { toldEvent } from '../../src/app/shared/event-json.ts';
-import { World } from './world.ts';
+import { schema } from '../../../../src/api/schema.ts';
+import { toldEvent } from '../../../../src/app/shared/event-json.ts';
+import { World } from '../../api/api-harness.ts';
 
 it('an event is told with every field of PresenceEvent, in the same form', async () => {
   const world = new World();

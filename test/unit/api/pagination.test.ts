@@ -1,6 +1,6 @@
 /** Pages: of the event log, and of who is online. And the counts. */
 import { describe, expect, it, vi } from 'vitest';
-import { session, World } from './world.ts';
+import { session, World } from './api-harness.ts';
 
 interface PageOf<Node> {
   readonly nodes: readonly Node[];
