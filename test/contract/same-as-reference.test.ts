@@ -8,7 +8,7 @@ import { deadline } from '../../src/core/deadlines.ts';
 import { deviceId, linkId, sessionId, type Cursor, type UserId } from '../../src/core/ids.ts';
 import { changePolicy, DEFAULT_POLICY } from '../../src/core/policy.ts';
 import { diagnose } from '../../src/storage/sqlite/offline/doctor/doctor.ts';
-import { openQuietly, temporaryDirectories } from '../storage/sqlite-files.ts';
+import { openQuietly, temporaryDirectories } from '../integration/storage/support/sqlite-files.ts';
 import { login, run, runAll, user, wake } from './commands.ts';
 import { MemoryStore } from './memory-store.ts';
 import { VirtualClock } from './virtual-clock.ts';

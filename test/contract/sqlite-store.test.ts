@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { openQuietly, temporaryDirectories } from '../storage/sqlite-files.ts';
+import { openQuietly, temporaryDirectories } from '../integration/storage/support/sqlite-files.ts';
 import { presenceStoreContract } from './presence-store.ts';
 
 const newDirectory = temporaryDirectories();

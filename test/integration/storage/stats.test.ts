@@ -3,9 +3,9 @@ import Database from 'better-sqlite3';
 import { rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { diskUse } from '../../src/storage/sqlite/file/disk-usage.ts';
-import { login, run, user } from '../contract/commands.ts';
-import { openQuietly, temporaryDirectories } from './sqlite-files.ts';
+import { diskUse } from '../../../src/storage/sqlite/file/disk-usage.ts';
+import { login, run, user } from '../../contract/commands.ts';
+import { openQuietly, temporaryDirectories } from './support/sqlite-files.ts';
 
 const newDirectory = temporaryDirectories();
 const many = ({ counts }: { readonly counts: Float64Array }): number => counts.reduce((all, count) => all + count, 0);

@@ -1,8 +1,8 @@
 /** What a store says of the changes that writing-process.js makes, held against itself and against what was acknowledged. */
 import { expect } from 'vitest';
-import type { LoggedEvent, PresenceStore } from '../../src/app/ports/presence-store.ts';
-import { sessionId, type Cursor } from '../../src/core/ids.ts';
-import { user } from '../contract/commands.ts';
+import type { LoggedEvent, PresenceStore } from '../../../../src/app/ports/presence-store.ts';
+import { sessionId, type Cursor } from '../../../../src/core/ids.ts';
+import { user } from '../../../contract/commands.ts';
 
 export interface Acknowledged {
   readonly id: string;

@@ -1,5 +1,5 @@
 import { afterEach, expect, it, vi } from 'vitest';
-import { StoreClock } from '../../src/storage/clock.ts';
+import { StoreClock } from '../../../src/storage/clock.ts';
 
 const START = 1_767_225_600_000;
 

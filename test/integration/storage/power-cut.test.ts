@@ -10,9 +10,9 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
-import { diagnose } from '../../src/storage/sqlite/offline/doctor/doctor.ts';
-import { openQuietly, temporaryDirectories } from './sqlite-files.ts';
-import { expectWhole, type Acknowledged } from './written.ts';
+import { diagnose } from '../../../src/storage/sqlite/offline/doctor/doctor.ts';
+import { openQuietly, temporaryDirectories } from './support/sqlite-files.ts';
+import { expectWhole, type Acknowledged } from './support/verify-store.ts';
 
 const newDirectory = temporaryDirectories();
 const CUTS = Number(process.env.PORCHLIGHT_POWER_CUTS ?? 6);
@@ -38,7 +38,7 @@ const stopped = (pid: number): boolean => {
 /** @returns what was on the disk at so many moments of a server's work. */
 const cutPower = async (cuts: number): Promise<readonly Copy[]> => {
   const path = join(newDirectory(), 'presence.db');
-  const script = fileURLToPath(new URL('./writing-process.js', import.meta.url));
+  const script = fileURLToPath(new URL('./support/writing-process.js', import.meta.url));
   const child = spawn(process.execPath, [script, path, '1'], { stdio: ['ignore', 'pipe', 'inherit'] });
   const closed = once(child, 'close');
   const acknowledged: Acknowledged[] = [];

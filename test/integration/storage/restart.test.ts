@@ -1,12 +1,12 @@
 /** What a restart does: nothing that anybody could see. */
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { PresenceStore } from '../../src/app/ports/presence-store.ts';
-import { linkId, sessionId, type UserId } from '../../src/core/ids.ts';
-import { changePolicy, DEFAULT_POLICY } from '../../src/core/policy.ts';
-import { beat, endAll, login, logout, run, say, user, wake } from '../contract/commands.ts';
-import { VirtualClock } from '../contract/virtual-clock.ts';
-import { openQuietly, temporaryDirectories } from './sqlite-files.ts';
+import type { PresenceStore } from '../../../src/app/ports/presence-store.ts';
+import { linkId, sessionId, type UserId } from '../../../src/core/ids.ts';
+import { changePolicy, DEFAULT_POLICY } from '../../../src/core/policy.ts';
+import { beat, endAll, login, logout, run, say, user, wake } from '../../contract/commands.ts';
+import { VirtualClock } from '../../contract/virtual-clock.ts';
+import { openQuietly, temporaryDirectories } from './support/sqlite-files.ts';
 
 const newDirectory = temporaryDirectories();
 const SECOND = 1_000;

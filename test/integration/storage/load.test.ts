@@ -3,12 +3,12 @@ import Database from 'better-sqlite3';
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { linkId, millis } from '../../src/core/ids.ts';
-import { afterRestart } from '../../src/core/state-machine.ts';
-import { changePolicy, DEFAULT_POLICY } from '../../src/core/policy.ts';
-import { loadFile } from '../../src/storage/sqlite/load/load.ts';
-import { beat, login, run, say, user } from '../contract/commands.ts';
-import { openQuietly, temporaryDirectories } from './sqlite-files.ts';
+import { linkId, millis } from '../../../src/core/ids.ts';
+import { afterRestart } from '../../../src/core/state-machine.ts';
+import { changePolicy, DEFAULT_POLICY } from '../../../src/core/policy.ts';
+import { loadFile } from '../../../src/storage/sqlite/load/load.ts';
+import { beat, login, run, say, user } from '../../contract/commands.ts';
+import { openQuietly, temporaryDirectories } from './support/sqlite-files.ts';
 
 const newDirectory = temporaryDirectories();
 const POLICY = changePolicy(DEFAULT_POLICY, { multiDevice: { mode: 'MULTI' } });

@@ -3,10 +3,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll } from 'vitest';
-import { DEFAULT_POLICY } from '../../src/core/policy.ts';
-import { openSqliteStore, type SqliteStoreOptions } from '../../src/storage/sqlite/open.ts';
-import type { SqliteStore } from '../../src/storage/sqlite/store.ts';
-import { VirtualClock } from '../contract/virtual-clock.ts';
+import { DEFAULT_POLICY } from '../../../../src/core/policy.ts';
+import { openSqliteStore, type SqliteStoreOptions } from '../../../../src/storage/sqlite/open.ts';
+import type { SqliteStore } from '../../../../src/storage/sqlite/store.ts';
+import { VirtualClock } from '../../../contract/virtual-clock.ts';
 
 /** To be called once, at the top of a test file. @returns makes a new directory each time. */
 export const temporaryDirectories = (): (() => string) => {

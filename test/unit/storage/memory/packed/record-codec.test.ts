@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { UserRecord } from '../../../src/core/records.ts';
-import { ByteWriter } from '../../../src/storage/memory/packed/varint-bytes.ts';
-import { MOST_SESSIONS, RecordCodec } from '../../../src/storage/memory/packed/record-codec.ts';
+import type { UserRecord } from '../../../../../src/core/records.ts';
+import { ByteWriter } from '../../../../../src/storage/memory/packed/varint-bytes.ts';
+import { MOST_SESSIONS, RecordCodec } from '../../../../../src/storage/memory/packed/record-codec.ts';
 import { arbitrarySession, arbitraryUser } from './arbitrary-users.ts';
 
 /** The record somewhere among other bytes. */

@@ -2,10 +2,10 @@
 import Database from 'better-sqlite3';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { linkId, sessionId } from '../../src/core/ids.ts';
-import { unknownUser } from '../../src/core/records.ts';
-import { login, logout, run, user } from '../contract/commands.ts';
-import { openQuietly, temporaryDirectories } from './sqlite-files.ts';
+import { linkId, sessionId } from '../../../src/core/ids.ts';
+import { unknownUser } from '../../../src/core/records.ts';
+import { login, logout, run, user } from '../../contract/commands.ts';
+import { openQuietly, temporaryDirectories } from './support/sqlite-files.ts';
 
 const newDirectory = temporaryDirectories();
 const ALICE = user('alice');

@@ -3,8 +3,8 @@ import Database from 'better-sqlite3';
 import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { copyDatabase } from '../../src/storage/sqlite/offline/backup.ts';
-import { openQuietly, temporaryDirectories } from './sqlite-files.ts';
+import { copyDatabase } from '../../../src/storage/sqlite/offline/backup.ts';
+import { openQuietly, temporaryDirectories } from './support/sqlite-files.ts';
 
 const newDirectory = temporaryDirectories();
 

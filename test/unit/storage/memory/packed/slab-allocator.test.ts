@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Slabs, type Place } from '../../../src/storage/memory/packed/slab-allocator.ts';
+import { Slabs, type Place } from '../../../../../src/storage/memory/packed/slab-allocator.ts';
 
 const MIB = 1 << 20;
 

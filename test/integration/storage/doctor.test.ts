@@ -3,12 +3,12 @@ import Database from 'better-sqlite3';
 import { copyFileSync, openSync, readFileSync, truncateSync, writeFileSync, writeSync, closeSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { changePolicy, DEFAULT_POLICY } from '../../src/core/policy.ts';
-import { diagnose } from '../../src/storage/sqlite/offline/doctor/doctor.ts';
-import type { FindingId } from '../../src/storage/sqlite/offline/doctor/findings.ts';
-import { login, logout, run, runAll, say, user, wake } from '../contract/commands.ts';
-import { VirtualClock } from '../contract/virtual-clock.ts';
-import { openQuietly, temporaryDirectories } from './sqlite-files.ts';
+import { changePolicy, DEFAULT_POLICY } from '../../../src/core/policy.ts';
+import { diagnose } from '../../../src/storage/sqlite/offline/doctor/doctor.ts';
+import type { FindingId } from '../../../src/storage/sqlite/offline/doctor/findings.ts';
+import { login, logout, run, runAll, say, user, wake } from '../../contract/commands.ts';
+import { VirtualClock } from '../../contract/virtual-clock.ts';
+import { openQuietly, temporaryDirectories } from './support/sqlite-files.ts';
 
 const newDirectory = temporaryDirectories();
 let healthy: string;

@@ -6,16 +6,16 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
-import { diagnose } from '../../src/storage/sqlite/offline/doctor/doctor.ts';
-import { openQuietly, temporaryDirectories } from './sqlite-files.ts';
-import { expectWhole, type Acknowledged } from './written.ts';
+import { diagnose } from '../../../src/storage/sqlite/offline/doctor/doctor.ts';
+import { openQuietly, temporaryDirectories } from './support/sqlite-files.ts';
+import { expectWhole, type Acknowledged } from './support/verify-store.ts';
 
 const newDirectory = temporaryDirectories();
 const ROUNDS = 5;
 
 /** Lets a server write until it has acknowledged `count` changes, then kills it. @returns all it acknowledged. */
 const writeAndKill = async (path: string, round: number, count: number): Promise<readonly Acknowledged[]> => {
-  const script = fileURLToPath(new URL('./writing-process.js', import.meta.url));
+  const script = fileURLToPath(new URL('./support/writing-process.js', import.meta.url));
   const child = spawn(process.execPath, [script, path, String(round)], { stdio: ['ignore', 'pipe', 'inherit'] });
   const closed = once(child, 'close');
   const acknowledged: Acknowledged[] = [];
@@ -51,7 +51,7 @@ it(`every acknowledged change survives kill -9, ${ROUNDS} times over`, async () 
 
 it('a database that another process serves is refused, and open to all when that one is killed', async () => {
   const path = join(newDirectory(), 'presence.db');
-  const script = fileURLToPath(new URL('./writing-process.js', import.meta.url));
+  const script = fileURLToPath(new URL('./support/writing-process.js', import.meta.url));
   const child = spawn(process.execPath, [script, path, '1'], { stdio: ['ignore', 'pipe', 'inherit'] });
   const closed = once(child, 'close');
   await once(child.stdout, 'data');

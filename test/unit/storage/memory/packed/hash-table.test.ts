@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { hashOf, longer, SlotTable } from '../../../src/storage/memory/packed/hash-table.ts';
+import { hashOf, longer, SlotTable } from '../../../../../src/storage/memory/packed/hash-table.ts';
 
 /** A table that keeps its ids beside it, and what it should be: a map. */
 const tableOf = (hash?: (id: string) => number) => {

@@ -1,9 +1,9 @@
 /** Every record there can be, and some that there can't. */
 import fc from 'fast-check';
-import type { DeviceId, LinkId, Millis, SessionId, UserId } from '../../../src/core/ids.ts';
-import type { Timings } from '../../../src/core/policy.ts';
-import type { SessionRecord, UserRecord, Watch } from '../../../src/core/records.ts';
-import { APP_STATES, EVENT_REASONS, PLATFORMS, STATUSES, type LiveStatus } from '../../../src/core/enums.ts';
+import type { DeviceId, LinkId, Millis, SessionId, UserId } from '../../../../../src/core/ids.ts';
+import type { Timings } from '../../../../../src/core/policy.ts';
+import type { SessionRecord, UserRecord, Watch } from '../../../../../src/core/records.ts';
+import { APP_STATES, EVENT_REASONS, PLATFORMS, STATUSES, type LiveStatus } from '../../../../../src/core/enums.ts';
 
 const LIVE = STATUSES.filter((status): status is LiveStatus => status !== 'OFFLINE');
 

@@ -2,13 +2,13 @@
 import Database from 'better-sqlite3';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import type { CommittedChange, LoggedEvent } from '../../src/app/ports/presence-store.ts';
-import { sessionId, type Cursor } from '../../src/core/ids.ts';
-import { changePolicy } from '../../src/core/policy.ts';
-import type { SqliteStore } from '../../src/storage/sqlite/store.ts';
-import { beat, login, run, runAll, user, wake } from '../contract/commands.ts';
-import { VirtualClock } from '../contract/virtual-clock.ts';
-import { openQuietly, temporaryDirectories } from './sqlite-files.ts';
+import type { CommittedChange, LoggedEvent } from '../../../src/app/ports/presence-store.ts';
+import { sessionId, type Cursor } from '../../../src/core/ids.ts';
+import { changePolicy } from '../../../src/core/policy.ts';
+import type { SqliteStore } from '../../../src/storage/sqlite/store.ts';
+import { beat, login, run, runAll, user, wake } from '../../contract/commands.ts';
+import { VirtualClock } from '../../contract/virtual-clock.ts';
+import { openQuietly, temporaryDirectories } from './support/sqlite-files.ts';
 
 const newDirectory = temporaryDirectories();
 const SECOND = 1_000;

@@ -1,6 +1,6 @@
 // Serves the database named by its argument and changes users as fast as it can, until it is killed. Prints one line
 // per change that was acknowledged: the user and the version.
-const built = (/** @type {string} */ path) => import(new URL(`../../dist/${path}`, import.meta.url).href);
+const built = (/** @type {string} */ path) => import(new URL(`../../../../dist/${path}`, import.meta.url).href);
 const { openSqliteStore } = await built('storage/sqlite/open.js');
 const { StoreClock } = await built('storage/clock.js');
 const { DEFAULT_POLICY } = await built('core/policy.js');

@@ -1,12 +1,12 @@
 /** Whoever is held as an object and whoever is bytes: nobody can tell the one from the other. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { deadline } from '../../src/core/deadlines.ts';
-import { linkId, millis, type Millis, type UserId } from '../../src/core/ids.ts';
-import { afterRestart, sessionAfterRestart } from '../../src/core/state-machine.ts';
-import { highestStatus, type SessionRecord, type UserRecord } from '../../src/core/records.ts';
-import { packSessions } from '../../src/storage/memory/packed/session-chunks.ts';
-import { Present } from '../../src/storage/memory/active-users.ts';
+import { deadline } from '../../../../src/core/deadlines.ts';
+import { linkId, millis, type Millis, type UserId } from '../../../../src/core/ids.ts';
+import { afterRestart, sessionAfterRestart } from '../../../../src/core/state-machine.ts';
+import { highestStatus, type SessionRecord, type UserRecord } from '../../../../src/core/records.ts';
+import { packSessions } from '../../../../src/storage/memory/packed/session-chunks.ts';
+import { Present } from '../../../../src/storage/memory/active-users.ts';
 import { arbitrarySession, arbitraryUser } from './packed/arbitrary-users.ts';
 
 const START = millis(1_767_225_600_000);

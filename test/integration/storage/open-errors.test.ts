@@ -4,9 +4,9 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { StorageError, type StorageErrorKind } from '../../src/storage/sqlite/file/errors.ts';
-import { login, run, user } from '../contract/commands.ts';
-import { openQuietly, temporaryDirectories } from './sqlite-files.ts';
+import { StorageError, type StorageErrorKind } from '../../../src/storage/sqlite/file/errors.ts';
+import { login, run, user } from '../../contract/commands.ts';
+import { openQuietly, temporaryDirectories } from './support/sqlite-files.ts';
 
 const newDirectory = temporaryDirectories();
 const newPath = (): string => join(newDirectory(), 'presence.db');

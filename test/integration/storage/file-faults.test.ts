@@ -4,10 +4,10 @@ import { execFileSync } from 'node:child_process';
 import { copyFileSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { step } from '../../src/core/state-machine.ts';
-import { login, run, say, user } from '../contract/commands.ts';
-import { VirtualClock } from '../contract/virtual-clock.ts';
-import { openQuietly, temporaryDirectories } from './sqlite-files.ts';
+import { step } from '../../../src/core/state-machine.ts';
+import { login, run, say, user } from '../../contract/commands.ts';
+import { VirtualClock } from '../../contract/virtual-clock.ts';
+import { openQuietly, temporaryDirectories } from './support/sqlite-files.ts';
 
 const newDirectory = temporaryDirectories();
 const [ALICE, BOB] = [user('alice'), user('bob')];

@@ -2,9 +2,9 @@
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { expect, it, onTestFinished } from 'vitest';
-import { userId } from '../../src/core/ids.ts';
-import { login, run } from '../contract/commands.ts';
-import { openQuietly, temporaryDirectories } from './sqlite-files.ts';
+import { userId } from '../../../src/core/ids.ts';
+import { login, run } from '../../contract/commands.ts';
+import { openQuietly, temporaryDirectories } from './support/sqlite-files.ts';
 
 const ALICE = userId('alice');
 const newDirectory = temporaryDirectories();

@@ -1,9 +1,9 @@
 import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { Background } from '../../src/storage/sqlite/periodic-tasks.ts';
-import { login, run, user } from '../contract/commands.ts';
-import { VirtualClock } from '../contract/virtual-clock.ts';
-import { openQuietly, temporaryDirectories } from './sqlite-files.ts';
+import { Background } from '../../../../src/storage/sqlite/periodic-tasks.ts';
+import { login, run, user } from '../../../contract/commands.ts';
+import { VirtualClock } from '../../../contract/virtual-clock.ts';
+import { openQuietly, temporaryDirectories } from '../../../integration/storage/support/sqlite-files.ts';
 
 const newDirectory = temporaryDirectories();
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { millis } from '../../src/core/ids.ts';
-import { TimerWheel } from '../../src/storage/memory/timer-wheel.ts';
+import { millis } from '../../../../src/core/ids.ts';
+import { TimerWheel } from '../../../../src/storage/memory/timer-wheel.ts';
 
 const START = millis(1_767_225_600_000);
 const TICK_MS = 100;

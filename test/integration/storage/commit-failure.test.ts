@@ -2,13 +2,13 @@
 import Database from 'better-sqlite3';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { CommittedChange } from '../../src/app/ports/presence-store.ts';
-import { changePolicy } from '../../src/core/policy.ts';
-import { unknownUser } from '../../src/core/records.ts';
-import { beat, login, logout, run, say, user } from '../contract/commands.ts';
-import { VirtualClock } from '../contract/virtual-clock.ts';
-import { settled } from '../unit/app/support/waiting.ts';
-import { openQuietly, temporaryDirectories } from './sqlite-files.ts';
+import type { CommittedChange } from '../../../src/app/ports/presence-store.ts';
+import { changePolicy } from '../../../src/core/policy.ts';
+import { unknownUser } from '../../../src/core/records.ts';
+import { beat, login, logout, run, say, user } from '../../contract/commands.ts';
+import { VirtualClock } from '../../contract/virtual-clock.ts';
+import { settled } from '../../unit/app/support/waiting.ts';
+import { openQuietly, temporaryDirectories } from './support/sqlite-files.ts';
 
 const newDirectory = temporaryDirectories();
 const newPath = (): string => join(newDirectory(), 'presence.db');
