@@ -2,8 +2,8 @@
 import { createHash } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { EVENT_REASONS } from '../../src/core/enums.ts';
-import type { CallbackBody } from '../tencent/callbacks.ts';
-import { APP_ID, KEY } from '../tencent/user-sigs.ts';
+import type { CallbackBody } from '../unit/tencent/callbacks.ts';
+import { APP_ID, KEY } from '../unit/tencent/user-sigs.ts';
 import { eventually } from '../tools/crash-stream.ts';
 import { ask, Socket } from '../tools/porchlight-client.ts';
 import { startPorchlight } from '../tools/porchlight-process.ts';

@@ -1,7 +1,7 @@
 /** The callbacks of Tencent IM's, as a backend that was written for them is sent them. */
 import { createHash } from 'node:crypto';
 import { expect, test } from 'vitest';
-import { ADMIN, APP_ID, KEY, userSig } from '../tencent/user-sigs.ts';
+import { ADMIN, APP_ID, KEY, userSig } from '../unit/tencent/user-sigs.ts';
 import { ask, Socket } from '../tools/porchlight-client.ts';
 import { startPorchlight } from '../tools/porchlight-process.ts';
 import { LOCAL_RECEIVERS, Receiver } from '../tools/receiver-process.ts';

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { ADMIN, APP_ID, KEY, userSig } from '../tencent/user-sigs.ts';
+import { ADMIN, APP_ID, KEY, userSig } from '../unit/tencent/user-sigs.ts';
 import { gql } from '../tools/porchlight-client.ts';
 import { startPorchlight, type PorchlightProcess } from '../tools/porchlight-process.ts';
 import { sharedServer } from './people.ts';

@@ -1,8 +1,8 @@
 /** A UserSig wherever a user's JWT is taken. */
 import { describe, expect, test } from 'vitest';
-import { API_KEY, codeOf, House, LOGIN } from '../server/house.ts';
-import { Wire } from '../server/wire.ts';
-import { openTencent, sigOf } from './tencent-house.ts';
+import { API_KEY, codeOf, House, LOGIN } from '../../server/house.ts';
+import { Wire } from '../../server/wire.ts';
+import { openTencent, sigOf } from './tencent-harness.ts';
 import { APP_ID, pack, packText, unpack } from './user-sigs.ts';
 
 const ASK = 'query ($id: ID!) { userStatus(userId: $id) { status } }';

@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
-import { PLATFORMS } from '../../src/core/enums.ts';
+import { PLATFORMS } from '../../../src/core/enums.ts';
 import {
   platformName,
   statusWebhookPlatformName,
   type PlatformNames,
   type PlatformSpelling,
-} from '../../src/tencent/platforms.ts';
+} from '../../../src/tencent/platforms.ts';
 
 /** As Tencent's pages of the status query and of the status webhook list them. */
 const LISTED: Readonly<Record<PlatformSpelling, readonly string[]>> = {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { EVENT_REASONS, PLATFORMS, type Platform } from '../../src/core/enums.ts';
-import { STATE_CHANGES, stateChangeOf } from '../../src/tencent/state-change.ts';
+import { EVENT_REASONS, PLATFORMS, type Platform } from '../../../src/core/enums.ts';
+import { STATE_CHANGES, stateChangeOf } from '../../../src/tencent/state-change.ts';
 
 const words = (change: ReturnType<typeof stateChangeOf>) =>
   change === null ? 'nothing' : `${change.action} ${change.reason}`;
@@ -39,7 +39,7 @@ it('the setting is about nothing else', () => {
 });
 
 it('docs/tencent.md has the same table', () => {
-  const page = readFileSync(new URL('../../docs/tencent.md', import.meta.url), 'utf8');
+  const page = readFileSync(new URL('../../../docs/tencent.md', import.meta.url), 'utf8');
   const table = /<!-- reasons -->\n([^]*?)<!-- \/reasons -->/.exec(page)?.[1] ?? '';
   const rows = table
     .trim()

@@ -1,10 +1,10 @@
 /** Whatever the events are, each that has a word is in one request, in order, and none is left or sent again. */
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import type { LoggedEvent } from '../../src/app/ports/presence-store.ts';
-import { millis, userId } from '../../src/core/ids.ts';
-import { EVENT_REASONS, PLATFORMS, type EventReason } from '../../src/core/enums.ts';
-import { anEvent } from '../webhooks/webhooks.ts';
+import type { LoggedEvent } from '../../../src/app/ports/presence-store.ts';
+import { millis, userId } from '../../../src/core/ids.ts';
+import { EVENT_REASONS, PLATFORMS, type EventReason } from '../../../src/core/enums.ts';
+import { anEvent } from '../../webhooks/webhooks.ts';
 import { bodyOf, requestsFor } from './callbacks.ts';
 
 const WITHOUT_A_WORD: readonly EventReason[] = ['KICKED', 'REPLACED', 'PUSH_EXPIRED', 'CUSTOM_STATUS'];

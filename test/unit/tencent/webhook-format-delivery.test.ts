@@ -1,10 +1,10 @@
 /** The format TENCENT on its way to a receiver that is as strict as those that are in use. */
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { later, millis } from '../../src/core/ids.ts';
-import { tencentFormat } from '../../src/tencent/webhook-format.ts';
-import { aCourier, Receiver } from '../webhooks/receivers.ts';
-import { aDelivery, anEvent, aWebhook } from '../webhooks/webhooks.ts';
+import { later, millis } from '../../../src/core/ids.ts';
+import { tencentFormat } from '../../../src/tencent/webhook-format.ts';
+import { aCourier, Receiver } from '../../webhooks/receivers.ts';
+import { aDelivery, anEvent, aWebhook } from '../../webhooks/webhooks.ts';
 import type { CallbackBody } from './callbacks.ts';
 
 const TOKEN = 'xxxxyyyy';

@@ -1,8 +1,8 @@
 import { createHmac } from 'node:crypto';
 import { deflateSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
-import { millis } from '../../src/core/ids.ts';
-import { looksLikeUserSig, readUserSig, type UserSig } from '../../src/tencent/user-sig.ts';
+import { millis } from '../../../src/core/ids.ts';
+import { looksLikeUserSig, readUserSig, type UserSig } from '../../../src/tencent/user-sig.ts';
 import { APP_ID, KEY, TENCENT, pack, packText, roomSig, toLetters, unpack, userSig, type Claims } from './user-sigs.ts';
 
 const NOW = millis(Date.UTC(2026, 0, 2, 3, 4, 5, 678));

@@ -1,10 +1,10 @@
 /** The webhook format TENCENT, held against the requests that Tencent's pages describe (docs/tencent.md names them). */
 import { describe, expect, it } from 'vitest';
-import type { LoggedEvent } from '../../src/app/ports/presence-store.ts';
-import { later, millis } from '../../src/core/ids.ts';
-import type { Platform } from '../../src/core/enums.ts';
-import { ALICE, BOB, Stage } from '../unit/app/support/app-harness.ts';
-import { anEvent } from '../webhooks/webhooks.ts';
+import type { LoggedEvent } from '../../../src/app/ports/presence-store.ts';
+import { later, millis } from '../../../src/core/ids.ts';
+import type { Platform } from '../../../src/core/enums.ts';
+import { ALICE, BOB, Stage } from '../app/support/app-harness.ts';
+import { anEvent } from '../../webhooks/webhooks.ts';
 import { bodyOf, NOW, requestsFor } from './callbacks.ts';
 
 /** Alice logs in on an Android phone, changed in what the test is about. */
