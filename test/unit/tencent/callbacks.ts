@@ -4,7 +4,7 @@ import type { Outgoing } from '../../../src/app/ports/webhook-format.ts';
 import { millis, type Millis } from '../../../src/core/ids.ts';
 import type { WebhookRecord } from '../../../src/core/webhooks/webhook.ts';
 import { tencentFormat, type TencentFormatOptions } from '../../../src/tencent/webhook-format.ts';
-import { aDelivery, aWebhook } from '../../webhooks/webhooks.ts';
+import { aDelivery, aWebhook } from '../webhooks/support/webhooks.ts';
 
 /** The last millisecond of the second that their example of a signature has. */
 export const NOW = millis(1_669_872_112_999);

@@ -3,8 +3,8 @@ import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { later, millis } from '../../../src/core/ids.ts';
 import { tencentFormat } from '../../../src/tencent/webhook-format.ts';
-import { aCourier, Receiver } from '../../webhooks/receivers.ts';
-import { aDelivery, anEvent, aWebhook } from '../../webhooks/webhooks.ts';
+import { aCourier, Receiver } from '../webhooks/support/http-receivers.ts';
+import { aDelivery, anEvent, aWebhook } from '../webhooks/support/webhooks.ts';
 import type { CallbackBody } from './callbacks.ts';
 
 const TOKEN = 'xxxxyyyy';

@@ -4,7 +4,7 @@ import { expect, it } from 'vitest';
 import type { LoggedEvent } from '../../../src/app/ports/presence-store.ts';
 import { millis, userId } from '../../../src/core/ids.ts';
 import { EVENT_REASONS, PLATFORMS, type EventReason } from '../../../src/core/enums.ts';
-import { anEvent } from '../../webhooks/webhooks.ts';
+import { anEvent } from '../webhooks/support/webhooks.ts';
 import { bodyOf, requestsFor } from './callbacks.ts';
 
 const WITHOUT_A_WORD: readonly EventReason[] = ['KICKED', 'REPLACED', 'PUSH_EXPIRED', 'CUSTOM_STATUS'];

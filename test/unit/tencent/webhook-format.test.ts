@@ -4,7 +4,7 @@ import type { LoggedEvent } from '../../../src/app/ports/presence-store.ts';
 import { later, millis } from '../../../src/core/ids.ts';
 import type { Platform } from '../../../src/core/enums.ts';
 import { ALICE, BOB, Stage } from '../app/support/app-harness.ts';
-import { anEvent } from '../../webhooks/webhooks.ts';
+import { anEvent } from '../webhooks/support/webhooks.ts';
 import { bodyOf, NOW, requestsFor } from './callbacks.ts';
 
 /** Alice logs in on an Android phone, changed in what the test is about. */

@@ -2,8 +2,8 @@
 import { once } from 'node:events';
 import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { webhookId } from '../../src/core/ids.ts';
-import { aCourier, Receiver, send } from './receivers.ts';
+import { webhookId } from '../../../../src/core/ids.ts';
+import { aCourier, Receiver, send } from '../support/http-receivers.ts';
 
 describe('a connection', () => {
   it('is used again, for whatever status', async () => {

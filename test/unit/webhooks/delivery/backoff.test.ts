@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { later, millis } from '../../src/core/ids.ts';
-import { backoffMs, restMs, retryAt } from '../../src/webhooks/delivery/backoff.ts';
+import { later, millis } from '../../../../src/core/ids.ts';
+import { backoffMs, restMs, retryAt } from '../../../../src/webhooks/delivery/backoff.ts';
 
 const SECOND = 1_000;
 const HOUR = 3_600_000;

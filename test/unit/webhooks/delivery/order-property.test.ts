@@ -4,15 +4,15 @@
  */
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import type { LoggedEvent } from '../../src/app/ports/presence-store.ts';
-import type { Attempt, Delivery } from '../../src/app/ports/webhook-store.ts';
-import { later, type Cursor, type DeliveryId, type UserId } from '../../src/core/ids.ts';
-import { PLATFORMS } from '../../src/core/enums.ts';
-import { isWanted } from '../../src/core/webhooks/webhook.ts';
-import { Node, type World } from './node.ts';
-import { Receiver, refused, taken, type Told } from './receiver.ts';
-import { HOOK, Stand, userOf } from './stand.ts';
-import { quiet } from './virtual-timers.ts';
+import type { LoggedEvent } from '../../../../src/app/ports/presence-store.ts';
+import type { Attempt, Delivery } from '../../../../src/app/ports/webhook-store.ts';
+import { later, type Cursor, type DeliveryId, type UserId } from '../../../../src/core/ids.ts';
+import { PLATFORMS } from '../../../../src/core/enums.ts';
+import { isWanted } from '../../../../src/core/webhooks/webhook.ts';
+import { Node, type World } from '../support/engine-process.ts';
+import { Receiver, refused, taken, type Told } from '../support/receiver.ts';
+import { HOOK, Stand, userOf } from '../support/delivery-harness.ts';
+import { quiet } from '../support/virtual-timers.ts';
 
 /** Two share a shard. */
 const USERS: readonly UserId[] = [userOf(0), userOf(0, 1), userOf(3), userOf(5)];

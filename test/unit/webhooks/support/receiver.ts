@@ -1,8 +1,8 @@
 /** A courier without a network: every attempt is written down, and goes as the test says. */
-import type { LoggedEvent } from '../../src/app/ports/presence-store.ts';
-import type { Attempt, Delivery, WebhookCourier } from '../../src/app/ports/webhook-store.ts';
-import type { DeliveryId, Millis } from '../../src/core/ids.ts';
-import type { WebhookRecord } from '../../src/core/webhooks/webhook.ts';
+import type { LoggedEvent } from '../../../../src/app/ports/presence-store.ts';
+import type { Attempt, Delivery, WebhookCourier } from '../../../../src/app/ports/webhook-store.ts';
+import type { DeliveryId, Millis } from '../../../../src/core/ids.ts';
+import type { WebhookRecord } from '../../../../src/core/webhooks/webhook.ts';
 
 export interface Told {
   readonly at: Millis;

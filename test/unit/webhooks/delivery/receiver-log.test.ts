@@ -1,10 +1,10 @@
 /** What the log hears of receivers and of the store: when something begins, and when it is over. */
 import { describe, expect, it } from 'vitest';
-import { DomainError } from '../../src/core/errors.ts';
-import { Troubles } from '../../src/webhooks/delivery/failure-log.ts';
-import { refused, taken } from './receiver.ts';
-import { EVERY_SHARD, HOOK, OTHER_HOOK, Stand, userOf } from './stand.ts';
-import { quiet } from './virtual-timers.ts';
+import { DomainError } from '../../../../src/core/errors.ts';
+import { Troubles } from '../../../../src/webhooks/delivery/failure-log.ts';
+import { refused, taken } from '../support/receiver.ts';
+import { EVERY_SHARD, HOOK, OTHER_HOOK, Stand, userOf } from '../support/delivery-harness.ts';
+import { quiet } from '../support/virtual-timers.ts';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;

@@ -1,8 +1,8 @@
 /** Since when the oldest event has been waiting for its receiver: what tells whoever is on call that one is behind. */
 import { describe, expect, it } from 'vitest';
-import { hangs, refused, taken } from './receiver.ts';
-import { Stand, userOf } from './stand.ts';
-import { quiet } from './virtual-timers.ts';
+import { hangs, refused, taken } from '../support/receiver.ts';
+import { Stand, userOf } from '../support/delivery-harness.ts';
+import { quiet } from '../support/virtual-timers.ts';
 
 const MINUTE = 60_000;
 

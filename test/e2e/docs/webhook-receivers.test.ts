@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it, onTestFinished } from 'vitest';
 
-const DOCS = new URL('../../docs/', import.meta.url);
+const DOCS = new URL('../../../docs/', import.meta.url);
 const EXAMPLES = new URL('examples/webhooks/', DOCS);
 const example = (name: string) => fileURLToPath(new URL(name, EXAMPLES));
 

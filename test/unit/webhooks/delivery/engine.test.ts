@@ -1,11 +1,11 @@
 /** Webhooks come and go, leases are lost, stores refuse, and the engine is closed. */
 import { describe, expect, it, vi } from 'vitest';
-import { DomainError } from '../../src/core/errors.ts';
-import { SHARDS_PER_WEBHOOK } from '../../src/core/webhooks/webhook.ts';
-import { isPending } from '../unit/app/support/waiting.ts';
-import { hangs, Receiver, refused, taken, type Told } from './receiver.ts';
-import { HOOK, OTHER_HOOK, Stand, userOf } from './stand.ts';
-import { quiet } from './virtual-timers.ts';
+import { DomainError } from '../../../../src/core/errors.ts';
+import { SHARDS_PER_WEBHOOK } from '../../../../src/core/webhooks/webhook.ts';
+import { isPending } from '../../app/support/waiting.ts';
+import { hangs, Receiver, refused, taken, type Told } from '../support/receiver.ts';
+import { HOOK, OTHER_HOOK, Stand, userOf } from '../support/delivery-harness.ts';
+import { quiet } from '../support/virtual-timers.ts';
 
 const MINUTE = 60_000;
 

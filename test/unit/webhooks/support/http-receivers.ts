@@ -3,14 +3,14 @@ import { once } from 'node:events';
 import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createServer as createTcpServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { onTestFinished } from 'vitest';
-import type { Format, Outgoing } from '../../src/app/ports/webhook-format.ts';
-import type { Attempt, Delivery } from '../../src/app/ports/webhook-store.ts';
-import { millis } from '../../src/core/ids.ts';
-import type { WebhookRecord } from '../../src/core/webhooks/webhook.ts';
-import { Addresses } from '../../src/webhooks/http/address-policy.ts';
-import { Courier, type CourierSettings } from '../../src/webhooks/http/http-sender.ts';
-import { standardFormat } from '../../src/webhooks/format/standard-webhooks.ts';
-import { Targets } from '../../src/webhooks/http/url-policy.ts';
+import type { Format, Outgoing } from '../../../../src/app/ports/webhook-format.ts';
+import type { Attempt, Delivery } from '../../../../src/app/ports/webhook-store.ts';
+import { millis } from '../../../../src/core/ids.ts';
+import type { WebhookRecord } from '../../../../src/core/webhooks/webhook.ts';
+import { Addresses } from '../../../../src/webhooks/http/address-policy.ts';
+import { Courier, type CourierSettings } from '../../../../src/webhooks/http/http-sender.ts';
+import { standardFormat } from '../../../../src/webhooks/format/standard-webhooks.ts';
+import { Targets } from '../../../../src/webhooks/http/url-policy.ts';
 import { aDelivery, aWebhook } from './webhooks.ts';
 
 /** Long enough for anything that is not to be waited for. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { timers } from '../../src/webhooks/delivery/timers.ts';
-import { Turns } from '../../src/webhooks/delivery/scan-budget.ts';
-import { settled } from '../unit/app/support/waiting.ts';
+import { timers } from '../../../../src/webhooks/delivery/timers.ts';
+import { Turns } from '../../../../src/webhooks/delivery/scan-budget.ts';
+import { settled } from '../../app/support/waiting.ts';
 
 describe('those who look at the log', () => {
   const busy = async (ms: number): Promise<void> => {

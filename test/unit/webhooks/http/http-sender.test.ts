@@ -2,9 +2,9 @@
 import { once } from 'node:events';
 import { Webhook } from 'standardwebhooks';
 import { describe, expect, it } from 'vitest';
-import { millis } from '../../src/core/ids.ts';
-import { aCourier, AMPLE_MS, onePerEvent, Receiver, send } from './receivers.ts';
-import { aDelivery, anEvent, aWebhook, SECRET } from './webhooks.ts';
+import { millis } from '../../../../src/core/ids.ts';
+import { aCourier, AMPLE_MS, onePerEvent, Receiver, send } from '../support/http-receivers.ts';
+import { aDelivery, anEvent, aWebhook, SECRET } from '../support/webhooks.ts';
 
 const TAKEN = { error: null, eventsDone: 2, retryAfterMs: null };
 

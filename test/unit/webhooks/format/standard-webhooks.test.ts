@@ -1,13 +1,13 @@
 /** The format STANDARD, as a receiver sees it who checks with the library of the convention. */
 import { Webhook, WebhookVerificationError } from 'standardwebhooks';
 import { describe, expect, it } from 'vitest';
-import type { Outgoing } from '../../src/app/ports/webhook-format.ts';
-import type { Delivery } from '../../src/app/ports/webhook-store.ts';
-import { later, millis, type Millis } from '../../src/core/ids.ts';
-import type { WebhookRecord } from '../../src/core/webhooks/webhook.ts';
-import { standardFormat } from '../../src/webhooks/format/standard-webhooks.ts';
-import { World } from '../unit/api/api-harness.ts';
-import { aDelivery, anEvent, aWebhook, MOMENT, OTHER_SECRET, SECRET } from './webhooks.ts';
+import type { Outgoing } from '../../../../src/app/ports/webhook-format.ts';
+import type { Delivery } from '../../../../src/app/ports/webhook-store.ts';
+import { later, millis, type Millis } from '../../../../src/core/ids.ts';
+import type { WebhookRecord } from '../../../../src/core/webhooks/webhook.ts';
+import { standardFormat } from '../../../../src/webhooks/format/standard-webhooks.ts';
+import { World } from '../../api/api-harness.ts';
+import { aDelivery, anEvent, aWebhook, MOMENT, OTHER_SECRET, SECRET } from '../support/webhooks.ts';
 
 /** Receivers look at the wall clock. */
 const now = (): Millis => millis(Date.now());

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { standardKey, webhookSecrets } from '../../src/webhooks/format/secrets.ts';
+import { standardKey, webhookSecrets } from '../../../../src/webhooks/format/secrets.ts';
 
 it('secrets are made of 32 bytes, and never the same', () => {
   const made = Array.from({ length: 100 }, () => webhookSecrets.newSecret());

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { Addresses } from '../../src/webhooks/http/address-policy.ts';
-import { Targets } from '../../src/webhooks/http/url-policy.ts';
+import { Addresses } from '../../../../src/webhooks/http/address-policy.ts';
+import { Targets } from '../../../../src/webhooks/http/url-policy.ts';
 
 const strict = new Targets(new Addresses([]), false);
 const withHttp = new Targets(new Addresses([]), true);

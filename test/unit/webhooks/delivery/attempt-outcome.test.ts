@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Attempt } from '../../src/app/ports/webhook-store.ts';
-import { later, millis } from '../../src/core/ids.ts';
-import { outcomeOf } from '../../src/webhooks/delivery/attempt-outcome.ts';
-import { delivery as failing, loggedEvent } from '../contract/webhook-records.ts';
+import type { Attempt } from '../../../../src/app/ports/webhook-store.ts';
+import { later, millis } from '../../../../src/core/ids.ts';
+import { outcomeOf } from '../../../../src/webhooks/delivery/attempt-outcome.ts';
+import { delivery as failing, loggedEvent } from '../../../contract/webhook-records.ts';
 
 const NOW = millis(1_700_000_000_000);
 const STARTED = later(NOW, -40);

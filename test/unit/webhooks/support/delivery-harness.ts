@@ -1,16 +1,16 @@
 /** Engines over reference stores, and a few words to make things happen there. */
-import type { LoggedEvent } from '../../src/app/ports/presence-store.ts';
-import type { Delivery, Lease, ShardProgress } from '../../src/app/ports/webhook-store.ts';
-import { userId, webhookId, type UserId, type WebhookId } from '../../src/core/ids.ts';
-import type { Platform } from '../../src/core/enums.ts';
-import { shardOf, SHARDS_PER_WEBHOOK, type Shard, type WebhookRecord } from '../../src/core/webhooks/webhook.ts';
-import { WebhookEngine } from '../../src/webhooks/delivery/engine.ts';
-import { Turns } from '../../src/webhooks/delivery/scan-budget.ts';
-import { FakeStore } from '../unit/app/support/fake-store.ts';
-import { Stage } from '../unit/app/support/app-harness.ts';
-import { RETRY_FOR_MS } from '../unit/app/webhooks/webhook-parts.ts';
-import { MemoryWebhookStore } from '../contract/memory-webhooks.ts';
-import { webhook } from '../contract/webhook-records.ts';
+import type { LoggedEvent } from '../../../../src/app/ports/presence-store.ts';
+import type { Delivery, Lease, ShardProgress } from '../../../../src/app/ports/webhook-store.ts';
+import { userId, webhookId, type UserId, type WebhookId } from '../../../../src/core/ids.ts';
+import type { Platform } from '../../../../src/core/enums.ts';
+import { shardOf, SHARDS_PER_WEBHOOK, type Shard, type WebhookRecord } from '../../../../src/core/webhooks/webhook.ts';
+import { WebhookEngine } from '../../../../src/webhooks/delivery/engine.ts';
+import { Turns } from '../../../../src/webhooks/delivery/scan-budget.ts';
+import { FakeStore } from '../../app/support/fake-store.ts';
+import { Stage } from '../../app/support/app-harness.ts';
+import { RETRY_FOR_MS } from '../../app/webhooks/webhook-parts.ts';
+import { MemoryWebhookStore } from '../../../contract/memory-webhooks.ts';
+import { webhook } from '../../../contract/webhook-records.ts';
 import { Receiver } from './receiver.ts';
 import { quiet, VirtualTimers } from './virtual-timers.ts';
 

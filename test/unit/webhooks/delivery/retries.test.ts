@@ -1,11 +1,11 @@
 /** What becomes of a delivery that is not taken, and of those behind it. */
 import { describe, expect, it } from 'vitest';
-import type { Attempt } from '../../src/app/ports/webhook-store.ts';
-import { later } from '../../src/core/ids.ts';
-import { deferred } from '../unit/app/support/waiting.ts';
-import { hangs, refused, taken } from './receiver.ts';
-import { EVERY_SHARD, HOOK, OTHER_HOOK, Stand, userOf } from './stand.ts';
-import { quiet } from './virtual-timers.ts';
+import type { Attempt } from '../../../../src/app/ports/webhook-store.ts';
+import { later } from '../../../../src/core/ids.ts';
+import { deferred } from '../../app/support/waiting.ts';
+import { hangs, refused, taken } from '../support/receiver.ts';
+import { EVERY_SHARD, HOOK, OTHER_HOOK, Stand, userOf } from '../support/delivery-harness.ts';
+import { quiet } from '../support/virtual-timers.ts';
 
 const MINUTE = 60_000;
 

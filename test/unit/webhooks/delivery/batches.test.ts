@@ -1,9 +1,9 @@
 /** What goes into one delivery, and when it is sent. */
 import { describe, expect, it } from 'vitest';
-import type { CommittedChange, LogScan } from '../../src/app/ports/presence-store.ts';
-import { hangs, taken } from './receiver.ts';
-import { OTHER_HOOK, Stand, userOf, HOOK } from './stand.ts';
-import { quiet } from './virtual-timers.ts';
+import type { CommittedChange, LogScan } from '../../../../src/app/ports/presence-store.ts';
+import { hangs, taken } from '../support/receiver.ts';
+import { OTHER_HOOK, Stand, userOf, HOOK } from '../support/delivery-harness.ts';
+import { quiet } from '../support/virtual-timers.ts';
 
 const logInOften = async (stand: Stand, times: number, user = userOf(0)): Promise<void> => {
   for (let time = 0; time < times; time++) await stand.logIn(user);

@@ -1,7 +1,7 @@
 /** Receivers who lie, flood, drip and fall silent. */
 import type { Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
-import { aCourier, Receiver, send } from './receivers.ts';
+import { aCourier, Receiver, send } from '../support/http-receivers.ts';
 
 const OK = 'HTTP/1.1 200 OK\r\n';
 

@@ -1,11 +1,11 @@
 /** What was given to a webhook to be redelivered. */
 import { expect, it } from 'vitest';
-import type { Delivery } from '../../src/app/ports/webhook-store.ts';
-import { later } from '../../src/core/ids.ts';
-import { dead } from '../contract/webhook-records.ts';
-import { hangs, refused, taken } from './receiver.ts';
-import { HOOK, Stand, userOf } from './stand.ts';
-import { quiet } from './virtual-timers.ts';
+import type { Delivery } from '../../../../src/app/ports/webhook-store.ts';
+import { later } from '../../../../src/core/ids.ts';
+import { dead } from '../../../contract/webhook-records.ts';
+import { hangs, refused, taken } from '../support/receiver.ts';
+import { HOOK, Stand, userOf } from '../support/delivery-harness.ts';
+import { quiet } from '../support/virtual-timers.ts';
 
 const RETRY_FOR_MS = 300_000;
 

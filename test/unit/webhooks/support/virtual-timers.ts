@@ -1,6 +1,6 @@
 /** Time that passes when a test says so, and stops at every moment at which somebody wanted to be woken. */
-import type { Timers } from '../../src/webhooks/delivery/timers.ts';
-import { settled } from '../unit/app/support/waiting.ts';
+import type { Timers } from '../../../../src/webhooks/delivery/timers.ts';
+import { settled } from '../../app/support/waiting.ts';
 
 interface Wait {
   readonly at: number;

@@ -1,9 +1,9 @@
 /** Webhooks and deliveries as a courier or a format is given them: signed, and of one day. */
-import type { LoggedEvent } from '../../src/app/ports/presence-store.ts';
-import type { Delivery } from '../../src/app/ports/webhook-store.ts';
-import { cursor, deviceId, later, millis, userId } from '../../src/core/ids.ts';
-import type { WebhookRecord } from '../../src/core/webhooks/webhook.ts';
-import { delivery, loggedEvent, webhook } from '../contract/webhook-records.ts';
+import type { LoggedEvent } from '../../../../src/app/ports/presence-store.ts';
+import type { Delivery } from '../../../../src/app/ports/webhook-store.ts';
+import { cursor, deviceId, later, millis, userId } from '../../../../src/core/ids.ts';
+import type { WebhookRecord } from '../../../../src/core/webhooks/webhook.ts';
+import { delivery, loggedEvent, webhook } from '../../../contract/webhook-records.ts';
 
 /** Two secrets as anybody might have made them: 24 bytes and 64. */
 export const SECRET = `whsec_${Buffer.alloc(24, 'a secret').toString('base64')}`;

@@ -1,10 +1,16 @@
 /** An engine in a process of its own, which may be killed, or be kept from renewing its leases. */
-import type { PresenceStore } from '../../src/app/ports/presence-store.ts';
-import type { Attempt, Delivery, Lease, WebhookCourier, WebhookStore } from '../../src/app/ports/webhook-store.ts';
-import type { WebhookRecord } from '../../src/core/webhooks/webhook.ts';
-import { WebhookEngine } from '../../src/webhooks/delivery/engine.ts';
-import { Turns } from '../../src/webhooks/delivery/scan-budget.ts';
-import type { Timers } from '../../src/webhooks/delivery/timers.ts';
+import type { PresenceStore } from '../../../../src/app/ports/presence-store.ts';
+import type {
+  Attempt,
+  Delivery,
+  Lease,
+  WebhookCourier,
+  WebhookStore,
+} from '../../../../src/app/ports/webhook-store.ts';
+import type { WebhookRecord } from '../../../../src/core/webhooks/webhook.ts';
+import { WebhookEngine } from '../../../../src/webhooks/delivery/engine.ts';
+import { Turns } from '../../../../src/webhooks/delivery/scan-budget.ts';
+import type { Timers } from '../../../../src/webhooks/delivery/timers.ts';
 
 export interface World {
   readonly store: PresenceStore;

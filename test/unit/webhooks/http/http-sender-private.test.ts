@@ -1,9 +1,9 @@
 /** Nothing is sent into a network that is not public, whatever a URL or a name server says. */
 import type { LookupAddress } from 'node:dns';
 import { describe, expect, it } from 'vitest';
-import type { Resolve } from '../../src/webhooks/http/checked-lookup.ts';
-import { aCourier, Receiver, send } from './receivers.ts';
-import { anEvent } from './webhooks.ts';
+import type { Resolve } from '../../../../src/webhooks/http/checked-lookup.ts';
+import { aCourier, Receiver, send } from '../support/http-receivers.ts';
+import { anEvent } from '../support/webhooks.ts';
 
 const REFUSED = { status: null, error: expect.stringMatching(/^Nothing may be sent to /) as string, eventsDone: 0 };
 

@@ -7,8 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TLSSocket } from 'node:tls';
 import { beforeAll, describe, expect, it } from 'vitest';
-import type { Resolve } from '../../src/webhooks/http/checked-lookup.ts';
-import { aCourier, Receiver, send } from './receivers.ts';
+import type { Resolve } from '../../../../src/webhooks/http/checked-lookup.ts';
+import { aCourier, Receiver, send } from '../support/http-receivers.ts';
 
 const NAME = 'hooks.example.com';
 const resolve: Resolve = async () => [{ address: '127.0.0.1', family: 4 }];

@@ -1,6 +1,6 @@
 /** The ranges of RFC 6890 and of those that came after it, each with its first and its last address. */
 import { describe, expect, it } from 'vitest';
-import { Addresses } from '../../src/webhooks/http/address-policy.ts';
+import { Addresses } from '../../../../src/webhooks/http/address-policy.ts';
 
 const NOT_PUBLIC: readonly (readonly [what: string, ...addresses: string[]])[] = [
   ['this network', '0.0.0.0', '0.0.0.1', '0.255.255.255'],

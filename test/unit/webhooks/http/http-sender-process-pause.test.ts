@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { expect, it, onTestFinished } from 'vitest';
-import { aCourier, send } from './receivers.ts';
+import { aCourier, send } from '../support/http-receivers.ts';
 
 const TIMEOUT_MS = 300;
 

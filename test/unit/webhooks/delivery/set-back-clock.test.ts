@@ -1,10 +1,10 @@
 /** A restart whose wall clock is behind that of the run before: what was written then is of a time yet to come. */
 import { expect, it } from 'vitest';
-import { deliveryId, later } from '../../src/core/ids.ts';
-import { dead } from '../contract/webhook-records.ts';
-import { hangs, refused, taken } from './receiver.ts';
-import { HOOK, Stand, userOf } from './stand.ts';
-import { quiet } from './virtual-timers.ts';
+import { deliveryId, later } from '../../../../src/core/ids.ts';
+import { dead } from '../../../contract/webhook-records.ts';
+import { hangs, refused, taken } from '../support/receiver.ts';
+import { HOOK, Stand, userOf } from '../support/delivery-harness.ts';
+import { quiet } from '../support/virtual-timers.ts';
 
 const HOUR = 3_600_000;
 
