@@ -3,8 +3,8 @@ import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { DomainError } from '../../../src/core/errors.ts';
-import { House } from '../../server/house.ts';
-import { Wire } from '../../server/wire.ts';
+import { House } from '../../integration/server/support/server-harness.ts';
+import { Wire } from '../../integration/server/support/wire.ts';
 import { call, KICK, OK, OLD_QUERY, openTencent, QUERY, send, sigOf, urlOf } from './tencent-harness.ts';
 
 const SENTENCE: unknown = expect.stringMatching(/^[A-Z].+\.$/);

@@ -1,7 +1,7 @@
 /** A whole server on which the drop-in is on, and a backend that knows Tencent's server API alone. */
 import { tencentApi } from '../../../src/tencent/server-api.ts';
 import { userSigTokens } from '../../../src/tencent/user-tokens.ts';
-import { House, type HouseOptions } from '../../server/house.ts';
+import { House, type HouseOptions } from '../../integration/server/support/server-harness.ts';
 import { ADMIN, APP_ID, TENCENT, userSig, type Made } from './user-sigs.ts';
 
 export const openTencent = ({ settings, ...others }: HouseOptions = {}): Promise<House> =>

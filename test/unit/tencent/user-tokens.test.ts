@@ -1,7 +1,7 @@
 /** A UserSig wherever a user's JWT is taken. */
 import { describe, expect, test } from 'vitest';
-import { API_KEY, codeOf, House, LOGIN } from '../../server/house.ts';
-import { Wire } from '../../server/wire.ts';
+import { API_KEY, codeOf, House, LOGIN } from '../../integration/server/support/server-harness.ts';
+import { Wire } from '../../integration/server/support/wire.ts';
 import { openTencent, sigOf } from './tencent-harness.ts';
 import { APP_ID, pack, packText, unpack } from './user-sigs.ts';
 

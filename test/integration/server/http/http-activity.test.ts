@@ -1,0 +1,77 @@
+/** Over HTTP, every operation of a session is its sign of life. */
+import { describe, expect, test } from 'vitest';
+import { API_KEY, codeOf, House } from '../support/server-harness.ts';
+
+/** Alice is PUSH_ONLINE. What happens to her when this is sent with her token? */
+const after = async (query: string, variables?: Record<string, unknown>): Promise<string[]> => {
+  const house = await House.open();
+  const { token } = await house.login('alice', 'IPHONE');
+  await house.pass(400_000);
+  await house.post(query, token, variables);
+  return (await house.reasons('alice')).slice(2);
+};
+
+describe('an operation with a session’s token', () => {
+  test.each([
+    '{ __typename }',
+    '{ me { id } }',
+    '{ __schema { queryType { name } } }',
+    '{ stats { sockets } }',
+    'mutation { endSessions(input: { userId: "bob" }) { ended { id } } }',
+    'mutation { heartbeat { heartbeatIntervalMs } }',
+    '{ heartbeat: __typename }',
+  ])('is a RECONNECT of one that is PUSH_ONLINE: %s', async (query) => {
+    expect(await after(query)).toEqual(['RECONNECT']);
+  });
+
+  test('is one with what it does', async () => {
+    expect(await after('mutation { setCustomStatus(input: { text: "hi" }) { userStatus { version } } }')).toEqual([
+      'RECONNECT',
+      'CUSTOM_STATUS',
+    ]);
+  });
+
+  test.each([
+    'mutation { logout { userStatus { version } } }',
+    'mutation { ...A } fragment A on Mutation { ... { bye: logout { userStatus { version } } } }',
+  ])('is none when it logs out: %s', async (query) => {
+    expect(await after(query)).toEqual(['LOGOUT']);
+  });
+
+  test.each<[string, Record<string, unknown>?]>([
+    ['{ nothing }'],
+    ['{ me {'],
+    ['query ($id: ID!) { userStatus(userId: $id) { version } }', {}],
+    ['query A { __typename } query B { __typename }'],
+  ])('is none when it is none: %s', async (query, variables) => {
+    expect(await after(query, variables)).toEqual([]);
+  });
+
+  test('tells from where', async () => {
+    const house = await House.open({ settings: { trustProxy: true } });
+    const { token } = await house.login('alice', 'IPHONE');
+    await house.post('{ __typename }', token, undefined, { 'x-forwarded-for': '9.9.9.9' });
+    const { body } = await house.post('{ userStatus(userId: "alice") { sessions { ipAddress } } }');
+    expect(body.data).toEqual({ userStatus: { sessions: [{ ipAddress: '9.9.9.9' }] } });
+  });
+
+  test('is refused whole when the session’s date has passed before any timer noticed', async () => {
+    const house = await House.open();
+    const { token } = await house.login('alice', 'IPHONE');
+    await house.pass(400_000);
+    house.shift(7 * 86_400_000);
+    const reply = await house.post('{ me { id } }', token);
+    expect(codeOf(reply)).toBe('SESSION_ENDED');
+    expect(reply.body.data).toBeUndefined();
+  });
+});
+
+test('a question about a session is none of its signs of life', async () => {
+  const house = await House.open();
+  await house.login('alice', 'IPHONE');
+  await house.pass(390_000);
+  await house.post('{ userStatus(userId: "alice") { status } }', API_KEY);
+  await house.post('{ userStatus(userId: "alice") { status } }', await house.jwt('alice'));
+  await house.pass(15_000);
+  expect(await house.status('alice')).toBe('PUSH_ONLINE');
+});

@@ -1,0 +1,171 @@
+/** Subscriptions over HTTP. */
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { API_KEY, codeOf as replyCode, House } from '../support/server-harness.ts';
+
+interface Event {
+  readonly event: string;
+  readonly data: { readonly data?: unknown; readonly errors?: readonly { readonly extensions: object }[] } | null;
+}
+
+const subscribe = async (house: House, query: string, credential: string) => {
+  const abort = new AbortController();
+  onTestFinished(() => abort.abort());
+  const response = await fetch(`${house.url}/graphql`, {
+    method: 'POST',
+    signal: abort.signal,
+    headers: {
+      accept: 'text/event-stream',
+      authorization: `Bearer ${credential}`,
+      'content-type': 'application/json',
+    },
+    body: JSON.stringify({ query }),
+  });
+  return { response, abort, events: response.body ? eventsOf(response.body) : null };
+};
+
+async function* eventsOf(body: ReadableStream<Uint8Array>): AsyncGenerator<Event, void> {
+  let text = '';
+  const decoder = new TextDecoder();
+  for await (const chunk of body) {
+    text += decoder.decode(chunk, { stream: true });
+    for (let end = text.indexOf('\n\n'); end >= 0; end = text.indexOf('\n\n')) {
+      const lines = text.slice(0, end).split('\n');
+      text = text.slice(end + 2);
+      const field = (name: string) =>
+        lines
+          .find((line) => line.startsWith(`${name}:`))
+          ?.slice(name.length + 1)
+          .trim();
+      const event = field('event');
+      if (event !== undefined)
+        yield { event, data: field('data') ? (JSON.parse(field('data') ?? '') as Event['data']) : null };
+    }
+  }
+}
+
+const next = async (events: AsyncGenerator<Event, void> | null): Promise<Event | undefined> => {
+  const { value } = (await events?.next()) ?? {};
+  return value ?? undefined;
+};
+
+const WATCH = 'subscription { statusChanges(userIds: ["bob"]) { status } }';
+const codeOf = (event: Event | undefined): unknown => event?.data?.errors?.[0]?.extensions;
+
+describe('a stream of events', () => {
+  test('tells the present, then changes, and stops with its reader', async () => {
+    const house = await House.open();
+    const { response, events, abort } = await subscribe(house, WATCH, API_KEY);
+    expect(response.headers.get('content-type')).toBe('text/event-stream');
+    expect(await next(events)).toEqual({ event: 'next', data: { data: { statusChanges: [{ status: 'OFFLINE' }] } } });
+    await house.login('bob');
+    expect(await next(events)).toEqual({ event: 'next', data: { data: { statusChanges: [{ status: 'ONLINE' }] } } });
+    expect(house.porchlight.watchers.watchedUsers).toBe(1);
+    abort.abort();
+    await expect.poll(() => house.porchlight.watchers.watchedUsers).toBe(0);
+  });
+
+  test('is no answer for who accepts only JSON, and leaves no subscription behind', async () => {
+    const house = await House.open();
+    for (const accept of ['application/json', 'application/graphql-response+json']) {
+      const reply = await house.post(WATCH, API_KEY, undefined, { accept });
+      expect([reply.status, replyCode(reply)]).toEqual([406, 'BAD_REQUEST']);
+    }
+    expect(house.porchlight.watchers.watchedUsers).toBe(0);
+  });
+
+  test('of a reader who is gone before it begins stops at once', async () => {
+    const house = await House.open();
+    const { token } = await house.login('alice');
+    const abort = new AbortController();
+    const watch = vi.spyOn(house.porchlight.watchers, 'watch');
+    const life = vi.spyOn(house.porchlight.tracker, 'life');
+    const gone = new Promise<void>((resolve) => {
+      life.mockImplementationOnce(async (...args) => {
+        life.mockRestore();
+        abort.abort();
+        await expect.poll(() => house.logged.filter((line) => line.includes('"request"')).length).toBe(2);
+        resolve();
+        return house.porchlight.tracker.life(...args);
+      });
+    });
+    const headers = {
+      accept: 'text/event-stream',
+      authorization: `Bearer ${token}`,
+      'content-type': 'application/json',
+    };
+    const request = fetch(`${house.url}/graphql`, {
+      method: 'POST',
+      signal: abort.signal,
+      headers,
+      body: JSON.stringify({ query: WATCH }),
+    });
+    await expect(request).rejects.toThrow();
+    await gone;
+    await expect.poll(() => watch).toHaveBeenCalled();
+    await expect.poll(() => house.porchlight.watchers.watchedUsers).toBe(0);
+  });
+
+  test('of a session ends with it, and says why', async () => {
+    const house = await House.open();
+    const { token } = await house.login('alice', 'WEB');
+    const { events } = await subscribe(house, WATCH, token);
+    await next(events);
+    await house.login('alice', 'IPHONE');
+    expect(codeOf(await next(events))).toMatchObject({ code: 'SESSION_ENDED', reason: 'KICKED', kickedBy: 'IPHONE' });
+    expect(await next(events)).toEqual({ event: 'complete', data: null });
+    expect(await next(events)).toBeUndefined();
+    expect(house.porchlight.watchers.watchedUsers).toBe(0);
+  });
+
+  test('that waits for the session’s end tells it as its message', async () => {
+    const house = await House.open();
+    const { token } = await house.login('alice', 'WEB');
+    const { events } = await subscribe(house, 'subscription { sessionEnded { reason kickedBy } }', token);
+    const message = next(events);
+    await expect.poll(async () => (await house.login('alice', 'IPHONE')).id).toBeTypeOf('string');
+    expect(await message).toEqual({
+      event: 'next',
+      data: { data: { sessionEnded: { reason: 'KICKED', kickedBy: 'IPHONE' } } },
+    });
+    expect(await next(events)).toEqual({ event: 'complete', data: null });
+  });
+
+  test('of an ended session, or of nobody, is one error', async () => {
+    const house = await House.open();
+    const { token } = await house.login('alice', 'WEB');
+    await house.post('mutation { logout { userStatus { version } } }', token);
+    const ended = await subscribe(house, WATCH, token);
+    expect(codeOf(await next(ended.events))).toMatchObject({ code: 'SESSION_ENDED', reason: 'LOGOUT' });
+    const nobody = await subscribe(house, WATCH, 'wrong');
+    expect(codeOf(await next(nobody.events))).toEqual({ code: 'UNAUTHENTICATED' });
+  });
+
+  test('of a JWT ends when that expires', async () => {
+    const house = await House.open();
+    const { events } = await subscribe(
+      house,
+      WATCH,
+      await house.jwt('alice', { exp: Math.floor(house.now / 1_000) + 2 }),
+    );
+    await next(events);
+    expect(codeOf(await next(events))).toEqual({ code: 'UNAUTHENTICATED' });
+    expect(await next(events)).toEqual({ event: 'complete', data: null });
+  });
+
+  test('of a JWT ends when that is revoked', async () => {
+    const house = await House.open();
+    const { events } = await subscribe(house, WATCH, await house.jwt('alice'));
+    await next(events);
+    await house.post('mutation { endSessions(input: { userId: "alice", revokeTokens: true }) { ended { id } } }');
+    expect(codeOf(await next(events))).toEqual({ code: 'UNAUTHENTICATED' });
+  });
+
+  test('that fails by our fault says nothing of it', async () => {
+    const house = await House.open();
+    vi.spyOn(house.store, 'read').mockRejectedValueOnce(new Error('disk on fire'));
+    const { events } = await subscribe(house, WATCH, API_KEY);
+    expect(codeOf(await next(events))).toEqual({ code: 'INTERNAL_SERVER_ERROR' });
+    expect(await next(events)).toEqual({ event: 'complete', data: null });
+    expect(house.logged.join('')).toContain('disk on fire');
+  });
+});

@@ -1,0 +1,536 @@
+/** What /metrics shows, to whom, and what makes each figure move. */
+import { generateKeyPair, SignJWT } from 'jose';
+import { describe, expect, test, vi } from 'vitest';
+import { userId } from '../../../src/core/ids.ts';
+import { createMetrics, type MetricsSources } from '../../../src/server/metrics/metrics.ts';
+import { Counts, DoorCounts } from '../../../src/server/metrics/counters.ts';
+import { Tally } from '../../../src/app/shared/histogram.ts';
+import type { Attempt } from '../../../src/app/ports/webhook-store.ts';
+import { moved, readMetrics, type Figures } from '../../tools/prometheus.ts';
+import { CUT, TAKEN } from '../../unit/app/webhooks/webhook-parts.ts';
+import { API_KEY, House, LOGIN, METRICS_TOKEN } from './support/server-harness.ts';
+import { Wire } from './support/wire.ts';
+
+const read = (house: House, authorization?: string, method = 'GET'): Promise<Response> =>
+  fetch(`${house.url}/metrics`, { method, headers: authorization === undefined ? {} : { authorization } });
+
+/** What a deed moves. */
+const movedBy = async (house: House, deed: () => unknown, of?: string): Promise<Record<string, number>> => {
+  const before = await house.metrics();
+  await deed();
+  return moved(before, await house.metrics(), of);
+};
+
+/** Waits until a deed has moved the figures of webhooks by so much; how old what waits is does not count. */
+const webhookMoves = async (house: House, deed: () => unknown, by: Record<string, number>): Promise<void> => {
+  const figures = async (): Promise<Figures> => {
+    const all = [...(await house.metrics())];
+    return new Map(all.filter(([name]) => !name.startsWith('porchlight_webhook_waiting')));
+  };
+  const before = await figures();
+  await deed();
+  const movedSince = async () => moved(before, await figures(), 'porchlight_webhook');
+  await expect.poll(movedSince, { timeout: 10_000 }).toEqual(by);
+};
+
+const sourcesOf = ({ porchlight, engine }: House, sources: Partial<MetricsSources>): MetricsSources => ({
+  porchlight,
+  counts: new DoorCounts(),
+  sweeper: { backlog: 0 },
+  storage: null,
+  webhooks: () => engine.figures(),
+  maxSockets: 1,
+  version: '',
+  ...sources,
+});
+
+const SAY = 'mutation ($text: String) { setCustomStatus(input: {text: $text}) { userStatus { version } } }';
+const HOOK = 'mutation { createWebhook(input: {url: "https://hooks.example/"}) { webhook { id } } }';
+const WATCH = 'subscription ($ids: [ID!]!) { statusChanges(userIds: $ids) { userId status } }';
+
+describe('who may read it', () => {
+  test('an API key, and the metrics token', async () => {
+    const house = await House.open();
+    for (const token of [API_KEY, METRICS_TOKEN]) {
+      const response = await read(house, `Bearer ${token}`);
+      expect(response.status).toBe(200);
+      expect(response.headers.get('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8');
+      expect(response.headers.get('cache-control')).toBe('no-store');
+      expect(await response.text()).toContain('porchlight_users{status="ONLINE"} 0\n');
+    }
+  });
+
+  test('nobody else: not a user, not a session, not whoever guesses', async () => {
+    const house = await House.open();
+    const { token } = await house.login('alice');
+    const jwt = await house.jwt('alice');
+    const wrong = [`Bearer ${token}`, `Bearer ${jwt}`, `Bearer ${METRICS_TOKEN}x`, METRICS_TOKEN, 'Basic x', 'Bearer'];
+    for (const authorization of [undefined, ...wrong]) {
+      const response = await read(house, authorization);
+      expect(response.status, authorization).toBe(401);
+      expect(response.headers.get('www-authenticate')).toBe('Bearer');
+      const said = await response.text();
+      expect(said).toContain('API key or the metrics token');
+      expect(said).not.toContain('porchlight_');
+    }
+  });
+
+  test('the metrics token opens nothing else', async () => {
+    const house = await House.open();
+    expect((await house.post('{ stats { sockets } }', METRICS_TOKEN)).body.errors?.[0]?.extensions.code).toBe(
+      'UNAUTHENTICATED',
+    );
+  });
+
+  test('by GET and HEAD alone', async () => {
+    const house = await House.open();
+    const head = await read(house, `Bearer ${API_KEY}`, 'HEAD');
+    expect([head.status, await head.text()]).toEqual([200, '']);
+    for (const method of ['POST', 'PUT', 'DELETE']) {
+      const response = await read(house, `Bearer ${API_KEY}`, method);
+      expect([response.status, response.headers.get('allow')], method).toEqual([405, 'GET, HEAD']);
+    }
+  });
+
+  test('nobody at all where it is switched off', async () => {
+    const house = await House.open({ metrics: false });
+    expect((await read(house, `Bearer ${API_KEY}`)).status).toBe(404);
+  });
+});
+
+test('dashboards and alerts know these names: whoever renames one breaks them', async () => {
+  const house = await House.open();
+  const storage = {
+    commits: { took: new Tally([1]), entries: new Tally([1]), failed: 0 },
+    disk: () => Promise.resolve({ databaseBytes: 1, walBytes: 2, freeBytes: 3 }),
+  };
+  const text = await createMetrics(sourcesOf(house, { storage })).read();
+  const types = new Map(Array.from(text.matchAll(/^# TYPE (\S+) (\S+)$/gm), ([, name, type]) => [name, type]));
+  const described = Array.from(text.matchAll(/^# HELP (porchlight_\S+) (.*)$/gm), ([, name, help]) => {
+    return `${name} ${types.get(name)}: ${help}`;
+  });
+  expect(described).toEqual([
+    'porchlight_build_info gauge: Always 1; the version says what runs.',
+    'porchlight_users gauge: Users who are not OFFLINE, by status.',
+    'porchlight_sessions gauge: Live sessions, by platform and status.',
+    'porchlight_session_events_total counter: Events of sessions, by reason and platform; LOGIN counts the logins.',
+    'porchlight_status_changes_total counter: Changes of users’ statuses and texts, which watchers are told.',
+    'porchlight_signs_of_life_total counter: Heartbeats, and other signs of life that reached the store (several at once over a socket are one).',
+    'porchlight_timer_lateness_seconds histogram: How long after a deadline its user was woken: timeouts, expiries, ends of a grace.',
+    'porchlight_due_users gauge: Users whose deadline has come and who were not yet woken.',
+    'porchlight_waiting_changes gauge: Changes that are decided and not yet on the disk.',
+    'porchlight_waiting_seconds gauge: For how long the oldest of the waiting changes has been waiting.',
+    'porchlight_watchers gauge: Open subscriptions, by what they follow.',
+    'porchlight_watched_users gauge: Users whom somebody watches.',
+    'porchlight_deliveries_total counter: Changes told to watchers, each as often as somebody was told it.',
+    'porchlight_conflated_total counter: Changes that a watcher was not told, because she was told a newer one of the same user instead.',
+    'porchlight_fanout_delay_seconds histogram: From the commit of a change until it is written to a watcher; of several in one list, the oldest.',
+    'porchlight_sockets gauge: Open sockets, by who speaks on them.',
+    'porchlight_sockets_limit gauge: How many sockets may be open.',
+    'porchlight_sockets_behind gauge: Sockets whose clients have news waiting and have yet to read what was sent before.',
+    'porchlight_sockets_closed_total counter: Sockets closed, by the code that the server gave; `client`: she went by herself, 1006: cut off without a word.',
+    'porchlight_upgrades_refused_total counter: Upgrades to a socket that were refused, by HTTP status.',
+    'porchlight_operations_total counter: Operations answered (a subscription: begun), by door and kind; `invalid`: too wrong to have a kind.',
+    'porchlight_errors_total counter: Errors that operations were answered with, by door and extensions.code.',
+    'porchlight_operation_seconds histogram: Time from a query or mutation being read until its answer is written, by door.',
+    'porchlight_faults_total counter: Errors of the server’s own, each of which is logged.',
+    'porchlight_http_responses_total counter: HTTP responses, by class of status.',
+    'porchlight_refusals_total counter: What was refused at the door because of a limit, by which.',
+    'porchlight_jwks_failures_total counter: Times that the keys of users’ tokens could not be fetched when one was to be checked.',
+    'porchlight_webhooks gauge: Webhooks, by state.',
+    'porchlight_webhook_attempts_total counter: Attempts to deliver, by what came of them: TAKEN, REFUSED (an answer other than 2xx), UNANSWERED.',
+    'porchlight_webhook_events_delivered_total counter: Events that receivers have taken, each as often as one has.',
+    'porchlight_webhook_deliveries_dead_total counter: Deliveries given up, and times that the retention had removed what a webhook was yet to be told.',
+    'porchlight_webhooks_gone_total counter: Times that a receiver has answered 410, with which its webhook is GONE.',
+    'porchlight_webhook_waiting_seconds gauge: Age of the oldest event that waits for the receiver of an active webhook; 0: none does.',
+    'porchlight_commit_seconds histogram: From when a commit is sent to the thread that writes until it is known to be on disk.',
+    'porchlight_commit_entries histogram: Changes written in one commit.',
+    'porchlight_commits_failed_total counter: Commits that could not be written; nothing of them has changed.',
+    'porchlight_database_bytes gauge: Size of the database and of its write-ahead log; NaN when the files cannot be looked at.',
+    'porchlight_disk_free_bytes gauge: What may still be written to the disk of the database; NaN likewise.',
+  ]);
+});
+
+describe('each figure moves when its thing happens:', () => {
+  test('a login', async () => {
+    const house = await House.open();
+    const told = await movedBy(house, () => house.login('alice', 'IPHONE'));
+    expect(told).toMatchObject({
+      'porchlight_users{status="ONLINE"}': 1,
+      'porchlight_sessions{platform="IPHONE",status="ONLINE"}': 1,
+      'porchlight_session_events_total{reason="LOGIN",platform="IPHONE"}': 1,
+      porchlight_status_changes_total: 1,
+      'porchlight_operations_total{door="http",kind="mutation"}': 1,
+      'porchlight_operation_seconds_count{door="http"}': 1,
+    });
+    expect(Object.keys(told).filter((name) => name.includes('errors'))).toEqual([]);
+  });
+
+  test('signs of life', async () => {
+    const house = await House.open();
+    const { token } = await house.login('alice');
+    const beat = 'mutation { heartbeat { session { id } } }';
+    expect(await movedBy(house, () => house.post(beat, token), 'porchlight_signs')).toEqual({
+      'porchlight_signs_of_life_total{kind="heartbeat"}': 1,
+    });
+    expect(await movedBy(house, () => house.post('{ me { id } }', token), 'porchlight_signs')).toEqual({
+      'porchlight_signs_of_life_total{kind="other"}': 1,
+    });
+    const wire = await Wire.as(house.socketUrl, token);
+    expect(await movedBy(house, () => wire.ask(beat), 'porchlight_signs')).toEqual({
+      'porchlight_signs_of_life_total{kind="heartbeat"}': 1,
+    });
+    expect(await movedBy(house, () => wire.roundTrip(), 'porchlight_signs')).toEqual({
+      'porchlight_signs_of_life_total{kind="other"}': 1,
+    });
+  });
+
+  test('a timeout, and how late it came', async () => {
+    const house = await House.open();
+    await house.login('alice', 'IPHONE');
+    expect(await movedBy(house, () => house.pass(400_700))).toMatchObject({
+      'porchlight_session_events_total{reason="HEARTBEAT_TIMEOUT",platform="IPHONE"}': 1,
+      'porchlight_users{status="ONLINE"}': -1,
+      'porchlight_users{status="PUSH_ONLINE"}': 1,
+      'porchlight_timer_lateness_seconds_bucket{le="1"}': 1,
+      porchlight_timer_lateness_seconds_count: 1,
+    });
+    expect((await house.metrics()).get('porchlight_timer_lateness_seconds_bucket{le="0.5"}')).toBe(0);
+  });
+
+  test('a watcher, and what she is told', async () => {
+    const house = await House.open();
+    const wire = await Wire.as(house.socketUrl, API_KEY);
+    const watching = await movedBy(house, async () => {
+      wire.subscribe(WATCH, { ids: ['alice', 'bob'] });
+      await wire.next();
+    });
+    expect(watching).toMatchObject({
+      'porchlight_watchers{of="statuses"}': 1,
+      porchlight_watched_users: 2,
+      'porchlight_operations_total{door="socket",kind="subscription"}': 1,
+    });
+    const told = await movedBy(house, async () => {
+      await house.login('alice');
+      await wire.next();
+    });
+    expect(told).toMatchObject({ porchlight_deliveries_total: 1, porchlight_fanout_delay_seconds_count: 1 });
+    expect(told).not.toHaveProperty('porchlight_conflated_total');
+    const gone = await movedBy(house, async () => {
+      wire.ws.close();
+      await expect.poll(() => house.porchlight.watchers.count).toBe(0);
+    });
+    expect(gone).toMatchObject({ 'porchlight_watchers{of="statuses"}': -1, porchlight_watched_users: -2 });
+  });
+
+  test('what is conflated', async () => {
+    const house = await House.open();
+    const watcher = house.porchlight.watchers.watch([userId('alice')]);
+    await watcher.present();
+    const { token } = await house.login('alice');
+    for (const text of ['a', 'b']) {
+      await house.post(SAY, token, { text });
+    }
+    expect(await movedBy(house, () => watcher.changes(), 'porchlight_')).toMatchObject({
+      porchlight_conflated_total: 2,
+      porchlight_deliveries_total: 1,
+    });
+    watcher.closed();
+  });
+
+  test('a follower of the feed', async () => {
+    const house = await House.open();
+    const wire = await Wire.as(house.socketUrl, API_KEY);
+    wire.subscribe('subscription { presenceEvents { reason } }');
+    await expect.poll(() => house.porchlight.feed.followers).toBe(1);
+    expect((await house.metrics()).get('porchlight_watchers{of="feed"}')).toBe(1);
+  });
+
+  test('sockets, by who speaks on them, until they are closed, with the code', async () => {
+    const house = await House.open();
+    const { token } = await house.login('alice');
+    const open = await movedBy(
+      house,
+      async () => {
+        await new Wire(house.socketUrl).opened;
+        await Wire.as(house.socketUrl, API_KEY);
+        await Wire.as(house.socketUrl, token);
+        await Wire.as(house.socketUrl, await house.jwt('bob'));
+      },
+      'porchlight_sockets{',
+    );
+    expect(open).toEqual({
+      'porchlight_sockets{caller="nobody"}': 1,
+      'porchlight_sockets{caller="backend"}': 1,
+      'porchlight_sockets{caller="session"}': 1,
+      'porchlight_sockets{caller="user"}': 1,
+    });
+    const bob = await Wire.as(house.socketUrl, await house.jwt('bob'));
+    expect(await movedBy(house, () => bob.ask(LOGIN, { input: { platform: 'MAC' } }), 'porchlight_sockets{')).toEqual({
+      'porchlight_sockets{caller="user"}': -1,
+      'porchlight_sockets{caller="session"}': 1,
+    });
+    const closed = await movedBy(
+      house,
+      async () => {
+        bob.send({ type: 'connection_init' });
+        await bob.closed;
+        const frank = await Wire.as(house.socketUrl, API_KEY);
+        frank.reset();
+        const garbler = await Wire.as(house.socketUrl, API_KEY);
+        garbler.ws.send(Buffer.from([0xff, 0xfe]), { binary: false });
+        await garbler.closed;
+        await house.post('mutation { endSessions(input: {userId: "alice"}) { ended { id } } }');
+        await expect.poll(() => house.porchlight.links.count).toBe(2);
+      },
+      'porchlight_sockets_closed',
+    );
+    expect(closed).toEqual({
+      'porchlight_sockets_closed_total{code="4429"}': 1,
+      'porchlight_sockets_closed_total{code="client"}': 1,
+      'porchlight_sockets_closed_total{code="1007"}': 1,
+      'porchlight_sockets_closed_total{code="4410"}': 1,
+    });
+  });
+
+  test('upgrades that are refused', async () => {
+    const house = await House.open();
+    const refused = await movedBy(
+      house,
+      async () => {
+        await new Wire(house.socketUrl, { headers: { origin: 'https://evil.example' } }).closed;
+        await new Wire(`${house.socketUrl}/other`).closed;
+      },
+      'porchlight_upgrades',
+    );
+    expect(refused).toEqual({
+      'porchlight_upgrades_refused_total{status="403"}': 1,
+      'porchlight_upgrades_refused_total{status="404"}': 1,
+    });
+  });
+
+  test('a socket that does not read', async () => {
+    const house = await House.open({ limits: { maxUnreadBytes: 64 * 1024 * 1024 } });
+    const { token } = await house.login('alice');
+    const wire = await Wire.as(house.socketUrl, API_KEY);
+    wire.subscribe(WATCH, { ids: ['alice'] });
+    await wire.next();
+    wire.tcp.pause();
+    const ids = Array.from({ length: 500 }, (_, at) => `${at}`.padEnd(128, 'x'));
+    const query = 'query ($ids: [ID!]!) { userStatuses(userIds: $ids) { userId status version reason lastSeenAt } }';
+    // Twenty megabytes: more than what lies between the two takes.
+    for (let sent = 0; sent < 150; sent++) wire.subscribe(query, { ids });
+    let said = 0;
+    const behind = async (): Promise<number | undefined> => {
+      // Something to tell: only whoever misses that is behind.
+      await house.post(SAY, token, { text: `${(said += 1)}` });
+      return (await house.metrics()).get('porchlight_sockets_behind');
+    };
+    await expect.poll(behind, { timeout: 10_000 }).toBe(1);
+    wire.reset();
+    await expect.poll(async () => (await house.metrics()).get('porchlight_sockets_behind')).toBe(0);
+  });
+
+  test.each([
+    ['{ nonsense }', API_KEY, 'GRAPHQL_VALIDATION_FAILED', 'invalid'],
+    ['{', API_KEY, 'GRAPHQL_PARSE_FAILED', 'invalid'],
+    ['query A { stats { sockets } } query B { stats { sockets } }', API_KEY, 'OPERATION_RESOLUTION_FAILURE', 'invalid'],
+    ['{ me { id } }', API_KEY, 'UNAUTHENTICATED', 'query'],
+    ['mutation { heartbeat { session { id } } }', API_KEY, 'FORBIDDEN', 'mutation'],
+    ['{ userStatus(userId: "") { status } }', API_KEY, 'BAD_USER_INPUT', 'query'],
+  ])('the error of %s, over both doors', async (query, credential, code, kind) => {
+    const house = await House.open();
+    const wire = await Wire.as(house.socketUrl, credential);
+    const expected = (door: string) => ({
+      [`porchlight_errors_total{door="${door}",code="${code}"}`]: 1,
+      [`porchlight_operations_total{door="${door}",kind="${kind}"}`]: 1,
+    });
+    const errors = (all: Record<string, number>) =>
+      Object.fromEntries(Object.entries(all).filter(([name]) => /errors|operations_/.test(name)));
+    expect(errors(await movedBy(house, () => house.post(query, credential)))).toEqual(expected('http'));
+    expect(errors(await movedBy(house, () => wire.ask(query)))).toEqual(expected('socket'));
+    // What is not a plain POST goes another way.
+    const byGet = (): Promise<Response> =>
+      fetch(`${house.url}/graphql?query=${encodeURIComponent(query)}`, {
+        headers: { authorization: `Bearer ${credential}`, 'x-graphql-yoga-csrf': '1' },
+      });
+    if (kind !== 'mutation') expect(errors(await movedBy(house, byGet))).toEqual(expected('http'));
+  });
+
+  test('whoever is nobody, and what is no request at all', async () => {
+    const house = await House.open();
+    const errors = await movedBy(
+      house,
+      async () => {
+        await house.post('{ stats { sockets } }', 'wrong');
+        await house.send('{', { authorization: `Bearer ${API_KEY}` });
+        await house.send('query=x', { 'content-type': 'application/x-www-form-urlencoded' });
+      },
+      'porchlight_errors',
+    );
+    expect(errors).toEqual({
+      'porchlight_errors_total{door="http",code="UNAUTHENTICATED"}': 1,
+      'porchlight_errors_total{door="http",code="BAD_REQUEST"}': 2,
+    });
+  });
+
+  test('a fault of ours', async () => {
+    const house = await House.open();
+    vi.spyOn(house.store, 'read').mockRejectedValueOnce(new Error('disk on fire'));
+    expect(await movedBy(house, () => house.post('{ userStatus(userId: "a") { status } }'))).toMatchObject({
+      porchlight_faults_total: 1,
+      'porchlight_errors_total{door="http",code="INTERNAL_SERVER_ERROR"}': 1,
+    });
+  });
+
+  test('keys that cannot be had', async () => {
+    const house = await House.open({ settings: { jwksUrl: new URL('http://127.0.0.1:1/keys') } });
+    const { privateKey } = await generateKeyPair('RS256');
+    const token = await new SignJWT({ sub: 'alice', exp: Math.floor(house.now / 1_000) + 60 })
+      .setProtectedHeader({ alg: 'RS256' })
+      .sign(privateKey);
+    expect(await movedBy(house, () => house.post('{ stats { sockets } }', token))).toMatchObject({
+      porchlight_jwks_failures_total: 1,
+      'porchlight_errors_total{door="http",code="OVERLOADED"}': 1,
+    });
+  });
+
+  test('webhooks, and what their receivers make of what they are sent', async () => {
+    const house = await House.open();
+    const { courier } = house.webhooks;
+    house.engine.start();
+    await webhookMoves(house, () => house.post(HOOK), { 'porchlight_webhooks{state="ACTIVE"}': 1 });
+    await webhookMoves(house, () => house.login('alice'), {
+      'porchlight_webhook_attempts_total{outcome="TAKEN"}': 1,
+      porchlight_webhook_events_delivered_total: 1,
+    });
+
+    let answer: (attempt: Attempt) => void = () => undefined;
+    courier.answer = new Promise((resolve) => (answer = resolve));
+    await house.login('bob');
+    await expect.poll(() => courier.attempts.length).toBe(2);
+    house.shift(7_000);
+    const waiting = (await house.metrics()).get('porchlight_webhook_waiting_seconds');
+    expect(waiting).toBeGreaterThan(7);
+    expect(waiting).toBeLessThan(60);
+    const comesBack = () => {
+      courier.answer = TAKEN;
+      answer(CUT);
+    };
+    await webhookMoves(house, comesBack, {
+      'porchlight_webhook_attempts_total{outcome="TAKEN"}': 1,
+      'porchlight_webhook_attempts_total{outcome="UNANSWERED"}': 1,
+      porchlight_webhook_events_delivered_total: 1,
+    });
+    expect((await house.metrics()).get('porchlight_webhook_waiting_seconds')).toBe(0);
+  });
+
+  test('what is given up, and receivers that are gone', async () => {
+    const house = await House.open({ retryForMs: 0 });
+    const { courier } = house.webhooks;
+    house.engine.start();
+    await webhookMoves(house, () => house.post(HOOK), { 'porchlight_webhooks{state="ACTIVE"}': 1 });
+    courier.answer = { ...TAKEN, status: 500, error: 'No.' };
+    await webhookMoves(house, () => house.login('alice'), {
+      'porchlight_webhook_attempts_total{outcome="REFUSED"}': 1,
+      porchlight_webhook_deliveries_dead_total: 1,
+    });
+    courier.answer = { ...TAKEN, status: 410, error: 'It is gone.' };
+    await webhookMoves(house, () => house.login('bob'), {
+      'porchlight_webhook_attempts_total{outcome="REFUSED"}': 1,
+      porchlight_webhooks_gone_total: 1,
+      'porchlight_webhooks{state="ACTIVE"}': -1,
+      'porchlight_webhooks{state="GONE"}': 1,
+    });
+  });
+
+  test('responses, by class', async () => {
+    const house = await House.open();
+    const seen = await movedBy(
+      house,
+      async () => {
+        await house.status('alice');
+        await fetch(`${house.url}/nowhere`);
+      },
+      'porchlight_http',
+    );
+    // Reading the figures is a request too.
+    expect(seen).toEqual({
+      'porchlight_http_responses_total{status="2xx"}': 2,
+      'porchlight_http_responses_total{status="4xx"}': 1,
+    });
+  });
+});
+
+test('a word that nobody has thought of is counted with all others, or is a mistake', () => {
+  const counts = new Counts(['known'], 'other');
+  for (const word of ['known', 'one', 'another', '__proto__']) counts.add(word);
+  expect([...counts]).toEqual([
+    ['known', 1],
+    ['other', 3],
+  ]);
+  expect(() => new Counts(['known'], null).add('one')).toThrow('There is no count of one.');
+});
+
+test('whatever clients choose, there are no more labels for it', async () => {
+  const house = await House.open();
+  const names = async (): Promise<string[]> =>
+    [...(await house.metrics()).keys()].filter((name) => !name.startsWith('nodejs_gc'));
+  const before = await names();
+  await Promise.all(
+    Array.from({ length: 1_000 }, async (_, at) => {
+      const platform = `PLATFORM_${at}`;
+      await house.post(`query Operation${at} { stats { sockets } }`, API_KEY, undefined, {
+        'user-agent': `agent ${at}`,
+      });
+      await house.post(LOGIN, await house.jwt(`user ${at}`), { input: { platform } }, { 'x-request-id': `id-${at}` });
+      await fetch(`${house.url}/path-${at}`, { method: at % 2 === 0 ? 'GET' : 'PURGE' });
+    }),
+  );
+  await Promise.all(
+    Array.from({ length: 1_000 }, async (_, at) => {
+      const wire = await Wire.as(house.socketUrl, API_KEY);
+      await wire.ask(`query Other${at} { field${at} }`);
+      wire.ws.close(3_000 + at);
+      await wire.closed;
+    }),
+  );
+  expect(await names()).toEqual(before);
+  expect(before.length).toBeLessThan(600);
+  const total = sum(await house.metrics(), 'porchlight_operations_total{door="socket"');
+  expect(total).toBe(1_000);
+}, 60_000);
+
+const sum = (figures: Figures, of: string): number =>
+  Array.from(figures).reduce((all, [name, value]) => (name.startsWith(of) ? all + value : all), 0);
+
+test('a database that cannot be looked at is told as such, and all else is still there', async () => {
+  const house = await House.open();
+  const storage = {
+    commits: { took: new Tally([1]), entries: new Tally([1]), failed: 7 },
+    disk: () => Promise.reject(new Error('gone')),
+  };
+  const figures = readMetrics(await createMetrics(sourcesOf(house, { storage, sweeper: { backlog: 3 } })).read());
+  expect(figures.get('porchlight_disk_free_bytes')).toBeNaN();
+  expect(figures.get('porchlight_commits_failed_total')).toBe(7);
+  expect(figures.get('porchlight_due_users')).toBe(3);
+});
+
+test('a tally is shown as a histogram: cumulative, in seconds', async () => {
+  const house = await House.open();
+  const took = new Tally([1, 50, 2_500]);
+  for (const ms of [0, 1, 2, 3_000]) took.add(ms);
+  const storage = {
+    commits: { took, entries: new Tally([1]), failed: 0 },
+    disk: () => Promise.resolve({ databaseBytes: 0, walBytes: 0, freeBytes: 0 }),
+  };
+  const text = await createMetrics(sourcesOf(house, { storage })).read();
+  expect(text.split('\n').filter((line) => line.startsWith('porchlight_commit_seconds'))).toEqual([
+    'porchlight_commit_seconds_bucket{le="0.001"} 2',
+    'porchlight_commit_seconds_bucket{le="0.05"} 3',
+    'porchlight_commit_seconds_bucket{le="2.5"} 3',
+    'porchlight_commit_seconds_bucket{le="+Inf"} 4',
+    'porchlight_commit_seconds_sum 3.003',
+    'porchlight_commit_seconds_count 4',
+  ]);
+});

@@ -1,0 +1,38 @@
+/** What every attack is followed by: somebody who does nothing unusual is served as ever, over both doors. */
+import { connect } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { expect } from 'vitest';
+import type { House } from './server-harness.ts';
+import { Wire } from './wire.ts';
+
+let people = 0;
+
+/** A login, a question, a heartbeat on a socket, a logout; and the server has not had to report a fault of its own. */
+export const expectStillWell = async (house: House): Promise<void> => {
+  const user = `somebody quite normal ${++people}`;
+  const { token } = await house.login(user);
+  expect(await house.status(user)).toBe('ONLINE');
+  const wire = await Wire.as(house.socketUrl, token);
+  expect((await wire.ask('mutation { heartbeat { heartbeatIntervalMs } }')).type).toBe('next');
+  expect((await wire.ask('mutation { logout { userStatus { status } } }')).payload?.['data']).toEqual({
+    logout: { userStatus: { status: 'OFFLINE' } },
+  });
+  await wire.closed;
+  await expect.poll(() => house.porchlight.links.count).toBe(0);
+  expect(faultsOf(house)).toEqual([]);
+};
+
+/** What was logged as an error, or worse. */
+export const faultsOf = ({ logged }: House): readonly string[] => logged.filter((line) => /"level":(50|60)/.test(line));
+
+/** Sends bytes as they are, where fetch would tidy them up, and reads until the server closes. */
+export const rawly = async (house: House, ...bytes: readonly (string | Buffer)[]): Promise<string> => {
+  const { port, hostname } = new URL(house.url);
+  const socket = connect(Number(port), hostname);
+  socket.end(Buffer.concat(bytes.map((part) => Buffer.from(part))));
+  return text(socket);
+};
+
+/** The status lines of all answers in what was read. */
+export const statusesOf = (answers: string): readonly number[] =>
+  [...answers.matchAll(/HTTP\/1\.1 (\d{3}) /g)].map(([, status]) => Number(status));

@@ -1,0 +1,305 @@
+/** A whole server on a free port over the reference store, with a clock that can be moved on. */
+import { createHash, createSecretKey } from 'node:crypto';
+import { SignJWT } from 'jose';
+import { onTestFinished } from 'vitest';
+import type { ForeignApi } from '../../../../src/app/ports/external-api.ts';
+import { createPorchlight, type Porchlight } from '../../../../src/app/application.ts';
+import { Sweeper } from '../../../../src/app/presence/timeout-sweeper.ts';
+import { millis, type Millis } from '../../../../src/core/ids.ts';
+import { seedPolicy, type PolicySeed } from '../../../../src/core/policy.ts';
+import type { Visibility } from '../../../../src/core/visibility.ts';
+import { createLog } from '../../../../src/log/log.ts';
+import { userNames } from '../../../../src/log/user-pseudonyms.ts';
+import { DoorCounts } from '../../../../src/server/metrics/counters.ts';
+import { metricsHandler } from '../../../../src/server/metrics/metrics-handler.ts';
+import { createMetrics } from '../../../../src/server/metrics/metrics.ts';
+import type { SocketLimits } from '../../../../src/server/websocket/connection-settings.ts';
+import type { DoorLimits } from '../../../../src/server/limits/limit-settings.ts';
+import type { PageHandler } from '../../../../src/server/http/router.ts';
+import { Port, type HttpTimes } from '../../../../src/server/http/listener.ts';
+import { createServer, type PorchlightServer, type ServerSettings } from '../../../../src/server/server.ts';
+import { credentials } from '../../../../src/server/auth/session-token.ts';
+import { WebhookEngine } from '../../../../src/webhooks/delivery/engine.ts';
+import { RETRY_FOR_MS, webhookParts, type TestParts } from '../../../unit/app/webhooks/webhook-parts.ts';
+import { MemoryStore } from '../../../contract/memory-store.ts';
+import { readMetrics, type Figures } from '../../../tools/prometheus.ts';
+
+export const API_KEY = 'plk_the-key-of-the-tests';
+export const SECRET = 'a secret of the tests, long enough for HS256';
+
+/** May read /metrics, and nothing else. */
+export const METRICS_TOKEN = 'plm_the-metrics-token-of-the-tests';
+
+export const sha256 = (text: string): Buffer => createHash('sha256').update(text, 'utf8').digest();
+
+export interface HouseOptions {
+  readonly settings?: Partial<ServerSettings>;
+  readonly policy?: PolicySeed;
+  readonly visibility?: Visibility;
+  readonly limits?: Partial<SocketLimits>;
+  readonly httpTimes?: Partial<HttpTimes>;
+  /** Where it listens. */
+  readonly at?: Partial<{ readonly host: string; readonly port: number }>;
+  readonly graphiql?: PageHandler;
+  /** Executions of an operation before it is compiled; left out, every one is compiled at once. */
+  readonly compileAfter?: number;
+  /** Whether there is /metrics; left out, there is. */
+  readonly metrics?: boolean;
+  /** Another product's API over it. */
+  readonly foreign?: (porchlight: Porchlight) => ForeignApi;
+  /** For how long a webhook's deliveries are tried again. */
+  readonly retryForMs?: number;
+  /** See the reference store. */
+  readonly beforeCommit?: () => Promise<void>;
+}
+
+export interface Reply {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly body: { readonly data?: Record<string, never> | null; readonly errors?: readonly ReplyError[] };
+}
+
+export interface ReplyError {
+  readonly message: string;
+  readonly path?: readonly (string | number)[];
+  readonly extensions: Record<string, unknown> & { readonly code: string };
+}
+
+export class House {
+  readonly url: string;
+  readonly socketUrl: string;
+  readonly store: MemoryStore;
+  readonly porchlight: Porchlight;
+  /** What webhooks are managed with. */
+  readonly webhooks: TestParts;
+  /** Delivers them once it is started. */
+  readonly engine: WebhookEngine;
+  readonly server: PorchlightServer;
+  /** What was logged, as text. */
+  readonly logged: string[];
+  readonly #clock: ShiftedClock;
+  readonly #sweeper: Sweeper;
+
+  private constructor(parts: {
+    url: string;
+    store: MemoryStore;
+    porchlight: Porchlight;
+    webhooks: TestParts;
+    engine: WebhookEngine;
+    server: PorchlightServer;
+    logged: string[];
+    clock: ShiftedClock;
+    sweeper: Sweeper;
+  }) {
+    this.url = `http://${parts.url}`;
+    this.socketUrl = `ws://${parts.url}/graphql`;
+    this.store = parts.store;
+    this.porchlight = parts.porchlight;
+    this.webhooks = parts.webhooks;
+    this.engine = parts.engine;
+    this.server = parts.server;
+    this.logged = parts.logged;
+    this.#clock = parts.clock;
+    this.#sweeper = parts.sweeper;
+  }
+
+  /** Open until the test is over. */
+  static async open({
+    settings,
+    policy,
+    visibility,
+    limits,
+    httpTimes,
+    graphiql,
+    compileAfter = 0,
+    metrics = true,
+    foreign,
+    retryForMs = RETRY_FOR_MS,
+    beforeCommit,
+    at,
+  }: HouseOptions = {}): Promise<House> {
+    const clock = new ShiftedClock();
+    const store = new MemoryStore({
+      clock: clock.now,
+      policySeed: seedPolicy(policy ?? {}),
+      eventRetentionMs: 30 * 86_400_000,
+      ...(beforeCommit === undefined ? {} : { beforeCommit }),
+    });
+    const webhooks = webhookParts(clock.now);
+    const porchlight = createPorchlight(store, credentials, visibility ?? 'everyone', webhooks);
+    const sweeper = new Sweeper(store, porchlight.tracker, (_user, error) => {
+      throw error;
+    });
+    const logged: string[] = [];
+    const counts = new DoorCounts();
+    const engine = new WebhookEngine(
+      { store, webhooks: webhooks.store, courier: webhooks.courier },
+      {
+        retryForMs,
+        onWarning: (error) => {
+          throw error;
+        },
+        onNews: () => undefined,
+      },
+    );
+    const measured = createMetrics({
+      porchlight,
+      counts,
+      sweeper,
+      storage: null,
+      webhooks: () => engine.figures(),
+      maxSockets: 1_000,
+      version: '1.2.3',
+    });
+    const access = { apiKeys: SETTINGS.apiKeys, metricsToken: sha256(METRICS_TOKEN) };
+    const log = createLog('debug', { write: (line) => void logged.push(line) });
+    const all = { ...SETTINGS, ...settings };
+    const port = new Port({ settings: { ...all, ...ADDRESS, ...at }, counts, log, httpTimes });
+    const server = createServer({
+      porchlight,
+      settings: all,
+      port,
+      log,
+      nameOf: userNames(false),
+      ...(graphiql === undefined ? {} : { graphiql }),
+      foreign: foreign?.(porchlight),
+      ...(metrics ? { metrics: metricsHandler(measured, access) } : {}),
+      ...(limits === undefined ? {} : { socketLimits: limits }),
+      pipelineLimits: { compileAfter },
+    });
+    server.open();
+    const address = await port.listen();
+    onTestFinished(async () => {
+      await Promise.all([engine.close(), server.close()]);
+    });
+    return new House({
+      url: `${address.host}:${address.port}`,
+      store,
+      porchlight,
+      webhooks,
+      engine,
+      server,
+      logged,
+      clock,
+      sweeper,
+    });
+  }
+
+  get now(): Millis {
+    return this.#clock.now();
+  }
+
+  /** Time passes, and nobody has noticed yet. */
+  shift(ms: number): void {
+    this.#clock.shift(ms);
+  }
+
+  /** Time passes, and whatever is due happens. */
+  async pass(ms: number): Promise<void> {
+    this.#clock.shift(ms);
+    await this.#sweeper.tick();
+  }
+
+  /** A JWT as the app's backend makes it. `claims` replaces what is there; undefined takes it out. */
+  jwt(user: string, claims: Record<string, unknown> = {}, secret = SECRET): Promise<string> {
+    const now = Math.floor(this.now / 1_000);
+    const all = Object.entries({ sub: user, iat: now, exp: now + 3_600, ...claims });
+    return new SignJWT(Object.fromEntries(all.filter(([, value]) => value !== undefined)))
+      .setProtectedHeader({ alg: 'HS256' })
+      .sign(createSecretKey(Buffer.from(secret, 'utf8')));
+  }
+
+  /** Posts one operation. `credential`: what comes after `Bearer`. */
+  async post(
+    query: string,
+    credential: string | null = API_KEY,
+    variables?: Record<string, unknown>,
+    headers: Record<string, string> = {},
+  ): Promise<Reply> {
+    return this.send(JSON.stringify({ query, variables }), {
+      ...(credential === null ? {} : { authorization: `Bearer ${credential}` }),
+      ...headers,
+    });
+  }
+
+  async send(body: string, headers: Record<string, string> = {}): Promise<Reply> {
+    const response = await fetch(`${this.url}/graphql`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...headers },
+      body,
+    });
+    return { status: response.status, headers: response.headers, body: (await response.json()) as Reply['body'] };
+  }
+
+  /** Logs a user in over HTTP. */
+  async login(user: string, platform = 'WEB', deviceId = `device of ${user}`): Promise<{ id: string; token: string }> {
+    const { body } = await this.post(LOGIN, await this.jwt(user), { input: { platform, deviceId } });
+    const { session, sessionToken } = body.data?.['login'] as unknown as {
+      session: { id: string };
+      sessionToken: string;
+    };
+    return { id: session.id, token: sessionToken };
+  }
+
+  /** All of /metrics. */
+  async metrics(): Promise<Figures> {
+    const response = await fetch(`${this.url}/metrics`, { headers: { authorization: `Bearer ${METRICS_TOKEN}` } });
+    return readMetrics(await response.text());
+  }
+
+  async status(user: string): Promise<string> {
+    const { body } = await this.post('query ($id: ID!) { userStatus(userId: $id) { status } }', API_KEY, { id: user });
+    return (body.data?.['userStatus'] as unknown as { status: string }).status;
+  }
+
+  /** Every event there is of a user: the reason and, for an end, OFFLINE. */
+  async reasons(user: string): Promise<string[]> {
+    const { body } = await this.post('query ($id: ID!) { events(userId: $id) { nodes { reason } } }', API_KEY, {
+      id: user,
+    });
+    return (body.data?.['events'] as unknown as { nodes: { reason: string }[] }).nodes.map(({ reason }) => reason);
+  }
+}
+
+export const LOGIN = 'mutation ($input: LoginInput!) { login(input: $input) { session { id } sessionToken } }';
+
+/** As nobody sets them: tests of limits lay their own over them. */
+export const LIMITS: DoorLimits = {
+  maxSockets: 200_000,
+  maxSocketsPerUser: 100,
+  maxSocketsPerAddress: 25_000,
+  maxWatchedPerSocket: 10_000,
+  ratePerSession: 100,
+  ratePerUser: 300,
+  ratePerAddress: 50_000,
+};
+
+/** Any free port. */
+const ADDRESS = { host: '127.0.0.1', port: 0 };
+
+const SETTINGS: ServerSettings = {
+  apiKeys: [sha256('plk_another-key-of-the-tests'), sha256(API_KEY)],
+  jwtSecret: createSecretKey(Buffer.from(SECRET, 'utf8')),
+  jwksUrl: null,
+  jwtIssuer: null,
+  jwtAudience: null,
+  allowedOrigins: [],
+  trustProxy: false,
+  limits: LIMITS,
+  introspection: 'backends',
+  // Tests that are not about it must not meet it on a machine that has much else to do.
+  maxLagMs: 60_000,
+};
+
+/** Runs as time does, and can be set forward. */
+class ShiftedClock {
+  #shift = 0;
+
+  readonly now = (): Millis => millis(Math.floor(Date.now() + this.#shift));
+
+  shift(ms: number): void {
+    this.#shift += ms;
+  }
+}
+
+export const codeOf = ({ body }: Reply): string | undefined => body.errors?.[0]?.extensions.code;

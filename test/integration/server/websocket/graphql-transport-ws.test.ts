@@ -1,0 +1,52 @@
+/** What graphql-transport-ws asks of the server's side, where it is easily got wrong. */
+import { expect, test, vi } from 'vitest';
+import { API_KEY, House } from '../support/server-harness.ts';
+import { Wire } from '../support/wire.ts';
+
+const STATUS = '{ userStatuses(userIds: ["alice"]) { status } }';
+
+test('a name that was taken back may be used again, and what it stood for before is not told under it', async () => {
+  const house = await House.open();
+  const wire = await Wire.as(house.socketUrl, API_KEY);
+  let answer = (): void => undefined;
+  const read = vi.spyOn(house.store, 'read');
+  read.mockImplementationOnce(async () => {
+    await new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+    return [];
+  });
+  wire.send({ type: 'subscribe', id: 'x', payload: { query: STATUS } });
+  wire.send({ type: 'complete', id: 'x' });
+  await wire.roundTrip();
+  expect(read).toHaveBeenCalledTimes(1);
+  wire.send({ type: 'subscribe', id: 'x', payload: { query: '{ __typename }' } });
+  expect(await wire.next()).toEqual({ type: 'next', id: 'x', payload: { data: { __typename: 'Query' } } });
+  expect(await wire.next()).toEqual({ type: 'complete', id: 'x' });
+  answer();
+  await wire.roundTrip();
+  await wire.roundTrip();
+  expect(wire.unread).toEqual([]);
+});
+
+test('a subscription taken back before its present has come is told nothing, and watches nobody', async () => {
+  const house = await House.open();
+  const wire = await Wire.as(house.socketUrl, API_KEY);
+  let answer = (): void => undefined;
+  vi.spyOn(house.store, 'read').mockImplementationOnce(async () => {
+    await new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+    return [];
+  });
+  const id = wire.subscribe('subscription { statusChanges(userIds: ["alice"]) { status } }');
+  await wire.roundTrip();
+  expect(house.porchlight.watchers.watchedUsers).toBe(1);
+  wire.send({ type: 'complete', id });
+  await wire.roundTrip();
+  expect(house.porchlight.watchers.watchedUsers).toBe(0);
+  answer();
+  await house.login('alice');
+  await wire.roundTrip();
+  expect(wire.unread).toEqual([]);
+});

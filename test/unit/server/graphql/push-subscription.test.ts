@@ -1,0 +1,343 @@
+/** Changes of status over a socket, which nobody pulls. */
+import { describe, expect, test, vi } from 'vitest';
+import { Watchers, type Watcher } from '../../../../src/app/presence/status-watchers.ts';
+import { schema } from '../../../../src/api/schema.ts';
+import type { UserId } from '../../../../src/core/ids.ts';
+import { Documents } from '../../../../src/server/graphql/document-cache.ts';
+import { Outbox, Outboxes } from '../../../../src/server/wire/send-buffer.ts';
+import { Pushed } from '../../../../src/server/graphql/push-subscription.ts';
+import { Rounds } from '../../../../src/server/graphql/fanout-scheduler.ts';
+import { Shapes } from '../../../../src/server/graphql/shared-results.ts';
+import { ALICE, BOB, Stage } from '../../app/support/app-harness.ts';
+import { API_KEY, House } from '../../../integration/server/support/server-harness.ts';
+import { Line, messagesIn, turn } from '../../../integration/server/support/line.ts';
+import { Wire, type Message } from '../../../integration/server/support/wire.ts';
+
+const ids = (...users: UserId[]): readonly UserId[] => users;
+const QUERY = 'subscription { statusChanges(userIds: []) { userId version previousStatus status } }';
+
+/** One watcher at the end of a line, who has been told the present. */
+const watching = async (stage: Stage, users: readonly UserId[], line = new Line()) => {
+  const watchers = new Watchers(stage.store);
+  const watcher = watchers.watch(users);
+  const outbox = new Outbox(new Outboxes(), line as never, { unwritable: () => undefined });
+  const documents = new Documents(schema);
+  const document = documents.parse(QUERY);
+  documents.validate(document);
+  const shapes = new Shapes((result) => result);
+  const operation = documents.operation(document, null);
+  const shape = shapes.acquire({ schema, document }, operation);
+  const failed = vi.fn();
+  const pushed = new Pushed(watcher, shape, shapes, { id: '1', operation, outbox, rounds: new Rounds(), failed });
+  await pushed.present();
+  expect(pushed.listen()).toBe(true);
+  return { line, watchers, watcher, outbox, shapes, shape, pushed, failed };
+};
+
+const toldOn = (line: Line): string[][] =>
+  line.written
+    .flatMap((bytes) => messagesIn(bytes))
+    .map((message) => {
+      const { payload } = JSON.parse(message) as {
+        payload: { data: { statusChanges: Record<'userId' | 'version' | 'previousStatus' | 'status', string>[] } };
+      };
+      return payload.data.statusChanges.map(
+        ({ userId, version, previousStatus, status }) => `${userId} ${version}: ${previousStatus} → ${status}`,
+      );
+    });
+
+describe('a watcher', () => {
+  test('is told what happens while she reads nothing as one list, when she reads again', async () => {
+    const stage = new Stage();
+    const { line } = await watching(stage, ids(ALICE, BOB));
+    const ref = await stage.session(ALICE);
+    await turn();
+    for (let text = 0; text < 100; text++) {
+      await stage.tracker.setCustomStatus(ref, String(text));
+      if (text % 10 === 0) await turn();
+    }
+    await stage.login(BOB);
+    await stage.tracker.logout(ref);
+    await turn();
+    const first = ['alice 1: OFFLINE → ONLINE'];
+    expect(toldOn(line)).toEqual([first]);
+    line.reads();
+    await turn();
+    expect(toldOn(line)).toEqual([first, ['alice 102: ONLINE → OFFLINE', 'bob 1: OFFLINE → ONLINE']]);
+    line.readsAll();
+    await turn();
+    expect(toldOn(line).length).toBe(2);
+  });
+
+  test('is told of changes that came while the present was on its way', async () => {
+    const stage = new Stage();
+    const line = new Line();
+    const watchers = new Watchers(stage.store);
+    const watcher = watchers.watch([ALICE]);
+    await watcher.present();
+    await stage.login(ALICE);
+    const reader = { wake: vi.fn() };
+    watcher.listen(reader);
+    expect(reader.wake).toHaveBeenCalledTimes(1);
+    expect(watcher.changes()?.map(({ version }) => version)).toEqual([1]);
+    expect(line.written).toEqual([]);
+  });
+
+  test('who leaves is told nothing more, though a round was due', async () => {
+    const stage = new Stage();
+    const { line, watchers, outbox, shapes, pushed } = await watching(stage, ids(ALICE));
+    await stage.login(ALICE);
+    pushed.return();
+    await turn();
+    const tell = vi.spyOn(pushed, 'tell');
+    outbox.close();
+    expect(tell).not.toHaveBeenCalled();
+    expect(toldOn(line)).toEqual([]);
+    expect(pushed.listen()).toBe(false);
+    for (let again = 0; again < 2; again++) {
+      expect([watchers.watchedUsers, shapes.size]).toEqual([0, 0]);
+      pushed.return();
+    }
+  });
+
+  test('hears before the socket closes what is due, if she reads', async () => {
+    const stage = new Stage();
+    const reads = await watching(stage, ids(ALICE));
+    const stands = await watching(stage, ids(ALICE));
+    stands.outbox.sendNow(reads.shape.frame('1', [], new Rounds()));
+    await stage.login(ALICE);
+    for (const { outbox } of [reads, stands]) outbox.close();
+    expect(toldOn(reads.line)).toEqual([['alice 1: OFFLINE → ONLINE']]);
+    expect(toldOn(stands.line)).toEqual([[]]);
+    await turn();
+    expect(toldOn(reads.line).length).toBe(1);
+  });
+
+  test('whose list cannot be made hears that it failed', async () => {
+    const stage = new Stage();
+    const { line, shape, failed } = await watching(stage, ids(ALICE));
+    const failure = new Error('broken');
+    vi.spyOn(shape, 'frame').mockImplementation(() => {
+      throw failure;
+    });
+    await stage.login(ALICE);
+    await turn();
+    expect(failed.mock.calls).toEqual([[failure]]);
+    expect(line.written).toEqual([]);
+  });
+});
+
+const set = (house: House, token: string, text: string) =>
+  house.post('mutation ($text: String) { setCustomStatus(input: {text: $text}) { userStatus { version } } }', token, {
+    text,
+  });
+
+const dataOf = (message: Message): unknown => message.payload?.['data'];
+
+describe('over a socket', () => {
+  test.each<[string, string, Record<string, unknown>, unknown, unknown]>([
+    [
+      'aliases',
+      'subscription { who: statusChanges(userIds: ["alice"]) { text: customStatus again: customStatus } }',
+      {},
+      { who: [{ text: null, again: null }] },
+      { who: [{ text: 'new', again: 'new' }] },
+    ],
+    [
+      'fragments',
+      'subscription { ...S } fragment S on Subscription { statusChanges(userIds: ["alice"]) { ...C ... on StatusChange { status } } } fragment C on StatusChange { customStatus }',
+      {},
+      { statusChanges: [{ customStatus: null, status: 'ONLINE' }] },
+      { statusChanges: [{ customStatus: 'new', status: 'ONLINE' }] },
+    ],
+    [
+      '@include and @skip',
+      'subscription ($yes: Boolean!, $no: Boolean = false) { statusChanges(userIds: ["alice"]) { version @include(if: $no) status @skip(if: $yes) reason @skip(if: $no) customStatus @include(if: $yes) } }',
+      { yes: true },
+      { statusChanges: [{ reason: 'LOGIN', customStatus: null }] },
+      { statusChanges: [{ reason: 'CUSTOM_STATUS', customStatus: 'new' }] },
+    ],
+    [
+      '__typename',
+      'subscription { statusChanges(userIds: ["alice"]) { __typename userId previousStatus } }',
+      {},
+      { statusChanges: [{ __typename: 'StatusChange', userId: 'alice', previousStatus: null }] },
+      { statusChanges: [{ __typename: 'StatusChange', userId: 'alice', previousStatus: 'ONLINE' }] },
+    ],
+    [
+      'a user named by a variable',
+      'subscription ($id: ID!) { statusChanges(userIds: [$id, $id]) { version } }',
+      { id: 'alice' },
+      { statusChanges: [{ version: 1 }] },
+      { statusChanges: [{ version: 2 }] },
+    ],
+  ])('%s are as asked for', async (_what, query, variables, present, change) => {
+    const house = await House.open();
+    const { token } = await house.login('alice', 'IPHONE');
+    const wire = await Wire.as(house.socketUrl, API_KEY);
+    const id = wire.subscribe(query, variables);
+    expect(await wire.next()).toEqual({ id, type: 'next', payload: { data: present } });
+    await set(house, token, 'new');
+    expect(await wire.next()).toEqual({ id, type: 'next', payload: { data: change } });
+  });
+
+  test('each subscription is told what it asked for, under its own name', async () => {
+    const house = await House.open();
+    const { token } = await house.login('alice', 'IPHONE');
+    const [one, other] = [await Wire.as(house.socketUrl, API_KEY), await Wire.as(house.socketUrl, API_KEY)];
+    const document = `subscription T($ids: [ID!]!) { statusChanges(userIds: $ids) { customStatus } }
+      subscription V($ids: [ID!]!, $v: Boolean!) { statusChanges(userIds: $ids) { version @include(if: $v) userId } }`;
+    const ask = async (wire: Wire, id: string, operationName: string, variables: object): Promise<void> => {
+      wire.send({ type: 'subscribe', id, payload: { query: document, operationName, variables } });
+      expect(await wire.next()).toMatchObject({ type: 'next', id });
+    };
+    await ask(one, 'texts', 'T', { ids: ['alice'] });
+    await ask(one, 'versions', 'V', { ids: ['bob', 'alice'], v: true });
+    await ask(other, 'é "x"', 'V', { ids: ['alice'], v: false });
+    await ask(other, 'versions', 'V', { ids: ['alice'], v: true });
+    await set(house, token, 'new');
+    const heard = async (wire: Wire): Promise<unknown> => {
+      const messages = [await wire.next(), await wire.next()];
+      return Object.fromEntries(messages.map((message) => [message.id, dataOf(message)])) as unknown;
+    };
+    expect(await heard(one)).toEqual({
+      texts: { statusChanges: [{ customStatus: 'new' }] },
+      versions: { statusChanges: [{ version: 2, userId: 'alice' }] },
+    });
+    expect(await heard(other)).toEqual({
+      'é "x"': { statusChanges: [{ userId: 'alice' }] },
+      versions: { statusChanges: [{ version: 2, userId: 'alice' }] },
+    });
+    for (const wire of [one, other]) expect(wire.unread).toEqual([]);
+  });
+
+  test('changes of several users come in lists, none twice', async () => {
+    const house = await House.open();
+    const wire = await Wire.as(house.socketUrl, API_KEY);
+    wire.subscribe('subscription { statusChanges(userIds: ["alice", "bob"]) { userId version } }');
+    await wire.next();
+    await Promise.all([house.login('alice'), house.login('bob')]);
+    const changes: unknown[] = [];
+    while (changes.length < 2) {
+      const { statusChanges } = dataOf(await wire.next()) as { statusChanges: unknown[] };
+      changes.push(...statusChanges);
+    }
+    expect(new Set(changes)).toEqual(
+      new Set([
+        { userId: 'alice', version: 1 },
+        { userId: 'bob', version: 1 },
+      ]),
+    );
+    await wire.roundTrip();
+    expect(wire.unread).toEqual([]);
+  });
+
+  test('a client that unsubscribes is told nothing more, and may use the name again', async () => {
+    const house = await House.open();
+    const { token } = await house.login('alice', 'IPHONE');
+    const wire = await Wire.as(house.socketUrl, API_KEY);
+    const query = 'subscription { statusChanges(userIds: ["alice"]) { customStatus } }';
+    const id = wire.subscribe(query);
+    await wire.next();
+    wire.send({ type: 'complete', id });
+    await wire.roundTrip();
+    expect(house.porchlight.watchers.watchedUsers).toBe(0);
+    await set(house, token, 'unheard');
+    await wire.roundTrip();
+    expect(wire.unread).toEqual([]);
+    wire.send({ type: 'subscribe', id, payload: { query } });
+    expect(dataOf(await wire.next())).toEqual({ statusChanges: [{ customStatus: 'unheard' }] });
+    await set(house, token, 'heard');
+    expect(dataOf(await wire.next())).toEqual({ statusChanges: [{ customStatus: 'heard' }] });
+    expect(wire.unread).toEqual([]);
+  });
+
+  test('a name that is taken closes the socket, and nobody watches any more', async () => {
+    const house = await House.open();
+    const wire = await Wire.as(house.socketUrl, API_KEY);
+    const payload = { query: 'subscription { statusChanges(userIds: ["alice"]) { version } }' };
+    for (let twice = 0; twice < 2; twice++) wire.send({ type: 'subscribe', id: 'x', payload });
+    expect((await wire.closed).code).toBe(4409);
+    await expect.poll(() => house.porchlight.watchers.watchedUsers).toBe(0);
+  });
+
+  test('the end of her own session is told to a watcher before the socket closes for it', async () => {
+    const house = await House.open();
+    const { token } = await house.login('alice', 'IPHONE');
+    const wire = await Wire.as(house.socketUrl, token);
+    wire.subscribe('subscription { statusChanges(userIds: ["alice"]) { status } }');
+    await wire.next();
+    await house.post('mutation { logout { userStatus { version } } }', token);
+    expect((await wire.closed).code).toBe(4410);
+    expect(wire.unread.map(dataOf)).toEqual([{ statusChanges: [{ status: 'OFFLINE' }] }]);
+  });
+
+  test('a change that was made is told before the server goes down', async () => {
+    const house = await House.open();
+    const { token } = await house.login('alice', 'IPHONE');
+    const wire = await Wire.as(house.socketUrl, API_KEY);
+    wire.subscribe('subscription { statusChanges(userIds: ["alice"]) { customStatus } }');
+    await wire.next();
+    house.store.onCommit(() => void house.server.close());
+    void set(house, token, 'last').catch(() => undefined);
+    expect((await wire.closed).code).toBe(1012);
+    expect(wire.unread.map(dataOf)).toEqual([{ statusChanges: [{ customStatus: 'last' }] }]);
+    await expect.poll(() => house.porchlight.watchers.watchedUsers).toBe(0);
+  });
+
+  test('a list that fails ends the subscription with an error that tells nothing of us', async () => {
+    const house = await House.open();
+    const { token } = await house.login('alice', 'IPHONE');
+    const wire = await Wire.as(house.socketUrl, API_KEY);
+    const watch = vi.spyOn(house.porchlight.watchers, 'watch');
+    const id = wire.subscribe('subscription { statusChanges(userIds: ["alice"]) { customStatus } }');
+    await wire.next();
+    const watcher = watch.mock.results[0]?.value as Watcher;
+    vi.spyOn(watcher, 'changes').mockReturnValueOnce([null] as never);
+    await set(house, token, 'new');
+    const failed = await wire.next();
+    expect(failed).toMatchObject({
+      id,
+      type: 'next',
+      payload: { errors: [{ extensions: { code: 'INTERNAL_SERVER_ERROR' } }] },
+    });
+    expect(JSON.stringify(failed)).not.toContain('null for non-nullable');
+  });
+
+  test('a change that cannot be told spoils nothing but its own list, and is reported once', async () => {
+    const house = await House.open();
+    const { token } = await house.login('alice', 'IPHONE');
+    const [reads, alsoReads, asksLess, other] = (await Promise.all(
+      Array.from({ length: 4 }, () => Wire.as(house.socketUrl, API_KEY)),
+    )) as [Wire, Wire, Wire, Wire];
+    const watch = (fields: string, user: string) =>
+      `subscription { statusChanges(userIds: ["${user}"]) { ${fields} } }`;
+    alsoReads.subscribe('{ __typename }');
+    for (const told of [await alsoReads.next(), await alsoReads.next()]) expect(told.id).toBe('1');
+    // The same shape under different names, another shape, and another user.
+    for (const wire of [reads, alsoReads]) wire.subscribe(watch('customStatus version', 'alice'));
+    asksLess.subscribe(watch('customStatus', 'alice'));
+    other.subscribe(watch('customStatus version', 'bob'));
+    for (const wire of [reads, alsoReads, asksLess, other]) await wire.next();
+    // After those who watch have heard of it, and before they are told: a version that is none.
+    let isUnlucky = true;
+    house.store.onCommit(([commit]) => {
+      if (isUnlucky) Object.assign(commit?.statusChange ?? {}, { version: 0.5 });
+      isUnlucky = false;
+    });
+    house.logged.length = 0;
+    await set(house, token, 'unlucky');
+    for (const wire of [reads, alsoReads]) {
+      expect((await wire.next()).payload).toMatchObject({
+        errors: [{ extensions: { code: 'INTERNAL_SERVER_ERROR' } }],
+      });
+    }
+    expect(dataOf(await asksLess.next())).toEqual({ statusChanges: [{ customStatus: 'unlucky' }] });
+    expect(house.logged.filter((line) => line.includes('non-integer value: 0.5'))).toHaveLength(1);
+    await house.login('bob');
+    await set(house, token, 'lucky');
+    for (const wire of [reads, alsoReads, asksLess, other]) {
+      expect(dataOf(await wire.next())).toMatchObject({ statusChanges: [{}] });
+    }
+  });
+});

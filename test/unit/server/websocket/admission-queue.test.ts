@@ -1,0 +1,92 @@
+/** Sockets that come all at once are let in one after another, and nobody who is in already waits for them. */
+import { setImmediate as turn } from 'node:timers/promises';
+import { describe, expect, it, vi } from 'vitest';
+import { Gate } from '../../../../src/server/websocket/admission-queue.ts';
+import { House } from '../../../integration/server/support/server-harness.ts';
+import { Wire } from '../../../integration/server/support/wire.ts';
+
+const never = (): boolean => false;
+
+describe('The gate', () => {
+  it('lets in some in a turn of the loop, in the order in which they came', async () => {
+    const gate = new Gate({ maxPerTurn: 3, maxAttaching: 10, maxWaiting: 100 });
+    const entered: number[] = [];
+    for (let index = 0; index < 8; index++) void gate.turn(never).then((may) => may && entered.push(index));
+    await Promise.resolve();
+    expect(entered).toEqual([0, 1, 2]);
+    await turn();
+    expect(entered).toEqual([0, 1, 2, 3, 4, 5]);
+    await turn();
+    expect(entered).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
+    await turn();
+    expect(await Promise.all([gate.turn(never), gate.turn(never), gate.turn(never)])).toEqual([true, true, true]);
+  });
+
+  it('spends no turn on those who are gone, and takes no more than may wait', async () => {
+    const gate = new Gate({ maxPerTurn: 1, maxAttaching: 10, maxWaiting: 3 });
+    const answers = [false, true, true, false].map((gone) => gate.turn(() => gone));
+    expect(await gate.turn(never)).toBe(false);
+    await turn();
+    expect(await Promise.all(answers)).toEqual([true, false, false, true]);
+  });
+
+  it('lets nobody in while enough are being attached, whether that succeeds or not', async () => {
+    const gate = new Gate({ maxPerTurn: 10, maxAttaching: 1, maxWaiting: 10 });
+    let done: (error?: Error) => void = () => undefined;
+    const attach = () =>
+      new Promise<void>((resolve, reject) => (done = (error) => (error === undefined ? resolve() : reject(error))));
+    const first = gate.attaching(attach);
+    const entered: string[] = [];
+    void gate.turn(never).then(() => entered.push('second'));
+    await turn();
+    await turn();
+    expect(entered).toEqual([]);
+    done();
+    await first;
+    await turn();
+    expect(entered).toEqual(['second']);
+    const failing = gate.attaching(attach);
+    void gate.turn(never).then(() => entered.push('third'));
+    done(new Error('not attached'));
+    await expect(failing).rejects.toThrow('not attached');
+    await turn();
+    expect(entered).toEqual(['second', 'third']);
+  });
+});
+
+describe('Who waits at the gate', () => {
+  it('for longer than a client would is told to come back later, which is no DISCONNECT', async () => {
+    const disk = { held: Promise.resolve() };
+    const house = await House.open({ limits: { maxAttaching: 1, initMs: 500 }, beforeCommit: () => disk.held });
+    const [alice, bob] = [await house.login('alice', 'ANDROID'), await house.login('bob', 'ANDROID')];
+    const before = await Wire.as(house.socketUrl, alice.token);
+    before.ws.close();
+    await before.closed;
+    await vi.waitFor(async () => expect(await house.status('alice')).toBe('PUSH_ONLINE'));
+    let release: () => void = () => undefined;
+    disk.held = new Promise((resolve) => (release = resolve));
+
+    // Her RECONNECT has to be written.
+    const first = new Wire(house.socketUrl);
+    await first.init({ authorization: `Bearer ${alice.token}` });
+    await vi.waitFor(() => expect(house.store.workload().waiting).toBe(1));
+    const second = new Wire(house.socketUrl);
+    await second.init({ authorization: `Bearer ${bob.token}` });
+    expect((await second.closed).code).toBe(1013);
+    expect((await first.closed).code).toBe(1013);
+    expect(second.unread).toEqual([]);
+    release();
+    await Wire.as(house.socketUrl, bob.token);
+    expect(await house.reasons('bob')).toEqual(['LOGIN']);
+    expect(await house.status('bob')).toBe('ONLINE');
+  });
+
+  it('with too many others is told so at once', async () => {
+    const house = await House.open({ limits: { maxPerTurn: 0, maxWaiting: 0 } });
+    const { token } = await house.login('alice', 'ANDROID');
+    const wire = new Wire(house.socketUrl);
+    await wire.init({ authorization: `Bearer ${token}` });
+    expect(await wire.closed).toEqual({ code: 1013, reason: 'Too many are coming at once' });
+    expect(await house.reasons('alice')).toEqual(['LOGIN']);
+  });
+});

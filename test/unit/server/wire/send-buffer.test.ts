@@ -1,0 +1,203 @@
+/** What a socket is sent within one turn, and whoever waits until it is on its way. */
+import { describe, expect, test, vi } from 'vitest';
+import { PING_FRAME, pongFrame, textFrame, wireBytes } from '../../../../src/server/wire/frames.ts';
+import { Outbox, Outboxes } from '../../../../src/server/wire/send-buffer.ts';
+import { Line, messagesIn, turn } from '../../../integration/server/support/line.ts';
+
+describe('frames', () => {
+  const texts = [0, 1, 124, 125, 126, 127, 65_534, 65_535, 65_536, 70_000].flatMap((length) => [
+    'x'.repeat(length),
+    'é'.repeat(length >> 1),
+    '\u{1F600}'.repeat(length >> 2),
+  ]);
+
+  test.each(texts.map((text) => [Buffer.byteLength(text), text]))(
+    'of %i bytes are what a client reads',
+    (_bytes, text) => {
+      expect(messagesIn(textFrame(text))).toEqual([text]);
+      expect(messagesIn(wireBytes([text]))).toEqual([text]);
+    },
+  );
+
+  test('of all kinds stand one after another', () => {
+    const parts = [...texts, textFrame('ready'), PING_FRAME, pongFrame(Buffer.from('it')), 'last'];
+    expect(messagesIn(wireBytes(parts))).toEqual([...texts, 'ready', 'ping ', 'pong it', 'last']);
+  });
+
+  test('that are ready and alone are not copied', () => {
+    const frame = textFrame('shared');
+    expect(wireBytes([frame])).toBe(frame);
+  });
+});
+
+const outboxOn = (line: Line) => {
+  let failures = 0;
+  const outbox = new Outbox(new Outboxes(), line as never, { unwritable: () => void failures++ });
+  return { outbox, failures: () => failures };
+};
+
+const stateOf = (promise: Promise<void>): { done: boolean } => {
+  const state = { done: false };
+  void promise.then(() => (state.done = true));
+  return state;
+};
+
+describe('an outbox', () => {
+  test('sends what comes within one turn in one write, in its order', async () => {
+    const line = new Line();
+    const { outbox } = outboxOn(line);
+    void outbox.send('one');
+    outbox.put(textFrame('two'));
+    await Promise.resolve();
+    void outbox.send('three');
+    expect(line.written).toEqual([]);
+    await turn();
+    expect(line.written.map((bytes) => messagesIn(bytes))).toEqual([['one', 'two', 'three']]);
+    void outbox.send('four');
+    line.reads();
+    await turn();
+    expect(line.written.slice(1).map((bytes) => messagesIn(bytes))).toEqual([['four']]);
+  });
+
+  test('lets whoever sends to a slow reader wait until it is on its way', async () => {
+    const line = new Line();
+    const { outbox } = outboxOn(line);
+    const first = stateOf(outbox.send('one'));
+    await turn();
+    // The client keeps up so far.
+    expect(first.done).toBe(true);
+    const [second, third] = [stateOf(outbox.send('two')), stateOf(outbox.send('three'))];
+    await turn();
+    const fourth = stateOf(outbox.send('four'));
+    await turn();
+    line.reads();
+    await turn();
+    expect([second.done, third.done, fourth.done]).toEqual([false, false, false]);
+    line.reads();
+    await turn();
+    expect([second.done, third.done, fourth.done]).toEqual([true, true, false]);
+    line.reads();
+    await turn();
+    expect(fourth.done).toBe(true);
+  });
+
+  test('lets whoever sends very much in one turn wait, too', async () => {
+    const line = new Line();
+    const { outbox } = outboxOn(line);
+    const [little, much, more] = ['x', 'x'.repeat(20_000), 'x'].map((text) => stateOf(outbox.send(text)));
+    await turn();
+    expect([little?.done, much?.done, more?.done]).toEqual([true, false, false]);
+    line.reads();
+    await turn();
+    expect([much?.done, more?.done]).toEqual([true, true]);
+  });
+
+  test('knows how much is unread, of this turn too', async () => {
+    const line = new Line();
+    const { outbox } = outboxOn(line);
+    outbox.put(textFrame('x'.repeat(98)));
+    void outbox.send('x'.repeat(50));
+    expect(outbox.unread).toBe(150);
+    await turn();
+    expect(outbox.unread).toBe(152);
+    line.reads();
+    await turn();
+    expect(outbox.unread).toBe(0);
+  });
+
+  test('sends at once what others share, after what was sent before', async () => {
+    const line = new Line();
+    const { outbox } = outboxOn(line);
+    const shared = textFrame('shared');
+    outbox.sendNow(shared);
+    expect(line.written[0]).toBe(shared);
+    line.reads();
+    void outbox.send('one');
+    outbox.sendNow(textFrame('two'));
+    expect(line.written.slice(1).map((bytes) => messagesIn(bytes))).toEqual([['one', 'two']]);
+    await turn();
+    expect(line.written.length).toBe(2);
+  });
+
+  test('that is closed has sent everything, and takes nothing more', async () => {
+    const line = new Line();
+    const { outbox } = outboxOn(line);
+    void outbox.send('last words');
+    outbox.attach({ wake: () => undefined, tell: () => outbox.sendNow(textFrame('very last')) });
+    outbox.close();
+    expect(line.written.flatMap((bytes) => messagesIn(bytes))).toEqual(['last words', 'very last']);
+    await outbox.send('too late');
+    outbox.put(PING_FRAME);
+    outbox.sendNow(textFrame('too late'));
+    await turn();
+    expect(line.written.length).toBe(1);
+    expect(outbox.unread).toBe(line.writableLength);
+  });
+
+  test('wakes its feeders when there is room again, those that are still there, once', async () => {
+    const line = new Line();
+    const { outbox } = outboxOn(line);
+    const feeders = Array.from({ length: 3 }, () => ({ wake: vi.fn(), tell: vi.fn() }));
+    for (const feeder of feeders) outbox.attach(feeder);
+    expect(outbox.hasRoom()).toBe(true);
+    outbox.sendNow(textFrame('one'));
+    void outbox.send('two');
+    await turn();
+    expect(outbox.hasRoom()).toBe(false);
+    outbox.detach(feeders[1]!);
+    line.reads();
+    await turn();
+    expect(feeders.map(({ wake }) => wake.mock.calls.length)).toEqual([0, 0, 0]);
+    line.reads();
+    await turn();
+    expect(feeders.map(({ wake }) => wake.mock.calls.length)).toEqual([1, 0, 1]);
+    expect(outbox.hasRoom()).toBe(true);
+    void outbox.send('three');
+    await turn();
+    line.reads();
+    await turn();
+    expect(feeders.map(({ wake }) => wake.mock.calls.length)).toEqual([1, 0, 1]);
+    outbox.detach(feeders[0]!);
+    outbox.detach(feeders[2]!);
+    outbox.close();
+    expect(feeders.map(({ tell }) => tell.mock.calls.length)).toEqual([0, 0, 0]);
+  });
+
+  test('is counted while it has something to tell and no room, until it is gone', async () => {
+    const counts = { behind: 0 };
+    const outboxes = new Outboxes(counts);
+    const lines = [new Line(), new Line(), new Line()];
+    const [read, gone, closed] = lines.map(
+      (line) => new Outbox(outboxes, line as never, { unwritable: () => undefined }),
+    );
+    for (const outbox of [read!, gone!, closed!]) {
+      outbox.sendNow(textFrame('one'));
+      expect([outbox.hasRoom(), outbox.hasRoom()]).toEqual([false, false]);
+    }
+    expect(counts.behind).toBe(3);
+    lines[0]!.reads();
+    await turn();
+    gone!.gone();
+    closed!.close();
+    expect(counts.behind).toBe(0);
+    // Nobody waits for room there any more, and what is written at last changes nothing.
+    expect(gone!.hasRoom()).toBe(false);
+    lines[1]!.reads();
+    await turn();
+    expect(counts.behind).toBe(0);
+  });
+
+  test('whose client has gone says so, and keeps nobody waiting', async () => {
+    const line = new Line();
+    line.on('error', () => undefined);
+    const { outbox, failures } = outboxOn(line);
+    const sent = outbox.send('x'.repeat(20_000));
+    await turn();
+    line.reads(new Error('EPIPE'));
+    await sent;
+    expect(failures()).toBe(1);
+    await outbox.send('two');
+    expect(failures()).toBe(1);
+    expect(line.written.length).toBe(1);
+  });
+});
