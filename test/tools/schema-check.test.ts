@@ -123,7 +123,7 @@ describe('descriptions', () => {
 
 describe('the printed schema', () => {
   const printed = `${printSchema(schema)}\n`;
-  const published = fileText('test/contract.graphql');
+  const published = fileText('test/support/contract.graphql');
 
   it('is the committed one, holds the whole contract and describes all of it', () => {
     expect(problems({ printed, committed: fileText('schema.graphql'), contract: published })).toEqual([]);

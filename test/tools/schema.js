@@ -36,7 +36,7 @@ if (process.argv.includes('--write')) {
   const found = problems({
     printed,
     committed: readFileSync('schema.graphql', 'utf8'),
-    contract: readFileSync('test/contract.graphql', 'utf8'),
+    contract: readFileSync('test/support/contract.graphql', 'utf8'),
   });
   if (found.length > 0) fail(`The schema is not as it should be:\n  ${found.join('\n  ')}`);
   console.log('schema.graphql is what the code prints, holds the whole contract, and describes all of it.');
