@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { decodeProtectedHeader, jwtVerify } from 'jose';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { OPTION_NAMES } from '../src/config/options.ts';
+import { OPTION_NAMES } from '../../../src/config/options.ts';
 
-const CLI = fileURLToPath(new URL('../dist/cli/cli.js', import.meta.url));
+const CLI = fileURLToPath(new URL('../../../dist/cli/cli.js', import.meta.url));
 const SECRET = 'a secret of more than thirty-two bytes';
 const key = (text: string): Uint8Array => new TextEncoder().encode(text);
 
@@ -53,7 +53,7 @@ describe('help and version', () => {
   });
 
   test('--version prints the version of package.json', async () => {
-    const manifest = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
+    const manifest = readFileSync(new URL('../../../package.json', import.meta.url), 'utf8');
     const { version } = JSON.parse(manifest) as { version: string };
     expect(await porchlight(['--version'])).toEqual({ code: 0, out: `${version}\n`, err: '' });
   });

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { buildSchema, parse, validate } from 'graphql';
 import { expect, it } from 'vitest';
 
-const ROOT = new URL('../', import.meta.url);
+const ROOT = new URL('../../../', import.meta.url);
 const DOCS = new URL('docs/', ROOT);
 const schema = buildSchema(readFileSync(new URL('schema.graphql', ROOT), 'utf8'));
 

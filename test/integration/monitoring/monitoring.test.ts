@@ -5,15 +5,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
-import { createPorchlight } from '../../src/app/application.ts';
-import { Tally } from '../../src/app/shared/histogram.ts';
-import { DoorCounts } from '../../src/server/metrics/counters.ts';
-import { createMetrics } from '../../src/server/metrics/metrics.ts';
-import { credentials } from '../../src/server/auth/session-token.ts';
-import { FakeStore, START } from '../unit/app/support/fake-store.ts';
-import { webhookParts } from '../unit/app/webhooks/webhook-parts.ts';
+import { createPorchlight } from '../../../src/app/application.ts';
+import { Tally } from '../../../src/app/shared/histogram.ts';
+import { DoorCounts } from '../../../src/server/metrics/counters.ts';
+import { createMetrics } from '../../../src/server/metrics/metrics.ts';
+import { credentials } from '../../../src/server/auth/session-token.ts';
+import { FakeStore, START } from '../../unit/app/support/fake-store.ts';
+import { webhookParts } from '../../unit/app/webhooks/webhook-parts.ts';
 
-const root = fileURLToPath(new URL('../../', import.meta.url));
+const root = fileURLToPath(new URL('../../../', import.meta.url));
 const read = (path: string): string => readFileSync(join(root, path), 'utf8');
 const promtool = (...args: string[]): string => execFileSync('promtool', args, { cwd: root, encoding: 'utf8' });
 
@@ -80,10 +80,10 @@ const namesIn = (text: string): readonly string[] => text.match(/\b(porchlight|p
 
 test('the rules are rules, and fire when they should and not when they should not', () => {
   expect(promtool('check', 'rules', 'docs/monitoring/alerts.yaml')).toContain('SUCCESS');
-  expect(promtool('test', 'rules', 'test/monitoring/alerts.test.yaml')).toContain('SUCCESS');
+  expect(promtool('test', 'rules', 'test/integration/monitoring/alerts.test.yaml')).toContain('SUCCESS');
   const alerts = Array.from(read('docs/monitoring/alerts.yaml').matchAll(/alert: (\w+)/g), ([, name = '']) => name);
   expect(alerts.length).toBeGreaterThan(12);
-  const [tests, docs] = [read('test/monitoring/alerts.test.yaml'), read('docs/operations.md')];
+  const [tests, docs] = [read('test/integration/monitoring/alerts.test.yaml'), read('docs/operations.md')];
   for (const alert of alerts) {
     expect(tests, alert).toContain(`alertname="${alert}"`);
     expect(docs, alert).toContain(`\`${alert}\``);

@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { type Config, loadConfig } from '../src/config/config.ts';
-import { apiKeyDigest } from '../src/config/value-types.ts';
-import { provideSecrets, provideSigningSecret } from '../src/config/generated-secrets.ts';
-import { StartupError } from '../src/process/startup-error.ts';
+import { type Config, loadConfig } from '../../../src/config/config.ts';
+import { apiKeyDigest } from '../../../src/config/value-types.ts';
+import { provideSecrets, provideSigningSecret } from '../../../src/config/generated-secrets.ts';
+import { StartupError } from '../../../src/process/startup-error.ts';
 
 let root: string;
 let data: string;

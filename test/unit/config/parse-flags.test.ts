@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { UsageError } from '../src/config/errors.ts';
-import { parseFlags } from '../src/config/parse-flags.ts';
-import { OPTION_NAMES, OPTIONS } from '../src/config/options.ts';
+import { UsageError } from '../../../src/config/errors.ts';
+import { parseFlags } from '../../../src/config/parse-flags.ts';
+import { OPTION_NAMES, OPTIONS } from '../../../src/config/options.ts';
 
 test('flags are read with either form of the value; the last of several counts', () => {
   expect(parseFlags(['--port', '1', '--host=h', '--port=2']).flags).toEqual({ port: '2', host: 'h' });

@@ -1,9 +1,9 @@
 /** The log: one line for each thing, nothing in it that does not belong there, and no more of it than helps. */
 import { describe, expect, test, vi } from 'vitest';
 import { GraphQLError, Source } from 'graphql';
-import { errorFields } from '../../src/log/serialize-error.ts';
-import { createLog } from '../../src/log/log.ts';
-import { userNames } from '../../src/log/user-pseudonyms.ts';
+import { errorFields } from '../../../src/log/serialize-error.ts';
+import { createLog } from '../../../src/log/log.ts';
+import { userNames } from '../../../src/log/user-pseudonyms.ts';
 
 const PERIOD = { lines: 3, periodMs: 1_000 };
 

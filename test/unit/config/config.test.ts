@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
-import { ConfigError } from '../src/config/errors.ts';
-import type { Flags } from '../src/config/parse-flags.ts';
-import { apiKeyDigest } from '../src/config/value-types.ts';
-import { type Config, type Loaded, loadConfig } from '../src/config/config.ts';
-import { DEFAULT_POLICY, seedPolicy } from '../src/core/policy.ts';
+import { ConfigError } from '../../../src/config/errors.ts';
+import type { Flags } from '../../../src/config/parse-flags.ts';
+import { apiKeyDigest } from '../../../src/config/value-types.ts';
+import { type Config, type Loaded, loadConfig } from '../../../src/config/config.ts';
+import { DEFAULT_POLICY, seedPolicy } from '../../../src/core/policy.ts';
 
 const SECRET = 'a secret of more than thirty-two bytes';
 const KEY = 'a-key-of-sixteen';
