@@ -1,0 +1,197 @@
+/** The main job by hand, in a real browser, against the real server. Pictures of it are left in reports/graphiql/. */
+import { fileURLToPath } from 'node:url';
+import type { WebSocket } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Browser, launchChromium } from '../../tools/chromium.ts';
+import { GraphiqlPage } from '../../tools/graphiql-page.ts';
+import { mintToken, type PorchlightProcess, startPorchlight } from '../../tools/porchlight-process.ts';
+import { latestCursor } from '../support/users.ts';
+
+const PICTURES = fileURLToPath(new URL('../../reports/graphiql/', import.meta.url));
+
+let server: PorchlightProcess;
+let browser: Browser;
+
+beforeAll(async () => {
+  server = await startPorchlight();
+  browser = await launchChromium();
+});
+
+afterAll(async () => {
+  await browser?.[Symbol.asyncDispose]();
+  await server?.[Symbol.asyncDispose]();
+});
+
+// Each page reads 5 MB of script, and one test has four of them.
+describe('GraphiQL in Chromium', { timeout: 90_000 }, () => {
+  it('opens with the main job in its tabs, and says what to paste before anything is sent', async () => {
+    const { page, on } = await open();
+    expect(await on.tabTitles()).toEqual(['LogIn', 'Beat', 'WatchTwoUsers', 'FollowTheFeed', 'AskForStatus']);
+    expect(await on.headersShown()).toContain('npx porchlight token --user alice');
+    await on.press();
+    await on.response('Nothing was sent');
+    await page.screenshot({ path: `${PICTURES}1-first-visit.png` });
+    await page.close();
+  });
+
+  it('says whose token the docs wait for, works without them, and shows them as soon as it comes', async () => {
+    const { page, on } = await open();
+    const refused = page.waitForResponse(
+      (response) => response.request().postData()?.includes('IntrospectionQuery') === true,
+    );
+    await on.setHeaders({ authorization: await userToken('carol') });
+    expect((await refused).status()).toBe(403);
+    await logIn({ page, on });
+    await on.response('"userId": "carol"', '"ONLINE"');
+    await page.getByRole('button', { name: 'Show Documentation Explorer' }).click();
+    const note = page.locator('.graphiql-plugin:has(.graphiql-spinner)');
+    expect(await note.evaluate((element) => getComputedStyle(element, '::after').content)).toContain('an API key');
+    // Beside them the editor is too narrow to be clicked.
+    await page.getByRole('button', { name: 'Hide Documentation Explorer' }).click();
+    await on.setHeaders({ authorization: `Bearer ${server.apiKey}` });
+    await page.getByRole('button', { name: 'Show Documentation Explorer' }).click();
+    await page.getByText('Root Types').waitFor();
+    await page.getByRole('link', { name: 'Mutation', exact: true }).click();
+    await page.getByRole('link', { name: 'heartbeat', exact: true }).waitFor();
+    await page.screenshot({ path: `${PICTURES}2-docs.png` });
+    await page.close();
+  });
+
+  it('shows a login in another tab, the kick by a second one in the feed, and the end of the first', async () => {
+    const alice = await open();
+    const watcher = await open();
+    const feed = await open();
+    const elsewhere = await open();
+
+    await watcher.on.tab('WatchTwoUsers');
+    await watcher.on.setHeaders({ authorization: await userToken('bob') });
+    await watcher.on.press();
+    await watcher.on.response('"received": 1', '"alice"', '"bob"', '"OFFLINE"');
+
+    await feed.on.tab('FollowTheFeed');
+    await feed.on.setHeaders({ authorization: `Bearer ${server.apiKey}` });
+    await feed.on.setVariables({ after: await latestCursor(server) });
+    await feed.on.press();
+
+    const aliceToken = await userToken('alice');
+    await alice.on.setHeaders({ authorization: aliceToken });
+    const phone = await logIn(alice);
+    await alice.on.response('"userId": "alice"', '"ONLINE"');
+    await alice.page.screenshot({ path: `${PICTURES}3-logged-in.png` });
+
+    await watcher.on.response('"received": 2', '"status": "ONLINE"', '"reason": "LOGIN"');
+    await watcher.page.screenshot({ path: `${PICTURES}4-change-arrived.png` });
+    await feed.on.response('"reason": "LOGIN"', '"deviceId": "phone"');
+
+    await alice.on.tab('Beat');
+    await alice.on.setHeaders({ authorization: `Bearer ${phone}` });
+    await alice.on.press();
+    await alice.on.response('"heartbeatIntervalMs": 120000', '"appState": "FOREGROUND"');
+    await alice.page.screenshot({ path: `${PICTURES}5-beat.png` });
+
+    await elsewhere.on.setHeaders({ authorization: aliceToken });
+    await elsewhere.on.setVariables({ input: { platform: 'WINDOWS', deviceId: 'desk' } });
+    await logIn(elsewhere);
+    await elsewhere.on.response('"kicked": [', '"deviceId": "phone"');
+    await feed.on.response('"reason": "KICKED"', '"kickedBy": "WINDOWS"', '"deviceId": "desk"');
+    await feed.page.screenshot({ path: `${PICTURES}6-kick-in-the-feed.png` });
+
+    await alice.on.press();
+    await alice.on.response('SESSION_ENDED', 'KICKED');
+    await alice.page.screenshot({ path: `${PICTURES}7-kicked.png` });
+    for (const { page } of [alice, watcher, feed, elsewhere]) await page.close();
+  });
+
+  it('gives each subscription a socket with the headers of its tab, and closes it when it is stopped', async () => {
+    const dave = await open();
+    await dave.on.setHeaders({ authorization: await userToken('dave') });
+    const session = `Bearer ${await logIn(dave)}`;
+
+    await dave.on.tab('WatchTwoUsers');
+    await dave.on.setHeaders({ Authorization: session });
+    await dave.on.setVariables({ userIds: ['dave'] });
+    const [socket, frames] = await socketOf(dave);
+    await dave.on.response('"received": 1', '"ONLINE"');
+    expect(frames[0]).toEqual({ type: 'connection_init', payload: { authorization: session } });
+
+    const closed = socket.waitForEvent('close');
+    await dave.on.press();
+    await closed;
+    // The session was attached by it: its phone is now one whose app is gone.
+    await dave.on.tab('AskForStatus');
+    await dave.on.setHeaders({ authorization: `Bearer ${server.apiKey}` });
+    await dave.on.setVariables({ userIds: ['dave'] });
+    await dave.on.press();
+    await dave.on.response('"PUSH_ONLINE"', '"reason": "DISCONNECT"');
+    await dave.page.close();
+  });
+
+  it('says how a socket was closed', async () => {
+    const { page, on } = await open();
+    await on.tab('WatchTwoUsers');
+    await on.setHeaders({ authorization: 'Bearer forged' });
+    await on.press();
+    await on.response('"socketClosed"', '"code": 44');
+    await page.close();
+  });
+
+  it('finds the queries again after a reload, and has kept no token', async () => {
+    const { page, on } = await open();
+    const token = await userToken('erin');
+    await on.setHeaders({ authorization: token });
+    await on.setVariables({ input: { platform: 'WEB' } });
+    await page.waitForTimeout(1_000);
+    const stored = await page.evaluate<string>('JSON.stringify([{ ...sessionStorage }, { ...localStorage }])');
+    expect(stored).toContain('WEB');
+    expect(stored).not.toContain(token.slice('Bearer '.length));
+    await page.reload();
+    await on.ready();
+    expect(await on.variablesShown()).toContain('WEB');
+    expect(await on.headersShown()).toContain('<paste');
+    await page.close();
+  });
+
+  it('has asked no other host for anything, and broken none of its own rules', () => {
+    expect(browser.requested.length).toBeGreaterThan(50);
+    expect(browser.requested.some((url) => url.startsWith('ws:'))).toBe(true);
+    const foreign = browser.requested.filter(
+      (url) => !/^(data|blob):/.test(url) && new URL(url).host !== new URL(server.origin).host,
+    );
+    expect(foreign).toEqual([]);
+    // The one thing in red that belongs there: operations that the server refused.
+    expect(browser.complaints.filter((text) => !text.startsWith('Failed to load resource'))).toEqual([]);
+  });
+});
+
+interface Opened {
+  readonly on: GraphiqlPage;
+  readonly page: GraphiqlPage['page'];
+}
+
+const open = async (): Promise<Opened> => {
+  const on = await GraphiqlPage.open(browser.context, server.origin);
+  return { on, page: on.page };
+};
+
+/** Presses run in the LogIn tab. @returns the session's token, from the network: the screen wraps it. */
+const logIn = async ({ on, page }: Opened): Promise<string> => {
+  const answered = page.waitForResponse(
+    (response) => response.request().postData()?.includes('mutation LogIn') === true,
+  );
+  await on.press();
+  const answer = (await (await answered).json()) as { data: { login: { sessionToken: string } } };
+  return answer.data.login.sessionToken;
+};
+
+/** Starts the subscription of the tab. @returns its socket, and what is sent over it. */
+const socketOf = async ({ on, page }: Opened): Promise<[WebSocket, unknown[]]> => {
+  const frames: unknown[] = [];
+  const opened = page.waitForEvent('websocket').then((socket) => {
+    socket.on('framesent', ({ payload }) => frames.push(JSON.parse(String(payload))));
+    return socket;
+  });
+  await on.press();
+  return [await opened, frames];
+};
+
+const userToken = async (user: string): Promise<string> => `Bearer ${await mintToken(user)}`;

@@ -1,0 +1,164 @@
+/** Links that come and go faster than they can be answered leave no ghosts, and changes that come in crowds stay whole. */
+import { beforeAll, describe, expect, test, vi } from 'vitest';
+import { ask, dataOf, Socket } from '../../tools/porchlight-client.ts';
+import { mintToken } from '../../tools/porchlight-process.ts';
+import {
+  eventsOf,
+  LOGIN,
+  logIn,
+  newUser,
+  PLATFORMS,
+  sharedServer,
+  updatePolicy,
+  userSeen,
+  Watcher,
+  type EventSeen,
+} from '../support/users.ts';
+import { pause } from '../support/stopwatch.ts';
+
+vi.setConfig({ maxConcurrency: 20 });
+
+const server = sharedServer();
+const SETTLED = { timeout: 10_000, interval: 50 };
+
+beforeAll(() => updatePolicy(server, { platforms: [{ platform: 'MAC', maxInstances: 3 }] }));
+
+const CUTS: readonly (readonly [string, (socket: Socket) => unknown])[] = [
+  ['RST', (socket) => socket.rst()],
+  ['FIN', (socket) => socket.fin()],
+  ['a close frame', (socket) => socket.ws.close()],
+];
+/** In milliseconds after what was sent last: before, while and after the server answers it. */
+const MOMENTS = [0, 0, 0, 1, 1, 2, 2, 3, 4, 5, 6, 8, 13, 30];
+
+describe.concurrent('cut before the answer', () => {
+  test.for(CUTS)('the opening of a session’s socket, by %s', async ([, cut]) => {
+    const users = await Promise.all(
+      MOMENTS.map(async (moment) => {
+        const device = await logIn(server, newUser(), 'IPHONE');
+        const socket = new Socket(server);
+        await socket.init(device.token);
+        await pause(moment);
+        cut(socket);
+        await socket.closed;
+        return device.userId;
+      }),
+    );
+    for (const user of users) {
+      await vi.waitFor(async () => {
+        const { status, sessions } = await userSeen(server, user);
+        // Attached and lost, or never attached at all: no third.
+        const reasons = (await eventsOf(server, user)).map(({ reason }) => reason);
+        expect([['LOGIN'], ['LOGIN', 'DISCONNECT']]).toContainEqual(reasons);
+        expect(sessions).toMatchObject([{ attached: false }]);
+        expect(status).toBe(reasons.length === 1 ? 'ONLINE' : 'PUSH_ONLINE');
+      }, SETTLED);
+    }
+  });
+
+  test.for(CUTS)('a login over a socket, by %s', async ([, cut]) => {
+    const users = await Promise.all(
+      MOMENTS.map(async (moment) => {
+        const user = newUser();
+        const socket = await Socket.open(server, await mintToken(user));
+        socket.subscribe(LOGIN, { input: { platform: 'IPHONE' } });
+        // So many answers are under way that one of them meets the cut.
+        for (let count = 0; count < 150; count++) socket.subscribe('{ me { id } }');
+        await pause(moment);
+        cut(socket);
+        await socket.closed;
+        return user;
+      }),
+    );
+    for (const user of users) {
+      await vi.waitFor(async () => {
+        const { status } = await userSeen(server, user);
+        // The login was heard or not; one that was is attached to a socket that is gone.
+        const reasons = (await eventsOf(server, user)).map(({ reason }) => reason);
+        expect([[], ['LOGIN', 'DISCONNECT']]).toContainEqual(reasons);
+        expect(status).toBe(reasons.length === 0 ? 'OFFLINE' : 'PUSH_ONLINE');
+      }, SETTLED);
+    }
+  });
+
+  test('a link that flaps fifty times ends as it is, each loss told once', async () => {
+    const device = await logIn(server, newUser(), 'IPHONE');
+    const watcher = await Watcher.open(server, [device.userId]);
+    for (let round = 0; round < 50; round++) {
+      const socket = await Socket.open(server, device.token);
+      if (round % 2 === 0) socket.rst();
+      else socket.ws.close();
+    }
+    await vi.waitFor(async () => {
+      expect(await userSeen(server, device.userId)).toMatchObject({
+        status: 'PUSH_ONLINE',
+        sessions: [{ attached: false }],
+      });
+    }, SETTLED);
+    const { version } = await userSeen(server, device.userId);
+    await watcher.changes.find((change) => change.version === version);
+    // From one change to the next, each begins where the last one ended.
+    let last = 'ONLINE';
+    for (const { previousStatus, status } of watcher.changes.all) {
+      expect(previousStatus).toBe(last);
+      last = status;
+    }
+    const reasons = (await eventsOf(server, device.userId)).map(({ reason }) => reason);
+    expect(reasons.filter((reason, index) => reason === reasons[index - 1])).toEqual([]);
+  });
+});
+
+describe('crowds', () => {
+  test('no list of the feed splits a change, and each user’s versions have no hole', async () => {
+    const feed = (await Socket.open(server, server.apiKey)).subscribe<{ presenceEvents: EventSeen[] }>(
+      'subscription { presenceEvents { changeId userId reason version status previousStatus } }',
+    );
+    await pause(200);
+    const users = Array.from({ length: 60 }, () => newUser());
+    await Promise.all(
+      users.map(async (user) => {
+        for (const platform of ['MAC', 'MAC', 'MAC', ...PLATFORMS] as const) await logIn(server, user, platform);
+      }),
+    );
+    const end = newUser();
+    await logIn(server, end);
+    await feed.find((answer) => dataOf(answer).presenceEvents.some(({ userId }) => userId === end));
+    const lists = feed.all.map((answer) => dataOf(answer).presenceEvents);
+    const listsOf = new Map<string, Set<number>>();
+    for (const [index, list] of lists.entries()) {
+      for (const { changeId } of list) listsOf.set(changeId, (listsOf.get(changeId) ?? new Set()).add(index));
+    }
+    expect([...listsOf.values()].filter(({ size }) => size > 1)).toEqual([]);
+    for (const user of users) {
+      const mine = lists.flat().filter(({ userId }) => userId === user);
+      // Eleven logins. The fourth kicks three Macs, each other one the one before it.
+      expect(mine.filter(({ reason }) => reason === 'LOGIN')).toHaveLength(11);
+      expect(mine.filter(({ reason }) => reason === 'KICKED')).toHaveLength(10);
+      expect(new Set(mine.map(({ changeId }) => changeId)).size).toBe(11);
+      expect(mine.every(({ version, status }) => version === 1 && status === 'ONLINE')).toBe(true);
+      expect(mine.filter(({ previousStatus }) => previousStatus === 'OFFLINE')).toHaveLength(1);
+    }
+  });
+
+  test('a snapshot taken in the middle of changes misses none and repeats none', async () => {
+    const device = await logIn(server, newUser(), 'IPHONE');
+    const writing = (async () => {
+      for (let index = 0; index < 60; index++) {
+        await ask(
+          server,
+          device.token,
+          `mutation { setCustomStatus(input: {text: "${index}"}) { userStatus { version } } }`,
+        );
+      }
+    })();
+    const watchers = [];
+    for (let count = 0; count < 15; count++) watchers.push(await Watcher.open(server, [device.userId]));
+    await writing;
+    for (const watcher of watchers) {
+      if (watcher.present[0]?.version !== 61) await watcher.changes.find(({ version }) => version === 61);
+      const versions = [...watcher.present, ...watcher.changes.all].map(({ version }) => version);
+      expect(versions).toEqual([...new Set(versions)].sort((one, other) => one - other));
+      expect(versions.at(-1)).toBe(61);
+    }
+  });
+});

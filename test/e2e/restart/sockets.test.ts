@@ -1,0 +1,91 @@
+/** What a stop means to those who are connected: go and come back, and nothing else. */
+import { createClient } from 'graphql-ws';
+import { expect, test } from 'vitest';
+import { WebSocket } from 'ws';
+import { newPlace } from '../../tools/crash-restart.ts';
+import { openStream } from '../../tools/crash-stream.ts';
+import { codeOf, Inbox, Socket } from '../../tools/porchlight-client.ts';
+import { mintToken } from '../../tools/porchlight-process.ts';
+import { logIn, pushOnline, storyOf, userSeen, WATCH, Watcher } from '../support/users.ts';
+
+const describe = (error: unknown): string => {
+  if (error instanceof Error) return error.message;
+  const { code, reason, type } = error as { code?: number; reason?: string; type?: string };
+  return JSON.stringify(type === undefined ? error : { type, code, reason });
+};
+
+test('SIGTERM closes every socket with 1012, which is no DISCONNECT', async () => {
+  await using place = newPlace();
+  const before = await place.start();
+  const device = await logIn(before, 'alice', 'WEB');
+  const sockets = [
+    await Socket.open(before, device.token),
+    await Socket.open(before, await mintToken('bob')),
+    await Socket.open(before, before.apiKey),
+  ];
+  sockets[2]?.subscribe('subscription { presenceEvents { cursor } }');
+  const unknown = new Socket(before);
+  await new Promise((resolve) => unknown.ws.once('open', resolve));
+  const stream = openStream<unknown>(before, before.apiKey, WATCH, { userIds: ['alice'] });
+  await stream.inbox.next();
+  const stopped = before.stop();
+  for (const { closed } of [...sockets, unknown]) expect((await closed).code).toBe(1012);
+  expect(codeOf(await stream.inbox.next()), 'a stream is told to subscribe again').toBe('OVERLOADED');
+  await expect(stream.inbox.next()).rejects.toThrow('The stream has ended.');
+  expect(await stopped).toEqual({ code: 0, signal: null });
+
+  const after = await place.start();
+  expect(await storyOf(after, 'alice')).toEqual(['WEB LOGIN ONLINE: OFFLINE > ONLINE v1']);
+  expect(await userSeen(after, 'alice')).toMatchObject({ status: 'ONLINE', sessions: [{ attached: false }] });
+});
+
+test('a client of graphql-ws comes back by itself, attached as before, and hears what it missed', async () => {
+  await using place = newPlace();
+  const before = await place.start();
+  const device = await logIn(before, 'alice', 'WEB');
+  const phone = await pushOnline(before, 'bob', 'IPHONE');
+  const closed: unknown[] = [];
+  const told = new Inbox<string>();
+  const client = createClient({
+    url: `${before.origin.replace('http', 'ws')}/graphql`,
+    webSocketImpl: WebSocket,
+    connectionParams: { authorization: `Bearer ${device.token}` },
+    // The library's own choice is to give up when the port is closed for a moment.
+    shouldRetry: () => true,
+    retryAttempts: 20,
+    on: { closed: (event) => closed.push((event as CloseEvent).code) },
+  });
+  interface Told {
+    readonly statusChanges: readonly { readonly status: string; readonly previousStatus: string | null }[];
+  }
+  client.subscribe<Told>(
+    { query: WATCH, variables: { userIds: ['bob'] } },
+    {
+      next: ({ data }) => {
+        for (const { previousStatus, status } of data?.statusChanges ?? []) told.push(`${previousStatus} > ${status}`);
+      },
+      error: (error) => told.close(new Error(`The client gave up: ${describe(error)}`)),
+      complete: () => told.close(new Error('The subscription is complete.')),
+    },
+  );
+  try {
+    expect(await told.next()).toBe('null > PUSH_ONLINE');
+    await before.stop();
+    expect(closed).toEqual([1012]);
+
+    const after = await place.start({ PORCHLIGHT_PORT: String(before.port) });
+    expect(await told.next(20_000)).toBe('null > PUSH_ONLINE');
+    const attached = await userSeen(after, 'alice');
+    expect(attached).toMatchObject({ status: 'ONLINE', version: 1, sessions: [{ attached: true }] });
+    const socket = await Socket.open(after, phone.token);
+    expect(await told.next()).toBe('PUSH_ONLINE > ONLINE');
+    await socket.close();
+    expect(await told.next()).toBe('ONLINE > PUSH_ONLINE');
+    expect(await storyOf(after, 'alice')).toEqual(['WEB LOGIN ONLINE: OFFLINE > ONLINE v1']);
+    const watcher = await Watcher.open(after, ['alice']);
+    await client.dispose();
+    expect(await watcher.next()).toMatchObject({ status: 'OFFLINE', reason: 'DISCONNECT' });
+  } finally {
+    await client.dispose();
+  }
+});

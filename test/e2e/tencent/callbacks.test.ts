@@ -1,0 +1,182 @@
+/** Tencent IM's callback, as a receiver of theirs is sent it for whatever can become of a device. */
+import { createHash } from 'node:crypto';
+import { expect, test } from 'vitest';
+import { EVENT_REASONS } from '../../../src/core/enums.ts';
+import type { CallbackBody } from '../../unit/tencent/callbacks.ts';
+import { APP_ID, KEY } from '../../unit/tencent/user-sigs.ts';
+import { eventually } from '../../tools/crash-stream.ts';
+import { ask, Socket } from '../../tools/porchlight-client.ts';
+import { startPorchlight } from '../../tools/porchlight-process.ts';
+import { LOCAL_RECEIVERS, Receiver, type Heard } from '../../tools/receiver-process.ts';
+import {
+  beat,
+  endSessions,
+  eventsOf,
+  logIn,
+  logOut,
+  SET_CUSTOM_STATUS,
+  updatePolicy,
+  type Device,
+  type Platform,
+  type Server,
+} from '../support/users.ts';
+import { createWebhook, deliveriesThatAre, updateWebhook } from '../webhooks/webhook-calls.ts';
+
+const TENCENT = {
+  PORCHLIGHT_TENCENT: '1',
+  PORCHLIGHT_TENCENT_APP_ID: String(APP_ID),
+  PORCHLIGHT_TENCENT_KEY: KEY,
+  ...LOCAL_RECEIVERS,
+};
+
+const bodyOf = ({ body }: Heard) => JSON.parse(body) as CallbackBody;
+const parameterOf = ({ url }: Heard, name: string) => new URL(url, 'http://receiver').searchParams.get(name);
+
+/** In short: from where, what, and whom it kicked. */
+const saidOf = (heard: Heard): string => {
+  const { Info, KickedDevice } = bodyOf(heard);
+  const kicked = KickedDevice === undefined ? '' : ` kicks ${KickedDevice.map(({ Platform }) => Platform).join()}`;
+  const text = Info.CustomStatus === undefined ? '' : ` '${Info.CustomStatus}'`;
+  return `${parameterOf(heard, 'OptPlatform')} ${Info.Action} ${Info.Reason}${kicked}${text}`;
+};
+
+const signatureOf = (heard: Heard, token: string): string =>
+  createHash('sha256')
+    .update(token + parameterOf(heard, 'RequestTime'))
+    .digest('hex');
+
+/** Resolves when her log has nothing but these reasons. */
+const happened = (server: Server, userId: string, reasons: readonly string[]) =>
+  eventually(async () => {
+    const events = await eventsOf(server, userId);
+    expect(events.map(({ reason }) => reason)).toEqual(reasons);
+    return events;
+  }, 20_000);
+
+/** Devices that are silent for a second are gone, and another second later for good. */
+const hurry = (server: Server) => {
+  const row = { heartbeatIntervalMs: 500, heartbeatTimeoutMs: 1_000 };
+  return updatePolicy(server, {
+    pushOnlineExpiryMs: 1_000,
+    platforms: [
+      { platform: 'ANDROID', ...row },
+      { platform: 'WEB', ...row },
+      { platform: 'MINI_PROGRAM', backgroundTimeoutMs: 1_000 },
+    ],
+  });
+};
+
+test('whatever happens is told in their words, letter by letter', async () => {
+  await using server = await startPorchlight({ env: TENCENT });
+  await using receiver = await Receiver.start();
+  await createWebhook(server, { url: receiver.url('/im'), format: 'TENCENT', reasons: EVENT_REASONS });
+  const setText = (device: Device, text: string | null) => ask(server, device.token, SET_CUSTOM_STATUS, { text });
+
+  await logIn(server, 'alice', 'IPHONE', 'phone');
+  await logIn(server, 'alice', 'IPHONE', 'phone');
+  const linux = await logIn(server, 'alice', 'LINUX');
+  await setText(linux, 'at “lunch”');
+  await setText(linux, null);
+  const phone = await logIn(server, 'alice', 'IPHONE');
+  await (await Socket.open(server, phone.token)).close();
+  const story = ['LOGIN', 'LOGIN', 'REPLACED', 'LOGIN', 'KICKED', 'CUSTOM_STATUS', 'CUSTOM_STATUS', 'LOGIN', 'KICKED'];
+  await happened(server, 'alice', [...story, 'DISCONNECT']);
+  const back = await Socket.open(server, phone.token);
+  await logOut(server, phone);
+  await back.closed;
+  const events = await happened(server, 'alice', [...story, 'DISCONNECT', 'RECONNECT', 'LOGOUT']);
+
+  await hurry(server);
+  await logIn(server, 'bob', 'ANDROID');
+  await logIn(server, 'carol', 'WEB');
+  await beat(server, await logIn(server, 'dave', 'MINI_PROGRAM'), 'BACKGROUND');
+  await happened(server, 'bob', ['LOGIN', 'HEARTBEAT_TIMEOUT', 'PUSH_EXPIRED']);
+  await happened(server, 'carol', ['LOGIN', 'HEARTBEAT_TIMEOUT']);
+  await happened(server, 'dave', ['LOGIN', 'BACKGROUND_TIMEOUT']);
+  await logIn(server, 'bob', 'WINDOWS');
+  await endSessions(server, { userId: 'bob' });
+
+  const heard = await receiver.until('/im', ({ length }) => length >= 17);
+  const toldOf = (userId: string) => heard.filter((each) => bodyOf(each).Info.To_Account === userId).map(saidOf);
+  expect(toldOf('alice')).toEqual([
+    'IOS Login Register',
+    'IOS Login Register',
+    'Linux Login Register kicks iOS',
+    "Linux CustomStatusChange SetCustomStatus 'at “lunch”'",
+    "Linux CustomStatusChange SetCustomStatus ''",
+    'IOS Login Register kicks Linux',
+    'IOS Disconnect LinkClose',
+    'IOS Login Register',
+    'IOS Logout Unregister',
+  ]);
+  expect(toldOf('bob')).toEqual([
+    'Android Login Register',
+    'Android Disconnect TimeOut',
+    'Windows Login Register',
+    'Windows Logout Unregister',
+  ]);
+  expect(toldOf('carol')).toEqual(['Web Login Register', 'Web Disconnect LinkClose']);
+  expect(toldOf('dave')).toEqual(['Web Login Register', 'Web Disconnect LinkClose']);
+  const [first, , third] = heard;
+  const at = (index: number) => Date.parse(events[index]?.occurredAt ?? '');
+  expect(first?.url).toBe(
+    `/im?SdkAppid=${APP_ID}&CallbackCommand=State.StateChange&contenttype=json&ClientIP=127.0.0.1&OptPlatform=IOS`,
+  );
+  expect(first?.body).toBe(
+    `{"CallbackCommand":"State.StateChange","EventTime":${at(0)},` +
+      '"Info":{"Action":"Login","To_Account":"alice","Reason":"Register"}}',
+  );
+  expect(third?.body).toBe(
+    `{"CallbackCommand":"State.StateChange","EventTime":${at(3)},` +
+      '"Info":{"Action":"Login","To_Account":"alice","Reason":"Register"},"KickedDevice":[{"Platform":"iOS"}]}',
+  );
+});
+
+test('what is sent again is signed anew, and a new token signs from then on alone', async () => {
+  await using server = await startPorchlight({ env: { ...TENCENT, PORCHLIGHT_WEBHOOK_RETRY_FOR: '1s' } });
+  await using receiver = await Receiver.start();
+  await receiver.behaves({ path: '/im', behaviour: { kind: 'answer', status: 503 } });
+  const { webhook } = await createWebhook(server, { url: receiver.url('/im'), format: 'TENCENT', secret: 'old' });
+  const device = await logIn(server, 'alice');
+  const [dead] = await deliveriesThatAre(server, webhook.id, [{ status: 'DEAD' }]);
+  await receiver.behaves();
+  const [first] = receiver.requests('/im');
+  // Its time is in seconds: what is sent in the same one has the same signature.
+  await eventually(() =>
+    expect(Math.floor(Date.now() / 1_000)).toBeGreaterThan(Number(parameterOf(first!, 'RequestTime'))),
+  );
+  const REDELIVER = 'mutation ($id: ID!) { redeliver(input: {deliveryId: $id}) { count } }';
+  expect(await ask(server, server.apiKey, REDELIVER, { id: dead?.id })).toEqual({ redeliver: { count: 1 } });
+  const sent = await receiver.until('/im', (all) => all.some(({ status }) => status === 200));
+  expect(new Set(sent.map(saidOf))).toEqual(new Set(['Android Login Register']));
+  expect(new Set(sent.map((each) => bodyOf(each).EventTime)).size).toBe(1);
+  for (const each of sent) {
+    expect(parameterOf(each, 'Sign')).toBe(signatureOf(each, 'old'));
+    // As it was sent: some receivers refuse what is a minute old.
+    expect(Math.abs(each.at / 1_000 - Number(parameterOf(each, 'RequestTime')))).toBeLessThan(30);
+  }
+  expect(parameterOf(sent.at(-1)!, 'RequestTime')).not.toBe(parameterOf(first!, 'RequestTime'));
+
+  await updateWebhook(server, { id: webhook.id, secret: 'new' });
+  await logOut(server, device);
+  const after = await receiver.until('/im', ({ length }) => length > sent.length);
+  const last = after.slice(sent.length);
+  expect(last.map((each) => parameterOf(each, 'Sign'))).toEqual(last.map((each) => signatureOf(each, 'new')));
+});
+
+test('how platforms are spelled, and what a timeout on the web is, are settings', async () => {
+  const settings = { PORCHLIGHT_TENCENT_PLATFORM_NAMES: 'query', PORCHLIGHT_TENCENT_WEB_TIMEOUT: 'timeout' };
+  await using server = await startPorchlight({ env: { ...TENCENT, ...settings } });
+  await using receiver = await Receiver.start();
+  await createWebhook(server, { url: receiver.url('/im'), format: 'TENCENT' });
+  await hurry(server);
+  const platforms: readonly Platform[] = ['IPHONE', 'WINDOWS', 'WEB'];
+  for (const platform of platforms) await logIn(server, 'alice', platform);
+  const heard = await receiver.until('/im', ({ length }) => length >= 4);
+  expect(heard.map(saidOf)).toEqual([
+    'iPhone Login Register',
+    'PC Login Register kicks iPhone',
+    'Web Login Register kicks PC',
+    'Web Disconnect TimeOut',
+  ]);
+});

@@ -1,0 +1,67 @@
+/** The drop-in for Tencent IM as its settings make it, in a process of its own: off, on, and after a crash. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { ADMIN, APP_ID, KEY, userSig } from '../../unit/tencent/user-sigs.ts';
+import { gql } from '../../tools/porchlight-client.ts';
+import { startPorchlight, type PorchlightProcess } from '../../tools/porchlight-process.ts';
+import { sharedServer } from '../support/users.ts';
+
+const shared = sharedServer();
+const LOGIN = 'mutation { login(input: {platform: WINDOWS}) { session { id } } }';
+const ENV = {
+  PORCHLIGHT_TENCENT: '1',
+  PORCHLIGHT_TENCENT_APP_ID: String(APP_ID),
+  PORCHLIGHT_TENCENT_KEY: KEY,
+  PORCHLIGHT_TENCENT_PLATFORM_NAMES: 'webhook',
+};
+
+const call = async ({ origin }: Pick<PorchlightProcess, 'origin'>, path: string, request: object): Promise<unknown> => {
+  const usersig = userSig(ADMIN);
+  const params = { sdkappid: String(APP_ID), identifier: ADMIN, usersig, random: '7', contenttype: 'json' };
+  const url = `${origin}/v4/${path}?${new URLSearchParams(params)}`;
+  const response = await fetch(url, { method: 'POST', body: JSON.stringify(request) });
+  return { http: response.status, ...((await response.json()) as object) };
+};
+
+test('off, there is nothing of it', async () => {
+  expect(await call(shared, 'openim/querystate', { To_Account: ['alice'] })).toMatchObject({ http: 404 });
+  expect(await gql(shared, userSig('alice'), LOGIN)).toMatchObject({
+    errors: [{ extensions: { code: 'UNAUTHENTICATED' } }],
+  });
+});
+
+test('on, users log in with a UserSig and backends ask and kick; what was kicked stays so after a kill -9', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'porchlight-tencent-'));
+  onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
+  const old = userSig('alice', { at: Date.now() - 5_000 });
+  {
+    await using server = await startPorchlight({ env: ENV, directory });
+    expect(await gql(server, old, LOGIN)).not.toHaveProperty('errors');
+    expect(await call(server, 'openim/query_online_status', { To_Account: ['alice'], IsNeedDetail: 1 })).toEqual({
+      http: 200,
+      ActionStatus: 'OK',
+      ErrorInfo: '',
+      ErrorCode: 0,
+      QueryResult: [
+        {
+          To_Account: 'alice',
+          State: 'Online',
+          Status: 'Online',
+          Detail: [{ Platform: 'Windows', Status: 'Online' }],
+        },
+      ],
+      ErrorList: [],
+    });
+    expect(await call(server, 'im_open_login_svc/kick', { UserID: 'alice' })).toMatchObject({ ErrorCode: 0 });
+    await server.kill9();
+  }
+  await using server = await startPorchlight({ env: ENV, directory });
+  expect(await call(server, 'openim/querystate', { To_Account: ['alice'] })).toMatchObject({
+    QueryResult: [{ To_Account: 'alice', State: 'Offline', Status: 'Offline' }],
+  });
+  expect(await gql(server, old, LOGIN)).toMatchObject({ errors: [{ message: 'The token has been revoked.' }] });
+  const renewed = userSig('alice', { at: Date.now() + 1_000 });
+  expect(await gql(server, renewed, LOGIN)).not.toHaveProperty('errors');
+});

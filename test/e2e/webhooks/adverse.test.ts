@@ -1,0 +1,77 @@
+/** Webhooks while the disk is full, and over restarts into another time. */
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { daysLater, jumpingClock, tokenIn } from '../../tools/crash-clock.ts';
+import { readLog } from '../../tools/crash-log.ts';
+import { newPlace } from '../../tools/crash-restart.ts';
+import { eventually } from '../../tools/crash-stream.ts';
+import { DiskFaults } from '../../tools/disk-faults.ts';
+import { ask } from '../../tools/porchlight-client.ts';
+import { startPorchlight } from '../../tools/porchlight-process.ts';
+import { LOCAL_RECEIVERS, Receiver } from '../../tools/receiver-process.ts';
+import { expectTold, hasTold } from '../../tools/webhook-told.ts';
+import { logIn, LOGIN } from '../support/users.ts';
+import { deliveriesThatAre, webhookTo } from './webhook-calls.ts';
+
+test('what is taken while the disk is full is noted when there is room again, and not told twice', async () => {
+  using disk = new DiskFaults();
+  await using server = await startPorchlight({ env: { ...LOCAL_RECEIVERS, ...disk.env } });
+  await using receiver = await Receiver.start();
+  const { id } = await webhookTo(server, receiver, '/');
+  await receiver.behaves({
+    times: 1,
+    behaviour: { kind: 'drip', status: 200, beforeHeadMs: 500, bytes: 1, betweenBytesMs: 1 },
+  });
+  await logIn(server, 'alice');
+  await receiver.until('/', ({ length }) => length === 1);
+  disk.fill();
+  await expect.poll(() => server.output(), { timeout: 20_000 }).toContain('The disk takes nothing');
+  disk.mend();
+  await deliveriesThatAre(server, id, [{ status: 'DELIVERED', attempts: 1 }]);
+  await eventually(() => logIn(server, 'alice', 'WEB'), 20_000);
+  const requests = await receiver.until('/', hasTold(3));
+  // It dripped, and was answered all the same.
+  expectTold(
+    requests.map((request) => ({ ...request, behaviour: 'answer' })),
+    await readLog(server),
+  );
+  expect(await server.stop()).toEqual({ code: 0, signal: null });
+});
+
+test.for([
+  ['a day back', -1],
+  ['five days on, when it should have been given up', 5],
+] as const)('a restart %s: what was to be tried again is tried soon, and taken', async ([, days]) => {
+  await using place = newPlace(LOCAL_RECEIVERS);
+  await using receiver = await Receiver.start();
+  const before = await place.start();
+  const failing = await webhookTo(before, receiver, '/failing');
+  const hanging = await webhookTo(before, receiver, '/hanging');
+  await receiver.behaves(
+    { path: '/failing', behaviour: { kind: 'answer', status: 500 } },
+    { path: '/hanging', behaviour: { kind: 'hang' } },
+  );
+  await logIn(before, 'alice');
+  // One is kept as it stands, the other will be read from the log again.
+  await deliveriesThatAre(before, failing.id, [{ status: 'RETRYING' }]);
+  await receiver.until('/hanging', hasTold(1));
+  expect(await before.stop()).toEqual({ code: 0, signal: null });
+  await receiver.behaves();
+  const after = await place.start(daysLater(days));
+  for (const { id } of [failing, hanging]) await deliveriesThatAre(after, id, [{ status: 'DELIVERED' }]);
+  for (const path of ['/failing', '/hanging']) expectTold(receiver.requests(path), await readLog(after));
+});
+
+test('a clock that is set right while the server runs: what is sent is signed as of the time that receivers have', async () => {
+  await using place = newPlace(LOCAL_RECEIVERS);
+  await using receiver = await Receiver.start();
+  const clock = jumpingClock(join(place.directory, 'clock'));
+  clock.jumpTo(-1);
+  const server = await place.start(clock.env);
+  await webhookTo(server, receiver, '/');
+  clock.jumpTo(0);
+  // The server's own time goes on as it was.
+  await ask(server, await tokenIn(-1, 'alice'), LOGIN, { input: { platform: 'WEB' } });
+  const [request] = await receiver.until('/', hasTold(1));
+  expect(request?.signedBy).toEqual(['now']);
+});

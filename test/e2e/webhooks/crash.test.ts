@@ -1,0 +1,110 @@
+/** Receivers and servers that are killed: whoever was told is told the rest, and nothing is lost. */
+import { expect, test } from 'vitest';
+import { playAll, randomNumbers } from '../../tools/crash-load.ts';
+import { checkLog, readLog } from '../../tools/crash-log.ts';
+import { newPlace } from '../../tools/crash-restart.ts';
+import { pause } from '../../tools/crash-stream.ts';
+import { Witness } from '../../tools/crash-witness.ts';
+import { LOCAL_RECEIVERS, Receiver } from '../../tools/receiver-process.ts';
+import { eventsIn, expectTold, hasTold, type Kill } from '../../tools/webhook-told.ts';
+import { logIn, logOut } from '../support/users.ts';
+import { webhookTo } from './webhook-calls.ts';
+
+const ROUNDS = 3;
+/** A failure is repeated, as far as such a thing can be, with CRASH_SEED. */
+const seed = Number(process.env.CRASH_SEED ?? Math.floor(Math.random() * 2 ** 31));
+
+test(`kill -9 of both, under load, in mid-delivery (seed ${seed})`, { timeout: 120_000 }, async () => {
+  const random = randomNumbers(seed);
+  const witness = new Witness();
+  const userIds = Array.from({ length: 12 }, (_, index) => `user ${index}`);
+  await using place = newPlace({ ...LOCAL_RECEIVERS, PORCHLIGHT_MULTI_DEVICE: 'dual' });
+  await using well = await Receiver.start();
+  await using mortal = await Receiver.start();
+  let server = await place.start();
+  await webhookTo(server, well, '/all');
+  await webhookTo(server, well, '/slow');
+  await webhookTo(server, mortal, '/');
+  // So slow that each kill meets some that were kept, and not answered.
+  await well.behaves({
+    path: '/slow',
+    behaviour: { kind: 'drip', status: 200, beforeHeadMs: 30, bytes: 1, betweenBytesMs: 1 },
+  });
+  const kills: Kill[] = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    let over = false;
+    const playing = playAll({ server, witness, random, over: () => over }, userIds);
+    await witness.reaches(witness.answers + 60 + Math.floor(random() * 200));
+    const mortalDies = Date.now();
+    await mortal.kill9();
+    kills.push({ from: mortalDies, to: Date.now() });
+    await witness.reaches(witness.answers + 60 + Math.floor(random() * 200));
+    // Not for long: whoever is dead for long is tried again as long after it is back.
+    await mortal.revive();
+    await witness.reaches(witness.answers + 60 + Math.floor(random() * 200));
+    await pause(random() * 50);
+    over = true;
+    const serverDies = Date.now();
+    await server.kill9();
+    await playing;
+    expect(witness.faults).toEqual([]);
+    // What it had sent may be read until then.
+    kills.push({ from: serverDies, to: Date.now() });
+    server = await place.start();
+  }
+  const log = await readLog(server);
+  checkLog(log);
+  expect(log.length).toBeGreaterThan(200);
+  expectTold(await well.until('/all', hasTold(log.length), 60_000), log, kills);
+  expectTold(await mortal.until('/', hasTold(log.length), 60_000), log, kills);
+  const slow = await well.until('/slow', hasTold(log.length), 60_000);
+  // What drips is kept and answered with 200, as everything there is.
+  expectTold(
+    slow.map((request) => ({ ...request, behaviour: 'answer' })),
+    log,
+    kills,
+  );
+  const repeats = slow.flatMap((request) => eventsIn(request)).length - log.length;
+  expect(repeats, 'or else no kill came in mid-delivery').toBeGreaterThan(0);
+  for (const { signedBy } of [...well.requests(), ...mortal.requests()]) expect(signedBy).toEqual(['now']);
+});
+
+test('SIGTERM waits for no receiver that hangs, and what it was told is told again after the restart', async () => {
+  await using place = newPlace({ ...LOCAL_RECEIVERS, PORCHLIGHT_WEBHOOK_TIMEOUT: '60s' });
+  await using receiver = await Receiver.start();
+  const before = await place.start();
+  await webhookTo(before, receiver, '/');
+  await receiver.behaves({ behaviour: { kind: 'hang' } });
+  const device = await logIn(before, 'alice');
+  await receiver.until('/', ({ length }) => length === 1);
+  await logOut(before, device);
+  // It has less time than the request would.
+  expect(await before.stop()).toEqual({ code: 0, signal: null });
+  await receiver.behaves();
+  const after = await place.start();
+  const requests = await receiver.until('/', hasTold(2));
+  expectTold(requests, await readLog(after));
+  const [hung, again] = requests;
+  expect([hung?.behaviour, again?.behaviour]).toEqual(['hang', 'answer']);
+});
+
+test('a delivery that fails is the same one after a crash', async () => {
+  await using place = newPlace(LOCAL_RECEIVERS);
+  await using receiver = await Receiver.start();
+  const before = await place.start();
+  await webhookTo(before, receiver, '/');
+  await receiver.behaves({ behaviour: { kind: 'answer', status: 500 } });
+  await logIn(before, 'alice');
+  await receiver.until('/', ({ length }) => length >= 2);
+  await logIn(before, 'alice', 'WEB');
+  await before.kill9();
+  await receiver.behaves();
+  const after = await place.start();
+  const requests = await receiver.until('/', hasTold(3));
+  expectTold(requests, await readLog(after));
+  const first = requests.filter(
+    (request) => eventsIn(request)[0]?.cursor === eventsIn(requests[0] ?? request)[0]?.cursor,
+  );
+  expect(first.length).toBeGreaterThanOrEqual(3);
+  expect(new Set(first.map(({ headers, body }) => `${String(headers['webhook-id'])} ${body}`)).size).toBe(1);
+});

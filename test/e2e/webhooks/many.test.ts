@@ -1,0 +1,73 @@
+/** Many events to three receivers, of which one is dead all the while: the others are told everything, in order. */
+import { expect, test, vi } from 'vitest';
+import { readLog } from '../../tools/crash-log.ts';
+import { Socket } from '../../tools/porchlight-client.ts';
+import { startPorchlight } from '../../tools/porchlight-process.ts';
+import { LOCAL_RECEIVERS, Receiver } from '../../tools/receiver-process.ts';
+import { expectTold, hasTold } from '../../tools/webhook-told.ts';
+import { logIn } from '../support/users.ts';
+import { deliveriesOf, updateWebhook, webhookTo } from './webhook-calls.ts';
+
+/** The long form is PORCHLIGHT_WEBHOOK_EVENTS=50000. */
+const EVENTS = Number(process.env.PORCHLIGHT_WEBHOOK_EVENTS ?? 3_000);
+const USERS = 100;
+const IN_TIME_MS = 30_000 + EVENTS * 4;
+
+/** Nobody may write as fast as this does, and a receiver that hangs is to be met more than once. */
+const QUICK = { PORCHLIGHT_RATE_PER_SESSION: '0', PORCHLIGHT_RATE_PER_USER: '0', PORCHLIGHT_WEBHOOK_TIMEOUT: '2s' };
+
+const SET = 'mutation ($text: String) { setCustomStatus(input: {text: $text}) { userStatus { version } } }';
+
+test.for([
+  ['hangs', { kind: 'hang' }],
+  ['refuses', null],
+] as const)(
+  `${EVENTS} events to three receivers, one of which %s`,
+  { timeout: IN_TIME_MS * 2 },
+  async ([, behaviour]) => {
+    await using server = await startPorchlight({
+      env: { ...LOCAL_RECEIVERS, ...QUICK },
+    });
+    await using first = await Receiver.start();
+    await using second = await Receiver.start();
+    await using dead = await Receiver.start();
+    const { id } = await webhookTo(server, dead, '/');
+    await webhookTo(server, first, '/');
+    await webhookTo(server, second, '/');
+    if (behaviour === null) await dead.kill9();
+    else await dead.behaves({ behaviour });
+
+    const devices = await Promise.all(Array.from({ length: USERS }, (_, index) => logIn(server, `user-${index}`)));
+    const writers = await Promise.all(devices.map(({ token }) => Socket.open(server, token)));
+    let left = EVENTS - USERS;
+    const began = performance.now();
+    await Promise.all(
+      writers.map(async (writer) => {
+        while (left-- > 0) await writer.ask(SET, { text: `text ${left}` });
+      }),
+    );
+    const written = performance.now();
+    const told = await Promise.all([first, second].map((receiver) => receiver.until('/', hasTold(EVENTS), IN_TIME_MS)));
+    const done = performance.now();
+    const log = await readLog(server);
+    expect(log.length).toBe(EVENTS);
+    for (const requests of told) {
+      expectTold(requests, log);
+      expect(new Set(requests.flatMap(({ signedBy }) => signedBy))).toEqual(new Set(['now']));
+    }
+    // The dead one has not been told, and holds what it was not told.
+    expect(dead.requests().filter(({ status }) => status === 200)).toEqual([]);
+    await vi.waitFor(async () => expect(await deliveriesOf(server, id, 'RETRYING')).not.toEqual([]), IN_TIME_MS);
+    console.log(
+      `${EVENTS} events written in ${(written - began).toFixed(0)} ms, told ${(done - written).toFixed(0)} ms later, ` +
+        `in ${told.map(({ length }) => length).join(' and ')} requests`,
+    );
+    if (behaviour === null) await dead.revive();
+    else await dead.behaves();
+    // At another place it is told at once, and need not be waited for until it is tried again.
+    await updateWebhook(server, { id, url: dead.url('/back') });
+    await dead.until('/back', hasTold(EVENTS), IN_TIME_MS);
+    expectTold(dead.requests(), log);
+    for (const writer of writers) await writer.close();
+  },
+);

@@ -1,0 +1,57 @@
+/** What whoever runs a server is shown of its webhooks: figures, and a line in the log when something begins or is over. */
+import { expect, test } from 'vitest';
+import { eventually } from '../../tools/crash-stream.ts';
+import { startPorchlight } from '../../tools/porchlight-process.ts';
+import { readMetrics, type Figures } from '../../tools/prometheus.ts';
+import { LOCAL_RECEIVERS, Receiver } from '../../tools/receiver-process.ts';
+import { logIn } from '../support/users.ts';
+import { createWebhook, webhookSeen } from './webhook-calls.ts';
+
+/** The last of which is taken. */
+const REQUESTS = 4;
+
+test('a receiver that fails, is well again, and is gone, in the figures and in the log, without its URL', async () => {
+  await using server = await startPorchlight({ env: LOCAL_RECEIVERS });
+  await using receiver = await Receiver.start();
+  const figures = async (): Promise<Figures> => {
+    const response = await fetch(`${server.origin}/metrics`, { headers: { authorization: `Bearer ${server.apiKey}` } });
+    return readMetrics(await response.text());
+  };
+  const url = receiver.url('/told?token=nobodys-business');
+  const { webhook, secret } = await createWebhook(server, { url });
+
+  await receiver.behaves({ times: REQUESTS - 1, behaviour: { kind: 'answer', status: 503 } });
+  await logIn(server, 'alice');
+  await receiver.until('/told', ({ length }) => length === REQUESTS, 30_000);
+  await eventually(async () => {
+    const seen = await figures();
+    expect(seen.get('porchlight_webhook_attempts_total{outcome="REFUSED"}')).toBe(REQUESTS - 1);
+    expect(seen.get('porchlight_webhook_attempts_total{outcome="TAKEN"}')).toBe(1);
+    expect(seen.get('porchlight_webhook_events_delivered_total')).toBe(1);
+    expect(seen.get('porchlight_webhook_waiting_seconds')).toBe(0);
+  });
+
+  await receiver.behaves({ behaviour: { kind: 'answer', status: 410 } });
+  await logIn(server, 'bob');
+  await eventually(async () => expect(await webhookSeen(server, webhook.id)).toMatchObject({ state: 'GONE' }));
+  await eventually(async () => expect((await figures()).get('porchlight_webhooks{state="GONE"}')).toBe(1));
+  expect((await figures()).get('porchlight_webhooks_gone_total')).toBe(1);
+
+  await server.stop();
+  const lines = server
+    .output()
+    .split('\n')
+    .filter((line) => line.includes('receiver'))
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+  expect(lines).toMatchObject([
+    { webhook: webhook.id, status: 503, reason: 'The receiver answered with status 503.' },
+    { webhook: webhook.id, status: 200, reason: null },
+    { webhook: webhook.id, status: 410, reason: 'The receiver answered with status 410.' },
+  ]);
+  expect(lines.map(({ msg }) => msg)).toEqual([
+    'A webhook’s receiver does not take what it is sent; it is tried again.',
+    'A webhook’s receiver takes what it is sent again.',
+    'A webhook’s receiver is gone: it is told nothing more until it is enabled.',
+  ]);
+  for (const hidden of ['nobodys-business', url, secret ?? '']) expect(server.output()).not.toContain(hidden);
+}, 60_000);

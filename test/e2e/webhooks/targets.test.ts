@@ -1,0 +1,145 @@
+/** Where webhooks may not be sent, however the address is written, and whatever its name turns out to be. */
+import { describe, expect, test } from 'vitest';
+import { FakedNames } from '../../tools/faked-names.ts';
+import { ask, codeOf, gql } from '../../tools/porchlight-client.ts';
+import { startPorchlight } from '../../tools/porchlight-process.ts';
+import { LOCAL_RECEIVERS, Receiver } from '../../tools/receiver-process.ts';
+import { eventsIn, hasTold } from '../../tools/webhook-told.ts';
+import { logIn, logOut, sharedServer } from '../support/users.ts';
+import {
+  CREATE_WEBHOOK,
+  createWebhook,
+  deliveriesThatAre,
+  updateWebhook,
+  webhookSeen,
+  webhookTo,
+} from './webhook-calls.ts';
+
+describe('without a setting', () => {
+  const server = sharedServer();
+  const create = (url: string) => gql(server, server.apiKey, CREATE_WEBHOOK, { input: { url } });
+
+  test.for([
+    'http://hooks.example/',
+    'ftp://hooks.example/',
+    'file:///etc/passwd',
+    'javascript:alert(1)',
+    'hooks.example',
+    '',
+    'https://',
+    'https://user:xyzzy@hooks.example/',
+    'https://127.0.0.1/',
+    'https://127.0.0.1:8443/',
+    'https://127.1/',
+    'https://2130706433/',
+    'https://0x7f000001/',
+    'https://0x7f.0.0.1/',
+    'https://0177.0.0.1/',
+    'https://%31%32%37.0.0.1/',
+    'https://１２７。０。０。１/',
+    'https://127.0.0.1./',
+    'https://0.0.0.0/',
+    'https://0/',
+    'https://10.1.2.3/',
+    'https://172.16.0.1/',
+    'https://192.168.0.1/',
+    'https://100.64.0.1/',
+    'https://169.254.169.254/latest/meta-data/',
+    'https://2852039166/',
+    'https://198.18.0.1/',
+    'https://224.0.0.1/',
+    'https://255.255.255.255/',
+    'https://[::1]/',
+    'https://[::]/',
+    'https://[0:0:0:0:0:0:0:1]/',
+    'https://[::ffff:127.0.0.1]/',
+    'https://[::ffff:a9fe:a9fe]/',
+    'https://[64:ff9b::169.254.169.254]/',
+    'https://[2002:7f00:1::]/',
+    'https://[fe80::1]/',
+    'https://[fd00::1]/',
+    'https://[ff02::1]/',
+    'https://localhost/',
+    'https://LOCALHOST/',
+    'https://localhost./',
+    'https://a.localhost/',
+  ])('%s is refused', async (url) => {
+    const answer = await create(url);
+    expect(codeOf(answer), JSON.stringify(answer)).toBe('BAD_USER_INPUT');
+    // There may be a password in it.
+    expect(answer.errors?.[0]?.message).not.toContain('xyzzy');
+  });
+
+  test('nothing of it is kept, and a webhook that is changed to such a URL stays as it was', async () => {
+    const webhooks = () => ask<{ webhooks: unknown[] }>(server, server.apiKey, '{ webhooks { id url } }');
+    expect(await webhooks()).toEqual({ webhooks: [] });
+    const { webhook } = await createWebhook(server, { url: 'https://hooks.example/porchlight?x=1' });
+    await expect(updateWebhook(server, { id: webhook.id, url: 'https://127.0.0.1/' })).rejects.toThrow(
+      'BAD_USER_INPUT',
+    );
+    expect(await webhooks()).toEqual({ webhooks: [{ id: webhook.id, url: 'https://hooks.example/porchlight?x=1' }] });
+    expect(await webhookSeen(server, webhook.id)).toEqual(webhook);
+  });
+});
+
+test('a name that turns out to be an address of ours is refused when it is to be told, and that can be seen', async () => {
+  using names = new FakedNames({ 'hooks.example': ['127.0.0.1'], 'both.example': ['127.0.0.1', '127.0.0.2'] });
+  await using receiver = await Receiver.start();
+  // Of both the second would do.
+  const ELSEWHERE = { PORCHLIGHT_WEBHOOK_ALLOW_HTTP: 'true', PORCHLIGHT_WEBHOOK_ALLOW_PRIVATE: '127.0.0.2/32' };
+  // Nor does a proxy get it, which would not ask.
+  const proxies = Object.fromEntries(
+    ['http_proxy', 'https_proxy', 'all_proxy'].flatMap((name) => [
+      [name, receiver.url('')],
+      [name.toUpperCase(), receiver.url('')],
+    ]),
+  );
+  await using server = await startPorchlight({
+    env: { ...names.env, ...proxies, NODE_USE_ENV_PROXY: '1', ...ELSEWHERE },
+  });
+  const port = new URL(receiver.url('/')).port;
+  for (const name of ['hooks.example', 'both.example']) {
+    const { webhook } = await createWebhook(server, { url: `http://${name}:${port}/` });
+    await logIn(server, name);
+    const [waiting] = await deliveriesThatAre(server, webhook.id, [{ status: 'RETRYING', lastStatus: null }]);
+    expect(waiting?.lastError).toMatch(/not public/);
+    await updateWebhook(server, { id: webhook.id, enabled: false });
+  }
+  expect(receiver.requests()).toEqual([]);
+});
+
+test('a name is looked at anew with every connection', async () => {
+  using names = new FakedNames({ 'hooks.example': ['127.0.0.1'] });
+  await using allowed = await Receiver.start();
+  await using inner = await Receiver.start({ host: '127.0.0.2', port: allowed.port });
+  await using server = await startPorchlight({
+    env: { ...names.env, ...LOCAL_RECEIVERS, PORCHLIGHT_WEBHOOK_ALLOW_PRIVATE: '127.0.0.1/32' },
+  });
+  await allowed.behaves({ behaviour: { kind: 'answer', status: 200, headers: { connection: 'close' } } });
+  const { webhook } = await createWebhook(server, { url: `http://hooks.example:${allowed.port}/` });
+  const device = await logIn(server, 'alice');
+  await allowed.until('/', hasTold(1));
+  expect(allowed.requests('/')[0]?.headers.host).toBe(`hooks.example:${allowed.port}`);
+  names.are({ 'hooks.example': ['127.0.0.2'] });
+  await logOut(server, device);
+  const [waiting] = await deliveriesThatAre(server, webhook.id, [
+    { status: 'RETRYING', lastStatus: null },
+    { status: 'DELIVERED' },
+  ]);
+  expect(waiting?.lastError).toMatch(/not public/);
+  expect(inner.requests()).toEqual([]);
+  names.are({ 'hooks.example': ['127.0.0.1'] });
+  const requests = await allowed.until('/', hasTold(2));
+  expect(requests.flatMap((request) => eventsIn(request).map(({ reason }) => reason))).toEqual(['LOGIN', 'LOGOUT']);
+});
+
+test('what is allowed is allowed: plain http to this machine', async () => {
+  await using server = await startPorchlight({ env: LOCAL_RECEIVERS });
+  await using receiver = await Receiver.start();
+  await webhookTo(server, receiver, '/');
+  expect(codeOf(await gql(server, server.apiKey, CREATE_WEBHOOK, { input: { url: 'https://10.1.2.3/' } }))).toBe(
+    'BAD_USER_INPUT',
+  );
+  await logIn(server, 'alice');
+  await receiver.until('/', hasTold(1));
+});
