@@ -5,7 +5,7 @@ export default defineConfig({
   resolve: { alias: [{ find: /^graphql$/, replacement: 'graphql/index.js' }] },
   test: {
     include: ['test/**/*.test.ts'],
-    globalSetup: ['test/tools/global-setup.ts'],
+    globalSetup: ['test/support/global-setup.ts'],
     // Processes, not threads: a native module or a server that crashes takes only its own file down.
     pool: 'forks',
     // End-to-end tests start servers and browsers of their own; more workers than cores would only make them late.

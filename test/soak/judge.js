@@ -1,6 +1,6 @@
 // Holds what the feed tells of a session against what its client knows: nobody is given up on too early or too late.
 import { Histogram } from './journal.js';
-import { DROPS } from '../tools/life.js';
+import { DROPS } from '../support/life.js';
 import { timing } from './known.js';
 import { endedByLogin } from './policies.js';
 
@@ -17,7 +17,7 @@ const LOOKS_BACK_MS = 20_000;
 /** The server may take a shorter sleep for a busy moment. */
 const NOTICED_MS = 1_100;
 
-/** @typedef {import('../tools/life.js').Event} Event */
+/** @typedef {import('../support/life.js').Event} Event */
 /** @typedef {import('./known.js').Known} Known */
 /** @typedef {import('./policies.js').Row} Row */
 
@@ -280,7 +280,7 @@ export class Judge {
   }
 
   /**
-   * @param {import('../tools/life.js').LiveSession} session
+   * @param {import('../support/life.js').LiveSession} session
    * @param {Known | undefined} known
    * @param {number} calmSince
    */

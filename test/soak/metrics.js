@@ -17,7 +17,7 @@ export class Metrics {
     this.token = token;
   }
 
-  /** The feed has told these. @param {readonly import('../tools/life.js').Event[]} events */
+  /** The feed has told these. @param {readonly import('../support/life.js').Event[]} events */
   hear(events) {
     const { server } = this.#world;
     for (const { occurredAt, reason } of events) {

@@ -54,7 +54,7 @@ export class Webhooks {
     return this.#lives;
   }
 
-  /** The feed tells. @param {readonly import('../tools/life.js').Event[]} events */
+  /** The feed tells. @param {readonly import('../support/life.js').Event[]} events */
   hear(events) {
     for (const { audit } of this.#owners) audit.hear(events);
   }

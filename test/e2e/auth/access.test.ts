@@ -1,7 +1,7 @@
 /** Who may do what: everybody at every root field, through every door. */
 import { beforeAll, describe, expect, test, vi } from 'vitest';
-import { ask, codeOf, gql, Socket } from '../../tools/porchlight-client.ts';
-import { mintToken } from '../../tools/porchlight-process.ts';
+import { ask, codeOf, gql, Socket } from '../../support/porchlight-client.ts';
+import { mintToken } from '../../support/porchlight-process.ts';
 import { endSessions, logIn, logOut, newUser, sharedServer, userSeen } from '../support/users.ts';
 import { openEventStream } from '../support/sse.ts';
 

@@ -3,9 +3,9 @@ import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { newPlace } from '../../tools/crash-restart.ts';
-import { ask, codeOf, gql, Socket } from '../../tools/porchlight-client.ts';
-import { mintToken, type PorchlightProcess } from '../../tools/porchlight-process.ts';
+import { newPlace } from '../../support/crash/crash-restart.ts';
+import { ask, codeOf, gql, Socket } from '../../support/porchlight-client.ts';
+import { mintToken, type PorchlightProcess } from '../../support/porchlight-process.ts';
 import { LOGIN, logIn, updatePolicy, userSeen, WATCH } from '../support/users.ts';
 
 const IDS: readonly string[] = [

@@ -2,8 +2,8 @@
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { expect, test } from 'vitest';
-import { Socket } from '../../tools/porchlight-client.ts';
-import { mintToken, startPorchlight } from '../../tools/porchlight-process.ts';
+import { Socket } from '../../support/porchlight-client.ts';
+import { mintToken, startPorchlight } from '../../support/porchlight-process.ts';
 
 const LOGIN = 'mutation { login(input: { platform: WEB }) { sessionToken } }';
 const WHY = 'the disk of the tests is broken';

@@ -1,6 +1,6 @@
 /** The token of a session is known to the one it was told; every other text is nobody's. */
 import { describe, expect, test, vi } from 'vitest';
-import { ask, codeOf, gql, Socket } from '../../tools/porchlight-client.ts';
+import { ask, codeOf, gql, Socket } from '../../support/porchlight-client.ts';
 import { logIn, logOut, newUser, sharedServer, type Device } from '../support/users.ts';
 
 vi.setConfig({ maxConcurrency: 20 });

@@ -1,7 +1,7 @@
 /** Tokens that nobody has given out open nothing, however they are made. */
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { ask, codeOf, gql, Socket } from '../../tools/porchlight-client.ts';
-import { startPorchlight, type PorchlightProcess } from '../../tools/porchlight-process.ts';
+import { ask, codeOf, gql, Socket } from '../../support/porchlight-client.ts';
+import { startPorchlight, type PorchlightProcess } from '../../support/porchlight-process.ts';
 import {
   claimsOf,
   ecPair,

@@ -1,7 +1,7 @@
 /** Whom a user may ask about and watch: by the claim of her JWT, or else by the setting. */
 import { describe, expect, test, vi } from 'vitest';
-import { ask, codeOf, gql, Socket } from '../../tools/porchlight-client.ts';
-import { mintToken } from '../../tools/porchlight-process.ts';
+import { ask, codeOf, gql, Socket } from '../../support/porchlight-client.ts';
+import { mintToken } from '../../support/porchlight-process.ts';
 import { LOGIN, logIn, newUser, sharedServer, WATCH, Watcher, type LoginSeen, type Server } from '../support/users.ts';
 
 vi.setConfig({ maxConcurrency: 20 });

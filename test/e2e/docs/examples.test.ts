@@ -1,9 +1,9 @@
 /** Every example of README's table of the API is accepted, from whom it says. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { openStream } from '../../tools/crash-stream.ts';
-import { ask, gql } from '../../tools/porchlight-client.ts';
-import { mintToken } from '../../tools/porchlight-process.ts';
+import { openStream } from '../../support/crash/crash-stream.ts';
+import { ask, gql } from '../../support/porchlight-client.ts';
+import { mintToken } from '../../support/porchlight-process.ts';
 import { logIn, newUser, sharedServer, updatePolicy } from '../support/users.ts';
 
 const README = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8');

@@ -2,9 +2,9 @@
 import { fileURLToPath } from 'node:url';
 import type { WebSocket } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Browser, launchChromium } from '../../tools/chromium.ts';
-import { GraphiqlPage } from '../../tools/graphiql-page.ts';
-import { mintToken, type PorchlightProcess, startPorchlight } from '../../tools/porchlight-process.ts';
+import { type Browser, launchChromium } from '../../support/chromium.ts';
+import { GraphiqlPage } from '../../support/graphiql-page.ts';
+import { mintToken, type PorchlightProcess, startPorchlight } from '../../support/porchlight-process.ts';
 import { latestCursor } from '../support/users.ts';
 
 const PICTURES = fileURLToPath(new URL('../../reports/graphiql/', import.meta.url));

@@ -1,7 +1,7 @@
 /** Several sockets of one session, old ones that close late, and those that the server closes itself. */
 import { beforeAll, describe, expect, test, vi } from 'vitest';
-import { ask, codeOf, gql, Socket } from '../../tools/porchlight-client.ts';
-import { mintToken } from '../../tools/porchlight-process.ts';
+import { ask, codeOf, gql, Socket } from '../../support/porchlight-client.ts';
+import { mintToken } from '../../support/porchlight-process.ts';
 import {
   beat,
   deviceOf,

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { porchlight, type Running, start } from '../../tools/crash-command.ts';
-import { eventually } from '../../tools/crash-stream.ts';
+import { porchlight, type Running, start } from '../../support/crash/crash-command.ts';
+import { eventually } from '../../support/crash/crash-stream.ts';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const README = readFileSync(join(ROOT, 'README.md'), 'utf8');

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { expect, test } from 'vitest';
-import { startPorchlight } from '../../tools/porchlight-process.ts';
+import { startPorchlight } from '../../support/porchlight-process.ts';
 
 const CONNECTIONS = 1_000;
 const REQUEST = 'GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n';

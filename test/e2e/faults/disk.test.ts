@@ -2,16 +2,16 @@
 import Database from 'better-sqlite3';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { eventually } from '../../tools/crash-stream.ts';
-import { DiskFaults } from '../../tools/disk-faults.ts';
-import { codeOf, gql, Socket } from '../../tools/porchlight-client.ts';
+import { eventually } from '../../support/crash/crash-stream.ts';
+import { DiskFaults } from '../../support/faults/disk-faults.ts';
+import { codeOf, gql, Socket } from '../../support/porchlight-client.ts';
 import {
   mintToken,
   spawnPorchlight,
   startPorchlight,
   within,
   type PorchlightProcess,
-} from '../../tools/porchlight-process.ts';
+} from '../../support/porchlight-process.ts';
 import { beat, logIn, LOGIN, storyOf, userSeen, Watcher } from '../support/users.ts';
 import { timed } from '../support/stopwatch.ts';
 

@@ -4,9 +4,9 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { expect, onTestFinished, test } from 'vitest';
-import { sleepersClock } from '../../tools/crash-clock.ts';
-import { newPlace } from '../../tools/crash-restart.ts';
-import type { PorchlightProcess } from '../../tools/porchlight-process.ts';
+import { sleepersClock } from '../../support/crash/crash-clock.ts';
+import { newPlace } from '../../support/crash/crash-restart.ts';
+import type { PorchlightProcess } from '../../support/porchlight-process.ts';
 
 /** Longer than a head may take, and than a whole request. */
 const SLEEP_S = 45;

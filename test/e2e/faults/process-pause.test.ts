@@ -3,9 +3,9 @@
  * longer than every timeout: nobody is timed out for its sleep, and silence goes on counting where it stopped.
  */
 import { afterEach, expect, test } from 'vitest';
-import { eventually } from '../../tools/crash-stream.ts';
-import { Socket } from '../../tools/porchlight-client.ts';
-import { mintToken, startPorchlight, type PorchlightProcess } from '../../tools/porchlight-process.ts';
+import { eventually } from '../../support/crash/crash-stream.ts';
+import { Socket } from '../../support/porchlight-client.ts';
+import { mintToken, startPorchlight, type PorchlightProcess } from '../../support/porchlight-process.ts';
 import { beat, type Device, eventsOf, logIn, pushOnline, storyOf, userSeen, Watcher } from '../support/users.ts';
 import { msBetween, pause } from '../support/stopwatch.ts';
 

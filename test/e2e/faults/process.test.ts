@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { eventually } from '../../tools/crash-stream.ts';
-import { codeOf, gql, Socket } from '../../tools/porchlight-client.ts';
-import { mintToken, startPorchlight, type PorchlightProcess, within } from '../../tools/porchlight-process.ts';
+import { eventually } from '../../support/crash/crash-stream.ts';
+import { codeOf, gql, Socket } from '../../support/porchlight-client.ts';
+import { mintToken, startPorchlight, type PorchlightProcess, within } from '../../support/porchlight-process.ts';
 import { beat, logIn, LOGIN, userSeen } from '../support/users.ts';
 import { pause } from '../support/stopwatch.ts';
 

@@ -1,9 +1,9 @@
 /** Signs of life that come, and are acknowledged, while a change of the same user is on its way to a slow disk. */
 import { expect, test } from 'vitest';
-import { eventually, pause } from '../../tools/crash-stream.ts';
-import { DiskFaults } from '../../tools/disk-faults.ts';
-import { ask, Socket } from '../../tools/porchlight-client.ts';
-import { mintToken, startPorchlight } from '../../tools/porchlight-process.ts';
+import { eventually, pause } from '../../support/crash/crash-stream.ts';
+import { DiskFaults } from '../../support/faults/disk-faults.ts';
+import { ask, Socket } from '../../support/porchlight-client.ts';
+import { mintToken, startPorchlight } from '../../support/porchlight-process.ts';
 
 const LOGIN = `mutation ($platform: Platform!) { login(input: { platform: $platform }) { sessionToken } }`;
 

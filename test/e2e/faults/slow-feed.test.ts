@@ -1,7 +1,7 @@
 /** A backend that follows the feed over HTTP and stops reading: it is told so, and goes on where it was. */
 import { expect, onTestFinished, test } from 'vitest';
-import { codeOf, Socket, type Answer } from '../../tools/porchlight-client.ts';
-import { SlowStream, type Heard } from '../../tools/slow-reader.ts';
+import { codeOf, Socket, type Answer } from '../../support/porchlight-client.ts';
+import { SlowStream, type Heard } from '../../support/faults/slow-reader.ts';
 import {
   latestCursor,
   logIn,

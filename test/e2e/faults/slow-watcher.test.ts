@@ -6,9 +6,9 @@
  */
 import { performance } from 'node:perf_hooks';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
-import { dataOf, Socket, type Answer } from '../../tools/porchlight-client.ts';
-import { rssOf, startPorchlight, type PorchlightProcess } from '../../tools/porchlight-process.ts';
-import { SlowSocket, SlowStream, type SlowReader } from '../../tools/slow-reader.ts';
+import { dataOf, Socket, type Answer } from '../../support/porchlight-client.ts';
+import { rssOf, startPorchlight, type PorchlightProcess } from '../../support/porchlight-process.ts';
+import { SlowSocket, SlowStream, type SlowReader } from '../../support/faults/slow-reader.ts';
 import {
   endWell,
   logIn,

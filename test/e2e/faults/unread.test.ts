@@ -1,8 +1,8 @@
 /** Clients who ask for very much, or watch very much, and read nothing of it: what the server keeps for them is bounded. */
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
-import { Socket } from '../../tools/porchlight-client.ts';
-import { rssOf, startPorchlight, type PorchlightProcess } from '../../tools/porchlight-process.ts';
-import { SlowSocket } from '../../tools/slow-reader.ts';
+import { Socket } from '../../support/porchlight-client.ts';
+import { rssOf, startPorchlight, type PorchlightProcess } from '../../support/porchlight-process.ts';
+import { SlowSocket } from '../../support/faults/slow-reader.ts';
 import { endWell, logIn, manyNames, newUser, SET_CUSTOM_STATUS, type Device } from '../support/users.ts';
 
 const MIB = 1024 * 1024;

@@ -1,7 +1,7 @@
 /** Links that come and go faster than they can be answered leave no ghosts, and changes that come in crowds stay whole. */
 import { beforeAll, describe, expect, test, vi } from 'vitest';
-import { ask, dataOf, Socket } from '../../tools/porchlight-client.ts';
-import { mintToken } from '../../tools/porchlight-process.ts';
+import { ask, dataOf, Socket } from '../../support/porchlight-client.ts';
+import { mintToken } from '../../support/porchlight-process.ts';
 import {
   eventsOf,
   LOGIN,

@@ -5,9 +5,9 @@
  */
 import { expect, test, vi } from 'vitest';
 import { WebSocket } from 'ws';
-import { newPlace } from '../../tools/crash-restart.ts';
-import { ask, gql, Socket } from '../../tools/porchlight-client.ts';
-import { mintToken, type PorchlightProcess } from '../../tools/porchlight-process.ts';
+import { newPlace } from '../../support/crash/crash-restart.ts';
+import { ask, gql, Socket } from '../../support/porchlight-client.ts';
+import { mintToken, type PorchlightProcess } from '../../support/porchlight-process.ts';
 import { logIn } from '../support/users.ts';
 import { pause } from '../support/stopwatch.ts';
 

@@ -1,8 +1,8 @@
 /** Ten thousand sockets that never say who they are. PORCHLIGHT_SILENT_SOCKETS: how many of them, if it is to be quicker. */
 import { connect, type Socket as TcpSocket } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
-import { ask, Socket, UPGRADE } from '../../tools/porchlight-client.ts';
-import { mintToken, startPorchlight } from '../../tools/porchlight-process.ts';
+import { ask, Socket, UPGRADE } from '../../support/porchlight-client.ts';
+import { mintToken, startPorchlight } from '../../support/porchlight-process.ts';
 import { logIn } from '../support/users.ts';
 
 const HOW_MANY = Number(process.env['PORCHLIGHT_SILENT_SOCKETS'] ?? 10_000);

@@ -1,6 +1,6 @@
 /** Readers who do not read: a watcher is told less and the newest, a follower is sent away and resumes. */
 import { beforeAll, describe, expect, test } from 'vitest';
-import { codeOf, dataOf, Socket, type Answer } from '../../tools/porchlight-client.ts';
+import { codeOf, dataOf, Socket, type Answer } from '../../support/porchlight-client.ts';
 import {
   logIn,
   manyNames,

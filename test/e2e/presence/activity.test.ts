@@ -1,7 +1,7 @@
 /** What keeps a session ONLINE, and what only looks as if it did. */
 import { beforeAll, describe, expect, test, vi } from 'vitest';
-import { ask, Socket } from '../../tools/porchlight-client.ts';
-import { mintToken } from '../../tools/porchlight-process.ts';
+import { ask, Socket } from '../../support/porchlight-client.ts';
+import { mintToken } from '../../support/porchlight-process.ts';
 import {
   beat,
   logIn,

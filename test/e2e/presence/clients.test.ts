@@ -4,8 +4,8 @@ import { CombinedGraphQLErrors } from '@apollo/client/errors';
 import { GraphQLWsLink } from '@apollo/client/link/subscriptions';
 import { Client as UrqlClient, fetchExchange, subscriptionExchange } from '@urql/core';
 import { afterAll, describe, expect, test } from 'vitest';
-import { Inbox, libraryClient } from '../../tools/porchlight-client.ts';
-import { mintToken } from '../../tools/porchlight-process.ts';
+import { Inbox, libraryClient } from '../../support/porchlight-client.ts';
+import { mintToken } from '../../support/porchlight-process.ts';
 import { endSessions, logIn, logOut, newUser, sharedServer, type Change, type LoginSeen } from '../support/users.ts';
 
 const server = sharedServer();

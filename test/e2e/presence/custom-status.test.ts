@@ -1,6 +1,6 @@
 /** The text that a user sets beside the status. */
 import { describe, expect, test, vi } from 'vitest';
-import { ask, codeOf, gql, Socket, type Answer } from '../../tools/porchlight-client.ts';
+import { ask, codeOf, gql, Socket, type Answer } from '../../support/porchlight-client.ts';
 import {
   eventsOf,
   logIn,

@@ -1,6 +1,6 @@
 /** Which devices of one user may be logged in beside each other: all pairs of platforms, in every mode. */
 import { beforeAll, describe, expect, test } from 'vitest';
-import { ask, codeOf, gql, Socket } from '../../tools/porchlight-client.ts';
+import { ask, codeOf, gql, Socket } from '../../support/porchlight-client.ts';
 import {
   eventsOf,
   logIn,

@@ -1,7 +1,7 @@
 /** Subscriptions over HTTP, as Server-Sent Events. */
 import { expect, test, vi } from 'vitest';
-import { codeOf, dataOf } from '../../tools/porchlight-client.ts';
-import { mintToken } from '../../tools/porchlight-process.ts';
+import { codeOf, dataOf } from '../../support/porchlight-client.ts';
+import { mintToken } from '../../support/porchlight-process.ts';
 import { beat, endSessions, logIn, logOut, newUser, sharedServer, userSeen, type Change } from '../support/users.ts';
 import { openEventStream } from '../support/sse.ts';
 

@@ -1,6 +1,6 @@
 /** "Why is she shown online?", asked at both doors of a whole server, and held against what then happens. */
 import { expect, test } from 'vitest';
-import { ask, Socket } from '../../tools/porchlight-client.ts';
+import { ask, Socket } from '../../support/porchlight-client.ts';
 import { logIn, logOut, newUser, sharedServer, updatePolicy, userSeen, Watcher } from '../support/users.ts';
 
 const server = sharedServer();

@@ -1,7 +1,7 @@
 /** Ids as people may have them: kept exactly, or refused, wherever one is taken. */
 import { beforeAll, describe, expect, test, vi } from 'vitest';
-import { ask, codeOf, dataOf, gql, Socket, type Answer } from '../../tools/porchlight-client.ts';
-import { mintToken } from '../../tools/porchlight-process.ts';
+import { ask, codeOf, dataOf, gql, Socket, type Answer } from '../../support/porchlight-client.ts';
+import { mintToken } from '../../support/porchlight-process.ts';
 import {
   beat,
   deviceOf,

@@ -1,7 +1,7 @@
 /** What does not fit is refused with a stable code, at both doors alike, and changes nothing. */
 import { describe, expect, test, vi } from 'vitest';
-import { ask, codeOf, gql, Socket, type Answer } from '../../tools/porchlight-client.ts';
-import { mintToken } from '../../tools/porchlight-process.ts';
+import { ask, codeOf, gql, Socket, type Answer } from '../../support/porchlight-client.ts';
+import { mintToken } from '../../support/porchlight-process.ts';
 import { LOGIN, logIn, newUser, sharedServer, userSeen, WATCH } from '../support/users.ts';
 
 vi.setConfig({ maxConcurrency: 20 });

@@ -1,7 +1,7 @@
 /** The main job as its users meet it: log in, beat, drop, come back, log out; ask and be told. */
 import { describe, expect, test } from 'vitest';
-import { ask, dataOf, Socket, type Answer, type Inbox } from '../../tools/porchlight-client.ts';
-import { mintToken } from '../../tools/porchlight-process.ts';
+import { ask, dataOf, Socket, type Answer, type Inbox } from '../../support/porchlight-client.ts';
+import { mintToken } from '../../support/porchlight-process.ts';
 import {
   beat,
   EVENT,

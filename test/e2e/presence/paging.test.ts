@@ -1,7 +1,7 @@
 /** Lists, page by page, and how many users one call may name. */
 import { beforeAll, describe, expect, test } from 'vitest';
-import { ask, codeOf, gql, Socket } from '../../tools/porchlight-client.ts';
-import { mintToken } from '../../tools/porchlight-process.ts';
+import { ask, codeOf, gql, Socket } from '../../support/porchlight-client.ts';
+import { mintToken } from '../../support/porchlight-process.ts';
 import {
   logIn,
   logOut,

@@ -1,7 +1,7 @@
 /** The policy as backends read and change it, and as it outlives the server. */
 import { describe, expect, test } from 'vitest';
-import { ask, codeOf, gql, Socket } from '../../tools/porchlight-client.ts';
-import { startPorchlight } from '../../tools/porchlight-process.ts';
+import { ask, codeOf, gql, Socket } from '../../support/porchlight-client.ts';
+import { startPorchlight } from '../../support/porchlight-process.ts';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,7 +1,7 @@
 /** What a token is still good for once its session has ended: for being told why. */
 import { beforeAll, describe, expect, test, vi } from 'vitest';
-import { codeOf, gql, Socket } from '../../tools/porchlight-client.ts';
-import { mintToken } from '../../tools/porchlight-process.ts';
+import { codeOf, gql, Socket } from '../../support/porchlight-client.ts';
+import { mintToken } from '../../support/porchlight-process.ts';
 import {
   beat,
   endSessions,

@@ -1,7 +1,7 @@
 /** Logging in over a socket that was opened with the user's JWT. */
 import { beforeAll, describe, expect, test, vi } from 'vitest';
-import { codeOf, dataOf, Socket } from '../../tools/porchlight-client.ts';
-import { mintToken } from '../../tools/porchlight-process.ts';
+import { codeOf, dataOf, Socket } from '../../support/porchlight-client.ts';
+import { mintToken } from '../../support/porchlight-process.ts';
 import {
   deviceOf,
   LOGIN,

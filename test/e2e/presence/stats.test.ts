@@ -1,7 +1,7 @@
 /** Counts, which are right at once after everything that happens. */
 import { expect, test } from 'vitest';
-import { ask, Socket } from '../../tools/porchlight-client.ts';
-import { mintToken } from '../../tools/porchlight-process.ts';
+import { ask, Socket } from '../../support/porchlight-client.ts';
+import { mintToken } from '../../support/porchlight-process.ts';
 import {
   endSessions,
   LOGIN,

@@ -1,6 +1,6 @@
 /** Timeouts by the clock on the wall: never early, and at most a second late. */
 import { beforeAll, describe, expect, test, vi } from 'vitest';
-import { ask, Socket } from '../../tools/porchlight-client.ts';
+import { ask, Socket } from '../../support/porchlight-client.ts';
 import {
   beat,
   eventsOf,

@@ -1,6 +1,6 @@
 /** Every row of the table of what changes a session, over real sockets, from each status it starts from. */
 import { describe, expect, test, vi } from 'vitest';
-import { ask, Socket } from '../../tools/porchlight-client.ts';
+import { ask, Socket } from '../../support/porchlight-client.ts';
 import {
   beat,
   endSessions,

@@ -3,13 +3,13 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { Follower, Watcher } from '../../tools/crash-audience.ts';
-import { MARKER_BASE_MS, playAll, randomNumbers } from '../../tools/crash-load.ts';
-import { byUser, checkLog, expectPresent, readLog, type Told } from '../../tools/crash-log.ts';
-import { eventually, pause } from '../../tools/crash-stream.ts';
-import { Witness } from '../../tools/crash-witness.ts';
-import { ask, gql } from '../../tools/porchlight-client.ts';
-import { type PorchlightProcess, startPorchlight } from '../../tools/porchlight-process.ts';
+import { Follower, Watcher } from '../../support/crash/crash-audience.ts';
+import { MARKER_BASE_MS, playAll, randomNumbers } from '../../support/crash/crash-load.ts';
+import { byUser, checkLog, expectPresent, readLog, type Told } from '../../support/crash/crash-log.ts';
+import { eventually, pause } from '../../support/crash/crash-stream.ts';
+import { Witness } from '../../support/crash/crash-witness.ts';
+import { ask, gql } from '../../support/porchlight-client.ts';
+import { type PorchlightProcess, startPorchlight } from '../../support/porchlight-process.ts';
 
 const ROUNDS = 6;
 /** A failure is repeated, as far as such a thing can be, with CRASH_SEED. */

@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { CLI, STACK, start } from '../../tools/crash-command.ts';
-import { within } from '../../tools/porchlight-process.ts';
-import { startPorchlight } from '../../tools/porchlight-process.ts';
+import { CLI, STACK, start } from '../../support/crash/crash-command.ts';
+import { within } from '../../support/porchlight-process.ts';
+import { startPorchlight } from '../../support/porchlight-process.ts';
 import { logIn, userSeen } from '../support/users.ts';
 
 /** A database with something in it, as a server left it: its pages, to be spoiled in many ways. */

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { generateKeyPair, SignJWT } from 'jose';
 import { expect, test } from 'vitest';
-import { newPlace } from '../../tools/crash-restart.ts';
-import { gql, Socket } from '../../tools/porchlight-client.ts';
-import { mintToken } from '../../tools/porchlight-process.ts';
+import { newPlace } from '../../support/crash/crash-restart.ts';
+import { gql, Socket } from '../../support/porchlight-client.ts';
+import { mintToken } from '../../support/porchlight-process.ts';
 import { logIn, LOGIN, logOut } from '../support/users.ts';
 
 const JWT_SECRET = 'the secret that no log and no database may hold';

@@ -7,8 +7,8 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { ask } from '../../tools/porchlight-client.ts';
-import { startPorchlight, type PorchlightProcess } from '../../tools/porchlight-process.ts';
+import { ask } from '../../support/porchlight-client.ts';
+import { startPorchlight, type PorchlightProcess } from '../../support/porchlight-process.ts';
 import { logIn, logOut, newUser, userSeen } from '../support/users.ts';
 
 const CLI = fileURLToPath(new URL('../../../dist/cli/cli.js', import.meta.url));

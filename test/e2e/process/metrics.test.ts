@@ -1,7 +1,7 @@
 /** /metrics of a whole server: what only its store and its settings can tell. */
 import { expect, test } from 'vitest';
-import { startPorchlight, type PorchlightProcess } from '../../tools/porchlight-process.ts';
-import { readMetrics } from '../../tools/prometheus.ts';
+import { startPorchlight, type PorchlightProcess } from '../../support/porchlight-process.ts';
+import { readMetrics } from '../../support/prometheus.ts';
 import { logIn } from '../support/users.ts';
 
 const TOKEN = 'plm_a-token-for-metrics-alone';

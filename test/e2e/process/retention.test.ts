@@ -1,6 +1,6 @@
 /** What is forgotten, and what is not: a log that keeps its events for a second. */
 import { expect, test } from 'vitest';
-import { ask, codeOf, dataOf, gql, Socket } from '../../tools/porchlight-client.ts';
+import { ask, codeOf, dataOf, gql, Socket } from '../../support/porchlight-client.ts';
 import { eventsOf, logIn, logOut, newUser, sharedServer, userSeen } from '../support/users.ts';
 import { openEventStream } from '../support/sse.ts';
 

@@ -4,10 +4,10 @@ import { connect, type Socket as TcpSocket } from 'node:net';
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { newPlace } from '../../tools/crash-restart.ts';
-import { openStream } from '../../tools/crash-stream.ts';
-import { ask, gql, Socket } from '../../tools/porchlight-client.ts';
-import { mintToken, type PorchlightProcess, startPorchlight } from '../../tools/porchlight-process.ts';
+import { newPlace } from '../../support/crash/crash-restart.ts';
+import { openStream } from '../../support/crash/crash-stream.ts';
+import { ask, gql, Socket } from '../../support/porchlight-client.ts';
+import { mintToken, type PorchlightProcess, startPorchlight } from '../../support/porchlight-process.ts';
 import { logIn, LOGIN, userSeen, WATCH } from '../support/users.ts';
 
 const STOP_WITHIN_MS = 10_000;

@@ -5,9 +5,9 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { porchlight, type Running, STACK } from '../../tools/crash-command.ts';
-import { ask, gql } from '../../tools/porchlight-client.ts';
-import { spawnPorchlight, startPorchlight, within } from '../../tools/porchlight-process.ts';
+import { porchlight, type Running, STACK } from '../../support/crash/crash-command.ts';
+import { ask, gql } from '../../support/porchlight-client.ts';
+import { spawnPorchlight, startPorchlight, within } from '../../support/porchlight-process.ts';
 import { logIn, LOGIN, type LoginSeen, userSeen } from '../support/users.ts';
 
 let directory: string;

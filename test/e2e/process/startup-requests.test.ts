@@ -10,10 +10,10 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import WebSocket from 'ws';
 // eslint-disable-next-line no-restricted-imports -- The bench is JavaScript.
 import { fill, sessionsOf, sessionToken, userId } from '../../bench/database.js';
-import { readLog } from '../../tools/crash-log.ts';
-import { eventually, pause } from '../../tools/crash-stream.ts';
-import { ask } from '../../tools/porchlight-client.ts';
-import { spawnPorchlight, within, type PorchlightProcess, type Run } from '../../tools/porchlight-process.ts';
+import { readLog } from '../../support/crash/crash-log.ts';
+import { eventually, pause } from '../../support/crash/crash-stream.ts';
+import { ask } from '../../support/porchlight-client.ts';
+import { spawnPorchlight, within, type PorchlightProcess, type Run } from '../../support/porchlight-process.ts';
 
 const DIST = fileURLToPath(new URL('../../../dist', import.meta.url));
 const API_KEY = 'the-key-of-those-who-knock-0123456789';

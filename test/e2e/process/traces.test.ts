@@ -3,8 +3,8 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { json } from 'node:stream/consumers';
 import { expect, onTestFinished, test } from 'vitest';
-import { gql, Socket } from '../../tools/porchlight-client.ts';
-import { mintToken, startPorchlight } from '../../tools/porchlight-process.ts';
+import { gql, Socket } from '../../support/porchlight-client.ts';
+import { mintToken, startPorchlight } from '../../support/porchlight-process.ts';
 import { LOGIN } from '../support/users.ts';
 
 interface Span {

@@ -1,12 +1,12 @@
 /** Days and weeks: what is remembered for how long, and a wall clock that nobody can rely on. */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { DAY_MS, daysLater, jumpingClock, tokenIn } from '../../tools/crash-clock.ts';
-import { readLog } from '../../tools/crash-log.ts';
-import { newPlace } from '../../tools/crash-restart.ts';
-import { eventually, openStream } from '../../tools/crash-stream.ts';
-import { ask, codeOf, gql, Socket } from '../../tools/porchlight-client.ts';
-import { mintToken, type PorchlightProcess } from '../../tools/porchlight-process.ts';
+import { DAY_MS, daysLater, jumpingClock, tokenIn } from '../../support/crash/crash-clock.ts';
+import { readLog } from '../../support/crash/crash-log.ts';
+import { newPlace } from '../../support/crash/crash-restart.ts';
+import { eventually, openStream } from '../../support/crash/crash-stream.ts';
+import { ask, codeOf, gql, Socket } from '../../support/porchlight-client.ts';
+import { mintToken, type PorchlightProcess } from '../../support/porchlight-process.ts';
 import {
   beat,
   eventsOf,

@@ -1,8 +1,8 @@
 /** What a restart leaves as it was, and that what is stored wins over what is configured. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { ENDS, newPlace, type Place } from '../../tools/crash-restart.ts';
-import { ask, codeOf, gql } from '../../tools/porchlight-client.ts';
-import { mintToken, type PorchlightProcess } from '../../tools/porchlight-process.ts';
+import { ENDS, newPlace, type Place } from '../../support/crash/crash-restart.ts';
+import { ask, codeOf, gql } from '../../support/porchlight-client.ts';
+import { mintToken, type PorchlightProcess } from '../../support/porchlight-process.ts';
 import {
   beat,
   type Device,

@@ -2,10 +2,10 @@
 import { createClient } from 'graphql-ws';
 import { expect, test } from 'vitest';
 import { WebSocket } from 'ws';
-import { newPlace } from '../../tools/crash-restart.ts';
-import { openStream } from '../../tools/crash-stream.ts';
-import { codeOf, Inbox, Socket } from '../../tools/porchlight-client.ts';
-import { mintToken } from '../../tools/porchlight-process.ts';
+import { newPlace } from '../../support/crash/crash-restart.ts';
+import { openStream } from '../../support/crash/crash-stream.ts';
+import { codeOf, Inbox, Socket } from '../../support/porchlight-client.ts';
+import { mintToken } from '../../support/porchlight-process.ts';
 import { logIn, pushOnline, storyOf, userSeen, WATCH, Watcher } from '../support/users.ts';
 
 const describe = (error: unknown): string => {

@@ -1,8 +1,8 @@
 /** A restart is not a status change: whoever was ONLINE gets one full timeout to come back; expiry dates stay. */
 import { describe, expect, test } from 'vitest';
-import { ENDS, newPlace } from '../../tools/crash-restart.ts';
-import { eventually, pause } from '../../tools/crash-stream.ts';
-import { Socket } from '../../tools/porchlight-client.ts';
+import { ENDS, newPlace } from '../../support/crash/crash-restart.ts';
+import { eventually, pause } from '../../support/crash/crash-stream.ts';
+import { Socket } from '../../support/porchlight-client.ts';
 import { beat, eventsOf, logIn, pushOnline, type Server, storyOf, Watcher } from '../support/users.ts';
 
 const TIMEOUT_MS = 5_000;

@@ -1,5 +1,5 @@
 /** Subscriptions over HTTP, as Server-Sent Events. */
-import { Inbox, type Answer } from '../../tools/porchlight-client.ts';
+import { Inbox, type Answer } from '../../support/porchlight-client.ts';
 import type { Server } from './users.ts';
 
 export interface EventStream<T> extends AsyncDisposable {

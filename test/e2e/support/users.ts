@@ -1,12 +1,12 @@
 /** Users, their devices and those who watch them, as the tests of this folder speak of them. */
 import { afterAll, beforeAll, expect } from 'vitest';
-import { ask, dataOf, HEARD_WITHIN_MS, Inbox, Socket, type Answer } from '../../tools/porchlight-client.ts';
+import { ask, dataOf, HEARD_WITHIN_MS, Inbox, Socket, type Answer } from '../../support/porchlight-client.ts';
 import {
   mintToken,
   startPorchlight,
   type PorchlightProcess,
   type StartOptions,
-} from '../../tools/porchlight-process.ts';
+} from '../../support/porchlight-process.ts';
 
 export type Platform = 'ANDROID' | 'IPHONE' | 'IPAD' | 'WINDOWS' | 'MAC' | 'LINUX' | 'WEB' | 'MINI_PROGRAM';
 export type Status = 'ONLINE' | 'PUSH_ONLINE' | 'OFFLINE';

@@ -4,10 +4,10 @@ import { expect, test } from 'vitest';
 import { EVENT_REASONS } from '../../../src/core/enums.ts';
 import type { CallbackBody } from '../../unit/tencent/callbacks.ts';
 import { APP_ID, KEY } from '../../unit/tencent/user-sigs.ts';
-import { eventually } from '../../tools/crash-stream.ts';
-import { ask, Socket } from '../../tools/porchlight-client.ts';
-import { startPorchlight } from '../../tools/porchlight-process.ts';
-import { LOCAL_RECEIVERS, Receiver, type Heard } from '../../tools/receiver-process.ts';
+import { eventually } from '../../support/crash/crash-stream.ts';
+import { ask, Socket } from '../../support/porchlight-client.ts';
+import { startPorchlight } from '../../support/porchlight-process.ts';
+import { LOCAL_RECEIVERS, Receiver, type Heard } from '../../support/webhooks/receiver-process.ts';
 import {
   beat,
   endSessions,

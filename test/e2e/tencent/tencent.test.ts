@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { ADMIN, APP_ID, KEY, userSig } from '../../unit/tencent/user-sigs.ts';
-import { gql } from '../../tools/porchlight-client.ts';
-import { startPorchlight, type PorchlightProcess } from '../../tools/porchlight-process.ts';
+import { gql } from '../../support/porchlight-client.ts';
+import { startPorchlight, type PorchlightProcess } from '../../support/porchlight-process.ts';
 import { sharedServer } from '../support/users.ts';
 
 const shared = sharedServer();

@@ -2,9 +2,9 @@
 import { createHash } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { ADMIN, APP_ID, KEY, userSig } from '../../unit/tencent/user-sigs.ts';
-import { ask, Socket } from '../../tools/porchlight-client.ts';
-import { startPorchlight } from '../../tools/porchlight-process.ts';
-import { LOCAL_RECEIVERS, Receiver } from '../../tools/receiver-process.ts';
+import { ask, Socket } from '../../support/porchlight-client.ts';
+import { startPorchlight } from '../../support/porchlight-process.ts';
+import { LOCAL_RECEIVERS, Receiver } from '../../support/webhooks/receiver-process.ts';
 import { deviceOf, LOGIN, type Device, type LoginSeen, type Platform, type Server } from '../support/users.ts';
 import { createWebhook } from '../webhooks/webhook-calls.ts';
 

@@ -1,15 +1,15 @@
 /** Webhooks while the disk is full, and over restarts into another time. */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { daysLater, jumpingClock, tokenIn } from '../../tools/crash-clock.ts';
-import { readLog } from '../../tools/crash-log.ts';
-import { newPlace } from '../../tools/crash-restart.ts';
-import { eventually } from '../../tools/crash-stream.ts';
-import { DiskFaults } from '../../tools/disk-faults.ts';
-import { ask } from '../../tools/porchlight-client.ts';
-import { startPorchlight } from '../../tools/porchlight-process.ts';
-import { LOCAL_RECEIVERS, Receiver } from '../../tools/receiver-process.ts';
-import { expectTold, hasTold } from '../../tools/webhook-told.ts';
+import { daysLater, jumpingClock, tokenIn } from '../../support/crash/crash-clock.ts';
+import { readLog } from '../../support/crash/crash-log.ts';
+import { newPlace } from '../../support/crash/crash-restart.ts';
+import { eventually } from '../../support/crash/crash-stream.ts';
+import { DiskFaults } from '../../support/faults/disk-faults.ts';
+import { ask } from '../../support/porchlight-client.ts';
+import { startPorchlight } from '../../support/porchlight-process.ts';
+import { LOCAL_RECEIVERS, Receiver } from '../../support/webhooks/receiver-process.ts';
+import { expectTold, hasTold } from '../../support/webhooks/webhook-log.ts';
 import { logIn, LOGIN } from '../support/users.ts';
 import { deliveriesThatAre, webhookTo } from './webhook-calls.ts';
 

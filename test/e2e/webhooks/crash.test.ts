@@ -1,12 +1,12 @@
 /** Receivers and servers that are killed: whoever was told is told the rest, and nothing is lost. */
 import { expect, test } from 'vitest';
-import { playAll, randomNumbers } from '../../tools/crash-load.ts';
-import { checkLog, readLog } from '../../tools/crash-log.ts';
-import { newPlace } from '../../tools/crash-restart.ts';
-import { pause } from '../../tools/crash-stream.ts';
-import { Witness } from '../../tools/crash-witness.ts';
-import { LOCAL_RECEIVERS, Receiver } from '../../tools/receiver-process.ts';
-import { eventsIn, expectTold, hasTold, type Kill } from '../../tools/webhook-told.ts';
+import { playAll, randomNumbers } from '../../support/crash/crash-load.ts';
+import { checkLog, readLog } from '../../support/crash/crash-log.ts';
+import { newPlace } from '../../support/crash/crash-restart.ts';
+import { pause } from '../../support/crash/crash-stream.ts';
+import { Witness } from '../../support/crash/crash-witness.ts';
+import { LOCAL_RECEIVERS, Receiver } from '../../support/webhooks/receiver-process.ts';
+import { eventsIn, expectTold, hasTold, type Kill } from '../../support/webhooks/webhook-log.ts';
 import { logIn, logOut } from '../support/users.ts';
 import { webhookTo } from './webhook-calls.ts';
 

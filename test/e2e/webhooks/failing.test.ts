@@ -1,11 +1,11 @@
 /** Receivers that fail in every way there is: told again, in order, until they take it, or until it is given up. */
 import { expect, test } from 'vitest';
-import { readLog } from '../../tools/crash-log.ts';
-import { eventually } from '../../tools/crash-stream.ts';
-import { ask } from '../../tools/porchlight-client.ts';
-import { startPorchlight } from '../../tools/porchlight-process.ts';
-import { type Behaviour, type Heard, LOCAL_RECEIVERS, Receiver } from '../../tools/receiver-process.ts';
-import { eventsIn, expectTold, hasTold } from '../../tools/webhook-told.ts';
+import { readLog } from '../../support/crash/crash-log.ts';
+import { eventually } from '../../support/crash/crash-stream.ts';
+import { ask } from '../../support/porchlight-client.ts';
+import { startPorchlight } from '../../support/porchlight-process.ts';
+import { type Behaviour, type Heard, LOCAL_RECEIVERS, Receiver } from '../../support/webhooks/receiver-process.ts';
+import { eventsIn, expectTold, hasTold } from '../../support/webhooks/webhook-log.ts';
 import { logIn, logOut } from '../support/users.ts';
 import { deliveriesOf, deliveriesThatAre, updateWebhook, webhookSeen, webhookTo } from './webhook-calls.ts';
 

@@ -1,10 +1,10 @@
 /** Many events to three receivers, of which one is dead all the while: the others are told everything, in order. */
 import { expect, test, vi } from 'vitest';
-import { readLog } from '../../tools/crash-log.ts';
-import { Socket } from '../../tools/porchlight-client.ts';
-import { startPorchlight } from '../../tools/porchlight-process.ts';
-import { LOCAL_RECEIVERS, Receiver } from '../../tools/receiver-process.ts';
-import { expectTold, hasTold } from '../../tools/webhook-told.ts';
+import { readLog } from '../../support/crash/crash-log.ts';
+import { Socket } from '../../support/porchlight-client.ts';
+import { startPorchlight } from '../../support/porchlight-process.ts';
+import { LOCAL_RECEIVERS, Receiver } from '../../support/webhooks/receiver-process.ts';
+import { expectTold, hasTold } from '../../support/webhooks/webhook-log.ts';
 import { logIn } from '../support/users.ts';
 import { deliveriesOf, updateWebhook, webhookTo } from './webhook-calls.ts';
 

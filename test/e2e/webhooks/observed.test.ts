@@ -1,9 +1,9 @@
 /** What whoever runs a server is shown of its webhooks: figures, and a line in the log when something begins or is over. */
 import { expect, test } from 'vitest';
-import { eventually } from '../../tools/crash-stream.ts';
-import { startPorchlight } from '../../tools/porchlight-process.ts';
-import { readMetrics, type Figures } from '../../tools/prometheus.ts';
-import { LOCAL_RECEIVERS, Receiver } from '../../tools/receiver-process.ts';
+import { eventually } from '../../support/crash/crash-stream.ts';
+import { startPorchlight } from '../../support/porchlight-process.ts';
+import { readMetrics, type Figures } from '../../support/prometheus.ts';
+import { LOCAL_RECEIVERS, Receiver } from '../../support/webhooks/receiver-process.ts';
 import { logIn } from '../support/users.ts';
 import { createWebhook, webhookSeen } from './webhook-calls.ts';
 

@@ -1,10 +1,10 @@
 /** Where webhooks may not be sent, however the address is written, and whatever its name turns out to be. */
 import { describe, expect, test } from 'vitest';
-import { FakedNames } from '../../tools/faked-names.ts';
-import { ask, codeOf, gql } from '../../tools/porchlight-client.ts';
-import { startPorchlight } from '../../tools/porchlight-process.ts';
-import { LOCAL_RECEIVERS, Receiver } from '../../tools/receiver-process.ts';
-import { eventsIn, hasTold } from '../../tools/webhook-told.ts';
+import { FakedNames } from '../../support/faults/faked-names.ts';
+import { ask, codeOf, gql } from '../../support/porchlight-client.ts';
+import { startPorchlight } from '../../support/porchlight-process.ts';
+import { LOCAL_RECEIVERS, Receiver } from '../../support/webhooks/receiver-process.ts';
+import { eventsIn, hasTold } from '../../support/webhooks/webhook-log.ts';
 import { logIn, logOut, sharedServer } from '../support/users.ts';
 import {
   CREATE_WEBHOOK,

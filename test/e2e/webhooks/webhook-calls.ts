@@ -1,8 +1,8 @@
 /** Webhooks and their deliveries, as a backend makes them and asks about them. */
 import { expect } from 'vitest';
-import { eventually } from '../../tools/crash-stream.ts';
-import { ask } from '../../tools/porchlight-client.ts';
-import type { Receiver } from '../../tools/receiver-process.ts';
+import { eventually } from '../../support/crash/crash-stream.ts';
+import { ask } from '../../support/porchlight-client.ts';
+import type { Receiver } from '../../support/webhooks/receiver-process.ts';
 import { EVENT, type EventSeen, type Server } from '../support/users.ts';
 
 export interface WebhookSeen {

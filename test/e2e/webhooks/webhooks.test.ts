@@ -1,8 +1,8 @@
 /** Backends that hold no socket are told the same events, signed so that they know by whom. */
 import { expect, test } from 'vitest';
-import { ask, dataOf, Socket } from '../../tools/porchlight-client.ts';
-import { type Heard, LOCAL_RECEIVERS, Receiver } from '../../tools/receiver-process.ts';
-import { eventsIn, payloadOf } from '../../tools/webhook-told.ts';
+import { ask, dataOf, Socket } from '../../support/porchlight-client.ts';
+import { type Heard, LOCAL_RECEIVERS, Receiver } from '../../support/webhooks/receiver-process.ts';
+import { eventsIn, payloadOf } from '../../support/webhooks/webhook-log.ts';
 import { EVENT, type EventSeen, logIn, logOut, newUser, sharedServer } from '../support/users.ts';
 import { deliveriesThatAre, updateWebhook, webhookSeen, webhookTo } from './webhook-calls.ts';
 

@@ -6,7 +6,7 @@ import { createMetrics, type MetricsSources } from '../../../src/server/metrics/
 import { Counts, DoorCounts } from '../../../src/server/metrics/counters.ts';
 import { Tally } from '../../../src/app/shared/histogram.ts';
 import type { Attempt } from '../../../src/app/ports/webhook-store.ts';
-import { moved, readMetrics, type Figures } from '../../tools/prometheus.ts';
+import { moved, readMetrics, type Figures } from '../../support/prometheus.ts';
 import { CUT, TAKEN } from '../../unit/app/webhooks/webhook-parts.ts';
 import { API_KEY, House, LOGIN, METRICS_TOKEN } from './support/server-harness.ts';
 import { Wire } from './support/wire.ts';

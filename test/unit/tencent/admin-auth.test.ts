@@ -1,7 +1,7 @@
 /** Who may call the server API: the admin, with a UserSig of her own. */
 import { describe, expect, test, vi } from 'vitest';
 import { LIMITS } from '../../integration/server/support/server-harness.ts';
-import { moved } from '../../tools/prometheus.ts';
+import { moved } from '../../support/prometheus.ts';
 import { call, KICK, OK, openTencent, QUERY, sigOf, type Params } from './tencent-harness.ts';
 import { ADMIN, APP_ID, pack, packText, roomSig, unpack } from './user-sigs.ts';
 

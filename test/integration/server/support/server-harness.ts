@@ -22,7 +22,7 @@ import { credentials } from '../../../../src/server/auth/session-token.ts';
 import { WebhookEngine } from '../../../../src/webhooks/delivery/engine.ts';
 import { RETRY_FOR_MS, webhookParts, type TestParts } from '../../../unit/app/webhooks/webhook-parts.ts';
 import { MemoryStore } from '../../../contract/memory-store.ts';
-import { readMetrics, type Figures } from '../../../tools/prometheus.ts';
+import { readMetrics, type Figures } from '../../../support/prometheus.ts';
 
 export const API_KEY = 'plk_the-key-of-the-tests';
 export const SECRET = 'a secret of the tests, long enough for HS256';

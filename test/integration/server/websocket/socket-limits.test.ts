@@ -4,7 +4,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { onTestFinished, describe, expect, test, vi } from 'vitest';
 import type { DoorLimits } from '../../../../src/server/limits/limit-settings.ts';
-import { UPGRADE } from '../../../tools/porchlight-client.ts';
+import { UPGRADE } from '../../../support/porchlight-client.ts';
 import { API_KEY, House, LIMITS, LOGIN } from '../support/server-harness.ts';
 import { Wire, type Message } from '../support/wire.ts';
 

@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
-export const CLI = fileURLToPath(new URL('../../dist/cli/cli.js', import.meta.url));
+export const CLI = fileURLToPath(new URL('../../../dist/cli/cli.js', import.meta.url));
 
 export interface Ran {
   readonly code: number | null;

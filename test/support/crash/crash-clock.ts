@@ -1,7 +1,7 @@
 /** A server whose wall clock is another one than ours, by Debian's `faketime`. Where there is none, a test fails. */
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
-import { mintToken } from './porchlight-process.ts';
+import { mintToken } from '../porchlight-process.ts';
 
 export const DAY_MS = 86_400_000;
 

@@ -1,8 +1,8 @@
 /** Clients who read as slowly as they like: a bare connection, from which the kernel's bytes are taken one at a time. */
 import { randomBytes } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
-import { type Answer, Inbox } from './porchlight-client.ts';
-import type { PorchlightProcess } from './porchlight-process.ts';
+import { type Answer, Inbox } from '../porchlight-client.ts';
+import type { PorchlightProcess } from '../porchlight-process.ts';
 
 type Server = Pick<PorchlightProcess, 'origin'>;
 type Variables = Readonly<Record<string, unknown>>;

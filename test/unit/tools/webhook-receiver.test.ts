@@ -1,6 +1,6 @@
 import { Webhook } from 'standardwebhooks';
 import { expect, test } from 'vitest';
-import { type Behaviour, Receiver } from './receiver-process.ts';
+import { type Behaviour, Receiver } from '../../support/webhooks/receiver-process.ts';
 
 const SECRET = `whsec_${Buffer.alloc(32, 7).toString('base64')}`;
 

@@ -6,7 +6,7 @@ import { chmodSync, existsSync, mkdtempSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const root = fileURLToPath(new URL('../..', import.meta.url));
+const root = fileURLToPath(new URL('../../..', import.meta.url));
 const dist = join(root, 'dist');
 // A sibling of dist/, at the same depth: the source maps hold relative paths.
 const fresh = mkdtempSync(join(root, '.build-'));

@@ -4,7 +4,7 @@ import { closeSync, mkdtempSync, openSync, readSync, rmSync, writeFileSync } fro
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { within } from './porchlight-process.ts';
+import { within } from '../porchlight-process.ts';
 // eslint-disable-next-line no-restricted-imports -- that is the source: it runs where there is no TypeScript.
 import type { Behaviour, Heard, Rule } from './webhook-receiver.js';
 

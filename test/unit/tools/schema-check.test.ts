@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { buildSchema, lexicographicSortSchema, printSchema } from 'graphql';
 import { describe, expect, it } from 'vitest';
-import { schema } from '../../src/api/schema.ts';
+import { schema } from '../../../src/api/schema.ts';
 // eslint-disable-next-line no-restricted-imports -- the tools are JavaScript, because Node 20 runs no TypeScript
-import { departures, problems, undescribed } from './schema-check.js';
+import { departures, problems, undescribed } from '../../support/tools/schema-check.js';
 
-const fileText = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
+const fileText = (path: string): string => readFileSync(new URL(`../../../${path}`, import.meta.url), 'utf8');
 
 const contract = `
   directive @cached(seconds: Int) on FIELD_DEFINITION

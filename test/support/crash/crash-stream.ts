@@ -1,7 +1,7 @@
 /** A subscription over Server-Sent Events, and questions that are asked until the answer is the right one. */
-import type { Answer } from './porchlight-client.ts';
-import { Inbox } from './porchlight-client.ts';
-import type { PorchlightProcess } from './porchlight-process.ts';
+import type { Answer } from '../porchlight-client.ts';
+import { Inbox } from '../porchlight-client.ts';
+import type { PorchlightProcess } from '../porchlight-process.ts';
 
 export interface Stream<T> {
   readonly inbox: Inbox<Answer<T>>;

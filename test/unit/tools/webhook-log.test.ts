@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import type { LogEvent } from './crash-log.ts';
-import type { Heard } from './receiver-process.ts';
-import { expectTold } from './webhook-told.ts';
+import type { LogEvent } from '../../support/crash/crash-log.ts';
+import type { Heard } from '../../support/webhooks/receiver-process.ts';
+import { expectTold } from '../../support/webhooks/webhook-log.ts';
 
 const event = (userId: string, version: number): LogEvent => ({
   cursor: `${userId}${version}`,

@@ -1,8 +1,8 @@
 /** One device of one user, which does all that devices do, in random order, until the server is gone. */
 import { pause } from './crash-stream.ts';
 import type { UserSeen, Witness } from './crash-witness.ts';
-import { type Answer, type Closed, dataOf, gql, Socket } from './porchlight-client.ts';
-import { mintToken, type PorchlightProcess } from './porchlight-process.ts';
+import { type Answer, type Closed, dataOf, gql, Socket } from '../porchlight-client.ts';
+import { mintToken, type PorchlightProcess } from '../porchlight-process.ts';
 
 export interface Cast {
   readonly server: PorchlightProcess;

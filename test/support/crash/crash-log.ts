@@ -4,9 +4,9 @@
  */
 import { expect } from 'vitest';
 // eslint-disable-next-line no-restricted-imports -- that is the source: what has no build runs it too.
-import { EVENT_FIELDS, type Event, Life } from './life.js';
-import { ask } from './porchlight-client.ts';
-import type { PorchlightProcess } from './porchlight-process.ts';
+import { EVENT_FIELDS, type Event, Life } from '../life.js';
+import { ask } from '../porchlight-client.ts';
+import type { PorchlightProcess } from '../porchlight-process.ts';
 
 /** What a follower asks for, and is told. */
 export type LogEvent = Readonly<Event>;

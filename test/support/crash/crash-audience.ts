@@ -3,8 +3,8 @@ import { expect } from 'vitest';
 import { EVENT_FIELDS, type LogEvent } from './crash-log.ts';
 import { openStream } from './crash-stream.ts';
 import type { UserSeen, Witness } from './crash-witness.ts';
-import { type Answer, dataOf, type Inbox, Socket } from './porchlight-client.ts';
-import type { PorchlightProcess } from './porchlight-process.ts';
+import { type Answer, dataOf, type Inbox, Socket } from '../porchlight-client.ts';
+import type { PorchlightProcess } from '../porchlight-process.ts';
 
 export type Door = 'socket' | 'events';
 

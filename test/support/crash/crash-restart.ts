@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Exit, type PorchlightProcess, startPorchlight } from './porchlight-process.ts';
+import { type Exit, type PorchlightProcess, startPorchlight } from '../porchlight-process.ts';
 
 type Env = Readonly<Record<string, string>>;
 

@@ -2,7 +2,7 @@
 import type { LogEvent } from './crash-log.ts';
 import { type Cast, Device } from './crash-device.ts';
 import { pause } from './crash-stream.ts';
-import { dataOf, gql } from './porchlight-client.ts';
+import { dataOf, gql } from '../porchlight-client.ts';
 
 /** The same seed gives the same numbers, 0 ≤ r < 1 (mulberry32). */
 export const randomNumbers = (seed: number): (() => number) => {

@@ -4,8 +4,8 @@
  */
 import { expect } from 'vitest';
 // eslint-disable-next-line no-restricted-imports -- that is the source: what has no build runs it too.
-import type { Event } from './life.js';
-import { byUser } from './crash-log.ts';
+import type { Event } from '../life.js';
+import { byUser } from '../crash/crash-log.ts';
 import type { Heard } from './receiver-process.ts';
 
 /** Events in one request, but for the rest of the last one's change. */

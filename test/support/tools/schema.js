@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // Keeps ./schema.graphql and the code the same thing, and both within the published contract.
-//   node test/tools/schema.js --write   prints the schema of the built code into ./schema.graphql
-//   node test/tools/schema.js           fails when the two differ, when the contract is not wholly in the schema, or
+//   node test/support/tools/schema.js --write   prints the schema of the built code into ./schema.graphql
+//   node test/support/tools/schema.js           fails when the two differ, when the contract is not wholly in the schema, or
 //                                       when anything in it has no description
 // dist/api/print-schema.js prints the SDL on its standard output.
 import { spawnSync } from 'node:child_process';
@@ -9,7 +9,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { problems } from './schema-check.js';
 
-process.chdir(fileURLToPath(new URL('../..', import.meta.url)));
+process.chdir(fileURLToPath(new URL('../../..', import.meta.url)));
 
 /** @param {string} message @returns {never} */
 function fail(message) {
