@@ -2,8 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { hashOf } from './random.js';
 import { becomes } from './time.js';
-import { userToken } from './tokens.js';
-import { isUnknownCommand } from './faults.js';
+import { userToken } from './clients/tokens.js';
+import { isUnknownCommand } from './faults/faults.js';
 
 /** @typedef {import('./world.js').World} World */
 
@@ -51,7 +51,7 @@ const picture = (status, version, customStatus, sessions) => ({
   sessions: sessions.map((session) => `${session.id} ${session.status}`).sort(),
 });
 
-/** The last word of every watcher is the present. @param {World} world @param {readonly import('./watcher.js').Watcher[]} watchers */
+/** The last word of every watcher is the present. @param {World} world @param {readonly import('./clients/watcher.js').Watcher[]} watchers */
 export async function lastWords(world, watchers) {
   const { model, journal } = world;
   for (const watcher of watchers) watcher.hurry();
@@ -84,7 +84,7 @@ export async function lastWords(world, watchers) {
   journal.count('compared: last words of watchers', compared);
 }
 
-/** The log, read page by page, is what every follower has heard. @param {World} world @param {readonly import('./follower.js').Follower[]} followers @param {string} from */
+/** The log, read page by page, is what every follower has heard. @param {World} world @param {readonly import('./clients/follower.js').Follower[]} followers @param {string} from */
 export async function wholeLog(world, followers, from) {
   const { journal, model } = world;
   const query = `query ($after: Cursor) { events(first: 500, after: $after) {

@@ -1,5 +1,5 @@
 // What happens to the server and when: a function of the seed and of how long it takes, and of nothing else.
-import { PLATFORMS } from './policies.js';
+import { PLATFORMS } from './judge/policies.js';
 import { Random } from './random.js';
 
 /** @typedef {{ atMs: number, kind: string, forMs?: number, change?: object, gapMs?: number, delayMs?: number }} Step */

@@ -1,19 +1,19 @@
 // A soak from its first start to its last.
 import { join } from 'node:path';
 import { clearInterval } from 'node:timers';
-import { attacker } from './attackers.js';
-import { backend } from './backend.js';
-import { Device } from './device.js';
-import { Disk } from './disk.js';
-import { explain } from './explain.js';
-import { Faults } from './faults.js';
+import { attacker } from './clients/attackers.js';
+import { backend } from './clients/backend.js';
+import { Device } from './clients/device.js';
+import { Disk } from './faults/disk.js';
+import { explain } from './judge/explain.js';
+import { Faults } from './faults/faults.js';
 import { compareAll, endsWell, lastWords, metricsAgree, nobodyLeft, someStay, wholeLog } from './finish.js';
-import { Follower } from './follower.js';
+import { Follower } from './clients/follower.js';
 import { firstPolicy, planOf } from './plan.js';
-import { freePort, Server } from './server.js';
+import { freePort, Server } from './faults/server.js';
 import { becomes, sleep } from './time.js';
-import { Watcher } from './watcher.js';
-import { Webhooks } from './webhooks.js';
+import { Watcher } from './clients/watcher.js';
+import { Webhooks } from './webhooks/webhooks.js';
 import { cannotWrite, World } from './world.js';
 
 /** What was acknowledged is in the feed within this time, when nothing disturbs. */
@@ -60,7 +60,7 @@ export async function run(settings) {
       (_, index) => new Device(world, userId, index),
     ),
   );
-  const kinds = /** @type {import('./watcher.js').Kind[]} */ ([
+  const kinds = /** @type {import('./clients/watcher.js').Kind[]} */ ([
     'fast',
     'fast',
     'fast',
@@ -159,7 +159,7 @@ export async function run(settings) {
 
 /** @typedef {Awaited<ReturnType<typeof run>>} Found */
 
-/** @param {Record<string, import('./journal.js').Histogram>} histograms */
+/** @param {Record<string, import('./judge/journal.js').Histogram>} histograms */
 const summaries = (histograms) =>
   Object.fromEntries(Object.entries(histograms).map(([name, histogram]) => [name, histogram.summary()]));
 

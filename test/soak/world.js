@@ -1,20 +1,20 @@
 // What everybody in a soak shares: the server, what is known of it, and what was wrong.
-import { Gone, Unanswered } from './connection.js';
-import { Disturbances } from './disturbances.js';
-import { Http } from './http.js';
-import { Journal } from './journal.js';
-import { Judge } from './judge.js';
-import { Metrics } from './metrics.js';
-import { Model } from './model.js';
-import { Policies, POLICY_FIELDS, policyOf } from './policies.js';
+import { Gone, Unanswered } from './clients/connection.js';
+import { Disturbances } from './faults/disturbances.js';
+import { Http } from './clients/http.js';
+import { Journal } from './judge/journal.js';
+import { Judge } from './judge/judge.js';
+import { Metrics } from './judge/metrics.js';
+import { Model } from './judge/model.js';
+import { Policies, POLICY_FIELDS, policyOf } from './judge/policies.js';
 import { Random } from './random.js';
 import { Pauses, sleep } from './time.js';
-import { Vitals } from './vitals.js';
-import { API_KEY } from './tokens.js';
+import { Vitals } from './judge/process-vitals.js';
+import { API_KEY } from './clients/tokens.js';
 
-/** @typedef {import('./known.js').Known} Known */
-/** @typedef {import('./connection.js').Answer} Answer */
-/** @typedef {import('./connection.js').Extensions} Extensions */
+/** @typedef {import('./judge/known-statuses.js').Known} Known */
+/** @typedef {import('./clients/connection.js').Answer} Answer */
+/** @typedef {import('./clients/connection.js').Extensions} Extensions */
 
 /** An answer that is an error. */
 export class Refused extends Error {
@@ -56,7 +56,7 @@ export class World {
   judge;
 
   /**
-   * @param {import('./server.js').Server} server
+   * @param {import('./faults/server.js').Server} server
    * @param {{ seed: number, users: number, minutes: number }} settings
    */
   constructor(server, settings) {

@@ -1,7 +1,7 @@
 // Whom webhooks are posted to: one who answers as receivers should, or fails as they do.
 import { Buffer } from 'node:buffer';
 import { createServer } from 'node:http';
-import { Pauses } from './time.js';
+import { Pauses } from '../time.js';
 
 /** An address of its own: on the one that everybody connects from, its port would be taken while it is down. */
 export const ADDRESS = '127.0.0.7';
@@ -25,7 +25,7 @@ const MAX_BODY_READ = 4_096;
  *   outcome: Outcome | null, settledAt: number, notBefore: number }} Arrival
  */
 /** @typedef {keyof typeof MANNERS | 'flaky'} Manner */
-/** @typedef {{ arrival: Arrival, response: import('node:http').ServerResponse, random: import('./random.js').Random, receiver: Receiver }} Turn */
+/** @typedef {{ arrival: Arrival, response: import('node:http').ServerResponse, random: import('../random.js').Random, receiver: Receiver }} Turn */
 
 export class Receiver {
   /** Nobody else listens there. */
@@ -44,7 +44,7 @@ export class Receiver {
   /** The last request of each connection. @type {WeakMap<object, Arrival>} */
   #lasts = new WeakMap();
 
-  /** @param {import('./random.js').Random} random */
+  /** @param {import('../random.js').Random} random */
   constructor(random) {
     this.#random = random;
   }

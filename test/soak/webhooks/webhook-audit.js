@@ -1,7 +1,7 @@
 // Holds what a receiver is sent against what the feed tells: everything that is wanted, in order, whole, signed, and
 // again only when there is a cause.
 import { Webhook } from 'standardwebhooks';
-import { EVENT_FIELDS } from '../support/life.js';
+import { EVENT_FIELDS } from '../../support/life.js';
 import { PATIENCE_MS } from './receiver.js';
 
 /** Events of one request, but for the rest of a change. */
@@ -10,7 +10,7 @@ const BATCH = 100;
 const REMEMBERED_MS = 600_000;
 const FIELDS = [...EVENT_FIELDS.split(/\s+/), 'ipAddress'].sort();
 
-/** @typedef {import('../support/life.js').Event} Event */
+/** @typedef {import('../../support/life.js').Event} Event */
 /** @typedef {import('./receiver.js').Arrival} Arrival */
 /** @typedef {{ event: Event, index: number, last: Arrival | null }} Expected */
 /** @typedef {{ count: number, owed: Expected[], settledAt: number, latest: Expected | null }} User */
@@ -42,10 +42,10 @@ export class WebhookAudit {
   #refused = new Map();
 
   /**
-   * @param {import('./world.js').World} world
+   * @param {import('../world.js').World} world
    * @param {string} name
    * @param {import('./webhook-terms.js').Terms} terms
-   * @param {import('./journal.js').Histogram} lateness of events that came for the first time, after they happened
+   * @param {import('../judge/journal.js').Histogram} lateness of events that came for the first time, after they happened
    */
   constructor(world, name, terms, lateness) {
     this.#world = world;

@@ -1,10 +1,10 @@
 // A backend's other work: it pages, counts, throws people out, asks about many, and scrapes.
 import { Gone, Unanswered } from './connection.js';
-import { explain } from './explain.js';
+import { explain } from '../judge/explain.js';
 import { userToken } from './tokens.js';
-import { cannotWrite, Refused } from './world.js';
+import { cannotWrite, Refused } from '../world.js';
 
-/** @typedef {import('./world.js').World} World */
+/** @typedef {import('../world.js').World} World */
 
 const ACTS = {
   statuses: 10,
@@ -45,7 +45,7 @@ export async function backend(world) {
   }
 }
 
-/** @type {Record<keyof typeof ACTS, (world: World, random: import('./random.js').Random) => Promise<unknown>>} */
+/** @type {Record<keyof typeof ACTS, (world: World, random: import('../random.js').Random) => Promise<unknown>>} */
 const WORK = {
   /** Whoever is asked about is at least as new as the feed was when she was asked about. */
   async statuses(world, random) {
@@ -164,7 +164,7 @@ const WORK = {
   },
 };
 
-/** @param {World} world @param {import('./random.js').Random} random @param {boolean} revokeTokens */
+/** @param {World} world @param {import('../random.js').Random} random @param {boolean} revokeTokens */
 export async function endSessions(world, random, revokeTokens) {
   const userId = random.pick(world.userIds);
   world.journal.act(userId, `a backend ends her sessions${revokeTokens ? ' and revokes her tokens' : ''}`);

@@ -4,7 +4,7 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const SOURCE = fileURLToPath(new URL('../support/faults/disk-shim.c', import.meta.url));
+const SOURCE = fileURLToPath(new URL('../../support/faults/disk-shim.c', import.meta.url));
 
 export class Disk {
   /** For the environment of the server. @type {Readonly<Record<string, string>>} */

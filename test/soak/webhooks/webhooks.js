@@ -1,8 +1,8 @@
 // All webhooks of a soak: one whose receiver is well, one whose is not, one that is changed, one that is made anew.
-import { becomes } from './time.js';
+import { becomes } from '../time.js';
 import { WebhookOwner } from './webhook-owner.js';
 
-/** @typedef {import('./world.js').World} World */
+/** @typedef {import('../world.js').World} World */
 
 /** An empty queue in a short time: whoever failed some times in a row waits for up to half a minute. */
 const DRAINED_WITHIN_MS = 120_000;
@@ -54,7 +54,7 @@ export class Webhooks {
     return this.#lives;
   }
 
-  /** The feed tells. @param {readonly import('../support/life.js').Event[]} events */
+  /** The feed tells. @param {readonly import('../../support/life.js').Event[]} events */
   hear(events) {
     for (const { audit } of this.#owners) audit.hear(events);
   }

@@ -1,7 +1,7 @@
 // Holds what the feed tells of a session against what its client knows: nobody is given up on too early or too late.
 import { Histogram } from './journal.js';
-import { DROPS } from '../support/life.js';
-import { timing } from './known.js';
+import { DROPS } from '../../support/life.js';
+import { timing } from './known-statuses.js';
 import { endedByLogin } from './policies.js';
 
 /** Clocks of two processes of one machine, both in whole milliseconds, and the way of a message between them. */
@@ -17,8 +17,8 @@ const LOOKS_BACK_MS = 20_000;
 /** The server may take a shorter sleep for a busy moment. */
 const NOTICED_MS = 1_100;
 
-/** @typedef {import('../support/life.js').Event} Event */
-/** @typedef {import('./known.js').Known} Known */
+/** @typedef {import('../../support/life.js').Event} Event */
+/** @typedef {import('./known-statuses.js').Known} Known */
 /** @typedef {import('./policies.js').Row} Row */
 
 export class Judge {
@@ -34,7 +34,7 @@ export class Judge {
   /** Those that came as early as they may, in ms after the earliest moment. */
   margin = { HEARTBEAT_TIMEOUT: new Histogram(), BACKGROUND_TIMEOUT: new Histogram(), DISCONNECT: new Histogram() };
 
-  /** @param {import('./world.js').World} world */
+  /** @param {import('../world.js').World} world */
   constructor(world) {
     this.#world = world;
     world.model.before = (user, change) => this.#before(user, change);
@@ -280,7 +280,7 @@ export class Judge {
   }
 
   /**
-   * @param {import('../support/life.js').LiveSession} session
+   * @param {import('../../support/life.js').LiveSession} session
    * @param {Known | undefined} known
    * @param {number} calmSince
    */

@@ -33,7 +33,7 @@ export class Vitals {
   #cpuBefore = 0;
   #timer;
 
-  /** @param {import('./world.js').World} world */
+  /** @param {import('../world.js').World} world */
   constructor(world) {
     this.#world = world;
     this.#timer = setInterval(() => this.#look(), LOOKED_AT_EVERY_MS);
@@ -76,7 +76,7 @@ export class Vitals {
     return sum;
   }
 
-  /** @param {readonly import('./device.js').Device[]} devices */
+  /** @param {readonly import('../clients/device.js').Device[]} devices */
   line(devices) {
     const { journal, model, server } = this.#world;
     const minutes = ((Date.now() - this.#began) / 60_000).toFixed(1);

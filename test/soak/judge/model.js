@@ -1,10 +1,10 @@
 // All users as the feed tells them, and everything that anybody was told, held against it.
-import { Life } from '../support/life.js';
-import { hashOf } from './random.js';
+import { Life } from '../../support/life.js';
+import { hashOf } from '../random.js';
 
 const RING = 40;
 
-/** @typedef {import('../support/life.js').Event} Event */
+/** @typedef {import('../../support/life.js').Event} Event */
 /** @typedef {{ version: number, status: string, customStatus: string | null }} Told */
 /** @typedef {{ told: Told, by: string, at: number }} Untold */
 /** @typedef {{ reason: string, kickedBy: string | null, occurredAt: number, userId: string }} End */

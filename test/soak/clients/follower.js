@@ -2,14 +2,14 @@
 // everything is held against; the others must hear the same.
 import { clearTimeout } from 'node:timers';
 import { Connection, Gone } from './connection.js';
-import { EVENT_FIELDS } from '../support/life.js';
-import { hashOf } from './random.js';
-import { sleep } from './time.js';
+import { EVENT_FIELDS } from '../../support/life.js';
+import { hashOf } from '../random.js';
+import { sleep } from '../time.js';
 import { API_KEY } from './tokens.js';
-import { Refused } from './world.js';
+import { Refused } from '../world.js';
 
-/** @typedef {import('./world.js').World} World */
-/** @typedef {import('../support/life.js').Event} Event */
+/** @typedef {import('../world.js').World} World */
+/** @typedef {import('../../support/life.js').Event} Event */
 
 const FOLLOW = `subscription ($after: Cursor) { presenceEvents(after: $after) { ${EVENT_FIELDS} ipAddress } }`;
 

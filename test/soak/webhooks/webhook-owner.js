@@ -1,17 +1,17 @@
 // One webhook and the backend that looks after it: makes it, changes what it wants, pauses it, gives it another secret,
 // deletes it and makes it anew.
 import { Buffer } from 'node:buffer';
-import { Gone, Unanswered } from './connection.js';
-import { Histogram } from './journal.js';
+import { Gone, Unanswered } from '../clients/connection.js';
+import { Histogram } from '../judge/journal.js';
 import { ADDRESS, Receiver, REDIRECTED } from './receiver.js';
-import { sleep } from './time.js';
+import { sleep } from '../time.js';
 import { WebhookAudit } from './webhook-audit.js';
 import { Terms, wants } from './webhook-terms.js';
-import { Refused } from './world.js';
+import { Refused } from '../world.js';
 
-/** @typedef {import('./world.js').World} World */
+/** @typedef {import('../world.js').World} World */
 /** @typedef {import('./webhook-terms.js').Filter} Filter */
-/** @typedef {import('./random.js').Random} Random */
+/** @typedef {import('../random.js').Random} Random */
 /** How often what happens, one against the other. @typedef {Readonly<Record<keyof typeof ACTS, number>>} Habits */
 
 const ALL = { reasons: null, userStatusOnly: false };

@@ -3,13 +3,13 @@ import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
-import { endSessions } from './backend.js';
-import { Histogram } from './journal.js';
-import { becomes, sleep } from './time.js';
+import { endSessions } from '../clients/backend.js';
+import { Histogram } from '../judge/journal.js';
+import { becomes, sleep } from '../time.js';
 
-/** @typedef {import('./world.js').World} World */
-/** @typedef {import('./plan.js').Step} Step */
-/** @typedef {{ devices: readonly import('./device.js').Device[], followers: readonly import('./follower.js').Follower[], disk: import('./disk.js').Disk }} Cast */
+/** @typedef {import('../world.js').World} World */
+/** @typedef {import('../plan.js').Step} Step */
+/** @typedef {{ devices: readonly import('../clients/device.js').Device[], followers: readonly import('../clients/follower.js').Follower[], disk: import('./disk.js').Disk }} Cast */
 
 const BACK_WITHIN_MS = 60_000;
 

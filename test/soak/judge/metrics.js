@@ -1,6 +1,6 @@
 // What Prometheus would read, held against the feed.
 
-/** @typedef {import('./world.js').World} World */
+/** @typedef {import('../world.js').World} World */
 
 /** Labels are bounded, so is the page. */
 const MAX_BYTES = 300_000;
@@ -17,7 +17,7 @@ export class Metrics {
     this.token = token;
   }
 
-  /** The feed has told these. @param {readonly import('../support/life.js').Event[]} events */
+  /** The feed has told these. @param {readonly import('../../support/life.js').Event[]} events */
   hear(events) {
     const { server } = this.#world;
     for (const { occurredAt, reason } of events) {

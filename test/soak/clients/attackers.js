@@ -2,12 +2,12 @@
 import { Buffer } from 'node:buffer';
 import { connect } from 'node:net';
 import { Connection, Gone, Unanswered } from './connection.js';
-import { sleep } from './time.js';
+import { sleep } from '../time.js';
 import { sign, userToken } from './tokens.js';
 import { frame, Wire } from './wire.js';
 
-/** @typedef {import('./world.js').World} World */
-/** @typedef {import('./random.js').Random} Random */
+/** @typedef {import('../world.js').World} World */
+/** @typedef {import('../random.js').Random} Random */
 
 const ADDRESS = '127.0.0.66';
 const CLOSED_WITHIN_MS = 30_000;

@@ -1,10 +1,10 @@
 // One device of one user, which does all that devices do: well-behaved ones, those in tunnels, and those in pockets.
 import { Connection, Gone } from './connection.js';
-import { Known } from './known.js';
-import { cannotWrite, dataOf, Refused } from './world.js';
+import { Known } from '../judge/known-statuses.js';
+import { cannotWrite, dataOf, Refused } from '../world.js';
 import { userToken } from './tokens.js';
 
-/** @typedef {import('./world.js').World} World */
+/** @typedef {import('../world.js').World} World */
 
 const LOGIN = `mutation ($input: LoginInput!) { login(input: $input) { sessionToken heartbeatIntervalMs heartbeatTimeoutMs
   session { id userId platform deviceId } kicked { id platform } } }`;
@@ -55,7 +55,7 @@ export class Device {
   #known = null;
   /** The one that it knew last. @type {Known | null} */
   #lastKnown = null;
-  /** Those that are attached to the session. @type {{ connection: Connection, plug: import('./known.js').Plug }[]} */
+  /** Those that are attached to the session. @type {{ connection: Connection, plug: import('../judge/known-statuses.js').Plug }[]} */
   #sockets = [];
   #usesSockets = true;
   #intervalMs = 1_000;
@@ -392,7 +392,7 @@ export class Device {
     });
   }
 
-  /** @param {{ connection: Connection, plug: import('./known.js').Plug }} socket @param {'close' | 'fin' | 'rst'} how */
+  /** @param {{ connection: Connection, plug: import('../judge/known-statuses.js').Plug }} socket @param {'close' | 'fin' | 'rst'} how */
   #cut(socket, how) {
     const known = /** @type {Known} */ (this.#known);
     this.#world.journal.act(this.#userId, `${known?.id} cuts its socket by ${how}`);

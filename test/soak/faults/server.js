@@ -3,9 +3,9 @@ import { fork, spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { ADDRESS as RECEIVERS, PATIENCE_MS } from './receiver.js';
-import { sleep } from './time.js';
-import { API_KEY, JWT_SECRET } from './tokens.js';
+import { ADDRESS as RECEIVERS, PATIENCE_MS } from '../webhooks/receiver.js';
+import { sleep } from '../time.js';
+import { API_KEY, JWT_SECRET } from '../clients/tokens.js';
 
 const START_WITHIN_MS = 60_000;
 const STOP_WITHIN_MS = 20_000;

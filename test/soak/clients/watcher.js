@@ -1,9 +1,9 @@
 // Those who are told: friends' apps that watch many, some of whom read a byte a second, or nothing at all.
 import { Connection, Gone } from './connection.js';
 import { API_KEY, userToken } from './tokens.js';
-import { Refused } from './world.js';
+import { Refused } from '../world.js';
 
-/** @typedef {import('./world.js').World} World */
+/** @typedef {import('../world.js').World} World */
 /** @typedef {'fast' | 'drip' | 'deaf' | 'stream' | 'many'} Kind */
 
 const WATCH = `subscription ($ids: [ID!]!) { statusChanges(userIds: $ids) {
