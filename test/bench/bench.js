@@ -11,7 +11,7 @@ import { peers, peersTable } from './peers.js';
 import { profileSummary } from './profile.js';
 import { rowsTable, writeJson } from './report.js';
 import { keepBuild } from './servers/process.js';
-import { Stage } from './stage.js';
+import { Stage } from './bench-harness.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const HELP = `npm run bench -- [options]

@@ -9,7 +9,7 @@ import { questions, questionTo } from './lines/query500.js';
 import { measured } from './measure.js';
 import { number, table } from './report.js';
 import { spread } from './rows.js';
-import { Stage } from './stage.js';
+import { Stage } from './bench-harness.js';
 
 /** @typedef {{ users: number, watchers: number }} Size `watchers` watch one user. */
 /** @typedef {{ sessions: number, watchers: number, figures: Record<string, number> }} Measured */

@@ -1,13 +1,13 @@
 // Who stands beside Porchlight, how each is started, and in what words it is asked. A peer leaves out what it cannot do.
 import * as graphql from './client/graphql.js';
-import * as mqtt from './client/mqtt.js';
-import * as pusher from './client/pusher.js';
-import * as socketIo from './client/socket-io.js';
-import * as xmpp from './client/xmpp.js';
+import * as mqtt from './client/peers/mqtt.js';
+import * as pusher from './client/peers/pusher.js';
+import * as socketIo from './client/peers/socket-io.js';
+import * as xmpp from './client/peers/xmpp.js';
 import * as servers from './servers/peers.js';
 
-/** @typedef {import('./stage.js').Stage} Stage */
-/** @typedef {import('./stage.js').Server} Server */
+/** @typedef {import('./bench-harness.js').Stage} Stage */
+/** @typedef {import('./bench-harness.js').Server} Server */
 /** @typedef {import('./client/wire.js').Wire} Wire */
 /** @typedef {import('./measure.js').Load & { took?: number[], close?: () => void }} Load */
 /** @typedef {(port: number, prefix: string, count: number) => Promise<Wire[]>} Clients */

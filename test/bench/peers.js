@@ -1,16 +1,16 @@
 // The same work done by others: what a presence server costs that one would write, or take, instead.
-import { closes } from './client/told.js';
+import { closes } from './client/received.js';
 import { perClient } from './lines/memory.js';
 import { clientWasBottleneck, measured } from './measure.js';
 import { PEERS } from './peer-kinds.js';
 import { number, table } from './report.js';
 import { spread } from './rows.js';
 import { install } from './servers/peers.js';
-import { Stage } from './stage.js';
+import { Stage } from './bench-harness.js';
 
 /** @typedef {import('./peer-kinds.js').Peer} Peer */
 /** @typedef {import('./peer-kinds.js').Load} Load */
-/** @typedef {import('./stage.js').Server} Server */
+/** @typedef {import('./bench-harness.js').Server} Server */
 /** @typedef {Record<string, Record<string, number | null>>} Figures by figure, then by peer; null: it has none. */
 /** @typedef {{ figures: Figures, missing: Record<string, string>, failed: string[], notes: string[] }} Found */
 /** @typedef {(stage: Stage, peer: Peer, server: Server) => Promise<Load> | undefined} Prepare */

@@ -30,7 +30,7 @@ async function come(port) {
 }
 
 /**
- * @param {import('../stage.js').Stage} stage
+ * @param {import('../bench-harness.js').Stage} stage
  * @param {number} port
  * @param {number} count
  */

@@ -13,7 +13,7 @@ import { percentile, row } from '../rows.js';
 const PER_SECOND = 300;
 const BLOCK = Buffer.alloc(4 * 1024 * 1024, 1);
 
-/** @param {import('../stage.js').Stage} stage */
+/** @param {import('../bench-harness.js').Stage} stage */
 export async function diskStall(stage) {
   const server = await stage.porchlight();
   const [token = ''] = await logIn(server.port, names('device', 1));
@@ -58,8 +58,8 @@ export async function diskStall(stage) {
 }
 
 /**
- * @param {import('../stage.js').Stage} stage
- * @param {import('../stage.js').Server} server
+ * @param {import('../bench-harness.js').Stage} stage
+ * @param {import('../bench-harness.js').Server} server
  * @param {() => Buffer} next
  */
 async function during(stage, server, next) {

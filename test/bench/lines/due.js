@@ -13,7 +13,7 @@ const CURSOR = graphqlRequest(API_KEY, JSON.stringify({ query: '{ latestCursor }
 const ASK_EVERY_MS = 50;
 const WITHIN_MS = 180_000;
 
-/** @param {import('../stage.js').Stage} stage */
+/** @param {import('../bench-harness.js').Stage} stage */
 export async function due(stage) {
   const users = stage.quick ? 5_000 : 1_000_000;
   // After a restart everybody has one full timeout, from the same moment on.

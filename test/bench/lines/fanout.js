@@ -7,7 +7,7 @@ import { openMany, openProtocol, RawSocket, textFrame } from '../client/web-sock
 import { bottleneckNotes } from '../measure.js';
 import { row, spread } from '../rows.js';
 
-/** @param {import('../stage.js').Stage} stage */
+/** @param {import('../bench-harness.js').Stage} stage */
 export async function fanout(stage) {
   const count = stage.quick ? 100 : 1_000;
   const ours = await stage.porchlight();
@@ -50,7 +50,7 @@ export async function fanout(stage) {
 
 /**
  * Changes of one user whom `count` sockets watch, and what one of them hears of a change.
- * @param {import('../stage.js').Stage} stage
+ * @param {import('../bench-harness.js').Stage} stage
  * @param {number} port
  * @param {number} count
  */

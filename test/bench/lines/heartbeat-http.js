@@ -7,7 +7,7 @@ import { row } from '../rows.js';
 
 const CONNECTIONS = 50;
 
-/** @param {import('../stage.js').Stage} stage */
+/** @param {import('../bench-harness.js').Stage} stage */
 export async function heartbeatHttp(stage) {
   const ours = await stage.porchlight();
   const tokens = await logIn(ours.port, names('device', CONNECTIONS));

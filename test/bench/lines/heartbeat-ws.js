@@ -12,7 +12,7 @@ const IN_FLIGHT = 8;
 /** @param {string} id */
 const beat = (id) => JSON.stringify({ id, type: 'subscribe', payload: { query: HEARTBEAT } });
 
-/** @param {import('../stage.js').Stage} stage */
+/** @param {import('../bench-harness.js').Stage} stage */
 export async function heartbeatWs(stage) {
   const ours = await stage.porchlight();
   const beats = await beatsOver(stage, ours.port);
@@ -36,7 +36,7 @@ export async function heartbeatWs(stage) {
 
 /**
  * Devices that beat over their sockets, and what one is answered.
- * @param {import('../stage.js').Stage} stage
+ * @param {import('../bench-harness.js').Stage} stage
  * @param {number} port
  */
 export async function beatsOver(stage, port) {

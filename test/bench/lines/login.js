@@ -9,7 +9,7 @@ const CONNECTIONS = 50;
 /** More than are ever answered in a second: who runs out has nothing left to measure with. */
 const PER_SECOND = 20_000;
 
-/** @param {import('../stage.js').Stage} stage */
+/** @param {import('../bench-harness.js').Stage} stage */
 export async function login(stage) {
   const ours = await stage.porchlight();
   const body = loginBody();

@@ -8,7 +8,7 @@ import { row } from '../rows.js';
 const WATCHED = 10;
 const ROUNDS = 3;
 
-/** @param {import('../stage.js').Stage} stage */
+/** @param {import('../bench-harness.js').Stage} stage */
 export async function memory(stage) {
   const count = stage.quick ? 100 : 5_000;
   const ours = [];
@@ -24,8 +24,8 @@ export async function memory(stage) {
 }
 
 /**
- * @param {import('../stage.js').Stage} stage
- * @param {import('../stage.js').Server} server
+ * @param {import('../bench-harness.js').Stage} stage
+ * @param {import('../bench-harness.js').Server} server
  * @param {number} count
  * @param {(port: number, prefix: string, count: number) => Promise<import('../client/wire.js').Wire[]>} connect
  */
@@ -41,7 +41,7 @@ export async function perClient(stage, server, count, connect) {
 
 /**
  * RSS when there is nothing left to collect.
- * @param {import('../stage.js').Server} server
+ * @param {import('../bench-harness.js').Server} server
  */
 export async function settled(server) {
   for (let time = 0; time < 3; time++) {

@@ -10,7 +10,7 @@ import { settled } from './memory.js';
 
 const BODY = JSON.stringify({ query: HEARTBEAT });
 
-/** @param {import('../stage.js').Stage} stage */
+/** @param {import('../bench-harness.js').Stage} stage */
 export async function million(stage) {
   const users = stage.quick ? 5_000 : 1_000_000;
   const sessions = sessionsOf(users);
@@ -42,8 +42,8 @@ export async function million(stage) {
 }
 
 /**
- * @param {import('../stage.js').Stage} stage
- * @param {import('../stage.js').Server} server
+ * @param {import('../bench-harness.js').Stage} stage
+ * @param {import('../bench-harness.js').Server} server
  * @param {number} users
  */
 async function beating(stage, server, users) {

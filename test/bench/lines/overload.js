@@ -23,7 +23,7 @@ const BEATS_PER_SECOND = 500;
 
 /** @typedef {{ perSecond: number, refused: number, median: number, slow: number, beat: number, lost: number }} Seen */
 
-/** @param {import('../stage.js').Stage} stage */
+/** @param {import('../bench-harness.js').Stage} stage */
 export async function overload(stage) {
   const sides = { ours: await side(stage, {}), floor: await side(stage, { PORCHLIGHT_MAX_LAG: '60s' }) };
   const inTurn = /** @type {const} */ (['ours', 'floor']);
@@ -75,7 +75,7 @@ export async function overload(stage) {
 }
 
 /**
- * @param {import('../stage.js').Stage} stage
+ * @param {import('../bench-harness.js').Stage} stage
  * @param {Record<string, string>} env
  */
 async function side(stage, env) {
@@ -123,7 +123,7 @@ async function side(stage, env) {
 
 /**
  * Devices in a process of their own. @returns what tells them to start and to stop.
- * @param {import('../stage.js').Stage} stage
+ * @param {import('../bench-harness.js').Stage} stage
  * @param {number} port
  */
 async function beating(stage, port) {

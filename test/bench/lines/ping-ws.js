@@ -10,7 +10,7 @@ const IN_FLIGHT = 8;
 const FRAMES = ring(() => '{"type":"ping"}');
 const PONG = '{"type":"pong"}';
 
-/** @param {import('../stage.js').Stage} stage */
+/** @param {import('../bench-harness.js').Stage} stage */
 export async function pingWs(stage) {
   const ours = await stage.porchlight();
   const floor = await stage.floor('echo', { ANSWER: PONG });
@@ -34,7 +34,7 @@ export async function pingWs(stage) {
 
 /**
  * Devices that ping over their sockets.
- * @param {import('../stage.js').Stage} stage
+ * @param {import('../bench-harness.js').Stage} stage
  * @param {number} port
  */
 export async function pingsOver(stage, port) {

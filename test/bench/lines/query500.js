@@ -22,7 +22,7 @@ export async function questionTo(/** @type {number} */ port) {
  */
 export const questions = (port, question) => httpLoad(port, CONNECTIONS, () => question);
 
-/** @param {import('../stage.js').Stage} stage */
+/** @param {import('../bench-harness.js').Stage} stage */
 export async function query500(stage) {
   const ours = await stage.porchlight();
   const question = await questionTo(ours.port);

@@ -18,7 +18,7 @@ const WATCH = 'subscription ($ids: [ID!]!) { statusChanges(userIds: $ids) { user
 const CHANGE = 'mutation ($text: String) { setCustomStatus(input: {text: $text}) { userStatus { version } } }';
 const TEXT = '"customStatus":"';
 
-/** @param {import('../stage.js').Stage} stage */
+/** @param {import('../bench-harness.js').Stage} stage */
 export async function stream(stage) {
   const count = stage.quick ? 100 : 1_000;
   const perSecond = stage.quick ? 500 : 10_000;

@@ -20,7 +20,7 @@ const ALLOW = { PORCHLIGHT_WEBHOOK_ALLOW_HTTP: 'true', PORCHLIGHT_WEBHOOK_ALLOW_
 
 /** @typedef {{ perSecond: number[], cpuUs: number[], tookMs: number[], stallMs: number[] }} Delivered */
 
-/** @param {import('../stage.js').Stage} stage */
+/** @param {import('../bench-harness.js').Stage} stage */
 export async function webhooks(stage) {
   const { line } = stage;
   const [recent, old] = stage.quick ? [1_000, 10_000] : [8_000, 50_000];
@@ -75,7 +75,7 @@ export async function webhooks(stage) {
 
 /**
  * A server with a webhook for each path. @returns what delivers a fresh backlog to those that are not dead.
- * @param {import('../stage.js').Stage} stage
+ * @param {import('../bench-harness.js').Stage} stage
  * @param {readonly string[]} paths
  * @param {number} events so many at a time
  */
@@ -115,7 +115,7 @@ async function delivering(stage, paths, events) {
 
 /**
  * The same logins on a server with three webhooks, and on one without.
- * @param {import('../stage.js').Stage} stage
+ * @param {import('../bench-harness.js').Stage} stage
  */
 async function besideLogins(stage) {
   const { server } = await withWebhooks(stage, ['/a', '/b', '/c']);
@@ -152,7 +152,7 @@ async function besideLogins(stage) {
 
 /**
  * How old the oldest event of a request is when it arrives, at a steady pace that fills no batch.
- * @param {import('../stage.js').Stage} stage
+ * @param {import('../bench-harness.js').Stage} stage
  */
 async function age(stage) {
   const { server, hooks } = await withWebhooks(stage, ['/a']);
@@ -180,7 +180,7 @@ async function age(stage) {
 }
 
 /**
- * @param {import('../stage.js').Stage} stage
+ * @param {import('../bench-harness.js').Stage} stage
  * @param {readonly string[]} paths
  */
 async function withWebhooks(stage, paths) {

@@ -5,9 +5,9 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { PUSHER } from '../client/pusher.js';
+import { PUSHER } from '../client/peers/pusher.js';
 import { JWT_SECRET } from '../client/tokens.js';
-import { XMPP_HOST } from '../client/xmpp.js';
+import { XMPP_HOST } from '../client/peers/xmpp.js';
 import { start } from './process.js';
 import { find, freePort, startProgram } from './program.js';
 

@@ -1,10 +1,10 @@
 // As much of socket.io's protocol as the bench needs, over the same bare sockets as everything else.
-import { repeated } from '../measure.js';
-import { names } from './devices.js';
-import { oneByOne } from './one-by-one.js';
-import { ring, socketLoad } from './socket-load.js';
-import { userToken } from './tokens.js';
-import { openMany, RawSocket, textFrame } from './web-socket.js';
+import { repeated } from '../../measure.js';
+import { names } from '../devices.js';
+import { oneByOne } from '../one-by-one.js';
+import { ring, socketLoad } from '../socket-load.js';
+import { userToken } from '../tokens.js';
+import { openMany, RawSocket, textFrame } from '../web-socket.js';
 
 const PATH = '/socket.io/?EIO=4&transport=websocket';
 const SOCKETS = 100;
@@ -44,7 +44,7 @@ export function logins(/** @type {number} */ port) {
 }
 
 /**
- * @param {import('../stage.js').Stage} stage
+ * @param {import('../../bench-harness.js').Stage} stage
  * @param {number} port
  */
 export async function beats(stage, port) {
@@ -59,7 +59,7 @@ export async function beats(stage, port) {
 }
 
 /**
- * @param {import('../stage.js').Stage} stage
+ * @param {import('../../bench-harness.js').Stage} stage
  * @param {number} port
  * @param {number} count
  */
@@ -74,7 +74,7 @@ export async function changes(stage, port, count) {
 }
 
 /**
- * @param {import('../stage.js').Stage} stage
+ * @param {import('../../bench-harness.js').Stage} stage
  * @param {number} port
  * @param {number} count
  */

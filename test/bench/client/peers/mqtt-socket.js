@@ -1,7 +1,7 @@
 // MQTT's packets, and a connection that reads them.
 import { Buffer } from 'node:buffer';
 import { connect } from 'node:net';
-import { Wire } from './wire.js';
+import { Wire } from '../wire.js';
 
 export const PACKET = {
   connect: 0x10,

@@ -1,12 +1,12 @@
 // As much of MQTT 3.1.1 as the bench needs. Presence is what its users make it of: a retained message that says how
 // somebody is, and a will that says she is gone.
 import { Buffer } from 'node:buffer';
-import { repeated } from '../measure.js';
-import { names } from './devices.js';
+import { repeated } from '../../measure.js';
+import { names } from '../devices.js';
 import { MqttSocket, PACKET, packet, text, uint16 } from './mqtt-socket.js';
-import { oneByOne } from './one-by-one.js';
-import { ring, socketLoad } from './socket-load.js';
-import { openMany } from './web-socket.js';
+import { oneByOne } from '../one-by-one.js';
+import { ring, socketLoad } from '../socket-load.js';
+import { openMany } from '../web-socket.js';
 
 /** Clean session, a will, which is retained. */
 const FLAGS = 0x02 | 0x04 | 0x20;
@@ -66,7 +66,7 @@ export function logins(/** @type {number} */ port) {
 }
 
 /**
- * @param {import('../stage.js').Stage} stage
+ * @param {import('../../bench-harness.js').Stage} stage
  * @param {number} port
  */
 export async function pings(stage, port) {
@@ -80,7 +80,7 @@ export async function pings(stage, port) {
 }
 
 /**
- * @param {import('../stage.js').Stage} stage
+ * @param {import('../../bench-harness.js').Stage} stage
  * @param {number} port
  * @param {number} count
  */
@@ -95,7 +95,7 @@ export async function changes(stage, port, count) {
 }
 
 /**
- * @param {import('../stage.js').Stage} stage
+ * @param {import('../../bench-harness.js').Stage} stage
  * @param {number} port
  * @param {number} count
  */

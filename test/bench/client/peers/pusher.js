@@ -1,11 +1,11 @@
 // As much of Pusher's protocol as the bench needs of soketi: presence channels to come and go, private ones to tell.
 import { createHmac } from 'node:crypto';
-import { repeated } from '../measure.js';
-import { names } from './devices.js';
-import { oneByOne } from './one-by-one.js';
-import { ring, socketLoad } from './socket-load.js';
-import { caughtUp } from './told.js';
-import { openMany, RawSocket, textFrame } from './web-socket.js';
+import { repeated } from '../../measure.js';
+import { names } from '../devices.js';
+import { oneByOne } from '../one-by-one.js';
+import { ring, socketLoad } from '../socket-load.js';
+import { caughtUp } from '../received.js';
+import { openMany, RawSocket, textFrame } from '../web-socket.js';
 
 export const PUSHER = { key: 'bench', secret: 'the secret of the bench and of soketi' };
 
@@ -56,7 +56,7 @@ export function logins(/** @type {number} */ port) {
 }
 
 /**
- * @param {import('../stage.js').Stage} stage
+ * @param {import('../../bench-harness.js').Stage} stage
  * @param {number} port
  */
 export async function pings(stage, port) {
@@ -73,7 +73,7 @@ export async function pings(stage, port) {
 
 /**
  * A client's own event to all others of her channel.
- * @param {import('../stage.js').Stage} stage
+ * @param {import('../../bench-harness.js').Stage} stage
  * @param {number} port
  * @param {number} count
  */
@@ -96,7 +96,7 @@ export async function changes(stage, port, count) {
 
 /**
  * Everybody is a member of the channel that alice joins and leaves.
- * @param {import('../stage.js').Stage} stage
+ * @param {import('../../bench-harness.js').Stage} stage
  * @param {number} port
  * @param {number} count
  */

@@ -1,13 +1,13 @@
 // As much of XMPP as the bench needs of ejabberd: SASL PLAIN with a JWT, presence to who is subscribed to it, pings.
 import { Buffer } from 'node:buffer';
 import { connect as connectSocket } from 'node:net';
-import { repeated } from '../measure.js';
-import { oneByOne } from './one-by-one.js';
-import { ring, socketLoad } from './socket-load.js';
-import { caughtUp, everyone } from './told.js';
-import { userToken } from './tokens.js';
-import { openMany } from './web-socket.js';
-import { Wire } from './wire.js';
+import { repeated } from '../../measure.js';
+import { oneByOne } from '../one-by-one.js';
+import { ring, socketLoad } from '../socket-load.js';
+import { caughtUp, everyone } from '../received.js';
+import { userToken } from '../tokens.js';
+import { openMany } from '../web-socket.js';
+import { Wire } from '../wire.js';
 
 export const XMPP_HOST = 'localhost';
 
@@ -100,7 +100,7 @@ export function logins(/** @type {number} */ port) {
 }
 
 /**
- * @param {import('../stage.js').Stage} stage
+ * @param {import('../../bench-harness.js').Stage} stage
  * @param {number} port
  */
 export async function pings(stage, port) {
@@ -111,7 +111,7 @@ export async function pings(stage, port) {
 
 /**
  * Alice has everybody on her roster, allowed to see how she is.
- * @param {import('../stage.js').Stage} stage
+ * @param {import('../../bench-harness.js').Stage} stage
  * @param {number} port
  * @param {number} count
  */
@@ -129,7 +129,7 @@ async function subscribed(stage, port, count) {
 }
 
 /**
- * @param {import('../stage.js').Stage} stage
+ * @param {import('../../bench-harness.js').Stage} stage
  * @param {number} port
  * @param {number} count
  */
@@ -142,7 +142,7 @@ export async function changes(stage, port, count) {
 }
 
 /**
- * @param {import('../stage.js').Stage} stage
+ * @param {import('../../bench-harness.js').Stage} stage
  * @param {number} port
  * @param {number} count
  */
