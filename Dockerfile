@@ -7,7 +7,7 @@ WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci
 COPY tsconfig.json tsconfig.build.json ./
-COPY test/support/tools/build.js test/tools/
+COPY test/support/tools/build.js test/support/tools/
 COPY src src
 RUN npm run build && npm prune --omit=dev
 

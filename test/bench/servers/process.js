@@ -14,11 +14,21 @@ const START_WITHIN_MS = 120_000;
 /** @typedef {{ port: number, pid: number, ask: (what: string) => Promise<any>, stop: () => Promise<void>, output: () => string, readyMs: number }} Server */
 
 /**
+ * The command line of a build. Builds of older commits have it at the top.
+ * @param {string} dist
+ */
+function commandLineOf(dist) {
+  const script = ['cli/cli.js', 'cli.js'].map((path) => join(dist, path)).find((path) => existsSync(path));
+  if (script === undefined) throw new Error(`There is no build in ${dist}. Run npm run build first.`);
+  return script;
+}
+
+/**
  * A copy of a build, beside it, so that a build made meanwhile does not change what is measured between two rounds.
  * @param {string} dist
  */
 export function keepBuild(dist) {
-  if (!existsSync(join(dist, 'cli.js'))) throw new Error(`There is no build in ${dist}: npm run build makes it.`);
+  commandLineOf(dist);
   const copy = keep(mkdtempSync(join(dirname(dist), '.build-bench-')));
   cpSync(dist, copy, { recursive: true });
   return copy;
@@ -84,7 +94,7 @@ function asking(child) {
  * @param {{ directory: string, env?: Record<string, string> }} options
  */
 export function startPorchlight(dist, { directory, env = {} }) {
-  return start(join(dist, 'cli.js'), ['serve'], {
+  return start(commandLineOf(dist), ['serve'], {
     cwd: directory,
     env: {
       PORCHLIGHT_PORT: '0',

@@ -81,7 +81,7 @@ export class Server {
     const { dist, directory } = this.#options;
     this.#said = '';
     this.#isExpectedToEnd = false;
-    const child = spawn(process.execPath, [join(dist, 'cli.js'), 'serve'], {
+    const child = spawn(process.execPath, [join(dist, 'cli/cli.js'), 'serve'], {
       cwd: directory,
       env: this.environment,
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -162,7 +162,7 @@ export class Server {
    */
   command(args) {
     const { dist, directory } = this.#options;
-    const child = fork(join(dist, 'cli.js'), args, { cwd: directory, env: this.environment, stdio: 'pipe' });
+    const child = fork(join(dist, 'cli/cli.js'), args, { cwd: directory, env: this.environment, stdio: 'pipe' });
     let said = '';
     for (const stream of [child.stdout, child.stderr]) stream?.setEncoding('utf8').on('data', (text) => (said += text));
     return new Promise((resolve, reject) => {

@@ -4,7 +4,7 @@ const built = (/** @type {string} */ path) => import(new URL(`../../../../dist/$
 const { openSqliteStore } = await built('storage/sqlite/open.js');
 const { StoreClock } = await built('storage/clock.js');
 const { DEFAULT_POLICY } = await built('core/policy.js');
-const { step } = await built('core/presence.js');
+const { step } = await built('core/state-machine.js');
 
 const [, , path = '', round = ''] = process.argv;
 const store = await openSqliteStore({
