@@ -1,6 +1,6 @@
 /** The only place where the parts are put together: started, watched over, and stopped in the order of their needs. */
 import type { Logger } from 'pino';
-import { createPorchlight, type Porchlight } from './app/application.ts';
+import { createPorchlight, type Application } from './app/application.ts';
 import { Sweeper } from './app/presence/timeout-sweeper.ts';
 import type { Formats } from './app/ports/webhook-format.ts';
 import type { WebhookParts } from './app/webhooks/webhook-service.ts';
@@ -208,7 +208,7 @@ interface Measured {
 
 const doors = (
   config: Config,
-  porchlight: Porchlight,
+  porchlight: Application,
   { port, graphiql }: Entrance,
   { store, sweeper, delivering }: Measured,
   { log, nameOf, traces }: { readonly log: Logger; readonly nameOf: UserNames; readonly traces: Traces | null },

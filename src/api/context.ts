@@ -1,11 +1,11 @@
 /** What every resolver is given: the use cases, and who is asking from where. */
 import type { Caller } from '../app/auth/caller.ts';
-import type { Porchlight } from '../app/application.ts';
-import type { LinkId, SessionId } from '../core/ids.ts';
+import type { Application } from '../app/application.ts';
+import type { SocketId, SessionId } from '../core/ids.ts';
 
 /** The socket an operation came over. */
 export interface ApiLink {
-  readonly id: LinkId;
+  readonly id: SocketId;
   /** A login made over this socket has attached it to a session: from now on it acts as that one too. */
   loggedIn(sessionId: SessionId): void;
   /** @throws RATE_LIMITED when so many more users may not be watched over it. */
@@ -23,7 +23,7 @@ export interface ApiRoot {
 }
 
 export interface ApiContext {
-  readonly porchlight: Porchlight;
+  readonly porchlight: Application;
   /** As of now: on a socket, a login changes it. */
   readonly caller: Caller;
   readonly ipAddress: string | null;

@@ -8,7 +8,7 @@ import { Tracker } from './presence/tracker.ts';
 import { Watchers } from './presence/status-watchers.ts';
 import { Webhooks, type WebhookParts } from './webhooks/webhook-service.ts';
 
-export interface Porchlight {
+export interface Application {
   readonly store: PresenceStore;
   readonly tracker: Tracker;
   readonly watchers: Watchers;
@@ -24,7 +24,7 @@ export const createPorchlight = (
   credentials: Credentials,
   visibility: Visibility,
   webhooks: WebhookParts,
-): Porchlight => ({
+): Application => ({
   store,
   tracker: new Tracker(store, credentials),
   // In the order in which they hear of a commit: a client is told why before its socket is closed.

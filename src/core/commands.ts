@@ -1,5 +1,5 @@
 /** Everything that can happen to a user, as data, and what comes of it. */
-import type { DeviceId, LinkId, Millis, SessionId } from './ids.ts';
+import type { DeviceId, SocketId, Millis, SessionId } from './ids.ts';
 import type { Change, EndedSession, SessionRecord, UserRecord, Watch } from './records.ts';
 import type { AppState, Platform } from './enums.ts';
 
@@ -14,7 +14,7 @@ export interface Login {
   readonly ipAddress: string | null;
   readonly watch: Watch;
   /** The socket the login was made over, which moves to the new session. */
-  readonly link: LinkId | null;
+  readonly link: SocketId | null;
 }
 
 export type Command =
@@ -30,17 +30,17 @@ export type Command =
   | {
       readonly type: 'life';
       readonly sessionId: SessionId;
-      readonly link: LinkId | null;
+      readonly link: SocketId | null;
       readonly ipAddress: string | null;
     }
   | {
       readonly type: 'attach';
       readonly sessionId: SessionId;
-      readonly link: LinkId;
+      readonly link: SocketId;
       readonly ipAddress: string | null;
     }
   /** A socket is gone. `byServer`: closed for the server's own reasons, which is no DISCONNECT. */
-  | { readonly type: 'detach'; readonly link: LinkId; readonly byServer: boolean }
+  | { readonly type: 'detach'; readonly link: SocketId; readonly byServer: boolean }
   | { readonly type: 'logout'; readonly sessionId: SessionId }
   | {
       readonly type: 'customStatus';

@@ -4,7 +4,7 @@
  */
 import { later, type Millis } from './ids.ts';
 import type { SessionRecord, UserRecord } from './records.ts';
-import { NO_SLEEPS, sleptSince, type Sleeps } from './process-pauses.ts';
+import { NO_SLEEPS, sleptSince, type ProcessPauses } from './process-pauses.ts';
 import type { EventReason } from './enums.ts';
 
 export interface Deadline {
@@ -16,7 +16,7 @@ export interface Deadline {
  * What ends a session's present status if nothing is heard of it. Every session has such a moment.
  * @param sleeps do not count: each of the timeouts is as much later. An expiry date is a date.
  */
-export const sessionDeadline = (session: SessionRecord, sleeps: Sleeps = NO_SLEEPS): Deadline => {
+export const sessionDeadline = (session: SessionRecord, sleeps: ProcessPauses = NO_SLEEPS): Deadline => {
   if (session.status === 'PUSH_ONLINE') {
     return { at: session.pushExpiresAt ?? session.lastSeenAt, cause: 'PUSH_EXPIRED' };
   }
@@ -37,7 +37,7 @@ export const sessionDeadline = (session: SessionRecord, sleeps: Sleeps = NO_SLEE
 };
 
 /** When this user must be looked at next; null when no session is left that time could change. */
-export const deadline = (user: UserRecord, sleeps: Sleeps = NO_SLEEPS): Millis | null => {
+export const deadline = (user: UserRecord, sleeps: ProcessPauses = NO_SLEEPS): Millis | null => {
   let first: Millis | null = null;
   for (const session of user.sessions) {
     const { at } = sessionDeadline(session, sleeps);
@@ -47,4 +47,5 @@ export const deadline = (user: UserRecord, sleeps: Sleeps = NO_SLEEPS): Millis |
 };
 
 /** When the server has been awake for so long since that moment, as far as is known by now. */
-const awakeFor = (since: Millis, ms: number, sleeps: Sleeps): Millis => later(since, ms + sleptSince(sleeps, since));
+const awakeFor = (since: Millis, ms: number, sleeps: ProcessPauses): Millis =>
+  later(since, ms + sleptSince(sleeps, since));

@@ -7,7 +7,7 @@ import type { Millis, SessionId } from './ids.ts';
 import type { Policy } from './policy.ts';
 import { step } from './state-machine.ts';
 import { findSession, type SessionRecord, type UserRecord } from './records.ts';
-import { NO_SLEEPS, type Sleeps } from './process-pauses.ts';
+import { NO_SLEEPS, type ProcessPauses } from './process-pauses.ts';
 import type { EventReason, Status } from './enums.ts';
 
 /** What happens at a moment unless something is heard before. */
@@ -51,10 +51,15 @@ export interface Explanation {
 interface Instant {
   readonly policy: Policy;
   readonly now: Millis;
-  readonly sleeps: Sleeps;
+  readonly sleeps: ProcessPauses;
 }
 
-export const explain = (user: UserRecord, policy: Policy, now: Millis, sleeps: Sleeps = NO_SLEEPS): Explanation => {
+export const explain = (
+  user: UserRecord,
+  policy: Policy,
+  now: Millis,
+  sleeps: ProcessPauses = NO_SLEEPS,
+): Explanation => {
   const instant = { policy, now, sleeps };
   const sessions = user.sessions.map((session) => ({ session, next: nextOf(user, session, instant) }));
   const nextStatus = nextStatusOf(user, instant);

@@ -14,7 +14,7 @@ export type DeviceId = Brand<string, 'DeviceId'>;
 /** One login of one device. Made by Porchlight. */
 export type SessionId = Brand<string, 'SessionId'>;
 /** One open socket. Made by Porchlight, never used twice, so that a late close cannot mean another one. */
-export type LinkId = Brand<string, 'LinkId'>;
+export type SocketId = Brand<string, 'LinkId'>;
 /** A webhook. Made by Porchlight. */
 export type WebhookId = Brand<string, 'WebhookId'>;
 /** One delivery of a webhook, however often it is tried. Made by Porchlight. */
@@ -47,7 +47,7 @@ export const webhookId = (value: string): WebhookId => checkedId(value, 'A webho
 /** @throws BAD_USER_INPUT as for a user id. */
 export const deliveryId = (value: string): DeliveryId => checkedId(value, 'A delivery’s id') as DeliveryId;
 
-export const linkId = (value: string): LinkId => value as LinkId;
+export const linkId = (value: string): SocketId => value as SocketId;
 
 /** The form is the store's business; here it is only kept from being absurd. */
 export const cursor = (value: string): Cursor => checkedId(value, 'A cursor') as Cursor;

@@ -10,15 +10,15 @@ export interface Sleep {
 }
 
 /** In order, none overlapping. */
-export type Sleeps = readonly Sleep[];
+export type ProcessPauses = readonly Sleep[];
 
-export const NO_SLEEPS: Sleeps = [];
+export const NO_SLEEPS: ProcessPauses = [];
 
 /** More are not told apart. */
 export const MOST_SLEEPS = 1_000;
 
 /** How long the server has slept since that moment, in milliseconds. */
-export const sleptSince = (sleeps: Sleeps, moment: Millis): number => {
+export const sleptSince = (sleeps: ProcessPauses, moment: Millis): number => {
   let slept = 0;
   for (let index = sleeps.length - 1; index >= 0; index--) {
     const { from, until } = sleeps[index] as Sleep;
@@ -29,7 +29,7 @@ export const sleptSince = (sleeps: Sleeps, moment: Millis): number => {
 };
 
 /** One more, later than all the others. */
-export const withSleep = (sleeps: Sleeps, sleep: Sleep): Sleeps => {
+export const withSleep = (sleeps: ProcessPauses, sleep: Sleep): ProcessPauses => {
   const last = sleeps.at(-1);
   if (last !== undefined && last.until >= sleep.from) {
     return [...sleeps.slice(0, -1), { from: last.from, until: sleep.until }];

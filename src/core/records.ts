@@ -1,7 +1,7 @@
 /**
  * What is known of a user, and what is told of a change: plain values, replaced and never mutated.
  */
-import type { DeviceId, LinkId, Millis, SessionId, UserId } from './ids.ts';
+import type { DeviceId, SocketId, Millis, SessionId, UserId } from './ids.ts';
 import type { Timings } from './policy.ts';
 import type { AppState, EventReason, LiveStatus, Platform, Status } from './enums.ts';
 
@@ -28,7 +28,7 @@ export interface SessionRecord {
   /** When a PUSH_ONLINE session ends; null while it is ONLINE. */
   readonly pushExpiresAt: Millis | null;
   /** The open sockets authenticated as this session. */
-  readonly links: readonly LinkId[];
+  readonly links: readonly SocketId[];
   readonly appVersion: string | null;
   readonly osVersion: string | null;
   readonly ipAddress: string | null;
@@ -98,7 +98,7 @@ export interface StatusChange {
 
 /** A socket whose session ended or timed out under it: it is to be closed. */
 export interface LostLink {
-  readonly link: LinkId;
+  readonly link: SocketId;
   readonly sessionId: SessionId;
   readonly reason: EventReason;
   /** False: the session timed out and is PUSH_ONLINE, so the client may connect again. */

@@ -7,7 +7,7 @@ import type { Command, Outcome } from './commands.ts';
 import type { Millis } from './ids.ts';
 import type { Policy } from './policy.ts';
 import type { SessionRecord, UserRecord } from './records.ts';
-import { NO_SLEEPS, type Sleeps } from './process-pauses.ts';
+import { NO_SLEEPS, type ProcessPauses } from './process-pauses.ts';
 import { Steps } from './transitions.ts';
 
 /**
@@ -20,7 +20,7 @@ export const step = (
   command: Command,
   policy: Policy,
   now: Millis,
-  sleeps: Sleeps = NO_SLEEPS,
+  sleeps: ProcessPauses = NO_SLEEPS,
 ): Outcome => {
   const steps = new Steps(user, policy, now, sleeps);
   // An expiry date is a promise: a sign of life that comes after it, but before the timer, is too late.

@@ -4,7 +4,7 @@
  */
 import type { Login, Outcome } from './commands.ts';
 import { deadline, sessionDeadline } from './deadlines.ts';
-import { later, type LinkId, type Millis, type SessionId } from './ids.ts';
+import { later, type SocketId, type Millis, type SessionId } from './ids.ts';
 import { mayCoexist, sameTimings, timingsOf, type Policy, type Timings } from './policy.ts';
 import {
   findSession,
@@ -15,7 +15,7 @@ import {
   type SessionRecord,
   type UserRecord,
 } from './records.ts';
-import type { Sleeps } from './process-pauses.ts';
+import type { ProcessPauses } from './process-pauses.ts';
 import type { AppState, EventReason, Platform, Status } from './enums.ts';
 
 /** What happened to one session within a change. */
@@ -25,13 +25,13 @@ interface Happening {
   readonly sessionStatus: Status;
   readonly kickedBy: Platform | null;
   /** The sockets it costs. */
-  readonly lost: readonly LinkId[];
+  readonly lost: readonly SocketId[];
 }
 
 /** What comes with a sign of life, if anything does. */
 interface SignOfLife {
   readonly ipAddress?: string | null;
-  readonly links?: readonly LinkId[];
+  readonly links?: readonly SocketId[];
   readonly appState?: AppState | null;
   /** The session is told the timings as they are by now. */
   readonly learns?: boolean;
@@ -41,13 +41,13 @@ interface SignOfLife {
 export class Steps {
   readonly now: Millis;
   readonly #policy: Policy;
-  readonly #sleeps: Sleeps;
+  readonly #sleeps: ProcessPauses;
   readonly #changes: Change[] = [];
   readonly #ended: EndedSession[] = [];
   #user: UserRecord;
   #durable = false;
 
-  constructor(user: UserRecord, policy: Policy, now: Millis, sleeps: Sleeps) {
+  constructor(user: UserRecord, policy: Policy, now: Millis, sleeps: ProcessPauses) {
     this.now = now;
     this.#sleeps = sleeps;
     this.#user = user;
@@ -174,7 +174,7 @@ export class Steps {
     return alive;
   }
 
-  detach(link: LinkId, byServer: boolean): SessionRecord | null {
+  detach(link: SocketId, byServer: boolean): SessionRecord | null {
     const session = this.#user.sessions.find((candidate) => candidate.links.includes(link));
     if (session === undefined) return null;
     const without = this.replace(session, leftBy(session, link));
@@ -333,7 +333,7 @@ export class Steps {
 }
 
 /** The session without that socket. */
-const leftBy = (session: SessionRecord, link: LinkId | null): SessionRecord =>
+const leftBy = (session: SessionRecord, link: SocketId | null): SessionRecord =>
   link !== null && session.links.includes(link)
     ? { ...session, links: session.links.filter((other) => other !== link) }
     : session;

@@ -3,7 +3,7 @@ import type { ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
 import { schema } from '../api/schema.ts';
 import type { ForeignApi } from '../app/ports/external-api.ts';
-import type { Porchlight } from '../app/application.ts';
+import type { Application } from '../app/application.ts';
 import type { Millis } from '../core/ids.ts';
 import type { Introspection } from '../core/visibility.ts';
 import { createAuthenticate, isBackend, type AuthSettings } from './auth/authenticate.ts';
@@ -33,7 +33,7 @@ export interface ServerSettings extends AuthSettings {
 }
 
 export interface ServerOptions {
-  readonly porchlight: Porchlight;
+  readonly porchlight: Application;
   readonly settings: ServerSettings;
   readonly log: Logger;
   /** What a user is called in the log. */

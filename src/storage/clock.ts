@@ -1,5 +1,5 @@
 import { millis, type Millis } from '../core/ids.ts';
-import { NO_SLEEPS, withSleep, type Sleeps } from '../core/process-pauses.ts';
+import { NO_SLEEPS, withSleep, type ProcessPauses } from '../core/process-pauses.ts';
 
 /** The wall clock, in milliseconds since 1970, UTC. The only place of the program that reads it. */
 export const wallClock = (): number => Date.now();
@@ -19,7 +19,7 @@ export class StoreClock {
   readonly #offset = wallClock() - performance.now();
   #awakeAt = performance.now();
   #tickedAt = performance.now();
-  #sleeps: Sleeps = NO_SLEEPS;
+  #sleeps: ProcessPauses = NO_SLEEPS;
 
   readonly now = (): Millis => {
     const at = performance.now();
@@ -28,7 +28,7 @@ export class StoreClock {
   };
 
   /** As known by the last look at the time. */
-  readonly sleeps = (): Sleeps => this.#sleeps;
+  readonly sleeps = (): ProcessPauses => this.#sleeps;
 
   /**
    * To be called many times a second by whoever only gets to it while the event loop turns.

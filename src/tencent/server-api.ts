@@ -1,6 +1,6 @@
 /** Tencent IM's server API, as far as it is about statuses: which path is what. */
 import type { ForeignApi, ForeignAnswer, ForeignCall } from '../app/ports/external-api.ts';
-import type { Porchlight } from '../app/application.ts';
+import type { Application } from '../app/application.ts';
 import { Admission, type AdmissionSettings } from './admin-auth.ts';
 import { CODE, TencentError, badParameter, failure } from './errors.ts';
 import { jsonObject } from './json.ts';
@@ -22,7 +22,7 @@ interface Endpoint {
 /** What can be told of it before there is a store. */
 export const tencentFront: Pick<ForeignApi, 'prefix' | 'refusal'> = { prefix: '/v4/', refusal: failure };
 
-export const tencentApi = ({ store, tracker }: Porchlight, settings: TencentSettings): ForeignApi => {
+export const tencentApi = ({ store, tracker }: Application, settings: TencentSettings): ForeignApi => {
   const admission = new Admission(store, settings);
   const asking: Endpoint = {
     like: { kind: 'query', field: 'userStatuses' },

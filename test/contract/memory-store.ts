@@ -18,13 +18,13 @@ import { badUserInput, DomainError } from '../../src/core/errors.ts';
 import type { Cursor, Millis, SessionId, UserId } from '../../src/core/ids.ts';
 import type { Policy } from '../../src/core/policy.ts';
 import { unknownUser, type EndedSession, type UserRecord } from '../../src/core/records.ts';
-import { NO_SLEEPS, type Sleeps } from '../../src/core/process-pauses.ts';
+import { NO_SLEEPS, type ProcessPauses } from '../../src/core/process-pauses.ts';
 import { PLATFORMS, type Platform } from '../../src/core/enums.ts';
 import { updateEach } from './update-each.ts';
 
 export interface MemoryStoreOptions {
   readonly clock: () => Millis;
-  readonly sleeps?: () => Sleeps;
+  readonly sleeps?: () => ProcessPauses;
   readonly policySeed: Policy;
   readonly eventRetentionMs: number;
   /** Awaited before each change is committed: a slow disk. Signs of life do not wait for it. */
@@ -69,7 +69,7 @@ export class MemoryStore implements PresenceStore {
     return this.#options.clock();
   }
 
-  sleeps(): Sleeps {
+  sleeps(): ProcessPauses {
     return this.#options.sleeps?.() ?? NO_SLEEPS;
   }
 

@@ -1,10 +1,10 @@
 import { millis, type Millis } from '../../src/core/ids.ts';
-import { NO_SLEEPS, withSleep, type Sleeps } from '../../src/core/process-pauses.ts';
+import { NO_SLEEPS, withSleep, type ProcessPauses } from '../../src/core/process-pauses.ts';
 
 /** A clock that stands still until told otherwise. */
 export class VirtualClock {
   #now: Millis;
-  #sleeps: Sleeps = NO_SLEEPS;
+  #sleeps: ProcessPauses = NO_SLEEPS;
 
   constructor(now = Date.UTC(2026, 0, 1)) {
     this.#now = millis(now);
@@ -12,7 +12,7 @@ export class VirtualClock {
 
   readonly now = (): Millis => this.#now;
 
-  readonly sleeps = (): Sleeps => this.#sleeps;
+  readonly sleeps = (): ProcessPauses => this.#sleeps;
 
   advance(ms: number): void {
     this.#now = millis(this.#now + ms);

@@ -6,7 +6,7 @@ import type { Outcome } from '../../core/commands.ts';
 import type { Cursor, DeviceId, Millis, SessionId, UserId } from '../../core/ids.ts';
 import type { Policy } from '../../core/policy.ts';
 import type { Change, EndedSession, PresenceEvent, UserRecord } from '../../core/records.ts';
-import type { Sleeps } from '../../core/process-pauses.ts';
+import type { ProcessPauses } from '../../core/process-pauses.ts';
 import type { LiveStatus, Platform } from '../../core/enums.ts';
 
 /** An event as it stands in the log. */
@@ -34,7 +34,7 @@ export interface PresenceStore {
   now(): Millis;
 
   /** When the server was asleep, as known by the last `now()`: what is due, and when, takes it into account. */
-  sleeps(): Sleeps;
+  sleeps(): ProcessPauses;
 
   /**
    * The users as last committed, in the order asked, duplicates and all; those never seen as

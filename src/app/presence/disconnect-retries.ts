@@ -3,11 +3,11 @@
  * will ever tell of them, so they are told again until they are heard.
  */
 import { DomainError } from '../../core/errors.ts';
-import type { LinkId, UserId } from '../../core/ids.ts';
+import type { SocketId, UserId } from '../../core/ids.ts';
 
 export interface Departure {
   readonly userId: UserId;
-  readonly link: LinkId;
+  readonly link: SocketId;
   /** Closed for the server's own reasons. */
   readonly byServer: boolean;
 }
@@ -16,7 +16,7 @@ export interface Departure {
 const PORTION = 256;
 
 export class Departures {
-  readonly #untold = new Map<LinkId, Departure>();
+  readonly #untold = new Map<SocketId, Departure>();
   readonly #tell: (departure: Departure) => Promise<unknown>;
 
   constructor(tell: (departure: Departure) => Promise<unknown>) {

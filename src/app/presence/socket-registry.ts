@@ -1,17 +1,17 @@
 /** The open sockets of this server, so that a session's end can reach the ones that it costs. */
-import type { LinkId } from '../../core/ids.ts';
+import type { SocketId } from '../../core/ids.ts';
 import type { LostLink } from '../../core/records.ts';
 import type { PresenceStore } from '../ports/presence-store.ts';
 
 /** A socket, as far as the use cases know one. */
 export interface Link {
-  readonly id: LinkId;
+  readonly id: SocketId;
   /** The session it served has ended or timed out. The door tells the client what it must, then closes. */
   lose(lost: LostLink): void;
 }
 
 export class Links {
-  readonly #links = new Map<LinkId, Link>();
+  readonly #links = new Map<SocketId, Link>();
 
   constructor(store: PresenceStore) {
     store.onCommit((changes) => {
@@ -28,7 +28,7 @@ export class Links {
     this.#links.set(link.id, link);
   }
 
-  remove(id: LinkId): void {
+  remove(id: SocketId): void {
     this.#links.delete(id);
   }
 }

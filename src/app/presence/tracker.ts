@@ -5,7 +5,7 @@
 import type { Command, Outcome } from '../../core/commands.ts';
 import { deadline } from '../../core/deadlines.ts';
 import { DomainError, unauthenticated } from '../../core/errors.ts';
-import type { DeviceId, LinkId, Millis, SessionId, UserId } from '../../core/ids.ts';
+import type { DeviceId, SocketId, Millis, SessionId, UserId } from '../../core/ids.ts';
 import { step } from '../../core/state-machine.ts';
 import type { EndedSession, SessionRecord, UserRecord, Watch } from '../../core/records.ts';
 import type { SessionRef } from '../auth/caller.ts';
@@ -27,7 +27,7 @@ export interface LoginRequest {
 export interface Origin {
   readonly ipAddress: string | null;
   /** The socket it came over; null over HTTP. */
-  readonly link: LinkId | null;
+  readonly link: SocketId | null;
 }
 
 export interface LoggedIn {
@@ -118,7 +118,7 @@ export class Tracker {
   }
 
   /** From now on the session is attached, until the same link is detached. */
-  attach(ref: SessionRef, link: LinkId, ipAddress: string | null): Promise<SessionAnswer> {
+  attach(ref: SessionRef, link: SocketId, ipAddress: string | null): Promise<SessionAnswer> {
     return this.#ofSession(ref, { type: 'attach', sessionId: ref.sessionId, link, ipAddress });
   }
 
@@ -135,7 +135,7 @@ export class Tracker {
    * Where nothing can be written at the moment, it is kept in mind and told later: see `detachAgain`.
    * @param byServer closed for the server's own reasons: no DISCONNECT, the heartbeat timeout runs on.
    */
-  detach(userId: UserId, link: LinkId, byServer: boolean): Promise<void> {
+  detach(userId: UserId, link: SocketId, byServer: boolean): Promise<void> {
     return this.#departures.tell({ userId, link, byServer });
   }
 

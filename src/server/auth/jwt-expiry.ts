@@ -1,6 +1,6 @@
 /** How long a JWT that holds something open stays good: until its `exp`, or until it is revoked. */
 import type { AppCaller } from '../../app/auth/caller.ts';
-import type { Porchlight } from '../../app/application.ts';
+import type { Application } from '../../app/application.ts';
 import { isRevoked, revoked } from '../../app/auth/token-revocations.ts';
 import { ExpiredToken } from '../../app/ports/user-token.ts';
 import type { DomainError } from '../../core/errors.ts';
@@ -12,7 +12,7 @@ import { readUser } from './authenticate.ts';
  * revocation that came between the authentication and this call has been noticed by then.
  */
 export const watchJwt = async (
-  { store, tracker }: Porchlight,
+  { store, tracker }: Application,
   userId: AppCaller['userId'],
   { issuedAt, expiresAt }: NonNullable<AppCaller['jwt']>,
   over: (why: DomainError) => void,

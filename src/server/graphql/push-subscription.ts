@@ -5,7 +5,7 @@
 import type { ExecutionResult } from 'graphql';
 import type { Watcher } from '../../app/presence/status-watchers.ts';
 import type { Operation } from './document-cache.ts';
-import type { Feeder, Outbox } from '../wire/send-buffer.ts';
+import type { Feeder, SendBuffer } from '../wire/send-buffer.ts';
 import type { Rounds, Told } from './fanout-scheduler.ts';
 import type { Shape, Shapes } from './shared-results.ts';
 
@@ -14,7 +14,7 @@ export interface Outlet {
   /** The client's name for the subscription. */
   readonly id: string;
   readonly operation: Operation;
-  readonly outbox: Outbox;
+  readonly outbox: SendBuffer;
   readonly rounds: Rounds;
   /** There is something that cannot be told. */
   failed(error: unknown): void;

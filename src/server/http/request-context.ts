@@ -2,7 +2,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { ApiContext } from '../../api/context.ts';
 import { NOBODY, type Caller } from '../../app/auth/caller.ts';
-import type { Porchlight } from '../../app/application.ts';
+import type { Application } from '../../app/application.ts';
 import type { Millis } from '../../core/ids.ts';
 import type { Authenticate } from '../auth/authenticate.ts';
 import { clientAddress, networkOf } from '../limits/client-address.ts';
@@ -19,7 +19,7 @@ export interface Threshold {
 }
 
 export interface GraphqlHttpOptions extends Threshold {
-  readonly porchlight: Porchlight;
+  readonly porchlight: Application;
   readonly pipeline: Pipeline;
   readonly operations: Operations;
   readonly authenticate: Authenticate;

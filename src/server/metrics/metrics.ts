@@ -3,7 +3,7 @@
  * each of them means. Labels have few values, all of them ours: what a client chooses is never one.
  */
 import { collectDefaultMetrics, Registry } from 'prom-client';
-import type { Porchlight } from '../../app/application.ts';
+import type { Application } from '../../app/application.ts';
 import type { Tally } from '../../app/shared/histogram.ts';
 import type { WebhookFigures } from '../../app/ports/webhook-stats.ts';
 import { PLATFORMS } from '../../core/enums.ts';
@@ -19,7 +19,7 @@ export interface StorageFigures {
 }
 
 export interface MetricsSources {
-  readonly porchlight: Porchlight;
+  readonly porchlight: Application;
   readonly counts: DoorCounts;
   readonly sweeper: { readonly backlog: number };
   /** Null: the store has no disk. */

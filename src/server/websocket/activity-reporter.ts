@@ -1,16 +1,16 @@
 /** The signs of life of one socket: one at a time goes to the store, however many come. */
 import { Kind } from 'graphql';
 import type { SessionRef } from '../../app/auth/caller.ts';
-import type { Porchlight } from '../../app/application.ts';
+import type { Application } from '../../app/application.ts';
 import { DomainError } from '../../core/errors.ts';
-import type { LinkId } from '../../core/ids.ts';
+import type { SocketId } from '../../core/ids.ts';
 import type { Operation } from '../graphql/document-cache.ts';
 
 /** The socket that they come over. */
 export interface Living {
-  readonly id: LinkId;
+  readonly id: SocketId;
   readonly ipAddress: string | null;
-  readonly porchlight: Porchlight;
+  readonly porchlight: Application;
   /** The store failed to take a sign. */
   lifeLost(error: unknown): void;
 }

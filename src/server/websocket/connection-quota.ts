@@ -1,6 +1,6 @@
 /** What one socket may take: how fast its messages may come, a place among its user's sockets, and users to watch. */
 import type { AppCaller, Caller } from '../../app/auth/caller.ts';
-import type { Porchlight } from '../../app/application.ts';
+import type { Application } from '../../app/application.ts';
 import { DomainError } from '../../core/errors.ts';
 import type { UserId } from '../../core/ids.ts';
 import { RETRY_AFTER_MS } from '../graphql/query-limits.ts';
@@ -9,7 +9,7 @@ import type { Refusals } from '../metrics/rejection-counters.ts';
 import type { SocketCounts } from '../limits/socket-limiter.ts';
 
 export interface AllowanceOptions {
-  readonly porchlight: Porchlight;
+  readonly porchlight: Application;
   /** How many users may be watched over one socket. */
   readonly maxWatched: number;
   readonly rates: Rates;

@@ -9,8 +9,8 @@ import type { Logger } from 'pino';
 import type { ApiContext, ApiLink } from '../../api/context.ts';
 import type { Caller } from '../../app/auth/caller.ts';
 import type { Link } from '../../app/presence/socket-registry.ts';
-import type { Porchlight } from '../../app/application.ts';
-import { linkId, type LinkId, type SessionId } from '../../core/ids.ts';
+import type { Application } from '../../app/application.ts';
+import { linkId, type SocketId, type SessionId } from '../../core/ids.ts';
 import type { LostLink } from '../../core/records.ts';
 import { Allowance, type AllowanceOptions } from './connection-quota.ts';
 import type { Asked } from './operation-handle.ts';
@@ -22,7 +22,7 @@ import type { Farewell } from './close-reasons.ts';
 import { PING_FRAME, pongFrame, textFrame } from '../wire/frames.ts';
 import { MAX_PAYLOAD_BYTES } from '../graphql/query-limits.ts';
 import type { Way } from '../metrics/operation-recorder.ts';
-import { Outbox, type Outboxes } from '../wire/send-buffer.ts';
+import { SendBuffer, type Outboxes } from '../wire/send-buffer.ts';
 import type { Living } from './activity-reporter.ts';
 import type { Counted } from '../limits/socket-limiter.ts';
 import { MAX_UNANSWERED_PINGS } from './connection-settings.ts';
@@ -51,11 +51,11 @@ const PONG = textFrame('{"type":"pong"}');
  * the same for all is not made for each.
  */
 export class Connection implements Link, ApiLink, ApiContext, Living, SocketOwner, Counted, Way {
-  readonly id: LinkId = linkId(randomUUID());
+  readonly id: SocketId = linkId(randomUUID());
   readonly ipAddress: string | null;
   readonly network: string;
   readonly underWay = new UnderWay<Asked>();
-  readonly outbox: Outbox;
+  readonly outbox: SendBuffer;
   /** `connection_init` has come. */
   isInitialised = false;
   /** And was answered: operations may come. */
@@ -83,12 +83,12 @@ export class Connection implements Link, ApiLink, ApiContext, Living, SocketOwne
     this.network = network;
     this.#allowance = new Allowance(this, options);
     this.#speaker = new Speaker(this, options);
-    this.outbox = new Outbox(options.outboxes, socket, this);
+    this.outbox = new SendBuffer(options.outboxes, socket, this);
     options.log.debug({ link: this.id }, 'A socket opened.');
     this.#initBound = setTimeout(notInitialised, options.limits.initMs, this);
   }
 
-  get porchlight(): Porchlight {
+  get porchlight(): Application {
     return this.#options.porchlight;
   }
 

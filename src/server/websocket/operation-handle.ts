@@ -2,7 +2,7 @@
 import type { ExecutionResult } from 'graphql';
 import type { Operation } from '../graphql/document-cache.ts';
 import { complete, next } from '../wire/messages.ts';
-import type { Outbox } from '../wire/send-buffer.ts';
+import type { SendBuffer } from '../wire/send-buffer.ts';
 import type { Outlet } from '../graphql/push-subscription.ts';
 import type { Rounds } from '../graphql/fanout-scheduler.ts';
 import type { UnderWay } from './active-operations.ts';
@@ -10,7 +10,7 @@ import type { UnderWay } from './active-operations.ts';
 /** The socket it was asked for on. */
 interface Asker {
   readonly underWay: UnderWay<Asked>;
-  readonly outbox: Outbox;
+  readonly outbox: SendBuffer;
   /** Resolves when whoever has more to send may do so. */
   send(text: string): Promise<void>;
   /** It is our fault that there is no answer. */
@@ -45,7 +45,7 @@ export class Asked implements Outlet {
     this.#answerer = answerer;
   }
 
-  get outbox(): Outbox {
+  get outbox(): SendBuffer {
     return this.#asker.outbox;
   }
 

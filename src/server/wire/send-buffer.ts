@@ -8,7 +8,7 @@ import { wireBytes, type Part } from './frames.ts';
 /** Flushes the outboxes that have something to send, once a turn. */
 export class Outboxes {
   readonly counts: { behind: number };
-  #waiting: Outbox[] = [];
+  #waiting: SendBuffer[] = [];
   readonly #flush = (): void => {
     const waiting = this.#waiting;
     this.#waiting = [];
@@ -20,7 +20,7 @@ export class Outboxes {
     this.counts = counts;
   }
 
-  add(outbox: Outbox): void {
+  add(outbox: SendBuffer): void {
     if (this.#waiting.push(outbox) === 1) setImmediate(this.#flush);
   }
 }
@@ -37,7 +37,7 @@ export interface Feeder {
   tell(): void;
 }
 
-export class Outbox {
+export class SendBuffer {
   readonly #outboxes: Outboxes;
   readonly #socket: Duplex;
   readonly #owner: { unwritable(): void };

@@ -8,7 +8,7 @@ import type { PresenceCounts } from '../../app/ports/presence-store.ts';
 import { deadline } from '../../core/deadlines.ts';
 import type { Millis, UserId } from '../../core/ids.ts';
 import { isAttached, type UserRecord } from '../../core/records.ts';
-import { NO_SLEEPS, type Sleeps } from '../../core/process-pauses.ts';
+import { NO_SLEEPS, type ProcessPauses } from '../../core/process-pauses.ts';
 import { PLATFORMS, type LiveStatus, type Platform, type Status } from '../../core/enums.ts';
 import { PackedUsers } from './packed/packed-users.ts';
 import type { PackedSession, SessionChunk } from './packed/session-chunks.ts';
@@ -115,7 +115,7 @@ export class Present {
   }
 
   /** The wheel knows of no sleep: a million who were not silent are set on here, at a fraction of what waking them costs. */
-  #takeDueAwake(now: Millis, limit: number, sleeps: Sleeps): ReturnType<Present['takeDue']> {
+  #takeDueAwake(now: Millis, limit: number, sleeps: ProcessPauses): ReturnType<Present['takeDue']> {
     const { slots, more } = this.#wheel.take(now, limit, EXAMINED_AT_ONCE);
     const ids: UserId[] = [];
     for (const slot of slots) {
@@ -142,7 +142,7 @@ export class Present {
     return own;
   }
 
-  #arm(slot: number, user: UserRecord, sleeps: Sleeps): void {
+  #arm(slot: number, user: UserRecord, sleeps: ProcessPauses): void {
     const at = deadline(user, sleeps);
     if (at === null) this.#wheel.disarm(slot);
     else this.#wheel.arm(slot, at);

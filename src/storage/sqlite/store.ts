@@ -15,7 +15,7 @@ import type { Outcome } from '../../core/commands.ts';
 import type { Millis, SessionId, UserId } from '../../core/ids.ts';
 import type { Policy } from '../../core/policy.ts';
 import { findSession, type EndedSession, type UserRecord } from '../../core/records.ts';
-import type { Sleeps } from '../../core/process-pauses.ts';
+import type { ProcessPauses } from '../../core/process-pauses.ts';
 import { Background } from './periodic-tasks.ts';
 import type { Commits } from './write/commit-metrics.ts';
 import { diskUse, type DiskUse } from './file/disk-usage.ts';
@@ -40,7 +40,7 @@ export interface StoreOptions {
   /** Whole milliseconds since 1970, never set back. */
   readonly clock: () => Millis;
   /** When the server was asleep, as known by the last look at the clock. */
-  readonly sleeps: () => Sleeps;
+  readonly sleeps: () => ProcessPauses;
   /** Events older than this are removed. */
   readonly eventRetentionMs: number;
   /** The store is dead (its thread or the file is gone, or the file damaged): every call is refused from now on. */
@@ -116,7 +116,7 @@ export class SqliteStore implements PresenceStore {
     return this.#options.clock();
   }
 
-  sleeps(): Sleeps {
+  sleeps(): ProcessPauses {
     return this.#options.sleeps();
   }
 

@@ -9,7 +9,7 @@ import {
   type GraphQLFormattedError,
 } from 'graphql';
 import { BACKEND, type AppCaller, type Caller, type SessionRef } from '../../../src/app/auth/caller.ts';
-import { createPorchlight, type Porchlight } from '../../../src/app/application.ts';
+import { createPorchlight, type Application } from '../../../src/app/application.ts';
 import type { Credentials } from '../../../src/app/ports/presence-store.ts';
 import type { LoggedIn } from '../../../src/app/presence/tracker.ts';
 import type { ApiContext, ApiLink } from '../../../src/api/context.ts';
@@ -100,7 +100,7 @@ export class World {
     eventRetentionMs: RETENTION_MS,
   });
   readonly webhooks = webhookParts(this.clock.now);
-  readonly porchlight: Porchlight;
+  readonly porchlight: Application;
   /** What was reported as our own fault. */
   readonly faults: unknown[] = [];
 

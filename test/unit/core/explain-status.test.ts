@@ -7,7 +7,7 @@ import { later, type Millis } from '../../../src/core/ids.ts';
 import type { Policy } from '../../../src/core/policy.ts';
 import { step } from '../../../src/core/state-machine.ts';
 import type { PresenceEvent, UserRecord } from '../../../src/core/records.ts';
-import { NO_SLEEPS, type Sleeps } from '../../../src/core/process-pauses.ts';
+import { NO_SLEEPS, type ProcessPauses } from '../../../src/core/process-pauses.ts';
 import { Story } from './harness.ts';
 import { commands } from './model/commands.ts';
 import { policyChange } from './model/policy-changes.ts';
@@ -18,7 +18,7 @@ const RUNS = process.env.STRYKER_MUTATOR_WORKER === undefined ? 600 : 100;
 
 interface Rules {
   readonly policy: Policy;
-  readonly sleeps: Sleeps;
+  readonly sleeps: ProcessPauses;
 }
 
 interface Passed {

@@ -8,13 +8,13 @@ import {
   millis,
   sessionId,
   userId,
-  type LinkId,
+  type SocketId,
   type SessionId,
 } from '../../../src/core/ids.ts';
 import { changePolicy, DEFAULT_POLICY, type Policy, type PolicyChange } from '../../../src/core/policy.ts';
 import { afterRestart, step } from '../../../src/core/state-machine.ts';
 import { unknownUser, type PresenceEvent, type SessionRecord, type UserRecord } from '../../../src/core/records.ts';
-import { NO_SLEEPS, withSleep, type Sleeps } from '../../../src/core/process-pauses.ts';
+import { NO_SLEEPS, withSleep, type ProcessPauses } from '../../../src/core/process-pauses.ts';
 import { deepFreeze } from './model/freeze.ts';
 import type { AppState, Platform } from '../../../src/core/enums.ts';
 
@@ -24,7 +24,7 @@ export class Story {
   user: UserRecord = unknownUser(userId('alice'), 0);
   policy: Policy = DEFAULT_POLICY;
   now = START;
-  slept: Sleeps = NO_SLEEPS;
+  slept: ProcessPauses = NO_SLEEPS;
   /** What came of the last command. */
   last: Outcome = { user: this.user, changes: [], ended: [], session: null, durable: false };
   #made = 0;
@@ -56,7 +56,7 @@ export class Story {
     this.policy = changePolicy(this.policy, change);
   }
 
-  login(platform: Platform, also: { device?: string; link?: LinkId; ipAddress?: string } = {}): SessionId {
+  login(platform: Platform, also: { device?: string; link?: SocketId; ipAddress?: string } = {}): SessionId {
     const id = sessionId(`${platform}-${++this.#made}`);
     const command: Login = {
       type: 'login',
@@ -74,16 +74,16 @@ export class Story {
     return id;
   }
 
-  attach(id: SessionId): LinkId {
+  attach(id: SessionId): SocketId {
     const link = linkId(`link-${++this.#made}`);
     this.do({ type: 'attach', sessionId: id, link, ipAddress: null });
     return link;
   }
 
-  detach = (link: LinkId, byServer = false): Outcome => this.do({ type: 'detach', link, byServer });
+  detach = (link: SocketId, byServer = false): Outcome => this.do({ type: 'detach', link, byServer });
   beat = (id: SessionId, appState: AppState | null = null): Outcome =>
     this.do({ type: 'heartbeat', sessionId: id, appState, ipAddress: null });
-  live = (id: SessionId, link: LinkId | null = null): Outcome =>
+  live = (id: SessionId, link: SocketId | null = null): Outcome =>
     this.do({ type: 'life', sessionId: id, link, ipAddress: null });
   logout = (id: SessionId): Outcome => this.do({ type: 'logout', sessionId: id });
   setText = (id: SessionId, text: string | null): Outcome => this.do({ type: 'customStatus', sessionId: id, text });

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { millis } from '../../../src/core/ids.ts';
-import { MOST_SLEEPS, NO_SLEEPS, sleptSince, withSleep, type Sleeps } from '../../../src/core/process-pauses.ts';
+import { MOST_SLEEPS, NO_SLEEPS, sleptSince, withSleep, type ProcessPauses } from '../../../src/core/process-pauses.ts';
 import { Story } from './harness.ts';
 import { DAY, PUSH_EXPIRY, SECOND } from './tables.ts';
 
@@ -93,7 +93,7 @@ describe('a server that slept', () => {
   });
 });
 
-const sleeps = (...pairs: readonly (readonly [number, number])[]): Sleeps =>
+const sleeps = (...pairs: readonly (readonly [number, number])[]): ProcessPauses =>
   pairs.reduce((all, [from, until]) => withSleep(all, { from: millis(from), until: millis(until) }), NO_SLEEPS);
 
 describe('sleeps', () => {

@@ -4,7 +4,7 @@
  *
  *   flags · number of sessions (2 bytes) · length of the user's part · id … · sessions, each behind its length
  */
-import type { DeviceId, LinkId, Millis, SessionId, UserId } from '../../../core/ids.ts';
+import type { DeviceId, SocketId, Millis, SessionId, UserId } from '../../../core/ids.ts';
 import { sameTimings, type Timings } from '../../../core/policy.ts';
 import type { SessionRecord, UserRecord, Watch } from '../../../core/records.ts';
 import {
@@ -233,7 +233,7 @@ export class RecordCodec {
     const appVersion = (second & SECOND.appVersion) === 0 ? null : from.text();
     const osVersion = (second & SECOND.osVersion) === 0 ? null : from.text();
     const ipAddress = (second & SECOND.ipAddress) === 0 ? null : from.text();
-    const links = (second & SECOND.links) === 0 ? [] : (this.#texts() as LinkId[]);
+    const links = (second & SECOND.links) === 0 ? [] : (this.#texts() as SocketId[]);
     const watch: Watch =
       (second & SECOND.watchAll) !== 0 ? '*' : (second & SECOND.watchList) !== 0 ? (this.#texts() as UserId[]) : null;
     return {

@@ -3,7 +3,7 @@ import { createHash, createSecretKey } from 'node:crypto';
 import { SignJWT } from 'jose';
 import { onTestFinished } from 'vitest';
 import type { ForeignApi } from '../../../../src/app/ports/external-api.ts';
-import { createPorchlight, type Porchlight } from '../../../../src/app/application.ts';
+import { createPorchlight, type Application } from '../../../../src/app/application.ts';
 import { Sweeper } from '../../../../src/app/presence/timeout-sweeper.ts';
 import { millis, type Millis } from '../../../../src/core/ids.ts';
 import { seedPolicy, type PolicySeed } from '../../../../src/core/policy.ts';
@@ -46,7 +46,7 @@ export interface HouseOptions {
   /** Whether there is /metrics; left out, there is. */
   readonly metrics?: boolean;
   /** Another product's API over it. */
-  readonly foreign?: (porchlight: Porchlight) => ForeignApi;
+  readonly foreign?: (porchlight: Application) => ForeignApi;
   /** For how long a webhook's deliveries are tried again. */
   readonly retryForMs?: number;
   /** See the reference store. */
@@ -69,7 +69,7 @@ export class House {
   readonly url: string;
   readonly socketUrl: string;
   readonly store: MemoryStore;
-  readonly porchlight: Porchlight;
+  readonly porchlight: Application;
   /** What webhooks are managed with. */
   readonly webhooks: TestParts;
   /** Delivers them once it is started. */
@@ -83,7 +83,7 @@ export class House {
   private constructor(parts: {
     url: string;
     store: MemoryStore;
-    porchlight: Porchlight;
+    porchlight: Application;
     webhooks: TestParts;
     engine: WebhookEngine;
     server: PorchlightServer;

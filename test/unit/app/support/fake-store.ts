@@ -13,7 +13,7 @@ import type { Outcome } from '../../../../src/core/commands.ts';
 import { millis, type Cursor, type Millis, type SessionId, type UserId } from '../../../../src/core/ids.ts';
 import { DEFAULT_POLICY, type Policy } from '../../../../src/core/policy.ts';
 import { unknownUser, type EndedSession, type UserRecord } from '../../../../src/core/records.ts';
-import type { Sleeps } from '../../../../src/core/process-pauses.ts';
+import type { ProcessPauses } from '../../../../src/core/process-pauses.ts';
 import { MemoryStore } from '../../../contract/memory-store.ts';
 import { VirtualClock } from '../../../contract/virtual-clock.ts';
 import { Gates, type Pass } from './gates.ts';
@@ -57,7 +57,7 @@ export class FakeStore implements PresenceStore {
     return this.#store.now();
   }
 
-  sleeps(): Sleeps {
+  sleeps(): ProcessPauses {
     return this.#store.sleeps();
   }
 

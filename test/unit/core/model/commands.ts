@@ -4,7 +4,7 @@
  */
 import fc from 'fast-check';
 import type { Command } from '../../../../src/core/commands.ts';
-import { deviceId, sessionId, type LinkId, type SessionId } from '../../../../src/core/ids.ts';
+import { deviceId, sessionId, type SocketId, type SessionId } from '../../../../src/core/ids.ts';
 import type { PolicyChange } from '../../../../src/core/policy.ts';
 import { ALL, DAY, MINUTE } from '../tables.ts';
 import { moment, type Moment } from './moments.ts';
@@ -64,7 +64,7 @@ const sessionOf = ({ record, sessionsEver }: Person, which: Ref): SessionId =>
     record.sessions.map(({ id }) => id),
     sessionsEver,
   ) ?? sessionId('never-made');
-const linkOf = ({ record, linksEver }: Person, which: Ref): LinkId | undefined =>
+const linkOf = ({ record, linksEver }: Person, which: Ref): SocketId | undefined =>
   pick(
     which,
     record.sessions.flatMap(({ links }) => links),

@@ -5,11 +5,11 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Command, Outcome } from '../../../../src/core/commands.ts';
 import { deadline, sessionDeadline } from '../../../../src/core/deadlines.ts';
-import { later, linkId, millis, sessionId, userId, type LinkId, type SessionId } from '../../../../src/core/ids.ts';
+import { later, linkId, millis, sessionId, userId, type SocketId, type SessionId } from '../../../../src/core/ids.ts';
 import { changePolicy, DEFAULT_POLICY, type Policy, type PolicyChange } from '../../../../src/core/policy.ts';
 import { afterRestart, step } from '../../../../src/core/state-machine.ts';
 import { unknownUser, type Change, type UserRecord } from '../../../../src/core/records.ts';
-import { NO_SLEEPS, withSleep, type Sleeps } from '../../../../src/core/process-pauses.ts';
+import { NO_SLEEPS, withSleep, type ProcessPauses } from '../../../../src/core/process-pauses.ts';
 import { deepFreeze } from './freeze.ts';
 import { Chronicle } from './invariants.ts';
 import { hold, same } from './must.ts';
@@ -25,7 +25,7 @@ export interface Person {
   readonly chronicle: Chronicle;
   /** Every session and every link she ever had: most of them are stale. */
   readonly sessionsEver: SessionId[];
-  readonly linksEver: LinkId[];
+  readonly linksEver: SocketId[];
 }
 
 const START = millis(1_700_000_000_000);
@@ -33,7 +33,7 @@ const START = millis(1_700_000_000_000);
 export class World {
   now = START;
   policy: Policy = deepFreeze(DEFAULT_POLICY);
-  sleeps: Sleeps = NO_SLEEPS;
+  sleeps: ProcessPauses = NO_SLEEPS;
   oraclePolicy = ORACLE_DEFAULT;
   readonly people: readonly Person[];
   readonly #log: string[] = [];
@@ -53,7 +53,7 @@ export class World {
   readonly met = new Map<string, number>();
 
   newSession = (): SessionId => sessionId(`s${++this.#made}`);
-  newLink = (): LinkId => linkId(`l${++this.#made}`);
+  newLink = (): SocketId => linkId(`l${++this.#made}`);
   newName = (): string => `made-${++this.#made}`;
 
   passes(ms: number): void {
@@ -175,7 +175,7 @@ const comparable = ({ events, statusChange, lostLinks }: Change) => ({
 
 const compare = (one: string, other: string): number => (one < other ? -1 : one > other ? 1 : 0);
 
-const factsOf = (session: UserRecord['sessions'][number], sleeps: Sleeps) => ({
+const factsOf = (session: UserRecord['sessions'][number], sleeps: ProcessPauses) => ({
   id: session.id,
   platform: session.platform,
   deviceId: session.deviceId,

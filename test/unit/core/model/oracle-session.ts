@@ -1,6 +1,6 @@
 /** The facts the oracle keeps of a session, and the dates that follow from them. */
 import type { Login } from '../../../../src/core/commands.ts';
-import type { DeviceId, LinkId, Millis, SessionId } from '../../../../src/core/ids.ts';
+import type { DeviceId, SocketId, Millis, SessionId } from '../../../../src/core/ids.ts';
 import type { Row } from '../tables.ts';
 import type { AppState, Platform } from '../../../../src/core/enums.ts';
 
@@ -10,7 +10,7 @@ export interface OracleSession {
   readonly deviceId: DeviceId;
   readonly login: Login;
   readonly loggedInAt: Millis;
-  links: LinkId[];
+  links: SocketId[];
   /** The row of the table as it was when the session last logged in or beat. */
   told: Row;
   appState: AppState;

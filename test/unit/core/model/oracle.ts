@@ -4,7 +4,7 @@
  * state machine, only the shapes of what goes in and comes out.
  */
 import type { Command, Login } from '../../../../src/core/commands.ts';
-import type { LinkId, Millis, SessionId, UserId } from '../../../../src/core/ids.ts';
+import type { SocketId, Millis, SessionId, UserId } from '../../../../src/core/ids.ts';
 import type { Change, PresenceEvent } from '../../../../src/core/records.ts';
 import type { Row } from '../tables.ts';
 import { causesOf, firstDate, sameTold, type OracleSession } from './oracle-session.ts';
@@ -17,7 +17,7 @@ interface Told {
   readonly reason: EventReason;
   readonly becomes: Status;
   readonly by?: Platform;
-  readonly costs?: readonly LinkId[];
+  readonly costs?: readonly SocketId[];
 }
 
 export interface Verdict {
@@ -167,7 +167,7 @@ export class OracleUser {
     return session.id;
   }
 
-  #detach(link: LinkId, byServer: boolean): SessionId | null {
+  #detach(link: SocketId, byServer: boolean): SessionId | null {
     const session = this.live.find(({ links }) => links.includes(link));
     if (!session) return null;
     session.links = session.links.filter((other) => other !== link);

@@ -4,7 +4,7 @@ import { Watchers, type Watcher } from '../../../../src/app/presence/status-watc
 import { schema } from '../../../../src/api/schema.ts';
 import type { UserId } from '../../../../src/core/ids.ts';
 import { Documents } from '../../../../src/server/graphql/document-cache.ts';
-import { Outbox, Outboxes } from '../../../../src/server/wire/send-buffer.ts';
+import { SendBuffer, Outboxes } from '../../../../src/server/wire/send-buffer.ts';
 import { Pushed } from '../../../../src/server/graphql/push-subscription.ts';
 import { Rounds } from '../../../../src/server/graphql/fanout-scheduler.ts';
 import { Shapes } from '../../../../src/server/graphql/shared-results.ts';
@@ -20,7 +20,7 @@ const QUERY = 'subscription { statusChanges(userIds: []) { userId version previo
 const watching = async (stage: Stage, users: readonly UserId[], line = new Line()) => {
   const watchers = new Watchers(stage.store);
   const watcher = watchers.watch(users);
-  const outbox = new Outbox(new Outboxes(), line as never, { unwritable: () => undefined });
+  const outbox = new SendBuffer(new Outboxes(), line as never, { unwritable: () => undefined });
   const documents = new Documents(schema);
   const document = documents.parse(QUERY);
   documents.validate(document);

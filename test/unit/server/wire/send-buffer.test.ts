@@ -1,7 +1,7 @@
 /** What a socket is sent within one turn, and whoever waits until it is on its way. */
 import { describe, expect, test, vi } from 'vitest';
 import { PING_FRAME, pongFrame, textFrame, wireBytes } from '../../../../src/server/wire/frames.ts';
-import { Outbox, Outboxes } from '../../../../src/server/wire/send-buffer.ts';
+import { SendBuffer, Outboxes } from '../../../../src/server/wire/send-buffer.ts';
 import { Line, messagesIn, turn } from '../../../integration/server/support/line.ts';
 
 describe('frames', () => {
@@ -32,7 +32,7 @@ describe('frames', () => {
 
 const outboxOn = (line: Line) => {
   let failures = 0;
-  const outbox = new Outbox(new Outboxes(), line as never, { unwritable: () => void failures++ });
+  const outbox = new SendBuffer(new Outboxes(), line as never, { unwritable: () => void failures++ });
   return { outbox, failures: () => failures };
 };
 
@@ -168,7 +168,7 @@ describe('an outbox', () => {
     const outboxes = new Outboxes(counts);
     const lines = [new Line(), new Line(), new Line()];
     const [read, gone, closed] = lines.map(
-      (line) => new Outbox(outboxes, line as never, { unwritable: () => undefined }),
+      (line) => new SendBuffer(outboxes, line as never, { unwritable: () => undefined }),
     );
     for (const outbox of [read!, gone!, closed!]) {
       outbox.sendNow(textFrame('one'));

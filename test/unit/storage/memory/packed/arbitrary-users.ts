@@ -1,6 +1,6 @@
 /** Every record there can be, and some that there can't. */
 import fc from 'fast-check';
-import type { DeviceId, LinkId, Millis, SessionId, UserId } from '../../../../../src/core/ids.ts';
+import type { DeviceId, SocketId, Millis, SessionId, UserId } from '../../../../../src/core/ids.ts';
 import type { Timings } from '../../../../../src/core/policy.ts';
 import type { SessionRecord, UserRecord, Watch } from '../../../../../src/core/records.ts';
 import { APP_STATES, EVENT_REASONS, PLATFORMS, STATUSES, type LiveStatus } from '../../../../../src/core/enums.ts';
@@ -47,7 +47,7 @@ export const arbitrarySession: fc.Arbitrary<SessionRecord> = recordOf({
   lastSeenAt: moment,
   detachedAt: orNull(moment),
   pushExpiresAt: orNull(moment),
-  links: fc.array(text as fc.Arbitrary<LinkId>, { maxLength: 3 }),
+  links: fc.array(text as fc.Arbitrary<SocketId>, { maxLength: 3 }),
   appVersion: orNull(text),
   osVersion: orNull(text),
   ipAddress: orNull(text),
