@@ -12,7 +12,7 @@ import { startFloor, startPorchlight } from './servers/process.js';
 
 const WARM_UP = { warmMs: 0, forMs: 3_000 };
 
-export class Stage {
+export class BenchHarness {
   /** @type {Server[]} */
   #servers = [];
   /** @type {string[]} */
@@ -126,7 +126,7 @@ export class Stage {
   /**
    * Does the work, in bounded time, and clears up after it.
    * @template T
-   * @param {(stage: Stage) => Promise<T>} work
+   * @param {(harness: BenchHarness) => Promise<T>} work
    * @returns {Promise<T>}
    */
   async run(work) {

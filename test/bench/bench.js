@@ -11,7 +11,7 @@ import { peers, peersTable } from './peers.js';
 import { profileSummary } from './profile.js';
 import { rowsTable, writeJson } from './report.js';
 import { keepBuild } from './servers/process.js';
-import { Stage } from './bench-harness.js';
+import { BenchHarness } from './bench-harness.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const HELP = `npm run bench -- [options]
@@ -73,7 +73,9 @@ async function main() {
   for (const name of names) {
     const began = performance.now();
     try {
-      rows.push(...(await new Stage(name, settings).run((stage) => LINES[name]?.(stage) ?? Promise.resolve([]))));
+      rows.push(
+        ...(await new BenchHarness(name, settings).run((harness) => LINES[name]?.(harness) ?? Promise.resolve([]))),
+      );
       process.stderr.write(`${name}: ${((performance.now() - began) / 1_000).toFixed(0)} s\n`);
     } catch (error) {
       failed.push(name);

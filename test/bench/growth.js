@@ -9,7 +9,7 @@ import { questions, questionTo } from './lines/query500.js';
 import { measured } from './measure.js';
 import { number, table } from './report.js';
 import { spread } from './rows.js';
-import { Stage } from './bench-harness.js';
+import { BenchHarness } from './bench-harness.js';
 
 /** @typedef {{ users: number, watchers: number }} Size `watchers` watch one user. */
 /** @typedef {{ sessions: number, watchers: number, figures: Record<string, number> }} Measured */
@@ -21,15 +21,15 @@ const MANY = {
 const FEW = { users: [1_000, 10_000], watchers: [100, 1_000] };
 
 /**
- * @param {ConstructorParameters<typeof Stage>[1]} settings
+ * @param {ConstructorParameters<typeof BenchHarness>[1]} settings
  * @returns {Promise<Measured[]>}
  */
 export async function growth(settings) {
   /** @type {Measured[]} */
   const found = [];
   for (const size of sizes(settings.quick ? FEW : MANY)) {
-    const stage = new Stage(`growth-${size.users}-${size.watchers}`, settings);
-    const figures = await stage.run(() => figuresOf(stage, size));
+    const harness = new BenchHarness(`growth-${size.users}-${size.watchers}`, settings);
+    const figures = await harness.run(() => figuresOf(harness, size));
     found.push({ sessions: sessionsOf(size.users), watchers: size.watchers, figures });
   }
   return found;
@@ -48,30 +48,30 @@ function sizes({ users: [fewUsers = 0, ...moreUsers], watchers: [fewWatchers = 0
 }
 
 /**
- * @param {Stage} stage
+ * @param {BenchHarness} harness
  * @param {Size} size
  */
-async function figuresOf(stage, { users, watchers }) {
-  stage.say(`${users.toLocaleString('en')} users, ${watchers.toLocaleString('en')} watchers`);
-  const directory = stage.directory();
-  await fill(stage.settings.dist, directory, users);
-  const server = await stage.porchlight({ directory });
+async function figuresOf(harness, { users, watchers }) {
+  harness.say(`${users.toLocaleString('en')} users, ${watchers.toLocaleString('en')} watchers`);
+  const directory = harness.directory();
+  await fill(harness.settings.dist, directory, users);
+  const server = await harness.porchlight({ directory });
   const { port } = server;
-  const changes = await changesTo(stage, port, watchers);
+  const changes = await changesTo(harness, port, watchers);
   /** @type {Record<string, number>} */
   const figures = { 'RSS, MiB': (await settled(server)) / 1024 / 1024, 'ready, ms': server.readyMs };
 
   const cost = async (/** @type {import('./measure.js').Load & { close?: () => void }} */ load, each = () => {}) => {
     const samples = [];
-    if (!stage.quick) await measured(load, server.pid, stage.times);
-    for (let round = 0; round < stage.rounds; round++) {
-      samples.push(await measured(load, server.pid, stage.times));
+    if (!harness.quick) await measured(load, server.pid, harness.times);
+    for (let round = 0; round < harness.rounds; round++) {
+      samples.push(await measured(load, server.pid, harness.times));
       each();
     }
     load.close?.();
     return spread(samples.map(({ cpuUs }) => cpuUs)).median;
   };
-  figures['beat, socket, µs'] = await cost(await beatsOver(stage, port));
+  figures['beat, socket, µs'] = await cost(await beatsOver(harness, port));
   figures['beat, HTTP, µs'] = await cost(await httpBeats(port));
   figures['login, µs'] = await cost(await logins(port));
   figures['500 statuses, µs'] = await cost(await questions(port, await questionTo(port)));
@@ -81,7 +81,7 @@ async function figuresOf(stage, { users, watchers }) {
   figures['last told, ms'] = spread(last).median;
   await server.ask('watchStalls');
   const beats = await httpBeats(port);
-  await measured(beats, server.pid, stage.times);
+  await measured(beats, server.pid, harness.times);
   beats.close();
   figures['longest stall, ms'] = (await server.ask('stallsSeen')).max;
   return figures;

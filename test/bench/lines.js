@@ -13,7 +13,7 @@ import { query500 } from './lines/query500.js';
 import { stream } from './lines/stream.js';
 import { webhooks } from './lines/webhooks.js';
 
-/** @typedef {(stage: import('./bench-harness.js').Stage) => Promise<import('./rows.js').Row[]>} Line */
+/** @typedef {(harness: import('./bench-harness.js').BenchHarness) => Promise<import('./rows.js').Row[]>} Line */
 
 /** @type {Readonly<Record<string, Line>>} */
 export const LINES = {

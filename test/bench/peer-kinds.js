@@ -6,18 +6,18 @@ import * as socketIo from './client/peers/socket-io.js';
 import * as xmpp from './client/peers/xmpp.js';
 import * as servers from './servers/peers.js';
 
-/** @typedef {import('./bench-harness.js').Stage} Stage */
+/** @typedef {import('./bench-harness.js').BenchHarness} BenchHarness */
 /** @typedef {import('./bench-harness.js').Server} Server */
-/** @typedef {import('./client/wire.js').Wire} Wire */
+/** @typedef {import('./client/wire.js').BenchSocket} Wire */
 /** @typedef {import('./measure.js').Load & { took?: number[], close?: () => void }} Load */
 /** @typedef {(port: number, prefix: string, count: number) => Promise<Wire[]>} Clients */
 /**
  * @typedef {object} Words
  * @property {(port: number) => Load | Promise<Load>} logins
- * @property {(stage: Stage, port: number) => Promise<Load>} [beats] a sign of life that is a call of its API
- * @property {((stage: Stage, port: number) => Promise<Load>) | undefined} [pings] one that its protocol has for it
- * @property {(stage: Stage, port: number, count: number) => Promise<Load>} changes of one whom `count` watch
- * @property {(stage: Stage, port: number, count: number) => Promise<{ hearers: Wire[], come: () => Promise<Wire> }>} watched
+ * @property {(harness: BenchHarness, port: number) => Promise<Load>} [beats] a sign of life that is a call of its API
+ * @property {((harness: BenchHarness, port: number) => Promise<Load>) | undefined} [pings] one that its protocol has for it
+ * @property {(harness: BenchHarness, port: number, count: number) => Promise<Load>} changes of one whom `count` watch
+ * @property {(harness: BenchHarness, port: number, count: number) => Promise<{ hearers: Wire[], come: () => Promise<Wire> }>} watched
  *   `come` opens the socket of one whom the hearers watch: they hear of it, and of its end
  * @property {Clients} idle
  * @property {Clients} [clients] each watches ten others
@@ -25,41 +25,41 @@ import * as servers from './servers/peers.js';
 /**
  * @typedef {object} Peer
  * @property {Words} words
- * @property {(stage: Stage) => Promise<Server>} start
+ * @property {(harness: BenchHarness) => Promise<Server>} start
  * @property {() => string | null} missing why it cannot run here, null if it can
  * @property {string} [note] what it does not do that ours does
  */
 
 /** @type {Readonly<Record<string, Peer>>} */
 export const PEERS = {
-  porchlight: { words: graphql, start: (stage) => stage.porchlight(), missing: () => null },
+  porchlight: { words: graphql, start: (harness) => harness.porchlight(), missing: () => null },
   'naive yoga': {
     // A ping is answered by graphql-ws, which tells nobody: no sign of life.
     words: { ...graphql, pings: undefined },
-    start: (stage) => stage.peer(servers.startNaive),
+    start: (harness) => harness.peer(servers.startNaive),
     missing: () => null,
   },
   'socket.io': {
     words: socketIo,
-    start: (stage) => stage.peer(servers.startSocketIo),
+    start: (harness) => harness.peer(servers.startSocketIo),
     missing: () => servers.missingPackage('socket.io'),
     note: 'a login is a connection with a JWT',
   },
   soketi: {
     words: pusher,
-    start: (stage) => stage.peer(servers.startSoketi),
+    start: (harness) => harness.peer(servers.startSoketi),
     missing: () => servers.missingPackage('@soketi/soketi'),
     note: 'a login is a connection that joins a presence channel, signed with an HMAC; the client opens ten channels to watch ten',
   },
   mosquitto: {
     words: mqtt,
-    start: (stage) => stage.peer(servers.startMosquitto),
+    start: (harness) => harness.peer(servers.startMosquitto),
     missing: servers.missingMosquitto,
     note: 'a login is a CONNECT with a will, and no credentials are checked; QoS 0',
   },
   ejabberd: {
     words: xmpp,
-    start: (stage) => stage.peer(servers.startEjabberd),
+    start: (harness) => harness.peer(servers.startEjabberd),
     missing: servers.missingEjabberd,
     note: 'a login is SASL PLAIN with a JWT, bind and presence; watchers are subscribed on a roster',
   },

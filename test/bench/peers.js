@@ -6,19 +6,19 @@ import { PEERS } from './peer-kinds.js';
 import { number, table } from './report.js';
 import { spread } from './rows.js';
 import { install } from './servers/peers.js';
-import { Stage } from './bench-harness.js';
+import { BenchHarness } from './bench-harness.js';
 
 /** @typedef {import('./peer-kinds.js').Peer} Peer */
 /** @typedef {import('./peer-kinds.js').Load} Load */
 /** @typedef {import('./bench-harness.js').Server} Server */
 /** @typedef {Record<string, Record<string, number | null>>} Figures by figure, then by peer; null: it has none. */
 /** @typedef {{ figures: Figures, missing: Record<string, string>, failed: string[], notes: string[] }} Found */
-/** @typedef {(stage: Stage, peer: Peer, server: Server) => Promise<Load> | undefined} Prepare */
+/** @typedef {(harness: BenchHarness, peer: Peer, server: Server) => Promise<Load> | undefined} Prepare */
 
 const COME_AND_GO = 10;
 
 /**
- * @param {ConstructorParameters<typeof Stage>[1]} settings
+ * @param {ConstructorParameters<typeof BenchHarness>[1]} settings
  * @returns {Promise<Found>}
  */
 export async function peers(settings) {
@@ -27,25 +27,27 @@ export async function peers(settings) {
   const watchers = settings.quick ? 200 : 1_000;
   const of = watchers.toLocaleString('en');
   await run.costs('a login, µs CPU', (_stage, { words }, { port }) => Promise.resolve(words.logins(port)));
-  await run.costs('a heartbeat as a call, µs CPU', (stage, { words }, { port }) => words.beats?.(stage, port));
-  await run.costs('a keep-alive of the protocol, µs CPU', (stage, { words }, { port }) => words.pings?.(stage, port));
+  await run.costs('a heartbeat as a call, µs CPU', (harness, { words }, { port }) => words.beats?.(harness, port));
+  await run.costs('a keep-alive of the protocol, µs CPU', (harness, { words }, { port }) =>
+    words.pings?.(harness, port),
+  );
   await run.costs(
     `a delivery to ${of} watchers, µs CPU`,
-    (stage, { words }, { port }) => words.changes(stage, port, watchers),
+    (harness, { words }, { port }) => words.changes(harness, port, watchers),
     `the last of ${of} told of a change, ms`,
   );
-  await run.oneAfterAnother(`the last of ${of} told of a closed socket, ms`, async (stage, { words }, server) => {
-    const { hearers, come } = await words.watched(stage, server.port, watchers);
+  await run.oneAfterAnother(`the last of ${of} told of a closed socket, ms`, async (harness, { words }, server) => {
+    const { hearers, come } = await words.watched(harness, server.port, watchers);
     // The first are for the compilers.
     await closes(hearers, come, settings.quick ? 1 : COME_AND_GO);
     return spread(await closes(hearers, come, settings.quick ? 2 : COME_AND_GO * settings.rounds)).median;
   });
   const clients = settings.quick ? 250 : 2_000;
-  await run.oneAfterAnother('an idle client, KiB RSS', (stage, { words }, server) =>
-    perClient(stage, server, clients, words.idle),
+  await run.oneAfterAnother('an idle client, KiB RSS', (harness, { words }, server) =>
+    perClient(harness, server, clients, words.idle),
   );
-  await run.oneAfterAnother('a client watching ten, KiB RSS', async (stage, { words }, server) =>
-    words.clients === undefined ? null : perClient(stage, server, clients, words.clients),
+  await run.oneAfterAnother('a client watching ten, KiB RSS', async (harness, { words }, server) =>
+    words.clients === undefined ? null : perClient(harness, server, clients, words.clients),
   );
   return run.found;
 }
@@ -57,7 +59,7 @@ class Run {
   /** @type {Found} */
   found = { figures: {}, missing: {}, failed: [], notes: [] };
 
-  /** @param {ConstructorParameters<typeof Stage>[1]} settings */
+  /** @param {ConstructorParameters<typeof BenchHarness>[1]} settings */
   constructor(settings) {
     this.#settings = settings;
     for (const [name, peer] of Object.entries(PEERS)) {
@@ -75,21 +77,21 @@ class Run {
    * @param {string} [lastFigure] how long it took until the last was told, where the load says so
    */
   async costs(figure, prepare, lastFigure) {
-    await new Stage(figure, this.#settings).run(async (stage) => {
+    await new BenchHarness(figure, this.#settings).run(async (harness) => {
       /** @type {{ name: string, server: Server, load: Load, samples: import('./measure.js').Sample[], lastMs: number[] }[]} */
       const sides = [];
       for (const [name, peer] of this.#present) {
         await this.#tried(figure, name, async () => {
-          const server = await peer.start(stage);
-          const load = await prepare(stage, peer, server);
+          const server = await peer.start(harness);
+          const load = await prepare(harness, peer, server);
           if (load === undefined) return server.stop();
           sides.push({ name, server, load, samples: [], lastMs: [] });
         });
       }
-      for (let round = stage.quick ? 0 : -1; round < stage.rounds; round++) {
+      for (let round = harness.quick ? 0 : -1; round < harness.rounds; round++) {
         for (const side of [...sides]) {
           const done = await this.#tried(figure, side.name, async () => {
-            const sample = await measured(side.load, side.server.pid, stage.times);
+            const sample = await measured(side.load, side.server.pid, harness.times);
             // The first round is for the compilers.
             if (round < 0) return;
             side.samples.push(sample);
@@ -104,20 +106,20 @@ class Run {
         if (lastFigure !== undefined) this.#note(lastFigure, name, spread(lastMs).median);
         if (clientWasBottleneck(samples)) this.found.notes.push(`${name}, ${figure}: the client was the bottleneck`);
       }
-      stage.say('done');
+      harness.say('done');
     });
   }
 
   /**
    * @param {string} figure
-   * @param {(stage: Stage, peer: Peer, server: Server) => Promise<number | null>} work
+   * @param {(harness: BenchHarness, peer: Peer, server: Server) => Promise<number | null>} work
    */
   async oneAfterAnother(figure, work) {
     for (const [name, peer] of this.#present) {
       await this.#tried(figure, name, () =>
-        new Stage(figure, this.#settings).run(async (stage) => {
-          this.#note(figure, name, await work(stage, peer, await peer.start(stage)));
-          stage.say(name);
+        new BenchHarness(figure, this.#settings).run(async (harness) => {
+          this.#note(figure, name, await work(harness, peer, await peer.start(harness)));
+          harness.say(name);
         }),
       );
     }

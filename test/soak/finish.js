@@ -5,7 +5,7 @@ import { becomes } from './time.js';
 import { userToken } from './clients/tokens.js';
 import { isUnknownCommand } from './faults/faults.js';
 
-/** @typedef {import('./world.js').World} World */
+/** @typedef {import('./world.js').SoakWorld} World */
 
 const SETTLED_WITHIN_MS = 30_000;
 const AT_ONCE = 200;

@@ -14,7 +14,7 @@ import { freePort, Server } from './faults/server.js';
 import { becomes, sleep } from './time.js';
 import { Watcher } from './clients/watcher.js';
 import { Webhooks } from './webhooks/webhooks.js';
-import { cannotWrite, World } from './world.js';
+import { cannotWrite, SoakWorld } from './world.js';
 
 /** What was acknowledged is in the feed within this time, when nothing disturbs. */
 const TOLD_WITHIN_MS = 10_000;
@@ -28,7 +28,7 @@ export async function run(settings) {
   const plan = planOf(seed, minutes);
   const disk = new Disk(directory);
   const server = new Server({ dist, directory, port: await freePort(), env: disk.env });
-  const world = new World(server, settings);
+  const world = new SoakWorld(server, settings);
   const { journal, model, judge, disturbances, vitals } = world;
   journal.onViolation = ({ kind, words, userId }) =>
     process.stderr.write(
@@ -163,7 +163,7 @@ export async function run(settings) {
 const summaries = (histograms) =>
   Object.fromEntries(Object.entries(histograms).map(([name, histogram]) => [name, histogram.summary()]));
 
-/** @param {World} world @param {Faults} faults @param {readonly import('./plan.js').Step[]} plan @param {number} minutes */
+/** @param {SoakWorld} world @param {Faults} faults @param {readonly import('./plan.js').Step[]} plan @param {number} minutes */
 async function carryOut(world, faults, plan, minutes) {
   const began = Date.now();
   const underWay = [];
@@ -176,7 +176,7 @@ async function carryOut(world, faults, plan, minutes) {
   await Promise.race([Promise.all(underWay), sleep(90_000)]);
 }
 
-/** A fault that nobody caused, and a death that nobody wanted, are the server's. @param {World} world */
+/** A fault that nobody caused, and a death that nobody wanted, are the server's. @param {SoakWorld} world */
 function listenToLog(world) {
   const { server, journal, disturbances } = world;
   server.onLine = (line) => {
@@ -199,7 +199,7 @@ function listenToLog(world) {
   };
 }
 
-/** Sessions that ended long ago: nothing will be asked about them. @param {World} world */
+/** Sessions that ended long ago: nothing will be asked about them. @param {SoakWorld} world */
 function forgetOld({ sessions, model }) {
   const before = Date.now() - 120_000;
   for (const [id] of sessions) {

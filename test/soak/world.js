@@ -33,7 +33,7 @@ export function dataOf({ data, errors }) {
   return data;
 }
 
-export class World {
+export class SoakWorld {
   journal = new Journal();
   disturbances = new Disturbances();
   policies = new Policies();

@@ -30,13 +30,13 @@ async function come(port) {
 }
 
 /**
- * @param {import('../bench-harness.js').Stage} stage
+ * @param {import('../bench-harness.js').BenchHarness} harness
  * @param {number} port
  * @param {number} count
  */
-export async function watched(stage, port, count) {
+export async function watched(harness, port, count) {
   const hearers = await openMany(count, (index) => watching(port, `watcher-${index}`));
-  stage.later(() => hearers.forEach((socket) => socket.close()));
+  harness.later(() => hearers.forEach((socket) => socket.close()));
   return { hearers, come: () => come(port) };
 }
 

@@ -5,7 +5,7 @@ import { failure } from '../measure.js';
 /**
  * The next change as soon as everybody has heard of the last one. Counts deliveries; `took` has how long each change
  * took to reach the last one.
- * @param {readonly import('./wire.js').Wire[]} hearers
+ * @param {readonly import('./wire.js').BenchSocket[]} hearers
  * @param {() => void} change
  */
 export function oneByOne(hearers, change) {

@@ -1,7 +1,7 @@
 // How long it takes until everybody knows that somebody's socket closed.
 import { performance } from 'node:perf_hooks';
 
-/** @typedef {import('./wire.js').Wire} Wire */
+/** @typedef {import('./wire.js').BenchSocket} Wire */
 
 /**
  * Somebody comes, all hear of it; her socket closes, all hear of it. @returns how long the latter took, each time, ms.

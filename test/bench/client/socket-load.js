@@ -19,7 +19,7 @@ export function ring(message, encode = textFrame) {
 }
 
 /**
- * @param {readonly import('./wire.js').Wire[]} sockets
+ * @param {readonly import('./wire.js').BenchSocket[]} sockets
  * @param {{ bytes: Buffer, frameBytes: number }} frames
  * @param {number} inFlight
  * @param {(start: number, end: number) => boolean} isAnswer which message completes an operation.

@@ -3,7 +3,7 @@
 import { Buffer } from 'node:buffer';
 import { connect } from 'node:net';
 import { setImmediate } from 'node:timers';
-import { Wire } from './wire.js';
+import { BenchSocket } from './wire.js';
 
 /** @param {string} path */
 const upgrade = (path) =>
@@ -34,7 +34,7 @@ function frame(opcode, payload) {
   return bytes;
 }
 
-export class RawSocket extends Wire {
+export class RawSocket extends BenchSocket {
   /**
    * @param {number} port
    * @returns {Promise<RawSocket>}

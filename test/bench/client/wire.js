@@ -1,7 +1,7 @@
 // A bare connection that hears whole messages, without a copy where it can: what every protocol of the bench is read by.
 import { Buffer } from 'node:buffer';
 
-export class Wire {
+export class BenchSocket {
   #socket;
   /** @type {Buffer | null} */
   #rest = null;

@@ -13,24 +13,24 @@ import { percentile, row } from '../rows.js';
 const PER_SECOND = 300;
 const BLOCK = Buffer.alloc(4 * 1024 * 1024, 1);
 
-/** @param {import('../bench-harness.js').Stage} stage */
-export async function diskStall(stage) {
-  const server = await stage.porchlight();
+/** @param {import('../bench-harness.js').BenchHarness} harness */
+export async function diskStall(harness) {
+  const server = await harness.porchlight();
   const [token = ''] = await logIn(server.port, names('device', 1));
   const beat = graphqlRequest(token, JSON.stringify({ query: HEARTBEAT }));
   const body = loginBody();
   let user = 0;
   const login = () => graphqlRequest(userToken(`user-${user++}`), body);
-  const stopWriting = keepBusy(join(stage.directory(), 'busy'));
-  await during(stage, server, login);
+  const stopWriting = keepBusy(join(harness.directory(), 'busy'));
+  await during(harness, server, login);
   const logins = [];
   const beats = [];
-  for (let round = 0; round < stage.rounds; round++) {
-    logins.push(await during(stage, server, login));
-    beats.push(await during(stage, server, () => beat));
+  for (let round = 0; round < harness.rounds; round++) {
+    logins.push(await during(harness, server, login));
+    beats.push(await during(harness, server, () => beat));
   }
   await stopWriting();
-  const { line } = stage;
+  const { line } = harness;
   return [
     row({
       line,
@@ -58,16 +58,16 @@ export async function diskStall(stage) {
 }
 
 /**
- * @param {import('../bench-harness.js').Stage} stage
+ * @param {import('../bench-harness.js').BenchHarness} harness
  * @param {import('../bench-harness.js').Server} server
  * @param {() => Buffer} next
  */
-async function during(stage, server, next) {
+async function during(harness, server, next) {
   const load = await paced(server.port, { connections: 200, perSecond: PER_SECOND, next });
   load.start();
-  await Promise.race([sleep(stage.times.warmMs), load.failed]);
+  await Promise.race([sleep(harness.times.warmMs), load.failed]);
   await server.ask('watchStalls');
-  await Promise.race([sleep(stage.times.forMs), load.failed]);
+  await Promise.race([sleep(harness.times.forMs), load.failed]);
   const { max, p99 } = await server.ask('stallsSeen');
   load.stop();
   return { max, p99, took: percentile(load.took, 0.99) };

@@ -13,17 +13,17 @@ const CURSOR = graphqlRequest(API_KEY, JSON.stringify({ query: '{ latestCursor }
 const ASK_EVERY_MS = 50;
 const WITHIN_MS = 180_000;
 
-/** @param {import('../bench-harness.js').Stage} stage */
-export async function due(stage) {
-  const users = stage.quick ? 5_000 : 1_000_000;
+/** @param {import('../bench-harness.js').BenchHarness} harness */
+export async function due(harness) {
+  const users = harness.quick ? 5_000 : 1_000_000;
   // After a restart everybody has one full timeout, from the same moment on.
-  const timeoutMs = stage.quick ? 4_000 : 30_000;
-  const directory = stage.directory();
-  stage.say(`making ${users.toLocaleString('en')} users`);
-  await fill(stage.settings.dist, directory, users, timeoutMs);
-  stage.say('writing what they will write, raw');
-  const floor = rawTransitions(directory, stage.directory());
-  const server = await stage.porchlight({ directory });
+  const timeoutMs = harness.quick ? 4_000 : 30_000;
+  const directory = harness.directory();
+  harness.say(`making ${users.toLocaleString('en')} users`);
+  await fill(harness.settings.dist, directory, users, timeoutMs);
+  harness.say('writing what they will write, raw');
+  const floor = rawTransitions(directory, harness.directory());
+  const server = await harness.porchlight({ directory });
   const connection = await HttpConnection.open(server.port);
   const ask = async (/** @type {import('node:buffer').Buffer} */ request) =>
     JSON.parse((await connection.ask(request)).body).data;
@@ -41,14 +41,14 @@ export async function due(stage) {
   others.took.length = 0;
   await server.ask('watchStalls');
   let ended = began;
-  await stage.profiled(server, async () => {
+  await harness.profiled(server, async () => {
     ended = await Promise.race([untilFewer(ask, 1), others.failed]);
   });
   const stalls = await server.ask('stallsSeen');
   others.stop();
   const firstAt = Date.parse((await ask(firstEvent(latestCursor))).events.nodes[0].occurredAt);
   connection.close();
-  const { line } = stage;
+  const { line } = harness;
   const of = sessionsOf(users).toLocaleString('en');
   return [
     row({

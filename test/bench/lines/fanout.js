@@ -7,28 +7,28 @@ import { openMany, openProtocol, RawSocket, textFrame } from '../client/web-sock
 import { bottleneckNotes } from '../measure.js';
 import { row, spread } from '../rows.js';
 
-/** @param {import('../bench-harness.js').Stage} stage */
-export async function fanout(stage) {
-  const count = stage.quick ? 100 : 1_000;
-  const ours = await stage.porchlight();
-  const changes = await changesTo(stage, ours.port, count);
-  const floor = await stage.floor('echo', { MODE: 'broadcast', ANSWER: changes.answer });
+/** @param {import('../bench-harness.js').BenchHarness} harness */
+export async function fanout(harness) {
+  const count = harness.quick ? 100 : 1_000;
+  const ours = await harness.porchlight();
+  const changes = await changesTo(harness, ours.port, count);
+  const floor = await harness.floor('echo', { MODE: 'broadcast', ANSWER: changes.answer });
   const hearers = await openMany(count, () => RawSocket.open(floor.port));
   const control = await RawSocket.open(floor.port);
   const go = textFrame('go');
   const sends = oneByOne(hearers, () => control.send(go));
-  stage.later(() => [...hearers, control].forEach((one) => one.close()));
+  harness.later(() => [...hearers, control].forEach((one) => one.close()));
   /** @type {{ ours: number[], floor: number[] }} */
   const last = { ours: [], floor: [] };
   const loads = { ours: changes, floor: sends };
-  const samples = await stage.measure(
+  const samples = await harness.measure(
     { ours: { load: changes, server: ours }, floor: { load: sends, server: floor } },
     (side) => last[side].push(spread(loads[side].took).median),
   );
   const notes = bottleneckNotes(samples);
   return [
     row({
-      line: stage.line,
+      line: harness.line,
       figure: `a delivery, ${count.toLocaleString('en')} watchers`,
       unit: 'µs CPU',
       ours: samples.ours.map(({ cpuUs }) => cpuUs),
@@ -37,7 +37,7 @@ export async function fanout(stage) {
       notes,
     }),
     row({
-      line: stage.line,
+      line: harness.line,
       figure: `the last of ${count.toLocaleString('en')} told after`,
       unit: 'ms',
       ours: last.ours,
@@ -50,15 +50,15 @@ export async function fanout(stage) {
 
 /**
  * Changes of one user whom `count` sockets watch, and what one of them hears of a change.
- * @param {import('../bench-harness.js').Stage} stage
+ * @param {import('../bench-harness.js').BenchHarness} harness
  * @param {number} port
  * @param {number} count
  */
-export async function changesTo(stage, port, count) {
+export async function changesTo(harness, port, count) {
   const [token = ''] = await logIn(port, ['alice']);
   const watchers = await openMany(count, (index) => watching(port, `watcher-${index}`));
   const changer = await HttpConnection.open(port);
-  stage.later(() => [...watchers, changer].forEach((one) => one.close()));
+  harness.later(() => [...watchers, changer].forEach((one) => one.close()));
   let text = 0;
   const change = () => changer.send(graphqlRequest(token, textBody(String((text = (text + 1) % 1_000) + 1_000))));
   const answer = await oneChange(watchers, change);

@@ -7,21 +7,24 @@ import { row } from '../rows.js';
 
 const CONNECTIONS = 50;
 
-/** @param {import('../bench-harness.js').Stage} stage */
-export async function heartbeatHttp(stage) {
-  const ours = await stage.porchlight();
+/** @param {import('../bench-harness.js').BenchHarness} harness */
+export async function heartbeatHttp(harness) {
+  const ours = await harness.porchlight();
   const tokens = await logIn(ours.port, names('device', CONNECTIONS));
   const body = JSON.stringify({ query: HEARTBEAT });
   const requests = tokens.map((token) => graphqlRequest(token, body));
   const next = (/** @type {number} */ connection) => requests[connection] ?? null;
-  const floor = await stage.floor('json', { ANSWER: await oneAnswer(ours.port, next(0)) });
+  const floor = await harness.floor('json', { ANSWER: await oneAnswer(ours.port, next(0)) });
   const beats = await httpLoad(ours.port, CONNECTIONS, next);
   const answers = await httpLoad(floor.port, CONNECTIONS, next);
-  stage.later(() => [beats, answers].forEach((load) => load.close()));
-  const samples = await stage.measure({ ours: { load: beats, server: ours }, floor: { load: answers, server: floor } });
+  harness.later(() => [beats, answers].forEach((load) => load.close()));
+  const samples = await harness.measure({
+    ours: { load: beats, server: ours },
+    floor: { load: answers, server: floor },
+  });
   return [
     row({
-      line: stage.line,
+      line: harness.line,
       figure: 'a heartbeat over HTTP',
       unit: 'µs CPU',
       ours: samples.ours.map(({ cpuUs }) => cpuUs),

@@ -12,18 +12,21 @@ const IN_FLIGHT = 8;
 /** @param {string} id */
 const beat = (id) => JSON.stringify({ id, type: 'subscribe', payload: { query: HEARTBEAT } });
 
-/** @param {import('../bench-harness.js').Stage} stage */
-export async function heartbeatWs(stage) {
-  const ours = await stage.porchlight();
-  const beats = await beatsOver(stage, ours.port);
-  const floor = await stage.floor('echo', { ANSWER: beats.answer });
+/** @param {import('../bench-harness.js').BenchHarness} harness */
+export async function heartbeatWs(harness) {
+  const ours = await harness.porchlight();
+  const beats = await beatsOver(harness, ours.port);
+  const floor = await harness.floor('echo', { ANSWER: beats.answer });
   const echoes = await openMany(SOCKETS, () => RawSocket.open(floor.port));
-  stage.later(() => echoes.forEach((socket) => socket.close()));
+  harness.later(() => echoes.forEach((socket) => socket.close()));
   const echoed = socketLoad(echoes, ring(beat), IN_FLIGHT, () => true);
-  const samples = await stage.measure({ ours: { load: beats, server: ours }, floor: { load: echoed, server: floor } });
+  const samples = await harness.measure({
+    ours: { load: beats, server: ours },
+    floor: { load: echoed, server: floor },
+  });
   return [
     row({
-      line: stage.line,
+      line: harness.line,
       figure: 'a heartbeat over a socket',
       unit: 'µs CPU',
       ours: samples.ours.map(({ cpuUs }) => cpuUs),
@@ -36,13 +39,13 @@ export async function heartbeatWs(stage) {
 
 /**
  * Devices that beat over their sockets, and what one is answered.
- * @param {import('../bench-harness.js').Stage} stage
+ * @param {import('../bench-harness.js').BenchHarness} harness
  * @param {number} port
  */
-export async function beatsOver(stage, port) {
+export async function beatsOver(harness, port) {
   const tokens = await logIn(port, names('device', SOCKETS));
   const sockets = await openMany(SOCKETS, (index) => openProtocol(port, tokens[index] ?? ''));
-  stage.later(() => sockets.forEach((socket) => socket.close()));
+  harness.later(() => sockets.forEach((socket) => socket.close()));
   const answer = await oneAnswer(sockets[0]);
   return Object.assign(socketLoad(sockets, ring(beat), IN_FLIGHT, isComplete), { answer });
 }

@@ -9,29 +9,29 @@ const CONNECTIONS = 50;
 /** More than are ever answered in a second: who runs out has nothing left to measure with. */
 const PER_SECOND = 20_000;
 
-/** @param {import('../bench-harness.js').Stage} stage */
-export async function login(stage) {
-  const ours = await stage.porchlight();
+/** @param {import('../bench-harness.js').BenchHarness} harness */
+export async function login(harness) {
+  const ours = await harness.porchlight();
   const body = loginBody();
   let minted = 0;
   const mint = () => graphqlRequest(userToken(`user-${String(minted++).padStart(7, '0')}`), body);
-  const floor = await stage.floor('json', { ANSWER: await oneAnswer(ours.port, mint()) });
+  const floor = await harness.floor('json', { ANSWER: await oneAnswer(ours.port, mint()) });
   /** @type {import('node:buffer').Buffer[]} */
   let requests = [];
   const logins = await httpLoad(ours.port, CONNECTIONS, () => requests.pop() ?? null);
   const answers = await httpLoad(floor.port, CONNECTIONS, () => requests.pop() ?? null);
-  stage.later(() => [logins, answers].forEach((load) => load.close()));
-  const { warmMs, forMs } = stage.times;
+  harness.later(() => [logins, answers].forEach((load) => load.close()));
+  const { warmMs, forMs } = harness.times;
   const fresh = () => {
     requests = Array.from({ length: (PER_SECOND * (warmMs + forMs)) / 1_000 }, mint);
   };
-  const samples = await stage.measure({
+  const samples = await harness.measure({
     ours: { load: logins, server: ours, before: fresh },
     floor: { load: answers, server: floor, before: fresh },
   });
   return [
     row({
-      line: stage.line,
+      line: harness.line,
       figure: 'a login, on disk',
       unit: 'µs CPU',
       ours: samples.ours.map(({ cpuUs }) => cpuUs),

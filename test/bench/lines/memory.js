@@ -8,34 +8,34 @@ import { row } from '../rows.js';
 const WATCHED = 10;
 const ROUNDS = 3;
 
-/** @param {import('../bench-harness.js').Stage} stage */
-export async function memory(stage) {
-  const count = stage.quick ? 100 : 5_000;
+/** @param {import('../bench-harness.js').BenchHarness} harness */
+export async function memory(harness) {
+  const count = harness.quick ? 100 : 5_000;
   const ours = [];
   const floor = [];
-  for (let round = 0; round < Math.min(stage.rounds, ROUNDS); round++) {
-    ours.push(await perClient(stage, await stage.porchlight(), count, clients));
-    await stage.clear();
-    floor.push(await perClient(stage, await stage.floor('echo', {}), count, idle));
-    await stage.clear();
+  for (let round = 0; round < Math.min(harness.rounds, ROUNDS); round++) {
+    ours.push(await perClient(harness, await harness.porchlight(), count, clients));
+    await harness.clear();
+    floor.push(await perClient(harness, await harness.floor('echo', {}), count, idle));
+    await harness.clear();
   }
   const figure = `a client of ${count.toLocaleString('en')}`;
-  return [row({ line: stage.line, figure, unit: 'KiB RSS', ours, floor, aim: { atMost: 12 } })];
+  return [row({ line: harness.line, figure, unit: 'KiB RSS', ours, floor, aim: { atMost: 12 } })];
 }
 
 /**
- * @param {import('../bench-harness.js').Stage} stage
+ * @param {import('../bench-harness.js').BenchHarness} harness
  * @param {import('../bench-harness.js').Server} server
  * @param {number} count
- * @param {(port: number, prefix: string, count: number) => Promise<import('../client/wire.js').Wire[]>} connect
+ * @param {(port: number, prefix: string, count: number) => Promise<import('../client/wire.js').BenchSocket[]>} connect
  */
-export async function perClient(stage, server, count, connect) {
+export async function perClient(harness, server, count, connect) {
   // They pay for what all use: code, buffers, a heap of a working size.
   const first = await connect(server.port, 'first', count / 10);
   const before = await settled(server);
   const others = await connect(server.port, 'client', count);
   const after = await settled(server);
-  stage.later(() => [...first, ...others].forEach((socket) => socket.close()));
+  harness.later(() => [...first, ...others].forEach((socket) => socket.close()));
   return (after - before) / count / 1024;
 }
 

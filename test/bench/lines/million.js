@@ -10,21 +10,21 @@ import { settled } from './memory.js';
 
 const BODY = JSON.stringify({ query: HEARTBEAT });
 
-/** @param {import('../bench-harness.js').Stage} stage */
-export async function million(stage) {
-  const users = stage.quick ? 5_000 : 1_000_000;
+/** @param {import('../bench-harness.js').BenchHarness} harness */
+export async function million(harness) {
+  const users = harness.quick ? 5_000 : 1_000_000;
   const sessions = sessionsOf(users);
-  const directory = stage.directory();
-  stage.say(`making ${users.toLocaleString('en')} users`);
-  await fill(stage.settings.dist, directory, users);
-  const empty = await stage.porchlight();
+  const directory = harness.directory();
+  harness.say(`making ${users.toLocaleString('en')} users`);
+  await fill(harness.settings.dist, directory, users);
+  const empty = await harness.porchlight();
   const withNobody = await settled(empty);
-  const server = await stage.porchlight({ directory });
+  const server = await harness.porchlight({ directory });
   const peak = rssBytes(server.pid);
   const bytes = ((await settled(server)) - withNobody) / sessions;
-  const beats = await beating(stage, server, users);
+  const beats = await beating(harness, server, users);
   const of = sessions.toLocaleString('en');
-  const { line } = stage;
+  const { line } = harness;
   return [
     row({ line, figure: `a session of ${of}`, unit: 'bytes RSS', ours: [bytes], aim: { atMost: 300 } }),
     row({ line, figure: 'RSS at the restart', unit: 'MiB', ours: [peak / 1024 / 1024] }),
@@ -42,12 +42,12 @@ export async function million(stage) {
 }
 
 /**
- * @param {import('../bench-harness.js').Stage} stage
+ * @param {import('../bench-harness.js').BenchHarness} harness
  * @param {import('../bench-harness.js').Server} server
  * @param {number} users
  */
-async function beating(stage, server, users) {
-  const forMs = stage.quick ? 1_000 : 20_000;
+async function beating(harness, server, users) {
+  const forMs = harness.quick ? 1_000 : 20_000;
   const perSecond = users / 100;
   let turn = 0;
   const load = await paced(server.port, {

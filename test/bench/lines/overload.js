@@ -23,9 +23,9 @@ const BEATS_PER_SECOND = 500;
 
 /** @typedef {{ perSecond: number, refused: number, median: number, slow: number, beat: number, lost: number }} Seen */
 
-/** @param {import('../bench-harness.js').Stage} stage */
-export async function overload(stage) {
-  const sides = { ours: await side(stage, {}), floor: await side(stage, { PORCHLIGHT_MAX_LAG: '60s' }) };
+/** @param {import('../bench-harness.js').BenchHarness} harness */
+export async function overload(harness) {
+  const sides = { ours: await side(harness, {}), floor: await side(harness, { PORCHLIGHT_MAX_LAG: '60s' }) };
   const inTurn = /** @type {const} */ (['ours', 'floor']);
   const capacity = { ours: /** @type {number[]} */ ([]), floor: /** @type {number[]} */ ([]) };
   const seen = TIMES.map((times) => ({
@@ -33,14 +33,14 @@ export async function overload(stage) {
     ours: /** @type {Seen[]} */ ([]),
     floor: /** @type {Seen[]} */ ([]),
   }));
-  for (let round = 0; round < stage.rounds; round++) {
+  for (let round = 0; round < harness.rounds; round++) {
     for (const name of inTurn) {
       const best = await sides[name].atBest();
       capacity[name].push(best);
       for (const at of seen) at[name].push(await sides[name].crowd(best * at.times));
     }
   }
-  const { line } = stage;
+  const { line } = harness;
   const rows = [
     row({ line, figure: `logins, ${AT_ONCE} at a time`, unit: '/s', ours: capacity.ours, floor: capacity.floor }),
   ];
@@ -75,15 +75,15 @@ export async function overload(stage) {
 }
 
 /**
- * @param {import('../bench-harness.js').Stage} stage
+ * @param {import('../bench-harness.js').BenchHarness} harness
  * @param {Record<string, string>} env
  */
-async function side(stage, env) {
-  const server = await stage.porchlight({ env: { PORCHLIGHT_RATE_PER_ADDRESS: '0', ...env } });
-  const beats = await beating(stage, server.port);
-  const { forMs } = stage.times;
+async function side(harness, env) {
+  const server = await harness.porchlight({ env: { PORCHLIGHT_RATE_PER_ADDRESS: '0', ...env } });
+  const beats = await beating(harness, server.port);
+  const { forMs } = harness.times;
   // It takes a second until a server is as far behind as it will be.
-  const times = { warmMs: stage.quick ? 200 : 2_000, forMs };
+  const times = { warmMs: harness.quick ? 200 : 2_000, forMs };
   const body = loginBody();
   let user = 0;
   const mint = () => graphqlRequest(userToken(`crowd-${user++}`), body);
@@ -103,12 +103,12 @@ async function side(stage, env) {
       // Beforehand: to make a token takes as long as to refuse one.
       const requests = Array.from({ length: Math.ceil((perSecond * (times.warmMs + forMs)) / 1_000) }, mint);
       // Those that are silent for long are closed.
-      const load = await openLoop(server.port, { connections: stage.quick ? 1_000 : CONNECTIONS });
+      const load = await openLoop(server.port, { connections: harness.quick ? 1_000 : CONNECTIONS });
       await beats({ start: true });
       const { done, refused, took } = await load.during({ perSecond, ...times }, () => requests.pop() ?? mint());
       const beaten = await beats({ stop: true });
       load.close();
-      stage.say(`${number(perSecond)} a second asked, ${number((done / forMs) * 1_000)} done, ${refused} refused`);
+      harness.say(`${number(perSecond)} a second asked, ${number((done / forMs) * 1_000)} done, ${refused} refused`);
       return {
         perSecond: (done / forMs) * 1_000,
         refused: (100 * refused) / (done + refused),
@@ -123,14 +123,14 @@ async function side(stage, env) {
 
 /**
  * Devices in a process of their own. @returns what tells them to start and to stop.
- * @param {import('../bench-harness.js').Stage} stage
+ * @param {import('../bench-harness.js').BenchHarness} harness
  * @param {number} port
  */
-async function beating(stage, port) {
+async function beating(harness, port) {
   const tokens = await logIn(port, names('device', DEVICES));
   const child = fork(fileURLToPath(new URL('../client/beating.js', import.meta.url)));
   const { stop } = bound(child);
-  stage.later(() => void stop('SIGKILL'));
+  harness.later(() => void stop('SIGKILL'));
   const tell = async (/** @type {object} */ what) => {
     const answered = once(child, 'message');
     child.send(what);

@@ -10,18 +10,21 @@ const IN_FLIGHT = 8;
 const FRAMES = ring(() => '{"type":"ping"}');
 const PONG = '{"type":"pong"}';
 
-/** @param {import('../bench-harness.js').Stage} stage */
-export async function pingWs(stage) {
-  const ours = await stage.porchlight();
-  const floor = await stage.floor('echo', { ANSWER: PONG });
-  const pings = await pingsOver(stage, ours.port);
+/** @param {import('../bench-harness.js').BenchHarness} harness */
+export async function pingWs(harness) {
+  const ours = await harness.porchlight();
+  const floor = await harness.floor('echo', { ANSWER: PONG });
+  const pings = await pingsOver(harness, ours.port);
   const echoes = await openMany(SOCKETS, () => RawSocket.open(floor.port));
-  stage.later(() => echoes.forEach((socket) => socket.close()));
+  harness.later(() => echoes.forEach((socket) => socket.close()));
   const echoed = socketLoad(echoes, FRAMES, IN_FLIGHT, () => true);
-  const samples = await stage.measure({ ours: { load: pings, server: ours }, floor: { load: echoed, server: floor } });
+  const samples = await harness.measure({
+    ours: { load: pings, server: ours },
+    floor: { load: echoed, server: floor },
+  });
   return [
     row({
-      line: stage.line,
+      line: harness.line,
       figure: 'a ping answered',
       unit: 'µs CPU',
       ours: samples.ours.map(({ cpuUs }) => cpuUs),
@@ -34,12 +37,12 @@ export async function pingWs(stage) {
 
 /**
  * Devices that ping over their sockets.
- * @param {import('../bench-harness.js').Stage} stage
+ * @param {import('../bench-harness.js').BenchHarness} harness
  * @param {number} port
  */
-export async function pingsOver(stage, port) {
+export async function pingsOver(harness, port) {
   const tokens = await logIn(port, names('device', SOCKETS));
   const sockets = await openMany(SOCKETS, (index) => openProtocol(port, tokens[index] ?? ''));
-  stage.later(() => sockets.forEach((socket) => socket.close()));
+  harness.later(() => sockets.forEach((socket) => socket.close()));
   return socketLoad(sockets, FRAMES, IN_FLIGHT, () => true);
 }

@@ -22,19 +22,22 @@ export async function questionTo(/** @type {number} */ port) {
  */
 export const questions = (port, question) => httpLoad(port, CONNECTIONS, () => question);
 
-/** @param {import('../bench-harness.js').Stage} stage */
-export async function query500(stage) {
-  const ours = await stage.porchlight();
+/** @param {import('../bench-harness.js').BenchHarness} harness */
+export async function query500(harness) {
+  const ours = await harness.porchlight();
   const question = await questionTo(ours.port);
   const answer = await oneAnswer(ours.port, question);
-  const floor = await stage.floor('statuses', { STATE: JSON.stringify(JSON.parse(answer).data.userStatuses) });
+  const floor = await harness.floor('statuses', { STATE: JSON.stringify(JSON.parse(answer).data.userStatuses) });
   if ((await oneAnswer(floor.port, question)) !== answer) throw new Error('The floor answers something else.');
   const [asked, written] = [await questions(ours.port, question), await questions(floor.port, question)];
-  stage.later(() => [asked, written].forEach((load) => load.close()));
-  const samples = await stage.measure({ ours: { load: asked, server: ours }, floor: { load: written, server: floor } });
+  harness.later(() => [asked, written].forEach((load) => load.close()));
+  const samples = await harness.measure({
+    ours: { load: asked, server: ours },
+    floor: { load: written, server: floor },
+  });
   return [
     row({
-      line: stage.line,
+      line: harness.line,
       figure: 'the status of 500 users',
       unit: 'µs CPU',
       ours: samples.ours.map(({ cpuUs }) => cpuUs),

@@ -18,26 +18,26 @@ const WATCH = 'subscription ($ids: [ID!]!) { statusChanges(userIds: $ids) { user
 const CHANGE = 'mutation ($text: String) { setCustomStatus(input: {text: $text}) { userStatus { version } } }';
 const TEXT = '"customStatus":"';
 
-/** @param {import('../bench-harness.js').Stage} stage */
-export async function stream(stage) {
-  const count = stage.quick ? 100 : 1_000;
-  const perSecond = stage.quick ? 500 : 10_000;
-  const forMs = stage.quick ? 1_500 : 60_000;
-  const server = await stage.porchlight();
+/** @param {import('../bench-harness.js').BenchHarness} harness */
+export async function stream(harness) {
+  const count = harness.quick ? 100 : 1_000;
+  const perSecond = harness.quick ? 500 : 10_000;
+  const forMs = harness.quick ? 1_500 : 60_000;
+  const server = await harness.porchlight();
   const ids = names('user', count);
   const tokens = await logIn(server.port, ids);
   const changers = await openMany(count, (index) => openProtocol(server.port, tokens[index] ?? ''));
   const lags = new Lags(forMs);
   const watchers = await openMany(count, (index) => watching(server.port, ids, index, lags));
-  stage.later(() => [...changers, ...watchers].forEach((socket) => socket.close()));
+  harness.later(() => [...changers, ...watchers].forEach((socket) => socket.close()));
   const changes = changing(changers, perSecond);
-  await Promise.race([sleep(stage.times.warmMs), changes.failed]);
+  await Promise.race([sleep(harness.times.warmMs), changes.failed]);
 
   /** @type {number[]} */
   const memory = [];
   const before = { done: changes.done, cpu: cpuMs(server.pid), own: process.cpuUsage() };
   lags.begin();
-  await stage.profiled(server, async () => {
+  await harness.profiled(server, async () => {
     for (let part = 0; part < Lags.PARTS; part++) {
       await Promise.race([sleep(forMs / Lags.PARTS), changes.failed]);
       memory.push(rssBytes(server.pid));
@@ -48,7 +48,7 @@ export async function stream(stage) {
   changes.stop();
   const notes = [`${((cpuMs(server.pid) - before.cpu) / forMs).toFixed(2)} cores of the server`];
   if (own.user + own.system > forMs * 900) notes.push('the client was the bottleneck');
-  const { line } = stage;
+  const { line } = harness;
   const [first, last] = [lags.p99(0), lags.p99(Lags.PARTS - 1)];
   const grown = ((memory.at(-1) ?? 0) - (memory[0] ?? 0)) / 1024 / 1024;
   return [

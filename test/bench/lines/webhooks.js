@@ -20,23 +20,23 @@ const ALLOW = { PORCHLIGHT_WEBHOOK_ALLOW_HTTP: 'true', PORCHLIGHT_WEBHOOK_ALLOW_
 
 /** @typedef {{ perSecond: number[], cpuUs: number[], tookMs: number[], stallMs: number[] }} Delivered */
 
-/** @param {import('../bench-harness.js').Stage} stage */
-export async function webhooks(stage) {
-  const { line } = stage;
-  const [recent, old] = stage.quick ? [1_000, 10_000] : [8_000, 50_000];
+/** @param {import('../bench-harness.js').BenchHarness} harness */
+export async function webhooks(harness) {
+  const { line } = harness;
+  const [recent, old] = harness.quick ? [1_000, 10_000] : [8_000, 50_000];
   const sides = {
-    one: await delivering(stage, ['/a'], recent),
-    two: await delivering(stage, ['/a', '/b'], recent),
-    three: await delivering(stage, ['/a', '/b', '/c'], recent),
-    dead: await delivering(stage, ['/a', '/b', '/dead'], recent),
-    old: await delivering(stage, ['/a'], old),
+    one: await delivering(harness, ['/a'], recent),
+    two: await delivering(harness, ['/a', '/b'], recent),
+    three: await delivering(harness, ['/a', '/b', '/c'], recent),
+    dead: await delivering(harness, ['/a', '/b', '/dead'], recent),
+    old: await delivering(harness, ['/a'], old),
   };
   const names = /** @type {const} */ (['one', 'two', 'three', 'dead', 'old']);
   const nothing = () => names.map((name) => [name, { perSecond: [], cpuUs: [], tookMs: [], stallMs: [] }]);
   /** @type {Record<keyof typeof sides, Delivered>} */
   const found = Object.fromEntries(nothing());
   // Once for the compilers; then in turn, so that what else the machine does meets all of them.
-  for (let round = stage.quick ? 0 : -1; round < stage.rounds; round++) {
+  for (let round = harness.quick ? 0 : -1; round < harness.rounds; round++) {
     for (const name of names) {
       const { perSecond, cpuUs, tookMs, stallMs } = await sides[name]();
       if (round < 0) continue;
@@ -46,7 +46,7 @@ export async function webhooks(stage) {
       found[name].stallMs.push(stallMs);
     }
   }
-  await stage.clear();
+  await harness.clear();
   return [
     row({ line, figure: 'events delivered to one receiver', unit: 'a second', ours: found.one.perSecond }),
     row({ line, figure: 'each', unit: 'µs CPU', ours: found.one.cpuUs }),
@@ -68,25 +68,25 @@ export async function webhooks(stage) {
       floor: found.two.tookMs,
       aim: { ratio: 1.25 },
     }),
-    ...(await besideLogins(stage)),
-    await age(stage),
+    ...(await besideLogins(harness)),
+    await age(harness),
   ];
 }
 
 /**
  * A server with a webhook for each path. @returns what delivers a fresh backlog to those that are not dead.
- * @param {import('../bench-harness.js').Stage} stage
+ * @param {import('../bench-harness.js').BenchHarness} harness
  * @param {readonly string[]} paths
  * @param {number} events so many at a time
  */
-async function delivering(stage, paths, events) {
-  const { server, hooks, ids, connection } = await withWebhooks(stage, paths);
+async function delivering(harness, paths, events) {
+  const { server, hooks, ids, connection } = await withWebhooks(harness, paths);
   const body = loginBody();
   let user = 0;
   /** @type {import('node:buffer').Buffer[]} */
   let requests = [];
   const load = await httpLoad(server.port, CONNECTIONS, () => requests.pop() ?? null);
-  stage.later(() => load.close());
+  harness.later(() => load.close());
   const enable = async (/** @type {boolean} */ enabled) => {
     for (const id of ids) await ask(connection, UPDATE, { id, enabled });
   };
@@ -115,20 +115,20 @@ async function delivering(stage, paths, events) {
 
 /**
  * The same logins on a server with three webhooks, and on one without.
- * @param {import('../bench-harness.js').Stage} stage
+ * @param {import('../bench-harness.js').BenchHarness} harness
  */
-async function besideLogins(stage) {
-  const { server } = await withWebhooks(stage, ['/a', '/b', '/c']);
-  const plain = await stage.porchlight();
+async function besideLogins(harness) {
+  const { server } = await withWebhooks(harness, ['/a', '/b', '/c']);
+  const plain = await harness.porchlight();
   const told = await logins(server.port);
   const untold = await logins(plain.port);
-  stage.later(() => [told, untold].forEach((load) => load.close()));
-  const samples = await stage.measure({
+  harness.later(() => [told, untold].forEach((load) => load.close()));
+  const samples = await harness.measure({
     ours: { load: told, server },
     floor: { load: untold, server: plain },
   });
-  await stage.clear();
-  const { line } = stage;
+  await harness.clear();
+  const { line } = harness;
   const notes = bottleneckNotes(samples);
   return [
     row({
@@ -152,10 +152,10 @@ async function besideLogins(stage) {
 
 /**
  * How old the oldest event of a request is when it arrives, at a steady pace that fills no batch.
- * @param {import('../bench-harness.js').Stage} stage
+ * @param {import('../bench-harness.js').BenchHarness} harness
  */
-async function age(stage) {
-  const { server, hooks } = await withWebhooks(stage, ['/a']);
+async function age(harness) {
+  const { server, hooks } = await withWebhooks(harness, ['/a']);
   const body = loginBody();
   let user = 0;
   const load = await paced(server.port, {
@@ -164,13 +164,13 @@ async function age(stage) {
     next: () => graphqlRequest(userToken(`user-${user++}`), body),
   });
   load.start();
-  await Promise.race([sleep(stage.times.warmMs), load.failed]);
+  await Promise.race([sleep(harness.times.warmMs), load.failed]);
   await counted(hooks.port, '/a', 0);
-  await Promise.race([sleep(stage.times.forMs * 2), load.failed]);
+  await Promise.race([sleep(harness.times.forMs * 2), load.failed]);
   const { ages } = await counted(hooks.port, '/a', 0);
   load.stop();
   return row({
-    line: stage.line,
+    line: harness.line,
     figure: `told after, p99, at ${PACE} a second`,
     unit: 'ms',
     ours: [percentile(ages, 0.99)],
@@ -180,14 +180,14 @@ async function age(stage) {
 }
 
 /**
- * @param {import('../bench-harness.js').Stage} stage
+ * @param {import('../bench-harness.js').BenchHarness} harness
  * @param {readonly string[]} paths
  */
-async function withWebhooks(stage, paths) {
-  const hooks = await stage.floor('hooks', {});
-  const server = await stage.porchlight({ env: ALLOW });
+async function withWebhooks(harness, paths) {
+  const hooks = await harness.floor('hooks', {});
+  const server = await harness.porchlight({ env: ALLOW });
   const connection = await HttpConnection.open(server.port);
-  stage.later(() => connection.close());
+  harness.later(() => connection.close());
   /** @type {string[]} */
   const ids = [];
   for (const path of paths) {

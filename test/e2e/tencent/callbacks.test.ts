@@ -7,7 +7,7 @@ import { APP_ID, KEY } from '../../unit/tencent/user-sigs.ts';
 import { eventually } from '../../support/crash/crash-stream.ts';
 import { ask, Socket } from '../../support/porchlight-client.ts';
 import { startPorchlight } from '../../support/porchlight-process.ts';
-import { LOCAL_RECEIVERS, Receiver, type Heard } from '../../support/webhooks/receiver-process.ts';
+import { LOCAL_RECEIVERS, ReceiverProcess, type Heard } from '../../support/webhooks/receiver-process.ts';
 import {
   beat,
   endSessions,
@@ -68,7 +68,7 @@ const hurry = (server: Server) => {
 
 test('whatever happens is told in their words, letter by letter', async () => {
   await using server = await startPorchlight({ env: TENCENT });
-  await using receiver = await Receiver.start();
+  await using receiver = await ReceiverProcess.start();
   await createWebhook(server, { url: receiver.url('/im'), format: 'TENCENT', reasons: EVENT_REASONS });
   const setText = (device: Device, text: string | null) => ask(server, device.token, SET_CUSTOM_STATUS, { text });
 
@@ -134,7 +134,7 @@ test('whatever happens is told in their words, letter by letter', async () => {
 
 test('what is sent again is signed anew, and a new token signs from then on alone', async () => {
   await using server = await startPorchlight({ env: { ...TENCENT, PORCHLIGHT_WEBHOOK_RETRY_FOR: '1s' } });
-  await using receiver = await Receiver.start();
+  await using receiver = await ReceiverProcess.start();
   await receiver.behaves({ path: '/im', behaviour: { kind: 'answer', status: 503 } });
   const { webhook } = await createWebhook(server, { url: receiver.url('/im'), format: 'TENCENT', secret: 'old' });
   const device = await logIn(server, 'alice');
@@ -167,7 +167,7 @@ test('what is sent again is signed anew, and a new token signs from then on alon
 test('how platforms are spelled, and what a timeout on the web is, are settings', async () => {
   const settings = { PORCHLIGHT_TENCENT_PLATFORM_NAMES: 'query', PORCHLIGHT_TENCENT_WEB_TIMEOUT: 'timeout' };
   await using server = await startPorchlight({ env: { ...TENCENT, ...settings } });
-  await using receiver = await Receiver.start();
+  await using receiver = await ReceiverProcess.start();
   await createWebhook(server, { url: receiver.url('/im'), format: 'TENCENT' });
   await hurry(server);
   const platforms: readonly Platform[] = ['IPHONE', 'WINDOWS', 'WEB'];

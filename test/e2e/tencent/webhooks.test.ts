@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { ADMIN, APP_ID, KEY, userSig } from '../../unit/tencent/user-sigs.ts';
 import { ask, Socket } from '../../support/porchlight-client.ts';
 import { startPorchlight } from '../../support/porchlight-process.ts';
-import { LOCAL_RECEIVERS, Receiver } from '../../support/webhooks/receiver-process.ts';
+import { LOCAL_RECEIVERS, ReceiverProcess } from '../../support/webhooks/receiver-process.ts';
 import { deviceOf, LOGIN, type Device, type LoginSeen, type Platform, type Server } from '../support/users.ts';
 import { createWebhook } from '../webhooks/webhook-calls.ts';
 
@@ -29,7 +29,7 @@ const call = async ({ origin }: Server, path: string, request: object): Promise<
 
 test('Login, with whom it kicked, Disconnect and Logout come in their order, signed as theirs, and again after a 500', async () => {
   await using server = await startPorchlight({ env: ENV });
-  await using receiver = await Receiver.start();
+  await using receiver = await ReceiverProcess.start();
   await createWebhook(server, { url: receiver.url('/im?x=1'), format: 'TENCENT', secret: TOKEN });
   await receiver.behaves({ times: 1, behaviour: { kind: 'answer', status: 500 } });
   const phone = await logIn(server, 'ANDROID');

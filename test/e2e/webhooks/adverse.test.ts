@@ -8,7 +8,7 @@ import { eventually } from '../../support/crash/crash-stream.ts';
 import { DiskFaults } from '../../support/faults/disk-faults.ts';
 import { ask } from '../../support/porchlight-client.ts';
 import { startPorchlight } from '../../support/porchlight-process.ts';
-import { LOCAL_RECEIVERS, Receiver } from '../../support/webhooks/receiver-process.ts';
+import { LOCAL_RECEIVERS, ReceiverProcess } from '../../support/webhooks/receiver-process.ts';
 import { expectTold, hasTold } from '../../support/webhooks/webhook-log.ts';
 import { logIn, LOGIN } from '../support/users.ts';
 import { deliveriesThatAre, webhookTo } from './webhook-calls.ts';
@@ -16,7 +16,7 @@ import { deliveriesThatAre, webhookTo } from './webhook-calls.ts';
 test('what is taken while the disk is full is noted when there is room again, and not told twice', async () => {
   using disk = new DiskFaults();
   await using server = await startPorchlight({ env: { ...LOCAL_RECEIVERS, ...disk.env } });
-  await using receiver = await Receiver.start();
+  await using receiver = await ReceiverProcess.start();
   const { id } = await webhookTo(server, receiver, '/');
   await receiver.behaves({
     times: 1,
@@ -43,7 +43,7 @@ test.for([
   ['five days on, when it should have been given up', 5],
 ] as const)('a restart %s: what was to be tried again is tried soon, and taken', async ([, days]) => {
   await using place = newPlace(LOCAL_RECEIVERS);
-  await using receiver = await Receiver.start();
+  await using receiver = await ReceiverProcess.start();
   const before = await place.start();
   const failing = await webhookTo(before, receiver, '/failing');
   const hanging = await webhookTo(before, receiver, '/hanging');
@@ -64,7 +64,7 @@ test.for([
 
 test('a clock that is set right while the server runs: what is sent is signed as of the time that receivers have', async () => {
   await using place = newPlace(LOCAL_RECEIVERS);
-  await using receiver = await Receiver.start();
+  await using receiver = await ReceiverProcess.start();
   const clock = jumpingClock(join(place.directory, 'clock'));
   clock.jumpTo(-1);
   const server = await place.start(clock.env);

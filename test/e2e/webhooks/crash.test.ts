@@ -5,7 +5,7 @@ import { checkLog, readLog } from '../../support/crash/crash-log.ts';
 import { newPlace } from '../../support/crash/crash-restart.ts';
 import { pause } from '../../support/crash/crash-stream.ts';
 import { Witness } from '../../support/crash/crash-witness.ts';
-import { LOCAL_RECEIVERS, Receiver } from '../../support/webhooks/receiver-process.ts';
+import { LOCAL_RECEIVERS, ReceiverProcess } from '../../support/webhooks/receiver-process.ts';
 import { eventsIn, expectTold, hasTold, type Kill } from '../../support/webhooks/webhook-log.ts';
 import { logIn, logOut } from '../support/users.ts';
 import { webhookTo } from './webhook-calls.ts';
@@ -19,8 +19,8 @@ test(`kill -9 of both, under load, in mid-delivery (seed ${seed})`, { timeout: 1
   const witness = new Witness();
   const userIds = Array.from({ length: 12 }, (_, index) => `user ${index}`);
   await using place = newPlace({ ...LOCAL_RECEIVERS, PORCHLIGHT_MULTI_DEVICE: 'dual' });
-  await using well = await Receiver.start();
-  await using mortal = await Receiver.start();
+  await using well = await ReceiverProcess.start();
+  await using mortal = await ReceiverProcess.start();
   let server = await place.start();
   await webhookTo(server, well, '/all');
   await webhookTo(server, well, '/slow');
@@ -71,7 +71,7 @@ test(`kill -9 of both, under load, in mid-delivery (seed ${seed})`, { timeout: 1
 
 test('SIGTERM waits for no receiver that hangs, and what it was told is told again after the restart', async () => {
   await using place = newPlace({ ...LOCAL_RECEIVERS, PORCHLIGHT_WEBHOOK_TIMEOUT: '60s' });
-  await using receiver = await Receiver.start();
+  await using receiver = await ReceiverProcess.start();
   const before = await place.start();
   await webhookTo(before, receiver, '/');
   await receiver.behaves({ behaviour: { kind: 'hang' } });
@@ -90,7 +90,7 @@ test('SIGTERM waits for no receiver that hangs, and what it was told is told aga
 
 test('a delivery that fails is the same one after a crash', async () => {
   await using place = newPlace(LOCAL_RECEIVERS);
-  await using receiver = await Receiver.start();
+  await using receiver = await ReceiverProcess.start();
   const before = await place.start();
   await webhookTo(before, receiver, '/');
   await receiver.behaves({ behaviour: { kind: 'answer', status: 500 } });

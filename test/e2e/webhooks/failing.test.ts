@@ -4,7 +4,12 @@ import { readLog } from '../../support/crash/crash-log.ts';
 import { eventually } from '../../support/crash/crash-stream.ts';
 import { ask } from '../../support/porchlight-client.ts';
 import { startPorchlight } from '../../support/porchlight-process.ts';
-import { type Behaviour, type Heard, LOCAL_RECEIVERS, Receiver } from '../../support/webhooks/receiver-process.ts';
+import {
+  type Behaviour,
+  type Heard,
+  LOCAL_RECEIVERS,
+  ReceiverProcess,
+} from '../../support/webhooks/receiver-process.ts';
 import { eventsIn, expectTold, hasTold } from '../../support/webhooks/webhook-log.ts';
 import { logIn, logOut } from '../support/users.ts';
 import { deliveriesOf, deliveriesThatAre, updateWebhook, webhookSeen, webhookTo } from './webhook-calls.ts';
@@ -38,7 +43,7 @@ const TIMES = 2;
 
 test('each is tried again, as the same delivery, and what comes meanwhile waits behind it', async () => {
   await using server = await startPorchlight({ env: { ...LOCAL_RECEIVERS, PORCHLIGHT_WEBHOOK_TIMEOUT: '1s' } });
-  await using receiver = await Receiver.start();
+  await using receiver = await ReceiverProcess.start();
   const paths = FAILURES.map((_, index) => `/${index}`);
   await receiver.behaves(...FAILURES.map(({ behaviour }, index) => ({ path: paths[index] ?? '', behaviour })));
   const webhooks = await Promise.all(paths.map((path) => webhookTo(server, receiver, path)));
@@ -79,7 +84,7 @@ test('each is tried again, as the same delivery, and what comes meanwhile waits 
 
 test('slowly but in time is soon enough, and of a 200 that never ends the rest is not read', async () => {
   await using server = await startPorchlight({ env: { ...LOCAL_RECEIVERS, PORCHLIGHT_WEBHOOK_TIMEOUT: '10s' } });
-  await using receiver = await Receiver.start();
+  await using receiver = await ReceiverProcess.start();
   await receiver.behaves(
     { path: '/slow', behaviour: { kind: 'drip', status: 202, beforeHeadMs: 100, bytes: 5, betweenBytesMs: 20 } },
     { path: '/endless', behaviour: { kind: 'endless', status: 200 } },
@@ -94,7 +99,7 @@ test('slowly but in time is soon enough, and of a 200 that never ends the rest i
 
 test('a receiver that is not there, and comes', async () => {
   await using server = await startPorchlight({ env: LOCAL_RECEIVERS });
-  await using receiver = await Receiver.start();
+  await using receiver = await ReceiverProcess.start();
   const { id } = await webhookTo(server, receiver, '/');
   await receiver.kill9();
   await logIn(server, 'alice');
@@ -108,7 +113,7 @@ test('a receiver that is not there, and comes', async () => {
 
 test('Retry-After is waited for', async () => {
   await using server = await startPorchlight({ env: LOCAL_RECEIVERS });
-  await using receiver = await Receiver.start();
+  await using receiver = await ReceiverProcess.start();
   const WAIT_S = 3;
   const busy = (retryAfter: string): Behaviour => ({
     kind: 'answer',
@@ -135,7 +140,7 @@ test('what is given up is DEAD with its events, holds up nothing, and can be red
   await using server = await startPorchlight({
     env: { ...LOCAL_RECEIVERS, PORCHLIGHT_WEBHOOK_RETRY_FOR: '2s' },
   });
-  await using receiver = await Receiver.start();
+  await using receiver = await ReceiverProcess.start();
   await receiver.behaves({ behaviour: { kind: 'answer', status: 500 } });
   const { id } = await webhookTo(server, receiver, '/');
   const device = await logIn(server, 'alice');
@@ -170,7 +175,7 @@ test('what is given up is DEAD with its events, holds up nothing, and can be red
 
 test('410 ends it at once; enabled again it goes on without a gap', async () => {
   await using server = await startPorchlight({ env: LOCAL_RECEIVERS });
-  await using receiver = await Receiver.start();
+  await using receiver = await ReceiverProcess.start();
   await webhookTo(server, receiver, '/other');
   const { id } = await webhookTo(server, receiver, '/');
   const device = await logIn(server, 'alice');
@@ -197,7 +202,7 @@ test('410 ends it at once; enabled again it goes on without a gap', async () => 
 
 test('paused it is told nothing; enabled again it goes on without a gap, after a restart too', async () => {
   await using server = await startPorchlight({ env: LOCAL_RECEIVERS });
-  await using receiver = await Receiver.start();
+  await using receiver = await ReceiverProcess.start();
   await webhookTo(server, receiver, '/other');
   const { id } = await webhookTo(server, receiver, '/');
   await logIn(server, 'alice');
@@ -218,7 +223,7 @@ test('paused it is told nothing; enabled again it goes on without a gap, after a
 
 test('a new URL holds for what was waiting for the old one, and of a webhook that is deleted nothing is left', async () => {
   await using server = await startPorchlight({ env: LOCAL_RECEIVERS });
-  await using receiver = await Receiver.start();
+  await using receiver = await ReceiverProcess.start();
   // So that nobody would try again before tomorrow.
   await receiver.behaves({
     path: '/old',

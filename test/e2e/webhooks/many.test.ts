@@ -3,7 +3,7 @@ import { expect, test, vi } from 'vitest';
 import { readLog } from '../../support/crash/crash-log.ts';
 import { Socket } from '../../support/porchlight-client.ts';
 import { startPorchlight } from '../../support/porchlight-process.ts';
-import { LOCAL_RECEIVERS, Receiver } from '../../support/webhooks/receiver-process.ts';
+import { LOCAL_RECEIVERS, ReceiverProcess } from '../../support/webhooks/receiver-process.ts';
 import { expectTold, hasTold } from '../../support/webhooks/webhook-log.ts';
 import { logIn } from '../support/users.ts';
 import { deliveriesOf, updateWebhook, webhookTo } from './webhook-calls.ts';
@@ -28,9 +28,9 @@ test.for([
     await using server = await startPorchlight({
       env: { ...LOCAL_RECEIVERS, ...QUICK },
     });
-    await using first = await Receiver.start();
-    await using second = await Receiver.start();
-    await using dead = await Receiver.start();
+    await using first = await ReceiverProcess.start();
+    await using second = await ReceiverProcess.start();
+    await using dead = await ReceiverProcess.start();
     const { id } = await webhookTo(server, dead, '/');
     await webhookTo(server, first, '/');
     await webhookTo(server, second, '/');

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { eventually } from '../../support/crash/crash-stream.ts';
 import { startPorchlight } from '../../support/porchlight-process.ts';
 import { readMetrics, type Figures } from '../../support/prometheus.ts';
-import { LOCAL_RECEIVERS, Receiver } from '../../support/webhooks/receiver-process.ts';
+import { LOCAL_RECEIVERS, ReceiverProcess } from '../../support/webhooks/receiver-process.ts';
 import { logIn } from '../support/users.ts';
 import { createWebhook, webhookSeen } from './webhook-calls.ts';
 
@@ -12,7 +12,7 @@ const REQUESTS = 4;
 
 test('a receiver that fails, is well again, and is gone, in the figures and in the log, without its URL', async () => {
   await using server = await startPorchlight({ env: LOCAL_RECEIVERS });
-  await using receiver = await Receiver.start();
+  await using receiver = await ReceiverProcess.start();
   const figures = async (): Promise<Figures> => {
     const response = await fetch(`${server.origin}/metrics`, { headers: { authorization: `Bearer ${server.apiKey}` } });
     return readMetrics(await response.text());

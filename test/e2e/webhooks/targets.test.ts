@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { FakedNames } from '../../support/faults/faked-names.ts';
 import { ask, codeOf, gql } from '../../support/porchlight-client.ts';
 import { startPorchlight } from '../../support/porchlight-process.ts';
-import { LOCAL_RECEIVERS, Receiver } from '../../support/webhooks/receiver-process.ts';
+import { LOCAL_RECEIVERS, ReceiverProcess } from '../../support/webhooks/receiver-process.ts';
 import { eventsIn, hasTold } from '../../support/webhooks/webhook-log.ts';
 import { logIn, logOut, sharedServer } from '../support/users.ts';
 import {
@@ -84,7 +84,7 @@ describe('without a setting', () => {
 
 test('a name that turns out to be an address of ours is refused when it is to be told, and that can be seen', async () => {
   using names = new FakedNames({ 'hooks.example': ['127.0.0.1'], 'both.example': ['127.0.0.1', '127.0.0.2'] });
-  await using receiver = await Receiver.start();
+  await using receiver = await ReceiverProcess.start();
   // Of both the second would do.
   const ELSEWHERE = { PORCHLIGHT_WEBHOOK_ALLOW_HTTP: 'true', PORCHLIGHT_WEBHOOK_ALLOW_PRIVATE: '127.0.0.2/32' };
   // Nor does a proxy get it, which would not ask.
@@ -110,8 +110,8 @@ test('a name that turns out to be an address of ours is refused when it is to be
 
 test('a name is looked at anew with every connection', async () => {
   using names = new FakedNames({ 'hooks.example': ['127.0.0.1'] });
-  await using allowed = await Receiver.start();
-  await using inner = await Receiver.start({ host: '127.0.0.2', port: allowed.port });
+  await using allowed = await ReceiverProcess.start();
+  await using inner = await ReceiverProcess.start({ host: '127.0.0.2', port: allowed.port });
   await using server = await startPorchlight({
     env: { ...names.env, ...LOCAL_RECEIVERS, PORCHLIGHT_WEBHOOK_ALLOW_PRIVATE: '127.0.0.1/32' },
   });
@@ -135,7 +135,7 @@ test('a name is looked at anew with every connection', async () => {
 
 test('what is allowed is allowed: plain http to this machine', async () => {
   await using server = await startPorchlight({ env: LOCAL_RECEIVERS });
-  await using receiver = await Receiver.start();
+  await using receiver = await ReceiverProcess.start();
   await webhookTo(server, receiver, '/');
   expect(codeOf(await gql(server, server.apiKey, CREATE_WEBHOOK, { input: { url: 'https://10.1.2.3/' } }))).toBe(
     'BAD_USER_INPUT',

@@ -2,7 +2,7 @@
 import { expect } from 'vitest';
 import { eventually } from '../../support/crash/crash-stream.ts';
 import { ask } from '../../support/porchlight-client.ts';
-import type { Receiver } from '../../support/webhooks/receiver-process.ts';
+import type { ReceiverProcess } from '../../support/webhooks/receiver-process.ts';
 import { EVENT, type EventSeen, type Server } from '../support/users.ts';
 
 export interface WebhookSeen {
@@ -40,7 +40,7 @@ export const updateWebhook = async (server: Server, input: Input): Promise<Made>
 /** A webhook to a path of the receiver, which knows its secret from then on by the name `now`. */
 export const webhookTo = async (
   server: Server,
-  receiver: Receiver,
+  receiver: ReceiverProcess,
   path: string,
   input: Input = {},
 ): Promise<WebhookSeen & { readonly secret: string }> => {

@@ -1,7 +1,7 @@
 /** Backends that hold no socket are told the same events, signed so that they know by whom. */
 import { expect, test } from 'vitest';
 import { ask, dataOf, Socket } from '../../support/porchlight-client.ts';
-import { type Heard, LOCAL_RECEIVERS, Receiver } from '../../support/webhooks/receiver-process.ts';
+import { type Heard, LOCAL_RECEIVERS, ReceiverProcess } from '../../support/webhooks/receiver-process.ts';
 import { eventsIn, payloadOf } from '../../support/webhooks/webhook-log.ts';
 import { EVENT, type EventSeen, logIn, logOut, newUser, sharedServer } from '../support/users.ts';
 import { deliveriesThatAre, updateWebhook, webhookSeen, webhookTo } from './webhook-calls.ts';
@@ -11,7 +11,7 @@ const server = sharedServer({ env: { ...LOCAL_RECEIVERS, PORCHLIGHT_WEBHOOK_TIME
 const SET = 'mutation ($text: String) { setCustomStatus(input: {text: $text}) { userStatus { version } } }';
 
 test('what happens is told, signed, in the very words of presenceEvents', async () => {
-  await using receiver = await Receiver.start();
+  await using receiver = await ReceiverProcess.start();
   const { secret, ...webhook } = await webhookTo(server, receiver, '/all');
   expect(webhook).toMatchObject({ format: 'STANDARD', reasons: null, userStatusOnly: false, state: 'ACTIVE' });
   expect(secret).toMatch(/^whsec_/);
@@ -49,7 +49,7 @@ test('what happens is told, signed, in the very words of presenceEvents', async 
 });
 
 test('only what is wanted is told, and what was not wanted then is not told later', async () => {
-  await using receiver = await Receiver.start();
+  await using receiver = await ReceiverProcess.start();
   await webhookTo(server, receiver, '/reasons', { reasons: ['LOGOUT', 'KICKED'] });
   await webhookTo(server, receiver, '/status', { userStatusOnly: true });
   const both = await webhookTo(server, receiver, '/both', { reasons: ['LOGIN'], userStatusOnly: true });
@@ -83,7 +83,7 @@ test('only what is wanted is told, and what was not wanted then is not told late
 });
 
 test('a test is sent at once, and can be seen', async () => {
-  await using receiver = await Receiver.start();
+  await using receiver = await ReceiverProcess.start();
   const { id } = await webhookTo(server, receiver, '/test', { reasons: ['PUSH_EXPIRED'] });
   const TEST = `mutation ($id: ID!) { testWebhook(input: {id: $id}) {
     delivery { id status isTest eventCount attempts lastStatus lastError } } }`;
@@ -100,7 +100,7 @@ test('a test is sent at once, and can be seen', async () => {
 });
 
 test('a user whose events are not taken holds up no other', async () => {
-  await using receiver = await Receiver.start();
+  await using receiver = await ReceiverProcess.start();
   const { id } = await webhookTo(server, receiver, '/', { reasons: ['LOGIN'] });
   const [first, ...others] = Array.from({ length: 25 }, () => newUser('crowd'));
   await receiver.behaves({ userId: first ?? '', behaviour: { kind: 'answer', status: 500 } });
@@ -121,7 +121,7 @@ test('a user whose events are not taken holds up no other', async () => {
 });
 
 test('a secret is rotated while events flow: who knows either one believes all of them', async () => {
-  await using receiver = await Receiver.start();
+  await using receiver = await ReceiverProcess.start();
   const { id, secret } = await webhookTo(server, receiver, '/', { reasons: ['CUSTOM_STATUS'] });
   await receiver.trusts('/', { old: secret });
   const device = await logIn(server, newUser());

@@ -1,8 +1,8 @@
 /** Who may ask for the schema, however the question is put, over both doors. */
 import { describe, expect, it } from 'vitest';
 import type { Introspection } from '../../../src/core/visibility.ts';
-import { API_KEY, codeOf, House } from './support/server-harness.ts';
-import { Wire } from './support/wire.ts';
+import { API_KEY, codeOf, ServerHarness } from './support/server-harness.ts';
+import { TestSocket } from './support/wire.ts';
 
 const QUESTIONS = [
   '{ __schema { queryType { name } } }',
@@ -15,20 +15,20 @@ const QUESTIONS = [
 
 /** @returns what each of them is told, question by question, over HTTP and over a socket. */
 const told = async (introspection: Introspection) => {
-  const house = await House.open({ settings: { introspection } });
-  const { token } = await house.login('alice');
+  const harness = await ServerHarness.open({ settings: { introspection } });
+  const { token } = await harness.login('alice');
   const told: Record<string, unknown> = {};
   for (const [who, credential] of Object.entries({
     backend: API_KEY,
-    user: await house.jwt('alice'),
+    user: await harness.jwt('alice'),
     session: token,
   })) {
-    const wire = await Wire.as(house.socketUrl, credential);
+    const wire = await TestSocket.as(harness.socketUrl, credential);
     const codes = new Set<string>();
     for (const query of QUESTIONS) {
       const operationName = query.includes('query Q') ? 'Q' : undefined;
       const variables = query.includes('$no') ? { no: true } : undefined;
-      const reply = await house.send(JSON.stringify({ query, operationName, variables }), {
+      const reply = await harness.send(JSON.stringify({ query, operationName, variables }), {
         authorization: `Bearer ${credential}`,
       });
       wire.send({ type: 'subscribe', id: query, payload: { query, operationName, variables } });
@@ -40,7 +40,7 @@ const told = async (introspection: Introspection) => {
     told[who] = [...codes];
   }
   told['nobody'] = [
-    ...new Set(await Promise.all(QUESTIONS.slice(0, 2).map(async (query) => codeOf(await house.post(query, null))))),
+    ...new Set(await Promise.all(QUESTIONS.slice(0, 2).map(async (query) => codeOf(await harness.post(query, null))))),
   ];
   return told;
 };

@@ -8,23 +8,23 @@ import { Tally } from '../../../src/app/shared/histogram.ts';
 import type { Attempt } from '../../../src/app/ports/webhook-store.ts';
 import { moved, readMetrics, type Figures } from '../../support/prometheus.ts';
 import { CUT, TAKEN } from '../../unit/app/webhooks/webhook-parts.ts';
-import { API_KEY, House, LOGIN, METRICS_TOKEN } from './support/server-harness.ts';
-import { Wire } from './support/wire.ts';
+import { API_KEY, ServerHarness, LOGIN, METRICS_TOKEN } from './support/server-harness.ts';
+import { TestSocket } from './support/wire.ts';
 
-const read = (house: House, authorization?: string, method = 'GET'): Promise<Response> =>
-  fetch(`${house.url}/metrics`, { method, headers: authorization === undefined ? {} : { authorization } });
+const read = (harness: ServerHarness, authorization?: string, method = 'GET'): Promise<Response> =>
+  fetch(`${harness.url}/metrics`, { method, headers: authorization === undefined ? {} : { authorization } });
 
 /** What a deed moves. */
-const movedBy = async (house: House, deed: () => unknown, of?: string): Promise<Record<string, number>> => {
-  const before = await house.metrics();
+const movedBy = async (harness: ServerHarness, deed: () => unknown, of?: string): Promise<Record<string, number>> => {
+  const before = await harness.metrics();
   await deed();
-  return moved(before, await house.metrics(), of);
+  return moved(before, await harness.metrics(), of);
 };
 
 /** Waits until a deed has moved the figures of webhooks by so much; how old what waits is does not count. */
-const webhookMoves = async (house: House, deed: () => unknown, by: Record<string, number>): Promise<void> => {
+const webhookMoves = async (harness: ServerHarness, deed: () => unknown, by: Record<string, number>): Promise<void> => {
   const figures = async (): Promise<Figures> => {
-    const all = [...(await house.metrics())];
+    const all = [...(await harness.metrics())];
     return new Map(all.filter(([name]) => !name.startsWith('porchlight_webhook_waiting')));
   };
   const before = await figures();
@@ -33,7 +33,7 @@ const webhookMoves = async (house: House, deed: () => unknown, by: Record<string
   await expect.poll(movedSince, { timeout: 10_000 }).toEqual(by);
 };
 
-const sourcesOf = ({ porchlight, engine }: House, sources: Partial<MetricsSources>): MetricsSources => ({
+const sourcesOf = ({ porchlight, engine }: ServerHarness, sources: Partial<MetricsSources>): MetricsSources => ({
   porchlight,
   counts: new DoorCounts(),
   sweeper: { backlog: 0 },
@@ -50,9 +50,9 @@ const WATCH = 'subscription ($ids: [ID!]!) { statusChanges(userIds: $ids) { user
 
 describe('who may read it', () => {
   test('an API key, and the metrics token', async () => {
-    const house = await House.open();
+    const harness = await ServerHarness.open();
     for (const token of [API_KEY, METRICS_TOKEN]) {
-      const response = await read(house, `Bearer ${token}`);
+      const response = await read(harness, `Bearer ${token}`);
       expect(response.status).toBe(200);
       expect(response.headers.get('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8');
       expect(response.headers.get('cache-control')).toBe('no-store');
@@ -61,12 +61,12 @@ describe('who may read it', () => {
   });
 
   test('nobody else: not a user, not a session, not whoever guesses', async () => {
-    const house = await House.open();
-    const { token } = await house.login('alice');
-    const jwt = await house.jwt('alice');
+    const harness = await ServerHarness.open();
+    const { token } = await harness.login('alice');
+    const jwt = await harness.jwt('alice');
     const wrong = [`Bearer ${token}`, `Bearer ${jwt}`, `Bearer ${METRICS_TOKEN}x`, METRICS_TOKEN, 'Basic x', 'Bearer'];
     for (const authorization of [undefined, ...wrong]) {
-      const response = await read(house, authorization);
+      const response = await read(harness, authorization);
       expect(response.status, authorization).toBe(401);
       expect(response.headers.get('www-authenticate')).toBe('Bearer');
       const said = await response.text();
@@ -76,35 +76,35 @@ describe('who may read it', () => {
   });
 
   test('the metrics token opens nothing else', async () => {
-    const house = await House.open();
-    expect((await house.post('{ stats { sockets } }', METRICS_TOKEN)).body.errors?.[0]?.extensions.code).toBe(
+    const harness = await ServerHarness.open();
+    expect((await harness.post('{ stats { sockets } }', METRICS_TOKEN)).body.errors?.[0]?.extensions.code).toBe(
       'UNAUTHENTICATED',
     );
   });
 
   test('by GET and HEAD alone', async () => {
-    const house = await House.open();
-    const head = await read(house, `Bearer ${API_KEY}`, 'HEAD');
+    const harness = await ServerHarness.open();
+    const head = await read(harness, `Bearer ${API_KEY}`, 'HEAD');
     expect([head.status, await head.text()]).toEqual([200, '']);
     for (const method of ['POST', 'PUT', 'DELETE']) {
-      const response = await read(house, `Bearer ${API_KEY}`, method);
+      const response = await read(harness, `Bearer ${API_KEY}`, method);
       expect([response.status, response.headers.get('allow')], method).toEqual([405, 'GET, HEAD']);
     }
   });
 
   test('nobody at all where it is switched off', async () => {
-    const house = await House.open({ metrics: false });
-    expect((await read(house, `Bearer ${API_KEY}`)).status).toBe(404);
+    const harness = await ServerHarness.open({ metrics: false });
+    expect((await read(harness, `Bearer ${API_KEY}`)).status).toBe(404);
   });
 });
 
 test('dashboards and alerts know these names: whoever renames one breaks them', async () => {
-  const house = await House.open();
+  const harness = await ServerHarness.open();
   const storage = {
     commits: { took: new Tally([1]), entries: new Tally([1]), failed: 0 },
     disk: () => Promise.resolve({ databaseBytes: 1, walBytes: 2, freeBytes: 3 }),
   };
-  const text = await createMetrics(sourcesOf(house, { storage })).read();
+  const text = await createMetrics(sourcesOf(harness, { storage })).read();
   const types = new Map(Array.from(text.matchAll(/^# TYPE (\S+) (\S+)$/gm), ([, name, type]) => [name, type]));
   const described = Array.from(text.matchAll(/^# HELP (porchlight_\S+) (.*)$/gm), ([, name, help]) => {
     return `${name} ${types.get(name)}: ${help}`;
@@ -153,8 +153,8 @@ test('dashboards and alerts know these names: whoever renames one breaks them', 
 
 describe('each figure moves when its thing happens:', () => {
   test('a login', async () => {
-    const house = await House.open();
-    const told = await movedBy(house, () => house.login('alice', 'IPHONE'));
+    const harness = await ServerHarness.open();
+    const told = await movedBy(harness, () => harness.login('alice', 'IPHONE'));
     expect(told).toMatchObject({
       'porchlight_users{status="ONLINE"}': 1,
       'porchlight_sessions{platform="IPHONE",status="ONLINE"}': 1,
@@ -167,41 +167,41 @@ describe('each figure moves when its thing happens:', () => {
   });
 
   test('signs of life', async () => {
-    const house = await House.open();
-    const { token } = await house.login('alice');
+    const harness = await ServerHarness.open();
+    const { token } = await harness.login('alice');
     const beat = 'mutation { heartbeat { session { id } } }';
-    expect(await movedBy(house, () => house.post(beat, token), 'porchlight_signs')).toEqual({
+    expect(await movedBy(harness, () => harness.post(beat, token), 'porchlight_signs')).toEqual({
       'porchlight_signs_of_life_total{kind="heartbeat"}': 1,
     });
-    expect(await movedBy(house, () => house.post('{ me { id } }', token), 'porchlight_signs')).toEqual({
+    expect(await movedBy(harness, () => harness.post('{ me { id } }', token), 'porchlight_signs')).toEqual({
       'porchlight_signs_of_life_total{kind="other"}': 1,
     });
-    const wire = await Wire.as(house.socketUrl, token);
-    expect(await movedBy(house, () => wire.ask(beat), 'porchlight_signs')).toEqual({
+    const wire = await TestSocket.as(harness.socketUrl, token);
+    expect(await movedBy(harness, () => wire.ask(beat), 'porchlight_signs')).toEqual({
       'porchlight_signs_of_life_total{kind="heartbeat"}': 1,
     });
-    expect(await movedBy(house, () => wire.roundTrip(), 'porchlight_signs')).toEqual({
+    expect(await movedBy(harness, () => wire.roundTrip(), 'porchlight_signs')).toEqual({
       'porchlight_signs_of_life_total{kind="other"}': 1,
     });
   });
 
   test('a timeout, and how late it came', async () => {
-    const house = await House.open();
-    await house.login('alice', 'IPHONE');
-    expect(await movedBy(house, () => house.pass(400_700))).toMatchObject({
+    const harness = await ServerHarness.open();
+    await harness.login('alice', 'IPHONE');
+    expect(await movedBy(harness, () => harness.pass(400_700))).toMatchObject({
       'porchlight_session_events_total{reason="HEARTBEAT_TIMEOUT",platform="IPHONE"}': 1,
       'porchlight_users{status="ONLINE"}': -1,
       'porchlight_users{status="PUSH_ONLINE"}': 1,
       'porchlight_timer_lateness_seconds_bucket{le="1"}': 1,
       porchlight_timer_lateness_seconds_count: 1,
     });
-    expect((await house.metrics()).get('porchlight_timer_lateness_seconds_bucket{le="0.5"}')).toBe(0);
+    expect((await harness.metrics()).get('porchlight_timer_lateness_seconds_bucket{le="0.5"}')).toBe(0);
   });
 
   test('a watcher, and what she is told', async () => {
-    const house = await House.open();
-    const wire = await Wire.as(house.socketUrl, API_KEY);
-    const watching = await movedBy(house, async () => {
+    const harness = await ServerHarness.open();
+    const wire = await TestSocket.as(harness.socketUrl, API_KEY);
+    const watching = await movedBy(harness, async () => {
       wire.subscribe(WATCH, { ids: ['alice', 'bob'] });
       await wire.next();
     });
@@ -210,28 +210,28 @@ describe('each figure moves when its thing happens:', () => {
       porchlight_watched_users: 2,
       'porchlight_operations_total{door="socket",kind="subscription"}': 1,
     });
-    const told = await movedBy(house, async () => {
-      await house.login('alice');
+    const told = await movedBy(harness, async () => {
+      await harness.login('alice');
       await wire.next();
     });
     expect(told).toMatchObject({ porchlight_deliveries_total: 1, porchlight_fanout_delay_seconds_count: 1 });
     expect(told).not.toHaveProperty('porchlight_conflated_total');
-    const gone = await movedBy(house, async () => {
+    const gone = await movedBy(harness, async () => {
       wire.ws.close();
-      await expect.poll(() => house.porchlight.watchers.count).toBe(0);
+      await expect.poll(() => harness.porchlight.watchers.count).toBe(0);
     });
     expect(gone).toMatchObject({ 'porchlight_watchers{of="statuses"}': -1, porchlight_watched_users: -2 });
   });
 
   test('what is conflated', async () => {
-    const house = await House.open();
-    const watcher = house.porchlight.watchers.watch([userId('alice')]);
+    const harness = await ServerHarness.open();
+    const watcher = harness.porchlight.watchers.watch([userId('alice')]);
     await watcher.present();
-    const { token } = await house.login('alice');
+    const { token } = await harness.login('alice');
     for (const text of ['a', 'b']) {
-      await house.post(SAY, token, { text });
+      await harness.post(SAY, token, { text });
     }
-    expect(await movedBy(house, () => watcher.changes(), 'porchlight_')).toMatchObject({
+    expect(await movedBy(harness, () => watcher.changes(), 'porchlight_')).toMatchObject({
       porchlight_conflated_total: 2,
       porchlight_deliveries_total: 1,
     });
@@ -239,23 +239,23 @@ describe('each figure moves when its thing happens:', () => {
   });
 
   test('a follower of the feed', async () => {
-    const house = await House.open();
-    const wire = await Wire.as(house.socketUrl, API_KEY);
+    const harness = await ServerHarness.open();
+    const wire = await TestSocket.as(harness.socketUrl, API_KEY);
     wire.subscribe('subscription { presenceEvents { reason } }');
-    await expect.poll(() => house.porchlight.feed.followers).toBe(1);
-    expect((await house.metrics()).get('porchlight_watchers{of="feed"}')).toBe(1);
+    await expect.poll(() => harness.porchlight.feed.followers).toBe(1);
+    expect((await harness.metrics()).get('porchlight_watchers{of="feed"}')).toBe(1);
   });
 
   test('sockets, by who speaks on them, until they are closed, with the code', async () => {
-    const house = await House.open();
-    const { token } = await house.login('alice');
+    const harness = await ServerHarness.open();
+    const { token } = await harness.login('alice');
     const open = await movedBy(
-      house,
+      harness,
       async () => {
-        await new Wire(house.socketUrl).opened;
-        await Wire.as(house.socketUrl, API_KEY);
-        await Wire.as(house.socketUrl, token);
-        await Wire.as(house.socketUrl, await house.jwt('bob'));
+        await new TestSocket(harness.socketUrl).opened;
+        await TestSocket.as(harness.socketUrl, API_KEY);
+        await TestSocket.as(harness.socketUrl, token);
+        await TestSocket.as(harness.socketUrl, await harness.jwt('bob'));
       },
       'porchlight_sockets{',
     );
@@ -265,23 +265,25 @@ describe('each figure moves when its thing happens:', () => {
       'porchlight_sockets{caller="session"}': 1,
       'porchlight_sockets{caller="user"}': 1,
     });
-    const bob = await Wire.as(house.socketUrl, await house.jwt('bob'));
-    expect(await movedBy(house, () => bob.ask(LOGIN, { input: { platform: 'MAC' } }), 'porchlight_sockets{')).toEqual({
-      'porchlight_sockets{caller="user"}': -1,
-      'porchlight_sockets{caller="session"}': 1,
-    });
+    const bob = await TestSocket.as(harness.socketUrl, await harness.jwt('bob'));
+    expect(await movedBy(harness, () => bob.ask(LOGIN, { input: { platform: 'MAC' } }), 'porchlight_sockets{')).toEqual(
+      {
+        'porchlight_sockets{caller="user"}': -1,
+        'porchlight_sockets{caller="session"}': 1,
+      },
+    );
     const closed = await movedBy(
-      house,
+      harness,
       async () => {
         bob.send({ type: 'connection_init' });
         await bob.closed;
-        const frank = await Wire.as(house.socketUrl, API_KEY);
+        const frank = await TestSocket.as(harness.socketUrl, API_KEY);
         frank.reset();
-        const garbler = await Wire.as(house.socketUrl, API_KEY);
+        const garbler = await TestSocket.as(harness.socketUrl, API_KEY);
         garbler.ws.send(Buffer.from([0xff, 0xfe]), { binary: false });
         await garbler.closed;
-        await house.post('mutation { endSessions(input: {userId: "alice"}) { ended { id } } }');
-        await expect.poll(() => house.porchlight.links.count).toBe(2);
+        await harness.post('mutation { endSessions(input: {userId: "alice"}) { ended { id } } }');
+        await expect.poll(() => harness.porchlight.links.count).toBe(2);
       },
       'porchlight_sockets_closed',
     );
@@ -294,12 +296,12 @@ describe('each figure moves when its thing happens:', () => {
   });
 
   test('upgrades that are refused', async () => {
-    const house = await House.open();
+    const harness = await ServerHarness.open();
     const refused = await movedBy(
-      house,
+      harness,
       async () => {
-        await new Wire(house.socketUrl, { headers: { origin: 'https://evil.example' } }).closed;
-        await new Wire(`${house.socketUrl}/other`).closed;
+        await new TestSocket(harness.socketUrl, { headers: { origin: 'https://evil.example' } }).closed;
+        await new TestSocket(`${harness.socketUrl}/other`).closed;
       },
       'porchlight_upgrades',
     );
@@ -310,9 +312,9 @@ describe('each figure moves when its thing happens:', () => {
   });
 
   test('a socket that does not read', async () => {
-    const house = await House.open({ limits: { maxUnreadBytes: 64 * 1024 * 1024 } });
-    const { token } = await house.login('alice');
-    const wire = await Wire.as(house.socketUrl, API_KEY);
+    const harness = await ServerHarness.open({ limits: { maxUnreadBytes: 64 * 1024 * 1024 } });
+    const { token } = await harness.login('alice');
+    const wire = await TestSocket.as(harness.socketUrl, API_KEY);
     wire.subscribe(WATCH, { ids: ['alice'] });
     await wire.next();
     wire.tcp.pause();
@@ -323,12 +325,12 @@ describe('each figure moves when its thing happens:', () => {
     let said = 0;
     const behind = async (): Promise<number | undefined> => {
       // Something to tell: only whoever misses that is behind.
-      await house.post(SAY, token, { text: `${(said += 1)}` });
-      return (await house.metrics()).get('porchlight_sockets_behind');
+      await harness.post(SAY, token, { text: `${(said += 1)}` });
+      return (await harness.metrics()).get('porchlight_sockets_behind');
     };
     await expect.poll(behind, { timeout: 10_000 }).toBe(1);
     wire.reset();
-    await expect.poll(async () => (await house.metrics()).get('porchlight_sockets_behind')).toBe(0);
+    await expect.poll(async () => (await harness.metrics()).get('porchlight_sockets_behind')).toBe(0);
   });
 
   test.each([
@@ -339,32 +341,32 @@ describe('each figure moves when its thing happens:', () => {
     ['mutation { heartbeat { session { id } } }', API_KEY, 'FORBIDDEN', 'mutation'],
     ['{ userStatus(userId: "") { status } }', API_KEY, 'BAD_USER_INPUT', 'query'],
   ])('the error of %s, over both doors', async (query, credential, code, kind) => {
-    const house = await House.open();
-    const wire = await Wire.as(house.socketUrl, credential);
+    const harness = await ServerHarness.open();
+    const wire = await TestSocket.as(harness.socketUrl, credential);
     const expected = (door: string) => ({
       [`porchlight_errors_total{door="${door}",code="${code}"}`]: 1,
       [`porchlight_operations_total{door="${door}",kind="${kind}"}`]: 1,
     });
     const errors = (all: Record<string, number>) =>
       Object.fromEntries(Object.entries(all).filter(([name]) => /errors|operations_/.test(name)));
-    expect(errors(await movedBy(house, () => house.post(query, credential)))).toEqual(expected('http'));
-    expect(errors(await movedBy(house, () => wire.ask(query)))).toEqual(expected('socket'));
+    expect(errors(await movedBy(harness, () => harness.post(query, credential)))).toEqual(expected('http'));
+    expect(errors(await movedBy(harness, () => wire.ask(query)))).toEqual(expected('socket'));
     // What is not a plain POST goes another way.
     const byGet = (): Promise<Response> =>
-      fetch(`${house.url}/graphql?query=${encodeURIComponent(query)}`, {
+      fetch(`${harness.url}/graphql?query=${encodeURIComponent(query)}`, {
         headers: { authorization: `Bearer ${credential}`, 'x-graphql-yoga-csrf': '1' },
       });
-    if (kind !== 'mutation') expect(errors(await movedBy(house, byGet))).toEqual(expected('http'));
+    if (kind !== 'mutation') expect(errors(await movedBy(harness, byGet))).toEqual(expected('http'));
   });
 
   test('whoever is nobody, and what is no request at all', async () => {
-    const house = await House.open();
+    const harness = await ServerHarness.open();
     const errors = await movedBy(
-      house,
+      harness,
       async () => {
-        await house.post('{ stats { sockets } }', 'wrong');
-        await house.send('{', { authorization: `Bearer ${API_KEY}` });
-        await house.send('query=x', { 'content-type': 'application/x-www-form-urlencoded' });
+        await harness.post('{ stats { sockets } }', 'wrong');
+        await harness.send('{', { authorization: `Bearer ${API_KEY}` });
+        await harness.send('query=x', { 'content-type': 'application/x-www-form-urlencoded' });
       },
       'porchlight_errors',
     );
@@ -375,68 +377,68 @@ describe('each figure moves when its thing happens:', () => {
   });
 
   test('a fault of ours', async () => {
-    const house = await House.open();
-    vi.spyOn(house.store, 'read').mockRejectedValueOnce(new Error('disk on fire'));
-    expect(await movedBy(house, () => house.post('{ userStatus(userId: "a") { status } }'))).toMatchObject({
+    const harness = await ServerHarness.open();
+    vi.spyOn(harness.store, 'read').mockRejectedValueOnce(new Error('disk on fire'));
+    expect(await movedBy(harness, () => harness.post('{ userStatus(userId: "a") { status } }'))).toMatchObject({
       porchlight_faults_total: 1,
       'porchlight_errors_total{door="http",code="INTERNAL_SERVER_ERROR"}': 1,
     });
   });
 
   test('keys that cannot be had', async () => {
-    const house = await House.open({ settings: { jwksUrl: new URL('http://127.0.0.1:1/keys') } });
+    const harness = await ServerHarness.open({ settings: { jwksUrl: new URL('http://127.0.0.1:1/keys') } });
     const { privateKey } = await generateKeyPair('RS256');
-    const token = await new SignJWT({ sub: 'alice', exp: Math.floor(house.now / 1_000) + 60 })
+    const token = await new SignJWT({ sub: 'alice', exp: Math.floor(harness.now / 1_000) + 60 })
       .setProtectedHeader({ alg: 'RS256' })
       .sign(privateKey);
-    expect(await movedBy(house, () => house.post('{ stats { sockets } }', token))).toMatchObject({
+    expect(await movedBy(harness, () => harness.post('{ stats { sockets } }', token))).toMatchObject({
       porchlight_jwks_failures_total: 1,
       'porchlight_errors_total{door="http",code="OVERLOADED"}': 1,
     });
   });
 
   test('webhooks, and what their receivers make of what they are sent', async () => {
-    const house = await House.open();
-    const { courier } = house.webhooks;
-    house.engine.start();
-    await webhookMoves(house, () => house.post(HOOK), { 'porchlight_webhooks{state="ACTIVE"}': 1 });
-    await webhookMoves(house, () => house.login('alice'), {
+    const harness = await ServerHarness.open();
+    const { courier } = harness.webhooks;
+    harness.engine.start();
+    await webhookMoves(harness, () => harness.post(HOOK), { 'porchlight_webhooks{state="ACTIVE"}': 1 });
+    await webhookMoves(harness, () => harness.login('alice'), {
       'porchlight_webhook_attempts_total{outcome="TAKEN"}': 1,
       porchlight_webhook_events_delivered_total: 1,
     });
 
     let answer: (attempt: Attempt) => void = () => undefined;
     courier.answer = new Promise((resolve) => (answer = resolve));
-    await house.login('bob');
+    await harness.login('bob');
     await expect.poll(() => courier.attempts.length).toBe(2);
-    house.shift(7_000);
-    const waiting = (await house.metrics()).get('porchlight_webhook_waiting_seconds');
+    harness.shift(7_000);
+    const waiting = (await harness.metrics()).get('porchlight_webhook_waiting_seconds');
     expect(waiting).toBeGreaterThan(7);
     expect(waiting).toBeLessThan(60);
     const comesBack = () => {
       courier.answer = TAKEN;
       answer(CUT);
     };
-    await webhookMoves(house, comesBack, {
+    await webhookMoves(harness, comesBack, {
       'porchlight_webhook_attempts_total{outcome="TAKEN"}': 1,
       'porchlight_webhook_attempts_total{outcome="UNANSWERED"}': 1,
       porchlight_webhook_events_delivered_total: 1,
     });
-    expect((await house.metrics()).get('porchlight_webhook_waiting_seconds')).toBe(0);
+    expect((await harness.metrics()).get('porchlight_webhook_waiting_seconds')).toBe(0);
   });
 
   test('what is given up, and receivers that are gone', async () => {
-    const house = await House.open({ retryForMs: 0 });
-    const { courier } = house.webhooks;
-    house.engine.start();
-    await webhookMoves(house, () => house.post(HOOK), { 'porchlight_webhooks{state="ACTIVE"}': 1 });
+    const harness = await ServerHarness.open({ retryForMs: 0 });
+    const { courier } = harness.webhooks;
+    harness.engine.start();
+    await webhookMoves(harness, () => harness.post(HOOK), { 'porchlight_webhooks{state="ACTIVE"}': 1 });
     courier.answer = { ...TAKEN, status: 500, error: 'No.' };
-    await webhookMoves(house, () => house.login('alice'), {
+    await webhookMoves(harness, () => harness.login('alice'), {
       'porchlight_webhook_attempts_total{outcome="REFUSED"}': 1,
       porchlight_webhook_deliveries_dead_total: 1,
     });
     courier.answer = { ...TAKEN, status: 410, error: 'It is gone.' };
-    await webhookMoves(house, () => house.login('bob'), {
+    await webhookMoves(harness, () => harness.login('bob'), {
       'porchlight_webhook_attempts_total{outcome="REFUSED"}': 1,
       porchlight_webhooks_gone_total: 1,
       'porchlight_webhooks{state="ACTIVE"}': -1,
@@ -445,12 +447,12 @@ describe('each figure moves when its thing happens:', () => {
   });
 
   test('responses, by class', async () => {
-    const house = await House.open();
+    const harness = await ServerHarness.open();
     const seen = await movedBy(
-      house,
+      harness,
       async () => {
-        await house.status('alice');
-        await fetch(`${house.url}/nowhere`);
+        await harness.status('alice');
+        await fetch(`${harness.url}/nowhere`);
       },
       'porchlight_http',
     );
@@ -473,23 +475,28 @@ test('a word that nobody has thought of is counted with all others, or is a mist
 });
 
 test('whatever clients choose, there are no more labels for it', async () => {
-  const house = await House.open();
+  const harness = await ServerHarness.open();
   const names = async (): Promise<string[]> =>
-    [...(await house.metrics()).keys()].filter((name) => !name.startsWith('nodejs_gc'));
+    [...(await harness.metrics()).keys()].filter((name) => !name.startsWith('nodejs_gc'));
   const before = await names();
   await Promise.all(
     Array.from({ length: 1_000 }, async (_, at) => {
       const platform = `PLATFORM_${at}`;
-      await house.post(`query Operation${at} { stats { sockets } }`, API_KEY, undefined, {
+      await harness.post(`query Operation${at} { stats { sockets } }`, API_KEY, undefined, {
         'user-agent': `agent ${at}`,
       });
-      await house.post(LOGIN, await house.jwt(`user ${at}`), { input: { platform } }, { 'x-request-id': `id-${at}` });
-      await fetch(`${house.url}/path-${at}`, { method: at % 2 === 0 ? 'GET' : 'PURGE' });
+      await harness.post(
+        LOGIN,
+        await harness.jwt(`user ${at}`),
+        { input: { platform } },
+        { 'x-request-id': `id-${at}` },
+      );
+      await fetch(`${harness.url}/path-${at}`, { method: at % 2 === 0 ? 'GET' : 'PURGE' });
     }),
   );
   await Promise.all(
     Array.from({ length: 1_000 }, async (_, at) => {
-      const wire = await Wire.as(house.socketUrl, API_KEY);
+      const wire = await TestSocket.as(harness.socketUrl, API_KEY);
       await wire.ask(`query Other${at} { field${at} }`);
       wire.ws.close(3_000 + at);
       await wire.closed;
@@ -497,7 +504,7 @@ test('whatever clients choose, there are no more labels for it', async () => {
   );
   expect(await names()).toEqual(before);
   expect(before.length).toBeLessThan(600);
-  const total = sum(await house.metrics(), 'porchlight_operations_total{door="socket"');
+  const total = sum(await harness.metrics(), 'porchlight_operations_total{door="socket"');
   expect(total).toBe(1_000);
 }, 60_000);
 
@@ -505,26 +512,26 @@ const sum = (figures: Figures, of: string): number =>
   Array.from(figures).reduce((all, [name, value]) => (name.startsWith(of) ? all + value : all), 0);
 
 test('a database that cannot be looked at is told as such, and all else is still there', async () => {
-  const house = await House.open();
+  const harness = await ServerHarness.open();
   const storage = {
     commits: { took: new Tally([1]), entries: new Tally([1]), failed: 7 },
     disk: () => Promise.reject(new Error('gone')),
   };
-  const figures = readMetrics(await createMetrics(sourcesOf(house, { storage, sweeper: { backlog: 3 } })).read());
+  const figures = readMetrics(await createMetrics(sourcesOf(harness, { storage, sweeper: { backlog: 3 } })).read());
   expect(figures.get('porchlight_disk_free_bytes')).toBeNaN();
   expect(figures.get('porchlight_commits_failed_total')).toBe(7);
   expect(figures.get('porchlight_due_users')).toBe(3);
 });
 
 test('a tally is shown as a histogram: cumulative, in seconds', async () => {
-  const house = await House.open();
+  const harness = await ServerHarness.open();
   const took = new Tally([1, 50, 2_500]);
   for (const ms of [0, 1, 2, 3_000]) took.add(ms);
   const storage = {
     commits: { took, entries: new Tally([1]), failed: 0 },
     disk: () => Promise.resolve({ databaseBytes: 0, walBytes: 0, freeBytes: 0 }),
   };
-  const text = await createMetrics(sourcesOf(house, { storage })).read();
+  const text = await createMetrics(sourcesOf(harness, { storage })).read();
   expect(text.split('\n').filter((line) => line.startsWith('porchlight_commit_seconds'))).toEqual([
     'porchlight_commit_seconds_bucket{le="0.001"} 2',
     'porchlight_commit_seconds_bucket{le="0.05"} 3',

@@ -3,8 +3,8 @@ import { describe, expect, it, vi } from 'vitest';
 import { HeapRoom } from '../../../src/server/limits/heap-monitor.ts';
 import { LoopLag } from '../../../src/server/limits/event-loop-lag.ts';
 import { isOverloaded, Overload, retryAfterMs } from '../../../src/server/graphql/load-shedding.ts';
-import { API_KEY, codeOf, House, LOGIN } from './support/server-harness.ts';
-import { Wire } from './support/wire.ts';
+import { API_KEY, codeOf, ServerHarness, LOGIN } from './support/server-harness.ts';
+import { TestSocket } from './support/wire.ts';
 
 const MAX_LAG_MS = 500;
 const BEAT = 'mutation { heartbeat { heartbeatIntervalMs } }';
@@ -141,31 +141,31 @@ describe('The lag of the loop', () => {
   });
 });
 
-/** A house whose disk can be made to hang, and one login that waits for it. */
+/** A harness whose disk can be made to hang, and one login that waits for it. */
 const behind = async () => {
   let release: () => void = () => undefined;
   const disk = { held: Promise.resolve() };
-  const house = await House.open({ settings: { maxLagMs: MAX_LAG_MS }, beforeCommit: () => disk.held });
-  const { token } = await house.login('alice', 'ANDROID');
-  const socket = await Wire.as(house.socketUrl, token);
-  const asUser = await Wire.as(house.socketUrl, await house.jwt('bob'));
+  const harness = await ServerHarness.open({ settings: { maxLagMs: MAX_LAG_MS }, beforeCommit: () => disk.held });
+  const { token } = await harness.login('alice', 'ANDROID');
+  const socket = await TestSocket.as(harness.socketUrl, token);
+  const asUser = await TestSocket.as(harness.socketUrl, await harness.jwt('bob'));
   // What is known is refused unheard; this is what makes it known.
-  await house.post(STATUSES, token);
+  await harness.post(STATUSES, token);
   disk.held = new Promise((resolve) => (release = resolve));
-  const waiting = house.login('carol');
-  await vi.waitFor(() => expect(house.store.workload().waiting).toBe(1));
-  house.shift(MAX_LAG_MS + 100);
-  return { house, token, socket, asUser, waiting, release };
+  const waiting = harness.login('carol');
+  await vi.waitFor(() => expect(harness.store.workload().waiting).toBe(1));
+  harness.shift(MAX_LAG_MS + 100);
+  return { harness, token, socket, asUser, waiting, release };
 };
 
 describe('While the disk hangs', () => {
   it('logins and watches are OVERLOADED over HTTP, everything else goes on', async () => {
-    const { house, token, waiting, release } = await behind();
+    const { harness, token, waiting, release } = await behind();
     const login = { input: { platform: 'WEB' } };
     const refused = await Promise.all([
-      house.post(LOGIN, await house.jwt('dave'), login, SPEC),
+      harness.post(LOGIN, await harness.jwt('dave'), login, SPEC),
       // Nobody has looked at who asks: that would cost more than the refusal.
-      house.post(LOGIN, 'forged', login, SPEC),
+      harness.post(LOGIN, 'forged', login, SPEC),
     ]);
     for (const reply of refused) {
       expect(reply).toMatchObject({ status: 503, body: { errors: [{ extensions: { code: 'OVERLOADED' } }] } });
@@ -174,7 +174,7 @@ describe('While the disk hangs', () => {
       expect(retryMs).toBeLessThanOrEqual(15_000);
       expect(reply.headers.get('retry-after')).toBe(String(Math.ceil(retryMs / 1_000)));
     }
-    const watch = await fetch(`${house.url}/graphql`, {
+    const watch = await fetch(`${harness.url}/graphql`, {
       method: 'POST',
       headers: {
         'content-type': 'application/json',
@@ -192,20 +192,20 @@ describe('While the disk hangs', () => {
       '{ userStatus(userId: "alice") { status } }',
       '{ __typename }',
     ]) {
-      expect((await house.post(query, token)).body.errors).toBeUndefined();
+      expect((await harness.post(query, token)).body.errors).toBeUndefined();
     }
-    expect((await fetch(`${house.url}/health/live`)).status).toBe(200);
-    expect((await fetch(`${house.url}/health/ready`)).status).toBe(200);
-    const logout = house.post('mutation { logout { userStatus { status } } }', token);
+    expect((await fetch(`${harness.url}/health/live`)).status).toBe(200);
+    expect((await fetch(`${harness.url}/health/ready`)).status).toBe(200);
+    const logout = harness.post('mutation { logout { userStatus { status } } }', token);
     release();
     await waiting;
     expect(codeOf(await logout)).toBeUndefined();
-    expect((await house.post(LOGIN, await house.jwt('dave'), login)).body.errors).toBeUndefined();
-    expect(await house.status('alice')).toBe('OFFLINE');
+    expect((await harness.post(LOGIN, await harness.jwt('dave'), login)).body.errors).toBeUndefined();
+    expect(await harness.status('alice')).toBe('OFFLINE');
   });
 
   it('over a socket too, and new sockets of sessions are let in', async () => {
-    const { house, token, socket, asUser, waiting, release } = await behind();
+    const { harness, token, socket, asUser, waiting, release } = await behind();
     const login = [LOGIN, { input: { platform: 'WEB' } }] as const;
     for (const reply of [await asUser.ask(...login), await socket.ask(WATCH)]) {
       const { payload } = reply;
@@ -217,7 +217,7 @@ describe('While the disk hangs', () => {
     socket.send({ type: 'ping' });
     expect(await socket.next()).toEqual({ type: 'pong' });
     socket.subscribe('subscription { sessionEnded { reason } }');
-    const second = await Wire.as(house.socketUrl, token);
+    const second = await TestSocket.as(harness.socketUrl, token);
     second.subscribe('mutation { logout { userStatus { status } } }');
     release();
     await waiting;
@@ -230,25 +230,25 @@ describe('While the disk hangs', () => {
   });
 
   it('who is sent away with a session was there all the same', async () => {
-    const { house, token, release } = await behind();
-    const watch = await fetch(`${house.url}/graphql?${new URLSearchParams({ query: WATCH }).toString()}`, {
+    const { harness, token, release } = await behind();
+    const watch = await fetch(`${harness.url}/graphql?${new URLSearchParams({ query: WATCH }).toString()}`, {
       headers: { accept: 'text/event-stream', authorization: `Bearer ${token}` },
     });
     expect(await watch.text()).toContain('"code":"OVERLOADED"');
-    const { body } = await house.post('{ userStatus(userId: "alice") { lastSeenAt } }', API_KEY);
+    const { body } = await harness.post('{ userStatus(userId: "alice") { lastSeenAt } }', API_KEY);
     const { lastSeenAt } = body.data?.['userStatus'] as unknown as { lastSeenAt: string };
-    expect(Date.parse(lastSeenAt)).toBeGreaterThan(house.now - MAX_LAG_MS);
+    expect(Date.parse(lastSeenAt)).toBeGreaterThan(harness.now - MAX_LAG_MS);
     release();
   });
 });
 
 describe('When the loop was held up', () => {
   it('a list that waited for it is OVERLOADED, and one right after it is not; a login or two come in', async () => {
-    const house = await House.open({ settings: { maxLagMs: 100 } });
-    const alice = await Wire.as(house.socketUrl, await house.jwt('alice'));
+    const harness = await ServerHarness.open({ settings: { maxLagMs: 100 } });
+    const alice = await TestSocket.as(harness.socketUrl, await harness.jwt('alice'));
     const login = { input: { platform: 'WEB' } };
     await alice.ask(LOGIN, login);
-    const bob = await Wire.as(house.socketUrl, await house.jwt('bob'));
+    const bob = await TestSocket.as(harness.socketUrl, await harness.jwt('bob'));
     const answer = alice.ask(STATUSES);
     const loggedIn = bob.ask(LOGIN, login);
     const until = performance.now() + 400;

@@ -1,7 +1,7 @@
 /** A policy that changes all the time, while people log in, beat and fall silent: each session keeps what it was told. */
 import { setImmediate as turn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { House } from './support/server-harness.ts';
+import { ServerHarness } from './support/server-harness.ts';
 
 const CHANGE =
   'mutation ($input: UpdatePolicyInput!) { updatePolicy(input: $input) { policy { pushOnlineExpiryMs } } }';
@@ -11,13 +11,13 @@ const TIMEOUTS = [30_000, 60_000, 90_000] as const;
 const USERS = 30;
 
 test('nobody is timed out but when she was told, and nobody is lost', { timeout: 60_000 }, async () => {
-  const house = await House.open();
+  const harness = await ServerHarness.open();
   let changing = true;
   let changes = 0;
   const policy = (async () => {
     while (changing) {
       const heartbeatTimeoutMs = TIMEOUTS[changes++ % TIMEOUTS.length];
-      const { body } = await house.post(CHANGE, undefined, {
+      const { body } = await harness.post(CHANGE, undefined, {
         input: { platforms: [{ platform: 'WEB', heartbeatTimeoutMs }] },
       });
       expect(body.errors).toBeUndefined();
@@ -27,28 +27,28 @@ test('nobody is timed out but when she was told, and nobody is lost', { timeout:
   /** What each was told last. */
   const told = new Map<string, number>();
   const live = async (user: string): Promise<void> => {
-    const login = await house.post(LOGIN, await house.jwt(user), { input: { platform: 'WEB' } });
+    const login = await harness.post(LOGIN, await harness.jwt(user), { input: { platform: 'WEB' } });
     const answer = login.body.data?.['login'] as unknown as { sessionToken: string; heartbeatTimeoutMs: number };
     told.set(user, answer.heartbeatTimeoutMs);
     for (let beats = Number(user) % 4; beats > 0; beats--) {
-      const { body } = await house.post(BEAT, answer.sessionToken);
+      const { body } = await harness.post(BEAT, answer.sessionToken);
       told.set(user, (body.data?.['heartbeat'] as unknown as { heartbeatTimeoutMs: number }).heartbeatTimeoutMs);
     }
     // A sign of life that tells nothing changes nothing of it.
-    await house.post('{ me { id } }', answer.sessionToken);
+    await harness.post('{ me { id } }', answer.sessionToken);
   };
-  const began = house.now;
+  const began = harness.now;
   await Promise.all(Array.from({ length: USERS }, (_, index) => live(String(index))));
   expect(new Set(told.values()).size).toBeGreaterThan(1);
   for (const timeoutMs of TIMEOUTS) {
     // Nobody's time, whenever within this test she was last heard of, is up before, and everybody's is after.
-    await house.pass(timeoutMs - 1_000 - (house.now - began));
+    await harness.pass(timeoutMs - 1_000 - (harness.now - began));
     for (const [user, toldMs] of told) {
-      expect(await house.status(user), `${user}, told ${toldMs}`).toBe(toldMs < timeoutMs ? 'OFFLINE' : 'ONLINE');
+      expect(await harness.status(user), `${user}, told ${toldMs}`).toBe(toldMs < timeoutMs ? 'OFFLINE' : 'ONLINE');
     }
-    await house.pass(20_000);
+    await harness.pass(20_000);
   }
-  for (const user of told.keys()) expect(await house.reasons(user)).toEqual(['LOGIN', 'HEARTBEAT_TIMEOUT']);
+  for (const user of told.keys()) expect(await harness.reasons(user)).toEqual(['LOGIN', 'HEARTBEAT_TIMEOUT']);
   changing = false;
   await policy;
   expect(changes).toBeGreaterThan(USERS);

@@ -5,7 +5,7 @@ import { afterEach, expect, test, vi } from 'vitest';
 import WebSocket from 'ws';
 import { DoorCounts } from '../../../src/server/metrics/counters.ts';
 import { Port } from '../../../src/server/http/listener.ts';
-import { House, LIMITS } from './support/server-harness.ts';
+import { ServerHarness, LIMITS } from './support/server-harness.ts';
 
 afterEach(() => void vi.useRealTimers());
 
@@ -14,9 +14,9 @@ const standStill = (ms: number): void => void Atomics.wait(new Int32Array(new Sh
 
 test('connection_init that came in time is taken, though its time is up before it is read', async () => {
   const INIT_MS = 300;
-  const house = await House.open({ limits: { initMs: INIT_MS } });
-  const jwt = await house.jwt('alice');
-  const ws = new WebSocket(house.socketUrl, 'graphql-transport-ws');
+  const harness = await ServerHarness.open({ limits: { initMs: INIT_MS } });
+  const jwt = await harness.jwt('alice');
+  const ws = new WebSocket(harness.socketUrl, 'graphql-transport-ws');
   await once(ws, 'open');
   ws.send(JSON.stringify({ type: 'connection_init', payload: { authorization: `Bearer ${jwt}` } }));
   standStill(2 * INIT_MS);

@@ -7,8 +7,8 @@ import {
   MAX_FIELDS,
   MAX_TOKENS,
 } from '../../../src/server/graphql/query-limits.ts';
-import { API_KEY, codeOf, House } from './support/server-harness.ts';
-import { Wire } from './support/wire.ts';
+import { API_KEY, codeOf, ServerHarness } from './support/server-harness.ts';
+import { TestSocket } from './support/wire.ts';
 
 const repeat = (count: number, text: (index: number) => string): string =>
   Array.from({ length: count }, (_, index) => text(index)).join(' ');
@@ -61,16 +61,16 @@ const FINE: [string, string][] = [
 
 describe('a document', () => {
   test.each(TOO_MUCH)('with too many %s is refused at both doors, quickly', async (_what, query, code) => {
-    const house = await House.open();
-    await house.post('{ __typename }');
+    const harness = await ServerHarness.open();
+    await harness.post('{ __typename }');
     const began = process.cpuUsage();
-    const reply = await house.post(query);
+    const reply = await harness.post(query);
     // Of the processor’s time, which other tests do not take; both ends of the connection are in it.
     expect(process.cpuUsage(began).user).toBeLessThan(500_000);
     expect(codeOf(reply)).toBe(code);
     expect(reply.body.errors?.[0]?.message).toMatch(/more tha[nt] \d+ \w+|Nested too deeply/);
     expect(reply.body.data).toBeUndefined();
-    const wire = await Wire.as(house.socketUrl, API_KEY);
+    const wire = await TestSocket.as(harness.socketUrl, API_KEY);
     wire.subscribe(query);
     const message = await wire.next();
     expect([message.type, message.payload?.[0]?.['extensions']]).toEqual(['error', { code }]);
@@ -79,21 +79,21 @@ describe('a document', () => {
   });
 
   test.each(FINE)('with as many %s as allowed is answered at both doors', async (_what, query) => {
-    const house = await House.open();
-    expect((await house.post(query)).body.errors).toBeUndefined();
-    const wire = await Wire.as(house.socketUrl, API_KEY);
+    const harness = await ServerHarness.open();
+    expect((await harness.post(query)).body.errors).toBeUndefined();
+    const wire = await TestSocket.as(harness.socketUrl, API_KEY);
     expect((await wire.ask(query)).payload?.['errors']).toBeUndefined();
   });
 
   test('with 501 users in its text is told that these are too many users', async () => {
-    const house = await House.open();
+    const harness = await ServerHarness.open();
     const query = `{ userStatuses(userIds: [${repeat(501, (index) => `"u${index}"`)}]) { version } }`;
-    expect(codeOf(await house.post(query))).toBe('TOO_MANY_USERS');
+    expect(codeOf(await harness.post(query))).toBe('TOO_MANY_USERS');
   });
 
   test('that is nearly right is told no names, at both doors', async () => {
-    const house = await House.open();
-    const wire = await Wire.as(house.socketUrl, API_KEY);
+    const harness = await ServerHarness.open();
+    const wire = await TestSocket.as(harness.socketUrl, API_KEY);
     for (const query of [
       '{ polic { x } }',
       '{ policy { pushOnlineExpiryM } }',
@@ -102,7 +102,7 @@ describe('a document', () => {
       'mutation { login(input: { platfor: WEB }) { sessionToken } }',
       'mutation { login(input: { platform: WE }) { sessionToken } }',
     ]) {
-      const { body } = await house.post(query);
+      const { body } = await harness.post(query);
       expect(body.errors?.[0]?.extensions.code).toBe('GRAPHQL_VALIDATION_FAILED');
       expect(JSON.stringify(body)).not.toContain('Did you mean');
       wire.subscribe(query);
@@ -111,18 +111,18 @@ describe('a document', () => {
   });
 
   test('is checked once: the same text again is the same document', async () => {
-    const house = await House.open();
+    const harness = await ServerHarness.open();
     const query = '{ stats { sockets usersOnline } }';
-    for (let times = 0; times < 3; times++) expect((await house.post(query)).body.errors).toBeUndefined();
+    for (let times = 0; times < 3; times++) expect((await harness.post(query)).body.errors).toBeUndefined();
     const bad = '{ stats { nothing } }';
-    for (let times = 0; times < 3; times++) expect(codeOf(await house.post(bad))).toBe('GRAPHQL_VALIDATION_FAILED');
+    for (let times = 0; times < 3; times++) expect(codeOf(await harness.post(bad))).toBe('GRAPHQL_VALIDATION_FAILED');
   });
 });
 
 describe('a socket', () => {
   test('has at most so many operations under way, and the next one is told when to come back', async () => {
-    const house = await House.open({ limits: { maxOperations: 3 } });
-    const wire = await Wire.as(house.socketUrl, API_KEY);
+    const harness = await ServerHarness.open({ limits: { maxOperations: 3 } });
+    const wire = await TestSocket.as(harness.socketUrl, API_KEY);
     const first = wire.subscribe('subscription { presenceEvents { reason } }');
     for (let more = 0; more < 2; more++) wire.subscribe('subscription { presenceEvents { reason } }');
     wire.subscribe('{ stats { sockets } }');
@@ -136,19 +136,19 @@ describe('a socket', () => {
   });
 
   test('takes no message above 512 KiB: the session is not gone for it', async () => {
-    const house = await House.open();
-    const { token } = await house.login('alice', 'IPHONE');
-    const wire = await Wire.as(house.socketUrl, token);
+    const harness = await ServerHarness.open();
+    const { token } = await harness.login('alice', 'IPHONE');
+    const wire = await TestSocket.as(harness.socketUrl, token);
     wire.subscribe(`{ __typename } # ${'x'.repeat(512 * 1024)}`);
     expect((await wire.closed).code).toBe(1009);
-    const links = async () => (await house.store.read(['alice' as never]))[0]?.sessions[0]?.links;
+    const links = async () => (await harness.store.read(['alice' as never]))[0]?.sessions[0]?.links;
     await expect.poll(links).toEqual([]);
-    expect(await house.reasons('alice')).toEqual(['LOGIN']);
+    expect(await harness.reasons('alice')).toEqual(['LOGIN']);
   });
 
   test('whose client sends and sends but reads nothing is closed for it', async () => {
-    const house = await House.open({ limits: { maxUnreadBytes: 64 * 1024, closeMs: 200 } });
-    const wire = await Wire.as(house.socketUrl, API_KEY);
+    const harness = await ServerHarness.open({ limits: { maxUnreadBytes: 64 * 1024, closeMs: 200 } });
+    const wire = await TestSocket.as(harness.socketUrl, API_KEY);
     wire.tcp.pause();
     const ids = Array.from({ length: 500 }, (_, index) => `user ${index}`);
     const gone = new Promise<void>((resolve) => wire.tcp.once('close', () => resolve()));
@@ -156,7 +156,7 @@ describe('a socket', () => {
       const query = 'query ($ids: [ID!]!) { userStatuses(userIds: $ids) { userId status version customStatus } }';
       if (wire.ws.readyState === wire.ws.OPEN) wire.subscribe(query, { ids });
     }, 1);
-    await expect.poll(() => house.porchlight.links.count, { timeout: 20_000 }).toBe(0);
+    await expect.poll(() => harness.porchlight.links.count, { timeout: 20_000 }).toBe(0);
     clearInterval(flood);
     wire.tcp.resume();
     await gone;

@@ -1,8 +1,8 @@
 /** One suite over every way in: whatever is asked, each of them answers the same, compiled or not. */
 import { describe, expect, test, vi } from 'vitest';
 import { mediaTypeFor } from '../../../src/server/http/media-types.ts';
-import { API_KEY, House, type Reply } from './support/server-harness.ts';
-import { Wire } from './support/wire.ts';
+import { API_KEY, ServerHarness, type Reply } from './support/server-harness.ts';
+import { TestSocket } from './support/wire.ts';
 
 type Body = Reply['body'];
 
@@ -12,12 +12,12 @@ interface Asked {
   readonly operationName?: string;
 }
 
-type Door = (house: House, credential: string, asked: Asked) => Promise<Body>;
+type Door = (harness: ServerHarness, credential: string, asked: Asked) => Promise<Body>;
 
 const post =
   (path: string, accept: string): Door =>
-  async (house, credential, asked) => {
-    const response = await fetch(`${house.url}${path}`, {
+  async (harness, credential, asked) => {
+    const response = await fetch(`${harness.url}${path}`, {
       method: 'POST',
       headers: { 'content-type': 'application/json', accept, authorization: `Bearer ${credential}` },
       body: JSON.stringify(asked),
@@ -30,8 +30,8 @@ const DOORS: Record<string, Door> = {
   'a plain POST of today': post('/graphql', 'application/graphql-response+json, application/json;q=0.9'),
   // A query string makes it none of the plain ones.
   'a POST through yoga': post('/graphql?read=by-yoga', 'application/graphql-response+json'),
-  'a POST answered as events': async (house, credential, asked) => {
-    const response = await fetch(`${house.url}/graphql`, {
+  'a POST answered as events': async (harness, credential, asked) => {
+    const response = await fetch(`${harness.url}/graphql`, {
       method: 'POST',
       headers: {
         'content-type': 'application/json',
@@ -43,8 +43,8 @@ const DOORS: Record<string, Door> = {
     const [, next] = /event: next\ndata: (.*)\n/.exec(await response.text()) ?? [];
     return JSON.parse(next ?? '') as Body;
   },
-  'a socket': async (house, credential, { query, variables, operationName }) => {
-    const wire = await Wire.as(house.socketUrl, credential);
+  'a socket': async (harness, credential, { query, variables, operationName }) => {
+    const wire = await TestSocket.as(harness.socketUrl, credential);
     wire.send({ type: 'subscribe', id: '1', payload: { query, variables, operationName } });
     const { type, payload } = await wire.next();
     wire.ws.close();
@@ -165,27 +165,27 @@ describe.each([
   ['compiled', 0],
 ])('%s', (_how, compileAfter) => {
   test.each(Object.entries(OF_A_BACKEND))('every door answers a backend the same to %s', async (_what, asked) => {
-    const house = await House.open({ compileAfter });
-    await house.login('bob');
-    const answers = await everywhere(house, API_KEY, asked);
+    const harness = await ServerHarness.open({ compileAfter });
+    await harness.login('bob');
+    const answers = await everywhere(harness, API_KEY, asked);
     for (const answer of answers) expect(answer).toEqual(answers[0]);
     expect(answers[0]).toEqual((await everywhere(await withBob(), API_KEY, asked))[0]);
   });
 
   test.each(Object.entries(OF_A_SESSION))('every door answers a session the same to %s', async (_what, asked) => {
-    const house = await House.open({ compileAfter });
-    await house.login('bob');
-    const { token } = await house.login('alice');
-    const answers = await everywhere(house, token, asked);
+    const harness = await ServerHarness.open({ compileAfter });
+    await harness.login('bob');
+    const { token } = await harness.login('alice');
+    const answers = await everywhere(harness, token, asked);
     for (const answer of answers) expect(answer).toEqual(answers[0]);
   });
 
   test('a fault of ours is told by every door without what it was', async () => {
-    const house = await House.open({ compileAfter });
-    vi.spyOn(house.store, 'counts').mockImplementation(() => {
+    const harness = await ServerHarness.open({ compileAfter });
+    vi.spyOn(harness.store, 'counts').mockImplementation(() => {
       throw new Error('no such table: secrets');
     });
-    for (const answer of await everywhere(house, API_KEY, { query: '{\n  s: stats { sockets }\n}' })) {
+    for (const answer of await everywhere(harness, API_KEY, { query: '{\n  s: stats { sockets }\n}' })) {
       expect(answer).toEqual({
         data: null,
         errors: [
@@ -202,15 +202,15 @@ describe.each([
 });
 
 test('every door refuses the name of no operation with the same code', async () => {
-  const house = await House.open();
+  const harness = await ServerHarness.open();
   const asked = { query: 'query A { __typename } query B { __typename }', operationName: 'C' };
-  for (const { errors } of await everywhere(house, API_KEY, asked)) {
+  for (const { errors } of await everywhere(harness, API_KEY, asked)) {
     expect(errors?.map(({ extensions }) => extensions)).toEqual([{ code: 'OPERATION_RESOLUTION_FAILURE' }]);
   }
 });
 
 test('a plain POST is answered as the type that yoga would choose', async () => {
-  const house = await House.open();
+  const harness = await ServerHarness.open();
   for (const accept of [
     '*/*',
     'application/json',
@@ -228,7 +228,7 @@ test('a plain POST is answered as the type that yoga would choose', async () => 
   ]) {
     const answers = await Promise.all(
       ['/graphql', '/graphql?read=by-yoga'].map((path) =>
-        fetch(`${house.url}${path}`, {
+        fetch(`${harness.url}${path}`, {
           method: 'POST',
           headers: { 'content-type': 'application/json', accept },
           body: '{"query":"{ __typename }"}',
@@ -242,16 +242,16 @@ test('a plain POST is answered as the type that yoga would choose', async () => 
   expect(mediaTypeFor('text/event-stream')).toBeNull();
 });
 
-const withBob = async (): Promise<House> => {
-  const house = await House.open({ compileAfter: Infinity });
-  await house.login('bob');
-  return house;
+const withBob = async (): Promise<ServerHarness> => {
+  const harness = await ServerHarness.open({ compileAfter: Infinity });
+  await harness.login('bob');
+  return harness;
 };
 
 /** What each door answers, without what no two answers have in common: moments, and ids made by chance. */
-const everywhere = async (house: House, credential: string, asked: Asked): Promise<Body[]> => {
+const everywhere = async (harness: ServerHarness, credential: string, asked: Asked): Promise<Body[]> => {
   const answers: Body[] = [];
-  for (const door of Object.values(DOORS)) answers.push(plain(await door(house, credential, asked)));
+  for (const door of Object.values(DOORS)) answers.push(plain(await door(harness, credential, asked)));
   return answers;
 };
 

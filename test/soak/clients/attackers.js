@@ -4,9 +4,9 @@ import { connect } from 'node:net';
 import { Connection, Gone, Unanswered } from './connection.js';
 import { sleep } from '../time.js';
 import { sign, userToken } from './tokens.js';
-import { frame, Wire } from './wire.js';
+import { frame, SoakSocket } from './wire.js';
 
-/** @typedef {import('../world.js').World} World */
+/** @typedef {import('../world.js').SoakWorld} World */
 /** @typedef {import('../random.js').Random} Random */
 
 const ADDRESS = '127.0.0.66';
@@ -53,14 +53,14 @@ function refused({ status, text }, codes) {
   return `not refused with ${codes.join(' or ')}, but ${status} ${text.slice(0, 300)}`;
 }
 
-/** What came of a socket. @param {Wire} wire @returns {Promise<import('./wire.js').Closed | null>} */
+/** What came of a socket. @param {SoakSocket} wire @returns {Promise<import('./wire.js').Closed | null>} */
 async function fate(wire, withinMs = CLOSED_WITHIN_MS) {
   /** @type {Promise<import('./wire.js').Closed>} */
   const closed = new Promise((resolve) => (wire.closed === null ? (wire.onClosed = resolve) : resolve(wire.closed)));
   return Promise.race([closed, sleep(withinMs).then(() => null)]);
 }
 
-/** @param {Wire} wire @param {readonly number[]} codes */
+/** @param {SoakSocket} wire @param {readonly number[]} codes */
 async function closedWith(wire, codes) {
   const closed = await fate(wire);
   wire.rst();
@@ -69,7 +69,7 @@ async function closedWith(wire, codes) {
 }
 
 /** @param {World} world @param {import('./wire.js').WireOptions} [options] */
-const newWire = (world, options) => new Wire(world.server.port, { localAddress: ADDRESS, ...options });
+const newWire = (world, options) => new SoakSocket(world.server.port, { localAddress: ADDRESS, ...options });
 
 /** Each resolves with what is wrong about how it was met; null: nothing. @type {Record<string, (world: World, random: Random) => Promise<string | null>>} */
 const ATTACKS = {

@@ -4,7 +4,7 @@ import { explain } from '../judge/explain.js';
 import { userToken } from './tokens.js';
 import { cannotWrite, Refused } from '../world.js';
 
-/** @typedef {import('../world.js').World} World */
+/** @typedef {import('../world.js').SoakWorld} World */
 
 const ACTS = {
   statuses: 10,

@@ -1,6 +1,6 @@
 // graphql-transport-ws over a wire: operations, subscriptions, and both kinds of pings.
 import { clearTimeout } from 'node:timers';
-import { Wire } from './wire.js';
+import { SoakSocket } from './wire.js';
 
 /** The answer to anything, in a server that is not disturbed, comes long before. */
 export const ANSWERED_WITHIN_MS = 40_000;
@@ -39,7 +39,7 @@ export class Connection {
    * @param {import('./wire.js').WireOptions} [options]
    */
   constructor(port, options) {
-    this.#wire = new Wire(port, options);
+    this.#wire = new SoakSocket(port, options);
     this.#wire.onText = (text) => this.#hear(text);
     this.#wire.onPong = () => void this.#pongs.shift()?.resolve();
     this.#wire.onClosed = (closed) => {

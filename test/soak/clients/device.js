@@ -4,7 +4,7 @@ import { Known } from '../judge/known-statuses.js';
 import { cannotWrite, dataOf, Refused } from '../world.js';
 import { userToken } from './tokens.js';
 
-/** @typedef {import('../world.js').World} World */
+/** @typedef {import('../world.js').SoakWorld} World */
 
 const LOGIN = `mutation ($input: LoginInput!) { login(input: $input) { sessionToken heartbeatIntervalMs heartbeatTimeoutMs
   session { id userId platform deviceId } kicked { id platform } } }`;

@@ -8,7 +8,7 @@ import { sleep } from '../time.js';
 import { API_KEY } from './tokens.js';
 import { Refused } from '../world.js';
 
-/** @typedef {import('../world.js').World} World */
+/** @typedef {import('../world.js').SoakWorld} World */
 /** @typedef {import('../../support/life.js').Event} Event */
 
 const FOLLOW = `subscription ($after: Cursor) { presenceEvents(after: $after) { ${EVENT_FIELDS} ipAddress } }`;
@@ -122,7 +122,7 @@ export class Follower {
     }
   }
 
-  /** One that is too slow, for a while, is told 4411 and comes back. @param {import('./wire.js').Wire} wire */
+  /** One that is too slow, for a while, is told 4411 and comes back. @param {import('./wire.js').SoakSocket} wire */
   #stallNowAndThen(wire) {
     if (!this.#stalls) return;
     const stall = setTimeout(

@@ -3,7 +3,7 @@ import { Connection, Gone } from './connection.js';
 import { API_KEY, userToken } from './tokens.js';
 import { Refused } from '../world.js';
 
-/** @typedef {import('../world.js').World} World */
+/** @typedef {import('../world.js').SoakWorld} World */
 /** @typedef {'fast' | 'drip' | 'deaf' | 'stream' | 'many'} Kind */
 
 const WATCH = `subscription ($ids: [ID!]!) { statusChanges(userIds: $ids) {

@@ -31,7 +31,7 @@ export function frame(opcode, payload, isLast = true) {
 export const textFrame = (text) => frame(OPCODE.text, Buffer.from(text));
 const PING = frame(OPCODE.ping, Buffer.alloc(0));
 
-export class Wire {
+export class SoakSocket {
   /** @type {(text: string) => void} */
   onText = () => undefined;
   onPong = () => undefined;

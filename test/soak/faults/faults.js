@@ -7,7 +7,7 @@ import { endSessions } from '../clients/backend.js';
 import { Histogram } from '../judge/journal.js';
 import { becomes, sleep } from '../time.js';
 
-/** @typedef {import('../world.js').World} World */
+/** @typedef {import('../world.js').SoakWorld} World */
 /** @typedef {import('../plan.js').Step} Step */
 /** @typedef {{ devices: readonly import('../clients/device.js').Device[], followers: readonly import('../clients/follower.js').Follower[], disk: import('./disk.js').Disk }} Cast */
 

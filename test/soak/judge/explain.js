@@ -1,6 +1,6 @@
 // Why a user is shown as she is: what an operator is told agrees with what everybody else is.
 
-/** @typedef {import('../world.js').World} World */
+/** @typedef {import('../world.js').SoakWorld} World */
 
 const EXPLAIN = `query ($userId: ID!) { explainStatus(userId: $userId) {
   asOf because decidedBy { id status } userStatus { status version customStatus sessions { id status } }

@@ -34,7 +34,7 @@ export class Judge {
   /** Those that came as early as they may, in ms after the earliest moment. */
   margin = { HEARTBEAT_TIMEOUT: new Histogram(), BACKGROUND_TIMEOUT: new Histogram(), DISCONNECT: new Histogram() };
 
-  /** @param {import('../world.js').World} world */
+  /** @param {import('../world.js').SoakWorld} world */
   constructor(world) {
     this.#world = world;
     world.model.before = (user, change) => this.#before(user, change);

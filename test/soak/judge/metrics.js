@@ -1,6 +1,6 @@
 // What Prometheus would read, held against the feed.
 
-/** @typedef {import('../world.js').World} World */
+/** @typedef {import('../world.js').SoakWorld} World */
 
 /** Labels are bounded, so is the page. */
 const MAX_BYTES = 300_000;

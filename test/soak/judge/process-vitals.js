@@ -33,7 +33,7 @@ export class Vitals {
   #cpuBefore = 0;
   #timer;
 
-  /** @param {import('../world.js').World} world */
+  /** @param {import('../world.js').SoakWorld} world */
   constructor(world) {
     this.#world = world;
     this.#timer = setInterval(() => this.#look(), LOOKED_AT_EVERY_MS);

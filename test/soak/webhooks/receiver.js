@@ -25,9 +25,9 @@ const MAX_BODY_READ = 4_096;
  *   outcome: Outcome | null, settledAt: number, notBefore: number }} Arrival
  */
 /** @typedef {keyof typeof MANNERS | 'flaky'} Manner */
-/** @typedef {{ arrival: Arrival, response: import('node:http').ServerResponse, random: import('../random.js').Random, receiver: Receiver }} Turn */
+/** @typedef {{ arrival: Arrival, response: import('node:http').ServerResponse, random: import('../random.js').Random, receiver: SoakReceiver }} Turn */
 
-export class Receiver {
+export class SoakReceiver {
   /** Nobody else listens there. */
   port = 0;
   /** @type {Manner} */

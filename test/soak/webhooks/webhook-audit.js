@@ -42,7 +42,7 @@ export class WebhookAudit {
   #refused = new Map();
 
   /**
-   * @param {import('../world.js').World} world
+   * @param {import('../world.js').SoakWorld} world
    * @param {string} name
    * @param {import('./webhook-terms.js').Terms} terms
    * @param {import('../judge/journal.js').Histogram} lateness of events that came for the first time, after they happened

@@ -3,13 +3,13 @@
 import { Buffer } from 'node:buffer';
 import { Gone, Unanswered } from '../clients/connection.js';
 import { Histogram } from '../judge/journal.js';
-import { ADDRESS, Receiver, REDIRECTED } from './receiver.js';
+import { ADDRESS, SoakReceiver, REDIRECTED } from './receiver.js';
 import { sleep } from '../time.js';
 import { WebhookAudit } from './webhook-audit.js';
 import { Terms, wants } from './webhook-terms.js';
 import { Refused } from '../world.js';
 
-/** @typedef {import('../world.js').World} World */
+/** @typedef {import('../world.js').SoakWorld} World */
 /** @typedef {import('./webhook-terms.js').Filter} Filter */
 /** @typedef {import('../random.js').Random} Random */
 /** How often what happens, one against the other. @typedef {Readonly<Record<keyof typeof ACTS, number>>} Habits */
@@ -54,7 +54,7 @@ export class WebhookOwner {
     this.#habits = { ...NEVER, ...habits };
     this.#manner = manner;
     this.audit = new WebhookAudit(world, name, new Terms(filter), this.lateness);
-    this.receiver = new Receiver(world.random(`receiver ${name}`));
+    this.receiver = new SoakReceiver(world.random(`receiver ${name}`));
     this.receiver.onArrival = (arrival) => this.#arrived(arrival);
     this.receiver.onSettled = (arrival) => this.#audits.get(arrival.path)?.settle(arrival);
   }

@@ -2,7 +2,7 @@
 import { becomes } from '../time.js';
 import { WebhookOwner } from './webhook-owner.js';
 
-/** @typedef {import('../world.js').World} World */
+/** @typedef {import('../world.js').SoakWorld} World */
 
 /** An empty queue in a short time: whoever failed some times in a row waits for up to half a minute. */
 const DRAINED_WITHIN_MS = 120_000;

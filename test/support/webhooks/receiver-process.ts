@@ -20,7 +20,7 @@ export const LOCAL_RECEIVERS = {
   PORCHLIGHT_WEBHOOK_ALLOW_PRIVATE: '127.0.0.0/8',
 } as const;
 
-export class Receiver implements AsyncDisposable {
+export class ReceiverProcess implements AsyncDisposable {
   readonly #directory = mkdtempSync(join(tmpdir(), 'porchlight-receiver-'));
   readonly #file = join(this.#directory, 'heard');
   readonly #host: string;
@@ -42,8 +42,8 @@ export class Receiver implements AsyncDisposable {
   }
 
   /** Answers everything with 200 until it is told otherwise. */
-  static async start({ host = '127.0.0.1', port = 0 } = {}): Promise<Receiver> {
-    const receiver = new Receiver(host, port);
+  static async start({ host = '127.0.0.1', port = 0 } = {}): Promise<ReceiverProcess> {
+    const receiver = new ReceiverProcess(host, port);
     await receiver.revive();
     return receiver;
   }

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import '../../../src/api/access-plugin.ts';
 import { schema } from '../../../src/api/schema.ts';
 import { BACKEND, NOBODY, type Caller } from '../../../src/app/auth/caller.ts';
-import { session, user, World } from './api-harness.ts';
+import { session, user, ApiHarness } from './api-harness.ts';
 
 const U = 'UNAUTHENTICATED';
 const F = 'FORBIDDEN';
@@ -55,9 +55,9 @@ const fieldOf = (operation: string): string => {
 };
 
 /** The same caller's answer whether the field is asked or followed; a subscription that waits is allowed. */
-const answerOf = async (world: World, operation: string, caller: Caller): Promise<unknown> => {
-  if (!operation.startsWith('subscription')) return (await world.ask(operation, { caller })).codes[0] ?? 'ok';
-  const stream = world.follow(operation, { caller });
+const answerOf = async (harness: ApiHarness, operation: string, caller: Caller): Promise<unknown> => {
+  if (!operation.startsWith('subscription')) return (await harness.ask(operation, { caller })).codes[0] ?? 'ok';
+  const stream = harness.follow(operation, { caller });
   const waited = new Promise<'waits'>((resolve) => setTimeout(resolve, 50, 'waits'));
   const message = await Promise.race([stream.next(), waited]);
   return message === 'waits' ? 'ok' : (message.value?.codes[0] ?? 'ok');
@@ -77,8 +77,8 @@ describe('who may do what', () => {
   );
 
   it.each(cells)('$caller: $operation → $answer', async ({ operation, caller, answer }) => {
-    const world = new World();
-    const alice = await world.login('alice');
+    const harness = new ApiHarness();
+    const alice = await harness.login('alice');
     const callers: Record<typeof caller, Caller> = {
       nobody: NOBODY,
       user: user('alice'),
@@ -86,31 +86,31 @@ describe('who may do what', () => {
       backend: BACKEND,
       both: { ...user('alice'), sessionId: alice.sessionId },
     };
-    expect(await answerOf(world, operation, callers[caller])).toBe(answer);
+    expect(await answerOf(harness, operation, callers[caller])).toBe(answer);
   });
 
   it('is looked at before any input is', async () => {
     const many = Array.from({ length: 501 }, (_, index) => `u${index}`);
     const document = 'query($ids: [ID!]!) { userStatuses(userIds: $ids) { status } }';
-    const { codes } = await new World().ask(document, { caller: NOBODY, variables: { ids: many } });
+    const { codes } = await new ApiHarness().ask(document, { caller: NOBODY, variables: { ids: many } });
     expect(codes).toEqual(['UNAUTHENTICATED']);
-    const paging = await new World().ask('{ events(first: 0) { nodes { userId } } }', { caller: user('alice') });
+    const paging = await new ApiHarness().ask('{ events(first: 0) { nodes { userId } } }', { caller: user('alice') });
     expect(paging.codes).toEqual(['FORBIDDEN']);
   });
 
   it('is no secret about the roots themselves', async () => {
-    expect(await new World().ask('{ __typename }', { caller: NOBODY })).toMatchObject({
+    expect(await new ApiHarness().ask('{ __typename }', { caller: NOBODY })).toMatchObject({
       data: { __typename: 'Query' },
     });
   });
 
   it('refuses nothing that nobody did: a refused mutation changes nothing', async () => {
-    const world = new World();
-    const alice = await world.login('alice');
-    await world.ask('mutation { endSessions(input: {userId: "alice", revokeTokens: true}) { ended { id } } }', {
+    const harness = new ApiHarness();
+    const alice = await harness.login('alice');
+    await harness.ask('mutation { endSessions(input: {userId: "alice", revokeTokens: true}) { ended { id } } }', {
       caller: session(alice),
     });
-    const [record] = await world.store.read([alice.userId]);
+    const [record] = await harness.store.read([alice.userId]);
     expect(record).toMatchObject({ status: 'ONLINE', tokensRevokedBefore: null });
   });
 

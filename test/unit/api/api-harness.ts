@@ -92,7 +92,7 @@ export class TestLink implements ApiLink {
   }
 }
 
-export class World {
+export class ApiHarness {
   readonly clock = new VirtualClock();
   readonly store = new MemoryStore({
     clock: this.clock.now,

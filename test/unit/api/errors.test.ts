@@ -4,7 +4,7 @@ import { describe, expect, it, vi } from 'vitest';
 import { toClientError } from '../../../src/api/errors.ts';
 import { DomainError, type Fault } from '../../../src/core/errors.ts';
 import { millis } from '../../../src/core/ids.ts';
-import { user, World } from './api-harness.ts';
+import { user, ApiHarness } from './api-harness.ts';
 
 const SECRET = 'SQLITE_CORRUPT: /var/lib/porchlight/data.db';
 
@@ -36,7 +36,7 @@ describe('a refusal', () => {
   });
 
   it('keeps the place at which graphql found it', async () => {
-    const { errors } = await new World().ask('{ stats { sockets } }', { caller: user('alice') });
+    const { errors } = await new ApiHarness().ask('{ stats { sockets } }', { caller: user('alice') });
     expect(errors).toEqual([
       {
         message: expect.any(String) as string,
@@ -67,9 +67,9 @@ describe('a document that cannot be executed as it was sent', () => {
     ['null in a directive', 'query($b: Boolean = true) { latestCursor @include(if: $b) }', { b: null }],
     ['two operations and no name', 'query a { latestCursor } query b { latestCursor }', {}],
   ])('%s: BAD_USER_INPUT, and no fault of ours', async (_what, document, variables) => {
-    const world = new World();
-    expect((await world.ask(document, { variables })).codes).toEqual(['BAD_USER_INPUT']);
-    expect(world.faults).toEqual([]);
+    const harness = new ApiHarness();
+    expect((await harness.ask(document, { variables })).codes).toEqual(['BAD_USER_INPUT']);
+    expect(harness.faults).toEqual([]);
   });
 });
 
@@ -77,38 +77,38 @@ describe('our own fault', () => {
   const MASKED = { message: 'Internal server error.', extensions: { code: 'INTERNAL_SERVER_ERROR' } };
 
   it('is told as such and no more, and reported as it was', async () => {
-    const world = new World();
+    const harness = new ApiHarness();
     const fault = new Error(SECRET);
-    vi.spyOn(world.store, 'counts').mockImplementation(() => {
+    vi.spyOn(harness.store, 'counts').mockImplementation(() => {
       throw fault;
     });
-    const answer = await world.ask('{ stats { sockets } }');
+    const answer = await harness.ask('{ stats { sockets } }');
     expect(answer.errors).toEqual([{ ...MASKED, path: ['stats'], locations: [{ line: 1, column: 3 }] }]);
     expect(JSON.stringify(answer)).not.toContain('SQLITE');
-    expect(world.faults).toEqual([fault]);
+    expect(harness.faults).toEqual([fault]);
   });
 
   it('is also a value that does not fit its type', async () => {
-    const world = new World();
-    vi.spyOn(world.store, 'counts').mockReturnValue({ ...world.store.counts(), usersOnline: SECRET as never });
-    const answer = await world.ask('{ stats { usersOnline } }');
+    const harness = new ApiHarness();
+    vi.spyOn(harness.store, 'counts').mockReturnValue({ ...harness.store.counts(), usersOnline: SECRET as never });
+    const answer = await harness.ask('{ stats { usersOnline } }');
     expect(answer.codes).toEqual(['INTERNAL_SERVER_ERROR']);
     expect(JSON.stringify(answer)).not.toContain('SQLITE');
-    expect(world.faults).toHaveLength(1);
+    expect(harness.faults).toHaveLength(1);
   });
 
   it('is also a null where none may be', async () => {
-    const world = new World();
-    vi.spyOn(world.store.log, 'latestCursor').mockResolvedValue(null as never);
-    expect((await world.ask('{ latestCursor }')).errors).toMatchObject([MASKED]);
+    const harness = new ApiHarness();
+    vi.spyOn(harness.store.log, 'latestCursor').mockResolvedValue(null as never);
+    expect((await harness.ask('{ latestCursor }')).errors).toMatchObject([MASKED]);
   });
 
   it('is masked when a subscription begins, and in each of its messages', async () => {
-    const world = new World();
-    vi.spyOn(world.store.log, 'latestCursor').mockRejectedValueOnce(new Error(SECRET));
-    expect((await world.first('subscription { presenceEvents { reason } }')).errors).toMatchObject([MASKED]);
-    vi.spyOn(world.store, 'read').mockResolvedValue([{ id: 'x', version: SECRET } as never]);
-    const watching = await world.first('subscription { statusChanges(userIds: ["x"]) { version } }');
+    const harness = new ApiHarness();
+    vi.spyOn(harness.store.log, 'latestCursor').mockRejectedValueOnce(new Error(SECRET));
+    expect((await harness.first('subscription { presenceEvents { reason } }')).errors).toMatchObject([MASKED]);
+    vi.spyOn(harness.store, 'read').mockResolvedValue([{ id: 'x', version: SECRET } as never]);
+    const watching = await harness.first('subscription { statusChanges(userIds: ["x"]) { version } }');
     expect(watching.errors).toMatchObject([MASKED]);
     expect(JSON.stringify(watching)).not.toContain('SQLITE');
   });

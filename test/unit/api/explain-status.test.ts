@@ -1,6 +1,6 @@
 /** Why a user is shown as she is, as a backend is told it. */
 import { expect, it } from 'vitest';
-import { World } from './api-harness.ts';
+import { ApiHarness } from './api-harness.ts';
 
 const EXPLAIN = `query ($userId: ID!) { explainStatus(userId: $userId) {
   asOf because
@@ -24,18 +24,18 @@ interface Seen {
   };
 }
 
-const explained = async (world: World, userId: string): Promise<Seen['explainStatus']> =>
-  (await world.backend<Seen>(EXPLAIN, { userId })).explainStatus;
+const explained = async (harness: ApiHarness, userId: string): Promise<Seen['explainStatus']> =>
+  (await harness.backend<Seen>(EXPLAIN, { userId })).explainStatus;
 
 it('tells who makes her what she is, until when, and what led to it', async () => {
-  const world = new World();
-  await world.login('alice', 'WEB', 'tab');
-  world.clock.advance(1_000);
-  const { sessionId } = await world.login('alice', 'ANDROID', 'a1');
-  world.clock.advance(12_000);
+  const harness = new ApiHarness();
+  await harness.login('alice', 'WEB', 'tab');
+  harness.clock.advance(1_000);
+  const { sessionId } = await harness.login('alice', 'ANDROID', 'a1');
+  harness.clock.advance(12_000);
 
   const deadline = { at: '2026-01-01T00:06:41.000Z', reason: 'HEARTBEAT_TIMEOUT', sessionId, becomes: 'PUSH_ONLINE' };
-  expect(await explained(world, 'alice')).toEqual({
+  expect(await explained(harness, 'alice')).toEqual({
     asOf: '2026-01-01T00:00:13.000Z',
     because:
       'ONLINE because ANDROID device "a1" logged in at 2026-01-01T00:00:01.000Z, has no socket open and gave its last sign of life 12 s ago; unless it is heard again by 2026-01-01T00:06:41.000Z, it becomes PUSH_ONLINE (HEARTBEAT_TIMEOUT) and the user is PUSH_ONLINE.',
@@ -67,7 +67,7 @@ it('tells who makes her what she is, until when, and what led to it', async () =
 });
 
 it('answers for a user never seen, too', async () => {
-  expect(await explained(new World(), 'nobody')).toMatchObject({
+  expect(await explained(new ApiHarness(), 'nobody')).toMatchObject({
     because: expect.stringMatching(/^OFFLINE because nothing is known of this user/) as string,
     userStatus: { status: 'OFFLINE', version: 0, reason: null },
     decidedBy: null,
@@ -79,33 +79,33 @@ it('answers for a user never seen, too', async () => {
 });
 
 it('tells the last ten events, the newest first, of her alone', async () => {
-  const world = new World();
-  await world.login('alice');
-  for (let round = 0; round < 7; round++) await world.login('alice', 'WEB', 'tab');
-  await world.login('bob');
-  const { events } = await explained(world, 'alice');
+  const harness = new ApiHarness();
+  await harness.login('alice');
+  for (let round = 0; round < 7; round++) await harness.login('alice', 'WEB', 'tab');
+  await harness.login('bob');
+  const { events } = await explained(harness, 'alice');
   expect(events.map(({ reason }) => reason)).toEqual([
     ...Array.from({ length: 5 }, () => ['REPLACED', 'LOGIN']).flat(),
   ]);
 });
 
 it('is no sign of life', async () => {
-  const world = new World();
-  await world.login('alice');
-  world.clock.advance(5_000);
-  await explained(world, 'alice');
-  expect((await explained(world, 'alice')).because).toContain('its last sign of life 5 s ago');
+  const harness = new ApiHarness();
+  await harness.login('alice');
+  harness.clock.advance(5_000);
+  await explained(harness, 'alice');
+  expect((await explained(harness, 'alice')).because).toContain('its last sign of life 5 s ago');
 });
 
 it('refuses what is no user id', async () => {
-  const { codes } = await new World().ask(EXPLAIN, { variables: { userId: '' } });
+  const { codes } = await new ApiHarness().ask(EXPLAIN, { variables: { userId: '' } });
   expect(codes).toEqual(['BAD_USER_INPUT']);
 });
 
 it('shows neither a token nor the hash of one', async () => {
-  const world = new World();
-  const { sessionToken, session } = await world.login('alice');
-  const all = JSON.stringify(await explained(world, 'alice'));
+  const harness = new ApiHarness();
+  const { sessionToken, session } = await harness.login('alice');
+  const all = JSON.stringify(await explained(harness, 'alice'));
   expect(all).not.toContain(sessionToken);
   expect(all).not.toContain(session.tokenHash);
 });

@@ -1,6 +1,6 @@
 /** Pages: of the event log, and of who is online. And the counts. */
 import { describe, expect, it, vi } from 'vitest';
-import { session, World } from './api-harness.ts';
+import { session, ApiHarness } from './api-harness.ts';
 
 interface PageOf<Node> {
   readonly nodes: readonly Node[];
@@ -18,16 +18,16 @@ const ONLINE = `query($first: Int, $after: String, $status: Status, $platform: P
   }
 }`;
 
-const events = async (world: World, variables: Record<string, unknown> = {}) =>
-  (await world.backend<{ events: EventPage }>(EVENTS, variables)).events;
-const online = async (world: World, variables: Record<string, unknown> = {}) =>
-  (await world.backend<{ onlineUsers: UserPage }>(ONLINE, variables)).onlineUsers;
+const events = async (harness: ApiHarness, variables: Record<string, unknown> = {}) =>
+  (await harness.backend<{ events: EventPage }>(EVENTS, variables)).events;
+const online = async (harness: ApiHarness, variables: Record<string, unknown> = {}) =>
+  (await harness.backend<{ onlineUsers: UserPage }>(ONLINE, variables)).onlineUsers;
 
 describe('first', () => {
   it.each(['events', 'onlineUsers'])('of %s is 1 to 500', async (field) => {
     const codesOf = async (first: unknown) => {
       const document = `query($first: Int) { ${field}(first: $first) { nodes { userId } } }`;
-      return (await new World().ask(document, { variables: { first } })).codes;
+      return (await new ApiHarness().ask(document, { variables: { first } })).codes;
     };
     for (const first of [1, 500, null]) expect(await codesOf(first)).toEqual([]);
     for (const first of [0, -1, 501, 2_147_483_647, 2_147_483_648, 1.5, '3']) {
@@ -36,21 +36,21 @@ describe('first', () => {
   });
 
   it('is 100 where it is left out or null', async () => {
-    const world = new World();
-    for (let index = 0; index < 101; index++) await world.login(`u${index}`);
+    const harness = new ApiHarness();
+    for (let index = 0; index < 101; index++) await harness.login(`u${index}`);
     for (const document of ['{ events { nodes { userId } } }', '{ events(first: null) { nodes { userId } } }']) {
-      expect((await world.backend<{ events: EventPage }>(document)).events.nodes).toHaveLength(100);
+      expect((await harness.backend<{ events: EventPage }>(document)).events.nodes).toHaveLength(100);
     }
-    expect((await online(world, { first: null })).nodes).toHaveLength(100);
+    expect((await online(harness, { first: null })).nodes).toHaveLength(100);
   });
 });
 
 describe('events', () => {
   it('tell everything of an event', async () => {
-    const world = new World();
-    await world.login('alice', 'ANDROID');
-    await world.login('alice', 'WEB', 'd2');
-    const { events: page } = await world.backend<{ events: PageOf<Record<string, unknown>> }>(`{ events { nodes {
+    const harness = new ApiHarness();
+    await harness.login('alice', 'ANDROID');
+    await harness.login('alice', 'WEB', 'd2');
+    const { events: page } = await harness.backend<{ events: PageOf<Record<string, unknown>> }>(`{ events { nodes {
       cursor changeId userId sessionId platform deviceId reason sessionStatus previousStatus status version kickedBy
       customStatus ipAddress occurredAt
     } } }`);
@@ -75,89 +75,91 @@ describe('events', () => {
   });
 
   it('come page by page, and a page after the last is empty and ends where it began', async () => {
-    const world = new World();
-    for (const name of ['a', 'b', 'c']) await world.login(name);
-    const one = await events(world, { first: 2 });
+    const harness = new ApiHarness();
+    for (const name of ['a', 'b', 'c']) await harness.login(name);
+    const one = await events(harness, { first: 2 });
     expect(one.nodes.map(({ userId }) => userId)).toEqual(['a', 'b']);
     expect(one.pageInfo).toEqual({ hasNextPage: true, endCursor: one.nodes[1]?.cursor });
-    const two = await events(world, { first: 2, after: one.pageInfo.endCursor });
+    const two = await events(harness, { first: 2, after: one.pageInfo.endCursor });
     expect(two.nodes.map(({ userId }) => userId)).toEqual(['c']);
     expect(two.pageInfo.hasNextPage).toBe(false);
     const after = two.pageInfo.endCursor;
-    expect(await events(world, { after })).toEqual({ nodes: [], pageInfo: { hasNextPage: false, endCursor: after } });
+    expect(await events(harness, { after })).toEqual({ nodes: [], pageInfo: { hasNextPage: false, endCursor: after } });
   });
 
   it('of nobody yet have no cursor to end with', async () => {
-    expect((await events(new World())).pageInfo).toEqual({ hasNextPage: false, endCursor: null });
+    expect((await events(new ApiHarness())).pageInfo).toEqual({ hasNextPage: false, endCursor: null });
   });
 
   it('can be those of one user', async () => {
-    const world = new World();
-    for (const name of ['a', 'b', 'a']) await world.login(name);
-    expect((await events(world, { userId: 'a' })).nodes.map(({ reason }) => reason)).toEqual([
+    const harness = new ApiHarness();
+    for (const name of ['a', 'b', 'a']) await harness.login(name);
+    expect((await events(harness, { userId: 'a' })).nodes.map(({ reason }) => reason)).toEqual([
       'LOGIN',
       'LOGIN',
       'REPLACED',
     ]);
-    expect((await events(world, { userId: 'never-seen' })).nodes).toEqual([]);
-    expect((await world.ask(EVENTS, { variables: { userId: '' } })).codes).toEqual(['BAD_USER_INPUT']);
+    expect((await events(harness, { userId: 'never-seen' })).nodes).toEqual([]);
+    expect((await harness.ask(EVENTS, { variables: { userId: '' } })).codes).toEqual(['BAD_USER_INPUT']);
   });
 
   it('after latestCursor are none, until something happens', async () => {
-    const world = new World();
-    await world.login('a');
-    const { latestCursor } = await world.backend<{ latestCursor: string }>('{ latestCursor }');
-    expect((await events(world, { after: latestCursor })).nodes).toEqual([]);
-    await world.login('b');
-    expect((await events(world, { after: latestCursor })).nodes).toMatchObject([{ userId: 'b' }]);
+    const harness = new ApiHarness();
+    await harness.login('a');
+    const { latestCursor } = await harness.backend<{ latestCursor: string }>('{ latestCursor }');
+    expect((await events(harness, { after: latestCursor })).nodes).toEqual([]);
+    await harness.login('b');
+    expect((await events(harness, { after: latestCursor })).nodes).toMatchObject([{ userId: 'b' }]);
   });
 
   it.each(['', 'no cursor of ours', 'x'.repeat(200), 7, ['a']])('after %j: BAD_USER_INPUT', async (after) => {
-    expect((await new World().ask(EVENTS, { variables: { after } })).codes).toEqual(['BAD_USER_INPUT']);
+    expect((await new ApiHarness().ask(EVENTS, { variables: { after } })).codes).toEqual(['BAD_USER_INPUT']);
   });
 
   it('after what cannot be a cursor of any log are not even looked for', async () => {
-    const world = new World();
-    const read = vi.spyOn(world.store.log, 'read');
-    for (const after of ['', 'a\nb', 'x'.repeat(129)]) await world.ask(EVENTS, { variables: { after } });
+    const harness = new ApiHarness();
+    const read = vi.spyOn(harness.store.log, 'read');
+    for (const after of ['', 'a\nb', 'x'.repeat(129)]) await harness.ask(EVENTS, { variables: { after } });
     expect(read).not.toHaveBeenCalled();
   });
 });
 
 describe('onlineUsers', () => {
   it('come by id, page by page, also odd ids; an empty page ends where it began', async () => {
-    const world = new World();
-    for (const name of ['🦊', 'b', 'a', 'é']) await world.login(name);
-    const one = await online(world, { first: 3 });
+    const harness = new ApiHarness();
+    for (const name of ['🦊', 'b', 'a', 'é']) await harness.login(name);
+    const one = await online(harness, { first: 3 });
     expect(one.nodes.map(({ userId }) => userId)).toEqual(['a', 'b', 'é']);
     expect(one.pageInfo.hasNextPage).toBe(true);
-    const two = await online(world, { first: 3, after: one.pageInfo.endCursor });
+    const two = await online(harness, { first: 3, after: one.pageInfo.endCursor });
     expect(two.nodes).toEqual([{ userId: '🦊' }]);
     const after = two.pageInfo.endCursor;
-    expect(await online(world, { after })).toEqual({ nodes: [], pageInfo: { hasNextPage: false, endCursor: after } });
+    expect(await online(harness, { after })).toEqual({ nodes: [], pageInfo: { hasNextPage: false, endCursor: after } });
   });
 
   it('pages on through the longest ids there are', async () => {
-    const world = new World();
+    const harness = new ApiHarness();
     const names = ['🦊'.repeat(127) + '🐺', '🦊'.repeat(128)].sort();
-    for (const name of names) await world.login(name);
-    const { pageInfo } = await online(world, { first: 1 });
-    expect((await online(world, { after: pageInfo.endCursor })).nodes).toEqual([{ userId: '🦊'.repeat(128) }]);
+    for (const name of names) await harness.login(name);
+    const { pageInfo } = await online(harness, { first: 1 });
+    expect((await online(harness, { after: pageInfo.endCursor })).nodes).toEqual([{ userId: '🦊'.repeat(128) }]);
   });
 
   it('can be those of a status or with a session on a platform', async () => {
-    const world = new World();
-    const alice = await world.login('alice', 'WEB');
-    await world.login('bob', 'MAC');
-    await world.ask('mutation { heartbeat { heartbeatIntervalMs } }', { caller: session(alice) });
-    expect((await online(world, { platform: 'MAC' })).nodes).toEqual([{ userId: 'bob' }]);
-    expect((await online(world, { status: 'PUSH_ONLINE' })).nodes).toEqual([]);
-    expect((await online(world, { status: 'ONLINE', platform: 'WEB' })).nodes).toEqual([{ userId: 'alice' }]);
-    expect((await online(world, { status: null, platform: null })).nodes).toHaveLength(2);
+    const harness = new ApiHarness();
+    const alice = await harness.login('alice', 'WEB');
+    await harness.login('bob', 'MAC');
+    await harness.ask('mutation { heartbeat { heartbeatIntervalMs } }', { caller: session(alice) });
+    expect((await online(harness, { platform: 'MAC' })).nodes).toEqual([{ userId: 'bob' }]);
+    expect((await online(harness, { status: 'PUSH_ONLINE' })).nodes).toEqual([]);
+    expect((await online(harness, { status: 'ONLINE', platform: 'WEB' })).nodes).toEqual([{ userId: 'alice' }]);
+    expect((await online(harness, { status: null, platform: null })).nodes).toHaveLength(2);
   });
 
   it('are never those who are OFFLINE: asking for them is BAD_USER_INPUT', async () => {
-    expect((await new World().ask(ONLINE, { variables: { status: 'OFFLINE' } })).codes).toEqual(['BAD_USER_INPUT']);
+    expect((await new ApiHarness().ask(ONLINE, { variables: { status: 'OFFLINE' } })).codes).toEqual([
+      'BAD_USER_INPUT',
+    ]);
   });
 
   const wrong = [
@@ -171,17 +173,17 @@ describe('onlineUsers', () => {
     'A'.repeat(100_000),
   ];
   it.each(wrong)('after %.20j, which is no endCursor: BAD_USER_INPUT', async (after) => {
-    expect((await new World().ask(ONLINE, { variables: { after } })).codes).toEqual(['BAD_USER_INPUT']);
+    expect((await new ApiHarness().ask(ONLINE, { variables: { after } })).codes).toEqual(['BAD_USER_INPUT']);
   });
 });
 
 describe('stats', () => {
   it('count users by status, sessions by platform (all eight are listed) and sockets', async () => {
-    const world = new World();
-    await world.login('alice', 'WEB');
-    await world.login('bob', 'WEB');
-    world.porchlight.links.add({ id: 'one' as never, lose: () => undefined });
-    const { stats } = await world.backend<{ stats: { sessions: unknown[] } }>(
+    const harness = new ApiHarness();
+    await harness.login('alice', 'WEB');
+    await harness.login('bob', 'WEB');
+    harness.porchlight.links.add({ id: 'one' as never, lose: () => undefined });
+    const { stats } = await harness.backend<{ stats: { sessions: unknown[] } }>(
       '{ stats { usersOnline usersPushOnline sockets sessions { platform online pushOnline } } }',
     );
     expect(stats).toMatchObject({ usersOnline: 2, usersPushOnline: 0, sockets: 1 });

@@ -1,7 +1,7 @@
 /** Reading and changing the policy. */
 import { describe, expect, it } from 'vitest';
 import { DEFAULT_POLICY } from '../../../src/core/policy.ts';
-import { World } from './api-harness.ts';
+import { ApiHarness } from './api-harness.ts';
 import { PLATFORMS } from '../../../src/core/enums.ts';
 
 const POLICY = `multiDevice { mode groups } pushOnlineExpiryMs platforms {
@@ -15,14 +15,15 @@ interface PolicyAnswer {
   readonly platforms: readonly Record<string, unknown>[];
 }
 
-const read = async (world: World) => (await world.backend<{ policy: PolicyAnswer }>(`{ policy { ${POLICY} } }`)).policy;
-const update = async (world: World, input: object) =>
-  (await world.backend<{ updatePolicy: { policy: PolicyAnswer } }>(UPDATE, { input })).updatePolicy.policy;
+const read = async (harness: ApiHarness) =>
+  (await harness.backend<{ policy: PolicyAnswer }>(`{ policy { ${POLICY} } }`)).policy;
+const update = async (harness: ApiHarness, input: object) =>
+  (await harness.backend<{ updatePolicy: { policy: PolicyAnswer } }>(UPDATE, { input })).updatePolicy.policy;
 const rowOf = (policy: PolicyAnswer, platform: string) => policy.platforms.find((row) => row['platform'] === platform);
 
 describe('policy', () => {
   it('is the default table, row by row in the order of the platforms', async () => {
-    const policy = await read(new World());
+    const policy = await read(new ApiHarness());
     expect(policy).toEqual({
       ...DEFAULT_POLICY,
       platforms: PLATFORMS.map((platform) => DEFAULT_POLICY.platforms[platform]),
@@ -33,18 +34,18 @@ describe('policy', () => {
 
 describe('updatePolicy', () => {
   it('with nothing changes nothing, and neither does null', async () => {
-    const world = new World();
-    const before = await read(world);
-    expect(await update(world, {})).toEqual(before);
+    const harness = new ApiHarness();
+    const before = await read(harness);
+    expect(await update(harness, {})).toEqual(before);
     const nulls = { multiDevice: null, preset: null, platforms: null, pushOnlineExpiryMs: null };
-    expect(await update(world, nulls)).toEqual(before);
-    expect(await update(world, { platforms: [] })).toEqual(before);
+    expect(await update(harness, nulls)).toEqual(before);
+    expect(await update(harness, { platforms: [] })).toEqual(before);
   });
 
   it('changes what is named and leaves the rest, also when it is read again', async () => {
-    const world = new World();
-    const before = await read(world);
-    const after = await update(world, {
+    const harness = new ApiHarness();
+    const before = await read(harness);
+    const after = await update(harness, {
       multiDevice: { mode: 'CUSTOM', groups: [['WEB', 'MAC'], ['LINUX']] },
       platforms: [{ platform: 'WEB', disconnectGraceMs: 1_500, maxInstances: 3, canBePushOnline: true }],
       pushOnlineExpiryMs: 90_000_000_000,
@@ -54,11 +55,11 @@ describe('updatePolicy', () => {
     const changed = { disconnectGraceMs: 1_500, maxInstances: 3, canBePushOnline: true };
     expect(rowOf(after, 'WEB')).toEqual({ ...rowOf(before, 'WEB'), ...changed });
     expect(rowOf(after, 'MAC')).toEqual(rowOf(before, 'MAC'));
-    expect(await read(world)).toEqual(after);
+    expect(await read(harness)).toEqual(after);
   });
 
   it('backgroundTimeoutMs: left out it stays, null is for ever; every other cell stays by null', async () => {
-    const world = new World();
+    const harness = new ApiHarness();
     const limitOf = (policy: PolicyAnswer) => rowOf(policy, 'MINI_PROGRAM')?.['backgroundTimeoutMs'];
     const nulls = {
       canBePushOnline: null,
@@ -67,18 +68,18 @@ describe('updatePolicy', () => {
       disconnectGraceMs: null,
       maxInstances: null,
     };
-    const before = rowOf(await read(world), 'MINI_PROGRAM');
-    const kept = await update(world, { platforms: [{ platform: 'MINI_PROGRAM', ...nulls }] });
+    const before = rowOf(await read(harness), 'MINI_PROGRAM');
+    const kept = await update(harness, { platforms: [{ platform: 'MINI_PROGRAM', ...nulls }] });
     expect(rowOf(kept, 'MINI_PROGRAM')).toEqual(before);
     expect(limitOf(kept)).toBe(30_000);
     expect(
-      limitOf(await update(world, { platforms: [{ platform: 'MINI_PROGRAM', backgroundTimeoutMs: null }] })),
+      limitOf(await update(harness, { platforms: [{ platform: 'MINI_PROGRAM', backgroundTimeoutMs: null }] })),
     ).toBeNull();
-    expect(limitOf(await update(world, { preset: 'CURRENT' }))).toBe(30_000);
+    expect(limitOf(await update(harness, { preset: 'CURRENT' }))).toBe(30_000);
   });
 
   it('lays platforms over the preset of the same input', async () => {
-    const after = await update(new World(), {
+    const after = await update(new ApiHarness(), {
       preset: 'CLASSIC',
       platforms: [{ platform: 'WEB', heartbeatIntervalMs: 7_000 }],
     });
@@ -104,11 +105,11 @@ describe('updatePolicy', () => {
     [{ pushOnlineExpiryMs: -1 }],
     [{ pushOnlineExpiryMs: '7 days' }],
   ])('%j is BAD_USER_INPUT and changes nothing, not even what was right', async (wrong) => {
-    const world = new World();
-    const before = await read(world);
+    const harness = new ApiHarness();
+    const before = await read(harness);
     const input = { multiDevice: { mode: 'MULTI' }, ...wrong };
-    const { data, codes } = await world.ask(UPDATE, { variables: { input } });
+    const { data, codes } = await harness.ask(UPDATE, { variables: { input } });
     expect({ data, codes }).toEqual({ data: null, codes: ['BAD_USER_INPUT'] });
-    expect(await read(world)).toEqual(before);
+    expect(await read(harness)).toEqual(before);
   });
 });

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { BACKEND } from '../../../src/app/auth/caller.ts';
 import { userId } from '../../../src/core/ids.ts';
-import { session, user, World } from './api-harness.ts';
+import { session, user, ApiHarness } from './api-harness.ts';
 
 const STATUSES = 'query($ids: [ID!]!) { userStatuses(userIds: $ids) { userId status version } }';
 const ALL = `{ userStatus(userId: "alice") {
@@ -13,7 +13,7 @@ const names = (count: number): string[] => Array.from({ length: count }, (_, ind
 
 describe('userStatus', () => {
   it('of a user never seen is OFFLINE with nothing known, and no error', async () => {
-    expect(await new World().ask(ALL)).toEqual({
+    expect(await new ApiHarness().ask(ALL)).toEqual({
       data: {
         userStatus: {
           userId: 'alice',
@@ -32,10 +32,10 @@ describe('userStatus', () => {
   });
 
   it('tells why, since when and on which devices', async () => {
-    const world = new World();
-    const { session: began } = await world.login('alice');
+    const harness = new ApiHarness();
+    const { session: began } = await harness.login('alice');
     const at = new Date(began.loggedInAt).toISOString();
-    expect(await world.backend(ALL)).toEqual({
+    expect(await harness.backend(ALL)).toEqual({
       userStatus: {
         userId: 'alice',
         status: 'ONLINE',
@@ -52,23 +52,23 @@ describe('userStatus', () => {
 
   it.each(['', 'a\nb', 'x'.repeat(129), '\ud800'])('of %j, which is no user id, is BAD_USER_INPUT', async (id) => {
     const document = 'query($id: ID!) { userStatus(userId: $id) { status } }';
-    expect((await new World().ask(document, { variables: { id } })).codes).toEqual(['BAD_USER_INPUT']);
+    expect((await new ApiHarness().ask(document, { variables: { id } })).codes).toEqual(['BAD_USER_INPUT']);
   });
 
   it('takes a number as an id, and keeps odd ids exactly', async () => {
-    const world = new World();
-    expect(await world.backend('{ userStatus(userId: 42) { userId } }')).toEqual({ userStatus: { userId: '42' } });
+    const harness = new ApiHarness();
+    expect(await harness.backend('{ userStatus(userId: 42) { userId } }')).toEqual({ userStatus: { userId: '42' } });
     const odd = ' 🦊 <script>%00 ';
     const document = 'query($id: ID!) { userStatus(userId: $id) { userId } }';
-    expect(await world.backend(document, { id: odd })).toEqual({ userStatus: { userId: odd } });
+    expect(await harness.backend(document, { id: odd })).toEqual({ userStatus: { userId: odd } });
   });
 });
 
 describe('userStatuses', () => {
   it('answers in the order asked, duplicates and all', async () => {
-    const world = new World();
-    await world.login('bob');
-    expect(await world.backend(STATUSES, { ids: ['bob', 'alice', 'bob'] })).toEqual({
+    const harness = new ApiHarness();
+    await harness.login('bob');
+    expect(await harness.backend(STATUSES, { ids: ['bob', 'alice', 'bob'] })).toEqual({
       userStatuses: [
         { userId: 'bob', status: 'ONLINE', version: 1 },
         { userId: 'alice', status: 'OFFLINE', version: 0 },
@@ -78,16 +78,16 @@ describe('userStatuses', () => {
   });
 
   it('answers none for none', async () => {
-    expect(await new World().backend(STATUSES, { ids: [] })).toEqual({ userStatuses: [] });
+    expect(await new ApiHarness().backend(STATUSES, { ids: [] })).toEqual({ userStatuses: [] });
   });
 
   it('counts the users of all fields of a query together', async () => {
-    const world = new World();
+    const harness = new ApiHarness();
     const TWICE =
       'query ($ids: [ID!]!, $id: ID!) { all: userStatuses(userIds: $ids) { userId } one: userStatus(userId: $id) { userId } }';
-    const { all, one } = await world.backend<{ all: unknown[]; one: unknown }>(TWICE, { ids: names(499), id: 'one' });
+    const { all, one } = await harness.backend<{ all: unknown[]; one: unknown }>(TWICE, { ids: names(499), id: 'one' });
     expect([all.length, one]).toEqual([499, { userId: 'one' }]);
-    expect(await world.ask(TWICE, { caller: BACKEND, variables: { ids: names(500), id: 'one' } })).toMatchObject({
+    expect(await harness.ask(TWICE, { caller: BACKEND, variables: { ids: names(500), id: 'one' } })).toMatchObject({
       data: null,
       codes: ['TOO_MANY_USERS'],
       errors: [{ message: '501 users are asked for; at most 500 may be in one call.' }],
@@ -95,10 +95,10 @@ describe('userStatuses', () => {
   });
 
   it('answers for 500 users, and for 501 with TOO_MANY_USERS', async () => {
-    const world = new World();
-    const { userStatuses } = await world.backend<{ userStatuses: unknown[] }>(STATUSES, { ids: names(500) });
+    const harness = new ApiHarness();
+    const { userStatuses } = await harness.backend<{ userStatuses: unknown[] }>(STATUSES, { ids: names(500) });
     expect(userStatuses).toHaveLength(500);
-    expect(await world.ask(STATUSES, { variables: { ids: names(501) } })).toMatchObject({
+    expect(await harness.ask(STATUSES, { variables: { ids: names(501) } })).toMatchObject({
       data: null,
       codes: ['TOO_MANY_USERS'],
     });
@@ -107,7 +107,7 @@ describe('userStatuses', () => {
   it('counts first, reads the ids next, and only then looks who may see them', async () => {
     const caller = user('alice', []);
     const codesOf = async (ids: readonly string[]) =>
-      (await new World().ask(STATUSES, { caller, variables: { ids } })).codes;
+      (await new ApiHarness().ask(STATUSES, { caller, variables: { ids } })).codes;
     expect(await codesOf([...names(500), ''])).toEqual(['TOO_MANY_USERS']);
     expect(await codesOf(['bob', ''])).toEqual(['BAD_USER_INPUT']);
     expect(await codesOf(['bob'])).toEqual(['FORBIDDEN']);
@@ -116,11 +116,11 @@ describe('userStatuses', () => {
 
 describe('visibility', () => {
   it('FORBIDDEN is the same whether or not the user exists', async () => {
-    const world = new World('none');
-    await world.login('bob');
+    const harness = new ApiHarness('none');
+    await harness.login('bob');
     const refusal = async (id: string) => {
       const document = 'query($id: ID!) { userStatus(userId: $id) { status } }';
-      return JSON.stringify(await world.ask(document, { caller: user('alice'), variables: { id } }));
+      return JSON.stringify(await harness.ask(document, { caller: user('alice'), variables: { id } }));
     };
     expect(await refusal('bob')).toBe(await refusal('nobody-known'));
     expect(await refusal('bob')).toContain('FORBIDDEN');
@@ -128,7 +128,7 @@ describe('visibility', () => {
 
   it('refuses the whole list for one in it who may not be seen', async () => {
     const asking = { caller: user('alice', [userId('bob')]), variables: { ids: ['bob', 'carol'] } };
-    expect(await new World().ask(STATUSES, asking)).toMatchObject({ data: null, codes: ['FORBIDDEN'] });
+    expect(await new ApiHarness().ask(STATUSES, asking)).toMatchObject({ data: null, codes: ['FORBIDDEN'] });
   });
 
   it.each([
@@ -140,13 +140,13 @@ describe('visibility', () => {
     ['everyone', [userId('bob')], 'carol', 'FORBIDDEN'],
     ['everyone', [], 'alice', 'ok'],
   ] as const)('%s, claim %j: asking about %s → %s', async (visibility, watch, id, answer) => {
-    const world = new World(visibility);
-    const ref = await world.login('alice');
+    const harness = new ApiHarness(visibility);
+    const ref = await harness.login('alice');
     for (const caller of [user('alice', watch), session(ref, watch)]) {
-      const { codes } = await world.ask(STATUSES, { caller, variables: { ids: [id] } });
+      const { codes } = await harness.ask(STATUSES, { caller, variables: { ids: [id] } });
       expect(codes[0] ?? 'ok').toBe(answer);
       const document = 'subscription($ids: [ID!]!) { statusChanges(userIds: $ids) { userId } }';
-      const first = await world.first(document, { caller, variables: { ids: [id] } });
+      const first = await harness.first(document, { caller, variables: { ids: [id] } });
       expect(first.codes[0] ?? 'ok').toBe(answer);
     }
   });
@@ -154,10 +154,10 @@ describe('visibility', () => {
 
 describe('the sessions of a user', () => {
   it('are null and FORBIDDEN for others, beside an answered status', async () => {
-    const world = new World();
-    await world.login('bob');
+    const harness = new ApiHarness();
+    await harness.login('bob');
     const document = '{ userStatus(userId: "bob") { status sessions { id } } }';
-    expect(await world.ask(document, { caller: user('alice') })).toMatchObject({
+    expect(await harness.ask(document, { caller: user('alice') })).toMatchObject({
       data: { userStatus: { status: 'ONLINE', sessions: null } },
       errors: [{ path: ['userStatus', 'sessions'] }],
       codes: ['FORBIDDEN'],
@@ -165,20 +165,20 @@ describe('the sessions of a user', () => {
   });
 
   it('are refused in the same words for a user never seen', async () => {
-    const world = new World();
-    await world.login('bob');
+    const harness = new ApiHarness();
+    await harness.login('bob');
     const refusal = async (id: string) => {
       const document = 'query($id: ID!) { userStatus(userId: $id) { sessions { id } } }';
-      return (await world.ask(document, { caller: user('alice'), variables: { id } })).errors;
+      return (await harness.ask(document, { caller: user('alice'), variables: { id } })).errors;
     };
     expect(await refusal('bob')).toEqual(await refusal('never-seen'));
   });
 
   it('are shown to the user, to her sessions and to backends', async () => {
-    const world = new World();
-    const ref = await world.login('bob');
+    const harness = new ApiHarness();
+    const ref = await harness.login('bob');
     for (const caller of [user('bob'), session(ref), BACKEND]) {
-      expect(await world.ask('{ userStatus(userId: "bob") { sessions { id } } }', { caller })).toMatchObject({
+      expect(await harness.ask('{ userStatus(userId: "bob") { sessions { id } } }', { caller })).toMatchObject({
         data: { userStatus: { sessions: [{ id: ref.sessionId }] } },
         codes: [],
       });

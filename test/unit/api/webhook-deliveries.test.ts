@@ -5,7 +5,7 @@ import { deliveryId, millis } from '../../../src/core/ids.ts';
 import type { WebhookRecord } from '../../../src/core/webhooks/webhook.ts';
 import { HOOK } from '../app/webhooks/webhook-service-harness.ts';
 import { RETRY_FOR_MS } from '../app/webhooks/webhook-parts.ts';
-import { World } from './api-harness.ts';
+import { ApiHarness } from './api-harness.ts';
 
 const START = Date.UTC(2026, 0, 1);
 const DELIVERY = `id webhookId status isTest eventCount events { cursor userId reason ipAddress occurredAt } createdAt
@@ -22,22 +22,22 @@ interface Page {
   readonly pageInfo: unknown;
 }
 
-const list = async (world: World, variables: Record<string, unknown> = {}): Promise<Page> =>
-  (await world.backend<{ webhookDeliveries: Page }>(LIST, variables)).webhookDeliveries;
+const list = async (harness: ApiHarness, variables: Record<string, unknown> = {}): Promise<Page> =>
+  (await harness.backend<{ webhookDeliveries: Page }>(LIST, variables)).webhookDeliveries;
 const idsOf = ({ nodes }: Page): readonly string[] => nodes.map(({ id }) => id);
 
-const create = async (world: World): Promise<WebhookRecord> =>
-  (await world.porchlight.webhooks.create({ url: HOOK })).webhook;
+const create = async (harness: ApiHarness): Promise<WebhookRecord> =>
+  (await harness.porchlight.webhooks.create({ url: HOOK })).webhook;
 
 /** Puts a delivery, with the first event of the log, where it is left after it was given up. */
 const leave = async (
-  world: World,
+  harness: ApiHarness,
   webhook: WebhookRecord,
   id: string,
   change: Partial<Delivery> = {},
 ): Promise<void> => {
-  const { events } = await world.store.log.read({ after: null, limit: 1 });
-  await world.webhooks.store.addDelivery({
+  const { events } = await harness.store.log.read({ after: null, limit: 1 });
+  await harness.webhooks.store.addDelivery({
     id: deliveryId(id),
     webhookId: webhook.id,
     shard: null,
@@ -57,21 +57,21 @@ const leave = async (
 };
 
 /** With one user logged in, and one webhook. */
-const worldWithWebhook = async (): Promise<{ readonly world: World; readonly webhook: WebhookRecord }> => {
-  const world = new World();
-  await world.login('alice');
-  return { world, webhook: await create(world) };
+const worldWithWebhook = async (): Promise<{ readonly harness: ApiHarness; readonly webhook: WebhookRecord }> => {
+  const harness = new ApiHarness();
+  await harness.login('alice');
+  return { harness, webhook: await create(harness) };
 };
 
 describe('webhookDeliveries', () => {
   it('tell everything of a delivery, its events as events', async () => {
-    const { world, webhook } = await worldWithWebhook();
-    await leave(world, webhook, 'a');
-    const events = await world.backend<{ events: { nodes: readonly unknown[] } }>(
+    const { harness, webhook } = await worldWithWebhook();
+    await leave(harness, webhook, 'a');
+    const events = await harness.backend<{ events: { nodes: readonly unknown[] } }>(
       '{ events { nodes { cursor userId reason ipAddress occurredAt } } }',
     );
     expect(events.events.nodes).toHaveLength(1);
-    expect(await list(world)).toEqual({
+    expect(await list(harness)).toEqual({
       nodes: [
         {
           id: 'a',
@@ -94,28 +94,28 @@ describe('webhookDeliveries', () => {
   });
 
   it('come page by page, the latest first, by status and webhook', async () => {
-    const { world, webhook } = await worldWithWebhook();
-    const other = await create(world);
-    await leave(world, webhook, 'a');
-    await leave(world, other, 'b');
-    await leave(world, webhook, 'c', { status: 'RETRYING', nextAttemptAt: millis(START + 4) });
-    const one = await list(world, { first: 2 });
+    const { harness, webhook } = await worldWithWebhook();
+    const other = await create(harness);
+    await leave(harness, webhook, 'a');
+    await leave(harness, other, 'b');
+    await leave(harness, webhook, 'c', { status: 'RETRYING', nextAttemptAt: millis(START + 4) });
+    const one = await list(harness, { first: 2 });
     expect([idsOf(one), one.pageInfo]).toEqual([['c', 'b'], { hasNextPage: true, endCursor: 'b' }]);
-    const two = await list(world, { first: 2, after: 'b' });
+    const two = await list(harness, { first: 2, after: 'b' });
     expect([idsOf(two), two.pageInfo]).toEqual([['a'], { hasNextPage: false, endCursor: 'a' }]);
-    const end = await list(world, { after: 'a' });
+    const end = await list(harness, { after: 'a' });
     expect([idsOf(end), end.pageInfo]).toEqual([[], { hasNextPage: false, endCursor: 'a' }]);
-    expect(idsOf(await list(world, { status: 'DEAD' }))).toEqual(['b', 'a']);
-    expect(idsOf(await list(world, { webhookId: webhook.id }))).toEqual(['c', 'a']);
-    expect(idsOf(await list(world, { status: null, webhookId: null, first: null, after: null }))).toHaveLength(3);
-    expect((await list(world)).nodes[0]).toMatchObject({ nextAttemptAt: '2026-01-01T00:00:00.004Z' });
+    expect(idsOf(await list(harness, { status: 'DEAD' }))).toEqual(['b', 'a']);
+    expect(idsOf(await list(harness, { webhookId: webhook.id }))).toEqual(['c', 'a']);
+    expect(idsOf(await list(harness, { status: null, webhookId: null, first: null, after: null }))).toHaveLength(3);
+    expect((await list(harness)).nodes[0]).toMatchObject({ nextAttemptAt: '2026-01-01T00:00:00.004Z' });
   });
 
   it('are none at first, and 100 where it is not said how many', async () => {
-    const { world, webhook } = await worldWithWebhook();
-    expect((await list(world)).pageInfo).toEqual({ hasNextPage: false, endCursor: null });
-    for (let index = 0; index < 101; index++) await leave(world, webhook, `d${index}`);
-    expect((await list(world)).nodes).toHaveLength(100);
+    const { harness, webhook } = await worldWithWebhook();
+    expect((await list(harness)).pageInfo).toEqual({ hasNextPage: false, endCursor: null });
+    for (let index = 0; index < 101; index++) await leave(harness, webhook, `d${index}`);
+    expect((await list(harness)).nodes).toHaveLength(100);
   });
 
   it.each<[string, Record<string, unknown>]>([
@@ -127,19 +127,19 @@ describe('webhookDeliveries', () => {
     ['after nothing', { after: '' }],
     ['a status unheard of', { status: 'LOST' }],
   ])('%s: BAD_USER_INPUT', async (_what, variables) => {
-    const { world } = await worldWithWebhook();
-    expect((await world.ask(LIST, { variables })).codes).toEqual(['BAD_USER_INPUT']);
-    expect(world.faults).toEqual([]);
+    const { harness } = await worldWithWebhook();
+    expect((await harness.ask(LIST, { variables })).codes).toEqual(['BAD_USER_INPUT']);
+    expect(harness.faults).toEqual([]);
   });
 });
 
 describe('redeliver', () => {
   it('tries one again, or all of a webhook, and says how many', async () => {
-    const { world, webhook } = await worldWithWebhook();
-    for (const id of ['a', 'b', 'c']) await leave(world, webhook, id);
-    world.clock.advance(5_000);
-    expect(await world.backend(REDELIVER, { input: { deliveryId: 'b' } })).toEqual({ redeliver: { count: 1 } });
-    expect((await list(world, { status: 'RETRYING' })).nodes).toMatchObject([
+    const { harness, webhook } = await worldWithWebhook();
+    for (const id of ['a', 'b', 'c']) await leave(harness, webhook, id);
+    harness.clock.advance(5_000);
+    expect(await harness.backend(REDELIVER, { input: { deliveryId: 'b' } })).toEqual({ redeliver: { count: 1 } });
+    expect((await list(harness, { status: 'RETRYING' })).nodes).toMatchObject([
       {
         id: 'b',
         attempts: 0,
@@ -149,8 +149,8 @@ describe('redeliver', () => {
       },
     ]);
     const all = { webhookId: webhook.id, deliveryId: null };
-    expect(await world.backend(REDELIVER, { input: all })).toEqual({ redeliver: { count: 2 } });
-    expect(await world.backend(REDELIVER, { input: all })).toEqual({ redeliver: { count: 0 } });
+    expect(await harness.backend(REDELIVER, { input: all })).toEqual({ redeliver: { count: 2 } });
+    expect(await harness.backend(REDELIVER, { input: all })).toEqual({ redeliver: { count: 0 } });
   });
 
   it.each<[string, object]>([
@@ -161,11 +161,11 @@ describe('redeliver', () => {
     ['an id of nothing', { deliveryId: '' }],
     ['a webhook that there is not', { webhookId: 'webhook-9' }],
   ])('%s: BAD_USER_INPUT, and nothing is redelivered', async (_what, input) => {
-    const { world, webhook } = await worldWithWebhook();
-    await leave(world, webhook, 'a');
-    expect((await world.ask(REDELIVER, { variables: { input } })).codes).toEqual(['BAD_USER_INPUT']);
-    expect((await list(world, { status: 'DEAD' })).nodes).toHaveLength(1);
-    expect(world.faults).toEqual([]);
+    const { harness, webhook } = await worldWithWebhook();
+    await leave(harness, webhook, 'a');
+    expect((await harness.ask(REDELIVER, { variables: { input } })).codes).toEqual(['BAD_USER_INPUT']);
+    expect((await list(harness, { status: 'DEAD' })).nodes).toHaveLength(1);
+    expect(harness.faults).toEqual([]);
   });
 });
 
@@ -173,16 +173,18 @@ describe('testWebhook', () => {
   const TEST = `mutation($id: ID!) { testWebhook(input: {id: $id}) { delivery { ${DELIVERY} } } }`;
 
   it('answers with what became of it, which is listed too', async () => {
-    const { world, webhook } = await worldWithWebhook();
-    const taken = await world.backend<{ testWebhook: { delivery: Record<string, unknown> } }>(TEST, { id: webhook.id });
+    const { harness, webhook } = await worldWithWebhook();
+    const taken = await harness.backend<{ testWebhook: { delivery: Record<string, unknown> } }>(TEST, {
+      id: webhook.id,
+    });
     expect(taken.testWebhook.delivery).toMatchObject({
       status: 'DELIVERED',
       isTest: true,
       lastStatus: 204,
       events: [],
     });
-    world.webhooks.courier.answer = { status: null, error: 'Nobody answered.', eventsDone: 0, retryAfterMs: null };
-    const failed = await world.backend<{ testWebhook: { delivery: Record<string, unknown> } }>(TEST, {
+    harness.webhooks.courier.answer = { status: null, error: 'Nobody answered.', eventsDone: 0, retryAfterMs: null };
+    const failed = await harness.backend<{ testWebhook: { delivery: Record<string, unknown> } }>(TEST, {
       id: webhook.id,
     });
     expect(failed.testWebhook.delivery).toMatchObject({
@@ -190,12 +192,12 @@ describe('testWebhook', () => {
       lastStatus: null,
       lastError: 'Nobody answered.',
     });
-    expect((await list(world)).nodes).toEqual([failed.testWebhook.delivery, taken.testWebhook.delivery]);
+    expect((await list(harness)).nodes).toEqual([failed.testWebhook.delivery, taken.testWebhook.delivery]);
   });
 
   it('of a webhook that there is not: BAD_USER_INPUT', async () => {
-    const { world } = await worldWithWebhook();
-    expect((await world.ask(TEST, { variables: { id: 'webhook-9' } })).codes).toEqual(['BAD_USER_INPUT']);
-    expect(world.webhooks.courier.attempts).toEqual([]);
+    const { harness } = await worldWithWebhook();
+    expect((await harness.ask(TEST, { variables: { id: 'webhook-9' } })).codes).toEqual(['BAD_USER_INPUT']);
+    expect(harness.webhooks.courier.attempts).toEqual([]);
   });
 });

@@ -11,7 +11,7 @@ import { NO_SLEEPS, type ProcessPauses } from '../../../src/core/process-pauses.
 import { Story } from './harness.ts';
 import { commands } from './model/commands.ts';
 import { policyChange } from './model/policy-changes.ts';
-import { World } from './model/model-world.ts';
+import { ModelWorld } from './model/model-world.ts';
 import { DAY, PUSH_EXPIRY, SECOND } from './tables.ts';
 
 const RUNS = process.env.STRYKER_MUTATOR_WORKER === undefined ? 600 : 100;
@@ -86,7 +86,7 @@ describe('the prediction of random lives', () => {
   it(`comes true (${RUNS} lives)`, { timeout: 120_000 }, () => {
     fc.assert(
       fc.property(policyChange, commands, fc.constantFrom(0, 0, 1, 90 * SECOND, 8 * DAY), (change, acts, late) => {
-        const world = new World(0);
+        const world = new ModelWorld(0);
         world.changePolicy(change);
         const [alice] = world.people;
         for (const act of acts) {

@@ -21,69 +21,69 @@ describe('the admin is let in', () => {
   });
 
   test('however often she has been with the same UserSig, until it expires', async () => {
-    const house = await openTencent();
-    const params = { usersig: sigOf(house, ADMIN, { expireS: 60 }) };
-    for (let time = 0; time < 3; time++) expect(await call(house, QUERY, ASKED, { params })).toMatchObject(OK);
-    house.shift(60_000);
-    expect(await call(house, QUERY, ASKED, { params })).toMatchObject({ ErrorCode: 70001 });
+    const harness = await openTencent();
+    const params = { usersig: sigOf(harness, ADMIN, { expireS: 60 }) };
+    for (let time = 0; time < 3; time++) expect(await call(harness, QUERY, ASKED, { params })).toMatchObject(OK);
+    harness.shift(60_000);
+    expect(await call(harness, QUERY, ASKED, { params })).toMatchObject({ ErrorCode: 70001 });
   });
 
   test('until she is kicked herself, and with a new UserSig again', async () => {
-    const house = await openTencent();
-    const params = { usersig: sigOf(house, ADMIN) };
-    house.shift(2_000);
-    expect(await call(house, KICK, { UserID: ADMIN }, { params })).toEqual(OK);
-    expect(await call(house, QUERY, ASKED, { params })).toMatchObject({ ActionStatus: 'FAIL', ErrorCode: 70052 });
-    house.shift(1_000);
-    expect(await call(house, QUERY, ASKED)).toMatchObject(OK);
+    const harness = await openTencent();
+    const params = { usersig: sigOf(harness, ADMIN) };
+    harness.shift(2_000);
+    expect(await call(harness, KICK, { UserID: ADMIN }, { params })).toEqual(OK);
+    expect(await call(harness, QUERY, ASKED, { params })).toMatchObject({ ActionStatus: 'FAIL', ErrorCode: 70052 });
+    harness.shift(1_000);
+    expect(await call(harness, QUERY, ASKED)).toMatchObject(OK);
   });
 });
 
 describe('nobody else is', () => {
-  const cases: [string, (house: Awaited<ReturnType<typeof openTencent>>) => Params, number][] = [
+  const cases: [string, (harness: Awaited<ReturnType<typeof openTencent>>) => Params, number][] = [
     ['no sdkappid', () => ({ sdkappid: undefined }), 60012],
     ['an empty one', () => ({ sdkappid: '' }), 60012],
     ['another app', () => ({ sdkappid: String(APP_ID + 1) }), 60006],
     ['our app, spelled otherwise', () => ({ sdkappid: `0${APP_ID}` }), 60006],
     ['another contenttype', () => ({ contenttype: 'xml' }), 70402],
     ['no identifier', () => ({ identifier: undefined }), 70402],
-    ['no usersig', (house) => ({ usersig: sigOf(house, ADMIN).slice(0, 0) }), 70002],
-    ['a user with her own UserSig', (house) => ({ identifier: 'alice', usersig: sigOf(house, 'alice') }), 70403],
-    ['a user as the admin', (house) => ({ usersig: sigOf(house, 'alice') }), 70013],
+    ['no usersig', (harness) => ({ usersig: sigOf(harness, ADMIN).slice(0, 0) }), 70002],
+    ['a user with her own UserSig', (harness) => ({ identifier: 'alice', usersig: sigOf(harness, 'alice') }), 70403],
+    ['a user as the admin', (harness) => ({ usersig: sigOf(harness, 'alice') }), 70013],
     ['the admin as a user', () => ({ identifier: 'alice' }), 70013],
-    ['the admin in capitals', (house) => ({ identifier: 'Administrator', usersig: sigOf(house, ADMIN) }), 70013],
-    ['one of another key', (house) => ({ usersig: sigOf(house, ADMIN, { key: 'another key' }) }), 70009],
-    ['one of another app', (house) => ({ usersig: sigOf(house, ADMIN, { appId: APP_ID + 1 }) }), 70014],
-    ['one that has expired', (house) => ({ usersig: sigOf(house, ADMIN, { at: house.now - 7_200_000 }) }), 70001],
-    ['one of tomorrow', (house) => ({ usersig: sigOf(house, ADMIN, { at: house.now + 86_400_000 }) }), 70003],
-    ['half of one', (house) => ({ usersig: sigOf(house, ADMIN).slice(0, -4) }), 70003],
+    ['the admin in capitals', (harness) => ({ identifier: 'Administrator', usersig: sigOf(harness, ADMIN) }), 70013],
+    ['one of another key', (harness) => ({ usersig: sigOf(harness, ADMIN, { key: 'another key' }) }), 70009],
+    ['one of another app', (harness) => ({ usersig: sigOf(harness, ADMIN, { appId: APP_ID + 1 }) }), 70014],
+    ['one that has expired', (harness) => ({ usersig: sigOf(harness, ADMIN, { at: harness.now - 7_200_000 }) }), 70001],
+    ['one of tomorrow', (harness) => ({ usersig: sigOf(harness, ADMIN, { at: harness.now + 86_400_000 }) }), 70003],
+    ['half of one', (harness) => ({ usersig: sigOf(harness, ADMIN).slice(0, -4) }), 70003],
     ['a bomb', () => ({ usersig: packText(`{}${' '.repeat(2_900_000)}`) }), 70003],
     ['a huge one', () => ({ usersig: 'A'.repeat(8_192) }), 70003],
-    ['a user’s, made the admin’s', (house) => ({ usersig: asAdmin(sigOf(house, 'alice')) }), 70009],
+    ['a user’s, made the admin’s', (harness) => ({ usersig: asAdmin(sigOf(harness, 'alice')) }), 70009],
     ['a JWT', () => ({ usersig: 'eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbGljZSJ9.' }), 70003],
   ];
   const asAdmin = (sig: string): string => pack({ ...unpack(sig), 'TLS.identifier': ADMIN });
 
   test.each(cases)('%s', async (_who, paramsOf, code) => {
-    const house = await openTencent();
-    await house.login('alice');
-    const params = paramsOf(house);
+    const harness = await openTencent();
+    await harness.login('alice');
+    const params = paramsOf(harness);
     for (const [path, request] of [
       [QUERY, ASKED],
       [KICK, { UserID: 'alice' }],
     ] as const) {
-      const answer = await call(house, path, request, { params });
+      const answer = await call(harness, path, request, { params });
       expect(answer).toEqual({ ActionStatus: 'FAIL', ErrorCode: code, ErrorInfo: SENTENCE });
     }
-    expect(await house.status('alice')).toBe('ONLINE');
+    expect(await harness.status('alice')).toBe('ONLINE');
   });
 
   test('an API key, a JWT or a session in Authorization lets nobody in', async () => {
-    const house = await openTencent();
-    const { token } = await house.login('alice');
-    for (const credential of ['plk_the-key-of-the-tests', await house.jwt(ADMIN), token]) {
+    const harness = await openTencent();
+    const { token } = await harness.login('alice');
+    for (const credential of ['plk_the-key-of-the-tests', await harness.jwt(ADMIN), token]) {
       const called = { params: { usersig: 'A'.repeat(100) }, headers: { authorization: `Bearer ${credential}` } };
-      expect(await call(house, QUERY, ASKED, called)).toMatchObject({ ErrorCode: 70003 });
+      expect(await call(harness, QUERY, ASKED, called)).toMatchObject({ ErrorCode: 70003 });
     }
   });
 });
@@ -93,42 +93,42 @@ describe('how many', () => {
   const forged = { params: { usersig: 'A'.repeat(100) } };
 
   test('whoever is let in is not counted; whoever is not, by address, and then keeps out those who were not known', async () => {
-    const house = await openTencent({ settings: slow });
-    const known = { params: { usersig: sigOf(house, ADMIN) } };
+    const harness = await openTencent({ settings: slow });
+    const known = { params: { usersig: sigOf(harness, ADMIN) } };
     // Nothing drains meanwhile.
-    vi.spyOn(house.store, 'now').mockReturnValue(house.now);
-    for (let time = 0; time < 25; time++) expect(await call(house, QUERY, ASKED, known)).toMatchObject(OK);
+    vi.spyOn(harness.store, 'now').mockReturnValue(harness.now);
+    for (let time = 0; time < 25; time++) expect(await call(harness, QUERY, ASKED, known)).toMatchObject(OK);
     const codes: unknown[] = [];
-    for (let time = 0; time < 12; time++) codes.push((await call(house, QUERY, ASKED, forged))['ErrorCode']);
+    for (let time = 0; time < 12; time++) codes.push((await call(harness, QUERY, ASKED, forged))['ErrorCode']);
     expect(codes).toEqual([...Array<number>(10).fill(70003), 60007, 60007]);
-    expect(await call(house, QUERY, ASKED, { params: { usersig: sigOf(house, ADMIN, { expireS: 7 }) } })).toMatchObject(
-      {
-        ErrorCode: 60007,
-      },
-    );
-    expect(await call(house, QUERY, ASKED, known)).toMatchObject(OK);
-    expect(house.server.refusals.requests).toBe(3);
+    expect(
+      await call(harness, QUERY, ASKED, { params: { usersig: sigOf(harness, ADMIN, { expireS: 7 }) } }),
+    ).toMatchObject({
+      ErrorCode: 60007,
+    });
+    expect(await call(harness, QUERY, ASKED, known)).toMatchObject(OK);
+    expect(harness.server.refusals.requests).toBe(3);
   });
 
   test('whoever was let in with what has expired is counted like anybody else', async () => {
-    const house = await openTencent({ settings: slow });
-    const old = { params: { usersig: sigOf(house, ADMIN, { expireS: 60 }) } };
-    expect(await call(house, QUERY, ASKED, old)).toMatchObject(OK);
-    house.shift(60_000);
-    vi.spyOn(house.store, 'now').mockReturnValue(house.now);
+    const harness = await openTencent({ settings: slow });
+    const old = { params: { usersig: sigOf(harness, ADMIN, { expireS: 60 }) } };
+    expect(await call(harness, QUERY, ASKED, old)).toMatchObject(OK);
+    harness.shift(60_000);
+    vi.spyOn(harness.store, 'now').mockReturnValue(harness.now);
     const codes: unknown[] = [];
-    for (let time = 0; time < 12; time++) codes.push((await call(house, QUERY, ASKED, old))['ErrorCode']);
+    for (let time = 0; time < 12; time++) codes.push((await call(harness, QUERY, ASKED, old))['ErrorCode']);
     expect(codes).toEqual([...Array<number>(10).fill(70001), 60007, 60007]);
   });
 
   test('each is counted as the operation of ours that does as much, with what was wrong', async () => {
-    const house = await openTencent();
-    const before = await house.metrics();
-    await call(house, QUERY, ASKED);
-    await call(house, KICK, { UserID: 'alice' });
-    await call(house, KICK, { UserID: '' });
-    await call(house, QUERY, ASKED, forged);
-    const by = moved(before, await house.metrics());
+    const harness = await openTencent();
+    const before = await harness.metrics();
+    await call(harness, QUERY, ASKED);
+    await call(harness, KICK, { UserID: 'alice' });
+    await call(harness, KICK, { UserID: '' });
+    await call(harness, QUERY, ASKED, forged);
+    const by = moved(before, await harness.metrics());
     expect(by).toMatchObject({
       'porchlight_operations_total{door="http",kind="query"}': 1,
       'porchlight_operations_total{door="http",kind="mutation"}': 2,
@@ -139,11 +139,11 @@ describe('how many', () => {
   });
 
   test('what is logged names neither the UserSig nor the account', async () => {
-    const house = await openTencent();
-    const usersig = sigOf(house, ADMIN);
-    await call(house, QUERY, { To_Account: ['a-name-like-no-other'] }, { params: { usersig } });
-    await call(house, '/v4/a-path-like-no-other', {}, { params: { usersig } });
-    const logged = house.logged.join('');
+    const harness = await openTencent();
+    const usersig = sigOf(harness, ADMIN);
+    await call(harness, QUERY, { To_Account: ['a-name-like-no-other'] }, { params: { usersig } });
+    await call(harness, '/v4/a-path-like-no-other', {}, { params: { usersig } });
+    const logged = harness.logged.join('');
     expect(logged).toContain('"path":"/v4/"');
     expect(logged).toContain('userStatuses');
     for (const secret of [usersig, 'a-name-like-no-other', 'a-path-like-no-other', ADMIN])

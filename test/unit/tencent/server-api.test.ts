@@ -3,8 +3,8 @@ import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { DomainError } from '../../../src/core/errors.ts';
-import { House } from '../../integration/server/support/server-harness.ts';
-import { Wire } from '../../integration/server/support/wire.ts';
+import { ServerHarness } from '../../integration/server/support/server-harness.ts';
+import { TestSocket } from '../../integration/server/support/wire.ts';
 import { call, KICK, OK, OLD_QUERY, openTencent, QUERY, send, sigOf, urlOf } from './tencent-harness.ts';
 
 const SENTENCE: unknown = expect.stringMatching(/^[A-Z].+\.$/);
@@ -12,13 +12,13 @@ const MULTI = { multiDevice: { mode: 'MULTI' } } as const;
 
 describe('query_online_status', () => {
   test('says of each account in the order asked, duplicates and all, what it is', async () => {
-    const house = await openTencent({ policy: MULTI });
-    await house.login('on', 'WEB');
-    await house.login('pushed', 'IPHONE');
-    await house.pass(400_000);
-    await house.login('on', 'WEB');
+    const harness = await openTencent({ policy: MULTI });
+    await harness.login('on', 'WEB');
+    await harness.login('pushed', 'IPHONE');
+    await harness.pass(400_000);
+    await harness.login('on', 'WEB');
     const To_Account = ['pushed', 'on', 'never seen', 'on'];
-    expect(await call(house, QUERY, { To_Account })).toEqual({
+    expect(await call(harness, QUERY, { To_Account })).toEqual({
       ...OK,
       QueryResult: [
         { To_Account: 'pushed', State: 'PushOnline', Status: 'PushOnline' },
@@ -31,9 +31,9 @@ describe('query_online_status', () => {
   });
 
   test('the older querystate has both fields too: libraries that ask it read the one or the other', async () => {
-    const house = await openTencent();
-    await house.login('on');
-    expect(await call(house, OLD_QUERY, { To_Account: ['on', 'off'], IsNeedDetail: 0 })).toEqual({
+    const harness = await openTencent();
+    await harness.login('on');
+    expect(await call(harness, OLD_QUERY, { To_Account: ['on', 'off'], IsNeedDetail: 0 })).toEqual({
       ...OK,
       QueryResult: [
         { To_Account: 'on', State: 'Online', Status: 'Online' },
@@ -44,9 +44,9 @@ describe('query_online_status', () => {
   });
 
   test('IsNeedDetail of null, as libraries write what was left out, is none', async () => {
-    const house = await openTencent();
-    await house.login('on');
-    const { QueryResult } = await call(house, QUERY, { To_Account: ['on'], IsNeedDetail: null });
+    const harness = await openTencent();
+    await harness.login('on');
+    const { QueryResult } = await call(harness, QUERY, { To_Account: ['on'], IsNeedDetail: null });
     expect(QueryResult).toEqual([{ To_Account: 'on', State: 'Online', Status: 'Online' }]);
   });
 
@@ -56,19 +56,23 @@ describe('query_online_status', () => {
       { platform: 'MINI_PROGRAM', maxInstances: 2 },
     ] as const;
     const groups = [] as const;
-    const house = await openTencent({ policy: { multiDevice: { mode: 'CUSTOM', groups }, platforms: [...platforms] } });
-    await house.login('alice', 'IPHONE', 'old phone');
-    await house.pass(400_000);
+    const harness = await openTencent({
+      policy: { multiDevice: { mode: 'CUSTOM', groups }, platforms: [...platforms] },
+    });
+    await harness.login('alice', 'IPHONE', 'old phone');
+    await harness.pass(400_000);
     for (const platform of ['WINDOWS', 'MAC', 'LINUX', 'IPAD', 'ANDROID', 'WEB', 'MINI_PROGRAM']) {
-      await house.login('alice', platform, platform);
+      await harness.login('alice', platform, platform);
     }
-    const [online] = (await call(house, QUERY, { To_Account: ['alice'], IsNeedDetail: 1 }))['QueryResult'] as object[];
+    const [online] = (await call(harness, QUERY, { To_Account: ['alice'], IsNeedDetail: 1 }))[
+      'QueryResult'
+    ] as object[];
     const others = ['PC', 'Mac', 'iPad', 'Android', 'Web'].map((Platform) => ({ Platform, Status: 'Online' }));
     const Detail = [{ Platform: 'iPhone', Status: 'PushOnline' }, ...others];
     expect(online).toEqual({ To_Account: 'alice', State: 'Online', Status: 'Online', Detail });
 
-    await house.login('alice', 'IPHONE', 'new phone');
-    const [both] = (await call(house, OLD_QUERY, { To_Account: ['alice'], IsNeedDetail: 1 }))[
+    await harness.login('alice', 'IPHONE', 'new phone');
+    const [both] = (await call(harness, OLD_QUERY, { To_Account: ['alice'], IsNeedDetail: 1 }))[
       'QueryResult'
     ] as object[];
     expect(both).toEqual({
@@ -80,27 +84,27 @@ describe('query_online_status', () => {
   });
 
   test('nobody who is Offline has a detail', async () => {
-    const house = await openTencent();
-    expect((await call(house, QUERY, { To_Account: ['alice'], IsNeedDetail: 1 }))['QueryResult']).toEqual([
+    const harness = await openTencent();
+    expect((await call(harness, QUERY, { To_Account: ['alice'], IsNeedDetail: 1 }))['QueryResult']).toEqual([
       { To_Account: 'alice', State: 'Offline', Status: 'Offline' },
     ]);
   });
 
   test('what can be no account is in ErrorList, each as often as asked, and the others are answered', async () => {
-    const house = await openTencent();
+    const harness = await openTencent();
     const none = ['', 'x'.repeat(129), 'line\nend', ''];
-    const { QueryResult, ErrorList, ErrorCode } = await call(house, QUERY, { To_Account: [...none, '@all', 'é'] });
+    const { QueryResult, ErrorList, ErrorCode } = await call(harness, QUERY, { To_Account: [...none, '@all', 'é'] });
     expect(ErrorCode).toBe(0);
     expect(ErrorList).toEqual(none.map((To_Account) => ({ To_Account, ErrorCode: 70107 })));
     expect(QueryResult).toMatchObject([{ To_Account: '@all' }, { To_Account: 'é' }]);
   });
 
   test('500 at once, and not one more, valid or not', async () => {
-    const house = await openTencent();
+    const harness = await openTencent();
     const ids = Array.from({ length: 500 }, (_, at) => `${at}`.padStart(128, '爱'));
-    expect((await call(house, QUERY, { To_Account: ids, IsNeedDetail: 1 }))['QueryResult']).toHaveLength(500);
+    expect((await call(harness, QUERY, { To_Account: ids, IsNeedDetail: 1 }))['QueryResult']).toHaveLength(500);
     for (const more of ['one more', '']) {
-      const refused = await call(house, QUERY, { To_Account: [...ids, more] });
+      const refused = await call(harness, QUERY, { To_Account: [...ids, more] });
       expect(refused).toMatchObject({ ActionStatus: 'FAIL', ErrorCode: 70402 });
       expect(refused).not.toHaveProperty('QueryResult');
     }
@@ -118,9 +122,9 @@ describe('query_online_status', () => {
     ['text', 'alice'],
     ['null', null],
   ])('%s is a bad parameter', async (_what, request) => {
-    const house = await openTencent();
+    const harness = await openTencent();
     for (const path of [QUERY, OLD_QUERY]) {
-      const answer = await call(house, path, request);
+      const answer = await call(harness, path, request);
       expect(answer).toEqual({
         ActionStatus: 'FAIL',
         ErrorCode: 70402,
@@ -132,58 +136,58 @@ describe('query_online_status', () => {
 
 describe('kick', () => {
   test('ends every session, closes their sockets, and refuses the tokens of before; a new one logs in', async () => {
-    const house = await openTencent({ policy: MULTI });
-    const before = sigOf(house, 'alice');
-    const jwt = await house.jwt('alice');
-    const web = await house.login('alice', 'WEB');
-    await house.login('alice', 'IPHONE');
-    const socket = await Wire.as(house.socketUrl, web.token);
-    const ofUser = await Wire.as(house.socketUrl, before);
-    house.shift(2_000);
+    const harness = await openTencent({ policy: MULTI });
+    const before = sigOf(harness, 'alice');
+    const jwt = await harness.jwt('alice');
+    const web = await harness.login('alice', 'WEB');
+    await harness.login('alice', 'IPHONE');
+    const socket = await TestSocket.as(harness.socketUrl, web.token);
+    const ofUser = await TestSocket.as(harness.socketUrl, before);
+    harness.shift(2_000);
 
-    expect(await call(house, KICK, { UserID: 'alice' })).toEqual(OK);
-    expect(await house.status('alice')).toBe('OFFLINE');
-    expect(await house.reasons('alice')).toEqual(['LOGIN', 'LOGIN', 'REVOKED', 'REVOKED']);
+    expect(await call(harness, KICK, { UserID: 'alice' })).toEqual(OK);
+    expect(await harness.status('alice')).toBe('OFFLINE');
+    expect(await harness.reasons('alice')).toEqual(['LOGIN', 'LOGIN', 'REVOKED', 'REVOKED']);
     expect(await socket.closed).toEqual({ code: 4410, reason: 'REVOKED' });
     expect(await ofUser.closed).toEqual({ code: 4413, reason: 'The token has been revoked' });
     for (const token of [before, jwt]) {
-      const { body } = await house.post(LOGIN, token, { input: { platform: 'WEB' } });
+      const { body } = await harness.post(LOGIN, token, { input: { platform: 'WEB' } });
       expect(body.errors?.[0]?.extensions.code).toBe('UNAUTHENTICATED');
       expect(body.errors?.[0]?.message).toBe('The token has been revoked.');
     }
 
-    house.shift(1_000);
-    const { body } = await house.post(LOGIN, sigOf(house, 'alice'), { input: { platform: 'WEB' } });
+    harness.shift(1_000);
+    const { body } = await harness.post(LOGIN, sigOf(harness, 'alice'), { input: { platform: 'WEB' } });
     expect(body.errors).toBeUndefined();
-    expect(await house.status('alice')).toBe('ONLINE');
+    expect(await harness.status('alice')).toBe('ONLINE');
   });
 
   test('a UserSig of the very second is refused, as a JWT is', async () => {
-    const house = await openTencent();
-    const sig = sigOf(house, 'alice');
-    await call(house, KICK, { UserID: 'alice' });
-    const { body } = await house.post('{ userStatus(userId: "alice") { status } }', sig);
+    const harness = await openTencent();
+    const sig = sigOf(harness, 'alice');
+    await call(harness, KICK, { UserID: 'alice' });
+    const { body } = await harness.post('{ userStatus(userId: "alice") { status } }', sig);
     expect(body.errors?.[0]?.message).toBe('The token has been revoked.');
   });
 
   test('the older name of the field, which most libraries send, will do', async () => {
-    const house = await openTencent();
-    await house.login('alice');
-    expect(await call(house, KICK, { Identifier: 'alice' })).toEqual(OK);
-    expect(await house.status('alice')).toBe('OFFLINE');
+    const harness = await openTencent();
+    await harness.login('alice');
+    expect(await call(harness, KICK, { Identifier: 'alice' })).toEqual(OK);
+    expect(await harness.status('alice')).toBe('OFFLINE');
   });
 
   test('a name of null is as if it were left out', async () => {
-    const house = await openTencent();
-    await house.login('alice');
-    expect(await call(house, KICK, { UserID: null, Identifier: 'alice' })).toEqual(OK);
-    expect(await house.status('alice')).toBe('OFFLINE');
+    const harness = await openTencent();
+    await harness.login('alice');
+    expect(await call(harness, KICK, { UserID: null, Identifier: 'alice' })).toEqual(OK);
+    expect(await harness.status('alice')).toBe('OFFLINE');
   });
 
   test('whoever was never seen is kicked as well: her tokens are refused', async () => {
-    const house = await openTencent();
-    expect(await call(house, KICK, { UserID: 'nobody' })).toEqual(OK);
-    expect(await house.status('nobody')).toBe('OFFLINE');
+    const harness = await openTencent();
+    expect(await call(harness, KICK, { UserID: 'nobody' })).toEqual(OK);
+    expect(await harness.status('nobody')).toBe('OFFLINE');
   });
 
   test.each([
@@ -196,10 +200,10 @@ describe('kick', () => {
     [{ UserID: 'x'.repeat(129) }, 70107],
     [{ UserID: 'a\u0000' }, 70107],
   ])('%j is %i and kicks nobody', async (request, code) => {
-    const house = await openTencent();
-    await house.login('alice');
-    expect(await call(house, KICK, request)).toMatchObject({ ActionStatus: 'FAIL', ErrorCode: code });
-    expect(await house.status('alice')).toBe('ONLINE');
+    const harness = await openTencent();
+    await harness.login('alice');
+    expect(await call(harness, KICK, request)).toMatchObject({ ActionStatus: 'FAIL', ErrorCode: code });
+    expect(await harness.status('alice')).toBe('ONLINE');
   });
 });
 
@@ -207,8 +211,8 @@ describe('how it is asked', () => {
   test.each(['text/plain', 'application/x-www-form-urlencoded', 'application/json', 'application/xml'])(
     'libraries send any content type, %s too',
     async (type) => {
-      const house = await openTencent();
-      const answer = await call(house, QUERY, { To_Account: ['alice'] }, { headers: { 'content-type': type } });
+      const harness = await openTencent();
+      const answer = await call(harness, QUERY, { To_Account: ['alice'] }, { headers: { 'content-type': type } });
       expect(answer).toMatchObject(OK);
     },
   );
@@ -219,20 +223,20 @@ describe('how it is asked', () => {
     ['no UTF-8', Buffer.from('{"To_Account":["al\u00efce"]}', 'latin1')],
     ['512 KiB and more', JSON.stringify({ To_Account: ['x'.repeat(512 * 1024)] })],
   ])('a body with %s is a bad parameter', async (_what, body) => {
-    const house = await openTencent();
-    const response = await send(house, QUERY, body);
+    const harness = await openTencent();
+    const response = await send(harness, QUERY, body);
     expect(response.status).toBe(200);
     expect(await response.json()).toMatchObject({ ActionStatus: 'FAIL', ErrorCode: 70402 });
   });
 
   test('a byte order mark before the body, as .NET writes it, is no part of it', async () => {
-    const house = await openTencent();
-    expect(await (await send(house, QUERY, '\ufeff{"To_Account":["alice"]}')).json()).toMatchObject(OK);
+    const harness = await openTencent();
+    expect(await (await send(harness, QUERY, '\ufeff{"To_Account":["alice"]}')).json()).toMatchObject(OK);
   });
 
   test('a body without an announced length is bounded too', async () => {
-    const house = await openTencent();
-    const { pathname, search, hostname, port } = new URL(urlOf(house, QUERY));
+    const harness = await openTencent();
+    const { pathname, search, hostname, port } = new URL(urlOf(harness, QUERY));
     const socket = connect(Number(port), hostname);
     onTestFinished(() => void socket.destroy());
     socket.write(`POST ${pathname}${search} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n`);
@@ -244,30 +248,30 @@ describe('how it is asked', () => {
   });
 
   test('a compressed body is a bad parameter', async () => {
-    const house = await openTencent();
-    const answer = await call(house, QUERY, { To_Account: ['a'] }, { headers: { 'content-encoding': 'gzip' } });
+    const harness = await openTencent();
+    const answer = await call(harness, QUERY, { To_Account: ['a'] }, { headers: { 'content-encoding': 'gzip' } });
     expect(answer).toMatchObject({ ErrorCode: 70402 });
   });
 
   test.each(['/v4/', '/v4/openim/sendmsg', `${QUERY}/`, '/v4//openim/querystate', '/v4/constructor'])(
     'there is nothing at %s',
     async (path) => {
-      const house = await openTencent();
-      expect(await call(house, path, {})).toMatchObject({ ActionStatus: 'FAIL', ErrorCode: 60009 });
+      const harness = await openTencent();
+      expect(await call(harness, path, {})).toMatchObject({ ActionStatus: 'FAIL', ErrorCode: 60009 });
     },
   );
 
   test.each(['GET', 'PUT', 'OPTIONS', 'DELETE'])('%s is not served', async (method) => {
-    const house = await openTencent();
-    const response = await send(house, QUERY, undefined, { method });
+    const harness = await openTencent();
+    const response = await send(harness, QUERY, undefined, { method });
     expect(await response.json()).toMatchObject({ ActionStatus: 'FAIL', ErrorCode: 60002 });
   });
 
   test('no page of another origin may read an answer, whatever GraphQL allows', async () => {
-    const house = await openTencent({ settings: { allowedOrigins: ['*'] } });
+    const harness = await openTencent({ settings: { allowedOrigins: ['*'] } });
     const headers = { origin: 'https://evil.example' };
     for (const method of ['POST', 'OPTIONS']) {
-      const response = await send(house, QUERY, method === 'POST' ? '{}' : undefined, { method, headers });
+      const response = await send(harness, QUERY, method === 'POST' ? '{}' : undefined, { method, headers });
       const names = [...response.headers.keys()].filter((name) => name.startsWith('access-control'));
       expect(names).toEqual([]);
       expect(response.headers.get('cache-control')).toBe('no-store');
@@ -275,53 +279,53 @@ describe('how it is asked', () => {
   });
 
   test('a fault of ours is 70500, logged, counted, and told as nothing else', async () => {
-    const house = await openTencent();
-    vi.spyOn(house.store, 'update').mockRejectedValueOnce(new Error('the secret of the disk'));
-    const answer = await call(house, KICK, { UserID: 'alice' });
+    const harness = await openTencent();
+    vi.spyOn(harness.store, 'update').mockRejectedValueOnce(new Error('the secret of the disk'));
+    const answer = await call(harness, KICK, { UserID: 'alice' });
     expect(answer).toEqual({ ActionStatus: 'FAIL', ErrorInfo: 'Internal server error.', ErrorCode: 70500 });
-    expect(house.logged.join('')).toContain('the secret of the disk');
-    expect((await house.metrics()).get('porchlight_faults_total')).toBe(1);
+    expect(harness.logged.join('')).toContain('the secret of the disk');
+    expect((await harness.metrics()).get('porchlight_faults_total')).toBe(1);
   });
 });
 
 describe('in bad times', () => {
   test('a kick goes through however late the loop is; a query is put off as userStatuses is', async () => {
     // As late as any loop is, and later than allowed.
-    const house = await openTencent({ settings: { maxLagMs: -1 } });
-    expect(await call(house, QUERY, { To_Account: ['alice'] })).toMatchObject({
+    const harness = await openTencent({ settings: { maxLagMs: -1 } });
+    expect(await call(harness, QUERY, { To_Account: ['alice'] })).toMatchObject({
       ActionStatus: 'FAIL',
       ErrorCode: 60008,
     });
-    expect(await call(house, KICK, { UserID: 'alice' })).toEqual(OK);
+    expect(await call(harness, KICK, { UserID: 'alice' })).toEqual(OK);
   });
 
   test('what cannot be written is told to try again, and is no fault', async () => {
-    const house = await openTencent();
+    const harness = await openTencent();
     const full = new DomainError({ code: 'OVERLOADED', retryAfterMs: 1_000 }, 'The disk is full.');
-    vi.spyOn(house.store, 'update').mockRejectedValueOnce(full);
-    expect(await call(house, KICK, { UserID: 'alice' })).toEqual({
+    vi.spyOn(harness.store, 'update').mockRejectedValueOnce(full);
+    expect(await call(harness, KICK, { UserID: 'alice' })).toEqual({
       ActionStatus: 'FAIL',
       ErrorInfo: 'The disk is full.',
       ErrorCode: 60008,
     });
-    expect((await house.metrics()).get('porchlight_faults_total')).toBe(0);
+    expect((await harness.metrics()).get('porchlight_faults_total')).toBe(0);
   });
 
   test('a shutdown answers what is under way', async () => {
-    const house = await openTencent();
-    const update = house.store.update.bind(house.store);
+    const harness = await openTencent();
+    const update = harness.store.update.bind(harness.store);
     let release = (): void => undefined;
     const held = new Promise<void>((resolve) => (release = resolve));
     const writing = new Promise<void>((resolve) => {
-      vi.spyOn(house.store, 'update').mockImplementationOnce(async (...asked) => {
+      vi.spyOn(harness.store, 'update').mockImplementationOnce(async (...asked) => {
         resolve();
         await held;
         return update(...asked);
       });
     });
-    const answer = call(house, KICK, { UserID: 'alice' });
+    const answer = call(harness, KICK, { UserID: 'alice' });
     await writing;
-    const closed = house.server.close();
+    const closed = harness.server.close();
     release();
     expect(await answer).toEqual(OK);
     await closed;
@@ -330,9 +334,9 @@ describe('in bad times', () => {
 
 describe('where it is off', () => {
   test('there is nothing, and no UserSig is a token', async () => {
-    const house = await House.open();
-    for (const path of [QUERY, OLD_QUERY, KICK]) expect((await send(house, path, '{}')).status).toBe(404);
-    const { status, body } = await house.post(LOGIN, sigOf(house, 'alice'), { input: { platform: 'WEB' } });
+    const harness = await ServerHarness.open();
+    for (const path of [QUERY, OLD_QUERY, KICK]) expect((await send(harness, path, '{}')).status).toBe(404);
+    const { status, body } = await harness.post(LOGIN, sigOf(harness, 'alice'), { input: { platform: 'WEB' } });
     expect(status).toBe(200);
     expect(body.errors?.[0]?.extensions.code).toBe('UNAUTHENTICATED');
   });

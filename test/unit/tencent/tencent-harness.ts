@@ -1,11 +1,11 @@
 /** A whole server on which the drop-in is on, and a backend that knows Tencent's server API alone. */
 import { tencentApi } from '../../../src/tencent/server-api.ts';
 import { userSigTokens } from '../../../src/tencent/user-tokens.ts';
-import { House, type HouseOptions } from '../../integration/server/support/server-harness.ts';
+import { ServerHarness, type ServerHarnessOptions } from '../../integration/server/support/server-harness.ts';
 import { ADMIN, APP_ID, TENCENT, userSig, type Made } from './user-sigs.ts';
 
-export const openTencent = ({ settings, ...others }: HouseOptions = {}): Promise<House> =>
-  House.open({
+export const openTencent = ({ settings, ...others }: ServerHarnessOptions = {}): Promise<ServerHarness> =>
+  ServerHarness.open({
     ...others,
     settings: { userTokens: [userSigTokens(TENCENT)], ...settings },
     foreign: (porchlight) => tencentApi(porchlight, TENCENT),
@@ -21,37 +21,43 @@ export interface Called {
   readonly headers?: Record<string, string>;
 }
 
-/** Of the house's time, which may not be the wall's. */
-export const sigOf = (house: House, user: string, made: Made = {}): string => userSig(user, { at: house.now, ...made });
+/** Of the harness's time, which may not be the wall's. */
+export const sigOf = (harness: ServerHarness, user: string, made: Made = {}): string =>
+  userSig(user, { at: harness.now, ...made });
 
-export const urlOf = (house: House, path: string, params: Params = {}): string => {
+export const urlOf = (harness: ServerHarness, path: string, params: Params = {}): string => {
   const all: Params = {
     sdkappid: String(APP_ID),
     identifier: ADMIN,
-    usersig: params['usersig'] ?? sigOf(house, ADMIN),
+    usersig: params['usersig'] ?? sigOf(harness, ADMIN),
     random: '99999999',
     contenttype: 'json',
     ...params,
   };
   const given = Object.entries(all).filter((each): each is [string, string] => each[1] !== undefined);
-  return `${house.url}${path}?${new URLSearchParams(given)}`;
+  return `${harness.url}${path}?${new URLSearchParams(given)}`;
 };
 
 export const send = (
-  house: House,
+  harness: ServerHarness,
   path: string,
   body: string | Buffer<ArrayBuffer> | undefined,
   called: Called = {},
 ): Promise<Response> =>
-  fetch(urlOf(house, path, called.params), {
+  fetch(urlOf(harness, path, called.params), {
     method: called.method ?? 'POST',
     ...(called.headers === undefined ? {} : { headers: called.headers }),
     ...(body === undefined ? {} : { body }),
   });
 
 /** What is answered, which is HTTP 200 whatever it says. */
-export const call = async (house: House, path: string, request: unknown, called: Called = {}): Promise<Answer> => {
-  const response = await send(house, path, JSON.stringify(request), called);
+export const call = async (
+  harness: ServerHarness,
+  path: string,
+  request: unknown,
+  called: Called = {},
+): Promise<Answer> => {
+  const response = await send(harness, path, JSON.stringify(request), called);
   if (response.status !== 200) throw new Error(`HTTP ${response.status}: ${await response.text()}`);
   return (await response.json()) as Answer;
 };

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { later, millis } from '../../../src/core/ids.ts';
 import { tencentFormat } from '../../../src/tencent/webhook-format.ts';
-import { aCourier, Receiver } from '../webhooks/support/http-receivers.ts';
+import { aCourier, HttpReceiver } from '../webhooks/support/http-receivers.ts';
 import { aDelivery, anEvent, aWebhook } from '../webhooks/support/webhooks.ts';
 import type { CallbackBody } from './callbacks.ts';
 
@@ -34,7 +34,7 @@ const complaint = (url: URL, { CallbackCommand }: CallbackBody, now: number): st
 const stand = async (respond: (before: number) => number = () => 200, takesMs = 0) => {
   let now = NOW;
   const taken: CallbackBody[] = [];
-  const receiver = await Receiver.http((response, { request, body }) => {
+  const receiver = await HttpReceiver.http((response, { request, body }) => {
     const callback = JSON.parse(body) as CallbackBody;
     const wrong = complaint(new URL(request.url ?? '', receiver.url), callback, now);
     const status = wrong === null ? respond(receiver.told.length - 1) : 403;

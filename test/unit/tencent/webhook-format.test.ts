@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { LoggedEvent } from '../../../src/app/ports/presence-store.ts';
 import { later, millis } from '../../../src/core/ids.ts';
 import type { Platform } from '../../../src/core/enums.ts';
-import { ALICE, BOB, Stage } from '../app/support/app-harness.ts';
+import { ALICE, BOB, AppHarness } from '../app/support/app-harness.ts';
 import { anEvent } from '../webhooks/support/webhooks.ts';
 import { bodyOf, NOW, requestsFor } from './callbacks.ts';
 
@@ -34,15 +34,15 @@ describe('a request', () => {
   });
 
   it('names kicked devices as core logs a login that kicks, in its own change alone', async () => {
-    const stage = new Stage();
-    await stage.login(ALICE, 'IPHONE');
-    await stage.login(ALICE, 'WEB');
-    await stage.login(ALICE, 'WEB');
-    await stage.login(BOB, 'IPAD');
-    expect(stage.store.events.map(({ reason }) => reason)).toEqual([
+    const harness = new AppHarness();
+    await harness.login(ALICE, 'IPHONE');
+    await harness.login(ALICE, 'WEB');
+    await harness.login(ALICE, 'WEB');
+    await harness.login(BOB, 'IPAD');
+    expect(harness.store.events.map(({ reason }) => reason)).toEqual([
       ...['LOGIN', 'LOGIN', 'KICKED', 'LOGIN', 'REPLACED', 'LOGIN'],
     ]);
-    const requests = requestsFor(stage.store.events);
+    const requests = requestsFor(harness.store.events);
     expect(requests.map((request) => bodyOf(request).KickedDevice)).toEqual([
       undefined,
       [{ Platform: 'iOS' }],

@@ -1,6 +1,6 @@
 import { Webhook } from 'standardwebhooks';
 import { expect, test } from 'vitest';
-import { type Behaviour, Receiver } from '../../support/webhooks/receiver-process.ts';
+import { type Behaviour, ReceiverProcess } from '../../support/webhooks/receiver-process.ts';
 
 const SECRET = `whsec_${Buffer.alloc(32, 7).toString('base64')}`;
 
@@ -8,7 +8,7 @@ const post = (url: string, body: string, headers: Readonly<Record<string, string
   fetch(url, { method: 'POST', body, headers, redirect: 'manual' });
 
 test('keeps what it was told over its own death, and says whose signature it bears', async () => {
-  await using receiver = await Receiver.start();
+  await using receiver = await ReceiverProcess.start();
   await receiver.trusts('/a', { right: SECRET, wrong: `whsec_${Buffer.alloc(32, 8).toString('base64')}` });
   await receiver.behaves({ userId: 'bob', times: 1, behaviour: { kind: 'answer', status: 500 } });
   const now = new Date();
@@ -40,7 +40,7 @@ test.concurrent.for<[string, Behaviour, string]>([
   ['breaks off in the head', { kind: 'break', at: 'head' }, 'fetch failed'],
   ['breaks off in the body', { kind: 'break', at: 'body' }, 'terminated'],
 ])('%s', async ([, behaviour, seen]) => {
-  await using receiver = await Receiver.start();
+  await using receiver = await ReceiverProcess.start();
   await receiver.behaves({ path: '/a', behaviour });
   const answer = post(receiver.url('/a'), 'x').then(async (response) => `${response.status} ${await response.text()}`);
   expect(await answer.catch((error: Error) => error.message)).toBe(seen);
@@ -48,7 +48,7 @@ test.concurrent.for<[string, Behaviour, string]>([
 });
 
 test('hangs, and pours without an end', async () => {
-  await using receiver = await Receiver.start();
+  await using receiver = await ReceiverProcess.start();
   await receiver.behaves(
     { path: '/hang', behaviour: { kind: 'hang' } },
     { path: '/pour', behaviour: { kind: 'endless', status: 503 } },

@@ -1,7 +1,7 @@
 // MQTT's packets, and a connection that reads them.
 import { Buffer } from 'node:buffer';
 import { connect } from 'node:net';
-import { Wire } from '../wire.js';
+import { BenchSocket } from '../wire.js';
 
 export const PACKET = {
   connect: 0x10,
@@ -31,7 +31,7 @@ export function packet(type, ...parts) {
   return Buffer.concat([Buffer.from([type, ...length]), body]);
 }
 
-export class MqttSocket extends Wire {
+export class MqttSocket extends BenchSocket {
   /** @returns {Promise<MqttSocket>} */
   static open(/** @type {number} */ port) {
     return new Promise((resolve, reject) => {

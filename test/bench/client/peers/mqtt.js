@@ -66,12 +66,12 @@ export function logins(/** @type {number} */ port) {
 }
 
 /**
- * @param {import('../../bench-harness.js').Stage} stage
+ * @param {import('../../bench-harness.js').BenchHarness} harness
  * @param {number} port
  */
-export async function pings(stage, port) {
+export async function pings(harness, port) {
   const sockets = await openMany(SOCKETS, (index) => connect(port, `device-${index}`));
-  stage.later(() => sockets.forEach((socket) => socket.close()));
+  harness.later(() => sockets.forEach((socket) => socket.close()));
   const requests = ring(
     () => '',
     () => packet(PACKET.pingreq),
@@ -80,14 +80,14 @@ export async function pings(stage, port) {
 }
 
 /**
- * @param {import('../../bench-harness.js').Stage} stage
+ * @param {import('../../bench-harness.js').BenchHarness} harness
  * @param {number} port
  * @param {number} count
  */
-export async function changes(stage, port, count) {
+export async function changes(harness, port, count) {
   const watchers = await openMany(count, (index) => watching(port, `watcher-${index}`, ['alice']));
   const alice = await connect(port, 'alice');
-  stage.later(() => [...watchers, alice].forEach((socket) => socket.close()));
+  harness.later(() => [...watchers, alice].forEach((socket) => socket.close()));
   let turn = 0;
   return oneByOne(watchers, () =>
     alice.send(publish('alice', statusOf('alice', 'ONLINE', String((turn = (turn + 1) % 1_000) + 1_000)))),
@@ -95,13 +95,13 @@ export async function changes(stage, port, count) {
 }
 
 /**
- * @param {import('../../bench-harness.js').Stage} stage
+ * @param {import('../../bench-harness.js').BenchHarness} harness
  * @param {number} port
  * @param {number} count
  */
-export async function watched(stage, port, count) {
+export async function watched(harness, port, count) {
   const hearers = await openMany(count, (index) => watching(port, `watcher-${index}`, ['alice']));
-  stage.later(() => hearers.forEach((socket) => socket.close()));
+  harness.later(() => hearers.forEach((socket) => socket.close()));
   const come = async () => {
     const alice = await connect(port, 'alice');
     alice.send(publish('alice', statusOf('alice', 'ONLINE', null)));

@@ -56,13 +56,13 @@ export function logins(/** @type {number} */ port) {
 }
 
 /**
- * @param {import('../../bench-harness.js').Stage} stage
+ * @param {import('../../bench-harness.js').BenchHarness} harness
  * @param {number} port
  */
-export async function pings(stage, port) {
+export async function pings(harness, port) {
   const connections = await openMany(SOCKETS, (index) => present(port, `device-${index}`));
   const sockets = connections.map(({ socket }) => socket);
-  stage.later(() => sockets.forEach((socket) => socket.close()));
+  harness.later(() => sockets.forEach((socket) => socket.close()));
   return socketLoad(
     sockets,
     ring(() => PING),
@@ -73,17 +73,17 @@ export async function pings(stage, port) {
 
 /**
  * A client's own event to all others of her channel.
- * @param {import('../../bench-harness.js').Stage} stage
+ * @param {import('../../bench-harness.js').BenchHarness} harness
  * @param {number} port
  * @param {number} count
  */
-export async function changes(stage, port, count) {
+export async function changes(harness, port, count) {
   const all = await openMany(count + 1, async () => {
     const connection = await connect(port);
     await subscribe(connection, 'private-alice');
     return connection.socket;
   });
-  stage.later(() => all.forEach((socket) => socket.close()));
+  harness.later(() => all.forEach((socket) => socket.close()));
   const [alice, ...watchers] = all;
   let text = 0;
   return oneByOne(watchers, () => {
@@ -96,14 +96,14 @@ export async function changes(stage, port, count) {
 
 /**
  * Everybody is a member of the channel that alice joins and leaves.
- * @param {import('../../bench-harness.js').Stage} stage
+ * @param {import('../../bench-harness.js').BenchHarness} harness
  * @param {number} port
  * @param {number} count
  */
-export async function watched(stage, port, count) {
+export async function watched(harness, port, count) {
   const members = await openMany(count, (index) => present(port, `watcher-${index}`, 'presence-all'));
   const hearers = members.map(({ socket }) => socket);
-  stage.later(() => hearers.forEach((socket) => socket.close()));
+  harness.later(() => hearers.forEach((socket) => socket.close()));
   // They have been told of each other.
   await Promise.all(hearers.map((socket) => caughtUp(socket, textFrame(PING), 'pusher:pong')));
   return { hearers, come: async () => (await present(port, 'alice', 'presence-all')).socket };

@@ -44,12 +44,12 @@ export function logins(/** @type {number} */ port) {
 }
 
 /**
- * @param {import('../../bench-harness.js').Stage} stage
+ * @param {import('../../bench-harness.js').BenchHarness} harness
  * @param {number} port
  */
-export async function beats(stage, port) {
+export async function beats(harness, port) {
   const sockets = await openMany(SOCKETS, (index) => connect(port, `device-${index}`));
-  stage.later(() => sockets.forEach((socket) => socket.close()));
+  harness.later(() => sockets.forEach((socket) => socket.close()));
   return socketLoad(
     sockets,
     ring((id) => `42${id}["beat"]`),
@@ -59,14 +59,14 @@ export async function beats(stage, port) {
 }
 
 /**
- * @param {import('../../bench-harness.js').Stage} stage
+ * @param {import('../../bench-harness.js').BenchHarness} harness
  * @param {number} port
  * @param {number} count
  */
-export async function changes(stage, port, count) {
+export async function changes(harness, port, count) {
   const watchers = await openMany(count, (index) => watching(port, `watcher-${index}`, ['alice']));
   const alice = await connect(port, 'alice');
-  stage.later(() => [...watchers, alice].forEach((socket) => socket.close()));
+  harness.later(() => [...watchers, alice].forEach((socket) => socket.close()));
   let text = 0;
   return oneByOne(watchers, () =>
     alice.send(textFrame(`42["text","${((text = (text + 1) % 1_000) + 1_000).toString()}"]`)),
@@ -74,13 +74,13 @@ export async function changes(stage, port, count) {
 }
 
 /**
- * @param {import('../../bench-harness.js').Stage} stage
+ * @param {import('../../bench-harness.js').BenchHarness} harness
  * @param {number} port
  * @param {number} count
  */
-export async function watched(stage, port, count) {
+export async function watched(harness, port, count) {
   const hearers = await openMany(count, (index) => watching(port, `watcher-${index}`, ['alice']));
-  stage.later(() => hearers.forEach((socket) => socket.close()));
+  harness.later(() => hearers.forEach((socket) => socket.close()));
   return { hearers, come: () => connect(port, 'alice') };
 }
 

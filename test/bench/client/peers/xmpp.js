@@ -7,7 +7,7 @@ import { ring, socketLoad } from '../socket-load.js';
 import { caughtUp, everyone } from '../received.js';
 import { userToken } from '../tokens.js';
 import { openMany } from '../web-socket.js';
-import { Wire } from '../wire.js';
+import { BenchSocket } from '../wire.js';
 
 export const XMPP_HOST = 'localhost';
 
@@ -27,7 +27,7 @@ const ping = (id) => `<iq type='get' id='${id}' to='${XMPP_HOST}'><ping xmlns='u
 /** @param {string} userId */
 const jidOf = (userId) => `${userId}@${XMPP_HOST}`;
 
-class XmppStream extends Wire {
+class XmppStream extends BenchSocket {
   /** @returns {Promise<XmppStream>} */
   static open(/** @type {number} */ port) {
     return new Promise((resolve, reject) => {
@@ -100,25 +100,25 @@ export function logins(/** @type {number} */ port) {
 }
 
 /**
- * @param {import('../../bench-harness.js').Stage} stage
+ * @param {import('../../bench-harness.js').BenchHarness} harness
  * @param {number} port
  */
-export async function pings(stage, port) {
+export async function pings(harness, port) {
   const streams = await openMany(SOCKETS, (index) => present(port, `device-${index}`));
-  stage.later(() => streams.forEach((stream) => stream.close()));
+  harness.later(() => streams.forEach((stream) => stream.close()));
   return socketLoad(streams, ring(ping, utf8), IN_FLIGHT, () => true);
 }
 
 /**
  * Alice has everybody on her roster, allowed to see how she is.
- * @param {import('../../bench-harness.js').Stage} stage
+ * @param {import('../../bench-harness.js').BenchHarness} harness
  * @param {number} port
  * @param {number} count
  */
-async function subscribed(stage, port, count) {
+async function subscribed(harness, port, count) {
   const alice = await present(port, 'alice');
   const watchers = await openMany(count, (index) => present(port, `watcher-${index}`));
-  stage.later(() => [...watchers, alice].forEach((stream) => stream.close()));
+  harness.later(() => [...watchers, alice].forEach((stream) => stream.close()));
   alice.onMessage = (bytes, start, end) => {
     const asking = /from='([^']+)' type='subscribe'/.exec(bytes.toString('utf8', start, end))?.[1];
     if (asking !== undefined) alice.send(utf8(`<presence type='subscribed' to='${asking}'/>`));
@@ -129,12 +129,12 @@ async function subscribed(stage, port, count) {
 }
 
 /**
- * @param {import('../../bench-harness.js').Stage} stage
+ * @param {import('../../bench-harness.js').BenchHarness} harness
  * @param {number} port
  * @param {number} count
  */
-export async function changes(stage, port, count) {
-  const { alice, watchers } = await subscribed(stage, port, count);
+export async function changes(harness, port, count) {
+  const { alice, watchers } = await subscribed(harness, port, count);
   let text = 0;
   return oneByOne(watchers, () =>
     alice.send(utf8(`<presence><status>${(text = (text + 1) % 1_000) + 1_000}</status></presence>`)),
@@ -142,12 +142,12 @@ export async function changes(stage, port, count) {
 }
 
 /**
- * @param {import('../../bench-harness.js').Stage} stage
+ * @param {import('../../bench-harness.js').BenchHarness} harness
  * @param {number} port
  * @param {number} count
  */
-export async function watched(stage, port, count) {
-  const { alice, watchers } = await subscribed(stage, port, count);
+export async function watched(harness, port, count) {
+  const { alice, watchers } = await subscribed(harness, port, count);
   const gone = everyone(watchers);
   alice.close();
   await gone;

@@ -1,8 +1,8 @@
 /** Clients who are gone at the worst moment: whatever was under way for them, nothing of it stays, and they left once. */
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
-import { API_KEY, House, LOGIN } from '../support/server-harness.ts';
-import { Wire } from '../support/wire.ts';
+import { API_KEY, ServerHarness, LOGIN } from '../support/server-harness.ts';
+import { TestSocket } from '../support/wire.ts';
 
 const WATCH = 'subscription ($ids: [ID!]!) { statusChanges(userIds: $ids) { userId version customStatus } }';
 const ASK = 'query ($ids: [ID!]!) { userStatuses(userIds: $ids) { userId status version customStatus } }';
@@ -20,7 +20,7 @@ const CUTS: readonly (readonly [string, (tcp: Socket) => unknown])[] = [
   ['FIN in the middle of a message', (tcp) => tcp.end(HALF_A_MESSAGE)],
 ];
 
-const held = ({ server, porchlight }: House) => ({
+const held = ({ server, porchlight }: ServerHarness) => ({
   ...server.held,
   links: porchlight.links.count,
   watchedUsers: porchlight.watchers.watchedUsers,
@@ -39,11 +39,11 @@ const NOTHING = {
   revocations: 0,
 };
 
-const expectNothingHeld = (house: House) =>
-  expect.poll(() => held(house), { timeout: 10_000, interval: 20 }).toEqual(NOTHING);
+const expectNothingHeld = (harness: ServerHarness) =>
+  expect.poll(() => held(harness), { timeout: 10_000, interval: 20 }).toEqual(NOTHING);
 
-const expectNoFault = (house: House): void => {
-  expect(house.logged.filter((line) => (JSON.parse(line) as { level: number }).level >= 50)).toEqual([]);
+const expectNoFault = (harness: ServerHarness): void => {
+  expect(harness.logged.filter((line) => (JSON.parse(line) as { level: number }).level >= 50)).toEqual([]);
 };
 
 /** As soon as it is called; what it is to answer waits until the test lets it. */
@@ -64,12 +64,12 @@ const holdUp = <O extends object>(of: O, method: keyof O & string): { called: Pr
 afterEach(() => void vi.restoreAllMocks());
 
 /** What a client was doing when it went. Resolves to what ends a hold-up that is to last beyond that. */
-const MOMENTS: Readonly<Record<string, (house: House, wire: Wire) => Promise<(() => void) | void>>> = {
+const MOMENTS: Readonly<Record<string, (harness: ServerHarness, wire: TestSocket) => Promise<(() => void) | void>>> = {
   'with nothing under way': async (_house, wire) => {
     await wire.roundTrip();
   },
-  'while an answer is made': async (house, wire) => {
-    const { called, goOn } = holdUp(house.store, 'read');
+  'while an answer is made': async (harness, wire) => {
+    const { called, goOn } = holdUp(harness.store, 'read');
     wire.subscribe(ASK, { ids: ['alice'] });
     await called;
     return goOn;
@@ -79,81 +79,81 @@ const MOMENTS: Readonly<Record<string, (house: House, wire: Wire) => Promise<(()
     for (let times = 0; times < 20; times++) wire.subscribe(ASK, { ids: MANY });
     await expect.poll(() => wire.ws.bufferedAmount).toBe(0);
   },
-  'while the present of those it watches is found out': async (house, wire) => {
-    const { called, goOn } = holdUp(house.store, 'read');
+  'while the present of those it watches is found out': async (harness, wire) => {
+    const { called, goOn } = holdUp(harness.store, 'read');
     wire.subscribe(WATCH, { ids: ['alice'] });
     await called;
     return goOn;
   },
-  'during a fan-out': async (house, wire) => {
+  'during a fan-out': async (harness, wire) => {
     wire.subscribe(WATCH, { ids: ['bob', ...MANY.slice(1)] });
     await wire.next();
     wire.tcp.pause();
     for (let times = 0; times < 20; times++) wire.subscribe(WATCH, { ids: MANY });
     await expect.poll(() => wire.ws.bufferedAmount).toBe(0);
-    await house.login('bob');
+    await harness.login('bob');
   },
 };
 
 describe.each(CUTS)('a client who is gone by %s', (_how, cut) => {
   test.each(Object.keys(MOMENTS))('%s', async (moment) => {
-    const house = await House.open({ limits: LIMITS });
-    const { token } = await house.login('alice', 'IPHONE');
-    const wire = await Wire.as(house.socketUrl, token);
-    const goOn = await MOMENTS[moment]?.(house, wire);
+    const harness = await ServerHarness.open({ limits: LIMITS });
+    const { token } = await harness.login('alice', 'IPHONE');
+    const wire = await TestSocket.as(harness.socketUrl, token);
+    const goOn = await MOMENTS[moment]?.(harness, wire);
     cut(wire.tcp);
     // It is told at once, whatever is under way; and the rest goes when that is over.
-    await expect.poll(() => house.reasons('alice'), { interval: 20 }).toEqual(['LOGIN', 'DISCONNECT']);
+    await expect.poll(() => harness.reasons('alice'), { interval: 20 }).toEqual(['LOGIN', 'DISCONNECT']);
     goOn?.();
-    await expectNothingHeld(house);
-    expect(await house.reasons('alice')).toEqual(['LOGIN', 'DISCONNECT']);
-    expectNoFault(house);
+    await expectNothingHeld(harness);
+    expect(await harness.reasons('alice')).toEqual(['LOGIN', 'DISCONNECT']);
+    expectNoFault(harness);
   });
 
   test('during the replay of the feed', async () => {
-    const house = await House.open({ limits: LIMITS });
-    for (const user of MANY.slice(0, 60)) await house.login(user, 'IPHONE');
-    const { body } = await house.post('{ events(first: 1) { pageInfo { endCursor } } }');
+    const harness = await ServerHarness.open({ limits: LIMITS });
+    for (const user of MANY.slice(0, 60)) await harness.login(user, 'IPHONE');
+    const { body } = await harness.post('{ events(first: 1) { pageInfo { endCursor } } }');
     const after = (body.data?.['events'] as unknown as { pageInfo: { endCursor: string } }).pageInfo.endCursor;
-    const wire = await Wire.as(house.socketUrl, API_KEY);
+    const wire = await TestSocket.as(harness.socketUrl, API_KEY);
     wire.tcp.pause();
     for (let times = 0; times < 20; times++) wire.subscribe(FEED, { after });
-    await expect.poll(() => house.porchlight.feed.followers).toBe(20);
+    await expect.poll(() => harness.porchlight.feed.followers).toBe(20);
     cut(wire.tcp);
-    await expectNothingHeld(house);
-    expectNoFault(house);
+    await expectNothingHeld(harness);
+    expectNoFault(harness);
   });
 
   test('between the upgrade and its first message, and before it is let in', async () => {
-    const house = await House.open({ limits: LIMITS });
-    const silent = new Wire(house.socketUrl);
+    const harness = await ServerHarness.open({ limits: LIMITS });
+    const silent = new TestSocket(harness.socketUrl);
     await silent.opened;
-    const { token } = await house.login('alice', 'IPHONE');
-    const known = new Wire(house.socketUrl);
-    const { called, goOn } = holdUp(house.store, 'read');
+    const { token } = await harness.login('alice', 'IPHONE');
+    const known = new TestSocket(harness.socketUrl);
+    const { called, goOn } = holdUp(harness.store, 'read');
     await known.init({ authorization: `Bearer ${token}` });
     await called;
     for (const wire of [silent, known]) cut(wire.tcp);
-    await expect.poll(() => house.server.held.sockets).toBeLessThan(2);
+    await expect.poll(() => harness.server.held.sockets).toBeLessThan(2);
     goOn();
-    await expectNothingHeld(house);
-    expect(await house.reasons('alice')).toEqual(['LOGIN']);
-    expectNoFault(house);
+    await expectNothingHeld(harness);
+    expect(await harness.reasons('alice')).toEqual(['LOGIN']);
+    expectNoFault(harness);
   });
 
   test('before the reply of its login: it was there, and left once', async () => {
-    const house = await House.open({ limits: LIMITS });
-    const wire = await Wire.as(house.socketUrl, await house.jwt('alice'));
-    const { called, goOn } = holdUp(house.porchlight.tracker, 'login');
+    const harness = await ServerHarness.open({ limits: LIMITS });
+    const wire = await TestSocket.as(harness.socketUrl, await harness.jwt('alice'));
+    const { called, goOn } = holdUp(harness.porchlight.tracker, 'login');
     wire.subscribe(LOGIN, { input: { platform: 'IPHONE' } });
     await called;
     cut(wire.tcp);
-    await expect.poll(() => house.porchlight.links.count).toBe(0);
+    await expect.poll(() => harness.porchlight.links.count).toBe(0);
     goOn();
-    await expect.poll(() => house.reasons('alice')).toEqual(['LOGIN', 'DISCONNECT']);
-    await expectNothingHeld(house);
-    expect(await house.reasons('alice')).toEqual(['LOGIN', 'DISCONNECT']);
-    expectNoFault(house);
+    await expect.poll(() => harness.reasons('alice')).toEqual(['LOGIN', 'DISCONNECT']);
+    await expectNothingHeld(harness);
+    expect(await harness.reasons('alice')).toEqual(['LOGIN', 'DISCONNECT']);
+    expectNoFault(harness);
   });
 
   test.each([
@@ -161,8 +161,8 @@ describe.each(CUTS)('a client who is gone by %s', (_how, cut) => {
     ['the present of a subscription', WATCH, { ids: MANY }, 'text/event-stream'],
     ['the feed', FEED, {}, 'text/event-stream'],
   ])('over HTTP, in the middle of %s', async (_what, query, variables, accept) => {
-    const house = await House.open();
-    const { host, port, hostname } = new URL(house.url);
+    const harness = await ServerHarness.open();
+    const { host, port, hostname } = new URL(harness.url);
     const body = JSON.stringify({ query, variables });
     const tcp = connect(Number(port), hostname);
     onTestFinished(() => void tcp.destroy());
@@ -171,22 +171,22 @@ describe.each(CUTS)('a client who is gone by %s', (_how, cut) => {
       `POST /graphql HTTP/1.1\r\nHost: ${host}\r\nAccept: ${accept}\r\nContent-Type: application/json\r\nAuthorization: Bearer ${API_KEY}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
     );
     await new Promise((resolve) => tcp.once('data', resolve));
-    expect(house.server.held.streams).toBe(accept === 'application/json' ? 0 : 1);
+    expect(harness.server.held.streams).toBe(accept === 'application/json' ? 0 : 1);
     cut(tcp);
-    await expectNothingHeld(house);
-    expectNoFault(house);
-    expect((await house.post('{ __typename }')).status).toBe(200);
+    await expectNothingHeld(harness);
+    expectNoFault(harness);
+    expect((await harness.post('{ __typename }')).status).toBe(200);
   });
 });
 
 /** Between a client and the server, until the network is gone: nobody hears of that. */
 const wireThroughFragileNetwork = async (
-  house: House,
+  harness: ServerHarness,
   credential: string,
-): Promise<{ wire: Wire; fail: () => void }> => {
+): Promise<{ wire: TestSocket; fail: () => void }> => {
   const ends: Socket[] = [];
   const proxy = createServer((near) => {
-    const far = connect(Number(new URL(house.url).port), '127.0.0.1');
+    const far = connect(Number(new URL(harness.url).port), '127.0.0.1');
     ends.push(near, far);
     for (const end of [near, far]) end.on('error', () => undefined);
     near.pipe(far).pipe(near);
@@ -196,7 +196,7 @@ const wireThroughFragileNetwork = async (
     for (const end of ends) end.destroy();
     proxy.close();
   });
-  const wire = await Wire.as(`ws://127.0.0.1:${(proxy.address() as AddressInfo).port}/graphql`, credential);
+  const wire = await TestSocket.as(`ws://127.0.0.1:${(proxy.address() as AddressInfo).port}/graphql`, credential);
   const fail = (): void => {
     for (const end of ends) end.unpipe().pause();
   };
@@ -205,8 +205,8 @@ const wireThroughFragileNetwork = async (
 
 describe('a client whose network is gone', () => {
   test('without a session, is cut off when it answers no ping, with what it watched', async () => {
-    const house = await House.open({ limits: LIMITS });
-    const { wire, fail } = await wireThroughFragileNetwork(house, API_KEY);
+    const harness = await ServerHarness.open({ limits: LIMITS });
+    const { wire, fail } = await wireThroughFragileNetwork(harness, API_KEY);
     for (const [query, variables] of [
       [WATCH, { ids: MANY }],
       [FEED, {}],
@@ -215,23 +215,23 @@ describe('a client whose network is gone', () => {
     }
     await wire.next();
     fail();
-    await expectNothingHeld(house);
-    expectNoFault(house);
+    await expectNothingHeld(harness);
+    expectNoFault(harness);
   });
 
   test('with a session, is there until that times out, and is no DISCONNECT as well', async () => {
-    const house = await House.open({ limits: LIMITS });
-    const { token } = await house.login('alice', 'IPHONE');
-    const { wire, fail } = await wireThroughFragileNetwork(house, token);
+    const harness = await ServerHarness.open({ limits: LIMITS });
+    const { token } = await harness.login('alice', 'IPHONE');
+    const { wire, fail } = await wireThroughFragileNetwork(harness, token);
     wire.subscribe(WATCH, { ids: MANY });
     await wire.next();
     fail();
-    for (let times = 0; times < 20; times++) await house.login('bob', 'WEB', `${times}`);
-    await house.pass(399_000);
-    expect(held(house)).toMatchObject({ sockets: 1, links: 1, watchedUsers: 500 });
-    await house.pass(1_000);
-    await expectNothingHeld(house);
-    expect(await house.reasons('alice')).toEqual(['LOGIN', 'HEARTBEAT_TIMEOUT']);
-    expectNoFault(house);
+    for (let times = 0; times < 20; times++) await harness.login('bob', 'WEB', `${times}`);
+    await harness.pass(399_000);
+    expect(held(harness)).toMatchObject({ sockets: 1, links: 1, watchedUsers: 500 });
+    await harness.pass(1_000);
+    await expectNothingHeld(harness);
+    expect(await harness.reasons('alice')).toEqual(['LOGIN', 'HEARTBEAT_TIMEOUT']);
+    expectNoFault(harness);
   });
 });

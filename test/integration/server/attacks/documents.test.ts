@@ -1,9 +1,9 @@
 /** Documents and variables made to cost much, or to be mistaken for something else: the same answer at every door. */
 import { describe, expect, test } from 'vitest';
 import { MAX_DOCUMENT_LENGTH } from '../../../../src/server/graphql/query-limits.ts';
-import { API_KEY, codeOf, House } from '../support/server-harness.ts';
+import { API_KEY, codeOf, ServerHarness } from '../support/server-harness.ts';
 import { expectStillWell } from '../support/assert-still-serving.ts';
-import { Wire } from '../support/wire.ts';
+import { TestSocket } from '../support/wire.ts';
 
 /** Of the processor, of which other tests take nothing; what an answer takes without an attack is a hundredth. */
 const DEAR_US = 1_500_000;
@@ -165,17 +165,17 @@ const TOO_DEAR: readonly (readonly [string, string, string, string | RegExp])[] 
 ];
 
 /** Answers of a plain POST, of one that yoga reads, and of a socket. */
-const everywhere = async (house: House, query: string, variables: string): Promise<string[]> => {
+const everywhere = async (harness: ServerHarness, query: string, variables: string): Promise<string[]> => {
   const authorization = { authorization: `Bearer ${API_KEY}` };
   const body = `{"query":${JSON.stringify(query)},"variables":${variables}}`;
-  const codes = [codeOf(await house.send(body, authorization))];
-  const yoga = await fetch(`${house.url}/graphql?by=yoga`, {
+  const codes = [codeOf(await harness.send(body, authorization))];
+  const yoga = await fetch(`${harness.url}/graphql?by=yoga`, {
     method: 'POST',
     headers: { 'content-type': 'application/json', ...authorization },
     body,
   });
   codes.push(codeOf({ ...yoga, body: (await yoga.json()) as never }));
-  const wire = await Wire.as(house.socketUrl, API_KEY);
+  const wire = await TestSocket.as(harness.socketUrl, API_KEY);
   wire.ws.send(`{"type":"subscribe","id":"1","payload":${body}}`);
   const { type, payload } = await wire.next();
   const errors = (type === 'error' ? payload : payload?.['errors']) as
@@ -188,23 +188,23 @@ const everywhere = async (house: House, query: string, variables: string): Promi
 
 describe('what costs much to look at is refused for little', () => {
   test.for(TOO_DEAR)('%s', async ([, query, variables, code]) => {
-    const house = await House.open();
-    await everywhere(house, '{ __typename }', '{}');
+    const harness = await ServerHarness.open();
+    await everywhere(harness, '{ __typename }', '{}');
     const began = process.cpuUsage();
-    const codes = await everywhere(house, query, variables);
+    const codes = await everywhere(harness, query, variables);
     const { user, system } = process.cpuUsage(began);
     expect(new Set(codes).size).toBe(1);
     expect(codes[0]).toMatch(code);
     expect(user + system).toBeLessThan(DEAR_US);
-    await expectStillWell(house);
+    await expectStillWell(harness);
   });
 
   test('a document may have so many characters, and not one more', async () => {
-    const house = await House.open();
+    const harness = await ServerHarness.open();
     const query = '{ __typename }';
     const padded = (length: number) => query + ' '.repeat(length - query.length);
-    expect(await everywhere(house, padded(MAX_DOCUMENT_LENGTH), '{}')).toEqual(Array(3).fill('undefined'));
-    expect(await everywhere(house, padded(MAX_DOCUMENT_LENGTH + 1), '{}')).toEqual(
+    expect(await everywhere(harness, padded(MAX_DOCUMENT_LENGTH), '{}')).toEqual(Array(3).fill('undefined'));
+    expect(await everywhere(harness, padded(MAX_DOCUMENT_LENGTH + 1), '{}')).toEqual(
       Array(3).fill('GRAPHQL_PARSE_FAILED'),
     );
   });
@@ -228,17 +228,17 @@ describe.each([
   ['compiled', 0],
 ] as const)('names that every object has, %s', (_way, compileAfter) => {
   test.each(ODD)('%s', async (name) => {
-    const house = await House.open({ compileAfter });
+    const harness = await ServerHarness.open({ compileAfter });
     const id = JSON.stringify(name);
     const dataOf = async (query: string, variables = '{}'): Promise<unknown[]> => {
       const authorization = { authorization: `Bearer ${API_KEY}` };
       // In the answer they are looked at as text: read as an object, a name might be lost.
-      const response = await fetch(`${house.url}/graphql`, {
+      const response = await fetch(`${harness.url}/graphql`, {
         method: 'POST',
         headers: { 'content-type': 'application/json', ...authorization },
         body: `{"query":${JSON.stringify(query)},"variables":${variables}}`,
       });
-      const wire = await Wire.as(house.socketUrl, API_KEY);
+      const wire = await TestSocket.as(harness.socketUrl, API_KEY);
       const answer = new Promise<Buffer>((resolve) => wire.ws.once('message', resolve));
       wire.ws.send(
         `{"type":"subscribe","id":${id},"payload":{"query":${JSON.stringify(query)},"variables":${variables}}}`,
@@ -312,35 +312,35 @@ describe.each([
     }
     // As an operation's name, a parameter, a header.
     const asked = { authorization: `Bearer ${API_KEY}` };
-    expect(codeOf(await house.send(`{"query":"query A { __typename }","operationName":${id}}`, asked))).toBe(
+    expect(codeOf(await harness.send(`{"query":"query A { __typename }","operationName":${id}}`, asked))).toBe(
       'OPERATION_RESOLUTION_FAILURE',
     );
-    expect((await house.send(`{"query":"{ __typename }",${id}:{}}`, asked)).status).toBe(400);
-    expect((await house.send('{"query":"{ __typename }"}', { ...asked, [name]: 'x' })).status).toBe(200);
+    expect((await harness.send(`{"query":"{ __typename }",${id}:{}}`, asked)).status).toBe(400);
+    expect((await harness.send('{"query":"{ __typename }"}', { ...asked, [name]: 'x' })).status).toBe(200);
     // As a device, a version, a claim.
-    const jwt = await house.jwt(
+    const jwt = await harness.jwt(
       name,
       Object.fromEntries([
         [name, { userId: 'bob' }],
         ['watch', [name]],
       ]),
     );
-    const login = await house.post(LOGIN, jwt, { input: { platform: 'IPHONE', deviceId: name, appVersion: name } });
+    const login = await harness.post(LOGIN, jwt, { input: { platform: 'IPHONE', deviceId: name, appVersion: name } });
     expect(login.body.errors).toBeUndefined();
-    expect(await house.status(name)).toBe('ONLINE');
+    expect(await harness.status(name)).toBe('ONLINE');
     expect(({} as Record<string, unknown>)['userId']).toBeUndefined();
-    await expectStillWell(house);
+    await expectStillWell(harness);
   });
 });
 
 test('of a key that is said twice, the last one counts, at every door', async () => {
-  const house = await House.open();
-  await house.login('last');
+  const harness = await ServerHarness.open();
+  await harness.login('last');
   const body =
     '{"query":"{ nothing }","variables":{"id":"first"},"variables":{"id":"first","id":"last"},"query":"query ($id: ID!) { userStatus(userId: $id) { status } }"}';
   const authorization = { authorization: `Bearer ${API_KEY}` };
-  expect((await house.send(body, authorization)).body.data).toEqual({ userStatus: { status: 'ONLINE' } });
-  const wire = await Wire.as(house.socketUrl, API_KEY);
+  expect((await harness.send(body, authorization)).body.data).toEqual({ userStatus: { status: 'ONLINE' } });
+  const wire = await TestSocket.as(harness.socketUrl, API_KEY);
   wire.ws.send(`{"type":"ping","id":"0","type":"subscribe","id":"1","payload":${body}}`);
   expect(await wire.next()).toEqual({ type: 'next', id: '1', payload: { data: { userStatus: { status: 'ONLINE' } } } });
 });

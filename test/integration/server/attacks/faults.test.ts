@@ -1,8 +1,8 @@
 /** When we are at fault ourselves: whatever breaks, nobody outside learns how. */
 import { describe, expect, test, vi } from 'vitest';
-import { API_KEY, House } from '../support/server-harness.ts';
+import { API_KEY, ServerHarness } from '../support/server-harness.ts';
 import { rawly } from '../support/assert-still-serving.ts';
-import { Wire } from '../support/wire.ts';
+import { TestSocket } from '../support/wire.ts';
 
 const WHY = 'SQLITE_CORRUPT: no such table users in /var/lib/porchlight/porchlight.db';
 
@@ -13,8 +13,8 @@ const expectTellsNothing = (told: string): void => {
   );
 };
 
-const breakStore = (house: House): void => {
-  const { store, webhooks } = house;
+const breakStore = (harness: ServerHarness): void => {
+  const { store, webhooks } = harness;
   const fails = (): never => {
     throw Object.assign(new Error(WHY), {
       path: '/var/lib/porchlight',
@@ -47,9 +47,9 @@ const QUERIES: readonly string[] = [
 
 describe('when the store fails', () => {
   test('an operation that fails tells its place in the document, at every door', async () => {
-    const house = await House.open();
-    const wire = await Wire.as(house.socketUrl, API_KEY);
-    breakStore(house);
+    const harness = await ServerHarness.open();
+    const wire = await TestSocket.as(harness.socketUrl, API_KEY);
+    breakStore(harness);
     for (const query of QUERIES) {
       const answers: string[] = [];
       for (const [path, accept] of [
@@ -58,7 +58,7 @@ describe('when the store fails', () => {
         ['/graphql?by=yoga', 'application/json'],
         ['/graphql', 'text/event-stream'],
       ] as const) {
-        const response = await fetch(`${house.url}${path}`, {
+        const response = await fetch(`${harness.url}${path}`, {
           method: 'POST',
           headers: { 'content-type': 'application/json', accept, authorization: `Bearer ${API_KEY}` },
           body: JSON.stringify({ query }),
@@ -72,20 +72,20 @@ describe('when the store fails', () => {
         expectTellsNothing(answer);
       }
     }
-    expect(house.logged.join('')).toContain(WHY);
+    expect(harness.logged.join('')).toContain(WHY);
   });
 
   test('a subscription, an authentication, a request that fail tell nothing at all', async () => {
-    const house = await House.open();
-    const { token } = await house.login('alice');
-    const wire = await Wire.as(house.socketUrl, API_KEY);
-    breakStore(house);
+    const harness = await ServerHarness.open();
+    const { token } = await harness.login('alice');
+    const wire = await TestSocket.as(harness.socketUrl, API_KEY);
+    breakStore(harness);
     wire.subscribe('subscription { statusChanges(userIds: ["alice"]) { status } }');
     expectTellsNothing(JSON.stringify(await wire.next()));
-    const refused = new Wire(house.socketUrl);
+    const refused = new TestSocket(harness.socketUrl);
     await refused.init({ authorization: `Bearer ${token}` });
     expect(await refused.closed).toEqual({ code: 1011, reason: 'Internal server error' });
-    const stream = await fetch(`${house.url}/graphql`, {
+    const stream = await fetch(`${harness.url}/graphql`, {
       method: 'POST',
       headers: { 'content-type': 'application/json', accept: 'text/event-stream', authorization: `Bearer ${token}` },
       body: JSON.stringify({ query: 'subscription { sessionEnded { reason } }' }),
@@ -96,28 +96,28 @@ describe('when the store fails', () => {
   });
 
   test('what Node itself answers tells nothing either', async () => {
-    const house = await House.open();
+    const harness = await ServerHarness.open();
     for (const bytes of [
       'HELLO\r\n\r\n',
       'GET / HTTP/9.9\r\n\r\n',
       `GET /${'x'.repeat(30_000)} HTTP/1.1\r\nHost: x\r\n\r\n`,
     ]) {
-      const answer = await rawly(house, bytes);
+      const answer = await rawly(harness, bytes);
       expect(answer).toMatch(/^HTTP\/1\.1 4\d\d [\w ]+\r\nConnection: close\r\n\r\n$/);
     }
   });
 });
 
 test('a request that fails before it is an operation is answered, and its connection is not lost', async () => {
-  const house = await House.open({
+  const harness = await ServerHarness.open({
     graphiql: () => {
       throw new Error(WHY);
     },
   });
-  const response = await fetch(`${house.url}/nothing`);
+  const response = await fetch(`${harness.url}/nothing`);
   expect([response.status, await response.json()]).toEqual([
     500,
     { errors: [{ message: 'Internal server error.', extensions: { code: 'INTERNAL_SERVER_ERROR' } }] },
   ]);
-  expect(house.logged.join('')).toContain(WHY);
+  expect(harness.logged.join('')).toContain(WHY);
 });

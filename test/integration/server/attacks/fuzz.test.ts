@@ -6,9 +6,9 @@
 import { connect } from 'node:net';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { API_KEY, House } from '../support/server-harness.ts';
+import { API_KEY, ServerHarness } from '../support/server-harness.ts';
 import { expectStillWell, faultsOf } from '../support/assert-still-serving.ts';
-import { Wire } from '../support/wire.ts';
+import { TestSocket } from '../support/wire.ts';
 
 const SECONDS = Number(process.env['FUZZ_SECONDS'] ?? 6);
 const SEED = Number(process.env['FUZZ_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
@@ -238,10 +238,10 @@ const step = fc.oneof(
 type Step = typeof step extends fc.Arbitrary<infer S> ? S : never;
 
 class Visitor {
-  readonly #house: House;
+  readonly #harness: ServerHarness;
 
-  constructor(house: House) {
-    this.#house = house;
+  constructor(harness: ServerHarness) {
+    this.#harness = harness;
   }
 
   async does(what: Step): Promise<void> {
@@ -251,18 +251,18 @@ class Visitor {
   }
 
   async #credential(who: Who): Promise<string | null> {
-    const house = this.#house;
+    const harness = this.#harness;
     if (who === 'backend') return API_KEY;
-    if (who === 'user') return house.jwt('alice');
-    if (who === 'session') return (await house.login('bob', 'IPHONE')).token;
-    if (who === 'stranger') return house.jwt('alice', {}, 'the secret of somebody else, as long as it must be');
+    if (who === 'user') return harness.jwt('alice');
+    if (who === 'session') return (await harness.login('bob', 'IPHONE')).token;
+    if (who === 'stranger') return harness.jwt('alice', {}, 'the secret of somebody else, as long as it must be');
     return who === 'odd' ? 'pls_x.y.z' : null;
   }
 
   async #asks({ who, method, path, type, accept, body }: Step & { kind: 'http' }): Promise<void> {
     const credential = await this.#credential(who);
     const leaving = new AbortController();
-    const response = await fetch(`${this.#house.url}${path}`, {
+    const response = await fetch(`${this.#harness.url}${path}`, {
       method,
       headers: {
         'content-type': type,
@@ -288,7 +288,7 @@ class Visitor {
 
   async #visits({ who, messages, leaves }: Step & { kind: 'socket' }): Promise<void> {
     const credential = await this.#credential(who);
-    const wire = new Wire(this.#house.socketUrl);
+    const wire = new TestSocket(this.#harness.socketUrl);
     await wire.init(credential === null ? undefined : { authorization: `Bearer ${credential}` });
     const open = await Promise.race([wire.next(), wire.closed.then(() => null)]);
     for (const message of messages) wire.ws.send(message);
@@ -308,7 +308,7 @@ class Visitor {
   }
 
   async #sends(what: Buffer): Promise<void> {
-    const { hostname, port } = new URL(this.#house.url);
+    const { hostname, port } = new URL(this.#harness.url);
     const tcp = connect(Number(port), hostname);
     await new Promise<void>((resolve) => {
       tcp.on('error', () => undefined);
@@ -322,14 +322,14 @@ class Visitor {
 test(
   `nothing that is sent at random is our fault, nor leaves anything behind (FUZZ_SEED=${SEED})`,
   async () => {
-    const house = await House.open({ compileAfter: 3 });
-    const visitor = new Visitor(house);
+    const harness = await ServerHarness.open({ compileAfter: 3 });
+    const visitor = new Visitor(harness);
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 6 }), async (steps) => {
-        const logged = house.logged.length;
+        const logged = harness.logged.length;
         await Promise.all(steps.map((one) => visitor.does(one)));
-        expect(house.logged.slice(logged).filter((line) => /"level":(50|60)/.test(line))).toEqual([]);
-        house.logged.length = 0;
+        expect(harness.logged.slice(logged).filter((line) => /"level":(50|60)/.test(line))).toEqual([]);
+        harness.logged.length = 0;
       }),
       {
         seed: SEED,
@@ -339,10 +339,10 @@ test(
         endOnFailure: false,
       },
     );
-    await expect.poll(() => house.porchlight.links.count).toBe(0);
-    await expect.poll(() => house.porchlight.watchers.watchedUsers).toBe(0);
-    expect(faultsOf(house)).toEqual([]);
-    await expectStillWell(house);
+    await expect.poll(() => harness.porchlight.links.count).toBe(0);
+    await expect.poll(() => harness.porchlight.watchers.watchedUsers).toBe(0);
+    expect(faultsOf(harness)).toEqual([]);
+    await expectStillWell(harness);
   },
   SECONDS * 1_000 + 120_000,
 );

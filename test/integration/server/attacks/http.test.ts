@@ -1,7 +1,7 @@
 /** Requests that are not what they seem: each is refused in words of our own, and does nothing. */
 import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
-import { API_KEY, House } from '../support/server-harness.ts';
+import { API_KEY, ServerHarness } from '../support/server-harness.ts';
 import { expectStillWell, rawly, statusesOf } from '../support/assert-still-serving.ts';
 
 const AUTHORIZATION = `Authorization: Bearer ${API_KEY}`;
@@ -332,12 +332,12 @@ describe.each([
   ['upgrades', UPGRADES],
 ] as const)('%s', (_theme, cases) => {
   test.for(cases.map((one) => [one.what, one] as const))('%s', async ([, { bytes, statuses, says }]) => {
-    const house = await House.open({ graphiql: () => false });
-    const answers = await rawly(house, ...bytes);
+    const harness = await ServerHarness.open({ graphiql: () => false });
+    const answers = await rawly(harness, ...bytes);
     expect(statusesOf(answers)).toEqual(statuses);
     if (says) expect(answers).toMatch(says);
     expectTellsNothing(answers);
-    expect((await house.store.read(['victim' as never]))[0]?.tokensRevokedBefore ?? null).toBeNull();
-    await expectStillWell(house);
+    expect((await harness.store.read(['victim' as never]))[0]?.tokensRevokedBefore ?? null).toBeNull();
+    await expectStillWell(harness);
   });
 });

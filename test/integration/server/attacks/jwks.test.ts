@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { exportJWK, SignJWT, type JWK } from 'jose';
 import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { KEYS_KEPT_MS, KEYS_RETRY_AFTER_MS } from '../../../../src/server/auth/jwks.ts';
-import { codeOf, House } from '../support/server-harness.ts';
+import { codeOf, ServerHarness } from '../support/server-harness.ts';
 import { expectStillWell } from '../support/assert-still-serving.ts';
 
 afterEach(() => void vi.restoreAllMocks());
@@ -55,7 +55,7 @@ const ahead = (ms: number): void => {
   vi.spyOn(performance, 'now').mockImplementation(() => clocks.steady() + ms);
 };
 
-const open = (url: URL): Promise<House> => House.open({ settings: { jwksUrl: url } });
+const open = (url: URL): Promise<ServerHarness> => ServerHarness.open({ settings: { jwksUrl: url } });
 
 describe('a JWKS that is no key set is our fault, is said in the log, and is not asked again for a while', () => {
   const secret = { kty: 'oct', k: 'AAAA', kid: 'one', alg: 'HS256' };
@@ -77,93 +77,93 @@ describe('a JWKS that is no key set is our fault, is said in the log, and is not
     ['a hang-up', () => (request) => void request.socket.destroy()],
   ])('%s', async (_what, does) => {
     const keys = await serve(await does());
-    const house = await open(keys.url);
+    const harness = await open(keys.url);
     for (let times = 0; times < 5; times++) {
-      const { body } = await house.post(ASK, await sign(one.privateKey, `${times}`));
+      const { body } = await harness.post(ASK, await sign(one.privateKey, `${times}`));
       expect(body.errors?.[0]?.extensions).toEqual({ code: 'OVERLOADED', retryAfterMs: KEYS_RETRY_AFTER_MS });
     }
     expect(keys.asked).toBe(1);
-    expect(house.logged.filter((line) => line.includes('JWKS could not'))).toHaveLength(1);
+    expect(harness.logged.filter((line) => line.includes('JWKS could not'))).toHaveLength(1);
     keys.does = set(await jwk(one.publicKey));
     ahead(KEYS_RETRY_AFTER_MS);
-    expect(codeOf(await house.post(ASK, await sign(one.privateKey)))).toBeUndefined();
+    expect(codeOf(await harness.post(ASK, await sign(one.privateKey)))).toBeUndefined();
     expect(keys.asked).toBe(2);
-    await expectStillWell(house);
+    await expectStillWell(harness);
   });
 
   test('keys that are secret are not used, for whoever reads them could have signed; the others are', async () => {
     const keys = await serve(
       set(await jwk(one.privateKey, { kid: 'one' }), await jwk(two.publicKey, { kid: 'two' }), secret),
     );
-    const house = await open(keys.url);
-    expect(codeOf(await house.post(ASK, await sign(one.privateKey, 'one')))).toBe('UNAUTHENTICATED');
-    expect(codeOf(await house.post(ASK, await sign(two.privateKey, 'two')))).toBeUndefined();
-    expect(house.logged.join('')).toContain('secret. They are not used');
-    expect(house.logged.join('')).not.toContain(String((await jwk(one.privateKey)).d));
+    const harness = await open(keys.url);
+    expect(codeOf(await harness.post(ASK, await sign(one.privateKey, 'one')))).toBe('UNAUTHENTICATED');
+    expect(codeOf(await harness.post(ASK, await sign(two.privateKey, 'two')))).toBeUndefined();
+    expect(harness.logged.join('')).toContain('secret. They are not used');
+    expect(harness.logged.join('')).not.toContain(String((await jwk(one.privateKey)).d));
   });
 });
 
 test('that is down after it was not: the keys that were had are good for a day, and no longer', async () => {
   const keys = await serve(set(await jwk(one.publicKey, { kid: 'one' })));
-  const house = await open(keys.url);
+  const harness = await open(keys.url);
   const [known, unknown] = [await sign(one.privateKey, 'one'), await sign(two.privateKey, 'two')];
-  expect(codeOf(await house.post(ASK, known))).toBeUndefined();
+  expect(codeOf(await harness.post(ASK, known))).toBeUndefined();
   keys.does = answer('', 503);
   ahead(KEYS_KEPT_MS / 2);
-  for (let times = 0; times < 5; times++) expect(codeOf(await house.post(ASK, known))).toBeUndefined();
+  for (let times = 0; times < 5; times++) expect(codeOf(await harness.post(ASK, known))).toBeUndefined();
   // It may be among those that cannot be had.
-  expect(codeOf(await house.post(ASK, unknown))).toBe('OVERLOADED');
+  expect(codeOf(await harness.post(ASK, unknown))).toBe('OVERLOADED');
   expect(keys.asked).toBe(2);
   ahead(KEYS_KEPT_MS);
-  expect(codeOf(await house.post(ASK, known))).toBe('OVERLOADED');
+  expect(codeOf(await harness.post(ASK, known))).toBe('OVERLOADED');
 });
 
 test('whose keys are changed: the new one is asked for, at most twice a minute; the one taken out is refused after ten', async () => {
   const keys = await serve(set(await jwk(one.publicKey, { kid: 'one' })));
-  const house = await open(keys.url);
+  const harness = await open(keys.url);
   const [old, young] = [await sign(one.privateKey, 'one'), await sign(two.privateKey, 'two')];
-  expect(codeOf(await house.post(ASK, old))).toBeUndefined();
+  expect(codeOf(await harness.post(ASK, old))).toBeUndefined();
   for (let kid = 0; kid < 20; kid++) {
-    expect(codeOf(await house.post(ASK, await sign(two.privateKey, `guess ${kid}`)))).toBe('UNAUTHENTICATED');
+    expect(codeOf(await harness.post(ASK, await sign(two.privateKey, `guess ${kid}`)))).toBe('UNAUTHENTICATED');
   }
   expect(keys.asked).toBe(1);
   keys.does = set(await jwk(two.publicKey, { kid: 'two' }));
   ahead(31_000);
-  expect(codeOf(await house.post(ASK, young))).toBeUndefined();
-  expect(codeOf(await house.post(ASK, old))).toBe('UNAUTHENTICATED');
+  expect(codeOf(await harness.post(ASK, young))).toBeUndefined();
+  expect(codeOf(await harness.post(ASK, old))).toBe('UNAUTHENTICATED');
   expect(keys.asked).toBe(2);
   keys.does = set(await jwk(one.publicKey, { kid: 'one' }));
   ahead(31_000 + 601_000);
-  expect(codeOf(await house.post(ASK, young))).toBe('UNAUTHENTICATED');
+  expect(codeOf(await harness.post(ASK, young))).toBe('UNAUTHENTICATED');
 });
 
 test('that does not answer holds up one attempt, which all wait for together, and nobody else', async () => {
   const keys = await serve(() => undefined);
-  const house = await open(keys.url);
+  const harness = await open(keys.url);
   const asking = Promise.all(
-    Array.from({ length: 20 }, async () => codeOf(await house.post(ASK, await sign(one.privateKey)))),
+    Array.from({ length: 20 }, async () => codeOf(await harness.post(ASK, await sign(one.privateKey)))),
   );
   await expect.poll(() => keys.asked).toBe(1);
-  await expectStillWell(house);
+  await expectStillWell(harness);
   // Its own time is up after five seconds.
   expect(new Set(await asking)).toEqual(new Set(['OVERLOADED']));
-  expect(codeOf(await house.post(ASK, await sign(one.privateKey)))).toBe('OVERLOADED');
+  expect(codeOf(await harness.post(ASK, await sign(one.privateKey)))).toBe('OVERLOADED');
   expect(keys.asked).toBe(1);
 });
 
 test('with a thousand keys: a token that names one is let in, one that names none is not tried with all of them', async () => {
   const others = await Promise.all(Array.from({ length: 999 }, async (_, at) => jwk(two.publicKey, { kid: `${at}` })));
   const keys = await serve(set(...others, await jwk(one.publicKey, { kid: 'one' })));
-  const house = await open(keys.url);
-  expect(codeOf(await house.post(ASK, await sign(one.privateKey, 'one')))).toBeUndefined();
-  expect(codeOf(await house.post(ASK, await sign(one.privateKey)))).toBe('UNAUTHENTICATED');
+  const harness = await open(keys.url);
+  expect(codeOf(await harness.post(ASK, await sign(one.privateKey, 'one')))).toBeUndefined();
+  expect(codeOf(await harness.post(ASK, await sign(one.privateKey)))).toBe('UNAUTHENTICATED');
 });
 
 test('with the same name for several keys: each of them is tried', async () => {
   const keys = await serve(set(await jwk(two.publicKey, { kid: 'same' }), await jwk(one.publicKey, { kid: 'same' })));
-  const house = await open(keys.url);
+  const harness = await open(keys.url);
   for (const { privateKey } of [one, two])
-    expect(codeOf(await house.post(ASK, await sign(privateKey, 'same')))).toBeUndefined();
+    expect(codeOf(await harness.post(ASK, await sign(privateKey, 'same')))).toBeUndefined();
   const stranger = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  expect(codeOf(await house.post(ASK, await sign(stranger.privateKey, 'same')))).toBe('UNAUTHENTICATED');
+  expect(codeOf(await harness.post(ASK, await sign(stranger.privateKey, 'same')))).toBe('UNAUTHENTICATED');
 });

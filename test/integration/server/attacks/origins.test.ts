@@ -5,9 +5,9 @@
 import { request as httpRequest } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { describe, expect, test } from 'vitest';
-import { API_KEY, House } from '../support/server-harness.ts';
+import { API_KEY, ServerHarness } from '../support/server-harness.ts';
 import { expectStillWell } from '../support/assert-still-serving.ts';
-import { Wire } from '../support/wire.ts';
+import { TestSocket } from '../support/wire.ts';
 
 const ALLOWED = 'https://app.example';
 
@@ -49,13 +49,13 @@ const FOREIGN: readonly string[] = [
 
 /** As bytes, for fetch sends neither Cookie nor Origin as it is told to. */
 const send = async (
-  house: House,
+  harness: ServerHarness,
   method: string,
   path: string,
   headers: Record<string, string>,
   body = '',
 ): Promise<{ status: number; headers: Readonly<Record<string, string | string[] | undefined>>; body: string }> => {
-  const { port } = new URL(house.url);
+  const { port } = new URL(harness.url);
   return new Promise((resolve, reject) => {
     const request = httpRequest({ port, host: '127.0.0.1', path, method, headers }, (response) => {
       text(response).then(
@@ -73,10 +73,10 @@ const corsOf = (headers: object): readonly string[] =>
 
 describe('an origin that is not allowed', () => {
   test.each(FOREIGN)('%j opens no socket, and may not ask or read over HTTP', async (origin) => {
-    const house = await House.open({ settings: { allowedOrigins: [ALLOWED] } });
-    const from = origin.replaceAll('HOST', new URL(house.url).host);
-    const { token } = await house.login('alice');
-    const wire = new Wire(house.socketUrl, {
+    const harness = await ServerHarness.open({ settings: { allowedOrigins: [ALLOWED] } });
+    const from = origin.replaceAll('HOST', new URL(harness.url).host);
+    const { token } = await harness.login('alice');
+    const wire = new TestSocket(harness.socketUrl, {
       headers: { origin: from, cookie: `session=${token}`, authorization: `Bearer ${token}` },
     });
     const status = await new Promise((resolve) => {
@@ -86,7 +86,7 @@ describe('an origin that is not allowed', () => {
     expect(status).toBe(403);
 
     const asked = { 'access-control-request-method': 'POST', 'access-control-request-headers': 'authorization' };
-    const preflight = await send(house, 'OPTIONS', '/graphql', { origin: from, ...asked });
+    const preflight = await send(harness, 'OPTIONS', '/graphql', { origin: from, ...asked });
     expect(corsOf(preflight.headers)).toEqual([]);
     expect(preflight.headers['vary']).toBe('Origin');
     for (const [method, body] of [
@@ -95,7 +95,7 @@ describe('an origin that is not allowed', () => {
     ] as const) {
       for (const accept of ['application/json', 'text/event-stream']) {
         const headers = { origin: from, accept, 'content-type': 'application/json' };
-        const answer = await send(house, method, '/graphql?query={__typename}', headers, body);
+        const answer = await send(harness, method, '/graphql?query={__typename}', headers, body);
         expect(corsOf(answer.headers), `${method} ${accept}`).toEqual([]);
         expect(answer.headers['vary']).toContain('Origin');
       }
@@ -103,9 +103,9 @@ describe('an origin that is not allowed', () => {
   });
 
   test('does not matter to whoever sends none, which no browser does', async () => {
-    const house = await House.open({ settings: { allowedOrigins: [ALLOWED] } });
-    await expectStillWell(house);
-    const wire = new Wire(house.socketUrl, { headers: { origin: ALLOWED } });
+    const harness = await ServerHarness.open({ settings: { allowedOrigins: [ALLOWED] } });
+    await expectStillWell(harness);
+    const wire = new TestSocket(harness.socketUrl, { headers: { origin: ALLOWED } });
     await wire.init({ authorization: `Bearer ${API_KEY}` });
     expect((await wire.next()).type).toBe('connection_ack');
   });
@@ -113,9 +113,9 @@ describe('an origin that is not allowed', () => {
 
 test('what a page of an allowed origin is told never allows it to send cookies, nor names another origin', async () => {
   for (const allowedOrigins of [[ALLOWED], ['*'], [ALLOWED, 'https://two.example']]) {
-    const house = await House.open({ settings: { allowedOrigins } });
+    const harness = await ServerHarness.open({ settings: { allowedOrigins } });
     for (const method of ['OPTIONS', 'GET', 'POST', 'DELETE']) {
-      const { headers } = await send(house, method, '/graphql', { origin: ALLOWED });
+      const { headers } = await send(harness, method, '/graphql', { origin: ALLOWED });
       expect(headers['access-control-allow-credentials']).toBeUndefined();
       expect(headers['access-control-allow-private-network']).toBeUndefined();
       expect(headers['access-control-allow-origin']).toBe(allowedOrigins.includes('*') ? '*' : ALLOWED);
@@ -144,16 +144,16 @@ describe('what a browser sends by itself, or a link can carry, is no credential'
   });
 
   test.each(Object.keys(places('')))('%s', async (place) => {
-    const house = await House.open();
-    const { token } = await house.login('alice');
-    for (const credential of [token, API_KEY, await house.jwt('alice')]) {
+    const harness = await ServerHarness.open();
+    const { token } = await harness.login('alice');
+    for (const credential of [token, API_KEY, await harness.jwt('alice')]) {
       const [search, headers] = places(credential)[place] ?? ['', {}];
       const json = { 'content-type': 'application/json', 'graphql-require-preflight': '1', ...headers };
       const answers = [
-        await send(house, 'GET', `/graphql?query=${encodeURIComponent(ME)}${search}`, json),
-        await send(house, 'POST', `/graphql?x=1${search}`, json, JSON.stringify({ query: ME })),
+        await send(harness, 'GET', `/graphql?query=${encodeURIComponent(ME)}${search}`, json),
+        await send(harness, 'POST', `/graphql?x=1${search}`, json, JSON.stringify({ query: ME })),
         await send(
-          house,
+          harness,
           'GET',
           `/graphql?query=${encodeURIComponent('subscription { sessionEnded { reason } }')}${search}`,
           {
@@ -166,11 +166,11 @@ describe('what a browser sends by itself, or a link can carry, is no credential'
         expect(body).toContain('UNAUTHENTICATED');
         expect(body).not.toContain('alice');
       }
-      const wire = new Wire(`${house.socketUrl}?x=1${search}`, { headers });
+      const wire = new TestSocket(`${harness.socketUrl}?x=1${search}`, { headers });
       await wire.init();
       expect((await wire.closed).code).toBe(4401);
     }
-    await expectStillWell(house);
+    await expectStillWell(harness);
   });
 });
 
@@ -191,31 +191,31 @@ describe('what a form can send does nothing, even by somebody who is known', () 
     ['', JSON.stringify({ query: END })],
   ];
   test.each(FORMS)('%s', async (type, body) => {
-    const house = await House.open();
-    await house.login('alice');
+    const harness = await ServerHarness.open();
+    await harness.login('alice');
     const headers = { authorization: `Bearer ${API_KEY}`, ...(type === '' ? {} : { 'content-type': type }) };
     for (const accept of ['*/*', 'text/event-stream', 'text/html']) {
-      const { status } = await send(house, 'POST', '/graphql', { ...headers, accept }, body);
+      const { status } = await send(harness, 'POST', '/graphql', { ...headers, accept }, body);
       // 406: a page is nothing that an operation could be answered with.
       expect(status).toBe(accept === 'text/html' ? 406 : 415);
     }
-    expect(await house.status('alice')).toBe('ONLINE');
-    await expectStillWell(house);
+    expect(await harness.status('alice')).toBe('ONLINE');
+    await expectStillWell(harness);
   });
 
   test.each(['*/*', 'application/json', 'text/event-stream', 'text/html', 'application/graphql-response+json'])(
     'a mutation in an address, for %s',
     async (accept) => {
-      const house = await House.open();
-      await house.login('alice');
+      const harness = await ServerHarness.open();
+      await harness.login('alice');
       const headers = { authorization: `Bearer ${API_KEY}`, accept };
       for (const query of [END, `query Q { __typename } ${END.replace('mutation', 'mutation M')}`]) {
         const search = new URLSearchParams({ query, ...(query === END ? {} : { operationName: 'M' }) });
-        expect((await send(house, 'GET', `/graphql?${search}`, headers)).status).toBe(
+        expect((await send(harness, 'GET', `/graphql?${search}`, headers)).status).toBe(
           accept === 'text/html' ? 406 : 405,
         );
       }
-      expect(await house.status('alice')).toBe('ONLINE');
+      expect(await harness.status('alice')).toBe('ONLINE');
     },
   );
 });

@@ -1,9 +1,9 @@
 /** What may come over a socket that is no message: the socket is closed for it, with a reason, and nothing else is. */
 import { connect, type Socket } from 'node:net';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { API_KEY, House } from '../support/server-harness.ts';
+import { API_KEY, ServerHarness } from '../support/server-harness.ts';
 import { expectStillWell } from '../support/assert-still-serving.ts';
-import { Wire } from '../support/wire.ts';
+import { TestSocket } from '../support/wire.ts';
 
 const deep = (levels: number): string => `{"a":${'['.repeat(levels)}${']'.repeat(levels)}}`;
 
@@ -102,7 +102,7 @@ class RawWire {
   readonly closed: Promise<number>;
   readonly opened: Promise<void>;
 
-  constructor({ url }: House) {
+  constructor({ url }: ServerHarness) {
     const { hostname, port } = new URL(url);
     this.tcp = connect(Number(port), hostname);
     onTestFinished(() => void this.tcp.destroy());
@@ -135,20 +135,20 @@ class RawWire {
 
 describe.each([false, true])('a socket whose client is known: %s; it is closed for', (known) => {
   test.for(MESSAGES)('%s', async ([, message, code]) => {
-    const house = await House.open();
-    const wire = known ? await Wire.as(house.socketUrl, API_KEY) : new Wire(house.socketUrl);
+    const harness = await ServerHarness.open();
+    const wire = known ? await TestSocket.as(harness.socketUrl, API_KEY) : new TestSocket(harness.socketUrl);
     await wire.opened;
     wire.ws.send(message);
     const closed = await wire.closed;
     // Whoever may not ask yet may be closed for that, or for having sent so much.
     expect(known ? [code] : [code, 4401, 1009]).toContain(closed.code);
     expect(Buffer.byteLength(closed.reason)).toBeLessThanOrEqual(123);
-    await expectStillWell(house);
+    await expectStillWell(harness);
   });
 
   test.for(FRAMES)('%s', async ([, frames, code]) => {
-    const house = await House.open();
-    const wire = new RawWire(house);
+    const harness = await ServerHarness.open();
+    const wire = new RawWire(harness);
     await wire.opened;
     if (known)
       wire.tcp.write(
@@ -157,30 +157,30 @@ describe.each([false, true])('a socket whose client is known: %s; it is closed f
     wire.tcp.write(Buffer.concat(frames));
     expect(await wire.closed).toBe(code);
     wire.tcp.destroy();
-    await expectStillWell(house);
+    await expectStillWell(harness);
   });
 });
 
 test('half a frame, and then nothing: whoever is not known by then is closed in time, and whoever is gone is gone', async () => {
-  const house = await House.open({ limits: { initMs: 100, closeMs: 100 } });
+  const harness = await ServerHarness.open({ limits: { initMs: 100, closeMs: 100 } });
   for (const bytes of [
     Buffer.from([0x81]),
     Buffer.from([0x81, 0xff]),
     frame(0x81, 'x'.repeat(100)).subarray(0, 50),
     frame(0x01, '{'),
   ]) {
-    const wire = new RawWire(house);
+    const wire = new RawWire(harness);
     await wire.opened;
     wire.tcp.write(bytes);
     expect(await wire.closed).toBe(4408);
   }
-  const known = new RawWire(house);
+  const known = new RawWire(harness);
   await known.opened;
   known.tcp.write(
     frame(0x81, JSON.stringify({ type: 'connection_init', payload: { authorization: `Bearer ${API_KEY}` } })),
   );
-  await expect.poll(() => house.porchlight.links.count).toBe(1);
+  await expect.poll(() => harness.porchlight.links.count).toBe(1);
   known.tcp.write(frame(0x81, '{"type":"ping"}').subarray(0, 5));
   known.tcp.resetAndDestroy();
-  await expectStillWell(house);
+  await expectStillWell(harness);
 });

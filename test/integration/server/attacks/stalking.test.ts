@@ -7,8 +7,8 @@ import { isObjectType, type GraphQLField, type GraphQLInputType, type GraphQLOut
 import { describe, expect, test } from 'vitest';
 import { schema } from '../../../../src/api/schema.ts';
 import type { Visibility } from '../../../../src/core/visibility.ts';
-import { API_KEY, House, LOGIN } from '../support/server-harness.ts';
-import { Wire } from '../support/wire.ts';
+import { API_KEY, ServerHarness, LOGIN } from '../support/server-harness.ts';
+import { TestSocket } from '../support/wire.ts';
 
 /** Nothing of this may be told to a stalker; that she asked about the victim she knows. */
 const SECRETS = ['the victim’s phone', 'the victim’s text', '192.0.2.77', 'ONLINE', 'KICKED'];
@@ -87,22 +87,22 @@ const FIELDS = ROOTS.flatMap(([kind, type]) =>
 );
 
 /** The victim is there, with a device, a text and an address. */
-const houseWithVictim = async (visibility: Visibility): Promise<House> => {
-  const house = await House.open({ visibility, settings: { trustProxy: true } });
-  const { body } = await house.post(
+const houseWithVictim = async (visibility: Visibility): Promise<ServerHarness> => {
+  const harness = await ServerHarness.open({ visibility, settings: { trustProxy: true } });
+  const { body } = await harness.post(
     LOGIN,
-    await house.jwt(VICTIM),
+    await harness.jwt(VICTIM),
     { input: { platform: 'IPHONE', deviceId: SECRETS[0] } },
     { 'x-forwarded-for': SECRETS[2] ?? '' },
   );
   const { sessionToken } = body.data?.['login'] as unknown as { sessionToken: string };
-  await house.post(
+  await harness.post(
     'mutation ($text: String) { setCustomStatus(input: {text: $text}) { userStatus { version } } }',
     sessionToken,
     { text: SECRETS[1] },
     { 'x-forwarded-for': SECRETS[2] ?? '' },
   );
-  return house;
+  return harness;
 };
 
 const CLAIMS: Readonly<Record<string, { visibility: Visibility; watch?: unknown }>> = {
@@ -119,18 +119,18 @@ type As = 'JWT' | 'session' | 'socket that has logged in';
 
 /** Everything the server says to this, over both doors if there are two. */
 const answersTo = async (
-  house: House,
+  harness: ServerHarness,
   as: As,
   watch: unknown,
   operation: string,
 ): Promise<readonly (readonly string[])[]> => {
-  const jwt = await house.jwt('stalker', { watch });
+  const jwt = await harness.jwt('stalker', { watch });
   const login = async (): Promise<string> => {
-    const { body } = await house.post(LOGIN, jwt, { input: { platform: 'WEB', deviceId: 'own' } });
+    const { body } = await harness.post(LOGIN, jwt, { input: { platform: 'WEB', deviceId: 'own' } });
     return (body.data?.['login'] as unknown as { sessionToken: string }).sessionToken;
   };
   const credential = as === 'session' ? await login() : jwt;
-  const wire = await Wire.as(house.socketUrl, credential);
+  const wire = await TestSocket.as(harness.socketUrl, credential);
   if (as === 'socket that has logged in') await wire.ask(LOGIN, { input: { platform: 'WEB', deviceId: 'own' } });
   const isOwnStream = operation.includes('sessionEnded');
   const overSocket: string[] = [];
@@ -140,7 +140,7 @@ const answersTo = async (
   wire.ws.close();
   await wire.closed;
   if (as === 'socket that has logged in' || isOwnStream) return [overSocket];
-  const response = await fetch(`${house.url}/graphql`, {
+  const response = await fetch(`${harness.url}/graphql`, {
     method: 'POST',
     headers: {
       accept: operation.startsWith('subscription') ? 'text/event-stream' : 'application/json',
@@ -158,11 +158,11 @@ const withoutName = (text: string, whom: string): string => text.replaceAll(whom
 
 describe.each(Object.entries(CLAIMS))('with %s', (_claim, { visibility, watch }) => {
   test.each(['JWT', 'session', 'socket that has logged in'] as const)('a %s learns nothing', async (as) => {
-    const house = await houseWithVictim(visibility);
+    const harness = await houseWithVictim(visibility);
     for (const { kind, field, name } of FIELDS) {
       const expected = EXPECTED[name];
       if (expected === undefined) throw new Error(`It is not said what a stalker is answered by ${name}.`);
-      const answers = (await answersTo(house, as, watch, operationOf(kind, field, VICTIM))).flat();
+      const answers = (await answersTo(harness, as, watch, operationOf(kind, field, VICTIM))).flat();
       if (expected === 'own') {
         // A text that she sets may be called like the victim.
         const told = name === 'setCustomStatus' ? SECRETS.slice(0, 3) : [...SECRETS.slice(0, 3), `"${VICTIM}"`];
@@ -174,19 +174,19 @@ describe.each(Object.entries(CLAIMS))('with %s', (_claim, { visibility, watch })
         for (const secret of SECRETS) expect(answer, name).not.toContain(secret);
       }
       // And the very same of somebody who does not exist.
-      const ofNobody = (await answersTo(house, as, watch, operationOf(kind, field, NOBODY_YET))).flat();
+      const ofNobody = (await answersTo(harness, as, watch, operationOf(kind, field, NOBODY_YET))).flat();
       expect(ofNobody.map((answer) => withoutName(answer, NOBODY_YET))).toEqual(
         answers.map((answer) => withoutName(answer, VICTIM)),
       );
     }
-    expect(house.porchlight.watchers.watchedUsers).toBe(0);
-    expect(await house.status(VICTIM)).toBe('ONLINE');
+    expect(harness.porchlight.watchers.watchedUsers).toBe(0);
+    expect(await harness.status(VICTIM)).toBe('ONLINE');
   });
 });
 
 test('a backend is told all of that, so these are secrets that could have been told', async () => {
-  const house = await houseWithVictim('none');
-  const { body } = await house.post(
+  const harness = await houseWithVictim('none');
+  const { body } = await harness.post(
     `{ userStatus(userId: "${VICTIM}") { status customStatus sessions { deviceId ipAddress } } }`,
     API_KEY,
   );
@@ -199,11 +199,11 @@ test.each([
   ['an object', { [VICTIM]: true }],
   ['a list of lists', [[VICTIM]]],
 ])('a claim that is %s opens neither door', async (_what, watch) => {
-  const house = await houseWithVictim('everyone');
-  const jwt = await house.jwt('stalker', { watch });
-  const { body } = await house.post(`{ userStatus(userId: "${VICTIM}") { status } }`, jwt);
+  const harness = await houseWithVictim('everyone');
+  const jwt = await harness.jwt('stalker', { watch });
+  const { body } = await harness.post(`{ userStatus(userId: "${VICTIM}") { status } }`, jwt);
   expect(body.errors).toMatchObject([{ extensions: { code: 'UNAUTHENTICATED' } }]);
-  const wire = new Wire(house.socketUrl);
+  const wire = new TestSocket(harness.socketUrl);
   await wire.init({ authorization: `Bearer ${jwt}` });
   expect((await wire.closed).code).toBe(4401);
 });

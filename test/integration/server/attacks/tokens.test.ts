@@ -2,9 +2,9 @@
 import { createHmac, generateKeyPairSync, sign as signBytes, type KeyObject } from 'node:crypto';
 import { describe, expect, test, vi } from 'vitest';
 import { sameText } from '../../../../src/server/auth/constant-time-equal.ts';
-import { API_KEY, codeOf, House, SECRET } from '../support/server-harness.ts';
+import { API_KEY, codeOf, ServerHarness, SECRET } from '../support/server-harness.ts';
 import { expectStillWell } from '../support/assert-still-serving.ts';
-import { Wire } from '../support/wire.ts';
+import { TestSocket } from '../support/wire.ts';
 
 const compared = vi.hoisted(() => [] as number[]);
 vi.mock('node:crypto', async (original) => {
@@ -97,9 +97,9 @@ const FORGED: Readonly<Record<string, () => string>> = {
   'a kid that is SQL': () => hmac({ ...HS256, kid: "x' UNION SELECT 'k" }, claims(), 'k'),
 };
 
-const expectRefused = async (house: House, token: string): Promise<void> => {
-  expect(codeOf(await house.post(ASK, token))).toBe('UNAUTHENTICATED');
-  const wire = new Wire(house.socketUrl);
+const expectRefused = async (harness: ServerHarness, token: string): Promise<void> => {
+  expect(codeOf(await harness.post(ASK, token))).toBe('UNAUTHENTICATED');
+  const wire = new TestSocket(harness.socketUrl);
   await wire.init({ authorization: `Bearer ${token}` });
   const { code, reason } = await wire.closed;
   expect([4401, 4413]).toContain(code);
@@ -108,11 +108,11 @@ const expectRefused = async (house: House, token: string): Promise<void> => {
 
 describe('a token that is not as it should be is refused', () => {
   test.each(Object.keys(FORGED))('%s', async (what) => {
-    const house = await House.open();
+    const harness = await ServerHarness.open();
     const token = FORGED[what]?.() ?? '';
-    await expectRefused(house, token);
-    expect(house.logged.join('')).not.toContain(token.slice(-30));
-    await expectStillWell(house);
+    await expectRefused(harness, token);
+    expect(harness.logged.join('')).not.toContain(token.slice(-30));
+    await expectStillWell(harness);
   });
 
   test.each<[string, () => string]>([
@@ -134,11 +134,11 @@ describe('a token that is not as it should be is refused', () => {
       () => hmac(HS256, claims({ scope: 'admin', role: 'backend', isAdmin: true, sessionId: 'x' })),
     ],
   ])('and a good one is let in, as a user and nothing more: %s', async (_what, token) => {
-    const house = await House.open();
-    expect(codeOf(await house.post(ASK, token()))).toBeUndefined();
-    expect(codeOf(await house.post('{ stats { sockets } }', token()))).toBe('FORBIDDEN');
-    await house.post('mutation { login(input: { platform: WEB }) { sessionToken } }', token());
-    expect([await house.status('alice'), await house.status('bob')]).toEqual(['ONLINE', 'OFFLINE']);
+    const harness = await ServerHarness.open();
+    expect(codeOf(await harness.post(ASK, token()))).toBeUndefined();
+    expect(codeOf(await harness.post('{ stats { sockets } }', token()))).toBe('FORBIDDEN');
+    await harness.post('mutation { login(input: { platform: WEB }) { sessionToken } }', token());
+    expect([await harness.status('alice'), await harness.status('bob')]).toEqual(['ONLINE', 'OFFLINE']);
   });
 });
 
@@ -161,37 +161,37 @@ describe('what is compared with a secret', () => {
   const WITH_EVERY_KEY = [32, 32];
 
   /** The lengths of what was compared to let `credential` in, or not. Whether it is an API key may be asked twice. */
-  const comparisons = async (house: House, credential: string): Promise<number[]> => {
+  const comparisons = async (harness: ServerHarness, credential: string): Promise<number[]> => {
     const before = compared.length;
-    await house.post('{ __typename }', credential);
+    await harness.post('{ __typename }', credential);
     const made = compared.slice(before);
     const again = made.slice(0, 4).every((length) => length === 32) && made.length >= 4;
     return again ? made.slice(2) : made;
   };
 
   test('an API key: with every key there is, right or wrong, by its hash', async () => {
-    const house = await House.open();
+    const harness = await ServerHarness.open();
     for (const key of [API_KEY, 'plk_another-key-of-the-tests', 'x', API_KEY.slice(0, -1), `${API_KEY}x`]) {
-      expect(await comparisons(house, key)).toEqual(WITH_EVERY_KEY);
+      expect(await comparisons(harness, key)).toEqual(WITH_EVERY_KEY);
     }
   });
 
   test('the secret of a session token, right, wrong or ended', async () => {
-    const house = await House.open();
-    const { token } = await house.login('alice');
-    expect(await comparisons(house, token)).toEqual([43]);
+    const harness = await ServerHarness.open();
+    const { token } = await harness.login('alice');
+    expect(await comparisons(harness, token)).toEqual([43]);
     const wrong = `${token.slice(0, -10)}AAAAAAAAAA`;
     // It might be an API key that looks like one.
-    expect(await comparisons(house, wrong)).toEqual([43, ...WITH_EVERY_KEY]);
-    await house.post('mutation { logout { userStatus { status } } }', token);
-    expect(await comparisons(house, token)).toEqual([43]);
+    expect(await comparisons(harness, wrong)).toEqual([43, ...WITH_EVERY_KEY]);
+    await harness.post('mutation { logout { userStatus { status } } }', token);
+    expect(await comparisons(harness, token)).toEqual([43]);
   });
 
   test('the signature of a JWT', async () => {
-    const house = await House.open();
+    const harness = await ServerHarness.open();
     const [header, payload] = parts();
     for (const token of [good(), `${header}.${payload}.${'A'.repeat(43)}`])
-      expect(await comparisons(house, token)).toEqual([...WITH_EVERY_KEY, 43]);
+      expect(await comparisons(harness, token)).toEqual([...WITH_EVERY_KEY, 43]);
   });
 });
 
@@ -210,7 +210,9 @@ test('an ES256 signature can be turned into another one of the same token, which
   await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
   try {
     const { port } = http.address() as { port: number };
-    const house = await House.open({ settings: { jwksUrl: new URL(`http://127.0.0.1:${port}/`), jwtSecret: null } });
+    const harness = await ServerHarness.open({
+      settings: { jwksUrl: new URL(`http://127.0.0.1:${port}/`), jwtSecret: null },
+    });
     const header = { alg: 'ES256', kid: 'ec' };
     const token = byKey(header, claims(), ec.privateKey);
     const [head = '', payload = '', signature = ''] = token.split('.');
@@ -223,7 +225,7 @@ test('an ES256 signature can be turned into another one of the same token, which
     ]);
     // Nothing is known by the text of a JWT: what revokes it is its user and its time.
     for (const one of [token, `${head}.${payload}.${other.toString('base64url')}`])
-      expect(codeOf(await house.post(ASK, one))).toBeUndefined();
+      expect(codeOf(await harness.post(ASK, one))).toBeUndefined();
     const der = signBytes('sha256', Buffer.from(`${head}.${payload}`), ec.privateKey).toString('base64url');
     for (const forged of [
       `${head}.${payload}.${der}`,
@@ -238,7 +240,7 @@ test('an ES256 signature can be turned into another one of the same token, which
       hmac({ alg: 'HS256', kid: 'ec' }, claims(), Buffer.from(ec.publicKey.export({ format: 'pem', type: 'spki' }))),
       hmac({ alg: 'HS256', kid: 'ec' }, claims(), ''),
     ]) {
-      await expectRefused(house, forged);
+      await expectRefused(harness, forged);
     }
   } finally {
     http.closeAllConnections();

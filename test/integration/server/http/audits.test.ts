@@ -1,14 +1,14 @@
 /** What the GraphQL-over-HTTP specification asks of a server, by its own audit suite. */
 import { serverAudits } from 'graphql-http';
 import { expect, test } from 'vitest';
-import { API_KEY, House } from '../support/server-harness.ts';
+import { API_KEY, ServerHarness } from '../support/server-harness.ts';
 
 const audits = serverAudits({ url: 'http://unknown.invalid' });
 
 test.each(audits.map(({ id, name }) => [id, name]))('%s %s', async (id) => {
-  const house = await House.open();
+  const harness = await ServerHarness.open();
   const audit = serverAudits({
-    url: `${house.url}/graphql`,
+    url: `${harness.url}/graphql`,
     fetchFn: (url: string, init: RequestInit = {}) => {
       const headers = new Headers(init.headers);
       headers.set('authorization', `Bearer ${API_KEY}`);

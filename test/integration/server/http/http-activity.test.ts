@@ -1,14 +1,14 @@
 /** Over HTTP, every operation of a session is its sign of life. */
 import { describe, expect, test } from 'vitest';
-import { API_KEY, codeOf, House } from '../support/server-harness.ts';
+import { API_KEY, codeOf, ServerHarness } from '../support/server-harness.ts';
 
 /** Alice is PUSH_ONLINE. What happens to her when this is sent with her token? */
 const after = async (query: string, variables?: Record<string, unknown>): Promise<string[]> => {
-  const house = await House.open();
-  const { token } = await house.login('alice', 'IPHONE');
-  await house.pass(400_000);
-  await house.post(query, token, variables);
-  return (await house.reasons('alice')).slice(2);
+  const harness = await ServerHarness.open();
+  const { token } = await harness.login('alice', 'IPHONE');
+  await harness.pass(400_000);
+  await harness.post(query, token, variables);
+  return (await harness.reasons('alice')).slice(2);
 };
 
 describe('an operation with a session’s token', () => {
@@ -48,30 +48,30 @@ describe('an operation with a session’s token', () => {
   });
 
   test('tells from where', async () => {
-    const house = await House.open({ settings: { trustProxy: true } });
-    const { token } = await house.login('alice', 'IPHONE');
-    await house.post('{ __typename }', token, undefined, { 'x-forwarded-for': '9.9.9.9' });
-    const { body } = await house.post('{ userStatus(userId: "alice") { sessions { ipAddress } } }');
+    const harness = await ServerHarness.open({ settings: { trustProxy: true } });
+    const { token } = await harness.login('alice', 'IPHONE');
+    await harness.post('{ __typename }', token, undefined, { 'x-forwarded-for': '9.9.9.9' });
+    const { body } = await harness.post('{ userStatus(userId: "alice") { sessions { ipAddress } } }');
     expect(body.data).toEqual({ userStatus: { sessions: [{ ipAddress: '9.9.9.9' }] } });
   });
 
   test('is refused whole when the session’s date has passed before any timer noticed', async () => {
-    const house = await House.open();
-    const { token } = await house.login('alice', 'IPHONE');
-    await house.pass(400_000);
-    house.shift(7 * 86_400_000);
-    const reply = await house.post('{ me { id } }', token);
+    const harness = await ServerHarness.open();
+    const { token } = await harness.login('alice', 'IPHONE');
+    await harness.pass(400_000);
+    harness.shift(7 * 86_400_000);
+    const reply = await harness.post('{ me { id } }', token);
     expect(codeOf(reply)).toBe('SESSION_ENDED');
     expect(reply.body.data).toBeUndefined();
   });
 });
 
 test('a question about a session is none of its signs of life', async () => {
-  const house = await House.open();
-  await house.login('alice', 'IPHONE');
-  await house.pass(390_000);
-  await house.post('{ userStatus(userId: "alice") { status } }', API_KEY);
-  await house.post('{ userStatus(userId: "alice") { status } }', await house.jwt('alice'));
-  await house.pass(15_000);
-  expect(await house.status('alice')).toBe('PUSH_ONLINE');
+  const harness = await ServerHarness.open();
+  await harness.login('alice', 'IPHONE');
+  await harness.pass(390_000);
+  await harness.post('{ userStatus(userId: "alice") { status } }', API_KEY);
+  await harness.post('{ userStatus(userId: "alice") { status } }', await harness.jwt('alice'));
+  await harness.pass(15_000);
+  expect(await harness.status('alice')).toBe('PUSH_ONLINE');
 });

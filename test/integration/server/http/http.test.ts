@@ -4,15 +4,15 @@ import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { StartupError } from '../../../../src/process/startup-error.ts';
-import { API_KEY, codeOf, House } from '../support/server-harness.ts';
-import { Wire } from '../support/wire.ts';
+import { API_KEY, codeOf, ServerHarness } from '../support/server-harness.ts';
+import { TestSocket } from '../support/wire.ts';
 
 const asBackend = { authorization: `Bearer ${API_KEY}` };
 const json = { 'content-type': 'application/json' };
 
 /** As bytes: fetch would tidy up what is to be sent as it is. */
-const raw = async (house: House, bytes: string): Promise<string> => {
-  const { port, hostname } = new URL(house.url);
+const raw = async (harness: ServerHarness, bytes: string): Promise<string> => {
+  const { port, hostname } = new URL(harness.url);
   const socket = connect(Number(port), hostname);
   socket.end(bytes);
   return text(socket);
@@ -20,15 +20,15 @@ const raw = async (house: House, bytes: string): Promise<string> => {
 
 describe('health', () => {
   test('is live and ready, to anybody', async () => {
-    const house = await House.open();
+    const harness = await ServerHarness.open();
     for (const [path, status] of [
       ['/health/live', 'live'],
       ['/health/ready', 'ready'],
     ]) {
-      const response = await fetch(`${house.url}${path}`);
+      const response = await fetch(`${harness.url}${path}`);
       expect([response.status, await response.json()]).toEqual([200, { status }]);
-      expect((await fetch(`${house.url}${path}`, { method: 'HEAD' })).status).toBe(200);
-      expect((await fetch(`${house.url}${path}`, { method: 'POST' })).status).toBe(405);
+      expect((await fetch(`${harness.url}${path}`, { method: 'HEAD' })).status).toBe(200);
+      expect((await fetch(`${harness.url}${path}`, { method: 'POST' })).status).toBe(405);
     }
   });
 });
@@ -37,8 +37,8 @@ describe('a path', () => {
   test.each(['/', '/nothing', '/graphql/', '/GRAPHQL', '/health', '/%00', '/graphql2?query={__typename}'])(
     'that leads nowhere is 404 as JSON: %s',
     async (path) => {
-      const house = await House.open();
-      const response = await fetch(`${house.url}${path}`);
+      const harness = await ServerHarness.open();
+      const response = await fetch(`${harness.url}${path}`);
       expect(response.status).toBe(404);
       expect(((await response.json()) as { errors: [{ extensions: object }] }).errors[0].extensions).toEqual({
         code: 'NOT_FOUND',
@@ -47,48 +47,48 @@ describe('a path', () => {
   );
 
   test('/ leads a browser to /graphql', async () => {
-    const house = await House.open();
-    const response = await fetch(`${house.url}/`, { headers: { accept: 'text/html' }, redirect: 'manual' });
+    const harness = await ServerHarness.open();
+    const response = await fetch(`${harness.url}/`, { headers: { accept: 'text/html' }, redirect: 'manual' });
     expect([response.status, response.headers.get('location')]).toEqual([302, 'graphql']);
   });
 
   test('of a page is its handler’s, if it wants it', async () => {
-    const house = await House.open({
+    const harness = await ServerHarness.open({
       graphiql: (request, response) => {
         const mine = request.url === '/page.js' || request.url === '/graphql';
         if (mine) response.end('the page');
         return mine;
       },
     });
-    const page = await fetch(`${house.url}/graphql`, { headers: { accept: 'text/html,*/*;q=0.8' } });
+    const page = await fetch(`${harness.url}/graphql`, { headers: { accept: 'text/html,*/*;q=0.8' } });
     expect(await page.text()).toBe('the page');
-    expect(await (await fetch(`${house.url}/page.js`)).text()).toBe('the page');
-    expect((await fetch(`${house.url}/other.js`)).status).toBe(404);
-    expect((await house.post('{ __typename }')).body.data).toEqual({ __typename: 'Query' });
+    expect(await (await fetch(`${harness.url}/page.js`)).text()).toBe('the page');
+    expect((await fetch(`${harness.url}/other.js`)).status).toBe(404);
+    expect((await harness.post('{ __typename }')).body.data).toEqual({ __typename: 'Query' });
   });
 });
 
 describe('an operation', () => {
   test('may be a GET, if it is a query', async () => {
-    const house = await House.open();
+    const harness = await ServerHarness.open();
     const get = (query: string) =>
-      fetch(`${house.url}/graphql?${new URLSearchParams({ query })}`, { headers: asBackend });
+      fetch(`${harness.url}/graphql?${new URLSearchParams({ query })}`, { headers: asBackend });
     expect(await (await get('{ stats { sockets } }')).json()).toEqual({ data: { stats: { sockets: 0 } } });
     const mutation = await get('mutation { endSessions(input: { userId: "alice" }) { ended { id } } }');
     expect([mutation.status, mutation.headers.get('allow')]).toEqual([405, 'POST']);
   });
 
   test('is known by the id that its sender gave the request, or by one of ours', async () => {
-    const house = await House.open();
-    const named = await house.post('{ __typename }', API_KEY, {}, { 'x-request-id': 'trace-5' });
+    const harness = await ServerHarness.open();
+    const named = await harness.post('{ __typename }', API_KEY, {}, { 'x-request-id': 'trace-5' });
     expect(named.headers.get('x-request-id')).toBe('trace-5');
-    const odd = await house.post('{ __typename }', API_KEY, {}, { 'x-request-id': '"} {"x":"' });
+    const odd = await harness.post('{ __typename }', API_KEY, {}, { 'x-request-id': '"} {"x":"' });
     expect(odd.headers.get('x-request-id')).toMatch(/^[\da-f-]{36}$/);
-    expect(house.logged.join('')).toContain('"requestId":"trace-5"');
+    expect(harness.logged.join('')).toContain('"requestId":"trace-5"');
   });
 
   test('with variables that do not fit is BAD_USER_INPUT and changes nothing, over both doors', async () => {
-    const house = await House.open();
+    const harness = await ServerHarness.open();
     const login = 'mutation ($input: LoginInput!) { login(input: $input) { session { id } } }';
     for (const variables of [
       undefined,
@@ -98,17 +98,17 @@ describe('an operation', () => {
       { input: { platform: 'WEBB' } },
       { input: { platform: 'WEB', deviceI: 1 } },
     ]) {
-      const { body } = await house.post(login, await house.jwt('alice'), variables);
+      const { body } = await harness.post(login, await harness.jwt('alice'), variables);
       expect(body.errors?.[0]?.extensions.code).toBe('BAD_USER_INPUT');
       expect(body.errors?.[0]?.message).not.toContain('Did you mean');
       expect(body.data).toBeUndefined();
     }
-    expect(await house.reasons('alice')).toEqual([]);
+    expect(await harness.reasons('alice')).toEqual([]);
   });
 
   test('with an input that does not fit is not told what is in it, over both doors', async () => {
-    const house = await House.open();
-    const wire = await Wire.as(house.socketUrl, API_KEY);
+    const harness = await ServerHarness.open();
+    const wire = await TestSocket.as(harness.socketUrl, API_KEY);
     const query = 'mutation ($i: CreateWebhookInput!) { createWebhook(input: $i) { secret } }';
     const secret = 'whsec_of my own';
     for (const [input, message] of [
@@ -126,31 +126,31 @@ describe('an operation', () => {
         'Variable "$i" got invalid value "x; y\\" at \\"z\\"" at "i.format"; Value "x; y" at "z"" does not exist in "WebhookFormat" enum.',
       ],
     ] as const) {
-      const { body } = await house.post(query, API_KEY, { i: input });
+      const { body } = await harness.post(query, API_KEY, { i: input });
       expect(body.errors?.[0]).toMatchObject({ message, extensions: { code: 'BAD_USER_INPUT' } });
       const id = wire.subscribe(query, { i: input });
       expect(await wire.next()).toMatchObject({ type: 'next', id, payload: { errors: [{ message }] } });
       expect(await wire.next()).toEqual({ type: 'complete', id });
     }
-    expect(await house.webhooks.store.webhooks()).toEqual([]);
-    expect(house.logged.join('')).not.toContain('of my own');
+    expect(await harness.webhooks.store.webhooks()).toEqual([]);
+    expect(harness.logged.join('')).not.toContain('of my own');
   });
 
   test('of a document that names several says which', async () => {
-    const house = await House.open();
+    const harness = await ServerHarness.open();
     const query = 'query A { __typename } query B { stats { sockets } }';
-    const send = (operationName?: string) => house.send(JSON.stringify({ query, operationName }), asBackend);
+    const send = (operationName?: string) => harness.send(JSON.stringify({ query, operationName }), asBackend);
     expect(codeOf(await send())).toBe('OPERATION_RESOLUTION_FAILURE');
     expect(codeOf(await send('C'))).toBe('OPERATION_RESOLUTION_FAILURE');
     expect((await send('B')).body).toEqual({ data: { stats: { sockets: 0 } } });
   });
 
   test('that fails by our fault says nothing of it; the log does', async () => {
-    const house = await House.open();
-    vi.spyOn(house.store, 'counts').mockImplementation(() => {
+    const harness = await ServerHarness.open();
+    vi.spyOn(harness.store, 'counts').mockImplementation(() => {
       throw new Error('no such table: secrets');
     });
-    const reply = await house.post('{ stats { sockets } policy { pushOnlineExpiryMs } }');
+    const reply = await harness.post('{ stats { sockets } policy { pushOnlineExpiryMs } }');
     expect(reply.body.errors).toEqual([
       expect.objectContaining({
         message: 'Internal server error.',
@@ -159,14 +159,14 @@ describe('an operation', () => {
       }),
     ]);
     expect(JSON.stringify(reply.body)).not.toContain('secrets');
-    expect(house.logged.join('')).toContain('no such table: secrets');
+    expect(harness.logged.join('')).toContain('no such table: secrets');
   });
 
   test('whose sender cannot be known by our fault says nothing of it either', async () => {
-    const house = await House.open();
-    const { token } = await house.login('alice');
-    vi.spyOn(house.store, 'read').mockRejectedValue(new Error('disk on fire'));
-    const reply = await house.post('{ me { id } }', token, {}, { accept: 'application/graphql-response+json' });
+    const harness = await ServerHarness.open();
+    const { token } = await harness.login('alice');
+    vi.spyOn(harness.store, 'read').mockRejectedValue(new Error('disk on fire'));
+    const reply = await harness.post('{ me { id } }', token, {}, { accept: 'application/graphql-response+json' });
     expect(reply.status).toBe(500);
     expect(reply.body).toEqual({
       errors: [{ message: 'Internal server error.', extensions: { code: 'INTERNAL_SERVER_ERROR' } }],
@@ -183,19 +183,19 @@ describe('the status', () => {
     ['query ($id: ID!) { userStatus(userId: $id) { version } }', API_KEY, 400, 'BAD_USER_INPUT'],
     ['{ userStatus(userId: "") { version } }', API_KEY, 200, 'BAD_USER_INPUT'],
   ])('of %s as %s is 200 to application/json and else %d', async (query, credential, status, code) => {
-    const house = await House.open();
-    const plain = await house.post(query, credential, undefined, { accept: 'application/json' });
+    const harness = await ServerHarness.open();
+    const plain = await harness.post(query, credential, undefined, { accept: 'application/json' });
     expect([plain.status, codeOf(plain)]).toEqual([200, code]);
-    const modern = await house.post(query, credential, undefined, { accept: 'application/graphql-response+json' });
+    const modern = await harness.post(query, credential, undefined, { accept: 'application/graphql-response+json' });
     expect([modern.status, codeOf(modern)]).toEqual([status, code]);
     for (const { body } of [plain, modern]) expect(body.errors?.[0]?.extensions).toEqual({ code });
   });
 
   test('of an ended session is 401, with all there is to know in the body', async () => {
-    const house = await House.open();
-    const { token } = await house.login('alice');
-    await house.post('mutation { logout { userStatus { version } } }', token);
-    const reply = await house.post('{ me { id } }', token, {}, { accept: 'application/graphql-response+json' });
+    const harness = await ServerHarness.open();
+    const { token } = await harness.login('alice');
+    await harness.post('mutation { logout { userStatus { version } } }', token);
+    const reply = await harness.post('{ me { id } }', token, {}, { accept: 'application/graphql-response+json' });
     expect([reply.status, reply.body.errors?.[0]?.extensions['reason']]).toEqual([401, 'LOGOUT']);
   });
 });
@@ -211,23 +211,23 @@ describe('a request that is none', () => {
     ['with what nobody knows', '{"query":"{ __typename }","more":1}'],
     ['several at once', '[{"query":"{ __typename }"},{"query":"{ __typename }"}]'],
   ])('is 400: %s', async (_case, body) => {
-    const house = await House.open();
-    const reply = await house.send(body, asBackend);
+    const harness = await ServerHarness.open();
+    const reply = await harness.send(body, asBackend);
     expect([reply.status, codeOf(reply)]).toEqual([400, 'BAD_REQUEST']);
     expect(Object.keys(reply.body.errors?.[0]?.extensions ?? {})).toEqual(['code']);
   });
 
   test('is 400 as a GET too', async () => {
-    const house = await House.open();
+    const harness = await ServerHarness.open();
     for (const search of ['', '?query=', '?query={__typename}&variables={', '?query={__typename}&variables=%FF']) {
-      const response = await fetch(`${house.url}/graphql${search}`, { headers: asBackend });
+      const response = await fetch(`${harness.url}/graphql${search}`, { headers: asBackend });
       expect(response.status, search).toBe(400);
     }
   });
 
   test.each(['PUT', 'DELETE', 'PATCH'])('is 405: %s', async (method) => {
-    const house = await House.open();
-    const response = await fetch(`${house.url}/graphql`, { method, headers: { ...asBackend, ...json }, body: '{}' });
+    const harness = await ServerHarness.open();
+    const response = await fetch(`${harness.url}/graphql`, { method, headers: { ...asBackend, ...json }, body: '{}' });
     expect(response.status).toBe(405);
   });
 
@@ -240,8 +240,8 @@ describe('a request that is none', () => {
     'application/jsonx',
     '',
   ])('is 415, because a foreign page may send it unasked: %s', async (type) => {
-    const house = await House.open();
-    const { port } = new URL(house.url);
+    const harness = await ServerHarness.open();
+    const { port } = new URL(harness.url);
     const mutation = 'mutation { endSessions(input: { userId: "alice" }) { ended { id } } }';
     const reply = await new Promise<IncomingMessage>((resolve) => {
       httpRequest(
@@ -254,11 +254,11 @@ describe('a request that is none', () => {
   });
 
   test('is 413 above 512 KiB, whether or not it says how long it is', async () => {
-    const house = await House.open();
+    const harness = await ServerHarness.open();
     const long = JSON.stringify({ query: `{ __typename } # ${'x'.repeat(512 * 1024)}` });
-    const reply = await house.send(long, asBackend);
+    const reply = await harness.send(long, asBackend);
     expect([reply.status, codeOf(reply)]).toEqual([413, 'REQUEST_ENTITY_TOO_LARGE']);
-    const chunked = await fetch(`${house.url}/graphql`, {
+    const chunked = await fetch(`${harness.url}/graphql`, {
       method: 'POST',
       headers: { ...asBackend, ...json },
       body: new Blob([long]).stream(),
@@ -266,21 +266,21 @@ describe('a request that is none', () => {
     } as RequestInit);
     expect(chunked.status).toBe(413);
     const almost = `${JSON.stringify({ query: '{ __typename }' })}${' '.repeat(511 * 1024)}`;
-    expect((await house.send(almost, asBackend)).body.data).toEqual({ __typename: 'Query' });
+    expect((await harness.send(almost, asBackend)).body.data).toEqual({ __typename: 'Query' });
   });
 
   test('is answered by 4xx when it is no HTTP either', async () => {
-    const house = await House.open();
-    expect(await raw(house, 'HELLO\r\n\r\n')).toMatch(/^HTTP\/1.1 400 /);
-    expect(await raw(house, `GET / HTTP/1.1\r\nHost: x\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`)).toMatch(
+    const harness = await ServerHarness.open();
+    expect(await raw(harness, 'HELLO\r\n\r\n')).toMatch(/^HTTP\/1.1 400 /);
+    expect(await raw(harness, `GET / HTTP/1.1\r\nHost: x\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`)).toMatch(
       /^HTTP\/1.1 431 /,
     );
   });
 });
 
 describe('a page of another origin', () => {
-  const preflight = (house: House, origin: string) =>
-    fetch(`${house.url}/graphql`, {
+  const preflight = (harness: ServerHarness, origin: string) =>
+    fetch(`${harness.url}/graphql`, {
       method: 'OPTIONS',
       headers: {
         origin,
@@ -293,47 +293,49 @@ describe('a page of another origin', () => {
 
   test('is told nothing, unless it is allowed', async () => {
     for (const allowedOrigins of [[], ['https://app.example'], ['https://app.example', 'https://other.example']]) {
-      const house = await House.open({ settings: { allowedOrigins } });
-      for (const origin of ['https://evil.example', 'null', house.url, 'https://app.example.evil.example']) {
-        expect(cors((await preflight(house, origin)).headers)).toEqual([]);
-        expect(cors((await house.post('{ __typename }', null, {}, { origin })).headers)).toEqual([]);
+      const harness = await ServerHarness.open({ settings: { allowedOrigins } });
+      for (const origin of ['https://evil.example', 'null', harness.url, 'https://app.example.evil.example']) {
+        expect(cors((await preflight(harness, origin)).headers)).toEqual([]);
+        expect(cors((await harness.post('{ __typename }', null, {}, { origin })).headers)).toEqual([]);
       }
     }
   });
 
   test('that is allowed may ask and read, never with cookies', async () => {
-    const house = await House.open({ settings: { allowedOrigins: ['https://app.example', 'https://other.example'] } });
+    const harness = await ServerHarness.open({
+      settings: { allowedOrigins: ['https://app.example', 'https://other.example'] },
+    });
     const origin = 'https://app.example';
-    const { headers } = await preflight(house, origin);
+    const { headers } = await preflight(harness, origin);
     expect(headers.get('access-control-allow-origin')).toBe(origin);
     expect(headers.get('access-control-allow-headers')).toBe('authorization,content-type');
     expect(headers.get('access-control-allow-credentials')).toBeNull();
-    const reply = await house.post('{ __typename }', null, {}, { origin });
+    const reply = await harness.post('{ __typename }', null, {}, { origin });
     expect(reply.headers.get('access-control-allow-origin')).toBe(origin);
     expect(reply.headers.get('vary')).toBe('Origin');
     expect(cors(reply.headers)).toEqual(['access-control-allow-origin', 'access-control-expose-headers']);
     // A cache must not give a stranger what it kept of a friend.
-    expect((await house.post('{ __typename }', null)).headers.get('vary')).toBe('Origin');
+    expect((await harness.post('{ __typename }', null)).headers.get('vary')).toBe('Origin');
   });
 
   test('is any page, when any is allowed', async () => {
-    const house = await House.open({ settings: { allowedOrigins: ['*'] } });
-    const { headers } = await house.post('{ __typename }', null, {}, { origin: 'https://evil.example' });
+    const harness = await ServerHarness.open({ settings: { allowedOrigins: ['*'] } });
+    const { headers } = await harness.post('{ __typename }', null, {}, { origin: 'https://evil.example' });
     expect(headers.get('access-control-allow-origin')).toBe('*');
     expect(headers.get('access-control-allow-credentials')).toBeNull();
   });
 });
 
 describe('the address of a client', () => {
-  const ipOf = async (house: House, forwarded?: string): Promise<string> => {
-    const { token } = await house.login('alice');
+  const ipOf = async (harness: ServerHarness, forwarded?: string): Promise<string> => {
+    const { token } = await harness.login('alice');
     const headers: Record<string, string> = forwarded === undefined ? {} : { 'x-forwarded-for': forwarded };
-    const { body } = await house.post('{ me { ipAddress } }', token, {}, headers);
+    const { body } = await harness.post('{ me { ipAddress } }', token, {}, headers);
     return (body.data?.['me'] as unknown as { ipAddress: string }).ipAddress;
   };
 
   test('is that of its socket, whatever it says', async () => {
-    expect(await ipOf(await House.open(), '9.9.9.9')).toBe('127.0.0.1');
+    expect(await ipOf(await ServerHarness.open(), '9.9.9.9')).toBe('127.0.0.1');
   });
 
   test.each([
@@ -348,7 +350,7 @@ describe('the address of a client', () => {
     ['', '127.0.0.1'],
     ['<script>', '127.0.0.1'],
   ])('behind a trusted proxy that says %j is %s', async (forwarded, address) => {
-    expect(await ipOf(await House.open({ settings: { trustProxy: true } }), forwarded)).toBe(address);
+    expect(await ipOf(await ServerHarness.open({ settings: { trustProxy: true } }), forwarded)).toBe(address);
   });
 });
 
@@ -358,14 +360,14 @@ describe('a port', () => {
     await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
     onTestFinished(() => void other.close());
     const { port } = other.address() as AddressInfo;
-    const opening = House.open({ at: { port } });
+    const opening = ServerHarness.open({ at: { port } });
     await expect(opening).rejects.toThrow(StartupError);
     await expect(opening).rejects.toMatchObject({ exitCode: 1 });
     await expect(opening).rejects.toThrow(`127.0.0.1:${port} is in use`);
   });
 
   test('of an address that is not ours is one too', async () => {
-    await expect(House.open({ at: { host: '203.0.113.1' } })).rejects.toMatchObject({
+    await expect(ServerHarness.open({ at: { host: '203.0.113.1' } })).rejects.toMatchObject({
       exitCode: 78,
       message: expect.stringContaining('203.0.113.1') as string,
     });

@@ -1,16 +1,16 @@
 /** Subscriptions over HTTP. */
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { API_KEY, codeOf as replyCode, House } from '../support/server-harness.ts';
+import { API_KEY, codeOf as replyCode, ServerHarness } from '../support/server-harness.ts';
 
 interface Event {
   readonly event: string;
   readonly data: { readonly data?: unknown; readonly errors?: readonly { readonly extensions: object }[] } | null;
 }
 
-const subscribe = async (house: House, query: string, credential: string) => {
+const subscribe = async (harness: ServerHarness, query: string, credential: string) => {
   const abort = new AbortController();
   onTestFinished(() => abort.abort());
-  const response = await fetch(`${house.url}/graphql`, {
+  const response = await fetch(`${harness.url}/graphql`, {
     method: 'POST',
     signal: abort.signal,
     headers: {
@@ -53,39 +53,39 @@ const codeOf = (event: Event | undefined): unknown => event?.data?.errors?.[0]?.
 
 describe('a stream of events', () => {
   test('tells the present, then changes, and stops with its reader', async () => {
-    const house = await House.open();
-    const { response, events, abort } = await subscribe(house, WATCH, API_KEY);
+    const harness = await ServerHarness.open();
+    const { response, events, abort } = await subscribe(harness, WATCH, API_KEY);
     expect(response.headers.get('content-type')).toBe('text/event-stream');
     expect(await next(events)).toEqual({ event: 'next', data: { data: { statusChanges: [{ status: 'OFFLINE' }] } } });
-    await house.login('bob');
+    await harness.login('bob');
     expect(await next(events)).toEqual({ event: 'next', data: { data: { statusChanges: [{ status: 'ONLINE' }] } } });
-    expect(house.porchlight.watchers.watchedUsers).toBe(1);
+    expect(harness.porchlight.watchers.watchedUsers).toBe(1);
     abort.abort();
-    await expect.poll(() => house.porchlight.watchers.watchedUsers).toBe(0);
+    await expect.poll(() => harness.porchlight.watchers.watchedUsers).toBe(0);
   });
 
   test('is no answer for who accepts only JSON, and leaves no subscription behind', async () => {
-    const house = await House.open();
+    const harness = await ServerHarness.open();
     for (const accept of ['application/json', 'application/graphql-response+json']) {
-      const reply = await house.post(WATCH, API_KEY, undefined, { accept });
+      const reply = await harness.post(WATCH, API_KEY, undefined, { accept });
       expect([reply.status, replyCode(reply)]).toEqual([406, 'BAD_REQUEST']);
     }
-    expect(house.porchlight.watchers.watchedUsers).toBe(0);
+    expect(harness.porchlight.watchers.watchedUsers).toBe(0);
   });
 
   test('of a reader who is gone before it begins stops at once', async () => {
-    const house = await House.open();
-    const { token } = await house.login('alice');
+    const harness = await ServerHarness.open();
+    const { token } = await harness.login('alice');
     const abort = new AbortController();
-    const watch = vi.spyOn(house.porchlight.watchers, 'watch');
-    const life = vi.spyOn(house.porchlight.tracker, 'life');
+    const watch = vi.spyOn(harness.porchlight.watchers, 'watch');
+    const life = vi.spyOn(harness.porchlight.tracker, 'life');
     const gone = new Promise<void>((resolve) => {
       life.mockImplementationOnce(async (...args) => {
         life.mockRestore();
         abort.abort();
-        await expect.poll(() => house.logged.filter((line) => line.includes('"request"')).length).toBe(2);
+        await expect.poll(() => harness.logged.filter((line) => line.includes('"request"')).length).toBe(2);
         resolve();
-        return house.porchlight.tracker.life(...args);
+        return harness.porchlight.tracker.life(...args);
       });
     });
     const headers = {
@@ -93,7 +93,7 @@ describe('a stream of events', () => {
       authorization: `Bearer ${token}`,
       'content-type': 'application/json',
     };
-    const request = fetch(`${house.url}/graphql`, {
+    const request = fetch(`${harness.url}/graphql`, {
       method: 'POST',
       signal: abort.signal,
       headers,
@@ -102,27 +102,27 @@ describe('a stream of events', () => {
     await expect(request).rejects.toThrow();
     await gone;
     await expect.poll(() => watch).toHaveBeenCalled();
-    await expect.poll(() => house.porchlight.watchers.watchedUsers).toBe(0);
+    await expect.poll(() => harness.porchlight.watchers.watchedUsers).toBe(0);
   });
 
   test('of a session ends with it, and says why', async () => {
-    const house = await House.open();
-    const { token } = await house.login('alice', 'WEB');
-    const { events } = await subscribe(house, WATCH, token);
+    const harness = await ServerHarness.open();
+    const { token } = await harness.login('alice', 'WEB');
+    const { events } = await subscribe(harness, WATCH, token);
     await next(events);
-    await house.login('alice', 'IPHONE');
+    await harness.login('alice', 'IPHONE');
     expect(codeOf(await next(events))).toMatchObject({ code: 'SESSION_ENDED', reason: 'KICKED', kickedBy: 'IPHONE' });
     expect(await next(events)).toEqual({ event: 'complete', data: null });
     expect(await next(events)).toBeUndefined();
-    expect(house.porchlight.watchers.watchedUsers).toBe(0);
+    expect(harness.porchlight.watchers.watchedUsers).toBe(0);
   });
 
   test('that waits for the session’s end tells it as its message', async () => {
-    const house = await House.open();
-    const { token } = await house.login('alice', 'WEB');
-    const { events } = await subscribe(house, 'subscription { sessionEnded { reason kickedBy } }', token);
+    const harness = await ServerHarness.open();
+    const { token } = await harness.login('alice', 'WEB');
+    const { events } = await subscribe(harness, 'subscription { sessionEnded { reason kickedBy } }', token);
     const message = next(events);
-    await expect.poll(async () => (await house.login('alice', 'IPHONE')).id).toBeTypeOf('string');
+    await expect.poll(async () => (await harness.login('alice', 'IPHONE')).id).toBeTypeOf('string');
     expect(await message).toEqual({
       event: 'next',
       data: { data: { sessionEnded: { reason: 'KICKED', kickedBy: 'IPHONE' } } },
@@ -131,21 +131,21 @@ describe('a stream of events', () => {
   });
 
   test('of an ended session, or of nobody, is one error', async () => {
-    const house = await House.open();
-    const { token } = await house.login('alice', 'WEB');
-    await house.post('mutation { logout { userStatus { version } } }', token);
-    const ended = await subscribe(house, WATCH, token);
+    const harness = await ServerHarness.open();
+    const { token } = await harness.login('alice', 'WEB');
+    await harness.post('mutation { logout { userStatus { version } } }', token);
+    const ended = await subscribe(harness, WATCH, token);
     expect(codeOf(await next(ended.events))).toMatchObject({ code: 'SESSION_ENDED', reason: 'LOGOUT' });
-    const nobody = await subscribe(house, WATCH, 'wrong');
+    const nobody = await subscribe(harness, WATCH, 'wrong');
     expect(codeOf(await next(nobody.events))).toEqual({ code: 'UNAUTHENTICATED' });
   });
 
   test('of a JWT ends when that expires', async () => {
-    const house = await House.open();
+    const harness = await ServerHarness.open();
     const { events } = await subscribe(
-      house,
+      harness,
       WATCH,
-      await house.jwt('alice', { exp: Math.floor(house.now / 1_000) + 2 }),
+      await harness.jwt('alice', { exp: Math.floor(harness.now / 1_000) + 2 }),
     );
     await next(events);
     expect(codeOf(await next(events))).toEqual({ code: 'UNAUTHENTICATED' });
@@ -153,19 +153,19 @@ describe('a stream of events', () => {
   });
 
   test('of a JWT ends when that is revoked', async () => {
-    const house = await House.open();
-    const { events } = await subscribe(house, WATCH, await house.jwt('alice'));
+    const harness = await ServerHarness.open();
+    const { events } = await subscribe(harness, WATCH, await harness.jwt('alice'));
     await next(events);
-    await house.post('mutation { endSessions(input: { userId: "alice", revokeTokens: true }) { ended { id } } }');
+    await harness.post('mutation { endSessions(input: { userId: "alice", revokeTokens: true }) { ended { id } } }');
     expect(codeOf(await next(events))).toEqual({ code: 'UNAUTHENTICATED' });
   });
 
   test('that fails by our fault says nothing of it', async () => {
-    const house = await House.open();
-    vi.spyOn(house.store, 'read').mockRejectedValueOnce(new Error('disk on fire'));
-    const { events } = await subscribe(house, WATCH, API_KEY);
+    const harness = await ServerHarness.open();
+    vi.spyOn(harness.store, 'read').mockRejectedValueOnce(new Error('disk on fire'));
+    const { events } = await subscribe(harness, WATCH, API_KEY);
     expect(codeOf(await next(events))).toEqual({ code: 'INTERNAL_SERVER_ERROR' });
     expect(await next(events)).toEqual({ event: 'complete', data: null });
-    expect(house.logged.join('')).toContain('disk on fire');
+    expect(harness.logged.join('')).toContain('disk on fire');
   });
 });

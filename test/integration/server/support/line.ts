@@ -20,7 +20,7 @@ export const messagesIn = (bytes: Buffer): string[] => {
   return heard;
 };
 
-export class Line extends Writable {
+export class FakeTcpStream extends Writable {
   readonly written: Buffer[] = [];
   readonly #reads: ((error?: Error) => void)[] = [];
   #quick = false;

@@ -32,7 +32,7 @@ export const METRICS_TOKEN = 'plm_the-metrics-token-of-the-tests';
 
 export const sha256 = (text: string): Buffer => createHash('sha256').update(text, 'utf8').digest();
 
-export interface HouseOptions {
+export interface ServerHarnessOptions {
   readonly settings?: Partial<ServerSettings>;
   readonly policy?: PolicySeed;
   readonly visibility?: Visibility;
@@ -65,7 +65,7 @@ export interface ReplyError {
   readonly extensions: Record<string, unknown> & { readonly code: string };
 }
 
-export class House {
+export class ServerHarness {
   readonly url: string;
   readonly socketUrl: string;
   readonly store: MemoryStore;
@@ -117,7 +117,7 @@ export class House {
     retryForMs = RETRY_FOR_MS,
     beforeCommit,
     at,
-  }: HouseOptions = {}): Promise<House> {
+  }: ServerHarnessOptions = {}): Promise<ServerHarness> {
     const clock = new ShiftedClock();
     const store = new MemoryStore({
       clock: clock.now,
@@ -172,7 +172,7 @@ export class House {
     onTestFinished(async () => {
       await Promise.all([engine.close(), server.close()]);
     });
-    return new House({
+    return new ServerHarness({
       url: `${address.host}:${address.port}`,
       store,
       porchlight,

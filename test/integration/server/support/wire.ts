@@ -14,7 +14,7 @@ export interface Closed {
   readonly reason: string;
 }
 
-export class Wire {
+export class TestSocket {
   readonly ws: WebSocket;
   readonly closed: Promise<Closed>;
   readonly opened: Promise<void>;
@@ -45,8 +45,8 @@ export class Wire {
   }
 
   /** Opens and is acknowledged. */
-  static async as(url: string, credential: string, options: ClientOptions = {}): Promise<Wire> {
-    const wire = new Wire(url, options);
+  static async as(url: string, credential: string, options: ClientOptions = {}): Promise<TestSocket> {
+    const wire = new TestSocket(url, options);
     await wire.init({ authorization: `Bearer ${credential}` });
     const message = await wire.next();
     if (message.type !== 'connection_ack') throw new Error(`Not acknowledged: ${JSON.stringify(message)}`);

@@ -1,20 +1,20 @@
 /** How the server closes sockets, and what clients are told before. */
 import { describe, expect, test, vi } from 'vitest';
-import { API_KEY, codeOf, House, LIMITS, LOGIN } from '../support/server-harness.ts';
-import { Wire } from '../support/wire.ts';
+import { API_KEY, codeOf, ServerHarness, LIMITS, LOGIN } from '../support/server-harness.ts';
+import { TestSocket } from '../support/wire.ts';
 
 const ENDED = 'subscription { sessionEnded { sessionId reason kickedBy } }';
 const END = 'mutation ($input: EndSessionsInput!) { endSessions(input: $input) { ended { id } } }';
 
 describe('a session that ends', () => {
   test('by a kick tells its client why, then closes every socket of it with the reason', async () => {
-    const house = await House.open();
-    const { id, token } = await house.login('alice', 'WEB');
-    const told = await Wire.as(house.socketUrl, token);
-    const other = await Wire.as(house.socketUrl, token);
+    const harness = await ServerHarness.open();
+    const { id, token } = await harness.login('alice', 'WEB');
+    const told = await TestSocket.as(harness.socketUrl, token);
+    const other = await TestSocket.as(harness.socketUrl, token);
     const subscription = told.subscribe(ENDED);
     await told.roundTrip();
-    await house.login('alice', 'IPHONE');
+    await harness.login('alice', 'IPHONE');
     expect(await told.closed).toEqual({ code: 4410, reason: 'KICKED' });
     expect(await other.closed).toEqual({ code: 4410, reason: 'KICKED' });
     expect(await told.next()).toEqual({
@@ -23,46 +23,46 @@ describe('a session that ends', () => {
       payload: { data: { sessionEnded: { sessionId: id, reason: 'KICKED', kickedBy: 'IPHONE' } } },
     });
     expect(await told.next()).toEqual({ type: 'complete', id: subscription });
-    expect(await house.reasons('alice')).toEqual(['LOGIN', 'LOGIN', 'KICKED']);
+    expect(await harness.reasons('alice')).toEqual(['LOGIN', 'LOGIN', 'KICKED']);
   });
 
   test('by its own logout answers it first', async () => {
-    const house = await House.open();
-    const { token } = await house.login('alice', 'WEB');
-    const wire = await Wire.as(house.socketUrl, token);
+    const harness = await ServerHarness.open();
+    const { token } = await harness.login('alice', 'WEB');
+    const wire = await TestSocket.as(harness.socketUrl, token);
     const reply = await wire.ask('mutation { logout { userStatus { status } } }');
     expect(reply.payload?.['data']).toEqual({ logout: { userStatus: { status: 'OFFLINE' } } });
     expect(await wire.closed).toEqual({ code: 4410, reason: 'LOGOUT' });
-    expect(await house.reasons('alice')).toEqual(['LOGIN', 'LOGOUT']);
+    expect(await harness.reasons('alice')).toEqual(['LOGIN', 'LOGOUT']);
   });
 
   test.each([
-    ['REPLACED', (house: House) => house.login('alice', 'WEB')],
-    ['REVOKED', (house: House) => house.post(END, API_KEY, { input: { userId: 'alice' } })],
-    ['HEARTBEAT_TIMEOUT', (house: House) => house.pass(60_000)],
+    ['REPLACED', (harness: ServerHarness) => harness.login('alice', 'WEB')],
+    ['REVOKED', (harness: ServerHarness) => harness.post(END, API_KEY, { input: { userId: 'alice' } })],
+    ['HEARTBEAT_TIMEOUT', (harness: ServerHarness) => harness.pass(60_000)],
   ])('with %s says so', async (reason, end) => {
-    const house = await House.open();
-    const { token } = await house.login('alice', 'WEB');
-    const wire = await Wire.as(house.socketUrl, token);
-    await end(house);
+    const harness = await ServerHarness.open();
+    const { token } = await harness.login('alice', 'WEB');
+    const wire = await TestSocket.as(harness.socketUrl, token);
+    await end(harness);
     expect(await wire.closed).toEqual({ code: 4410, reason });
   });
 
   test('lets nothing more be asked, but answers what was', async () => {
-    const house = await House.open();
-    const { token } = await house.login('alice', 'WEB');
-    const wire = await Wire.as(house.socketUrl, token);
+    const harness = await ServerHarness.open();
+    const { token } = await harness.login('alice', 'WEB');
+    const wire = await TestSocket.as(harness.socketUrl, token);
     let answer: (() => void) | undefined;
     const asked = new Promise<void>((resolve) => {
-      vi.spyOn(house.store, 'read').mockImplementationOnce(async (ids) => {
+      vi.spyOn(harness.store, 'read').mockImplementationOnce(async (ids) => {
         resolve();
         await new Promise<void>((go) => (answer = go));
-        return house.store.read(ids);
+        return harness.store.read(ids);
       });
     });
     const slow = wire.subscribe('{ userStatus(userId: "bob") { status } }');
     await asked;
-    await house.post(END, API_KEY, { input: { userId: 'alice' } });
+    await harness.post(END, API_KEY, { input: { userId: 'alice' } });
     wire.subscribe('{ __typename }');
     await wire.roundTrip();
     answer?.();
@@ -71,78 +71,81 @@ describe('a session that ends', () => {
   });
 
   test('does not wait for ever for what it still has to say', async () => {
-    const house = await House.open({ limits: { drainMs: 50 } });
-    const { token } = await house.login('alice', 'WEB');
-    const wire = await Wire.as(house.socketUrl, token);
-    vi.spyOn(house.store, 'read').mockReturnValueOnce(new Promise(() => undefined));
+    const harness = await ServerHarness.open({ limits: { drainMs: 50 } });
+    const { token } = await harness.login('alice', 'WEB');
+    const wire = await TestSocket.as(harness.socketUrl, token);
+    vi.spyOn(harness.store, 'read').mockReturnValueOnce(new Promise(() => undefined));
     wire.subscribe('{ userStatus(userId: "bob") { status } }');
     await wire.roundTrip();
-    await house.post(END, API_KEY, { input: { userId: 'alice' } });
+    await harness.post(END, API_KEY, { input: { userId: 'alice' } });
     expect(await wire.closed).toEqual({ code: 4410, reason: 'REVOKED' });
   });
 
   test('does not wait for ever for a client that answers no close', async () => {
-    const house = await House.open({ limits: { closeMs: 50 } });
-    const { token } = await house.login('alice', 'WEB');
-    const wire = await Wire.as(house.socketUrl, token);
+    const harness = await ServerHarness.open({ limits: { closeMs: 50 } });
+    const { token } = await harness.login('alice', 'WEB');
+    const wire = await TestSocket.as(harness.socketUrl, token);
     wire.tcp.pause();
-    await house.post(END, API_KEY, { input: { userId: 'alice' } });
-    await expect.poll(() => house.porchlight.links.count).toBe(0);
+    await harness.post(END, API_KEY, { input: { userId: 'alice' } });
+    await expect.poll(() => harness.porchlight.links.count).toBe(0);
   });
 });
 
 describe('a session that times out and can be PUSH_ONLINE', () => {
   test('closes its sockets with 4412: connect again', async () => {
-    const house = await House.open();
-    const { token } = await house.login('alice', 'IPHONE');
-    const wire = await Wire.as(house.socketUrl, token);
-    await house.pass(400_000);
+    const harness = await ServerHarness.open();
+    const { token } = await harness.login('alice', 'IPHONE');
+    const wire = await TestSocket.as(harness.socketUrl, token);
+    await harness.pass(400_000);
     expect(await wire.closed).toEqual({ code: 4412, reason: 'HEARTBEAT_TIMEOUT' });
-    await Wire.as(house.socketUrl, token);
-    expect(await house.reasons('alice')).toEqual(['LOGIN', 'HEARTBEAT_TIMEOUT', 'RECONNECT']);
+    await TestSocket.as(harness.socketUrl, token);
+    expect(await harness.reasons('alice')).toEqual(['LOGIN', 'HEARTBEAT_TIMEOUT', 'RECONNECT']);
   });
 });
 
 describe('a JWT’s socket', () => {
-  const inSeconds = (house: House, seconds: number) => Math.floor(house.now / 1_000) + seconds;
+  const inSeconds = (harness: ServerHarness, seconds: number) => Math.floor(harness.now / 1_000) + seconds;
 
   test('is closed with 4413 when the token expires, which is no DISCONNECT', async () => {
-    const house = await House.open();
-    const exp = inSeconds(house, 2);
-    const wire = await Wire.as(house.socketUrl, await house.jwt('alice', { exp }));
+    const harness = await ServerHarness.open();
+    const exp = inSeconds(harness, 2);
+    const wire = await TestSocket.as(harness.socketUrl, await harness.jwt('alice', { exp }));
     await wire.ask(LOGIN, { input: { platform: 'IPHONE' } });
-    const lasting = await Wire.as(house.socketUrl, await house.jwt('bob', { exp: inSeconds(house, 3_000_000) }));
+    const lasting = await TestSocket.as(
+      harness.socketUrl,
+      await harness.jwt('bob', { exp: inSeconds(harness, 3_000_000) }),
+    );
     expect(await wire.closed).toEqual({ code: 4413, reason: 'The token has expired' });
-    expect(house.now).toBeGreaterThanOrEqual(exp * 1_000);
-    await expect.poll(() => house.porchlight.links.count).toBe(1);
-    expect(await house.reasons('alice')).toEqual(['LOGIN']);
+    expect(harness.now).toBeGreaterThanOrEqual(exp * 1_000);
+    await expect.poll(() => harness.porchlight.links.count).toBe(1);
+    expect(await harness.reasons('alice')).toEqual(['LOGIN']);
     expect(lasting.ws.readyState).toBe(lasting.ws.OPEN);
   });
 
   test('is closed with 4413, and its session lives on by its own token', async () => {
-    const house = await House.open();
-    const wire = await Wire.as(house.socketUrl, await house.jwt('alice', { exp: inSeconds(house, 2) }));
+    const harness = await ServerHarness.open();
+    const wire = await TestSocket.as(harness.socketUrl, await harness.jwt('alice', { exp: inSeconds(harness, 2) }));
     const reply = await wire.ask(LOGIN, { input: { platform: 'WEB' } });
     const { sessionToken } = reply.payload?.['data']?.['login'] as unknown as { sessionToken: string };
-    const own = await Wire.as(house.socketUrl, sessionToken);
+    const own = await TestSocket.as(harness.socketUrl, sessionToken);
     expect((await wire.closed).code).toBe(4413);
-    await expect.poll(() => house.porchlight.links.count).toBe(1);
-    const beat = await house.post('mutation { heartbeat { session { status attached } } }', sessionToken);
+    await expect.poll(() => harness.porchlight.links.count).toBe(1);
+    const beat = await harness.post('mutation { heartbeat { session { status attached } } }', sessionToken);
     expect(beat.body.data).toEqual({ heartbeat: { session: { status: 'ONLINE', attached: true } } });
     expect((await own.ask('{ me { status } }')).payload?.['data']).toEqual({ me: { status: 'ONLINE' } });
     // It is as silent as any other from here on: no socket's end, but a timeout.
-    await house.pass(60_000);
+    await harness.pass(60_000);
     expect((await own.closed).code).toBe(4410);
-    expect(await house.reasons('alice')).toEqual(['LOGIN', 'HEARTBEAT_TIMEOUT']);
+    expect(await harness.reasons('alice')).toEqual(['LOGIN', 'HEARTBEAT_TIMEOUT']);
   });
 
   test('is closed with 4413 when the user’s tokens are revoked, also when no session ends with them', async () => {
-    const house = await House.open();
-    const old = await Wire.as(house.socketUrl, await house.jwt('alice'));
-    const undated = await Wire.as(house.socketUrl, await house.jwt('alice', { iat: undefined }));
-    const young = await Wire.as(house.socketUrl, await house.jwt('alice', { iat: inSeconds(house, 1) }));
-    const other = await Wire.as(house.socketUrl, await house.jwt('bob'));
-    await house.post(END, API_KEY, { input: { userId: 'alice', revokeTokens: true } });
+    const harness = await ServerHarness.open();
+    const old = await TestSocket.as(harness.socketUrl, await harness.jwt('alice'));
+    const undated = await TestSocket.as(harness.socketUrl, await harness.jwt('alice', { iat: undefined }));
+    const young = await TestSocket.as(harness.socketUrl, await harness.jwt('alice', { iat: inSeconds(harness, 1) }));
+    const other = await TestSocket.as(harness.socketUrl, await harness.jwt('bob'));
+    await harness.post(END, API_KEY, { input: { userId: 'alice', revokeTokens: true } });
     for (const wire of [old, undated]) {
       expect(await wire.closed).toEqual({ code: 4413, reason: 'The token has been revoked' });
     }
@@ -150,23 +153,23 @@ describe('a JWT’s socket', () => {
   });
 
   test('whose session is revoked with the token is told of the session', async () => {
-    const house = await House.open();
-    const wire = await Wire.as(house.socketUrl, await house.jwt('alice'));
+    const harness = await ServerHarness.open();
+    const wire = await TestSocket.as(harness.socketUrl, await harness.jwt('alice'));
     await wire.ask(LOGIN, { input: { platform: 'WEB' } });
-    await house.post(END, API_KEY, { input: { userId: 'alice', revokeTokens: true } });
+    await harness.post(END, API_KEY, { input: { userId: 'alice', revokeTokens: true } });
     expect(await wire.closed).toEqual({ code: 4410, reason: 'REVOKED' });
   });
 
   test('that was revoked while it was let in is not let in', async () => {
-    const house = await House.open();
-    const jwt = await house.jwt('alice');
-    const read = vi.spyOn(house.store, 'read');
+    const harness = await ServerHarness.open();
+    const jwt = await harness.jwt('alice');
+    const read = vi.spyOn(harness.store, 'read');
     read.mockImplementationOnce(async (ids) => {
-      const before = await house.store.read(ids);
-      await house.porchlight.tracker.endSessions('alice' as never, { platform: null, sessionId: null }, true);
+      const before = await harness.store.read(ids);
+      await harness.porchlight.tracker.endSessions('alice' as never, { platform: null, sessionId: null }, true);
       return before;
     });
-    const wire = new Wire(house.socketUrl);
+    const wire = new TestSocket(harness.socketUrl);
     await wire.init({ authorization: `Bearer ${jwt}` });
     expect((await wire.closed).code).toBe(4413);
     expect(wire.unread).toEqual([]);
@@ -174,9 +177,9 @@ describe('a JWT’s socket', () => {
 });
 
 test('a login with a JWT that is revoked on its way begins no session, over both doors', async () => {
-  const house = await House.open();
-  const { tracker } = house.porchlight;
-  const wire = await Wire.as(house.socketUrl, await house.jwt('alice'));
+  const harness = await ServerHarness.open();
+  const { tracker } = harness.porchlight;
+  const wire = await TestSocket.as(harness.socketUrl, await harness.jwt('alice'));
   const overtaken = (): void => {
     const login = vi.spyOn(tracker, 'login');
     login.mockImplementationOnce(async (...args) => {
@@ -186,20 +189,20 @@ test('a login with a JWT that is revoked on its way begins no session, over both
     });
   };
   overtaken();
-  const overHttp = await house.post(LOGIN, await house.jwt('bob'), { input: { platform: 'WEB' } });
+  const overHttp = await harness.post(LOGIN, await harness.jwt('bob'), { input: { platform: 'WEB' } });
   expect(codeOf(overHttp)).toBe('UNAUTHENTICATED');
   overtaken();
   const overSocket = await wire.ask(LOGIN, { input: { platform: 'WEB' } });
   expect(overSocket.payload?.['errors']).toMatchObject([{ extensions: { code: 'UNAUTHENTICATED' } }]);
   expect((await wire.closed).code).toBe(4413);
-  for (const user of ['alice', 'bob']) expect(await house.reasons(user)).toEqual([]);
+  for (const user of ['alice', 'bob']) expect(await harness.reasons(user)).toEqual([]);
 });
 
 describe('a backend', () => {
   test('that reads more slowly than events happen is closed with 4411', async () => {
-    const house = await House.open();
-    const wire = await Wire.as(house.socketUrl, API_KEY);
-    const follow = vi.spyOn(house.porchlight.feed, 'follow');
+    const harness = await ServerHarness.open();
+    const wire = await TestSocket.as(harness.socketUrl, API_KEY);
+    const follow = vi.spyOn(harness.porchlight.feed, 'follow');
     wire.subscribe('subscription { presenceEvents { reason } }');
     await wire.roundTrip();
     follow.mock.calls[0]?.[1]();
@@ -209,16 +212,16 @@ describe('a backend', () => {
 
 describe('a slow reader', () => {
   test('stalls her own subscriptions and nobody else’s', async () => {
-    const house = await House.open({ settings: { limits: { ...LIMITS, maxWatchedPerSocket: 50_000 } } });
+    const harness = await ServerHarness.open({ settings: { limits: { ...LIMITS, maxWatchedPerSocket: 50_000 } } });
     const watch = 'subscription ($ids: [ID!]!) { statusChanges(userIds: $ids) { userId version customStatus } }';
     const ids = Array.from({ length: 500 }, (_, index) => `user ${index} ${'x'.repeat(100)}`);
-    const slow = await Wire.as(house.socketUrl, API_KEY);
+    const slow = await TestSocket.as(harness.socketUrl, API_KEY);
     slow.tcp.pause();
     for (let count = 0; count < 100; count++) slow.subscribe(watch, { ids });
-    const quick = await Wire.as(house.socketUrl, API_KEY);
+    const quick = await TestSocket.as(harness.socketUrl, API_KEY);
     quick.subscribe(watch, { ids: ['alice'] });
     expect((await quick.next()).type).toBe('next');
-    await house.login('alice');
+    await harness.login('alice');
     expect((await quick.next()).payload?.['data']).toMatchObject({ statusChanges: [{ userId: 'alice', version: 1 }] });
     slow.tcp.resume();
     for (let count = 0; count < 100; count++) expect((await slow.next()).type).toBe('next');

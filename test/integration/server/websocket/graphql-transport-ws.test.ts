@@ -1,15 +1,15 @@
 /** What graphql-transport-ws asks of the server's side, where it is easily got wrong. */
 import { expect, test, vi } from 'vitest';
-import { API_KEY, House } from '../support/server-harness.ts';
-import { Wire } from '../support/wire.ts';
+import { API_KEY, ServerHarness } from '../support/server-harness.ts';
+import { TestSocket } from '../support/wire.ts';
 
 const STATUS = '{ userStatuses(userIds: ["alice"]) { status } }';
 
 test('a name that was taken back may be used again, and what it stood for before is not told under it', async () => {
-  const house = await House.open();
-  const wire = await Wire.as(house.socketUrl, API_KEY);
+  const harness = await ServerHarness.open();
+  const wire = await TestSocket.as(harness.socketUrl, API_KEY);
   let answer = (): void => undefined;
-  const read = vi.spyOn(house.store, 'read');
+  const read = vi.spyOn(harness.store, 'read');
   read.mockImplementationOnce(async () => {
     await new Promise<void>((resolve) => {
       answer = resolve;
@@ -30,10 +30,10 @@ test('a name that was taken back may be used again, and what it stood for before
 });
 
 test('a subscription taken back before its present has come is told nothing, and watches nobody', async () => {
-  const house = await House.open();
-  const wire = await Wire.as(house.socketUrl, API_KEY);
+  const harness = await ServerHarness.open();
+  const wire = await TestSocket.as(harness.socketUrl, API_KEY);
   let answer = (): void => undefined;
-  vi.spyOn(house.store, 'read').mockImplementationOnce(async () => {
+  vi.spyOn(harness.store, 'read').mockImplementationOnce(async () => {
     await new Promise<void>((resolve) => {
       answer = resolve;
     });
@@ -41,12 +41,12 @@ test('a subscription taken back before its present has come is told nothing, and
   });
   const id = wire.subscribe('subscription { statusChanges(userIds: ["alice"]) { status } }');
   await wire.roundTrip();
-  expect(house.porchlight.watchers.watchedUsers).toBe(1);
+  expect(harness.porchlight.watchers.watchedUsers).toBe(1);
   wire.send({ type: 'complete', id });
   await wire.roundTrip();
-  expect(house.porchlight.watchers.watchedUsers).toBe(0);
+  expect(harness.porchlight.watchers.watchedUsers).toBe(0);
   answer();
-  await house.login('alice');
+  await harness.login('alice');
   await wire.roundTrip();
   expect(wire.unread).toEqual([]);
 });

@@ -2,11 +2,11 @@
 import { createClient, type Client, type ClientOptions } from 'graphql-ws';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { WebSocket } from 'ws';
-import { API_KEY, House } from '../support/server-harness.ts';
+import { API_KEY, ServerHarness } from '../support/server-harness.ts';
 
-const open = (house: House, authorization: () => string, options: Partial<ClientOptions> = {}): Client => {
+const open = (harness: ServerHarness, authorization: () => string, options: Partial<ClientOptions> = {}): Client => {
   const client = createClient({
-    url: house.socketUrl,
+    url: harness.socketUrl,
     webSocketImpl: WebSocket,
     connectionParams: () => ({ authorization: `Bearer ${authorization()}` }),
     retryAttempts: 3,
@@ -24,12 +24,12 @@ const firstOf = async (client: Client, query: string): Promise<unknown> => {
 
 describe('the graphql-ws client', () => {
   test('asks, watches, and has its refusals as errors with codes', async () => {
-    const house = await House.open();
-    const client = open(house, () => API_KEY);
+    const harness = await ServerHarness.open();
+    const client = open(harness, () => API_KEY);
     expect(await firstOf(client, '{ stats { sockets } }')).toEqual({ stats: { sockets: 1 } });
     const watching = client.iterate({ query: 'subscription { statusChanges(userIds: ["bob"]) { status } }' });
     expect((await watching.next()).value).toEqual({ data: { statusChanges: [{ status: 'OFFLINE' }] } });
-    await house.login('bob');
+    await harness.login('bob');
     expect((await watching.next()).value).toEqual({ data: { statusChanges: [{ status: 'ONLINE' }] } });
     await watching.return?.();
     const refused = client.iterate({ query: '{ me { id } }' });
@@ -40,31 +40,31 @@ describe('the graphql-ws client', () => {
   });
 
   test('comes back by itself after 4412, and watches on', async () => {
-    const house = await House.open();
-    const { token } = await house.login('alice', 'IPHONE');
+    const harness = await ServerHarness.open();
+    const { token } = await harness.login('alice', 'IPHONE');
     let connections = 0;
-    const client = open(house, () => token, { on: { connected: () => connections++ } });
+    const client = open(harness, () => token, { on: { connected: () => connections++ } });
     const watching = client.iterate({ query: 'subscription { statusChanges(userIds: ["bob"]) { status } }' });
     await watching.next();
-    await house.pass(400_000);
+    await harness.pass(400_000);
     expect((await watching.next()).value).toEqual({ data: { statusChanges: [{ status: 'OFFLINE' }] } });
     expect(connections).toBe(2);
-    expect(await house.reasons('alice')).toEqual(['LOGIN', 'HEARTBEAT_TIMEOUT', 'RECONNECT']);
+    expect(await harness.reasons('alice')).toEqual(['LOGIN', 'HEARTBEAT_TIMEOUT', 'RECONNECT']);
   });
 
   test('comes back with a new token after 4413', async () => {
-    const house = await House.open();
-    const tokens = [await house.jwt('alice', { exp: 1 }), await house.jwt('alice')];
-    const client = open(house, () => tokens.shift() ?? '');
+    const harness = await ServerHarness.open();
+    const tokens = [await harness.jwt('alice', { exp: 1 }), await harness.jwt('alice')];
+    const client = open(harness, () => tokens.shift() ?? '');
     expect(await firstOf(client, '{ userStatus(userId: "alice") { version } }')).toEqual({
       userStatus: { version: 0 },
     });
   });
 
   test('gives up after 4401, without asking again', async () => {
-    const house = await House.open();
+    const harness = await ServerHarness.open();
     let attempts = 0;
-    const client = open(house, () => 'wrong', { on: { connecting: () => attempts++ } });
+    const client = open(harness, () => 'wrong', { on: { connecting: () => attempts++ } });
     await expect(firstOf(client, '{ __typename }')).rejects.toMatchObject({ code: 4401 });
     expect(attempts).toBe(1);
   });

@@ -3,11 +3,11 @@ import { connect, type Socket } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { DoorLimits } from '../../../../src/server/limits/limit-settings.ts';
-import { API_KEY, House, LIMITS } from '../support/server-harness.ts';
-import { Wire } from '../support/wire.ts';
+import { API_KEY, ServerHarness, LIMITS } from '../support/server-harness.ts';
+import { TestSocket } from '../support/wire.ts';
 
-const open = (limits: Partial<DoorLimits>): Promise<House> =>
-  House.open({ settings: { limits: { ...LIMITS, ...limits } } });
+const open = (limits: Partial<DoorLimits>): Promise<ServerHarness> =>
+  ServerHarness.open({ settings: { limits: { ...LIMITS, ...limits } } });
 
 /** A connection that says what it is told to, and nothing else. */
 class Line {
@@ -15,8 +15,8 @@ class Line {
   readonly closed: Promise<void>;
   heard = '';
 
-  constructor(house: House, localAddress = '127.0.0.1') {
-    const { hostname, port } = new URL(house.url);
+  constructor(harness: ServerHarness, localAddress = '127.0.0.1') {
+    const { hostname, port } = new URL(harness.url);
     this.socket = connect({ port: Number(port), host: hostname, localAddress });
     this.socket.setEncoding('latin1').on('data', (text: string) => (this.heard += text));
     this.socket.on('error', () => undefined);
@@ -62,21 +62,21 @@ describe('a request that never ends is cut off with 408, while others are served
     // For a head there is less time than for all of a request, which here would be for ever.
     const isOfHead = what === 'nothing' || what.includes('a head');
     const httpTimes = { headersMs: 150, requestMs: isOfHead ? 600_000 : 200, checkMs: 20 };
-    const house = await House.open({ httpTimes });
-    const lines = Array.from({ length: 20 }, () => new Line(house));
+    const harness = await ServerHarness.open({ httpTimes });
+    const lines = Array.from({ length: 20 }, () => new Line(harness));
     for (const line of lines) say(line);
-    expect((await house.post('{ __typename }')).status).toBe(200);
+    expect((await harness.post('{ __typename }')).status).toBe(200);
     await Promise.all(lines.map(({ closed }) => closed));
-    await expect.poll(() => house.server.connections.open).toBeLessThanOrEqual(1);
-    expect((await house.post('{ __typename }')).status).toBe(200);
+    await expect.poll(() => harness.server.connections.open).toBeLessThanOrEqual(1);
+    expect((await harness.post('{ __typename }')).status).toBe(200);
   });
 });
 
 test('who does not read an answer is not waited for', async () => {
-  const house = await House.open({ httpTimes: { unreadMs: 150 } });
-  const { token } = await house.login('alice');
+  const harness = await ServerHarness.open({ httpTimes: { unreadMs: 150 } });
+  const { token } = await harness.login('alice');
   const text = '\u{1F600}'.repeat(250);
-  await house.post(
+  await harness.post(
     'mutation ($text: String) { setCustomStatus(input: { text: $text }) { userStatus { version } } }',
     token,
     {
@@ -89,12 +89,12 @@ test('who does not read an answer is not waited for', async () => {
     query: `query ($ids: [ID!]!) { userStatuses(userIds: $ids) { ${many} } }`,
     variables: { ids: Array.from({ length: 500 }, () => 'alice') },
   });
-  const before = house.server.connections.open;
-  const line = new Line(house);
+  const before = harness.server.connections.open;
+  const line = new Line(harness);
   line.socket.pause();
   line.socket.write(`${head(`Content-Length: ${body.length}`)}\r\n\r\n${body}`);
-  await expect.poll(() => house.server.connections.open).toBe(before + 1);
-  const cutOff = () => house.server.connections.open <= before;
+  await expect.poll(() => harness.server.connections.open).toBe(before + 1);
+  const cutOff = () => harness.server.connections.open <= before;
   await expect.poll(cutOff, { timeout: 10_000 }).toBe(true);
   line.socket.resume();
   await line.closed;
@@ -103,44 +103,44 @@ test('who does not read an answer is not waited for', async () => {
 
 describe('connections that are no sockets', () => {
   test('are at most so many from one address; another one is served', async () => {
-    const house = await open({ maxSocketsPerAddress: 1 });
-    const lines = Array.from({ length: 256 }, () => new Line(house));
-    await expect.poll(() => house.server.connections.open).toBe(256);
+    const harness = await open({ maxSocketsPerAddress: 1 });
+    const lines = Array.from({ length: 256 }, () => new Line(harness));
+    await expect.poll(() => harness.server.connections.open).toBe(256);
     const [first] = lines;
-    await new Line(house).closed;
-    expect(house.server.refusals.connections).toBe(1);
-    const other = new Line(house, '127.0.0.2');
+    await new Line(harness).closed;
+    expect(harness.server.refusals.connections).toBe(1);
+    const other = new Line(harness, '127.0.0.2');
     other.socket.write('GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
     await other.closed;
     expect(other.heard).toMatch(/^HTTP\/1\.1 200 /);
     first?.socket.destroy();
-    await expect.poll(() => house.server.connections.open).toBe(255);
-    expect((await house.post('{ __typename }')).status).toBe(200);
+    await expect.poll(() => harness.server.connections.open).toBe(255);
+    expect((await harness.post('{ __typename }')).status).toBe(200);
   });
 
   test('are at most so many in all: the one that has waited longest makes room', async () => {
-    const house = await open({ maxSockets: 10, maxSocketsPerAddress: 0 });
-    const kept = new Line(house);
-    await expect.poll(() => house.server.connections.open).toBe(1);
-    const lines = Array.from({ length: 255 }, () => new Line(house));
-    await expect.poll(() => house.server.connections.open).toBe(256);
+    const harness = await open({ maxSockets: 10, maxSocketsPerAddress: 0 });
+    const kept = new Line(harness);
+    await expect.poll(() => harness.server.connections.open).toBe(1);
+    const lines = Array.from({ length: 255 }, () => new Line(harness));
+    await expect.poll(() => harness.server.connections.open).toBe(256);
     // It asks, so it has waited for less long than all others.
     kept.socket.write('GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n');
     await expect.poll(() => kept.heard).toMatch(/^HTTP\/1\.1 200 /);
-    expect((await house.post('{ __typename }')).status).toBe(200);
+    expect((await harness.post('{ __typename }')).status).toBe(200);
     await expect.poll(() => lines.filter(({ socket }) => socket.destroyed).length).toBe(1);
     expect(kept.socket.destroyed).toBe(false);
-    expect(house.server.connections.open).toBe(256);
-    expect(house.server.refusals.connections).toBe(1);
+    expect(harness.server.connections.open).toBe(256);
+    expect(harness.server.refusals.connections).toBe(1);
   });
 
   test('are none any more as soon as they are sockets', async () => {
-    const house = await open({});
-    const wire = await Wire.as(house.socketUrl, API_KEY);
-    expect(house.server.connections.open).toBe(0);
+    const harness = await open({});
+    const wire = await TestSocket.as(harness.socketUrl, API_KEY);
+    expect(harness.server.connections.open).toBe(0);
     wire.ws.close();
     await wire.closed;
-    expect(house.server.connections.open).toBe(0);
+    expect(harness.server.connections.open).toBe(0);
   });
 });
 
@@ -150,9 +150,9 @@ describe('a compressed body', () => {
   test.each(['gzip', 'x-gzip', 'deflate', 'br', 'zstd', 'identity, gzip', 'gzip, gzip'])(
     'is refused with 415, and not looked into: %s',
     async (encoding) => {
-      const house = await House.open();
+      const harness = await ServerHarness.open();
       const before = process.memoryUsage().arrayBuffers;
-      const response = await fetch(`${house.url}/graphql`, {
+      const response = await fetch(`${harness.url}/graphql`, {
         method: 'POST',
         headers: {
           authorization: `Bearer ${API_KEY}`,

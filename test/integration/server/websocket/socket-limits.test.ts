@@ -5,18 +5,18 @@ import { runInNewContext } from 'node:vm';
 import { onTestFinished, describe, expect, test, vi } from 'vitest';
 import type { DoorLimits } from '../../../../src/server/limits/limit-settings.ts';
 import { UPGRADE } from '../../../support/porchlight-client.ts';
-import { API_KEY, House, LIMITS, LOGIN } from '../support/server-harness.ts';
-import { Wire, type Message } from '../support/wire.ts';
+import { API_KEY, ServerHarness, LIMITS, LOGIN } from '../support/server-harness.ts';
+import { TestSocket, type Message } from '../support/wire.ts';
 
-const open = (limits: Partial<DoorLimits>, trustProxy = false): Promise<House> =>
-  House.open({ settings: { limits: { ...LIMITS, ...limits }, trustProxy } });
+const open = (limits: Partial<DoorLimits>, trustProxy = false): Promise<ServerHarness> =>
+  ServerHarness.open({ settings: { limits: { ...LIMITS, ...limits }, trustProxy } });
 
 /** The answer to an upgrade: 101 and the socket, or another status and its Retry-After. */
 const knock = async (
-  house: House,
+  harness: ServerHarness,
   address = '192.0.2.1',
-): Promise<{ wire: Wire; answer: [number, string | undefined] }> => {
-  const wire = new Wire(house.socketUrl, { headers: { 'x-forwarded-for': address } });
+): Promise<{ wire: TestSocket; answer: [number, string | undefined] }> => {
+  const wire = new TestSocket(harness.socketUrl, { headers: { 'x-forwarded-for': address } });
   const answer = await new Promise<[number, string | undefined]>((resolve) => {
     wire.ws.once('open', () => resolve([101, undefined]));
     wire.ws.once('unexpected-response', (_request, { statusCode, headers }) =>
@@ -26,56 +26,56 @@ const knock = async (
   return { wire, answer };
 };
 
-const gone = async (house: House, wire: Wire, left: number): Promise<void> => {
+const gone = async (harness: ServerHarness, wire: TestSocket, left: number): Promise<void> => {
   wire.ws.terminate();
-  await expect.poll(() => house.server.sockets.open).toBe(left);
+  await expect.poll(() => harness.server.sockets.open).toBe(left);
 };
 
-const acknowledged = async (house: House, credential: string): Promise<Wire> => {
-  const wire = await Wire.as(house.socketUrl, credential);
+const acknowledged = async (harness: ServerHarness, credential: string): Promise<TestSocket> => {
+  const wire = await TestSocket.as(harness.socketUrl, credential);
   await wire.roundTrip();
   return wire;
 };
 
 describe('sockets in all', () => {
   test('are at most so many: one more is refused before it is one, until there is a place', async () => {
-    const house = await open({ maxSockets: 3 });
+    const harness = await open({ maxSockets: 3 });
     const wires = [];
-    for (let count = 0; count < 3; count++) wires.push(await acknowledged(house, API_KEY));
-    expect((await knock(house)).answer).toEqual([503, '1']);
-    expect(house.server.refusals.socketsInAll).toBe(1);
-    expect(house.server.sockets).toMatchObject({ open: 3, silent: 0 });
-    await gone(house, wires[0] as Wire, 2);
-    expect((await knock(house)).answer).toEqual([101, undefined]);
+    for (let count = 0; count < 3; count++) wires.push(await acknowledged(harness, API_KEY));
+    expect((await knock(harness)).answer).toEqual([503, '1']);
+    expect(harness.server.refusals.socketsInAll).toBe(1);
+    expect(harness.server.sockets).toMatchObject({ open: 3, silent: 0 });
+    await gone(harness, wires[0] as TestSocket, 2);
+    expect((await knock(harness)).answer).toEqual([101, undefined]);
   });
 
   test('that do not say who they are take no places from those who do: the oldest gives way', async () => {
-    const house = await open({ maxSockets: 16 }, true);
-    const { token } = await house.login('alice', 'IPHONE');
-    const silent: Wire[] = [];
-    for (let count = 0; count < 4; count++) silent.push((await knock(house, `192.0.2.${count}`)).wire);
-    expect(house.server.sockets.silent).toBe(4);
-    await acknowledged(house, token);
-    expect(await (silent[0] as Wire).closed).toEqual({
+    const harness = await open({ maxSockets: 16 }, true);
+    const { token } = await harness.login('alice', 'IPHONE');
+    const silent: TestSocket[] = [];
+    for (let count = 0; count < 4; count++) silent.push((await knock(harness, `192.0.2.${count}`)).wire);
+    expect(harness.server.sockets.silent).toBe(4);
+    await acknowledged(harness, token);
+    expect(await (silent[0] as TestSocket).closed).toEqual({
       code: 4414,
       reason: 'Too many sockets that do not say who they are',
     });
-    expect(house.server.sockets.silent).toBe(3);
+    expect(harness.server.sockets.silent).toBe(3);
     for (const wire of silent.slice(1)) expect(wire.ws.readyState).toBe(wire.ws.OPEN);
-    for (let count = 0; count < 40; count++) await knock(house, `198.51.100.${count}`);
-    expect(house.server.sockets.silent).toBe(4);
-    await acknowledged(house, token);
-    expect(house.server.refusals.socketsSilent).toBe(1 + 39 + 1);
-    expect(await house.status('alice')).toBe('ONLINE');
+    for (let count = 0; count < 40; count++) await knock(harness, `198.51.100.${count}`);
+    expect(harness.server.sockets.silent).toBe(4);
+    await acknowledged(harness, token);
+    expect(harness.server.refusals.socketsSilent).toBe(1 + 39 + 1);
+    expect(await harness.status('alice')).toBe('ONLINE');
   });
 
   test('that are closed for their silence are not waited for', async () => {
-    const house = await House.open({ limits: { initMs: 20, strangerCloseMs: 20 } });
-    const wire = new Wire(house.socketUrl);
+    const harness = await ServerHarness.open({ limits: { initMs: 20, strangerCloseMs: 20 } });
+    const wire = new TestSocket(harness.socketUrl);
     await wire.opened;
     wire.tcp.pause();
-    await expect.poll(() => house.server.sockets.open).toBe(0);
-    expect(house.server.refusals.socketsLate).toBe(1);
+    await expect.poll(() => harness.server.sockets.open).toBe(0);
+    expect(harness.server.refusals.socketsLate).toBe(1);
   });
 });
 
@@ -83,8 +83,8 @@ describe('sockets that never say who they are', () => {
   test('leave nothing in memory', async () => {
     setFlagsFromString('--expose-gc');
     const collect = runInNewContext('gc') as () => void;
-    const house = await House.open({ limits: { initMs: 200 } });
-    const { hostname, port } = new URL(house.url);
+    const harness = await ServerHarness.open({ limits: { initMs: 200 } });
+    const { hostname, port } = new URL(harness.url);
     const round = async (): Promise<number> => {
       await Promise.all(
         Array.from({ length: 300 }, async () => {
@@ -93,9 +93,9 @@ describe('sockets that never say who they are', () => {
           for await (const chunk of socket) if ((chunk as Buffer)[0] === 0x88) break;
         }),
       );
-      await expect.poll(() => house.server.sockets.open).toBe(0);
+      await expect.poll(() => harness.server.sockets.open).toBe(0);
       // What was said of each is the test's to keep.
-      house.logged.length = 0;
+      harness.logged.length = 0;
       collect();
       return process.memoryUsage().heapUsed;
     };
@@ -107,74 +107,74 @@ describe('sockets that never say who they are', () => {
 
 describe('sockets of one address', () => {
   test('are at most so many', async () => {
-    const house = await open({ maxSocketsPerAddress: 2 }, true);
-    const { wire } = await knock(house);
+    const harness = await open({ maxSocketsPerAddress: 2 }, true);
+    const { wire } = await knock(harness);
     await wire.init({ authorization: `Bearer ${API_KEY}` });
     await wire.next();
-    const other = await knock(house);
+    const other = await knock(harness);
     await other.wire.init({ authorization: `Bearer ${API_KEY}` });
     await other.wire.next();
-    expect((await knock(house)).answer).toEqual([429, '1']);
-    expect((await knock(house, '192.0.2.2')).answer).toEqual([101, undefined]);
-    expect(house.server.refusals.socketsPerAddress).toBe(1);
-    await gone(house, wire, 2);
-    expect((await knock(house)).answer).toEqual([101, undefined]);
+    expect((await knock(harness)).answer).toEqual([429, '1']);
+    expect((await knock(harness, '192.0.2.2')).answer).toEqual([101, undefined]);
+    expect(harness.server.refusals.socketsPerAddress).toBe(1);
+    await gone(harness, wire, 2);
+    expect((await knock(harness)).answer).toEqual([101, undefined]);
   });
 
   test('are at most half as many as long as they do not say who they are', async () => {
-    const house = await open({ maxSocketsPerAddress: 4 }, true);
-    const { wire } = await knock(house);
-    await knock(house);
-    expect((await knock(house)).answer).toEqual([429, '1']);
+    const harness = await open({ maxSocketsPerAddress: 4 }, true);
+    const { wire } = await knock(harness);
+    await knock(harness);
+    expect((await knock(harness)).answer).toEqual([429, '1']);
     await wire.init({ authorization: `Bearer ${API_KEY}` });
     await wire.next();
-    expect((await knock(house)).answer).toEqual([101, undefined]);
+    expect((await knock(harness)).answer).toEqual([101, undefined]);
   });
 
   test('are counted by their network of 64 bits when it is IPv6', async () => {
-    const house = await open({ maxSocketsPerAddress: 2 }, true);
-    expect((await knock(house, '2001:db8::1')).answer).toEqual([101, undefined]);
-    expect((await knock(house, '2001:db8::2')).answer).toEqual([429, '1']);
-    expect((await knock(house, '2001:db8:0:1::2')).answer).toEqual([101, undefined]);
+    const harness = await open({ maxSocketsPerAddress: 2 }, true);
+    expect((await knock(harness, '2001:db8::1')).answer).toEqual([101, undefined]);
+    expect((await knock(harness, '2001:db8::2')).answer).toEqual([429, '1']);
+    expect((await knock(harness, '2001:db8:0:1::2')).answer).toEqual([101, undefined]);
   });
 
   test('are as many as like where 0 says so', async () => {
-    const house = await open({ maxSocketsPerAddress: 0, maxSocketsPerUser: 0 });
-    const { token } = await house.login('alice');
-    for (let count = 0; count < 5; count++) await acknowledged(house, token);
-    expect(house.server.sockets.open).toBe(5);
+    const harness = await open({ maxSocketsPerAddress: 0, maxSocketsPerUser: 0 });
+    const { token } = await harness.login('alice');
+    for (let count = 0; count < 5; count++) await acknowledged(harness, token);
+    expect(harness.server.sockets.open).toBe(5);
   });
 });
 
 describe('sockets of one user', () => {
   test('are at most so many, JWTs and sessions together: one more is closed with 4414, which is no DISCONNECT', async () => {
-    const house = await open({ maxSocketsPerUser: 2 });
-    const { token } = await house.login('alice', 'IPHONE');
-    const attached = await acknowledged(house, token);
-    const byJwt = await acknowledged(house, await house.jwt('alice'));
-    for (const credential of [token, await house.jwt('alice')]) {
-      const wire = new Wire(house.socketUrl);
+    const harness = await open({ maxSocketsPerUser: 2 });
+    const { token } = await harness.login('alice', 'IPHONE');
+    const attached = await acknowledged(harness, token);
+    const byJwt = await acknowledged(harness, await harness.jwt('alice'));
+    for (const credential of [token, await harness.jwt('alice')]) {
+      const wire = new TestSocket(harness.socketUrl);
       await wire.init({ authorization: `Bearer ${credential}` });
       expect(await wire.closed).toEqual({ code: 4414, reason: 'Too many sockets of this user' });
       expect(wire.unread).toEqual([]);
     }
-    expect(house.server.refusals.socketsPerUser).toBe(2);
-    await acknowledged(house, await house.jwt('bob'));
-    for (let count = 0; count < 3; count++) await acknowledged(house, API_KEY);
-    await gone(house, byJwt, 5);
-    await acknowledged(house, token);
-    expect(await house.reasons('alice')).toEqual(['LOGIN']);
+    expect(harness.server.refusals.socketsPerUser).toBe(2);
+    await acknowledged(harness, await harness.jwt('bob'));
+    for (let count = 0; count < 3; count++) await acknowledged(harness, API_KEY);
+    await gone(harness, byJwt, 5);
+    await acknowledged(harness, token);
+    expect(await harness.reasons('alice')).toEqual(['LOGIN']);
     expect(attached.ws.readyState).toBe(attached.ws.OPEN);
   });
 
   test('are not counted when they were never let in', async () => {
-    const house = await open({ maxSocketsPerUser: 1 });
+    const harness = await open({ maxSocketsPerUser: 1 });
     for (let count = 0; count < 3; count++) {
-      const wire = new Wire(house.socketUrl);
-      await wire.init({ authorization: `Bearer ${await house.jwt('alice')}x` });
+      const wire = new TestSocket(harness.socketUrl);
+      await wire.init({ authorization: `Bearer ${await harness.jwt('alice')}x` });
       expect((await wire.closed).code).toBe(4401);
     }
-    await acknowledged(house, await house.jwt('alice'));
+    await acknowledged(harness, await harness.jwt('alice'));
   });
 });
 
@@ -186,29 +186,29 @@ describe('a message before it is known whose it is', () => {
   };
 
   test('has at most 16 KiB', async () => {
-    const house = await open({});
-    const fits = new Wire(house.socketUrl);
+    const harness = await open({});
+    const fits = new TestSocket(harness.socketUrl);
     await fits.opened;
     fits.ws.send(init(16 * KIB, `Bearer ${API_KEY}`));
     expect(await fits.next()).toEqual({ type: 'connection_ack' });
-    const long = new Wire(house.socketUrl);
+    const long = new TestSocket(harness.socketUrl);
     await long.opened;
     long.ws.send(init(16 * KIB + 1, `Bearer ${API_KEY}`));
     expect((await long.closed).code).toBe(1009);
-    expect(house.server.refusals.messagesTooLong).toBe(1);
+    expect(harness.server.refusals.messagesTooLong).toBe(1);
   });
 
   test('has no more in many frames', async () => {
-    const house = await open({});
-    const wire = new Wire(house.socketUrl);
+    const harness = await open({});
+    const wire = new TestSocket(harness.socketUrl);
     await wire.opened;
     for (let count = 0; count < 20; count++) wire.ws.send('x'.repeat(KIB), { fin: false });
     expect((await wire.closed).code).toBe(1009);
   });
 
   test('is as long as any as soon as it is: 512 KiB', async () => {
-    const house = await open({});
-    const wire = await Wire.as(house.socketUrl, API_KEY);
+    const harness = await open({});
+    const wire = await TestSocket.as(harness.socketUrl, API_KEY);
     const frame = JSON.stringify({ type: 'subscribe', id: 'a', payload: { query: '{ __typename }' } });
     wire.ws.send(frame.padEnd(512 * KIB));
     expect((await wire.next()).type).toBe('next');
@@ -218,27 +218,27 @@ describe('a message before it is known whose it is', () => {
   });
 
   test('is refused by the length that it announces, before it comes', async () => {
-    const house = await open({});
-    const wire = new Wire(house.socketUrl);
+    const harness = await open({});
+    const wire = new TestSocket(harness.socketUrl);
     await wire.opened;
     // A masked text of 2^40 bytes, of which none follows.
     wire.tcp.write(Buffer.from([0x81, 0xff, 0, 0, 1, 0, 0, 0, 0, 0, 1, 2, 3, 4]));
     expect((await wire.closed).code).toBe(1009);
-    const absurd = new Wire(house.socketUrl);
+    const absurd = new TestSocket(harness.socketUrl);
     await absurd.opened;
     absurd.tcp.write(Buffer.from([0x81, 0xff, 255, 255, 255, 255, 255, 255, 255, 255, 1, 2, 3, 4]));
     expect((await absurd.closed).code).toBe(1009);
-    expect(house.server.refusals.messagesTooLong).toBe(2);
+    expect(harness.server.refusals.messagesTooLong).toBe(2);
   });
 
-  test.each<[string, (wire: Wire) => void]>([
+  test.each<[string, (wire: TestSocket) => void]>([
     ['half a frame', (wire) => void wire.tcp.write(Buffer.from([0x81, 0xfe, 0x10, 0, 1, 2, 3, 4, 0x7a]))],
     ['half a header', (wire) => void wire.tcp.write(Buffer.from([0x81]))],
     ['half a message', (wire) => wire.ws.send('{"type":', { fin: false })],
     ['half a message, and pings', (wire) => (wire.ws.send('{"type":', { fin: false }), wire.ws.ping())],
   ])('that is %s is not waited for longer than for none', async (_what, half) => {
-    const house = await House.open({ limits: { initMs: 100 } });
-    const wire = new Wire(house.socketUrl);
+    const harness = await ServerHarness.open({ limits: { initMs: 100 } });
+    const wire = new TestSocket(harness.socketUrl);
     await wire.opened;
     half(wire);
     expect((await wire.closed).code).toBe(4408);
@@ -247,18 +247,18 @@ describe('a message before it is known whose it is', () => {
 
 describe('a message in pieces', () => {
   test('has at most a thousand of them, empty ones too, and the session is not gone for it', async () => {
-    const house = await open({});
-    const { token } = await house.login('alice', 'IPHONE');
-    const wire = await Wire.as(house.socketUrl, token);
+    const harness = await open({});
+    const { token } = await harness.login('alice', 'IPHONE');
+    const wire = await TestSocket.as(harness.socketUrl, token);
     for (let count = 0; count < 1_100; count++) wire.ws.send('', { fin: false });
     expect((await wire.closed).code).toBe(1008);
-    await expect.poll(() => house.porchlight.links.count).toBe(0);
-    expect(await house.reasons('alice')).toEqual(['LOGIN']);
+    await expect.poll(() => harness.porchlight.links.count).toBe(0);
+    expect(await harness.reasons('alice')).toEqual(['LOGIN']);
   });
 
   test('is put together where it has few', async () => {
-    const house = await open({});
-    const wire = await Wire.as(house.socketUrl, API_KEY);
+    const harness = await open({});
+    const wire = await TestSocket.as(harness.socketUrl, API_KEY);
     const text = JSON.stringify({ type: 'subscribe', id: 'a', payload: { query: '{ __typename }' } });
     for (const letter of text.slice(0, -1)) wire.ws.send(letter, { fin: false });
     wire.ws.send('}');
@@ -271,14 +271,14 @@ describe('users watched over one socket', () => {
   const users = (count: number, from = 0) => ({ ids: Array.from({ length: count }, (_, at) => `user ${from + at}`) });
   const OVER = { errors: [{ extensions: { code: 'RATE_LIMITED', retryAfterMs: 1_000 } }] };
 
-  const watch = async (wire: Wire, count: number, from = 0): Promise<[string, Message]> => {
+  const watch = async (wire: TestSocket, count: number, from = 0): Promise<[string, Message]> => {
     const id = wire.subscribe(WATCH, users(count, from));
     return [id, await wire.next()];
   };
 
   test('are at most so many, all subscriptions together; one more is RATE_LIMITED and the others live on', async () => {
-    const house = await open({ maxWatchedPerSocket: 700 });
-    const wire = await Wire.as(house.socketUrl, API_KEY);
+    const harness = await open({ maxWatchedPerSocket: 700 });
+    const wire = await TestSocket.as(harness.socketUrl, API_KEY);
     const [first] = await watch(wire, 500);
     await watch(wire, 199, 500);
     const [refused, answer] = await watch(wire, 2);
@@ -286,33 +286,33 @@ describe('users watched over one socket', () => {
     expect(await wire.next()).toEqual({ type: 'complete', id: refused });
     const [last, present] = await watch(wire, 1, 700);
     expect(present).toMatchObject({ id: last, payload: { data: { statusChanges: [{ status: 'OFFLINE' }] } } });
-    expect(house.server.refusals.watched).toBe(1);
-    await house.login('user 0');
+    expect(harness.server.refusals.watched).toBe(1);
+    await harness.login('user 0');
     expect(await wire.next()).toMatchObject({
       id: first,
       payload: { data: { statusChanges: [{ status: 'ONLINE' }] } },
     });
-    const other = await Wire.as(house.socketUrl, API_KEY);
+    const other = await TestSocket.as(harness.socketUrl, API_KEY);
     expect((await watch(other, 500))[1]).not.toMatchObject({ payload: OVER });
   });
 
   test('are given back when a subscription ends, however it does', async () => {
-    const house = await open({ maxWatchedPerSocket: 500 });
-    const wire = await Wire.as(house.socketUrl, API_KEY);
+    const harness = await open({ maxWatchedPerSocket: 500 });
+    const wire = await TestSocket.as(harness.socketUrl, API_KEY);
     for (let again = 0; again < 3; again++) {
       const [id, present] = await watch(wire, 500);
       expect(present).not.toMatchObject({ payload: OVER });
       wire.send({ type: 'complete', id });
     }
-    vi.spyOn(house.store, 'read').mockRejectedValueOnce(new Error('disk on fire'));
+    vi.spyOn(harness.store, 'read').mockRejectedValueOnce(new Error('disk on fire'));
     await watch(wire, 500);
     await wire.next();
     expect((await watch(wire, 500))[1]).not.toMatchObject({ payload: OVER });
   });
 
   test('count once where they are named twice in one subscription, and twice in two', async () => {
-    const house = await open({ maxWatchedPerSocket: 500 });
-    const wire = await Wire.as(house.socketUrl, API_KEY);
+    const harness = await open({ maxWatchedPerSocket: 500 });
+    const wire = await TestSocket.as(harness.socketUrl, API_KEY);
     wire.subscribe(WATCH, { ids: Array.from({ length: 500 }, () => 'alice') });
     await wire.next();
     expect((await watch(wire, 499))[1]).not.toMatchObject({ payload: OVER });
@@ -322,9 +322,9 @@ describe('users watched over one socket', () => {
 
 describe('what is compressed', () => {
   test('is not offered, and a frame that says it is compressed closes the socket', async () => {
-    const house = await open({});
-    const { token } = await house.login('alice', 'WEB');
-    const wire = new Wire(house.socketUrl, { perMessageDeflate: true });
+    const harness = await open({});
+    const { token } = await harness.login('alice', 'WEB');
+    const wire = new TestSocket(harness.socketUrl, { perMessageDeflate: true });
     await wire.init({ authorization: `Bearer ${token}` });
     await wire.next();
     expect(wire.ws.extensions).toBe('');
@@ -335,9 +335,9 @@ describe('what is compressed', () => {
 });
 
 test('a refused upgrade is told so on the wire, and its connection is closed', async () => {
-  const house = await open({ maxSockets: 1 });
-  await acknowledged(house, API_KEY);
-  const { hostname, port } = new URL(house.url);
+  const harness = await open({ maxSockets: 1 });
+  await acknowledged(harness, API_KEY);
+  const { hostname, port } = new URL(harness.url);
   const socket = connect(Number(port), hostname);
   onTestFinished(() => void socket.destroy());
   socket.write(UPGRADE);
@@ -349,9 +349,9 @@ test('a refused upgrade is told so on the wire, and its connection is closed', a
 });
 
 test('a login over a socket does not count it again', async () => {
-  const house = await open({ maxSocketsPerUser: 1 });
-  const wire = await Wire.as(house.socketUrl, await house.jwt('alice'));
+  const harness = await open({ maxSocketsPerUser: 1 });
+  const wire = await TestSocket.as(harness.socketUrl, await harness.jwt('alice'));
   await wire.ask(LOGIN, { input: { platform: 'WEB' } });
-  await gone(house, wire, 0);
-  await acknowledged(house, await house.jwt('alice'));
+  await gone(harness, wire, 0);
+  await acknowledged(harness, await harness.jwt('alice'));
 });

@@ -2,14 +2,14 @@
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { describe, expect, test, vi } from 'vitest';
-import { API_KEY, House } from '../support/server-harness.ts';
-import { Wire } from '../support/wire.ts';
+import { API_KEY, ServerHarness } from '../support/server-harness.ts';
+import { TestSocket } from '../support/wire.ts';
 
 const asBackend = { authorization: `Bearer ${API_KEY}` };
 
 /** The status with which an upgrade is refused; 101 when it is not. */
-const upgrade = (house: House, path: string, headers: Record<string, string> = {}): Promise<number> => {
-  const wire = new Wire(`ws://${new URL(house.url).host}${path}`, { headers });
+const upgrade = (harness: ServerHarness, path: string, headers: Record<string, string> = {}): Promise<number> => {
+  const wire = new TestSocket(`ws://${new URL(harness.url).host}${path}`, { headers });
   return new Promise((resolve) => {
     wire.ws.once('open', () => resolve(101));
     wire.ws.once('unexpected-response', (_request, response) => resolve(response.statusCode ?? 0));
@@ -18,18 +18,18 @@ const upgrade = (house: House, path: string, headers: Record<string, string> = {
 
 describe('an upgrade', () => {
   test('is for /graphql alone', async () => {
-    const house = await House.open();
-    expect(await upgrade(house, '/graphql')).toBe(101);
-    expect(await upgrade(house, '/graphql?x=1')).toBe(101);
-    for (const path of ['/', '/graphql/', '/graphqlx', '/health/live']) expect(await upgrade(house, path)).toBe(404);
+    const harness = await ServerHarness.open();
+    expect(await upgrade(harness, '/graphql')).toBe(101);
+    expect(await upgrade(harness, '/graphql?x=1')).toBe(101);
+    for (const path of ['/', '/graphql/', '/graphqlx', '/health/live']) expect(await upgrade(harness, path)).toBe(404);
   });
 
   test('is for pages of its own and of allowed origins, and for what is no browser', async () => {
-    const house = await House.open({ settings: { allowedOrigins: ['https://app.example'] } });
-    const { host, port } = new URL(house.url);
-    expect(await upgrade(house, '/graphql', { origin: `http://${host}` })).toBe(101);
-    expect(await upgrade(house, '/graphql', { origin: `https://${host}` })).toBe(101);
-    expect(await upgrade(house, '/graphql', { origin: 'https://APP.example' })).toBe(101);
+    const harness = await ServerHarness.open({ settings: { allowedOrigins: ['https://app.example'] } });
+    const { host, port } = new URL(harness.url);
+    expect(await upgrade(harness, '/graphql', { origin: `http://${host}` })).toBe(101);
+    expect(await upgrade(harness, '/graphql', { origin: `https://${host}` })).toBe(101);
+    expect(await upgrade(harness, '/graphql', { origin: 'https://APP.example' })).toBe(101);
     for (const origin of [
       'https://evil.example',
       'https://app.example.evil.example',
@@ -41,23 +41,23 @@ describe('an upgrade', () => {
       'nonsense',
       '',
     ]) {
-      expect(await upgrade(house, '/graphql', { origin }), origin).toBe(403);
+      expect(await upgrade(harness, '/graphql', { origin }), origin).toBe(403);
     }
-    const open = await House.open({ settings: { allowedOrigins: ['*'] } });
+    const open = await ServerHarness.open({ settings: { allowedOrigins: ['*'] } });
     expect(await upgrade(open, '/graphql', { origin: 'https://evil.example' })).toBe(101);
   });
 
   test('is for the one protocol there is', async () => {
-    const house = await House.open();
-    expect((await new Wire(house.socketUrl, { protocols: [] }).closed).code).toBe(4406);
+    const harness = await ServerHarness.open();
+    expect((await new TestSocket(harness.socketUrl, { protocols: [] }).closed).code).toBe(4406);
     // A client that gets none of its protocols gives up by itself.
-    expect((await new Wire(house.socketUrl, { protocols: ['graphql-ws', 'other'] }).closed).code).toBe(1006);
-    expect((await Wire.as(house.socketUrl, API_KEY)).ws.protocol).toBe('graphql-transport-ws');
+    expect((await new TestSocket(harness.socketUrl, { protocols: ['graphql-ws', 'other'] }).closed).code).toBe(1006);
+    expect((await TestSocket.as(harness.socketUrl, API_KEY)).ws.protocol).toBe('graphql-transport-ws');
   });
 
   test('that is none is refused', async () => {
-    const house = await House.open();
-    const { hostname, port } = new URL(house.url);
+    const harness = await ServerHarness.open();
+    const { hostname, port } = new URL(harness.url);
     const socket = connect(Number(port), hostname);
     socket.write('GET /graphql HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n');
     expect(await text(socket)).toMatch(/^HTTP\/1.1 400 /);
@@ -65,7 +65,7 @@ describe('an upgrade', () => {
 });
 
 describe('a client that breaks the protocol is closed', () => {
-  test.each<[string, (wire: Wire) => void, number]>([
+  test.each<[string, (wire: TestSocket) => void, number]>([
     ['no JSON', (wire) => wire.ws.send('{'), 4400],
     ['no message', (wire) => wire.send({ hello: 1 }), 4400],
     ['a message that only servers send', (wire) => wire.send({ type: 'next', id: '1', payload: {} }), 4400],
@@ -85,54 +85,54 @@ describe('a client that breaks the protocol is closed', () => {
     ],
     ['no UTF-8', (wire) => wire.ws.send(Buffer.from([0xff, 0xfe]), { binary: false }), 1007],
   ])('%s', async (_what, misbehave, code) => {
-    const house = await House.open();
-    const wire = await Wire.as(house.socketUrl, API_KEY);
+    const harness = await ServerHarness.open();
+    const wire = await TestSocket.as(harness.socketUrl, API_KEY);
     misbehave(wire);
     const closed = await wire.closed;
     expect(closed.code).toBe(code);
     expect(closed.reason).not.toMatch(/at .*\.(ts|js)/);
-    await expect.poll(() => house.porchlight.links.count).toBe(0);
-    expect(house.logged.join('')).not.toContain('"level":50');
+    await expect.poll(() => harness.porchlight.links.count).toBe(0);
+    expect(harness.logged.join('')).not.toContain('"level":50');
   });
 
   test('for asking before it said who it is', async () => {
-    const house = await House.open();
-    const wire = new Wire(house.socketUrl);
+    const harness = await ServerHarness.open();
+    const wire = new TestSocket(harness.socketUrl);
     await wire.opened;
     wire.subscribe('{ __typename }');
     expect((await wire.closed).code).toBe(4401);
   });
 
   test('for not saying who it is in time', async () => {
-    const house = await House.open({ limits: { initMs: 50 } });
-    const wire = new Wire(house.socketUrl);
+    const harness = await ServerHarness.open({ limits: { initMs: 50 } });
+    const wire = new TestSocket(harness.socketUrl);
     expect((await wire.closed).code).toBe(4408);
   });
 
   test('when it cannot be found out in time who it is: it may come back', async () => {
-    const house = await House.open({ limits: { initMs: 50 } });
-    const { token } = await house.login('alice');
-    vi.spyOn(house.store, 'read').mockReturnValueOnce(new Promise(() => undefined));
-    const wire = new Wire(house.socketUrl);
+    const harness = await ServerHarness.open({ limits: { initMs: 50 } });
+    const { token } = await harness.login('alice');
+    vi.spyOn(harness.store, 'read').mockReturnValueOnce(new Promise(() => undefined));
+    const wire = new TestSocket(harness.socketUrl);
     await wire.init({ authorization: `Bearer ${token}` });
     expect((await wire.closed).code).toBe(1013);
   });
 
   test('when finding it out fails, and the client is not told how', async () => {
-    const house = await House.open();
-    const { token } = await house.login('alice');
-    vi.spyOn(house.store, 'read').mockRejectedValueOnce(new Error('disk on fire'));
-    const wire = new Wire(house.socketUrl);
+    const harness = await ServerHarness.open();
+    const { token } = await harness.login('alice');
+    vi.spyOn(harness.store, 'read').mockRejectedValueOnce(new Error('disk on fire'));
+    const wire = new TestSocket(harness.socketUrl);
     await wire.init({ authorization: `Bearer ${token}` });
     expect(await wire.closed).toEqual({ code: 1011, reason: 'Internal server error' });
-    expect(house.logged.join('')).toContain('disk on fire');
+    expect(harness.logged.join('')).toContain('disk on fire');
   });
 });
 
 describe('a socket', () => {
   test('answers many at once, each by its id, and pings as they come', async () => {
-    const house = await House.open();
-    const wire = await Wire.as(house.socketUrl, API_KEY);
+    const harness = await ServerHarness.open();
+    const wire = await TestSocket.as(harness.socketUrl, API_KEY);
     const ids = Array.from({ length: 20 }, () => wire.subscribe('{ stats { sockets } }'));
     const answers = await Promise.all(Array.from({ length: 40 }, () => wire.next()));
     expect(
@@ -146,23 +146,23 @@ describe('a socket', () => {
   });
 
   test('of a foreign header alone is nobody’s', async () => {
-    const house = await House.open();
-    const wire = new Wire(house.socketUrl, { headers: asBackend });
+    const harness = await ServerHarness.open();
+    const wire = new TestSocket(harness.socketUrl, { headers: asBackend });
     await wire.init();
     expect((await wire.closed).code).toBe(4401);
   });
 
   test('that answers no ping is cut off, one that does is not, and one that serves a session is left to its platform', async () => {
-    const house = await House.open({ limits: { pingMs: 40 } });
-    const { token } = await house.login('alice', 'IPHONE');
-    const frozen = await Wire.as(house.socketUrl, API_KEY, { autoPong: false });
-    const attached = await Wire.as(house.socketUrl, token, { autoPong: false });
-    const well = await Wire.as(house.socketUrl, API_KEY);
+    const harness = await ServerHarness.open({ limits: { pingMs: 40 } });
+    const { token } = await harness.login('alice', 'IPHONE');
+    const frozen = await TestSocket.as(harness.socketUrl, API_KEY, { autoPong: false });
+    const attached = await TestSocket.as(harness.socketUrl, token, { autoPong: false });
+    const well = await TestSocket.as(harness.socketUrl, API_KEY);
     let pings = 0;
     attached.ws.on('ping', () => pings++);
     expect((await frozen.closed).code).toBe(1006);
     await expect.poll(() => pings).toBeGreaterThan(8);
     expect((await well.ask('{ stats { sockets } }')).payload?.['data']).toEqual({ stats: { sockets: 2 } });
-    expect(await house.status('alice')).toBe('ONLINE');
+    expect(await harness.status('alice')).toBe('ONLINE');
   });
 });

@@ -6,7 +6,7 @@ import type { LoggedEvent } from '../../../../src/app/ports/presence-store.ts';
 import { DomainError } from '../../../../src/core/errors.ts';
 import { deviceId, type Cursor } from '../../../../src/core/ids.ts';
 import { FakeStore } from '../support/fake-store.ts';
-import { ALICE, BOB, CAROL, Stage } from '../support/app-harness.ts';
+import { ALICE, BOB, CAROL, AppHarness } from '../support/app-harness.ts';
 import { nextOf } from '../support/waiting.ts';
 import { PLATFORMS } from '../../../../src/core/enums.ts';
 
@@ -76,14 +76,14 @@ describe('a follower hears the log, each event once, in order, no change split',
           let atOnce = true;
           const turn = (label: string) => (atOnce ? Promise.resolve() : scheduler.schedule(Promise.resolve(), label));
           const store = new FakeStore(turn);
-          const stage = new Stage(store);
-          const logIn = ({ user, platform }: Login) => stage.login(user, platform, null);
+          const harness = new AppHarness(store);
+          const logIn = ({ user, platform }: Login) => harness.login(user, platform, null);
           for (const one of earlier) await logIn(one);
           atOnce = false;
 
           const start = Math.floor(store.events.length / 2);
           const feed = new Feed(store, feedLimits);
-          const committing = Promise.all(later.map(logIn)).then(() => stage.login(BOB, 'WEB', LAST));
+          const committing = Promise.all(later.map(logIn)).then(() => harness.login(BOB, 'WEB', LAST));
           let lists = 0;
           const reading = readAll(feed, await store.cursorAt(start), async () => {
             const turns = pauses[lists++ % pauses.length]!;
@@ -111,9 +111,9 @@ describe('a follower hears the log, each event once, in order, no change split',
     fc.assert(
       fc.asyncProperty(fc.scheduler(), fc.array(login, { maxLength: 20 }), async (scheduler, logins) => {
         const store = new FakeStore((place) => scheduler.schedule(Promise.resolve(), place));
-        const stage = new Stage(store);
+        const harness = new AppHarness(store);
         const feed = new Feed(store);
-        const committing = Promise.all(logins.map(({ user, platform }) => stage.login(user, platform, null)));
+        const committing = Promise.all(logins.map(({ user, platform }) => harness.login(user, platform, null)));
         const before = store.events.length;
         const following = feed
           .follow(null, () => expect.unreachable())
@@ -124,7 +124,7 @@ describe('a follower hears the log, each event once, in order, no change split',
         const { stream, after } = await scheduler.waitFor(following);
         await scheduler.waitFor(committing);
         // One more, so that there is something to hear.
-        await scheduler.waitFor(stage.login(BOB, 'WEB', LAST));
+        await scheduler.waitFor(harness.login(BOB, 'WEB', LAST));
 
         const heard = await scheduler.waitFor(nextOf(stream));
         const first = store.events.indexOf(heard[0]!);

@@ -3,41 +3,41 @@ import { Feed } from '../../../../src/app/presence/event-feed.ts';
 import type { LoggedEvent } from '../../../../src/app/ports/presence-store.ts';
 import type { PullStream } from '../../../../src/app/presence/pull-stream.ts';
 import type { Cursor } from '../../../../src/core/ids.ts';
-import { ALICE, BOB, CAROL, Stage } from '../support/app-harness.ts';
+import { ALICE, BOB, CAROL, AppHarness } from '../support/app-harness.ts';
 import { faultOf, isPending, nextOf } from '../support/waiting.ts';
 
 const DONE = { done: true, value: undefined };
 const TOO_SLOW = { code: 'OVERLOADED', retryAfterMs: 0 };
 const LIMITS = { batch: 2, maxBehind: 3, maxStallMs: 1_000 };
 
-let stage: Stage;
+let harness: AppHarness;
 let feed: Feed;
 let timesTooSlow: number;
 
 beforeEach(() => {
-  stage = new Stage();
-  feed = new Feed(stage.store, LIMITS);
+  harness = new AppHarness();
+  feed = new Feed(harness.store, LIMITS);
   timesTooSlow = 0;
 });
 
 const follow = (after: Cursor | null = null) => feed.follow(after, () => timesTooSlow++);
 
-const followFrom = async (count: number) => follow(await stage.store.cursorAt(count));
+const followFrom = async (count: number) => follow(await harness.store.cursorAt(count));
 
 /** The places in the log, from 1, of the events of the next list. */
 const places = async (stream: PullStream<readonly LoggedEvent[]>): Promise<number[]> =>
-  (await nextOf(stream)).map(({ cursor }) => stage.store.events.findIndex((event) => event.cursor === cursor) + 1);
+  (await nextOf(stream)).map(({ cursor }) => harness.store.events.findIndex((event) => event.cursor === cursor) + 1);
 
 /** One event each. */
 const happen = async (times: number) => {
-  for (let time = 0; time < times; time++) await stage.login(ALICE, 'ANDROID', null);
+  for (let time = 0; time < times; time++) await harness.login(ALICE, 'ANDROID', null);
 };
 
 /** So that every login of `happen` is one event, however many there are. */
 beforeEach(async () => {
-  const policy = stage.store.policy();
+  const policy = harness.store.policy();
   const platforms = { ...policy.platforms, ANDROID: { ...policy.platforms.ANDROID, maxInstances: 1_000 } };
-  await stage.store.updatePolicy(() => ({ ...policy, platforms }));
+  await harness.store.updatePolicy(() => ({ ...policy, platforms }));
 });
 
 const expectTooSlow = async (stream: PullStream<readonly LoggedEvent[]>) => {
@@ -90,20 +90,20 @@ describe('who had caught up and leaves too much unread', () => {
     const stream = await follow();
     const pull = places(stream);
     expect(await isPending(pull)).toBe(true);
-    await stage.tracker.endSessions(ALICE, { platform: null, sessionId: null }, false);
+    await harness.tracker.endSessions(ALICE, { platform: null, sessionId: null }, false);
     expect(await pull).toEqual([6, 7, 8, 9, 10]);
     expect(timesTooSlow).toBe(0);
   });
 
   it('is none who waits for the log, however slow that is', async () => {
     const stream = await follow();
-    const reading = stage.store.gates.hold('reading the log');
+    const reading = harness.store.gates.hold('reading the log');
     const pull = places(stream);
     await reading;
     await happen(LIMITS.maxBehind + 1);
-    stage.store.passes(LIMITS.maxStallMs + 1);
+    harness.store.passes(LIMITS.maxStallMs + 1);
     await happen(1);
-    stage.store.gates.open('reading the log');
+    harness.store.gates.open('reading the log');
     expect(await pull).toEqual([1, 2]);
     await happen(1);
     expect(timesTooSlow).toBe(0);
@@ -115,10 +115,10 @@ describe('who leaves a list unread for too long while others wait', () => {
     await happen(3);
     const stream = await followFrom(0);
     await places(stream);
-    stage.store.passes(LIMITS.maxStallMs);
+    harness.store.passes(LIMITS.maxStallMs);
     await happen(1);
     expect(timesTooSlow).toBe(0);
-    stage.store.passes(1);
+    harness.store.passes(1);
     await happen(1);
     await expectTooSlow(stream);
   });
@@ -126,7 +126,7 @@ describe('who leaves a list unread for too long while others wait', () => {
   it('is one who never began to read what there was', async () => {
     await happen(1);
     const stream = await followFrom(0);
-    stage.store.passes(LIMITS.maxStallMs + 1);
+    harness.store.passes(LIMITS.maxStallMs + 1);
     await happen(1);
     await expectTooSlow(stream);
   });
@@ -135,13 +135,13 @@ describe('who leaves a list unread for too long while others wait', () => {
     await happen(1);
     const stream = await followFrom(0);
     await places(stream);
-    stage.store.passes(LIMITS.maxStallMs + 1);
+    harness.store.passes(LIMITS.maxStallMs + 1);
     await happen(1);
     expect(timesTooSlow).toBe(0);
-    stage.store.passes(LIMITS.maxStallMs);
+    harness.store.passes(LIMITS.maxStallMs);
     await happen(1);
     expect(timesTooSlow).toBe(0);
-    stage.store.passes(1);
+    harness.store.passes(1);
     await happen(1);
     await expectTooSlow(stream);
   });
@@ -150,7 +150,7 @@ describe('who leaves a list unread for too long while others wait', () => {
     const stream = await follow();
     const pull = places(stream);
     expect(await isPending(pull)).toBe(true);
-    stage.store.passes(LIMITS.maxStallMs + 1);
+    harness.store.passes(LIMITS.maxStallMs + 1);
     await happen(1);
     expect(await pull).toEqual([1]);
     expect(timesTooSlow).toBe(0);
@@ -190,10 +190,10 @@ describe('after that', () => {
 
 it('counts events, not changes', async () => {
   const stream = await follow();
-  await stage.login(BOB, 'WEB');
-  await stage.login(BOB, 'MAC');
+  await harness.login(BOB, 'WEB');
+  await harness.login(BOB, 'MAC');
   expect(timesTooSlow).toBe(0);
-  await stage.login(CAROL);
-  expect(stage.store.events).toHaveLength(LIMITS.maxBehind + 1);
+  await harness.login(CAROL);
+  expect(harness.store.events).toHaveLength(LIMITS.maxBehind + 1);
   await expectTooSlow(stream);
 });

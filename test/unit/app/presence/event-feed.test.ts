@@ -3,7 +3,7 @@ import { Feed, FEED_LIMITS, type FeedLimits } from '../../../../src/app/presence
 import type { LoggedEvent } from '../../../../src/app/ports/presence-store.ts';
 import type { PullStream } from '../../../../src/app/presence/pull-stream.ts';
 import { cursor } from '../../../../src/core/ids.ts';
-import { ALICE, BOB, CAROL, Stage } from '../support/app-harness.ts';
+import { ALICE, BOB, CAROL, AppHarness } from '../support/app-harness.ts';
 import { errorOf, faultOf, isPending, nextOf } from '../support/waiting.ts';
 
 const DONE = { done: true, value: undefined };
@@ -11,43 +11,43 @@ const never = () => {
   throw new Error('Nobody was too slow.');
 };
 
-let stage: Stage;
+let harness: AppHarness;
 
 beforeEach(() => {
-  stage = new Stage();
+  harness = new AppHarness();
 });
 
-const feed = (limits: Partial<FeedLimits> = {}) => new Feed(stage.store, { ...FEED_LIMITS, ...limits });
+const feed = (limits: Partial<FeedLimits> = {}) => new Feed(harness.store, { ...FEED_LIMITS, ...limits });
 
 const brief = (events: readonly LoggedEvent[]) => events.map(({ userId, reason }) => `${userId} ${reason}`);
 const told = async (stream: PullStream<readonly LoggedEvent[]>) => brief(await nextOf(stream));
 
 describe('where it starts', () => {
   it('is now without a cursor', async () => {
-    await stage.login(ALICE);
+    await harness.login(ALICE);
     const stream = await feed().follow(null, never);
     const next = told(stream);
     expect(await isPending(next)).toBe(true);
-    await stage.login(BOB);
+    await harness.login(BOB);
     expect(await next).toEqual(['bob LOGIN']);
   });
 
   it('is when it was asked for, also for what happens before the first pull', async () => {
     const following = feed();
-    const looking = stage.store.gates.hold('reading the log');
+    const looking = harness.store.gates.hold('reading the log');
     const start = following.follow(null, never);
     await looking;
-    stage.store.gates.open('reading the log');
+    harness.store.gates.open('reading the log');
     const stream = await start;
-    await stage.login(ALICE);
-    await stage.login(BOB);
+    await harness.login(ALICE);
+    await harness.login(BOB);
     expect(await told(stream)).toEqual(['alice LOGIN', 'bob LOGIN']);
   });
 
   it('is right after a cursor, in the past or at the end', async () => {
-    for (const user of [ALICE, BOB, CAROL]) await stage.login(user);
-    const all = await nextOf(await feed().follow(await stage.store.cursorAt(0), never));
-    expect(all).toEqual(stage.store.events);
+    for (const user of [ALICE, BOB, CAROL]) await harness.login(user);
+    const all = await nextOf(await feed().follow(await harness.store.cursorAt(0), never));
+    expect(all).toEqual(harness.store.events);
     expect(brief(all)).toEqual(['alice LOGIN', 'bob LOGIN', 'carol LOGIN']);
     expect(await told(await feed().follow(all[1]!.cursor, never))).toEqual(['carol LOGIN']);
     const atTheEnd = await feed().follow(all[2]!.cursor, never);
@@ -56,12 +56,12 @@ describe('where it starts', () => {
 
   it('is refused for a cursor that is too old, before anything is told', async () => {
     const following = feed();
-    for (const user of [ALICE, BOB]) await stage.login(user);
-    await stage.store.forgets();
-    await stage.login(CAROL);
-    expect(await faultOf(following.follow(await stage.store.cursorAt(1), never))).toEqual({ code: 'CURSOR_EXPIRED' });
+    for (const user of [ALICE, BOB]) await harness.login(user);
+    await harness.store.forgets();
+    await harness.login(CAROL);
+    expect(await faultOf(following.follow(await harness.store.cursorAt(1), never))).toEqual({ code: 'CURSOR_EXPIRED' });
     expect(following.followers).toBe(0);
-    expect(await told(await following.follow(await stage.store.cursorAt(2), never))).toEqual(['carol LOGIN']);
+    expect(await told(await following.follow(await harness.store.cursorAt(2), never))).toEqual(['carol LOGIN']);
   });
 
   it('is refused for what is no cursor of this log', async () => {
@@ -72,30 +72,30 @@ describe('where it starts', () => {
 describe('a list', () => {
   /** Two changes of two events, between changes of one. */
   const kicks = async () => {
-    await stage.login(ALICE, 'ANDROID');
-    await stage.login(ALICE, 'WEB');
-    await stage.login(BOB, 'IPAD');
-    await stage.login(ALICE, 'MAC');
+    await harness.login(ALICE, 'ANDROID');
+    await harness.login(ALICE, 'WEB');
+    await harness.login(BOB, 'IPAD');
+    await harness.login(ALICE, 'MAC');
   };
 
   it('has no more than a batch, but never splits a change', async () => {
     await kicks();
-    const stream = await feed({ batch: 2 }).follow(await stage.store.cursorAt(0), never);
+    const stream = await feed({ batch: 2 }).follow(await harness.store.cursorAt(0), never);
     expect(await told(stream)).toEqual(['alice LOGIN', 'alice LOGIN', 'alice KICKED']);
     expect(await told(stream)).toEqual(['bob LOGIN', 'alice LOGIN', 'alice KICKED']);
     expect(await isPending(stream.next())).toBe(true);
   });
 
   it('has no more than a batch when changes fit', async () => {
-    for (const user of [ALICE, BOB, CAROL]) await stage.login(user);
-    const stream = await feed({ batch: 2 }).follow(await stage.store.cursorAt(0), never);
+    for (const user of [ALICE, BOB, CAROL]) await harness.login(user);
+    const stream = await feed({ batch: 2 }).follow(await harness.store.cursorAt(0), never);
     expect(await told(stream)).toEqual(['alice LOGIN', 'bob LOGIN']);
     expect(await told(stream)).toEqual(['carol LOGIN']);
   });
 
   it('starts with the rest of a change whose beginning was the last that she kept', async () => {
     await kicks();
-    const stream = await feed({ batch: 1 }).follow(await stage.store.cursorAt(2), never);
+    const stream = await feed({ batch: 1 }).follow(await harness.store.cursorAt(2), never);
     expect(await told(stream)).toEqual(['alice KICKED']);
     expect(await told(stream)).toEqual(['bob LOGIN']);
   });
@@ -106,7 +106,7 @@ describe('a list', () => {
     expect(await isPending(first)).toBe(true);
     await kicks();
     const all = [...(await first), ...(await nextOf(stream)), ...(await nextOf(stream)), ...(await nextOf(stream))];
-    expect(all).toEqual(stage.store.events);
+    expect(all).toEqual(harness.store.events);
     expect(brief(all)).toEqual([
       'alice LOGIN',
       'alice LOGIN',
@@ -128,7 +128,7 @@ describe('a follower', () => {
     await leaving.return();
     expect(await waiting).toEqual(DONE);
     expect(following.followers).toBe(1);
-    await stage.login();
+    await harness.login();
     expect(await told(staying)).toEqual(['alice LOGIN']);
     expect(await leaving.next()).toEqual(DONE);
     await staying.return();
@@ -139,18 +139,18 @@ describe('a follower', () => {
     const following = feed();
     const stream = await following.follow(null, never);
     const failure = new Error('disk full');
-    stage.store.gates.fail('reading the log', failure);
+    harness.store.gates.fail('reading the log', failure);
     expect(await errorOf(stream.next())).toBe(failure);
     expect(await stream.next()).toEqual(DONE);
     expect(following.followers).toBe(0);
   });
 
   it('is told so when the log is cut off while she reads', async () => {
-    for (const user of [ALICE, BOB, CAROL]) await stage.login(user);
+    for (const user of [ALICE, BOB, CAROL]) await harness.login(user);
     const following = feed({ batch: 1 });
-    const stream = await following.follow(await stage.store.cursorAt(0), never);
+    const stream = await following.follow(await harness.store.cursorAt(0), never);
     await nextOf(stream);
-    await stage.store.forgets();
+    await harness.store.forgets();
     expect(await faultOf(stream.next())).toEqual({ code: 'CURSOR_EXPIRED' });
     expect(following.followers).toBe(0);
   });

@@ -1,18 +1,18 @@
 /** An explanation is of one instant, whatever happens while it is made. */
 import { expect, it } from 'vitest';
 import { explainUser } from '../../../../src/app/presence/explain-user.ts';
-import { ALICE, Stage } from '../support/app-harness.ts';
+import { ALICE, AppHarness } from '../support/app-harness.ts';
 
 it.each(['reading the log', 'before reading', 'after reading'] as const)(
   'a change that comes meanwhile (%s) is in the record and in the events, or in neither',
   async (place) => {
-    const stage = new Stage();
-    await stage.login(ALICE);
-    const reached = stage.store.gates.hold(place);
-    const asked = explainUser(stage.store, ALICE);
+    const harness = new AppHarness();
+    await harness.login(ALICE);
+    const reached = harness.store.gates.hold(place);
+    const asked = explainUser(harness.store, ALICE);
     await reached;
-    await stage.login(ALICE, 'WEB');
-    stage.store.gates.open(place);
+    await harness.login(ALICE, 'WEB');
+    harness.store.gates.open(place);
     const { user, events, because } = await asked;
     const newest = events.find(({ reason }) => reason === 'LOGIN');
     expect(user.sessions.map(({ id }) => id)).toEqual([newest?.sessionId]);

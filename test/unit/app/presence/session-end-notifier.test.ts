@@ -2,33 +2,33 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { Endings, type SessionEnding } from '../../../../src/app/presence/session-end-notifier.ts';
 import { sessionId } from '../../../../src/core/ids.ts';
 import { START } from '../support/fake-store.ts';
-import { ALICE, BOB, Stage } from '../support/app-harness.ts';
+import { ALICE, BOB, AppHarness } from '../support/app-harness.ts';
 import { errorOf, isPending } from '../support/waiting.ts';
 
 const DONE = { done: true, value: undefined };
 
-let stage: Stage;
+let harness: AppHarness;
 let endings: Endings;
 
 beforeEach(() => {
-  stage = new Stage();
-  endings = new Endings(stage.store);
+  harness = new AppHarness();
+  endings = new Endings(harness.store);
 });
 
 describe('the stream of a session’s end', () => {
   it('says nothing while it lives, whatever else happens, then one message, then it is done', async () => {
-    const ref = await stage.session(ALICE);
-    const other = await stage.session(BOB);
+    const ref = await harness.session(ALICE);
+    const other = await harness.session(BOB);
     const stream = endings.stream(ref);
     const first = stream.next();
     const second = stream.next();
-    await stage.tracker.setCustomStatus(ref, 'here');
-    await stage.tracker.logout(other);
-    stage.store.passes(400_000);
-    await stage.tracker.wake([ALICE]);
+    await harness.tracker.setCustomStatus(ref, 'here');
+    await harness.tracker.logout(other);
+    harness.store.passes(400_000);
+    await harness.tracker.wake([ALICE]);
     expect(await isPending(first)).toBe(true);
-    stage.store.passes(1);
-    await stage.tracker.logout(ref);
+    harness.store.passes(1);
+    await harness.tracker.logout(ref);
     expect(await first).toEqual({
       done: false,
       value: { sessionId: ref.sessionId, reason: 'LOGOUT', kickedBy: null, endedAt: START + 400_001 },
@@ -38,10 +38,10 @@ describe('the stream of a session’s end', () => {
   });
 
   it('says by which platform it was kicked', async () => {
-    const ref = await stage.session(ALICE, 'ANDROID');
+    const ref = await harness.session(ALICE, 'ANDROID');
     const message = endings.stream(ref).next();
     expect(await isPending(message)).toBe(true);
-    await stage.login(ALICE, 'IPAD');
+    await harness.login(ALICE, 'IPAD');
     expect((await message).value).toEqual({
       sessionId: ref.sessionId,
       reason: 'KICKED',
@@ -51,17 +51,17 @@ describe('the stream of a session’s end', () => {
   });
 
   it('tells each of several readers', async () => {
-    const ref = await stage.session();
+    const ref = await harness.session();
     const messages = [endings.stream(ref).next(), endings.stream(ref).next()];
     for (const message of messages) expect(await isPending(message)).toBe(true);
-    await stage.tracker.logout(ref);
+    await harness.tracker.logout(ref);
     for (const message of messages) expect((await message).value).toMatchObject({ reason: 'LOGOUT' });
   });
 
   it('tells an end that came just before, once', async () => {
-    const ref = await stage.session(ALICE, 'ANDROID');
-    await stage.login(ALICE, 'WEB');
-    stage.store.passes(5_000);
+    const ref = await harness.session(ALICE, 'ANDROID');
+    await harness.login(ALICE, 'WEB');
+    harness.store.passes(5_000);
     const stream = endings.stream(ref);
     expect((await stream.next()).value).toEqual({
       sessionId: ref.sessionId,
@@ -74,7 +74,7 @@ describe('the stream of a session’s end', () => {
 
   it('ends with the store’s failure', async () => {
     const failure = new Error('disk full');
-    stage.store.gates.fail('before reading', failure);
+    harness.store.gates.fail('before reading', failure);
     const stream = endings.stream({ userId: ALICE, sessionId: sessionId('s1') });
     expect(await errorOf(stream.next())).toBe(failure);
     expect(await stream.next()).toEqual(DONE);
@@ -84,37 +84,37 @@ describe('the stream of a session’s end', () => {
 
 describe('an end while the store is asked is told once', () => {
   it('when the store answers that the session lives', async () => {
-    const ref = await stage.session();
+    const ref = await harness.session();
     const stream = endings.stream(ref);
-    const read = stage.store.gates.hold('after reading');
+    const read = harness.store.gates.hold('after reading');
     const message = stream.next();
     await read;
-    await stage.tracker.logout(ref);
-    stage.store.gates.open('after reading');
+    await harness.tracker.logout(ref);
+    harness.store.gates.open('after reading');
     expect((await message).value).toMatchObject({ reason: 'LOGOUT' });
     expect(await stream.next()).toEqual(DONE);
   });
 
   it('when the store knows of it too', async () => {
-    const ref = await stage.session();
+    const ref = await harness.session();
     const stream = endings.stream(ref);
-    const reading = stage.store.gates.hold('before reading');
+    const reading = harness.store.gates.hold('before reading');
     const message = stream.next();
     await reading;
-    await stage.tracker.logout(ref);
-    stage.store.gates.open('before reading');
+    await harness.tracker.logout(ref);
+    harness.store.gates.open('before reading');
     expect((await message).value).toMatchObject({ reason: 'LOGOUT' });
     expect(await stream.next()).toEqual(DONE);
   });
 
   it('when the store knows of it before anybody is told', async () => {
-    const ref = await stage.session();
-    const committed = stage.store.gates.hold('before telling');
-    const logout = stage.tracker.logout(ref);
+    const ref = await harness.session();
+    const committed = harness.store.gates.hold('before telling');
+    const logout = harness.tracker.logout(ref);
     await committed;
     const stream = endings.stream(ref);
     expect((await stream.next()).value).toMatchObject({ reason: 'LOGOUT' });
-    stage.store.gates.open('before telling');
+    harness.store.gates.open('before telling');
     await logout;
     expect(await stream.next()).toEqual(DONE);
   });
@@ -122,7 +122,7 @@ describe('an end while the store is asked is told once', () => {
 
 describe('a reader who leaves', () => {
   it('is told nothing and forgotten', async () => {
-    const ref = await stage.session();
+    const ref = await harness.session();
     const stream = endings.stream(ref);
     const message = stream.next();
     expect(await isPending(message)).toBe(true);
@@ -130,19 +130,19 @@ describe('a reader who leaves', () => {
     await stream.return();
     expect(await message).toEqual(DONE);
     expect(endings.awaited).toBe(0);
-    await stage.tracker.logout(ref);
+    await harness.tracker.logout(ref);
     expect(await stream.next()).toEqual(DONE);
   });
 });
 
 describe('a listener', () => {
   it('hears of the end once, unless it was taken back', async () => {
-    const ref = await stage.session();
+    const ref = await harness.session();
     const heard: (readonly [string, SessionEnding])[] = [];
     const listen = (name: string) => endings.onEnd(ref.sessionId, (ending) => heard.push([name, ending]));
     const stops = [listen('a'), listen('b'), listen('c')];
     stops[1]!();
-    await stage.tracker.logout(ref);
+    await harness.tracker.logout(ref);
     const ending = { sessionId: ref.sessionId, reason: 'LOGOUT', kickedBy: null, endedAt: START };
     expect(heard).toEqual([
       ['a', ending],
@@ -153,7 +153,7 @@ describe('a listener', () => {
   });
 
   it('may be taken back twice, or while it is told, without disturbing another', async () => {
-    const ref = await stage.session();
+    const ref = await harness.session();
     const heard: string[] = [];
     const stopFirst = endings.onEnd(ref.sessionId, () => heard.push('first'));
     stopFirst();
@@ -164,19 +164,19 @@ describe('a listener', () => {
     });
     endings.onEnd(ref.sessionId, () => heard.push('third'));
     stopFirst();
-    await stage.tracker.logout(ref);
+    await harness.tracker.logout(ref);
     expect(heard).toEqual(['second', 'third']);
   });
 
   it('is not called once another has taken it back', async () => {
-    const ref = await stage.session();
+    const ref = await harness.session();
     const heard: string[] = [];
     endings.onEnd(ref.sessionId, () => {
       heard.push('first');
       stopSecond();
     });
     const stopSecond = endings.onEnd(ref.sessionId, () => heard.push('second'));
-    await stage.tracker.logout(ref);
+    await harness.tracker.logout(ref);
     expect(heard).toEqual(['first']);
   });
 });

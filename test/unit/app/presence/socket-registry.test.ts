@@ -3,15 +3,15 @@ import { Links } from '../../../../src/app/presence/socket-registry.ts';
 import type { Origin } from '../../../../src/app/presence/tracker.ts';
 import { linkId } from '../../../../src/core/ids.ts';
 import type { LostLink } from '../../../../src/core/records.ts';
-import { ALICE, BOB, Stage } from '../support/app-harness.ts';
+import { ALICE, BOB, AppHarness } from '../support/app-harness.ts';
 
-let stage: Stage;
+let harness: AppHarness;
 let links: Links;
 let lost: { readonly by: string; readonly lost: LostLink }[];
 
 beforeEach(() => {
-  stage = new Stage();
-  links = new Links(stage.store);
+  harness = new AppHarness();
+  links = new Links(harness.store);
   lost = [];
 });
 
@@ -24,11 +24,11 @@ const over = (name: string): Origin => ({ ipAddress: null, link: open(name) });
 
 describe('a socket', () => {
   it('is told that its session has ended, each of several, and no other', async () => {
-    const { session } = await stage.login(ALICE, 'ANDROID', 'd1', over('one'));
+    const { session } = await harness.login(ALICE, 'ANDROID', 'd1', over('one'));
     const ref = { userId: ALICE, sessionId: session.id };
-    await stage.tracker.attach(ref, open('two'), null);
-    await stage.login(BOB, 'ANDROID', 'd1', over('of bob'));
-    await stage.tracker.logout(ref);
+    await harness.tracker.attach(ref, open('two'), null);
+    await harness.login(BOB, 'ANDROID', 'd1', over('of bob'));
+    await harness.tracker.logout(ref);
     const what = { sessionId: session.id, reason: 'LOGOUT', ended: true };
     expect(lost).toEqual([
       { by: 'one', lost: { link: 'one', ...what } },
@@ -37,11 +37,11 @@ describe('a socket', () => {
   });
 
   it('is told whether its session ended or may come back', async () => {
-    await stage.login(ALICE, 'ANDROID', 'd1', over('phone'));
-    await stage.login(BOB, 'WEB', 'd1', over('page'));
-    stage.store.passes(400_000);
-    await stage.tracker.wake([ALICE]);
-    await stage.tracker.wake([BOB]);
+    await harness.login(ALICE, 'ANDROID', 'd1', over('phone'));
+    await harness.login(BOB, 'WEB', 'd1', over('page'));
+    harness.store.passes(400_000);
+    await harness.tracker.wake([ALICE]);
+    await harness.tracker.wake([BOB]);
     expect(lost.map(({ by, lost: { reason, ended } }) => [by, reason, ended])).toEqual([
       ['phone', 'HEARTBEAT_TIMEOUT', false],
       ['page', 'HEARTBEAT_TIMEOUT', true],
@@ -49,22 +49,22 @@ describe('a socket', () => {
   });
 
   it('is told nothing by its own closing, or once it is removed', async () => {
-    const { session } = await stage.login(ALICE, 'ANDROID', 'd1', over('one'));
+    const { session } = await harness.login(ALICE, 'ANDROID', 'd1', over('one'));
     const ref = { userId: ALICE, sessionId: session.id };
     links.remove(linkId('one'));
-    await stage.tracker.detach(ALICE, linkId('one'), false);
-    await stage.tracker.attach(ref, open('two'), null);
+    await harness.tracker.detach(ALICE, linkId('one'), false);
+    await harness.tracker.attach(ref, open('two'), null);
     links.remove(linkId('two'));
-    await stage.tracker.logout(ref);
+    await harness.tracker.logout(ref);
     expect(lost).toEqual([]);
   });
 
   it('stays counted until it is removed', async () => {
     expect(links.count).toBe(0);
-    await stage.login(ALICE, 'ANDROID', 'd1', over('one'));
+    await harness.login(ALICE, 'ANDROID', 'd1', over('one'));
     open('two');
     expect(links.count).toBe(2);
-    await stage.login(ALICE, 'WEB');
+    await harness.login(ALICE, 'WEB');
     expect(lost).toHaveLength(1);
     expect(links.count).toBe(2);
     links.remove(linkId('one'));
@@ -73,12 +73,12 @@ describe('a socket', () => {
   });
 
   it('is not told before the end is durable', async () => {
-    const { session } = await stage.login(ALICE, 'ANDROID', 'd1', over('one'));
-    const committed = stage.store.gates.hold('before telling');
-    const logout = stage.tracker.logout({ userId: ALICE, sessionId: session.id });
+    const { session } = await harness.login(ALICE, 'ANDROID', 'd1', over('one'));
+    const committed = harness.store.gates.hold('before telling');
+    const logout = harness.tracker.logout({ userId: ALICE, sessionId: session.id });
     await committed;
     expect(lost).toEqual([]);
-    stage.store.gates.open('before telling');
+    harness.store.gates.open('before telling');
     await logout;
     expect(lost).toHaveLength(1);
   });

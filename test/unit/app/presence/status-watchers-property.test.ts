@@ -7,7 +7,7 @@ import { Watchers, type Watcher } from '../../../../src/app/presence/status-watc
 import type { UserId } from '../../../../src/core/ids.ts';
 import type { StatusChange } from '../../../../src/core/records.ts';
 import { FakeStore } from '../support/fake-store.ts';
-import { ALICE, BOB, CAROL, Stage } from '../support/app-harness.ts';
+import { ALICE, BOB, CAROL, AppHarness } from '../support/app-harness.ts';
 import { isPending, settled } from '../support/waiting.ts';
 import type { Status } from '../../../../src/core/enums.ts';
 
@@ -105,8 +105,8 @@ class Listener extends Believer {
   }
 }
 
-const run = async (stage: Stage, acts: readonly Act[], afterEach: () => Promise<void>): Promise<void> => {
-  const watchers = new Watchers(stage.store);
+const run = async (harness: AppHarness, acts: readonly Act[], afterEach: () => Promise<void>): Promise<void> => {
+  const watchers = new Watchers(harness.store);
   const readers = [new Reader(watchers.watch(USERS)), new Listener(watchers.watch(USERS))];
   const commands: Promise<unknown>[] = [];
   const sessions = new Map<UserId, SessionRef>();
@@ -117,21 +117,21 @@ const run = async (stage: Stage, acts: readonly Act[], afterEach: () => Promise<
     else if (what === 'settle') await settled();
     else if (what === 'login') {
       // The counting credentials tell the id before the login is answered.
-      commands.push(stage.login(user, 'ANDROID', `d${value}`));
-      sessions.set(user, { userId: user, sessionId: stage.lastSession });
+      commands.push(harness.login(user, 'ANDROID', `d${value}`));
+      sessions.set(user, { userId: user, sessionId: harness.lastSession });
     } else if (ref === undefined) continue;
-    else if (what === 'text') commands.push(stage.tracker.setCustomStatus(ref, 'x'.repeat(value)).catch(() => null));
-    else if (what === 'logout') commands.push(stage.tracker.logout(ref).catch(() => null));
+    else if (what === 'text') commands.push(harness.tracker.setCustomStatus(ref, 'x'.repeat(value)).catch(() => null));
+    else if (what === 'logout') commands.push(harness.tracker.logout(ref).catch(() => null));
     else {
-      stage.store.passes(400_000);
-      commands.push(stage.tracker.wake([user]));
+      harness.store.passes(400_000);
+      commands.push(harness.tracker.wake([user]));
     }
     await afterEach();
   }
   await Promise.all(commands);
   for (const reader of readers) await reader.readOut();
   for (const user of USERS) {
-    const { version, status, customStatus: text } = stage.store.user(user);
+    const { version, status, customStatus: text } = harness.store.user(user);
     for (const { believed } of readers) expect(believed.get(user)).toEqual({ version, status, text });
   }
   expect(watchers.watchedUsers).toBe(0);
@@ -140,7 +140,7 @@ const run = async (stage: Stage, acts: readonly Act[], afterEach: () => Promise<
 describe('versions rise, each change starts where the last one told ended, and the last word is right', () => {
   it('when every step has run out before the next', () =>
     fc.assert(
-      fc.asyncProperty(fc.array(act, { maxLength: 60 }), (acts) => run(new Stage(), acts, settled)),
+      fc.asyncProperty(fc.array(act, { maxLength: 60 }), (acts) => run(new AppHarness(), acts, settled)),
       { numRuns: 100 },
     ));
 
@@ -148,7 +148,7 @@ describe('versions rise, each change starts where the last one told ended, and t
     fc.assert(
       fc.asyncProperty(fc.scheduler(), fc.array(act, { maxLength: 40 }), async (scheduler, acts) => {
         const store = new FakeStore((place) => scheduler.schedule(Promise.resolve(), place));
-        const running = run(new Stage(store), acts, () => Promise.resolve());
+        const running = run(new AppHarness(store), acts, () => Promise.resolve());
         await scheduler.waitFor(running);
       }),
       { numRuns: 300 },

@@ -4,17 +4,17 @@ import { Watchers } from '../../../../src/app/presence/status-watchers.ts';
 import type { UserId } from '../../../../src/core/ids.ts';
 import type { StatusChange } from '../../../../src/core/records.ts';
 import { START } from '../support/fake-store.ts';
-import { ALICE, BOB, CAROL, Stage } from '../support/app-harness.ts';
+import { ALICE, BOB, CAROL, AppHarness } from '../support/app-harness.ts';
 import { errorOf, isPending, nextOf, settled } from '../support/waiting.ts';
 
 const DONE = { done: true, value: undefined };
 
-let stage: Stage;
+let harness: AppHarness;
 let watchers: Watchers;
 
 beforeEach(() => {
-  stage = new Stage();
-  watchers = new Watchers(stage.store);
+  harness = new AppHarness();
+  watchers = new Watchers(harness.store);
 });
 
 const watch = (ids: readonly UserId[]): PullStream<readonly StatusChange[]> =>
@@ -31,7 +31,7 @@ const told = async (stream: PullStream<readonly StatusChange[]>) => brief(await 
 
 describe('the first message', () => {
   it('is the present of everybody, the unknown too, each once, as no change', async () => {
-    await stage.login(BOB);
+    await harness.login(BOB);
     const stream = watch([ALICE, BOB, ALICE, BOB]);
     expect(await nextOf(stream)).toEqual([
       {
@@ -68,7 +68,7 @@ describe('the first message', () => {
 
   it('ends the watching when the store fails', async () => {
     const failure = new Error('disk full');
-    stage.store.gates.fail('before reading', failure);
+    harness.store.gates.fail('before reading', failure);
     const stream = watch([ALICE]);
     expect(await errorOf(stream.next())).toBe(failure);
     expect(await stream.next()).toEqual(DONE);
@@ -78,73 +78,73 @@ describe('the first message', () => {
 
 describe('a change while the present is read is told exactly once', () => {
   it('within the present, when it is there already', async () => {
-    const reading = stage.store.gates.hold('before reading');
+    const reading = harness.store.gates.hold('before reading');
     const stream = watch([ALICE]);
     const first = told(stream);
     await reading;
-    await stage.login();
-    stage.store.gates.open('before reading');
+    await harness.login();
+    harness.store.gates.open('before reading');
     expect(await first).toEqual(['alice 1: snapshot → ONLINE LOGIN']);
     expect(await isPending(stream.next())).toBe(true);
   });
 
   it('after the present, when that is older', async () => {
-    const reading = stage.store.gates.hold('after reading');
+    const reading = harness.store.gates.hold('after reading');
     const stream = watch([ALICE]);
     const first = told(stream);
     await reading;
-    await stage.login();
-    stage.store.gates.open('after reading');
+    await harness.login();
+    harness.store.gates.open('after reading');
     expect(await first).toEqual(['alice 0: snapshot → OFFLINE -']);
     expect(await told(stream)).toEqual(['alice 1: OFFLINE → ONLINE LOGIN']);
   });
 
   it('as the part that is newer, when the present lies between two', async () => {
-    const reading = stage.store.gates.hold('before reading');
+    const reading = harness.store.gates.hold('before reading');
     const stream = watch([ALICE]);
     const first = told(stream);
     await reading;
-    const ref = await stage.session();
-    const read = stage.store.gates.hold('after reading');
-    stage.store.gates.open('before reading');
+    const ref = await harness.session();
+    const read = harness.store.gates.hold('after reading');
+    harness.store.gates.open('before reading');
     await read;
-    await stage.tracker.setCustomStatus(ref, 'away');
-    await stage.tracker.logout(ref);
-    stage.store.gates.open('after reading');
+    await harness.tracker.setCustomStatus(ref, 'away');
+    await harness.tracker.logout(ref);
+    harness.store.gates.open('after reading');
     expect(await first).toEqual(['alice 1: snapshot → ONLINE LOGIN']);
     expect(await told(stream)).toEqual(['alice 3: ONLINE → OFFLINE LOGOUT']);
   });
 
   it('as the newest of what is newer, however much happens meanwhile', async () => {
-    const reading = stage.store.gates.hold('after reading');
+    const reading = harness.store.gates.hold('after reading');
     const stream = watch([ALICE, BOB]);
     const first = told(stream);
     await reading;
-    const ref = await stage.session();
-    for (let text = 0; text < 50; text++) await stage.tracker.setCustomStatus(ref, String(text));
-    await stage.login(BOB);
-    stage.store.gates.open('after reading');
+    const ref = await harness.session();
+    for (let text = 0; text < 50; text++) await harness.tracker.setCustomStatus(ref, String(text));
+    await harness.login(BOB);
+    harness.store.gates.open('after reading');
     expect(await first).toEqual(['alice 0: snapshot → OFFLINE -', 'bob 0: snapshot → OFFLINE -']);
     expect(await told(stream)).toEqual(['alice 51: OFFLINE → ONLINE CUSTOM_STATUS', 'bob 1: OFFLINE → ONLINE LOGIN']);
   });
 
   it('within the present, when that shows it before the watchers hear of it', async () => {
-    const committed = stage.store.gates.hold('before telling');
-    const login = stage.login();
+    const committed = harness.store.gates.hold('before telling');
+    const login = harness.login();
     await committed;
     const stream = watch([ALICE]);
     expect(await told(stream)).toEqual(['alice 1: snapshot → ONLINE LOGIN']);
     const second = told(stream);
-    stage.store.gates.open('before telling');
+    harness.store.gates.open('before telling');
     const { session } = await login;
     expect(await isPending(second)).toBe(true);
-    await stage.tracker.logout({ userId: ALICE, sessionId: session.id });
+    await harness.tracker.logout({ userId: ALICE, sessionId: session.id });
     expect(await second).toEqual(['alice 2: ONLINE → OFFLINE LOGOUT']);
   });
 
   it('also when the reader has not pulled yet', async () => {
     const stream = watch([ALICE]);
-    await stage.login();
+    await harness.login();
     expect(await told(stream)).toEqual(['alice 1: snapshot → ONLINE LOGIN']);
     expect(await isPending(stream.next())).toBe(true);
   });
@@ -152,13 +152,13 @@ describe('a change while the present is read is told exactly once', () => {
 
 describe('a change', () => {
   it('wakes the reader who waits, in full', async () => {
-    const ref = await stage.session();
+    const ref = await harness.session();
     const stream = watch([ALICE, BOB]);
     await nextOf(stream);
     const next = nextOf(stream);
     expect(await isPending(next)).toBe(true);
-    stage.store.passes(1_000);
-    await stage.tracker.setCustomStatus(ref, 'at lunch');
+    harness.store.passes(1_000);
+    await harness.tracker.setCustomStatus(ref, 'at lunch');
     expect(await next).toEqual([
       {
         userId: ALICE,
@@ -178,31 +178,31 @@ describe('a change', () => {
     const stream = watch([ALICE]);
     await nextOf(stream);
     const next = told(stream);
-    const deciding = stage.store.gates.hold('before telling');
-    const login = stage.login();
+    const deciding = harness.store.gates.hold('before telling');
+    const login = harness.login();
     await deciding;
     expect(await isPending(next)).toBe(true);
-    stage.store.gates.open('before telling');
+    harness.store.gates.open('before telling');
     expect(await next).toEqual(['alice 1: OFFLINE → ONLINE LOGIN']);
     await login;
   });
 
   it('of nothing that a watcher sees is not told', async () => {
-    const policy = stage.store.policy();
-    await stage.store.updatePolicy(() => ({ ...policy, multiDevice: { mode: 'CUSTOM', groups: [] } }));
-    await stage.login();
+    const policy = harness.store.policy();
+    await harness.store.updatePolicy(() => ({ ...policy, multiDevice: { mode: 'CUSTOM', groups: [] } }));
+    await harness.login();
     const stream = watch([ALICE]);
     await nextOf(stream);
-    await stage.login(ALICE, 'WEB');
-    await stage.login(ALICE, 'ANDROID');
-    await stage.login(BOB);
+    await harness.login(ALICE, 'WEB');
+    await harness.login(ALICE, 'ANDROID');
+    await harness.login(BOB);
     expect(await isPending(stream.next())).toBe(true);
   });
 
   it('is told to everybody who watches, and once to who asked twice', async () => {
     const streams = [watch([ALICE, ALICE]), watch([BOB, ALICE])];
     for (const stream of streams) await nextOf(stream);
-    await stage.login();
+    await harness.login();
     for (const stream of streams) {
       expect(await told(stream)).toEqual(['alice 1: OFFLINE → ONLINE LOGIN']);
       expect(await isPending(stream.next())).toBe(true);
@@ -214,26 +214,26 @@ describe('a slow reader', () => {
   it('is told the newest, and that it changed from what she was last told', async () => {
     const stream = watch([ALICE, BOB]);
     await nextOf(stream);
-    const ref = await stage.session();
-    await stage.session(BOB, 'WEB');
-    await stage.tracker.setCustomStatus(ref, 'here');
-    stage.store.passes(400_000);
-    await stage.tracker.wake([ALICE]);
+    const ref = await harness.session();
+    await harness.session(BOB, 'WEB');
+    await harness.tracker.setCustomStatus(ref, 'here');
+    harness.store.passes(400_000);
+    await harness.tracker.wake([ALICE]);
     expect(await told(stream)).toEqual([
       'alice 3: OFFLINE → PUSH_ONLINE HEARTBEAT_TIMEOUT',
       'bob 1: OFFLINE → ONLINE LOGIN',
     ]);
-    await stage.tracker.logout(ref);
-    await stage.login();
+    await harness.tracker.logout(ref);
+    await harness.login();
     expect(await told(stream)).toEqual(['alice 5: PUSH_ONLINE → ONLINE LOGIN']);
   });
 
   it('costs one entry for each user, however much happens', async () => {
-    const refs = [await stage.session(ALICE), await stage.session(BOB), await stage.session(CAROL)];
+    const refs = [await harness.session(ALICE), await harness.session(BOB), await harness.session(CAROL)];
     const stream = watch([ALICE, BOB, CAROL]);
     await nextOf(stream);
     for (let change = 0; change < 100_000; change++) {
-      await stage.tracker.setCustomStatus(refs[change % 3]!, String(change));
+      await harness.tracker.setCustomStatus(refs[change % 3]!, String(change));
       if (change % 10_000 === 0) await settled();
     }
     const changes = await nextOf(stream);
@@ -251,34 +251,34 @@ describe('a reader who has herself woken', () => {
     const watcher = watchers.watch([ALICE, BOB]);
     expect(brief(await watcher.present())).toEqual(['alice 0: snapshot → OFFLINE -', 'bob 0: snapshot → OFFLINE -']);
     expect(watcher.changes()).toBeNull();
-    await stage.login(ALICE);
+    await harness.login(ALICE);
     let woken = 0;
     watcher.listen({ wake: () => woken++ });
     expect(woken).toBe(1);
-    await stage.login(BOB);
+    await harness.login(BOB);
     expect(woken).toBe(1);
     expect(brief(watcher.changes() ?? [])).toEqual([
       'alice 1: OFFLINE → ONLINE LOGIN',
       'bob 1: OFFLINE → ONLINE LOGIN',
     ]);
     expect(watcher.changes()).toBeNull();
-    const { session } = await stage.login(ALICE, 'ANDROID', 'd2');
+    const { session } = await harness.login(ALICE, 'ANDROID', 'd2');
     expect(woken).toBe(1);
-    await stage.tracker.logout({ userId: ALICE, sessionId: session.id });
+    await harness.tracker.logout({ userId: ALICE, sessionId: session.id });
     expect(woken).toBe(2);
     watcher.closed();
-    await stage.login(ALICE);
+    await harness.login(ALICE);
     expect(watchers.watchedUsers).toBe(0);
   });
 
   it('is given the same objects as others who are to be told the same', async () => {
-    const ref = await stage.session();
+    const ref = await harness.session();
     const [one, other, late] = [watchers.watch([ALICE]), watchers.watch([ALICE, BOB]), watchers.watch([ALICE])];
     for (const watcher of [one, other, late]) await watcher.present();
-    stage.store.passes(400_000);
-    await stage.tracker.wake([ALICE]);
+    harness.store.passes(400_000);
+    await harness.tracker.wake([ALICE]);
     late.changes();
-    await stage.tracker.logout(ref);
+    await harness.tracker.logout(ref);
     const lists = [one, other, late].map((watcher) => watcher.changes() ?? []);
     expect(lists.map(brief)).toEqual([
       ['alice 3: ONLINE → OFFLINE LOGOUT'],
@@ -300,7 +300,7 @@ describe('a reader who leaves', () => {
     await leaving.return();
     expect(await waiting).toEqual(DONE);
     expect(watchers.watchedUsers).toBe(1);
-    await stage.login(BOB);
+    await harness.login(BOB);
     expect(await told(staying)).toEqual(['bob 1: OFFLINE → ONLINE LOGIN']);
     expect(await leaving.next()).toEqual(DONE);
     await staying.return();
@@ -310,12 +310,12 @@ describe('a reader who leaves', () => {
   it('may leave before she reads, and while the present is read', async () => {
     await watch([ALICE]).return();
     expect(watchers.watchedUsers).toBe(0);
-    const reading = stage.store.gates.hold('before reading');
+    const reading = harness.store.gates.hold('before reading');
     const stream = watch([ALICE]);
     const first = stream.next();
     await reading;
     await stream.return();
-    stage.store.gates.open('before reading');
+    harness.store.gates.open('before reading');
     expect(await first).toEqual(DONE);
     expect(watchers.watchedUsers).toBe(0);
   });

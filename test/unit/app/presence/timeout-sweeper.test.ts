@@ -2,63 +2,63 @@ import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { Sweeper, type SweeperLimits } from '../../../../src/app/presence/timeout-sweeper.ts';
 import { DomainError } from '../../../../src/core/errors.ts';
 import { userId, type UserId } from '../../../../src/core/ids.ts';
-import { Stage } from '../support/app-harness.ts';
+import { AppHarness } from '../support/app-harness.ts';
 import { errorOf, isPending, settled } from '../support/waiting.ts';
 
-let stage: Stage;
+let harness: AppHarness;
 let failures: { readonly userId: UserId; readonly error: unknown }[];
 
 beforeEach(() => {
-  stage = new Stage();
+  harness = new AppHarness();
   failures = [];
 });
 
 const sweeper = (limits?: SweeperLimits) =>
-  new Sweeper(stage.store, stage.tracker, (id, error) => failures.push({ userId: id, error }), limits);
+  new Sweeper(harness.store, harness.tracker, (id, error) => failures.push({ userId: id, error }), limits);
 
 const NAMES = ['a', 'b', 'c', 'd', 'e', 'f'].map(userId);
 
 /** All logged in on a platform that ends when it is silent, and silent for just too long. */
 const allDue = async () => {
-  for (const name of NAMES) await stage.login(name, 'WEB');
-  stage.store.passes(60_000);
+  for (const name of NAMES) await harness.login(name, 'WEB');
+  harness.store.passes(60_000);
 };
 
-const swept = () => NAMES.filter((name) => stage.store.user(name).status === 'OFFLINE');
+const swept = () => NAMES.filter((name) => harness.store.user(name).status === 'OFFLINE');
 
 describe('a tick', () => {
   it('wakes whoever is due, and nobody else', async () => {
     await allDue();
-    await stage.login(userId('just now'), 'WEB');
+    await harness.login(userId('just now'), 'WEB');
     await sweeper().tick();
     expect(swept()).toEqual(NAMES);
-    expect(stage.store.user(userId('just now')).status).toBe('ONLINE');
-    expect(stage.store.events.slice(-NAMES.length).map(({ reason }) => reason)).toEqual(
+    expect(harness.store.user(userId('just now')).status).toBe('ONLINE');
+    expect(harness.store.events.slice(-NAMES.length).map(({ reason }) => reason)).toEqual(
       NAMES.map(() => 'HEARTBEAT_TIMEOUT'),
     );
   });
 
   it('wakes nobody for the server’s own sleep', async () => {
     await allDue();
-    await stage.login(userId('silent'), 'WEB');
-    stage.store.passes(20_000);
-    stage.store.sleepsFor(600_000);
+    await harness.login(userId('silent'), 'WEB');
+    harness.store.passes(20_000);
+    harness.store.sleepsFor(600_000);
     await sweeper().tick();
     expect(swept()).toEqual(NAMES);
-    expect(stage.store.user(userId('silent')).status).toBe('ONLINE');
-    stage.store.passes(40_000);
+    expect(harness.store.user(userId('silent')).status).toBe('ONLINE');
+    harness.store.passes(40_000);
     await sweeper().tick();
-    expect(stage.store.user(userId('silent')).status).toBe('OFFLINE');
+    expect(harness.store.user(userId('silent')).status).toBe('OFFLINE');
   });
 
   it('does nothing when nobody is due', async () => {
     await sweeper().tick();
-    expect(stage.store.events).toEqual([]);
+    expect(harness.store.events).toEqual([]);
   });
 
   it('takes so many at once, until there is nobody', async () => {
     await allDue();
-    const asked = vi.spyOn(stage.store, 'claimDue');
+    const asked = vi.spyOn(harness.store, 'claimDue');
     await sweeper({ claim: 4, portion: 2, underWay: 2 }).tick();
     expect(swept()).toEqual(NAMES);
     expect(asked.mock.calls).toEqual([[4], [4], [4]]);
@@ -66,11 +66,11 @@ describe('a tick', () => {
 
   it('wakes more than one portion in the order of their ids, and a single one in that of their deadlines', async () => {
     for (const name of [...NAMES].reverse()) {
-      await stage.login(name, 'WEB');
-      stage.store.passes(1);
+      await harness.login(name, 'WEB');
+      harness.store.passes(1);
     }
-    const woken = vi.spyOn(stage.store, 'updateAll');
-    stage.store.passes(60_000);
+    const woken = vi.spyOn(harness.store, 'updateAll');
+    harness.store.passes(60_000);
     await sweeper({ claim: 4, portion: 2, underWay: 2 }).tick();
     expect(woken.mock.calls.map(([ids]) => ids)).toEqual([
       ['c', 'd'],
@@ -81,10 +81,10 @@ describe('a tick', () => {
 
   it('resolves when those taken are woken', async () => {
     await allDue();
-    void stage.store.gates.hold('before answering');
+    void harness.store.gates.hold('before answering');
     const tick = sweeper().tick();
     expect(await isPending(tick)).toBe(true);
-    stage.store.gates.open('before answering');
+    harness.store.gates.open('before answering');
     await tick;
   });
 });
@@ -93,11 +93,11 @@ describe('a tick that meets changes that are not on disk yet', () => {
   it('takes no more until the first portion of them is', async () => {
     await allDue();
     const small = sweeper({ claim: 6, portion: 2, underWay: 2 });
-    void stage.store.gates.hold('before answering');
+    void harness.store.gates.hold('before answering');
     const tick = small.tick();
     await settled();
     expect(swept()).toHaveLength(4);
-    stage.store.gates.open('before answering');
+    harness.store.gates.open('before answering');
     await tick;
     expect(swept()).toEqual(NAMES);
   });
@@ -105,22 +105,22 @@ describe('a tick that meets changes that are not on disk yet', () => {
   it('is the one that is at work', async () => {
     await allDue();
     const small = sweeper();
-    void stage.store.gates.hold('before reading');
+    void harness.store.gates.hold('before reading');
     const ticks = [small.tick(), small.tick(), small.tick()];
-    stage.store.gates.open('before reading');
+    harness.store.gates.open('before reading');
     await Promise.all(ticks);
     expect(swept()).toEqual(NAMES);
-    expect(stage.store.events).toHaveLength(2 * NAMES.length);
+    expect(harness.store.events).toHaveLength(2 * NAMES.length);
   });
 
   it('takes nobody any more once it is stopped, and those taken are woken', async () => {
     await allDue();
     const small = sweeper({ claim: 6, portion: 2, underWay: 1 });
-    void stage.store.gates.hold('before answering');
+    void harness.store.gates.hold('before answering');
     const tick = small.tick();
     await settled();
     small.stop();
-    stage.store.gates.open('before answering');
+    harness.store.gates.open('before answering');
     await tick;
     await small.tick();
     expect(swept()).toEqual(NAMES.slice(0, 2));
@@ -131,7 +131,7 @@ describe('a failure', () => {
   it('of one wake is reported and stops no other', async () => {
     await allDue();
     const failure = new Error('disk full');
-    stage.store.gates.fail('before deciding', failure);
+    harness.store.gates.fail('before deciding', failure);
     await sweeper().tick();
     expect(failures).toEqual([{ userId: NAMES[0], error: failure }]);
     expect(swept()).toEqual(NAMES.slice(1));
@@ -139,7 +139,7 @@ describe('a failure', () => {
 
   it('gives its place back', async () => {
     await allDue();
-    stage.store.gates.fail('before deciding', new Error('disk full'));
+    harness.store.gates.fail('before deciding', new Error('disk full'));
     await sweeper({ claim: 6, portion: 1, underWay: 1 }).tick();
     expect(failures).toHaveLength(1);
     expect(swept()).toEqual(NAMES.slice(1));
@@ -148,7 +148,7 @@ describe('a failure', () => {
   it('of the store is one of each who was taken', async () => {
     await allDue();
     const failure = new Error('closed');
-    vi.spyOn(stage.store, 'updateAll').mockRejectedValueOnce(failure);
+    vi.spyOn(harness.store, 'updateAll').mockRejectedValueOnce(failure);
     await sweeper({ claim: 6, portion: 2, underWay: 1 }).tick();
     expect(failures).toEqual(NAMES.slice(0, 2).map((name) => ({ userId: name, error: failure })));
     expect(swept()).toEqual(NAMES.slice(2));
@@ -158,14 +158,14 @@ describe('a failure', () => {
     await allDue();
     const full = new DomainError({ code: 'OVERLOADED', retryAfterMs: 1_000 }, 'The disk is full.');
     const woken = vi
-      .spyOn(stage.store, 'updateAll')
+      .spyOn(harness.store, 'updateAll')
       .mockImplementation(async (ids) => ids.map((id) => ({ userId: id, error: full })));
     const small = sweeper({ claim: 6, portion: 2, underWay: 1 });
     await small.tick();
     expect(woken).toHaveBeenCalledTimes(1);
     woken.mockRestore();
     // As the store promises: whoever was not woken is handed out again.
-    stage.store.passes(1_000);
+    harness.store.passes(1_000);
     await small.tick();
     expect(swept()).toEqual(NAMES);
   });
@@ -174,7 +174,7 @@ describe('a failure', () => {
     await allDue();
     const small = sweeper();
     const failure = new Error('disk full');
-    stage.store.gates.fail('before reading', failure);
+    harness.store.gates.fail('before reading', failure);
     expect(await errorOf(small.tick())).toBe(failure);
     await small.tick();
     expect(swept()).toEqual(NAMES);

@@ -5,7 +5,7 @@ import { createPorchlight } from '../../../../src/app/application.ts';
 import { sessionEnded, type Tracker } from '../../../../src/app/presence/tracker.ts';
 import { linkId, sessionId } from '../../../../src/core/ids.ts';
 import { START } from '../support/fake-store.ts';
-import { ALICE, BOB, HTTP, Stage } from '../support/app-harness.ts';
+import { ALICE, BOB, HTTP, AppHarness } from '../support/app-harness.ts';
 import { errorOf, faultOf } from '../support/waiting.ts';
 import { webhookParts } from '../webhooks/webhook-parts.ts';
 
@@ -17,32 +17,32 @@ const USES: readonly (readonly [string, (tracker: Tracker, ref: SessionRef) => P
   ['setCustomStatus', (tracker, ref) => tracker.setCustomStatus(ref, 'ghost')],
 ];
 
-let stage: Stage;
+let harness: AppHarness;
 
 beforeEach(() => {
-  stage = new Stage();
+  harness = new AppHarness();
 });
 
 describe.each(USES)('%s', (_name, use) => {
   it('of a session that a rival kicked names the reason, the time and the rival', async () => {
-    const ref = await stage.session(ALICE, 'ANDROID');
-    stage.store.passes(7);
-    await stage.login(ALICE, 'MAC');
-    stage.store.passes(1_000);
-    const before = stage.store.user(ALICE);
-    expect(await faultOf(use(stage.tracker, ref))).toEqual({
+    const ref = await harness.session(ALICE, 'ANDROID');
+    harness.store.passes(7);
+    await harness.login(ALICE, 'MAC');
+    harness.store.passes(1_000);
+    const before = harness.store.user(ALICE);
+    expect(await faultOf(use(harness.tracker, ref))).toEqual({
       code: 'SESSION_ENDED',
       reason: 'KICKED',
       endedAt: START + 7,
       kickedBy: 'MAC',
     });
-    expect(stage.store.user(ALICE)).toEqual(before);
+    expect(harness.store.user(ALICE)).toEqual(before);
   });
 
   it('of a session that its user ended names the reason', async () => {
-    const ref = await stage.session();
-    await stage.tracker.logout(ref);
-    expect(await faultOf(use(stage.tracker, ref))).toEqual({
+    const ref = await harness.session();
+    await harness.tracker.logout(ref);
+    expect(await faultOf(use(harness.tracker, ref))).toEqual({
       code: 'SESSION_ENDED',
       reason: 'LOGOUT',
       endedAt: START,
@@ -52,33 +52,33 @@ describe.each(USES)('%s', (_name, use) => {
 
   it('of a session that nobody remembers is UNAUTHENTICATED', async () => {
     const unknown = { userId: ALICE, sessionId: sessionId('never made') };
-    expect(await faultOf(use(stage.tracker, unknown))).toEqual({ code: 'UNAUTHENTICATED' });
-    expect(stage.store.events).toEqual([]);
+    expect(await faultOf(use(harness.tracker, unknown))).toEqual({ code: 'UNAUTHENTICATED' });
+    expect(harness.store.events).toEqual([]);
   });
 
   it('does not reach the session of another user', async () => {
-    const ref = await stage.session(ALICE);
-    expect(await faultOf(use(stage.tracker, { ...ref, userId: BOB }))).toEqual({ code: 'UNAUTHENTICATED' });
-    expect(stage.store.user(ALICE).sessions).toHaveLength(1);
+    const ref = await harness.session(ALICE);
+    expect(await faultOf(use(harness.tracker, { ...ref, userId: BOB }))).toEqual({ code: 'UNAUTHENTICATED' });
+    expect(harness.store.user(ALICE).sessions).toHaveLength(1);
   });
 
   it('after the expiry date is too late, although no timer has come by', async () => {
-    const ref = await stage.session();
-    stage.store.passes(400_000);
-    await stage.tracker.wake([ALICE]);
-    stage.store.passes(7 * 86_400_000);
-    expect(await faultOf(use(stage.tracker, ref))).toEqual({
+    const ref = await harness.session();
+    harness.store.passes(400_000);
+    await harness.tracker.wake([ALICE]);
+    harness.store.passes(7 * 86_400_000);
+    expect(await faultOf(use(harness.tracker, ref))).toEqual({
       code: 'SESSION_ENDED',
       reason: 'PUSH_EXPIRED',
       endedAt: START + 400_000 + 7 * 86_400_000,
       kickedBy: null,
     });
-    expect(stage.store.user(ALICE).status).toBe('OFFLINE');
+    expect(harness.store.user(ALICE).status).toBe('OFFLINE');
   });
 });
 
 it('the message names the reason, and the rival if there is one', async () => {
-  const { session } = await stage.login();
+  const { session } = await harness.login();
   const ended = { session, endedAt: START };
   expect(sessionEnded({ ...ended, reason: 'KICKED', kickedBy: 'WEB' }).message).toMatch(/KICKED.*WEB/);
   expect(sessionEnded({ ...ended, reason: 'REVOKED', kickedBy: null }).message).toMatch(/REVOKED/);
@@ -86,8 +86,8 @@ it('the message names the reason, and the rival if there is one', async () => {
 
 it('sessionGone answers with the store’s failure when it cannot look', async () => {
   const failure = new Error('disk full');
-  stage.store.gates.fail('before reading', failure);
-  expect(await errorOf(stage.tracker.sessionGone({ userId: ALICE, sessionId: sessionId('s1') }))).toBe(failure);
+  harness.store.gates.fail('before reading', failure);
+  expect(await errorOf(harness.tracker.sessionGone({ userId: ALICE, sessionId: sessionId('s1') }))).toBe(failure);
 });
 
 it('the use cases share one store, and a client hears why before her socket is lost', async () => {
@@ -96,16 +96,16 @@ it('the use cases share one store, and a client hears why before her socket is l
     newDeviceId: () => expect.unreachable(),
   };
   const porchlight = createPorchlight(
-    stage.store,
+    harness.store,
     credentials,
     'none',
-    webhookParts(() => stage.store.now()),
+    webhookParts(() => harness.store.now()),
   );
-  expect(porchlight.store).toBe(stage.store);
+  expect(porchlight.store).toBe(harness.store);
   expect(porchlight.visibility).toBe('none');
 
   const heard: string[] = [];
-  const ref = await stage.session();
+  const ref = await harness.session();
   const link = linkId('socket');
   porchlight.links.add({ id: link, lose: () => heard.push('lost') });
   porchlight.endings.onEnd(ref.sessionId, () => heard.push('ended'));

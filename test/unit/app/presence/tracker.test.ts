@@ -3,26 +3,26 @@ import type { SessionRef } from '../../../../src/app/auth/caller.ts';
 import { deviceId, linkId } from '../../../../src/core/ids.ts';
 import { changePolicy } from '../../../../src/core/policy.ts';
 import { START } from '../support/fake-store.ts';
-import { ALICE, BOB, HTTP, SOCKET, Stage } from '../support/app-harness.ts';
+import { ALICE, BOB, HTTP, SOCKET, AppHarness } from '../support/app-harness.ts';
 import { errorOf, isPending } from '../support/waiting.ts';
 
 const LINK = linkId('socket 1');
 const OTHER_LINK = linkId('socket 2');
 
-let stage: Stage;
+let harness: AppHarness;
 
 beforeEach(() => {
-  stage = new Stage();
+  harness = new AppHarness();
 });
 
 const sessionOf = ({ userId, sessionId }: SessionRef) =>
-  stage.store.user(userId).sessions.find((session) => session.id === sessionId);
-const reasons = () => stage.store.events.map(({ reason }) => reason);
+  harness.store.user(userId).sessions.find((session) => session.id === sessionId);
+const reasons = () => harness.store.events.map(({ reason }) => reason);
 
 describe('login', () => {
   it('makes the session that it was asked for', async () => {
     const request = { platform: 'IPHONE', deviceId: deviceId('phone'), appVersion: '3.1', osVersion: '18' } as const;
-    const answer = await stage.tracker.login(ALICE, [BOB], request, SOCKET);
+    const answer = await harness.tracker.login(ALICE, [BOB], request, SOCKET);
     expect(answer.session).toMatchObject({
       id: 's1',
       tokenHash: 'hash of s1',
@@ -38,24 +38,24 @@ describe('login', () => {
     });
     expect(answer.sessionToken).toBe('token of s1 of alice');
     expect(answer.kicked).toEqual([]);
-    expect(answer.user).toBe(stage.store.user(ALICE));
+    expect(answer.user).toBe(harness.store.user(ALICE));
     expect(answer.user.sessions).toEqual([answer.session]);
   });
 
   it('makes a device where none is named, a new one each time', async () => {
-    const first = await stage.login(ALICE, 'ANDROID', null);
-    const second = await stage.login(ALICE, 'ANDROID', null);
+    const first = await harness.login(ALICE, 'ANDROID', null);
+    const second = await harness.login(ALICE, 'ANDROID', null);
     expect([first.session.deviceId, second.session.deviceId]).toEqual(['made-1', 'made-2']);
     expect(second.kicked.map(({ session }) => session.deviceId)).toEqual(['made-1']);
   });
 
   it('names whom it kicked, and not whom it replaced', async () => {
-    const first = await stage.login(ALICE, 'ANDROID', 'd1');
-    const again = await stage.login(ALICE, 'ANDROID', 'd1');
+    const first = await harness.login(ALICE, 'ANDROID', 'd1');
+    const again = await harness.login(ALICE, 'ANDROID', 'd1');
     expect(again.kicked).toEqual([]);
     expect(reasons()).toEqual(['LOGIN', 'LOGIN', 'REPLACED']);
-    stage.store.passes(5);
-    const elsewhere = await stage.login(ALICE, 'WEB', 'd1');
+    harness.store.passes(5);
+    const elsewhere = await harness.login(ALICE, 'WEB', 'd1');
     expect(elsewhere.kicked).toEqual([
       { session: again.session, reason: 'KICKED', endedAt: START + 5, kickedBy: 'WEB' },
     ]);
@@ -63,105 +63,105 @@ describe('login', () => {
   });
 
   it('does not name a session whose time had come', async () => {
-    await stage.login(ALICE, 'ANDROID', 'd1');
-    stage.store.passes(400_000);
-    await stage.tracker.wake([ALICE]);
-    stage.store.passes(7 * 86_400_000);
-    expect((await stage.login(ALICE, 'WEB')).kicked).toEqual([]);
+    await harness.login(ALICE, 'ANDROID', 'd1');
+    harness.store.passes(400_000);
+    await harness.tracker.wake([ALICE]);
+    harness.store.passes(7 * 86_400_000);
+    expect((await harness.login(ALICE, 'WEB')).kicked).toEqual([]);
     expect(reasons()).toEqual(['LOGIN', 'HEARTBEAT_TIMEOUT', 'PUSH_EXPIRED', 'LOGIN']);
   });
 
   it('is answered when it is durable, and says so when it could not be made so', async () => {
-    void stage.store.gates.hold('before answering');
-    const login = stage.login();
+    void harness.store.gates.hold('before answering');
+    const login = harness.login();
     expect(await isPending(login)).toBe(true);
-    stage.store.gates.open('before answering');
+    harness.store.gates.open('before answering');
     await login;
     const failure = new Error('disk full');
-    stage.store.gates.fail('before deciding', failure);
-    expect(await errorOf(stage.login(BOB))).toBe(failure);
-    expect(stage.store.user(BOB).sessions).toEqual([]);
+    harness.store.gates.fail('before deciding', failure);
+    expect(await errorOf(harness.login(BOB))).toBe(failure);
+    expect(harness.store.user(BOB).sessions).toEqual([]);
   });
 });
 
 it('login does not hide a store that made no session', async () => {
-  const user = stage.store.user(ALICE);
-  vi.spyOn(stage.store, 'update').mockResolvedValue({ user, session: null, changes: [], ended: [], durable: false });
-  expect((await errorOf(stage.login())).message).toMatch(/no session/);
+  const user = harness.store.user(ALICE);
+  vi.spyOn(harness.store, 'update').mockResolvedValue({ user, session: null, changes: [], ended: [], durable: false });
+  expect((await errorOf(harness.login())).message).toMatch(/no session/);
 });
 
 describe('a session’s command', () => {
   let ref: SessionRef;
 
   beforeEach(async () => {
-    ref = await stage.session();
-    stage.store.passes(1_000);
+    ref = await harness.session();
+    harness.store.passes(1_000);
   });
 
   it('heartbeat tells life, the app state and the address', async () => {
-    const { user, session } = await stage.tracker.heartbeat(ref, 'BACKGROUND', '192.0.2.9');
+    const { user, session } = await harness.tracker.heartbeat(ref, 'BACKGROUND', '192.0.2.9');
     expect(session).toMatchObject({ appState: 'BACKGROUND', ipAddress: '192.0.2.9', lastSeenAt: START + 1_000 });
     expect(session).toBe(sessionOf(ref));
-    expect(user).toBe(stage.store.user(ALICE));
-    const again = await stage.tracker.heartbeat(ref, null, null);
+    expect(user).toBe(harness.store.user(ALICE));
+    const again = await harness.tracker.heartbeat(ref, null, null);
     expect(again.session).toMatchObject({ appState: 'BACKGROUND', ipAddress: '192.0.2.9' });
   });
 
   it('life is a sign of life and nothing else', async () => {
-    const { session } = await stage.tracker.life(ref, { ipAddress: '192.0.2.9', link: null });
+    const { session } = await harness.tracker.life(ref, { ipAddress: '192.0.2.9', link: null });
     expect(session).toMatchObject({ aliveAt: START + 1_000, ipAddress: '192.0.2.9', links: [] });
     expect(reasons()).toEqual(['LOGIN']);
   });
 
   it('life over a socket counts while that is attached', async () => {
-    await stage.tracker.attach(ref, LINK, null);
-    stage.store.passes(1_000);
-    await stage.tracker.life(ref, { ipAddress: null, link: OTHER_LINK });
+    await harness.tracker.attach(ref, LINK, null);
+    harness.store.passes(1_000);
+    await harness.tracker.life(ref, { ipAddress: null, link: OTHER_LINK });
     expect(sessionOf(ref)?.aliveAt).toBe(START + 1_000);
-    await stage.tracker.life(ref, { ipAddress: null, link: LINK });
+    await harness.tracker.life(ref, { ipAddress: null, link: LINK });
     expect(sessionOf(ref)?.aliveAt).toBe(START + 2_000);
   });
 
   it('life brings back who was PUSH_ONLINE', async () => {
-    stage.store.passes(400_000);
-    await stage.tracker.wake([ALICE]);
-    const { user } = await stage.tracker.life(ref, HTTP);
+    harness.store.passes(400_000);
+    await harness.tracker.wake([ALICE]);
+    const { user } = await harness.tracker.life(ref, HTTP);
     expect(user.status).toBe('ONLINE');
     expect(reasons()).toEqual(['LOGIN', 'HEARTBEAT_TIMEOUT', 'RECONNECT']);
   });
 
   it('attach attaches, until the same link is detached', async () => {
-    const { session } = await stage.tracker.attach(ref, LINK, '192.0.2.9');
+    const { session } = await harness.tracker.attach(ref, LINK, '192.0.2.9');
     expect(session).toMatchObject({ links: [LINK], ipAddress: '192.0.2.9', lastSeenAt: START + 1_000 });
-    await stage.tracker.detach(ALICE, OTHER_LINK, false);
+    await harness.tracker.detach(ALICE, OTHER_LINK, false);
     expect(sessionOf(ref)?.links).toEqual([LINK]);
-    await stage.tracker.detach(ALICE, LINK, false);
+    await harness.tracker.detach(ALICE, LINK, false);
     expect(sessionOf(ref)).toMatchObject({ links: [], status: 'PUSH_ONLINE' });
     expect(reasons()).toEqual(['LOGIN', 'DISCONNECT']);
   });
 
   it('detach by the server is no DISCONNECT', async () => {
-    await stage.tracker.attach(ref, LINK, null);
-    await stage.tracker.detach(ALICE, LINK, true);
+    await harness.tracker.attach(ref, LINK, null);
+    await harness.tracker.detach(ALICE, LINK, true);
     expect(sessionOf(ref)).toMatchObject({ links: [], status: 'ONLINE' });
     expect(reasons()).toEqual(['LOGIN']);
   });
 
   it('detach of a link that nobody holds is fine, also of a user never seen', async () => {
-    await stage.tracker.detach(BOB, LINK, false);
+    await harness.tracker.detach(BOB, LINK, false);
     expect(reasons()).toEqual(['LOGIN']);
   });
 
   it('setCustomStatus changes the user’s text', async () => {
-    const { user, session } = await stage.tracker.setCustomStatus(ref, 'at lunch');
+    const { user, session } = await harness.tracker.setCustomStatus(ref, 'at lunch');
     expect(user.customStatus).toBe('at lunch');
     expect(session.id).toBe(ref.sessionId);
-    expect((await stage.tracker.setCustomStatus(ref, null)).user.customStatus).toBeNull();
+    expect((await harness.tracker.setCustomStatus(ref, null)).user.customStatus).toBeNull();
     expect(reasons()).toEqual(['LOGIN', 'CUSTOM_STATUS', 'CUSTOM_STATUS']);
   });
 
   it('logout ends it and answers it as it last was', async () => {
-    const { user, session } = await stage.tracker.logout(ref);
+    const { user, session } = await harness.tracker.logout(ref);
     expect(user).toMatchObject({ status: 'OFFLINE', sessions: [], reason: 'LOGOUT' });
     expect(session).toMatchObject({ id: ref.sessionId, status: 'ONLINE', lastSeenAt: START + 1_000 });
   });
@@ -169,15 +169,15 @@ describe('a session’s command', () => {
 
 describe('endSessions', () => {
   beforeEach(async () => {
-    const policy = stage.store.policy();
-    await stage.store.updatePolicy(() => ({ ...policy, multiDevice: { mode: 'CUSTOM', groups: [] } }));
-    for (const platform of ['ANDROID', 'WEB', 'MAC'] as const) await stage.login(ALICE, platform);
-    stage.store.passes(1_000);
+    const policy = harness.store.policy();
+    await harness.store.updatePolicy(() => ({ ...policy, multiDevice: { mode: 'CUSTOM', groups: [] } }));
+    for (const platform of ['ANDROID', 'WEB', 'MAC'] as const) await harness.login(ALICE, platform);
+    harness.store.passes(1_000);
   });
 
-  const ending = async (matching: Parameters<typeof stage.tracker.endSessions>[1], revokeTokens = false) => {
-    const { user, ended } = await stage.tracker.endSessions(ALICE, matching, revokeTokens);
-    expect(user).toBe(stage.store.user(ALICE));
+  const ending = async (matching: Parameters<typeof harness.tracker.endSessions>[1], revokeTokens = false) => {
+    const { user, ended } = await harness.tracker.endSessions(ALICE, matching, revokeTokens);
+    expect(user).toBe(harness.store.user(ALICE));
     expect(ended.every(({ reason, endedAt }) => reason === 'REVOKED' && endedAt === START + 1_000)).toBe(true);
     return { user, ended: ended.map(({ session }) => session.platform) };
   };
@@ -190,10 +190,10 @@ describe('endSessions', () => {
 
   it('ends those of a platform, or the one that is named', async () => {
     expect((await ending({ platform: 'WEB', sessionId: null })).ended).toEqual(['WEB']);
-    const [first] = stage.store.user(ALICE).sessions;
+    const [first] = harness.store.user(ALICE).sessions;
     expect((await ending({ platform: null, sessionId: first!.id })).ended).toEqual(['ANDROID']);
     expect((await ending({ platform: 'WEB', sessionId: null })).ended).toEqual([]);
-    expect(stage.store.user(ALICE).status).toBe('ONLINE');
+    expect(harness.store.user(ALICE).status).toBe('ONLINE');
   });
 
   it('refuses the user’s older JWTs from then on, also when nothing ends', async () => {
@@ -203,38 +203,38 @@ describe('endSessions', () => {
   });
 
   it('does not name a session whose time had come', async () => {
-    stage.store.passes(400_000);
-    await stage.tracker.wake([ALICE]);
-    stage.store.passes(7 * 86_400_000);
-    const { ended } = await stage.tracker.endSessions(ALICE, { platform: null, sessionId: null }, false);
+    harness.store.passes(400_000);
+    await harness.tracker.wake([ALICE]);
+    harness.store.passes(7 * 86_400_000);
+    const { ended } = await harness.tracker.endSessions(ALICE, { platform: null, sessionId: null }, false);
     expect(ended).toEqual([]);
-    expect(stage.store.user(ALICE).sessions).toEqual([]);
+    expect(harness.store.user(ALICE).sessions).toEqual([]);
   });
 });
 
 it('wake, kept waiting, ends nobody who was due only since: her ping may wait behind it, and is answered', async () => {
-  await stage.store.updatePolicy((policy) => changePolicy(policy, { multiDevice: { mode: 'MULTI' } }));
-  await stage.login(ALICE, 'WEB');
-  stage.store.passes(1_000);
-  await stage.login(ALICE, 'WINDOWS');
-  stage.store.passes(59_000);
-  const decides = stage.store.gates.hold('before deciding');
-  const woken = stage.tracker.wake([ALICE]);
+  await harness.store.updatePolicy((policy) => changePolicy(policy, { multiDevice: { mode: 'MULTI' } }));
+  await harness.login(ALICE, 'WEB');
+  harness.store.passes(1_000);
+  await harness.login(ALICE, 'WINDOWS');
+  harness.store.passes(59_000);
+  const decides = harness.store.gates.hold('before deciding');
+  const woken = harness.tracker.wake([ALICE]);
   await decides;
-  stage.store.passes(400_000);
-  stage.store.gates.open('before deciding');
+  harness.store.passes(400_000);
+  harness.store.gates.open('before deciding');
   await woken;
-  expect(stage.store.user(ALICE).sessions.map(({ platform }) => platform)).toEqual(['WINDOWS']);
-  await stage.tracker.wake([ALICE]);
-  expect(stage.store.user(ALICE).sessions).toEqual([]);
+  expect(harness.store.user(ALICE).sessions.map(({ platform }) => platform)).toEqual(['WINDOWS']);
+  await harness.tracker.wake([ALICE]);
+  expect(harness.store.user(ALICE).sessions).toEqual([]);
 });
 
 it('wake lets time pass, not earlier than it does', async () => {
-  const ref = await stage.session();
-  stage.store.passes(399_999);
-  await stage.tracker.wake([ALICE]);
+  const ref = await harness.session();
+  harness.store.passes(399_999);
+  await harness.tracker.wake([ALICE]);
   expect(sessionOf(ref)?.status).toBe('ONLINE');
-  stage.store.passes(1);
-  await stage.tracker.wake([ALICE]);
+  harness.store.passes(1);
+  await harness.tracker.wake([ALICE]);
   expect(sessionOf(ref)?.status).toBe('PUSH_ONLINE');
 });

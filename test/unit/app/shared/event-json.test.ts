@@ -3,23 +3,23 @@ import { isObjectType } from 'graphql';
 import { expect, it } from 'vitest';
 import { schema } from '../../../../src/api/schema.ts';
 import { toldEvent } from '../../../../src/app/shared/event-json.ts';
-import { World } from '../../api/api-harness.ts';
+import { ApiHarness } from '../../api/api-harness.ts';
 
 it('an event is told with every field of PresenceEvent, in the same form', async () => {
-  const world = new World();
-  await world.login('alice', 'ANDROID');
-  world.clock.advance(1_234);
-  const iphone = await world.login('alice', 'IPHONE', 'd2');
-  world.clock.advance(86_400_000);
-  await world.porchlight.tracker.setCustomStatus(iphone, 'Zoë “on the move”\n\u2028🚲');
+  const harness = new ApiHarness();
+  await harness.login('alice', 'ANDROID');
+  harness.clock.advance(1_234);
+  const iphone = await harness.login('alice', 'IPHONE', 'd2');
+  harness.clock.advance(86_400_000);
+  await harness.porchlight.tracker.setCustomStatus(iphone, 'Zoë “on the move”\n\u2028🚲');
   const type = schema.getType('PresenceEvent');
   if (!isObjectType(type)) throw new Error('There is no PresenceEvent.');
   const fields = Object.keys(type.getFields());
 
-  const { events } = await world.backend<{ events: { nodes: unknown[] } }>(
+  const { events } = await harness.backend<{ events: { nodes: unknown[] } }>(
     `{ events { nodes { ${fields.join(' ')} } } }`,
   );
-  const logged = await world.store.log.read({ after: null, limit: 100 });
+  const logged = await harness.store.log.read({ after: null, limit: 100 });
 
   expect(events.nodes).toMatchObject([
     { reason: 'LOGIN', kickedBy: null, customStatus: null, ipAddress: '192.0.2.7' },

@@ -28,7 +28,7 @@ class CountingCredentials implements Credentials {
   }
 }
 
-export class Stage {
+export class AppHarness {
   readonly store: FakeStore;
   readonly tracker: Tracker;
   readonly #credentials = new CountingCredentials();

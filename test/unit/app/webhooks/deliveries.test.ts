@@ -10,10 +10,10 @@ import { refusal, WebhookStage } from './webhook-service-harness.ts';
 
 const NOBODY = webhookId('nobody');
 
-let stage: WebhookStage;
+let harness: WebhookStage;
 
 beforeEach(() => {
-  stage = new WebhookStage();
+  harness = new WebhookStage();
 });
 
 describe('deliveries', () => {
@@ -22,37 +22,37 @@ describe('deliveries', () => {
     deliveries.map(({ id }) => id);
 
   beforeEach(async () => {
-    await stage.login();
+    await harness.login();
   });
 
   it('are those of a webhook, of a status, after one, so many', async () => {
-    const [one, other] = [await stage.create(), await stage.create()];
-    await stage.leave(one, 'a');
-    await stage.leave(other, 'b');
-    await stage.leave(one, 'c', { status: 'DELIVERED', events: [] });
-    await stage.leave(one, 'd');
-    expect(await stage.webhooks.deliveries(ALL)).toMatchObject({ hasMore: false });
-    expect(idsOf(await stage.webhooks.deliveries(ALL))).toEqual(['d', 'c', 'b', 'a']);
-    expect(idsOf(await stage.webhooks.deliveries({ ...ALL, webhookId: one.id }))).toEqual(['d', 'c', 'a']);
-    expect(idsOf(await stage.webhooks.deliveries({ ...ALL, status: 'DEAD' }))).toEqual(['d', 'b', 'a']);
-    const two = await stage.webhooks.deliveries({ ...ALL, limit: 2 });
+    const [one, other] = [await harness.create(), await harness.create()];
+    await harness.leave(one, 'a');
+    await harness.leave(other, 'b');
+    await harness.leave(one, 'c', { status: 'DELIVERED', events: [] });
+    await harness.leave(one, 'd');
+    expect(await harness.webhooks.deliveries(ALL)).toMatchObject({ hasMore: false });
+    expect(idsOf(await harness.webhooks.deliveries(ALL))).toEqual(['d', 'c', 'b', 'a']);
+    expect(idsOf(await harness.webhooks.deliveries({ ...ALL, webhookId: one.id }))).toEqual(['d', 'c', 'a']);
+    expect(idsOf(await harness.webhooks.deliveries({ ...ALL, status: 'DEAD' }))).toEqual(['d', 'b', 'a']);
+    const two = await harness.webhooks.deliveries({ ...ALL, limit: 2 });
     expect([idsOf(two), two.hasMore]).toEqual([['d', 'c'], true]);
-    expect(idsOf(await stage.webhooks.deliveries({ ...ALL, after: deliveryId('c') }))).toEqual(['b', 'a']);
-    expect(await refusal(stage.webhooks.deliveries({ ...ALL, webhookId: NOBODY }))).toBe(
+    expect(idsOf(await harness.webhooks.deliveries({ ...ALL, after: deliveryId('c') }))).toEqual(['b', 'a']);
+    expect(await refusal(harness.webhooks.deliveries({ ...ALL, webhookId: NOBODY }))).toBe(
       'There is no webhook "nobody".',
     );
-    await refusal(stage.webhooks.deliveries({ ...ALL, after: deliveryId('z') }));
+    await refusal(harness.webhooks.deliveries({ ...ALL, after: deliveryId('z') }));
   });
 
   it.each([0, 1, 19, 20, 21, 40, 41])('of %i are all found, each once, whatever the page', async (count) => {
-    const webhook = await stage.create();
-    for (let index = 0; index < count; index++) await stage.leave(webhook, `d${index}`);
+    const webhook = await harness.create();
+    for (let index = 0; index < count; index++) await harness.leave(webhook, `d${index}`);
     const latestFirst = Array.from({ length: count }, (_, index) => `d${count - 1 - index}`);
     for (const limit of [1, 20, 39, 500]) {
       const found: string[] = [];
       for (let more = true; more;) {
         const after = found.length === 0 ? null : deliveryId(found.at(-1) ?? '');
-        const page = await stage.webhooks.deliveries({ ...ALL, limit, after });
+        const page = await harness.webhooks.deliveries({ ...ALL, limit, after });
         expect(page.deliveries.length).toBe(Math.min(limit, count - found.length));
         found.push(...idsOf(page));
         more = page.hasMore;
@@ -62,18 +62,18 @@ describe('deliveries', () => {
   });
 
   it('end a page with the one with which it has 500 events, and no more than 20 are read for nothing', async () => {
-    const webhook = await stage.create();
-    const [event] = stage.store.events;
+    const webhook = await harness.create();
+    const [event] = harness.store.events;
     if (event === undefined) throw new Error('Nothing was logged.');
     for (let index = 0; index < 60; index++)
-      await stage.leave(webhook, `d${index}`, { events: Array(249).fill(event) });
-    const reading = vi.spyOn(stage.parts.store, 'deliveries');
-    const page = await stage.webhooks.deliveries(ALL);
+      await harness.leave(webhook, `d${index}`, { events: Array(249).fill(event) });
+    const reading = vi.spyOn(harness.parts.store, 'deliveries');
+    const page = await harness.webhooks.deliveries(ALL);
     expect([idsOf(page), page.hasMore]).toEqual([['d59', 'd58', 'd57'], true]);
     expect(reading.mock.calls.map(([{ limit }]) => limit)).toEqual([20]);
-    const lastButOne = await stage.webhooks.deliveries({ ...ALL, after: deliveryId('d4') });
+    const lastButOne = await harness.webhooks.deliveries({ ...ALL, after: deliveryId('d4') });
     expect([idsOf(lastButOne), lastButOne.hasMore]).toEqual([['d3', 'd2', 'd1'], true]);
-    const last = await stage.webhooks.deliveries({ ...ALL, after: deliveryId('d3') });
+    const last = await harness.webhooks.deliveries({ ...ALL, after: deliveryId('d3') });
     expect([idsOf(last), last.hasMore]).toEqual([['d2', 'd1', 'd0'], false]);
   });
 });
@@ -82,82 +82,84 @@ describe('redelivering', () => {
   const PASSED = 12_345;
 
   beforeEach(async () => {
-    await stage.login();
-    stage.store.passes(PASSED);
+    await harness.login();
+    harness.store.passes(PASSED);
   });
 
   const revived = { status: 'RETRYING', shard: null, attempts: 0, nextAttemptAt: START + PASSED } as const;
 
   it('tries one that is DEAD again, now, for as long as a new one', async () => {
-    const webhook = await stage.create();
-    const dead = await stage.leave(webhook, 'a', { shard: 3 });
-    const other = await stage.leave(webhook, 'b');
-    expect(await stage.webhooks.redeliver({ deliveryId: dead.id, webhookId: null })).toBe(1);
-    expect(await stage.parts.store.findDelivery(dead.id)).toEqual({
+    const webhook = await harness.create();
+    const dead = await harness.leave(webhook, 'a', { shard: 3 });
+    const other = await harness.leave(webhook, 'b');
+    expect(await harness.webhooks.redeliver({ deliveryId: dead.id, webhookId: null })).toBe(1);
+    expect(await harness.parts.store.findDelivery(dead.id)).toEqual({
       ...dead,
       ...revived,
       giveUpAt: START + PASSED + RETRY_FOR_MS,
     });
-    expect(await stage.parts.store.findDelivery(other.id)).toEqual(other);
+    expect(await harness.parts.store.findDelivery(other.id)).toEqual(other);
   });
 
   it('tries all that are DEAD of a webhook, but what has no events', async () => {
-    const [one, other] = [await stage.create(), await stage.create()];
-    await stage.leave(one, 'a');
-    await stage.leave(other, 'of the other');
+    const [one, other] = [await harness.create(), await harness.create()];
+    await harness.leave(one, 'a');
+    await harness.leave(other, 'of the other');
     const left = [
-      await stage.leave(one, 'waiting', { status: 'RETRYING', nextAttemptAt: START }),
-      await stage.leave(one, 'taken', { status: 'DELIVERED', events: [] }),
-      await stage.leave(one, 'a test', { isTest: true, events: [] }),
-      await stage.leave(one, 'lost', { events: [], eventCount: 0 }),
+      await harness.leave(one, 'waiting', { status: 'RETRYING', nextAttemptAt: START }),
+      await harness.leave(one, 'taken', { status: 'DELIVERED', events: [] }),
+      await harness.leave(one, 'a test', { isTest: true, events: [] }),
+      await harness.leave(one, 'lost', { events: [], eventCount: 0 }),
     ];
-    await stage.leave(one, 'b');
-    expect(await stage.webhooks.redeliver({ deliveryId: null, webhookId: one.id })).toBe(2);
-    for (const id of ['a', 'b']) expect(await stage.parts.store.findDelivery(deliveryId(id))).toMatchObject(revived);
-    for (const delivery of left) expect(await stage.parts.store.findDelivery(delivery.id)).toEqual(delivery);
-    expect(await stage.webhooks.redeliver({ deliveryId: null, webhookId: one.id })).toBe(0);
+    await harness.leave(one, 'b');
+    expect(await harness.webhooks.redeliver({ deliveryId: null, webhookId: one.id })).toBe(2);
+    for (const id of ['a', 'b']) expect(await harness.parts.store.findDelivery(deliveryId(id))).toMatchObject(revived);
+    for (const delivery of left) expect(await harness.parts.store.findDelivery(delivery.id)).toEqual(delivery);
+    expect(await harness.webhooks.redeliver({ deliveryId: null, webhookId: one.id })).toBe(0);
   });
 
   it.each<Partial<Delivery>>([
     { status: 'RETRYING', nextAttemptAt: START },
     { status: 'DELIVERED', events: [] },
   ])('one that is not DEAD is none: %j', async (change) => {
-    const delivery = await stage.leave(await stage.create(), 'a', change);
-    expect(await stage.webhooks.redeliver({ deliveryId: delivery.id, webhookId: null })).toBe(0);
-    expect(await stage.parts.store.findDelivery(delivery.id)).toEqual(delivery);
+    const delivery = await harness.leave(await harness.create(), 'a', change);
+    expect(await harness.webhooks.redeliver({ deliveryId: delivery.id, webhookId: null })).toBe(0);
+    expect(await harness.parts.store.findDelivery(delivery.id)).toEqual(delivery);
   });
 
   it('one alone without events is refused, and so is what there is not', async () => {
-    const lost = await stage.leave(await stage.create(), 'lost', { events: [] });
-    expect(await refusal(stage.webhooks.redeliver({ deliveryId: lost.id, webhookId: null }))).toBe(
+    const lost = await harness.leave(await harness.create(), 'lost', { events: [] });
+    expect(await refusal(harness.webhooks.redeliver({ deliveryId: lost.id, webhookId: null }))).toBe(
       'The delivery "lost" has no events that could be delivered.',
     );
     const unknown = deliveryId('unknown');
-    expect(await refusal(stage.webhooks.redeliver({ deliveryId: unknown, webhookId: null }))).toBe(
+    expect(await refusal(harness.webhooks.redeliver({ deliveryId: unknown, webhookId: null }))).toBe(
       'There is no delivery "unknown".',
     );
-    expect(await refusal(stage.webhooks.redeliver({ deliveryId: null, webhookId: NOBODY }))).toBe(
+    expect(await refusal(harness.webhooks.redeliver({ deliveryId: null, webhookId: NOBODY }))).toBe(
       'There is no webhook "nobody".',
     );
   });
 
   it('of both or neither is refused', async () => {
-    const webhook = await stage.create();
-    const dead = await stage.leave(webhook, 'a');
+    const webhook = await harness.create();
+    const dead = await harness.leave(webhook, 'a');
     for (const asked of [
       { deliveryId: dead.id, webhookId: webhook.id },
       { deliveryId: null, webhookId: null },
     ]) {
-      expect(await refusal(stage.webhooks.redeliver(asked))).toBe('Exactly one of deliveryId and webhookId is right.');
+      expect(await refusal(harness.webhooks.redeliver(asked))).toBe(
+        'Exactly one of deliveryId and webhookId is right.',
+      );
     }
-    expect(await stage.parts.store.findDelivery(dead.id)).toEqual(dead);
+    expect(await harness.parts.store.findDelivery(dead.id)).toEqual(dead);
   });
 });
 
 describe('a test', () => {
   it('is sent once, to the webhook as it is, and kept as DELIVERED', async () => {
-    const webhook = await stage.create();
-    const { id, ...delivery } = await stage.webhooks.test(webhook.id);
+    const webhook = await harness.create();
+    const { id, ...delivery } = await harness.webhooks.test(webhook.id);
     expect(delivery).toEqual({
       webhookId: webhook.id,
       shard: null,
@@ -173,75 +175,75 @@ describe('a test', () => {
       nextAttemptAt: null,
       giveUpAt: START,
     });
-    expect(await stage.parts.store.findDelivery(id)).toEqual({ id, ...delivery });
-    expect(stage.parts.courier.attempts).toMatchObject([{ webhook, delivery: { id, isTest: true, events: [] } }]);
+    expect(await harness.parts.store.findDelivery(id)).toEqual({ id, ...delivery });
+    expect(harness.parts.courier.attempts).toMatchObject([{ webhook, delivery: { id, isTest: true, events: [] } }]);
   });
 
   it.each<WebhookState>(['ACTIVE', 'PAUSED', 'GONE'])('that fails is kept as DEAD, and leaves %s', async (state) => {
-    const { id } = await stage.create();
-    await stage.isIn(id, state);
-    stage.parts.courier.answer = { status: 410, error: 'It answered 410.', eventsDone: 0, retryAfterMs: null };
-    const delivery = await stage.webhooks.test(id);
+    const { id } = await harness.create();
+    await harness.isIn(id, state);
+    harness.parts.courier.answer = { status: 410, error: 'It answered 410.', eventsDone: 0, retryAfterMs: null };
+    const delivery = await harness.webhooks.test(id);
     expect(delivery).toMatchObject({ status: 'DEAD', lastStatus: 410, lastError: 'It answered 410.', attempts: 1 });
-    expect(await stage.parts.store.findDelivery(delivery.id)).toEqual(delivery);
-    expect((await stage.kept(id)).state).toBe(state);
+    expect(await harness.parts.store.findDelivery(delivery.id)).toEqual(delivery);
+    expect((await harness.kept(id)).state).toBe(state);
   });
 
   it('of a webhook that there is not, or not any more, is refused', async () => {
-    expect(await refusal(stage.webhooks.test(NOBODY))).toBe('There is no webhook "nobody".');
-    expect(stage.parts.courier.attempts).toEqual([]);
-    const { id } = await stage.create();
+    expect(await refusal(harness.webhooks.test(NOBODY))).toBe('There is no webhook "nobody".');
+    expect(harness.parts.courier.attempts).toEqual([]);
+    const { id } = await harness.create();
     const answer = deferred<Attempt>();
-    stage.parts.courier.answer = answer.promise;
-    const test = stage.webhooks.test(id);
+    harness.parts.courier.answer = answer.promise;
+    const test = harness.webhooks.test(id);
     expect(await isPending(test)).toBe(true);
-    await stage.webhooks.delete(id);
+    await harness.webhooks.delete(id);
     answer.resolve(TAKEN);
     await refusal(test);
   });
 
   it('beside ten others is RATE_LIMITED, until one of them is over', async () => {
-    const { id } = await stage.create();
+    const { id } = await harness.create();
     const first = deferred<Attempt>();
-    stage.parts.courier.answer = first.promise;
-    const one = stage.webhooks.test(id);
+    harness.parts.courier.answer = first.promise;
+    const one = harness.webhooks.test(id);
     expect(await isPending(one)).toBe(true);
     const never = deferred<Attempt>();
-    stage.parts.courier.answer = never.promise;
-    const others = Array.from({ length: 9 }, () => stage.webhooks.test(id));
+    harness.parts.courier.answer = never.promise;
+    const others = Array.from({ length: 9 }, () => harness.webhooks.test(id));
     expect(await isPending(Promise.race(others))).toBe(true);
-    expect(await errorOf(stage.webhooks.test(id))).toMatchObject({
+    expect(await errorOf(harness.webhooks.test(id))).toMatchObject({
       fault: { code: 'RATE_LIMITED', retryAfterMs: 1_000 },
     });
-    expect(stage.parts.courier.attempts).toHaveLength(10);
+    expect(harness.parts.courier.attempts).toHaveLength(10);
     first.resolve(TAKEN);
     await one;
-    stage.parts.courier.answer = TAKEN;
-    expect(await stage.webhooks.test(id)).toMatchObject({ status: 'DELIVERED' });
+    harness.parts.courier.answer = TAKEN;
+    expect(await harness.webhooks.test(id)).toMatchObject({ status: 'DELIVERED' });
     never.resolve(TAKEN);
     await Promise.all(others);
   });
 
   it('that could not be kept makes room for others', async () => {
-    const { id } = await stage.create();
+    const { id } = await harness.create();
     const failure = new Error('disk full');
-    const keeping = vi.spyOn(stage.parts.store, 'addDelivery').mockRejectedValue(failure);
-    for (let index = 0; index < 11; index++) expect(await errorOf(stage.webhooks.test(id))).toBe(failure);
+    const keeping = vi.spyOn(harness.parts.store, 'addDelivery').mockRejectedValue(failure);
+    for (let index = 0; index < 11; index++) expect(await errorOf(harness.webhooks.test(id))).toBe(failure);
     keeping.mockRestore();
-    expect(await stage.webhooks.test(id)).toMatchObject({ status: 'DELIVERED' });
+    expect(await harness.webhooks.test(id)).toMatchObject({ status: 'DELIVERED' });
   });
 
   it('under way when it closes is cut short and kept, and so is a later one', async () => {
-    const { id } = await stage.create();
-    stage.parts.courier.answer = deferred<Attempt>().promise;
-    const tests = [stage.webhooks.test(id), stage.webhooks.test(id)];
+    const { id } = await harness.create();
+    harness.parts.courier.answer = deferred<Attempt>().promise;
+    const tests = [harness.webhooks.test(id), harness.webhooks.test(id)];
     expect(await isPending(Promise.race(tests))).toBe(true);
-    stage.webhooks.close();
-    stage.webhooks.close();
-    for (const test of [...tests, stage.webhooks.test(id)]) {
+    harness.webhooks.close();
+    harness.webhooks.close();
+    for (const test of [...tests, harness.webhooks.test(id)]) {
       const delivery = await test;
       expect(delivery).toMatchObject({ status: 'DEAD', lastStatus: null, lastError: CUT.error });
-      expect(await stage.parts.store.findDelivery(delivery.id)).toEqual(delivery);
+      expect(await harness.parts.store.findDelivery(delivery.id)).toEqual(delivery);
     }
   });
 });

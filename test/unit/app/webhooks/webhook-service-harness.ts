@@ -8,13 +8,13 @@ import { WEBHOOK_FORMATS, type WebhookFormat, type WebhookState } from '../../..
 import type { WebhookRecord } from '../../../../src/core/webhooks/webhook.ts';
 import { dead } from '../../../contract/webhook-records.ts';
 import { START } from '../support/fake-store.ts';
-import { Stage } from '../support/app-harness.ts';
+import { AppHarness } from '../support/app-harness.ts';
 import { errorOf } from '../support/waiting.ts';
 import { webhookParts, type TestParts } from './webhook-parts.ts';
 
 export const HOOK = 'https://chat.example/hook';
 
-export class WebhookStage extends Stage {
+export class WebhookStage extends AppHarness {
   readonly parts: TestParts;
   readonly webhooks: Webhooks;
 

@@ -11,17 +11,17 @@ import { HOOK, refusal, WebhookStage } from './webhook-service-harness.ts';
 
 const NOBODY = webhookId('nobody');
 
-let stage: WebhookStage;
+let harness: WebhookStage;
 
 beforeEach(() => {
-  stage = new WebhookStage();
+  harness = new WebhookStage();
 });
 
 describe('a new webhook', () => {
   it('is ACTIVE, of the format STANDARD with a secret of its own, and told everything from now on', async () => {
-    await stage.login();
-    const start = await stage.store.log.latestCursor();
-    expect(await stage.webhooks.create({ url: HOOK })).toEqual({
+    await harness.login();
+    const start = await harness.store.log.latestCursor();
+    expect(await harness.webhooks.create({ url: HOOK })).toEqual({
       webhook: {
         id: 'webhook-1',
         url: HOOK,
@@ -37,19 +37,19 @@ describe('a new webhook', () => {
       },
       secret: secretOf(0),
     });
-    expect(await stage.kept(webhookId('webhook-1'))).toMatchObject({ url: HOOK, start });
+    expect(await harness.kept(webhookId('webhook-1'))).toMatchObject({ url: HOOK, start });
   });
 
   it('is as it is asked for', async () => {
     const asked: NewWebhook = { url: HOOK, secret: secretOf(7), reasons: ['LOGOUT', 'LOGIN'], userStatusOnly: true };
-    const { webhook, secret } = await stage.webhooks.create(asked);
+    const { webhook, secret } = await harness.webhooks.create(asked);
     expect(webhook).toMatchObject({ ...asked, format: 'STANDARD' });
     expect(secret).toBe(secretOf(7));
   });
 
   it('takes null for left out', async () => {
     const asked = { secret: null, reasons: null, userStatusOnly: null, format: null };
-    expect(await stage.create(asked)).toMatchObject({
+    expect(await harness.create(asked)).toMatchObject({
       secret: secretOf(0),
       reasons: null,
       userStatusOnly: false,
@@ -58,20 +58,20 @@ describe('a new webhook', () => {
   });
 
   it('of the format TENCENT is not signed without a token, and with any', async () => {
-    expect(await stage.webhooks.create({ url: HOOK, format: 'TENCENT' })).toMatchObject({
+    expect(await harness.webhooks.create({ url: HOOK, format: 'TENCENT' })).toMatchObject({
       webhook: { format: 'TENCENT', secret: null },
       secret: null,
     });
-    expect(await stage.webhooks.create({ url: HOOK, format: 'TENCENT', secret: '令牌' })).toMatchObject({
+    expect(await harness.webhooks.create({ url: HOOK, format: 'TENCENT', secret: '令牌' })).toMatchObject({
       secret: '令牌',
     });
   });
 
   it('keeps its URL as it was given', async () => {
     const url = 'HTTPS://Chat.Example:443/a%2fb/../c?x=1&y=%E4%BD%A0';
-    expect((await stage.create({ url })).url).toBe(url);
+    expect((await harness.create({ url })).url).toBe(url);
     const longest = `${HOOK}/${'x'.repeat(2_048 - HOOK.length - 1)}`;
-    expect((await stage.create({ url: longest })).url).toBe(longest);
+    expect((await harness.create({ url: longest })).url).toBe(longest);
   });
 
   it.each<[string, Partial<NewWebhook>, RegExp]>([
@@ -89,35 +89,35 @@ describe('a new webhook', () => {
     ['an empty secret', { secret: '' }, /^secret must be whsec_/],
     ['an empty token', { secret: '', format: 'TENCENT' }, /^secret is empty/],
   ])('%s: refused, and nothing is made', async (_what, asked, why) => {
-    const message = await refusal(stage.create(asked));
+    const message = await refusal(harness.create(asked));
     expect(message).toMatch(why);
     expect(message).not.toContain('sesame');
-    expect(await stage.webhooks.list()).toEqual([]);
+    expect(await harness.webhooks.list()).toEqual([]);
   });
 
   it('of a format that is not served is refused, and says what would turn it on', async () => {
-    stage = new WebhookStage(['STANDARD']);
-    expect(await refusal(stage.create({ format: 'TENCENT' }))).toContain('PORCHLIGHT_TENCENT');
-    const { id } = await stage.create();
-    expect(await refusal(stage.webhooks.update(id, { format: 'TENCENT' }))).toContain('PORCHLIGHT_TENCENT');
-    expect(await stage.kept(id)).toMatchObject({ format: 'STANDARD' });
+    harness = new WebhookStage(['STANDARD']);
+    expect(await refusal(harness.create({ format: 'TENCENT' }))).toContain('PORCHLIGHT_TENCENT');
+    const { id } = await harness.create();
+    expect(await refusal(harness.webhooks.update(id, { format: 'TENCENT' }))).toContain('PORCHLIGHT_TENCENT');
+    expect(await harness.kept(id)).toMatchObject({ format: 'STANDARD' });
   });
 
   it('is one too many, if there are as many as there may be', async () => {
-    for (let index = 0; index < MAX_WEBHOOKS; index++) await stage.create();
-    await refusal(stage.create());
-    expect(await stage.webhooks.list()).toHaveLength(MAX_WEBHOOKS);
+    for (let index = 0; index < MAX_WEBHOOKS; index++) await harness.create();
+    await refusal(harness.create());
+    expect(await harness.webhooks.list()).toHaveLength(MAX_WEBHOOKS);
   });
 });
 
 describe('a change of a webhook', () => {
   it('leaves what it leaves out, and says when it was made', async () => {
-    const before = await stage.create({ reasons: ['LOGIN'], userStatusOnly: true });
-    stage.store.passes(5);
-    const { webhook, secret } = await stage.webhooks.update(before.id, { url: 'https://other.example' });
+    const before = await harness.create({ reasons: ['LOGIN'], userStatusOnly: true });
+    harness.store.passes(5);
+    const { webhook, secret } = await harness.webhooks.update(before.id, { url: 'https://other.example' });
     expect(webhook).toEqual({ ...before, url: 'https://other.example', changedAt: START + 5 });
     expect(secret).toBeNull();
-    expect(await stage.kept(before.id)).toEqual(webhook);
+    expect(await harness.kept(before.id)).toEqual(webhook);
   });
 
   it.each<[string, WebhookUpdate, Partial<WebhookRecord>]>([
@@ -127,11 +127,11 @@ describe('a change of a webhook', () => {
     ['another format', { format: 'TENCENT' }, { format: 'TENCENT', secret: secretOf(0) }],
     ['a pause', { enabled: false }, { state: 'PAUSED' }],
   ])('may be %s', async (_what, asked, after) => {
-    const before = await stage.create({ reasons: ['KICKED'] });
-    stage.store.passes(5);
+    const before = await harness.create({ reasons: ['KICKED'] });
+    harness.store.passes(5);
     const changed = { ...before, ...after, changedAt: later(START, 5) };
-    expect((await stage.webhooks.update(before.id, asked)).webhook).toEqual(changed);
-    expect(await stage.kept(before.id)).toEqual(changed);
+    expect((await harness.webhooks.update(before.id, asked)).webhook).toEqual(changed);
+    expect(await harness.kept(before.id)).toEqual(changed);
   });
 
   it.each<[WebhookState, boolean, WebhookState]>([
@@ -142,22 +142,22 @@ describe('a change of a webhook', () => {
     ['PAUSED', false, 'PAUSED'],
     ['GONE', false, 'PAUSED'],
   ])('%s, with enabled %s, becomes %s', async (state, enabled, after) => {
-    const { id } = await stage.create();
-    await stage.isIn(id, state);
-    await stage.webhooks.update(id, { url: 'https://other.example' });
-    expect((await stage.kept(id)).state).toBe(state);
-    await stage.webhooks.update(id, { enabled });
-    expect((await stage.kept(id)).state).toBe(after);
+    const { id } = await harness.create();
+    await harness.isIn(id, state);
+    await harness.webhooks.update(id, { url: 'https://other.example' });
+    expect((await harness.kept(id)).state).toBe(state);
+    await harness.webhooks.update(id, { enabled });
+    expect((await harness.kept(id)).state).toBe(after);
   });
 
   it('that makes no difference is none: nobody hears of it', async () => {
-    const before = await stage.create({ reasons: ['LOGIN'] });
+    const before = await harness.create({ reasons: ['LOGIN'] });
     let heard = 0;
-    stage.parts.store.onWebhooks(() => heard++);
-    stage.store.passes(5);
+    harness.parts.store.onWebhooks(() => heard++);
+    harness.store.passes(5);
     const same = { url: HOOK, reasons: ['LOGIN'], userStatusOnly: false, format: 'STANDARD', enabled: true } as const;
-    expect((await stage.webhooks.update(before.id, same)).webhook).toEqual(before);
-    expect((await stage.webhooks.update(before.id, {})).webhook).toEqual(before);
+    expect((await harness.webhooks.update(before.id, same)).webhook).toEqual(before);
+    expect((await harness.webhooks.update(before.id, {})).webhook).toEqual(before);
     expect(heard).toBe(0);
   });
 
@@ -179,23 +179,23 @@ describe('a change of a webhook', () => {
     ['more than 30 days', { previousSecretValidMs: 30 * DAY + 1 }, /^previousSecretValidMs is 2592000001/],
     ['no number', { previousSecretValidMs: Number.NaN }, /^previousSecretValidMs is NaN/],
   ])('%s: refused, and all the rest of it with it', async (_what, asked, why) => {
-    const before = await stage.create();
-    stage.store.passes(5);
-    const message = await refusal(stage.webhooks.update(before.id, { userStatusOnly: true, ...asked }));
+    const before = await harness.create();
+    harness.store.passes(5);
+    const message = await refusal(harness.webhooks.update(before.id, { userStatusOnly: true, ...asked }));
     expect(message).toMatch(why);
     expect(message).not.toMatch(/sesame|AAAA/);
-    expect(await stage.kept(before.id)).toEqual(before);
+    expect(await harness.kept(before.id)).toEqual(before);
   });
 
   it('of a webhook that there is not is refused', async () => {
-    expect(await refusal(stage.webhooks.update(NOBODY, { enabled: false }))).toBe('There is no webhook "nobody".');
+    expect(await refusal(harness.webhooks.update(NOBODY, { enabled: false }))).toBe('There is no webhook "nobody".');
   });
 });
 
 describe('a new secret', () => {
   it('is made, and shown; the one before signs beside it for a day', async () => {
-    const { id } = await stage.create();
-    const { webhook, secret } = await stage.webhooks.update(id, { rotateSecret: true });
+    const { id } = await harness.create();
+    const { webhook, secret } = await harness.webhooks.update(id, { rotateSecret: true });
     expect(secret).toBe(secretOf(1));
     expect(webhook).toMatchObject({
       secret: secretOf(1),
@@ -206,93 +206,93 @@ describe('a new secret', () => {
   });
 
   it.each([null, undefined])('takes %s for the usual time, and for no wish to rotate', async (left) => {
-    const { id } = await stage.create();
+    const { id } = await harness.create();
     const asked = { secret: secretOf(7), rotateSecret: left, previousSecretValidMs: left };
-    const { webhook, secret } = await stage.webhooks.update(id, asked);
+    const { webhook, secret } = await harness.webhooks.update(id, asked);
     expect(secret).toBe(secretOf(7));
     expect(webhook.previousSecret).toEqual({ secret: secretOf(0), validUntil: START + DAY });
   });
 
   it('may be alone at once, or leave the one before 30 days', async () => {
-    const { id } = await stage.create();
-    const long = await stage.webhooks.update(id, { rotateSecret: true, previousSecretValidMs: 30 * DAY });
+    const { id } = await harness.create();
+    const long = await harness.webhooks.update(id, { rotateSecret: true, previousSecretValidMs: 30 * DAY });
     expect(long.webhook.previousSecret).toEqual({ secret: secretOf(0), validUntil: START + 30 * DAY });
-    const none = await stage.webhooks.update(id, { rotateSecret: true, previousSecretValidMs: 0 });
+    const none = await harness.webhooks.update(id, { rotateSecret: true, previousSecretValidMs: 0 });
     expect(none.webhook).toMatchObject({ secret: secretOf(2), previousSecret: null });
   });
 
   it('may be the one before, so that a rotation can be taken back', async () => {
-    const { id } = await stage.create();
-    await stage.webhooks.update(id, { rotateSecret: true });
-    const { webhook } = await stage.webhooks.update(id, { secret: secretOf(0) });
+    const { id } = await harness.create();
+    await harness.webhooks.update(id, { rotateSecret: true });
+    const { webhook } = await harness.webhooks.update(id, { secret: secretOf(0) });
     expect(webhook).toMatchObject({ secret: secretOf(0), previousSecret: { secret: secretOf(1) } });
   });
 
   it('does not come of a change of something else, which leaves the one before its time', async () => {
-    const { id } = await stage.create();
-    const { webhook: before } = await stage.webhooks.update(id, { rotateSecret: true });
-    stage.store.passes(5);
-    const { webhook, secret } = await stage.webhooks.update(id, { enabled: false, previousSecretValidMs: 0 });
+    const { id } = await harness.create();
+    const { webhook: before } = await harness.webhooks.update(id, { rotateSecret: true });
+    harness.store.passes(5);
+    const { webhook, secret } = await harness.webhooks.update(id, { enabled: false, previousSecretValidMs: 0 });
     expect(secret).toBeNull();
     expect(webhook.previousSecret).toEqual(before.previousSecret);
   });
 
   it('with TENCENT is alone, and may be none', async () => {
-    const { id } = await stage.create({ format: 'TENCENT', secret: 'one' });
-    expect((await stage.webhooks.update(id, { secret: 'two' })).webhook).toMatchObject({
+    const { id } = await harness.create({ format: 'TENCENT', secret: 'one' });
+    expect((await harness.webhooks.update(id, { secret: 'two' })).webhook).toMatchObject({
       secret: 'two',
       previousSecret: null,
     });
-    const { webhook, secret } = await stage.webhooks.update(id, { secret: null });
+    const { webhook, secret } = await harness.webhooks.update(id, { secret: null });
     expect(webhook).toMatchObject({ secret: null, previousSecret: null });
     expect(secret).toBeNull();
-    expect((await stage.webhooks.update(id, { secret: null })).webhook).toEqual(webhook);
-    expect(await refusal(stage.webhooks.update(id, { secret: 'x\ny' }))).toMatch(/^secret has a control character/);
+    expect((await harness.webhooks.update(id, { secret: null })).webhook).toEqual(webhook);
+    expect(await refusal(harness.webhooks.update(id, { secret: 'x\ny' }))).toMatch(/^secret has a control character/);
   });
 });
 
 describe('a change of the format', () => {
   it.each([null, 'a token'])('to STANDARD needs a secret that fits, where there was %j', async (secret) => {
-    const before = await stage.create({ format: 'TENCENT', secret });
-    expect(await refusal(stage.webhooks.update(before.id, { format: 'STANDARD' }))).toMatch(
+    const before = await harness.create({ format: 'TENCENT', secret });
+    expect(await refusal(harness.webhooks.update(before.id, { format: 'STANDARD' }))).toMatch(
       /needs a secret of that form/,
     );
-    expect(await refusal(stage.webhooks.update(before.id, { format: 'STANDARD', secret: 'x' }))).toMatch(
+    expect(await refusal(harness.webhooks.update(before.id, { format: 'STANDARD', secret: 'x' }))).toMatch(
       /^secret must be/,
     );
-    expect(await refusal(stage.webhooks.update(before.id, { format: 'STANDARD', secret: null }))).toMatch(
+    expect(await refusal(harness.webhooks.update(before.id, { format: 'STANDARD', secret: null }))).toMatch(
       /^secret is null/,
     );
-    expect(await stage.kept(before.id)).toEqual(before);
-    const { webhook } = await stage.webhooks.update(before.id, { format: 'STANDARD', rotateSecret: true });
+    expect(await harness.kept(before.id)).toEqual(before);
+    const { webhook } = await harness.webhooks.update(before.id, { format: 'STANDARD', rotateSecret: true });
     // A token cannot sign beside it.
     expect(webhook).toMatchObject({ format: 'STANDARD', secret: secretOf(0), previousSecret: null });
   });
 
   it('to TENCENT and back keeps the secret, and ends the one before', async () => {
-    const { id } = await stage.create();
-    await stage.webhooks.update(id, { rotateSecret: true });
-    const away = await stage.webhooks.update(id, { format: 'TENCENT' });
+    const { id } = await harness.create();
+    await harness.webhooks.update(id, { rotateSecret: true });
+    const away = await harness.webhooks.update(id, { format: 'TENCENT' });
     expect(away.webhook).toMatchObject({ secret: secretOf(1), previousSecret: null });
-    const back = await stage.webhooks.update(id, { format: 'STANDARD' });
+    const back = await harness.webhooks.update(id, { format: 'STANDARD' });
     expect(back.webhook).toMatchObject({ format: 'STANDARD', secret: secretOf(1), previousSecret: null });
   });
 });
 
 describe('deleting a webhook', () => {
   it('tells what it was, once', async () => {
-    const webhook = await stage.create();
-    const other = await stage.create();
-    expect(await stage.webhooks.delete(webhook.id)).toEqual(webhook);
-    expect(await stage.webhooks.list()).toEqual([other]);
-    expect(await stage.webhooks.find(webhook.id)).toBeNull();
-    expect(await refusal(stage.webhooks.delete(webhook.id))).toBe('There is no webhook "webhook-1".');
+    const webhook = await harness.create();
+    const other = await harness.create();
+    expect(await harness.webhooks.delete(webhook.id)).toEqual(webhook);
+    expect(await harness.webhooks.list()).toEqual([other]);
+    expect(await harness.webhooks.find(webhook.id)).toBeNull();
+    expect(await refusal(harness.webhooks.delete(webhook.id))).toBe('There is no webhook "webhook-1".');
   });
 });
 
 it('what happens while a webhook is made is not missed', async () => {
-  const start = await stage.store.log.latestCursor();
-  const { store } = stage.parts;
-  vi.spyOn(store, 'createWebhook').mockImplementationOnce(async () => void (await stage.login()));
-  expect((await stage.create()).start).toBe(start);
+  const start = await harness.store.log.latestCursor();
+  const { store } = harness.parts;
+  vi.spyOn(store, 'createWebhook').mockImplementationOnce(async () => void (await harness.login()));
+  expect((await harness.create()).start).toBe(start);
 });

@@ -9,23 +9,23 @@ import type { PolicyChange } from '../../../../src/core/policy.ts';
 import { ALL, DAY, MINUTE } from '../tables.ts';
 import { moment, type Moment } from './moments.ts';
 import { policyChange } from './policy-changes.ts';
-import { NAMES, type Person, type World } from './model-world.ts';
+import { NAMES, type Person, type ModelWorld } from './model-world.ts';
 
 /** One command of a sequence: it waits, then it acts. */
 export class Act implements fc.WithToStringMethod {
   readonly #moment: Moment;
   readonly #who: number;
   readonly #text: string;
-  readonly #act: (world: World, person: Person) => void;
+  readonly #act: (world: ModelWorld, person: Person) => void;
 
-  constructor(when: Moment, who: number, text: string, act: (world: World, person: Person) => void) {
+  constructor(when: Moment, who: number, text: string, act: (world: ModelWorld, person: Person) => void) {
     this.#moment = when;
     this.#who = who;
     this.#text = text;
     this.#act = act;
   }
 
-  run(world: World): void {
+  run(world: ModelWorld): void {
     const person = world.people[this.#who];
     if (!person) return;
     world.passes(this.#moment.wait(world, person));
@@ -76,7 +76,7 @@ const said = (name: string, given: unknown): string => (given === null ? name : 
 const command = <Args>(
   name: string,
   args: fc.Arbitrary<Args>,
-  make: (world: World, person: Person, args: Args) => Command,
+  make: (world: ModelWorld, person: Person, args: Args) => Command,
 ): fc.Arbitrary<Act> =>
   fc.tuple(moment, who, args).map(([when, index, given]) => {
     const text = said(name, given);
@@ -183,7 +183,7 @@ const wake = command('is woken', fc.constant(null), () => ({ type: 'wake' }));
 const ofWorld = <Args>(
   name: string,
   args: fc.Arbitrary<Args>,
-  act: (world: World, person: Person, args: Args) => void,
+  act: (world: ModelWorld, person: Person, args: Args) => void,
 ): fc.Arbitrary<Act> =>
   fc
     .tuple(moment, who, args)

@@ -30,7 +30,7 @@ export interface Person {
 
 const START = millis(1_700_000_000_000);
 
-export class World {
+export class ModelWorld {
   now = START;
   policy: Policy = deepFreeze(DEFAULT_POLICY);
   sleeps: ProcessPauses = NO_SLEEPS;

@@ -8,7 +8,7 @@ import type { PolicyChange } from '../../../../src/core/policy.ts';
 import { commands, type Act } from './commands.ts';
 import { policyChange } from './policy-changes.ts';
 import { shortest } from './shortest-path.ts';
-import { World } from './model-world.ts';
+import { ModelWorld } from './model-world.ts';
 
 /** A mutant of core need only be caught, and many times over: few sequences, always the same ones. */
 const MUTATED = process.env.STRYKER_MUTATOR_WORKER !== undefined;
@@ -33,8 +33,8 @@ const WAYS = [
   'CUSTOM_STATUS ONLINE',
 ];
 
-const live = (versionFloor: number, policy: PolicyChange, acts: readonly Act[]): World => {
-  const world = new World(versionFloor);
+const live = (versionFloor: number, policy: PolicyChange, acts: readonly Act[]): ModelWorld => {
+  const world = new ModelWorld(versionFloor);
   world.changePolicy(policy);
   for (const act of acts) act.run(world);
   return world;

@@ -2,11 +2,11 @@
 import fc from 'fast-check';
 import { DAY, MINUTE, SECOND } from '../tables.ts';
 import { firstDate } from './oracle-session.ts';
-import type { Person, World } from './model-world.ts';
+import type { Person, ModelWorld } from './model-world.ts';
 
 export interface Moment {
   readonly text: string;
-  readonly wait: (world: World, person: Person) => number;
+  readonly wait: (world: ModelWorld, person: Person) => number;
 }
 
 const after = (ms: number): Moment => ({ text: ms === 0 ? '' : `(${ms} ms later) `, wait: () => ms });

@@ -1,14 +1,14 @@
 import { describe, expect, test } from 'vitest';
-import { API_KEY, codeOf, House, SECRET } from '../../../integration/server/support/server-harness.ts';
-import { Wire } from '../../../integration/server/support/wire.ts';
+import { API_KEY, codeOf, ServerHarness, SECRET } from '../../../integration/server/support/server-harness.ts';
+import { TestSocket } from '../../../integration/server/support/wire.ts';
 
 const ASK = '{ userStatus(userId: "bob") { version } }';
 const base64 = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url');
 
 /** What both doors make of a credential: the code over HTTP, and how a socket is closed for it. */
-const refused = async (house: House, authorization: string) => {
-  const reply = await house.send(JSON.stringify({ query: ASK }), { authorization });
-  const wire = new Wire(house.socketUrl);
+const refused = async (harness: ServerHarness, authorization: string) => {
+  const reply = await harness.send(JSON.stringify({ query: ASK }), { authorization });
+  const wire = new TestSocket(harness.socketUrl);
   await wire.init({ authorization });
   return { code: codeOf(reply), closed: (await wire.closed).code };
 };
@@ -17,18 +17,18 @@ const UNAUTHENTICATED = { code: 'UNAUTHENTICATED', closed: 4401 };
 
 describe('an API key', () => {
   test('opens both doors, whichever of the keys it is', async () => {
-    const house = await House.open();
+    const harness = await ServerHarness.open();
     for (const key of [API_KEY, 'plk_another-key-of-the-tests']) {
-      expect((await house.post('{ stats { sockets } }', key)).body.data).toEqual({ stats: { sockets: 0 } });
+      expect((await harness.post('{ stats { sockets } }', key)).body.data).toEqual({ stats: { sockets: 0 } });
     }
-    const wire = await Wire.as(house.socketUrl, API_KEY);
+    const wire = await TestSocket.as(harness.socketUrl, API_KEY);
     expect(await wire.ask('{ stats { sockets } }')).toMatchObject({ payload: { data: { stats: { sockets: 1 } } } });
   });
 
   test.each([API_KEY.toUpperCase(), `${API_KEY}x`, API_KEY.slice(0, -1), 'x'.repeat(9_000)])(
     'is not something like one: %.40s',
     async (key) => {
-      expect(await refused(await House.open(), `Bearer ${key}`)).toEqual(UNAUTHENTICATED);
+      expect(await refused(await ServerHarness.open(), `Bearer ${key}`)).toEqual(UNAUTHENTICATED);
     },
   );
 });
@@ -37,32 +37,32 @@ describe('the header', () => {
   test.each(['', API_KEY, `Basic ${API_KEY}`, 'Bearer', 'Bearer ', `Bearer ${API_KEY} x`, `Bearer${API_KEY}`])(
     'is not %j',
     async (authorization) => {
-      expect(await refused(await House.open(), authorization)).toEqual(UNAUTHENTICATED);
+      expect(await refused(await ServerHarness.open(), authorization)).toEqual(UNAUTHENTICATED);
     },
   );
 
   test('may spell its scheme in any case, and be called Authorization on a socket', async () => {
-    const house = await House.open();
-    const reply = await house.send(JSON.stringify({ query: ASK }), { authorization: `bearer ${API_KEY}` });
+    const harness = await ServerHarness.open();
+    const reply = await harness.send(JSON.stringify({ query: ASK }), { authorization: `bearer ${API_KEY}` });
     expect(reply.body.errors).toBeUndefined();
-    const wire = new Wire(house.socketUrl);
+    const wire = new TestSocket(harness.socketUrl);
     await wire.init({ Authorization: `BEARER ${API_KEY}` });
     expect((await wire.next()).type).toBe('connection_ack');
   });
 
   test('is not there: nobody may ask for __typename and nothing else, and opens no socket', async () => {
-    const house = await House.open();
-    expect((await house.post('{ __typename }', null)).body).toEqual({ data: { __typename: 'Query' } });
+    const harness = await ServerHarness.open();
+    expect((await harness.post('{ __typename }', null)).body).toEqual({ data: { __typename: 'Query' } });
     for (const query of [
       ASK,
       '{ __schema { queryType { name } } }',
       '{ ...X } fragment X on Query { ... { a: __type(name: "Query") { name } } }',
       '{ policy { pushOnlineExpiryMs } }',
     ]) {
-      expect(codeOf(await house.post(query, null)), query).toBe('UNAUTHENTICATED');
+      expect(codeOf(await harness.post(query, null)), query).toBe('UNAUTHENTICATED');
     }
     for (const payload of [undefined, {}, { authorization: null }, { authorization: 5 }, { token: API_KEY }]) {
-      const wire = new Wire(house.socketUrl);
+      const wire = new TestSocket(harness.socketUrl);
       await wire.init(payload);
       expect((await wire.closed).code).toBe(4401);
     }
@@ -71,10 +71,10 @@ describe('the header', () => {
 
 describe('a JWT', () => {
   test('proves its subject, over both doors', async () => {
-    const house = await House.open({ settings: { jwtIssuer: 'app', jwtAudience: 'porchlight' } });
-    const jwt = await house.jwt('alice', { iss: 'app', aud: ['x', 'porchlight'] });
-    expect((await house.post(ASK, jwt)).body.errors).toBeUndefined();
-    const wire = await Wire.as(house.socketUrl, jwt);
+    const harness = await ServerHarness.open({ settings: { jwtIssuer: 'app', jwtAudience: 'porchlight' } });
+    const jwt = await harness.jwt('alice', { iss: 'app', aud: ['x', 'porchlight'] });
+    expect((await harness.post(ASK, jwt)).body.errors).toBeUndefined();
+    const wire = await TestSocket.as(harness.socketUrl, jwt);
     expect(await wire.ask(ASK)).toMatchObject({ type: 'next', payload: { data: { userStatus: { version: 0 } } } });
   });
 
@@ -98,35 +98,37 @@ describe('a JWT', () => {
     ['whose watch has an empty id', { watch: ['bob', ''] }],
     ['whose iat is text', { iat: 'yesterday' }],
   ])('%s is refused', async (_case, claims) => {
-    const house = await House.open({ settings: { jwtIssuer: 'app', jwtAudience: 'porchlight' } });
-    const jwt = await house.jwt('alice', { iss: 'app', aud: 'porchlight', ...claims });
-    expect(await refused(house, `Bearer ${jwt}`)).toEqual(UNAUTHENTICATED);
+    const harness = await ServerHarness.open({ settings: { jwtIssuer: 'app', jwtAudience: 'porchlight' } });
+    const jwt = await harness.jwt('alice', { iss: 'app', aud: 'porchlight', ...claims });
+    expect(await refused(harness, `Bearer ${jwt}`)).toEqual(UNAUTHENTICATED);
   });
 
   test('that has expired, to the second, is told to come back with a new one', async () => {
-    const house = await House.open();
+    const harness = await ServerHarness.open();
     const expired = { code: 'UNAUTHENTICATED', closed: 4413 };
     for (const exp of [now(), now() - 3, 1, 0, -5, 1.5]) {
-      expect(await refused(house, `Bearer ${await house.jwt('alice', { exp })}`), `${exp}`).toEqual(expired);
+      expect(await refused(harness, `Bearer ${await harness.jwt('alice', { exp })}`), `${exp}`).toEqual(expired);
     }
     // Only if nothing else is wrong with it.
-    expect(await refused(house, `Bearer ${await house.jwt('', { exp: 1 })}`)).toEqual(UNAUTHENTICATED);
-    expect(await refused(house, `Bearer ${await house.jwt('a', { exp: 1 }, 'other secret')}`)).toEqual(UNAUTHENTICATED);
+    expect(await refused(harness, `Bearer ${await harness.jwt('', { exp: 1 })}`)).toEqual(UNAUTHENTICATED);
+    expect(await refused(harness, `Bearer ${await harness.jwt('a', { exp: 1 }, 'other secret')}`)).toEqual(
+      UNAUTHENTICATED,
+    );
   });
 
   test('may be valid until the end of time', async () => {
-    const house = await House.open();
-    const wire = await Wire.as(house.socketUrl, await house.jwt('alice', { exp: 1e20 }));
+    const harness = await ServerHarness.open();
+    const wire = await TestSocket.as(harness.socketUrl, await harness.jwt('alice', { exp: 1e20 }));
     expect((await wire.ask(ASK)).type).toBe('next');
   });
 
   test('forged is refused: no algorithm, another one, another secret, another payload', async () => {
-    const house = await House.open();
-    const good = await house.jwt('alice');
+    const harness = await ServerHarness.open();
+    const good = await harness.jwt('alice');
     const [header = '', payload = '', signature = ''] = good.split('.');
     const claims = { sub: 'alice', exp: now() + 60 };
     for (const forged of [
-      await house.jwt('alice', {}, `${SECRET}x`),
+      await harness.jwt('alice', {}, `${SECRET}x`),
       `${base64({ alg: 'none' })}.${payload}.`,
       `${base64({ alg: 'None' })}.${payload}.${signature}`,
       `${base64({ alg: 'HS512' })}.${payload}.${signature}`,
@@ -140,50 +142,50 @@ describe('a JWT', () => {
       good.slice(0, -3),
       'a.b.c',
     ]) {
-      expect(await refused(house, `Bearer ${forged}`), forged).toEqual(UNAUTHENTICATED);
+      expect(await refused(harness, `Bearer ${forged}`), forged).toEqual(UNAUTHENTICATED);
     }
   });
 
   test('allows to watch whom it names, and the session keeps that', async () => {
-    const house = await House.open({ visibility: 'none' });
+    const harness = await ServerHarness.open({ visibility: 'none' });
     const ask = (id: string) => `{ userStatus(userId: "${id}") { version } }`;
-    const jwt = await house.jwt('alice', { watch: ['bob'] });
-    expect(codeOf(await house.post(ask('carol'), jwt))).toBe('FORBIDDEN');
-    expect(codeOf(await house.post(ask('bob'), jwt))).toBeUndefined();
-    expect(codeOf(await house.post(ask('carol'), await house.jwt('alice', { watch: '*' })))).toBeUndefined();
-    const { body } = await house.post('mutation { login(input: { platform: WEB }) { sessionToken } }', jwt);
+    const jwt = await harness.jwt('alice', { watch: ['bob'] });
+    expect(codeOf(await harness.post(ask('carol'), jwt))).toBe('FORBIDDEN');
+    expect(codeOf(await harness.post(ask('bob'), jwt))).toBeUndefined();
+    expect(codeOf(await harness.post(ask('carol'), await harness.jwt('alice', { watch: '*' })))).toBeUndefined();
+    const { body } = await harness.post('mutation { login(input: { platform: WEB }) { sessionToken } }', jwt);
     const { sessionToken } = body.data?.['login'] as unknown as { sessionToken: string };
-    expect(codeOf(await house.post(ask('bob'), sessionToken))).toBeUndefined();
-    expect(codeOf(await house.post(ask('carol'), sessionToken))).toBe('FORBIDDEN');
+    expect(codeOf(await harness.post(ask('bob'), sessionToken))).toBeUndefined();
+    expect(codeOf(await harness.post(ask('carol'), sessionToken))).toBe('FORBIDDEN');
   });
 
   test('issued before the user’s tokens were revoked is refused, one issued later is not', async () => {
-    const house = await House.open();
-    const old = await house.jwt('alice');
-    const undated = await house.jwt('alice', { iat: undefined });
-    expect(codeOf(await house.post(ASK, undated))).toBeUndefined();
-    await house.post('mutation { endSessions(input: { userId: "alice", revokeTokens: true }) { ended { id } } }');
-    for (const jwt of [old, undated]) expect(await refused(house, `Bearer ${jwt}`)).toEqual(UNAUTHENTICATED);
-    expect(codeOf(await house.post(ASK, await house.jwt('alice', { iat: now() + 1 })))).toBeUndefined();
-    expect(codeOf(await house.post(ASK, await house.jwt('bob', { iat: 1 })))).toBeUndefined();
+    const harness = await ServerHarness.open();
+    const old = await harness.jwt('alice');
+    const undated = await harness.jwt('alice', { iat: undefined });
+    expect(codeOf(await harness.post(ASK, undated))).toBeUndefined();
+    await harness.post('mutation { endSessions(input: { userId: "alice", revokeTokens: true }) { ended { id } } }');
+    for (const jwt of [old, undated]) expect(await refused(harness, `Bearer ${jwt}`)).toEqual(UNAUTHENTICATED);
+    expect(codeOf(await harness.post(ASK, await harness.jwt('alice', { iat: now() + 1 })))).toBeUndefined();
+    expect(codeOf(await harness.post(ASK, await harness.jwt('bob', { iat: 1 })))).toBeUndefined();
   });
 });
 
 describe('a session token', () => {
   test('opens both doors for its session', async () => {
-    const house = await House.open();
-    const { id, token } = await house.login('alice');
-    expect((await house.post('{ me { id userId } }', token)).body.data).toEqual({ me: { id, userId: 'alice' } });
-    const wire = await Wire.as(house.socketUrl, token);
+    const harness = await ServerHarness.open();
+    const { id, token } = await harness.login('alice');
+    expect((await harness.post('{ me { id userId } }', token)).body.data).toEqual({ me: { id, userId: 'alice' } });
+    const wire = await TestSocket.as(harness.socketUrl, token);
     expect(await wire.ask('{ me { id attached } }')).toMatchObject({
       payload: { data: { me: { id, attached: true } } },
     });
   });
 
   test('tampered with, or put together from two, is refused', async () => {
-    const house = await House.open();
-    const { token } = await house.login('alice');
-    const other = await house.login('bob');
+    const harness = await ServerHarness.open();
+    const { token } = await harness.login('alice');
+    const other = await harness.login('bob');
     const [user = '', session = '', secret = ''] = token.split('.');
     const [otherUser = '', otherSession = '', otherSecret = ''] = other.token.split('.');
     for (const forged of [
@@ -197,16 +199,16 @@ describe('a session token', () => {
       `${token}=`,
       secret,
     ]) {
-      expect(await refused(house, `Bearer ${forged}`), forged).toEqual(UNAUTHENTICATED);
+      expect(await refused(harness, `Bearer ${forged}`), forged).toEqual(UNAUTHENTICATED);
     }
-    expect((await house.post('{ me { id } }', token)).body.errors).toBeUndefined();
+    expect((await harness.post('{ me { id } }', token)).body.errors).toBeUndefined();
   });
 
   test('of an ended session is told so, with all there is to know; a guessed one is not', async () => {
-    const house = await House.open();
-    const { token } = await house.login('alice', 'WEB');
-    await house.login('alice', 'IPHONE');
-    const { body } = await house.post('{ __typename }', token);
+    const harness = await ServerHarness.open();
+    const { token } = await harness.login('alice', 'WEB');
+    await harness.login('alice', 'IPHONE');
+    const { body } = await harness.post('{ __typename }', token);
     expect(body.data).toBeUndefined();
     expect(body.errors?.[0]?.extensions).toEqual({
       code: 'SESSION_ENDED',
@@ -214,26 +216,26 @@ describe('a session token', () => {
       kickedBy: 'IPHONE',
       endedAt: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/) as string,
     });
-    const wire = new Wire(house.socketUrl);
+    const wire = new TestSocket(harness.socketUrl);
     await wire.init({ authorization: `Bearer ${token}` });
     expect(await wire.closed).toEqual({ code: 4410, reason: 'KICKED' });
 
     const [user, session] = token.split('.');
     const guessed = `${user}.${session}.${'A'.repeat(43)}`;
-    expect(await refused(house, `Bearer ${guessed}`)).toEqual(UNAUTHENTICATED);
-    await house.pass(7 * 86_400_000);
-    expect(await refused(house, `Bearer ${token}`)).toEqual(UNAUTHENTICATED);
+    expect(await refused(harness, `Bearer ${guessed}`)).toEqual(UNAUTHENTICATED);
+    await harness.pass(7 * 86_400_000);
+    expect(await refused(harness, `Bearer ${token}`)).toEqual(UNAUTHENTICATED);
   });
 });
 
 test('no credential is ever logged', async () => {
-  const house = await House.open();
-  const { token } = await house.login('alice');
-  const jwt = await house.jwt('alice');
-  await Wire.as(house.socketUrl, token);
-  await refused(house, `Bearer ${jwt}x`);
-  await house.post('{ stats { sockets } }');
-  const logged = house.logged.join('');
+  const harness = await ServerHarness.open();
+  const { token } = await harness.login('alice');
+  const jwt = await harness.jwt('alice');
+  await TestSocket.as(harness.socketUrl, token);
+  await refused(harness, `Bearer ${jwt}x`);
+  await harness.post('{ stats { sockets } }');
+  const logged = harness.logged.join('');
   expect(logged).toContain('"path":"/graphql"');
   for (const secret of [API_KEY, jwt, token, token.split('.')[2] ?? '', 'authorization']) {
     expect(logged).not.toContain(secret);

@@ -3,8 +3,8 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { exportJWK, SignJWT } from 'jose';
 import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
-import { codeOf, House } from '../../../integration/server/support/server-harness.ts';
-import { Wire } from '../../../integration/server/support/wire.ts';
+import { codeOf, ServerHarness } from '../../../integration/server/support/server-harness.ts';
+import { TestSocket } from '../../../integration/server/support/wire.ts';
 
 const ASK = '{ userStatus(userId: "bob") { version } }';
 const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 });
@@ -45,7 +45,7 @@ describe('a JWKS', () => {
         jwk(ed.publicKey, { kid: 'ed', alg: 'EdDSA' }),
       ]),
     );
-    const house = await House.open({ settings: { jwksUrl, jwtSecret: null } });
+    const harness = await ServerHarness.open({ settings: { jwksUrl, jwtSecret: null } });
     for (const token of [
       await sign('RS256', rsa.privateKey, 'rsa'),
       await sign('PS256', rsa.privateKey, 'rsa'),
@@ -53,15 +53,15 @@ describe('a JWKS', () => {
       await sign('ES256', ec.privateKey),
       await sign('EdDSA', ed.privateKey, 'ed'),
     ]) {
-      expect(codeOf(await house.post(ASK, token))).toBeUndefined();
+      expect(codeOf(await harness.post(ASK, token))).toBeUndefined();
     }
     const stranger = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     for (const token of [
       await sign('ES256', stranger.privateKey),
       await sign('EdDSA', ed.privateKey, 'nobody'),
-      await house.jwt('alice'),
+      await harness.jwt('alice'),
     ]) {
-      expect(codeOf(await house.post(ASK, token))).toBe('UNAUTHENTICATED');
+      expect(codeOf(await harness.post(ASK, token))).toBe('UNAUTHENTICATED');
     }
   });
 
@@ -69,7 +69,9 @@ describe('a JWKS', () => {
     'is no shared secret: its public key signs no HS256 (%s a secret beside it)',
     async (w) => {
       const jwksUrl = await jwksOf(() => Promise.all([jwk(rsa.publicKey, { kid: 'rsa' })]));
-      const house = await House.open({ settings: { jwksUrl, ...(w === 'without' ? { jwtSecret: null } : {}) } });
+      const harness = await ServerHarness.open({
+        settings: { jwksUrl, ...(w === 'without' ? { jwtSecret: null } : {}) },
+      });
       const claims = { sub: 'alice', exp: Math.floor(Date.now() / 1_000) + 60 };
       const encode = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url');
       for (const publicKey of [
@@ -79,34 +81,34 @@ describe('a JWKS', () => {
       ]) {
         const signed = `${encode({ alg: 'HS256', kid: 'rsa' })}.${encode(claims)}`;
         const forged = `${signed}.${createHmac('sha256', publicKey).update(signed).digest('base64url')}`;
-        expect(codeOf(await house.post(ASK, forged))).toBe('UNAUTHENTICATED');
+        expect(codeOf(await harness.post(ASK, forged))).toBe('UNAUTHENTICATED');
       }
-      expect(codeOf(await house.post(ASK, await sign('RS256', rsa.privateKey, 'rsa')))).toBeUndefined();
+      expect(codeOf(await harness.post(ASK, await sign('RS256', rsa.privateKey, 'rsa')))).toBeUndefined();
     },
   );
 
   test('beside a secret: each checks its own algorithms', async () => {
     const jwksUrl = await jwksOf(() => Promise.all([jwk(rsa.publicKey)]));
-    const house = await House.open({ settings: { jwksUrl } });
-    expect(codeOf(await house.post(ASK, await house.jwt('alice')))).toBeUndefined();
-    expect(codeOf(await house.post(ASK, await sign('RS256', rsa.privateKey)))).toBeUndefined();
+    const harness = await ServerHarness.open({ settings: { jwksUrl } });
+    expect(codeOf(await harness.post(ASK, await harness.jwt('alice')))).toBeUndefined();
+    expect(codeOf(await harness.post(ASK, await sign('RS256', rsa.privateKey)))).toBeUndefined();
   });
 
   test('that cannot be had is our fault, and may be tried again', async () => {
     let isUp = false;
     const jwksUrl = await jwksOf(() => (isUp ? Promise.all([jwk(rsa.publicKey)]) : null));
-    const house = await House.open({ settings: { jwksUrl } });
+    const harness = await ServerHarness.open({ settings: { jwksUrl } });
     const token = await sign('RS256', rsa.privateKey);
-    const { body } = await house.post(ASK, token);
+    const { body } = await harness.post(ASK, token);
     expect(body.errors?.[0]?.extensions).toEqual({ code: 'OVERLOADED', retryAfterMs: 5_000 });
-    const wire = new Wire(house.socketUrl);
+    const wire = new TestSocket(harness.socketUrl);
     await wire.init({ authorization: `Bearer ${token}` });
     expect((await wire.closed).code).toBe(1013);
-    expect(house.logged.join('')).toContain('The JWKS could not be fetched.');
+    expect(harness.logged.join('')).toContain('The JWKS could not be fetched.');
     isUp = true;
     // It was said when.
     const now = performance.now.bind(performance);
     vi.spyOn(performance, 'now').mockImplementation(() => now() + 5_000);
-    expect(codeOf(await house.post(ASK, token))).toBeUndefined();
+    expect(codeOf(await harness.post(ASK, token))).toBeUndefined();
   });
 });

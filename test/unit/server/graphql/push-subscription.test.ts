@@ -8,17 +8,17 @@ import { SendBuffer, Outboxes } from '../../../../src/server/wire/send-buffer.ts
 import { Pushed } from '../../../../src/server/graphql/push-subscription.ts';
 import { Rounds } from '../../../../src/server/graphql/fanout-scheduler.ts';
 import { Shapes } from '../../../../src/server/graphql/shared-results.ts';
-import { ALICE, BOB, Stage } from '../../app/support/app-harness.ts';
-import { API_KEY, House } from '../../../integration/server/support/server-harness.ts';
-import { Line, messagesIn, turn } from '../../../integration/server/support/line.ts';
-import { Wire, type Message } from '../../../integration/server/support/wire.ts';
+import { ALICE, BOB, AppHarness } from '../../app/support/app-harness.ts';
+import { API_KEY, ServerHarness } from '../../../integration/server/support/server-harness.ts';
+import { FakeTcpStream, messagesIn, turn } from '../../../integration/server/support/line.ts';
+import { TestSocket, type Message } from '../../../integration/server/support/wire.ts';
 
 const ids = (...users: UserId[]): readonly UserId[] => users;
 const QUERY = 'subscription { statusChanges(userIds: []) { userId version previousStatus status } }';
 
 /** One watcher at the end of a line, who has been told the present. */
-const watching = async (stage: Stage, users: readonly UserId[], line = new Line()) => {
-  const watchers = new Watchers(stage.store);
+const watching = async (harness: AppHarness, users: readonly UserId[], line = new FakeTcpStream()) => {
+  const watchers = new Watchers(harness.store);
   const watcher = watchers.watch(users);
   const outbox = new SendBuffer(new Outboxes(), line as never, { unwritable: () => undefined });
   const documents = new Documents(schema);
@@ -34,7 +34,7 @@ const watching = async (stage: Stage, users: readonly UserId[], line = new Line(
   return { line, watchers, watcher, outbox, shapes, shape, pushed, failed };
 };
 
-const toldOn = (line: Line): string[][] =>
+const toldOn = (line: FakeTcpStream): string[][] =>
   line.written
     .flatMap((bytes) => messagesIn(bytes))
     .map((message) => {
@@ -48,16 +48,16 @@ const toldOn = (line: Line): string[][] =>
 
 describe('a watcher', () => {
   test('is told what happens while she reads nothing as one list, when she reads again', async () => {
-    const stage = new Stage();
-    const { line } = await watching(stage, ids(ALICE, BOB));
-    const ref = await stage.session(ALICE);
+    const harness = new AppHarness();
+    const { line } = await watching(harness, ids(ALICE, BOB));
+    const ref = await harness.session(ALICE);
     await turn();
     for (let text = 0; text < 100; text++) {
-      await stage.tracker.setCustomStatus(ref, String(text));
+      await harness.tracker.setCustomStatus(ref, String(text));
       if (text % 10 === 0) await turn();
     }
-    await stage.login(BOB);
-    await stage.tracker.logout(ref);
+    await harness.login(BOB);
+    await harness.tracker.logout(ref);
     await turn();
     const first = ['alice 1: OFFLINE → ONLINE'];
     expect(toldOn(line)).toEqual([first]);
@@ -70,12 +70,12 @@ describe('a watcher', () => {
   });
 
   test('is told of changes that came while the present was on its way', async () => {
-    const stage = new Stage();
-    const line = new Line();
-    const watchers = new Watchers(stage.store);
+    const harness = new AppHarness();
+    const line = new FakeTcpStream();
+    const watchers = new Watchers(harness.store);
     const watcher = watchers.watch([ALICE]);
     await watcher.present();
-    await stage.login(ALICE);
+    await harness.login(ALICE);
     const reader = { wake: vi.fn() };
     watcher.listen(reader);
     expect(reader.wake).toHaveBeenCalledTimes(1);
@@ -84,9 +84,9 @@ describe('a watcher', () => {
   });
 
   test('who leaves is told nothing more, though a round was due', async () => {
-    const stage = new Stage();
-    const { line, watchers, outbox, shapes, pushed } = await watching(stage, ids(ALICE));
-    await stage.login(ALICE);
+    const harness = new AppHarness();
+    const { line, watchers, outbox, shapes, pushed } = await watching(harness, ids(ALICE));
+    await harness.login(ALICE);
     pushed.return();
     await turn();
     const tell = vi.spyOn(pushed, 'tell');
@@ -101,11 +101,11 @@ describe('a watcher', () => {
   });
 
   test('hears before the socket closes what is due, if she reads', async () => {
-    const stage = new Stage();
-    const reads = await watching(stage, ids(ALICE));
-    const stands = await watching(stage, ids(ALICE));
+    const harness = new AppHarness();
+    const reads = await watching(harness, ids(ALICE));
+    const stands = await watching(harness, ids(ALICE));
     stands.outbox.sendNow(reads.shape.frame('1', [], new Rounds()));
-    await stage.login(ALICE);
+    await harness.login(ALICE);
     for (const { outbox } of [reads, stands]) outbox.close();
     expect(toldOn(reads.line)).toEqual([['alice 1: OFFLINE → ONLINE']]);
     expect(toldOn(stands.line)).toEqual([[]]);
@@ -114,21 +114,21 @@ describe('a watcher', () => {
   });
 
   test('whose list cannot be made hears that it failed', async () => {
-    const stage = new Stage();
-    const { line, shape, failed } = await watching(stage, ids(ALICE));
+    const harness = new AppHarness();
+    const { line, shape, failed } = await watching(harness, ids(ALICE));
     const failure = new Error('broken');
     vi.spyOn(shape, 'frame').mockImplementation(() => {
       throw failure;
     });
-    await stage.login(ALICE);
+    await harness.login(ALICE);
     await turn();
     expect(failed.mock.calls).toEqual([[failure]]);
     expect(line.written).toEqual([]);
   });
 });
 
-const set = (house: House, token: string, text: string) =>
-  house.post('mutation ($text: String) { setCustomStatus(input: {text: $text}) { userStatus { version } } }', token, {
+const set = (harness: ServerHarness, token: string, text: string) =>
+  harness.post('mutation ($text: String) { setCustomStatus(input: {text: $text}) { userStatus { version } } }', token, {
     text,
   });
 
@@ -172,22 +172,25 @@ describe('over a socket', () => {
       { statusChanges: [{ version: 2 }] },
     ],
   ])('%s are as asked for', async (_what, query, variables, present, change) => {
-    const house = await House.open();
-    const { token } = await house.login('alice', 'IPHONE');
-    const wire = await Wire.as(house.socketUrl, API_KEY);
+    const harness = await ServerHarness.open();
+    const { token } = await harness.login('alice', 'IPHONE');
+    const wire = await TestSocket.as(harness.socketUrl, API_KEY);
     const id = wire.subscribe(query, variables);
     expect(await wire.next()).toEqual({ id, type: 'next', payload: { data: present } });
-    await set(house, token, 'new');
+    await set(harness, token, 'new');
     expect(await wire.next()).toEqual({ id, type: 'next', payload: { data: change } });
   });
 
   test('each subscription is told what it asked for, under its own name', async () => {
-    const house = await House.open();
-    const { token } = await house.login('alice', 'IPHONE');
-    const [one, other] = [await Wire.as(house.socketUrl, API_KEY), await Wire.as(house.socketUrl, API_KEY)];
+    const harness = await ServerHarness.open();
+    const { token } = await harness.login('alice', 'IPHONE');
+    const [one, other] = [
+      await TestSocket.as(harness.socketUrl, API_KEY),
+      await TestSocket.as(harness.socketUrl, API_KEY),
+    ];
     const document = `subscription T($ids: [ID!]!) { statusChanges(userIds: $ids) { customStatus } }
       subscription V($ids: [ID!]!, $v: Boolean!) { statusChanges(userIds: $ids) { version @include(if: $v) userId } }`;
-    const ask = async (wire: Wire, id: string, operationName: string, variables: object): Promise<void> => {
+    const ask = async (wire: TestSocket, id: string, operationName: string, variables: object): Promise<void> => {
       wire.send({ type: 'subscribe', id, payload: { query: document, operationName, variables } });
       expect(await wire.next()).toMatchObject({ type: 'next', id });
     };
@@ -195,8 +198,8 @@ describe('over a socket', () => {
     await ask(one, 'versions', 'V', { ids: ['bob', 'alice'], v: true });
     await ask(other, 'é "x"', 'V', { ids: ['alice'], v: false });
     await ask(other, 'versions', 'V', { ids: ['alice'], v: true });
-    await set(house, token, 'new');
-    const heard = async (wire: Wire): Promise<unknown> => {
+    await set(harness, token, 'new');
+    const heard = async (wire: TestSocket): Promise<unknown> => {
       const messages = [await wire.next(), await wire.next()];
       return Object.fromEntries(messages.map((message) => [message.id, dataOf(message)])) as unknown;
     };
@@ -212,11 +215,11 @@ describe('over a socket', () => {
   });
 
   test('changes of several users come in lists, none twice', async () => {
-    const house = await House.open();
-    const wire = await Wire.as(house.socketUrl, API_KEY);
+    const harness = await ServerHarness.open();
+    const wire = await TestSocket.as(harness.socketUrl, API_KEY);
     wire.subscribe('subscription { statusChanges(userIds: ["alice", "bob"]) { userId version } }');
     await wire.next();
-    await Promise.all([house.login('alice'), house.login('bob')]);
+    await Promise.all([harness.login('alice'), harness.login('bob')]);
     const changes: unknown[] = [];
     while (changes.length < 2) {
       const { statusChanges } = dataOf(await wire.next()) as { statusChanges: unknown[] };
@@ -233,68 +236,68 @@ describe('over a socket', () => {
   });
 
   test('a client that unsubscribes is told nothing more, and may use the name again', async () => {
-    const house = await House.open();
-    const { token } = await house.login('alice', 'IPHONE');
-    const wire = await Wire.as(house.socketUrl, API_KEY);
+    const harness = await ServerHarness.open();
+    const { token } = await harness.login('alice', 'IPHONE');
+    const wire = await TestSocket.as(harness.socketUrl, API_KEY);
     const query = 'subscription { statusChanges(userIds: ["alice"]) { customStatus } }';
     const id = wire.subscribe(query);
     await wire.next();
     wire.send({ type: 'complete', id });
     await wire.roundTrip();
-    expect(house.porchlight.watchers.watchedUsers).toBe(0);
-    await set(house, token, 'unheard');
+    expect(harness.porchlight.watchers.watchedUsers).toBe(0);
+    await set(harness, token, 'unheard');
     await wire.roundTrip();
     expect(wire.unread).toEqual([]);
     wire.send({ type: 'subscribe', id, payload: { query } });
     expect(dataOf(await wire.next())).toEqual({ statusChanges: [{ customStatus: 'unheard' }] });
-    await set(house, token, 'heard');
+    await set(harness, token, 'heard');
     expect(dataOf(await wire.next())).toEqual({ statusChanges: [{ customStatus: 'heard' }] });
     expect(wire.unread).toEqual([]);
   });
 
   test('a name that is taken closes the socket, and nobody watches any more', async () => {
-    const house = await House.open();
-    const wire = await Wire.as(house.socketUrl, API_KEY);
+    const harness = await ServerHarness.open();
+    const wire = await TestSocket.as(harness.socketUrl, API_KEY);
     const payload = { query: 'subscription { statusChanges(userIds: ["alice"]) { version } }' };
     for (let twice = 0; twice < 2; twice++) wire.send({ type: 'subscribe', id: 'x', payload });
     expect((await wire.closed).code).toBe(4409);
-    await expect.poll(() => house.porchlight.watchers.watchedUsers).toBe(0);
+    await expect.poll(() => harness.porchlight.watchers.watchedUsers).toBe(0);
   });
 
   test('the end of her own session is told to a watcher before the socket closes for it', async () => {
-    const house = await House.open();
-    const { token } = await house.login('alice', 'IPHONE');
-    const wire = await Wire.as(house.socketUrl, token);
+    const harness = await ServerHarness.open();
+    const { token } = await harness.login('alice', 'IPHONE');
+    const wire = await TestSocket.as(harness.socketUrl, token);
     wire.subscribe('subscription { statusChanges(userIds: ["alice"]) { status } }');
     await wire.next();
-    await house.post('mutation { logout { userStatus { version } } }', token);
+    await harness.post('mutation { logout { userStatus { version } } }', token);
     expect((await wire.closed).code).toBe(4410);
     expect(wire.unread.map(dataOf)).toEqual([{ statusChanges: [{ status: 'OFFLINE' }] }]);
   });
 
   test('a change that was made is told before the server goes down', async () => {
-    const house = await House.open();
-    const { token } = await house.login('alice', 'IPHONE');
-    const wire = await Wire.as(house.socketUrl, API_KEY);
+    const harness = await ServerHarness.open();
+    const { token } = await harness.login('alice', 'IPHONE');
+    const wire = await TestSocket.as(harness.socketUrl, API_KEY);
     wire.subscribe('subscription { statusChanges(userIds: ["alice"]) { customStatus } }');
     await wire.next();
-    house.store.onCommit(() => void house.server.close());
-    void set(house, token, 'last').catch(() => undefined);
+    harness.store.onCommit(() => void harness.server.close());
+    void set(harness, token, 'last').catch(() => undefined);
     expect((await wire.closed).code).toBe(1012);
     expect(wire.unread.map(dataOf)).toEqual([{ statusChanges: [{ customStatus: 'last' }] }]);
-    await expect.poll(() => house.porchlight.watchers.watchedUsers).toBe(0);
+    await expect.poll(() => harness.porchlight.watchers.watchedUsers).toBe(0);
   });
 
   test('a list that fails ends the subscription with an error that tells nothing of us', async () => {
-    const house = await House.open();
-    const { token } = await house.login('alice', 'IPHONE');
-    const wire = await Wire.as(house.socketUrl, API_KEY);
-    const watch = vi.spyOn(house.porchlight.watchers, 'watch');
+    const harness = await ServerHarness.open();
+    const { token } = await harness.login('alice', 'IPHONE');
+    const wire = await TestSocket.as(harness.socketUrl, API_KEY);
+    const watch = vi.spyOn(harness.porchlight.watchers, 'watch');
     const id = wire.subscribe('subscription { statusChanges(userIds: ["alice"]) { customStatus } }');
     await wire.next();
     const watcher = watch.mock.results[0]?.value as Watcher;
     vi.spyOn(watcher, 'changes').mockReturnValueOnce([null] as never);
-    await set(house, token, 'new');
+    await set(harness, token, 'new');
     const failed = await wire.next();
     expect(failed).toMatchObject({
       id,
@@ -305,11 +308,11 @@ describe('over a socket', () => {
   });
 
   test('a change that cannot be told spoils nothing but its own list, and is reported once', async () => {
-    const house = await House.open();
-    const { token } = await house.login('alice', 'IPHONE');
+    const harness = await ServerHarness.open();
+    const { token } = await harness.login('alice', 'IPHONE');
     const [reads, alsoReads, asksLess, other] = (await Promise.all(
-      Array.from({ length: 4 }, () => Wire.as(house.socketUrl, API_KEY)),
-    )) as [Wire, Wire, Wire, Wire];
+      Array.from({ length: 4 }, () => TestSocket.as(harness.socketUrl, API_KEY)),
+    )) as [TestSocket, TestSocket, TestSocket, TestSocket];
     const watch = (fields: string, user: string) =>
       `subscription { statusChanges(userIds: ["${user}"]) { ${fields} } }`;
     alsoReads.subscribe('{ __typename }');
@@ -321,21 +324,21 @@ describe('over a socket', () => {
     for (const wire of [reads, alsoReads, asksLess, other]) await wire.next();
     // After those who watch have heard of it, and before they are told: a version that is none.
     let isUnlucky = true;
-    house.store.onCommit(([commit]) => {
+    harness.store.onCommit(([commit]) => {
       if (isUnlucky) Object.assign(commit?.statusChange ?? {}, { version: 0.5 });
       isUnlucky = false;
     });
-    house.logged.length = 0;
-    await set(house, token, 'unlucky');
+    harness.logged.length = 0;
+    await set(harness, token, 'unlucky');
     for (const wire of [reads, alsoReads]) {
       expect((await wire.next()).payload).toMatchObject({
         errors: [{ extensions: { code: 'INTERNAL_SERVER_ERROR' } }],
       });
     }
     expect(dataOf(await asksLess.next())).toEqual({ statusChanges: [{ customStatus: 'unlucky' }] });
-    expect(house.logged.filter((line) => line.includes('non-integer value: 0.5'))).toHaveLength(1);
-    await house.login('bob');
-    await set(house, token, 'lucky');
+    expect(harness.logged.filter((line) => line.includes('non-integer value: 0.5'))).toHaveLength(1);
+    await harness.login('bob');
+    await set(harness, token, 'lucky');
     for (const wire of [reads, alsoReads, asksLess, other]) {
       expect(dataOf(await wire.next())).toMatchObject({ statusChanges: [{}] });
     }

@@ -2,8 +2,8 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, it, vi } from 'vitest';
 import { Gate } from '../../../../src/server/websocket/admission-queue.ts';
-import { House } from '../../../integration/server/support/server-harness.ts';
-import { Wire } from '../../../integration/server/support/wire.ts';
+import { ServerHarness } from '../../../integration/server/support/server-harness.ts';
+import { TestSocket } from '../../../integration/server/support/wire.ts';
 
 const never = (): boolean => false;
 
@@ -57,36 +57,39 @@ describe('The gate', () => {
 describe('Who waits at the gate', () => {
   it('for longer than a client would is told to come back later, which is no DISCONNECT', async () => {
     const disk = { held: Promise.resolve() };
-    const house = await House.open({ limits: { maxAttaching: 1, initMs: 500 }, beforeCommit: () => disk.held });
-    const [alice, bob] = [await house.login('alice', 'ANDROID'), await house.login('bob', 'ANDROID')];
-    const before = await Wire.as(house.socketUrl, alice.token);
+    const harness = await ServerHarness.open({
+      limits: { maxAttaching: 1, initMs: 500 },
+      beforeCommit: () => disk.held,
+    });
+    const [alice, bob] = [await harness.login('alice', 'ANDROID'), await harness.login('bob', 'ANDROID')];
+    const before = await TestSocket.as(harness.socketUrl, alice.token);
     before.ws.close();
     await before.closed;
-    await vi.waitFor(async () => expect(await house.status('alice')).toBe('PUSH_ONLINE'));
+    await vi.waitFor(async () => expect(await harness.status('alice')).toBe('PUSH_ONLINE'));
     let release: () => void = () => undefined;
     disk.held = new Promise((resolve) => (release = resolve));
 
     // Her RECONNECT has to be written.
-    const first = new Wire(house.socketUrl);
+    const first = new TestSocket(harness.socketUrl);
     await first.init({ authorization: `Bearer ${alice.token}` });
-    await vi.waitFor(() => expect(house.store.workload().waiting).toBe(1));
-    const second = new Wire(house.socketUrl);
+    await vi.waitFor(() => expect(harness.store.workload().waiting).toBe(1));
+    const second = new TestSocket(harness.socketUrl);
     await second.init({ authorization: `Bearer ${bob.token}` });
     expect((await second.closed).code).toBe(1013);
     expect((await first.closed).code).toBe(1013);
     expect(second.unread).toEqual([]);
     release();
-    await Wire.as(house.socketUrl, bob.token);
-    expect(await house.reasons('bob')).toEqual(['LOGIN']);
-    expect(await house.status('bob')).toBe('ONLINE');
+    await TestSocket.as(harness.socketUrl, bob.token);
+    expect(await harness.reasons('bob')).toEqual(['LOGIN']);
+    expect(await harness.status('bob')).toBe('ONLINE');
   });
 
   it('with too many others is told so at once', async () => {
-    const house = await House.open({ limits: { maxPerTurn: 0, maxWaiting: 0 } });
-    const { token } = await house.login('alice', 'ANDROID');
-    const wire = new Wire(house.socketUrl);
+    const harness = await ServerHarness.open({ limits: { maxPerTurn: 0, maxWaiting: 0 } });
+    const { token } = await harness.login('alice', 'ANDROID');
+    const wire = new TestSocket(harness.socketUrl);
     await wire.init({ authorization: `Bearer ${token}` });
     expect(await wire.closed).toEqual({ code: 1013, reason: 'Too many are coming at once' });
-    expect(await house.reasons('alice')).toEqual(['LOGIN']);
+    expect(await harness.reasons('alice')).toEqual(['LOGIN']);
   });
 });

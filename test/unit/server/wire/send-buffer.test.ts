@@ -2,7 +2,7 @@
 import { describe, expect, test, vi } from 'vitest';
 import { PING_FRAME, pongFrame, textFrame, wireBytes } from '../../../../src/server/wire/frames.ts';
 import { SendBuffer, Outboxes } from '../../../../src/server/wire/send-buffer.ts';
-import { Line, messagesIn, turn } from '../../../integration/server/support/line.ts';
+import { FakeTcpStream, messagesIn, turn } from '../../../integration/server/support/line.ts';
 
 describe('frames', () => {
   const texts = [0, 1, 124, 125, 126, 127, 65_534, 65_535, 65_536, 70_000].flatMap((length) => [
@@ -30,7 +30,7 @@ describe('frames', () => {
   });
 });
 
-const outboxOn = (line: Line) => {
+const outboxOn = (line: FakeTcpStream) => {
   let failures = 0;
   const outbox = new SendBuffer(new Outboxes(), line as never, { unwritable: () => void failures++ });
   return { outbox, failures: () => failures };
@@ -44,7 +44,7 @@ const stateOf = (promise: Promise<void>): { done: boolean } => {
 
 describe('an outbox', () => {
   test('sends what comes within one turn in one write, in its order', async () => {
-    const line = new Line();
+    const line = new FakeTcpStream();
     const { outbox } = outboxOn(line);
     void outbox.send('one');
     outbox.put(textFrame('two'));
@@ -60,7 +60,7 @@ describe('an outbox', () => {
   });
 
   test('lets whoever sends to a slow reader wait until it is on its way', async () => {
-    const line = new Line();
+    const line = new FakeTcpStream();
     const { outbox } = outboxOn(line);
     const first = stateOf(outbox.send('one'));
     await turn();
@@ -82,7 +82,7 @@ describe('an outbox', () => {
   });
 
   test('lets whoever sends very much in one turn wait, too', async () => {
-    const line = new Line();
+    const line = new FakeTcpStream();
     const { outbox } = outboxOn(line);
     const [little, much, more] = ['x', 'x'.repeat(20_000), 'x'].map((text) => stateOf(outbox.send(text)));
     await turn();
@@ -93,7 +93,7 @@ describe('an outbox', () => {
   });
 
   test('knows how much is unread, of this turn too', async () => {
-    const line = new Line();
+    const line = new FakeTcpStream();
     const { outbox } = outboxOn(line);
     outbox.put(textFrame('x'.repeat(98)));
     void outbox.send('x'.repeat(50));
@@ -106,7 +106,7 @@ describe('an outbox', () => {
   });
 
   test('sends at once what others share, after what was sent before', async () => {
-    const line = new Line();
+    const line = new FakeTcpStream();
     const { outbox } = outboxOn(line);
     const shared = textFrame('shared');
     outbox.sendNow(shared);
@@ -120,7 +120,7 @@ describe('an outbox', () => {
   });
 
   test('that is closed has sent everything, and takes nothing more', async () => {
-    const line = new Line();
+    const line = new FakeTcpStream();
     const { outbox } = outboxOn(line);
     void outbox.send('last words');
     outbox.attach({ wake: () => undefined, tell: () => outbox.sendNow(textFrame('very last')) });
@@ -135,7 +135,7 @@ describe('an outbox', () => {
   });
 
   test('wakes its feeders when there is room again, those that are still there, once', async () => {
-    const line = new Line();
+    const line = new FakeTcpStream();
     const { outbox } = outboxOn(line);
     const feeders = Array.from({ length: 3 }, () => ({ wake: vi.fn(), tell: vi.fn() }));
     for (const feeder of feeders) outbox.attach(feeder);
@@ -166,7 +166,7 @@ describe('an outbox', () => {
   test('is counted while it has something to tell and no room, until it is gone', async () => {
     const counts = { behind: 0 };
     const outboxes = new Outboxes(counts);
-    const lines = [new Line(), new Line(), new Line()];
+    const lines = [new FakeTcpStream(), new FakeTcpStream(), new FakeTcpStream()];
     const [read, gone, closed] = lines.map(
       (line) => new SendBuffer(outboxes, line as never, { unwritable: () => undefined }),
     );
@@ -188,7 +188,7 @@ describe('an outbox', () => {
   });
 
   test('whose client has gone says so, and keeps nobody waiting', async () => {
-    const line = new Line();
+    const line = new FakeTcpStream();
     line.on('error', () => undefined);
     const { outbox, failures } = outboxOn(line);
     const sent = outbox.send('x'.repeat(20_000));

@@ -10,8 +10,8 @@ import { later, type Cursor, type DeliveryId, type UserId } from '../../../../sr
 import { PLATFORMS } from '../../../../src/core/enums.ts';
 import { isWanted } from '../../../../src/core/webhooks/webhook.ts';
 import { Node, type World } from '../support/engine-process.ts';
-import { Receiver, refused, taken, type Told } from '../support/receiver.ts';
-import { HOOK, Stand, userOf } from '../support/delivery-harness.ts';
+import { FakeSender, refused, taken, type Told } from '../support/receiver.ts';
+import { HOOK, DeliveryHarness, userOf } from '../support/delivery-harness.ts';
 import { quiet } from '../support/virtual-timers.ts';
 
 /** Two share a shard. */
@@ -95,7 +95,7 @@ class Model {
     this.#fates = fates;
   }
 
-  answer(stand: Stand, isAlive: () => boolean) {
+  answer(harness: DeliveryHarness, isAlive: () => boolean) {
     return async (told: Told, signal: AbortSignal): Promise<Attempt> => {
       const next = this.#fates[this.#attempts++ % this.#fates.length]!;
       const { shard } = told.delivery;
@@ -108,7 +108,7 @@ class Model {
       if (told.delivery.attempts === 0) this.ends.push(told.events.at(-1)!);
       if (told.events.length > 1) this.seen.several++;
       try {
-        const attempt = await this.#go(next, told, signal, stand);
+        const attempt = await this.#go(next, told, signal, harness);
         this.#taken.set(told.id, told.events.slice(0, attempt.eventsDone));
         return attempt;
       } finally {
@@ -119,7 +119,7 @@ class Model {
     };
   }
 
-  killed(receiver: Receiver): void {
+  killed(receiver: FakeSender): void {
     for (const [shard, told] of this.#underWay) if (receiver.told.includes(told)) this.#underWay.delete(shard);
   }
 
@@ -128,13 +128,13 @@ class Model {
     if (delivery.status === 'DEAD') this.seen.dead++;
   }
 
-  async #go(next: Fate, told: Told, signal: AbortSignal, stand: Stand): Promise<Attempt> {
+  async #go(next: Fate, told: Told, signal: AbortSignal, harness: DeliveryHarness): Promise<Attempt> {
     const answer = this.isWell ? 'taken' : next.answer;
     const done = answer === 'partly' ? Math.floor(told.events.length / 2) : 0;
     if (answer === 'taken' || next.arrives) this.#arrives(told, told.events);
     else this.#arrives(told, told.events.slice(0, done));
     const afterMs = this.isWell ? 0 : answer === 'nothing' ? TIMEOUT_MS : next.afterMs;
-    if (afterMs > 0) await stand.timers.wait(afterMs, signal);
+    if (afterMs > 0) await harness.timers.wait(afterMs, signal);
     if (signal.aborted) {
       this.seen.brokenOff++;
       return { status: null, error: 'Broken off.', eventsDone: 0, retryAfterMs: null };
@@ -163,18 +163,18 @@ it('at least once, in order per user, never again once noted', { timeout: 120_00
       filter,
       fc.infiniteStream(fc.double({ min: 0, max: 0.999, noNaN: true })),
       async (steps, fates, wanted, chances) => {
-        const stand = new Stand();
-        await stand.hook({ ...wanted, start: await stand.store.log.latestCursor() });
+        const harness = new DeliveryHarness();
+        await harness.hook({ ...wanted, start: await harness.store.log.latestCursor() });
         const model = new Model(fates);
         const start = () => {
-          const receiver = new Receiver(() => stand.store.now());
+          const receiver = new FakeSender(() => harness.store.now());
           let isAlive = true;
-          receiver.answer = model.answer(stand, () => isAlive);
+          receiver.answer = model.answer(harness, () => isAlive);
           const world: World = {
-            store: stand.store,
-            webhooks: stand.webhooks,
+            store: harness.store,
+            webhooks: harness.webhooks,
             courier: receiver,
-            timers: stand.timers,
+            timers: harness.timers,
             retryForMs: RETRY_FOR_MS,
             random: () => chances.next().value as number,
             onWarning: (error, what) => model.faults.push(`${what} ${String(error)}`),
@@ -191,32 +191,32 @@ it('at least once, in order per user, never again once noted', { timeout: 120_00
           };
         };
         const running = [start(), start()];
-        const resume = () => stand.change({ state: 'ACTIVE' });
+        const resume = () => harness.change({ state: 'ACTIVE' });
         const revive = (delivery: Delivery): Delivery => ({
           ...delivery,
           status: 'RETRYING',
           attempts: 0,
-          nextAttemptAt: stand.store.now(),
-          giveUpAt: later(stand.store.now(), RETRY_FOR_MS),
+          nextAttemptAt: harness.store.now(),
+          giveUpAt: later(harness.store.now(), RETRY_FOR_MS),
         });
         for (const one of steps) {
-          if (one.do === 'login') await stand.logIn(one.user, one.platform);
-          else if (one.do === 'pass') await stand.timers.pass(one.ms);
+          if (one.do === 'login') await harness.logIn(one.user, one.platform);
+          else if (one.do === 'pass') await harness.timers.pass(one.ms);
           else if (one.do === 'kill') {
             running[one.node]!.kill();
             running[one.node] = start();
           } else if (one.do === 'restart') {
             const closing = running[one.node]!.node.engine.close();
             running[one.node]!.node.goOn();
-            await stand.timers.pass(2_000);
+            await harness.timers.pass(2_000);
             await closing;
             running[one.node] = start();
           } else if (one.do === 'stall') running[one.node]!.node.stall();
           else if (one.do === 'goOn') running[one.node]!.node.goOn();
-          else if (one.do === 'pause') await stand.change({ state: 'PAUSED' });
+          else if (one.do === 'pause') await harness.change({ state: 'PAUSED' });
           else if (one.do === 'resume') await resume();
           else {
-            const given = await stand.webhooks.redeliver({ webhookId: HOOK }, revive);
+            const given = await harness.webhooks.redeliver({ webhookId: HOOK }, revive);
             model.seen.redelivered += given.length;
           }
           await quiet();
@@ -224,15 +224,15 @@ it('at least once, in order per user, never again once noted', { timeout: 120_00
         model.isWell = true;
         for (const { node } of running) node.goOn();
         // An answer may be under way that says that it is gone.
-        await stand.timers.pass(TIMEOUT_MS);
+        await harness.timers.pass(TIMEOUT_MS);
         await resume();
-        await stand.timers.pass(300_000);
+        await harness.timers.pass(300_000);
 
-        const dead = (await stand.deliveries('DEAD')).flatMap(({ events }) => events.map(({ cursor }) => cursor));
+        const dead = (await harness.deliveries('DEAD')).flatMap(({ events }) => events.map(({ cursor }) => cursor));
         const told = new Set([...model.arrivals.map(({ event }) => event.cursor), ...dead]);
-        const due = stand.store.events.filter((event) => isWanted(wanted, event));
+        const due = harness.store.events.filter((event) => isWanted(wanted, event));
         expect(due.map(({ cursor }) => cursor).filter((cursor) => !told.has(cursor))).toEqual([]);
-        expect(await stand.deliveries('RETRYING')).toEqual([]);
+        expect(await harness.deliveries('RETRYING')).toEqual([]);
         for (const end of model.ends) {
           const next = due[due.indexOf(end) + 1];
           expect(next?.changeId).not.toBe(end.changeId);
@@ -242,11 +242,11 @@ it('at least once, in order per user, never again once noted', { timeout: 120_00
           const first = [
             ...new Set(model.arrivals.filter(({ isInOrder }) => isInOrder).map(({ event }) => event)),
           ].filter(({ userId }) => userId === user);
-          expect(first).toEqual(stand.store.events.filter((event) => first.includes(event)));
+          expect(first).toEqual(harness.store.events.filter((event) => first.includes(event)));
         }
         expect(model.faults).toEqual([]);
         const closing = running.map(({ node }) => node.engine.close());
-        await stand.timers.pass(2_000);
+        await harness.timers.pass(2_000);
         await Promise.all(closing);
         for (const key of Object.keys(NOTHING_SEEN) as (keyof typeof NOTHING_SEEN)[]) seen[key] += model.seen[key];
       },

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { DomainError } from '../../../../src/core/errors.ts';
 import { Troubles } from '../../../../src/webhooks/delivery/failure-log.ts';
 import { refused, taken } from '../support/receiver.ts';
-import { EVERY_SHARD, HOOK, OTHER_HOOK, Stand, userOf } from '../support/delivery-harness.ts';
+import { EVERY_SHARD, HOOK, OTHER_HOOK, DeliveryHarness, userOf } from '../support/delivery-harness.ts';
 import { quiet } from '../support/virtual-timers.ts';
 
 const MINUTE = 60_000;
@@ -14,65 +14,65 @@ const GIVEN_UP = 'Deliveries of a webhook are given up; they can be redelivered.
 const WELL = 'A webhook’s receiver takes what it is sent again.';
 const GONE = 'A webhook’s receiver is gone: it is told nothing more until it is enabled.';
 
-const said = ({ news }: Stand): readonly string[] => news.map(([what]) => what);
+const said = ({ news }: DeliveryHarness): readonly string[] => news.map(([what]) => what);
 
-const logInEverywhere = async (stand: Stand): Promise<void> => {
-  for (const shard of EVERY_SHARD) await stand.logIn(userOf(shard));
+const logInEverywhere = async (harness: DeliveryHarness): Promise<void> => {
+  for (const shard of EVERY_SHARD) await harness.logIn(userOf(shard));
 };
 
 describe('a receiver', () => {
   it('that fails for hours is said to fail, once, and to be well again, once', async () => {
-    const stand = await Stand.atWork();
-    stand.receiver.answer = () => refused(503);
+    const harness = await DeliveryHarness.atWork();
+    harness.receiver.answer = () => refused(503);
     for (let hour = 0; hour < 3; hour++) {
-      await logInEverywhere(stand);
-      await stand.timers.pass(HOUR);
+      await logInEverywhere(harness);
+      await harness.timers.pass(HOUR);
     }
-    expect(stand.receiver.told.length).toBeGreaterThan(8 * 10);
-    expect(stand.news).toEqual([[FAILS, { webhook: HOOK, status: 503, reason: 'It answered 503.' }]]);
-    stand.receiver.answer = taken;
-    await stand.timers.pass(HOUR);
-    await logInEverywhere(stand);
-    await stand.timers.pass(HOUR);
-    expect(stand.news.slice(1)).toEqual([[WELL, { webhook: HOOK, status: 200, reason: null }]]);
-    expect(stand.warnings).toEqual([]);
+    expect(harness.receiver.told.length).toBeGreaterThan(8 * 10);
+    expect(harness.news).toEqual([[FAILS, { webhook: HOOK, status: 503, reason: 'It answered 503.' }]]);
+    harness.receiver.answer = taken;
+    await harness.timers.pass(HOUR);
+    await logInEverywhere(harness);
+    await harness.timers.pass(HOUR);
+    expect(harness.news.slice(1)).toEqual([[WELL, { webhook: HOOK, status: 200, reason: null }]]);
+    expect(harness.warnings).toEqual([]);
   });
 
   it('that fails now and then is not worth a word', async () => {
-    const stand = await Stand.atWork();
+    const harness = await DeliveryHarness.atWork();
     let attempts = 0;
-    stand.receiver.answer = (told) => (++attempts % 3 === 0 ? taken(told) : refused(500));
+    harness.receiver.answer = (told) => (++attempts % 3 === 0 ? taken(told) : refused(500));
     for (let number = 0; number < 20; number++) {
-      await stand.logIn(userOf(0, number));
-      await stand.timers.pass(MINUTE);
+      await harness.logIn(userOf(0, number));
+      await harness.timers.pass(MINUTE);
     }
     expect(attempts).toBe(60);
-    expect(stand.news).toEqual([]);
+    expect(harness.news).toEqual([]);
   });
 
   it('is not well as long as it fails with some users', async () => {
-    const stand = await Stand.atWork();
+    const harness = await DeliveryHarness.atWork();
     const failing = new Set<number | null>([0, 1]);
-    stand.receiver.answer = (told) => (failing.has(told.delivery.shard) ? refused(500) : taken(told));
+    harness.receiver.answer = (told) => (failing.has(told.delivery.shard) ? refused(500) : taken(told));
     for (const left of [1, 0]) {
-      await logInEverywhere(stand);
-      await stand.timers.pass(HOUR);
-      expect(said(stand)).toEqual([FAILS]);
+      await logInEverywhere(harness);
+      await harness.timers.pass(HOUR);
+      expect(said(harness)).toEqual([FAILS]);
       failing.delete(left);
     }
-    await stand.timers.pass(2 * HOUR);
-    expect(said(stand)).toEqual([FAILS, WELL]);
+    await harness.timers.pass(2 * HOUR);
+    expect(said(harness)).toEqual([FAILS, WELL]);
   });
 
   it('has a word of its own beside others', async () => {
-    const stand = await Stand.atWork();
-    await stand.hook({ id: OTHER_HOOK });
-    stand.receiver.answer = ({ webhook }) => refused(webhook.id === HOOK ? 500 : 401);
-    await logInEverywhere(stand);
-    await stand.timers.pass(HOUR);
-    expect(stand.news).toHaveLength(2);
+    const harness = await DeliveryHarness.atWork();
+    await harness.hook({ id: OTHER_HOOK });
+    harness.receiver.answer = ({ webhook }) => refused(webhook.id === HOOK ? 500 : 401);
+    await logInEverywhere(harness);
+    await harness.timers.pass(HOUR);
+    expect(harness.news).toHaveLength(2);
     // Nobody waits for another: which of them is said first is of no matter.
-    expect(stand.news.map(([, about]) => about)).toEqual(
+    expect(harness.news.map(([, about]) => about)).toEqual(
       expect.arrayContaining([
         expect.objectContaining({ webhook: HOOK, status: 500 }),
         expect.objectContaining({ webhook: OTHER_HOOK, status: 401 }),
@@ -81,92 +81,92 @@ describe('a receiver', () => {
   });
 
   it('for which things are given up is said to lose them, once, and to be well when it takes any', async () => {
-    const stand = await Stand.atWork({ retryForMs: 5 * MINUTE });
-    stand.receiver.answer = () => refused(500);
+    const harness = await DeliveryHarness.atWork({ retryForMs: 5 * MINUTE });
+    harness.receiver.answer = () => refused(500);
     for (let minute = 0; minute < 60; minute++) {
-      await stand.logIn(userOf(0));
-      await stand.timers.pass(MINUTE);
+      await harness.logIn(userOf(0));
+      await harness.timers.pass(MINUTE);
     }
-    expect(stand.engine.figures().deliveriesDead).toBeGreaterThan(10);
-    await stand.timers.pass(HOUR);
-    expect(stand.news).toMatchObject([FAILS, GIVEN_UP].map((what) => [what, { webhook: HOOK, status: 500 }]));
-    stand.receiver.answer = taken;
-    await stand.logIn(userOf(1));
-    await stand.timers.pass(MINUTE);
-    expect(said(stand)).toEqual([FAILS, GIVEN_UP, WELL]);
+    expect(harness.engine.figures().deliveriesDead).toBeGreaterThan(10);
+    await harness.timers.pass(HOUR);
+    expect(harness.news).toMatchObject([FAILS, GIVEN_UP].map((what) => [what, { webhook: HOOK, status: 500 }]));
+    harness.receiver.answer = taken;
+    await harness.logIn(userOf(1));
+    await harness.timers.pass(MINUTE);
+    expect(said(harness)).toEqual([FAILS, GIVEN_UP, WELL]);
   });
 
   it('that is gone is said to be, once, whatever was under way', async () => {
-    const stand = await Stand.atWork();
+    const harness = await DeliveryHarness.atWork();
     let attempts = 0;
-    stand.receiver.answer = () => refused(++attempts > 2 * 8 ? 410 : 500);
-    await logInEverywhere(stand);
-    await stand.timers.pass(HOUR);
-    expect(await stand.deliveries('RETRYING')).toMatchObject(EVERY_SHARD.map(() => ({ attempts: 3 })));
-    expect(stand.news).toEqual([[GONE, { webhook: HOOK, status: 410, reason: 'It answered 410.' }]]);
+    harness.receiver.answer = () => refused(++attempts > 2 * 8 ? 410 : 500);
+    await logInEverywhere(harness);
+    await harness.timers.pass(HOUR);
+    expect(await harness.deliveries('RETRYING')).toMatchObject(EVERY_SHARD.map(() => ({ attempts: 3 })));
+    expect(harness.news).toEqual([[GONE, { webhook: HOOK, status: 410, reason: 'It answered 410.' }]]);
   });
 
   it('that failed before its webhook was paused is well when it is resumed', async () => {
-    const stand = await Stand.atWork();
-    stand.receiver.answer = () => refused(500);
-    await stand.logIn(userOf(0));
-    await stand.timers.pass(HOUR);
-    await stand.change({ state: 'PAUSED' });
-    await stand.timers.pass(HOUR);
-    stand.receiver.answer = taken;
-    await stand.change({ state: 'ACTIVE' });
+    const harness = await DeliveryHarness.atWork();
+    harness.receiver.answer = () => refused(500);
+    await harness.logIn(userOf(0));
+    await harness.timers.pass(HOUR);
+    await harness.change({ state: 'PAUSED' });
+    await harness.timers.pass(HOUR);
+    harness.receiver.answer = taken;
+    await harness.change({ state: 'ACTIVE' });
     await quiet();
-    expect(said(stand)).toEqual([FAILS, WELL]);
+    expect(said(harness)).toEqual([FAILS, WELL]);
   });
 
   it('is forgotten with its webhook', async () => {
-    const stand = await Stand.atWork();
-    stand.receiver.answer = () => refused(500);
+    const harness = await DeliveryHarness.atWork();
+    harness.receiver.answer = () => refused(500);
     for (let time = 0; time < 2; time++) {
-      await stand.logIn(userOf(0));
-      await stand.timers.pass(HOUR);
-      await stand.change({ state: 'PAUSED' });
+      await harness.logIn(userOf(0));
+      await harness.timers.pass(HOUR);
+      await harness.change({ state: 'PAUSED' });
       await quiet();
-      await stand.webhooks.deleteWebhook(HOOK);
+      await harness.webhooks.deleteWebhook(HOOK);
       await quiet();
-      await stand.hook();
+      await harness.hook();
       await quiet();
     }
-    expect(said(stand)).toEqual([FAILS, FAILS]);
+    expect(said(harness)).toEqual([FAILS, FAILS]);
   });
 
   it('is forgotten where somebody else may be delivering to it by now', async () => {
-    const stand = await Stand.atWork();
-    stand.receiver.answer = () => refused(500);
-    await stand.logIn(userOf(0));
-    await stand.timers.pass(MINUTE);
-    stand.webhooks.refused.set('lease', new DomainError({ code: 'OVERLOADED', retryAfterMs: 1_000 }, 'Full.'));
-    await stand.timers.pass(MINUTE);
-    expect(stand.engine.figures().shards).toBe(0);
-    stand.webhooks.refused.clear();
-    stand.receiver.answer = (told) => (told.delivery.shard === 1 ? refused(500) : taken(told));
-    await stand.logIn(userOf(1));
-    await stand.timers.pass(MINUTE);
-    expect(said(stand)).toEqual([FAILS, FAILS]);
+    const harness = await DeliveryHarness.atWork();
+    harness.receiver.answer = () => refused(500);
+    await harness.logIn(userOf(0));
+    await harness.timers.pass(MINUTE);
+    harness.webhooks.refused.set('lease', new DomainError({ code: 'OVERLOADED', retryAfterMs: 1_000 }, 'Full.'));
+    await harness.timers.pass(MINUTE);
+    expect(harness.engine.figures().shards).toBe(0);
+    harness.webhooks.refused.clear();
+    harness.receiver.answer = (told) => (told.delivery.shard === 1 ? refused(500) : taken(told));
+    await harness.logIn(userOf(1));
+    await harness.timers.pass(MINUTE);
+    expect(said(harness)).toEqual([FAILS, FAILS]);
   });
 
   it('is not said to fail with what it is sent again by hand', async () => {
-    const stand = await Stand.atWork({ retryForMs: 0 });
-    stand.receiver.answer = () => refused(500);
-    await stand.logIn(userOf(0));
-    await stand.timers.pass(250);
-    stand.receiver.answer = taken;
-    await stand.logIn(userOf(0));
-    await stand.timers.pass(MINUTE);
-    stand.receiver.answer = () => refused(500);
-    await stand.webhooks.redeliver({ webhookId: HOOK }, (delivery) => ({
+    const harness = await DeliveryHarness.atWork({ retryForMs: 0 });
+    harness.receiver.answer = () => refused(500);
+    await harness.logIn(userOf(0));
+    await harness.timers.pass(250);
+    harness.receiver.answer = taken;
+    await harness.logIn(userOf(0));
+    await harness.timers.pass(MINUTE);
+    harness.receiver.answer = () => refused(500);
+    await harness.webhooks.redeliver({ webhookId: HOOK }, (delivery) => ({
       ...delivery,
       status: 'RETRYING',
-      nextAttemptAt: stand.store.now(),
+      nextAttemptAt: harness.store.now(),
     }));
-    await stand.timers.pass(HOUR);
-    expect(stand.receiver.told).toHaveLength(3);
-    expect(said(stand)).toEqual([FAILS, GIVEN_UP, WELL]);
+    await harness.timers.pass(HOUR);
+    expect(harness.receiver.told).toHaveLength(3);
+    expect(said(harness)).toEqual([FAILS, GIVEN_UP, WELL]);
   });
 });
 
@@ -174,36 +174,36 @@ describe('a store that fails', () => {
   const noting = 'It could not be noted how far a webhook’s deliveries have come.';
 
   it('is said to, once, though all are waiting for it, and that it works again when it does for all', async () => {
-    const stand = await Stand.atWork();
-    stand.webhooks.refused.set('note', new Error('The store does not answer.'));
-    await logInEverywhere(stand);
-    await stand.timers.pass(HOUR);
-    expect(stand.receiver.told).toHaveLength(8);
-    expect([stand.warnings, stand.news]).toEqual([[noting], []]);
-    stand.webhooks.refused.clear();
-    await stand.timers.pass(2 * MINUTE);
-    expect(stand.news).toEqual([['What had failed for webhooks works again.', { after: noting }]]);
-    expect(await stand.deliveries('DELIVERED')).toHaveLength(8);
+    const harness = await DeliveryHarness.atWork();
+    harness.webhooks.refused.set('note', new Error('The store does not answer.'));
+    await logInEverywhere(harness);
+    await harness.timers.pass(HOUR);
+    expect(harness.receiver.told).toHaveLength(8);
+    expect([harness.warnings, harness.news]).toEqual([[noting], []]);
+    harness.webhooks.refused.clear();
+    await harness.timers.pass(2 * MINUTE);
+    expect(harness.news).toEqual([['What had failed for webhooks works again.', { after: noting }]]);
+    expect(await harness.deliveries('DELIVERED')).toHaveLength(8);
 
-    stand.webhooks.refused.set('note', new Error('The store does not answer again.'));
-    await logInEverywhere(stand);
-    await stand.timers.pass(HOUR);
-    expect(stand.warnings).toEqual([noting, noting]);
+    harness.webhooks.refused.set('note', new Error('The store does not answer again.'));
+    await logInEverywhere(harness);
+    await harness.timers.pass(HOUR);
+    expect(harness.warnings).toEqual([noting, noting]);
   });
 
   it('is said to again, though those who had met with it before were stopped', async () => {
-    const stand = await Stand.atWork();
+    const harness = await DeliveryHarness.atWork();
     for (let time = 0; time < 2; time++) {
-      stand.webhooks.refused.set('note', new Error('The store does not answer.'));
-      await logInEverywhere(stand);
-      await stand.timers.pass(MINUTE);
-      await stand.change({ state: 'PAUSED' });
+      harness.webhooks.refused.set('note', new Error('The store does not answer.'));
+      await logInEverywhere(harness);
+      await harness.timers.pass(MINUTE);
+      await harness.change({ state: 'PAUSED' });
       await quiet();
-      stand.webhooks.refused.clear();
-      await stand.change({ state: 'ACTIVE' });
-      await stand.timers.pass(MINUTE);
+      harness.webhooks.refused.clear();
+      await harness.change({ state: 'ACTIVE' });
+      await harness.timers.pass(MINUTE);
     }
-    expect([stand.warnings, stand.news]).toEqual([[noting, noting], []]);
+    expect([harness.warnings, harness.news]).toEqual([[noting, noting], []]);
   });
 
   it('works again when it does for the last who had met with it', () => {
@@ -221,11 +221,11 @@ describe('a store that fails', () => {
   });
 
   it('is not said to work again by those who wait for it no longer', async () => {
-    const stand = await Stand.atWork();
-    stand.webhooks.refused.set('note', new Error('The store does not answer.'));
-    await logInEverywhere(stand);
-    await stand.timers.pass(MINUTE);
-    await stand.engine.close();
-    expect([stand.warnings, stand.news]).toEqual([[noting], []]);
+    const harness = await DeliveryHarness.atWork();
+    harness.webhooks.refused.set('note', new Error('The store does not answer.'));
+    await logInEverywhere(harness);
+    await harness.timers.pass(MINUTE);
+    await harness.engine.close();
+    expect([harness.warnings, harness.news]).toEqual([[noting], []]);
   });
 });

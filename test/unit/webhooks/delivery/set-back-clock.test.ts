@@ -3,80 +3,80 @@ import { expect, it } from 'vitest';
 import { deliveryId, later } from '../../../../src/core/ids.ts';
 import { dead } from '../../../contract/webhook-records.ts';
 import { hangs, refused, taken } from '../support/receiver.ts';
-import { HOOK, Stand, userOf } from '../support/delivery-harness.ts';
+import { HOOK, DeliveryHarness, userOf } from '../support/delivery-harness.ts';
 import { quiet } from '../support/virtual-timers.ts';
 
 const HOUR = 3_600_000;
 
 /** The next run, an hour earlier. */
-const setBack = (stand: Stand): void => {
-  stand.store.passes(-HOUR);
-  stand.another().start();
+const setBack = (harness: DeliveryHarness): void => {
+  harness.store.passes(-HOUR);
+  harness.another().start();
 };
 
 it('what was not delivered yet is delivered at once, not when its time comes', async () => {
-  const stand = await Stand.atWork();
-  stand.receiver.answer = hangs;
-  await stand.logIn(userOf(0));
-  await stand.timers.pass(250);
-  const closed = stand.engine.close();
-  await stand.timers.pass(2_000);
+  const harness = await DeliveryHarness.atWork();
+  harness.receiver.answer = hangs;
+  await harness.logIn(userOf(0));
+  await harness.timers.pass(250);
+  const closed = harness.engine.close();
+  await harness.timers.pass(2_000);
   await closed;
-  stand.receiver.answer = taken;
-  setBack(stand);
+  harness.receiver.answer = taken;
+  setBack(harness);
   await quiet();
-  expect(stand.receiver.told.map(({ events }) => events)).toEqual([stand.store.events, stand.store.events]);
+  expect(harness.receiver.told.map(({ events }) => events)).toEqual([harness.store.events, harness.store.events]);
 });
 
 it('what had failed is tried again at once, and then as always', async () => {
-  const stand = await Stand.atWork();
-  stand.receiver.answer = () => refused(503, { retryAfterMs: 60_000 });
-  await stand.logIn(userOf(0));
-  await stand.timers.pass(250);
-  await stand.engine.close();
-  setBack(stand);
+  const harness = await DeliveryHarness.atWork();
+  harness.receiver.answer = () => refused(503, { retryAfterMs: 60_000 });
+  await harness.logIn(userOf(0));
+  await harness.timers.pass(250);
+  await harness.engine.close();
+  setBack(harness);
   await quiet();
-  expect(stand.receiver.told).toHaveLength(2);
-  await stand.timers.pass(59_999);
-  expect(stand.receiver.told).toHaveLength(2);
-  stand.receiver.answer = taken;
-  await stand.timers.pass(1);
-  expect(await stand.deliveries('DELIVERED')).toMatchObject([{ webhookId: HOOK, attempts: 3 }]);
+  expect(harness.receiver.told).toHaveLength(2);
+  await harness.timers.pass(59_999);
+  expect(harness.receiver.told).toHaveLength(2);
+  harness.receiver.answer = taken;
+  await harness.timers.pass(1);
+  expect(await harness.deliveries('DELIVERED')).toMatchObject([{ webhookId: HOOK, attempts: 3 }]);
 });
 
 it('what fails then is given up in time', async () => {
-  const stand = new Stand({ retryForMs: 60_000 });
-  await stand.hook();
-  await stand.logIn(userOf(0));
-  stand.receiver.answer = () => refused(503);
-  setBack(stand);
-  await stand.timers.pass(60_000);
-  expect(await stand.deliveries()).toMatchObject([{ status: 'DEAD', webhookId: HOOK }]);
+  const harness = new DeliveryHarness({ retryForMs: 60_000 });
+  await harness.hook();
+  await harness.logIn(userOf(0));
+  harness.receiver.answer = () => refused(503);
+  setBack(harness);
+  await harness.timers.pass(60_000);
+  expect(await harness.deliveries()).toMatchObject([{ status: 'DEAD', webhookId: HOOK }]);
 });
 
 it('what was given to be redelivered, and has failed since or was not tried yet, is tried at once', async () => {
-  const stand = await Stand.atWork({ retryForMs: 3 * HOUR }, { reasons: [] });
-  const events = await stand.logIn(userOf(0));
-  const longAgo = later(stand.store.now(), -2 * HOUR);
+  const harness = await DeliveryHarness.atWork({ retryForMs: 3 * HOUR }, { reasons: [] });
+  const events = await harness.logIn(userOf(0));
+  const longAgo = later(harness.store.now(), -2 * HOUR);
   const given = (id: string) => ({ ...dead(id, { webhookId: HOOK, events, eventCount: 1 }), lastAttemptAt: longAgo });
-  for (const id of ['tried', 'not tried']) await stand.webhooks.addDelivery(given(id));
+  for (const id of ['tried', 'not tried']) await harness.webhooks.addDelivery(given(id));
   const redeliver = (id: string) =>
-    stand.webhooks.redeliver({ deliveryId: deliveryId(id) }, (delivery) => ({
+    harness.webhooks.redeliver({ deliveryId: deliveryId(id) }, (delivery) => ({
       ...delivery,
       status: 'RETRYING',
       attempts: 0,
-      nextAttemptAt: stand.store.now(),
-      giveUpAt: later(stand.store.now(), 3 * HOUR),
+      nextAttemptAt: harness.store.now(),
+      giveUpAt: later(harness.store.now(), 3 * HOUR),
     }));
-  stand.receiver.answer = () => refused(503, { retryAfterMs: 60_000 });
+  harness.receiver.answer = () => refused(503, { retryAfterMs: 60_000 });
   await redeliver('tried');
   await quiet();
-  await stand.engine.close();
+  await harness.engine.close();
   await redeliver('not tried');
-  stand.receiver.answer = taken;
-  setBack(stand);
+  harness.receiver.answer = taken;
+  setBack(harness);
   await quiet();
-  expect(await stand.deliveries('DELIVERED')).toMatchObject([
+  expect(await harness.deliveries('DELIVERED')).toMatchObject([
     { id: 'not tried', attempts: 1 },
     { id: 'tried', attempts: 2 },
   ]);

@@ -6,7 +6,7 @@ import type { Delivery } from '../../../../src/app/ports/webhook-store.ts';
 import { later, millis, type Millis } from '../../../../src/core/ids.ts';
 import type { WebhookRecord } from '../../../../src/core/webhooks/webhook.ts';
 import { standardFormat } from '../../../../src/webhooks/format/standard-webhooks.ts';
-import { World } from '../../api/api-harness.ts';
+import { ApiHarness } from '../../api/api-harness.ts';
 import { aDelivery, anEvent, aWebhook, MOMENT, OTHER_SECRET, SECRET } from '../support/webhooks.ts';
 
 /** Receivers look at the wall clock. */
@@ -52,15 +52,15 @@ describe('a delivery', () => {
   });
 
   it('says of each event what GraphQL says', async () => {
-    const world = new World();
-    await world.login('alice', 'ANDROID');
-    world.clock.advance(61_001);
-    await world.login('alice', 'WEB', 'd2');
-    const { events } = await world.backend<{ events: { nodes: unknown[] } }>(`{ events { nodes {
+    const harness = new ApiHarness();
+    await harness.login('alice', 'ANDROID');
+    harness.clock.advance(61_001);
+    await harness.login('alice', 'WEB', 'd2');
+    const { events } = await harness.backend<{ events: { nodes: unknown[] } }>(`{ events { nodes {
       cursor changeId userId sessionId platform deviceId reason sessionStatus previousStatus status version kickedBy
       customStatus ipAddress occurredAt
     } } }`);
-    const logged = await world.store.log.read({ after: null, limit: 100 });
+    const logged = await harness.store.log.read({ after: null, limit: 100 });
     const { body } = requestOf(aWebhook(), aDelivery({ events: logged.events }));
     expect(events.nodes).toHaveLength(3);
     expect(JSON.parse(body)).toStrictEqual({

@@ -3,11 +3,11 @@ import { once } from 'node:events';
 import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { webhookId } from '../../../../src/core/ids.ts';
-import { aCourier, Receiver, send } from '../support/http-receivers.ts';
+import { aCourier, HttpReceiver, send } from '../support/http-receivers.ts';
 
 describe('a connection', () => {
   it('is used again, for whatever status', async () => {
-    const receiver = await Receiver.http((response, { request }) => {
+    const receiver = await HttpReceiver.http((response, { request }) => {
       response.writeHead(Number(request.url?.slice(1))).end('x'.repeat(4_096));
     });
     const courier = aCourier();
@@ -17,21 +17,21 @@ describe('a connection', () => {
   });
 
   it('is not used again after a body of more than 4 KiB', async () => {
-    const receiver = await Receiver.http((response) => response.end('x'.repeat(4_097)));
+    const receiver = await HttpReceiver.http((response) => response.end('x'.repeat(4_097)));
     const courier = aCourier();
     for (const _ of [1, 2]) expect(await send(courier, receiver.url)).toMatchObject({ status: 200 });
     expect(receiver.told.map(({ connection }) => connection)).toEqual([1, 2]);
   });
 
   it('is one webhook’s own', async () => {
-    const receiver = await Receiver.http();
+    const receiver = await HttpReceiver.http();
     const courier = aCourier();
     for (const id of ['wh_1', 'wh_2', 'wh_1']) await send(courier, receiver.url, {}, { id: webhookId(id) });
     expect(receiver.told.map(({ connection }) => connection)).toEqual([1, 2, 1]);
   });
 
   it('is closed when it has not been used for a while', async () => {
-    const receiver = await Receiver.http();
+    const receiver = await HttpReceiver.http();
     const courier = aCourier({ idleMs: 50 });
     await send(courier, receiver.url);
     const [socket] = receiver.sockets;
@@ -42,7 +42,7 @@ describe('a connection', () => {
   });
 
   it('is closed with the courier', async () => {
-    const receiver = await Receiver.http();
+    const receiver = await HttpReceiver.http();
     const courier = aCourier({ idleMs: 3_600_000 });
     await Promise.all([send(courier, receiver.url), send(courier, receiver.url)]);
     const closed = receiver.sockets.map((socket) => once(socket, 'close'));
@@ -54,8 +54,8 @@ describe('a connection', () => {
 
 describe('a connection that the receiver closed after it was used', () => {
   /** Answers the first request of its first connection, and does this with the second. */
-  const closing = (how: 'end' | 'reset' | 'half an answer'): Promise<Receiver> =>
-    Receiver.http((response, { connection, request: { socket } }) => {
+  const closing = (how: 'end' | 'reset' | 'half an answer'): Promise<HttpReceiver> =>
+    HttpReceiver.http((response, { connection, request: { socket } }) => {
       if (connection > 1 || !used.has(socket)) {
         used.add(socket);
         response.end();
@@ -76,7 +76,7 @@ describe('a connection that the receiver closed after it was used', () => {
   });
 
   it('before the request was begun is not even tried', async () => {
-    const receiver = await Receiver.http();
+    const receiver = await HttpReceiver.http();
     const courier = aCourier();
     await send(courier, receiver.url);
     const closed = receiver.sockets.map((socket) => once(socket, 'close'));
@@ -101,7 +101,7 @@ describe('a connection that the receiver closed after it was used', () => {
 
 describe('a connection that was never used', () => {
   it('and is closed is a failed attempt, and the only one', async () => {
-    const receiver = await Receiver.http((_response, { request: { socket } }) => socket.destroy());
+    const receiver = await HttpReceiver.http((_response, { request: { socket } }) => socket.destroy());
     expect(await send(aCourier(), receiver.url)).toMatchObject({
       status: null,
       error: expect.stringMatching(/was closed/) as string,
@@ -111,7 +111,7 @@ describe('a connection that was never used', () => {
 });
 
 it('one that hangs holds up no other: sixteen of a webhook, and another webhook', async () => {
-  const receiver = await Receiver.http((response, { request }) => {
+  const receiver = await HttpReceiver.http((response, { request }) => {
     if (request.url === '/hangs') return;
     response.end();
   });

@@ -1,7 +1,7 @@
 /** Receivers who lie, flood, drip and fall silent. */
 import type { Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
-import { aCourier, Receiver, send } from '../support/http-receivers.ts';
+import { aCourier, HttpReceiver, send } from '../support/http-receivers.ts';
 
 const OK = 'HTTP/1.1 200 OK\r\n';
 
@@ -69,14 +69,14 @@ describe('no answer', () => {
       /./,
     ],
   ])('counts where %s', async (_what, speak, error) => {
-    const receiver = await Receiver.tcp(speak);
+    const receiver = await HttpReceiver.tcp(speak);
     const attempt = await send(aCourier(), receiver.url);
     expect(attempt).toMatchObject({ status: null, eventsDone: 0, retryAfterMs: null });
     expect(attempt.error).toMatch(error);
   });
 
   it('counts where nobody listens', async () => {
-    const receiver = await Receiver.http();
+    const receiver = await HttpReceiver.http();
     const { url } = receiver;
     await receiver.close();
     expect(await send(aCourier(), url)).toMatchObject({ status: null, error: 'The connection was refused.' });
@@ -89,7 +89,7 @@ describe('no answer', () => {
     ['interim answers drip', (socket) => drip(socket, '', 'HTTP/1.1 100 Continue\r\n\r\n')],
   ])('counts when time is up where %s', async (_what, speak) => {
     const closed: Promise<void>[] = [];
-    const receiver = await Receiver.tcp((socket) => {
+    const receiver = await HttpReceiver.tcp((socket) => {
       closed.push(closing(socket));
       speak(socket);
     });
@@ -125,9 +125,9 @@ describe('an answer is its status, whatever comes after', () => {
       saying('HTTP/1.1 103 Early Hints\r\n\r\n'.repeat(10), OK, 'content-length: 0\r\n\r\n'),
     ],
   ])('where %s', async (_what, speak) => {
-    const receiver = await Receiver.tcp(speak);
+    const receiver = await HttpReceiver.tcp(speak);
     expect(await send(aCourier(), receiver.url)).toMatchObject({ status: 200, error: null });
-    const refusing = await Receiver.tcp((socket) => {
+    const refusing = await HttpReceiver.tcp((socket) => {
       socket.end('HTTP/1.1 500 No\r\ncontent-length: 9\r\n\r\nhello');
     });
     expect(await send(aCourier(), refusing.url)).toMatchObject({
@@ -143,7 +143,7 @@ describe('an answer is its status, whatever comes after', () => {
   ])('where the body never ends, %s: it is not read beyond 4 KiB', async (_what, head, text) => {
     const written = { bytes: 0 };
     let over: Promise<void> = Promise.resolve();
-    const receiver = await Receiver.tcp((socket) => {
+    const receiver = await HttpReceiver.tcp((socket) => {
       over = flooding(socket, head, text, written);
     });
     expect(await send(aCourier(), receiver.url)).toMatchObject({ status: 200, error: null });
@@ -155,7 +155,7 @@ describe('an answer is its status, whatever comes after', () => {
   it('where the body drips or hangs: when time is up the connection is closed, and the status counts', async () => {
     for (const piece of ['', 'x']) {
       let closed: Promise<void> = Promise.resolve();
-      const receiver = await Receiver.tcp((socket) => {
+      const receiver = await HttpReceiver.tcp((socket) => {
         closed = closing(socket);
         drip(socket, `${OK}content-length: 4000\r\n\r\n`, piece);
       });
@@ -166,7 +166,7 @@ describe('an answer is its status, whatever comes after', () => {
 });
 
 it('what is said of a failure is short, and never what the receiver said', async () => {
-  const receiver = await Receiver.tcp((socket) => {
+  const receiver = await HttpReceiver.tcp((socket) => {
     socket.end(`HTTP/1.1 500 \u001b[31mcoloured\r\nserver: inner-host-17\r\ncontent-length: 6\r\n\r\nsecret`);
   });
   const { error } = await send(aCourier(), receiver.url);

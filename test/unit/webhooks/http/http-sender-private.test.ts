@@ -2,7 +2,7 @@
 import type { LookupAddress } from 'node:dns';
 import { describe, expect, it } from 'vitest';
 import type { Resolve } from '../../../../src/webhooks/http/checked-lookup.ts';
-import { aCourier, Receiver, send } from '../support/http-receivers.ts';
+import { aCourier, HttpReceiver, send } from '../support/http-receivers.ts';
 import { anEvent } from '../support/webhooks.ts';
 
 const REFUSED = { status: null, error: expect.stringMatching(/^Nothing may be sent to /) as string, eventsDone: 0 };
@@ -23,7 +23,7 @@ describe('without a setting', () => {
   it.each(['127.0.0.1', 'localhost', 'localhost.', '0x7f.1', '2130706433', '[::ffff:127.0.0.1]', '0.0.0.0'])(
     'nothing goes to %s',
     async (host) => {
-      const receiver = await Receiver.http();
+      const receiver = await HttpReceiver.http();
       const url = `http://${host}:${receiver.port}/`;
       const { resolve } = answering(['127.0.0.1']);
       expect(await send(aCourier({ allowPrivate: [], resolve }), url)).toMatchObject(REFUSED);
@@ -36,7 +36,7 @@ describe('without a setting', () => {
   );
 
   it('nothing goes to a name of this machine', async () => {
-    const receiver = await Receiver.http();
+    const receiver = await HttpReceiver.http();
     const { resolve, asked } = answering(['127.0.0.1']);
     const url = `http://hooks.example.com:${receiver.port}/`;
     const attempt = await send(aCourier({ allowPrivate: [], resolve }), url);
@@ -48,7 +48,7 @@ describe('without a setting', () => {
   });
 
   it('nothing goes over http://', async () => {
-    const receiver = await Receiver.http();
+    const receiver = await HttpReceiver.http();
     expect(await send(aCourier({ allowHttp: false }), receiver.url)).toMatchObject({
       status: null,
       error: expect.stringMatching(/http:/) as string,
@@ -81,7 +81,7 @@ describe('a name', () => {
 
   it('that changes its address between the check and the connection gets nobody anywhere', async () => {
     // What is allowed here stands for the public, and the other address for an inner host.
-    const allowed = await Receiver.http();
+    const allowed = await HttpReceiver.http();
     const { resolve, asked } = answering(['127.0.0.1'], ['127.0.0.2']);
     const courier = aCourier({ allowPrivate: ['127.0.0.1/32'], resolve });
     const url = `http://hooks.example.com:${allowed.port}/`;
@@ -92,7 +92,7 @@ describe('a name', () => {
   });
 
   it('is checked at every new connection', async () => {
-    const receiver = await Receiver.http((response) => response.writeHead(200, { connection: 'close' }).end());
+    const receiver = await HttpReceiver.http((response) => response.writeHead(200, { connection: 'close' }).end());
     const { resolve, asked } = answering(['127.0.0.1'], ['127.0.0.2']);
     const courier = aCourier({ allowPrivate: ['127.0.0.1/32'], resolve });
     const url = `http://hooks.example.com:${receiver.port}/`;
@@ -103,7 +103,7 @@ describe('a name', () => {
   });
 
   it('is resolved once for all who ask at once', async () => {
-    const receiver = await Receiver.http();
+    const receiver = await HttpReceiver.http();
     let answer: (found: LookupAddress[]) => void = () => undefined;
     const asked: string[] = [];
     const resolve: Resolve = (name) => {
@@ -129,7 +129,7 @@ describe('a name', () => {
 });
 
 it('where a format sends is looked at as well', async () => {
-  const receiver = await Receiver.http();
+  const receiver = await HttpReceiver.http();
   const elsewhere = new URL(`http://127.0.0.2:${receiver.port}/`);
   const formats = { STANDARD: { requests: () => [{ url: elsewhere, headers: {}, body: '', eventsDone: 1 }] } };
   const courier = aCourier({ allowPrivate: ['127.0.0.1/32'], formats });

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import type { TLSSocket } from 'node:tls';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Resolve } from '../../../../src/webhooks/http/checked-lookup.ts';
-import { aCourier, Receiver, send } from '../support/http-receivers.ts';
+import { aCourier, HttpReceiver, send } from '../support/http-receivers.ts';
 
 const NAME = 'hooks.example.com';
 const resolve: Resolve = async () => [{ address: '127.0.0.1', family: 4 }];
@@ -30,10 +30,10 @@ beforeAll(() => {
   }
 });
 
-const receiving = (): Promise<Receiver> =>
-  Receiver.http((response) => response.end(), createServer({ key, cert, keepAliveTimeout: 60_000 }));
+const receiving = (): Promise<HttpReceiver> =>
+  HttpReceiver.http((response) => response.end(), createServer({ key, cert, keepAliveTimeout: 60_000 }));
 
-const at = (receiver: Receiver, host = NAME): string => `https://${host}:${receiver.port}/`;
+const at = (receiver: HttpReceiver, host = NAME): string => `https://${host}:${receiver.port}/`;
 
 describe('a certificate', () => {
   it('that is trusted, and for this name, will do; the connection is used again', async () => {
@@ -80,8 +80,8 @@ describe('a certificate', () => {
 });
 
 it('a receiver without TLS, or with nothing but TLS 1.1, is none', async () => {
-  const plain = await Receiver.tcp((socket) => socket.end('HTTP/1.1 200 OK\r\n\r\n'));
-  const old = await Receiver.http(
+  const plain = await HttpReceiver.tcp((socket) => socket.end('HTTP/1.1 200 OK\r\n\r\n'));
+  const old = await HttpReceiver.http(
     undefined,
     createServer({ key, cert, minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'ALL@SECLEVEL=0' }),
   );
@@ -94,7 +94,7 @@ it('a receiver without TLS, or with nothing but TLS 1.1, is none', async () => {
 });
 
 it('time is up while TLS is being agreed on', async () => {
-  const silent = await Receiver.listening(createTcpServer((socket) => void socket.resume()));
+  const silent = await HttpReceiver.listening(createTcpServer((socket) => void socket.resume()));
   expect(await send(aCourier({ resolve, timeoutMs: 200 }), at(silent))).toMatchObject({
     status: null,
     error: 'There was no whole answer within 200 ms.',
@@ -104,7 +104,7 @@ it('time is up while TLS is being agreed on', async () => {
 it('a connection that was used before is no reason to fail over TLS either', async () => {
   const server = createServer({ key, cert, keepAliveTimeout: 60_000 });
   const used = new WeakSet<object>();
-  const receiver = await Receiver.http((response, { request: { socket } }) => {
+  const receiver = await HttpReceiver.http((response, { request: { socket } }) => {
     if (receiver.told.length === 2 && used.has(socket)) socket.end();
     else {
       used.add(socket);

@@ -3,14 +3,14 @@ import { once } from 'node:events';
 import { Webhook } from 'standardwebhooks';
 import { describe, expect, it } from 'vitest';
 import { millis } from '../../../../src/core/ids.ts';
-import { aCourier, AMPLE_MS, onePerEvent, Receiver, send } from '../support/http-receivers.ts';
+import { aCourier, AMPLE_MS, onePerEvent, HttpReceiver, send } from '../support/http-receivers.ts';
 import { aDelivery, anEvent, aWebhook, SECRET } from '../support/webhooks.ts';
 
 const TAKEN = { error: null, eventsDone: 2, retryAfterMs: null };
 
 describe('a request', () => {
   it('is one that a receiver of the convention takes', async () => {
-    const receiver = await Receiver.http();
+    const receiver = await HttpReceiver.http();
     const events = [{ ...anEvent(1), customStatus: 'Zoë 🚲' }, anEvent(2)];
     expect(await send(aCourier(), `${receiver.url}hooks/a%20b?c=d#e`, { events })).toEqual({ ...TAKEN, status: 200 });
     const [{ request, body } = { request: null, body: '' }] = receiver.told;
@@ -29,7 +29,7 @@ describe('a request', () => {
   });
 
   it('may go to a name, and over IPv6', async () => {
-    const receiver = await Receiver.http();
+    const receiver = await HttpReceiver.http();
     const resolve = async () => [{ address: '127.0.0.1', family: 4 }];
     expect(await send(aCourier({ resolve }), `http://hooks.example.com:${receiver.port}/`)).toMatchObject({
       status: 200,
@@ -41,7 +41,7 @@ describe('a request', () => {
   });
 
   it('goes to the next address of a name where the first refuses', async () => {
-    const receiver = await Receiver.http();
+    const receiver = await HttpReceiver.http();
     const resolve = async () => [
       { address: '127.0.0.2', family: 4 },
       { address: '127.0.0.1', family: 4 },
@@ -52,8 +52,8 @@ describe('a request', () => {
   });
 
   it('goes through no proxy', async () => {
-    const proxy = await Receiver.http();
-    const receiver = await Receiver.http();
+    const proxy = await HttpReceiver.http();
+    const receiver = await HttpReceiver.http();
     const names = ['http_proxy', 'HTTP_PROXY', 'all_proxy', 'NODE_USE_ENV_PROXY'] as const;
     const before = names.map((name) => process.env[name]);
     for (const name of names) process.env[name] = name === 'NODE_USE_ENV_PROXY' ? '1' : proxy.url;
@@ -73,12 +73,14 @@ describe('a request', () => {
 
 describe('an answer', () => {
   it.each([200, 201, 202, 204, 299])('of %d takes the delivery', async (status) => {
-    const receiver = await Receiver.http((response) => response.writeHead(status).end());
+    const receiver = await HttpReceiver.http((response) => response.writeHead(status).end());
     expect(await send(aCourier(), receiver.url)).toEqual({ ...TAKEN, status });
   });
 
   it.each([400, 401, 404, 410, 429, 500, 503, 599, 999])('of %d does not', async (status) => {
-    const receiver = await Receiver.http((response) => response.writeHead(status).end('The reason, which is private.'));
+    const receiver = await HttpReceiver.http((response) =>
+      response.writeHead(status).end('The reason, which is private.'),
+    );
     expect(await send(aCourier(), receiver.url)).toEqual({
       status,
       error: `The receiver answered with status ${status}.`,
@@ -88,13 +90,13 @@ describe('an answer', () => {
   });
 
   it.each([300, 301, 302, 303, 304, 307, 308])('of %d is not followed', async (status) => {
-    const target = await Receiver.http();
-    const receiver = await Receiver.http((response) => response.writeHead(status, { location: target.url }).end());
+    const target = await HttpReceiver.http();
+    const receiver = await HttpReceiver.http((response) => response.writeHead(status, { location: target.url }).end());
     expect(await send(aCourier(), receiver.url)).toMatchObject({
       status,
       error: expect.stringMatching(/redirects/) as string,
     });
-    const itself = await Receiver.http((response) => response.writeHead(status, { location: '/' }).end());
+    const itself = await HttpReceiver.http((response) => response.writeHead(status, { location: '/' }).end());
     expect(await send(aCourier(), itself.url)).toMatchObject({ status });
     expect(target.sockets).toHaveLength(0);
     expect([receiver.told.length, itself.told.length]).toEqual([1, 1]);
@@ -116,7 +118,7 @@ describe('an answer', () => {
     ['2026-11-21', AT, null],
     ['Sat, 41 Nov 2026 09:32:00 GMT', AT, null],
   ])('says with Retry-After: %s at %s that it wants to be left alone for %s ms', async (retryAfter, date, expected) => {
-    const receiver = await Receiver.http((response) => {
+    const receiver = await HttpReceiver.http((response) => {
       response.writeHead(503, { 'retry-after': retryAfter, date }).end();
     });
     const now = () => millis(Date.UTC(2026, 10, 21, 9, 31));
@@ -134,7 +136,7 @@ describe('a delivery of several requests', () => {
 
   it('makes one after another, over one connection', async () => {
     let open = 0;
-    const receiver = await Receiver.http((response) => {
+    const receiver = await HttpReceiver.http((response) => {
       expect(++open).toBe(1);
       setImmediate(() => {
         open--;
@@ -151,7 +153,7 @@ describe('a delivery of several requests', () => {
   });
 
   it('stops at the first that is not taken, and says how far it came', async () => {
-    const receiver = await Receiver.http((response, { body }) => {
+    const receiver = await HttpReceiver.http((response, { body }) => {
       response.writeHead(body === '2' ? 503 : 200, { 'retry-after': '7' }).end();
     });
     expect(await send(aCourier({ formats }), receiver.url, { events }, webhook)).toEqual({
@@ -164,7 +166,7 @@ describe('a delivery of several requests', () => {
   });
 
   it('has no status where the last request had no answer', async () => {
-    const receiver = await Receiver.http((response, { body }) => {
+    const receiver = await HttpReceiver.http((response, { body }) => {
       if (body === '2') response.socket?.destroy();
       else response.writeHead(200, { connection: 'close' }).end();
     });
@@ -175,7 +177,7 @@ describe('a delivery of several requests', () => {
   });
 
   it('for which its format has no words is taken, and nobody is asked', async () => {
-    const receiver = await Receiver.http();
+    const receiver = await HttpReceiver.http();
     const attempt = await send(aCourier({ formats: { STANDARD: { requests: () => [] } } }), receiver.url);
     expect(attempt).toEqual({ status: null, error: null, eventsDone: 2, retryAfterMs: null });
     expect(receiver.sockets).toHaveLength(0);
@@ -184,7 +186,7 @@ describe('a delivery of several requests', () => {
 
 describe('what cannot be sent', () => {
   it('is a failed attempt where a format is not served', async () => {
-    const receiver = await Receiver.http();
+    const receiver = await HttpReceiver.http();
     expect(await send(aCourier(), receiver.url, {}, { format: 'TENCENT' })).toEqual({
       status: null,
       error: 'The format TENCENT is not served here.',
@@ -222,7 +224,7 @@ describe('what cannot be sent', () => {
 describe('time', () => {
   it('is up for an answer that comes later, and the connection is closed', async () => {
     let closed: Promise<unknown> | undefined;
-    const receiver = await Receiver.http((response) => {
+    const receiver = await HttpReceiver.http((response) => {
       closed = once(response, 'close');
     });
     const attempt = await send(aCourier({ timeoutMs: 100 }), receiver.url);
@@ -232,7 +234,7 @@ describe('time', () => {
 
   it('is each request’s own', async () => {
     // Together they take longer than one of them may.
-    const receiver = await Receiver.http((response) => setTimeout(() => response.end(), 450));
+    const receiver = await HttpReceiver.http((response) => setTimeout(() => response.end(), 450));
     const courier = aCourier({ formats: { STANDARD: onePerEvent }, timeoutMs: 1_500 });
     const events = [1, 2, 3, 4].map(anEvent);
     expect(await send(courier, receiver.url, { events })).toMatchObject({ status: 200, eventsDone: 4 });
@@ -252,7 +254,7 @@ describe('an attempt that is broken off', () => {
     const abort = new AbortController();
     if (when === 'before') abort.abort();
     let closed: Promise<unknown> | undefined;
-    const receiver = await Receiver.http((response) => {
+    const receiver = await HttpReceiver.http((response) => {
       closed = once(response, 'close');
       abort.abort();
     });
@@ -268,7 +270,7 @@ describe('an attempt that is broken off', () => {
 
   it('makes no further requests', async () => {
     const abort = new AbortController();
-    const receiver = await Receiver.http((response) => {
+    const receiver = await HttpReceiver.http((response) => {
       response.end(() => abort.abort());
     });
     const courier = aCourier({ formats: { STANDARD: onePerEvent } });
@@ -281,7 +283,7 @@ describe('an attempt that is broken off', () => {
 
   it('by the courier’s end is as well, and so are all later ones', async () => {
     const courier = aCourier();
-    const receiver = await Receiver.http(() => courier.close());
+    const receiver = await HttpReceiver.http(() => courier.close());
     const brokenOff = { status: null, error: expect.stringMatching(/broken off/) as string };
     expect(await send(courier, receiver.url)).toMatchObject(brokenOff);
     expect(await send(courier, receiver.url)).toMatchObject(brokenOff);
@@ -290,7 +292,7 @@ describe('an attempt that is broken off', () => {
 
   it('costs no other one anything', async () => {
     const abort = new AbortController();
-    const receiver = await Receiver.http((response, { request }) => {
+    const receiver = await HttpReceiver.http((response, { request }) => {
       if (request.url === '/ends') abort.abort();
       else setImmediate(() => response.end());
     });

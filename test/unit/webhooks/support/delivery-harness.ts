@@ -7,11 +7,11 @@ import { shardOf, SHARDS_PER_WEBHOOK, type Shard, type WebhookRecord } from '../
 import { WebhookEngine } from '../../../../src/webhooks/delivery/engine.ts';
 import { Turns } from '../../../../src/webhooks/delivery/scan-budget.ts';
 import { FakeStore } from '../../app/support/fake-store.ts';
-import { Stage } from '../../app/support/app-harness.ts';
+import { AppHarness } from '../../app/support/app-harness.ts';
 import { RETRY_FOR_MS } from '../../app/webhooks/webhook-parts.ts';
 import { MemoryWebhookStore } from '../../../contract/memory-webhooks.ts';
 import { webhook } from '../../../contract/webhook-records.ts';
-import { Receiver } from './receiver.ts';
+import { FakeSender } from './receiver.ts';
 import { quiet, VirtualTimers } from './virtual-timers.ts';
 
 export const HOOK = webhookId('hook');
@@ -70,12 +70,12 @@ export interface StandOptions {
   readonly random?: () => number;
 }
 
-export class Stand {
+export class DeliveryHarness {
   readonly store = new FakeStore();
-  readonly stage = new Stage(this.store);
+  readonly stage = new AppHarness(this.store);
   readonly webhooks = new FaultyWebhookStore({ clock: () => this.store.now() });
   readonly timers = new VirtualTimers(this.store);
-  readonly receiver = new Receiver(() => this.store.now());
+  readonly receiver = new FakeSender(() => this.store.now());
   readonly warnings: string[] = [];
   /** What was said that is no fault. */
   readonly news: (readonly [what: string, about: object])[] = [];
@@ -104,12 +104,12 @@ export class Stand {
   }
 
   /** With one webhook, and at work. */
-  static async atWork(options: StandOptions = {}, webhook: Partial<WebhookRecord> = {}): Promise<Stand> {
-    const stand = new Stand(options);
-    await stand.hook(webhook);
-    stand.engine.start();
+  static async atWork(options: StandOptions = {}, webhook: Partial<WebhookRecord> = {}): Promise<DeliveryHarness> {
+    const harness = new DeliveryHarness(options);
+    await harness.hook(webhook);
+    harness.engine.start();
     await quiet();
-    return stand;
+    return harness;
   }
 
   async hook(more: Partial<WebhookRecord> = {}): Promise<void> {

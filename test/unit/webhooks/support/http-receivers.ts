@@ -70,7 +70,7 @@ export interface Told {
   readonly connection: number;
 }
 
-export class Receiver {
+export class HttpReceiver {
   readonly told: Told[] = [];
   readonly sockets: Socket[] = [];
   readonly #server: Server;
@@ -85,8 +85,8 @@ export class Receiver {
     onTestFinished(() => this.close());
   }
 
-  static async listening(server: Server, host = '127.0.0.1'): Promise<Receiver> {
-    const receiver = new Receiver(server);
+  static async listening(server: Server, host = '127.0.0.1'): Promise<HttpReceiver> {
+    const receiver = new HttpReceiver(server);
     server.listen(0, host);
     await once(server, 'listening');
     return receiver;
@@ -96,8 +96,8 @@ export class Receiver {
   static async http(
     answer: (response: ServerResponse, told: Told) => void = (response) => response.end(),
     server: Server = createHttpServer({ keepAliveTimeout: 60_000 }),
-  ): Promise<Receiver> {
-    const receiver = await Receiver.listening(server);
+  ): Promise<HttpReceiver> {
+    const receiver = await HttpReceiver.listening(server);
     server.on('request', (request: IncomingMessage, response: ServerResponse) => {
       const chunks: Buffer[] = [];
       request.on('data', (chunk: Buffer) => chunks.push(chunk));
@@ -112,12 +112,12 @@ export class Receiver {
   }
 
   /** Speaks as `speak` makes it, once bytes have come. */
-  static tcp(speak: (socket: Socket) => void): Promise<Receiver> {
+  static tcp(speak: (socket: Socket) => void): Promise<HttpReceiver> {
     const server = createTcpServer((socket) => {
       socket.once('data', () => speak(socket));
       socket.resume();
     });
-    return Receiver.listening(server);
+    return HttpReceiver.listening(server);
   }
 
   async close(): Promise<void> {

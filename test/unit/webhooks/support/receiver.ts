@@ -38,7 +38,7 @@ export const hangs = (_told: Told, signal: AbortSignal): Promise<Attempt> =>
     else signal.addEventListener('abort', () => resolve(brokenOff));
   });
 
-export class Receiver implements WebhookCourier {
+export class FakeSender implements WebhookCourier {
   readonly told: Told[] = [];
   answer: Answer = taken;
   readonly #now: () => Millis;
