@@ -6,6 +6,9 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { porchlight, type Running, start } from '../../support/crash/crash-command.ts';
 import { eventually } from '../../support/crash/crash-stream.ts';
+import { isMissing } from '../../support/optional-tools.ts';
+
+const LACKS_CURL = isMissing('curl', 'the walk through README, by its own commands');
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const README = readFileSync(join(ROOT, 'README.md'), 'utf8');
@@ -43,7 +46,7 @@ const heard = ({ printedSoFar }: Running): unknown[] =>
     ([, json = '']) => (JSON.parse(json) as { data: { statusChanges: unknown[] } }).data.statusChanges,
   );
 
-test('a stranger sees alice come, lose her link, and be kicked', async () => {
+test.skipIf(LACKS_CURL)('a stranger sees alice come, lose her link, and be kicked', async () => {
   const [watch = '', iphone = '', android = '', ...more] = blocksOf('Five minutes');
   expect(more).toEqual([]);
   const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {

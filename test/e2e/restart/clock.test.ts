@@ -19,6 +19,9 @@ import {
   storyOf,
   userSeen,
 } from '../support/users.ts';
+import { isMissing } from '../../support/optional-tools.ts';
+
+const LACKS_FAKETIME = isMissing('faketime', 'restarts days later, and jumps of the wall clock');
 
 const ME = '{ me { id } }';
 
@@ -30,7 +33,7 @@ const eventsAfter = (server: PorchlightProcess, after: string) =>
     { after },
   );
 
-test('what is told 6, 8 and 35 days later', async () => {
+test.skipIf(LACKS_FAKETIME)('what is told 6, 8 and 35 days later', async () => {
   await using place = newPlace();
   const first = await place.start();
   const cursor = await latestCursor(first);
@@ -94,99 +97,115 @@ test('what is told 6, 8 and 35 days later', async () => {
   expect(Math.abs(Date.parse(back?.occurredAt ?? '') - Date.now() - 35 * DAY_MS)).toBeLessThan(60_000);
 });
 
-test('a cursor older than a short retention has expired, while its user and her ended sessions are remembered', async () => {
-  await using place = newPlace({ PORCHLIGHT_EVENT_RETENTION: '2s' });
-  const server = await place.start();
-  const cursor = await latestCursor(server);
-  const device = await logIn(server, 'alice', 'WEB');
-  await logOut(server, device);
-  const latest = await latestCursor(server);
-  await eventually(async () => expect(codeOf(await eventsAfter(server, cursor))).toBe('CURSOR_EXPIRED'), 10_000);
-  const socket = await Socket.open(server, server.apiKey);
-  const followed = await socket.execute('subscription ($after: Cursor) { presenceEvents(after: $after) { cursor } }', {
-    after: cursor,
-  });
-  expect(codeOf(followed)).toBe('CURSOR_EXPIRED');
-  expect(await eventsAfter(server, latest)).toMatchObject({ data: { events: { nodes: [] } } });
-  expect(await eventsOf(server, 'alice')).toEqual([]);
-  expect(await userSeen(server, 'alice')).toMatchObject({ status: 'OFFLINE', version: 2, reason: 'LOGOUT' });
-  expect((await gql(server, device.token, ME)).errors?.[0]?.extensions).toMatchObject({ reason: 'LOGOUT' });
-  await server.stop();
+test.skipIf(LACKS_FAKETIME)(
+  'a cursor older than a short retention has expired, while its user and her ended sessions are remembered',
+  async () => {
+    await using place = newPlace({ PORCHLIGHT_EVENT_RETENTION: '2s' });
+    const server = await place.start();
+    const cursor = await latestCursor(server);
+    const device = await logIn(server, 'alice', 'WEB');
+    await logOut(server, device);
+    const latest = await latestCursor(server);
+    await eventually(async () => expect(codeOf(await eventsAfter(server, cursor))).toBe('CURSOR_EXPIRED'), 10_000);
+    const socket = await Socket.open(server, server.apiKey);
+    const followed = await socket.execute(
+      'subscription ($after: Cursor) { presenceEvents(after: $after) { cursor } }',
+      {
+        after: cursor,
+      },
+    );
+    expect(codeOf(followed)).toBe('CURSOR_EXPIRED');
+    expect(await eventsAfter(server, latest)).toMatchObject({ data: { events: { nodes: [] } } });
+    expect(await eventsOf(server, 'alice')).toEqual([]);
+    expect(await userSeen(server, 'alice')).toMatchObject({ status: 'OFFLINE', version: 2, reason: 'LOGOUT' });
+    expect((await gql(server, device.token, ME)).errors?.[0]?.extensions).toMatchObject({ reason: 'LOGOUT' });
+    await server.stop();
 
-  const after = await place.start();
-  expect(codeOf(await eventsAfter(after, cursor)), 'after a restart too').toBe('CURSOR_EXPIRED');
-  expect(await eventsAfter(after, latest)).toMatchObject({ data: { events: { nodes: [] } } });
-  await logIn(after, 'alice', 'WEB');
-  const [event] = (await readLog(after, latest)) ?? [];
-  expect(event).toMatchObject({ userId: 'alice', version: 3, reason: 'LOGIN' });
-});
+    const after = await place.start();
+    expect(codeOf(await eventsAfter(after, cursor)), 'after a restart too').toBe('CURSOR_EXPIRED');
+    expect(await eventsAfter(after, latest)).toMatchObject({ data: { events: { nodes: [] } } });
+    await logIn(after, 'alice', 'WEB');
+    const [event] = (await readLog(after, latest)) ?? [];
+    expect(event).toMatchObject({ userId: 'alice', version: 3, reason: 'LOGIN' });
+  },
+);
 
-test('a wall clock that jumps under a running server times nobody out, and nothing expires', async () => {
-  await using place = newPlace();
-  const clock = jumpingClock(join(place.directory, 'clock'));
-  const server = await place.start(clock.env);
-  const cursor = await latestCursor(server);
-  const ended = await logIn(server, 'bob', 'WEB');
-  await logOut(server, ended);
-  const page = await logIn(server, 'page', 'WEB');
-  await pushOnline(server, 'push', 'IPHONE');
-  for (const days of [100, -100, 0]) {
-    clock.jumpTo(days);
-    await beat(server, page);
-    // Its commit comes after whatever the jump could have caused.
-    await logIn(server, `after ${days}`, 'WEB');
-  }
-  clock.jumpTo(100);
-  expect(await storyOf(server, 'page')).toEqual(['WEB LOGIN ONLINE: OFFLINE > ONLINE v1']);
-  expect(await userSeen(server, 'push')).toMatchObject({ status: 'PUSH_ONLINE', version: 2 });
-  expect((await gql(server, ended.token, ME)).errors?.[0]?.extensions).toMatchObject({ code: 'SESSION_ENDED' });
-  expect((await eventsAfter(server, cursor)).errors).toBeUndefined();
-  const jwt = await mintToken('a token of today');
-  expect((await gql(server, jwt, LOGIN, { input: { platform: 'WEB' } })).errors).toBeUndefined();
-  const times = (await readLog(server)).map(({ occurredAt }) => Date.parse(occurredAt));
-  expect(times).toEqual([...times].sort((one, other) => one - other));
-  for (const time of times) expect(Math.abs(time - Date.now())).toBeLessThan(60_000);
-});
+test.skipIf(LACKS_FAKETIME)(
+  'a wall clock that jumps under a running server times nobody out, and nothing expires',
+  async () => {
+    await using place = newPlace();
+    const clock = jumpingClock(join(place.directory, 'clock'));
+    const server = await place.start(clock.env);
+    const cursor = await latestCursor(server);
+    const ended = await logIn(server, 'bob', 'WEB');
+    await logOut(server, ended);
+    const page = await logIn(server, 'page', 'WEB');
+    await pushOnline(server, 'push', 'IPHONE');
+    for (const days of [100, -100, 0]) {
+      clock.jumpTo(days);
+      await beat(server, page);
+      // Its commit comes after whatever the jump could have caused.
+      await logIn(server, `after ${days}`, 'WEB');
+    }
+    clock.jumpTo(100);
+    expect(await storyOf(server, 'page')).toEqual(['WEB LOGIN ONLINE: OFFLINE > ONLINE v1']);
+    expect(await userSeen(server, 'push')).toMatchObject({ status: 'PUSH_ONLINE', version: 2 });
+    expect((await gql(server, ended.token, ME)).errors?.[0]?.extensions).toMatchObject({ code: 'SESSION_ENDED' });
+    expect((await eventsAfter(server, cursor)).errors).toBeUndefined();
+    const jwt = await mintToken('a token of today');
+    expect((await gql(server, jwt, LOGIN, { input: { platform: 'WEB' } })).errors).toBeUndefined();
+    const times = (await readLog(server)).map(({ occurredAt }) => Date.parse(occurredAt));
+    expect(times).toEqual([...times].sort((one, other) => one - other));
+    for (const time of times) expect(Math.abs(time - Date.now())).toBeLessThan(60_000);
+  },
+);
 
-test('a wall clock that was set back a day before a restart, in another time zone: versions rise, cursors and expiries stay', async () => {
-  const platforms = [{ platform: 'WEB', heartbeatIntervalMs: 500, heartbeatTimeoutMs: 2_000 }];
-  await using place = newPlace({ PORCHLIGHT_PLATFORMS: JSON.stringify(platforms) });
-  const first = await place.start({ TZ: 'Pacific/Apia' });
-  const page = await logIn(first, 'page', 'WEB');
-  await pushOnline(first, 'push', 'IPHONE');
-  const times = (await readLog(first)).map(({ occurredAt }) => occurredAt);
-  for (const time of times) expect(time).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
-  for (const time of times) expect(Math.abs(Date.parse(time) - Date.now())).toBeLessThan(60_000);
-  const cursor = await latestCursor(first);
-  const before = await readLog(first);
-  await first.stop();
+test.skipIf(LACKS_FAKETIME)(
+  'a wall clock that was set back a day before a restart, in another time zone: versions rise, cursors and expiries stay',
+  async () => {
+    const platforms = [{ platform: 'WEB', heartbeatIntervalMs: 500, heartbeatTimeoutMs: 2_000 }];
+    await using place = newPlace({ PORCHLIGHT_PLATFORMS: JSON.stringify(platforms) });
+    const first = await place.start({ TZ: 'Pacific/Apia' });
+    const page = await logIn(first, 'page', 'WEB');
+    await pushOnline(first, 'push', 'IPHONE');
+    const times = (await readLog(first)).map(({ occurredAt }) => occurredAt);
+    for (const time of times) expect(time).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+    for (const time of times) expect(Math.abs(Date.parse(time) - Date.now())).toBeLessThan(60_000);
+    const cursor = await latestCursor(first);
+    const before = await readLog(first);
+    await first.stop();
 
-  const second = await place.start({ ...daysLater(-1), TZ: 'America/St_Johns' });
-  // A full timeout to come back, and not a day of it.
-  expect(await userSeen(second, 'page')).toMatchObject({ status: 'ONLINE', version: 1 });
-  await eventually(async () => expect(await userSeen(second, 'page')).toMatchObject({ status: 'OFFLINE', version: 2 }));
-  expect(await userSeen(second, 'push')).toMatchObject({ status: 'PUSH_ONLINE', version: 2 });
-  const yesterday = await tokenIn(-1, 'page');
-  await ask<LoginSeen>(second, yesterday, LOGIN, { input: { platform: 'WEB' } });
-  expect((await userSeen(second, 'page')).version).toBe(3);
-  expect(codeOf(await gql(second, page.token, ME))).toBe('SESSION_ENDED');
-  const after = await readLog(second, cursor);
-  expect(after.map(({ userId, reason, version }) => [userId, reason, version])).toEqual([
-    ['page', 'HEARTBEAT_TIMEOUT', 2],
-    ['page', 'LOGIN', 3],
-  ]);
-  expect(await readLog(second)).toEqual([...before, ...after]);
-  for (const { occurredAt } of after) {
-    expect(Math.abs(Date.parse(occurredAt) - Date.now() + DAY_MS)).toBeLessThan(60_000);
-  }
-  // As the clock says now, what ended an hour before the other clock's present is good again.
-  const jwt = await mintToken('late', { expiresInS: -3_600 });
-  expect(codeOf(await gql(second, jwt, LOGIN, { input: { platform: 'WEB' } }))).toBeNull();
-  await second.stop();
+    const second = await place.start({ ...daysLater(-1), TZ: 'America/St_Johns' });
+    // A full timeout to come back, and not a day of it.
+    expect(await userSeen(second, 'page')).toMatchObject({ status: 'ONLINE', version: 1 });
+    await eventually(async () =>
+      expect(await userSeen(second, 'page')).toMatchObject({ status: 'OFFLINE', version: 2 }),
+    );
+    expect(await userSeen(second, 'push')).toMatchObject({ status: 'PUSH_ONLINE', version: 2 });
+    const yesterday = await tokenIn(-1, 'page');
+    await ask<LoginSeen>(second, yesterday, LOGIN, { input: { platform: 'WEB' } });
+    expect((await userSeen(second, 'page')).version).toBe(3);
+    expect(codeOf(await gql(second, page.token, ME))).toBe('SESSION_ENDED');
+    const after = await readLog(second, cursor);
+    expect(after.map(({ userId, reason, version }) => [userId, reason, version])).toEqual([
+      ['page', 'HEARTBEAT_TIMEOUT', 2],
+      ['page', 'LOGIN', 3],
+    ]);
+    expect(await readLog(second)).toEqual([...before, ...after]);
+    for (const { occurredAt } of after) {
+      expect(Math.abs(Date.parse(occurredAt) - Date.now() + DAY_MS)).toBeLessThan(60_000);
+    }
+    // As the clock says now, what ended an hour before the other clock's present is good again.
+    const jwt = await mintToken('late', { expiresInS: -3_600 });
+    expect(codeOf(await gql(second, jwt, LOGIN, { input: { platform: 'WEB' } }))).toBeNull();
+    await second.stop();
 
-  const third = await place.start(daysLater(6.99));
-  expect(await userSeen(third, 'push')).toMatchObject({ status: 'PUSH_ONLINE', version: 2 });
-  await third.stop();
-  const fourth = await place.start(daysLater(7.01));
-  await eventually(async () => expect(await userSeen(fourth, 'push')).toMatchObject({ status: 'OFFLINE', version: 3 }));
-});
+    const third = await place.start(daysLater(6.99));
+    expect(await userSeen(third, 'push')).toMatchObject({ status: 'PUSH_ONLINE', version: 2 });
+    await third.stop();
+    const fourth = await place.start(daysLater(7.01));
+    await eventually(async () =>
+      expect(await userSeen(fourth, 'push')).toMatchObject({ status: 'OFFLINE', version: 3 }),
+    );
+  },
+);

@@ -12,6 +12,9 @@ import { LOCAL_RECEIVERS, ReceiverProcess } from '../../support/webhooks/receive
 import { expectTold, hasTold } from '../../support/webhooks/webhook-log.ts';
 import { logIn, LOGIN } from '../support/users.ts';
 import { deliveriesThatAre, webhookTo } from './webhook-calls.ts';
+import { isMissing } from '../../support/optional-tools.ts';
+
+const LACKS_FAKETIME = isMissing('faketime', 'webhooks under a wall clock that is set');
 
 test('what is taken while the disk is full is noted when there is room again, and not told twice', async () => {
   using disk = new DiskFaults();
@@ -38,7 +41,7 @@ test('what is taken while the disk is full is noted when there is room again, an
   expect(await server.stop()).toEqual({ code: 0, signal: null });
 });
 
-test.for([
+test.skipIf(LACKS_FAKETIME).for([
   ['a day back', -1],
   ['five days on, when it should have been given up', 5],
 ] as const)('a restart %s: what was to be tried again is tried soon, and taken', async ([, days]) => {
@@ -62,16 +65,19 @@ test.for([
   for (const path of ['/failing', '/hanging']) expectTold(receiver.requests(path), await readLog(after));
 });
 
-test('a clock that is set right while the server runs: what is sent is signed as of the time that receivers have', async () => {
-  await using place = newPlace(LOCAL_RECEIVERS);
-  await using receiver = await ReceiverProcess.start();
-  const clock = jumpingClock(join(place.directory, 'clock'));
-  clock.jumpTo(-1);
-  const server = await place.start(clock.env);
-  await webhookTo(server, receiver, '/');
-  clock.jumpTo(0);
-  // The server's own time goes on as it was.
-  await ask(server, await tokenIn(-1, 'alice'), LOGIN, { input: { platform: 'WEB' } });
-  const [request] = await receiver.until('/', hasTold(1));
-  expect(request?.signedBy).toEqual(['now']);
-});
+test.skipIf(LACKS_FAKETIME)(
+  'a clock that is set right while the server runs: what is sent is signed as of the time that receivers have',
+  async () => {
+    await using place = newPlace(LOCAL_RECEIVERS);
+    await using receiver = await ReceiverProcess.start();
+    const clock = jumpingClock(join(place.directory, 'clock'));
+    clock.jumpTo(-1);
+    const server = await place.start(clock.env);
+    await webhookTo(server, receiver, '/');
+    clock.jumpTo(0);
+    // The server's own time goes on as it was.
+    await ask(server, await tokenIn(-1, 'alice'), LOGIN, { input: { platform: 'WEB' } });
+    const [request] = await receiver.until('/', hasTold(1));
+    expect(request?.signedBy).toEqual(['now']);
+  },
+);

@@ -9,14 +9,18 @@ import type { TLSSocket } from 'node:tls';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Resolve } from '../../../../src/webhooks/http/checked-lookup.ts';
 import { aCourier, HttpReceiver, send } from '../support/http-receivers.ts';
+import { isMissing } from '../../../support/optional-tools.ts';
 
 const NAME = 'hooks.example.com';
 const resolve: Resolve = async () => [{ address: '127.0.0.1', family: 4 }];
+
+const LACKS_OPENSSL = isMissing('openssl', 'webhooks over https with a certificate made by openssl');
 
 let key: string;
 let cert: string;
 
 beforeAll(() => {
+  if (LACKS_OPENSSL) return;
   const directory = mkdtempSync(join(tmpdir(), 'porchlight-tls-'));
   try {
     const [keyFile, certFile] = [join(directory, 'key.pem'), join(directory, 'cert.pem')];
@@ -35,7 +39,7 @@ const receiving = (): Promise<HttpReceiver> =>
 
 const at = (receiver: HttpReceiver, host = NAME): string => `https://${host}:${receiver.port}/`;
 
-describe('a certificate', () => {
+describe.skipIf(LACKS_OPENSSL)('a certificate', () => {
   it('that is trusted, and for this name, will do; the connection is used again', async () => {
     const receiver = await receiving();
     const courier = aCourier({ resolve, authorities: cert, allowHttp: false });
