@@ -1,5 +1,5 @@
-# The native module is compiled, if no prebuilt one fits, where a compiler is; the image that runs has none.
-FROM node:20-bookworm-slim AS build
+# The build stage has a compiler, for a native module without a fitting prebuilt binary. The final image has none.
+FROM node:24-bookworm-slim AS build
 RUN apt-get update \
  && apt-get install -y --no-install-recommends build-essential python3 \
  && rm -rf /var/lib/apt/lists/*
@@ -11,7 +11,7 @@ COPY test/support/tools/build.js test/support/tools/
 COPY src src
 RUN npm run build && npm prune --omit=dev
 
-FROM node:20-bookworm-slim
+FROM node:24-bookworm-slim
 ENV NODE_ENV=production \
     PORCHLIGHT_HOST=0.0.0.0 \
     PORCHLIGHT_DATABASE=/data/porchlight.db
@@ -26,5 +26,5 @@ VOLUME /data
 EXPOSE 4000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORCHLIGHT_PORT ?? process.env.PORT ?? 4000}/health/ready`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
-# Not through npm: node itself is to get SIGTERM.
+# Node is started directly, so that it receives SIGTERM itself.
 CMD ["node", "dist/cli/cli.js", "serve"]

@@ -1,24 +1,31 @@
 #!/usr/bin/env node
-// Prints `N passed, N failed` from a JSON report of vitest. Fails unless tests ran, all of them, and all passed.
+// Prints `N passed, N failed`, summed over JSON reports of vitest.
+// Exits with 0 only if every report exists, each ran tests, none was skipped and all passed.
 import { existsSync, readFileSync } from 'node:fs';
 
-const [path = ''] = process.argv.slice(2);
-/** @type {{ passed: number, failed: number, skipped: number, success: boolean }} */
-let count = { passed: 0, failed: 0, skipped: 0, success: false };
-if (existsSync(path)) {
+const paths = process.argv.slice(2);
+let passed = 0;
+let failed = 0;
+let isComplete = paths.length > 0;
+
+for (const path of paths) {
+  if (!existsSync(path)) {
+    console.log(`${path} does not exist: its tests did not run.`);
+    isComplete = false;
+    continue;
+  }
   const report = JSON.parse(readFileSync(path, 'utf8'));
-  // A file that could not be loaded has no tests to fail; it counts as one.
+  // A file that could not be loaded has no tests that could fail. It counts as one failed test.
   const unloaded = report.testResults.filter(
     (/** @type {{ status: string, assertionResults: unknown[] }} */ file) =>
       file.status === 'failed' && file.assertionResults.length === 0,
   ).length;
-  count = {
-    passed: report.numPassedTests,
-    failed: report.numFailedTests + unloaded,
-    skipped: report.numPendingTests + report.numTodoTests,
-    success: report.success,
-  };
+  const skipped = report.numPendingTests + report.numTodoTests;
+  if (skipped > 0) console.log(`${path}: ${skipped} tests were skipped. In CI a test that cannot run has failed.`);
+  passed += report.numPassedTests;
+  failed += report.numFailedTests + unloaded;
+  if (!report.success || report.numPassedTests === 0 || skipped > 0) isComplete = false;
 }
-if (count.skipped > 0) console.log(`${count.skipped} tests were skipped: here a test that cannot run has failed.`);
-console.log(`${count.passed} passed, ${count.failed} failed`);
-process.exitCode = count.success && count.passed > 0 && count.failed === 0 && count.skipped === 0 ? 0 : 1;
+
+console.log(`${passed} passed, ${failed} failed`);
+process.exitCode = isComplete && failed === 0 ? 0 : 1;
