@@ -24,7 +24,7 @@ const REPLACED = [
   ['knock|knocks|knocked|knocking', 'connect, send a request'],
   ['farewell|farewells|goodbye|goodbyes', 'close reason'],
   ['door|doors', 'transport, endpoint'],
-  ['harness|houses', 'server harness'],
+  ['house|houses', 'server harness'],
   ['slept|asleep|awake|sleeper|sleeps', 'process pause, paused, waits'],
   ['woken|awoken|wakes', 'resumed, expired, notified'],
   ['signs? of life|life signs?', 'activity'],
