@@ -7,13 +7,21 @@ import { Device } from './clients/device.js';
 import { Disk } from './faults/disk.js';
 import { explain } from './judge/explain.js';
 import { Faults } from './faults/faults.js';
-import { compareAll, endsWell, lastWords, metricsAgree, nobodyLeft, someStay, wholeLog } from './finish.js';
+import {
+  compareAllStatuses,
+  checkShutdown,
+  checkLastStatuses,
+  checkMetrics,
+  checkNoConnectionsLeft,
+  logInStayers,
+  checkWholeLog,
+} from './final-checks.js';
 import { Follower } from './clients/follower.js';
 import { firstPolicy, planOf } from './plan.js';
-import { freePort, Server } from './faults/server.js';
-import { becomes, sleep } from './time.js';
+import { freePort, SoakServer } from './faults/server.js';
+import { waitUntil, sleep } from './time.js';
 import { Watcher } from './clients/watcher.js';
-import { Webhooks } from './webhooks/webhooks.js';
+import { SoakWebhooks } from './webhooks/webhooks.js';
 import { cannotWrite, SoakWorld } from './world.js';
 
 /** What was acknowledged is in the feed within this time, when nothing disturbs. */
@@ -27,7 +35,7 @@ export async function run(settings) {
   const { dist, directory, seed, minutes } = settings;
   const plan = planOf(seed, minutes);
   const disk = new Disk(directory);
-  const server = new Server({ dist, directory, port: await freePort(), env: disk.env });
+  const server = new SoakServer({ dist, directory, port: await freePort(), env: disk.env });
   const world = new SoakWorld(server, settings);
   const { journal, model, judge, disturbances, vitals } = world;
   journal.onViolation = ({ kind, words, userId }) =>
@@ -40,13 +48,13 @@ export async function run(settings) {
   const descriptorsBefore = server.descriptors();
   await world.policy(firstPolicy());
   const { latestCursor } = await world.backend('{ latestCursor }');
-  const webhooks = new Webhooks(world);
+  const webhooks = new SoakWebhooks(world);
   const followers = [
     new Follower(world, 'first follower', latestCursor, {
       hear: (events) => {
-        model.hear(events);
-        world.metrics.hear(events);
-        webhooks.hear(events);
+        model.addEvents(events);
+        world.metrics.countEvents(events);
+        webhooks.addEvents(events);
       },
     }),
     new Follower(world, 'follower over a stream', latestCursor, { overStream: true }),
@@ -76,21 +84,21 @@ export async function run(settings) {
   );
   const faults = new Faults(world, { devices, followers, disk }, join(directory, 'copies'));
 
-  const following = followers.map((follower) => follower.live());
+  const following = followers.map((follower) => follower.run());
   await webhooks.open();
-  webhooks.live();
+  webhooks.run();
   const living = [
-    ...devices.map((device) => device.live()),
-    ...watchers.map((watcher) => watcher.live()),
+    ...devices.map((device) => device.run()),
+    ...watchers.map((watcher) => watcher.run()),
     ...Array.from({ length: 2 }, () => backend(world)),
     ...Array.from({ length: 2 }, (_, index) => attacker(world, index)),
   ];
   const looking = setInterval(() => {
-    judge.look();
+    judge.checkOverdueTimeouts();
     const heardSince = Math.max(disturbances.calmSince(), auditor.since);
     if (Date.now() - heardSince > TOLD_WITHIN_MS) {
-      model.overdue(Date.now() - TOLD_WITHIN_MS);
-      webhooks.look();
+      model.reportOverdue(Date.now() - TOLD_WITHIN_MS);
+      webhooks.checkDeliveries();
     }
     forgetOld(world);
   }, LOOKED_AT_EVERY_MS);
@@ -101,32 +109,32 @@ export async function run(settings) {
 
   await carryOut(world, faults, plan, minutes);
   process.stderr.write('All fall quiet.\n');
-  world.isQuiet = true;
+  world.changesStopped = true;
   await faults.settled();
   await server.up();
   await webhooks.settled();
   // What was under way comes to its end.
   await sleep(minutes < 5 ? 3_000 : 15_000);
-  await becomes(() => model.owed === 0, TOLD_WITHIN_MS);
-  await compareAll(world, 'when all are quiet');
-  await lastWords(world, watchers);
-  await wholeLog(world, followers, latestCursor);
+  await waitUntil(() => model.owed === 0, TOLD_WITHIN_MS);
+  await compareAllStatuses(world, 'when all are quiet');
+  await checkLastStatuses(world, watchers);
+  await checkWholeLog(world, followers, latestCursor);
   await webhooks.drained('when all are quiet');
-  await metricsAgree(world);
+  await checkMetrics(world);
   for (const userId of world.random('explained').some(world.userIds, 200)) await explain(world, userId);
 
   process.stderr.write('All leave.\n');
   world.isOver = true;
-  world.pauses.over();
+  world.pauses.cancelAll();
   server.release();
-  for (const watcher of watchers) watcher.leave();
+  for (const watcher of watchers) watcher.stop();
   for (const follower of followers.slice(1)) follower.stop();
   await Promise.race([Promise.all(living), sleep(20_000)]);
-  const left = await nobodyLeft(world, descriptorsBefore);
+  const left = await checkNoConnectionsLeft(world, descriptorsBefore);
   clearInterval(looking);
   clearInterval(reporting);
-  await someStay(world);
-  await endsWell(world, () => webhooks.drained('after the last restart'));
+  await logInStayers(world);
+  await checkShutdown(world, () => webhooks.drained('after the last restart'));
   await webhooks.close();
   for (const follower of followers) follower.stop();
   await Promise.race([Promise.all(following), sleep(2_000)]);
@@ -150,7 +158,7 @@ export async function run(settings) {
     recoveriesMs: faults.recoveries.summary(),
     webhooks: webhooks.summary(),
     disturbances: disturbances.summary(),
-    epochs: server.epochs,
+    epochs: server.starts,
     ...vitals.summary(),
     ...left,
     faults: journal.faults,
@@ -172,7 +180,7 @@ async function carryOut(world, faults, plan, minutes) {
     underWay.push(faults.carryOut(step));
   }
   await sleep(began + minutes * 60_000 - Date.now());
-  world.isQuiet = true;
+  world.changesStopped = true;
   await Promise.race([Promise.all(underWay), sleep(90_000)]);
 }
 

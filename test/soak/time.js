@@ -8,7 +8,7 @@ export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
  * @param {() => boolean | Promise<boolean>} isSo
  * @param {number} withinMs
  */
-export async function becomes(isSo, withinMs, everyMs = 50) {
+export async function waitUntil(isSo, withinMs, everyMs = 50) {
   for (const until = Date.now() + withinMs; ; await sleep(everyMs)) {
     if (await isSo()) return true;
     if (Date.now() > until) return false;
@@ -35,7 +35,7 @@ export class Pauses {
     });
   }
 
-  over() {
+  cancelAll() {
     this.#isOver = true;
     for (const end of this.#all) end();
   }

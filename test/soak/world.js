@@ -1,23 +1,23 @@
 // What everybody in a soak shares: the server, what is known of it, and what was wrong.
-import { Gone, Unanswered } from './clients/connection.js';
+import { ConnectionGone, NoAnswer } from './clients/connection.js';
 import { Disturbances } from './faults/disturbances.js';
-import { Http } from './clients/http.js';
+import { HttpClient } from './clients/http.js';
 import { Journal } from './judge/journal.js';
 import { Judge } from './judge/judge.js';
 import { Metrics } from './judge/metrics.js';
-import { Model } from './judge/model.js';
+import { FeedModel } from './judge/feed-model.js';
 import { Policies, POLICY_FIELDS, policyOf } from './judge/policies.js';
 import { Random } from './random.js';
 import { Pauses, sleep } from './time.js';
-import { Vitals } from './judge/process-vitals.js';
+import { ProcessVitals } from './judge/process-vitals.js';
 import { API_KEY } from './clients/tokens.js';
 
-/** @typedef {import('./judge/known-statuses.js').Known} Known */
+/** @typedef {import('./judge/client-session.js').ClientSession} Known */
 /** @typedef {import('./clients/connection.js').Answer} Answer */
 /** @typedef {import('./clients/connection.js').Extensions} Extensions */
 
 /** An answer that is an error. */
-export class Refused extends Error {
+export class RequestRefused extends Error {
   /** @param {Extensions} extensions @param {string} message */
   constructor(extensions, message) {
     super(`${extensions.code}: ${message}`);
@@ -29,7 +29,7 @@ export class Refused extends Error {
 /** @param {Answer} answer */
 export function dataOf({ data, errors }) {
   const [error] = errors ?? [];
-  if (error !== undefined) throw new Refused(error.extensions ?? {}, error.message);
+  if (error !== undefined) throw new RequestRefused(error.extensions ?? {}, error.message);
   return data;
 }
 
@@ -37,7 +37,7 @@ export class SoakWorld {
   journal = new Journal();
   disturbances = new Disturbances();
   policies = new Policies();
-  model = new Model(this.journal);
+  model = new FeedModel(this.journal);
   /** Every session whose client is one of ours, for as long as it may matter. @type {Map<string, Known>} */
   sessions = new Map();
   pauses = new Pauses();
@@ -49,21 +49,21 @@ export class SoakWorld {
   secrets = new Set();
   metrics;
   /** Nobody changes anything any more. */
-  isQuiet = false;
+  changesStopped = false;
   /** Everybody leaves. */
   isOver = false;
   http;
   judge;
 
   /**
-   * @param {import('./faults/server.js').Server} server
+   * @param {import('./faults/server.js').SoakServer} server
    * @param {{ seed: number, users: number, minutes: number }} settings
    */
   constructor(server, settings) {
     this.server = server;
     this.settings = settings;
-    this.http = new Http(() => server.port);
-    this.vitals = new Vitals(this);
+    this.http = new HttpClient(() => server.port);
+    this.vitals = new ProcessVitals(this);
     this.judge = new Judge(this);
     this.metrics = new Metrics(this, API_KEY);
     /** Users with devices. */
@@ -87,9 +87,9 @@ export class SoakWorld {
   async backend(query, variables) {
     for (let tries = 1; ; tries++) {
       try {
-        return dataOf(await this.http.ask(API_KEY, query, variables));
+        return dataOf(await this.http.request(API_KEY, query, variables));
       } catch (error) {
-        const again = error instanceof Refused && tries < 30 ? this.later(error) : null;
+        const again = error instanceof RequestRefused && tries < 30 ? this.retryDelayMs(error) : null;
         if (again === null) throw error;
         await sleep(again);
       }
@@ -131,7 +131,7 @@ export class SoakWorld {
         userId status version customStatus sessions { id status attached } } }`,
       { ids },
     );
-    for (const { userId, ...told } of userStatuses) this.model.told(userId, told, 'a query');
+    for (const { userId, ...told } of userStatuses) this.model.checkObservation(userId, told, 'a query');
     return userStatuses;
   }
 
@@ -142,11 +142,11 @@ export class SoakWorld {
    * @param {number} since when it was begun
    * @param {string | null} userId
    */
-  lost(error, who, since, userId) {
+  reportError(error, who, since, userId) {
     if (this.isOver) return;
     const isExcused = this.disturbances.between(since - 500, Date.now(), (kind) => kind !== 'slowDisk');
-    if (error instanceof Refused && this.later(error) !== null) return;
-    if (error instanceof Gone) {
+    if (error instanceof RequestRefused && this.retryDelayMs(error) !== null) return;
+    if (error instanceof ConnectionGone) {
       if (error.code === 1013) return this.journal.count('told OVERLOADED');
       if (error.code === 1012 && isExcused) return;
       if (error.code === 1006 && isExcused) return;
@@ -157,7 +157,7 @@ export class SoakWorld {
       // What cannot be written cannot be promised.
       if (error.code === 1011 && this.disturbances.between(since, Date.now(), cannotWrite)) return;
       this.journal.violate('lost', `${who}: ${error.message}`, userId);
-    } else if (error instanceof Unanswered) {
+    } else if (error instanceof NoAnswer) {
       if (!isExcused)
         this.journal.violate('unanswered', `${who}: no answer since ${new Date(since).toISOString()}`, userId);
     } else this.journal.violate('fault', `${who}: ${error instanceof Error ? error.stack : error}`, userId);
@@ -165,9 +165,9 @@ export class SoakWorld {
 
   /**
    * An error that says to come back later. @returns in how many ms; null when it is another one
-   * @param {Refused} refused
+   * @param {RequestRefused} refused
    */
-  later({ code, extensions }) {
+  retryDelayMs({ code, extensions }) {
     if (code !== 'OVERLOADED') return null;
     this.journal.count('told OVERLOADED');
     if (typeof extensions.retryAfterMs !== 'number') this.journal.violate('error', 'OVERLOADED without retryAfterMs');

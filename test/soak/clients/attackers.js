@@ -1,7 +1,7 @@
 // Those whom nobody invited, from an address of their own. None of them may get in, and nobody else may notice.
 import { Buffer } from 'node:buffer';
 import { connect } from 'node:net';
-import { Connection, Gone, Unanswered } from './connection.js';
+import { Connection, ConnectionGone, NoAnswer } from './connection.js';
 import { sleep } from '../time.js';
 import { sign, userToken } from './tokens.js';
 import { frame, SoakSocket } from './wire.js';
@@ -19,7 +19,7 @@ export async function attacker(world, index) {
   const { pauses, journal, server, disturbances } = world;
   while (!world.isOver) {
     await pauses.pause(random.between(500, 3_000));
-    if (world.isQuiet) continue;
+    if (world.changesStopped) continue;
     if (!server.isUp) await server.up();
     const kind = random.pick(kinds);
     const since = Date.now();
@@ -30,8 +30,8 @@ export async function attacker(world, index) {
       if (wrong !== null && !world.isOver && !disturbances.between(since, Date.now()))
         journal.violate('attack', `${kind}: ${wrong}`);
     } catch (error) {
-      if (error instanceof Gone || error instanceof Unanswered) continue;
-      world.lost(error, `attack: ${kind}`, since, null);
+      if (error instanceof ConnectionGone || error instanceof NoAnswer) continue;
+      world.reportError(error, `attack: ${kind}`, since, null);
     }
   }
 }
@@ -129,7 +129,7 @@ const ATTACKS = {
     const connection = new Connection(world.server.port, { localAddress: ADDRESS });
     try {
       await connection.init(userToken(userId));
-      const { data } = await connection.ask('mutation { login(input: {platform: WEB}) { sessionToken } }');
+      const { data } = await connection.request('mutation { login(input: {platform: WEB}) { sessionToken } }');
       if (data == null) return null;
       let limited = 0;
       for (let index = 0; index < 3_000; index++) {
@@ -140,12 +140,12 @@ const ATTACKS = {
           end: () => undefined,
         });
       }
-      const closed = await fate(connection.wire, 3_000);
+      const closed = await fate(connection.socket, 3_000);
       if (limited === 0 && closed?.code !== 4414) return 'nobody stopped it';
       world.journal.count('floods held back');
       return null;
     } finally {
-      connection.wire.rst();
+      connection.socket.rst();
     }
   },
 

@@ -1,8 +1,8 @@
 // A backend's other work: it pages, counts, throws people out, asks about many, and scrapes.
-import { Gone, Unanswered } from './connection.js';
+import { ConnectionGone, NoAnswer } from './connection.js';
 import { explain } from '../judge/explain.js';
 import { userToken } from './tokens.js';
-import { cannotWrite, Refused } from '../world.js';
+import { cannotWrite, RequestRefused } from '../world.js';
 
 /** @typedef {import('../world.js').SoakWorld} World */
 
@@ -25,7 +25,7 @@ export async function backend(world) {
   const { pauses, journal, server } = world;
   while (!world.isOver) {
     await pauses.pause(random.between(100, 900));
-    if (world.isQuiet) {
+    if (world.changesStopped) {
       await pauses.pause(300);
       continue;
     }
@@ -35,9 +35,10 @@ export async function backend(world) {
     try {
       await WORK[act](world, random);
     } catch (error) {
-      if (error instanceof Gone || error instanceof Unanswered) world.lost(error, `backend, ${act}`, since, null);
-      else if (!(error instanceof Refused)) world.lost(error, `backend, ${act}`, since, null);
-      else if (world.later(error) !== null) await pauses.pause(100);
+      if (error instanceof ConnectionGone || error instanceof NoAnswer)
+        world.reportError(error, `backend, ${act}`, since, null);
+      else if (!(error instanceof RequestRefused)) world.reportError(error, `backend, ${act}`, since, null);
+      else if (world.retryDelayMs(error) !== null) await pauses.pause(100);
       else if (!world.disturbances.between(since, Date.now(), (kind) => cannotWrite(kind) || kind === 'down'))
         journal.violate('error', `backend, ${act}: ${error.message}`);
     }
@@ -80,7 +81,7 @@ const WORK = {
         if (told.status === 'OFFLINE' || (status !== null && told.status !== status))
           world.journal.violate('paging', `${told.status} among those who are ${status}`, userId);
         seen.add(userId);
-        world.model.told(userId, told, 'onlineUsers');
+        world.model.checkObservation(userId, told, 'onlineUsers');
       }
       if (!onlineUsers.pageInfo.hasNextPage) return;
       after = onlineUsers.pageInfo.endCursor;
@@ -135,7 +136,7 @@ const WORK = {
     const known = sessions.length === 0 ? null : random.pick(sessions);
     const end = known === null ? undefined : world.model.ended.get(known.id);
     if (known === null || end === undefined) return;
-    const { errors } = await world.http.ask(known.token, '{ me { id } }');
+    const { errors } = await world.http.request(known.token, '{ me { id } }');
     const { code, reason, endedAt, kickedBy } = errors?.[0]?.extensions ?? {};
     if (code === 'OVERLOADED') return;
     if (
@@ -158,7 +159,7 @@ const WORK = {
     await world.backend('mutation ($input: EndSessionsInput!) { endSessions(input: $input) { ended { id } } }', {
       input: { userId, revokeTokens: true },
     });
-    const { errors } = await world.http.ask(jwt, '{ userStatus(userId: "a") { status } }');
+    const { errors } = await world.http.request(jwt, '{ userStatus(userId: "a") { status } }');
     if (errors?.[0]?.extensions?.code !== 'UNAUTHENTICATED')
       world.journal.violate('revoked', `a revoked JWT is answered ${JSON.stringify(errors)}`, userId);
   },
@@ -177,6 +178,6 @@ export async function endSessions(world, random, revokeTokens) {
   );
   if (revokeTokens) world.revokedAt.set(userId, Date.now());
   const { ended, userStatus } = data.endSessions;
-  for (const { id } of ended) world.model.oweEnd(userId, id, 'REVOKED', { by: 'endSessions' });
-  world.model.told(userId, userStatus, 'endSessions');
+  for (const { id } of ended) world.model.expectSessionEnd(userId, id, 'REVOKED', { by: 'endSessions' });
+  world.model.checkObservation(userId, userStatus, 'endSessions');
 }

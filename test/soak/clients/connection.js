@@ -9,7 +9,7 @@ export const ANSWERED_WITHIN_MS = 40_000;
 /** @typedef {{ data?: any, errors?: { message: string, extensions?: Extensions }[] }} Answer */
 
 /** The other end is gone, or there is none. */
-export class Gone extends Error {
+export class ConnectionGone extends Error {
   /** @param {import('./wire.js').Closed} closed */
   constructor({ code, reason }) {
     super(`Closed with ${code} ${reason}`);
@@ -18,7 +18,7 @@ export class Gone extends Error {
   }
 }
 
-export class Unanswered extends Error {}
+export class NoAnswer extends Error {}
 
 /** @typedef {{ next: (answer: Answer) => void, end: (error: Error | null) => void }} Listener */
 
@@ -40,10 +40,10 @@ export class Connection {
    */
   constructor(port, options) {
     this.#wire = new SoakSocket(port, options);
-    this.#wire.onText = (text) => this.#hear(text);
+    this.#wire.onText = (text) => this.#handleMessage(text);
     this.#wire.onPong = () => void this.#pongs.shift()?.resolve();
     this.#wire.onClosed = (closed) => {
-      const gone = new Gone(closed);
+      const gone = new ConnectionGone(closed);
       this.#ack?.reject(gone);
       for (const pong of this.#pongs.splice(0)) pong.reject(gone);
       const listeners = [...this.#listeners.values()];
@@ -53,7 +53,7 @@ export class Connection {
     };
   }
 
-  get wire() {
+  get socket() {
     return this.#wire;
   }
 
@@ -68,7 +68,7 @@ export class Connection {
    */
   async init(token, onSent = () => undefined) {
     const status = await this.#wire.opened;
-    if (status !== 101) throw new Gone({ code: status === 0 ? 1006 : status, reason: 'No upgrade' });
+    if (status !== 101) throw new ConnectionGone({ code: status === 0 ? 1006 : status, reason: 'No upgrade' });
     onSent(Date.now());
     await this.#bounded((resolve, reject) => {
       this.#ack = { resolve: () => resolve(undefined), reject };
@@ -82,7 +82,7 @@ export class Connection {
    * @param {object} [variables]
    * @returns {Promise<Answer>}
    */
-  ask(query, variables) {
+  request(query, variables) {
     return this.#bounded((resolve, reject) => {
       /** @type {Answer | null} */
       let answer = null;
@@ -101,7 +101,7 @@ export class Connection {
    */
   subscribe(query, variables, listener) {
     if (this.closed !== null) {
-      listener.end(new Gone(this.closed));
+      listener.end(new ConnectionGone(this.closed));
       return () => undefined;
     }
     const id = String(++this.#id);
@@ -114,7 +114,7 @@ export class Connection {
 
   /** A ping of the WebSocket, or of the protocol. Resolves with its pong. @param {boolean} ofProtocol */
   ping(ofProtocol) {
-    if (this.closed !== null) return Promise.reject(new Gone(this.closed));
+    if (this.closed !== null) return Promise.reject(new ConnectionGone(this.closed));
     return this.#bounded((resolve, reject) => {
       this.#pongs.push({ resolve: () => resolve(undefined), reject });
       if (ofProtocol) this.#wire.send('{"type":"ping"}');
@@ -129,7 +129,7 @@ export class Connection {
    */
   #bounded(start) {
     return new Promise((resolve, reject) => {
-      const late = setTimeout(() => reject(new Unanswered('No answer came.')), ANSWERED_WITHIN_MS);
+      const late = setTimeout(() => reject(new NoAnswer('No answer came.')), ANSWERED_WITHIN_MS);
       const done = (/** @type {(value: any) => void} */ settle) => (/** @type {any} */ value) => {
         clearTimeout(late);
         settle(value);
@@ -139,7 +139,7 @@ export class Connection {
   }
 
   /** @param {string} text */
-  #hear(text) {
+  #handleMessage(text) {
     const message = JSON.parse(text);
     const listener = this.#listeners.get(message.id);
     switch (message.type) {

@@ -1,7 +1,7 @@
 // One device of one user, which does all that devices do: well-behaved ones, those in tunnels, and those in pockets.
-import { Connection, Gone } from './connection.js';
-import { Known } from '../judge/known-statuses.js';
-import { cannotWrite, dataOf, Refused } from '../world.js';
+import { Connection, ConnectionGone } from './connection.js';
+import { ClientSession } from '../judge/client-session.js';
+import { cannotWrite, dataOf, RequestRefused } from '../world.js';
 import { userToken } from './tokens.js';
 
 /** @typedef {import('../world.js').SoakWorld} World */
@@ -41,7 +41,7 @@ const TEXTS = [
 ];
 
 /** The session is over; another one may begin. */
-class Over extends Error {}
+class DeviceFinished extends Error {}
 
 export class Device {
   #world;
@@ -51,11 +51,11 @@ export class Device {
   #deviceId;
   #jwt = '';
   #jwtMintedAt = 0;
-  /** @type {Known | null} */
-  #known = null;
-  /** The one that it knew last. @type {Known | null} */
-  #lastKnown = null;
-  /** Those that are attached to the session. @type {{ connection: Connection, plug: import('../judge/known-statuses.js').Plug }[]} */
+  /** @type {ClientSession | null} */
+  #session = null;
+  /** The one that it knew last. @type {ClientSession | null} */
+  #lastSession = null;
+  /** Those that are attached to the session. @type {{ connection: Connection, plug: import('../judge/client-session.js').Plug }[]} */
   #sockets = [];
   #usesSockets = true;
   #intervalMs = 1_000;
@@ -81,7 +81,7 @@ export class Device {
   }
 
   /** Lives until the soak is over. */
-  async live() {
+  async run() {
     const { pauses, server } = this.#world;
     await pauses.pause(this.#random.between(0, 6_000));
     while (!this.#world.isOver) {
@@ -93,12 +93,12 @@ export class Device {
       }
       if (!server.isUp) await server.up();
     }
-    for (const socket of [...this.#sockets]) this.#cut(socket, 'rst');
+    for (const socket of [...this.#sockets]) this.#endSocket(socket, 'rst');
   }
 
   /** All sockets are lost at once. */
   storm() {
-    for (const socket of [...this.#sockets]) this.#cut(socket, 'rst');
+    for (const socket of [...this.#sockets]) this.#endSocket(socket, 'rst');
   }
 
   get isAttached() {
@@ -106,11 +106,11 @@ export class Device {
   }
 
   async #turn() {
-    const { pauses, isQuiet } = this.#world;
-    if (this.#known === null) {
+    const { pauses, changesStopped: isQuiet } = this.#world;
+    if (this.#session === null) {
       if (isQuiet) return pauses.pause(500);
       await pauses.pause(this.#random.chance(0.3) ? this.#random.between(0, 20_000) : this.#random.between(0, 2_000));
-      return this.#world.isQuiet ? undefined : this.#login();
+      return this.#world.changesStopped ? undefined : this.#login();
     }
     if (this.#usesSockets && this.#sockets.length === 0) await this.#attach();
     const act = isQuiet ? 'beat' : this.#random.weighted(ACTS);
@@ -121,34 +121,34 @@ export class Device {
   /** @param {keyof typeof ACTS} act */
   async #act(act) {
     const { journal, pauses } = this.#world;
-    const known = /** @type {Known} */ (this.#known);
+    const known = /** @type {ClientSession} */ (this.#session);
     journal.count(`device: ${act}`);
     switch (act) {
       case 'beat':
-        return this.#beat(undefined);
+        return this.#heartbeat(undefined);
       case 'background':
-        return this.#beat({ appState: 'BACKGROUND' });
+        return this.#heartbeat({ appState: 'BACKGROUND' });
       case 'foreground':
-        return this.#beat({ appState: 'FOREGROUND' });
+        return this.#heartbeat({ appState: 'FOREGROUND' });
       case 'ping': {
         const [socket] = this.#sockets;
-        if (socket === undefined) return this.#beat(undefined);
-        return this.#sign(false, () => socket.connection.ping(this.#random.chance(0.5)));
+        if (socket === undefined) return this.#heartbeat(undefined);
+        return this.#sendActivity(false, () => socket.connection.ping(this.#random.chance(0.5)));
       }
       case 'ask':
-        return this.#ask();
+        return this.#queryStatuses();
       case 'write':
-        return this.#write();
+        return this.#setText();
       case 'cut': {
         const socket = this.#sockets.length > 0 ? this.#random.pick(this.#sockets) : null;
-        if (socket === null) return this.#beat(undefined);
-        this.#cut(socket, this.#random.pick(['close', 'fin', 'rst']));
+        if (socket === null) return this.#heartbeat(undefined);
+        this.#endSocket(socket, this.#random.pick(['close', 'fin', 'rst']));
         return pauses.pause(
           this.#random.chance(0.5) ? this.#random.between(0, 400) : this.#random.between(500, 12_000),
         );
       }
       case 'second':
-        return this.#usesSockets && this.#sockets.length < 3 ? this.#attach() : this.#beat(undefined);
+        return this.#usesSockets && this.#sockets.length < 3 ? this.#attach() : this.#heartbeat(undefined);
       case 'silence':
         journal.act(this.#userId, `${known.id} is silent`);
         return pauses.pause(this.#random.between(3_000, 25_000));
@@ -182,8 +182,8 @@ export class Device {
         connection = new Connection(server.port);
         await connection.init(jwt);
         sent = Date.now();
-        answer = await connection.ask(LOGIN, { input });
-      } else answer = await http.ask(jwt, LOGIN, { input });
+        answer = await connection.request(LOGIN, { input });
+      } else answer = await http.request(jwt, LOGIN, { input });
       const { login } = dataOf(answer);
       const acked = Date.now();
       const { session } = login;
@@ -195,53 +195,53 @@ export class Device {
         (input.deviceId ?? session.deviceId) !== session.deviceId
       )
         journal.violate('login', `asked ${JSON.stringify(input)}, got ${JSON.stringify(session)}`, this.#userId);
-      const known = new Known({ ...session, token: login.sessionToken });
-      known.sends(sent);
-      known.acked(sent, acked);
-      known.learn(sent, login, acked);
+      const known = new ClientSession({ ...session, token: login.sessionToken });
+      known.recordSent(sent);
+      known.recordAcknowledged(sent, acked);
+      known.recordTimings(sent, login, acked);
       this.#checkTimings(known, login);
-      model.owe(this.#userId, session.id, `login of ${session.id}`, ({ reason }) => reason === 'LOGIN');
+      model.expectEvent(this.#userId, session.id, `login of ${session.id}`, ({ reason }) => reason === 'LOGIN');
       for (const { id } of login.kicked)
-        model.oweEnd(this.#userId, id, 'KICKED', { kickedBy: this.#platform, by: `login of ${session.id}` });
+        model.expectSessionEnd(this.#userId, id, 'KICKED', { kickedBy: this.#platform, by: `login of ${session.id}` });
       // The session before may live on, where there may be several.
-      for (const old of [...this.#sockets]) this.#cut(old, 'rst');
+      for (const old of [...this.#sockets]) this.#endSocket(old, 'rst');
       sessions.set(known.id, known);
-      this.#known = known;
-      this.#lastKnown = known;
+      this.#session = known;
+      this.#lastSession = known;
       this.#intervalMs = login.heartbeatIntervalMs;
       this.#usesSockets = overSocket || this.#random.chance(0.75);
-      if (connection !== null) this.#adopt(connection, known, sent);
+      if (connection !== null) this.#useConnection(connection, known, sent);
     } catch (error) {
-      connection?.wire.rst();
+      connection?.socket.rst();
       throw error;
     }
   }
 
   async #attach() {
-    const known = /** @type {Known} */ (this.#known);
+    const known = /** @type {ClientSession} */ (this.#session);
     const { server } = this.#world;
     const connection = new Connection(server.port);
     let sent = 0;
     try {
       await connection.init(known.token, (at) => {
         sent = at;
-        known.sends(at);
+        known.recordSent(at);
         known.lastAttachSent = at;
       });
     } catch (error) {
       // It may have been attached all the same.
-      known.cut({ wasAttached: false });
-      connection.wire.rst();
+      known.recordSocketEnd({ wasAttached: false });
+      connection.socket.rst();
       throw error;
     }
-    known.acked(sent);
-    this.#adopt(connection, known, sent);
+    known.recordAcknowledged(sent);
+    this.#useConnection(connection, known, sent);
   }
 
-  /** @param {Connection} connection @param {Known} known @param {number} sent */
-  #adopt(connection, known, sent) {
+  /** @param {Connection} connection @param {ClientSession} known @param {number} sent */
+  #useConnection(connection, known, sent) {
     const { journal } = this.#world;
-    const plug = known.plug(sent);
+    const plug = known.recordAttachedSocket(sent);
     const socket = { connection, plug };
     this.#sockets.push(socket);
     journal.act(this.#userId, `${known.id} attached a socket`);
@@ -255,20 +255,20 @@ export class Device {
     else if (this.#random.chance(0.3)) this.#listenForEnd(connection, known);
   }
 
-  /** @param {Connection} connection @param {Known} known */
+  /** @param {Connection} connection @param {ClientSession} known */
   #listenForEnd(connection, known) {
     connection.subscribe('subscription { sessionEnded { sessionId reason kickedBy } }', undefined, {
       next: ({ data }) => {
         if (data == null) return;
         const { sessionId, reason, kickedBy } = data.sessionEnded;
-        this.#world.model.oweEnd(known.userId, sessionId, reason, { kickedBy, by: 'sessionEnded' });
+        this.#world.model.expectSessionEnd(known.userId, sessionId, reason, { kickedBy, by: 'sessionEnded' });
         this.#world.journal.count('sessionEnded told');
       },
       end: () => undefined,
     });
   }
 
-  /** @param {Known} known @param {import('./wire.js').Closed} closed */
+  /** @param {ClientSession} known @param {import('./wire.js').Closed} closed */
   #closedByServer(known, { code, reason }) {
     const { journal, model, disturbances, isOver } = this.#world;
     journal.count(`closed with ${code}`);
@@ -276,8 +276,8 @@ export class Device {
     if (isOver) return;
     const now = Date.now();
     if (code === 4410) {
-      model.oweEnd(known.userId, known.id, reason, { by: 'close 4410' });
-      if (this.#known === known) this.#known = null;
+      model.expectSessionEnd(known.userId, known.id, reason, { by: 'close 4410' });
+      if (this.#session === known) this.#session = null;
     } else if (code === 4412) {
       if (!['HEARTBEAT_TIMEOUT', 'BACKGROUND_TIMEOUT'].includes(reason))
         journal.violate('close', `4412 ${reason}`, this.#userId);
@@ -286,7 +286,7 @@ export class Device {
       if (!isExcused)
         journal.violate('close', `a socket was closed with ${code} ${reason} for no reason`, this.#userId);
       // Was it the server who closed it, or did it only look so? If the latter, it is a DISCONNECT.
-      known.cut();
+      known.recordSocketEnd();
     } else if (code === 4413) {
       // A socket opened with the JWT, which a backend has revoked since.
       if (!this.#wasRevoked()) journal.violate('close', `4413 ${reason}`, this.#userId);
@@ -294,19 +294,19 @@ export class Device {
   }
 
   /** @param {{ appState: string } | undefined} input */
-  async #beat(input) {
-    const known = /** @type {Known} */ (this.#known);
+  async #heartbeat(input) {
+    const known = /** @type {ClientSession} */ (this.#session);
     const { journal } = this.#world;
     const sent = Date.now();
     if (input !== undefined) {
-      known.backgroundUnsure ??= sent;
+      known.backgroundUnsureSince ??= sent;
       journal.act(this.#userId, `${known.id} says ${input.appState}`);
     }
-    known.asksForTimings(sent);
-    const data = await this.#sign(true, () => this.#own(BEAT, { input: input ?? null }));
+    known.recordTimingsRequest(sent);
+    const data = await this.#sendActivity(true, () => this.#request(BEAT, { input: input ?? null }));
     const { heartbeat } = data;
     const acked = Date.now();
-    known.learn(sent, heartbeat, acked);
+    known.recordTimings(sent, heartbeat, acked);
     this.#checkTimings(known, heartbeat);
     this.#intervalMs = heartbeat.heartbeatIntervalMs;
     const seen = Date.parse(heartbeat.session.lastSeenAt);
@@ -316,13 +316,13 @@ export class Device {
       journal.violate('beat', `ONLINE after a beat, not ${heartbeat.session.status}`, this.#userId);
     if (input !== undefined && heartbeat.session.appState !== input.appState)
       journal.violate('beat', `${input.appState}, not ${heartbeat.session.appState}`, this.#userId);
-    if (input !== undefined) known.tells(input.appState, sent, acked);
+    if (input !== undefined) known.recordAppState(input.appState, sent, acked);
   }
 
-  /** @param {Known} known @param {{ heartbeatTimeoutMs: number }} said */
+  /** @param {ClientSession} known @param {{ heartbeatTimeoutMs: number }} said */
   #checkTimings(known, { heartbeatTimeoutMs }) {
     const { policies } = this.#world;
-    if (policies.isUnsure || known.rows(policies, Date.now()).length > 0) return;
+    if (policies.isUnsure || known.possiblePolicyRows(policies, Date.now()).length > 0) return;
     this.#world.journal.violate(
       'timings',
       `told ${heartbeatTimeoutMs} ms, which no policy of the time says`,
@@ -330,78 +330,78 @@ export class Device {
     );
   }
 
-  async #ask() {
+  async #queryStatuses() {
     const { model, userIds } = this.#world;
     const ids = [this.#userId, ...this.#random.some(userIds.slice(0, 200), 3)];
-    const data = await this.#sign(true, () =>
-      this.#own(
+    const data = await this.#sendActivity(true, () =>
+      this.#request(
         'query ($ids: [ID!]!) { me { id status } userStatuses(userIds: $ids) { userId status version customStatus } }',
         { ids },
       ),
     );
-    for (const { userId, ...told } of data.userStatuses) model.told(userId, told, 'a device asks');
+    for (const { userId, ...told } of data.userStatuses) model.checkObservation(userId, told, 'a device asks');
     if (data.userStatuses[0].status !== 'ONLINE')
       this.#world.journal.violate('beat', `asks, and is ${data.userStatuses[0].status}`, this.#userId);
   }
 
-  async #write() {
+  async #setText() {
     const { model, journal } = this.#world;
-    const known = /** @type {Known} */ (this.#known);
+    const known = /** @type {ClientSession} */ (this.#session);
     const odd = this.#random.pick(TEXTS);
     const text = this.#random.chance(0.1) ? null : `${[...odd].slice(0, 200).join('')} ${++this.#texts}`;
     journal.act(this.#userId, `${known.id} writes ${JSON.stringify(text)}`);
-    const { setCustomStatus } = await this.#sign(true, () =>
-      this.#own(`mutation ($text: String) { setCustomStatus(input: { text: $text }) { ${USER} } }`, { text }),
+    const { setCustomStatus } = await this.#sendActivity(true, () =>
+      this.#request(`mutation ($text: String) { setCustomStatus(input: { text: $text }) { ${USER} } }`, { text }),
     );
     const { userId, ...told } = setCustomStatus.userStatus;
     if (told.customStatus !== text)
       journal.violate('text', `${JSON.stringify(text)} became ${JSON.stringify(told.customStatus)}`, userId);
-    model.told(userId, told, 'setCustomStatus');
+    model.checkObservation(userId, told, 'setCustomStatus');
   }
 
   async #logout() {
     const { model, journal } = this.#world;
-    const known = /** @type {Known} */ (this.#known);
-    known.leaving = true;
+    const known = /** @type {ClientSession} */ (this.#session);
+    known.isLoggingOut = true;
     journal.act(this.#userId, `${known.id} logs out`);
-    const { logout } = await this.#sign(true, () => this.#own(`mutation { logout { ${USER} } }`));
-    model.oweEnd(known.userId, known.id, 'LOGOUT', { by: 'logout' });
+    const { logout } = await this.#sendActivity(true, () => this.#request(`mutation { logout { ${USER} } }`));
+    model.expectSessionEnd(known.userId, known.id, 'LOGOUT', { by: 'logout' });
     const { userId, ...told } = logout.userStatus;
-    model.told(userId, told, 'logout');
-    this.#over();
+    model.checkObservation(userId, told, 'logout');
+    this.#finish();
   }
 
   /** The network is gone, and nobody says so. */
   async #freeze() {
     const { journal, pauses } = this.#world;
-    const known = /** @type {Known} */ (this.#known);
+    const known = /** @type {ClientSession} */ (this.#session);
     journal.act(this.#userId, `${known.id} is frozen`);
     const frozen = this.#sockets.splice(0);
     for (const { connection, plug } of frozen) {
       plug.dropped = true;
-      connection.wire.freeze();
+      connection.socket.freeze();
     }
     await pauses.pause(this.#random.between(1_000, 15_000));
     // What is left of the old sockets comes to its end while new ones are open.
     void pauses.pause(this.#random.between(0, 20_000)).then(() => {
       for (const { connection } of frozen) {
         // The server may have given up on it long ago.
-        known.cut({ wasAttached: false });
-        connection.wire.rst();
+        known.recordSocketEnd({ wasAttached: false });
+        connection.socket.rst();
       }
     });
   }
 
-  /** @param {{ connection: Connection, plug: import('../judge/known-statuses.js').Plug }} socket @param {'close' | 'fin' | 'rst'} how */
-  #cut(socket, how) {
-    const known = /** @type {Known} */ (this.#known);
+  /** @param {{ connection: Connection, plug: import('../judge/client-session.js').Plug }} socket @param {'close' | 'fin' | 'rst'} how */
+  #endSocket(socket, how) {
+    const known = /** @type {ClientSession} */ (this.#session);
     this.#world.journal.act(this.#userId, `${known?.id} cuts its socket by ${how}`);
     this.#cutAt = Date.now();
     socket.plug.dropped = true;
     socket.plug.closed = this.#cutAt;
-    known?.cut();
+    known?.recordSocketEnd();
     this.#sockets.splice(this.#sockets.indexOf(socket), 1);
-    socket.connection.wire[how]();
+    socket.connection.socket[how]();
   }
 
   /**
@@ -409,13 +409,13 @@ export class Device {
    * @param {boolean} isOperation
    * @param {() => Promise<any>} act
    */
-  async #sign(isOperation, act) {
+  async #sendActivity(isOperation, act) {
     const { journal } = this.#world;
-    const known = /** @type {Known} */ (this.#known);
+    const known = /** @type {ClientSession} */ (this.#session);
     const sent = Date.now();
-    known.sends(sent);
+    known.recordSent(sent);
     const said = await act();
-    if (this.#known === known) known.acked(sent);
+    if (this.#session === known) known.recordAcknowledged(sent);
     journal.count(isOperation ? 'signs of life: operations' : 'signs of life: pings');
     return said;
   }
@@ -425,33 +425,33 @@ export class Device {
    * @param {string} query
    * @param {object} [variables]
    */
-  async #own(query, variables) {
-    const known = /** @type {Known} */ (this.#known);
+  async #request(query, variables) {
+    const known = /** @type {ClientSession} */ (this.#session);
     const [socket] = this.#sockets;
     const answer =
       socket === undefined || this.#random.chance(0.05)
-        ? await this.#world.http.ask(known.token, query, variables)
-        : await socket.connection.ask(query, variables);
+        ? await this.#world.http.request(known.token, query, variables)
+        : await socket.connection.request(query, variables);
     return dataOf(answer);
   }
 
   /** @param {unknown} error @param {number} since */
   async #failed(error, since) {
     const { journal, model, pauses, isOver } = this.#world;
-    if (isOver || error instanceof Over) return;
-    if (error instanceof Refused) {
+    if (isOver || error instanceof DeviceFinished) return;
+    if (error instanceof RequestRefused) {
       const { code, extensions } = error;
       journal.count(`refused: ${code}`);
-      const again = this.#world.later(error);
+      const again = this.#world.retryDelayMs(error);
       if (again !== null) return pauses.pause(again);
       // Its socket may have said so before.
-      const known = this.#known ?? this.#lastKnown;
+      const known = this.#session ?? this.#lastSession;
       if (code === 'SESSION_ENDED' && known !== null) {
-        model.oweEnd(this.#userId, known.id, extensions.reason ?? '', {
+        model.expectSessionEnd(this.#userId, known.id, extensions.reason ?? '', {
           ...(extensions.reason === 'KICKED' ? { kickedBy: extensions.kickedBy ?? null } : {}),
           by: 'SESSION_ENDED',
         });
-        return this.#over();
+        return this.#finish();
       }
       if (code === 'UNAUTHENTICATED' && this.#wasRevoked()) {
         this.#jwtMintedAt = 0;
@@ -460,13 +460,13 @@ export class Device {
       if (code === 'INTERNAL_SERVER_ERROR' && this.#world.disturbances.between(since, Date.now(), cannotWrite))
         return pauses.pause(500);
       journal.violate('error', error.message, this.#userId);
-      return this.#over();
+      return this.#finish();
     }
-    if (error instanceof Gone) {
+    if (error instanceof ConnectionGone) {
       // A close that says why was judged when it came, unless it came in the place of a welcome.
-      if (error.code === 4410 && this.#known !== null) {
-        model.oweEnd(this.#userId, this.#known.id, error.reason, { by: 'close 4410' });
-        return this.#over();
+      if (error.code === 4410 && this.#session !== null) {
+        model.expectSessionEnd(this.#userId, this.#session.id, error.reason, { by: 'close 4410' });
+        return this.#finish();
       }
       if (error.code === 4410 || error.code === 4412) return;
       if (error.code === 1013) {
@@ -479,13 +479,13 @@ export class Device {
       }
     }
     // It was the device that cut it, in the midst of something.
-    const isOwnDoing = error instanceof Gone && error.code === 1006 && this.#cutAt >= since;
-    if (!isOwnDoing) this.#world.lost(error, 'a device', since, this.#userId);
+    const isOwnDoing = error instanceof ConnectionGone && error.code === 1006 && this.#cutAt >= since;
+    if (!isOwnDoing) this.#world.reportError(error, 'a device', since, this.#userId);
     await pauses.pause(this.#random.between(20, 500));
   }
 
-  #over() {
-    this.#known = null;
+  #finish() {
+    this.#session = null;
     // The server closes them with 4410; if it does not, that is seen as well.
     for (const socket of this.#sockets.splice(0)) {
       socket.plug.dropped = true;
@@ -493,7 +493,7 @@ export class Device {
         if (socket.connection.closed !== null) return;
         if (!this.#world.disturbances.between(Date.now() - 9_000, Date.now()) && !this.#world.isOver)
           this.#world.journal.violate('close', 'a socket of an ended session stays open', this.#userId);
-        socket.connection.wire.rst();
+        socket.connection.socket.rst();
       });
     }
   }

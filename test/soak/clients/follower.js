@@ -1,12 +1,12 @@
 // Backends that follow the feed and resume where they were, however they lost it. The first one's is the one that
 // everything is held against; the others must hear the same.
 import { clearTimeout } from 'node:timers';
-import { Connection, Gone } from './connection.js';
+import { Connection, ConnectionGone } from './connection.js';
 import { EVENT_FIELDS } from '../../support/life.js';
 import { hashOf } from '../random.js';
 import { sleep } from '../time.js';
 import { API_KEY } from './tokens.js';
-import { Refused } from '../world.js';
+import { RequestRefused } from '../world.js';
 
 /** @typedef {import('../world.js').SoakWorld} World */
 /** @typedef {import('../../support/life.js').Event} Event */
@@ -25,7 +25,7 @@ export class Follower {
   /** Since when it hears without a break; Infinity while it does not. */
   since = Infinity;
   /** By user: how many, and all of their cursors in order. @type {Map<string, { count: number, hash: number }>} */
-  heard = new Map();
+  received = new Map();
   count = 0;
   /** @type {(() => void) | null} */
   #cutNow = null;
@@ -64,7 +64,7 @@ export class Follower {
     this.cut();
   }
 
-  async live() {
+  async run() {
     const { server, journal } = this.#world;
     while (!this.#isStopped) {
       const began = Date.now();
@@ -72,12 +72,13 @@ export class Follower {
         await (this.#overStream ? this.#stream() : this.#socket());
       } catch (error) {
         this.since = Infinity;
-        if (error instanceof Gone && error.code === 4411) journal.count('followers: told 4411');
-        else if (error instanceof Gone && error.reason === CUT) journal.count('followers: cut');
-        else if (error instanceof Refused && this.#world.later(error) !== null) journal.count('followers: overloaded');
-        else if (error instanceof Gone && error.code === 1006 && this.#overStream && this.#stalls)
+        if (error instanceof ConnectionGone && error.code === 4411) journal.count('followers: told 4411');
+        else if (error instanceof ConnectionGone && error.reason === CUT) journal.count('followers: cut');
+        else if (error instanceof RequestRefused && this.#world.retryDelayMs(error) !== null)
+          journal.count('followers: overloaded');
+        else if (error instanceof ConnectionGone && error.code === 1006 && this.#overStream && this.#stalls)
           journal.count('followers: stream ended');
-        else this.#world.lost(error, this.#name, began, null);
+        else this.#world.reportError(error, this.#name, began, null);
       }
       await sleep(this.#random.between(20, 300));
       if (!server.isUp) await server.up();
@@ -89,30 +90,30 @@ export class Follower {
     const connection = new Connection(this.#world.server.port);
     try {
       await connection.init(API_KEY);
-      if (this.#isStopped) throw new Gone({ code: 1006, reason: CUT });
+      if (this.#isStopped) throw new ConnectionGone({ code: 1006, reason: CUT });
       return await new Promise((_resolve, reject) => {
         this.#cutNow = () => {
-          reject(new Gone({ code: 1006, reason: CUT }));
-          connection.wire.rst();
+          reject(new ConnectionGone({ code: 1006, reason: CUT }));
+          connection.socket.rst();
         };
         connection.subscribe(FOLLOW, { after: this.cursor }, this.#listener(reject));
-        this.#stallNowAndThen(connection.wire);
+        this.#stallNowAndThen(connection.socket);
         this.since = Date.now();
       });
     } finally {
-      connection.wire.rst();
+      connection.socket.rst();
     }
   }
 
   /** @returns {Promise<never>} */
   async #stream() {
-    /** @type {ReturnType<import('./http.js').Http['stream']> | null} */
+    /** @type {ReturnType<import('./http.js').HttpClient['stream']> | null} */
     let stream = null;
     try {
       return await new Promise((_resolve, reject) => {
         stream = this.#world.http.stream(API_KEY, FOLLOW, { after: this.cursor }, this.#listener(reject));
         this.#cutNow = () => {
-          reject(new Gone({ code: 1006, reason: CUT }));
+          reject(new ConnectionGone({ code: 1006, reason: CUT }));
           stream?.cut();
         };
         this.since = Date.now();
@@ -127,7 +128,7 @@ export class Follower {
     if (!this.#stalls) return;
     const stall = setTimeout(
       () => {
-        if (this.#world.isQuiet || wire.closed !== null) return;
+        if (this.#world.changesStopped || wire.closed !== null) return;
         this.#world.journal.count('followers: stalled');
         wire.freeze();
         this.#thawNow = () => wire.thaw();
@@ -149,24 +150,24 @@ export class Follower {
         const [error] = errors ?? [];
         if (error !== undefined) {
           isOver = true;
-          return reject(new Refused(error.extensions ?? {}, error.message));
+          return reject(new RequestRefused(error.extensions ?? {}, error.message));
         }
-        this.#take(data.presenceEvents);
+        this.#addEvents(data.presenceEvents);
       },
       end: (error) => {
         isOver = true;
-        reject(error ?? new Gone({ code: 1006, reason: 'The subscription has ended' }));
+        reject(error ?? new ConnectionGone({ code: 1006, reason: 'The subscription has ended' }));
       },
     };
   }
 
   /** @param {readonly Event[]} events */
-  #take(events) {
+  #addEvents(events) {
     for (const { userId, cursor } of events) {
-      const heard = this.heard.get(userId) ?? { count: 0, hash: 0 };
+      const heard = this.received.get(userId) ?? { count: 0, hash: 0 };
       heard.count++;
       heard.hash = Math.imul(heard.hash ^ hashOf(cursor), 0x01000193);
-      this.heard.set(userId, heard);
+      this.received.set(userId, heard);
       this.cursor = cursor;
       this.count++;
     }

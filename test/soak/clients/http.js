@@ -1,10 +1,10 @@
 // GraphQL over HTTP with kept connections, and over Server-Sent Events.
 import { Agent, request } from 'node:http';
-import { ANSWERED_WITHIN_MS, Gone, Unanswered } from './connection.js';
+import { ANSWERED_WITHIN_MS, ConnectionGone, NoAnswer } from './connection.js';
 
 /** @typedef {import('./connection.js').Answer} Answer */
 
-export class Http {
+export class HttpClient {
   #agent = new Agent({ keepAlive: true, maxSockets: 40, timeout: ANSWERED_WITHIN_MS });
   #port;
 
@@ -25,7 +25,7 @@ export class Http {
    * @param {object} [variables]
    * @returns {Promise<Answer>}
    */
-  async ask(token, query, variables) {
+  async request(token, query, variables) {
     const { status, text } = await this.send('/graphql', { token, body: JSON.stringify({ query, variables }) });
     try {
       return JSON.parse(text);
@@ -60,12 +60,12 @@ export class Http {
             response.setEncoding('utf8');
             response.on('data', (chunk) => (text += chunk));
             response.on('end', () => resolve({ status: response.statusCode ?? 0, text }));
-            response.on('error', (error) => reject(new Gone({ code: 1006, reason: error.message })));
+            response.on('error', (error) => reject(new ConnectionGone({ code: 1006, reason: error.message })));
           },
         );
-        sending.on('timeout', () => sending.destroy(new Unanswered('No answer came.')));
+        sending.on('timeout', () => sending.destroy(new NoAnswer('No answer came.')));
         sending.on('error', (error) =>
-          reject(error instanceof Unanswered ? error : new Reset(error.message, sending.reusedSocket)),
+          reject(error instanceof NoAnswer ? error : new Reset(error.message, sending.reusedSocket)),
         );
         sending.end(body);
       });
@@ -105,10 +105,10 @@ export class Http {
           }
         });
         response.on('error', () => undefined);
-        response.on('close', () => listener.end(new Gone({ code: 1006, reason: 'The stream has ended' })));
+        response.on('close', () => listener.end(new ConnectionGone({ code: 1006, reason: 'The stream has ended' })));
       },
     );
-    sending.on('error', (error) => listener.end(new Gone({ code: 1006, reason: error.message })));
+    sending.on('error', (error) => listener.end(new ConnectionGone({ code: 1006, reason: error.message })));
     sending.end(JSON.stringify({ query, variables }));
     return {
       cut: () => sending.destroy(),
@@ -118,7 +118,7 @@ export class Http {
   }
 }
 
-class Reset extends Gone {
+class Reset extends ConnectionGone {
   /** @param {string} reason @param {boolean} isReused */
   constructor(reason, isReused) {
     super({ code: 1006, reason });

@@ -1,7 +1,7 @@
 // Those who are told: friends' apps that watch many, some of whom read a byte a second, or nothing at all.
-import { Connection, Gone } from './connection.js';
+import { Connection, ConnectionGone } from './connection.js';
 import { API_KEY, userToken } from './tokens.js';
-import { Refused } from '../world.js';
+import { RequestRefused } from '../world.js';
 
 /** @typedef {import('../world.js').SoakWorld} World */
 /** @typedef {'fast' | 'drip' | 'deaf' | 'stream' | 'many'} Kind */
@@ -22,7 +22,7 @@ export class Watcher {
   ids = [];
   /** @type {Connection | null} */
   #connection = null;
-  /** @type {ReturnType<import('./http.js').Http['stream']> | null} */
+  /** @type {ReturnType<import('./http.js').HttpClient['stream']> | null} */
   #stream = null;
   isFollowing = false;
 
@@ -40,16 +40,16 @@ export class Watcher {
 
   /** Slow ones read on as fast as they can, from now on. */
   hurry() {
-    this.#connection?.wire.thaw();
+    this.#connection?.socket.thaw();
     this.#stream?.resume();
   }
 
-  leave() {
-    this.#connection?.wire.rst();
+  stop() {
+    this.#connection?.socket.rst();
     this.#stream?.cut();
   }
 
-  async live() {
+  async run() {
     const { pauses, server } = this.#world;
     await pauses.pause(this.#random.between(0, 4_000));
     while (!this.#world.isOver) {
@@ -57,7 +57,7 @@ export class Watcher {
       try {
         await (this.#kind === 'stream' ? this.#overStream() : this.#overSocket());
       } catch (error) {
-        if (!(error instanceof Refused && this.#world.later(error) !== null)) this.#failed(error, since);
+        if (!(error instanceof RequestRefused && this.#world.retryDelayMs(error) !== null)) this.#failed(error, since);
       }
       this.isFollowing = false;
       await pauses.pause(this.#random.between(50, 1_000));
@@ -68,10 +68,10 @@ export class Watcher {
   /** @param {unknown} error @param {number} since */
   #failed(error, since) {
     const { journal } = this.#world;
-    if (error instanceof Gone && error.code === 1013) return journal.count('told OVERLOADED');
+    if (error instanceof ConnectionGone && error.code === 1013) return journal.count('told OVERLOADED');
     // Nobody knows that somebody is there who reads nothing.
-    if (error instanceof Gone && this.#kind === 'deaf') return journal.count('deaf watchers cut off');
-    this.#world.lost(error, this.name, since, null);
+    if (error instanceof ConnectionGone && this.#kind === 'deaf') return journal.count('deaf watchers cut off');
+    this.#world.reportError(error, this.name, since, null);
   }
 
   #begin() {
@@ -91,13 +91,13 @@ export class Watcher {
       return await this.#watch(connection);
     } finally {
       // Told to come later by one of its subscriptions, it comes over another one.
-      connection.wire.rst();
+      connection.socket.rst();
     }
   }
 
   /** @param {Connection} connection @returns {Promise<never>} rejects when it is over */
   async #watch(connection) {
-    const { pauses, isQuiet } = this.#world;
+    const { pauses, changesStopped: isQuiet } = this.#world;
     // Half of them are friends, half are backends.
     await connection.init(this.#index % 2 === 0 ? userToken(`friend ${this.#index}`, { watch: '*' }) : API_KEY);
     /** @type {Promise<never>} */
@@ -109,26 +109,26 @@ export class Watcher {
         connection.subscribe(WATCH, { ids }, this.#listener(reject));
       }
     });
-    void this.#keepSaying(connection);
+    void this.#keepAlive(connection);
     if (!isQuiet && (this.#kind === 'drip' || this.#kind === 'deaf')) {
       over.catch(() => undefined);
       await Promise.race([over, pauses.pause(this.#random.between(1_000, 3_000))]);
-      if (this.#world.isQuiet) return over;
-      if (this.#kind === 'drip') connection.wire.drip();
-      else connection.wire.freeze();
+      if (this.#world.changesStopped) return over;
+      if (this.#kind === 'drip') connection.socket.drip();
+      else connection.socket.freeze();
       // Then it reads all of it at once, and the last word is right.
       await Promise.race([over, pauses.pause(this.#random.between(20_000, 600_000))]);
-      connection.wire.thaw();
+      connection.socket.thaw();
     }
     return over;
   }
 
   /** @param {Connection} connection */
-  async #keepSaying(connection) {
+  async #keepAlive(connection) {
     while (connection.closed === null && !this.#world.isOver) {
-      if (this.#kind !== 'deaf') connection.wire.send('{"type":"ping"}');
+      if (this.#kind !== 'deaf') connection.socket.send('{"type":"ping"}');
       await this.#world.pauses.pause(SAYS_SOMETHING_EVERY_MS);
-      if (this.#world.isQuiet) return;
+      if (this.#world.changesStopped) return;
     }
   }
 
@@ -154,16 +154,16 @@ export class Watcher {
     return {
       next: ({ data, errors }) => {
         const [error] = errors ?? [];
-        if (error !== undefined) return reject(new Refused(error.extensions ?? {}, error.message));
+        if (error !== undefined) return reject(new RequestRefused(error.extensions ?? {}, error.message));
         this.isFollowing = true;
-        for (const change of data.statusChanges) this.#told(change);
+        for (const change of data.statusChanges) this.#checkChange(change);
       },
-      end: (error) => reject(error ?? new Gone({ code: 1006, reason: 'The subscription has ended' })),
+      end: (error) => reject(error ?? new ConnectionGone({ code: 1006, reason: 'The subscription has ended' })),
     };
   }
 
   /** @param {{ userId: string, status: string, version: number, previousStatus: string | null, customStatus: string | null }} change */
-  #told({ userId, previousStatus, status, version, customStatus }) {
+  #checkChange({ userId, previousStatus, status, version, customStatus }) {
     const { journal, model } = this.#world;
     journal.count('watchers: changes told');
     const before = this.last.get(userId);
@@ -177,6 +177,6 @@ export class Watcher {
       if (previousStatus !== before.status) journal.violate('watcher', `not from what it was told: ${words()}`, userId);
     }
     this.last.set(userId, told);
-    model.told(userId, told, this.name);
+    model.checkObservation(userId, told, this.name);
   }
 }

@@ -68,7 +68,7 @@ export class SoakSocket {
           `Sec-WebSocket-Protocol: graphql-transport-ws\r\n${more.join('')}\r\n`,
       ),
     );
-    this.#tcp.on('data', (data) => this.#hear(data));
+    this.#tcp.on('data', (data) => this.#readBytes(data));
     // Whatever it was, 'close' comes after it.
     this.#tcp.on('error', () => undefined);
     this.#tcp.on('close', () => {
@@ -130,7 +130,7 @@ export class SoakSocket {
   }
 
   /** @param {Buffer} data */
-  #hear(data) {
+  #readBytes(data) {
     let bytes = this.#rest === null ? data : Buffer.concat([this.#rest, data]);
     this.#rest = null;
     if (!this.#isOpen) {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { endSessions } from '../clients/backend.js';
 import { Histogram } from '../judge/journal.js';
-import { becomes, sleep } from '../time.js';
+import { waitUntil, sleep } from '../time.js';
 
 /** @typedef {import('../world.js').SoakWorld} World */
 /** @typedef {import('../plan.js').Step} Step */
@@ -42,7 +42,7 @@ export class Faults {
       await this.#do(step);
     } catch (error) {
       // What a fault does to the server is judged elsewhere: here it could not be carried out.
-      this.#world.lost(error, `fault: ${step.kind}`, Date.now() - 5_000, null);
+      this.#world.reportError(error, `fault: ${step.kind}`, Date.now() - 5_000, null);
     }
   }
 
@@ -70,7 +70,7 @@ export class Faults {
       case 'sleep':
         return this.#alone(async () => {
           const end = disturbances.begin('sleep');
-          await server.asleep(() => sleep(forMs));
+          await server.pauseProcess(() => sleep(forMs));
           end();
         });
       case 'storm': {
@@ -144,7 +144,7 @@ export class Faults {
   async #back(what, attached) {
     const { journal, isOver } = this.#world;
     const began = Date.now();
-    const areBack = await becomes(
+    const areBack = await waitUntil(
       () => this.#world.isOver || this.#attached() >= 0.9 * attached,
       Math.min(BACK_WITHIN_MS, 10_000),
     );
@@ -188,7 +188,7 @@ export class Faults {
     const writer = new Database(server.database, { timeout: 0 });
     try {
       let isHeld = false;
-      await becomes(
+      await waitUntil(
         () => {
           try {
             writer.exec('BEGIN IMMEDIATE');
@@ -217,7 +217,7 @@ export class Faults {
     if (!server.isUp) return;
     const copy = join(this.#directory, `copy-${++this.#copies}.db`);
     const end = disturbances.begin('sleep');
-    await server.asleep(async () => {
+    await server.pauseProcess(async () => {
       for (const suffix of ['', '-wal']) {
         // Not synchronously: it may be large, and the clients must go on.
         if (existsSync(server.database + suffix)) await copyFile(server.database + suffix, copy + suffix);

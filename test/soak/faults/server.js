@@ -33,11 +33,11 @@ process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
 
-export class Server {
+export class SoakServer {
   /** @type {Epoch[]} */
-  epochs = [];
+  starts = [];
   /** @type {{ from: number, to: number }[]} */
-  sleeps = [];
+  pauses = [];
   isUp = false;
   port;
   /** @type {(line: LogLine) => void} */
@@ -71,8 +71,8 @@ export class Server {
   }
 
   /** @param {number} at */
-  epochAt(at) {
-    return this.epochs.findLast(({ spawnedAt }) => spawnedAt <= at);
+  startAt(at) {
+    return this.starts.findLast(({ spawnedAt }) => spawnedAt <= at);
   }
 
   /** @throws when it does not start */
@@ -90,7 +90,7 @@ export class Server {
     running.add(child);
     /** @type {Epoch} */
     const epoch = { spawnedAt, readyAt: Infinity, endedAt: Infinity, how: '' };
-    this.epochs.push(epoch);
+    this.starts.push(epoch);
     this.#exited = new Promise((resolve) => {
       child.once('close', (code, signal) => {
         running.delete(child);
@@ -106,7 +106,7 @@ export class Server {
     child.stderr.setEncoding('utf8').on('data', (/** @type {string} */ text) => {
       const lines = (rest + text).split('\n');
       rest = lines.pop() ?? '';
-      for (const line of lines) this.#hear(line);
+      for (const line of lines) this.#readLine(line);
     });
     child.stdout.resume();
     for (const until = Date.now() + START_WITHIN_MS; Date.now() < until && child.exitCode === null; await sleep(10)) {
@@ -133,9 +133,9 @@ export class Server {
   }
 
   /** The process does nothing for a while. @param {() => Promise<unknown>} meanwhile */
-  async asleep(meanwhile) {
+  async pauseProcess(meanwhile) {
     const nap = { from: Date.now(), to: Infinity };
-    this.sleeps.push(nap);
+    this.pauses.push(nap);
     this.#child?.kill('SIGSTOP');
     try {
       await meanwhile();
@@ -240,7 +240,7 @@ export class Server {
   }
 
   /** @param {string} line */
-  #hear(line) {
+  #readLine(line) {
     this.#said = `${this.#said}${line}\n`.slice(-20_000);
     this.onLine(line);
     /** @type {{ level?: number, msg?: string }} */

@@ -17,7 +17,7 @@ export async function explain(world, userId) {
   const expect = (/** @type {boolean} */ holds, /** @type {string} */ words) => {
     if (!holds) journal.violate('explain', `${words}: ${JSON.stringify(told)}`, userId);
   };
-  model.told(userId, userStatus, 'explainStatus');
+  model.checkObservation(userId, userStatus, 'explainStatus');
   expect((decidedBy === null) === (userStatus.status === 'OFFLINE'), 'who decides');
   expect(decidedBy === null || decidedBy.status === userStatus.status, 'who decides has the status');
   expect((told.nextStatusChange === null) === (userStatus.status === 'OFFLINE'), 'the next change');
@@ -44,7 +44,7 @@ export async function explain(world, userId) {
     );
   }
   for (const { session, heartbeatTimeoutMs } of told.sessions) {
-    const rows = sessions.get(session.id)?.rows(policies, Date.now()) ?? [];
+    const rows = sessions.get(session.id)?.possiblePolicyRows(policies, Date.now()) ?? [];
     const isSure = rows.length > 0 && !policies.isUnsure;
     expect(
       !isSure || rows.some((row) => row.heartbeatTimeoutMs === heartbeatTimeoutMs),

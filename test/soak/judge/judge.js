@@ -1,7 +1,7 @@
 // Holds what the feed tells of a session against what its client knows: nobody is given up on too early or too late.
 import { Histogram } from './journal.js';
 import { DROPS } from '../../support/life.js';
-import { timing } from './known-statuses.js';
+import { extremeTiming } from './client-session.js';
 import { endedByLogin } from './policies.js';
 
 /** Clocks of two processes of one machine, both in whole milliseconds, and the way of a message between them. */
@@ -18,13 +18,13 @@ const LOOKS_BACK_MS = 20_000;
 const NOTICED_MS = 1_100;
 
 /** @typedef {import('../../support/life.js').Event} Event */
-/** @typedef {import('./known-statuses.js').Known} Known */
+/** @typedef {import('./client-session.js').ClientSession} Known */
 /** @typedef {import('./policies.js').Row} Row */
 
 export class Judge {
   #world;
   /** Sessions that should have been given up on, and were not. @type {Set<string>} */
-  #toldOf = new Set();
+  #reportedExplanations = new Set();
   lateness = {
     HEARTBEAT_TIMEOUT: new Histogram(),
     BACKGROUND_TIMEOUT: new Histogram(),
@@ -37,20 +37,20 @@ export class Judge {
   /** @param {import('../world.js').SoakWorld} world */
   constructor(world) {
     this.#world = world;
-    world.model.before = (user, change) => this.#before(user, change);
+    world.model.before = (user, change) => this.#judgeChange(user, change);
   }
 
-  /** @param {import('./model.js').User} user @param {readonly Event[]} change */
-  #before(user, change) {
+  /** @param {import('./feed-model.js').User} user @param {readonly Event[]} change */
+  #judgeChange(user, change) {
     const first = /** @type {Event} */ (change[0]);
     const at = Date.parse(first.occurredAt);
-    if (first.reason === 'LOGIN') this.#login(user, change, at);
-    else if (DROPS.includes(first.reason)) this.#drop(user, first, at);
-    else if (first.reason === 'PUSH_EXPIRED') this.#expiry(user, first, at);
+    if (first.reason === 'LOGIN') this.#judgeLogin(user, change, at);
+    else if (DROPS.includes(first.reason)) this.#judgeDrop(user, first, at);
+    else if (first.reason === 'PUSH_EXPIRED') this.#judgeExpiry(user, first, at);
   }
 
-  /** @param {import('./model.js').User} user @param {readonly Event[]} change @param {number} at */
-  #login(user, change, at) {
+  /** @param {import('./feed-model.js').User} user @param {readonly Event[]} change @param {number} at */
+  #judgeLogin(user, change, at) {
     const { journal, policies } = this.#world;
     const first = /** @type {Event} */ (change[0]);
     const sessions = [...user.life.live.values()];
@@ -73,8 +73,8 @@ export class Judge {
     }
   }
 
-  /** @param {import('./model.js').User} user @param {Event} event @param {number} at */
-  #drop(user, event, at) {
+  /** @param {import('./feed-model.js').User} user @param {Event} event @param {number} at */
+  #judgeDrop(user, event, at) {
     const { journal, policies, sessions, server } = this.#world;
     const known = sessions.get(event.sessionId);
     const can = policies.rows(event.platform, at - SKEW_MS, at + SKEW_MS).map(({ canBePushOnline }) => canBePushOnline);
@@ -86,11 +86,11 @@ export class Judge {
       );
     }
     if (known === undefined) return;
-    const rows = known.rows(policies, at);
+    const rows = known.possiblePolicyRows(policies, at);
     // A change of the policy is under way, of which nobody can say yet what came of it.
     if (rows.length === 0 || policies.isUnsure) return;
-    const began = server.epochAt(at)?.spawnedAt ?? 0;
-    const sign = known.signBefore(at - SKEW_MS);
+    const began = server.startAt(at)?.spawnedAt ?? 0;
+    const sign = known.lastActivityAcknowledgedBefore(at - SKEW_MS);
     const early = (/** @type {number} */ earliest, /** @type {string} */ words) => {
       const margin = at - earliest;
       this.margin[/** @type {keyof Judge['margin']} */ (event.reason)].add(margin);
@@ -101,19 +101,19 @@ export class Judge {
           event.userId,
         );
     };
-    const late = (/** @type {number} */ latest) => this.#late(event, at, latest, known);
+    const late = (/** @type {number} */ latest) => this.#judgeLateness(event, at, latest, known);
     if (event.reason === 'HEARTBEAT_TIMEOUT') {
-      const timeout = timing('min', rows, (row) => row.heartbeatTimeoutMs) ?? 0;
+      const timeout = extremeTiming('min', rows, (row) => row.heartbeatTimeoutMs) ?? 0;
       early(
-        this.#awake(Math.max(sign, began), timeout),
+        this.#afterPauses(Math.max(sign, began), timeout),
         `last sign ${sign}, server since ${began}, timeout ${timeout}`,
       );
-      const longest = timing('max', rows, (row) => row.heartbeatTimeoutMs) ?? 0;
-      late(known.heardBy(at) + longest);
+      const longest = extremeTiming('max', rows, (row) => row.heartbeatTimeoutMs) ?? 0;
+      late(known.lastActivityReceivedBy(at) + longest);
     } else if (event.reason === 'BACKGROUND_TIMEOUT') {
       if (this.#mayHaveForgotten(known, at)) return;
-      const limit = timing('min', rows, (row) => row.backgroundTimeoutMs);
-      const entered = known.background?.sent ?? known.backgroundUnsure;
+      const limit = extremeTiming('min', rows, (row) => row.backgroundTimeoutMs);
+      const entered = known.background?.sent ?? known.backgroundUnsureSince;
       if (entered !== null && entered > at) return;
       if (limit === null || entered === null) {
         if (known.foreground === 0 || known.foreground < at - SKEW_MS)
@@ -124,14 +124,15 @@ export class Judge {
           );
         return;
       }
-      early(this.#awake(Math.max(entered, began), limit), `in background since ${entered}, limit ${limit}`);
+      early(this.#afterPauses(Math.max(entered, began), limit), `in background since ${entered}, limit ${limit}`);
       if (this.#backgroundIsSure(known, at)) {
         const back = this.#lastReconnect(user, event.sessionId);
         late(
-          Math.max(known.background?.acked ?? at, back) + (timing('max', rows, (row) => row.backgroundTimeoutMs) ?? 0),
+          Math.max(known.background?.acked ?? at, back) +
+            (extremeTiming('max', rows, (row) => row.backgroundTimeoutMs) ?? 0),
         );
       }
-    } else this.#disconnect(event, at, known, { rows, began, early, late });
+    } else this.#judgeDisconnect(event, at, known, { rows, began, early, late });
   }
 
   /**
@@ -140,7 +141,7 @@ export class Judge {
    * @param {Known} known
    * @param {{ rows: Row[], began: number, early: (earliest: number, words: string) => void, late: (latest: number) => void }} also
    */
-  #disconnect(event, at, known, { rows, began, early, late }) {
+  #judgeDisconnect(event, at, known, { rows, began, early, late }) {
     const { journal } = this.#world;
     if (known.lastAttachSent < began) {
       journal.violate(
@@ -150,7 +151,7 @@ export class Judge {
       );
       return;
     }
-    const open = [...known.plugs].find(
+    const open = [...known.attachedSockets].find(
       ({ attached, closed, dropped }) => !dropped && attached < at - SKEW_MS && closed > at + SKEW_MS,
     );
     if (open !== undefined) {
@@ -162,23 +163,23 @@ export class Judge {
       return;
     }
     const last = (/** @type {readonly number[]} */ cuts) => Math.max(0, ...cuts.filter((when) => when <= at + SKEW_MS));
-    const cut = last(known.cuts);
-    const latestCut = Math.max(cut, last(known.maybeCuts));
+    const cut = last(known.socketEnds);
+    const latestCut = Math.max(cut, last(known.possibleSocketEnds));
     if (latestCut === 0) {
       journal.violate('disconnect', `DISCONNECT though no socket was closed: ${JSON.stringify(event)}`, event.userId);
       return;
     }
-    const sign = known.signBefore(at - SKEW_MS);
+    const sign = known.lastActivityAcknowledgedBefore(at - SKEW_MS);
     if (sign > latestCut + SKEW_MS && known.lastAttachSent < latestCut) {
       const words = JSON.stringify({ cut: latestCut, sign, event });
       journal.violate('disconnect', `DISCONNECT although a sign of life came after the close: ${words}`, event.userId);
     }
-    early(cut + (timing('min', rows, (row) => row.disconnectGraceMs) ?? 0), `cut at ${cut}`);
-    late(latestCut + (timing('max', rows, (row) => row.disconnectGraceMs) ?? 0));
+    early(cut + (extremeTiming('min', rows, (row) => row.disconnectGraceMs) ?? 0), `cut at ${cut}`);
+    late(latestCut + (extremeTiming('max', rows, (row) => row.disconnectGraceMs) ?? 0));
   }
 
-  /** @param {import('./model.js').User} user @param {Event} event @param {number} at */
-  #expiry(user, event, at) {
+  /** @param {import('./feed-model.js').User} user @param {Event} event @param {number} at */
+  #judgeExpiry(user, event, at) {
     const { journal, policies } = this.#world;
     const session = user.life.live.get(event.sessionId);
     if (session === undefined || session.status !== 'PUSH_ONLINE') return;
@@ -192,13 +193,13 @@ export class Judge {
         `PUSH_EXPIRED ${earliest - at} ms early: ${JSON.stringify({ session, event })}`,
         event.userId,
       );
-    this.#late(event, at, session.since + Math.max(...expiries), null);
+    this.#judgeLateness(event, at, session.since + Math.max(...expiries), null);
   }
 
   /** @param {Event} event @param {number} at @param {number} latest @param {Known | null} known */
-  #late(event, at, latest, known) {
+  #judgeLateness(event, at, latest, known) {
     const { disturbances, journal, vitals } = this.#world;
-    const since = known === null ? latest : Math.min(latest, known.heardBy(at));
+    const since = known === null ? latest : Math.min(latest, known.lastActivityReceivedBy(at));
     if (disturbances.between(since - 1_000, at)) return;
     const late = at - latest;
     this.lateness[/** @type {keyof Judge['lateness']} */ (event.reason)].add(late);
@@ -213,9 +214,9 @@ export class Judge {
    * @param {number} from
    * @param {number} timeout
    */
-  #awake(from, timeout) {
+  #afterPauses(from, timeout) {
     let until = from + timeout;
-    for (const { from: slept, to } of this.#world.server.sleeps) {
+    for (const { from: slept, to } of this.#world.server.pauses) {
       if (to - slept >= NOTICED_MS && slept < until && to > from) until += to - Math.max(slept, from);
     }
     return until;
@@ -227,7 +228,7 @@ export class Judge {
    * @param {Known} known
    * @param {number} at
    */
-  #backgroundIsSure({ background, backgroundUnsure, platform }, at) {
+  #backgroundIsSure({ background, backgroundUnsureSince: backgroundUnsure, platform }, at) {
     if (background === null || backgroundUnsure !== null) return false;
     const { policies } = this.#world;
     const limits = policies.rows(platform, background.sent, at).map((row) => row.backgroundTimeoutMs);
@@ -240,35 +241,35 @@ export class Judge {
    * @param {number} at
    */
   #mayHaveForgotten(known, at) {
-    return this.#world.server.epochs.some(
+    return this.#world.server.starts.some(
       ({ how, endedAt }) =>
         how !== 'exit 0' &&
         endedAt <= at &&
         // Whoever has said since that she is in foreground is known to be.
         known.foreground <= endedAt &&
-        known.told.some((told) => told <= endedAt && told > endedAt - FORGOTTEN_MS),
+        known.appStateTimes.some((told) => told <= endedAt && told > endedAt - FORGOTTEN_MS),
     );
   }
 
-  /** @param {import('./model.js').User} user @param {string} sessionId */
+  /** @param {import('./feed-model.js').User} user @param {string} sessionId */
   #lastReconnect(user, sessionId) {
     const session = user.life.live.get(sessionId);
     return session?.reason === 'RECONNECT' ? session.since : 0;
   }
 
   /** To be called now and then: those who should have been given up on by now. */
-  look() {
+  checkOverdueTimeouts() {
     const { model, sessions, disturbances, journal, vitals } = this.#world;
     const calmSince = disturbances.calmSince();
     const now = Date.now();
     if (calmSince > now) return;
     for (const [userId, user] of model.users) {
       for (const session of user.life.live.values()) {
-        if (this.#toldOf.has(session.id)) continue;
-        const latest = this.#latest(session, sessions.get(session.id), calmSince);
+        if (this.#reportedExplanations.has(session.id)) continue;
+        const latest = this.#latestDeadline(session, sessions.get(session.id), calmSince);
         const never = latest + LATE_MS + NEVER_MS;
         if (now > never && now > never + vitals.waited(latest - LOOKS_BACK_MS, now)) {
-          this.#toldOf.add(session.id);
+          this.#reportedExplanations.add(session.id);
           journal.violate(
             'never',
             `${session.status} for ${now - latest} ms longer than it may: ${JSON.stringify(session)}`,
@@ -284,7 +285,7 @@ export class Judge {
    * @param {Known | undefined} known
    * @param {number} calmSince
    */
-  #latest(session, known, calmSince) {
+  #latestDeadline(session, known, calmSince) {
     if (session.status === 'PUSH_ONLINE') {
       const expiries = this.#world.policies
         .between(session.since - SKEW_MS, session.since + SKEW_MS)
@@ -293,9 +294,9 @@ export class Judge {
       return expiries.length === 0 ? Infinity : Math.max(session.since + Math.max(...expiries), calmSince);
     }
     if (known === undefined) return Infinity;
-    const rows = known.rows(this.#world.policies, Date.now());
-    const timeout = timing('max', rows, (row) => row.heartbeatTimeoutMs) ?? Infinity;
-    const silent = Math.max(known.lastSent, known.lastAcked, calmSince, session.since) + timeout;
+    const rows = known.possiblePolicyRows(this.#world.policies, Date.now());
+    const timeout = extremeTiming('max', rows, (row) => row.heartbeatTimeoutMs) ?? Infinity;
+    const silent = Math.max(known.lastSentAt, known.lastAcknowledgedAt, calmSince, session.since) + timeout;
     if (!this.#backgroundIsSure(known, Date.now()) || this.#mayHaveForgotten(known, Date.now())) return silent;
     const limits = rows.map(({ backgroundTimeoutMs }) => backgroundTimeoutMs ?? Infinity);
     const hidden = Math.max(known.background?.acked ?? Infinity, session.since, calmSince) + Math.max(...limits);

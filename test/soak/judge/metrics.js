@@ -18,10 +18,10 @@ export class Metrics {
   }
 
   /** The feed has told these. @param {readonly import('../../support/life.js').Event[]} events */
-  hear(events) {
+  countEvents(events) {
     const { server } = this.#world;
     for (const { occurredAt, reason } of events) {
-      const { spawnedAt } = server.epochAt(Date.parse(occurredAt)) ?? { spawnedAt: 0 };
+      const { spawnedAt } = server.startAt(Date.parse(occurredAt)) ?? { spawnedAt: 0 };
       if (spawnedAt < this.#epoch) continue;
       if (spawnedAt > this.#epoch) this.#reasons.clear();
       this.#epoch = spawnedAt;

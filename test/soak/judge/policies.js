@@ -19,7 +19,7 @@ export const policyOf = ({ multiDevice, platforms, pushOnlineExpiryMs }) => ({
 
 export class Policies {
   /** @type {Reign[]} */
-  #reigns = [];
+  #periods = [];
   /** When a change was asked for of which it is not known yet what came of it. @type {number | null} */
   unsureSince = null;
 
@@ -29,10 +29,10 @@ export class Policies {
    * @param {number} from
    */
   certain(policy, from, now = Date.now()) {
-    for (const reign of this.#reigns) reign.until = Math.min(reign.until, now);
-    this.#reigns.push({ policy, from, until: Infinity });
+    for (const reign of this.#periods) reign.until = Math.min(reign.until, now);
+    this.#periods.push({ policy, from, until: Infinity });
     this.unsureSince = null;
-    if (this.#reigns.length > 200) this.#reigns.splice(0, 100);
+    if (this.#periods.length > 200) this.#periods.splice(0, 100);
   }
 
   get isUnsure() {
@@ -43,8 +43,8 @@ export class Policies {
   between(from, to) {
     /** @type {Policy[]} */
     const found = [];
-    for (let index = this.#reigns.length - 1; index >= 0; index--) {
-      const reign = /** @type {Reign} */ (this.#reigns[index]);
+    for (let index = this.#periods.length - 1; index >= 0; index--) {
+      const reign = /** @type {Reign} */ (this.#periods[index]);
       if (reign.until < from) break;
       if (reign.from <= to) found.push(reign.policy);
     }

@@ -17,7 +17,7 @@ const TELLS_AFTER_MS = 600_000;
 
 /** @typedef {{ at: number, rss: number }} Sample */
 
-export class Vitals {
+export class ProcessVitals {
   #world;
   #began = Date.now();
   /** Of each start. @type {{ since: number, samples: Sample[] }[]} */

@@ -64,7 +64,7 @@ export class SoakReceiver {
   }
 
   /** It is killed: all connections are cut, and nobody listens. @returns {Promise<void>} */
-  die() {
+  close() {
     return new Promise((resolve) => {
       this.#server.close(() => resolve());
       this.#server.closeAllConnections();

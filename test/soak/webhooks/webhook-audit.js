@@ -20,13 +20,13 @@ export class WebhookAudit {
   terms;
   /** Requests that were judged, and events that came for the first time. */
   requests = 0;
-  told = 0;
+  events = 0;
   repeats = 0;
   /** Requests with as many events as there may be, or more. */
   full = 0;
   tests = 0;
   /** How many events must still be taken. */
-  owed = 0;
+  outstanding = 0;
   #world;
   #name;
   #lateness;
@@ -44,7 +44,7 @@ export class WebhookAudit {
   /**
    * @param {import('../world.js').SoakWorld} world
    * @param {string} name
-   * @param {import('./webhook-terms.js').Terms} terms
+   * @param {import('./webhook-terms.js').WebhookTerms} terms
    * @param {import('../judge/journal.js').Histogram} lateness of events that came for the first time, after they happened
    */
   constructor(world, name, terms, lateness) {
@@ -55,32 +55,32 @@ export class WebhookAudit {
   }
 
   /** The feed tells. @param {readonly Event[]} events */
-  hear(events) {
+  expectEvents(events) {
     if (this.terms.endAskedAt !== Infinity) return;
     for (const event of events) {
       const user = this.#user(event.userId);
       const expected = { event, index: user.count++, last: null };
       this.#expected.set(event.cursor, expected);
-      if (!this.terms.demands(event)) continue;
+      if (!this.terms.mustDeliver(event)) continue;
       user.owed.push(expected);
-      this.owed++;
+      this.outstanding++;
     }
     this.#judgeAll();
   }
 
   /** It is asked for another filter: what that does not want may be left out from now on. @param {(event: Event) => boolean} isWanted */
-  forgive(isWanted) {
+  excuseMissing(isWanted) {
     for (const user of this.#users.values()) {
       const owed = user.owed.filter(({ event }) => isWanted(event));
-      this.owed -= user.owed.length - owed.length;
+      this.outstanding -= user.owed.length - owed.length;
       user.owed = owed;
     }
   }
 
   /** A request came. @param {Arrival} arrival */
-  arrive(arrival) {
+  addRequest(arrival) {
     this.requests++;
-    this.#signed(arrival);
+    this.#checkSignature(arrival);
     /** @type {any} */
     let body;
     try {
@@ -105,7 +105,7 @@ export class WebhookAudit {
   }
 
   /** It is known what became of it. @param {Arrival} arrival */
-  settle(arrival) {
+  settleRequest(arrival) {
     if (arrival.outcome === 'refused') {
       const id = String(arrival.headers['webhook-id']);
       if (arrival.notBefore > 0) this.#refused.set(id, arrival);
@@ -116,7 +116,7 @@ export class WebhookAudit {
   }
 
   /** What has waited for the feed for too long. @param {number} before */
-  overdue(before) {
+  reportOverdue(before) {
     // Of the feed it hears nothing any more.
     if (this.terms.endAskedAt !== Infinity) this.#waiting = [];
     const first = this.#waiting[0];
@@ -155,7 +155,7 @@ export class WebhookAudit {
   }
 
   /** @param {Arrival} arrival */
-  #signed({ headers, body, at }) {
+  #checkSignature({ headers, body, at }) {
     const second = Number(headers['webhook-timestamp']) * 1_000;
     if (!/^\d+$/.test(String(headers['webhook-timestamp'])) || second > at)
       return this.#violate('signature', `is sent the webhook-timestamp ${headers['webhook-timestamp']}`);
@@ -170,16 +170,16 @@ export class WebhookAudit {
     else if (signing.length !== signatures)
       this.#violate('signature', `${signatures} signatures, of which ${signing.length} are right`);
     if (not.some(signs)) this.#violate('signature', 'a secret that is not in force signs what is sent');
-    if (this.terms.forbids(second))
+    if (this.terms.mustNotDeliver(second))
       this.#violate('silence', `is sent something in ${new Date(second).toISOString()}, though nothing may be`);
     const refused = this.#refused.get(String(headers['webhook-id']));
     // Either side counts whole milliseconds, each from a moment of its own.
-    if (refused !== undefined && at < refused.notBefore - 1 && !this.#mayHurry(refused, at))
+    if (refused !== undefined && at < refused.notBefore - 1 && !this.#mayRetryEarly(refused, at))
       this.#violate('retry', `comes ${refused.notBefore - at} ms before what Retry-After said`);
   }
 
   /** Somebody has changed the webhook, or the server forgot it. @param {Arrival} refused @param {number} at */
-  #mayHurry(refused, at) {
+  #mayRetryEarly(refused, at) {
     return this.terms.changedAt >= refused.at - PATIENCE_MS || this.#restarted(refused.at, at);
   }
 
@@ -213,7 +213,7 @@ export class WebhookAudit {
     const all = events.map(({ cursor }) => /** @type {Expected} */ (this.#expected.get(cursor)));
     const cursors = new Set(events.map(({ cursor }) => cursor));
     const changes = new Set(events.map(({ changeId }) => changeId));
-    events.forEach((event, at) => this.#same(event, /** @type {Expected} */ (all[at]).event));
+    events.forEach((event, at) => this.#compareEvent(event, /** @type {Expected} */ (all[at]).event));
     /** @type {Map<string, Expected>} */
     const lasts = new Map();
     for (const expected of all) {
@@ -221,7 +221,7 @@ export class WebhookAudit {
       if (expected.index <= (lasts.get(userId)?.index ?? -1))
         this.#violate('order', `within a request: ${JSON.stringify(expected.event)}`, userId);
       lasts.set(userId, expected);
-      this.#one(expected, arrival, cursors);
+      this.#judgeEvent(expected, arrival, cursors);
     }
     for (const [userId, last] of lasts) {
       const { owed } = this.#user(userId);
@@ -238,13 +238,13 @@ export class WebhookAudit {
   }
 
   /** @param {Expected} expected @param {Arrival} arrival @param {ReadonlySet<string>} cursors of its request */
-  #one(expected, arrival, cursors) {
+  #judgeEvent(expected, arrival, cursors) {
     const { event, last } = expected;
     const user = this.#user(event.userId);
     if (last === null) {
-      this.told++;
+      this.events++;
       this.#lateness.add(arrival.at - Date.parse(event.occurredAt));
-      if (!this.terms.allows(event, arrival.at))
+      if (!this.terms.mayDeliver(event, arrival.at))
         this.#violate('filter', `is sent what is not wanted: ${JSON.stringify(event)}`, event.userId);
       if (arrival.at < user.settledAt)
         this.#violate('order', `comes before what was before it was taken: ${JSON.stringify(event)}`, event.userId);
@@ -275,11 +275,11 @@ export class WebhookAudit {
 
   /** @param {number} from @param {number} to */
   #restarted(from, to) {
-    return this.#world.server.epochs.some(({ endedAt }) => endedAt >= from && endedAt <= to);
+    return this.#world.server.starts.some(({ endedAt }) => endedAt >= from && endedAt <= to);
   }
 
   /** @param {any} sent @param {any} told */
-  #same(sent, told) {
+  #compareEvent(sent, told) {
     const names = Object.keys(sent).sort();
     const differs = FIELDS.filter((name) => sent[name] !== told[name] || !(name in sent));
     if (differs.length > 0 || names.length !== FIELDS.length)
@@ -299,7 +299,7 @@ export class WebhookAudit {
       const user = this.#user(userId);
       const owed = user.owed.filter((one) => !taken.has(one));
       if (owed.length < user.owed.length && arrival.outcome === 'taken') user.settledAt = arrival.settledAt;
-      this.owed -= user.owed.length - owed.length;
+      this.outstanding -= user.owed.length - owed.length;
       user.owed = owed;
     }
   }

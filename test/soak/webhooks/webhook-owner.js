@@ -1,13 +1,13 @@
 // One webhook and the backend that looks after it: makes it, changes what it wants, pauses it, gives it another secret,
 // deletes it and makes it anew.
 import { Buffer } from 'node:buffer';
-import { Gone, Unanswered } from '../clients/connection.js';
+import { ConnectionGone, NoAnswer } from '../clients/connection.js';
 import { Histogram } from '../judge/journal.js';
 import { ADDRESS, SoakReceiver, REDIRECTED } from './receiver.js';
 import { sleep } from '../time.js';
 import { WebhookAudit } from './webhook-audit.js';
-import { Terms, wants } from './webhook-terms.js';
-import { Refused } from '../world.js';
+import { WebhookTerms, matchesFilter } from './webhook-terms.js';
+import { RequestRefused } from '../world.js';
 
 /** @typedef {import('../world.js').SoakWorld} World */
 /** @typedef {import('./webhook-terms.js').Filter} Filter */
@@ -29,10 +29,10 @@ export class WebhookOwner {
   name;
   lateness = new Histogram();
   /** Of those that were deleted. */
-  past = { requests: 0, told: 0, repeats: 0, full: 0 };
+  previousAudits = { requests: 0, told: 0, repeats: 0, full: 0 };
   audit;
   /** When the last request came. */
-  heardAt = 0;
+  requestedAt = 0;
   #world;
   #random;
   #habits;
@@ -53,10 +53,10 @@ export class WebhookOwner {
     this.#random = world.random(`webhook ${name}`);
     this.#habits = { ...NEVER, ...habits };
     this.#manner = manner;
-    this.audit = new WebhookAudit(world, name, new Terms(filter), this.lateness);
+    this.audit = new WebhookAudit(world, name, new WebhookTerms(filter), this.lateness);
     this.receiver = new SoakReceiver(world.random(`receiver ${name}`));
     this.receiver.onArrival = (arrival) => this.#arrived(arrival);
-    this.receiver.onSettled = (arrival) => this.#audits.get(arrival.path)?.settle(arrival);
+    this.receiver.onSettled = (arrival) => this.#audits.get(arrival.path)?.settleRequest(arrival);
   }
 
   get url() {
@@ -71,30 +71,30 @@ export class WebhookOwner {
   #arrived(arrival) {
     const { journal } = this.#world;
     const audit = this.#audits.get(arrival.path);
-    this.heardAt = arrival.at;
+    this.requestedAt = arrival.at;
     if (arrival.path === REDIRECTED)
       journal.violate('webhook redirect', `"${this.name}" was followed to ${REDIRECTED}`);
     // Of one that may have been made, nobody knows the secret.
     else if (audit === undefined || audit.terms.madeAt === Infinity)
       journal.count('webhooks: requests of one never told of');
-    else audit.arrive(arrival);
+    else audit.addRequest(arrival);
   }
 
   async open() {
     await this.receiver.open();
     this.receiver.manner = this.#manner;
-    await this.#make(this.audit.terms.filter);
+    await this.#createWebhook(this.audit.terms.filter);
   }
 
   /** Until all fall quiet; then all is well with it. */
-  async live() {
+  async run() {
     const random = this.#random;
     const { pauses } = this.#world;
     // Each of them once, so that a short run has had them all.
     const first = Object.keys(ACTS).filter((act) => this.#habits[/** @type {keyof Habits} */ (act)] > 0);
-    for (let acts = 0; !this.#world.isQuiet; acts++) {
+    for (let acts = 0; !this.#world.changesStopped; acts++) {
       await pauses.pause(random.between(500, 4_000));
-      if (this.#world.isQuiet) break;
+      if (this.#world.changesStopped) break;
       const act = /** @type {keyof Habits} */ (first[acts] ?? random.weighted(this.#habits));
       this.#world.journal.count(`webhooks: ${act}`);
       await ACTS[act](this, random);
@@ -105,18 +105,18 @@ export class WebhookOwner {
   }
 
   /** @param {Filter} filter */
-  async #make(filter) {
+  async #createWebhook(filter) {
     const { server } = this.#world;
     for (;;) {
       this.#generation++;
-      this.audit = new WebhookAudit(this.#world, this.name, new Terms(filter), this.lateness);
+      this.audit = new WebhookAudit(this.#world, this.name, new WebhookTerms(filter), this.lateness);
       this.#audits.set(this.#path, this.audit);
       const since = Date.now();
       try {
         const secret = this.#random.chance(0.5) ? this.#newSecret() : undefined;
         const { createWebhook } = await this.#world.backend(CREATE, { input: { url: this.url, secret, ...filter } });
         this.#id = createWebhook.webhook.id;
-        this.audit.terms.made(createWebhook.secret);
+        this.audit.terms.addSecret(createWebhook.secret);
         this.#world.secrets.add(createWebhook.secret);
         if (secret !== undefined && createWebhook.secret !== secret)
           this.#world.journal.violate('webhook secret', `"${this.name}" has another secret than was asked for`);
@@ -124,7 +124,7 @@ export class WebhookOwner {
       } catch (error) {
         // It may have been made, but nobody knows its id.
         this.audit.terms.endAskedAt = since;
-        this.#lost(error, since);
+        this.#reportFailure(error, since);
         if (!server.isUp) await server.up();
         await this.#deleteLost(this.url);
       }
@@ -133,14 +133,14 @@ export class WebhookOwner {
 
   /** @param {string} url */
   async #deleteLost(url) {
-    const { webhooks } = await this.#insist('{ webhooks { id url } }', {});
+    const { webhooks } = await this.#retryUntil('{ webhooks { id url } }', {});
     for (const webhook of webhooks) if (webhook.url === url) await this.#delete(webhook.id);
   }
 
   /** @param {string} id */
   async #delete(id) {
     // The answer of the first time may have been lost.
-    await this.#insist(DELETE, { input: { id } }, /There is no webhook/);
+    await this.#retryUntil(DELETE, { input: { id } }, /There is no webhook/);
   }
 
   async renew() {
@@ -149,14 +149,14 @@ export class WebhookOwner {
     await this.#delete(this.#id);
     terms.endedAt = Date.now();
     for (const name of /** @type {const} */ (['requests', 'told', 'repeats', 'full']))
-      this.past[name] += this.audit[name];
+      this.previousAudits[name] += this.audit[name];
     await sleep(this.#random.between(0, 1_000));
-    await this.#make(terms.filter);
+    await this.#createWebhook(terms.filter);
   }
 
   /** @param {Filter} filter */
   async changeFilter(filter) {
-    this.audit.forgive((event) => wants(filter, event));
+    this.audit.excuseMissing((event) => matchesFilter(filter, event));
     const answered = this.audit.terms.changeFilter(filter);
     await this.#update(filter);
     answered();
@@ -176,20 +176,24 @@ export class WebhookOwner {
         return answered(updateWebhook.secret);
       } catch (error) {
         // Nobody will ever know it: it needs another one, and none beside it.
-        this.#lost(error, since);
+        this.#reportFailure(error, since);
         previousSecretValidMs = 0;
       }
     }
     const secret = this.#newSecret();
     const answered = terms.changeSecret(secret, previousSecretValidMs);
-    await this.#insist(UPDATE, { input: { id: this.#id, secret, previousSecretValidMs } }, /secret is the present one/);
+    await this.#retryUntil(
+      UPDATE,
+      { input: { id: this.#id, secret, previousSecretValidMs } },
+      /secret is the present one/,
+    );
     answered(secret);
   }
 
   /** @param {number} forMs */
   async pause(forMs) {
     await this.#update({ enabled: false });
-    this.audit.terms.silent();
+    this.audit.terms.pause();
     await this.#world.pauses.pause(forMs);
     await this.#resume();
   }
@@ -200,15 +204,17 @@ export class WebhookOwner {
   }
 
   /** Its receiver wants nothing any more, until somebody thinks better of it. */
-  async gone() {
+  async answerGone() {
     const { receiver } = this;
     receiver.manner = 'gone';
     const since = Date.now();
     for (let state = 'ACTIVE'; state !== 'GONE'; await sleep(200)) {
-      ({ state } = (await this.#insist('query ($id: ID!) { webhook(id: $id) { state } }', { id: this.#id })).webhook);
+      ({ state } = (
+        await this.#retryUntil('query ($id: ID!) { webhook(id: $id) { state } }', { id: this.#id })
+      ).webhook);
       // Nobody may have anything to tell.
       if (state !== 'GONE' && Date.now() - since > LISTENS_AGAIN_WITHIN_MS) break;
-      if (state === 'GONE') this.audit.terms.silent();
+      if (state === 'GONE') this.audit.terms.pause();
     }
     await this.#world.pauses.pause(this.#random.between(0, 3_000));
     receiver.manner = this.#manner;
@@ -216,15 +222,15 @@ export class WebhookOwner {
   }
 
   /** @param {number} forMs */
-  async trouble(forMs) {
+  async failReceiver(forMs) {
     this.receiver.manner = this.#random.weighted(TROUBLES);
     await this.#world.pauses.pause(forMs);
     this.receiver.manner = this.#manner;
   }
 
   /** @param {number} forMs */
-  async die(forMs) {
-    await this.receiver.die();
+  async stopReceiver(forMs) {
+    await this.receiver.close();
     await this.#world.pauses.pause(forMs);
     await this.receiver.open();
   }
@@ -242,20 +248,20 @@ export class WebhookOwner {
       if (!isTest || (status === 'DELIVERED' && this.audit.tests === before))
         journal.violate('webhook test', `"${this.name}": ${JSON.stringify(testWebhook)}, and nothing came`);
     } catch (error) {
-      this.#lost(error, since);
+      this.#reportFailure(error, since);
     }
   }
 
   /** What the server says of it, now that nothing is done to it: it is as it was agreed on, and nothing is left. */
-  async look() {
-    const { webhook } = await this.#insist(
+  async checkDeliveries() {
+    const { webhook } = await this.#retryUntil(
       'query ($id: ID!) { webhook(id: $id) { url state reasons userStatusOnly } }',
       { id: this.#id },
     );
     const expected = { url: this.url, state: 'ACTIVE', ...this.audit.terms.filter };
     if (JSON.stringify(webhook) !== JSON.stringify(expected))
       this.#world.journal.violate('webhook', `"${this.name}" is ${JSON.stringify(webhook)}`);
-    return this.#insist(
+    return this.#retryUntil(
       `query ($id: ID!) {
         dead: webhookDeliveries(status: DEAD, webhookId: $id, first: 500) { nodes { id isTest eventCount lastError } }
         retrying: webhookDeliveries(status: RETRYING, webhookId: $id) { nodes { id attempts lastError } } }`,
@@ -265,7 +271,7 @@ export class WebhookOwner {
 
   /** @param {object} change */
   async #update(change) {
-    await this.#insist(UPDATE, { input: { id: this.#id, ...change } });
+    await this.#retryUntil(UPDATE, { input: { id: this.#id, ...change } });
   }
 
   /**
@@ -274,14 +280,14 @@ export class WebhookOwner {
    * @param {object} variables
    * @param {RegExp} [isSo] the error that says that it is
    */
-  async #insist(query, variables, isSo) {
+  async #retryUntil(query, variables, isSo) {
     for (let tries = 1; ; tries++) {
       const since = Date.now();
       try {
         return await this.#world.backend(query, variables);
       } catch (error) {
-        if (tries > 1 && error instanceof Refused && isSo?.test(error.message) === true) return null;
-        this.#lost(error, since);
+        if (tries > 1 && error instanceof RequestRefused && isSo?.test(error.message) === true) return null;
+        this.#reportFailure(error, since);
         if (!this.#world.server.isUp) await this.#world.server.up();
         await sleep(200);
       }
@@ -289,10 +295,10 @@ export class WebhookOwner {
   }
 
   /** @param {unknown} error @param {number} since */
-  #lost(error, since) {
-    if (error instanceof Gone || error instanceof Unanswered)
-      return this.#world.lost(error, `webhook ${this.name}`, since, null);
-    if (error instanceof Refused && error.code === 'OVERLOADED') return;
+  #reportFailure(error, since) {
+    if (error instanceof ConnectionGone || error instanceof NoAnswer)
+      return this.#world.reportError(error, `webhook ${this.name}`, since, null);
+    if (error instanceof RequestRefused && error.code === 'OVERLOADED') return;
     throw error;
   }
 
@@ -316,11 +322,11 @@ const ACTS = {
   /** @param {WebhookOwner} owner */
   renew: (owner) => owner.renew(),
   /** @param {WebhookOwner} owner */
-  gone: (owner) => owner.gone(),
+  gone: (owner) => owner.answerGone(),
   /** @param {WebhookOwner} owner @param {Random} random */
-  trouble: (owner, random) => owner.trouble(random.between(500, 6_000)),
+  trouble: (owner, random) => owner.failReceiver(random.between(500, 6_000)),
   /** @param {WebhookOwner} owner @param {Random} random */
-  die: (owner, random) => owner.die(random.between(200, 6_000)),
+  die: (owner, random) => owner.stopReceiver(random.between(200, 6_000)),
   /** @param {WebhookOwner} owner */
   test: (owner) => owner.test(),
 };

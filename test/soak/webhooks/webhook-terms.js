@@ -12,7 +12,7 @@ const SKEW_MS = 12;
  * @typedef {{ secret: string | null, from: number, sureFrom: number, sureUntil: number, until: number }} Secret
  */
 
-export class Terms {
+export class WebhookTerms {
   /** The latest moments that are certain to be before it was made, and after. */
   askedAt = Date.now();
   madeAt = Infinity;
@@ -34,7 +34,7 @@ export class Terms {
   }
 
   /** It is there. @param {string} secret */
-  made(secret) {
+  addSecret(secret) {
     this.madeAt = Date.now();
     this.#secrets.push({
       secret,
@@ -90,7 +90,7 @@ export class Terms {
   }
 
   /** It was paused, or its receiver said that it is gone, and somebody was told so. */
-  silent() {
+  pause() {
     this.#silences.push({ from: Date.now() + SLACK_MS, until: Infinity });
   }
 
@@ -102,15 +102,18 @@ export class Terms {
   }
 
   /** Must it be told of an event that the feed has just told? @param {Event} event */
-  demands(event) {
+  mustDeliver(event) {
     const occurredAt = Date.parse(event.occurredAt);
-    return occurredAt > this.madeAt + SKEW_MS && this.#between(occurredAt).every(({ filter }) => wants(filter, event));
+    return (
+      occurredAt > this.madeAt + SKEW_MS &&
+      this.#between(occurredAt).every(({ filter }) => matchesFilter(filter, event))
+    );
   }
 
   /** May it be told of it, now? @param {Event} event @param {number} at */
-  allows(event, at) {
+  mayDeliver(event, at) {
     const filters = this.#between(Date.parse(event.occurredAt)).filter(({ from }) => from <= at);
-    return filters.some(({ filter }) => wants(filter, event));
+    return filters.some(({ filter }) => matchesFilter(filter, event));
   }
 
   /** @param {number} occurredAt */
@@ -119,7 +122,7 @@ export class Terms {
   }
 
   /** Nothing is sent that was begun in this second. @param {number} second */
-  forbids(second) {
+  mustNotDeliver(second) {
     const isSilent = this.#silences.some(({ from, until }) => second > from && second + 1_000 < until);
     return isSilent || second > this.endedAt + SLACK_MS;
   }
@@ -146,5 +149,5 @@ export class Terms {
 }
 
 /** @param {Filter} filter @param {Event} event */
-export const wants = ({ reasons, userStatusOnly }, { reason, status, previousStatus }) =>
+export const matchesFilter = ({ reasons, userStatusOnly }, { reason, status, previousStatus }) =>
   (reasons === null || reasons.includes(reason)) && (!userStatusOnly || status !== previousStatus);

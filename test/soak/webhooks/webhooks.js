@@ -1,5 +1,5 @@
 // All webhooks of a soak: one whose receiver is well, one whose is not, one that is changed, one that is made anew.
-import { becomes } from '../time.js';
+import { waitUntil } from '../time.js';
 import { WebhookOwner } from './webhook-owner.js';
 
 /** @typedef {import('../world.js').SoakWorld} World */
@@ -11,7 +11,7 @@ const SILENT_MS = 10_000;
 /** The feed has told by then what a receiver was sent. */
 const TOLD_WITHIN_MS = 15_000;
 
-export class Webhooks {
+export class SoakWebhooks {
   #world;
   #owners;
   /** Something was left when it was looked last: it is not waited for once more. */
@@ -39,12 +39,12 @@ export class Webhooks {
   }
 
   /** Their owners are busy with them until all fall quiet. */
-  live() {
+  run() {
     this.#lives = Promise.all(
       this.#owners.map((owner) =>
         owner
-          .live()
-          .catch((error) => this.#world.lost(error, `the owner of the webhook ${owner.name}`, Date.now(), null)),
+          .run()
+          .catch((error) => this.#world.reportError(error, `the owner of the webhook ${owner.name}`, Date.now(), null)),
       ),
     );
   }
@@ -55,14 +55,14 @@ export class Webhooks {
   }
 
   /** The feed tells. @param {readonly import('../../support/life.js').Event[]} events */
-  hear(events) {
-    for (const { audit } of this.#owners) audit.hear(events);
+  addEvents(events) {
+    for (const { audit } of this.#owners) audit.expectEvents(events);
   }
 
   /** To be called now and then, when the feed has not been disturbed for a while. */
-  look() {
+  checkDeliveries() {
     for (const { audit } of this.#owners) {
-      audit.overdue(Date.now() - TOLD_WITHIN_MS);
+      audit.reportOverdue(Date.now() - TOLD_WITHIN_MS);
       audit.forget();
     }
   }
@@ -72,13 +72,13 @@ export class Webhooks {
     const { journal } = this.#world;
     const before = Date.now();
     const missing = (/** @type {WebhookOwner} */ { audit }) => audit.missing(before);
-    const isDrained = await becomes(
+    const isDrained = await waitUntil(
       async () => {
         const areMissing = this.#owners.some((owner) => missing(owner).length > 0);
-        const isSilent = this.#owners.every(({ heardAt }) => heardAt < Date.now() - SILENT_MS);
+        const isSilent = this.#owners.every(({ requestedAt: heardAt }) => heardAt < Date.now() - SILENT_MS);
         if (areMissing && !isSilent) return false;
         // What nobody wants any more is still delivered, once it was put together.
-        for (const owner of this.#owners) if ((await owner.look()).retrying.nodes.length > 0) return false;
+        for (const owner of this.#owners) if ((await owner.checkDeliveries()).retrying.nodes.length > 0) return false;
         // If something is missing, nobody is about to send it.
         return true;
       },
@@ -97,8 +97,8 @@ export class Webhooks {
           event.userId,
         );
       }
-      owner.audit.overdue(Infinity);
-      const { dead, retrying } = await owner.look();
+      owner.audit.reportOverdue(Infinity);
+      const { dead, retrying } = await owner.checkDeliveries();
       for (const delivery of dead.nodes)
         if (!delivery.isTest) journal.violate('webhook DEAD', `${when}: "${owner.name}": ${JSON.stringify(delivery)}`);
       for (const delivery of retrying.nodes)
@@ -107,15 +107,15 @@ export class Webhooks {
   }
 
   async close() {
-    for (const { receiver } of this.#owners) await receiver.die();
+    for (const { receiver } of this.#owners) await receiver.close();
   }
 
   summary() {
-    return this.#owners.map(({ name, audit, past, lateness, receiver }) => ({
+    return this.#owners.map(({ name, audit, previousAudits: past, lateness, receiver }) => ({
       name,
       requests: past.requests + audit.requests,
       full: past.full + audit.full,
-      events: past.told + audit.told,
+      events: past.told + audit.events,
       repeats: past.repeats + audit.repeats,
       lateMs: lateness.summary(),
       manners: Object.fromEntries(receiver.manners),

@@ -2,7 +2,7 @@
 import { Life } from '../../support/life.js';
 import { hashOf } from '../random.js';
 
-const RING = 40;
+const KEPT_EVENTS = 40;
 
 /** @typedef {import('../../support/life.js').Event} Event */
 /** @typedef {{ version: number, status: string, customStatus: string | null }} Told */
@@ -22,13 +22,13 @@ export class User {
   hash = 0;
 }
 
-export class Model {
+export class FeedModel {
   /** @type {Map<string, User>} */
   users = new Map();
   /** By session. @type {Map<string, End>} */
   ended = new Map();
   /** What was acknowledged and must be in the feed: by session, its reasons. @type {Map<string, { userId: string, since: number, fits: (event: Event) => boolean, words: string }[]>} */
-  #owed = new Map();
+  #expected = new Map();
   /** Of those who are owed an answer or have to catch up. @type {Set<string>} */
   #ahead = new Set();
   #journal;
@@ -43,7 +43,7 @@ export class Model {
   /** @param {import('./journal.js').Journal} journal */
   constructor(journal) {
     this.#journal = journal;
-    journal.eventsOf = (userId) => this.users.get(userId)?.events.slice(-RING) ?? [];
+    journal.eventsOf = (userId) => this.users.get(userId)?.events.slice(-KEPT_EVENTS) ?? [];
   }
 
   /** @param {string} userId */
@@ -54,18 +54,18 @@ export class Model {
   }
 
   /** A list of the feed. @param {readonly Event[]} events */
-  hear(events) {
+  addEvents(events) {
     for (let start = 0; start < events.length;) {
       const { changeId } = /** @type {Event} */ (events[start]);
       let end = start + 1;
       while (events[end]?.changeId === changeId) end++;
-      this.#change(events.slice(start, end));
+      this.#addChange(events.slice(start, end));
       start = end;
     }
   }
 
   /** @param {readonly Event[]} change */
-  #change(change) {
+  #addChange(change) {
     const { userId } = /** @type {Event} */ (change[0]);
     const user = this.user(userId);
     this.before(user, change);
@@ -84,15 +84,15 @@ export class Model {
         const { reason, kickedBy } = event;
         this.ended.set(event.sessionId, { reason, kickedBy, occurredAt: Date.parse(event.occurredAt), userId });
       }
-      this.#paid(event);
+      this.#settleExpectations(event);
     }
-    if (user.events.length > 2 * RING) user.events.splice(0, RING);
+    if (user.events.length > 2 * KEPT_EVENTS) user.events.splice(0, KEPT_EVENTS);
     const { version, status, customStatus } = user.life;
     user.versions.set(version, { version, status, customStatus });
-    if (user.versions.size > 2 * RING)
-      for (const old of [...user.versions.keys()].slice(0, RING)) user.versions.delete(old);
+    if (user.versions.size > 2 * KEPT_EVENTS)
+      for (const old of [...user.versions.keys()].slice(0, KEPT_EVENTS)) user.versions.delete(old);
     this.after(user, change);
-    if (user.ahead.length > 0) this.#caughtUp(userId, user);
+    if (user.ahead.length > 0) this.#compareWaitingObservations(userId, user);
   }
 
   /**
@@ -101,18 +101,18 @@ export class Model {
    * @param {Told} told
    * @param {string} by
    */
-  told(userId, told, by) {
+  checkObservation(userId, told, by) {
     const user = this.user(userId);
     if (told.version > user.life.version) {
       user.ahead.push({ told, by, at: Date.now() });
       this.#ahead.add(userId);
       return;
     }
-    this.#compare(userId, user, told, by);
+    this.#compareWithFeed(userId, user, told, by);
   }
 
   /** @param {string} userId @param {User} user @param {Told} told @param {string} by */
-  #compare(userId, user, told, by) {
+  #compareWithFeed(userId, user, told, by) {
     const known =
       told.version === 0 ? { version: 0, status: 'OFFLINE', customStatus: null } : user.versions.get(told.version);
     if (known === undefined) {
@@ -130,12 +130,12 @@ export class Model {
   }
 
   /** @param {string} userId @param {User} user */
-  #caughtUp(userId, user) {
+  #compareWaitingObservations(userId, user) {
     const { ahead } = user;
     user.ahead = [];
     for (const untold of ahead) {
       if (untold.told.version > user.life.version) user.ahead.push(untold);
-      else this.#compare(userId, user, untold.told, untold.by);
+      else this.#compareWithFeed(userId, user, untold.told, untold.by);
     }
     if (user.ahead.length === 0) this.#ahead.delete(userId);
   }
@@ -147,11 +147,11 @@ export class Model {
    * @param {string} words
    * @param {(event: Event) => boolean} fits
    */
-  owe(userId, sessionId, words, fits) {
+  expectEvent(userId, sessionId, words, fits) {
     if (this.user(userId).events.some((event) => event.sessionId === sessionId && fits(event))) return;
-    const owed = this.#owed.get(sessionId) ?? [];
-    owed.push({ userId, since: Date.now(), fits, words });
-    this.#owed.set(sessionId, owed);
+    const outstanding = this.#expected.get(sessionId) ?? [];
+    outstanding.push({ userId, since: Date.now(), fits, words });
+    this.#expected.set(sessionId, outstanding);
   }
 
   /**
@@ -161,41 +161,41 @@ export class Model {
    * @param {string} reason
    * @param {{ kickedBy?: string | null, by: string }} also
    */
-  oweEnd(userId, sessionId, reason, { kickedBy, by }) {
+  expectSessionEnd(userId, sessionId, reason, { kickedBy, by }) {
     const end = this.ended.get(sessionId);
     const isSo = (/** @type {{ reason: string, kickedBy: string | null }} */ said) =>
       said.reason === reason && (kickedBy === undefined || said.kickedBy === kickedBy);
     const words = `${by}: ${sessionId} ended by ${reason}${kickedBy == null ? '' : ` of ${kickedBy}`}`;
     if (end === undefined) {
-      this.owe(userId, sessionId, words, (event) => event.sessionStatus === 'OFFLINE' && isSo(event));
+      this.expectEvent(userId, sessionId, words, (event) => event.sessionStatus === 'OFFLINE' && isSo(event));
     } else if (!isSo(end)) {
       this.#journal.violate('ended', `${words}, but the feed says ${JSON.stringify(end)}`, userId);
     }
   }
 
   /** @param {Event} event */
-  #paid(event) {
-    const owed = this.#owed.get(event.sessionId);
+  #settleExpectations(event) {
+    const owed = this.#expected.get(event.sessionId);
     if (owed === undefined) return;
     const left = owed.filter(({ fits }) => !fits(event));
     if (event.sessionStatus === 'OFFLINE') {
       // Nothing more will come of it.
-      this.#owed.delete(event.sessionId);
+      this.#expected.delete(event.sessionId);
       for (const { words, userId } of left)
         this.#journal.violate('acknowledged', `not in the feed: ${words}; it ended by ${event.reason}`, userId);
-    } else if (left.length === 0) this.#owed.delete(event.sessionId);
-    else this.#owed.set(event.sessionId, left);
+    } else if (left.length === 0) this.#expected.delete(event.sessionId);
+    else this.#expected.set(event.sessionId, left);
   }
 
   /** What the feed has left out for longer than it may. @param {number} before */
-  overdue(before) {
-    for (const [sessionId, owed] of this.#owed) {
+  reportOverdue(before) {
+    for (const [sessionId, owed] of this.#expected) {
       const late = owed.filter(({ since }) => since < before);
       if (late.length === 0) continue;
       for (const { words, userId } of late) this.#journal.violate('acknowledged', `not in the feed: ${words}`, userId);
       const left = owed.filter(({ since }) => since >= before);
-      if (left.length === 0) this.#owed.delete(sessionId);
-      else this.#owed.set(sessionId, left);
+      if (left.length === 0) this.#expected.delete(sessionId);
+      else this.#expected.set(sessionId, left);
     }
     for (const userId of this.#ahead) {
       const user = this.user(userId);
@@ -208,6 +208,6 @@ export class Model {
   }
 
   get owed() {
-    return this.#owed.size + this.#ahead.size;
+    return this.#expected.size + this.#ahead.size;
   }
 }

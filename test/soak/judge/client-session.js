@@ -1,16 +1,16 @@
 // A session as its own client knows it: which signs of life were sent and answered, and which sockets were open.
 
-const SIGNS = 16;
-const CUTS = 6;
+const MAX_ACTIVITY = 16;
+const MAX_SOCKET_ENDS = 6;
 
 /** @typedef {import('./policies.js').Row} Row */
 /** @typedef {{ heartbeatTimeoutMs: number, heartbeatIntervalMs: number }} Said */
 /** @typedef {{ sent: number, acked: number }} Sign */
 /** @typedef {{ attachSent: number, attached: number, closed: number, dropped: boolean }} Plug */
 
-export class Known {
+export class ClientSession {
   /** Acknowledged ones, the newest last. @type {Sign[]} */
-  signs = [];
+  acknowledgedActivity = [];
   /** When one was sent, the last times, answered or not. @type {number[]} */
   #sent = [];
   /** The timings that it was told, the newest last. @type {(Sign & { said: Said })[]} */
@@ -20,21 +20,21 @@ export class Known {
   /** Since when it is in background, as acknowledged; null: it is not. @type {Sign | null} */
   background = null;
   /** It may be in background, or not: an answer never came. Since then. @type {number | null} */
-  backgroundUnsure = null;
+  backgroundUnsureSince = null;
   /** When the background was left, as acknowledged. */
   foreground = 0;
   /** When an app state was told and acknowledged, the last times. @type {number[]} */
-  told = [];
+  appStateTimes = [];
   /** @type {Set<Plug>} */
-  plugs = new Set();
+  attachedSockets = new Set();
   /** When a socket that was attached came to its end, the last times. @type {number[]} */
-  cuts = [];
+  socketEnds = [];
   /** And of one that may have been, or not any more. @type {number[]} */
-  maybeCuts = [];
+  possibleSocketEnds = [];
   /** What may attach a socket was sent. */
   lastAttachSent = 0;
   /** The client has said farewell: a logout is under way. */
-  leaving = false;
+  isLoggingOut = false;
 
   /** @param {{ id: string, userId: string, platform: string, deviceId: string, token: string }} login */
   constructor({ id, userId, platform, deviceId, token }) {
@@ -46,52 +46,53 @@ export class Known {
   }
 
   /** A sign of life is on its way. */
-  sends(at = Date.now()) {
+  recordSent(at = Date.now()) {
     this.#sent.push(at);
-    if (this.#sent.length > 2 * SIGNS) this.#sent.splice(0, SIGNS);
+    if (this.#sent.length > 2 * MAX_ACTIVITY) this.#sent.splice(0, MAX_ACTIVITY);
   }
 
-  get lastSent() {
+  get lastSentAt() {
     return this.#sent.at(-1) ?? 0;
   }
 
   /** @param {number} sent */
-  acked(sent, acked = Date.now()) {
-    this.signs.push({ sent, acked });
-    if (this.signs.length > SIGNS) this.signs.splice(0, SIGNS / 2);
+  recordAcknowledged(sent, acked = Date.now()) {
+    this.acknowledgedActivity.push({ sent, acked });
+    if (this.acknowledgedActivity.length > MAX_ACTIVITY) this.acknowledgedActivity.splice(0, MAX_ACTIVITY / 2);
   }
 
   /** The newest that was sent before that and acknowledged before that. @param {number} before */
-  signBefore(before) {
+  lastActivityAcknowledgedBefore(before) {
     let sent = 0;
-    for (const sign of this.signs) if (sign.acked <= before && sign.sent > sent) sent = sign.sent;
+    for (const sign of this.acknowledgedActivity) if (sign.acked <= before && sign.sent > sent) sent = sign.sent;
     return sent;
   }
 
   /** When the server had heard the last one that it can have heard by then, at the latest. @param {number} at */
-  heardBy(at) {
+  lastActivityReceivedBy(at) {
     let heard = Math.max(0, ...this.#sent.filter((sent) => sent <= at));
-    for (const { sent, acked } of this.signs) if (sent <= at) heard = Math.max(heard, Math.min(acked, at));
+    for (const { sent, acked } of this.acknowledgedActivity)
+      if (sent <= at) heard = Math.max(heard, Math.min(acked, at));
     return heard;
   }
 
-  get lastAcked() {
-    return this.signs.at(-1)?.acked ?? 0;
+  get lastAcknowledgedAt() {
+    return this.acknowledgedActivity.at(-1)?.acked ?? 0;
   }
 
   /** A socket is at its end. */
-  cut({ wasAttached = true } = {}) {
-    const cuts = wasAttached ? this.cuts : this.maybeCuts;
+  recordSocketEnd({ wasAttached = true } = {}) {
+    const cuts = wasAttached ? this.socketEnds : this.possibleSocketEnds;
     cuts.push(Date.now());
-    if (cuts.length > CUTS) cuts.shift();
+    if (cuts.length > MAX_SOCKET_ENDS) cuts.shift();
   }
 
   /** @param {number} sent @returns {Plug} */
-  plug(sent) {
+  recordAttachedSocket(sent) {
     this.lastAttachSent = sent;
     const plug = { attachSent: sent, attached: Date.now(), closed: Infinity, dropped: false };
-    for (const old of this.plugs) if (old.closed < sent - 60_000) this.plugs.delete(old);
-    this.plugs.add(plug);
+    for (const old of this.attachedSockets) if (old.closed < sent - 60_000) this.attachedSockets.delete(old);
+    this.attachedSockets.add(plug);
     return plug;
   }
 
@@ -101,7 +102,7 @@ export class Known {
    * @param {number} at
    * @returns {Row[]}
    */
-  rows(policies, at) {
+  possiblePolicyRows(policies, at) {
     const { platform } = this;
     const certain = this.#learned.findLast(({ acked }) => acked <= at);
     const possible = this.#learned.filter((one) => one === certain || (one.acked > at && one.sent <= at));
@@ -123,12 +124,12 @@ export class Known {
    * @param {number} sent
    * @param {number} acked
    */
-  tells(appState, sent, acked) {
+  recordAppState(appState, sent, acked) {
     // Those told before it that were not acknowledged may have counted as well.
-    const unsure = this.backgroundUnsure ?? sent;
-    this.backgroundUnsure = null;
-    this.told.push(acked);
-    if (this.told.length > SIGNS) this.told.shift();
+    const unsure = this.backgroundUnsureSince ?? sent;
+    this.backgroundUnsureSince = null;
+    this.appStateTimes.push(acked);
+    if (this.appStateTimes.length > MAX_ACTIVITY) this.appStateTimes.shift();
     if (appState === 'FOREGROUND') {
       this.background = null;
       this.foreground = acked;
@@ -137,10 +138,10 @@ export class Known {
   }
 
   /** The answer says which timings it keeps from now on. @param {number} sent @param {Said} said */
-  learn(sent, said, acked = Date.now()) {
+  recordTimings(sent, said, acked = Date.now()) {
     const { heartbeatTimeoutMs, heartbeatIntervalMs } = said;
     this.#learned.push({ sent, acked, said: { heartbeatTimeoutMs, heartbeatIntervalMs } });
-    if (this.#learned.length > SIGNS) this.#learned.shift();
+    if (this.#learned.length > MAX_ACTIVITY) this.#learned.shift();
     const unsure = this.#unsure.at(-1);
     // What was asked for once and answered leaves no doubt.
     if (unsure?.from === sent) this.#unsure.pop();
@@ -148,10 +149,10 @@ export class Known {
   }
 
   /** It asks what will tell it the timings. @param {number} sent */
-  asksForTimings(sent) {
+  recordTimingsRequest(sent) {
     if (this.#unsure.at(-1)?.until === Infinity) return;
     this.#unsure.push({ from: sent, until: Infinity });
-    if (this.#unsure.length > SIGNS) this.#unsure.shift();
+    if (this.#unsure.length > MAX_ACTIVITY) this.#unsure.shift();
   }
 }
 
@@ -161,7 +162,7 @@ export class Known {
  * @param {readonly Row[]} rows
  * @param {(row: Row) => number | null} cell
  */
-export function timing(which, rows, cell) {
+export function extremeTiming(which, rows, cell) {
   const values = rows.flatMap((row) => cell(row) ?? []);
   return values.length === 0 ? null : Math[which](...values);
 }

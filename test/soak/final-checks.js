@@ -1,7 +1,7 @@
 // The end of a soak: everybody falls quiet, and all who can say something about a user must say the same.
 import { readFileSync } from 'node:fs';
 import { hashOf } from './random.js';
-import { becomes } from './time.js';
+import { waitUntil } from './time.js';
 import { userToken } from './clients/tokens.js';
 import { isUnknownCommand } from './faults/faults.js';
 
@@ -11,13 +11,13 @@ const SETTLED_WITHIN_MS = 30_000;
 const AT_ONCE = 200;
 
 /** What every user is: by the feed, by a query, by explainStatus. @param {World} world @param {string} when */
-export async function compareAll(world, when) {
+export async function compareAllStatuses(world, when) {
   const { model, journal, userIds } = world;
   let differing = [...userIds];
   /** @type {Map<string, string>} */
   let how = new Map();
   // Some expire at this moment: whoever differs is asked about again, until the feed has told it.
-  const areSame = await becomes(
+  const areSame = await waitUntil(
     async () => {
       how = new Map();
       for (let start = 0; start < differing.length; start += AT_ONCE) {
@@ -52,13 +52,13 @@ const picture = (status, version, customStatus, sessions) => ({
 });
 
 /** The last word of every watcher is the present. @param {World} world @param {readonly import('./clients/watcher.js').Watcher[]} watchers */
-export async function lastWords(world, watchers) {
+export async function checkLastStatuses(world, watchers) {
   const { model, journal } = world;
   for (const watcher of watchers) watcher.hurry();
   /** @type {(() => void)[]} */
   let wrong = [];
   let compared = 0;
-  await becomes(() => {
+  await waitUntil(() => {
     wrong = [];
     compared = 0;
     for (const watcher of watchers) {
@@ -85,7 +85,7 @@ export async function lastWords(world, watchers) {
 }
 
 /** The log, read page by page, is what every follower has heard. @param {World} world @param {readonly import('./clients/follower.js').Follower[]} followers @param {string} from */
-export async function wholeLog(world, followers, from) {
+export async function checkWholeLog(world, followers, from) {
   const { journal, model } = world;
   const query = `query ($after: Cursor) { events(first: 500, after: $after) {
     nodes { cursor userId } pageInfo { hasNextPage endCursor } } }`;
@@ -106,11 +106,11 @@ export async function wholeLog(world, followers, from) {
   }
   for (const follower of followers) {
     follower.hurry();
-    await becomes(() => follower.count >= count, SETTLED_WITHIN_MS);
+    await waitUntil(() => follower.count >= count, SETTLED_WITHIN_MS);
     if (follower.count < count)
       journal.violate('feed', `a follower heard ${follower.count} events, the log has ${count}`);
     for (const [userId, expected] of log) {
-      const heard = follower.heard.get(userId);
+      const heard = follower.received.get(userId);
       // What came after the log was read only makes it more.
       if (heard === undefined || heard.count < expected.count)
         journal.violate('feed', `a follower heard ${heard?.count ?? 0} of ${expected.count} events`, userId);
@@ -123,10 +123,10 @@ export async function wholeLog(world, followers, from) {
 }
 
 /** What Prometheus reads is what the feed has told. @param {World} world */
-export async function metricsAgree({ metrics, journal }) {
+export async function checkMetrics({ metrics, journal }) {
   /** @type {string[]} */
   let differing = [];
-  await becomes(async () => (differing = await metrics.differences()).length === 0, SETTLED_WITHIN_MS, 500);
+  await waitUntil(async () => (differing = await metrics.differences()).length === 0, SETTLED_WITHIN_MS, 500);
   for (const words of differing) journal.violate('metrics', words);
 }
 
@@ -139,10 +139,10 @@ function connections(port) {
 }
 
 /** No socket is left but that of the one follower who stays. @param {World} world @param {number} descriptorsBefore */
-export async function nobodyLeft(world, descriptorsBefore) {
+export async function checkNoConnectionsLeft(world, descriptorsBefore) {
   const { journal, server } = world;
   let sockets = -1;
-  await becomes(async () => {
+  await waitUntil(async () => {
     const { stats } = await world.backend('{ stats { sockets } }');
     sockets = stats.sockets;
     return sockets === 1;
@@ -154,7 +154,10 @@ export async function nobodyLeft(world, descriptorsBefore) {
   world.http.close();
   let descriptors = 0;
   // That follower, this question, and files that are just being read.
-  const isBack = await becomes(() => (descriptors = server.descriptors()) <= descriptorsBefore + 4, SETTLED_WITHIN_MS);
+  const isBack = await waitUntil(
+    () => (descriptors = server.descriptors()) <= descriptorsBefore + 4,
+    SETTLED_WITHIN_MS,
+  );
   if (!isBack) journal.violate('descriptors', `${descriptors} are open, ${descriptorsBefore} were before anybody came`);
   return { descriptorsBefore, descriptors };
 }
@@ -164,7 +167,7 @@ export async function nobodyLeft(world, descriptorsBefore) {
  * @param {World} world
  * @param {() => Promise<void>} alsoAsBefore looks at what else is the same
  */
-export async function endsWell(world, alsoAsBefore) {
+export async function checkShutdown(world, alsoAsBefore) {
   const { journal, server, model, disturbances } = world;
   const end = disturbances.begin('down');
   const exit = await server.end('SIGTERM');
@@ -174,21 +177,21 @@ export async function endsWell(world, alsoAsBefore) {
   else if (code !== 0) journal.violate('doctor', `at the end: exit ${code}: ${said.slice(-3_000)}`);
   await server.start();
   end();
-  await compareAll(world, 'after the last restart');
-  await becomes(() => model.owed === 0, SETTLED_WITHIN_MS);
-  model.overdue(Infinity);
+  await compareAllStatuses(world, 'after the last restart');
+  await waitUntil(() => model.owed === 0, SETTLED_WITHIN_MS);
+  model.reportOverdue(Infinity);
   await alsoAsBefore();
   await server.end('SIGTERM');
 }
 
 /** Some log in when nobody else is there any more, so that the last restart has somebody to keep. @param {World} world */
-export async function someStay(world) {
+export async function logInStayers(world) {
   for (const userId of world.stayers) {
-    const { data } = await world.http.ask(
+    const { data } = await world.http.request(
       userToken(userId),
       'mutation { login(input: {platform: IPHONE}) { session { id } } }',
     );
     if (data == null) world.journal.violate('login', 'nobody else is there, and it is refused', userId);
-    else world.model.owe(userId, data.login.session.id, 'login at the end', ({ reason }) => reason === 'LOGIN');
+    else world.model.expectEvent(userId, data.login.session.id, 'login at the end', ({ reason }) => reason === 'LOGIN');
   }
 }
