@@ -1,4 +1,4 @@
-// The end of a soak: everybody falls quiet, and all who can say something about a user must say the same.
+// The end of a soak: all clients fall quiet, and every source of a user's status must agree.
 import { readFileSync } from 'node:fs';
 import { hashOf } from './random.js';
 import { waitUntil } from './time.js';
@@ -16,7 +16,7 @@ export async function compareAllStatuses(world, when) {
   let differing = [...userIds];
   /** @type {Map<string, string>} */
   let how = new Map();
-  // Some expire at this moment: whoever differs is asked about again, until the feed has told it.
+  // Some statuses expire at this moment: a user who differs is queried again, until the feed has the change.
   const areSame = await waitUntil(
     async () => {
       how = new Map();
@@ -62,17 +62,18 @@ export async function checkLastStatuses(world, watchers) {
     wrong = [];
     compared = 0;
     for (const watcher of watchers) {
-      if (!watcher.isFollowing) wrong.push(() => journal.violate('last word', `${watcher.name} is told nothing`));
+      if (!watcher.isFollowing) wrong.push(() => journal.violate('last status', `${watcher.name} receives nothing`));
       else
         for (const userId of watcher.ids) {
           const { status, version, customStatus } = model.user(userId).life;
-          const told = watcher.last.get(userId);
+          const observed = watcher.last.get(userId);
           compared++;
-          if (told?.version === version && told.status === status && told.customStatus === customStatus) continue;
+          if (observed?.version === version && observed.status === status && observed.customStatus === customStatus)
+            continue;
           wrong.push(() =>
             journal.violate(
               'last word',
-              `${watcher.name} was last told ${JSON.stringify(told)}; she is ${status}, version ${version}`,
+              `${watcher.name} last received ${JSON.stringify(observed)}; the user is ${status}, version ${version}`,
               userId,
             ),
           );
@@ -80,11 +81,11 @@ export async function checkLastStatuses(world, watchers) {
     }
     return wrong.length === 0;
   }, SETTLED_WITHIN_MS);
-  for (const tell of wrong) tell();
+  for (const report of wrong) report();
   journal.count('compared: last words of watchers', compared);
 }
 
-/** The log, read page by page, is what every follower has heard. @param {World} world @param {readonly import('./clients/follower.js').Follower[]} followers @param {string} from */
+/** The log, read page by page, equals what every follower has received. @param {World} world @param {readonly import('./clients/follower.js').Follower[]} followers @param {string} from */
 export async function checkWholeLog(world, followers, from) {
   const { journal, model } = world;
   const query = `query ($after: Cursor) { events(first: 500, after: $after) {
@@ -95,10 +96,10 @@ export async function checkWholeLog(world, followers, from) {
   for (let after = from, more = true; more;) {
     const { events } = await world.backend(query, { after });
     for (const { cursor, userId } of events.nodes) {
-      const heard = log.get(userId) ?? { count: 0, hash: 0 };
-      heard.count++;
-      heard.hash = Math.imul(heard.hash ^ hashOf(cursor), 0x01000193);
-      log.set(userId, heard);
+      const received = log.get(userId) ?? { count: 0, hash: 0 };
+      received.count++;
+      received.hash = Math.imul(received.hash ^ hashOf(cursor), 0x01000193);
+      log.set(userId, received);
       count++;
     }
     more = events.pageInfo.hasNextPage;
@@ -108,21 +109,21 @@ export async function checkWholeLog(world, followers, from) {
     follower.hurry();
     await waitUntil(() => follower.count >= count, SETTLED_WITHIN_MS);
     if (follower.count < count)
-      journal.violate('feed', `a follower heard ${follower.count} events, the log has ${count}`);
+      journal.violate('feed', `a follower received ${follower.count} events, the log has ${count}`);
     for (const [userId, expected] of log) {
-      const heard = follower.received.get(userId);
+      const received = follower.received.get(userId);
       // What came after the log was read only makes it more.
-      if (heard === undefined || heard.count < expected.count)
-        journal.violate('feed', `a follower heard ${heard?.count ?? 0} of ${expected.count} events`, userId);
-      else if (heard.count === expected.count && heard.hash !== expected.hash)
-        journal.violate('feed', `a follower heard other events than the log has, or in another order`, userId);
+      if (received === undefined || received.count < expected.count)
+        journal.violate('feed', `a follower received ${received?.count ?? 0} of ${expected.count} events`, userId);
+      else if (received.count === expected.count && received.hash !== expected.hash)
+        journal.violate('feed', `a follower received other events than the log has, or in another order`, userId);
     }
   }
   journal.count('compared: events of the log with each follower', count);
-  if (model.events < count) journal.violate('feed', `the first follower heard ${model.events} of ${count}`);
+  if (model.events < count) journal.violate('feed', `the first follower received ${model.events} of ${count}`);
 }
 
-/** What Prometheus reads is what the feed has told. @param {World} world */
+/** The counters that Prometheus reads equal the events of the feed. @param {World} world */
 export async function checkMetrics({ metrics, journal }) {
   /** @type {string[]} */
   let differing = [];
@@ -149,7 +150,7 @@ export async function checkNoConnectionsLeft(world, descriptorsBefore) {
   }, SETTLED_WITHIN_MS);
   if (sockets !== 1) {
     const open = connections(server.port);
-    journal.violate('sockets', `${sockets} are left after everybody has gone; connections of this process: ${open}`);
+    journal.violate('sockets', `${sockets} are left after all clients closed; connections of this process: ${open}`);
   }
   world.http.close();
   let descriptors = 0;
@@ -158,7 +159,8 @@ export async function checkNoConnectionsLeft(world, descriptorsBefore) {
     () => (descriptors = server.descriptors()) <= descriptorsBefore + 4,
     SETTLED_WITHIN_MS,
   );
-  if (!isBack) journal.violate('descriptors', `${descriptors} are open, ${descriptorsBefore} were before anybody came`);
+  if (!isBack)
+    journal.violate('descriptors', `${descriptors} are open, ${descriptorsBefore} were before the first client`);
   return { descriptorsBefore, descriptors };
 }
 
@@ -178,20 +180,20 @@ export async function checkShutdown(world, alsoAsBefore) {
   await server.start();
   end();
   await compareAllStatuses(world, 'after the last restart');
-  await waitUntil(() => model.owed === 0, SETTLED_WITHIN_MS);
+  await waitUntil(() => model.outstanding === 0, SETTLED_WITHIN_MS);
   model.reportOverdue(Infinity);
   await alsoAsBefore();
   await server.end('SIGTERM');
 }
 
-/** Some log in when nobody else is there any more, so that the last restart has somebody to keep. @param {World} world */
+/** Logs in some users when all others are gone, so that the last restart has sessions to keep. @param {World} world */
 export async function logInStayers(world) {
   for (const userId of world.stayers) {
     const { data } = await world.http.request(
       userToken(userId),
       'mutation { login(input: {platform: IPHONE}) { session { id } } }',
     );
-    if (data == null) world.journal.violate('login', 'nobody else is there, and it is refused', userId);
+    if (data == null) world.journal.violate('login', 'rejected although no other client is connected', userId);
     else world.model.expectEvent(userId, data.login.session.id, 'login at the end', ({ reason }) => reason === 'LOGIN');
   }
 }

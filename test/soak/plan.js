@@ -71,7 +71,7 @@ function details(kind, random, isShort) {
   switch (kind) {
     case 'kill':
     case 'stop':
-      // How long nobody serves.
+      // How long no server runs.
       return { gapMs: random.chance(0.7) || isShort ? 0 : random.between(500, 6_000) };
     case 'sleep':
       // Some are longer than every timeout.

@@ -25,7 +25,7 @@ import { SoakWebhooks } from './webhooks/webhooks.js';
 import { cannotWrite, SoakWorld } from './world.js';
 
 /** What was acknowledged is in the feed within this time, when nothing disturbs. */
-const TOLD_WITHIN_MS = 10_000;
+const RECEIVED_WITHIN_MS = 10_000;
 const LOOKED_AT_EVERY_MS = 1_000;
 
 /** @typedef {{ dist: string, directory: string, seed: number, minutes: number, users: number }} Settings */
@@ -51,7 +51,7 @@ export async function run(settings) {
   const webhooks = new SoakWebhooks(world);
   const followers = [
     new Follower(world, 'first follower', latestCursor, {
-      hear: (events) => {
+      onEvents: (events) => {
         model.addEvents(events);
         world.metrics.countEvents(events);
         webhooks.addEvents(events);
@@ -95,9 +95,9 @@ export async function run(settings) {
   ];
   const looking = setInterval(() => {
     judge.checkOverdueTimeouts();
-    const heardSince = Math.max(disturbances.calmSince(), auditor.since);
-    if (Date.now() - heardSince > TOLD_WITHIN_MS) {
-      model.reportOverdue(Date.now() - TOLD_WITHIN_MS);
+    const completeSince = Math.max(disturbances.calmSince(), auditor.since);
+    if (Date.now() - completeSince > RECEIVED_WITHIN_MS) {
+      model.reportOverdue(Date.now() - RECEIVED_WITHIN_MS);
       webhooks.checkDeliveries();
     }
     forgetOld(world);
@@ -115,7 +115,7 @@ export async function run(settings) {
   await webhooks.settled();
   // What was under way comes to its end.
   await sleep(minutes < 5 ? 3_000 : 15_000);
-  await waitUntil(() => model.owed === 0, TOLD_WITHIN_MS);
+  await waitUntil(() => model.outstanding === 0, RECEIVED_WITHIN_MS);
   await compareAllStatuses(world, 'when all are quiet');
   await checkLastStatuses(world, watchers);
   await checkWholeLog(world, followers, latestCursor);
@@ -184,7 +184,7 @@ async function carryOut(world, faults, plan, minutes) {
   await Promise.race([Promise.all(underWay), sleep(90_000)]);
 }
 
-/** A fault that nobody caused, and a death that nobody wanted, are the server's. @param {SoakWorld} world */
+/** An error or exit that no fault of the soak explains is the server's. @param {SoakWorld} world */
 function listenToLog(world) {
   const { server, journal, disturbances } = world;
   server.onLine = (line) => {
@@ -199,7 +199,7 @@ function listenToLog(world) {
   };
   server.onDeath = (exit, said) => {
     journal.violate('death', `${JSON.stringify(exit)}: ${said}`);
-    // Somebody must go on.
+    // The soak needs a server to go on.
     const end = disturbances.begin('down');
     void sleep(500)
       .then(() => server.start())

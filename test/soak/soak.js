@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// Mixes all faults, loads and attacks at random against a server of its own, for as long as it is told, and holds
-// everything that anybody is told against the promises of Porchlight. Exits with 1 when one of them was broken.
+// Mixes faults, load and attacks at random against a server of its own for a given time, and compares
+// everything that any client receives with the promises of Porchlight. Exits with 1 when one is broken.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -14,7 +14,7 @@ import { summary, writeReport } from './summary.js';
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const HELP = `npm run soak -- [options]
   --minutes N     how long, before all fall quiet and are compared (60)
-  --seed N        the same faults at the same times, and the same choices of everybody (a new one)
+  --seed N        the same faults at the same times, and the same choices of all clients (default: a new one)
   --users N       users with devices (2000; 300 in a run of less than five minutes)
   --plan          only prints what would be done to the server, and when
   --dist <path>   another build of Porchlight, beside whose directory node_modules/ and drizzle/ are found
@@ -64,5 +64,5 @@ await main().catch((error) => {
   process.stderr.write(`${error instanceof Error ? error.stack : error}\n`);
   process.exitCode = 2;
 });
-// Whoever still waits for something must not keep the process.
+// A timer that is still pending must not keep the process alive.
 process.exit();

@@ -1,4 +1,4 @@
-// What everybody in a soak shares: the server, what is known of it, and what was wrong.
+// What all parts of a soak share: the server, what is known of it, and its violations.
 import { ConnectionGone, NoAnswer } from './clients/connection.js';
 import { Disturbances } from './faults/disturbances.js';
 import { HttpClient } from './clients/http.js';
@@ -45,12 +45,12 @@ export class SoakWorld {
   #policyTurn = Promise.resolve();
   /** When a backend last revoked a user's tokens, at the latest. @type {Map<string, number>} */
   revokedAt = new Map();
-  /** What webhooks are signed with: nobody may ever read it in a log. @type {Set<string>} */
+  /** The webhooks' secrets: none may appear in a log. @type {Set<string>} */
   secrets = new Set();
   metrics;
-  /** Nobody changes anything any more. */
+  /** All changes have stopped. */
   changesStopped = false;
-  /** Everybody leaves. */
+  /** All clients are leaving. */
   isOver = false;
   http;
   judge;
@@ -79,7 +79,7 @@ export class SoakWorld {
   }
 
   /**
-   * As a backend, which comes back when it is told to.
+   * Sends an operation as a backend, and repeats it when the answer says so.
    * @param {string} query
    * @param {object} [variables]
    * @throws Refused, Gone, Unanswered
@@ -97,7 +97,7 @@ export class SoakWorld {
   }
 
   /**
-   * Changes the policy, or asks which it is; one after another, or nobody could say which one is in force.
+   * Changes the policy, or reads it. One call after another, so that the policy in force is known.
    * @param {object | null} input
    */
   policy(input) {
@@ -124,14 +124,14 @@ export class SoakWorld {
     policies.certain(policyOf(updatePolicy.policy), policies.unsureSince);
   }
 
-  /** What a backend is told of a user that her friends are not. @param {readonly string[]} ids */
+  /** Queries statuses as a backend, which sees more than viewers do. @param {readonly string[]} ids */
   async statuses(ids) {
     const { userStatuses } = await this.backend(
       `query ($ids: [ID!]!) { userStatuses(userIds: $ids) {
         userId status version customStatus sessions { id status attached } } }`,
       { ids },
     );
-    for (const { userId, ...told } of userStatuses) this.model.checkObservation(userId, told, 'a query');
+    for (const { userId, ...observed } of userStatuses) this.model.checkObservation(userId, observed, 'a query');
     return userStatuses;
   }
 
@@ -147,10 +147,10 @@ export class SoakWorld {
     const isExcused = this.disturbances.between(since - 500, Date.now(), (kind) => kind !== 'slowDisk');
     if (error instanceof RequestRefused && this.retryDelayMs(error) !== null) return;
     if (error instanceof ConnectionGone) {
-      if (error.code === 1013) return this.journal.count('told OVERLOADED');
+      if (error.code === 1013) return this.journal.count('OVERLOADED received');
       if (error.code === 1012 && isExcused) return;
       if (error.code === 1006 && isExcused) return;
-      // The time that HTTP gives a client to say what it wants runs on while the server sleeps. It comes again.
+      // The time limit for a request's head runs on while the process is paused. The client retries.
       if (error.code === 408 && this.disturbances.between(since, Date.now(), (kind) => kind === 'sleep')) return;
       // It takes no more sockets, because it is about to end.
       if (error.code === 503 && isExcused) return;
@@ -169,7 +169,7 @@ export class SoakWorld {
    */
   retryDelayMs({ code, extensions }) {
     if (code !== 'OVERLOADED') return null;
-    this.journal.count('told OVERLOADED');
+    this.journal.count('OVERLOADED received');
     if (typeof extensions.retryAfterMs !== 'number') this.journal.violate('error', 'OVERLOADED without retryAfterMs');
     return Math.max(50, Number(extensions.retryAfterMs ?? 0));
   }

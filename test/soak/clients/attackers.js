@@ -1,4 +1,4 @@
-// Those whom nobody invited, from an address of their own. None of them may get in, and nobody else may notice.
+// Attackers, each from an address of its own. The server must reject all of them, and its users must notice nothing.
 import { Buffer } from 'node:buffer';
 import { connect } from 'node:net';
 import { Connection, ConnectionGone, NoAnswer } from './connection.js';
@@ -26,7 +26,7 @@ export async function attacker(world, index) {
     journal.count(`attack: ${kind}`);
     try {
       const wrong = (await ATTACKS[kind]?.(world, random)) ?? null;
-      // A server that is down lets nobody in, but does not say so.
+      // A server that is down rejects every request without an answer.
       if (wrong !== null && !world.isOver && !disturbances.between(since, Date.now()))
         journal.violate('attack', `${kind}: ${wrong}`);
     } catch (error) {
@@ -141,7 +141,7 @@ const ATTACKS = {
         });
       }
       const closed = await fate(connection.socket, 3_000);
-      if (limited === 0 && closed?.code !== 4414) return 'nobody stopped it';
+      if (limited === 0 && closed?.code !== 4414) return 'the flood was not limited';
       world.journal.count('floods held back');
       return null;
     } finally {

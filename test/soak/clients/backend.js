@@ -48,20 +48,16 @@ export async function backend(world) {
 
 /** @type {Record<keyof typeof ACTS, (world: World, random: import('../random.js').Random) => Promise<unknown>>} */
 const WORK = {
-  /** Whoever is asked about is at least as new as the feed was when she was asked about. */
+  /** Each status in the answer is at least as new as the feed was when the query was sent. */
   async statuses(world, random) {
     const ids = random.some(world.userIds, random.between(1, 200));
     const before = ids.map((id) => world.model.user(id).life.version);
-    const told = await world.statuses(ids);
-    told.forEach((/** @type {{ userId: string, version: number }} */ user, /** @type {number} */ index) => {
+    const observed = await world.statuses(ids);
+    observed.forEach((/** @type {{ userId: string, version: number }} */ user, /** @type {number} */ index) => {
       if (user.userId !== ids[index])
         world.journal.violate('query', `asked for ${ids[index]}, got ${user.userId}`, user.userId);
       if (user.version < /** @type {number} */ (before[index]))
-        world.journal.violate(
-          'query',
-          `version ${user.version}, though the feed had told ${before[index]}`,
-          user.userId,
-        );
+        world.journal.violate('query', `version ${user.version}, though the feed was at ${before[index]}`, user.userId);
     });
   },
 
@@ -76,12 +72,12 @@ const WORK = {
           nodes { userId status version customStatus } pageInfo { hasNextPage endCursor } } }`,
         { after, status },
       );
-      for (const { userId, ...told } of onlineUsers.nodes) {
-        if (seen.has(userId)) world.journal.violate('paging', `onlineUsers says her twice`, userId);
-        if (told.status === 'OFFLINE' || (status !== null && told.status !== status))
-          world.journal.violate('paging', `${told.status} among those who are ${status}`, userId);
+      for (const { userId, ...observed } of onlineUsers.nodes) {
+        if (seen.has(userId)) world.journal.violate('paging', `onlineUsers lists a user twice`, userId);
+        if (observed.status === 'OFFLINE' || (status !== null && observed.status !== status))
+          world.journal.violate('paging', `${observed.status} in a page of ${status}`, userId);
         seen.add(userId);
-        world.model.checkObservation(userId, told, 'onlineUsers');
+        world.model.checkObservation(userId, observed, 'onlineUsers');
       }
       if (!onlineUsers.pageInfo.hasNextPage) return;
       after = onlineUsers.pageInfo.endCursor;
@@ -89,7 +85,7 @@ const WORK = {
     world.journal.violate('paging', 'onlineUsers does not end');
   },
 
-  /** The log of one user holds what the feed told last. */
+  /** The log of one user contains the last event of the feed. */
   async events(world, random) {
     const userId = random.pick(world.userIds);
     const known = world.model.user(userId).events.slice(-20);
@@ -168,7 +164,7 @@ const WORK = {
 /** @param {World} world @param {import('../random.js').Random} random @param {boolean} revokeTokens */
 export async function endSessions(world, random, revokeTokens) {
   const userId = random.pick(world.userIds);
-  world.journal.act(userId, `a backend ends her sessions${revokeTokens ? ' and revokes her tokens' : ''}`);
+  world.journal.act(userId, `a backend ends the sessions of a user${revokeTokens ? ' and revokes their tokens' : ''}`);
   // Though the answer may never come, from now on a token of before may be refused.
   if (revokeTokens) world.revokedAt.set(userId, Date.now() + 1_000);
   const data = await world.backend(

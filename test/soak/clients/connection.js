@@ -64,7 +64,7 @@ export class Connection {
   /**
    * Resolves when the server knows who it is. @throws Gone
    * @param {string | null} token
-   * @param {(at: number) => void} [onSent] hears when it was told: to connect may take its time before
+   * @param {(at: number) => void} [onSent] called when the request is written: connecting may take time before
    */
   async init(token, onSent = () => undefined) {
     const status = await this.#wire.opened;

@@ -262,7 +262,7 @@ export class Device {
         if (data == null) return;
         const { sessionId, reason, kickedBy } = data.sessionEnded;
         this.#world.model.expectSessionEnd(known.userId, sessionId, reason, { kickedBy, by: 'sessionEnded' });
-        this.#world.journal.count('sessionEnded told');
+        this.#world.journal.count('sessionEnded received');
       },
       end: () => undefined,
     });
@@ -325,7 +325,7 @@ export class Device {
     if (policies.isUnsure || known.possiblePolicyRows(policies, Date.now()).length > 0) return;
     this.#world.journal.violate(
       'timings',
-      `told ${heartbeatTimeoutMs} ms, which no policy of the time says`,
+      `received ${heartbeatTimeoutMs} ms, which no policy of that time contains`,
       this.#userId,
     );
   }
@@ -339,7 +339,7 @@ export class Device {
         { ids },
       ),
     );
-    for (const { userId, ...told } of data.userStatuses) model.checkObservation(userId, told, 'a device asks');
+    for (const { userId, ...observed } of data.userStatuses) model.checkObservation(userId, observed, 'a device asks');
     if (data.userStatuses[0].status !== 'ONLINE')
       this.#world.journal.violate('beat', `asks, and is ${data.userStatuses[0].status}`, this.#userId);
   }
@@ -353,10 +353,10 @@ export class Device {
     const { setCustomStatus } = await this.#sendActivity(true, () =>
       this.#request(`mutation ($text: String) { setCustomStatus(input: { text: $text }) { ${USER} } }`, { text }),
     );
-    const { userId, ...told } = setCustomStatus.userStatus;
-    if (told.customStatus !== text)
-      journal.violate('text', `${JSON.stringify(text)} became ${JSON.stringify(told.customStatus)}`, userId);
-    model.checkObservation(userId, told, 'setCustomStatus');
+    const { userId, ...observed } = setCustomStatus.userStatus;
+    if (observed.customStatus !== text)
+      journal.violate('text', `${JSON.stringify(text)} became ${JSON.stringify(observed.customStatus)}`, userId);
+    model.checkObservation(userId, observed, 'setCustomStatus');
   }
 
   async #logout() {
@@ -366,12 +366,12 @@ export class Device {
     journal.act(this.#userId, `${known.id} logs out`);
     const { logout } = await this.#sendActivity(true, () => this.#request(`mutation { logout { ${USER} } }`));
     model.expectSessionEnd(known.userId, known.id, 'LOGOUT', { by: 'logout' });
-    const { userId, ...told } = logout.userStatus;
-    model.checkObservation(userId, told, 'logout');
+    const { userId, ...observed } = logout.userStatus;
+    model.checkObservation(userId, observed, 'logout');
     this.#finish();
   }
 
-  /** The network is gone, and nobody says so. */
+  /** The network is gone, without a FIN or RST. */
   async #freeze() {
     const { journal, pauses } = this.#world;
     const known = /** @type {ClientSession} */ (this.#session);
@@ -405,7 +405,7 @@ export class Device {
   }
 
   /**
-   * Something that is a sign of life.
+   * Sends activity.
    * @param {boolean} isOperation
    * @param {() => Promise<any>} act
    */
@@ -416,7 +416,7 @@ export class Device {
     known.recordSent(sent);
     const said = await act();
     if (this.#session === known) known.recordAcknowledged(sent);
-    journal.count(isOperation ? 'signs of life: operations' : 'signs of life: pings');
+    journal.count(isOperation ? 'activity: operations' : 'activity: pings');
     return said;
   }
 
@@ -470,7 +470,7 @@ export class Device {
       }
       if (error.code === 4410 || error.code === 4412) return;
       if (error.code === 1013) {
-        journal.count('told OVERLOADED');
+        journal.count('OVERLOADED received');
         return pauses.pause(500);
       }
       if ((error.code === 4413 || error.code === 4401) && this.#wasRevoked()) {

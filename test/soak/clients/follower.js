@@ -1,5 +1,5 @@
 // Backends that follow the feed and resume where they were, however they lost it. The first one's is the one that
-// everything is held against; the others must hear the same.
+// the model is built from; the other followers must receive the same events.
 import { clearTimeout } from 'node:timers';
 import { Connection, ConnectionGone } from './connection.js';
 import { EVENT_FIELDS } from '../../support/life.js';
@@ -16,13 +16,13 @@ const FOLLOW = `subscription ($after: Cursor) { presenceEvents(after: $after) { 
 export class Follower {
   #world;
   #name;
-  #hear;
+  #onEvents;
   #overStream;
   #stalls;
   #random;
   /** @type {string} */
   cursor;
-  /** Since when it hears without a break; Infinity while it does not. */
+  /** Since when it receives events without a break; Infinity while it does not. */
   since = Infinity;
   /** By user: how many, and all of their cursors in order. @type {Map<string, { count: number, hash: number }>} */
   received = new Map();
@@ -37,13 +37,13 @@ export class Follower {
    * @param {World} world
    * @param {string} name
    * @param {string} cursor where it begins
-   * @param {{ hear?: (events: readonly Event[]) => void, overStream?: boolean, stalls?: boolean }} [options]
+   * @param {{ onEvents?: (events: readonly Event[]) => void, overStream?: boolean, stalls?: boolean }} [options]
    */
-  constructor(world, name, cursor, { hear = () => undefined, overStream = false, stalls = false } = {}) {
+  constructor(world, name, cursor, { onEvents = () => undefined, overStream = false, stalls = false } = {}) {
     this.#world = world;
     this.#name = name;
     this.cursor = cursor;
-    this.#hear = hear;
+    this.#onEvents = onEvents;
     this.#overStream = overStream;
     this.#stalls = stalls;
     this.#random = world.random(name);
@@ -54,7 +54,7 @@ export class Follower {
     this.#cutNow?.();
   }
 
-  /** It stalls no longer: it is time to have heard everything. */
+  /** Ends all stalls: the soak is about to compare what was received. */
   hurry() {
     this.#thawNow();
   }
@@ -72,7 +72,7 @@ export class Follower {
         await (this.#overStream ? this.#stream() : this.#socket());
       } catch (error) {
         this.since = Infinity;
-        if (error instanceof ConnectionGone && error.code === 4411) journal.count('followers: told 4411');
+        if (error instanceof ConnectionGone && error.code === 4411) journal.count('followers: closed with 4411');
         else if (error instanceof ConnectionGone && error.reason === CUT) journal.count('followers: cut');
         else if (error instanceof RequestRefused && this.#world.retryDelayMs(error) !== null)
           journal.count('followers: overloaded');
@@ -123,7 +123,7 @@ export class Follower {
     }
   }
 
-  /** One that is too slow, for a while, is told 4411 and comes back. @param {import('./wire.js').SoakSocket} wire */
+  /** Reads too slowly for a while. The server closes the socket with 4411, and the follower resumes. @param {import('./wire.js').SoakSocket} wire */
   #stallNowAndThen(wire) {
     if (!this.#stalls) return;
     const stall = setTimeout(
@@ -145,7 +145,7 @@ export class Follower {
     let isOver = false;
     return {
       next: ({ data, errors }) => {
-        // What comes after it was cut is heard again.
+        // Events after the cut are received again.
         if (isOver) return;
         const [error] = errors ?? [];
         if (error !== undefined) {
@@ -164,14 +164,14 @@ export class Follower {
   /** @param {readonly Event[]} events */
   #addEvents(events) {
     for (const { userId, cursor } of events) {
-      const heard = this.received.get(userId) ?? { count: 0, hash: 0 };
-      heard.count++;
-      heard.hash = Math.imul(heard.hash ^ hashOf(cursor), 0x01000193);
-      this.received.set(userId, heard);
+      const seen = this.received.get(userId) ?? { count: 0, hash: 0 };
+      seen.count++;
+      seen.hash = Math.imul(seen.hash ^ hashOf(cursor), 0x01000193);
+      this.received.set(userId, seen);
       this.cursor = cursor;
       this.count++;
     }
-    this.#hear(events);
+    this.#onEvents(events);
   }
 }
 

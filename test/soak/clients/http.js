@@ -70,7 +70,7 @@ export class HttpClient {
         sending.end(body);
       });
     return attempt().catch((error) => {
-      // A kept connection that the server has just let go: everybody tries again, over a new one.
+      // The server has just closed a kept connection. Every client retries over a new one.
       if (error instanceof Reset && error.isReused) return attempt();
       throw error;
     });

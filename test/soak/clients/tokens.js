@@ -1,4 +1,4 @@
-// Credentials, as the app's backend signs them, and as nobody should.
+// Credentials: as the app's backend signs them, and forged ones.
 import { Buffer } from 'node:buffer';
 import { createHmac } from 'node:crypto';
 

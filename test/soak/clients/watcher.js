@@ -1,4 +1,4 @@
-// Those who are told: friends' apps that watch many, some of whom read a byte a second, or nothing at all.
+// Watchers: friends' apps that watch many users. Some of them read one byte a second, or nothing at all.
 import { Connection, ConnectionGone } from './connection.js';
 import { API_KEY, userToken } from './tokens.js';
 import { RequestRefused } from '../world.js';
@@ -16,7 +16,7 @@ export class Watcher {
   #random;
   #index;
   #kind;
-  /** What it was last told of each, since it last began. @type {Map<string, { version: number, status: string, customStatus: string | null }>} */
+  /** The last status received of each user in this subscription. @type {Map<string, { version: number, status: string, customStatus: string | null }>} */
   last = new Map();
   /** @type {readonly string[]} */
   ids = [];
@@ -68,8 +68,8 @@ export class Watcher {
   /** @param {unknown} error @param {number} since */
   #failed(error, since) {
     const { journal } = this.#world;
-    if (error instanceof ConnectionGone && error.code === 1013) return journal.count('told OVERLOADED');
-    // Nobody knows that somebody is there who reads nothing.
+    if (error instanceof ConnectionGone && error.code === 1013) return journal.count('OVERLOADED received');
+    // The server may drop a client that reads nothing.
     if (error instanceof ConnectionGone && this.#kind === 'deaf') return journal.count('deaf watchers cut off');
     this.#world.reportError(error, this.name, since, null);
   }
@@ -90,7 +90,7 @@ export class Watcher {
     try {
       return await this.#watch(connection);
     } finally {
-      // Told to come later by one of its subscriptions, it comes over another one.
+      // One of its subscriptions was answered OVERLOADED, so it connects again later.
       connection.socket.rst();
     }
   }
@@ -165,18 +165,19 @@ export class Watcher {
   /** @param {{ userId: string, status: string, version: number, previousStatus: string | null, customStatus: string | null }} change */
   #checkChange({ userId, previousStatus, status, version, customStatus }) {
     const { journal, model } = this.#world;
-    journal.count('watchers: changes told');
+    journal.count('watchers: changes received');
     const before = this.last.get(userId);
-    const told = { version, status, customStatus };
+    const observed = { version, status, customStatus };
     const words = () =>
-      `${this.name} had ${JSON.stringify(before)}, is told ${JSON.stringify({ ...told, previousStatus })}`;
+      `${this.name} had ${JSON.stringify(before)}, received ${JSON.stringify({ ...observed, previousStatus })}`;
     if (before === undefined) {
       if (previousStatus !== null) journal.violate('watcher', `a first message is no change: ${words()}`, userId);
     } else {
       if (version <= before.version) journal.violate('watcher', `a change twice, or an older one: ${words()}`, userId);
-      if (previousStatus !== before.status) journal.violate('watcher', `not from what it was told: ${words()}`, userId);
+      if (previousStatus !== before.status)
+        journal.violate('watcher', `previousStatus is not the last status received: ${words()}`, userId);
     }
-    this.last.set(userId, told);
-    model.checkObservation(userId, told, this.name);
+    this.last.set(userId, observed);
+    model.checkObservation(userId, observed, this.name);
   }
 }

@@ -111,7 +111,7 @@ export class SoakSocket {
     this.#tcp.resetAndDestroy();
   }
 
-  /** Reads nothing more: the network between is gone, and nobody says so. */
+  /** Stops reading, as if the network were gone without a FIN or RST. */
   freeze() {
     this.#tcp.pause();
   }

@@ -105,7 +105,7 @@ export class Faults {
     }
   }
 
-  /** @param {'SIGKILL' | 'SIGTERM'} signal @param {number} gapMs how long nobody serves */
+  /** @param {'SIGKILL' | 'SIGTERM'} signal @param {number} gapMs how long no server runs */
   async #restart(signal, gapMs) {
     const { server, disturbances, journal, policies } = this.#world;
     const end = disturbances.begin('down');
@@ -123,7 +123,7 @@ export class Faults {
     await this.#back('restart', attached);
   }
 
-  /** It must start; if it does not, somebody starts it again. */
+  /** The server must start. If it does not, it is started once more. */
   async #start() {
     for (let tries = 1; ; tries++) {
       try {
@@ -140,7 +140,7 @@ export class Faults {
     return this.#cast.devices.filter(({ isAttached }) => isAttached).length;
   }
 
-  /** Everybody finds the way back. @param {string} what @param {number} attached how many had a socket */
+  /** Waits until all clients are connected again. @param {string} what @param {number} attached how many sockets were attached before */
   async #back(what, attached) {
     const { journal, isOver } = this.#world;
     const began = Date.now();
@@ -169,7 +169,7 @@ export class Faults {
     }
   }
 
-  /** Somebody reads one snapshot for long: the log of what is written cannot be folded into the file. @param {number} forMs */
+  /** Holds one read snapshot for long: SQLite cannot fold its write-ahead log into the file. @param {number} forMs */
   async #longReader(forMs) {
     const reader = new Database(this.#world.server.database, { readonly: true, timeout: 0 });
     try {
@@ -182,7 +182,7 @@ export class Faults {
     }
   }
 
-  /** Somebody else holds the lock. @param {number} forMs */
+  /** Another process holds the write lock. @param {number} forMs */
   async #writerLock(forMs) {
     const { server, disturbances, journal } = this.#world;
     const writer = new Database(server.database, { timeout: 0 });

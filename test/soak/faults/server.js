@@ -44,7 +44,7 @@ export class SoakServer {
   onWarning = () => undefined;
   /** Every line that it logs. @type {(line: string) => void} */
   onLine = () => undefined;
-  /** It ended, and nobody asked it to. @type {(exit: Exit, said: string) => void} */
+  /** The process ended although the soak did not end it. @type {(exit: Exit, said: string) => void} */
   onDeath = () => undefined;
   #options;
   /** @type {import('node:child_process').ChildProcess | null} */
@@ -150,7 +150,7 @@ export class SoakServer {
     return this.isUp ? Promise.resolve() : new Promise((resolve) => this.#waiting.push(resolve));
   }
 
-  /** Nobody waits for it any more. */
+  /** Rejects everything that waits for the process. */
   release() {
     for (const wake of this.#waiting.splice(0)) wake();
   }

@@ -1,4 +1,4 @@
-// A session as its own client knows it: which signs of life were sent and answered, and which sockets were open.
+// A session from its client's view: the activity that was sent and acknowledged, and the sockets that were open.
 
 const MAX_ACTIVITY = 16;
 const MAX_SOCKET_ENDS = 6;
@@ -13,9 +13,9 @@ export class ClientSession {
   acknowledgedActivity = [];
   /** When one was sent, the last times, answered or not. @type {number[]} */
   #sent = [];
-  /** The timings that it was told, the newest last. @type {(Sign & { said: Said })[]} */
+  /** The timings that the server sent, the newest last. @type {(Sign & { said: Said })[]} */
   #learned = [];
-  /** It may have been told others in these times: an answer had not come, or never did. @type {{ from: number, until: number }[]} */
+  /** Periods in which other timings may be in force, because an answer was late or lost. @type {{ from: number, until: number }[]} */
   #unsure = [];
   /** Since when it is in background, as acknowledged; null: it is not. @type {Sign | null} */
   background = null;
@@ -23,7 +23,7 @@ export class ClientSession {
   backgroundUnsureSince = null;
   /** When the background was left, as acknowledged. */
   foreground = 0;
-  /** When an app state was told and acknowledged, the last times. @type {number[]} */
+  /** When the last app states were acknowledged. @type {number[]} */
   appStateTimes = [];
   /** @type {Set<Plug>} */
   attachedSockets = new Set();
@@ -33,7 +33,7 @@ export class ClientSession {
   possibleSocketEnds = [];
   /** What may attach a socket was sent. */
   lastAttachSent = 0;
-  /** The client has said farewell: a logout is under way. */
+  /** A logout has been sent. */
   isLoggingOut = false;
 
   /** @param {{ id: string, userId: string, platform: string, deviceId: string, token: string }} login */
@@ -45,7 +45,7 @@ export class ClientSession {
     this.token = token;
   }
 
-  /** A sign of life is on its way. */
+  /** Activity was sent. */
   recordSent(at = Date.now()) {
     this.#sent.push(at);
     if (this.#sent.length > 2 * MAX_ACTIVITY) this.#sent.splice(0, MAX_ACTIVITY);
@@ -68,12 +68,12 @@ export class ClientSession {
     return sent;
   }
 
-  /** When the server had heard the last one that it can have heard by then, at the latest. @param {number} at */
+  /** When the server had received the last activity that it can have received by `at`, at the latest. @param {number} at */
   lastActivityReceivedBy(at) {
-    let heard = Math.max(0, ...this.#sent.filter((sent) => sent <= at));
+    let received = Math.max(0, ...this.#sent.filter((sent) => sent <= at));
     for (const { sent, acked } of this.acknowledgedActivity)
-      if (sent <= at) heard = Math.max(heard, Math.min(acked, at));
-    return heard;
+      if (sent <= at) received = Math.max(received, Math.min(acked, at));
+    return received;
   }
 
   get lastAcknowledgedAt() {
@@ -97,7 +97,7 @@ export class ClientSession {
   }
 
   /**
-   * The rows of the policy that it may have been told by then; none when that is too long ago.
+   * The policy rows whose timings the session may have received by then; none when that is too long ago.
    * @param {import('./policies.js').Policies} policies
    * @param {number} at
    * @returns {Row[]}
@@ -119,13 +119,13 @@ export class ClientSession {
   }
 
   /**
-   * Its app state was told and acknowledged.
+   * The server has acknowledged an app state.
    * @param {string} appState
    * @param {number} sent
    * @param {number} acked
    */
   recordAppState(appState, sent, acked) {
-    // Those told before it that were not acknowledged may have counted as well.
+    // App states that were sent before it and not acknowledged may have been applied as well.
     const unsure = this.backgroundUnsureSince ?? sent;
     this.backgroundUnsureSince = null;
     this.appStateTimes.push(acked);
@@ -148,7 +148,7 @@ export class ClientSession {
     else if (unsure !== undefined) unsure.until = Math.min(unsure.until, acked);
   }
 
-  /** It asks what will tell it the timings. @param {number} sent */
+  /** It sends an operation whose answer contains the timings. @param {number} sent */
   recordTimingsRequest(sent) {
     if (this.#unsure.at(-1)?.until === Infinity) return;
     this.#unsure.push({ from: sent, until: Infinity });

@@ -1,21 +1,21 @@
-// All users as the feed tells them, and everything that anybody was told, held against it.
+// The state of all users according to the feed, and every status that any client received, compared with it.
 import { Life } from '../../support/life.js';
 import { hashOf } from '../random.js';
 
 const KEPT_EVENTS = 40;
 
 /** @typedef {import('../../support/life.js').Event} Event */
-/** @typedef {{ version: number, status: string, customStatus: string | null }} Told */
-/** @typedef {{ told: Told, by: string, at: number }} Untold */
+/** @typedef {{ version: number, status: string, customStatus: string | null }} Observation */
+/** @typedef {{ observed: Observation, by: string, at: number }} EarlyObservation */
 /** @typedef {{ reason: string, kickedBy: string | null, occurredAt: number, userId: string }} End */
 
 export class User {
   life = new Life();
   /** @type {Event[]} */
   events = [];
-  /** By version, the newest ones. @type {Map<number, Told>} */
+  /** By version, the newest ones. @type {Map<number, Observation>} */
   versions = new Map();
-  /** What somebody was told that the feed has not told yet. @type {Untold[]} */
+  /** Observations of versions that the feed has not reached yet. @type {EarlyObservation[]} */
   ahead = [];
   count = 0;
   /** Of all cursors in their order. */
@@ -96,34 +96,36 @@ export class FeedModel {
   }
 
   /**
-   * Somebody was told this of a user, by whatever way: the feed says the same of that version.
+   * A client received this status of a user, from any source: the feed must have the same for that version.
    * @param {string} userId
-   * @param {Told} told
+   * @param {Observation} observed
    * @param {string} by
    */
-  checkObservation(userId, told, by) {
+  checkObservation(userId, observed, by) {
     const user = this.user(userId);
-    if (told.version > user.life.version) {
-      user.ahead.push({ told, by, at: Date.now() });
+    if (observed.version > user.life.version) {
+      user.ahead.push({ observed, by, at: Date.now() });
       this.#ahead.add(userId);
       return;
     }
-    this.#compareWithFeed(userId, user, told, by);
+    this.#compareWithFeed(userId, user, observed, by);
   }
 
-  /** @param {string} userId @param {User} user @param {Told} told @param {string} by */
-  #compareWithFeed(userId, user, told, by) {
+  /** @param {string} userId @param {User} user @param {Observation} observed @param {string} by */
+  #compareWithFeed(userId, user, observed, by) {
     const known =
-      told.version === 0 ? { version: 0, status: 'OFFLINE', customStatus: null } : user.versions.get(told.version);
+      observed.version === 0
+        ? { version: 0, status: 'OFFLINE', customStatus: null }
+        : user.versions.get(observed.version);
     if (known === undefined) {
-      if (told.version > Math.min(...user.versions.keys()))
-        this.#journal.violate('told', `${by}: version ${told.version} is not in the feed`, userId);
+      if (observed.version > Math.min(...user.versions.keys()))
+        this.#journal.violate('observed', `${by}: version ${observed.version} is not in the feed`, userId);
       return;
     }
-    if (known.status !== told.status || known.customStatus !== told.customStatus) {
+    if (known.status !== observed.status || known.customStatus !== observed.customStatus) {
       this.#journal.violate(
-        'told',
-        `${by}: ${JSON.stringify(told)}, but the feed says ${JSON.stringify(known)}`,
+        'observed',
+        `${by}: ${JSON.stringify(observed)}, but the feed says ${JSON.stringify(known)}`,
         userId,
       );
     }
@@ -133,9 +135,9 @@ export class FeedModel {
   #compareWaitingObservations(userId, user) {
     const { ahead } = user;
     user.ahead = [];
-    for (const untold of ahead) {
-      if (untold.told.version > user.life.version) user.ahead.push(untold);
-      else this.#compareWithFeed(userId, user, untold.told, untold.by);
+    for (const early of ahead) {
+      if (early.observed.version > user.life.version) user.ahead.push(early);
+      else this.#compareWithFeed(userId, user, early.observed, early.by);
     }
     if (user.ahead.length === 0) this.#ahead.delete(userId);
   }
@@ -200,14 +202,14 @@ export class FeedModel {
     for (const userId of this.#ahead) {
       const user = this.user(userId);
       const late = user.ahead.filter(({ at }) => at < before);
-      for (const { told, by } of late)
-        this.#journal.violate('told', `${by}: ${JSON.stringify(told)} is not in the feed`, userId);
+      for (const { observed, by } of late)
+        this.#journal.violate('observed', `${by}: ${JSON.stringify(observed)} is not in the feed`, userId);
       user.ahead = user.ahead.filter(({ at }) => at >= before);
       if (user.ahead.length === 0) this.#ahead.delete(userId);
     }
   }
 
-  get owed() {
+  get outstanding() {
     return this.#expected.size + this.#ahead.size;
   }
 }

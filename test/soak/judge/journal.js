@@ -1,7 +1,7 @@
 // What was done, how often, and what was wrong: enough of it to find out why.
 
-/** Violations that are told with everything that is known about them; more of them are counted. */
-const TOLD_OF_A_KIND = 10;
+/** Violations of one kind that are reported in full. Further ones are only counted. */
+const MAX_REPORTED_PER_KIND = 10;
 const REMEMBERED = 40;
 
 /** @typedef {{ kind: string, at: string, minute: number, words: string, userId: string | null, actions: string[], events: unknown[] }} Violation */
@@ -28,7 +28,7 @@ export class Journal {
     this.counts.set(name, (this.counts.get(name) ?? 0) + by);
   }
 
-  /** Somebody did something. @param {string} userId @param {string} what */
+  /** Records what a client did. @param {string} userId @param {string} what */
   act(userId, what) {
     let actions = this.#actions.get(userId);
     if (actions === undefined) this.#actions.set(userId, (actions = []));
@@ -50,7 +50,7 @@ export class Journal {
   violate(kind, words, userId = null) {
     const count = (this.violationCounts.get(kind) ?? 0) + 1;
     this.violationCounts.set(kind, count);
-    if (count > TOLD_OF_A_KIND) return;
+    if (count > MAX_REPORTED_PER_KIND) return;
     const violation = {
       kind,
       at: new Date().toISOString(),

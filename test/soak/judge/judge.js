@@ -1,4 +1,4 @@
-// Holds what the feed tells of a session against what its client knows: nobody is given up on too early or too late.
+// Compares what the feed says of a session with what its client knows: no session may end too early or too late.
 import { Histogram } from './journal.js';
 import { DROPS } from '../../support/life.js';
 import { extremeTiming } from './client-session.js';
@@ -6,13 +6,13 @@ import { endedByLogin } from './policies.js';
 
 /** Clocks of two processes of one machine, both in whole milliseconds, and the way of a message between them. */
 const SKEW_MS = 12;
-/** A timeout may be a second late; the feed and this process take their time to tell. */
+/** A timeout may be a second late. The feed and this process add their own delay. */
 const LATE_MS = 1_000;
 const SLACK_MS = 500;
 const NEVER_MS = 4_000;
 /** Ten seconds, and what a disk may add that is slow. */
 const FORGOTTEN_MS = 20_000;
-/** The machine may have been busy before the time had come: a server that waits for a core too long has slept. */
+/** A server that waited too long for a core before the deadline had paused. */
 const LOOKS_BACK_MS = 20_000;
 /** The server may take a shorter sleep for a busy moment. */
 const NOTICED_MS = 1_100;
@@ -54,14 +54,15 @@ export class Judge {
     const { journal, policies } = this.#world;
     const first = /** @type {Event} */ (change[0]);
     const sessions = [...user.life.live.values()];
-    const told = (/** @type {string} */ reason) =>
+    const idsOf = (/** @type {string} */ reason) =>
       change.flatMap((event) => (event.reason === reason ? [event.sessionId] : [])).join();
     if (policies.isUnsure) return;
     const candidates = policies.between(at - SKEW_MS, at + SKEW_MS);
     const fits = candidates.some((policy) => {
       const { kicked, replaced } = endedByLogin(sessions, first, policy);
       return (
-        kicked.map(({ id }) => id).join() === told('KICKED') && replaced.map(({ id }) => id).join() === told('REPLACED')
+        kicked.map(({ id }) => id).join() === idsOf('KICKED') &&
+        replaced.map(({ id }) => id).join() === idsOf('REPLACED')
       );
     });
     if (!fits) {
@@ -87,7 +88,7 @@ export class Judge {
     }
     if (known === undefined) return;
     const rows = known.possiblePolicyRows(policies, at);
-    // A change of the policy is under way, of which nobody can say yet what came of it.
+    // A policy change is in flight: its result is not known yet.
     if (rows.length === 0 || policies.isUnsure) return;
     const began = server.startAt(at)?.spawnedAt ?? 0;
     const sign = known.lastActivityAcknowledgedBefore(at - SKEW_MS);
@@ -172,7 +173,7 @@ export class Judge {
     const sign = known.lastActivityAcknowledgedBefore(at - SKEW_MS);
     if (sign > latestCut + SKEW_MS && known.lastAttachSent < latestCut) {
       const words = JSON.stringify({ cut: latestCut, sign, event });
-      journal.violate('disconnect', `DISCONNECT although a sign of life came after the close: ${words}`, event.userId);
+      journal.violate('disconnect', `DISCONNECT although activity came after the close: ${words}`, event.userId);
     }
     early(cut + (extremeTiming('min', rows, (row) => row.disconnectGraceMs) ?? 0), `cut at ${cut}`);
     late(latestCut + (extremeTiming('max', rows, (row) => row.disconnectGraceMs) ?? 0));
@@ -209,22 +210,22 @@ export class Judge {
   }
 
   /**
-   * When somebody of whom nothing was heard since `from` may be given up on, if the time in which the server slept is
+   * When a session without activity since `from` may time out, if the time of process pauses is
    * no time.
    * @param {number} from
    * @param {number} timeout
    */
   #afterPauses(from, timeout) {
     let until = from + timeout;
-    for (const { from: slept, to } of this.#world.server.pauses) {
-      if (to - slept >= NOTICED_MS && slept < until && to > from) until += to - Math.max(slept, from);
+    for (const { from: pausedAt, to } of this.#world.server.pauses) {
+      if (to - pausedAt >= NOTICED_MS && pausedAt < until && to > from) until += to - Math.max(pausedAt, from);
     }
     return until;
   }
 
   /**
    * It is in background since a moment that is known, and the limit is the same since then: a new one may be over when
-   * it is told.
+   * the answer arrives.
    * @param {Known} known
    * @param {number} at
    */
@@ -236,7 +237,7 @@ export class Judge {
   }
 
   /**
-   * App states are written every ten seconds: one that was told shortly before a crash may be forgotten.
+   * App states are written every ten seconds: one that was sent shortly before a crash may be lost.
    * @param {Known} known
    * @param {number} at
    */
@@ -245,9 +246,9 @@ export class Judge {
       ({ how, endedAt }) =>
         how !== 'exit 0' &&
         endedAt <= at &&
-        // Whoever has said since that she is in foreground is known to be.
+        // A client that has reported FOREGROUND since is known to be in foreground.
         known.foreground <= endedAt &&
-        known.appStateTimes.some((told) => told <= endedAt && told > endedAt - FORGOTTEN_MS),
+        known.appStateTimes.some((at) => at <= endedAt && at > endedAt - FORGOTTEN_MS),
     );
   }
 

@@ -17,7 +17,7 @@ export class Metrics {
     this.token = token;
   }
 
-  /** The feed has told these. @param {readonly import('../../support/life.js').Event[]} events */
+  /** Counts events of the feed. @param {readonly import('../../support/life.js').Event[]} events */
   countEvents(events) {
     const { server } = this.#world;
     for (const { occurredAt, reason } of events) {
@@ -50,7 +50,7 @@ export class Metrics {
     );
   }
 
-  /** Nothing happens any more: since its start the server has counted what the feed has told. @returns what differs */
+  /** To be called when nothing changes any more. The server's counters must equal the events of the feed since its start. @returns the differences */
   async differences() {
     const found = await this.scrape();
     if (found === null) return [];
@@ -63,8 +63,8 @@ export class Metrics {
       if (reason !== undefined) counted.set(reason, (counted.get(reason) ?? 0) + value);
     }
     for (const reason of new Set([...counted.keys(), ...this.#reasons.keys()])) {
-      const [told, said] = [this.#reasons.get(reason) ?? 0, counted.get(reason) ?? 0];
-      if (told !== said) differing.push(`${reason}: the feed told ${told} since the start, /metrics says ${said}`);
+      const [fed, reported] = [this.#reasons.get(reason) ?? 0, counted.get(reason) ?? 0];
+      if (fed !== reported) differing.push(`${reason}: the feed has ${fed} since the start, /metrics has ${reported}`);
     }
     const users = { ONLINE: 0, PUSH_ONLINE: 0, OFFLINE: 0 };
     for (const { life } of this.#world.model.users.values()) users[/** @type {keyof typeof users} */ (life.status)]++;

@@ -12,8 +12,8 @@ const MIB = 1_048_576;
 /** As many users all the time need as much memory all the time, but for what the garbage collector has not come to. */
 const MAY_GROW = 1.5;
 const MAY_GROW_MIB = 64;
-/** In less time growth cannot be told from the ups and downs. */
-const TELLS_AFTER_MS = 600_000;
+/** In less time growth cannot be distinguished from fluctuation. */
+const MIN_OBSERVATION_MS = 600_000;
 
 /** @typedef {{ at: number, rss: number }} Sample */
 
@@ -98,7 +98,7 @@ export class ProcessVitals {
   expectSteadyMemory() {
     const { journal } = this.#world;
     const longest = this.#runs.toSorted((one, other) => length(other) - length(one))[0];
-    if (longest === undefined || length(longest) < TELLS_AFTER_MS) return;
+    if (longest === undefined || length(longest) < MIN_OBSERVATION_MS) return;
     const warm = longest.samples.filter(({ at }) => at > longest.since + WARM_UP_MS).map(({ rss }) => rss / MIB);
     const third = Math.floor(warm.length / 3);
     const [early, late] = [median(warm.slice(0, third)), median(warm.slice(-third))];
@@ -108,7 +108,7 @@ export class ProcessVitals {
 
   summary() {
     const samples = this.#runs.flatMap((run) => run.samples);
-    // Memory is told by the longest time between two starts.
+    // The longest time between two starts shows the trend of memory.
     const longest = this.#runs.toSorted((one, other) => length(other) - length(one))[0];
     const warm = longest === undefined ? [] : longest.samples.filter(({ at }) => at > longest.since + WARM_UP_MS);
     const mib = (/** @type {number | undefined} */ bytes) =>

@@ -3,11 +3,11 @@ import { Buffer } from 'node:buffer';
 import { createServer } from 'node:http';
 import { Pauses } from '../time.js';
 
-/** An address of its own: on the one that everybody connects from, its port would be taken while it is down. */
+/** An address that no client uses as its source: otherwise the port could be taken while the receiver is down. */
 export const ADDRESS = '127.0.0.7';
 /** The server's patience with a receiver. */
 export const PATIENCE_MS = 3_000;
-/** Whoever answers later than that cannot know whether the answer was still waited for. */
+/** A receiver that answers later than this cannot know whether the sender still waited. */
 const SURE_WITHIN_MS = 2_000;
 const SLOW_MS = 1_200;
 /** The server leaves a connection open for longer than that if it has seen the answer. */
@@ -28,7 +28,7 @@ const MAX_BODY_READ = 4_096;
 /** @typedef {{ arrival: Arrival, response: import('node:http').ServerResponse, random: import('../random.js').Random, receiver: SoakReceiver }} Turn */
 
 export class SoakReceiver {
-  /** Nobody else listens there. */
+  /** No other receiver listens there. */
   port = 0;
   /** @type {Manner} */
   manner = 'good';
@@ -63,7 +63,7 @@ export class SoakReceiver {
     });
   }
 
-  /** It is killed: all connections are cut, and nobody listens. @returns {Promise<void>} */
+  /** Ends all connections and stops listening, as a killed process does. @returns {Promise<void>} */
   close() {
     return new Promise((resolve) => {
       this.#server.close(() => resolve());
@@ -115,7 +115,7 @@ export class SoakReceiver {
   }
 
   /**
-   * Whoever has lost patience, because it had no core for a while, has not seen the answer, though it was in time.
+   * A sender that waited for a core may have timed out before it read an answer that was in time.
    * @param {Arrival | undefined} last
    */
   #disconnected(last) {
@@ -132,7 +132,7 @@ const FLAKY = { good: 12, slow: 2, refuse: 3, busy: 1, hang: 1, cut: 3, half: 1,
 function good({ arrival, response, random, receiver }) {
   const status = random.pick([200, 201, 202, 204]);
   response.writeHead(status);
-  // More than anybody reads, now and then.
+  // Now and then more than any sender reads.
   const body = status === 204 ? '' : 'x'.repeat(random.chance(0.02) ? 4 * MAX_BODY_READ : random.int(200));
   response.end(body);
   receiver.settle(arrival, body.length > MAX_BODY_READ ? 'unsure' : 'taken');
@@ -164,7 +164,7 @@ const MANNERS = {
     receiver.settle(arrival, 'refused');
   },
 
-  /** Until somebody's patience is over. */
+  /** Answers nothing until the sender times out. */
   hang() {},
 
   /** @param {Turn} turn */
@@ -172,7 +172,7 @@ const MANNERS = {
     response.socket?.resetAndDestroy();
   },
 
-  /** The answer breaks off: in what it says, or before anybody can know what that is. @param {Turn} turn */
+  /** Cuts the answer, in its body or in its head. @param {Turn} turn */
   half({ arrival, response, random, receiver }) {
     if (random.chance(0.5)) {
       receiver.settle(arrival, 'unsure');
@@ -181,7 +181,7 @@ const MANNERS = {
     } else response.socket?.end('HTTP/1.1 20');
   },
 
-  /** Nobody goes there. @param {Turn} turn */
+  /** No sender may follow it. @param {Turn} turn */
   redirect({ arrival, response, random, receiver }) {
     response.writeHead(random.pick([301, 302, 307, 308]), { location: REDIRECTED }).end();
     receiver.settle(arrival, 'refused');

@@ -1,4 +1,4 @@
-// Holds what a receiver is sent against what the feed tells: everything that is wanted, in order, whole, signed, and
+// Compares what a receiver is sent with the feed: every event that matches, in order, complete, signed, and
 // again only when there is a cause.
 import { Webhook } from 'standardwebhooks';
 import { EVENT_FIELDS } from '../../support/life.js';
@@ -6,7 +6,7 @@ import { PATIENCE_MS } from './receiver.js';
 
 /** Events of one request, but for the rest of a change. */
 const BATCH = 100;
-/** So long after it was taken nobody sends it again, whatever happens. */
+/** A delivery that was accepted this long ago is not sent again in any case. */
 const REMEMBERED_MS = 600_000;
 const FIELDS = [...EVENT_FIELDS.split(/\s+/), 'ipAddress'].sort();
 
@@ -30,7 +30,7 @@ export class WebhookAudit {
   #world;
   #name;
   #lateness;
-  /** Those that the feed has not told yet, or that came behind such. @type {Request[]} */
+  /** Requests with events that the feed has not reached yet, and those behind them. @type {Request[]} */
   #waiting = [];
   /** @type {Map<Arrival, Request>} */
   #unsettled = new Map();
@@ -54,7 +54,7 @@ export class WebhookAudit {
     this.terms = terms;
   }
 
-  /** The feed tells. @param {readonly Event[]} events */
+  /** Adds events of the feed. @param {readonly Event[]} events */
   expectEvents(events) {
     if (this.terms.endAskedAt !== Infinity) return;
     for (const event of events) {
@@ -117,7 +117,7 @@ export class WebhookAudit {
 
   /** What has waited for the feed for too long. @param {number} before */
   reportOverdue(before) {
-    // Of the feed it hears nothing any more.
+    // The feed has stopped.
     if (this.terms.endAskedAt !== Infinity) this.#waiting = [];
     const first = this.#waiting[0];
     if (first === undefined || first.arrival.at > before) return;
@@ -129,7 +129,7 @@ export class WebhookAudit {
     this.#judgeAll();
   }
 
-  /** Nobody speaks any more of what was taken long ago. */
+  /** Drops what was accepted long ago. */
   forget() {
     const before = Date.now() - REMEMBERED_MS;
     for (const [id, { at }] of this.#refused) if (at < before) this.#refused.delete(id);
@@ -165,7 +165,7 @@ export class WebhookAudit {
     const signing = may.filter(signs);
     if (!must.every((secret) => signing.includes(secret)))
       this.#violate('signature', `one of the ${must.length} secrets in force has not signed what is sent`);
-    if (isUnsure) this.#world.journal.count('webhooks: a secret that nobody was told');
+    if (isUnsure) this.#world.journal.count('webhooks: a secret whose answer was lost');
     else if (signing.length === 0) this.#violate('signature', 'no secret in force has signed what is sent');
     else if (signing.length !== signatures)
       this.#violate('signature', `${signatures} signatures, of which ${signing.length} are right`);
@@ -178,7 +178,7 @@ export class WebhookAudit {
       this.#violate('retry', `comes ${refused.notBefore - at} ms before what Retry-After said`);
   }
 
-  /** Somebody has changed the webhook, or the server forgot it. @param {Arrival} refused @param {number} at */
+  /** The webhook was changed, or the server forgot the failure. @param {Arrival} refused @param {number} at */
   #mayRetryEarly(refused, at) {
     return this.terms.changedAt >= refused.at - PATIENCE_MS || this.#restarted(refused.at, at);
   }
@@ -269,8 +269,8 @@ export class WebhookAudit {
   #mayRepeat({ outcome, at, settledAt }, arrival) {
     if (outcome !== 'taken' || this.#restarted(at, arrival.at)) return true;
     // The server's patience was over before it could see the answer, or the request was older than it seems.
-    const slept = (/** @type {string} */ kind) => kind === 'sleep' || kind === 'the soak itself lags';
-    return this.#world.disturbances.between(at - PATIENCE_MS, settledAt, slept);
+    const wasPaused = (/** @type {string} */ kind) => kind === 'sleep' || kind === 'the soak itself lags';
+    return this.#world.disturbances.between(at - PATIENCE_MS, settledAt, wasPaused);
   }
 
   /** @param {number} from @param {number} to */
@@ -278,15 +278,15 @@ export class WebhookAudit {
     return this.#world.server.starts.some(({ endedAt }) => endedAt >= from && endedAt <= to);
   }
 
-  /** @param {any} sent @param {any} told */
-  #compareEvent(sent, told) {
+  /** @param {any} sent @param {any} fed */
+  #compareEvent(sent, fed) {
     const names = Object.keys(sent).sort();
-    const differs = FIELDS.filter((name) => sent[name] !== told[name] || !(name in sent));
+    const differs = FIELDS.filter((name) => sent[name] !== fed[name] || !(name in sent));
     if (differs.length > 0 || names.length !== FIELDS.length)
       this.#violate(
         'event',
-        `${differs.join()}: is sent ${JSON.stringify(sent)}; feed: ${JSON.stringify(told)}`,
-        told.userId,
+        `${differs.join()}: is sent ${JSON.stringify(sent)}; feed: ${JSON.stringify(fed)}`,
+        fed.userId,
       );
   }
 

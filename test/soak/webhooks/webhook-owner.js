@@ -29,7 +29,7 @@ export class WebhookOwner {
   name;
   lateness = new Histogram();
   /** Of those that were deleted. */
-  previousAudits = { requests: 0, told: 0, repeats: 0, full: 0 };
+  previousAudits = { requests: 0, events: 0, repeats: 0, full: 0 };
   audit;
   /** When the last request came. */
   requestedAt = 0;
@@ -76,7 +76,7 @@ export class WebhookOwner {
       journal.violate('webhook redirect', `"${this.name}" was followed to ${REDIRECTED}`);
     // Of one that may have been made, nobody knows the secret.
     else if (audit === undefined || audit.terms.madeAt === Infinity)
-      journal.count('webhooks: requests of one never told of');
+      journal.count('webhooks: requests of one whose creation was not answered');
     else audit.addRequest(arrival);
   }
 
@@ -122,7 +122,7 @@ export class WebhookOwner {
           this.#world.journal.violate('webhook secret', `"${this.name}" has another secret than was asked for`);
         return;
       } catch (error) {
-        // It may have been made, but nobody knows its id.
+        // It may exist, but its id is not known.
         this.audit.terms.endAskedAt = since;
         this.#reportFailure(error, since);
         if (!server.isUp) await server.up();
@@ -148,7 +148,7 @@ export class WebhookOwner {
     terms.endAskedAt = Date.now();
     await this.#delete(this.#id);
     terms.endedAt = Date.now();
-    for (const name of /** @type {const} */ (['requests', 'told', 'repeats', 'full']))
+    for (const name of /** @type {const} */ (['requests', 'events', 'repeats', 'full']))
       this.previousAudits[name] += this.audit[name];
     await sleep(this.#random.between(0, 1_000));
     await this.#createWebhook(terms.filter);
@@ -175,7 +175,7 @@ export class WebhookOwner {
         this.#world.secrets.add(updateWebhook.secret);
         return answered(updateWebhook.secret);
       } catch (error) {
-        // Nobody will ever know it: it needs another one, and none beside it.
+        // The secret is lost: the webhook gets a new one, and no second one beside it.
         this.#reportFailure(error, since);
         previousSecretValidMs = 0;
       }
@@ -203,7 +203,7 @@ export class WebhookOwner {
     await this.#update({ enabled: true });
   }
 
-  /** Its receiver wants nothing any more, until somebody thinks better of it. */
+  /** The receiver answers 410, until the webhook is enabled again. */
   async answerGone() {
     const { receiver } = this;
     receiver.manner = 'gone';
@@ -212,7 +212,7 @@ export class WebhookOwner {
       ({ state } = (
         await this.#retryUntil('query ($id: ID!) { webhook(id: $id) { state } }', { id: this.#id })
       ).webhook);
-      // Nobody may have anything to tell.
+      // There may be no event to deliver.
       if (state !== 'GONE' && Date.now() - since > LISTENS_AGAIN_WITHIN_MS) break;
       if (state === 'GONE') this.audit.terms.pause();
     }

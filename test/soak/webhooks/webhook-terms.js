@@ -19,7 +19,7 @@ export class WebhookTerms {
   /** When its end was asked for, and certain. */
   endAskedAt = Infinity;
   endedAt = Infinity;
-  /** When somebody asked last for any change. */
+  /** When the last change was requested. */
   changedAt = 0;
   /** @type {{ filter: Filter, from: number, until: number }[]} */
   #filters = [];
@@ -89,7 +89,7 @@ export class WebhookTerms {
     };
   }
 
-  /** It was paused, or its receiver said that it is gone, and somebody was told so. */
+  /** It was paused, or its receiver answered 410, and that was acknowledged. */
   pause() {
     this.#silences.push({ from: Date.now() + SLACK_MS, until: Infinity });
   }
@@ -101,7 +101,7 @@ export class WebhookTerms {
     if (last !== undefined) last.until = Math.min(last.until, Date.now());
   }
 
-  /** Must it be told of an event that the feed has just told? @param {Event} event */
+  /** Whether an event that has just appeared in the feed must be delivered. @param {Event} event */
   mustDeliver(event) {
     const occurredAt = Date.parse(event.occurredAt);
     return (
@@ -110,7 +110,7 @@ export class WebhookTerms {
     );
   }
 
-  /** May it be told of it, now? @param {Event} event @param {number} at */
+  /** Whether it may be delivered now. @param {Event} event @param {number} at */
   mayDeliver(event, at) {
     const filters = this.#between(Date.parse(event.occurredAt)).filter(({ from }) => from <= at);
     return filters.some(({ filter }) => matchesFilter(filter, event));
@@ -130,7 +130,7 @@ export class WebhookTerms {
   /**
    * Which secrets sign what is signed in this second.
    * @param {number} second in ms
-   * @returns {{ must: string[], may: string[], not: string[], isUnsure: boolean }} isUnsure: there may be one that nobody knows
+   * @returns {{ must: string[], may: string[], not: string[], isUnsure: boolean }} isUnsure: there may be a secret whose answer was lost
    */
   secretsIn(second) {
     const may = this.#secrets.filter(({ from, until }) => from <= second + 1_000 && until + SLACK_MS >= second);

@@ -4,12 +4,12 @@ import { WebhookOwner } from './webhook-owner.js';
 
 /** @typedef {import('../world.js').SoakWorld} World */
 
-/** An empty queue in a short time: whoever failed some times in a row waits for up to half a minute. */
+/** An empty queue within a short time: a webhook that failed several times in a row waits for up to half a minute. */
 const DRAINED_WITHIN_MS = 120_000;
-/** Nobody has anything to send for so long, unless it is tried again. */
+/** No webhook sends anything for this long, except retries. */
 const SILENT_MS = 10_000;
-/** The feed has told by then what a receiver was sent. */
-const TOLD_WITHIN_MS = 15_000;
+/** The feed has reached by then what a receiver was sent. */
+const FEED_WITHIN_MS = 15_000;
 
 export class SoakWebhooks {
   #world;
@@ -49,12 +49,12 @@ export class SoakWebhooks {
     );
   }
 
-  /** Resolves when nobody does anything to a webhook any more. */
+  /** Resolves when no webhook is being changed any more. */
   settled() {
     return this.#lives;
   }
 
-  /** The feed tells. @param {readonly import('../../support/life.js').Event[]} events */
+  /** Adds events of the feed. @param {readonly import('../../support/life.js').Event[]} events */
   addEvents(events) {
     for (const { audit } of this.#owners) audit.expectEvents(events);
   }
@@ -62,7 +62,7 @@ export class SoakWebhooks {
   /** To be called now and then, when the feed has not been disturbed for a while. */
   checkDeliveries() {
     for (const { audit } of this.#owners) {
-      audit.reportOverdue(Date.now() - TOLD_WITHIN_MS);
+      audit.reportOverdue(Date.now() - FEED_WITHIN_MS);
       audit.forget();
     }
   }
@@ -75,11 +75,11 @@ export class SoakWebhooks {
     const isDrained = await waitUntil(
       async () => {
         const areMissing = this.#owners.some((owner) => missing(owner).length > 0);
-        const isSilent = this.#owners.every(({ requestedAt: heardAt }) => heardAt < Date.now() - SILENT_MS);
+        const isSilent = this.#owners.every(({ requestedAt }) => requestedAt < Date.now() - SILENT_MS);
         if (areMissing && !isSilent) return false;
-        // What nobody wants any more is still delivered, once it was put together.
+        // A delivery that was composed is still delivered after its filter changed.
         for (const owner of this.#owners) if ((await owner.checkDeliveries()).retrying.nodes.length > 0) return false;
-        // If something is missing, nobody is about to send it.
+        // If an event is missing, no webhook is about to send it.
         return true;
       },
       this.#isLeft ? SILENT_MS : DRAINED_WITHIN_MS,
@@ -115,7 +115,7 @@ export class SoakWebhooks {
       name,
       requests: past.requests + audit.requests,
       full: past.full + audit.full,
-      events: past.told + audit.events,
+      events: past.events + audit.events,
       repeats: past.repeats + audit.repeats,
       lateMs: lateness.summary(),
       manners: Object.fromEntries(receiver.manners),
