@@ -1,35 +1,13 @@
 /** Documents, parsed and checked once: the same text again costs a look-up. */
-import {
-  GraphQLError,
-  Kind,
-  parse,
-  specifiedRules,
-  validate,
-  type DocumentNode,
-  type FragmentDefinitionNode,
-  type GraphQLSchema,
-  type OperationDefinitionNode,
-  type SelectionSetNode,
-} from 'graphql';
-import { LIMIT_RULES, MAX_DOCUMENT_LENGTH, MAX_TOKENS } from './query-limits.ts';
-
-/** What an operation does, as far as it is treated by that. */
-export interface OperationOutline {
-  readonly node: Pick<OperationDefinitionNode, 'operation'>;
-  /** Every root field that it could ask for, through fragments, whatever `@skip` says. */
-  readonly rootFields: ReadonlySet<string>;
-}
-
-/** One operation of a checked document. */
-export interface Operation extends OperationOutline {
-  readonly node: OperationDefinitionNode;
-}
+import { GraphQLError, parse, specifiedRules, validate, type DocumentNode, type GraphQLSchema } from 'graphql';
+import { extractOperations, type Operation } from './operation.ts';
+import { QUERY_LIMIT_RULES, MAX_DOCUMENT_LENGTH, MAX_TOKENS } from './query-limits.ts';
 
 const MAX_DOCUMENTS = 1_000;
 /** Of text; the parsed documents take some fifty times of it. */
 const MAX_CHARACTERS = 1_000_000;
 
-export class Documents {
+export class DocumentCache {
   readonly #schema: GraphQLSchema;
   /** Checked documents by their text, the one used longest ago first. */
   readonly #bySource = new Map<string, DocumentNode>();
@@ -44,11 +22,11 @@ export class Documents {
 
   /** @throws GraphQLError, GRAPHQL_PARSE_FAILED. */
   parse(source: string): DocumentNode {
-    const known = this.#bySource.get(source);
-    if (known !== undefined) {
+    const findCachedOperation = this.#bySource.get(source);
+    if (findCachedOperation !== undefined) {
       this.#bySource.delete(source);
-      this.#bySource.set(source, known);
-      return known;
+      this.#bySource.set(source, findCachedOperation);
+      return findCachedOperation;
     }
     if (source.length > MAX_DOCUMENT_LENGTH) {
       const message = `The document has more than ${MAX_DOCUMENT_LENGTH} characters.`;
@@ -75,11 +53,11 @@ export class Documents {
   /** What is wrong with a document, GRAPHQL_VALIDATION_FAILED; nothing for one that may be executed. */
   validate(document: DocumentNode): readonly GraphQLError[] {
     if (this.#operations.has(document)) return [];
-    const tooMuch = validate(this.#schema, document, LIMIT_RULES);
+    const tooMuch = validate(this.#schema, document, QUERY_LIMIT_RULES);
     const errors =
       tooMuch.length > 0 ? tooMuch : validate(this.#schema, document, specifiedRules, { hideSuggestions: true });
     if (errors.length > 0) return errors.map((error) => withCode(error, 'GRAPHQL_VALIDATION_FAILED'));
-    this.#operations.set(document, operationsOf(document));
+    this.#operations.set(document, extractOperations(document));
     this.#keep(document);
     return [];
   }
@@ -88,7 +66,7 @@ export class Documents {
    * The operation of that name; without a name, the only one.
    * @throws GraphQLError, OPERATION_RESOLUTION_FAILURE when there is none or the choice is open.
    */
-  operation(document: DocumentNode, name: string | null | undefined): Operation {
+  selectOperation(document: DocumentNode, name: string | null | undefined): Operation {
     const operation = this.#named(document, name);
     if (operation !== undefined) return operation;
     throw new GraphQLError(
@@ -124,34 +102,3 @@ const withCode = (error: GraphQLError, code: string): GraphQLError =>
     positions: error.positions ?? null,
     extensions: { code },
   });
-
-const operationsOf = (document: DocumentNode): readonly Operation[] => {
-  const fragments = new Map<string, FragmentDefinitionNode>();
-  const operations: OperationDefinitionNode[] = [];
-  for (const definition of document.definitions) {
-    if (definition.kind === Kind.FRAGMENT_DEFINITION) fragments.set(definition.name.value, definition);
-    if (definition.kind === Kind.OPERATION_DEFINITION) operations.push(definition);
-  }
-  return operations.map((node) => ({ node, rootFields: rootFieldsOf(node.selectionSet, fragments) }));
-};
-
-const rootFieldsOf = (
-  root: SelectionSetNode,
-  fragments: ReadonlyMap<string, FragmentDefinitionNode>,
-): ReadonlySet<string> => {
-  const fields = new Set<string>();
-  const seen = new Set<string>();
-  const collect = (set: SelectionSetNode): void => {
-    for (const selection of set.selections) {
-      if (selection.kind === Kind.FIELD) fields.add(selection.name.value);
-      else if (selection.kind === Kind.INLINE_FRAGMENT) collect(selection.selectionSet);
-      else if (!seen.has(selection.name.value)) {
-        seen.add(selection.name.value);
-        const fragment = fragments.get(selection.name.value);
-        if (fragment !== undefined) collect(fragment.selectionSet);
-      }
-    }
-  };
-  collect(root);
-  return fields;
-};

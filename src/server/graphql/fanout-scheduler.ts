@@ -6,13 +6,13 @@
 import { performance } from 'node:perf_hooks';
 
 /** Told in the next round. */
-export interface Told {
-  tell(): void;
+export interface FanoutRecipient {
+  deliverPending(): void;
 }
 
 /** Keeps what it has made for the others of a round. */
-export interface Kept {
-  forget(): void;
+export interface RoundCache {
+  clearRoundCache(): void;
 }
 
 /** After so long, in ms, a round lets the rest of the server have a turn of the event loop. */
@@ -20,23 +20,23 @@ const SLICE_MS = 4;
 /** Reading the clock costs as much as some of them. */
 const PER_LOOK = 8;
 
-export class Rounds {
-  #next: Told[] = [];
-  #now: Told[] = [];
+export class FanoutScheduler {
+  #next: FanoutRecipient[] = [];
+  #now: FanoutRecipient[] = [];
   /** How many of `#now` were told. */
   #at = 0;
   #tookMs = 0;
   #running = false;
-  #kept: Kept[] = [];
+  #kept: RoundCache[] = [];
 
   /** It is told once in the next round, or at once if none has been for a while. */
-  add(told: Told): void {
+  scheduleDelivery(told: FanoutRecipient): void {
     this.#next.push(told);
     this.#start();
   }
 
   /** It keeps something that the next end of a round is to take from it. */
-  keeps(kept: Kept): void {
+  clearAfterRound(kept: RoundCache): void {
     this.#kept.push(kept);
     this.#start();
   }
@@ -61,7 +61,7 @@ export class Rounds {
     let tookMs = 0;
     while (this.#at < now.length && tookMs < SLICE_MS) {
       const until = Math.min(this.#at + PER_LOOK, now.length);
-      while (this.#at < until) now[this.#at++]?.tell();
+      while (this.#at < until) now[this.#at++]?.deliverPending();
       tookMs = performance.now() - began;
     }
     this.#tookMs += tookMs;
@@ -73,7 +73,7 @@ export class Rounds {
     this.#now = [];
     const kept = this.#kept;
     this.#kept = [];
-    for (const one of kept) one.forget();
+    for (const one of kept) one.clearRoundCache();
     if (this.#next.length === 0) this.#running = false;
     // There was news all the while: half of the time is for everything else, and lists get longer meanwhile.
     else if (this.#tookMs >= 1) setTimeout(this.#begin, this.#tookMs);

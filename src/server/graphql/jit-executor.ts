@@ -13,7 +13,7 @@ import {
   type ExecutionResult,
 } from 'graphql';
 import { compileQuery, isCompiledQuery, type CompiledQuery } from 'graphql-jit';
-import type { Operation } from './document-cache.ts';
+import type { Operation } from './operation.ts';
 
 interface Compiled {
   readonly query: CompiledQuery['query'];
@@ -24,7 +24,7 @@ interface Compiled {
 /** Compiling costs as much as some hundred executions: a document that is used once or twice is not worth it. */
 export const COMPILE_AFTER = 20;
 
-export class Execution {
+export class JitExecutor {
   readonly #compileAfter: number;
   /** How often each operation was executed, until it is compiled. Null: it cannot be. */
   readonly #known = new WeakMap<Operation, number | Compiled | null>();

@@ -2,9 +2,9 @@
  * Who is sent away while the server is behind with what it has taken on, or short of memory: whoever brings new work
  * that can wait. What keeps somebody online, or ends something, always goes through, and so does whatever is cheap.
  */
-import type { Workload } from '../../app/ports/presence-store.ts';
+import type { WriteBacklog } from '../../app/ports/presence-store.ts';
 import { DomainError } from '../../core/errors.ts';
-import type { OperationOutline } from './document-cache.ts';
+import type { OperationInfo } from './operation.ts';
 
 /** Nobody is shown a wrong status for want of these. */
 const NEWCOMERS: ReadonlySet<string> = new Set(['login', 'statusChanges', 'presenceEvents']);
@@ -20,11 +20,11 @@ const LONGEST_RETRY_MS = 10_000;
  * Whether what can wait is refused. Once it is, until half of the lag is gone: otherwise each one let in
  * would be the reason to refuse the next.
  */
-export const isOverloaded = (wasOverloaded: boolean, lagMs: number, maxLagMs: number): boolean =>
+export const isLagExcessive = (wasOverloaded: boolean, lagMs: number, maxLagMs: number): boolean =>
   lagMs > (wasOverloaded ? maxLagMs / 2 : maxLagMs);
 
 /** The more is ahead the later, and not everybody at once. @param random from 0 to below 1. */
-export const retryAfterMs = (lagMs: number, random: number): number =>
+export const overloadRetryAfterMs = (lagMs: number, random: number): number =>
   Math.round(Math.min(SHORTEST_RETRY_MS + 2 * lagMs, LONGEST_RETRY_MS) * (0.5 + random));
 
 /**
@@ -36,17 +36,17 @@ const LET_IN_AT_LEAST = 64;
 /** So many refusals are made ahead of any number of them: an error costs more than everything else about one. */
 const REFUSALS = 32;
 
-export interface OverloadOptions {
+export interface LoadShedderOptions {
   readonly maxLagMs: number;
   /** How late the event loop is, in milliseconds. */
-  readonly loopLagMs: () => number;
-  readonly workload: () => Workload;
+  readonly readLoopLagMs: () => number;
+  readonly readWriteBacklog: () => WriteBacklog;
   /** Is there hardly any room left in memory? */
-  readonly isShortOfMemory: () => boolean;
+  readonly isMemoryLow: () => boolean;
 }
 
-export class Overload {
-  readonly #options: OverloadOptions;
+export class LoadShedder {
+  readonly #options: LoadShedderOptions;
   #overloaded = false;
   /** Told in turn, each with a jitter of its own. */
   #refusals: DomainError[] = [];
@@ -54,19 +54,24 @@ export class Overload {
   /** What they were made for. */
   #refusedAtMs = 0;
 
-  constructor(options: OverloadOptions) {
+  constructor(options: LoadShedderOptions) {
     this.#options = options;
   }
 
   /** False: nobody is refused at this moment, whatever it is that is asked for. */
-  get isBehind(): boolean {
-    const { maxLagMs, loopLagMs, workload, isShortOfMemory } = this.#options;
+  get isOverloaded(): boolean {
+    const {
+      maxLagMs,
+      readLoopLagMs: loopLagMs,
+      readWriteBacklog: workload,
+      isMemoryLow: isShortOfMemory,
+    } = this.#options;
     if (isShortOfMemory()) return true;
-    return isOverloaded(this.#overloaded, Math.max(loopLagMs(), workload().waitedMs), maxLagMs);
+    return isLagExcessive(this.#overloaded, Math.max(loopLagMs(), workload().oldestPendingMs), maxLagMs);
   }
 
   /** OVERLOADED, if the operation is one that is to wait now. */
-  refusal({ rootFields }: OperationOutline): DomainError | null {
+  rejectionFor({ rootFields }: OperationInfo): DomainError | null {
     let isNew = false;
     let isList = false;
     for (const field of rootFields) {
@@ -74,11 +79,16 @@ export class Overload {
       isList ||= LISTS.has(field);
     }
     if (!isNew && !isList) return null;
-    const { maxLagMs, loopLagMs, workload, isShortOfMemory } = this.#options;
-    const { waiting, waitedMs } = workload();
+    const {
+      maxLagMs,
+      readLoopLagMs: loopLagMs,
+      readWriteBacklog: workload,
+      isMemoryLow: isShortOfMemory,
+    } = this.#options;
+    const { pendingChanges: waiting, oldestPendingMs: waitedMs } = workload();
     const loopMs = loopLagMs();
     const lagMs = Math.max(loopMs, waitedMs);
-    this.#overloaded = isOverloaded(this.#overloaded, lagMs, maxLagMs);
+    this.#overloaded = isLagExcessive(this.#overloaded, lagMs, maxLagMs);
     if (isShortOfMemory()) return this.#refusalAt(lagMs);
     if (!this.#overloaded) return null;
     const isOfTheLoop = loopMs > maxLagMs / 2;
@@ -93,7 +103,7 @@ export class Overload {
     }
     const turn = this.#told++ % REFUSALS;
     return (this.#refusals[turn] ??= new DomainError(
-      { code: 'OVERLOADED', retryAfterMs: retryAfterMs(lagMs, Math.random()) },
+      { code: 'OVERLOADED', retryAfterMs: overloadRetryAfterMs(lagMs, Math.random()) },
       'The server is behind with its work. Try again later.',
     ));
   }

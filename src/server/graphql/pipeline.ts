@@ -6,27 +6,26 @@ import {
   createSourceEventStream,
   getVariableValues,
   GraphQLError,
-  OperationTypeNode,
   type DocumentNode,
   type ExecutionArgs,
   type ExecutionResult,
   type GraphQLSchema,
 } from 'graphql';
-import type { ApiContext, ApiRoot } from '../../api/context.ts';
+import type { ApiContext, OperationRoot } from '../../api/context.ts';
 import { toClientError } from '../../api/errors.ts';
 import { requireMayIntrospect, requireSomebody } from '../../app/auth/caller.ts';
 import { sessionEnded } from '../../app/presence/tracker.ts';
 import { Watcher } from '../../app/presence/status-watchers.ts';
 import { DomainError } from '../../core/errors.ts';
 import type { Introspection } from '../../core/visibility.ts';
-import { Documents, type Operation } from './document-cache.ts';
-import { COMPILE_AFTER, Execution } from './jit-executor.ts';
-import { watchJwt } from '../auth/jwt-expiry.ts';
-import type { Overload } from './load-shedding.ts';
-import { Pushed, type Outlet } from './push-subscription.ts';
+import { DocumentCache } from './document-cache.ts';
+import { COMPILE_AFTER, JitExecutor } from './jit-executor.ts';
+import { watchJwtValidity } from '../auth/jwt-expiry.ts';
+import type { LoadShedder } from './load-shedding.ts';
+import { PushSubscription, type PushTarget } from './push-subscription.ts';
 import { ResponseStream } from './response-stream.ts';
-import { Shapes } from './shared-results.ts';
-import { isLogin } from '../websocket/active-operations.ts';
+import { SharedResultCache } from './shared-results.ts';
+import { isIntrospection, isLogin, isSessionEndedSubscription, isSubscription, type Operation } from './operation.ts';
 import { VariablesError } from './variables-error.ts';
 
 export interface OperationRequest {
@@ -37,18 +36,18 @@ export interface OperationRequest {
   readonly context: ApiContext;
 }
 
-export interface PushingRequest extends OperationRequest {
+export interface PushableRequest extends OperationRequest {
   /** Where a subscription may push; without it all is pulled. */
-  readonly outlet: Outlet;
+  readonly pushTarget: PushTarget;
 }
 
-export interface PipelineRules {
+export interface PipelinePolicies {
   readonly introspection: Introspection;
-  readonly overload: Overload;
+  readonly loadShedder: LoadShedder;
 }
 
 export interface PipelineLimits {
-  readonly maxRunning: number;
+  readonly maxConcurrentOperations: number;
   readonly compileAfter: number;
 }
 
@@ -56,22 +55,21 @@ export type OperationResult = ExecutionResult | ResponseStream;
 
 /** Mutations that are signs of life by themselves; and before a `logout` there must be no RECONNECT. */
 const OWN_SIGNS_OF_LIFE = ['heartbeat', 'logout', 'setCustomStatus'];
-const INTROSPECTION = ['__schema', '__type'];
 const RETRY_AFTER_MS = 1_000;
 const MAX_RUNNING = 10_000;
 
 export class Pipeline {
   readonly schema: GraphQLSchema;
-  readonly #documents: Documents;
-  readonly #execution: Execution;
+  readonly #documents: DocumentCache;
+  readonly #execution: JitExecutor;
   readonly #onFault: (error: unknown) => void;
   readonly #introspection: Introspection;
-  readonly #overload: Overload;
+  readonly #overload: LoadShedder;
   readonly #maxRunning: number;
   readonly #streams = new Set<ResponseStream>();
-  readonly #shapes = new Shapes(
+  readonly #shapes = new SharedResultCache(
     (result) => this.#toldResult(result),
-    (args, operation) => this.#execution.execute(args, operation),
+    (args, selectOperation) => this.#execution.execute(args, selectOperation),
   );
   /** Told already: telling it twice would make a stranger of it. */
   readonly #told = new WeakSet<GraphQLError>();
@@ -87,25 +85,25 @@ export class Pipeline {
   constructor(
     schema: GraphQLSchema,
     onFault: (error: unknown) => void,
-    { introspection, overload }: PipelineRules,
+    { introspection, loadShedder: overload }: PipelinePolicies,
     limits: Partial<PipelineLimits> = {},
   ) {
     this.schema = schema;
-    this.#documents = new Documents(schema);
-    this.#execution = new Execution(limits.compileAfter ?? COMPILE_AFTER);
+    this.#documents = new DocumentCache(schema);
+    this.#execution = new JitExecutor(limits.compileAfter ?? COMPILE_AFTER);
     this.#onFault = onFault;
     this.#introspection = introspection;
     this.#overload = overload;
-    this.#maxRunning = limits.maxRunning ?? MAX_RUNNING;
+    this.#maxRunning = limits.maxConcurrentOperations ?? MAX_RUNNING;
   }
 
   /** How many subscriptions are served over HTTP. */
-  get streams(): number {
+  get httpStreamCount(): number {
     return this.#streams.size;
   }
 
   /** How many different things are asked for by those who are pushed changes. */
-  get shapes(): number {
+  get sharedResultCount(): number {
     return this.#shapes.size;
   }
 
@@ -120,7 +118,7 @@ export class Pipeline {
 
   /** @throws GraphQLError, OPERATION_RESOLUTION_FAILURE. */
   operation(document: DocumentNode, name: string | null | undefined): Operation {
-    return this.#documents.operation(document, name);
+    return this.#documents.selectOperation(document, name);
   }
 
   /**
@@ -128,26 +126,26 @@ export class Pipeline {
    * more logins are left time for. It is the same for everybody, so that nobody need be authenticated.
    * @returns null when the operation is to be heard.
    */
-  refusedUnheard(source: string, name: string | null | undefined): ExecutionResult | null {
-    if (!this.#overload.isBehind) return null;
+  rejectBeforeAuthentication(source: string, name: string | null | undefined): ExecutionResult | null {
+    if (!this.#overload.isOverloaded) return null;
     const operation = this.#documents.known(source, name);
     if (operation === null || !isLogin(operation)) return null;
-    const refusal = this.#overload.refusal(operation);
+    const refusal = this.#overload.rejectionFor(operation);
     if (refusal === null) return null;
     let told = this.#refusals.get(refusal);
-    if (told === undefined) this.#refusals.set(refusal, (told = this.failure(refusal)));
+    if (told === undefined) this.#refusals.set(refusal, (told = this.toErrorResult(refusal)));
     return told;
   }
 
   /** Never throws: what is wrong is in the result. A stream belongs to whoever gets it, to be read or returned. */
-  run(request: PushingRequest): Promise<OperationResult | Pushed>;
-  run(request: OperationRequest): Promise<OperationResult>;
-  async run(request: OperationRequest | PushingRequest): Promise<OperationResult | Pushed> {
+  runOperation(request: PushableRequest): Promise<OperationResult | PushSubscription>;
+  runOperation(request: OperationRequest): Promise<OperationResult>;
+  async runOperation(request: OperationRequest | PushableRequest): Promise<OperationResult | PushSubscription> {
     try {
       const { document, operationName, variables, context } = request;
       const operation = this.operation(document, operationName);
       // Before anything else is told: nobody learns what there is to ask; `__typename` alone is free, as a health check.
-      if (introspects(operation)) requireSomebody(context.caller);
+      if (isIntrospection(operation)) requireSomebody(context.caller);
       const args: ExecutionArgs = {
         schema: this.schema,
         document,
@@ -157,22 +155,22 @@ export class Pipeline {
         operationName,
       };
       this.#checkVariables(operation, variables);
-      if (operation.node.operation === OperationTypeNode.SUBSCRIPTION) {
+      if (isSubscription(operation)) {
         return await this.#subscribe(args, operation, request);
       }
       return await this.#execute(args, operation, context);
     } catch (error) {
-      return this.failure(error);
+      return this.toErrorResult(error);
     }
   }
 
   /** A result that tells this error and nothing else. */
-  failure(error: unknown): ExecutionResult {
-    return { errors: [this.tell(error)] };
+  toErrorResult(error: unknown): ExecutionResult {
+    return { errors: [this.toClientError(error)] };
   }
 
   /** The error as its client may see it. */
-  tell(error: unknown): GraphQLError {
+  toClientError(error: unknown): GraphQLError {
     if (error instanceof GraphQLError && this.#told.has(error)) return error;
     const told = toClientError(error, this.#onFault);
     this.#told.add(told);
@@ -180,12 +178,12 @@ export class Pipeline {
   }
 
   /** Ends every subscription that is served over HTTP: the server is going down. */
-  endStreams(): void {
+  endHttpStreams(): void {
     const error = new DomainError(
       { code: 'OVERLOADED', retryAfterMs: RETRY_AFTER_MS },
       'The server is going down. Subscribe again.',
     );
-    for (const stream of [...this.#streams]) stream.end(error);
+    for (const stream of [...this.#streams]) stream.endWithError(error);
   }
 
   /** Beforehand, so that variables which do not fit change nothing, not even the sign of life. */
@@ -201,8 +199,8 @@ export class Pipeline {
 
   /** After the sign of life: whoever is refused is there all the same. @throws FORBIDDEN or OVERLOADED. */
   #admit(operation: Operation, { caller }: ApiContext): void {
-    if (introspects(operation)) requireMayIntrospect(caller, this.#introspection);
-    const refusal = this.#overload.refusal(operation);
+    if (isIntrospection(operation)) requireMayIntrospect(caller, this.#introspection);
+    const refusal = this.#overload.rejectionFor(operation);
     if (refusal !== null) throw refusal;
   }
 
@@ -214,7 +212,7 @@ export class Pipeline {
     try {
       await signOfLife(context, operation);
       this.#admit(operation, context);
-      args.rootValue = { users: 0 } satisfies ApiRoot;
+      args.rootValue = { requestedUsers: 0 } satisfies OperationRoot;
       return this.#toldResult(await this.#execution.execute(args, operation));
     } finally {
       this.#running--;
@@ -224,12 +222,12 @@ export class Pipeline {
   async #subscribe(
     args: ExecutionArgs,
     operation: Operation,
-    request: OperationRequest | PushingRequest,
-  ): Promise<OperationResult | Pushed> {
+    request: OperationRequest | PushableRequest,
+  ): Promise<OperationResult | PushSubscription> {
     const { context } = request;
     // A socket is closed when what opened it is over; a stream over HTTP has to be watched by itself,
     // and from before its sign of life, so that no end of it is missed.
-    const watch = context.link === null ? new StreamWatch() : null;
+    const watch = context.socket === null ? new StreamWatch() : null;
     try {
       await watch?.start(context, operation);
       await signOfLife(context, operation);
@@ -240,14 +238,14 @@ export class Pipeline {
         return this.#toldResult(events);
       }
       if (events instanceof Watcher && 'outlet' in request) {
-        return new Pushed(events, this.#shapes.acquire(args, operation), this.#shapes, request.outlet);
+        return new PushSubscription(events, this.#shapes.acquire(args, operation), this.#shapes, request.pushTarget);
       }
       const stream = new ResponseStream({
         source: events[Symbol.asyncIterator](),
-        answer: async (event) =>
+        toResult: async (event) =>
           this.#toldResult(await this.#execution.execute({ ...args, rootValue: event }, operation)),
-        failure: (error) => this.failure(error),
-        closed: () => {
+        toErrorResult: (error) => this.toErrorResult(error),
+        onClosed: () => {
           watch?.stop();
           this.#streams.delete(stream);
         },
@@ -264,7 +262,9 @@ export class Pipeline {
   }
 
   #toldResult(result: ExecutionResult): ExecutionResult {
-    return result.errors === undefined ? result : { ...result, errors: result.errors.map((error) => this.tell(error)) };
+    return result.errors === undefined
+      ? result
+      : { ...result, errors: result.errors.map((error) => this.toClientError(error)) };
   }
 }
 
@@ -274,20 +274,20 @@ class StreamWatch {
   #over: DomainError | null = null;
   #stops: (() => void)[] = [];
 
-  async start({ caller, porchlight }: ApiContext, operation: Operation): Promise<void> {
+  async start({ caller, application: porchlight }: ApiContext, operation: Operation): Promise<void> {
     if (caller.kind !== 'app') return;
     // That subscription tells the end of the session itself, and is complete then.
-    if (caller.sessionId !== null && !operation.rootFields.has('sessionEnded')) {
+    if (caller.sessionId !== null && !isSessionEndedSubscription(operation)) {
       this.#stops.push(porchlight.endings.onEnd(caller.sessionId, (ending) => this.#end(sessionEnded(ending))));
     }
     if (caller.jwt !== null) {
-      this.#stops.push(await watchJwt(porchlight, caller.userId, caller.jwt, (why) => this.#end(why)));
+      this.#stops.push(await watchJwtValidity(porchlight, caller.userId, caller.jwt, (why) => this.#end(why)));
     }
   }
 
   serve(stream: ResponseStream): void {
     this.#stream = stream;
-    if (this.#over !== null) stream.end(this.#over);
+    if (this.#over !== null) stream.endWithError(this.#over);
   }
 
   stop(): void {
@@ -297,15 +297,13 @@ class StreamWatch {
 
   #end(why: DomainError): void {
     this.#over ??= why;
-    this.#stream?.end(why);
+    this.#stream?.endWithError(why);
   }
 }
 
-const introspects = ({ rootFields }: Operation): boolean => INTROSPECTION.some((field) => rootFields.has(field));
-
 /** Over HTTP an operation of a session is its sign of life. Over a socket every message is one already. */
 const signOfLife = async (context: ApiContext, { rootFields }: Operation): Promise<void> => {
-  const { caller, link, porchlight, ipAddress } = context;
+  const { caller, socket: link, application: porchlight, ipAddress } = context;
   if (link !== null || caller.kind !== 'app' || caller.sessionId === null) return;
   if (OWN_SIGNS_OF_LIFE.some((field) => rootFields.has(field))) return;
   await porchlight.tracker.life({ userId: caller.userId, sessionId: caller.sessionId }, { link: null, ipAddress });

@@ -4,33 +4,33 @@
  */
 import type { ExecutionResult } from 'graphql';
 import type { Watcher } from '../../app/presence/status-watchers.ts';
-import type { Operation } from './document-cache.ts';
-import type { Feeder, SendBuffer } from '../wire/send-buffer.ts';
-import type { Rounds, Told } from './fanout-scheduler.ts';
-import type { Shape, Shapes } from './shared-results.ts';
+import type { Operation } from './operation.ts';
+import type { DrainListener, SendBuffer } from '../wire/send-buffer.ts';
+import type { FanoutScheduler, FanoutRecipient } from './fanout-scheduler.ts';
+import type { SharedResult, SharedResultCache } from './shared-results.ts';
 
 /** Where what is pushed goes. */
-export interface Outlet {
+export interface PushTarget {
   /** The client's name for the subscription. */
   readonly id: string;
   readonly operation: Operation;
-  readonly outbox: SendBuffer;
-  readonly rounds: Rounds;
+  readonly sendBuffer: SendBuffer;
+  readonly fanoutScheduler: FanoutScheduler;
   /** There is something that cannot be told. */
-  failed(error: unknown): void;
+  onPushError(error: unknown): void;
 }
 
-export class Pushed implements Told, Feeder {
+export class PushSubscription implements FanoutRecipient, DrainListener {
   readonly #watcher: Watcher;
-  readonly #shapes: Shapes;
-  readonly #shape: Shape;
-  readonly #outlet: Outlet;
+  readonly #shapes: SharedResultCache;
+  readonly #shape: SharedResult;
+  readonly #outlet: PushTarget;
   #over = false;
   /** It is to be told in the next round. */
   #due = false;
 
   /** @param shape which is given back to `shapes` in the end. */
-  constructor(watcher: Watcher, shape: Shape, shapes: Shapes, outlet: Outlet) {
+  constructor(watcher: Watcher, shape: SharedResult, shapes: SharedResultCache, outlet: PushTarget) {
     this.#watcher = watcher;
     this.#shape = shape;
     this.#shapes = shapes;
@@ -38,14 +38,14 @@ export class Pushed implements Told, Feeder {
   }
 
   /** To be told before `listen` is called. */
-  async present(): Promise<ExecutionResult> {
+  async readSnapshot(): Promise<ExecutionResult> {
     return this.#shape.result(await this.#watcher.present());
   }
 
   /** From now on all changes since the present are told. False: it is over. */
-  listen(): boolean {
+  startPushing(): boolean {
     if (this.#over) return false;
-    this.#outlet.outbox.attach(this);
+    this.#outlet.sendBuffer.addDrainListener(this);
     this.#watcher.listen(this);
     return true;
   }
@@ -54,29 +54,29 @@ export class Pushed implements Told, Feeder {
   return(): void {
     if (this.#over) return;
     this.#over = true;
-    this.#outlet.outbox.detach(this);
+    this.#outlet.sendBuffer.removeDrainListener(this);
     this.#watcher.closed();
     this.#shapes.release(this.#shape, this.#outlet.operation);
   }
 
   /** There is something to tell, or room to tell it in. */
-  wake(): void {
+  onDrain(): void {
     if (this.#due) return;
     this.#due = true;
-    this.#outlet.rounds.add(this);
+    this.#outlet.fanoutScheduler.scheduleDelivery(this);
   }
 
-  tell(): void {
+  deliverPending(): void {
     this.#due = false;
-    const { id, outbox, rounds } = this.#outlet;
+    const { id, sendBuffer: outbox, fanoutScheduler: rounds } = this.#outlet;
     // Until there is room what happens is conflated, and then it is woken.
-    if (this.#over || !outbox.hasRoom()) return;
+    if (this.#over || !outbox.isDrained()) return;
     // Whatever goes wrong is hers alone: the others of the round are told all the same.
     try {
       const changes = this.#watcher.changes();
-      if (changes !== null) outbox.sendNow(this.#shape.frame(id, changes, rounds));
+      if (changes !== null) outbox.sendImmediately(this.#shape.encodeFrame(id, changes, rounds));
     } catch (error) {
-      this.#outlet.failed(error);
+      this.#outlet.onPushError(error);
     }
   }
 }

@@ -24,7 +24,7 @@ export const MAX_FIELDS = 400;
 /** Of an HTTP body, and of a message on a socket. */
 export const MAX_PAYLOAD_BYTES = 512 * 1024;
 /** Of a message on a socket before it is known whose it is: enough for the longest token. */
-export const MAX_STRANGER_PAYLOAD_BYTES = 16 * 1024;
+export const MAX_UNAUTHENTICATED_PAYLOAD_BYTES = 16 * 1024;
 /** When to come back for what is full now, and has room again when others are done: nobody knows when. */
 export const RETRY_AFTER_MS = 1_000;
 
@@ -77,7 +77,7 @@ const maxFieldsRule: ValidationRule = (context): ASTVisitor => {
 };
 
 /** To be applied before graphql's own rules, which are not cheap. */
-export const LIMIT_RULES: readonly ValidationRule[] = [
+export const QUERY_LIMIT_RULES: readonly ValidationRule[] = [
   maxDepthRule({ ...refusing(MAX_DEPTH, 'levels'), flattenFragments: true, ignoreIntrospection: true }),
   maxAliasesRule(refusing(MAX_ALIASES, 'aliases')),
   maxDirectivesRule(refusing(MAX_DIRECTIVES, 'directives')),

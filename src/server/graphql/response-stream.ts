@@ -7,11 +7,11 @@ import type { ExecutionResult } from 'graphql';
 export interface ResponseStreamOptions {
   readonly source: AsyncIterator<unknown>;
   /** What the client is told of an event of the source. */
-  readonly answer: (event: unknown) => ExecutionResult | Promise<ExecutionResult>;
+  readonly toResult: (event: unknown) => ExecutionResult | Promise<ExecutionResult>;
   /** What the client is told when the source, or whoever ends the stream, throws this. */
-  readonly failure: (error: unknown) => ExecutionResult;
+  readonly toErrorResult: (error: unknown) => ExecutionResult;
   /** The stream is over, whoever ended it. Called once. */
-  readonly closed: () => void;
+  readonly onClosed: () => void;
 }
 
 type Answer = IteratorResult<ExecutionResult, undefined>;
@@ -44,9 +44,9 @@ export class ResponseStream implements AsyncIterableIterator<ExecutionResult, un
   }
 
   /** Nothing of the source is told any more; the error is. */
-  end(error: unknown): void {
+  endWithError(error: unknown): void {
     if (this.#over) return;
-    this.#close(this.#options.failure(error));
+    this.#close(this.#options.toErrorResult(error));
     this.#stopSource();
     if (this.#waiting !== null) this.#answer(this.#final());
   }
@@ -62,7 +62,7 @@ export class ResponseStream implements AsyncIterableIterator<ExecutionResult, un
   }
 
   async #pull(): Promise<void> {
-    const { source, answer, failure } = this.#options;
+    const { source, toResult: answer, toErrorResult: failure } = this.#options;
     try {
       const event = await source.next();
       if (event.done !== true) return this.#answer({ done: false, value: await answer(event.value) });
@@ -93,7 +93,7 @@ export class ResponseStream implements AsyncIterableIterator<ExecutionResult, un
     if (this.#over) return;
     this.#over = true;
     this.#lastWord = lastWord;
-    this.#options.closed();
+    this.#options.onClosed();
   }
 
   #stopSource(): void {

@@ -4,10 +4,10 @@
  */
 import { execute, Kind, visit, type DocumentNode, type ExecutionArgs, type ExecutionResult } from 'graphql';
 import type { StatusChange } from '../../core/records.ts';
-import type { Operation } from './document-cache.ts';
-import { textFrame } from '../wire/frames.ts';
-import { nextHead } from '../wire/messages.ts';
-import type { Kept, Rounds } from './fanout-scheduler.ts';
+import type { Operation } from './operation.ts';
+import { encodeTextFrame } from '../wire/frames.ts';
+import { formatNextPrefix } from '../wire/messages.ts';
+import type { RoundCache, FanoutScheduler } from './fanout-scheduler.ts';
 
 /** The argument that makes no difference to what is told of a change. */
 const WHO = 'userIds';
@@ -18,12 +18,12 @@ interface Asked {
   /** The variables that make a difference. */
   readonly names: readonly string[];
   /** By the values of these. */
-  readonly shapes: Map<string, Shape>;
+  readonly shapes: Map<string, SharedResult>;
 }
 
 type Answer = (args: ExecutionArgs, operation: Operation) => ExecutionResult | Promise<ExecutionResult>;
 
-export class Shapes {
+export class SharedResultCache {
   readonly #answer: Answer;
   readonly #told: (result: ExecutionResult) => ExecutionResult;
   readonly #asked = new Map<Operation, Asked>();
@@ -42,7 +42,7 @@ export class Shapes {
   }
 
   /** The shape of a subscription to `statusChanges`, to be given back with `release`. */
-  acquire(args: ExecutionArgs, operation: Operation): Shape {
+  acquire(args: ExecutionArgs, operation: Operation): SharedResult {
     let asked = this.#asked.get(operation);
     if (asked === undefined) {
       asked = { names: variablesOf(args.document), shapes: new Map() };
@@ -55,26 +55,26 @@ export class Shapes {
     if (shape === undefined) {
       const shared = { ...args, contextValue: NOBODYS, variableValues: withoutWho(variables, given) };
       const answer = (event: readonly StatusChange[]) => this.#answer({ ...shared, rootValue: event }, operation);
-      shape = new Shape(answer, this.#told, key);
+      shape = new SharedResult(answer, this.#told, key);
       asked.shapes.set(key, shape);
     }
-    shape.uses++;
+    shape.useCount++;
     return shape;
   }
 
-  release(shape: Shape, operation: Operation): void {
+  release(shape: SharedResult, operation: Operation): void {
     const shapes = this.#asked.get(operation)?.shapes;
-    if (shapes === undefined || --shape.uses > 0) return;
+    if (shapes === undefined || --shape.useCount > 0) return;
     shapes.delete(shape.key);
     if (shapes.size === 0) this.#asked.delete(operation);
   }
 }
 
-export class Shape implements Kept {
+export class SharedResult implements RoundCache {
   readonly key: string;
-  uses = 0;
+  useCount = 0;
   readonly #answer: (event: readonly StatusChange[]) => ExecutionResult | Promise<ExecutionResult>;
-  readonly #told: (result: ExecutionResult) => ExecutionResult;
+  readonly #told: (execute: ExecutionResult) => ExecutionResult;
   /** The changes of this round as members of a list; null: one that went wrong is told in full. */
   readonly #members = new Map<StatusChange, string | null>();
   /** What stands between the head of a message and the members. */
@@ -102,21 +102,21 @@ export class Shape implements Kept {
   }
 
   /** The message that tells this list to the subscription `id`, as a frame that others may share. @throws as `result`. */
-  frame(id: string, changes: readonly StatusChange[], rounds: Rounds): Buffer {
+  encodeFrame(id: string, changes: readonly StatusChange[], rounds: FanoutScheduler): Buffer {
     const isSameList = this.#lastFrame !== null && isSame(changes, this.#lastChanges);
     if (isSameList && this.#lastFrame !== null && id === this.#lastId) return this.#lastFrame;
     if (!this.#isKept) {
       this.#isKept = true;
-      rounds.keeps(this);
+      rounds.clearAfterRound(this);
     }
     if (!isSameList) this.#lastPayload = this.#payload(changes);
     this.#lastChanges = changes;
     this.#lastId = id;
-    this.#lastFrame = textFrame(`${nextHead(id)}${this.#lastPayload}}`);
+    this.#lastFrame = encodeTextFrame(`${formatNextPrefix(id)}${this.#lastPayload}}`);
     return this.#lastFrame;
   }
 
-  forget(): void {
+  clearRoundCache(): void {
     this.#isKept = false;
     this.#members.clear();
     this.#lastChanges = [];

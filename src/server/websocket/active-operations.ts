@@ -1,30 +1,18 @@
 /** What clients asked for on one socket and have not had the last answer to. */
-import { OperationTypeNode } from 'graphql';
-import type { Operation, OperationOutline } from '../graphql/document-cache.ts';
+import type { Operation, OperationPredicate } from '../graphql/operation.ts';
 
-interface Entry {
+interface ActiveOperation {
   /** The client's name for it. */
   readonly id: string;
   readonly operation: Operation;
   /** False: the client has taken its name back, and is told nothing more of it. */
-  readonly isWanted: boolean;
+  readonly isActive: boolean;
 }
 
-type Which = (operation: Operation) => boolean;
-
 /** Answers that are made or on their way to one client at once, of those that may be large. */
-export const ANSWERS_AT_ONCE = 4;
+export const MAX_CONCURRENT_RESPONSES = 4;
 
-export const isLogin: Which = ({ rootFields }) => rootFields.has('login');
-
-export const isReply = ({ node }: OperationOutline): boolean => node.operation !== OperationTypeNode.SUBSCRIPTION;
-
-export const isMutation: Which = ({ node }) => node.operation === OperationTypeNode.MUTATION;
-
-/** The subscription that tells why completes by itself when the session has ended. */
-export const isReplyOrEnding: Which = (operation) => isReply(operation) || operation.rootFields.has('sessionEnded');
-
-export class UnderWay<E extends Entry> {
+export class ActiveOperations<E extends ActiveOperation> {
   /** A list: there are few, and most sockets have one, or none, for as long as they are open. */
   #entries: E[] | null = null;
   #waiting: { readonly left: Set<E>; readonly resolve: () => void }[] | null = null;
@@ -36,13 +24,13 @@ export class UnderWay<E extends Entry> {
   }
 
   /** A copy. */
-  all(): readonly E[] {
+  toArray(): readonly E[] {
     return this.#entries?.slice() ?? [];
   }
 
   /** The one that the client means by this name. */
-  named(id: string): E | undefined {
-    return this.#entries?.find((entry) => entry.id === id && entry.isWanted);
+  findById(id: string): E | undefined {
+    return this.#entries?.find((entry) => entry.id === id && entry.isActive);
   }
 
   add(entry: E): void {
@@ -51,7 +39,7 @@ export class UnderWay<E extends Entry> {
   }
 
   /** The last of its answers is written, or cannot be. Again is no matter. */
-  over(entry: E): void {
+  remove(entry: E): void {
     const at = this.#entries?.indexOf(entry) ?? -1;
     if (this.#entries === null || at < 0) return;
     if (this.#entries.length === 1) this.#entries = null;
@@ -61,7 +49,7 @@ export class UnderWay<E extends Entry> {
     this.#waiting = this.#waiting.filter(({ left }) => left.size > 0);
   }
 
-  has(which: Which): boolean {
+  hasMatching(which: OperationPredicate): boolean {
     return this.#entries?.some(({ operation }) => which(operation)) ?? false;
   }
 
@@ -69,8 +57,8 @@ export class UnderWay<E extends Entry> {
    * Before an answer is made that may be large: whoever asks for very many at once and reads none is to fill a
    * few answers' room, not all of theirs. Null: now; else it resolves when it may be made. `answered` is due after it.
    */
-  toAnswer(): Promise<void> | null {
-    if (this.#answering < ANSWERS_AT_ONCE) {
+  acquireResponseSlot(): Promise<void> | null {
+    if (this.#answering < MAX_CONCURRENT_RESPONSES) {
       this.#answering++;
       return null;
     }
@@ -78,7 +66,7 @@ export class UnderWay<E extends Entry> {
   }
 
   /** It is on its way, or nobody is there any more. */
-  answered(): void {
+  releaseResponseSlot(): void {
     const next = this.#inLine?.shift();
     if (this.#inLine?.length === 0) this.#inLine = null;
     if (next === undefined) this.#answering--;
@@ -86,19 +74,19 @@ export class UnderWay<E extends Entry> {
   }
 
   /** Waits for those that are under way now, at most `boundMs`: nobody can hold it up for ever. */
-  async drained(which: Which, boundMs: number): Promise<void> {
-    if (!this.has(which)) return;
+  async waitForMatchingUpTo(which: OperationPredicate, boundMs: number): Promise<void> {
+    if (!this.hasMatching(which)) return;
     let timer: NodeJS.Timeout | undefined;
     const bound = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, boundMs);
     });
-    await Promise.race([this.settled(which), bound]);
+    await Promise.race([this.waitForMatching(which), bound]);
     clearTimeout(timer);
   }
 
   /** Waits for those that are under way now, as long as it takes: without a socket nothing holds them up. */
-  settled(which: Which): Promise<void> {
-    const left = new Set(this.all().filter(({ operation }) => which(operation)));
+  waitForMatching(which: OperationPredicate): Promise<void> {
+    const left = new Set(this.toArray().filter(({ operation }) => which(operation)));
     if (left.size === 0) return Promise.resolve();
     return new Promise((resolve) => {
       (this.#waiting ??= []).push({ left, resolve });

@@ -4,16 +4,20 @@
  * the order in which they came, so that whoever is in already is heard in between; and none is taken in
  * while the store has enough to do with the last ones.
  */
-export interface GateLimits {
+export interface AdmissionLimits {
   /** Taken in within one turn of the loop: some ms of work. */
-  readonly maxPerTurn: number;
+  readonly maxPerLoopTurn: number;
   /** Sessions that are being attached at once; RECONNECTs go to the disk. */
-  readonly maxAttaching: number;
+  readonly maxConcurrentAttachments: number;
   /** Sockets waiting. More are told to come back later. */
-  readonly maxWaiting: number;
+  readonly maxQueued: number;
 }
 
-export const GATE_LIMITS: GateLimits = { maxPerTurn: 64, maxAttaching: 512, maxWaiting: 100_000 };
+export const DEFAULT_ADMISSION_LIMITS: AdmissionLimits = {
+  maxPerLoopTurn: 64,
+  maxConcurrentAttachments: 512,
+  maxQueued: 100_000,
+};
 
 interface Waiting {
   readonly isGone: () => boolean;
@@ -23,8 +27,8 @@ interface Waiting {
 const AT_ONCE = Promise.resolve(true);
 const NEVER = Promise.resolve(false);
 
-export class Gate {
-  readonly #limits: GateLimits;
+export class AdmissionQueue {
+  readonly #limits: AdmissionLimits;
   #waiting: Waiting[] = [];
   /** Of those waiting, how many at the front are not any more. */
   #passed = 0;
@@ -32,7 +36,7 @@ export class Gate {
   #attaching = 0;
   #scheduled = false;
 
-  constructor(limits: GateLimits) {
+  constructor(limits: AdmissionLimits) {
     this.#limits = limits;
   }
 
@@ -40,19 +44,19 @@ export class Gate {
    * Resolves when it is this one's turn: true; or at once, if too many are waiting: false.
    * @param isGone it need not be let in any more: it does not take up a place of its turn then.
    */
-  turn(isGone: () => boolean): Promise<boolean> {
+  admit(isGone: () => boolean): Promise<boolean> {
     const waiting = this.#waiting.length - this.#passed;
     if (waiting === 0 && this.#isOpen()) {
       this.#enter();
       return AT_ONCE;
     }
-    if (waiting >= this.#limits.maxWaiting) return NEVER;
+    if (waiting >= this.#limits.maxQueued) return NEVER;
     this.#schedule();
     return new Promise((resolve) => this.#waiting.push({ isGone, resolve }));
   }
 
   /** Attaches a session. @throws what `attach` throws. */
-  async attaching(attach: () => Promise<unknown>): Promise<void> {
+  async trackAttachment(attach: () => Promise<unknown>): Promise<void> {
     this.#attaching++;
     try {
       await attach();
@@ -63,7 +67,7 @@ export class Gate {
   }
 
   #isOpen(): boolean {
-    return this.#thisTurn < this.#limits.maxPerTurn && this.#attaching < this.#limits.maxAttaching;
+    return this.#thisTurn < this.#limits.maxPerLoopTurn && this.#attaching < this.#limits.maxConcurrentAttachments;
   }
 
   #enter(): void {

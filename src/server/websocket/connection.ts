@@ -6,93 +6,95 @@ import { randomUUID } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import { CloseCode } from 'graphql-ws';
 import type { Logger } from 'pino';
-import type { ApiContext, ApiLink } from '../../api/context.ts';
+import type { ApiContext, ApiSocket } from '../../api/context.ts';
 import type { Caller } from '../../app/auth/caller.ts';
 import type { Link } from '../../app/presence/socket-registry.ts';
 import type { Application } from '../../app/application.ts';
 import { linkId, type SocketId, type SessionId } from '../../core/ids.ts';
 import type { LostLink } from '../../core/records.ts';
-import { Allowance, type AllowanceOptions } from './connection-quota.ts';
-import type { Asked } from './operation-handle.ts';
-import { closeReason } from '../wire/close-codes.ts';
-import type { Operation } from '../graphql/document-cache.ts';
-import { socketKind } from '../metrics/counters.ts';
+import { ConnectionQuota, type ConnectionQuotaOptions } from './connection-quota.ts';
+import type { OperationHandle } from './operation-handle.ts';
+import { truncateCloseReason } from '../wire/close-codes.ts';
+import { isQueryOrMutation, type Operation } from '../graphql/operation.ts';
+import { callerKindOf } from '../metrics/counters.ts';
 import * as farewell from './close-reasons.ts';
-import type { Farewell } from './close-reasons.ts';
-import { PING_FRAME, pongFrame, textFrame } from '../wire/frames.ts';
+import type { CloseReason } from './close-reasons.ts';
+import { PING_FRAME, encodePongFrame, encodeTextFrame } from '../wire/frames.ts';
 import { MAX_PAYLOAD_BYTES } from '../graphql/query-limits.ts';
-import type { Way } from '../metrics/operation-recorder.ts';
-import { SendBuffer, type Outboxes } from '../wire/send-buffer.ts';
-import type { Living } from './activity-reporter.ts';
-import type { Counted } from '../limits/socket-limiter.ts';
+import type { OperationOrigin } from '../metrics/operation-recorder.ts';
+import { SendBuffer, type FlushScheduler } from '../wire/send-buffer.ts';
+import type { ActivitySource } from './activity-reporter.ts';
+import type { LimitedSocket } from '../limits/socket-limiter.ts';
 import { MAX_UNANSWERED_PINGS } from './connection-settings.ts';
-import { Speaker, type SpeakerOptions } from './session-binding.ts';
-import { isReply, UnderWay } from './active-operations.ts';
-import type { Socket, SocketOwner } from './raw-websocket.ts';
+import { SessionBinding, type SessionBindingOptions } from './session-binding.ts';
+import { ActiveOperations } from './active-operations.ts';
+import type { RawWebSocket, WebSocketHandler } from './raw-websocket.ts';
 
-export interface ConnectionOptions extends AllowanceOptions, SpeakerOptions {
+export interface ConnectionOptions extends ConnectionQuotaOptions, SessionBindingOptions {
   readonly log: Logger;
-  readonly outboxes: Outboxes;
+  readonly flushScheduler: FlushScheduler;
   readonly protocol: {
     hear(connection: Connection, message: string): void;
     /** One that came too fast. */
     refuse(connection: Connection, message: string, retryAfterMs: number): void;
   };
   /** The socket is closed, and its session, if it served one, has been told so. */
-  readonly onGone: (connection: Connection) => void;
+  readonly onConnectionClosed: (connection: Connection) => void;
 }
 
 /** The protocol's ping as nearly every client spells it, and what it is answered. */
 const PING = '{"type":"ping"}';
-const PONG = textFrame('{"type":"pong"}');
+const PONG = encodeTextFrame('{"type":"pong"}');
 
 /**
  * Of these there are as many as clients: nothing is made for one before it is needed, and what would be
  * the same for all is not made for each.
  */
-export class Connection implements Link, ApiLink, ApiContext, Living, SocketOwner, Counted, Way {
+export class Connection
+  implements Link, ApiSocket, ApiContext, ActivitySource, WebSocketHandler, LimitedSocket, OperationOrigin
+{
   readonly id: SocketId = linkId(randomUUID());
   readonly ipAddress: string | null;
   readonly network: string;
-  readonly underWay = new UnderWay<Asked>();
-  readonly outbox: SendBuffer;
+  readonly activeOperations = new ActiveOperations<OperationHandle>();
+  readonly sendBuffer: SendBuffer;
   /** `connection_init` has come. */
   isInitialised = false;
   /** And was answered: operations may come. */
   isAcknowledged = false;
-  readonly #ws: Socket;
+  readonly #ws: RawWebSocket;
   readonly #options: ConnectionOptions;
-  readonly #allowance: Allowance;
-  readonly #speaker: Speaker;
+  readonly #allowance: ConnectionQuota;
+  readonly #speaker: SessionBinding;
   /** Until it is initialised; and when it is closed before it was acknowledged, until it is cut off. */
   #initBound: NodeJS.Timeout | null;
   /** It hears nothing any more, but may have something to say. */
   #leaving = false;
   /** Why it is closed, once it is. The first reason is the one that counts. */
-  #farewell: Farewell | null = null;
+  #farewell: CloseReason | null = null;
   #unansweredPings = 0;
 
   /**
    * @param socket what `ws` reads from and writes to.
    * @param network of `ipAddress`.
    */
-  constructor(ws: Socket, socket: Duplex, ipAddress: string | null, network: string, options: ConnectionOptions) {
+  constructor(ws: RawWebSocket, socket: Duplex, ipAddress: string | null, network: string, options: ConnectionOptions) {
     this.#ws = ws;
     this.#options = options;
     this.ipAddress = ipAddress;
     this.network = network;
-    this.#allowance = new Allowance(this, options);
-    this.#speaker = new Speaker(this, options);
-    this.outbox = new SendBuffer(options.outboxes, socket, this);
+    this.#allowance = new ConnectionQuota(this, options);
+    this.#speaker = new SessionBinding(this, options);
+    this.sendBuffer = new SendBuffer(options.flushScheduler, socket, this);
     options.log.debug({ link: this.id }, 'A socket opened.');
-    this.#initBound = setTimeout(notInitialised, options.limits.initMs, this);
+    this.#initBound = setTimeout(notInitialised, options.settings.initTimeoutMs, this);
   }
 
-  get porchlight(): Application {
+  get application(): Application {
     return this.#options.porchlight;
   }
 
-  get door(): 'socket' {
+  get transport(): 'socket' {
     return 'socket';
   }
 
@@ -102,17 +104,17 @@ export class Connection implements Link, ApiLink, ApiContext, Living, SocketOwne
   }
 
   /** It is what operations over it are executed with. */
-  get link(): this {
+  get socket(): this {
     return this;
   }
 
   /** A message has come. */
-  hear(message: string): void {
+  onMessage(message: string): void {
     if (!this.#mayBeHeard()) return;
     const waitMs = this.#allowance.waitMs();
     if (message === PING && waitMs <= 0) {
-      this.sign();
-      this.outbox.put(PONG);
+      this.recordActivity();
+      this.sendBuffer.enqueue(PONG);
       return;
     }
     try {
@@ -120,62 +122,62 @@ export class Connection implements Link, ApiLink, ApiContext, Living, SocketOwne
       else this.#options.protocol.hear(this, message);
     } catch (error) {
       // Nobody above would take it: it would end the process, for everybody.
-      this.unanswerable(error);
+      this.failInternally(error);
     }
   }
 
-  noText(): void {
+  onBinaryMessage(): void {
     if (!this.#mayBeHeard()) return;
     // It ends here, however fast it came.
-    this.sign();
-    this.refuse(CloseCode.BadRequest, 'A message must be text');
+    this.recordActivity();
+    this.closeForProtocolError(CloseCode.BadRequest, 'A message must be text');
   }
 
   /** Too fast, it is not answered, and so is no sign of life: there is no other way to tell. */
-  pinged(payload: Buffer): void {
+  onPing(payload: Buffer): void {
     const isHeard = this.#mayBeHeard();
     if (isHeard && this.#allowance.waitMs() > 0) return;
-    if (this.#isOpen()) this.outbox.put(pongFrame(payload));
-    if (isHeard) this.sign();
+    if (this.#isOpen()) this.sendBuffer.enqueue(encodePongFrame(payload));
+    if (isHeard) this.recordActivity();
   }
 
-  ponged(): void {
+  onPong(): void {
     this.#unansweredPings = 0;
     if (!this.#leaving && this.#farewell === null) this.#allowance.waitMs();
   }
 
-  tooFast(): void {
-    this.#options.refusals.socketsTooFast++;
-    this.close(farewell.TOO_FAST);
+  closeForRateLimit(): void {
+    this.#options.refusals.socketsRateLimited++;
+    this.close(farewell.RATE_LIMIT_EXCEEDED);
   }
 
   /** Something came from the client. False: it is not to be looked at. */
   #mayBeHeard(): boolean {
     if (this.#leaving || this.#farewell !== null) return false;
     this.#unansweredPings = 0;
-    if (this.outbox.unread <= this.#options.limits.maxUnreadBytes) return true;
-    this.close(farewell.TOO_MUCH_UNREAD);
+    if (this.sendBuffer.unsentBytes <= this.#options.settings.maxUnreadBytes) return true;
+    this.close(farewell.UNREAD_LIMIT_EXCEEDED);
     return false;
   }
 
   /** `connection_init`. False: whoever may not connect finds the socket closed. */
-  async connect(authorization: unknown): Promise<boolean> {
+  async authenticate(authorization: unknown): Promise<boolean> {
     this.#initialised();
-    const bound = setTimeout(() => this.close(farewell.AUTHENTICATION_TOO_LONG), this.#options.limits.initMs);
+    const bound = setTimeout(() => this.close(farewell.AUTHENTICATION_TIMEOUT), this.#options.settings.initTimeoutMs);
     try {
-      const caller = await this.#speaker.known(authorization);
-      if (this.isOver || caller === null) return false;
-      if (!this.#allowance.isLetIn(caller)) {
-        this.close(farewell.TOO_MANY_SOCKETS);
+      const caller = await this.#speaker.authenticate(authorization);
+      if (this.isClosing || caller === null) return false;
+      if (!this.#allowance.admitCaller(caller)) {
+        this.close(farewell.USER_SOCKET_LIMIT_EXCEEDED);
         return false;
       }
-      this.porchlight.links.add(this);
-      await this.#speaker.begins(caller);
-      return !this.isOver;
+      this.application.links.add(this);
+      await this.#speaker.bindCaller(caller);
+      return !this.isClosing;
     } catch (error) {
-      const refusal = farewell.refusal(error);
+      const refusal = farewell.closeReasonForFailedInit(error);
       if (refusal === null) this.#fault(error, 'A socket could not be authenticated.');
-      this.close(refusal ?? farewell.FAULT);
+      this.close(refusal ?? farewell.INTERNAL_ERROR);
       return false;
     } finally {
       clearTimeout(bound);
@@ -185,108 +187,110 @@ export class Connection implements Link, ApiLink, ApiContext, Living, SocketOwne
   #initialised(): void {
     if (this.#initBound !== null) clearTimeout(this.#initBound);
     this.#initBound = null;
-    this.#options.counts.spoke(this);
+    this.#options.socketLimiter.markInitialised(this);
   }
 
   /** It is known who it is, and answered: operations may come, as long as any. */
-  acknowledged(): void {
+  markAcknowledged(): void {
     this.isAcknowledged = true;
-    this.#ws.takes(MAX_PAYLOAD_BYTES);
+    this.#ws.setMaxPayload(MAX_PAYLOAD_BYTES);
   }
 
   /** A login begins. */
-  logsIn(): void {
-    this.#speaker.logsIn();
+  markLoginStarted(): void {
+    this.#speaker.markLoginStarted();
   }
 
-  loggedIn(sessionId: SessionId): void {
-    this.#allowance.belongsTo(this.#speaker.loggedIn(sessionId));
+  attachSession(sessionId: SessionId): void {
+    this.#allowance.assignTo(this.#speaker.completeLogin(sessionId));
   }
 
   lose(lost: LostLink): void {
-    this.#speaker.lose(lost);
+    this.#speaker.onSessionLost(lost);
   }
 
   /** The client lives. */
-  sign(): void {
-    this.#speaker.sign();
+  recordActivity(): void {
+    this.#speaker.recordActivity();
   }
 
-  lifeLost(error: unknown): void {
+  onActivityError(error: unknown): void {
     this.#fault(error, 'A sign of life was lost.');
   }
 
-  watches(users: number): void {
+  reserveWatches(users: number): void {
     this.#allowance.watches(users);
   }
 
-  watchesNoMore(users: number): void {
+  releaseWatches(users: number): void {
     this.#allowance.watchesNoMore(users);
   }
 
   /** Resolves when the bytes are on their way, so that whoever produces them waits for a slow reader. */
   send(text: string): Promise<void> {
-    return this.#isOpen() ? this.outbox.send(text) : Promise.resolve();
+    return this.#isOpen() ? this.sendBuffer.enqueueWithBackpressure(text) : Promise.resolve();
   }
 
   /** `connection_init` has not come in time. */
-  late(): void {
-    if (this.isInitialised || this.isOver) return;
-    this.#options.refusals.socketsLate++;
-    this.refuse(CloseCode.ConnectionInitialisationTimeout, 'Connection initialisation timeout');
+  onInitTimeout(): void {
+    if (this.isInitialised || this.isClosing) return;
+    this.#options.refusals.socketsInitTimeout++;
+    this.closeForProtocolError(CloseCode.ConnectionInitialisationTimeout, 'Connection initialisation timeout');
   }
 
   /** A newcomer needs its place. */
-  giveWay(): void {
-    this.#options.refusals.socketsSilent++;
-    this.close(farewell.GIVES_WAY);
+  evict(): void {
+    this.#options.refusals.socketsEvicted++;
+    this.close(farewell.EVICTED_UNINITIALISED);
   }
 
-  tooSlow(): void {
-    this.close(farewell.TOO_SLOW);
+  closeSlowConsumer(): void {
+    this.close(farewell.SLOW_CONSUMER);
   }
 
   /** The server is going down. */
-  restart(): void {
-    this.leave(farewell.RESTART, isReply);
+  closeForRestart(): void {
+    this.drainAndClose(farewell.RESTART, isQueryOrMutation);
   }
 
   /** The client did what the protocol forbids. Whoever is leaving has a better reason already. */
-  refuse(code: number, reason: string): void {
+  closeForProtocolError(code: number, reason: string): void {
     if (!this.#leaving) this.close({ code, reason, byServer: false });
   }
 
   /** It is our fault that there is no answer. */
-  unanswerable(error: unknown): void {
+  failInternally(error: unknown): void {
     this.#fault(error, 'A message could not be answered.');
-    this.close(farewell.FAULT);
+    this.close(farewell.INTERNAL_ERROR);
   }
 
   /** Hears nothing more, lets go out what is waited for, then closes. */
-  leave(why: Farewell, waitsFor: (operation: Operation) => boolean): void {
+  drainAndClose(why: CloseReason, waitsFor: (operation: Operation) => boolean): void {
     if (this.#leaving || this.#farewell !== null) return;
     this.#leaving = true;
-    void this.underWay.drained(waitsFor, this.#options.limits.drainMs).then(() => this.close(why));
+    void this.activeOperations
+      .waitForMatchingUpTo(waitsFor, this.#options.settings.drainTimeoutMs)
+      .then(() => this.close(why));
   }
 
   /** The library cuts off whoever does not answer in time. */
-  close(why: Farewell): void {
+  close(why: CloseReason): void {
     if (this.#farewell !== null) return;
     this.#farewell = why;
     this.#unansweredPings = 0;
-    this.#ws.close(why.code, closeReason(why.reason));
+    this.#ws.close(why.code, truncateCloseReason(why.reason));
   }
 
   /** Without a word: it had its time. No DISCONNECT. */
-  cutOff(): void {
-    this.#farewell ??= farewell.cutOff(true);
+  terminate(): void {
+    this.#farewell ??= farewell.abnormalClosure(true);
     this.#ws.terminate();
   }
 
   /** What cannot be written finds nobody there any more, which is no fault: its end tells everybody. */
-  unwritable(): void {
+  onWriteError(): void {
     if (!this.#isOpen()) return;
-    this.#farewell ??= farewell.cutOff(false);
+    this.#farewell ??= farewell.abnormalClosure(false);
     this.#ws.terminate();
   }
 
@@ -295,64 +299,64 @@ export class Connection implements Link, ApiLink, ApiContext, Living, SocketOwne
    * to its platform's timeout; for any other one nobody else would ever notice, nor for a client who has said
    * goodbye and then reads nothing of what is still on its way.
    */
-  sweep(): void {
+  pingOrTerminate(): void {
     const isSomebodys = this.#speaker.isAttached && this.#farewell === null;
-    if (!isSomebodys && this.#unansweredPings >= MAX_UNANSWERED_PINGS) return this.cutOff();
+    if (!isSomebodys && this.#unansweredPings >= MAX_UNANSWERED_PINGS) return this.terminate();
     this.#unansweredPings++;
-    if (this.#isOpen()) this.outbox.put(PING_FRAME);
+    if (this.#isOpen()) this.sendBuffer.enqueue(PING_FRAME);
   }
 
   /** A text that is not text, or too long: the library closes the socket and says why. */
-  broken(error: Error): void {
+  onError(error: Error): void {
     this.#options.log.debug({ link: this.id, err: error }, 'A socket failed.');
-    if (farewell.isOverLimit(error)) this.#options.refusals.messagesTooLong++;
-    this.#farewell ??= farewell.broken(error);
+    if (farewell.isMessageSizeError(error)) this.#options.refusals.messageSize++;
+    this.#farewell ??= farewell.closeReasonForSocketError(error);
   }
 
   /** It is about to be closed, by whomever: what is to be sent goes out before. */
-  closing(): void {
-    this.outbox.close();
+  onClosing(): void {
+    this.sendBuffer.flushAndClose();
     // Afterwards: what the library closes because of an error, it gives its reason for right then.
-    queueMicrotask(() => this.clientLeaves());
+    queueMicrotask(() => this.onPeerClosed());
     if (this.isAcknowledged) return;
     // Whoever was never let in is not waited for as long as others are.
     this.#initialised();
-    this.#initBound = setTimeout(cutOff, this.#options.limits.strangerCloseMs, this);
+    this.#initBound = setTimeout(cutOff, this.#options.settings.unacknowledgedCloseTimeoutMs, this);
   }
 
   /**
    * The client has said goodbye, with a close frame or a FIN. What it does next, over another connection,
    * comes after that, though the end of this one takes a while yet: the session is told now.
    */
-  clientLeaves(): void {
+  onPeerClosed(): void {
     if (this.#farewell !== null) return;
-    this.#farewell = farewell.cutOff(false);
+    this.#farewell = farewell.abnormalClosure(false);
     this.#unansweredPings = 0;
-    this.porchlight.links.remove(this.id);
-    this.#speaker.leaves(false).catch((error: unknown) => this.#endLost(error));
+    this.application.links.remove(this.id);
+    this.#speaker.detach(false).catch((error: unknown) => this.#endLost(error));
   }
 
-  closed(): void {
-    this.outbox.gone();
+  onClosed(): void {
+    this.sendBuffer.discard();
     this.#ended()
       .catch((error: unknown) => this.#endLost(error))
-      .finally(() => this.#options.onGone(this));
+      .finally(() => this.#options.onConnectionClosed(this));
   }
 
   async #ended(): Promise<void> {
     this.#initialised();
     // Without a farewell of ours it was the client who went, with a close frame, a FIN or a RST.
-    this.#farewell ??= farewell.cutOff(false);
+    this.#farewell ??= farewell.abnormalClosure(false);
     const { byServer, code } = this.#farewell;
-    this.#options.figures.closed.add(code === 1006 && !byServer ? 'client' : String(code));
-    this.#options.log.debug({ link: this.id, caller: socketKind(this.caller), code, byServer }, 'A socket closed.');
-    this.porchlight.links.remove(this.id);
-    this.#allowance.gone();
-    await this.#speaker.gone(byServer);
+    this.#options.figures.closedSockets.increment(code === 1006 && !byServer ? 'client' : String(code));
+    this.#options.log.debug({ link: this.id, caller: callerKindOf(this.caller), code, byServer }, 'A socket closed.');
+    this.application.links.remove(this.id);
+    this.#allowance.release();
+    await this.#speaker.dispose(byServer);
   }
 
   /** It is closed, or about to be. */
-  get isOver(): boolean {
+  get isClosing(): boolean {
     return this.#farewell !== null || this.#leaving || !this.#isOpen();
   }
 
@@ -365,7 +369,7 @@ export class Connection implements Link, ApiLink, ApiContext, Living, SocketOwne
   }
 
   #fault(error: unknown, message: string): void {
-    this.#options.figures.faults++;
+    this.#options.figures.internalErrors++;
     this.#options.log.error({ link: this.id, err: error }, message);
   }
 }
@@ -373,6 +377,6 @@ export class Connection implements Link, ApiLink, ApiContext, Living, SocketOwne
 /** After what has come by now was read: while the server itself did not listen, it lay there. */
 const notInitialised = (connection: Connection): void => void setImmediate(late, connection);
 
-const late = (connection: Connection): void => connection.late();
+const late = (connection: Connection): void => connection.onInitTimeout();
 
-const cutOff = (connection: Connection): void => connection.cutOff();
+const cutOff = (connection: Connection): void => connection.terminate();

@@ -1,15 +1,15 @@
 /** One operation that a client asked for on a socket, until its last answer is written. */
 import type { ExecutionResult } from 'graphql';
-import type { Operation } from '../graphql/document-cache.ts';
-import { complete, next } from '../wire/messages.ts';
+import type { Operation } from '../graphql/operation.ts';
+import { formatComplete, formatNext } from '../wire/messages.ts';
 import type { SendBuffer } from '../wire/send-buffer.ts';
-import type { Outlet } from '../graphql/push-subscription.ts';
-import type { Rounds } from '../graphql/fanout-scheduler.ts';
-import type { UnderWay } from './active-operations.ts';
+import type { PushTarget } from '../graphql/push-subscription.ts';
+import type { FanoutScheduler } from '../graphql/fanout-scheduler.ts';
+import type { ActiveOperations } from './active-operations.ts';
 
 /** The socket it was asked for on. */
 interface Asker {
-  readonly underWay: UnderWay<Asked>;
+  readonly underWay: ActiveOperations<OperationHandle>;
   readonly outbox: SendBuffer;
   /** Resolves when whoever has more to send may do so. */
   send(text: string): Promise<void>;
@@ -19,8 +19,8 @@ interface Asker {
 
 /** The same for all. */
 interface Answerer {
-  readonly rounds: Rounds;
-  fail(asked: Asked, error: unknown): Promise<void>;
+  readonly rounds: FanoutScheduler;
+  fail(asked: OperationHandle, error: unknown): Promise<void>;
 }
 
 /** What a subscription is told from. */
@@ -29,7 +29,7 @@ interface Source {
   return(): unknown;
 }
 
-export class Asked implements Outlet {
+export class OperationHandle implements PushTarget {
   /** The client's name for it. */
   readonly id: string;
   readonly operation: Operation;
@@ -45,53 +45,53 @@ export class Asked implements Outlet {
     this.#answerer = answerer;
   }
 
-  get outbox(): SendBuffer {
+  get sendBuffer(): SendBuffer {
     return this.#asker.outbox;
   }
 
-  get rounds(): Rounds {
+  get fanoutScheduler(): FanoutScheduler {
     return this.#answerer.rounds;
   }
 
   /** False: the client has taken its name back, or gone. */
-  get isWanted(): boolean {
+  get isActive(): boolean {
     return this.#isWanted;
   }
 
   /** From now on it is told from there. False: it is not wanted any more, and what it was to be told from is over. */
-  flows(source: Source): boolean {
+  attachSource(source: Source): boolean {
     if (this.#isWanted) this.#source = source;
     else source.return();
     return this.#isWanted;
   }
 
   /** Resolves when whoever has more to tell may do so. */
-  tell(result: ExecutionResult): Promise<void> {
-    return this.#isWanted ? this.#asker.send(next(this.id, result)) : SENT;
+  sendNext(result: ExecutionResult): Promise<void> {
+    return this.#isWanted ? this.#asker.send(formatNext(this.id, result)) : SENT;
   }
 
   /** Everything is told. */
-  async complete(): Promise<void> {
-    if (this.#isWanted) await this.#asker.send(complete(this.id));
+  async sendComplete(): Promise<void> {
+    if (this.#isWanted) await this.#asker.send(formatComplete(this.id));
     this.#isWanted = false;
-    this.#asker.underWay.over(this);
+    this.#asker.underWay.remove(this);
   }
 
   /** Nothing comes from its source any more. */
-  stop(): void {
+  stopSource(): void {
     this.#source?.return();
   }
 
   /** The client wants to hear nothing more of it, or is gone. What is being executed is under way until it is done. */
-  leave(): void {
+  cancel(): void {
     this.#isWanted = false;
     if (this.#source === null) return;
-    this.stop();
-    this.#asker.underWay.over(this);
+    this.stopSource();
+    this.#asker.underWay.remove(this);
   }
 
   /** It cannot be told of what has changed. */
-  failed(error: unknown): void {
+  onPushError(error: unknown): void {
     this.#answerer.fail(this, error).catch((fault: unknown) => this.#asker.unanswerable(fault));
   }
 }

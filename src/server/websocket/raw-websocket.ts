@@ -2,46 +2,46 @@
 import { WebSocket } from 'ws';
 
 /** Hears what happens to a socket. */
-export interface SocketOwner {
-  hear(message: string): void;
+export interface WebSocketHandler {
+  onMessage(message: string): void;
   /** A binary message, of which the protocol has none. */
-  noText(): void;
-  pinged(payload: Buffer): void;
-  ponged(): void;
-  broken(error: Error): void;
-  closing(): void;
-  closed(): void;
+  onBinaryMessage(): void;
+  onPing(payload: Buffer): void;
+  onPong(): void;
+  onError(error: Error): void;
+  onClosing(): void;
+  onClosed(): void;
   /** The client will send nothing more. */
-  clientLeaves(): void;
+  onPeerClosed(): void;
 }
 
 /** A table of listeners, and a function for each of them, would take as much of every socket as all the rest of ours. */
-export class Socket extends WebSocket {
-  owner: SocketOwner | null = null;
+export class RawWebSocket extends WebSocket {
+  handler: WebSocketHandler | null = null;
   /** The library's reader of frames, which looks at the length that each of them announces. */
   declare readonly _receiver: { _maxPayload: number };
 
   /** From now on it takes messages of so many bytes. The library has no word for it: it asks once, when a socket opens. */
-  takes(bytes: number): void {
+  setMaxPayload(bytes: number): void {
     this._receiver._maxPayload = bytes;
   }
 
   /** Says when it begins to close; the library says when it has closed. */
   override close(code?: number, reason?: string | Buffer): void {
-    this.owner?.closing();
+    this.handler?.onClosing();
     super.close(code, reason);
   }
 
   override emit(event: string | symbol, ...[what, isBinary]: unknown[]): boolean {
-    const { owner } = this;
+    const { handler: owner } = this;
     if (owner === null) return false;
     // What is no text may be no UTF-8 either, and would be heard as something else than was said.
-    if (event === 'message' && isBinary === true) owner.noText();
-    else if (event === 'message') owner.hear((what as Buffer).toString('utf8'));
-    else if (event === 'ping') owner.pinged(what as Buffer);
-    else if (event === 'pong') owner.ponged();
-    else if (event === 'error') owner.broken(what as Error);
-    else if (event === 'close') owner.closed();
+    if (event === 'message' && isBinary === true) owner.onBinaryMessage();
+    else if (event === 'message') owner.onMessage((what as Buffer).toString('utf8'));
+    else if (event === 'ping') owner.onPing(what as Buffer);
+    else if (event === 'pong') owner.onPong();
+    else if (event === 'error') owner.onError(what as Error);
+    else if (event === 'close') owner.onClosed();
     return true;
   }
 }

@@ -3,128 +3,132 @@ import { STATUS_CODES, type IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { CloseCode, GRAPHQL_TRANSPORT_WS_PROTOCOL, handleProtocols } from 'graphql-ws';
 import { WebSocketServer } from 'ws';
-import { clientAddress, networkOf } from '../limits/client-address.ts';
+import { resolveClientAddress, networkPrefix } from '../limits/client-address.ts';
 import { Connection, type ConnectionOptions } from './connection.ts';
-import { Gate } from './admission-queue.ts';
+import { AdmissionQueue } from './admission-queue.ts';
 import { GRAPHQL_PATH } from '../http/router.ts';
-import { MAX_STRANGER_PAYLOAD_BYTES, RETRY_AFTER_MS } from '../graphql/query-limits.ts';
-import { maySocket, type AllowedOrigins } from '../auth/allowed-origins.ts';
-import type { Operations } from '../metrics/operation-recorder.ts';
-import { Outboxes } from '../wire/send-buffer.ts';
+import { MAX_UNAUTHENTICATED_PAYLOAD_BYTES, RETRY_AFTER_MS } from '../graphql/query-limits.ts';
+import { isSocketOriginAllowed, type AllowedOrigins } from '../auth/allowed-origins.ts';
+import type { OperationRecorder } from '../metrics/operation-recorder.ts';
+import { FlushScheduler } from '../wire/send-buffer.ts';
 import type { Pipeline } from '../graphql/pipeline.ts';
-import { Protocol } from './graphql-transport-ws.ts';
-import type { Rates } from '../limits/rate-limiter.ts';
-import type { Refusals } from '../metrics/rejection-counters.ts';
-import { Rounds } from '../graphql/fanout-scheduler.ts';
-import { SocketCounts, type SocketCountLimits } from '../limits/socket-limiter.ts';
-import { MAX_PIECES, SOCKET_LIMITS, type SocketLimits } from './connection-settings.ts';
-import { Socket } from './raw-websocket.ts';
+import { GraphqlTransportWs } from './graphql-transport-ws.ts';
+import type { RateLimiter } from '../limits/rate-limiter.ts';
+import type { RejectionCounters } from '../metrics/rejection-counters.ts';
+import { FanoutScheduler } from '../graphql/fanout-scheduler.ts';
+import { SocketLimiter, type SocketCountLimits } from '../limits/socket-limiter.ts';
+import { MAX_MESSAGE_FRAGMENTS, DEFAULT_CONNECTION_SETTINGS, type ConnectionSettings } from './connection-settings.ts';
+import { RawWebSocket } from './raw-websocket.ts';
 
 type OfTheDoor = 'limits' | 'gate' | 'counts' | 'outboxes' | 'protocol' | 'onGone';
 
-export interface SocketDoorOptions extends Omit<ConnectionOptions, OfTheDoor> {
+export interface GraphqlWebSocketServerOptions extends Omit<ConnectionOptions, OfTheDoor> {
   readonly pipeline: Pipeline;
-  readonly operations: Operations;
+  readonly operations: OperationRecorder;
   readonly allowedOrigins: AllowedOrigins;
   readonly trustProxy: boolean;
-  readonly rates: Rates;
-  readonly refusals: Refusals;
+  readonly rates: RateLimiter;
+  readonly refusals: RejectionCounters;
   /** How many sockets there may be. */
-  readonly places: SocketCountLimits;
-  readonly limits?: Partial<SocketLimits> | undefined;
+  readonly socketLimits: SocketCountLimits;
+  readonly settings?: Partial<ConnectionSettings> | undefined;
 }
 
 /** What the server reads from and writes to, with the WebSocket over it. */
 interface Carrier extends Duplex {
-  [OVER]?: Socket;
+  [OVER]?: RawWebSocket;
 }
 
 const OVER = Symbol('over');
 
-export class SocketDoor {
+export class GraphqlWebSocketServer {
   /** How many there are. */
-  readonly counts: SocketCounts;
-  readonly #options: SocketDoorOptions;
-  readonly #limits: SocketLimits;
+  readonly socketLimiter: SocketLimiter;
+  readonly #options: GraphqlWebSocketServerOptions;
+  readonly #limits: ConnectionSettings;
   /** The same for every socket. */
   readonly #ofConnections: ConnectionOptions;
-  readonly #server: InstanceType<typeof WebSocketServer<typeof Socket>>;
+  readonly #server: InstanceType<typeof WebSocketServer<typeof RawWebSocket>>;
   readonly #connections = new Set<Connection>();
   /** Called when the last one is gone. */
   #onNone: (() => void) | null = null;
   readonly #sweeper: NodeJS.Timeout;
   #closing = false;
 
-  constructor(options: SocketDoorOptions) {
+  constructor(options: GraphqlWebSocketServerOptions) {
     this.#options = options;
-    this.#limits = { ...SOCKET_LIMITS, ...options.limits };
-    this.counts = new SocketCounts(options.places);
+    this.#limits = { ...DEFAULT_CONNECTION_SETTINGS, ...options.settings };
+    this.socketLimiter = new SocketLimiter(options.socketLimits);
     this.#ofConnections = {
       ...options,
-      limits: this.#limits,
-      counts: this.counts,
-      gate: new Gate(this.#limits),
-      outboxes: new Outboxes(options.figures),
-      protocol: new Protocol(
+      settings: this.#limits,
+      socketLimiter: this.socketLimiter,
+      admissionQueue: new AdmissionQueue(this.#limits),
+      flushScheduler: new FlushScheduler(options.figures),
+      protocol: new GraphqlTransportWs(
         options.pipeline,
         options.operations,
-        new Rounds(),
+        new FanoutScheduler(),
         this.#limits.maxOperations,
         options.refusals,
       ),
-      onGone: (connection) => {
+      onConnectionClosed: (connection) => {
         this.#connections.delete(connection);
-        this.counts.remove(connection);
+        this.socketLimiter.removeSocket(connection);
         if (this.#connections.size === 0) this.#onNone?.();
       },
     };
-    this.#server = new WebSocketServer<typeof Socket>({
+    this.#server = new WebSocketServer<typeof RawWebSocket>({
       noServer: true,
-      WebSocket: Socket,
+      WebSocket: RawWebSocket,
       clientTracking: false,
       // More as soon as it is known who sends it.
-      maxPayload: MAX_STRANGER_PAYLOAD_BYTES,
+      maxPayload: MAX_UNAUTHENTICATED_PAYLOAD_BYTES,
       // Compression costs 110 KiB a socket.
       perMessageDeflate: false,
       handleProtocols,
       // A pong goes out after what was sent before it.
       autoPong: false,
       // The types do not know these yet. Without an answer to our close the socket is cut off.
-      ...{ closeTimeout: this.#limits.closeMs, maxFragments: MAX_PIECES, maxBufferedChunks: MAX_PIECES },
+      ...{
+        closeTimeout: this.#limits.closeTimeoutMs,
+        maxFragments: MAX_MESSAGE_FRAGMENTS,
+        maxBufferedChunks: MAX_MESSAGE_FRAGMENTS,
+      },
     });
     this.#sweeper = setInterval(() => {
-      for (const connection of this.#connections) connection.sweep();
-    }, this.#limits.pingMs);
+      for (const connection of this.#connections) connection.pingOrTerminate();
+    }, this.#limits.pingIntervalMs);
     this.#sweeper.unref();
   }
 
   /** How many sockets there are, until everybody knows of their end. */
-  get count(): number {
+  get connectionCount(): number {
     return this.#connections.size;
   }
 
   /** For the 'upgrade' event of an HTTP server. */
-  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+  handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const { allowedOrigins, trustProxy } = this.#options;
     socket.on('error', this.#gone);
     const [path] = (request.url ?? '').split('?', 1);
     if (this.#closing) return this.#refuse(socket, 503);
     if (path !== GRAPHQL_PATH) return this.#refuse(socket, 404);
-    if (!maySocket(request, allowedOrigins)) return this.#refuse(socket, 403);
-    const ipAddress = clientAddress(request, trustProxy);
-    const network = networkOf(ipAddress);
+    if (!isSocketOriginAllowed(request, allowedOrigins)) return this.#refuse(socket, 403);
+    const ipAddress = resolveClientAddress(request, trustProxy);
+    const network = networkPrefix(ipAddress);
     if (!this.#hasPlace(socket, network)) return;
     this.#server.handleUpgrade(request, socket, head, (ws) => {
       // The library listens from now on.
       socket.off('error', this.#gone);
       const connection = new Connection(ws, socket, ipAddress, network, this.#ofConnections);
       this.#connections.add(connection);
-      this.counts.add(connection);
-      ws.owner = connection;
+      this.socketLimiter.addSocket(connection);
+      ws.handler = connection;
       (socket as Carrier)[OVER] = ws;
       socket.on('end', clientLeaves);
       if (ws.protocol !== GRAPHQL_TRANSPORT_WS_PROTOCOL) {
-        connection.refuse(CloseCode.SubprotocolNotAcceptable, 'Subprotocol not acceptable');
+        connection.closeForProtocolError(CloseCode.SubprotocolNotAcceptable, 'Subprotocol not acceptable');
       }
     });
   }
@@ -137,17 +141,17 @@ export class SocketDoor {
       if (this.#connections.size === 0) resolve();
       else this.#onNone = resolve;
     });
-    for (const connection of this.#connections) connection.restart();
+    for (const connection of this.#connections) connection.closeForRestart();
     const bound = setTimeout(() => {
-      for (const connection of this.#connections) connection.cutOff();
-    }, this.#limits.lastCloseMs);
+      for (const connection of this.#connections) connection.terminate();
+    }, this.#limits.shutdownCloseTimeoutMs);
     await gone;
     clearTimeout(bound);
     this.#server.close();
   }
 
   #refuse(socket: Duplex, status: number, retryAfterMs?: number): void {
-    this.#options.figures.refusedUpgrades.add(String(status));
+    this.#options.figures.rejectedUpgrades.increment(String(status));
     refuse(socket, status, retryAfterMs);
   }
 
@@ -157,16 +161,16 @@ export class SocketDoor {
    */
   #hasPlace(socket: Duplex, network: string): boolean {
     const { porchlight, rates, refusals } = this.#options;
-    const full = this.counts.full(network);
+    const full = this.socketLimiter.findExceededLimit(network);
     if (full !== null) {
-      if (full === 'server') refusals.socketsInAll++;
+      if (full === 'server') refusals.socketsPerServer++;
       else refusals.socketsPerAddress++;
       this.#refuse(socket, full === 'server' ? 503 : 429, RETRY_AFTER_MS);
       return false;
     }
-    const waitMs = rates.knock(network, porchlight.store.now());
+    const waitMs = rates.chargeAddress(network, porchlight.store.now());
     if (waitMs === 0) return true;
-    refusals.requests++;
+    refusals.requestRate++;
     this.#refuse(socket, 429, waitMs);
     return false;
   }
@@ -177,7 +181,7 @@ export class SocketDoor {
 }
 
 function clientLeaves(this: Carrier): void {
-  this[OVER]?.owner?.clientLeaves();
+  this[OVER]?.handler?.onPeerClosed();
 }
 
 /** @param retryAfterMs when to come again, if that helps. */

@@ -1,5 +1,5 @@
 /** Why the server closes a socket, beside graphql-ws's own codes. Clients rely on them. */
-export const CLOSE = {
+export const SERVER_CLOSE_CODES = {
   /** 1012: come back at once. */
   RESTART: 1012,
   /** 1011: our fault. */
@@ -16,7 +16,7 @@ export const CLOSE = {
 } as const;
 
 /** A close frame has room for 123 bytes of reason; a longer one would be an exception instead of a close. */
-export const closeReason = (text: string): string => {
+export const truncateCloseReason = (text: string): string => {
   const bytes = Buffer.from(text, 'utf8');
   // Decoding leaves a replacement character where a letter was cut in two.
   return bytes.length <= 123 ? text : bytes.subarray(0, 120).toString('utf8').replace(/�+$/, '');

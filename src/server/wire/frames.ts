@@ -6,22 +6,22 @@ const PING = LAST | 0x9;
 const PONG = LAST | 0xa;
 
 /** One message, already a frame, or a text that has yet to become one. */
-export type Part = Buffer | string;
+export type OutgoingMessage = Buffer | string;
 
-export const textFrame = (text: string): Buffer => wireBytes([text]);
+export const encodeTextFrame = (text: string): Buffer => encodeFrames([text]);
 
 /** A ping of ours, which says nothing. */
 export const PING_FRAME = Buffer.from([PING, 0]);
 
 /** @param payload what came with the ping: at most 125 bytes. */
-export const pongFrame = (payload: Buffer): Buffer => {
+export const encodePongFrame = (payload: Buffer): Buffer => {
   const bytes = Buffer.allocUnsafe(2 + payload.length);
   payload.copy(bytes, putHeader(bytes, 0, PONG, payload.length));
   return bytes;
 };
 
 /** All of them, one after another, as they go over the wire. */
-export const wireBytes = (parts: readonly Part[]): Buffer => {
+export const encodeFrames = (parts: readonly OutgoingMessage[]): Buffer => {
   const [only] = parts;
   if (parts.length === 1 && typeof only !== 'string' && only !== undefined) return only;
   let room = 0;

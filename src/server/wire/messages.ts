@@ -2,10 +2,10 @@
 import type { ExecutionResult, GraphQLError } from 'graphql';
 import { MessageType, parseMessage, type Message } from 'graphql-ws';
 
-export const ACK = '{"type":"connection_ack"}';
+export const CONNECTION_ACK_MESSAGE = '{"type":"connection_ack"}';
 
 /** Null: what came with the ping is nested deeper than can be written again, though it could be read. */
-export const pong = (payload: Readonly<Record<string, unknown>> | null | undefined): string | null => {
+export const formatPong = (payload: Readonly<Record<string, unknown>> | null | undefined): string | null => {
   if (payload == null) return '{"type":"pong"}';
   try {
     return JSON.stringify({ type: MessageType.Pong, payload });
@@ -16,18 +16,19 @@ export const pong = (payload: Readonly<Record<string, unknown>> | null | undefin
 };
 
 /** What stands before the payload of an answer to the operation `id`; `}` stands behind it. */
-export const nextHead = (id: string): string => `{"id":${JSON.stringify(id)},"type":"next","payload":`;
+export const formatNextPrefix = (id: string): string => `{"id":${JSON.stringify(id)},"type":"next","payload":`;
 
-export const next = (id: string, result: ExecutionResult): string => `${nextHead(id)}${JSON.stringify(result)}}`;
+export const formatNext = (id: string, result: ExecutionResult): string =>
+  `${formatNextPrefix(id)}${JSON.stringify(result)}}`;
 
 /** The operation is not executed. Its last message. */
-export const failed = (id: string, errors: readonly GraphQLError[]): string =>
+export const formatError = (id: string, errors: readonly GraphQLError[]): string =>
   `{"id":${JSON.stringify(id)},"type":"error","payload":${JSON.stringify(errors)}}`;
 
-export const complete = (id: string): string => `{"id":${JSON.stringify(id)},"type":"complete"}`;
+export const formatComplete = (id: string): string => `{"id":${JSON.stringify(id)},"type":"complete"}`;
 
 /** Null for what is no message at all. */
-export const readMessage = (text: string): Message | null => {
+export const parseClientMessage = (text: string): Message | null => {
   try {
     return parseMessage(text);
   } catch {

@@ -3,11 +3,11 @@
  * write at the end of that turn, which costs about as much as each message would by itself.
  */
 import type { Duplex } from 'node:stream';
-import { wireBytes, type Part } from './frames.ts';
+import { encodeFrames, type OutgoingMessage } from './frames.ts';
 
 /** Flushes the outboxes that have something to send, once a turn. */
-export class Outboxes {
-  readonly counts: { behind: number };
+export class FlushScheduler {
+  readonly counters: { behind: number };
   #waiting: SendBuffer[] = [];
   readonly #flush = (): void => {
     const waiting = this.#waiting;
@@ -16,11 +16,11 @@ export class Outboxes {
   };
 
   /** @param counts where sockets are counted that have something to be told and no room for it. */
-  constructor(counts = { behind: 0 }) {
-    this.counts = counts;
+  constructor(counts = { backloggedSockets: 0 }) {
+    this.counters = counts;
   }
 
-  add(outbox: SendBuffer): void {
+  scheduleFlush(outbox: SendBuffer): void {
     if (this.#waiting.push(outbox) === 1) setImmediate(this.#flush);
   }
 }
@@ -30,25 +30,25 @@ const SENT = Promise.resolve();
 const AT_ONCE = 16 * 1024;
 
 /** Sends by itself whenever it has something and there is room. */
-export interface Feeder {
+export interface DrainListener {
   /** There is room again. */
-  wake(): void;
+  onDrain(): void;
   /** At once, if there is something, and room. */
-  tell(): void;
+  deliverPending(): void;
 }
 
 export class SendBuffer {
-  readonly #outboxes: Outboxes;
+  readonly #outboxes: FlushScheduler;
   readonly #socket: Duplex;
   readonly #owner: { unwritable(): void };
   /** What is to leave with the next write; null: nothing. */
-  #parts: Part[] | null = null;
+  #parts: OutgoingMessage[] | null = null;
   /** Of `#parts`, about. */
   #bytes = 0;
   /** Whoever waits until `#parts` are on their way waits for the same. */
   #sent: Promise<void> | null = null;
   #tellSent: (() => void) | null = null;
-  #feeders: Feeder[] | null = null;
+  #feeders: DrainListener[] | null = null;
   /** One of them waits for room. */
   #awaited = false;
   #closed = false;
@@ -57,14 +57,14 @@ export class SendBuffer {
    * @param socket which nobody else writes to before `close`.
    * @param owner hears that what was written cannot go out: the client has gone.
    */
-  constructor(outboxes: Outboxes, socket: Duplex, owner: { unwritable(): void }) {
+  constructor(outboxes: FlushScheduler, socket: Duplex, owner: { unwritable(): void }) {
     this.#outboxes = outboxes;
     this.#socket = socket;
     this.#owner = owner;
   }
 
   /** How much has not left this process, in bytes; of what was sent in this turn, in characters. */
-  get unread(): number {
+  get unsentBytes(): number {
     return this.#socket.writableLength + this.#bytes;
   }
 
@@ -72,9 +72,9 @@ export class SendBuffer {
    * Resolves at once as long as the client keeps up and little was sent in this turn; otherwise when the
    * bytes are on their way, or cannot be any more, so that whoever produces them waits for a slow reader.
    */
-  send(text: string): Promise<void> {
+  enqueueWithBackpressure(text: string): Promise<void> {
     if (this.#closed) return SENT;
-    this.put(text);
+    this.enqueue(text);
     if (this.#bytes <= AT_ONCE && this.#socket.writableLength === 0) return SENT;
     this.#sent ??= new Promise((resolve) => {
       this.#tellSent = resolve;
@@ -83,18 +83,18 @@ export class SendBuffer {
   }
 
   /** The same, when nobody waits for it. */
-  put(part: Part): void {
+  enqueue(part: OutgoingMessage): void {
     if (this.#closed) return;
     this.#bytes += part.length;
     if (this.#parts !== null) this.#parts.push(part);
     else {
       this.#parts = [part];
-      this.#outboxes.add(this);
+      this.#outboxes.scheduleFlush(this);
     }
   }
 
   /** The same, and at once, with all that was to leave at the end of this turn. */
-  sendNow(frame: Buffer): void {
+  sendImmediately(frame: Buffer): void {
     if (this.#closed) return;
     if (this.#parts === null) return this.#write(frame, null);
     this.#parts.push(frame);
@@ -102,34 +102,34 @@ export class SendBuffer {
   }
 
   /** Has everything left this process? If not, every feeder is woken when it has. */
-  hasRoom(): boolean {
+  isDrained(): boolean {
     if (this.#socket.writableLength === 0) return true;
     if (!this.#awaited && !this.#closed) {
       this.#awaited = true;
-      this.#outboxes.counts.behind++;
+      this.#outboxes.counters.behind++;
     }
     return false;
   }
 
-  attach(feeder: Feeder): void {
+  addDrainListener(feeder: DrainListener): void {
     if (this.#feeders === null) this.#feeders = [feeder];
     else this.#feeders.push(feeder);
   }
 
-  detach(feeder: Feeder): void {
+  removeDrainListener(feeder: DrainListener): void {
     const others = this.#feeders?.filter((other) => other !== feeder) ?? [];
     this.#feeders = others.length > 0 ? others : null;
   }
 
   /** The last that goes out: what was sent, and what feeders have yet to tell, if there is room. */
-  close(): void {
-    if (this.#feeders !== null) for (const feeder of this.#feeders) feeder.tell();
+  flushAndClose(): void {
+    if (this.#feeders !== null) for (const feeder of this.#feeders) feeder.deliverPending();
     this.flush();
-    this.gone();
+    this.discard();
   }
 
   /** Nothing goes out any more. */
-  gone(): void {
+  discard(): void {
     this.#closed = true;
     if (this.#awaited) this.#hasCaughtUp();
   }
@@ -143,7 +143,7 @@ export class SendBuffer {
     this.#bytes = 0;
     this.#sent = null;
     this.#tellSent = null;
-    this.#write(wireBytes(parts), tellSent);
+    this.#write(encodeFrames(parts), tellSent);
   }
 
   #write(bytes: Buffer, tellSent: (() => void) | null): void {
@@ -158,11 +158,11 @@ export class SendBuffer {
 
   #hasCaughtUp(): void {
     this.#awaited = false;
-    this.#outboxes.counts.behind--;
+    this.#outboxes.counters.behind--;
   }
 
   #wakeFeeders(): void {
     this.#hasCaughtUp();
-    if (this.#feeders !== null) for (const feeder of this.#feeders) feeder.wake();
+    if (this.#feeders !== null) for (const feeder of this.#feeders) feeder.onDrain();
   }
 }

@@ -1,6 +1,6 @@
 /** Who is told when. */
 import { expect, test } from 'vitest';
-import { Rounds } from '../../../../src/server/graphql/fanout-scheduler.ts';
+import { FanoutScheduler } from '../../../../src/server/graphql/fanout-scheduler.ts';
 
 const immediate = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
@@ -10,53 +10,53 @@ const work = (ms: number): void => {
 };
 
 test('what comes within one turn is one round, after which what was kept for it is forgotten', async () => {
-  const rounds = new Rounds();
+  const rounds = new FanoutScheduler();
   const log: string[] = [];
   const told = (name: string) => ({ tell: () => void log.push(name) });
-  rounds.add(told('a'));
-  rounds.keeps({ forget: () => void log.push('forgotten') });
-  rounds.add(told('b'));
+  rounds.scheduleDelivery(told('a'));
+  rounds.clearAfterRound({ clearRoundCache: () => void log.push('forgotten') });
+  rounds.scheduleDelivery(told('b'));
   expect(log).toEqual([]);
   await immediate();
   expect(log).toEqual(['a', 'b', 'forgotten']);
   await immediate();
-  rounds.add(told('c'));
+  rounds.scheduleDelivery(told('c'));
   await immediate();
   expect(log).toEqual(['a', 'b', 'forgotten', 'c']);
 });
 
 test('what is kept is forgotten, though nobody is to be told', async () => {
-  const rounds = new Rounds();
+  const rounds = new FanoutScheduler();
   let forgotten = 0;
-  rounds.keeps({ forget: () => forgotten++ });
+  rounds.clearAfterRound({ clearRoundCache: () => forgotten++ });
   await immediate();
   expect(forgotten).toBe(1);
 });
 
 test('what comes while a round goes on is told in the next one', async () => {
-  const rounds = new Rounds();
+  const rounds = new FanoutScheduler();
   const log: string[] = [];
   const done = new Promise<void>((resolve) => {
-    rounds.add({
-      tell: () => {
+    rounds.scheduleDelivery({
+      deliverPending: () => {
         log.push('first');
-        rounds.add({ tell: () => (log.push('next'), resolve()) });
+        rounds.scheduleDelivery({ deliverPending: () => (log.push('next'), resolve()) });
         // Long enough for the next one to be put off.
         work(2);
       },
     });
   });
-  rounds.keeps({ forget: () => void log.push('end of the first') });
+  rounds.clearAfterRound({ clearRoundCache: () => void log.push('end of the first') });
   await done;
   expect(log).toEqual(['first', 'end of the first', 'next']);
 });
 
 test('a round of very many lets others have their turn in between', async () => {
-  const rounds = new Rounds();
+  const rounds = new FanoutScheduler();
   let told = 0;
   for (let count = 0; count < 100; count++) {
-    rounds.add({
-      tell: () => {
+    rounds.scheduleDelivery({
+      deliverPending: () => {
         told++;
         work(1);
       },

@@ -3,11 +3,11 @@ import { describe, expect, test, vi } from 'vitest';
 import { Watchers, type Watcher } from '../../../../src/app/presence/status-watchers.ts';
 import { schema } from '../../../../src/api/schema.ts';
 import type { UserId } from '../../../../src/core/ids.ts';
-import { Documents } from '../../../../src/server/graphql/document-cache.ts';
-import { SendBuffer, Outboxes } from '../../../../src/server/wire/send-buffer.ts';
-import { Pushed } from '../../../../src/server/graphql/push-subscription.ts';
-import { Rounds } from '../../../../src/server/graphql/fanout-scheduler.ts';
-import { Shapes } from '../../../../src/server/graphql/shared-results.ts';
+import { DocumentCache } from '../../../../src/server/graphql/document-cache.ts';
+import { SendBuffer, FlushScheduler } from '../../../../src/server/wire/send-buffer.ts';
+import { PushSubscription } from '../../../../src/server/graphql/push-subscription.ts';
+import { FanoutScheduler } from '../../../../src/server/graphql/fanout-scheduler.ts';
+import { SharedResultCache } from '../../../../src/server/graphql/shared-results.ts';
 import { ALICE, BOB, AppHarness } from '../../app/support/app-harness.ts';
 import { API_KEY, ServerHarness } from '../../../integration/server/support/server-harness.ts';
 import { FakeTcpStream, messagesIn, turn } from '../../../integration/server/support/line.ts';
@@ -20,17 +20,23 @@ const QUERY = 'subscription { statusChanges(userIds: []) { userId version previo
 const watching = async (harness: AppHarness, users: readonly UserId[], line = new FakeTcpStream()) => {
   const watchers = new Watchers(harness.store);
   const watcher = watchers.watch(users);
-  const outbox = new SendBuffer(new Outboxes(), line as never, { unwritable: () => undefined });
-  const documents = new Documents(schema);
+  const outbox = new SendBuffer(new FlushScheduler(), line as never, { unwritable: () => undefined });
+  const documents = new DocumentCache(schema);
   const document = documents.parse(QUERY);
   documents.validate(document);
-  const shapes = new Shapes((result) => result);
-  const operation = documents.operation(document, null);
+  const shapes = new SharedResultCache((result) => result);
+  const operation = documents.selectOperation(document, null);
   const shape = shapes.acquire({ schema, document }, operation);
   const failed = vi.fn();
-  const pushed = new Pushed(watcher, shape, shapes, { id: '1', operation, outbox, rounds: new Rounds(), failed });
-  await pushed.present();
-  expect(pushed.listen()).toBe(true);
+  const pushed = new PushSubscription(watcher, shape, shapes, {
+    id: '1',
+    operation,
+    sendBuffer: outbox,
+    fanoutScheduler: new FanoutScheduler(),
+    onPushError: failed,
+  });
+  await pushed.readSnapshot();
+  expect(pushed.startPushing()).toBe(true);
   return { line, watchers, watcher, outbox, shapes, shape, pushed, failed };
 };
 
@@ -90,10 +96,10 @@ describe('a watcher', () => {
     pushed.return();
     await turn();
     const tell = vi.spyOn(pushed, 'tell');
-    outbox.close();
+    outbox.flushAndClose();
     expect(tell).not.toHaveBeenCalled();
     expect(toldOn(line)).toEqual([]);
-    expect(pushed.listen()).toBe(false);
+    expect(pushed.startPushing()).toBe(false);
     for (let again = 0; again < 2; again++) {
       expect([watchers.watchedUsers, shapes.size]).toEqual([0, 0]);
       pushed.return();
@@ -104,9 +110,9 @@ describe('a watcher', () => {
     const harness = new AppHarness();
     const reads = await watching(harness, ids(ALICE));
     const stands = await watching(harness, ids(ALICE));
-    stands.outbox.sendNow(reads.shape.frame('1', [], new Rounds()));
+    stands.outbox.sendImmediately(reads.shape.encodeFrame('1', [], new FanoutScheduler()));
     await harness.login(ALICE);
-    for (const { outbox } of [reads, stands]) outbox.close();
+    for (const { outbox } of [reads, stands]) outbox.flushAndClose();
     expect(toldOn(reads.line)).toEqual([['alice 1: OFFLINE → ONLINE']]);
     expect(toldOn(stands.line)).toEqual([[]]);
     await turn();

@@ -14,7 +14,12 @@ const streamOf = (next: () => Promise<IteratorResult<ExecutionResult>>) => {
     [Symbol.asyncIterator]: () => source,
   };
   return {
-    stream: new ResponseStream({ source, answer: (event) => event as ExecutionResult, failure, closed }),
+    stream: new ResponseStream({
+      source,
+      toResult: (event) => event as ExecutionResult,
+      toErrorResult: failure,
+      onClosed: closed,
+    }),
     returned,
     closed,
   };
@@ -25,7 +30,7 @@ const forEver = () => new Promise<never>(() => undefined);
 test('an end is the last word, also to a pull that its source leaves waiting', async () => {
   const { stream, returned, closed } = streamOf(forEver);
   const waiting = stream.next();
-  stream.end('over');
+  stream.endWithError('over');
   expect(await waiting).toEqual({ done: false, value: failure('over') });
   expect(await stream.next()).toEqual(done);
   expect([returned.mock.calls.length, closed.mock.calls.length]).toEqual([1, 1]);
@@ -33,8 +38,8 @@ test('an end is the last word, also to a pull that its source leaves waiting', a
 
 test('an end is kept for a reader who comes late, and is the first one', async () => {
   const { stream } = streamOf(forEver);
-  stream.end('over');
-  stream.end('again');
+  stream.endWithError('over');
+  stream.endWithError('again');
   expect(await stream.next()).toEqual({ done: false, value: failure('over') });
   expect(await stream.next()).toEqual(done);
 });
@@ -51,7 +56,7 @@ test('a reader who returns is told nothing more, and her pull does not wait', as
   const waiting = stream.next();
   expect(await stream.return()).toEqual(done);
   expect(await waiting).toEqual(done);
-  stream.end('over');
+  stream.endWithError('over');
   expect(await stream.next()).toEqual(done);
   await stream.return();
   expect([returned.mock.calls.length, closed.mock.calls.length]).toEqual([1, 1]);
@@ -61,7 +66,7 @@ test('what a source still tells after the end goes nowhere', async () => {
   let tell: ((result: IteratorResult<ExecutionResult>) => void) | undefined;
   const { stream } = streamOf(() => new Promise((resolve) => (tell = resolve)));
   const waiting = stream.next();
-  stream.end('over');
+  stream.endWithError('over');
   tell?.({ done: false, value: { data: { late: true } } });
   expect(await waiting).toEqual({ done: false, value: failure('over') });
   expect(await stream.next()).toEqual(done);

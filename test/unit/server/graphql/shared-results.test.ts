@@ -4,12 +4,12 @@ import { describe, expect, test } from 'vitest';
 import { schema } from '../../../../src/api/schema.ts';
 import { millis, userId } from '../../../../src/core/ids.ts';
 import type { StatusChange } from '../../../../src/core/records.ts';
-import { Documents } from '../../../../src/server/graphql/document-cache.ts';
-import { Rounds } from '../../../../src/server/graphql/fanout-scheduler.ts';
-import { Shapes } from '../../../../src/server/graphql/shared-results.ts';
+import { DocumentCache } from '../../../../src/server/graphql/document-cache.ts';
+import { FanoutScheduler } from '../../../../src/server/graphql/fanout-scheduler.ts';
+import { SharedResultCache } from '../../../../src/server/graphql/shared-results.ts';
 import { messagesIn } from '../../../integration/server/support/line.ts';
 
-const rounds = new Rounds();
+const rounds = new FanoutScheduler();
 const told = (result: ExecutionResult) => result;
 
 const change = (user: string, version = 1): StatusChange => ({
@@ -28,18 +28,18 @@ const QUERY = `subscription A($ids: [ID!]!, $x: Boolean = true) { all: statusCha
   subscription B($ids: [ID!]!) { statusChanges(userIds: $ids) { ...F } } fragment F on StatusChange { customStatus }`;
 
 const asker = (source = QUERY, of = schema) => {
-  const documents = new Documents(of);
+  const documents = new DocumentCache(of);
   const document = documents.parse(source);
   expect(documents.validate(document)).toEqual([]);
   return (variables: Record<string, unknown>, operationName: string | null = null) => {
     const args: ExecutionArgs = { schema: of, document, operationName, variableValues: variables };
-    return [args, documents.operation(document, operationName)] as const;
+    return [args, documents.selectOperation(document, operationName)] as const;
   };
 };
 
 describe('a shape', () => {
   test('is shared by those who ask the same about whomever, and by nobody else', () => {
-    const shapes = new Shapes(told);
+    const shapes = new SharedResultCache(told);
     const ask = asker();
     const shape = shapes.acquire(...ask({ ids: ['a'] }, 'A'));
     expect(shapes.acquire(...ask({ ids: ['b', 'c'] }, 'A'))).toBe(shape);
@@ -54,7 +54,7 @@ describe('a shape', () => {
   });
 
   test('is kept as long as somebody has it', () => {
-    const shapes = new Shapes(told);
+    const shapes = new SharedResultCache(told);
     const ask = asker();
     const [one, other] = [ask({ ids: ['a'] }, 'A'), ask({ ids: ['b'] }, 'A')];
     const shape = shapes.acquire(...one);
@@ -68,7 +68,7 @@ describe('a shape', () => {
   });
 
   test('makes of a list what an execution of the whole list makes', () => {
-    const shapes = new Shapes(told);
+    const shapes = new SharedResultCache(told);
     const ask = asker();
     const changes = [change('a'), change('b', 2), change('"c"', 3)];
     for (const [name, x] of [
@@ -78,7 +78,7 @@ describe('a shape', () => {
     ] as const) {
       const shape = shapes.acquire(...ask({ ids: ['a'], ...(name === 'A' ? { x } : {}) }, name));
       for (const list of [changes, changes.slice(1), []]) {
-        const [message = ''] = messagesIn(shape.frame('id "1"', list, rounds));
+        const [message = ''] = messagesIn(shape.encodeFrame('id "1"', list, rounds));
         expect(JSON.parse(message)).toEqual({ id: 'id "1"', type: 'next', payload: shape.result(list) });
       }
     }
@@ -86,24 +86,26 @@ describe('a shape', () => {
 
   test('executes a change once, and makes one frame of the same list for the same id', () => {
     let executions = 0;
-    const shapes = new Shapes(told, (args) => (executions++, execute(args)));
+    const shapes = new SharedResultCache(told, (args) => (executions++, execute(args)));
     const shape = shapes.acquire(...asker()({ ids: ['a'] }, 'A'));
     const [a, b] = [change('a'), change('b')];
-    const frame = shape.frame('1', [a, b], rounds);
-    expect(shape.frame('1', [a, b], rounds)).toBe(frame);
-    expect(shape.frame('2', [a, b], rounds)).not.toBe(frame);
-    expect(shape.frame('1', [a], rounds)).not.toBe(frame);
-    expect(messagesIn(shape.frame('2', [a, b], rounds))[0]).toBe(messagesIn(frame)[0]?.replace('"id":"1"', '"id":"2"'));
+    const frame = shape.encodeFrame('1', [a, b], rounds);
+    expect(shape.encodeFrame('1', [a, b], rounds)).toBe(frame);
+    expect(shape.encodeFrame('2', [a, b], rounds)).not.toBe(frame);
+    expect(shape.encodeFrame('1', [a], rounds)).not.toBe(frame);
+    expect(messagesIn(shape.encodeFrame('2', [a, b], rounds))[0]).toBe(
+      messagesIn(frame)[0]?.replace('"id":"1"', '"id":"2"'),
+    );
     expect(executions).toBe(2);
-    shape.forget();
-    expect(shape.frame('1', [a, b], rounds)).toEqual(frame);
+    shape.clearRoundCache();
+    expect(shape.encodeFrame('1', [a, b], rounds)).toEqual(frame);
     expect(executions).toBe(4);
   });
 
   test('tells a list with an error in it in full, error and all', () => {
-    const shapes = new Shapes((result) => ({ ...result, extensions: { told: true } }));
+    const shapes = new SharedResultCache((result) => ({ ...result, extensions: { told: true } }));
     const shape = shapes.acquire(...asker()({ ids: ['a'] }, 'A'));
-    const [message = ''] = messagesIn(shape.frame('1', [change('a'), change('b', 0.5)], rounds));
+    const [message = ''] = messagesIn(shape.encodeFrame('1', [change('a'), change('b', 0.5)], rounds));
     expect(JSON.parse(message)).toMatchObject({
       id: '1',
       type: 'next',
@@ -113,9 +115,9 @@ describe('a shape', () => {
 
   test('tells in full a list that has an error beside its data', () => {
     const ask = asker('subscription { statusChanges(userIds: []) { reason } }');
-    const shape = new Shapes(told).acquire(...ask({}));
+    const shape = new SharedResultCache(told).acquire(...ask({}));
     const changes = [change('a'), { ...change('b'), reason: 'WHIM' as never }];
-    const [message = ''] = messagesIn(shape.frame('1', changes, rounds));
+    const [message = ''] = messagesIn(shape.encodeFrame('1', changes, rounds));
     expect(JSON.parse(message)).toMatchObject({
       payload: {
         data: { statusChanges: [{ reason: 'LOGIN' }, { reason: null }] },
@@ -139,7 +141,7 @@ describe('a shape', () => {
     });
     const ask = asker('subscription ($ids: [ID!]!) { statusChanges(userIds: $ids) { secret } }', own);
     const [args, operation] = ask({ ids: [] });
-    const shape = new Shapes(told).acquire({ ...args, contextValue: { caller: 'alice' } }, operation);
+    const shape = new SharedResultCache(told).acquire({ ...args, contextValue: { caller: 'alice' } }, operation);
     const { data, errors } = shape.result([change('a')]);
     expect(data).toEqual({ statusChanges: [{ secret: null }] });
     expect(errors?.map(({ message }) => message)).toEqual([
@@ -154,13 +156,15 @@ describe('a shape', () => {
     Object.assign(own.getSubscriptionType()?.getFields()['statusChanges'] ?? {}, {
       resolve: (changes: unknown) => Promise.resolve(changes),
     });
-    const shape = new Shapes(told).acquire(...asker('subscription { statusChanges(userIds: []) { a } }', own)({}));
-    expect(() => shape.frame('1', [change('a')], rounds)).toThrow('must be there at once');
+    const shape = new SharedResultCache(told).acquire(
+      ...asker('subscription { statusChanges(userIds: []) { a } }', own)({}),
+    );
+    expect(() => shape.encodeFrame('1', [change('a')], rounds)).toThrow('must be there at once');
   });
 
   test('is executed with one user named by a variable, too', () => {
     const ask = asker('subscription ($a: ID!) { statusChanges(userIds: [$a]) { version } }');
-    const shape = new Shapes(told).acquire(...ask({ a: 'a' }));
+    const shape = new SharedResultCache(told).acquire(...ask({ a: 'a' }));
     expect(shape.result([change('b')])).toEqual({ data: { statusChanges: [{ version: 1 }] } });
   });
 });

@@ -1,7 +1,7 @@
 /** What a socket is sent within one turn, and whoever waits until it is on its way. */
 import { describe, expect, test, vi } from 'vitest';
-import { PING_FRAME, pongFrame, textFrame, wireBytes } from '../../../../src/server/wire/frames.ts';
-import { SendBuffer, Outboxes } from '../../../../src/server/wire/send-buffer.ts';
+import { PING_FRAME, encodePongFrame, encodeTextFrame, encodeFrames } from '../../../../src/server/wire/frames.ts';
+import { SendBuffer, FlushScheduler } from '../../../../src/server/wire/send-buffer.ts';
 import { FakeTcpStream, messagesIn, turn } from '../../../integration/server/support/line.ts';
 
 describe('frames', () => {
@@ -14,25 +14,25 @@ describe('frames', () => {
   test.each(texts.map((text) => [Buffer.byteLength(text), text]))(
     'of %i bytes are what a client reads',
     (_bytes, text) => {
-      expect(messagesIn(textFrame(text))).toEqual([text]);
-      expect(messagesIn(wireBytes([text]))).toEqual([text]);
+      expect(messagesIn(encodeTextFrame(text))).toEqual([text]);
+      expect(messagesIn(encodeFrames([text]))).toEqual([text]);
     },
   );
 
   test('of all kinds stand one after another', () => {
-    const parts = [...texts, textFrame('ready'), PING_FRAME, pongFrame(Buffer.from('it')), 'last'];
-    expect(messagesIn(wireBytes(parts))).toEqual([...texts, 'ready', 'ping ', 'pong it', 'last']);
+    const parts = [...texts, encodeTextFrame('ready'), PING_FRAME, encodePongFrame(Buffer.from('it')), 'last'];
+    expect(messagesIn(encodeFrames(parts))).toEqual([...texts, 'ready', 'ping ', 'pong it', 'last']);
   });
 
   test('that are ready and alone are not copied', () => {
-    const frame = textFrame('shared');
-    expect(wireBytes([frame])).toBe(frame);
+    const frame = encodeTextFrame('shared');
+    expect(encodeFrames([frame])).toBe(frame);
   });
 });
 
 const outboxOn = (line: FakeTcpStream) => {
   let failures = 0;
-  const outbox = new SendBuffer(new Outboxes(), line as never, { unwritable: () => void failures++ });
+  const outbox = new SendBuffer(new FlushScheduler(), line as never, { unwritable: () => void failures++ });
   return { outbox, failures: () => failures };
 };
 
@@ -46,14 +46,14 @@ describe('an outbox', () => {
   test('sends what comes within one turn in one write, in its order', async () => {
     const line = new FakeTcpStream();
     const { outbox } = outboxOn(line);
-    void outbox.send('one');
-    outbox.put(textFrame('two'));
+    void outbox.enqueueWithBackpressure('one');
+    outbox.enqueue(encodeTextFrame('two'));
     await Promise.resolve();
-    void outbox.send('three');
+    void outbox.enqueueWithBackpressure('three');
     expect(line.written).toEqual([]);
     await turn();
     expect(line.written.map((bytes) => messagesIn(bytes))).toEqual([['one', 'two', 'three']]);
-    void outbox.send('four');
+    void outbox.enqueueWithBackpressure('four');
     line.reads();
     await turn();
     expect(line.written.slice(1).map((bytes) => messagesIn(bytes))).toEqual([['four']]);
@@ -62,13 +62,16 @@ describe('an outbox', () => {
   test('lets whoever sends to a slow reader wait until it is on its way', async () => {
     const line = new FakeTcpStream();
     const { outbox } = outboxOn(line);
-    const first = stateOf(outbox.send('one'));
+    const first = stateOf(outbox.enqueueWithBackpressure('one'));
     await turn();
     // The client keeps up so far.
     expect(first.done).toBe(true);
-    const [second, third] = [stateOf(outbox.send('two')), stateOf(outbox.send('three'))];
+    const [second, third] = [
+      stateOf(outbox.enqueueWithBackpressure('two')),
+      stateOf(outbox.enqueueWithBackpressure('three')),
+    ];
     await turn();
-    const fourth = stateOf(outbox.send('four'));
+    const fourth = stateOf(outbox.enqueueWithBackpressure('four'));
     await turn();
     line.reads();
     await turn();
@@ -84,7 +87,9 @@ describe('an outbox', () => {
   test('lets whoever sends very much in one turn wait, too', async () => {
     const line = new FakeTcpStream();
     const { outbox } = outboxOn(line);
-    const [little, much, more] = ['x', 'x'.repeat(20_000), 'x'].map((text) => stateOf(outbox.send(text)));
+    const [little, much, more] = ['x', 'x'.repeat(20_000), 'x'].map((text) =>
+      stateOf(outbox.enqueueWithBackpressure(text)),
+    );
     await turn();
     expect([little?.done, much?.done, more?.done]).toEqual([true, false, false]);
     line.reads();
@@ -95,25 +100,25 @@ describe('an outbox', () => {
   test('knows how much is unread, of this turn too', async () => {
     const line = new FakeTcpStream();
     const { outbox } = outboxOn(line);
-    outbox.put(textFrame('x'.repeat(98)));
-    void outbox.send('x'.repeat(50));
-    expect(outbox.unread).toBe(150);
+    outbox.enqueue(encodeTextFrame('x'.repeat(98)));
+    void outbox.enqueueWithBackpressure('x'.repeat(50));
+    expect(outbox.unsentBytes).toBe(150);
     await turn();
-    expect(outbox.unread).toBe(152);
+    expect(outbox.unsentBytes).toBe(152);
     line.reads();
     await turn();
-    expect(outbox.unread).toBe(0);
+    expect(outbox.unsentBytes).toBe(0);
   });
 
   test('sends at once what others share, after what was sent before', async () => {
     const line = new FakeTcpStream();
     const { outbox } = outboxOn(line);
-    const shared = textFrame('shared');
-    outbox.sendNow(shared);
+    const shared = encodeTextFrame('shared');
+    outbox.sendImmediately(shared);
     expect(line.written[0]).toBe(shared);
     line.reads();
-    void outbox.send('one');
-    outbox.sendNow(textFrame('two'));
+    void outbox.enqueueWithBackpressure('one');
+    outbox.sendImmediately(encodeTextFrame('two'));
     expect(line.written.slice(1).map((bytes) => messagesIn(bytes))).toEqual([['one', 'two']]);
     await turn();
     expect(line.written.length).toBe(2);
@@ -122,66 +127,69 @@ describe('an outbox', () => {
   test('that is closed has sent everything, and takes nothing more', async () => {
     const line = new FakeTcpStream();
     const { outbox } = outboxOn(line);
-    void outbox.send('last words');
-    outbox.attach({ wake: () => undefined, tell: () => outbox.sendNow(textFrame('very last')) });
-    outbox.close();
+    void outbox.enqueueWithBackpressure('last words');
+    outbox.addDrainListener({
+      onDrain: () => undefined,
+      deliverPending: () => outbox.sendImmediately(encodeTextFrame('very last')),
+    });
+    outbox.flushAndClose();
     expect(line.written.flatMap((bytes) => messagesIn(bytes))).toEqual(['last words', 'very last']);
-    await outbox.send('too late');
-    outbox.put(PING_FRAME);
-    outbox.sendNow(textFrame('too late'));
+    await outbox.enqueueWithBackpressure('too late');
+    outbox.enqueue(PING_FRAME);
+    outbox.sendImmediately(encodeTextFrame('too late'));
     await turn();
     expect(line.written.length).toBe(1);
-    expect(outbox.unread).toBe(line.writableLength);
+    expect(outbox.unsentBytes).toBe(line.writableLength);
   });
 
   test('wakes its feeders when there is room again, those that are still there, once', async () => {
     const line = new FakeTcpStream();
     const { outbox } = outboxOn(line);
     const feeders = Array.from({ length: 3 }, () => ({ wake: vi.fn(), tell: vi.fn() }));
-    for (const feeder of feeders) outbox.attach(feeder);
-    expect(outbox.hasRoom()).toBe(true);
-    outbox.sendNow(textFrame('one'));
-    void outbox.send('two');
+    for (const feeder of feeders) outbox.addDrainListener(feeder);
+    expect(outbox.isDrained()).toBe(true);
+    outbox.sendImmediately(encodeTextFrame('one'));
+    void outbox.enqueueWithBackpressure('two');
     await turn();
-    expect(outbox.hasRoom()).toBe(false);
-    outbox.detach(feeders[1]!);
+    expect(outbox.isDrained()).toBe(false);
+    outbox.removeDrainListener(feeders[1]!);
     line.reads();
     await turn();
     expect(feeders.map(({ wake }) => wake.mock.calls.length)).toEqual([0, 0, 0]);
     line.reads();
     await turn();
     expect(feeders.map(({ wake }) => wake.mock.calls.length)).toEqual([1, 0, 1]);
-    expect(outbox.hasRoom()).toBe(true);
-    void outbox.send('three');
+    expect(outbox.isDrained()).toBe(true);
+    void outbox.enqueueWithBackpressure('three');
     await turn();
     line.reads();
     await turn();
     expect(feeders.map(({ wake }) => wake.mock.calls.length)).toEqual([1, 0, 1]);
-    outbox.detach(feeders[0]!);
-    outbox.detach(feeders[2]!);
-    outbox.close();
+    outbox.removeDrainListener(feeders[0]!);
+    outbox.removeDrainListener(feeders[2]!);
+    outbox.flushAndClose();
     expect(feeders.map(({ tell }) => tell.mock.calls.length)).toEqual([0, 0, 0]);
   });
 
   test('is counted while it has something to tell and no room, until it is gone', async () => {
     const counts = { behind: 0 };
-    const outboxes = new Outboxes(counts);
+    const outboxes = new FlushScheduler(counts);
     const lines = [new FakeTcpStream(), new FakeTcpStream(), new FakeTcpStream()];
     const [read, gone, closed] = lines.map(
       (line) => new SendBuffer(outboxes, line as never, { unwritable: () => undefined }),
     );
     for (const outbox of [read!, gone!, closed!]) {
-      outbox.sendNow(textFrame('one'));
-      expect([outbox.hasRoom(), outbox.hasRoom()]).toEqual([false, false]);
+      outbox.sendImmediately(encodeTextFrame('one'));
+      expect([outbox.isDrained(), outbox.isDrained()]).toEqual([false, false]);
     }
     expect(counts.behind).toBe(3);
     lines[0]!.reads();
     await turn();
-    gone!.gone();
-    closed!.close();
+    gone!.discard();
+    closed!.flushAndClose();
     expect(counts.behind).toBe(0);
     // Nobody waits for room there any more, and what is written at last changes nothing.
-    expect(gone!.hasRoom()).toBe(false);
+    expect(gone!.isDrained()).toBe(false);
     lines[1]!.reads();
     await turn();
     expect(counts.behind).toBe(0);
@@ -191,12 +199,12 @@ describe('an outbox', () => {
     const line = new FakeTcpStream();
     line.on('error', () => undefined);
     const { outbox, failures } = outboxOn(line);
-    const sent = outbox.send('x'.repeat(20_000));
+    const sent = outbox.enqueueWithBackpressure('x'.repeat(20_000));
     await turn();
     line.reads(new Error('EPIPE'));
     await sent;
     expect(failures()).toBe(1);
-    await outbox.send('two');
+    await outbox.enqueueWithBackpressure('two');
     expect(failures()).toBe(1);
     expect(line.written.length).toBe(1);
   });
