@@ -67,7 +67,7 @@ export class BenchHarness {
   /**
    * Ours and the floor in turn, so that what else the machine does meets both.
    * @param {{ ours: Side, floor: Side }} sides
-   * @param {(side: 'ours' | 'floor', sample: Sample) => void} [each] hears of every sample.
+   * @param {(side: 'ours' | 'floor', sample: Sample) => void} [each] called with every sample.
    */
   async measure(sides, each) {
     /** @type {{ ours: Sample[], floor: Sample[] }} */
@@ -109,7 +109,7 @@ export class BenchHarness {
   }
 
   /**
-   * What somebody else has written.
+   * A server by other authors.
    * @param {(directory: string) => Promise<Server>} start
    */
   async peer(start) {

@@ -1,5 +1,5 @@
 // A database with as many users as one likes, made in seconds: the server itself makes one user, and SQLite repeats
-// her. So nothing here knows more of the tables than what makes one user differ from another.
+// that user. It depends only on what differs between two users, not on the tables.
 import Database from 'better-sqlite3';
 import { Buffer } from 'node:buffer';
 import { createHash } from 'node:crypto';

@@ -78,7 +78,7 @@ async function figuresOf(harness, { users, watchers }) {
   /** @type {number[]} */
   const last = [];
   figures['delivery, µs'] = await cost(changes, () => last.push(spread(changes.took).median));
-  figures['last told, ms'] = spread(last).median;
+  figures['last received, ms'] = spread(last).median;
   await server.ask('watchStalls');
   const beats = await httpBeats(port);
   await measured(beats, server.pid, harness.times);

@@ -5,7 +5,7 @@ import { cpuMs, sleep } from './os.js';
 
 /**
  * Work that goes on from `start` until `stop` has resolved. `done` counts what is answered; `failed` rejects when an
- * answer is not the one wanted, so that nobody measures how fast errors are.
+ * answer is not the expected one, so that the bench never measures how fast errors are.
  * @typedef {{ start: () => void, stop: () => Promise<void>, readonly done: number, readonly failed: Promise<never> }} Load
  */
 
@@ -90,7 +90,7 @@ export function failure() {
   /** @type {(error: Error) => void} */
   let fail = () => undefined;
   const failed = /** @type {Promise<never>} */ (new Promise((_resolve, reject) => (fail = reject)));
-  // Whoever races it hears of it; between two measurements nobody does.
+  // A caller that races it receives the error; between two measurements there is none.
   failed.catch(() => undefined);
   return { failed, fail };
 }

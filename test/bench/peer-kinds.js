@@ -14,11 +14,11 @@ import * as servers from './servers/peers.js';
 /**
  * @typedef {object} Words
  * @property {(port: number) => Load | Promise<Load>} logins
- * @property {(harness: BenchHarness, port: number) => Promise<Load>} [beats] a sign of life that is a call of its API
+ * @property {(harness: BenchHarness, port: number) => Promise<Load>} [beats] activity that is a call of its API
  * @property {((harness: BenchHarness, port: number) => Promise<Load>) | undefined} [pings] one that its protocol has for it
  * @property {(harness: BenchHarness, port: number, count: number) => Promise<Load>} changes of one whom `count` watch
  * @property {(harness: BenchHarness, port: number, count: number) => Promise<{ hearers: Wire[], come: () => Promise<Wire> }>} watched
- *   `come` opens the socket of one whom the hearers watch: they hear of it, and of its end
+ *   `come` opens the socket of a user whom the watchers follow: they receive that it opened, and that it closed
  * @property {Clients} idle
  * @property {Clients} [clients] each watches ten others
  */
@@ -34,7 +34,7 @@ import * as servers from './servers/peers.js';
 export const PEERS = {
   porchlight: { words: graphql, start: (harness) => harness.porchlight(), missing: () => null },
   'naive yoga': {
-    // A ping is answered by graphql-ws, which tells nobody: no sign of life.
+    // graphql-ws answers a ping without calling the application: it is no activity.
     words: { ...graphql, pings: undefined },
     start: (harness) => harness.peer(servers.startNaive),
     missing: () => null,

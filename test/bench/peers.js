@@ -34,9 +34,9 @@ export async function peers(settings) {
   await run.costs(
     `a delivery to ${of} watchers, µs CPU`,
     (harness, { words }, { port }) => words.changes(harness, port, watchers),
-    `the last of ${of} told of a change, ms`,
+    `the last of ${of} receives a change, ms`,
   );
-  await run.oneAfterAnother(`the last of ${of} told of a closed socket, ms`, async (harness, { words }, server) => {
+  await run.oneAfterAnother(`the last of ${of} receives a closed socket, ms`, async (harness, { words }, server) => {
     const { hearers, come } = await words.watched(harness, server.port, watchers);
     // The first are for the compilers.
     await closes(hearers, come, settings.quick ? 1 : COME_AND_GO);
@@ -74,7 +74,7 @@ class Run {
    * All of them at the same time, each measured in turn: what else the machine does meets all.
    * @param {string} figure
    * @param {Prepare} prepare
-   * @param {string} [lastFigure] how long it took until the last was told, where the load says so
+   * @param {string} [lastFigure] how long it took until the last one received it, where the load says so
    */
   async costs(figure, prepare, lastFigure) {
     await new BenchHarness(figure, this.#settings).run(async (harness) => {

@@ -1,5 +1,5 @@
 // The floor of a mass timeout: the same rows written by SQLite alone, as durably (synchronous FULL), in large
-// transactions, by one thread that does nothing else, nobody is told of it, and the rows are known beforehand.
+// transactions, by one thread that does nothing else, published to no watcher, and with the rows known beforehand.
 import Database from 'better-sqlite3';
 import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';

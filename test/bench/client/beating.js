@@ -1,5 +1,5 @@
-// Devices that beat over sockets, so many a second in all, in a process of their own: whoever makes much load is late
-// himself. Told what to do by messages: { start: … }, then { stop: true }, which is answered with what was found.
+// Devices that send heartbeats over sockets, a fixed number a second in all, in a process of their own: a process under
+// heavy load measures its own delay. Controlled by messages: { start: … }, then { stop: true }, answered with the results.
 import { performance } from 'node:perf_hooks';
 import { clearInterval } from 'node:timers';
 import { sleep } from '../os.js';
@@ -8,7 +8,7 @@ import { HEARTBEAT } from './tokens.js';
 import { openMany, openProtocol, textFrame } from './web-socket.js';
 
 const TICK_MS = 5;
-/** Whoever has no answer by then is lost. */
+/** A heartbeat without an answer by then is lost. */
 const LAST_ANSWER_MS = 10_000;
 
 /** @typedef {{ port: number, tokens: readonly string[], perSecond: number }} Beating */

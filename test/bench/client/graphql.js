@@ -12,7 +12,7 @@ export { clients } from '../lines/memory.js';
 export { pingsOver as pings } from '../lines/ping-ws.js';
 
 /**
- * Alice logs in over a socket, whose end is then hers.
+ * Alice logs in over a socket. Closing it ends the session.
  * @param {number} port
  */
 async function come(port) {
@@ -41,7 +41,7 @@ export async function watched(harness, port, count) {
 }
 
 /**
- * Logged in, attached, and watching nobody.
+ * Logged in, attached, and watching no user.
  * @param {number} port
  * @param {string} prefix
  * @param {number} count

@@ -29,7 +29,7 @@ export class HttpConnection {
   constructor(socket) {
     this.#socket = socket;
     socket.setNoDelay(true);
-    socket.on('data', (chunk) => this.#hear(chunk));
+    socket.on('data', (chunk) => this.#readBytes(chunk));
     socket.on('error', (error) => this.onFailure(error));
     socket.on('close', () => this.onFailure(new Error('The server closed a connection.')));
   }
@@ -72,7 +72,7 @@ export class HttpConnection {
   }
 
   /** @param {Buffer} chunk */
-  #hear(chunk) {
+  #readBytes(chunk) {
     let data = this.#rest === null ? chunk : Buffer.concat([this.#rest, chunk]);
     this.#rest = null;
     while (data.length > 0) {
@@ -127,7 +127,7 @@ function readChunks(data, status, from) {
  * @param {number} port
  * @param {number} connections
  * @param {(connection: number) => Buffer | null} next
- * @param {(ms: number) => void} [took] hears how long each answer took.
+ * @param {(ms: number) => void} [took] called with the time each answer took.
  */
 export async function httpLoad(port, connections, next, took) {
   const clients = await Promise.all(Array.from({ length: connections }, () => HttpConnection.open(port)));

@@ -1,9 +1,9 @@
-// Load of changes that everybody must have heard of before the next is made.
+// A load of changes, each made after all watchers received the last one.
 import { performance } from 'node:perf_hooks';
 import { failure } from '../measure.js';
 
 /**
- * The next change as soon as everybody has heard of the last one. Counts deliveries; `took` has how long each change
+ * Makes the next change as soon as all have received the last one. Counts deliveries; `took` has how long each change
  * took to reach the last one.
  * @param {readonly import('./wire.js').BenchSocket[]} hearers
  * @param {() => void} change

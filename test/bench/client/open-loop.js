@@ -77,7 +77,7 @@ export async function openLoop(port, { connections }) {
       const { done, refused } = found;
       const took = found.took.slice();
       clearInterval(ticking);
-      // Nobody waits any more for what was not sent yet; what was sent is let run out.
+      // What was not sent yet is dropped; what was sent is awaited.
       const missed = waiting.length - waited;
       waiting.length = 0;
       waited = 0;

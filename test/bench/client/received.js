@@ -1,31 +1,31 @@
-// How long it takes until everybody knows that somebody's socket closed.
+// How long it takes until all watchers have received that a user's socket closed.
 import { performance } from 'node:perf_hooks';
 
 /** @typedef {import('./wire.js').BenchSocket} Wire */
 
 /**
- * Somebody comes, all hear of it; her socket closes, all hear of it. @returns how long the latter took, each time, ms.
- * @param {readonly Wire[]} hearers each hears one message of either.
+ * A user comes online, all receive it; the socket closes, all receive it. @returns how long the latter took, each time, ms.
+ * @param {readonly Wire[]} hearers each receives one message for either.
  * @param {() => Promise<Wire>} come
  * @param {number} times
  */
 export async function closes(hearers, come, times) {
   const took = [];
   for (let time = 0; time < times; time++) {
-    const heardHerCome = everyone(hearers);
+    const allReceivedOnline = everyone(hearers);
     const socket = await come();
-    await heardHerCome;
-    const heardHerGo = everyone(hearers);
+    await allReceivedOnline;
+    const allReceivedOffline = everyone(hearers);
     const since = performance.now();
     socket.close();
-    await heardHerGo;
+    await allReceivedOffline;
     took.push(performance.now() - since);
   }
   return took;
 }
 
 /**
- * Resolves when each has heard one message more.
+ * Resolves when each has received one more message.
  * @param {readonly Wire[]} hearers
  * @returns {Promise<void>}
  */

@@ -53,8 +53,8 @@ export class RawSocket extends BenchSocket {
         }
         socket.off('error', reject);
         const opened = new RawSocket(socket);
-        // What the server says at once is told when somebody listens.
-        if (head.length > end + 4) setImmediate(() => opened.hear(head.subarray(end + 4)));
+        // What the server sends at once is passed on when a listener is set.
+        if (head.length > end + 4) setImmediate(() => opened.readBytes(head.subarray(end + 4)));
         resolve(opened);
       });
     });

@@ -1,4 +1,4 @@
-// A bare connection that hears whole messages, without a copy where it can: what every protocol of the bench is read by.
+// A bare connection that reads whole messages, without a copy where possible: the base of every protocol of the bench.
 import { Buffer } from 'node:buffer';
 
 export class BenchSocket {
@@ -6,11 +6,11 @@ export class BenchSocket {
   /** @type {Buffer | null} */
   #rest = null;
   /**
-   * Hears of every message: the bytes it stands in, and from where to where. They are good only during the call.
+   * Called with every message: the buffer, and its start and end there. They are valid only during the call.
    * @type {(bytes: Buffer, start: number, end: number) => void}
    */
   onMessage = () => undefined;
-  /** Called when everything that has arrived at once has been told. */
+  /** Called when everything that arrived in one read has been passed on. */
   onPause = () => undefined;
   /** @type {(error: Error) => void} */
   onFailure = () => undefined;
@@ -18,7 +18,7 @@ export class BenchSocket {
   /** @param {import('node:net').Socket} socket */
   constructor(socket) {
     this.#socket = socket;
-    socket.on('data', (chunk) => this.hear(chunk));
+    socket.on('data', (chunk) => this.readBytes(chunk));
     socket.on('error', (error) => this.onFailure(error));
     socket.on('close', () => this.onFailure(new Error('The server closed a socket.')));
   }
@@ -48,7 +48,7 @@ export class BenchSocket {
   }
 
   /** @param {Buffer} chunk */
-  hear(chunk) {
+  readBytes(chunk) {
     const data = this.#rest === null ? chunk : Buffer.concat([this.#rest, chunk]);
     this.#rest = null;
     let at = 0;
@@ -62,7 +62,7 @@ export class BenchSocket {
   }
 
   /**
-   * Reads the frame that begins at `at`, and tells what it says: here all that has arrived at once is one.
+   * Reads the frame that begins at `at`, and passes it on: here all bytes of one read are one frame.
    * @param {Buffer} data
    * @param {number} at
    * @returns {number} its end, -1 when it is not complete.

@@ -1,5 +1,5 @@
 // Whether the event loop waits for the disk: logins, each of which is on the disk before it is answered, while
-// somebody else keeps the disk busy; against as many heartbeats, which write nothing.
+// another process keeps the disk busy; against as many heartbeats, which write nothing.
 import { Buffer } from 'node:buffer';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';

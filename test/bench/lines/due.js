@@ -16,7 +16,7 @@ const WITHIN_MS = 180_000;
 /** @param {import('../bench-harness.js').BenchHarness} harness */
 export async function due(harness) {
   const users = harness.quick ? 5_000 : 1_000_000;
-  // After a restart everybody has one full timeout, from the same moment on.
+  // After a restart every session has one full timeout, from the same moment on.
   const timeoutMs = harness.quick ? 4_000 : 30_000;
   const directory = harness.directory();
   harness.say(`making ${users.toLocaleString('en')} users`);

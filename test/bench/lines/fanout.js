@@ -1,4 +1,4 @@
-// One change told to 1,000 watchers, each on a socket of her own, against ws sending the same bytes to 1,000.
+// One change delivered to 1,000 watchers, each on a socket of its own, against ws sending the same bytes to 1,000.
 import { logIn } from '../client/devices.js';
 import { graphqlRequest, HttpConnection } from '../client/http.js';
 import { oneByOne } from '../client/one-by-one.js';
@@ -38,7 +38,7 @@ export async function fanout(harness) {
     }),
     row({
       line: harness.line,
-      figure: `the last of ${count.toLocaleString('en')} told after`,
+      figure: `the last of ${count.toLocaleString('en')} received after`,
       unit: 'ms',
       ours: last.ours,
       floor: last.floor,
@@ -49,7 +49,7 @@ export async function fanout(harness) {
 }
 
 /**
- * Changes of one user whom `count` sockets watch, and what one of them hears of a change.
+ * Changes of one user whom `count` sockets watch, and the message that one of them receives for a change.
  * @param {import('../bench-harness.js').BenchHarness} harness
  * @param {number} port
  * @param {number} count
@@ -66,7 +66,7 @@ export async function changesTo(harness, port, count) {
 }
 
 /**
- * A socket that watches alice and has been told how she is.
+ * A socket that watches alice and has received the present status.
  * @param {number} port
  * @param {string} name
  */
@@ -79,12 +79,12 @@ export async function watching(port, name) {
 }
 
 /**
- * Makes one change; resolves with what the first watcher hears when all have heard it.
+ * Makes one change; resolves with what the first watcher receives when all have received it.
  * @param {readonly RawSocket[]} watchers
  * @param {() => void} change
  */
 async function oneChange(watchers, change) {
-  const heard = Promise.all(watchers.map((watcher) => watcher.next()));
+  const received = Promise.all(watchers.map((watcher) => watcher.next()));
   change();
-  return (await heard)[0] ?? '';
+  return (await received)[0] ?? '';
 }

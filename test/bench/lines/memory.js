@@ -64,7 +64,7 @@ export async function clients(port, prefix, count) {
     const watched = Array.from({ length: WATCHED }, (_, next) => ids[(index + next + 1) % count] ?? '');
     socket.send(textFrame(watchMessage('1', watched)));
     await socket.next();
-    // The others keep connecting, which she is not told: being attached is no change of a status.
+    // The others keep connecting, which is not published: attaching a socket does not change the status.
     socket.onMessage = () => undefined;
     return socket;
   });

@@ -18,10 +18,10 @@ export async function million(harness) {
   harness.say(`making ${users.toLocaleString('en')} users`);
   await fill(harness.settings.dist, directory, users);
   const empty = await harness.porchlight();
-  const withNobody = await settled(empty);
+  const withoutUsers = await settled(empty);
   const server = await harness.porchlight({ directory });
   const peak = rssBytes(server.pid);
-  const bytes = ((await settled(server)) - withNobody) / sessions;
+  const bytes = ((await settled(server)) - withoutUsers) / sessions;
   const beats = await beating(harness, server, users);
   const of = sessions.toLocaleString('en');
   const { line } = harness;

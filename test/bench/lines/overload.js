@@ -1,6 +1,6 @@
 // More logins than can be served: as many a second as the server does at its best, twice, and five times as many, each
 // of a new user and none waiting for the others, while devices that are there already beat on. The floor is the same
-// server when it may be a minute behind before it refuses anybody.
+// server that sheds load only when it is a minute behind.
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
@@ -122,7 +122,7 @@ async function side(harness, env) {
 }
 
 /**
- * Devices in a process of their own. @returns what tells them to start and to stop.
+ * Devices in a process of their own. @returns the function that sends it commands.
  * @param {import('../bench-harness.js').BenchHarness} harness
  * @param {number} port
  */
@@ -131,12 +131,12 @@ async function beating(harness, port) {
   const child = fork(fileURLToPath(new URL('../client/beating.js', import.meta.url)));
   const { stop } = bound(child);
   harness.later(() => void stop('SIGKILL'));
-  const tell = async (/** @type {object} */ what) => {
+  const command = async (/** @type {object} */ what) => {
     const answered = once(child, 'message');
     child.send(what);
     const [answer] = await answered;
     return answer;
   };
-  await tell({ open: { port, tokens, perSecond: BEATS_PER_SECOND } });
-  return tell;
+  await command({ open: { port, tokens, perSecond: BEATS_PER_SECOND } });
+  return command;
 }

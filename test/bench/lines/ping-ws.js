@@ -1,4 +1,4 @@
-// The protocol's own ping as a sign of life, against ws answering as few bytes.
+// The protocol's own ping as activity, against ws answering with as few bytes.
 import { logIn, names } from '../client/devices.js';
 import { ring, socketLoad } from '../client/socket-load.js';
 import { openMany, openProtocol, RawSocket } from '../client/web-socket.js';

@@ -1,5 +1,5 @@
 // 10,000 changes a second to 1,000 watchers, each of whom watches a hundred of the thousand users who change: whether
-// what they are told stays fresh, or falls further and further behind.
+// the delay of the changes that they receive stays constant, or grows.
 import { performance } from 'node:perf_hooks';
 import { clearInterval } from 'node:timers';
 import { logIn, names } from '../client/devices.js';
@@ -66,7 +66,7 @@ export async function stream(harness) {
   ];
 }
 
-/** How old the news is when it arrives, in several parts of the time. */
+/** The age of changes on arrival, in several parts of the time. */
 class Lags {
   static PARTS = 5;
   #forMs;
@@ -84,7 +84,7 @@ class Lags {
   }
 
   /** @param {number} madeAt */
-  hear(madeAt) {
+  record(madeAt) {
     const now = Date.now();
     this.#parts[Math.floor(((now - this.#since) / this.#forMs) * Lags.PARTS)]?.push(now - madeAt);
   }
@@ -112,7 +112,7 @@ async function watching(port, ids, index, lags) {
   if (index < READ) {
     socket.onMessage = (bytes, start, end) => {
       for (let at = bytes.indexOf(TEXT, start); at >= 0 && at < end; at = bytes.indexOf(TEXT, at + TEXT.length)) {
-        lags.hear(Number(bytes.toString('latin1', at + TEXT.length, at + TEXT.length + 13)));
+        lags.record(Number(bytes.toString('latin1', at + TEXT.length, at + TEXT.length + 13)));
       }
     };
   }

@@ -1,5 +1,5 @@
 // Webhooks: how fast a backlog is delivered to one receiver and to three, what it costs, and whether a receiver that
-// hangs slows down the others; and what logins cost, and how soon they are told, with three webhooks and with none.
+// hangs slows down the others; and what logins cost, and how soon they are delivered, with three webhooks and with none.
 import { performance } from 'node:perf_hooks';
 import { graphqlRequest, httpLoad, HttpConnection } from '../client/http.js';
 import { paced } from '../client/paced.js';
@@ -120,12 +120,12 @@ async function delivering(harness, paths, events) {
 async function besideLogins(harness) {
   const { server } = await withWebhooks(harness, ['/a', '/b', '/c']);
   const plain = await harness.porchlight();
-  const told = await logins(server.port);
-  const untold = await logins(plain.port);
-  harness.later(() => [told, untold].forEach((load) => load.close()));
+  const loadWithWebhooks = await logins(server.port);
+  const loadWithoutWebhooks = await logins(plain.port);
+  harness.later(() => [loadWithWebhooks, loadWithoutWebhooks].forEach((load) => load.close()));
   const samples = await harness.measure({
-    ours: { load: told, server },
-    floor: { load: untold, server: plain },
+    ours: { load: loadWithWebhooks, server },
+    floor: { load: loadWithoutWebhooks, server: plain },
   });
   await harness.clear();
   const { line } = harness;
@@ -133,7 +133,7 @@ async function besideLogins(harness) {
   return [
     row({
       line,
-      figure: 'a login that three are told of; none',
+      figure: 'a login with three webhooks; none',
       unit: 'µs CPU',
       ours: samples.ours.map(({ cpuUs }) => cpuUs),
       floor: samples.floor.map(({ cpuUs }) => cpuUs),
@@ -141,7 +141,7 @@ async function besideLogins(harness) {
     }),
     row({
       line,
-      figure: 'time for as many logins, three told; none',
+      figure: 'time for as many logins, three webhooks; none',
       unit: 'ms each',
       ours: samples.ours.map(({ perSecond }) => 1_000 / perSecond),
       floor: samples.floor.map(({ perSecond }) => 1_000 / perSecond),
@@ -171,7 +171,7 @@ async function age(harness) {
   load.stop();
   return row({
     line: harness.line,
-    figure: `told after, p99, at ${PACE} a second`,
+    figure: `delivered after, p99, at ${PACE} a second`,
     unit: 'ms',
     ours: [percentile(ages, 0.99)],
     aim: { atMost: 400 },

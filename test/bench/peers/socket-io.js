@@ -4,7 +4,7 @@ import { Buffer } from 'node:buffer';
 import { createServer } from 'node:http';
 import { jwtVerify } from 'jose';
 
-// Installed only for this; named so that nobody else misses it.
+// Installed only for the bench; no other part needs it.
 const library = 'socket.io';
 const { Server } = await import(library);
 const secret = Buffer.from(process.env['JWT_SECRET'] ?? '');
@@ -26,14 +26,14 @@ io.on('connection', (/** @type {any} */ socket) => {
     for (const id of ids) socket.join(id);
     done();
   });
-  tell(socket.data.userId, 'ONLINE', null);
-  socket.on('disconnect', () => tell(socket.data.userId, 'OFFLINE', null));
+  publish(socket.data.userId, 'ONLINE', null);
+  socket.on('disconnect', () => publish(socket.data.userId, 'OFFLINE', null));
   socket.on('beat', (/** @type {(answer: object) => void} */ done) => done({ heartbeatIntervalMs: 120_000 }));
-  socket.on('text', (/** @type {string} */ text) => tell(socket.data.userId, 'ONLINE', text));
+  socket.on('text', (/** @type {string} */ text) => publish(socket.data.userId, 'ONLINE', text));
 });
 
 /** @param {string} userId @param {string} status @param {string | null} customStatus */
-function tell(userId, status, customStatus) {
+function publish(userId, status, customStatus) {
   io.to(userId).emit('status', [
     { userId, status, previousStatus: 'ONLINE', reason: 'CUSTOM_STATUS', version: 1, customStatus },
   ]);

@@ -1,5 +1,5 @@
 // The floor of what goes over sockets: ws and nothing else. MODE says what it does with a message: `echo` answers it
-// with ANSWER, `broadcast` sends ANSWER to everybody else.
+// with ANSWER, `broadcast` sends ANSWER to all others.
 import { createServer } from 'node:http';
 import { WebSocketServer } from 'ws';
 

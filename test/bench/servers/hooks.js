@@ -8,7 +8,7 @@ const EVENT = Buffer.from('"cursor":');
 const MOMENT = Buffer.from('"occurredAt":"');
 const MOMENT_LENGTH = 24;
 
-/** @typedef {{ count: number, requests: number, ages: number[], waiting: { count: number, tell: () => void } | null }} Path */
+/** @typedef {{ count: number, requests: number, ages: number[], waiting: { count: number, resolve: () => void } | null }} Path */
 
 /** @type {Map<string, Path>} */
 const paths = new Map();
@@ -21,9 +21,9 @@ function pathOf(name) {
 }
 
 /** @param {Path} path */
-function tellIfReached(path) {
+function resolveIfReached(path) {
   if (path.waiting === null || path.count < path.waiting.count) return;
-  path.waiting.tell();
+  path.waiting.resolve();
   path.waiting = null;
 }
 
@@ -38,7 +38,7 @@ function count(path, body) {
   const moment = body.indexOf(MOMENT) + MOMENT.length;
   path.ages.push(now - Date.parse(body.toString('latin1', moment, moment + MOMENT_LENGTH)));
   path.requests++;
-  tellIfReached(path);
+  resolveIfReached(path);
 }
 
 const http = createServer({ keepAliveTimeout: 65_000 }, (request, response) => {
@@ -47,13 +47,13 @@ const http = createServer({ keepAliveTimeout: 65_000 }, (request, response) => {
   if (request.method === 'GET') {
     path.waiting = {
       count: Number(searchParams.get('count')),
-      tell: () => {
+      resolve: () => {
         const body = JSON.stringify({ count: path.count, requests: path.requests, ages: path.ages });
         path.ages = [];
         response.writeHead(200, { 'Content-Length': Buffer.byteLength(body) }).end(body);
       },
     };
-    tellIfReached(path);
+    resolveIfReached(path);
     return;
   }
   /** @type {Buffer[]} */

@@ -38,7 +38,7 @@ export async function startSoketi() {
   });
 }
 
-/** Nobody is asked for a password, nothing is written to the disk, and no delivery waits for another. */
+/** No client needs a password, nothing is written to the disk, and no delivery waits for another. */
 export async function startMosquitto(/** @type {string} */ directory) {
   const port = await freePort();
   const settings = join(directory, 'mosquitto.conf');

@@ -78,12 +78,12 @@ function asking(child) {
   return (/** @type {string} */ ask) =>
     new Promise((resolve) => {
       const own = ++id;
-      const hear = (/** @type {any} */ message) => {
+      const onMessage = (/** @type {any} */ message) => {
         if (message.id !== own) return;
-        child.off('message', hear);
+        child.off('message', onMessage);
         resolve(message.answer);
       };
-      child.on('message', hear);
+      child.on('message', onMessage);
       child.send({ id: own, ask });
     });
 }

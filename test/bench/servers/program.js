@@ -32,7 +32,7 @@ function isProgram(path) {
 }
 
 /**
- * A port that nobody listens on, for servers that cannot choose one.
+ * A free port, for servers that cannot choose one.
  * @returns {Promise<number>}
  */
 export function freePort() {
@@ -62,7 +62,7 @@ export async function startProgram(program, args, { port, env = {}, collects = f
   });
   let printed = '';
   for (const output of [child.stdout, child.stderr]) output.setEncoding('utf8').on('data', (text) => (printed += text));
-  // Written to when it has ended: whoever waits for it hears of that.
+  // Written to after its end: a caller that waits for it receives the error.
   child.stdin.on('error', () => undefined);
   let ended = false;
   const { exited, stop } = bound(child);

@@ -17,7 +17,7 @@ import {
   print,
 } from 'graphql';
 
-/** What a contract's reader need not know of: she can leave it out. */
+/** Parts of the schema that a client of the contract can leave out. */
 const HARMLESS = [DangerousChangeType.OPTIONAL_ARG_ADDED, DangerousChangeType.OPTIONAL_INPUT_FIELD_ADDED];
 
 /**

@@ -1,5 +1,5 @@
-// As much of MQTT 3.1.1 as the bench needs. Presence is what its users make it of: a retained message that says how
-// somebody is, and a will that says she is gone.
+// As much of MQTT 3.1.1 as the bench needs. Presence is built as MQTT's users build it: a retained message with
+// the status, and a will that reports the end.
 import { Buffer } from 'node:buffer';
 import { repeated } from '../../measure.js';
 import { names } from '../devices.js';

@@ -1,4 +1,4 @@
-// As much of Pusher's protocol as the bench needs of soketi: presence channels to come and go, private ones to tell.
+// As much of Pusher's protocol as the bench needs of soketi: presence channels for online and offline, private ones for texts.
 import { createHmac } from 'node:crypto';
 import { repeated } from '../../measure.js';
 import { names } from '../devices.js';
@@ -38,7 +38,7 @@ async function subscribe({ socket, id }, channel, userId) {
 }
 
 /**
- * She is present: on a channel of hers.
+ * A member of a presence channel of its own.
  * @param {number} port
  * @param {string} userId
  * @param {string} [channel]
@@ -72,7 +72,7 @@ export async function pings(harness, port) {
 }
 
 /**
- * A client's own event to all others of her channel.
+ * A client event to all other members of the channel.
  * @param {import('../../bench-harness.js').BenchHarness} harness
  * @param {number} port
  * @param {number} count
@@ -95,7 +95,7 @@ export async function changes(harness, port, count) {
 }
 
 /**
- * Everybody is a member of the channel that alice joins and leaves.
+ * All are members of the channel that alice joins and leaves.
  * @param {import('../../bench-harness.js').BenchHarness} harness
  * @param {number} port
  * @param {number} count
@@ -104,7 +104,7 @@ export async function watched(harness, port, count) {
   const members = await openMany(count, (index) => present(port, `watcher-${index}`, 'presence-all'));
   const hearers = members.map(({ socket }) => socket);
   harness.later(() => hearers.forEach((socket) => socket.close()));
-  // They have been told of each other.
+  // Each has received the others' joins.
   await Promise.all(hearers.map((socket) => caughtUp(socket, textFrame(PING), 'pusher:pong')));
   return { hearers, come: async () => (await present(port, 'alice', 'presence-all')).socket };
 }

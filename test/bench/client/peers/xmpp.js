@@ -41,7 +41,7 @@ class XmppStream extends BenchSocket {
   }
 
   /**
-   * Tells of each stanza. None of ejabberd's holds another of its own name, so that it ends where its name ends first.
+   * Reports each stanza. No stanza of ejabberd contains another of its own name, so it ends at the first end tag.
    * @override
    * @param {Buffer} data
    * @param {number} at
@@ -110,7 +110,7 @@ export async function pings(harness, port) {
 }
 
 /**
- * Alice has everybody on her roster, allowed to see how she is.
+ * Alice has all of them on the roster, allowed to see the presence.
  * @param {import('../../bench-harness.js').BenchHarness} harness
  * @param {number} port
  * @param {number} count
