@@ -2,7 +2,7 @@ import js from '@eslint/js';
 import tseslint from 'typescript-eslint';
 
 const WALL_CLOCK =
-  'There is one clock, and time is a parameter: take it from the Clock port. The wall clock is read in src/storage/clock.ts alone.';
+  'Time is a parameter that comes from the Clock port. Only src/storage/clock.ts reads the wall clock.';
 
 export default tseslint.config(
   { ignores: ['dist/', '.build-*/', 'node_modules/', 'coverage/', 'reports/', '.stryker-tmp/', 'data/', 'drizzle/'] },
@@ -22,7 +22,7 @@ export default tseslint.config(
         'error',
         { argsIgnorePattern: '^_', varsIgnorePattern: '^_', caughtErrorsIgnorePattern: '^_' },
       ],
-      // A port is asynchronous although one of its adapters has nothing to wait for.
+      // A port is asynchronous even where one of its adapters does not wait for anything.
       '@typescript-eslint/require-await': 'off',
       '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true, allowBoolean: true }],
       eqeqeq: ['error', 'always', { null: 'ignore' }],
@@ -32,7 +32,7 @@ export default tseslint.config(
           patterns: [
             {
               regex: '^\\.{1,2}/.*\\.js$',
-              message: 'Name the source file: imports end in .ts, the build rewrites them.',
+              message: 'Import the source file: paths end in .ts, and the build rewrites them.',
             },
           ],
         },
@@ -56,7 +56,7 @@ export default tseslint.config(
     },
   },
   {
-    // The command line speaks to a person.
+    // The command line prints for a person.
     files: ['src/cli/cli.ts', 'src/api/print-schema.ts'],
     rules: { 'no-console': 'off' },
   },

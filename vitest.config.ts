@@ -1,14 +1,14 @@
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
-  // Vite would take graphql's ES modules where Node takes its CommonJS: two copies, which refuse each other's types.
+  // Vite would load graphql's ES modules where Node loads its CommonJS: two copies, which reject each other's types.
   resolve: { alias: [{ find: /^graphql$/, replacement: 'graphql/index.js' }] },
   test: {
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/support/global-setup.ts'],
-    // Processes, not threads: a native module or a server that crashes takes only its own file down.
+    // Processes, not threads: a native module or a server that crashes ends only its own test file.
     pool: 'forks',
-    // End-to-end tests start servers and browsers of their own; more workers than cores would only make them late.
+    // End-to-end tests start servers and browsers of their own. More workers than cores would only delay them.
     maxWorkers: 2,
     testTimeout: 30_000,
     hookTimeout: 60_000,

@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config';
 
-/** A mutant of core is for the tests of core to find. They run on the sources: no build, no server, no thread of their own. */
+/** Mutants of core must be found by the tests of core. These run on the sources and need no build, server or thread. */
 export default defineConfig({
   test: { include: ['test/unit/core/**/*.test.ts'], testTimeout: 30_000 },
 });

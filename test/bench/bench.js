@@ -5,6 +5,7 @@ import { resolve } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { compareBuilds, comparisonTable } from './compare-builds.js';
 import { growth, growthTable } from './growth.js';
 import { LINES } from './lines.js';
 import { peers, peersTable } from './peers.js';
@@ -23,6 +24,7 @@ const HELP = `npm run bench -- [options]
                   npm now), mosquitto and ejabberd (where Debian's packages of them are installed)
   --profile       runs our server with --cpu-prof, into reports/profiles/, and names where its time goes
   --dist <path>   another build of Porchlight, beside whose directory node_modules/ and drizzle/ are found
+  --against <path>  also measures this build, in turns with the other one (as many turns as --rounds), and prints ratios
 `;
 const { values } = parseArgs({
   options: {
@@ -33,6 +35,7 @@ const { values } = parseArgs({
     peers: { type: 'boolean', default: false },
     profile: { type: 'boolean', default: false },
     dist: { type: 'string' },
+    against: { type: 'string' },
     help: { type: 'boolean', short: 'h', default: false },
   },
 });
@@ -65,6 +68,12 @@ async function main() {
     process.stdout.write(`${peersTable(found)}\n${remark}`);
     process.exitCode = found.failed.length > 0 ? 1 : 0;
     return writeJson(resolve(root, 'reports/bench-peers.json'), { quick: values.quick, rounds, ...found });
+  }
+  if (values.against !== undefined) {
+    const found = await compareBuilds(names, settings, keepBuild(resolve(root, values.against)));
+    process.stdout.write(`${comparisonTable(found.rows)}\n${remark}`);
+    process.exitCode = found.failed.length > 0 ? 1 : 0;
+    return writeJson(resolve(root, 'reports/bench-against.json'), { quick: values.quick, rounds, ...found });
   }
   /** @type {import('./rows.js').Row[]} */
   const rows = [];
