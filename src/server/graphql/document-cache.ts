@@ -1,33 +1,33 @@
-/** Documents, parsed and checked once: the same text again costs a look-up. */
+/** A cache of parsed and validated documents, so that a repeated document costs one look-up. */
 import { GraphQLError, parse, specifiedRules, validate, type DocumentNode, type GraphQLSchema } from 'graphql';
+import { LRUCache } from 'lru-cache';
 import { extractOperations, type Operation } from './operation.ts';
-import { QUERY_LIMIT_RULES, MAX_DOCUMENT_LENGTH, MAX_TOKENS } from './query-limits.ts';
+import { MAX_DOCUMENT_LENGTH, MAX_TOKENS, QUERY_LIMIT_RULES } from './query-limits.ts';
 
 const MAX_DOCUMENTS = 1_000;
-/** Of text; the parsed documents take some fifty times of it. */
+/** Of source text. The parsed documents take about fifty times as much memory. */
 const MAX_CHARACTERS = 1_000_000;
 
 export class DocumentCache {
   readonly #schema: GraphQLSchema;
-  /** Checked documents by their text, the one used longest ago first. */
-  readonly #bySource = new Map<string, DocumentNode>();
-  #characters = 0;
+  /** Valid documents by their source text. */
+  readonly #documentsBySource = new LRUCache<string, DocumentNode>({
+    max: MAX_DOCUMENTS,
+    maxSize: MAX_CHARACTERS,
+    sizeCalculation: (_document, source) => source.length,
+  });
   readonly #sources = new WeakMap<DocumentNode, string>();
-  /** The operations of checked documents. */
+  /** The operations of valid documents. */
   readonly #operations = new WeakMap<DocumentNode, readonly Operation[]>();
 
   constructor(schema: GraphQLSchema) {
     this.#schema = schema;
   }
 
-  /** @throws GraphQLError, GRAPHQL_PARSE_FAILED. */
-  parse(source: string): DocumentNode {
-    const findCachedOperation = this.#bySource.get(source);
-    if (findCachedOperation !== undefined) {
-      this.#bySource.delete(source);
-      this.#bySource.set(source, findCachedOperation);
-      return findCachedOperation;
-    }
+  /** @throws GraphQLError GRAPHQL_PARSE_FAILED. */
+  parseDocument(source: string): DocumentNode {
+    const cached = this.#documentsBySource.get(source);
+    if (cached !== undefined) return cached;
     if (source.length > MAX_DOCUMENT_LENGTH) {
       const message = `The document has more than ${MAX_DOCUMENT_LENGTH} characters.`;
       throw withCode(new GraphQLError(message), 'GRAPHQL_PARSE_FAILED');
@@ -38,60 +38,60 @@ export class DocumentCache {
       return document;
     } catch (error) {
       if (error instanceof GraphQLError) throw withCode(error, 'GRAPHQL_PARSE_FAILED');
-      // The parser goes down with every bracket: fewer tokens than are allowed can take all of the stack.
+      // The parser recurses with every bracket: fewer tokens than are allowed can exhaust the stack.
       if (error instanceof RangeError) throw withCode(new GraphQLError('Nested too deeply.'), 'GRAPHQL_PARSE_FAILED');
       throw error;
     }
   }
 
-  /** The operation of that name of a text that was checked before; null when there is none, or it is not remembered. */
-  known(source: string, name: string | null | undefined): Operation | null {
-    const document = this.#bySource.get(source);
-    return document === undefined ? null : (this.#named(document, name) ?? null);
+  /** The operation of a cached document, or null if the source is not cached or the name matches no single one. */
+  findCachedOperation(source: string, operationName: string | null | undefined): Operation | null {
+    const document = this.#documentsBySource.peek(source);
+    return document === undefined ? null : (this.#findOperation(document, operationName) ?? null);
   }
 
-  /** What is wrong with a document, GRAPHQL_VALIDATION_FAILED; nothing for one that may be executed. */
-  validate(document: DocumentNode): readonly GraphQLError[] {
+  /** Returns GRAPHQL_VALIDATION_FAILED errors, or none for a valid document, which is then cached. */
+  validateDocument(document: DocumentNode): readonly GraphQLError[] {
     if (this.#operations.has(document)) return [];
-    const tooMuch = validate(this.#schema, document, QUERY_LIMIT_RULES);
+    const limitErrors = validate(this.#schema, document, QUERY_LIMIT_RULES);
     const errors =
-      tooMuch.length > 0 ? tooMuch : validate(this.#schema, document, specifiedRules, { hideSuggestions: true });
+      limitErrors.length > 0
+        ? limitErrors
+        : validate(this.#schema, document, specifiedRules, { hideSuggestions: true });
     if (errors.length > 0) return errors.map((error) => withCode(error, 'GRAPHQL_VALIDATION_FAILED'));
     this.#operations.set(document, extractOperations(document));
-    this.#keep(document);
+    this.#cacheDocument(document);
     return [];
   }
 
   /**
-   * The operation of that name; without a name, the only one.
-   * @throws GraphQLError, OPERATION_RESOLUTION_FAILURE when there is none or the choice is open.
+   * Selects the operation of that name, or the only one if no name is given. The document must be validated.
+   * @throws GraphQLError OPERATION_RESOLUTION_FAILURE if there is no such operation or more than one.
    */
-  selectOperation(document: DocumentNode, name: string | null | undefined): Operation {
-    const operation = this.#named(document, name);
+  selectOperation(document: DocumentNode, operationName: string | null | undefined): Operation {
+    const operation = this.#findOperation(document, operationName);
     if (operation !== undefined) return operation;
     throw new GraphQLError(
-      name == null ? 'The document has several operations: name one of them.' : 'There is no operation of that name.',
+      operationName == null
+        ? 'The document has several operations: operationName must name one of them.'
+        : 'The document has no operation of that operationName.',
       { extensions: { code: 'OPERATION_RESOLUTION_FAILURE' } },
     );
   }
 
-  #named(document: DocumentNode, name: string | null | undefined): Operation | undefined {
+  #findOperation(document: DocumentNode, operationName: string | null | undefined): Operation | undefined {
     const operations = this.#operations.get(document);
-    if (operations === undefined) throw new Error('The document was not validated.');
-    const [operation, another] = operations.filter(({ node }) => name == null || node.name?.value === name);
+    if (operations === undefined) throw new Error('The document is not validated. Call validateDocument first.');
+    const [operation, another] = operations.filter(
+      ({ node }) => operationName == null || node.name?.value === operationName,
+    );
     return another === undefined ? operation : undefined;
   }
 
-  #keep(document: DocumentNode): void {
+  #cacheDocument(document: DocumentNode): void {
     const source = this.#sources.get(document);
-    if (source === undefined || this.#bySource.has(source)) return;
-    this.#bySource.set(source, document);
-    this.#characters += source.length;
-    for (const oldest of this.#bySource.keys()) {
-      if (this.#bySource.size <= MAX_DOCUMENTS && this.#characters <= MAX_CHARACTERS) break;
-      this.#bySource.delete(oldest);
-      this.#characters -= oldest.length;
-    }
+    if (source === undefined || this.#documentsBySource.has(source)) return;
+    this.#documentsBySource.set(source, document);
   }
 }
 

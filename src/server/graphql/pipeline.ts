@@ -1,6 +1,6 @@
 /**
- * The way every operation goes, whichever door it came through: limits, cached document, access of
- * nobody, variables, sign of life, execution, and every error made fit to be told.
+ * The path that every operation takes, over HTTP or WebSocket: document limits and cache, access checks, variables,
+ * activity, load shedding, execution, and conversion of every error for the client.
  */
 import {
   createSourceEventStream,
@@ -26,18 +26,27 @@ import { PushSubscription, type PushTarget } from './push-subscription.ts';
 import { ResponseStream } from './response-stream.ts';
 import { SharedResultCache } from './shared-results.ts';
 import { isIntrospection, isLogin, isSessionEndedSubscription, isSubscription, type Operation } from './operation.ts';
+import { RETRY_AFTER_MS } from './query-limits.ts';
 import { VariablesError } from './variables-error.ts';
 
-export interface OperationRequest {
-  /** From `parse`, and found right by `validate`. */
+/** A parsed and validated document with the operation to execute. */
+export interface PreparedOperation {
   readonly document: DocumentNode;
-  readonly operationName: string | null | undefined;
+  readonly operation: Operation;
+}
+
+/** The errors of a document that cannot be executed, as the client may see them. */
+export interface FailedPreparation {
+  readonly errors: readonly GraphQLError[];
+}
+
+export interface OperationRequest {
   readonly variables: Readonly<Record<string, unknown>> | null | undefined;
   readonly context: ApiContext;
 }
 
 export interface PushableRequest extends OperationRequest {
-  /** Where a subscription may push; without it all is pulled. */
+  /** Receives the results of a subscription that can push. Other subscriptions return a stream to pull from. */
   readonly pushTarget: PushTarget;
 }
 
@@ -47,104 +56,122 @@ export interface PipelinePolicies {
 }
 
 export interface PipelineLimits {
+  /** Queries and mutations that run at once. Further ones are rejected with OVERLOADED. */
   readonly maxConcurrentOperations: number;
+  /** Executions of an operation before it is compiled. */
   readonly compileAfter: number;
 }
 
 export type OperationResult = ExecutionResult | ResponseStream;
 
-/** Mutations that are signs of life by themselves; and before a `logout` there must be no RECONNECT. */
-const OWN_SIGNS_OF_LIFE = ['heartbeat', 'logout', 'setCustomStatus'];
-const RETRY_AFTER_MS = 1_000;
-const MAX_RUNNING = 10_000;
+/**
+ * Mutations that record activity themselves. `logout` is one of them because recording activity first could
+ * reconnect the session that it ends.
+ */
+const RECORDING_OWN_ACTIVITY = ['heartbeat', 'logout', 'setCustomStatus'];
+const DEFAULT_MAX_CONCURRENT_OPERATIONS = 10_000;
 
 export class Pipeline {
   readonly schema: GraphQLSchema;
   readonly #documents: DocumentCache;
-  readonly #execution: JitExecutor;
-  readonly #onFault: (error: unknown) => void;
+  readonly #executor: JitExecutor;
+  readonly #onInternalError: (error: unknown) => void;
   readonly #introspection: Introspection;
-  readonly #overload: LoadShedder;
-  readonly #maxRunning: number;
-  readonly #streams = new Set<ResponseStream>();
-  readonly #shapes = new SharedResultCache(
-    (result) => this.#toldResult(result),
-    (args, selectOperation) => this.#execution.execute(args, selectOperation),
+  readonly #loadShedder: LoadShedder;
+  readonly #maxConcurrentOperations: number;
+  readonly #httpStreams = new Set<ResponseStream>();
+  readonly #sharedResults = new SharedResultCache(
+    (result) => this.#toClientResult(result),
+    (args, operation) => this.#executor.execute(args, operation),
   );
-  /** Told already: telling it twice would make a stranger of it. */
-  readonly #told = new WeakSet<GraphQLError>();
-  /** Few errors, told to very many. */
-  readonly #refusals = new WeakMap<DomainError, ExecutionResult>();
-  #running = 0;
+  /** Errors that are converted already. Converting one again would turn it into an internal error. */
+  readonly #clientErrors = new WeakSet<GraphQLError>();
+  /** The results of load-shedding errors, of which few objects serve many clients. */
+  readonly #overloadResults = new WeakMap<DomainError, ExecutionResult>();
+  #runningOperations = 0;
 
-  /**
-   * @param onFault hears of every error that is our own.
-   * @param limits.maxRunning queries and mutations at once; more are refused, so that those under way end.
-   * @param limits.compileAfter executions of an operation before it is compiled.
-   */
+  /** @param onInternalError is called with every error that is not the client's. */
   constructor(
     schema: GraphQLSchema,
-    onFault: (error: unknown) => void,
-    { introspection, loadShedder: overload }: PipelinePolicies,
+    onInternalError: (error: unknown) => void,
+    { introspection, loadShedder }: PipelinePolicies,
     limits: Partial<PipelineLimits> = {},
   ) {
     this.schema = schema;
     this.#documents = new DocumentCache(schema);
-    this.#execution = new JitExecutor(limits.compileAfter ?? COMPILE_AFTER);
-    this.#onFault = onFault;
+    this.#executor = new JitExecutor(limits.compileAfter ?? COMPILE_AFTER);
+    this.#onInternalError = onInternalError;
     this.#introspection = introspection;
-    this.#overload = overload;
-    this.#maxRunning = limits.maxConcurrentOperations ?? MAX_RUNNING;
+    this.#loadShedder = loadShedder;
+    this.#maxConcurrentOperations = limits.maxConcurrentOperations ?? DEFAULT_MAX_CONCURRENT_OPERATIONS;
   }
 
-  /** How many subscriptions are served over HTTP. */
+  /** Open subscriptions over HTTP. */
   get httpStreamCount(): number {
-    return this.#streams.size;
+    return this.#httpStreams.size;
   }
 
-  /** How many different things are asked for by those who are pushed changes. */
+  /** Distinct selections that pushed subscriptions share results for. */
   get sharedResultCount(): number {
-    return this.#shapes.size;
+    return this.#sharedResults.size;
   }
 
-  /** @throws GraphQLError, GRAPHQL_PARSE_FAILED. */
-  parse(source: string): DocumentNode {
-    return this.#documents.parse(source);
+  /** Parses and validates a document, or takes it from the cache, and selects its operation. Never throws. */
+  prepareOperation(source: string, operationName: string | null | undefined): PreparedOperation | FailedPreparation {
+    try {
+      const document = this.parseDocument(source);
+      const errors = this.validateDocument(document);
+      return errors.length > 0 ? { errors } : this.selectOperation(document, operationName);
+    } catch (error) {
+      return { errors: [this.toClientError(error)] };
+    }
   }
 
-  validate(document: DocumentNode): readonly GraphQLError[] {
-    return this.#documents.validate(document);
+  /** The first step of `prepareOperation`. @throws GraphQLError GRAPHQL_PARSE_FAILED. */
+  parseDocument(source: string): DocumentNode {
+    return this.#documents.parseDocument(source);
   }
 
-  /** @throws GraphQLError, OPERATION_RESOLUTION_FAILURE. */
-  operation(document: DocumentNode, name: string | null | undefined): Operation {
-    return this.#documents.selectOperation(document, name);
+  /** The second step of `prepareOperation`. Returns GRAPHQL_VALIDATION_FAILED errors, or none for a valid document. */
+  validateDocument(document: DocumentNode): readonly GraphQLError[] {
+    return this.#documents.validateDocument(document);
   }
 
   /**
-   * The answer to a login that has to wait, told from a text that is known: the less a refusal costs, the
-   * more logins are left time for. It is the same for everybody, so that nobody need be authenticated.
-   * @returns null when the operation is to be heard.
+   * The last step of `prepareOperation`.
+   * @param operationName selects one of several operations; may be null for a document with a single one.
+   * @throws GraphQLError OPERATION_RESOLUTION_FAILURE.
    */
-  rejectBeforeAuthentication(source: string, name: string | null | undefined): ExecutionResult | null {
-    if (!this.#overload.isOverloaded) return null;
-    const operation = this.#documents.known(source, name);
-    if (operation === null || !isLogin(operation)) return null;
-    const refusal = this.#overload.rejectionFor(operation);
-    if (refusal === null) return null;
-    let told = this.#refusals.get(refusal);
-    if (told === undefined) this.#refusals.set(refusal, (told = this.toErrorResult(refusal)));
-    return told;
+  selectOperation(document: DocumentNode, operationName: string | null | undefined): PreparedOperation {
+    return { document, operation: this.#documents.selectOperation(document, operationName) };
   }
 
-  /** Never throws: what is wrong is in the result. A stream belongs to whoever gets it, to be read or returned. */
-  runOperation(request: PushableRequest): Promise<OperationResult | PushSubscription>;
-  runOperation(request: OperationRequest): Promise<OperationResult>;
-  async runOperation(request: OperationRequest | PushableRequest): Promise<OperationResult | PushSubscription> {
+  /**
+   * Rejects a login under overload before authentication, because a cheap rejection leaves more time for other
+   * logins. The result is the same for all callers. Only documents in the cache are checked.
+   * @returns null if the operation is to be processed.
+   */
+  rejectBeforeAuthentication(source: string, operationName: string | null | undefined): ExecutionResult | null {
+    if (!this.#loadShedder.isOverloaded) return null;
+    const operation = this.#documents.findCachedOperation(source, operationName);
+    if (operation === null || !isLogin(operation)) return null;
+    const rejection = this.#loadShedder.rejectionFor(operation);
+    if (rejection === null) return null;
+    let result = this.#overloadResults.get(rejection);
+    if (result === undefined) this.#overloadResults.set(rejection, (result = this.toErrorResult(rejection)));
+    return result;
+  }
+
+  /** Never throws; errors are in the result. The caller owns a returned stream and must read it or return it. */
+  runOperation(prepared: PreparedOperation, request: PushableRequest): Promise<OperationResult | PushSubscription>;
+  runOperation(prepared: PreparedOperation, request: OperationRequest): Promise<OperationResult>;
+  async runOperation(
+    { document, operation }: PreparedOperation,
+    request: OperationRequest | PushableRequest,
+  ): Promise<OperationResult | PushSubscription> {
     try {
-      const { document, operationName, variables, context } = request;
-      const operation = this.operation(document, operationName);
-      // Before anything else is told: nobody learns what there is to ask; `__typename` alone is free, as a health check.
+      const { variables, context } = request;
+      // First, so that unauthenticated callers learn nothing of the schema. `__typename` stays open as a health check.
       if (isIntrospection(operation)) requireSomebody(context.caller);
       const args: ExecutionArgs = {
         schema: this.schema,
@@ -152,41 +179,39 @@ export class Pipeline {
         rootValue: undefined,
         contextValue: context,
         variableValues: variables,
-        operationName,
+        operationName: operation.node.name?.value,
       };
       this.#checkVariables(operation, variables);
-      if (isSubscription(operation)) {
-        return await this.#subscribe(args, operation, request);
-      }
+      if (isSubscription(operation)) return await this.#subscribe(args, operation, request);
       return await this.#execute(args, operation, context);
     } catch (error) {
       return this.toErrorResult(error);
     }
   }
 
-  /** A result that tells this error and nothing else. */
+  /** A result with this error alone. */
   toErrorResult(error: unknown): ExecutionResult {
     return { errors: [this.toClientError(error)] };
   }
 
-  /** The error as its client may see it. */
+  /** The error as the client may see it. */
   toClientError(error: unknown): GraphQLError {
-    if (error instanceof GraphQLError && this.#told.has(error)) return error;
-    const told = toClientError(error, this.#onFault);
-    this.#told.add(told);
-    return told;
+    if (error instanceof GraphQLError && this.#clientErrors.has(error)) return error;
+    const clientError = toClientError(error, this.#onInternalError);
+    this.#clientErrors.add(clientError);
+    return clientError;
   }
 
-  /** Ends every subscription that is served over HTTP: the server is going down. */
+  /** Ends every subscription over HTTP with OVERLOADED, because the server shuts down. */
   endHttpStreams(): void {
     const error = new DomainError(
       { code: 'OVERLOADED', retryAfterMs: RETRY_AFTER_MS },
-      'The server is going down. Subscribe again.',
+      'The server is shutting down. Subscribe again.',
     );
-    for (const stream of [...this.#streams]) stream.endWithError(error);
+    for (const stream of [...this.#httpStreams]) stream.endWithError(error);
   }
 
-  /** Beforehand, so that variables which do not fit change nothing, not even the sign of life. */
+  /** Runs before everything else, so that an operation with invalid variables changes nothing and is no activity. */
   #checkVariables(operation: Operation, variables: OperationRequest['variables']): void {
     const definitions = operation.node.variableDefinitions ?? [];
     if (definitions.length === 0) return;
@@ -197,25 +222,28 @@ export class Pipeline {
     if (errors !== undefined && errors.length > 0) throw new VariablesError(errors);
   }
 
-  /** After the sign of life: whoever is refused is there all the same. @throws FORBIDDEN or OVERLOADED. */
-  #admit(operation: Operation, { caller }: ApiContext): void {
+  /** Runs after the activity is recorded, since a rejected client is active too. @throws FORBIDDEN or OVERLOADED. */
+  #checkAdmission(operation: Operation, { caller }: ApiContext): void {
     if (isIntrospection(operation)) requireMayIntrospect(caller, this.#introspection);
-    const refusal = this.#overload.rejectionFor(operation);
-    if (refusal !== null) throw refusal;
+    const rejection = this.#loadShedder.rejectionFor(operation);
+    if (rejection !== null) throw rejection;
   }
 
   async #execute(args: ExecutionArgs, operation: Operation, context: ApiContext): Promise<ExecutionResult> {
-    if (this.#running >= this.#maxRunning) {
-      throw new DomainError({ code: 'OVERLOADED', retryAfterMs: RETRY_AFTER_MS }, 'Too much is asked at once.');
+    if (this.#runningOperations >= this.#maxConcurrentOperations) {
+      throw new DomainError(
+        { code: 'OVERLOADED', retryAfterMs: RETRY_AFTER_MS },
+        'Too many operations are running. Try again later.',
+      );
     }
-    this.#running++;
+    this.#runningOperations++;
     try {
-      await signOfLife(context, operation);
-      this.#admit(operation, context);
+      await recordHttpActivity(context, operation);
+      this.#checkAdmission(operation, context);
       args.rootValue = { requestedUsers: 0 } satisfies OperationRoot;
-      return this.#toldResult(await this.#execution.execute(args, operation));
+      return this.#toClientResult(await this.#executor.execute(args, operation));
     } finally {
-      this.#running--;
+      this.#runningOperations--;
     }
   }
 
@@ -225,86 +253,91 @@ export class Pipeline {
     request: OperationRequest | PushableRequest,
   ): Promise<OperationResult | PushSubscription> {
     const { context } = request;
-    // A socket is closed when what opened it is over; a stream over HTTP has to be watched by itself,
-    // and from before its sign of life, so that no end of it is missed.
-    const watch = context.socket === null ? new StreamWatch() : null;
+    // A WebSocket is closed when its session ends. An HTTP stream needs a guard of its own, and it needs it before
+    // the activity is recorded, so that no end of the session is missed.
+    const guard = context.socket === null ? new HttpStreamGuard() : null;
     try {
-      await watch?.start(context, operation);
-      await signOfLife(context, operation);
-      this.#admit(operation, context);
+      await guard?.watchCaller(context, operation);
+      await recordHttpActivity(context, operation);
+      this.#checkAdmission(operation, context);
       const events = await createSourceEventStream(args);
       if (!(Symbol.asyncIterator in events)) {
-        watch?.stop();
-        return this.#toldResult(events);
+        guard?.stop();
+        return this.#toClientResult(events);
       }
-      if (events instanceof Watcher && 'outlet' in request) {
-        return new PushSubscription(events, this.#shapes.acquire(args, operation), this.#shapes, request.pushTarget);
+      if (events instanceof Watcher && 'pushTarget' in request) {
+        const sharedResult = this.#sharedResults.acquire(args, operation);
+        return new PushSubscription(events, sharedResult, this.#sharedResults, request.pushTarget);
       }
       const stream = new ResponseStream({
         source: events[Symbol.asyncIterator](),
         toResult: async (event) =>
-          this.#toldResult(await this.#execution.execute({ ...args, rootValue: event }, operation)),
+          this.#toClientResult(await this.#executor.execute({ ...args, rootValue: event }, operation)),
         toErrorResult: (error) => this.toErrorResult(error),
         onClosed: () => {
-          watch?.stop();
-          this.#streams.delete(stream);
+          guard?.stop();
+          this.#httpStreams.delete(stream);
         },
       });
-      if (watch !== null) {
-        this.#streams.add(stream);
-        watch.serve(stream);
+      if (guard !== null) {
+        this.#httpStreams.add(stream);
+        guard.attachStream(stream);
       }
       return stream;
     } catch (error) {
-      watch?.stop();
+      guard?.stop();
       throw error;
     }
   }
 
-  #toldResult(result: ExecutionResult): ExecutionResult {
-    return result.errors === undefined
-      ? result
-      : { ...result, errors: result.errors.map((error) => this.toClientError(error)) };
+  #toClientResult(result: ExecutionResult): ExecutionResult {
+    if (result.errors === undefined) return result;
+    return { ...result, errors: result.errors.map((error) => this.toClientError(error)) };
   }
 }
 
-/** Ends a stream over HTTP when its session has ended or its JWT is over. */
-class StreamWatch {
+/** Ends an HTTP stream when its session ends or its JWT expires or is revoked. */
+class HttpStreamGuard {
   #stream: ResponseStream | null = null;
-  #over: DomainError | null = null;
-  #stops: (() => void)[] = [];
+  /** Set if the session or the JWT ended before the stream existed. */
+  #endReason: DomainError | null = null;
+  #stopFunctions: (() => void)[] = [];
 
-  async start({ caller, application: porchlight }: ApiContext, operation: Operation): Promise<void> {
+  async watchCaller({ caller, application }: ApiContext, operation: Operation): Promise<void> {
     if (caller.kind !== 'app') return;
-    // That subscription tells the end of the session itself, and is complete then.
+    // The subscription to `sessionEnded` reports the end itself and then completes.
     if (caller.sessionId !== null && !isSessionEndedSubscription(operation)) {
-      this.#stops.push(porchlight.endings.onEnd(caller.sessionId, (ending) => this.#end(sessionEnded(ending))));
+      this.#stopFunctions.push(
+        application.endings.onEnd(caller.sessionId, (ending) => this.#endStream(sessionEnded(ending))),
+      );
     }
     if (caller.jwt !== null) {
-      this.#stops.push(await watchJwtValidity(porchlight, caller.userId, caller.jwt, (why) => this.#end(why)));
+      this.#stopFunctions.push(
+        await watchJwtValidity(application, caller.userId, caller.jwt, (reason) => this.#endStream(reason)),
+      );
     }
   }
 
-  serve(stream: ResponseStream): void {
+  attachStream(stream: ResponseStream): void {
     this.#stream = stream;
-    if (this.#over !== null) stream.endWithError(this.#over);
+    if (this.#endReason !== null) stream.endWithError(this.#endReason);
   }
 
   stop(): void {
-    for (const stop of this.#stops) stop();
-    this.#stops = [];
+    for (const stop of this.#stopFunctions) stop();
+    this.#stopFunctions = [];
   }
 
-  #end(why: DomainError): void {
-    this.#over ??= why;
-    this.#stream?.endWithError(why);
+  #endStream(reason: DomainError): void {
+    this.#endReason ??= reason;
+    this.#stream?.endWithError(reason);
   }
 }
 
-/** Over HTTP an operation of a session is its sign of life. Over a socket every message is one already. */
-const signOfLife = async (context: ApiContext, { rootFields }: Operation): Promise<void> => {
-  const { caller, socket: link, application: porchlight, ipAddress } = context;
-  if (link !== null || caller.kind !== 'app' || caller.sessionId === null) return;
-  if (OWN_SIGNS_OF_LIFE.some((field) => rootFields.has(field))) return;
-  await porchlight.tracker.life({ userId: caller.userId, sessionId: caller.sessionId }, { link: null, ipAddress });
+/** Records an HTTP operation of a session as activity. Over a WebSocket every message already is. */
+const recordHttpActivity = async (context: ApiContext, { rootFields }: Operation): Promise<void> => {
+  const { caller, socket, application, ipAddress } = context;
+  if (socket !== null || caller.kind !== 'app' || caller.sessionId === null) return;
+  if (RECORDING_OWN_ACTIVITY.some((field) => rootFields.has(field))) return;
+  await application.tracker.life({ userId: caller.userId, sessionId: caller.sessionId }, { link: null, ipAddress });
 };

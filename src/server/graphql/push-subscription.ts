@@ -1,82 +1,85 @@
 /**
- * A subscription to changes of status over a socket. The present is asked for; from then on nobody asks:
- * what there is to tell is put into the socket's outbox, round by round, as long as the client reads.
+ * A subscription to status changes over a WebSocket. The client requests the snapshot; after that every change is
+ * written to the socket's send buffer, one delivery round at a time, as long as the client keeps reading.
  */
 import type { ExecutionResult } from 'graphql';
 import type { Watcher } from '../../app/presence/status-watchers.ts';
 import type { Operation } from './operation.ts';
 import type { DrainListener, SendBuffer } from '../wire/send-buffer.ts';
-import type { FanoutScheduler, FanoutRecipient } from './fanout-scheduler.ts';
+import type { FanoutRecipient, FanoutScheduler } from './fanout-scheduler.ts';
 import type { SharedResult, SharedResultCache } from './shared-results.ts';
 
-/** Where what is pushed goes. */
+/** Where the changes of a subscription are sent. */
 export interface PushTarget {
-  /** The client's name for the subscription. */
+  /** The id that the client gave the subscription. */
   readonly id: string;
   readonly operation: Operation;
   readonly sendBuffer: SendBuffer;
   readonly fanoutScheduler: FanoutScheduler;
-  /** There is something that cannot be told. */
+  /** Called when a change cannot be delivered. */
   onPushError(error: unknown): void;
 }
 
 export class PushSubscription implements FanoutRecipient, DrainListener {
   readonly #watcher: Watcher;
-  readonly #shapes: SharedResultCache;
-  readonly #shape: SharedResult;
-  readonly #outlet: PushTarget;
-  #over = false;
-  /** It is to be told in the next round. */
-  #due = false;
+  readonly #sharedResults: SharedResultCache;
+  readonly #sharedResult: SharedResult;
+  readonly #target: PushTarget;
+  #isEnded = false;
+  #isScheduled = false;
 
-  /** @param shape which is given back to `shapes` in the end. */
-  constructor(watcher: Watcher, shape: SharedResult, shapes: SharedResultCache, outlet: PushTarget) {
+  /** @param sharedResult is released to `sharedResults` when the subscription ends. */
+  constructor(watcher: Watcher, sharedResult: SharedResult, sharedResults: SharedResultCache, target: PushTarget) {
     this.#watcher = watcher;
-    this.#shape = shape;
-    this.#shapes = shapes;
-    this.#outlet = outlet;
+    this.#sharedResult = sharedResult;
+    this.#sharedResults = sharedResults;
+    this.#target = target;
   }
 
-  /** To be told before `listen` is called. */
+  /** The current status of all watched users. Must be sent before `startPushing` is called. */
   async readSnapshot(): Promise<ExecutionResult> {
-    return this.#shape.result(await this.#watcher.present());
+    return this.#sharedResult.execute(await this.#watcher.present());
   }
 
-  /** From now on all changes since the present are told. False: it is over. */
+  /** Pushes all changes since the snapshot. Returns false if the subscription has ended. */
   startPushing(): boolean {
-    if (this.#over) return false;
-    this.#outlet.sendBuffer.addDrainListener(this);
+    if (this.#isEnded) return false;
+    this.#target.sendBuffer.addDrainListener(this);
     this.#watcher.listen(this);
     return true;
   }
 
-  /** Nothing more is told. */
+  /** Ends the subscription. Nothing more is sent. Can be called again. */
   return(): void {
-    if (this.#over) return;
-    this.#over = true;
-    this.#outlet.sendBuffer.removeDrainListener(this);
+    if (this.#isEnded) return;
+    this.#isEnded = true;
+    this.#target.sendBuffer.removeDrainListener(this);
     this.#watcher.closed();
-    this.#shapes.release(this.#shape, this.#outlet.operation);
+    this.#sharedResults.release(this.#sharedResult, this.#target.operation);
   }
 
-  /** There is something to tell, or room to tell it in. */
+  /** The watcher calls this when it has changes. */
+  wake(): void {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    this.#target.fanoutScheduler.scheduleDelivery(this);
+  }
+
   onDrain(): void {
-    if (this.#due) return;
-    this.#due = true;
-    this.#outlet.fanoutScheduler.scheduleDelivery(this);
+    this.wake();
   }
 
   deliverPending(): void {
-    this.#due = false;
-    const { id, sendBuffer: outbox, fanoutScheduler: rounds } = this.#outlet;
-    // Until there is room what happens is conflated, and then it is woken.
-    if (this.#over || !outbox.isDrained()) return;
-    // Whatever goes wrong is hers alone: the others of the round are told all the same.
+    this.#isScheduled = false;
+    const { id, sendBuffer, fanoutScheduler } = this.#target;
+    // Until the buffer drains, the watcher conflates changes. Then `onDrain` schedules a delivery.
+    if (this.#isEnded || !sendBuffer.isDrained()) return;
+    // An error must not keep the other recipients of the round from their changes.
     try {
       const changes = this.#watcher.changes();
-      if (changes !== null) outbox.sendImmediately(this.#shape.encodeFrame(id, changes, rounds));
+      if (changes !== null) sendBuffer.sendImmediately(this.#sharedResult.encodeFrame(id, changes, fanoutScheduler));
     } catch (error) {
-      this.#outlet.onPushError(error);
+      this.#target.onPushError(error);
     }
   }
 }

@@ -4,15 +4,26 @@ import { Readable } from 'node:stream';
 import { GraphQLError, type DocumentNode, type ExecutionArgs, type ExecutionResult } from 'graphql';
 import { createYoga, type Plugin } from 'graphql-yoga';
 import type { ApiContext } from '../../api/context.ts';
-import { bodyOf, isCompressed, textOf } from './read-body.ts';
-import { REQUEST_ID } from './router.ts';
-import { contextOf, knock, Passage, type GraphqlHttpOptions } from './request-context.ts';
-import { badRequest, malformed, statusOf, withHttp, withStatuses } from './error-status.ts';
+import { readBody, isCompressedEncoding, decodeUtf8 } from './read-body.ts';
+import { REQUEST_ID_HEADER } from './router.ts';
+import {
+  authenticateRequest,
+  checkAddressRate,
+  RequestContext,
+  type GraphqlHandlerOptions,
+} from './request-context.ts';
+import {
+  badRequestError,
+  forceBadRequestStatus,
+  selectHttpStatus,
+  addHttpStatus,
+  addHttpStatuses,
+} from './error-status.ts';
 import { MAX_PAYLOAD_BYTES } from '../graphql/query-limits.ts';
-import { JSON_TYPE, mediaTypeFor, type JsonMediaType } from './media-types.ts';
-import { Pause } from './shared-delay.ts';
+import { JSON_TYPE, selectJsonMediaType, type JsonMediaType } from './media-types.ts';
+import { SharedDelay } from './shared-delay.ts';
 import type { Pipeline } from '../graphql/pipeline.ts';
-import { executePlain, paramsOf, plainPost } from './json-post.ts';
+import { executeJsonPost, parseJsonPostParams, jsonPostMediaType } from './json-post.ts';
 import { ResponseStream } from '../graphql/response-stream.ts';
 
 /**
@@ -22,21 +33,27 @@ import { ResponseStream } from '../graphql/response-stream.ts';
 const REFUSED_AFTER_MS = 1_000;
 
 /** What yoga carries through a request. */
-interface Exchange extends Record<string, unknown> {
+interface YogaServerContext extends Record<string, unknown> {
   readonly req: IncomingMessage;
   readonly res: ServerResponse;
-  readonly passage: Passage;
+  readonly requestContext: RequestContext;
   /** Set as soon as it is known who asks. */
-  api?: ApiContext;
+  apiContext?: ApiContext;
 }
 
 /** Answers a request to /graphql. Resolves when the answer is written, or its reader is gone. */
-export const createGraphqlHttp = (
-  options: GraphqlHttpOptions,
+export const createGraphqlHandler = (
+  options: GraphqlHandlerOptions,
 ): ((request: IncomingMessage, response: ServerResponse) => Promise<void>) => {
-  const { porchlight, pipeline, operations, isBackend, trustProxy } = options;
-  const pause = new Pause(REFUSED_AFTER_MS);
-  const yoga = createYoga<Exchange>({
+  const {
+    application: porchlight,
+    pipeline,
+    operationRecorder: operations,
+    isApiKeyRequest: isBackend,
+    trustProxy,
+  } = options;
+  const pause = new SharedDelay(REFUSED_AFTER_MS);
+  const yoga = createYoga<YogaServerContext>({
     schema: pipeline.schema,
     plugins: [throughPipeline(options)],
     maxRequestBodySize: MAX_PAYLOAD_BYTES,
@@ -52,35 +69,42 @@ export const createGraphqlHttp = (
     // What must be logged is logged where it happens.
     logging: false,
   });
-  const passageOf = (request: IncomingMessage, response: ServerResponse): Passage =>
-    new Passage(request, String(response.getHeader(REQUEST_ID)), operations.begin(), trustProxy);
-  const throughYoga = async (request: IncomingMessage, response: ServerResponse, passage: Passage): Promise<void> => {
+  const passageOf = (request: IncomingMessage, response: ServerResponse): RequestContext =>
+    new RequestContext(request, String(response.getHeader(REQUEST_ID_HEADER)), operations.startTiming(), trustProxy);
+  const throughYoga = async (
+    request: IncomingMessage,
+    response: ServerResponse,
+    passage: RequestContext,
+  ): Promise<void> => {
     // What yoga carries is called so; the request and the response it adds itself.
-    await yoga(request, response, { passage } as Exchange);
+    await yoga(request, response, { requestContext: passage } as YogaServerContext);
   };
   return async (request, response) => {
-    const mediaType = plainPost(request);
+    const mediaType = jsonPostMediaType(request);
     const passage = passageOf(request, response);
     const answer = (result: ExecutionResult, type: JsonMediaType): void => {
       write(response, result, type);
-      operations.answered(passage, passage.began, passage.operation, result.errors);
+      operations.recordAnswer(passage, passage.startedAt, passage.operation, result.errors);
     };
     try {
-      knock(options, passage, porchlight.store.now(), () => isBackend(request.headers.authorization));
+      checkAddressRate(options, passage, porchlight.store.now(), () => isBackend(request.headers.authorization));
     } catch (error) {
-      return answer(pipeline.failure(error), mediaType ?? mediaTypeFor(request.headers.accept) ?? 'application/json');
+      return answer(
+        pipeline.toErrorResult(error),
+        mediaType ?? selectJsonMediaType(request.headers.accept) ?? 'application/json',
+      );
     }
     if (mediaType === null) return throughYoga(request, response, passage);
-    const body = await bodyOf(request);
+    const body = await readBody(request);
     if (body === null) return;
-    passage.began = operations.begin();
-    const params = paramsOf(body);
-    const refused = params === null ? null : pipeline.refusedUnheard(params.query, params.operationName);
+    passage.startedAt = operations.startTiming();
+    const params = parseJsonPostParams(body);
+    const refused = params === null ? null : pipeline.rejectBeforeAuthentication(params.query, params.operationName);
     if (refused !== null) {
-      await pause.over();
+      await pause.wait();
       return answer(refused, mediaType);
     }
-    const result = params === null ? null : await executePlain(options, params, request, passage);
+    const result = params === null ? null : await executeJsonPost(options, params, request, passage);
     if (result !== null) return answer(result, mediaType);
     // Read already: yoga takes the body from where frameworks leave one.
     await throughYoga(Object.assign(request, { body: Readable.from([body]) }), response, passage);
@@ -89,7 +113,7 @@ export const createGraphqlHttp = (
 
 /** Nobody is there any more to write to? Then what is written is dropped. */
 const write = (response: ServerResponse, result: ExecutionResult, mediaType: JsonMediaType): void => {
-  const { status, headers } = statusOf(result, mediaType);
+  const { status, headers } = selectHttpStatus(result, mediaType);
   const body = JSON.stringify(result);
   response.writeHead(status, {
     ...headers,
@@ -99,20 +123,16 @@ const write = (response: ServerResponse, result: ExecutionResult, mediaType: Jso
   response.end(body);
 };
 
-const throughPipeline = (options: GraphqlHttpOptions): Plugin<Exchange, Exchange> => {
-  const { pipeline, operations } = options;
+const throughPipeline = (options: GraphqlHandlerOptions): Plugin<YogaServerContext, YogaServerContext> => {
+  const { pipeline, operationRecorder: operations } = options;
 
   const run = async (args: ExecutionArgs): Promise<ExecutionResult | ResponseStream> => {
-    const { api, res, passage } = args.contextValue as Exchange;
+    const { apiContext: api, res, requestContext: passage } = args.contextValue as YogaServerContext;
     if (api === undefined) throw new Error('An operation was not authenticated.');
-    passage.operation = pipeline.operation(args.document, args.operationName);
-    const result = await pipeline.run({
-      document: args.document,
-      operationName: args.operationName,
-      variables: args.variableValues,
-      context: api,
-    });
-    if (!(result instanceof ResponseStream)) return withStatuses(result);
+    const prepared = pipeline.selectOperation(args.document, args.operationName);
+    passage.operation = prepared.operation;
+    const result = await pipeline.runOperation(prepared, { variables: args.variableValues, context: api });
+    if (!(result instanceof ResponseStream)) return addHttpStatuses(result);
     // Its reader may be gone at any time, even before there is a response that could be cancelled.
     if (res.closed) void result.return();
     else res.once('close', () => void result.return());
@@ -122,11 +142,12 @@ const throughPipeline = (options: GraphqlHttpOptions): Plugin<Exchange, Exchange
   return {
     onRequestParse: ({ request, serverContext, requestParser, setRequestParser }) => {
       if (request.method === 'POST' && !JSON_TYPE.test(request.headers.get('content-type') ?? '')) {
-        throw badRequest('The body must be application/json.', 415);
+        throw badRequestError('The body must be application/json.', 415);
       }
-      if (!isText(serverContext.req.url ?? '')) throw badRequest('The address is not UTF-8, percent-encoded.', 400);
-      if (isCompressed(request.headers.get('content-encoding'))) {
-        throw badRequest('The body must not be compressed.', 415);
+      if (!isText(serverContext.req.url ?? ''))
+        throw badRequestError('The address is not UTF-8, percent-encoded.', 400);
+      if (isCompressedEncoding(request.headers.get('content-encoding'))) {
+        throw badRequestError('The body must not be compressed.', 415);
       }
       if (requestParser === undefined) return;
       setRequestParser(async (toParse) => {
@@ -134,48 +155,49 @@ const throughPipeline = (options: GraphqlHttpOptions): Plugin<Exchange, Exchange
           return await requestParser(toParse.method === 'POST' ? await inText(toParse) : toParse);
         } catch (error) {
           if (error instanceof GraphQLError && error.extensions['originalError'] === undefined) throw error;
-          throw badRequest('The request is not valid JSON.', 400);
+          throw badRequestError('The request is not valid JSON.', 400);
         }
       });
     },
     onParams: async ({ context, setResult }) => {
       try {
-        context.api = await contextOf(options, context.req, context.passage);
+        context.apiContext = await authenticateRequest(options, context.req, context.requestContext);
       } catch (error) {
-        setResult(withStatuses(pipeline.failure(error)));
+        setResult(addHttpStatuses(pipeline.toErrorResult(error)));
       }
     },
     onParse: ({ setParseFn }) => {
       setParseFn((source: string) => {
         try {
-          return pipeline.parse(source);
+          return pipeline.parseDocument(source);
         } catch (error) {
-          throw error instanceof GraphQLError ? withHttp(error) : error;
+          throw error instanceof GraphQLError ? addHttpStatus(error) : error;
         }
       });
     },
     onValidate: ({ params, setValidationFn }) => {
-      setValidationFn(() => pipeline.validate(params.documentAST as DocumentNode).map(withHttp));
+      setValidationFn(() => pipeline.validateDocument(params.documentAST as DocumentNode).map(addHttpStatus));
     },
     onExecute: ({ setExecuteFn }) => setExecuteFn(run),
     onSubscribe: ({ args, setSubscribeFn }) => {
-      const { req } = args.contextValue as unknown as Exchange;
+      const { req } = args.contextValue as unknown as YogaServerContext;
       // Found out afterwards, it would leave a subscription without a reader.
       if (acceptsEvents(req.headers.accept)) setSubscribeFn(run);
-      else setSubscribeFn(() => ({ errors: [badRequest('A subscription is answered as text/event-stream.', 406)] }));
+      else
+        setSubscribeFn(() => ({ errors: [badRequestError('A subscription is answered as text/event-stream.', 406)] }));
     },
     // Whatever came of it, this is what will be written; a stream is about to begin.
-    onResultProcess: ({ result, serverContext: { passage } }) => {
+    onResultProcess: ({ result, serverContext: { requestContext: passage } }) => {
       const errors = 'errors' in result ? result.errors : undefined;
-      operations.answered(passage, passage.began, passage.operation, errors);
+      operations.recordAnswer(passage, passage.startedAt, passage.operation, errors);
     },
   };
 };
 
 /** The same with its body, of which it is known then that it is text. */
 const inText = async (request: Request): Promise<Request> => {
-  const body = textOf(Buffer.from(await request.arrayBuffer()));
-  if (body === null) throw badRequest('The body is not UTF-8.', 400);
+  const body = decodeUtf8(Buffer.from(await request.arrayBuffer()));
+  if (body === null) throw badRequestError('The body is not UTF-8.', 400);
   return new Request(request.url, { method: request.method, body });
 };
 
@@ -196,4 +218,6 @@ const acceptsEvents = (accept: string | undefined): boolean =>
 
 /** Errors that have a status have been here before, or are the protocol's own. */
 const maskError = (pipeline: Pipeline, error: unknown): GraphQLError =>
-  error instanceof GraphQLError && error.extensions['http'] !== undefined ? malformed(error) : pipeline.tell(error);
+  error instanceof GraphQLError && error.extensions['http'] !== undefined
+    ? forceBadRequestStatus(error)
+    : pipeline.toClientError(error);

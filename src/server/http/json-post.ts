@@ -4,14 +4,15 @@
  * at sight (bad JSON, odd parameters, streams, other media types) is yoga's.
  */
 import type { IncomingMessage } from 'node:http';
-import { OperationTypeNode, type ExecutionResult } from 'graphql';
-import { textOf } from './read-body.ts';
-import { contextOf, type GraphqlHttpOptions, type Passage } from './request-context.ts';
+import type { ExecutionResult } from 'graphql';
+import { decodeUtf8 } from './read-body.ts';
+import { authenticateRequest, type GraphqlHandlerOptions, type RequestContext } from './request-context.ts';
 import { MAX_PAYLOAD_BYTES } from '../graphql/query-limits.ts';
-import { JSON_TYPE, mediaTypeFor, type JsonMediaType } from './media-types.ts';
+import { JSON_TYPE, selectJsonMediaType, type JsonMediaType } from './media-types.ts';
+import { isSubscription } from '../graphql/operation.ts';
 import type { OperationResult } from '../graphql/pipeline.ts';
 
-export interface PlainParams {
+export interface JsonPostParams {
   readonly query: string;
   readonly operationName: string | null | undefined;
   readonly variables: Readonly<Record<string, unknown>> | null | undefined;
@@ -20,17 +21,17 @@ export interface PlainParams {
 const PARAMS: readonly string[] = ['query', 'operationName', 'variables', 'extensions'];
 
 /** Told from its headers alone. @returns how the answer is called; null when the request is not for this way. */
-export const plainPost = ({ method, url, headers }: IncomingMessage): JsonMediaType | null =>
+export const jsonPostMediaType = ({ method, url, headers }: IncomingMessage): JsonMediaType | null =>
   method === 'POST' &&
   url?.includes('?') === false &&
   JSON_TYPE.test(headers['content-type'] ?? '') &&
   headers['content-encoding'] === undefined &&
   Number(headers['content-length'] ?? Infinity) <= MAX_PAYLOAD_BYTES
-    ? mediaTypeFor(headers.accept)
+    ? selectJsonMediaType(headers.accept)
     : null;
 
 /** What is asked; null when the body is not what it should be. */
-export const paramsOf = (body: Buffer): PlainParams | null => {
+export const parseJsonPostParams = (body: Buffer): JsonPostParams | null => {
   const parsed = parsedJson(body);
   if (!isObject(parsed)) return null;
   for (const name of Object.keys(parsed)) if (!PARAMS.includes(name)) return null;
@@ -43,7 +44,7 @@ export const paramsOf = (body: Buffer): PlainParams | null => {
 };
 
 const parsedJson = (body: Buffer): unknown => {
-  const text = textOf(body);
+  const text = decodeUtf8(body);
   if (text === null) return undefined;
   try {
     return JSON.parse(text);
@@ -57,24 +58,22 @@ const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** @returns null for a subscription, of which nothing has been begun. Never throws: what is wrong is in the result. */
-export const executePlain = async (
-  options: GraphqlHttpOptions,
-  { query, operationName, variables }: PlainParams,
+export const executeJsonPost = async (
+  options: GraphqlHandlerOptions,
+  { query, operationName, variables }: JsonPostParams,
   request: IncomingMessage,
-  passage: Passage,
+  passage: RequestContext,
 ): Promise<ExecutionResult | null> => {
   const { pipeline } = options;
   try {
-    const context = await contextOf(options, request, passage);
-    const document = pipeline.parse(query);
-    const errors = pipeline.validate(document);
-    if (errors.length > 0) return { errors };
-    const operation = pipeline.operation(document, operationName);
-    passage.operation = operation;
-    if (operation.node.operation === OperationTypeNode.SUBSCRIPTION) return null;
-    return single(await pipeline.run({ document, operationName, variables, context }));
+    const context = await authenticateRequest(options, request, passage);
+    const prepared = pipeline.prepareOperation(query, operationName);
+    if ('errors' in prepared) return prepared;
+    passage.operation = prepared.operation;
+    if (isSubscription(prepared.operation)) return null;
+    return single(await pipeline.runOperation(prepared, { variables, context }));
   } catch (error) {
-    return pipeline.failure(error);
+    return pipeline.toErrorResult(error);
   }
 };
 
