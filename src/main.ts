@@ -2,41 +2,41 @@
 import type { Logger } from 'pino';
 import { createPorchlight, type Application } from './app/application.ts';
 import { Sweeper } from './app/presence/timeout-sweeper.ts';
-import type { Formats } from './app/ports/webhook-format.ts';
+import type { WebhookFormatters } from './app/ports/webhook-format.ts';
 import type { WebhookParts } from './app/webhooks/webhook-service.ts';
 import type { Config } from './config/config.ts';
-import { secretFiles } from './config/secret-file-paths.ts';
+import { secretFilePaths } from './config/secret-file-paths.ts';
 import { DomainError } from './core/errors.ts';
 import { seedPolicy } from './core/policy.ts';
 import { WEBHOOK_FORMATS } from './core/enums.ts';
-import { DoorCounts } from './server/metrics/counters.ts';
-import { createLog } from './log/log.ts';
-import { userNames, type UserNames } from './log/user-pseudonyms.ts';
-import { graphiqlHandler } from './server/graphiql/handler.ts';
-import { metricsHandler } from './server/metrics/metrics-handler.ts';
+import { ServerCounters } from './server/metrics/counters.ts';
+import { createLogger } from './log/log.ts';
+import { createUserPseudonymizer, type UserPseudonymizer } from './log/user-pseudonyms.ts';
+import { createGraphiqlHandler } from './server/graphiql/handler.ts';
+import { createMetricsHandler } from './server/metrics/metrics-handler.ts';
 import { createMetrics } from './server/metrics/metrics.ts';
 import type { PageHandler } from './server/http/router.ts';
-import { Port } from './server/http/listener.ts';
+import { HttpListener } from './server/http/listener.ts';
 import { createServer, type PorchlightServer } from './server/server.ts';
-import { credentials } from './server/auth/session-token.ts';
-import { Starting } from './server/startup-handler.ts';
+import { credentialGenerator } from './server/auth/session-token.ts';
+import { StartupHandler } from './server/startup-handler.ts';
 import { StartupError } from './process/startup-error.ts';
-import { whenToStop, withinBound } from './process/shutdown.ts';
-import { StoreClock, wallClock } from './storage/clock.ts';
-import { StorageError } from './storage/sqlite/file/errors.ts';
+import { onShutdown, runShutdown } from './process/shutdown.ts';
+import { StoreClock, readWallClock } from './storage/clock.ts';
+import { DatabaseFileError } from './storage/sqlite/file/errors.ts';
 import { openSqliteStore } from './storage/sqlite/open.ts';
 import type { SqliteStore } from './storage/sqlite/store.ts';
-import { tencentApi, tencentFront } from './tencent/server-api.ts';
-import { userSigTokens } from './tencent/user-tokens.ts';
-import { tencentFormat } from './tencent/webhook-format.ts';
-import type { Traces } from './traces/traces.ts';
-import { version } from './process/version.ts';
-import { Addresses } from './webhooks/http/address-policy.ts';
-import { Courier } from './webhooks/http/http-sender.ts';
+import { createTencentApi, tencentApiBase } from './tencent/server-api.ts';
+import { createUserSigTokenKind } from './tencent/user-tokens.ts';
+import { createTencentFormat } from './tencent/webhook-format.ts';
+import type { TraceExporter } from './traces/traces.ts';
+import { readVersion } from './process/version.ts';
+import { AddressPolicy } from './webhooks/http/address-policy.ts';
+import { HttpSender } from './webhooks/http/http-sender.ts';
 import { WebhookEngine } from './webhooks/delivery/engine.ts';
 import { webhookSecrets } from './webhooks/format/secrets.ts';
 import { standardFormat } from './webhooks/format/standard-webhooks.ts';
-import { Targets } from './webhooks/http/url-policy.ts';
+import { UrlPolicy } from './webhooks/http/url-policy.ts';
 
 /** How often it is asked who is due: far below the second by which a timeout may be late. */
 const SWEEP_EVERY_MS = 50;
@@ -46,21 +46,21 @@ const SWEEP_EVERY_MS = 50;
  * @returns the exit code: 0 after a clean shutdown, 1 otherwise. @throws StartupError when it cannot start.
  */
 export const serve = async (config: Config): Promise<number> => {
-  const log = createLog(config.logLevel);
-  const nameOf = userNames(config.logUserIds);
-  const stop = whenToStop(log);
+  const log = createLogger(config.logLevel);
+  const nameOf = createUserPseudonymizer(config.logUserIds);
+  const stop = onShutdown(log);
   const clock = new StoreClock();
-  const front = entrance(config, log);
+  const front = startListener(config, log);
   const address = await front.port.listen();
-  const restoring = openStore(config, clock, log, stop.storeFailed);
-  const restored = await Promise.race([restoring, stop.reason.then(() => null)]).catch(async (error: unknown) => {
+  const restoring = openStore(config, clock, log, stop.reportStoreFailure);
+  const restored = await Promise.race([restoring, stop.exitCode.then(() => null)]).catch(async (error: unknown) => {
     await front.close();
     throw error;
   });
   const ended = async (shutdown: () => Promise<void>): Promise<number> => {
-    const exitCode = await stop.reason;
-    const clean = await withinBound(shutdown, log);
-    return clean && !stop.faulty() ? exitCode : 1;
+    const exitCode = await stop.exitCode;
+    const clean = await runShutdown(shutdown, log);
+    return clean && !stop.hasUncaughtError() ? exitCode : 1;
   };
   if (restored === null) {
     return ended(async () => {
@@ -70,8 +70,8 @@ export const serve = async (config: Config): Promise<number> => {
     });
   }
 
-  const delivering = deliveringWebhooks(config, restored, log);
-  const porchlight = createPorchlight(restored, credentials, config.visibility, delivering.parts);
+  const delivering = buildWebhookDelivery(config, restored, log);
+  const porchlight = createPorchlight(restored, credentialGenerator, config.visibility, delivering.parts);
   const sweeper = new Sweeper(restored, porchlight.tracker, (userId, error) => {
     // That nothing can be written is said once, not for each of them each second.
     if (error instanceof DomainError) return;
@@ -79,11 +79,17 @@ export const serve = async (config: Config): Promise<number> => {
     log.error({ user, err: error }, 'A user whose time had come could not be woken; she will be again.');
   });
   const traces = await startTracing(log);
-  const server = doors(config, porchlight, front, { store: restored, sweeper, delivering }, { log, nameOf, traces });
-  server.open();
+  const server = buildServer(
+    config,
+    porchlight,
+    front,
+    { store: restored, sweeper, delivering },
+    { log, nameOf, traces },
+  );
+  server.acceptRequests();
   delivering.engine.start();
-  const stopSweeping = sweeping(sweeper, clock, front.port, log);
-  greet(config, address);
+  const stopSweeping = startSweeping(sweeper, clock, front.port, log);
+  printBanner(config, address);
   return ended(async () => {
     front.starting.close();
     await Promise.all([server.close(), delivering.close()]);
@@ -93,24 +99,24 @@ export const serve = async (config: Config): Promise<number> => {
 };
 
 /** What is there before the store is. */
-interface Entrance {
-  readonly port: Port;
+interface StartupListener {
+  readonly port: HttpListener;
   readonly graphiql: PageHandler | undefined;
-  readonly starting: Starting;
+  readonly starting: StartupHandler;
   /** For good. */
   close(): Promise<void>;
 }
 
 /** Whoever comes is told that the server is starting, until it opens its doors there. */
-const entrance = (config: Config, log: Logger): Entrance => {
+const startListener = (config: Config, log: Logger): StartupListener => {
   const { allowedOrigins } = config;
-  const foreign = config.tencent === null ? undefined : tencentFront;
+  const foreign = config.tencent === null ? undefined : tencentApiBase;
   const graphiql = config.graphiql
-    ? graphiqlHandler((error) => log.error({ err: error }, 'GraphiQL could not be served.'))
+    ? createGraphiqlHandler((error) => log.error({ err: error }, 'GraphiQL could not be served.'))
     : undefined;
-  const starting = new Starting({ allowedOrigins, graphiql, foreign, log });
-  const port = new Port({ settings: config, counts: new DoorCounts(), log });
-  port.leadTo(starting);
+  const starting = new StartupHandler({ allowedOrigins, graphiql, externalApi: foreign, log });
+  const port = new HttpListener({ settings: config, counters: new ServerCounters(), log });
+  port.setHandler(starting);
   return {
     port,
     graphiql,
@@ -129,23 +135,23 @@ const openStore = async (
     return await openSqliteStore({
       path: config.database,
       clock: clock.now,
-      sleeps: clock.sleeps,
+      processPauses: clock.getProcessPauses,
       policySeed: seedPolicy(config.policySeed),
       eventRetentionMs: config.eventRetentionMs,
       onFailure,
-      onDisk: (refusal) => {
+      onDiskStateChange: (refusal) => {
         if (refusal === null) log.warn('The disk takes what is written again.');
         else log.error({ err: refusal }, 'The disk takes nothing: whoever changes something is refused until it does.');
       },
       onWarning: (error) => log.warn({ err: error }, 'Work in the background failed and will be tried again.'),
     });
   } catch (error) {
-    if (!(error instanceof StorageError)) throw error;
-    throw new StartupError(error.message, error.mayPass ? 1 : 78, { cause: error });
+    if (!(error instanceof DatabaseFileError)) throw error;
+    throw new StartupError(error.message, error.isTransient ? 1 : 78, { cause: error });
   }
 };
 
-interface Delivering {
+interface WebhookDeliveryParts {
   readonly parts: WebhookParts;
   /** Not started yet. */
   readonly engine: WebhookEngine;
@@ -153,30 +159,30 @@ interface Delivering {
   close(): Promise<void>;
 }
 
-const deliveringWebhooks = ({ webhooks, tencent }: Config, store: SqliteStore, log: Logger): Delivering => {
+const buildWebhookDelivery = ({ webhooks, tencent }: Config, store: SqliteStore, log: Logger): WebhookDeliveryParts => {
   const { allowHttp, allowPrivate, timeoutMs, retryForMs } = webhooks;
-  const addresses = new Addresses(allowPrivate);
-  const targets = new Targets(addresses, allowHttp);
-  const formats: Formats = {
+  const addresses = new AddressPolicy(allowPrivate);
+  const targets = new UrlPolicy(addresses, allowHttp);
+  const formats: WebhookFormatters = {
     STANDARD: standardFormat,
-    ...(tencent === null ? {} : { TENCENT: tencentFormat(tencent) }),
+    ...(tencent === null ? {} : { TENCENT: createTencentFormat(tencent) }),
   };
-  const courier = new Courier({
+  const courier = new HttpSender({
     formats,
-    addresses,
-    targets,
+    addressPolicy: addresses,
+    urlPolicy: targets,
     timeoutMs,
-    userAgent: `Porchlight/${version()}`,
-    now: () => store.now(),
-    wallClock,
-    onFault: (error) => log.error({ err: error }, 'A request of a webhook could not be made.'),
+    userAgent: `Porchlight/${readVersion()}`,
+    storeNow: () => store.now(),
+    wallClockNow: readWallClock,
+    onInternalError: (error) => log.error({ err: error }, 'A request of a webhook could not be made.'),
   });
   const engine = new WebhookEngine(
-    { store, webhooks: store.webhooks, courier },
+    { store, webhooks: store.webhooks, sender: courier },
     {
       retryForMs,
       onWarning: (error, what) => log.warn({ err: error }, what),
-      onNews: (what, about) => log.warn(about, what),
+      onStateChange: (what, about) => log.warn(about, what),
     },
   );
   const served = WEBHOOK_FORMATS.filter((format) => formats[format] !== undefined);
@@ -191,44 +197,50 @@ const deliveringWebhooks = ({ webhooks, tencent }: Config, store: SqliteStore, l
 };
 
 /** Only where somebody takes them: the libraries for it take as long to load as all the rest of ours. */
-const startTracing = async (log: Logger): Promise<Traces | null> => {
+const startTracing = async (log: Logger): Promise<TraceExporter | null> => {
   const { OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, OTEL_SDK_DISABLED } = process.env;
   if (OTEL_SDK_DISABLED?.toLowerCase() === 'true') return null;
   if (!OTEL_EXPORTER_OTLP_ENDPOINT && !OTEL_EXPORTER_OTLP_TRACES_ENDPOINT) return null;
-  const { startTraces } = await import('./traces/traces.ts');
-  return startTraces(version(), (error) => log.warn({ err: error }, 'Traces could not be sent to their collector.'));
+  const { startTraceExporter: startTraces } = await import('./traces/traces.ts');
+  return startTraces(readVersion(), (error) =>
+    log.warn({ err: error }, 'Traces could not be sent to their collector.'),
+  );
 };
 
 /** What has figures of its own. */
-interface Measured {
+interface MetricsSources {
   readonly store: SqliteStore;
   readonly sweeper: Sweeper;
-  readonly delivering: Delivering;
+  readonly delivering: WebhookDeliveryParts;
 }
 
-const doors = (
+const buildServer = (
   config: Config,
   porchlight: Application,
-  { port, graphiql }: Entrance,
-  { store, sweeper, delivering }: Measured,
-  { log, nameOf, traces }: { readonly log: Logger; readonly nameOf: UserNames; readonly traces: Traces | null },
+  { port, graphiql }: StartupListener,
+  { store, sweeper, delivering }: MetricsSources,
+  {
+    log,
+    nameOf,
+    traces,
+  }: { readonly log: Logger; readonly nameOf: UserPseudonymizer; readonly traces: TraceExporter | null },
 ): PorchlightServer => {
   const { tencent } = config;
   const { maxSockets } = config.limits;
   const measured = {
-    porchlight,
-    counts: port.counts,
+    application: porchlight,
+    counters: port.counters,
     sweeper,
     storage: store,
-    webhooks: () => delivering.engine.figures(),
+    webhooks: () => delivering.engine.collectStats(),
     maxSockets,
-    version: version(),
+    version: readVersion(),
   };
   return createServer({
-    porchlight,
-    port,
+    application: porchlight,
+    listener: port,
     log,
-    nameOf,
+    pseudonymOf: nameOf,
     tracer: traces,
     settings: {
       allowedOrigins: config.allowedOrigins,
@@ -239,24 +251,24 @@ const doors = (
       jwksUrl: config.jwksUrl,
       jwtIssuer: config.jwtIssuer,
       jwtAudience: config.jwtAudience,
-      userTokens: tencent === null ? [] : [userSigTokens(tencent)],
+      userTokens: tencent === null ? [] : [createUserSigTokenKind(tencent)],
       introspection: config.introspection,
       maxLagMs: config.maxLagMs,
     },
     graphiql,
-    foreign: tencent === null ? undefined : tencentApi(porchlight, tencent),
-    ...(config.metrics ? { metrics: metricsHandler(createMetrics(measured), config) } : {}),
+    externalApi: tencent === null ? undefined : createTencentApi(porchlight, tencent),
+    ...(config.metrics ? { metrics: createMetricsHandler(createMetrics(measured), config) } : {}),
   });
 };
 
 /** @param clock has been still since it was made: whoever was restored is not silent while nobody is let in. */
-const sweeping = (sweeper: Sweeper, clock: StoreClock, port: Port, log: Logger): (() => void) => {
+const startSweeping = (sweeper: Sweeper, clock: StoreClock, port: HttpListener, log: Logger): (() => void) => {
   const sweep = (): void => {
     sweeper.tick().catch((error: unknown) => log.error({ err: error }, 'It could not be asked who is due.'));
   };
   const ticking = setInterval(() => {
-    const slept = clock.tick();
-    if (slept > 0) port.slept(slept);
+    const slept = clock.detectPause();
+    if (slept > 0) port.extendTimeouts(slept);
     // After what came in meanwhile was read: a sign of life that lay there is heard before its time is up.
     setImmediate(sweep);
   }, SWEEP_EVERY_MS);
@@ -267,10 +279,10 @@ const sweeping = (sweeper: Sweeper, clock: StoreClock, port: Port, log: Logger):
 };
 
 /** A few lines for the person who started it. Secrets are named by their files. */
-const greet = (config: Config, { host, port }: { readonly host: string; readonly port: number }): void => {
+const printBanner = (config: Config, { host, port }: { readonly host: string; readonly port: number }): void => {
   const reachable = host === '0.0.0.0' || host === '::' ? 'localhost' : host;
   const origin = `http://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}`;
-  const files = secretFiles(config.database);
+  const files = secretFilePaths(config.database);
   const lines = [
     `Porchlight is ready at ${origin}/graphql${config.graphiql ? ' (GraphiQL, in a browser)' : ''}`,
     config.jwtSecret === null

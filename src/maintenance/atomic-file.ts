@@ -9,7 +9,7 @@ import { StartupError } from '../process/startup-error.ts';
  * @throws StartupError when something is there already or the file cannot be made; what `write` throws. Nothing
  * is left then, and what was there before is as it was.
  */
-export const writeWhole = async <Result>(
+export const writeAtomically = async <Result>(
   path: string,
   force: boolean,
   write: (partial: string) => Promise<Result>,

@@ -1,11 +1,11 @@
 /** `porchlight backup`: a copy of the database while a server serves it. */
 import { statSync } from 'node:fs';
 import { copyDatabase } from '../storage/sqlite/offline/backup.ts';
-import type { Counted } from '../storage/sqlite/offline/row-counts.ts';
-import { interruptions } from './signal-guard.ts';
-import { progressOn } from './progress-line.ts';
-import { asStartupError } from './storage-errors.ts';
-import { writeWhole } from './atomic-file.ts';
+import type { RowCounts } from '../storage/sqlite/offline/row-counts.ts';
+import { trapSignals } from './signal-guard.ts';
+import { createProgressLine } from './progress-line.ts';
+import { toStartupError } from './storage-errors.ts';
+import { writeAtomically } from './atomic-file.ts';
 
 export interface BackupRequest {
   readonly database: string;
@@ -16,26 +16,26 @@ export interface BackupRequest {
 }
 
 /** @returns what was saved, as text that ends with a line break. @throws StartupError; no file is left then. */
-export const backup = async ({ database, file, force, progress, json }: BackupRequest): Promise<string> => {
-  const shown = progressOn(process.stderr, progress, 'backup', () => performance.now());
-  const interrupted = interruptions();
+export const runBackup = async ({ database, file, force, progress, json }: BackupRequest): Promise<string> => {
+  const shown = createProgressLine(process.stderr, progress, 'backup', () => performance.now());
+  const interrupted = trapSignals();
   try {
-    const counted = await writeWhole(file, force, (partial) =>
+    const counted = await writeAtomically(file, force, (partial) =>
       copyDatabase(database, partial, (done) => {
-        interrupted.check();
-        shown.at(done);
+        interrupted.throwIfInterrupted();
+        shown.update(done);
       }),
     );
     return describe({ file, bytes: statSync(file).size, ...counted }, json);
   } catch (error) {
-    throw asStartupError(error);
+    throw toStartupError(error);
   } finally {
-    interrupted.end();
-    shown.end();
+    interrupted.release();
+    shown.clear();
   }
 };
 
-const describe = (saved: Counted & { readonly file: string; readonly bytes: number }, json: boolean): string => {
+const describe = (saved: RowCounts & { readonly file: string; readonly bytes: number }, json: boolean): string => {
   if (json) return `${JSON.stringify(saved)}\n`;
   const { users, sessions, events, cursor } = saved;
   return [

@@ -1,7 +1,7 @@
 /** `porchlight doctor`: is a database whole, and does it say the same everywhere? */
-import { diagnose, type Diagnosis } from '../storage/sqlite/offline/doctor/doctor.ts';
-import type { Counted } from '../storage/sqlite/offline/row-counts.ts';
-import { asStartupError } from './storage-errors.ts';
+import { diagnoseDatabase, type Diagnosis } from '../storage/sqlite/offline/doctor/doctor.ts';
+import type { RowCounts } from '../storage/sqlite/offline/row-counts.ts';
+import { toStartupError } from './storage-errors.ts';
 
 export interface DoctorRequest {
   readonly file: string;
@@ -10,16 +10,20 @@ export interface DoctorRequest {
 }
 
 /** Text ends with a line break. Healthy: nothing worse than a warning. @throws StartupError when there is nothing to be read. */
-export const doctor = ({ file, quick, json }: DoctorRequest): { readonly text: string; readonly healthy: boolean } => {
+export const runDoctor = ({
+  file,
+  quick,
+  json,
+}: DoctorRequest): { readonly text: string; readonly healthy: boolean } => {
   try {
-    const diagnosis = diagnose(file, quick);
+    const diagnosis = diagnoseDatabase(file, quick);
     const healthy = !diagnosis.findings.some(({ severity }) => severity === 'error');
     return {
       text: json ? `${JSON.stringify({ healthy, ...diagnosis })}\n` : describe(file, diagnosis, healthy),
       healthy,
     };
   } catch (error) {
-    throw asStartupError(error);
+    throw toStartupError(error);
   }
 };
 
@@ -38,7 +42,7 @@ const describe = (path: string, { schema, integrity, file, counted, findings }: 
     '',
   ].join('\n');
 
-const counts = ({ users, sessions, events, cursor }: Counted): readonly string[] => [
+const counts = ({ users, sessions, events, cursor }: RowCounts): readonly string[] => [
   `  users:    ${users.ONLINE} ONLINE, ${users.PUSH_ONLINE} PUSH_ONLINE, ${users.OFFLINE} OFFLINE`,
   `  sessions: ${sessions.live} live, ${sessions.ended} ended`,
   `  events:   ${events}, through ${cursor ?? 'an unknown cursor'}`,

@@ -8,11 +8,11 @@ import { UsageError } from '../config/errors.ts';
 import { DomainError } from '../core/errors.ts';
 import { cursor, userId } from '../core/ids.ts';
 import { StartupError } from '../process/startup-error.ts';
-import { storedEvents, type StoredEvents } from '../storage/sqlite/offline/export-events.ts';
-import { interruptions, type Interruptions } from './signal-guard.ts';
-import { progressOn, type Progress } from './progress-line.ts';
-import { asStartupError } from './storage-errors.ts';
-import { writeWhole } from './atomic-file.ts';
+import { openEventExport, type EventExport } from '../storage/sqlite/offline/export-events.ts';
+import { trapSignals, type SignalGuard } from './signal-guard.ts';
+import { createProgressLine, type ProgressLine } from './progress-line.ts';
+import { toStartupError } from './storage-errors.ts';
+import { writeAtomically } from './atomic-file.ts';
 
 export interface ExportRequest {
   readonly database: string;
@@ -24,34 +24,34 @@ export interface ExportRequest {
   readonly progress: boolean;
 }
 
-export interface Exported {
+export interface ExportResult {
   readonly events: number;
   /** The next export goes on after this one. */
   readonly cursor: string;
 }
 
 /** @returns null when the reader of stdout has gone, which is its right. @throws UsageError, StartupError. */
-export const exportEvents = async (request: ExportRequest): Promise<Exported | null> => {
-  const shown = progressOn(process.stderr, request.progress, 'export', () => performance.now());
-  const interrupted = interruptions();
+export const exportEvents = async (request: ExportRequest): Promise<ExportResult | null> => {
+  const shown = createProgressLine(process.stderr, request.progress, 'export', () => performance.now());
+  const interrupted = trapSignals();
   const stored = opened(request);
   try {
     const events = await written(request, (out) => writeLines(stored, out, shown, interrupted));
     return events === null ? null : { events, cursor: stored.through };
   } catch (error) {
-    throw asStartupError(error);
+    throw toStartupError(error);
   } finally {
     stored.close();
-    interrupted.end();
-    shown.end();
+    interrupted.release();
+    shown.clear();
   }
 };
 
-const opened = ({ database, after, user }: ExportRequest): StoredEvents => {
+const opened = ({ database, after, user }: ExportRequest): EventExport => {
   try {
-    return storedEvents(database, after === null ? null : cursor(after), user === null ? undefined : userId(user));
+    return openEventExport(database, after === null ? null : cursor(after), user === null ? undefined : userId(user));
   } catch (error) {
-    if (!(error instanceof DomainError)) throw asStartupError(error);
+    if (!(error instanceof DomainError)) throw toStartupError(error);
     if (error.fault.code === 'CURSOR_EXPIRED') throw new StartupError(`${error.message} (CURSOR_EXPIRED)`, 1);
     throw new UsageError(error.message);
   }
@@ -62,7 +62,7 @@ const written = async (
   write: (out: Writable) => Promise<number | null>,
 ): Promise<number | null> => {
   if (file === null) return write(process.stdout);
-  return writeWhole(file, force, async (partial) => {
+  return writeAtomically(file, force, async (partial) => {
     const out = createWriteStream(partial);
     const closed = once(out, 'close');
     // What goes wrong before the end is told by the write that failed.
@@ -80,10 +80,10 @@ const CHUNK_CHARACTERS = 65_536;
 
 /** @returns how many; null when the reader has gone. */
 const writeLines = async (
-  { events }: StoredEvents,
+  { events }: EventExport,
   out: Writable,
-  shown: Progress,
-  interrupted: Interruptions,
+  shown: ProgressLine,
+  interrupted: SignalGuard,
 ): Promise<number | null> => {
   const began = performance.now();
   /** @returns why it was not written; null when it was. */
@@ -98,14 +98,14 @@ const writeLines = async (
     if (error.code === 'EPIPE' && out === process.stdout) return 'gone';
     throw error;
   };
-  for (const { event, done } of events) {
+  for (const { event, progress: done } of events) {
     chunk += lineOf(event);
     count++;
     if (chunk.length < CHUNK_CHARACTERS) continue;
     if ((await flush()) === 'gone') return null;
-    interrupted.check();
+    interrupted.throwIfInterrupted();
     const rate = Math.round((count * 1_000) / Math.max(1, performance.now() - began));
-    shown.at(done, `${count} events, ${rate} a second`);
+    shown.update(done, `${count} events, ${rate} a second`);
   }
   return chunk !== '' && (await flush()) === 'gone' ? null : count;
 };

@@ -1,10 +1,10 @@
 /** How far a long command has come, on stderr: one line that is rewritten on a terminal, one a second elsewhere. */
 
-export interface Progress {
+export interface ProgressLine {
   /** @param done from 0 to 1. @param what further words, such as a count. */
-  at(done: number, what?: string): void;
+  update(done: number, what?: string): void;
   /** Leaves a clean line behind. */
-  end(): void;
+  clear(): void;
 }
 
 /** The part of a stream that is used. */
@@ -18,20 +18,20 @@ const ELSEWHERE_MS = 1_000;
 const ERASE_LINE = '\r\u001b[2K';
 
 /** Says nothing where nobody looks, unless it is `wanted`. @param now milliseconds that only rise. */
-export const progressOn = (out: Output, wanted: boolean, label: string, now: () => number): Progress => {
+export const createProgressLine = (out: Output, wanted: boolean, label: string, now: () => number): ProgressLine => {
   const terminal = out.isTTY === true;
-  if (!terminal && !wanted) return { at: () => undefined, end: () => undefined };
+  if (!terminal && !wanted) return { update: () => undefined, clear: () => undefined };
   let next = now();
   let shown = false;
   return {
-    at: (done, what = '') => {
+    update: (done, what = '') => {
       if (now() < next) return;
       next = now() + (terminal ? ON_TERMINAL_MS : ELSEWHERE_MS);
       const line = `${label}: ${String(Math.floor(done * 100)).padStart(3)} %${what === '' ? '' : `, ${what}`}`;
       out.write(terminal ? `${ERASE_LINE}${line}` : `${line}\n`);
       shown = true;
     },
-    end: () => {
+    clear: () => {
       if (terminal && shown) out.write(ERASE_LINE);
     },
   };

@@ -1,14 +1,14 @@
 /** SIGINT and SIGTERM end a long command between two of its steps, so that it can tidy up. */
 import { StartupError } from '../process/startup-error.ts';
 
-export interface Interruptions {
+export interface SignalGuard {
   /** @throws StartupError once a signal has come. */
-  check(): void;
+  throwIfInterrupted(): void;
   /** Signals do again what they did before. */
-  end(): void;
+  release(): void;
 }
 
-export const interruptions = (): Interruptions => {
+export const trapSignals = (): SignalGuard => {
   let come: NodeJS.Signals | null = null;
   const note = (signal: NodeJS.Signals): void => {
     come = signal;
@@ -16,10 +16,10 @@ export const interruptions = (): Interruptions => {
   process.on('SIGINT', note);
   process.on('SIGTERM', note);
   return {
-    check: () => {
+    throwIfInterrupted: () => {
       if (come !== null) throw new StartupError(`Interrupted by ${come}: nothing was left behind.`, 1);
     },
-    end: () => {
+    release: () => {
       process.off('SIGINT', note);
       process.off('SIGTERM', note);
     },

@@ -4,19 +4,26 @@ import { existsSync, mkdirSync, realpathSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { Policy } from '../../core/policy.ts';
 import { NO_SLEEPS } from '../../core/process-pauses.ts';
-import { checkPagesInThread } from './file/integrity-check.ts';
-import { newLogId } from './schema/cursors.ts';
-import { messageOf, StorageError } from './file/errors.ts';
-import { APPLICATION_ID, checkPages, fileError, inspectFile, type Found } from './file/inspect-file.ts';
-import { isLarge, loadFile, type Loaded } from './load/load.ts';
-import { lockFile, makeFile, type FileLock } from './file/file-lock.ts';
-import { LOG_ID, POLICY } from './schema/meta-keys.ts';
+import { assertUndamagedInThread } from './file/integrity-check.ts';
+import { generateLogId } from './schema/cursors.ts';
+import { errorMessage, DatabaseFileError } from './file/errors.ts';
+import {
+  APPLICATION_ID,
+  assertUndamaged,
+  toDatabaseFileError,
+  inspectFile,
+  type FileState,
+} from './file/inspect-file.ts';
+import { isLargeFile, loadDatabase, type LoadedDatabase } from './load/load.ts';
+import { acquireFileLock, createEmptyFile, type FileLock } from './file/file-lock.ts';
+import { LOG_ID_KEY, POLICY_KEY } from './schema/meta-keys.ts';
 import { applyMigrations } from './schema/migrations.ts';
 import { SqliteStore, type StoreOptions } from './store.ts';
 
-type Optional = 'sleeps' | 'onDisk' | 'onWarning' | 'recentEvents' | 'background';
+type OptionalSetting = 'processPauses' | 'onDiskStateChange' | 'onWarning' | 'recentEventCount' | 'runPeriodicTasks';
 
-export interface SqliteStoreOptions extends Omit<StoreOptions, Optional>, Partial<Pick<StoreOptions, Optional>> {
+export interface SqliteStoreOptions
+  extends Omit<StoreOptions, OptionalSetting>, Partial<Pick<StoreOptions, OptionalSetting>> {
   /** The policy of a database that has none yet; what is stored wins. */
   readonly policySeed: Policy;
 }
@@ -27,27 +34,27 @@ export interface SqliteStoreOptions extends Omit<StoreOptions, Optional>, Partia
  * @throws StorageError
  */
 export const openSqliteStore = async (options: SqliteStoreOptions): Promise<SqliteStore> => {
-  const path = theFileItself(resolve(options.path));
+  const path = resolveSymbolicLink(resolve(options.path));
   const defaults = {
-    sleeps: () => NO_SLEEPS,
-    onDisk: () => undefined,
+    processPauses: () => NO_SLEEPS,
+    onDiskStateChange: () => undefined,
     onWarning: (error: Error) => process.emitWarning(error),
-    recentEvents: 8_192,
-    background: true,
+    recentEventCount: 8_192,
+    runPeriodicTasks: true,
   };
-  makeDirectory(path);
-  const lock = lockFile(path);
+  createDirectoryOf(path);
+  const lock = acquireFileLock(path);
   try {
-    const loaded = await loadedFrom(path, options);
+    const loaded = await prepareAndLoad(path, options);
     return await SqliteStore.start(loaded, lock, { ...defaults, ...options, path });
   } catch (error) {
-    refuse(lock, error);
-    throw fileError(path, error);
+    releaseAfterFailure(lock, error);
+    throw toDatabaseFileError(path, error);
   }
 };
 
 /** Where a symbolic link leads: a file has one lock, by whatever name it is opened. */
-const theFileItself = (path: string): string => {
+const resolveSymbolicLink = (path: string): string => {
   try {
     return realpathSync(path);
   } catch {
@@ -56,21 +63,21 @@ const theFileItself = (path: string): string => {
   }
 };
 
-const makeDirectory = (path: string): void => {
+const createDirectoryOf = (path: string): void => {
   const directory = dirname(path);
   try {
-    makeAll(directory);
+    createDirectory(directory);
   } catch (error) {
-    throw new StorageError('UNWRITABLE', `The directory ${directory} cannot be made: ${messageOf(error)}.`, {
+    throw new DatabaseFileError('UNWRITABLE', `The directory ${directory} cannot be made: ${errorMessage(error)}.`, {
       cause: error,
     });
   }
 };
 
 /** Not mkdir's own `recursive`: where nothing can be made, as in /proc, Node 20 never comes back from that. */
-const makeAll = (directory: string): void => {
+const createDirectory = (directory: string): void => {
   if (existsSync(directory)) return;
-  makeAll(dirname(directory));
+  createDirectory(dirname(directory));
   try {
     mkdirSync(directory, { mode: 0o700 });
   } catch (error) {
@@ -79,16 +86,18 @@ const makeAll = (directory: string): void => {
 };
 
 /** Nothing is written to a file before all of it was looked at. */
-const loadedFrom = async (path: string, { clock, policySeed }: SqliteStoreOptions): Promise<Loaded> => {
-  const found = inspectFile(path);
-  if (found !== 'CURRENT') {
-    if (found === 'OLDER') checkPages(path);
-    prepareFile(path, found, policySeed);
-    return loadFile(path, clock(), () => undefined);
+const prepareAndLoad = async (path: string, { clock, policySeed }: SqliteStoreOptions): Promise<LoadedDatabase> => {
+  const state = inspectFile(path);
+  if (state !== 'CURRENT') {
+    if (state === 'OLDER') assertUndamaged(path);
+    prepareFile(path, state, policySeed);
+    return loadDatabase(path, clock(), () => undefined);
   }
-  const loaded = await loadFile(path, clock(), () => (isLarge(path) ? checkPagesInThread(path) : checkPages(path)));
+  const loaded = await loadDatabase(path, clock(), () =>
+    isLargeFile(path) ? assertUndamagedInThread(path) : assertUndamaged(path),
+  );
   try {
-    prepareFile(path, found, policySeed);
+    prepareFile(path, state, policySeed);
     return loaded;
   } catch (error) {
     loaded.reader.close();
@@ -96,11 +105,11 @@ const loadedFrom = async (path: string, { clock, policySeed }: SqliteStoreOption
   }
 };
 
-const prepareFile = (path: string, found: Found, policySeed: Policy): void => {
-  if (found === 'NOTHING') makeFile(path);
+const prepareFile = (path: string, state: FileState, policySeed: Policy): void => {
+  if (state === 'NOTHING') createEmptyFile(path);
   const connection = new Database(path, { fileMustExist: true, timeout: 2_000 });
   try {
-    if (found === 'NOTHING') connection.pragma(`application_id = ${APPLICATION_ID}`);
+    if (state === 'NOTHING') connection.pragma(`application_id = ${APPLICATION_ID}`);
     connection.pragma('journal_mode = WAL');
     connection.pragma('synchronous = FULL');
     // Somebody else who is writing shows now, not at the first login.
@@ -109,8 +118,8 @@ const prepareFile = (path: string, found: Found, policySeed: Policy): void => {
     const seed = connection.prepare('INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO NOTHING');
     connection
       .transaction(() => {
-        seed.run(LOG_ID, newLogId());
-        seed.run(POLICY, JSON.stringify(policySeed));
+        seed.run(LOG_ID_KEY, generateLogId());
+        seed.run(POLICY_KEY, JSON.stringify(policySeed));
       })
       .immediate();
   } finally {
@@ -119,6 +128,6 @@ const prepareFile = (path: string, found: Found, policySeed: Policy): void => {
 };
 
 /** Whoever named another program's file, or none at all, finds nothing new beside it. */
-const refuse = (lock: FileLock, error: unknown): void => {
-  lock.release(error instanceof StorageError && (error.kind === 'FOREIGN' || error.kind === 'CORRUPT'));
+const releaseAfterFailure = (lock: FileLock, error: unknown): void => {
+  lock.release(error instanceof DatabaseFileError && (error.kind === 'FOREIGN' || error.kind === 'CORRUPT'));
 };

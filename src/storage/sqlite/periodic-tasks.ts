@@ -1,9 +1,9 @@
 /** Work that is done every so often, for as long as the store is open. Nobody waits for it but `settled`. */
-export class Background {
+export class PeriodicTasks {
   readonly #timers: NodeJS.Timeout[] = [];
   readonly #running = new Set<Promise<void>>();
   readonly #onWarning: (error: Error) => void;
-  #stopped = false;
+  #isStopped = false;
 
   /** @param onWarning hears of work that failed; it is done again when its time comes. */
   constructor(onWarning: (error: Error) => void) {
@@ -11,35 +11,35 @@ export class Background {
   }
 
   /** Does `work` every `periodMs`, and soon after now; skips a turn while the last one runs. */
-  every(periodMs: number, work: () => Promise<void>): void {
-    let busy = false;
+  runEvery(periodMs: number, work: () => Promise<void>): void {
+    let isRunning = false;
     const run = async (): Promise<void> => {
-      busy = true;
+      isRunning = true;
       try {
         await work();
       } catch (error) {
         this.#onWarning(error instanceof Error ? error : new Error(String(error)));
       } finally {
-        busy = false;
+        isRunning = false;
       }
     };
-    const turn = (): void => {
-      if (busy || this.#stopped) return;
+    const runUnlessRunning = (): void => {
+      if (isRunning || this.#isStopped) return;
       const running = run().finally(() => this.#running.delete(running));
       this.#running.add(running);
     };
-    this.#timers.push(setInterval(turn, periodMs).unref());
-    setImmediate(turn);
+    this.#timers.push(setInterval(runUnlessRunning, periodMs).unref());
+    setImmediate(runUnlessRunning);
   }
 
   /** Nothing is begun from now on. */
-  stop(): void {
-    this.#stopped = true;
+  stopScheduling(): void {
+    this.#isStopped = true;
     for (const timer of this.#timers.splice(0)) clearInterval(timer);
   }
 
   /** Resolves when nothing is running; to be awaited after `stop`. */
-  async settled(): Promise<void> {
+  async waitUntilIdle(): Promise<void> {
     await Promise.all(this.#running);
   }
 }

@@ -8,7 +8,7 @@ import {
   type DeliveryPage,
   type DeliveryQuery,
   type DueDeliveries,
-  type Lease,
+  type ShardLease,
   type ShardProgress,
   type WebhookStore,
 } from '../../app/ports/webhook-store.ts';
@@ -17,72 +17,72 @@ import type { Cursor, DeliveryId, Millis, WebhookId } from '../../core/ids.ts';
 import { quoted } from '../../core/quote.ts';
 import type { WebhookRecord } from '../../core/webhooks/webhook.ts';
 import { DELIVERY_STATUSES } from '../../core/enums.ts';
-import { Leases } from '../leases.ts';
-import { Listeners } from './listeners.ts';
+import { LeaseTable } from '../leases.ts';
+import { ListenerSet } from './listeners.ts';
 import type { WebhookWrite } from './write/writer-messages.ts';
 import type { WebhookReader } from './read/webhook-reader.ts';
-import { deliveryRow, webhookRow } from './schema/webhook-rows.ts';
+import { deliveryToRow, webhookToRow } from './schema/webhook-rows.ts';
 
 /** What the presence store lends. */
-export interface Shared {
+export interface WebhookStoreDeps {
   readonly reader: WebhookReader;
   readonly now: () => Millis;
   /** @throws once the store is closed or dead. */
-  readonly checkOpen: () => void;
+  readonly assertOpen: () => void;
   /** Resolves when all of it is durable, in the order of the calls; rejects with nothing written. */
-  readonly write: (writes: readonly WebhookWrite[]) => Promise<void>;
+  readonly commitWrites: (writes: readonly WebhookWrite[]) => Promise<void>;
 }
 
 /** Each may have a hundred events: some ms. */
-const REDELIVERED_AT_ONCE = 16;
+const REDELIVERIES_PER_COMMIT = 16;
 
 export class SqliteWebhookStore implements WebhookStore {
-  readonly #shared: Shared;
-  readonly #leases = new Leases();
-  readonly #listeners = new Listeners<void>();
+  readonly #deps: WebhookStoreDeps;
+  readonly #leases = new LeaseTable();
+  readonly #listeners = new ListenerSet<void>();
   /** As last made durable, in the order in which they were made. */
   readonly #webhooks: Map<WebhookId, WebhookRecord>;
   /** Being deleted: whether their leases are lost is not known yet. */
   readonly #deletions = new Map<WebhookId, Promise<unknown>>();
   /** Whatever is decided by what is there runs one after another. It is not what happens often. */
-  #turn: Promise<unknown> = Promise.resolve();
+  #lastExclusive: Promise<unknown> = Promise.resolve();
   /** When it resolves, everything that was to be written is on the disk, or is not. */
-  #written: Promise<unknown> = Promise.resolve();
+  #lastWrite: Promise<unknown> = Promise.resolve();
 
-  constructor(shared: Shared) {
-    this.#shared = shared;
-    this.#webhooks = new Map(shared.reader.webhooks().map((webhook) => [webhook.id, webhook]));
+  constructor(shared: WebhookStoreDeps) {
+    this.#deps = shared;
+    this.#webhooks = new Map(shared.reader.readWebhooks().map((webhook) => [webhook.id, webhook]));
   }
 
-  async webhooks(): Promise<readonly WebhookRecord[]> {
-    this.#shared.checkOpen();
+  async listWebhooks(): Promise<readonly WebhookRecord[]> {
+    this.#deps.assertOpen();
     return [...this.#webhooks.values()];
   }
 
   createWebhook(webhook: WebhookRecord): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#runExclusive(async () => {
       if (this.#webhooks.size >= MAX_WEBHOOKS) throw badUserInput(`There are ${MAX_WEBHOOKS} webhooks already.`);
-      await this.#put(webhook);
+      await this.#saveWebhook(webhook);
     });
   }
 
   updateWebhook(id: WebhookId, decide: (webhook: WebhookRecord) => WebhookRecord): Promise<WebhookRecord | null> {
-    return this.#inTurn(async () => {
+    return this.#runExclusive(async () => {
       const webhook = this.#webhooks.get(id);
       if (webhook === undefined) return null;
       const changed = decide(webhook);
-      if (changed !== webhook) await this.#put(changed);
+      if (changed !== webhook) await this.#saveWebhook(changed);
       return changed;
     });
   }
 
   deleteWebhook(id: WebhookId): Promise<WebhookRecord | null> {
-    return this.#inTurn(async () => {
+    return this.#runExclusive(async () => {
       const webhook = this.#webhooks.get(id);
       if (webhook === undefined) return null;
-      const deletion = this.#write([{ kind: 'delete', webhookId: id }]).then(() => {
+      const deletion = this.#commitWrites([{ kind: 'delete', webhookId: id }]).then(() => {
         this.#webhooks.delete(id);
-        this.#leases.lose(id);
+        this.#leases.removeLeasesOfWebhook(id);
       });
       this.#deletions.set(
         id,
@@ -93,43 +93,43 @@ export class SqliteWebhookStore implements WebhookStore {
       } finally {
         this.#deletions.delete(id);
       }
-      this.#listeners.tell();
+      this.#listeners.notifyAll();
       return webhook;
     });
   }
 
-  onWebhooks(listener: () => void): () => void {
-    return this.#listeners.add(listener);
+  onWebhooksChanged(listener: () => void): () => void {
+    return this.#listeners.addListener(listener);
   }
 
-  async lease(holder: string, leaseMs: number): Promise<readonly Lease[]> {
-    this.#shared.checkOpen();
+  async acquireLeases(holder: string, leaseMs: number): Promise<readonly ShardLease[]> {
+    this.#deps.assertOpen();
     const active = [...this.#webhooks.values()].filter(({ state }) => state === 'ACTIVE').map(({ id }) => id);
-    return this.#leases.lease(holder, leaseMs, active, this.#shared.now());
+    return this.#leases.acquireOrRenew(holder, leaseMs, active, this.#deps.now());
   }
 
-  async release(holder: string): Promise<void> {
-    this.#shared.checkOpen();
-    this.#leases.release(holder);
+  async releaseLeases(holder: string): Promise<void> {
+    this.#deps.assertOpen();
+    this.#leases.releaseHeldBy(holder);
   }
 
-  async progress(lease: Lease): Promise<ShardProgress | null> {
-    const webhook = await this.#settledUnder(lease);
+  async readProgress(lease: ShardLease): Promise<ShardProgress | null> {
+    const webhook = await this.#webhookAfterPendingWrites(lease);
     if (webhook === null) return null;
     const { webhookId, shard } = lease;
-    if (shard === null) return { position: webhook.start, pending: null };
-    const { reader } = this.#shared;
+    if (shard === null) return { position: webhook.start, pendingDelivery: null };
+    const { reader } = this.#deps;
     return {
-      position: reader.position(webhookId, shard) ?? webhook.start,
-      pending: reader.pending(webhookId, shard),
+      position: reader.readPosition(webhookId, shard) ?? webhook.start,
+      pendingDelivery: reader.findPendingDelivery(webhookId, shard),
     };
   }
 
-  async note(
-    lease: Lease,
+  async saveProgress(
+    lease: ShardLease,
     { position, delivery }: { readonly position?: Cursor; readonly delivery?: Delivery },
   ): Promise<boolean> {
-    this.#shared.checkOpen();
+    this.#deps.assertOpen();
     const { webhookId, shard } = lease;
     const writes: WebhookWrite[] = [];
     if (position !== undefined) {
@@ -140,143 +140,145 @@ export class SqliteWebhookStore implements WebhookStore {
       if (delivery.webhookId !== webhookId || delivery.shard !== shard) {
         throw new TypeError('A delivery can only be noted under a lease of its own shard.');
       }
-      writes.push({ kind: 'delivery', row: deliveryRow(delivery) });
+      writes.push({ kind: 'delivery', row: deliveryToRow(delivery) });
     }
     const deletion = this.#deletions.get(webhookId);
     if (deletion !== undefined) {
       await deletion;
-      this.#shared.checkOpen();
+      this.#deps.assertOpen();
     }
-    if (!this.#holds(lease)) return false;
-    if (writes.length > 0) await this.#write(writes);
+    if (!this.#isLeaseValid(lease)) return false;
+    if (writes.length > 0) await this.#commitWrites(writes);
     return true;
   }
 
-  async due(lease: Lease, now: Millis, limit: number): Promise<DueDeliveries | null> {
-    if ((await this.#settledUnder(lease)) === null) return null;
-    const { reader } = this.#shared;
-    const waiting = reader.waiting(lease.webhookId, limit + 1);
-    const due = waiting.slice(0, limit).filter(({ at }) => at <= now);
+  async listDueDeliveries(lease: ShardLease, now: Millis, limit: number): Promise<DueDeliveries | null> {
+    if ((await this.#webhookAfterPendingWrites(lease)) === null) return null;
+    const { reader } = this.#deps;
+    const waiting = reader.listScheduledRedeliveries(lease.webhookId, limit + 1);
+    const due = waiting.slice(0, limit).filter(({ dueAt }) => dueAt <= now);
     return {
-      deliveries: reader.at(due.map(({ seq }) => seq)),
-      nextAt: (waiting[due.length]?.at ?? null) as Millis | null,
+      deliveries: reader.readDeliveries(due.map(({ seq }) => seq)),
+      nextDueAt: (waiting[due.length]?.dueAt ?? null) as Millis | null,
     };
   }
 
-  async deliveries({ webhookId, status, after, limit }: DeliveryQuery): Promise<DeliveryPage> {
-    this.#shared.checkOpen();
+  async listDeliveries({ webhookId, status, after, limit }: DeliveryQuery): Promise<DeliveryPage> {
+    this.#deps.assertOpen();
     // Of a webhook that was deleted there may be some left.
     const webhooks = [...this.#webhooks.keys()].filter((id) => webhookId === undefined || id === webhookId);
     const statuses = status === undefined ? DELIVERY_STATUSES : [status];
-    const { reader } = this.#shared;
-    return reader.atOnce(() => {
-      const before = after === null ? Number.MAX_SAFE_INTEGER : this.#placeOf(after);
-      const places = webhooks
-        .flatMap((id) => statuses.flatMap((each) => reader.placesBefore(id, each, before, limit + 1)))
+    const { reader } = this.#deps;
+    return reader.readInTransaction(() => {
+      const before = after === null ? Number.MAX_SAFE_INTEGER : this.#requireSeq(after);
+      const seqs = webhooks
+        .flatMap((id) => statuses.flatMap((each) => reader.listSeqsBefore(id, each, before, limit + 1)))
         .sort((one, other) => other - one);
-      return { deliveries: reader.at(places.slice(0, limit)), hasMore: places.length > limit };
+      return { deliveries: reader.readDeliveries(seqs.slice(0, limit)), hasMore: seqs.length > limit };
     });
   }
 
   async findDelivery(id: DeliveryId): Promise<Delivery | null> {
-    this.#shared.checkOpen();
-    const delivery = this.#shared.reader.find(id);
+    this.#deps.assertOpen();
+    const delivery = this.#deps.reader.findDelivery(id);
     return delivery !== null && this.#webhooks.has(delivery.webhookId) ? delivery : null;
   }
 
   addDelivery(delivery: Delivery): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#runExclusive(async () => {
       const { webhookId } = delivery;
       if (!this.#webhooks.has(webhookId)) throw badUserInput(`There is no webhook ${quoted(webhookId)}.`);
-      await this.#write([{ kind: 'delivery', row: deliveryRow(delivery) }]);
+      await this.#commitWrites([{ kind: 'delivery', row: deliveryToRow(delivery) }]);
     });
   }
 
-  redeliver(
+  requeueDeadDeliveries(
     which: { readonly deliveryId: DeliveryId } | { readonly webhookId: WebhookId },
     revive: (delivery: Delivery) => Delivery,
   ): Promise<readonly Delivery[]> {
-    return this.#inTurn(async () => {
-      const given: Delivery[] = [];
+    return this.#runExclusive(async () => {
+      const redelivered: Delivery[] = [];
       try {
-        for (const dead of 'deliveryId' in which ? this.#oneDead(which.deliveryId) : this.#allDead(which.webhookId)) {
-          this.#shared.checkOpen();
+        for (const dead of 'deliveryId' in which
+          ? this.#deadDelivery(which.deliveryId)
+          : this.#deadDeliveriesOf(which.webhookId)) {
+          this.#deps.assertOpen();
           const revived = dead
             .map((delivery): Delivery => ({ ...revive(delivery), shard: null }))
             .filter(({ status }) => status !== 'DEAD');
           if (revived.length === 0) continue;
-          await this.#write(revived.map((delivery) => ({ kind: 'delivery', row: deliveryRow(delivery) })));
-          given.push(...revived.map((delivery) => ({ ...delivery, events: [] })));
+          await this.#commitWrites(revived.map((delivery) => ({ kind: 'delivery', row: deliveryToRow(delivery) })));
+          redelivered.push(...revived.map((delivery) => ({ ...delivery, events: [] })));
         }
       } finally {
-        if (given.length > 0) this.#listeners.tell();
+        if (redelivered.length > 0) this.#listeners.notifyAll();
       }
-      return given;
+      return redelivered;
     });
   }
 
   /** Resolves when everything that was asked for before is durable, or was refused. To be awaited when nothing more is taken. */
-  async settled(): Promise<void> {
-    await this.#turn;
-    await this.#written;
+  async waitUntilIdle(): Promise<void> {
+    await this.#lastExclusive;
+    await this.#lastWrite;
   }
 
-  *#oneDead(id: DeliveryId): Iterable<readonly Delivery[]> {
-    const delivery = this.#shared.reader.find(id);
+  *#deadDelivery(id: DeliveryId): Iterable<readonly Delivery[]> {
+    const delivery = this.#deps.reader.findDelivery(id);
     if (delivery?.status === 'DEAD' && this.#webhooks.has(delivery.webhookId)) yield [delivery];
   }
 
   /** In portions, each read when it is asked for. Comes to an end, though more may die meanwhile. */
-  *#allDead(webhookId: WebhookId): Iterable<readonly Delivery[]> {
-    const { reader } = this.#shared;
+  *#deadDeliveriesOf(webhookId: WebhookId): Iterable<readonly Delivery[]> {
+    const { reader } = this.#deps;
     if (!this.#webhooks.has(webhookId)) return;
-    const [last = 0] = reader.placesBefore(webhookId, 'DEAD', Number.MAX_SAFE_INTEGER, 1);
+    const [last = 0] = reader.listSeqsBefore(webhookId, 'DEAD', Number.MAX_SAFE_INTEGER, 1);
     for (let after = 0; after < last;) {
-      const places = reader.placesAfter(webhookId, 'DEAD', after, REDELIVERED_AT_ONCE);
-      yield reader.at(places);
-      after = places.at(-1) ?? last;
+      const seqs = reader.listSeqsAfter(webhookId, 'DEAD', after, REDELIVERIES_PER_COMMIT);
+      yield reader.readDeliveries(seqs);
+      after = seqs.at(-1) ?? last;
     }
   }
 
-  #placeOf(id: DeliveryId): number {
-    const place = this.#shared.reader.placeOf(id);
+  #requireSeq(id: DeliveryId): number {
+    const place = this.#deps.reader.findDeliverySeq(id);
     // Of a webhook that was deleted there may be some left.
     if (place !== null && this.#webhooks.has(place.webhookId)) return place.seq;
     throw badUserInput(`There is no delivery ${quoted(id)} (any more).`);
   }
 
-  async #put(webhook: WebhookRecord): Promise<void> {
-    await this.#write([{ kind: 'webhook', row: webhookRow(webhook) }]);
+  async #saveWebhook(webhook: WebhookRecord): Promise<void> {
+    await this.#commitWrites([{ kind: 'webhook', row: webhookToRow(webhook) }]);
     this.#webhooks.set(webhook.id, webhook);
-    this.#listeners.tell();
+    this.#listeners.notifyAll();
   }
 
   /**
    * The webhook of a lease that is in force, when everything is on the disk that whoever held the shard before had
    * the right to write. Null: the lease is lost.
    */
-  async #settledUnder(lease: Lease): Promise<WebhookRecord | null> {
-    this.#shared.checkOpen();
-    await this.#written;
-    this.#shared.checkOpen();
-    return this.#holds(lease) ? (this.#webhooks.get(lease.webhookId) ?? null) : null;
+  async #webhookAfterPendingWrites(lease: ShardLease): Promise<WebhookRecord | null> {
+    this.#deps.assertOpen();
+    await this.#lastWrite;
+    this.#deps.assertOpen();
+    return this.#isLeaseValid(lease) ? (this.#webhooks.get(lease.webhookId) ?? null) : null;
   }
 
-  #holds(lease: Lease): boolean {
-    return this.#leases.holds(lease, this.#shared.now());
+  #isLeaseValid(lease: ShardLease): boolean {
+    return this.#leases.isLeaseValid(lease, this.#deps.now());
   }
 
-  async #inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
-    this.#shared.checkOpen();
-    const own = this.#turn.then(work);
+  async #runExclusive<Result>(work: () => Promise<Result>): Promise<Result> {
+    this.#deps.assertOpen();
+    const own = this.#lastExclusive.then(work);
     // What was refused is its caller's; the next one runs all the same.
-    this.#turn = own.catch(() => undefined);
+    this.#lastExclusive = own.catch(() => undefined);
     return own;
   }
 
-  #write(writes: readonly WebhookWrite[]): Promise<void> {
-    const written = this.#shared.write(writes);
-    this.#written = written.catch(() => undefined);
+  #commitWrites(writes: readonly WebhookWrite[]): Promise<void> {
+    const written = this.#deps.commitWrites(writes);
+    this.#lastWrite = written.catch(() => undefined);
     return written;
   }
 }

@@ -26,7 +26,7 @@ it('ends in time, and loses nothing', async () => {
   expect(await Promise.race([store.close().then(() => 'closed'), tooLate])).toBe('closed');
   clearTimeout(late);
   const again = await openQuietly(path);
-  expect((await again.log.read({ after: null, limit: 10 })).events.map(({ reason }) => reason)).toEqual([
+  expect((await again.eventLog.readEvents({ after: null, limit: 10 })).events.map(({ reason }) => reason)).toEqual([
     'LOGIN',
     'LOGIN',
     'KICKED',

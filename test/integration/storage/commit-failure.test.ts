@@ -50,7 +50,7 @@ describe('a commit that fails', () => {
     const { user: alice } = await run(store, ALICE, login('a1'));
     const told: CommittedChange[] = [];
     store.onCommit((changes) => told.push(...changes));
-    const [end, counts] = [await store.log.latestCursor(), store.counts()];
+    const [end, counts] = [await store.eventLog.getLatestCursor(), store.getPresenceCounts()];
 
     const broken = breakTable(path, 'events');
     const failed = await Promise.allSettled([
@@ -71,37 +71,37 @@ describe('a commit that fails', () => {
         },
       });
     }
-    expect(await store.read([ALICE, BOB])).toEqual([alice, unknownUser(BOB, 0)]);
-    expect(store.counts()).toEqual(counts);
+    expect(await store.readUsers([ALICE, BOB])).toEqual([alice, unknownUser(BOB, 0)]);
+    expect(store.getPresenceCounts()).toEqual(counts);
     expect(told).toEqual([]);
-    expect(await store.log.latestCursor()).toBe(end);
+    expect(await store.eventLog.getLatestCursor()).toBe(end);
 
     broken.mend();
     expect((await run(store, ALICE, say('a1', 'kept'))).user.version).toBe(2);
     expect((await run(store, BOB, login('b1'))).user.version).toBe(1);
-    const { events } = await store.log.read({ after: end, limit: 10 });
+    const { events } = await store.eventLog.readEvents({ after: end, limit: 10 });
     expect(events.map(({ userId }) => userId)).toEqual([ALICE, BOB]);
-    const records = await store.read([ALICE, BOB]);
+    const records = await store.readUsers([ALICE, BOB]);
     await store.close();
 
     const again = await openQuietly(path, { clock: clock.now });
-    expect(await again.read([ALICE, BOB])).toEqual(records);
-    expect((await again.log.read({ after: end, limit: 10 })).events).toEqual(events);
+    expect(await again.readUsers([ALICE, BOB])).toEqual(records);
+    expect((await again.eventLog.readEvents({ after: end, limit: 10 })).events).toEqual(events);
     await again.close();
   });
 
   it('leaves the policy in force', async () => {
     const path = newPath();
     const store = await openQuietly(path);
-    const before = store.policy();
+    const before = store.getPolicy();
     const broken = breakTable(path, 'meta');
     await expect(store.updatePolicy((policy) => changePolicy(policy, { preset: 'CLASSIC' }))).rejects.toMatchObject({
       code: 'NOT_WRITTEN',
     });
-    expect(store.policy()).toEqual(before);
+    expect(store.getPolicy()).toEqual(before);
     broken.mend();
     await store.updatePolicy((policy) => changePolicy(policy, { preset: 'CLASSIC' }));
-    expect(store.policy()).toEqual(changePolicy(before, { preset: 'CLASSIC' }));
+    expect(store.getPolicy()).toEqual(changePolicy(before, { preset: 'CLASSIC' }));
     await store.close();
   });
 
@@ -113,11 +113,11 @@ describe('a commit that fails', () => {
     clock.advance(5_000);
     await run(store, ALICE, beat('a1'));
     const broken = breakTable(path, 'users', 'UPDATE');
-    await expect(store.flush()).rejects.toMatchObject({ code: 'NOT_WRITTEN' });
+    await expect(store.flushLastSeen()).rejects.toMatchObject({ code: 'NOT_WRITTEN' });
     broken.mend();
     await store.close();
     const again = await openQuietly(path, { clock: clock.now });
-    expect((await again.read([ALICE]))[0]?.lastSeenAt).toBe(clock.now());
+    expect((await again.readUsers([ALICE]))[0]?.lastSeenAt).toBe(clock.now());
     await again.close();
   });
 
@@ -135,7 +135,7 @@ describe('a commit that fails', () => {
       `CREATE TRIGGER broken BEFORE UPDATE ON users WHEN new.version = old.version
        BEGIN SELECT RAISE(ABORT, 'broken for a test'); END`,
     );
-    const flushing = expect(store.flush()).rejects.toMatchObject({ code: 'NOT_WRITTEN' });
+    const flushing = expect(store.flushLastSeen()).rejects.toMatchObject({ code: 'NOT_WRITTEN' });
     // By then it is on its way, alone.
     await settled();
     await run(store, ALICE, say('a2', 'hello'));
@@ -143,7 +143,7 @@ describe('a commit that fails', () => {
     await store.close();
     database.close();
     const again = await openQuietly(path, { clock: clock.now });
-    const [alice] = await again.read([ALICE]);
+    const [alice] = await again.readUsers([ALICE]);
     expect(alice?.sessions).toMatchObject([{ id: 'a1', lastSeenAt: clock.now() }, { id: 'a2' }]);
     await again.close();
   });
@@ -159,7 +159,7 @@ describe('a commit that fails', () => {
     await expect(store.close()).rejects.toMatchObject({ code: 'NOT_WRITTEN' });
     broken.mend();
     const again = await openQuietly(path, { clock: clock.now });
-    expect(await again.read([ALICE])).toMatchObject([{ version: 1, status: 'ONLINE' }]);
+    expect(await again.readUsers([ALICE])).toMatchObject([{ version: 1, status: 'ONLINE' }]);
     await again.close();
   });
 
@@ -170,11 +170,11 @@ describe('a commit that fails', () => {
     await run(store, ALICE, login('a1'));
     clock.advance(5_000);
     const broken = breakTable(path, 'meta');
-    await expect(store.purge()).rejects.toMatchObject({ code: 'NOT_WRITTEN' });
-    expect((await store.log.read({ after: null, limit: 10 })).events).toHaveLength(1);
+    await expect(store.purgeExpiredData()).rejects.toMatchObject({ code: 'NOT_WRITTEN' });
+    expect((await store.eventLog.readEvents({ after: null, limit: 10 })).events).toHaveLength(1);
     broken.mend();
-    await store.purge();
-    expect((await store.log.read({ after: null, limit: 10 })).events).toHaveLength(0);
+    await store.purgeExpiredData();
+    expect((await store.eventLog.readEvents({ after: null, limit: 10 })).events).toHaveLength(0);
     await store.close();
   });
 });
@@ -196,14 +196,14 @@ describe('a writer that dies', () => {
       expect(result).toMatchObject({ status: 'rejected', reason: { code: 'DEAD' } });
     }
     await expect(run(store, CAROL, login('c1'))).rejects.toMatchObject({ code: 'DEAD' });
-    await expect(store.read([ALICE])).rejects.toMatchObject({ code: 'DEAD' });
+    await expect(store.readUsers([ALICE])).rejects.toMatchObject({ code: 'DEAD' });
     expect(failures).toMatchObject([{ code: 'DEAD' }]);
     await store.close();
     await expect(openQuietly(path)).rejects.toMatchObject({ kind: 'CORRUPT' });
 
     damaged.mend();
     const again = await openQuietly(path);
-    expect(await again.read([ALICE])).toMatchObject([{ status: 'ONLINE', customStatus: null }]);
+    expect(await again.readUsers([ALICE])).toMatchObject([{ status: 'ONLINE', customStatus: null }]);
     await run(again, ALICE, logout('a1'));
     await again.close();
   });

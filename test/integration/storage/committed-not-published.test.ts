@@ -31,24 +31,24 @@ it('what is committed and not told yet is not shown', async () => {
   await earlier.close();
   // The log up to here is on the disk alone.
   const store = await openQuietly(path);
-  const start = await store.log.latestCursor();
+  const start = await store.eventLog.getLatestCursor();
 
   const coming = run(store, ALICE, login('a1', 'ANDROID', { link: linkId('one') }));
   await holdUntilCommitted(path, 1);
-  expect(await store.read([ALICE])).toEqual([unknownUser(ALICE, 0)]);
-  expect(await store.listOnline({ after: null, limit: 10 })).toEqual({ users: [], hasMore: false });
-  expect(await store.log.latestCursor()).toBe(start);
-  const { events } = await store.log.read({ after: null, limit: 10 });
+  expect(await store.readUsers([ALICE])).toEqual([unknownUser(ALICE, 0)]);
+  expect(await store.listOnlineUsers({ after: null, limit: 10 })).toEqual({ users: [], hasMore: false });
+  expect(await store.eventLog.getLatestCursor()).toBe(start);
+  const { events } = await store.eventLog.readEvents({ after: null, limit: 10 });
   expect(events.map(({ userId }) => userId)).toEqual(['bob', 'bob']);
   const { user: online } = await coming;
-  expect(await store.read([ALICE])).toEqual([online]);
+  expect(await store.readUsers([ALICE])).toEqual([online]);
 
   const going = run(store, ALICE, logout('a1'));
   await holdUntilCommitted(path, 2);
-  expect(await store.read([ALICE])).toEqual([online]);
-  expect(await store.findEnded(ALICE, sessionId('a1'))).toBeNull();
+  expect(await store.readUsers([ALICE])).toEqual([online]);
+  expect(await store.findEndedSession(ALICE, sessionId('a1'))).toBeNull();
   const { user: offline } = await going;
-  expect(await store.read([ALICE])).toEqual([offline]);
-  expect(await store.findEnded(ALICE, sessionId('a1'))).toMatchObject({ reason: 'LOGOUT' });
+  expect(await store.readUsers([ALICE])).toEqual([offline]);
+  expect(await store.findEndedSession(ALICE, sessionId('a1'))).toMatchObject({ reason: 'LOGOUT' });
   await store.close();
 });

@@ -4,7 +4,7 @@ import { copyFileSync, openSync, readFileSync, truncateSync, writeFileSync, writ
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { changePolicy, DEFAULT_POLICY } from '../../../src/core/policy.ts';
-import { diagnose } from '../../../src/storage/sqlite/offline/doctor/doctor.ts';
+import { diagnoseDatabase } from '../../../src/storage/sqlite/offline/doctor/doctor.ts';
 import type { FindingId } from '../../../src/storage/sqlite/offline/doctor/findings.ts';
 import { login, logout, run, runAll, say, user, wake } from '../../contract/commands.ts';
 import { VirtualClock } from '../../contract/virtual-clock.ts';
@@ -22,7 +22,7 @@ beforeAll(async () => {
   await run(store, user('early'), login('e', 'WEB'));
   await run(store, user('early'), logout('e'));
   clock.advance(86_400_001);
-  await store.purge();
+  await store.purgeExpiredData();
   const many = Array.from({ length: 400 }, (_, index) => user(`one of many ${index}`));
   for (const id of many) await run(store, id, login(`s of ${id}`, 'LINUX'));
   clock.advance(1_000);
@@ -45,12 +45,12 @@ const copied = (): string => {
 };
 
 const foundIn = (path: string, quick = false): readonly FindingId[] =>
-  diagnose(path, quick)
+  diagnoseDatabase(path, quick)
     .findings.map(({ id }) => id)
     .sort();
 
 it('finds nothing in a healthy file, and counts it', () => {
-  expect(diagnose(healthy, false)).toMatchObject({
+  expect(diagnoseDatabase(healthy, false)).toMatchObject({
     schema: 'CURRENT',
     integrity: 'full',
     file: { walBytes: 0 },
@@ -148,7 +148,7 @@ describe('finds, of what was changed behind the store’s back,', () => {
     const connection = new Database(path);
     connection.exec("UPDATE users SET version = 77 WHERE user_id LIKE 'one of many%' OR user_id = 'bob'");
     connection.close();
-    const [finding] = diagnose(path, false).findings;
+    const [finding] = diagnoseDatabase(path, false).findings;
     expect(finding).toMatchObject({ id: 'log-and-user', severity: 'error', count: 401 });
     expect(finding?.examples).toHaveLength(5);
     expect(finding?.examples[0]).toMatch(/^"bob", event \d+: version 77, in the log 2$/);
@@ -172,7 +172,7 @@ describe('finds, of what has happened to the file,', () => {
   };
 
   it.each(['users', 'events', 'events_of_user', 'sessions_live'])('a page of %s that is overwritten', (name) => {
-    const [finding, ...others] = diagnose(overwritten(rootOf(name)), true).findings;
+    const [finding, ...others] = diagnoseDatabase(overwritten(rootOf(name)), true).findings;
     expect([finding?.id, others]).toEqual(['damaged', []]);
     expect(finding?.examples.join()).toMatch(new RegExp(`\\b${name}\\b|malformed`));
   });
@@ -190,7 +190,7 @@ describe('finds, of what has happened to the file,', () => {
     connection.pragma('writable_schema = ON');
     connection.prepare('INSERT INTO sqlite_schema VALUES (@type, @name, @tbl_name, @rootpage, @sql)').run(index);
     connection.close();
-    const found = diagnose(path, false).findings;
+    const found = diagnoseDatabase(path, false).findings;
     expect(found.map(({ id }) => id)).toEqual(['damaged']);
     expect(found[0]?.examples.join()).toContain('sessions_live');
     expect(foundIn(path, true)).not.toContain('damaged');
@@ -210,6 +210,6 @@ describe('finds, of what has happened to the file,', () => {
   ])('and refuses it when %s', (_what, make, kind) => {
     const path = join(newDirectory(), 'other.db');
     make(path);
-    expect(() => diagnose(path, false)).toThrow(expect.objectContaining({ kind }) as Error);
+    expect(() => diagnoseDatabase(path, false)).toThrow(expect.objectContaining({ kind }) as Error);
   });
 });

@@ -16,7 +16,7 @@ const served = async (background = false) => {
   const path = join(newDirectory(), 'presence.db');
   let died: (error: Error) => void = () => undefined;
   const failure = new Promise<Error>((resolve) => (died = resolve));
-  const store = await openQuietly(path, { onFailure: died, background });
+  const store = await openQuietly(path, { onFailure: died, runPeriodicTasks: background });
   await run(store, ALICE, login('a1'));
   return { path, store, failure };
 };
@@ -40,7 +40,7 @@ describe.each(ways)('a file that %s', (_name, takeAway) => {
     const gone = { code: 'DEAD', message: expect.stringMatching(/was removed or replaced/) as string };
     await expect(run(store, BOB, login('b1'))).rejects.toMatchObject(gone);
     expect(await failure).toMatchObject(gone);
-    await expect(store.read([ALICE])).rejects.toMatchObject(gone);
+    await expect(store.readUsers([ALICE])).rejects.toMatchObject(gone);
     await store.close();
   });
 
@@ -111,10 +111,10 @@ it('a page that is found damaged answers nobody, and the store is dead', async (
   execFileSync(process.execPath, ['-e', OVERWRITE, path, pages.join()]);
   const damaged = execFileSync('sha256sum', [path], { encoding: 'utf8' });
   await expect(
-    store.update(ids[0] ?? ALICE, (record, policy, now) => step(record, login('again'), policy, now)),
+    store.updateUser(ids[0] ?? ALICE, (record, policy, now) => step(record, login('again'), policy, now)),
   ).rejects.toThrow();
   expect(await failure).toMatchObject({ code: 'DEAD', message: expect.stringMatching(/malformed/) as string });
-  await expect(store.read([BOB])).rejects.toMatchObject({ code: 'DEAD' });
+  await expect(store.readUsers([BOB])).rejects.toMatchObject({ code: 'DEAD' });
   await store.close();
   expect(execFileSync('sha256sum', [path], { encoding: 'utf8' })).toBe(damaged);
 });

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
-import { diagnose } from '../../../src/storage/sqlite/offline/doctor/doctor.ts';
+import { diagnoseDatabase } from '../../../src/storage/sqlite/offline/doctor/doctor.ts';
 import { openQuietly, temporaryDirectories } from './support/sqlite-files.ts';
 import { expectWhole, type Acknowledged } from './support/verify-store.ts';
 
@@ -34,7 +34,7 @@ it(`every acknowledged change survives kill -9, ${ROUNDS} times over`, async () 
   const acknowledged: Acknowledged[] = [];
   for (let round = 1; round <= ROUNDS; round++) {
     acknowledged.push(...(await writeAndKill(path, round, 300 * round)));
-    expect(diagnose(path, false).findings).toEqual([]);
+    expect(diagnoseDatabase(path, false).findings).toEqual([]);
     const store = await openQuietly(path);
     const events = await expectWhole(store, acknowledged);
     await store.close();

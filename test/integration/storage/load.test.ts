@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { linkId, millis } from '../../../src/core/ids.ts';
 import { afterRestart } from '../../../src/core/state-machine.ts';
 import { changePolicy, DEFAULT_POLICY } from '../../../src/core/policy.ts';
-import { loadFile } from '../../../src/storage/sqlite/load/load.ts';
+import { loadDatabase } from '../../../src/storage/sqlite/load/load.ts';
 import { beat, login, run, say, user } from '../../contract/commands.ts';
 import { openQuietly, temporaryDirectories } from './support/sqlite-files.ts';
 
@@ -33,8 +33,8 @@ const served = async (): Promise<{ path: string; users: unknown[]; counts: unkno
   await run(store, user('gone'), login('gone', 'WEB'));
   await run(store, user('gone'), { type: 'logout', sessionId: login('gone').sessionId });
   const now = millis(store.now() + 5_000);
-  const users = (await store.read([...IDS, ...MANY])).map((each) => afterRestart(each, now));
-  const counts = store.counts();
+  const users = (await store.readUsers([...IDS, ...MANY])).map((each) => afterRestart(each, now));
+  const counts = store.getPresenceCounts();
   await store.close();
   return { path, users, counts, now };
 };
@@ -52,14 +52,14 @@ describe('a start', () => {
   it('finds everybody as `afterRestart` says, whichever thread reads the sessions', async () => {
     const { path, users, counts, now } = await served();
     for (const inThread of [false, true]) {
-      const { reader, present } = await loadFile(path, millis(now), () => undefined, inThread);
+      const { reader, activeUsers: present } = await loadDatabase(path, millis(now), () => undefined, inThread);
       reader.close();
-      expect([...IDS, ...MANY].map((id) => present.get(id))).toEqual(
+      expect([...IDS, ...MANY].map((id) => present.getUser(id))).toEqual(
         // What was ONLINE has no socket any more; what is not ONLINE had none.
         users,
       );
-      expect(present.counts()).toEqual(counts);
-      expect(present.get(user('gone'))).toBeUndefined();
+      expect(present.getPresenceCounts()).toEqual(counts);
+      expect(present.getUser(user('gone'))).toBeUndefined();
     }
   });
 
@@ -71,7 +71,7 @@ describe('a start', () => {
     const file = openSync(path, 'r+');
     writeSync(file, Buffer.alloc(4_096, 0xa5), 0, 4_096, (Number(page) - 1) * 4_096);
     closeSync(file);
-    const refused = loadFile(path, millis(now), () => undefined, true);
+    const refused = loadDatabase(path, millis(now), () => undefined, true);
     await expect(refused).rejects.toThrow(Database.SqliteError);
     await expect(refused).rejects.toMatchObject({ code: 'SQLITE_CORRUPT' });
   });
@@ -79,7 +79,7 @@ describe('a start', () => {
   it('says what else the thread stumbled over', async () => {
     const { path, now } = await served();
     change(path, (database) => database.exec("UPDATE sessions SET watch = 'nobody'"));
-    await expect(loadFile(path, millis(now), () => undefined, true)).rejects.toThrow('not valid JSON');
+    await expect(loadDatabase(path, millis(now), () => undefined, true)).rejects.toThrow('not valid JSON');
   });
 
   it('is refused by the check first, whatever reading comes to', async () => {
@@ -88,7 +88,7 @@ describe('a start', () => {
     };
     for (const inThread of [false, true]) {
       const { path, now } = await served();
-      const refused = () => loadFile(path, millis(now), check, inThread);
+      const refused = () => loadDatabase(path, millis(now), check, inThread);
       await expect(refused()).rejects.toThrow('It is damaged.');
       change(path, (database) => database.exec('ALTER TABLE users RENAME TO others'));
       await expect(refused()).rejects.toThrow('It is damaged.');

@@ -27,7 +27,7 @@ const everybodyOnline = async (store: SqliteStore): Promise<void> => {
 const wholeLog = async (store: SqliteStore): Promise<readonly LoggedEvent[]> => {
   const events: LoggedEvent[] = [];
   for (let after: Cursor | null = null; ;) {
-    const page = await store.log.read({ after, limit: 1_000 });
+    const page = await store.eventLog.readEvents({ after, limit: 1_000 });
     events.push(...page.events);
     after = page.events.at(-1)?.cursor ?? null;
     if (!page.hasMore) return events;
@@ -51,16 +51,16 @@ it('what is in force and told is what is on the disk', async () => {
   expect(await runAll(first, MANY, wake)).toEqual([]);
   clock.advance(300 * SECOND);
   expect(await runAll(first, MANY, wake)).toEqual([]);
-  const before = { users: await first.read(MANY), log: await wholeLog(first) };
+  const before = { users: await first.readUsers(MANY), log: await wholeLog(first) };
   expect(before.log.slice(2 * MANY.length)).toMatchObject(told.flatMap(({ events }) => events));
-  const ended = await Promise.all(MANY.map((id) => first.findEnded(id, sessionId(web(id)))));
+  const ended = await Promise.all(MANY.map((id) => first.findEndedSession(id, sessionId(web(id)))));
   expect(ended.filter((end) => end?.session.lastSeenAt === heard)).toHaveLength(alive.length);
   expect(before.users.filter(({ status }) => status === 'PUSH_ONLINE')).toHaveLength(MANY.length - alive.length);
   await first.close();
 
   const second = await openQuietly(path, { clock: clock.now });
   expect(await wholeLog(second)).toEqual(before.log);
-  expect(await Promise.all(MANY.map((id) => second.findEnded(id, sessionId(web(id)))))).toEqual(ended);
+  expect(await Promise.all(MANY.map((id) => second.findEndedSession(id, sessionId(web(id)))))).toEqual(ended);
   const asWritten = before.users.map((record) => ({
     ...record,
     // A restart counts silence anew for those who are ONLINE.
@@ -68,7 +68,7 @@ it('what is in force and told is what is on the disk', async () => {
       session.status === 'ONLINE' ? { ...session, aliveAt: clock.now() } : session,
     ),
   }));
-  expect(await second.read(MANY)).toEqual(asWritten);
+  expect(await second.readUsers(MANY)).toEqual(asWritten);
   await second.close();
 });
 
@@ -77,7 +77,7 @@ it('a commit that fails among others leaves no hole in the log, and none of the 
   const clock = new VirtualClock();
   const store = await openQuietly(path, { clock: clock.now });
   await everybodyOnline(store);
-  const end = await store.log.latestCursor();
+  const end = await store.eventLog.getLatestCursor();
   clock.advance(60 * SECOND);
   const unlucky = MANY[1_500];
   const saboteur = new Database(path);
@@ -89,7 +89,7 @@ it('a commit that fails among others leaves no hole in the log, and none of the 
   expect(failed).toContain(unlucky);
   expect(failed.length).toBeLessThan(MANY.length / 2);
   const written = MANY.filter((id) => !failed.includes(id));
-  const following = async () => (await store.log.read({ after: end, limit: MANY.length })).events;
+  const following = async () => (await store.eventLog.readEvents({ after: end, limit: MANY.length })).events;
   expect((await following()).map(({ userId }) => userId)).toEqual(written);
 
   saboteur.exec('DROP TRIGGER broken');
@@ -102,6 +102,6 @@ it('a commit that fails among others leaves no hole in the log, and none of the 
   saboteur.close();
 
   const again = await openQuietly(path, { clock: clock.now });
-  expect((await again.log.read({ after: end, limit: MANY.length })).events).toEqual(log);
+  expect((await again.eventLog.readEvents({ after: end, limit: MANY.length })).events).toEqual(log);
   await again.close();
 });

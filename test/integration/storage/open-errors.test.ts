@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { StorageError, type StorageErrorKind } from '../../../src/storage/sqlite/file/errors.ts';
+import { DatabaseFileError, type DatabaseFileErrorKind } from '../../../src/storage/sqlite/file/errors.ts';
 import { login, run, user } from '../../contract/commands.ts';
 import { openQuietly, temporaryDirectories } from './support/sqlite-files.ts';
 
@@ -14,12 +14,12 @@ const newPath = (): string => join(newDirectory(), 'presence.db');
 /** By another process: to read a file that SQLite has open here would let go of its locks. */
 const hashOf = (path: string): string => execFileSync('sha256sum', ['--', path], { encoding: 'utf8' });
 
-const refusal = async (path: string): Promise<StorageError> => {
+const refusal = async (path: string): Promise<DatabaseFileError> => {
   try {
     const store = await openQuietly(path);
     await store.close();
   } catch (error) {
-    if (error instanceof StorageError) return error;
+    if (error instanceof DatabaseFileError) return error;
     throw error;
   }
   throw new Error('The file was opened.');
@@ -31,7 +31,7 @@ const filesBeside = (path: string): readonly string[] =>
     (name) => !name.endsWith('-shm') && !(name.endsWith('-wal') && statSync(join(dirname(path), name)).size === 0),
   );
 
-const expectUntouched = async (path: string, kind: StorageErrorKind, says: string): Promise<void> => {
+const expectUntouched = async (path: string, kind: DatabaseFileErrorKind, says: string): Promise<void> => {
   const before = { hash: hashOf(path), files: filesBeside(path) };
   const error = await refusal(path);
   expect(error).toMatchObject({ kind });
@@ -158,7 +158,7 @@ describe('a file is refused and left untouched when it is', () => {
     await run(first, user('alice'), login('a2', 'WEB'));
     await first.close();
     const second = await openQuietly(path);
-    expect((await second.read([user('alice')]))[0]?.version).toBe(1);
+    expect((await second.readUsers([user('alice')]))[0]?.version).toBe(1);
     await second.close();
   });
 
@@ -212,13 +212,15 @@ describe('a new database', () => {
     await store.close();
     expect(existsSync(path)).toBe(true);
     const again = await openQuietly(path);
-    expect(again.counts().usersOnline).toBe(1);
+    expect(again.getPresenceCounts().usersOnline).toBe(1);
     await again.close();
   });
 
   it('has a log of its own: cursors of another database are refused', async () => {
     const [one, other] = [await openQuietly(newPath()), await openQuietly(newPath())];
-    await expect(one.log.read({ after: await other.log.latestCursor(), limit: 1 })).rejects.toMatchObject({
+    await expect(
+      one.eventLog.readEvents({ after: await other.eventLog.getLatestCursor(), limit: 1 }),
+    ).rejects.toMatchObject({
       fault: { code: 'BAD_USER_INPUT' },
     });
     await Promise.all([one.close(), other.close()]);

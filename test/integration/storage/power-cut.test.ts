@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
-import { diagnose } from '../../../src/storage/sqlite/offline/doctor/doctor.ts';
+import { diagnoseDatabase } from '../../../src/storage/sqlite/offline/doctor/doctor.ts';
 import { openQuietly, temporaryDirectories } from './support/sqlite-files.ts';
 import { expectWhole, type Acknowledged } from './support/verify-store.ts';
 
@@ -68,7 +68,7 @@ it(
       for (let torn = 0; torn < TORN_OF_EACH; torn++) {
         const piece = copyFiles(path);
         truncateSync(`${piece}-wal`, Math.floor(Math.random() * statSync(`${piece}-wal`).size));
-        expect(diagnose(piece, false).findings).toEqual([]);
+        expect(diagnoseDatabase(piece, false).findings).toEqual([]);
         const store = await openQuietly(piece);
         await expectWhole(store, []);
         await store.close();

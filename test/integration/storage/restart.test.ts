@@ -23,7 +23,7 @@ const makeServer = (eventRetentionMs = 30 * DAY) => {
 };
 
 const onlineIds = async (store: PresenceStore) =>
-  (await store.listOnline({ after: null, limit: 100 })).users.map(({ id }) => id);
+  (await store.listOnlineUsers({ after: null, limit: 100 })).users.map(({ id }) => id);
 
 describe('after a restart', () => {
   it('users, versions, custom statuses, devices, counts and the log are as before; only sockets are gone', async () => {
@@ -37,26 +37,26 @@ describe('after a restart', () => {
     await run(first, BOB, { type: 'detach', link: linkId('two'), byServer: false });
     await run(first, CAROL, login('c1'));
     await run(first, CAROL, endAll(true));
-    const before = await first.read([ALICE, BOB, CAROL]);
-    const log = await first.log.read({ after: null, limit: 100 });
-    const counts = first.counts();
-    const ended = await first.findEnded(CAROL, sessionId('c1'));
-    const latest = await first.log.latestCursor();
+    const before = await first.readUsers([ALICE, BOB, CAROL]);
+    const log = await first.eventLog.readEvents({ after: null, limit: 100 });
+    const counts = first.getPresenceCounts();
+    const ended = await first.findEndedSession(CAROL, sessionId('c1'));
+    const latest = await first.eventLog.getLatestCursor();
     await first.close();
 
     const second = await start();
-    const [alice, bob, carol] = await second.read([ALICE, BOB, CAROL]);
+    const [alice, bob, carol] = await second.readUsers([ALICE, BOB, CAROL]);
     expect(alice).toEqual({
       ...before[0],
       sessions: before[0]?.sessions.map((session) => ({ ...session, links: [], aliveAt: clock.now() })),
     });
     expect(bob).toEqual(before[1]);
     expect(carol).toEqual(before[2]);
-    expect(second.counts()).toEqual(counts);
+    expect(second.getPresenceCounts()).toEqual(counts);
     expect(await onlineIds(second)).toEqual([ALICE, BOB]);
-    expect(await second.findEnded(CAROL, sessionId('c1'))).toEqual(ended);
-    expect(await second.log.read({ after: null, limit: 100 })).toEqual(log);
-    expect(await second.log.latestCursor()).toBe(latest);
+    expect(await second.findEndedSession(CAROL, sessionId('c1'))).toEqual(ended);
+    expect(await second.eventLog.readEvents({ after: null, limit: 100 })).toEqual(log);
+    expect(await second.eventLog.getLatestCursor()).toBe(latest);
     await second.close();
   });
 
@@ -79,12 +79,12 @@ describe('after a restart', () => {
       appState: 'BACKGROUND',
       ipAddress: '198.51.100.9',
     });
-    const [alice, bob] = await first.read([ALICE, BOB]);
+    const [alice, bob] = await first.readUsers([ALICE, BOB]);
     expect(alice).toMatchObject({ status: 'ONLINE', reason: 'RECONNECT' });
     await first.close();
 
     const second = await start();
-    const again = await second.read([ALICE, BOB]);
+    const again = await second.readUsers([ALICE, BOB]);
     const restarted = { aliveAt: clock.now() };
     expect(again[0]?.sessions).toEqual([{ ...alice?.sessions[0], ...restarted, backgroundSince: clock.now() }]);
     expect(again[1]?.sessions).toEqual([{ ...bob?.sessions[0], ...restarted }]);
@@ -96,19 +96,19 @@ describe('after a restart', () => {
     const { start } = makeServer();
     const first = await start();
     await run(first, ALICE, login('a1'));
-    const middle = await first.log.latestCursor();
+    const middle = await first.eventLog.getLatestCursor();
     await run(first, BOB, login('b1'));
     await first.close();
 
     const second = await start();
     await run(second, ALICE, say('a1', 'back'));
-    const { events } = await second.log.read({ after: middle, limit: 10 });
+    const { events } = await second.eventLog.readEvents({ after: middle, limit: 10 });
     expect(events.map(({ userId, version }) => ({ userId, version }))).toEqual([
       { userId: BOB, version: 1 },
       { userId: ALICE, version: 2 },
     ]);
     // From the file, and across to what memory holds.
-    expect((await second.log.read({ after: null, limit: 10 })).events.slice(1)).toEqual(events);
+    expect((await second.eventLog.readEvents({ after: null, limit: 10 })).events.slice(1)).toEqual(events);
     await second.close();
   });
 
@@ -116,15 +116,15 @@ describe('after a restart', () => {
     const { start, clock } = makeServer(SECOND);
     const first = await start();
     await run(first, ALICE, login('a1'));
-    const old = await first.log.latestCursor();
+    const old = await first.eventLog.getLatestCursor();
     clock.advance(2 * SECOND);
-    await first.purge();
+    await first.purgeExpiredData();
     await first.close();
 
     const second = await start();
-    expect(await second.log.latestCursor()).toBe(old);
+    expect(await second.eventLog.getLatestCursor()).toBe(old);
     await run(second, ALICE, logout('a1'));
-    const { events } = await second.log.read({ after: old, limit: 10 });
+    const { events } = await second.eventLog.readEvents({ after: old, limit: 10 });
     expect(events.map(({ reason }) => reason)).toEqual(['LOGOUT']);
     expect(events[0]?.cursor).not.toBe(old);
     await second.close();
@@ -139,12 +139,12 @@ describe('after a restart', () => {
     clock.advance(10 * DAY);
 
     const second = await start();
-    expect(await second.claimDue(10)).toEqual([]);
+    expect(await second.claimDueUsers(10)).toEqual([]);
     clock.advance(60 * SECOND - 1);
-    expect(await second.claimDue(10)).toEqual([]);
+    expect(await second.claimDueUsers(10)).toEqual([]);
     expect(await onlineIds(second)).toEqual([ALICE]);
     clock.advance(1 + GRAIN_MS);
-    expect(await second.claimDue(10)).toEqual([ALICE]);
+    expect(await second.claimDueUsers(10)).toEqual([ALICE]);
     expect((await run(second, ALICE, wake)).user).toMatchObject({ status: 'OFFLINE', reason: 'HEARTBEAT_TIMEOUT' });
     await second.close();
   });
@@ -158,9 +158,9 @@ describe('after a restart', () => {
     clock.advance(7 * DAY - 1);
 
     const second = await start();
-    expect(await second.claimDue(10)).toEqual([]);
+    expect(await second.claimDueUsers(10)).toEqual([]);
     clock.advance(1 + GRAIN_MS);
-    expect(await second.claimDue(10)).toEqual([ALICE]);
+    expect(await second.claimDueUsers(10)).toEqual([ALICE]);
     await second.close();
   });
 
@@ -176,7 +176,7 @@ describe('after a restart', () => {
     clock.advance(SECOND);
 
     const second = await start();
-    const [alice] = await second.read([ALICE]);
+    const [alice] = await second.readUsers([ALICE]);
     expect(alice).toMatchObject({ lastSeenAt: seenAt, version: 1 });
     expect(alice?.sessions.map((session) => session.lastSeenAt)).toEqual([seenAt, seenAt - 30 * SECOND]);
     await second.close();
@@ -189,13 +189,13 @@ describe('after a restart', () => {
     clock.advance(SECOND);
     await run(first, ALICE, beat('a1'));
     const dropping = run(first, ALICE, { type: 'detach', link: linkId('one'), byServer: false });
-    await first.flush();
+    await first.flushLastSeen();
     const { user: dropped } = await dropping;
     expect(dropped.sessions).toMatchObject([{ status: 'PUSH_ONLINE', lastSeenAt: clock.now() }]);
     await first.close();
 
     const second = await start();
-    expect(await second.read([ALICE])).toEqual([dropped]);
+    expect(await second.readUsers([ALICE])).toEqual([dropped]);
     await second.close();
   });
 
@@ -210,7 +210,7 @@ describe('after a restart', () => {
     await first.close();
 
     const second = await start();
-    expect((await second.read([ALICE]))[0]?.sessions).toMatchObject([{ id: 'a1', lastSeenAt: clock.now() }]);
+    expect((await second.readUsers([ALICE]))[0]?.sessions).toMatchObject([{ id: 'a1', lastSeenAt: clock.now() }]);
     await second.close();
   });
 
@@ -223,7 +223,7 @@ describe('after a restart', () => {
     );
     for (const { id } of logins) await run(first, ALICE, login(id));
     await first.updatePolicy((policy) => changePolicy(policy, { preset: 'CLASSIC', pushOnlineExpiryMs: 9_000 }));
-    const policy = first.policy();
+    const policy = first.getPolicy();
     await run(first, ALICE, {
       type: 'heartbeat',
       sessionId: sessionId('session a'),
@@ -233,8 +233,8 @@ describe('after a restart', () => {
     await first.close();
 
     const second = await start();
-    expect(second.policy()).toEqual(policy);
-    const [alice] = await second.read([ALICE]);
+    expect(second.getPolicy()).toEqual(policy);
+    const [alice] = await second.readUsers([ALICE]);
     expect(alice?.sessions.map(({ id, appState }) => ({ id, appState }))).toEqual([
       { id: 'session z', appState: 'FOREGROUND' },
       { id: 'session a', appState: 'BACKGROUND' },
@@ -249,7 +249,7 @@ describe('after a restart', () => {
     await run(first, ALICE, login('a1'));
     await run(first, ALICE, logout('a1'));
     clock.advance(31 * DAY);
-    await first.purge();
+    await first.purgeExpiredData();
     await first.close();
 
     const second = await start();
@@ -261,13 +261,13 @@ describe('after a restart', () => {
     const { start } = makeServer();
     const first = await start();
     await run(first, ALICE, login('a1'));
-    const latest = await first.log.latestCursor();
+    const latest = await first.eventLog.getLatestCursor();
     const ahead = latest.replace(/\d+$/, (seq) => String(Number(seq) + 1)) as typeof latest;
-    await expect(first.log.read({ after: ahead, limit: 1 })).rejects.toMatchObject({
+    await expect(first.eventLog.readEvents({ after: ahead, limit: 1 })).rejects.toMatchObject({
       fault: { code: 'BAD_USER_INPUT' },
     });
     await run(first, BOB, login('b1'));
-    expect(await first.log.read({ after: ahead, limit: 1 })).toEqual({ events: [], hasMore: false });
+    expect(await first.eventLog.readEvents({ after: ahead, limit: 1 })).toEqual({ events: [], hasMore: false });
     await first.close();
   });
 });
@@ -276,13 +276,13 @@ describe('the log in memory and the log on the disk', () => {
   it('are one: pages from either, and across both, are the same', async () => {
     const path = join(newDirectory(), 'presence.db');
     const clock = new VirtualClock();
-    const store = await openQuietly(path, { clock: clock.now, policySeed: POLICY, recentEvents: 4 });
+    const store = await openQuietly(path, { clock: clock.now, policySeed: POLICY, recentEventCount: 4 });
     await run(store, ALICE, login('a1'));
     await run(store, BOB, login('b1'));
     for (let word = 0; word < 8; word++)
       await run(store, word % 3 === 0 ? BOB : ALICE, say(word % 3 === 0 ? 'b1' : 'a1', `${word}`));
     await run(store, ALICE, login('a2', 'ANDROID'));
-    const { events } = await store.log.read({ after: null, limit: 100 });
+    const { events } = await store.eventLog.readEvents({ after: null, limit: 100 });
     expect(events).toHaveLength(12);
     for (const userId of [undefined, ALICE, BOB]) {
       for (const wholeChanges of [false, true]) {
@@ -293,7 +293,7 @@ describe('the log in memory and the log on the disk', () => {
             while (wholeChanges && following[end]?.changeId === following[end - 1]?.changeId && end < following.length)
               end++;
             const after = events[from - 1]?.cursor ?? null;
-            expect(await store.log.read({ after, limit, userId, wholeChanges })).toEqual({
+            expect(await store.eventLog.readEvents({ after, limit, userId, wholeChanges })).toEqual({
               events: following.slice(0, end),
               hasMore: following.length > end,
             });
@@ -307,11 +307,11 @@ describe('the log in memory and the log on the disk', () => {
   it('are one for those who scan them', async () => {
     const path = join(newDirectory(), 'presence.db');
     const clock = new VirtualClock();
-    const store = await openQuietly(path, { clock: clock.now, policySeed: POLICY, recentEvents: 4 });
+    const store = await openQuietly(path, { clock: clock.now, policySeed: POLICY, recentEventCount: 4 });
     await run(store, ALICE, login('a1'));
     for (let word = 0; word < 8; word++) await run(store, ALICE, say('a1', `${word}`));
     await run(store, ALICE, login('a2', 'ANDROID'));
-    const { events } = await store.log.read({ after: null, limit: 100 });
+    const { events } = await store.eventLog.readEvents({ after: null, limit: 100 });
     expect(events).toHaveLength(11);
     // A text of one change, then a login with the session it kicked.
     const isOdd = ({ customStatus, reason }: { customStatus: string | null; reason: string }): boolean =>
@@ -319,9 +319,9 @@ describe('the log in memory and the log on the disk', () => {
     for (let from = 0; from <= 11; from++) {
       const after = events[from - 1]?.cursor ?? null;
       const following = events.slice(from).filter(isOdd);
-      expect(await store.log.scan({ after, limit: 100, matching: isOdd })).toEqual({
+      expect(await store.eventLog.scanEvents({ after, limit: 100, matchesEvent: isOdd })).toEqual({
         events: from === 11 ? [] : following,
-        through: events[10]?.cursor,
+        scannedThrough: events[10]?.cursor,
         hasMore: false,
       });
     }

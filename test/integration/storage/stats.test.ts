@@ -3,7 +3,7 @@ import Database from 'better-sqlite3';
 import { rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { diskUse } from '../../../src/storage/sqlite/file/disk-usage.ts';
+import { readDiskUsage } from '../../../src/storage/sqlite/file/disk-usage.ts';
 import { login, run, user } from '../../contract/commands.ts';
 import { openQuietly, temporaryDirectories } from './support/sqlite-files.ts';
 
@@ -13,14 +13,16 @@ const many = ({ counts }: { readonly counts: Float64Array }): number => counts.r
 it('commits, how many changes were in each, how long they took, and how many failed', async () => {
   const path = join(newDirectory(), 'presence.db');
   const store = await openQuietly(path);
-  const { commits } = store;
+  const { commitMetrics: commits } = store;
   await Promise.all(['a', 'b', 'c'].map((name) => run(store, user(name), login(`session of ${name}`))));
-  expect([many(commits.took), many(commits.entries), commits.entries.sum, commits.failed]).toEqual([1, 1, 3, 0]);
-  expect(commits.took.sum).toBeGreaterThan(0);
+  expect([many(commits.durations), many(commits.entryCounts), commits.entryCounts.sum, commits.failedCount]).toEqual([
+    1, 1, 3, 0,
+  ]);
+  expect(commits.durations.sum).toBeGreaterThan(0);
   const other = new Database(path);
   other.exec(`CREATE TRIGGER broken BEFORE INSERT ON events BEGIN SELECT RAISE(ABORT, 'broken for a test'); END`);
   await expect(run(store, user('d'), login('session of d'))).rejects.toThrow();
-  expect([many(commits.took), commits.failed]).toEqual([2, 1]);
+  expect([many(commits.durations), commits.failedCount]).toEqual([2, 1]);
   other.exec('DROP TRIGGER broken');
   other.close();
   await store.close();
@@ -30,12 +32,12 @@ it('the size of its files, and what is left of the disk', async () => {
   const path = join(newDirectory(), 'presence.db');
   const store = await openQuietly(path);
   await run(store, user('a'), login('session of a'));
-  const { databaseBytes, walBytes, freeBytes } = await store.disk();
+  const { databaseBytes, walBytes, freeBytes } = await store.readDiskUsage();
   expect([databaseBytes, walBytes]).toEqual([statSync(path).size, statSync(`${path}-wal`).size]);
   expect(walBytes).toBeGreaterThan(0);
   expect(freeBytes).toBeGreaterThan(0);
   await store.close();
-  expect((await diskUse(path)).walBytes).toBe(0);
+  expect((await readDiskUsage(path)).walBytes).toBe(0);
   rmSync(path);
-  await expect(diskUse(path)).rejects.toThrow('ENOENT');
+  await expect(readDiskUsage(path)).rejects.toThrow('ENOENT');
 });

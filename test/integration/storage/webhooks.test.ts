@@ -3,11 +3,11 @@ import Database from 'better-sqlite3';
 import { closeSync, copyFileSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { Delivery, Lease, WebhookStore } from '../../../src/app/ports/webhook-store.ts';
+import type { Delivery, ShardLease, WebhookStore } from '../../../src/app/ports/webhook-store.ts';
 import { deliveryId, millis, webhookId } from '../../../src/core/ids.ts';
 import type { Shard } from '../../../src/core/webhooks/webhook.ts';
 import { copyDatabase } from '../../../src/storage/sqlite/offline/backup.ts';
-import { diagnose } from '../../../src/storage/sqlite/offline/doctor/doctor.ts';
+import { diagnoseDatabase } from '../../../src/storage/sqlite/offline/doctor/doctor.ts';
 import type { FindingId } from '../../../src/storage/sqlite/offline/doctor/findings.ts';
 import type { SqliteStore } from '../../../src/storage/sqlite/store.ts';
 import { login, run, user } from '../../contract/commands.ts';
@@ -22,8 +22,10 @@ const [ALICE, BOB] = [user('alice'), user('bob')];
 const DAY = 86_400_000;
 const ALL = { after: null, limit: 1_000 } as const;
 
-const leased = async (store: WebhookStore, shard: Shard | null, id = W1): Promise<Lease> => {
-  const lease = (await store.lease('one', 10_000)).find((each) => each.webhookId === id && each.shard === shard);
+const leased = async (store: WebhookStore, shard: Shard | null, id = W1): Promise<ShardLease> => {
+  const lease = (await store.acquireLeases('one', 10_000)).find(
+    (each) => each.webhookId === id && each.shard === shard,
+  );
   if (lease === undefined) throw new Error(`Shard ${shard} is not to be had.`);
   return lease;
 };
@@ -33,32 +35,32 @@ const filled = async (path: string, clock = new VirtualClock()) => {
   const store = await openQuietly(path, { clock: clock.now });
   const { webhooks } = store;
   await run(store, ALICE, login('a1'));
-  const start = await store.log.latestCursor();
+  const start = await store.eventLog.getLatestCursor();
   // Not in the order of their ids.
   await webhooks.createWebhook(webhook('w2', { start, reasons: ['LOGIN'], state: 'PAUSED' }));
   await webhooks.createWebhook(webhook('w1', { start, previousSecret: { secret: 'old', validUntil: millis(9) } }));
   await run(store, BOB, login('b1'));
-  const position = await store.log.latestCursor();
+  const position = await store.eventLog.getLatestCursor();
   const kept: readonly Delivery[] = [
     dead('x'),
     delivery('y', { shard: 3 }),
     delivered('z', { shard: null }),
     delivery('loose', { shard: null }),
   ];
-  const leases: Lease[] = [];
+  const leases: ShardLease[] = [];
   for (const each of kept) {
     const lease = await leased(webhooks, each.shard);
     leases.push(lease);
-    await webhooks.note(lease, each.shard === 3 ? { position, delivery: each } : { delivery: each });
+    await webhooks.saveProgress(lease, each.shard === 3 ? { position, delivery: each } : { delivery: each });
   }
   return { store, kept, position, start, leases };
 };
 
 const everything = async ({ webhooks }: SqliteStore) => ({
-  webhooks: await webhooks.webhooks(),
-  deliveries: (await webhooks.deliveries(ALL)).deliveries,
-  shards: await Promise.all([0, 3].map(async (shard) => webhooks.progress(await leased(webhooks, shard)))),
-  due: await webhooks.due(await leased(webhooks, null), millis(1_000_000), 10),
+  webhooks: await webhooks.listWebhooks(),
+  deliveries: (await webhooks.listDeliveries(ALL)).deliveries,
+  shards: await Promise.all([0, 3].map(async (shard) => webhooks.readProgress(await leased(webhooks, shard)))),
+  due: await webhooks.listDueDeliveries(await leased(webhooks, null), millis(1_000_000), 10),
 });
 
 const edited = (path: string, sql: string): void => {
@@ -76,19 +78,19 @@ describe('after a restart', () => {
     expect(before.webhooks.map(({ id }) => id)).toEqual([W2, W1]);
     expect(before.deliveries).toEqual(kept.toReversed());
     expect(before.shards).toEqual([
-      { position: start, pending: null },
-      { position, pending: kept[1] },
+      { position: start, pendingDelivery: null },
+      { position, pendingDelivery: kept[1] },
     ]);
-    expect(before.due).toEqual({ deliveries: [kept[3]], nextAt: null });
+    expect(before.due).toEqual({ deliveries: [kept[3]], nextDueAt: null });
     await store.close();
 
     clock.advance(1_000);
     const again = await openQuietly(path, { clock: clock.now });
-    for (const lease of leases) expect(await again.webhooks.note(lease, {})).toBe(false);
+    for (const lease of leases) expect(await again.webhooks.saveProgress(lease, {})).toBe(false);
     const after = await everything(again);
     expect(after).toEqual(before);
     // Of the same holder and before the old ones would have run out: they are others all the same.
-    for (const lease of leases) expect(await again.webhooks.note(lease, {})).toBe(false);
+    for (const lease of leases) expect(await again.webhooks.saveProgress(lease, {})).toBe(false);
     for (const { token, shard } of leases) {
       expect((await leased(again.webhooks, shard)).token).toBeGreaterThan(token);
     }
@@ -115,18 +117,18 @@ describe('after a restart', () => {
     const { webhooks } = store;
     const at0 = await leased(webhooks, 0);
     const many = Array.from({ length: 250 }, (_, index) => dead(`d${index}`));
-    await Promise.all(many.map((each) => webhooks.note(at0, { delivery: each })));
+    await Promise.all(many.map((each) => webhooks.saveProgress(at0, { delivery: each })));
     await webhooks.deleteWebhook(W1);
     await store.close();
-    expect(diagnose(path, false).findings).toMatchObject([
+    expect(diagnoseDatabase(path, false).findings).toMatchObject([
       { id: 'delivery-without-webhook', severity: 'warning', examples: ['"w1": 254 deliveries'] },
     ]);
     const again = await openQuietly(path);
-    expect((await again.webhooks.deliveries(ALL)).deliveries).toEqual([]);
+    expect((await again.webhooks.listDeliveries(ALL)).deliveries).toEqual([]);
     expect(await again.webhooks.findDelivery(deliveryId('d7'))).toBeNull();
-    await again.purge();
+    await again.purgeExpiredData();
     await again.close();
-    expect(diagnose(path, false).findings).toEqual([]);
+    expect(diagnoseDatabase(path, false).findings).toEqual([]);
   });
 });
 
@@ -139,12 +141,14 @@ describe('the retention', () => {
     const [at0, settled] = [await leased(webhooks, 0), { lastAttemptAt: clock.now() }];
     await Promise.all(
       Array.from({ length: 2_500 }, (_, index) =>
-        webhooks.note(at0, { delivery: index < 250 ? dead(`d${index}`, settled) : delivered(`d${index}`, settled) }),
+        webhooks.saveProgress(at0, {
+          delivery: index < 250 ? dead(`d${index}`, settled) : delivered(`d${index}`, settled),
+        }),
       ),
     );
     clock.advance(30 * DAY);
-    await store.purge();
-    expect((await webhooks.deliveries(ALL)).deliveries.map(({ id }) => id)).toEqual(['loose', 'y']);
+    await store.purgeExpiredData();
+    expect((await webhooks.listDeliveries(ALL)).deliveries.map(({ id }) => id)).toEqual(['loose', 'y']);
     await store.close();
   });
 });
@@ -154,22 +158,22 @@ describe('a file without webhooks, of an older version', () => {
     const path = newPath();
     const first = await openQuietly(path);
     const { user: alice } = await run(first, ALICE, login('a1'));
-    const log = await first.log.read({ after: null, limit: 10 });
+    const log = await first.eventLog.readEvents({ after: null, limit: 10 });
     await first.close();
     edited(
       path,
       `DROP TABLE webhooks; DROP TABLE webhook_shards; DROP TABLE webhook_deliveries;
        DELETE FROM __drizzle_migrations WHERE created_at = (SELECT max(created_at) FROM __drizzle_migrations)`,
     );
-    expect(diagnose(path, false)).toMatchObject({ schema: 'OLDER', findings: [{ id: 'schema-older' }] });
+    expect(diagnoseDatabase(path, false)).toMatchObject({ schema: 'OLDER', findings: [{ id: 'schema-older' }] });
 
     const again = await openQuietly(path);
-    expect(await again.read([ALICE])).toEqual([alice]);
-    expect(await again.log.read({ after: null, limit: 10 })).toEqual(log);
-    await again.webhooks.createWebhook(webhook('w1', { start: await again.log.latestCursor() }));
-    expect(await again.webhooks.webhooks()).toHaveLength(1);
+    expect(await again.readUsers([ALICE])).toEqual([alice]);
+    expect(await again.eventLog.readEvents({ after: null, limit: 10 })).toEqual(log);
+    await again.webhooks.createWebhook(webhook('w1', { start: await again.eventLog.getLatestCursor() }));
+    expect(await again.webhooks.listWebhooks()).toHaveLength(1);
     await again.close();
-    expect(diagnose(path, false)).toMatchObject({ schema: 'CURRENT', findings: [] });
+    expect(diagnoseDatabase(path, false)).toMatchObject({ schema: 'CURRENT', findings: [] });
   });
 });
 
@@ -181,7 +185,7 @@ describe('a disk that refuses', () => {
     const before = await everything(store);
     const at0 = await leased(webhooks, 0);
     let told = 0;
-    webhooks.onWebhooks(() => told++);
+    webhooks.onWebhooksChanged(() => told++);
     const database = new Database(path);
     for (const table of ['webhooks', 'webhook_shards', 'webhook_deliveries']) {
       for (const what of ['INSERT', 'UPDATE', 'DELETE']) {
@@ -190,13 +194,13 @@ describe('a disk that refuses', () => {
         );
       }
     }
-    const position = await store.log.latestCursor();
+    const position = await store.eventLog.getLatestCursor();
     const asked = (): readonly Promise<unknown>[] => [
-      webhooks.note(at0, { position, delivery: delivery('d') }),
+      webhooks.saveProgress(at0, { position, delivery: delivery('d') }),
       webhooks.createWebhook(webhook('w3', { start: position })),
       webhooks.updateWebhook(W1, (each) => ({ ...each, userStatusOnly: true })),
       webhooks.addDelivery(dead('t', { isTest: true, shard: null })),
-      webhooks.redeliver({ webhookId: W1 }, (each) => ({ ...each, status: 'RETRYING' })),
+      webhooks.requeueDeadDeliveries({ webhookId: W1 }, (each) => ({ ...each, status: 'RETRYING' })),
       webhooks.deleteWebhook(W2),
     ];
     for (const result of await Promise.allSettled(asked())) {
@@ -208,7 +212,7 @@ describe('a disk that refuses', () => {
     const deletion = webhooks.deleteWebhook(W1);
     await Promise.resolve();
     // It waits to hear whether its lease is lost, and has it still; so it is refused as everything is.
-    const behind = webhooks.note(at0, { position });
+    const behind = webhooks.saveProgress(at0, { position });
     await expect(deletion).rejects.toMatchObject({ code: 'NOT_WRITTEN' });
     await expect(behind).rejects.toMatchObject({ code: 'NOT_WRITTEN' });
     expect(await everything(store)).toEqual(before);
@@ -242,10 +246,10 @@ describe('a store that is dead', () => {
     database.pragma(`schema_version = ${Number(database.pragma('schema_version', { simple: true })) + 1}`);
     database.close();
     const dies = { code: 'DEAD' };
-    await expect(webhooks.note(at0, { delivery: delivery('d') })).rejects.toMatchObject(dies);
-    await expect(webhooks.note(at0, {})).rejects.toMatchObject(dies);
-    await expect(webhooks.webhooks()).rejects.toMatchObject(dies);
-    await expect(webhooks.progress(at0)).rejects.toMatchObject(dies);
+    await expect(webhooks.saveProgress(at0, { delivery: delivery('d') })).rejects.toMatchObject(dies);
+    await expect(webhooks.saveProgress(at0, {})).rejects.toMatchObject(dies);
+    await expect(webhooks.listWebhooks()).rejects.toMatchObject(dies);
+    await expect(webhooks.readProgress(at0)).rejects.toMatchObject(dies);
     await expect(webhooks.updateWebhook(W1, (each) => each)).rejects.toMatchObject(dies);
     expect(failures).toMatchObject([dies]);
     await store.close();
@@ -261,7 +265,7 @@ describe('the tools', () => {
     await copyDatabase(path, target, () => undefined);
     const before = await everything(store);
     await store.close();
-    expect(diagnose(target, false).findings).toEqual([]);
+    expect(diagnoseDatabase(target, false).findings).toEqual([]);
     const restored = await openQuietly(target);
     expect(await everything(restored)).toEqual(before);
     await restored.close();
@@ -304,8 +308,8 @@ describe('the tools', () => {
     const path = newPath();
     const { store } = await filled(path);
     await store.close();
-    expect(diagnose(path, false).findings).toEqual([]);
+    expect(diagnoseDatabase(path, false).findings).toEqual([]);
     edited(path, sql);
-    expect(diagnose(path, false).findings.map((each) => each.id)).toEqual([id]);
+    expect(diagnoseDatabase(path, false).findings.map((each) => each.id)).toEqual([id]);
   });
 });

@@ -16,10 +16,10 @@ const made = () => {
   const turn = (ms: number) => {
     for (let left = ms; left > 0; left -= 50) {
       pass(Math.min(left, 50));
-      clock.tick();
+      clock.detectPause();
     }
   };
-  const slept = () => clock.sleeps().map(({ from, until }) => [from - START, until - START]);
+  const slept = () => clock.getProcessPauses().map(({ from, until }) => [from - START, until - START]);
   return { wall, clock, pass, turn, slept };
 };
 
@@ -63,7 +63,7 @@ it('an event loop that is blocked sleeps, however often somebody reads the time 
     pass(100);
     clock.now();
   }
-  clock.tick();
+  clock.detectPause();
   const [[from = 0, until = 0] = []] = slept();
   expect(slept()).toHaveLength(1);
   expect(from).toBe(2_000);
@@ -81,11 +81,11 @@ it('a tick says for how long there was none, whoever has read the time meanwhile
   const { clock, pass, turn } = made();
   turn(2_000);
   pass(1_000);
-  expect(clock.tick()).toBe(0);
+  expect(clock.detectPause()).toBe(0);
   pass(700);
   clock.now();
   pass(700);
-  expect(clock.tick()).toBe(1_400);
+  expect(clock.detectPause()).toBe(1_400);
   pass(50);
-  expect(clock.tick()).toBe(0);
+  expect(clock.detectPause()).toBe(0);
 });

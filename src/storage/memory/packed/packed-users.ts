@@ -2,116 +2,126 @@
 import type { UserId } from '../../../core/ids.ts';
 import type { UserRecord } from '../../../core/records.ts';
 import type { Status } from '../../../core/enums.ts';
-import { RecordCodec, type Tally } from './record-codec.ts';
+import { RecordCodec, type SessionVisitor } from './record-codec.ts';
 import { unpackSessions, type PackedSession, type SessionChunk } from './session-chunks.ts';
-import { Slabs, type Place } from './slab-allocator.ts';
-import { longer, SlotTable } from './hash-table.ts';
+import { SlabAllocator, type BlockAddress } from './slab-allocator.ts';
+import { growArray, HashTable } from './hash-table.ts';
 
 export class PackedUsers {
   readonly #codec = new RecordCodec();
-  readonly #slabs = new Slabs();
-  readonly #table = new SlotTable((slot, id) => {
-    const place = this.#placeOf(slot);
-    return this.#codec.hasId(this.#slabs.bytesOf(place), this.#slabs.offsetOf(place), id as UserId);
+  readonly #allocator = new SlabAllocator();
+  readonly #table = new HashTable((slot, id) => {
+    const address = this.#addressOf(slot);
+    return this.#codec.matchesUserId(
+      this.#allocator.getBuffer(address),
+      this.#allocator.getOffset(address),
+      id as UserId,
+    );
   });
-  #places = new Uint32Array(1_024);
+  #addresses = new Uint32Array(1_024);
 
   get size(): number {
     return this.#table.size;
   }
 
   /** The user's slot, which is hers until she is removed; -1 when there is no such user. */
-  find(id: UserId): number {
-    return this.#table.find(id);
+  findSlot(id: UserId): number {
+    return this.#table.findSlot(id);
   }
 
   /** @param user who is not there yet. @returns her slot. */
-  add(user: UserRecord): number {
-    const slot = this.#table.add(user.id);
-    if (slot >= this.#places.length) this.#places = longer(this.#places, slot + 1);
-    const length = this.#codec.encode(user);
-    this.#store(slot, this.#slabs.allocate(length), length);
+  addUser(user: UserRecord): number {
+    const slot = this.#table.assignSlot(user.id);
+    if (slot >= this.#addresses.length) this.#addresses = growArray(this.#addresses, slot + 1);
+    const length = this.#codec.encodeUser(user);
+    this.#storeEncoded(slot, this.#allocator.allocateBlock(length), length);
     return slot;
   }
 
   /** The user in this slot is `user` from now on, who has the same id. */
-  replace(slot: number, user: UserRecord): void {
-    const length = this.#codec.encode(user);
-    this.#store(slot, this.#roomFor(slot, length), length);
+  replaceUser(slot: number, user: UserRecord): void {
+    const length = this.#codec.encodeUser(user);
+    this.#storeEncoded(slot, this.#reallocate(slot, length), length);
   }
 
-  /** Puts one more session behind the user's others. @param tally counts it. */
-  addSession(slot: number, { bytes: packed, start: first }: PackedSession, tally: Tally): void {
-    const before = this.#placeOf(slot);
-    const from = this.#slabs.bytesOf(before);
-    const start = this.#slabs.offsetOf(before);
-    const length = this.#codec.lengthOf(from, start);
-    const added = this.#codec.sessionLength(packed, first);
-    const place = fits(this.#slabs, before, length + added) ? before : this.#slabs.allocate(length + added);
-    const bytes = this.#slabs.bytesOf(place);
-    const offset = this.#slabs.offsetOf(place);
-    if (place !== before) {
+  /** Puts one more session behind the user's others. @param visitSession counts it. */
+  addSession(slot: number, { bytes: packed, offset: first }: PackedSession, visitSession: SessionVisitor): void {
+    const before = this.#addressOf(slot);
+    const from = this.#allocator.getBuffer(before);
+    const start = this.#allocator.getOffset(before);
+    const length = this.#codec.encodedUserLength(from, start);
+    const added = this.#codec.encodedSessionLength(packed, first);
+    const address = fitsBlock(this.#allocator, before, length + added)
+      ? before
+      : this.#allocator.allocateBlock(length + added);
+    const bytes = this.#allocator.getBuffer(address);
+    const offset = this.#allocator.getOffset(address);
+    if (address !== before) {
       from.copy(bytes, offset, start, start + length);
-      this.#slabs.free(before);
-      this.#places[slot] = place;
+      this.#allocator.freeBlock(before);
+      this.#addresses[slot] = address;
     }
     packed.copy(bytes, offset + length, first, first + added);
-    this.#codec.addOne(bytes, offset);
-    this.#codec.tallySession(packed, first, tally);
+    this.#codec.incrementSessionCount(bytes, offset);
+    this.#codec.visitSession(packed, first, visitSession);
   }
 
   /** The sessions of a chunk, to be added while nothing but what came in chunks is there. */
-  sessionsIn(chunk: SessionChunk): Iterable<PackedSession> {
-    this.#codec.learn(chunk.timings);
+  unpackSessions(chunk: SessionChunk): Iterable<PackedSession> {
+    this.#codec.addSharedTimings(chunk.sharedTimings);
     return unpackSessions(chunk, this.#codec);
   }
 
   /** @returns a new object each time. */
-  read(slot: number): UserRecord {
-    const place = this.#placeOf(slot);
-    return this.#codec.decode(this.#slabs.bytesOf(place), this.#slabs.offsetOf(place));
+  readUser(slot: number): UserRecord {
+    const address = this.#addressOf(slot);
+    return this.#codec.decodeUser(this.#allocator.getBuffer(address), this.#allocator.getOffset(address));
   }
 
-  idOf(slot: number): UserId {
-    const place = this.#placeOf(slot);
-    return this.#codec.idOf(this.#slabs.bytesOf(place), this.#slabs.offsetOf(place));
+  readUserId(slot: number): UserId {
+    const address = this.#addressOf(slot);
+    return this.#codec.readUserId(this.#allocator.getBuffer(address), this.#allocator.getOffset(address));
   }
 
   /** As `RecordCodec.tally`. */
-  tally(slot: number, tally: Tally): Status {
-    const place = this.#placeOf(slot);
-    return this.#codec.tally(this.#slabs.bytesOf(place), this.#slabs.offsetOf(place), tally);
+  visitSessions(slot: number, visitSession: SessionVisitor): Status {
+    const address = this.#addressOf(slot);
+    return this.#codec.visitSessions(
+      this.#allocator.getBuffer(address),
+      this.#allocator.getOffset(address),
+      visitSession,
+    );
   }
 
-  remove(slot: number): void {
+  removeUser(slot: number): void {
     // The table asks for her id no more, once she is out of it.
-    this.#table.remove(slot);
-    this.#slabs.free(this.#placeOf(slot));
-    this.#places[slot] = 0;
+    this.#table.freeSlot(slot);
+    this.#allocator.freeBlock(this.#addressOf(slot));
+    this.#addresses[slot] = 0;
   }
 
-  #placeOf(slot: number): Place {
-    return this.#places[slot] ?? 0;
+  #addressOf(slot: number): BlockAddress {
+    return this.#addresses[slot] ?? 0;
   }
 
   /** The user's own block where it is the right size for so many bytes, another one otherwise. */
-  #roomFor(slot: number, length: number): Place {
-    const place = this.#placeOf(slot);
-    if (fits(this.#slabs, place, length)) return place;
-    this.#slabs.free(place);
-    return this.#slabs.allocate(length);
+  #reallocate(slot: number, length: number): BlockAddress {
+    const address = this.#addressOf(slot);
+    if (fitsBlock(this.#allocator, address, length)) return address;
+    this.#allocator.freeBlock(address);
+    return this.#allocator.allocateBlock(length);
   }
 
-  #store(slot: number, place: Place, length: number): void {
-    this.#places[slot] = place;
-    this.#codec.out.bytes.copy(this.#slabs.bytesOf(place), this.#slabs.offsetOf(place), 0, length);
+  #storeEncoded(slot: number, address: BlockAddress, length: number): void {
+    this.#addresses[slot] = address;
+    this.#codec.output.bytes.copy(this.#allocator.getBuffer(address), this.#allocator.getOffset(address), 0, length);
   }
 }
 
 /** A little smaller is no reason to move. */
-const SLACK = 32;
+const BLOCK_SLACK_BYTES = 32;
 
-const fits = (slabs: Slabs, place: Place, length: number): boolean => {
-  const size = slabs.sizeOf(place);
-  return length <= size && size - length < SLACK + (size >> 3);
+const fitsBlock = (slabs: SlabAllocator, address: BlockAddress, length: number): boolean => {
+  const size = slabs.getBlockSize(address);
+  return length <= size && size - length < BLOCK_SLACK_BYTES + (size >> 3);
 };

@@ -11,9 +11,9 @@ import { RecordCodec } from './record-codec.ts';
 
 const CHUNK_BYTES = 1 << 20;
 /** What one session rarely exceeds. */
-const SLACK_BYTES = 4_096;
+const SESSION_SLACK_BYTES = 4_096;
 
-export interface SessionOf {
+export interface UserSession {
   readonly userId: UserId;
   readonly session: SessionRecord;
 }
@@ -21,7 +21,7 @@ export interface SessionOf {
 export interface SessionChunk {
   readonly bytes: Uint8Array<ArrayBuffer>;
   /** What the sessions of this chunk, and of those before it, call their timings by. */
-  readonly timings: readonly Timings[];
+  readonly sharedTimings: readonly Timings[];
 }
 
 /** A session within a chunk. */
@@ -29,35 +29,35 @@ export interface PackedSession {
   readonly userId: UserId;
   readonly deadline: Millis;
   readonly bytes: Buffer;
-  readonly start: number;
+  readonly offset: number;
 }
 
 /** In the order given. */
-export function* packSessions(sessions: Iterable<SessionOf>, chunkBytes = CHUNK_BYTES): Iterable<SessionChunk> {
+export function* packSessions(sessions: Iterable<UserSession>, chunkBytes = CHUNK_BYTES): Iterable<SessionChunk> {
   const codec = new RecordCodec();
-  const open = () => new ByteWriter(chunkBytes + SLACK_BYTES);
-  let chunk = open();
-  const closed = (): SessionChunk => ({ bytes: chunk.written(), timings: [...codec.timings] });
+  const createWriter = () => new ByteWriter(chunkBytes + SESSION_SLACK_BYTES);
+  let writer = createWriter();
+  const finishChunk = (): SessionChunk => ({ bytes: writer.writtenBytes(), sharedTimings: [...codec.sharedTimings] });
   for (const { userId, session } of sessions) {
-    chunk.text(userId);
-    chunk.number(sessionDeadline(session).at, 0);
-    codec.putSession(chunk, session);
-    if (chunk.at < chunkBytes) continue;
-    yield closed();
-    chunk = open();
+    writer.writeText(userId);
+    writer.writeNumber(sessionDeadline(session).at, 0);
+    codec.encodeSession(writer, session);
+    if (writer.position < chunkBytes) continue;
+    yield finishChunk();
+    writer = createWriter();
   }
-  if (chunk.at > 0) yield closed();
+  if (writer.position > 0) yield finishChunk();
 }
 
 /** @param codec knows the timings of the chunk by their names. */
 export function* unpackSessions({ bytes }: SessionChunk, codec: RecordCodec): Iterable<PackedSession> {
-  const from = new ByteReader();
-  from.bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  while (from.at < from.bytes.length) {
-    const userId = from.text() as UserId;
-    const deadline = from.number(0) as Millis;
-    const start = from.at;
-    from.skip(codec.sessionLength(from.bytes, start));
-    yield { userId, deadline, bytes: from.bytes, start };
+  const reader = new ByteReader();
+  reader.bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  while (reader.position < reader.bytes.length) {
+    const userId = reader.readText() as UserId;
+    const deadline = reader.readNumber(0) as Millis;
+    const start = reader.position;
+    reader.skipBytes(codec.encodedSessionLength(reader.bytes, start));
+    yield { userId, deadline, bytes: reader.bytes, offset: start };
   }
 }

@@ -5,134 +5,147 @@
  */
 
 /** Where a block is, as one number. Never 0. */
-export type Place = number;
+export type BlockAddress = number;
 
 const SLAB_BYTES = 1 << 20;
 /** Sizes are multiples of it, so that 32 bits name every block of 64 GiB. */
-const GRAIN = 16;
-const OFFSETS = SLAB_BYTES / GRAIN;
-const OFFSET_MASK = OFFSETS - 1;
-const LARGEST = 32_768;
+const BLOCK_UNIT_BYTES = 16;
+const UNITS_PER_SLAB = SLAB_BYTES / BLOCK_UNIT_BYTES;
+const OFFSET_MASK = UNITS_PER_SLAB - 1;
+const MAX_SLAB_BLOCK_BYTES = 32_768;
 
 /** Every grain up to 1 KiB, then in steps of an eighth. */
-const SIZES: readonly number[] = (() => {
+const BLOCK_SIZES: readonly number[] = (() => {
   const sizes: number[] = [];
-  for (let size = GRAIN; size <= LARGEST; size += size < 1_024 ? GRAIN : 2 ** Math.floor(Math.log2(size)) / 8) {
+  for (
+    let size = BLOCK_UNIT_BYTES;
+    size <= MAX_SLAB_BLOCK_BYTES;
+    size += size < 1_024 ? BLOCK_UNIT_BYTES : 2 ** Math.floor(Math.log2(size)) / 8
+  ) {
     sizes.push(size);
   }
   return sizes;
 })();
 
 /** The number of each size, by how many grains are asked for. */
-const SIZE_FOR = (() => {
-  const numbers = new Uint8Array(LARGEST / GRAIN + 1);
+const SIZE_CLASS_BY_UNITS = (() => {
+  const numbers = new Uint8Array(MAX_SLAB_BLOCK_BYTES / BLOCK_UNIT_BYTES + 1);
   let number = 0;
   for (let grains = 0; grains < numbers.length; grains++) {
-    while ((SIZES[number] ?? LARGEST) < grains * GRAIN) number++;
+    while ((BLOCK_SIZES[number] ?? MAX_SLAB_BLOCK_BYTES) < grains * BLOCK_UNIT_BYTES) number++;
     numbers[grains] = number;
   }
   return numbers;
 })();
 
 interface Slab {
-  readonly number: number;
+  readonly index: number;
   readonly bytes: Buffer;
   readonly blockBytes: number;
   /** The other slabs of this size with room; null for a slab that holds one large block. */
-  readonly withRoom: Slab[] | null;
-  used: number;
+  readonly slabsWithRoom: Slab[] | null;
+  usedBlocks: number;
   /** Byte offset of a block that was freed, which holds that of the next; -1: none. */
-  free: number;
+  firstFreeOffset: number;
   /** From here on nothing was ever used. */
-  fresh: number;
+  unusedOffset: number;
 }
 
-export class Slabs {
-  /** By number; the first stands for nothing, so that no place is 0. */
+export class SlabAllocator {
+  /** By number; the first stands for nothing, so that no address is 0. */
   readonly #slabs: (Slab | undefined)[] = [undefined];
-  readonly #vacant: number[] = [];
-  readonly #withRoom: readonly Slab[][] = SIZES.map(() => []);
+  readonly #vacantIndexes: number[] = [];
+  readonly #slabsWithRoom: readonly Slab[][] = BLOCK_SIZES.map(() => []);
 
   /** A block of at least so many bytes, with whatever was in it before. */
-  allocate(bytes: number): Place {
-    if (bytes > LARGEST) return placeOf(this.#add(bytes, null), 0);
-    const size = SIZE_FOR[Math.ceil(bytes / GRAIN)] ?? 0;
-    const withRoom = this.#withRoom[size] ?? [];
-    const slab = withRoom.at(-1) ?? this.#add(SIZES[size] ?? LARGEST, withRoom);
-    let offset = slab.free;
-    if (offset >= 0) slab.free = slab.bytes.readInt32LE(offset);
+  allocateBlock(bytes: number): BlockAddress {
+    if (bytes > MAX_SLAB_BLOCK_BYTES) return addressOf(this.#addSlab(bytes, null), 0);
+    const size = SIZE_CLASS_BY_UNITS[Math.ceil(bytes / BLOCK_UNIT_BYTES)] ?? 0;
+    const withRoom = this.#slabsWithRoom[size] ?? [];
+    const slab = withRoom.at(-1) ?? this.#addSlab(BLOCK_SIZES[size] ?? MAX_SLAB_BLOCK_BYTES, withRoom);
+    let offset = slab.firstFreeOffset;
+    if (offset >= 0) slab.firstFreeOffset = slab.bytes.readInt32LE(offset);
     else {
-      offset = slab.fresh;
-      slab.fresh += slab.blockBytes;
+      offset = slab.unusedOffset;
+      slab.unusedOffset += slab.blockBytes;
     }
-    slab.used++;
-    if (slab.free < 0 && slab.fresh + slab.blockBytes > slab.bytes.length) withRoom.pop();
-    return placeOf(slab, offset);
+    slab.usedBlocks++;
+    if (slab.firstFreeOffset < 0 && slab.unusedOffset + slab.blockBytes > slab.bytes.length) withRoom.pop();
+    return addressOf(slab, offset);
   }
 
-  free(place: Place): void {
-    const slab = this.#slabOf(place);
-    const { withRoom } = slab;
-    slab.used--;
+  freeBlock(address: BlockAddress): void {
+    const slab = this.#findSlab(address);
+    const { slabsWithRoom: withRoom } = slab;
+    slab.usedBlocks--;
     if (withRoom === null) {
-      this.#drop(slab);
+      this.#releaseSlab(slab);
       return;
     }
-    const offset = this.offsetOf(place);
-    const wasFull = slab.free < 0 && slab.fresh + slab.blockBytes > slab.bytes.length;
-    slab.bytes.writeInt32LE(slab.free, offset);
-    slab.free = offset;
+    const offset = this.getOffset(address);
+    const wasFull = slab.firstFreeOffset < 0 && slab.unusedOffset + slab.blockBytes > slab.bytes.length;
+    slab.bytes.writeInt32LE(slab.firstFreeOffset, offset);
+    slab.firstFreeOffset = offset;
     if (wasFull) withRoom.push(slab);
     // One is kept, so that a block that comes and goes does not bring a slab each time.
-    if (slab.used === 0 && withRoom.length > 1) {
+    if (slab.usedBlocks === 0 && withRoom.length > 1) {
       withRoom.splice(withRoom.indexOf(slab), 1);
-      this.#drop(slab);
+      this.#releaseSlab(slab);
     }
   }
 
   /** The bytes that the block is a part of. */
-  bytesOf(place: Place): Buffer {
-    return this.#slabOf(place).bytes;
+  getBuffer(address: BlockAddress): Buffer {
+    return this.#findSlab(address).bytes;
   }
 
   /** Where in those bytes it begins. */
-  offsetOf(place: Place): number {
-    return (place & OFFSET_MASK) * GRAIN;
+  getOffset(address: BlockAddress): number {
+    return (address & OFFSET_MASK) * BLOCK_UNIT_BYTES;
   }
 
   /** How many bytes fit into the block. */
-  sizeOf(place: Place): number {
-    return this.#slabOf(place).blockBytes;
+  getBlockSize(address: BlockAddress): number {
+    return this.#findSlab(address).blockBytes;
   }
 
   /** Bytes taken from the system. */
-  get capacity(): number {
+  get capacityBytes(): number {
     return this.#slabs.reduce((sum, slab) => sum + (slab?.bytes.length ?? 0), 0);
   }
 
-  #slabOf(place: Place): Slab {
-    const slab = this.#slabs[place >>> 16];
-    if (slab === undefined) throw new Error(`There is no block at ${place}.`);
+  #findSlab(address: BlockAddress): Slab {
+    const slab = this.#slabs[address >>> 16];
+    if (slab === undefined) throw new Error(`There is no block at ${address}.`);
     return slab;
   }
 
-  #add(blockBytes: number, withRoom: Slab[] | null): Slab {
-    const number = this.#vacant.pop() ?? this.#slabs.length;
-    if (number > OFFSET_MASK) throw new Error('Memory for more users cannot be addressed.');
-    const bytes = bufferOf(withRoom === null ? blockBytes : SLAB_BYTES);
-    const slab = { number, bytes, blockBytes, withRoom, used: withRoom === null ? 1 : 0, free: -1, fresh: 0 };
-    this.#slabs[number] = slab;
+  #addSlab(blockBytes: number, withRoom: Slab[] | null): Slab {
+    const index = this.#vacantIndexes.pop() ?? this.#slabs.length;
+    if (index > OFFSET_MASK) throw new Error('Memory for more users cannot be addressed.');
+    const bytes = createBuffer(withRoom === null ? blockBytes : SLAB_BYTES);
+    const slab: Slab = {
+      index,
+      bytes,
+      blockBytes,
+      slabsWithRoom: withRoom,
+      usedBlocks: withRoom === null ? 1 : 0,
+      firstFreeOffset: -1,
+      unusedOffset: 0,
+    };
+    this.#slabs[index] = slab;
     withRoom?.push(slab);
     return slab;
   }
 
-  #drop(slab: Slab): void {
-    this.#slabs[slab.number] = undefined;
-    this.#vacant.push(slab.number);
+  #releaseSlab(slab: Slab): void {
+    this.#slabs[slab.index] = undefined;
+    this.#vacantIndexes.push(slab.index);
   }
 }
 
 /** Not Buffer.allocUnsafe: pages that nothing was written to take no memory. */
-const bufferOf = (bytes: number): Buffer => Buffer.from(new ArrayBuffer(bytes));
+const createBuffer = (bytes: number): Buffer => Buffer.from(new ArrayBuffer(bytes));
 
-const placeOf = (slab: Slab, offset: number): Place => ((slab.number << 16) | (offset / GRAIN)) >>> 0;
+const addressOf = (slab: Slab, offset: number): BlockAddress =>
+  ((slab.index << 16) | (offset / BLOCK_UNIT_BYTES)) >>> 0;

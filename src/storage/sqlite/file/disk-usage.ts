@@ -2,7 +2,7 @@
 import { stat, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
-export interface DiskUse {
+export interface DiskUsage {
   readonly databaseBytes: number;
   /** Of the write-ahead log; folded into the file every now and then, and at close. */
   readonly walBytes: number;
@@ -11,12 +11,16 @@ export interface DiskUse {
 }
 
 /** Asks the file system, which takes no time that grows with the file. @throws what it says. */
-export const diskUse = async (path: string): Promise<DiskUse> => {
-  const [database, walBytes, disk] = await Promise.all([stat(path), sizeOf(`${path}-wal`), statfs(dirname(path))]);
+export const readDiskUsage = async (path: string): Promise<DiskUsage> => {
+  const [database, walBytes, disk] = await Promise.all([
+    stat(path),
+    readFileSize(`${path}-wal`),
+    statfs(dirname(path)),
+  ]);
   return { databaseBytes: database.size, walBytes, freeBytes: disk.bavail * disk.bsize };
 };
 
-const sizeOf = async (path: string): Promise<number> => {
+const readFileSize = async (path: string): Promise<number> => {
   try {
     return (await stat(path)).size;
   } catch (error) {

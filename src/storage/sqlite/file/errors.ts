@@ -2,7 +2,7 @@
 import Database from 'better-sqlite3';
 import { DomainError } from '../../../core/errors.ts';
 
-export type StorageErrorKind =
+export type DatabaseFileErrorKind =
   /** Made by a later version of Porchlight. */
   | 'NEWER_SCHEMA'
   /** Somebody else serves it or writes to it. */
@@ -17,17 +17,17 @@ export type StorageErrorKind =
   | 'FOREIGN';
 
 /** The store cannot be opened; the file is as it was. The message is for a person: what is wrong, and what to do. */
-export class StorageError extends Error {
-  readonly kind: StorageErrorKind;
+export class DatabaseFileError extends Error {
+  readonly kind: DatabaseFileErrorKind;
 
-  constructor(kind: StorageErrorKind, message: string, options?: ErrorOptions) {
+  constructor(kind: DatabaseFileErrorKind, message: string, options?: ErrorOptions) {
     super(message, options);
     this.name = 'StorageError';
     this.kind = kind;
   }
 
   /** Can it get better by itself? The others want another setting or another file. */
-  get mayPass(): boolean {
+  get isTransient(): boolean {
     return this.kind === 'LOCKED' || this.kind === 'DISK';
   }
 }
@@ -35,24 +35,24 @@ export class StorageError extends Error {
 const DISK_ERRORS = /^(SQLITE_FULL|SQLITE_IOERR|ENOSPC|EDQUOT|EIO)/;
 
 /** What SQLite or the system says is the disk's fault. Null: it is not. */
-export const diskFault = (path: string, error: unknown): StorageError | null => {
+export const toDiskError = (path: string, error: unknown): DatabaseFileError | null => {
   const { code } = error as { readonly code?: unknown };
   if (!(error instanceof Error) || typeof code !== 'string' || !DISK_ERRORS.test(code)) return null;
   const words = `The disk fails at ${path}: ${error.message} (${code}).`;
-  return new StorageError('DISK', `${words}\nIf it is full, make room; then start again.`, { cause: error });
+  return new DatabaseFileError('DISK', `${words}\nIf it is full, make room; then start again.`, { cause: error });
 };
 
-export type StoreFailureCode =
+export type StoreUnavailableCode =
   /** The store was closed. */
   | 'CLOSED'
   /** The writer is gone for good: only a restart helps. */
   | 'DEAD';
 
 /** An open store could not do what it was asked; nothing has changed. */
-export class StoreFailure extends Error {
-  readonly code: StoreFailureCode;
+export class StoreUnavailable extends Error {
+  readonly code: StoreUnavailableCode;
 
-  constructor(code: StoreFailureCode, message: string, options?: ErrorOptions) {
+  constructor(code: StoreUnavailableCode, message: string, options?: ErrorOptions) {
     super(message, options);
     this.name = 'StoreFailure';
     this.code = code;
@@ -66,7 +66,7 @@ const RETRY_AFTER_MS = 1_000;
  * The disk refused this one commit (it is full, or somebody else is writing to the file): nothing has
  * changed, the next one may succeed. Whoever asked is told to come again, and not what the disk said.
  */
-export class NotWritten extends DomainError {
+export class WriteRejected extends DomainError {
   readonly code = 'NOT_WRITTEN';
 
   constructor(why: string) {
@@ -82,16 +82,16 @@ export class NotWritten extends DomainError {
  * After these the file cannot be trusted to hold what is written next, nor what was. A failed fsync may have
  * dropped pages which the next one will not report again.
  */
-export const isFatal = (error: unknown): boolean =>
-  error instanceof FileGone ||
+export const isFatalDatabaseError = (error: unknown): boolean =>
+  error instanceof FileReplaced ||
   (error instanceof Database.SqliteError && /^SQLITE_(CORRUPT|NOTADB|IOERR_FSYNC|IOERR_DIR_FSYNC)/.test(error.code));
 
 /** The file that is served is not the one that is there (any more): what is written to it would be lost. */
-export class FileGone extends Error {
+export class FileReplaced extends Error {
   constructor(path: string) {
     super(`${path} was removed or replaced while it was served`);
     this.name = 'FileGone';
   }
 }
 
-export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+export const errorMessage = (error: unknown): string => (error instanceof Error ? error.message : String(error));

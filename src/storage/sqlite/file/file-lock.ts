@@ -5,20 +5,20 @@
  */
 import Database from 'better-sqlite3';
 import { closeSync, openSync, rmSync } from 'node:fs';
-import { diskFault, messageOf, StorageError } from './errors.ts';
+import { toDiskError, errorMessage, DatabaseFileError } from './errors.ts';
 
 export interface FileLock {
   /** Lets others in. With `traceless`, takes the lock file away too if this lock made it. */
-  release(traceless?: boolean): void;
+  release(removeLockFile?: boolean): void;
 }
 
 /** @throws LOCKED when another process has it, UNWRITABLE or DISK when the lock file cannot be made. */
-export const lockFile = (path: string): FileLock => {
+export const acquireFileLock = (path: string): FileLock => {
   const lockPath = `${path}.lock`;
-  let made = false;
+  let isCreated = false;
   let connection: Database.Database | undefined;
   try {
-    made = makeFile(lockPath);
+    isCreated = createEmptyFile(lockPath);
     connection = new Database(lockPath, { timeout: 0 });
     // No journal beside it: nothing is ever written.
     connection.pragma('journal_mode = MEMORY');
@@ -27,7 +27,7 @@ export const lockFile = (path: string): FileLock => {
   } catch (error) {
     connection?.close();
     if (error instanceof Database.SqliteError && error.code.startsWith('SQLITE_BUSY')) {
-      throw new StorageError(
+      throw new DatabaseFileError(
         'LOCKED',
         `${path} is served by another Porchlight.\nStop that one first, or name another database.`,
         {
@@ -35,22 +35,22 @@ export const lockFile = (path: string): FileLock => {
         },
       );
     }
-    const fault = diskFault(lockPath, error);
+    const fault = toDiskError(lockPath, error);
     if (fault !== null) throw fault;
-    throw new StorageError('UNWRITABLE', `${lockPath} cannot be made: ${messageOf(error)}.`, { cause: error });
+    throw new DatabaseFileError('UNWRITABLE', `${lockPath} cannot be made: ${errorMessage(error)}.`, { cause: error });
   }
-  const held = connection;
+  const openConnection = connection;
   return {
-    release(traceless = false) {
+    release(removeLockFile = false) {
       // While it is still locked: nobody who waited for it may find it gone.
-      if (traceless && made) rmSync(lockPath, { force: true });
-      held.close();
+      if (removeLockFile && isCreated) rmSync(lockPath, { force: true });
+      openConnection.close();
     },
   };
 };
 
 /** Makes an empty file that only its owner may read. @returns false when there is one already. */
-export const makeFile = (path: string): boolean => {
+export const createEmptyFile = (path: string): boolean => {
   try {
     closeSync(openSync(path, 'wx', 0o600));
     return true;

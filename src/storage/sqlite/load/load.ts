@@ -10,20 +10,20 @@ import { Worker } from 'node:worker_threads';
 import Database from 'better-sqlite3';
 import type { Millis } from '../../../core/ids.ts';
 import { sessionAfterRestart } from '../../../core/state-machine.ts';
-import { workerUrl } from '../../../process/worker-url.ts';
-import { packSessions, type SessionChunk, type SessionOf } from '../../memory/packed/session-chunks.ts';
-import { Present } from '../../memory/active-users.ts';
-import { Reader } from '../read/reader.ts';
-import { turn } from '../../yield-to-event-loop.ts';
+import { resolveWorkerUrl } from '../../../process/worker-url.ts';
+import { packSessions, type SessionChunk, type UserSession } from '../../memory/packed/session-chunks.ts';
+import { ActiveUsers } from '../../memory/active-users.ts';
+import { DatabaseReader } from '../read/reader.ts';
+import { yieldToEventLoop } from '../../yield-to-event-loop.ts';
 
 /** Below, a thread takes longer to start than it saves. */
 const LARGE_FILE_BYTES = 32 << 20;
 /** So many users or sessions are a few milliseconds. */
-const PORTION = 1_000;
+const ITEMS_PER_SLICE = 1_000;
 /** So large that the system's allocator gets each from the system and gives it back: none is ever used again. */
 export const THREAD_CHUNK_BYTES = 33 << 20;
 
-export interface LoaderData {
+export interface LoaderInput {
   readonly path: string;
   readonly now: Millis;
 }
@@ -35,77 +35,80 @@ export type LoaderReply =
   | { readonly kind: 'failed'; readonly message: string; readonly code: string | null };
 
 /** A connection to a file, and whom it says to be present. */
-export interface Loaded {
-  readonly reader: Reader;
-  readonly present: Present;
+export interface LoadedDatabase {
+  readonly reader: DatabaseReader;
+  readonly activeUsers: ActiveUsers;
 }
 
 /** A file of which it is worth while to have other threads read parts. */
-export const isLarge = (path: string): boolean => statSync(path).size >= LARGE_FILE_BYTES;
+export const isLargeFile = (path: string): boolean => statSync(path).size >= LARGE_FILE_BYTES;
 
 /**
- * @param check throws if the file is damaged. Begins after the users were read, because the thread still
+ * @param checkIntegrity throws if the file is damaged. Begins after the users were read, because the thread still
  * has the sessions to read then; what it throws comes before whatever reading a damaged file comes to.
- * @param inThread are the sessions read by another thread?
+ * @param useThread are the sessions read by another thread?
  */
-export const loadFile = async (
+export const loadDatabase = async (
   path: string,
   now: Millis,
-  check: () => Promise<void> | void,
-  inThread = isLarge(path),
-): Promise<Loaded> => {
-  const thread = inThread ? startThread({ path, now }) : null;
+  checkIntegrity: () => Promise<void> | void,
+  useThread = isLargeFile(path),
+): Promise<LoadedDatabase> => {
+  const thread = useThread ? startLoaderThread({ path, now }) : null;
   // Heard from now on, or it would be lost: what the thread sends waits here until the users are read.
   const replies = thread === null ? null : on(thread, 'message', { close: ['exit'] });
-  let reader: Reader | undefined;
-  let checked = false;
+  let reader: DatabaseReader | undefined;
+  let isChecked = false;
   try {
-    reader = new Reader(path);
-    const present = new Present(now);
-    await inPortions(reader.presentUsers(), (user) => present.load(user));
-    checked = true;
-    await check();
-    for await (const chunk of replies === null ? liveSessionChunks(reader, now) : chunksOf(replies)) {
-      await inPortions(present.sessionsIn(chunk), (session) => present.loadSession(session));
+    reader = new DatabaseReader(path);
+    const activeUsers = new ActiveUsers(now);
+    await processInSlices(reader.iterateActiveUsers(), (user) => activeUsers.loadUser(user));
+    isChecked = true;
+    await checkIntegrity();
+    for await (const chunk of replies === null ? readLiveSessionChunks(reader, now) : receiveChunks(replies)) {
+      await processInSlices(activeUsers.unpackSessions(chunk), (session) => activeUsers.loadSession(session));
     }
-    return { reader, present };
+    return { reader, activeUsers };
   } catch (error) {
     reader?.close();
     await thread?.terminate();
-    if (!checked) await check();
+    if (!isChecked) await checkIntegrity();
     throw error;
   }
 };
 
 /** In between, everybody else has a turn. */
-const inPortions = async <Item>(items: Iterable<Item>, take: (item: Item) => void): Promise<void> => {
-  let left = PORTION;
+const processInSlices = async <Item>(items: Iterable<Item>, processItem: (item: Item) => void): Promise<void> => {
+  let left = ITEMS_PER_SLICE;
   for (const item of items) {
-    take(item);
+    processItem(item);
     if (--left > 0) continue;
-    left = PORTION;
-    await turn();
+    left = ITEMS_PER_SLICE;
+    await yieldToEventLoop();
   }
 };
 
 /** The live sessions as they are after a restart. */
-export const liveSessionChunks = (reader: Reader, now: Millis, chunkBytes?: number): Iterable<SessionChunk> =>
-  packSessions(restarted(reader.liveSessions(), now), chunkBytes);
+export const readLiveSessionChunks = (
+  reader: DatabaseReader,
+  now: Millis,
+  chunkBytes?: number,
+): Iterable<SessionChunk> => packSessions(applyRestart(reader.iterateLiveSessions(), now), chunkBytes);
 
-function* restarted(sessions: Iterable<SessionOf>, now: Millis): Iterable<SessionOf> {
+function* applyRestart(sessions: Iterable<UserSession>, now: Millis): Iterable<UserSession> {
   for (const { userId, session } of sessions) yield { userId, session: sessionAfterRestart(session, now) };
 }
 
-const WORKER_URL = workerUrl(import.meta.url, './loader-worker.js');
+const WORKER_URL = resolveWorkerUrl(import.meta.url, './loader-worker.js');
 
-const startThread = (data: LoaderData): Worker => {
+const startLoaderThread = (data: LoaderInput): Worker => {
   const thread = new Worker(WORKER_URL, { workerData: data });
   // What becomes of it is told with its replies; if something else failed before, nobody asks.
   return thread.on('error', () => undefined);
 };
 
 /** @throws what kept the thread from reading. */
-async function* chunksOf(replies: AsyncIterable<unknown[]>): AsyncIterable<SessionChunk> {
+async function* receiveChunks(replies: AsyncIterable<unknown[]>): AsyncIterable<SessionChunk> {
   for await (const [message] of replies) {
     const reply = message as LoaderReply;
     if (reply.kind === 'done') return;

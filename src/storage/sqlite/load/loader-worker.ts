@@ -1,19 +1,19 @@
 /** The thread that reads the sessions of a large file at the start, and is gone afterwards. */
 import { parentPort, workerData } from 'node:worker_threads';
 import Database from 'better-sqlite3';
-import { messageOf } from '../file/errors.ts';
-import { liveSessionChunks, THREAD_CHUNK_BYTES, type LoaderData, type LoaderReply } from './load.ts';
-import { Reader } from '../read/reader.ts';
+import { errorMessage } from '../file/errors.ts';
+import { readLiveSessionChunks, THREAD_CHUNK_BYTES, type LoaderInput, type LoaderReply } from './load.ts';
+import { DatabaseReader } from '../read/reader.ts';
 
 const port = parentPort;
 if (port === null) throw new Error('This file is a thread of the store: it is not run by itself.');
 
-const { path, now } = workerData as LoaderData;
+const { path, now } = workerData as LoaderInput;
 
-const read = (): void => {
-  const reader = new Reader(path);
+const sendSessionChunks = (): void => {
+  const reader = new DatabaseReader(path);
   try {
-    for (const chunk of liveSessionChunks(reader, now, THREAD_CHUNK_BYTES)) {
+    for (const chunk of readLiveSessionChunks(reader, now, THREAD_CHUNK_BYTES)) {
       port.postMessage({ kind: 'chunk', chunk } satisfies LoaderReply, [chunk.bytes.buffer]);
     }
   } finally {
@@ -22,9 +22,9 @@ const read = (): void => {
 };
 
 try {
-  read();
+  sendSessionChunks();
   port.postMessage({ kind: 'done' } satisfies LoaderReply);
 } catch (error) {
   const code = error instanceof Database.SqliteError ? error.code : null;
-  port.postMessage({ kind: 'failed', message: messageOf(error), code } satisfies LoaderReply);
+  port.postMessage({ kind: 'failed', message: errorMessage(error), code } satisfies LoaderReply);
 }

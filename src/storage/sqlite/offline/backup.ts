@@ -5,14 +5,14 @@
  */
 import Database from 'better-sqlite3';
 import { closeSync, fdatasyncSync, openSync } from 'node:fs';
-import { fileError } from '../file/inspect-file.ts';
-import { countAll, type Counted } from './row-counts.ts';
+import { toDatabaseFileError } from '../file/inspect-file.ts';
+import { countRows, type RowCounts } from './row-counts.ts';
 import { openSnapshot } from './snapshot.ts';
 
 /** 4 MiB: long enough to be quick, short enough to be told of a signal in between. */
-const PAGES_AT_ONCE = 1_024;
+const PAGES_PER_STEP = 1_024;
 /** 16 MiB: what is written goes to the disk as it comes, so that a server's commits never wait behind all of it. */
-const PORTIONS_BETWEEN_SYNCS = 4;
+const STEPS_PER_SYNC = 4;
 
 /**
  * @param target an empty file, which becomes a database of one file, without a write-ahead log.
@@ -22,8 +22,8 @@ const PORTIONS_BETWEEN_SYNCS = 4;
 export const copyDatabase = async (
   source: string,
   target: string,
-  onProgress: (done: number) => void,
-): Promise<Counted> => {
+  onProgress: (progress: number) => void,
+): Promise<RowCounts> => {
   const snapshot = openSnapshot(source);
   const descriptor = openSync(target, 'r+');
   let portions = 0;
@@ -31,12 +31,12 @@ export const copyDatabase = async (
     await snapshot.backup(target, {
       progress: ({ totalPages, remainingPages }) => {
         onProgress(totalPages === 0 ? 0 : 1 - remainingPages / totalPages);
-        if (++portions % PORTIONS_BETWEEN_SYNCS === 0) fdatasyncSync(descriptor);
-        return PAGES_AT_ONCE;
+        if (++portions % STEPS_PER_SYNC === 0) fdatasyncSync(descriptor);
+        return PAGES_PER_STEP;
       },
     });
   } catch (error) {
-    throw isDamage(error) ? fileError(source, error) : error;
+    throw isSourceError(error) ? toDatabaseFileError(source, error) : error;
   } finally {
     // Not before: closing a file takes away the locks that this process has on it.
     closeSync(descriptor);
@@ -45,11 +45,11 @@ export const copyDatabase = async (
   const copy = new Database(target, { fileMustExist: true });
   try {
     copy.pragma('journal_mode = DELETE');
-    return countAll(copy);
+    return countRows(copy);
   } finally {
     copy.close();
   }
 };
 
-const isDamage = (error: unknown): boolean =>
+const isSourceError = (error: unknown): boolean =>
   error instanceof Database.SqliteError && /^SQLITE_(CORRUPT|NOTADB|BUSY|LOCKED|IOERR_READ)/.test(error.code);

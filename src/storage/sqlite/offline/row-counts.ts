@@ -1,10 +1,10 @@
 /** How much there is in a database, and how far its log goes. */
 import type Database from 'better-sqlite3';
 import type { Status } from '../../../core/enums.ts';
-import { Cursors } from '../schema/cursors.ts';
-import { LOG_ID, PURGED_THROUGH } from '../schema/meta-keys.ts';
+import { CursorCodec } from '../schema/cursors.ts';
+import { LOG_ID_KEY, PURGED_THROUGH_KEY } from '../schema/meta-keys.ts';
 
-export interface Counted {
+export interface RowCounts {
   readonly users: Readonly<Record<Status, number>>;
   readonly sessions: { readonly live: number; readonly ended: number };
   readonly events: number;
@@ -12,11 +12,11 @@ export interface Counted {
   readonly cursor: string | null;
 }
 
-export const countAll = (connection: Database.Database): Counted => {
+export const countRows = (connection: Database.Database): RowCounts => {
   const number = (sql: string): number => Number(connection.prepare(sql).pluck().get() ?? 0);
   const meta = connection.prepare<[string], string>('SELECT value FROM meta WHERE key = ?').pluck();
-  const logId = meta.get(LOG_ID);
-  const end = Math.max(number('SELECT max(seq) FROM events'), Number(meta.get(PURGED_THROUGH) ?? 0));
+  const logId = meta.get(LOG_ID_KEY);
+  const end = Math.max(number('SELECT max(seq) FROM events'), Number(meta.get(PURGED_THROUGH_KEY) ?? 0));
   const users = { ONLINE: 0, PUSH_ONLINE: 0, OFFLINE: 0 };
   const byStatus = connection.prepare<[], [Status, number]>('SELECT status, count(*) FROM users GROUP BY status').raw();
   for (const [status, count] of byStatus.iterate()) users[status] = count;
@@ -27,6 +27,6 @@ export const countAll = (connection: Database.Database): Counted => {
       ended: number('SELECT count(*) FROM sessions WHERE ended_at IS NOT NULL'),
     },
     events: number('SELECT count(*) FROM events'),
-    cursor: logId === undefined ? null : new Cursors(logId).at(end),
+    cursor: logId === undefined ? null : new CursorCodec(logId).encodeCursor(end),
   };
 };

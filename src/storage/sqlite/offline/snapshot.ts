@@ -4,24 +4,24 @@
  */
 import type Database from 'better-sqlite3';
 import { realpathSync } from 'node:fs';
-import { fileError, inspectForReading } from '../file/inspect-file.ts';
-import { readConnection } from '../read/reader.ts';
+import { toDatabaseFileError, assertReadableDatabase } from '../file/inspect-file.ts';
+import { openReadConnection } from '../read/reader.ts';
 
 /**
  * Takes no lock, makes no database, migrates nothing.
  * @throws StorageError when there is no database of Porchlight to read.
  */
 export const openSnapshot = (path: string): Database.Database => {
-  inspectForReading(path);
+  assertReadableDatabase(path);
   let connection: Database.Database | undefined;
   try {
-    connection = readConnection(realpathSync(path));
+    connection = openReadConnection(realpathSync(path));
     connection.exec('BEGIN');
     // The instant is that of the first look.
     connection.prepare('SELECT count(*) FROM sqlite_schema').get();
     return connection;
   } catch (error) {
     connection?.close();
-    throw fileError(path, error);
+    throw toDatabaseFileError(path, error);
   }
 };

@@ -5,43 +5,43 @@
 import type {
   EventLog,
   LoggedEvent,
-  LogPage,
-  LogQuery,
-  LogScan,
-  ScannedLog,
+  EventLogPage,
+  EventLogQuery,
+  EventLogScan,
+  EventLogScanResult,
 } from '../../../app/ports/presence-store.ts';
 import { DomainError } from '../../../core/errors.ts';
 import type { Cursor, UserId } from '../../../core/ids.ts';
 import type { PresenceEvent } from '../../../core/records.ts';
-import { Cursors, notOurs } from '../schema/cursors.ts';
-import type { Reader } from './reader.ts';
-import { eventFrom, type Row } from '../schema/rows.ts';
+import { CursorCodec, foreignCursorError } from '../schema/cursors.ts';
+import type { DatabaseReader } from './reader.ts';
+import { eventFromRow, type SqlRow } from '../schema/rows.ts';
 
 export class SqliteEventLog implements EventLog {
-  readonly #reader: Reader;
-  readonly #cursors: Cursors;
+  readonly #reader: DatabaseReader;
+  readonly #cursors: CursorCodec;
   /** Refuses, once the store is closed. */
-  readonly #checkOpen: () => void;
+  readonly #assertOpen: () => void;
   /** The event `seq` and its changeSeq stand at `seq % length`, while it is among the latest. */
-  readonly #ring: (PresenceEvent | undefined)[];
-  readonly #changeSeqs: Float64Array;
+  readonly #recentEvents: (PresenceEvent | undefined)[];
+  readonly #recentChangeSeqs: Float64Array;
   /** Likewise the event as it is told, once somebody has asked for it. */
-  readonly #told: (LoggedEvent | undefined)[];
+  readonly #recentLoggedEvents: (LoggedEvent | undefined)[];
   /** No event up to this one was ever in memory. */
-  readonly #beforeMemory: number;
+  readonly #startSeq: number;
   #lastSeq: number;
   #purgedThrough: number;
 
-  /** @param recent how many of the latest events are kept in memory. */
-  constructor(reader: Reader, logId: string, recent: number, checkOpen: () => void) {
+  /** @param recentEventCount how many of the latest events are kept in memory. */
+  constructor(reader: DatabaseReader, logId: string, recentEventCount: number, assertOpen: () => void) {
     this.#reader = reader;
-    this.#cursors = new Cursors(logId);
-    this.#checkOpen = checkOpen;
-    this.#ring = new Array<PresenceEvent | undefined>(recent);
-    this.#changeSeqs = new Float64Array(recent);
-    this.#told = new Array<LoggedEvent | undefined>(recent);
-    this.#lastSeq = this.#beforeMemory = reader.lastSeq();
-    this.#purgedThrough = reader.purgedThrough();
+    this.#cursors = new CursorCodec(logId);
+    this.#assertOpen = assertOpen;
+    this.#recentEvents = new Array<PresenceEvent | undefined>(recentEventCount);
+    this.#recentChangeSeqs = new Float64Array(recentEventCount);
+    this.#recentLoggedEvents = new Array<LoggedEvent | undefined>(recentEventCount);
+    this.#lastSeq = this.#startSeq = reader.readLastSeq();
+    this.#purgedThrough = reader.readPurgedThrough();
   }
 
   /** The seq of the last event that is committed. */
@@ -50,123 +50,132 @@ export class SqliteEventLog implements EventLog {
   }
 
   /** Takes in the events of one change that was committed, in order. */
-  append(events: readonly PresenceEvent[]): void {
+  appendCommitted(events: readonly PresenceEvent[]): void {
     const changeSeq = this.#lastSeq + 1;
     for (const event of events) {
-      const place = ++this.#lastSeq % this.#ring.length;
-      this.#ring[place] = event;
-      this.#changeSeqs[place] = changeSeq;
-      this.#told[place] = undefined;
+      const ringIndex = ++this.#lastSeq % this.#recentEvents.length;
+      this.#recentEvents[ringIndex] = event;
+      this.#recentChangeSeqs[ringIndex] = changeSeq;
+      this.#recentLoggedEvents[ringIndex] = undefined;
     }
   }
 
   /** Events up to `seq` were removed. */
-  purged(seq: number): void {
+  setPurgedThrough(seq: number): void {
     this.#purgedThrough = Math.max(this.#purgedThrough, seq);
   }
 
-  async latestCursor(): Promise<Cursor> {
-    this.#checkOpen();
-    return this.#cursors.at(this.#lastSeq);
+  async getLatestCursor(): Promise<Cursor> {
+    this.#assertOpen();
+    return this.#cursors.encodeCursor(this.#lastSeq);
   }
 
-  async read(query: LogQuery): Promise<LogPage> {
-    const after = this.#start(query.after);
+  async readEvents(query: EventLogQuery): Promise<EventLogPage> {
+    const after = this.#resolveStart(query.after);
     return this.#isInMemory(after)
-      ? pageOf(this.#recent(after, query), query)
-      : this.#reader.atOnce(() => this.#readDisk(after, query));
+      ? collectPage(this.#iterateRecent(after, query), query)
+      : this.#reader.readInTransaction(() => this.#readFromDatabase(after, query));
   }
 
-  async scan({ after, limit, matching }: LogScan): Promise<ScannedLog> {
-    const start = this.#start(after);
-    const scan = new Scan(start, limit);
+  async scanEvents({ after, limit, matchesEvent: matching }: EventLogScan): Promise<EventLogScanResult> {
+    const start = this.#resolveStart(after);
+    const scan = new ScanProgress(start, limit);
     if (this.#isInMemory(start)) {
       for (let seq = start + 1; seq <= this.#lastSeq; seq++) {
-        const place = seq % this.#ring.length;
-        const event = this.#ring[place];
-        if (event === undefined || !scan.takes(seq, this.#changeSeqs[place] ?? seq)) break;
-        if (matching(event)) scan.events.push(this.#inMemory(seq, event));
+        const ringIndex = seq % this.#recentEvents.length;
+        const event = this.#recentEvents[ringIndex];
+        if (event === undefined || !scan.tryAdvance(seq, this.#recentChangeSeqs[ringIndex] ?? seq)) break;
+        if (matching(event)) scan.events.push(this.#recentLoggedEvent(seq, event));
       }
     } else {
-      this.#reader.atOnce(() => {
-        this.#checkKept(after, start);
-        for (const row of this.#reader.events(start, this.#lastSeq, undefined)) {
+      this.#reader.readInTransaction(() => {
+        this.#assertNotPurged(after, start);
+        for (const row of this.#reader.iterateEvents(start, this.#lastSeq, undefined)) {
           const [seq, changeSeq] = row as [number, number];
-          if (!scan.takes(seq, changeSeq)) break;
-          const event = eventFrom(row);
-          if (matching(event)) scan.events.push(this.#logged(seq, changeSeq, event));
+          if (!scan.tryAdvance(seq, changeSeq)) break;
+          const event = eventFromRow(row);
+          if (matching(event)) scan.events.push(this.#toLoggedEvent(seq, changeSeq, event));
         }
       });
     }
-    return { events: scan.events, through: this.#cursors.at(scan.through), hasMore: scan.through < this.#lastSeq };
+    return {
+      events: scan.events,
+      scannedThrough: this.#cursors.encodeCursor(scan.through),
+      hasMore: scan.through < this.#lastSeq,
+    };
   }
 
-  async latest(userId: UserId, limit: number): Promise<readonly LoggedEvent[]> {
-    this.#checkOpen();
+  async readLatestEvents(userId: UserId, limit: number): Promise<readonly LoggedEvent[]> {
+    this.#assertOpen();
     // What is committed and not told yet is not there yet.
-    return this.#reader.latestEvents(userId, this.#lastSeq, limit).map((row) => this.#fromRow(row));
+    return this.#reader.readLatestEvents(userId, this.#lastSeq, limit).map((row) => this.#loggedEventFromRow(row));
   }
 
   /** The seq that reading starts after. */
-  #start(cursor: Cursor | null): number {
-    this.#checkOpen();
-    const after = cursor === null ? this.#purgedThrough : this.#cursors.seqOf(cursor);
-    if (after > this.#lastSeq) throw notOurs();
-    if (after < this.#purgedThrough) throw expired();
+  #resolveStart(cursor: Cursor | null): number {
+    this.#assertOpen();
+    const after = cursor === null ? this.#purgedThrough : this.#cursors.decodeCursor(cursor);
+    if (after > this.#lastSeq) throw foreignCursorError();
+    if (after < this.#purgedThrough) throw cursorExpiredError();
     return after;
   }
 
   #isInMemory(after: number): boolean {
-    return after >= Math.max(this.#beforeMemory, this.#lastSeq - this.#ring.length);
+    return after >= Math.max(this.#startSeq, this.#lastSeq - this.#recentEvents.length);
   }
 
-  *#recent(after: number, { userId }: LogQuery): Iterable<LoggedEvent> {
+  *#iterateRecent(after: number, { userId }: EventLogQuery): Iterable<LoggedEvent> {
     for (let seq = after + 1; seq <= this.#lastSeq; seq++) {
-      const event = this.#ring[seq % this.#ring.length];
-      if (event !== undefined && (userId === undefined || event.userId === userId)) yield this.#inMemory(seq, event);
+      const event = this.#recentEvents[seq % this.#recentEvents.length];
+      if (event !== undefined && (userId === undefined || event.userId === userId))
+        yield this.#recentLoggedEvent(seq, event);
     }
   }
 
   /** Made when it is first asked for: nobody may follow, and many may follow at once. */
-  #inMemory(seq: number, event: PresenceEvent): LoggedEvent {
-    const place = seq % this.#ring.length;
-    return (this.#told[place] ??= this.#logged(seq, this.#changeSeqs[place] ?? seq, event));
+  #recentLoggedEvent(seq: number, event: PresenceEvent): LoggedEvent {
+    const ringIndex = seq % this.#recentEvents.length;
+    return (this.#recentLoggedEvents[ringIndex] ??= this.#toLoggedEvent(
+      seq,
+      this.#recentChangeSeqs[ringIndex] ?? seq,
+      event,
+    ));
   }
 
   /** The retention may have removed more by now than this thread has heard of. */
-  #checkKept(cursor: Cursor | null, after: number): void {
-    if (cursor !== null && after < this.#reader.purgedThrough()) throw expired();
+  #assertNotPurged(cursor: Cursor | null, after: number): void {
+    if (cursor !== null && after < this.#reader.readPurgedThrough()) throw cursorExpiredError();
   }
 
-  #readDisk(after: number, query: LogQuery): LogPage {
-    this.#checkKept(query.after, after);
-    return pageOf(this.#stored(after, query), query);
+  #readFromDatabase(after: number, query: EventLogQuery): EventLogPage {
+    this.#assertNotPurged(query.after, after);
+    return collectPage(this.#iterateStored(after, query), query);
   }
 
-  *#stored(after: number, { userId }: LogQuery): Iterable<LoggedEvent> {
+  *#iterateStored(after: number, { userId }: EventLogQuery): Iterable<LoggedEvent> {
     // What is committed and not told yet is not there yet.
-    for (const row of this.#reader.events(after, this.#lastSeq, userId)) {
-      yield this.#fromRow(row);
+    for (const row of this.#reader.iterateEvents(after, this.#lastSeq, userId)) {
+      yield this.#loggedEventFromRow(row);
     }
   }
 
-  #fromRow(row: Row): LoggedEvent {
-    return this.#logged(row[0] as number, row[1] as number, eventFrom(row));
+  #loggedEventFromRow(row: SqlRow): LoggedEvent {
+    return this.#toLoggedEvent(row[0] as number, row[1] as number, eventFromRow(row));
   }
 
-  #logged(seq: number, changeSeq: number, event: PresenceEvent): LoggedEvent {
-    return { ...event, cursor: this.#cursors.at(seq), changeId: this.#cursors.changeId(changeSeq) };
+  #toLoggedEvent(seq: number, changeSeq: number, event: PresenceEvent): LoggedEvent {
+    return { ...event, cursor: this.#cursors.encodeCursor(seq), changeId: this.#cursors.encodeChangeId(changeSeq) };
   }
 }
 
 /** Bounds how long one scan keeps the event loop: a few ms from the disk. */
-const SCANNED_AT_ONCE = 1_000;
+const MAX_EVENTS_PER_SCAN = 1_000;
 
 /** How far a scan has come: it ends between changes alone. */
-class Scan {
+class ScanProgress {
   readonly events: LoggedEvent[] = [];
   readonly #limit: number;
-  #left = SCANNED_AT_ONCE;
+  #remaining = MAX_EVENTS_PER_SCAN;
   #changeSeq = 0;
   #through: number;
 
@@ -180,26 +189,29 @@ class Scan {
   }
 
   /** Is the event to be looked at? */
-  takes(seq: number, changeSeq: number): boolean {
-    if (changeSeq !== this.#changeSeq && (this.#left <= 0 || this.events.length >= this.#limit)) return false;
+  tryAdvance(seq: number, changeSeq: number): boolean {
+    if (changeSeq !== this.#changeSeq && (this.#remaining <= 0 || this.events.length >= this.#limit)) return false;
     this.#changeSeq = changeSeq;
     this.#through = seq;
-    this.#left--;
+    this.#remaining--;
     return true;
   }
 }
 
-const pageOf = (following: Iterable<LoggedEvent>, { limit, wholeChanges = false }: LogQuery): LogPage => {
+const collectPage = (
+  following: Iterable<LoggedEvent>,
+  { limit, wholeChanges = false }: EventLogQuery,
+): EventLogPage => {
   const events: LoggedEvent[] = [];
   for (const event of following) {
-    const full = events.length >= limit && !(wholeChanges && event.changeId === events.at(-1)?.changeId);
-    if (full) return { events, hasMore: true };
+    const isFull = events.length >= limit && !(wholeChanges && event.changeId === events.at(-1)?.changeId);
+    if (isFull) return { events, hasMore: true };
     events.push(event);
   }
   return { events, hasMore: false };
 };
 
-export const expired = (): DomainError =>
+export const cursorExpiredError = (): DomainError =>
   new DomainError(
     { code: 'CURSOR_EXPIRED' },
     'Events after this cursor are older than the retention and were removed. Start again from latestCursor.',

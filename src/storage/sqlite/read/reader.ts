@@ -4,76 +4,76 @@ import { asc, desc, sql } from 'drizzle-orm';
 import { drizzle } from 'drizzle-orm/better-sqlite3';
 import type { Millis, SessionId, UserId } from '../../../core/ids.ts';
 import { unknownUser, type EndedSession, type UserRecord } from '../../../core/records.ts';
-import type { SessionOf } from '../../memory/packed/session-chunks.ts';
-import { PURGED_THROUGH, VERSION_FLOOR } from '../schema/meta-keys.ts';
-import { NARROW_SESSION, widening } from '../schema/compact-session-rows.ts';
-import { ENDED_SESSION_MS } from '../write/retention.ts';
+import type { UserSession } from '../../memory/packed/session-chunks.ts';
+import { PURGED_THROUGH_KEY, VERSION_FLOOR_KEY } from '../schema/meta-keys.ts';
+import { COMPACT_SESSION_COLUMNS, createRowExpander } from '../schema/compact-session-rows.ts';
+import { ENDED_SESSION_RETENTION_MS } from '../write/retention.ts';
 import {
-  ENDED_COLUMNS,
-  endedFrom,
+  ENDED_SESSION_COLUMNS,
+  endedSessionFromRow,
   EVENT_COLUMNS,
-  sessionFrom,
+  sessionFromRow,
   USER_COLUMNS,
-  userFrom,
-  type Row,
-  type Value,
+  userFromRow,
+  type SqlRow,
+  type SqlValue,
 } from '../schema/rows.ts';
-import { pick, prepareRead } from '../schema/statements.ts';
+import { pickColumns, prepareRead } from '../schema/statements.ts';
 import { events, meta, sessions, users } from '../schema/tables.ts';
-import { WatchedStatement } from '../schema/reporting-statement.ts';
+import { ReportingStatement } from '../schema/reporting-statement.ts';
 import { WebhookReader } from './webhook-reader.ts';
 import type { LiveStatus, Platform } from '../../../core/enums.ts';
 
 /** Can neither make nor change a database. */
-export const readConnection = (path: string): Database.Database =>
+export const openReadConnection = (path: string): Database.Database =>
   new Database(path, { readonly: true, fileMustExist: true, timeout: 5_000 });
 
-export class Reader {
+export class DatabaseReader {
   readonly #connection: Database.Database;
-  readonly #statements: ReturnType<typeof prepareAll>;
+  readonly #statements: ReturnType<typeof prepareStatements>;
   /** Hears of everything that a query throws. */
-  onFault: (error: unknown) => void = () => undefined;
+  onError: (error: unknown) => void = () => undefined;
 
-  constructor(path: string, connection = readConnection(path)) {
+  constructor(path: string, connection = openReadConnection(path)) {
     this.#connection = connection;
-    this.#statements = prepareAll(this.#connection, (error) => this.onFault(error));
+    this.#statements = prepareStatements(this.#connection, (error) => this.onError(error));
   }
 
   close(): void {
     this.#connection.close();
   }
 
-  meta(key: string): string | null {
+  readMeta(key: string): string | null {
     return (this.#statements.meta.get(key)?.[0] ?? null) as string | null;
   }
 
   /** A user who has no live session. One look for her and the floor: every login of a new user asks. */
-  offlineUser(id: UserId): UserRecord {
+  readOfflineUser(id: UserId): UserRecord {
     const row = this.#statements.user.get(id);
     const floor = Number(row?.[USER_COLUMNS.length] ?? 0);
-    return row?.[0] == null ? unknownUser(id, floor) : userFrom(row, floor, []);
+    return row?.[0] == null ? unknownUser(id, floor) : userFromRow(row, floor, []);
   }
 
   /** Everyone who is not OFFLINE, without their sessions, in no order. */
-  *presentUsers(): Iterable<UserRecord> {
-    for (const row of paged(this.#statements.presentUsers)) yield userFrom(row, 0, []);
+  *iterateActiveUsers(): Iterable<UserRecord> {
+    for (const row of iterateRows(this.#statements.activeUsers)) yield userFromRow(row, 0, []);
   }
 
   /** The live sessions, each user's in the order of her logins, and whose they are. */
-  *liveSessions(): Iterable<SessionOf> {
-    const widened = widening();
-    for (const row of paged(this.#statements.liveSessions)) {
-      yield { userId: row[0] as UserId, session: sessionFrom(widened(row)) };
+  *iterateLiveSessions(): Iterable<UserSession> {
+    const widened = createRowExpander();
+    for (const row of iterateRows(this.#statements.liveSessions)) {
+      yield { userId: row[0] as UserId, session: sessionFromRow(widened(row)) };
     }
   }
 
-  endedSession(userId: UserId, sessionId: SessionId, now: Millis): EndedSession | null {
-    const row = this.#statements.ended.get(userId, sessionId, now - ENDED_SESSION_MS);
-    return row === undefined ? null : endedFrom(row);
+  findEndedSession(userId: UserId, sessionId: SessionId, now: Millis): EndedSession | null {
+    const row = this.#statements.ended.get(userId, sessionId, now - ENDED_SESSION_RETENTION_MS);
+    return row === undefined ? null : endedSessionFromRow(row);
   }
 
   /** Ids of those who are not OFFLINE, in order; of those with a live session on `platform`, if one is given. */
-  presentIds(after: UserId | null, limit: number, status?: LiveStatus, platform?: Platform): readonly UserId[] {
+  listActiveUserIds(after: UserId | null, limit: number, status?: LiveStatus, platform?: Platform): readonly UserId[] {
     const { idsOnPlatform, idsOfStatus, idsOfAll } = this.#statements;
     const from = after ?? '';
     const rows =
@@ -85,58 +85,58 @@ export class Reader {
     return rows.map((row) => row[0] as UserId);
   }
 
-  lastSeq(): number {
-    return Math.max(Number(this.#statements.lastSeq.get()?.[0] ?? 0), this.purgedThrough());
+  readLastSeq(): number {
+    return Math.max(Number(this.#statements.lastSeq.get()?.[0] ?? 0), this.readPurgedThrough());
   }
 
-  purgedThrough(): number {
-    return Number(this.meta(PURGED_THROUGH) ?? 0);
+  readPurgedThrough(): number {
+    return Number(this.readMeta(PURGED_THROUGH_KEY) ?? 0);
   }
 
   /** The events in (after, through], one user's or all, for `take` to look at until it has enough. */
-  events(after: number, through: number, userId: UserId | undefined): IterableIterator<Row> {
+  iterateEvents(after: number, through: number, userId: UserId | undefined): IterableIterator<SqlRow> {
     const { eventsOfAll, eventsOfUser } = this.#statements;
     return userId === undefined ? eventsOfAll.iterate(after, through) : eventsOfUser.iterate(userId, after, through);
   }
 
   /** The last events of one user up to `through`, the newest first. */
-  latestEvents(userId: UserId, through: number, limit: number): readonly Row[] {
+  readLatestEvents(userId: UserId, through: number, limit: number): readonly SqlRow[] {
     return this.#statements.latestOfUser.all(userId, through, limit);
   }
 
   /** What it says of webhooks, where its schema is the present one. Closed with this one. */
-  webhooks(): WebhookReader {
-    return new WebhookReader(this.#connection, (error) => this.onFault(error));
+  createWebhookReader(): WebhookReader {
+    return new WebhookReader(this.#connection, (error) => this.onError(error));
   }
 
   /** Runs `look` on one instant of the database. */
-  atOnce<Result>(look: () => Result): Result {
-    return this.#connection.transaction(look)();
+  readInTransaction<Result>(read: () => Result): Result {
+    return this.#connection.transaction(read)();
   }
 }
 
 /** Rows that are read together: to step through them one by one takes longer. */
-const PAGE = 256;
+const ROWS_PER_READ = 256;
 
 /** All rows of a statement that takes (after, limit) and has what it is after in its last column. */
-function* paged(statement: WatchedStatement): Iterable<Row> {
-  for (let after: Value = Number.MIN_SAFE_INTEGER; ;) {
-    const rows = statement.all(after, PAGE);
+function* iterateRows(statement: ReportingStatement): Iterable<SqlRow> {
+  for (let after: SqlValue = Number.MIN_SAFE_INTEGER; ;) {
+    const rows = statement.all(after, ROWS_PER_READ);
     yield* rows;
-    if (rows.length < PAGE) return;
-    after = rows.at(-1)?.at(-1) as Value;
+    if (rows.length < ROWS_PER_READ) return;
+    after = rows.at(-1)?.at(-1) as SqlValue;
   }
 }
 
-const prepareAll = (connection: Database.Database, onFault: (error: unknown) => void) => {
-  const watched = (statement: Database.Statement<Value[], Row>) => new WatchedStatement(statement, onFault);
-  const read = (...given: Parameters<typeof prepareRead>) => watched(prepareRead(...given));
+const prepareStatements = (connection: Database.Database, onError: (error: unknown) => void) => {
+  const reporting = (statement: Database.Statement<SqlValue[], SqlRow>) => new ReportingStatement(statement, onError);
+  const read = (...given: Parameters<typeof prepareRead>) => reporting(prepareRead(...given));
   const db = drizzle(connection);
   const named = (name: string) => sql.placeholder(name);
-  const userColumns = pick(users, USER_COLUMNS);
+  const userColumns = pickColumns(users, USER_COLUMNS);
   const rowId = sql`rowid`;
   const commonOfSession = sql.join(
-    NARROW_SESSION.common.map((name) => sql`${sessions[name]}`),
+    COMPACT_SESSION_COLUMNS.common.map((name) => sql`${sessions[name]}`),
     sql`, `,
   );
   // In the conditions of partial indexes the literal is what lets SQLite use the index.
@@ -144,7 +144,7 @@ const prepareAll = (connection: Database.Database, onFault: (error: unknown) => 
     `SELECT user_id FROM users WHERE status = '${status}' AND status <> 'OFFLINE' AND user_id > ? ORDER BY user_id LIMIT ?`;
   const eventsWhere = (condition: ReturnType<typeof sql>) =>
     db
-      .select(pick(events, EVENT_COLUMNS))
+      .select(pickColumns(events, EVENT_COLUMNS))
       .from(events)
       .where(sql`${condition}${events.seq} > ${named('after')} AND ${events.seq} <= ${named('through')}`)
       .orderBy(asc(events.seq));
@@ -163,13 +163,13 @@ const prepareAll = (connection: Database.Database, onFault: (error: unknown) => 
       db
         .select({
           ...userColumns,
-          floor: sql`CASE WHEN coalesce(${users.version}, 0) = 0 THEN (SELECT ${meta.value} FROM ${meta} WHERE ${meta.key} = ${sql.raw(`'${VERSION_FLOOR}'`)}) END`,
+          floor: sql`CASE WHEN coalesce(${users.version}, 0) = 0 THEN (SELECT ${meta.value} FROM ${meta} WHERE ${meta.key} = ${sql.raw(`'${VERSION_FLOOR_KEY}'`)}) END`,
         })
         .from(sql`(SELECT 1)`)
         .leftJoin(users, sql`${users.userId} = ${named('userId')}`),
       ['userId'],
     ),
-    presentUsers: read(
+    activeUsers: read(
       connection,
       db
         .select({ ...userColumns, rowId })
@@ -183,7 +183,11 @@ const prepareAll = (connection: Database.Database, onFault: (error: unknown) => 
     liveSessions: read(
       connection,
       db
-        .select({ ...pick(sessions, NARROW_SESSION.own), common: sql`json_array(${commonOfSession})`, rowId })
+        .select({
+          ...pickColumns(sessions, COMPACT_SESSION_COLUMNS.own),
+          common: sql`json_array(${commonOfSession})`,
+          rowId,
+        })
         .from(sessions)
         .where(sql`${sessions.endedAt} IS NULL AND ${sessions.id} > ${named('after')}`)
         .orderBy(asc(sessions.id))
@@ -193,7 +197,7 @@ const prepareAll = (connection: Database.Database, onFault: (error: unknown) => 
     ended: read(
       connection,
       db
-        .select(pick(sessions, ENDED_COLUMNS))
+        .select(pickColumns(sessions, ENDED_SESSION_COLUMNS))
         .from(sessions)
         .where(
           sql`${sessions.userId} = ${named('userId')} AND ${sessions.sessionId} = ${named('sessionId')} AND ${sessions.endedAt} > ${named('after')}`,
@@ -225,9 +229,9 @@ const prepareAll = (connection: Database.Database, onFault: (error: unknown) => 
       ['status', 'after', 'limit'],
     ),
     // Drizzle has no words for a limit within a union.
-    idsOfAll: watched(
+    idsOfAll: reporting(
       connection
-        .prepare<Value[], Row>(
+        .prepare<SqlValue[], SqlRow>(
           `SELECT user_id FROM (${idsOf('ONLINE')}) UNION ALL SELECT user_id FROM (${idsOf('PUSH_ONLINE')}) ORDER BY user_id LIMIT ?`,
         )
         .raw(),
@@ -242,7 +246,7 @@ const prepareAll = (connection: Database.Database, onFault: (error: unknown) => 
     latestOfUser: read(
       connection,
       db
-        .select(pick(events, EVENT_COLUMNS))
+        .select(pickColumns(events, EVENT_COLUMNS))
         .from(events)
         .where(sql`${events.userId} = ${named('userId')} AND ${events.seq} <= ${named('through')}`)
         .orderBy(desc(events.seq))

@@ -1,5 +1,5 @@
 /** Rows of sessions for reading a great many: every cell that crosses from SQLite costs. */
-import { SESSION_COLUMNS, type Row, type Value } from './rows.ts';
+import { SESSION_COLUMNS, type SqlRow, type SqlValue } from './rows.ts';
 
 /** What many sessions have in common. */
 const COMMON_COLUMNS = [
@@ -16,28 +16,29 @@ type SessionColumn = (typeof SESSION_COLUMNS)[number];
 type OwnColumn = Exclude<SessionColumn, (typeof COMMON_COLUMNS)[number]>;
 
 /** The columns that are a session's own, and behind them, as one text of JSON that many share, the others. */
-export const NARROW_SESSION = {
+export const COMPACT_SESSION_COLUMNS = {
   own: SESSION_COLUMNS.filter((name): name is OwnColumn => !(COMMON_COLUMNS as readonly string[]).includes(name)),
   common: COMMON_COLUMNS,
 } as const;
 
 /** Makes of each narrow row one of `SESSION_COLUMNS`, which holds until the next one is made. */
-export const widening = (): ((narrow: Row) => Row) => {
-  const { own, common } = NARROW_SESSION;
-  const ownAt = own.map((name) => SESSION_COLUMNS.indexOf(name));
-  const commonAt = common.map((name) => SESSION_COLUMNS.indexOf(name));
-  const wide: Value[] = SESSION_COLUMNS.map(() => null);
-  let latest: Value | undefined;
-  const known = new Map<Value | undefined, Row>();
+export const createRowExpander = (): ((compactRow: SqlRow) => SqlRow) => {
+  const { own, common } = COMPACT_SESSION_COLUMNS;
+  const ownIndexes = own.map((name) => SESSION_COLUMNS.indexOf(name));
+  const commonIndexes = common.map((name) => SESSION_COLUMNS.indexOf(name));
+  const fullRow: SqlValue[] = SESSION_COLUMNS.map(() => null);
+  let latestText: SqlValue | undefined;
+  const parsedCommon = new Map<SqlValue | undefined, SqlRow>();
   return (narrow) => {
-    for (let index = 0; index < ownAt.length; index++) wide[ownAt[index] as number] = narrow[index] as Value;
-    const text = narrow[ownAt.length];
-    if (text !== latest) {
-      const values = known.get(text) ?? (JSON.parse(text as string) as Row);
-      known.set(text, values);
-      commonAt.forEach((at, index) => (wide[at] = values[index] as Value));
-      latest = text;
+    for (let index = 0; index < ownIndexes.length; index++)
+      fullRow[ownIndexes[index] as number] = narrow[index] as SqlValue;
+    const text = narrow[ownIndexes.length];
+    if (text !== latestText) {
+      const values = parsedCommon.get(text) ?? (JSON.parse(text as string) as SqlRow);
+      parsedCommon.set(text, values);
+      commonIndexes.forEach((at, index) => (fullRow[at] = values[index] as SqlValue));
+      latestText = text;
     }
-    return wide;
+    return fullRow;
   };
 };

@@ -7,9 +7,9 @@ import { badUserInput } from '../../../core/errors.ts';
 import type { Cursor } from '../../../core/ids.ts';
 
 /** 72 bits: no two logs have the same. */
-export const newLogId = (): string => randomBytes(9).toString('base64url');
+export const generateLogId = (): string => randomBytes(9).toString('base64url');
 
-export class Cursors {
+export class CursorCodec {
   readonly #prefix: string;
   readonly #changePrefix: string;
 
@@ -19,21 +19,21 @@ export class Cursors {
   }
 
   /** The position right after the event `seq`; 0 is before the first. */
-  at(seq: number): Cursor {
+  encodeCursor(seq: number): Cursor {
     return `${this.#prefix}${seq}` as Cursor;
   }
 
-  changeId(changeSeq: number): string {
+  encodeChangeId(changeSeq: number): string {
     return `${this.#changePrefix}${changeSeq}`;
   }
 
   /** @throws BAD_USER_INPUT when `cursor` was not made by `at` of this log. */
-  seqOf(cursor: Cursor): number {
+  decodeCursor(cursor: Cursor): number {
     const seq = Number(cursor.slice(this.#prefix.length));
     // What reads back as it was written is ours: no signs, no spaces, no leading zeros.
-    if (!Number.isSafeInteger(seq) || seq < 0 || this.at(seq) !== cursor) throw notOurs();
+    if (!Number.isSafeInteger(seq) || seq < 0 || this.encodeCursor(seq) !== cursor) throw foreignCursorError();
     return seq;
   }
 }
 
-export const notOurs = (): Error => badUserInput('This cursor was not made by this event log.');
+export const foreignCursorError = (): Error => badUserInput('This cursor was not made by this event log.');

@@ -14,9 +14,9 @@ export const applyMigrations = (connection: Database.Database): void => {
 };
 
 /** NEWER: a version of Porchlight has been here that knows migrations this one does not. OLDER: some are still to be applied. */
-export type Schema = 'OLDER' | 'CURRENT' | 'NEWER';
+export type SchemaState = 'OLDER' | 'CURRENT' | 'NEWER';
 
-export const schemaOf = (connection: Database.Database): Schema => {
+export const readSchemaState = (connection: Database.Database): SchemaState => {
   const table = connection.prepare("SELECT 1 FROM sqlite_schema WHERE name = '__drizzle_migrations'").get();
   if (table === undefined) return 'OLDER';
   const known = new Set(readMigrationFiles({ migrationsFolder }).map((migration) => migration.folderMillis));

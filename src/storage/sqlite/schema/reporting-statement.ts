@@ -1,39 +1,39 @@
 import type Database from 'better-sqlite3';
-import type { Row, Value } from './rows.ts';
+import type { SqlRow, SqlValue } from './rows.ts';
 
 /** A query that tells of what it throws, before it throws it. */
-export class WatchedStatement {
-  readonly #statement: Database.Statement<Value[], Row>;
-  readonly #onFault: (error: unknown) => void;
+export class ReportingStatement {
+  readonly #statement: Database.Statement<SqlValue[], SqlRow>;
+  readonly #onError: (error: unknown) => void;
 
-  constructor(statement: Database.Statement<Value[], Row>, onFault: (error: unknown) => void) {
+  constructor(statement: Database.Statement<SqlValue[], SqlRow>, onError: (error: unknown) => void) {
     this.#statement = statement;
-    this.#onFault = onFault;
+    this.#onError = onError;
   }
 
-  get(...values: Value[]): Row | undefined {
+  get(...values: SqlValue[]): SqlRow | undefined {
     try {
       return this.#statement.get(...values);
     } catch (error) {
-      this.#onFault(error);
+      this.#onError(error);
       throw error;
     }
   }
 
-  all(...values: Value[]): Row[] {
+  all(...values: SqlValue[]): SqlRow[] {
     try {
       return this.#statement.all(...values);
     } catch (error) {
-      this.#onFault(error);
+      this.#onError(error);
       throw error;
     }
   }
 
-  *iterate(...values: Value[]): IterableIterator<Row> {
+  *iterate(...values: SqlValue[]): IterableIterator<SqlRow> {
     try {
       yield* this.#statement.iterate(...values);
     } catch (error) {
-      this.#onFault(error);
+      this.#onError(error);
       throw error;
     }
   }

@@ -17,11 +17,11 @@ import {
   type Status,
 } from '../../../core/enums.ts';
 
-export type Value = string | number | null;
+export type SqlValue = string | number | null;
 /** Rows one after another, all of the same columns. */
-export type Flat = Value[];
+export type FlatRows = SqlValue[];
 /** One row, as SQLite gives it back. What stands in it was written by this file. */
-export type Row = readonly Value[];
+export type SqlRow = readonly SqlValue[];
 
 export const USER_COLUMNS = [
   'userId',
@@ -61,7 +61,7 @@ export const SESSION_COLUMNS = [
 /** What a timeout or a lost link alone changes of a user, and whose row it is. */
 export const STATUS_COLUMNS = ['version', 'status', 'changedAt', 'reason', 'userId'] as const;
 /** Likewise of a session. */
-export const DROP_COLUMNS = [
+export const DISCONNECT_COLUMNS = [
   'status',
   'backgroundSince',
   'detachedAt',
@@ -71,9 +71,9 @@ export const DROP_COLUMNS = [
 ] as const;
 
 export const END_COLUMNS = ['endedAt', 'endReason', 'kickedBy'] as const;
-export const ENDED_COLUMNS = [...SESSION_COLUMNS, ...END_COLUMNS] as const;
+export const ENDED_SESSION_COLUMNS = [...SESSION_COLUMNS, ...END_COLUMNS] as const;
 /** An end of a session of which nothing else has changed, and whose row it is. */
-export const JUST_ENDED_COLUMNS = [...END_COLUMNS, 'userId', 'sessionId'] as const;
+export const SESSION_END_COLUMNS = [...END_COLUMNS, 'userId', 'sessionId'] as const;
 
 export const EVENT_COLUMNS = [
   'seq',
@@ -94,19 +94,19 @@ export const EVENT_COLUMNS = [
 ] as const;
 
 /** What the main thread says of an event: its place in the log is made where it is written. */
-export const UNPLACED_EVENT_COLUMNS = ['isFirstOfChange', ...EVENT_COLUMNS.slice(2)] as const;
+export const UNNUMBERED_EVENT_COLUMNS = ['isFirstOfChange', ...EVENT_COLUMNS.slice(2)] as const;
 
 /** What a sign of life alone changes of a user. */
-export const TOUCH_COLUMNS = ['lastSeenAt', 'userId'] as const;
+export const LAST_SEEN_COLUMNS = ['lastSeenAt', 'userId'] as const;
 export const META_COLUMNS = ['key', 'value'] as const;
 
-export const addUser = (flat: Flat, user: UserRecord): void => {
+export const pushUserRow = (flat: FlatRows, user: UserRecord): void => {
   flat.push(user.id, user.version, user.status, user.changedAt, user.reason);
   flat.push(user.lastSeenAt, user.customStatus, user.tokensRevokedBefore);
 };
 
 /** @returns false, and adds nothing, when more was changed than these columns tell. */
-export const addStatus = (flat: Flat, before: UserRecord, user: UserRecord): boolean => {
+export const pushStatusRow = (flat: FlatRows, before: UserRecord, user: UserRecord): boolean => {
   if (
     before.status === 'OFFLINE' ||
     before.lastSeenAt !== user.lastSeenAt ||
@@ -120,20 +120,20 @@ export const addStatus = (flat: Flat, before: UserRecord, user: UserRecord): boo
 };
 
 /** A user never seen, or forgotten, has version 0: the next one must exceed what was forgotten. */
-export const userFrom = (row: Row, versionFloor: number, sessions: readonly SessionRecord[]): UserRecord => ({
+export const userFromRow = (row: SqlRow, versionFloor: number, sessions: readonly SessionRecord[]): UserRecord => ({
   id: row[0] as UserId,
   version: row[1] as number,
   versionFloor: row[1] === 0 ? versionFloor : 0,
-  status: shared(row[2]) as Status,
+  status: internEnumValue(row[2]) as Status,
   changedAt: row[3] as Millis | null,
-  reason: (row[4] === null ? null : shared(row[4])) as EventReason | null,
+  reason: (row[4] === null ? null : internEnumValue(row[4])) as EventReason | null,
   lastSeenAt: row[5] as Millis | null,
   customStatus: row[6] as string | null,
   tokensRevokedBefore: row[7] as Millis | null,
   sessions,
 });
 
-export const addSession = (flat: Flat, userId: UserId, session: SessionRecord): void => {
+export const pushSessionRow = (flat: FlatRows, userId: UserId, session: SessionRecord): void => {
   const { timings } = session;
   flat.push(userId, session.id, session.platform, session.deviceId, session.status, session.appState);
   flat.push(session.backgroundSince, timings.heartbeatIntervalMs, timings.heartbeatTimeoutMs);
@@ -143,7 +143,12 @@ export const addSession = (flat: Flat, userId: UserId, session: SessionRecord): 
 };
 
 /** @returns false, and adds nothing, when more was changed than these columns tell. */
-export const addDrop = (flat: Flat, userId: UserId, before: SessionRecord, session: SessionRecord): boolean => {
+export const pushDisconnectRow = (
+  flat: FlatRows,
+  userId: UserId,
+  before: SessionRecord,
+  session: SessionRecord,
+): boolean => {
   if (
     before.appState !== session.appState ||
     before.timings !== session.timings ||
@@ -158,14 +163,14 @@ export const addDrop = (flat: Flat, userId: UserId, before: SessionRecord, sessi
 };
 
 /** Sockets are not kept: after a restart there are none, and an ended session has none. */
-export const sessionFrom = (row: Row): SessionRecord => ({
+export const sessionFromRow = (row: SqlRow): SessionRecord => ({
   id: row[1] as SessionId,
-  platform: shared(row[2]) as Platform,
+  platform: internEnumValue(row[2]) as Platform,
   deviceId: row[3] as DeviceId,
-  status: shared(row[4]) as LiveStatus,
-  appState: shared(row[5]) as AppState,
+  status: internEnumValue(row[4]) as LiveStatus,
+  appState: internEnumValue(row[5]) as AppState,
   backgroundSince: row[6] as Millis | null,
-  timings: timingsFrom(row),
+  timings: timingsFromRow(row),
   aliveAt: row[11] as Millis,
   lastSeenAt: row[12] as Millis,
   detachedAt: row[13] as Millis | null,
@@ -179,14 +184,14 @@ export const sessionFrom = (row: Row): SessionRecord => ({
   watch: row[20] === null ? null : (JSON.parse(row[20] as string) as Watch),
 });
 
-const WORDS = new Map<Value | undefined, string>(
+const ENUM_VALUES = new Map<SqlValue | undefined, string>(
   [...PLATFORMS, ...STATUSES, ...APP_STATES, ...EVENT_REASONS].map((word) => [word, word]),
 );
 
 /** SQLite makes a new string of every cell; a million sessions need not each have their own "ANDROID". */
-const shared = (word: Value | undefined): string => WORDS.get(word) ?? String(word);
+const internEnumValue = (word: SqlValue | undefined): string => ENUM_VALUES.get(word) ?? String(word);
 
-let latest: Timings = {
+let latestTimings: Timings = {
   heartbeatIntervalMs: 0,
   heartbeatTimeoutMs: 0,
   backgroundTimeoutMs: null,
@@ -194,43 +199,47 @@ let latest: Timings = {
 };
 
 /** Nearly all sessions were told the same: rows in a row share what they can. */
-const timingsFrom = (row: Row): Timings => {
+const timingsFromRow = (row: SqlRow): Timings => {
   const timings: Timings = {
     heartbeatIntervalMs: row[7] as number,
     heartbeatTimeoutMs: row[8] as number,
     backgroundTimeoutMs: row[9] as number | null,
     disconnectGraceMs: row[10] as number,
   };
-  if (!sameTimings(timings, latest)) latest = timings;
-  return latest;
+  if (!sameTimings(timings, latestTimings)) latestTimings = timings;
+  return latestTimings;
 };
 
-export const addEnded = (flat: Flat, userId: UserId, ended: EndedSession): void => {
-  addSession(flat, userId, ended.session);
+export const pushEndedSessionRow = (flat: FlatRows, userId: UserId, ended: EndedSession): void => {
+  pushSessionRow(flat, userId, ended.session);
   flat.push(ended.endedAt, ended.reason, ended.kickedBy);
 };
 
 /** For a session whose row is as it last was. */
-export const addEnd = (flat: Flat, userId: UserId, { session, endedAt, reason, kickedBy }: EndedSession): void => {
+export const pushSessionEndRow = (
+  flat: FlatRows,
+  userId: UserId,
+  { session, endedAt, reason, kickedBy }: EndedSession,
+): void => {
   flat.push(endedAt, reason, kickedBy, userId, session.id);
 };
 
-export const endedFrom = (row: Row): EndedSession => ({
-  session: sessionFrom(row),
+export const endedSessionFromRow = (row: SqlRow): EndedSession => ({
+  session: sessionFromRow(row),
   endedAt: row[SESSION_COLUMNS.length] as Millis,
   reason: row[SESSION_COLUMNS.length + 1] as EventReason,
   kickedBy: row[SESSION_COLUMNS.length + 2] as Platform | null,
 });
 
 /** @param isFirst is it the first one of its change? */
-export const addEvent = (flat: Flat, event: PresenceEvent, isFirst: boolean): void => {
+export const pushEventRow = (flat: FlatRows, event: PresenceEvent, isFirst: boolean): void => {
   flat.push(isFirst ? 1 : 0, event.userId, event.sessionId, event.platform, event.deviceId, event.reason);
   flat.push(event.sessionStatus, event.previousStatus, event.status, event.version, event.kickedBy);
   flat.push(event.customStatus, event.ipAddress, event.occurredAt);
 };
 
 /** The event alone: `seq` and `changeSeq` are the first two columns. */
-export const eventFrom = (row: Row): PresenceEvent => ({
+export const eventFromRow = (row: SqlRow): PresenceEvent => ({
   userId: row[2] as UserId,
   sessionId: row[3] as SessionId,
   platform: row[4] as Platform,

@@ -4,7 +4,7 @@ import type { Delivery } from '../../../app/ports/webhook-store.ts';
 import type { Cursor, DeliveryId, Millis, WebhookId } from '../../../core/ids.ts';
 import type { WebhookRecord } from '../../../core/webhooks/webhook.ts';
 import type { DeliveryStatus, EventReason, WebhookFormat, WebhookState } from '../../../core/enums.ts';
-import type { Flat, Row } from './rows.ts';
+import type { FlatRows, SqlRow } from './rows.ts';
 
 export const WEBHOOK_COLUMNS = [
   'webhookId',
@@ -41,7 +41,7 @@ export const DELIVERY_COLUMNS = [
   'events',
 ] as const;
 
-export const webhookRow = (webhook: WebhookRecord): Flat => [
+export const webhookToRow = (webhook: WebhookRecord): FlatRows => [
   webhook.id,
   webhook.url,
   webhook.format,
@@ -56,7 +56,7 @@ export const webhookRow = (webhook: WebhookRecord): Flat => [
   webhook.start,
 ];
 
-export const webhookFrom = (row: Row): WebhookRecord => ({
+export const webhookFromRow = (row: SqlRow): WebhookRecord => ({
   id: row[0] as WebhookId,
   url: row[1] as string,
   format: row[2] as WebhookFormat,
@@ -70,7 +70,7 @@ export const webhookFrom = (row: Row): WebhookRecord => ({
   start: row[11] as Cursor,
 });
 
-export const deliveryRow = (delivery: Delivery): Flat => [
+export const deliveryToRow = (delivery: Delivery): FlatRows => [
   delivery.id,
   delivery.webhookId,
   delivery.shard,
@@ -89,7 +89,7 @@ export const deliveryRow = (delivery: Delivery): Flat => [
 ];
 
 /** `settledAt` follows from the others. */
-export const deliveryFrom = (row: Row): Delivery => ({
+export const deliveryFromRow = (row: SqlRow): Delivery => ({
   id: row[0] as DeliveryId,
   webhookId: row[1] as WebhookId,
   shard: row[2] as number | null,

@@ -2,57 +2,66 @@
 import type { Outcome } from '../../../core/commands.ts';
 import type { UserId } from '../../../core/ids.ts';
 import { findSession, type UserRecord } from '../../../core/records.ts';
-import type { Job } from './per-user-queue.ts';
-import { emptyBatch, type Batch, type WebhookWrite } from './writer-messages.ts';
-import { addDrop, addEnd, addEnded, addEvent, addSession, addStatus, addUser } from '../schema/rows.ts';
+import type { UpdateJob } from './per-user-queue.ts';
+import { createEmptyBatch, type CommitBatch, type WebhookWrite } from './writer-messages.ts';
+import {
+  pushDisconnectRow,
+  pushSessionEndRow,
+  pushEndedSessionRow,
+  pushEventRow,
+  pushSessionRow,
+  pushStatusRow,
+  pushUserRow,
+} from '../schema/rows.ts';
 
-export type Entry =
+export type CommitEntry =
   /** A change of one user, and the call that made it. */
-  | { readonly kind: 'change'; readonly before: UserRecord; readonly outcome: Outcome; readonly job: Job }
+  | { readonly kind: 'change'; readonly before: UserRecord; readonly outcome: Outcome; readonly job: UpdateJob }
   /** Users of whom only signs of life were heard since they were last written. */
-  | { readonly kind: 'life'; readonly users: readonly UserRecord[]; readonly settle: Settle }
-  | { readonly kind: 'meta'; readonly key: string; readonly value: string; readonly settle: Settle }
-  | { readonly kind: 'webhooks'; readonly writes: readonly WebhookWrite[]; readonly settle: Settle };
+  | { readonly kind: 'lastSeen'; readonly users: readonly UserRecord[]; readonly callbacks: CommitCallbacks }
+  | { readonly kind: 'meta'; readonly key: string; readonly value: string; readonly callbacks: CommitCallbacks }
+  | { readonly kind: 'webhooks'; readonly writes: readonly WebhookWrite[]; readonly callbacks: CommitCallbacks };
 
-interface Settle {
-  readonly done: () => void;
-  readonly failed: (error: Error) => void;
+export interface CommitCallbacks {
+  readonly onCommitted: () => void;
+  readonly onFailed: (error: Error) => void;
 }
 
 /** @param isDirty is more of this user unwritten than what the change touched? */
-export const batchOf = (entries: readonly Entry[], isDirty: (id: UserId) => boolean): Batch => {
-  const batch = emptyBatch();
+export const buildBatch = (entries: readonly CommitEntry[], isDirty: (id: UserId) => boolean): CommitBatch => {
+  const batch = createEmptyBatch();
   for (const entry of entries) {
     if (entry.kind === 'meta') batch.meta.push(entry.key, entry.value);
-    else if (entry.kind === 'life') addLife(batch, entry.users);
+    else if (entry.kind === 'lastSeen') pushLastSeen(batch, entry.users);
     else if (entry.kind === 'webhooks') batch.webhooks.push(...entry.writes);
     else {
-      addChange(batch, entry.before, entry.outcome, isDirty(entry.before.id));
+      pushChange(batch, entry.before, entry.outcome, isDirty(entry.before.id));
       for (const change of entry.outcome.changes) {
         const [first] = change.events;
-        for (const event of change.events) addEvent(batch.events, event, event === first);
+        for (const event of change.events) pushEventRow(batch.events, event, event === first);
       }
     }
   }
   return batch;
 };
 
-const addChange = (batch: Batch, before: UserRecord, { user, ended }: Outcome, dirty: boolean): void => {
-  if (dirty || !addStatus(batch.statuses, before, user)) addUser(batch.users, user);
+const pushChange = (batch: CommitBatch, before: UserRecord, { user, ended }: Outcome, isDirty: boolean): void => {
+  if (isDirty || !pushStatusRow(batch.statuses, before, user)) pushUserRow(batch.users, user);
   for (const session of user.sessions) {
-    const old = dirty ? undefined : findSession(before, session.id);
-    if (old === session) continue;
-    if (old === undefined || !addDrop(batch.drops, user.id, old, session)) addSession(batch.sessions, user.id, session);
+    const previous = isDirty ? undefined : findSession(before, session.id);
+    if (previous === session) continue;
+    if (previous === undefined || !pushDisconnectRow(batch.disconnects, user.id, previous, session))
+      pushSessionRow(batch.sessions, user.id, session);
   }
   for (const end of ended) {
-    if (!dirty && before.sessions.includes(end.session)) addEnd(batch.justEnded, user.id, end);
-    else addEnded(batch.ended, user.id, end);
+    if (!isDirty && before.sessions.includes(end.session)) pushSessionEndRow(batch.sessionEnds, user.id, end);
+    else pushEndedSessionRow(batch.endedSessions, user.id, end);
   }
 };
 
-const addLife = (batch: Batch, users: readonly UserRecord[]): void => {
+const pushLastSeen = (batch: CommitBatch, users: readonly UserRecord[]): void => {
   for (const user of users) {
-    batch.touches.push(user.lastSeenAt, user.id);
-    for (const session of user.sessions) addSession(batch.sessions, user.id, session);
+    batch.lastSeen.push(user.lastSeenAt, user.id);
+    for (const session of user.sessions) pushSessionRow(batch.sessions, user.id, session);
   }
 };

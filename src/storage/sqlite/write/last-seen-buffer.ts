@@ -6,51 +6,54 @@ import type { UserId } from '../../../core/ids.ts';
 import type { UserRecord } from '../../../core/records.ts';
 
 /** Bounds the time that one commit takes. */
-const WRITTEN_AT_ONCE = 500;
+const MAX_USERS_PER_COMMIT = 500;
 
-export class LifeSigns {
+export class LastSeenBuffer {
   readonly #unwritten = new Set<UserId>();
   /** On their way to the disk: until they are there, their rows are as they were. */
   readonly #writing = new Set<UserId>();
-  readonly #current: (id: UserId) => UserRecord | undefined;
-  readonly #write: (users: readonly UserRecord[]) => Promise<void>;
+  readonly #getUser: (id: UserId) => UserRecord | undefined;
+  readonly #writeUsers: (users: readonly UserRecord[]) => Promise<void>;
 
   /**
-   * @param current the user as she is; undefined when she is OFFLINE, or a change of hers is being
+   * @param getUser the user as she is; undefined when she is OFFLINE, or a change of hers is being
    * written, which writes everything.
    */
-  constructor(current: (id: UserId) => UserRecord | undefined, write: (users: readonly UserRecord[]) => Promise<void>) {
-    this.#current = current;
-    this.#write = write;
+  constructor(
+    getUser: (id: UserId) => UserRecord | undefined,
+    writeUsers: (users: readonly UserRecord[]) => Promise<void>,
+  ) {
+    this.#getUser = getUser;
+    this.#writeUsers = writeUsers;
   }
 
   /** Life was seen of her since she was last written. */
-  add(id: UserId): void {
+  markUnwritten(id: UserId): void {
     this.#unwritten.add(id);
   }
 
   /** Is there life of her that is not on the disk yet? */
-  has(id: UserId): boolean {
+  hasUnwritten(id: UserId): boolean {
     return this.#unwritten.has(id) || this.#writing.has(id);
   }
 
   /** She was written as she is. */
-  delete(id: UserId): void {
+  markWritten(id: UserId): void {
     this.#unwritten.delete(id);
   }
 
   /** Writes, in portions, those there are by now. @throws what `write` throws; the rest is written later then. */
-  async flush(): Promise<void> {
+  async flushAll(): Promise<void> {
     const ids = [...this.#unwritten];
-    for (let start = 0; start < ids.length; start += WRITTEN_AT_ONCE) {
-      await this.#flushSome(ids.slice(start, start + WRITTEN_AT_ONCE));
+    for (let start = 0; start < ids.length; start += MAX_USERS_PER_COMMIT) {
+      await this.#flushUsers(ids.slice(start, start + MAX_USERS_PER_COMMIT));
     }
   }
 
-  async #flushSome(ids: readonly UserId[]): Promise<void> {
+  async #flushUsers(ids: readonly UserId[]): Promise<void> {
     const users: UserRecord[] = [];
     for (const id of ids) {
-      const user = this.#unwritten.has(id) ? this.#current(id) : undefined;
+      const user = this.#unwritten.has(id) ? this.#getUser(id) : undefined;
       if (user === undefined) continue;
       // Before it is written, so that life seen meanwhile counts as new.
       this.#unwritten.delete(id);
@@ -59,7 +62,7 @@ export class LifeSigns {
     }
     if (users.length === 0) return;
     try {
-      await this.#write(users);
+      await this.#writeUsers(users);
     } catch (error) {
       for (const { id } of users) this.#unwritten.add(id);
       throw error;

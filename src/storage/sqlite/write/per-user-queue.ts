@@ -7,45 +7,45 @@ import type { Outcome } from '../../../core/commands.ts';
 import type { Policy } from '../../../core/policy.ts';
 import type { UserRecord } from '../../../core/records.ts';
 
-export type Decide = (user: UserRecord, policy: Policy, now: Millis) => Outcome;
+export type DecideUpdate = (user: UserRecord, policy: Policy, now: Millis) => Outcome;
 
 /** One call of `update`; all the users of one `updateAll` share one. */
-export interface Job {
-  readonly decide: Decide;
+export interface UpdateJob {
+  readonly decide: DecideUpdate;
   /** It goes after all who wait for the same change and do not yield, whenever they came. */
-  readonly yields: boolean;
+  readonly lowPriority: boolean;
   readonly resolve: (outcome: Outcome) => void;
   readonly reject: (error: unknown, id: UserId) => void;
 }
 
-interface Lane {
+interface UserQueue {
   /** The user as last committed. */
-  readonly before: UserRecord;
+  readonly committedUser: UserRecord;
   /** Null while nobody waits, as nearly always: a lane of its own is opened for every change. */
-  jobs: Job[] | null;
+  jobs: UpdateJob[] | null;
 }
 
-export class Lanes {
-  readonly #lanes = new Map<UserId, Lane>();
-  #whenEmpty: (() => void)[] = [];
+export class PerUserQueue {
+  readonly #queues = new Map<UserId, UserQueue>();
+  #emptyListeners: (() => void)[] = [];
 
   /** The user as last committed, while a change of hers is being written. */
-  before(id: UserId): UserRecord | undefined {
-    return this.#lanes.get(id)?.before;
+  committedUserDuringWrite(id: UserId): UserRecord | undefined {
+    return this.#queues.get(id)?.committedUser;
   }
 
-  has(id: UserId): boolean {
-    return this.#lanes.has(id);
+  hasPendingWrite(id: UserId): boolean {
+    return this.#queues.has(id);
   }
 
   /** @returns false when nothing of this user is being written: then the job need not wait. */
-  queue(id: UserId, job: Job): boolean {
-    const lane = this.#lanes.get(id);
-    if (lane === undefined) return false;
-    const jobs = (lane.jobs ??= []);
-    let place = jobs.length;
-    if (!job.yields) while (jobs[place - 1]?.yields === true) place--;
-    jobs.splice(place, 0, job);
+  enqueueBehindWrite(id: UserId, job: UpdateJob): boolean {
+    const queue = this.#queues.get(id);
+    if (queue === undefined) return false;
+    const jobs = (queue.jobs ??= []);
+    let index = jobs.length;
+    if (!job.lowPriority) while (jobs[index - 1]?.lowPriority === true) index--;
+    jobs.splice(index, 0, job);
     return true;
   }
 
@@ -53,30 +53,32 @@ export class Lanes {
    * A change of this user goes to the disk.
    * @param jobs who have waited for another one already: they yield no more, or change after change could keep them.
    */
-  open(before: UserRecord, jobs: Job[] | null = null): void {
-    const patient = jobs?.some(({ yields }) => yields) ? jobs.map((job) => ({ ...job, yields: false })) : jobs;
-    this.#lanes.set(before.id, { before, jobs: patient });
+  beginWrite(before: UserRecord, jobs: UpdateJob[] | null = null): void {
+    const waitingJobs = jobs?.some(({ lowPriority }) => lowPriority)
+      ? jobs.map((job) => ({ ...job, lowPriority: false }))
+      : jobs;
+    this.#queues.set(before.id, { committedUser: before, jobs: waitingJobs });
   }
 
   /**
    * That change is on the disk, or is not. Runs those who waited, until one of them goes to the disk itself.
    * @param run runs a job; true when it goes to the disk, and has opened the lane again with the jobs given.
    */
-  close(id: UserId, run: (job: Job, following: Job[] | null) => boolean): void {
-    const jobs = this.#lanes.get(id)?.jobs ?? null;
-    this.#lanes.delete(id);
+  endWrite(id: UserId, run: (job: UpdateJob, nextJobs: UpdateJob[] | null) => boolean): void {
+    const jobs = this.#queues.get(id)?.jobs ?? null;
+    this.#queues.delete(id);
     for (let job = jobs?.shift(); job !== undefined; job = jobs?.shift()) {
       if (run(job, jobs)) return;
     }
-    if (this.#lanes.size > 0) return;
-    const waiting = this.#whenEmpty;
-    this.#whenEmpty = [];
+    if (this.#queues.size > 0) return;
+    const waiting = this.#emptyListeners;
+    this.#emptyListeners = [];
     for (const resolve of waiting) resolve();
   }
 
   /** Resolves when nothing is being written and nobody waits. */
-  empty(): Promise<void> {
-    if (this.#lanes.size === 0) return Promise.resolve();
-    return new Promise((resolve) => this.#whenEmpty.push(resolve));
+  waitUntilEmpty(): Promise<void> {
+    if (this.#queues.size === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#emptyListeners.push(resolve));
   }
 }

@@ -5,20 +5,20 @@
 import type Database from 'better-sqlite3';
 import { asc, sql } from 'drizzle-orm';
 import { drizzle } from 'drizzle-orm/better-sqlite3';
-import { META_COLUMNS, type Value } from '../schema/rows.ts';
-import { PURGED_THROUGH, VERSION_FLOOR } from '../schema/meta-keys.ts';
-import type { PurgeOrder, Purged } from './writer-messages.ts';
+import { META_COLUMNS, type SqlValue } from '../schema/rows.ts';
+import { PURGED_THROUGH_KEY, VERSION_FLOOR_KEY } from '../schema/meta-keys.ts';
+import type { PurgeRequest, PurgeResult } from './writer-messages.ts';
 import { prepareRead, prepareWrite } from '../schema/statements.ts';
 import { events, meta, sessions, users } from '../schema/tables.ts';
-import { deliveryPurger } from './webhook-retention.ts';
+import { createDeliveryPurger } from './webhook-retention.ts';
 
 /** How long the end of a session is told to whoever still uses its token. */
-export const ENDED_SESSION_MS = 7 * 86_400_000;
+export const ENDED_SESSION_RETENTION_MS = 7 * 86_400_000;
 
-const PORTION = 1_000;
+const ROWS_PER_PORTION = 1_000;
 
 /** @returns one portion of the work there is by `now`. */
-export const purger = (connection: Database.Database): ((order: PurgeOrder) => Purged) => {
+export const createPurger = (connection: Database.Database): ((order: PurgeRequest) => PurgeResult) => {
   const db = drizzle(connection);
   const at = sql.placeholder('at');
   const limit = sql.placeholder('limit');
@@ -92,48 +92,48 @@ export const purger = (connection: Database.Database): ((order: PurgeOrder) => P
     META_COLUMNS,
   );
 
-  const purgeDeliveries = deliveryPurger(connection);
+  const purgeDeliveries = createDeliveryPurger(connection);
 
   const number = (key: string): number => Number(readMeta.get(key)?.[0] ?? 0);
 
   /** Always the beginning of the log, up to the first event that is young enough, and never part of a change. */
   const purgeEvents = (before: number): boolean => {
     let through: number | null = null;
-    let change: Value = null;
+    let change: SqlValue = null;
     let count = 0;
     for (const [seq, changeSeq, occurredAt] of oldestEvents.iterate()) {
       if ((occurredAt as number) >= before) break;
-      if (count >= PORTION && changeSeq !== change) break;
+      if (count >= ROWS_PER_PORTION && changeSeq !== change) break;
       through = seq as number;
       change = changeSeq ?? null;
       count++;
     }
     if (through === null) return false;
     removeEvents.run(through);
-    putMeta.run(PURGED_THROUGH, String(through));
-    return count >= PORTION;
+    putMeta.run(PURGED_THROUGH_KEY, String(through));
+    return count >= ROWS_PER_PORTION;
   };
 
   const forgetUsers = (before: number): boolean => {
-    const forgotten = longOffline.all(before, PORTION);
+    const forgotten = longOffline.all(before, ROWS_PER_PORTION);
     if (forgotten.length === 0) return false;
-    let floor = number(VERSION_FLOOR);
+    let floor = number(VERSION_FLOOR_KEY);
     for (const [userId, version, tokensRevokedBefore] of forgotten) {
       floor = Math.max(floor, version as number);
       (tokensRevokedBefore === null ? removeUser : forgetUser).run(userId as string);
     }
-    putMeta.run(VERSION_FLOOR, String(floor));
-    return forgotten.length >= PORTION;
+    putMeta.run(VERSION_FLOOR_KEY, String(floor));
+    return forgotten.length >= ROWS_PER_PORTION;
   };
 
-  const purge = connection.transaction(({ now, eventRetentionMs }: PurgeOrder): Purged => {
+  const purge = connection.transaction(({ now, eventRetentionMs }: PurgeRequest): PurgeResult => {
     const more = [
       purgeEvents(now - eventRetentionMs),
-      removeEnded.run(now - ENDED_SESSION_MS, PORTION).changes >= PORTION,
-      forgetUsers(now - Math.max(eventRetentionMs, ENDED_SESSION_MS)),
+      removeEnded.run(now - ENDED_SESSION_RETENTION_MS, ROWS_PER_PORTION).changes >= ROWS_PER_PORTION,
+      forgetUsers(now - Math.max(eventRetentionMs, ENDED_SESSION_RETENTION_MS)),
       purgeDeliveries(now),
     ];
-    return { purgedThrough: number(PURGED_THROUGH), more: more.includes(true) };
+    return { purgedThrough: number(PURGED_THROUGH_KEY), hasMore: more.includes(true) };
   });
   return (order) => purge.immediate(order);
 };

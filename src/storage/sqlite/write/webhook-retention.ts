@@ -7,20 +7,20 @@ import { webhookDeliveries as deliveries, webhooks } from '../schema/tables.ts';
 
 const DAY_MS = 86_400_000;
 /** So long after they were settled. */
-const DEAD_KEPT_MS = 30 * DAY_MS;
-const DELIVERED_KEPT_MS = DAY_MS;
+const DEAD_RETENTION_MS = 30 * DAY_MS;
+const DELIVERED_RETENTION_MS = DAY_MS;
 /** Of each webhook. What comes after the retention was at work is kept until it is again. */
-const DELIVERED_KEPT = 10_000;
+const MAX_DELIVERED_PER_WEBHOOK = 10_000;
 
 /** Rows without events, of some hundred bytes. */
-const PORTION = 1_000;
+const ROWS_PER_PORTION = 1_000;
 /** With them, they have some ten pages each, all of which have to be looked at. */
-const LARGE_PORTION = 100;
+const LARGE_ROWS_PER_PORTION = 100;
 /** To count the deliveries of one takes a part of a millisecond. */
-const WEBHOOKS_AT_ONCE = 8;
+const WEBHOOKS_PER_PORTION = 8;
 
 /** @returns what does one portion of the work there is by `now`, within a transaction, and says whether there is more. */
-export const deliveryPurger = (connection: Database.Database): ((now: number) => boolean) => {
+export const createDeliveryPurger = (connection: Database.Database): ((now: number) => boolean) => {
   const db = drizzle(connection);
   const named = (name: string) => sql.placeholder(name);
   const remove = (which: SQL, names: readonly string[]) =>
@@ -53,7 +53,7 @@ export const deliveryPurger = (connection: Database.Database): ((now: number) =>
   /** The webhook that was looked at last; none: it begins anew. */
   let reached = '';
   const purgeWebhooks = (): boolean => {
-    for (let looked = 0; looked < WEBHOOKS_AT_ONCE; looked++) {
+    for (let looked = 0; looked < WEBHOOKS_PER_PORTION; looked++) {
       const [webhookId, isKnown] = nextWebhook.get(reached) ?? [];
       if (webhookId == null) {
         reached = '';
@@ -61,8 +61,8 @@ export const deliveryPurger = (connection: Database.Database): ((now: number) =>
       }
       const isMore =
         isKnown === 1
-          ? removeSurplus.run(webhookId, PORTION, DELIVERED_KEPT).changes >= PORTION
-          : removeLeft.run(webhookId, LARGE_PORTION).changes >= LARGE_PORTION;
+          ? removeSurplus.run(webhookId, ROWS_PER_PORTION, MAX_DELIVERED_PER_WEBHOOK).changes >= ROWS_PER_PORTION
+          : removeLeft.run(webhookId, LARGE_ROWS_PER_PORTION).changes >= LARGE_ROWS_PER_PORTION;
       if (isMore) return true;
       reached = String(webhookId);
     }
@@ -71,8 +71,8 @@ export const deliveryPurger = (connection: Database.Database): ((now: number) =>
 
   return (now) => {
     const more = [
-      removeSettled.run('DELIVERED', now - DELIVERED_KEPT_MS, PORTION).changes >= PORTION,
-      removeSettled.run('DEAD', now - DEAD_KEPT_MS, LARGE_PORTION).changes >= LARGE_PORTION,
+      removeSettled.run('DELIVERED', now - DELIVERED_RETENTION_MS, ROWS_PER_PORTION).changes >= ROWS_PER_PORTION,
+      removeSettled.run('DEAD', now - DEAD_RETENTION_MS, LARGE_ROWS_PER_PORTION).changes >= LARGE_ROWS_PER_PORTION,
       purgeWebhooks(),
     ];
     return more.includes(true);

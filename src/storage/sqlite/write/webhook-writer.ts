@@ -3,28 +3,28 @@ import type Database from 'better-sqlite3';
 import { sql } from 'drizzle-orm';
 import { drizzle } from 'drizzle-orm/better-sqlite3';
 import type { WebhookWrite } from './writer-messages.ts';
-import { excluded, placeholders, prepareWrite } from '../schema/statements.ts';
+import { excludedValues, insertPlaceholders, prepareWrite } from '../schema/statements.ts';
 import { webhookDeliveries, webhooks, webhookShards } from '../schema/tables.ts';
 import { DELIVERY_COLUMNS, SHARD_COLUMNS, WEBHOOK_COLUMNS } from '../schema/webhook-rows.ts';
 
-export const webhookWriter = (connection: Database.Database): ((writes: readonly WebhookWrite[]) => void) => {
+export const createWebhookWriter = (connection: Database.Database): ((writes: readonly WebhookWrite[]) => void) => {
   const db = drizzle(connection);
   const putWebhook = prepareWrite(
     connection,
     db
       .insert(webhooks)
-      .values(placeholders(WEBHOOK_COLUMNS))
-      .onConflictDoUpdate({ target: webhooks.webhookId, set: excluded(webhooks, WEBHOOK_COLUMNS.slice(1)) }),
+      .values(insertPlaceholders(WEBHOOK_COLUMNS))
+      .onConflictDoUpdate({ target: webhooks.webhookId, set: excludedValues(webhooks, WEBHOOK_COLUMNS.slice(1)) }),
     WEBHOOK_COLUMNS,
   );
   const putPosition = prepareWrite(
     connection,
     db
       .insert(webhookShards)
-      .values(placeholders(SHARD_COLUMNS))
+      .values(insertPlaceholders(SHARD_COLUMNS))
       .onConflictDoUpdate({
         target: [webhookShards.webhookId, webhookShards.shard],
-        set: excluded(webhookShards, ['position']),
+        set: excludedValues(webhookShards, ['position']),
       }),
     SHARD_COLUMNS,
   );
@@ -32,10 +32,10 @@ export const webhookWriter = (connection: Database.Database): ((writes: readonly
     connection,
     db
       .insert(webhookDeliveries)
-      .values(placeholders(DELIVERY_COLUMNS))
+      .values(insertPlaceholders(DELIVERY_COLUMNS))
       .onConflictDoUpdate({
         target: webhookDeliveries.deliveryId,
-        set: excluded(webhookDeliveries, DELIVERY_COLUMNS.slice(2)),
+        set: excludedValues(webhookDeliveries, DELIVERY_COLUMNS.slice(2)),
       }),
     DELIVERY_COLUMNS,
   );

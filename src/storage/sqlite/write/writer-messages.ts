@@ -1,70 +1,70 @@
 /** What the main thread and the writer's thread say to each other. Answers come in the order of the questions. */
-import type { Flat } from '../schema/rows.ts';
+import type { FlatRows } from '../schema/rows.ts';
 
-export interface WriterData {
+export interface WriterInput {
   readonly path: string;
 }
 
 /** One step of what is written of webhooks; rows as webhook-rows.ts has them. */
 export type WebhookWrite =
   /** Put there, or in the place of the one that there is. */
-  | { readonly kind: 'webhook' | 'position' | 'delivery'; readonly row: Flat }
+  | { readonly kind: 'webhook' | 'position' | 'delivery'; readonly row: FlatRows }
   | { readonly kind: 'delete'; readonly webhookId: string };
 
 /**
  * One transaction: rows of each kind, one after another. What times out by the thousand has kinds of its
  * own, of the few columns that changed: they update rows that are there.
  */
-export interface Batch {
-  readonly touches: Flat;
-  readonly users: Flat;
-  readonly statuses: Flat;
-  readonly sessions: Flat;
-  readonly drops: Flat;
-  readonly ended: Flat;
-  readonly justEnded: Flat;
-  readonly events: Flat;
-  readonly meta: Flat;
+export interface CommitBatch {
+  readonly lastSeen: FlatRows;
+  readonly users: FlatRows;
+  readonly statuses: FlatRows;
+  readonly sessions: FlatRows;
+  readonly disconnects: FlatRows;
+  readonly endedSessions: FlatRows;
+  readonly sessionEnds: FlatRows;
+  readonly events: FlatRows;
+  readonly meta: FlatRows;
   /** In this order. */
   readonly webhooks: WebhookWrite[];
 }
 
-export const emptyBatch = (): Batch => ({
-  touches: [],
+export const createEmptyBatch = (): CommitBatch => ({
+  lastSeen: [],
   users: [],
   statuses: [],
   sessions: [],
-  drops: [],
-  ended: [],
-  justEnded: [],
+  disconnects: [],
+  endedSessions: [],
+  sessionEnds: [],
   events: [],
   meta: [],
   webhooks: [],
 });
 
-export interface PurgeOrder {
+export interface PurgeRequest {
   readonly now: number;
   readonly eventRetentionMs: number;
 }
 
 /** What one bounded portion of the retention's work did. */
-export interface Purged {
+export interface PurgeResult {
   readonly purgedThrough: number;
   /** Is there more to remove by that moment? */
-  readonly more: boolean;
+  readonly hasMore: boolean;
 }
 
-export type Order =
-  | { readonly kind: 'commit'; readonly batch: Batch }
-  | { readonly kind: 'purge'; readonly purge: PurgeOrder }
+export type WriterRequest =
+  | { readonly kind: 'commit'; readonly batch: CommitBatch }
+  | { readonly kind: 'purge'; readonly purge: PurgeRequest }
   /** Is the file still there? */
   | { readonly kind: 'check' }
   | { readonly kind: 'close' };
 
-export type Reply =
+export type WriterReply =
   /** The first message of all: the connection is open. */
   | { readonly kind: 'ready' }
-  | { readonly kind: 'done'; readonly purged: Purged | null }
+  | { readonly kind: 'done'; readonly purged: PurgeResult | null }
   /** The transaction was rolled back. `fatal`: the file cannot be trusted to hold what is written from here on. */
   | { readonly kind: 'failed'; readonly message: string; readonly fatal: boolean }
   | { readonly kind: 'closed' };

@@ -1,30 +1,30 @@
 /** The thread that owns the writing connection, so that the event loop never waits for the disk. */
 import { parentPort, workerData } from 'node:worker_threads';
 import Database from 'better-sqlite3';
-import { batchWriter } from './batch-writer.ts';
-import { isFatal, messageOf } from '../file/errors.ts';
-import { sameFiles } from '../file/file-identity.ts';
-import type { Order, Reply, WriterData } from './writer-messages.ts';
-import { purger } from './retention.ts';
+import { createBatchWriter } from './batch-writer.ts';
+import { isFatalDatabaseError, errorMessage } from '../file/errors.ts';
+import { createReplacementCheck } from '../file/file-identity.ts';
+import type { WriterRequest, WriterReply, WriterInput } from './writer-messages.ts';
+import { createPurger } from './retention.ts';
 
 const port = parentPort;
 if (port === null) throw new Error('This file is the writer thread of the store: it is not run by itself.');
 
-const reply = (message: Reply): void => port.postMessage(message);
+const reply = (message: WriterReply): void => port.postMessage(message);
 
-const { path } = workerData as WriterData;
+const { path } = workerData as WriterInput;
 const connection = new Database(path, { fileMustExist: true, timeout: 5_000 });
 // FULL: a commit is on the disk before it is acknowledged.
 connection.pragma('synchronous = FULL');
 // A burst must not leave a huge file behind.
 connection.pragma('journal_size_limit = 67108864');
-const write = batchWriter(connection);
-const purge = purger(connection);
-const checkFiles = sameFiles(path);
+const write = createBatchWriter(connection);
+const purge = createPurger(connection);
+const checkFiles = createReplacementCheck(path);
 
-let broken = false;
+let hasFailed = false;
 
-const obey = (order: Order): Reply => {
+const handleRequest = (order: WriterRequest): WriterReply => {
   switch (order.kind) {
     case 'commit':
       write(order.batch);
@@ -47,15 +47,15 @@ const obey = (order: Order): Reply => {
   }
 };
 
-port.on('message', (order: Order) => {
+port.on('message', (order: WriterRequest) => {
   try {
     // What was sent before the failure was heard of must not be written after it.
-    if (broken) throw new Error('A commit before it has failed for good');
-    reply(obey(order));
+    if (hasFailed) throw new Error('A commit before it has failed for good');
+    reply(handleRequest(order));
   } catch (error) {
     const code = error instanceof Database.SqliteError ? ` (${error.code})` : '';
-    broken ||= isFatal(error);
-    reply({ kind: 'failed', message: `${messageOf(error)}${code}`, fatal: broken });
+    hasFailed ||= isFatalDatabaseError(error);
+    reply({ kind: 'failed', message: `${errorMessage(error)}${code}`, fatal: hasFailed });
   }
   if (order.kind === 'close') port.close();
 });

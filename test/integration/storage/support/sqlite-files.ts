@@ -28,7 +28,7 @@ export const openQuietly = (path: string, options: Partial<SqliteStoreOptions> =
     clock: new VirtualClock().now,
     policySeed: DEFAULT_POLICY,
     eventRetentionMs: 30 * 86_400_000,
-    background: false,
+    runPeriodicTasks: false,
     onFailure: (error) => {
       throw error;
     },

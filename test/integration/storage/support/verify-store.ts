@@ -13,7 +13,7 @@ export interface Acknowledged {
 const wholeLog = async (store: PresenceStore): Promise<readonly LoggedEvent[]> => {
   const events: LoggedEvent[] = [];
   for (let after: Cursor | null = null; ;) {
-    const page = await store.log.read({ after, limit: 500 });
+    const page = await store.eventLog.readEvents({ after, limit: 500 });
     events.push(...page.events);
     if (!page.hasMore) return events;
     after = page.events.at(-1)?.cursor ?? null;
@@ -48,7 +48,7 @@ export const expectWhole = async (
 
   const { versions, sessions, wrong } = replay(events);
   expect(wrong).toEqual([]);
-  const records = await store.read([...versions.keys()].map(user));
+  const records = await store.readUsers([...versions.keys()].map(user));
   expect(records.map(({ version }) => version)).toEqual([...versions.values()]);
   const lost = acknowledged.filter(({ id, version, sessionId: session }) => {
     const isThere = sessions.get(id)?.includes(session) ?? false;
@@ -60,7 +60,7 @@ export const expectWhole = async (
     const [latest, previous] = sessions.get(record.id)?.toReversed() ?? [];
     expect(record.sessions.map(({ id }) => id)).toEqual([latest]);
     if (previous === undefined) continue;
-    expect(await store.findEnded(record.id, sessionId(previous))).toMatchObject({ reason: 'KICKED' });
+    expect(await store.findEndedSession(record.id, sessionId(previous))).toMatchObject({ reason: 'KICKED' });
   }
   return events;
 };

@@ -6,7 +6,7 @@ import { linkId, millis, type Millis, type UserId } from '../../../../src/core/i
 import { afterRestart, sessionAfterRestart } from '../../../../src/core/state-machine.ts';
 import { highestStatus, type SessionRecord, type UserRecord } from '../../../../src/core/records.ts';
 import { packSessions } from '../../../../src/storage/memory/packed/session-chunks.ts';
-import { Present } from '../../../../src/storage/memory/active-users.ts';
+import { ActiveUsers } from '../../../../src/storage/memory/active-users.ts';
 import { arbitrarySession, arbitraryUser } from './packed/arbitrary-users.ts';
 
 const START = millis(1_767_225_600_000);
@@ -31,7 +31,7 @@ const user: fc.Arbitrary<UserRecord> = fc
   .map(([model, id, sessions]) => ({ ...model, id, sessions, status: highestStatus(sessions) }));
 
 const countsOf = (users: Iterable<UserRecord>) => {
-  const counts = new Present(START).counts() as {
+  const counts = new ActiveUsers(START).getPresenceCounts() as {
     usersOnline: number;
     usersPushOnline: number;
     sessions: Record<string, { online: number; pushOnline: number }>;
@@ -58,31 +58,31 @@ describe('those who are present', () => {
     );
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 4 }), fc.array(turn, { maxLength: 60 }), near, (held, turns, now) => {
-        const present = new Present(START, held);
+        const present = new ActiveUsers(START, held);
         const model = new Map<UserId, UserRecord>();
         for (const each of turns) {
-          if ('get' in each) expect(present.get(each.get)).toEqual(model.get(each.get));
+          if ('get' in each) expect(present.getUser(each.get)).toEqual(model.get(each.get));
           else if ('again' in each) {
-            const known = present.get(each.again);
-            if (known !== undefined) present.put(known);
+            const known = present.getUser(each.again);
+            if (known !== undefined) present.putUser(known);
           } else {
-            present.put(each.put);
+            present.putUser(each.put);
             if (each.put.status === 'OFFLINE') model.delete(each.put.id);
             else model.set(each.put.id, each.put);
           }
-          expect(present.counts()).toEqual(countsOf(model.values()));
+          expect(present.getPresenceCounts()).toEqual(countsOf(model.values()));
         }
-        const taken = present.takeDue(millis(now + GRAIN_MS), EVERYBODY);
+        const taken = present.takeDueUsers(millis(now + GRAIN_MS), EVERYBODY);
         expect(taken.ids).toEqual(expect.arrayContaining(dueBy(model.values(), now)));
         expect(dueBy(model.values(), millis(now + GRAIN_MS))).toEqual(expect.arrayContaining([...taken.ids]));
-        for (const id of IDS) expect(present.get(id)).toEqual(model.get(id));
+        for (const id of IDS) expect(present.getUser(id)).toEqual(model.get(id));
       }),
       { numRuns: 500 },
     );
   });
 
   it('are the same objects for whoever asks again, as long as they have a socket', () => {
-    const present = new Present(START, 2);
+    const present = new ActiveUsers(START, 2);
     const [model] = fc.sample(user, 1) as [UserRecord];
     const [one] = fc.sample(session, 1) as [SessionRecord];
     const attached = (id: string): UserRecord => ({
@@ -92,36 +92,36 @@ describe('those who are present', () => {
       sessions: [{ ...one, links: [linkId(id)] }],
     });
     const users = Array.from({ length: 100 }, (_, index) => attached(`user ${index}`));
-    for (const each of users) present.put(each);
-    for (const each of users) expect(present.get(each.id)).toBe(each);
+    for (const each of users) present.putUser(each);
+    for (const each of users) expect(present.getUser(each.id)).toBe(each);
     const [first] = users as [UserRecord];
     const alone: UserRecord = { ...first, sessions: [{ ...one, links: [] }] };
-    present.put(alone);
-    expect(present.get(alone.id)).toBe(alone);
-    for (const each of users.slice(1)) present.put({ ...each, sessions: [{ ...one, links: [] }] });
-    expect(present.get(alone.id)).not.toBe(alone);
-    expect(present.get(alone.id)).toEqual(alone);
+    present.putUser(alone);
+    expect(present.getUser(alone.id)).toBe(alone);
+    for (const each of users.slice(1)) present.putUser({ ...each, sessions: [{ ...one, links: [] }] });
+    expect(present.getUser(alone.id)).not.toBe(alone);
+    expect(present.getUser(alone.id)).toEqual(alone);
   });
 
   it('are loaded as `afterRestart` says, session by session', () => {
     fc.assert(
       fc.property(fc.array(user, { maxLength: 8 }), near, (some, now) => {
         const users = new Map(some.filter(({ status }) => status !== 'OFFLINE').map((each) => [each.id, each]));
-        const present = new Present(START);
-        for (const each of users.values()) present.load({ ...each, sessions: [] });
+        const present = new ActiveUsers(START);
+        for (const each of users.values()) present.loadUser({ ...each, sessions: [] });
         const orphans = some.filter(({ id }) => !users.has(id));
         const sessions = [...orphans, ...users.values()].flatMap((each) =>
           each.sessions.map((one) => ({ userId: each.id, session: sessionAfterRestart(one, now) })),
         );
         for (const chunk of packSessions(sessions, 200)) {
-          for (const session of present.sessionsIn(chunk)) present.loadSession(session);
+          for (const session of present.unpackSessions(chunk)) present.loadSession(session);
         }
         const expected = [...users.values()].map((each) => afterRestart(each, now));
-        expect(present.counts()).toEqual(countsOf(expected));
+        expect(present.getPresenceCounts()).toEqual(countsOf(expected));
         const later = millis(now + 50_000);
-        const taken = present.takeDue(millis(later + GRAIN_MS), EVERYBODY);
+        const taken = present.takeDueUsers(millis(later + GRAIN_MS), EVERYBODY);
         expect(taken.ids).toEqual(expect.arrayContaining(dueBy(expected, later)));
-        for (const each of expected) expect(present.get(each.id)).toEqual(each);
+        for (const each of expected) expect(present.getUser(each.id)).toEqual(each);
       }),
       { numRuns: 300 },
     );

@@ -10,18 +10,22 @@ const EVERYTHING = 1_000_000;
 
 /** A wheel of 8 ticks, so that 800 ms is far away. Its slots are given names here: ids, in the order of their coming. */
 const wheelOf8 = () => {
-  const wheel = new TimerWheel(START, { tickMs: TICK_MS, ticks: 8, retryMs: RETRY_MS });
+  const wheel = new TimerWheel(START, { tickMs: TICK_MS, tickCount: 8, retryMs: RETRY_MS });
   const ids: string[] = [];
   const slotOf = (id: string): number => (ids.includes(id) ? ids.indexOf(id) : ids.push(id) - 1);
   return {
     wheel,
     /** How many were looked at so far. */
     examined: 0,
-    set: (id: string, afterMs: number) => wheel.arm(slotOf(id), millis(START + afterMs)),
-    setIfEarlier: (id: string, afterMs: number) => wheel.armFor(slotOf(id), millis(START + afterMs)),
-    remove: (id: string) => wheel.disarm(slotOf(id)),
+    set: (id: string, afterMs: number) => wheel.schedule(slotOf(id), millis(START + afterMs)),
+    setIfEarlier: (id: string, afterMs: number) => wheel.scheduleEarliest(slotOf(id), millis(START + afterMs)),
+    remove: (id: string) => wheel.cancel(slotOf(id)),
     take(afterMs: number, limit = EVERYTHING, budget = EVERYTHING) {
-      const { slots, examined, more } = wheel.take(millis(START + afterMs), limit, budget);
+      const {
+        slots,
+        examinedCount: examined,
+        hasMore: more,
+      } = wheel.takeDueSlots(millis(START + afterMs), limit, budget);
       this.examined += examined;
       return { ids: slots.map((slot) => ids[slot]), more };
     },
@@ -160,7 +164,7 @@ describe('the timer wheel', () => {
       const wheel = wheelOf8();
       for (const id of ['a', 'b', 'c']) wheel.set(id, 150);
       for (const id of [...out, ...out, 'never armed']) wheel.remove(id);
-      expect(wheel.wheel.size).toBe(3 - out.length);
+      expect(wheel.wheel.scheduledCount).toBe(3 - out.length);
       expect(wheel.ids(200)).toEqual(['a', 'b', 'c'].filter((id) => !out.includes(id)));
     }
   });
@@ -181,7 +185,7 @@ describe('the timer wheel', () => {
     );
     fc.assert(
       fc.property(fc.array(op, { maxLength: 60 }), (ops) => {
-        const wheel = new TimerWheel(START, { tickMs: TICK_MS, ticks: 8, retryMs: RETRY_MS });
+        const wheel = new TimerWheel(START, { tickMs: TICK_MS, tickCount: 8, retryMs: RETRY_MS });
         const deadlines = new Map<number, number>();
         const claimedAt = new Map<number, number>();
         let now: number = START;
@@ -189,13 +193,13 @@ describe('the timer wheel', () => {
           if ('arm' in each) {
             deadlines.set(each.arm, now + each.inMs);
             claimedAt.delete(each.arm);
-            wheel.arm(each.arm, millis(now + each.inMs));
+            wheel.schedule(each.arm, millis(now + each.inMs));
           } else if ('disarm' in each) {
             deadlines.delete(each.disarm);
             claimedAt.delete(each.disarm);
-            wheel.disarm(each.disarm);
+            wheel.cancel(each.disarm);
           } else now += each.pass;
-          const { slots: ids, more } = wheel.take(millis(now), EVERYTHING, EVERYTHING);
+          const { slots: ids, hasMore: more } = wheel.takeDueSlots(millis(now), EVERYTHING, EVERYTHING);
           expect(more).toBe(false);
           expect(new Set(ids).size).toBe(ids.length);
           for (const [who, at] of deadlines) {

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { Background } from '../../../../src/storage/sqlite/periodic-tasks.ts';
+import { PeriodicTasks } from '../../../../src/storage/sqlite/periodic-tasks.ts';
 import { login, run, user } from '../../../contract/commands.ts';
 import { VirtualClock } from '../../../contract/virtual-clock.ts';
 import { openQuietly, temporaryDirectories } from '../../../integration/storage/support/sqlite-files.ts';
@@ -14,9 +14,9 @@ afterEach(() => {
 describe('work in the background', () => {
   it('is done soon and then every so often, not twice at once, and not after stop', async () => {
     vi.useFakeTimers();
-    const background = new Background((error) => expect.unreachable(String(error)));
+    const background = new PeriodicTasks((error) => expect.unreachable(String(error)));
     const finish: (() => void)[] = [];
-    background.every(1_000, () => new Promise((resolve) => finish.push(resolve)));
+    background.runEvery(1_000, () => new Promise((resolve) => finish.push(resolve)));
     await vi.advanceTimersByTimeAsync(1);
     expect(finish).toHaveLength(1);
     await vi.advanceTimersByTimeAsync(5_000);
@@ -25,9 +25,9 @@ describe('work in the background', () => {
     await vi.advanceTimersByTimeAsync(1_000);
     expect(finish).toHaveLength(2);
 
-    background.stop();
+    background.stopScheduling();
     let settled = false;
-    const done = background.settled().then(() => (settled = true));
+    const done = background.waitUntilIdle().then(() => (settled = true));
     await vi.advanceTimersByTimeAsync(5_000);
     expect({ begun: finish.length, settled }).toEqual({ begun: 2, settled: false });
     finish[1]?.();
@@ -39,10 +39,10 @@ describe('work in the background', () => {
   it('that fails is told, and done again', async () => {
     vi.useFakeTimers();
     const warnings: string[] = [];
-    const background = new Background((error) => warnings.push(error.message));
-    background.every(1_000, () => Promise.reject(new Error('the disk is full')));
+    const background = new PeriodicTasks((error) => warnings.push(error.message));
+    background.runEvery(1_000, () => Promise.reject(new Error('the disk is full')));
     await vi.advanceTimersByTimeAsync(1_500);
-    background.stop();
+    background.stopScheduling();
     expect(warnings).toEqual(['the disk is full', 'the disk is full']);
   });
 
@@ -55,13 +55,13 @@ describe('work in the background', () => {
     await first.close();
     clock.advance(5_000);
 
-    const second = await openQuietly(path, { ...options, background: true });
-    expect((await second.log.read({ after: null, limit: 10 })).events).toHaveLength(1);
+    const second = await openQuietly(path, { ...options, runPeriodicTasks: true });
+    expect((await second.eventLog.readEvents({ after: null, limit: 10 })).events).toHaveLength(1);
     // The work begins with the next turn of the event loop, and close waits for it.
     await new Promise((resolve) => setImmediate(resolve));
     await second.close();
     const third = await openQuietly(path, options);
-    expect((await third.log.read({ after: null, limit: 10 })).events).toEqual([]);
+    expect((await third.eventLog.readEvents({ after: null, limit: 10 })).events).toEqual([]);
     await third.close();
   });
 });

@@ -4,21 +4,21 @@
  */
 import type Database from 'better-sqlite3';
 import { statSync } from 'node:fs';
-import { countAll, type Counted } from '../row-counts.ts';
-import { messageOf, StorageError } from '../../file/errors.ts';
-import { fileError, inspectForReading } from '../../file/inspect-file.ts';
-import { schemaOf, type Schema } from '../../schema/migrations.ts';
+import { countRows, type RowCounts } from '../row-counts.ts';
+import { errorMessage, DatabaseFileError } from '../../file/errors.ts';
+import { toDatabaseFileError, assertReadableDatabase } from '../../file/inspect-file.ts';
+import { readSchemaState, type SchemaState } from '../../schema/migrations.ts';
 import { openSnapshot } from '../snapshot.ts';
 import { Findings, type Finding } from './findings.ts';
 import { checkIntegrity } from './integrity.ts';
-import { checkOrder, checkUsers } from './event-log.ts';
-import { checkMeta } from './meta-values.ts';
-import { checkState } from './users-and-sessions.ts';
+import { checkEventOrder, checkEventsOfUsers } from './event-log.ts';
+import { checkMetaValues } from './meta-values.ts';
+import { checkUsersAndSessions } from './users-and-sessions.ts';
 import { checkWebhooks } from './webhooks.ts';
 
 export interface Diagnosis {
   /** Null where the file is too damaged to tell. */
-  readonly schema: Schema | null;
+  readonly schema: SchemaState | null;
   readonly integrity: 'full' | 'quick';
   readonly file: {
     readonly bytes: number;
@@ -28,7 +28,7 @@ export interface Diagnosis {
     readonly freePages: number;
   };
   /** Null where the file is damaged, or its schema another one. */
-  readonly counted: Counted | null;
+  readonly counted: RowCounts | null;
   readonly findings: readonly Finding[];
 }
 
@@ -36,47 +36,48 @@ export interface Diagnosis {
  * @param quick leaves out whether every index has what its table has.
  * @throws StorageError when there is no database to be read. A damaged one is a finding.
  */
-export const diagnose = (path: string, quick: boolean): Diagnosis => {
-  inspectForReading(path);
+export const diagnoseDatabase = (path: string, quick: boolean): Diagnosis => {
+  assertReadableDatabase(path);
   let snapshot: Database.Database | undefined;
   try {
     snapshot = openSnapshot(path);
-    return looked(snapshot, path, quick);
+    return runChecks(snapshot, path, quick);
   } catch (error) {
-    const fault = fileError(path, error);
-    if (!(fault instanceof StorageError) || fault.kind !== 'CORRUPT') throw fault;
+    const fault = toDatabaseFileError(path, error);
+    if (!(fault instanceof DatabaseFileError) || fault.kind !== 'CORRUPT') throw fault;
     const findings = new Findings();
-    findings.add('damaged', messageOf(fault.cause));
-    return { ...about(path, quick), schema: null, counted: null, findings: findings.all };
+    findings.addFinding('damaged', errorMessage(fault.cause));
+    return { ...describeFile(path, quick), schema: null, counted: null, findings: findings.listFindings };
   } finally {
     snapshot?.close();
   }
 };
 
-const looked = (connection: Database.Database, path: string, quick: boolean): Diagnosis => {
+const runChecks = (connection: Database.Database, path: string, quick: boolean): Diagnosis => {
   const findings = new Findings();
-  const schema = schemaOf(connection);
-  if (schema === 'OLDER') findings.add('schema-older', 'migrations are still to be applied');
-  if (schema === 'NEWER') findings.add('schema-newer', 'migrations were applied that this version does not know');
+  const schema = readSchemaState(connection);
+  if (schema === 'OLDER') findings.addFinding('schema-older', 'migrations are still to be applied');
+  if (schema === 'NEWER')
+    findings.addFinding('schema-newer', 'migrations were applied that this version does not know');
   const whole = checkIntegrity(connection, quick, findings);
   // What a damaged file says of users is nothing to be held against it, and another schema has other rules.
   const readable = whole && schema === 'CURRENT';
   if (readable) {
-    checkOrder(connection, checkMeta(connection, findings), findings);
-    checkUsers(connection, findings);
-    checkState(connection, findings);
+    checkEventOrder(connection, checkMetaValues(connection, findings), findings);
+    checkEventsOfUsers(connection, findings);
+    checkUsersAndSessions(connection, findings);
     checkWebhooks(connection, findings);
   }
   const pragma = (name: string): number => Number(connection.pragma(name, { simple: true }));
   return {
-    ...about(path, quick, { pages: pragma('page_count'), freePages: pragma('freelist_count') }),
+    ...describeFile(path, quick, { pages: pragma('page_count'), freePages: pragma('freelist_count') }),
     schema,
-    counted: readable ? countAll(connection) : null,
-    findings: findings.all,
+    counted: readable ? countRows(connection) : null,
+    findings: findings.listFindings,
   };
 };
 
-const about = (
+const describeFile = (
   path: string,
   quick: boolean,
   pages = { pages: 0, freePages: 0 },

@@ -7,15 +7,16 @@ import { quoted } from '../../../../core/quote.ts';
 import type { Findings } from './findings.ts';
 
 /** @param purgedThrough the seq before the first that must be there. */
-export const checkOrder = (connection: Database.Database, purgedThrough: number, findings: Findings): void => {
+export const checkEventOrder = (connection: Database.Database, purgedThrough: number, findings: Findings): void => {
   const rows = connection
     .prepare<[], [number, number, string]>('SELECT seq, change_seq, user_id FROM events ORDER BY seq')
     .raw();
   let last = { seq: purgedThrough, changeSeq: 0, userId: '' };
   for (const [seq, changeSeq, userId] of rows.iterate()) {
-    if (seq !== last.seq + 1) findings.add('log-hole', `between ${last.seq} and ${seq}`);
+    if (seq !== last.seq + 1) findings.addFinding('log-hole', `between ${last.seq} and ${seq}`);
     const goesOn = changeSeq === last.changeSeq && userId === last.userId;
-    if (changeSeq !== seq && !goesOn) findings.add('change-broken', `event ${seq}, said to be of change ${changeSeq}`);
+    if (changeSeq !== seq && !goesOn)
+      findings.addFinding('change-broken', `event ${seq}, said to be of change ${changeSeq}`);
     last = { seq, changeSeq, userId };
   }
 };
@@ -47,13 +48,13 @@ const BY_USER = `
   FROM events e LEFT JOIN users u ON u.user_id = e.user_id
   ORDER BY e.user_id, e.seq`;
 
-export const checkUsers = (connection: Database.Database, findings: Findings): void => {
+export const checkEventsOfUsers = (connection: Database.Database, findings: Findings): void => {
   let last: Row | undefined;
   /** Her last event that was a change of her status or text, as far as it is kept. */
   let change: Row | undefined;
   const ended = new Set<string>();
-  const wrong = (id: Parameters<Findings['add']>[0], { userId, seq }: Row, why: string): void =>
-    findings.add(id, `${quoted(userId)}, event ${seq}: ${why}`);
+  const wrong = (id: Parameters<Findings['addFinding']>[0], { userId, seq }: Row, why: string): void =>
+    findings.addFinding(id, `${quoted(userId)}, event ${seq}: ${why}`);
 
   const follow = (before: Row, row: Row): void => {
     const rise = row.version - before.version;

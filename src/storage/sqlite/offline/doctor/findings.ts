@@ -31,7 +31,7 @@ export interface Finding {
   readonly examples: readonly string[];
 }
 
-const WORDS: Readonly<Record<FindingId, string>> = {
+const DESCRIPTIONS: Readonly<Record<FindingId, string>> = {
   'schema-older': 'The schema is that of an older version: the next start of a server brings it up to date.',
   'schema-newer': 'The schema is that of a newer version of Porchlight: only that one can serve it.',
   damaged: 'The file itself is damaged: restore it from a backup.',
@@ -55,25 +55,25 @@ const WORDS: Readonly<Record<FindingId, string>> = {
 };
 
 /** They go away by themselves. */
-const WARNINGS: readonly FindingId[] = ['schema-older', 'delivery-without-webhook'];
+const WARNING_IDS: readonly FindingId[] = ['schema-older', 'delivery-without-webhook'];
 
-const EXAMPLES = 5;
+const MAX_EXAMPLES = 5;
 
 export class Findings {
-  readonly #found = new Map<FindingId, { count: number; examples: string[] }>();
+  readonly #byId = new Map<FindingId, { count: number; examples: string[] }>();
 
-  add(id: FindingId, example: string): void {
-    const found = this.#found.get(id) ?? { count: 0, examples: [] };
+  addFinding(id: FindingId, example: string): void {
+    const found = this.#byId.get(id) ?? { count: 0, examples: [] };
     found.count++;
-    if (found.examples.length < EXAMPLES) found.examples.push(example);
-    this.#found.set(id, found);
+    if (found.examples.length < MAX_EXAMPLES) found.examples.push(example);
+    this.#byId.set(id, found);
   }
 
-  get all(): readonly Finding[] {
-    return [...this.#found].map(([id, { count, examples }]) => ({
+  get listFindings(): readonly Finding[] {
+    return [...this.#byId].map(([id, { count, examples }]) => ({
       id,
-      severity: WARNINGS.includes(id) ? 'warning' : 'error',
-      what: WORDS[id],
+      severity: WARNING_IDS.includes(id) ? 'warning' : 'error',
+      what: DESCRIPTIONS[id],
       count,
       examples,
     }));

@@ -17,10 +17,10 @@ export const checkIntegrity = (connection: Database.Database, quick: boolean, fi
   try {
     const lines = connection.prepare<[], string>(`PRAGMA ${check}(${MOST})`).pluck().all();
     if (lines.length === 1 && lines[0] === 'ok') return true;
-    for (const line of lines) findings.add('damaged', inWords(line, trees));
+    for (const line of lines) findings.addFinding('damaged', inWords(line, trees));
   } catch (error) {
     if (!(error instanceof Database.SqliteError)) throw error;
-    findings.add('damaged', `${error.message} (${error.code})`);
+    findings.addFinding('damaged', `${error.message} (${error.code})`);
   }
   return false;
 };

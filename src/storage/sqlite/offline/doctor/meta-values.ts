@@ -2,34 +2,35 @@
 import type Database from 'better-sqlite3';
 import { isDeepStrictEqual } from 'node:util';
 import { seedPolicy, type Policy } from '../../../../core/policy.ts';
-import { messageOf } from '../../file/errors.ts';
-import { LOG_ID, POLICY, PURGED_THROUGH, VERSION_FLOOR } from '../../schema/meta-keys.ts';
+import { errorMessage } from '../../file/errors.ts';
+import { LOG_ID_KEY, POLICY_KEY, PURGED_THROUGH_KEY, VERSION_FLOOR_KEY } from '../../schema/meta-keys.ts';
 import type { Findings } from './findings.ts';
 
 /** @returns the seq through which the retention has removed events, as far as that can be told. */
-export const checkMeta = (connection: Database.Database, findings: Findings): number => {
+export const checkMetaValues = (connection: Database.Database, findings: Findings): number => {
   const read = connection.prepare<[string], string>('SELECT value FROM meta WHERE key = ?').pluck();
   const number = (key: string): number => {
     const text = read.get(key) ?? '0';
     if (/^(0|[1-9]\d{0,15})$/.test(text)) return Number(text);
-    findings.add('meta-value', `${key} is no whole number`);
+    findings.addFinding('meta-value', `${key} is no whole number`);
     return 0;
   };
-  if (!/^[\w-]{12}$/.test(read.get(LOG_ID) ?? '')) findings.add('meta-value', `${LOG_ID} is missing or malformed`);
-  const wrong = wrongPolicy(read.get(POLICY));
-  if (wrong !== null) findings.add('meta-value', `${POLICY}: ${wrong}`);
-  number(VERSION_FLOOR);
-  return number(PURGED_THROUGH);
+  if (!/^[\w-]{12}$/.test(read.get(LOG_ID_KEY) ?? ''))
+    findings.addFinding('meta-value', `${LOG_ID_KEY} is missing or malformed`);
+  const wrong = findPolicyProblem(read.get(POLICY_KEY));
+  if (wrong !== null) findings.addFinding('meta-value', `${POLICY_KEY}: ${wrong}`);
+  number(VERSION_FLOOR_KEY);
+  return number(PURGED_THROUGH_KEY);
 };
 
 /** A policy that was made by the rules can be made by them again, and comes out the same. */
-const wrongPolicy = (text: string | undefined): string | null => {
+const findPolicyProblem = (text: string | undefined): string | null => {
   if (text === undefined) return 'it is missing';
   try {
     const policy = JSON.parse(text) as Policy;
     const again = seedPolicy({ ...policy, platforms: Object.values(policy.platforms) });
     return isDeepStrictEqual(again, policy) ? null : 'it is not what the rules for policies would make';
   } catch (error) {
-    return messageOf(error);
+    return errorMessage(error);
   }
 };

@@ -43,10 +43,10 @@ const COLUMNS: readonly (readonly [table: string, column: string, words: readonl
   ['events', 'status', STATUSES],
 ];
 
-export const checkState = (connection: Database.Database, findings: Findings): void => {
+export const checkUsersAndSessions = (connection: Database.Database, findings: Findings): void => {
   for (const [id, sql] of CHECKS) {
     const rows = connection.prepare<[], [string, string]>(sql).raw();
-    for (const [userId, what] of rows.iterate()) findings.add(id, `${quoted(userId)}: ${what}`);
+    for (const [userId, what] of rows.iterate()) findings.addFinding(id, `${quoted(userId)}: ${what}`);
   }
   for (const [table, column, words] of COLUMNS) {
     const known = words.map((word) => `'${word}'`).join(', ');
@@ -54,7 +54,7 @@ export const checkState = (connection: Database.Database, findings: Findings): v
       .prepare<[], [string, string]>(`SELECT user_id, ${column} FROM ${table} WHERE ${column} NOT IN (${known})`)
       .raw();
     for (const [userId, word] of rows.iterate()) {
-      findings.add('unknown-word', `${quoted(userId)}: ${table}.${column} is ${quoted(word)}`);
+      findings.addFinding('unknown-word', `${quoted(userId)}: ${table}.${column} is ${quoted(word)}`);
     }
   }
 };

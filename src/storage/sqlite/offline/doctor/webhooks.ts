@@ -9,19 +9,19 @@ import {
   WEBHOOK_STATES,
   type EventReason,
 } from '../../../../core/enums.ts';
-import { Cursors } from '../../schema/cursors.ts';
-import { messageOf } from '../../file/errors.ts';
-import { LOG_ID } from '../../schema/meta-keys.ts';
+import { CursorCodec } from '../../schema/cursors.ts';
+import { errorMessage } from '../../file/errors.ts';
+import { LOG_ID_KEY } from '../../schema/meta-keys.ts';
 import type { FindingId, Findings } from './findings.ts';
 
-const OF_NO_WEBHOOK = 'NOT EXISTS (SELECT 1 FROM webhooks w WHERE w.webhook_id = x.webhook_id)';
+const HAS_NO_WEBHOOK = 'NOT EXISTS (SELECT 1 FROM webhooks w WHERE w.webhook_id = x.webhook_id)';
 
 /** Whose it is, and what is wrong. */
 const CHECKS: readonly (readonly [FindingId, string])[] = [
-  ['shard-without-webhook', `SELECT webhook_id, 'shard ' || shard FROM webhook_shards x WHERE ${OF_NO_WEBHOOK}`],
+  ['shard-without-webhook', `SELECT webhook_id, 'shard ' || shard FROM webhook_shards x WHERE ${HAS_NO_WEBHOOK}`],
   [
     'delivery-without-webhook',
-    `SELECT webhook_id, count(*) || ' deliveries' FROM webhook_deliveries x WHERE ${OF_NO_WEBHOOK} GROUP BY webhook_id`,
+    `SELECT webhook_id, count(*) || ' deliveries' FROM webhook_deliveries x WHERE ${HAS_NO_WEBHOOK} GROUP BY webhook_id`,
   ],
   [
     'deliveries-pending',
@@ -44,7 +44,7 @@ const COLUMNS: readonly (readonly [table: string, column: string, words: readonl
 export const checkWebhooks = (connection: Database.Database, findings: Findings): void => {
   for (const [id, sql] of CHECKS) {
     const rows = connection.prepare<[], [string, string]>(sql).raw();
-    for (const [webhookId, what] of rows.iterate()) findings.add(id, `${quoted(webhookId)}: ${what}`);
+    for (const [webhookId, what] of rows.iterate()) findings.addFinding(id, `${quoted(webhookId)}: ${what}`);
   }
   for (const [table, column, words] of COLUMNS) {
     const known = words.map((word) => `'${word}'`).join(', ');
@@ -52,7 +52,7 @@ export const checkWebhooks = (connection: Database.Database, findings: Findings)
       .prepare<[], [string, string]>(`SELECT webhook_id, ${column} FROM ${table} WHERE ${column} NOT IN (${known})`)
       .raw();
     for (const [webhookId, word] of rows.iterate()) {
-      findings.add('unknown-word', `${quoted(webhookId)}: ${table}.${column} is ${quoted(word)}`);
+      findings.addFinding('unknown-word', `${quoted(webhookId)}: ${table}.${column} is ${quoted(word)}`);
     }
   }
   checkReasons(connection, findings);
@@ -64,28 +64,28 @@ const checkReasons = (connection: Database.Database, findings: Findings): void =
     .prepare<[], [string, string]>('SELECT webhook_id, reasons FROM webhooks WHERE reasons IS NOT NULL')
     .raw();
   for (const [webhookId, reasons] of rows.iterate()) {
-    const wrong = wrongReasons(reasons);
-    if (wrong !== null) findings.add('webhook-value', `${quoted(webhookId)}: its reasons: ${wrong}`);
+    const wrong = findReasonsProblem(reasons);
+    if (wrong !== null) findings.addFinding('webhook-value', `${quoted(webhookId)}: its reasons: ${wrong}`);
   }
 };
 
-const wrongReasons = (text: string): string | null => {
+const findReasonsProblem = (text: string): string | null => {
   try {
     const reasons: unknown = JSON.parse(text);
     if (!Array.isArray(reasons)) return 'they are no list';
     const unknown: unknown = reasons.find((reason) => !EVENT_REASONS.includes(reason as EventReason));
     return unknown === undefined ? null : `${quoted(JSON.stringify(unknown))} is none`;
   } catch (error) {
-    return messageOf(error);
+    return errorMessage(error);
   }
 };
 
 /** A position that the log does not know is one from which no shard can ever go on. */
 const checkPositions = (connection: Database.Database, findings: Findings): void => {
-  const logId = connection.prepare<[string], string>('SELECT value FROM meta WHERE key = ?').pluck().get(LOG_ID);
+  const logId = connection.prepare<[string], string>('SELECT value FROM meta WHERE key = ?').pluck().get(LOG_ID_KEY);
   // That it is missing is found elsewhere.
   if (logId === undefined) return;
-  const cursors = new Cursors(logId);
+  const cursors = new CursorCodec(logId);
   const rows = connection
     .prepare<[], [string, string, string]>(
       `SELECT webhook_id, 'its start', start FROM webhooks
@@ -94,9 +94,9 @@ const checkPositions = (connection: Database.Database, findings: Findings): void
     .raw();
   for (const [webhookId, where, position] of rows.iterate()) {
     try {
-      cursors.seqOf(position as Cursor);
+      cursors.decodeCursor(position as Cursor);
     } catch (error) {
-      findings.add('webhook-value', `${quoted(webhookId)}: ${where}: ${messageOf(error)}`);
+      findings.addFinding('webhook-value', `${quoted(webhookId)}: ${where}: ${errorMessage(error)}`);
     }
   }
 };

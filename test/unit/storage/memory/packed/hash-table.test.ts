@@ -1,23 +1,23 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { hashOf, longer, SlotTable } from '../../../../../src/storage/memory/packed/hash-table.ts';
+import { hashId, growArray, HashTable } from '../../../../../src/storage/memory/packed/hash-table.ts';
 
 /** A table that keeps its ids beside it, and what it should be: a map. */
 const tableOf = (hash?: (id: string) => number) => {
   const ids: string[] = [];
-  const table = new SlotTable((slot, id) => ids[slot] === id, hash);
+  const table = new HashTable((slot, id) => ids[slot] === id, hash);
   const model = new Map<string, number>();
   return {
     table,
     model,
     add: (id: string): void => {
-      const slot = table.add(id);
+      const slot = table.assignSlot(id);
       expect([...model.values()]).not.toContain(slot);
       ids[slot] = id;
       model.set(id, slot);
     },
     remove: (id: string): void => {
-      table.remove(model.get(id) ?? -1);
+      table.freeSlot(model.get(id) ?? -1);
       model.delete(id);
     },
   };
@@ -40,7 +40,7 @@ describe('a slot table', () => {
           if (model.has(id)) remove(id);
           else add(id);
           expect(table.size).toBe(model.size);
-          for (const each of all) expect(table.find(each)).toBe(model.get(each) ?? -1);
+          for (const each of all) expect(table.findSlot(each)).toBe(model.get(each) ?? -1);
         }
       }),
       { numRuns: 300 },
@@ -53,23 +53,23 @@ describe('a slot table', () => {
       for (let index = 0; index < 100; index++) add(`user ${round} ${index}`);
       for (const id of [...model.keys()]) remove(id);
     }
-    expect(table.slots).toBe(100);
+    expect(table.slotCount).toBe(100);
   });
 
   it('grows to many users', () => {
-    const table = new SlotTable((slot, id) => id === `user ${slot}`);
-    for (let index = 0; index < 50_000; index++) expect(table.add(`user ${index}`)).toBe(index);
-    for (let index = 0; index < 50_000; index++) expect(table.find(`user ${index}`)).toBe(index);
-    expect(table.find('user 50000')).toBe(-1);
+    const table = new HashTable((slot, id) => id === `user ${slot}`);
+    for (let index = 0; index < 50_000; index++) expect(table.assignSlot(`user ${index}`)).toBe(index);
+    for (let index = 0; index < 50_000; index++) expect(table.findSlot(`user ${index}`)).toBe(index);
+    expect(table.findSlot('user 50000')).toBe(-1);
   });
 
   it('scatters ids that are alike', () => {
-    const segments = new Set(Array.from({ length: 2_000 }, (_, index) => hashOf(`user ${index}`) >>> 24));
+    const segments = new Set(Array.from({ length: 2_000 }, (_, index) => hashId(`user ${index}`) >>> 24));
     expect(segments.size).toBeGreaterThan(240);
   });
 
   it('lengthens numbers by half at least, so that many small steps cost little', () => {
-    expect(longer(Int32Array.of(1, 2, 3, 4), 5)).toEqual(Int32Array.of(1, 2, 3, 4, 0, 0));
-    expect(longer(Float64Array.of(0.5), 9)).toHaveLength(9);
+    expect(growArray(Int32Array.of(1, 2, 3, 4), 5)).toEqual(Int32Array.of(1, 2, 3, 4, 0, 0));
+    expect(growArray(Float64Array.of(0.5), 9)).toHaveLength(9);
   });
 });

@@ -2,15 +2,15 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { UserRecord } from '../../../../../src/core/records.ts';
 import { ByteWriter } from '../../../../../src/storage/memory/packed/varint-bytes.ts';
-import { MOST_SESSIONS, RecordCodec } from '../../../../../src/storage/memory/packed/record-codec.ts';
+import { MAX_SESSIONS_PER_USER, RecordCodec } from '../../../../../src/storage/memory/packed/record-codec.ts';
 import { arbitrarySession, arbitraryUser } from './arbitrary-users.ts';
 
 /** The record somewhere among other bytes. */
 const packed = (codec: RecordCodec, user: UserRecord): { bytes: Buffer; start: number; length: number } => {
   const start = 7;
-  const length = codec.encode(user);
+  const length = codec.encodeUser(user);
   const bytes = Buffer.alloc(start + length + 9, 0xff);
-  codec.out.bytes.copy(bytes, start, 0, length);
+  codec.output.bytes.copy(bytes, start, 0, length);
   return { bytes, start, length };
 };
 
@@ -22,7 +22,7 @@ describe('a record as bytes', () => {
     fc.assert(
       fc.property(arbitraryUser, (user) => {
         const { bytes, start } = packed(codec, user);
-        expect(codec.decode(bytes, start)).toStrictEqual(user);
+        expect(codec.decodeUser(bytes, start)).toStrictEqual(user);
       }),
       { numRuns: 2_000 },
     );
@@ -33,12 +33,12 @@ describe('a record as bytes', () => {
     fc.assert(
       fc.property(arbitraryUser, arbitraryUser, (user, other) => {
         const { bytes, start, length } = packed(codec, user);
-        expect(codec.idOf(bytes, start)).toBe(user.id);
-        expect(codec.hasId(bytes, start, user.id)).toBe(true);
-        expect(codec.hasId(bytes, start, other.id)).toBe(other.id === user.id);
-        expect(codec.lengthOf(bytes, start)).toBe(length);
+        expect(codec.readUserId(bytes, start)).toBe(user.id);
+        expect(codec.matchesUserId(bytes, start, user.id)).toBe(true);
+        expect(codec.matchesUserId(bytes, start, other.id)).toBe(other.id === user.id);
+        expect(codec.encodedUserLength(bytes, start)).toBe(length);
         const tallies: unknown[] = [];
-        expect(codec.tally(bytes, start, (...tally) => tallies.push(tally))).toBe(user.status);
+        expect(codec.visitSessions(bytes, start, (...tally) => tallies.push(tally))).toBe(user.status);
         expect(tallies).toEqual(talliesOf(user));
       }),
     );
@@ -61,7 +61,7 @@ describe('a record as bytes', () => {
     const [model] = fc.sample(arbitraryUser, 1) as [UserRecord];
     for (const id of ids) {
       const { bytes, start } = packed(codec, { ...model, id });
-      for (const other of ids) expect(codec.hasId(bytes, start, other)).toBe(other === id);
+      for (const other of ids) expect(codec.matchesUserId(bytes, start, other)).toBe(other === id);
     }
   });
 
@@ -71,10 +71,10 @@ describe('a record as bytes', () => {
       fc.property(arbitraryUser, arbitrarySession, (user, session) => {
         const { bytes, start, length } = packed(codec, user);
         const added = new ByteWriter(16);
-        codec.putSession(added, session);
-        const longer = Buffer.concat([bytes.subarray(0, start + length), added.written()]);
-        codec.addOne(longer, start);
-        expect(codec.decode(longer, start)).toStrictEqual({ ...user, sessions: [...user.sessions, session] });
+        codec.encodeSession(added, session);
+        const longer = Buffer.concat([bytes.subarray(0, start + length), added.writtenBytes()]);
+        codec.incrementSessionCount(longer, start);
+        expect(codec.decodeUser(longer, start)).toStrictEqual({ ...user, sessions: [...user.sessions, session] });
       }),
     );
   });
@@ -84,10 +84,10 @@ describe('a record as bytes', () => {
     const [session] = fc.sample(arbitrarySession, 1);
     const [model] = fc.sample(arbitraryUser, 1) as [UserRecord];
     const withSessions = (count: number): UserRecord => ({ ...model, sessions: Array(count).fill(session) });
-    const { bytes, start } = packed(codec, withSessions(MOST_SESSIONS));
-    expect(codec.decode(bytes, start).sessions).toHaveLength(MOST_SESSIONS);
-    expect(() => codec.addOne(bytes, start)).toThrow(RangeError);
-    expect(() => codec.encode(withSessions(MOST_SESSIONS + 1))).toThrow(RangeError);
+    const { bytes, start } = packed(codec, withSessions(MAX_SESSIONS_PER_USER));
+    expect(codec.decodeUser(bytes, start).sessions).toHaveLength(MAX_SESSIONS_PER_USER);
+    expect(() => codec.incrementSessionCount(bytes, start)).toThrow(RangeError);
+    expect(() => codec.encodeUser(withSessions(MAX_SESSIONS_PER_USER + 1))).toThrow(RangeError);
   });
 
   it('takes about a hundred bytes for what is usual', () => {
@@ -110,6 +110,6 @@ describe('a record as bytes', () => {
         },
       ],
     };
-    expect(codec.encode(usual as UserRecord)).toBeLessThan(130);
+    expect(codec.encodeUser(usual as UserRecord)).toBeLessThan(130);
   });
 });
