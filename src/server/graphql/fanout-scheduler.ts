@@ -1,82 +1,82 @@
 /**
- * When those who have something to be told are told: in rounds. All that happens before a round is in the
- * lists of that round, so the busier the server, the longer the lists and the fewer the messages. However
- * many there are to be told, everything else gets its turn in between.
+ * Delivers changes to watchers in rounds. A round delivers everything that happened before it, so a busy server sends
+ * longer lists in fewer messages. Rounds are cut into slices, so that other work runs in between.
  */
 import { performance } from 'node:perf_hooks';
 
-/** Told in the next round. */
 export interface FanoutRecipient {
+  /** Called once in the next round. */
   deliverPending(): void;
 }
 
-/** Keeps what it has made for the others of a round. */
+/** Results that the recipients of one round share. */
 export interface RoundCache {
+  /** Called at the end of the round. */
   clearRoundCache(): void;
 }
 
-/** After so long, in ms, a round lets the rest of the server have a turn of the event loop. */
-const SLICE_MS = 4;
-/** Reading the clock costs as much as some of them. */
-const PER_LOOK = 8;
+/** A round yields to the event loop after this time. */
+const MAX_SLICE_MS = 4;
+/** Reading the clock costs about as much as some deliveries, so it is read once per batch. */
+const RECIPIENTS_PER_CLOCK_READ = 8;
 
 export class FanoutScheduler {
-  #next: FanoutRecipient[] = [];
-  #now: FanoutRecipient[] = [];
-  /** How many of `#now` were told. */
-  #at = 0;
-  #tookMs = 0;
-  #running = false;
-  #kept: RoundCache[] = [];
+  #nextRecipients: FanoutRecipient[] = [];
+  #currentRecipients: FanoutRecipient[] = [];
+  /** How many of `#currentRecipients` are served. */
+  #servedCount = 0;
+  #roundMs = 0;
+  #isRunning = false;
+  #roundCaches: RoundCache[] = [];
 
-  /** It is told once in the next round, or at once if none has been for a while. */
-  scheduleDelivery(told: FanoutRecipient): void {
-    this.#next.push(told);
+  /** Adds a recipient to the next round, which starts in the next loop turn if the scheduler is idle. */
+  scheduleDelivery(recipient: FanoutRecipient): void {
+    this.#nextRecipients.push(recipient);
     this.#start();
   }
 
-  /** It keeps something that the next end of a round is to take from it. */
-  clearAfterRound(kept: RoundCache): void {
-    this.#kept.push(kept);
+  /** Clears the cache at the end of the current round, or of the next one if none runs. */
+  clearAfterRound(cache: RoundCache): void {
+    this.#roundCaches.push(cache);
     this.#start();
   }
 
   #start(): void {
-    if (this.#running) return;
-    this.#running = true;
-    setImmediate(this.#begin);
+    if (this.#isRunning) return;
+    this.#isRunning = true;
+    setImmediate(this.#beginRound);
   }
 
-  readonly #begin = (): void => {
-    this.#now = this.#next;
-    this.#next = [];
-    this.#at = 0;
-    this.#tookMs = 0;
-    this.#slice();
+  readonly #beginRound = (): void => {
+    this.#currentRecipients = this.#nextRecipients;
+    this.#nextRecipients = [];
+    this.#servedCount = 0;
+    this.#roundMs = 0;
+    this.#runSlice();
   };
 
-  readonly #slice = (): void => {
-    const now = this.#now;
-    const began = performance.now();
-    let tookMs = 0;
-    while (this.#at < now.length && tookMs < SLICE_MS) {
-      const until = Math.min(this.#at + PER_LOOK, now.length);
-      while (this.#at < until) now[this.#at++]?.deliverPending();
-      tookMs = performance.now() - began;
+  readonly #runSlice = (): void => {
+    const recipients = this.#currentRecipients;
+    const startedAt = performance.now();
+    let elapsedMs = 0;
+    while (this.#servedCount < recipients.length && elapsedMs < MAX_SLICE_MS) {
+      const batchEnd = Math.min(this.#servedCount + RECIPIENTS_PER_CLOCK_READ, recipients.length);
+      while (this.#servedCount < batchEnd) recipients[this.#servedCount++]?.deliverPending();
+      elapsedMs = performance.now() - startedAt;
     }
-    this.#tookMs += tookMs;
-    if (this.#at < now.length) setImmediate(this.#slice);
-    else this.#end();
+    this.#roundMs += elapsedMs;
+    if (this.#servedCount < recipients.length) setImmediate(this.#runSlice);
+    else this.#endRound();
   };
 
-  #end(): void {
-    this.#now = [];
-    const kept = this.#kept;
-    this.#kept = [];
-    for (const one of kept) one.clearRoundCache();
-    if (this.#next.length === 0) this.#running = false;
-    // There was news all the while: half of the time is for everything else, and lists get longer meanwhile.
-    else if (this.#tookMs >= 1) setTimeout(this.#begin, this.#tookMs);
-    else setImmediate(this.#begin);
+  #endRound(): void {
+    this.#currentRecipients = [];
+    const caches = this.#roundCaches;
+    this.#roundCaches = [];
+    for (const cache of caches) cache.clearRoundCache();
+    if (this.#nextRecipients.length === 0) this.#isRunning = false;
+    // Under constant changes, rounds take at most half of the time, and the lists grow during the pauses.
+    else if (this.#roundMs >= 1) setTimeout(this.#beginRound, this.#roundMs);
+    else setImmediate(this.#beginRound);
   }
 }

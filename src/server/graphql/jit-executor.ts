@@ -1,6 +1,6 @@
 /**
- * Executes checked operations: those seen for the first time as graphql itself does it, those that come
- * again and again compiled, which is what makes a heartbeat and a list of 500 users cheap.
+ * Executes validated operations. New operations run in graphql's interpreter; repeated ones are compiled, which makes
+ * heartbeats and lists of 500 users cheap.
  */
 import {
   BREAK,
@@ -15,72 +15,73 @@ import {
 import { compileQuery, isCompiledQuery, type CompiledQuery } from 'graphql-jit';
 import type { Operation } from './operation.ts';
 
-interface Compiled {
+interface CompiledOperation {
   readonly query: CompiledQuery['query'];
-  /** Compiled, it takes these for null where they are left out. */
-  readonly needed: readonly string[];
+  /** Variables that the compiled query would treat as null if they were omitted. */
+  readonly requiredVariables: readonly string[];
 }
 
-/** Compiling costs as much as some hundred executions: a document that is used once or twice is not worth it. */
+/** Compiling costs about as much as a hundred executions, so operations that run a few times are not compiled. */
 export const COMPILE_AFTER = 20;
 
 export class JitExecutor {
   readonly #compileAfter: number;
-  /** How often each operation was executed, until it is compiled. Null: it cannot be. */
-  readonly #known = new WeakMap<Operation, number | Compiled | null>();
+  /** Executions so far, then the compiled operation, or null if it cannot be compiled. */
+  readonly #operations = new WeakMap<Operation, number | CompiledOperation | null>();
 
-  /** @param compileAfter executions of an operation before it is compiled; Infinity: never. */
+  /** @param compileAfter executions of an operation before it is compiled. Infinity disables compilation. */
   constructor(compileAfter = COMPILE_AFTER) {
     this.#compileAfter = compileAfter;
   }
 
   /**
-   * As graphql's `execute`, for an operation whose document and variables were checked; for a subscription
-   * it makes the answer to one event. Answers at once where no resolver has to be waited for.
+   * Like graphql's `execute`. The document and the variables must be valid. For a subscription it computes the
+   * result of one event, given as `rootValue`. Returns a promise only if a resolver does.
    */
   execute(args: ExecutionArgs, operation: Operation): ExecutionResult | Promise<ExecutionResult> {
-    const compiled = this.#compiled(args, operation);
-    if (compiled === null || !hasAll(args.variableValues ?? {}, compiled.needed)) return execute(args);
+    const compiled = this.#getCompiled(args, operation);
+    if (compiled === null || !hasAll(args.variableValues ?? {}, compiled.requiredVariables)) return execute(args);
     const result = compiled.query(args.rootValue, args.contextValue, args.variableValues);
-    return result instanceof Promise ? result.then((late) => told(late, args)) : told(result, args);
+    return result instanceof Promise
+      ? result.then((awaited) => toGraphqlResult(awaited, args))
+      : toGraphqlResult(result, args);
   }
 
-  #compiled({ schema, document }: ExecutionArgs, operation: Operation): Compiled | null {
-    const known = this.#known.get(operation) ?? 0;
-    if (typeof known !== 'number') return known;
-    if (known < this.#compileAfter) {
-      this.#known.set(operation, known + 1);
+  #getCompiled({ schema, document }: ExecutionArgs, operation: Operation): CompiledOperation | null {
+    const state = this.#operations.get(operation) ?? 0;
+    if (typeof state !== 'number') return state;
+    if (state < this.#compileAfter) {
+      this.#operations.set(operation, state + 1);
       return null;
     }
-    const result = mayBeCompiled(document) ? compileQuery(schema, document, operation.node.name?.value) : null;
+    const result = isCompilable(document) ? compileQuery(schema, document, operation.node.name?.value) : null;
     const isCompiled = result !== null && isCompiledQuery(result);
-    const compiled = isCompiled ? { query: result.query, needed: fieldVariables(document) } : null;
-    this.#known.set(operation, compiled);
+    const compiled = isCompiled ? { query: result.query, requiredVariables: inputFieldVariables(document) } : null;
+    this.#operations.set(operation, compiled);
     return compiled;
   }
 }
 
 /**
- * What is compiled keeps variables and answers in plain objects, where a name such as `__proto__` or `constructor`
- * means something already; and it asks for a variable that must not be null though it has a default. graphql itself
- * does neither.
+ * graphql-jit keeps variables and results in plain objects, where names such as `__proto__` or `constructor` already
+ * have a meaning. It also requires non-null variables that have a default. graphql's interpreter does neither.
  */
-const mayBeCompiled = (document: DocumentNode): boolean => {
-  let may = true;
-  const found = (isOdd: boolean): unknown => {
-    may = !isOdd;
-    return isOdd ? BREAK : undefined;
+const isCompilable = (document: DocumentNode): boolean => {
+  let compilable = true;
+  const check = (isUnsupported: boolean): unknown => {
+    compilable = !isUnsupported;
+    return isUnsupported ? BREAK : undefined;
   };
   visit(document, {
-    Name: ({ value }) => found(value in Object.prototype),
+    Name: ({ value }) => check(value in Object.prototype),
     VariableDefinition: ({ type, defaultValue }) =>
-      found(type.kind === Kind.NON_NULL_TYPE && defaultValue !== undefined),
+      check(type.kind === Kind.NON_NULL_TYPE && defaultValue !== undefined),
   });
-  return may;
+  return compilable;
 };
 
-/** Those that stand for a field of an input: there, unlike anywhere else, leaving it out may mean another thing than null. */
-const fieldVariables = (document: DocumentNode): readonly string[] => {
+/** The variables used as values of input fields. Only there can an omitted variable differ from null. */
+const inputFieldVariables = (document: DocumentNode): readonly string[] => {
   const names = new Set<string>();
   visit(document, {
     ObjectField: ({ value }) => {
@@ -93,11 +94,11 @@ const fieldVariables = (document: DocumentNode): readonly string[] => {
 const hasAll = (variables: object, names: readonly string[]): boolean =>
   names.every((name) => Object.hasOwn(variables, name));
 
-const told = (result: ExecutionResult, { document }: ExecutionArgs): ExecutionResult =>
-  result.errors === undefined ? result : { ...result, errors: result.errors.map(asOfGraphql(document)) };
+const toGraphqlResult = (result: ExecutionResult, { document }: ExecutionArgs): ExecutionResult =>
+  result.errors === undefined ? result : { ...result, errors: result.errors.map(withSourcePosition(document)) };
 
-/** Its errors say where they are as line and column only: given the place in the source, they are told like all others. */
-const asOfGraphql =
+/** graphql-jit reports only line and column. With the position in the source, errors equal those of the interpreter. */
+const withSourcePosition =
   ({ loc }: DocumentNode) =>
   (error: GraphQLError): GraphQLError =>
     new GraphQLError(error.message, {
@@ -109,6 +110,6 @@ const asOfGraphql =
 
 const offsetOf = (body: string, line: number, column: number): number => {
   const lineBreak = /\r\n|[\n\r]/g;
-  for (let passed = 1; passed < line; passed++) lineBreak.exec(body);
+  for (let skipped = 1; skipped < line; skipped++) lineBreak.exec(body);
   return lineBreak.lastIndex + column - 1;
 };

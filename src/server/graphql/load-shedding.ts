@@ -1,110 +1,102 @@
 /**
- * Who is sent away while the server is behind with what it has taken on, or short of memory: whoever brings new work
- * that can wait. What keeps somebody online, or ends something, always goes through, and so does whatever is cheap.
+ * Rejects deferrable operations while the server lags behind its work or is short of memory. Operations that keep a
+ * session online or end something, and cheap ones, are never rejected.
  */
 import type { WriteBacklog } from '../../app/ports/presence-store.ts';
 import { DomainError } from '../../core/errors.ts';
 import type { OperationInfo } from './operation.ts';
 
-/** Nobody is shown a wrong status for want of these. */
-const NEWCOMERS: ReadonlySet<string> = new Set(['login', 'statusChanges', 'presenceEvents']);
-/** Nor of these; but they do not wait for what is written, so a slow disk is no reason to refuse them. */
-const LISTS: ReadonlySet<string> = new Set(['userStatuses', 'onlineUsers', 'events', 'webhookDeliveries']);
+/** Root fields that bring new work. Rejecting them makes no status wrong. */
+const DEFERRABLE_FIELDS: ReadonlySet<string> = new Set(['login', 'statusChanges', 'presenceEvents']);
+/** Root fields that read a lot. They do not wait for writes, so a slow disk is no reason to reject them. */
+const HEAVY_READ_FIELDS: ReadonlySet<string> = new Set(['userStatuses', 'onlineUsers', 'events', 'webhookDeliveries']);
 
-/** Even with nothing but the last few ahead, a client that comes back at once comes back too early. */
-const SHORTEST_RETRY_MS = 500;
-/** Longer than that nobody waits for a login, however far behind we were for a moment. */
-const LONGEST_RETRY_MS = 10_000;
+/** With a small lag, a client that retries at once still retries too early. */
+const MIN_RETRY_MS = 500;
+/** A login waits no longer than this, even after a long lag. */
+const MAX_RETRY_MS = 10_000;
 
 /**
- * Whether what can wait is refused. Once it is, until half of the lag is gone: otherwise each one let in
- * would be the reason to refuse the next.
+ * Whether a lag is too long. Once it is, it stays so until the lag falls below half of the limit. Without this
+ * hysteresis each admitted operation would cause the next to be rejected.
  */
-export const isLagExcessive = (wasOverloaded: boolean, lagMs: number, maxLagMs: number): boolean =>
-  lagMs > (wasOverloaded ? maxLagMs / 2 : maxLagMs);
+export const isLagExcessive = (wasExcessive: boolean, lagMs: number, maxLagMs: number): boolean =>
+  lagMs > (wasExcessive ? maxLagMs / 2 : maxLagMs);
 
-/** The more is ahead the later, and not everybody at once. @param random from 0 to below 1. */
+/** Grows with the lag, with a jitter of ±50 % so that clients do not retry together. @param random from 0 to below 1. */
 export const overloadRetryAfterMs = (lagMs: number, random: number): number =>
-  Math.round(Math.min(SHORTEST_RETRY_MS + 2 * lagMs, LONGEST_RETRY_MS) * (0.5 + random));
+  Math.round(Math.min(MIN_RETRY_MS + 2 * lagMs, MAX_RETRY_MS) * (0.5 + random));
 
 /**
- * Logins that are under way however late the loop is: were there none, the refusing alone could keep it late, and
- * nobody would come in any more, ever. Few enough to cost one turn some milliseconds.
+ * Logins that may be in progress however late the event loop is. Without them, the rejections alone could keep the
+ * loop late, and no login would succeed again. They cost one turn of the loop a few milliseconds.
  */
-const LET_IN_AT_LEAST = 64;
+const MIN_CONCURRENT_LOGINS = 64;
 
-/** So many refusals are made ahead of any number of them: an error costs more than everything else about one. */
-const REFUSALS = 32;
+/** Prepared errors, reused in turn. Creating an error costs more than the rest of a rejection. */
+const PREPARED_REJECTIONS = 32;
 
 export interface LoadShedderOptions {
   readonly maxLagMs: number;
-  /** How late the event loop is, in milliseconds. */
+  /** The delay of the event loop in milliseconds. */
   readonly readLoopLagMs: () => number;
   readonly readWriteBacklog: () => WriteBacklog;
-  /** Is there hardly any room left in memory? */
   readonly isMemoryLow: () => boolean;
 }
 
 export class LoadShedder {
   readonly #options: LoadShedderOptions;
-  #overloaded = false;
-  /** Told in turn, each with a jitter of its own. */
-  #refusals: DomainError[] = [];
-  #told = 0;
-  /** What they were made for. */
-  #refusedAtMs = 0;
+  #wasLagExcessive = false;
+  /** Reused in turn, each with a jitter of its own. */
+  #preparedRejections: DomainError[] = [];
+  #rejectionCount = 0;
+  /** The lag that the prepared rejections were made for. */
+  #preparedForLagMs = 0;
 
   constructor(options: LoadShedderOptions) {
     this.#options = options;
   }
 
-  /** False: nobody is refused at this moment, whatever it is that is asked for. */
+  /** False if no operation would be rejected now. True does not mean that every operation is. */
   get isOverloaded(): boolean {
-    const {
-      maxLagMs,
-      readLoopLagMs: loopLagMs,
-      readWriteBacklog: workload,
-      isMemoryLow: isShortOfMemory,
-    } = this.#options;
-    if (isShortOfMemory()) return true;
-    return isLagExcessive(this.#overloaded, Math.max(loopLagMs(), workload().oldestPendingMs), maxLagMs);
+    const options = this.#options;
+    if (options.isMemoryLow()) return true;
+    const lagMs = Math.max(options.readLoopLagMs(), options.readWriteBacklog().oldestPendingMs);
+    return isLagExcessive(this.#wasLagExcessive, lagMs, options.maxLagMs);
   }
 
-  /** OVERLOADED, if the operation is one that is to wait now. */
+  /** The OVERLOADED error if this operation is to be rejected now, otherwise null. */
   rejectionFor({ rootFields }: OperationInfo): DomainError | null {
-    let isNew = false;
-    let isList = false;
+    let isDeferrable = false;
+    let isHeavyRead = false;
     for (const field of rootFields) {
-      isNew ||= NEWCOMERS.has(field);
-      isList ||= LISTS.has(field);
+      isDeferrable ||= DEFERRABLE_FIELDS.has(field);
+      isHeavyRead ||= HEAVY_READ_FIELDS.has(field);
     }
-    if (!isNew && !isList) return null;
-    const {
-      maxLagMs,
-      readLoopLagMs: loopLagMs,
-      readWriteBacklog: workload,
-      isMemoryLow: isShortOfMemory,
-    } = this.#options;
-    const { pendingChanges: waiting, oldestPendingMs: waitedMs } = workload();
-    const loopMs = loopLagMs();
-    const lagMs = Math.max(loopMs, waitedMs);
-    this.#overloaded = isLagExcessive(this.#overloaded, lagMs, maxLagMs);
-    if (isShortOfMemory()) return this.#refusalAt(lagMs);
-    if (!this.#overloaded) return null;
-    const isOfTheLoop = loopMs > maxLagMs / 2;
-    const isLetIn = rootFields.has('login') ? isOfTheLoop && waiting < LET_IN_AT_LEAST : !isNew && !isOfTheLoop;
-    return isLetIn ? null : this.#refusalAt(lagMs);
+    if (!isDeferrable && !isHeavyRead) return null;
+    const options = this.#options;
+    const { pendingChanges, oldestPendingMs } = options.readWriteBacklog();
+    const loopLagMs = options.readLoopLagMs();
+    const lagMs = Math.max(loopLagMs, oldestPendingMs);
+    this.#wasLagExcessive = isLagExcessive(this.#wasLagExcessive, lagMs, options.maxLagMs);
+    if (options.isMemoryLow()) return this.#getRejection(lagMs);
+    if (!this.#wasLagExcessive) return null;
+    const isLoopLate = loopLagMs > options.maxLagMs / 2;
+    const isAdmitted = rootFields.has('login')
+      ? isLoopLate && pendingChanges < MIN_CONCURRENT_LOGINS
+      : !isDeferrable && !isLoopLate;
+    return isAdmitted ? null : this.#getRejection(lagMs);
   }
 
-  #refusalAt(lagMs: number): DomainError {
-    if (lagMs > 1.5 * this.#refusedAtMs || lagMs < this.#refusedAtMs / 1.5) {
-      this.#refusals = [];
-      this.#refusedAtMs = lagMs;
+  #getRejection(lagMs: number): DomainError {
+    if (lagMs > 1.5 * this.#preparedForLagMs || lagMs < this.#preparedForLagMs / 1.5) {
+      this.#preparedRejections = [];
+      this.#preparedForLagMs = lagMs;
     }
-    const turn = this.#told++ % REFUSALS;
-    return (this.#refusals[turn] ??= new DomainError(
+    const index = this.#rejectionCount++ % PREPARED_REJECTIONS;
+    return (this.#preparedRejections[index] ??= new DomainError(
       { code: 'OVERLOADED', retryAfterMs: overloadRetryAfterMs(lagMs, Math.random()) },
-      'The server is behind with its work. Try again later.',
+      'The server is overloaded. Try again later.',
     ));
   }
 }

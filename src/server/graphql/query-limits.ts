@@ -1,4 +1,4 @@
-/** What a document may be at most. It holds for both doors, because both take their documents from here. */
+/** Limits of a GraphQL document. They hold for both transports, because both use the same document cache. */
 import { maxAliasesRule } from '@escape.tech/graphql-armor-max-aliases';
 import { maxDepthRule } from '@escape.tech/graphql-armor-max-depth';
 import { maxDirectivesRule } from '@escape.tech/graphql-armor-max-directives';
@@ -11,50 +11,50 @@ import {
   type ValidationRule,
 } from 'graphql';
 
-/** It is kept as long as something is told by it. Enough for 501 user ids of 128 characters, written into it. */
+/** In characters. A cached document stays in memory. Fits 501 user ids of 128 characters. */
 export const MAX_DOCUMENT_LENGTH = 128 * 1024;
-/** Enough for 501 user ids written into a document, so that they are answered with TOO_MANY_USERS. */
+/** Fits a document with 501 literal user ids, so that it is answered with TOO_MANY_USERS instead of a parse error. */
 export const MAX_TOKENS = 2_000;
-/** graphql has a rule of its own for introspection, which goes deeper. */
+/** Introspection is exempt: it is deeper, and graphql has a rule of its own for it. */
 export const MAX_DEPTH = 10;
 export const MAX_ALIASES = 30;
 export const MAX_DIRECTIVES = 50;
-/** Checking that fields do not conflict costs the square of their number. Introspection as tools send it has 230. */
+/** The check for conflicting fields is quadratic in their number. The introspection query of tools has 230 fields. */
 export const MAX_FIELDS = 400;
-/** Of an HTTP body, and of a message on a socket. */
+/** Of an HTTP body or a WebSocket message. */
 export const MAX_PAYLOAD_BYTES = 512 * 1024;
-/** Of a message on a socket before it is known whose it is: enough for the longest token. */
+/** Of a WebSocket message before authentication. Fits the longest token. */
 export const MAX_UNAUTHENTICATED_PAYLOAD_BYTES = 16 * 1024;
-/** When to come back for what is full now, and has room again when others are done: nobody knows when. */
+/** The retry delay for a limit that frees up when other operations or sockets end, which cannot be predicted. */
 export const RETRY_AFTER_MS = 1_000;
 
-const refusing = (max: number, what: string) => ({
+const armorOptions = (max: number, what: string) => ({
   n: max,
   allowList: [],
   propagateOnRejection: false,
-  onReject: [(context: ValidationContext | null) => context?.reportError(tooMuch(what, max))],
+  onReject: [(context: ValidationContext | null) => context?.reportError(limitExceededError(what, max))],
 });
 
-const tooMuch = (what: string, max: number): GraphQLError =>
+const limitExceededError = (what: string, max: number): GraphQLError =>
   new GraphQLError(`The document has more than ${max} ${what}.`);
 
-/** Every field that executing could reach, however often fragments repeat it. */
+/** Counts every field that execution can reach. A fragment counts each time it is spread. */
 const maxFieldsRule: ValidationRule = (context): ASTVisitor => {
   const counts = new Map<string, number>();
-  const countIn = (set: SelectionSetNode | undefined): number => {
+  const countFields = (set: SelectionSetNode | undefined): number => {
     let count = 0;
     for (const selection of set?.selections ?? []) {
-      if (selection.kind === Kind.FRAGMENT_SPREAD) count += countOf(selection.name.value);
-      else count += (selection.kind === Kind.FIELD ? 1 : 0) + countIn(selection.selectionSet);
+      if (selection.kind === Kind.FRAGMENT_SPREAD) count += countFragmentFields(selection.name.value);
+      else count += (selection.kind === Kind.FIELD ? 1 : 0) + countFields(selection.selectionSet);
     }
     return count;
   };
-  const countOf = (fragment: string): number => {
-    const known = counts.get(fragment);
-    if (known !== undefined) return known;
-    // A fragment that spreads itself is refused elsewhere; here it must only come to an end.
+  const countFragmentFields = (fragment: string): number => {
+    const cached = counts.get(fragment);
+    if (cached !== undefined) return cached;
+    // Another rule rejects a fragment that spreads itself. Here the recursion only has to end.
     counts.set(fragment, 0);
-    const count = countIn(context.getFragment(fragment)?.selectionSet);
+    const count = countFields(context.getFragment(fragment)?.selectionSet);
     counts.set(fragment, count);
     return count;
   };
@@ -62,24 +62,24 @@ const maxFieldsRule: ValidationRule = (context): ASTVisitor => {
     Document: ({ definitions }) => {
       let count = 0;
       for (const definition of definitions) {
-        // Fragments count where they are spread.
-        if (definition.kind === Kind.OPERATION_DEFINITION) count += countIn(definition.selectionSet);
+        // Fragments are counted where they are spread.
+        if (definition.kind === Kind.OPERATION_DEFINITION) count += countFields(definition.selectionSet);
       }
       for (const definition of definitions) {
-        // One that is spread nowhere is refused, but not before its fields have been compared.
+        // An unused fragment is invalid too, but graphql's rules compare its fields before they reject it.
         if (definition.kind === Kind.FRAGMENT_DEFINITION && !counts.has(definition.name.value)) {
-          count += countOf(definition.name.value);
+          count += countFragmentFields(definition.name.value);
         }
       }
-      if (count > MAX_FIELDS) context.reportError(tooMuch('fields', MAX_FIELDS));
+      if (count > MAX_FIELDS) context.reportError(limitExceededError('fields', MAX_FIELDS));
     },
   };
 };
 
-/** To be applied before graphql's own rules, which are not cheap. */
+/** Applied before graphql's own rules, which are expensive. */
 export const QUERY_LIMIT_RULES: readonly ValidationRule[] = [
-  maxDepthRule({ ...refusing(MAX_DEPTH, 'levels'), flattenFragments: true, ignoreIntrospection: true }),
-  maxAliasesRule(refusing(MAX_ALIASES, 'aliases')),
-  maxDirectivesRule(refusing(MAX_DIRECTIVES, 'directives')),
+  maxDepthRule({ ...armorOptions(MAX_DEPTH, 'levels'), flattenFragments: true, ignoreIntrospection: true }),
+  maxAliasesRule(armorOptions(MAX_ALIASES, 'aliases')),
+  maxDirectivesRule(armorOptions(MAX_DIRECTIVES, 'directives')),
   maxFieldsRule,
 ];

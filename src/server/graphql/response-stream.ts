@@ -1,31 +1,31 @@
 /**
- * The answers of a subscription on their way to a client: every error is told as such, and the stream
- * can be ended with a last word from outside, because what allowed it is over.
+ * The results of a subscription as an async iterator. Every error becomes a result, and the stream can be ended from
+ * outside with a final error.
  */
 import type { ExecutionResult } from 'graphql';
 
 export interface ResponseStreamOptions {
   readonly source: AsyncIterator<unknown>;
-  /** What the client is told of an event of the source. */
+  /** Converts an event of the source to the result that the client receives. */
   readonly toResult: (event: unknown) => ExecutionResult | Promise<ExecutionResult>;
-  /** What the client is told when the source, or whoever ends the stream, throws this. */
+  /** Converts an error of the source, or the error given to `endWithError`. */
   readonly toErrorResult: (error: unknown) => ExecutionResult;
-  /** The stream is over, whoever ended it. Called once. */
+  /** Called once when the stream ends, for any reason. */
   readonly onClosed: () => void;
 }
 
-type Answer = IteratorResult<ExecutionResult, undefined>;
+type StreamItem = IteratorResult<ExecutionResult, undefined>;
 
 /**
- * Read by one pull at a time. Ends when its source does, when its reader returns, or with `end`, whose
- * error is its last answer, told also to a reader who comes for it later.
+ * Serves one `next` call at a time. It ends when its source ends, with `return`, or with `endWithError`. In the last
+ * case the error is the final result, also for a reader that calls `next` later.
  */
 export class ResponseStream implements AsyncIterableIterator<ExecutionResult, undefined> {
   readonly #options: ResponseStreamOptions;
-  #over = false;
-  #lastWord: ExecutionResult | null = null;
-  /** The pull that waits for the source. */
-  #waiting: ((answer: Answer) => void) | null = null;
+  #isClosed = false;
+  #finalResult: ExecutionResult | null = null;
+  /** Resolves the `next` call that waits for the source. */
+  #resolveNext: ((item: StreamItem) => void) | null = null;
 
   constructor(options: ResponseStreamOptions) {
     this.#options = options;
@@ -35,69 +35,69 @@ export class ResponseStream implements AsyncIterableIterator<ExecutionResult, un
     return this;
   }
 
-  next(): Promise<Answer> {
-    if (this.#over) return Promise.resolve(this.#final());
+  next(): Promise<StreamItem> {
+    if (this.#isClosed) return Promise.resolve(this.#takeFinalItem());
     return new Promise((resolve) => {
-      this.#waiting = resolve;
-      void this.#pull();
+      this.#resolveNext = resolve;
+      void this.#pullFromSource();
     });
   }
 
-  /** Nothing of the source is told any more; the error is. */
+  /** Stops the source and makes this error the final result. */
   endWithError(error: unknown): void {
-    if (this.#over) return;
+    if (this.#isClosed) return;
     this.#close(this.#options.toErrorResult(error));
     this.#stopSource();
-    if (this.#waiting !== null) this.#answer(this.#final());
+    if (this.#resolveNext !== null) this.#emit(this.#takeFinalItem());
   }
 
-  return(): Promise<Answer> {
-    if (!this.#over) {
+  return(): Promise<StreamItem> {
+    if (!this.#isClosed) {
       this.#close(null);
       this.#stopSource();
     }
-    this.#lastWord = null;
-    this.#answer({ done: true, value: undefined });
+    this.#finalResult = null;
+    this.#emit({ done: true, value: undefined });
     return Promise.resolve({ done: true, value: undefined });
   }
 
-  async #pull(): Promise<void> {
-    const { source, toResult: answer, toErrorResult: failure } = this.#options;
+  async #pullFromSource(): Promise<void> {
+    const { source, toResult, toErrorResult } = this.#options;
     try {
       const event = await source.next();
-      if (event.done !== true) return this.#answer({ done: false, value: await answer(event.value) });
+      if (event.done !== true) return this.#emit({ done: false, value: await toResult(event.value) });
       this.#close(null);
     } catch (error) {
-      if (!this.#over) {
-        this.#close(failure(error));
+      if (!this.#isClosed) {
+        this.#close(toErrorResult(error));
         this.#stopSource();
       }
     }
-    this.#answer(this.#final());
+    this.#emit(this.#takeFinalItem());
   }
 
-  /** Resolves the waiting pull, if `end` or `return` has not done so before the source did. */
-  #answer(answer: Answer): void {
-    const waiting = this.#waiting;
-    this.#waiting = null;
-    waiting?.(answer);
+  /** Does nothing if `endWithError` or `return` has answered the waiting `next` call already. */
+  #emit(item: StreamItem): void {
+    const resolve = this.#resolveNext;
+    this.#resolveNext = null;
+    resolve?.(item);
   }
 
-  #final(): Answer {
-    const value = this.#lastWord;
-    this.#lastWord = null;
+  #takeFinalItem(): StreamItem {
+    const value = this.#finalResult;
+    this.#finalResult = null;
     return value === null ? { done: true, value: undefined } : { done: false, value };
   }
 
-  #close(lastWord: ExecutionResult | null): void {
-    if (this.#over) return;
-    this.#over = true;
-    this.#lastWord = lastWord;
+  #close(finalResult: ExecutionResult | null): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#finalResult = finalResult;
     this.#options.onClosed();
   }
 
   #stopSource(): void {
-    // A source that fails to stop has nobody left to tell: the stream is closed already.
+    // The stream is closed, so an error of the source has no receiver.
     this.#options.source.return?.().then(undefined, () => undefined);
   }
 }

@@ -1,115 +1,126 @@
 /**
- * What watchers who asked the same thing are told is the same: each change is executed and written once
- * for all of them, and the lists they get are put together from that.
+ * Results that are the same for all watchers with the same selection. Each change is executed and serialised once for
+ * all of them, and the list for each watcher is assembled from these parts.
  */
 import { execute, Kind, visit, type DocumentNode, type ExecutionArgs, type ExecutionResult } from 'graphql';
 import type { StatusChange } from '../../core/records.ts';
 import type { Operation } from './operation.ts';
 import { encodeTextFrame } from '../wire/frames.ts';
 import { formatNextPrefix } from '../wire/messages.ts';
-import type { RoundCache, FanoutScheduler } from './fanout-scheduler.ts';
+import type { FanoutScheduler, RoundCache } from './fanout-scheduler.ts';
 
-/** The argument that makes no difference to what is told of a change. */
-const WHO = 'userIds';
+/** The argument that does not affect the result of a change. */
+const USER_IDS_ARGUMENT = 'userIds';
 
 type Variables = Readonly<Record<string, unknown>>;
 
-interface Asked {
-  /** The variables that make a difference. */
-  readonly names: readonly string[];
-  /** By the values of these. */
-  readonly shapes: Map<string, SharedResult>;
+interface CachedOperation {
+  /** The names of the variables that affect the result. */
+  readonly variableNames: readonly string[];
+  /** By the JSON of these variables. */
+  readonly results: Map<string, SharedResult>;
 }
 
-type Answer = (args: ExecutionArgs, operation: Operation) => ExecutionResult | Promise<ExecutionResult>;
+type ExecuteOperation = (args: ExecutionArgs, operation: Operation) => ExecutionResult | Promise<ExecutionResult>;
+type ExecuteChanges = (changes: readonly StatusChange[]) => ExecutionResult | Promise<ExecutionResult>;
+type ToClientResult = (result: ExecutionResult) => ExecutionResult;
 
 export class SharedResultCache {
-  readonly #answer: Answer;
-  readonly #told: (result: ExecutionResult) => ExecutionResult;
-  readonly #asked = new Map<Operation, Asked>();
+  readonly #executeOperation: ExecuteOperation;
+  readonly #toClientResult: ToClientResult;
+  readonly #operations = new Map<Operation, CachedOperation>();
 
-  /** @param told what clients are told of a result. @param answer makes the answer to one event. */
-  constructor(told: (result: ExecutionResult) => ExecutionResult, answer: Answer = (args) => execute(args)) {
-    this.#told = told;
-    this.#answer = answer;
+  /**
+   * @param toClientResult converts the errors of a result for clients.
+   * @param executeOperation computes the result of one event.
+   */
+  constructor(toClientResult: ToClientResult, executeOperation: ExecuteOperation = (args) => execute(args)) {
+    this.#toClientResult = toClientResult;
+    this.#executeOperation = executeOperation;
   }
 
-  /** How many there are. */
+  /** The number of distinct selections in use. */
   get size(): number {
     let size = 0;
-    for (const { shapes } of this.#asked.values()) size += shapes.size;
+    for (const { results } of this.#operations.values()) size += results.size;
     return size;
   }
 
-  /** The shape of a subscription to `statusChanges`, to be given back with `release`. */
+  /** The shared result of a subscription to `statusChanges`. The caller must `release` it. */
   acquire(args: ExecutionArgs, operation: Operation): SharedResult {
-    let asked = this.#asked.get(operation);
-    if (asked === undefined) {
-      asked = { names: variablesOf(args.document), shapes: new Map() };
-      this.#asked.set(operation, asked);
+    let cached = this.#operations.get(operation);
+    if (cached === undefined) {
+      cached = { variableNames: resultVariables(args.document), results: new Map() };
+      this.#operations.set(operation, cached);
     }
     const variables = args.variableValues ?? {};
-    const given = asked.names.filter((name) => Object.hasOwn(variables, name));
-    const key = JSON.stringify(given.map((name) => [name, variables[name]]));
-    let shape = asked.shapes.get(key);
-    if (shape === undefined) {
-      const shared = { ...args, contextValue: NOBODYS, variableValues: withoutWho(variables, given) };
-      const answer = (event: readonly StatusChange[]) => this.#answer({ ...shared, rootValue: event }, operation);
-      shape = new SharedResult(answer, this.#told, key);
-      asked.shapes.set(key, shape);
+    const givenNames = cached.variableNames.filter((name) => Object.hasOwn(variables, name));
+    const key = JSON.stringify(givenNames.map((name) => [name, variables[name]]));
+    let result = cached.results.get(key);
+    if (result === undefined) {
+      const sharedArgs = {
+        ...args,
+        contextValue: NO_CALLER_CONTEXT,
+        variableValues: withoutUserIds(variables, givenNames),
+      };
+      const executeChanges = (changes: readonly StatusChange[]) =>
+        this.#executeOperation({ ...sharedArgs, rootValue: changes }, operation);
+      result = new SharedResult(executeChanges, this.#toClientResult, key);
+      cached.results.set(key, result);
     }
-    shape.useCount++;
-    return shape;
+    result.useCount++;
+    return result;
   }
 
-  release(shape: SharedResult, operation: Operation): void {
-    const shapes = this.#asked.get(operation)?.shapes;
-    if (shapes === undefined || --shape.useCount > 0) return;
-    shapes.delete(shape.key);
-    if (shapes.size === 0) this.#asked.delete(operation);
+  /** Deletes the result when its last user releases it. */
+  release(result: SharedResult, operation: Operation): void {
+    const results = this.#operations.get(operation)?.results;
+    if (results === undefined || --result.useCount > 0) return;
+    results.delete(result.key);
+    if (results.size === 0) this.#operations.delete(operation);
   }
 }
 
+/** The result of one selection with one set of variables, for all of its watchers. */
 export class SharedResult implements RoundCache {
   readonly key: string;
   useCount = 0;
-  readonly #answer: (event: readonly StatusChange[]) => ExecutionResult | Promise<ExecutionResult>;
-  readonly #told: (execute: ExecutionResult) => ExecutionResult;
-  /** The changes of this round as members of a list; null: one that went wrong is told in full. */
-  readonly #members = new Map<StatusChange, string | null>();
-  /** What stands between the head of a message and the members. */
-  #before = '';
-  /** The list that was made last, for whom next is told the same. */
+  readonly #executeChanges: ExecuteChanges;
+  readonly #toClientResult: ToClientResult;
+  /** The changes of this round as JSON list items. Null for a change with errors, which is sent with its whole list. */
+  readonly #items = new Map<StatusChange, string | null>();
+  /** The JSON between the start of a payload and its first item. */
+  #payloadStart = '';
+  /** The list that was encoded last. The next watcher often needs the same. */
   #lastChanges: readonly StatusChange[] = [];
   #lastPayload = '';
   #lastId: string | null = null;
   #lastFrame: Buffer | null = null;
-  #isKept = false;
+  #isClearScheduled = false;
 
-  constructor(
-    answer: (event: readonly StatusChange[]) => ExecutionResult | Promise<ExecutionResult>,
-    told: (result: ExecutionResult) => ExecutionResult,
-    key: string,
-  ) {
-    this.#answer = answer;
-    this.#told = told;
+  constructor(executeChanges: ExecuteChanges, toClientResult: ToClientResult, key: string) {
+    this.#executeChanges = executeChanges;
+    this.#toClientResult = toClientResult;
     this.key = key;
   }
 
-  /** What a watcher is told of this list. @throws Error where a resolver would have to be waited for. */
-  result(changes: readonly StatusChange[]): ExecutionResult {
-    return this.#told(this.#executed(changes));
+  /** The result for this list of changes. @throws Error if a resolver is asynchronous. */
+  execute(changes: readonly StatusChange[]): ExecutionResult {
+    return this.#toClientResult(this.#executeSync(changes));
   }
 
-  /** The message that tells this list to the subscription `id`, as a frame that others may share. @throws as `result`. */
-  encodeFrame(id: string, changes: readonly StatusChange[], rounds: FanoutScheduler): Buffer {
-    const isSameList = this.#lastFrame !== null && isSame(changes, this.#lastChanges);
+  /**
+   * The `next` message with these changes for the subscription `id`, as a frame that other sockets may share.
+   * @throws as `execute`.
+   */
+  encodeFrame(id: string, changes: readonly StatusChange[], scheduler: FanoutScheduler): Buffer {
+    const isSameList = this.#lastFrame !== null && areSameChanges(changes, this.#lastChanges);
     if (isSameList && this.#lastFrame !== null && id === this.#lastId) return this.#lastFrame;
-    if (!this.#isKept) {
-      this.#isKept = true;
-      rounds.clearAfterRound(this);
+    if (!this.#isClearScheduled) {
+      this.#isClearScheduled = true;
+      scheduler.clearAfterRound(this);
     }
-    if (!isSameList) this.#lastPayload = this.#payload(changes);
+    if (!isSameList) this.#lastPayload = this.#formatPayload(changes);
     this.#lastChanges = changes;
     this.#lastId = id;
     this.#lastFrame = encodeTextFrame(`${formatNextPrefix(id)}${this.#lastPayload}}`);
@@ -117,87 +128,88 @@ export class SharedResult implements RoundCache {
   }
 
   clearRoundCache(): void {
-    this.#isKept = false;
-    this.#members.clear();
+    this.#isClearScheduled = false;
+    this.#items.clear();
     this.#lastChanges = [];
     this.#lastPayload = '';
     this.#lastFrame = null;
   }
 
-  #executed(changes: readonly StatusChange[]): ExecutionResult {
-    const result = this.#answer(changes);
-    if (result instanceof Promise) throw new Error('What is told of a change must be there at once.');
+  #executeSync(changes: readonly StatusChange[]): ExecutionResult {
+    const result = this.#executeChanges(changes);
+    if (result instanceof Promise) throw new Error('The resolvers of a status change must be synchronous.');
     return result;
   }
 
-  #payload(changes: readonly StatusChange[]): string {
-    let members = '';
+  #formatPayload(changes: readonly StatusChange[]): string {
+    let items = '';
     for (const change of changes) {
-      const member = this.#member(change);
-      if (member === null) return this.#inFull(changes);
-      members += members === '' ? member : `,${member}`;
+      const item = this.#formatItem(change);
+      if (item === null) return this.#formatWholeList(changes);
+      items += items === '' ? item : `,${item}`;
     }
-    return members === '' ? this.#inFull(changes) : this.#before + members + AFTER;
+    return items === '' ? this.#formatWholeList(changes) : this.#payloadStart + items + PAYLOAD_END;
   }
 
-  #inFull(changes: readonly StatusChange[]): string {
-    return JSON.stringify(this.result(changes));
+  #formatWholeList(changes: readonly StatusChange[]): string {
+    return JSON.stringify(this.execute(changes));
   }
 
-  #member(change: StatusChange): string | null {
-    let member = this.#members.get(change);
-    if (member === undefined) {
-      // What is wrong with it is told, and reported, with the list that it is in, once.
-      member = this.#cutOut(this.#executed([change]));
-      this.#members.set(change, member);
+  #formatItem(change: StatusChange): string | null {
+    let item = this.#items.get(change);
+    if (item === undefined) {
+      // An error is not converted here. It is converted, and reported, once, with its whole list.
+      item = this.#extractItem(this.#executeSync([change]));
+      this.#items.set(change, item);
     }
-    return member;
+    return item;
   }
 
-  #cutOut({ data, errors }: ExecutionResult): string | null {
+  #extractItem({ data, errors }: ExecutionResult): string | null {
     if (errors !== undefined || data == null) return null;
     const [field] = Object.entries(data);
     if (field === undefined || !Array.isArray(field[1])) return null;
-    if (this.#before === '') this.#before = `{"data":{${JSON.stringify(field[0])}:[`;
+    if (this.#payloadStart === '') this.#payloadStart = `{"data":{${JSON.stringify(field[0])}:[`;
     return JSON.stringify(field[1][0]);
   }
 }
 
-const AFTER = ']}}';
+const PAYLOAD_END = ']}}';
 
-const isSame = (one: readonly StatusChange[], other: readonly StatusChange[]): boolean =>
+const areSameChanges = (one: readonly StatusChange[], other: readonly StatusChange[]): boolean =>
   one.length === other.length && one.every((change, index) => change === other[index]);
 
-/** Where one answer is for many there is no caller: a field that asks for one fails, rather than tell it to the others. */
-const NOBODYS: unknown = new Proxy(
+/** A shared result has no caller. A field that reads one fails, so that no data of one caller reaches another. */
+const NO_CALLER_CONTEXT: unknown = new Proxy(
   {},
   {
     get: (_target, name) => {
-      throw new Error(`A field of what all watchers are told depends on the caller: ${String(name)}.`);
+      throw new Error(`A field of a shared result must not depend on the caller, but it read ${String(name)}.`);
     },
   },
 );
 
-/** The variables used anywhere but in saying who is watched. */
-const variablesOf = (document: DocumentNode): readonly string[] => {
+/** The variables that are used anywhere except to select the watched users. */
+const resultVariables = (document: DocumentNode): readonly string[] => {
   const names = new Set<string>();
   visit(document, {
     VariableDefinition: () => false,
     Argument: (node, _key, _parent, _path, ancestors) => {
-      const of = ancestors.at(-1);
-      const isOfField = of !== undefined && 'kind' in of && of.kind === Kind.FIELD && of.name.value === 'statusChanges';
-      return isOfField && node.name.value === WHO ? false : undefined;
+      const parent = ancestors.at(-1);
+      const isOfStatusChanges =
+        parent !== undefined && 'kind' in parent && parent.kind === Kind.FIELD && parent.name.value === 'statusChanges';
+      return isOfStatusChanges && node.name.value === USER_IDS_ARGUMENT ? false : undefined;
     },
     Variable: ({ name }) => void names.add(name.value),
   });
   return [...names];
 };
 
-/** Who is watched must be some list, or it would not be executed. */
-const withoutWho = (variables: Variables, different: readonly string[]): Variables =>
+/** Empties the list of watched users. It must stay a list, or execution would fail. */
+const withoutUserIds = (variables: Variables, resultVariableNames: readonly string[]): Variables =>
   Object.fromEntries(
     Object.entries(variables).map(([name, value]) => [
       name,
-      Array.isArray(value) && !different.includes(name) ? [] : value,
+      Array.isArray(value) && !resultVariableNames.includes(name) ? [] : value,
     ]),
   );
