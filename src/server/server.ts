@@ -1,221 +1,238 @@
-/** Both doors behind one port, opened and closed together. */
+/** Assembles the HTTP and WebSocket endpoints behind one listener. They start and stop together. */
 import type { ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
 import { schema } from '../api/schema.ts';
-import type { ForeignApi } from '../app/ports/external-api.ts';
+import type { ExternalApi } from '../app/ports/external-api.ts';
 import type { Application } from '../app/application.ts';
-import type { Millis } from '../core/ids.ts';
-import type { Introspection } from '../core/visibility.ts';
-import { createAuthenticate, isBackend, type AuthSettings } from './auth/authenticate.ts';
-import type { DoorLimits } from './limits/limit-settings.ts';
-import { createForeign } from './http/external-api-handler.ts';
-import { createGraphqlHttp } from './http/graphql-handler.ts';
-import { HeapRoom } from './limits/heap-monitor.ts';
-import { createHttpHandler, type PageHandler, type RequestHandler } from './http/router.ts';
-import { Operations, type OperationTracer } from './metrics/operation-recorder.ts';
+import type { IntrospectionAccess } from '../core/visibility.ts';
+import { createAuthenticator, hasApiKey, type AuthSettings } from './auth/authenticate.ts';
+import type { LimitSettings } from './limits/limit-settings.ts';
+import { createExternalApiHandler } from './http/external-api-handler.ts';
+import { createGraphqlHandler } from './http/graphql-handler.ts';
+import { HeapMonitor } from './limits/heap-monitor.ts';
+import { createRouter, type PageHandler, type RequestHandler } from './http/router.ts';
+import { OperationRecorder, type OperationTracer } from './metrics/operation-recorder.ts';
 import type { AllowedOrigins } from './auth/allowed-origins.ts';
-import { LoopLag } from './limits/event-loop-lag.ts';
-import { Overload } from './graphql/load-shedding.ts';
+import { EventLoopLagMonitor } from './limits/event-loop-lag.ts';
+import { LoadShedder } from './graphql/load-shedding.ts';
 import { Pipeline, type PipelineLimits } from './graphql/pipeline.ts';
-import type { Port } from './http/listener.ts';
-import { Rates } from './limits/rate-limiter.ts';
-import type { Refusals } from './metrics/rejection-counters.ts';
-import { SocketDoor } from './websocket/websocket-server.ts';
-import type { SocketLimits } from './websocket/connection-settings.ts';
+import type { HttpListener } from './http/listener.ts';
+import { RateLimiter } from './limits/rate-limiter.ts';
+import type { RejectionCounters } from './metrics/rejection-counters.ts';
+import { GraphqlWebSocketServer } from './websocket/websocket-server.ts';
+import type { ConnectionSettings } from './websocket/connection-settings.ts';
 
 export interface ServerSettings extends AuthSettings {
   readonly allowedOrigins: AllowedOrigins;
   readonly trustProxy: boolean;
-  readonly limits: DoorLimits;
-  readonly introspection: Introspection;
-  /** How far the event loop, or the disk, may be behind before what can wait is OVERLOADED. */
+  readonly limits: LimitSettings;
+  readonly introspection: IntrospectionAccess;
+  /** Lag of the event loop or of the disk, in ms, above which deferrable operations receive OVERLOADED. */
   readonly maxLagMs: number;
 }
 
 export interface ServerOptions {
-  readonly porchlight: Application;
+  readonly application: Application;
   readonly settings: ServerSettings;
   readonly log: Logger;
-  /** What a user is called in the log. */
-  readonly nameOf: (userId: string) => string;
+  /** Returns the name under which a user appears in the log. */
+  readonly pseudonymOf: (userId: string) => string;
   /** Null: operations are not traced. */
   readonly tracer?: OperationTracer | null;
   readonly graphiql?: PageHandler | undefined;
-  /** Answers requests for /metrics, whoever asks. */
+  /** Serves /metrics and checks the caller's credentials itself. */
   readonly metrics?: RequestHandler;
-  /** Another product's API, served under its own paths; left out, nothing is. */
-  readonly foreign?: ForeignApi | undefined;
-  /** May be open already: whoever comes is taken in from `open` on. */
-  readonly port: Port;
-  /** Other than the usual ones, for tests. */
-  readonly socketLimits?: Partial<SocketLimits>;
-  /** Likewise. */
+  /** Another product's API, served under its own path prefix. Omitted: no such API is served. */
+  readonly externalApi?: ExternalApi | undefined;
+  /** May be listening already. The server handles its requests from `acceptRequests` on. */
+  readonly listener: HttpListener;
+  /** Overrides of the defaults, for tests. */
+  readonly connectionSettings?: Partial<ConnectionSettings>;
+  /** Overrides of the defaults, for tests. */
   readonly pipelineLimits?: Partial<PipelineLimits>;
 }
 
-/** What the doors hold open for clients. */
-export interface Held {
-  /** WebSockets, until everybody knows of their end. */
+/** Numbers of resources that the server currently holds for clients. */
+export interface OpenResources {
+  /** WebSockets, including those whose close is still being processed. */
   readonly sockets: number;
   /** Subscriptions over HTTP. */
-  readonly streams: number;
-  /** What those who watch over WebSockets asked for, each once. */
-  readonly shapes: number;
+  readonly httpStreams: number;
+  /** Distinct selections that WebSocket watchers share. */
+  readonly sharedResults: number;
 }
 
 export interface PorchlightServer {
-  /** Of both doors. */
-  readonly refusals: Readonly<Refusals>;
-  /** Sockets that are open, and those of them that have not sent `connection_init`. */
-  readonly sockets: { readonly open: number; readonly silent: number };
-  /** As of now. */
-  readonly held: Held;
-  /** Those that are no sockets. */
-  readonly connections: { readonly open: number };
-  /** Ready at once: takes whoever comes to the port. */
-  open(): void;
+  /** Covers both transports. */
+  readonly rejections: Readonly<RejectionCounters>;
+  /** `uninitialisedCount` is the part of `openCount` that has not sent `connection_init`. */
+  readonly sockets: { readonly openCount: number; readonly uninitialisedCount: number };
+  /** A snapshot of the moment of reading. */
+  readonly openResources: OpenResources;
+  /** HTTP connections that are not WebSockets. */
+  readonly connections: { readonly openCount: number };
+  /** Reports ready, and handles all requests of the listener from now on. */
+  acceptRequests(): void;
   /**
-   * Unready at once; takes nobody in; sockets are closed with 1012, streams ended, requests answered.
-   * Resolves when everybody is gone, and nothing more will reach the store.
+   * Reports unready and accepts no new connections. Closes sockets with 1012, ends streams and answers pending requests.
+   * Resolves when all connections are closed; no operation reaches the store after that.
    */
   close(): Promise<void>;
 }
 
-/** How long requests under way may hold up the end. */
-const LAST_ANSWERS_MS = 5_000;
+/** Requests in flight may delay the shutdown by this much. */
+const MAX_RESPONSE_WAIT_MS = 5_000;
 
 export const createServer = ({
-  porchlight,
+  application,
   settings,
   log,
-  nameOf,
+  pseudonymOf,
   tracer = null,
   graphiql,
   metrics,
-  foreign,
-  port,
-  socketLimits,
+  externalApi,
+  listener,
+  connectionSettings,
   pipelineLimits,
 }: ServerOptions): PorchlightServer => {
-  let ready = false;
+  let isReady = false;
   const { allowedOrigins, trustProxy, limits } = settings;
-  const rates = new Rates(limits);
-  const { counts } = port;
-  const { refusals } = counts;
-  const authenticate = createAuthenticate(porchlight.store, settings, (error) => {
-    counts.keysUnavailable++;
-    log.warn({ err: error }, 'The JWKS could not be fetched.');
+  const rateLimiter = new RateLimiter(limits);
+  const { counters } = listener;
+  const { rejections } = counters;
+  const authenticate = createAuthenticator(application.store, settings, (error) => {
+    counters.jwksFailures++;
+    log.warn(
+      { err: error },
+      'The JWKS is unavailable or has secret keys; tokens are checked with the usable keys known so far',
+    );
   });
-  const lag = new LoopLag();
-  const heap = new HeapRoom();
-  const overload = new Overload({
+  const lagMonitor = new EventLoopLagMonitor();
+  const heapMonitor = new HeapMonitor();
+  const loadShedder = new LoadShedder({
     maxLagMs: settings.maxLagMs,
-    loopLagMs: () => lag.ms,
-    workload: () => porchlight.store.workload(),
-    isShortOfMemory: () => heap.isShort,
+    readLoopLagMs: () => lagMonitor.lagMs,
+    readWriteBacklog: () => application.store.getWriteBacklog(),
+    isMemoryLow: () => heapMonitor.isMemoryLow,
   });
   const pipeline = new Pipeline(
     schema,
     (error) => {
-      counts.faults++;
-      log.error({ err: error }, 'An operation failed.');
+      counters.internalErrors++;
+      log.error({ err: error }, 'An operation failed with an internal error; the client received a masked error');
     },
-    { introspection: settings.introspection, overload },
+    { introspection: settings.introspection, loadShedder },
     pipelineLimits,
   );
-  const operations = new Operations(counts, log, nameOf, tracer);
-  const sockets = new SocketDoor({
-    porchlight,
+  const operationRecorder = new OperationRecorder(counters, log, pseudonymOf, tracer);
+  const webSocketServer = new GraphqlWebSocketServer({
+    porchlight: application,
     pipeline,
-    operations,
+    operations: operationRecorder,
     authenticate,
     allowedOrigins,
     trustProxy,
     log,
-    figures: counts,
-    rates,
-    refusals,
-    places: limits,
+    figures: counters,
+    rates: rateLimiter,
+    refusals: rejections,
+    socketLimits: limits,
     maxWatched: limits.maxWatchedPerSocket,
-    limits: socketLimits,
+    settings: connectionSettings,
   });
-  const now = (): Millis => porchlight.store.now();
-  const carry = (api: ForeignApi): RequestHandler =>
-    createForeign({ api, operations, overload, rates, counts, trustProxy, log, now });
-  const answering = new Answering();
-  const handle = createHttpHandler({
-    graphql: createGraphqlHttp({
-      porchlight,
+  const responses = new InFlightResponses();
+  const handleExternalRequest = (api: ExternalApi): RequestHandler =>
+    createExternalApiHandler({
+      api,
+      operationRecorder,
+      loadShedder,
+      rateLimiter,
+      counters,
+      trustProxy,
+      log,
+      now: () => application.store.now(),
+    });
+  const route = createRouter({
+    graphql: createGraphqlHandler({
+      application,
       pipeline,
-      operations,
+      operationRecorder,
       authenticate,
-      isBackend: (authorization) => isBackend(authorization, settings.apiKeys),
-      rates,
-      refusals,
+      isApiKeyRequest: (authorization) => hasApiKey(authorization, settings.apiKeys),
+      rateLimiter,
+      rejections,
       trustProxy,
     }),
     allowedOrigins,
-    state: () => (ready ? 'ready' : 'stopping'),
+    state: () => (isReady ? 'ready' : 'stopping'),
     graphiql,
     metrics,
-    foreign: foreign === undefined ? undefined : { prefix: foreign.prefix, handle: carry(foreign) },
+    externalApi:
+      externalApi === undefined
+        ? undefined
+        : { prefix: externalApi.pathPrefix, handle: handleExternalRequest(externalApi) },
     log,
   });
 
   return {
-    refusals,
-    sockets: sockets.counts,
-    get held() {
-      return { sockets: sockets.count, streams: pipeline.streams, shapes: pipeline.shapes };
+    rejections,
+    sockets: webSocketServer.socketLimiter,
+    get openResources() {
+      return {
+        sockets: webSocketServer.connectionCount,
+        httpStreams: pipeline.httpStreamCount,
+        sharedResults: pipeline.sharedResultCount,
+      };
     },
-    connections: port.connections,
-    open: () => {
-      ready = true;
-      port.leadTo({
-        request: (request, response) => {
-          answering.add(response);
-          handle(request, response);
+    connections: listener.connectionLimiter,
+    acceptRequests: () => {
+      isReady = true;
+      listener.setHandler({
+        handleRequest: (request, response) => {
+          responses.track(response);
+          route(request, response);
         },
-        upgrade: (request, socket, head) => {
-          port.connections.left(request.socket);
-          sockets.upgrade(request, socket, head);
+        handleUpgrade: (request, socket, head) => {
+          listener.connectionLimiter.release(request.socket);
+          webSocketServer.handleUpgrade(request, socket, head);
         },
       });
     },
     close: async () => {
-      ready = false;
-      porchlight.webhooks.close();
-      await port.close(() => {
-        pipeline.endStreams();
-        return Promise.all([sockets.close(), answering.end(LAST_ANSWERS_MS)]);
+      isReady = false;
+      application.webhookService.close();
+      await listener.close(() => {
+        pipeline.endHttpStreams();
+        return Promise.all([webSocketServer.close(), responses.waitUntilWritten(MAX_RESPONSE_WAIT_MS)]);
       });
-      lag.stop();
-      heap.stop();
+      lagMonitor.stop();
+      heapMonitor.stop();
     },
   };
 };
 
-/** The responses that are not yet written. */
-class Answering {
+/** The responses that are not completely written yet. */
+class InFlightResponses {
   readonly #open = new Set<ServerResponse>();
-  #onNone: (() => void) | null = null;
+  #onAllWritten: (() => void) | null = null;
 
-  add(response: ServerResponse): void {
+  track(response: ServerResponse): void {
     this.#open.add(response);
     response.once('close', () => {
       this.#open.delete(response);
-      if (this.#open.size === 0) this.#onNone?.();
+      if (this.#open.size === 0) this.#onAllWritten?.();
     });
   }
 
-  /** Resolves when all are written, or after `boundMs`. Their connections are not used again. */
-  async end(boundMs: number): Promise<void> {
+  /** Resolves when all responses are written, or after `maxWaitMs`. Their connections are not kept alive. */
+  async waitUntilWritten(maxWaitMs: number): Promise<void> {
     if (this.#open.size === 0) return;
     for (const response of this.#open) if (!response.headersSent) response.setHeader('Connection', 'close');
     await new Promise<void>((resolve) => {
-      const bound = setTimeout(resolve, boundMs);
-      this.#onNone = () => {
-        clearTimeout(bound);
+      const timeout = setTimeout(resolve, maxWaitMs);
+      this.#onAllWritten = () => {
+        clearTimeout(timeout);
         resolve();
       };
     });

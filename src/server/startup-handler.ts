@@ -1,135 +1,142 @@
 /**
- * What is behind the port until the store is there. Most starts are over before anybody has become impatient, so whoever
- * comes first is kept waiting; a long one keeps nobody: nothing is authenticated, and all are asked to come back. A socket is let in and closed with 1013, for a client sees neither the status nor the headers of an
- * upgrade that is refused, and those of graphql-ws take it for the end.
+ * Handles requests while the store is still loading. Most starts are short, so GraphQL requests and upgrades first wait
+ * up to 2 s. After that they are rejected without authentication and asked to retry.
+ *
+ * A WebSocket is accepted and closed with 1013: a browser client sees neither the status nor the headers of a rejected
+ * upgrade, and graphql-ws would treat that rejection as fatal.
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { handleProtocols } from 'graphql-ws';
 import type { Logger } from 'pino';
 import { WebSocketServer } from 'ws';
-import type { ForeignAnswer, ForeignApi } from '../app/ports/external-api.ts';
+import type { ExternalApi, ExternalApiResponse } from '../app/ports/external-api.ts';
 import { DomainError } from '../core/errors.ts';
-import { CLOSE } from './wire/close-codes.ts';
-import { createHttpHandler, GRAPHQL_PATH, sendJson, type PageHandler, type RequestHandler } from './http/router.ts';
-import { MAX_STRANGER_PAYLOAD_BYTES } from './graphql/query-limits.ts';
 import type { AllowedOrigins } from './auth/allowed-origins.ts';
-import { retryAfterMs } from './graphql/load-shedding.ts';
-import type { Behind } from './http/listener.ts';
-import { SOCKET_LIMITS } from './websocket/connection-settings.ts';
+import { overloadRetryAfterMs } from './graphql/load-shedding.ts';
+import { MAX_UNAUTHENTICATED_PAYLOAD_BYTES } from './graphql/query-limits.ts';
+import type { ConnectionHandler } from './http/listener.ts';
+import { splitRequestUrl } from './http/request-url.ts';
+import { createRouter, GRAPHQL_PATH, sendJson, type PageHandler, type RequestHandler } from './http/router.ts';
+import { DEFAULT_CONNECTION_SETTINGS } from './websocket/connection-settings.ts';
+import { SERVER_CLOSE_CODES } from './wire/close-codes.ts';
 
-/** How long we take is not known; a million sessions are four seconds. */
-const MOST_OF_IT_MS = 1_000;
+/** A guess of the remaining start time, from which `Retry-After` is derived. A million sessions load in 4 s. */
+const EXPECTED_START_MS = 1_000;
 
-/** So long nobody is sent away. */
-const PATIENCE_MS = 2_000;
+/** How long requests are held before they are rejected. */
+const HOLD_MS = 2_000;
 
-/** Somebody who waits, and may be led to what is behind the port by then. */
-type Waiting = (behind: Behind) => void;
+/** Passes a held request to the given handler. */
+type ReleaseRequest = (handler: ConnectionHandler) => void;
 
-export interface StartingOptions {
+export interface StartupHandlerOptions {
   readonly allowedOrigins: AllowedOrigins;
   readonly graphiql: PageHandler | undefined;
-  /** Another product's API; undefined: there is none. */
-  readonly foreign?: Pick<ForeignApi, 'prefix' | 'refusal'> | undefined;
+  /** Another product's API. Undefined: no such API is served. */
+  readonly externalApi?: Pick<ExternalApi, 'pathPrefix' | 'createErrorResponse'> | undefined;
   readonly log: Logger;
-  /** Other than the usual one, for tests. */
-  readonly patienceMs?: number | undefined;
+  /** Override of the default, for tests. */
+  readonly holdMs?: number | undefined;
 }
 
-export class Starting implements Behind {
-  /** Null: nobody is kept waiting any more. */
-  #waiting: Set<Waiting> | null = new Set();
-  /** Who asks for these is kept waiting. */
-  readonly #awaited: readonly string[];
-  readonly #patience: NodeJS.Timeout;
-  readonly #answer: RequestListener;
+export class StartupHandler implements ConnectionHandler {
+  /** Null: requests are no longer held. */
+  #held: Set<ReleaseRequest> | null = new Set();
+  /** Requests whose path starts with one of these are held. */
+  readonly #heldPrefixes: readonly string[];
+  readonly #holdTimer: NodeJS.Timeout;
+  readonly #route: RequestListener;
   readonly #server = new WebSocketServer({
     noServer: true,
-    maxPayload: MAX_STRANGER_PAYLOAD_BYTES,
+    maxPayload: MAX_UNAUTHENTICATED_PAYLOAD_BYTES,
     perMessageDeflate: false,
     handleProtocols,
-    // The types do not know it yet. Without an answer to our close the socket is cut off.
-    ...{ closeTimeout: SOCKET_LIMITS.strangerCloseMs },
+    // @types/ws lacks this option. A socket whose client does not answer the close frame is terminated after it.
+    ...{ closeTimeout: DEFAULT_CONNECTION_SETTINGS.unacknowledgedCloseTimeoutMs },
   });
 
-  constructor({ allowedOrigins, graphiql, foreign, log, patienceMs = PATIENCE_MS }: StartingOptions) {
-    this.#awaited = foreign === undefined ? [GRAPHQL_PATH] : [GRAPHQL_PATH, foreign.prefix];
-    this.#patience = setTimeout(() => this.left(this), patienceMs);
-    this.#answer = createHttpHandler({
-      graphql: comeBack(inGraphql),
+  constructor({ allowedOrigins, graphiql, externalApi, log, holdMs = HOLD_MS }: StartupHandlerOptions) {
+    this.#heldPrefixes = externalApi === undefined ? [GRAPHQL_PATH] : [GRAPHQL_PATH, externalApi.pathPrefix];
+    this.#holdTimer = setTimeout(() => this.onReplaced(this), holdMs);
+    this.#route = createRouter({
+      graphql: respondStarting(createGraphqlErrorResponse),
       allowedOrigins,
       state: () => 'starting',
       graphiql,
-      metrics: comeBack(inGraphql),
-      foreign: foreign === undefined ? undefined : { prefix: foreign.prefix, handle: comeBack(foreign.refusal) },
+      metrics: respondStarting(createGraphqlErrorResponse),
+      externalApi:
+        externalApi === undefined
+          ? undefined
+          : { prefix: externalApi.pathPrefix, handle: respondStarting(externalApi.createErrorResponse) },
       log,
     });
   }
 
-  request(request: IncomingMessage, response: ServerResponse): void {
-    // Health is asked for by those who want to know just this.
-    const isAwaited = this.#awaited.some((path) => request.url?.startsWith(path));
-    if (this.#waiting === null || !isAwaited) return this.#answer(request, response);
-    this.#wait(request.socket, (behind) => behind.request(request, response));
+  handleRequest(request: IncomingMessage, response: ServerResponse): void {
+    const { path } = splitRequestUrl(request);
+    // Health checks are answered at once: they ask whether the server is ready.
+    const isHeld = this.#held !== null && this.#heldPrefixes.some((prefix) => path.startsWith(prefix));
+    if (isHeld) this.#hold(request.socket, (handler) => handler.handleRequest(request, response));
+    else this.#route(request, response);
   }
 
-  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    if (this.#waiting === null) this.#sendAway(request, socket, head);
-    else this.#wait(socket, (behind) => behind.upgrade(request, socket, head));
+  handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    if (this.#held === null) this.#rejectUpgrade(request, socket, head);
+    else this.#hold(socket, (handler) => handler.handleUpgrade(request, socket, head));
   }
 
-  /** Whoever waits is led to what is behind the port from now on, and nobody is kept waiting any more. */
-  left(behind: Behind): void {
-    clearTimeout(this.#patience);
-    const waiting = this.#waiting;
-    this.#waiting = null;
-    for (const lead of waiting ?? []) lead(behind);
+  /** Passes all held requests to `handler`, and holds no more. */
+  onReplaced(handler: ConnectionHandler): void {
+    clearTimeout(this.#holdTimer);
+    const held = this.#held;
+    this.#held = null;
+    for (const release of held ?? []) release(handler);
   }
 
-  #wait(socket: Duplex, lead: Waiting): void {
-    const gone = (): void => void this.#waiting?.delete(waits);
-    const waits: Waiting = (behind) => {
-      socket.off('close', gone).off('error', gone);
-      lead(behind);
+  #hold(socket: Duplex, pass: ReleaseRequest): void {
+    const discard = (): void => void this.#held?.delete(release);
+    const release: ReleaseRequest = (handler) => {
+      socket.off('close', discard).off('error', discard);
+      pass(handler);
     };
-    // What is read from a socket by nobody yet may still be reset.
-    socket.on('close', gone).on('error', gone);
-    this.#waiting?.add(waits);
+    // The peer may reset a held connection; without an `error` listener that would end the process.
+    socket.on('close', discard).on('error', discard);
+    this.#held?.add(release);
   }
 
-  /** It stays one of the connections that are counted, and gives way like any other that nothing is asked for on. */
-  #sendAway(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+  /** The connection limiter still counts the connection, and may close it in favour of another one. */
+  #rejectUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     this.#server.handleUpgrade(request, socket, head, (ws) => {
-      // A client that is gone, or sends what is no WebSocket.
+      // The client is gone, or it sent data that is not a WebSocket frame.
       ws.on('error', () => ws.terminate());
-      ws.close(CLOSE.TRY_AGAIN_LATER, 'Starting');
+      ws.close(SERVER_CLOSE_CODES.TRY_AGAIN_LATER, 'Starting');
     });
   }
 
-  /** Sends away those who wait, and cuts off those who have not answered our close. */
+  /** Rejects the held requests, and terminates sockets whose clients have not answered the close frame. */
   close(): void {
-    this.left(this);
+    this.onReplaced(this);
     for (const ws of this.#server.clients) ws.terminate();
     this.#server.close();
   }
 }
 
-/** @param tell in the words of the API that is asked: clients of another one may take what they cannot read for a success. */
-const comeBack =
-  (tell: (refusal: DomainError) => ForeignAnswer): RequestHandler =>
+/** @param createResponse in the format of the requested API: clients may treat an unknown format as success. */
+const respondStarting =
+  (createResponse: (error: DomainError) => ExternalApiResponse): RequestHandler =>
   (_request, response) => {
-    const waitMs = retryAfterMs(MOST_OF_IT_MS, Math.random());
-    response.setHeader('Retry-After', Math.ceil(waitMs / 1_000));
-    const { status, body } = tell(
-      new DomainError({ code: 'OVERLOADED', retryAfterMs: waitMs }, 'The server is starting. Try again later.'),
+    const retryAfterMs = overloadRetryAfterMs(EXPECTED_START_MS, Math.random());
+    response.setHeader('Retry-After', Math.ceil(retryAfterMs / 1_000));
+    const { status, body } = createResponse(
+      new DomainError({ code: 'OVERLOADED', retryAfterMs }, 'The server is starting. Try again later.'),
     );
     sendJson(response, status, body);
     return Promise.resolve();
   };
 
-/** Whatever the client accepts: the operation was not looked at, and a proxy is to know it. */
-const inGraphql = ({ message, fault }: DomainError): ForeignAnswer => ({
+/** The status is 503 for every accepted media type, because the operation was not read and proxies must see that. */
+const createGraphqlErrorResponse = ({ message, details: fault }: DomainError): ExternalApiResponse => ({
   status: 503,
   body: { errors: [{ message, extensions: fault }] },
 });

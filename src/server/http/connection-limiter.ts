@@ -1,105 +1,109 @@
 /**
- * Connections that are no sockets (yet), counted as they are accepted: each takes some kilobytes and a file
- * descriptor however little comes over it, and who sends a byte now and then can hold thousands of them.
- * When there are too many, the one on which nothing has been asked for longest makes room for a newcomer.
+ * Limits the TCP connections that are not (yet) WebSockets. Each takes some kilobytes and a file descriptor, even when
+ * a client sends only one byte now and then. At the limit, the connection that has been idle longest is closed.
  */
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
-import { networkOf, peerAddress } from '../limits/client-address.ts';
-import type { Refusals } from '../metrics/rejection-counters.ts';
+import { networkPrefix, getPeerAddress } from '../limits/client-address.ts';
 import type { SocketCountLimits } from '../limits/socket-limiter.ts';
+import type { RejectionCounters } from '../metrics/rejection-counters.ts';
 
-/** Of the sockets that there may be: every one of them begins as such a connection. */
-const SHARE = 1 / 4;
-/** Even where few sockets are allowed, browsers and backends have several connections each. */
-const LEAST = 256;
+/** The limit as a share of the socket limit: every WebSocket begins as such a connection. */
+const SHARE_OF_SOCKETS = 1 / 4;
+/** The smallest limit: browsers and backends open several connections each. */
+const MIN_CONNECTIONS = 256;
 
-/** A connection that is counted, and as whose. */
-interface Counted extends Socket {
-  [COUNTED]?: { readonly by: HttpConnections; readonly network: string };
+/** A connection with what is needed to release it. */
+interface CountedConnection extends Socket {
+  [COUNTED]?: { readonly limiter: ConnectionLimiter; readonly network: string };
 }
 
 const COUNTED = Symbol('counted');
 
-export class HttpConnections {
-  readonly #max: number;
-  readonly #maxPerAddress: number;
-  readonly #refusals: Refusals;
-  readonly #byNetwork = new Map<string, number>();
-  /** Nothing is being answered on them. Since longest first. */
-  readonly #waiting = new Set<Counted>();
-  #open = 0;
+export class ConnectionLimiter {
+  readonly #maxConnections: number;
+  readonly #maxPerNetwork: number;
+  readonly #rejections: RejectionCounters;
+  readonly #countByNetwork = new Map<string, number>();
+  /** Connections without a request in progress, longest idle first. */
+  readonly #idle = new Set<CountedConnection>();
+  #openCount = 0;
 
-  /** @param trustProxy whose connections come all from the same proxy: those of one address are not bounded. */
-  constructor({ maxSockets, maxSocketsPerAddress }: SocketCountLimits, trustProxy: boolean, refusals: Refusals) {
-    const bound = (sockets: number): number => Math.max(LEAST, Math.ceil(sockets * SHARE));
-    this.#max = bound(maxSockets);
-    this.#maxPerAddress = trustProxy || maxSocketsPerAddress === 0 ? Infinity : bound(maxSocketsPerAddress);
-    this.#refusals = refusals;
+  /** @param trustProxy all connections come from the same proxy, so the limit per network does not apply. */
+  constructor(
+    { maxSockets, maxSocketsPerAddress }: SocketCountLimits,
+    trustProxy: boolean,
+    rejections: RejectionCounters,
+  ) {
+    const shareOf = (sockets: number): number => Math.max(MIN_CONNECTIONS, Math.ceil(sockets * SHARE_OF_SOCKETS));
+    this.#maxConnections = shareOf(maxSockets);
+    this.#maxPerNetwork = trustProxy || maxSocketsPerAddress === 0 ? Infinity : shareOf(maxSocketsPerAddress);
+    this.#rejections = rejections;
   }
 
-  get open(): number {
-    return this.#open;
+  get openCount(): number {
+    return this.#openCount;
   }
 
-  /** Counts those of this server. */
-  watch(server: Server): void {
-    server.on('connection', this.#accepted);
+  /** Starts to count and to limit the connections of `server`. */
+  attachTo(server: Server): void {
+    server.on('connection', this.#onConnection);
     server.on('request', ({ socket }, response) => {
-      this.#waiting.delete(socket);
-      response.once('close', () => this.#rests(socket));
+      this.#idle.delete(socket);
+      response.once('close', () => this.#markIdle(socket));
     });
   }
 
-  /** Is a request that came over it being answered? */
-  isAnswering(connection: Counted): boolean {
-    return connection[COUNTED] !== undefined && !this.#waiting.has(connection);
+  /** Whether a request of this connection is being answered. */
+  isAnsweringRequest(connection: CountedConnection): boolean {
+    return connection[COUNTED] !== undefined && !this.#idle.has(connection);
   }
 
-  /** It is a socket from now on, or gone. Again is no matter. */
-  left(connection: Counted): void {
+  /** Stops counting a connection: it became a WebSocket, or it closed. Idempotent. */
+  release(connection: CountedConnection): void {
     const network = connection[COUNTED]?.network;
     if (network === undefined) return;
     delete connection[COUNTED];
-    connection.off('close', closed);
-    this.#waiting.delete(connection);
-    this.#open--;
-    const others = (this.#byNetwork.get(network) ?? 1) - 1;
-    if (others > 0) this.#byNetwork.set(network, others);
-    else this.#byNetwork.delete(network);
+    connection.off('close', releaseOnClose);
+    this.#idle.delete(connection);
+    this.#openCount--;
+    const remaining = (this.#countByNetwork.get(network) ?? 1) - 1;
+    if (remaining > 0) this.#countByNetwork.set(network, remaining);
+    else this.#countByNetwork.delete(network);
   }
 
-  readonly #accepted = (connection: Counted): void => {
-    const network = networkOf(peerAddress(connection));
-    const others = this.#byNetwork.get(network) ?? 0;
-    if (others >= this.#maxPerAddress || (this.#open >= this.#max && !this.#makeRoom())) {
-      this.#refusals.connections++;
+  readonly #onConnection = (connection: CountedConnection): void => {
+    const network = networkPrefix(getPeerAddress(connection));
+    const countInNetwork = this.#countByNetwork.get(network) ?? 0;
+    const isFull = this.#openCount >= this.#maxConnections;
+    if (countInNetwork >= this.#maxPerNetwork || (isFull && !this.#closeLongestIdle())) {
+      this.#rejections.connections++;
       connection.destroy();
       return;
     }
-    connection[COUNTED] = { by: this, network };
-    connection.on('close', closed);
-    this.#open++;
-    this.#byNetwork.set(network, others + 1);
-    this.#waiting.add(connection);
+    connection[COUNTED] = { limiter: this, network };
+    connection.on('close', releaseOnClose);
+    this.#openCount++;
+    this.#countByNetwork.set(network, countInNetwork + 1);
+    this.#idle.add(connection);
   };
 
-  /** False: something is being answered on every one. */
-  #makeRoom(): boolean {
-    const [longest] = this.#waiting;
-    if (longest === undefined) return false;
-    this.#refusals.connections++;
-    this.left(longest);
-    longest.destroy();
+  /** Returns false when no connection is idle. */
+  #closeLongestIdle(): boolean {
+    const [longestIdle] = this.#idle;
+    if (longestIdle === undefined) return false;
+    this.#rejections.connections++;
+    this.release(longestIdle);
+    longestIdle.destroy();
     return true;
   }
 
-  #rests(connection: Counted): void {
-    if (connection[COUNTED] !== undefined) this.#waiting.add(connection);
+  #markIdle(connection: CountedConnection): void {
+    if (connection[COUNTED] !== undefined) this.#idle.add(connection);
   }
 }
 
-/** One function for all of them. */
-function closed(this: Counted): void {
-  this[COUNTED]?.by.left(this);
+/** One function for all connections, instead of a closure for each. */
+function releaseOnClose(this: CountedConnection): void {
+  this[COUNTED]?.limiter.release(this);
 }

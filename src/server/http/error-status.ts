@@ -1,15 +1,15 @@
-/** The HTTP status of errors that are the whole answer. Errors beside data leave it at 200. */
+/** Chooses the HTTP status of results without data. A result with data has status 200, even with errors beside it. */
 import { GraphQLError, type ExecutionResult } from 'graphql';
 import type { JsonMediaType } from './media-types.ts';
 
-interface HttpExtension {
+interface HttpErrorExtension {
   readonly status: number;
-  /** Clients that accept only application/json get 200 all the same: many of them read no other body. */
+  /** Whether the status is 200 for clients that accept only application/json; many of them read no other body. */
   readonly spec: boolean;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-const STATUS: Readonly<Record<string, number>> = {
+const STATUS_BY_CODE: Readonly<Record<string, number>> = {
   UNAUTHENTICATED: 401,
   SESSION_ENDED: 401,
   FORBIDDEN: 403,
@@ -18,52 +18,52 @@ const STATUS: Readonly<Record<string, number>> = {
   INTERNAL_SERVER_ERROR: 500,
 };
 
-/** A request that is no GraphQL request: it has its status whatever the client accepts. */
-export const badRequest = (message: string, status: number): GraphQLError =>
+/** For a request that is not a GraphQL request: the status applies whatever the client accepts. */
+export const badRequestError = (message: string, status: number): GraphQLError =>
   new GraphQLError(message, {
-    extensions: { code: 'BAD_REQUEST', http: { status, spec: false } satisfies HttpExtension },
+    extensions: { code: 'BAD_REQUEST', http: { status, spec: false } satisfies HttpErrorExtension },
   });
 
-/** What yoga calls a bad request is one to every client; of the others it leaves some at 200. */
-export const malformed = (error: GraphQLError): GraphQLError => {
-  const { code, http } = error.extensions as { readonly code?: unknown; readonly http: HttpExtension };
+/** Makes the status of yoga's own bad requests apply to all clients; yoga would answer some of them with 200. */
+export const forceBadRequestStatus = (error: GraphQLError): GraphQLError => {
+  const { code, http } = error.extensions as { readonly code?: unknown; readonly http: HttpErrorExtension };
   if (code !== 'BAD_REQUEST' || !http.spec) return error;
   return new GraphQLError(error.message, { extensions: { code, http: { ...http, spec: false } } });
 };
 
-export interface ResultStatus {
+export interface HttpResponseHead {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
 }
 
-const OK: ResultStatus = { status: 200, headers: {} };
+const OK: HttpResponseHead = { status: 200, headers: {} };
 
-/** The status of a result as a client of this media type is told it. The gravest of several errors counts. */
-export const statusOf = (result: ExecutionResult, mediaType: JsonMediaType): ResultStatus => {
+/** Returns status and headers of a result for a client of this media type. The highest status of several errors wins. */
+export const selectHttpStatus = (result: ExecutionResult, mediaType: JsonMediaType): HttpResponseHead => {
   if (result.errors === undefined || 'data' in result) return OK;
-  const parts = result.errors.map(httpOf);
-  const gravest = Math.max(...parts.map(({ status }) => status));
-  const headers = Object.assign({}, ...parts.map((part) => part.headers)) as Readonly<Record<string, string>>;
-  return { status: mediaType === 'application/json' ? 200 : gravest, headers };
+  const extensions = result.errors.map(createHttpExtension);
+  const highest = Math.max(...extensions.map(({ status }) => status));
+  const headers = Object.assign({}, ...extensions.map((each) => each.headers)) as Readonly<Record<string, string>>;
+  return { status: mediaType === 'application/json' ? 200 : highest, headers };
 };
 
-/** The result with a status, if it has no data. */
-export const withStatuses = (result: ExecutionResult): ExecutionResult =>
-  result.errors === undefined || 'data' in result ? result : { ...result, errors: result.errors.map(withHttp) };
+/** Adds statuses to the errors of a result without data, for yoga. */
+export const addHttpStatuses = (result: ExecutionResult): ExecutionResult =>
+  result.errors === undefined || 'data' in result ? result : { ...result, errors: result.errors.map(addHttpStatus) };
 
-/** The same error, for yoga, which takes `extensions.http` off again before it is sent. */
-export const withHttp = (error: GraphQLError): GraphQLError =>
+/** Adds the status to an error, for yoga, which removes `extensions.http` before it sends the error. */
+export const addHttpStatus = (error: GraphQLError): GraphQLError =>
   new GraphQLError(error.message, {
     nodes: error.nodes ?? null,
     source: error.source ?? null,
     positions: error.positions ?? null,
     path: error.path ?? null,
-    extensions: { ...error.extensions, http: httpOf(error) },
+    extensions: { ...error.extensions, http: createHttpExtension(error) },
   });
 
-const httpOf = ({ extensions }: GraphQLError): HttpExtension => {
+const createHttpExtension = ({ extensions }: GraphQLError): HttpErrorExtension => {
   const { code, retryAfterMs } = extensions;
-  const status = (typeof code === 'string' ? STATUS[code] : undefined) ?? 400;
+  const status = (typeof code === 'string' ? STATUS_BY_CODE[code] : undefined) ?? 400;
   if (typeof retryAfterMs !== 'number') return { status, spec: true };
   return { status, spec: true, headers: { 'retry-after': String(Math.ceil(retryAfterMs / 1_000)) } };
 };

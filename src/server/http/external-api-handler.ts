@@ -1,117 +1,127 @@
 /**
- * Carries an API of another product through the HTTP door: counted, limited, put off and logged as the operation of ours
- * that does as much. No page of another origin may read its answers, and its credentials are in no header.
+ * Serves another product's API over HTTP. Each call is counted, rate-limited, shed and logged like the equivalent
+ * operation of this server's own API. The responses carry no CORS headers, so pages of other origins cannot read them.
+ * The credentials are not in a header but in the URL.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { OperationTypeNode } from 'graphql';
 import type { Logger } from 'pino';
-import { BACKEND } from '../../app/auth/caller.ts';
-import type { ForeignAnswer, ForeignApi, ForeignCall, ForeignHead } from '../../app/ports/external-api.ts';
-import { badUserInput, DomainError } from '../../core/errors.ts';
+import { BACKEND_CALLER } from '../../app/auth/caller.ts';
+import type {
+  ExternalApiResponse,
+  ExternalApi,
+  ExternalApiCall,
+  ExternalApiRequestHead,
+} from '../../app/ports/external-api.ts';
+import { badUserInputError, DomainError } from '../../core/errors.ts';
 import type { Millis } from '../../core/ids.ts';
-import { bodyOf, isCompressed, textOf } from './read-body.ts';
-import type { DoorCounts } from '../metrics/counters.ts';
-import { knock, Passage, uncount } from './request-context.ts';
-import { REQUEST_ID, sendJson, type RequestHandler } from './router.ts';
+import { readBody, isCompressedEncoding, decodeUtf8 } from './read-body.ts';
+import type { ServerCounters } from '../metrics/counters.ts';
+import { checkAddressRate, RequestContext, refundAddressRate } from './request-context.ts';
+import { splitRequestUrl } from './request-url.ts';
+import { REQUEST_ID_HEADER, sendJson, type RequestHandler } from './router.ts';
 import { MAX_PAYLOAD_BYTES } from '../graphql/query-limits.ts';
-import type { Operations } from '../metrics/operation-recorder.ts';
-import type { Overload } from '../graphql/load-shedding.ts';
-import type { Rates } from '../limits/rate-limiter.ts';
+import type { OperationRecorder } from '../metrics/operation-recorder.ts';
+import type { LoadShedder } from '../graphql/load-shedding.ts';
+import type { RateLimiter } from '../limits/rate-limiter.ts';
 
-export interface ForeignOptions {
-  readonly api: ForeignApi;
-  readonly operations: Operations;
-  readonly overload: Overload;
-  readonly rates: Rates;
-  readonly counts: DoorCounts;
+export interface ExternalApiHandlerOptions {
+  readonly api: ExternalApi;
+  readonly operationRecorder: OperationRecorder;
+  readonly loadShedder: LoadShedder;
+  readonly rateLimiter: RateLimiter;
+  readonly counters: ServerCounters;
   readonly trustProxy: boolean;
   readonly log: Logger;
   readonly now: () => Millis;
 }
 
-const KINDS = { query: OperationTypeNode.QUERY, mutation: OperationTypeNode.MUTATION } as const;
+const OPERATION_TYPES = { query: OperationTypeNode.QUERY, mutation: OperationTypeNode.MUTATION } as const;
 
-/** Resolves when the answer is written, or its reader is gone. */
-export const createForeign =
-  (options: ForeignOptions): RequestHandler =>
+/** The handler resolves when the response is written, or when the client is gone. */
+export const createExternalApiHandler =
+  (options: ExternalApiHandlerOptions): RequestHandler =>
   async (request, response) => {
-    const { api, operations, counts, log, trustProxy } = options;
-    const requestId = String(response.getHeader(REQUEST_ID));
-    const passage = new Passage(request, requestId, operations.begin(), trustProxy);
-    let answer: ForeignAnswer | null;
+    const { api, operationRecorder, counters, log, trustProxy } = options;
+    const requestId = String(response.getHeader(REQUEST_ID_HEADER));
+    const context = new RequestContext(request, requestId, operationRecorder.startTiming(), trustProxy);
+    let answer: ExternalApiResponse | null;
     let code: string | null = null;
     try {
-      answer = await answerOf(options, request, response, passage);
+      answer = await executeCall(options, request, response, context);
     } catch (error) {
-      const refusal = error instanceof DomainError ? error : null;
-      if (refusal === null) {
-        counts.faults++;
-        log.error({ requestId, err: error }, 'A request to another API failed.');
+      const domainError = error instanceof DomainError ? error : null;
+      if (domainError === null) {
+        counters.internalErrors++;
+        log.error({ requestId, err: error }, 'A request to the external API failed; the client received an error');
       }
-      code = refusal?.fault.code ?? 'INTERNAL_SERVER_ERROR';
-      answer = api.refusal(refusal);
+      code = domainError?.details.code ?? 'INTERNAL_SERVER_ERROR';
+      answer = api.createErrorResponse(domainError);
     }
     if (answer === null) return;
     sendJson(response, answer.status, answer.body);
-    operations.answered(
-      passage,
-      passage.began,
-      passage.operation,
+    operationRecorder.recordAnswer(
+      context,
+      context.startedAt,
+      context.operation,
       code === null ? undefined : [{ extensions: { code } }],
     );
   };
 
-/** Null: its reader is gone. @throws DomainError. */
-const answerOf = async (
-  options: ForeignOptions,
+/**
+ * @returns null when the client is gone.
+ * @throws DomainError when the call is rejected or fails.
+ */
+const executeCall = async (
+  options: ExternalApiHandlerOptions,
   request: IncomingMessage,
   response: ServerResponse,
-  passage: Passage,
-): Promise<ForeignAnswer | null> => {
-  const call = await admitted(options, request, passage);
-  passage.caller = BACKEND;
-  passage.operation = { node: { operation: KINDS[call.like.kind] }, rootFields: new Set([call.like.field]) };
-  const refusal = options.overload.refusal(passage.operation);
-  if (refusal !== null) throw refusal;
-  const body = await read(request, response);
+  context: RequestContext,
+): Promise<ExternalApiResponse | null> => {
+  const call = await authorizeCall(options, request, context);
+  const { kind, field } = call.equivalentOperation;
+  context.caller = BACKEND_CALLER;
+  context.operation = { node: { operation: OPERATION_TYPES[kind] }, rootFields: new Set([field]) };
+  const rejection = options.loadShedder.rejectionFor(context.operation);
+  if (rejection !== null) throw rejection;
+  const body = await readTextBody(request, response);
   if (body === null) return null;
-  passage.began = options.operations.begin();
-  return call.answer(body);
+  context.startedAt = options.operationRecorder.startTiming();
+  return call.execute(body);
 };
 
-/** Of somebody who is not known and has to wait, it is not even looked at who she is. */
-const admitted = async (
-  { api, rates, counts, now }: ForeignOptions,
+/** Rate-limits by address before the credentials are checked, unless the caller is already known. */
+const authorizeCall = async (
+  { api, rateLimiter, counters: { rejections }, now }: ExternalApiHandlerOptions,
   request: IncomingMessage,
-  passage: Passage,
-): Promise<ForeignCall> => {
-  const head = headOf(request);
-  const threshold = { rates, refusals: counts.refusals };
-  knock(threshold, passage, now(), () => api.knows(head));
-  const call = await api.call(head);
-  uncount(threshold, passage, now());
+  context: RequestContext,
+): Promise<ExternalApiCall> => {
+  const head: ExternalApiRequestHead = { method: request.method ?? '', ...splitRequestUrl(request) };
+  const deps = { rateLimiter, rejections };
+  checkAddressRate(deps, context, now(), () => api.isKnownCaller(head));
+  const call = await api.authorizeCall(head);
+  refundAddressRate(deps, context, now());
   return call;
 };
 
-const headOf = ({ method = '', url = '' }: IncomingMessage): ForeignHead => {
-  const [path = '', ...query] = url.split('?');
-  return { method, path, query: query.join('?') };
-};
-
-/** Null: the client is gone. @throws BAD_USER_INPUT for a body that is too long, or no text. */
-const read = async (request: IncomingMessage, response: ServerResponse): Promise<string | null> => {
-  if (isCompressed(request.headers['content-encoding'])) throw badUserInput('The body must not be compressed.');
+/**
+ * @returns null when the client is gone.
+ * @throws BAD_USER_INPUT for a body that is compressed, too long or not UTF-8.
+ */
+const readTextBody = async (request: IncomingMessage, response: ServerResponse): Promise<string | null> => {
+  if (isCompressedEncoding(request.headers['content-encoding']))
+    throw badUserInputError('The body must not be compressed.');
   let body: Buffer | null;
   try {
-    body = await bodyOf(request, MAX_PAYLOAD_BYTES);
+    body = await readBody(request, MAX_PAYLOAD_BYTES);
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
-    // Nobody waits for the end of it.
+    // Close the connection instead of waiting for the rest of the body.
     response.setHeader('Connection', 'close');
-    throw badUserInput(error.message);
+    throw badUserInputError(error.message);
   }
   if (body === null) return null;
-  const text = textOf(body);
-  if (text === null) throw badUserInput('The body is not UTF-8.');
+  const text = decodeUtf8(body);
+  if (text === null) throw badUserInputError('The body is not UTF-8.');
   return text;
 };

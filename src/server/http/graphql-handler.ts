@@ -20,7 +20,7 @@ import {
   addHttpStatuses,
 } from './error-status.ts';
 import { MAX_PAYLOAD_BYTES } from '../graphql/query-limits.ts';
-import { JSON_TYPE, selectJsonMediaType, type JsonMediaType } from './media-types.ts';
+import { JSON_CONTENT_TYPE, selectJsonMediaType, type JsonMediaType } from './media-types.ts';
 import { SharedDelay } from './shared-delay.ts';
 import type { Pipeline } from '../graphql/pipeline.ts';
 import { executeJsonPost, parseJsonPostParams, jsonPostMediaType } from './json-post.ts';
@@ -141,7 +141,7 @@ const throughPipeline = (options: GraphqlHandlerOptions): Plugin<YogaServerConte
 
   return {
     onRequestParse: ({ request, serverContext, requestParser, setRequestParser }) => {
-      if (request.method === 'POST' && !JSON_TYPE.test(request.headers.get('content-type') ?? '')) {
+      if (request.method === 'POST' && !JSON_CONTENT_TYPE.test(request.headers.get('content-type') ?? '')) {
         throw badRequestError('The body must be application/json.', 415);
       }
       if (!isText(serverContext.req.url ?? ''))

@@ -1,169 +1,178 @@
 /**
- * The port, which is opened before there is anything behind it: whoever knocks while the store is still being read
- * is told so, and nobody is refused a connection. What is behind it can be exchanged between two requests.
+ * Listens before the rest of the server is ready, so that no connection is refused while the store is loading. The
+ * handler of the requests can be replaced between two requests.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
 import { StartupError } from '../../process/startup-error.ts';
-import type { DoorCounts } from '../metrics/counters.ts';
-import type { DoorLimits } from '../limits/limit-settings.ts';
-import { HttpConnections } from './connection-limiter.ts';
-import { offersOther, serveAsItIs } from './ignore-upgrade-offers.ts';
+import type { ServerCounters } from '../metrics/counters.ts';
+import type { LimitSettings } from '../limits/limit-settings.ts';
+import { ConnectionLimiter } from './connection-limiter.ts';
+import { offersOtherProtocol, replayWithoutUpgrade } from './ignore-upgrade-offers.ts';
 
-/** How long a client may take, in ms. */
-export interface HttpTimes {
-  /** To send the head of a request, from its first byte, or from connecting. */
+/** Time limits for clients, in ms. */
+export interface HttpTimeouts {
+  /** From the first byte of a request, or from connecting, until its headers are complete. */
   readonly headersMs: number;
-  /** To send all of it. */
+  /** From the first byte of a request until its body is complete. */
   readonly requestMs: number;
-  /** How often both are looked at. */
+  /** Interval in which node checks the two limits above. */
   readonly checkMs: number;
-  /** To read anything of an answer; streams of events are paused for a reader, and may wait for ever. */
+  /** How long a client may read nothing of a response. Event streams are paused for it and have no such limit. */
   readonly unreadMs: number;
 }
 
-const HTTP_TIMES: HttpTimes = { headersMs: 15_000, requestMs: 30_000, checkMs: 5_000, unreadMs: 60_000 };
-/** Longer than what load balancers keep a silent connection for, so that they close it and not we. */
+const DEFAULT_TIMEOUTS: HttpTimeouts = { headersMs: 15_000, requestMs: 30_000, checkMs: 5_000, unreadMs: 60_000 };
+/** Longer than the idle timeout of common load balancers, so that they close an idle connection before the server does. */
 const KEEP_ALIVE_MS = 65_000;
 /**
- * Connections that wait to be accepted, of which the system may allow fewer (Linux: net.core.somaxconn, 4,096). Beyond
- * that it drops part of the handshake, and the client, who takes herself for connected, repeats her request later and
- * later, until it comes too late. node's own 511 are used up by a small storm.
+ * Connections that wait to be accepted. The system may allow fewer (Linux: net.core.somaxconn, 4,096). Above the limit
+ * the system drops part of the handshake: the client believes that it is connected and resends with growing delays.
+ * A small burst of connections exceeds node's default of 511.
  */
-const BACKLOG = 65_535;
-export interface PortSettings {
+const ACCEPT_BACKLOG = 65_535;
+
+export interface HttpListenerSettings {
   readonly host: string;
   /** 0: any free port. */
   readonly port: number;
-  readonly limits: DoorLimits;
+  readonly limits: LimitSettings;
   readonly trustProxy: boolean;
 }
 
-/** What takes those who come. */
-export interface Behind {
-  request(request: IncomingMessage, response: ServerResponse): void;
-  /** Of a WebSocket; `head` is what came after the request. */
-  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
-  /** From now on there is something else behind the port. */
-  left?(behind: Behind): void;
+/** Handles what arrives at a listener. */
+export interface ConnectionHandler {
+  handleRequest(request: IncomingMessage, response: ServerResponse): void;
+  /** Handles an upgrade to WebSocket; `head` holds the bytes that followed the request. */
+  handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
+  /** Called when `handler` has taken over all further requests. */
+  onReplaced?(handler: ConnectionHandler): void;
 }
 
-export interface PortOptions {
-  readonly settings: PortSettings;
-  readonly counts: DoorCounts;
+export interface HttpListenerOptions {
+  readonly settings: HttpListenerSettings;
+  readonly counters: ServerCounters;
   readonly log: Logger;
-  /** Other than the usual ones, for tests. */
-  readonly httpTimes?: Partial<HttpTimes> | undefined;
+  /** Overrides of the defaults, for tests. */
+  readonly timeouts?: Partial<HttpTimeouts> | undefined;
 }
 
-export class Port {
-  readonly http: Server;
-  readonly counts: DoorCounts;
-  /** Bounded from the first one on, whatever is behind. */
-  readonly connections: HttpConnections;
-  readonly #settings: PortSettings;
+export class HttpListener {
+  readonly server: Server;
+  readonly counters: ServerCounters;
+  /** Applies from the first connection on, whatever the handler is. */
+  readonly connectionLimiter: ConnectionLimiter;
+  readonly #settings: HttpListenerSettings;
   readonly #log: Logger;
-  readonly #times: HttpTimes;
-  #behind: Behind | null = null;
-  /** Slept so long; null: not long ago. */
-  #slept: { ms: number; readonly over: NodeJS.Timeout } | null = null;
+  readonly #timeouts: HttpTimeouts;
+  #handler: ConnectionHandler | null = null;
+  /** By how much the timeouts are extended, and until when. Null: they are not. */
+  #extension: { readonly ms: number; readonly end: NodeJS.Timeout } | null = null;
 
-  constructor({ settings, counts, log, httpTimes }: PortOptions) {
-    const times = { ...HTTP_TIMES, ...httpTimes };
+  constructor({ settings, counters, log, timeouts: overrides }: HttpListenerOptions) {
+    const timeouts = { ...DEFAULT_TIMEOUTS, ...overrides };
     this.#settings = settings;
-    this.#times = times;
-    this.counts = counts;
+    this.#timeouts = timeouts;
+    this.counters = counters;
     this.#log = log;
-    this.connections = new HttpConnections(settings.limits, settings.trustProxy, counts.refusals);
-    this.http = createServer({
-      headersTimeout: times.headersMs,
-      requestTimeout: times.requestMs,
-      connectionsCheckingInterval: times.checkMs,
+    this.connectionLimiter = new ConnectionLimiter(settings.limits, settings.trustProxy, counters.rejections);
+    this.server = createServer({
+      headersTimeout: timeouts.headersMs,
+      requestTimeout: timeouts.requestMs,
+      connectionsCheckingInterval: timeouts.checkMs,
       keepAliveTimeout: KEEP_ALIVE_MS,
     });
-    this.http.setTimeout(times.unreadMs);
-    this.connections.watch(this.http);
-    this.http.on('request', (request, response) => {
-      response.once('close', () => counts.responses.add(`${Math.floor(response.statusCode / 100)}xx`));
-      this.#behind?.request(request, response);
+    this.server.setTimeout(timeouts.unreadMs);
+    this.connectionLimiter.attachTo(this.server);
+    this.server.on('request', (request, response) => {
+      response.once('close', () => counters.httpResponses.increment(`${Math.floor(response.statusCode / 100)}xx`));
+      this.#handler?.handleRequest(request, response);
     });
-    this.http.on('upgrade', (request, socket, head) => {
-      // Behind one that is being answered, its answer could come first.
-      const isAlone = !this.connections.isAnswering(request.socket);
-      if (isAlone && offersOther(request)) {
-        this.connections.left(request.socket);
-        serveAsItIs(this.http, request, socket, head);
-      } else this.#behind?.upgrade(request, socket, head);
+    this.server.on('upgrade', (request, socket, head) => {
+      // A pipelined request is not replayed: its response could overtake the one in progress.
+      const isPipelined = this.connectionLimiter.isAnsweringRequest(request.socket);
+      if (!isPipelined && offersOtherProtocol(request)) {
+        this.connectionLimiter.release(request.socket);
+        replayWithoutUpgrade(this.server, request, socket, head);
+      } else this.#handler?.handleUpgrade(request, socket, head);
     });
   }
 
-  /** From the next request on. To be called before `listen`, and then as often as one likes. */
-  leadTo(behind: Behind): void {
-    const before = this.#behind;
-    this.#behind = behind;
-    before?.left?.(behind);
+  /** Replaces the handler from the next request on. The first call must come before `listen`. */
+  setHandler(handler: ConnectionHandler): void {
+    const previous = this.#handler;
+    this.#handler = handler;
+    previous?.onReplaced?.(handler);
   }
 
   /**
-   * The server itself did not listen for so long (in ms): what lay unread then is not late. To be called before any
-   * other timer that is due.
+   * Extends the time limits by the length of a process pause, because requests that arrived during it were not read.
+   * Must be called before any other overdue timer runs.
    */
-  slept(ms: number): void {
-    const { headersMs, requestMs, checkMs } = this.#times;
-    clearTimeout(this.#slept?.over);
-    const slept = (this.#slept?.ms ?? 0) + ms;
-    this.#giveTime(slept);
-    const over = setTimeout(
+  extendTimeouts(pausedMs: number): void {
+    const { headersMs, requestMs, checkMs } = this.#timeouts;
+    clearTimeout(this.#extension?.end);
+    const ms = (this.#extension?.ms ?? 0) + pausedMs;
+    this.#addToTimeouts(ms);
+    const end = setTimeout(
       () => {
-        this.#slept = null;
-        this.#giveTime(0);
+        this.#extension = null;
+        this.#addToTimeouts(0);
       },
       Math.max(headersMs, requestMs) + checkMs,
     );
-    over.unref();
-    this.#slept = { ms: slept, over };
+    end.unref();
+    this.#extension = { ms, end };
   }
 
-  #giveTime(moreMs: number): void {
-    this.http.headersTimeout = this.#times.headersMs + moreMs;
-    this.http.requestTimeout = this.#times.requestMs + moreMs;
+  #addToTimeouts(extraMs: number): void {
+    this.server.headersTimeout = this.#timeouts.headersMs + extraMs;
+    this.server.requestTimeout = this.#timeouts.requestMs + extraMs;
   }
 
-  /** @throws StartupError when the address cannot be had. */
+  /**
+   * Binds the address. Resolves to the address in use.
+   * @throws StartupError when the address is not available.
+   */
   async listen(): Promise<{ readonly host: string; readonly port: number }> {
     const { host, port } = this.#settings;
     await new Promise<void>((resolve, reject) => {
-      const refused = (error: NodeJS.ErrnoException): void => reject(notListening(error, host, port));
-      this.http.once('error', refused);
-      this.http.listen({ host, port, backlog: BACKLOG }, () => {
-        this.http.off('error', refused);
+      const onError = (error: NodeJS.ErrnoException): void => reject(createListenError(error, host, port));
+      this.server.once('error', onError);
+      this.server.listen({ host, port, backlog: ACCEPT_BACKLOG }, () => {
+        this.server.off('error', onError);
         resolve();
       });
     });
-    this.http.on('error', (error) => this.#log.error({ err: error }, 'The HTTP server failed.'));
-    return { host, port: (this.http.address() as AddressInfo).port };
+    this.server.on('error', (error) =>
+      this.#log.error({ err: error }, 'The HTTP server reported an error; it continues to serve'),
+    );
+    return { host, port: (this.server.address() as AddressInfo).port };
   }
 
-  /** Takes nobody in any more; resolves when `lastWords` are said, and the connections that are no sockets are closed. */
-  async close(lastWords: () => unknown): Promise<void> {
+  /**
+   * Accepts no more connections, waits for `finishResponses`, then closes all connections except WebSockets. Resolves
+   * when they are closed.
+   */
+  async close(finishResponses: () => unknown): Promise<void> {
     const closed = new Promise<void>((resolve) => {
-      // Never opened, it has nothing to close and says so with an error.
-      this.http.close(() => resolve());
+      // The callback receives an error if the server never listened; there is nothing to close then.
+      this.server.close(() => resolve());
     });
-    await lastWords();
-    this.http.closeAllConnections();
+    await finishResponses();
+    this.server.closeAllConnections();
     await closed;
   }
 }
 
-const notListening = (error: NodeJS.ErrnoException, host: string, port: number): StartupError => {
+const createListenError = (error: NodeJS.ErrnoException, host: string, port: number): StartupError => {
   const where = `${host}:${port}`;
   switch (error.code) {
     case 'EADDRINUSE':
       return new StartupError(
-        `${where} is in use by another program.\nStop that one, or choose another port with PORCHLIGHT_PORT (--port).`,
+        `${where} is in use by another program.\nStop that program, or choose another port with PORCHLIGHT_PORT (--port).`,
         1,
         { cause: error },
       );
@@ -171,7 +180,7 @@ const notListening = (error: NodeJS.ErrnoException, host: string, port: number):
     case 'EADDRNOTAVAIL':
     case 'ENOTFOUND':
       return new StartupError(
-        `Cannot listen on ${where}: ${error.message}\nPORCHLIGHT_HOST (--host) and PORCHLIGHT_PORT (--port) say where.`,
+        `Cannot listen on ${where}: ${error.message}\nSet another address with PORCHLIGHT_HOST (--host) and PORCHLIGHT_PORT (--port).`,
         78,
         { cause: error },
       );

@@ -1,18 +1,21 @@
-/** The body of a request, as whoever wants it whole reads it. */
+/** Reads and decodes the complete body of a request. */
 import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 
-/** By its header `Content-Encoding`: what is small until it is unpacked is taken nowhere. */
-export const isCompressed = (contentEncoding: string | null | undefined): boolean =>
+/**
+ * Whether a `Content-Encoding` header names a compression. Compressed bodies are rejected: a small one could unpack to
+ * any size.
+ */
+export const isCompressedEncoding = (contentEncoding: string | null | undefined): boolean =>
   !/^(identity)?$/i.test(contentEncoding ?? '');
 
 /**
- * @returns null when the client is gone before its last byte.
- * @throws RangeError as soon as it is longer than `maxBytes`; the rest is read and forgotten.
+ * @returns null when the client disconnected before its last byte.
+ * @throws RangeError as soon as the body is longer than `maxBytes`. The rest is read and discarded.
  */
-export const bodyOf = (request: IncomingMessage, maxBytes = Infinity): Promise<Buffer | null> =>
+export const readBody = (request: IncomingMessage, maxBytes = Infinity): Promise<Buffer | null> =>
   new Promise((resolve, reject) => {
-    // Gone while it was asked who she is: nothing more is heard of it.
+    // A request that was destroyed earlier, for example during authentication, emits no more events.
     if (request.destroyed) resolve(null);
     const chunks: Buffer[] = [];
     let length = 0;
@@ -26,12 +29,13 @@ export const bodyOf = (request: IncomingMessage, maxBytes = Infinity): Promise<B
   });
 
 /**
- * Null: it is not UTF-8. Read as text all the same, it would name another user than the one who was meant. A byte order
- * mark, which .NET's writers put before what they write, is no part of it.
+ * Decodes a body without its byte order mark, which .NET's writers add. Returns null for bytes that are not UTF-8:
+ * replacement characters could turn one user id into another.
  */
-export const textOf = (body: Buffer): string | null => {
+export const decodeUtf8 = (body: Buffer): string | null => {
   if (!isUtf8(body)) return null;
-  return body.toString('utf8', MARK.every((byte, at) => body[at] === byte) ? MARK.length : 0);
+  const hasMark = BYTE_ORDER_MARK.every((byte, index) => body[index] === byte);
+  return body.toString('utf8', hasMark ? BYTE_ORDER_MARK.length : 0);
 };
 
-const MARK = [0xef, 0xbb, 0xbf];
+const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf];

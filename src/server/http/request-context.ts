@@ -1,99 +1,109 @@
-/** Who asks over HTTP, and from where: the same for plain POSTs, for what yoga reads, and for another product's API. */
+/** The state of one HTTP request, and the checks that all HTTP APIs share: rate limits and authentication. */
 import type { IncomingMessage } from 'node:http';
 import type { ApiContext } from '../../api/context.ts';
-import { NOBODY, type Caller } from '../../app/auth/caller.ts';
+import { UNAUTHENTICATED_CALLER, type Caller } from '../../app/auth/caller.ts';
 import type { Application } from '../../app/application.ts';
 import type { Millis } from '../../core/ids.ts';
-import type { Authenticate } from '../auth/authenticate.ts';
-import { clientAddress, networkOf } from '../limits/client-address.ts';
-import type { OperationOutline } from '../graphql/document-cache.ts';
-import type { Operations, Way } from '../metrics/operation-recorder.ts';
+import type { Authenticator } from '../auth/authenticate.ts';
+import { resolveClientAddress, networkPrefix } from '../limits/client-address.ts';
+import type { OperationInfo } from '../graphql/operation.ts';
+import type { OperationRecorder, OperationOrigin } from '../metrics/operation-recorder.ts';
 import type { Pipeline } from '../graphql/pipeline.ts';
-import { rateLimited, type Rates } from '../limits/rate-limiter.ts';
-import type { Refusals } from '../metrics/rejection-counters.ts';
+import { rateLimitedError, type RateLimiter } from '../limits/rate-limiter.ts';
+import type { RejectionCounters } from '../metrics/rejection-counters.ts';
 
-/** Who is let in how often. */
-export interface Threshold {
-  readonly rates: Rates;
-  readonly refusals: Refusals;
+export interface RateLimitDeps {
+  readonly rateLimiter: RateLimiter;
+  readonly rejections: RejectionCounters;
 }
 
-export interface GraphqlHttpOptions extends Threshold {
-  readonly porchlight: Application;
+export interface GraphqlHandlerOptions extends RateLimitDeps {
+  readonly application: Application;
   readonly pipeline: Pipeline;
-  readonly operations: Operations;
-  readonly authenticate: Authenticate;
-  /** Is this what a backend sends? Told without authenticating. */
-  readonly isBackend: (authorization: string | undefined) => boolean;
+  readonly operationRecorder: OperationRecorder;
+  readonly authenticate: Authenticator;
+  /** Whether the header holds an API key. Must be cheap: it is called before authentication. */
+  readonly isApiKeyRequest: (authorization: string | undefined) => boolean;
   readonly trustProxy: boolean;
 }
 
-/** One request on its way, and what has been found out about it so far. */
-export class Passage implements Way {
-  readonly door = 'http';
+/** One HTTP request, with what is known about it so far. */
+export class RequestContext implements OperationOrigin {
+  readonly transport = 'http';
   readonly id: string;
-  began: number;
+  /** As returned by `OperationRecorder.startTiming`. */
+  startedAt: number;
   readonly traceparent: string | undefined;
   readonly ipAddress: string | null;
-  /** The network that it was counted by; null: it was not. */
-  countedBy: string | null = null;
-  caller: Caller = NOBODY;
-  /** Null as long as it cannot be told. */
-  operation: OperationOutline | null = null;
+  /** The network whose rate limit was charged; null when none was. */
+  chargedNetwork: string | null = null;
+  caller: Caller = UNAUTHENTICATED_CALLER;
+  /** Null until the document is parsed and its operation is selected. */
+  operation: OperationInfo | null = null;
 
-  /** @param id of the request. @param began when it was read. */
-  constructor(request: IncomingMessage, id: string, began: number, trustProxy: boolean) {
+  /**
+   * @param id of the request.
+   * @param startedAt when the request was read, as returned by `OperationRecorder.startTiming`.
+   */
+  constructor(request: IncomingMessage, id: string, startedAt: number, trustProxy: boolean) {
     const { traceparent } = request.headers;
     this.traceparent = typeof traceparent === 'string' ? traceparent : undefined;
-    this.ipAddress = clientAddress(request, trustProxy);
+    this.ipAddress = resolveClientAddress(request, trustProxy);
     this.id = id;
-    this.began = began;
+    this.startedAt = startedAt;
   }
 }
 
 /**
- * Before anything else is looked at.
- * @param isBackend is this what a backend sends, which need not wait? It is asked only when somebody has to: as a rule
- * its authentication tells, and what was counted is given back.
- * @throws RATE_LIMITED when too much comes from there.
+ * Charges the rate limit of the client's network, before any other work for the request.
+ * @param isApiKeyRequest backends are not limited. It is called only above the limit: below it, authentication
+ *   recognises a backend and the charge is refunded.
+ * @throws RATE_LIMITED above the limit.
  */
-export const knock = (
-  { rates, refusals }: Threshold,
-  passage: Passage,
+export const checkAddressRate = (
+  { rateLimiter, rejections }: RateLimitDeps,
+  context: RequestContext,
   now: Millis,
-  isBackend: () => boolean,
+  isApiKeyRequest: () => boolean,
 ): void => {
-  const network = networkOf(passage.ipAddress);
-  const waitMs = rates.knock(network, now);
-  if (waitMs === 0) passage.countedBy = network;
-  else if (!isBackend()) {
-    refusals.requests++;
-    throw rateLimited(waitMs);
+  const network = networkPrefix(context.ipAddress);
+  const waitMs = rateLimiter.chargeAddress(network, now);
+  if (waitMs === 0) context.chargedNetwork = network;
+  else if (!isApiKeyRequest()) {
+    rejections.requestRate++;
+    throw rateLimitedError(waitMs);
   }
 };
 
-/** It is a backend's. */
-export const uncount = ({ rates }: Threshold, passage: Passage, now: Millis): void => {
-  if (passage.countedBy === null) return;
-  rates.giveBack(passage.countedBy, now);
-  passage.countedBy = null;
+/** Takes the charge of `checkAddressRate` back, because the caller is a backend. */
+export const refundAddressRate = (
+  { rateLimiter }: Pick<RateLimitDeps, 'rateLimiter'>,
+  context: RequestContext,
+  now: Millis,
+): void => {
+  if (context.chargedNetwork === null) return;
+  rateLimiter.refundAddress(context.chargedNetwork, now);
+  context.chargedNetwork = null;
 };
 
-/** @throws as `Authenticate`, and RATE_LIMITED when that session or user asks too much. */
-export const contextOf = async (
-  options: GraphqlHttpOptions,
+/**
+ * Authenticates the caller and charges the rate limits of the session and user.
+ * @throws as `Authenticator`, and RATE_LIMITED above a limit.
+ */
+export const authenticateRequest = async (
+  options: GraphqlHandlerOptions,
   request: IncomingMessage,
-  passage: Passage,
+  context: RequestContext,
 ): Promise<ApiContext> => {
-  const { porchlight, authenticate, rates, refusals } = options;
+  const { application, authenticate, rateLimiter, rejections } = options;
   const caller = await authenticate(request.headers.authorization);
-  passage.caller = caller;
-  const now = porchlight.store.now();
-  if (caller.kind === 'backend') uncount(options, passage, now);
-  const waitMs = rates.ask(caller, now);
+  context.caller = caller;
+  const now = application.store.now();
+  if (caller.kind === 'backend') refundAddressRate(options, context, now);
+  const waitMs = rateLimiter.chargeCaller(caller, now);
   if (waitMs > 0) {
-    refusals.requests++;
-    throw rateLimited(waitMs);
+    rejections.requestRate++;
+    throw rateLimitedError(waitMs);
   }
-  return { porchlight, caller, ipAddress: passage.ipAddress, link: null };
+  return { application, caller, ipAddress: context.ipAddress, socket: null };
 };

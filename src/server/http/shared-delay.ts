@@ -1,5 +1,5 @@
 /** A wait of always the same length, for very many at once: those who begin within one turn of the loop share a timer. */
-export class Pause {
+export class SharedDelay {
   readonly #ms: number;
   #begun: Promise<void> | null = null;
 
@@ -8,7 +8,7 @@ export class Pause {
   }
 
   /** Resolves when the time, counted from now, is over. */
-  over(): Promise<void> {
+  wait(): Promise<void> {
     this.#begun ??= this.#begin();
     return this.#begun;
   }

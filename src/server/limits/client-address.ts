@@ -6,11 +6,11 @@ import { isIP, type Socket } from 'node:net';
 const MAPPED = /^::ffff:(?=[\d.]+$)/i;
 
 /** Whoever is at the other end: a client, or a proxy. */
-export const peerAddress = (socket: Socket): string | null => socket.remoteAddress?.replace(MAPPED, '') ?? null;
+export const getPeerAddress = (socket: Socket): string | null => socket.remoteAddress?.replace(MAPPED, '') ?? null;
 
 /** @param trustProxy the leftmost address of X-Forwarded-For counts: only behind a proxy that sets it. */
-export const clientAddress = (request: IncomingMessage, trustProxy: boolean): string | null => {
-  const direct = peerAddress(request.socket);
+export const resolveClientAddress = (request: IncomingMessage, trustProxy: boolean): string | null => {
+  const direct = getPeerAddress(request.socket);
   if (!trustProxy) return direct;
   const header = request.headers['x-forwarded-for'];
   const [first] = (Array.isArray(header) ? header.join(',') : (header ?? '')).split(',');
@@ -29,7 +29,7 @@ const plain = (text: string): string | null => {
  * The network that an address is counted by: an IPv4 address by itself; of IPv6, where everybody has 2^64 of
  * them, the first half. What is no address is all one.
  */
-export const networkOf = (address: string | null): string => {
+export const networkPrefix = (address: string | null): string => {
   if (address === null) return 'unknown';
   if (!address.includes(':')) return address;
   const [before = '', after] = address.replace(/%.*$/, '').split('::', 2);

@@ -1,41 +1,44 @@
 /**
- * How late the event loop is, by the lateness of a timer: a turn of it that takes long is seen while it
- * lasts, and is forgotten with the next one that does not. What a process did not live through (a
- * SIGSTOP, a laptop's sleep) is lateness too, until its first turn afterwards.
+ * Measures how late the event loop is, by how late a timer fires. A long turn of the loop is visible while it lasts, and
+ * until the next tick that is on time. A process pause (SIGSTOP, a suspended laptop) also counts as lag, until the
+ * first turn after it.
  */
 import { performance } from 'node:perf_hooks';
 
-/** Short beside any lag that matters, and rare enough to cost nothing. */
+/** Much shorter than any lag of interest, and long enough to cost nothing measurable. */
 const TICK_MS = 20;
 
-export class LoopLag {
+export class EventLoopLagMonitor {
   readonly #now: () => number;
   readonly #timer: NodeJS.Timeout;
-  /** When the timer is to come next. */
-  #due: number;
-  /** How late it came the last time. */
-  #last = 0;
+  /** When the next tick is due. */
+  #dueAt: number;
+  /** The lateness of the last tick. */
+  #lastLagMs = 0;
 
-  /** Holds no process open. @param now milliseconds, never set back. */
+  /**
+   * Starts measuring. Its timer does not keep the process alive.
+   * @param now a monotonic clock in milliseconds.
+   */
   constructor(now: () => number = () => performance.now()) {
     this.#now = now;
-    this.#due = now() + TICK_MS;
-    this.#timer = setInterval(() => this.#ticked(), TICK_MS);
+    this.#dueAt = now() + TICK_MS;
+    this.#timer = setInterval(() => this.#tick(), TICK_MS);
     this.#timer.unref();
   }
 
-  /** Milliseconds, as of now. */
-  get ms(): number {
-    return Math.max(this.#last, this.#now() - this.#due, 0);
+  /** The present lag in milliseconds; at least 0. */
+  get lagMs(): number {
+    return Math.max(this.#lastLagMs, this.#now() - this.#dueAt, 0);
   }
 
   stop(): void {
     clearInterval(this.#timer);
   }
 
-  #ticked(): void {
+  #tick(): void {
     const now = this.#now();
-    this.#last = now - this.#due;
-    this.#due = now + TICK_MS;
+    this.#lastLagMs = now - this.#dueAt;
+    this.#dueAt = now + TICK_MS;
   }
 }

@@ -1,49 +1,53 @@
 /**
- * How much of the heap is used. V8 ends the process when there is no room left, so nothing that takes more of it for
- * long is let in before. What is garbage already counts too: it is seen only once a second, and gone with the next
- * collection, which comes the sooner the less room there is.
+ * Watches how much of the heap is used. V8 ends the process when the heap is full, so the server sheds load before.
+ * Uncollected garbage counts as used. That is acceptable: usage is sampled once a second, and V8 collects more often
+ * the less room is left.
  */
 import { getHeapSpaceStatistics, getHeapStatistics } from 'node:v8';
 
-const LOOK_EVERY_MS = 1_000;
+const SAMPLE_INTERVAL_MS = 1_000;
 
-/** What V8 sets aside for the young, and counts as part of its limit: it ends the process when the old have no room. */
-const YOUNG_BYTES = 48 << 20;
-const YOUNG = ['new_space', 'new_large_object_space'];
+/**
+ * The size of the young generation, which V8 includes in the heap limit. The process ends when the old generation is
+ * full, so the young one is subtracted.
+ */
+const YOUNG_GENERATION_BYTES = 48 << 20;
+const YOUNG_GENERATION_SPACES = ['new_space', 'new_large_object_space'];
 
-/** Of what there may be of old objects, from 0 to 1, as of now. */
-const usedShare = (): number => {
-  let used = 0;
-  for (const space of getHeapSpaceStatistics()) if (!YOUNG.includes(space.space_name)) used += space.space_used_size;
-  return used / (getHeapStatistics().heap_size_limit - YOUNG_BYTES);
+/** Returns the used share of the old generation, from 0 to 1. */
+const readUsedShare = (): number => {
+  let usedBytes = 0;
+  for (const space of getHeapSpaceStatistics())
+    if (!YOUNG_GENERATION_SPACES.includes(space.space_name)) usedBytes += space.space_used_size;
+  return usedBytes / (getHeapStatistics().heap_size_limit - YOUNG_GENERATION_BYTES);
 };
 
-/** Above the first it is short of room, and from then on until it is below the second. */
-const SHORT_ABOVE = 0.9;
-const ENOUGH_BELOW = 0.85;
+/** Memory becomes low above the first share, and stays low until usage is below the second. */
+const LOW_ABOVE = 0.9;
+const RECOVERED_BELOW = 0.85;
 
-export class HeapRoom {
-  readonly #used: () => number;
+export class HeapMonitor {
+  readonly #readUsedShare: () => number;
   readonly #timer: NodeJS.Timeout;
-  #short = false;
+  #isMemoryLow = false;
 
-  /** Holds no process open. */
-  constructor(used: () => number = usedShare) {
-    this.#used = used;
-    this.#timer = setInterval(() => this.#look(), LOOK_EVERY_MS);
+  /** Starts sampling. Its timer does not keep the process alive. */
+  constructor(usedShare: () => number = readUsedShare) {
+    this.#readUsedShare = usedShare;
+    this.#timer = setInterval(() => this.#sample(), SAMPLE_INTERVAL_MS);
     this.#timer.unref();
   }
 
-  /** As of the last second. */
-  get isShort(): boolean {
-    return this.#short;
+  /** As of the last sample, at most a second ago. */
+  get isMemoryLow(): boolean {
+    return this.#isMemoryLow;
   }
 
   stop(): void {
     clearInterval(this.#timer);
   }
 
-  #look(): void {
-    this.#short = this.#used() > (this.#short ? ENOUGH_BELOW : SHORT_ABOVE);
+  #sample(): void {
+    this.#isMemoryLow = this.#readUsedShare() > (this.#isMemoryLow ? RECOVERED_BELOW : LOW_ABOVE);
   }
 }

@@ -1,109 +1,116 @@
 /**
- * How fast somebody may go: so many a second, and ten seconds' worth of that at once. Everybody has a bucket
- * that each message raises by one and that time drains; what would make it run over is refused, and raises
- * nothing. Time is a parameter, and all numbers are whole, so that nothing is ever off by a rounding.
+ * A rate limit with one leaky bucket for each key: n messages a second, and a burst of ten seconds' worth at once. Each
+ * message fills the bucket by a fixed amount and time drains it. A message that would make it overflow is rejected and
+ * does not fill it. Time is a parameter. All numbers are integers, so that nothing is lost to rounding.
  */
 import type { Millis } from '../../core/ids.ts';
 
-/** How many seconds' worth may come at once. So long after its last message every bucket is empty. */
+/** The burst, in seconds' worth of messages. Every bucket is empty this long after its last message. */
 const BURST_S = 10;
-/** What a message raises a bucket by: at a limit of n a second, n drain in a millisecond. */
+/** The level of one message. At a limit of n messages a second, a bucket drains by n in a millisecond. */
 const MESSAGE = 1_000;
-/** Kept at a time, twice over. Of more than that, those who pause are forgotten before they are empty. */
+/**
+ * Keys of one generation; two generations are kept. With more keys than this, idle ones may be dropped before their
+ * buckets are empty.
+ */
 const MAX_KEYS = 250_000;
 
-/** Whoever holds one, holds it through `RateLimit.bucketOf`. */
-export class Bucket {
+/** Obtained from `findOrCreateBucket` or `createAnonymousBucket`. */
+export class LeakyBucket {
+  /** The fill level at the time `levelAt`. */
   level = 0;
-  /** When `level` was true. */
-  at = 0;
-  /** In which turn its key was last asked for. */
-  turn: number;
+  levelAt = 0;
+  /** The generation in which the key was used last. */
+  generation: number;
 
-  constructor(turn: number) {
-    this.turn = turn;
+  constructor(generation: number) {
+    this.generation = generation;
   }
 }
 
-export class RateLimit {
+export class LeakyBucketLimit {
   readonly perSecond: number;
-  readonly #brim: number;
+  readonly #capacity: number;
   readonly #maxKeys: number;
-  /** Of this turn, and of the one before. What was used in neither is empty, and as good as new. */
-  #young = new Map<string, Bucket>();
-  #old = new Map<string, Bucket>();
-  #turn = 0;
-  #turnedAt = 0;
+  /** Buckets used in the present generation, and in the one before. Older ones are empty, so they need not be kept. */
+  #currentBuckets = new Map<string, LeakyBucket>();
+  #previousBuckets = new Map<string, LeakyBucket>();
+  #generation = 0;
+  #generationStartedAt = 0;
 
-  /** @param perSecond a whole number, 1 to 10,000,000. @param maxKeys of one turn. */
+  /**
+   * @param perSecond an integer from 1 to 10,000,000.
+   * @param maxKeys of one generation.
+   */
   constructor(perSecond: number, maxKeys = MAX_KEYS) {
     this.perSecond = perSecond;
     this.#maxKeys = maxKeys;
-    this.#brim = perSecond * BURST_S * MESSAGE;
+    this.#capacity = perSecond * BURST_S * MESSAGE;
   }
 
-  /** How many keys it keeps a bucket of. */
-  get size(): number {
-    return this.#young.size + this.#old.size;
+  /** The number of keys with a bucket. */
+  get bucketCount(): number {
+    return this.#currentBuckets.size + this.#previousBuckets.size;
   }
 
   /**
-   * The bucket of that key. What was got before may have been forgotten meanwhile, and another made.
-   * @param held the one that the caller got last, which spares looking for it.
+   * Returns the bucket of a key. A bucket returned earlier may have been dropped and replaced since.
+   * @param cached the bucket that the last call returned for this key; it saves the lookup.
    */
-  bucketOf(key: string, held: Bucket | null, now: Millis): Bucket {
-    if (now - this.#turnedAt >= BURST_S * 1_000 || this.#young.size >= this.#maxKeys) this.#turnOver(now);
-    const turn = this.#turn;
-    if (held !== null && held.turn === turn) return held;
-    const known = this.#young.get(key);
-    if (known !== undefined) return known;
-    const bucket = this.#old.get(key) ?? new Bucket(turn);
-    this.#old.delete(key);
-    bucket.turn = turn;
-    this.#young.set(key, bucket);
+  findOrCreateBucket(key: string, cached: LeakyBucket | null, now: Millis): LeakyBucket {
+    const isGenerationOver = now - this.#generationStartedAt >= BURST_S * 1_000;
+    if (isGenerationOver || this.#currentBuckets.size >= this.#maxKeys) this.#startGeneration(now);
+    const generation = this.#generation;
+    if (cached !== null && cached.generation === generation) return cached;
+    const current = this.#currentBuckets.get(key);
+    if (current !== undefined) return current;
+    const bucket = this.#previousBuckets.get(key) ?? new LeakyBucket(generation);
+    this.#previousBuckets.delete(key);
+    bucket.generation = generation;
+    this.#currentBuckets.set(key, bucket);
     return bucket;
   }
 
-  /** A bucket without a key, of which nobody else knows. */
-  ownBucket(): Bucket {
-    return new Bucket(0);
+  /** Returns a bucket without a key, which only its caller uses. */
+  createAnonymousBucket(): LeakyBucket {
+    return new LeakyBucket(0);
   }
 
-  /** How long until one more is let through, in ms: exactly then it is. 0: now. */
-  waitMs(bucket: Bucket, now: Millis): number {
-    const over = this.#levelOf(bucket, now) + MESSAGE - this.#brim;
-    return over <= 0 ? 0 : Math.ceil(over / this.perSecond);
+  /** Returns after how many ms the next message is allowed; 0: now. */
+  waitUntilAllowedMs(bucket: LeakyBucket, now: Millis): number {
+    const excess = this.#currentLevel(bucket, now) + MESSAGE - this.#capacity;
+    return excess <= 0 ? 0 : Math.ceil(excess / this.perSecond);
   }
 
-  /** One is let through. */
-  count(bucket: Bucket, now: Millis): void {
-    bucket.level = this.#levelOf(bucket, now) + MESSAGE;
-    bucket.at = now;
+  /** Counts a message without checking the limit. */
+  addMessage(bucket: LeakyBucket, now: Millis): void {
+    bucket.level = this.#currentLevel(bucket, now) + MESSAGE;
+    bucket.levelAt = now;
   }
 
-  /** One that was let through is as if it had never come. What has drained meanwhile is no debt: below 0 is empty. */
-  giveBack(bucket: Bucket, now: Millis): void {
-    bucket.level = this.#levelOf(bucket, now) - MESSAGE;
-    bucket.at = now;
+  /** Takes back a counted message. If it has drained since, the bucket just stays empty. */
+  refundMessage(bucket: LeakyBucket, now: Millis): void {
+    bucket.level = this.#currentLevel(bucket, now) - MESSAGE;
+    bucket.levelAt = now;
   }
 
-  /** Lets one through if there is room. @returns `waitMs`. */
-  take(bucket: Bucket, now: Millis): number {
-    const waitMs = this.waitMs(bucket, now);
-    if (waitMs === 0) this.count(bucket, now);
+  /** Counts a message if it is allowed now. Returns what `waitUntilAllowedMs` returned before. */
+  tryAddMessage(bucket: LeakyBucket, now: Millis): number {
+    const waitMs = this.waitUntilAllowedMs(bucket, now);
+    if (waitMs === 0) this.addMessage(bucket, now);
     return waitMs;
   }
 
-  #levelOf(bucket: Bucket, now: Millis): number {
-    return Math.max(0, bucket.level - (now - bucket.at) * this.perSecond);
+  #currentLevel(bucket: LeakyBucket, now: Millis): number {
+    return Math.max(0, bucket.level - (now - bucket.levelAt) * this.perSecond);
   }
 
-  #turnOver(now: Millis): void {
-    this.#old = this.#young;
-    this.#young = new Map();
-    // After two turns without anybody, those are empty too.
-    if (now - this.#turnedAt >= 2 * BURST_S * 1_000) this.#old.clear();
-    this.#turn++;
-    this.#turnedAt = now;
+  #startGeneration(now: Millis): void {
+    this.#previousBuckets = this.#currentBuckets;
+    this.#currentBuckets = new Map();
+    // After two bursts' time without a message, these buckets are empty too.
+    if (now - this.#generationStartedAt >= 2 * BURST_S * 1_000) this.#previousBuckets.clear();
+    this.#generation++;
+    this.#generationStartedAt = now;
   }
 }

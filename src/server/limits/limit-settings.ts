@@ -1,8 +1,8 @@
-/** What the doors let in, as an operator sets it. */
+/** The limits for clients that an operator can set. */
 import type { RateSettings } from './rate-limiter.ts';
 import type { SocketCountLimits } from './socket-limiter.ts';
 
-export interface DoorLimits extends SocketCountLimits, RateSettings {
-  /** Users watched over one socket, all of its subscriptions together. */
+export interface LimitSettings extends SocketCountLimits, RateSettings {
+  /** Users watched by all subscriptions of one socket together. */
   readonly maxWatchedPerSocket: number;
 }

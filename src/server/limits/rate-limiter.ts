@@ -1,122 +1,133 @@
-/** How fast sessions, users and network addresses may ask, over both doors together. Backends are not counted. */
+/** Rate limits of sessions, users and network addresses, over both transports together. Backends are not limited. */
 import type { AppCaller, Caller } from '../../app/auth/caller.ts';
 import { DomainError } from '../../core/errors.ts';
 import type { Millis, SessionId, UserId } from '../../core/ids.ts';
-import { RateLimit, type Bucket } from './leaky-bucket.ts';
+import { LeakyBucketLimit, type LeakyBucket } from './leaky-bucket.ts';
 
+/** Messages and requests a second. 0: no limit. */
 export interface RateSettings {
-  /** Messages and requests a second. 0: no limit. */
   readonly ratePerSession: number;
   readonly ratePerUser: number;
   readonly ratePerAddress: number;
 }
 
-export const rateLimited = (retryAfterMs: number): DomainError =>
+export const rateLimitedError = (retryAfterMs: number): DomainError =>
   new DomainError({ code: 'RATE_LIMITED', retryAfterMs }, 'Too many messages or requests. Slow down.');
 
-export class Rates {
-  readonly session: RateLimit | null;
-  readonly user: RateLimit | null;
-  readonly address: RateLimit | null;
+export class RateLimiter {
+  readonly sessionLimit: LeakyBucketLimit | null;
+  readonly userLimit: LeakyBucketLimit | null;
+  readonly addressLimit: LeakyBucketLimit | null;
 
   constructor({ ratePerSession, ratePerUser, ratePerAddress }: RateSettings) {
-    this.session = limitOf(ratePerSession);
-    this.user = limitOf(ratePerUser);
-    this.address = limitOf(ratePerAddress);
+    this.sessionLimit = createLimit(ratePerSession);
+    this.userLimit = createLimit(ratePerUser);
+    this.addressLimit = createLimit(ratePerAddress);
   }
 
-  /** A request comes, of which no more is known than from where. @returns in how many ms it may come again; 0: now. */
-  knock(network: string, now: Millis): number {
-    return this.address === null ? 0 : this.address.take(this.address.bucketOf(network, null, now), now);
+  /** Counts a request whose caller is not known yet. Returns after how many ms it may be retried; 0: it is allowed. */
+  chargeAddress(network: string, now: Millis): number {
+    const limit = this.addressLimit;
+    return limit === null ? 0 : limit.tryAddMessage(limit.findOrCreateBucket(network, null, now), now);
   }
 
-  /** The request that was let through is not to count. */
-  giveBack(network: string, now: Millis): void {
-    this.address?.giveBack(this.address.bucketOf(network, null, now), now);
+  /** Takes back the charge of a request that was allowed. */
+  refundAddress(network: string, now: Millis): void {
+    this.addressLimit?.refundMessage(this.addressLimit.findOrCreateBucket(network, null, now), now);
   }
 
-  /** Now it is known whose it is. @returns as `knock`. */
-  ask(caller: Caller, now: Millis): number {
+  /** Counts a request of an authenticated caller. Returns after how many ms it may be retried; 0: it is allowed. */
+  chargeCaller(caller: Caller, now: Millis): number {
     if (caller.kind !== 'app') return 0;
     const { userId, sessionId } = caller;
-    const { session, user } = this;
-    const ofSession = session === null || sessionId === null ? null : session.bucketOf(sessionId, null, now);
-    const ofUser = user === null ? null : user.bucketOf(userId, null, now);
-    return takeBoth(session, ofSession, user, ofUser, now);
+    const { sessionLimit, userLimit } = this;
+    const sessionBucket =
+      sessionLimit === null || sessionId === null ? null : sessionLimit.findOrCreateBucket(sessionId, null, now);
+    const userBucket = userLimit === null ? null : userLimit.findOrCreateBucket(userId, null, now);
+    return chargeBoth(sessionLimit, sessionBucket, userLimit, userBucket, now);
   }
 
-  /** For a new socket; null when nothing is limited. */
-  meter(network: string): Meter | null {
-    const { session, user, address } = this;
-    return session === null && user === null && address === null ? null : new Meter(this, network);
+  /** Returns a meter for a new socket; null when no rate is limited. */
+  createConnectionMeter(network: string): ConnectionMeter | null {
+    const hasLimit = this.sessionLimit !== null || this.userLimit !== null || this.addressLimit !== null;
+    return hasLimit ? new ConnectionMeter(this, network) : null;
   }
 }
 
-/** What comes over one socket. Until it is known whose it is, it has an allowance of its own, like a session's. */
-export class Meter {
-  readonly #rates: Rates;
+/**
+ * Counts the messages of one socket. Before authentication the socket has a bucket of its own, with the limit of a
+ * session.
+ */
+export class ConnectionMeter {
+  readonly #rateLimiter: RateLimiter;
   readonly #network: string;
   #userId: UserId | null = null;
   #sessionId: SessionId | null = null;
-  #ofAddress: Bucket | null = null;
-  #ofUser: Bucket | null = null;
-  #ofSession: Bucket | null = null;
-  /** What came all the same. */
-  #refused: Bucket | null = null;
+  #addressBucket: LeakyBucket | null = null;
+  #userBucket: LeakyBucket | null = null;
+  #sessionBucket: LeakyBucket | null = null;
+  /** Counts rejected messages. */
+  #rejectionBucket: LeakyBucket | null = null;
 
-  constructor(rates: Rates, network: string) {
-    this.#rates = rates;
+  constructor(rateLimiter: RateLimiter, network: string) {
+    this.#rateLimiter = rateLimiter;
     this.#network = network;
   }
 
-  /** Now it is known whose they are. */
-  belongsTo({ userId, sessionId }: Pick<AppCaller, 'userId' | 'sessionId'>): void {
+  /** Charges further messages to this user, and to this session unless it is null. */
+  assignCaller({ userId, sessionId }: Pick<AppCaller, 'userId' | 'sessionId'>): void {
     this.#userId = userId;
-    this.#ofUser = null;
+    this.#userBucket = null;
     if (sessionId === null) return;
     this.#sessionId = sessionId;
-    this.#ofSession = null;
+    this.#sessionBucket = null;
   }
 
-  /** A message comes. @returns in how many ms it may come again; 0: it is let through. */
-  waitMs(now: Millis): number {
-    const { session, user, address } = this.#rates;
-    if (address !== null) {
-      this.#ofAddress = address.bucketOf(this.#network, this.#ofAddress, now);
-      const waitMs = address.take(this.#ofAddress, now);
+  /** Counts a message. Returns after how many ms it may be retried; 0: it is allowed. */
+  chargeMessage(now: Millis): number {
+    const { sessionLimit, userLimit, addressLimit } = this.#rateLimiter;
+    if (addressLimit !== null) {
+      this.#addressBucket = addressLimit.findOrCreateBucket(this.#network, this.#addressBucket, now);
+      const waitMs = addressLimit.tryAddMessage(this.#addressBucket, now);
       if (waitMs > 0) return waitMs;
     }
-    if (session !== null) {
-      if (this.#sessionId !== null) this.#ofSession = session.bucketOf(this.#sessionId, this.#ofSession, now);
-      else this.#ofSession ??= session.ownBucket();
+    if (sessionLimit !== null) {
+      if (this.#sessionId === null) this.#sessionBucket ??= sessionLimit.createAnonymousBucket();
+      else this.#sessionBucket = sessionLimit.findOrCreateBucket(this.#sessionId, this.#sessionBucket, now);
     }
-    if (user !== null && this.#userId !== null) this.#ofUser = user.bucketOf(this.#userId, this.#ofUser, now);
-    return takeBoth(session, this.#ofSession, user, this.#ofUser, now);
+    if (userLimit !== null && this.#userId !== null)
+      this.#userBucket = userLimit.findOrCreateBucket(this.#userId, this.#userBucket, now);
+    return chargeBoth(sessionLimit, this.#sessionBucket, userLimit, this.#userBucket, now);
   }
 
-  /** It was refused. False: as many were as may come at once, and again; it does not listen. */
-  bears(now: Millis): boolean {
-    const limit = this.#rates.session ?? this.#rates.user ?? this.#rates.address;
+  /**
+   * Counts a rejected message. Returns false when the client has sent a whole burst of rejected messages, too: it
+   * ignores the rejections, so its socket should be closed.
+   */
+  toleratesRejection(now: Millis): boolean {
+    const limit = this.#rateLimiter.sessionLimit ?? this.#rateLimiter.userLimit ?? this.#rateLimiter.addressLimit;
     if (limit === null) return true;
-    this.#refused ??= limit.ownBucket();
-    return limit.take(this.#refused, now) === 0;
+    this.#rejectionBucket ??= limit.createAnonymousBucket();
+    return limit.tryAddMessage(this.#rejectionBucket, now) === 0;
   }
 }
 
-/** Both let it through, or neither counts it. */
-const takeBoth = (
-  session: RateLimit | null,
-  ofSession: Bucket | null,
-  user: RateLimit | null,
-  ofUser: Bucket | null,
+/** Counts a message in both buckets, or in none if one of the limits rejects it. */
+const chargeBoth = (
+  sessionLimit: LeakyBucketLimit | null,
+  sessionBucket: LeakyBucket | null,
+  userLimit: LeakyBucketLimit | null,
+  userBucket: LeakyBucket | null,
   now: Millis,
 ): number => {
-  const sessionMs = session === null || ofSession === null ? 0 : session.waitMs(ofSession, now);
-  const userMs = user === null || ofUser === null ? 0 : user.waitMs(ofUser, now);
-  if (sessionMs > 0 || userMs > 0) return Math.max(sessionMs, userMs);
-  if (session !== null && ofSession !== null) session.count(ofSession, now);
-  if (user !== null && ofUser !== null) user.count(ofUser, now);
+  const sessionWaitMs =
+    sessionLimit === null || sessionBucket === null ? 0 : sessionLimit.waitUntilAllowedMs(sessionBucket, now);
+  const userWaitMs = userLimit === null || userBucket === null ? 0 : userLimit.waitUntilAllowedMs(userBucket, now);
+  if (sessionWaitMs > 0 || userWaitMs > 0) return Math.max(sessionWaitMs, userWaitMs);
+  if (sessionLimit !== null && sessionBucket !== null) sessionLimit.addMessage(sessionBucket, now);
+  if (userLimit !== null && userBucket !== null) userLimit.addMessage(userBucket, now);
   return 0;
 };
 
-const limitOf = (perSecond: number): RateLimit | null => (perSecond === 0 ? null : new RateLimit(perSecond));
+const createLimit = (perSecond: number): LeakyBucketLimit | null =>
+  perSecond === 0 ? null : new LeakyBucketLimit(perSecond);

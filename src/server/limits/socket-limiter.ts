@@ -1,7 +1,7 @@
 /**
- * How many sockets are open: in all, by network address and by user. Those that have not said yet who they
- * are have a share of the places, and the last of it goes to the newcomer: who connects in good faith says it
- * at once, so a flood of silent ones pushes out its own.
+ * Limits the open sockets of the server, of each network address and of each user. Sockets without `connection_init`
+ * may use only a share of the limit. When that share is full, the oldest of them is closed for a new one: real clients
+ * send `connection_init` at once, so a flood of idle sockets displaces mostly its own.
  */
 import type { UserId } from '../../core/ids.ts';
 
@@ -9,102 +9,101 @@ export interface SocketCountLimits {
   readonly maxSockets: number;
   /** 0: no limit. */
   readonly maxSocketsPerUser: number;
-  /** Likewise. */
+  /** 0: no limit. */
   readonly maxSocketsPerAddress: number;
 }
 
-/** An open socket. */
-export interface Counted {
-  /** See `networkOf`. */
+/** An open socket, as the limiter sees it. */
+export interface LimitedSocket {
+  /** As returned by `networkPrefix`. */
   readonly network: string;
-  /** Others wait who may be in earnest. */
-  giveWay(): void;
+  /** Closes the socket to make room for another one. */
+  evict(): void;
 }
 
-/** Why there is no place: in all, or for that address. */
-export type Full = 'server' | 'address';
+/** The limit that is exceeded: that of the whole server, or that of one network address. */
+export type LimitScope = 'server' | 'address';
 
-/** The share of all places, and of those of one address, for those that have not said who they are. */
-const SILENT_SHARE = 1 / 4;
-const SILENT_SHARE_PER_ADDRESS = 1 / 2;
+/** The shares of the limits that sockets without `connection_init` may use. */
+const UNINITIALISED_SHARE = 1 / 4;
+const UNINITIALISED_SHARE_PER_ADDRESS = 1 / 2;
 
-export class SocketCounts {
+export class SocketLimiter {
   readonly #limits: SocketCountLimits;
-  readonly #maxSilent: number;
-  readonly #maxSilentPerAddress: number;
-  readonly #byNetwork = new Map<string, number>();
-  readonly #byUser = new Map<UserId, number>();
-  readonly #silentByNetwork = new Map<string, number>();
+  readonly #maxUninitialised: number;
+  readonly #maxUninitialisedPerNetwork: number;
+  readonly #countByNetwork = new Map<string, number>();
+  readonly #countByUser = new Map<UserId, number>();
+  readonly #uninitialisedByNetwork = new Map<string, number>();
   /** Oldest first. */
-  readonly #silent = new Set<Counted>();
-  #open = 0;
+  readonly #uninitialised = new Set<LimitedSocket>();
+  #openCount = 0;
 
   constructor(limits: SocketCountLimits) {
     this.#limits = limits;
-    this.#maxSilent = Math.ceil(limits.maxSockets * SILENT_SHARE);
-    this.#maxSilentPerAddress = Math.ceil(limits.maxSocketsPerAddress * SILENT_SHARE_PER_ADDRESS);
+    this.#maxUninitialised = Math.ceil(limits.maxSockets * UNINITIALISED_SHARE);
+    this.#maxUninitialisedPerNetwork = Math.ceil(limits.maxSocketsPerAddress * UNINITIALISED_SHARE_PER_ADDRESS);
   }
 
-  /** In all. */
-  get open(): number {
-    return this.#open;
+  get openCount(): number {
+    return this.#openCount;
   }
 
-  /** Of those, how many have not sent `connection_init`. */
-  get silent(): number {
-    return this.#silent.size;
+  /** The number of open sockets that have not sent `connection_init`. */
+  get uninitialisedCount(): number {
+    return this.#uninitialised.size;
   }
 
-  /** What keeps one more from that address out; null: nothing. */
-  full(network: string): Full | null {
+  /** Returns the limit that one more socket of this network would exceed; null: none. */
+  findExceededLimit(network: string): LimitScope | null {
     const { maxSockets, maxSocketsPerAddress } = this.#limits;
-    if (this.#open >= maxSockets) return 'server';
+    if (this.#openCount >= maxSockets) return 'server';
     if (maxSocketsPerAddress === 0) return null;
-    if ((this.#byNetwork.get(network) ?? 0) >= maxSocketsPerAddress) return 'address';
-    return (this.#silentByNetwork.get(network) ?? 0) >= this.#maxSilentPerAddress ? 'address' : null;
+    if ((this.#countByNetwork.get(network) ?? 0) >= maxSocketsPerAddress) return 'address';
+    return (this.#uninitialisedByNetwork.get(network) ?? 0) >= this.#maxUninitialisedPerNetwork ? 'address' : null;
   }
 
-  /** It is open. */
-  add(socket: Counted): void {
-    this.#open++;
-    up(this.#byNetwork, socket.network);
-    up(this.#silentByNetwork, socket.network);
-    this.#silent.add(socket);
-    if (this.#silent.size <= this.#maxSilent) return;
-    const [oldest] = this.#silent;
+  /** Counts a new socket, and evicts the oldest uninitialised one if there are too many of them. */
+  addSocket(socket: LimitedSocket): void {
+    this.#openCount++;
+    increment(this.#countByNetwork, socket.network);
+    increment(this.#uninitialisedByNetwork, socket.network);
+    this.#uninitialised.add(socket);
+    if (this.#uninitialised.size <= this.#maxUninitialised) return;
+    const [oldest] = this.#uninitialised;
     if (oldest === undefined) return;
-    this.spoke(oldest);
-    oldest.giveWay();
+    this.markInitialised(oldest);
+    oldest.evict();
   }
 
-  /** It has said who it is, or is being closed. Again is no matter. */
-  spoke(socket: Counted): void {
-    if (this.#silent.delete(socket)) down(this.#silentByNetwork, socket.network);
+  /** Stops counting the socket as uninitialised: it sent `connection_init`, or it is closing. Idempotent. */
+  markInitialised(socket: LimitedSocket): void {
+    if (this.#uninitialised.delete(socket)) decrement(this.#uninitialisedByNetwork, socket.network);
   }
 
-  /** It is closed. */
-  remove(socket: Counted): void {
-    this.#open--;
-    down(this.#byNetwork, socket.network);
-    this.spoke(socket);
+  /** Stops counting a closed socket. */
+  removeSocket(socket: LimitedSocket): void {
+    this.#openCount--;
+    decrement(this.#countByNetwork, socket.network);
+    this.markInitialised(socket);
   }
 
-  /** It is that user's. False: she has too many, and this one is not counted. */
-  addOf(userId: UserId): boolean {
+  /** Counts a socket for its user. Returns false, and does not count it, when the user has too many. */
+  addUserSocket(userId: UserId): boolean {
     const { maxSocketsPerUser } = this.#limits;
-    if (maxSocketsPerUser > 0 && (this.#byUser.get(userId) ?? 0) >= maxSocketsPerUser) return false;
-    up(this.#byUser, userId);
+    if (maxSocketsPerUser > 0 && (this.#countByUser.get(userId) ?? 0) >= maxSocketsPerUser) return false;
+    increment(this.#countByUser, userId);
     return true;
   }
 
-  removeOf(userId: UserId): void {
-    down(this.#byUser, userId);
+  removeUserSocket(userId: UserId): void {
+    decrement(this.#countByUser, userId);
   }
 }
 
-const up = <K>(counts: Map<K, number>, key: K): void => void counts.set(key, (counts.get(key) ?? 0) + 1);
+const increment = <K>(counts: Map<K, number>, key: K): void => void counts.set(key, (counts.get(key) ?? 0) + 1);
 
-const down = <K>(counts: Map<K, number>, key: K): void => {
+const decrement = <K>(counts: Map<K, number>, key: K): void => {
   const count = counts.get(key) ?? 0;
   if (count > 1) counts.set(key, count - 1);
   else counts.delete(key);

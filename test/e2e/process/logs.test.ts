@@ -133,7 +133,7 @@ test('whatever fails, no secret comes out: not in logs, not in answers, not in m
 
   // What was to fail has failed, and was logged.
   expect(server.output()).toContain('broken for a test');
-  expect(server.output()).toContain('The JWKS could not be fetched.');
+  expect(server.output()).toContain('The JWKS is unavailable or has secret keys');
   expect(said.join()).toContain('INTERNAL_SERVER_ERROR');
   expect(said.join()).toContain('porchlight_jwks_failures_total');
   const everything = [server.output(), ...said].join('\n');
