@@ -1,55 +1,92 @@
-/** What becomes of a delivery by one attempt. */
-import { GONE, type Attempt, type Delivery } from '../../app/ports/webhook-store.ts';
+/** Computes how one attempt changes a delivery, and counts the results of attempts. */
+import type { AttemptResult } from '../../app/ports/webhook-stats.ts';
+import { HTTP_GONE, type AttemptReport, type Delivery } from '../../app/ports/webhook-store.ts';
 import type { Millis } from '../../core/ids.ts';
-import { restMs, retryAt } from './backoff.ts';
+import { computeNextAttemptAt, cooldownMs } from './backoff.ts';
 
-export interface Circumstances {
-  /** When the attempt began, and when it was over. */
+export interface AttemptContext {
+  /** When the attempt started. */
   readonly startedAt: Millis;
+  /** When the attempt ended. */
   readonly now: Millis;
-  /** How many attempts in a row had failed before this one. */
-  readonly failures: number;
+  /** Number of failed attempts in a row before this one. */
+  readonly consecutiveFailures: number;
   /** At least 0, less than 1. */
   readonly random: number;
 }
 
-export interface Settled {
-  /** As it stands now. */
+export interface DeliveryTransition {
+  /** The delivery after the attempt. */
   readonly delivery: Delivery;
-  /** How many attempts in a row have failed by now: one that brought something on its way begins anew. */
-  readonly failures: number;
-  /** The receiver wants to be told nothing more. */
-  readonly isGone: boolean;
-  /** For how long, in ms, the receiver is to be left alone before it is told something else. */
-  readonly restMs: number;
+  /** Number of failed attempts in a row, including this one. Partial success restarts the count at 1. */
+  readonly consecutiveFailures: number;
+  /** The receiver answered 410: it wants no more deliveries. */
+  readonly isReceiverGone: boolean;
+  /** How long the shard waits before its next delivery, in ms. */
+  readonly cooldownMs: number;
 }
 
-export const outcomeOf = (delivery: Delivery, attempt: Attempt, circumstances: Circumstances): Settled => {
-  const { startedAt, now, random } = circumstances;
-  const tried = {
+export const applyAttempt = (
+  delivery: Delivery,
+  report: AttemptReport,
+  context: AttemptContext,
+): DeliveryTransition => {
+  const { startedAt, now, random } = context;
+  const attempted = {
     ...delivery,
     attempts: delivery.attempts + 1,
     lastAttemptAt: startedAt,
-    lastStatus: attempt.status,
-    lastError: attempt.error,
+    lastStatus: report.status,
+    lastError: report.error,
     nextAttemptAt: null,
   };
-  if (attempt.error === null) {
-    return { delivery: { ...tried, status: 'DELIVERED', events: [] }, failures: 0, isGone: false, restMs: 0 };
+  if (report.error === null) {
+    return {
+      delivery: { ...attempted, status: 'DELIVERED', events: [] },
+      consecutiveFailures: 0,
+      isReceiverGone: false,
+      cooldownMs: 0,
+    };
   }
-  const failures = attempt.eventsDone > 0 ? 1 : circumstances.failures + 1;
-  const events = delivery.events.slice(attempt.eventsDone);
-  const { retryAfterMs } = attempt;
-  const nextAttemptAt = retryAt({ now, failures, random, retryAfterMs, giveUpAt: delivery.giveUpAt });
-  const isGone = attempt.status === GONE;
-  if (nextAttemptAt === null && !isGone) {
-    return { delivery: { ...tried, status: 'DEAD', events }, failures, isGone, restMs: restMs(retryAfterMs) };
+  const consecutiveFailures = report.deliveredEventCount > 0 ? 1 : context.consecutiveFailures + 1;
+  const events = delivery.events.slice(report.deliveredEventCount);
+  const { retryAfterMs } = report;
+  const { giveUpAt } = delivery;
+  const nextAttemptAt = computeNextAttemptAt({ now, consecutiveFailures, random, retryAfterMs, giveUpAt });
+  const isReceiverGone = report.status === HTTP_GONE;
+  if (nextAttemptAt === null && !isReceiverGone) {
+    return {
+      delivery: { ...attempted, status: 'DEAD', events },
+      consecutiveFailures,
+      isReceiverGone,
+      cooldownMs: cooldownMs(retryAfterMs),
+    };
   }
-  // Of a receiver that is gone nothing is given up: it is told the rest when somebody says that it is there again.
+  // A delivery to a GONE webhook never becomes DEAD: it is retried when the webhook is enabled again.
   return {
-    delivery: { ...tried, status: 'RETRYING', events, nextAttemptAt: nextAttemptAt ?? now },
-    failures,
-    isGone,
-    restMs: 0,
+    delivery: { ...attempted, status: 'RETRYING', events, nextAttemptAt: nextAttemptAt ?? now },
+    consecutiveFailures,
+    isReceiverGone,
+    cooldownMs: 0,
   };
+};
+
+/** What an engine has done since it was created. */
+export class DeliveryCounters {
+  readonly attempts: Record<AttemptResult, number> = { TAKEN: 0, REFUSED: 0, UNANSWERED: 0 };
+  eventsDelivered = 0;
+  deliveriesDead = 0;
+  webhooksGone = 0;
+
+  /** Counts a completed attempt. @param before the delivery before the attempt. @param after the same, after it. */
+  countAttempt(report: AttemptReport, before: Delivery, after: Delivery): void {
+    this.attempts[classifyAttempt(report)]++;
+    this.eventsDelivered += before.events.length - after.events.length;
+    if (after.status === 'DEAD') this.deliveriesDead++;
+  }
+}
+
+export const classifyAttempt = ({ status, error }: AttemptReport): AttemptResult => {
+  if (error === null) return 'TAKEN';
+  return status === null ? 'UNANSWERED' : 'REFUSED';
 };

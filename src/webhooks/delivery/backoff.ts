@@ -1,39 +1,48 @@
-/** When a delivery is tried again, and when no more. */
-import { later, millis, type Millis } from '../../core/ids.ts';
+/** Computes when a failed delivery is attempted again, and when it is given up. */
+import { addMs, toMillis, type Millis } from '../../core/ids.ts';
 
-const BASE_MS = 1_000;
-const CAP_MS = 3_600_000;
-/** However long a receiver wants to be left alone. */
-const RETRY_AFTER_CAP_MS = 86_400_000;
-/** What a receiver is left alone for at the least before it is told something else. */
-const REST_MS = 1_000;
+const BASE_BACKOFF_MS = 1_000;
+const MAX_BACKOFF_MS = 3_600_000;
+/** Longer `Retry-After` values are shortened to this. */
+const MAX_RETRY_AFTER_MS = 86_400_000;
+const MIN_COOLDOWN_MS = 1_000;
 
 /**
- * Full jitter: any part of a second after the first failure in a row, of two after the second, and so on up to an hour,
- * so that those who failed together do not come back together.
- * @param failures in a row, at least 1. @param random at least 0, less than 1.
+ * Exponential backoff with full jitter, in ms: a random part of 1 s after the first failure, of 2 s after the second,
+ * and so on up to 1 h. The jitter spreads retries of receivers that failed together.
+ * @param consecutiveFailures at least 1. @param random at least 0, less than 1.
  */
-export const backoffMs = (failures: number, random: number): number =>
-  Math.ceil(Math.min(CAP_MS, BASE_MS * 2 ** (failures - 1)) * random);
+export const randomBackoffMs = (consecutiveFailures: number, random: number): number =>
+  Math.ceil(Math.min(MAX_BACKOFF_MS, BASE_BACKOFF_MS * 2 ** (consecutiveFailures - 1)) * random);
 
-/** @param retryAfterMs as the receiver said it; null: it did not. */
-export const respectedMs = (retryAfterMs: number | null): number =>
-  Math.ceil(Math.min(RETRY_AFTER_CAP_MS, Math.max(0, retryAfterMs ?? 0)));
+/** @param retryAfterMs as the receiver sent it; null: it sent none. @returns 0 to 24 h, in ms. */
+export const cappedRetryAfterMs = (retryAfterMs: number | null): number =>
+  Math.ceil(Math.min(MAX_RETRY_AFTER_MS, Math.max(0, retryAfterMs ?? 0)));
 
-/** How long the receiver is left alone after a delivery was given up, in ms. */
-export const restMs = (retryAfterMs: number | null): number => Math.max(REST_MS, respectedMs(retryAfterMs));
+/** How long the next delivery waits after a delivery became DEAD, in ms: at least 1 s. */
+export const cooldownMs = (retryAfterMs: number | null): number =>
+  Math.max(MIN_COOLDOWN_MS, cappedRetryAfterMs(retryAfterMs));
 
-export interface Failed {
+export interface FailedAttempt {
+  /** When the attempt failed. */
   readonly now: Millis;
-  readonly failures: number;
+  /** Including this one. */
+  readonly consecutiveFailures: number;
+  /** At least 0, less than 1. */
   readonly random: number;
   readonly retryAfterMs: number | null;
   readonly giveUpAt: Millis;
 }
 
-/** Of an attempt that failed just now. @returns null: it was the last. The last one is made at `giveUpAt`, not later. */
-export const retryAt = ({ now, failures, random, retryAfterMs, giveUpAt }: Failed): Millis | null => {
+/** @returns at most `giveUpAt`, when the last attempt is made; null: the failed attempt was the last one. */
+export const computeNextAttemptAt = ({
+  now,
+  consecutiveFailures,
+  random,
+  retryAfterMs,
+  giveUpAt,
+}: FailedAttempt): Millis | null => {
   if (now >= giveUpAt) return null;
-  const wanted = later(now, Math.max(backoffMs(failures, random), respectedMs(retryAfterMs)));
-  return millis(Math.min(wanted, giveUpAt));
+  const delayMs = Math.max(randomBackoffMs(consecutiveFailures, random), cappedRetryAfterMs(retryAfterMs));
+  return toMillis(Math.min(addMs(now, delayMs), giveUpAt));
 };

@@ -1,292 +1,313 @@
 /**
- * Delivers webhooks: holds the leases, and for each of them somebody who works under it. No receiver waits for another:
- * every shard of every webhook goes its own way, and holds one delivery at the most.
+ * Delivers webhooks: acquires the leases of shards and runs one worker for each. Every shard of every webhook is
+ * delivered independently, one delivery at a time, so no receiver waits for another.
  */
 import { randomUUID } from 'node:crypto';
 import type { CommittedChange, PresenceStore } from '../../app/ports/presence-store.ts';
-import type { WebhookFigures } from '../../app/ports/webhook-stats.ts';
-import type { Lease, WebhookCourier, WebhookStore } from '../../app/ports/webhook-store.ts';
-import { later, type Millis } from '../../core/ids.ts';
-import { SHARDS_PER_WEBHOOK, shardOf, type WebhookRecord } from '../../core/webhooks/webhook.ts';
-import { Consumer } from './shard-worker.ts';
-import { Tally } from './delivery-counters.ts';
-import { Known } from './webhook-cache.ts';
-import { LooseConsumer } from './redelivery-worker.ts';
-import { Receivers, type ReceiverNews } from './receiver-health.ts';
-import { Tenure, type Surroundings } from './lease-session.ts';
-import { timers as realTimers, type Timers } from './timers.ts';
-import { isRefusal, Troubles } from './failure-log.ts';
-import { Turns } from './scan-budget.ts';
+import type { WebhookStats } from '../../app/ports/webhook-stats.ts';
+import type { ShardLease, WebhookSender, WebhookStore } from '../../app/ports/webhook-store.ts';
+import { addMs, type Millis } from '../../core/ids.ts';
+import { SHARDS_PER_WEBHOOK, computeShard, type WebhookRecord } from '../../core/webhooks/webhook.ts';
+import { DeliveryCounters } from './attempt-outcome.ts';
+import { FailureLog, isOverloadedError } from './failure-log.ts';
+import { LeaseSession, type WorkerDeps } from './lease-session.ts';
+import { ReceiverHealth, type ReceiverStateChange } from './receiver-health.ts';
+import { RedeliveryWorker } from './redelivery-worker.ts';
+import { ScanBudget } from './scan-budget.ts';
+import { ShardWorker } from './shard-worker.ts';
+import { systemTimers, type Timers } from './timers.ts';
+import { WebhookCache } from './webhook-cache.ts';
 
 const LEASE_MS = 30_000;
-/** Twice it may fail. */
-const RENEW_EVERY_MS = 10_000;
-const RENEW_AGAIN_MS = 1_000;
-/** For attempts under way when the engine is closed. */
-const CLOSE_WITHIN_MS = 2_000;
-/** Events after which those who heard nothing that they want look all the same: a store looks at about as many at once. */
-const COME_ALONG_EVERY = 1_000;
+/** A lease survives two failed renewals. */
+const RENEW_INTERVAL_MS = 10_000;
+const RENEW_RETRY_MS = 1_000;
+/** How long `close` waits for attempts in progress. */
+const CLOSE_TIMEOUT_MS = 2_000;
+/** After this many events, idle workers advance their positions. A store scans about as many at once. */
+const CATCH_UP_EVENTS = 1_000;
 
-export interface EngineParts {
-  readonly store: Pick<PresenceStore, 'now' | 'onCommit' | 'log'>;
+export interface WebhookEngineDeps {
+  readonly store: Pick<PresenceStore, 'now' | 'onCommit' | 'eventLog'>;
   readonly webhooks: WebhookStore;
-  readonly courier: WebhookCourier;
+  readonly sender: WebhookSender;
 }
 
-export interface EngineSettings {
-  /** From the oldest event of a delivery on, in ms. */
+export interface WebhookEngineSettings {
+  /** How long a delivery is retried after its first event, in ms. */
   readonly retryForMs: number;
   /**
-   * Hears of what failed and will be tried again, and of what was lost; not that the store takes nothing for a while,
-   * which it says itself. What the store goes on failing at is said once. Must not throw.
+   * Receives failures that are retried, and lost events. A repeated failure is reported once. OVERLOADED errors are not
+   * reported, because the store logs them itself. Must not throw.
    */
-  readonly onWarning: (error: unknown, what: string) => void;
-  /** Hears of receivers that begin to fail, or are well again, and what works again `after` a warning. Must not throw. */
-  readonly onNews: (what: string, about: ReceiverNews | { readonly after: string }) => void;
-  /** Tests let time pass themselves. */
+  readonly onWarning: (error: unknown, message: string) => void;
+  /** Receives receivers that start to fail or recover, and the recovery `after` a warning. Must not throw. */
+  readonly onStateChange: (message: string, details: ReceiverStateChange | { readonly after: string }) => void;
+  /** Replaced in tests. */
   readonly timers?: Timers;
-  /** Tests do not depend on how busy the machine is. */
-  readonly turns?: Turns;
-  /** At least 0, less than 1. */
+  /** Replaced in tests, which must not depend on the load of the machine. */
+  readonly scanBudget?: ScanBudget;
+  /** Returns at least 0, less than 1. */
   readonly random?: () => number;
 }
 
-/** Somebody at work under a lease. */
-interface Employed {
-  readonly tenure: Tenure;
-  readonly consumer: Consumer | LooseConsumer;
-  /** As it was last read when somebody was last told to look. */
-  webhook: WebhookRecord | undefined;
-  /** Resolves when it is over. */
-  done: Promise<void>;
-  /** It is on its way out, and somebody is to follow. */
-  isToBeFollowed: boolean;
+interface ActiveWorker {
+  readonly leaseSession: LeaseSession;
+  readonly worker: ShardWorker | RedeliveryWorker;
+  /** The webhook when the worker last got `requestScan`, or when it started. */
+  scannedWebhook: WebhookRecord | undefined;
+  /** Resolves when the worker has stopped. */
+  stopped: Promise<void>;
+  /** The worker is stopping, and a new one must follow it. */
+  restartAfterStop: boolean;
 }
 
 export class WebhookEngine {
-  readonly #store: EngineParts['store'];
-  readonly #webhooks: WebhookStore;
-  readonly #known: Known;
-  readonly #around: Surroundings;
+  readonly #store: WebhookEngineDeps['store'];
+  readonly #webhookStore: WebhookStore;
+  readonly #webhookCache: WebhookCache;
+  readonly #workerDeps: WorkerDeps;
   readonly #timers: Timers;
-  readonly #tally = new Tally();
-  readonly #receivers: Receivers;
-  readonly #troubles: Troubles;
-  /** Nobody else has this name, nor has this server after a restart. */
-  readonly #holder = randomUUID();
-  readonly #employed = new Map<string, Employed>();
-  readonly #byShard = Array.from({ length: SHARDS_PER_WEBHOOK }, () => new Set<Consumer>());
-  #committed = 0;
-  /** The generation of the webhooks that it was last looked for who is to be nudged. */
-  #nudgedAt = 0;
-  #keeping: Promise<void> = Promise.resolve();
-  #pause: AbortController | null = null;
-  #isAnew = false;
-  #untilExpiry: AbortController | null = null;
-  #stopListening: (() => void)[] = [];
+  readonly #counters = new DeliveryCounters();
+  readonly #receiverHealth: ReceiverHealth;
+  readonly #failureLog: FailureLog;
+  /** Unique for each engine, also after a restart of the same server. */
+  readonly #leaseHolder = randomUUID();
+  readonly #workers = new Map<string, ActiveWorker>();
+  readonly #workersByShard = Array.from({ length: SHARDS_PER_WEBHOOK }, () => new Set<ShardWorker>());
+  #eventsSinceCatchUp = 0;
+  /** The generation of the webhook cache when the workers were last reconciled. */
+  #reconciledGeneration = 0;
+  #leaseLoop: Promise<void> = Promise.resolve();
+  #renewalWait: AbortController | null = null;
+  #isRenewalRequested = false;
+  #expiryWait: AbortController | null = null;
+  #unsubscribe: (() => void)[] = [];
   #closing: Promise<void> | null = null;
 
-  constructor({ store, webhooks, courier }: EngineParts, settings: EngineSettings) {
+  constructor({ store, webhooks, sender }: WebhookEngineDeps, settings: WebhookEngineSettings) {
     this.#store = store;
-    this.#webhooks = webhooks;
-    this.#known = new Known(webhooks);
-    this.#timers = settings.timers ?? realTimers;
-    this.#receivers = new Receivers(settings.onNews);
-    this.#troubles = new Troubles({
-      failed: settings.onWarning,
-      over: (after) => settings.onNews('What had failed for webhooks works again.', { after }),
+    this.#webhookStore = webhooks;
+    this.#webhookCache = new WebhookCache(webhooks);
+    this.#timers = settings.timers ?? systemTimers;
+    this.#receiverHealth = new ReceiverHealth(settings.onStateChange);
+    this.#failureLog = new FailureLog({
+      onFailure: settings.onWarning,
+      onRecovery: (after) => settings.onStateChange('A failed webhook operation succeeds again.', { after }),
     });
-    this.#around = {
-      log: store.log,
-      store: webhooks,
-      courier,
-      webhooks: this.#known,
+    this.#workerDeps = {
+      eventLog: store.eventLog,
+      webhookStore: webhooks,
+      sender,
+      webhookCache: this.#webhookCache,
       now: () => store.now(),
       timers: this.#timers,
       random: settings.random ?? Math.random,
-      turns: settings.turns ?? new Turns(),
-      tally: this.#tally,
-      receivers: this.#receivers,
-      troubles: this.#troubles,
+      scanBudget: settings.scanBudget ?? new ScanBudget(),
+      counters: this.#counters,
+      receiverHealth: this.#receiverHealth,
+      failureLog: this.#failureLog,
       retryForMs: settings.retryForMs,
-      onWarning: (error, what) => {
-        if (!isRefusal(error)) settings.onWarning(error, what);
+      onWarning: (error, message) => {
+        if (!isOverloadedError(error)) settings.onWarning(error, message);
       },
     };
   }
 
-  /** To be called once. Deliveries go on where they were. */
+  /** Continues deliveries from their saved positions. Must be called once. */
   start(): void {
-    this.#stopListening = [this.#store.onCommit(this.#hear), this.#webhooks.onWebhooks(this.#changed)];
-    this.#keeping = this.#keepLeases();
+    this.#unsubscribe = [
+      this.#store.onCommit(this.#onCommit),
+      this.#webhookStore.onWebhooksChanged(this.#onWebhooksChanged),
+    ];
+    this.#leaseLoop = this.#renewLeasesUntilClosed();
   }
 
   /**
-   * Begins nothing more, waits up to 2 s for attempts under way, breaks off the others (they are made again after the
-   * next start) and gives the leases back. Never rejects. The store must still be open.
+   * Starts no more attempts, waits up to 2 s for those in progress, aborts the rest and releases the leases. Aborted
+   * attempts are made again after the next start. Never rejects. The store must still be open.
    */
   close(): Promise<void> {
-    this.#closing ??= this.#close();
+    this.#closing ??= this.#stopWorkersAndReleaseLeases();
     return this.#closing;
   }
 
-  figures(): WebhookFigures {
+  collectStats(): WebhookStats {
     let oldest: Millis | null = null;
-    for (const consumers of this.#byShard) {
-      for (const { waitingSince } of consumers) {
-        if (waitingSince !== null && (oldest === null || waitingSince < oldest)) oldest = waitingSince;
+    for (const workers of this.#workersByShard) {
+      for (const { oldestWaitingSince } of workers) {
+        if (oldestWaitingSince !== null && (oldest === null || oldestWaitingSince < oldest))
+          oldest = oldestWaitingSince;
       }
     }
-    const { attempts, eventsDelivered, deliveriesDead, webhooksGone } = this.#tally;
+    const { attempts, eventsDelivered, deliveriesDead, webhooksGone } = this.#counters;
     return {
-      webhooks: this.#known.counts(),
-      attempts: { ...attempts },
-      eventsDelivered,
-      deliveriesDead,
-      webhooksGone,
-      shards: this.#employed.size,
-      oldestWaitingSince: oldest,
+      webhooksByState: this.#webhookCache.countByState(),
+      attemptsByResult: { ...attempts },
+      deliveredEvents: eventsDelivered,
+      deadDeliveries: deliveriesDead,
+      goneWebhooks: webhooksGone,
+      activeShards: this.#workers.size,
+      oldestPendingEventAt: oldest,
     };
   }
 
-  async #close(): Promise<void> {
-    for (const stop of this.#stopListening) stop();
-    this.#pause?.abort();
-    this.#untilExpiry?.abort();
-    this.#known.close();
-    for (const { tenure } of this.#employed.values()) tenure.stop();
-    const patience = new AbortController();
-    const allDone = Promise.all([...this.#employed.values()].map(({ done }) => done)).then(() => patience.abort());
-    await this.#timers.wait(CLOSE_WITHIN_MS, patience.signal);
-    for (const { tenure } of this.#employed.values()) tenure.breakOff();
-    await allDone;
-    await this.#keeping;
+  async #stopWorkersAndReleaseLeases(): Promise<void> {
+    for (const unsubscribe of this.#unsubscribe) unsubscribe();
+    this.#renewalWait?.abort();
+    this.#expiryWait?.abort();
+    this.#webhookCache.releaseWaiters();
+    await this.#stopAllWorkers();
+    await this.#leaseLoop;
     try {
-      await this.#webhooks.release(this.#holder);
+      await this.#webhookStore.releaseLeases(this.#leaseHolder);
     } catch (error) {
-      this.#around.onWarning(error, 'The leases of webhooks could not be given back; they end by themselves.');
+      this.#workerDeps.onWarning(error, 'Webhook leases could not be released; they expire within 30 s.');
     }
   }
 
-  readonly #hear = (changes: readonly CommittedChange[]): void => {
-    if (this.#employed.size === 0) return;
+  async #stopAllWorkers(): Promise<void> {
+    for (const { leaseSession } of this.#workers.values()) leaseSession.stop();
+    const timeout = new AbortController();
+    const allStopped = Promise.all([...this.#workers.values()].map(({ stopped }) => stopped)).then(() =>
+      timeout.abort(),
+    );
+    await this.#timers.wait(CLOSE_TIMEOUT_MS, timeout.signal);
+    for (const { leaseSession } of this.#workers.values()) leaseSession.abort();
+    await allStopped;
+  }
+
+  readonly #onCommit = (changes: readonly CommittedChange[]): void => {
+    if (this.#workers.size === 0) return;
     for (const { user, events } of changes) {
-      this.#committed += events.length;
-      const consumers = this.#byShard[shardOf(user.id)];
-      if (consumers !== undefined) for (const consumer of consumers) consumer.hear(events);
+      this.#eventsSinceCatchUp += events.length;
+      const workers = this.#workersByShard[computeShard(user.id)];
+      if (workers !== undefined) for (const worker of workers) worker.countCommittedEvents(events);
     }
-    if (this.#committed < COME_ALONG_EVERY) return;
-    this.#committed = 0;
-    for (const consumers of this.#byShard) for (const consumer of consumers) consumer.comeAlong();
+    if (this.#eventsSinceCatchUp < CATCH_UP_EVENTS) return;
+    this.#eventsSinceCatchUp = 0;
+    for (const workers of this.#workersByShard) for (const worker of workers) worker.catchUpIfIdle();
   };
 
-  readonly #changed = (): void => {
-    this.#known.changed();
-    this.#leaseAnew();
+  readonly #onWebhooksChanged = (): void => {
+    this.#webhookCache.markStale();
+    this.#requestRenewal();
   };
 
-  #leaseAnew(): void {
-    this.#isAnew = true;
-    this.#pause?.abort();
+  #requestRenewal(): void {
+    this.#isRenewalRequested = true;
+    this.#renewalWait?.abort();
   }
 
-  async #keepLeases(): Promise<void> {
-    const renewing = 'The leases of webhooks could not be renewed.';
+  async #renewLeasesUntilClosed(): Promise<void> {
+    const failureMessage = 'Webhook leases could not be renewed; the server retries.';
     while (this.#closing === null) {
-      this.#isAnew = false;
-      let pauseMs = RENEW_EVERY_MS;
+      this.#isRenewalRequested = false;
+      let waitMs = RENEW_INTERVAL_MS;
       try {
-        await this.#known.read();
-        this.#employ(await this.#webhooks.lease(this.#holder, LEASE_MS));
-        this.#troubles.worked(renewing, this);
+        await this.#webhookCache.reload();
+        this.#reconcileWorkers(await this.#webhookStore.acquireLeases(this.#leaseHolder, LEASE_MS));
+        this.#failureLog.recordSuccess(failureMessage, this);
       } catch (error) {
-        this.#troubles.failed(error, renewing, this);
-        pauseMs = RENEW_AGAIN_MS;
-        this.#isAnew = false;
+        this.#failureLog.recordFailure(error, failureMessage, this);
+        waitMs = RENEW_RETRY_MS;
+        this.#isRenewalRequested = false;
       }
-      await this.#pauseFor(pauseMs);
+      await this.#waitForRenewal(waitMs);
     }
   }
 
-  async #pauseFor(ms: number): Promise<void> {
-    const until = later(this.#store.now(), ms);
-    while (this.#closing === null && !this.#isAnew && this.#store.now() < until) {
-      this.#pause = new AbortController();
-      await this.#timers.wait(until - this.#store.now(), this.#pause.signal);
-      this.#pause = null;
+  async #waitForRenewal(ms: number): Promise<void> {
+    const until = addMs(this.#store.now(), ms);
+    while (this.#closing === null && !this.#isRenewalRequested && this.#store.now() < until) {
+      this.#renewalWait = new AbortController();
+      await this.#timers.wait(until - this.#store.now(), this.#renewalWait.signal);
+      this.#renewalWait = null;
     }
   }
 
-  /** Somebody for each of these leases, and nobody without. */
-  #employ(leases: readonly Lease[]): void {
+  /** Runs exactly one worker for each of these leases. */
+  #reconcileWorkers(leases: readonly ShardLease[]): void {
     if (this.#closing !== null) return;
-    const held = new Map(leases.map((lease) => [placeOf(lease), lease]));
-    const isChanged = this.#nudgedAt !== this.#known.generation;
-    this.#nudgedAt = this.#known.generation;
-    this.#receivers.keepOnly((id) => this.#known.lastKnown(id) !== undefined);
-    for (const [place, employed] of this.#employed) {
-      if (!held.has(place)) this.#dismiss(employed);
+    const leasesByKey = new Map(leases.map((lease) => [leaseKey(lease), lease]));
+    const haveWebhooksChanged = this.#reconciledGeneration !== this.#webhookCache.generation;
+    this.#reconciledGeneration = this.#webhookCache.generation;
+    this.#receiverHealth.retainWebhooks((id) => this.#webhookCache.getCached(id) !== undefined);
+    for (const [key, active] of this.#workers) {
+      if (!leasesByKey.has(key)) this.#stopWorker(active);
     }
-    for (const [place, lease] of held) {
-      const employed = this.#employed.get(place);
-      if (employed === undefined) {
-        this.#engage(place, lease);
-      } else if (employed.tenure.lease.token === lease.token && employed.tenure.isGoing) {
-        employed.tenure.renew(lease);
-        this.#nudge(employed, isChanged);
-      } else {
-        employed.isToBeFollowed = true;
-        if (employed.tenure.lease.token !== lease.token) employed.tenure.lose();
-      }
+    for (const [key, lease] of leasesByKey) {
+      const active = this.#workers.get(key);
+      if (active === undefined) this.#startWorker(key, lease);
+      else this.#updateWorker(active, lease, haveWebhooksChanged);
     }
     const [first] = leases;
-    if (first !== undefined) void this.#watchExpiry(first.until);
+    if (first !== undefined) void this.#stopWorkersAtExpiry(first.expiresAt);
   }
 
-  /** No more than need be: an engine has hundreds of them, and each would read the log. */
-  #nudge(employed: Employed, isChanged: boolean): void {
-    const { tenure, consumer } = employed;
-    const webhook = this.#known.lastKnown(tenure.lease.webhookId);
-    const mayHaveMore = isChanged && consumer instanceof LooseConsumer;
-    if (webhook === employed.webhook && !mayHaveMore) return;
-    employed.webhook = webhook;
-    consumer.nudge();
+  #updateWorker(active: ActiveWorker, lease: ShardLease, haveWebhooksChanged: boolean): void {
+    const { leaseSession } = active;
+    const isSameLease = leaseSession.lease.token === lease.token;
+    if (isSameLease && leaseSession.isRunning) {
+      leaseSession.renewLease(lease);
+      this.#requestScanIfChanged(active, haveWebhooksChanged);
+      return;
+    }
+    active.restartAfterStop = true;
+    if (!isSameLease) leaseSession.loseLease();
   }
 
-  #dismiss({ tenure }: Employed): void {
-    const webhook = this.#known.lastKnown(tenure.lease.webhookId);
-    // Paused: what is under way may end, as long as the lease holds.
-    if (webhook !== undefined && webhook.state !== 'ACTIVE') tenure.stop();
-    else tenure.lose();
+  /** Skips unchanged webhooks: an engine has hundreds of workers, and each scan reads the log. */
+  #requestScanIfChanged(active: ActiveWorker, haveWebhooksChanged: boolean): void {
+    const { leaseSession, worker } = active;
+    const webhook = this.#webhookCache.getCached(leaseSession.lease.webhookId);
+    const mayHaveRedeliveries = haveWebhooksChanged && worker instanceof RedeliveryWorker;
+    if (webhook === active.scannedWebhook && !mayHaveRedeliveries) return;
+    active.scannedWebhook = webhook;
+    worker.requestScan();
   }
 
-  #engage(place: string, lease: Lease): void {
-    const tenure = new Tenure(lease, this.#around);
-    const consumer = lease.shard === null ? new LooseConsumer(tenure) : new Consumer(tenure, lease.shard);
-    const webhook = this.#known.lastKnown(lease.webhookId);
-    const employed: Employed = { tenure, consumer, webhook, isToBeFollowed: false, done: Promise.resolve() };
-    this.#employed.set(place, employed);
-    const ears = consumer instanceof Consumer ? this.#byShard[consumer.shard] : undefined;
-    if (consumer instanceof Consumer) ears?.add(consumer);
-    employed.done = consumer.run().then(() => {
-      this.#employed.delete(place);
-      if (consumer instanceof Consumer) ears?.delete(consumer);
-      if (employed.isToBeFollowed) this.#leaseAnew();
+  #stopWorker({ leaseSession }: ActiveWorker): void {
+    const webhook = this.#webhookCache.getCached(leaseSession.lease.webhookId);
+    // The lease of a webhook that is not ACTIVE stays valid until it expires, so attempts in progress may finish.
+    if (webhook !== undefined && webhook.state !== 'ACTIVE') leaseSession.stop();
+    else leaseSession.loseLease();
+  }
+
+  #startWorker(key: string, lease: ShardLease): void {
+    const leaseSession = new LeaseSession(lease, this.#workerDeps);
+    const worker =
+      lease.shard === null ? new RedeliveryWorker(leaseSession) : new ShardWorker(leaseSession, lease.shard);
+    const active: ActiveWorker = {
+      leaseSession,
+      worker,
+      scannedWebhook: this.#webhookCache.getCached(lease.webhookId),
+      restartAfterStop: false,
+      stopped: Promise.resolve(),
+    };
+    this.#workers.set(key, active);
+    if (worker instanceof ShardWorker) this.#workersByShard[worker.shard]?.add(worker);
+    active.stopped = worker.deliverUntilLeaseEnds().then(() => {
+      this.#workers.delete(key);
+      if (worker instanceof ShardWorker) this.#workersByShard[worker.shard]?.delete(worker);
+      if (active.restartAfterStop) this.#requestRenewal();
     });
   }
 
-  /** Whoever's lease was not renewed until then works for nobody. */
-  async #watchExpiry(until: Millis): Promise<void> {
-    this.#untilExpiry?.abort();
-    const ended = new AbortController();
-    this.#untilExpiry = ended;
-    for (let ms = until - this.#store.now(); ms > 0 && !ended.signal.aborted; ms = until - this.#store.now()) {
-      await this.#timers.wait(ms, ended.signal);
+  /** Stops workers whose lease was not renewed in time. Replaces the previous wait. */
+  async #stopWorkersAtExpiry(expiresAt: Millis): Promise<void> {
+    this.#expiryWait?.abort();
+    const wait = new AbortController();
+    this.#expiryWait = wait;
+    for (let ms = expiresAt - this.#store.now(); ms > 0 && !wait.signal.aborted; ms = expiresAt - this.#store.now()) {
+      await this.#timers.wait(ms, wait.signal);
     }
-    if (ended.signal.aborted) return;
+    if (wait.signal.aborted) return;
     const now = this.#store.now();
-    for (const { tenure } of this.#employed.values()) if (tenure.lease.until <= now) tenure.lose();
+    for (const { leaseSession } of this.#workers.values()) {
+      if (leaseSession.lease.expiresAt <= now) leaseSession.loseLease();
+    }
   }
 }
 
-const placeOf = ({ webhookId, shard }: Lease): string => `${webhookId} ${shard}`;
+const leaseKey = ({ webhookId, shard }: ShardLease): string => `${webhookId} ${shard}`;

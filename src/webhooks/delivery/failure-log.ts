@@ -1,49 +1,51 @@
-/** Says once that something fails, and once that it works again, however many try it meanwhile, and however often. */
+/** Reports a repeated failure once, and its recovery once, however many callers retry it and however often. */
 import { DomainError } from '../../core/errors.ts';
 
-export interface TroublesTold {
-  failed(error: unknown, what: string): void;
-  over(what: string): void;
+export interface FailureListener {
+  onFailure(error: unknown, message: string): void;
+  /** @param message the one given to `onFailure`. */
+  onRecovery(message: string): void;
 }
 
-export class Troubles {
-  readonly #told: TroublesTold;
-  /** Who tries it in vain, by what. */
-  readonly #trying = new Map<string, Set<object>>();
+export class FailureLog {
+  readonly #listener: FailureListener;
+  /** The callers that retry, by message. */
+  readonly #retriersByMessage = new Map<string, Set<object>>();
 
-  constructor(told: TroublesTold) {
-    this.#told = told;
+  constructor(listener: FailureListener) {
+    this.#listener = listener;
   }
 
-  /** `who` has failed, and will try it again. */
-  failed(error: unknown, what: string, who: object): void {
-    if (isRefusal(error)) return;
-    const trying = this.#trying.get(what);
-    if (trying !== undefined) {
-      trying.add(who);
+  /** `retrier` failed and will retry. OVERLOADED errors are ignored, because the store reports them itself. */
+  recordFailure(error: unknown, message: string, retrier: object): void {
+    if (isOverloadedError(error)) return;
+    const retriers = this.#retriersByMessage.get(message);
+    if (retriers !== undefined) {
+      retriers.add(retrier);
       return;
     }
-    this.#trying.set(what, new Set([who]));
-    this.#told.failed(error, what);
+    this.#retriersByMessage.set(message, new Set([retrier]));
+    this.#listener.onFailure(error, message);
   }
 
-  /** `who` has done it. */
-  worked(what: string, who: object): void {
-    if (this.#leave(what, who)) this.#told.over(what);
+  /** Reports the recovery if `retrier` was the last that failed. */
+  recordSuccess(message: string, retrier: object): void {
+    if (this.#removeRetrier(message, retrier)) this.#listener.onRecovery(message);
   }
 
-  /** `who` does not try any more, which says nothing of how it would have gone. */
-  left(what: string, who: object): void {
-    this.#leave(what, who);
+  /** `retrier` stops without a result, so no recovery is reported. */
+  abandonRetry(message: string, retrier: object): void {
+    this.#removeRetrier(message, retrier);
   }
 
-  /** @returns whether that was the last. */
-  #leave(what: string, who: object): boolean {
-    const trying = this.#trying.get(what);
-    if (trying?.delete(who) !== true || trying.size > 0) return false;
-    return this.#trying.delete(what);
+  /** @returns whether it was the last one. */
+  #removeRetrier(message: string, retrier: object): boolean {
+    const retriers = this.#retriersByMessage.get(message);
+    if (retriers?.delete(retrier) !== true || retriers.size > 0) return false;
+    return this.#retriersByMessage.delete(message);
   }
 }
 
-/** The store takes nothing for a while, and whoever runs it has heard that already. */
-export const isRefusal = (error: unknown): boolean => error instanceof DomainError && error.fault.code === 'OVERLOADED';
+/** The store rejects writes for a while; it has already logged that itself. */
+export const isOverloadedError = (error: unknown): boolean =>
+  error instanceof DomainError && error.details.code === 'OVERLOADED';

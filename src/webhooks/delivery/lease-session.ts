@@ -1,252 +1,201 @@
 /**
- * The time for which one shard is delivered under one lease: until somebody stops it, or the lease is lost. Whatever is
- * waited for here ends with it.
+ * The period in which this server delivers one shard under one lease. It ends when it is stopped or when the lease is
+ * lost; every wait and every pending store call ends with it.
  */
 import type { EventLog } from '../../app/ports/presence-store.ts';
-import type { Attempt, Delivery, Lease, WebhookCourier, WebhookStore } from '../../app/ports/webhook-store.ts';
-import { later, type Cursor, type Millis, type WebhookId } from '../../core/ids.ts';
+import type { Delivery, ShardLease, WebhookSender, WebhookStore } from '../../app/ports/webhook-store.ts';
+import { addMs, type Cursor, type Millis } from '../../core/ids.ts';
 import type { WebhookRecord } from '../../core/webhooks/webhook.ts';
-import { backoffMs } from './backoff.ts';
-import { attemptOutcome, type Tally } from './delivery-counters.ts';
-import { outcomeOf, type Settled } from './attempt-outcome.ts';
-import type { Receivers } from './receiver-health.ts';
+import type { DeliveryCounters } from './attempt-outcome.ts';
+import { randomBackoffMs } from './backoff.ts';
+import type { FailureLog } from './failure-log.ts';
+import type { ReceiverHealth } from './receiver-health.ts';
+import type { ScanBudget } from './scan-budget.ts';
 import type { Timers } from './timers.ts';
-import type { Troubles } from './failure-log.ts';
-import type { Turns } from './scan-budget.ts';
+import type { WebhookCache } from './webhook-cache.ts';
 
-/** What every consumer of an engine works with. */
-export interface Surroundings {
-  readonly log: EventLog;
-  readonly store: WebhookStore;
-  readonly courier: WebhookCourier;
-  readonly webhooks: KnownWebhooks;
+/** What all workers of an engine share. */
+export interface WorkerDeps {
+  readonly eventLog: EventLog;
+  readonly webhookStore: WebhookStore;
+  readonly sender: WebhookSender;
+  readonly webhookCache: WebhookCache;
+  /** The clock of the store. */
   readonly now: () => Millis;
   readonly timers: Timers;
-  /** At least 0, less than 1. */
+  /** Returns at least 0, less than 1. */
   readonly random: () => number;
-  readonly turns: Turns;
-  readonly tally: Tally;
-  readonly receivers: Receivers;
-  readonly troubles: Troubles;
+  readonly scanBudget: ScanBudget;
+  readonly counters: DeliveryCounters;
+  readonly receiverHealth: ReceiverHealth;
+  readonly failureLog: FailureLog;
+  /** How long a delivery is retried after its first event, in ms. */
   readonly retryForMs: number;
-  /** Hears of what failed and will be tried again. Must not throw. */
-  readonly onWarning: (error: unknown, what: string) => void;
+  /** Receives failures that do not stop the engine. Must not throw. */
+  readonly onWarning: (error: unknown, message: string) => void;
 }
 
-export interface KnownWebhooks {
-  /** One higher with every change of any webhook, from the moment on at which it was heard of. */
-  readonly generation: number;
-  /** As it is now, read again first if it may have changed; undefined: there is none (any more). */
-  current(id: WebhookId): Promise<WebhookRecord | undefined>;
-  /** As last read. */
-  lastKnown(id: WebhookId): WebhookRecord | undefined;
-}
+/** Thrown by the methods of a LeaseSession when it has ended. */
+export class LeaseEnded extends Error {}
 
-/** Thrown to leave whatever is under way: the tenure is over. */
-class Over extends Error {}
+/** From this failure on, store calls are retried about once a minute. */
+const MAX_BACKOFF_FAILURES = 7;
+/** Added to the backoff between two store calls, in ms. */
+const MIN_STORE_RETRY_MS = 1_000;
 
-/** Tries of the store at a distance of up to about a minute. */
-const MOST_FAILURES = 7;
+export class LeaseSession {
+  readonly deps: WorkerDeps;
+  readonly #attemptAbort = new AbortController();
+  #lease: ShardLease;
+  #isStopped = false;
+  #isLost = false;
+  readonly #pendingWaits = new Set<AbortController>();
+  #interruptibleWait: AbortController | null = null;
+  /** `interruptWait` was called while nothing waited. */
+  #isInterruptPending = false;
 
-export class Tenure {
-  readonly around: Surroundings;
-  /** What is under way is broken off, and nothing is written. */
-  readonly #broken = new AbortController();
-  #lease: Lease;
-  /** Nothing is begun any more. */
-  #stopped = false;
-  #lost = false;
-  /** Of everything that is waited for. */
-  readonly #waits = new Set<AbortController>();
-  #nap: AbortController | null = null;
-  #woken = false;
-
-  constructor(lease: Lease, around: Surroundings) {
+  constructor(lease: ShardLease, deps: WorkerDeps) {
     this.#lease = lease;
-    this.around = around;
+    this.deps = deps;
   }
 
-  get lease(): Lease {
+  get lease(): ShardLease {
     return this.#lease;
   }
 
-  /** Was it stopped by nobody yet? */
-  get isGoing(): boolean {
-    return !this.#stopped;
+  /** True until the session is stopped, aborted, or its lease is lost. */
+  get isRunning(): boolean {
+    return !this.#isStopped;
   }
 
-  renew(lease: Lease): void {
+  /** Aborts attempts in progress. */
+  get abortSignal(): AbortSignal {
+    return this.#attemptAbort.signal;
+  }
+
+  renewLease(lease: ShardLease): void {
     this.#lease = lease;
   }
 
-  /** No new attempt is made; those under way are waited for, and what becomes of them is written. */
+  /** Starts no more attempts. Attempts in progress finish and their results are saved. */
   stop(): void {
-    this.#stopped = true;
-    for (const wait of this.#waits) wait.abort();
+    this.#isStopped = true;
+    for (const wait of this.#pendingWaits) wait.abort();
   }
 
-  /** Stops, and breaks attempts off: they are made again by whoever comes next. */
-  breakOff(): void {
+  /** Stops, and aborts attempts in progress. The next holder of the lease makes them again. */
+  abort(): void {
     this.stop();
-    this.#broken.abort();
+    this.#attemptAbort.abort();
   }
 
-  /** The lease is over: breaks off, and nothing is written any more. */
-  lose(): void {
-    this.#lost = true;
-    this.breakOff();
-    this.around.receivers.forget(this.#lease);
+  /** The lease has ended: aborts, and saves nothing more. */
+  loseLease(): void {
+    this.#isLost = true;
+    this.abort();
+    this.deps.receiverHealth.forgetShard(this.#lease);
   }
 
-  /** Ends the nap, or the next one that begins. */
-  wake(): void {
-    this.#woken = true;
-    this.#nap?.abort();
+  /** Ends the current `waitUntil`, or the next one if none is pending. */
+  interruptWait(): void {
+    this.#isInterruptPending = true;
+    this.#interruptibleWait?.abort();
   }
 
-  /** Runs `work`, and stops if it is left because the tenure is over. Never rejects: a fault ends it, too, and is told. */
-  async run(work: () => Promise<void>): Promise<void> {
+  /** @throws LeaseEnded if the session is stopped. */
+  throwIfStopped(): void {
+    if (this.#isStopped) throw new LeaseEnded();
+  }
+
+  /** @throws LeaseEnded if the lease is lost. */
+  throwIfLost(): void {
+    if (this.#isLost) throw new LeaseEnded();
+  }
+
+  /** Runs `work` until it ends or throws. Never rejects: an unexpected error is reported and stops the session. */
+  async runUntilLeaseEnds(work: () => Promise<void>): Promise<void> {
     try {
       await work();
     } catch (error) {
       this.stop();
-      if (error instanceof Over) return;
-      this.around.onWarning(error, 'A webhook’s deliveries stopped and will be begun again.');
+      if (error instanceof LeaseEnded) return;
+      this.deps.onWarning(error, 'Webhook deliveries stopped because of an internal error; the server restarts them.');
     }
   }
 
-  /** Until that moment, or until woken; by one at a time. @throws when the tenure is over. */
-  async napUntil(at: Millis): Promise<void> {
-    if (!this.#woken) {
-      this.#nap = new AbortController();
-      await this.#wait(at, this.#nap);
-      this.#nap = null;
+  /** Waits until `at`, or until `interruptWait`. Only one call may be pending. @throws LeaseEnded */
+  async waitUntil(at: Millis): Promise<void> {
+    if (!this.#isInterruptPending) {
+      this.#interruptibleWait = new AbortController();
+      await this.#wait(at, this.#interruptibleWait);
+      this.#interruptibleWait = null;
     }
-    this.#woken = false;
-    this.#checkGoing();
+    this.#isInterruptPending = false;
+    this.throwIfStopped();
   }
 
   /**
-   * Asks the store until it answers: it may be that its disk is full for a while. Whoever stops meanwhile asks once more:
-   * what was taken and is not noted would be sent again. @throws when the tenure is over.
+   * Repeats a store call until it succeeds, for example while the disk is full. After `stop` it is tried once more,
+   * because a delivery that is not saved would be sent again.
+   * @param failureMessage logged once while the call fails. @throws LeaseEnded
    */
-  async insist<T>(what: string, work: () => Promise<T>): Promise<T> {
-    const { now, random, troubles } = this.around;
-    const who = {};
+  async retryStoreCall<T>(failureMessage: string, call: () => Promise<T>): Promise<T> {
+    const { failureLog } = this.deps;
+    const retrier = {};
     try {
       for (let failures = 1; ; failures++) {
-        if (this.#lost) throw new Over();
-        const isLast = this.#stopped;
+        this.throwIfLost();
+        const isLastTry = this.#isStopped;
         try {
-          const answer = await work();
-          troubles.worked(what, who);
-          return answer;
+          const result = await call();
+          failureLog.recordSuccess(failureMessage, retrier);
+          return result;
         } catch (error) {
-          troubles.failed(error, what, who);
+          failureLog.recordFailure(error, failureMessage, retrier);
         }
-        if (isLast) throw new Over();
-        const until = later(now(), 1_000 + backoffMs(Math.min(failures, MOST_FAILURES), random()));
-        while (now() < until && !this.#stopped) await this.#wait(until, new AbortController());
+        if (isLastTry) throw new LeaseEnded();
+        await this.#waitForStoreRetry(failures);
       }
     } finally {
-      troubles.left(what, who);
+      failureLog.abandonRetry(failureMessage, retrier);
     }
   }
 
-  /** What a store answers with to a lease that it knows. @throws when it does not. */
-  async underLease<T>(what: string, work: (lease: Lease) => Promise<T | null>): Promise<T> {
-    const answer = await this.insist(what, () => work(this.#lease));
-    if (answer === null) throw new Over();
-    return answer;
+  /** As `retryStoreCall`, for calls that need the lease. @throws LeaseEnded also when the store answers null. */
+  async callStoreWithLease<T>(failureMessage: string, call: (lease: ShardLease) => Promise<T | null>): Promise<T> {
+    const result = await this.retryStoreCall(failureMessage, () => call(this.#lease));
+    if (result === null) throw new LeaseEnded();
+    return result;
   }
 
-  /** @throws when the lease is lost: nothing was written then. */
-  async note(progress: { readonly position?: Cursor; readonly delivery?: Delivery }): Promise<void> {
-    const noted = await this.insist('It could not be noted how far a webhook’s deliveries have come.', () =>
-      this.around.store.note(this.#lease, progress),
+  /** @throws LeaseEnded when the lease is lost; nothing was saved then. */
+  async saveProgress(progress: { readonly position?: Cursor; readonly delivery?: Delivery }): Promise<void> {
+    const isSaved = await this.retryStoreCall('Webhook delivery progress could not be saved; the server retries.', () =>
+      this.deps.webhookStore.saveProgress(this.#lease, progress),
     );
-    if (!noted) throw new Over();
+    if (!isSaved) throw new LeaseEnded();
   }
 
-  /** The webhook as it is now. @throws when it is not to be told anything. */
-  async webhook(): Promise<WebhookRecord> {
-    const webhook = await this.around.webhooks.current(this.#lease.webhookId);
-    if (webhook?.state !== 'ACTIVE') throw new Over();
-    this.#checkGoing();
+  /** The current version of the webhook. @throws LeaseEnded if it is deleted or not ACTIVE. */
+  async loadActiveWebhook(): Promise<WebhookRecord> {
+    const webhook = await this.deps.webhookCache.getCurrent(this.#lease.webhookId);
+    if (webhook?.state !== 'ACTIVE') throw new LeaseEnded();
+    this.throwIfStopped();
     return webhook;
   }
 
-  /**
-   * Makes one attempt and notes what becomes of the delivery, with the position if one is given.
-   * @param failures how many attempts in a row had failed before.
-   * @throws when the tenure is over. What was broken off is as if it had not been, but for what was taken of it.
-   */
-  async attempt(webhook: WebhookRecord, delivery: Delivery, failures: number, position?: Cursor): Promise<Settled> {
-    const { now, random, tally } = this.around;
-    const startedAt = now();
-    // Stopped while the log was read.
-    this.#checkGoing();
-    // Not renewed in time: somebody else may be delivering it already.
-    if (this.#lease.until <= startedAt) throw new Over();
-    const attempt = await this.#send(webhook, delivery);
-    if (this.#lost) throw new Over();
-    if (attempt.error !== null && this.#broken.signal.aborted) return this.#leave(delivery, attempt, position);
-    const settled = outcomeOf(delivery, attempt, { startedAt, now: now(), random: random(), failures });
-    await this.note({ delivery: settled.delivery, ...(position === undefined ? {} : { position }) });
-    tally.attempts[attemptOutcome(attempt)]++;
-    tally.eventsDelivered += delivery.events.length - settled.delivery.events.length;
-    if (settled.delivery.status === 'DEAD') tally.deliveriesDead++;
-    this.around.receivers.attempted(this.#lease, attempt, settled);
-    if (settled.isGone) await this.#gone(webhook, attempt);
-    return settled;
+  async #waitForStoreRetry(failures: number): Promise<void> {
+    const { now, random } = this.deps;
+    const backoffMs = randomBackoffMs(Math.min(failures, MAX_BACKOFF_FAILURES), random());
+    const until = addMs(now(), MIN_STORE_RETRY_MS + backoffMs);
+    while (now() < until && !this.#isStopped) await this.#wait(until, new AbortController());
   }
 
-  /** What was taken before it was broken off is not sent again. */
-  async #leave(delivery: Delivery, { eventsDone }: Attempt, position?: Cursor): Promise<never> {
-    if (eventsDone > 0) {
-      const left: Delivery = { ...delivery, events: delivery.events.slice(eventsDone) };
-      await this.note({ delivery: left, ...(position === undefined ? {} : { position }) });
-      this.around.tally.eventsDelivered += eventsDone;
-    }
-    throw new Over();
-  }
-
-  async #send(webhook: WebhookRecord, delivery: Delivery): Promise<Attempt> {
-    try {
-      return await this.around.courier.attempt(webhook, delivery, this.#broken.signal);
-    } catch (error) {
-      this.around.onWarning(error, 'A webhook’s delivery could not be attempted.');
-      return { status: null, error: 'A fault of the server.', eventsDone: 0, retryAfterMs: null };
-    }
-  }
-
-  /**
-   * Says so, unless somebody has changed it since it was attempted: it is paused, delivers elsewhere, or was enabled
-   * again after another shard had been told the same.
-   */
-  async #gone({ id, changedAt }: WebhookRecord, attempt: Attempt): Promise<void> {
-    const { store, tally, receivers, now } = this.around;
-    let isNew = false;
-    await this.insist('It could not be noted that a webhook’s receiver is gone.', () =>
-      store.updateWebhook(id, (webhook) => {
-        isNew = webhook.state === 'ACTIVE' && webhook.changedAt === changedAt;
-        return isNew ? { ...webhook, state: 'GONE', changedAt: now() } : webhook;
-      }),
-    );
-    if (!isNew) return;
-    tally.webhooksGone++;
-    receivers.gone(id, attempt);
-  }
-
-  async #wait(until: Millis, ended: AbortController): Promise<void> {
-    const ms = until - this.around.now();
-    if (this.#stopped || ms <= 0) return;
-    this.#waits.add(ended);
-    await this.around.timers.wait(ms, ended.signal);
-    this.#waits.delete(ended);
-  }
-
-  #checkGoing(): void {
-    if (this.#stopped) throw new Over();
+  async #wait(until: Millis, abort: AbortController): Promise<void> {
+    const ms = until - this.deps.now();
+    if (this.#isStopped || ms <= 0) return;
+    this.#pendingWaits.add(abort);
+    await this.deps.timers.wait(ms, abort.signal);
+    this.#pendingWaits.delete(abort);
   }
 }

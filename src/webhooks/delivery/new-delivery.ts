@@ -1,27 +1,28 @@
-/** How a delivery begins. */
+/** Creates deliveries from events of the log. */
 import { createHash } from 'node:crypto';
 import type { LoggedEvent } from '../../app/ports/presence-store.ts';
 import type { Delivery } from '../../app/ports/webhook-store.ts';
-import { later, millis, type Cursor, type DeliveryId, type Millis, type WebhookId } from '../../core/ids.ts';
-import { NOT_TRIED, type Shard } from '../../core/webhooks/webhook.ts';
+import { addMs, toMillis, type Cursor, type DeliveryId, type Millis, type WebhookId } from '../../core/ids.ts';
+import { NO_ATTEMPTS_YET, type Shard } from '../../core/webhooks/webhook.ts';
 
-/** What an unsent delivery belongs to, and when it is made. */
-export interface Origin {
+/** The shard that a new delivery belongs to, and its creation time. */
+export interface DeliveryOrigin {
   readonly webhookId: WebhookId;
   readonly shard: Shard;
   readonly now: Millis;
 }
 
 /**
- * Events read from the log that go out together. Its time runs from the first of them: what waited behind a delivery
- * that failed has waited already.
+ * A RETRYING delivery of these events. The retry period starts with the first event, so the time that events waited
+ * behind a failed delivery counts.
+ * @param retryForMs the retry period, in ms.
  */
-export const composed = (
-  { webhookId, shard, now }: Origin,
+export const createDelivery = (
+  { webhookId, shard, now }: DeliveryOrigin,
   events: readonly [LoggedEvent, ...LoggedEvent[]],
   retryForMs: number,
 ): Delivery => ({
-  id: idOf(
+  id: deriveDeliveryId(
     webhookId,
     events.map(({ cursor }) => cursor),
   ),
@@ -32,15 +33,15 @@ export const composed = (
   events,
   eventCount: events.length,
   createdAt: now,
-  ...NOT_TRIED,
+  ...NO_ATTEMPTS_YET,
   nextAttemptAt: now,
-  // Never later than it should be for a clock that was ahead when it happened.
-  giveUpAt: later(millis(Math.min(events[0].occurredAt, now)), retryForMs),
+  // If the clock was ahead when the event occurred, the retry period must not become longer.
+  giveUpAt: addMs(toMillis(Math.min(events[0].occurredAt, now)), retryForMs),
 });
 
-/** Says, where deliveries are looked for, that events were removed from the log before they could be delivered. */
-export const lost = ({ webhookId, shard, now }: Origin, position: Cursor): Delivery => ({
-  id: idOf(webhookId, ['lost', String(shard), position]),
+/** A DEAD delivery without events. It reports that retention removed events before they were delivered. */
+export const createLostEventsDelivery = ({ webhookId, shard, now }: DeliveryOrigin, position: Cursor): Delivery => ({
+  id: deriveDeliveryId(webhookId, ['lost', String(shard), position]),
   webhookId,
   shard,
   isTest: false,
@@ -48,14 +49,14 @@ export const lost = ({ webhookId, shard, now }: Origin, position: Cursor): Deliv
   events: [],
   eventCount: 0,
   createdAt: now,
-  ...NOT_TRIED,
-  lastError: `The retention removed events before it was their turn: what there was of some users (those of shard ${shard}) was never sent.`,
+  ...NO_ATTEMPTS_YET,
+  lastError: `Retention removed events of shard ${shard} before they were sent. They are lost.`,
   nextAttemptAt: null,
   giveUpAt: now,
 });
 
-/** The same events, read again after a crash, are the same delivery: whoever has taken it recognises it. */
-const idOf = (webhookId: WebhookId, what: readonly string[]): DeliveryId => {
-  const hash = createHash('sha256').update(JSON.stringify([webhookId, ...what]));
+/** The same input gives the same id, so a receiver recognises events that are sent again after a crash. */
+const deriveDeliveryId = (webhookId: WebhookId, parts: readonly string[]): DeliveryId => {
+  const hash = createHash('sha256').update(JSON.stringify([webhookId, ...parts]));
   return `msg_${hash.digest('base64url')}` as DeliveryId;
 };

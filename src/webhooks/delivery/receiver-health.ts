@@ -1,90 +1,99 @@
-/** Says once that a receiver has begun to fail, and once that it takes things again, however many attempts lie between. */
-import type { Attempt, Lease } from '../../app/ports/webhook-store.ts';
+/** Reports once that a receiver starts to fail, and once that it recovers, however many attempts lie between. */
+import type { AttemptReport, ShardLease } from '../../app/ports/webhook-store.ts';
 import type { WebhookId } from '../../core/ids.ts';
 import type { Shard } from '../../core/webhooks/webhook.ts';
-import type { Settled } from './attempt-outcome.ts';
+import type { DeliveryTransition } from './attempt-outcome.ts';
 
-/** One that fails now and then, and takes the same at once when it comes again, is not worth a word. */
-const FAILURES_IN_A_ROW = 3;
+/** Fewer failures in a row are not reported: a retry usually succeeds. */
+const MIN_REPORTED_FAILURES = 3;
 
-/** Without its URL, which may have secrets in it. */
-export interface ReceiverNews {
+/** The fields of a log line. The URL is left out, because it may contain secrets. */
+export interface ReceiverStateChange {
   readonly webhook: WebhookId;
-  /** Of the answer that it became clear by; null: there was none. */
+  /** HTTP status of the last response; null: there was none. */
   readonly status: number | null;
-  /** Null: it has taken what it was sent. */
+  /** Why the last attempt failed; null: it succeeded. */
   readonly reason: string | null;
 }
 
-interface Failing {
-  /** Those whose next delivery it does not take. */
+interface FailingReceiver {
+  /** The shards whose current delivery fails. */
   readonly shards: Set<Shard>;
-  hasGivenUp: boolean;
+  isDeadDeliveryReported: boolean;
 }
 
-export class Receivers {
-  readonly #tell: (what: string, news: ReceiverNews) => void;
-  /** That they fail was said. */
-  readonly #failing = new Map<WebhookId, Failing>();
+export class ReceiverHealth {
+  readonly #report: (message: string, change: ReceiverStateChange) => void;
+  /** The receivers that were reported as failing. */
+  readonly #failing = new Map<WebhookId, FailingReceiver>();
 
-  constructor(tell: (what: string, news: ReceiverNews) => void) {
-    this.#tell = tell;
+  constructor(report: (message: string, change: ReceiverStateChange) => void) {
+    this.#report = report;
   }
 
-  /** An attempt is over. Those to redeliver say nothing of a receiver: each goes its own way, and may be what fails. */
-  attempted({ webhookId, shard }: Lease, attempt: Attempt, { delivery, failures, isGone }: Settled): void {
-    if (shard === null || isGone) return;
-    const news = newsOf(webhookId, attempt);
-    if (attempt.error === null) this.#takes(shard, news);
-    else if (delivery.status === 'DEAD') this.#givesUp(shard, news);
-    else if (failures >= FAILURES_IN_A_ROW) this.#fails(news).shards.add(shard);
+  /**
+   * Records a completed attempt. Redeliveries (shard null) are ignored: each retries alone, and the failure may be caused
+   * by its content.
+   */
+  recordAttempt(lease: ShardLease, report: AttemptReport, transition: DeliveryTransition): void {
+    const { webhookId, shard } = lease;
+    if (shard === null || transition.isReceiverGone) return;
+    const change = toStateChange(webhookId, report);
+    if (report.error === null) this.#recordSuccess(shard, change);
+    else if (transition.delivery.status === 'DEAD') this.#recordDeadDelivery(shard, change);
+    else if (transition.consecutiveFailures >= MIN_REPORTED_FAILURES) this.#reportFailing(change).shards.add(shard);
   }
 
-  gone(webhookId: WebhookId, attempt: Attempt): void {
-    this.#tell(
-      'A webhook’s receiver is gone: it is told nothing more until it is enabled.',
-      newsOf(webhookId, attempt),
+  /** The webhook became GONE. */
+  reportGone(webhookId: WebhookId, report: AttemptReport): void {
+    this.#report(
+      'A webhook receiver answered 410; the webhook is GONE and gets no deliveries until it is enabled.',
+      toStateChange(webhookId, report),
     );
   }
 
-  /** Somebody else delivers the shard from now on. */
-  forget({ webhookId, shard }: Lease): void {
-    const failing = this.#failing.get(webhookId);
-    if (failing === undefined || shard === null || !failing.shards.delete(shard)) return;
-    if (failing.shards.size === 0) this.#failing.delete(webhookId);
+  /** Another server delivers the shard from now on. */
+  forgetShard({ webhookId, shard }: ShardLease): void {
+    const receiver = this.#failing.get(webhookId);
+    if (receiver === undefined || shard === null || !receiver.shards.delete(shard)) return;
+    if (receiver.shards.size === 0) this.#failing.delete(webhookId);
   }
 
-  /** Of the others nothing is heard any more. */
-  keepOnly(isThere: (id: WebhookId) => boolean): void {
-    for (const id of this.#failing.keys()) if (!isThere(id)) this.#failing.delete(id);
+  /** Forgets the webhooks for which `exists` returns false. */
+  retainWebhooks(exists: (id: WebhookId) => boolean): void {
+    for (const id of this.#failing.keys()) if (!exists(id)) this.#failing.delete(id);
   }
 
-  #fails(news: ReceiverNews): Failing {
-    const known = this.#failing.get(news.webhook);
-    if (known !== undefined) return known;
-    const failing: Failing = { shards: new Set(), hasGivenUp: false };
-    this.#failing.set(news.webhook, failing);
-    this.#tell('A webhook’s receiver does not take what it is sent; it is tried again.', news);
-    return failing;
+  #reportFailing(change: ReceiverStateChange): FailingReceiver {
+    const reported = this.#failing.get(change.webhook);
+    if (reported !== undefined) return reported;
+    const receiver: FailingReceiver = { shards: new Set(), isDeadDeliveryReported: false };
+    this.#failing.set(change.webhook, receiver);
+    this.#report('A webhook receiver fails; its deliveries will be retried.', change);
+    return receiver;
   }
 
-  /** The shard goes on, but that is no sign that the receiver is well. */
-  #givesUp(shard: Shard, news: ReceiverNews): void {
-    const failing = this.#fails(news);
-    failing.shards.delete(shard);
-    if (failing.hasGivenUp) return;
-    failing.hasGivenUp = true;
-    this.#tell('Deliveries of a webhook are given up; they can be redelivered.', news);
+  /** The shard continues with its next delivery, but the receiver counts as failing until one succeeds. */
+  #recordDeadDelivery(shard: Shard, change: ReceiverStateChange): void {
+    const receiver = this.#reportFailing(change);
+    receiver.shards.delete(shard);
+    if (receiver.isDeadDeliveryReported) return;
+    receiver.isDeadDeliveryReported = true;
+    this.#report('A webhook delivery is DEAD after its last retry; it can be redelivered.', change);
   }
 
-  #takes(shard: Shard, news: ReceiverNews): void {
-    const failing = this.#failing.get(news.webhook);
-    if (failing === undefined) return;
-    failing.shards.delete(shard);
-    if (failing.shards.size > 0) return;
-    this.#failing.delete(news.webhook);
-    this.#tell('A webhook’s receiver takes what it is sent again.', news);
+  #recordSuccess(shard: Shard, change: ReceiverStateChange): void {
+    const receiver = this.#failing.get(change.webhook);
+    if (receiver === undefined) return;
+    receiver.shards.delete(shard);
+    if (receiver.shards.size > 0) return;
+    this.#failing.delete(change.webhook);
+    this.#report('A webhook receiver accepts deliveries again.', change);
   }
 }
 
-const newsOf = (webhook: WebhookId, { status, error }: Attempt): ReceiverNews => ({ webhook, status, reason: error });
+const toStateChange = (webhook: WebhookId, { status, error }: AttemptReport): ReceiverStateChange => ({
+  webhook,
+  status,
+  reason: error,
+});

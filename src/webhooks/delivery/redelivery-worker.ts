@@ -1,82 +1,90 @@
 /**
- * Delivers what was given to a webhook to be redelivered: out of order by nature, so a few at a time, each with its own
- * retries. One whose receiver is slow with it takes one of the places, until its attempt is over.
+ * Delivers the redeliveries of one webhook. Their order does not matter, so several run at once, each with its own
+ * retries. A slow receiver keeps its slot until the attempt ends.
  */
 import type { Delivery, DueDeliveries } from '../../app/ports/webhook-store.ts';
-import type { DeliveryId } from '../../core/ids.ts';
-import { later, millis, type Millis } from '../../core/ids.ts';
-import type { Tenure } from './lease-session.ts';
+import { addMs, toMillis, type DeliveryId, type Millis } from '../../core/ids.ts';
+import { attemptDelivery } from './attempt-delivery.ts';
+import type { LeaseSession } from './lease-session.ts';
 
-const AT_ONCE = 4;
-/** Whatever was missed, it is looked again by then. */
-const LOOK_WITHIN_MS = 60_000;
+const MAX_CONCURRENT_ATTEMPTS = 4;
+/** The store is read again after this time at the latest. */
+const MAX_SCAN_INTERVAL_MS = 60_000;
 
-export class LooseConsumer {
-  readonly tenure: Tenure;
-  readonly #underWay = new Map<DeliveryId, Promise<void>>();
+export class RedeliveryWorker {
+  readonly leaseSession: LeaseSession;
+  readonly #attemptsInProgress = new Map<DeliveryId, Promise<void>>();
 
-  constructor(tenure: Tenure) {
-    this.tenure = tenure;
+  constructor(leaseSession: LeaseSession) {
+    this.leaseSession = leaseSession;
   }
 
-  /** Until the tenure is over, and the attempts with it. Never rejects. */
-  async run(): Promise<void> {
-    await this.tenure.run(() => this.#work());
-    await Promise.all(this.#underWay.values());
+  /** Resolves when the session and all attempts have ended. Never rejects. */
+  async deliverUntilLeaseEnds(): Promise<void> {
+    await this.leaseSession.runUntilLeaseEnds(() => this.#startDueAttempts());
+    await Promise.all(this.#attemptsInProgress.values());
   }
 
-  /** There may be more. */
-  nudge(): void {
-    this.tenure.wake();
+  /** Deliveries may have been added: reads the store again. */
+  requestScan(): void {
+    this.leaseSession.interruptWait();
   }
 
-  async #work(): Promise<never> {
-    const { tenure } = this;
-    const { now } = tenure.around;
+  async #startDueAttempts(): Promise<never> {
+    const { leaseSession } = this;
     for (;;) {
-      await tenure.webhook();
-      // Those under way are still due in the store, and may be all that it tells.
-      const due = await this.#due();
-      for (const delivery of due.deliveries) this.#begin(delivery);
-      const lookAt = later(now(), LOOK_WITHIN_MS);
-      const { nextAt } = due;
-      const hasPlace = this.#underWay.size < AT_ONCE;
-      await tenure.napUntil(hasPlace && nextAt !== null && nextAt > now() ? millis(Math.min(nextAt, lookAt)) : lookAt);
+      await leaseSession.loadActiveWebhook();
+      const due = await this.#findDueDeliveries();
+      for (const delivery of due.deliveries) this.#startAttempt(delivery);
+      await leaseSession.waitUntil(this.#nextScanAt(due.nextDueAt));
     }
   }
 
-  /** With none, those of a time yet to come: the clock was set back since, and nobody knows how long they have waited. */
-  async #due(): Promise<DueDeliveries> {
-    const { now } = this.tenure.around;
-    const due = await this.#dueBy(now());
-    if (due.deliveries.length > 0 || due.nextAt === null) return due;
-    const next = await this.#dueBy(due.nextAt);
-    return { deliveries: next.deliveries.filter((delivery) => isOfTheFuture(delivery, now())), nextAt: due.nextAt };
+  #nextScanAt(nextDueAt: Millis | null): Millis {
+    const now = this.leaseSession.deps.now();
+    const latest = addMs(now, MAX_SCAN_INTERVAL_MS);
+    // Deliveries in progress are still due in the store and may fill its answer, so a past `nextDueAt` is ignored.
+    const isSlotFree = this.#attemptsInProgress.size < MAX_CONCURRENT_ATTEMPTS;
+    return isSlotFree && nextDueAt !== null && nextDueAt > now ? toMillis(Math.min(nextDueAt, latest)) : latest;
   }
 
-  #dueBy(moment: Millis): Promise<DueDeliveries> {
-    const { tenure } = this;
-    const asking = 'It could not be read what is to be redelivered.';
-    return tenure.underLease(asking, (lease) => tenure.around.store.due(lease, moment, AT_ONCE));
+  /** If none is due, returns those dated in the future: the clock was set back, so their wait is unknown. */
+  async #findDueDeliveries(): Promise<DueDeliveries> {
+    const { now } = this.leaseSession.deps;
+    const due = await this.#listDueBy(now());
+    if (due.deliveries.length > 0 || due.nextDueAt === null) return due;
+    const next = await this.#listDueBy(due.nextDueAt);
+    return {
+      deliveries: next.deliveries.filter((delivery) => isDatedInFuture(delivery, now())),
+      nextDueAt: due.nextDueAt,
+    };
   }
 
-  #begin(delivery: Delivery): void {
-    if (this.#underWay.size >= AT_ONCE || this.#underWay.has(delivery.id)) return;
-    const attempt = this.tenure
-      .run(() => this.#attempt(delivery))
+  #listDueBy(moment: Millis): Promise<DueDeliveries> {
+    const { leaseSession } = this;
+    const { webhookStore } = leaseSession.deps;
+    return leaseSession.callStoreWithLease('Due redeliveries could not be read; the server retries.', (lease) =>
+      webhookStore.listDueDeliveries(lease, moment, MAX_CONCURRENT_ATTEMPTS),
+    );
+  }
+
+  #startAttempt(delivery: Delivery): void {
+    if (this.#attemptsInProgress.size >= MAX_CONCURRENT_ATTEMPTS || this.#attemptsInProgress.has(delivery.id)) return;
+    const attempt = this.leaseSession
+      .runUntilLeaseEnds(() => this.#attempt(delivery))
       .finally(() => {
-        this.#underWay.delete(delivery.id);
-        this.tenure.wake();
+        this.#attemptsInProgress.delete(delivery.id);
+        this.leaseSession.interruptWait();
       });
-    this.#underWay.set(delivery.id, attempt);
+    this.#attemptsInProgress.set(delivery.id, attempt);
   }
 
   async #attempt(delivery: Delivery): Promise<void> {
-    const webhook = await this.tenure.webhook();
-    await this.tenure.attempt(webhook, delivery, delivery.attempts);
+    const webhook = await this.leaseSession.loadActiveWebhook();
+    await attemptDelivery(this.leaseSession, { webhook, delivery, consecutiveFailures: delivery.attempts });
   }
 }
 
-/** One that was not tried yet is due from when it was given. */
-const isOfTheFuture = ({ attempts, lastAttemptAt }: Delivery, now: Millis): boolean =>
+/** A delivery without an attempt is due from its creation, so a later due time lies in the future. */
+const isDatedInFuture = ({ attempts, lastAttemptAt }: Delivery, now: Millis): boolean =>
   attempts === 0 || (lastAttemptAt !== null && lastAttemptAt > now);

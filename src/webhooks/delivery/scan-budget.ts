@@ -1,34 +1,34 @@
 /**
- * Looking at the log takes the event loop a few ms each time, and hundreds may want to at once: together they get 5 ms
- * of each of its rounds, the rest is for everybody else.
+ * Limits the time that log scans take from the event loop. One scan takes a few ms, and hundreds may start at once:
+ * together they get `budgetMs` of each loop iteration.
  */
-export class Turns {
-  readonly #roundMs: number;
+export class ScanBudget {
+  readonly #budgetMs: number;
   #spentMs = 0;
-  #nextRound: Promise<void> | null = null;
+  #nextIteration: Promise<void> | null = null;
 
-  constructor(roundMs = 5) {
-    this.#roundMs = roundMs;
+  constructor(budgetMs = 5) {
+    this.#budgetMs = budgetMs;
   }
 
-  /** Calls `work` now or in one of the next rounds, first come, first served. @throws what it throws. */
-  async take<T>(work: () => Promise<T>): Promise<T> {
-    while (this.#spentMs >= this.#roundMs) await this.#round();
-    void this.#round();
+  /** Calls `scan` in this loop iteration, or in a later one when the budget is spent; in order. @throws what it throws. */
+  async runWithinBudget<T>(scan: () => Promise<T>): Promise<T> {
+    while (this.#spentMs >= this.#budgetMs) await this.#waitForNextIteration();
+    void this.#waitForNextIteration();
     const startedAt = performance.now();
-    const working = work();
+    const result = scan();
     this.#spentMs += performance.now() - startedAt;
-    return working;
+    return result;
   }
 
-  #round(): Promise<void> {
-    this.#nextRound ??= new Promise((resolve) => {
+  #waitForNextIteration(): Promise<void> {
+    this.#nextIteration ??= new Promise((resolve) => {
       setImmediate(() => {
-        this.#nextRound = null;
+        this.#nextIteration = null;
         this.#spentMs = 0;
         resolve();
       });
     });
-    return this.#nextRound;
+    return this.#nextIteration;
   }
 }

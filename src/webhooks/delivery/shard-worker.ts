@@ -1,288 +1,285 @@
 /**
- * Delivers one shard of one webhook, in the order of the log: one delivery at a time, and none before the one that
- * failed is taken or given up. It holds that one delivery, and otherwise only knows how far it is.
+ * Delivers one shard of one webhook in the order of the log. It sends one delivery at a time; a failed delivery blocks
+ * the following ones until it is DELIVERED or DEAD. It keeps one delivery in memory.
  */
-import type { LoggedEvent, ScannedLog } from '../../app/ports/presence-store.ts';
+import type { LoggedEvent } from '../../app/ports/presence-store.ts';
 import type { Delivery } from '../../app/ports/webhook-store.ts';
-import { DomainError } from '../../core/errors.ts';
-import { later, type Cursor, type Millis } from '../../core/ids.ts';
+import { addMs, type Cursor, type Millis } from '../../core/ids.ts';
 import type { PresenceEvent } from '../../core/records.ts';
-import { isWanted, shardOf, type Shard, type WebhookRecord } from '../../core/webhooks/webhook.ts';
-import { composed, lost } from './new-delivery.ts';
-import type { Tenure } from './lease-session.ts';
+import type { Shard, WebhookRecord } from '../../core/webhooks/webhook.ts';
+import { attemptDelivery } from './attempt-delivery.ts';
+import type { LeaseSession } from './lease-session.ts';
+import { createDelivery, createLostEventsDelivery } from './new-delivery.ts';
+import { MAX_BATCH_EVENTS, ShardLogReader, type ShardEvents } from './shard-log-reader.ts';
+import { UnscannedEvents } from './unscanned-events.ts';
 
-/** Events in one delivery, but for the rest of a change. */
-const BATCH = 100;
-/** How long the first of them waits for more. */
-const GATHER_MS = 250;
-/** Looks at the log for one batch: where little is wanted, so much of it is not waited for any longer. */
-const LOOKS = 10;
-/** A position that nothing was delivered at is noted this often at the least. */
-const NOTE_WITHIN_MS = 60_000;
+/** How long the first event of a batch waits for more. */
+const BATCH_WINDOW_MS = 250;
+/** A position at which nothing was delivered is saved within this time. */
+const MAX_POSITION_SAVE_INTERVAL_MS = 60_000;
 
-/** What was found from the position on. */
-interface Found {
-  /** As it was when it was looked. */
-  readonly webhook: WebhookRecord;
-  readonly events: readonly LoggedEvent[];
-  readonly through: Cursor;
-  /** Nothing follows, as of then. */
-  readonly isAll: boolean;
-}
+type Batch = ShardEvents & { readonly events: readonly [LoggedEvent, ...LoggedEvent[]] };
 
-type Batch = Found & { readonly events: readonly [LoggedEvent, ...LoggedEvent[]] };
-
-export class Consumer {
-  readonly tenure: Tenure;
+export class ShardWorker {
+  readonly leaseSession: LeaseSession;
   readonly shard: Shard;
-  /** Null: from the oldest event that is kept. */
-  #position: Cursor | null = null;
-  #noted: Cursor | null = null;
-  #noteAt: Millis;
-  /** Attempts in a row. */
-  #failures = 0;
-  #restUntil: Millis;
-  /** `changedAt` of the webhook at the last attempt; null: none was made here. */
-  #triedAs: Millis | null = null;
-  /** When the oldest event happened that it has in hand. */
-  #inHandSince: Millis | null = null;
-  /** When the last event happened that was found, if the log has more after it: what follows waits since then at most. */
-  #behindSince: Millis | null = null;
-  /** Wanted events that were committed since the last look, as far as they matter, and when the first of them happened. */
-  #heard = 0;
-  #heardSince: Millis | null = null;
-  #enough = 1;
-  #nudged = false;
+  readonly #logReader: ShardLogReader;
+  readonly #position: ShardPosition;
+  readonly #unscanned = new UnscannedEvents();
+  #consecutiveFailures = 0;
+  #cooldownUntil: Millis;
+  /** `changedAt` of the webhook at the last attempt; null: this worker made none yet. */
+  #attemptedChangedAt: Millis | null = null;
+  /** When the oldest event of the current batch or delivery occurred. */
+  #currentEventsSince: Millis | null = null;
+  /** When the last event that was read occurred, if the log has more. Events that follow wait since then at most. */
+  #unreadEventsSince: Millis | null = null;
   #isIdle = false;
 
-  constructor(tenure: Tenure, shard: Shard) {
-    this.tenure = tenure;
+  constructor(leaseSession: LeaseSession, shard: Shard) {
+    this.leaseSession = leaseSession;
     this.shard = shard;
-    this.#noteAt = this.#restUntil = tenure.around.now();
+    this.#logReader = new ShardLogReader(leaseSession, shard);
+    this.#position = new ShardPosition(leaseSession);
+    this.#cooldownUntil = leaseSession.deps.now();
   }
 
-  /** When the oldest event happened that it knows to be waiting; null: it knows of none. */
-  get waitingSince(): Millis | null {
-    return this.#inHandSince ?? this.#behindSince ?? this.#heardSince;
+  /** When the oldest event occurred that is known to wait for delivery; null: none is known. */
+  get oldestWaitingSince(): Millis | null {
+    return this.#currentEventsSince ?? this.#unreadEventsSince ?? this.#unscanned.oldestOccurredAt;
   }
 
-  /** Until the tenure is over. Never rejects. */
-  run(): Promise<void> {
-    return this.tenure.run(() => this.#work());
+  /** Resolves when the session has ended. Never rejects. */
+  deliverUntilLeaseEnds(): Promise<void> {
+    return this.leaseSession.runUntilLeaseEnds(() => this.#deliverInOrder());
   }
 
-  /** These were committed. Cheap: it looks at them only as long as it makes a difference. */
-  hear(events: readonly PresenceEvent[]): void {
-    if (this.#heard >= this.#enough) return;
-    const { tenure } = this;
-    const webhook = tenure.around.webhooks.lastKnown(tenure.lease.webhookId);
+  /** Called for every commit of this shard. Cheap: it stops counting when a batch is complete. */
+  countCommittedEvents(events: readonly PresenceEvent[]): void {
+    if (this.#unscanned.isThresholdReached) return;
+    const { deps, lease } = this.leaseSession;
+    const webhook = deps.webhookCache.getCached(lease.webhookId);
     if (webhook === undefined) return;
-    const before = this.#heard;
-    for (const event of events) {
-      if (!isWanted(webhook, event)) continue;
-      this.#heard++;
-      this.#heardSince ??= event.occurredAt;
-    }
-    if (this.#heard > before && (before === 0 || this.#heard >= this.#enough)) tenure.wake();
+    if (this.#unscanned.addWantedEvents(webhook, events)) this.leaseSession.interruptWait();
   }
 
-  /** The webhook may have changed: it is time to look, whatever was heard. */
-  nudge(): void {
-    this.#nudged = true;
-    this.tenure.wake();
+  /** The webhook may have changed: reads the log again even without new events. */
+  requestScan(): void {
+    this.#unscanned.requestScan();
+    this.leaseSession.interruptWait();
   }
 
-  /** Much was committed: whoever heard nothing of interest comes along, while it need not be read from a disk. */
-  comeAlong(): void {
-    if (this.#isIdle) this.nudge();
+  /** Advances an idle worker while the events that it skips are still cached in memory. */
+  catchUpIfIdle(): void {
+    if (this.#isIdle) this.requestScan();
   }
 
-  async #work(): Promise<never> {
-    const { tenure } = this;
-    const { store } = tenure.around;
-    const asking = 'It could not be read how far a webhook’s deliveries have come.';
-    const { position, pending } = await tenure.underLease(asking, (lease) => store.progress(lease));
-    this.#position = this.#noted = position;
-    this.#planToNote();
-    if (pending !== null) {
-      this.#failures = pending.attempts;
-      await this.#retry(pending);
-    }
+  async #deliverInOrder(): Promise<never> {
+    await this.#restoreProgress();
     for (;;) {
-      const batch = await this.#nextBatch();
-      const left = await this.#begin(batch);
-      if (left !== null) await this.#retry(left);
+      const batch = await this.#waitForBatch();
+      const unfinished = await this.#deliverBatch(batch);
+      if (unfinished !== null) await this.#retryUntilFinished(unfinished);
     }
   }
 
-  /** @returns what is still to be delivered of it. */
-  async #begin({ webhook, events, through }: Batch): Promise<Delivery | null> {
-    const { around, lease } = this.tenure;
-    const origin = { webhookId: lease.webhookId, shard: this.shard, now: around.now() };
-    const left = await this.#attempt(webhook, composed(origin, events, around.retryForMs), through);
-    this.#position = this.#noted = through;
-    this.#planToNote();
-    return left;
+  async #restoreProgress(): Promise<void> {
+    const { webhookStore } = this.leaseSession.deps;
+    const failureMessage = 'Webhook delivery progress could not be read; the server retries.';
+    const { position, pendingDelivery } = await this.leaseSession.callStoreWithLease(failureMessage, (lease) =>
+      webhookStore.readProgress(lease),
+    );
+    this.#position.markSaved(position);
+    if (pendingDelivery === null) return;
+    this.#consecutiveFailures = pendingDelivery.attempts;
+    await this.#retryUntilFinished(pendingDelivery);
   }
 
-  /** Until it is taken or given up. */
-  async #retry(delivery: Delivery): Promise<void> {
-    for (let left: Delivery | null = delivery; left !== null;) {
-      this.#inHandSince = left.events[0]?.occurredAt ?? null;
-      const webhook = await this.#whenDue(left);
-      left = await this.#attempt(webhook, left);
+  /** Makes the first attempt. @returns the delivery if it has to be retried. */
+  async #deliverBatch({ webhook, events, scannedThrough }: Batch): Promise<Delivery | null> {
+    const delivery = createDelivery(this.#deliveryOrigin(), events, this.leaseSession.deps.retryForMs);
+    const unfinished = await this.#attempt(webhook, delivery, scannedThrough);
+    this.#position.markSaved(scannedThrough);
+    return unfinished;
+  }
+
+  async #retryUntilFinished(delivery: Delivery): Promise<void> {
+    let unfinished: Delivery | null = delivery;
+    while (unfinished !== null) {
+      this.#currentEventsSince = unfinished.events[0]?.occurredAt ?? null;
+      const webhook = await this.#waitForRetryTime(unfinished);
+      unfinished = await this.#attempt(webhook, unfinished);
     }
   }
 
-  /** @returns the webhook that it is due for: one that has changed since the last attempt need not be waited for. */
-  async #whenDue({ nextAttemptAt, lastAttemptAt }: Delivery): Promise<WebhookRecord> {
-    const { tenure } = this;
-    const { now } = tenure.around;
+  /** Ends early when the webhook has changed since the last attempt. @returns the current webhook. */
+  async #waitForRetryTime(delivery: Delivery): Promise<WebhookRecord> {
+    const { nextAttemptAt } = delivery;
+    const { now } = this.leaseSession.deps;
     for (;;) {
-      const webhook = await tenure.webhook();
-      const hasChanged =
-        this.#triedAs === null ? webhook.changedAt > (lastAttemptAt ?? 0) : webhook.changedAt !== this.#triedAs;
-      // A last attempt that is yet to come: the clock has been set back since, and nobody knows how long it has waited.
-      const isOfTheFuture = lastAttemptAt !== null && lastAttemptAt > now();
-      if (hasChanged || isOfTheFuture || nextAttemptAt === null || nextAttemptAt <= now()) return webhook;
-      await tenure.napUntil(nextAttemptAt);
+      const webhook = await this.leaseSession.loadActiveWebhook();
+      if (nextAttemptAt === null || nextAttemptAt <= now()) return webhook;
+      if (this.#hasChangedSinceAttempt(webhook, delivery)) return webhook;
+      // The clock was set back since the last attempt, so the wait is unknown.
+      if (delivery.lastAttemptAt !== null && delivery.lastAttemptAt > now()) return webhook;
+      await this.leaseSession.waitUntil(nextAttemptAt);
     }
   }
 
-  /** @param position to be noted with it. @returns what is still to be delivered. */
+  #hasChangedSinceAttempt({ changedAt }: WebhookRecord, { lastAttemptAt }: Delivery): boolean {
+    return this.#attemptedChangedAt === null
+      ? changedAt > (lastAttemptAt ?? 0)
+      : changedAt !== this.#attemptedChangedAt;
+  }
+
+  /** @param position saved with the result. @returns the delivery if it has to be retried. */
   async #attempt(webhook: WebhookRecord, delivery: Delivery, position?: Cursor): Promise<Delivery | null> {
-    this.#triedAs = webhook.changedAt;
-    const settled = await this.tenure.attempt(webhook, delivery, this.#failures, position);
-    this.#failures = settled.failures;
-    this.#restUntil = later(this.tenure.around.now(), settled.restMs);
-    this.#inHandSince = null;
-    return settled.delivery.status === 'RETRYING' ? settled.delivery : null;
+    this.#attemptedChangedAt = webhook.changedAt;
+    const consecutiveFailures = this.#consecutiveFailures;
+    const transition = await attemptDelivery(this.leaseSession, { webhook, delivery, consecutiveFailures, position });
+    this.#consecutiveFailures = transition.consecutiveFailures;
+    this.#cooldownUntil = addMs(this.leaseSession.deps.now(), transition.cooldownMs);
+    this.#currentEventsSince = null;
+    return transition.delivery.status === 'RETRYING' ? transition.delivery : null;
   }
 
-  /** Waits for it. */
-  async #nextBatch(): Promise<Batch> {
-    const { tenure } = this;
-    const { now } = tenure.around;
-    while (now() < this.#restUntil) await tenure.napUntil(this.#restUntil);
+  async #waitForBatch(): Promise<Batch> {
+    const { now } = this.leaseSession.deps;
+    while (now() < this.#cooldownUntil) await this.leaseSession.waitUntil(this.#cooldownUntil);
     for (;;) {
-      const found = await this.#look();
-      this.#inHandSince = found.events[0]?.occurredAt ?? null;
-      this.#behindSince = found.isAll ? null : (found.events.at(-1)?.occurredAt ?? this.#behindSince);
-      if (isBatch(found)) {
-        const full = found.events.length >= BATCH || !found.isAll;
-        const { occurredAt } = found.events[0];
-        const sendAt = later(occurredAt, GATHER_MS);
-        // What is yet to happen was logged before the clock was set back, and has waited already.
-        if (full || sendAt <= now() || occurredAt > now()) return found;
-        await this.#listen(sendAt, BATCH - found.events.length);
+      const read = await this.#readEvents();
+      if (isBatch(read)) {
+        const sendAt = this.#batchSendTime(read);
+        if (sendAt <= now()) return read;
+        await this.#waitForEvents(sendAt, MAX_BATCH_EVENTS - read.events.length);
       } else {
-        this.#position = found.through;
-        if (now() >= this.#noteAt) await this.#notePosition();
-        if (found.isAll) await this.#untilHeard();
+        await this.#position.advance(read.scannedThrough);
+        if (read.isEndOfLog) await this.#waitForFirstEvent();
       }
     }
   }
 
-  /** Looks at what follows, until there is a batch of it, or it is time to be content with less. */
-  async #look(): Promise<Found> {
-    const { tenure } = this;
-    const { webhooks } = tenure.around;
+  /** A full batch is sent at once, others when the batch window of the first event ends. */
+  #batchSendTime({ events, isEndOfLog }: Batch): Millis {
+    const now = this.leaseSession.deps.now();
+    const { occurredAt } = events[0];
+    if (events.length >= MAX_BATCH_EVENTS || !isEndOfLog) return now;
+    // An event of the future was logged before the clock was set back, so it has waited already.
+    return occurredAt > now ? now : addMs(occurredAt, BATCH_WINDOW_MS);
+  }
+
+  async #readEvents(): Promise<ShardEvents> {
+    const { webhookCache } = this.leaseSession.deps;
     for (;;) {
-      const webhook = await tenure.webhook();
-      const { generation } = webhooks;
-      this.#listenAnew();
-      const found = await this.#find(webhook);
-      // Changed meanwhile: what was looked at was looked at with a filter that may no longer hold.
-      if (found !== null && generation === webhooks.generation) return found;
+      const webhook = await this.leaseSession.loadActiveWebhook();
+      const { generation } = webhookCache;
+      this.#unscanned.reset(MAX_BATCH_EVENTS);
+      const read = await this.#logReader.readEvents(webhook, this.#position.current);
+      if (read === null) {
+        await this.#skipExpiredEvents();
+      } else if (generation === webhookCache.generation) {
+        this.#currentEventsSince = read.events[0]?.occurredAt ?? null;
+        this.#unreadEventsSince = read.isEndOfLog ? null : (read.events.at(-1)?.occurredAt ?? this.#unreadEventsSince);
+        return read;
+      }
+      // Otherwise a webhook changed while the log was read, so the filter may be outdated.
     }
   }
 
-  /** @returns null: it has to begin elsewhere. */
-  async #find(webhook: WebhookRecord): Promise<Found | null> {
-    const events: LoggedEvent[] = [];
-    let through = this.#position;
-    for (let looks = 1; ; looks++) {
-      const scanned = await this.#scan(through, BATCH - events.length, webhook);
-      if (scanned === null) {
-        await this.#expired();
-        return null;
-      }
-      through = scanned.through;
-      events.push(...scanned.events);
-      if (!scanned.hasMore || events.length >= BATCH || looks >= LOOKS) {
-        return { webhook, events, through, isAll: !scanned.hasMore };
-      }
-    }
-  }
-
-  /** @returns null: what follows has been removed. */
-  #scan(after: Cursor | null, limit: number, webhook: WebhookRecord): Promise<ScannedLog | null> {
-    const { log, turns } = this.tenure.around;
-    const matching = (event: PresenceEvent): boolean =>
-      isWanted(webhook, event) && shardOf(event.userId) === this.shard;
-    return this.tenure.insist('The log could not be read for a webhook.', async () => {
-      try {
-        return await turns.take(() => log.scan({ after, limit, matching }));
-      } catch (error) {
-        if (error instanceof DomainError && error.fault.code === 'CURSOR_EXPIRED') return null;
-        throw error;
-      }
-    });
-  }
-
-  /** Goes on from the oldest event that is kept, and leaves word of it. */
-  async #expired(): Promise<void> {
-    const { around, lease } = this.tenure;
-    if (this.#position === null) return;
-    const origin = { webhookId: lease.webhookId, shard: this.shard, now: around.now() };
-    await this.tenure.note({ delivery: lost(origin, this.#position) });
-    this.#position = null;
-    this.#noteAt = around.now();
-    around.tally.deliveriesDead++;
-    around.onWarning(
-      new Error(`Shard ${this.shard} of webhook ${lease.webhookId} goes on with the oldest event that is kept.`),
-      'Events were removed by the retention before a webhook could be told of them.',
+  /** Continues with the oldest event of the log, and saves a DEAD delivery that reports the gap. */
+  async #skipExpiredEvents(): Promise<void> {
+    const { deps, lease } = this.leaseSession;
+    const { current } = this.#position;
+    if (current === null) return;
+    await this.leaseSession.saveProgress({ delivery: createLostEventsDelivery(this.#deliveryOrigin(), current) });
+    this.#position.resetToOldest();
+    deps.counters.deliveriesDead++;
+    deps.onWarning(
+      new Error(`Shard ${this.shard} of webhook ${lease.webhookId} continues with the oldest event in the log.`),
+      'Retention removed events before they were delivered to a webhook; they are skipped.',
     );
   }
 
-  /** Until something wanted can be sent, or it is time to look anyway. */
-  async #untilHeard(): Promise<void> {
-    const { tenure } = this;
-    const { now } = tenure.around;
+  /** Waits for the first wanted event and then for its batch window, or until the log must be read anyway. */
+  async #waitForFirstEvent(): Promise<void> {
+    const { now } = this.leaseSession.deps;
+    const unscanned = this.#unscanned;
     this.#isIdle = true;
-    while (this.#heard === 0 && !this.#nudged && now() < this.#noteAt) await tenure.napUntil(this.#noteAt);
-    this.#isIdle = false;
-    if (this.#heardSince !== null) await this.#listen(later(this.#heardSince, GATHER_MS), BATCH);
-  }
-
-  /** Until so much was heard since the last look, or that moment. */
-  async #listen(until: Millis, enough: number): Promise<void> {
-    const { tenure } = this;
-    this.#enough = enough;
-    while (this.#heard < enough && !this.#nudged && tenure.around.now() < until) await tenure.napUntil(until);
-  }
-
-  #listenAnew(): void {
-    this.#heard = 0;
-    this.#heardSince = null;
-    this.#enough = BATCH;
-    this.#nudged = false;
-  }
-
-  async #notePosition(): Promise<void> {
-    const position = this.#position;
-    if (position !== null && position !== this.#noted) {
-      await this.tenure.note({ position });
-      this.#noted = position;
+    while (unscanned.isEmpty && !unscanned.isScanRequested && now() < this.#position.saveAt) {
+      await this.leaseSession.waitUntil(this.#position.saveAt);
     }
-    this.#planToNote();
+    this.#isIdle = false;
+    const { oldestOccurredAt } = unscanned;
+    if (oldestOccurredAt !== null)
+      await this.#waitForEvents(addMs(oldestOccurredAt, BATCH_WINDOW_MS), MAX_BATCH_EVENTS);
   }
 
-  /** Not all of them at once. */
-  #planToNote(): void {
-    const { now, random } = this.tenure.around;
-    this.#noteAt = later(now(), Math.ceil((NOTE_WITHIN_MS * (1 + random())) / 2));
+  /** Waits until `count` events were committed since the last read, or until `until`. */
+  async #waitForEvents(until: Millis, count: number): Promise<void> {
+    const { now } = this.leaseSession.deps;
+    const unscanned = this.#unscanned;
+    unscanned.setThreshold(count);
+    while (!unscanned.isThresholdReached && !unscanned.isScanRequested && now() < until) {
+      await this.leaseSession.waitUntil(until);
+    }
+  }
+
+  #deliveryOrigin() {
+    const { deps, lease } = this.leaseSession;
+    return { webhookId: lease.webhookId, shard: this.shard, now: deps.now() };
   }
 }
 
-const isBatch = (found: Found): found is Batch => found.events.length > 0;
+/** How far a shard has read the log. The position is saved with each delivery, and now and then without one. */
+class ShardPosition {
+  readonly #session: LeaseSession;
+  /** Null: before the oldest event of the log. */
+  #current: Cursor | null = null;
+  #saved: Cursor | null = null;
+  #saveAt: Millis;
+
+  constructor(session: LeaseSession) {
+    this.#session = session;
+    this.#saveAt = session.deps.now();
+  }
+
+  get current(): Cursor | null {
+    return this.#current;
+  }
+
+  /** When the position is saved next, even if nothing is delivered. */
+  get saveAt(): Millis {
+    return this.#saveAt;
+  }
+
+  /** The store has this position. */
+  markSaved(position: Cursor): void {
+    this.#current = this.#saved = position;
+    this.#scheduleSave();
+  }
+
+  /** Moves on, and saves the position if that is due. @throws LeaseEnded */
+  async advance(position: Cursor): Promise<void> {
+    this.#current = position;
+    if (this.#session.deps.now() < this.#saveAt) return;
+    if (position !== this.#saved) {
+      await this.#session.saveProgress({ position });
+      this.#saved = position;
+    }
+    this.#scheduleSave();
+  }
+
+  /** Restarts before the oldest event; the new position is saved soon. */
+  resetToOldest(): void {
+    this.#current = null;
+    this.#saveAt = this.#session.deps.now();
+  }
+
+  /** The random part spreads the writes of many shards. */
+  #scheduleSave(): void {
+    const { now, random } = this.#session.deps;
+    this.#saveAt = addMs(now(), Math.ceil((MAX_POSITION_SAVE_INTERVAL_MS * (1 + random())) / 2));
+  }
+}
+
+const isBatch = (read: ShardEvents): read is Batch => read.events.length > 0;

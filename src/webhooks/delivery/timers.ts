@@ -1,25 +1,28 @@
-/** How time is waited for: tests let it pass themselves. */
+/** Abstracts waiting, so that tests can control time. */
 export interface Timers {
-  /** Resolves after about so many ms, or as soon as the signal is aborted; never rejects. Whoever waits looks at the clock again. */
+  /**
+   * Resolves after about `ms`, or as soon as the signal is aborted. Never rejects. It may resolve early, so the caller
+   * must read the clock again.
+   */
   wait(ms: number, signal: AbortSignal): Promise<void>;
 }
 
-/** A timer's most, about 24 days. */
-const LONGEST_MS = 2 ** 31 - 1;
+/** The longest delay of setTimeout, about 24 days. */
+const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
-export const timers: Timers = {
+export const systemTimers: Timers = {
   wait: (ms, signal) =>
     new Promise((resolve) => {
       if (signal.aborted) {
         resolve();
         return;
       }
-      const over = (): void => {
+      const finish = (): void => {
         clearTimeout(timer);
-        signal.removeEventListener('abort', over);
+        signal.removeEventListener('abort', finish);
         resolve();
       };
-      const timer = setTimeout(over, Math.min(ms, LONGEST_MS));
-      signal.addEventListener('abort', over);
+      const timer = setTimeout(finish, Math.min(ms, MAX_TIMEOUT_MS));
+      signal.addEventListener('abort', finish);
     }),
 };

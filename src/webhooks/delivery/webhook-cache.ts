@@ -1,65 +1,66 @@
-/** The webhooks as last read, and whether they may have changed since. */
+/** Caches all webhooks of the store. A change marks the cache as stale until it is reloaded. */
 import type { WebhookStore } from '../../app/ports/webhook-store.ts';
 import type { WebhookId } from '../../core/ids.ts';
 import type { WebhookState } from '../../core/enums.ts';
 import type { WebhookRecord } from '../../core/webhooks/webhook.ts';
-import type { KnownWebhooks } from './lease-session.ts';
 
-export class Known implements KnownWebhooks {
+export class WebhookCache {
   readonly #store: WebhookStore;
   #webhooks: ReadonlyMap<WebhookId, WebhookRecord> = new Map();
   #generation = 0;
-  #readGeneration = -1;
-  #waiting: (() => void)[] = [];
-  #closed = false;
+  #loadedGeneration = -1;
+  #waiters: (() => void)[] = [];
+  #isClosed = false;
 
   constructor(store: WebhookStore) {
     this.#store = store;
   }
 
+  /** Increases with every change of any webhook, when this server learns of it. */
   get generation(): number {
     return this.#generation;
   }
 
-  /** They are not what was read any more. */
-  changed(): void {
+  /** A webhook was created, changed or deleted. */
+  markStale(): void {
     this.#generation++;
   }
 
-  /** @throws what the store says. */
-  async read(): Promise<void> {
+  /** @throws the store's error. */
+  async reload(): Promise<void> {
     const generation = this.#generation;
-    const webhooks = await this.#store.webhooks();
+    const webhooks = await this.#store.listWebhooks();
     this.#webhooks = new Map(webhooks.map((webhook) => [webhook.id, webhook]));
-    this.#readGeneration = generation;
-    if (generation === this.#generation) this.#answer();
+    this.#loadedGeneration = generation;
+    if (generation === this.#generation) this.#resolveWaiters();
   }
 
-  /** Waits until they have been read, if they may have changed. */
-  async current(id: WebhookId): Promise<WebhookRecord | undefined> {
-    while (this.#readGeneration !== this.#generation && !this.#closed) {
-      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  /** Waits for a reload if the cache is stale. @returns undefined: there is no such webhook. */
+  async getCurrent(id: WebhookId): Promise<WebhookRecord | undefined> {
+    while (this.#loadedGeneration !== this.#generation && !this.#isClosed) {
+      await new Promise<void>((resolve) => this.#waiters.push(resolve));
     }
     return this.#webhooks.get(id);
   }
 
-  lastKnown(id: WebhookId): WebhookRecord | undefined {
+  /** As last loaded, even if stale. */
+  getCached(id: WebhookId): WebhookRecord | undefined {
     return this.#webhooks.get(id);
   }
 
-  counts(): Record<WebhookState, number> {
+  countByState(): Record<WebhookState, number> {
     const counts = { ACTIVE: 0, PAUSED: 0, GONE: 0 };
     for (const { state } of this.#webhooks.values()) counts[state]++;
     return counts;
   }
 
-  /** Nobody waits any more. */
-  close(): void {
-    this.#closed = true;
-    this.#answer();
+  /** Resolves every pending `getCurrent`; later calls no longer wait. */
+  releaseWaiters(): void {
+    this.#isClosed = true;
+    this.#resolveWaiters();
   }
 
-  #answer(): void {
-    for (const answer of this.#waiting.splice(0)) answer();
+  #resolveWaiters(): void {
+    for (const resolve of this.#waiters.splice(0)) resolve();
   }
 }

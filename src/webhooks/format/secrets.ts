@@ -1,18 +1,18 @@
-/** Ids and secrets of webhooks: made here. What a secret must look like says core. */
+/** Creates the ids and secrets of webhooks. core/webhooks defines which secrets are valid. */
 import { randomBytes } from 'node:crypto';
-import type { WebhookSecrets } from '../../app/ports/webhook-store.ts';
-import { deliveryId, webhookId } from '../../core/ids.ts';
-import { isStandardSecret, SECRET_PREFIX } from '../../core/webhooks/webhook-secret.ts';
+import type { WebhookSecretFactory } from '../../app/ports/webhook-store.ts';
+import { parseDeliveryId, parseWebhookId } from '../../core/ids.ts';
+import { isValidStandardSecret, STANDARD_SECRET_PREFIX } from '../../core/webhooks/webhook-secret.ts';
 
 const ID_BYTES = 16;
 const SECRET_BYTES = 32;
 
-/** The key that a secret of STANDARD stands for; null for any other text. */
-export const standardKey = (secret: string): Buffer | null =>
-  isStandardSecret(secret) ? Buffer.from(secret.slice(SECRET_PREFIX.length), 'base64') : null;
+/** @returns the HMAC key of a STANDARD secret; null for any other text. */
+export const decodeStandardSecret = (secret: string): Buffer | null =>
+  isValidStandardSecret(secret) ? Buffer.from(secret.slice(STANDARD_SECRET_PREFIX.length), 'base64') : null;
 
-export const webhookSecrets: WebhookSecrets = {
-  newWebhookId: () => webhookId(`wh_${randomBytes(ID_BYTES).toString('base64url')}`),
-  newDeliveryId: () => deliveryId(`msg_${randomBytes(ID_BYTES).toString('base64url')}`),
-  newSecret: () => `${SECRET_PREFIX}${randomBytes(SECRET_BYTES).toString('base64')}`,
+export const webhookSecrets: WebhookSecretFactory = {
+  createWebhookId: () => parseWebhookId(`wh_${randomBytes(ID_BYTES).toString('base64url')}`),
+  createDeliveryId: () => parseDeliveryId(`msg_${randomBytes(ID_BYTES).toString('base64url')}`),
+  createSecret: () => `${STANDARD_SECRET_PREFIX}${randomBytes(SECRET_BYTES).toString('base64')}`,
 };

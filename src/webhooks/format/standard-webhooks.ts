@@ -1,44 +1,56 @@
-/** The format STANDARD: a delivery is one request, by the Standard Webhooks convention. */
-import { isoMoment } from '../../app/shared/iso-timestamp.ts';
-import { toldEvent } from '../../app/shared/event-json.ts';
-import type { Format } from '../../app/ports/webhook-format.ts';
+/** The format STANDARD: each delivery is one request, as the Standard Webhooks specification defines it. */
+import { createHmac } from 'node:crypto';
+import { formatIsoTimestamp } from '../../app/shared/iso-timestamp.ts';
+import { eventToJson } from '../../app/shared/event-json.ts';
+import type { WebhookFormatter } from '../../app/ports/webhook-format.ts';
 import type { Delivery } from '../../app/ports/webhook-store.ts';
-import { secretsInForce } from '../../core/webhooks/webhook.ts';
-import { standardKey } from './secrets.ts';
-import { signatures } from './signature.ts';
+import type { DeliveryId } from '../../core/ids.ts';
+import { listValidSecrets } from '../../core/webhooks/webhook.ts';
+import { decodeStandardSecret } from './secrets.ts';
 
-export const standardFormat: Format = {
-  *requests(webhook, delivery, { now, wallClock }) {
-    const body = bodyOf(delivery);
+export const standardFormat: WebhookFormatter = {
+  *createRequests(webhook, delivery, { storeNow, wallClockNow }) {
+    const body = createBody(delivery);
     if (body === null) return;
-    // One that was given while the webhook had another format signs nothing here.
-    const keys = secretsInForce(webhook, now())
-      .map(standardKey)
+    // A secret that was set while the webhook had another format may not be a STANDARD secret.
+    const keys = listValidSecrets(webhook, storeNow())
+      .map(decodeStandardSecret)
       .filter((key) => key !== null);
-    if (keys.length === 0) throw new Error(`The webhook ${webhook.id} has no secret that STANDARD can sign with.`);
-    const timestamp = Math.floor(wallClock() / 1_000);
+    if (keys.length === 0) throw new Error(`Webhook ${webhook.id} has no valid secret for the format STANDARD.`);
+    const timestampSeconds = Math.floor(wallClockNow() / 1_000);
     yield {
       url: new URL(webhook.url),
       headers: {
         'content-type': 'application/json',
         'webhook-id': delivery.id,
-        'webhook-timestamp': String(timestamp),
-        'webhook-signature': signatures(keys, delivery.id, timestamp, body),
+        'webhook-timestamp': String(timestampSeconds),
+        'webhook-signature': createSignatureHeader(keys, delivery.id, timestampSeconds, body),
       },
       body,
-      eventsDone: delivery.events.length,
+      deliveredEventCount: delivery.events.length,
     };
   },
 };
 
-/** The same each time a delivery is sent. Null: there is nothing to tell. */
-const bodyOf = ({ isTest, events, createdAt }: Delivery): string | null => {
-  if (isTest) return JSON.stringify({ type: 'webhook.test', timestamp: isoMoment(createdAt), data: {} });
+/** Identical for each attempt of a delivery. @returns null: there are no events to send. */
+const createBody = ({ isTest, events, createdAt }: Delivery): string | null => {
+  if (isTest) return JSON.stringify({ type: 'webhook.test', timestamp: formatIsoTimestamp(createdAt), data: {} });
   const last = events.at(-1);
   if (last === undefined) return null;
   return JSON.stringify({
     type: 'presence.events',
-    timestamp: isoMoment(last.occurredAt),
-    data: { events: events.map(toldEvent) },
+    timestamp: formatIsoTimestamp(last.occurredAt),
+    data: { events: events.map(eventToJson) },
   });
+};
+
+/** The header `webhook-signature`, version 1: one signature for each key, so that a receiver may know any of them. */
+const createSignatureHeader = (
+  keys: readonly Buffer[],
+  id: DeliveryId,
+  timestampSeconds: number,
+  body: string,
+): string => {
+  const signedContent = `${id}.${timestampSeconds}.${body}`;
+  return keys.map((key) => `v1,${createHmac('sha256', key).update(signedContent, 'utf8').digest('base64')}`).join(' ');
 };

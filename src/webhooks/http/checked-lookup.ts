@@ -1,44 +1,49 @@
-/** What a name stands for, checked before anything connects there. */
+/** Resolves host names for sockets and checks the addresses before anything connects to them. */
 import { lookup as systemLookup } from 'node:dns/promises';
 import type { LookupAddress } from 'node:dns';
 import type { LookupFunction } from 'node:net';
-import type { Addresses } from './address-policy.ts';
-import { Failure } from './request-error.ts';
+import type { AddressPolicy } from './address-policy.ts';
+import { RequestError } from './request-error.ts';
 
-/** Every address of a name. */
-export type Resolve = (name: string) => Promise<readonly LookupAddress[]>;
+/** Returns every address of a name. */
+export type ResolveName = (name: string) => Promise<readonly LookupAddress[]>;
 
-const resolveBySystem: Resolve = (name) => systemLookup(name, { all: true });
+const resolveBySystem: ResolveName = (name) => systemLookup(name, { all: true });
 
 /**
- * For a socket that is about to connect: it is given the addresses that were checked, and resolves nothing again.
- * One address that is not allowed is enough to refuse the name. Sockets that ask for a name while it is being resolved
- * share the answer: the system looks up few names at a time, and one that hangs would keep all of those.
+ * A `lookup` function for sockets. The socket connects to the checked addresses and resolves nothing again, so DNS
+ * rebinding cannot bypass the check. One forbidden address rejects the whole name. Concurrent lookups of one name share
+ * the result: the system resolves few names at a time, and a slow name must not occupy all of its threads.
  */
-export const checkedLookup = (addresses: Addresses, resolve: Resolve = resolveBySystem): LookupFunction => {
-  const underWay = new Map<string, Promise<readonly LookupAddress[]>>();
+export const createCheckedLookup = (
+  addressPolicy: AddressPolicy,
+  resolveName: ResolveName = resolveBySystem,
+): LookupFunction => {
+  const pendingLookups = new Map<string, Promise<readonly LookupAddress[]>>();
 
-  const checked = async (name: string): Promise<readonly LookupAddress[]> => {
-    const found = await resolve(name);
-    if (found.length === 0) throw new Failure('The receiver’s name has no address.');
-    if (!found.every(({ address }) => addresses.allows(address))) {
-      throw new Failure(`Nothing may be sent to ${name}: it has an address that is not public, and not allowed here.`);
+  const resolveAndCheck = async (name: string): Promise<readonly LookupAddress[]> => {
+    const addresses = await resolveName(name);
+    if (addresses.length === 0) throw new RequestError('The receiver’s host name has no address.');
+    if (!addresses.every(({ address }) => addressPolicy.allowsAddress(address))) {
+      throw new RequestError(
+        `Requests to ${name} are not allowed: it has an address that is neither public nor allowed.`,
+      );
     }
-    return found;
+    return addresses;
   };
-  const shared = (name: string): Promise<readonly LookupAddress[]> => {
-    const known = underWay.get(name);
-    if (known !== undefined) return known;
-    const asked = checked(name).finally(() => underWay.delete(name));
-    underWay.set(name, asked);
-    return asked;
+  const resolveShared = (name: string): Promise<readonly LookupAddress[]> => {
+    const pending = pendingLookups.get(name);
+    if (pending !== undefined) return pending;
+    const started = resolveAndCheck(name).finally(() => pendingLookups.delete(name));
+    pendingLookups.set(name, started);
+    return started;
   };
 
   return (name, { all }, callback) => {
-    shared(name).then(
-      (found) => {
-        const [first] = found;
-        if (all === true || first === undefined) callback(null, [...found]);
+    resolveShared(name).then(
+      (addresses) => {
+        const [first] = addresses;
+        if (all === true || first === undefined) callback(null, [...addresses]);
         else callback(null, first.address, first.family);
       },
       (error: unknown) => callback(error as NodeJS.ErrnoException, []),

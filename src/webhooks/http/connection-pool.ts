@@ -1,106 +1,107 @@
-/** The connections of webhooks to their receivers, of each apart: one that hangs holds up no other. */
+/** Connections to receivers, in one pool per webhook, so that a slow receiver delays no other webhook. */
 import { Agent as HttpAgent, type AgentOptions } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import type { LookupFunction } from 'node:net';
 import type { WebhookId } from '../../core/ids.ts';
 
-/** More than one webhook ever has under way: a request that waited for a socket would wait within its own time. */
+/** More than a webhook's concurrent requests. A request that waited for a socket would lose part of its timeout. */
 const MAX_SOCKETS = 32;
-/** An address that says nothing gets so long before the next one of the same name is tried as well. */
-const NEXT_ADDRESS_AFTER_MS = 1_000;
+/** After this time without a connection, the next address of the same host is tried as well. */
+const ADDRESS_ATTEMPT_TIMEOUT_MS = 1_000;
 
-export interface ConnectionSettings {
+export interface ConnectionPoolSettings {
   readonly lookup: LookupFunction;
-  /** For how long a connection that nobody uses stays open. Many servers close theirs after 5 s. */
+  /** How long an unused connection stays open. Many servers close theirs after 5 s. */
   readonly idleMs: number;
-  /** In PEM: whose certificates are trusted; undefined: those that Node trusts. */
-  readonly authorities: string | undefined;
+  /** Trusted certificate authorities in PEM; undefined: those of Node. */
+  readonly trustedCaPem: string | undefined;
 }
 
-/** Makes and keeps connections; never uses a proxy. */
-export class Connections {
-  readonly #settings: ConnectionSettings;
-  readonly #pools = new Map<WebhookId, Pool>();
+/** The pools of all webhooks. Proxies are never used. */
+export class WebhookConnectionPools {
+  readonly #settings: ConnectionPoolSettings;
+  readonly #pools = new Map<WebhookId, ConnectionPool>();
 
-  constructor(settings: ConnectionSettings) {
+  constructor(settings: ConnectionPoolSettings) {
     this.#settings = settings;
   }
 
-  /** For one attempt, which calls `done` when it is over. What nobody uses for `idleMs` is closed, and forgotten. */
-  use(webhookId: WebhookId): { readonly pool: Pool; readonly done: () => void } {
-    const pool = this.#pools.get(webhookId) ?? new Pool(this.#settings);
+  /** For one attempt, which must call `release` at its end. A pool without attempts is closed after `idleMs`. */
+  acquirePool(webhookId: WebhookId): { readonly pool: ConnectionPool; readonly release: () => void } {
+    const pool = this.#pools.get(webhookId) ?? new ConnectionPool(this.#settings);
     this.#pools.set(webhookId, pool);
-    pool.users++;
-    clearTimeout(pool.idle);
-    const done = (): void => {
-      if (--pool.users > 0) return;
-      pool.idle = setTimeout(() => {
-        pool.close();
+    pool.activeAttempts++;
+    clearTimeout(pool.idleTimer);
+    const release = (): void => {
+      if (--pool.activeAttempts > 0) return;
+      pool.idleTimer = setTimeout(() => {
+        pool.closeConnections();
         if (this.#pools.get(webhookId) === pool) this.#pools.delete(webhookId);
       }, this.#settings.idleMs);
-      pool.idle.unref();
+      pool.idleTimer.unref();
     };
-    return { pool, done };
+    return { pool, release };
   }
 
-  close(): void {
+  closeAll(): void {
     for (const pool of this.#pools.values()) {
-      clearTimeout(pool.idle);
-      pool.close();
+      clearTimeout(pool.idleTimer);
+      pool.closeConnections();
     }
     this.#pools.clear();
   }
 }
 
-export class Pool {
-  users = 0;
-  idle: NodeJS.Timeout | undefined;
-  readonly #settings: ConnectionSettings;
-  readonly #agents = new Map<string, HttpAgent>();
+/** The connections of one webhook. */
+export class ConnectionPool {
+  activeAttempts = 0;
+  idleTimer: NodeJS.Timeout | undefined;
+  readonly #settings: ConnectionPoolSettings;
+  readonly #keepAliveAgents = new Map<string, HttpAgent>();
 
-  constructor(settings: ConnectionSettings) {
+  constructor(settings: ConnectionPoolSettings) {
     this.#settings = settings;
   }
 
-  /** Keeps connections open. */
-  agent(protocol: string): HttpAgent {
-    const known = this.#agents.get(protocol);
-    if (known !== undefined) return known;
-    const agent = agentOf(protocol, this.#settings, { keepAlive: true });
-    this.#agents.set(protocol, agent);
+  /** Reuses connections. @param protocol `http:` or `https:`. */
+  getKeepAliveAgent(protocol: string): HttpAgent {
+    const existing = this.#keepAliveAgents.get(protocol);
+    if (existing !== undefined) return existing;
+    const agent = createAgent(protocol, this.#settings, { keepAlive: true });
+    this.#keepAliveAgents.set(protocol, agent);
     return agent;
   }
 
-  /** For one request over a connection of its own. */
-  fresh(protocol: string): HttpAgent {
-    return agentOf(protocol, this.#settings, { keepAlive: false });
+  /** Opens a new connection for one request. @param protocol `http:` or `https:`. */
+  createSingleUseAgent(protocol: string): HttpAgent {
+    return createAgent(protocol, this.#settings, { keepAlive: false });
   }
 
-  close(): void {
-    for (const agent of this.#agents.values()) agent.destroy();
-    this.#agents.clear();
+  closeConnections(): void {
+    for (const agent of this.#keepAliveAgents.values()) agent.destroy();
+    this.#keepAliveAgents.clear();
   }
 }
 
-const agentOf = (
+const createAgent = (
   protocol: string,
-  { lookup, idleMs, authorities }: ConnectionSettings,
+  { lookup, idleMs, trustedCaPem }: ConnectionPoolSettings,
   options: AgentOptions,
 ): HttpAgent => {
-  const all = {
+  const common = {
     ...options,
     lookup,
-    // Of an agent: for a socket in the pool. A request has its own.
+    // For idle sockets in the pool. A request has its own timeout.
     timeout: idleMs,
     maxSockets: MAX_SOCKETS,
-    autoSelectFamilyAttemptTimeout: NEXT_ADDRESS_AFTER_MS,
+    autoSelectFamilyAttemptTimeout: ADDRESS_ATTEMPT_TIMEOUT_MS,
   };
-  if (protocol === 'http:') return new HttpAgent(all);
+  if (protocol === 'http:') return new HttpAgent(common);
   return new HttpsAgent({
-    ...all,
-    // Whatever the environment says.
+    ...common,
+    // Overrides NODE_TLS_REJECT_UNAUTHORIZED.
     rejectUnauthorized: true,
     minVersion: 'TLSv1.2',
-    ...(authorities === undefined ? {} : { ca: authorities }),
+    ...(trustedCaPem === undefined ? {} : { ca: trustedCaPem }),
   });
 };

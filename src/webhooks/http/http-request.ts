@@ -1,119 +1,154 @@
-/** One request and its answer. */
-import { request as httpRequest, type Agent, type IncomingMessage } from 'node:http';
-import { request as httpsRequest } from 'node:https';
+/** Sends one HTTP request and reads the status of its response. */
+import { request as httpRequest, type Agent, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
+import { request as httpsRequest, type RequestOptions } from 'node:https';
 import { isIP, type Socket } from 'node:net';
-import type { Outgoing } from '../../app/ports/webhook-format.ts';
-import { failureOf, Failure } from './request-error.ts';
-import { retryAfterMs } from './retry-after.ts';
-import { hostOf } from './url-policy.ts';
+import type { WebhookRequest } from '../../app/ports/webhook-format.ts';
+import { toRequestError, RequestError } from './request-error.ts';
+import { extractHost } from './url-policy.ts';
 
-/** Of the body of an answer, which nobody looks at: read to the end, its connection can be used again. */
+/** A response body up to this size is read and discarded, so that its connection can be reused. */
 const MAX_BODY_BYTES = 4_096;
 const MAX_HEADER_BYTES = 16_384;
-/** Answers like 103 that come before the answer. */
-const MAX_INTERIM_ANSWERS = 10;
+/** Responses with a 1xx status, such as 103, before the final one. */
+const MAX_INTERIM_RESPONSES = 10;
 
-export interface Answer {
+export interface WebhookResponse {
   readonly status: number;
+  /** From the header `Retry-After`; null: there was none. */
   readonly retryAfterMs: number | null;
 }
 
-export interface Means {
+export interface SendRequestOptions {
   readonly agent: Agent;
   readonly userAgent: string;
-  readonly wallClock: () => number;
+  /** Returns ms since 1970. */
+  readonly wallClockNow: () => number;
 }
 
-/** The connection had been used before, and was closed without a byte of an answer: its end had not been seen yet. */
-export class StaleConnection extends Failure {}
+/** A reused connection was closed before the first byte of a response: the receiver had closed it before the request. */
+export class StaleConnectionError extends RequestError {}
 
 /**
- * An answer is its status: once that is there, it counts, even if its body is too long, broken off or never ends.
- * @param signal breaks the request off, with its reason; the connection is closed then.
- * @throws Failure for a request without an answer; anything else for one that could not even be begun.
+ * A request succeeds when its status is received, even if the body is too long, incomplete or endless.
+ * @param signal aborts the request with its reason, and closes the connection.
+ * @throws RequestError for a request without a response; any other error for one that could not be started.
  */
-export const exchange = (
-  outgoing: Outgoing,
-  { agent, userAgent, wallClock }: Means,
+export const sendRequest = (
+  webhookRequest: WebhookRequest,
+  options: SendRequestOptions,
   signal: AbortSignal,
-): Promise<Answer> =>
+): Promise<WebhookResponse> =>
   new Promise((resolve, reject) => {
     if (signal.aborted) {
-      reject(failureOf(signal.reason));
+      reject(toRequestError(signal.reason));
       return;
     }
-    const { url, headers, body } = outgoing;
-    const start = url.protocol === 'https:' ? httpsRequest : httpRequest;
-    const host = hostOf(url);
-    const request = start({
-      agent,
-      method: 'POST',
-      protocol: url.protocol,
-      // With the dot of the root, which says that the name is whole.
-      host: isIP(host) === 0 ? url.hostname : host,
-      port: url.port === '' ? null : url.port,
-      path: `${url.pathname}${url.search}`,
-      headers: {
-        host: url.host,
-        'user-agent': userAgent,
-        'content-length': Buffer.byteLength(body, 'utf8'),
-        ...headers,
-      },
-      // The name that its certificate must be for.
-      servername: isIP(host) === 0 ? host : '',
-      maxHeaderSize: MAX_HEADER_BYTES,
-      insecureHTTPParser: false,
-    });
+    const startRequest = webhookRequest.url.protocol === 'https:' ? httpsRequest : httpRequest;
+    const request = startRequest(toRequestOptions(webhookRequest, options));
 
-    let answer: Answer | null = null;
-    let failure: Failure | null = null;
-    let interim = 0;
-    let isSilent = true;
-    const heard = (): void => {
-      isSilent = false;
+    let result: WebhookResponse | null = null;
+    let failure: RequestError | null = null;
+    let interimResponses = 0;
+    let hasReceivedData = false;
+    const onData = (): void => {
+      hasReceivedData = true;
     };
     const settle = (): void => {
       signal.removeEventListener('abort', onAbort);
-      if (answer !== null) resolve(answer);
-      else if (failure instanceof Failure) reject(failure);
-      else reject(failureOf(null));
+      if (result !== null) resolve(result);
+      else reject(failure ?? toRequestError(null));
     };
-    // Not left to the end of the request: one that waits for a socket hears of its own end when it gets one.
+    // Settles at once: a request that waits for a socket emits `close` only when it gets one.
     const onAbort = (): void => {
-      failure ??= failureOf(signal.reason);
+      failure ??= toRequestError(signal.reason);
       request.destroy(failure);
       settle();
     };
     signal.addEventListener('abort', onAbort);
 
     request.on('socket', (socket: Socket) => {
-      socket.once('data', heard);
-      request.once('close', () => socket.off('data', heard));
+      socket.once('data', onData);
+      request.once('close', () => socket.off('data', onData));
     });
     request.on('information', () => {
-      if (++interim <= MAX_INTERIM_ANSWERS) return;
-      failure ??= new Failure('Interim answers came, and no end of them.');
+      if (++interimResponses <= MAX_INTERIM_RESPONSES) return;
+      failure ??= new RequestError('The receiver sent too many 1xx responses.');
       request.destroy(failure);
     });
     request.on('response', (response: IncomingMessage) => {
-      // It came with the same bytes as what the request has been ended for.
+      // A response that arrives together with the reason for a failure does not count.
       if (failure !== null) return;
-      answer = { status: response.statusCode ?? 0, retryAfterMs: retryAfterMs(response.headers, wallClock()) };
+      result = {
+        status: response.statusCode ?? 0,
+        retryAfterMs: parseRetryAfterMs(response.headers, options.wallClockNow()),
+      };
       let bytes = 0;
       response.on('data', (chunk: Buffer) => {
         bytes += chunk.length;
         if (bytes > MAX_BODY_BYTES) request.destroy();
       });
-      // The body was broken off. What was to be known is known.
+      // An incomplete body does not matter.
       response.on('error', () => undefined);
     });
     request.on('error', (error) => {
-      const isStale = request.reusedSocket && isSilent && isClosing(error) && !signal.aborted;
-      failure ??= isStale ? new StaleConnection(failureOf(error).message) : failureOf(error);
+      const isStale = request.reusedSocket && !hasReceivedData && isConnectionClosedError(error) && !signal.aborted;
+      failure ??= isStale ? new StaleConnectionError(toRequestError(error).message) : toRequestError(error);
     });
-    // After all the others, and right before the connection can be used again.
+    // The last event of a request, right before its connection can be reused.
     request.on('close', settle);
-    request.end(body);
+    request.end(webhookRequest.body);
   });
 
-const isClosing = (error: Error): boolean => 'code' in error && (error.code === 'ECONNRESET' || error.code === 'EPIPE');
+const toRequestOptions = (
+  { url, headers, body }: WebhookRequest,
+  { agent, userAgent }: SendRequestOptions,
+): RequestOptions => {
+  const host = extractHost(url);
+  const isName = isIP(host) === 0;
+  return {
+    agent,
+    method: 'POST',
+    protocol: url.protocol,
+    // Keeps a trailing dot, which marks the name as absolute.
+    host: isName ? url.hostname : host,
+    port: url.port === '' ? null : url.port,
+    path: `${url.pathname}${url.search}`,
+    headers: {
+      host: url.host,
+      'user-agent': userAgent,
+      'content-length': Buffer.byteLength(body, 'utf8'),
+      ...headers,
+    },
+    // The name that the certificate must contain.
+    servername: isName ? host : '',
+    maxHeaderSize: MAX_HEADER_BYTES,
+    insecureHTTPParser: false,
+  };
+};
+
+const isConnectionClosedError = (error: Error): boolean =>
+  'code' in error && (error.code === 'ECONNRESET' || error.code === 'EPIPE');
+
+/** The only date format that HTTP senders may generate. `Date.parse` accepts more. */
+const HTTP_DATE = /^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/;
+
+/**
+ * Reads the header `Retry-After`. A date is compared with the response's own `Date`, because the receiver's clock may be
+ * wrong.
+ * @param now wall clock, in ms; used for a response without `Date`. @returns 0 or more, in ms; null: no valid header.
+ */
+export const parseRetryAfterMs = (
+  { 'retry-after': retryAfter, date }: Pick<IncomingHttpHeaders, 'retry-after' | 'date'>,
+  now: number,
+): number | null => {
+  if (retryAfter === undefined) return null;
+  if (/^\d+$/.test(retryAfter)) return Math.min(Number(retryAfter) * 1_000, Number.MAX_SAFE_INTEGER);
+  const until = parseHttpDate(retryAfter);
+  return until === null ? null : Math.max(0, until - (parseHttpDate(date) ?? now));
+};
+
+const parseHttpDate = (text: string | undefined): number | null => {
+  if (text === undefined || !HTTP_DATE.test(text)) return null;
+  const moment = Date.parse(text);
+  return Number.isNaN(moment) ? null : moment;
+};

@@ -1,130 +1,136 @@
-/** Brings deliveries to their receivers over HTTP, and comes back with how it went. */
+/** Sends deliveries to their receivers over HTTP and reports the result. */
 import { setMaxListeners } from 'node:events';
-import type { Clocks, Formats, Outgoing } from '../../app/ports/webhook-format.ts';
-import type { Attempt, Delivery, WebhookCourier } from '../../app/ports/webhook-store.ts';
+import type { WebhookClocks, WebhookFormatters, WebhookRequest } from '../../app/ports/webhook-format.ts';
+import type { AttemptReport, Delivery, WebhookSender } from '../../app/ports/webhook-store.ts';
 import type { WebhookRecord } from '../../core/webhooks/webhook.ts';
-import type { Addresses } from './address-policy.ts';
-import { Connections, type Pool } from './connection-pool.ts';
-import { exchange, StaleConnection, type Answer } from './http-request.ts';
-import { Failure } from './request-error.ts';
-import { checkedLookup, type Resolve } from './checked-lookup.ts';
-import type { Targets } from './url-policy.ts';
+import type { AddressPolicy } from './address-policy.ts';
+import { createCheckedLookup, type ResolveName } from './checked-lookup.ts';
+import { WebhookConnectionPools, type ConnectionPool } from './connection-pool.ts';
+import { sendRequest, StaleConnectionError, type WebhookResponse } from './http-request.ts';
+import { RequestError } from './request-error.ts';
+import type { UrlPolicy } from './url-policy.ts';
 
-const IDLE_MS = 4_000;
+const DEFAULT_IDLE_MS = 4_000;
 const MAX_ERROR_CHARACTERS = 300;
 
-export interface CourierSettings extends Clocks {
-  readonly formats: Formats;
-  readonly addresses: Addresses;
-  readonly targets: Targets;
-  /** For each request: from its beginning until its answer is read. */
+export interface HttpSenderSettings extends WebhookClocks {
+  readonly formats: WebhookFormatters;
+  readonly addressPolicy: AddressPolicy;
+  readonly urlPolicy: UrlPolicy;
+  /** For each request, from its start until its response is read, in ms. */
   readonly timeoutMs: number;
   readonly userAgent: string;
-  /** Told of what is our own fault: the attempt has failed, and says nothing of why. */
-  readonly onFault: (error: unknown) => void;
-  /** Left out: the system's. */
-  readonly resolve?: Resolve;
+  /** Receives unexpected errors; the attempt reports a failure without details. */
+  readonly onInternalError: (error: unknown) => void;
+  /** Default: the system's resolver. */
+  readonly resolveName?: ResolveName;
+  /** How long an unused connection stays open, in ms. Default: 4 s. */
   readonly idleMs?: number;
-  /** In PEM; left out: those that Node trusts. */
-  readonly authorities?: string;
+  /** Trusted certificate authorities in PEM. Default: those of Node. */
+  readonly trustedCaPem?: string;
 }
 
-export class Courier implements WebhookCourier {
-  readonly #settings: CourierSettings;
-  readonly #connections: Connections;
-  readonly #underWay = new Set<AbortController>();
+export class HttpSender implements WebhookSender {
+  readonly #settings: HttpSenderSettings;
+  readonly #connectionPools: WebhookConnectionPools;
+  readonly #requestsInProgress = new Set<AbortController>();
   #isClosed = false;
 
-  constructor(settings: CourierSettings) {
+  constructor(settings: HttpSenderSettings) {
     this.#settings = settings;
-    this.#connections = new Connections({
-      lookup: checkedLookup(settings.addresses, settings.resolve),
-      idleMs: settings.idleMs ?? IDLE_MS,
-      authorities: settings.authorities,
+    this.#connectionPools = new WebhookConnectionPools({
+      lookup: createCheckedLookup(settings.addressPolicy, settings.resolveName),
+      idleMs: settings.idleMs ?? DEFAULT_IDLE_MS,
+      trustedCaPem: settings.trustedCaPem,
     });
   }
 
-  /** A receiver may have got what was broken off by `signal`, or by the time. */
-  async attempt(webhook: WebhookRecord, delivery: Delivery, signal: AbortSignal): Promise<Attempt> {
+  /** A receiver may have processed a request that was aborted or timed out. */
+  async attemptDelivery(webhook: WebhookRecord, delivery: Delivery, signal: AbortSignal): Promise<AttemptReport> {
     let status: number | null = null;
-    let eventsDone = 0;
-    const failed = (error: string, retryAfterMs: number | null = null): Attempt => ({
+    let deliveredEventCount = 0;
+    const reportFailure = (error: string, retryAfterMs: number | null = null): AttemptReport => ({
       status,
       error: error.slice(0, MAX_ERROR_CHARACTERS),
-      eventsDone,
+      deliveredEventCount,
       retryAfterMs,
     });
     const format = this.#settings.formats[webhook.format];
-    if (format === undefined) return failed(`The format ${webhook.format} is not served here.`);
-    const { pool, done } = this.#connections.use(webhook.id);
+    if (format === undefined) return reportFailure(`The format ${webhook.format} is not enabled on this server.`);
+    const { pool, release } = this.#connectionPools.acquirePool(webhook.id);
     try {
-      for (const outgoing of format.requests(webhook, delivery, this.#settings)) {
+      for (const request of format.createRequests(webhook, delivery, this.#settings)) {
         status = null;
-        const answer = await this.#send(outgoing, pool, signal);
-        ({ status } = answer);
-        if (!isTaken(status)) return failed(refusalOf(status), answer.retryAfterMs);
-        ({ eventsDone } = outgoing);
+        const response = await this.#sendWithTimeout(request, pool, signal);
+        ({ status } = response);
+        if (!isSuccessStatus(status)) return reportFailure(describeFailureStatus(status), response.retryAfterMs);
+        ({ deliveredEventCount } = request);
       }
-      return { status, error: null, eventsDone: delivery.events.length, retryAfterMs: null };
+      return { status, error: null, deliveredEventCount: delivery.events.length, retryAfterMs: null };
     } catch (error) {
-      if (error instanceof Failure) return failed(error.message);
-      this.#settings.onFault(error);
-      return failed('The request could not be made.');
+      if (error instanceof RequestError) return reportFailure(error.message);
+      this.#settings.onInternalError(error);
+      return reportFailure('The request could not be created because of an internal server error.');
     } finally {
-      done();
+      release();
     }
   }
 
-  /** Breaks off what is under way, and closes every connection. Attempts that come later fail at once. */
+  /** Aborts requests in progress and closes all connections. Later attempts fail at once. */
   close(): void {
     this.#isClosed = true;
-    for (const request of this.#underWay) request.abort(brokenOff());
-    this.#connections.close();
+    for (const abort of this.#requestsInProgress) abort.abort(createAbortError());
+    this.#connectionPools.closeAll();
   }
 
-  /** @throws Failure */
-  async #send(outgoing: Outgoing, pool: Pool, signal: AbortSignal): Promise<Answer> {
-    // Looked at again: what is allowed may be less than it was when the webhook was made.
-    const refusal = this.#settings.targets.refusalOfHost(outgoing.url);
-    if (refusal !== null) throw new Failure(refusal);
-    if (signal.aborted || this.#isClosed) throw brokenOff();
+  /** @throws RequestError */
+  async #sendWithTimeout(request: WebhookRequest, pool: ConnectionPool, signal: AbortSignal): Promise<WebhookResponse> {
+    // Checked again: the settings may be stricter now than when the webhook was created.
+    const rejection = this.#settings.urlPolicy.explainHostRejection(request.url);
+    if (rejection !== null) throw new RequestError(rejection);
+    if (signal.aborted || this.#isClosed) throw createAbortError();
 
-    const request = new AbortController();
+    const abort = new AbortController();
     const { timeoutMs } = this.#settings;
-    const onAbort = (): void => request.abort(brokenOff());
-    const inVain = (): void => request.abort(new Failure(`There was no whole answer within ${timeoutMs} ms.`));
-    // After what lies there was read: a server that was kept from its event loop has not heard the answer yet.
-    const timer = setTimeout(() => setImmediate(inVain), timeoutMs);
-    // One signal may end any number of attempts: that they all listen is no leak.
+    const onAbort = (): void => abort.abort(createAbortError());
+    const onTimeout = (): void =>
+      abort.abort(new RequestError(`The receiver sent no complete response within ${timeoutMs} ms.`));
+    // After a process pause the response may be waiting in the socket: setImmediate lets it be read first.
+    const timer = setTimeout(() => setImmediate(onTimeout), timeoutMs);
+    // All attempts of a session listen to one signal, so many listeners do not indicate a leak.
     setMaxListeners(0, signal);
     signal.addEventListener('abort', onAbort);
-    this.#underWay.add(request);
+    this.#requestsInProgress.add(abort);
     try {
-      return await this.#exchange(outgoing, pool, request.signal);
+      return await this.#sendWithStaleRetry(request, pool, abort.signal);
     } finally {
-      this.#underWay.delete(request);
+      this.#requestsInProgress.delete(abort);
       signal.removeEventListener('abort', onAbort);
       clearTimeout(timer);
     }
   }
 
-  async #exchange(outgoing: Outgoing, pool: Pool, signal: AbortSignal): Promise<Answer> {
-    const { protocol } = outgoing.url;
+  /** Repeats a request over a new connection if the receiver had closed the reused one. */
+  async #sendWithStaleRetry(
+    request: WebhookRequest,
+    pool: ConnectionPool,
+    signal: AbortSignal,
+  ): Promise<WebhookResponse> {
+    const { protocol } = request.url;
     try {
-      return await exchange(outgoing, { ...this.#settings, agent: pool.agent(protocol) }, signal);
+      return await sendRequest(request, { ...this.#settings, agent: pool.getKeepAliveAgent(protocol) }, signal);
     } catch (error) {
-      if (!(error instanceof StaleConnection)) throw error;
-      // The receiver closed a connection that it had done with, which is its right.
-      return exchange(outgoing, { ...this.#settings, agent: pool.fresh(protocol) }, signal);
+      if (!(error instanceof StaleConnectionError)) throw error;
+      return sendRequest(request, { ...this.#settings, agent: pool.createSingleUseAgent(protocol) }, signal);
     }
   }
 }
 
-const isTaken = (status: number): boolean => status >= 200 && status <= 299;
+const isSuccessStatus = (status: number): boolean => status >= 200 && status <= 299;
 
-const refusalOf = (status: number): string =>
+const describeFailureStatus = (status: number): string =>
   status >= 300 && status <= 399
-    ? `The receiver answered with status ${status}, and redirects are not followed.`
+    ? `The receiver answered with status ${status}. Redirects are not followed.`
     : `The receiver answered with status ${status}.`;
 
-const brokenOff = (): Failure => new Failure('The attempt was broken off before there was an answer.');
+const createAbortError = (): RequestError => new RequestError('The attempt was aborted before a response arrived.');

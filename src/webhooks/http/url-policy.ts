@@ -1,44 +1,49 @@
-/** What a webhook's URL may be, as far as the URL itself tells. */
+/** Decides which URLs a webhook may have, as far as the URL itself shows. */
 import { isIP } from 'node:net';
-import { MAX_URL_CHARACTERS, type WebhookTargets } from '../../app/ports/webhook-store.ts';
-import type { Addresses } from './address-policy.ts';
+import { MAX_URL_CHARACTERS, type WebhookUrlPolicy } from '../../app/ports/webhook-store.ts';
+import type { AddressPolicy } from './address-policy.ts';
 
-/** The host as the network knows it: an IPv6 address without its brackets, a name without the dot of the root. */
-export const hostOf = ({ hostname }: URL): string => hostname.replace(/^\[(.*)\]$/, '$1').replace(/\.$/, '');
+/** The host of a URL without the brackets of an IPv6 address and without the trailing dot of a name. */
+export const extractHost = ({ hostname }: URL): string => hostname.replace(/^\[(.*)\]$/, '$1').replace(/\.$/, '');
 
-export class Targets implements WebhookTargets {
-  readonly #addresses: Addresses;
+export class UrlPolicy implements WebhookUrlPolicy {
+  readonly #addressPolicy: AddressPolicy;
   readonly #allowHttp: boolean;
 
-  constructor(addresses: Addresses, allowHttp: boolean) {
-    this.#addresses = addresses;
+  constructor(addressPolicy: AddressPolicy, allowHttp: boolean) {
+    this.#addressPolicy = addressPolicy;
     this.#allowHttp = allowHttp;
   }
 
-  refusal(url: URL): string | null {
+  getRejectionReason(url: URL): string | null {
     return url.href.length > MAX_URL_CHARACTERS
-      ? `A webhook’s URL has at most ${MAX_URL_CHARACTERS} characters.`
-      : this.refusalOfHost(url);
+      ? `A webhook URL has at most ${MAX_URL_CHARACTERS} characters.`
+      : this.explainHostRejection(url);
   }
 
-  /** Whatever its length: a format may add to what is registered. @returns as `refusal`. */
-  refusalOfHost(url: URL): string | null {
+  /** As `getRejectionReason`, for a URL of any length: a format may append parameters to the URL of a webhook. */
+  explainHostRejection(url: URL): string | null {
     if (url.protocol === 'http:' && !this.#allowHttp) {
-      return 'A webhook’s URL begins with https://: sending over http:// is not allowed here.';
+      return 'A webhook URL must start with https://. This server does not allow http://.';
     }
-    if (url.protocol !== 'https:' && url.protocol !== 'http:') return 'A webhook’s URL begins with https://.';
-    if (url.username !== '' || url.password !== '') return 'A webhook’s URL has no user name or password in it.';
-    if (url.port === '0') return 'Nobody can be reached at port 0.';
-    const host = hostOf(url);
-    if (/^\.*$/.test(host)) return 'A webhook’s URL names a host.';
-    if (isIP(host) !== 0 ? this.#addresses.allows(host) : !isLocal(host) || this.#allowsLoopback()) return null;
-    return `Nothing may be sent to ${host}: it is not a public address, and not one that is allowed here.`;
+    if (url.protocol !== 'https:' && url.protocol !== 'http:') return 'A webhook URL must start with https://.';
+    if (url.username !== '' || url.password !== '') return 'A webhook URL must not contain a user name or password.';
+    if (url.port === '0') return 'A webhook URL must not have port 0.';
+    const host = extractHost(url);
+    if (/^\.*$/.test(host)) return 'A webhook URL must contain a host.';
+    if (this.#allowsHost(host)) return null;
+    return `Requests to ${host} are not allowed: the address is neither public nor allowed by this server.`;
+  }
+
+  #allowsHost(host: string): boolean {
+    if (isIP(host) !== 0) return this.#addressPolicy.allowsAddress(host);
+    return !isLoopbackName(host) || this.#allowsLoopback();
   }
 
   #allowsLoopback(): boolean {
-    return this.#addresses.allows('127.0.0.1') || this.#addresses.allows('::1');
+    return this.#addressPolicy.allowsAddress('127.0.0.1') || this.#addressPolicy.allowsAddress('::1');
   }
 }
 
-/** By RFC 6761 a name of one's own machine, whatever it resolves to. */
-const isLocal = (host: string): boolean => host === 'localhost' || host.endsWith('.localhost');
+/** By RFC 6761 these names mean the local machine, whatever DNS answers. */
+const isLoopbackName = (host: string): boolean => host === 'localhost' || host.endsWith('.localhost');

@@ -49,9 +49,9 @@ test('a receiver that fails, is well again, and is gone, in the figures and in t
     { webhook: webhook.id, status: 410, reason: 'The receiver answered with status 410.' },
   ]);
   expect(lines.map(({ msg }) => msg)).toEqual([
-    'A webhook’s receiver does not take what it is sent; it is tried again.',
-    'A webhook’s receiver takes what it is sent again.',
-    'A webhook’s receiver is gone: it is told nothing more until it is enabled.',
+    'A webhook receiver fails; its deliveries will be retried.',
+    'A webhook receiver accepts deliveries again.',
+    'A webhook receiver answered 410; the webhook is GONE and gets no deliveries until it is enabled.',
   ]);
   for (const hidden of ['nobodys-business', url, secret ?? '']) expect(server.output()).not.toContain(hidden);
 }, 60_000);

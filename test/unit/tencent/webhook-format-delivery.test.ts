@@ -1,18 +1,18 @@
 /** The format TENCENT on its way to a receiver that is as strict as those that are in use. */
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { later, millis } from '../../../src/core/ids.ts';
-import { tencentFormat } from '../../../src/tencent/webhook-format.ts';
+import { addMs, toMillis } from '../../../src/core/ids.ts';
+import { createTencentFormat } from '../../../src/tencent/webhook-format.ts';
 import { aCourier, HttpReceiver } from '../webhooks/support/http-receivers.ts';
 import { aDelivery, anEvent, aWebhook } from '../webhooks/support/webhooks.ts';
 import type { CallbackBody } from './callbacks.ts';
 
 const TOKEN = 'xxxxyyyy';
-const NOW = millis(1_669_872_112_000);
+const NOW = toMillis(1_669_872_112_000);
 const NEVER = new AbortController().signal;
 
 const FORMATS = {
-  TENCENT: tencentFormat({
+  TENCENT: createTencentFormat({
     appId: 1_400_000_001,
     admin: 'administrator',
     platformNames: 'DOCUMENTED',
@@ -38,18 +38,19 @@ const stand = async (respond: (before: number) => number = () => 200, takesMs = 
     const callback = JSON.parse(body) as CallbackBody;
     const wrong = complaint(new URL(request.url ?? '', receiver.url), callback, now);
     const status = wrong === null ? respond(receiver.told.length - 1) : 403;
-    now = later(now, takesMs);
+    now = addMs(now, takesMs);
     if (status === 200) taken.push(callback);
     response.writeHead(status, { 'content-type': 'application/json' });
     response.end(
       JSON.stringify({ ActionStatus: wrong === null ? 'OK' : 'FAIL', ErrorCode: 0, ErrorInfo: wrong ?? '' }),
     );
   });
-  const courier = aCourier({ formats: FORMATS, wallClock: () => now });
+  const courier = aCourier({ formats: FORMATS, wallClockNow: () => now });
   const webhook = aWebhook({ url: `${receiver.url}im?env=test`, format: 'TENCENT', secret: TOKEN });
   return {
     taken,
-    attempt: (delivery: Parameters<typeof aDelivery>[0]) => courier.attempt(webhook, aDelivery(delivery), NEVER),
+    attempt: (delivery: Parameters<typeof aDelivery>[0]) =>
+      courier.attemptDelivery(webhook, aDelivery(delivery), NEVER),
   };
 };
 
@@ -59,21 +60,29 @@ const accounts = (taken: readonly CallbackBody[]) => taken.map(({ Info }) => Inf
 describe('a strict receiver', () => {
   it('takes a delivery, one request after another', async () => {
     const { attempt, taken } = await stand();
-    expect(await attempt({ events: EVENTS })).toEqual({ status: 200, error: null, eventsDone: 4, retryAfterMs: null });
+    expect(await attempt({ events: EVENTS })).toEqual({
+      status: 200,
+      error: null,
+      deliveredEventCount: 4,
+      retryAfterMs: null,
+    });
     expect(accounts(taken)).toEqual(['user 1', 'user 2', 'user 3', 'user 4']);
   });
 
   it('finds none of them old, however slow it is', async () => {
     const { attempt, taken } = await stand(() => 200, 50_000);
-    expect(await attempt({ events: EVENTS })).toMatchObject({ error: null, eventsDone: 4 });
+    expect(await attempt({ events: EVENTS })).toMatchObject({ error: null, deliveredEventCount: 4 });
     expect(taken).toHaveLength(4);
   });
 
   it('is sent the rest when it fails in the middle, and nothing that it took', async () => {
     const { attempt, taken } = await stand((before) => (before === 2 ? 500 : 200));
-    const { eventsDone, status } = await attempt({ events: EVENTS });
-    expect([eventsDone, status]).toEqual([2, 500]);
-    expect(await attempt({ events: EVENTS.slice(eventsDone) })).toMatchObject({ error: null, eventsDone: 2 });
+    const { deliveredEventCount, status } = await attempt({ events: EVENTS });
+    expect([deliveredEventCount, status]).toEqual([2, 500]);
+    expect(await attempt({ events: EVENTS.slice(deliveredEventCount) })).toMatchObject({
+      error: null,
+      deliveredEventCount: 2,
+    });
     expect(accounts(taken)).toEqual(['user 1', 'user 2', 'user 3', 'user 4']);
   });
 
@@ -89,7 +98,7 @@ it('what has no word is taken without a request', async () => {
   expect(await attempt({ events: [{ ...anEvent(1), reason: 'PUSH_EXPIRED' }] })).toEqual({
     status: null,
     error: null,
-    eventsDone: 1,
+    deliveredEventCount: 1,
     retryAfterMs: null,
   });
   expect(taken).toEqual([]);

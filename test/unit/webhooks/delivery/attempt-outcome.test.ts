@@ -1,32 +1,32 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Attempt } from '../../../../src/app/ports/webhook-store.ts';
-import { later, millis } from '../../../../src/core/ids.ts';
-import { outcomeOf } from '../../../../src/webhooks/delivery/attempt-outcome.ts';
+import type { AttemptReport } from '../../../../src/app/ports/webhook-store.ts';
+import { addMs, toMillis } from '../../../../src/core/ids.ts';
+import { applyAttempt } from '../../../../src/webhooks/delivery/attempt-outcome.ts';
 import { delivery as failing, loggedEvent } from '../../../contract/webhook-records.ts';
 
-const NOW = millis(1_700_000_000_000);
-const STARTED = later(NOW, -40);
+const NOW = toMillis(1_700_000_000_000);
+const STARTED = addMs(NOW, -40);
 
 const EVENTS = [1, 2, 3].map((number) => loggedEvent(number));
 
 const delivery = failing('msg_1', {
   events: EVENTS,
   eventCount: 3,
-  createdAt: later(NOW, -5_000),
+  createdAt: addMs(NOW, -5_000),
   attempts: 4,
-  lastAttemptAt: later(NOW, -4_000),
+  lastAttemptAt: addMs(NOW, -4_000),
   nextAttemptAt: STARTED,
-  giveUpAt: later(NOW, 60_000),
+  giveUpAt: addMs(NOW, 60_000),
 });
 
-const circumstances = { startedAt: STARTED, now: NOW, failures: 4, random: 0.5 };
-const failed: Attempt = { status: 503, error: 'It answered 503.', eventsDone: 0, retryAfterMs: null };
+const circumstances = { startedAt: STARTED, now: NOW, consecutiveFailures: 4, random: 0.5 };
+const failed: AttemptReport = { status: 503, error: 'It answered 503.', deliveredEventCount: 0, retryAfterMs: null };
 
 describe('an attempt', () => {
   it('that was taken: nothing is left of it but that it was', () => {
-    const attempt = { status: 204, error: null, eventsDone: 3, retryAfterMs: null };
-    expect(outcomeOf(delivery, attempt, circumstances)).toEqual({
+    const attempt = { status: 204, error: null, deliveredEventCount: 3, retryAfterMs: null };
+    expect(applyAttempt(delivery, attempt, circumstances)).toEqual({
       delivery: {
         ...delivery,
         status: 'DELIVERED',
@@ -37,14 +37,14 @@ describe('an attempt', () => {
         lastError: null,
         nextAttemptAt: null,
       },
-      failures: 0,
-      isGone: false,
-      restMs: 0,
+      consecutiveFailures: 0,
+      isReceiverGone: false,
+      cooldownMs: 0,
     });
   });
 
   it('that failed: the same events again, later', () => {
-    expect(outcomeOf(delivery, failed, circumstances)).toEqual({
+    expect(applyAttempt(delivery, failed, circumstances)).toEqual({
       delivery: {
         ...delivery,
         attempts: 5,
@@ -54,31 +54,34 @@ describe('an attempt', () => {
         // The fifth in a row: half of 16 s.
         nextAttemptAt: NOW + 8_000,
       },
-      failures: 5,
-      isGone: false,
-      restMs: 0,
+      consecutiveFailures: 5,
+      isReceiverGone: false,
+      cooldownMs: 0,
     });
   });
 
   it('that brought a part on its way: the rest again, and soon', () => {
-    const settled = outcomeOf(delivery, { ...failed, eventsDone: 2 }, circumstances);
-    expect(settled).toMatchObject({ failures: 1, delivery: { status: 'RETRYING', nextAttemptAt: NOW + 500 } });
+    const settled = applyAttempt(delivery, { ...failed, deliveredEventCount: 2 }, circumstances);
+    expect(settled).toMatchObject({
+      consecutiveFailures: 1,
+      delivery: { status: 'RETRYING', nextAttemptAt: NOW + 500 },
+    });
     expect(settled.delivery.events).toEqual([EVENTS[2]]);
     expect(settled.delivery.eventCount).toBe(3);
   });
 
   it('that failed when its time was over: DEAD, with what was not taken', () => {
     const late = { ...delivery, giveUpAt: NOW };
-    const settled = outcomeOf(late, { ...failed, eventsDone: 1, retryAfterMs: 7_000 }, circumstances);
-    expect(settled).toMatchObject({ isGone: false, restMs: 7_000 });
+    const settled = applyAttempt(late, { ...failed, deliveredEventCount: 1, retryAfterMs: 7_000 }, circumstances);
+    expect(settled).toMatchObject({ isReceiverGone: false, cooldownMs: 7_000 });
     expect(settled.delivery).toMatchObject({ status: 'DEAD', nextAttemptAt: null, lastError: 'It answered 503.' });
     expect(settled.delivery.events).toEqual(EVENTS.slice(1));
   });
 
   it('that was answered 410 is never the last one: whoever says that the receiver is there again has it told', () => {
-    for (const giveUpAt of [later(NOW, 60_000), later(NOW, -60_000)]) {
-      const settled = outcomeOf({ ...delivery, giveUpAt }, { ...failed, status: 410 }, circumstances);
-      expect(settled).toMatchObject({ isGone: true, delivery: { status: 'RETRYING', events: EVENTS } });
+    for (const giveUpAt of [addMs(NOW, 60_000), addMs(NOW, -60_000)]) {
+      const settled = applyAttempt({ ...delivery, giveUpAt }, { ...failed, status: 410 }, circumstances);
+      expect(settled).toMatchObject({ isReceiverGone: true, delivery: { status: 'RETRYING', events: EVENTS } });
       expect(settled.delivery.nextAttemptAt).not.toBeNull();
     }
   });
@@ -91,16 +94,16 @@ describe('an attempt', () => {
         fc.option(fc.nat({ max: 100_000 })),
         fc.integer({ min: -1_000, max: 1_000 }),
         fc.nat({ max: 50 }),
-        (eventsDone, status, retryAfterMs, leftMs, failures) => {
-          const settled = outcomeOf(
-            { ...delivery, giveUpAt: later(NOW, leftMs) },
-            { status, error: 'No.', eventsDone, retryAfterMs },
-            { ...circumstances, failures },
+        (deliveredEventCount, status, retryAfterMs, leftMs, failures) => {
+          const settled = applyAttempt(
+            { ...delivery, giveUpAt: addMs(NOW, leftMs) },
+            { status, error: 'No.', deliveredEventCount, retryAfterMs },
+            { ...circumstances, consecutiveFailures: failures },
           );
-          expect(settled.delivery.events).toEqual(EVENTS.slice(eventsDone));
+          expect(settled.delivery.events).toEqual(EVENTS.slice(deliveredEventCount));
           expect(settled.delivery.status === 'RETRYING').toBe(settled.delivery.nextAttemptAt !== null);
           expect(settled.delivery.status === 'DEAD').toBe(leftMs <= 0 && status !== 410);
-          expect(settled.failures).toBeGreaterThan(0);
+          expect(settled.consecutiveFailures).toBeGreaterThan(0);
         },
       ),
     );

@@ -1,12 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { later, millis } from '../../../../src/core/ids.ts';
-import { backoffMs, restMs, retryAt } from '../../../../src/webhooks/delivery/backoff.ts';
+import { addMs, toMillis } from '../../../../src/core/ids.ts';
+import { randomBackoffMs, cooldownMs, computeNextAttemptAt } from '../../../../src/webhooks/delivery/backoff.ts';
 
 const SECOND = 1_000;
 const HOUR = 3_600_000;
 const DAY = 86_400_000;
-const NOW = millis(1_700_000_000_000);
+const NOW = toMillis(1_700_000_000_000);
 const chance = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
 
 describe('the wait after failures in a row', () => {
@@ -18,36 +18,40 @@ describe('the wait after failures in a row', () => {
     [13, HOUR / 2],
     [5_000, HOUR / 2],
   ])('after %i of them, with the dice in the middle: %i ms', (failures, ms) => {
-    expect(backoffMs(failures, 0.5)).toBe(ms);
+    expect(randomBackoffMs(failures, 0.5)).toBe(ms);
   });
 
   it('is any part of what it may be: nobody comes back together with all the others', () => {
-    expect(backoffMs(4, 0)).toBe(0);
-    expect(backoffMs(4, 0.25)).toBe(2_000);
-    expect(backoffMs(4, 0.999)).toBe(7_992);
+    expect(randomBackoffMs(4, 0)).toBe(0);
+    expect(randomBackoffMs(4, 0.25)).toBe(2_000);
+    expect(randomBackoffMs(4, 0.999)).toBe(7_992);
   });
 });
 
 describe('the next attempt', () => {
-  const failed = { now: NOW, failures: 1, random: 0.5, retryAfterMs: null, giveUpAt: later(NOW, 3 * DAY) };
+  const failed = { now: NOW, consecutiveFailures: 1, random: 0.5, retryAfterMs: null, giveUpAt: addMs(NOW, 3 * DAY) };
 
   it('waits for as long as the receiver wants, if that is longer', () => {
-    expect(retryAt({ ...failed, retryAfterMs: 90 * SECOND })).toBe(NOW + 90 * SECOND);
-    expect(retryAt({ ...failed, failures: 13, retryAfterMs: 90 * SECOND })).toBe(NOW + HOUR / 2);
+    expect(computeNextAttemptAt({ ...failed, retryAfterMs: 90 * SECOND })).toBe(NOW + 90 * SECOND);
+    expect(computeNextAttemptAt({ ...failed, consecutiveFailures: 13, retryAfterMs: 90 * SECOND })).toBe(
+      NOW + HOUR / 2,
+    );
   });
 
   it('waits a day at the most, whatever the receiver wants', () => {
-    expect(retryAt({ ...failed, retryAfterMs: 365 * DAY })).toBe(NOW + DAY);
-    expect(retryAt({ ...failed, retryAfterMs: Infinity })).toBe(NOW + DAY);
+    expect(computeNextAttemptAt({ ...failed, retryAfterMs: 365 * DAY })).toBe(NOW + DAY);
+    expect(computeNextAttemptAt({ ...failed, retryAfterMs: Infinity })).toBe(NOW + DAY);
   });
 
   it('is not put off beyond the moment at which it is given up', () => {
-    expect(retryAt({ ...failed, retryAfterMs: 5 * SECOND, giveUpAt: later(NOW, 2 * SECOND) })).toBe(NOW + 2 * SECOND);
+    expect(computeNextAttemptAt({ ...failed, retryAfterMs: 5 * SECOND, giveUpAt: addMs(NOW, 2 * SECOND) })).toBe(
+      NOW + 2 * SECOND,
+    );
   });
 
   it('is not made when that moment has come', () => {
-    expect(retryAt({ ...failed, giveUpAt: NOW })).toBeNull();
-    expect(retryAt({ ...failed, giveUpAt: later(NOW, -DAY) })).toBeNull();
+    expect(computeNextAttemptAt({ ...failed, giveUpAt: NOW })).toBeNull();
+    expect(computeNextAttemptAt({ ...failed, giveUpAt: addMs(NOW, -DAY) })).toBeNull();
   });
 
   it('is in whole milliseconds, never before now, never after the last moment for it', () => {
@@ -58,7 +62,13 @@ describe('the next attempt', () => {
         fc.option(fc.oneof(fc.double({ noNaN: true }), fc.integer({ min: -10, max: 2 * DAY }))),
         fc.integer({ min: 1, max: 30 * DAY }),
         (failures, random, retryAfterMs, leftMs) => {
-          const at = retryAt({ now: NOW, failures, random, retryAfterMs, giveUpAt: later(NOW, leftMs) });
+          const at = computeNextAttemptAt({
+            now: NOW,
+            consecutiveFailures: failures,
+            random,
+            retryAfterMs,
+            giveUpAt: addMs(NOW, leftMs),
+          });
           expect(Number.isSafeInteger(at)).toBe(true);
           expect(at).toBeGreaterThanOrEqual(NOW);
           expect(at).toBeLessThanOrEqual(NOW + leftMs);
@@ -69,8 +79,8 @@ describe('the next attempt', () => {
 });
 
 it('after a death the receiver is left alone for a second, or for as long as it wants up to a day', () => {
-  expect(restMs(null)).toBe(SECOND);
-  expect(restMs(20)).toBe(SECOND);
-  expect(restMs(5 * SECOND)).toBe(5 * SECOND);
-  expect(restMs(9 * DAY)).toBe(DAY);
+  expect(cooldownMs(null)).toBe(SECOND);
+  expect(cooldownMs(20)).toBe(SECOND);
+  expect(cooldownMs(5 * SECOND)).toBe(5 * SECOND);
+  expect(cooldownMs(9 * DAY)).toBe(DAY);
 });

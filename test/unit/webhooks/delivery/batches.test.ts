@@ -1,6 +1,6 @@
 /** What goes into one delivery, and when it is sent. */
 import { describe, expect, it } from 'vitest';
-import type { CommittedChange, LogScan } from '../../../../src/app/ports/presence-store.ts';
+import type { CommittedChange, EventLogScan } from '../../../../src/app/ports/presence-store.ts';
 import { hangs, taken } from '../support/receiver.ts';
 import { OTHER_HOOK, DeliveryHarness, userOf, HOOK } from '../support/delivery-harness.ts';
 import { quiet } from '../support/virtual-timers.ts';
@@ -105,10 +105,10 @@ describe('what is not wanted', () => {
 
   it('does not have the log looked at with every commit', async () => {
     const harness = await DeliveryHarness.atWork({}, { reasons: ['REVOKED'] });
-    const { log } = harness.store;
-    const scan = log.scan.bind(log);
+    const { eventLog: log } = harness.store;
+    const scan = log.scanEvents.bind(log);
     let scans = 0;
-    Object.assign(log, { scan: (query: LogScan) => (scans++, scan(query)) });
+    Object.assign(log, { scanEvents: (query: EventLogScan) => (scans++, scan(query)) });
     for (let number = 0; number < 999; number++) await harness.logIn(userOf(0, number));
     await quiet();
     expect(scans).toBe(0);

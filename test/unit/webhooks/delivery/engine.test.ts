@@ -33,10 +33,10 @@ describe('a webhook', () => {
     await harness.timers.pass(250);
     await harness.change({ state: 'PAUSED' });
     await quiet();
-    expect(harness.engine.figures().shards).toBe(1);
+    expect(harness.engine.collectStats().activeShards).toBe(1);
     answer();
     await quiet();
-    expect(harness.engine.figures().shards).toBe(0);
+    expect(harness.engine.collectStats().activeShards).toBe(0);
     harness.receiver.answer = taken;
     await harness.logIn(userOf(0));
     await harness.timers.pass(MINUTE);
@@ -68,7 +68,7 @@ describe('a webhook', () => {
     const harness = await DeliveryHarness.atWork();
     await harness.hook({ id: OTHER_HOOK });
     await quiet();
-    const scan = vi.spyOn(harness.store.log, 'scan');
+    const scan = vi.spyOn(harness.store.eventLog, 'scanEvents');
     await harness.change({ userStatusOnly: true });
     await quiet();
     expect(scan).toHaveBeenCalledTimes(SHARDS_PER_WEBHOOK);
@@ -84,7 +84,7 @@ describe('a webhook', () => {
     await harness.timers.pass(250);
     await harness.webhooks.deleteWebhook(HOOK);
     await quiet();
-    expect(harness.engine.figures().shards).toBe(0);
+    expect(harness.engine.collectStats().activeShards).toBe(0);
     expect(await harness.deliveries()).toEqual([]);
     await harness.logIn(userOf(0));
     await harness.timers.pass(MINUTE);
@@ -124,7 +124,7 @@ describe('a lease', () => {
     expect(signals.map(({ aborted }) => aborted)).toEqual([false]);
     await harness.timers.pass(1);
     expect(signals.map(({ aborted }) => aborted)).toEqual([true]);
-    expect(harness.engine.figures().shards).toBe(0);
+    expect(harness.engine.collectStats().activeShards).toBe(0);
     expect(harness.webhooks.notes).toEqual([]);
 
     harness.webhooks.refused.clear();
@@ -144,7 +144,7 @@ describe('a lease', () => {
     await harness.logIn(userOf(0));
     await harness.timers.pass(250);
     expect(harness.webhooks.notes).toEqual([]);
-    expect(harness.engine.figures()).toMatchObject({ shards: 0, attempts: { TAKEN: 0 } });
+    expect(harness.engine.collectStats()).toMatchObject({ activeShards: 0, attemptsByResult: { TAKEN: 0 } });
   });
 });
 
@@ -190,9 +190,9 @@ describe('a store that refuses', () => {
   });
 
   it.each([
-    ['lease', 'The leases of webhooks could not be renewed.'],
-    ['webhooks', 'The leases of webhooks could not be renewed.'],
-    ['progress', 'It could not be read how far a webhook’s deliveries have come.'],
+    ['lease', 'Webhook leases could not be renewed; the server retries.'],
+    ['webhooks', 'Webhook leases could not be renewed; the server retries.'],
+    ['progress', 'Webhook delivery progress could not be read; the server retries.'],
   ] as const)('at the start (%s) is asked again, and said to have failed once', async (call, warning) => {
     const harness = new DeliveryHarness();
     await harness.hook();
@@ -217,7 +217,7 @@ describe('a store that refuses', () => {
     expect(harness.receiver.told).toHaveLength(1);
     harness.webhooks.refused.clear();
     await harness.timers.pass(2 * MINUTE);
-    expect(await harness.webhooks.webhooks()).toMatchObject([{ state: 'GONE' }]);
+    expect(await harness.webhooks.listWebhooks()).toMatchObject([{ state: 'GONE' }]);
   });
 
   it('to read its log is asked again', async () => {
@@ -225,7 +225,7 @@ describe('a store that refuses', () => {
     harness.store.gates.fail('reading the log', new Error('The disk does not answer.'));
     await harness.logIn(userOf(0));
     await harness.timers.pass(MINUTE);
-    expect(harness.warnings).toEqual(['The log could not be read for a webhook.']);
+    expect(harness.warnings).toEqual(['The event log could not be read for a webhook; the server retries.']);
     expect(harness.receiver.events).toEqual(harness.store.events);
   });
 });
@@ -243,13 +243,13 @@ it('what was removed from the log before it was told is said, and what is kept i
   expect(dead.map(({ events, shard }) => [events, shard]).sort()).toEqual(
     [0, 1, 2, 3, 4, 5, 6, 7].map((shard) => [[], shard]),
   );
-  for (const { lastError } of dead) expect(lastError).toContain('The retention removed events');
+  for (const { lastError } of dead) expect(lastError).toContain('Retention removed events');
   expect(new Set(harness.warnings)).toEqual(
-    new Set(['Events were removed by the retention before a webhook could be told of them.']),
+    new Set(['Retention removed events before they were delivered to a webhook; they are skipped.']),
   );
   expect(harness.warnings).toHaveLength(8);
   await harness.engine.close();
-  expect(await harness.progressOf(1)).toMatchObject({ pending: null });
+  expect(await harness.progressOf(1)).toMatchObject({ pendingDelivery: null });
   // Once for all.
   const other = harness.another();
   other.start();
@@ -302,7 +302,7 @@ describe('when it is closed', () => {
     await harness.timers.pass(1);
     await closing;
     expect(await harness.deliveries()).toEqual([]);
-    expect((await harness.progressOf(0))?.pending).toBeNull();
+    expect((await harness.progressOf(0))?.pendingDelivery).toBeNull();
     expect(harness.timers.waiting).toBe(0);
     expect(harness.engine.close()).toBe(harness.engine.close());
   });
@@ -324,7 +324,7 @@ describe('when it is closed', () => {
     harness.webhooks.refused.set('release', new Error('The store does not answer.'));
     await harness.engine.close();
     expect(harness.timers.waiting).toBe(0);
-    expect(harness.warnings).toContain('The leases of webhooks could not be given back; they end by themselves.');
+    expect(harness.warnings).toContain('Webhook leases could not be released; they expire within 30 s.');
     const told = harness.receiver.told.length;
     await harness.logIn(userOf(3));
     await harness.timers.pass(MINUTE);
@@ -335,14 +335,14 @@ describe('when it is closed', () => {
     const harness = await DeliveryHarness.atWork();
     await harness.logIn(userOf(0));
     await harness.logIn(userOf(0));
-    harness.receiver.answer = async (told, signal) => ({ ...(await hangs(told, signal)), eventsDone: 2 });
+    harness.receiver.answer = async (told, signal) => ({ ...(await hangs(told, signal)), deliveredEventCount: 2 });
     await harness.timers.pass(250);
     const closed = harness.engine.close();
     await harness.timers.pass(2_000);
     await closed;
     const { events } = harness.store;
     expect(events).toHaveLength(3);
-    expect(harness.engine.figures().eventsDelivered).toBe(2);
+    expect(harness.engine.collectStats().deliveredEvents).toBe(2);
 
     harness.receiver.answer = taken;
     const next = harness.another();

@@ -5,10 +5,10 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import type { LoggedEvent } from '../../../../src/app/ports/presence-store.ts';
-import type { Attempt, Delivery } from '../../../../src/app/ports/webhook-store.ts';
-import { later, type Cursor, type DeliveryId, type UserId } from '../../../../src/core/ids.ts';
+import type { AttemptReport, Delivery } from '../../../../src/app/ports/webhook-store.ts';
+import { addMs, type Cursor, type DeliveryId, type UserId } from '../../../../src/core/ids.ts';
 import { PLATFORMS } from '../../../../src/core/enums.ts';
-import { isWanted } from '../../../../src/core/webhooks/webhook.ts';
+import { matchesEventFilter } from '../../../../src/core/webhooks/webhook.ts';
 import { Node, type World } from '../support/engine-process.ts';
 import { FakeSender, refused, taken, type Told } from '../support/receiver.ts';
 import { HOOK, DeliveryHarness, userOf } from '../support/delivery-harness.ts';
@@ -96,7 +96,7 @@ class Model {
   }
 
   answer(harness: DeliveryHarness, isAlive: () => boolean) {
-    return async (told: Told, signal: AbortSignal): Promise<Attempt> => {
+    return async (told: Told, signal: AbortSignal): Promise<AttemptReport> => {
       const next = this.#fates[this.#attempts++ % this.#fates.length]!;
       const { shard } = told.delivery;
       for (const { cursor } of told.events) if (this.noted.has(cursor)) this.faults.push(`${cursor} was told again.`);
@@ -109,7 +109,7 @@ class Model {
       if (told.events.length > 1) this.seen.several++;
       try {
         const attempt = await this.#go(next, told, signal, harness);
-        this.#taken.set(told.id, told.events.slice(0, attempt.eventsDone));
+        this.#taken.set(told.id, told.events.slice(0, attempt.deliveredEventCount));
         return attempt;
       } finally {
         // Of whoever was killed nothing is under way any more: see `killed`.
@@ -128,7 +128,7 @@ class Model {
     if (delivery.status === 'DEAD') this.seen.dead++;
   }
 
-  async #go(next: Fate, told: Told, signal: AbortSignal, harness: DeliveryHarness): Promise<Attempt> {
+  async #go(next: Fate, told: Told, signal: AbortSignal, harness: DeliveryHarness): Promise<AttemptReport> {
     const answer = this.isWell ? 'taken' : next.answer;
     const done = answer === 'partly' ? Math.floor(told.events.length / 2) : 0;
     if (answer === 'taken' || next.arrives) this.#arrives(told, told.events);
@@ -137,12 +137,12 @@ class Model {
     if (afterMs > 0) await harness.timers.wait(afterMs, signal);
     if (signal.aborted) {
       this.seen.brokenOff++;
-      return { status: null, error: 'Broken off.', eventsDone: 0, retryAfterMs: null };
+      return { status: null, error: 'Broken off.', deliveredEventCount: 0, retryAfterMs: null };
     }
     if (answer === 'taken') return taken(told);
-    if (answer === 'nothing') return { status: null, error: 'Timed out.', eventsDone: 0, retryAfterMs: null };
+    if (answer === 'nothing') return { status: null, error: 'Timed out.', deliveredEventCount: 0, retryAfterMs: null };
     if (answer === 'gone') this.seen.gone++;
-    return refused(answer === 'gone' ? 410 : 503, { eventsDone: done, retryAfterMs: next.retryAfterMs });
+    return refused(answer === 'gone' ? 410 : 503, { deliveredEventCount: done, retryAfterMs: next.retryAfterMs });
   }
 
   #arrives(told: Told, events: readonly LoggedEvent[]): void {
@@ -164,7 +164,7 @@ it('at least once, in order per user, never again once noted', { timeout: 120_00
       fc.infiniteStream(fc.double({ min: 0, max: 0.999, noNaN: true })),
       async (steps, fates, wanted, chances) => {
         const harness = new DeliveryHarness();
-        await harness.hook({ ...wanted, start: await harness.store.log.latestCursor() });
+        await harness.hook({ ...wanted, startCursor: await harness.store.eventLog.getLatestCursor() });
         const model = new Model(fates);
         const start = () => {
           const receiver = new FakeSender(() => harness.store.now());
@@ -197,7 +197,7 @@ it('at least once, in order per user, never again once noted', { timeout: 120_00
           status: 'RETRYING',
           attempts: 0,
           nextAttemptAt: harness.store.now(),
-          giveUpAt: later(harness.store.now(), RETRY_FOR_MS),
+          giveUpAt: addMs(harness.store.now(), RETRY_FOR_MS),
         });
         for (const one of steps) {
           if (one.do === 'login') await harness.logIn(one.user, one.platform);
@@ -216,7 +216,7 @@ it('at least once, in order per user, never again once noted', { timeout: 120_00
           else if (one.do === 'pause') await harness.change({ state: 'PAUSED' });
           else if (one.do === 'resume') await resume();
           else {
-            const given = await harness.webhooks.redeliver({ webhookId: HOOK }, revive);
+            const given = await harness.webhooks.requeueDeadDeliveries({ webhookId: HOOK }, revive);
             model.seen.redelivered += given.length;
           }
           await quiet();
@@ -230,14 +230,14 @@ it('at least once, in order per user, never again once noted', { timeout: 120_00
 
         const dead = (await harness.deliveries('DEAD')).flatMap(({ events }) => events.map(({ cursor }) => cursor));
         const told = new Set([...model.arrivals.map(({ event }) => event.cursor), ...dead]);
-        const due = harness.store.events.filter((event) => isWanted(wanted, event));
+        const due = harness.store.events.filter((event) => matchesEventFilter(wanted, event));
         expect(due.map(({ cursor }) => cursor).filter((cursor) => !told.has(cursor))).toEqual([]);
         expect(await harness.deliveries('RETRYING')).toEqual([]);
         for (const end of model.ends) {
           const next = due[due.indexOf(end) + 1];
           expect(next?.changeId).not.toBe(end.changeId);
         }
-        for (const { event } of model.arrivals) expect(isWanted(wanted, event)).toBe(true);
+        for (const { event } of model.arrivals) expect(matchesEventFilter(wanted, event)).toBe(true);
         for (const user of USERS) {
           const first = [
             ...new Set(model.arrivals.filter(({ isInOrder }) => isInOrder).map(({ event }) => event)),

@@ -1,7 +1,7 @@
 /** What the log hears of receivers and of the store: when something begins, and when it is over. */
 import { describe, expect, it } from 'vitest';
 import { DomainError } from '../../../../src/core/errors.ts';
-import { Troubles } from '../../../../src/webhooks/delivery/failure-log.ts';
+import { FailureLog } from '../../../../src/webhooks/delivery/failure-log.ts';
 import { refused, taken } from '../support/receiver.ts';
 import { EVERY_SHARD, HOOK, OTHER_HOOK, DeliveryHarness, userOf } from '../support/delivery-harness.ts';
 import { quiet } from '../support/virtual-timers.ts';
@@ -9,10 +9,10 @@ import { quiet } from '../support/virtual-timers.ts';
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 
-const FAILS = 'A webhook’s receiver does not take what it is sent; it is tried again.';
-const GIVEN_UP = 'Deliveries of a webhook are given up; they can be redelivered.';
-const WELL = 'A webhook’s receiver takes what it is sent again.';
-const GONE = 'A webhook’s receiver is gone: it is told nothing more until it is enabled.';
+const FAILS = 'A webhook receiver fails; its deliveries will be retried.';
+const GIVEN_UP = 'A webhook delivery is DEAD after its last retry; it can be redelivered.';
+const WELL = 'A webhook receiver accepts deliveries again.';
+const GONE = 'A webhook receiver answered 410; the webhook is GONE and gets no deliveries until it is enabled.';
 
 const said = ({ news }: DeliveryHarness): readonly string[] => news.map(([what]) => what);
 
@@ -87,7 +87,7 @@ describe('a receiver', () => {
       await harness.logIn(userOf(0));
       await harness.timers.pass(MINUTE);
     }
-    expect(harness.engine.figures().deliveriesDead).toBeGreaterThan(10);
+    expect(harness.engine.collectStats().deadDeliveries).toBeGreaterThan(10);
     await harness.timers.pass(HOUR);
     expect(harness.news).toMatchObject([FAILS, GIVEN_UP].map((what) => [what, { webhook: HOOK, status: 500 }]));
     harness.receiver.answer = taken;
@@ -142,7 +142,7 @@ describe('a receiver', () => {
     await harness.timers.pass(MINUTE);
     harness.webhooks.refused.set('lease', new DomainError({ code: 'OVERLOADED', retryAfterMs: 1_000 }, 'Full.'));
     await harness.timers.pass(MINUTE);
-    expect(harness.engine.figures().shards).toBe(0);
+    expect(harness.engine.collectStats().activeShards).toBe(0);
     harness.webhooks.refused.clear();
     harness.receiver.answer = (told) => (told.delivery.shard === 1 ? refused(500) : taken(told));
     await harness.logIn(userOf(1));
@@ -159,7 +159,7 @@ describe('a receiver', () => {
     await harness.logIn(userOf(0));
     await harness.timers.pass(MINUTE);
     harness.receiver.answer = () => refused(500);
-    await harness.webhooks.redeliver({ webhookId: HOOK }, (delivery) => ({
+    await harness.webhooks.requeueDeadDeliveries({ webhookId: HOOK }, (delivery) => ({
       ...delivery,
       status: 'RETRYING',
       nextAttemptAt: harness.store.now(),
@@ -171,7 +171,7 @@ describe('a receiver', () => {
 });
 
 describe('a store that fails', () => {
-  const noting = 'It could not be noted how far a webhook’s deliveries have come.';
+  const noting = 'Webhook delivery progress could not be saved; the server retries.';
 
   it('is said to, once, though all are waiting for it, and that it works again when it does for all', async () => {
     const harness = await DeliveryHarness.atWork();
@@ -182,7 +182,7 @@ describe('a store that fails', () => {
     expect([harness.warnings, harness.news]).toEqual([[noting], []]);
     harness.webhooks.refused.clear();
     await harness.timers.pass(2 * MINUTE);
-    expect(harness.news).toEqual([['What had failed for webhooks works again.', { after: noting }]]);
+    expect(harness.news).toEqual([['A failed webhook operation succeeds again.', { after: noting }]]);
     expect(await harness.deliveries('DELIVERED')).toHaveLength(8);
 
     harness.webhooks.refused.set('note', new Error('The store does not answer again.'));
@@ -208,15 +208,18 @@ describe('a store that fails', () => {
 
   it('works again when it does for the last who had met with it', () => {
     const told: unknown[] = [];
-    const troubles = new Troubles({ failed: (...heard) => told.push(heard), over: (what) => told.push(what) });
+    const troubles = new FailureLog({
+      onFailure: (...heard) => told.push(heard),
+      onRecovery: (what) => told.push(what),
+    });
     const [one, other, third] = [{}, {}, {}];
-    troubles.failed('no', 'It fails.', one);
-    for (const error of ['nor this', 'nor that']) troubles.failed(error, 'It fails.', other);
-    troubles.worked('It fails.', third);
-    troubles.worked('It fails.', one);
+    troubles.recordFailure('no', 'It fails.', one);
+    for (const error of ['nor this', 'nor that']) troubles.recordFailure(error, 'It fails.', other);
+    troubles.recordSuccess('It fails.', third);
+    troubles.recordSuccess('It fails.', one);
     expect(told).toEqual([['no', 'It fails.']]);
-    troubles.worked('It fails.', other);
-    troubles.worked('It fails.', other);
+    troubles.recordSuccess('It fails.', other);
+    troubles.recordSuccess('It fails.', other);
     expect(told).toEqual([['no', 'It fails.'], 'It fails.']);
   });
 

@@ -1,7 +1,7 @@
 /** What was given to a webhook to be redelivered. */
 import { expect, it } from 'vitest';
 import type { Delivery } from '../../../../src/app/ports/webhook-store.ts';
-import { later } from '../../../../src/core/ids.ts';
+import { addMs } from '../../../../src/core/ids.ts';
 import { dead } from '../../../contract/webhook-records.ts';
 import { hangs, refused, taken } from '../support/receiver.ts';
 import { HOOK, DeliveryHarness, userOf } from '../support/delivery-harness.ts';
@@ -22,12 +22,12 @@ const withDead = async (count: number): Promise<DeliveryHarness> => {
 };
 
 const redeliver = (harness: DeliveryHarness): Promise<readonly Delivery[]> =>
-  harness.webhooks.redeliver({ webhookId: HOOK }, (delivery) => ({
+  harness.webhooks.requeueDeadDeliveries({ webhookId: HOOK }, (delivery) => ({
     ...delivery,
     status: 'RETRYING',
     attempts: 0,
     nextAttemptAt: harness.store.now(),
-    giveUpAt: later(harness.store.now(), RETRY_FOR_MS),
+    giveUpAt: addMs(harness.store.now(), RETRY_FOR_MS),
   }));
 
 it('is sent at once, by the id that it had', async () => {
@@ -101,7 +101,7 @@ it('answered 410 makes the webhook GONE, and stays', async () => {
   await redeliver(harness);
   await harness.timers.pass(600_000);
   expect(harness.receiver.told).toHaveLength(1);
-  expect(await harness.webhooks.webhooks()).toMatchObject([{ state: 'GONE' }]);
+  expect(await harness.webhooks.listWebhooks()).toMatchObject([{ state: 'GONE' }]);
   expect(await harness.deliveries()).toMatchObject([{ status: 'RETRYING', shard: null }]);
 });
 

@@ -1,7 +1,7 @@
 /** What becomes of a delivery that is not taken, and of those behind it. */
 import { describe, expect, it } from 'vitest';
-import type { Attempt } from '../../../../src/app/ports/webhook-store.ts';
-import { later } from '../../../../src/core/ids.ts';
+import type { AttemptReport } from '../../../../src/app/ports/webhook-store.ts';
+import { addMs } from '../../../../src/core/ids.ts';
 import { deferred } from '../../app/support/waiting.ts';
 import { hangs, refused, taken } from '../support/receiver.ts';
 import { EVERY_SHARD, HOOK, OTHER_HOOK, DeliveryHarness, userOf } from '../support/delivery-harness.ts';
@@ -37,7 +37,7 @@ describe('a delivery that fails', () => {
     await harness.timers.pass(250);
     await harness.engine.close();
     const progress = await harness.progressOf(0);
-    expect(progress).toMatchObject({ position: events[0]?.cursor, pending: { events, attempts: 1, lastStatus: 500 } });
+    expect(progress).toMatchObject({ position: events[0]?.cursor, pendingDelivery: { events, attempts: 1, lastStatus: 500 } });
 
     harness.receiver.answer = taken;
     await harness.logIn(userOf(0));
@@ -46,7 +46,7 @@ describe('a delivery that fails', () => {
     await harness.timers.pass(MINUTE - 1);
     expect(harness.receiver.told).toHaveLength(1);
     await harness.timers.pass(1);
-    expect(harness.receiver.told.map(({ id }) => id === progress?.pending?.id)).toEqual([true, true, false]);
+    expect(harness.receiver.told.map(({ id }) => id === progress?.pendingDelivery?.id)).toEqual([true, true, false]);
     await other.close();
   });
 
@@ -71,13 +71,16 @@ describe('a delivery that fails', () => {
     const harness = await DeliveryHarness.atWork();
     await harness.logIn(userOf(0));
     await harness.logIn(userOf(0));
-    harness.receiver.answer = () => refused(503, { eventsDone: 2 });
+    harness.receiver.answer = () => refused(503, { deliveredEventCount: 2 });
     await harness.timers.pass(250);
     harness.receiver.answer = taken;
     await harness.timers.pass(1_000);
     const { events } = harness.store;
     expect(harness.receiver.told.map((told) => told.events)).toEqual([events, events.slice(2)]);
-    expect(harness.engine.figures()).toMatchObject({ eventsDelivered: 3, attempts: { TAKEN: 1, REFUSED: 1 } });
+    expect(harness.engine.collectStats()).toMatchObject({
+      deliveredEvents: 3,
+      attemptsByResult: { TAKEN: 1, REFUSED: 1 },
+    });
   });
 
   it('is DEAD when its time is over, and what waited behind it, too long already, is tried once, a second later', async () => {
@@ -86,7 +89,7 @@ describe('a delivery that fails', () => {
     await harness.logIn(userOf(0));
     await harness.timers.pass(250);
     await harness.logIn(userOf(0));
-    const firstTold = later(harness.store.now(), -250);
+    const firstTold = addMs(harness.store.now(), -250);
     await harness.timers.pass(5 * MINUTE - 251);
     expect(await harness.deliveries('DEAD')).toEqual([]);
     await harness.timers.pass(1);
@@ -98,7 +101,7 @@ describe('a delivery that fails', () => {
     await harness.timers.pass(1);
     expect(harness.receiver.told).toHaveLength(times + 1);
     expect(await harness.deliveries('DEAD')).toMatchObject([{ eventCount: 2, attempts: 1 }, { eventCount: 1 }]);
-    expect(harness.engine.figures().deliveriesDead).toBe(2);
+    expect(harness.engine.collectStats().deadDeliveries).toBe(2);
     expect(harness.warnings).toEqual([]);
   });
 
@@ -109,7 +112,9 @@ describe('a delivery that fails', () => {
     };
     await harness.logIn(userOf(0));
     await harness.timers.pass(250);
-    expect(harness.warnings).toEqual(['A webhook’s delivery could not be attempted.']);
+    expect(harness.warnings).toEqual([
+      'A webhook delivery attempt failed because of an internal error; it is retried.',
+    ]);
     expect(await harness.deliveries('RETRYING')).toMatchObject([{ lastStatus: null, attempts: 1 }]);
     harness.receiver.answer = taken;
     await harness.timers.pass(1_000);
@@ -131,9 +136,9 @@ describe('nobody waits for', () => {
     const toldOf = (id: typeof HOOK) => harness.receiver.told.filter(({ webhook }) => webhook.id === id);
     expect(toldOf(HOOK)).toHaveLength(1 + 7 * 2);
     expect(toldOf(OTHER_HOOK)).toHaveLength(8 * 2);
-    expect(harness.engine.figures()).toMatchObject({
-      shards: 18,
-      oldestWaitingSince: harness.store.events[0]?.occurredAt,
+    expect(harness.engine.collectStats()).toMatchObject({
+      activeShards: 18,
+      oldestPendingEventAt: harness.store.events[0]?.occurredAt,
     });
   });
 });
@@ -144,11 +149,11 @@ describe('a receiver that answers 410', () => {
     harness.receiver.answer = () => refused(410);
     await harness.logIn(userOf(0));
     await harness.timers.pass(250);
-    expect(await harness.webhooks.webhooks()).toMatchObject([{ state: 'GONE', changedAt: harness.store.now() }]);
+    expect(await harness.webhooks.listWebhooks()).toMatchObject([{ state: 'GONE', changedAt: harness.store.now() }]);
     expect(await harness.deliveries()).toMatchObject([
       { status: 'RETRYING', events: harness.store.events, attempts: 1 },
     ]);
-    expect(harness.engine.figures()).toMatchObject({ webhooksGone: 1, shards: 0 });
+    expect(harness.engine.collectStats()).toMatchObject({ goneWebhooks: 1, activeShards: 0 });
     await harness.logIn(userOf(0));
     await harness.logIn(userOf(1));
     await harness.timers.pass(MINUTE);
@@ -167,22 +172,22 @@ describe('a receiver that answers 410', () => {
 
   it('is not gone once more by what it answers to a request of before it was enabled again', async () => {
     const harness = await DeliveryHarness.atWork();
-    const late = deferred<Attempt>();
+    const late = deferred<AttemptReport>();
     harness.receiver.answer = ({ events }) => (events[0]?.userId === userOf(1) ? late.promise : refused(410));
     await harness.logIn(userOf(0));
     await harness.logIn(userOf(1));
     await harness.timers.pass(250);
     expect(harness.receiver.told).toHaveLength(2);
-    expect(await harness.webhooks.webhooks()).toMatchObject([{ state: 'GONE' }]);
+    expect(await harness.webhooks.listWebhooks()).toMatchObject([{ state: 'GONE' }]);
 
     await harness.timers.pass(MINUTE / 10);
     harness.receiver.answer = taken;
     await harness.change({ state: 'ACTIVE' });
     late.resolve(refused(410));
     await harness.timers.pass(MINUTE);
-    expect(await harness.webhooks.webhooks()).toMatchObject([{ state: 'ACTIVE' }]);
+    expect(await harness.webhooks.listWebhooks()).toMatchObject([{ state: 'ACTIVE' }]);
     expect(await harness.deliveries('DELIVERED')).toHaveLength(2);
-    expect(harness.engine.figures().webhooksGone).toBe(1);
+    expect(harness.engine.collectStats().goneWebhooks).toBe(1);
   });
 
   it('is not gone if the webhook has another URL by then', async () => {
@@ -194,8 +199,8 @@ describe('a receiver that answers 410', () => {
     };
     await harness.logIn(userOf(0));
     await harness.timers.pass(250);
-    expect(await harness.webhooks.webhooks()).toMatchObject([{ state: 'ACTIVE' }]);
+    expect(await harness.webhooks.listWebhooks()).toMatchObject([{ state: 'ACTIVE' }]);
     expect(harness.receiver.told).toHaveLength(2);
-    expect(harness.engine.figures().webhooksGone).toBe(0);
+    expect(harness.engine.collectStats().goneWebhooks).toBe(0);
   });
 });

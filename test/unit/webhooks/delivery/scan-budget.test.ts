@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { timers } from '../../../../src/webhooks/delivery/timers.ts';
-import { Turns } from '../../../../src/webhooks/delivery/scan-budget.ts';
+import { systemTimers } from '../../../../src/webhooks/delivery/timers.ts';
+import { ScanBudget } from '../../../../src/webhooks/delivery/scan-budget.ts';
 import { settled } from '../../app/support/waiting.ts';
 
 describe('those who look at the log', () => {
@@ -10,13 +10,13 @@ describe('those who look at the log', () => {
   };
 
   it('leave the event loop to others when they have had it for 5 ms', async () => {
-    const turns = new Turns();
+    const turns = new ScanBudget();
     let rounds = 0;
     let isOver = false;
     const others = (async () => {
       for (; !isOver; rounds++) await settled();
     })();
-    for (let looks = 0; looks < 6; looks++) await turns.take(() => busy(6));
+    for (let looks = 0; looks < 6; looks++) await turns.runWithinBudget(() => busy(6));
     isOver = true;
     await others;
     // Without a pause it is one, at the end.
@@ -24,10 +24,10 @@ describe('those who look at the log', () => {
   });
 
   it('come in the order in which they asked, and do not pause for little', async () => {
-    const turns = new Turns();
+    const turns = new ScanBudget();
     const order: number[] = [];
     const looks = [0, 1, 2, 3].map((look) =>
-      turns.take(async () => {
+      turns.runWithinBudget(async () => {
         order.push(look);
         await busy(look === 1 ? 6 : 0);
       }),
@@ -38,21 +38,21 @@ describe('those who look at the log', () => {
   });
 
   it('are told what went wrong', async () => {
-    await expect(new Turns().take(() => Promise.reject(new Error('No.')))).rejects.toThrow('No.');
+    await expect(new ScanBudget().runWithinBudget(() => Promise.reject(new Error('No.')))).rejects.toThrow('No.');
   });
 });
 
 describe('a wait', () => {
   it('ends when its time is over', async () => {
     const { signal } = new AbortController();
-    await expect(timers.wait(1, signal)).resolves.toBeUndefined();
+    await expect(systemTimers.wait(1, signal)).resolves.toBeUndefined();
   });
 
   it('ends at once when it is broken off, or was before, however long it would be', async () => {
     const ended = new AbortController();
-    const waiting = timers.wait(40 * 86_400_000, ended.signal);
+    const waiting = systemTimers.wait(40 * 86_400_000, ended.signal);
     ended.abort();
     await expect(waiting).resolves.toBeUndefined();
-    await expect(timers.wait(40 * 86_400_000, ended.signal)).resolves.toBeUndefined();
+    await expect(systemTimers.wait(40 * 86_400_000, ended.signal)).resolves.toBeUndefined();
   });
 });

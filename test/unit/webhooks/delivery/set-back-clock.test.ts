@@ -1,6 +1,6 @@
 /** A restart whose wall clock is behind that of the run before: what was written then is of a time yet to come. */
 import { expect, it } from 'vitest';
-import { deliveryId, later } from '../../../../src/core/ids.ts';
+import { parseDeliveryId, addMs } from '../../../../src/core/ids.ts';
 import { dead } from '../../../contract/webhook-records.ts';
 import { hangs, refused, taken } from '../support/receiver.ts';
 import { HOOK, DeliveryHarness, userOf } from '../support/delivery-harness.ts';
@@ -57,16 +57,16 @@ it('what fails then is given up in time', async () => {
 it('what was given to be redelivered, and has failed since or was not tried yet, is tried at once', async () => {
   const harness = await DeliveryHarness.atWork({ retryForMs: 3 * HOUR }, { reasons: [] });
   const events = await harness.logIn(userOf(0));
-  const longAgo = later(harness.store.now(), -2 * HOUR);
+  const longAgo = addMs(harness.store.now(), -2 * HOUR);
   const given = (id: string) => ({ ...dead(id, { webhookId: HOOK, events, eventCount: 1 }), lastAttemptAt: longAgo });
   for (const id of ['tried', 'not tried']) await harness.webhooks.addDelivery(given(id));
   const redeliver = (id: string) =>
-    harness.webhooks.redeliver({ deliveryId: deliveryId(id) }, (delivery) => ({
+    harness.webhooks.requeueDeadDeliveries({ deliveryId: parseDeliveryId(id) }, (delivery) => ({
       ...delivery,
       status: 'RETRYING',
       attempts: 0,
       nextAttemptAt: harness.store.now(),
-      giveUpAt: later(harness.store.now(), 3 * HOUR),
+      giveUpAt: addMs(harness.store.now(), 3 * HOUR),
     }));
   harness.receiver.answer = () => refused(503, { retryAfterMs: 60_000 });
   await redeliver('tried');

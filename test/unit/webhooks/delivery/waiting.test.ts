@@ -6,7 +6,7 @@ import { quiet } from '../support/virtual-timers.ts';
 
 const MINUTE = 60_000;
 
-const waitingSince = ({ engine }: DeliveryHarness) => engine.figures().oldestWaitingSince;
+const waitingSince = ({ engine }: DeliveryHarness) => engine.collectStats().oldestPendingEventAt;
 
 describe('something waits', () => {
   it('from the moment on at which it happened, until it is taken', async () => {
@@ -79,14 +79,17 @@ describe('nothing waits', () => {
     harness.receiver.answer = () => refused(410);
     await harness.logIn(userOf(0));
     await harness.timers.pass(MINUTE);
-    expect(harness.engine.figures()).toMatchObject({ webhooks: { ACTIVE: 0, GONE: 1 }, oldestWaitingSince: null });
+    expect(harness.engine.collectStats()).toMatchObject({
+      webhooksByState: { ACTIVE: 0, GONE: 1 },
+      oldestPendingEventAt: null,
+    });
     harness.receiver.answer = hangs;
     await harness.change({ state: 'ACTIVE' });
     await quiet();
     expect(waitingSince(harness)).not.toBeNull();
     await harness.change({ state: 'PAUSED' });
     await harness.timers.pass(MINUTE);
-    expect(harness.engine.figures().webhooks).toEqual({ ACTIVE: 0, PAUSED: 1, GONE: 0 });
+    expect(harness.engine.collectStats().webhooksByState).toEqual({ ACTIVE: 0, PAUSED: 1, GONE: 0 });
   });
 
   it('when it was given up, for as long as the receiver wants to be left alone after it', async () => {

@@ -1,24 +1,24 @@
 import { expect, it } from 'vitest';
-import { standardKey, webhookSecrets } from '../../../../src/webhooks/format/secrets.ts';
+import { decodeStandardSecret, webhookSecrets } from '../../../../src/webhooks/format/secrets.ts';
 
 it('secrets are made of 32 bytes, and never the same', () => {
-  const made = Array.from({ length: 100 }, () => webhookSecrets.newSecret());
+  const made = Array.from({ length: 100 }, () => webhookSecrets.createSecret());
   expect(new Set(made).size).toBe(100);
   for (const secret of made) {
     expect(secret).toMatch(/^whsec_[A-Za-z0-9+/]{43}=$/);
-    expect(standardKey(secret)).toHaveLength(32);
+    expect(decodeStandardSecret(secret)).toHaveLength(32);
   }
 });
 
 it('a secret stands for the bytes that its Base64 says, and one of another form for none', () => {
   const key = Buffer.from([...Array(25).keys()].map((byte) => 250 - byte));
-  expect(standardKey(`whsec_${key.toString('base64')}`)).toEqual(key);
-  expect(standardKey('xxxxyyyy')).toBeNull();
+  expect(decodeStandardSecret(`whsec_${key.toString('base64')}`)).toEqual(key);
+  expect(decodeStandardSecret('xxxxyyyy')).toBeNull();
 });
 
 it('ids are never the same, and say what they are of', () => {
-  const webhooks = Array.from({ length: 100 }, () => webhookSecrets.newWebhookId());
-  const deliveries = Array.from({ length: 100 }, () => webhookSecrets.newDeliveryId());
+  const webhooks = Array.from({ length: 100 }, () => webhookSecrets.createWebhookId());
+  const deliveries = Array.from({ length: 100 }, () => webhookSecrets.createDeliveryId());
   expect(new Set([...webhooks, ...deliveries]).size).toBe(200);
   for (const id of webhooks) expect(id).toMatch(/^wh_[\w-]{22}$/);
   for (const id of deliveries) expect(id).toMatch(/^msg_[\w-]{22}$/);

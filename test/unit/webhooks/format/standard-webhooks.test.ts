@@ -1,28 +1,31 @@
 /** The format STANDARD, as a receiver sees it who checks with the library of the convention. */
 import { Webhook, WebhookVerificationError } from 'standardwebhooks';
 import { describe, expect, it } from 'vitest';
-import type { Outgoing } from '../../../../src/app/ports/webhook-format.ts';
+import type { WebhookRequest } from '../../../../src/app/ports/webhook-format.ts';
 import type { Delivery } from '../../../../src/app/ports/webhook-store.ts';
-import { later, millis, type Millis } from '../../../../src/core/ids.ts';
+import { addMs, toMillis, type Millis } from '../../../../src/core/ids.ts';
 import type { WebhookRecord } from '../../../../src/core/webhooks/webhook.ts';
 import { standardFormat } from '../../../../src/webhooks/format/standard-webhooks.ts';
 import { ApiHarness } from '../../api/api-harness.ts';
 import { aDelivery, anEvent, aWebhook, MOMENT, OTHER_SECRET, SECRET } from '../support/webhooks.ts';
 
 /** Receivers look at the wall clock. */
-const now = (): Millis => millis(Date.now());
+const now = (): Millis => toMillis(Date.now());
 
-const requestsOf = (webhook: WebhookRecord, delivery: Delivery, at: () => Millis = now, wallClock = at): Outgoing[] => [
-  ...standardFormat.requests(webhook, delivery, { now: at, wallClock }),
-];
+const requestsOf = (
+  webhook: WebhookRecord,
+  delivery: Delivery,
+  at: () => Millis = now,
+  wallClock = at,
+): WebhookRequest[] => [...standardFormat.createRequests(webhook, delivery, { storeNow: at, wallClockNow: wallClock })];
 
-const requestOf = (...given: Parameters<typeof requestsOf>): Outgoing => {
+const requestOf = (...given: Parameters<typeof requestsOf>): WebhookRequest => {
   const [request, ...more] = requestsOf(...given);
   if (request === undefined || more.length > 0) throw new Error('A delivery is one request.');
   return request;
 };
 
-const isTaken = (secret: string, { body, headers }: Pick<Outgoing, 'body' | 'headers'>): boolean => {
+const isTaken = (secret: string, { body, headers }: Pick<WebhookRequest, 'body' | 'headers'>): boolean => {
   try {
     new Webhook(secret).verify(body, headers);
     return true;
@@ -34,9 +37,9 @@ const isTaken = (secret: string, { body, headers }: Pick<Outgoing, 'body' | 'hea
 
 describe('a delivery', () => {
   it('tells its events in one request', () => {
-    const { url, headers, body, eventsDone } = requestOf(aWebhook(), aDelivery(), () => later(MOMENT, 1_999));
+    const { url, headers, body, deliveredEventCount } = requestOf(aWebhook(), aDelivery(), () => addMs(MOMENT, 1_999));
     expect(url.href).toBe('https://hooks.example.com/presence');
-    expect(eventsDone).toBe(2);
+    expect(deliveredEventCount).toBe(2);
     expect(headers).toEqual({
       'content-type': 'application/json',
       'webhook-id': 'msg_1',
@@ -60,7 +63,7 @@ describe('a delivery', () => {
       cursor changeId userId sessionId platform deviceId reason sessionStatus previousStatus status version kickedBy
       customStatus ipAddress occurredAt
     } } }`);
-    const logged = await harness.store.log.read({ after: null, limit: 100 });
+    const logged = await harness.store.eventLog.readEvents({ after: null, limit: 100 });
     const { body } = requestOf(aWebhook(), aDelivery({ events: logged.events }));
     expect(events.nodes).toHaveLength(3);
     expect(JSON.parse(body)).toStrictEqual({
@@ -72,7 +75,7 @@ describe('a delivery', () => {
 
   it('is the same text and id however often it is sent, with a signature of the moment', () => {
     const first = requestOf(aWebhook(), aDelivery(), () => MOMENT);
-    const again = requestOf(aWebhook(), aDelivery(), () => later(MOMENT, 3_600_000));
+    const again = requestOf(aWebhook(), aDelivery(), () => addMs(MOMENT, 3_600_000));
     expect(again.body).toBe(first.body);
     expect(again.headers['webhook-id']).toBe(first.headers['webhook-id']);
     expect(Number(again.headers['webhook-timestamp'])).toBe(Number(first.headers['webhook-timestamp']) + 3_600);
@@ -80,9 +83,9 @@ describe('a delivery', () => {
   });
 
   it('that is a test says so, and nothing else', () => {
-    const { body, eventsDone } = requestOf(aWebhook(), aDelivery({ isTest: true, events: [] }));
+    const { body, deliveredEventCount } = requestOf(aWebhook(), aDelivery({ isTest: true, events: [] }));
     expect(JSON.parse(body)).toEqual({ type: 'webhook.test', timestamp: '2026-11-21T09:30:00.000Z', data: {} });
-    expect(eventsDone).toBe(0);
+    expect(deliveredEventCount).toBe(0);
   });
 
   it('without events asks for nothing', () => {
@@ -106,7 +109,7 @@ describe('the signature', () => {
   it('is by both secrets during a rotation, the present one first, and by the new one alone after it', () => {
     const validUntil = now();
     const webhook = aWebhook({ secret: SECRET, previousSecret: { secret: OTHER_SECRET, validUntil } });
-    const during = requestOf(webhook, aDelivery(), () => millis(validUntil - 1));
+    const during = requestOf(webhook, aDelivery(), () => toMillis(validUntil - 1));
     expect(during.headers['webhook-signature']?.split(' ')).toHaveLength(2);
     expect(isTaken(SECRET, during)).toBe(true);
     expect(isTaken(OTHER_SECRET, during)).toBe(true);
@@ -123,7 +126,7 @@ describe('the signature', () => {
   it('holds for these bytes, this id and this moment alone', () => {
     const request = requestOf(aWebhook(), aDelivery());
     const at = Number(request.headers['webhook-timestamp']);
-    const withHeader = (name: string, value: string): Outgoing => ({
+    const withHeader = (name: string, value: string): WebhookRequest => ({
       ...request,
       headers: { ...request.headers, [name]: value },
     });
@@ -135,9 +138,9 @@ describe('the signature', () => {
   });
 
   it('is of the moment that receivers see on their clocks, and by the secrets that the store knows to be in force', () => {
-    const validUntil = later(now(), -3_600_000);
+    const validUntil = addMs(now(), -3_600_000);
     const webhook = aWebhook({ previousSecret: { secret: OTHER_SECRET, validUntil } });
-    const behind = requestOf(webhook, aDelivery(), () => millis(validUntil - 1), now);
+    const behind = requestOf(webhook, aDelivery(), () => toMillis(validUntil - 1), now);
     expect(isTaken(SECRET, behind)).toBe(true);
     expect(isTaken(OTHER_SECRET, behind)).toBe(true);
     const inTime = requestOf(webhook, aDelivery(), () => validUntil, now);
@@ -146,19 +149,19 @@ describe('the signature', () => {
   });
 
   it('of five minutes ago is refused', () => {
-    const old = requestOf(aWebhook(), aDelivery(), () => millis(Date.now() - 302_000));
+    const old = requestOf(aWebhook(), aDelivery(), () => toMillis(Date.now() - 302_000));
     expect(isTaken(SECRET, old)).toBe(false);
   });
 
   it('is not by what was the secret of another format', () => {
-    const validUntil = millis(Date.now() + 60_000);
+    const validUntil = toMillis(Date.now() + 60_000);
     const webhook = aWebhook({ previousSecret: { secret: 'xxxxyyyy', validUntil } });
     expect(requestOf(webhook, aDelivery()).headers['webhook-signature']).toMatch(/^v1,[^ ]+$/);
   });
 
   it('is never left out', () => {
     for (const secret of [null, 'xxxxyyyy']) {
-      expect(() => requestsOf(aWebhook({ secret }), aDelivery())).toThrow(/no secret/);
+      expect(() => requestsOf(aWebhook({ secret }), aDelivery())).toThrow(/no valid secret/);
     }
   });
 });

@@ -1,6 +1,6 @@
 /** The ranges of RFC 6890 and of those that came after it, each with its first and its last address. */
 import { describe, expect, it } from 'vitest';
-import { Addresses } from '../../../../src/webhooks/http/address-policy.ts';
+import { AddressPolicy } from '../../../../src/webhooks/http/address-policy.ts';
 
 const NOT_PUBLIC: readonly (readonly [what: string, ...addresses: string[]])[] = [
   ['this network', '0.0.0.0', '0.0.0.1', '0.255.255.255'],
@@ -100,14 +100,14 @@ const PUBLIC = [
 ];
 
 describe('without a setting', () => {
-  const addresses = new Addresses([]);
+  const addresses = new AddressPolicy([]);
 
   it.each(NOT_PUBLIC)('nothing is sent to %s', (_what, ...those) => {
-    for (const address of those) expect(addresses.allows(address), address).toBe(false);
+    for (const address of those) expect(addresses.allowsAddress(address), address).toBe(false);
   });
 
   it.each(PUBLIC)('%s is public', (address) => {
-    expect(addresses.allows(address)).toBe(true);
+    expect(addresses.allowsAddress(address)).toBe(true);
   });
 
   it.each([
@@ -124,12 +124,12 @@ describe('without a setting', () => {
     '8.8.8.256',
     'x',
   ])('%j is no address, and nothing is sent there', (text) => {
-    expect(addresses.allows(text)).toBe(false);
+    expect(addresses.allowsAddress(text)).toBe(false);
   });
 });
 
 describe('networks that are allowed', () => {
-  const addresses = new Addresses(['10.1.0.0/16', 'fd00:1::/32', '127.0.0.1/32', '::ffff:172.16.0.0/112']);
+  const addresses = new AddressPolicy(['10.1.0.0/16', 'fd00:1::/32', '127.0.0.1/32', '::ffff:172.16.0.0/112']);
 
   it.each([
     '10.1.0.0',
@@ -145,7 +145,7 @@ describe('networks that are allowed', () => {
     '64:ff9b::10.1.2.3',
     '2002:a01:203::1',
   ])('have %s in them, or it is public', (address) => {
-    expect(addresses.allows(address)).toBe(true);
+    expect(addresses.allowsAddress(address)).toBe(true);
   });
 
   it.each([
@@ -159,23 +159,24 @@ describe('networks that are allowed', () => {
     '64:ff9b::10.2.0.1',
     '169.254.169.254',
   ])('have %s not in them', (address) => {
-    expect(addresses.allows(address)).toBe(false);
+    expect(addresses.allowsAddress(address)).toBe(false);
   });
 
   it('may be all there are', () => {
-    const all = new Addresses(['0.0.0.0/0', '::/0']);
-    for (const [, ...those] of NOT_PUBLIC) for (const address of those) expect(all.allows(address), address).toBe(true);
-    const four = new Addresses(['0.0.0.0/0']);
-    expect(four.allows('127.0.0.1')).toBe(true);
-    expect(four.allows('::1')).toBe(false);
-    const six = new Addresses(['::/0']);
-    expect(six.allows('::1')).toBe(true);
-    expect(six.allows('127.0.0.1')).toBe(false);
-    expect(six.allows('::ffff:127.0.0.1')).toBe(false);
+    const all = new AddressPolicy(['0.0.0.0/0', '::/0']);
+    for (const [, ...those] of NOT_PUBLIC)
+      for (const address of those) expect(all.allowsAddress(address), address).toBe(true);
+    const four = new AddressPolicy(['0.0.0.0/0']);
+    expect(four.allowsAddress('127.0.0.1')).toBe(true);
+    expect(four.allowsAddress('::1')).toBe(false);
+    const six = new AddressPolicy(['::/0']);
+    expect(six.allowsAddress('::1')).toBe(true);
+    expect(six.allowsAddress('127.0.0.1')).toBe(false);
+    expect(six.allowsAddress('::ffff:127.0.0.1')).toBe(false);
   });
 
   it('are networks', () => {
-    expect(() => new Addresses(['10.0.0.0/33'])).toThrow();
-    expect(() => new Addresses(['somewhere'])).toThrow();
+    expect(() => new AddressPolicy(['10.0.0.0/33'])).toThrow();
+    expect(() => new AddressPolicy(['somewhere'])).toThrow();
   });
 });

@@ -30,38 +30,38 @@ const flooding = (socket: Socket, head: string, text: string, written: { bytes: 
 
 describe('no answer', () => {
   it.each<[what: string, speak: (socket: Socket) => void, error: string | RegExp]>([
-    ['the connection is closed', (socket) => socket.end(), 'The connection was closed before there was an answer.'],
+    ['the connection is closed', (socket) => socket.end(), 'The connection was closed before a response arrived.'],
     [
       'the connection is reset',
       (socket) => socket.resetAndDestroy(),
-      'The connection was closed before there was an answer.',
+      'The connection was closed before a response arrived.',
     ],
     [
       'it ends within the headers',
       (socket) => socket.end(`${OK}content-le`),
-      'The connection was closed before there was an answer.',
+      'The connection was closed before a response arrived.',
     ],
     ['it ends within the first line', (socket) => socket.end('HTTP/1.'), /closed before|not HTTP/],
-    ['it is no HTTP', saying('SSH-2.0-OpenSSH_9.2\r\n'), 'The answer is not HTTP.'],
-    ['it is a page without headers', saying('<html>hello</html>\r\n\r\n'), 'The answer is not HTTP.'],
-    ['it is bytes', (socket) => socket.write(Buffer.alloc(1_000, 0xff)), 'The answer is not HTTP.'],
-    ['a header has no name', saying(OK, ': nothing\r\n\r\n'), 'The answer is not HTTP.'],
-    ['it has two lengths', saying(OK, 'content-length: 1\r\ncontent-length: 2\r\n\r\nxx'), 'The answer is not HTTP.'],
+    ['it is no HTTP', saying('SSH-2.0-OpenSSH_9.2\r\n'), 'The response is not valid HTTP.'],
+    ['it is a page without headers', saying('<html>hello</html>\r\n\r\n'), 'The response is not valid HTTP.'],
+    ['it is bytes', (socket) => socket.write(Buffer.alloc(1_000, 0xff)), 'The response is not valid HTTP.'],
+    ['a header has no name', saying(OK, ': nothing\r\n\r\n'), 'The response is not valid HTTP.'],
+    [
+      'it has two lengths',
+      saying(OK, 'content-length: 1\r\ncontent-length: 2\r\n\r\nxx'),
+      'The response is not valid HTTP.',
+    ],
     [
       'it has a length and chunks',
       saying(OK, 'content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n'),
-      'The answer is not HTTP.',
+      'The response is not valid HTTP.',
     ],
-    ['headers go on and on', saying(OK, 'x: y\r\n'.repeat(100_000)), 'The headers of the answer are too long.'],
-    [
-      'one header is enormous',
-      saying(OK, `x: ${'y'.repeat(1_000_000)}\r\n\r\n`),
-      'The headers of the answer are too long.',
-    ],
+    ['headers go on and on', saying(OK, 'x: y\r\n'.repeat(100_000)), 'The response headers are too long.'],
+    ['one header is enormous', saying(OK, `x: ${'y'.repeat(1_000_000)}\r\n\r\n`), 'The response headers are too long.'],
     [
       'interim answers go on and on',
       saying('HTTP/1.1 103 Early Hints\r\n\r\n'.repeat(11), OK, '\r\n'),
-      /^Interim answers/,
+      /^The receiver sent too many 1xx responses/,
     ],
     [
       'it switches protocols',
@@ -71,7 +71,7 @@ describe('no answer', () => {
   ])('counts where %s', async (_what, speak, error) => {
     const receiver = await HttpReceiver.tcp(speak);
     const attempt = await send(aCourier(), receiver.url);
-    expect(attempt).toMatchObject({ status: null, eventsDone: 0, retryAfterMs: null });
+    expect(attempt).toMatchObject({ status: null, deliveredEventCount: 0, retryAfterMs: null });
     expect(attempt.error).toMatch(error);
   });
 
@@ -94,7 +94,7 @@ describe('no answer', () => {
       speak(socket);
     });
     const attempt = await send(aCourier({ timeoutMs: 200 }), receiver.url);
-    expect(attempt).toMatchObject({ status: null, error: 'There was no whole answer within 200 ms.' });
+    expect(attempt).toMatchObject({ status: null, error: 'The receiver sent no complete response within 200 ms.' });
     await Promise.all(closed);
   });
 });

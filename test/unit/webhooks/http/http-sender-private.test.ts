@@ -1,18 +1,22 @@
 /** Nothing is sent into a network that is not public, whatever a URL or a name server says. */
 import type { LookupAddress } from 'node:dns';
 import { describe, expect, it } from 'vitest';
-import type { Resolve } from '../../../../src/webhooks/http/checked-lookup.ts';
+import type { ResolveName } from '../../../../src/webhooks/http/checked-lookup.ts';
 import { aCourier, HttpReceiver, send } from '../support/http-receivers.ts';
 import { anEvent } from '../support/webhooks.ts';
 
-const REFUSED = { status: null, error: expect.stringMatching(/^Nothing may be sent to /) as string, eventsDone: 0 };
+const REFUSED = {
+  status: null,
+  error: expect.stringMatching(/^Requests to \S+ are not allowed/) as string,
+  deliveredEventCount: 0,
+};
 
 const address = (text: string): LookupAddress => ({ address: text, family: text.includes(':') ? 6 : 4 });
 
 /** Answers like this, one answer after another, the last one again and again; and counts. */
-const answering = (...answers: readonly (readonly string[])[]): { resolve: Resolve; asked: string[] } => {
+const answering = (...answers: readonly (readonly string[])[]): { resolve: ResolveName; asked: string[] } => {
   const asked: string[] = [];
-  const resolve: Resolve = async (name) => {
+  const resolve: ResolveName = async (name) => {
     asked.push(name);
     return (answers[Math.min(asked.length, answers.length) - 1] ?? []).map(address);
   };
@@ -26,10 +30,10 @@ describe('without a setting', () => {
       const receiver = await HttpReceiver.http();
       const url = `http://${host}:${receiver.port}/`;
       const { resolve } = answering(['127.0.0.1']);
-      expect(await send(aCourier({ allowPrivate: [], resolve }), url)).toMatchObject(REFUSED);
+      expect(await send(aCourier({ allowPrivate: [], resolveName: resolve }), url)).toMatchObject(REFUSED);
       expect(receiver.sockets).toHaveLength(0);
       // It is no mistake of the URL.
-      expect(await send(aCourier({ allowPrivate: ['0.0.0.0/0', '::/0'], resolve }), url)).toMatchObject({
+      expect(await send(aCourier({ allowPrivate: ['0.0.0.0/0', '::/0'], resolveName: resolve }), url)).toMatchObject({
         status: 200,
       });
     },
@@ -39,7 +43,7 @@ describe('without a setting', () => {
     const receiver = await HttpReceiver.http();
     const { resolve, asked } = answering(['127.0.0.1']);
     const url = `http://hooks.example.com:${receiver.port}/`;
-    const attempt = await send(aCourier({ allowPrivate: [], resolve }), url);
+    const attempt = await send(aCourier({ allowPrivate: [], resolveName: resolve }), url);
     expect(attempt).toMatchObject(REFUSED);
     // The address of an inner host is not told to whoever made the webhook.
     expect(attempt.error).not.toContain('127.0.0.1');
@@ -68,14 +72,16 @@ describe('a name', () => {
     ['169.254.169.254'],
   ])('is refused with %s, %s', async (...answer) => {
     const { resolve } = answering(answer);
-    expect(await send(aCourier({ allowPrivate: [], resolve }), 'http://hooks.example.com/')).toMatchObject(REFUSED);
+    expect(await send(aCourier({ allowPrivate: [], resolveName: resolve }), 'http://hooks.example.com/')).toMatchObject(
+      REFUSED,
+    );
   });
 
   it('without any address is refused', async () => {
     const { resolve } = answering([]);
-    expect(await send(aCourier({ resolve }), 'http://hooks.example.com/')).toMatchObject({
+    expect(await send(aCourier({ resolveName: resolve }), 'http://hooks.example.com/')).toMatchObject({
       status: null,
-      error: 'The receiver’s name has no address.',
+      error: 'The receiver’s host name has no address.',
     });
   });
 
@@ -83,7 +89,7 @@ describe('a name', () => {
     // What is allowed here stands for the public, and the other address for an inner host.
     const allowed = await HttpReceiver.http();
     const { resolve, asked } = answering(['127.0.0.1'], ['127.0.0.2']);
-    const courier = aCourier({ allowPrivate: ['127.0.0.1/32'], resolve });
+    const courier = aCourier({ allowPrivate: ['127.0.0.1/32'], resolveName: resolve });
     const url = `http://hooks.example.com:${allowed.port}/`;
     expect(await send(courier, url)).toMatchObject({ status: 200 });
     // Asked once, and the connection went to that answer.
@@ -94,7 +100,7 @@ describe('a name', () => {
   it('is checked at every new connection', async () => {
     const receiver = await HttpReceiver.http((response) => response.writeHead(200, { connection: 'close' }).end());
     const { resolve, asked } = answering(['127.0.0.1'], ['127.0.0.2']);
-    const courier = aCourier({ allowPrivate: ['127.0.0.1/32'], resolve });
+    const courier = aCourier({ allowPrivate: ['127.0.0.1/32'], resolveName: resolve });
     const url = `http://hooks.example.com:${receiver.port}/`;
     expect(await send(courier, url)).toMatchObject({ status: 200 });
     expect(await send(courier, url)).toMatchObject(REFUSED);
@@ -106,13 +112,13 @@ describe('a name', () => {
     const receiver = await HttpReceiver.http();
     let answer: (found: LookupAddress[]) => void = () => undefined;
     const asked: string[] = [];
-    const resolve: Resolve = (name) => {
+    const resolve: ResolveName = (name) => {
       asked.push(name);
       return new Promise((resolved) => {
         answer = resolved;
       });
     };
-    const courier = aCourier({ resolve });
+    const courier = aCourier({ resolveName: resolve });
     const all = Array.from({ length: 8 }, () => send(courier, `http://hooks.example.com:${receiver.port}/`));
     answer([address('127.0.0.1')]);
     expect((await Promise.all(all)).map(({ status }) => status)).toEqual(Array.from({ length: 8 }, () => 200));
@@ -123,7 +129,7 @@ describe('a name', () => {
     // By RFC 6761 no name under it is ever there: the system’s own answer.
     expect(await send(aCourier(), 'http://nobody.invalid/')).toMatchObject({
       status: null,
-      error: expect.stringMatching(/^The receiver’s name could not be resolved/) as string,
+      error: expect.stringMatching(/^The receiver’s host name could not be resolved/) as string,
     });
   });
 });
@@ -131,7 +137,9 @@ describe('a name', () => {
 it('where a format sends is looked at as well', async () => {
   const receiver = await HttpReceiver.http();
   const elsewhere = new URL(`http://127.0.0.2:${receiver.port}/`);
-  const formats = { STANDARD: { requests: () => [{ url: elsewhere, headers: {}, body: '', eventsDone: 1 }] } };
+  const formats = {
+    STANDARD: { createRequests: () => [{ url: elsewhere, headers: {}, body: '', deliveredEventCount: 1 }] },
+  };
   const courier = aCourier({ allowPrivate: ['127.0.0.1/32'], formats });
   expect(await send(courier, receiver.url, { events: [anEvent(1)] })).toMatchObject(REFUSED);
 });

@@ -7,12 +7,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TLSSocket } from 'node:tls';
 import { beforeAll, describe, expect, it } from 'vitest';
-import type { Resolve } from '../../../../src/webhooks/http/checked-lookup.ts';
+import type { ResolveName } from '../../../../src/webhooks/http/checked-lookup.ts';
 import { aCourier, HttpReceiver, send } from '../support/http-receivers.ts';
 import { isMissing } from '../../../support/optional-tools.ts';
 
 const NAME = 'hooks.example.com';
-const resolve: Resolve = async () => [{ address: '127.0.0.1', family: 4 }];
+const resolve: ResolveName = async () => [{ address: '127.0.0.1', family: 4 }];
 
 const LACKS_OPENSSL = isMissing('openssl', 'webhooks over https with a certificate made by openssl');
 
@@ -42,7 +42,7 @@ const at = (receiver: HttpReceiver, host = NAME): string => `https://${host}:${r
 describe.skipIf(LACKS_OPENSSL)('a certificate', () => {
   it('that is trusted, and for this name, will do; the connection is used again', async () => {
     const receiver = await receiving();
-    const courier = aCourier({ resolve, authorities: cert, allowHttp: false });
+    const courier = aCourier({ resolveName: resolve, trustedCaPem: cert, allowHttp: false });
     for (const _ of [1, 2]) expect(await send(courier, at(receiver))).toMatchObject({ status: 200, error: null });
     expect(receiver.told).toHaveLength(2);
     expect(receiver.sockets).toHaveLength(1);
@@ -53,19 +53,19 @@ describe.skipIf(LACKS_OPENSSL)('a certificate', () => {
 
   it('that nobody signed is refused before anything is sent', async () => {
     const receiver = await receiving();
-    expect(await send(aCourier({ resolve }), at(receiver))).toMatchObject({
+    expect(await send(aCourier({ resolveName: resolve }), at(receiver))).toMatchObject({
       status: null,
-      error: expect.stringMatching(/^The receiver’s certificate cannot be trusted \([A-Z_]+\)\.$/) as string,
+      error: expect.stringMatching(/^The receiver’s certificate is not trusted \([A-Z_]+\)\.$/) as string,
     });
     expect(receiver.told).toHaveLength(0);
   });
 
   it.each(['other.example.com', '127.0.0.1'])('for another name than %s is refused', async (host) => {
     const receiver = await receiving();
-    const courier = aCourier({ resolve, authorities: cert });
+    const courier = aCourier({ resolveName: resolve, trustedCaPem: cert });
     expect(await send(courier, at(receiver, host))).toMatchObject({
       status: null,
-      error: 'The receiver’s certificate is for another name.',
+      error: 'The receiver’s certificate is for another host name.',
     });
     expect(receiver.told).toHaveLength(0);
   });
@@ -75,7 +75,7 @@ describe.skipIf(LACKS_OPENSSL)('a certificate', () => {
     process.env['NODE_TLS_REJECT_UNAUTHORIZED'] = '0';
     try {
       const receiver = await receiving();
-      expect((await send(aCourier({ resolve }), at(receiver))).error).toMatch(/cannot be trusted/);
+      expect((await send(aCourier({ resolveName: resolve }), at(receiver))).error).toMatch(/is not trusted/);
     } finally {
       if (before === undefined) delete process.env['NODE_TLS_REJECT_UNAUTHORIZED'];
       else process.env['NODE_TLS_REJECT_UNAUTHORIZED'] = before;
@@ -90,18 +90,18 @@ it('a receiver without TLS, or with nothing but TLS 1.1, is none', async () => {
     createServer({ key, cert, minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'ALL@SECLEVEL=0' }),
   );
   for (const receiver of [plain, old]) {
-    expect(await send(aCourier({ resolve, authorities: cert }), at(receiver))).toMatchObject({
+    expect(await send(aCourier({ resolveName: resolve, trustedCaPem: cert }), at(receiver))).toMatchObject({
       status: null,
-      error: 'TLS could not be agreed on with the receiver.',
+      error: 'The TLS handshake with the receiver failed.',
     });
   }
 });
 
 it('time is up while TLS is being agreed on', async () => {
   const silent = await HttpReceiver.listening(createTcpServer((socket) => void socket.resume()));
-  expect(await send(aCourier({ resolve, timeoutMs: 200 }), at(silent))).toMatchObject({
+  expect(await send(aCourier({ resolveName: resolve, timeoutMs: 200 }), at(silent))).toMatchObject({
     status: null,
-    error: 'There was no whole answer within 200 ms.',
+    error: 'The receiver sent no complete response within 200 ms.',
   });
 });
 
@@ -115,7 +115,7 @@ it('a connection that was used before is no reason to fail over TLS either', asy
       response.end();
     }
   }, server);
-  const courier = aCourier({ resolve, authorities: cert });
+  const courier = aCourier({ resolveName: resolve, trustedCaPem: cert });
   for (const _ of [1, 2]) expect(await send(courier, at(receiver))).toMatchObject({ status: 200, error: null });
   expect(receiver.told.map(({ connection }) => connection)).toEqual([1, 1, 2]);
 });

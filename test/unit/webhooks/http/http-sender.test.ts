@@ -2,11 +2,11 @@
 import { once } from 'node:events';
 import { Webhook } from 'standardwebhooks';
 import { describe, expect, it } from 'vitest';
-import { millis } from '../../../../src/core/ids.ts';
+import { toMillis } from '../../../../src/core/ids.ts';
 import { aCourier, AMPLE_MS, onePerEvent, HttpReceiver, send } from '../support/http-receivers.ts';
 import { aDelivery, anEvent, aWebhook, SECRET } from '../support/webhooks.ts';
 
-const TAKEN = { error: null, eventsDone: 2, retryAfterMs: null };
+const TAKEN = { error: null, deliveredEventCount: 2, retryAfterMs: null };
 
 describe('a request', () => {
   it('is one that a receiver of the convention takes', async () => {
@@ -31,7 +31,7 @@ describe('a request', () => {
   it('may go to a name, and over IPv6', async () => {
     const receiver = await HttpReceiver.http();
     const resolve = async () => [{ address: '127.0.0.1', family: 4 }];
-    expect(await send(aCourier({ resolve }), `http://hooks.example.com:${receiver.port}/`)).toMatchObject({
+    expect(await send(aCourier({ resolveName: resolve }), `http://hooks.example.com:${receiver.port}/`)).toMatchObject({
       status: 200,
     });
     expect(receiver.told[0]?.request.headers.host).toBe(`hooks.example.com:${receiver.port}`);
@@ -46,7 +46,7 @@ describe('a request', () => {
       { address: '127.0.0.2', family: 4 },
       { address: '127.0.0.1', family: 4 },
     ];
-    expect(await send(aCourier({ resolve }), `http://hooks.example.com:${receiver.port}/`)).toMatchObject({
+    expect(await send(aCourier({ resolveName: resolve }), `http://hooks.example.com:${receiver.port}/`)).toMatchObject({
       status: 200,
     });
   });
@@ -84,7 +84,7 @@ describe('an answer', () => {
     expect(await send(aCourier(), receiver.url)).toEqual({
       status,
       error: `The receiver answered with status ${status}.`,
-      eventsDone: 0,
+      deliveredEventCount: 0,
       retryAfterMs: null,
     });
   });
@@ -94,7 +94,7 @@ describe('an answer', () => {
     const receiver = await HttpReceiver.http((response) => response.writeHead(status, { location: target.url }).end());
     expect(await send(aCourier(), receiver.url)).toMatchObject({
       status,
-      error: expect.stringMatching(/redirects/) as string,
+      error: expect.stringMatching(/Redirects/) as string,
     });
     const itself = await HttpReceiver.http((response) => response.writeHead(status, { location: '/' }).end());
     expect(await send(aCourier(), itself.url)).toMatchObject({ status });
@@ -121,8 +121,8 @@ describe('an answer', () => {
     const receiver = await HttpReceiver.http((response) => {
       response.writeHead(503, { 'retry-after': retryAfter, date }).end();
     });
-    const now = () => millis(Date.UTC(2026, 10, 21, 9, 31));
-    expect(await send(aCourier({ wallClock: now }), receiver.url)).toMatchObject({
+    const now = () => toMillis(Date.UTC(2026, 10, 21, 9, 31));
+    expect(await send(aCourier({ wallClockNow: now }), receiver.url)).toMatchObject({
       status: 503,
       retryAfterMs: expected,
     });
@@ -144,7 +144,7 @@ describe('a delivery of several requests', () => {
       });
     });
     const attempt = await send(aCourier({ formats }), receiver.url, { events }, webhook);
-    expect(attempt).toEqual({ status: 200, error: null, eventsDone: 3, retryAfterMs: null });
+    expect(attempt).toEqual({ status: 200, error: null, deliveredEventCount: 3, retryAfterMs: null });
     expect(receiver.told.map(({ body, connection }) => [body, connection])).toEqual([
       ['1', 1],
       ['2', 1],
@@ -159,7 +159,7 @@ describe('a delivery of several requests', () => {
     expect(await send(aCourier({ formats }), receiver.url, { events }, webhook)).toEqual({
       status: 503,
       error: 'The receiver answered with status 503.',
-      eventsDone: 1,
+      deliveredEventCount: 1,
       retryAfterMs: 7_000,
     });
     expect(receiver.told.map(({ body }) => body)).toEqual(['1', '2']);
@@ -172,14 +172,14 @@ describe('a delivery of several requests', () => {
     });
     expect(await send(aCourier({ formats }), receiver.url, { events }, webhook)).toMatchObject({
       status: null,
-      eventsDone: 1,
+      deliveredEventCount: 1,
     });
   });
 
   it('for which its format has no words is taken, and nobody is asked', async () => {
     const receiver = await HttpReceiver.http();
-    const attempt = await send(aCourier({ formats: { STANDARD: { requests: () => [] } } }), receiver.url);
-    expect(attempt).toEqual({ status: null, error: null, eventsDone: 2, retryAfterMs: null });
+    const attempt = await send(aCourier({ formats: { STANDARD: { createRequests: () => [] } } }), receiver.url);
+    expect(attempt).toEqual({ status: null, error: null, deliveredEventCount: 2, retryAfterMs: null });
     expect(receiver.sockets).toHaveLength(0);
   });
 });
@@ -189,8 +189,8 @@ describe('what cannot be sent', () => {
     const receiver = await HttpReceiver.http();
     expect(await send(aCourier(), receiver.url, {}, { format: 'TENCENT' })).toEqual({
       status: null,
-      error: 'The format TENCENT is not served here.',
-      eventsDone: 0,
+      error: 'The format TENCENT is not enabled on this server.',
+      deliveredEventCount: 0,
       retryAfterMs: null,
     });
   });
@@ -199,7 +199,7 @@ describe('what cannot be sent', () => {
     [
       'a format that fails',
       () => ({
-        requests: () => {
+        createRequests: () => {
           throw new Error('in src/secret/place.ts');
         },
       }),
@@ -207,15 +207,17 @@ describe('what cannot be sent', () => {
     [
       'a header that is none',
       () => ({
-        requests: () => [{ url: new URL('http://127.0.0.1:1/'), headers: { a: 'b\nc' }, body: '', eventsDone: 0 }],
+        createRequests: () => [
+          { url: new URL('http://127.0.0.1:1/'), headers: { a: 'b\nc' }, body: '', deliveredEventCount: 0 },
+        ],
       }),
     ],
   ])('is a failed attempt and reported, for %s', async (_what, format) => {
     const faults: unknown[] = [];
-    const courier = aCourier({ formats: { STANDARD: format() }, onFault: (error) => faults.push(error) });
+    const courier = aCourier({ formats: { STANDARD: format() }, onInternalError: (error) => faults.push(error) });
     expect(await send(courier, 'http://127.0.0.1:1/')).toMatchObject({
       status: null,
-      error: 'The request could not be made.',
+      error: 'The request could not be created because of an internal server error.',
     });
     expect(faults).toHaveLength(1);
   });
@@ -228,7 +230,11 @@ describe('time', () => {
       closed = once(response, 'close');
     });
     const attempt = await send(aCourier({ timeoutMs: 100 }), receiver.url);
-    expect(attempt).toMatchObject({ status: null, error: 'There was no whole answer within 100 ms.', eventsDone: 0 });
+    expect(attempt).toMatchObject({
+      status: null,
+      error: 'The receiver sent no complete response within 100 ms.',
+      deliveredEventCount: 0,
+    });
     await closed;
   });
 
@@ -237,11 +243,11 @@ describe('time', () => {
     const receiver = await HttpReceiver.http((response) => setTimeout(() => response.end(), 450));
     const courier = aCourier({ formats: { STANDARD: onePerEvent }, timeoutMs: 1_500 });
     const events = [1, 2, 3, 4].map(anEvent);
-    expect(await send(courier, receiver.url, { events })).toMatchObject({ status: 200, eventsDone: 4 });
+    expect(await send(courier, receiver.url, { events })).toMatchObject({ status: 200, deliveredEventCount: 4 });
   });
 
   it('is up while a name is still being resolved', async () => {
-    const courier = aCourier({ timeoutMs: 100, resolve: () => new Promise(() => undefined) });
+    const courier = aCourier({ timeoutMs: 100, resolveName: () => new Promise(() => undefined) });
     expect(await send(courier, 'http://hooks.example.com/')).toMatchObject({
       status: null,
       error: expect.stringMatching(/within 100 ms/) as string,
@@ -258,11 +264,11 @@ describe('an attempt that is broken off', () => {
       closed = once(response, 'close');
       abort.abort();
     });
-    const attempt = await aCourier().attempt(aWebhook({ url: receiver.url }), aDelivery(), abort.signal);
+    const attempt = await aCourier().attemptDelivery(aWebhook({ url: receiver.url }), aDelivery(), abort.signal);
     expect(attempt).toMatchObject({
       status: null,
-      error: expect.stringMatching(/broken off/) as string,
-      eventsDone: 0,
+      error: expect.stringMatching(/was aborted/) as string,
+      deliveredEventCount: 0,
     });
     await closed;
     expect(receiver.told).toHaveLength(when === 'before' ? 0 : 1);
@@ -275,16 +281,16 @@ describe('an attempt that is broken off', () => {
     });
     const courier = aCourier({ formats: { STANDARD: onePerEvent } });
     const events = Array.from({ length: 100 }, (_, index) => anEvent(index));
-    const attempt = await courier.attempt(aWebhook({ url: receiver.url }), aDelivery({ events }), abort.signal);
-    expect(attempt).toMatchObject({ error: expect.stringMatching(/broken off/) as string });
-    expect(attempt.eventsDone).toBeLessThan(100);
+    const attempt = await courier.attemptDelivery(aWebhook({ url: receiver.url }), aDelivery({ events }), abort.signal);
+    expect(attempt).toMatchObject({ error: expect.stringMatching(/was aborted/) as string });
+    expect(attempt.deliveredEventCount).toBeLessThan(100);
     expect(receiver.told.length).toBeLessThan(100);
   });
 
   it('by the courier’s end is as well, and so are all later ones', async () => {
     const courier = aCourier();
     const receiver = await HttpReceiver.http(() => courier.close());
-    const brokenOff = { status: null, error: expect.stringMatching(/broken off/) as string };
+    const brokenOff = { status: null, error: expect.stringMatching(/was aborted/) as string };
     expect(await send(courier, receiver.url)).toMatchObject(brokenOff);
     expect(await send(courier, receiver.url)).toMatchObject(brokenOff);
     expect(receiver.told).toHaveLength(1);
@@ -298,10 +304,10 @@ describe('an attempt that is broken off', () => {
     });
     const courier = aCourier({ timeoutMs: AMPLE_MS });
     const [ended, other] = await Promise.all([
-      courier.attempt(aWebhook({ url: `${receiver.url}ends` }), aDelivery(), abort.signal),
+      courier.attemptDelivery(aWebhook({ url: `${receiver.url}ends` }), aDelivery(), abort.signal),
       send(courier, `${receiver.url}goes-on`),
     ]);
-    expect(ended.error).toMatch(/broken off/);
+    expect(ended.error).toMatch(/was aborted/);
     expect(other.error).toBeNull();
   });
 });

@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { Addresses } from '../../../../src/webhooks/http/address-policy.ts';
-import { Targets } from '../../../../src/webhooks/http/url-policy.ts';
+import { AddressPolicy } from '../../../../src/webhooks/http/address-policy.ts';
+import { UrlPolicy } from '../../../../src/webhooks/http/url-policy.ts';
 
-const strict = new Targets(new Addresses([]), false);
-const withHttp = new Targets(new Addresses([]), true);
-const local = new Targets(new Addresses(['127.0.0.0/8', '10.0.0.0/8']), true);
+const strict = new UrlPolicy(new AddressPolicy([]), false);
+const withHttp = new UrlPolicy(new AddressPolicy([]), true);
+const local = new UrlPolicy(new AddressPolicy(['127.0.0.0/8', '10.0.0.0/8']), true);
 
-const NOT_PUBLIC = /^Nothing may be sent to .+: it is not a public address/;
+const NOT_PUBLIC = /^Requests to .+ are not allowed: the address is neither public/;
 
 describe('a URL', () => {
   it.each([
@@ -19,40 +19,40 @@ describe('a URL', () => {
     'https://notlocalhost/',
     'https://localhost.example.com/',
   ])('may be %s', (url) => {
-    expect(strict.refusal(new URL(url))).toBeNull();
+    expect(strict.getRejectionReason(new URL(url))).toBeNull();
   });
 
   it.each([
     ['http://hooks.example.com/', /http:\/\/ is not allowed/],
-    ['ftp://hooks.example.com/', /begins with https:/],
-    ['file:///etc/passwd', /begins with https:/],
-    ['data:text/plain,hello', /begins with https:/],
-    ['javascript:alert(1)', /begins with https:/],
-    ['wss://hooks.example.com/', /begins with https:/],
-    ['https://user:password@hooks.example.com/', /no user name or password/],
-    ['https://user@hooks.example.com/', /no user name or password/],
-    ['https://:password@hooks.example.com/', /no user name or password/],
+    ['ftp://hooks.example.com/', /must start with https:/],
+    ['file:///etc/passwd', /must start with https:/],
+    ['data:text/plain,hello', /must start with https:/],
+    ['javascript:alert(1)', /must start with https:/],
+    ['wss://hooks.example.com/', /must start with https:/],
+    ['https://user:password@hooks.example.com/', /must not contain a user name or password/],
+    ['https://user@hooks.example.com/', /must not contain a user name or password/],
+    ['https://:password@hooks.example.com/', /must not contain a user name or password/],
     ['https://hooks.example.com:0/', /port 0/],
-    ['https://./', /names a host/],
-    ['https://../', /names a host/],
+    ['https://./', /must contain a host/],
+    ['https://../', /must contain a host/],
   ])('is not %s', (url, why) => {
-    expect(strict.refusal(new URL(url))).toMatch(why);
+    expect(strict.getRejectionReason(new URL(url))).toMatch(why);
   });
 
   it('may be http:// where that is allowed, and nothing else than that', () => {
-    expect(withHttp.refusal(new URL('http://hooks.example.com/'))).toBeNull();
-    expect(withHttp.refusal(new URL('https://hooks.example.com/'))).toBeNull();
-    expect(withHttp.refusal(new URL('ftp://hooks.example.com/'))).toMatch(/begins with https:/);
-    expect(withHttp.refusal(new URL('http://10.0.0.1/'))).toMatch(NOT_PUBLIC);
+    expect(withHttp.getRejectionReason(new URL('http://hooks.example.com/'))).toBeNull();
+    expect(withHttp.getRejectionReason(new URL('https://hooks.example.com/'))).toBeNull();
+    expect(withHttp.getRejectionReason(new URL('ftp://hooks.example.com/'))).toMatch(/must start with https:/);
+    expect(withHttp.getRejectionReason(new URL('http://10.0.0.1/'))).toMatch(NOT_PUBLIC);
   });
 
   it('has at most 2,048 characters', () => {
     const of = (length: number): URL => new URL('https://hooks.example.com/'.padEnd(length, 'x'));
-    expect(strict.refusal(of(2_048))).toBeNull();
-    expect(strict.refusal(of(2_049))).toMatch(/at most 2048 characters/);
+    expect(strict.getRejectionReason(of(2_048))).toBeNull();
+    expect(strict.getRejectionReason(of(2_049))).toMatch(/at most 2048 characters/);
     // Counted as it is sent.
-    expect(strict.refusal(new URL('https://hooks.example.com/'.padEnd(1_000, 'ä')))).toMatch(/at most 2048/);
-    expect(strict.refusalOfHost(of(5_000))).toBeNull();
+    expect(strict.getRejectionReason(new URL('https://hooks.example.com/'.padEnd(1_000, 'ä')))).toMatch(/at most 2048/);
+    expect(strict.explainHostRejection(of(5_000))).toBeNull();
   });
 });
 
@@ -86,7 +86,7 @@ describe('an address in a URL', () => {
     'https://any.thing.localhost./',
     'https://loc%61lhost/',
   ])('is refused where it is not public: %s', (url) => {
-    expect(strict.refusal(new URL(url))).toMatch(NOT_PUBLIC);
+    expect(strict.getRejectionReason(new URL(url))).toMatch(NOT_PUBLIC);
   });
 
   it('is taken where it is allowed', () => {
@@ -97,12 +97,16 @@ describe('an address in a URL', () => {
       'http://[::ffff:a00:1]/',
       'http://localhost/',
     ]) {
-      expect(local.refusal(new URL(url)), url).toBeNull();
+      expect(local.getRejectionReason(new URL(url)), url).toBeNull();
     }
     for (const url of ['http://192.168.0.1/', 'http://[::1]/', 'http://169.254.169.254/']) {
-      expect(local.refusal(new URL(url)), url).toMatch(NOT_PUBLIC);
+      expect(local.getRejectionReason(new URL(url)), url).toMatch(NOT_PUBLIC);
     }
-    expect(new Targets(new Addresses(['10.0.0.0/8']), true).refusal(new URL('http://localhost/'))).toMatch(NOT_PUBLIC);
-    expect(new Targets(new Addresses(['::1/128']), true).refusal(new URL('http://localhost/'))).toBeNull();
+    expect(
+      new UrlPolicy(new AddressPolicy(['10.0.0.0/8']), true).getRejectionReason(new URL('http://localhost/')),
+    ).toMatch(NOT_PUBLIC);
+    expect(
+      new UrlPolicy(new AddressPolicy(['::1/128']), true).getRejectionReason(new URL('http://localhost/')),
+    ).toBeNull();
   });
 });

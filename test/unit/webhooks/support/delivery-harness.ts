@@ -1,11 +1,16 @@
 /** Engines over reference stores, and a few words to make things happen there. */
 import type { LoggedEvent } from '../../../../src/app/ports/presence-store.ts';
-import type { Delivery, Lease, ShardProgress } from '../../../../src/app/ports/webhook-store.ts';
-import { userId, webhookId, type UserId, type WebhookId } from '../../../../src/core/ids.ts';
+import type { Delivery, ShardLease, ShardProgress } from '../../../../src/app/ports/webhook-store.ts';
+import { parseUserId, parseWebhookId, type UserId, type WebhookId } from '../../../../src/core/ids.ts';
 import type { Platform } from '../../../../src/core/enums.ts';
-import { shardOf, SHARDS_PER_WEBHOOK, type Shard, type WebhookRecord } from '../../../../src/core/webhooks/webhook.ts';
+import {
+  computeShard,
+  SHARDS_PER_WEBHOOK,
+  type Shard,
+  type WebhookRecord,
+} from '../../../../src/core/webhooks/webhook.ts';
 import { WebhookEngine } from '../../../../src/webhooks/delivery/engine.ts';
-import { Turns } from '../../../../src/webhooks/delivery/scan-budget.ts';
+import { ScanBudget } from '../../../../src/webhooks/delivery/scan-budget.ts';
 import { FakeStore } from '../../app/support/fake-store.ts';
 import { AppHarness } from '../../app/support/app-harness.ts';
 import { RETRY_FOR_MS } from '../../app/webhooks/webhook-parts.ts';
@@ -14,37 +19,39 @@ import { webhook } from '../../../contract/webhook-records.ts';
 import { FakeSender } from './receiver.ts';
 import { quiet, VirtualTimers } from './virtual-timers.ts';
 
-export const HOOK = webhookId('hook');
-export const OTHER_HOOK = webhookId('other hook');
+export const HOOK = parseWebhookId('hook');
+export const OTHER_HOOK = parseWebhookId('other hook');
 
 /** Refuses what it is told to. */
 export class FaultyWebhookStore extends MemoryWebhookStore {
   readonly refused = new Map<'note' | 'lease' | 'progress' | 'webhooks' | 'updateWebhook' | 'release', Error>();
   /** Everything that was noted under a lease. */
-  readonly notes: (readonly [Lease, Parameters<MemoryWebhookStore['note']>[1]])[] = [];
+  readonly notes: (readonly [ShardLease, Parameters<MemoryWebhookStore['saveProgress']>[1]])[] = [];
   leased = 0;
 
-  override async note(...given: Parameters<MemoryWebhookStore['note']>): Promise<boolean> {
+  override async saveProgress(...given: Parameters<MemoryWebhookStore['saveProgress']>): Promise<boolean> {
     this.#pass('note');
-    const noted = await super.note(...given);
+    const noted = await super.saveProgress(...given);
     if (noted) this.notes.push(given);
     return noted;
   }
 
-  override async lease(...given: Parameters<MemoryWebhookStore['lease']>): Promise<readonly Lease[]> {
+  override async acquireLeases(
+    ...given: Parameters<MemoryWebhookStore['acquireLeases']>
+  ): Promise<readonly ShardLease[]> {
     this.leased++;
     this.#pass('lease');
-    return super.lease(...given);
+    return super.acquireLeases(...given);
   }
 
-  override async progress(...given: Parameters<MemoryWebhookStore['progress']>): Promise<ShardProgress | null> {
+  override async readProgress(...given: Parameters<MemoryWebhookStore['readProgress']>): Promise<ShardProgress | null> {
     this.#pass('progress');
-    return super.progress(...given);
+    return super.readProgress(...given);
   }
 
-  override async webhooks(): Promise<readonly WebhookRecord[]> {
+  override async listWebhooks(): Promise<readonly WebhookRecord[]> {
     this.#pass('webhooks');
-    return super.webhooks();
+    return super.listWebhooks();
   }
 
   override async updateWebhook(
@@ -54,9 +61,9 @@ export class FaultyWebhookStore extends MemoryWebhookStore {
     return super.updateWebhook(...given);
   }
 
-  override async release(holder: string): Promise<void> {
+  override async releaseLeases(holder: string): Promise<void> {
     this.#pass('release');
-    return super.release(holder);
+    return super.releaseLeases(holder);
   }
 
   #pass(call: 'note' | 'lease' | 'progress' | 'webhooks' | 'updateWebhook' | 'release'): void {
@@ -91,13 +98,13 @@ export class DeliveryHarness {
   /** One more engine over the same stores. */
   another(receiver = this.receiver): WebhookEngine {
     return new WebhookEngine(
-      { store: this.store, webhooks: this.webhooks, courier: receiver },
+      { store: this.store, webhooks: this.webhooks, sender: receiver },
       {
         retryForMs: this.#options.retryForMs ?? RETRY_FOR_MS,
         onWarning: (_error, what) => this.warnings.push(what),
-        onNews: (what, about) => this.news.push([what, about]),
+        onStateChange: (what, about) => this.news.push([what, about]),
         timers: this.timers,
-        turns: new Turns(Infinity),
+        scanBudget: new ScanBudget(Infinity),
         random: this.#options.random ?? (() => 0.5),
       },
     );
@@ -114,9 +121,11 @@ export class DeliveryHarness {
 
   async hook(more: Partial<WebhookRecord> = {}): Promise<void> {
     const now = this.store.now();
-    const start = await this.store.log.latestCursor();
+    const start = await this.store.eventLog.getLatestCursor();
     const url = 'https://receiver.example/hook';
-    await this.webhooks.createWebhook(webhook(HOOK, { url, createdAt: now, changedAt: now, start, ...more }));
+    await this.webhooks.createWebhook(
+      webhook(HOOK, { url, createdAt: now, changedAt: now, startCursor: start, ...more }),
+    );
   }
 
   async change(more: Partial<WebhookRecord>, id: WebhookId = HOOK): Promise<void> {
@@ -132,7 +141,7 @@ export class DeliveryHarness {
 
   /** It is kept for the shard that it belongs to. */
   async pending(shard: Shard, id = HOOK): Promise<Delivery | undefined> {
-    const { deliveries } = await this.webhooks.deliveries({
+    const { deliveries } = await this.webhooks.listDeliveries({
       webhookId: id,
       status: 'RETRYING',
       after: null,
@@ -142,17 +151,17 @@ export class DeliveryHarness {
   }
 
   async deliveries(status?: Delivery['status']): Promise<readonly Delivery[]> {
-    const { deliveries } = await this.webhooks.deliveries({ status, after: null, limit: 10_000 });
+    const { deliveries } = await this.webhooks.listDeliveries({ status, after: null, limit: 10_000 });
     return deliveries;
   }
 
   /** Where that shard stands, as a new holder would read it. The engine must be closed. */
   async progressOf(shard: Shard, id = HOOK) {
-    const leases = await this.webhooks.lease('whoever looks', 1_000);
-    const lease = leases.find((one): one is Lease => one.webhookId === id && one.shard === shard);
+    const leases = await this.webhooks.acquireLeases('whoever looks', 1_000);
+    const lease = leases.find((one): one is ShardLease => one.webhookId === id && one.shard === shard);
     if (lease === undefined) throw new Error(`Nobody may look at shard ${shard}.`);
-    const progress = await this.webhooks.progress(lease);
-    await this.webhooks.release('whoever looks');
+    const progress = await this.webhooks.readProgress(lease);
+    await this.webhooks.releaseLeases('whoever looks');
     return progress;
   }
 }
@@ -160,8 +169,8 @@ export class DeliveryHarness {
 /** Users by the shard that they fall on. */
 export const userOf = (shard: Shard, number = 0): UserId => {
   for (let tried = 0, found = 0; ; tried++) {
-    const id = userId(`user ${tried}`);
-    if (shardOf(id) === shard && found++ === number) return id;
+    const id = parseUserId(`user ${tried}`);
+    if (computeShard(id) === shard && found++ === number) return id;
   }
 };
 

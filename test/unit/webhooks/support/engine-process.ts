@@ -1,21 +1,21 @@
 /** An engine in a process of its own, which may be killed, or be kept from renewing its leases. */
 import type { PresenceStore } from '../../../../src/app/ports/presence-store.ts';
 import type {
-  Attempt,
+  AttemptReport,
   Delivery,
-  Lease,
-  WebhookCourier,
+  ShardLease,
+  WebhookSender,
   WebhookStore,
 } from '../../../../src/app/ports/webhook-store.ts';
 import type { WebhookRecord } from '../../../../src/core/webhooks/webhook.ts';
 import { WebhookEngine } from '../../../../src/webhooks/delivery/engine.ts';
-import { Turns } from '../../../../src/webhooks/delivery/scan-budget.ts';
+import { ScanBudget } from '../../../../src/webhooks/delivery/scan-budget.ts';
 import type { Timers } from '../../../../src/webhooks/delivery/timers.ts';
 
 export interface World {
   readonly store: PresenceStore;
   readonly webhooks: WebhookStore;
-  readonly courier: WebhookCourier;
+  readonly courier: WebhookSender;
   readonly timers: Timers;
   readonly retryForMs: number;
   readonly random: () => number;
@@ -41,23 +41,23 @@ export class Node {
         store: {
           now: () => store.now(),
           onCommit: (listener) => store.onCommit((changes) => (this.#isDead ? undefined : listener(changes))),
-          log: {
-            ...store.log,
-            scan: (query) => alive(() => store.log.scan(query)),
+          eventLog: {
+            ...store.eventLog,
+            scanEvents: (query) => alive(() => store.eventLog.scanEvents(query)),
           },
         },
         webhooks: this.#webhooks(webhooks, alive, world.onNoted),
-        courier: {
-          attempt: (webhook: WebhookRecord, delivery: Delivery, signal: AbortSignal): Promise<Attempt> =>
-            alive(() => world.courier.attempt(webhook, delivery, signal)),
+        sender: {
+          attemptDelivery: (webhook: WebhookRecord, delivery: Delivery, signal: AbortSignal): Promise<AttemptReport> =>
+            alive(() => world.courier.attemptDelivery(webhook, delivery, signal)),
         },
       },
       {
         retryForMs: world.retryForMs,
         onWarning: world.onWarning,
-        onNews: () => undefined,
+        onStateChange: () => undefined,
         random: world.random,
-        turns: new Turns(Infinity),
+        scanBudget: new ScanBudget(Infinity),
         timers: { wait: (ms, signal) => (this.#isDead ? never() : alive(() => world.timers.wait(ms, signal))) },
       },
     );
@@ -85,29 +85,29 @@ export class Node {
     onNoted: (delivery: Delivery) => void,
   ): WebhookStore {
     return {
-      webhooks: () => alive(() => webhooks.webhooks()),
+      listWebhooks: () => alive(() => webhooks.listWebhooks()),
       createWebhook: (webhook) => webhooks.createWebhook(webhook),
       updateWebhook: (id, decide) => alive(() => webhooks.updateWebhook(id, decide)),
       deleteWebhook: (id) => webhooks.deleteWebhook(id),
-      onWebhooks: (listener) => webhooks.onWebhooks(() => (this.#isDead ? undefined : listener())),
-      lease: (holder, leaseMs) =>
+      onWebhooksChanged: (listener) => webhooks.onWebhooksChanged(() => (this.#isDead ? undefined : listener())),
+      acquireLeases: (holder, leaseMs) =>
         alive(async () => {
           await this.#stalled;
-          return this.#isDead ? never<readonly Lease[]>() : webhooks.lease(holder, leaseMs);
+          return this.#isDead ? never<readonly ShardLease[]>() : webhooks.acquireLeases(holder, leaseMs);
         }),
-      release: (holder) => alive(() => webhooks.release(holder)),
-      progress: (lease) => alive(() => webhooks.progress(lease)),
-      note: (lease, progress) =>
+      releaseLeases: (holder) => alive(() => webhooks.releaseLeases(holder)),
+      readProgress: (lease) => alive(() => webhooks.readProgress(lease)),
+      saveProgress: (lease, progress) =>
         alive(async () => {
-          const noted = await webhooks.note(lease, progress);
+          const noted = await webhooks.saveProgress(lease, progress);
           if (noted && progress.delivery !== undefined) onNoted(progress.delivery);
           return noted;
         }),
-      due: (lease, now, limit) => alive(() => webhooks.due(lease, now, limit)),
-      deliveries: (query) => webhooks.deliveries(query),
+      listDueDeliveries: (lease, now, limit) => alive(() => webhooks.listDueDeliveries(lease, now, limit)),
+      listDeliveries: (query) => webhooks.listDeliveries(query),
       findDelivery: (id) => webhooks.findDelivery(id),
       addDelivery: (delivery) => webhooks.addDelivery(delivery),
-      redeliver: (which, revive) => webhooks.redeliver(which, revive),
+      requeueDeadDeliveries: (which, revive) => webhooks.requeueDeadDeliveries(which, revive),
     };
   }
 }

@@ -3,20 +3,20 @@ import { once } from 'node:events';
 import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createServer as createTcpServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { onTestFinished } from 'vitest';
-import type { Format, Outgoing } from '../../../../src/app/ports/webhook-format.ts';
-import type { Attempt, Delivery } from '../../../../src/app/ports/webhook-store.ts';
-import { millis } from '../../../../src/core/ids.ts';
+import type { WebhookFormatter, WebhookRequest } from '../../../../src/app/ports/webhook-format.ts';
+import type { AttemptReport, Delivery } from '../../../../src/app/ports/webhook-store.ts';
+import { toMillis } from '../../../../src/core/ids.ts';
 import type { WebhookRecord } from '../../../../src/core/webhooks/webhook.ts';
-import { Addresses } from '../../../../src/webhooks/http/address-policy.ts';
-import { Courier, type CourierSettings } from '../../../../src/webhooks/http/http-sender.ts';
+import { AddressPolicy } from '../../../../src/webhooks/http/address-policy.ts';
+import { HttpSender, type HttpSenderSettings } from '../../../../src/webhooks/http/http-sender.ts';
 import { standardFormat } from '../../../../src/webhooks/format/standard-webhooks.ts';
-import { Targets } from '../../../../src/webhooks/http/url-policy.ts';
+import { UrlPolicy } from '../../../../src/webhooks/http/url-policy.ts';
 import { aDelivery, aWebhook } from './webhooks.ts';
 
 /** Long enough for anything that is not to be waited for. */
 export const AMPLE_MS = 15_000;
 
-export interface CourierChanges extends Partial<Omit<CourierSettings, 'addresses' | 'targets'>> {
+export interface CourierChanges extends Partial<Omit<HttpSenderSettings, 'addresses' | 'targets'>> {
   readonly allowPrivate?: readonly string[];
   readonly allowHttp?: boolean;
 }
@@ -26,17 +26,17 @@ export const aCourier = ({
   allowPrivate = ['127.0.0.0/8', '::1/128'],
   allowHttp = true,
   ...settings
-}: CourierChanges = {}): Courier => {
-  const addresses = new Addresses(allowPrivate);
-  const courier = new Courier({
+}: CourierChanges = {}): HttpSender => {
+  const addresses = new AddressPolicy(allowPrivate);
+  const courier = new HttpSender({
     formats: { STANDARD: standardFormat },
-    addresses,
-    targets: new Targets(addresses, allowHttp),
+    addressPolicy: addresses,
+    urlPolicy: new UrlPolicy(addresses, allowHttp),
     timeoutMs: AMPLE_MS,
     userAgent: 'Porchlight/1.2.3',
-    now: () => millis(Date.now()),
-    wallClock: () => Date.now(),
-    onFault: (error) => {
+    storeNow: () => toMillis(Date.now()),
+    wallClockNow: () => Date.now(),
+    onInternalError: (error) => {
       throw error;
     },
     ...settings,
@@ -48,17 +48,22 @@ export const aCourier = ({
 export const NEVER = new AbortController().signal;
 
 export const send = (
-  courier: Courier,
+  courier: HttpSender,
   url: string,
   delivery: Partial<Delivery> = {},
   webhook: Partial<WebhookRecord> = {},
-): Promise<Attempt> => courier.attempt(aWebhook({ url, ...webhook }), aDelivery(delivery), NEVER);
+): Promise<AttemptReport> => courier.attemptDelivery(aWebhook({ url, ...webhook }), aDelivery(delivery), NEVER);
 
 /** One request per event, each of which is then done. */
-export const onePerEvent: Format = {
-  *requests({ url }, { events }) {
+export const onePerEvent: WebhookFormatter = {
+  *createRequests({ url }, { events }) {
     for (const [index, event] of events.entries()) {
-      yield { url: new URL(url), headers: {}, body: event.cursor, eventsDone: index + 1 } satisfies Outgoing;
+      yield {
+        url: new URL(url),
+        headers: {},
+        body: event.cursor,
+        deliveredEventCount: index + 1,
+      } satisfies WebhookRequest;
     }
   },
 };

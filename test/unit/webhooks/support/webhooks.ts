@@ -1,7 +1,7 @@
 /** Webhooks and deliveries as a courier or a format is given them: signed, and of one day. */
 import type { LoggedEvent } from '../../../../src/app/ports/presence-store.ts';
 import type { Delivery } from '../../../../src/app/ports/webhook-store.ts';
-import { cursor, deviceId, later, millis, userId } from '../../../../src/core/ids.ts';
+import { parseCursor, parseDeviceId, addMs, toMillis, parseUserId } from '../../../../src/core/ids.ts';
 import type { WebhookRecord } from '../../../../src/core/webhooks/webhook.ts';
 import { delivery, loggedEvent, webhook } from '../../../contract/webhook-records.ts';
 
@@ -9,7 +9,7 @@ import { delivery, loggedEvent, webhook } from '../../../contract/webhook-record
 export const SECRET = `whsec_${Buffer.alloc(24, 'a secret').toString('base64')}`;
 export const OTHER_SECRET = `whsec_${Buffer.alloc(64, 'another one').toString('base64')}`;
 
-export const MOMENT = millis(Date.UTC(2026, 10, 21, 9, 30));
+export const MOMENT = toMillis(Date.UTC(2026, 10, 21, 9, 30));
 
 export const aWebhook = (changes: Partial<WebhookRecord> = {}): WebhookRecord =>
   webhook('wh_1', {
@@ -23,13 +23,13 @@ export const aWebhook = (changes: Partial<WebhookRecord> = {}): WebhookRecord =>
 /** The login of a user who has no other. */
 export const anEvent = (position: number): LoggedEvent =>
   loggedEvent(position, {
-    cursor: cursor(String(position)),
-    userId: userId(`user ${position}`),
+    cursor: parseCursor(String(position)),
+    userId: parseUserId(`user ${position}`),
     platform: 'IPHONE',
-    deviceId: deviceId('d1'),
+    deviceId: parseDeviceId('d1'),
     version: 1,
     customStatus: null,
-    occurredAt: later(MOMENT, position),
+    occurredAt: addMs(MOMENT, position),
   });
 
 /** Not attempted yet. */
@@ -45,7 +45,7 @@ export const aDelivery = (changes: Partial<Delivery> = {}): Delivery => {
     lastStatus: null,
     lastError: null,
     nextAttemptAt: MOMENT,
-    giveUpAt: later(MOMENT, 3 * 86_400_000),
+    giveUpAt: addMs(MOMENT, 3 * 86_400_000),
     ...changes,
   });
 };
