@@ -1,25 +1,25 @@
-import { millis, type Millis } from '../core/ids.ts';
-import { NO_SLEEPS, withSleep, type ProcessPauses } from '../core/process-pauses.ts';
+import { toMillis, type Millis } from '../core/ids.ts';
+import { NO_PAUSES, addPause, type ProcessPauses } from '../core/process-pauses.ts';
 
-/** The wall clock, in milliseconds since 1970, UTC. The only place of the program that reads it. */
+/** Returns the wall clock in milliseconds since 1970 (UTC). Nothing else in the program reads the wall clock. */
 export const readWallClock = (): number => Date.now();
 
-/** By so much a timeout may be late at most, so whoever is kept from ticking for longer has slept. */
+/** A longer gap than this counts as a process pause. A timeout may be late by at most this much. */
 const PAUSE_THRESHOLD_MS = 1_000;
 
 /**
- * A store's time: the wall clock as read now, and monotonic time from then on. Whole milliseconds,
- * never set back, and deaf to whatever happens to the wall clock later.
+ * The clock of a store: the wall clock as read at construction, advanced by monotonic time. It returns whole
+ * milliseconds, never goes back, and ignores later changes of the wall clock.
  *
- * It also notices when the process was asleep (stopped, or its event loop blocked): nobody called `tick`
- * for more than a second. Whoever reads the time knows of it, so that nothing can be judged by a time
- * of which a part was slept through.
+ * It also detects process pauses (the process was stopped, or its event loop was blocked): no call of `detectPause`
+ * for more than 1 s. Reading the time records the pause first, so no deadline is judged by a time that includes an
+ * unknown pause.
  */
 export class StoreClock {
   readonly #offset = readWallClock() - performance.now();
   #lastReadAt = performance.now();
   #lastTickAt = performance.now();
-  #pauses: ProcessPauses = NO_SLEEPS;
+  #pauses: ProcessPauses = NO_PAUSES;
 
   readonly now = (): Millis => {
     const at = performance.now();
@@ -27,12 +27,12 @@ export class StoreClock {
     return this.#toWallTime(at);
   };
 
-  /** As known by the last look at the time. */
+  /** Returns the pauses known at the last call of `now` or `detectPause`. */
   readonly getProcessPauses = (): ProcessPauses => this.#pauses;
 
   /**
-   * To be called many times a second by whoever only gets to it while the event loop turns.
-   * @returns how long it was asleep, in ms; 0: it was not.
+   * Checks for a pause. Call it many times a second from a timer of the event loop.
+   * @returns the length of the pause since the last call in ms; 0 if there was none.
    */
   detectPause(): number {
     const at = performance.now();
@@ -44,11 +44,11 @@ export class StoreClock {
   }
 
   #recordPauseUntil(at: number): void {
-    this.#pauses = withSleep(this.#pauses, { from: this.#toWallTime(this.#lastReadAt), until: this.#toWallTime(at) });
+    this.#pauses = addPause(this.#pauses, { from: this.#toWallTime(this.#lastReadAt), until: this.#toWallTime(at) });
     this.#lastReadAt = at;
   }
 
   #toWallTime(at: number): Millis {
-    return millis(Math.floor(this.#offset + at));
+    return toMillis(Math.floor(this.#offset + at));
   }
 }

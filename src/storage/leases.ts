@@ -1,6 +1,9 @@
-/** Who may deliver which shard of which webhook, for a store that only one server serves: in memory. */
+/**
+ * The in-memory lease table of a store that a single server uses. A lease is the right to deliver one shard of a
+ * webhook.
+ */
 import type { ShardLease } from '../app/ports/webhook-store.ts';
-import { later, type Millis, type WebhookId } from '../core/ids.ts';
+import { addMs, type Millis, type WebhookId } from '../core/ids.ts';
 import { SHARDS_PER_WEBHOOK, type Shard } from '../core/webhooks/webhook.ts';
 
 interface HeldLease {
@@ -8,7 +11,7 @@ interface HeldLease {
   readonly lease: ShardLease;
 }
 
-/** What is leased of every webhook. Null: what was given to it to be redelivered. */
+/** Everything that can be leased of a webhook. Null stands for the webhook's redeliveries. */
 const LEASABLE_SHARDS: readonly (Shard | null)[] = [
   null,
   ...Array.from({ length: SHARDS_PER_WEBHOOK }, (_, shard) => shard),
@@ -16,15 +19,19 @@ const LEASABLE_SHARDS: readonly (Shard | null)[] = [
 
 export class LeaseTable {
   readonly #leasesByWebhook = new Map<WebhookId, Map<Shard | null, HeldLease>>();
-  /** Of the latest lease. At least the moment it was given, so that it is above what was given before a restart. */
+  /**
+   * The token of the latest lease. It is at least the time of issue, so it exceeds every token issued before a
+   * restart.
+   */
   #lastToken = 0;
 
   /**
-   * Gives `holder`, for `leaseMs` from now, whatever of these webhooks nobody else holds, and renews what it holds.
-   * @returns all that `holder` holds of these webhooks now.
+   * Leases to `holder`, for `leaseMs` from `now`, each shard of these webhooks that no other holder has a lease of.
+   * Renews the leases that `holder` has; a renewed lease keeps its token.
+   * @returns all leases of these webhooks that `holder` has now.
    */
   acquireOrRenew(holder: string, leaseMs: number, webhooks: readonly WebhookId[], now: Millis): readonly ShardLease[] {
-    const expiresAt = later(now, leaseMs);
+    const expiresAt = addMs(now, leaseMs);
     const leases: ShardLease[] = [];
     for (const webhookId of webhooks) {
       const shards = this.#shardsOf(webhookId);
@@ -41,20 +48,20 @@ export class LeaseTable {
     return leases;
   }
 
-  /** Is this lease in force, renewed or not? */
+  /** Returns whether this lease, or a renewal of it, is unexpired and has not been given to another holder. */
   isLeaseValid({ webhookId, shard, token }: ShardLease, now: Millis): boolean {
     const held = this.#leasesByWebhook.get(webhookId)?.get(shard);
     return held !== undefined && held.lease.token === token && held.lease.expiresAt > now;
   }
 
-  /** Whatever `holder` holds is over. */
+  /** Ends all leases of `holder`. */
   releaseHeldBy(holder: string): void {
     for (const shards of this.#leasesByWebhook.values()) {
       for (const [shard, held] of shards) if (held.holder === holder) shards.delete(shard);
     }
   }
 
-  /** Whatever anybody holds of this webhook is over. */
+  /** Ends all leases of this webhook, regardless of the holder. */
   removeLeasesOfWebhook(webhookId: WebhookId): void {
     this.#leasesByWebhook.delete(webhookId);
   }

@@ -1,2 +1,2 @@
-/** Lets everybody else have a turn of the event loop. */
+/** Resolves in a later turn of the event loop, after pending I/O has been handled. */
 export const yieldToEventLoop = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

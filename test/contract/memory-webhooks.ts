@@ -5,15 +5,15 @@ import {
   type DeliveryPage,
   type DeliveryQuery,
   type DueDeliveries,
-  type Lease,
+  type ShardLease,
   type ShardProgress,
   type WebhookStore,
 } from '../../src/app/ports/webhook-store.ts';
-import { badUserInput } from '../../src/core/errors.ts';
+import { badUserInputError } from '../../src/core/errors.ts';
 import type { Cursor, DeliveryId, Millis, WebhookId } from '../../src/core/ids.ts';
-import { quoted } from '../../src/core/quote.ts';
+import { quoteText } from '../../src/core/quote.ts';
 import { SHARDS_PER_WEBHOOK, type WebhookRecord } from '../../src/core/webhooks/webhook.ts';
-import { Leases } from '../../src/storage/leases.ts';
+import { LeaseTable } from '../../src/storage/leases.ts';
 
 export interface MemoryWebhookStoreOptions {
   readonly clock: () => Millis;
@@ -26,7 +26,7 @@ const DELIVERED_KEPT = 10_000;
 
 export class MemoryWebhookStore implements WebhookStore {
   readonly #clock: () => Millis;
-  readonly #leases = new Leases();
+  readonly #leases = new LeaseTable();
   /** In the order in which they were made. */
   readonly #webhooks = new Map<WebhookId, WebhookRecord>();
   /** By webhook and shard. A shard that is not there stands at its webhook's start. */
@@ -40,14 +40,15 @@ export class MemoryWebhookStore implements WebhookStore {
     this.#clock = clock;
   }
 
-  async webhooks(): Promise<readonly WebhookRecord[]> {
+  async listWebhooks(): Promise<readonly WebhookRecord[]> {
     this.#checkOpen();
     return [...this.#webhooks.values()];
   }
 
   async createWebhook(webhook: WebhookRecord): Promise<void> {
     this.#checkOpen();
-    if (this.#webhooks.size >= MAX_WEBHOOKS) throw badUserInput(`There are ${MAX_WEBHOOKS} webhooks already.`);
+    if (this.#webhooks.size >= MAX_WEBHOOKS)
+      throw badUserInputError(`There are already ${MAX_WEBHOOKS} webhooks, which is the maximum.`);
     this.#webhooks.set(webhook.id, webhook);
     this.#tell();
   }
@@ -67,7 +68,7 @@ export class MemoryWebhookStore implements WebhookStore {
     this.#checkOpen();
     const webhook = this.#webhooks.get(id);
     if (webhook === undefined) return null;
-    this.#leases.lose(id);
+    this.#leases.removeLeasesOfWebhook(id);
     this.#webhooks.delete(id);
     for (let shard = 0; shard < SHARDS_PER_WEBHOOK; shard++) this.#positions.delete(placeOf({ webhookId: id, shard }));
     for (const { id: deliveryId, webhookId } of this.#all()) if (webhookId === id) this.#deliveries.delete(deliveryId);
@@ -75,37 +76,37 @@ export class MemoryWebhookStore implements WebhookStore {
     return webhook;
   }
 
-  onWebhooks(listener: () => void): () => void {
+  onWebhooksChanged(listener: () => void): () => void {
     this.#listeners.push(listener);
     return () => {
       this.#listeners.splice(this.#listeners.indexOf(listener), 1);
     };
   }
 
-  async lease(holder: string, leaseMs: number): Promise<readonly Lease[]> {
+  async acquireLeases(holder: string, leaseMs: number): Promise<readonly ShardLease[]> {
     this.#checkOpen();
     const active = [...this.#webhooks.values()].filter(({ state }) => state === 'ACTIVE').map(({ id }) => id);
-    return this.#leases.lease(holder, leaseMs, active, this.#clock());
+    return this.#leases.acquireOrRenew(holder, leaseMs, active, this.#clock());
   }
 
-  async release(holder: string): Promise<void> {
+  async releaseLeases(holder: string): Promise<void> {
     this.#checkOpen();
-    this.#leases.release(holder);
+    this.#leases.releaseHeldBy(holder);
   }
 
-  async progress(lease: Lease): Promise<ShardProgress | null> {
+  async readProgress(lease: ShardLease): Promise<ShardProgress | null> {
     this.#checkOpen();
     const webhook = this.#webhooks.get(lease.webhookId);
     if (webhook === undefined || !this.#holds(lease)) return null;
     const pending = this.#retrying(lease).at(0) ?? null;
     return {
-      position: this.#positions.get(placeOf(lease)) ?? webhook.start,
-      pending: lease.shard === null ? null : pending,
+      position: this.#positions.get(placeOf(lease)) ?? webhook.startCursor,
+      pendingDelivery: lease.shard === null ? null : pending,
     };
   }
 
-  async note(
-    lease: Lease,
+  async saveProgress(
+    lease: ShardLease,
     { position, delivery }: { readonly position?: Cursor; readonly delivery?: Delivery },
   ): Promise<boolean> {
     this.#checkOpen();
@@ -119,19 +120,19 @@ export class MemoryWebhookStore implements WebhookStore {
     return true;
   }
 
-  async due(lease: Lease, now: Millis, limit: number): Promise<DueDeliveries | null> {
+  async listDueDeliveries(lease: ShardLease, now: Millis, limit: number): Promise<DueDeliveries | null> {
     this.#checkOpen();
     if (!this.#holds(lease)) return null;
     const waiting = this.#retrying({ ...lease, shard: null }).sort((one, other) => dueAt(one) - dueAt(other));
     const deliveries = waiting.filter((delivery) => dueAt(delivery) <= now).slice(0, limit);
-    return { deliveries, nextAt: waiting[deliveries.length]?.nextAttemptAt ?? null };
+    return { deliveries, nextDueAt: waiting[deliveries.length]?.nextAttemptAt ?? null };
   }
 
-  async deliveries({ webhookId, status, after, limit }: DeliveryQuery): Promise<DeliveryPage> {
+  async listDeliveries({ webhookId, status, after, limit }: DeliveryQuery): Promise<DeliveryPage> {
     this.#checkOpen();
     const latestFirst = this.#all().reverse();
     const start = after === null ? 0 : latestFirst.findIndex(({ id }) => id === after) + 1;
-    if (after !== null && start === 0) throw badUserInput(`There is no delivery ${quoted(after)} (any more).`);
+    if (after !== null && start === 0) throw badUserInputError(`There is no delivery ${quoteText(after)}.`);
     const matching = latestFirst
       .slice(start)
       .filter((delivery) => webhookId === undefined || delivery.webhookId === webhookId)
@@ -147,11 +148,11 @@ export class MemoryWebhookStore implements WebhookStore {
   async addDelivery(delivery: Delivery): Promise<void> {
     this.#checkOpen();
     if (!this.#webhooks.has(delivery.webhookId))
-      throw badUserInput(`There is no webhook ${quoted(delivery.webhookId)}.`);
+      throw badUserInputError(`There is no webhook ${quoteText(delivery.webhookId)}.`);
     this.#deliveries.set(delivery.id, delivery);
   }
 
-  async redeliver(
+  async requeueDeadDeliveries(
     which: { readonly deliveryId: DeliveryId } | { readonly webhookId: WebhookId },
     revive: (delivery: Delivery) => Delivery,
   ): Promise<readonly Delivery[]> {
@@ -189,14 +190,14 @@ export class MemoryWebhookStore implements WebhookStore {
     return [...this.#deliveries.values()];
   }
 
-  #retrying({ webhookId, shard }: Lease): Delivery[] {
+  #retrying({ webhookId, shard }: ShardLease): Delivery[] {
     return this.#all().filter(
       (delivery) => delivery.webhookId === webhookId && delivery.shard === shard && delivery.status === 'RETRYING',
     );
   }
 
-  #holds(lease: Lease): boolean {
-    return this.#leases.holds(lease, this.#clock());
+  #holds(lease: ShardLease): boolean {
+    return this.#leases.isLeaseValid(lease, this.#clock());
   }
 
   #tell(): void {
@@ -208,5 +209,5 @@ export class MemoryWebhookStore implements WebhookStore {
   }
 }
 
-const placeOf = ({ webhookId, shard }: Pick<Lease, 'webhookId' | 'shard'>): string => `${webhookId} ${shard}`;
+const placeOf = ({ webhookId, shard }: Pick<ShardLease, 'webhookId' | 'shard'>): string => `${webhookId} ${shard}`;
 const dueAt = ({ nextAttemptAt }: Delivery): number => nextAttemptAt ?? 0;

@@ -1,42 +1,48 @@
 /**
- * Everyone who is not OFFLINE, as last committed: who they are, how many, when to look at each again.
+ * All users who are not OFFLINE, as last committed: their records, their counts and the timers of their deadlines.
  *
- * Everybody is kept as bytes, by slot. Whoever has a socket, and those used last, are cached as objects as
- * well; while one is cached, the object is what counts, and it becomes bytes again when it is let go.
+ * Every user is stored as packed bytes in a slot. Users with a socket, and the most recently used others, are also
+ * cached as objects. While a user is cached, the object is authoritative; it is packed again when it is evicted.
  */
 import type { PresenceCounts } from '../../app/ports/presence-store.ts';
-import { deadline } from '../../core/deadlines.ts';
+import { computeUserDeadline } from '../../core/deadlines.ts';
 import type { Millis, UserId } from '../../core/ids.ts';
-import { isAttached, type UserRecord } from '../../core/records.ts';
-import { NO_SLEEPS, type ProcessPauses } from '../../core/process-pauses.ts';
+import { hasOpenSocket, type UserRecord } from '../../core/records.ts';
+import { NO_PAUSES, type ProcessPauses } from '../../core/process-pauses.ts';
 import { PLATFORMS, type LiveStatus, type Platform, type Status } from '../../core/enums.ts';
 import { PackedUsers } from './packed/packed-users.ts';
 import type { PackedSession, SessionChunk } from './packed/session-chunks.ts';
 import { TimerWheel } from './timer-wheel.ts';
 
-/** What one slice of `claimDue` may look at: about a millisecond. */
+/** Most timer slots that one call of `takeDueUsers` examines: about 1 ms of work. */
 const MAX_SLOTS_EXAMINED = 4_096;
-/** Likewise, where users must be read to know. */
+/** Same limit where each user must be read to know whether they are due. */
 const MAX_USERS_READ = 512;
-/** Users without a socket who are cached: some thousand a second are heard of, one request after another. */
+/**
+ * Cached users without a socket. A busy server handles about a thousand such users a second, each with several
+ * requests in a row.
+ */
 const DEFAULT_EVICTABLE_CAPACITY = 16_384;
 
-/** A user as an object. */
+/** A user cached as an object. */
 interface CachedUser {
   readonly slot: number;
   user: UserRecord;
-  /** Has she changed since she was bytes? */
+  /** Has the user changed since they were last packed? */
   isDirty: boolean;
-  /** Was she used since she was last passed over? */
+  /** Was the user read since the ring hand last passed? */
   wasUsed: boolean;
-  /** Is she one of those who may be let go? */
+  /** Is the user in the ring of evictable users? */
   isEvictable: boolean;
 }
 
 export class ActiveUsers {
   readonly #packed = new PackedUsers();
   readonly #cache = new Map<UserId, CachedUser>();
-  /** Those cached without a socket, in a ring: the first not used since the hand came by is let go. */
+  /**
+   * Cached users without a socket, in a ring (CLOCK algorithm). The first one not used since the hand last passed is
+   * evicted.
+   */
   readonly #evictableRing: CachedUser[] = [];
   readonly #evictableCapacity: number;
   #ringHand = 0;
@@ -55,18 +61,18 @@ export class ActiveUsers {
     this.#evictableCapacity = heldWithoutSocket;
   }
 
-  /** A user who is loaded, as yet without sessions. She is in force when they have followed. */
+  /** Adds a user at startup, without sessions. The user is complete when their sessions have been loaded. */
   loadUser(user: UserRecord): void {
     this.#packed.addUser(user);
     this.#adjustUserCount(user.status, 1);
   }
 
-  /** Those of a chunk, each to be loaded before the next one is looked at. */
+  /** Returns the sessions of a chunk. Load each one before the next is read. */
   unpackSessions(chunk: SessionChunk): Iterable<PackedSession> {
     return this.#packed.unpackSessions(chunk);
   }
 
-  /** Of a user who was loaded. Otherwise it is ignored: she is OFFLINE. */
+  /** Adds a session to a loaded user. Ignores the session if the user is not loaded: the user is OFFLINE. */
   loadSession(session: PackedSession): void {
     const slot = this.#packed.findSlot(session.userId);
     if (slot < 0) return;
@@ -87,8 +93,8 @@ export class ActiveUsers {
     return user;
   }
 
-  /** The user as she is from now on. Ends the claim on her. */
-  putUser(user: UserRecord, pauses = NO_SLEEPS): void {
+  /** Stores the new record of a user, sets their timer and ends the claim on them. An OFFLINE user is removed. */
+  putUser(user: UserRecord, pauses = NO_PAUSES): void {
     const cached = this.#cache.get(user.id);
     const slot = cached?.slot ?? this.#packed.findSlot(user.id);
     if (cached?.user !== user) {
@@ -102,36 +108,39 @@ export class ActiveUsers {
     this.#scheduleTimer(this.#storeUser(slot, cached, user), user, pauses);
   }
 
-  /** @returns a copy. */
+  /** Returns a copy of the counts. */
   getPresenceCounts(): PresenceCounts {
     return structuredClone(this.#counts);
   }
 
-  /** One slice of looking for users who are due; the caller lets others have their turn in between. */
+  /** Takes up to `limit` due users in one bounded slice. If `hasMore`, call it again after a turn of the event loop. */
   takeDueUsers(
     now: Millis,
     limit: number,
-    pauses = NO_SLEEPS,
+    pauses = NO_PAUSES,
   ): { readonly ids: readonly UserId[]; readonly hasMore: boolean } {
     if (pauses.length > 0) return this.#takeDueAfterPauses(now, Math.min(limit, MAX_USERS_READ), pauses);
     const { slots, hasMore: more } = this.#timers.takeDueSlots(now, limit, MAX_SLOTS_EXAMINED);
     return { ids: slots.map((slot) => this.#packed.readUserId(slot)), hasMore: more };
   }
 
-  /** The wheel knows of no sleep: a million who were not silent are set on here, at a fraction of what waking them costs. */
+  /**
+   * The timer wheel does not know about process pauses. Users whose deadline moved because of a pause are rescheduled
+   * here, which is far cheaper than expiring them.
+   */
   #takeDueAfterPauses(now: Millis, limit: number, pauses: ProcessPauses): ReturnType<ActiveUsers['takeDueUsers']> {
     const { slots, hasMore: more } = this.#timers.takeDueSlots(now, limit, MAX_SLOTS_EXAMINED);
     const ids: UserId[] = [];
     for (const slot of slots) {
       const id = this.#packed.readUserId(slot);
       const user = this.#cache.get(id)?.user ?? this.#packed.readUser(slot);
-      if ((deadline(user, pauses) ?? now) <= now) ids.push(id);
+      if ((computeUserDeadline(user, pauses) ?? now) <= now) ids.push(id);
       else this.#scheduleTimer(slot, user, pauses);
     }
     return { ids, hasMore: more };
   }
 
-  /** @returns her slot. */
+  /** @returns the slot of the user. */
   #storeUser(slot: number, cached: CachedUser | undefined, user: UserRecord): number {
     if (cached !== undefined) {
       if (cached.user !== user) {
@@ -147,14 +156,14 @@ export class ActiveUsers {
   }
 
   #scheduleTimer(slot: number, user: UserRecord, pauses: ProcessPauses): void {
-    const at = deadline(user, pauses);
+    const at = computeUserDeadline(user, pauses);
     if (at === null) this.#timers.cancel(slot);
     else this.#timers.schedule(slot, at);
   }
 
   #removeUser(slot: number, id: UserId): void {
     const cached = this.#cache.get(id);
-    // Her place in the ring is taken by the next one who comes by there.
+    // The ring entry is replaced when the hand reaches it.
     if (cached !== undefined) cached.wasUsed = false;
     this.#cache.delete(id);
     this.#timers.cancel(slot);
@@ -166,7 +175,7 @@ export class ActiveUsers {
     if (!hasSocket(cached.user)) this.#makeEvictable(cached);
   }
 
-  /** Finds her a place in the ring; somebody else is let go for that once there is no other. */
+  /** Adds a cached user to the ring of evictable users. If the ring is full, evicts another user. */
   #makeEvictable(cached: CachedUser): void {
     cached.isEvictable = true;
     if (this.#evictableRing.length < this.#evictableCapacity) {
@@ -220,6 +229,6 @@ export class ActiveUsers {
 }
 
 const hasSocket = ({ sessions }: UserRecord): boolean => {
-  for (const session of sessions) if (isAttached(session)) return true;
+  for (const session of sessions) if (hasOpenSocket(session)) return true;
   return false;
 };

@@ -1,52 +1,54 @@
 /**
- * Wakes a million users for the price of a few bytes each: a ring of ticks, each with the list of the
- * slots to look at when it has passed. A slot is a whole number from 0 on, the smaller the better:
- * what is known of it stands in arrays.
+ * A timer wheel for millions of deadlines at a few bytes each: a ring of ticks, each with the list of slots to
+ * examine when the tick has passed. A slot is a small whole number from 0; its data is kept in typed arrays.
  *
- * Re-arming is lazy. A deadline that moves later costs one number: when the old tick comes up, the slot
- * is moved on to the deadline as it is by then. One that moves earlier moves the slot at once. The same
- * holds for deadlines beyond the ring: they wait at its far end and are moved on from there.
+ * Rescheduling is lazy. A later deadline costs one write: when the old tick comes up, the slot moves to the current
+ * deadline. An earlier deadline moves the slot at once. A deadline beyond the ring waits at its far end and is moved
+ * from there.
  */
 import type { Millis } from '../../core/ids.ts';
 import { growArray } from './packed/hash-table.ts';
 
 export interface TimerWheelOptions {
-  /** How late a slot may be handed out, apart from how often `take` is called. */
+  /** Largest delay of a due slot in ms, in addition to the interval at which `takeDueSlots` is called. */
   readonly tickMs?: number;
-  /** Deadlines further away than `ticks * tickMs` are looked at once in that time. */
+  /** Length of the ring. A deadline further away than `tickCount * tickMs` is examined once in that time. */
   readonly tickCount?: number;
-  /** How long a slot that was handed out stays away, unless it is armed again. */
+  /** How long a taken slot is held back in ms unless it is scheduled again. */
   readonly retryMs?: number;
 }
 
 export interface DueSlots {
   readonly slots: readonly number[];
-  /** How many were looked at, due or not. */
+  /** Number of slots examined, due or not. */
   readonly examinedCount: number;
-  /** Is there anything left to look at by now? */
+  /** Are there more slots to examine at this time? */
   readonly hasMore: boolean;
 }
 
 const NONE = -1;
-/** After a long sleep all that are overdue by more ticks than this are equally late: a day, at 50 ms. */
+/**
+ * After a long process pause, all slots overdue by more ticks than this count as equally late: about 29 h at 50 ms a
+ * tick.
+ */
 const MAX_OVERDUE_TICKS = 2 ** 21 - 1;
 
 export class TimerWheel {
   readonly #tickMs: number;
   readonly #retryMs: number;
-  /** Ticks are counted from here, so that they are small. */
+  /** The tick that counts as 0, so that tick numbers stay small. */
   readonly #origin: number;
-  /** By tick, modulo the ring: the first and the last of its list. */
+  /** Per ring position: the first and the last slot of its list. */
   readonly #firstSlots: Int32Array;
   readonly #lastSlots: Int32Array;
-  /** By slot: its deadline, the tick in whose list it stands, and its neighbours there. */
+  /** Per slot: its deadline, the tick whose list it is in, and its neighbours in that list. */
   #deadlines = new Float64Array(1_024);
   #tickOfSlot = new Int32Array(1_024).fill(NONE);
   #nextSlots = new Int32Array(1_024);
   #previousSlots = new Int32Array(1_024);
-  /** Slots handed out and not armed since, and until when they stay away. */
+  /** Slots that were taken and not scheduled since, and the time until which each is held back. */
   readonly #claimedUntil = new Map<number, number>();
-  /** The first tick that was not looked through to its end. */
+  /** The first tick whose list is not fully examined. */
   #currentTick = 0;
   #scheduledCount = 0;
 
@@ -58,12 +60,12 @@ export class TimerWheel {
     this.#lastSlots = new Int32Array(ticks).fill(NONE);
   }
 
-  /** How many slots are armed. */
+  /** Number of scheduled slots. */
   get scheduledCount(): number {
     return this.#scheduledCount;
   }
 
-  /** `slot` is to be looked at when `at` has come, or soon after. Ends a claim. */
+  /** Sets the deadline of `slot` and ends the claim on it. */
   schedule(slot: number, at: Millis): void {
     if (slot >= this.#tickOfSlot.length) this.#growArrays(slot + 1);
     if (this.#claimedUntil.size > 0) this.#claimedUntil.delete(slot);
@@ -76,7 +78,7 @@ export class TimerWheel {
     this.#appendToTick(slot, tick);
   }
 
-  /** Arms a slot that may be armed already, unless it is for an earlier moment. */
+  /** Sets the deadline of `slot` unless it already has an earlier one. */
   scheduleEarliest(slot: number, at: Millis): void {
     const armed = slot < this.#tickOfSlot.length && this.#tickOfSlot[slot] !== NONE;
     if (!armed || at < (this.#deadlines[slot] as number)) this.schedule(slot, at);
@@ -91,11 +93,12 @@ export class TimerWheel {
   }
 
   /**
-   * Takes slots whose deadline has come by `now`, the earliest tick first. Never one before its deadline.
-   * @param maxExamined how many to look at, at most, due or not: bounds the time this call takes.
+   * Takes slots whose deadline is at or before `now`, the earliest tick first. A slot is never taken before its
+   * deadline.
+   * @param maxExamined most slots to examine, due or not; it bounds the time of this call.
    */
   takeDueSlots(now: Millis, limit: number, maxExamined: number): DueSlots {
-    // Only ticks that are wholly past are looked at, so a slot is looked at once.
+    // Only ticks that have passed completely are examined, so each slot is examined once.
     const end = Math.floor(now / this.#tickMs) - this.#origin;
     if (end - this.#currentTick > this.#firstSlots.length) this.#rebuildRing(end, now);
     const slots: number[] = [];
@@ -125,13 +128,13 @@ export class TimerWheel {
     return retry !== undefined && retry > at ? retry : at;
   }
 
-  /** The tick to look at `at` in, as near as the ring has it. */
+  /** Returns the tick for the time `at`, limited to the range of the ring. */
   #clampedTickOf(at: number): number {
     const tick = Math.floor(at / this.#tickMs) - this.#origin;
     return Math.min(Math.max(tick, this.#currentTick), this.#currentTick + this.#firstSlots.length - 1);
   }
 
-  /** Puts it last into the list of a tick. */
+  /** Appends the slot to the list of a tick. */
   #appendToTick(slot: number, tick: number): void {
     const list = tick % this.#firstSlots.length;
     const last = this.#lastSlots[list] as number;
@@ -153,12 +156,12 @@ export class TimerWheel {
     else this.#previousSlots[next] = previous;
   }
 
-  /** After a sleep longer than the ring: everybody is put in again, those due in the order of their deadlines. */
+  /** Fills the ring anew after a process pause longer than the ring. Due slots are sorted by deadline. */
   #rebuildRing(end: number, now: Millis): void {
     this.#firstSlots.fill(NONE);
     this.#lastSlots.fill(NONE);
     this.#currentTick = end - 1;
-    /** How late and who, as one number each, which is sorted faster than pairs. */
+    /** Lateness and slot combined in one number each, because numbers sort faster than pairs. */
     const due = new Float64Array(this.#scheduledCount);
     let count = 0;
     for (let slot = 0; slot < this.#tickOfSlot.length; slot++) {
@@ -168,7 +171,7 @@ export class TimerWheel {
       if (at > now) this.#appendToTick(slot, this.#clampedTickOf(at));
       else due[count++] = Math.max(0, tick - end + MAX_OVERDUE_TICKS) * 2 ** 32 + slot;
     }
-    // Whoever was put in before them stands in a later tick.
+    // Slots appended above have a later deadline and are in a later tick.
     for (const each of due.subarray(0, count).sort()) this.#appendToTick(each % 2 ** 32, this.#currentTick);
   }
 

@@ -1,25 +1,31 @@
-/** Those who are told of whatever happens of one kind. */
+/** The listeners of one kind of notification. */
 export class ListenerSet<Value> {
-  readonly #listeners = new Set<(told: Value) => void>();
+  readonly #listeners = new Set<(value: Value) => void>();
 
-  /** @returns what ends it. A listener that is added twice is called twice. */
-  addListener(listener: (told: Value) => void): () => void {
-    const registered = (told: Value): void => listener(told);
+  /**
+   * Adds a listener. One that is added twice is called twice.
+   * @returns a function that removes it.
+   */
+  addListener(listener: (value: Value) => void): () => void {
+    const registered = (value: Value): void => listener(value);
     this.#listeners.add(registered);
     return () => {
       this.#listeners.delete(registered);
     };
   }
 
-  notifyAll(told: Value): void {
-    for (const listener of this.#listeners) notifyListener(listener, told);
+  notifyAll(value: Value): void {
+    for (const listener of this.#listeners) notifyListener(listener, value);
   }
 }
 
-/** A listener must not throw. One that does is a fault to be seen, but not by those who wait for their commit. */
-const notifyListener = <Value>(listener: (told: Value) => void, told: Value): void => {
+/**
+ * A listener must not throw. An error is rethrown in a microtask, so that it is reported without affecting the
+ * commit.
+ */
+const notifyListener = <Value>(listener: (value: Value) => void, value: Value): void => {
   try {
-    listener(told);
+    listener(value);
   } catch (error) {
     queueMicrotask(() => {
       throw error;

@@ -1,9 +1,9 @@
-/** Opens the file, or says why not; a file that is refused is left as it was, to the byte. */
+/** Opens the database file of a store, or reports why it cannot be opened. A rejected file is left unchanged. */
 import Database from 'better-sqlite3';
 import { existsSync, mkdirSync, realpathSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { Policy } from '../../core/policy.ts';
-import { NO_SLEEPS } from '../../core/process-pauses.ts';
+import { NO_PAUSES } from '../../core/process-pauses.ts';
 import { assertUndamagedInThread } from './file/integrity-check.ts';
 import { generateLogId } from './schema/cursors.ts';
 import { errorMessage, DatabaseFileError } from './file/errors.ts';
@@ -24,19 +24,19 @@ type OptionalSetting = 'processPauses' | 'onDiskStateChange' | 'onWarning' | 're
 
 export interface SqliteStoreOptions
   extends Omit<StoreOptions, OptionalSetting>, Partial<Pick<StoreOptions, OptionalSetting>> {
-  /** The policy of a database that has none yet; what is stored wins. */
+  /** The policy for a database that has none yet. A stored policy takes precedence. */
   readonly policySeed: Policy;
 }
 
 /**
- * Makes the directory and the file if need be, readable by their owner only. Users who are not OFFLINE
- * are as `afterRestart` says.
- * @throws StorageError
+ * Creates the directory and the file if needed, readable by their owner only. Loads all users who are not OFFLINE and
+ * applies the rules for a restart to them.
+ * @throws DatabaseFileError
  */
 export const openSqliteStore = async (options: SqliteStoreOptions): Promise<SqliteStore> => {
   const path = resolveSymbolicLink(resolve(options.path));
   const defaults = {
-    processPauses: () => NO_SLEEPS,
+    processPauses: () => NO_PAUSES,
     onDiskStateChange: () => undefined,
     onWarning: (error: Error) => process.emitWarning(error),
     recentEventCount: 8_192,
@@ -53,12 +53,12 @@ export const openSqliteStore = async (options: SqliteStoreOptions): Promise<Sqli
   }
 };
 
-/** Where a symbolic link leads: a file has one lock, by whatever name it is opened. */
+/** Resolves a symbolic link, so that a file has one lock under all its names. */
 const resolveSymbolicLink = (path: string): string => {
   try {
     return realpathSync(path);
   } catch {
-    // There is none yet; or why it cannot be had is said when it is looked at.
+    // The file does not exist yet, or the inspection of the file reports the error.
     return path;
   }
 };
@@ -68,13 +68,16 @@ const createDirectoryOf = (path: string): void => {
   try {
     createDirectory(directory);
   } catch (error) {
-    throw new DatabaseFileError('UNWRITABLE', `The directory ${directory} cannot be made: ${errorMessage(error)}.`, {
+    throw new DatabaseFileError('UNWRITABLE', `The directory ${directory} cannot be created: ${errorMessage(error)}.`, {
       cause: error,
     });
   }
 };
 
-/** Not mkdir's own `recursive`: where nothing can be made, as in /proc, Node 20 never comes back from that. */
+/**
+ * Creates the directory and its parents. Does not use mkdir's `recursive` option: on Node 20 it never returns where
+ * nothing can be created, as in /proc.
+ */
 const createDirectory = (directory: string): void => {
   if (existsSync(directory)) return;
   createDirectory(dirname(directory));
@@ -85,7 +88,7 @@ const createDirectory = (directory: string): void => {
   }
 };
 
-/** Nothing is written to a file before all of it was looked at. */
+/** Writes nothing to a file before all of it has been checked. */
 const prepareAndLoad = async (path: string, { clock, policySeed }: SqliteStoreOptions): Promise<LoadedDatabase> => {
   const state = inspectFile(path);
   if (state !== 'CURRENT') {
@@ -112,7 +115,7 @@ const prepareFile = (path: string, state: FileState, policySeed: Policy): void =
     if (state === 'NOTHING') connection.pragma(`application_id = ${APPLICATION_ID}`);
     connection.pragma('journal_mode = WAL');
     connection.pragma('synchronous = FULL');
-    // Somebody else who is writing shows now, not at the first login.
+    // Detects another writer now instead of at the first login.
     connection.exec('BEGIN IMMEDIATE; ROLLBACK');
     applyMigrations(connection);
     const seed = connection.prepare('INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO NOTHING');
@@ -127,7 +130,7 @@ const prepareFile = (path: string, state: FileState, policySeed: Policy): void =
   }
 };
 
-/** Whoever named another program's file, or none at all, finds nothing new beside it. */
+/** Releases the lock. Also removes a new lock file if the file is foreign or corrupt, so that nothing new remains beside it. */
 const releaseAfterFailure = (lock: FileLock, error: unknown): void => {
   lock.release(error instanceof DatabaseFileError && (error.kind === 'FOREIGN' || error.kind === 'CORRUPT'));
 };

@@ -1,16 +1,16 @@
-/** Work that is done every so often, for as long as the store is open. Nobody waits for it but `settled`. */
+/** Tasks that run periodically while the store is open. */
 export class PeriodicTasks {
   readonly #timers: NodeJS.Timeout[] = [];
   readonly #running = new Set<Promise<void>>();
   readonly #onWarning: (error: Error) => void;
   #isStopped = false;
 
-  /** @param onWarning hears of work that failed; it is done again when its time comes. */
+  /** @param onWarning called with the error of a failed run. The task runs again at its next time. */
   constructor(onWarning: (error: Error) => void) {
     this.#onWarning = onWarning;
   }
 
-  /** Does `work` every `periodMs`, and soon after now; skips a turn while the last one runs. */
+  /** Runs `work` soon and then every `periodMs`. Skips a run while the previous one is still running. */
   runEvery(periodMs: number, work: () => Promise<void>): void {
     let isRunning = false;
     const run = async (): Promise<void> => {
@@ -32,13 +32,13 @@ export class PeriodicTasks {
     setImmediate(runUnlessRunning);
   }
 
-  /** Nothing is begun from now on. */
+  /** Starts no further runs. */
   stopScheduling(): void {
     this.#isStopped = true;
     for (const timer of this.#timers.splice(0)) clearInterval(timer);
   }
 
-  /** Resolves when nothing is running; to be awaited after `stop`. */
+  /** Resolves when no task is running. Call it after `stopScheduling`. */
   async waitUntilIdle(): Promise<void> {
     await Promise.all(this.#running);
   }

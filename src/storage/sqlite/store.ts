@@ -1,7 +1,7 @@
 /**
- * The presence store in one SQLite file. Whoever is not OFFLINE is held in memory, as last committed;
- * the rest is read from the file. A change is decided here, written by the writer's thread together
- * with whatever else came in the meantime, and only then put in force, told and answered.
+ * The presence store in one SQLite file. Users who are not OFFLINE are kept in memory as last committed; everything
+ * else is read from the file. The main thread decides a change, and the writer thread commits it together with
+ * others. After the commit the change takes effect, is published, and the caller is answered.
  */
 import type {
   CommittedChange,
@@ -11,7 +11,7 @@ import type {
   PresenceStore,
   WriteBacklog,
 } from '../../app/ports/presence-store.ts';
-import type { Outcome } from '../../core/commands.ts';
+import type { CommandOutcome } from '../../core/commands.ts';
 import type { Millis, SessionId, UserId } from '../../core/ids.ts';
 import type { Policy } from '../../core/policy.ts';
 import { findSession, type EndedSession, type UserRecord } from '../../core/records.ts';
@@ -43,27 +43,38 @@ import { GroupCommitWriter, type WriterHandlers } from './write/group-commit-wri
 
 export interface StoreOptions {
   readonly path: string;
-  /** Whole milliseconds since 1970, never set back. */
+  /** Returns whole milliseconds since 1970. It must never go back. */
   readonly clock: () => Millis;
-  /** When the server was asleep, as known by the last look at the clock. */
+  /** Returns the process pauses known at the last call of `clock`. */
   readonly processPauses: () => ProcessPauses;
   /** Events older than this are removed. */
   readonly eventRetentionMs: number;
-  /** The store is dead (its thread or the file is gone, or the file damaged): every call is refused from now on. */
+  /**
+   * Called when the store has failed for good: its thread ended, or the file is gone or damaged. All later calls are
+   * rejected.
+   */
   readonly onFailure: (error: Error) => void;
-  /** The disk takes nothing any more, and is tried again with whatever comes; null: it takes everything again. */
+  /**
+   * Called with the error when the disk starts to reject writes, and with null when a write succeeds again. Every
+   * later commit is still attempted.
+   */
   readonly onDiskStateChange: (refusal: Error | null) => void;
-  /** Work done in the background failed, and will be tried again. */
+  /** Called when a periodic task fails. The task will run again. */
   readonly onWarning: (error: Error) => void;
-  /** How many of the latest events are kept in memory for those who follow the log. */
+  /** Number of latest events kept in memory for readers that follow the log. */
   readonly recentEventCount: number;
-  /** False: signs of life and retention are written only by `flush`, `purge` and `close`. For tests. */
+  /**
+   * False: last-seen times and retention are written only by `flushLastSeen`, `purgeExpiredData` and `close`. For
+   * tests.
+   */
   readonly runPeriodicTasks: boolean;
 }
 
-/** Often enough that little is left to be written at close. Few users are heard of twice in this time. */
+/** Short enough that little is left to write at close. Few users are active twice within this time. */
 const LAST_SEEN_FLUSH_INTERVAL_MS = 10_000;
-/** For so long a file that was taken away may go unnoticed while nobody changes; a commit notices at once. */
+/**
+ * Longest time that a removed or replaced file goes unnoticed while nothing is committed. A commit checks it at once.
+ */
 const FILE_CHECK_INTERVAL_MS = 1_000;
 
 export class SqliteStore implements PresenceStore {
@@ -110,7 +121,10 @@ export class SqliteStore implements PresenceStore {
     reader.onError = (error) => this.#handleReadError(error);
   }
 
-  /** Serves a file that was looked at, brought up to date, locked and loaded: see open.ts. Owns lock and reader from now on. */
+  /**
+   * Starts the store on a file that has been checked, migrated, locked and loaded: see open.ts. Takes ownership of
+   * the lock and the reader.
+   */
   static async start(
     { reader, activeUsers }: LoadedDatabase,
     lock: FileLock,
@@ -140,7 +154,7 @@ export class SqliteStore implements PresenceStore {
     return ids.map((id) => this.#readCommitted(id));
   }
 
-  updateUser(id: UserId, decide: DecideUpdate): Promise<Outcome> {
+  updateUser(id: UserId, decide: DecideUpdate): Promise<CommandOutcome> {
     return new Promise((resolve, reject) => {
       this.#assertOpen();
       const job = { decide, lowPriority: false, resolve, reject };
@@ -168,7 +182,7 @@ export class SqliteStore implements PresenceStore {
 
   async findEndedSession(userId: UserId, sessionId: SessionId): Promise<EndedSession | null> {
     this.#assertOpen();
-    // Its end may be on the disk and not in force yet.
+    // The end of the session may be on disk already and not applied in memory yet.
     const user = this.#activeUsers.getUser(userId) ?? this.#userQueue.committedUserDuringWrite(userId);
     if (user !== undefined && findSession(user, sessionId) !== undefined) return null;
     return this.#reader.findEndedSession(userId, sessionId, this.now());
@@ -176,7 +190,8 @@ export class SqliteStore implements PresenceStore {
 
   async claimDueUsers(limit: number): Promise<readonly UserId[]> {
     const claimed: UserId[] = [];
-    // Many may be looked at who are not due (after a restart all have the same deadline): others get their turn in between.
+    // Many users may be examined that are not due: after a restart all have the same deadline. Other work runs in
+    // between.
     for (let more = true; more && claimed.length < limit;) {
       this.#assertOpen();
       const taken = this.#activeUsers.takeDueUsers(this.now(), limit - claimed.length, this.getProcessPauses());
@@ -210,7 +225,7 @@ export class SqliteStore implements PresenceStore {
       }
       return policy;
     });
-    // A change that was refused is its caller's; the next one runs all the same.
+    // The caller of a rejected change handles its error. The next change runs anyway.
     this.#policyUpdates = changed.catch(() => undefined);
     return changed;
   }
@@ -227,32 +242,38 @@ export class SqliteStore implements PresenceStore {
     return this.#requireWriter().getWriteBacklog();
   }
 
-  /** How the commits went. */
+  /** Durations, sizes and failures of commits. */
   get commitMetrics(): CommitMetrics {
     return this.#requireWriter().metrics;
   }
 
-  /** @throws what the file system says. */
+  /** @throws the error of the file system. */
   readDiskUsage(): Promise<DiskUsage> {
     return readDiskUsage(this.#options.path);
   }
 
   /**
-   * Refuses what is called from now on, finishes what was called before, writes the signs of life that
-   * are in memory alone, folds the write-ahead log into the file and lets others open it.
-   * @throws what the disk said, if that could not be done; the file is closed all the same.
+   * Rejects further calls, completes earlier ones and writes pending last-seen times. Then checkpoints the
+   * write-ahead log and releases the file.
+   * @throws the error of the disk if that fails; the file is closed anyway.
    */
   close(): Promise<void> {
     this.#closing ??= this.#shutDown();
     return this.#closing;
   }
 
-  /** Writes the signs of life that are in memory alone. @throws StoreFailure; they are written later then. */
+  /**
+   * Writes last-seen times that are only in memory.
+   * @throws StoreUnavailable or WriteRejected; they are written later in that case.
+   */
   async flushLastSeen(): Promise<void> {
     await this.#lastSeenBuffer.flushAll();
   }
 
-  /** Removes what is remembered for too long by now. @throws StoreFailure; it is removed later then. */
+  /**
+   * Removes data older than its retention.
+   * @throws StoreUnavailable or WriteRejected; it is removed later in that case.
+   */
   async purgeExpiredData(): Promise<void> {
     const { eventRetentionMs } = this.#options;
     for (let more = true; more && this.#closing === undefined;) {
@@ -268,10 +289,13 @@ export class SqliteStore implements PresenceStore {
     );
   }
 
-  /** @returns true when the outcome goes to the disk; those `following` wait for that then. */
+  /**
+   * Decides an update and applies it, or submits it for commit.
+   * @returns true if the outcome must be committed; `nextJobs` then wait for that commit.
+   */
   #runUpdate(id: UserId, job: UpdateJob, nextJobs: UpdateJob[] | null): boolean {
     let before: UserRecord;
-    let outcome: Outcome;
+    let outcome: CommandOutcome;
     try {
       before = this.#readCommitted(id);
       outcome = job.decide(before, this.#policy, this.now());
@@ -321,22 +345,22 @@ export class SqliteStore implements PresenceStore {
     this.#options.onDiskStateChange(refusal);
   }
 
-  /** A page that is damaged answers no question: whatever else it would answer could be wrong too. */
+  /** A damaged page makes every answer unreliable, so the store fails. */
   #handleReadError(error: unknown): void {
     if (!isFatalDatabaseError(error)) return;
-    const why = `The database cannot be trusted any more: ${errorMessage(error)}.`;
-    this.#requireWriter().failWriter(new StoreUnavailable('DEAD', why, { cause: error }));
+    const reason = `The database can no longer be trusted: ${errorMessage(error)}.`;
+    this.#requireWriter().failWriter(new StoreUnavailable('DEAD', reason, { cause: error }));
   }
 
-  /** What is on the disk is put in force, then told, then answered. */
+  /** Applies committed changes in memory, then publishes them, then answers their callers. */
   #applyCommitted(entries: readonly CommitEntry[]): void {
     const committedChanges: CommittedChange[] = [];
     for (const entry of entries) {
       if (entry.kind !== 'change') continue;
       const { user, changes } = entry.outcome;
-      for (const { events, statusChange, lostLinks } of changes) {
+      for (const { events, statusChange, lostSockets: lostLinks } of changes) {
         this.eventLog.appendCommitted(events);
-        committedChanges.push({ events, statusChange, lostLinks, user });
+        committedChanges.push({ events, statusChange, lostSockets: lostLinks, user });
       }
       this.#lastSeenBuffer.markWritten(user.id);
       this.#activeUsers.putUser(user, this.getProcessPauses());
@@ -367,7 +391,7 @@ export class SqliteStore implements PresenceStore {
     const purgeEveryMs = Math.min(Math.max(this.#options.eventRetentionMs / 10, 1_000), 60_000);
     this.#periodicTasks.runEvery(purgeEveryMs, () => this.purgeExpiredData());
     this.#periodicTasks.runEvery(LAST_SEEN_FLUSH_INTERVAL_MS, () => this.flushLastSeen());
-    // What it finds is told by the writer.
+    // The writer reports what the check finds.
     this.#periodicTasks.runEvery(FILE_CHECK_INTERVAL_MS, () =>
       this.#requireWriter()
         .checkFile()
@@ -398,8 +422,9 @@ export class SqliteStore implements PresenceStore {
   }
 
   /**
-   * The last one to leave tidies up: folds the write-ahead log into the file and removes it. The reader may
-   * not, so it is the last one where that log could be somebody else's by now, or is needed to find out what happened.
+   * Closes both connections. The last connection to close checkpoints and removes the write-ahead log. After a
+   * failure the read-only connection closes last: the log may belong to another file by then, or be needed for
+   * diagnosis.
    */
   async #closeConnections(): Promise<void> {
     if (!this.#isDead) this.#reader.close();
@@ -420,14 +445,17 @@ export class SqliteStore implements PresenceStore {
   }
 }
 
-const requiresCommit = (before: UserRecord, { user, changes, ended, durable }: Outcome): boolean => {
+const requiresCommit = (
+  before: UserRecord,
+  { user, changes, endedSessions: ended, mustBeDurable: durable }: CommandOutcome,
+): boolean => {
   if (changes.length > 0 || ended.length > 0) return true;
   if (user === before) return false;
-  // Whoever is OFFLINE is not held in memory, so what changes of her is written at once.
+  // An OFFLINE user is not kept in memory, so any change of theirs must be committed at once.
   return durable || before.status === 'OFFLINE' || user.status === 'OFFLINE';
 };
 
 const requireMetaValue = (value: string | null): string => {
-  if (value === null) throw new DatabaseFileError('CORRUPT', 'The database has lost a value of its table meta.');
+  if (value === null) throw new DatabaseFileError('CORRUPT', 'The table meta of the database lacks a required value.');
   return value;
 };

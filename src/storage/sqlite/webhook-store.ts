@@ -1,6 +1,7 @@
 /**
- * The webhook store in the file of a presence store. Webhooks and leases are held in memory, for one server has the file;
- * positions and deliveries are read from it. What is written goes through the presence store's writer, in its commits.
+ * The webhook store in the file of a presence store. Webhooks and leases are kept in memory, because a single server
+ * uses the file. Positions and deliveries are read from the file. Writes go through the writer of the presence store
+ * and share its commits.
  */
 import {
   MAX_WEBHOOKS,
@@ -12,9 +13,9 @@ import {
   type ShardProgress,
   type WebhookStore,
 } from '../../app/ports/webhook-store.ts';
-import { badUserInput } from '../../core/errors.ts';
+import { badUserInputError } from '../../core/errors.ts';
 import type { Cursor, DeliveryId, Millis, WebhookId } from '../../core/ids.ts';
-import { quoted } from '../../core/quote.ts';
+import { quoteText } from '../../core/quote.ts';
 import type { WebhookRecord } from '../../core/webhooks/webhook.ts';
 import { DELIVERY_STATUSES } from '../../core/enums.ts';
 import { LeaseTable } from '../leases.ts';
@@ -23,30 +24,30 @@ import type { WebhookWrite } from './write/writer-messages.ts';
 import type { WebhookReader } from './read/webhook-reader.ts';
 import { deliveryToRow, webhookToRow } from './schema/webhook-rows.ts';
 
-/** What the presence store lends. */
+/** What the presence store provides. */
 export interface WebhookStoreDeps {
   readonly reader: WebhookReader;
   readonly now: () => Millis;
-  /** @throws once the store is closed or dead. */
+  /** @throws StoreUnavailable after the store was closed or has failed. */
   readonly assertOpen: () => void;
-  /** Resolves when all of it is durable, in the order of the calls; rejects with nothing written. */
+  /** Resolves when all writes are durable. Calls are written in order. Rejects if nothing was written. */
   readonly commitWrites: (writes: readonly WebhookWrite[]) => Promise<void>;
 }
 
-/** Each may have a hundred events: some ms. */
+/** Each delivery may hold a hundred events: some ms in total. */
 const REDELIVERIES_PER_COMMIT = 16;
 
 export class SqliteWebhookStore implements WebhookStore {
   readonly #deps: WebhookStoreDeps;
   readonly #leases = new LeaseTable();
   readonly #listeners = new ListenerSet<void>();
-  /** As last made durable, in the order in which they were made. */
+  /** As last committed, in order of creation. */
   readonly #webhooks: Map<WebhookId, WebhookRecord>;
-  /** Being deleted: whether their leases are lost is not known yet. */
+  /** Deletions in progress. Whether their leases are lost is not known yet. */
   readonly #deletions = new Map<WebhookId, Promise<unknown>>();
-  /** Whatever is decided by what is there runs one after another. It is not what happens often. */
+  /** Operations that depend on the current state run one after another. They are rare. */
   #lastExclusive: Promise<unknown> = Promise.resolve();
-  /** When it resolves, everything that was to be written is on the disk, or is not. */
+  /** Settles when all writes so far are durable or have failed. */
   #lastWrite: Promise<unknown> = Promise.resolve();
 
   constructor(shared: WebhookStoreDeps) {
@@ -61,7 +62,8 @@ export class SqliteWebhookStore implements WebhookStore {
 
   createWebhook(webhook: WebhookRecord): Promise<void> {
     return this.#runExclusive(async () => {
-      if (this.#webhooks.size >= MAX_WEBHOOKS) throw badUserInput(`There are ${MAX_WEBHOOKS} webhooks already.`);
+      if (this.#webhooks.size >= MAX_WEBHOOKS)
+        throw badUserInputError(`There are already ${MAX_WEBHOOKS} webhooks, which is the maximum.`);
       await this.#saveWebhook(webhook);
     });
   }
@@ -117,10 +119,10 @@ export class SqliteWebhookStore implements WebhookStore {
     const webhook = await this.#webhookAfterPendingWrites(lease);
     if (webhook === null) return null;
     const { webhookId, shard } = lease;
-    if (shard === null) return { position: webhook.start, pendingDelivery: null };
+    if (shard === null) return { position: webhook.startCursor, pendingDelivery: null };
     const { reader } = this.#deps;
     return {
-      position: reader.readPosition(webhookId, shard) ?? webhook.start,
+      position: reader.readPosition(webhookId, shard) ?? webhook.startCursor,
       pendingDelivery: reader.findPendingDelivery(webhookId, shard),
     };
   }
@@ -138,7 +140,7 @@ export class SqliteWebhookStore implements WebhookStore {
     }
     if (delivery !== undefined) {
       if (delivery.webhookId !== webhookId || delivery.shard !== shard) {
-        throw new TypeError('A delivery can only be noted under a lease of its own shard.');
+        throw new TypeError('A delivery can only be saved with a lease of its own shard.');
       }
       writes.push({ kind: 'delivery', row: deliveryToRow(delivery) });
     }
@@ -165,7 +167,7 @@ export class SqliteWebhookStore implements WebhookStore {
 
   async listDeliveries({ webhookId, status, after, limit }: DeliveryQuery): Promise<DeliveryPage> {
     this.#deps.assertOpen();
-    // Of a webhook that was deleted there may be some left.
+    // Deliveries of a deleted webhook may remain for a while.
     const webhooks = [...this.#webhooks.keys()].filter((id) => webhookId === undefined || id === webhookId);
     const statuses = status === undefined ? DELIVERY_STATUSES : [status];
     const { reader } = this.#deps;
@@ -187,7 +189,7 @@ export class SqliteWebhookStore implements WebhookStore {
   addDelivery(delivery: Delivery): Promise<void> {
     return this.#runExclusive(async () => {
       const { webhookId } = delivery;
-      if (!this.#webhooks.has(webhookId)) throw badUserInput(`There is no webhook ${quoted(webhookId)}.`);
+      if (!this.#webhooks.has(webhookId)) throw badUserInputError(`There is no webhook ${quoteText(webhookId)}.`);
       await this.#commitWrites([{ kind: 'delivery', row: deliveryToRow(delivery) }]);
     });
   }
@@ -217,7 +219,7 @@ export class SqliteWebhookStore implements WebhookStore {
     });
   }
 
-  /** Resolves when everything that was asked for before is durable, or was refused. To be awaited when nothing more is taken. */
+  /** Resolves when all earlier operations are durable or have failed. Call it when no new operations are accepted. */
   async waitUntilIdle(): Promise<void> {
     await this.#lastExclusive;
     await this.#lastWrite;
@@ -228,7 +230,10 @@ export class SqliteWebhookStore implements WebhookStore {
     if (delivery?.status === 'DEAD' && this.#webhooks.has(delivery.webhookId)) yield [delivery];
   }
 
-  /** In portions, each read when it is asked for. Comes to an end, though more may die meanwhile. */
+  /**
+   * Yields batches, each read when it is requested. Ends at the delivery that is the last at the start, even if more
+   * become DEAD meanwhile.
+   */
   *#deadDeliveriesOf(webhookId: WebhookId): Iterable<readonly Delivery[]> {
     const { reader } = this.#deps;
     if (!this.#webhooks.has(webhookId)) return;
@@ -242,9 +247,9 @@ export class SqliteWebhookStore implements WebhookStore {
 
   #requireSeq(id: DeliveryId): number {
     const place = this.#deps.reader.findDeliverySeq(id);
-    // Of a webhook that was deleted there may be some left.
+    // Deliveries of a deleted webhook may remain for a while.
     if (place !== null && this.#webhooks.has(place.webhookId)) return place.seq;
-    throw badUserInput(`There is no delivery ${quoted(id)} (any more).`);
+    throw badUserInputError(`There is no delivery ${quoteText(id)}.`);
   }
 
   async #saveWebhook(webhook: WebhookRecord): Promise<void> {
@@ -254,8 +259,8 @@ export class SqliteWebhookStore implements WebhookStore {
   }
 
   /**
-   * The webhook of a lease that is in force, when everything is on the disk that whoever held the shard before had
-   * the right to write. Null: the lease is lost.
+   * Returns the webhook of a valid lease, after all writes of previous lease holders are on disk. Null: the lease is
+   * lost.
    */
   async #webhookAfterPendingWrites(lease: ShardLease): Promise<WebhookRecord | null> {
     this.#deps.assertOpen();
@@ -271,7 +276,7 @@ export class SqliteWebhookStore implements WebhookStore {
   async #runExclusive<Result>(work: () => Promise<Result>): Promise<Result> {
     this.#deps.assertOpen();
     const own = this.#lastExclusive.then(work);
-    // What was refused is its caller's; the next one runs all the same.
+    // The caller of a rejected operation handles its error. The next operation runs anyway.
     this.#lastExclusive = own.catch(() => undefined);
     return own;
   }

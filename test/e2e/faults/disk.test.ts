@@ -150,7 +150,7 @@ test('a start on a full disk says so and ends with 1, for a supervisor to try ag
   } finally {
     await refused.dispose();
   }
-  expect(refused.output()).toMatch(/The disk fails at .*porchlight\.db.*\nIf it is full, make room/);
+  expect(refused.output()).toMatch(/The disk failed at .*porchlight\.db.*\nIf it is full, free some space/);
   expect(refused.output()).not.toMatch(/ready| {4}at /);
   disk.mend();
   await using after = await startPorchlight({ directory, env: disk.env });

@@ -192,7 +192,7 @@ describe('doctor', () => {
     const ill = await porchlight(['doctor', '--quick']);
     expect(ill.code).toBe(1);
     expect(ill.out).toContain('NOT healthy');
-    expect(ill.out).toMatch(/^error sessions-and-user \(1\): .*\n {4}"al\\u\{202e\}ice-\d+": shown as PUSH_ONLINE/m);
+    expect(ill.out).toMatch(/^error sessions-and-user \(1\): .*\n {4}"al\\u\{202e\}ice-\d+": status PUSH_ONLINE/m);
     const json = await porchlight(['doctor', '--json']);
     expect([json.code, JSON.parse(json.out)]).toMatchObject([
       1,

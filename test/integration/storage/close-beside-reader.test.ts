@@ -2,11 +2,11 @@
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { expect, it, onTestFinished } from 'vitest';
-import { userId } from '../../../src/core/ids.ts';
+import { parseUserId } from '../../../src/core/ids.ts';
 import { login, run } from '../../contract/commands.ts';
 import { openQuietly, temporaryDirectories } from './support/sqlite-files.ts';
 
-const ALICE = userId('alice');
+const ALICE = parseUserId('alice');
 const newDirectory = temporaryDirectories();
 
 /** Far more than a second, and less than the five for which a change waits for somebody who writes. */

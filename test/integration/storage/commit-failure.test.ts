@@ -3,8 +3,8 @@ import Database from 'better-sqlite3';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { CommittedChange } from '../../../src/app/ports/presence-store.ts';
-import { changePolicy } from '../../../src/core/policy.ts';
-import { unknownUser } from '../../../src/core/records.ts';
+import { applyPolicyChange } from '../../../src/core/policy.ts';
+import { createUnknownUser } from '../../../src/core/records.ts';
 import { beat, login, logout, run, say, user } from '../../contract/commands.ts';
 import { VirtualClock } from '../../contract/virtual-clock.ts';
 import { settled } from '../../unit/app/support/waiting.ts';
@@ -71,7 +71,7 @@ describe('a commit that fails', () => {
         },
       });
     }
-    expect(await store.readUsers([ALICE, BOB])).toEqual([alice, unknownUser(BOB, 0)]);
+    expect(await store.readUsers([ALICE, BOB])).toEqual([alice, createUnknownUser(BOB, 0)]);
     expect(store.getPresenceCounts()).toEqual(counts);
     expect(told).toEqual([]);
     expect(await store.eventLog.getLatestCursor()).toBe(end);
@@ -95,13 +95,15 @@ describe('a commit that fails', () => {
     const store = await openQuietly(path);
     const before = store.getPolicy();
     const broken = breakTable(path, 'meta');
-    await expect(store.updatePolicy((policy) => changePolicy(policy, { preset: 'CLASSIC' }))).rejects.toMatchObject({
+    await expect(
+      store.updatePolicy((policy) => applyPolicyChange(policy, { preset: 'CLASSIC' })),
+    ).rejects.toMatchObject({
       code: 'NOT_WRITTEN',
     });
     expect(store.getPolicy()).toEqual(before);
     broken.mend();
-    await store.updatePolicy((policy) => changePolicy(policy, { preset: 'CLASSIC' }));
-    expect(store.getPolicy()).toEqual(changePolicy(before, { preset: 'CLASSIC' }));
+    await store.updatePolicy((policy) => applyPolicyChange(policy, { preset: 'CLASSIC' }));
+    expect(store.getPolicy()).toEqual(applyPolicyChange(before, { preset: 'CLASSIC' }));
     await store.close();
   });
 
@@ -125,7 +127,7 @@ describe('a commit that fails', () => {
     const path = newPath();
     const clock = new VirtualClock();
     const store = await openQuietly(path, { clock: clock.now });
-    await store.updatePolicy((policy) => changePolicy(policy, { multiDevice: { mode: 'MULTI' } }));
+    await store.updatePolicy((policy) => applyPolicyChange(policy, { multiDevice: { mode: 'MULTI' } }));
     await run(store, ALICE, login('a1'));
     await run(store, ALICE, login('a2', 'WEB'));
     clock.advance(5_000);
@@ -188,7 +190,7 @@ describe('a writer that dies', () => {
     const pending = Promise.allSettled([
       ...Array.from({ length: 100 }, (_, index) => run(store, ALICE, say('a1', `word ${index}`))),
       run(store, BOB, login('b1')),
-      store.updatePolicy((policy) => changePolicy(policy, { preset: 'CLASSIC' })),
+      store.updatePolicy((policy) => applyPolicyChange(policy, { preset: 'CLASSIC' })),
     ]);
     // Before the first commit is sent, another process damages the file.
     const damaged = damage(path);

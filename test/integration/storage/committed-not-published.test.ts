@@ -2,8 +2,8 @@
 import Database from 'better-sqlite3';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { linkId, sessionId } from '../../../src/core/ids.ts';
-import { unknownUser } from '../../../src/core/records.ts';
+import { asSocketId, parseSessionId } from '../../../src/core/ids.ts';
+import { createUnknownUser } from '../../../src/core/records.ts';
 import { login, logout, run, user } from '../../contract/commands.ts';
 import { openQuietly, temporaryDirectories } from './support/sqlite-files.ts';
 
@@ -33,9 +33,9 @@ it('what is committed and not told yet is not shown', async () => {
   const store = await openQuietly(path);
   const start = await store.eventLog.getLatestCursor();
 
-  const coming = run(store, ALICE, login('a1', 'ANDROID', { link: linkId('one') }));
+  const coming = run(store, ALICE, login('a1', 'ANDROID', { socketId: asSocketId('one') }));
   await holdUntilCommitted(path, 1);
-  expect(await store.readUsers([ALICE])).toEqual([unknownUser(ALICE, 0)]);
+  expect(await store.readUsers([ALICE])).toEqual([createUnknownUser(ALICE, 0)]);
   expect(await store.listOnlineUsers({ after: null, limit: 10 })).toEqual({ users: [], hasMore: false });
   expect(await store.eventLog.getLatestCursor()).toBe(start);
   const { events } = await store.eventLog.readEvents({ after: null, limit: 10 });
@@ -46,9 +46,9 @@ it('what is committed and not told yet is not shown', async () => {
   const going = run(store, ALICE, logout('a1'));
   await holdUntilCommitted(path, 2);
   expect(await store.readUsers([ALICE])).toEqual([online]);
-  expect(await store.findEndedSession(ALICE, sessionId('a1'))).toBeNull();
+  expect(await store.findEndedSession(ALICE, parseSessionId('a1'))).toBeNull();
   const { user: offline } = await going;
   expect(await store.readUsers([ALICE])).toEqual([offline]);
-  expect(await store.findEndedSession(ALICE, sessionId('a1'))).toMatchObject({ reason: 'LOGOUT' });
+  expect(await store.findEndedSession(ALICE, parseSessionId('a1'))).toMatchObject({ reason: 'LOGOUT' });
   await store.close();
 });

@@ -3,7 +3,7 @@ import Database from 'better-sqlite3';
 import { copyFileSync, openSync, readFileSync, truncateSync, writeFileSync, writeSync, closeSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { changePolicy, DEFAULT_POLICY } from '../../../src/core/policy.ts';
+import { applyPolicyChange, DEFAULT_POLICY } from '../../../src/core/policy.ts';
 import { diagnoseDatabase } from '../../../src/storage/sqlite/offline/doctor/doctor.ts';
 import type { FindingId } from '../../../src/storage/sqlite/offline/doctor/findings.ts';
 import { login, logout, run, runAll, say, user, wake } from '../../contract/commands.ts';
@@ -17,7 +17,7 @@ let healthy: string;
 beforeAll(async () => {
   healthy = join(newDirectory(), 'presence.db');
   const clock = new VirtualClock();
-  const policySeed = changePolicy(DEFAULT_POLICY, { multiDevice: { mode: 'TRIPLE' } });
+  const policySeed = applyPolicyChange(DEFAULT_POLICY, { multiDevice: { mode: 'TRIPLE' } });
   const store = await openQuietly(healthy, { clock: clock.now, policySeed, eventRetentionMs: 86_400_000 });
   await run(store, user('early'), login('e', 'WEB'));
   await run(store, user('early'), logout('e'));

@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { copyFileSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { step } from '../../../src/core/state-machine.ts';
+import { applyCommand } from '../../../src/core/state-machine.ts';
 import { login, run, say, user } from '../../contract/commands.ts';
 import { VirtualClock } from '../../contract/virtual-clock.ts';
 import { openQuietly, temporaryDirectories } from './support/sqlite-files.ts';
@@ -93,7 +93,7 @@ it('a page that is found damaged answers nobody, and the store is dead', async (
   // Logged in and out: they rest in the file.
   await Promise.all(ids.map((id) => run(first, id, login(`of ${id}`))));
   await Promise.all(
-    ids.map((id) => run(first, id, { type: 'end', platform: null, sessionId: null, revokeTokens: false })),
+    ids.map((id) => run(first, id, { type: 'endSessions', platform: null, sessionId: null, revokeTokens: false })),
   );
   await first.close();
   let died: (error: Error) => void = () => undefined;
@@ -111,7 +111,7 @@ it('a page that is found damaged answers nobody, and the store is dead', async (
   execFileSync(process.execPath, ['-e', OVERWRITE, path, pages.join()]);
   const damaged = execFileSync('sha256sum', [path], { encoding: 'utf8' });
   await expect(
-    store.updateUser(ids[0] ?? ALICE, (record, policy, now) => step(record, login('again'), policy, now)),
+    store.updateUser(ids[0] ?? ALICE, (record, policy, now) => applyCommand(record, login('again'), policy, now)),
   ).rejects.toThrow();
   expect(await failure).toMatchObject({ code: 'DEAD', message: expect.stringMatching(/malformed/) as string });
   await expect(store.readUsers([BOB])).rejects.toMatchObject({ code: 'DEAD' });

@@ -3,15 +3,15 @@ import Database from 'better-sqlite3';
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { linkId, millis } from '../../../src/core/ids.ts';
-import { afterRestart } from '../../../src/core/state-machine.ts';
-import { changePolicy, DEFAULT_POLICY } from '../../../src/core/policy.ts';
+import { asSocketId, toMillis } from '../../../src/core/ids.ts';
+import { restoreUserAfterRestart } from '../../../src/core/state-machine.ts';
+import { applyPolicyChange, DEFAULT_POLICY } from '../../../src/core/policy.ts';
 import { loadDatabase } from '../../../src/storage/sqlite/load/load.ts';
 import { beat, login, run, say, user } from '../../contract/commands.ts';
 import { openQuietly, temporaryDirectories } from './support/sqlite-files.ts';
 
 const newDirectory = temporaryDirectories();
-const POLICY = changePolicy(DEFAULT_POLICY, { multiDevice: { mode: 'MULTI' } });
+const POLICY = applyPolicyChange(DEFAULT_POLICY, { multiDevice: { mode: 'MULTI' } });
 const IDS = ['alice', 'bób', '慡🥪'].map(user);
 
 /** More than are read together, so that there are sessions of one user on both sides of a seam. */
@@ -21,8 +21,8 @@ const served = async (): Promise<{ path: string; users: unknown[]; counts: unkno
   const path = join(newDirectory(), 'presence.db');
   const store = await openQuietly(path, { policySeed: POLICY });
   for (const [index, id] of IDS.entries()) {
-    await run(store, id, login(`phone ${index}`, 'ANDROID', { link: linkId('one') }));
-    await run(store, id, login(`page ${index}`, 'WEB', { watch: index === 0 ? '*' : [...IDS] }));
+    await run(store, id, login(`phone ${index}`, 'ANDROID', { socketId: asSocketId('one') }));
+    await run(store, id, login(`page ${index}`, 'WEB', { watchScope: index === 0 ? '*' : [...IDS] }));
     await run(store, id, say(`page ${index}`, 'out for lunch'));
     await run(store, id, beat(`page ${index}`));
   }
@@ -32,8 +32,8 @@ const served = async (): Promise<{ path: string; users: unknown[]; counts: unkno
   }
   await run(store, user('gone'), login('gone', 'WEB'));
   await run(store, user('gone'), { type: 'logout', sessionId: login('gone').sessionId });
-  const now = millis(store.now() + 5_000);
-  const users = (await store.readUsers([...IDS, ...MANY])).map((each) => afterRestart(each, now));
+  const now = toMillis(store.now() + 5_000);
+  const users = (await store.readUsers([...IDS, ...MANY])).map((each) => restoreUserAfterRestart(each, now));
   const counts = store.getPresenceCounts();
   await store.close();
   return { path, users, counts, now };
@@ -52,7 +52,7 @@ describe('a start', () => {
   it('finds everybody as `afterRestart` says, whichever thread reads the sessions', async () => {
     const { path, users, counts, now } = await served();
     for (const inThread of [false, true]) {
-      const { reader, activeUsers: present } = await loadDatabase(path, millis(now), () => undefined, inThread);
+      const { reader, activeUsers: present } = await loadDatabase(path, toMillis(now), () => undefined, inThread);
       reader.close();
       expect([...IDS, ...MANY].map((id) => present.getUser(id))).toEqual(
         // What was ONLINE has no socket any more; what is not ONLINE had none.
@@ -71,7 +71,7 @@ describe('a start', () => {
     const file = openSync(path, 'r+');
     writeSync(file, Buffer.alloc(4_096, 0xa5), 0, 4_096, (Number(page) - 1) * 4_096);
     closeSync(file);
-    const refused = loadDatabase(path, millis(now), () => undefined, true);
+    const refused = loadDatabase(path, toMillis(now), () => undefined, true);
     await expect(refused).rejects.toThrow(Database.SqliteError);
     await expect(refused).rejects.toMatchObject({ code: 'SQLITE_CORRUPT' });
   });
@@ -79,7 +79,7 @@ describe('a start', () => {
   it('says what else the thread stumbled over', async () => {
     const { path, now } = await served();
     change(path, (database) => database.exec("UPDATE sessions SET watch = 'nobody'"));
-    await expect(loadDatabase(path, millis(now), () => undefined, true)).rejects.toThrow('not valid JSON');
+    await expect(loadDatabase(path, toMillis(now), () => undefined, true)).rejects.toThrow('not valid JSON');
   });
 
   it('is refused by the check first, whatever reading comes to', async () => {
@@ -88,7 +88,7 @@ describe('a start', () => {
     };
     for (const inThread of [false, true]) {
       const { path, now } = await served();
-      const refused = () => loadDatabase(path, millis(now), check, inThread);
+      const refused = () => loadDatabase(path, toMillis(now), check, inThread);
       await expect(refused()).rejects.toThrow('It is damaged.');
       change(path, (database) => database.exec('ALTER TABLE users RENAME TO others'));
       await expect(refused()).rejects.toThrow('It is damaged.');

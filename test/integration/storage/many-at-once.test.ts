@@ -3,8 +3,8 @@ import Database from 'better-sqlite3';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import type { CommittedChange, LoggedEvent } from '../../../src/app/ports/presence-store.ts';
-import { sessionId, type Cursor } from '../../../src/core/ids.ts';
-import { changePolicy } from '../../../src/core/policy.ts';
+import { parseSessionId, type Cursor } from '../../../src/core/ids.ts';
+import { applyPolicyChange } from '../../../src/core/policy.ts';
 import type { SqliteStore } from '../../../src/storage/sqlite/store.ts';
 import { beat, login, run, runAll, user, wake } from '../../contract/commands.ts';
 import { VirtualClock } from '../../contract/virtual-clock.ts';
@@ -18,7 +18,7 @@ const web = (id: string): string => `web of ${id}`;
 
 /** All on a phone that can be PUSH_ONLINE and in a browser that can't. */
 const everybodyOnline = async (store: SqliteStore): Promise<void> => {
-  await store.updatePolicy((policy) => changePolicy(policy, { multiDevice: { mode: 'MULTI' } }));
+  await store.updatePolicy((policy) => applyPolicyChange(policy, { multiDevice: { mode: 'MULTI' } }));
   await Promise.all(
     MANY.flatMap((id) => [run(store, id, login(`phone of ${id}`)), run(store, id, login(web(id), 'WEB'))]),
   );
@@ -53,19 +53,19 @@ it('what is in force and told is what is on the disk', async () => {
   expect(await runAll(first, MANY, wake)).toEqual([]);
   const before = { users: await first.readUsers(MANY), log: await wholeLog(first) };
   expect(before.log.slice(2 * MANY.length)).toMatchObject(told.flatMap(({ events }) => events));
-  const ended = await Promise.all(MANY.map((id) => first.findEndedSession(id, sessionId(web(id)))));
+  const ended = await Promise.all(MANY.map((id) => first.findEndedSession(id, parseSessionId(web(id)))));
   expect(ended.filter((end) => end?.session.lastSeenAt === heard)).toHaveLength(alive.length);
   expect(before.users.filter(({ status }) => status === 'PUSH_ONLINE')).toHaveLength(MANY.length - alive.length);
   await first.close();
 
   const second = await openQuietly(path, { clock: clock.now });
   expect(await wholeLog(second)).toEqual(before.log);
-  expect(await Promise.all(MANY.map((id) => second.findEndedSession(id, sessionId(web(id)))))).toEqual(ended);
+  expect(await Promise.all(MANY.map((id) => second.findEndedSession(id, parseSessionId(web(id)))))).toEqual(ended);
   const asWritten = before.users.map((record) => ({
     ...record,
     // A restart counts silence anew for those who are ONLINE.
     sessions: record.sessions.map((session) =>
-      session.status === 'ONLINE' ? { ...session, aliveAt: clock.now() } : session,
+      session.status === 'ONLINE' ? { ...session, inactiveSince: clock.now() } : session,
     ),
   }));
   expect(await second.readUsers(MANY)).toEqual(asWritten);

@@ -2,8 +2,8 @@
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { PresenceStore } from '../../../src/app/ports/presence-store.ts';
-import { linkId, sessionId, type UserId } from '../../../src/core/ids.ts';
-import { changePolicy, DEFAULT_POLICY } from '../../../src/core/policy.ts';
+import { asSocketId, parseSessionId, type UserId } from '../../../src/core/ids.ts';
+import { applyPolicyChange, DEFAULT_POLICY } from '../../../src/core/policy.ts';
 import { beat, endAll, login, logout, run, say, user, wake } from '../../contract/commands.ts';
 import { VirtualClock } from '../../contract/virtual-clock.ts';
 import { openQuietly, temporaryDirectories } from './support/sqlite-files.ts';
@@ -12,7 +12,7 @@ const newDirectory = temporaryDirectories();
 const SECOND = 1_000;
 const DAY = 86_400_000;
 const GRAIN_MS = 200;
-const POLICY = changePolicy(DEFAULT_POLICY, { multiDevice: { mode: 'MULTI' } });
+const POLICY = applyPolicyChange(DEFAULT_POLICY, { multiDevice: { mode: 'MULTI' } });
 const [ALICE, BOB, CAROL] = ['alice', 'bob', 'carol'].map(user) as [UserId, UserId, UserId];
 
 /** A file, and a server that can be started on it again and again. */
@@ -29,18 +29,18 @@ describe('after a restart', () => {
   it('users, versions, custom statuses, devices, counts and the log are as before; only sockets are gone', async () => {
     const { start, clock } = makeServer();
     const first = await start();
-    await run(first, ALICE, login('a1', 'MAC', { link: linkId('one'), watch: [BOB], appVersion: null }));
-    await run(first, ALICE, login('a2', 'WEB', { watch: '*' }));
+    await run(first, ALICE, login('a1', 'MAC', { socketId: asSocketId('one'), watchScope: [BOB], appVersion: null }));
+    await run(first, ALICE, login('a2', 'WEB', { watchScope: '*' }));
     await run(first, ALICE, say('a2', 'out for lunch 🥪'));
-    await run(first, BOB, login('b1', 'IPHONE', { link: linkId('two') }));
+    await run(first, BOB, login('b1', 'IPHONE', { socketId: asSocketId('two') }));
     clock.advance(SECOND);
-    await run(first, BOB, { type: 'detach', link: linkId('two'), byServer: false });
+    await run(first, BOB, { type: 'detachSocket', socketId: asSocketId('two'), closedByServer: false });
     await run(first, CAROL, login('c1'));
     await run(first, CAROL, endAll(true));
     const before = await first.readUsers([ALICE, BOB, CAROL]);
     const log = await first.eventLog.readEvents({ after: null, limit: 100 });
     const counts = first.getPresenceCounts();
-    const ended = await first.findEndedSession(CAROL, sessionId('c1'));
+    const ended = await first.findEndedSession(CAROL, parseSessionId('c1'));
     const latest = await first.eventLog.getLatestCursor();
     await first.close();
 
@@ -48,13 +48,13 @@ describe('after a restart', () => {
     const [alice, bob, carol] = await second.readUsers([ALICE, BOB, CAROL]);
     expect(alice).toEqual({
       ...before[0],
-      sessions: before[0]?.sessions.map((session) => ({ ...session, links: [], aliveAt: clock.now() })),
+      sessions: before[0]?.sessions.map((session) => ({ ...session, socketIds: [], inactiveSince: clock.now() })),
     });
     expect(bob).toEqual(before[1]);
     expect(carol).toEqual(before[2]);
     expect(second.getPresenceCounts()).toEqual(counts);
     expect(await onlineIds(second)).toEqual([ALICE, BOB]);
-    expect(await second.findEndedSession(CAROL, sessionId('c1'))).toEqual(ended);
+    expect(await second.findEndedSession(CAROL, parseSessionId('c1'))).toEqual(ended);
     expect(await second.eventLog.readEvents({ after: null, limit: 100 })).toEqual(log);
     expect(await second.eventLog.getLatestCursor()).toBe(latest);
     await second.close();
@@ -66,7 +66,7 @@ describe('after a restart', () => {
     await run(first, ALICE, login('a1', 'IPHONE'));
     await run(first, BOB, login('b1', 'IPHONE'));
     await first.updatePolicy((policy) =>
-      changePolicy(policy, { platforms: [{ platform: 'IPHONE', heartbeatTimeoutMs: 500 * SECOND }] }),
+      applyPolicyChange(policy, { platforms: [{ platform: 'IPHONE', heartbeatTimeoutMs: 500 * SECOND }] }),
     );
     // Within the same millisecond: nothing but the timings tells that she was heard of again.
     await run(first, BOB, beat('b1'));
@@ -75,7 +75,7 @@ describe('after a restart', () => {
     clock.advance(SECOND);
     await run(first, ALICE, {
       type: 'heartbeat',
-      sessionId: sessionId('a1'),
+      sessionId: parseSessionId('a1'),
       appState: 'BACKGROUND',
       ipAddress: '198.51.100.9',
     });
@@ -85,7 +85,7 @@ describe('after a restart', () => {
 
     const second = await start();
     const again = await second.readUsers([ALICE, BOB]);
-    const restarted = { aliveAt: clock.now() };
+    const restarted = { inactiveSince: clock.now() };
     expect(again[0]?.sessions).toEqual([{ ...alice?.sessions[0], ...restarted, backgroundSince: clock.now() }]);
     expect(again[1]?.sessions).toEqual([{ ...bob?.sessions[0], ...restarted }]);
     expect(again[1]?.sessions[0]?.timings.heartbeatTimeoutMs).toBe(500 * SECOND);
@@ -152,8 +152,8 @@ describe('after a restart', () => {
   it('a session that was PUSH_ONLINE expires on its date', async () => {
     const { start, clock } = makeServer();
     const first = await start();
-    await run(first, ALICE, login('a1', 'ANDROID', { link: linkId('one') }));
-    await run(first, ALICE, { type: 'detach', link: linkId('one'), byServer: false });
+    await run(first, ALICE, login('a1', 'ANDROID', { socketId: asSocketId('one') }));
+    await run(first, ALICE, { type: 'detachSocket', socketId: asSocketId('one'), closedByServer: false });
     await first.close();
     clock.advance(7 * DAY - 1);
 
@@ -185,10 +185,10 @@ describe('after a restart', () => {
   it('signs of life that are written beside a change do not undo it', async () => {
     const { start, clock } = makeServer();
     const first = await start();
-    await run(first, ALICE, login('a1', 'ANDROID', { link: linkId('one') }));
+    await run(first, ALICE, login('a1', 'ANDROID', { socketId: asSocketId('one') }));
     clock.advance(SECOND);
     await run(first, ALICE, beat('a1'));
-    const dropping = run(first, ALICE, { type: 'detach', link: linkId('one'), byServer: false });
+    const dropping = run(first, ALICE, { type: 'detachSocket', socketId: asSocketId('one'), closedByServer: false });
     await first.flushLastSeen();
     const { user: dropped } = await dropping;
     expect(dropped.sessions).toMatchObject([{ status: 'PUSH_ONLINE', lastSeenAt: clock.now() }]);
@@ -219,14 +219,14 @@ describe('after a restart', () => {
     const first = await start();
     const logins = ['z', 'a', 'm'].map((name) => ({ name, id: `session ${name}` }));
     await first.updatePolicy((policy) =>
-      changePolicy(policy, { platforms: [{ platform: 'ANDROID', maxInstances: 3 }] }),
+      applyPolicyChange(policy, { platforms: [{ platform: 'ANDROID', maxInstances: 3 }] }),
     );
     for (const { id } of logins) await run(first, ALICE, login(id));
-    await first.updatePolicy((policy) => changePolicy(policy, { preset: 'CLASSIC', pushOnlineExpiryMs: 9_000 }));
+    await first.updatePolicy((policy) => applyPolicyChange(policy, { preset: 'CLASSIC', pushOnlineExpiryMs: 9_000 }));
     const policy = first.getPolicy();
     await run(first, ALICE, {
       type: 'heartbeat',
-      sessionId: sessionId('session a'),
+      sessionId: parseSessionId('session a'),
       appState: 'BACKGROUND',
       ipAddress: null,
     });

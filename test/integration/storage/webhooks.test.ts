@@ -4,7 +4,7 @@ import { closeSync, copyFileSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { Delivery, ShardLease, WebhookStore } from '../../../src/app/ports/webhook-store.ts';
-import { deliveryId, millis, webhookId } from '../../../src/core/ids.ts';
+import { parseDeliveryId, toMillis, parseWebhookId } from '../../../src/core/ids.ts';
 import type { Shard } from '../../../src/core/webhooks/webhook.ts';
 import { copyDatabase } from '../../../src/storage/sqlite/offline/backup.ts';
 import { diagnoseDatabase } from '../../../src/storage/sqlite/offline/doctor/doctor.ts';
@@ -17,7 +17,7 @@ import { openQuietly, temporaryDirectories } from './support/sqlite-files.ts';
 
 const newDirectory = temporaryDirectories();
 const newPath = (): string => join(newDirectory(), 'presence.db');
-const [W1, W2] = [webhookId('w1'), webhookId('w2')];
+const [W1, W2] = [parseWebhookId('w1'), parseWebhookId('w2')];
 const [ALICE, BOB] = [user('alice'), user('bob')];
 const DAY = 86_400_000;
 const ALL = { after: null, limit: 1_000 } as const;
@@ -37,8 +37,10 @@ const filled = async (path: string, clock = new VirtualClock()) => {
   await run(store, ALICE, login('a1'));
   const start = await store.eventLog.getLatestCursor();
   // Not in the order of their ids.
-  await webhooks.createWebhook(webhook('w2', { start, reasons: ['LOGIN'], state: 'PAUSED' }));
-  await webhooks.createWebhook(webhook('w1', { start, previousSecret: { secret: 'old', validUntil: millis(9) } }));
+  await webhooks.createWebhook(webhook('w2', { startCursor: start, reasons: ['LOGIN'], state: 'PAUSED' }));
+  await webhooks.createWebhook(
+    webhook('w1', { startCursor: start, previousSecret: { secret: 'old', validUntil: toMillis(9) } }),
+  );
   await run(store, BOB, login('b1'));
   const position = await store.eventLog.getLatestCursor();
   const kept: readonly Delivery[] = [
@@ -60,7 +62,7 @@ const everything = async ({ webhooks }: SqliteStore) => ({
   webhooks: await webhooks.listWebhooks(),
   deliveries: (await webhooks.listDeliveries(ALL)).deliveries,
   shards: await Promise.all([0, 3].map(async (shard) => webhooks.readProgress(await leased(webhooks, shard)))),
-  due: await webhooks.listDueDeliveries(await leased(webhooks, null), millis(1_000_000), 10),
+  due: await webhooks.listDueDeliveries(await leased(webhooks, null), toMillis(1_000_000), 10),
 });
 
 const edited = (path: string, sql: string): void => {
@@ -125,7 +127,7 @@ describe('after a restart', () => {
     ]);
     const again = await openQuietly(path);
     expect((await again.webhooks.listDeliveries(ALL)).deliveries).toEqual([]);
-    expect(await again.webhooks.findDelivery(deliveryId('d7'))).toBeNull();
+    expect(await again.webhooks.findDelivery(parseDeliveryId('d7'))).toBeNull();
     await again.purgeExpiredData();
     await again.close();
     expect(diagnoseDatabase(path, false).findings).toEqual([]);
@@ -170,7 +172,7 @@ describe('a file without webhooks, of an older version', () => {
     const again = await openQuietly(path);
     expect(await again.readUsers([ALICE])).toEqual([alice]);
     expect(await again.eventLog.readEvents({ after: null, limit: 10 })).toEqual(log);
-    await again.webhooks.createWebhook(webhook('w1', { start: await again.eventLog.getLatestCursor() }));
+    await again.webhooks.createWebhook(webhook('w1', { startCursor: await again.eventLog.getLatestCursor() }));
     expect(await again.webhooks.listWebhooks()).toHaveLength(1);
     await again.close();
     expect(diagnoseDatabase(path, false)).toMatchObject({ schema: 'CURRENT', findings: [] });
@@ -197,7 +199,7 @@ describe('a disk that refuses', () => {
     const position = await store.eventLog.getLatestCursor();
     const asked = (): readonly Promise<unknown>[] => [
       webhooks.saveProgress(at0, { position, delivery: delivery('d') }),
-      webhooks.createWebhook(webhook('w3', { start: position })),
+      webhooks.createWebhook(webhook('w3', { startCursor: position })),
       webhooks.updateWebhook(W1, (each) => ({ ...each, userStatusOnly: true })),
       webhooks.addDelivery(dead('t', { isTest: true, shard: null })),
       webhooks.requeueDeadDeliveries({ webhookId: W1 }, (each) => ({ ...each, status: 'RETRYING' })),

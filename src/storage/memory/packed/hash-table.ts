@@ -1,16 +1,16 @@
 /**
- * Which slot a user has: a small whole number, the least that is free, by which everything else about
- * her is found in arrays of numbers. A hash table with open addressing, in segments that grow one by
- * one, so that no growth is long enough to be noticed.
+ * Maps user ids to slots. A slot is the smallest free whole number; it indexes the typed arrays with all other data
+ * of the user. The table uses open addressing in segments that grow one at a time, so no single growth causes a long
+ * pause.
  */
 import { randomBytes } from 'node:crypto';
 
 const SEGMENT_COUNT = 256;
 const INITIAL_SEGMENT_LENGTH = 16;
-/** Fuller than this, a segment is doubled. */
+/** A segment is doubled when more of it than this is used. */
 const MAX_LOAD_FACTOR = 0.7;
 
-/** Not known outside, so that nobody can choose ids that meet in one place. */
+/** Random per process, so that a client cannot choose ids that collide. */
 const HASH_SEED = randomBytes(4).readInt32LE();
 
 export const hashId = (id: string): number => {
@@ -26,19 +26,19 @@ export const hashId = (id: string): number => {
 export class HashTable {
   readonly #slotHasId: (slot: number, id: string) => boolean;
   readonly #hashId: (id: string) => number;
-  /** Slots plus one, by the low bits of the hash, or as near behind as there was a place; 0: nothing. */
+  /** Entries are slot + 1; 0 is free. An entry is at the low bits of its hash, or at the next free position behind. */
   readonly #segments: Int32Array[] = Array.from(
     { length: SEGMENT_COUNT },
     () => new Int32Array(INITIAL_SEGMENT_LENGTH),
   );
   readonly #segmentCounts = new Int32Array(SEGMENT_COUNT);
-  /** By slot; for one that is free, the next that is. */
+  /** Per slot: the hash of its id. A free slot holds the next free slot instead. */
   #hashOfSlot = new Int32Array(1_024);
   #firstFreeSlot = -1;
   #slotCount = 0;
   #size = 0;
 
-  /** @param slotHasId is this the id of the user in that slot? */
+  /** @param slotHasId returns whether the user in this slot has this id. */
   constructor(slotHasId: (slot: number, id: string) => boolean, hash: (id: string) => number = hashId) {
     this.#slotHasId = slotHasId;
     this.#hashId = hash;
@@ -48,12 +48,12 @@ export class HashTable {
     return this.#size;
   }
 
-  /** Slots there were at most so far: every slot is below it. */
+  /** Number of slots ever used at the same time. Every slot is below it. */
   get slotCount(): number {
     return this.#slotCount;
   }
 
-  /** @returns -1 when there is no such user. */
+  /** @returns the slot of the user, or -1 if the id is unknown. */
   findSlot(id: string): number {
     const hash = this.#hashId(id);
     const segment = this.#segments[hash >>> 24] as Int32Array;
@@ -65,7 +65,7 @@ export class HashTable {
     }
   }
 
-  /** @param id of a user who has no slot. */
+  /** Assigns a slot to an id that has none. */
   assignSlot(id: string): number {
     const hash = this.#hashId(id);
     const segmentIndex = hash >>> 24;
@@ -86,7 +86,7 @@ export class HashTable {
     const mask = segment.length - 1;
     let gap = hash & mask;
     while (segment[gap] !== slot + 1) gap = (gap + 1) & mask;
-    // Whoever stands behind the gap because her own place was taken moves up: no search may end before her.
+    // Entries behind the gap that were displaced move up. Otherwise a search would end at the gap.
     for (let index = (gap + 1) & mask; segment[index] !== 0; index = (index + 1) & mask) {
       const home = (this.#hashOfSlot[(segment[index] as number) - 1] as number) & mask;
       if (((index - home) & mask) < ((index - gap) & mask)) continue;
@@ -125,7 +125,7 @@ const insertEntry = (segment: Int32Array, hash: number, slot: number): void => {
   segment[index] = slot + 1;
 };
 
-/** The same numbers with room for `least` and half as many again. */
+/** Returns a copy with room for at least `minLength` numbers, and at least 1.5 times the current length. */
 export const growArray = <Numbers extends Int32Array | Uint32Array | Float64Array>(
   numbers: Numbers,
   minLength: number,

@@ -1,4 +1,4 @@
-/** Users as bytes, found by their ids: no object, string or map entry for any of them. */
+/** User records packed as bytes, found by user id. It keeps no object, string or map entry per user. */
 import type { UserId } from '../../../core/ids.ts';
 import type { UserRecord } from '../../../core/records.ts';
 import type { Status } from '../../../core/enums.ts';
@@ -24,12 +24,15 @@ export class PackedUsers {
     return this.#table.size;
   }
 
-  /** The user's slot, which is hers until she is removed; -1 when there is no such user. */
+  /** Returns the slot of the user, or -1 if the user is unknown. A user keeps the slot until they are removed. */
   findSlot(id: UserId): number {
     return this.#table.findSlot(id);
   }
 
-  /** @param user who is not there yet. @returns her slot. */
+  /**
+   * Adds a user who is not stored yet.
+   * @returns the new slot.
+   */
   addUser(user: UserRecord): number {
     const slot = this.#table.assignSlot(user.id);
     if (slot >= this.#addresses.length) this.#addresses = growArray(this.#addresses, slot + 1);
@@ -38,13 +41,16 @@ export class PackedUsers {
     return slot;
   }
 
-  /** The user in this slot is `user` from now on, who has the same id. */
+  /** Replaces the record in this slot. The user id must be the same. */
   replaceUser(slot: number, user: UserRecord): void {
     const length = this.#codec.encodeUser(user);
     this.#storeEncoded(slot, this.#reallocate(slot, length), length);
   }
 
-  /** Puts one more session behind the user's others. @param visitSession counts it. */
+  /**
+   * Appends a session to the user's record.
+   * @param visitSession called with the added session.
+   */
   addSession(slot: number, { bytes: packed, offset: first }: PackedSession, visitSession: SessionVisitor): void {
     const before = this.#addressOf(slot);
     const from = this.#allocator.getBuffer(before);
@@ -66,13 +72,16 @@ export class PackedUsers {
     this.#codec.visitSession(packed, first, visitSession);
   }
 
-  /** The sessions of a chunk, to be added while nothing but what came in chunks is there. */
+  /**
+   * Returns the sessions of a chunk. Only valid while all stored data came from chunks, because they share the
+   * timings table.
+   */
   unpackSessions(chunk: SessionChunk): Iterable<PackedSession> {
     this.#codec.addSharedTimings(chunk.sharedTimings);
     return unpackSessions(chunk, this.#codec);
   }
 
-  /** @returns a new object each time. */
+  /** @returns a new object on each call. */
   readUser(slot: number): UserRecord {
     const address = this.#addressOf(slot);
     return this.#codec.decodeUser(this.#allocator.getBuffer(address), this.#allocator.getOffset(address));
@@ -83,7 +92,10 @@ export class PackedUsers {
     return this.#codec.readUserId(this.#allocator.getBuffer(address), this.#allocator.getOffset(address));
   }
 
-  /** As `RecordCodec.tally`. */
+  /**
+   * Calls `visitSession` for each session of the user.
+   * @returns the user's status.
+   */
   visitSessions(slot: number, visitSession: SessionVisitor): Status {
     const address = this.#addressOf(slot);
     return this.#codec.visitSessions(
@@ -94,7 +106,7 @@ export class PackedUsers {
   }
 
   removeUser(slot: number): void {
-    // The table asks for her id no more, once she is out of it.
+    // The table compares ids only while the slot is in use.
     this.#table.freeSlot(slot);
     this.#allocator.freeBlock(this.#addressOf(slot));
     this.#addresses[slot] = 0;
@@ -104,7 +116,7 @@ export class PackedUsers {
     return this.#addresses[slot] ?? 0;
   }
 
-  /** The user's own block where it is the right size for so many bytes, another one otherwise. */
+  /** Returns the user's block if it has a suitable size for `length` bytes, otherwise a new block. */
   #reallocate(slot: number, length: number): BlockAddress {
     const address = this.#addressOf(slot);
     if (fitsBlock(this.#allocator, address, length)) return address;
@@ -118,7 +130,7 @@ export class PackedUsers {
   }
 }
 
-/** A little smaller is no reason to move. */
+/** A block is kept if the record is smaller by less than this plus an eighth of the block. */
 const BLOCK_SLACK_BYTES = 32;
 
 const fitsBlock = (slabs: SlabAllocator, address: BlockAddress, length: number): boolean => {

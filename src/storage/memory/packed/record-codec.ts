@@ -1,12 +1,12 @@
 /**
- * A user's record as bytes and back, equal in every value. Laid out so that the id, the status and
- * what is counted can be read without the rest, and a session can be put behind the others:
+ * Encodes a user record as bytes and decodes it to an equal record. The layout allows reading the id, the status and
+ * the counted values alone, and appending a session:
  *
- *   flags · number of sessions (2 bytes) · length of the user's part · id … · sessions, each behind its length
+ * flags · session count (2 bytes) · length of the user fields · id … · sessions, each after its length
  */
 import type { DeviceId, SocketId, Millis, SessionId, UserId } from '../../../core/ids.ts';
-import { sameTimings, type Timings } from '../../../core/policy.ts';
-import type { SessionRecord, UserRecord, Watch } from '../../../core/records.ts';
+import { areTimingsEqual, type Timings } from '../../../core/policy.ts';
+import type { SessionRecord, UserRecord, WatchScope } from '../../../core/records.ts';
 import {
   APP_STATES,
   EVENT_REASONS,
@@ -23,9 +23,9 @@ export const MAX_SESSIONS_PER_USER = 0xffff;
 const SESSION_COUNT_OFFSET = 1;
 const USER_FIELDS_OFFSET = 3;
 
-/** Bits beside the status in the flags of a user: which values there are. */
+/** Bits of the user flags beside the status: which optional values are present. */
 const USER_FLAGS = { changedAt: 4, lastSeenAt: 8, customStatus: 16, tokensRevokedBefore: 32 } as const;
-/** Beside the platform (3 bits), in the first byte of a session. */
+/** Bits of the first byte of a session, beside the platform (3 bits). */
 const SESSION_FLAGS = {
   pushOnline: 8,
   background: 16,
@@ -42,32 +42,43 @@ const SESSION_FIELD_FLAGS = {
   watchList: 32,
 } as const;
 
-/** Nearly all sessions were told one of a few timings: those are named, up to so many, the others written out. */
+/**
+ * Almost all sessions use one of a few timings. Up to this many are stored once and referenced by index; others are
+ * written in full.
+ */
 const MAX_SHARED_TIMINGS = 64;
 
-/** What is counted of a session. */
+/** Called with the platform and the status of a session, to count it. */
 export type SessionVisitor = (platform: Platform, status: LiveStatus) => void;
 
 export class RecordCodec {
-  /** The last record that was encoded: to be copied before the next one is. */
+  /** Holds the last encoded record. Copy it before the next one is encoded. */
   readonly output = new ByteWriter();
   readonly #input = new ByteReader();
   readonly #sharedTimings: Timings[] = [];
 
-  /** Timings that have names; bytes that another codec made can be read by one that has learnt them. */
+  /** Timings that are referenced by index. Another codec can read the bytes after `addSharedTimings` with these. */
   get sharedTimings(): readonly Timings[] {
     return this.#sharedTimings;
   }
 
-  /** @param timings those of the one codec whose bytes are read. To be called before anything is encoded here. */
+  /**
+   * Adds the shared timings of the codec that wrote the bytes to be read. Call it before this codec encodes anything.
+   */
   addSharedTimings(timings: readonly Timings[]): void {
     this.#sharedTimings.push(...timings.slice(this.#sharedTimings.length));
   }
 
-  /** @returns how many bytes of `out` it takes. @throws RangeError for more than `MOST_SESSIONS`. */
+  /**
+   * Encodes a user into `output`.
+   * @returns the length in bytes.
+   * @throws RangeError for more than `MAX_SESSIONS_PER_USER` sessions.
+   */
   encodeUser(user: UserRecord): number {
     if (user.sessions.length > MAX_SESSIONS_PER_USER)
-      throw new RangeError(`${user.sessions.length} sessions of one user.`);
+      throw new RangeError(
+        `A user has ${user.sessions.length} sessions; at most ${MAX_SESSIONS_PER_USER} are supported.`,
+      );
     const { output: out } = this;
     out.position = 0;
     out.writeByte(
@@ -86,7 +97,7 @@ export class RecordCodec {
     return out.position;
   }
 
-  /** Writes a session as it stands within a record. */
+  /** Writes a session in the form it has within a user record. */
   encodeSession(to: ByteWriter, session: SessionRecord): void {
     const opened = to.reserveLengthPrefix();
     this.#writeSession(to, session);
@@ -137,7 +148,10 @@ export class RecordCodec {
     return input.matchesText(id);
   }
 
-  /** Counts the sessions of a record. @returns the user's status. */
+  /**
+   * Calls `visitSession` for each session of a user record.
+   * @returns the user's status.
+   */
   visitSessions(bytes: Buffer, start: number, visitSession: SessionVisitor): Status {
     const input = this.#seekInput(bytes, start + USER_FIELDS_OFFSET);
     input.skipBytes(input.readVarint());
@@ -149,21 +163,21 @@ export class RecordCodec {
     return STATUSES[(bytes[start] as number) & 3] as Status;
   }
 
-  /** How many bytes a session takes that stands there, its length included. */
+  /** Returns the length in bytes of the session at `start`, including its length prefix. */
   encodedSessionLength(bytes: Buffer, start: number): number {
     const input = this.#seekInput(bytes, start);
     input.skipBytes(input.readVarint());
     return input.position - start;
   }
 
-  /** Counts one session. */
+  /** Calls `visit` with the session at `start`. */
   visitSession(bytes: Buffer, start: number, visit: SessionVisitor): void {
     const input = this.#seekInput(bytes, start);
     input.readVarint();
     this.#visitSessionAtInput(visit);
   }
 
-  /** How many bytes the record takes. */
+  /** Returns the length in bytes of the user record at `start`. */
   encodedUserLength(bytes: Buffer, start: number): number {
     const input = this.#seekInput(bytes, start + USER_FIELDS_OFFSET);
     input.skipBytes(input.readVarint());
@@ -171,10 +185,14 @@ export class RecordCodec {
     return input.position - start;
   }
 
-  /** One session was put behind the others. @throws RangeError for more than `MOST_SESSIONS`. */
+  /**
+   * Increments the session count after a session was appended.
+   * @throws RangeError for more than `MAX_SESSIONS_PER_USER` sessions.
+   */
   incrementSessionCount(bytes: Buffer, start: number): void {
     const count = this.#readSessionCount(bytes, start) + 1;
-    if (count > MAX_SESSIONS_PER_USER) throw new RangeError(`${count} sessions of one user.`);
+    if (count > MAX_SESSIONS_PER_USER)
+      throw new RangeError(`A user has ${count} sessions; at most ${MAX_SESSIONS_PER_USER} are supported.`);
     bytes[start + SESSION_COUNT_OFFSET] = count & 0xff;
     bytes[start + SESSION_COUNT_OFFSET + 1] = count >> 8;
   }
@@ -196,7 +214,16 @@ export class RecordCodec {
   }
 
   #writeSession(to: ByteWriter, session: SessionRecord): void {
-    const { backgroundSince, detachedAt, pushExpiresAt, links, appVersion, osVersion, ipAddress, watch } = session;
+    const {
+      backgroundSince,
+      detachedAt,
+      pushExpiresAt,
+      socketIds: links,
+      appVersion,
+      osVersion,
+      ipAddress,
+      watchScope: watch,
+    } = session;
     to.writeByte(
       PLATFORMS.indexOf(session.platform) |
         (session.status === 'ONLINE' ? 0 : SESSION_FLAGS.pushOnline) |
@@ -218,10 +245,10 @@ export class RecordCodec {
     this.#writeTimings(to, session.timings);
     to.writeNumber(session.loggedInAt, 0);
     to.writeNumber(session.lastSeenAt, session.loggedInAt);
-    to.writeNumber(session.aliveAt, session.lastSeenAt);
-    if (backgroundSince !== null) to.writeNumber(backgroundSince, session.aliveAt);
-    if (detachedAt !== null) to.writeNumber(detachedAt, session.aliveAt);
-    if (pushExpiresAt !== null) to.writeNumber(pushExpiresAt, session.aliveAt);
+    to.writeNumber(session.inactiveSince, session.lastSeenAt);
+    if (backgroundSince !== null) to.writeNumber(backgroundSince, session.inactiveSince);
+    if (detachedAt !== null) to.writeNumber(detachedAt, session.inactiveSince);
+    if (pushExpiresAt !== null) to.writeNumber(pushExpiresAt, session.inactiveSince);
     if (appVersion !== null) to.writeText(appVersion);
     if (osVersion !== null) to.writeText(osVersion);
     if (ipAddress !== null) to.writeText(ipAddress);
@@ -249,7 +276,7 @@ export class RecordCodec {
     const osVersion = (second & SESSION_FIELD_FLAGS.osVersion) === 0 ? null : input.readText();
     const ipAddress = (second & SESSION_FIELD_FLAGS.ipAddress) === 0 ? null : input.readText();
     const links = (second & SESSION_FIELD_FLAGS.links) === 0 ? [] : (this.#readTexts() as SocketId[]);
-    const watch: Watch =
+    const watch: WatchScope =
       (second & SESSION_FIELD_FLAGS.watchAll) !== 0
         ? '*'
         : (second & SESSION_FIELD_FLAGS.watchList) !== 0
@@ -263,17 +290,17 @@ export class RecordCodec {
       appState: APP_STATES[(first & SESSION_FLAGS.background) === 0 ? 0 : 1],
       backgroundSince,
       timings,
-      aliveAt,
+      inactiveSince: aliveAt,
       lastSeenAt,
       detachedAt,
       pushExpiresAt,
-      links,
+      socketIds: links,
       appVersion,
       osVersion,
       ipAddress,
       loggedInAt,
       tokenHash,
-      watch,
+      watchScope: watch,
     };
   }
 
@@ -289,10 +316,10 @@ export class RecordCodec {
     if (timings.backgroundTimeoutMs !== null) to.writeNumber(timings.backgroundTimeoutMs, 0);
   }
 
-  /** @returns -1 when they have none. */
+  /** @returns -1 if these timings are not shared. */
   #sharedTimingsIndex(timings: Timings): number {
     for (let index = 0; index < this.#sharedTimings.length; index++) {
-      if (sameTimings(this.#sharedTimings[index] as Timings, timings)) return index;
+      if (areTimingsEqual(this.#sharedTimings[index] as Timings, timings)) return index;
     }
     return -1;
   }

@@ -1,8 +1,8 @@
 /**
- * Sessions in packed form on their way from whoever reads them to the table of users, which may be
- * another thread: many in one buffer, each behind its user's id and the deadline it has.
+ * Packed sessions in transit from their reader, possibly another thread, to the user table. A chunk holds many
+ * sessions in one buffer, each after its user id and its deadline.
  */
-import { sessionDeadline } from '../../../core/deadlines.ts';
+import { computeTimeoutDeadline } from '../../../core/deadlines.ts';
 import type { Millis, UserId } from '../../../core/ids.ts';
 import type { Timings } from '../../../core/policy.ts';
 import type { SessionRecord } from '../../../core/records.ts';
@@ -10,7 +10,7 @@ import { ByteReader, ByteWriter } from './varint-bytes.ts';
 import { RecordCodec } from './record-codec.ts';
 
 const CHUNK_BYTES = 1 << 20;
-/** What one session rarely exceeds. */
+/** Room for one session beyond the chunk size. A session is rarely larger. */
 const SESSION_SLACK_BYTES = 4_096;
 
 export interface UserSession {
@@ -20,7 +20,7 @@ export interface UserSession {
 
 export interface SessionChunk {
   readonly bytes: Uint8Array<ArrayBuffer>;
-  /** What the sessions of this chunk, and of those before it, call their timings by. */
+  /** The shared timings that the sessions of this chunk and of earlier chunks reference by index. */
   readonly sharedTimings: readonly Timings[];
 }
 
@@ -32,7 +32,7 @@ export interface PackedSession {
   readonly offset: number;
 }
 
-/** In the order given. */
+/** Packs sessions into chunks, in the given order. */
 export function* packSessions(sessions: Iterable<UserSession>, chunkBytes = CHUNK_BYTES): Iterable<SessionChunk> {
   const codec = new RecordCodec();
   const createWriter = () => new ByteWriter(chunkBytes + SESSION_SLACK_BYTES);
@@ -40,7 +40,7 @@ export function* packSessions(sessions: Iterable<UserSession>, chunkBytes = CHUN
   const finishChunk = (): SessionChunk => ({ bytes: writer.writtenBytes(), sharedTimings: [...codec.sharedTimings] });
   for (const { userId, session } of sessions) {
     writer.writeText(userId);
-    writer.writeNumber(sessionDeadline(session).at, 0);
+    writer.writeNumber(computeTimeoutDeadline(session).at, 0);
     codec.encodeSession(writer, session);
     if (writer.position < chunkBytes) continue;
     yield finishChunk();
@@ -49,7 +49,7 @@ export function* packSessions(sessions: Iterable<UserSession>, chunkBytes = CHUN
   if (writer.position > 0) yield finishChunk();
 }
 
-/** @param codec knows the timings of the chunk by their names. */
+/** @param codec must have the shared timings of the chunk. */
 export function* unpackSessions({ bytes }: SessionChunk, codec: RecordCodec): Iterable<PackedSession> {
   const reader = new ByteReader();
   reader.bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);

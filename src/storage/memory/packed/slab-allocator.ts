@@ -1,20 +1,19 @@
 /**
- * Blocks of bytes outside of the JavaScript heap, where the garbage collector has nothing to look at.
- * Blocks of about one size come from slabs of their own, so that a block that was freed fits the next
- * one; a slab that is empty goes back to the system.
+ * Allocates blocks of bytes outside the JavaScript heap, where the garbage collector does not scan them. Blocks of
+ * similar size share slabs, so a freed block fits the next request. An empty slab is returned to the system.
  */
 
-/** Where a block is, as one number. Never 0. */
+/** The address of a block as one number. Never 0. */
 export type BlockAddress = number;
 
 const SLAB_BYTES = 1 << 20;
-/** Sizes are multiples of it, so that 32 bits name every block of 64 GiB. */
+/** Block sizes and offsets are multiples of this, so that 32 bits can address 64 GiB. */
 const BLOCK_UNIT_BYTES = 16;
 const UNITS_PER_SLAB = SLAB_BYTES / BLOCK_UNIT_BYTES;
 const OFFSET_MASK = UNITS_PER_SLAB - 1;
 const MAX_SLAB_BLOCK_BYTES = 32_768;
 
-/** Every grain up to 1 KiB, then in steps of an eighth. */
+/** Every multiple of the unit up to 1 KiB, then steps of an eighth of the power of two below. */
 const BLOCK_SIZES: readonly number[] = (() => {
   const sizes: number[] = [];
   for (
@@ -27,7 +26,7 @@ const BLOCK_SIZES: readonly number[] = (() => {
   return sizes;
 })();
 
-/** The number of each size, by how many grains are asked for. */
+/** Index into `BLOCK_SIZES` by the number of units requested. */
 const SIZE_CLASS_BY_UNITS = (() => {
   const numbers = new Uint8Array(MAX_SLAB_BLOCK_BYTES / BLOCK_UNIT_BYTES + 1);
   let number = 0;
@@ -42,22 +41,22 @@ interface Slab {
   readonly index: number;
   readonly bytes: Buffer;
   readonly blockBytes: number;
-  /** The other slabs of this size with room; null for a slab that holds one large block. */
+  /** All slabs of this block size with free blocks. Null for a slab that holds one large block. */
   readonly slabsWithRoom: Slab[] | null;
   usedBlocks: number;
-  /** Byte offset of a block that was freed, which holds that of the next; -1: none. */
+  /** Offset of the first freed block, which holds the offset of the next; -1: none. */
   firstFreeOffset: number;
-  /** From here on nothing was ever used. */
+  /** Offset of the first block that was never used. */
   unusedOffset: number;
 }
 
 export class SlabAllocator {
-  /** By number; the first stands for nothing, so that no address is 0. */
+  /** Slabs by index. Index 0 is unused, so that no address is 0. */
   readonly #slabs: (Slab | undefined)[] = [undefined];
   readonly #vacantIndexes: number[] = [];
   readonly #slabsWithRoom: readonly Slab[][] = BLOCK_SIZES.map(() => []);
 
-  /** A block of at least so many bytes, with whatever was in it before. */
+  /** Allocates a block of at least `bytes` bytes. Its content is undefined. */
   allocateBlock(bytes: number): BlockAddress {
     if (bytes > MAX_SLAB_BLOCK_BYTES) return addressOf(this.#addSlab(bytes, null), 0);
     const size = SIZE_CLASS_BY_UNITS[Math.ceil(bytes / BLOCK_UNIT_BYTES)] ?? 0;
@@ -87,42 +86,42 @@ export class SlabAllocator {
     slab.bytes.writeInt32LE(slab.firstFreeOffset, offset);
     slab.firstFreeOffset = offset;
     if (wasFull) withRoom.push(slab);
-    // One is kept, so that a block that comes and goes does not bring a slab each time.
+    // One empty slab is kept, so that repeated allocation and freeing does not create a slab each time.
     if (slab.usedBlocks === 0 && withRoom.length > 1) {
       withRoom.splice(withRoom.indexOf(slab), 1);
       this.#releaseSlab(slab);
     }
   }
 
-  /** The bytes that the block is a part of. */
+  /** Returns the buffer that contains the block. */
   getBuffer(address: BlockAddress): Buffer {
     return this.#findSlab(address).bytes;
   }
 
-  /** Where in those bytes it begins. */
+  /** Returns the offset of the block in that buffer. */
   getOffset(address: BlockAddress): number {
     return (address & OFFSET_MASK) * BLOCK_UNIT_BYTES;
   }
 
-  /** How many bytes fit into the block. */
+  /** Returns the size of the block in bytes. */
   getBlockSize(address: BlockAddress): number {
     return this.#findSlab(address).blockBytes;
   }
 
-  /** Bytes taken from the system. */
+  /** Bytes allocated from the system. */
   get capacityBytes(): number {
     return this.#slabs.reduce((sum, slab) => sum + (slab?.bytes.length ?? 0), 0);
   }
 
   #findSlab(address: BlockAddress): Slab {
     const slab = this.#slabs[address >>> 16];
-    if (slab === undefined) throw new Error(`There is no block at ${address}.`);
+    if (slab === undefined) throw new Error(`No block exists at address ${address}.`);
     return slab;
   }
 
   #addSlab(blockBytes: number, withRoom: Slab[] | null): Slab {
     const index = this.#vacantIndexes.pop() ?? this.#slabs.length;
-    if (index > OFFSET_MASK) throw new Error('Memory for more users cannot be addressed.');
+    if (index > OFFSET_MASK) throw new Error('The allocator cannot address more slabs.');
     const bytes = createBuffer(withRoom === null ? blockBytes : SLAB_BYTES);
     const slab: Slab = {
       index,
@@ -144,7 +143,7 @@ export class SlabAllocator {
   }
 }
 
-/** Not Buffer.allocUnsafe: pages that nothing was written to take no memory. */
+/** Not Buffer.allocUnsafe: pages of a new ArrayBuffer use no memory until they are written. */
 const createBuffer = (bytes: number): Buffer => Buffer.from(new ArrayBuffer(bytes));
 
 const addressOf = (slab: Slab, offset: number): BlockAddress =>

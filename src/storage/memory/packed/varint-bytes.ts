@@ -1,24 +1,26 @@
 /**
- * Numbers and texts as few bytes, and back exactly as they were: small numbers and numbers near the
- * one before take one byte, texts one byte a character where they can, random ids in base64url less.
+ * Encodes numbers and texts in few bytes and decodes them exactly. Small numbers and numbers near a reference take
+ * one byte. A text takes one byte per character if it is Latin-1, less if it is base64url.
  */
 
-/** How a text is kept: in the lowest two bits of its length. */
+/** Text encodings, stored in the lowest two bits of the length prefix. */
 const LATIN1 = 0;
 const UTF16 = 1;
-/** What the text says in base64url. */
+/** The bytes that the text represents in base64url. */
 const BASE64URL = 2;
 
-/** Texts up to here are written by a loop, which a call of Node's takes longer for; their head takes one byte. */
+/**
+ * Texts up to this length are written by a loop, which is faster than a call into Node. Their prefix takes one byte.
+ */
 const MAX_SHORT_TEXT = 31;
 
-/** No number is written so: it says that eight bytes follow. */
+/** Escape sequence for a double of 8 bytes. No varint starts with these two bytes. */
 const ESCAPE_FIRST = 0x80;
 const ESCAPE_SECOND = 0x00;
-/** Differences up to here are exact when they are doubled. */
+/** Differences up to this size stay exact when they are doubled. */
 const MAX_DELTA = 2 ** 51;
 
-/** The six bits that a character stands for, plus one; 0: it is none of base64url. */
+/** The 6-bit value of each base64url character plus one; 0 for any other character. */
 const BASE64URL_SEXTETS = (() => {
   const sextets = new Uint8Array(128);
   const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
@@ -27,17 +29,17 @@ const BASE64URL_SEXTETS = (() => {
 })();
 
 export class ByteWriter {
-  /** What is written; replaced by a larger one when it is full. */
+  /** The bytes written. Replaced by a larger buffer when it is full. */
   bytes: Buffer<ArrayBuffer>;
-  /** How much is written. */
+  /** Number of bytes written. */
   position = 0;
 
-  /** @param initialCapacity what is likely to be enough. */
+  /** @param initialCapacity expected size in bytes; the buffer grows if needed. */
   constructor(initialCapacity = 4_096) {
     this.bytes = Buffer.from(new ArrayBuffer(initialCapacity));
   }
 
-  /** What is written so far: in a buffer of its own, as long as nothing more is written. */
+  /** Returns a view of the bytes written so far. It is valid until more is written. */
   writtenBytes(): Uint8Array<ArrayBuffer> {
     return new Uint8Array(this.bytes.buffer, 0, this.position);
   }
@@ -47,7 +49,7 @@ export class ByteWriter {
     this.bytes[this.position++] = value;
   }
 
-  /** A whole number from 0 to 2^53 - 1. */
+  /** Writes a whole number from 0 to 2^53 - 1. */
   writeVarint(value: number): void {
     this.#ensureCapacity(8);
     const { bytes } = this;
@@ -63,7 +65,10 @@ export class ByteWriter {
     bytes[this.position++] = rest;
   }
 
-  /** Any number. @param reference one that it is likely to be close to, which will be known when it is read. */
+  /**
+   * Writes any number.
+   * @param reference a number that `value` is probably close to. The reader must pass the same one.
+   */
   writeNumber(value: number, reference: number): void {
     const delta = value - reference;
     if (
@@ -81,7 +86,7 @@ export class ByteWriter {
     this.position = this.bytes.writeDoubleLE(value, this.position);
   }
 
-  /** A text that is read more often than it is random. */
+  /** Writes a text that is usually readable. */
   writeText(value: string): void {
     const { length } = value;
     if (length <= MAX_SHORT_TEXT && this.#tryWriteShortLatin1(value)) return;
@@ -94,18 +99,21 @@ export class ByteWriter {
       : this.bytes.write(value, this.position, size, 'latin1');
   }
 
-  /** A text that is random bytes in base64url more often than not. */
+  /** Writes a text that usually is random bytes in base64url. Other texts are written as by `writeText`. */
   writeBase64urlText(value: string): void {
     if (!this.#tryWriteBase64url(value)) this.writeText(value);
   }
 
-  /** Leaves a place for the length of what is written next. @returns where it is, for `close`. */
+  /**
+   * Reserves a byte for the length of what is written next.
+   * @returns the position for `writeLengthPrefix`.
+   */
   reserveLengthPrefix(): number {
     this.#ensureCapacity(1);
     return this.position++;
   }
 
-  /** Puts the length of what was written since, as a count, into the place that `open` left. */
+  /** Writes the length of what was written since `reserveLengthPrefix` into the reserved position. */
   writeLengthPrefix(prefixPosition: number): void {
     const start = prefixPosition + 1;
     const length = this.position - start;
@@ -118,7 +126,7 @@ export class ByteWriter {
     this.position += length;
   }
 
-  /** @returns false, with nothing written, when it is not of characters of one byte. */
+  /** @returns false, with nothing written, if a character does not fit into one byte. */
   #tryWriteShortLatin1(value: string): boolean {
     const { length } = value;
     this.#ensureCapacity(1 + length);
@@ -134,7 +142,7 @@ export class ByteWriter {
     return true;
   }
 
-  /** @returns false, with nothing written, when it is not what Node would write for some bytes. */
+  /** @returns false, with nothing written, if the text is not the exact base64url form of some bytes. */
   #tryWriteBase64url(value: string): boolean {
     const { length } = value;
     if (length % 4 === 1) return false;
@@ -159,7 +167,7 @@ export class ByteWriter {
       pendingBitCount -= 8;
       bytes[at++] = pendingBits >> pendingBitCount;
     }
-    // The bits of the last character that belong to no byte must be 0, or the bytes do not say them.
+    // Unused bits of the last character must be 0. Otherwise decoding would not restore them.
     if ((pendingBits & ((1 << pendingBitCount) - 1)) !== 0) {
       this.position = before;
       return false;
@@ -178,7 +186,7 @@ export class ByteWriter {
 
 export class ByteReader {
   bytes: Buffer = Buffer.alloc(0);
-  /** The next byte to be read. */
+  /** Position of the next byte to read. */
   position = 0;
 
   skipBytes(bytes: number): void {
@@ -225,7 +233,10 @@ export class ByteReader {
     }
   }
 
-  /** Reads a text without making one: is it this one? Not for what was written as a code. */
+  /**
+   * Reads a text without creating a string and returns whether it equals `value`. Not for texts written by
+   * `writeBase64urlText`.
+   */
   matchesText(value: string): boolean {
     const head = this.readVarint();
     const wide = (head & 3) === UTF16;

@@ -1,16 +1,19 @@
-/** What the file takes of its disk, and what is left there. */
+/** Reads how much disk space the database uses and how much is free. */
 import { stat, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 export interface DiskUsage {
   readonly databaseBytes: number;
-  /** Of the write-ahead log; folded into the file every now and then, and at close. */
+  /** Size of the write-ahead log. SQLite checkpoints it now and then, and at close. */
   readonly walBytes: number;
-  /** What this process may still write to that disk. */
+  /** Bytes that this process may still write to the disk. */
   readonly freeBytes: number;
 }
 
-/** Asks the file system, which takes no time that grows with the file. @throws what it says. */
+/**
+ * Asks the file system; the time does not depend on the size of the file.
+ * @throws the error of the file system.
+ */
 export const readDiskUsage = async (path: string): Promise<DiskUsage> => {
   const [database, walBytes, disk] = await Promise.all([
     stat(path),

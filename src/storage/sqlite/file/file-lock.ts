@@ -1,18 +1,24 @@
 /**
- * One server per file: an exclusive lock on `<path>.lock`, an empty file beside the database, held as
- * long as the store is open. It is the operating system's, so a killed process leaves none behind;
- * the file itself stays and means nothing.
+ * Ensures one server per file with an exclusive lock on `<path>.lock`, an empty file beside the database. The lock is
+ * held while the store is open. The operating system releases it when the process is killed. The lock file remains
+ * and has no meaning by itself.
  */
 import Database from 'better-sqlite3';
 import { closeSync, openSync, rmSync } from 'node:fs';
 import { toDiskError, errorMessage, DatabaseFileError } from './errors.ts';
 
 export interface FileLock {
-  /** Lets others in. With `traceless`, takes the lock file away too if this lock made it. */
+  /**
+   * Releases the lock.
+   * @param removeLockFile removes the lock file too, if this lock created it.
+   */
   release(removeLockFile?: boolean): void;
 }
 
-/** @throws LOCKED when another process has it, UNWRITABLE or DISK when the lock file cannot be made. */
+/**
+ * @throws DatabaseFileError: LOCKED if another process holds the lock, UNWRITABLE or DISK if the lock file cannot be
+ * created.
+ */
 export const acquireFileLock = (path: string): FileLock => {
   const lockPath = `${path}.lock`;
   let isCreated = false;
@@ -20,16 +26,16 @@ export const acquireFileLock = (path: string): FileLock => {
   try {
     isCreated = createEmptyFile(lockPath);
     connection = new Database(lockPath, { timeout: 0 });
-    // No journal beside it: nothing is ever written.
+    // Avoids a journal file; nothing is ever written.
     connection.pragma('journal_mode = MEMORY');
-    // SQLite locks the file without writing to it, and knows how on every system.
+    // SQLite locks the file without writing to it, on every operating system.
     connection.exec('BEGIN EXCLUSIVE');
   } catch (error) {
     connection?.close();
     if (error instanceof Database.SqliteError && error.code.startsWith('SQLITE_BUSY')) {
       throw new DatabaseFileError(
         'LOCKED',
-        `${path} is served by another Porchlight.\nStop that one first, or name another database.`,
+        `${path} is served by another Porchlight server.\nStop that server first, or choose another database.`,
         {
           cause: error,
         },
@@ -37,19 +43,24 @@ export const acquireFileLock = (path: string): FileLock => {
     }
     const fault = toDiskError(lockPath, error);
     if (fault !== null) throw fault;
-    throw new DatabaseFileError('UNWRITABLE', `${lockPath} cannot be made: ${errorMessage(error)}.`, { cause: error });
+    throw new DatabaseFileError('UNWRITABLE', `${lockPath} cannot be created: ${errorMessage(error)}.`, {
+      cause: error,
+    });
   }
   const openConnection = connection;
   return {
     release(removeLockFile = false) {
-      // While it is still locked: nobody who waited for it may find it gone.
+      // Removes the file while it is locked, so that a process that waits for it cannot lock a removed file.
       if (removeLockFile && isCreated) rmSync(lockPath, { force: true });
       openConnection.close();
     },
   };
 };
 
-/** Makes an empty file that only its owner may read. @returns false when there is one already. */
+/**
+ * Creates an empty file that only its owner can read.
+ * @returns false if the file exists already.
+ */
 export const createEmptyFile = (path: string): boolean => {
   try {
     closeSync(openSync(path, 'wx', 0o600));

@@ -1,26 +1,29 @@
 /**
- * What a start reads into memory: everyone who is not OFFLINE, as `afterRestart` says. Reading rows is
- * nearly all of the work, so in a large file another thread reads the sessions while this one reads
- * the users, and one more checks the file. The event loop is held up for some milliseconds at a time:
- * there may be clients who want to know what is going on.
+ * Loads all users who are not OFFLINE into memory at startup and applies the rules for a restart. Reading rows is
+ * nearly all of the work. For a large file, one thread reads the sessions while this one reads the users, and another
+ * thread checks the file. The event loop is blocked for a few milliseconds at a time, because clients may already
+ * send requests.
  */
 import { on } from 'node:events';
 import { statSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import Database from 'better-sqlite3';
 import type { Millis } from '../../../core/ids.ts';
-import { sessionAfterRestart } from '../../../core/state-machine.ts';
+import { restoreSessionAfterRestart } from '../../../core/state-machine.ts';
 import { resolveWorkerUrl } from '../../../process/worker-url.ts';
 import { packSessions, type SessionChunk, type UserSession } from '../../memory/packed/session-chunks.ts';
 import { ActiveUsers } from '../../memory/active-users.ts';
 import { DatabaseReader } from '../read/reader.ts';
 import { yieldToEventLoop } from '../../yield-to-event-loop.ts';
 
-/** Below, a thread takes longer to start than it saves. */
+/** For a smaller file, starting a thread takes longer than it saves. */
 const LARGE_FILE_BYTES = 32 << 20;
-/** So many users or sessions are a few milliseconds. */
+/** This many users or sessions take a few milliseconds. */
 const ITEMS_PER_SLICE = 1_000;
-/** So large that the system's allocator gets each from the system and gives it back: none is ever used again. */
+/**
+ * Large enough that the system's allocator maps each chunk separately and unmaps it when it is freed. No chunk is
+ * reused.
+ */
 export const THREAD_CHUNK_BYTES = 33 << 20;
 
 export interface LoaderInput {
@@ -31,22 +34,22 @@ export interface LoaderInput {
 export type LoaderReply =
   | { readonly kind: 'chunk'; readonly chunk: SessionChunk }
   | { readonly kind: 'done' }
-  /** `code` is SQLite's own; null when it was something else. */
+  /** `code` is the error code of SQLite; null for other errors. */
   | { readonly kind: 'failed'; readonly message: string; readonly code: string | null };
 
-/** A connection to a file, and whom it says to be present. */
+/** An open connection and the active users loaded from it. */
 export interface LoadedDatabase {
   readonly reader: DatabaseReader;
   readonly activeUsers: ActiveUsers;
 }
 
-/** A file of which it is worth while to have other threads read parts. */
+/** Returns whether it is worth using threads to read the file. */
 export const isLargeFile = (path: string): boolean => statSync(path).size >= LARGE_FILE_BYTES;
 
 /**
- * @param checkIntegrity throws if the file is damaged. Begins after the users were read, because the thread still
- * has the sessions to read then; what it throws comes before whatever reading a damaged file comes to.
- * @param useThread are the sessions read by another thread?
+ * @param checkIntegrity throws if the file is damaged. It starts after the users are read, while the thread still
+ * reads sessions. Its error takes precedence over errors of reading a damaged file.
+ * @param useThread reads the sessions in another thread.
  */
 export const loadDatabase = async (
   path: string,
@@ -55,7 +58,7 @@ export const loadDatabase = async (
   useThread = isLargeFile(path),
 ): Promise<LoadedDatabase> => {
   const thread = useThread ? startLoaderThread({ path, now }) : null;
-  // Heard from now on, or it would be lost: what the thread sends waits here until the users are read.
+  // Subscribed now, or messages would be lost. Replies are buffered here until the users are read.
   const replies = thread === null ? null : on(thread, 'message', { close: ['exit'] });
   let reader: DatabaseReader | undefined;
   let isChecked = false;
@@ -77,7 +80,7 @@ export const loadDatabase = async (
   }
 };
 
-/** In between, everybody else has a turn. */
+/** Processes the items in slices, with a turn of the event loop after each. */
 const processInSlices = async <Item>(items: Iterable<Item>, processItem: (item: Item) => void): Promise<void> => {
   let left = ITEMS_PER_SLICE;
   for (const item of items) {
@@ -88,7 +91,7 @@ const processInSlices = async <Item>(items: Iterable<Item>, processItem: (item: 
   }
 };
 
-/** The live sessions as they are after a restart. */
+/** Returns the live sessions with the rules for a restart applied. */
 export const readLiveSessionChunks = (
   reader: DatabaseReader,
   now: Millis,
@@ -96,18 +99,18 @@ export const readLiveSessionChunks = (
 ): Iterable<SessionChunk> => packSessions(applyRestart(reader.iterateLiveSessions(), now), chunkBytes);
 
 function* applyRestart(sessions: Iterable<UserSession>, now: Millis): Iterable<UserSession> {
-  for (const { userId, session } of sessions) yield { userId, session: sessionAfterRestart(session, now) };
+  for (const { userId, session } of sessions) yield { userId, session: restoreSessionAfterRestart(session, now) };
 }
 
 const WORKER_URL = resolveWorkerUrl(import.meta.url, './loader-worker.js');
 
 const startLoaderThread = (data: LoaderInput): Worker => {
   const thread = new Worker(WORKER_URL, { workerData: data });
-  // What becomes of it is told with its replies; if something else failed before, nobody asks.
+  // The replies report the result. If something else fails first, the error of the thread is ignored.
   return thread.on('error', () => undefined);
 };
 
-/** @throws what kept the thread from reading. */
+/** @throws the error that stopped the thread. */
 async function* receiveChunks(replies: AsyncIterable<unknown[]>): AsyncIterable<SessionChunk> {
   for await (const [message] of replies) {
     const reply = message as LoaderReply;
@@ -115,5 +118,5 @@ async function* receiveChunks(replies: AsyncIterable<unknown[]>): AsyncIterable<
     if (reply.kind === 'chunk') yield reply.chunk;
     else throw reply.code === null ? new Error(reply.message) : new Database.SqliteError(reply.message, reply.code);
   }
-  throw new Error('The thread that reads sessions ended by itself.');
+  throw new Error('The thread that reads sessions ended unexpectedly.');
 }

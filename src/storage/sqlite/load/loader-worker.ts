@@ -1,4 +1,4 @@
-/** The thread that reads the sessions of a large file at the start, and is gone afterwards. */
+/** The thread that reads the sessions of a large file at startup and then ends. */
 import { parentPort, workerData } from 'node:worker_threads';
 import Database from 'better-sqlite3';
 import { errorMessage } from '../file/errors.ts';
@@ -6,7 +6,7 @@ import { readLiveSessionChunks, THREAD_CHUNK_BYTES, type LoaderInput, type Loade
 import { DatabaseReader } from '../read/reader.ts';
 
 const port = parentPort;
-if (port === null) throw new Error('This file is a thread of the store: it is not run by itself.');
+if (port === null) throw new Error('This file must be run as a worker thread of the store.');
 
 const { path, now } = workerData as LoaderInput;
 

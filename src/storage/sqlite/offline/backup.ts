@@ -1,7 +1,7 @@
 /**
- * A copy of a database that a server may be writing to. The pages are copied as they are, in portions, within one
- * read transaction: without that, SQLite begins anew whenever another process has committed in between, and never
- * gets to the end beside a busy server.
+ * Copies a database that a server may be writing to. The pages are copied in steps within one read transaction.
+ * Without the transaction, SQLite restarts the copy after each commit of another process and never finishes beside a
+ * busy server.
  */
 import Database from 'better-sqlite3';
 import { closeSync, fdatasyncSync, openSync } from 'node:fs';
@@ -9,15 +9,15 @@ import { toDatabaseFileError } from '../file/inspect-file.ts';
 import { countRows, type RowCounts } from './row-counts.ts';
 import { openSnapshot } from './snapshot.ts';
 
-/** 4 MiB: long enough to be quick, short enough to be told of a signal in between. */
+/** 4 MiB: fast, and short enough to handle a signal between steps. */
 const PAGES_PER_STEP = 1_024;
-/** 16 MiB: what is written goes to the disk as it comes, so that a server's commits never wait behind all of it. */
+/** 16 MiB: written pages are synced regularly, so that the commits of a server never wait behind the whole copy. */
 const STEPS_PER_SYNC = 4;
 
 /**
- * @param target an empty file, which becomes a database of one file, without a write-ahead log.
- * @param onProgress told how much is done, from 0 to 1, between portions. What it throws ends the copying.
- * @throws StorageError about `source`; what the system said about `target` otherwise.
+ * @param target an empty file. It becomes a single-file database without a write-ahead log.
+ * @param onProgress called between steps with the progress from 0 to 1. An error that it throws ends the copy.
+ * @throws DatabaseFileError about `source`; the original error about `target`.
  */
 export const copyDatabase = async (
   source: string,
@@ -38,7 +38,7 @@ export const copyDatabase = async (
   } catch (error) {
     throw isSourceError(error) ? toDatabaseFileError(source, error) : error;
   } finally {
-    // Not before: closing a file takes away the locks that this process has on it.
+    // Not earlier: closing a file releases all locks that this process has on it.
     closeSync(descriptor);
     snapshot.close();
   }

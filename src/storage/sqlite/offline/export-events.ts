@@ -1,4 +1,4 @@
-/** The whole log, or one user's part of it, as of one instant: for those who read it without a server. */
+/** Reads the whole log, or one user's part of it, from one consistent state of the database, without a server. */
 import type { LoggedEvent } from '../../../app/ports/presence-store.ts';
 import type { Cursor, UserId } from '../../../core/ids.ts';
 import { CursorCodec, foreignCursorError } from '../schema/cursors.ts';
@@ -11,17 +11,17 @@ import { eventFromRow } from '../schema/rows.ts';
 import { openSnapshot } from './snapshot.ts';
 
 export interface EventExport {
-  /** Where reading starts and ends, both of which stay as they are. */
+  /** The positions where reading starts and ends. */
   readonly from: Cursor;
   readonly through: Cursor;
-  /** In the order of the log, with how far the log is read by then, from 0 to 1. To be gone through once. */
+  /** In order of the log. `progress` is the part of the log read so far, from 0 to 1. Can be iterated once. */
   readonly events: Iterable<{ readonly event: LoggedEvent; readonly progress: number }>;
   close(): void;
 }
 
 /**
- * @param after null: from the oldest event kept.
- * @throws StorageError; BAD_USER_INPUT or CURSOR_EXPIRED for a cursor that does not do.
+ * @param after null: start at the oldest event kept.
+ * @throws DatabaseFileError; BAD_USER_INPUT or CURSOR_EXPIRED for an unusable cursor.
  */
 export const openEventExport = (path: string, after: Cursor | null, userId: UserId | undefined): EventExport => {
   const snapshot = openSnapshot(path);
@@ -29,13 +29,16 @@ export const openEventExport = (path: string, after: Cursor | null, userId: User
     if (readSchemaState(snapshot) !== 'CURRENT') {
       throw new DatabaseFileError(
         'NEWER_SCHEMA',
-        `${path} was made by another version of Porchlight.\nUse that version, or start this one's server on it once.`,
+        `${path} was created by another version of Porchlight.\nUse that version, or start a server of this version once to migrate it.`,
       );
     }
     const reader = new DatabaseReader(path, snapshot);
     const logId = reader.readMeta(LOG_ID_KEY);
     if (logId === null)
-      throw new DatabaseFileError('CORRUPT', `${path} has lost the id of its log: see porchlight doctor.`);
+      throw new DatabaseFileError(
+        'CORRUPT',
+        `${path} does not contain the id of its event log. Run "porchlight doctor" for details.`,
+      );
     const cursors = new CursorCodec(logId);
     const purgedThrough = reader.readPurgedThrough();
     const last = reader.readLastSeq();

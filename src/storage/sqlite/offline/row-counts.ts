@@ -1,4 +1,4 @@
-/** How much there is in a database, and how far its log goes. */
+/** Counts the rows of a database and finds the end of its log. */
 import type Database from 'better-sqlite3';
 import type { Status } from '../../../core/enums.ts';
 import { CursorCodec } from '../schema/cursors.ts';
@@ -8,7 +8,7 @@ export interface RowCounts {
   readonly users: Readonly<Record<Status, number>>;
   readonly sessions: { readonly live: number; readonly ended: number };
   readonly events: number;
-  /** The end of the log: resume after it. Null in a file that has lost its log's id. */
+  /** The end of the log, to resume after. Null if the database has lost the id of its log. */
   readonly cursor: string | null;
 }
 

@@ -1,6 +1,6 @@
 /**
- * One instant of a database, for as long as somebody needs to look at it, while a server may go on writing to
- * the file: nobody waits for anybody. Only the write-ahead log cannot be folded into the file meanwhile.
+ * Opens one consistent state of a database. A server can write to the file meanwhile without waiting. Only the
+ * write-ahead log cannot be checkpointed completely while the snapshot is open.
  */
 import type Database from 'better-sqlite3';
 import { realpathSync } from 'node:fs';
@@ -8,8 +8,8 @@ import { toDatabaseFileError, assertReadableDatabase } from '../file/inspect-fil
 import { openReadConnection } from '../read/reader.ts';
 
 /**
- * Takes no lock, makes no database, migrates nothing.
- * @throws StorageError when there is no database of Porchlight to read.
+ * Takes no lock, creates no database and runs no migration.
+ * @throws DatabaseFileError if there is no readable Porchlight database.
  */
 export const openSnapshot = (path: string): Database.Database => {
   assertReadableDatabase(path);
@@ -17,7 +17,7 @@ export const openSnapshot = (path: string): Database.Database => {
   try {
     connection = openReadConnection(realpathSync(path));
     connection.exec('BEGIN');
-    // The instant is that of the first look.
+    // The first query of the transaction fixes the state.
     connection.prepare('SELECT count(*) FROM sqlite_schema').get();
     return connection;
   } catch (error) {

@@ -1,6 +1,6 @@
 /**
- * The log as it is told: events get their place in it when they are committed. The latest ones are
- * kept in memory, so that those who follow the log live do not touch the disk.
+ * The event log as readers see it: an event enters it after its commit. The latest events are kept in memory, so that
+ * live readers do not touch the disk.
  */
 import type {
   EventLog,
@@ -20,19 +20,19 @@ import { eventFromRow, type SqlRow } from '../schema/rows.ts';
 export class SqliteEventLog implements EventLog {
   readonly #reader: DatabaseReader;
   readonly #cursors: CursorCodec;
-  /** Refuses, once the store is closed. */
+  /** @throws StoreUnavailable after the store was closed or has failed. */
   readonly #assertOpen: () => void;
-  /** The event `seq` and its changeSeq stand at `seq % length`, while it is among the latest. */
+  /** Ring buffers: event `seq` and its changeSeq are at index `seq % length` while the event is among the latest. */
   readonly #recentEvents: (PresenceEvent | undefined)[];
   readonly #recentChangeSeqs: Float64Array;
-  /** Likewise the event as it is told, once somebody has asked for it. */
+  /** The same events as LoggedEvent, created when first requested. */
   readonly #recentLoggedEvents: (LoggedEvent | undefined)[];
-  /** No event up to this one was ever in memory. */
+  /** The last seq at startup. Events up to it were never in memory. */
   readonly #startSeq: number;
   #lastSeq: number;
   #purgedThrough: number;
 
-  /** @param recentEventCount how many of the latest events are kept in memory. */
+  /** @param recentEventCount number of latest events kept in memory. */
   constructor(reader: DatabaseReader, logId: string, recentEventCount: number, assertOpen: () => void) {
     this.#reader = reader;
     this.#cursors = new CursorCodec(logId);
@@ -44,12 +44,12 @@ export class SqliteEventLog implements EventLog {
     this.#purgedThrough = reader.readPurgedThrough();
   }
 
-  /** The seq of the last event that is committed. */
+  /** The seq of the last committed event. */
   get lastSeq(): number {
     return this.#lastSeq;
   }
 
-  /** Takes in the events of one change that was committed, in order. */
+  /** Appends the events of one committed change, in order. */
   appendCommitted(events: readonly PresenceEvent[]): void {
     const changeSeq = this.#lastSeq + 1;
     for (const event of events) {
@@ -60,7 +60,7 @@ export class SqliteEventLog implements EventLog {
     }
   }
 
-  /** Events up to `seq` were removed. */
+  /** Records that retention has removed the events up to `seq`. */
   setPurgedThrough(seq: number): void {
     this.#purgedThrough = Math.max(this.#purgedThrough, seq);
   }
@@ -107,11 +107,11 @@ export class SqliteEventLog implements EventLog {
 
   async readLatestEvents(userId: UserId, limit: number): Promise<readonly LoggedEvent[]> {
     this.#assertOpen();
-    // What is committed and not told yet is not there yet.
+    // Events that are committed but not published yet are excluded.
     return this.#reader.readLatestEvents(userId, this.#lastSeq, limit).map((row) => this.#loggedEventFromRow(row));
   }
 
-  /** The seq that reading starts after. */
+  /** Returns the seq after which reading starts. */
   #resolveStart(cursor: Cursor | null): number {
     this.#assertOpen();
     const after = cursor === null ? this.#purgedThrough : this.#cursors.decodeCursor(cursor);
@@ -132,7 +132,7 @@ export class SqliteEventLog implements EventLog {
     }
   }
 
-  /** Made when it is first asked for: nobody may follow, and many may follow at once. */
+  /** Creates the object on first request: there may be no reader, or many. */
   #recentLoggedEvent(seq: number, event: PresenceEvent): LoggedEvent {
     const ringIndex = seq % this.#recentEvents.length;
     return (this.#recentLoggedEvents[ringIndex] ??= this.#toLoggedEvent(
@@ -142,7 +142,7 @@ export class SqliteEventLog implements EventLog {
     ));
   }
 
-  /** The retention may have removed more by now than this thread has heard of. */
+  /** Retention may have removed more events than this thread knows of. */
   #assertNotPurged(cursor: Cursor | null, after: number): void {
     if (cursor !== null && after < this.#reader.readPurgedThrough()) throw cursorExpiredError();
   }
@@ -153,7 +153,7 @@ export class SqliteEventLog implements EventLog {
   }
 
   *#iterateStored(after: number, { userId }: EventLogQuery): Iterable<LoggedEvent> {
-    // What is committed and not told yet is not there yet.
+    // Events that are committed but not published yet are excluded.
     for (const row of this.#reader.iterateEvents(after, this.#lastSeq, userId)) {
       yield this.#loggedEventFromRow(row);
     }
@@ -168,10 +168,10 @@ export class SqliteEventLog implements EventLog {
   }
 }
 
-/** Bounds how long one scan keeps the event loop: a few ms from the disk. */
+/** Limits the time that one scan blocks the event loop: a few ms when reading from disk. */
 const MAX_EVENTS_PER_SCAN = 1_000;
 
-/** How far a scan has come: it ends between changes alone. */
+/** The progress of a scan. A scan ends only between changes. */
 class ScanProgress {
   readonly events: LoggedEvent[] = [];
   readonly #limit: number;
@@ -188,7 +188,7 @@ class ScanProgress {
     return this.#through;
   }
 
-  /** Is the event to be looked at? */
+  /** Advances to the event and returns true, or returns false if the scan ends before it. */
   tryAdvance(seq: number, changeSeq: number): boolean {
     if (changeSeq !== this.#changeSeq && (this.#remaining <= 0 || this.events.length >= this.#limit)) return false;
     this.#changeSeq = changeSeq;

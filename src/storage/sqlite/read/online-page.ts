@@ -1,4 +1,4 @@
-/** Pages of who is online: the file knows the order of the ids, memory knows the users. */
+/** Reads pages of online users. The file provides the order of ids, memory the records. */
 import type { OnlineUsersPage, OnlineUsersQuery } from '../../../app/ports/presence-store.ts';
 import type { UserRecord } from '../../../core/records.ts';
 import type { ActiveUsers } from '../../memory/active-users.ts';
@@ -7,7 +7,7 @@ import { yieldToEventLoop } from '../../yield-to-event-loop.ts';
 
 const IDS_PER_READ = 512;
 
-/** @param assertOpen throws once the store is closed; asked again after every pause. */
+/** @param assertOpen throws after the store was closed. Called again after each pause. */
 export const readOnlinePage = async (
   query: OnlineUsersQuery,
   reader: DatabaseReader,
@@ -16,12 +16,12 @@ export const readOnlinePage = async (
 ): Promise<OnlineUsersPage> => {
   const { status, platform, limit } = query;
   const users: UserRecord[] = [];
-  // A filter that few pass may mean looking at everybody: others get their turn in between.
+  // A selective filter may require examining all users. Other work runs in between.
   for (let after = query.after; ; await yieldToEventLoop()) {
     assertOpen();
     const ids = reader.listActiveUserIds(after, IDS_PER_READ, status, platform);
     for (const id of ids) {
-      // The file may be ahead of what was told; what memory has is what holds.
+      // The file may be ahead of what is published. The record in memory is authoritative.
       const user = activeUsers.getUser(id);
       if (user === undefined || !matchesQuery(user, query)) continue;
       if (users.length >= limit) return { users, hasMore: true };

@@ -1,9 +1,12 @@
-/** The read-only connection: everything that memory does not hold. It sees what is committed and waits for nobody. */
+/**
+ * The read-only connection, for everything that is not in memory. It sees committed data and never waits for the
+ * writer.
+ */
 import Database from 'better-sqlite3';
 import { asc, desc, sql } from 'drizzle-orm';
 import { drizzle } from 'drizzle-orm/better-sqlite3';
 import type { Millis, SessionId, UserId } from '../../../core/ids.ts';
-import { unknownUser, type EndedSession, type UserRecord } from '../../../core/records.ts';
+import { createUnknownUser, type EndedSession, type UserRecord } from '../../../core/records.ts';
 import type { UserSession } from '../../memory/packed/session-chunks.ts';
 import { PURGED_THROUGH_KEY, VERSION_FLOOR_KEY } from '../schema/meta-keys.ts';
 import { COMPACT_SESSION_COLUMNS, createRowExpander } from '../schema/compact-session-rows.ts';
@@ -24,14 +27,14 @@ import { ReportingStatement } from '../schema/reporting-statement.ts';
 import { WebhookReader } from './webhook-reader.ts';
 import type { LiveStatus, Platform } from '../../../core/enums.ts';
 
-/** Can neither make nor change a database. */
+/** Opens a connection that can neither create nor change a database. */
 export const openReadConnection = (path: string): Database.Database =>
   new Database(path, { readonly: true, fileMustExist: true, timeout: 5_000 });
 
 export class DatabaseReader {
   readonly #connection: Database.Database;
   readonly #statements: ReturnType<typeof prepareStatements>;
-  /** Hears of everything that a query throws. */
+  /** Called with each error that a query throws. */
   onError: (error: unknown) => void = () => undefined;
 
   constructor(path: string, connection = openReadConnection(path)) {
@@ -47,19 +50,22 @@ export class DatabaseReader {
     return (this.#statements.meta.get(key)?.[0] ?? null) as string | null;
   }
 
-  /** A user who has no live session. One look for her and the floor: every login of a new user asks. */
+  /**
+   * Reads a user without live sessions. One query returns the user and the version floor, because every first login
+   * needs both.
+   */
   readOfflineUser(id: UserId): UserRecord {
     const row = this.#statements.user.get(id);
     const floor = Number(row?.[USER_COLUMNS.length] ?? 0);
-    return row?.[0] == null ? unknownUser(id, floor) : userFromRow(row, floor, []);
+    return row?.[0] == null ? createUnknownUser(id, floor) : userFromRow(row, floor, []);
   }
 
-  /** Everyone who is not OFFLINE, without their sessions, in no order. */
+  /** Yields all users who are not OFFLINE, without sessions, in no particular order. */
   *iterateActiveUsers(): Iterable<UserRecord> {
     for (const row of iterateRows(this.#statements.activeUsers)) yield userFromRow(row, 0, []);
   }
 
-  /** The live sessions, each user's in the order of her logins, and whose they are. */
+  /** Yields the live sessions with their user ids, each user's in order of login. */
   *iterateLiveSessions(): Iterable<UserSession> {
     const widened = createRowExpander();
     for (const row of iterateRows(this.#statements.liveSessions)) {
@@ -72,7 +78,7 @@ export class DatabaseReader {
     return row === undefined ? null : endedSessionFromRow(row);
   }
 
-  /** Ids of those who are not OFFLINE, in order; of those with a live session on `platform`, if one is given. */
+  /** Returns the ids of users who are not OFFLINE, in order. With `platform`: of users with a live session on it. */
   listActiveUserIds(after: UserId | null, limit: number, status?: LiveStatus, platform?: Platform): readonly UserId[] {
     const { idsOnPlatform, idsOfStatus, idsOfAll } = this.#statements;
     const from = after ?? '';
@@ -93,32 +99,32 @@ export class DatabaseReader {
     return Number(this.readMeta(PURGED_THROUGH_KEY) ?? 0);
   }
 
-  /** The events in (after, through], one user's or all, for `take` to look at until it has enough. */
+  /** Yields the events in (after, through], of one user or of all. */
   iterateEvents(after: number, through: number, userId: UserId | undefined): IterableIterator<SqlRow> {
     const { eventsOfAll, eventsOfUser } = this.#statements;
     return userId === undefined ? eventsOfAll.iterate(after, through) : eventsOfUser.iterate(userId, after, through);
   }
 
-  /** The last events of one user up to `through`, the newest first. */
+  /** Returns the last events of one user up to `through`, newest first. */
   readLatestEvents(userId: UserId, through: number, limit: number): readonly SqlRow[] {
     return this.#statements.latestOfUser.all(userId, through, limit);
   }
 
-  /** What it says of webhooks, where its schema is the present one. Closed with this one. */
+  /** Creates a reader of webhooks on this connection. The schema must be current. */
   createWebhookReader(): WebhookReader {
     return new WebhookReader(this.#connection, (error) => this.onError(error));
   }
 
-  /** Runs `look` on one instant of the database. */
+  /** Runs `read` on one consistent state of the database. */
   readInTransaction<Result>(read: () => Result): Result {
     return this.#connection.transaction(read)();
   }
 }
 
-/** Rows that are read together: to step through them one by one takes longer. */
+/** Rows fetched per query, which is faster than stepping through single rows. */
 const ROWS_PER_READ = 256;
 
-/** All rows of a statement that takes (after, limit) and has what it is after in its last column. */
+/** Yields all rows of a statement with the parameters (after, limit). Its last column is the next value of `after`. */
 function* iterateRows(statement: ReportingStatement): Iterable<SqlRow> {
   for (let after: SqlValue = Number.MIN_SAFE_INTEGER; ;) {
     const rows = statement.all(after, ROWS_PER_READ);
@@ -139,7 +145,7 @@ const prepareStatements = (connection: Database.Database, onError: (error: unkno
     COMPACT_SESSION_COLUMNS.common.map((name) => sql`${sessions[name]}`),
     sql`, `,
   );
-  // In the conditions of partial indexes the literal is what lets SQLite use the index.
+  // The literal in the condition allows SQLite to use the partial index.
   const idsOf = (status: string) =>
     `SELECT user_id FROM users WHERE status = '${status}' AND status <> 'OFFLINE' AND user_id > ? ORDER BY user_id LIMIT ?`;
   const eventsWhere = (condition: ReturnType<typeof sql>) =>
@@ -157,7 +163,7 @@ const prepareStatements = (connection: Database.Database, onError: (error: unkno
         .where(sql`${meta.key} = ${named('key')}`),
       ['key'],
     ),
-    // A row there is always: without the user, it has the floor alone.
+    // Always returns a row. Without the user, it contains only the floor.
     user: read(
       connection,
       db
@@ -228,7 +234,7 @@ const prepareStatements = (connection: Database.Database, onError: (error: unkno
         .limit(named('limit')),
       ['status', 'after', 'limit'],
     ),
-    // Drizzle has no words for a limit within a union.
+    // Drizzle does not support a limit within a union.
     idsOfAll: reporting(
       connection
         .prepare<SqlValue[], SqlRow>(

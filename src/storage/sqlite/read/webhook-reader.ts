@@ -1,4 +1,4 @@
-/** What the file says of webhooks, as committed. For a file of the present schema only: older ones lack the tables. */
+/** Reads committed webhooks and deliveries. The schema must be current: older files lack the tables. */
 import type Database from 'better-sqlite3';
 import { asc, desc, sql, type SQL } from 'drizzle-orm';
 import { drizzle } from 'drizzle-orm/better-sqlite3';
@@ -15,18 +15,18 @@ export class WebhookReader {
   readonly #connection: Database.Database;
   readonly #statements: ReturnType<typeof prepareStatements>;
 
-  /** @param onError hears of everything that a query throws. */
+  /** @param onError called with each error that a query throws. */
   constructor(connection: Database.Database, onError: (error: unknown) => void) {
     this.#connection = connection;
     this.#statements = prepareStatements(connection, onError);
   }
 
-  /** In the order in which they were made. */
+  /** Returns all webhooks in order of creation. */
   readWebhooks(): readonly WebhookRecord[] {
     return this.#statements.webhooks.all().map(webhookFromRow);
   }
 
-  /** Null: the shard is still where its webhook began. */
+  /** Returns null while the shard is at the start of its webhook. */
   readPosition(webhookId: WebhookId, shard: Shard): Cursor | null {
     return (this.#statements.position.get(webhookId, shard)?.[0] ?? null) as Cursor | null;
   }
@@ -36,7 +36,7 @@ export class WebhookReader {
     return row === undefined ? null : deliveryFromRow(row);
   }
 
-  /** The first `limit` RETRYING deliveries of the null shard, and when each is due. */
+  /** Returns the first `limit` RETRYING deliveries of the null shard, earliest first, and when each is due. */
   listScheduledRedeliveries(
     webhookId: WebhookId,
     limit: number,
@@ -49,28 +49,28 @@ export class WebhookReader {
     return row === undefined ? null : deliveryFromRow(row);
   }
 
-  /** The place of a delivery in the order in which they were put there, and whose it is; null: there is none. */
+  /** Returns the seq of a delivery in order of creation, and its webhook. Null: unknown id. */
   findDeliverySeq(id: DeliveryId): { readonly seq: number; readonly webhookId: WebhookId } | null {
     const [seq, webhookId] = this.#statements.placeOf.get(id) ?? [];
     return seq === undefined ? null : { seq: Number(seq), webhookId: String(webhookId) as WebhookId };
   }
 
-  /** Places of up to `limit` deliveries before this one, the latest first. */
+  /** Returns the seqs of up to `limit` deliveries before this one, latest first. */
   listSeqsBefore(webhookId: WebhookId, status: DeliveryStatus, before: number, limit: number): readonly number[] {
     return this.#statements.before.all(webhookId, status, before, limit).map((row) => row[0] as number);
   }
 
-  /** Likewise after this one, the earliest first. */
+  /** Returns the seqs of up to `limit` deliveries after this one, earliest first. */
   listSeqsAfter(webhookId: WebhookId, status: DeliveryStatus, after: number, limit: number): readonly number[] {
     return this.#statements.after.all(webhookId, status, after, limit).map((row) => row[0] as number);
   }
 
-  /** Runs `look` on one instant of the database. */
+  /** Runs `read` on one consistent state of the database. */
   readInTransaction<Result>(read: () => Result): Result {
     return this.#connection.transaction(read)();
   }
 
-  /** Those at these places, in this order; what is not there any more is left out. */
+  /** Returns the deliveries with these seqs, in this order. Omits those that were removed. */
   readDeliveries(seqs: readonly number[]): readonly Delivery[] {
     return seqs.flatMap((seq) => this.#statements.at.all(seq).map(deliveryFromRow));
   }
@@ -93,7 +93,7 @@ const prepareStatements = (connection: Database.Database, onError: (error: unkno
       .limit(named('limit'));
   const placeNames = ['webhookId', 'status', 'place', 'limit'];
   const ofShard = sql`${deliveries.webhookId} = ${named('webhookId')} AND ${deliveries.shard}`;
-  // In the conditions of partial indexes the literal is what lets SQLite use the index.
+  // The literal in the condition allows SQLite to use the partial index.
   const retrying = sql`${deliveries.status} = 'RETRYING'`;
   return {
     webhooks: read(db.select(pickColumns(webhooks, WEBHOOK_COLUMNS)).from(webhooks).orderBy(asc(webhooks.seq)), []),

@@ -1,7 +1,7 @@
-/** Rows of sessions for reading a great many: every cell that crosses from SQLite costs. */
+/** A compact form of session rows for bulk reads, because each cell read from SQLite costs time. */
 import { SESSION_COLUMNS, type SqlRow, type SqlValue } from './rows.ts';
 
-/** What many sessions have in common. */
+/** Columns whose values many sessions share. */
 const COMMON_COLUMNS = [
   'platform',
   'status',
@@ -15,13 +15,16 @@ const COMMON_COLUMNS = [
 type SessionColumn = (typeof SESSION_COLUMNS)[number];
 type OwnColumn = Exclude<SessionColumn, (typeof COMMON_COLUMNS)[number]>;
 
-/** The columns that are a session's own, and behind them, as one text of JSON that many share, the others. */
+/** The individual columns of a session, followed by the common ones as one JSON text. Equal texts are parsed once. */
 export const COMPACT_SESSION_COLUMNS = {
   own: SESSION_COLUMNS.filter((name): name is OwnColumn => !(COMMON_COLUMNS as readonly string[]).includes(name)),
   common: COMMON_COLUMNS,
 } as const;
 
-/** Makes of each narrow row one of `SESSION_COLUMNS`, which holds until the next one is made. */
+/**
+ * Returns a function that expands a compact row to a row of `SESSION_COLUMNS`. The result is valid until the next
+ * call.
+ */
 export const createRowExpander = (): ((compactRow: SqlRow) => SqlRow) => {
   const { own, common } = COMPACT_SESSION_COLUMNS;
   const ownIndexes = own.map((name) => SESSION_COLUMNS.indexOf(name));

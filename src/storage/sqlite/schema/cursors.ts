@@ -1,12 +1,12 @@
 /**
- * Resume positions and change ids as text. Both carry the log's own id, so that those of another
- * database are recognised; they differ in the mark between, so that neither passes for the other.
+ * Encodes log positions and change ids as text. Both contain the id of the log, so that those of another database are
+ * rejected. They use different separators, so that one cannot be used as the other.
  */
 import { randomBytes } from 'node:crypto';
-import { badUserInput } from '../../../core/errors.ts';
+import { badUserInputError } from '../../../core/errors.ts';
 import type { Cursor } from '../../../core/ids.ts';
 
-/** 72 bits: no two logs have the same. */
+/** 72 random bits, so that no two logs have the same id. */
 export const generateLogId = (): string => randomBytes(9).toString('base64url');
 
 export class CursorCodec {
@@ -18,7 +18,7 @@ export class CursorCodec {
     this.#changePrefix = `${logId}~`;
   }
 
-  /** The position right after the event `seq`; 0 is before the first. */
+  /** Returns the position right after the event `seq`; 0 is before the first event. */
   encodeCursor(seq: number): Cursor {
     return `${this.#prefix}${seq}` as Cursor;
   }
@@ -27,13 +27,13 @@ export class CursorCodec {
     return `${this.#changePrefix}${changeSeq}`;
   }
 
-  /** @throws BAD_USER_INPUT when `cursor` was not made by `at` of this log. */
+  /** @throws BAD_USER_INPUT if this log did not create the cursor. */
   decodeCursor(cursor: Cursor): number {
     const seq = Number(cursor.slice(this.#prefix.length));
-    // What reads back as it was written is ours: no signs, no spaces, no leading zeros.
+    // Requires the exact encoding: no sign, no spaces, no leading zeros.
     if (!Number.isSafeInteger(seq) || seq < 0 || this.encodeCursor(seq) !== cursor) throw foreignCursorError();
     return seq;
   }
 }
 
-export const foreignCursorError = (): Error => badUserInput('This cursor was not made by this event log.');
+export const foreignCursorError = (): Error => badUserInputError('This cursor was not made by this event log.');

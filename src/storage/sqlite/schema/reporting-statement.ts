@@ -1,7 +1,7 @@
 import type Database from 'better-sqlite3';
 import type { SqlRow, SqlValue } from './rows.ts';
 
-/** A query that tells of what it throws, before it throws it. */
+/** A prepared query that reports each error to `onError` before it throws it. */
 export class ReportingStatement {
   readonly #statement: Database.Statement<SqlValue[], SqlRow>;
   readonly #onError: (error: unknown) => void;

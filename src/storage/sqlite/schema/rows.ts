@@ -1,10 +1,10 @@
 /**
- * Records as rows and back. Rows cross to the writer's thread as flat arrays of columns, which is the
- * cheapest there is to copy; the order of the columns is the one given here.
+ * Converts records to rows and back. Rows are sent to the writer thread as flat arrays of values, the fastest form to
+ * copy. The order of the columns is defined here.
  */
 import type { DeviceId, Millis, SessionId, UserId } from '../../../core/ids.ts';
-import { sameTimings, type Timings } from '../../../core/policy.ts';
-import type { EndedSession, PresenceEvent, SessionRecord, UserRecord, Watch } from '../../../core/records.ts';
+import { areTimingsEqual, type Timings } from '../../../core/policy.ts';
+import type { EndedSession, PresenceEvent, SessionRecord, UserRecord, WatchScope } from '../../../core/records.ts';
 import {
   APP_STATES,
   type AppState,
@@ -18,9 +18,9 @@ import {
 } from '../../../core/enums.ts';
 
 export type SqlValue = string | number | null;
-/** Rows one after another, all of the same columns. */
+/** Rows one after another, all with the same columns. */
 export type FlatRows = SqlValue[];
-/** One row, as SQLite gives it back. What stands in it was written by this file. */
+/** One row as returned by SQLite. Its values were written by this file. */
 export type SqlRow = readonly SqlValue[];
 
 export const USER_COLUMNS = [
@@ -58,9 +58,9 @@ export const SESSION_COLUMNS = [
   'watch',
 ] as const;
 
-/** What a timeout or a lost link alone changes of a user, and whose row it is. */
+/** The columns of a user that a timeout or a lost socket changes, and the key of the row. */
 export const STATUS_COLUMNS = ['version', 'status', 'changedAt', 'reason', 'userId'] as const;
-/** Likewise of a session. */
+/** The columns of a session that a timeout or a lost socket changes, and the key of the row. */
 export const DISCONNECT_COLUMNS = [
   'status',
   'backgroundSince',
@@ -72,7 +72,7 @@ export const DISCONNECT_COLUMNS = [
 
 export const END_COLUMNS = ['endedAt', 'endReason', 'kickedBy'] as const;
 export const ENDED_SESSION_COLUMNS = [...SESSION_COLUMNS, ...END_COLUMNS] as const;
-/** An end of a session of which nothing else has changed, and whose row it is. */
+/** The end of a session that has no other changes, and the key of the row. */
 export const SESSION_END_COLUMNS = [...END_COLUMNS, 'userId', 'sessionId'] as const;
 
 export const EVENT_COLUMNS = [
@@ -93,10 +93,10 @@ export const EVENT_COLUMNS = [
   'occurredAt',
 ] as const;
 
-/** What the main thread says of an event: its place in the log is made where it is written. */
+/** An event as the main thread sends it. The writer thread assigns `seq` and `changeSeq`. */
 export const UNNUMBERED_EVENT_COLUMNS = ['isFirstOfChange', ...EVENT_COLUMNS.slice(2)] as const;
 
-/** What a sign of life alone changes of a user. */
+/** The column of a user that activity changes, and the key of the row. */
 export const LAST_SEEN_COLUMNS = ['lastSeenAt', 'userId'] as const;
 export const META_COLUMNS = ['key', 'value'] as const;
 
@@ -105,7 +105,7 @@ export const pushUserRow = (flat: FlatRows, user: UserRecord): void => {
   flat.push(user.lastSeenAt, user.customStatus, user.tokensRevokedBefore);
 };
 
-/** @returns false, and adds nothing, when more was changed than these columns tell. */
+/** @returns false, and adds nothing, if other columns have changed too. */
 export const pushStatusRow = (flat: FlatRows, before: UserRecord, user: UserRecord): boolean => {
   if (
     before.status === 'OFFLINE' ||
@@ -119,7 +119,7 @@ export const pushStatusRow = (flat: FlatRows, before: UserRecord, user: UserReco
   return true;
 };
 
-/** A user never seen, or forgotten, has version 0: the next one must exceed what was forgotten. */
+/** A user without a record has version 0. Their next version must exceed the version floor. */
 export const userFromRow = (row: SqlRow, versionFloor: number, sessions: readonly SessionRecord[]): UserRecord => ({
   id: row[0] as UserId,
   version: row[1] as number,
@@ -137,12 +137,16 @@ export const pushSessionRow = (flat: FlatRows, userId: UserId, session: SessionR
   const { timings } = session;
   flat.push(userId, session.id, session.platform, session.deviceId, session.status, session.appState);
   flat.push(session.backgroundSince, timings.heartbeatIntervalMs, timings.heartbeatTimeoutMs);
-  flat.push(timings.backgroundTimeoutMs, timings.disconnectGraceMs, session.aliveAt, session.lastSeenAt);
+  flat.push(timings.backgroundTimeoutMs, timings.disconnectGraceMs, session.inactiveSince, session.lastSeenAt);
   flat.push(session.detachedAt, session.pushExpiresAt, session.appVersion, session.osVersion, session.ipAddress);
-  flat.push(session.loggedInAt, session.tokenHash, session.watch === null ? null : JSON.stringify(session.watch));
+  flat.push(
+    session.loggedInAt,
+    session.tokenHash,
+    session.watchScope === null ? null : JSON.stringify(session.watchScope),
+  );
 };
 
-/** @returns false, and adds nothing, when more was changed than these columns tell. */
+/** @returns false, and adds nothing, if other columns have changed too. */
 export const pushDisconnectRow = (
   flat: FlatRows,
   userId: UserId,
@@ -152,7 +156,7 @@ export const pushDisconnectRow = (
   if (
     before.appState !== session.appState ||
     before.timings !== session.timings ||
-    before.aliveAt !== session.aliveAt ||
+    before.inactiveSince !== session.inactiveSince ||
     before.lastSeenAt !== session.lastSeenAt ||
     before.ipAddress !== session.ipAddress
   ) {
@@ -162,7 +166,7 @@ export const pushDisconnectRow = (
   return true;
 };
 
-/** Sockets are not kept: after a restart there are none, and an ended session has none. */
+/** Sockets are not stored: none exist after a restart, and an ended session has none. */
 export const sessionFromRow = (row: SqlRow): SessionRecord => ({
   id: row[1] as SessionId,
   platform: internEnumValue(row[2]) as Platform,
@@ -171,24 +175,24 @@ export const sessionFromRow = (row: SqlRow): SessionRecord => ({
   appState: internEnumValue(row[5]) as AppState,
   backgroundSince: row[6] as Millis | null,
   timings: timingsFromRow(row),
-  aliveAt: row[11] as Millis,
+  inactiveSince: row[11] as Millis,
   lastSeenAt: row[12] as Millis,
   detachedAt: row[13] as Millis | null,
   pushExpiresAt: row[14] as Millis | null,
-  links: [],
+  socketIds: [],
   appVersion: row[15] as string | null,
   osVersion: row[16] as string | null,
   ipAddress: row[17] as string | null,
   loggedInAt: row[18] as Millis,
   tokenHash: row[19] as string,
-  watch: row[20] === null ? null : (JSON.parse(row[20] as string) as Watch),
+  watchScope: row[20] === null ? null : (JSON.parse(row[20] as string) as WatchScope),
 });
 
 const ENUM_VALUES = new Map<SqlValue | undefined, string>(
   [...PLATFORMS, ...STATUSES, ...APP_STATES, ...EVENT_REASONS].map((word) => [word, word]),
 );
 
-/** SQLite makes a new string of every cell; a million sessions need not each have their own "ANDROID". */
+/** SQLite creates a new string for each cell. This shares one string per value among all sessions. */
 const internEnumValue = (word: SqlValue | undefined): string => ENUM_VALUES.get(word) ?? String(word);
 
 let latestTimings: Timings = {
@@ -198,7 +202,7 @@ let latestTimings: Timings = {
   disconnectGraceMs: 0,
 };
 
-/** Nearly all sessions were told the same: rows in a row share what they can. */
+/** Almost all sessions have the same timings, so consecutive rows share one object. */
 const timingsFromRow = (row: SqlRow): Timings => {
   const timings: Timings = {
     heartbeatIntervalMs: row[7] as number,
@@ -206,7 +210,7 @@ const timingsFromRow = (row: SqlRow): Timings => {
     backgroundTimeoutMs: row[9] as number | null,
     disconnectGraceMs: row[10] as number,
   };
-  if (!sameTimings(timings, latestTimings)) latestTimings = timings;
+  if (!areTimingsEqual(timings, latestTimings)) latestTimings = timings;
   return latestTimings;
 };
 
@@ -215,7 +219,7 @@ export const pushEndedSessionRow = (flat: FlatRows, userId: UserId, ended: Ended
   flat.push(ended.endedAt, ended.reason, ended.kickedBy);
 };
 
-/** For a session whose row is as it last was. */
+/** For a session whose row is up to date otherwise. */
 export const pushSessionEndRow = (
   flat: FlatRows,
   userId: UserId,
@@ -231,14 +235,14 @@ export const endedSessionFromRow = (row: SqlRow): EndedSession => ({
   kickedBy: row[SESSION_COLUMNS.length + 2] as Platform | null,
 });
 
-/** @param isFirst is it the first one of its change? */
+/** @param isFirst is this the first event of its change? */
 export const pushEventRow = (flat: FlatRows, event: PresenceEvent, isFirst: boolean): void => {
   flat.push(isFirst ? 1 : 0, event.userId, event.sessionId, event.platform, event.deviceId, event.reason);
   flat.push(event.sessionStatus, event.previousStatus, event.status, event.version, event.kickedBy);
   flat.push(event.customStatus, event.ipAddress, event.occurredAt);
 };
 
-/** The event alone: `seq` and `changeSeq` are the first two columns. */
+/** Reads the event alone. `seq` and `changeSeq` are the first two columns. */
 export const eventFromRow = (row: SqlRow): PresenceEvent => ({
   userId: row[2] as UserId,
   sessionId: row[3] as SessionId,

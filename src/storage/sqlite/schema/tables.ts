@@ -1,17 +1,16 @@
 /**
- * The tables, from which drizzle-kit makes the migrations (`npm run db:generate`). Moments are whole
- * milliseconds since 1970 (UTC), durations milliseconds. Ids compare as SQLite's BINARY collation does:
- * by their UTF-8 bytes.
+ * The tables, from which drizzle-kit generates the migrations (`npm run db:generate`). Times are whole milliseconds
+ * since 1970 (UTC); durations are milliseconds. Ids are compared by SQLite's BINARY collation: by their UTF-8 bytes.
  */
 import { sql } from 'drizzle-orm';
 import { index, integer, primaryKey, sqliteTable, text, uniqueIndex } from 'drizzle-orm/sqlite-core';
 
-/** Everyone who is or was present and is not forgotten yet. */
+/** All users who have been active and whose record was not removed by retention. */
 export const users = sqliteTable(
   'users',
   {
     userId: text('user_id').primaryKey(),
-    /** 0: forgotten, or never seen; the row is there for `tokens_revoked_before` alone. */
+    /** 0: the record was removed or never existed; the row only holds `tokens_revoked_before`. */
     version: integer('version').notNull(),
     status: text('status').notNull(),
     changedAt: integer('changed_at'),
@@ -21,28 +20,28 @@ export const users = sqliteTable(
     tokensRevokedBefore: integer('tokens_revoked_before'),
   },
   (table) => [
-    // For the pages of who is online. Partial, because nearly everybody is OFFLINE.
+    // For the pages of online users. Partial, because most users are OFFLINE.
     index('users_online')
       .on(table.status, table.userId)
       .where(sql`status <> 'OFFLINE'`),
-    // For forgetting those OFFLINE the longest.
+    // For removing users who have been OFFLINE the longest.
     index('users_offline_since')
       .on(table.changedAt)
       .where(sql`status = 'OFFLINE'`),
   ],
 );
 
-/** Live sessions, and those that ended within the last 7 days. */
+/** Live sessions, and sessions that ended within the last 7 days. */
 export const sessions = sqliteTable(
   'sessions',
   {
-    /** Rises with every login: the order in which a user's sessions stand. */
+    /** Increases with each login. Defines the order of a user's sessions. */
     id: integer('id').primaryKey(),
     userId: text('user_id').notNull(),
     sessionId: text('session_id').notNull(),
     platform: text('platform').notNull(),
     deviceId: text('device_id').notNull(),
-    /** As it last was, once ended. */
+    /** For an ended session: its last value. */
     status: text('status').notNull(),
     appState: text('app_state').notNull(),
     backgroundSince: integer('background_since'),
@@ -59,9 +58,9 @@ export const sessions = sqliteTable(
     ipAddress: text('ip_address'),
     loggedInAt: integer('logged_in_at').notNull(),
     tokenHash: text('token_hash').notNull(),
-    /** JSON: "*" or a list of user ids; null leaves it to the server's setting. */
+    /** JSON: "*" or a list of user ids. Null: the default of the server applies. */
     watch: text('watch'),
-    /** Null while it lives. */
+    /** Null while the session is live. */
     endedAt: integer('ended_at'),
     endReason: text('end_reason'),
     kickedBy: text('kicked_by'),
@@ -77,7 +76,7 @@ export const sessions = sqliteTable(
   ],
 );
 
-/** The log. Without holes; what the retention removes is always its beginning. */
+/** The event log. It has no gaps; retention always removes its beginning. */
 export const events = sqliteTable(
   'events',
   {
@@ -101,14 +100,14 @@ export const events = sqliteTable(
   (table) => [index('events_of_user').on(table.userId, table.seq)],
 );
 
-/** Single values: see meta.ts. */
+/** Single values: see meta-keys.ts. */
 export const meta = sqliteTable('meta', {
   key: text('key').primaryKey(),
   value: text('value').notNull(),
 });
 
 export const webhooks = sqliteTable('webhooks', {
-  /** Rises with every new one: the order in which they stand. */
+  /** Increases with each webhook. Defines the order of webhooks. */
   seq: integer('seq').primaryKey(),
   webhookId: text('webhook_id').notNull().unique(),
   url: text('url').notNull(),
@@ -116,17 +115,17 @@ export const webhooks = sqliteTable('webhooks', {
   secret: text('secret'),
   previousSecret: text('previous_secret'),
   previousValidUntil: integer('previous_valid_until'),
-  /** JSON: a list of reasons; null: any. */
+  /** JSON: a list of reasons. Null: any reason. */
   reasons: text('reasons'),
   userStatusOnly: integer('user_status_only').notNull(),
   state: text('state').notNull(),
   createdAt: integer('created_at').notNull(),
   changedAt: integer('changed_at').notNull(),
-  /** A cursor, as the positions of its shards are. */
+  /** A cursor, like the positions of the shards. */
   start: text('start').notNull(),
 });
 
-/** Shards that have come further than their webhook's start. */
+/** Shards whose position is after the start of their webhook. */
 export const webhookShards = sqliteTable(
   'webhook_shards',
   {
@@ -137,11 +136,11 @@ export const webhookShards = sqliteTable(
   (table) => [primaryKey({ columns: [table.webhookId, table.shard] })],
 );
 
-/** Those of a webhook that was deleted are nobody's, and are removed by and by. */
+/** Deliveries. Those of a deleted webhook are removed gradually by retention. */
 export const webhookDeliveries = sqliteTable(
   'webhook_deliveries',
   {
-    /** Rises with every new one: the order in which they are listed. */
+    /** Increases with each delivery. Defines the order of lists. */
     seq: integer('seq').primaryKey(),
     deliveryId: text('delivery_id').notNull().unique(),
     webhookId: text('webhook_id').notNull(),
@@ -156,19 +155,22 @@ export const webhookDeliveries = sqliteTable(
     lastError: text('last_error'),
     nextAttemptAt: integer('next_attempt_at'),
     giveUpAt: integer('give_up_at').notNull(),
-    /** Null while it is RETRYING: its last attempt, or when it was made without one. */
+    /**
+     * Null while the status is RETRYING. Otherwise the time of the last attempt, or of creation if there was no
+     * attempt.
+     */
     settledAt: integer('settled_at'),
-    /** JSON: a list. The last column, because the others are read without it. */
+    /** JSON: a list. The last column, because the others are also read without it. */
     events: text('events').notNull(),
   },
   (table) => [
-    // For the pages of them, and for keeping the last so many.
+    // For pages of deliveries, and for limiting their number.
     index('webhook_deliveries_of').on(table.webhookId, table.status, table.seq),
-    // For what a shard has pending, and for what is due.
+    // For the pending delivery of a shard, and for deliveries that are due.
     index('webhook_deliveries_due')
       .on(table.webhookId, table.shard, table.nextAttemptAt)
       .where(sql`status = 'RETRYING'`),
-    // For forgetting those settled the longest.
+    // For removing deliveries that were settled the longest ago.
     index('webhook_deliveries_settled')
       .on(table.status, table.settledAt)
       .where(sql`settled_at IS NOT NULL`),

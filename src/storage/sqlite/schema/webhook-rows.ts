@@ -1,4 +1,4 @@
-/** Webhooks and their deliveries as rows and back; the order of the columns is the one given here. */
+/** Converts webhooks and deliveries to rows and back. The order of the columns is defined here. */
 import type { LoggedEvent } from '../../../app/ports/presence-store.ts';
 import type { Delivery } from '../../../app/ports/webhook-store.ts';
 import type { Cursor, DeliveryId, Millis, WebhookId } from '../../../core/ids.ts';
@@ -53,7 +53,7 @@ export const webhookToRow = (webhook: WebhookRecord): FlatRows => [
   webhook.state,
   webhook.createdAt,
   webhook.changedAt,
-  webhook.start,
+  webhook.startCursor,
 ];
 
 export const webhookFromRow = (row: SqlRow): WebhookRecord => ({
@@ -67,7 +67,7 @@ export const webhookFromRow = (row: SqlRow): WebhookRecord => ({
   state: row[8] as WebhookState,
   createdAt: row[9] as Millis,
   changedAt: row[10] as Millis,
-  start: row[11] as Cursor,
+  startCursor: row[11] as Cursor,
 });
 
 export const deliveryToRow = (delivery: Delivery): FlatRows => [
@@ -88,7 +88,7 @@ export const deliveryToRow = (delivery: Delivery): FlatRows => [
   JSON.stringify(delivery.events),
 ];
 
-/** `settledAt` follows from the others. */
+/** Ignores `settledAt`, which follows from the other columns. */
 export const deliveryFromRow = (row: SqlRow): Delivery => ({
   id: row[0] as DeliveryId,
   webhookId: row[1] as WebhookId,

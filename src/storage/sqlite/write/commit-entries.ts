@@ -1,5 +1,5 @@
-/** What goes into a commit, and the rows it becomes. */
-import type { Outcome } from '../../../core/commands.ts';
+/** The entries of a commit, and the rows they become. */
+import type { CommandOutcome } from '../../../core/commands.ts';
 import type { UserId } from '../../../core/ids.ts';
 import { findSession, type UserRecord } from '../../../core/records.ts';
 import type { UpdateJob } from './per-user-queue.ts';
@@ -15,8 +15,8 @@ import {
 } from '../schema/rows.ts';
 
 export type CommitEntry =
-  /** A change of one user, and the call that made it. */
-  | { readonly kind: 'change'; readonly before: UserRecord; readonly outcome: Outcome; readonly job: UpdateJob }
+  /** A change of one user, and the job that made it. */
+  | { readonly kind: 'change'; readonly before: UserRecord; readonly outcome: CommandOutcome; readonly job: UpdateJob }
   /** Users of whom only signs of life were heard since they were last written. */
   | { readonly kind: 'lastSeen'; readonly users: readonly UserRecord[]; readonly callbacks: CommitCallbacks }
   | { readonly kind: 'meta'; readonly key: string; readonly value: string; readonly callbacks: CommitCallbacks }
@@ -27,7 +27,7 @@ export interface CommitCallbacks {
   readonly onFailed: (error: Error) => void;
 }
 
-/** @param isDirty is more of this user unwritten than what the change touched? */
+/** @param isDirty returns whether the user has unwritten data in addition to the change. */
 export const buildBatch = (entries: readonly CommitEntry[], isDirty: (id: UserId) => boolean): CommitBatch => {
   const batch = createEmptyBatch();
   for (const entry of entries) {
@@ -45,7 +45,12 @@ export const buildBatch = (entries: readonly CommitEntry[], isDirty: (id: UserId
   return batch;
 };
 
-const pushChange = (batch: CommitBatch, before: UserRecord, { user, ended }: Outcome, isDirty: boolean): void => {
+const pushChange = (
+  batch: CommitBatch,
+  before: UserRecord,
+  { user, endedSessions: ended }: CommandOutcome,
+  isDirty: boolean,
+): void => {
   if (isDirty || !pushStatusRow(batch.statuses, before, user)) pushUserRow(batch.users, user);
   for (const session of user.sessions) {
     const previous = isDirty ? undefined : findSession(before, session.id);

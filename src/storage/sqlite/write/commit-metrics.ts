@@ -1,24 +1,24 @@
-import { SOON_MS, Tally } from '../../../app/shared/histogram.ts';
+import { LATENCY_BUCKETS_MS, Histogram } from '../../../app/shared/histogram.ts';
 
-/** How the commits went since the start. */
+/** Metrics of the commits since startup. */
 export class CommitMetrics {
-  /** From when a commit was sent to the writer's thread until its answer was heard, in ms; those that failed too. */
-  readonly durations = new Tally(SOON_MS);
-  /** Changes that went to the disk in one commit, failed ones too. */
-  readonly entryCounts = new Tally([1, 2, 4, 8, 16, 32, 64, 128, 256]);
+  /** Time from sending a commit to the writer thread until its reply, in ms. Includes failed commits. */
+  readonly durations = new Histogram(LATENCY_BUCKETS_MS);
+  /** Number of entries per commit. Includes failed commits. */
+  readonly entryCounts = new Histogram([1, 2, 4, 8, 16, 32, 64, 128, 256]);
   #failedCount = 0;
 
-  /** Commits that the disk refused, or that the writer's end cut off. */
+  /** Number of commits that the disk rejected or that ended with the writer. */
   get failedCount(): number {
     return this.#failedCount;
   }
 
-  /** @returns what is to be called when it is answered. */
+  /** @returns a function to call with the result of the commit. */
   startCommit(entries: number): (isDurable: boolean) => void {
     const startedAt = performance.now();
     return (isDurable) => {
-      this.durations.add(performance.now() - startedAt);
-      this.entryCounts.add(entries);
+      this.durations.recordValue(performance.now() - startedAt);
+      this.entryCounts.recordValue(entries);
       if (!isDurable) this.#failedCount++;
     };
   }

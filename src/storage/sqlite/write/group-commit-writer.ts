@@ -1,8 +1,7 @@
 /**
- * The main thread's end of the writer: group commit. What arrives while one commit is being written
- * goes into the next, in the order of arrival, so that one fsync serves hundreds. When more is waiting
- * than one commit takes, the next ones are sent ahead, so that the writer's thread is never idle while
- * this one puts in force what the last commit wrote.
+ * The main thread's side of the writer, with group commit. Entries that arrive while a commit is being written go
+ * into the next one, in order of arrival, so that one fsync serves hundreds. If more than one full commit is queued,
+ * the next is sent ahead. The writer thread is then never idle while this thread applies the last commit.
  */
 import { Worker } from 'node:worker_threads';
 import type { WriteBacklog } from '../../../app/ports/presence-store.ts';
@@ -18,15 +17,15 @@ import type {
   WriterInput,
 } from './writer-messages.ts';
 
-/** How entries become rows, and what is to be done when they are on disk, or are not. */
+/** Encodes entries and handles the result of their commit. */
 export interface WriterHandlers<Entry> {
-  /** Called right before the batch is sent. Batches before it may still be being written, and fail without it. */
+  /** Called right before the batch is sent. Earlier batches may still be in flight and may fail independently. */
   encodeBatch(entries: readonly Entry[]): CommitBatch;
-  /** The batch is durable. */
+  /** The entries are durable. */
   onCommitted(entries: readonly Entry[]): void;
   /** Nothing of the batch was written. */
   onRejected(entries: readonly Entry[], error: StoreUnavailable | WriteRejected): void;
-  /** The writer is dead: every entry was, and each later one will be, told so by `failed`. */
+  /** The writer has failed for good. All entries, and all later ones, are passed to `onRejected`. */
   onWriterFailed(error: StoreUnavailable): void;
 }
 
@@ -35,16 +34,16 @@ interface PendingRequest {
   readonly onError: (error: StoreUnavailable | WriteRejected) => void;
 }
 
-/** What will be one commit. */
+/** The entries of one commit. */
 interface CommitGroup<Entry> {
   readonly entries: Entry[];
-  /** When the first of them came. */
+  /** When the first entry was submitted. */
   readonly since: number;
 }
 
-/** Bounds the time that one commit takes on either thread, and with it how long everybody else waits: some ms. */
+/** Limits the time that one commit takes on either thread, and so the wait of other work: some ms. */
 const MAX_ENTRIES_PER_COMMIT = 256;
-/** Full commits sent and not answered yet. With less than a full one waiting, one is sent at a time. */
+/** Most full commits in flight. A commit that is not full is sent only when none is in flight. */
 const MAX_COMMITS_IN_FLIGHT = 2;
 
 const WORKER_URL = resolveWorkerUrl(import.meta.url, './writer-worker.js');
@@ -53,16 +52,16 @@ export class GroupCommitWriter<Entry> {
   readonly metrics = new CommitMetrics();
   readonly #worker: Worker;
   readonly #handlers: WriterHandlers<Entry>;
-  /** Asked and not answered yet; answers come in this order. */
+  /** Requests without a reply, in order. Replies arrive in the same order. */
   readonly #pendingRequests: PendingRequest[] = [];
   readonly #now: () => number;
-  /** All but the last are full. */
+  /** All groups but the last are full. */
   #queuedGroups: CommitGroup<Entry>[] = [];
-  /** Commits sent and not answered yet, the oldest first. */
+  /** Commits without a reply, oldest first. */
   readonly #groupsInFlight: CommitGroup<Entry>[] = [];
   #isCommitScheduled = false;
   #failure: StoreUnavailable | null = null;
-  /** When dead: the thread is gone, and with it its hold on the file. */
+  /** After a failure: resolves when the thread has ended and no longer holds the file. */
   #threadTermination: Promise<unknown> | undefined;
   #isClosed = false;
 
@@ -76,13 +75,13 @@ export class GroupCommitWriter<Entry> {
     );
     worker.on('exit', (code) => {
       if (!this.#isClosed)
-        this.#fail(new StoreUnavailable('DEAD', `The writer thread ended by itself (exit code ${code}).`));
+        this.#fail(new StoreUnavailable('DEAD', `The writer thread ended unexpectedly (exit code ${code}).`));
     });
   }
 
   /**
-   * @param now milliseconds, never set back.
-   * @throws the reason why the thread, or its connection, could not be opened.
+   * @param now returns milliseconds and never goes back.
+   * @throws the error that prevented the thread or its connection from starting.
    */
   static start<Entry>(
     data: WriterInput,
@@ -103,7 +102,7 @@ export class GroupCommitWriter<Entry> {
   submitEntry(entry: Entry): void {
     const failure = this.#failure;
     if (failure !== null) {
-      // Not at once: those who waited for this entry are to fail one after another, not one within the other.
+      // Deferred, so that jobs that wait for this entry fail one after another and not recursively.
       queueMicrotask(() => this.#handlers.onRejected([entry], failure));
       return;
     }
@@ -113,7 +112,7 @@ export class GroupCommitWriter<Entry> {
     this.#scheduleCommit();
   }
 
-  /** What was submitted and not answered yet. */
+  /** Returns how many entries have no result yet, and how long the oldest has waited. */
   getWriteBacklog(): WriteBacklog {
     const oldest = this.#groupsInFlight[0] ?? this.#queuedGroups[0];
     if (oldest === undefined) return { pendingChanges: 0, oldestPendingMs: 0 };
@@ -124,15 +123,15 @@ export class GroupCommitWriter<Entry> {
     return { pendingChanges: waiting, oldestPendingMs: this.#now() - oldest.since };
   }
 
-  /** Does one portion of the retention's work. */
+  /** Runs one portion of retention. */
   purgePortion(purge: PurgeRequest): Promise<PurgeResult> {
     return new Promise((resolve, reject) => {
       this.#sendRequest(
         { kind: 'purge', purge },
         {
           onReply: (reply) => {
-            if (reply.kind === 'done' && reply.purged !== null) resolve(reply.purged);
-            else reject(new StoreUnavailable('DEAD', 'The writer thread answered what was not asked.'));
+            if (reply.kind === 'done' && reply.purgeResult !== null) resolve(reply.purgeResult);
+            else reject(new StoreUnavailable('DEAD', 'The writer thread sent an unexpected reply.'));
           },
           onError: reject,
         },
@@ -140,19 +139,22 @@ export class GroupCommitWriter<Entry> {
     });
   }
 
-  /** Looks whether the file that is written to is still there. @throws StoreFailure; the writer is dead then. */
+  /**
+   * Checks that the open file is still the one at its path.
+   * @throws StoreUnavailable if not; the writer has failed then.
+   */
   checkFile(): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#sendRequest({ kind: 'check' }, { onReply: () => resolve(), onError: reject });
     });
   }
 
-  /** Nothing is written any more: somebody else has found out that the file cannot be trusted. */
+  /** Fails the writer because the file can no longer be trusted. */
   failWriter(reason: StoreUnavailable): void {
     this.#fail(reason);
   }
 
-  /** Folds the write-ahead log into the file and closes it. To be called when nothing is waiting. */
+  /** Checkpoints the write-ahead log and closes the file. No entry may be waiting. */
   async close(): Promise<void> {
     if (this.#failure !== null) await this.#threadTermination;
     else await this.#sendClose();
@@ -176,7 +178,7 @@ export class GroupCommitWriter<Entry> {
     });
   }
 
-  /** At the end of this turn of the event loop, so that what one turn brings is one commit. */
+  /** Sends at the end of this turn of the event loop, so that all entries of the turn share a commit. */
   #scheduleCommit(): void {
     if (this.#isCommitScheduled || !this.#canCommit()) return;
     this.#isCommitScheduled = true;
@@ -193,7 +195,7 @@ export class GroupCommitWriter<Entry> {
     return this.#groupsInFlight.length < MAX_COMMITS_IN_FLIGHT && next.entries.length >= MAX_ENTRIES_PER_COMMIT;
   }
 
-  /** One at a time: what more there is to be sent is sent in a turn of its own. */
+  /** Sends one commit. Further ones are sent in later turns of the event loop. */
   #sendCommit(): void {
     const group = this.#canCommit() ? this.#queuedGroups.shift() : undefined;
     if (group === undefined) return;
@@ -204,7 +206,7 @@ export class GroupCommitWriter<Entry> {
       this.#groupsInFlight.shift();
       recordResult(isDurable);
       notifyHandlers();
-      // At once: nothing is being written now.
+      // Sent at once, because no commit is in flight.
       if (this.#groupsInFlight.length === 0) this.#sendCommit();
       this.#scheduleCommit();
     };
@@ -233,7 +235,7 @@ export class GroupCommitWriter<Entry> {
     if (pending === undefined) return;
     if (reply.kind === 'failed') {
       const error = reply.fatal
-        ? new StoreUnavailable('DEAD', `The database cannot be trusted any more: ${reply.message}.`)
+        ? new StoreUnavailable('DEAD', `The database can no longer be trusted: ${reply.message}.`)
         : new WriteRejected(`The database could not be written: ${reply.message}.`);
       pending.onError(error);
       if (error instanceof StoreUnavailable) this.#fail(error);

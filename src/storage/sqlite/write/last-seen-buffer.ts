@@ -1,22 +1,22 @@
 /**
- * Signs of life are no events: they are in force at once, in memory alone, and written behind. What a
- * crash loses of them is when somebody was last seen, by some seconds.
+ * Buffers last-seen times. Activity takes effect in memory at once and is written later. A crash loses the last-seen
+ * times of some seconds.
  */
 import type { UserId } from '../../../core/ids.ts';
 import type { UserRecord } from '../../../core/records.ts';
 
-/** Bounds the time that one commit takes. */
+/** Limits the time that one commit takes. */
 const MAX_USERS_PER_COMMIT = 500;
 
 export class LastSeenBuffer {
   readonly #unwritten = new Set<UserId>();
-  /** On their way to the disk: until they are there, their rows are as they were. */
+  /** Being written: their rows still have the old values. */
   readonly #writing = new Set<UserId>();
   readonly #getUser: (id: UserId) => UserRecord | undefined;
   readonly #writeUsers: (users: readonly UserRecord[]) => Promise<void>;
 
   /**
-   * @param getUser the user as she is; undefined when she is OFFLINE, or a change of hers is being
+   * @param getUser returns the current record. Undefined if the user is OFFLINE, or if a change of theirs is being
    * written, which writes everything.
    */
   constructor(
@@ -27,22 +27,25 @@ export class LastSeenBuffer {
     this.#writeUsers = writeUsers;
   }
 
-  /** Life was seen of her since she was last written. */
+  /** Records that the user has activity that is not written. */
   markUnwritten(id: UserId): void {
     this.#unwritten.add(id);
   }
 
-  /** Is there life of her that is not on the disk yet? */
+  /** Returns whether the user has activity that is not on disk yet. */
   hasUnwritten(id: UserId): boolean {
     return this.#unwritten.has(id) || this.#writing.has(id);
   }
 
-  /** She was written as she is. */
+  /** Records that the current user record was written. */
   markWritten(id: UserId): void {
     this.#unwritten.delete(id);
   }
 
-  /** Writes, in portions, those there are by now. @throws what `write` throws; the rest is written later then. */
+  /**
+   * Writes all users that are unwritten at the time of the call, in portions.
+   * @throws the error of `writeUsers`; the rest is written later in that case.
+   */
   async flushAll(): Promise<void> {
     const ids = [...this.#unwritten];
     for (let start = 0; start < ids.length; start += MAX_USERS_PER_COMMIT) {
@@ -55,7 +58,7 @@ export class LastSeenBuffer {
     for (const id of ids) {
       const user = this.#unwritten.has(id) ? this.#getUser(id) : undefined;
       if (user === undefined) continue;
-      // Before it is written, so that life seen meanwhile counts as new.
+      // Removed before the write, so that activity during the write counts as new.
       this.#unwritten.delete(id);
       this.#writing.add(id);
       users.push(user);

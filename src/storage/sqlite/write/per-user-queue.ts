@@ -1,27 +1,27 @@
 /**
- * One lane per user whose change is being written: who comes later for the same user waits there, in
- * the order of arrival, those who yield behind all others, and readers find what held before.
+ * A queue for each user whose change is being written. Later updates of the same user wait there in order of arrival,
+ * low-priority ones last. Readers get the committed record from before the change.
  */
 import type { Millis, UserId } from '../../../core/ids.ts';
-import type { Outcome } from '../../../core/commands.ts';
+import type { CommandOutcome } from '../../../core/commands.ts';
 import type { Policy } from '../../../core/policy.ts';
 import type { UserRecord } from '../../../core/records.ts';
 
-export type DecideUpdate = (user: UserRecord, policy: Policy, now: Millis) => Outcome;
+export type DecideUpdate = (user: UserRecord, policy: Policy, now: Millis) => CommandOutcome;
 
-/** One call of `update`; all the users of one `updateAll` share one. */
+/** One call of `updateUser`, or one call of `updateUsers` shared by all its users. */
 export interface UpdateJob {
   readonly decide: DecideUpdate;
-  /** It goes after all who wait for the same change and do not yield, whenever they came. */
+  /** Runs after all jobs of normal priority that wait for the same write, whenever they arrived. */
   readonly lowPriority: boolean;
-  readonly resolve: (outcome: Outcome) => void;
+  readonly resolve: (outcome: CommandOutcome) => void;
   readonly reject: (error: unknown, id: UserId) => void;
 }
 
 interface UserQueue {
   /** The user as last committed. */
   readonly committedUser: UserRecord;
-  /** Null while nobody waits, as nearly always: a lane of its own is opened for every change. */
+  /** Null while no job waits, which is the common case: a queue is created for every change. */
   jobs: UpdateJob[] | null;
 }
 
@@ -29,7 +29,7 @@ export class PerUserQueue {
   readonly #queues = new Map<UserId, UserQueue>();
   #emptyListeners: (() => void)[] = [];
 
-  /** The user as last committed, while a change of hers is being written. */
+  /** Returns the user as last committed, while a change of theirs is being written. */
   committedUserDuringWrite(id: UserId): UserRecord | undefined {
     return this.#queues.get(id)?.committedUser;
   }
@@ -38,7 +38,7 @@ export class PerUserQueue {
     return this.#queues.has(id);
   }
 
-  /** @returns false when nothing of this user is being written: then the job need not wait. */
+  /** @returns false if no change of this user is being written; the job can run at once. */
   enqueueBehindWrite(id: UserId, job: UpdateJob): boolean {
     const queue = this.#queues.get(id);
     if (queue === undefined) return false;
@@ -50,8 +50,9 @@ export class PerUserQueue {
   }
 
   /**
-   * A change of this user goes to the disk.
-   * @param jobs who have waited for another one already: they yield no more, or change after change could keep them.
+   * Records that a change of this user is being written.
+   * @param jobs have waited for an earlier write already. They get normal priority, so that a series of changes
+   * cannot delay them for ever.
    */
   beginWrite(before: UserRecord, jobs: UpdateJob[] | null = null): void {
     const waitingJobs = jobs?.some(({ lowPriority }) => lowPriority)
@@ -61,8 +62,9 @@ export class PerUserQueue {
   }
 
   /**
-   * That change is on the disk, or is not. Runs those who waited, until one of them goes to the disk itself.
-   * @param run runs a job; true when it goes to the disk, and has opened the lane again with the jobs given.
+   * Records that the write has succeeded or failed. Runs the waiting jobs until one of them must be written itself.
+   * @param run runs a job and returns true if it must be written. It has called `beginWrite` with the given jobs in
+   * that case.
    */
   endWrite(id: UserId, run: (job: UpdateJob, nextJobs: UpdateJob[] | null) => boolean): void {
     const jobs = this.#queues.get(id)?.jobs ?? null;
@@ -76,7 +78,7 @@ export class PerUserQueue {
     for (const resolve of waiting) resolve();
   }
 
-  /** Resolves when nothing is being written and nobody waits. */
+  /** Resolves when no change is being written and no job waits. */
   waitUntilEmpty(): Promise<void> {
     if (this.#queues.size === 0) return Promise.resolve();
     return new Promise((resolve) => this.#emptyListeners.push(resolve));

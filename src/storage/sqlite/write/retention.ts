@@ -1,6 +1,6 @@
 /**
- * What is remembered, and for how long. The work is done in portions of about a thousand rows, each a
- * transaction of its own, so that commits wait for one portion at the most.
+ * Removes old data, in portions of about a thousand rows. Each portion is a transaction of its own, so a commit waits
+ * for one portion at most.
  */
 import type Database from 'better-sqlite3';
 import { asc, sql } from 'drizzle-orm';
@@ -12,12 +12,12 @@ import { prepareRead, prepareWrite } from '../schema/statements.ts';
 import { events, meta, sessions, users } from '../schema/tables.ts';
 import { createDeliveryPurger } from './webhook-retention.ts';
 
-/** How long the end of a session is told to whoever still uses its token. */
+/** How long the end of a session is reported to clients that still use its token. */
 export const ENDED_SESSION_RETENTION_MS = 7 * 86_400_000;
 
 const ROWS_PER_PORTION = 1_000;
 
-/** @returns one portion of the work there is by `now`. */
+/** @returns a function that does one portion of the work due at `now`. */
 export const createPurger = (connection: Database.Database): ((order: PurgeRequest) => PurgeResult) => {
   const db = drizzle(connection);
   const at = sql.placeholder('at');
@@ -62,7 +62,7 @@ export const createPurger = (connection: Database.Database): ((order: PurgeReque
   );
   const forgetUser = prepareWrite(
     connection,
-    // Literals, not nulls: a value in a prepared query would be a parameter.
+    // Literals instead of nulls: a value in a prepared query would become a parameter.
     db
       .update(users)
       .set({
@@ -96,7 +96,7 @@ export const createPurger = (connection: Database.Database): ((order: PurgeReque
 
   const number = (key: string): number => Number(readMeta.get(key)?.[0] ?? 0);
 
-  /** Always the beginning of the log, up to the first event that is young enough, and never part of a change. */
+  /** Removes the beginning of the log, up to the first event that is young enough. Never removes part of a change. */
   const purgeEvents = (before: number): boolean => {
     let through: number | null = null;
     let change: SqlValue = null;

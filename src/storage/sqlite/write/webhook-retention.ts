@@ -1,4 +1,4 @@
-/** For how long deliveries are remembered, and that those of deleted webhooks are not. RETRYING ones are kept. */
+/** Removes old deliveries and those of deleted webhooks. RETRYING deliveries of existing webhooks are kept. */
 import type Database from 'better-sqlite3';
 import { asc, sql, type SQL } from 'drizzle-orm';
 import { drizzle } from 'drizzle-orm/better-sqlite3';
@@ -6,20 +6,23 @@ import { prepareRead, prepareWrite } from '../schema/statements.ts';
 import { webhookDeliveries as deliveries, webhooks } from '../schema/tables.ts';
 
 const DAY_MS = 86_400_000;
-/** So long after they were settled. */
+/** Time after a delivery is settled. */
 const DEAD_RETENTION_MS = 30 * DAY_MS;
 const DELIVERED_RETENTION_MS = DAY_MS;
-/** Of each webhook. What comes after the retention was at work is kept until it is again. */
+/** Per webhook. More may exist until the next run of retention. */
 const MAX_DELIVERED_PER_WEBHOOK = 10_000;
 
 /** Rows without events, of some hundred bytes. */
 const ROWS_PER_PORTION = 1_000;
-/** With them, they have some ten pages each, all of which have to be looked at. */
+/** Rows with events have about ten pages each, all of which must be read. */
 const LARGE_ROWS_PER_PORTION = 100;
-/** To count the deliveries of one takes a part of a millisecond. */
+/** Counting the deliveries of one webhook takes a fraction of a millisecond. */
 const WEBHOOKS_PER_PORTION = 8;
 
-/** @returns what does one portion of the work there is by `now`, within a transaction, and says whether there is more. */
+/**
+ * @returns a function that does one portion of the work due at `now`, within a transaction. It returns whether there
+ * is more.
+ */
 export const createDeliveryPurger = (connection: Database.Database): ((now: number) => boolean) => {
   const db = drizzle(connection);
   const named = (name: string) => sql.placeholder(name);
@@ -50,7 +53,7 @@ export const createDeliveryPurger = (connection: Database.Database): ((now: numb
     ['after'],
   );
 
-  /** The webhook that was looked at last; none: it begins anew. */
+  /** The last webhook examined; empty: starts with the first. */
   let reached = '';
   const purgeWebhooks = (): boolean => {
     for (let looked = 0; looked < WEBHOOKS_PER_PORTION; looked++) {

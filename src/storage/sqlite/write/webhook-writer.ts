@@ -1,4 +1,4 @@
-/** Writes what a batch says of webhooks, within its transaction. */
+/** Writes the webhook part of a batch, within its transaction. */
 import type Database from 'better-sqlite3';
 import { sql } from 'drizzle-orm';
 import { drizzle } from 'drizzle-orm/better-sqlite3';
@@ -57,7 +57,7 @@ export const createWebhookWriter = (connection: Database.Database): ((writes: re
         putDelivery.run(...write.row);
         break;
       case 'delete':
-        // There may be so many deliveries that nobody could wait for them: those are left to the retention.
+        // Deliveries may be too many to delete here; retention removes them.
         removePositions.run(write.webhookId);
         removeWebhook.run(write.webhookId);
     }

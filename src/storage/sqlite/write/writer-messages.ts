@@ -1,19 +1,19 @@
-/** What the main thread and the writer's thread say to each other. Answers come in the order of the questions. */
+/** The messages between the main thread and the writer thread. Replies arrive in the order of the requests. */
 import type { FlatRows } from '../schema/rows.ts';
 
 export interface WriterInput {
   readonly path: string;
 }
 
-/** One step of what is written of webhooks; rows as webhook-rows.ts has them. */
+/** One write to the webhook tables; rows as defined in webhook-rows.ts. */
 export type WebhookWrite =
-  /** Put there, or in the place of the one that there is. */
+  /** Inserts the row or replaces the existing one. */
   | { readonly kind: 'webhook' | 'position' | 'delivery'; readonly row: FlatRows }
   | { readonly kind: 'delete'; readonly webhookId: string };
 
 /**
- * One transaction: rows of each kind, one after another. What times out by the thousand has kinds of its
- * own, of the few columns that changed: they update rows that are there.
+ * The content of one transaction: rows of each kind, one after another. Changes that occur by the thousand at a
+ * timeout have their own kinds. These contain only the changed columns and update existing rows.
  */
 export interface CommitBatch {
   readonly lastSeen: FlatRows;
@@ -25,7 +25,7 @@ export interface CommitBatch {
   readonly sessionEnds: FlatRows;
   readonly events: FlatRows;
   readonly meta: FlatRows;
-  /** In this order. */
+  /** Written in this order. */
   readonly webhooks: WebhookWrite[];
 }
 
@@ -47,24 +47,24 @@ export interface PurgeRequest {
   readonly eventRetentionMs: number;
 }
 
-/** What one bounded portion of the retention's work did. */
+/** The result of one bounded portion of retention. */
 export interface PurgeResult {
   readonly purgedThrough: number;
-  /** Is there more to remove by that moment? */
+  /** Is there more to remove at this time? */
   readonly hasMore: boolean;
 }
 
 export type WriterRequest =
   | { readonly kind: 'commit'; readonly batch: CommitBatch }
   | { readonly kind: 'purge'; readonly purge: PurgeRequest }
-  /** Is the file still there? */
+  /** Checks that the open file is still the one at its path. */
   | { readonly kind: 'check' }
   | { readonly kind: 'close' };
 
 export type WriterReply =
-  /** The first message of all: the connection is open. */
+  /** The first message: the connection is open. */
   | { readonly kind: 'ready' }
-  | { readonly kind: 'done'; readonly purged: PurgeResult | null }
-  /** The transaction was rolled back. `fatal`: the file cannot be trusted to hold what is written from here on. */
+  | { readonly kind: 'done'; readonly purgeResult: PurgeResult | null }
+  /** The transaction was rolled back. `fatal`: the file can no longer be trusted. */
   | { readonly kind: 'failed'; readonly message: string; readonly fatal: boolean }
   | { readonly kind: 'closed' };

@@ -1,22 +1,41 @@
 /** The thread that owns the writing connection, so that the event loop never waits for the disk. */
 import { parentPort, workerData } from 'node:worker_threads';
+import { statSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { createBatchWriter } from './batch-writer.ts';
-import { isFatalDatabaseError, errorMessage } from '../file/errors.ts';
-import { createReplacementCheck } from '../file/file-identity.ts';
+import { errorMessage, FileReplaced, isFatalDatabaseError } from '../file/errors.ts';
 import type { WriterRequest, WriterReply, WriterInput } from './writer-messages.ts';
 import { createPurger } from './retention.ts';
 
 const port = parentPort;
-if (port === null) throw new Error('This file is the writer thread of the store: it is not run by itself.');
+if (port === null) throw new Error('This file must be run as a worker thread of the store.');
 
 const reply = (message: WriterReply): void => port.postMessage(message);
 
+/** Identifies a file among all files that exist at the same time. Null: there is no file. */
+const readFileIdentity = (path: string): string | null => {
+  const stats = statSync(path, { bigint: true, throwIfNoEntry: false });
+  return stats === undefined ? null : `${stats.dev} ${stats.ino}`;
+};
+
+/**
+ * SQLite does not notice when its file is removed, or replaced by renaming another file over it. It continues to write
+ * to the old file, whose content is lost when the process ends. Call this after the first read, when the write-ahead
+ * log exists too.
+ * @returns a check that takes some microseconds and throws FileReplaced.
+ */
+const createReplacementCheck = (path: string): (() => void) => {
+  const openFiles = [path, `${path}-wal`].map((name) => ({ name, identity: readFileIdentity(name) }));
+  return () => {
+    for (const { name, identity } of openFiles) if (readFileIdentity(name) !== identity) throw new FileReplaced(name);
+  };
+};
+
 const { path } = workerData as WriterInput;
 const connection = new Database(path, { fileMustExist: true, timeout: 5_000 });
-// FULL: a commit is on the disk before it is acknowledged.
+// FULL: a commit is on disk before it is acknowledged.
 connection.pragma('synchronous = FULL');
-// A burst must not leave a huge file behind.
+// Truncates the write-ahead log after a burst.
 connection.pragma('journal_size_limit = 67108864');
 const write = createBatchWriter(connection);
 const purge = createPurger(connection);
@@ -24,22 +43,23 @@ const checkFiles = createReplacementCheck(path);
 
 let hasFailed = false;
 
-const handleRequest = (order: WriterRequest): WriterReply => {
-  switch (order.kind) {
+const handleRequest = (request: WriterRequest): WriterReply => {
+  switch (request.kind) {
     case 'commit':
-      write(order.batch);
-      // Before it is acknowledged.
+      write(request.batch);
+      // Checked before the commit is acknowledged.
       checkFiles();
-      return { kind: 'done', purged: null };
+      return { kind: 'done', purgeResult: null };
     case 'purge':
-      return { kind: 'done', purged: purge(order.purge) };
+      return { kind: 'done', purgeResult: purge(request.purge) };
     case 'check':
       checkFiles();
-      return { kind: 'done', purged: null };
+      return { kind: 'done', purgeResult: null };
     case 'close':
-      // Folding the log into a file that is not ours any more would take away somebody else's log.
+      // If the file was replaced, a checkpoint would damage the log of the new file.
       checkFiles();
-      // Whoever else reads the file keeps the log from being folded: that can wait for the next start, this end cannot.
+      // Another reader can block the checkpoint. The next start can do it; the shutdown does not wait longer than
+      // this.
       connection.pragma('busy_timeout = 1000');
       connection.pragma('wal_checkpoint(TRUNCATE)');
       connection.close();
@@ -47,17 +67,17 @@ const handleRequest = (order: WriterRequest): WriterReply => {
   }
 };
 
-port.on('message', (order: WriterRequest) => {
+port.on('message', (request: WriterRequest) => {
   try {
-    // What was sent before the failure was heard of must not be written after it.
-    if (hasFailed) throw new Error('A commit before it has failed for good');
-    reply(handleRequest(order));
+    // Requests sent before the main thread knew of the failure must not be written after it.
+    if (hasFailed) throw new Error('An earlier commit failed permanently');
+    reply(handleRequest(request));
   } catch (error) {
     const code = error instanceof Database.SqliteError ? ` (${error.code})` : '';
     hasFailed ||= isFatalDatabaseError(error);
     reply({ kind: 'failed', message: `${errorMessage(error)}${code}`, fatal: hasFailed });
   }
-  if (order.kind === 'close') port.close();
+  if (request.kind === 'close') port.close();
 });
 
 reply({ kind: 'ready' });

@@ -1,7 +1,7 @@
 /** What a store says of the changes that writing-process.js makes, held against itself and against what was acknowledged. */
 import { expect } from 'vitest';
 import type { LoggedEvent, PresenceStore } from '../../../../src/app/ports/presence-store.ts';
-import { sessionId, type Cursor } from '../../../../src/core/ids.ts';
+import { parseSessionId, type Cursor } from '../../../../src/core/ids.ts';
 import { user } from '../../../contract/commands.ts';
 
 export interface Acknowledged {
@@ -60,7 +60,7 @@ export const expectWhole = async (
     const [latest, previous] = sessions.get(record.id)?.toReversed() ?? [];
     expect(record.sessions.map(({ id }) => id)).toEqual([latest]);
     if (previous === undefined) continue;
-    expect(await store.findEndedSession(record.id, sessionId(previous))).toMatchObject({ reason: 'KICKED' });
+    expect(await store.findEndedSession(record.id, parseSessionId(previous))).toMatchObject({ reason: 'KICKED' });
   }
   return events;
 };

@@ -30,10 +30,10 @@ async function changeForEver(id) {
       appVersion: null,
       osVersion: null,
       ipAddress: null,
-      watch: null,
-      link: null,
+      watchScope: null,
+      socketId: null,
     };
-    const text = { type: 'customStatus', sessionId: command.sessionId, text: `${round} ${count}` };
+    const text = { type: 'setCustomStatus', sessionId: command.sessionId, text: `${round} ${count}` };
     for (const each of [command, text]) {
       const { user } = await store.update(
         id,

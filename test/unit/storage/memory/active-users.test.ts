@@ -1,34 +1,34 @@
 /** Whoever is held as an object and whoever is bytes: nobody can tell the one from the other. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { deadline } from '../../../../src/core/deadlines.ts';
-import { linkId, millis, type Millis, type UserId } from '../../../../src/core/ids.ts';
-import { afterRestart, sessionAfterRestart } from '../../../../src/core/state-machine.ts';
-import { highestStatus, type SessionRecord, type UserRecord } from '../../../../src/core/records.ts';
+import { computeUserDeadline } from '../../../../src/core/deadlines.ts';
+import { asSocketId, toMillis, type Millis, type UserId } from '../../../../src/core/ids.ts';
+import { restoreUserAfterRestart, restoreSessionAfterRestart } from '../../../../src/core/state-machine.ts';
+import { computeUserStatus, type SessionRecord, type UserRecord } from '../../../../src/core/records.ts';
 import { packSessions } from '../../../../src/storage/memory/packed/session-chunks.ts';
 import { ActiveUsers } from '../../../../src/storage/memory/active-users.ts';
 import { arbitrarySession, arbitraryUser } from './packed/arbitrary-users.ts';
 
-const START = millis(1_767_225_600_000);
+const START = toMillis(1_767_225_600_000);
 const GRAIN_MS = 200;
 const IDS = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'é', '慡'] as UserId[];
 const EVERYBODY = 1_000;
 
-const near = fc.integer({ min: 0, max: 100_000 }).map((ms) => millis(START + ms));
+const near = fc.integer({ min: 0, max: 100_000 }).map((ms) => toMillis(START + ms));
 const session: fc.Arbitrary<SessionRecord> = fc
   .tuple(arbitrarySession, near, fc.boolean())
   .map(([model, at, attached]) => ({
     ...model,
-    aliveAt: at,
+    inactiveSince: at,
     backgroundSince: null,
     detachedAt: null,
     pushExpiresAt: model.status === 'ONLINE' ? null : at,
     timings: { ...model.timings, heartbeatTimeoutMs: 1_000, backgroundTimeoutMs: 5_000 },
-    links: attached ? [linkId('link')] : [],
+    socketIds: attached ? [asSocketId('link')] : [],
   }));
 const user: fc.Arbitrary<UserRecord> = fc
   .tuple(arbitraryUser, fc.constantFrom(...IDS), fc.array(session, { maxLength: 3 }))
-  .map(([model, id, sessions]) => ({ ...model, id, sessions, status: highestStatus(sessions) }));
+  .map(([model, id, sessions]) => ({ ...model, id, sessions, status: computeUserStatus(sessions) }));
 
 const countsOf = (users: Iterable<UserRecord>) => {
   const counts = new ActiveUsers(START).getPresenceCounts() as {
@@ -47,7 +47,7 @@ const countsOf = (users: Iterable<UserRecord>) => {
 };
 
 const dueBy = (users: Iterable<UserRecord>, now: Millis): UserId[] =>
-  [...users].filter((each) => (deadline(each) ?? Infinity) <= now).map(({ id }) => id);
+  [...users].filter((each) => (computeUserDeadline(each) ?? Infinity) <= now).map(({ id }) => id);
 
 describe('those who are present', () => {
   it('are who they were last said to be, counted and woken, however few are held', () => {
@@ -72,9 +72,9 @@ describe('those who are present', () => {
           }
           expect(present.getPresenceCounts()).toEqual(countsOf(model.values()));
         }
-        const taken = present.takeDueUsers(millis(now + GRAIN_MS), EVERYBODY);
+        const taken = present.takeDueUsers(toMillis(now + GRAIN_MS), EVERYBODY);
         expect(taken.ids).toEqual(expect.arrayContaining(dueBy(model.values(), now)));
-        expect(dueBy(model.values(), millis(now + GRAIN_MS))).toEqual(expect.arrayContaining([...taken.ids]));
+        expect(dueBy(model.values(), toMillis(now + GRAIN_MS))).toEqual(expect.arrayContaining([...taken.ids]));
         for (const id of IDS) expect(present.getUser(id)).toEqual(model.get(id));
       }),
       { numRuns: 500 },
@@ -89,16 +89,16 @@ describe('those who are present', () => {
       ...model,
       id: id as UserId,
       status: one.status,
-      sessions: [{ ...one, links: [linkId(id)] }],
+      sessions: [{ ...one, socketIds: [asSocketId(id)] }],
     });
     const users = Array.from({ length: 100 }, (_, index) => attached(`user ${index}`));
     for (const each of users) present.putUser(each);
     for (const each of users) expect(present.getUser(each.id)).toBe(each);
     const [first] = users as [UserRecord];
-    const alone: UserRecord = { ...first, sessions: [{ ...one, links: [] }] };
+    const alone: UserRecord = { ...first, sessions: [{ ...one, socketIds: [] }] };
     present.putUser(alone);
     expect(present.getUser(alone.id)).toBe(alone);
-    for (const each of users.slice(1)) present.putUser({ ...each, sessions: [{ ...one, links: [] }] });
+    for (const each of users.slice(1)) present.putUser({ ...each, sessions: [{ ...one, socketIds: [] }] });
     expect(present.getUser(alone.id)).not.toBe(alone);
     expect(present.getUser(alone.id)).toEqual(alone);
   });
@@ -111,15 +111,15 @@ describe('those who are present', () => {
         for (const each of users.values()) present.loadUser({ ...each, sessions: [] });
         const orphans = some.filter(({ id }) => !users.has(id));
         const sessions = [...orphans, ...users.values()].flatMap((each) =>
-          each.sessions.map((one) => ({ userId: each.id, session: sessionAfterRestart(one, now) })),
+          each.sessions.map((one) => ({ userId: each.id, session: restoreSessionAfterRestart(one, now) })),
         );
         for (const chunk of packSessions(sessions, 200)) {
           for (const session of present.unpackSessions(chunk)) present.loadSession(session);
         }
-        const expected = [...users.values()].map((each) => afterRestart(each, now));
+        const expected = [...users.values()].map((each) => restoreUserAfterRestart(each, now));
         expect(present.getPresenceCounts()).toEqual(countsOf(expected));
-        const later = millis(now + 50_000);
-        const taken = present.takeDueUsers(millis(later + GRAIN_MS), EVERYBODY);
+        const later = toMillis(now + 50_000);
+        const taken = present.takeDueUsers(toMillis(later + GRAIN_MS), EVERYBODY);
         expect(taken.ids).toEqual(expect.arrayContaining(dueBy(expected, later)));
         for (const each of expected) expect(present.getUser(each.id)).toEqual(each);
       }),

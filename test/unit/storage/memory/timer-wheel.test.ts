@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { millis } from '../../../../src/core/ids.ts';
+import { toMillis } from '../../../../src/core/ids.ts';
 import { TimerWheel } from '../../../../src/storage/memory/timer-wheel.ts';
 
-const START = millis(1_767_225_600_000);
+const START = toMillis(1_767_225_600_000);
 const TICK_MS = 100;
 const RETRY_MS = 1_000;
 const EVERYTHING = 1_000_000;
@@ -17,15 +17,15 @@ const wheelOf8 = () => {
     wheel,
     /** How many were looked at so far. */
     examined: 0,
-    set: (id: string, afterMs: number) => wheel.schedule(slotOf(id), millis(START + afterMs)),
-    setIfEarlier: (id: string, afterMs: number) => wheel.scheduleEarliest(slotOf(id), millis(START + afterMs)),
+    set: (id: string, afterMs: number) => wheel.schedule(slotOf(id), toMillis(START + afterMs)),
+    setIfEarlier: (id: string, afterMs: number) => wheel.scheduleEarliest(slotOf(id), toMillis(START + afterMs)),
     remove: (id: string) => wheel.cancel(slotOf(id)),
     take(afterMs: number, limit = EVERYTHING, budget = EVERYTHING) {
       const {
         slots,
         examinedCount: examined,
         hasMore: more,
-      } = wheel.takeDueSlots(millis(START + afterMs), limit, budget);
+      } = wheel.takeDueSlots(toMillis(START + afterMs), limit, budget);
       this.examined += examined;
       return { ids: slots.map((slot) => ids[slot]), more };
     },
@@ -193,13 +193,13 @@ describe('the timer wheel', () => {
           if ('arm' in each) {
             deadlines.set(each.arm, now + each.inMs);
             claimedAt.delete(each.arm);
-            wheel.schedule(each.arm, millis(now + each.inMs));
+            wheel.schedule(each.arm, toMillis(now + each.inMs));
           } else if ('disarm' in each) {
             deadlines.delete(each.disarm);
             claimedAt.delete(each.disarm);
             wheel.cancel(each.disarm);
           } else now += each.pass;
-          const { slots: ids, hasMore: more } = wheel.takeDueSlots(millis(now), EVERYTHING, EVERYTHING);
+          const { slots: ids, hasMore: more } = wheel.takeDueSlots(toMillis(now), EVERYTHING, EVERYTHING);
           expect(more).toBe(false);
           expect(new Set(ids).size).toBe(ids.length);
           for (const [who, at] of deadlines) {

@@ -1,6 +1,6 @@
 /**
- * Looks at a database and finds what is wrong with it, as of one instant, while a server may be writing to it.
- * Nothing is changed.
+ * Checks a database for inconsistencies, in one consistent state, while a server may be writing to it. Changes
+ * nothing.
  */
 import type Database from 'better-sqlite3';
 import { statSync } from 'node:fs';
@@ -17,24 +17,24 @@ import { checkUsersAndSessions } from './users-and-sessions.ts';
 import { checkWebhooks } from './webhooks.ts';
 
 export interface Diagnosis {
-  /** Null where the file is too damaged to tell. */
+  /** Null if the file is too damaged to read it. */
   readonly schema: SchemaState | null;
   readonly integrity: 'full' | 'quick';
   readonly file: {
     readonly bytes: number;
-    /** Of the write-ahead log beside it; 0 without one. */
+    /** Size of the write-ahead log; 0 without one. */
     readonly walBytes: number;
     readonly pages: number;
     readonly freePages: number;
   };
-  /** Null where the file is damaged, or its schema another one. */
+  /** Null if the file is damaged or its schema is not current. */
   readonly counted: RowCounts | null;
   readonly findings: readonly Finding[];
 }
 
 /**
- * @param quick leaves out whether every index has what its table has.
- * @throws StorageError when there is no database to be read. A damaged one is a finding.
+ * @param quick skips the comparison of indexes with their tables.
+ * @throws DatabaseFileError if there is no database to read. A damaged database is a finding.
  */
 export const diagnoseDatabase = (path: string, quick: boolean): Diagnosis => {
   assertReadableDatabase(path);
@@ -56,11 +56,11 @@ export const diagnoseDatabase = (path: string, quick: boolean): Diagnosis => {
 const runChecks = (connection: Database.Database, path: string, quick: boolean): Diagnosis => {
   const findings = new Findings();
   const schema = readSchemaState(connection);
-  if (schema === 'OLDER') findings.addFinding('schema-older', 'migrations are still to be applied');
+  if (schema === 'OLDER') findings.addFinding('schema-older', 'migrations are pending');
   if (schema === 'NEWER')
-    findings.addFinding('schema-newer', 'migrations were applied that this version does not know');
+    findings.addFinding('schema-newer', 'the database has migrations that this version does not know');
   const whole = checkIntegrity(connection, quick, findings);
-  // What a damaged file says of users is nothing to be held against it, and another schema has other rules.
+  // The content of a damaged file proves nothing, and another schema has other rules.
   const readable = whole && schema === 'CURRENT';
   if (readable) {
     checkEventOrder(connection, checkMetaValues(connection, findings), findings);

@@ -1,4 +1,4 @@
-/** What is wrong with a database, collected while it is gone through: each kind once, counted, with a few examples. */
+/** Collects the findings of the doctor: each kind once, with its number and a few examples. */
 
 export type FindingId =
   | 'schema-older'
@@ -23,38 +23,37 @@ export type FindingId =
 
 export interface Finding {
   readonly id: FindingId;
-  /** A warning says what the next start, or the server that runs, will change; an error, what should not be. */
+  /** A warning will be fixed by the next start or by the running server. An error should not exist. */
   readonly severity: 'error' | 'warning';
   readonly what: string;
   readonly count: number;
-  /** The first few, as text for the operator's own terminal. */
+  /** The first few, as text for the operator's terminal. */
   readonly examples: readonly string[];
 }
 
 const DESCRIPTIONS: Readonly<Record<FindingId, string>> = {
-  'schema-older': 'The schema is that of an older version: the next start of a server brings it up to date.',
-  'schema-newer': 'The schema is that of a newer version of Porchlight: only that one can serve it.',
-  damaged: 'The file itself is damaged: restore it from a backup.',
-  'meta-value': 'A value that the database keeps of itself is missing or makes no sense.',
-  'unknown-word': 'A column has a word in it that this version does not know.',
-  'log-hole': 'Events are missing in the log.',
-  'change-broken': 'The events of a change do not stand together.',
-  'event-versions': 'A user’s versions do not rise by one with each change along the log.',
-  'event-statuses': 'An event does not begin with the status that the one before left.',
-  'event-after-end': 'Something happened to a session after it had ended.',
-  'log-and-user': 'The last event of a user is not what is shown of her.',
-  'user-without-row': 'The log leaves a user present who is not known.',
-  'session-without-user': 'A session lives whose user is OFFLINE or not known.',
-  'session-without-login': 'A session lives whose LOGIN is not in the log, though it should be kept still.',
-  'sessions-and-user': 'A user’s status is not the highest of her live sessions.',
-  'webhook-value': 'Something that is kept of a webhook makes no sense.',
-  'shard-without-webhook': 'How far a webhook was told is kept, but not the webhook.',
-  'delivery-without-webhook':
-    'Deliveries of webhooks that are not there any more: a server removes them while it runs.',
-  'deliveries-pending': 'A shard of a webhook waits for several deliveries at once.',
+  'schema-older': 'The schema is older than this version. The next start of a server migrates it.',
+  'schema-newer': 'The schema is newer than this version of Porchlight. Only the newer version can serve it.',
+  damaged: 'The file is damaged. Restore it from a backup.',
+  'meta-value': 'A value in the table meta is missing or invalid.',
+  'unknown-word': 'A column contains a value that this version does not know.',
+  'log-hole': 'Events are missing from the log.',
+  'change-broken': 'The events of one change are not consecutive.',
+  'event-versions': 'The versions of a user do not increase by one with each change in the log.',
+  'event-statuses': 'The previous status of an event differs from the status after the event before it.',
+  'event-after-end': 'A session has an event after its end.',
+  'log-and-user': 'The record of a user differs from their last event.',
+  'user-without-row': 'A user is not OFFLINE according to the log, but has no record.',
+  'session-without-user': 'A live session belongs to an unknown user.',
+  'session-without-login': 'The LOGIN of a live session is missing from the log, although it should still be kept.',
+  'sessions-and-user': 'The status of a user is not the highest status of their live sessions.',
+  'webhook-value': 'A stored value of a webhook is invalid.',
+  'shard-without-webhook': 'The position of a shard is stored, but its webhook does not exist.',
+  'delivery-without-webhook': 'Deliveries of deleted webhooks exist. A running server removes them.',
+  'deliveries-pending': 'A shard of a webhook has several pending deliveries.',
 };
 
-/** They go away by themselves. */
+/** These are fixed without action by the operator. */
 const WARNING_IDS: readonly FindingId[] = ['schema-older', 'delivery-without-webhook'];
 
 const MAX_EXAMPLES = 5;

@@ -1,18 +1,18 @@
-/** The single values in the table `meta`. */
+/** Checks the single values in the table `meta`. */
 import type Database from 'better-sqlite3';
 import { isDeepStrictEqual } from 'node:util';
-import { seedPolicy, type Policy } from '../../../../core/policy.ts';
+import { createPolicyFromSeed, type Policy } from '../../../../core/policy.ts';
 import { errorMessage } from '../../file/errors.ts';
 import { LOG_ID_KEY, POLICY_KEY, PURGED_THROUGH_KEY, VERSION_FLOOR_KEY } from '../../schema/meta-keys.ts';
 import type { Findings } from './findings.ts';
 
-/** @returns the seq through which the retention has removed events, as far as that can be told. */
+/** @returns the seq through which retention has removed events; 0 if it is unreadable. */
 export const checkMetaValues = (connection: Database.Database, findings: Findings): number => {
   const read = connection.prepare<[string], string>('SELECT value FROM meta WHERE key = ?').pluck();
   const number = (key: string): number => {
     const text = read.get(key) ?? '0';
     if (/^(0|[1-9]\d{0,15})$/.test(text)) return Number(text);
-    findings.addFinding('meta-value', `${key} is no whole number`);
+    findings.addFinding('meta-value', `${key} is not a whole number`);
     return 0;
   };
   if (!/^[\w-]{12}$/.test(read.get(LOG_ID_KEY) ?? ''))
@@ -23,13 +23,13 @@ export const checkMetaValues = (connection: Database.Database, findings: Finding
   return number(PURGED_THROUGH_KEY);
 };
 
-/** A policy that was made by the rules can be made by them again, and comes out the same. */
+/** A valid policy is unchanged when the rules build it again. */
 const findPolicyProblem = (text: string | undefined): string | null => {
-  if (text === undefined) return 'it is missing';
+  if (text === undefined) return 'the value is missing';
   try {
     const policy = JSON.parse(text) as Policy;
-    const again = seedPolicy({ ...policy, platforms: Object.values(policy.platforms) });
-    return isDeepStrictEqual(again, policy) ? null : 'it is not what the rules for policies would make';
+    const again = createPolicyFromSeed({ ...policy, platforms: Object.values(policy.platforms) });
+    return isDeepStrictEqual(again, policy) ? null : 'the value breaks the rules for policies';
   } catch (error) {
     return errorMessage(error);
   }

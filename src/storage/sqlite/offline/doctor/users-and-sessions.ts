@@ -1,17 +1,20 @@
-/** The present against itself: users and their sessions, words and values. Each is one query whose rows are what is wrong. */
+/**
+ * Checks users and sessions against each other, and the values of enum columns. Each check is a query whose rows are
+ * the problems.
+ */
 import type Database from 'better-sqlite3';
-import { quoted } from '../../../../core/quote.ts';
+import { quoteText } from '../../../../core/quote.ts';
 import { EVENT_REASONS, PLATFORMS, STATUSES } from '../../../../core/enums.ts';
 import type { FindingId, Findings } from './findings.ts';
 
 const RANK = "CASE status WHEN 'ONLINE' THEN 'ONLINE' WHEN 'PUSH_ONLINE' THEN 'PUSH_ONLINE' END";
-// 'ONLINE' is the lesser of the two words, and the higher of the two statuses.
+// 'ONLINE' sorts before 'PUSH_ONLINE', and is the higher status.
 const HIGHEST = `coalesce((SELECT min(${RANK}) FROM sessions s WHERE s.user_id = u.user_id AND ended_at IS NULL), 'OFFLINE')`;
 
 const CHECKS: readonly (readonly [FindingId, string])[] = [
   [
     'sessions-and-user',
-    `SELECT user_id, 'shown as ' || status || ', by her sessions ' || highest
+    `SELECT user_id, 'status ' || status || ', highest of the live sessions ' || highest
      FROM (SELECT user_id, status, ${HIGHEST} AS highest FROM users u) WHERE status <> highest`,
   ],
   [
@@ -20,7 +23,7 @@ const CHECKS: readonly (readonly [FindingId, string])[] = [
      WHERE ended_at IS NULL AND NOT EXISTS (SELECT 1 FROM users u WHERE u.user_id = s.user_id)`,
   ],
   [
-    // A login as old as the oldest event kept may just have been removed.
+    // A login as old as the oldest event kept may have been removed already.
     'session-without-login',
     `SELECT user_id, 'session ' || session_id FROM sessions s
      WHERE ended_at IS NULL
@@ -46,7 +49,7 @@ const COLUMNS: readonly (readonly [table: string, column: string, words: readonl
 export const checkUsersAndSessions = (connection: Database.Database, findings: Findings): void => {
   for (const [id, sql] of CHECKS) {
     const rows = connection.prepare<[], [string, string]>(sql).raw();
-    for (const [userId, what] of rows.iterate()) findings.addFinding(id, `${quoted(userId)}: ${what}`);
+    for (const [userId, what] of rows.iterate()) findings.addFinding(id, `${quoteText(userId)}: ${what}`);
   }
   for (const [table, column, words] of COLUMNS) {
     const known = words.map((word) => `'${word}'`).join(', ');
@@ -54,7 +57,7 @@ export const checkUsersAndSessions = (connection: Database.Database, findings: F
       .prepare<[], [string, string]>(`SELECT user_id, ${column} FROM ${table} WHERE ${column} NOT IN (${known})`)
       .raw();
     for (const [userId, word] of rows.iterate()) {
-      findings.addFinding('unknown-word', `${quoted(userId)}: ${table}.${column} is ${quoted(word)}`);
+      findings.addFinding('unknown-word', `${quoteText(userId)}: ${table}.${column} is ${quoteText(word)}`);
     }
   }
 };

@@ -1,6 +1,9 @@
-/** Webhooks against their shards and deliveries. Each check is one query whose rows are what is wrong, but for the positions. */
+/**
+ * Checks webhooks against their shards and deliveries. Each check but that of positions is a query whose rows are the
+ * problems.
+ */
 import type Database from 'better-sqlite3';
-import { quoted } from '../../../../core/quote.ts';
+import { quoteText } from '../../../../core/quote.ts';
 import type { Cursor } from '../../../../core/ids.ts';
 import {
   DELIVERY_STATUSES,
@@ -16,7 +19,7 @@ import type { FindingId, Findings } from './findings.ts';
 
 const HAS_NO_WEBHOOK = 'NOT EXISTS (SELECT 1 FROM webhooks w WHERE w.webhook_id = x.webhook_id)';
 
-/** Whose it is, and what is wrong. */
+/** Each query selects the id of the webhook and the problem. */
 const CHECKS: readonly (readonly [FindingId, string])[] = [
   ['shard-without-webhook', `SELECT webhook_id, 'shard ' || shard FROM webhook_shards x WHERE ${HAS_NO_WEBHOOK}`],
   [
@@ -30,7 +33,7 @@ const CHECKS: readonly (readonly [FindingId, string])[] = [
   ],
   [
     'webhook-value',
-    `SELECT webhook_id, 'the events of delivery ' || delivery_id || ' are no list' FROM webhook_deliveries
+    `SELECT webhook_id, 'the events of delivery ' || delivery_id || ' are not a list' FROM webhook_deliveries
      WHERE CASE WHEN json_valid(events) THEN json_type(events) <> 'array' ELSE 1 END`,
   ],
 ];
@@ -44,7 +47,7 @@ const COLUMNS: readonly (readonly [table: string, column: string, words: readonl
 export const checkWebhooks = (connection: Database.Database, findings: Findings): void => {
   for (const [id, sql] of CHECKS) {
     const rows = connection.prepare<[], [string, string]>(sql).raw();
-    for (const [webhookId, what] of rows.iterate()) findings.addFinding(id, `${quoted(webhookId)}: ${what}`);
+    for (const [webhookId, what] of rows.iterate()) findings.addFinding(id, `${quoteText(webhookId)}: ${what}`);
   }
   for (const [table, column, words] of COLUMNS) {
     const known = words.map((word) => `'${word}'`).join(', ');
@@ -52,7 +55,7 @@ export const checkWebhooks = (connection: Database.Database, findings: Findings)
       .prepare<[], [string, string]>(`SELECT webhook_id, ${column} FROM ${table} WHERE ${column} NOT IN (${known})`)
       .raw();
     for (const [webhookId, word] of rows.iterate()) {
-      findings.addFinding('unknown-word', `${quoted(webhookId)}: ${table}.${column} is ${quoted(word)}`);
+      findings.addFinding('unknown-word', `${quoteText(webhookId)}: ${table}.${column} is ${quoteText(word)}`);
     }
   }
   checkReasons(connection, findings);
@@ -65,30 +68,30 @@ const checkReasons = (connection: Database.Database, findings: Findings): void =
     .raw();
   for (const [webhookId, reasons] of rows.iterate()) {
     const wrong = findReasonsProblem(reasons);
-    if (wrong !== null) findings.addFinding('webhook-value', `${quoted(webhookId)}: its reasons: ${wrong}`);
+    if (wrong !== null) findings.addFinding('webhook-value', `${quoteText(webhookId)}, reasons: ${wrong}`);
   }
 };
 
 const findReasonsProblem = (text: string): string | null => {
   try {
     const reasons: unknown = JSON.parse(text);
-    if (!Array.isArray(reasons)) return 'they are no list';
+    if (!Array.isArray(reasons)) return 'the value is not a list';
     const unknown: unknown = reasons.find((reason) => !EVENT_REASONS.includes(reason as EventReason));
-    return unknown === undefined ? null : `${quoted(JSON.stringify(unknown))} is none`;
+    return unknown === undefined ? null : `${quoteText(JSON.stringify(unknown))} is not a reason`;
   } catch (error) {
     return errorMessage(error);
   }
 };
 
-/** A position that the log does not know is one from which no shard can ever go on. */
+/** A shard cannot continue from a position that the log does not know. */
 const checkPositions = (connection: Database.Database, findings: Findings): void => {
   const logId = connection.prepare<[string], string>('SELECT value FROM meta WHERE key = ?').pluck().get(LOG_ID_KEY);
-  // That it is missing is found elsewhere.
+  // Reported by the check of the table `meta`.
   if (logId === undefined) return;
   const cursors = new CursorCodec(logId);
   const rows = connection
     .prepare<[], [string, string, string]>(
-      `SELECT webhook_id, 'its start', start FROM webhooks
+      `SELECT webhook_id, 'start', start FROM webhooks
        UNION ALL SELECT webhook_id, 'shard ' || shard, position FROM webhook_shards`,
     )
     .raw();
@@ -96,7 +99,7 @@ const checkPositions = (connection: Database.Database, findings: Findings): void
     try {
       cursors.decodeCursor(position as Cursor);
     } catch (error) {
-      findings.addFinding('webhook-value', `${quoted(webhookId)}: ${where}: ${errorMessage(error)}`);
+      findings.addFinding('webhook-value', `${quoteText(webhookId)}: ${where}: ${errorMessage(error)}`);
     }
   }
 };

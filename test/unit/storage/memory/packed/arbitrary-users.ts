@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import type { DeviceId, SocketId, Millis, SessionId, UserId } from '../../../../../src/core/ids.ts';
 import type { Timings } from '../../../../../src/core/policy.ts';
-import type { SessionRecord, UserRecord, Watch } from '../../../../../src/core/records.ts';
+import type { SessionRecord, UserRecord, WatchScope } from '../../../../../src/core/records.ts';
 import { APP_STATES, EVENT_REASONS, PLATFORMS, STATUSES, type LiveStatus } from '../../../../../src/core/enums.ts';
 
 const LIVE = STATUSES.filter((status): status is LiveStatus => status !== 'OFFLINE');
@@ -43,17 +43,17 @@ export const arbitrarySession: fc.Arbitrary<SessionRecord> = recordOf({
   appState: fc.constantFrom(...APP_STATES),
   backgroundSince: orNull(moment),
   timings,
-  aliveAt: moment,
+  inactiveSince: moment,
   lastSeenAt: moment,
   detachedAt: orNull(moment),
   pushExpiresAt: orNull(moment),
-  links: fc.array(text as fc.Arbitrary<SocketId>, { maxLength: 3 }),
+  socketIds: fc.array(text as fc.Arbitrary<SocketId>, { maxLength: 3 }),
   appVersion: orNull(text),
   osVersion: orNull(text),
   ipAddress: orNull(text),
   loggedInAt: moment,
   tokenHash: code,
-  watch: fc.oneof(fc.constantFrom<Watch>('*', null), fc.array(text as fc.Arbitrary<UserId>, { maxLength: 5 })),
+  watchScope: fc.oneof(fc.constantFrom<WatchScope>('*', null), fc.array(text as fc.Arbitrary<UserId>, { maxLength: 5 })),
 });
 
 export const arbitraryUser: fc.Arbitrary<UserRecord> = recordOf({

@@ -103,9 +103,9 @@ describe('a record as bytes', () => {
       sessions: [
         {
           ...session,
-          ...{ id: code(16), deviceId: code(16), tokenHash: code(32), links: [], watch: null },
+          ...{ id: code(16), deviceId: code(16), tokenHash: code(32), socketIds: [], watchScope: null },
           ...{ backgroundSince: null, detachedAt: null, pushExpiresAt: null },
-          ...{ loggedInAt: at, lastSeenAt: at + 5_000, aliveAt: at + 5_000 },
+          ...{ loggedInAt: at, lastSeenAt: at + 5_000, inactiveSince: at + 5_000 },
           ...{ appVersion: null, osVersion: null, ipAddress: '127.0.0.1' },
         },
       ],
