@@ -1,20 +1,20 @@
-/** What is logged of requests, operations and sockets. */
+/** Log lines of requests, operations and sockets. */
 import { expect, test, vi } from 'vitest';
-import { Operations } from '../../../src/server/metrics/operation-recorder.ts';
+import { OperationRecorder } from '../../../src/server/metrics/operation-recorder.ts';
 import { API_KEY, ServerHarness } from './support/server-harness.ts';
 import { TestSocket } from './support/wire.ts';
 
 const lines = (harness: ServerHarness, msg: string): Record<string, unknown>[] =>
   harness.logged.map((line) => JSON.parse(line) as Record<string, unknown>).filter((line) => line['msg'] === msg);
 
-test('an operation: by which request, of whom, what and how long, and nothing that the client chose', async () => {
+test('logs the request id, caller, fields, error codes and duration of an operation, and no text that the client chose', async () => {
   const harness = await ServerHarness.open();
   const { token } = await harness.login('alice');
   harness.logged.length = 0;
   const query = 'query Chosen($id: ID!) { mine: me { id } userStatus(userId: $id) { status } }';
   await harness.post(query, token, { id: 'a-chosen-id' }, { 'x-request-id': 'trace-me.1' });
-  const wire = await TestSocket.as(harness.socketUrl, API_KEY);
-  await wire.ask('{ me { id } }');
+  const socket = await TestSocket.as(harness.socketUrl, API_KEY);
+  await socket.ask('{ me { id } }');
   await harness.post('{ nonsense }');
   await fetch(`${harness.url}/graphql?query={stats{sockets}}`, { headers: { authorization: `Bearer ${API_KEY}` } });
   const logged = lines(harness, 'operation');
@@ -32,17 +32,17 @@ test('an operation: by which request, of whom, what and how long, and nothing th
   }
 });
 
-test('a socket: when it opens and when it closes, and why', async () => {
+test('logs the opening of a socket and its closing with the code and caller', async () => {
   const harness = await ServerHarness.open();
-  const wire = await TestSocket.as(harness.socketUrl, API_KEY);
-  wire.send({ type: 'connection_init' });
-  await wire.closed;
+  const socket = await TestSocket.as(harness.socketUrl, API_KEY);
+  socket.send({ type: 'connection_init' });
+  await socket.closed;
   await expect.poll(() => lines(harness, 'A socket closed.')).toMatchObject([{ code: 4429, caller: 'backend' }]);
   const [opened] = lines(harness, 'A socket opened.');
   expect(opened?.['link']).toBe(lines(harness, 'A socket closed.')[0]?.['link']);
 });
 
-test('a request, but neither a name that would forge a line nor a path that may hold a credential', async () => {
+test('logs a request without an unsafe x-request-id and without a path that may contain a credential', async () => {
   const harness = await ServerHarness.open();
   for (const id of ['a b', '\u001b[31m', 'x'.repeat(65), '{"level":60}', 'é']) {
     await harness
@@ -56,9 +56,11 @@ test('a request, but neither a name that would forge a line nor a path that may 
   expect(harness.logged.join('')).not.toContain('a-credential');
 });
 
-test('an operation that took a second, at whatever level', async () => {
+test('logs an operation of more than one second as a warning', async () => {
   const harness = await ServerHarness.open();
-  const begin = vi.spyOn(Operations.prototype, 'begin').mockImplementation(() => performance.now() - 1_500);
+  const begin = vi
+    .spyOn(OperationRecorder.prototype, 'startTiming')
+    .mockImplementation(() => performance.now() - 1_500);
   await harness.post('{ stats { sockets } }');
   begin.mockRestore();
   expect(lines(harness, 'An operation was slow.')).toMatchObject([{ level: 40, fields: ['stats'] }]);

@@ -1,11 +1,11 @@
-/** What /metrics shows, to whom, and what makes each figure move. */
+/** The /metrics endpoint: access, names, and the event that changes each metric. */
 import { generateKeyPair, SignJWT } from 'jose';
 import { describe, expect, test, vi } from 'vitest';
-import { userId } from '../../../src/core/ids.ts';
+import { parseUserId } from '../../../src/core/ids.ts';
 import { createMetrics, type MetricsSources } from '../../../src/server/metrics/metrics.ts';
-import { Counts, DoorCounts } from '../../../src/server/metrics/counters.ts';
-import { Tally } from '../../../src/app/shared/histogram.ts';
-import type { Attempt } from '../../../src/app/ports/webhook-store.ts';
+import { LabelledCounter, ServerCounters } from '../../../src/server/metrics/counters.ts';
+import { Histogram } from '../../../src/app/shared/histogram.ts';
+import type { AttemptReport } from '../../../src/app/ports/webhook-store.ts';
 import { moved, readMetrics, type Figures } from '../../support/prometheus.ts';
 import { CUT, TAKEN } from '../../unit/app/webhooks/webhook-parts.ts';
 import { API_KEY, ServerHarness, LOGIN, METRICS_TOKEN } from './support/server-harness.ts';
@@ -14,42 +14,50 @@ import { TestSocket } from './support/wire.ts';
 const read = (harness: ServerHarness, authorization?: string, method = 'GET'): Promise<Response> =>
   fetch(`${harness.url}/metrics`, { method, headers: authorization === undefined ? {} : { authorization } });
 
-/** What a deed moves. */
-const movedBy = async (harness: ServerHarness, deed: () => unknown, of?: string): Promise<Record<string, number>> => {
+/** @returns the metrics that an action changes, by how much. `prefix` selects metrics by name. */
+const changesBy = async (
+  harness: ServerHarness,
+  action: () => unknown,
+  prefix?: string,
+): Promise<Record<string, number>> => {
   const before = await harness.metrics();
-  await deed();
-  return moved(before, await harness.metrics(), of);
+  await action();
+  return moved(before, await harness.metrics(), prefix);
 };
 
-/** Waits until a deed has moved the figures of webhooks by so much; how old what waits is does not count. */
-const webhookMoves = async (harness: ServerHarness, deed: () => unknown, by: Record<string, number>): Promise<void> => {
+/** Expects an action to change the webhook metrics as given, except the age of waiting events. */
+const expectWebhookChanges = async (
+  harness: ServerHarness,
+  action: () => unknown,
+  expected: Record<string, number>,
+): Promise<void> => {
   const figures = async (): Promise<Figures> => {
     const all = [...(await harness.metrics())];
     return new Map(all.filter(([name]) => !name.startsWith('porchlight_webhook_waiting')));
   };
   const before = await figures();
-  await deed();
-  const movedSince = async () => moved(before, await figures(), 'porchlight_webhook');
-  await expect.poll(movedSince, { timeout: 10_000 }).toEqual(by);
+  await action();
+  const changes = async () => moved(before, await figures(), 'porchlight_webhook');
+  await expect.poll(changes, { timeout: 10_000 }).toEqual(expected);
 };
 
 const sourcesOf = ({ porchlight, engine }: ServerHarness, sources: Partial<MetricsSources>): MetricsSources => ({
-  porchlight,
-  counts: new DoorCounts(),
+  application: porchlight,
+  counters: new ServerCounters(),
   sweeper: { backlog: 0 },
   storage: null,
-  webhooks: () => engine.figures(),
+  webhooks: () => engine.collectStats(),
   maxSockets: 1,
   version: '',
   ...sources,
 });
 
-const SAY = 'mutation ($text: String) { setCustomStatus(input: {text: $text}) { userStatus { version } } }';
-const HOOK = 'mutation { createWebhook(input: {url: "https://hooks.example/"}) { webhook { id } } }';
+const SET_TEXT = 'mutation ($text: String) { setCustomStatus(input: {text: $text}) { userStatus { version } } }';
+const CREATE_WEBHOOK = 'mutation { createWebhook(input: {url: "https://hooks.example/"}) { webhook { id } } }';
 const WATCH = 'subscription ($ids: [ID!]!) { statusChanges(userIds: $ids) { userId status } }';
 
-describe('who may read it', () => {
-  test('an API key, and the metrics token', async () => {
+describe('access to /metrics', () => {
+  test('is allowed with an API key or the metrics token', async () => {
     const harness = await ServerHarness.open();
     for (const token of [API_KEY, METRICS_TOKEN]) {
       const response = await read(harness, `Bearer ${token}`);
@@ -60,7 +68,7 @@ describe('who may read it', () => {
     }
   });
 
-  test('nobody else: not a user, not a session, not whoever guesses', async () => {
+  test('is denied with 401 to users, sessions and invalid credentials', async () => {
     const harness = await ServerHarness.open();
     const { token } = await harness.login('alice');
     const jwt = await harness.jwt('alice');
@@ -69,20 +77,20 @@ describe('who may read it', () => {
       const response = await read(harness, authorization);
       expect(response.status, authorization).toBe(401);
       expect(response.headers.get('www-authenticate')).toBe('Bearer');
-      const said = await response.text();
-      expect(said).toContain('API key or the metrics token');
-      expect(said).not.toContain('porchlight_');
+      const text = await response.text();
+      expect(text).toContain('API key or the metrics token');
+      expect(text).not.toContain('porchlight_');
     }
   });
 
-  test('the metrics token opens nothing else', async () => {
+  test('is all that the metrics token allows', async () => {
     const harness = await ServerHarness.open();
     expect((await harness.post('{ stats { sockets } }', METRICS_TOKEN)).body.errors?.[0]?.extensions.code).toBe(
       'UNAUTHENTICATED',
     );
   });
 
-  test('by GET and HEAD alone', async () => {
+  test('is allowed by GET and HEAD only', async () => {
     const harness = await ServerHarness.open();
     const head = await read(harness, `Bearer ${API_KEY}`, 'HEAD');
     expect([head.status, await head.text()]).toEqual([200, '']);
@@ -92,19 +100,19 @@ describe('who may read it', () => {
     }
   });
 
-  test('nobody at all where it is switched off', async () => {
+  test('is answered with 404 when metrics are disabled', async () => {
     const harness = await ServerHarness.open({ metrics: false });
     expect((await read(harness, `Bearer ${API_KEY}`)).status).toBe(404);
   });
 });
 
-test('dashboards and alerts know these names: whoever renames one breaks them', async () => {
+test('the names, types and help texts of all metrics are fixed, because dashboards and alerts use them', async () => {
   const harness = await ServerHarness.open();
   const storage = {
-    commits: { took: new Tally([1]), entries: new Tally([1]), failed: 0 },
-    disk: () => Promise.resolve({ databaseBytes: 1, walBytes: 2, freeBytes: 3 }),
+    commitMetrics: { durations: new Histogram([1]), entryCounts: new Histogram([1]), failedCount: 0 },
+    readDiskUsage: () => Promise.resolve({ databaseBytes: 1, walBytes: 2, freeBytes: 3 }),
   };
-  const text = await createMetrics(sourcesOf(harness, { storage })).read();
+  const text = await createMetrics(sourcesOf(harness, { storage })).render();
   const types = new Map(Array.from(text.matchAll(/^# TYPE (\S+) (\S+)$/gm), ([, name, type]) => [name, type]));
   const described = Array.from(text.matchAll(/^# HELP (porchlight_\S+) (.*)$/gm), ([, name, help]) => {
     return `${name} ${types.get(name)}: ${help}`;
@@ -151,11 +159,11 @@ test('dashboards and alerts know these names: whoever renames one breaks them', 
   ]);
 });
 
-describe('each figure moves when its thing happens:', () => {
-  test('a login', async () => {
+describe('metrics change', () => {
+  test('with a login', async () => {
     const harness = await ServerHarness.open();
-    const told = await movedBy(harness, () => harness.login('alice', 'IPHONE'));
-    expect(told).toMatchObject({
+    const changes = await changesBy(harness, () => harness.login('alice', 'IPHONE'));
+    expect(changes).toMatchObject({
       'porchlight_users{status="ONLINE"}': 1,
       'porchlight_sessions{platform="IPHONE",status="ONLINE"}': 1,
       'porchlight_session_events_total{reason="LOGIN",platform="IPHONE"}': 1,
@@ -163,32 +171,32 @@ describe('each figure moves when its thing happens:', () => {
       'porchlight_operations_total{door="http",kind="mutation"}': 1,
       'porchlight_operation_seconds_count{door="http"}': 1,
     });
-    expect(Object.keys(told).filter((name) => name.includes('errors'))).toEqual([]);
+    expect(Object.keys(changes).filter((name) => name.includes('errors'))).toEqual([]);
   });
 
-  test('signs of life', async () => {
+  test('with heartbeats and other activity', async () => {
     const harness = await ServerHarness.open();
     const { token } = await harness.login('alice');
     const beat = 'mutation { heartbeat { session { id } } }';
-    expect(await movedBy(harness, () => harness.post(beat, token), 'porchlight_signs')).toEqual({
+    expect(await changesBy(harness, () => harness.post(beat, token), 'porchlight_signs')).toEqual({
       'porchlight_signs_of_life_total{kind="heartbeat"}': 1,
     });
-    expect(await movedBy(harness, () => harness.post('{ me { id } }', token), 'porchlight_signs')).toEqual({
+    expect(await changesBy(harness, () => harness.post('{ me { id } }', token), 'porchlight_signs')).toEqual({
       'porchlight_signs_of_life_total{kind="other"}': 1,
     });
-    const wire = await TestSocket.as(harness.socketUrl, token);
-    expect(await movedBy(harness, () => wire.ask(beat), 'porchlight_signs')).toEqual({
+    const socket = await TestSocket.as(harness.socketUrl, token);
+    expect(await changesBy(harness, () => socket.ask(beat), 'porchlight_signs')).toEqual({
       'porchlight_signs_of_life_total{kind="heartbeat"}': 1,
     });
-    expect(await movedBy(harness, () => wire.roundTrip(), 'porchlight_signs')).toEqual({
+    expect(await changesBy(harness, () => socket.roundTrip(), 'porchlight_signs')).toEqual({
       'porchlight_signs_of_life_total{kind="other"}': 1,
     });
   });
 
-  test('a timeout, and how late it came', async () => {
+  test('with a timeout, including its lateness', async () => {
     const harness = await ServerHarness.open();
     await harness.login('alice', 'IPHONE');
-    expect(await movedBy(harness, () => harness.pass(400_700))).toMatchObject({
+    expect(await changesBy(harness, () => harness.pass(400_700))).toMatchObject({
       'porchlight_session_events_total{reason="HEARTBEAT_TIMEOUT",platform="IPHONE"}': 1,
       'porchlight_users{status="ONLINE"}': -1,
       'porchlight_users{status="PUSH_ONLINE"}': 1,
@@ -198,64 +206,64 @@ describe('each figure moves when its thing happens:', () => {
     expect((await harness.metrics()).get('porchlight_timer_lateness_seconds_bucket{le="0.5"}')).toBe(0);
   });
 
-  test('a watcher, and what she is told', async () => {
+  test('with a watcher and its deliveries', async () => {
     const harness = await ServerHarness.open();
-    const wire = await TestSocket.as(harness.socketUrl, API_KEY);
-    const watching = await movedBy(harness, async () => {
-      wire.subscribe(WATCH, { ids: ['alice', 'bob'] });
-      await wire.next();
+    const socket = await TestSocket.as(harness.socketUrl, API_KEY);
+    const watching = await changesBy(harness, async () => {
+      socket.subscribe(WATCH, { ids: ['alice', 'bobSocket'] });
+      await socket.next();
     });
     expect(watching).toMatchObject({
       'porchlight_watchers{of="statuses"}': 1,
       porchlight_watched_users: 2,
       'porchlight_operations_total{door="socket",kind="subscription"}': 1,
     });
-    const told = await movedBy(harness, async () => {
+    const changes = await changesBy(harness, async () => {
       await harness.login('alice');
-      await wire.next();
+      await socket.next();
     });
-    expect(told).toMatchObject({ porchlight_deliveries_total: 1, porchlight_fanout_delay_seconds_count: 1 });
-    expect(told).not.toHaveProperty('porchlight_conflated_total');
-    const gone = await movedBy(harness, async () => {
-      wire.ws.close();
-      await expect.poll(() => harness.porchlight.watchers.count).toBe(0);
+    expect(changes).toMatchObject({ porchlight_deliveries_total: 1, porchlight_fanout_delay_seconds_count: 1 });
+    expect(changes).not.toHaveProperty('porchlight_conflated_total');
+    const afterClose = await changesBy(harness, async () => {
+      socket.ws.close();
+      await expect.poll(() => harness.porchlight.statusWatchers.watcherCount).toBe(0);
     });
-    expect(gone).toMatchObject({ 'porchlight_watchers{of="statuses"}': -1, porchlight_watched_users: -2 });
+    expect(afterClose).toMatchObject({ 'porchlight_watchers{of="statuses"}': -1, porchlight_watched_users: -2 });
   });
 
-  test('what is conflated', async () => {
+  test('with conflated changes', async () => {
     const harness = await ServerHarness.open();
-    const watcher = harness.porchlight.watchers.watch([userId('alice')]);
-    await watcher.present();
+    const watcher = harness.porchlight.statusWatchers.watchUsers([parseUserId('alice')]);
+    await watcher.takeSnapshot();
     const { token } = await harness.login('alice');
     for (const text of ['a', 'b']) {
-      await harness.post(SAY, token, { text });
+      await harness.post(SET_TEXT, token, { text });
     }
-    expect(await movedBy(harness, () => watcher.changes(), 'porchlight_')).toMatchObject({
+    expect(await changesBy(harness, () => watcher.takeChanges(), 'porchlight_')).toMatchObject({
       porchlight_conflated_total: 2,
       porchlight_deliveries_total: 1,
     });
-    watcher.closed();
+    watcher.onClosed();
   });
 
-  test('a follower of the feed', async () => {
+  test('with a subscriber of the event feed', async () => {
     const harness = await ServerHarness.open();
-    const wire = await TestSocket.as(harness.socketUrl, API_KEY);
-    wire.subscribe('subscription { presenceEvents { reason } }');
-    await expect.poll(() => harness.porchlight.feed.followers).toBe(1);
+    const socket = await TestSocket.as(harness.socketUrl, API_KEY);
+    socket.subscribe('subscription { presenceEvents { reason } }');
+    await expect.poll(() => harness.porchlight.eventFeed.subscriberCount).toBe(1);
     expect((await harness.metrics()).get('porchlight_watchers{of="feed"}')).toBe(1);
   });
 
-  test('sockets, by who speaks on them, until they are closed, with the code', async () => {
+  test('with open sockets by caller, and with closed sockets by close code', async () => {
     const harness = await ServerHarness.open();
     const { token } = await harness.login('alice');
-    const open = await movedBy(
+    const open = await changesBy(
       harness,
       async () => {
         await new TestSocket(harness.socketUrl).opened;
         await TestSocket.as(harness.socketUrl, API_KEY);
         await TestSocket.as(harness.socketUrl, token);
-        await TestSocket.as(harness.socketUrl, await harness.jwt('bob'));
+        await TestSocket.as(harness.socketUrl, await harness.jwt('bobSocket'));
       },
       'porchlight_sockets{',
     );
@@ -265,25 +273,25 @@ describe('each figure moves when its thing happens:', () => {
       'porchlight_sockets{caller="session"}': 1,
       'porchlight_sockets{caller="user"}': 1,
     });
-    const bob = await TestSocket.as(harness.socketUrl, await harness.jwt('bob'));
-    expect(await movedBy(harness, () => bob.ask(LOGIN, { input: { platform: 'MAC' } }), 'porchlight_sockets{')).toEqual(
-      {
-        'porchlight_sockets{caller="user"}': -1,
-        'porchlight_sockets{caller="session"}': 1,
-      },
-    );
-    const closed = await movedBy(
+    const bobSocket = await TestSocket.as(harness.socketUrl, await harness.jwt('bobSocket'));
+    expect(
+      await changesBy(harness, () => bobSocket.ask(LOGIN, { input: { platform: 'MAC' } }), 'porchlight_sockets{'),
+    ).toEqual({
+      'porchlight_sockets{caller="user"}': -1,
+      'porchlight_sockets{caller="session"}': 1,
+    });
+    const closed = await changesBy(
       harness,
       async () => {
-        bob.send({ type: 'connection_init' });
-        await bob.closed;
-        const frank = await TestSocket.as(harness.socketUrl, API_KEY);
-        frank.reset();
-        const garbler = await TestSocket.as(harness.socketUrl, API_KEY);
-        garbler.ws.send(Buffer.from([0xff, 0xfe]), { binary: false });
-        await garbler.closed;
+        bobSocket.send({ type: 'connection_init' });
+        await bobSocket.closed;
+        const resetSocket = await TestSocket.as(harness.socketUrl, API_KEY);
+        resetSocket.reset();
+        const invalidSocket = await TestSocket.as(harness.socketUrl, API_KEY);
+        invalidSocket.ws.send(Buffer.from([0xff, 0xfe]), { binary: false });
+        await invalidSocket.closed;
         await harness.post('mutation { endSessions(input: {userId: "alice"}) { ended { id } } }');
-        await expect.poll(() => harness.porchlight.links.count).toBe(2);
+        await expect.poll(() => harness.porchlight.socketRegistry.openSocketCount).toBe(2);
       },
       'porchlight_sockets_closed',
     );
@@ -295,9 +303,9 @@ describe('each figure moves when its thing happens:', () => {
     });
   });
 
-  test('upgrades that are refused', async () => {
+  test('with rejected upgrades by HTTP status', async () => {
     const harness = await ServerHarness.open();
-    const refused = await movedBy(
+    const rejected = await changesBy(
       harness,
       async () => {
         await new TestSocket(harness.socketUrl, { headers: { origin: 'https://evil.example' } }).closed;
@@ -305,31 +313,31 @@ describe('each figure moves when its thing happens:', () => {
       },
       'porchlight_upgrades',
     );
-    expect(refused).toEqual({
+    expect(rejected).toEqual({
       'porchlight_upgrades_refused_total{status="403"}': 1,
       'porchlight_upgrades_refused_total{status="404"}': 1,
     });
   });
 
-  test('a socket that does not read', async () => {
+  test('with a socket whose client does not read', async () => {
     const harness = await ServerHarness.open({ limits: { maxUnreadBytes: 64 * 1024 * 1024 } });
     const { token } = await harness.login('alice');
-    const wire = await TestSocket.as(harness.socketUrl, API_KEY);
-    wire.subscribe(WATCH, { ids: ['alice'] });
-    await wire.next();
-    wire.tcp.pause();
+    const socket = await TestSocket.as(harness.socketUrl, API_KEY);
+    socket.subscribe(WATCH, { ids: ['alice'] });
+    await socket.next();
+    socket.tcp.pause();
     const ids = Array.from({ length: 500 }, (_, at) => `${at}`.padEnd(128, 'x'));
     const query = 'query ($ids: [ID!]!) { userStatuses(userIds: $ids) { userId status version reason lastSeenAt } }';
-    // Twenty megabytes: more than what lies between the two takes.
-    for (let sent = 0; sent < 150; sent++) wire.subscribe(query, { ids });
-    let said = 0;
-    const behind = async (): Promise<number | undefined> => {
-      // Something to tell: only whoever misses that is behind.
-      await harness.post(SAY, token, { text: `${(said += 1)}` });
+    // 20 MB, which exceeds the buffers between client and server.
+    for (let sent = 0; sent < 150; sent++) socket.subscribe(query, { ids });
+    let textNumber = 0;
+    const socketsBehind = async (): Promise<number | undefined> => {
+      // A socket counts as behind only while a change waits for it.
+      await harness.post(SET_TEXT, token, { text: `${(textNumber += 1)}` });
       return (await harness.metrics()).get('porchlight_sockets_behind');
     };
-    await expect.poll(behind, { timeout: 10_000 }).toBe(1);
-    wire.reset();
+    await expect.poll(socketsBehind, { timeout: 10_000 }).toBe(1);
+    socket.reset();
     await expect.poll(async () => (await harness.metrics()).get('porchlight_sockets_behind')).toBe(0);
   });
 
@@ -340,28 +348,28 @@ describe('each figure moves when its thing happens:', () => {
     ['{ me { id } }', API_KEY, 'UNAUTHENTICATED', 'query'],
     ['mutation { heartbeat { session { id } } }', API_KEY, 'FORBIDDEN', 'mutation'],
     ['{ userStatus(userId: "") { status } }', API_KEY, 'BAD_USER_INPUT', 'query'],
-  ])('the error of %s, over both doors', async (query, credential, code, kind) => {
+  ])('with the error of %s, over both transports', async (query, credential, code, kind) => {
     const harness = await ServerHarness.open();
-    const wire = await TestSocket.as(harness.socketUrl, credential);
-    const expected = (door: string) => ({
-      [`porchlight_errors_total{door="${door}",code="${code}"}`]: 1,
-      [`porchlight_operations_total{door="${door}",kind="${kind}"}`]: 1,
+    const socket = await TestSocket.as(harness.socketUrl, credential);
+    const expected = (transport: string) => ({
+      [`porchlight_errors_total{door="${transport}",code="${code}"}`]: 1,
+      [`porchlight_operations_total{door="${transport}",kind="${kind}"}`]: 1,
     });
     const errors = (all: Record<string, number>) =>
       Object.fromEntries(Object.entries(all).filter(([name]) => /errors|operations_/.test(name)));
-    expect(errors(await movedBy(harness, () => harness.post(query, credential)))).toEqual(expected('http'));
-    expect(errors(await movedBy(harness, () => wire.ask(query)))).toEqual(expected('socket'));
-    // What is not a plain POST goes another way.
+    expect(errors(await changesBy(harness, () => harness.post(query, credential)))).toEqual(expected('http'));
+    expect(errors(await changesBy(harness, () => socket.ask(query)))).toEqual(expected('socket'));
+    // A GET takes another path through the server than a JSON POST.
     const byGet = (): Promise<Response> =>
       fetch(`${harness.url}/graphql?query=${encodeURIComponent(query)}`, {
         headers: { authorization: `Bearer ${credential}`, 'x-graphql-yoga-csrf': '1' },
       });
-    if (kind !== 'mutation') expect(errors(await movedBy(harness, byGet))).toEqual(expected('http'));
+    if (kind !== 'mutation') expect(errors(await changesBy(harness, byGet))).toEqual(expected('http'));
   });
 
-  test('whoever is nobody, and what is no request at all', async () => {
+  test('with unauthenticated and malformed requests', async () => {
     const harness = await ServerHarness.open();
-    const errors = await movedBy(
+    const errors = await changesBy(
       harness,
       async () => {
         await harness.post('{ stats { sockets } }', 'wrong');
@@ -376,50 +384,52 @@ describe('each figure moves when its thing happens:', () => {
     });
   });
 
-  test('a fault of ours', async () => {
+  test('with an internal error', async () => {
     const harness = await ServerHarness.open();
-    vi.spyOn(harness.store, 'read').mockRejectedValueOnce(new Error('disk on fire'));
-    expect(await movedBy(harness, () => harness.post('{ userStatus(userId: "a") { status } }'))).toMatchObject({
+    vi.spyOn(harness.store, 'readUsers').mockRejectedValueOnce(new Error('disk on fire'));
+    expect(await changesBy(harness, () => harness.post('{ userStatus(userId: "a") { status } }'))).toMatchObject({
       porchlight_faults_total: 1,
       'porchlight_errors_total{door="http",code="INTERNAL_SERVER_ERROR"}': 1,
     });
   });
 
-  test('keys that cannot be had', async () => {
+  test('with a JWKS that cannot be fetched', async () => {
     const harness = await ServerHarness.open({ settings: { jwksUrl: new URL('http://127.0.0.1:1/keys') } });
     const { privateKey } = await generateKeyPair('RS256');
     const token = await new SignJWT({ sub: 'alice', exp: Math.floor(harness.now / 1_000) + 60 })
       .setProtectedHeader({ alg: 'RS256' })
       .sign(privateKey);
-    expect(await movedBy(harness, () => harness.post('{ stats { sockets } }', token))).toMatchObject({
+    expect(await changesBy(harness, () => harness.post('{ stats { sockets } }', token))).toMatchObject({
       porchlight_jwks_failures_total: 1,
       'porchlight_errors_total{door="http",code="OVERLOADED"}': 1,
     });
   });
 
-  test('webhooks, and what their receivers make of what they are sent', async () => {
+  test('with webhooks, delivery attempts and waiting events', async () => {
     const harness = await ServerHarness.open();
-    const { courier } = harness.webhooks;
+    const { sender: courier } = harness.webhooks;
     harness.engine.start();
-    await webhookMoves(harness, () => harness.post(HOOK), { 'porchlight_webhooks{state="ACTIVE"}': 1 });
-    await webhookMoves(harness, () => harness.login('alice'), {
+    await expectWebhookChanges(harness, () => harness.post(CREATE_WEBHOOK), {
+      'porchlight_webhooks{state="ACTIVE"}': 1,
+    });
+    await expectWebhookChanges(harness, () => harness.login('alice'), {
       'porchlight_webhook_attempts_total{outcome="TAKEN"}': 1,
       porchlight_webhook_events_delivered_total: 1,
     });
 
-    let answer: (attempt: Attempt) => void = () => undefined;
+    let answer: (attempt: AttemptReport) => void = () => undefined;
     courier.answer = new Promise((resolve) => (answer = resolve));
-    await harness.login('bob');
+    await harness.login('bobSocket');
     await expect.poll(() => courier.attempts.length).toBe(2);
     harness.shift(7_000);
     const waiting = (await harness.metrics()).get('porchlight_webhook_waiting_seconds');
     expect(waiting).toBeGreaterThan(7);
     expect(waiting).toBeLessThan(60);
-    const comesBack = () => {
+    const resumeReceiver = () => {
       courier.answer = TAKEN;
       answer(CUT);
     };
-    await webhookMoves(harness, comesBack, {
+    await expectWebhookChanges(harness, resumeReceiver, {
       'porchlight_webhook_attempts_total{outcome="TAKEN"}': 1,
       'porchlight_webhook_attempts_total{outcome="UNANSWERED"}': 1,
       porchlight_webhook_events_delivered_total: 1,
@@ -427,18 +437,20 @@ describe('each figure moves when its thing happens:', () => {
     expect((await harness.metrics()).get('porchlight_webhook_waiting_seconds')).toBe(0);
   });
 
-  test('what is given up, and receivers that are gone', async () => {
+  test('with dead deliveries and webhooks that are GONE', async () => {
     const harness = await ServerHarness.open({ retryForMs: 0 });
-    const { courier } = harness.webhooks;
+    const { sender: courier } = harness.webhooks;
     harness.engine.start();
-    await webhookMoves(harness, () => harness.post(HOOK), { 'porchlight_webhooks{state="ACTIVE"}': 1 });
+    await expectWebhookChanges(harness, () => harness.post(CREATE_WEBHOOK), {
+      'porchlight_webhooks{state="ACTIVE"}': 1,
+    });
     courier.answer = { ...TAKEN, status: 500, error: 'No.' };
-    await webhookMoves(harness, () => harness.login('alice'), {
+    await expectWebhookChanges(harness, () => harness.login('alice'), {
       'porchlight_webhook_attempts_total{outcome="REFUSED"}': 1,
       porchlight_webhook_deliveries_dead_total: 1,
     });
     courier.answer = { ...TAKEN, status: 410, error: 'It is gone.' };
-    await webhookMoves(harness, () => harness.login('bob'), {
+    await expectWebhookChanges(harness, () => harness.login('bobSocket'), {
       'porchlight_webhook_attempts_total{outcome="REFUSED"}': 1,
       porchlight_webhooks_gone_total: 1,
       'porchlight_webhooks{state="ACTIVE"}': -1,
@@ -446,9 +458,9 @@ describe('each figure moves when its thing happens:', () => {
     });
   });
 
-  test('responses, by class', async () => {
+  test('with HTTP responses by status class', async () => {
     const harness = await ServerHarness.open();
-    const seen = await movedBy(
+    const responses = await changesBy(
       harness,
       async () => {
         await harness.status('alice');
@@ -456,25 +468,25 @@ describe('each figure moves when its thing happens:', () => {
       },
       'porchlight_http',
     );
-    // Reading the figures is a request too.
-    expect(seen).toEqual({
+    // Reading the metrics is a request too.
+    expect(responses).toEqual({
       'porchlight_http_responses_total{status="2xx"}': 2,
       'porchlight_http_responses_total{status="4xx"}': 1,
     });
   });
 });
 
-test('a word that nobody has thought of is counted with all others, or is a mistake', () => {
-  const counts = new Counts(['known'], 'other');
-  for (const word of ['known', 'one', 'another', '__proto__']) counts.add(word);
+test('an unknown label value is counted under the fallback label, or throws without one', () => {
+  const counts = new LabelledCounter(['known'], 'other');
+  for (const word of ['known', 'one', 'another', '__proto__']) counts.increment(word);
   expect([...counts]).toEqual([
     ['known', 1],
     ['other', 3],
   ]);
-  expect(() => new Counts(['known'], null).add('one')).toThrow('There is no count of one.');
+  expect(() => new LabelledCounter(['known'], null).increment('one')).toThrow('There is no count of one.');
 });
 
-test('whatever clients choose, there are no more labels for it', async () => {
+test('values that clients choose create no new label values', async () => {
   const harness = await ServerHarness.open();
   const names = async (): Promise<string[]> =>
     [...(await harness.metrics()).keys()].filter((name) => !name.startsWith('nodejs_gc'));
@@ -496,42 +508,42 @@ test('whatever clients choose, there are no more labels for it', async () => {
   );
   await Promise.all(
     Array.from({ length: 1_000 }, async (_, at) => {
-      const wire = await TestSocket.as(harness.socketUrl, API_KEY);
-      await wire.ask(`query Other${at} { field${at} }`);
-      wire.ws.close(3_000 + at);
-      await wire.closed;
+      const socket = await TestSocket.as(harness.socketUrl, API_KEY);
+      await socket.ask(`query Other${at} { field${at} }`);
+      socket.ws.close(3_000 + at);
+      await socket.closed;
     }),
   );
   expect(await names()).toEqual(before);
   expect(before.length).toBeLessThan(600);
-  const total = sum(await harness.metrics(), 'porchlight_operations_total{door="socket"');
+  const total = sumOf(await harness.metrics(), 'porchlight_operations_total{door="socket"');
   expect(total).toBe(1_000);
 }, 60_000);
 
-const sum = (figures: Figures, of: string): number =>
-  Array.from(figures).reduce((all, [name, value]) => (name.startsWith(of) ? all + value : all), 0);
+const sumOf = (figures: Figures, prefix: string): number =>
+  Array.from(figures).reduce((sum, [name, value]) => (name.startsWith(prefix) ? sum + value : sum), 0);
 
-test('a database that cannot be looked at is told as such, and all else is still there', async () => {
+test('an unreadable database reports NaN for its sizes, and all other metrics stay available', async () => {
   const harness = await ServerHarness.open();
   const storage = {
-    commits: { took: new Tally([1]), entries: new Tally([1]), failed: 7 },
-    disk: () => Promise.reject(new Error('gone')),
+    commitMetrics: { durations: new Histogram([1]), entryCounts: new Histogram([1]), failedCount: 7 },
+    readDiskUsage: () => Promise.reject(new Error('gone')),
   };
-  const figures = readMetrics(await createMetrics(sourcesOf(harness, { storage, sweeper: { backlog: 3 } })).read());
+  const figures = readMetrics(await createMetrics(sourcesOf(harness, { storage, sweeper: { backlog: 3 } })).render());
   expect(figures.get('porchlight_disk_free_bytes')).toBeNaN();
   expect(figures.get('porchlight_commits_failed_total')).toBe(7);
   expect(figures.get('porchlight_due_users')).toBe(3);
 });
 
-test('a tally is shown as a histogram: cumulative, in seconds', async () => {
+test('a histogram is rendered with cumulative buckets in seconds', async () => {
   const harness = await ServerHarness.open();
-  const took = new Tally([1, 50, 2_500]);
-  for (const ms of [0, 1, 2, 3_000]) took.add(ms);
+  const durations = new Histogram([1, 50, 2_500]);
+  for (const ms of [0, 1, 2, 3_000]) durations.recordValue(ms);
   const storage = {
-    commits: { took, entries: new Tally([1]), failed: 0 },
-    disk: () => Promise.resolve({ databaseBytes: 0, walBytes: 0, freeBytes: 0 }),
+    commitMetrics: { durations, entryCounts: new Histogram([1]), failedCount: 0 },
+    readDiskUsage: () => Promise.resolve({ databaseBytes: 0, walBytes: 0, freeBytes: 0 }),
   };
-  const text = await createMetrics(sourcesOf(harness, { storage })).read();
+  const text = await createMetrics(sourcesOf(harness, { storage })).render();
   expect(text.split('\n').filter((line) => line.startsWith('porchlight_commit_seconds'))).toEqual([
     'porchlight_commit_seconds_bucket{le="0.001"} 2',
     'porchlight_commit_seconds_bucket{le="0.05"} 3',

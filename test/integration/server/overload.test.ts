@@ -1,8 +1,8 @@
-/** Behind with its work, the server sends new work away, says until when, and keeps those it has. */
+/** Load shedding: an overloaded server rejects new work with a retry delay and keeps its existing clients. */
 import { describe, expect, it, vi } from 'vitest';
-import { HeapRoom } from '../../../src/server/limits/heap-monitor.ts';
-import { LoopLag } from '../../../src/server/limits/event-loop-lag.ts';
-import { isOverloaded, Overload, retryAfterMs } from '../../../src/server/graphql/load-shedding.ts';
+import { HeapMonitor } from '../../../src/server/limits/heap-monitor.ts';
+import { EventLoopLagMonitor } from '../../../src/server/limits/event-loop-lag.ts';
+import { isLagExcessive, LoadShedder, overloadRetryAfterMs } from '../../../src/server/graphql/load-shedding.ts';
 import { API_KEY, codeOf, ServerHarness, LOGIN } from './support/server-harness.ts';
 import { TestSocket } from './support/wire.ts';
 
@@ -12,7 +12,7 @@ const STATUSES = '{ userStatuses(userIds: ["alice"]) { status } }';
 const WATCH = 'subscription { statusChanges(userIds: ["alice"]) { status } }';
 const SPEC = { accept: 'application/graphql-response+json' };
 
-describe('What is too much', () => {
+describe('the overload decision', () => {
   it.each([
     [false, 0, false],
     [false, 500, false],
@@ -21,79 +21,82 @@ describe('What is too much', () => {
     [true, 251, true],
     [true, 250, false],
     [true, 0, false],
-  ])('overloaded before: %s, behind by %i ms: %s', (before, lagMs, after) => {
-    expect(isOverloaded(before, lagMs, MAX_LAG_MS)).toBe(after);
+  ])('with overloaded before = %s and a lag of %i ms is %s', (before, lagMs, after) => {
+    expect(isLagExcessive(before, lagMs, MAX_LAG_MS)).toBe(after);
   });
 
-  it('lets the others come back later the more is ahead of them, not all at once, and within 15 s', () => {
-    expect([0, 0.5, 0.999].map((random) => retryAfterMs(600, random))).toEqual([850, 1_700, 2_548]);
-    expect([0, 1_000, 4_000, 86_400_000].map((lagMs) => retryAfterMs(lagMs, 0.5))).toEqual([500, 2_500, 8_500, 10_000]);
+  it('spreads retry delays at random, grows them with the lag and caps them at 15 s', () => {
+    expect([0, 0.5, 0.999].map((random) => overloadRetryAfterMs(600, random))).toEqual([850, 1_700, 2_548]);
+    expect([0, 1_000, 4_000, 86_400_000].map((lagMs) => overloadRetryAfterMs(lagMs, 0.5))).toEqual([
+      500, 2_500, 8_500, 10_000,
+    ]);
   });
 
-  it('is the loop or the disk, whichever is further behind', () => {
-    const behind = { loop: 0, disk: 0, waiting: 64 };
-    let short = false;
-    const overload = new Overload({
+  it('uses the larger of the event loop lag and the write lag, per kind of operation', () => {
+    const load = { loopMs: 0, diskMs: 0, pending: 64 };
+    let isMemoryLow = false;
+    const overload = new LoadShedder({
       maxLagMs: MAX_LAG_MS,
-      loopLagMs: () => behind.loop,
-      workload: () => ({ waiting: behind.waiting, waitedMs: behind.disk }),
-      isShortOfMemory: () => short,
+      readLoopLagMs: () => load.loopMs,
+      readWriteBacklog: () => ({ pendingChanges: load.pending, oldestPendingMs: load.diskMs }),
+      isMemoryLow: () => isMemoryLow,
     });
-    const refused = (field: string): boolean => {
-      const { isBehind } = overload;
-      const isRefused = overload.refusal({ node: {} as never, rootFields: new Set(['__typename', field]) }) !== null;
-      // Whoever asks that first must not let in whom the whole question would keep out.
-      if (isRefused) expect(isBehind).toBe(true);
-      return isRefused;
+    const isRejected = (field: string): boolean => {
+      const { isOverloaded: isBehind } = overload;
+      const rejected =
+        overload.rejectionFor({ node: {} as never, rootFields: new Set(['__typename', field]) }) !== null;
+      // `isLagExcessive` is checked first, so it must be true whenever the full check rejects.
+      if (rejected) expect(isLagExcessive).toBe(true);
+      return rejected;
     };
-    expect(refused('login')).toBe(false);
-    behind.loop = 501;
+    expect(isRejected('login')).toBe(false);
+    load.loopMs = 501;
     expect(
       ['login', 'statusChanges', 'presenceEvents', 'userStatuses', 'onlineUsers', 'events', 'webhookDeliveries'].map(
-        refused,
+        isRejected,
       ),
     ).toEqual(Array.from({ length: 7 }, () => true));
     const vital = ['heartbeat', 'logout', 'setCustomStatus', 'endSessions', 'updatePolicy', 'sessionEnded', 'me'];
     vital.push('webhooks', 'createWebhook', 'updateWebhook', 'deleteWebhook', 'testWebhook', 'redeliver');
-    expect([...vital, 'userStatus', 'stats', 'policy', 'latestCursor'].filter(refused)).toEqual([]);
-    Object.assign(behind, { loop: 0, disk: 300 });
-    expect(refused('login')).toBe(true);
-    behind.disk = 250;
-    expect(refused('login')).toBe(false);
-    behind.disk = 501;
-    expect(refused('login')).toBe(true);
-    behind.disk = 0;
-    expect(refused('login')).toBe(false);
-    // However late the loop is, some logins are under way: its lateness may come of refusing them.
-    Object.assign(behind, { loop: 60_000, disk: 60_000, waiting: 63 });
-    expect(['login', 'statusChanges', 'userStatuses'].map(refused)).toEqual([false, true, true]);
-    behind.waiting = 64;
-    expect(refused('login')).toBe(true);
-    // What waits for the disk does not get there sooner by more of it; what reads does not wait for it.
-    Object.assign(behind, { loop: 250, disk: 501, waiting: 1 });
-    expect(['login', 'statusChanges', 'presenceEvents'].map(refused)).toEqual([true, true, true]);
-    expect(['userStatuses', 'onlineUsers', 'events', 'webhookDeliveries'].filter(refused)).toEqual([]);
-    short = true;
-    expect(['login', 'statusChanges', 'heartbeat', 'logout'].map(refused)).toEqual([true, true, false, false]);
-    Object.assign(behind, { loop: 0, disk: 0 });
-    expect(overload.isBehind).toBe(true);
-    short = false;
-    expect(overload.isBehind).toBe(false);
+    expect([...vital, 'userStatus', 'stats', 'policy', 'latestCursor'].filter(isRejected)).toEqual([]);
+    Object.assign(load, { loopMs: 0, diskMs: 300 });
+    expect(isRejected('login')).toBe(true);
+    load.diskMs = 250;
+    expect(isRejected('login')).toBe(false);
+    load.diskMs = 501;
+    expect(isRejected('login')).toBe(true);
+    load.diskMs = 0;
+    expect(isRejected('login')).toBe(false);
+    // Below 64 pending changes logins are accepted at any lag, because the lag may come from rejecting them.
+    Object.assign(load, { loopMs: 60_000, diskMs: 60_000, pending: 63 });
+    expect(['login', 'statusChanges', 'userStatuses'].map(isRejected)).toEqual([false, true, true]);
+    load.pending = 64;
+    expect(isRejected('login')).toBe(true);
+    // A write lag rejects what writes or watches, but not reads, which do not wait for the disk.
+    Object.assign(load, { loopMs: 250, diskMs: 501, pending: 1 });
+    expect(['login', 'statusChanges', 'presenceEvents'].map(isRejected)).toEqual([true, true, true]);
+    expect(['userStatuses', 'onlineUsers', 'events', 'webhookDeliveries'].filter(isRejected)).toEqual([]);
+    isMemoryLow = true;
+    expect(['login', 'statusChanges', 'heartbeat', 'logout'].map(isRejected)).toEqual([true, true, false, false]);
+    Object.assign(load, { loopMs: 0, diskMs: 0 });
+    expect(overload.isOverloaded).toBe(true);
+    isMemoryLow = false;
+    expect(overload.isOverloaded).toBe(false);
   });
 });
 
-describe('The room in the heap', () => {
-  it('is looked at once a second, and is short until there is some again', () => {
+describe('the heap monitor', () => {
+  it('checks the heap once a second and reports low memory above 90 % until it is at most 85 %', () => {
     vi.useFakeTimers();
     try {
       let used = 0;
-      const heap = new HeapRoom(() => used);
-      const shortAt = (share: number): boolean => {
+      const heap = new HeapMonitor(() => used);
+      const isLowAt = (share: number): boolean => {
         used = share;
         vi.advanceTimersByTime(1_000);
-        return heap.isShort;
+        return heap.isMemoryLow;
       };
-      expect([0, 0.9, 0.901, 0.851, 0.85, 0.9, 0.95, 0.1].map(shortAt)).toEqual([
+      expect([0, 0.9, 0.901, 0.851, 0.85, 0.9, 0.95, 0.1].map(isLowAt)).toEqual([
         false,
         false,
         true,
@@ -104,36 +107,36 @@ describe('The room in the heap', () => {
         false,
       ]);
       heap.stop();
-      expect(shortAt(1)).toBe(false);
+      expect(isLowAt(1)).toBe(false);
     } finally {
       vi.useRealTimers();
     }
   });
 });
 
-describe('The lag of the loop', () => {
-  it('is seen while a turn of it lasts, and forgotten with the next that does not', () => {
+describe('the event loop lag monitor', () => {
+  it('reports the lag during a long loop iteration and forgets it after the next short one', () => {
     vi.useFakeTimers();
     try {
       let now = 0;
-      const lag = new LoopLag(() => now);
-      const turn = (ms: number): void => {
+      const lag = new EventLoopLagMonitor(() => now);
+      const runIteration = (ms: number): void => {
         now += ms;
         vi.advanceTimersByTime(20);
       };
-      turn(20);
-      expect(lag.ms).toBe(0);
+      runIteration(20);
+      expect(lag.lagMs).toBe(0);
       now += 520;
-      expect(lag.ms).toBe(500);
+      expect(lag.lagMs).toBe(500);
       vi.advanceTimersByTime(20);
-      expect(lag.ms).toBe(500);
-      turn(20);
-      expect(lag.ms).toBe(0);
-      // A whole night's sleep.
-      turn(40_000_000);
-      expect(lag.ms).toBe(39_999_980);
-      turn(21);
-      expect(lag.ms).toBe(1);
+      expect(lag.lagMs).toBe(500);
+      runIteration(20);
+      expect(lag.lagMs).toBe(0);
+      // A process pause of eleven hours.
+      runIteration(40_000_000);
+      expect(lag.lagMs).toBe(39_999_980);
+      runIteration(21);
+      expect(lag.lagMs).toBe(1);
       lag.stop();
     } finally {
       vi.useRealTimers();
@@ -141,33 +144,33 @@ describe('The lag of the loop', () => {
   });
 });
 
-/** A harness whose disk can be made to hang, and one login that waits for it. */
-const behind = async () => {
+/** Opens a server whose commits are blocked until `release`, with one login that waits for its commit. */
+const openWithBlockedDisk = async () => {
   let release: () => void = () => undefined;
   const disk = { held: Promise.resolve() };
   const harness = await ServerHarness.open({ settings: { maxLagMs: MAX_LAG_MS }, beforeCommit: () => disk.held });
   const { token } = await harness.login('alice', 'ANDROID');
   const socket = await TestSocket.as(harness.socketUrl, token);
   const asUser = await TestSocket.as(harness.socketUrl, await harness.jwt('bob'));
-  // What is known is refused unheard; this is what makes it known.
+  // A cached document can be rejected before authentication; this request caches it.
   await harness.post(STATUSES, token);
   disk.held = new Promise((resolve) => (release = resolve));
   const waiting = harness.login('carol');
-  await vi.waitFor(() => expect(harness.store.workload().waiting).toBe(1));
+  await vi.waitFor(() => expect(harness.store.getWriteBacklog().pendingChanges).toBe(1));
   harness.shift(MAX_LAG_MS + 100);
   return { harness, token, socket, asUser, waiting, release };
 };
 
-describe('While the disk hangs', () => {
-  it('logins and watches are OVERLOADED over HTTP, everything else goes on', async () => {
-    const { harness, token, waiting, release } = await behind();
+describe('while commits are blocked', () => {
+  it('rejects logins and watches over HTTP with OVERLOADED and answers everything else', async () => {
+    const { harness, token, waiting, release } = await openWithBlockedDisk();
     const login = { input: { platform: 'WEB' } };
-    const refused = await Promise.all([
+    const rejected = await Promise.all([
       harness.post(LOGIN, await harness.jwt('dave'), login, SPEC),
-      // Nobody has looked at who asks: that would cost more than the refusal.
+      // The credential is not checked, because that would cost more than the rejection.
       harness.post(LOGIN, 'forged', login, SPEC),
     ]);
-    for (const reply of refused) {
+    for (const reply of rejected) {
       expect(reply).toMatchObject({ status: 503, body: { errors: [{ extensions: { code: 'OVERLOADED' } }] } });
       const retryMs = Number(reply.body.errors?.[0]?.extensions['retryAfterMs']);
       expect(retryMs).toBeGreaterThanOrEqual(850);
@@ -184,7 +187,7 @@ describe('While the disk hangs', () => {
       body: JSON.stringify({ query: WATCH }),
     });
     expect(await watch.text()).toContain('"code":"OVERLOADED"');
-    // What is read does not wait for what is written.
+    // Reads do not wait for writes.
     for (const query of [
       STATUSES,
       BEAT,
@@ -204,8 +207,8 @@ describe('While the disk hangs', () => {
     expect(await harness.status('alice')).toBe('OFFLINE');
   });
 
-  it('over a socket too, and new sockets of sessions are let in', async () => {
-    const { harness, token, socket, asUser, waiting, release } = await behind();
+  it('rejects logins and watches over a socket with OVERLOADED and accepts new sockets of sessions', async () => {
+    const { harness, token, socket, asUser, waiting, release } = await openWithBlockedDisk();
     const login = [LOGIN, { input: { platform: 'WEB' } }] as const;
     for (const reply of [await asUser.ask(...login), await socket.ask(WATCH)]) {
       const { payload } = reply;
@@ -229,8 +232,8 @@ describe('While the disk hangs', () => {
     expect((await asUser.ask(...login)).payload).not.toHaveProperty('errors');
   });
 
-  it('who is sent away with a session was there all the same', async () => {
-    const { harness, token, release } = await behind();
+  it('counts a rejected request of a session as activity', async () => {
+    const { harness, token, release } = await openWithBlockedDisk();
     const watch = await fetch(`${harness.url}/graphql?${new URLSearchParams({ query: WATCH }).toString()}`, {
       headers: { accept: 'text/event-stream', authorization: `Bearer ${token}` },
     });
@@ -242,8 +245,8 @@ describe('While the disk hangs', () => {
   });
 });
 
-describe('When the loop was held up', () => {
-  it('a list that waited for it is OVERLOADED, and one right after it is not; a login or two come in', async () => {
+describe('after the event loop was blocked', () => {
+  it('a list query that waited is OVERLOADED, a login is accepted, and a later list query is answered', async () => {
     const harness = await ServerHarness.open({ settings: { maxLagMs: 100 } });
     const alice = await TestSocket.as(harness.socketUrl, await harness.jwt('alice'));
     const login = { input: { platform: 'WEB' } };

@@ -1,44 +1,44 @@
-/** What lay unread while the server itself did not listen is not late. */
+/** Data that arrived in time but was unread during a process pause does not time out. */
 import { once } from 'node:events';
 import { pino } from 'pino';
 import { afterEach, expect, test, vi } from 'vitest';
 import WebSocket from 'ws';
-import { DoorCounts } from '../../../src/server/metrics/counters.ts';
-import { Port } from '../../../src/server/http/listener.ts';
+import { ServerCounters } from '../../../src/server/metrics/counters.ts';
+import { HttpListener } from '../../../src/server/http/listener.ts';
 import { ServerHarness, LIMITS } from './support/server-harness.ts';
 
 afterEach(() => void vi.useRealTimers());
 
-/** As good as a stopped process, for whatever runs in this one. */
-const standStill = (ms: number): void => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+/** Blocks the event loop for some milliseconds, as a process pause does. */
+const blockEventLoop = (ms: number): void => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 
-test('connection_init that came in time is taken, though its time is up before it is read', async () => {
+test('accepts a connection_init that arrived in time but is read after the init timeout', async () => {
   const INIT_MS = 300;
-  const harness = await ServerHarness.open({ limits: { initMs: INIT_MS } });
+  const harness = await ServerHarness.open({ limits: { initTimeoutMs: INIT_MS } });
   const jwt = await harness.jwt('alice');
   const ws = new WebSocket(harness.socketUrl, 'graphql-transport-ws');
   await once(ws, 'open');
   ws.send(JSON.stringify({ type: 'connection_init', payload: { authorization: `Bearer ${jwt}` } }));
-  standStill(2 * INIT_MS);
+  blockEventLoop(2 * INIT_MS);
   const answer = await Promise.race([once(ws, 'message'), once(ws, 'close')]);
   expect(String(answer[0])).toBe('{"type":"connection_ack"}');
   ws.terminate();
 });
 
-test('heads and bodies have so much longer, until all that were begun then are over', () => {
+test('extends the timeouts of request heads and bodies until all requests that were active during the pause have ended', () => {
   vi.useFakeTimers();
-  const port = new Port({
+  const port = new HttpListener({
     settings: { host: '127.0.0.1', port: 0, limits: LIMITS, trustProxy: false },
-    counts: new DoorCounts(),
+    counters: new ServerCounters(),
     log: pino({ level: 'silent' }),
-    httpTimes: { headersMs: 15_000, requestMs: 30_000, checkMs: 5_000 },
+    timeouts: { headersMs: 15_000, requestMs: 30_000, checkMs: 5_000 },
   });
-  const times = (): readonly number[] => [port.http.headersTimeout, port.http.requestTimeout];
+  const times = (): readonly number[] => [port.server.headersTimeout, port.server.requestTimeout];
   expect(times()).toEqual([15_000, 30_000]);
-  port.slept(20_000);
+  port.extendTimeouts(20_000);
   expect(times()).toEqual([35_000, 50_000]);
   vi.advanceTimersByTime(30_000);
-  port.slept(2_000);
+  port.extendTimeouts(2_000);
   expect(times()).toEqual([37_000, 52_000]);
   vi.advanceTimersByTime(34_999);
   expect(times()).toEqual([37_000, 52_000]);

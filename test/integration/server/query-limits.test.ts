@@ -16,10 +16,11 @@ const repeat = (count: number, text: (index: number) => string): string =>
 const nested = (levels: number): string =>
   `{ __type(name: "Query") ${'{ ofType '.repeat(levels - 2)} { name } ${'}'.repeat(levels - 2)} }`;
 
-const TOO_MUCH: [string, string, string][] = [
-  ['levels', nested(MAX_DEPTH + 1), 'GRAPHQL_VALIDATION_FAILED'],
+/** What exceeds a limit, the document, the error code. */
+const ABOVE_LIMIT: [string, string, string][] = [
+  ['nested levels', nested(MAX_DEPTH + 1), 'GRAPHQL_VALIDATION_FAILED'],
   [
-    'levels through fragments',
+    'nested levels through fragments',
     `{ ...A } fragment A on Query { __type(name: "Query") { ...B } }
      fragment B on __Type ${'{ ofType '.repeat(9)} { name } ${'}'.repeat(9)}`,
     'GRAPHQL_VALIDATION_FAILED',
@@ -31,15 +32,15 @@ const TOO_MUCH: [string, string, string][] = [
     'GRAPHQL_VALIDATION_FAILED',
   ],
   ['directives', `{ __typename ${'@include(if: true) '.repeat(MAX_DIRECTIVES + 1)} }`, 'GRAPHQL_VALIDATION_FAILED'],
-  ['directives nobody knows', `{ __typename ${'@x '.repeat(MAX_DIRECTIVES + 1)} }`, 'GRAPHQL_VALIDATION_FAILED'],
+  ['unknown directives', `{ __typename ${'@x '.repeat(MAX_DIRECTIVES + 1)} }`, 'GRAPHQL_VALIDATION_FAILED'],
   ['fields', `{ ${'__typename '.repeat(MAX_FIELDS + 1)} }`, 'GRAPHQL_VALIDATION_FAILED'],
   [
-    'fields through fragments that double each other',
+    'fields through fragments that each spread the next one twice',
     `{ ...F0 } ${repeat(12, (i) => `fragment F${i} on Query { ...F${i + 1} ...F${i + 1} }`)} fragment F12 on Query { __typename }`,
     'GRAPHQL_VALIDATION_FAILED',
   ],
   [
-    'fields in a fragment that nobody spreads',
+    'fields in an unused fragment',
     `{ __typename } fragment A on Query { ${'__typename '.repeat(MAX_FIELDS)} }`,
     'GRAPHQL_VALIDATION_FAILED',
   ],
@@ -47,53 +48,56 @@ const TOO_MUCH: [string, string, string][] = [
   ['brackets', `{ a(x: ${'['.repeat(100_000)}) }`, 'GRAPHQL_PARSE_FAILED'],
 ];
 
-const FINE: [string, string][] = [
-  ['levels', nested(MAX_DEPTH)],
+const WITHIN_LIMIT: [string, string][] = [
+  ['nested levels', nested(MAX_DEPTH)],
   ['aliases', `{ ${repeat(MAX_ALIASES, (index) => `a${index}: __typename`)} }`],
   ['directives', `{ __typename ${'@include(if: true) '.repeat(1)} }`],
   ['fields', `{ ${'__typename '.repeat(MAX_FIELDS)} }`],
-  ['501 ids in its text', `{ userStatuses(userIds: [${repeat(500, (index) => `"u${index}"`)}]) { version } }`],
+  ['500 ids in the document', `{ userStatuses(userIds: [${repeat(500, (index) => `"u${index}"`)}]) { version } }`],
   [
-    'what GraphiQL asks first',
+    'levels as the introspection query of GraphiQL has',
     getIntrospectionQuery({ oneOf: true, inputValueDeprecation: true, schemaDescription: true }),
   ],
 ];
 
 describe('a document', () => {
-  test.each(TOO_MUCH)('with too many %s is refused at both doors, quickly', async (_what, query, code) => {
-    const harness = await ServerHarness.open();
-    await harness.post('{ __typename }');
-    const began = process.cpuUsage();
-    const reply = await harness.post(query);
-    // Of the processor’s time, which other tests do not take; both ends of the connection are in it.
-    expect(process.cpuUsage(began).user).toBeLessThan(500_000);
-    expect(codeOf(reply)).toBe(code);
-    expect(reply.body.errors?.[0]?.message).toMatch(/more tha[nt] \d+ \w+|Nested too deeply/);
-    expect(reply.body.data).toBeUndefined();
-    const wire = await TestSocket.as(harness.socketUrl, API_KEY);
-    wire.subscribe(query);
-    const message = await wire.next();
-    expect([message.type, message.payload?.[0]?.['extensions']]).toEqual(['error', { code }]);
-    // And it goes on.
-    expect((await wire.ask('{ __typename }')).type).toBe('next');
-  });
+  test.each(ABOVE_LIMIT)(
+    'with too many %s is rejected over both transports within 0.5 s of CPU time',
+    async (_what, query, code) => {
+      const harness = await ServerHarness.open();
+      await harness.post('{ __typename }');
+      const began = process.cpuUsage();
+      const reply = await harness.post(query);
+      // CPU time, which other tests do not influence. It includes both ends of the connection.
+      expect(process.cpuUsage(began).user).toBeLessThan(500_000);
+      expect(codeOf(reply)).toBe(code);
+      expect(reply.body.errors?.[0]?.message).toMatch(/more tha[nt] \d+ \w+|Nested too deeply/);
+      expect(reply.body.data).toBeUndefined();
+      const socket = await TestSocket.as(harness.socketUrl, API_KEY);
+      socket.subscribe(query);
+      const message = await socket.next();
+      expect([message.type, message.payload?.[0]?.['extensions']]).toEqual(['error', { code }]);
+      // The socket stays usable.
+      expect((await socket.ask('{ __typename }')).type).toBe('next');
+    },
+  );
 
-  test.each(FINE)('with as many %s as allowed is answered at both doors', async (_what, query) => {
+  test.each(WITHIN_LIMIT)('within the limit is answered over both transports: %s', async (_what, query) => {
     const harness = await ServerHarness.open();
     expect((await harness.post(query)).body.errors).toBeUndefined();
-    const wire = await TestSocket.as(harness.socketUrl, API_KEY);
-    expect((await wire.ask(query)).payload?.['errors']).toBeUndefined();
+    const socket = await TestSocket.as(harness.socketUrl, API_KEY);
+    expect((await socket.ask(query)).payload?.['errors']).toBeUndefined();
   });
 
-  test('with 501 users in its text is told that these are too many users', async () => {
+  test('with 501 user ids in its text is rejected with TOO_MANY_USERS', async () => {
     const harness = await ServerHarness.open();
     const query = `{ userStatuses(userIds: [${repeat(501, (index) => `"u${index}"`)}]) { version } }`;
     expect(codeOf(await harness.post(query))).toBe('TOO_MANY_USERS');
   });
 
-  test('that is nearly right is told no names, at both doors', async () => {
+  test('with misspelled names gets no suggestions, over both transports', async () => {
     const harness = await ServerHarness.open();
-    const wire = await TestSocket.as(harness.socketUrl, API_KEY);
+    const socket = await TestSocket.as(harness.socketUrl, API_KEY);
     for (const query of [
       '{ polic { x } }',
       '{ policy { pushOnlineExpiryM } }',
@@ -105,12 +109,12 @@ describe('a document', () => {
       const { body } = await harness.post(query);
       expect(body.errors?.[0]?.extensions.code).toBe('GRAPHQL_VALIDATION_FAILED');
       expect(JSON.stringify(body)).not.toContain('Did you mean');
-      wire.subscribe(query);
-      expect(JSON.stringify(await wire.next())).not.toContain('Did you mean');
+      socket.subscribe(query);
+      expect(JSON.stringify(await socket.next())).not.toContain('Did you mean');
     }
   });
 
-  test('is checked once: the same text again is the same document', async () => {
+  test('that is sent again gets the same answer from the document cache', async () => {
     const harness = await ServerHarness.open();
     const query = '{ stats { sockets usersOnline } }';
     for (let times = 0; times < 3; times++) expect((await harness.post(query)).body.errors).toBeUndefined();
@@ -119,46 +123,46 @@ describe('a document', () => {
   });
 });
 
-describe('a socket', () => {
-  test('has at most so many operations under way, and the next one is told when to come back', async () => {
+describe('a WebSocket', () => {
+  test('rejects an operation above maxOperations with RATE_LIMITED and a retry delay', async () => {
     const harness = await ServerHarness.open({ limits: { maxOperations: 3 } });
-    const wire = await TestSocket.as(harness.socketUrl, API_KEY);
-    const first = wire.subscribe('subscription { presenceEvents { reason } }');
-    for (let more = 0; more < 2; more++) wire.subscribe('subscription { presenceEvents { reason } }');
-    wire.subscribe('{ stats { sockets } }');
-    expect(await wire.next()).toMatchObject({
+    const socket = await TestSocket.as(harness.socketUrl, API_KEY);
+    const first = socket.subscribe('subscription { presenceEvents { reason } }');
+    for (let more = 0; more < 2; more++) socket.subscribe('subscription { presenceEvents { reason } }');
+    socket.subscribe('{ stats { sockets } }');
+    expect(await socket.next()).toMatchObject({
       type: 'error',
       payload: [{ extensions: { code: 'RATE_LIMITED', retryAfterMs: 1_000 } }],
     });
-    wire.send({ type: 'complete', id: first });
-    await wire.roundTrip();
-    expect((await wire.ask('{ stats { sockets } }')).type).toBe('next');
+    socket.send({ type: 'complete', id: first });
+    await socket.roundTrip();
+    expect((await socket.ask('{ stats { sockets } }')).type).toBe('next');
   });
 
-  test('takes no message above 512 KiB: the session is not gone for it', async () => {
+  test('is closed with 1009 by a message above 512 KiB, without a DISCONNECT event', async () => {
     const harness = await ServerHarness.open();
     const { token } = await harness.login('alice', 'IPHONE');
-    const wire = await TestSocket.as(harness.socketUrl, token);
-    wire.subscribe(`{ __typename } # ${'x'.repeat(512 * 1024)}`);
-    expect((await wire.closed).code).toBe(1009);
-    const links = async () => (await harness.store.read(['alice' as never]))[0]?.sessions[0]?.links;
+    const socket = await TestSocket.as(harness.socketUrl, token);
+    socket.subscribe(`{ __typename } # ${'x'.repeat(512 * 1024)}`);
+    expect((await socket.closed).code).toBe(1009);
+    const links = async () => (await harness.store.readUsers(['alice' as never]))[0]?.sessions[0]?.socketIds;
     await expect.poll(links).toEqual([]);
     expect(await harness.reasons('alice')).toEqual(['LOGIN']);
   });
 
-  test('whose client sends and sends but reads nothing is closed for it', async () => {
-    const harness = await ServerHarness.open({ limits: { maxUnreadBytes: 64 * 1024, closeMs: 200 } });
-    const wire = await TestSocket.as(harness.socketUrl, API_KEY);
-    wire.tcp.pause();
+  test('is closed when its client keeps sending queries but reads no answers', async () => {
+    const harness = await ServerHarness.open({ limits: { maxUnreadBytes: 64 * 1024, closeTimeoutMs: 200 } });
+    const socket = await TestSocket.as(harness.socketUrl, API_KEY);
+    socket.tcp.pause();
     const ids = Array.from({ length: 500 }, (_, index) => `user ${index}`);
-    const gone = new Promise<void>((resolve) => wire.tcp.once('close', () => resolve()));
+    const gone = new Promise<void>((resolve) => socket.tcp.once('close', () => resolve()));
     const flood = setInterval(() => {
       const query = 'query ($ids: [ID!]!) { userStatuses(userIds: $ids) { userId status version customStatus } }';
-      if (wire.ws.readyState === wire.ws.OPEN) wire.subscribe(query, { ids });
+      if (socket.ws.readyState === socket.ws.OPEN) socket.subscribe(query, { ids });
     }, 1);
-    await expect.poll(() => harness.porchlight.links.count, { timeout: 20_000 }).toBe(0);
+    await expect.poll(() => harness.porchlight.socketRegistry.openSocketCount, { timeout: 20_000 }).toBe(0);
     clearInterval(flood);
-    wire.tcp.resume();
+    socket.tcp.resume();
     await gone;
   });
 });

@@ -1,4 +1,4 @@
-/** Clients who are gone at the worst moment: whatever was under way for them, nothing of it stays, and they left once. */
+/** Clients that disconnect during an operation: no resource is leaked, and their session disconnects exactly once. */
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { API_KEY, ServerHarness, LOGIN } from '../support/server-harness.ts';
@@ -7,28 +7,28 @@ import { TestSocket } from '../support/wire.ts';
 const WATCH = 'subscription ($ids: [ID!]!) { statusChanges(userIds: $ids) { userId version customStatus } }';
 const ASK = 'query ($ids: [ID!]!) { userStatuses(userIds: $ids) { userId status version customStatus } }';
 const FEED = 'subscription ($after: Cursor) { presenceEvents(after: $after) { cursor userId reason } }';
-/** Long ones, so that an answer about them does not fit into what kernels hold. */
+/** User ids so long that an answer about all of them exceeds the kernel's socket buffers. */
 const MANY = Array.from({ length: 500 }, (_, index) => `user ${index} ${'\u{1F600}'.repeat(110)}`);
-const LIMITS = { pingMs: 100, closeMs: 200, initMs: 2_000 };
+const LIMITS = { pingIntervalMs: 100, closeTimeoutMs: 200, initTimeoutMs: 2_000 };
 
-/** A message of which only the beginning comes. */
+/** The header and first byte of a text frame of 4,096 bytes. */
 const HALF_A_MESSAGE = Buffer.from([0x81, 0xfe, 0x10, 0x00, 1, 2, 3, 4, 0x7b]);
 
 const CUTS: readonly (readonly [string, (tcp: Socket) => unknown])[] = [
   ['RST', (tcp) => tcp.resetAndDestroy()],
   ['FIN', (tcp) => tcp.end()],
-  ['FIN in the middle of a message', (tcp) => tcp.end(HALF_A_MESSAGE)],
+  ['FIN inside a message', (tcp) => tcp.end(HALF_A_MESSAGE)],
 ];
 
-const held = ({ server, porchlight }: ServerHarness) => ({
-  ...server.held,
-  links: porchlight.links.count,
-  watchedUsers: porchlight.watchers.watchedUsers,
-  followers: porchlight.feed.followers,
-  endings: porchlight.endings.awaited,
-  revocations: porchlight.tracker.revocations.listenedTo,
+const openResources = ({ server, porchlight }: ServerHarness) => ({
+  ...server.openResources,
+  links: porchlight.socketRegistry.openSocketCount,
+  watchedUsers: porchlight.statusWatchers.watchedUserCount,
+  followers: porchlight.eventFeed.subscriberCount,
+  endings: porchlight.sessionEndNotifier.awaitedSessionCount,
+  revocations: porchlight.tracker.tokenRevocations.listenedUserCount,
 });
-const NOTHING = {
+const NO_RESOURCES = {
   sockets: 0,
   streams: 0,
   shapes: 0,
@@ -39,128 +39,134 @@ const NOTHING = {
   revocations: 0,
 };
 
-const expectNothingHeld = (harness: ServerHarness) =>
-  expect.poll(() => held(harness), { timeout: 10_000, interval: 20 }).toEqual(NOTHING);
+const expectNoOpenResources = (harness: ServerHarness) =>
+  expect.poll(() => openResources(harness), { timeout: 10_000, interval: 20 }).toEqual(NO_RESOURCES);
 
-const expectNoFault = (harness: ServerHarness): void => {
+const expectNoLoggedErrors = (harness: ServerHarness): void => {
   expect(harness.logged.filter((line) => (JSON.parse(line) as { level: number }).level >= 50)).toEqual([]);
 };
 
-/** As soon as it is called; what it is to answer waits until the test lets it. */
-const holdUp = <O extends object>(of: O, method: keyof O & string): { called: Promise<void>; goOn: () => void } => {
-  let goOn: () => void = () => undefined;
-  const gate = new Promise<void>((resolve) => (goOn = resolve));
-  const original = (of[method] as (...args: unknown[]) => unknown).bind(of);
+/** Blocks the next call of a method. `called` resolves when the call arrives; `resume` lets it continue. */
+const blockNextCall = <O extends object>(
+  target: O,
+  method: keyof O & string,
+): { called: Promise<void>; resume: () => void } => {
+  let resume: () => void = () => undefined;
+  const released = new Promise<void>((resolve) => (resume = resolve));
+  const original = (target[method] as (...args: unknown[]) => unknown).bind(target);
   const called = new Promise<void>((resolve) => {
-    vi.spyOn(of as Record<string, (...args: unknown[]) => unknown>, method).mockImplementationOnce(async (...args) => {
-      resolve();
-      await gate;
-      return original(...args);
-    });
+    vi.spyOn(target as Record<string, (...args: unknown[]) => unknown>, method).mockImplementationOnce(
+      async (...args) => {
+        resolve();
+        await released;
+        return original(...args);
+      },
+    );
   });
-  return { called, goOn };
+  return { called, resume };
 };
 
 afterEach(() => void vi.restoreAllMocks());
 
-/** What a client was doing when it went. Resolves to what ends a hold-up that is to last beyond that. */
-const MOMENTS: Readonly<Record<string, (harness: ServerHarness, wire: TestSocket) => Promise<(() => void) | void>>> = {
-  'with nothing under way': async (_house, wire) => {
-    await wire.roundTrip();
-  },
-  'while an answer is made': async (harness, wire) => {
-    const { called, goOn } = holdUp(harness.store, 'read');
-    wire.subscribe(ASK, { ids: ['alice'] });
-    await called;
-    return goOn;
-  },
-  'while a large answer goes out': async (_house, wire) => {
-    wire.tcp.pause();
-    for (let times = 0; times < 20; times++) wire.subscribe(ASK, { ids: MANY });
-    await expect.poll(() => wire.ws.bufferedAmount).toBe(0);
-  },
-  'while the present of those it watches is found out': async (harness, wire) => {
-    const { called, goOn } = holdUp(harness.store, 'read');
-    wire.subscribe(WATCH, { ids: ['alice'] });
-    await called;
-    return goOn;
-  },
-  'during a fan-out': async (harness, wire) => {
-    wire.subscribe(WATCH, { ids: ['bob', ...MANY.slice(1)] });
-    await wire.next();
-    wire.tcp.pause();
-    for (let times = 0; times < 20; times++) wire.subscribe(WATCH, { ids: MANY });
-    await expect.poll(() => wire.ws.bufferedAmount).toBe(0);
-    await harness.login('bob');
-  },
-};
+/** Starts what the client does at the moment of the disconnect. Resolves to a function that ends a block, if one outlives it. */
+const MOMENTS: Readonly<Record<string, (harness: ServerHarness, socket: TestSocket) => Promise<(() => void) | void>>> =
+  {
+    'with no active operation': async (_harness, socket) => {
+      await socket.roundTrip();
+    },
+    'while its query executes': async (harness, socket) => {
+      const { called, resume } = blockNextCall(harness.store, 'readUsers');
+      socket.subscribe(ASK, { ids: ['alice'] });
+      await called;
+      return resume;
+    },
+    'while a large answer is sent': async (_harness, socket) => {
+      socket.tcp.pause();
+      for (let times = 0; times < 20; times++) socket.subscribe(ASK, { ids: MANY });
+      await expect.poll(() => socket.ws.bufferedAmount).toBe(0);
+    },
+    'while the initial statuses of its subscription are read': async (harness, socket) => {
+      const { called, resume } = blockNextCall(harness.store, 'readUsers');
+      socket.subscribe(WATCH, { ids: ['alice'] });
+      await called;
+      return resume;
+    },
+    'during a fan-out': async (harness, socket) => {
+      socket.subscribe(WATCH, { ids: ['bob', ...MANY.slice(1)] });
+      await socket.next();
+      socket.tcp.pause();
+      for (let times = 0; times < 20; times++) socket.subscribe(WATCH, { ids: MANY });
+      await expect.poll(() => socket.ws.bufferedAmount).toBe(0);
+      await harness.login('bob');
+    },
+  };
 
-describe.each(CUTS)('a client who is gone by %s', (_how, cut) => {
-  test.each(Object.keys(MOMENTS))('%s', async (moment) => {
+describe.each(CUTS)('a client that disconnects by %s', (_how, cut) => {
+  test.each(Object.keys(MOMENTS))('is recorded once and leaks nothing when it disconnects %s', async (moment) => {
     const harness = await ServerHarness.open({ limits: LIMITS });
     const { token } = await harness.login('alice', 'IPHONE');
-    const wire = await TestSocket.as(harness.socketUrl, token);
-    const goOn = await MOMENTS[moment]?.(harness, wire);
-    cut(wire.tcp);
-    // It is told at once, whatever is under way; and the rest goes when that is over.
+    const socket = await TestSocket.as(harness.socketUrl, token);
+    const resume = await MOMENTS[moment]?.(harness, socket);
+    cut(socket.tcp);
+    // The disconnect is recorded at once. Resources of an active operation are released when it ends.
     await expect.poll(() => harness.reasons('alice'), { interval: 20 }).toEqual(['LOGIN', 'DISCONNECT']);
-    goOn?.();
-    await expectNothingHeld(harness);
+    resume?.();
+    await expectNoOpenResources(harness);
     expect(await harness.reasons('alice')).toEqual(['LOGIN', 'DISCONNECT']);
-    expectNoFault(harness);
+    expectNoLoggedErrors(harness);
   });
 
-  test('during the replay of the feed', async () => {
+  test('leaks nothing when it disconnects during the replay of the event feed', async () => {
     const harness = await ServerHarness.open({ limits: LIMITS });
     for (const user of MANY.slice(0, 60)) await harness.login(user, 'IPHONE');
     const { body } = await harness.post('{ events(first: 1) { pageInfo { endCursor } } }');
     const after = (body.data?.['events'] as unknown as { pageInfo: { endCursor: string } }).pageInfo.endCursor;
-    const wire = await TestSocket.as(harness.socketUrl, API_KEY);
-    wire.tcp.pause();
-    for (let times = 0; times < 20; times++) wire.subscribe(FEED, { after });
-    await expect.poll(() => harness.porchlight.feed.followers).toBe(20);
-    cut(wire.tcp);
-    await expectNothingHeld(harness);
-    expectNoFault(harness);
+    const socket = await TestSocket.as(harness.socketUrl, API_KEY);
+    socket.tcp.pause();
+    for (let times = 0; times < 20; times++) socket.subscribe(FEED, { after });
+    await expect.poll(() => harness.porchlight.eventFeed.subscriberCount).toBe(20);
+    cut(socket.tcp);
+    await expectNoOpenResources(harness);
+    expectNoLoggedErrors(harness);
   });
 
-  test('between the upgrade and its first message, and before it is let in', async () => {
+  test('records no disconnect when it disconnects before authentication completes', async () => {
     const harness = await ServerHarness.open({ limits: LIMITS });
     const silent = new TestSocket(harness.socketUrl);
     await silent.opened;
     const { token } = await harness.login('alice', 'IPHONE');
-    const known = new TestSocket(harness.socketUrl);
-    const { called, goOn } = holdUp(harness.store, 'read');
-    await known.init({ authorization: `Bearer ${token}` });
+    const authenticating = new TestSocket(harness.socketUrl);
+    const { called, resume } = blockNextCall(harness.store, 'readUsers');
+    await authenticating.init({ authorization: `Bearer ${token}` });
     await called;
-    for (const wire of [silent, known]) cut(wire.tcp);
-    await expect.poll(() => harness.server.held.sockets).toBeLessThan(2);
-    goOn();
-    await expectNothingHeld(harness);
+    for (const socket of [silent, authenticating]) cut(socket.tcp);
+    await expect.poll(() => harness.server.openResources.sockets).toBeLessThan(2);
+    resume();
+    await expectNoOpenResources(harness);
     expect(await harness.reasons('alice')).toEqual(['LOGIN']);
-    expectNoFault(harness);
+    expectNoLoggedErrors(harness);
   });
 
-  test('before the reply of its login: it was there, and left once', async () => {
+  test('records the login and one disconnect when it disconnects before the reply of its login', async () => {
     const harness = await ServerHarness.open({ limits: LIMITS });
-    const wire = await TestSocket.as(harness.socketUrl, await harness.jwt('alice'));
-    const { called, goOn } = holdUp(harness.porchlight.tracker, 'login');
-    wire.subscribe(LOGIN, { input: { platform: 'IPHONE' } });
+    const socket = await TestSocket.as(harness.socketUrl, await harness.jwt('alice'));
+    const { called, resume } = blockNextCall(harness.porchlight.tracker, 'login');
+    socket.subscribe(LOGIN, { input: { platform: 'IPHONE' } });
     await called;
-    cut(wire.tcp);
-    await expect.poll(() => harness.porchlight.links.count).toBe(0);
-    goOn();
+    cut(socket.tcp);
+    await expect.poll(() => harness.porchlight.socketRegistry.openSocketCount).toBe(0);
+    resume();
     await expect.poll(() => harness.reasons('alice')).toEqual(['LOGIN', 'DISCONNECT']);
-    await expectNothingHeld(harness);
+    await expectNoOpenResources(harness);
     expect(await harness.reasons('alice')).toEqual(['LOGIN', 'DISCONNECT']);
-    expectNoFault(harness);
+    expectNoLoggedErrors(harness);
   });
 
   test.each([
     ['an answer', ASK, { ids: MANY }, 'application/json'],
-    ['the present of a subscription', WATCH, { ids: MANY }, 'text/event-stream'],
-    ['the feed', FEED, {}, 'text/event-stream'],
-  ])('over HTTP, in the middle of %s', async (_what, query, variables, accept) => {
+    ['the initial statuses of a subscription', WATCH, { ids: MANY }, 'text/event-stream'],
+    ['the event feed', FEED, {}, 'text/event-stream'],
+  ])('leaks nothing when it disconnects over HTTP while it receives %s', async (_what, query, variables, accept) => {
     const harness = await ServerHarness.open();
     const { host, port, hostname } = new URL(harness.url);
     const body = JSON.stringify({ query, variables });
@@ -171,19 +177,19 @@ describe.each(CUTS)('a client who is gone by %s', (_how, cut) => {
       `POST /graphql HTTP/1.1\r\nHost: ${host}\r\nAccept: ${accept}\r\nContent-Type: application/json\r\nAuthorization: Bearer ${API_KEY}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
     );
     await new Promise((resolve) => tcp.once('data', resolve));
-    expect(harness.server.held.streams).toBe(accept === 'application/json' ? 0 : 1);
+    expect(harness.server.openResources.httpStreams).toBe(accept === 'application/json' ? 0 : 1);
     cut(tcp);
-    await expectNothingHeld(harness);
-    expectNoFault(harness);
+    await expectNoOpenResources(harness);
+    expectNoLoggedErrors(harness);
     expect((await harness.post('{ __typename }')).status).toBe(200);
   });
 });
 
-/** Between a client and the server, until the network is gone: nobody hears of that. */
-const wireThroughFragileNetwork = async (
+/** Connects through a proxy. `fail` stops the proxy without FIN or RST, so that neither end notices. */
+const connectThroughProxy = async (
   harness: ServerHarness,
   credential: string,
-): Promise<{ wire: TestSocket; fail: () => void }> => {
+): Promise<{ socket: TestSocket; fail: () => void }> => {
   const ends: Socket[] = [];
   const proxy = createServer((near) => {
     const far = connect(Number(new URL(harness.url).port), '127.0.0.1');
@@ -196,42 +202,42 @@ const wireThroughFragileNetwork = async (
     for (const end of ends) end.destroy();
     proxy.close();
   });
-  const wire = await TestSocket.as(`ws://127.0.0.1:${(proxy.address() as AddressInfo).port}/graphql`, credential);
+  const socket = await TestSocket.as(`ws://127.0.0.1:${(proxy.address() as AddressInfo).port}/graphql`, credential);
   const fail = (): void => {
     for (const end of ends) end.unpipe().pause();
   };
-  return { wire, fail };
+  return { socket, fail };
 };
 
-describe('a client whose network is gone', () => {
-  test('without a session, is cut off when it answers no ping, with what it watched', async () => {
+describe('a client whose network fails silently', () => {
+  test('without a session is terminated when it answers no ping, and its watches are released', async () => {
     const harness = await ServerHarness.open({ limits: LIMITS });
-    const { wire, fail } = await wireThroughFragileNetwork(harness, API_KEY);
+    const { socket, fail } = await connectThroughProxy(harness, API_KEY);
     for (const [query, variables] of [
       [WATCH, { ids: MANY }],
       [FEED, {}],
     ] as const) {
-      wire.subscribe(query, variables);
+      socket.subscribe(query, variables);
     }
-    await wire.next();
+    await socket.next();
     fail();
-    await expectNothingHeld(harness);
-    expectNoFault(harness);
+    await expectNoOpenResources(harness);
+    expectNoLoggedErrors(harness);
   });
 
-  test('with a session, is there until that times out, and is no DISCONNECT as well', async () => {
+  test('with a session keeps its socket until the session times out, without a DISCONNECT event', async () => {
     const harness = await ServerHarness.open({ limits: LIMITS });
     const { token } = await harness.login('alice', 'IPHONE');
-    const { wire, fail } = await wireThroughFragileNetwork(harness, token);
-    wire.subscribe(WATCH, { ids: MANY });
-    await wire.next();
+    const { socket, fail } = await connectThroughProxy(harness, token);
+    socket.subscribe(WATCH, { ids: MANY });
+    await socket.next();
     fail();
     for (let times = 0; times < 20; times++) await harness.login('bob', 'WEB', `${times}`);
     await harness.pass(399_000);
-    expect(held(harness)).toMatchObject({ sockets: 1, links: 1, watchedUsers: 500 });
+    expect(openResources(harness)).toMatchObject({ sockets: 1, links: 1, watchedUsers: 500 });
     await harness.pass(1_000);
-    await expectNothingHeld(harness);
+    await expectNoOpenResources(harness);
     expect(await harness.reasons('alice')).toEqual(['LOGIN', 'HEARTBEAT_TIMEOUT']);
-    expectNoFault(harness);
+    expectNoLoggedErrors(harness);
   });
 });

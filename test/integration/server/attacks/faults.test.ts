@@ -1,34 +1,35 @@
-/** When we are at fault ourselves: whatever breaks, nobody outside learns how. */
+/** Internal errors of the server: no client learns the cause, files or values. */
 import { describe, expect, test, vi } from 'vitest';
 import { API_KEY, ServerHarness } from '../support/server-harness.ts';
 import { rawly } from '../support/assert-still-serving.ts';
 import { TestSocket } from '../support/wire.ts';
 
-const WHY = 'SQLITE_CORRUPT: no such table users in /var/lib/porchlight/porchlight.db';
+const CAUSE = 'SQLITE_CORRUPT: no such table users in /var/lib/porchlight/porchlight.db';
 
-/** Files, lines, functions, values of ours. */
-const expectTellsNothing = (told: string): void => {
-  expect(told).not.toMatch(
+/** Expects no file, line, function or internal value in an answer. */
+const expectNoInternals = (answer: string): void => {
+  expect(answer).not.toMatch(
     /SQLITE|porchlight\.db|\/(src|dist|home|tmp|var|node_modules)\/|\.(js|ts):\d|\bat .+\(|stack|originalError|Error:/i,
   );
 };
 
 const breakStore = (harness: ServerHarness): void => {
   const { store, webhooks } = harness;
-  const fails = (): never => {
-    throw Object.assign(new Error(WHY), {
+  const throwCorruption = (): never => {
+    throw Object.assign(new Error(CAUSE), {
       path: '/var/lib/porchlight',
       code: 'SQLITE_CORRUPT',
-      extensions: { code: 'X', why: WHY },
+      extensions: { code: 'X', cause: CAUSE },
     });
   };
-  for (const name of ['read', 'update', 'counts', 'listOnline', 'findEnded'] as const) {
-    vi.spyOn(store, name).mockImplementation(fails);
+  for (const name of ['readUsers', 'updateUser', 'getPresenceCounts', 'listOnlineUsers', 'findEndedSession'] as const) {
+    vi.spyOn(store, name).mockImplementation(throwCorruption);
   }
-  for (const name of ['webhooks', 'createWebhook', 'deliveries', 'findDelivery'] as const) {
-    vi.spyOn(webhooks.store, name).mockImplementation(fails);
+  for (const name of ['listWebhooks', 'createWebhook', 'listDeliveries', 'findDelivery'] as const) {
+    vi.spyOn(webhooks.store, name).mockImplementation(throwCorruption);
   }
-  for (const name of ['read', 'latestCursor'] as const) vi.spyOn(store.log, name).mockImplementation(fails);
+  for (const name of ['readEvents', 'getLatestCursor'] as const)
+    vi.spyOn(store.eventLog, name).mockImplementation(throwCorruption);
 };
 
 const QUERIES: readonly string[] = [
@@ -45,10 +46,10 @@ const QUERIES: readonly string[] = [
   'mutation { redeliver(input: { deliveryId: "delivery-1" }) { count } }',
 ];
 
-describe('when the store fails', () => {
-  test('an operation that fails tells its place in the document, at every door', async () => {
+describe('a failing store', () => {
+  test('answers each operation with INTERNAL_SERVER_ERROR alone, over every transport and content type', async () => {
     const harness = await ServerHarness.open();
-    const wire = await TestSocket.as(harness.socketUrl, API_KEY);
+    const socket = await TestSocket.as(harness.socketUrl, API_KEY);
     breakStore(harness);
     for (const query of QUERIES) {
       const answers: string[] = [];
@@ -65,23 +66,23 @@ describe('when the store fails', () => {
         });
         answers.push(await response.text());
       }
-      answers.push(JSON.stringify(await wire.ask(query)));
+      answers.push(JSON.stringify(await socket.ask(query)));
       for (const answer of answers) {
         expect(answer, query).toContain('"message":"Internal server error."');
         expect(answer, query).toContain('"extensions":{"code":"INTERNAL_SERVER_ERROR"}');
-        expectTellsNothing(answer);
+        expectNoInternals(answer);
       }
     }
-    expect(harness.logged.join('')).toContain(WHY);
+    expect(harness.logged.join('')).toContain(CAUSE);
   });
 
-  test('a subscription, an authentication, a request that fail tell nothing at all', async () => {
+  test('discloses nothing in a failed subscription, authentication or event stream', async () => {
     const harness = await ServerHarness.open();
     const { token } = await harness.login('alice');
-    const wire = await TestSocket.as(harness.socketUrl, API_KEY);
+    const socket = await TestSocket.as(harness.socketUrl, API_KEY);
     breakStore(harness);
-    wire.subscribe('subscription { statusChanges(userIds: ["alice"]) { status } }');
-    expectTellsNothing(JSON.stringify(await wire.next()));
+    socket.subscribe('subscription { statusChanges(userIds: ["alice"]) { status } }');
+    expectNoInternals(JSON.stringify(await socket.next()));
     const refused = new TestSocket(harness.socketUrl);
     await refused.init({ authorization: `Bearer ${token}` });
     expect(await refused.closed).toEqual({ code: 1011, reason: 'Internal server error' });
@@ -90,12 +91,12 @@ describe('when the store fails', () => {
       headers: { 'content-type': 'application/json', accept: 'text/event-stream', authorization: `Bearer ${token}` },
       body: JSON.stringify({ query: 'subscription { sessionEnded { reason } }' }),
     });
-    const told = await stream.text();
-    expect(told).toContain('INTERNAL_SERVER_ERROR');
-    expectTellsNothing(told);
+    const body = await stream.text();
+    expect(body).toContain('INTERNAL_SERVER_ERROR');
+    expectNoInternals(body);
   });
 
-  test('what Node itself answers tells nothing either', async () => {
+  test('discloses nothing in the answers that Node itself sends to malformed requests', async () => {
     const harness = await ServerHarness.open();
     for (const bytes of [
       'HELLO\r\n\r\n',
@@ -108,10 +109,10 @@ describe('when the store fails', () => {
   });
 });
 
-test('a request that fails before it is an operation is answered, and its connection is not lost', async () => {
+test('answers a request that fails before it is an operation with 500 and logs the cause', async () => {
   const harness = await ServerHarness.open({
     graphiql: () => {
-      throw new Error(WHY);
+      throw new Error(CAUSE);
     },
   });
   const response = await fetch(`${harness.url}/nothing`);
@@ -119,5 +120,5 @@ test('a request that fails before it is an operation is answered, and its connec
     500,
     { errors: [{ message: 'Internal server error.', extensions: { code: 'INTERNAL_SERVER_ERROR' } }] },
   ]);
-  expect(harness.logged.join('')).toContain(WHY);
+  expect(harness.logged.join('')).toContain(CAUSE);
 });

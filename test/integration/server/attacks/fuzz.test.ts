@@ -1,7 +1,7 @@
 /**
- * Whatever comes in at random over both doors: there is always an answer or a close code that is documented, never one
- * that says it was our fault, nothing is logged as an error, and nothing is left over.
- * FUZZ_SECONDS runs it longer, FUZZ_SEED repeats what failed.
+ * Random input over both transports. Each is answered or closed with a documented code. No answer is an internal error,
+ * no error is logged and no resource is leaked.
+ * FUZZ_SECONDS: duration in seconds. FUZZ_SEED: seed of a failed run, to repeat it.
  */
 import { connect } from 'node:net';
 import fc from 'fast-check';
@@ -13,7 +13,7 @@ import { TestSocket } from '../support/wire.ts';
 const SECONDS = Number(process.env['FUZZ_SECONDS'] ?? 6);
 const SEED = Number(process.env['FUZZ_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
 
-/** Ours, graphql-ws's and those that ws gives by itself, by the RFC. 1005: closed by the client. 1006: cut off by it. */
+/** Codes of the server, of graphql-transport-ws and of ws. 1005: closed by the client. 1006: terminated by the client. */
 const CLOSE_CODES = [
   1000, 1002, 1003, 1005, 1006, 1007, 1008, 1009, 4400, 4401, 4406, 4408, 4409, 4410, 4413, 4414, 4429,
 ];
@@ -92,14 +92,14 @@ const token = fc.oneof(
   { weight: 1, arbitrary: fc.oneof(fc.integer(), fc.double()).map(String) },
   { weight: 1, arbitrary: fc.string({ unit: 'binary', maxLength: 12 }).map((text) => JSON.stringify(text)) },
 );
-/** Texts as they might be, but for some of their letters. */
-const nearly = (texts: readonly string[]) =>
+/** Valid texts with up to three random replacements. */
+const mutated = (texts: readonly string[]) =>
   fc
     .tuple(fc.constantFrom(...texts), fc.array(fc.tuple(fc.nat(), fc.nat(3), token), { maxLength: 3 }))
     .map(([text, changes]) =>
-      changes.reduce((so, [at, length, put]) => {
-        const from = at % (so.length + 1);
-        return so.slice(0, from) + put + so.slice(from + length);
+      changes.reduce((current, [at, length, replacement]) => {
+        const from = at % (current.length + 1);
+        return current.slice(0, from) + replacement + current.slice(from + length);
       }, text),
     );
 const DOCUMENTS = [
@@ -125,7 +125,7 @@ const DOCUMENTS = [
   '{ __schema { types { name } } }',
 ];
 const document = fc.oneof(
-  { weight: 5, arbitrary: nearly(DOCUMENTS) },
+  { weight: 5, arbitrary: mutated(DOCUMENTS) },
   { weight: 2, arbitrary: fc.array(token, { maxLength: 40 }).map((tokens) => tokens.join(' ')) },
   { weight: 1, arbitrary: fc.string({ unit: 'binary', maxLength: 60 }) },
 );
@@ -155,15 +155,15 @@ const payload = fc.record({
   extensions: fc.constantFrom(undefined, null, {}, []),
 });
 
-const who = fc.constantFrom('backend', 'user', 'session', 'nobody', 'stranger', 'odd');
-type Who = 'backend' | 'user' | 'session' | 'nobody' | 'stranger' | 'odd';
+const caller = fc.constantFrom('backend', 'user', 'session', 'unauthenticated', 'foreign', 'malformed');
+type Caller = 'backend' | 'user' | 'session' | 'unauthenticated' | 'foreign' | 'malformed';
 
 const request = fc.record({
   kind: fc.constant('http' as const),
-  who,
+  caller,
   method: fc.constantFrom('POST', 'POST', 'POST', 'GET', 'PUT', 'OPTIONS', 'DELETE'),
   path: fc.oneof(
-    fc.constantFrom('/graphql', '/graphql', '/graphql?x=1', '/', '/health/live', '/nothing'),
+    fc.constantFrom('/graphql', '/graphql', '/graphql?x=1', '/', '/health/live', '/unknown'),
     document.map((query) => `/graphql?query=${encodeURIComponent(Buffer.from(query).toString())}`),
   ),
   type: fc.constantFrom(
@@ -185,7 +185,7 @@ const request = fc.record({
     { weight: 5, arbitrary: payload.map((value) => Buffer.from(JSON.stringify(value))) },
     { weight: 1, arbitrary: fc.array(payload, { maxLength: 3 }).map((value) => Buffer.from(JSON.stringify(value))) },
     { weight: 1, arbitrary: fc.uint8Array({ maxLength: 80 }).map((bytes) => Buffer.from(bytes)) },
-    { weight: 1, arbitrary: nearly(['{"query":"{ __typename }","variables":{}}']).map((text) => Buffer.from(text)) },
+    { weight: 1, arbitrary: mutated(['{"query":"{ __typename }","variables":{}}']).map((text) => Buffer.from(text)) },
   ),
 });
 
@@ -210,58 +210,66 @@ const message = fc.oneof(
   },
   {
     weight: 1,
-    arbitrary: nearly(['{"type":"subscribe","id":"1","payload":{"query":"{ __typename }"}}', '{"type":"ping"}']),
+    arbitrary: mutated(['{"type":"subscribe","id":"1","payload":{"query":"{ __typename }"}}', '{"type":"ping"}']),
   },
   { weight: 1, arbitrary: fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes)) },
 );
-const visit = fc.record({
+const connection = fc.record({
   kind: fc.constant('socket' as const),
-  who,
+  caller,
   messages: fc.array(message, { maxLength: 8 }),
-  leaves: fc.constantFrom('close' as const, 'fin' as const, 'reset' as const),
+  closeBy: fc.constantFrom('close' as const, 'fin' as const, 'reset' as const),
 });
-const bytes = fc.record({
+const rawBytes = fc.record({
   kind: fc.constant('bytes' as const),
   bytes: fc.oneof(
     fc.uint8Array({ maxLength: 200 }).map((some) => Buffer.from(some)),
-    nearly([
+    mutated([
       'POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 26\r\n\r\n{"query":"{ __typename }"}',
       'GET /graphql HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n\u0081\u0005hello',
     ]).map((text) => Buffer.from(text, 'latin1')),
   ),
 });
 const step = fc.oneof(
-  { weight: 3, arbitrary: visit },
+  { weight: 3, arbitrary: connection },
   { weight: 3, arbitrary: request },
-  { weight: 1, arbitrary: bytes },
+  { weight: 1, arbitrary: rawBytes },
 );
 type Step = typeof step extends fc.Arbitrary<infer S> ? S : never;
 
-class Visitor {
+/** Performs generated steps against one server and checks each answer. */
+class FuzzClient {
   readonly #harness: ServerHarness;
 
   constructor(harness: ServerHarness) {
     this.#harness = harness;
   }
 
-  async does(what: Step): Promise<void> {
-    if (what.kind === 'http') await this.#asks(what);
-    else if (what.kind === 'socket') await this.#visits(what);
-    else await this.#sends(what.bytes);
+  async perform(step: Step): Promise<void> {
+    if (step.kind === 'http') await this.#sendRequest(step);
+    else if (step.kind === 'socket') await this.#useSocket(step);
+    else await this.#sendBytes(step.bytes);
   }
 
-  async #credential(who: Who): Promise<string | null> {
+  async #credential(caller: Caller): Promise<string | null> {
     const harness = this.#harness;
-    if (who === 'backend') return API_KEY;
-    if (who === 'user') return harness.jwt('alice');
-    if (who === 'session') return (await harness.login('bob', 'IPHONE')).token;
-    if (who === 'stranger') return harness.jwt('alice', {}, 'the secret of somebody else, as long as it must be');
-    return who === 'odd' ? 'pls_x.y.z' : null;
+    if (caller === 'backend') return API_KEY;
+    if (caller === 'user') return harness.jwt('alice');
+    if (caller === 'session') return (await harness.login('bob', 'IPHONE')).token;
+    if (caller === 'foreign') return harness.jwt('alice', {}, 'a secret that the server does not know, long enough');
+    return caller === 'malformed' ? 'pls_x.y.z' : null;
   }
 
-  async #asks({ who, method, path, type, accept, body }: Step & { kind: 'http' }): Promise<void> {
-    const credential = await this.#credential(who);
-    const leaving = new AbortController();
+  async #sendRequest({
+    caller,
+    method,
+    path,
+    type,
+    accept,
+    body: requestBody,
+  }: Step & { kind: 'http' }): Promise<void> {
+    const credential = await this.#credential(caller);
+    const aborter = new AbortController();
     const response = await fetch(`${this.#harness.url}${path}`, {
       method,
       headers: {
@@ -270,64 +278,64 @@ class Visitor {
         ...(credential === null ? {} : { authorization: `Bearer ${credential}` }),
       },
       redirect: 'manual',
-      signal: leaving.signal,
-      ...(method === 'GET' ? {} : { body }),
+      signal: aborter.signal,
+      ...(method === 'GET' ? {} : { body: requestBody }),
     });
     expect(response.status).toBeLessThan(500);
-    // A stream may go on for ever: what comes first is looked at.
+    // A stream may never end: only its first event is checked.
     const isStream = response.headers.get('content-type')?.includes('event-stream') ?? false;
     const reader = response.body?.getReader();
-    let told = '';
+    let body = '';
     for (let part = await reader?.read(); part?.done === false; part = await reader?.read()) {
-      told += Buffer.from(part.value).toString('utf8');
-      if (isStream && told.includes('\n\n')) break;
+      body += Buffer.from(part.value).toString('utf8');
+      if (isStream && body.includes('\n\n')) break;
     }
-    leaving.abort();
-    expect(told).not.toContain('INTERNAL_SERVER_ERROR');
+    aborter.abort();
+    expect(body).not.toContain('INTERNAL_SERVER_ERROR');
   }
 
-  async #visits({ who, messages, leaves }: Step & { kind: 'socket' }): Promise<void> {
-    const credential = await this.#credential(who);
-    const wire = new TestSocket(this.#harness.socketUrl);
-    await wire.init(credential === null ? undefined : { authorization: `Bearer ${credential}` });
-    const open = await Promise.race([wire.next(), wire.closed.then(() => null)]);
-    for (const message of messages) wire.ws.send(message);
-    // Whatever was asked before this is answered before its answer, or the socket is closed.
-    const answered = new Promise<void>((resolve) => wire.ws.once('pong', () => resolve()));
-    if (wire.ws.readyState === wire.ws.OPEN) wire.ws.ping();
-    if (open !== null) await Promise.race([answered, wire.closed]);
-    if (wire.ws.readyState === wire.ws.OPEN) {
-      if (leaves === 'close') wire.ws.close();
-      else if (leaves === 'fin') wire.tcp.end();
-      else wire.reset();
+  async #useSocket({ caller, messages, closeBy }: Step & { kind: 'socket' }): Promise<void> {
+    const credential = await this.#credential(caller);
+    const socket = new TestSocket(this.#harness.socketUrl);
+    await socket.init(credential === null ? undefined : { authorization: `Bearer ${credential}` });
+    const open = await Promise.race([socket.next(), socket.closed.then(() => null)]);
+    for (const message of messages) socket.ws.send(message);
+    // The server handles messages in order: its pong follows the answers, unless it closes the socket.
+    const pong = new Promise<void>((resolve) => socket.ws.once('pong', () => resolve()));
+    if (socket.ws.readyState === socket.ws.OPEN) socket.ws.ping();
+    if (open !== null) await Promise.race([pong, socket.closed]);
+    if (socket.ws.readyState === socket.ws.OPEN) {
+      if (closeBy === 'close') socket.ws.close();
+      else if (closeBy === 'fin') socket.tcp.end();
+      else socket.reset();
     }
-    const { code, reason } = await wire.closed;
+    const { code, reason } = await socket.closed;
     expect(CLOSE_CODES).toContain(code);
     expect(Buffer.byteLength(reason)).toBeLessThanOrEqual(123);
-    expect(JSON.stringify(wire.unread)).not.toContain('INTERNAL_SERVER_ERROR');
+    expect(JSON.stringify(socket.unread)).not.toContain('INTERNAL_SERVER_ERROR');
   }
 
-  async #sends(what: Buffer): Promise<void> {
+  async #sendBytes(data: Buffer): Promise<void> {
     const { hostname, port } = new URL(this.#harness.url);
     const tcp = connect(Number(port), hostname);
     await new Promise<void>((resolve) => {
       tcp.on('error', () => undefined);
       tcp.once('close', () => resolve());
       tcp.resume();
-      tcp.end(what);
+      tcp.end(data);
     });
   }
 }
 
 test(
-  `nothing that is sent at random is our fault, nor leaves anything behind (FUZZ_SEED=${SEED})`,
+  `random input causes no internal error and leaks no resource (FUZZ_SEED=${SEED})`,
   async () => {
     const harness = await ServerHarness.open({ compileAfter: 3 });
-    const visitor = new Visitor(harness);
+    const client = new FuzzClient(harness);
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 6 }), async (steps) => {
         const logged = harness.logged.length;
-        await Promise.all(steps.map((one) => visitor.does(one)));
+        await Promise.all(steps.map((one) => client.perform(one)));
         expect(harness.logged.slice(logged).filter((line) => /"level":(50|60)/.test(line))).toEqual([]);
         harness.logged.length = 0;
       }),
@@ -339,8 +347,8 @@ test(
         endOnFailure: false,
       },
     );
-    await expect.poll(() => harness.porchlight.links.count).toBe(0);
-    await expect.poll(() => harness.porchlight.watchers.watchedUsers).toBe(0);
+    await expect.poll(() => harness.porchlight.socketRegistry.openSocketCount).toBe(0);
+    await expect.poll(() => harness.porchlight.statusWatchers.watchedUserCount).toBe(0);
     expect(faultsOf(harness)).toEqual([]);
     await expectStillWell(harness);
   },

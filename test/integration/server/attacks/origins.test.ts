@@ -1,6 +1,6 @@
 /**
- * A page that a user happens to look at, in a browser that knows her: it can send requests, but nothing that it sends
- * by itself says who she is, and what it may not read it cannot even ask.
+ * A hostile page in a user's browser: it can send requests, but the browser adds no credential that the server accepts,
+ * and CORS denies it the answers.
  */
 import { request as httpRequest } from 'node:http';
 import { text } from 'node:stream/consumers';
@@ -11,7 +11,7 @@ import { TestSocket } from '../support/wire.ts';
 
 const ALLOWED = 'https://app.example';
 
-/** None of them is the origin that is allowed, nor the server's own. `HOST` stands for the server's host and port. */
+/** Origins that are neither allowed nor the server's own. `HOST` stands for the server's host and port. */
 const FOREIGN: readonly string[] = [
   'null',
   '',
@@ -47,7 +47,7 @@ const FOREIGN: readonly string[] = [
   'constructor',
 ];
 
-/** As bytes, for fetch sends neither Cookie nor Origin as it is told to. */
+/** Sends a request with `node:http`, because fetch overrides the Cookie and Origin headers. */
 const send = async (
   harness: ServerHarness,
   method: string,
@@ -72,21 +72,21 @@ const corsOf = (headers: object): readonly string[] =>
   Object.keys(headers).filter((name) => name.startsWith('access-control-'));
 
 describe('an origin that is not allowed', () => {
-  test.each(FOREIGN)('%j opens no socket, and may not ask or read over HTTP', async (origin) => {
+  test.each(FOREIGN)('%j cannot open a socket and receives no CORS headers over HTTP', async (origin) => {
     const harness = await ServerHarness.open({ settings: { allowedOrigins: [ALLOWED] } });
     const from = origin.replaceAll('HOST', new URL(harness.url).host);
     const { token } = await harness.login('alice');
-    const wire = new TestSocket(harness.socketUrl, {
+    const socket = new TestSocket(harness.socketUrl, {
       headers: { origin: from, cookie: `session=${token}`, authorization: `Bearer ${token}` },
     });
     const status = await new Promise((resolve) => {
-      wire.ws.once('open', () => resolve(101));
-      wire.ws.once('unexpected-response', (_request, response) => resolve(response.statusCode));
+      socket.ws.once('open', () => resolve(101));
+      socket.ws.once('unexpected-response', (_request, response) => resolve(response.statusCode));
     });
     expect(status).toBe(403);
 
-    const asked = { 'access-control-request-method': 'POST', 'access-control-request-headers': 'authorization' };
-    const preflight = await send(harness, 'OPTIONS', '/graphql', { origin: from, ...asked });
+    const requested = { 'access-control-request-method': 'POST', 'access-control-request-headers': 'authorization' };
+    const preflight = await send(harness, 'OPTIONS', '/graphql', { origin: from, ...requested });
     expect(corsOf(preflight.headers)).toEqual([]);
     expect(preflight.headers['vary']).toBe('Origin');
     for (const [method, body] of [
@@ -102,16 +102,16 @@ describe('an origin that is not allowed', () => {
     }
   });
 
-  test('does not matter to whoever sends none, which no browser does', async () => {
+  test('is not required: requests without an Origin header, which browsers always send, are served', async () => {
     const harness = await ServerHarness.open({ settings: { allowedOrigins: [ALLOWED] } });
     await expectStillWell(harness);
-    const wire = new TestSocket(harness.socketUrl, { headers: { origin: ALLOWED } });
-    await wire.init({ authorization: `Bearer ${API_KEY}` });
-    expect((await wire.next()).type).toBe('connection_ack');
+    const socket = new TestSocket(harness.socketUrl, { headers: { origin: ALLOWED } });
+    await socket.init({ authorization: `Bearer ${API_KEY}` });
+    expect((await socket.next()).type).toBe('connection_ack');
   });
 });
 
-test('what a page of an allowed origin is told never allows it to send cookies, nor names another origin', async () => {
+test('CORS headers for an allowed origin never allow credentials and never name another origin', async () => {
   for (const allowedOrigins of [[ALLOWED], ['*'], [ALLOWED, 'https://two.example']]) {
     const harness = await ServerHarness.open({ settings: { allowedOrigins } });
     for (const method of ['OPTIONS', 'GET', 'POST', 'DELETE']) {
@@ -124,30 +124,33 @@ test('what a page of an allowed origin is told never allows it to send cookies, 
   }
 });
 
-describe('what a browser sends by itself, or a link can carry, is no credential', () => {
+describe('what a browser sends by itself or a link can contain', () => {
   const ME = '{ me { userId } }';
-  /** Where somebody might expect a token to count. */
-  const places = (token: string): Readonly<Record<string, readonly [string, Record<string, string>]>> => ({
+  /** Parts of a request that must not be read as a credential: the query string and the headers. */
+  const placements = (token: string): Readonly<Record<string, readonly [string, Record<string, string>]>> => ({
     'a cookie': ['', { cookie: `session=${token}; token=${token}; authorization=Bearer ${token}` }],
-    'the cookie Authorization': ['', { cookie: `Authorization=Bearer%20${token}` }],
-    'the parameter authorization': [`&authorization=Bearer%20${token}`, {}],
-    'the parameters token and access_token': [`&token=${token}&access_token=${token}&api_key=${token}`, {}],
-    'the parameter extensions': [
+    'the cookie named Authorization': ['', { cookie: `Authorization=Bearer%20${token}` }],
+    'the query parameter authorization': [`&authorization=Bearer%20${token}`, {}],
+    'the query parameters token, access_token and api_key': [
+      `&token=${token}&access_token=${token}&api_key=${token}`,
+      {},
+    ],
+    'the query parameter extensions': [
       `&extensions=${encodeURIComponent(JSON.stringify({ authorization: `Bearer ${token}` }))}`,
       {},
     ],
     'HTTP Basic': ['', { authorization: `Basic ${Buffer.from(`alice:${token}`).toString('base64')}` }],
-    'other headers': [
+    'other authorization headers': [
       '',
       { 'x-api-key': token, 'x-authorization': `Bearer ${token}`, 'proxy-authorization': `Bearer ${token}` },
     ],
   });
 
-  test.each(Object.keys(places('')))('%s', async (place) => {
+  test.each(Object.keys(placements('')))('is not accepted as a credential: %s', async (placement) => {
     const harness = await ServerHarness.open();
     const { token } = await harness.login('alice');
     for (const credential of [token, API_KEY, await harness.jwt('alice')]) {
-      const [search, headers] = places(credential)[place] ?? ['', {}];
+      const [search, headers] = placements(credential)[placement] ?? ['', {}];
       const json = { 'content-type': 'application/json', 'graphql-require-preflight': '1', ...headers };
       const answers = [
         await send(harness, 'GET', `/graphql?query=${encodeURIComponent(ME)}${search}`, json),
@@ -166,15 +169,15 @@ describe('what a browser sends by itself, or a link can carry, is no credential'
         expect(body).toContain('UNAUTHENTICATED');
         expect(body).not.toContain('alice');
       }
-      const wire = new TestSocket(`${harness.socketUrl}?x=1${search}`, { headers });
-      await wire.init();
-      expect((await wire.closed).code).toBe(4401);
+      const socket = new TestSocket(`${harness.socketUrl}?x=1${search}`, { headers });
+      await socket.init();
+      expect((await socket.closed).code).toBe(4401);
     }
     await expectStillWell(harness);
   });
 });
 
-describe('what a form can send does nothing, even by somebody who is known', () => {
+describe('what an HTML form or a link can send, with a valid credential', () => {
   const END = 'mutation { endSessions(input: { userId: "alice" }) { ended { id } } }';
   const FORMS: readonly (readonly [string, string])[] = [
     ['application/x-www-form-urlencoded', new URLSearchParams({ query: END }).toString()],
@@ -190,13 +193,13 @@ describe('what a form can send does nothing, even by somebody who is known', () 
     ['application/json, text/plain', JSON.stringify({ query: END })],
     ['', JSON.stringify({ query: END })],
   ];
-  test.each(FORMS)('%s', async (type, body) => {
+  test.each(FORMS)('rejects a body of the type "%s" with 415', async (type, body) => {
     const harness = await ServerHarness.open();
     await harness.login('alice');
     const headers = { authorization: `Bearer ${API_KEY}`, ...(type === '' ? {} : { 'content-type': type }) };
     for (const accept of ['*/*', 'text/event-stream', 'text/html']) {
       const { status } = await send(harness, 'POST', '/graphql', { ...headers, accept }, body);
-      // 406: a page is nothing that an operation could be answered with.
+      // 406: no operation can be answered with HTML.
       expect(status).toBe(accept === 'text/html' ? 406 : 415);
     }
     expect(await harness.status('alice')).toBe('ONLINE');
@@ -204,7 +207,7 @@ describe('what a form can send does nothing, even by somebody who is known', () 
   });
 
   test.each(['*/*', 'application/json', 'text/event-stream', 'text/html', 'application/graphql-response+json'])(
-    'a mutation in an address, for %s',
+    'rejects a mutation by GET that accepts %s',
     async (accept) => {
       const harness = await ServerHarness.open();
       await harness.login('alice');

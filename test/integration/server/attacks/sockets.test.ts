@@ -1,4 +1,4 @@
-/** What may come over a socket that is no message: the socket is closed for it, with a reason, and nothing else is. */
+/** Malformed messages and frames: the server closes that socket with a close code and keeps serving all others. */
 import { connect, type Socket } from 'node:net';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { API_KEY, ServerHarness } from '../support/server-harness.ts';
@@ -8,15 +8,15 @@ import { TestSocket } from '../support/wire.ts';
 const deep = (levels: number): string => `{"a":${'['.repeat(levels)}${']'.repeat(levels)}}`;
 
 const MESSAGES: readonly (readonly [string, string, number])[] = [
-  ['a ping that is nested deeper than can be answered', `{"type":"ping","payload":${deep(100_000)}}`, 4400],
-  ['a list', '[]', 4400],
-  ['nothing', '', 4400],
-  ['a byte order mark', '\uFEFF{"type":"ping"}', 4400],
-  ['brackets that are never closed', '['.repeat(500_000), 4400],
-  ['a type that every object has', '{"type":"constructor"}', 4400],
+  ['a ping with a payload nested 100,000 levels deep', `{"type":"ping","payload":${deep(100_000)}}`, 4400],
+  ['a JSON list', '[]', 4400],
+  ['an empty message', '', 4400],
+  ['a message with a byte order mark', '\uFEFF{"type":"ping"}', 4400],
+  ['500,000 brackets that are never closed', '['.repeat(500_000), 4400],
+  ['a type named like a property of every object', '{"type":"constructor"}', 4400],
   ['a type that is a list', '{"type":["ping"]}', 4400],
   ['a ping whose payload is a list', '{"type":"ping","payload":[]}', 4400],
-  ['a pong whose payload is text', '{"type":"pong","payload":"x"}', 4400],
+  ['a pong whose payload is a string', '{"type":"pong","payload":"x"}', 4400],
   ['an id that is a number', '{"type":"subscribe","id":1,"payload":{"query":"{ __typename }"}}', 4400],
   ['an id that is empty', '{"type":"subscribe","id":"","payload":{"query":"{ __typename }"}}', 4400],
   ['an id of 500 KB', `{"type":"subscribe","id":"${'x'.repeat(500_000)}","payload":{"query":"{ __typename }"}}`, 4400],
@@ -31,13 +31,13 @@ const MESSAGES: readonly (readonly [string, string, number])[] = [
     '{"type":"subscribe","id":"1","payload":{"query":"{ __typename }","variables":[]}}',
     4400,
   ],
-  ['a batch', '[{"type":"subscribe","id":"1","payload":{"query":"{ __typename }"}}]', 4400],
-  ['what only servers say', '{"type":"connection_ack"}', 4400],
-  ['an answer of the server’s', '{"type":"error","id":"1","payload":[{"message":"x"}]}', 4400],
-  ['the end of what was never begun', '{"type":"complete"}', 4400],
+  ['a batch of messages', '[{"type":"subscribe","id":"1","payload":{"query":"{ __typename }"}}]', 4400],
+  ['a message that only servers send', '{"type":"connection_ack"}', 4400],
+  ['an error message, which only servers send', '{"type":"error","id":"1","payload":[{"message":"x"}]}', 4400],
+  ['a complete message without an id', '{"type":"complete"}', 4400],
 ];
 
-/** A close after any of these is the library's own, by the RFC. */
+/** A WebSocket frame, with a client's mask unless stated otherwise. */
 const frame = (
   first: number,
   payload: Buffer | string,
@@ -55,30 +55,30 @@ const frame = (
 };
 
 const FRAMES: readonly (readonly [string, readonly Buffer[], number])[] = [
-  ['a frame that is not masked', [frame(0x81, '{"type":"ping"}', { masked: false })], 1002],
-  ['a reserved bit', [frame(0xf1, 'x')], 1002],
-  ['compressed, which was not agreed on', [frame(0xc1, 'x')], 1002],
-  ['an opcode that is none', [frame(0x83, 'x')], 1002],
-  ['the rest of nothing', [frame(0x80, 'x')], 1002],
-  ['a new message in the middle of one', [frame(0x01, '{'), frame(0x81, '}')], 1002],
-  ['a ping in pieces', [frame(0x09, 'x')], 1002],
-  ['a ping of 126 bytes', [frame(0x89, 'x'.repeat(126))], 1002],
-  ['a close of one byte', [frame(0x88, 'x')], 1002],
-  ['a close with a code that is not for the wire', [frame(0x88, Buffer.from([0x03, 0xed]))], 1002],
-  ['a close with a reason that is no UTF-8', [frame(0x88, Buffer.from([0x03, 0xe8, 0xff]))], 1007],
-  ['text that is no UTF-8', [frame(0x81, Buffer.from([0xff, 0xfe]))], 1007],
-  ['text that ends in the middle of a letter', [frame(0x81, Buffer.from([0x22, 0xc3]))], 1007],
-  ['an overlong slash', [frame(0x81, Buffer.from([0xc0, 0xaf]))], 1007],
-  ['a surrogate', [frame(0x81, Buffer.from([0xed, 0xa0, 0x80]))], 1007],
+  ['an unmasked frame', [frame(0x81, '{"type":"ping"}', { masked: false })], 1002],
+  ['a frame with a reserved bit set', [frame(0xf1, 'x')], 1002],
+  ['a compressed frame without a negotiated extension', [frame(0xc1, 'x')], 1002],
+  ['a frame with an undefined opcode', [frame(0x83, 'x')], 1002],
+  ['a continuation frame without a message', [frame(0x80, 'x')], 1002],
+  ['a new message inside a fragmented one', [frame(0x01, '{'), frame(0x81, '}')], 1002],
+  ['a fragmented ping', [frame(0x09, 'x')], 1002],
+  ['a ping frame of 126 bytes', [frame(0x89, 'x'.repeat(126))], 1002],
+  ['a close frame with a payload of one byte', [frame(0x88, 'x')], 1002],
+  ['a close frame with a code that must not be sent', [frame(0x88, Buffer.from([0x03, 0xed]))], 1002],
+  ['a close frame whose reason is not valid UTF-8', [frame(0x88, Buffer.from([0x03, 0xe8, 0xff]))], 1007],
+  ['a text frame that is not valid UTF-8', [frame(0x81, Buffer.from([0xff, 0xfe]))], 1007],
+  ['a text frame that ends inside a UTF-8 sequence', [frame(0x81, Buffer.from([0x22, 0xc3]))], 1007],
+  ['a text frame with an overlong encoding of a slash', [frame(0x81, Buffer.from([0xc0, 0xaf]))], 1007],
+  ['a text frame with an encoded surrogate', [frame(0x81, Buffer.from([0xed, 0xa0, 0x80]))], 1007],
   [
-    'text that is no UTF-8, in pieces',
+    'a fragmented text message that is not valid UTF-8',
     [frame(0x01, Buffer.from([0x22, 0xc3])), frame(0x80, Buffer.from([0xc3]))],
     1007,
   ],
-  ['bytes that are no text', [frame(0x82, Buffer.from([0xff, 0xfe]))], 4400],
-  ['bytes that would be a message', [frame(0x82, '{"type":"ping"}')], 4400],
+  ['a binary frame that is not valid UTF-8', [frame(0x82, Buffer.from([0xff, 0xfe]))], 4400],
+  ['a binary frame with a valid message', [frame(0x82, '{"type":"ping"}')], 4400],
   [
-    'bytes that would log somebody else in',
+    'a binary frame with a user id in Latin-1',
     [
       frame(
         0x82,
@@ -90,13 +90,17 @@ const FRAMES: readonly (readonly [string, readonly Buffer[], number])[] = [
     ],
     4400,
   ],
-  ['a length of 2^40', [frame(0x81, 'x', { length: 2 ** 40 })], 1009],
-  ['a length of 2^62', [frame(0x81, 'x', { length: 2 ** 62 })], 1009],
-  ['pieces without end', [frame(0x01, '['), ...Array.from({ length: 17_000 }, () => frame(0x00, '['))], 1008],
+  ['a frame with a declared length of 2^40', [frame(0x81, 'x', { length: 2 ** 40 })], 1009],
+  ['a frame with a declared length of 2^62', [frame(0x81, 'x', { length: 2 ** 62 })], 1009],
+  [
+    'a message of 17,000 fragments',
+    [frame(0x01, '['), ...Array.from({ length: 17_000 }, () => frame(0x00, '['))],
+    1008,
+  ],
 ];
 
-/** A socket as bytes, with the frames that come from the server. */
-class RawWire {
+/** A WebSocket connection written as raw bytes. Reads the frames of the server up to its close frame. */
+class RawWebSocketClient {
   readonly tcp: Socket;
   /** The code of the server's close frame; 1006 without one. */
   readonly closed: Promise<number>;
@@ -133,54 +137,59 @@ class RawWire {
   }
 }
 
-describe.each([false, true])('a socket whose client is known: %s; it is closed for', (known) => {
-  test.for(MESSAGES)('%s', async ([, message, code]) => {
+describe.each([
+  ['before', false],
+  ['after', true],
+] as const)('a malformed message %s authentication', (_when, isAuthenticated) => {
+  test.for(MESSAGES)('closes the socket that sends %s', async ([, message, code]) => {
     const harness = await ServerHarness.open();
-    const wire = known ? await TestSocket.as(harness.socketUrl, API_KEY) : new TestSocket(harness.socketUrl);
-    await wire.opened;
-    wire.ws.send(message);
-    const closed = await wire.closed;
-    // Whoever may not ask yet may be closed for that, or for having sent so much.
-    expect(known ? [code] : [code, 4401, 1009]).toContain(closed.code);
+    const socket = isAuthenticated
+      ? await TestSocket.as(harness.socketUrl, API_KEY)
+      : new TestSocket(harness.socketUrl);
+    await socket.opened;
+    socket.ws.send(message);
+    const closed = await socket.closed;
+    // An unauthenticated socket may also be closed for the early message or for its size.
+    expect(isAuthenticated ? [code] : [code, 4401, 1009]).toContain(closed.code);
     expect(Buffer.byteLength(closed.reason)).toBeLessThanOrEqual(123);
     await expectStillWell(harness);
   });
 
-  test.for(FRAMES)('%s', async ([, frames, code]) => {
+  test.for(FRAMES)('closes the socket that sends %s', async ([, frames, code]) => {
     const harness = await ServerHarness.open();
-    const wire = new RawWire(harness);
-    await wire.opened;
-    if (known)
-      wire.tcp.write(
+    const socket = new RawWebSocketClient(harness);
+    await socket.opened;
+    if (isAuthenticated)
+      socket.tcp.write(
         frame(0x81, JSON.stringify({ type: 'connection_init', payload: { authorization: `Bearer ${API_KEY}` } })),
       );
-    wire.tcp.write(Buffer.concat(frames));
-    expect(await wire.closed).toBe(code);
-    wire.tcp.destroy();
+    socket.tcp.write(Buffer.concat(frames));
+    expect(await socket.closed).toBe(code);
+    socket.tcp.destroy();
     await expectStillWell(harness);
   });
 });
 
-test('half a frame, and then nothing: whoever is not known by then is closed in time, and whoever is gone is gone', async () => {
-  const harness = await ServerHarness.open({ limits: { initMs: 100, closeMs: 100 } });
+test('closes an unauthenticated socket that sends half a frame after the init timeout, and releases one that is reset', async () => {
+  const harness = await ServerHarness.open({ limits: { initTimeoutMs: 100, closeTimeoutMs: 100 } });
   for (const bytes of [
     Buffer.from([0x81]),
     Buffer.from([0x81, 0xff]),
     frame(0x81, 'x'.repeat(100)).subarray(0, 50),
     frame(0x01, '{'),
   ]) {
-    const wire = new RawWire(harness);
-    await wire.opened;
-    wire.tcp.write(bytes);
-    expect(await wire.closed).toBe(4408);
+    const socket = new RawWebSocketClient(harness);
+    await socket.opened;
+    socket.tcp.write(bytes);
+    expect(await socket.closed).toBe(4408);
   }
-  const known = new RawWire(harness);
-  await known.opened;
-  known.tcp.write(
+  const authenticated = new RawWebSocketClient(harness);
+  await authenticated.opened;
+  authenticated.tcp.write(
     frame(0x81, JSON.stringify({ type: 'connection_init', payload: { authorization: `Bearer ${API_KEY}` } })),
   );
-  await expect.poll(() => harness.porchlight.links.count).toBe(1);
-  known.tcp.write(frame(0x81, '{"type":"ping"}').subarray(0, 5));
-  known.tcp.resetAndDestroy();
+  await expect.poll(() => harness.porchlight.socketRegistry.openSocketCount).toBe(1);
+  authenticated.tcp.write(frame(0x81, '{"type":"ping"}').subarray(0, 5));
+  authenticated.tcp.resetAndDestroy();
   await expectStillWell(harness);
 });

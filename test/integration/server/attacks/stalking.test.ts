@@ -1,6 +1,6 @@
 /**
- * Somebody who may not see a user tries every way there is: all root fields, with all their arguments and all that
- * can be selected, by JWT and as a session, through both doors. A new root field is tried by itself.
+ * A viewer who may not see a user tries all root fields, with all arguments and selections, by JWT and as a session, over
+ * both transports. New root fields are included automatically.
  */
 import { getNamedType, isEnumType, isInputObjectType, isLeafType, isListType, isNonNullType } from 'graphql';
 import { isObjectType, type GraphQLField, type GraphQLInputType, type GraphQLOutputType } from 'graphql';
@@ -10,12 +10,12 @@ import type { Visibility } from '../../../../src/core/visibility.ts';
 import { API_KEY, ServerHarness, LOGIN } from '../support/server-harness.ts';
 import { TestSocket } from '../support/wire.ts';
 
-/** Nothing of this may be told to a stalker; that she asked about the victim she knows. */
+/** Values that must not reach the stalker. The victim's id, which the stalker sends, is not one of them. */
 const SECRETS = ['the victim’s phone', 'the victim’s text', '192.0.2.77', 'ONLINE', 'KICKED'];
 const VICTIM = 'victim';
-const NOBODY_YET = 'nobody';
+const UNKNOWN_USER = 'unknown-user';
 
-/** What whoever may not see the victim is answered. `own`: it tells of the caller alone. */
+/** The answer to a viewer who may not see the victim. `own`: data about the caller only. */
 const EXPECTED: Readonly<Record<string, 'FORBIDDEN' | 'own'>> = {
   me: 'own',
   userStatus: 'FORBIDDEN',
@@ -51,7 +51,7 @@ const ROOTS = [
   ['subscription', schema.getSubscriptionType()],
 ] as const;
 
-/** Everything that can be selected, some levels deep. */
+/** All fields that can be selected, up to `depth` levels deep. */
 const selectionOf = (type: GraphQLOutputType, depth = 4): string => {
   const named = getNamedType(type);
   if (!isObjectType(named)) return '';
@@ -61,24 +61,24 @@ const selectionOf = (type: GraphQLOutputType, depth = 4): string => {
   return `{ ${fields.join(' ')} }`;
 };
 
-/** Whatever it is, as if the victim were meant. */
-const valueOf = (name: string, type: GraphQLInputType, whom: string): string => {
-  if (isNonNullType(type)) return valueOf(name, type.ofType, whom);
-  if (isListType(type)) return `[${valueOf(name, type.ofType, whom)}]`;
+/** A value of an input type in which every id and text is the target's id. */
+const valueOf = (name: string, type: GraphQLInputType, target: string): string => {
+  if (isNonNullType(type)) return valueOf(name, type.ofType, target);
+  if (isListType(type)) return `[${valueOf(name, type.ofType, target)}]`;
   if (isEnumType(type)) return type.getValues().find(({ name: value }) => value !== 'OFFLINE')?.name ?? '';
   if (isInputObjectType(type)) {
     const fields = Object.values(type.getFields())
       .filter((field) => isNonNullType(field.type) || /userId/i.test(field.name))
-      .map((field) => `${field.name}: ${valueOf(field.name, field.type, whom)}`);
+      .map((field) => `${field.name}: ${valueOf(field.name, field.type, target)}`);
     return `{${fields.join(' ')}}`;
   }
-  return name === 'first' ? '10' : JSON.stringify(whom);
+  return name === 'first' ? '10' : JSON.stringify(target);
 };
 
-const operationOf = (kind: string, field: GraphQLField<unknown, unknown>, whom: string): string => {
+const operationOf = (kind: string, field: GraphQLField<unknown, unknown>, target: string): string => {
   const args = field.args
     .filter(({ type, name }) => isNonNullType(type) || /userId/i.test(name))
-    .map(({ name, type }) => `${name}: ${valueOf(name, type, whom)}`);
+    .map(({ name, type }) => `${name}: ${valueOf(name, type, target)}`);
   return `${kind} { ${field.name}${args.length > 0 ? `(${args.join(' ')})` : ''} ${selectionOf(field.type)} }`;
 };
 
@@ -86,8 +86,8 @@ const FIELDS = ROOTS.flatMap(([kind, type]) =>
   Object.values(type?.getFields() ?? {}).map((field) => ({ kind, field, name: field.name })),
 );
 
-/** The victim is there, with a device, a text and an address. */
-const houseWithVictim = async (visibility: Visibility): Promise<ServerHarness> => {
+/** Opens a server on which the victim is online, with a device, a text and an address. */
+const openWithVictim = async (visibility: Visibility): Promise<ServerHarness> => {
   const harness = await ServerHarness.open({ visibility, settings: { trustProxy: true } });
   const { body } = await harness.post(
     LOGIN,
@@ -106,21 +106,21 @@ const houseWithVictim = async (visibility: Visibility): Promise<ServerHarness> =
 };
 
 const CLAIMS: Readonly<Record<string, { visibility: Visibility; watch?: unknown }>> = {
-  'no claim, where nobody is visible': { visibility: 'none' },
-  'a claim of nobody': { visibility: 'everyone', watch: [] },
-  'a claim of hundreds of others': {
+  'no watch claim and visibility none': { visibility: 'none' },
+  'an empty watch claim': { visibility: 'everyone', watch: [] },
+  'a watch claim of 300 other users': {
     visibility: 'everyone',
     watch: Array.from({ length: 300 }, (_, index) => `${VICTIM} ${index}`),
   },
-  'a claim of a user called "*"': { visibility: 'everyone', watch: ['*'] },
+  'a watch claim of a user named "*"': { visibility: 'everyone', watch: ['*'] },
 };
 
-type As = 'JWT' | 'session' | 'socket that has logged in';
+type CredentialKind = 'JWT' | 'session' | 'socket that has logged in';
 
-/** Everything the server says to this, over both doors if there are two. */
+/** All answers of the server to the operation: per transport, a list of texts. */
 const answersTo = async (
   harness: ServerHarness,
-  as: As,
+  kind: CredentialKind,
   watch: unknown,
   operation: string,
 ): Promise<readonly (readonly string[])[]> => {
@@ -129,63 +129,68 @@ const answersTo = async (
     const { body } = await harness.post(LOGIN, jwt, { input: { platform: 'WEB', deviceId: 'own' } });
     return (body.data?.['login'] as unknown as { sessionToken: string }).sessionToken;
   };
-  const credential = as === 'session' ? await login() : jwt;
-  const wire = await TestSocket.as(harness.socketUrl, credential);
-  if (as === 'socket that has logged in') await wire.ask(LOGIN, { input: { platform: 'WEB', deviceId: 'own' } });
+  const credential = kind === 'session' ? await login() : jwt;
+  const socket = await TestSocket.as(harness.socketUrl, credential);
+  if (kind === 'socket that has logged in') await socket.ask(LOGIN, { input: { platform: 'WEB', deviceId: 'own' } });
   const isOwnStream = operation.includes('sessionEnded');
   const overSocket: string[] = [];
-  wire.subscribe(operation);
-  // A session's own stream waits for its end; whoever logs out is answered, and closed.
-  if (!isOwnStream || as === 'JWT') overSocket.push(JSON.stringify((await wire.next()).payload));
-  wire.ws.close();
-  await wire.closed;
-  if (as === 'socket that has logged in' || isOwnStream) return [overSocket];
+  socket.subscribe(operation);
+  // The sessionEnded stream of a session sends nothing before the session ends.
+  if (!isOwnStream || kind === 'JWT') overSocket.push(JSON.stringify((await socket.next()).payload));
+  socket.ws.close();
+  await socket.closed;
+  if (kind === 'socket that has logged in' || isOwnStream) return [overSocket];
   const response = await fetch(`${harness.url}/graphql`, {
     method: 'POST',
     headers: {
       accept: operation.startsWith('subscription') ? 'text/event-stream' : 'application/json',
       'content-type': 'application/json',
-      authorization: `Bearer ${as === 'session' ? await login() : jwt}`,
+      authorization: `Bearer ${kind === 'session' ? await login() : jwt}`,
     },
     body: JSON.stringify({ query: operation }),
-    // A subscription that is let in would go on.
+    // An accepted subscription would not end.
     signal: AbortSignal.timeout(5_000),
   });
   return [overSocket, [await response.text()]];
 };
 
-const withoutName = (text: string, whom: string): string => text.replaceAll(whom, 'whom');
+const withoutName = (text: string, target: string): string => text.replaceAll(target, 'target');
 
-describe.each(Object.entries(CLAIMS))('with %s', (_claim, { visibility, watch }) => {
-  test.each(['JWT', 'session', 'socket that has logged in'] as const)('a %s learns nothing', async (as) => {
-    const harness = await houseWithVictim(visibility);
-    for (const { kind, field, name } of FIELDS) {
-      const expected = EXPECTED[name];
-      if (expected === undefined) throw new Error(`It is not said what a stalker is answered by ${name}.`);
-      const answers = (await answersTo(harness, as, watch, operationOf(kind, field, VICTIM))).flat();
-      if (expected === 'own') {
-        // A text that she sets may be called like the victim.
-        const told = name === 'setCustomStatus' ? SECRETS.slice(0, 3) : [...SECRETS.slice(0, 3), `"${VICTIM}"`];
-        for (const answer of answers) for (const secret of told) expect(answer, name).not.toContain(secret);
-        continue;
+describe.each(Object.entries(CLAIMS))('a viewer with %s', (_claim, { visibility, watch }) => {
+  test.each(['JWT', 'session', 'socket that has logged in'] as const)(
+    'learns nothing about the victim by a %s',
+    async (credentialKind) => {
+      const harness = await openWithVictim(visibility);
+      for (const { kind, field, name } of FIELDS) {
+        const expected = EXPECTED[name];
+        if (expected === undefined) throw new Error(`EXPECTED has no entry for the root field ${name}.`);
+        const answers = (await answersTo(harness, credentialKind, watch, operationOf(kind, field, VICTIM))).flat();
+        if (expected === 'own') {
+          // The custom status that the stalker sets may equal the victim's id.
+          const secrets = name === 'setCustomStatus' ? SECRETS.slice(0, 3) : [...SECRETS.slice(0, 3), `"${VICTIM}"`];
+          for (const answer of answers) for (const secret of secrets) expect(answer, name).not.toContain(secret);
+          continue;
+        }
+        for (const answer of answers) {
+          expect(answer, name).toContain(`"code":"FORBIDDEN"`);
+          for (const secret of SECRETS) expect(answer, name).not.toContain(secret);
+        }
+        // A user who does not exist gets the same answer.
+        const aboutUnknownUser = (
+          await answersTo(harness, credentialKind, watch, operationOf(kind, field, UNKNOWN_USER))
+        ).flat();
+        expect(aboutUnknownUser.map((answer) => withoutName(answer, UNKNOWN_USER))).toEqual(
+          answers.map((answer) => withoutName(answer, VICTIM)),
+        );
       }
-      for (const answer of answers) {
-        expect(answer, name).toContain(`"code":"FORBIDDEN"`);
-        for (const secret of SECRETS) expect(answer, name).not.toContain(secret);
-      }
-      // And the very same of somebody who does not exist.
-      const ofNobody = (await answersTo(harness, as, watch, operationOf(kind, field, NOBODY_YET))).flat();
-      expect(ofNobody.map((answer) => withoutName(answer, NOBODY_YET))).toEqual(
-        answers.map((answer) => withoutName(answer, VICTIM)),
-      );
-    }
-    expect(harness.porchlight.watchers.watchedUsers).toBe(0);
-    expect(await harness.status(VICTIM)).toBe('ONLINE');
-  });
+      expect(harness.porchlight.statusWatchers.watchedUserCount).toBe(0);
+      expect(await harness.status(VICTIM)).toBe('ONLINE');
+    },
+  );
 });
 
-test('a backend is told all of that, so these are secrets that could have been told', async () => {
-  const harness = await houseWithVictim('none');
+test('a backend receives all of these values, so a viewer could have received them', async () => {
+  const harness = await openWithVictim('none');
   const { body } = await harness.post(
     `{ userStatus(userId: "${VICTIM}") { status customStatus sessions { deviceId ipAddress } } }`,
     API_KEY,
@@ -195,15 +200,15 @@ test('a backend is told all of that, so these are secrets that could have been t
 
 test.each([
   ['a number', 7],
-  ['a text', VICTIM],
+  ['a string', VICTIM],
   ['an object', { [VICTIM]: true }],
   ['a list of lists', [[VICTIM]]],
-])('a claim that is %s opens neither door', async (_what, watch) => {
-  const harness = await houseWithVictim('everyone');
+])('a watch claim that is %s is rejected over both transports', async (_what, watch) => {
+  const harness = await openWithVictim('everyone');
   const jwt = await harness.jwt('stalker', { watch });
   const { body } = await harness.post(`{ userStatus(userId: "${VICTIM}") { status } }`, jwt);
   expect(body.errors).toMatchObject([{ extensions: { code: 'UNAUTHENTICATED' } }]);
-  const wire = new TestSocket(harness.socketUrl);
-  await wire.init({ authorization: `Bearer ${jwt}` });
-  expect((await wire.closed).code).toBe(4401);
+  const socket = new TestSocket(harness.socketUrl);
+  await socket.init({ authorization: `Bearer ${jwt}` });
+  expect((await socket.closed).code).toBe(4401);
 });
