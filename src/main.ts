@@ -1,13 +1,13 @@
 /** The only place where the parts are put together: started, watched over, and stopped in the order of their needs. */
 import type { Logger } from 'pino';
-import { createPorchlight, type Application } from './app/application.ts';
-import { Sweeper } from './app/presence/timeout-sweeper.ts';
+import { createApplication, type Application } from './app/application.ts';
+import { TimeoutSweeper } from './app/presence/timeout-sweeper.ts';
 import type { WebhookFormatters } from './app/ports/webhook-format.ts';
-import type { WebhookParts } from './app/webhooks/webhook-service.ts';
+import type { WebhookServiceOptions } from './app/webhooks/webhook-service.ts';
 import type { Config } from './config/config.ts';
 import { secretFilePaths } from './config/secret-file-paths.ts';
 import { DomainError } from './core/errors.ts';
-import { seedPolicy } from './core/policy.ts';
+import { createPolicyFromSeed } from './core/policy.ts';
 import { WEBHOOK_FORMATS } from './core/enums.ts';
 import { ServerCounters } from './server/metrics/counters.ts';
 import { createLogger } from './log/log.ts';
@@ -18,7 +18,7 @@ import { createMetrics } from './server/metrics/metrics.ts';
 import type { PageHandler } from './server/http/router.ts';
 import { HttpListener } from './server/http/listener.ts';
 import { createServer, type PorchlightServer } from './server/server.ts';
-import { credentialGenerator } from './server/auth/session-token.ts';
+import { credentialFactory } from './server/auth/session-token.ts';
 import { StartupHandler } from './server/startup-handler.ts';
 import { StartupError } from './process/startup-error.ts';
 import { onShutdown, runShutdown } from './process/shutdown.ts';
@@ -27,7 +27,7 @@ import { DatabaseFileError } from './storage/sqlite/file/errors.ts';
 import { openSqliteStore } from './storage/sqlite/open.ts';
 import type { SqliteStore } from './storage/sqlite/store.ts';
 import { createTencentApi, tencentApiBase } from './tencent/server-api.ts';
-import { createUserSigTokenKind } from './tencent/user-tokens.ts';
+import { createUserSigVerifier } from './tencent/user-tokens.ts';
 import { createTencentFormat } from './tencent/webhook-format.ts';
 import type { TraceExporter } from './traces/traces.ts';
 import { readVersion } from './process/version.ts';
@@ -71,8 +71,8 @@ export const serve = async (config: Config): Promise<number> => {
   }
 
   const delivering = buildWebhookDelivery(config, restored, log);
-  const porchlight = createPorchlight(restored, credentialGenerator, config.visibility, delivering.parts);
-  const sweeper = new Sweeper(restored, porchlight.tracker, (userId, error) => {
+  const porchlight = createApplication(restored, credentialFactory, config.visibility, delivering.parts);
+  const sweeper = new TimeoutSweeper(restored, porchlight.tracker, (userId, error) => {
     // That nothing can be written is said once, not for each of them each second.
     if (error instanceof DomainError) return;
     const user = nameOf(userId);
@@ -136,7 +136,7 @@ const openStore = async (
       path: config.database,
       clock: clock.now,
       processPauses: clock.getProcessPauses,
-      policySeed: seedPolicy(config.policySeed),
+      policySeed: createPolicyFromSeed(config.policySeed),
       eventRetentionMs: config.eventRetentionMs,
       onFailure,
       onDiskStateChange: (refusal) => {
@@ -152,7 +152,7 @@ const openStore = async (
 };
 
 interface WebhookDeliveryParts {
-  readonly parts: WebhookParts;
+  readonly parts: WebhookServiceOptions;
   /** Not started yet. */
   readonly engine: WebhookEngine;
   /** For good, before the store is closed. */
@@ -187,7 +187,14 @@ const buildWebhookDelivery = ({ webhooks, tencent }: Config, store: SqliteStore,
   );
   const served = WEBHOOK_FORMATS.filter((format) => formats[format] !== undefined);
   return {
-    parts: { store: store.webhooks, secrets: webhookSecrets, targets, courier, formats: served, retryForMs },
+    parts: {
+      store: store.webhooks,
+      secretFactory: webhookSecrets,
+      urlPolicy: targets,
+      sender: courier,
+      formats: served,
+      retryForMs,
+    },
     engine,
     close: async () => {
       await engine.close();
@@ -210,7 +217,7 @@ const startTracing = async (log: Logger): Promise<TraceExporter | null> => {
 /** What has figures of its own. */
 interface MetricsSources {
   readonly store: SqliteStore;
-  readonly sweeper: Sweeper;
+  readonly sweeper: TimeoutSweeper;
   readonly delivering: WebhookDeliveryParts;
 }
 
@@ -251,7 +258,7 @@ const buildServer = (
       jwksUrl: config.jwksUrl,
       jwtIssuer: config.jwtIssuer,
       jwtAudience: config.jwtAudience,
-      userTokens: tencent === null ? [] : [createUserSigTokenKind(tencent)],
+      userTokens: tencent === null ? [] : [createUserSigVerifier(tencent)],
       introspection: config.introspection,
       maxLagMs: config.maxLagMs,
     },
@@ -262,9 +269,9 @@ const buildServer = (
 };
 
 /** @param clock has been still since it was made: whoever was restored is not silent while nobody is let in. */
-const startSweeping = (sweeper: Sweeper, clock: StoreClock, port: HttpListener, log: Logger): (() => void) => {
+const startSweeping = (sweeper: TimeoutSweeper, clock: StoreClock, port: HttpListener, log: Logger): (() => void) => {
   const sweep = (): void => {
-    sweeper.tick().catch((error: unknown) => log.error({ err: error }, 'It could not be asked who is due.'));
+    sweeper.sweep().catch((error: unknown) => log.error({ err: error }, 'It could not be asked who is due.'));
   };
   const ticking = setInterval(() => {
     const slept = clock.detectPause();

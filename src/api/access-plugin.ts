@@ -13,28 +13,28 @@ import SchemaBuilder, {
 } from '@pothos/core';
 import type { GraphQLFieldResolver } from 'graphql';
 import {
-  checkedUserIds,
+  parseUserIds,
   requireBackend,
-  requireJwt,
-  requireMayWatch,
+  requireJwtCaller,
+  requireWatchAccess,
   requireSession,
-  requireSomebody,
+  requireAuthenticated,
   type Caller,
 } from '../app/auth/caller.ts';
-import { unauthenticated } from '../core/errors.ts';
+import { unauthenticatedError } from '../core/errors.ts';
 import type { UserId } from '../core/ids.ts';
-import type { ApiContext, ApiRoot } from './context.ts';
+import type { ApiContext, OperationRoot } from './context.ts';
 
 const CHECKS = {
   /** Users, sessions and backends; about whom they may ask is looked at by `askedUsers`. */
-  somebody: requireSomebody,
+  somebody: requireAuthenticated,
   /** A user, with her JWT. */
-  user: requireJwt,
+  user: requireJwtCaller,
   /** A session, in its own name. */
   session: requireSession,
   /** The same, but where it is the question who is asking, whoever has no session has not answered it. */
   self: (caller: Caller): void => {
-    if (caller.kind === 'backend') throw unauthenticated('An API key has no session to show.');
+    if (caller.kind === 'backend') throw unauthenticatedError('An API key has no session to show.');
     requireSession(caller);
   },
   backend: requireBackend,
@@ -47,14 +47,14 @@ export type Access = keyof typeof CHECKS;
  * @param root of a query, whose other fields ask too; a subscription has one field.
  * @throws TOO_MANY_USERS, BAD_USER_INPUT, FORBIDDEN.
  */
-export const askedUsers = (
+export const checkRequestedUsers = (
   context: ApiContext,
   ids: readonly string[],
-  root: ApiRoot = { users: 0 },
+  root: OperationRoot = { requestedUsers: 0 },
 ): readonly UserId[] => {
-  const asked = checkedUserIds(ids, root.users);
-  root.users += asked.length;
-  requireMayWatch(context.caller, asked, context.porchlight.visibility);
+  const asked = parseUserIds(ids, root.requestedUsers);
+  root.requestedUsers += asked.length;
+  requireWatchAccess(context.caller, asked, context.application.visibility);
   return asked;
 };
 

@@ -2,11 +2,11 @@
 import SchemaBuilder from '@pothos/core';
 import type { Cursor, Millis } from '../core/ids.ts';
 import './access-plugin.ts';
-import type { ApiContext, ApiRoot } from './context.ts';
+import type { ApiContext, OperationRoot } from './context.ts';
 
 interface BuilderTypes {
   Context: ApiContext;
-  Root: ApiRoot;
+  Root: OperationRoot;
   DefaultFieldNullability: false;
   Scalars: {
     // Branded ids are strings too; graphql hands a number given as an ID over as text.

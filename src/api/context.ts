@@ -4,29 +4,29 @@ import type { Application } from '../app/application.ts';
 import type { SocketId, SessionId } from '../core/ids.ts';
 
 /** The socket an operation came over. */
-export interface ApiLink {
+export interface ApiSocket {
   readonly id: SocketId;
   /** A login made over this socket has attached it to a session: from now on it acts as that one too. */
-  loggedIn(sessionId: SessionId): void;
+  attachSession(sessionId: SessionId): void;
   /** @throws RATE_LIMITED when so many more users may not be watched over it. */
-  watches(users: number): void;
+  reserveWatches(users: number): void;
   /** So many of them are not watched any more. */
-  watchesNoMore(users: number): void;
+  releaseWatches(users: number): void;
   /** Its reader is too slow for the feed: close it with 4411. */
-  tooSlow(): void;
+  closeSlowConsumer(): void;
 }
 
 /** The root of one query or mutation: what its fields have asked for so far, all together. */
-export interface ApiRoot {
+export interface OperationRoot {
   /** Users asked about, each as often as she was. */
-  users: number;
+  requestedUsers: number;
 }
 
 export interface ApiContext {
-  readonly porchlight: Application;
+  readonly application: Application;
   /** As of now: on a socket, a login changes it. */
   readonly caller: Caller;
   readonly ipAddress: string | null;
   /** Null over HTTP. */
-  readonly link: ApiLink | null;
+  readonly socket: ApiSocket | null;
 }

@@ -1,6 +1,6 @@
 /** The user's own words. */
 import { requireSession } from '../app/auth/caller.ts';
-import { customStatusText } from '../core/ids.ts';
+import { validateCustomStatus } from '../core/ids.ts';
 import type { UserRecord } from '../core/records.ts';
 import { builder } from './builder.ts';
 import { UserStatus } from './user-status.ts';
@@ -32,8 +32,8 @@ builder.mutationField('setCustomStatus', (t) =>
     access: 'session',
     description: 'Sets, or clears, the text shown beside the user’s status. Watchers are told of a change.',
     args: { input: t.arg({ type: SetCustomStatusInput, required: true, description: 'The text.' }) },
-    resolve: async (_root, { input }, { caller, porchlight }) => {
-      const text = input.text == null ? null : customStatusText(input.text);
+    resolve: async (_root, { input }, { caller, application: porchlight }) => {
+      const text = input.text == null ? null : validateCustomStatus(input.text);
       return (await porchlight.tracker.setCustomStatus(requireSession(caller), text)).user;
     },
   }),

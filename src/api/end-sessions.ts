@@ -1,8 +1,8 @@
 /** A backend ends sessions. */
-import { sessionId as checkedSessionId, userId as checkedUserId } from '../core/ids.ts';
+import { parseSessionId as checkedSessionId, parseUserId as checkedUserId } from '../core/ids.ts';
 import type { UserRecord } from '../core/records.ts';
 import { builder } from './builder.ts';
-import { endedSessions, Session, type SessionView } from './session.ts';
+import { viewEndedSessions, Session, type SessionView } from './session.ts';
 import { UserStatus } from './user-status.ts';
 import { PlatformEnum } from './enums.ts';
 
@@ -41,7 +41,7 @@ builder.mutationField('endSessions', (t) =>
     access: 'backend',
     description: 'Ends sessions of a user as REVOKED. Their tokens are answered SESSION_ENDED, their sockets closed.',
     args: { input: t.arg({ type: EndSessionsInput, required: true, description: 'Which sessions.' }) },
-    resolve: async (_root, { input }, { porchlight }) => {
+    resolve: async (_root, { input }, { application: porchlight }) => {
       const userId = checkedUserId(input.userId);
       const { user, ended } = await porchlight.tracker.endSessions(
         userId,
@@ -51,7 +51,7 @@ builder.mutationField('endSessions', (t) =>
         },
         input.revokeTokens ?? false,
       );
-      return { ended: endedSessions(userId, ended), userStatus: user };
+      return { ended: viewEndedSessions(userId, ended), userStatus: user };
     },
   }),
 );

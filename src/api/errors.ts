@@ -1,20 +1,20 @@
 /** What a client is told of an error: all of it when the request is at fault, nothing when we are. */
 import { GraphQLError, type GraphQLErrorOptions } from 'graphql';
-import { isoMoment } from '../app/shared/iso-timestamp.ts';
-import { DomainError, type Fault } from '../core/errors.ts';
+import { formatIsoTimestamp } from '../app/shared/iso-timestamp.ts';
+import { DomainError, type ErrorDetails } from '../core/errors.ts';
 
 export const INTERNAL_SERVER_ERROR = 'INTERNAL_SERVER_ERROR';
 
 /** Told of every error that is our own fault, as it was thrown. */
-export type OnFault = (error: unknown) => void;
+export type OnInternalError = (error: unknown) => void;
 
 /**
  * Any error of executing or subscribing, or of a stream of events, as the client may see it: with an
  * `extensions.code`, and without an original error, which might tell of our insides.
  */
-export const toClientError = (error: unknown, onFault: OnFault): GraphQLError => {
+export const toClientError = (error: unknown, onFault: OnInternalError): GraphQLError => {
   const cause = rootOf(error);
-  if (cause instanceof DomainError) return told(error, extensionsOf(cause.fault));
+  if (cause instanceof DomainError) return told(error, extensionsOf(cause.details));
   if (cause instanceof GraphQLError) {
     if (typeof cause.extensions.code === 'string') return told(error, cause.extensions);
     if (isOfTheRequest(error, cause)) return told(error, { ...cause.extensions, code: 'BAD_USER_INPUT' });
@@ -53,5 +53,5 @@ const placeOf = (error: unknown): GraphQLErrorOptions =>
       }
     : {};
 
-const extensionsOf = (fault: Fault): GraphQLError['extensions'] =>
-  fault.code === 'SESSION_ENDED' ? { ...fault, endedAt: isoMoment(fault.endedAt) } : { ...fault };
+const extensionsOf = (fault: ErrorDetails): GraphQLError['extensions'] =>
+  fault.code === 'SESSION_ENDED' ? { ...fault, endedAt: formatIsoTimestamp(fault.endedAt) } : { ...fault };

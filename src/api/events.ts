@@ -1,8 +1,8 @@
 /** The event log: page by page, or as it grows. */
 import type { LoggedEvent } from '../app/ports/presence-store.ts';
-import { userId as checkedUserId } from '../core/ids.ts';
+import { parseUserId as checkedUserId } from '../core/ids.ts';
 import { builder } from './builder.ts';
-import { DEFAULT_PAGE, FIRST_DESCRIPTION, PageInfo, pageOf, pageSize, type Page } from './paging.ts';
+import { DEFAULT_PAGE, FIRST_DESCRIPTION, PageInfo, buildPage, checkPageSize, type Page } from './paging.ts';
 import { EventReasonEnum, PlatformEnum, StatusEnum } from './enums.ts';
 
 export const PresenceEvent = builder.objectRef<LoggedEvent>('PresenceEvent').implement({
@@ -66,14 +66,14 @@ builder.queryFields((t) => ({
       }),
       userId: t.arg.id({ description: 'Only the events of this user.' }),
     },
-    resolve: async (_root, args, { porchlight }) => {
+    resolve: async (_root, args, { application: porchlight }) => {
       const after = args.after ?? null;
-      const page = await porchlight.store.log.read({
+      const page = await porchlight.store.eventLog.readEvents({
         after,
-        limit: pageSize(args.first),
+        limit: checkPageSize(args.first),
         userId: args.userId == null ? undefined : checkedUserId(args.userId),
       });
-      return pageOf(page.events, page.hasMore, after, (event) => event.cursor);
+      return buildPage(page.events, page.hasMore, after, (event) => event.cursor);
     },
   }),
   latestCursor: t.field({
@@ -81,7 +81,7 @@ builder.queryFields((t) => ({
     access: 'backend',
     description:
       'The end of the event log now. Take it, then look at the present, then follow `presenceEvents(after:)` from here: nothing is missed.',
-    resolve: (_root, _args, { porchlight }) => porchlight.store.log.latestCursor(),
+    resolve: (_root, _args, { application: porchlight }) => porchlight.store.eventLog.getLatestCursor(),
   }),
 }));
 
@@ -98,7 +98,8 @@ builder.subscriptionField('presenceEvents', (t) =>
           'Start right after this position, from the log; without it, with what happens from now on. CURSOR_EXPIRED when events after it are kept no more.',
       }),
     },
-    subscribe: (_root, { after }, { porchlight, link }) => porchlight.feed.follow(after ?? null, () => link?.tooSlow()),
+    subscribe: (_root, { after }, { application: porchlight, socket: link }) =>
+      porchlight.eventFeed.subscribe(after ?? null, () => link?.closeSlowConsumer()),
     resolve: (events) => events,
   }),
 );

@@ -1,10 +1,10 @@
 /** Why a user is shown as she is: for operators and their programs. */
-import { EXPLAINED_EVENTS, explainUser, type Explained } from '../app/presence/explain-user.ts';
-import type { ExplainedSession, Prediction, SessionPrediction } from '../core/explain-status.ts';
-import { userId as checkedUserId } from '../core/ids.ts';
+import { MAX_EXPLAINED_EVENTS, explainUser, type UserExplanation } from '../app/presence/explain-user.ts';
+import type { SessionExplanation, StatusPrediction, SessionPrediction } from '../core/explain-status.ts';
+import { parseUserId as checkedUserId } from '../core/ids.ts';
 import { builder } from './builder.ts';
 import { PresenceEvent } from './events.ts';
-import { liveSession, Session, type SessionView } from './session.ts';
+import { viewLiveSession, Session, type SessionView } from './session.ts';
 import { UserStatus } from './user-status.ts';
 import { EventReasonEnum, StatusEnum } from './enums.ts';
 
@@ -24,7 +24,7 @@ const SessionDeadline = builder.objectRef<SessionPrediction>('SessionDeadline').
   }),
 });
 
-const StatusDeadline = builder.objectRef<Prediction>('StatusDeadline').implement({
+const StatusDeadline = builder.objectRef<StatusPrediction>('StatusDeadline').implement({
   description: 'When a user’s status changes by time alone, unless something is heard of any of her sessions before.',
   fields: (t) => ({
     at: t.expose('at', { type: 'DateTime', description: AT }),
@@ -36,7 +36,7 @@ const StatusDeadline = builder.objectRef<Prediction>('StatusDeadline').implement
 
 interface Told {
   readonly view: SessionView;
-  readonly next: ExplainedSession['next'];
+  readonly next: SessionExplanation['next'];
 }
 
 const SessionExplanation = builder.objectRef<Told>('SessionExplanation').implement({
@@ -52,7 +52,7 @@ const SessionExplanation = builder.objectRef<Told>('SessionExplanation').impleme
     silentSince: t.field({
       type: 'DateTime',
       description: 'Since when its silence is counted: the last sign of life, or a restart of the server after that.',
-      resolve: ({ view }) => view.session.aliveAt,
+      resolve: ({ view }) => view.session.inactiveSince,
     }),
     backgroundSince: t.field({
       type: 'DateTime',
@@ -68,7 +68,7 @@ const SessionExplanation = builder.objectRef<Told>('SessionExplanation').impleme
     }),
     sockets: t.int({
       description: 'Its WebSockets that are open; with none it is not attached.',
-      resolve: ({ view }) => view.session.links.length,
+      resolve: ({ view }) => view.session.socketIds.length,
     }),
     heartbeatIntervalMs: t.int({
       description: 'It was told to beat this often, in milliseconds.',
@@ -95,7 +95,7 @@ const SessionExplanation = builder.objectRef<Told>('SessionExplanation').impleme
   }),
 });
 
-const StatusExplanation = builder.objectRef<Explained>('StatusExplanation').implement({
+const StatusExplanation = builder.objectRef<UserExplanation>('StatusExplanation').implement({
   description:
     'Why a user is shown as she is. All of it is one instant: the record, the deadlines and the events agree.',
   fields: (t) => ({
@@ -106,7 +106,7 @@ const StatusExplanation = builder.objectRef<Explained>('StatusExplanation').impl
       nullable: true,
       description:
         'The session that makes her what she is: of those that have her status, the one that would keep her there the longest if nothing more were heard. Null when she is OFFLINE.',
-      resolve: ({ user, decidedBy }) => decidedBy && liveSession(user.id, decidedBy),
+      resolve: ({ user, decidedBy }) => decidedBy && viewLiveSession(user.id, decidedBy),
     }),
     because: t.exposeString('because', {
       description:
@@ -116,7 +116,7 @@ const StatusExplanation = builder.objectRef<Explained>('StatusExplanation').impl
       type: [SessionExplanation],
       description: 'All her live sessions, in the order of their logins.',
       resolve: ({ user, sessions }) =>
-        sessions.map(({ session, next }) => ({ view: liveSession(user.id, session), next })),
+        sessions.map(({ session, next }) => ({ view: viewLiveSession(user.id, session), next })),
     }),
     nextDeadline: t.expose('next', {
       type: SessionDeadline,
@@ -131,7 +131,7 @@ const StatusExplanation = builder.objectRef<Explained>('StatusExplanation').impl
     }),
     events: t.expose('events', {
       type: [PresenceEvent],
-      description: `Her last ${EXPLAINED_EVENTS} events, as far as events are kept, the newest first.`,
+      description: `Her last ${MAX_EXPLAINED_EVENTS} events, as far as events are kept, the newest first.`,
     }),
   }),
 });
@@ -143,6 +143,6 @@ builder.queryField('explainStatus', (t) =>
     description:
       'Why a user is shown as she is, what she is waiting for and what led to it. Of a user never seen too: that is no error. Asking is no sign of life.',
     args: { userId: t.arg.id({ required: true, description: 'The user: 1 to 128 characters.' }) },
-    resolve: (_root, { userId }, { porchlight }) => explainUser(porchlight.store, checkedUserId(userId)),
+    resolve: (_root, { userId }, { application: porchlight }) => explainUser(porchlight.store, checkedUserId(userId)),
   }),
 );

@@ -1,7 +1,7 @@
 /** The sign of life that also tells, and is told, how to go on. */
 import { requireSession } from '../app/auth/caller.ts';
 import { builder } from './builder.ts';
-import { liveSession, Session, type SessionView } from './session.ts';
+import { viewLiveSession, Session, type SessionView } from './session.ts';
 import { AppStateEnum } from './enums.ts';
 
 const HeartbeatInput = builder.inputType('HeartbeatInput', {
@@ -36,10 +36,10 @@ builder.mutationField('heartbeat', (t) =>
     access: 'session',
     description: 'The session is alive. One that was PUSH_ONLINE is ONLINE again.',
     args: { input: t.arg({ type: HeartbeatInput, description: 'What the app tells of itself, if anything.' }) },
-    resolve: async (_root, { input }, { caller, porchlight, ipAddress }) => {
+    resolve: async (_root, { input }, { caller, application: porchlight, ipAddress }) => {
       const ref = requireSession(caller);
-      const { session } = await porchlight.tracker.heartbeat(ref, input?.appState ?? null, ipAddress);
-      return liveSession(ref.userId, session);
+      const { session } = await porchlight.tracker.recordHeartbeat(ref, input?.appState ?? null, ipAddress);
+      return viewLiveSession(ref.userId, session);
     },
   }),
 );

@@ -1,8 +1,8 @@
 /** Logging in: a session begins. */
-import { requireJwt } from '../app/auth/caller.ts';
-import { deviceId, versionText } from '../core/ids.ts';
+import { requireJwtCaller } from '../app/auth/caller.ts';
+import { parseDeviceId, validateVersionText } from '../core/ids.ts';
 import { builder } from './builder.ts';
-import { endedSessions, liveSession, Session, type SessionView } from './session.ts';
+import { viewEndedSessions, viewLiveSession, Session, type SessionView } from './session.ts';
 import { PlatformEnum } from './enums.ts';
 
 const LoginInput = builder.inputType('LoginInput', {
@@ -56,23 +56,27 @@ builder.mutationField('login', (t) =>
     description:
       'Begins a session, with a user’s JWT. Made over a WebSocket it attaches that socket to the new session. Sessions that may not exist beside it end as KICKED.',
     args: { input: t.arg({ type: LoginInput, required: true, description: 'The device that logs in.' }) },
-    resolve: async (_root, { input }, { caller, porchlight, ipAddress, link }) => {
-      const { userId, watch, jwt } = requireJwt(caller);
+    resolve: async (_root, { input }, { caller, application: porchlight, ipAddress, socket: link }) => {
+      const { userId, watchScope: watch, jwt } = requireJwtCaller(caller);
       const request = {
         platform: input.platform,
-        deviceId: input.deviceId == null ? null : deviceId(input.deviceId),
-        appVersion: input.appVersion == null ? null : versionText(input.appVersion, 'appVersion'),
-        osVersion: input.osVersion == null ? null : versionText(input.osVersion, 'osVersion'),
+        deviceId: input.deviceId == null ? null : parseDeviceId(input.deviceId),
+        appVersion: input.appVersion == null ? null : validateVersionText(input.appVersion, 'appVersion'),
+        osVersion: input.osVersion == null ? null : validateVersionText(input.osVersion, 'osVersion'),
       };
-      const { session, sessionToken, kicked } = await porchlight.tracker.login(
+      const {
+        session,
+        sessionToken,
+        kickedSessions: kicked,
+      } = await porchlight.tracker.login(
         userId,
         watch,
         request,
-        { ipAddress, link: link?.id ?? null },
+        { ipAddress, socketId: link?.id ?? null },
         jwt?.issuedAt ?? null,
       );
-      link?.loggedIn(session.id);
-      return { session: liveSession(userId, session), sessionToken, kicked: endedSessions(userId, kicked) };
+      link?.attachSession(session.id);
+      return { session: viewLiveSession(userId, session), sessionToken, kicked: viewEndedSessions(userId, kicked) };
     },
   }),
 );

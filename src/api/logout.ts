@@ -20,7 +20,7 @@ builder.mutationField('logout', (t) =>
     type: LogoutPayload,
     access: 'session',
     description: 'Ends the caller’s session. Its token is answered SESSION_ENDED from then on; its sockets are closed.',
-    resolve: async (_root, _args, { caller, porchlight }) =>
+    resolve: async (_root, _args, { caller, application: porchlight }) =>
       (await porchlight.tracker.logout(requireSession(caller))).user,
   }),
 );

@@ -1,9 +1,9 @@
 /** Who is not OFFLINE, page by page. */
-import { badUserInput } from '../core/errors.ts';
-import { MAX_ID_CODE_POINTS, userId, type UserId } from '../core/ids.ts';
+import { badUserInputError } from '../core/errors.ts';
+import { MAX_ID_CODE_POINTS, parseUserId, type UserId } from '../core/ids.ts';
 import type { UserRecord } from '../core/records.ts';
 import { builder } from './builder.ts';
-import { DEFAULT_PAGE, FIRST_DESCRIPTION, PageInfo, pageOf, pageSize, type Page } from './paging.ts';
+import { DEFAULT_PAGE, FIRST_DESCRIPTION, PageInfo, buildPage, checkPageSize, type Page } from './paging.ts';
 import { UserStatus } from './user-status.ts';
 import { PlatformEnum, StatusEnum } from './enums.ts';
 
@@ -18,12 +18,12 @@ const userAt = (position: string): UserId => {
     const id = Buffer.from(position, 'base64url').toString('utf8');
     try {
       // Decoding forgives much; what does not come out again the same was not ours.
-      if (positionOf(userId(id)) === position) return userId(id);
+      if (positionOf(parseUserId(id)) === position) return parseUserId(id);
     } catch {
       // Not even a user id: answered below, in words that fit what was given.
     }
   }
-  throw badUserInput('after is no endCursor of this list.');
+  throw badUserInputError('after is no endCursor of this list.');
 };
 
 const UserStatusConnection = builder.objectRef<Page<UserRecord>>('UserStatusConnection').implement({
@@ -49,16 +49,16 @@ builder.queryField('onlineUsers', (t) =>
       }),
       platform: t.arg({ type: PlatformEnum, description: 'Only users with a live session on this platform.' }),
     },
-    resolve: async (_root, { first, after, status, platform }, { porchlight }) => {
-      const limit = pageSize(first);
-      if (status === 'OFFLINE') throw badUserInput('status is OFFLINE; users who are OFFLINE are not listed.');
-      const { users, hasMore } = await porchlight.store.listOnline({
+    resolve: async (_root, { first, after, status, platform }, { application: porchlight }) => {
+      const limit = checkPageSize(first);
+      if (status === 'OFFLINE') throw badUserInputError('status is OFFLINE; users who are OFFLINE are not listed.');
+      const { users, hasMore } = await porchlight.store.listOnlineUsers({
         after: after == null ? null : userAt(after),
         limit,
         status: status ?? undefined,
         platform: platform ?? undefined,
       });
-      return pageOf(users, hasMore, after ?? null, (user) => positionOf(user.id));
+      return buildPage(users, hasMore, after ?? null, (user) => positionOf(user.id));
     },
   }),
 );

@@ -1,5 +1,5 @@
 /** What all pages have in common. */
-import { badUserInput } from '../core/errors.ts';
+import { badUserInputError } from '../core/errors.ts';
 import { builder } from './builder.ts';
 
 export const DEFAULT_PAGE = 100;
@@ -8,9 +8,9 @@ const MAX_PAGE = 500;
 export const FIRST_DESCRIPTION = `How many entries the page may have: 1 to ${MAX_PAGE}.`;
 
 /** @throws BAD_USER_INPUT for a page of none, or of more than 500. */
-export const pageSize = (first: number | null | undefined): number => {
+export const checkPageSize = (first: number | null | undefined): number => {
   const size = first ?? DEFAULT_PAGE;
-  if (size < 1 || size > MAX_PAGE) throw badUserInput(`first is ${size}; 1 to ${MAX_PAGE} is right.`);
+  if (size < 1 || size > MAX_PAGE) throw badUserInputError(`first is ${size}; 1 to ${MAX_PAGE} is right.`);
   return size;
 };
 
@@ -25,7 +25,7 @@ export interface Page<Node> {
 }
 
 /** An empty page ends where it began, so that whoever polls can go on with its endCursor. */
-export const pageOf = <Node>(
+export const buildPage = <Node>(
   nodes: readonly Node[],
   hasNextPage: boolean,
   after: string | null,

@@ -83,6 +83,6 @@ builder.queryField('policy', (t) =>
     type: Policy,
     access: 'backend',
     description: 'The policy in force.',
-    resolve: (_root, _args, { porchlight }) => porchlight.store.policy(),
+    resolve: (_root, _args, { application: porchlight }) => porchlight.store.getPolicy(),
   }),
 );

@@ -1,10 +1,10 @@
 /** Being told of the end of one's own session. */
 import { requireSession } from '../app/auth/caller.ts';
-import type { SessionEnding } from '../app/presence/session-end-notifier.ts';
+import type { SessionEnd } from '../app/presence/session-end-notifier.ts';
 import { builder } from './builder.ts';
 import { EventReasonEnum, PlatformEnum } from './enums.ts';
 
-const SessionEnded = builder.objectRef<SessionEnding>('SessionEnded').implement({
+const SessionEnded = builder.objectRef<SessionEnd>('SessionEnded').implement({
   description: 'The end of a session, told to its own client.',
   fields: (t) => ({
     sessionId: t.exposeID('sessionId', { description: 'The session that has ended.' }),
@@ -23,7 +23,8 @@ builder.subscriptionField('sessionEnded', (t) =>
     type: SessionEnded,
     access: 'session',
     description: 'The caller’s own session has ended: one message, after which this subscription is complete.',
-    subscribe: (_root, _args, { caller, porchlight }) => porchlight.endings.stream(requireSession(caller)),
+    subscribe: (_root, _args, { caller, application: porchlight }) =>
+      porchlight.sessionEndNotifier.streamSessionEnd(requireSession(caller)),
     resolve: (ending) => ending,
   }),
 );

@@ -1,7 +1,7 @@
 /** A session: one login of one device. */
 import { requireSession } from '../app/auth/caller.ts';
 import type { UserId } from '../core/ids.ts';
-import { findSession, isAttached, type EndedSession, type SessionRecord } from '../core/records.ts';
+import { findSession, hasOpenSocket, type EndedSession, type SessionRecord } from '../core/records.ts';
 import { builder } from './builder.ts';
 import { AppStateEnum, PlatformEnum, StatusEnum } from './enums.ts';
 
@@ -12,9 +12,13 @@ export interface SessionView {
   readonly ended: boolean;
 }
 
-export const liveSession = (userId: UserId, session: SessionRecord): SessionView => ({ userId, session, ended: false });
+export const viewLiveSession = (userId: UserId, session: SessionRecord): SessionView => ({
+  userId,
+  session,
+  ended: false,
+});
 
-export const endedSessions = (userId: UserId, ended: readonly EndedSession[]): readonly SessionView[] =>
+export const viewEndedSessions = (userId: UserId, ended: readonly EndedSession[]): readonly SessionView[] =>
   ended.map(({ session }) => ({ userId, session, ended: true }));
 
 export const Session = builder.objectRef<SessionView>('Session').implement({
@@ -43,7 +47,7 @@ export const Session = builder.objectRef<SessionView>('Session').implement({
     }),
     attached: t.boolean({
       description: 'Is at least one WebSocket of this session open? A session that only uses HTTP never is attached.',
-      resolve: ({ session, ended }) => !ended && isAttached(session),
+      resolve: ({ session, ended }) => !ended && hasOpenSocket(session),
     }),
     appVersion: t.string({
       nullable: true,
@@ -78,13 +82,13 @@ builder.queryField('me', (t) =>
     type: Session,
     access: 'self',
     description: 'The caller’s own session. UNAUTHENTICATED without one. Asking is a sign of life.',
-    resolve: async (_root, _args, { caller, porchlight }) => {
+    resolve: async (_root, _args, { caller, application: porchlight }) => {
       const ref = requireSession(caller);
-      const [user] = await porchlight.store.read([ref.userId]);
+      const [user] = await porchlight.store.readUsers([ref.userId]);
       const session = user && findSession(user, ref.sessionId);
       // It ended between the door and here.
-      if (session === undefined) throw await porchlight.tracker.sessionGone(ref);
-      return liveSession(ref.userId, session);
+      if (session === undefined) throw await porchlight.tracker.createSessionGoneError(ref);
+      return viewLiveSession(ref.userId, session);
     },
   }),
 );

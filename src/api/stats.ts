@@ -42,13 +42,13 @@ builder.queryField('stats', (t) =>
     type: PresenceStats,
     access: 'backend',
     description: 'How many users, sessions and sockets there are.',
-    resolve: (_root, _args, { porchlight }) => {
-      const { usersOnline, usersPushOnline, sessions } = porchlight.store.counts();
+    resolve: (_root, _args, { application: porchlight }) => {
+      const { usersOnline, usersPushOnline, sessions } = porchlight.store.getPresenceCounts();
       return {
         usersOnline,
         usersPushOnline,
         sessions: PLATFORMS.map((platform) => ({ platform, ...sessions[platform] })),
-        sockets: porchlight.links.count,
+        sockets: porchlight.socketRegistry.openSocketCount,
       };
     },
   }),

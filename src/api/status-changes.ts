@@ -1,6 +1,6 @@
 /** Watching users. */
 import type { StatusChange as StatusChangeRecord } from '../core/records.ts';
-import { askedUsers } from './access-plugin.ts';
+import { checkRequestedUsers } from './access-plugin.ts';
 import { builder } from './builder.ts';
 import { EventReasonEnum, PlatformEnum, StatusEnum } from './enums.ts';
 
@@ -56,7 +56,7 @@ builder.subscriptionField('statusChanges', (t) =>
       }),
     },
     subscribe: (_root, { userIds }, context) =>
-      context.porchlight.watchers.watch(askedUsers(context, userIds), context.link),
+      context.application.statusWatchers.watchUsers(checkRequestedUsers(context, userIds), context.socket),
     resolve: (changes) => changes,
   }),
 );

@@ -1,5 +1,5 @@
 /** Changing the policy while the server runs. */
-import { changePolicy, type Policy as PolicyRecord } from '../core/policy.ts';
+import { applyPolicyChange, type Policy as PolicyRecord } from '../core/policy.ts';
 import { builder } from './builder.ts';
 import { MultiDeviceModeEnum, Policy } from './policy.ts';
 import { PlatformEnum } from './enums.ts';
@@ -82,7 +82,7 @@ builder.mutationField('updatePolicy', (t) =>
     description:
       'Changes the policy, durably and as a whole or not at all. It ends no session: each keeps its timings until its next heartbeat or login.',
     args: { input: t.arg({ type: UpdatePolicyInput, required: true, description: 'The change.' }) },
-    resolve: (_root, { input }, { porchlight }) =>
-      porchlight.store.updatePolicy((policy) => changePolicy(policy, input)),
+    resolve: (_root, { input }, { application: porchlight }) =>
+      porchlight.store.updatePolicy((policy) => applyPolicyChange(policy, input)),
   }),
 );

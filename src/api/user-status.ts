@@ -1,10 +1,10 @@
 /** The present status of users. */
-import { maySeeSessions } from '../app/auth/caller.ts';
-import { forbidden } from '../core/errors.ts';
+import { canSeeSessions } from '../app/auth/caller.ts';
+import { forbiddenError } from '../core/errors.ts';
 import type { UserRecord } from '../core/records.ts';
-import { askedUsers } from './access-plugin.ts';
+import { checkRequestedUsers } from './access-plugin.ts';
 import { builder } from './builder.ts';
-import { liveSession, Session } from './session.ts';
+import { viewLiveSession, Session } from './session.ts';
 import { EventReasonEnum, StatusEnum } from './enums.ts';
 
 export const UserStatus = builder.objectRef<UserRecord>('UserStatus').implement({
@@ -44,10 +44,10 @@ export const UserStatus = builder.objectRef<UserRecord>('UserStatus').implement(
       description:
         'Her live sessions, in the order of their logins. Null and a FORBIDDEN error for anyone but the user and backends.',
       resolve: (user, _args, { caller }) => {
-        if (!maySeeSessions(caller, user.id)) {
-          throw forbidden('The sessions of a user are shown to that user and to backends.');
+        if (!canSeeSessions(caller, user.id)) {
+          throw forbiddenError('The sessions of a user are shown to that user and to backends.');
         }
-        return user.sessions.map((session) => liveSession(user.id, session));
+        return user.sessions.map((session) => viewLiveSession(user.id, session));
       },
     }),
   }),
@@ -60,7 +60,7 @@ builder.queryFields((t) => ({
     description: 'The present status of one user. FORBIDDEN for one the caller may not see, whether or not she exists.',
     args: { userId: t.arg.id({ required: true, description: 'The user: 1 to 128 characters.' }) },
     resolve: async (root, { userId }, context) => {
-      const [user] = await context.porchlight.store.read(askedUsers(context, [userId], root));
+      const [user] = await context.application.store.readUsers(checkRequestedUsers(context, [userId], root));
       if (user === undefined) throw new Error('The store answered for no user.');
       return user;
     },
@@ -76,6 +76,7 @@ builder.queryFields((t) => ({
         description: 'At most 500, in all fields of a query together; more are TOO_MANY_USERS.',
       }),
     },
-    resolve: (root, { userIds }, context) => context.porchlight.store.read(askedUsers(context, userIds, root)),
+    resolve: (root, { userIds }, context) =>
+      context.application.store.readUsers(checkRequestedUsers(context, userIds, root)),
   }),
 }));

@@ -1,10 +1,10 @@
 /** What became of what was delivered; and delivering it again, or a test. */
 import type { Delivery } from '../app/ports/webhook-store.ts';
-import { deliveryId, webhookId } from '../core/ids.ts';
+import { parseDeliveryId, parseWebhookId } from '../core/ids.ts';
 import type { DeliveryStatus } from '../core/enums.ts';
 import { builder } from './builder.ts';
 import { PresenceEvent } from './events.ts';
-import { DEFAULT_PAGE, FIRST_DESCRIPTION, PageInfo, pageOf, pageSize, type Page } from './paging.ts';
+import { DEFAULT_PAGE, FIRST_DESCRIPTION, PageInfo, buildPage, checkPageSize, type Page } from './paging.ts';
 
 const DeliveryStatusEnum = builder.enumType('DeliveryStatus', {
   description: 'What became of a delivery.',
@@ -81,14 +81,14 @@ builder.queryField('webhookDeliveries', (t) =>
           'The `endCursor` of the page before; without it, the first page. BAD_USER_INPUT when that delivery is not known any more.',
       }),
     },
-    resolve: async (_root, { status, webhookId: of, first, after }, { porchlight }) => {
-      const { deliveries, hasMore } = await porchlight.webhooks.deliveries({
+    resolve: async (_root, { status, webhookId: of, first, after }, { application: porchlight }) => {
+      const { deliveries, hasMore } = await porchlight.webhookService.listDeliveries({
         status: status ?? null,
-        webhookId: of == null ? null : webhookId(of),
-        after: after == null ? null : deliveryId(after),
-        limit: pageSize(first),
+        webhookId: of == null ? null : parseWebhookId(of),
+        after: after == null ? null : parseDeliveryId(after),
+        limit: checkPageSize(first),
       });
-      return pageOf(deliveries, hasMore, after ?? null, (delivery) => delivery.id);
+      return buildPage(deliveries, hasMore, after ?? null, (delivery) => delivery.id);
     },
   }),
 );
@@ -133,10 +133,10 @@ builder.mutationFields((t) => ({
     description:
       'Tries DEAD deliveries again, for as long as new ones, beside what is new: out of order. Those of a webhook that is not ACTIVE wait until it is. A test is not redelivered, nor what has no events. BAD_USER_INPUT for a delivery or a webhook that there is not.',
     args: { input: t.arg({ type: RedeliverInput, required: true, description: 'Which deliveries.' }) },
-    resolve: async (_root, { input }, { porchlight }) => ({
-      count: await porchlight.webhooks.redeliver({
-        deliveryId: input.deliveryId == null ? null : deliveryId(input.deliveryId),
-        webhookId: input.webhookId == null ? null : webhookId(input.webhookId),
+    resolve: async (_root, { input }, { application: porchlight }) => ({
+      count: await porchlight.webhookService.redeliver({
+        deliveryId: input.deliveryId == null ? null : parseDeliveryId(input.deliveryId),
+        webhookId: input.webhookId == null ? null : parseWebhookId(input.webhookId),
       }),
     }),
   }),
@@ -146,6 +146,7 @@ builder.mutationFields((t) => ({
     description:
       'Posts a test to a webhook, whatever its state, once and at once, and answers when it is taken or has failed: after PORCHLIGHT_WEBHOOK_TIMEOUT at the latest. It is kept as a delivery and changes nothing else. BAD_USER_INPUT for a webhook that there is not, RATE_LIMITED while ten tests are under way.',
     args: { input: t.arg({ type: TestWebhookInput, required: true, description: 'Which webhook.' }) },
-    resolve: (_root, { input }, { porchlight }) => porchlight.webhooks.test(webhookId(input.id)),
+    resolve: (_root, { input }, { application: porchlight }) =>
+      porchlight.webhookService.sendTestDelivery(parseWebhookId(input.id)),
   }),
 }));

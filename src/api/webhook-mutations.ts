@@ -1,6 +1,6 @@
 /** Webhooks are made, changed and deleted. */
-import type { ShownWebhook } from '../app/webhooks/webhook-service.ts';
-import { webhookId } from '../core/ids.ts';
+import type { WebhookWithSecret } from '../app/webhooks/webhook-service.ts';
+import { parseWebhookId } from '../core/ids.ts';
 import { DEFAULT_PREVIOUS_SECRET_VALID_MS } from '../core/webhooks/webhook-update.ts';
 import type { WebhookRecord } from '../core/webhooks/webhook.ts';
 import { builder } from './builder.ts';
@@ -69,7 +69,7 @@ const DeleteWebhookInput = builder.inputType('DeleteWebhookInput', {
 
 const SECRET_DESCRIPTION = 'What its requests are signed with. Keep it: it is not shown again.';
 
-const CreateWebhookPayload = builder.objectRef<ShownWebhook>('CreateWebhookPayload').implement({
+const CreateWebhookPayload = builder.objectRef<WebhookWithSecret>('CreateWebhookPayload').implement({
   description: 'The new webhook.',
   fields: (t) => ({
     webhook: t.expose('webhook', { type: Webhook, description: 'It is ACTIVE: told what happens from now on.' }),
@@ -80,7 +80,7 @@ const CreateWebhookPayload = builder.objectRef<ShownWebhook>('CreateWebhookPaylo
   }),
 });
 
-const UpdateWebhookPayload = builder.objectRef<ShownWebhook>('UpdateWebhookPayload').implement({
+const UpdateWebhookPayload = builder.objectRef<WebhookWithSecret>('UpdateWebhookPayload').implement({
   description: 'The webhook after the change.',
   fields: (t) => ({
     webhook: t.expose('webhook', { type: Webhook, description: 'As it is from now on.' }),
@@ -105,7 +105,7 @@ builder.mutationFields((t) => ({
     description:
       'Makes a webhook, which is told what happens from now on. BAD_USER_INPUT for what does not fit, for a URL that may not be sent to, and when there are 100 already.',
     args: { input: t.arg({ type: CreateWebhookInput, required: true, description: 'What, and where to.' }) },
-    resolve: (_root, { input }, { porchlight }) => porchlight.webhooks.create(input),
+    resolve: (_root, { input }, { application: porchlight }) => porchlight.webhookService.createWebhook(input),
   }),
   updateWebhook: t.field({
     type: UpdateWebhookPayload,
@@ -113,7 +113,8 @@ builder.mutationFields((t) => ({
     description:
       'Changes a webhook, as a whole or not at all. BAD_USER_INPUT as for `createWebhook`, and for a webhook that there is not.',
     args: { input: t.arg({ type: UpdateWebhookInput, required: true, description: 'The change.' }) },
-    resolve: (_root, { input: { id, ...change } }, { porchlight }) => porchlight.webhooks.update(webhookId(id), change),
+    resolve: (_root, { input: { id, ...change } }, { application: porchlight }) =>
+      porchlight.webhookService.updateWebhook(parseWebhookId(id), change),
   }),
   deleteWebhook: t.field({
     type: DeleteWebhookPayload,
@@ -121,6 +122,7 @@ builder.mutationFields((t) => ({
     description:
       'Deletes a webhook with its deliveries: nothing more is sent to it, but what is on its way. BAD_USER_INPUT for a webhook that there is not.',
     args: { input: t.arg({ type: DeleteWebhookInput, required: true, description: 'Which webhook.' }) },
-    resolve: (_root, { input }, { porchlight }) => porchlight.webhooks.delete(webhookId(input.id)),
+    resolve: (_root, { input }, { application: porchlight }) =>
+      porchlight.webhookService.deleteWebhook(parseWebhookId(input.id)),
   }),
 }));

@@ -1,7 +1,7 @@
 /** Webhooks as they are. Their secrets are nowhere to be read. */
-import { webhookId } from '../core/ids.ts';
+import { parseWebhookId } from '../core/ids.ts';
 import type { WebhookFormat, WebhookState } from '../core/enums.ts';
-import { previousInForce, type WebhookRecord } from '../core/webhooks/webhook.ts';
+import { findValidPreviousSecret, type WebhookRecord } from '../core/webhooks/webhook.ts';
 import { builder } from './builder.ts';
 import { EventReasonEnum } from './enums.ts';
 
@@ -45,7 +45,8 @@ export const Webhook = builder.objectRef<WebhookRecord>('Webhook').implement({
       type: 'DateTime',
       nullable: true,
       description: 'Until when the secret before the present one signs beside it; null: it does not.',
-      resolve: (webhook, _args, { porchlight }) => previousInForce(webhook, porchlight.store.now())?.validUntil ?? null,
+      resolve: (webhook, _args, { application: porchlight }) =>
+        findValidPreviousSecret(webhook, porchlight.store.now())?.validUntil ?? null,
     }),
     createdAt: t.expose('createdAt', {
       type: 'DateTime',
@@ -60,7 +61,7 @@ builder.queryFields((t) => ({
     type: [Webhook],
     access: 'backend',
     description: 'All webhooks, in the order in which they were made: at most 100.',
-    resolve: (_root, _args, { porchlight }) => porchlight.webhooks.list(),
+    resolve: (_root, _args, { application: porchlight }) => porchlight.webhookService.listWebhooks(),
   }),
   webhook: t.field({
     type: Webhook,
@@ -68,6 +69,6 @@ builder.queryFields((t) => ({
     access: 'backend',
     description: 'One webhook; null: there is none of that id.',
     args: { id: t.arg.id({ required: true, description: 'Its id.' }) },
-    resolve: (_root, { id }, { porchlight }) => porchlight.webhooks.find(webhookId(id)),
+    resolve: (_root, { id }, { application: porchlight }) => porchlight.webhookService.findWebhook(parseWebhookId(id)),
   }),
 }));

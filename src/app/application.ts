@@ -1,37 +1,41 @@
 /** The use cases, put together over one store. */
 import type { Visibility } from '../core/visibility.ts';
-import { Endings } from './presence/session-end-notifier.ts';
-import { Feed } from './presence/event-feed.ts';
-import { Links } from './presence/socket-registry.ts';
-import type { Credentials, PresenceStore } from './ports/presence-store.ts';
-import { Tracker } from './presence/tracker.ts';
-import { Watchers } from './presence/status-watchers.ts';
-import { Webhooks, type WebhookParts } from './webhooks/webhook-service.ts';
+import { SessionEndNotifier } from './presence/session-end-notifier.ts';
+import { EventFeed } from './presence/event-feed.ts';
+import { SocketRegistry } from './presence/socket-registry.ts';
+import { NO_OPERATOR_LOG, type OperatorLog } from './ports/operator-log.ts';
+import type { CredentialFactory, PresenceStore } from './ports/presence-store.ts';
+import { PresenceTracker } from './presence/tracker.ts';
+import { StatusWatchers } from './presence/status-watchers.ts';
+import { WebhookService, type WebhookServiceOptions } from './webhooks/webhook-service.ts';
 
 export interface Application {
   readonly store: PresenceStore;
-  readonly tracker: Tracker;
-  readonly watchers: Watchers;
-  readonly feed: Feed;
-  readonly endings: Endings;
-  readonly links: Links;
-  readonly webhooks: Webhooks;
+  readonly tracker: PresenceTracker;
+  readonly statusWatchers: StatusWatchers;
+  readonly eventFeed: EventFeed;
+  readonly sessionEndNotifier: SessionEndNotifier;
+  readonly socketRegistry: SocketRegistry;
+  readonly webhookService: WebhookService;
   readonly visibility: Visibility;
+  readonly operatorLog: OperatorLog;
 }
 
-export const createPorchlight = (
+export const createApplication = (
   store: PresenceStore,
-  credentials: Credentials,
+  credentials: CredentialFactory,
   visibility: Visibility,
-  webhooks: WebhookParts,
+  webhooks: WebhookServiceOptions,
+  operatorLog: OperatorLog = NO_OPERATOR_LOG,
 ): Application => ({
   store,
-  tracker: new Tracker(store, credentials),
+  tracker: new PresenceTracker(store, credentials),
   // In the order in which they hear of a commit: a client is told why before its socket is closed.
-  watchers: new Watchers(store),
-  feed: new Feed(store),
-  endings: new Endings(store),
-  links: new Links(store),
-  webhooks: new Webhooks(store, webhooks),
+  statusWatchers: new StatusWatchers(store),
+  eventFeed: new EventFeed(store),
+  sessionEndNotifier: new SessionEndNotifier(store),
+  socketRegistry: new SocketRegistry(store),
+  webhookService: new WebhookService(store, webhooks),
   visibility,
+  operatorLog,
 });

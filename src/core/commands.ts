@@ -1,9 +1,10 @@
-/** Everything that can happen to a user, as data, and what comes of it. */
-import type { DeviceId, SocketId, Millis, SessionId } from './ids.ts';
-import type { Change, EndedSession, SessionRecord, UserRecord, Watch } from './records.ts';
+/** The commands that change a user, as data, and the outcome of applying one. */
+import type { DeviceId, Millis, SessionId, SocketId } from './ids.ts';
+import type { EndedSession, SessionRecord, UserChange, UserRecord, WatchScope } from './records.ts';
 import type { AppState, Platform } from './enums.ts';
 
-export interface Login {
+/** Creates a session. It ends the sessions that the multi-device policy does not allow beside the new one. */
+export interface LoginCommand {
   readonly type: 'login';
   readonly sessionId: SessionId;
   readonly platform: Platform;
@@ -12,62 +13,95 @@ export interface Login {
   readonly appVersion: string | null;
   readonly osVersion: string | null;
   readonly ipAddress: string | null;
-  readonly watch: Watch;
-  /** The socket the login was made over, which moves to the new session. */
-  readonly link: SocketId | null;
+  readonly watchScope: WatchScope;
+  /** The socket that sent the login; it is attached to the new session. Null over HTTP. */
+  readonly socketId: SocketId | null;
+}
+
+/** Activity that also reports the app state and updates the session's timings from the policy. */
+export interface HeartbeatCommand {
+  readonly type: 'heartbeat';
+  readonly sessionId: SessionId;
+  /** Null: unchanged. */
+  readonly appState: AppState | null;
+  readonly ipAddress: string | null;
+}
+
+/** Activity other than a heartbeat. */
+export interface ActivityCommand {
+  readonly type: 'activity';
+  readonly sessionId: SessionId;
+  /** The socket that it arrived on; ignored unless that socket is attached to the session. Null over HTTP. */
+  readonly socketId: SocketId | null;
+  readonly ipAddress: string | null;
+}
+
+/** A socket authenticated as the session. */
+export interface AttachSocketCommand {
+  readonly type: 'attachSocket';
+  readonly sessionId: SessionId;
+  readonly socketId: SocketId;
+  readonly ipAddress: string | null;
+}
+
+/** A socket closed. */
+export interface DetachSocketCommand {
+  readonly type: 'detachSocket';
+  readonly socketId: SocketId;
+  /** True: the server closed it for its own reasons. The session is not disconnected; its heartbeat timeout continues. */
+  readonly closedByServer: boolean;
+}
+
+export interface LogoutCommand {
+  readonly type: 'logout';
+  readonly sessionId: SessionId;
+}
+
+export interface SetCustomStatusCommand {
+  readonly type: 'setCustomStatus';
+  readonly sessionId: SessionId;
+  /** Null removes it. */
+  readonly text: string | null;
+}
+
+/** A backend ends the matching sessions. A null filter matches every session. */
+export interface EndSessionsCommand {
+  readonly type: 'endSessions';
+  readonly platform: Platform | null;
+  readonly sessionId: SessionId | null;
+  /** Also rejects JWTs that were issued before now. */
+  readonly revokeTokens: boolean;
+}
+
+/** Time has passed: sessions whose deadline has come time out or end. */
+export interface ExpireCommand {
+  readonly type: 'expire';
+  /**
+   * Only deadlines up to this time are applied; omitted: up to now. A command that waited in the user's queue must not
+   * time out a session whose activity is behind it in that queue.
+   */
+  readonly dueBy?: Millis;
 }
 
 export type Command =
-  | Login
-  | {
-      readonly type: 'heartbeat';
-      readonly sessionId: SessionId;
-      /** Null: as it was. */
-      readonly appState: AppState | null;
-      readonly ipAddress: string | null;
-    }
-  /** A sign of life other than a heartbeat. Over a socket it counts only while that one is attached. */
-  | {
-      readonly type: 'life';
-      readonly sessionId: SessionId;
-      readonly link: SocketId | null;
-      readonly ipAddress: string | null;
-    }
-  | {
-      readonly type: 'attach';
-      readonly sessionId: SessionId;
-      readonly link: SocketId;
-      readonly ipAddress: string | null;
-    }
-  /** A socket is gone. `byServer`: closed for the server's own reasons, which is no DISCONNECT. */
-  | { readonly type: 'detach'; readonly link: SocketId; readonly byServer: boolean }
-  | { readonly type: 'logout'; readonly sessionId: SessionId }
-  | {
-      readonly type: 'customStatus';
-      readonly sessionId: SessionId;
-      readonly text: string | null;
-    }
-  /** A backend ends the sessions that match. */
-  | {
-      readonly type: 'end';
-      readonly platform: Platform | null;
-      readonly sessionId: SessionId | null;
-      readonly revokeTokens: boolean;
-    }
-  /**
-   * Time has passed. Only what was due by `dueBy` happens (left out: by now), for whoever gives a sign of life while
-   * the wake waits for its turn has been heard before it.
-   */
-  | { readonly type: 'wake'; readonly dueBy?: Millis };
+  | LoginCommand
+  | HeartbeatCommand
+  | ActivityCommand
+  | AttachSocketCommand
+  | DetachSocketCommand
+  | LogoutCommand
+  | SetCustomStatusCommand
+  | EndSessionsCommand
+  | ExpireCommand;
 
-export interface Outcome {
-  /** The same object when nothing at all changed. */
+export interface CommandOutcome {
+  /** The same object when nothing changed. */
   readonly user: UserRecord;
-  readonly changes: readonly Change[];
+  readonly changes: readonly UserChange[];
   /** Sessions that ended, in the order of their events. */
-  readonly ended: readonly EndedSession[];
-  /** The session the command was about, as it is now (as it last was, once ended); null when there is none. */
+  readonly endedSessions: readonly EndedSession[];
+  /** The session named by the command, after the command; its last state if it ended. Null if there is none. */
   readonly session: SessionRecord | null;
-  /** Must this be on disk before anyone hears of it? Signs of life alone need not. */
-  readonly durable: boolean;
+  /** True: the change must be durable before it is published or answered. False for activity alone. */
+  readonly mustBeDurable: boolean;
 }

@@ -4,7 +4,7 @@
  */
 import type { EventReason, Platform } from './enums.ts';
 
-export type Fault =
+export type ErrorDetails =
   | { readonly code: 'UNAUTHENTICATED' }
   | { readonly code: 'FORBIDDEN' }
   | { readonly code: 'BAD_USER_INPUT' }
@@ -22,17 +22,18 @@ export type Fault =
 
 /** A refusal that the caller is told in full: its message and its fault are safe to show. */
 export class DomainError extends Error {
-  readonly fault: Fault;
+  readonly details: ErrorDetails;
 
-  constructor(fault: Fault, message: string) {
+  constructor(fault: ErrorDetails, message: string) {
     super(message);
     this.name = 'DomainError';
-    this.fault = fault;
+    this.details = fault;
   }
 }
 
-export const badUserInput = (message: string): DomainError => new DomainError({ code: 'BAD_USER_INPUT' }, message);
+export const badUserInputError = (message: string): DomainError => new DomainError({ code: 'BAD_USER_INPUT' }, message);
 
-export const unauthenticated = (message: string): DomainError => new DomainError({ code: 'UNAUTHENTICATED' }, message);
+export const unauthenticatedError = (message: string): DomainError =>
+  new DomainError({ code: 'UNAUTHENTICATED' }, message);
 
-export const forbidden = (message: string): DomainError => new DomainError({ code: 'FORBIDDEN' }, message);
+export const forbiddenError = (message: string): DomainError => new DomainError({ code: 'FORBIDDEN' }, message);

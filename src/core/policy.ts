@@ -2,7 +2,7 @@
  * The policy: what each platform may do and when it counts as gone, and which devices may be
  * logged in beside each other. It is data: read, changed and stored whole, checked here.
  */
-import { badUserInput } from './errors.ts';
+import { badUserInputError } from './errors.ts';
 import { PLATFORMS, type MultiDeviceMode, type Platform, type PlatformPreset } from './enums.ts';
 
 /** What a session is told, or promised, when it logs in or beats; it keeps them until it does so again. */
@@ -50,13 +50,13 @@ export interface PlatformPolicyChange {
   readonly maxInstances?: number | null | undefined;
 }
 
-export interface MultiDeviceChange {
+export interface MultiDevicePolicyChange {
   readonly mode: MultiDeviceMode;
   readonly groups?: readonly PlatformGroup[] | null | undefined;
 }
 
 export interface PolicyChange {
-  readonly multiDevice?: MultiDeviceChange | null | undefined;
+  readonly multiDevice?: MultiDevicePolicyChange | null | undefined;
   readonly preset?: PlatformPreset | null | undefined;
   readonly platforms?: readonly PlatformPolicyChange[] | null | undefined;
   readonly pushOnlineExpiryMs?: number | null | undefined;
@@ -71,7 +71,7 @@ export const MAX_TIMING_MS = 2_147_483_647;
 export const MAX_PUSH_ONLINE_EXPIRY_MS = 3_650 * DAY_MS;
 export const MAX_INSTANCES = 1_000;
 
-const row = (
+const createRow = (
   platform: Platform,
   canBePushOnline: boolean,
   heartbeatSeconds: number,
@@ -87,33 +87,33 @@ const row = (
   maxInstances: 1,
 });
 
-const table = (rows: readonly PlatformPolicy[]): Policy['platforms'] =>
+const createTable = (rows: readonly PlatformPolicy[]): Policy['platforms'] =>
   Object.fromEntries(rows.map((entry) => [entry.platform, entry])) as Policy['platforms'];
 
-const CURRENT = table([
-  row('ANDROID', true, 120, 400),
-  row('IPHONE', true, 120, 400),
-  row('IPAD', true, 120, 400),
-  row('WINDOWS', false, 120, 400),
-  row('MAC', true, 120, 400),
-  row('LINUX', false, 120, 400),
-  row('WEB', false, 20, 60),
-  row('MINI_PROGRAM', false, 20, 60, 30),
+const CURRENT = createTable([
+  createRow('ANDROID', true, 120, 400),
+  createRow('IPHONE', true, 120, 400),
+  createRow('IPAD', true, 120, 400),
+  createRow('WINDOWS', false, 120, 400),
+  createRow('MAC', true, 120, 400),
+  createRow('LINUX', false, 120, 400),
+  createRow('WEB', false, 20, 60),
+  createRow('MINI_PROGRAM', false, 20, 60, 30),
 ]);
-const MOBILE_ONLY = { ...CURRENT, MAC: row('MAC', false, 120, 400) };
+const MOBILE_ONLY = { ...CURRENT, MAC: createRow('MAC', false, 120, 400) };
 const CLASSIC = {
   ...MOBILE_ONLY,
-  WEB: row('WEB', false, 120, 400),
-  MINI_PROGRAM: row('MINI_PROGRAM', false, 120, 400, 30),
+  WEB: createRow('WEB', false, 120, 400),
+  MINI_PROGRAM: createRow('MINI_PROGRAM', false, 120, 400, 30),
 };
 
-export const PRESETS: Readonly<Record<PlatformPreset, Policy['platforms']>> = {
+export const PRESET_TABLES: Readonly<Record<PlatformPreset, Policy['platforms']>> = {
   CURRENT,
   MOBILE_ONLY,
   CLASSIC,
 };
 
-const GROUPS_OF_MODE: Readonly<Record<Exclude<MultiDeviceMode, 'CUSTOM'>, readonly PlatformGroup[]>> = {
+const GROUPS_BY_MODE: Readonly<Record<Exclude<MultiDeviceMode, 'CUSTOM'>, readonly PlatformGroup[]>> = {
   SINGLE: [PLATFORMS],
   DUAL: [
     ['WEB', 'MINI_PROGRAM'],
@@ -128,95 +128,106 @@ const GROUPS_OF_MODE: Readonly<Record<Exclude<MultiDeviceMode, 'CUSTOM'>, readon
 };
 
 export const DEFAULT_POLICY: Policy = {
-  multiDevice: { mode: 'SINGLE', groups: GROUPS_OF_MODE.SINGLE },
+  multiDevice: { mode: 'SINGLE', groups: GROUPS_BY_MODE.SINGLE },
   platforms: CURRENT,
   pushOnlineExpiryMs: 7 * DAY_MS,
 };
 
 /** @throws BAD_USER_INPUT when the seed's values do not fit together. */
-export const seedPolicy = (seed: PolicySeed): Policy => changePolicy(DEFAULT_POLICY, seed);
+export const createPolicyFromSeed = (seed: PolicySeed): Policy => applyPolicyChange(DEFAULT_POLICY, seed);
 
 /**
  * The policy after a change. A preset replaces the whole platform table; `platforms` of the same
  * change are laid over it. What is left out stays.
  * @throws BAD_USER_INPUT naming the platform, the value and what would be right.
  */
-export const changePolicy = (policy: Policy, change: PolicyChange): Policy => ({
-  multiDevice: change.multiDevice ? changedMultiDevice(policy.multiDevice, change.multiDevice) : policy.multiDevice,
-  platforms: changedTable(change.preset ? PRESETS[change.preset] : policy.platforms, change.platforms ?? []),
+export const applyPolicyChange = (policy: Policy, change: PolicyChange): Policy => ({
+  multiDevice: change.multiDevice ? applyMultiDeviceChange(policy.multiDevice, change.multiDevice) : policy.multiDevice,
+  platforms: applyPlatformChanges(
+    change.preset ? PRESET_TABLES[change.preset] : policy.platforms,
+    change.platforms ?? [],
+  ),
   pushOnlineExpiryMs:
     change.pushOnlineExpiryMs == null
       ? policy.pushOnlineExpiryMs
-      : wholeNumber(change.pushOnlineExpiryMs, 'pushOnlineExpiryMs', MIN_TIMEOUT_MS, MAX_PUSH_ONLINE_EXPIRY_MS),
+      : requireIntegerInRange(
+          change.pushOnlineExpiryMs,
+          'pushOnlineExpiryMs',
+          MIN_TIMEOUT_MS,
+          MAX_PUSH_ONLINE_EXPIRY_MS,
+        ),
 });
 
 /** May sessions of `one` and of `other` (two different platforms) exist beside each other? */
-export const mayCoexist = (policy: MultiDevicePolicy, one: Platform, other: Platform): boolean =>
+export const canPlatformsCoexist = (policy: MultiDevicePolicy, one: Platform, other: Platform): boolean =>
   !policy.groups.some((group) => group.includes(one) && group.includes(other));
 
-export const timingsOf = (entry: PlatformPolicy): Timings => ({
+export const pickTimings = (entry: PlatformPolicy): Timings => ({
   heartbeatIntervalMs: entry.heartbeatIntervalMs,
   heartbeatTimeoutMs: entry.heartbeatTimeoutMs,
   backgroundTimeoutMs: entry.backgroundTimeoutMs,
   disconnectGraceMs: entry.disconnectGraceMs,
 });
 
-export const sameTimings = (one: Timings, other: Timings): boolean =>
+export const areTimingsEqual = (one: Timings, other: Timings): boolean =>
   one.heartbeatIntervalMs === other.heartbeatIntervalMs &&
   one.heartbeatTimeoutMs === other.heartbeatTimeoutMs &&
   one.backgroundTimeoutMs === other.backgroundTimeoutMs &&
   one.disconnectGraceMs === other.disconnectGraceMs;
 
-const changedMultiDevice = (present: MultiDevicePolicy, change: MultiDeviceChange): MultiDevicePolicy => {
+const applyMultiDeviceChange = (present: MultiDevicePolicy, change: MultiDevicePolicyChange): MultiDevicePolicy => {
   if (change.mode !== 'CUSTOM') {
-    const groups = GROUPS_OF_MODE[change.mode];
+    const groups = GROUPS_BY_MODE[change.mode];
     // A policy that was read can be written back as it is, groups and all.
-    if (change.groups != null && !sameGroups(change.groups, groups)) {
-      throw badUserInput(`multiDevice.groups goes with mode CUSTOM, not with ${change.mode}.`);
+    if (change.groups != null && !areGroupsEqual(change.groups, groups)) {
+      throw badUserInputError(`multiDevice.groups goes with mode CUSTOM, not with ${change.mode}.`);
     }
     return { mode: change.mode, groups };
   }
   if (change.groups == null) {
     if (present.mode === 'CUSTOM') return present;
-    throw badUserInput('multiDevice.groups is needed with mode CUSTOM.');
+    throw badUserInputError('multiDevice.groups is needed with mode CUSTOM.');
   }
-  checkGroups(change.groups);
+  validateGroups(change.groups);
   return { mode: 'CUSTOM', groups: change.groups.map((group) => [...group]) };
 };
 
-const sameGroups = (some: readonly PlatformGroup[], others: readonly PlatformGroup[]): boolean =>
+const areGroupsEqual = (some: readonly PlatformGroup[], others: readonly PlatformGroup[]): boolean =>
   some.map(String).join(';') === others.map(String).join(';');
 
-const checkGroups = (groups: readonly PlatformGroup[]): void => {
+const validateGroups = (groups: readonly PlatformGroup[]): void => {
   const seen = new Set<Platform>();
   for (const group of groups) {
-    if (group.length === 0) throw badUserInput('multiDevice.groups has an empty group.');
+    if (group.length === 0) throw badUserInputError('multiDevice.groups has an empty group.');
     for (const platform of group) {
       if (!PLATFORMS.includes(platform)) {
-        throw badUserInput(`multiDevice.groups: ${String(platform)} is none of ${PLATFORMS.join(', ')}.`);
+        throw badUserInputError(`multiDevice.groups: ${String(platform)} is none of ${PLATFORMS.join(', ')}.`);
       }
-      if (seen.has(platform)) throw badUserInput(`multiDevice.groups names ${platform} twice.`);
+      if (seen.has(platform)) throw badUserInputError(`multiDevice.groups names ${platform} twice.`);
       seen.add(platform);
     }
   }
 };
 
-const changedTable = (present: Policy['platforms'], changes: readonly PlatformPolicyChange[]): Policy['platforms'] => {
+const applyPlatformChanges = (
+  present: Policy['platforms'],
+  changes: readonly PlatformPolicyChange[],
+): Policy['platforms'] => {
   if (changes.length === 0) return present;
   const next: Record<Platform, PlatformPolicy> = { ...present };
   const seen = new Set<Platform>();
   for (const change of changes) {
     if (!PLATFORMS.includes(change.platform)) {
-      throw badUserInput(`platforms: ${String(change.platform)} is none of ${PLATFORMS.join(', ')}.`);
+      throw badUserInputError(`platforms: ${String(change.platform)} is none of ${PLATFORMS.join(', ')}.`);
     }
-    if (seen.has(change.platform)) throw badUserInput(`platforms names ${change.platform} twice.`);
+    if (seen.has(change.platform)) throw badUserInputError(`platforms names ${change.platform} twice.`);
     seen.add(change.platform);
-    next[change.platform] = checkedRow(laidOver(next[change.platform], change));
+    next[change.platform] = validateRow(mergeRow(next[change.platform], change));
   }
   return next;
 };
 
-const laidOver = (present: PlatformPolicy, change: PlatformPolicyChange): PlatformPolicy => ({
+const mergeRow = (present: PlatformPolicy, change: PlatformPolicyChange): PlatformPolicy => ({
   platform: present.platform,
   canBePushOnline: change.canBePushOnline ?? present.canBePushOnline,
   heartbeatIntervalMs: change.heartbeatIntervalMs ?? present.heartbeatIntervalMs,
@@ -227,26 +238,26 @@ const laidOver = (present: PlatformPolicy, change: PlatformPolicyChange): Platfo
   maxInstances: change.maxInstances ?? present.maxInstances,
 });
 
-const checkedRow = (entry: PlatformPolicy): PlatformPolicy => {
+const validateRow = (entry: PlatformPolicy): PlatformPolicy => {
   const of = (cell: string) => `${entry.platform}.${cell}`;
-  wholeNumber(entry.heartbeatIntervalMs, of('heartbeatIntervalMs'), 1, MAX_TIMING_MS);
-  wholeNumber(entry.heartbeatTimeoutMs, of('heartbeatTimeoutMs'), MIN_TIMEOUT_MS, MAX_TIMING_MS);
+  requireIntegerInRange(entry.heartbeatIntervalMs, of('heartbeatIntervalMs'), 1, MAX_TIMING_MS);
+  requireIntegerInRange(entry.heartbeatTimeoutMs, of('heartbeatTimeoutMs'), MIN_TIMEOUT_MS, MAX_TIMING_MS);
   if (entry.heartbeatIntervalMs >= entry.heartbeatTimeoutMs) {
-    throw badUserInput(
+    throw badUserInputError(
       `${of('heartbeatIntervalMs')} (${entry.heartbeatIntervalMs}) must be less than heartbeatTimeoutMs (${entry.heartbeatTimeoutMs}).`,
     );
   }
   if (entry.backgroundTimeoutMs !== null) {
-    wholeNumber(entry.backgroundTimeoutMs, of('backgroundTimeoutMs'), MIN_TIMEOUT_MS, MAX_TIMING_MS);
+    requireIntegerInRange(entry.backgroundTimeoutMs, of('backgroundTimeoutMs'), MIN_TIMEOUT_MS, MAX_TIMING_MS);
   }
-  wholeNumber(entry.disconnectGraceMs, of('disconnectGraceMs'), 0, MAX_TIMING_MS);
-  wholeNumber(entry.maxInstances, of('maxInstances'), 1, MAX_INSTANCES);
+  requireIntegerInRange(entry.disconnectGraceMs, of('disconnectGraceMs'), 0, MAX_TIMING_MS);
+  requireIntegerInRange(entry.maxInstances, of('maxInstances'), 1, MAX_INSTANCES);
   return entry;
 };
 
-const wholeNumber = (value: number, name: string, least: number, most: number): number => {
+const requireIntegerInRange = (value: number, name: string, least: number, most: number): number => {
   if (!Number.isInteger(value) || value < least || value > most) {
-    throw badUserInput(`${name} is ${value}; a whole number from ${least} to ${most} is right.`);
+    throw badUserInputError(`${name} is ${value}; a whole number from ${least} to ${most} is right.`);
   }
   return value;
 };

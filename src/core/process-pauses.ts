@@ -4,24 +4,24 @@
  */
 import type { Millis } from './ids.ts';
 
-export interface Sleep {
+export interface ProcessPause {
   readonly from: Millis;
   readonly until: Millis;
 }
 
 /** In order, none overlapping. */
-export type ProcessPauses = readonly Sleep[];
+export type ProcessPauses = readonly ProcessPause[];
 
-export const NO_SLEEPS: ProcessPauses = [];
+export const NO_PAUSES: ProcessPauses = [];
 
 /** More are not told apart. */
-export const MOST_SLEEPS = 1_000;
+export const MAX_PAUSES = 1_000;
 
 /** How long the server has slept since that moment, in milliseconds. */
-export const sleptSince = (sleeps: ProcessPauses, moment: Millis): number => {
+export const pausedMsSince = (sleeps: ProcessPauses, moment: Millis): number => {
   let slept = 0;
   for (let index = sleeps.length - 1; index >= 0; index--) {
-    const { from, until } = sleeps[index] as Sleep;
+    const { from, until } = sleeps[index] as ProcessPause;
     if (until <= moment) break;
     slept += until - Math.max(from, moment);
   }
@@ -29,13 +29,13 @@ export const sleptSince = (sleeps: ProcessPauses, moment: Millis): number => {
 };
 
 /** One more, later than all the others. */
-export const withSleep = (sleeps: ProcessPauses, sleep: Sleep): ProcessPauses => {
+export const addPause = (sleeps: ProcessPauses, sleep: ProcessPause): ProcessPauses => {
   const last = sleeps.at(-1);
   if (last !== undefined && last.until >= sleep.from) {
     return [...sleeps.slice(0, -1), { from: last.from, until: sleep.until }];
   }
   const [first, second, ...rest] = sleeps;
-  if (sleeps.length < MOST_SLEEPS || first === undefined || second === undefined) return [...sleeps, sleep];
+  if (sleeps.length < MAX_PAUSES || first === undefined || second === undefined) return [...sleeps, sleep];
   // The two that are longest ago, and what lies between them: so a timeout may be late, but is not early.
   return [{ from: first.from, until: second.until }, ...rest, sleep];
 };

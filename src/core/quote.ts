@@ -4,7 +4,7 @@
 const NOT_PLAIN = /[\p{Cc}\p{Cs}\p{Cf}\p{Zl}\p{Zp}]/gu;
 
 /** In double quotes; whatever could move the cursor, turn the line around or hide is written as `\u{…}`. */
-export const quoted = (text: string): string =>
+export const quoteText = (text: string): string =>
   `"${text
     .replace(/[\\"]/g, (mark) => `\\${mark}`)
     .replace(NOT_PLAIN, (mark) => `\\u{${(mark.codePointAt(0) ?? 0).toString(16)}}`)}"`;

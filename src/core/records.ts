@@ -6,7 +6,7 @@ import type { Timings } from './policy.ts';
 import type { AppState, EventReason, LiveStatus, Platform, Status } from './enums.ts';
 
 /** Whom a user may ask about beside herself; null leaves it to the server's setting. */
-export type Watch = '*' | readonly UserId[] | null;
+export type WatchScope = '*' | readonly UserId[] | null;
 
 /** One login of one device, while it lasts. */
 export interface SessionRecord {
@@ -20,7 +20,7 @@ export interface SessionRecord {
   /** The timings this session was last told. */
   readonly timings: Timings;
   /** The moment silence is counted from: the last sign of life, or a restart of the server. */
-  readonly aliveAt: Millis;
+  readonly inactiveSince: Millis;
   /** The last sign of life, as told to people: a restart does not touch it. */
   readonly lastSeenAt: Millis;
   /** When the last socket closed while a grace is running; null otherwise. */
@@ -28,14 +28,14 @@ export interface SessionRecord {
   /** When a PUSH_ONLINE session ends; null while it is ONLINE. */
   readonly pushExpiresAt: Millis | null;
   /** The open sockets authenticated as this session. */
-  readonly links: readonly SocketId[];
+  readonly socketIds: readonly SocketId[];
   readonly appVersion: string | null;
   readonly osVersion: string | null;
   readonly ipAddress: string | null;
   readonly loggedInAt: Millis;
   /** SHA-256 of the token's secret, base64url: the token itself is kept nowhere. */
   readonly tokenHash: string;
-  readonly watch: Watch;
+  readonly watchScope: WatchScope;
 }
 
 export interface EndedSession {
@@ -97,23 +97,23 @@ export interface StatusChange {
 }
 
 /** A socket whose session ended or timed out under it: it is to be closed. */
-export interface LostLink {
-  readonly link: SocketId;
+export interface LostSocket {
+  readonly socketId: SocketId;
   readonly sessionId: SessionId;
   readonly reason: EventReason;
   /** False: the session timed out and is PUSH_ONLINE, so the client may connect again. */
-  readonly ended: boolean;
+  readonly isSessionEnded: boolean;
 }
 
 /** Events that belong together, the one change of the user's status they make, if any, and the sockets they cost. */
-export interface Change {
+export interface UserChange {
   readonly events: readonly PresenceEvent[];
   readonly statusChange: StatusChange | null;
-  readonly lostLinks: readonly LostLink[];
+  readonly lostSockets: readonly LostSocket[];
 }
 
 /** A user of whom nothing is known. */
-export const unknownUser = (id: UserId, versionFloor: number): UserRecord => ({
+export const createUnknownUser = (id: UserId, versionFloor: number): UserRecord => ({
   id,
   version: 0,
   versionFloor,
@@ -127,7 +127,7 @@ export const unknownUser = (id: UserId, versionFloor: number): UserRecord => ({
 });
 
 /** A user's status is the highest of her sessions. */
-export const highestStatus = (sessions: readonly SessionRecord[]): Status => {
+export const computeUserStatus = (sessions: readonly SessionRecord[]): Status => {
   if (sessions.some((session) => session.status === 'ONLINE')) return 'ONLINE';
   return sessions.length > 0 ? 'PUSH_ONLINE' : 'OFFLINE';
 };
@@ -135,10 +135,10 @@ export const highestStatus = (sessions: readonly SessionRecord[]): Status => {
 export const findSession = (user: UserRecord, id: SessionId): SessionRecord | undefined =>
   user.sessions.find((session) => session.id === id);
 
-export const isAttached = (session: SessionRecord): boolean => session.links.length > 0;
+export const hasOpenSocket = (session: SessionRecord): boolean => session.socketIds.length > 0;
 
 /** The present as the first message of a subscription tells it. */
-export const snapshotOf = (user: UserRecord): StatusChange => ({
+export const createStatusSnapshot = (user: UserRecord): StatusChange => ({
   userId: user.id,
   status: user.status,
   version: user.version,

@@ -2,14 +2,14 @@
  * The single transitions the state machine is made of, each of which keeps the record whole: what
  * becomes of the sessions, the one status that follows from them, and the events that tell it.
  */
-import type { Login, Outcome } from './commands.ts';
-import { deadline, sessionDeadline } from './deadlines.ts';
-import { later, type SocketId, type Millis, type SessionId } from './ids.ts';
-import { mayCoexist, sameTimings, timingsOf, type Policy, type Timings } from './policy.ts';
+import type { LoginCommand, CommandOutcome } from './commands.ts';
+import { computeUserDeadline, computeSessionDeadline } from './deadlines.ts';
+import { addMs, type SocketId, type Millis, type SessionId } from './ids.ts';
+import { canPlatformsCoexist, areTimingsEqual, pickTimings, type Policy, type Timings } from './policy.ts';
 import {
   findSession,
-  highestStatus,
-  type Change,
+  computeUserStatus,
+  type UserChange,
   type EndedSession,
   type PresenceEvent,
   type SessionRecord,
@@ -19,71 +19,71 @@ import type { ProcessPauses } from './process-pauses.ts';
 import type { AppState, EventReason, Platform, Status } from './enums.ts';
 
 /** What happened to one session within a change. */
-interface Happening {
+interface SessionTransition {
   readonly session: SessionRecord;
   readonly reason: EventReason;
   readonly sessionStatus: Status;
   readonly kickedBy: Platform | null;
   /** The sockets it costs. */
-  readonly lost: readonly SocketId[];
+  readonly lostSocketIds: readonly SocketId[];
 }
 
 /** What comes with a sign of life, if anything does. */
-interface SignOfLife {
+interface ActivityDetails {
   readonly ipAddress?: string | null;
-  readonly links?: readonly SocketId[];
+  readonly socketIds?: readonly SocketId[];
   readonly appState?: AppState | null;
   /** The session is told the timings as they are by now. */
-  readonly learns?: boolean;
+  readonly refreshTimings?: boolean;
 }
 
 /** One command's work on one user: the record as it becomes, and what is to be told of it so far. */
-export class Steps {
+export class TransitionBuilder {
   readonly now: Millis;
   readonly #policy: Policy;
-  readonly #sleeps: ProcessPauses;
-  readonly #changes: Change[] = [];
-  readonly #ended: EndedSession[] = [];
+  readonly #pauses: ProcessPauses;
+  readonly #changes: UserChange[] = [];
+  readonly #endedSessions: EndedSession[] = [];
   #user: UserRecord;
-  #durable = false;
+  #mustBeDurable = false;
 
   constructor(user: UserRecord, policy: Policy, now: Millis, sleeps: ProcessPauses) {
     this.now = now;
-    this.#sleeps = sleeps;
+    this.#pauses = sleeps;
     this.#user = user;
     this.#policy = policy;
   }
 
-  outcome(session: SessionRecord | null): Outcome {
+  buildOutcome(session: SessionRecord | null): CommandOutcome {
     return {
       user: this.#user,
       changes: this.#changes,
-      ended: this.#ended,
+      endedSessions: this.#endedSessions,
       session,
-      durable: this.#durable || this.#changes.length > 0,
+      mustBeDurable: this.#mustBeDurable || this.#changes.length > 0,
     };
   }
 
-  of(id: SessionId, act: (session: SessionRecord) => SessionRecord): SessionRecord | null {
+  withSession(id: SessionId, act: (session: SessionRecord) => SessionRecord): SessionRecord | null {
     const session = findSession(this.#user, id);
     return session === undefined ? null : act(session);
   }
 
   /** Applies what time alone has changed, the earliest first, each as a change of its own. */
-  passTime(applies: (cause: EventReason) => boolean, by = this.now): void {
-    const first = deadline(this.#user, this.#sleeps);
+  expireDue(applies: (cause: EventReason) => boolean, by = this.now): void {
+    const first = computeUserDeadline(this.#user, this.#pauses);
     if (first === null || first > by) return;
     const due = this.#user.sessions
-      .map((session) => ({ session, ...sessionDeadline(session, this.#sleeps) }))
-      .filter(({ at, cause }) => at <= by && applies(cause))
+      .map((session) => ({ session, ...computeSessionDeadline(session, this.#pauses) }))
+      .filter(({ at, reason: cause }) => at <= by && applies(cause))
       .sort((one, other) => one.at - other.at);
-    for (const { session, cause } of due) {
-      if (cause === 'PUSH_EXPIRED') this.end(session, cause);
-      else this.#drop(session, cause);
+    for (const { session, reason: cause } of due) {
+      if (cause === 'PUSH_EXPIRED') this.endSession(session, cause);
+      else this.#disconnectSession(session, cause);
     }
   }
 
-  login(command: Login): SessionRecord {
+  addSession(command: LoginCommand): SessionRecord {
     const entry = this.#policy.platforms[command.platform];
     const replaced = this.#user.sessions.filter(
       (session) => session.platform === command.platform && session.deviceId === command.deviceId,
@@ -92,7 +92,7 @@ export class Steps {
     const rivals = others.filter(
       (session) =>
         session.platform !== command.platform &&
-        !mayCoexist(this.#policy.multiDevice, session.platform, command.platform),
+        !canPlatformsCoexist(this.#policy.multiDevice, session.platform, command.platform),
     );
     const siblings = others.filter((session) => session.platform === command.platform);
     const surplus = siblings.slice(0, Math.max(0, siblings.length + 1 - entry.maxInstances));
@@ -106,28 +106,32 @@ export class Steps {
       status: 'ONLINE',
       appState: 'FOREGROUND',
       backgroundSince: null,
-      timings: timingsOf(entry),
-      aliveAt: this.now,
+      timings: pickTimings(entry),
+      inactiveSince: this.now,
       lastSeenAt: this.now,
       detachedAt: null,
       pushExpiresAt: null,
-      links: command.link === null ? [] : [command.link],
+      socketIds: command.socketId === null ? [] : [command.socketId],
       appVersion: command.appVersion,
       osVersion: command.osVersion,
       ipAddress: command.ipAddress,
       loggedInAt: this.now,
       tokenHash: command.tokenHash,
-      watch: command.watch,
+      watchScope: command.watchScope,
     };
-    const staying = others.filter((other) => !kicked.includes(other)).map((other) => leftBy(other, command.link));
+    const staying = others
+      .filter((other) => !kicked.includes(other))
+      .map((other) => withoutSocket(other, command.socketId));
 
-    this.#change(
+    this.#addChange(
       [...staying, session],
       [
-        { session, reason: 'LOGIN', sessionStatus: 'ONLINE', kickedBy: null, lost: [] },
+        { session, reason: 'LOGIN', sessionStatus: 'ONLINE', kickedBy: null, lostSocketIds: [] },
         // A socket that logs in is not closed by its own login: it has moved on.
-        ...kicked.map((other) => this.#endOf(leftBy(other, command.link), 'KICKED', command.platform)),
-        ...replaced.map((other) => this.#endOf(leftBy(other, command.link), 'REPLACED', null)),
+        ...kicked.map((other) =>
+          this.#recordSessionEnd(withoutSocket(other, command.socketId), 'KICKED', command.platform),
+        ),
+        ...replaced.map((other) => this.#recordSessionEnd(withoutSocket(other, command.socketId), 'REPLACED', null)),
       ],
     );
     return session;
@@ -137,10 +141,10 @@ export class Steps {
    * A sign of life: silence counts anew, a grace is over, and who was PUSH_ONLINE is back. A heartbeat also
    * tells the app state and learns the timings.
    */
-  alive(session: SessionRecord, also: SignOfLife): SessionRecord {
+  recordActivity(session: SessionRecord, also: ActivityDetails): SessionRecord {
     const back = session.status === 'PUSH_ONLINE';
     const appState = also.appState ?? session.appState;
-    const timings = also.learns === true ? this.#timingsFor(session) : session.timings;
+    const timings = also.refreshTimings === true ? this.#currentTimings(session) : session.timings;
     // Written out: this is done for every sign of life there is, and a spread takes several times as long.
     const alive: SessionRecord = {
       id: session.id,
@@ -148,60 +152,60 @@ export class Steps {
       deviceId: session.deviceId,
       status: 'ONLINE',
       appState,
-      backgroundSince: this.#backgroundSince(session, appState),
+      backgroundSince: this.#computeBackgroundSince(session, appState),
       timings,
-      aliveAt: this.now,
+      inactiveSince: this.now,
       lastSeenAt: this.now,
       detachedAt: null,
       pushExpiresAt: null,
-      links: also.links ?? session.links,
+      socketIds: also.socketIds ?? session.socketIds,
       appVersion: session.appVersion,
       osVersion: session.osVersion,
       ipAddress: also.ipAddress ?? session.ipAddress,
       loggedInAt: session.loggedInAt,
       tokenHash: session.tokenHash,
-      watch: session.watch,
+      watchScope: session.watchScope,
     };
     if (back) {
-      this.#change(this.#with(alive), [
-        { session: alive, reason: 'RECONNECT', sessionStatus: 'ONLINE', kickedBy: null, lost: [] },
+      this.#addChange(this.#sessionsWith(alive), [
+        { session: alive, reason: 'RECONNECT', sessionStatus: 'ONLINE', kickedBy: null, lostSocketIds: [] },
       ]);
     } else {
-      this.#user = withSessions(this.#user, this.#with(alive));
+      this.#user = withSessions(this.#user, this.#sessionsWith(alive));
     }
     // What a session was told must hold after a crash too.
-    if (timings !== session.timings) this.#durable = true;
+    if (timings !== session.timings) this.#mustBeDurable = true;
     return alive;
   }
 
-  detach(link: SocketId, byServer: boolean): SessionRecord | null {
-    const session = this.#user.sessions.find((candidate) => candidate.links.includes(link));
+  detachSocket(link: SocketId, byServer: boolean): SessionRecord | null {
+    const session = this.#user.sessions.find((candidate) => candidate.socketIds.includes(link));
     if (session === undefined) return null;
-    const without = this.replace(session, leftBy(session, link));
-    if (without.links.length > 0 || byServer) return without;
+    const without = this.updateSession(session, withoutSocket(session, link));
+    if (without.socketIds.length > 0 || byServer) return without;
     if (session.timings.disconnectGraceMs > 0) {
-      return this.replace(without, { detachedAt: this.now });
+      return this.updateSession(without, { detachedAt: this.now });
     }
-    return this.#drop(without, 'DISCONNECT');
+    return this.#disconnectSession(without, 'DISCONNECT');
   }
 
-  customStatus(session: SessionRecord, text: string | null): void {
+  setCustomStatus(session: SessionRecord, text: string | null): void {
     if (text === this.#user.customStatus) return;
     this.#user = { ...this.#user, customStatus: text };
-    this.#change(
+    this.#addChange(
       this.#user.sessions,
-      [{ session, reason: 'CUSTOM_STATUS', sessionStatus: session.status, kickedBy: null, lost: [] }],
+      [{ session, reason: 'CUSTOM_STATUS', sessionStatus: session.status, kickedBy: null, lostSocketIds: [] }],
       { textChanged: true },
     );
   }
 
-  endMatching(platform: Platform | null, id: SessionId | null): void {
+  endMatchingSessions(platform: Platform | null, id: SessionId | null): void {
     const [first, ...rest] = this.#user.sessions.filter(
       (session) => (platform === null || session.platform === platform) && (id === null || session.id === id),
     );
     if (first === undefined) return;
-    const revoked = (session: SessionRecord): Happening => this.#endOf(session, 'REVOKED', null);
-    this.#change(
+    const revoked = (session: SessionRecord): SessionTransition => this.#recordSessionEnd(session, 'REVOKED', null);
+    this.#addChange(
       this.#user.sessions.filter((session) => session !== first && !rest.includes(session)),
       [revoked(first), ...rest.map(revoked)],
     );
@@ -209,27 +213,27 @@ export class Steps {
 
   revokeTokens(): void {
     this.#user = { ...this.#user, tokensRevokedBefore: this.now };
-    this.#durable = true;
+    this.#mustBeDurable = true;
   }
 
-  end(session: SessionRecord, reason: EventReason): void {
-    this.#change(
+  endSession(session: SessionRecord, reason: EventReason): void {
+    this.#addChange(
       this.#user.sessions.filter((other) => other.id !== session.id),
-      [this.#endOf(session, reason, null)],
+      [this.#recordSessionEnd(session, reason, null)],
     );
   }
 
   /** Changes a session in a way that is no event. */
-  replace(session: SessionRecord, change: Partial<SessionRecord>): SessionRecord {
+  updateSession(session: SessionRecord, change: Partial<SessionRecord>): SessionRecord {
     const next = { ...session, ...change };
-    this.#user = withSessions(this.#user, this.#with(next));
+    this.#user = withSessions(this.#user, this.#sessionsWith(next));
     return next;
   }
 
   /** The link is lost or silent: PUSH_ONLINE where the platform can, ended where it can't. */
-  #drop(session: SessionRecord, reason: EventReason): SessionRecord {
+  #disconnectSession(session: SessionRecord, reason: EventReason): SessionRecord {
     if (!this.#policy.platforms[session.platform].canBePushOnline) {
-      this.end(session, reason);
+      this.endSession(session, reason);
       return session;
     }
     const dropped: SessionRecord = {
@@ -237,30 +241,30 @@ export class Steps {
       status: 'PUSH_ONLINE',
       backgroundSince: null,
       detachedAt: null,
-      pushExpiresAt: later(this.now, this.#policy.pushOnlineExpiryMs),
-      links: [],
+      pushExpiresAt: addMs(this.now, this.#policy.pushOnlineExpiryMs),
+      socketIds: [],
     };
-    this.#change(this.#with(dropped), [
-      { session: dropped, reason, sessionStatus: 'PUSH_ONLINE', kickedBy: null, lost: session.links },
+    this.#addChange(this.#sessionsWith(dropped), [
+      { session: dropped, reason, sessionStatus: 'PUSH_ONLINE', kickedBy: null, lostSocketIds: session.socketIds },
     ]);
     return dropped;
   }
 
   /** Notes the end of a session; the caller takes it out of the record. */
-  #endOf(session: SessionRecord, reason: EventReason, kickedBy: Platform | null): Happening {
-    this.#ended.push({ session, reason, endedAt: this.now, kickedBy });
-    return { session, reason, sessionStatus: 'OFFLINE', kickedBy, lost: session.links };
+  #recordSessionEnd(session: SessionRecord, reason: EventReason, kickedBy: Platform | null): SessionTransition {
+    this.#endedSessions.push({ session, reason, endedAt: this.now, kickedBy });
+    return { session, reason, sessionStatus: 'OFFLINE', kickedBy, lostSocketIds: session.socketIds };
   }
 
   /** One change: the status is computed once, after all of it, and the first event carries it. */
-  #change(
+  #addChange(
     sessions: readonly SessionRecord[],
-    happenings: readonly [Happening, ...Happening[]],
+    happenings: readonly [SessionTransition, ...SessionTransition[]],
     also = { textChanged: false },
   ): void {
     const [first] = happenings;
     const before = this.#user;
-    const status = highestStatus(sessions);
+    const status = computeUserStatus(sessions);
     const changed = status !== before.status || also.textChanged;
     this.#user = withSessions(before, sessions);
     if (changed) {
@@ -275,7 +279,7 @@ export class Steps {
       };
     }
     this.#changes.push({
-      events: happenings.map((happening, index) => this.#event(happening, index === 0 ? before.status : status)),
+      events: happenings.map((happening, index) => this.#createEvent(happening, index === 0 ? before.status : status)),
       statusChange: changed
         ? {
             userId: before.id,
@@ -289,30 +293,35 @@ export class Steps {
             customStatus: this.#user.customStatus,
           }
         : null,
-      lostLinks: happenings.flatMap(({ session, reason, sessionStatus, lost }) =>
-        lost.map((link) => ({ link, sessionId: session.id, reason, ended: sessionStatus === 'OFFLINE' })),
+      lostSockets: happenings.flatMap(({ session, reason, sessionStatus, lostSocketIds: lost }) =>
+        lost.map((socketId) => ({
+          socketId,
+          sessionId: session.id,
+          reason,
+          isSessionEnded: sessionStatus === 'OFFLINE',
+        })),
       ),
     });
   }
 
   /** Since when the background limit runs, for a session that is alive and in this state. */
-  #backgroundSince(session: SessionRecord, appState: AppState): Millis | null {
+  #computeBackgroundSince(session: SessionRecord, appState: AppState): Millis | null {
     if (appState === 'FOREGROUND') return null;
     const entered = session.appState !== 'BACKGROUND' || session.status === 'PUSH_ONLINE';
     return entered ? this.now : session.backgroundSince;
   }
 
   /** What the policy says by now, or what it was told if that is the same. */
-  #timingsFor(session: SessionRecord): Timings {
+  #currentTimings(session: SessionRecord): Timings {
     const entry = this.#policy.platforms[session.platform];
-    return sameTimings(entry, session.timings) ? session.timings : timingsOf(entry);
+    return areTimingsEqual(entry, session.timings) ? session.timings : pickTimings(entry);
   }
 
-  #with(session: SessionRecord): readonly SessionRecord[] {
+  #sessionsWith(session: SessionRecord): readonly SessionRecord[] {
     return this.#user.sessions.map((other) => (other.id === session.id ? session : other));
   }
 
-  #event(happening: Happening, previousStatus: Status): PresenceEvent {
+  #createEvent(happening: SessionTransition, previousStatus: Status): PresenceEvent {
     const { session, reason, sessionStatus, kickedBy } = happening;
     return {
       userId: this.#user.id,
@@ -333,9 +342,9 @@ export class Steps {
 }
 
 /** The session without that socket. */
-const leftBy = (session: SessionRecord, link: SocketId | null): SessionRecord =>
-  link !== null && session.links.includes(link)
-    ? { ...session, links: session.links.filter((other) => other !== link) }
+const withoutSocket = (session: SessionRecord, link: SocketId | null): SessionRecord =>
+  link !== null && session.socketIds.includes(link)
+    ? { ...session, socketIds: session.socketIds.filter((other) => other !== link) }
     : session;
 
 /** The user with these sessions, last seen when the latest of them was. */

@@ -17,6 +17,7 @@ import { EventLoopLagMonitor } from './limits/event-loop-lag.ts';
 import { LoadShedder } from './graphql/load-shedding.ts';
 import { Pipeline, type PipelineLimits } from './graphql/pipeline.ts';
 import type { HttpListener } from './http/listener.ts';
+import { createClientAddressResolver, type TrustedProxies } from './limits/client-address.ts';
 import { RateLimiter } from './limits/rate-limiter.ts';
 import type { RejectionCounters } from './metrics/rejection-counters.ts';
 import { GraphqlWebSocketServer } from './websocket/websocket-server.ts';
@@ -24,7 +25,7 @@ import type { ConnectionSettings } from './websocket/connection-settings.ts';
 
 export interface ServerSettings extends AuthSettings {
   readonly allowedOrigins: AllowedOrigins;
-  readonly trustProxy: boolean;
+  readonly trustProxy: TrustedProxies;
   readonly limits: LimitSettings;
   readonly introspection: IntrospectionAccess;
   /** Lag of the event loop or of the disk, in ms, above which deferrable operations receive OVERLOADED. */
@@ -97,7 +98,8 @@ export const createServer = ({
   pipelineLimits,
 }: ServerOptions): PorchlightServer => {
   let isReady = false;
-  const { allowedOrigins, trustProxy, limits } = settings;
+  const { allowedOrigins, limits } = settings;
+  const resolveClientAddress = createClientAddressResolver(settings.trustProxy);
   const rateLimiter = new RateLimiter(limits);
   const { counters } = listener;
   const { rejections } = counters;
@@ -132,7 +134,7 @@ export const createServer = ({
     operations: operationRecorder,
     authenticate,
     allowedOrigins,
-    trustProxy,
+    resolveClientAddress,
     log,
     figures: counters,
     rates: rateLimiter,
@@ -149,7 +151,7 @@ export const createServer = ({
       loadShedder,
       rateLimiter,
       counters,
-      trustProxy,
+      resolveClientAddress,
       log,
       now: () => application.store.now(),
     });
@@ -162,7 +164,7 @@ export const createServer = ({
       isApiKeyRequest: (authorization) => hasApiKey(authorization, settings.apiKeys),
       rateLimiter,
       rejections,
-      trustProxy,
+      resolveClientAddress,
     }),
     allowedOrigins,
     state: () => (isReady ? 'ready' : 'stopping'),

@@ -1,8 +1,8 @@
 import { DomainError } from '../core/errors.ts';
 import { userId, type UserId } from '../core/ids.ts';
 
-/** Null for what is no account here, and cannot be one: every user id is. */
-export const accountOf = (name: string): UserId | null => {
+/** Reads a Tencent account name, which is a user id here. @returns null: the name is not a valid user id. */
+export const parseAccount = (name: string): UserId | null => {
   try {
     return userId(name);
   } catch (error) {

@@ -1,83 +1,96 @@
-/** Who calls: the app's admin, with a UserSig of her own, or nobody who is let in. */
+/** Authenticates calls of the server API: only the app's admin may call it, with a UserSig of their own. */
 import { hash } from 'node:crypto';
 import type { PresenceStore } from '../app/ports/presence-store.ts';
-import { isRevoked } from '../app/auth/token-revocations.ts';
-import { CODE, TencentError, badParameter, type ErrorCode } from './errors.ts';
-import { readUserSig, type UserSigFlaw, type UserSigSettings } from './user-sig.ts';
+import { isTokenRevoked } from '../app/auth/token-revocations.ts';
+import { TENCENT_ERROR_CODE, TencentError, createBadParameterError, type TencentErrorCode } from './errors.ts';
+import { verifyUserSig, type UserSigDefect, type UserSigSettings } from './user-sig.ts';
 
-export interface AdmissionSettings extends UserSigSettings {
-  /** The account that may call. */
+export interface AdminAuthSettings extends UserSigSettings {
+  /** The account that may call the API. */
   readonly admin: string;
 }
 
-/** UserSigs of which it is remembered that they were let in: a backend uses one for hours, or a new one each time. */
-const MAX_KNOWN = 100;
+/** Backends use one UserSig for hours, or a new one for each call. */
+const MAX_REMEMBERED_USER_SIGS = 100;
 
-const TOLD: Readonly<Record<UserSigFlaw, readonly [ErrorCode, string]>> = {
-  MALFORMED: [CODE.USER_SIG_MALFORMED, 'usersig is not a UserSig.'],
-  OTHER_APP: [CODE.USER_SIG_OF_OTHER_APP, 'usersig is of another SDKAppID.'],
-  UNSIGNED: [CODE.USER_SIG_UNSIGNED, 'usersig is not signed with the key of this server.'],
-  EARLY: [CODE.USER_SIG_MALFORMED, 'usersig is of a time that is yet to come.'],
-  EXPIRED: [CODE.USER_SIG_EXPIRED, 'usersig has expired.'],
+const ERROR_BY_DEFECT: Readonly<Record<UserSigDefect, readonly [TencentErrorCode, message: string]>> = {
+  MALFORMED: [TENCENT_ERROR_CODE.USER_SIG_MALFORMED, 'usersig is not a UserSig.'],
+  WRONG_APP: [TENCENT_ERROR_CODE.USER_SIG_WRONG_APP, 'usersig belongs to another SDKAppID.'],
+  BAD_SIGNATURE: [TENCENT_ERROR_CODE.USER_SIG_BAD_SIGNATURE, 'usersig is not signed with the key of this server.'],
+  ISSUED_IN_FUTURE: [TENCENT_ERROR_CODE.USER_SIG_MALFORMED, 'usersig was issued in the future.'],
+  EXPIRED: [TENCENT_ERROR_CODE.USER_SIG_EXPIRED, 'usersig has expired.'],
 };
 
-export class Admission {
+export class AdminAuthenticator {
   readonly #store: PresenceStore;
-  readonly #settings: AdmissionSettings;
-  /** Digests, the one let in first first. */
-  readonly #known = new Set<string>();
+  readonly #settings: AdminAuthSettings;
+  /** Digests of accepted UserSigs, the oldest first. */
+  readonly #acceptedDigests = new Set<string>();
 
-  constructor(store: PresenceStore, settings: AdmissionSettings) {
+  constructor(store: PresenceStore, settings: AdminAuthSettings) {
     this.#store = store;
     this.#settings = settings;
   }
 
-  /** Was it let in with this UserSig lately? */
-  knows(params: URLSearchParams): boolean {
-    return this.#known.has(digest(params.get('usersig') ?? ''));
+  /** Was a call with this UserSig accepted before? Cheap: verifies nothing. */
+  isKnownUserSig(params: URLSearchParams): boolean {
+    return this.#acceptedDigests.has(digestOf(params.get('usersig') ?? ''));
   }
 
-  /** @throws TencentError for everybody but the admin. `random` tells nothing, and may be missing. */
-  async admit(params: URLSearchParams): Promise<void> {
-    const { appId, admin } = this.#settings;
-    const given = params.get('sdkappid') ?? '';
-    if (given === '') throw new TencentError(CODE.NO_APP_ID, 'BAD_USER_INPUT', 'sdkappid is missing.');
-    if (given !== String(appId)) throw new TencentError(CODE.OTHER_APP_ID, 'BAD_USER_INPUT', 'sdkappid is not ours.');
-    if ((params.get('contenttype') ?? 'json').toLowerCase() !== 'json') throw badParameter('contenttype must be json.');
+  /** Checks the parameters of the URL. `random` is ignored. @throws TencentError unless the admin calls. */
+  async authenticateAdmin(params: URLSearchParams): Promise<void> {
+    this.#checkAppId(params.get('sdkappid') ?? '');
+    if ((params.get('contenttype') ?? 'json').toLowerCase() !== 'json') {
+      throw createBadParameterError('contenttype must be json.');
+    }
     const identifier = params.get('identifier') ?? '';
-    if (identifier === '') throw badParameter('identifier is missing.');
-    const text = params.get('usersig') ?? '';
+    if (identifier === '') throw createBadParameterError('identifier is missing.');
+    const userSig = params.get('usersig') ?? '';
     try {
-      await this.#verify(text, identifier);
+      await this.#checkUserSig(userSig, identifier);
     } catch (error) {
-      // One that has expired, or was revoked, waits like any other.
-      this.#known.delete(digest(text));
+      // An expired or revoked UserSig loses the priority of a known caller.
+      this.#acceptedDigests.delete(digestOf(userSig));
       throw error;
     }
-    if (identifier !== admin)
-      throw new TencentError(CODE.NOT_ADMIN, 'FORBIDDEN', 'Only the app’s admin may call this.');
-    this.#remember(digest(text));
+    if (identifier !== this.#settings.admin) {
+      throw new TencentError(TENCENT_ERROR_CODE.NOT_ADMIN, 'FORBIDDEN', 'Only the app’s admin may call this API.');
+    }
+    this.#rememberDigest(digestOf(userSig));
   }
 
-  async #verify(text: string, identifier: string): Promise<void> {
-    if (text === '') throw refused(CODE.USER_SIG_EMPTY, 'usersig is missing.');
-    const sig = readUserSig(text, this.#settings, this.#store.now());
-    if (typeof sig === 'string') throw refused(...TOLD[sig]);
-    if (sig.userId !== identifier) throw refused(CODE.USER_SIG_OF_OTHER_USER, 'usersig is of another identifier.');
-    const [user] = await this.#store.read([sig.userId]);
-    if (isRevoked(sig.issuedAt, user?.tokensRevokedBefore ?? null)) {
-      throw refused(CODE.USER_SIG_REVOKED, 'usersig has been revoked.');
+  #checkAppId(appId: string): void {
+    if (appId === '') {
+      throw new TencentError(TENCENT_ERROR_CODE.MISSING_APP_ID, 'BAD_USER_INPUT', 'sdkappid is missing.');
+    }
+    if (appId !== String(this.#settings.appId)) {
+      const message = 'sdkappid is not the SDKAppID of this server.';
+      throw new TencentError(TENCENT_ERROR_CODE.WRONG_APP_ID, 'BAD_USER_INPUT', message);
     }
   }
 
-  #remember(known: string): void {
-    this.#known.add(known);
-    if (this.#known.size <= MAX_KNOWN) return;
-    const [first] = this.#known;
-    if (first !== undefined) this.#known.delete(first);
+  async #checkUserSig(text: string, identifier: string): Promise<void> {
+    if (text === '') throw createUserSigError(TENCENT_ERROR_CODE.USER_SIG_MISSING, 'usersig is missing.');
+    const userSig = verifyUserSig(text, this.#settings, this.#store.now());
+    if (typeof userSig === 'string') throw createUserSigError(...ERROR_BY_DEFECT[userSig]);
+    if (userSig.userId !== identifier) {
+      throw createUserSigError(TENCENT_ERROR_CODE.USER_SIG_WRONG_USER, 'usersig belongs to another identifier.');
+    }
+    const [user] = await this.#store.readUsers([userSig.userId]);
+    if (isTokenRevoked(userSig.issuedAt, user?.tokensRevokedBefore ?? null)) {
+      throw createUserSigError(TENCENT_ERROR_CODE.USER_SIG_REVOKED, 'usersig has been revoked.');
+    }
+  }
+
+  #rememberDigest(digest: string): void {
+    this.#acceptedDigests.add(digest);
+    if (this.#acceptedDigests.size <= MAX_REMEMBERED_USER_SIGS) return;
+    const [oldest] = this.#acceptedDigests;
+    if (oldest !== undefined) this.#acceptedDigests.delete(oldest);
   }
 }
 
-const refused = (code: ErrorCode, message: string): TencentError => new TencentError(code, 'UNAUTHENTICATED', message);
+const createUserSigError = (code: TencentErrorCode, message: string): TencentError =>
+  new TencentError(code, 'UNAUTHENTICATED', message);
 
-const digest = (text: string): string => hash('sha256', text, 'base64');
+const digestOf = (text: string): string => hash('sha256', text, 'base64');

@@ -1,10 +1,10 @@
-/** The object that a text says in JSON; null for any other text. */
-export const jsonObject = (text: string): Readonly<Record<string, unknown>> | null => {
+/** @returns null: the text is not a JSON object. */
+export const parseJsonObject = (text: string): Readonly<Record<string, unknown>> | null => {
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch {
-    // No JSON at all: no more of an object than a list is.
+    // Invalid JSON gets the same result as JSON that is not an object.
     return null;
   }
   return typeof value === 'object' && value !== null && !Array.isArray(value) ? { ...value } : null;

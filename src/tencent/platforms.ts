@@ -1,16 +1,16 @@
 /**
- * What Tencent's documents call a platform. They spell it in two ways: the page of the status query has iPhone and PC,
- * that of the webhooks iOS, Windows and Linux. Neither has a word for mini programs, which log in through the web SDK.
+ * The platform names of Tencent's documents. Their status query uses iPhone and PC; their webhooks use iOS, Windows and
+ * Linux. Neither has a name for mini programs, which log in through the web SDK.
  */
 import type { Platform } from '../core/enums.ts';
 
-/** The page that spells it. */
-export type PlatformSpelling = 'QUERY' | 'WEBHOOK';
+/** The Tencent document whose names are used. */
+export type PlatformNameStyle = 'QUERY' | 'WEBHOOK';
 
-/** Which spelling holds: DOCUMENTED, on each page its own; otherwise one of them everywhere. */
-export type PlatformNames = 'DOCUMENTED' | PlatformSpelling;
+/** DOCUMENTED: each API uses the names of its own document. Otherwise: all APIs use the same names. */
+export type PlatformNameSetting = 'DOCUMENTED' | PlatformNameStyle;
 
-const NAMES: Readonly<Record<Platform, Readonly<Record<PlatformSpelling, string>>>> = {
+const NAMES: Readonly<Record<Platform, Readonly<Record<PlatformNameStyle, string>>>> = {
   ANDROID: { QUERY: 'Android', WEBHOOK: 'Android' },
   IPHONE: { QUERY: 'iPhone', WEBHOOK: 'iOS' },
   IPAD: { QUERY: 'iPad', WEBHOOK: 'iPad' },
@@ -21,10 +21,13 @@ const NAMES: Readonly<Record<Platform, Readonly<Record<PlatformSpelling, string>
   MINI_PROGRAM: { QUERY: 'Web', WEBHOOK: 'Web' },
 };
 
-/** @param page where the name is going to stand. Several platforms may have the same one. */
-export const platformName = (platform: Platform, page: PlatformSpelling, names: PlatformNames): string =>
-  NAMES[platform][names === 'DOCUMENTED' ? page : names];
+/** @param style of the API that sends the name. @returns a name that several platforms may share. */
+export const tencentPlatformName = (
+  platform: Platform,
+  style: PlatformNameStyle,
+  setting: PlatformNameSetting,
+): string => NAMES[platform][setting === 'DOCUMENTED' ? style : setting];
 
-/** In the URL of the status webhook, which alone spells IOS so, as their overview of webhooks warns. */
-export const statusWebhookPlatformName = (platform: Platform, names: PlatformNames): string =>
-  platform === 'IPHONE' && names === 'DOCUMENTED' ? 'IOS' : platformName(platform, 'WEBHOOK', names);
+/** For the URL of the status webhook: the only place that uses IOS, as Tencent’s overview of webhooks states. */
+export const statusCallbackPlatformName = (platform: Platform, setting: PlatformNameSetting): string =>
+  platform === 'IPHONE' && setting === 'DOCUMENTED' ? 'IOS' : tencentPlatformName(platform, 'WEBHOOK', setting);

@@ -1,58 +1,85 @@
-/** Tencent IM's server API, as far as it is about statuses: which path is what. */
-import type { ForeignApi, ForeignAnswer, ForeignCall } from '../app/ports/external-api.ts';
+/** The part of Tencent IM's server API that is about online statuses. */
+import type { ExternalApi, ExternalApiResponse, ExternalApiCall } from '../app/ports/external-api.ts';
 import type { Application } from '../app/application.ts';
-import { Admission, type AdmissionSettings } from './admin-auth.ts';
-import { CODE, TencentError, badParameter, failure } from './errors.ts';
-import { jsonObject } from './json.ts';
-import { kick } from './kick.ts';
-import { onlineStatus } from './online-status.ts';
-import type { PlatformNames } from './platforms.ts';
+import type { PresenceTracker } from '../app/presence/tracker.ts';
+import { parseAccount } from './account.ts';
+import { AdminAuthenticator, type AdminAuthSettings } from './admin-auth.ts';
+import {
+  TENCENT_ERROR_CODE,
+  TencentError,
+  createBadParameterError,
+  createErrorResponse,
+  createSuccessResponse,
+} from './errors.ts';
+import { parseJsonObject } from './json.ts';
+import { queryOnlineStatus } from './online-status.ts';
+import type { PlatformNameSetting } from './platforms.ts';
 
-export interface TencentSettings extends AdmissionSettings {
-  readonly platformNames: PlatformNames;
+export interface TencentApiSettings extends AdminAuthSettings {
+  readonly platformNames: PlatformNameSetting;
 }
 
-type Request = Readonly<Record<string, unknown>>;
+type RequestBody = Readonly<Record<string, unknown>>;
 
-interface Endpoint {
-  readonly like: ForeignCall['like'];
-  readonly answer: (request: Request) => Promise<ForeignAnswer>;
+interface TencentEndpoint {
+  readonly equivalentOperation: ExternalApiCall['equivalentOperation'];
+  readonly execute: (request: RequestBody) => Promise<ExternalApiResponse>;
 }
 
-/** What can be told of it before there is a store. */
-export const tencentFront: Pick<ForeignApi, 'prefix' | 'refusal'> = { prefix: '/v4/', refusal: failure };
+/** The part that needs no store, for requests that arrive while the server starts. */
+export const tencentApiBase: Pick<ExternalApi, 'pathPrefix' | 'createErrorResponse'> = {
+  pathPrefix: '/v4/',
+  createErrorResponse,
+};
 
-export const tencentApi = ({ store, tracker }: Application, settings: TencentSettings): ForeignApi => {
-  const admission = new Admission(store, settings);
-  const asking: Endpoint = {
-    like: { kind: 'query', field: 'userStatuses' },
-    answer: (request) => onlineStatus(store, request, settings.platformNames),
+export const createTencentApi = ({ store, tracker }: Application, settings: TencentApiSettings): ExternalApi => {
+  const authenticator = new AdminAuthenticator(store, settings);
+  const statusEndpoint: TencentEndpoint = {
+    equivalentOperation: { kind: 'query', field: 'userStatuses' },
+    execute: (request) => queryOnlineStatus(store, request, settings.platformNames),
   };
-  const endpoints: ReadonlyMap<string, Endpoint> = new Map([
-    ['openim/query_online_status', asking],
-    ['openim/querystate', asking],
-    [
-      'im_open_login_svc/kick',
-      { like: { kind: 'mutation', field: 'endSessions' }, answer: (request) => kick(tracker, request) },
-    ],
+  const kickEndpoint: TencentEndpoint = {
+    equivalentOperation: { kind: 'mutation', field: 'endSessions' },
+    execute: (request) => kickUser(tracker, request),
+  };
+  const endpoints: ReadonlyMap<string, TencentEndpoint> = new Map([
+    ['openim/query_online_status', statusEndpoint],
+    ['openim/querystate', statusEndpoint],
+    ['im_open_login_svc/kick', kickEndpoint],
   ]);
   return {
-    ...tencentFront,
-    knows: ({ query }) => admission.knows(new URLSearchParams(query)),
-    call: async ({ method, path, query }) => {
-      if (method !== 'POST') throw new TencentError(CODE.NO_POST, 'BAD_USER_INPUT', 'Only POST is served here.');
-      const endpoint = endpoints.get(path.slice(tencentFront.prefix.length));
-      if (endpoint === undefined) {
-        throw new TencentError(CODE.NO_SUCH_PATH, 'BAD_USER_INPUT', 'There is nothing at this path.');
+    ...tencentApiBase,
+    isKnownCaller: ({ query }) => authenticator.isKnownUserSig(new URLSearchParams(query)),
+    authorizeCall: async ({ method, path, query }) => {
+      if (method !== 'POST') {
+        throw new TencentError(TENCENT_ERROR_CODE.METHOD_NOT_POST, 'BAD_USER_INPUT', 'The method must be POST.');
       }
-      await admission.admit(new URLSearchParams(query));
-      return { like: endpoint.like, answer: async (body) => endpoint.answer(requestOf(body)) };
+      const endpoint = endpoints.get(path.slice(tencentApiBase.pathPrefix.length));
+      if (endpoint === undefined) {
+        throw new TencentError(TENCENT_ERROR_CODE.UNKNOWN_PATH, 'BAD_USER_INPUT', 'This path does not exist.');
+      }
+      await authenticator.authenticateAdmin(new URLSearchParams(query));
+      const { equivalentOperation, execute } = endpoint;
+      return { equivalentOperation, execute: async (body) => execute(parseRequestBody(body)) };
     },
   };
 };
 
-const requestOf = (body: string): Request => {
-  const request = jsonObject(body);
-  if (request === null) throw badParameter('The body must be a JSON object.');
+/** Ends all sessions of a user and revokes the tokens issued until now. */
+const kickUser = async (tracker: PresenceTracker, request: RequestBody): Promise<ExternalApiResponse> => {
+  // Older documents and most libraries use the name Identifier.
+  const account = request['UserID'] ?? request['Identifier'];
+  if (typeof account !== 'string') throw createBadParameterError('UserID must be the name of an account.');
+  const id = parseAccount(account);
+  if (id === null) {
+    throw new TencentError(TENCENT_ERROR_CODE.UNKNOWN_ACCOUNT, 'BAD_USER_INPUT', 'UserID is not a valid account.');
+  }
+  await tracker.endSessions(id, { platform: null, sessionId: null }, true);
+  return createSuccessResponse();
+};
+
+const parseRequestBody = (body: string): RequestBody => {
+  const request = parseJsonObject(body);
+  if (request === null) throw createBadParameterError('The body must be a JSON object.');
   return request;
 };

@@ -1,49 +1,49 @@
-/** Which of Tencent IM's state changes an event is. docs/tencent.md has the same table, with the reasons for it. */
+/** Maps events to Tencent IM's state changes. docs/tencent.md has the same table and the reasons for it. */
 import type { PresenceEvent } from '../core/records.ts';
 import type { EventReason, Platform } from '../core/enums.ts';
 
 /** `Info.Action` and `Info.Reason` of a `State.StateChange` callback. */
-export type StateChange =
+export type TencentStateChange =
   | { readonly action: 'Login'; readonly reason: 'Register' }
   | { readonly action: 'Logout'; readonly reason: 'Unregister' }
-  | { readonly action: 'Disconnect'; readonly reason: DisconnectReason }
+  | { readonly action: 'Disconnect'; readonly reason: TencentDisconnectReason }
   | { readonly action: 'CustomStatusChange'; readonly reason: 'SetCustomStatus' };
 
-export type DisconnectReason = 'LinkClose' | 'TimeOut';
+export type TencentDisconnectReason = 'LinkClose' | 'TimeOut';
 
-const LOGIN: StateChange = { action: 'Login', reason: 'Register' };
-const LOGOUT: StateChange = { action: 'Logout', reason: 'Unregister' };
-const LINK_CLOSE: StateChange = { action: 'Disconnect', reason: 'LinkClose' };
-const TIME_OUT: StateChange = { action: 'Disconnect', reason: 'TimeOut' };
+const LOGIN: TencentStateChange = { action: 'Login', reason: 'Register' };
+const LOGOUT: TencentStateChange = { action: 'Logout', reason: 'Unregister' };
+const LINK_CLOSE: TencentStateChange = { action: 'Disconnect', reason: 'LinkClose' };
+const TIME_OUT: TencentStateChange = { action: 'Disconnect', reason: 'TimeOut' };
 
-/** Null: nothing is sent. */
-export const STATE_CHANGES: Readonly<Record<EventReason, StateChange | null>> = {
+/** Null: no callback is sent. */
+export const STATE_CHANGE_BY_REASON: Readonly<Record<EventReason, TencentStateChange | null>> = {
   LOGIN,
-  // A connection made again after the network was gone is a Register like the first.
+  // Tencent reports a reconnect after a network failure as Register, like the first login.
   RECONNECT: LOGIN,
   LOGOUT,
-  // Their API that ends a user's logins makes a callback, whose words are not told; older SDKs' kicks were Logouts.
+  // Tencent's kick API also makes a callback, but its values are not documented. Kicks by older SDKs were Logouts.
   REVOKED: LOGOUT,
   DISCONNECT: LINK_CLOSE,
   HEARTBEAT_TIMEOUT: TIME_OUT,
-  // An app that was sent to the background and killed there, or WeChat half a minute in background, has closed its link.
+  // An app that is killed in the background, or WeChat after 30 s in the background, has closed its connection.
   BACKGROUND_TIMEOUT: LINK_CLOSE,
-  // A device without a connection has none to lose: it was a Disconnect seven days ago.
+  // The device has no connection to lose: its Disconnect was reported when it became PUSH_ONLINE.
   PUSH_EXPIRED: null,
-  // Is told by the Login that kicked.
+  // Reported in `KickedDevice` of the Login that kicked it.
   KICKED: null,
-  // The same device: its Login says it all.
+  // Reported by the Login of the same device.
   REPLACED: null,
   CUSTOM_STATUS: { action: 'CustomStatusChange', reason: 'SetCustomStatus' },
 };
 
-const IN_A_BROWSER: readonly Platform[] = ['WEB', 'MINI_PROGRAM'];
+const BROWSER_PLATFORMS: readonly Platform[] = ['WEB', 'MINI_PROGRAM'];
 
-/** @param webTimeout what a heartbeat timeout on the web is: their documents say both. */
-export const stateChangeOf = (
+/** @param webTimeout the reason for a heartbeat timeout in a browser: Tencent's documents name both. */
+export const toTencentStateChange = (
   { reason, platform }: Pick<PresenceEvent, 'reason' | 'platform'>,
-  webTimeout: DisconnectReason,
-): StateChange | null =>
-  reason === 'HEARTBEAT_TIMEOUT' && IN_A_BROWSER.includes(platform)
+  webTimeout: TencentDisconnectReason,
+): TencentStateChange | null =>
+  reason === 'HEARTBEAT_TIMEOUT' && BROWSER_PLATFORMS.includes(platform)
     ? { action: 'Disconnect', reason: webTimeout }
-    : STATE_CHANGES[reason];
+    : STATE_CHANGE_BY_REASON[reason];

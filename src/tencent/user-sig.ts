@@ -1,14 +1,15 @@
 /**
- * UserSig, the token by which an app's backend vouches for its users to Tencent IM: JSON that is signed with
- * HMAC-SHA256, packed with zlib, and written in Base64 with `*`, `-` and `_` for `+`, `/` and `=`.
+ * Verifies a UserSig, the token with which an app's backend authenticates its users to Tencent IM. It is JSON, signed
+ * with HMAC-SHA256, compressed with zlib, and encoded in Base64 with `*`, `-` and `_` instead of `+`, `/` and `=`.
  */
 import { createHmac, timingSafeEqual, type KeyObject } from 'node:crypto';
 import { inflateSync } from 'node:zlib';
-import { later, millis, type Millis, type UserId } from '../core/ids.ts';
-import { accountOf } from './account.ts';
-import { jsonObject } from './json.ts';
+import { addMs, toMillis, type Millis, type UserId } from '../core/ids.ts';
+import { parseAccount } from './account.ts';
+import { parseJsonObject } from './json.ts';
 
 export interface UserSigSettings {
+  /** The SDKAppID of the app. */
   readonly appId: number;
   readonly key: KeyObject;
 }
@@ -19,62 +20,63 @@ export interface UserSig {
   readonly expiresAt: Millis;
 }
 
-/** MALFORMED: it is none, or says what none can. UNSIGNED: not by this key. EARLY: of a time that is yet to come. */
-export type UserSigFlaw = 'MALFORMED' | 'OTHER_APP' | 'UNSIGNED' | 'EARLY' | 'EXPIRED';
+/** MALFORMED: not a UserSig, or with invalid claims. BAD_SIGNATURE: signed with another key. */
+export type UserSigDefect = 'MALFORMED' | 'WRONG_APP' | 'BAD_SIGNATURE' | 'ISSUED_IN_FUTURE' | 'EXPIRED';
 
-/** What is signed, as it stands there. */
+/** The signed values and the signature, as the token contains them. */
 interface Claims {
   readonly identifier: string;
   readonly appId: number;
+  /** Seconds since 1970. */
   readonly time: number;
+  /** Seconds after `time`. */
   readonly expire: number;
   readonly userbuf: string | null;
   readonly signature: Buffer;
 }
 
-/** Enough for the longest user id with every character escaped, and a room's permissions. */
-const LONGEST = 4_096;
-const LONGEST_UNPACKED = 8_192;
-/** Backends' clocks differ. What is dated later would outlive a revocation. */
-const EARLY_TOLERANCE_MS = 300_000;
-/** Of seconds and of app ids: 2106, and 136 years. */
-const MOST = 0xffff_ffff;
+/** Enough for the longest user id with every character escaped, and for the permissions of a room. */
+const MAX_CHARACTERS = 4_096;
+const MAX_INFLATED_BYTES = 8_192;
+/** Tolerates clock differences between backends. A UserSig from further ahead would survive a revocation. */
+const FUTURE_TOLERANCE_MS = 300_000;
+const MAX_UINT32 = 0xffff_ffff;
 
-const FORM = /^[A-Za-z0-9*-]+_{0,2}$/;
+const USER_SIG = /^[A-Za-z0-9*-]+_{0,2}$/;
 const DIGITS = /^(0|[1-9]\d{0,9})$/;
 const SIGNATURE = /^[A-Za-z0-9+/]{43}=$/;
-/** Without line ends: with one in it, what was signed for an id with lines in it could be read as another user's. */
+/** Line ends are rejected: with one, text signed for an id that contains lines could be read as another user's. */
 const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/;
 
-/** Told at sight, of what has the letters of one. A JWT and a session's token have a dot. */
+/** Checks the characters only. A JWT and a session token are never accepted, because they contain a dot. */
 export const looksLikeUserSig = (text: string): boolean =>
-  text.length <= LONGEST && text.length % 4 === 0 && FORM.test(text);
+  text.length <= MAX_CHARACTERS && text.length % 4 === 0 && USER_SIG.test(text);
 
-/** @returns a flaw: it is good for nothing. What is too old is told only of one that is signed. */
-export const readUserSig = (text: string, { appId, key }: UserSigSettings, now: Millis): UserSig | UserSigFlaw => {
-  const claims = looksLikeUserSig(text) ? claimsOf(text) : null;
+/** @returns the UserSig, or why it is rejected. EXPIRED is only returned for a valid signature. */
+export const verifyUserSig = (text: string, { appId, key }: UserSigSettings, now: Millis): UserSig | UserSigDefect => {
+  const claims = looksLikeUserSig(text) ? parseClaims(text) : null;
   if (claims === null) return 'MALFORMED';
-  if (claims.appId !== appId) return 'OTHER_APP';
+  if (claims.appId !== appId) return 'WRONG_APP';
   const expected = createHmac('sha256', key).update(signedText(claims), 'utf8').digest();
-  if (!timingSafeEqual(claims.signature, expected)) return 'UNSIGNED';
-  const id = accountOf(claims.identifier);
-  if (id === null) return 'MALFORMED';
-  const issuedAt = millis(claims.time * 1_000);
-  if (issuedAt > later(now, EARLY_TOLERANCE_MS)) return 'EARLY';
-  const expiresAt = later(issuedAt, claims.expire * 1_000);
-  return expiresAt <= now ? 'EXPIRED' : { userId: id, issuedAt, expiresAt };
+  if (!timingSafeEqual(claims.signature, expected)) return 'BAD_SIGNATURE';
+  const userId = parseAccount(claims.identifier);
+  if (userId === null) return 'MALFORMED';
+  const issuedAt = toMillis(claims.time * 1_000);
+  if (issuedAt > addMs(now, FUTURE_TOLERANCE_MS)) return 'ISSUED_IN_FUTURE';
+  const expiresAt = addMs(issuedAt, claims.expire * 1_000);
+  return expiresAt <= now ? 'EXPIRED' : { userId, issuedAt, expiresAt };
 };
 
 const signedText = ({ identifier, appId, time, expire, userbuf }: Claims): string =>
   `TLS.identifier:${identifier}\nTLS.sdkappid:${appId}\nTLS.time:${time}\nTLS.expire:${expire}\n` +
   (userbuf === null ? '' : `TLS.userbuf:${userbuf}\n`);
 
-/** Null for what no generator makes. */
-const claimsOf = (text: string): Claims | null => {
-  const claims = unpacked(text);
+/** @returns null: a claim is missing or invalid. */
+const parseClaims = (text: string): Claims | null => {
+  const claims = inflateJsonObject(text);
   if (claims === null || claims['TLS.ver'] !== '2.0') return null;
   const identifier = claims['TLS.identifier'];
-  const [appId, time, expire] = ['TLS.sdkappid', 'TLS.time', 'TLS.expire'].map((name) => wholeNumber(claims[name]));
+  const [appId, time, expire] = ['TLS.sdkappid', 'TLS.time', 'TLS.expire'].map((name) => parseUint32(claims[name]));
   const userbuf = claims['TLS.userbuf'] ?? null;
   const signature = claims['TLS.sig'];
   if (typeof identifier !== 'string' || typeof signature !== 'string' || !SIGNATURE.test(signature)) return null;
@@ -83,21 +85,21 @@ const claimsOf = (text: string): Claims | null => {
   return { identifier, appId, time, expire, userbuf, signature: Buffer.from(signature, 'base64') };
 };
 
-const unpacked = (text: string): Readonly<Record<string, unknown>> | null => {
+const inflateJsonObject = (text: string): Readonly<Record<string, unknown>> | null => {
   const base64 = text.replaceAll('*', '+').replaceAll('-', '/').replaceAll('_', '=');
   try {
-    const json = inflateSync(Buffer.from(base64, 'base64'), { maxOutputLength: LONGEST_UNPACKED });
-    return jsonObject(utf8.decode(json));
+    const json = inflateSync(Buffer.from(base64, 'base64'), { maxOutputLength: MAX_INFLATED_BYTES });
+    return parseJsonObject(utf8.decode(json));
   } catch {
-    // Not packed, too much when it is unpacked, or not UTF-8: no UserSig, which is all there is to say.
+    // Not compressed, too large, or not UTF-8: in each case it is MALFORMED.
     return null;
   }
 };
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** Some generators write numbers as text. */
-const wholeNumber = (value: unknown): number | null => {
+/** Accepts numbers as text too, because some generators write them so. */
+const parseUint32 = (value: unknown): number | null => {
   const number = typeof value === 'string' && DIGITS.test(value) ? Number(value) : value;
-  return typeof number === 'number' && Number.isInteger(number) && number >= 0 && number <= MOST ? number : null;
+  return typeof number === 'number' && Number.isInteger(number) && number >= 0 && number <= MAX_UINT32 ? number : null;
 };

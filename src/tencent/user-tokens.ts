@@ -1,22 +1,22 @@
-/** A UserSig in the place of a user's JWT. It says nothing of whom its user may see: the setting `visibility` does. */
-import { ExpiredToken, type UserTokenKind } from '../app/ports/user-token.ts';
-import { unauthenticated } from '../core/errors.ts';
-import { looksLikeUserSig, readUserSig, type UserSigFlaw, type UserSigSettings } from './user-sig.ts';
+/** Accepts a UserSig instead of a user's JWT. A UserSig has no watch scope, so the setting `visibility` decides. */
+import { ExpiredTokenError, type UserTokenVerifier } from '../app/ports/user-token.ts';
+import { unauthenticatedError } from '../core/errors.ts';
+import { looksLikeUserSig, verifyUserSig, type UserSigDefect, type UserSigSettings } from './user-sig.ts';
 
-export const userSigTokens = (settings: UserSigSettings): UserTokenKind => ({
-  isOne: looksLikeUserSig,
-  verify: (token, now) => {
-    const sig = readUserSig(token, settings, now);
-    if (sig === 'EXPIRED') throw new ExpiredToken();
-    if (typeof sig === 'string') throw unauthenticated(WHY[sig]);
-    return { ...sig, watch: null };
+export const createUserSigVerifier = (settings: UserSigSettings): UserTokenVerifier => ({
+  matchesFormat: looksLikeUserSig,
+  verifyToken: (token, now) => {
+    const userSig = verifyUserSig(token, settings, now);
+    if (userSig === 'EXPIRED') throw new ExpiredTokenError();
+    if (typeof userSig === 'string') throw unauthenticatedError(MESSAGE_BY_DEFECT[userSig]);
+    return { ...userSig, watchScope: null };
   },
 });
 
-const WHY: Readonly<Record<Exclude<UserSigFlaw, 'EXPIRED'>, string>> = {
-  // It need not have been meant for one: whatever has no dot looks like it.
+const MESSAGE_BY_DEFECT: Readonly<Record<Exclude<UserSigDefect, 'EXPIRED'>, string>> = {
+  // Any token without a dot looks like a UserSig, so these two do not mention it.
   MALFORMED: 'The token is not valid.',
-  UNSIGNED: 'The token is not valid.',
-  OTHER_APP: 'The UserSig is of another SDKAppID.',
-  EARLY: 'The UserSig is of a time that is yet to come.',
+  BAD_SIGNATURE: 'The token is not valid.',
+  WRONG_APP: 'The UserSig belongs to another SDKAppID.',
+  ISSUED_IN_FUTURE: 'The UserSig was issued in the future.',
 };

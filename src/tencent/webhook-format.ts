@@ -1,149 +1,157 @@
 /**
- * The webhook format TENCENT: each change of state is one POST as Tencent IM's `State.StateChange` callback.
- * What has no word there goes with the request before it, or with the first.
+ * The webhook format TENCENT: each state change is one POST request in the form of Tencent IM's `State.StateChange`
+ * callback. Events without a callback count as delivered with the request before them, or with the first one.
  */
 import { createHash } from 'node:crypto';
-import { platformName, statusWebhookPlatformName, type PlatformNames } from './platforms.ts';
-import { stateChangeOf, type DisconnectReason, type StateChange } from './state-change.ts';
+import { tencentPlatformName, statusCallbackPlatformName, type PlatformNameSetting } from './platforms.ts';
+import { toTencentStateChange, type TencentDisconnectReason, type TencentStateChange } from './state-change.ts';
 import type { LoggedEvent } from '../app/ports/presence-store.ts';
-import type { Format, Outgoing } from '../app/ports/webhook-format.ts';
+import type { WebhookFormatter, WebhookRequest } from '../app/ports/webhook-format.ts';
 import type { Millis } from '../core/ids.ts';
 import type { WebhookRecord } from '../core/webhooks/webhook.ts';
 
 export interface TencentFormatOptions {
-  /** The SDKAppID that receivers must find in the URL. */
+  /** The SDKAppID in the URL, which receivers check. */
   readonly appId: number;
-  /** The account that a test speaks of. */
+  /** The account that test callbacks name. */
   readonly admin: string;
-  readonly platformNames: PlatformNames;
-  /** See `stateChangeOf`. */
-  readonly webTimeout: DisconnectReason;
+  readonly platformNames: PlatformNameSetting;
+  /** See `toTencentStateChange`. */
+  readonly webTimeout: TencentDisconnectReason;
 }
 
-/** A callback before it is signed. */
-interface Callback {
+/** The content of a callback, without its signature. */
+interface TencentCallback {
   readonly clientIp: string;
   readonly optPlatform: string;
   readonly body: string;
 }
 
-const COMMAND = 'State.StateChange';
+interface IndexedStateChange {
+  /** Of the event in its delivery. */
+  readonly index: number;
+  readonly change: TencentStateChange;
+}
 
-export const tencentFormat = (options: TencentFormatOptions): Format => ({
-  *requests(webhook, { isTest, events }, { now, wallClock }): Generator<Outgoing> {
-    const send = (callback: Callback, eventsDone: number): Outgoing => ({
-      url: callbackUrl(webhook, options.appId, callback, wallClock()),
+const CALLBACK_COMMAND = 'State.StateChange';
+
+export const createTencentFormat = (options: TencentFormatOptions): WebhookFormatter => ({
+  *createRequests(webhook, { isTest, events }, { storeNow, wallClockNow }): Generator<WebhookRequest> {
+    const createRequest = (callback: TencentCallback, deliveredEventCount: number): WebhookRequest => ({
+      url: createCallbackUrl(webhook, options.appId, callback, wallClockNow()),
       headers: { 'content-type': 'application/json' },
       body: callback.body,
-      eventsDone,
+      deliveredEventCount,
     });
     if (isTest) {
-      yield send(testCallback(options.admin, now()), events.length);
+      yield createRequest(createTestCallback(options.admin, storeNow()), events.length);
       return;
     }
-    const word = (event: LoggedEvent): StateChange | null =>
-      isAskedFor(webhook, event) ? stateChangeOf(event, options.webTimeout) : null;
-    let next = nextWord(events, 0, word);
+    let next = findStateChange(webhook, events, 0, options);
     while (next !== null) {
-      const { at, change } = next;
-      next = nextWord(events, at + 1, word);
-      yield send(callbackOf(events, at, change, options), next?.at ?? events.length);
+      const { index, change } = next;
+      next = findStateChange(webhook, events, index + 1, options);
+      yield createRequest(createCallback(events, index, change, options), next?.index ?? events.length);
     }
   },
 });
 
-/** Custom texts are told to those alone who name them: a receiver that knows no such action takes it for a logout. */
-const isAskedFor = ({ reasons }: WebhookRecord, { reason }: LoggedEvent): boolean =>
-  reason !== 'CUSTOM_STATUS' || reasons?.includes('CUSTOM_STATUS') === true;
-
-/** The first event from `from` on for which there is a word. */
-const nextWord = (
+/** @returns the first state change of `events` from the index `from` on; null: there is none. */
+const findStateChange = (
+  webhook: WebhookRecord,
   events: readonly LoggedEvent[],
   from: number,
-  word: (event: LoggedEvent) => StateChange | null,
-): { readonly at: number; readonly change: StateChange } | null => {
-  for (let at = from; at < events.length; at++) {
-    const change = word(events[at]!);
-    if (change !== null) return { at, change };
+  { webTimeout }: TencentFormatOptions,
+): IndexedStateChange | null => {
+  for (let index = from; index < events.length; index++) {
+    const event = events[index]!;
+    const change = isEventEnabled(webhook, event) ? toTencentStateChange(event, webTimeout) : null;
+    if (change !== null) return { index, change };
   }
   return null;
 };
 
-const callbackOf = (
+/** CUSTOM_STATUS must be listed explicitly: a receiver that does not know this action treats it as a logout. */
+const isEventEnabled = ({ reasons }: WebhookRecord, { reason }: LoggedEvent): boolean =>
+  reason !== 'CUSTOM_STATUS' || reasons?.includes('CUSTOM_STATUS') === true;
+
+const createCallback = (
   events: readonly LoggedEvent[],
-  at: number,
-  { action, reason }: StateChange,
+  index: number,
+  { action, reason }: TencentStateChange,
   { platformNames }: TencentFormatOptions,
-): Callback => {
-  const event = events[at]!;
-  const kicked = event.reason === 'LOGIN' ? kickedBy(events, at) : [];
+): TencentCallback => {
+  const event = events[index]!;
+  const kicked = event.reason === 'LOGIN' ? listKickedByLogin(events, index) : [];
   return {
     clientIp: event.ipAddress ?? '',
-    optPlatform: statusWebhookPlatformName(event.platform, platformNames),
+    optPlatform: statusCallbackPlatformName(event.platform, platformNames),
     body: JSON.stringify({
-      CallbackCommand: COMMAND,
+      CallbackCommand: CALLBACK_COMMAND,
       EventTime: event.occurredAt,
       Info: {
         Action: action,
         To_Account: event.userId,
         Reason: reason,
-        // Cleared is empty there.
+        // A cleared custom status is sent as an empty string.
         ...(action === 'CustomStatusChange' && { CustomStatus: event.customStatus ?? '' }),
       },
       ...(kicked.length > 0 && {
-        KickedDevice: kicked.map(({ platform }) => ({ Platform: platformName(platform, 'WEBHOOK', platformNames) })),
+        KickedDevice: kicked.map(({ platform }) => ({
+          Platform: tencentPlatformName(platform, 'WEBHOOK', platformNames),
+        })),
       }),
     }),
   };
 };
 
-/** The sessions that the login at `at` kicked: they follow it in its change, which no batch splits. */
-const kickedBy = (events: readonly LoggedEvent[], at: number): readonly LoggedEvent[] => {
-  const { changeId } = events[at]!;
+/** The KICKED events of the login at `index`. They follow it in the same change, which is never split into batches. */
+const listKickedByLogin = (events: readonly LoggedEvent[], index: number): readonly LoggedEvent[] => {
+  const { changeId } = events[index]!;
   const kicked: LoggedEvent[] = [];
-  for (let after = at + 1; events[after]?.changeId === changeId; after++) {
-    if (events[after]!.reason === 'KICKED') kicked.push(events[after]!);
+  for (let at = index + 1; events[at]?.changeId === changeId; at++) {
+    if (events[at]!.reason === 'KICKED') kicked.push(events[at]!);
   }
   return kicked;
 };
 
 /**
- * The account that calls the server API has logged out, which it never was in: nobody's state is changed by it, and it
- * has every field that a receiver may look for.
+ * A logout of the admin account, which never logs in: it changes no user's state, and has every field that a receiver may
+ * expect.
  */
-const testCallback = (admin: string, now: Millis): Callback => ({
+const createTestCallback = (admin: string, now: Millis): TencentCallback => ({
   clientIp: '127.0.0.1',
   optPlatform: 'RESTAPI',
   body: JSON.stringify({
-    CallbackCommand: COMMAND,
+    CallbackCommand: CALLBACK_COMMAND,
     EventTime: now,
     Info: { Action: 'Logout', To_Account: admin, Reason: 'Unregister' },
   }),
 });
 
-/** The webhook's own URL with the parameters after what its query has already. */
-const callbackUrl = (
-  { url: base, secret }: WebhookRecord,
+/** Appends the parameters of the callback to the query of the webhook's URL. @param signedAt wall clock, in ms. */
+const createCallbackUrl = (
+  { url: webhookUrl, secret }: WebhookRecord,
   appId: number,
-  { clientIp, optPlatform }: Callback,
+  { clientIp, optPlatform }: TencentCallback,
   signedAt: number,
 ): URL => {
   const parameters: readonly (readonly [name: string, value: string])[] = [
     ['SdkAppid', String(appId)],
-    ['CallbackCommand', COMMAND],
+    ['CallbackCommand', CALLBACK_COMMAND],
     ['contenttype', 'json'],
     ['ClientIP', clientIp],
     ['OptPlatform', optPlatform],
-    ...(secret === null ? [] : signature(secret, Math.floor(signedAt / 1_000))),
+    ...(secret === null ? [] : createSignatureParameters(secret, Math.floor(signedAt / 1_000))),
   ];
   const added = parameters.map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join('&');
-  const url = new URL(base);
+  const url = new URL(webhookUrl);
   url.search = url.search === '' ? added : `${url.search}&${added}`;
   return url;
 };
 
-const signature = (token: string, seconds: number) =>
+const createSignatureParameters = (token: string, timestampSeconds: number) =>
   [
-    ['Sign', createHash('sha256').update(`${token}${seconds}`).digest('hex')],
-    ['RequestTime', String(seconds)],
+    ['Sign', createHash('sha256').update(`${token}${timestampSeconds}`).digest('hex')],
+    ['RequestTime', String(timestampSeconds)],
   ] as const;

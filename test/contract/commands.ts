@@ -1,56 +1,60 @@
 /** What the tests of stores do to users: the domain's own commands. */
-import type { FailedUpdate, PresenceStore } from '../../src/app/ports/presence-store.ts';
-import type { Command, Login, Outcome } from '../../src/core/commands.ts';
-import { deviceId, sessionId, userId, type UserId } from '../../src/core/ids.ts';
-import { step } from '../../src/core/state-machine.ts';
+import type { FailedUserUpdate, PresenceStore } from '../../src/app/ports/presence-store.ts';
+import type { Command, LoginCommand, CommandOutcome } from '../../src/core/commands.ts';
+import { parseDeviceId, parseSessionId, parseUserId, type UserId } from '../../src/core/ids.ts';
+import { applyCommand } from '../../src/core/state-machine.ts';
 import type { Platform } from '../../src/core/enums.ts';
 
-export const user = (id: string): UserId => userId(id);
+export const user = (id: string): UserId => parseUserId(id);
 
-export const login = (session: string, platform: Platform = 'ANDROID', also: Partial<Login> = {}): Login => ({
+export const login = (
+  session: string,
+  platform: Platform = 'ANDROID',
+  also: Partial<LoginCommand> = {},
+): LoginCommand => ({
   type: 'login',
-  sessionId: sessionId(session),
+  sessionId: parseSessionId(session),
   platform,
-  deviceId: deviceId(`device of ${session}`),
+  deviceId: parseDeviceId(`device of ${session}`),
   tokenHash: `hash of ${session}`,
   appVersion: '1.2.3',
   osVersion: null,
   ipAddress: '192.0.2.1',
-  watch: null,
-  link: null,
+  watchScope: null,
+  socketId: null,
   ...also,
 });
 
 export const beat = (session: string): Command => ({
   type: 'heartbeat',
-  sessionId: sessionId(session),
+  sessionId: parseSessionId(session),
   appState: null,
   ipAddress: null,
 });
 
-export const logout = (session: string): Command => ({ type: 'logout', sessionId: sessionId(session) });
+export const logout = (session: string): Command => ({ type: 'logout', sessionId: parseSessionId(session) });
 
 export const say = (session: string, text: string): Command => ({
-  type: 'customStatus',
-  sessionId: sessionId(session),
+  type: 'setCustomStatus',
+  sessionId: parseSessionId(session),
   text,
 });
 
 export const endAll = (revokeTokens = false): Command => ({
-  type: 'end',
+  type: 'endSessions',
   platform: null,
   sessionId: null,
   revokeTokens,
 });
 
-export const wake: Command = { type: 'wake' };
+export const wake: Command = { type: 'expire' };
 
-export const run = (store: PresenceStore, id: UserId, command: Command): Promise<Outcome> =>
-  store.update(id, (record, policy, now) => step(record, command, policy, now, store.sleeps()));
+export const run = (store: PresenceStore, id: UserId, command: Command): Promise<CommandOutcome> =>
+  store.updateUser(id, (record, policy, now) => applyCommand(record, command, policy, now, store.getProcessPauses()));
 
 export const runAll = (
   store: PresenceStore,
   ids: readonly UserId[],
   command: Command,
-): Promise<readonly FailedUpdate[]> =>
-  store.updateAll(ids, (record, policy, now) => step(record, command, policy, now, store.sleeps()));
+): Promise<readonly FailedUserUpdate[]> =>
+  store.updateUsers(ids, (record, policy, now) => applyCommand(record, command, policy, now, store.getProcessPauses()));

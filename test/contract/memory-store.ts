@@ -2,23 +2,23 @@
 import type {
   CommittedChange,
   EventLog,
-  FailedUpdate,
+  FailedUserUpdate,
   LoggedEvent,
-  LogPage,
-  LogQuery,
-  OnlinePage,
-  OnlineQuery,
+  EventLogPage,
+  EventLogQuery,
+  OnlineUsersPage,
+  OnlineUsersQuery,
   PresenceCounts,
   PresenceStore,
-  Workload,
+  WriteBacklog,
 } from '../../src/app/ports/presence-store.ts';
-import type { Outcome } from '../../src/core/commands.ts';
-import { deadline } from '../../src/core/deadlines.ts';
-import { badUserInput, DomainError } from '../../src/core/errors.ts';
+import type { CommandOutcome } from '../../src/core/commands.ts';
+import { computeUserDeadline } from '../../src/core/deadlines.ts';
+import { badUserInputError, DomainError } from '../../src/core/errors.ts';
 import type { Cursor, Millis, SessionId, UserId } from '../../src/core/ids.ts';
 import type { Policy } from '../../src/core/policy.ts';
-import { unknownUser, type EndedSession, type UserRecord } from '../../src/core/records.ts';
-import { NO_SLEEPS, type ProcessPauses } from '../../src/core/process-pauses.ts';
+import { createUnknownUser, type EndedSession, type UserRecord } from '../../src/core/records.ts';
+import { NO_PAUSES, type ProcessPauses } from '../../src/core/process-pauses.ts';
 import { PLATFORMS, type Platform } from '../../src/core/enums.ts';
 import { updateEach } from './update-each.ts';
 
@@ -69,16 +69,19 @@ export class MemoryStore implements PresenceStore {
     return this.#options.clock();
   }
 
-  sleeps(): ProcessPauses {
-    return this.#options.sleeps?.() ?? NO_SLEEPS;
+  getProcessPauses(): ProcessPauses {
+    return this.#options.sleeps?.() ?? NO_PAUSES;
   }
 
-  async read(ids: readonly UserId[]): Promise<readonly UserRecord[]> {
+  async readUsers(ids: readonly UserId[]): Promise<readonly UserRecord[]> {
     this.#checkOpen();
     return ids.map((id) => this.#user(id));
   }
 
-  async update(id: UserId, decide: (user: UserRecord, policy: Policy, now: Millis) => Outcome): Promise<Outcome> {
+  async updateUser(
+    id: UserId,
+    decide: (user: UserRecord, policy: Policy, now: Millis) => CommandOutcome,
+  ): Promise<CommandOutcome> {
     this.#checkOpen();
     const before = this.#turns.get(id) ?? Promise.resolve();
     const called = { since: this.now() };
@@ -98,11 +101,11 @@ export class MemoryStore implements PresenceStore {
     return own;
   }
 
-  updateAll(...given: Parameters<PresenceStore['updateAll']>): Promise<readonly FailedUpdate[]> {
+  updateUsers(...given: Parameters<PresenceStore['updateUsers']>): Promise<readonly FailedUserUpdate[]> {
     return updateEach(this, this.#turns, ...given);
   }
 
-  async findEnded(userId: UserId, sessionId: SessionId): Promise<EndedSession | null> {
+  async findEndedSession(userId: UserId, sessionId: SessionId): Promise<EndedSession | null> {
     this.#checkOpen();
     const found = this.#ended.find((ended) => ended.userId === userId && ended.session.id === sessionId);
     if (found === undefined || this.now() - found.endedAt >= 7 * DAY_MS) return null;
@@ -110,11 +113,11 @@ export class MemoryStore implements PresenceStore {
     return ended;
   }
 
-  async claimDue(limit: number): Promise<readonly UserId[]> {
+  async claimDueUsers(limit: number): Promise<readonly UserId[]> {
     this.#checkOpen();
     const now = this.now();
     const due = [...this.#users.values()]
-      .map((user) => ({ id: user.id, at: deadline(user, this.sleeps()) }))
+      .map((user) => ({ id: user.id, at: computeUserDeadline(user, this.getProcessPauses()) }))
       .filter(({ id, at }) => at !== null && at <= now && (this.#claims.get(id) ?? now) <= now)
       .sort((one, other) => Number(one.at) - Number(other.at))
       .slice(0, limit);
@@ -129,7 +132,7 @@ export class MemoryStore implements PresenceStore {
     };
   }
 
-  policy(): Policy {
+  getPolicy(): Policy {
     return this.#policy;
   }
 
@@ -140,7 +143,7 @@ export class MemoryStore implements PresenceStore {
     return own;
   }
 
-  async listOnline({ after, limit, status, platform }: OnlineQuery): Promise<OnlinePage> {
+  async listOnlineUsers({ after, limit, status, platform }: OnlineUsersQuery): Promise<OnlineUsersPage> {
     this.#checkOpen();
     const matching = [...this.#users.values()]
       .filter((user) => user.status !== 'OFFLINE')
@@ -151,7 +154,7 @@ export class MemoryStore implements PresenceStore {
     return { users: matching.slice(0, limit), hasMore: matching.length > limit };
   }
 
-  counts(): PresenceCounts {
+  getPresenceCounts(): PresenceCounts {
     const users = [...this.#users.values()];
     const sessions = users.flatMap((user) => user.sessions);
     const of = (platform: Platform, status: string): number =>
@@ -168,21 +171,24 @@ export class MemoryStore implements PresenceStore {
     };
   }
 
-  workload(): Workload {
+  getWriteBacklog(): WriteBacklog {
     const [oldest] = this.#underWay;
-    return { waiting: this.#underWay.size, waitedMs: oldest === undefined ? 0 : this.now() - oldest.since };
+    return {
+      pendingChanges: this.#underWay.size,
+      oldestPendingMs: oldest === undefined ? 0 : this.now() - oldest.since,
+    };
   }
 
-  readonly log: EventLog = {
-    latestCursor: async () => {
+  readonly eventLog: EventLog = {
+    getLatestCursor: async () => {
       this.#checkOpen();
       return this.#cursorAt(this.#events.length);
     },
-    read: async (query) => {
+    readEvents: async (query) => {
       this.#checkOpen();
       return this.#readLog(query);
     },
-    scan: async ({ after, limit, matching }) => {
+    scanEvents: async ({ after, limit, matchesEvent: matching }) => {
       this.#checkOpen();
       const { events, hasMore } = this.#readLog({ after, limit: SCANNED, wholeChanges: true });
       let end = 0;
@@ -194,11 +200,11 @@ export class MemoryStore implements PresenceStore {
       const looked = events.slice(0, end);
       return {
         events: looked.filter(matching),
-        through: looked.at(-1)?.cursor ?? after ?? this.#cursorAt(this.#purgedThrough),
+        scannedThrough: looked.at(-1)?.cursor ?? after ?? this.#cursorAt(this.#purgedThrough),
         hasMore: hasMore || end < events.length,
       };
     },
-    latest: async (userId, limit) => {
+    readLatestEvents: async (userId, limit) => {
       this.#checkOpen();
       const { events } = this.#readLog({ after: null, limit: Infinity, userId });
       return events.toReversed().slice(0, limit);
@@ -226,20 +232,20 @@ export class MemoryStore implements PresenceStore {
       this.#versionFloor = Math.max(this.#versionFloor, user.version);
       const { tokensRevokedBefore } = user;
       if (tokensRevokedBefore === null) this.#users.delete(user.id);
-      else this.#users.set(user.id, { ...unknownUser(user.id, 0), tokensRevokedBefore });
+      else this.#users.set(user.id, { ...createUnknownUser(user.id, 0), tokensRevokedBefore });
     }
   }
 
   #user(id: UserId): UserRecord {
-    const user = this.#users.get(id) ?? unknownUser(id, 0);
+    const user = this.#users.get(id) ?? createUnknownUser(id, 0);
     return user.version === 0 ? { ...user, versionFloor: this.#versionFloor } : user;
   }
 
-  #apply(id: UserId, outcome: Outcome): Outcome {
-    if (outcome.user.version > 0 || outcome.durable) this.#users.set(id, outcome.user);
+  #apply(id: UserId, outcome: CommandOutcome): CommandOutcome {
+    if (outcome.user.version > 0 || outcome.mustBeDurable) this.#users.set(id, outcome.user);
     this.#claims.delete(id);
-    for (const ended of outcome.ended) {
-      this.#ended.push({ ...ended, userId: id, session: { ...ended.session, links: [] } });
+    for (const ended of outcome.endedSessions) {
+      this.#ended.push({ ...ended, userId: id, session: { ...ended.session, socketIds: [] } });
     }
     const changes = outcome.changes.map((change) => {
       const changeId = `change ${this.#events.length + 1}`;
@@ -254,7 +260,7 @@ export class MemoryStore implements PresenceStore {
     return outcome;
   }
 
-  #readLog({ after, limit, userId, wholeChanges = false }: LogQuery): LogPage {
+  #readLog({ after, limit, userId, wholeChanges = false }: EventLogQuery): EventLogPage {
     const start = after === null ? this.#purgedThrough : this.#seqOf(after);
     if (start < this.#purgedThrough) throw new DomainError({ code: 'CURSOR_EXPIRED' }, 'Expired.');
     const following = this.#events
@@ -268,7 +274,7 @@ export class MemoryStore implements PresenceStore {
 
   #seqOf(cursor: Cursor): number {
     for (let seq = 0; seq <= this.#events.length; seq++) if (this.#cursorAt(seq) === cursor) return seq;
-    throw badUserInput('No cursor of this log.');
+    throw badUserInputError('No cursor of this log.');
   }
 
   #cursorAt(seq: number): Cursor {

@@ -5,10 +5,10 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { CommittedChange, LoggedEvent, PresenceStore } from '../../src/app/ports/presence-store.ts';
 import { DomainError } from '../../src/core/errors.ts';
-import { linkId, sessionId, type Cursor } from '../../src/core/ids.ts';
-import { changePolicy, DEFAULT_POLICY, type Policy } from '../../src/core/policy.ts';
-import { step } from '../../src/core/state-machine.ts';
-import { unknownUser, type PresenceEvent } from '../../src/core/records.ts';
+import { asSocketId, parseSessionId, type Cursor } from '../../src/core/ids.ts';
+import { applyPolicyChange, DEFAULT_POLICY, type Policy } from '../../src/core/policy.ts';
+import { applyCommand } from '../../src/core/state-machine.ts';
+import { createUnknownUser, type PresenceEvent } from '../../src/core/records.ts';
 import { beat, endAll, login, logout, run, runAll, say, user, wake } from './commands.ts';
 import { VirtualClock } from './virtual-clock.ts';
 
@@ -54,18 +54,22 @@ export const presenceStoreContract = (name: string, makeStore: MakeStore): void 
         const { store } = await make();
         const { user: alice } = await run(store, ALICE, login('a1'));
         const { user: bob } = await run(store, BOB, login('b1', 'WEB'));
-        expect(await store.read([BOB, CAROL, ALICE, BOB])).toEqual([bob, unknownUser(CAROL, 0), alice, bob]);
-        expect(await store.read([])).toEqual([]);
+        expect(await store.readUsers([BOB, CAROL, ALICE, BOB])).toEqual([bob, createUnknownUser(CAROL, 0), alice, bob]);
+        expect(await store.readUsers([])).toEqual([]);
       });
 
       it('keeps everything that is known of a user', async () => {
         const { store, clock } = await make();
         const watch = [BOB, user('🦊 of the "north"')];
-        await run(store, ALICE, login('a1', 'MAC', { watch, appVersion: null, osVersion: '14.5', ipAddress: null }));
+        await run(
+          store,
+          ALICE,
+          login('a1', 'MAC', { watchScope: watch, appVersion: null, osVersion: '14.5', ipAddress: null }),
+        );
         clock.advance(5);
         const { user: record } = await run(store, ALICE, say('a1', 'line\nbreak\u0000 and nul, "quoted"'));
-        expect((await store.read([ALICE]))[0]).toEqual(record);
-        expect(record.sessions[0]).toMatchObject({ watch, platform: 'MAC', loggedInAt: clock.now() - 5 });
+        expect((await store.readUsers([ALICE]))[0]).toEqual(record);
+        expect(record.sessions[0]).toMatchObject({ watchScope: watch, platform: 'MAC', loggedInAt: clock.now() - 5 });
       });
 
       it('keeps what is known of a user who went OFFLINE', async () => {
@@ -73,8 +77,8 @@ export const presenceStoreContract = (name: string, makeStore: MakeStore): void 
         await run(store, ALICE, login('a1'));
         clock.advance(SECOND);
         await run(store, ALICE, logout('a1'));
-        expect((await store.read([ALICE]))[0]).toEqual({
-          ...unknownUser(ALICE, 0),
+        expect((await store.readUsers([ALICE]))[0]).toEqual({
+          ...createUnknownUser(ALICE, 0),
           version: 2,
           changedAt: clock.now(),
           reason: 'LOGOUT',
@@ -86,10 +90,10 @@ export const presenceStoreContract = (name: string, makeStore: MakeStore): void 
         const { store } = await make();
         const { user: before } = await run(store, ALICE, login('a1', 'ANDROID'));
         const change = run(store, ALICE, login('a2', 'WINDOWS'));
-        const [during] = await store.read([ALICE]);
+        const [during] = await store.readUsers([ALICE]);
         const { user: after } = await change;
         expect([before, after]).toContainEqual(during);
-        expect((await store.read([ALICE]))[0]).toEqual(after);
+        expect((await store.readUsers([ALICE]))[0]).toEqual(after);
       });
 
       it('shows a sign of life, which is no event', async () => {
@@ -97,14 +101,16 @@ export const presenceStoreContract = (name: string, makeStore: MakeStore): void 
         await run(store, ALICE, login('a1'));
         clock.advance(SECOND);
         await run(store, ALICE, beat('a1'));
-        expect((await store.read([ALICE]))[0]).toMatchObject({ version: 1, lastSeenAt: clock.now() });
-        expect((await store.log.read({ after: null, limit: 10 })).events).toHaveLength(1);
+        expect((await store.readUsers([ALICE]))[0]).toMatchObject({ version: 1, lastSeenAt: clock.now() });
+        expect((await store.eventLog.readEvents({ after: null, limit: 10 })).events).toHaveLength(1);
       });
 
       it('keeps when tokens were revoked of a user who was never seen', async () => {
         const { store, clock } = await make();
         await run(store, ALICE, endAll(true));
-        expect(await store.read([ALICE])).toEqual([{ ...unknownUser(ALICE, 0), tokensRevokedBefore: clock.now() }]);
+        expect(await store.readUsers([ALICE])).toEqual([
+          { ...createUnknownUser(ALICE, 0), tokensRevokedBefore: clock.now() },
+        ]);
       });
     });
 
@@ -113,11 +119,11 @@ export const presenceStoreContract = (name: string, makeStore: MakeStore): void 
         const { store, clock } = await make();
         const { user: alice } = await run(store, ALICE, login('a1'));
         clock.advance(7);
-        await store.update(ALICE, (record, policy, now) => {
+        await store.updateUser(ALICE, (record, policy, now) => {
           expect(record).toEqual(alice);
-          expect(policy).toEqual(store.policy());
+          expect(policy).toEqual(store.getPolicy());
           expect(now).toBe(clock.now());
-          return { user: record, changes: [], ended: [], session: null, durable: false };
+          return { user: record, changes: [], endedSessions: [], session: null, mustBeDurable: false };
         });
       });
 
@@ -155,19 +161,19 @@ export const presenceStoreContract = (name: string, makeStore: MakeStore): void 
         const { store } = await make();
         const { user: alice } = await run(store, ALICE, login('a1'));
         const failure = new Error('cannot decide');
-        const failing = store.update(ALICE, () => {
+        const failing = store.updateUser(ALICE, () => {
           throw failure;
         });
         const next = run(store, ALICE, say('a1', 'still here'));
         await expect(failing).rejects.toBe(failure);
         expect((await next).user.version).toBe(alice.version + 1);
-        expect((await store.log.read({ after: null, limit: 10 })).events).toHaveLength(2);
+        expect((await store.eventLog.readEvents({ after: null, limit: 10 })).events).toHaveLength(2);
       });
 
       it('queued behind one that cannot decide run all the same', async () => {
         const { store } = await make();
         const first = run(store, ALICE, login('a1'));
-        const failing = store.update(ALICE, () => {
+        const failing = store.updateUser(ALICE, () => {
           throw new Error('cannot decide');
         });
         const last = run(store, ALICE, say('a1', 'still here'));
@@ -189,19 +195,19 @@ export const presenceStoreContract = (name: string, makeStore: MakeStore): void 
           [ALICE, 'PUSH_ONLINE'],
           [BOB, 'PUSH_ONLINE'],
         ]);
-        expect((await store.read([ALICE, BOB, CAROL])).map(({ version }) => version)).toEqual([2, 2, 0]);
+        expect((await store.readUsers([ALICE, BOB, CAROL])).map(({ version }) => version)).toEqual([2, 2, 0]);
       });
 
       it('leave out whom they fail for, and say so', async () => {
         const { store } = await make();
         for (const id of [ALICE, BOB, CAROL]) await run(store, id, login(`session of ${id}`));
         const failure = new Error('not her');
-        const failed = await store.updateAll([ALICE, BOB, CAROL], (record, policy, now) => {
+        const failed = await store.updateUsers([ALICE, BOB, CAROL], (record, policy, now) => {
           if (record.id === BOB) throw failure;
-          return step(record, endAll(), policy, now);
+          return applyCommand(record, endAll(), policy, now);
         });
         expect(failed).toEqual([{ userId: BOB, error: failure }]);
-        const statuses = (await store.read([ALICE, BOB, CAROL])).map(({ status }) => status);
+        const statuses = (await store.readUsers([ALICE, BOB, CAROL])).map(({ status }) => status);
         expect(statuses).toEqual(['OFFLINE', 'ONLINE', 'OFFLINE']);
       });
 
@@ -212,7 +218,7 @@ export const presenceStoreContract = (name: string, makeStore: MakeStore): void 
         const others = ['hello', 'bye'].map((text) => run(store, ALICE, say('a1', text)));
         expect(await many).toEqual([]);
         await Promise.all([first, ...others]);
-        const { events } = await store.log.read({ after: null, limit: 10 });
+        const { events } = await store.eventLog.readEvents({ after: null, limit: 10 });
         expect(events.map(({ reason, customStatus }) => [reason, customStatus])).toEqual([
           ['LOGIN', null],
           ['CUSTOM_STATUS', 'hello'],
@@ -236,7 +242,7 @@ export const presenceStoreContract = (name: string, makeStore: MakeStore): void 
         expect(await many).toEqual([]);
         await Promise.all(changes);
         await Promise.all(later);
-        const { events } = await store.log.read({ after: null, limit: 10 });
+        const { events } = await store.eventLog.readEvents({ after: null, limit: 10 });
         expect(events.map(({ reason, customStatus }) => customStatus ?? reason)).toEqual([
           'LOGIN',
           'one',
@@ -249,7 +255,7 @@ export const presenceStoreContract = (name: string, makeStore: MakeStore): void 
 
       it('time nobody out whose sign of life waits behind a change under way, though the timer was there first', async () => {
         const { store, clock } = await make({
-          policySeed: changePolicy(DEFAULT_POLICY, { multiDevice: { mode: 'MULTI' } }),
+          policySeed: applyPolicyChange(DEFAULT_POLICY, { multiDevice: { mode: 'MULTI' } }),
         });
         await run(store, ALICE, login('web', 'WEB'));
         await run(store, ALICE, login('phone', 'IPHONE'));
@@ -260,7 +266,7 @@ export const presenceStoreContract = (name: string, makeStore: MakeStore): void 
         const life = run(store, ALICE, beat('web'));
         await Promise.all([change, woken]);
         expect((await life).session).toMatchObject({ id: 'web', status: 'ONLINE' });
-        const [{ sessions } = unknownUser(ALICE, 0)] = await store.read([ALICE]);
+        const [{ sessions } = createUnknownUser(ALICE, 0)] = await store.readUsers([ALICE]);
         expect(sessions.map(({ id }) => id)).toEqual(['web', 'phone']);
       });
 
@@ -273,31 +279,33 @@ export const presenceStoreContract = (name: string, makeStore: MakeStore): void 
     describe('the workload', () => {
       it('is how many changes are not durable yet, and for how long the oldest has been waiting', async () => {
         const { store, clock } = await make();
-        const none = { waiting: 0, waitedMs: 0 };
-        expect(store.workload()).toEqual(none);
+        const none = { pendingChanges: 0, oldestPendingMs: 0 };
+        expect(store.getWriteBacklog()).toEqual(none);
         const changes = [run(store, ALICE, login('a1')), run(store, BOB, login('b1'))];
         clock.advance(70);
         changes.push(run(store, CAROL, login('c1')));
         clock.advance(5);
-        expect(store.workload()).toEqual({ waiting: 3, waitedMs: 75 });
+        expect(store.getWriteBacklog()).toEqual({ pendingChanges: 3, oldestPendingMs: 75 });
         await Promise.all(changes);
-        expect(store.workload()).toEqual(none);
+        expect(store.getWriteBacklog()).toEqual(none);
       });
 
       it('is none of those that could not decide', async () => {
         const { store } = await make();
-        const failing = store.update(ALICE, () => {
+        const failing = store.updateUser(ALICE, () => {
           throw new Error('cannot decide');
         });
         await expect(failing).rejects.toThrow('cannot decide');
-        expect(store.workload()).toEqual({ waiting: 0, waitedMs: 0 });
+        expect(store.getWriteBacklog()).toEqual({ pendingChanges: 0, oldestPendingMs: 0 });
       });
 
       it('goes down as changes become durable, however many there are', async () => {
         const { store } = await make();
         const ids = Array.from({ length: 1_000 }, (_, index) => user(`user ${index}`));
-        const changes = ids.map((id) => run(store, id, login(`of ${id}`)).then(() => store.workload().waiting));
-        expect(store.workload().waiting).toBe(1_000);
+        const changes = ids.map((id) =>
+          run(store, id, login(`of ${id}`)).then(() => store.getWriteBacklog().pendingChanges),
+        );
+        expect(store.getWriteBacklog().pendingChanges).toBe(1_000);
         const left = await Promise.all(changes);
         expect(left.at(-1)).toBe(0);
         expect(left).toEqual(left.toSorted((one, other) => other - one));
@@ -318,7 +326,7 @@ export const presenceStoreContract = (name: string, makeStore: MakeStore): void 
             await run(store, id, say(`${name}2`, 'hello'));
           }),
         );
-        const { events } = await store.log.read({ after: null, limit: 100 });
+        const { events } = await store.eventLog.readEvents({ after: null, limit: 100 });
         expect(events).toMatchObject(told.flatMap((change) => change.events));
         expect(events).toHaveLength(20);
         expect(new Set(events.map((event) => event.cursor)).size).toBe(20);
@@ -327,13 +335,15 @@ export const presenceStoreContract = (name: string, makeStore: MakeStore): void 
       it('tells the change with its events, status change, lost sockets and the user after it', async () => {
         const { store } = await make();
         const told: CommittedChange[] = [];
-        const link = linkId('link of a1');
-        await run(store, ALICE, login('a1', 'ANDROID', { link }));
+        const link = asSocketId('link of a1');
+        await run(store, ALICE, login('a1', 'ANDROID', { socketId: link }));
         store.onCommit((changes) => told.push(...changes));
         const outcome = await run(store, ALICE, logout('a1'));
         const change = outcome.changes[0];
         expect(told).toMatchObject([{ ...change, user: outcome.user }]);
-        expect(told[0]?.lostLinks).toEqual([{ link, sessionId: sessionId('a1'), reason: 'LOGOUT', ended: true }]);
+        expect(told[0]?.lostSockets).toEqual([
+          { socketId: link, sessionId: parseSessionId('a1'), reason: 'LOGOUT', isSessionEnded: true },
+        ]);
       });
 
       it('ends with the subscription, and signs of life are not told', async () => {
@@ -356,7 +366,7 @@ export const presenceStoreContract = (name: string, makeStore: MakeStore): void 
         // One change of two events: LOGIN and KICKED.
         await run(store, ALICE, login('a2', 'WEB'));
         await run(store, BOB, say('b1', 'hello'));
-        const { events } = await store.log.read({ after: null, limit: 100 });
+        const { events } = await store.eventLog.readEvents({ after: null, limit: 100 });
         expect(events.map(({ userId, reason }) => `${userId} ${reason}`)).toEqual([
           'alice LOGIN',
           'bob LOGIN',
@@ -369,11 +379,11 @@ export const presenceStoreContract = (name: string, makeStore: MakeStore): void 
 
       it('is empty at first, and its end is a place to start from', async () => {
         const { store } = await make();
-        const start = await store.log.latestCursor();
-        expect(await store.log.read({ after: null, limit: 10 })).toEqual({ events: [], hasMore: false });
+        const start = await store.eventLog.getLatestCursor();
+        expect(await store.eventLog.readEvents({ after: null, limit: 10 })).toEqual({ events: [], hasMore: false });
         const events = await logged(store);
-        expect((await store.log.read({ after: start, limit: 10 })).events).toEqual(events);
-        expect(await store.log.latestCursor()).toBe(events.at(-1)?.cursor);
+        expect((await store.eventLog.readEvents({ after: start, limit: 10 })).events).toEqual(events);
+        expect(await store.eventLog.getLatestCursor()).toBe(events.at(-1)?.cursor);
       });
 
       it('is read page by page, each starting right after the last', async () => {
@@ -382,19 +392,19 @@ export const presenceStoreContract = (name: string, makeStore: MakeStore): void 
         const seen: LoggedEvent[] = [];
         let after: Cursor | null = null;
         for (const hasMore of [true, true, false]) {
-          const page = await store.log.read({ after, limit: 2 });
+          const page = await store.eventLog.readEvents({ after, limit: 2 });
           expect(page.hasMore).toBe(hasMore);
           seen.push(...page.events);
           after = page.events.at(-1)?.cursor ?? null;
         }
         expect(seen).toEqual(events);
-        expect(await store.log.read({ after, limit: 2 })).toEqual({ events: [], hasMore: false });
+        expect(await store.eventLog.readEvents({ after, limit: 2 })).toEqual({ events: [], hasMore: false });
       });
 
       it('says that there is no more when a page ends with the last event', async () => {
         const { store } = await make();
         const events = await logged(store);
-        expect(await store.log.read({ after: null, limit: 5 })).toEqual({ events, hasMore: false });
+        expect(await store.eventLog.readEvents({ after: null, limit: 5 })).toEqual({ events, hasMore: false });
       });
 
       it('gives the events of one change one changeId, and whole changes where they are asked for', async () => {
@@ -402,11 +412,15 @@ export const presenceStoreContract = (name: string, makeStore: MakeStore): void 
         const events = await logged(store);
         expect(new Set(events.map((event) => event.changeId)).size).toBe(4);
         expect(events[2]?.changeId).toBe(events[3]?.changeId);
-        const cut = await store.log.read({ after: null, limit: 3 });
+        const cut = await store.eventLog.readEvents({ after: null, limit: 3 });
         expect(cut).toEqual({ events: events.slice(0, 3), hasMore: true });
-        const whole = await store.log.read({ after: null, limit: 3, wholeChanges: true });
+        const whole = await store.eventLog.readEvents({ after: null, limit: 3, wholeChanges: true });
         expect(whole).toEqual({ events: events.slice(0, 4), hasMore: true });
-        const rest = await store.log.read({ after: events[2]?.cursor ?? null, limit: 1, wholeChanges: true });
+        const rest = await store.eventLog.readEvents({
+          after: events[2]?.cursor ?? null,
+          limit: 1,
+          wholeChanges: true,
+        });
         expect(rest).toEqual({ events: events.slice(3, 4), hasMore: true });
       });
 
@@ -414,24 +428,34 @@ export const presenceStoreContract = (name: string, makeStore: MakeStore): void 
         const { store } = await make();
         const events = await logged(store);
         const bobs = events.filter((event) => event.userId === BOB);
-        expect(await store.log.read({ after: null, limit: 2, userId: BOB })).toEqual({ events: bobs, hasMore: false });
-        expect(await store.log.read({ after: null, limit: 1, userId: BOB })).toEqual({
+        expect(await store.eventLog.readEvents({ after: null, limit: 2, userId: BOB })).toEqual({
+          events: bobs,
+          hasMore: false,
+        });
+        expect(await store.eventLog.readEvents({ after: null, limit: 1, userId: BOB })).toEqual({
           events: bobs.slice(0, 1),
           hasMore: true,
         });
         const from = events[0]?.cursor ?? null;
-        expect(await store.log.read({ after: from, limit: 1, userId: ALICE, wholeChanges: true })).toEqual({
+        expect(await store.eventLog.readEvents({ after: from, limit: 1, userId: ALICE, wholeChanges: true })).toEqual({
           events: events.slice(2, 4),
           hasMore: false,
         });
-        expect(await store.log.read({ after: null, limit: 1, userId: CAROL })).toEqual({ events: [], hasMore: false });
+        expect(await store.eventLog.readEvents({ after: null, limit: 1, userId: CAROL })).toEqual({
+          events: [],
+          hasMore: false,
+        });
       });
 
       it('is scanned for what matches: whole changes, and how far it was looked at', async () => {
         const { store } = await make();
         const events = await logged(store);
         const from = async (after: Cursor | null, limit: number, matching: (event: PresenceEvent) => boolean) => {
-          const { events: found, through, hasMore } = await store.log.scan({ after, limit, matching });
+          const {
+            events: found,
+            scannedThrough: through,
+            hasMore,
+          } = await store.eventLog.scanEvents({ after, limit, matchesEvent: matching });
           return { found, through, hasMore };
         };
         const end = events.at(-1)?.cursor;
@@ -457,11 +481,15 @@ export const presenceStoreContract = (name: string, makeStore: MakeStore): void 
         const { store } = await make();
         await run(store, ALICE, login('a1'));
         for (let text = 0; text < 1_500; text++) await run(store, ALICE, say('a1', `text ${text}`));
-        const all = (await store.log.read({ after: null, limit: 2_000 })).events;
+        const all = (await store.eventLog.readEvents({ after: null, limit: 2_000 })).events;
         const seen: Cursor[] = [];
         let after: Cursor | null = null;
         for (let more = true; more;) {
-          const { events, through, hasMore } = await store.log.scan({ after, limit: 1, matching: () => false });
+          const {
+            events,
+            scannedThrough: through,
+            hasMore,
+          } = await store.eventLog.scanEvents({ after, limit: 1, matchesEvent: () => false });
           expect(events).toEqual([]);
           seen.push(through);
           after = through;
@@ -473,58 +501,60 @@ export const presenceStoreContract = (name: string, makeStore: MakeStore): void 
       it('tells the last events of one user, the newest first', async () => {
         const { store, purge, clock } = await make();
         const alices = (await logged(store)).filter((event) => event.userId === ALICE).toReversed();
-        expect(await store.log.latest(ALICE, 2)).toEqual(alices.slice(0, 2));
-        expect(await store.log.latest(ALICE, 100)).toEqual(alices);
-        expect(await store.log.latest(CAROL, 2)).toEqual([]);
+        expect(await store.eventLog.readLatestEvents(ALICE, 2)).toEqual(alices.slice(0, 2));
+        expect(await store.eventLog.readLatestEvents(ALICE, 100)).toEqual(alices);
+        expect(await store.eventLog.readLatestEvents(CAROL, 2)).toEqual([]);
         clock.advance(30 * DAY + 1);
         const { changes } = await run(store, ALICE, login('late'));
         await purge();
-        expect(await store.log.latest(ALICE, 100)).toMatchObject(changes.flatMap(({ events }) => events).toReversed());
+        expect(await store.eventLog.readLatestEvents(ALICE, 100)).toMatchObject(
+          changes.flatMap(({ events }) => events).toReversed(),
+        );
       });
 
       it('refuses a cursor that it did not make', async () => {
         const { store } = await make();
         const other = await make();
         await logged(store);
-        const latest = await store.log.latestCursor();
-        const foreign = await other.store.log.latestCursor();
-        const changeId = (await store.log.read({ after: null, limit: 1 })).events[0]?.changeId ?? '';
+        const latest = await store.eventLog.getLatestCursor();
+        const foreign = await other.store.eventLog.getLatestCursor();
+        const changeId = (await store.eventLog.readEvents({ after: null, limit: 1 })).events[0]?.changeId ?? '';
         const odd = ['-1', '0x1', '01', '1.0', '1e0', '+1', '', '99'].map((end) => latest.replace(/\d+$/, end));
         for (const text of ['x', '0', ` ${latest}`, `${latest} `, `${latest}0`, foreign, changeId, ...odd]) {
-          await expect(store.log.read({ after: text as Cursor, limit: 1 }), text).rejects.toMatchObject({
-            fault: { code: 'BAD_USER_INPUT' },
+          await expect(store.eventLog.readEvents({ after: text as Cursor, limit: 1 }), text).rejects.toMatchObject({
+            details: { code: 'BAD_USER_INPUT' },
           });
         }
       });
 
       it('forgets events that are old enough, and says so to who would miss them', async () => {
         const { store, clock, purge } = await make({ eventRetentionMs: 10 * SECOND });
-        const start = await store.log.latestCursor();
+        const start = await store.eventLog.getLatestCursor();
         await run(store, ALICE, login('a1'));
-        const first = await store.log.latestCursor();
+        const first = await store.eventLog.getLatestCursor();
         await run(store, BOB, login('b1'));
-        const second = await store.log.latestCursor();
+        const second = await store.eventLog.getLatestCursor();
         clock.advance(6 * SECOND);
         await run(store, CAROL, login('c1'));
         await purge();
-        expect((await store.log.read({ after: start, limit: 10 })).events).toHaveLength(3);
+        expect((await store.eventLog.readEvents({ after: start, limit: 10 })).events).toHaveLength(3);
 
         clock.advance(4 * SECOND + 1);
         await purge();
-        const kept = await store.log.read({ after: null, limit: 10 });
+        const kept = await store.eventLog.readEvents({ after: null, limit: 10 });
         expect(kept.events.map((event) => event.userId)).toEqual([CAROL]);
         for (const after of [start, first]) {
-          await expect(store.log.read({ after, limit: 10 })).rejects.toMatchObject({
-            fault: { code: 'CURSOR_EXPIRED' },
+          await expect(store.eventLog.readEvents({ after, limit: 10 })).rejects.toMatchObject({
+            details: { code: 'CURSOR_EXPIRED' },
           });
         }
         // Everything after this one is still there.
-        expect(await store.log.read({ after: second, limit: 10 })).toEqual(kept);
+        expect(await store.eventLog.readEvents({ after: second, limit: 10 })).toEqual(kept);
 
         clock.advance(DAY);
         await purge();
-        expect(await store.log.read({ after: null, limit: 10 })).toEqual({ events: [], hasMore: false });
-        expect(await store.log.read({ after: await store.log.latestCursor(), limit: 10 })).toEqual({
+        expect(await store.eventLog.readEvents({ after: null, limit: 10 })).toEqual({ events: [], hasMore: false });
+        expect(await store.eventLog.readEvents({ after: await store.eventLog.getLatestCursor(), limit: 10 })).toEqual({
           events: [],
           hasMore: false,
         });
@@ -535,7 +565,7 @@ export const presenceStoreContract = (name: string, makeStore: MakeStore): void 
         await run(store, ALICE, login('a1'));
         clock.advance(10 * SECOND);
         await purge();
-        expect((await store.log.read({ after: null, limit: 10 })).events).toHaveLength(1);
+        expect((await store.eventLog.readEvents({ after: null, limit: 10 })).events).toHaveLength(1);
       });
     });
 
@@ -545,11 +575,11 @@ export const presenceStoreContract = (name: string, makeStore: MakeStore): void 
       it('hand out a user when hers has come, never before', async () => {
         const { store, clock } = await make();
         await run(store, ALICE, login('a1'));
-        expect(await store.claimDue(10)).toEqual([]);
+        expect(await store.claimDueUsers(10)).toEqual([]);
         clock.advance(TIMEOUT_MS - 1);
-        expect(await store.claimDue(10)).toEqual([]);
+        expect(await store.claimDueUsers(10)).toEqual([]);
         clock.advance(1 + GRAIN_MS);
-        expect(await store.claimDue(10)).toEqual([ALICE]);
+        expect(await store.claimDueUsers(10)).toEqual([ALICE]);
       });
 
       it('move on with a sign of life', async () => {
@@ -558,11 +588,11 @@ export const presenceStoreContract = (name: string, makeStore: MakeStore): void 
         clock.advance(TIMEOUT_MS - 1);
         await run(store, ALICE, beat('a1'));
         clock.advance(GRAIN_MS + 1);
-        expect(await store.claimDue(10)).toEqual([]);
+        expect(await store.claimDueUsers(10)).toEqual([]);
         clock.advance(TIMEOUT_MS - GRAIN_MS - 2);
-        expect(await store.claimDue(10)).toEqual([]);
+        expect(await store.claimDueUsers(10)).toEqual([]);
         clock.advance(1 + GRAIN_MS);
-        expect(await store.claimDue(10)).toEqual([ALICE]);
+        expect(await store.claimDueUsers(10)).toEqual([ALICE]);
       });
 
       it('that come earlier than they did are not missed', async () => {
@@ -570,29 +600,29 @@ export const presenceStoreContract = (name: string, makeStore: MakeStore): void 
         await run(store, ALICE, login('a1', 'MINI_PROGRAM'));
         await run(store, ALICE, {
           type: 'heartbeat',
-          sessionId: sessionId('a1'),
+          sessionId: parseSessionId('a1'),
           appState: 'BACKGROUND',
           ipAddress: null,
         });
         clock.advance((DEFAULT_POLICY.platforms.MINI_PROGRAM.backgroundTimeoutMs ?? 0) - 1);
-        expect(await store.claimDue(10)).toEqual([]);
+        expect(await store.claimDueUsers(10)).toEqual([]);
         clock.advance(1 + GRAIN_MS);
-        expect(await store.claimDue(10)).toEqual([ALICE]);
+        expect(await store.claimDueUsers(10)).toEqual([ALICE]);
       });
 
       it('hand out a user once, and again when nothing came of it for a second', async () => {
         const { store, clock } = await make();
         await run(store, ALICE, login('a1'));
         clock.advance(TIMEOUT_MS + GRAIN_MS);
-        expect(await store.claimDue(10)).toEqual([ALICE]);
-        expect(await store.claimDue(10)).toEqual([]);
+        expect(await store.claimDueUsers(10)).toEqual([ALICE]);
+        expect(await store.claimDueUsers(10)).toEqual([]);
         clock.advance(900);
-        expect(await store.claimDue(10)).toEqual([]);
+        expect(await store.claimDueUsers(10)).toEqual([]);
         clock.advance(100 + GRAIN_MS);
-        expect(await store.claimDue(10)).toEqual([ALICE]);
+        expect(await store.claimDueUsers(10)).toEqual([ALICE]);
         await run(store, ALICE, wake);
         clock.advance(2 * SECOND);
-        expect(await store.claimDue(10)).toEqual([]);
+        expect(await store.claimDueUsers(10)).toEqual([]);
       });
 
       it('do not come while the server itself sleeps', async () => {
@@ -601,16 +631,16 @@ export const presenceStoreContract = (name: string, makeStore: MakeStore): void 
         clock.advance(10 * SECOND);
         await run(store, BOB, login('b1'));
         clock.sleep(8 * DAY);
-        expect(await store.claimDue(10)).toEqual([]);
+        expect(await store.claimDueUsers(10)).toEqual([]);
         await run(store, BOB, beat('b1'));
         clock.advance(TIMEOUT_MS - 10 * SECOND - 1);
-        expect(await store.claimDue(10)).toEqual([]);
+        expect(await store.claimDueUsers(10)).toEqual([]);
         clock.advance(1 + GRAIN_MS);
-        expect(await store.claimDue(10)).toEqual([ALICE]);
+        expect(await store.claimDueUsers(10)).toEqual([ALICE]);
         await run(store, ALICE, wake);
-        expect((await store.read([ALICE]))[0]).toMatchObject({ reason: 'HEARTBEAT_TIMEOUT' });
+        expect((await store.readUsers([ALICE]))[0]).toMatchObject({ reason: 'HEARTBEAT_TIMEOUT' });
         clock.advance(10 * SECOND);
-        expect(await store.claimDue(10)).toEqual([BOB]);
+        expect(await store.claimDueUsers(10)).toEqual([BOB]);
       });
 
       it('that were claimed before a sleep are judged by what is known after it', async () => {
@@ -619,10 +649,10 @@ export const presenceStoreContract = (name: string, makeStore: MakeStore): void 
         clock.advance(TIMEOUT_MS - 1);
         clock.sleep(8 * DAY);
         await runAll(store, [ALICE], wake);
-        expect((await store.read([ALICE]))[0]?.status).toBe('ONLINE');
-        expect(await store.claimDue(10)).toEqual([]);
+        expect((await store.readUsers([ALICE]))[0]?.status).toBe('ONLINE');
+        expect(await store.claimDueUsers(10)).toEqual([]);
         clock.advance(1 + GRAIN_MS);
-        expect(await store.claimDue(10)).toEqual([ALICE]);
+        expect(await store.claimDueUsers(10)).toEqual([ALICE]);
       });
 
       it('of those who are PUSH_ONLINE are dates, and come in a sleep too', async () => {
@@ -631,7 +661,7 @@ export const presenceStoreContract = (name: string, makeStore: MakeStore): void 
         clock.advance(TIMEOUT_MS);
         await run(store, ALICE, wake);
         clock.sleep(7 * DAY + GRAIN_MS);
-        expect(await store.claimDue(10)).toEqual([ALICE]);
+        expect(await store.claimDueUsers(10)).toEqual([ALICE]);
       });
 
       it('do not hand out a user who is gone', async () => {
@@ -639,7 +669,7 @@ export const presenceStoreContract = (name: string, makeStore: MakeStore): void 
         await run(store, ALICE, login('a1'));
         await run(store, ALICE, logout('a1'));
         clock.advance(30 * DAY);
-        expect(await store.claimDue(10)).toEqual([]);
+        expect(await store.claimDueUsers(10)).toEqual([]);
       });
 
       it('hand out the earliest first, and no more than asked', async () => {
@@ -650,9 +680,9 @@ export const presenceStoreContract = (name: string, makeStore: MakeStore): void 
           clock.advance(SECOND);
         }
         clock.advance(TIMEOUT_MS);
-        const first = await store.claimDue(4);
-        const second = await store.claimDue(4);
-        const third = await store.claimDue(4);
+        const first = await store.claimDueUsers(4);
+        const second = await store.claimDueUsers(4);
+        const third = await store.claimDueUsers(4);
         expect([first, second, third]).toEqual([
           ids.slice(6).reverse(),
           ids.slice(2, 6).reverse(),
@@ -664,52 +694,54 @@ export const presenceStoreContract = (name: string, makeStore: MakeStore): void 
         const { store, clock } = await make();
         await run(store, ALICE, login('a1'));
         clock.advance(TIMEOUT_MS + GRAIN_MS);
-        await store.claimDue(10);
+        await store.claimDueUsers(10);
         const { user: dropped } = await run(store, ALICE, wake);
         expect(dropped.status).toBe('PUSH_ONLINE');
         for (let hour = 0; hour < 7 * 24; hour++) {
-          expect(await store.claimDue(10)).toEqual([]);
+          expect(await store.claimDueUsers(10)).toEqual([]);
           clock.advance(3_600_000);
         }
         clock.advance(GRAIN_MS);
-        expect(await store.claimDue(10)).toEqual([ALICE]);
+        expect(await store.claimDueUsers(10)).toEqual([ALICE]);
         expect((await run(store, ALICE, wake)).user).toMatchObject({ status: 'OFFLINE', reason: 'PUSH_EXPIRED' });
       });
     });
 
     describe('the policy', () => {
       it('is the seed at first, and what it was changed to from then on', async () => {
-        const policySeed = changePolicy(DEFAULT_POLICY, { pushOnlineExpiryMs: 5 * SECOND });
+        const policySeed = applyPolicyChange(DEFAULT_POLICY, { pushOnlineExpiryMs: 5 * SECOND });
         const { store } = await make({ policySeed });
-        expect(store.policy()).toEqual(policySeed);
-        const changed = await store.updatePolicy((policy) => changePolicy(policy, { multiDevice: { mode: 'MULTI' } }));
+        expect(store.getPolicy()).toEqual(policySeed);
+        const changed = await store.updatePolicy((policy) =>
+          applyPolicyChange(policy, { multiDevice: { mode: 'MULTI' } }),
+        );
         expect(changed).toEqual({ ...policySeed, multiDevice: changed.multiDevice });
         expect(changed.multiDevice.mode).toBe('MULTI');
-        expect(store.policy()).toEqual(changed);
-        await store.update(ALICE, (record, policy) => {
+        expect(store.getPolicy()).toEqual(changed);
+        await store.updateUser(ALICE, (record, policy) => {
           expect(policy).toEqual(changed);
-          return { user: record, changes: [], ended: [], session: null, durable: false };
+          return { user: record, changes: [], endedSessions: [], session: null, mustBeDurable: false };
         });
       });
 
       it('is changed by one at a time, each on what the last one left', async () => {
         const { store } = await make();
         await Promise.all([
-          store.updatePolicy((policy) => changePolicy(policy, { multiDevice: { mode: 'DUAL' } })),
-          store.updatePolicy((policy) => changePolicy(policy, { pushOnlineExpiryMs: 5 * SECOND })),
+          store.updatePolicy((policy) => applyPolicyChange(policy, { multiDevice: { mode: 'DUAL' } })),
+          store.updatePolicy((policy) => applyPolicyChange(policy, { pushOnlineExpiryMs: 5 * SECOND })),
         ]);
-        expect(store.policy()).toEqual(
-          changePolicy(DEFAULT_POLICY, { multiDevice: { mode: 'DUAL' }, pushOnlineExpiryMs: 5 * SECOND }),
+        expect(store.getPolicy()).toEqual(
+          applyPolicyChange(DEFAULT_POLICY, { multiDevice: { mode: 'DUAL' }, pushOnlineExpiryMs: 5 * SECOND }),
         );
       });
 
       it('stays as it is when a change of it is refused', async () => {
         const { store } = await make();
-        const refused = store.updatePolicy((policy) => changePolicy(policy, { pushOnlineExpiryMs: -1 }));
-        const next = store.updatePolicy((policy) => changePolicy(policy, { preset: 'CLASSIC' }));
+        const refused = store.updatePolicy((policy) => applyPolicyChange(policy, { pushOnlineExpiryMs: -1 }));
+        const next = store.updatePolicy((policy) => applyPolicyChange(policy, { preset: 'CLASSIC' }));
         await expect(refused).rejects.toBeInstanceOf(DomainError);
-        expect(await next).toEqual(changePolicy(DEFAULT_POLICY, { preset: 'CLASSIC' }));
-        expect(store.policy()).toEqual(await next);
+        expect(await next).toEqual(applyPolicyChange(DEFAULT_POLICY, { preset: 'CLASSIC' }));
+        expect(store.getPolicy()).toEqual(await next);
       });
     });
 
@@ -719,41 +751,43 @@ export const presenceStoreContract = (name: string, makeStore: MakeStore): void 
         // In UTF-16 the emoji (a surrogate pair) would come before U+FF5E; in UTF-8 it comes after.
         const ids = ['!', 'Z', 'a', 'aa', 'é', '～', '🦊', '🦊a'].map(user);
         for (const id of [...ids].reverse()) await run(store, id, login(`of ${id}`));
-        const all = await store.listOnline({ after: null, limit: 100 });
+        const all = await store.listOnlineUsers({ after: null, limit: 100 });
         expect(all.users.map(({ id }) => id)).toEqual(ids);
         expect(all.hasMore).toBe(false);
         for (let index = 0; index < ids.length; index += 3) {
-          const page = await store.listOnline({ after: ids[index - 1] ?? null, limit: 3 });
+          const page = await store.listOnlineUsers({ after: ids[index - 1] ?? null, limit: 3 });
           expect(page.users.map(({ id }) => id)).toEqual(ids.slice(index, index + 3));
           expect(page.hasMore).toBe(index + 3 < ids.length);
         }
         // A place between two ids, held by nobody.
-        const between = await store.listOnline({ after: user('b'), limit: 1 });
+        const between = await store.listOnlineUsers({ after: user('b'), limit: 1 });
         expect(between.users.map(({ id }) => id)).toEqual(['é']);
       });
 
       it('is told as the whole record', async () => {
         const { store } = await make();
-        const { user: alice } = await run(store, ALICE, login('a1', 'MAC', { link: linkId('one') }));
-        expect(await store.listOnline({ after: null, limit: 1 })).toEqual({ users: [alice], hasMore: false });
+        const { user: alice } = await run(store, ALICE, login('a1', 'MAC', { socketId: asSocketId('one') }));
+        expect(await store.listOnlineUsers({ after: null, limit: 1 })).toEqual({ users: [alice], hasMore: false });
       });
 
       it('can be asked by status, which is the user’s, and by platform, which is of a live session', async () => {
-        const { store } = await make({ policySeed: changePolicy(DEFAULT_POLICY, { multiDevice: { mode: 'MULTI' } }) });
+        const { store } = await make({
+          policySeed: applyPolicyChange(DEFAULT_POLICY, { multiDevice: { mode: 'MULTI' } }),
+        });
         const drop = async (id: typeof ALICE, name: string): Promise<void> => {
-          await run(store, id, { type: 'detach', link: linkId(name), byServer: false });
+          await run(store, id, { type: 'detachSocket', socketId: asSocketId(name), closedByServer: false });
         };
-        await run(store, ALICE, login('a1', 'ANDROID', { link: linkId('a1') }));
+        await run(store, ALICE, login('a1', 'ANDROID', { socketId: asSocketId('a1') }));
         await drop(ALICE, 'a1');
-        await run(store, BOB, login('b1', 'ANDROID', { link: linkId('b1') }));
+        await run(store, BOB, login('b1', 'ANDROID', { socketId: asSocketId('b1') }));
         await drop(BOB, 'b1');
         await run(store, BOB, login('b2', 'WEB'));
         await run(store, CAROL, login('c1', 'IPHONE'));
         await run(store, user('dora'), login('d1'));
         await run(store, user('dora'), logout('d1'));
 
-        const ids = async (query: Partial<Parameters<typeof store.listOnline>[0]>): Promise<readonly string[]> =>
-          (await store.listOnline({ after: null, limit: 10, ...query })).users.map(({ id }) => id);
+        const ids = async (query: Partial<Parameters<typeof store.listOnlineUsers>[0]>): Promise<readonly string[]> =>
+          (await store.listOnlineUsers({ after: null, limit: 10, ...query })).users.map(({ id }) => id);
         expect(await ids({})).toEqual([ALICE, BOB, CAROL]);
         expect(await ids({ status: 'ONLINE' })).toEqual([BOB, CAROL]);
         expect(await ids({ status: 'PUSH_ONLINE' })).toEqual([ALICE]);
@@ -765,65 +799,65 @@ export const presenceStoreContract = (name: string, makeStore: MakeStore): void 
 
       it('is counted', async () => {
         const { store, clock } = await make({
-          policySeed: changePolicy(DEFAULT_POLICY, { multiDevice: { mode: 'MULTI' } }),
+          policySeed: applyPolicyChange(DEFAULT_POLICY, { multiDevice: { mode: 'MULTI' } }),
         });
         const none = { online: 0, pushOnline: 0 };
-        const { sessions: empty } = store.counts();
+        const { sessions: empty } = store.getPresenceCounts();
         expect(new Set(Object.values(empty).map((count) => JSON.stringify(count)))).toEqual(
           new Set([JSON.stringify(none)]),
         );
-        await run(store, ALICE, login('a1', 'ANDROID', { link: linkId('a1') }));
+        await run(store, ALICE, login('a1', 'ANDROID', { socketId: asSocketId('a1') }));
         await run(store, ALICE, login('a2', 'WEB'));
         await run(store, BOB, login('b1', 'ANDROID'));
-        expect(store.counts()).toEqual({
+        expect(store.getPresenceCounts()).toEqual({
           usersOnline: 2,
           usersPushOnline: 0,
           sessions: { ...empty, ANDROID: { online: 2, pushOnline: 0 }, WEB: { online: 1, pushOnline: 0 } },
         });
-        await run(store, ALICE, { type: 'detach', link: linkId('a1'), byServer: false });
+        await run(store, ALICE, { type: 'detachSocket', socketId: asSocketId('a1'), closedByServer: false });
         await run(store, ALICE, logout('a2'));
         clock.advance(SECOND);
         await run(store, BOB, beat('b1'));
-        expect(store.counts()).toEqual({
+        expect(store.getPresenceCounts()).toEqual({
           usersOnline: 1,
           usersPushOnline: 1,
           sessions: { ...empty, ANDROID: { online: 1, pushOnline: 1 } },
         });
         await run(store, ALICE, endAll());
         await run(store, BOB, endAll());
-        expect(store.counts()).toEqual({ usersOnline: 0, usersPushOnline: 0, sessions: empty });
+        expect(store.getPresenceCounts()).toEqual({ usersOnline: 0, usersPushOnline: 0, sessions: empty });
       });
     });
 
     describe('sessions that ended', () => {
       it('are known for 7 days, and why they ended', async () => {
         const { store, clock, purge } = await make({ eventRetentionMs: SECOND });
-        await run(store, ALICE, login('a1', 'ANDROID', { link: linkId('one') }));
-        expect(await store.findEnded(ALICE, sessionId('a1'))).toBeNull();
+        await run(store, ALICE, login('a1', 'ANDROID', { socketId: asSocketId('one') }));
+        expect(await store.findEndedSession(ALICE, parseSessionId('a1'))).toBeNull();
         clock.advance(SECOND);
-        const { ended, session } = await run(store, ALICE, login('a2', 'WEB'));
+        const { endedSessions: ended, session } = await run(store, ALICE, login('a2', 'WEB'));
         expect(session?.id).toBe('a2');
-        const kicked = await store.findEnded(ALICE, sessionId('a1'));
+        const kicked = await store.findEndedSession(ALICE, parseSessionId('a1'));
         // An ended session has no sockets.
-        expect(kicked).toEqual({ ...ended[0], session: { ...ended[0]?.session, links: [] } });
+        expect(kicked).toEqual({ ...ended[0], session: { ...ended[0]?.session, socketIds: [] } });
         expect(kicked).toMatchObject({ reason: 'KICKED', kickedBy: 'WEB', endedAt: clock.now() });
         await run(store, ALICE, logout('a2'));
 
         clock.advance(7 * DAY - 1);
         await purge();
-        expect(await store.findEnded(ALICE, sessionId('a1'))).toEqual(kicked);
+        expect(await store.findEndedSession(ALICE, parseSessionId('a1'))).toEqual(kicked);
         clock.advance(1);
-        expect(await store.findEnded(ALICE, sessionId('a1'))).toBeNull();
+        expect(await store.findEndedSession(ALICE, parseSessionId('a1'))).toBeNull();
         await purge();
-        expect(await store.findEnded(ALICE, sessionId('a1'))).toBeNull();
+        expect(await store.findEndedSession(ALICE, parseSessionId('a1'))).toBeNull();
       });
 
       it('are their user’s alone', async () => {
         const { store } = await make();
         await run(store, ALICE, login('a1'));
         await run(store, ALICE, logout('a1'));
-        expect(await store.findEnded(BOB, sessionId('a1'))).toBeNull();
-        expect(await store.findEnded(ALICE, sessionId('a2'))).toBeNull();
+        expect(await store.findEndedSession(BOB, parseSessionId('a1'))).toBeNull();
+        expect(await store.findEndedSession(ALICE, parseSessionId('a2'))).toBeNull();
       });
     });
 
@@ -838,10 +872,10 @@ export const presenceStoreContract = (name: string, makeStore: MakeStore): void 
           const { user: alice } = await run(store, ALICE, logout('a1'));
           clock.advance(rememberedMs - 1);
           await purge();
-          expect(await store.read([ALICE])).toEqual([alice]);
+          expect(await store.readUsers([ALICE])).toEqual([alice]);
           clock.advance(2);
           await purge();
-          expect(await store.read([ALICE])).toEqual([unknownUser(ALICE, 2)]);
+          expect(await store.readUsers([ALICE])).toEqual([createUnknownUser(ALICE, 2)]);
         }
       });
 
@@ -857,7 +891,7 @@ export const presenceStoreContract = (name: string, makeStore: MakeStore): void 
         expect((await run(store, BOB, login('b2'))).user.version).toBe(6);
         expect((await run(store, ALICE, login('a2'))).user.version).toBe(6);
         expect((await run(store, ALICE, logout('a2'))).user).toMatchObject({ version: 7, versionFloor: 0 });
-        expect(await store.read([CAROL])).toEqual([unknownUser(CAROL, 5)]);
+        expect(await store.readUsers([CAROL])).toEqual([createUnknownUser(CAROL, 5)]);
       });
 
       it('are forgotten but for the tokens that were revoked', async () => {
@@ -867,7 +901,9 @@ export const presenceStoreContract = (name: string, makeStore: MakeStore): void 
         const revokedAt = clock.now();
         clock.advance(31 * DAY);
         await purge();
-        expect(await store.read([ALICE])).toEqual([{ ...unknownUser(ALICE, 2), tokensRevokedBefore: revokedAt }]);
+        expect(await store.readUsers([ALICE])).toEqual([
+          { ...createUnknownUser(ALICE, 2), tokensRevokedBefore: revokedAt },
+        ]);
         expect((await run(store, ALICE, login('a2'))).user).toMatchObject({
           version: 3,
           tokensRevokedBefore: revokedAt,
@@ -879,7 +915,7 @@ export const presenceStoreContract = (name: string, makeStore: MakeStore): void 
         const { user: alice } = await run(store, ALICE, login('a1'));
         clock.advance(60 * DAY);
         await purge();
-        expect(await store.read([ALICE])).toEqual([alice]);
+        expect(await store.readUsers([ALICE])).toEqual([alice]);
       });
     });
 
@@ -892,7 +928,7 @@ export const presenceStoreContract = (name: string, makeStore: MakeStore): void 
           run(store, ALICE, say('a1', 'two')),
           run(store, BOB, login('b1')),
         ]);
-        const policy = store.updatePolicy((present) => changePolicy(present, { preset: 'CLASSIC' }));
+        const policy = store.updatePolicy((present) => applyPolicyChange(present, { preset: 'CLASSIC' }));
         const closed = store.close();
         const later = run(store, CAROL, login('c1'));
         await expect(later).rejects.toThrow('closed');
@@ -901,7 +937,7 @@ export const presenceStoreContract = (name: string, makeStore: MakeStore): void 
         expect((await policy).platforms.WEB.heartbeatIntervalMs).toBe(120_000);
         await closed;
         await store.close();
-        await expect(store.read([ALICE])).rejects.toThrow('closed');
+        await expect(store.readUsers([ALICE])).rejects.toThrow('closed');
       });
     });
   });

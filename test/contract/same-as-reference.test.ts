@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import type { LoggedEvent, PresenceStore } from '../../src/app/ports/presence-store.ts';
 import type { Command } from '../../src/core/commands.ts';
-import { deadline } from '../../src/core/deadlines.ts';
-import { deviceId, linkId, sessionId, type Cursor, type UserId } from '../../src/core/ids.ts';
-import { changePolicy, DEFAULT_POLICY } from '../../src/core/policy.ts';
-import { diagnose } from '../../src/storage/sqlite/offline/doctor/doctor.ts';
+import { computeUserDeadline } from '../../src/core/deadlines.ts';
+import { parseDeviceId, asSocketId, parseSessionId, type Cursor, type UserId } from '../../src/core/ids.ts';
+import { applyPolicyChange, DEFAULT_POLICY } from '../../src/core/policy.ts';
+import { diagnoseDatabase } from '../../src/storage/sqlite/offline/doctor/doctor.ts';
 import { openQuietly, temporaryDirectories } from '../integration/storage/support/sqlite-files.ts';
 import { login, run, runAll, user, wake } from './commands.ts';
 import { MemoryStore } from './memory-store.ts';
@@ -20,7 +20,7 @@ const DAY = 86_400_000;
 const RETENTION_MS = 3 * DAY;
 const USERS = ['a', 'b', '～', '🦊'].map(user);
 // Few names, so that sessions meet; a session id is never used twice, so its number is added when it is made.
-const POLICY = changePolicy(DEFAULT_POLICY, {
+const POLICY = applyPolicyChange(DEFAULT_POLICY, {
   multiDevice: { mode: 'TRIPLE' },
   platforms: [
     { platform: 'ANDROID', maxInstances: 2, disconnectGraceMs: 5_000 },
@@ -39,7 +39,7 @@ type Op =
 
 type What = (sessions: number) => Command;
 
-const nth = (of: number, sessions: number) => sessionId(`session ${sessions === 0 ? 0 : of % sessions}`);
+const nth = (of: number, sessions: number) => parseSessionId(`session ${sessions === 0 ? 0 : of % sessions}`);
 
 const what: fc.Arbitrary<What> = fc.oneof(
   { weight: 4, arbitrary: fc.record({ platform: fc.constantFrom(...PLATFORMS), device: fc.nat(2) }).map(loggingIn) },
@@ -52,21 +52,25 @@ const what: fc.Arbitrary<What> = fc.oneof(
       ipAddress: '192.0.2.9',
     })),
   fc.nat(5).map((of): What => (sessions) => ({
-    type: 'attach',
+    type: 'attachSocket',
     sessionId: nth(of, sessions),
-    link: linkId(`link ${of % 2}`),
+    socketId: asSocketId(`link ${of % 2}`),
     ipAddress: null,
   })),
-  fc.nat(1).map((of): What => () => ({ type: 'detach', link: linkId(`link ${of}`), byServer: false })),
+  fc
+    .nat(1)
+    .map((of): What => () => ({ type: 'detachSocket', socketId: asSocketId(`link ${of}`), closedByServer: false })),
   fc.nat(5).map((of): What => (sessions) => ({ type: 'logout', sessionId: nth(of, sessions) })),
   fc
     .record({ of: fc.nat(5), text: fc.constantFrom('hi', '🦊', null) })
-    .map(({ of, text }): What => (sessions) => ({ type: 'customStatus', sessionId: nth(of, sessions), text })),
-  fc.boolean().map((revokeTokens): What => () => ({ type: 'end', platform: null, sessionId: null, revokeTokens })),
+    .map(({ of, text }): What => (sessions) => ({ type: 'setCustomStatus', sessionId: nth(of, sessions), text })),
+  fc
+    .boolean()
+    .map((revokeTokens): What => () => ({ type: 'endSessions', platform: null, sessionId: null, revokeTokens })),
 );
 
 function loggingIn({ platform, device }: { platform: (typeof PLATFORMS)[number]; device: number }): What {
-  return (sessions) => login(`session ${sessions}`, platform, { deviceId: deviceId(`device ${device}`) });
+  return (sessions) => login(`session ${sessions}`, platform, { deviceId: parseDeviceId(`device ${device}`) });
 }
 
 const op: fc.Arbitrary<Op> = fc.oneof(
@@ -92,7 +96,7 @@ const op: fc.Arbitrary<Op> = fc.oneof(
 const history = async (store: PresenceStore): Promise<Record<string, unknown[]>> => {
   const events: LoggedEvent[] = [];
   for (let after: Cursor | null = null; ;) {
-    const page = await store.log.read({ after, limit: 7, wholeChanges: true });
+    const page = await store.eventLog.readEvents({ after, limit: 7, wholeChanges: true });
     events.push(...page.events);
     after = page.events.at(-1)?.cursor ?? null;
     if (!page.hasMore) break;
@@ -146,11 +150,11 @@ it('SQLite answers what the reference answers, whatever is done to them', async 
               clock.sleep(each.ms);
               break;
             case 'sweep': {
-              const [expected = [], actual = []] = await Promise.all(both.map((store) => store.claimDue(100)));
+              const [expected = [], actual = []] = await Promise.all(both.map((store) => store.claimDueUsers(100)));
               const now = clock.now();
-              const records = await reference.read([...new Set([...expected, ...actual])]);
+              const records = await reference.readUsers([...new Set([...expected, ...actual])]);
               for (const record of records) {
-                const at = deadline(record, clock.sleeps());
+                const at = computeUserDeadline(record, clock.sleeps());
                 // The grain: one may be later than the other, by so much.
                 if (at === null || at > now) expect.unreachable(`${record.id} is handed out and not due`);
                 if (at <= now - 1_200) expect(actual).toContain(record.id);
@@ -162,31 +166,33 @@ it('SQLite answers what the reference answers, whatever is done to them', async 
               break;
             }
             case 'flush':
-              await sqlite.flush();
+              await sqlite.flushLastSeen();
               break;
             case 'purge':
-              await Promise.all(both.map((store) => store.purge()));
+              await Promise.all(both.map((store) => store.purgeExpiredData()));
               break;
           }
-          const [expected, actual] = await Promise.all(both.map((store) => store.read(USERS)));
+          const [expected, actual] = await Promise.all(both.map((store) => store.readUsers(USERS)));
           expect(actual).toEqual(expected);
         }
         const [expected, actual] = await Promise.all(
           both.map(async (store) => ({
-            counts: store.counts(),
-            online: await store.listOnline({ after: null, limit: 100 }),
-            android: await store.listOnline({ after: null, limit: 2, platform: 'ANDROID' }),
-            pushOnline: await store.listOnline({ after: USERS[0] ?? null, limit: 1, status: 'PUSH_ONLINE' }),
+            counts: store.getPresenceCounts(),
+            online: await store.listOnlineUsers({ after: null, limit: 100 }),
+            android: await store.listOnlineUsers({ after: null, limit: 2, platform: 'ANDROID' }),
+            pushOnline: await store.listOnlineUsers({ after: USERS[0] ?? null, limit: 1, status: 'PUSH_ONLINE' }),
             history: await history(store),
             ended: await Promise.all(
               USERS.flatMap((id) =>
-                Array.from({ length: sessions.get(id) ?? 0 }, (_, index) => store.findEnded(id, nth(index, index + 1))),
+                Array.from({ length: sessions.get(id) ?? 0 }, (_, index) =>
+                  store.findEndedSession(id, nth(index, index + 1)),
+                ),
               ),
             ),
           })),
         );
         expect(actual).toEqual(expected);
-        expect(diagnose(path, false).findings).toEqual([]);
+        expect(diagnoseDatabase(path, false).findings).toEqual([]);
       } finally {
         await Promise.all(both.map((store) => store.close()));
       }

@@ -1,18 +1,18 @@
-/** `updateAll` for a store that has nothing cheaper than as many calls of `update`. */
-import type { FailedUpdate, PresenceStore } from '../../src/app/ports/presence-store.ts';
+/** `updateUsers` for a store without a bulk path: it calls `updateUser` for each user. */
+import type { FailedUserUpdate, PresenceStore } from '../../src/app/ports/presence-store.ts';
 import type { UserId } from '../../src/core/ids.ts';
 
 /** @param turns the last of each user's: when it is over, those who came meanwhile have theirs. */
 export const updateEach = async (
-  store: Pick<PresenceStore, 'update'>,
+  store: Pick<PresenceStore, 'updateUser'>,
   turns: ReadonlyMap<UserId, Promise<unknown>>,
-  ...[ids, decide]: Parameters<PresenceStore['updateAll']>
-): Promise<readonly FailedUpdate[]> => {
-  const failed: FailedUpdate[] = [];
+  ...[ids, decide]: Parameters<PresenceStore['updateUsers']>
+): Promise<readonly FailedUserUpdate[]> => {
+  const failed: FailedUserUpdate[] = [];
   const update = async (userId: UserId): Promise<void> => {
     try {
       await turns.get(userId);
-      await store.update(userId, decide);
+      await store.updateUser(userId, decide);
     } catch (error) {
       failed.push({ userId, error });
     }

@@ -1,13 +1,13 @@
-import { millis, type Millis } from '../../src/core/ids.ts';
-import { NO_SLEEPS, withSleep, type ProcessPauses } from '../../src/core/process-pauses.ts';
+import { toMillis, type Millis } from '../../src/core/ids.ts';
+import { NO_PAUSES, addPause, type ProcessPauses } from '../../src/core/process-pauses.ts';
 
 /** A clock that stands still until told otherwise. */
 export class VirtualClock {
   #now: Millis;
-  #sleeps: ProcessPauses = NO_SLEEPS;
+  #sleeps: ProcessPauses = NO_PAUSES;
 
   constructor(now = Date.UTC(2026, 0, 1)) {
-    this.#now = millis(now);
+    this.#now = toMillis(now);
   }
 
   readonly now = (): Millis => this.#now;
@@ -15,13 +15,13 @@ export class VirtualClock {
   readonly sleeps = (): ProcessPauses => this.#sleeps;
 
   advance(ms: number): void {
-    this.#now = millis(this.#now + ms);
+    this.#now = toMillis(this.#now + ms);
   }
 
   /** Time passes, and the server sleeps through it. */
   sleep(ms: number): void {
     const from = this.#now;
     this.advance(ms);
-    this.#sleeps = withSleep(this.#sleeps, { from, until: this.#now });
+    this.#sleeps = addPause(this.#sleeps, { from, until: this.#now });
   }
 }

@@ -1,13 +1,21 @@
 /** Webhooks and deliveries for tests, complete, so that a test names only what it is about. */
 import type { LoggedEvent } from '../../src/app/ports/presence-store.ts';
 import type { Delivery } from '../../src/app/ports/webhook-store.ts';
-import { deliveryId, deviceId, millis, sessionId, userId, webhookId, type Cursor } from '../../src/core/ids.ts';
+import {
+  parseDeliveryId,
+  parseDeviceId,
+  toMillis,
+  parseSessionId,
+  parseUserId,
+  parseWebhookId,
+  type Cursor,
+} from '../../src/core/ids.ts';
 import type { WebhookRecord } from '../../src/core/webhooks/webhook.ts';
 
 export const cursorAt = (seq: number): Cursor => `a log.${seq}` as Cursor;
 
 export const webhook = (id: string, given: Partial<WebhookRecord> = {}): WebhookRecord => ({
-  id: webhookId(id),
+  id: parseWebhookId(id),
   url: `https://example.com/${id}`,
   format: 'STANDARD',
   secret: 'whsec_c2VjcmV0',
@@ -15,19 +23,19 @@ export const webhook = (id: string, given: Partial<WebhookRecord> = {}): Webhook
   reasons: null,
   userStatusOnly: false,
   state: 'ACTIVE',
-  createdAt: millis(1_000),
-  changedAt: millis(2_000),
-  start: cursorAt(7),
+  createdAt: toMillis(1_000),
+  changedAt: toMillis(2_000),
+  startCursor: cursorAt(7),
   ...given,
 });
 
 export const loggedEvent = (seq: number, given: Partial<LoggedEvent> = {}): LoggedEvent => ({
   cursor: cursorAt(seq),
   changeId: `change ${seq}`,
-  userId: userId('alice'),
-  sessionId: sessionId(`s${seq}`),
+  userId: parseUserId('alice'),
+  sessionId: parseSessionId(`s${seq}`),
   platform: 'WEB',
-  deviceId: deviceId('her "laptop"\u2028'),
+  deviceId: parseDeviceId('her "laptop"\u2028'),
   reason: 'LOGIN',
   sessionStatus: 'ONLINE',
   previousStatus: 'OFFLINE',
@@ -36,26 +44,26 @@ export const loggedEvent = (seq: number, given: Partial<LoggedEvent> = {}): Logg
   kickedBy: null,
   customStatus: 'out for lunch 🥪',
   ipAddress: '192.0.2.7',
-  occurredAt: millis(5_000 + seq),
+  occurredAt: toMillis(5_000 + seq),
   ...given,
 });
 
 /** RETRYING, of shard 0 of the webhook w1. */
 export const delivery = (id: string, given: Partial<Delivery> = {}): Delivery => ({
-  id: deliveryId(id),
-  webhookId: webhookId('w1'),
+  id: parseDeliveryId(id),
+  webhookId: parseWebhookId('w1'),
   shard: 0,
   isTest: false,
   status: 'RETRYING',
   events: [loggedEvent(8), loggedEvent(9, { reason: 'LOGOUT', kickedBy: 'MAC', customStatus: null, ipAddress: null })],
   eventCount: 2,
-  createdAt: millis(10_000),
+  createdAt: toMillis(10_000),
   attempts: 1,
-  lastAttemptAt: millis(11_000),
+  lastAttemptAt: toMillis(11_000),
   lastStatus: 503,
   lastError: 'It answered 503.',
-  nextAttemptAt: millis(12_000),
-  giveUpAt: millis(20_000),
+  nextAttemptAt: toMillis(12_000),
+  giveUpAt: toMillis(20_000),
   ...given,
 });
 

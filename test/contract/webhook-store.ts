@@ -3,8 +3,8 @@
  * `webhookStoreContract('name', makeStore)` in a test file of its own.
  */
 import { afterEach, describe, expect, it } from 'vitest';
-import { MAX_WEBHOOKS, type Delivery, type Lease, type WebhookStore } from '../../src/app/ports/webhook-store.ts';
-import { deliveryId, later, millis, webhookId, type DeliveryId } from '../../src/core/ids.ts';
+import { MAX_WEBHOOKS, type Delivery, type ShardLease, type WebhookStore } from '../../src/app/ports/webhook-store.ts';
+import { parseDeliveryId, addMs, toMillis, parseWebhookId, type DeliveryId } from '../../src/core/ids.ts';
 import { SHARDS_PER_WEBHOOK, type Shard } from '../../src/core/webhooks/webhook.ts';
 import { DELIVERY_STATUSES } from '../../src/core/enums.ts';
 import { VirtualClock } from './virtual-clock.ts';
@@ -23,12 +23,12 @@ export type MakeWebhookStore = (clock: VirtualClock) => Promise<WebhookStoreUnde
 const SECOND = 1_000;
 const DAY = 86_400_000;
 const LEASE_MS = 10 * SECOND;
-const [W1, W2] = [webhookId('w1'), webhookId('w2')];
+const [W1, W2] = [parseWebhookId('w1'), parseWebhookId('w2')];
 const SHARDS: readonly (Shard | null)[] = [null, ...Array.from({ length: SHARDS_PER_WEBHOOK }, (_, shard) => shard)];
 const ANY = { after: null, limit: 100 } as const;
-const BAD_USER_INPUT = { fault: { code: 'BAD_USER_INPUT' } };
+const BAD_USER_INPUT = { details: { code: 'BAD_USER_INPUT' } };
 
-const ofShard = (leases: readonly Lease[], shard: Shard | null, id = W1): Lease => {
+const ofShard = (leases: readonly ShardLease[], shard: Shard | null, id = W1): ShardLease => {
   const lease = leases.find((each) => each.webhookId === id && each.shard === shard);
   if (lease === undefined) throw new Error(`No lease of shard ${shard} of ${id}.`);
   return lease;
@@ -44,12 +44,14 @@ export const webhookStoreContract = (name: string, makeStore: MakeWebhookStore):
       const made = await makeStore(clock);
       opened.push(made);
       for (const id of ids) await made.store.createWebhook(webhook(id));
-      const lease = async (shard: Shard | null, { holder = 'one', id = W1 } = {}): Promise<Lease> =>
-        ofShard(await made.store.lease(holder, LEASE_MS), shard, id);
+      const lease = async (shard: Shard | null, { holder = 'one', id = W1 } = {}): Promise<ShardLease> =>
+        ofShard(await made.store.acquireLeases(holder, LEASE_MS), shard, id);
       /** Keeps deliveries of shard 0, as they stand, in this order. */
       const keep = async (...deliveries: readonly Delivery[]): Promise<void> => {
         for (const each of deliveries) {
-          expect(await made.store.note(await lease(each.shard, { id: each.webhookId }), { delivery: each })).toBe(true);
+          expect(
+            await made.store.saveProgress(await lease(each.shard, { id: each.webhookId }), { delivery: each }),
+          ).toBe(true);
         }
       };
       return { ...made, clock, lease, keep };
@@ -61,13 +63,13 @@ export const webhookStoreContract = (name: string, makeStore: MakeWebhookStore):
     describe('webhooks', () => {
       it('are kept with everything that is known of them, in the order in which they were made', async () => {
         const { store } = await make();
-        expect(await store.webhooks()).toEqual([]);
+        expect(await store.listWebhooks()).toEqual([]);
         const made = [
-          webhook('z', { createdAt: millis(9_000) }),
+          webhook('z', { createdAt: toMillis(9_000) }),
           webhook('a', {
             format: 'TENCENT',
             secret: null,
-            previousSecret: { secret: 'the one "before"', validUntil: millis(77) },
+            previousSecret: { secret: 'the one "before"', validUntil: toMillis(77) },
             reasons: ['LOGIN', 'REVOKED'],
             userStatusOnly: true,
             state: 'GONE',
@@ -75,19 +77,19 @@ export const webhookStoreContract = (name: string, makeStore: MakeWebhookStore):
           webhook('m', { reasons: [], state: 'PAUSED', url: 'http://[::1]:8080/ü?q=1' }),
         ];
         for (const each of made) await store.createWebhook(each);
-        expect(await store.webhooks()).toEqual(made);
+        expect(await store.listWebhooks()).toEqual(made);
       });
 
       it('are changed one change after another, each deciding by what the one before has left', async () => {
         const { store } = await make('w1', 'w2');
         const add = (): Promise<unknown> =>
-          store.updateWebhook(W1, (each) => ({ ...each, changedAt: later(each.changedAt, 1) }));
+          store.updateWebhook(W1, (each) => ({ ...each, changedAt: addMs(each.changedAt, 1) }));
         await Promise.all(Array.from({ length: 10 }, add));
         expect(await store.updateWebhook(W1, (each) => ({ ...each, state: 'PAUSED' }))).toEqual(
-          webhook('w1', { changedAt: millis(2_010), state: 'PAUSED' }),
+          webhook('w1', { changedAt: toMillis(2_010), state: 'PAUSED' }),
         );
-        expect(await store.webhooks()).toEqual([
-          webhook('w1', { changedAt: millis(2_010), state: 'PAUSED' }),
+        expect(await store.listWebhooks()).toEqual([
+          webhook('w1', { changedAt: toMillis(2_010), state: 'PAUSED' }),
           webhook('w2'),
         ]);
       });
@@ -112,7 +114,7 @@ export const webhookStoreContract = (name: string, makeStore: MakeWebhookStore):
         };
         expect(await store.updateWebhook(W2, decide)).toBeNull();
         expect(await store.deleteWebhook(W2)).toBeNull();
-        expect(await store.webhooks()).toHaveLength(1);
+        expect(await store.listWebhooks()).toHaveLength(1);
       });
 
       it(`are ${MAX_WEBHOOKS} at the most`, async () => {
@@ -123,27 +125,29 @@ export const webhookStoreContract = (name: string, makeStore: MakeWebhookStore):
           all.map((_, index) => (index < MAX_WEBHOOKS ? 'fulfilled' : 'rejected')),
         );
         expect(results.at(-1)).toMatchObject({ reason: BAD_USER_INPUT });
-        expect(await store.webhooks()).toEqual(all.slice(0, MAX_WEBHOOKS));
+        expect(await store.listWebhooks()).toEqual(all.slice(0, MAX_WEBHOOKS));
         await store.deleteWebhook(W1);
         await store.createWebhook(webhook('another'));
-        expect((await store.webhooks()).at(-1)?.id).toBe('another');
+        expect((await store.listWebhooks()).at(-1)?.id).toBe('another');
       });
 
       it('are deleted with their positions and deliveries', async () => {
         const { store, keep, lease } = await make('w1', 'w2');
-        await store.note(await lease(3), { position: cursorAt(30) });
+        await store.saveProgress(await lease(3), { position: cursorAt(30) });
         await keep(dead('d1'), dead('e1', { webhookId: W2 }), delivered('d2'), delivery('d3'));
         expect(await store.deleteWebhook(W1)).toEqual(webhook('w1'));
-        expect(await store.webhooks()).toEqual([webhook('w2')]);
-        expect(idsOf((await store.deliveries(ANY)).deliveries)).toEqual(['e1']);
-        expect((await store.deliveries({ ...ANY, webhookId: W1 })).deliveries).toEqual([]);
-        expect(await store.findDelivery(deliveryId('d1'))).toBeNull();
-        expect(await store.redeliver({ webhookId: W1 }, (each) => ({ ...each, status: 'RETRYING' }))).toEqual([]);
-        const one = { deliveryId: deliveryId('d1') };
-        expect(await store.redeliver(one, (each) => ({ ...each, status: 'RETRYING' }))).toEqual([]);
+        expect(await store.listWebhooks()).toEqual([webhook('w2')]);
+        expect(idsOf((await store.listDeliveries(ANY)).deliveries)).toEqual(['e1']);
+        expect((await store.listDeliveries({ ...ANY, webhookId: W1 })).deliveries).toEqual([]);
+        expect(await store.findDelivery(parseDeliveryId('d1'))).toBeNull();
+        expect(
+          await store.requeueDeadDeliveries({ webhookId: W1 }, (each) => ({ ...each, status: 'RETRYING' })),
+        ).toEqual([]);
+        const one = { deliveryId: parseDeliveryId('d1') };
+        expect(await store.requeueDeadDeliveries(one, (each) => ({ ...each, status: 'RETRYING' }))).toEqual([]);
 
         await store.createWebhook(webhook('w1'));
-        expect(await store.progress(await lease(3))).toEqual({ position: cursorAt(7), pending: null });
+        expect(await store.readProgress(await lease(3))).toEqual({ position: cursorAt(7), pendingDelivery: null });
       });
 
       it('tell whoever listens that they were made, changed or deleted, and that deliveries are to be made again', async () => {
@@ -154,24 +158,24 @@ export const webhookStoreContract = (name: string, makeStore: MakeWebhookStore):
           await work();
           return told - before;
         };
-        const end = store.onWebhooks(() => told++);
+        const end = store.onWebhooksChanged(() => told++);
         expect(await toldBy(() => store.createWebhook(webhook('w2')))).toBe(1);
         expect(await toldBy(() => store.updateWebhook(W1, (each) => ({ ...each, userStatusOnly: true })))).toBe(1);
         expect(await toldBy(() => store.deleteWebhook(W2))).toBe(1);
         expect(await toldBy(() => keep(dead('d1')))).toBe(0);
-        const revive = (each: Delivery): Delivery => ({ ...each, status: 'RETRYING', nextAttemptAt: millis(1) });
-        expect(await toldBy(() => store.redeliver({ webhookId: W1 }, revive))).toBe(1);
+        const revive = (each: Delivery): Delivery => ({ ...each, status: 'RETRYING', nextAttemptAt: toMillis(1) });
+        expect(await toldBy(() => store.requeueDeadDeliveries({ webhookId: W1 }, revive))).toBe(1);
         // Nothing has changed.
         expect(await toldBy(() => store.updateWebhook(W1, (each) => each))).toBe(0);
         expect(await toldBy(() => store.deleteWebhook(W2))).toBe(0);
-        expect(await toldBy(() => store.redeliver({ webhookId: W1 }, revive))).toBe(0);
+        expect(await toldBy(() => store.requeueDeadDeliveries({ webhookId: W1 }, revive))).toBe(0);
         end();
         expect(await toldBy(() => store.deleteWebhook(W1))).toBe(0);
       });
 
       it('show what has changed to whoever is told of it', async () => {
         const { store } = await make('w1');
-        const seen = new Promise<unknown>((resolve) => store.onWebhooks(() => resolve(store.webhooks())));
+        const seen = new Promise<unknown>((resolve) => store.onWebhooksChanged(() => resolve(store.listWebhooks())));
         await store.updateWebhook(W1, (each) => ({ ...each, state: 'PAUSED' }));
         expect(await seen).toMatchObject([{ state: 'PAUSED' }]);
       });
@@ -182,22 +186,22 @@ export const webhookStoreContract = (name: string, makeStore: MakeWebhookStore):
         const { store, clock } = await make('w1', 'w2');
         await store.createWebhook(webhook('paused', { state: 'PAUSED' }));
         await store.createWebhook(webhook('gone', { state: 'GONE' }));
-        const leases = await store.lease('one', LEASE_MS);
+        const leases = await store.acquireLeases('one', LEASE_MS);
         const had = leases.map((lease) => [lease.webhookId, lease.shard]);
         expect(had).toHaveLength(2 * SHARDS.length);
         for (const id of [W1, W2]) for (const shard of SHARDS) expect(had).toContainEqual([id, shard]);
-        expect(new Set(leases.map(({ until }) => until))).toEqual(new Set([clock.now() + LEASE_MS]));
+        expect(new Set(leases.map(({ expiresAt }) => expiresAt))).toEqual(new Set([clock.now() + LEASE_MS]));
       });
 
       it('is had by one at a time', async () => {
         const { store } = await make('w1');
-        await store.lease('one', LEASE_MS);
-        expect(await store.lease('two', LEASE_MS)).toEqual([]);
+        await store.acquireLeases('one', LEASE_MS);
+        expect(await store.acquireLeases('two', LEASE_MS)).toEqual([]);
         await store.createWebhook(webhook('w2'));
-        const leases = await store.lease('two', LEASE_MS);
+        const leases = await store.acquireLeases('two', LEASE_MS);
         expect(new Set(leases.map((lease) => lease.webhookId))).toEqual(new Set([W2]));
         expect(leases).toHaveLength(SHARDS.length);
-        const own = await store.lease('one', LEASE_MS);
+        const own = await store.acquireLeases('one', LEASE_MS);
         expect(new Set(own.map((lease) => lease.webhookId))).toEqual(new Set([W1]));
       });
 
@@ -206,69 +210,71 @@ export const webhookStoreContract = (name: string, makeStore: MakeWebhookStore):
         const first = await lease(5);
         clock.advance(LEASE_MS - 1);
         const second = await lease(5);
-        expect(second).toEqual({ ...first, until: clock.now() + LEASE_MS });
+        expect(second).toEqual({ ...first, expiresAt: clock.now() + LEASE_MS });
         clock.advance(LEASE_MS - 1);
         // By the token: whoever has the lease as it was before may go on.
-        expect(await store.note(first, { position: cursorAt(8) })).toBe(true);
-        expect(await store.lease('two', LEASE_MS)).toEqual([]);
+        expect(await store.saveProgress(first, { position: cursorAt(8) })).toBe(true);
+        expect(await store.acquireLeases('two', LEASE_MS)).toEqual([]);
         clock.advance(1);
-        expect(await store.note(second, { position: cursorAt(9) })).toBe(false);
-        expect(await store.lease('two', LEASE_MS)).toHaveLength(SHARDS.length);
+        expect(await store.saveProgress(second, { position: cursorAt(9) })).toBe(false);
+        expect(await store.acquireLeases('two', LEASE_MS)).toHaveLength(SHARDS.length);
       });
 
       it('that has run out is taken by another with a higher token, and lost for ever', async () => {
         const { store, clock, lease } = await make('w1');
         const [old, oldNull] = [await lease(2), await lease(null)];
-        await store.note(old, { position: cursorAt(20) });
+        await store.saveProgress(old, { position: cursorAt(20) });
         clock.advance(LEASE_MS);
         const taken = await lease(2, { holder: 'two' });
         expect(taken.token).toBeGreaterThan(old.token);
 
-        expect(await store.note(old, { position: cursorAt(99), delivery: delivery('d', { shard: 2 }) })).toBe(false);
-        expect(await store.progress(old)).toBeNull();
-        expect(await store.due(oldNull, clock.now(), 10)).toBeNull();
-        expect(await store.findDelivery(deliveryId('d'))).toBeNull();
-        expect(await store.progress(taken)).toEqual({ position: cursorAt(20), pending: null });
-        expect(await store.lease('one', LEASE_MS)).toEqual([]);
+        expect(await store.saveProgress(old, { position: cursorAt(99), delivery: delivery('d', { shard: 2 }) })).toBe(
+          false,
+        );
+        expect(await store.readProgress(old)).toBeNull();
+        expect(await store.listDueDeliveries(oldNull, clock.now(), 10)).toBeNull();
+        expect(await store.findDelivery(parseDeliveryId('d'))).toBeNull();
+        expect(await store.readProgress(taken)).toEqual({ position: cursorAt(20), pendingDelivery: null });
+        expect(await store.acquireLeases('one', LEASE_MS)).toEqual([]);
 
         clock.advance(LEASE_MS);
         const again = await lease(2);
         expect(again.token).toBeGreaterThan(taken.token);
-        expect(await store.note(old, { position: cursorAt(99) })).toBe(false);
-        expect(await store.note(again, { position: cursorAt(21) })).toBe(true);
+        expect(await store.saveProgress(old, { position: cursorAt(99) })).toBe(false);
+        expect(await store.saveProgress(again, { position: cursorAt(21) })).toBe(true);
       });
 
       it('that has run out is lost though nobody has taken it: its holder gets another', async () => {
         const { store, clock, lease } = await make('w1');
         const old = await lease(2);
         clock.advance(LEASE_MS);
-        expect(await store.note(old, { position: cursorAt(9) })).toBe(false);
+        expect(await store.saveProgress(old, { position: cursorAt(9) })).toBe(false);
         const fresh = await lease(2);
         expect(fresh.token).toBeGreaterThan(old.token);
-        expect(await store.note(old, { position: cursorAt(9) })).toBe(false);
+        expect(await store.saveProgress(old, { position: cursorAt(9) })).toBe(false);
       });
 
       it('shows the next holder whatever the one before had the right to write, though that is not answered yet', async () => {
         const { store, clock, lease } = await make('w1');
         const old = await lease(2);
         clock.advance(LEASE_MS - 1);
-        const noted = store.note(old, { position: cursorAt(20), delivery: delivery('d', { shard: 2 }) });
+        const noted = store.saveProgress(old, { position: cursorAt(20), delivery: delivery('d', { shard: 2 }) });
         clock.advance(1);
-        const progress = await store.progress(await lease(2, { holder: 'two' }));
+        const progress = await store.readProgress(await lease(2, { holder: 'two' }));
         expect(await noted).toBe(true);
-        expect(progress).toEqual({ position: cursorAt(20), pending: delivery('d', { shard: 2 }) });
+        expect(progress).toEqual({ position: cursorAt(20), pendingDelivery: delivery('d', { shard: 2 }) });
       });
 
       it('that is released is free at once, and lost', async () => {
         const { store, lease } = await make('w1', 'w2');
         const [old, oldNull] = [await lease(0), await lease(null)];
-        await store.release('nobody');
-        expect(await store.lease('two', LEASE_MS)).toEqual([]);
-        await store.release('one');
-        expect(await store.note(old, { position: cursorAt(8) })).toBe(false);
-        expect(await store.progress(old)).toBeNull();
-        expect(await store.due(oldNull, millis(0), 1)).toBeNull();
-        const taken = await store.lease('two', LEASE_MS);
+        await store.releaseLeases('nobody');
+        expect(await store.acquireLeases('two', LEASE_MS)).toEqual([]);
+        await store.releaseLeases('one');
+        expect(await store.saveProgress(old, { position: cursorAt(8) })).toBe(false);
+        expect(await store.readProgress(old)).toBeNull();
+        expect(await store.listDueDeliveries(oldNull, toMillis(0), 1)).toBeNull();
+        const taken = await store.acquireLeases('two', LEASE_MS);
         expect(taken).toHaveLength(2 * SHARDS.length);
         expect(ofShard(taken, 0).token).toBeGreaterThan(old.token);
       });
@@ -276,21 +282,21 @@ export const webhookStoreContract = (name: string, makeStore: MakeWebhookStore):
       it('of a webhook that is deleted is lost', async () => {
         const { store, lease } = await make('w1');
         const [old, oldNull] = [await lease(0), await lease(null)];
-        const early = store.note(old, { position: cursorAt(8) });
+        const early = store.saveProgress(old, { position: cursorAt(8) });
         const deleted = store.deleteWebhook(W1);
         // By then it is on its way to the disk, but not there.
         await Promise.resolve();
-        const late = store.note(old, { position: cursorAt(9), delivery: delivery('d') });
+        const late = store.saveProgress(old, { position: cursorAt(9), delivery: delivery('d') });
         await deleted;
         expect([await early, await late]).toEqual([true, false]);
-        expect(await store.note(old, { delivery: delivery('e') })).toBe(false);
-        expect(await store.progress(old)).toBeNull();
-        expect(await store.due(oldNull, millis(0), 1)).toBeNull();
-        expect(await store.findDelivery(deliveryId('d'))).toBeNull();
-        expect(await store.lease('one', LEASE_MS)).toEqual([]);
+        expect(await store.saveProgress(old, { delivery: delivery('e') })).toBe(false);
+        expect(await store.readProgress(old)).toBeNull();
+        expect(await store.listDueDeliveries(oldNull, toMillis(0), 1)).toBeNull();
+        expect(await store.findDelivery(parseDeliveryId('d'))).toBeNull();
+        expect(await store.acquireLeases('one', LEASE_MS)).toEqual([]);
         // Nothing of it is left that could be another's.
         await store.createWebhook(webhook('w1'));
-        expect(await store.progress(await lease(0))).toEqual({ position: cursorAt(7), pending: null });
+        expect(await store.readProgress(await lease(0))).toEqual({ position: cursorAt(7), pendingDelivery: null });
       });
 
       it.each(['PAUSED', 'GONE'] as const)(
@@ -300,14 +306,14 @@ export const webhookStoreContract = (name: string, makeStore: MakeWebhookStore):
           const old = await lease(0);
           await store.updateWebhook(W1, (each) => ({ ...each, state }));
           clock.advance(LEASE_MS - 1);
-          expect(await store.lease('one', LEASE_MS)).toEqual([]);
-          expect(await store.note(old, { position: cursorAt(8) })).toBe(true);
+          expect(await store.acquireLeases('one', LEASE_MS)).toEqual([]);
+          expect(await store.saveProgress(old, { position: cursorAt(8) })).toBe(true);
           clock.advance(1);
-          expect(await store.note(old, { position: cursorAt(9) })).toBe(false);
+          expect(await store.saveProgress(old, { position: cursorAt(9) })).toBe(false);
           await store.updateWebhook(W1, (each) => ({ ...each, state: 'ACTIVE' }));
-          expect(await store.progress(await lease(0, { holder: 'two' }))).toEqual({
+          expect(await store.readProgress(await lease(0, { holder: 'two' }))).toEqual({
             position: cursorAt(8),
-            pending: null,
+            pendingDelivery: null,
           });
         },
       );
@@ -317,46 +323,49 @@ export const webhookStoreContract = (name: string, makeStore: MakeWebhookStore):
       it('moves the position of its shard alone, which begins where its webhook does', async () => {
         const { store, lease } = await make('w1', 'w2');
         for (const shard of SHARDS) {
-          expect(await store.progress(await lease(shard))).toEqual({ position: cursorAt(7), pending: null });
+          expect(await store.readProgress(await lease(shard))).toEqual({
+            position: cursorAt(7),
+            pendingDelivery: null,
+          });
         }
-        expect(await store.note(await lease(4), { position: cursorAt(40) })).toBe(true);
-        expect(await store.note(await lease(4), { position: cursorAt(41) })).toBe(true);
-        expect(await store.note(await lease(4), {})).toBe(true);
-        expect(await store.progress(await lease(4))).toEqual({ position: cursorAt(41), pending: null });
-        expect(await store.progress(await lease(5))).toEqual({ position: cursorAt(7), pending: null });
-        expect((await store.progress(await lease(4, { id: W2 })))?.position).toEqual(cursorAt(7));
+        expect(await store.saveProgress(await lease(4), { position: cursorAt(40) })).toBe(true);
+        expect(await store.saveProgress(await lease(4), { position: cursorAt(41) })).toBe(true);
+        expect(await store.saveProgress(await lease(4), {})).toBe(true);
+        expect(await store.readProgress(await lease(4))).toEqual({ position: cursorAt(41), pendingDelivery: null });
+        expect(await store.readProgress(await lease(5))).toEqual({ position: cursorAt(7), pendingDelivery: null });
+        expect((await store.readProgress(await lease(4, { id: W2 })))?.position).toEqual(cursorAt(7));
       });
 
       it('keeps a RETRYING delivery, whole, as the one pending of its shard, until it is settled', async () => {
         const { store, lease } = await make('w1', 'w2');
         const at3 = await lease(3);
-        const retrying = delivery('d', { shard: 3, lastStatus: null, giveUpAt: millis(99_000) });
-        expect(await store.note(at3, { position: cursorAt(9), delivery: retrying })).toBe(true);
-        expect(await store.progress(at3)).toEqual({ position: cursorAt(9), pending: retrying });
-        expect((await store.progress(await lease(0)))?.pending).toBeNull();
-        expect((await store.progress(await lease(3, { id: W2 })))?.pending).toBeNull();
+        const retrying = delivery('d', { shard: 3, lastStatus: null, giveUpAt: toMillis(99_000) });
+        expect(await store.saveProgress(at3, { position: cursorAt(9), delivery: retrying })).toBe(true);
+        expect(await store.readProgress(at3)).toEqual({ position: cursorAt(9), pendingDelivery: retrying });
+        expect((await store.readProgress(await lease(0)))?.pendingDelivery).toBeNull();
+        expect((await store.readProgress(await lease(3, { id: W2 })))?.pendingDelivery).toBeNull();
         expect(await store.findDelivery(retrying.id)).toEqual(retrying);
 
-        const again = { ...retrying, attempts: 2, lastAttemptAt: millis(13_000), nextAttemptAt: millis(15_000) };
-        await store.note(at3, { delivery: again });
-        expect(await store.progress(at3)).toEqual({ position: cursorAt(9), pending: again });
-        const taken = delivered('d', { shard: 3, attempts: 3, lastAttemptAt: millis(15_000) });
-        await store.note(at3, { delivery: taken });
-        expect(await store.progress(at3)).toEqual({ position: cursorAt(9), pending: null });
-        expect((await store.deliveries(ANY)).deliveries).toEqual([taken]);
+        const again = { ...retrying, attempts: 2, lastAttemptAt: toMillis(13_000), nextAttemptAt: toMillis(15_000) };
+        await store.saveProgress(at3, { delivery: again });
+        expect(await store.readProgress(at3)).toEqual({ position: cursorAt(9), pendingDelivery: again });
+        const taken = delivered('d', { shard: 3, attempts: 3, lastAttemptAt: toMillis(15_000) });
+        await store.saveProgress(at3, { delivery: taken });
+        expect(await store.readProgress(at3)).toEqual({ position: cursorAt(9), pendingDelivery: null });
+        expect((await store.listDeliveries(ANY)).deliveries).toEqual([taken]);
       });
 
       it('cannot be of another shard than the lease, nor move the null one', async () => {
         const { store, lease } = await make('w1', 'w2');
         const at0 = await lease(0);
         for (const given of [{ shard: 1 }, { shard: null }, { webhookId: W2 }]) {
-          await expect(store.note(at0, { position: cursorAt(9), delivery: delivery('d', given) })).rejects.toThrow(
-            TypeError,
-          );
+          await expect(
+            store.saveProgress(at0, { position: cursorAt(9), delivery: delivery('d', given) }),
+          ).rejects.toThrow(TypeError);
         }
-        await expect(store.note(await lease(null), { position: cursorAt(9) })).rejects.toThrow(TypeError);
-        expect(await store.progress(at0)).toEqual({ position: cursorAt(7), pending: null });
-        expect((await store.deliveries(ANY)).deliveries).toEqual([]);
+        await expect(store.saveProgress(await lease(null), { position: cursorAt(9) })).rejects.toThrow(TypeError);
+        expect(await store.readProgress(at0)).toEqual({ position: cursorAt(7), pendingDelivery: null });
+        expect((await store.listDeliveries(ANY)).deliveries).toEqual([]);
       });
     });
 
@@ -364,21 +373,33 @@ export const webhookStoreContract = (name: string, makeStore: MakeWebhookStore):
       it('is told the earliest first, and when the first of the others will be', async () => {
         const { store, lease, keep } = await make('w1', 'w2');
         const loose = await lease(null);
-        expect(await store.due(loose, millis(1_000_000), 10)).toEqual({ deliveries: [], nextAt: null });
+        expect(await store.listDueDeliveries(loose, toMillis(1_000_000), 10)).toEqual({
+          deliveries: [],
+          nextDueAt: null,
+        });
         const at = (id: string, moment: number, given: Partial<Delivery> = {}): Delivery =>
-          delivery(id, { shard: null, nextAttemptAt: millis(moment), ...given });
+          delivery(id, { shard: null, nextAttemptAt: toMillis(moment), ...given });
         const [a, b, c] = [at('a', 3_000), at('b', 1_000), at('c', 2_000)];
-        await keep(a, b, c, at('other', 500, { webhookId: W2 }), delivery('sharded', { nextAttemptAt: millis(1) }));
+        await keep(a, b, c, at('other', 500, { webhookId: W2 }), delivery('sharded', { nextAttemptAt: toMillis(1) }));
         await keep(dead('dead', { shard: null }), delivered('done', { shard: null }));
 
-        expect(await store.due(loose, millis(999), 10)).toEqual({ deliveries: [], nextAt: 1_000 });
-        expect(await store.due(loose, millis(2_000), 10)).toEqual({ deliveries: [b, c], nextAt: 3_000 });
-        expect(await store.due(loose, millis(5_000), 10)).toEqual({ deliveries: [b, c, a], nextAt: null });
-        expect(await store.due(loose, millis(5_000), 1)).toEqual({ deliveries: [b], nextAt: 2_000 });
-        expect((await store.progress(loose))?.pending).toBeNull();
+        expect(await store.listDueDeliveries(loose, toMillis(999), 10)).toEqual({ deliveries: [], nextDueAt: 1_000 });
+        expect(await store.listDueDeliveries(loose, toMillis(2_000), 10)).toEqual({
+          deliveries: [b, c],
+          nextDueAt: 3_000,
+        });
+        expect(await store.listDueDeliveries(loose, toMillis(5_000), 10)).toEqual({
+          deliveries: [b, c, a],
+          nextDueAt: null,
+        });
+        expect(await store.listDueDeliveries(loose, toMillis(5_000), 1)).toEqual({ deliveries: [b], nextDueAt: 2_000 });
+        expect((await store.readProgress(loose))?.pendingDelivery).toBeNull();
 
-        await keep({ ...b, nextAttemptAt: millis(9_000), attempts: 2 }, delivered('c', { shard: null }));
-        expect(await store.due(loose, millis(5_000), 10)).toEqual({ deliveries: [a], nextAt: 9_000 });
+        await keep({ ...b, nextAttemptAt: toMillis(9_000), attempts: 2 }, delivered('c', { shard: null }));
+        expect(await store.listDueDeliveries(loose, toMillis(5_000), 10)).toEqual({
+          deliveries: [a],
+          nextDueAt: 9_000,
+        });
       });
     });
 
@@ -397,7 +418,7 @@ export const webhookStoreContract = (name: string, makeStore: MakeWebhookStore):
         const pages = async (given: object, limit: number): Promise<readonly (readonly DeliveryId[])[]> => {
           const found: (readonly DeliveryId[])[] = [];
           for (let after: DeliveryId | null = null; ;) {
-            const page = await store.deliveries({ ...given, after, limit });
+            const page = await store.listDeliveries({ ...given, after, limit });
             const ids = idsOf(page.deliveries);
             found.push(ids);
             after = ids.at(-1) ?? null;
@@ -416,12 +437,13 @@ export const webhookStoreContract = (name: string, makeStore: MakeWebhookStore):
         expect(await pages({ status: 'DELIVERED' }, 2)).toEqual([['f', 'b'], ['a']]);
         expect(await pages({ status: 'DEAD', webhookId: W2 }, 2)).toEqual([['c']]);
         expect(await pages({ status: 'RETRYING', webhookId: W2 }, 2)).toEqual([[]]);
-        expect(await pages({ webhookId: webhookId('unknown') }, 2)).toEqual([[]]);
+        expect(await pages({ webhookId: parseWebhookId('unknown') }, 2)).toEqual([[]]);
         // Right after one that does not match itself.
-        const page = await store.deliveries({ status: 'DEAD', after: deliveryId('e'), limit: 1 });
+        const page = await store.listDeliveries({ status: 'DEAD', after: parseDeliveryId('e'), limit: 1 });
         expect([idsOf(page.deliveries), page.hasMore]).toEqual([['d'], true]);
         for (const status of DELIVERY_STATUSES) {
-          for (const each of (await store.deliveries({ ...ANY, status })).deliveries) expect(each.status).toBe(status);
+          for (const each of (await store.listDeliveries({ ...ANY, status })).deliveries)
+            expect(each.status).toBe(status);
         }
       });
 
@@ -434,24 +456,24 @@ export const webhookStoreContract = (name: string, makeStore: MakeWebhookStore):
         ];
         await keep(...all);
         for (const each of all) expect(await store.findDelivery(each.id)).toEqual(each);
-        expect((await store.deliveries(ANY)).deliveries).toEqual(all.toReversed());
-        expect(await store.findDelivery(deliveryId('d'))).toBeNull();
+        expect((await store.listDeliveries(ANY)).deliveries).toEqual(all.toReversed());
+        expect(await store.findDelivery(parseDeliveryId('d'))).toBeNull();
       });
 
       it('are not paged on from one that is not there', async () => {
         const { store } = await make('w1');
-        const query = { after: deliveryId('none'), limit: 5 };
-        await expect(store.deliveries(query)).rejects.toMatchObject(BAD_USER_INPUT);
-        await expect(store.deliveries({ ...query, webhookId: W2 })).rejects.toMatchObject(BAD_USER_INPUT);
+        const query = { after: parseDeliveryId('none'), limit: 5 };
+        await expect(store.listDeliveries(query)).rejects.toMatchObject(BAD_USER_INPUT);
+        await expect(store.listDeliveries({ ...query, webhookId: W2 })).rejects.toMatchObject(BAD_USER_INPUT);
       });
 
       it('are not paged on from one of a webhook that was deleted', async () => {
         const { store, keep } = await make('w1', 'w2');
         await keep(dead('kept', { webhookId: W2 }), dead('a'));
-        const query = { after: deliveryId('a'), limit: 5 };
-        expect((await store.deliveries(query)).deliveries).toMatchObject([{ id: 'kept' }]);
+        const query = { after: parseDeliveryId('a'), limit: 5 };
+        expect((await store.listDeliveries(query)).deliveries).toMatchObject([{ id: 'kept' }]);
         await store.deleteWebhook(W1);
-        await expect(store.deliveries(query)).rejects.toMatchObject(BAD_USER_INPUT);
+        await expect(store.listDeliveries(query)).rejects.toMatchObject(BAD_USER_INPUT);
       });
 
       it('that nobody leases are kept too, if their webhook is there', async () => {
@@ -462,7 +484,7 @@ export const webhookStoreContract = (name: string, makeStore: MakeWebhookStore):
         await expect(store.addDelivery(dead('u', { webhookId: W2 }))).rejects.toMatchObject(BAD_USER_INPUT);
         const [, added] = await Promise.allSettled([store.deleteWebhook(W1), store.addDelivery(dead('v'))]);
         expect(added).toMatchObject({ status: 'rejected', reason: BAD_USER_INPUT });
-        expect((await store.deliveries(ANY)).deliveries).toEqual([]);
+        expect((await store.listDeliveries(ANY)).deliveries).toEqual([]);
       });
     });
 
@@ -470,54 +492,57 @@ export const webhookStoreContract = (name: string, makeStore: MakeWebhookStore):
       const revive = (each: Delivery): Delivery => ({
         ...each,
         status: 'RETRYING',
-        nextAttemptAt: millis(50_000),
-        giveUpAt: millis(90_000),
+        nextAttemptAt: toMillis(50_000),
+        giveUpAt: toMillis(90_000),
       });
 
       it('gives one that is DEAD to the null shard, as it is changed', async () => {
         const { store, lease, keep } = await make('w1');
         await keep(dead('a', { shard: 6 }), dead('b'));
-        const given = await store.redeliver({ deliveryId: deliveryId('a') }, revive);
+        const given = await store.requeueDeadDeliveries({ deliveryId: parseDeliveryId('a') }, revive);
         const revived = revive(dead('a', { shard: null }));
         expect(given).toEqual([{ ...revived, events: [] }]);
         expect(await store.findDelivery(revived.id)).toEqual(revived);
-        expect(await store.due(await lease(null), millis(50_000), 10)).toEqual({ deliveries: [revived], nextAt: null });
-        expect((await store.progress(await lease(6)))?.pending).toBeNull();
-        expect((await store.findDelivery(deliveryId('b')))?.status).toBe('DEAD');
+        expect(await store.listDueDeliveries(await lease(null), toMillis(50_000), 10)).toEqual({
+          deliveries: [revived],
+          nextDueAt: null,
+        });
+        expect((await store.readProgress(await lease(6)))?.pendingDelivery).toBeNull();
+        expect((await store.findDelivery(parseDeliveryId('b')))?.status).toBe('DEAD');
       });
 
       it('gives all of a webhook that are DEAD, however many', async () => {
         const { store, keep } = await make('w1', 'w2');
         const many = Array.from({ length: 70 }, (_, index) => dead(`d${index}`));
         await keep(...many, dead('other', { webhookId: W2 }), delivered('done'), delivery('pending'));
-        const given = await store.redeliver({ webhookId: W1 }, revive);
+        const given = await store.requeueDeadDeliveries({ webhookId: W1 }, revive);
         expect(given).toEqual(many.map((each) => revive({ ...each, shard: null, events: [] })));
-        const left = await store.deliveries({ ...ANY, status: 'DEAD' });
+        const left = await store.listDeliveries({ ...ANY, status: 'DEAD' });
         expect(idsOf(left.deliveries)).toEqual(['other']);
-        expect(await store.findDelivery(deliveryId('pending'))).toEqual(delivery('pending'));
-        expect(await store.findDelivery(deliveryId('done'))).toEqual(delivered('done'));
+        expect(await store.findDelivery(parseDeliveryId('pending'))).toEqual(delivery('pending'));
+        expect(await store.findDelivery(parseDeliveryId('done'))).toEqual(delivered('done'));
       });
 
       it('leaves alone what is not DEAD, not there, or is to stay DEAD', async () => {
         const { store, keep } = await make('w1');
         await keep(delivered('done'), delivery('pending'), dead('empty', { events: [] }));
         for (const id of ['done', 'pending', 'unknown']) {
-          expect(await store.redeliver({ deliveryId: deliveryId(id) }, revive)).toEqual([]);
+          expect(await store.requeueDeadDeliveries({ deliveryId: parseDeliveryId(id) }, revive)).toEqual([]);
         }
-        expect(await store.redeliver({ webhookId: W2 }, revive)).toEqual([]);
+        expect(await store.requeueDeadDeliveries({ webhookId: W2 }, revive)).toEqual([]);
         const kept = (each: Delivery): Delivery => each;
-        expect(await store.redeliver({ webhookId: W1 }, kept)).toEqual([]);
-        expect(await store.findDelivery(deliveryId('empty'))).toEqual(dead('empty', { events: [] }));
-        expect(await store.findDelivery(deliveryId('pending'))).toEqual(delivery('pending'));
+        expect(await store.requeueDeadDeliveries({ webhookId: W1 }, kept)).toEqual([]);
+        expect(await store.findDelivery(parseDeliveryId('empty'))).toEqual(dead('empty', { events: [] }));
+        expect(await store.findDelivery(parseDeliveryId('pending'))).toEqual(delivery('pending'));
       });
 
       it('gives nothing twice, though it is asked for twice at once', async () => {
         const { store, keep } = await make('w1');
         await keep(...Array.from({ length: 20 }, (_, index) => dead(`d${index}`)));
         const given = await Promise.all([
-          store.redeliver({ webhookId: W1 }, revive),
-          store.redeliver({ deliveryId: deliveryId('d3') }, revive),
-          store.redeliver({ webhookId: W1 }, revive),
+          store.requeueDeadDeliveries({ webhookId: W1 }, revive),
+          store.requeueDeadDeliveries({ deliveryId: parseDeliveryId('d3') }, revive),
+          store.requeueDeadDeliveries({ webhookId: W1 }, revive),
         ]);
         expect(given.flat()).toHaveLength(20);
       });
@@ -528,20 +553,20 @@ export const webhookStoreContract = (name: string, makeStore: MakeWebhookStore):
         const refuse = (): never => {
           throw new RangeError('no');
         };
-        await expect(store.redeliver({ webhookId: W1 }, refuse)).rejects.toThrow(RangeError);
-        expect(await store.findDelivery(deliveryId('a'))).toEqual(dead('a'));
+        await expect(store.requeueDeadDeliveries({ webhookId: W1 }, refuse)).rejects.toThrow(RangeError);
+        expect(await store.findDelivery(parseDeliveryId('a'))).toEqual(dead('a'));
       });
     });
 
     describe('retention', () => {
       it('keeps DEAD ones for 30 days and DELIVERED ones for one, from when they were settled; RETRYING ones for ever', async () => {
         const { store, clock, keep, purge } = await make('w1');
-        const settled = { createdAt: later(clock.now(), -DAY), lastAttemptAt: clock.now() };
+        const settled = { createdAt: addMs(clock.now(), -DAY), lastAttemptAt: clock.now() };
         const untried = { createdAt: clock.now(), lastAttemptAt: null, attempts: 0 };
         await keep(dead('dead', settled), dead('lost', untried), delivered('done', settled), delivery('pending'));
         const left = async (): Promise<readonly DeliveryId[]> => {
           await purge();
-          return idsOf((await store.deliveries(ANY)).deliveries);
+          return idsOf((await store.listDeliveries(ANY)).deliveries);
         };
         clock.advance(DAY - 1);
         expect(await left()).toEqual(['pending', 'done', 'lost', 'dead']);
@@ -561,12 +586,13 @@ export const webhookStoreContract = (name: string, makeStore: MakeWebhookStore):
         await keep(dead('dead', settled), delivered('other', { ...settled, webhookId: W2 }));
         const at0 = await lease(0);
         const all = Array.from({ length: 11_500 }, (_, index) => delivered(`d${index}`, settled));
-        await Promise.all(all.map((each) => store.note(at0, { delivery: each })));
+        await Promise.all(all.map((each) => store.saveProgress(at0, { delivery: each })));
         await purge();
-        for (const index of [1_499, 0]) expect(await store.findDelivery(deliveryId(`d${index}`))).toBeNull();
-        for (const index of [1_500, 11_499]) expect(await store.findDelivery(deliveryId(`d${index}`))).not.toBeNull();
-        expect(await store.findDelivery(deliveryId('dead'))).not.toBeNull();
-        expect(await store.findDelivery(deliveryId('other'))).not.toBeNull();
+        for (const index of [1_499, 0]) expect(await store.findDelivery(parseDeliveryId(`d${index}`))).toBeNull();
+        for (const index of [1_500, 11_499])
+          expect(await store.findDelivery(parseDeliveryId(`d${index}`))).not.toBeNull();
+        expect(await store.findDelivery(parseDeliveryId('dead'))).not.toBeNull();
+        expect(await store.findDelivery(parseDeliveryId('other'))).not.toBeNull();
       });
 
       it('leaves nothing to page on from where it has removed', async () => {
@@ -574,7 +600,9 @@ export const webhookStoreContract = (name: string, makeStore: MakeWebhookStore):
         await keep(delivered('a', { lastAttemptAt: clock.now() }));
         clock.advance(DAY);
         await purge();
-        await expect(store.deliveries({ after: deliveryId('a'), limit: 1 })).rejects.toMatchObject(BAD_USER_INPUT);
+        await expect(store.listDeliveries({ after: parseDeliveryId('a'), limit: 1 })).rejects.toMatchObject(
+          BAD_USER_INPUT,
+        );
       });
     });
 
@@ -583,26 +611,26 @@ export const webhookStoreContract = (name: string, makeStore: MakeWebhookStore):
       const at0 = await lease(0);
       const loose = await lease(null);
       const before = [
-        store.note(at0, { position: cursorAt(8), delivery: delivery('d') }),
+        store.saveProgress(at0, { position: cursorAt(8), delivery: delivery('d') }),
         store.updateWebhook(W1, (each) => ({ ...each, userStatusOnly: true })),
         store.createWebhook(webhook('w2')),
         store.addDelivery(dead('e')),
       ];
       const closed = close();
       const refused = [
-        store.webhooks(),
+        store.listWebhooks(),
         store.createWebhook(webhook('w3')),
         store.updateWebhook(W1, (each) => each),
         store.deleteWebhook(W1),
-        store.lease('one', LEASE_MS),
-        store.release('one'),
-        store.progress(at0),
-        store.note(at0, { position: cursorAt(9) }),
-        store.due(loose, clock.now(), 1),
-        store.deliveries(ANY),
-        store.findDelivery(deliveryId('d')),
+        store.acquireLeases('one', LEASE_MS),
+        store.releaseLeases('one'),
+        store.readProgress(at0),
+        store.saveProgress(at0, { position: cursorAt(9) }),
+        store.listDueDeliveries(loose, clock.now(), 1),
+        store.listDeliveries(ANY),
+        store.findDelivery(parseDeliveryId('d')),
         store.addDelivery(dead('f')),
-        store.redeliver({ webhookId: W1 }, (each) => each),
+        store.requeueDeadDeliveries({ webhookId: W1 }, (each) => each),
       ];
       for (const result of await Promise.allSettled(refused)) {
         expect(result).toMatchObject({ status: 'rejected', reason: { message: 'The store is closed.' } });

@@ -2,31 +2,31 @@
  * Tells who holds a user's JWT open (a socket, a stream) that it is refused from now on. The store's
  * commits cannot: a revocation that ends no session is no event.
  */
-import { unauthenticated, type DomainError } from '../../core/errors.ts';
+import { unauthenticatedError, type DomainError } from '../../core/errors.ts';
 import type { Millis, UserId } from '../../core/ids.ts';
 
 /**
  * `iat` counts whole seconds: a token made within the second of the revocation is taken for an older
  * one. A token that does not say when it was issued is older than any revocation.
  */
-export const isRevoked = (issuedAt: Millis | null, revokedBefore: Millis | null): boolean =>
+export const isTokenRevoked = (issuedAt: Millis | null, revokedBefore: Millis | null): boolean =>
   revokedBefore !== null && (issuedAt === null || issuedAt < revokedBefore);
 
-export const revoked = (): DomainError => unauthenticated('The token has been revoked.');
+export const tokenRevokedError = (): DomainError => unauthenticatedError('The token has been revoked.');
 
 /** JWTs issued before this moment are refused. */
-type Listener = (revokedBefore: Millis) => void;
+type TokenRevocationListener = (revokedBefore: Millis) => void;
 
-export class Revocations {
-  readonly #listeners = new Map<UserId, Set<Listener>>();
+export class TokenRevocationNotifier {
+  readonly #listeners = new Map<UserId, Set<TokenRevocationListener>>();
 
   /** How many users have somebody who listens. */
-  get listenedTo(): number {
+  get listenedUserCount(): number {
     return this.#listeners.size;
   }
 
   /** Returns the function that takes it back. */
-  onRevoke(userId: UserId, listener: Listener): () => void {
+  onTokensRevoked(userId: UserId, listener: TokenRevocationListener): () => void {
     const listeners = this.#listeners.get(userId) ?? new Set();
     this.#listeners.set(userId, listeners.add(listener));
     return () => {
@@ -34,7 +34,7 @@ export class Revocations {
     };
   }
 
-  tell(userId: UserId, revokedBefore: Millis): void {
+  notifyTokensRevoked(userId: UserId, revokedBefore: Millis): void {
     const listeners = this.#listeners.get(userId);
     if (listeners) for (const listener of [...listeners]) listener(revokedBefore);
   }

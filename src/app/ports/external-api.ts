@@ -5,7 +5,7 @@
 import type { DomainError } from '../../core/errors.ts';
 
 /** A request as far as it can be told before its body is read. */
-export interface ForeignHead {
+export interface ExternalApiRequestHead {
   readonly method: string;
   /** As it was sent, up to the query. */
   readonly path: string;
@@ -13,7 +13,7 @@ export interface ForeignHead {
   readonly query: string;
 }
 
-export interface ForeignAnswer {
+export interface ExternalApiResponse {
   /** Of HTTP. */
   readonly status: number;
   /** Sent as JSON. */
@@ -21,20 +21,20 @@ export interface ForeignAnswer {
 }
 
 /** A call by somebody who may make it. */
-export interface ForeignCall {
+export interface ExternalApiCall {
   /** The field of our own API that does as much: the call is counted as that one, and put off when that one is. */
-  readonly like: { readonly kind: 'query' | 'mutation'; readonly field: string };
+  readonly equivalentOperation: { readonly kind: 'query' | 'mutation'; readonly field: string };
   /** @throws DomainError for whatever is wrong with the request; then nothing has changed. */
-  answer(body: string): Promise<ForeignAnswer>;
+  execute(body: string): Promise<ExternalApiResponse>;
 }
 
-export interface ForeignApi {
+export interface ExternalApi {
   /** Its paths begin so, and no others do. */
-  readonly prefix: string;
+  readonly pathPrefix: string;
   /** Is it, at a glance, somebody who was let in before? She is let in, or not, however many others come from there. */
-  knows(head: ForeignHead): boolean;
+  isKnownCaller(head: ExternalApiRequestHead): boolean;
   /** @throws DomainError for whoever may not call that, and for paths that there are not. */
-  call(head: ForeignHead): Promise<ForeignCall>;
+  authorizeCall(head: ExternalApiRequestHead): Promise<ExternalApiCall>;
   /** How it tells that something went wrong. Null: by a fault of ours, of which no more is told. */
-  refusal(error: DomainError | null): ForeignAnswer;
+  createErrorResponse(error: DomainError | null): ExternalApiResponse;
 }

@@ -2,10 +2,10 @@
  * What the use cases need of a store, and nothing that a particular store has. Every adapter passes
  * the same suite (test/contract). All of it is asynchronous, because the next store is a network away.
  */
-import type { Outcome } from '../../core/commands.ts';
+import type { CommandOutcome } from '../../core/commands.ts';
 import type { Cursor, DeviceId, Millis, SessionId, UserId } from '../../core/ids.ts';
 import type { Policy } from '../../core/policy.ts';
-import type { Change, EndedSession, PresenceEvent, UserRecord } from '../../core/records.ts';
+import type { UserChange, EndedSession, PresenceEvent, UserRecord } from '../../core/records.ts';
 import type { ProcessPauses } from '../../core/process-pauses.ts';
 import type { LiveStatus, Platform } from '../../core/enums.ts';
 
@@ -18,13 +18,13 @@ export interface LoggedEvent extends PresenceEvent {
 }
 
 /** A change that is on disk: what may be told. Where its events stand in the log, the log tells whoever reads it. */
-export interface CommittedChange extends Change {
+export interface CommittedChange extends UserChange {
   /** The user right after the whole command that made the change. */
   readonly user: UserRecord;
 }
 
 /** A user whom `updateAll` left as she was, and what was thrown. */
-export interface FailedUpdate {
+export interface FailedUserUpdate {
   readonly userId: UserId;
   readonly error: unknown;
 }
@@ -34,13 +34,13 @@ export interface PresenceStore {
   now(): Millis;
 
   /** When the server was asleep, as known by the last `now()`: what is due, and when, takes it into account. */
-  sleeps(): ProcessPauses;
+  getProcessPauses(): ProcessPauses;
 
   /**
    * The users as last committed, in the order asked, duplicates and all; those never seen as
    * `unknownUser`. Each is one consistent instant. Never waits for a change under way.
    */
-  read(ids: readonly UserId[]): Promise<readonly UserRecord[]>;
+  readUsers(ids: readonly UserId[]): Promise<readonly UserRecord[]>;
 
   /**
    * One change of one user: decides on the latest record and makes the outcome durable, if it asks
@@ -49,7 +49,10 @@ export interface PresenceStore {
    * `decide` may run more than once and must be pure. `now` never goes back for one user.
    * @throws what `decide` throws (nothing has changed then), or the store's own failure (likewise).
    */
-  update(id: UserId, decide: (user: UserRecord, policy: Policy, now: Millis) => Outcome): Promise<Outcome>;
+  updateUser(
+    id: UserId,
+    decide: (user: UserRecord, policy: Policy, now: Millis) => CommandOutcome,
+  ): Promise<CommandOutcome>;
 
   /**
    * `update` of each of these users, in this order, with one decision for all: one of them may fail
@@ -60,13 +63,13 @@ export interface PresenceStore {
    * @returns whom it failed for; all the others' changes are durable and told when it resolves.
    * @throws the store's refusal, when it is closed.
    */
-  updateAll(
+  updateUsers(
     ids: readonly UserId[],
-    decide: (user: UserRecord, policy: Policy, now: Millis) => Outcome,
-  ): Promise<readonly FailedUpdate[]>;
+    decide: (user: UserRecord, policy: Policy, now: Millis) => CommandOutcome,
+  ): Promise<readonly FailedUserUpdate[]>;
 
   /** A session that ended less than 7 days ago, without links; null for one that lives, or is not known (any more). */
-  findEnded(userId: UserId, sessionId: SessionId): Promise<EndedSession | null>;
+  findEndedSession(userId: UserId, sessionId: SessionId): Promise<EndedSession | null>;
 
   /**
    * Takes up to `limit` users whose deadline has come by `now()`, earliest first as far as the timer's
@@ -74,7 +77,7 @@ export interface PresenceStore {
    * `retryMs` (about 1 s) went by, so that a failed wake is tried again. May hand out users who turn
    * out not to be due: `step` looks again.
    */
-  claimDue(limit: number): Promise<readonly UserId[]>;
+  claimDueUsers(limit: number): Promise<readonly UserId[]>;
 
   /**
    * Calls `listener` with every committed change, in the order of the log, each once, never before it
@@ -83,21 +86,21 @@ export interface PresenceStore {
   onCommit(listener: (changes: readonly CommittedChange[]) => void): () => void;
 
   /** The policy in force. Changes of it are visible at once after `updatePolicy`. */
-  policy(): Policy;
+  getPolicy(): Policy;
 
   /** Makes a changed policy durable, then puts it in force. Changes run one after another. */
   updatePolicy(decide: (policy: Policy) => Policy): Promise<Policy>;
 
   /** Users who are not OFFLINE, by id (binary order of their UTF-8), right after `after`. */
-  listOnline(query: OnlineQuery): Promise<OnlinePage>;
+  listOnlineUsers(query: OnlineUsersQuery): Promise<OnlineUsersPage>;
 
   /** Counted as of now, without a scan. */
-  counts(): PresenceCounts;
+  getPresenceCounts(): PresenceCounts;
 
   /** How far durability is behind, as of now. Never fails, costs next to nothing. */
-  workload(): Workload;
+  getWriteBacklog(): WriteBacklog;
 
-  readonly log: EventLog;
+  readonly eventLog: EventLog;
 
   /** Writes what is still in memory alone, then closes. Updates called later are refused. */
   close(): Promise<void>;
@@ -105,7 +108,7 @@ export interface PresenceStore {
 
 export interface EventLog {
   /** The end of the log. Everything committed later comes after it. */
-  latestCursor(): Promise<Cursor>;
+  getLatestCursor(): Promise<Cursor>;
 
   /**
    * Events right after `after` (null: from the oldest kept), in the order of the log.
@@ -113,20 +116,20 @@ export interface EventLog {
    * @throws BAD_USER_INPUT for a cursor this log did not make, CURSOR_EXPIRED for one with events
    * after it that the retention has removed.
    */
-  read(query: LogQuery): Promise<LogPage>;
+  readEvents(query: EventLogQuery): Promise<EventLogPage>;
 
   /**
    * Whole changes after `after`, of which only the events that match: at least `limit` of them, with those of the
    * change that `limit` falls in, unless the log ends before, or about a thousand events were looked at.
    * @throws as `read`.
    */
-  scan(query: LogScan): Promise<ScannedLog>;
+  scanEvents(query: EventLogScan): Promise<EventLogScanResult>;
 
   /** The last `limit` events of one user that are kept, the newest first. */
-  latest(userId: UserId, limit: number): Promise<readonly LoggedEvent[]>;
+  readLatestEvents(userId: UserId, limit: number): Promise<readonly LoggedEvent[]>;
 }
 
-export interface LogQuery {
+export interface EventLogQuery {
   readonly after: Cursor | null;
   readonly limit: number;
   /** Only this user's events. */
@@ -134,27 +137,27 @@ export interface LogQuery {
   readonly wholeChanges?: boolean;
 }
 
-export interface LogScan {
+export interface EventLogScan {
   readonly after: Cursor | null;
   readonly limit: number;
   /** Must be quick, and pure. */
-  readonly matching: (event: PresenceEvent) => boolean;
+  readonly matchesEvent: (event: PresenceEvent) => boolean;
 }
 
-export interface ScannedLog {
+export interface EventLogScanResult {
   readonly events: readonly LoggedEvent[];
   /** How far the log was looked at: a scan after here goes on without gap or repeat. */
-  readonly through: Cursor;
+  readonly scannedThrough: Cursor;
   /** Is there more to look at, as of now? */
   readonly hasMore: boolean;
 }
 
-export interface LogPage {
+export interface EventLogPage {
   readonly events: readonly LoggedEvent[];
   readonly hasMore: boolean;
 }
 
-export interface OnlineQuery {
+export interface OnlineUsersQuery {
   readonly after: UserId | null;
   readonly limit: number;
   /** The user's status. */
@@ -163,7 +166,7 @@ export interface OnlineQuery {
   readonly platform?: Platform | undefined;
 }
 
-export interface OnlinePage {
+export interface OnlineUsersPage {
   readonly users: readonly UserRecord[];
   readonly hasMore: boolean;
 }
@@ -174,16 +177,20 @@ export interface PresenceCounts {
   readonly sessions: Readonly<Record<Platform, { readonly online: number; readonly pushOnline: number }>>;
 }
 
-export interface Workload {
+export interface WriteBacklog {
   /** Changes on their way to the disk: decided, or about to be, and not durable yet. */
-  readonly waiting: number;
+  readonly pendingChanges: number;
   /** For how long the oldest of them has been waiting, in milliseconds, to within one commit; 0 without any. */
-  readonly waitedMs: number;
+  readonly oldestPendingMs: number;
 }
 
 /** Makes what must not be guessed. */
-export interface Credentials {
+export interface CredentialFactory {
   /** A new session's id, its token (told once) and the hash of the token's secret (kept). */
-  newSession(userId: UserId): { readonly sessionId: SessionId; readonly token: string; readonly tokenHash: string };
-  newDeviceId(): DeviceId;
+  createSessionCredentials(userId: UserId): {
+    readonly sessionId: SessionId;
+    readonly token: string;
+    readonly tokenHash: string;
+  };
+  createDeviceId(): DeviceId;
 }

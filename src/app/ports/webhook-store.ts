@@ -10,13 +10,13 @@ import type { LoggedEvent } from './presence-store.ts';
 export type Delivery = DeliveryRecord<LoggedEvent>;
 
 /** The right to deliver one shard of a webhook, or (shard null) what was given to it to be redelivered. */
-export interface Lease {
+export interface ShardLease {
   readonly webhookId: WebhookId;
   readonly shard: Shard | null;
   /** Higher than that of every earlier lease of the same shard: whoever has an older one may write nothing. */
   readonly token: number;
   /** Over unless it is renewed by then. */
-  readonly until: Millis;
+  readonly expiresAt: Millis;
 }
 
 /** Where a shard stands. The null one stands nowhere: its webhook's start, and nothing pending. */
@@ -24,13 +24,13 @@ export interface ShardProgress {
   /** Everything up to here is delivered, dead, unwanted, or in `pending`. */
   readonly position: Cursor;
   /** The one RETRYING delivery of this shard, with its events; nothing later is delivered before it is settled. */
-  readonly pending: Delivery | null;
+  readonly pendingDelivery: Delivery | null;
 }
 
 export interface DueDeliveries {
   readonly deliveries: readonly Delivery[];
   /** When the first of the others is due; null: there are no others. */
-  readonly nextAt: Millis | null;
+  readonly nextDueAt: Millis | null;
 }
 
 export interface DeliveryQuery {
@@ -49,7 +49,7 @@ export interface DeliveryPage {
 /** Every promise resolves when what it says is durable, and rejects, with nothing changed, as `PresenceStore.update` does. */
 export interface WebhookStore {
   /** All of them, in the order in which they were made, as last made durable. */
-  webhooks(): Promise<readonly WebhookRecord[]>;
+  listWebhooks(): Promise<readonly WebhookRecord[]>;
 
   /** @throws BAD_USER_INPUT when there are `MAX_WEBHOOKS` already. */
   createWebhook(webhook: WebhookRecord): Promise<void>;
@@ -67,7 +67,7 @@ export interface WebhookStore {
    * Calls `listener` after webhooks were made, changed or deleted, or deliveries given back to be delivered.
    * Returns the function that ends it. A listener must not throw.
    */
-  onWebhooks(listener: () => void): () => void;
+  onWebhooksChanged(listener: () => void): () => void;
 
   /**
    * Leases to `holder`, for `leaseMs` from now, every shard of every ACTIVE webhook (and the null one) that nobody
@@ -75,28 +75,31 @@ export interface WebhookStore {
    * written with until they are over, but are neither renewed nor returned.
    * @returns all that `holder` holds now.
    */
-  lease(holder: string, leaseMs: number): Promise<readonly Lease[]>;
+  acquireLeases(holder: string, leaseMs: number): Promise<readonly ShardLease[]>;
 
   /** Whatever `holder` holds is free for others, at once. */
-  release(holder: string): Promise<void>;
+  releaseLeases(holder: string): Promise<void>;
 
   /** @returns null: the lease is lost, for ever. So do the others that take a lease. */
-  progress(lease: Lease): Promise<ShardProgress | null>;
+  readProgress(lease: ShardLease): Promise<ShardProgress | null>;
 
   /**
    * Notes, in one change, how far a shard has come, and what became of a delivery: puts it as it stands,
    * or replaces what there is by its id. @returns false: the lease is lost, and nothing was written.
    * @throws TypeError for a delivery of another shard than the lease's, and for a position of the null one.
    */
-  note(lease: Lease, progress: { readonly position?: Cursor; readonly delivery?: Delivery }): Promise<boolean>;
+  saveProgress(
+    lease: ShardLease,
+    progress: { readonly position?: Cursor; readonly delivery?: Delivery },
+  ): Promise<boolean>;
 
   /**
    * Of the null shard, whose lease it wants: up to `limit` RETRYING deliveries that are due by `now`, the earliest first.
    */
-  due(lease: Lease, now: Millis, limit: number): Promise<DueDeliveries | null>;
+  listDueDeliveries(lease: ShardLease, now: Millis, limit: number): Promise<DueDeliveries | null>;
 
   /** @throws BAD_USER_INPUT for an `after` that is (no longer) the id of a delivery. */
-  deliveries(query: DeliveryQuery): Promise<DeliveryPage>;
+  listDeliveries(query: DeliveryQuery): Promise<DeliveryPage>;
 
   findDelivery(id: DeliveryId): Promise<Delivery | null>;
 
@@ -109,7 +112,7 @@ export interface WebhookStore {
    * if one is refused, those before it are given, and asking again gives the rest.
    * @returns those that were given, without their events.
    */
-  redeliver(
+  requeueDeadDeliveries(
     which: { readonly deliveryId: DeliveryId } | { readonly webhookId: WebhookId },
     revive: (delivery: Delivery) => Delivery,
   ): Promise<readonly Delivery[]>;
@@ -118,38 +121,38 @@ export interface WebhookStore {
 export const MAX_WEBHOOKS = 100;
 
 /** How one attempt went. */
-export interface Attempt {
+export interface AttemptReport {
   /** HTTP status of the answer; null: there was none. Of a delivery that takes several requests, of the last one made. */
   readonly status: number | null;
   /** Null: it was taken (2xx). Otherwise why not, in words that may be shown to backends. */
   readonly error: string | null;
   /** How many of the delivery's events need not be sent again: all of them without an error. */
-  readonly eventsDone: number;
+  readonly deliveredEventCount: number;
   /** For how long the receiver wants to be left alone, in ms; null: it did not say. */
   readonly retryAfterMs: number | null;
 }
 
 /** The status with which a receiver wants to be told nothing more. */
-export const GONE = 410;
+export const HTTP_GONE = 410;
 
 /** Makes the requests of one attempt, one after another. Never rejects: whatever goes wrong is an attempt that failed. */
-export interface WebhookCourier {
-  attempt(webhook: WebhookRecord, delivery: Delivery, signal: AbortSignal): Promise<Attempt>;
+export interface WebhookSender {
+  attemptDelivery(webhook: WebhookRecord, delivery: Delivery, signal: AbortSignal): Promise<AttemptReport>;
 }
 
 /** Of a webhook's URL, as it was given and as it is sent to. */
 export const MAX_URL_CHARACTERS = 2_048;
 
 /** What a webhook's URL may be. */
-export interface WebhookTargets {
+export interface WebhookUrlPolicy {
   /** @returns why nothing may be sent there, as a sentence; null: it may, as far as can be told without looking its name up. */
-  refusal(url: URL): string | null;
+  getRejectionReason(url: URL): string | null;
 }
 
 /** Makes what must not be guessed. */
-export interface WebhookSecrets {
-  newWebhookId(): WebhookId;
-  newDeliveryId(): DeliveryId;
+export interface WebhookSecretFactory {
+  createWebhookId(): WebhookId;
+  createDeliveryId(): DeliveryId;
   /** For STANDARD: `whsec_` and the Base64 of 32 bytes. */
-  newSecret(): string;
+  createSecret(): string;
 }

@@ -5,41 +5,41 @@
 import { DomainError } from '../../core/errors.ts';
 import type { SocketId, UserId } from '../../core/ids.ts';
 
-export interface Departure {
+export interface ClosedSocket {
   readonly userId: UserId;
-  readonly link: SocketId;
+  readonly socketId: SocketId;
   /** Closed for the server's own reasons. */
-  readonly byServer: boolean;
+  readonly closedByServer: boolean;
 }
 
 /** Told at once, so that thousands do not stall everybody else. */
-const PORTION = 256;
+const MAX_CONCURRENT_RETRIES = 256;
 
-export class Departures {
-  readonly #untold = new Map<SocketId, Departure>();
-  readonly #tell: (departure: Departure) => Promise<unknown>;
+export class DisconnectRetries {
+  readonly #pending = new Map<SocketId, ClosedSocket>();
+  readonly #detach: (departure: ClosedSocket) => Promise<unknown>;
 
-  constructor(tell: (departure: Departure) => Promise<unknown>) {
-    this.#tell = tell;
+  constructor(tell: (departure: ClosedSocket) => Promise<unknown>) {
+    this.#detach = tell;
   }
 
   /** Resolves when it is told, or will be. @throws what is no refusal but a fault of the store. */
-  async tell(departure: Departure): Promise<void> {
+  async detachOrRetryLater(departure: ClosedSocket): Promise<void> {
     try {
-      await this.#tell(departure);
-      this.#untold.delete(departure.link);
+      await this.#detach(departure);
+      this.#pending.delete(departure.socketId);
     } catch (error) {
       if (!(error instanceof DomainError)) throw error;
-      this.#untold.set(departure.link, departure);
+      this.#pending.set(departure.socketId, departure);
     }
   }
 
   /** Tells again: one, and where that is heard, all the others. */
-  async tellAgain(): Promise<void> {
-    for (let count = 1; this.#untold.size > 0; count = PORTION) {
-      const untold = [...this.#untold.values()].slice(0, count);
-      await Promise.all(untold.map((departure) => this.tell(departure)));
-      if (untold.some(({ link }) => this.#untold.has(link))) return;
+  async retryPending(): Promise<void> {
+    for (let count = 1; this.#pending.size > 0; count = MAX_CONCURRENT_RETRIES) {
+      const untold = [...this.#pending.values()].slice(0, count);
+      await Promise.all(untold.map((departure) => this.detachOrRetryLater(departure)));
+      if (untold.some(({ socketId: link }) => this.#pending.has(link))) return;
     }
   }
 }

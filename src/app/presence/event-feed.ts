@@ -7,35 +7,39 @@ import type { Cursor, Millis } from '../../core/ids.ts';
 import type { LoggedEvent, PresenceStore } from '../ports/presence-store.ts';
 import { PullStream, type StreamSource } from './pull-stream.ts';
 
-export interface FeedLimits {
+export interface EventFeedLimits {
   /** Events in one list, but for the rest of a change that does not fit. */
-  readonly batch: number;
+  readonly batchSize: number;
   /** How many events a follower who had caught up may leave unread. */
-  readonly maxBehind: number;
+  readonly maxUnreadEvents: number;
   /** How long, in ms, a follower may leave a list unread while others wait. */
-  readonly maxStallMs: number;
+  readonly maxUnreadMs: number;
 }
 
-export const FEED_LIMITS: FeedLimits = { batch: 250, maxBehind: 10_000, maxStallMs: 30_000 };
+export const DEFAULT_EVENT_FEED_LIMITS: EventFeedLimits = {
+  batchSize: 250,
+  maxUnreadEvents: 10_000,
+  maxUnreadMs: 30_000,
+};
 
-export class Feed {
+export class EventFeed {
   readonly #store: PresenceStore;
-  readonly #limits: FeedLimits;
-  readonly #followers = new Set<Follower>();
+  readonly #limits: EventFeedLimits;
+  readonly #subscribers = new Set<FeedSubscriber>();
 
-  constructor(store: PresenceStore, limits: FeedLimits = FEED_LIMITS) {
+  constructor(store: PresenceStore, limits: EventFeedLimits = DEFAULT_EVENT_FEED_LIMITS) {
     this.#store = store;
     this.#limits = limits;
     store.onCommit((changes) => {
-      if (this.#followers.size === 0) return;
+      if (this.#subscribers.size === 0) return;
       const count = changes.reduce((sum, { events }) => sum + events.length, 0);
-      for (const follower of this.#followers) follower.hear(count);
+      for (const follower of this.#subscribers) follower.onEventsCommitted(count);
     });
   }
 
   /** How many follow. */
-  get followers(): number {
-    return this.#followers.size;
+  get subscriberCount(): number {
+    return this.#subscribers.size;
   }
 
   /**
@@ -44,33 +48,33 @@ export class Feed {
    * `onTooSlow`, her stream ends with OVERLOADED, and she resumes with her last cursor.
    * @throws BAD_USER_INPUT, CURSOR_EXPIRED for a cursor that does not serve, before anything is told.
    */
-  async follow(after: Cursor | null, onTooSlow: () => void): Promise<PullStream<readonly LoggedEvent[]>> {
-    const start = after ?? (await this.#store.log.latestCursor());
-    const first = await this.#store.log.read({ after: start, limit: 1 });
-    const follower = new Follower(this.#store, this.#limits, start, first.events.length === 0, onTooSlow, () =>
-      this.#followers.delete(follower),
+  async subscribe(after: Cursor | null, onTooSlow: () => void): Promise<PullStream<readonly LoggedEvent[]>> {
+    const start = after ?? (await this.#store.eventLog.getLatestCursor());
+    const first = await this.#store.eventLog.readEvents({ after: start, limit: 1 });
+    const follower = new FeedSubscriber(this.#store, this.#limits, start, first.events.length === 0, onTooSlow, () =>
+      this.#subscribers.delete(follower),
     );
-    this.#followers.add(follower);
+    this.#subscribers.add(follower);
     return follower.stream;
   }
 }
 
-class Follower implements StreamSource<readonly LoggedEvent[]> {
+class FeedSubscriber implements StreamSource<readonly LoggedEvent[]> {
   readonly stream: PullStream<readonly LoggedEvent[]>;
-  readonly closed: () => void;
+  readonly onClosed: () => void;
   readonly #store: PresenceStore;
-  readonly #limits: FeedLimits;
+  readonly #limits: EventFeedLimits;
   readonly #onTooSlow: () => void;
   #position: Cursor;
   #caughtUp: boolean;
   /** Events committed since the last list was handed out. */
-  #behind = 0;
+  #unreadEvents = 0;
   /** Since when events wait for a pull; null while none do. */
   #unreadSince: Millis | null;
 
   constructor(
     store: PresenceStore,
-    limits: FeedLimits,
+    limits: EventFeedLimits,
     start: Cursor,
     caughtUp: boolean,
     onTooSlow: () => void,
@@ -81,13 +85,13 @@ class Follower implements StreamSource<readonly LoggedEvent[]> {
     this.#position = start;
     this.#caughtUp = caughtUp;
     this.#onTooSlow = onTooSlow;
-    this.closed = closed;
+    this.onClosed = closed;
     this.#unreadSince = caughtUp ? null : store.now();
     this.stream = new PullStream(this);
   }
 
-  hear(count: number): void {
-    if (!this.stream.waiting) {
+  onEventsCommitted(count: number): void {
+    if (!this.stream.isPullPending) {
       if (this.#isTooSlow(count)) {
         this.#onTooSlow();
         this.stream.end(
@@ -99,18 +103,18 @@ class Follower implements StreamSource<readonly LoggedEvent[]> {
         return;
       }
     }
-    this.stream.wake();
+    this.stream.notifyAvailable();
   }
 
-  async take(): Promise<readonly LoggedEvent[] | null> {
-    const page = await this.#store.log.read({
+  async takeNext(): Promise<readonly LoggedEvent[] | null> {
+    const page = await this.#store.eventLog.readEvents({
       after: this.#position,
-      limit: this.#limits.batch,
+      limit: this.#limits.batchSize,
       wholeChanges: true,
     });
     const last = page.events.at(-1);
     this.#caughtUp = !page.hasMore;
-    this.#behind = 0;
+    this.#unreadEvents = 0;
     this.#unreadSince = page.hasMore ? this.#store.now() : null;
     if (last === undefined) return null;
     this.#position = last.cursor;
@@ -119,9 +123,9 @@ class Follower implements StreamSource<readonly LoggedEvent[]> {
 
   #isTooSlow(more: number): boolean {
     const now = this.#store.now();
-    this.#behind += more;
+    this.#unreadEvents += more;
     this.#unreadSince ??= now;
-    if (this.#caughtUp && this.#behind > this.#limits.maxBehind) return true;
-    return now - this.#unreadSince > this.#limits.maxStallMs;
+    if (this.#caughtUp && this.#unreadEvents > this.#limits.maxUnreadEvents) return true;
+    return now - this.#unreadSince > this.#limits.maxUnreadMs;
   }
 }

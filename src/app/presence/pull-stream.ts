@@ -4,9 +4,9 @@
  */
 export interface StreamSource<T> {
   /** What there is to tell now; null when nothing is. Called by one pull at a time. */
-  take(): Promise<T | null> | T | null;
+  takeNext(): Promise<T | null> | T | null;
   /** The stream is over, whoever ended it. Called once. */
-  closed(): void;
+  onClosed(): void;
 }
 
 /**
@@ -16,10 +16,10 @@ export interface StreamSource<T> {
 export class PullStream<T> implements AsyncIterableIterator<T> {
   readonly #source: StreamSource<T>;
   /** Set by `wake` so that news which come during `take` are not slept over. */
-  #news = false;
-  #wakeUp: (() => void) | null = null;
-  #pulling = false;
-  #ended = false;
+  #mayHaveMore = false;
+  #resumePull: (() => void) | null = null;
+  #isPulling = false;
+  #hasEnded = false;
   #error: Error | null = null;
   #pulls: Promise<unknown> = Promise.resolve();
 
@@ -32,22 +32,22 @@ export class PullStream<T> implements AsyncIterableIterator<T> {
   }
 
   /** There may be news. */
-  wake(): void {
-    this.#news = true;
-    this.#wakeUp?.();
+  notifyAvailable(): void {
+    this.#mayHaveMore = true;
+    this.#resumePull?.();
   }
 
   /** Is a pull unanswered? What happens then, the reader is not late for. */
-  get waiting(): boolean {
-    return this.#pulling;
+  get isPullPending(): boolean {
+    return this.#isPulling;
   }
 
   end(error: Error | null = null): void {
-    if (this.#ended) return;
-    this.#ended = true;
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
     this.#error = error;
-    this.#source.closed();
-    this.#wakeUp?.();
+    this.#source.onClosed();
+    this.#resumePull?.();
   }
 
   /** Pulls are answered one after another, also when several are made at once. */
@@ -68,15 +68,15 @@ export class PullStream<T> implements AsyncIterableIterator<T> {
   }
 
   async #pull(): Promise<IteratorResult<T>> {
-    this.#pulling = true;
+    this.#isPulling = true;
     try {
-      while (!this.#ended) {
-        this.#news = false;
-        const value = await this.#source.take();
+      while (!this.#hasEnded) {
+        this.#mayHaveMore = false;
+        const value = await this.#source.takeNext();
         // Ended meanwhile: what was taken is not told any more.
         if (this.#isEnded()) break;
         if (value !== null) return { done: false, value };
-        if (!this.#news) await this.#untilWoken();
+        if (!this.#mayHaveMore) await this.#waitForNotification();
       }
     } catch (error) {
       // Ended meanwhile: whoever ended it has said how, and nothing else is told.
@@ -85,7 +85,7 @@ export class PullStream<T> implements AsyncIterableIterator<T> {
         throw error;
       }
     } finally {
-      this.#pulling = false;
+      this.#isPulling = false;
     }
     const error = this.#error;
     this.#error = null;
@@ -95,13 +95,13 @@ export class PullStream<T> implements AsyncIterableIterator<T> {
 
   /** Read through a call: the flag changes while a pull awaits, which narrowing does not see. */
   #isEnded(): boolean {
-    return this.#ended;
+    return this.#hasEnded;
   }
 
-  async #untilWoken(): Promise<void> {
+  async #waitForNotification(): Promise<void> {
     await new Promise<void>((resolve) => {
-      this.#wakeUp = resolve;
+      this.#resumePull = resolve;
     });
-    this.#wakeUp = null;
+    this.#resumePull = null;
   }
 }

@@ -7,37 +7,37 @@ import type { PresenceStore } from '../ports/presence-store.ts';
 import { PullStream } from './pull-stream.ts';
 import type { EventReason, Platform } from '../../core/enums.ts';
 
-export interface SessionEnding {
+export interface SessionEnd {
   readonly sessionId: SessionId;
   readonly reason: EventReason;
   readonly kickedBy: Platform | null;
   readonly endedAt: Millis;
 }
 
-type Listener = (ending: SessionEnding) => void;
+type SessionEndListener = (ending: SessionEnd) => void;
 
-export class Endings {
+export class SessionEndNotifier {
   readonly #store: PresenceStore;
-  readonly #listeners = new Map<SessionId, Set<Listener>>();
+  readonly #listeners = new Map<SessionId, Set<SessionEndListener>>();
 
   constructor(store: PresenceStore) {
     this.#store = store;
     store.onCommit((changes) => {
       for (const { events } of changes) {
         for (const event of events) {
-          if (event.sessionStatus === 'OFFLINE') this.#tell(event);
+          if (event.sessionStatus === 'OFFLINE') this.#notifyListeners(event);
         }
       }
     });
   }
 
   /** How many sessions have somebody who waits for their end. */
-  get awaited(): number {
+  get awaitedSessionCount(): number {
     return this.#listeners.size;
   }
 
   /** Calls `listener` when the session ends, once. Returns the function that takes it back. */
-  onEnd(id: SessionId, listener: Listener): () => void {
+  onSessionEnd(id: SessionId, listener: SessionEndListener): () => void {
     const listeners = this.#listeners.get(id) ?? new Set();
     this.#listeners.set(id, listeners.add(listener));
     return () => {
@@ -46,24 +46,24 @@ export class Endings {
   }
 
   /** One message when the session ends, also when it ended just before; then the stream is done. */
-  stream({ userId, sessionId }: SessionRef): PullStream<SessionEnding> {
-    let ending: SessionEnding | null = null;
+  streamSessionEnd({ userId, sessionId }: SessionRef): PullStream<SessionEnd> {
+    let ending: SessionEnd | null = null;
     let told = false;
     let looked = false;
-    const stop = this.onEnd(sessionId, (heard) => {
+    const stop = this.onSessionEnd(sessionId, (heard) => {
       ending = heard;
-      stream.wake();
+      stream.notifyAvailable();
     });
-    const stream = new PullStream<SessionEnding>({
-      closed: stop,
-      take: async () => {
+    const stream = new PullStream<SessionEnd>({
+      onClosed: stop,
+      takeNext: async () => {
         if (told) {
           stream.end();
           return null;
         }
         if (!looked) {
           looked = true;
-          const before = await this.#store.findEnded(userId, sessionId);
+          const before = await this.#store.findEndedSession(userId, sessionId);
           if (before !== null) {
             const { reason, kickedBy, endedAt } = before;
             ending ??= { sessionId, reason, kickedBy, endedAt };
@@ -76,7 +76,7 @@ export class Endings {
     return stream;
   }
 
-  #tell({ sessionId, reason, kickedBy, occurredAt }: PresenceEvent): void {
+  #notifyListeners({ sessionId, reason, kickedBy, occurredAt }: PresenceEvent): void {
     const listeners = this.#listeners.get(sessionId);
     if (listeners === undefined) return;
     const ending = { sessionId, reason, kickedBy, endedAt: occurredAt };

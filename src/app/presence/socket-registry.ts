@@ -1,34 +1,35 @@
 /** The open sockets of this server, so that a session's end can reach the ones that it costs. */
 import type { SocketId } from '../../core/ids.ts';
-import type { LostLink } from '../../core/records.ts';
+import type { LostSocket } from '../../core/records.ts';
 import type { PresenceStore } from '../ports/presence-store.ts';
 
 /** A socket, as far as the use cases know one. */
-export interface Link {
+export interface RegisteredSocket {
   readonly id: SocketId;
   /** The session it served has ended or timed out. The door tells the client what it must, then closes. */
-  lose(lost: LostLink): void;
+  onSessionLost(lost: LostSocket): void;
 }
 
-export class Links {
-  readonly #links = new Map<SocketId, Link>();
+export class SocketRegistry {
+  readonly #sockets = new Map<SocketId, RegisteredSocket>();
 
   constructor(store: PresenceStore) {
     store.onCommit((changes) => {
-      for (const { lostLinks } of changes) for (const lost of lostLinks) this.#links.get(lost.link)?.lose(lost);
+      for (const { lostSockets: lostLinks } of changes)
+        for (const lost of lostLinks) this.#sockets.get(lost.socketId)?.onSessionLost(lost);
     });
   }
 
   /** How many sockets are open. */
-  get count(): number {
-    return this.#links.size;
+  get openSocketCount(): number {
+    return this.#sockets.size;
   }
 
-  add(link: Link): void {
-    this.#links.set(link.id, link);
+  register(link: RegisteredSocket): void {
+    this.#sockets.set(link.id, link);
   }
 
-  remove(id: SocketId): void {
-    this.#links.delete(id);
+  unregister(id: SocketId): void {
+    this.#sockets.delete(id);
   }
 }

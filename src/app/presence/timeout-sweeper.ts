@@ -2,41 +2,45 @@
 import { DomainError } from '../../core/errors.ts';
 import type { UserId } from '../../core/ids.ts';
 import type { PresenceStore } from '../ports/presence-store.ts';
-import type { Tracker } from './tracker.ts';
+import type { PresenceTracker } from './tracker.ts';
 
-export interface SweeperLimits {
+export interface TimeoutSweeperLimits {
   /**
    * Users taken at once. More than one portion of them are woken in the order of their ids, so that those
    * in one commit are neighbours on the disk: 16,384 of a million in a random order take less than half
    * the time. What many more would gain, others would wait for: sorting these takes about 10 ms.
    */
-  readonly claim: number;
+  readonly claimSize: number;
   /** Users woken without a pause, so that a million due at once do not stall everybody else: a few ms. */
-  readonly portion: number;
+  readonly batchSize: number;
   /**
    * Portions whose changes are not yet on disk; at this many, no more are taken. Enough to keep the disk
    * busy, few enough that whoever logs in meanwhile does not wait behind many.
    */
-  readonly underWay: number;
+  readonly maxPendingBatches: number;
 }
 
-export const SWEEPER_LIMITS: SweeperLimits = { claim: 16_384, portion: 256, underWay: 3 };
+export const DEFAULT_TIMEOUT_SWEEPER_LIMITS: TimeoutSweeperLimits = {
+  claimSize: 16_384,
+  batchSize: 256,
+  maxPendingBatches: 3,
+};
 
-export class Sweeper {
+export class TimeoutSweeper {
   readonly #store: PresenceStore;
-  readonly #tracker: Tracker;
+  readonly #tracker: PresenceTracker;
   readonly #onFailure: (userId: UserId, error: unknown) => void;
-  readonly #limits: SweeperLimits;
-  #sweep: Promise<void> | undefined;
+  readonly #limits: TimeoutSweeperLimits;
+  #currentSweep: Promise<void> | undefined;
   #stopped = false;
   #backlog = 0;
 
   /** @param onFailure hears of a wake that failed; the store hands the user out again after a while. */
   constructor(
     store: PresenceStore,
-    tracker: Tracker,
+    tracker: PresenceTracker,
     onFailure: (userId: UserId, error: unknown) => void,
-    limits: SweeperLimits = SWEEPER_LIMITS,
+    limits: TimeoutSweeperLimits = DEFAULT_TIMEOUT_SWEEPER_LIMITS,
   ) {
     this.#store = store;
     this.#tracker = tracker;
@@ -54,9 +58,9 @@ export class Sweeper {
    * comes while another is at work is that one.
    * @throws what the store says when it is asked who is due, after those taken before were woken.
    */
-  tick(): Promise<void> {
-    this.#sweep ??= this.#work().finally(() => (this.#sweep = undefined));
-    return this.#sweep;
+  sweep(): Promise<void> {
+    this.#currentSweep ??= this.#runSweep().finally(() => (this.#currentSweep = undefined));
+    return this.#currentSweep;
   }
 
   /** Nobody is taken from now on. Those taken before are woken. */
@@ -64,22 +68,22 @@ export class Sweeper {
     this.#stopped = true;
   }
 
-  async #work(): Promise<void> {
-    await Promise.all([this.#wakeAllDue(), this.#tracker.detachAgain()]);
+  async #runSweep(): Promise<void> {
+    await Promise.all([this.#expireAllDue(), this.#tracker.retryFailedDetaches()]);
   }
 
-  async #wakeAllDue(): Promise<void> {
+  async #expireAllDue(): Promise<void> {
     const underWay: Promise<boolean>[] = [];
     try {
       while (!this.#stopped) {
-        const due = await this.#store.claimDue(this.#limits.claim);
+        const due = await this.#store.claimDueUsers(this.#limits.claimSize);
         if (due.length === 0) break;
         this.#backlog = due.length;
-        for (const portion of this.#portions(due)) {
+        for (const portion of this.#splitIntoBatches(due)) {
           this.#backlog -= portion.length;
-          underWay.push(this.#wake(portion));
+          underWay.push(this.#expireBatch(portion));
           // Where nobody at all can be woken (the disk is full), the others need not be tried: all are handed out again.
-          if (underWay.length >= this.#limits.underWay && !(await underWay.shift())) return;
+          if (underWay.length >= this.#limits.maxPendingBatches && !(await underWay.shift())) return;
         }
       }
     } finally {
@@ -87,8 +91,8 @@ export class Sweeper {
     }
   }
 
-  *#portions(due: readonly UserId[]): Iterable<readonly UserId[]> {
-    const size = this.#limits.portion;
+  *#splitIntoBatches(due: readonly UserId[]): Iterable<readonly UserId[]> {
+    const size = this.#limits.batchSize;
     const inOrder = due.length > size ? due.toSorted() : due;
     for (let start = 0; start < inOrder.length && !this.#stopped; start += size) {
       yield inOrder.slice(start, start + size);
@@ -96,9 +100,9 @@ export class Sweeper {
   }
 
   /** @returns false when all of them were refused. */
-  async #wake(due: readonly UserId[]): Promise<boolean> {
+  async #expireBatch(due: readonly UserId[]): Promise<boolean> {
     try {
-      const failed = await this.#tracker.wake(due);
+      const failed = await this.#tracker.expireDueUsers(due);
       for (const { userId, error } of failed) this.#onFailure(userId, error);
       return failed.length < due.length || !failed.every(({ error }) => error instanceof DomainError);
     } catch (error) {

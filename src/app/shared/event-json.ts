@@ -1,9 +1,9 @@
 /** An event as it is told outside. */
-import { isoMoment } from './iso-timestamp.ts';
+import { formatIsoTimestamp } from './iso-timestamp.ts';
 import type { LoggedEvent } from '../ports/presence-store.ts';
 
 /** For JSON: the fields, names and forms of PresenceEvent in the GraphQL schema. */
-export const toldEvent = (event: LoggedEvent) => ({
+export const eventToJson = (event: LoggedEvent) => ({
   cursor: event.cursor,
   changeId: event.changeId,
   userId: event.userId,
@@ -18,5 +18,5 @@ export const toldEvent = (event: LoggedEvent) => ({
   kickedBy: event.kickedBy,
   customStatus: event.customStatus,
   ipAddress: event.ipAddress,
-  occurredAt: isoMoment(event.occurredAt),
+  occurredAt: formatIsoTimestamp(event.occurredAt),
 });

@@ -2,7 +2,7 @@
  * How large values were, in as many numbers as it has bounds: counted where something happens, for a few
  * nanoseconds each, and read by whoever wants to know. What it is shown as is not its business.
  */
-export class Tally {
+export class Histogram {
   /** Ascending. A value belongs to the first bound that it does not exceed. */
   readonly bounds: readonly number[];
   /** By bound; the last one is of values above every bound. */
@@ -19,7 +19,7 @@ export class Tally {
     return this.#sum;
   }
 
-  add(value: number): void {
+  recordValue(value: number): void {
     const { bounds, counts } = this;
     let at = 0;
     while (at < bounds.length && value > (bounds[at] as number)) at++;
@@ -29,4 +29,6 @@ export class Tally {
 }
 
 /** For times in ms, from one to a minute: what is faster is no matter here, what is slower is too late anyway. */
-export const SOON_MS: readonly number[] = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 60_000];
+export const LATENCY_BUCKETS_MS: readonly number[] = [
+  1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 60_000,
+];

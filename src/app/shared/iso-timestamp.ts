@@ -10,7 +10,7 @@ let day = Number.NaN;
 let date = '';
 
 /** @throws RangeError for what no date can hold. */
-export const isoMoment = (moment: number): string => {
+export const formatIsoTimestamp = (moment: number): string => {
   const ofDay = Math.floor(moment / DAY_MS);
   if (ofDay !== day) {
     date = new Date(ofDay * DAY_MS).toISOString().slice(0, -'00:00:00.000Z'.length);

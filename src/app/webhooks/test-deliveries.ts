@@ -1,27 +1,27 @@
 /** Tests of webhooks: each is attempted once, at once, while its caller waits. */
 import { DomainError } from '../../core/errors.ts';
-import { NOT_TRIED, type WebhookRecord } from '../../core/webhooks/webhook.ts';
+import { NO_ATTEMPTS_YET, type WebhookRecord } from '../../core/webhooks/webhook.ts';
 import type { PresenceStore } from '../ports/presence-store.ts';
-import type { Delivery, WebhookCourier, WebhookSecrets, WebhookStore } from '../ports/webhook-store.ts';
+import type { Delivery, WebhookSender, WebhookSecretFactory, WebhookStore } from '../ports/webhook-store.ts';
 
-export interface WebhookTestsOptions {
+export interface TestDeliveriesOptions {
   readonly clock: Pick<PresenceStore, 'now'>;
   readonly store: WebhookStore;
-  readonly secrets: WebhookSecrets;
-  readonly courier: WebhookCourier;
+  readonly secretFactory: WebhookSecretFactory;
+  readonly sender: WebhookSender;
 }
 
 /** A test takes as long as its receiver likes, up to the timeout. */
-const TESTS_AT_ONCE = 10;
+const MAX_CONCURRENT_TESTS = 10;
 const RETRY_AFTER_MS = 1_000;
 
-export class WebhookTests {
-  readonly #options: WebhookTestsOptions;
+export class TestDeliveries {
+  readonly #options: TestDeliveriesOptions;
   /** Those under way, each with its end. */
-  readonly #underWay = new Set<AbortController>();
+  readonly #running = new Set<AbortController>();
   #isClosed = false;
 
-  constructor(options: WebhookTestsOptions) {
+  constructor(options: TestDeliveriesOptions) {
     this.#options = options;
   }
 
@@ -30,19 +30,19 @@ export class WebhookTests {
    * @returns DELIVERED or DEAD.
    * @throws RATE_LIMITED while ten are under way; BAD_USER_INPUT when the webhook is gone by the end of it.
    */
-  async test(webhook: WebhookRecord): Promise<Delivery> {
-    if (this.#underWay.size >= TESTS_AT_ONCE) {
+  async sendTestDelivery(webhook: WebhookRecord): Promise<Delivery> {
+    if (this.#running.size >= MAX_CONCURRENT_TESTS) {
       throw new DomainError(
         { code: 'RATE_LIMITED', retryAfterMs: RETRY_AFTER_MS },
-        `${TESTS_AT_ONCE} tests of webhooks are under way; at most so many may be.`,
+        `${MAX_CONCURRENT_TESTS} tests of webhooks are under way; at most so many may be.`,
       );
     }
     const cut = new AbortController();
     if (this.#isClosed) cut.abort();
-    this.#underWay.add(cut);
+    this.#running.add(cut);
     try {
-      const delivery = this.#made(webhook);
-      const { status, error } = await this.#options.courier.attempt(webhook, delivery, cut.signal);
+      const delivery = this.#createTestDelivery(webhook);
+      const { status, error } = await this.#options.sender.attemptDelivery(webhook, delivery, cut.signal);
       const attempted: Delivery = {
         ...delivery,
         status: error === null ? 'DELIVERED' : 'DEAD',
@@ -55,20 +55,20 @@ export class WebhookTests {
       await this.#options.store.addDelivery(attempted);
       return attempted;
     } finally {
-      this.#underWay.delete(cut);
+      this.#running.delete(cut);
     }
   }
 
   /** Nobody waits for them any longer: those under way are cut short, later ones too, and have failed. Again is no matter. */
   close(): void {
     this.#isClosed = true;
-    for (const cut of this.#underWay) cut.abort();
+    for (const cut of this.#running) cut.abort();
   }
 
-  #made({ id }: WebhookRecord): Delivery {
+  #createTestDelivery({ id }: WebhookRecord): Delivery {
     const now = this.#options.clock.now();
     return {
-      id: this.#options.secrets.newDeliveryId(),
+      id: this.#options.secretFactory.createDeliveryId(),
       webhookId: id,
       shard: null,
       isTest: true,
@@ -76,7 +76,7 @@ export class WebhookTests {
       events: [],
       eventCount: 0,
       createdAt: now,
-      ...NOT_TRIED,
+      ...NO_ATTEMPTS_YET,
       nextAttemptAt: now,
       giveUpAt: now,
     };

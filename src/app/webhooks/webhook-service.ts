@@ -1,30 +1,30 @@
 /** Webhooks as backends manage them, and what became of what was delivered. Delivering is somebody else's. */
-import { badUserInput, DomainError } from '../../core/errors.ts';
-import { later, type DeliveryId, type WebhookId } from '../../core/ids.ts';
-import { quoted } from '../../core/quote.ts';
+import { badUserInputError, DomainError } from '../../core/errors.ts';
+import { addMs, type DeliveryId, type WebhookId } from '../../core/ids.ts';
+import { quoteText } from '../../core/quote.ts';
 import type { DeliveryStatus, EventReason, WebhookFormat } from '../../core/enums.ts';
 import {
-  changeWebhook,
-  checkedPreviousSecretValidMs,
-  checkedReasons,
+  applyWebhookChange,
+  validatePreviousSecretValidMs,
+  validateReasons,
   DEFAULT_PREVIOUS_SECRET_VALID_MS,
 } from '../../core/webhooks/webhook-update.ts';
-import { checkedSecret } from '../../core/webhooks/webhook-secret.ts';
+import { validateSecret } from '../../core/webhooks/webhook-secret.ts';
 import type { WebhookRecord } from '../../core/webhooks/webhook.ts';
 import type { PresenceStore } from '../ports/presence-store.ts';
 import {
   MAX_URL_CHARACTERS,
   type Delivery,
   type DeliveryPage,
-  type WebhookCourier,
-  type WebhookSecrets,
+  type WebhookSender,
+  type WebhookSecretFactory,
   type WebhookStore,
-  type WebhookTargets,
+  type WebhookUrlPolicy,
 } from '../ports/webhook-store.ts';
-import { WebhookTests } from './test-deliveries.ts';
+import { TestDeliveries } from './test-deliveries.ts';
 
 /** A webhook as a backend asks for it. Null is as good as left out. */
-export interface NewWebhook {
+export interface CreateWebhookRequest {
   readonly url: string;
   /** Left out, one is made for STANDARD; with TENCENT requests are not signed then. */
   readonly secret?: string | null | undefined;
@@ -40,7 +40,7 @@ export interface NewWebhook {
  * What is left out stays. Null has a meaning for `reasons` and `secret`, is as good as left out for `rotateSecret` and
  * `previousSecretValidMs`, which are nothing of the webhook itself, and wrong for the others.
  */
-export interface WebhookUpdate {
+export interface UpdateWebhookRequest {
   readonly url?: string | null | undefined;
   readonly secret?: string | null | undefined;
   readonly rotateSecret?: boolean | null | undefined;
@@ -52,30 +52,30 @@ export interface WebhookUpdate {
 }
 
 /** The one answer with a secret in it. */
-export interface ShownWebhook {
+export interface WebhookWithSecret {
   readonly webhook: WebhookRecord;
   /** The new one; null: there is none. */
   readonly secret: string | null;
 }
 
-export interface DeliveriesAsked {
+export interface ListDeliveriesRequest {
   readonly status: DeliveryStatus | null;
   readonly webhookId: WebhookId | null;
   readonly after: DeliveryId | null;
   readonly limit: number;
 }
 
-export interface RedeliveryAsked {
+export interface RedeliverRequest {
   readonly deliveryId: DeliveryId | null;
   /** All of this webhook that are DEAD. */
   readonly webhookId: WebhookId | null;
 }
 
-export interface WebhookParts {
+export interface WebhookServiceOptions {
   readonly store: WebhookStore;
-  readonly secrets: WebhookSecrets;
-  readonly targets: WebhookTargets;
-  readonly courier: WebhookCourier;
+  readonly secretFactory: WebhookSecretFactory;
+  readonly urlPolicy: WebhookUrlPolicy;
+  readonly sender: WebhookSender;
   /** Those that this server serves. */
   readonly formats: readonly WebhookFormat[];
   /** For how long a delivery that fails is tried again. */
@@ -83,33 +83,33 @@ export interface WebhookParts {
 }
 
 // `URL` would leave out some of them, and send to another address than is shown.
-const NOT_IN_A_URL = /[\s\p{Cc}]/u;
+const FORBIDDEN_IN_URL = /[\s\p{Cc}]/u;
 
 /** A delivery may have hundreds of events: a page is full with so many of them, too. */
 const MAX_PAGE_EVENTS = 500;
 /** Asked of the store at once, so that no more than these are read for nothing. */
-const READ_AT_ONCE = 20;
+const STORE_PAGE_SIZE = 20;
 
-export class Webhooks {
-  readonly #presence: Pick<PresenceStore, 'now' | 'log'>;
-  readonly #parts: WebhookParts;
-  readonly #tests: WebhookTests;
+export class WebhookService {
+  readonly #presence: Pick<PresenceStore, 'now' | 'eventLog'>;
+  readonly #options: WebhookServiceOptions;
+  readonly #testDeliveries: TestDeliveries;
 
   /** @param presence whose events are delivered, and whose clock is the one time there is. */
-  constructor(presence: Pick<PresenceStore, 'now' | 'log'>, parts: WebhookParts) {
+  constructor(presence: Pick<PresenceStore, 'now' | 'eventLog'>, parts: WebhookServiceOptions) {
     this.#presence = presence;
-    this.#parts = parts;
-    this.#tests = new WebhookTests({ ...parts, clock: presence });
+    this.#options = parts;
+    this.#testDeliveries = new TestDeliveries({ ...parts, clock: presence });
   }
 
   /** All of them, in the order in which they were made. */
-  list(): Promise<readonly WebhookRecord[]> {
-    return this.#parts.store.webhooks();
+  listWebhooks(): Promise<readonly WebhookRecord[]> {
+    return this.#options.store.listWebhooks();
   }
 
   /** Null: there is none. */
-  async find(id: WebhookId): Promise<WebhookRecord | null> {
-    return (await this.list()).find((webhook) => webhook.id === id) ?? null;
+  async findWebhook(id: WebhookId): Promise<WebhookRecord | null> {
+    return (await this.listWebhooks()).find((webhook) => webhook.id === id) ?? null;
   }
 
   /**
@@ -117,17 +117,17 @@ export class Webhooks {
    * @throws BAD_USER_INPUT for a URL, a format or a secret that will not do, reasons that are none or name one twice,
    * and when there are as many webhooks as there may be.
    */
-  async create(asked: NewWebhook): Promise<ShownWebhook> {
-    const { store, secrets } = this.#parts;
-    const url = this.#checkedUrl(asked.url);
-    const format = this.#checkedFormat(asked.format ?? 'STANDARD');
-    const reasons = checkedReasons(asked.reasons ?? null);
-    const own = asked.secret == null ? null : checkedSecret(format, asked.secret);
-    const secret = own ?? (format === 'STANDARD' ? secrets.newSecret() : null);
-    const start = await this.#presence.log.latestCursor();
+  async createWebhook(asked: CreateWebhookRequest): Promise<WebhookWithSecret> {
+    const { store, secretFactory: secrets } = this.#options;
+    const url = this.#validateUrl(asked.url);
+    const format = this.#validateFormat(asked.format ?? 'STANDARD');
+    const reasons = validateReasons(asked.reasons ?? null);
+    const own = asked.secret == null ? null : validateSecret(format, asked.secret);
+    const secret = own ?? (format === 'STANDARD' ? secrets.createSecret() : null);
+    const start = await this.#presence.eventLog.getLatestCursor();
     const now = this.#presence.now();
     const webhook: WebhookRecord = {
-      id: secrets.newWebhookId(),
+      id: secrets.createWebhookId(),
       url,
       format,
       secret,
@@ -137,7 +137,7 @@ export class Webhooks {
       state: 'ACTIVE',
       createdAt: now,
       changedAt: now,
-      start,
+      startCursor: start,
     };
     await store.createWebhook(webhook);
     return { webhook, secret };
@@ -147,35 +147,37 @@ export class Webhooks {
    * A changed URL, format or secret holds from the next attempt on, a changed filter for what is in no delivery yet.
    * @throws BAD_USER_INPUT as `create`; for a webhook that there is not; for a secret that is the present one.
    */
-  async update(id: WebhookId, asked: WebhookUpdate): Promise<ShownWebhook> {
-    const { store, secrets } = this.#parts;
-    const url = given('url', asked.url);
-    const format = given('format', asked.format);
+  async updateWebhook(id: WebhookId, asked: UpdateWebhookRequest): Promise<WebhookWithSecret> {
+    const { store, secretFactory: secrets } = this.#options;
+    const url = rejectNull('url', asked.url);
+    const format = rejectNull('format', asked.format);
     const { reasons } = asked;
     if (asked.rotateSecret === true && asked.secret !== undefined) {
-      throw badUserInput('secret is given, and rotateSecret asks for a new one to be made: only one of them is right.');
+      throw badUserInputError(
+        'secret is given, and rotateSecret asks for a new one to be made: only one of them is right.',
+      );
     }
     const change = {
-      url: url === undefined ? undefined : this.#checkedUrl(url),
-      format: format === undefined ? undefined : this.#checkedFormat(format),
-      reasons: reasons === undefined ? undefined : checkedReasons(reasons),
-      userStatusOnly: given('userStatusOnly', asked.userStatusOnly),
-      enabled: given('enabled', asked.enabled),
-      previousSecretValidMs: checkedPreviousSecretValidMs(
+      url: url === undefined ? undefined : this.#validateUrl(url),
+      format: format === undefined ? undefined : this.#validateFormat(format),
+      reasons: reasons === undefined ? undefined : validateReasons(reasons),
+      userStatusOnly: rejectNull('userStatusOnly', asked.userStatusOnly),
+      enabled: rejectNull('enabled', asked.enabled),
+      previousSecretValidMs: validatePreviousSecretValidMs(
         asked.previousSecretValidMs ?? DEFAULT_PREVIOUS_SECRET_VALID_MS,
       ),
-      secret: asked.rotateSecret === true ? secrets.newSecret() : asked.secret,
+      secret: asked.rotateSecret === true ? secrets.createSecret() : asked.secret,
     };
     const now = this.#presence.now();
-    const webhook = await store.updateWebhook(id, (before) => changeWebhook(before, change, now));
-    if (webhook === null) throw noWebhook(id);
+    const webhook = await store.updateWebhook(id, (before) => applyWebhookChange(before, change, now));
+    if (webhook === null) throw unknownWebhookError(id);
     return { webhook, secret: change.secret ?? null };
   }
 
   /** With all its deliveries. @returns what it was. @throws BAD_USER_INPUT when there is none. */
-  async delete(id: WebhookId): Promise<WebhookRecord> {
-    const webhook = await this.#parts.store.deleteWebhook(id);
-    if (webhook === null) throw noWebhook(id);
+  async deleteWebhook(id: WebhookId): Promise<WebhookRecord> {
+    const webhook = await this.#options.store.deleteWebhook(id);
+    if (webhook === null) throw unknownWebhookError(id);
     return webhook;
   }
 
@@ -184,16 +186,16 @@ export class Webhooks {
    * it has 500 events.
    * @throws BAD_USER_INPUT for a webhook that there is not, or an `after` that is (no longer) a delivery.
    */
-  async deliveries({ status, webhookId, after, limit }: DeliveriesAsked): Promise<DeliveryPage> {
-    if (webhookId !== null) await this.#existing(webhookId);
+  async listDeliveries({ status, webhookId, after, limit }: ListDeliveriesRequest): Promise<DeliveryPage> {
+    if (webhookId !== null) await this.#requireWebhook(webhookId);
     const found: Delivery[] = [];
     let events = 0;
     for (;;) {
-      const page = await this.#parts.store.deliveries({
+      const page = await this.#options.store.listDeliveries({
         status: status ?? undefined,
         webhookId: webhookId ?? undefined,
         after: found.at(-1)?.id ?? after,
-        limit: Math.min(limit - found.length, READ_AT_ONCE),
+        limit: Math.min(limit - found.length, STORE_PAGE_SIZE),
       });
       for (const [index, delivery] of page.deliveries.entries()) {
         found.push(delivery);
@@ -213,19 +215,19 @@ export class Webhooks {
    * @returns how many.
    * @throws BAD_USER_INPUT unless exactly one of the two is asked for; for a delivery, or a webhook, that there is not; for one delivery that has nothing to be delivered.
    */
-  async redeliver(asked: RedeliveryAsked): Promise<number> {
-    const { store, retryForMs } = this.#parts;
-    const which = exactlyOne(asked);
-    if ('webhookId' in which) await this.#existing(which.webhookId);
+  async redeliver(asked: RedeliverRequest): Promise<number> {
+    const { store, retryForMs } = this.#options;
+    const which = requireOneSelector(asked);
+    if ('webhookId' in which) await this.#requireWebhook(which.webhookId);
     else {
       const delivery = await store.findDelivery(which.deliveryId);
-      if (delivery === null) throw badUserInput(`There is no delivery ${quoted(which.deliveryId)}.`);
+      if (delivery === null) throw badUserInputError(`There is no delivery ${quoteText(which.deliveryId)}.`);
       if (delivery.status === 'DEAD' && delivery.events.length === 0) {
-        throw badUserInput(`The delivery ${quoted(which.deliveryId)} has no events that could be delivered.`);
+        throw badUserInputError(`The delivery ${quoteText(which.deliveryId)} has no events that could be delivered.`);
       }
     }
     const now = this.#presence.now();
-    const revived = await store.redeliver(which, (delivery) =>
+    const revived = await store.requeueDeadDeliveries(which, (delivery) =>
       delivery.events.length === 0
         ? delivery
         : {
@@ -234,7 +236,7 @@ export class Webhooks {
             shard: null,
             attempts: 0,
             nextAttemptAt: now,
-            giveUpAt: later(now, retryForMs),
+            giveUpAt: addMs(now, retryForMs),
           },
     );
     return revived.length;
@@ -245,47 +247,51 @@ export class Webhooks {
    * @returns DELIVERED or DEAD.
    * @throws BAD_USER_INPUT for a webhook that there is not, RATE_LIMITED while ten tests are under way.
    */
-  async test(id: WebhookId): Promise<Delivery> {
-    return this.#tests.test(await this.#existing(id));
+  async sendTestDelivery(id: WebhookId): Promise<Delivery> {
+    return this.#testDeliveries.sendTestDelivery(await this.#requireWebhook(id));
   }
 
   /** Tests under way, and later ones, are cut short: a closing server waits for no receiver. Again is no matter. */
   close(): void {
-    this.#tests.close();
+    this.#testDeliveries.close();
   }
 
-  async #existing(id: WebhookId): Promise<WebhookRecord> {
-    const webhook = await this.find(id);
-    if (webhook === null) throw noWebhook(id);
+  async #requireWebhook(id: WebhookId): Promise<WebhookRecord> {
+    const webhook = await this.findWebhook(id);
+    if (webhook === null) throw unknownWebhookError(id);
     return webhook;
   }
 
   /** @throws BAD_USER_INPUT, without the URL: there may be a password in it. */
-  #checkedUrl(text: string): string {
-    if (text.length > MAX_URL_CHARACTERS) throw badUserInput(`url is longer than ${MAX_URL_CHARACTERS} characters.`);
-    const isUrl = !NOT_IN_A_URL.test(text) && URL.canParse(text);
-    if (!isUrl) throw badUserInput('url is no URL, such as https://chat.example/hook.');
-    const refusal = this.#parts.targets.refusal(new URL(text));
-    if (refusal !== null) throw badUserInput(`url will not do. ${refusal}`);
+  #validateUrl(text: string): string {
+    if (text.length > MAX_URL_CHARACTERS)
+      throw badUserInputError(`url is longer than ${MAX_URL_CHARACTERS} characters.`);
+    const isUrl = !FORBIDDEN_IN_URL.test(text) && URL.canParse(text);
+    if (!isUrl) throw badUserInputError('url is no URL, such as https://chat.example/hook.');
+    const refusal = this.#options.urlPolicy.getRejectionReason(new URL(text));
+    if (refusal !== null) throw badUserInputError(`url will not do. ${refusal}`);
     return text;
   }
 
-  #checkedFormat(format: WebhookFormat): WebhookFormat {
-    if (this.#parts.formats.includes(format)) return format;
-    throw badUserInput(`The format ${format} is not served here: PORCHLIGHT_TENCENT is not on.`);
+  #validateFormat(format: WebhookFormat): WebhookFormat {
+    if (this.#options.formats.includes(format)) return format;
+    throw badUserInputError(`The format ${format} is not served here: PORCHLIGHT_TENCENT is not on.`);
   }
 }
 
-const noWebhook = (id: WebhookId): DomainError => badUserInput(`There is no webhook ${quoted(id)}.`);
+const unknownWebhookError = (id: WebhookId): DomainError => badUserInputError(`There is no webhook ${quoteText(id)}.`);
 
-const exactlyOne = ({ deliveryId, webhookId }: RedeliveryAsked): Parameters<WebhookStore['redeliver']>[0] => {
+const requireOneSelector = ({
+  deliveryId,
+  webhookId,
+}: RedeliverRequest): Parameters<WebhookStore['requeueDeadDeliveries']>[0] => {
   if (deliveryId !== null && webhookId === null) return { deliveryId };
   if (webhookId !== null && deliveryId === null) return { webhookId };
-  throw badUserInput('Exactly one of deliveryId and webhookId is right.');
+  throw badUserInputError('Exactly one of deliveryId and webhookId is right.');
 };
 
 /** What was not left out. @throws BAD_USER_INPUT for null, which is no value of it. */
-const given = <Value>(name: string, value: Value | null | undefined): Value | undefined => {
-  if (value === null) throw badUserInput(`${name} is null; left out, it stays as it is.`);
+const rejectNull = <Value>(name: string, value: Value | null | undefined): Value | undefined => {
+  if (value === null) throw badUserInputError(`${name} is null; left out, it stays as it is.`);
   return value;
 };

@@ -20,28 +20,28 @@ export interface WebhookRecord {
   readonly createdAt: Millis;
   readonly changedAt: Millis;
   /** The end of the log when it was made: it is told what comes after. */
-  readonly start: Cursor;
+  readonly startCursor: Cursor;
 }
 
 /** Is the event to be delivered? A changed filter holds for whatever is not in a delivery yet. */
-export const isWanted = (
+export const matchesEventFilter = (
   { reasons, userStatusOnly }: Pick<WebhookRecord, 'reasons' | 'userStatusOnly'>,
   { reason, status, previousStatus }: PresenceEvent,
 ): boolean => (reasons === null || reasons.includes(reason)) && (!userStatusOnly || status !== previousStatus);
 
 /** The secret before the present one, while it signs too. */
-export const previousInForce = (
+export const findValidPreviousSecret = (
   { previousSecret }: Pick<WebhookRecord, 'previousSecret'>,
   now: Millis,
 ): WebhookRecord['previousSecret'] =>
   previousSecret !== null && previousSecret.validUntil > now ? previousSecret : null;
 
 /** The secrets that sign now, the present one first. */
-export const secretsInForce = (
+export const listValidSecrets = (
   webhook: Pick<WebhookRecord, 'secret' | 'previousSecret'>,
   now: Millis,
 ): readonly string[] =>
-  [webhook.secret, previousInForce(webhook, now)?.secret].filter((secret) => typeof secret === 'string');
+  [webhook.secret, findValidPreviousSecret(webhook, now)?.secret].filter((secret) => typeof secret === 'string');
 
 /** One of the ways, side by side, in which a webhook is told: the users whose ids fall on it, each always on the same. */
 export type Shard = number;
@@ -49,7 +49,7 @@ export type Shard = number;
 export const SHARDS_PER_WEBHOOK = 8;
 
 /** FNV-1a over UTF-16: spreads users evenly, and must never change, for what a shard has delivered is kept by its number. */
-export const shardOf = (userId: string): Shard => {
+export const computeShard = (userId: string): Shard => {
   let hash = 0x811c9dc5;
   for (let at = 0; at < userId.length; at++) hash = Math.imul(hash ^ userId.charCodeAt(at), 0x01000193);
   return ((hash ^ (hash >>> 15)) >>> 0) % SHARDS_PER_WEBHOOK;
@@ -82,4 +82,4 @@ export interface DeliveryRecord<Event> {
 }
 
 /** Of a delivery of which no attempt was made yet. */
-export const NOT_TRIED = { attempts: 0, lastAttemptAt: null, lastStatus: null, lastError: null } as const;
+export const NO_ATTEMPTS_YET = { attempts: 0, lastAttemptAt: null, lastStatus: null, lastError: null } as const;

@@ -1,17 +1,18 @@
-/** Which pages of other origins a browser may let in. There are no cookies, so none of this takes credentials. */
+/**
+ * Decides which pages of other origins a browser may give access. The server uses no cookies, so CORS is never allowed
+ * with credentials.
+ */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
+/** Origins in lower case; `*` allows all. */
 export type AllowedOrigins = readonly string[];
 
 const isAllowed = (origin: string, allowed: AllowedOrigins): boolean =>
   allowed.includes('*') || allowed.includes(origin.toLowerCase());
 
-/**
- * Says to a browser whether the page that asks may read the answer. A page of an origin that is not
- * allowed is told nothing, which to its browser is a no.
- */
-export const allowOrigin = (request: IncomingMessage, response: ServerResponse, allowed: AllowedOrigins): void => {
-  // The answer differs by origin, unless none or all are allowed: caches must know.
+/** Sets the CORS headers. A page of an origin that is not allowed receives none, so its browser denies access. */
+export const setCorsHeaders = (request: IncomingMessage, response: ServerResponse, allowed: AllowedOrigins): void => {
+  // Caches must know that the response depends on the origin, unless no or all origins are allowed.
   if (allowed.length > 0 && !allowed.includes('*')) response.setHeader('Vary', 'Origin');
   const { origin } = request.headers;
   if (origin === undefined || !isAllowed(origin, allowed)) return;
@@ -19,21 +20,24 @@ export const allowOrigin = (request: IncomingMessage, response: ServerResponse, 
   response.setHeader('Access-Control-Expose-Headers', 'X-Request-Id, Retry-After');
   if (request.method !== 'OPTIONS') return;
   response.setHeader('Access-Control-Allow-Methods', 'GET, POST');
-  // Nothing rides on a header by itself, so clients may send what they like (tracing, their name and version).
-  const asked = request.headers['access-control-request-headers'];
-  response.setHeader('Access-Control-Allow-Headers', asked ?? 'Authorization, Content-Type');
+  // No header grants access by itself, so clients may send any (tracing, their name and version).
+  const requested = request.headers['access-control-request-headers'];
+  response.setHeader('Access-Control-Allow-Headers', requested ?? 'Authorization, Content-Type');
   response.setHeader('Access-Control-Max-Age', '7200');
 };
 
-/** A browser lets every page open a socket: it is the server that must look. Whatever is no browser sends no Origin. */
-export const maySocket = (request: IncomingMessage, allowed: AllowedOrigins): boolean => {
+/**
+ * Whether an upgrade to WebSocket may come from its origin. Browsers do not restrict WebSockets, so the server must
+ * check. Clients other than browsers send no `Origin` and are allowed, as is the server's own origin.
+ */
+export const isSocketOriginAllowed = (request: IncomingMessage, allowed: AllowedOrigins): boolean => {
   const { origin, host } = request.headers;
   if (origin === undefined || isAllowed(origin, allowed)) return true;
-  return URL.canParse(origin) && host !== undefined && sameHost(new URL(origin), host);
+  return URL.canParse(origin) && host !== undefined && hasHost(new URL(origin), host);
 };
 
-/** The scheme is not compared: behind a proxy that ends TLS only the browser knows it. */
-const sameHost = (origin: URL, host: string): boolean => {
+/** The scheme is not compared: behind a proxy that terminates TLS, only the browser knows it. */
+const hasHost = (origin: URL, host: string): boolean => {
   const own = `${origin.protocol}//${host}`;
   return origin.host !== '' && URL.canParse(own) && new URL(own).host === origin.host;
 };

@@ -1,99 +1,106 @@
-/** Who is asking: the one place that answers it, for both doors. */
+/** Authenticates callers, for both transports. */
 import { hash, timingSafeEqual } from 'node:crypto';
-import { BACKEND, NOBODY, type Caller } from '../../app/auth/caller.ts';
+import { BACKEND_CALLER, UNAUTHENTICATED_CALLER, type Caller } from '../../app/auth/caller.ts';
 import type { PresenceStore } from '../../app/ports/presence-store.ts';
-import { isRevoked, revoked } from '../../app/auth/token-revocations.ts';
-import { sessionEnded } from '../../app/presence/tracker.ts';
-import type { UserToken, UserTokenKind } from '../../app/ports/user-token.ts';
-import { unauthenticated } from '../../core/errors.ts';
+import { isTokenRevoked, tokenRevokedError } from '../../app/auth/token-revocations.ts';
+import { sessionEndedError } from '../../app/presence/tracker.ts';
+import type { UserToken, UserTokenVerifier } from '../../app/ports/user-token.ts';
+import { unauthenticatedError } from '../../core/errors.ts';
 import type { UserId } from '../../core/ids.ts';
-import { findSession, unknownUser, type UserRecord } from '../../core/records.ts';
+import { findSession, createUnknownUser, type UserRecord } from '../../core/records.ts';
 import { JwtVerifier, type JwtSettings } from './jwt.ts';
-import { sameText } from './constant-time-equal.ts';
-import { looksLikeSessionToken, readSessionToken } from './session-token.ts';
+import { constantTimeEqual } from './constant-time-equal.ts';
+import { hasSessionTokenPrefix, parseSessionToken } from './session-token.ts';
 
 export interface AuthSettings extends JwtSettings {
   /** SHA-256 of each key's UTF-8 bytes. */
   readonly apiKeys: readonly Buffer[];
-  /** What vouches for users beside JWTs; left out, nothing does. */
-  readonly userTokens?: readonly UserTokenKind[];
+  /** Verifiers of user tokens other than JWTs. Omitted: JWTs only. */
+  readonly userTokens?: readonly UserTokenVerifier[];
 }
 
-export type Authenticate = (authorization: string | undefined) => Promise<Caller>;
+/** Identifies the caller by the `Authorization` header or its equivalent in `connection_init`. */
+export type Authenticator = (authorization: string | undefined) => Promise<Caller>;
 
-/** The scheme's case is free (RFC 9110); the credential's is not. */
+/** The scheme is case-insensitive (RFC 9110); the credential is not. */
 const BEARER = /^Bearer +([^\s]+)$/i;
-const LONGEST = 8_192;
+const MAX_CREDENTIAL_LENGTH = 8_192;
 
 /**
- * @returns a function that knows the caller by the `authorization` she sent; none at all is NOBODY.
- * It throws SESSION_ENDED, UNAUTHENTICATED (an `ExpiredToken` when a user's token is merely too old), or
- * OVERLOADED when the keys of JWTs cannot be had.
+ * Returns an authenticator. Without a credential the caller is unauthenticated, which is not an error. It throws
+ * SESSION_ENDED, UNAUTHENTICATED (an `ExpiredTokenError` when a user token is only too old), or OVERLOADED when the
+ * keys of JWTs are unavailable.
  */
-export const createAuthenticate = (
+export const createAuthenticator = (
   store: PresenceStore,
   settings: AuthSettings,
   onKeysUnavailable: (error: unknown) => void,
-): Authenticate => {
+): Authenticator => {
   const verifier = new JwtVerifier(settings, onKeysUnavailable);
   return async (authorization) => {
-    if (authorization === undefined) return NOBODY;
-    const token = bearerOf(authorization);
-    if (token === null) throw unauthenticated('Authorization must be `Bearer …`.');
-    // The most frequent ones first. Somebody's API key may look like a session token, down to the last letter.
-    const session = looksLikeSessionToken(token) ? await sessionCaller(store, token) : null;
-    if (session !== null) return session;
-    if (isOneOf(token, settings.apiKeys)) return BACKEND;
-    if (looksLikeSessionToken(token)) throw unauthenticated('The session token is not valid.');
-    const kind = settings.userTokens?.find((each) => each.isOne(token));
+    if (authorization === undefined) return UNAUTHENTICATED_CALLER;
+    const token = parseBearerToken(authorization);
+    if (token === null) throw unauthenticatedError('Authorization must be `Bearer …`.');
+    // Session tokens are the most frequent, so they come first. An API key may have the format of a session token.
+    const sessionCaller = hasSessionTokenPrefix(token) ? await findSessionCaller(store, token) : null;
+    if (sessionCaller !== null) return sessionCaller;
+    if (matchesAnyDigest(token, settings.apiKeys)) return BACKEND_CALLER;
+    if (hasSessionTokenPrefix(token)) throw unauthenticatedError('The session token is not valid.');
+    const userTokenVerifier = settings.userTokens?.find((each) => each.matchesFormat(token));
     const now = store.now();
-    return callerOf(store, kind === undefined ? await verifier.verify(token, now) : kind.verify(token, now));
+    const userToken =
+      userTokenVerifier === undefined ? await verifier.verify(token, now) : userTokenVerifier.verifyToken(token, now);
+    return createUserCaller(store, userToken);
   };
 };
 
-/** The credential; null when it is none, or too long to be one. */
-export const bearerOf = (authorization: string | undefined): string | null => {
+/** Returns the credential of a Bearer header; null when there is none, or when it is too long. */
+export const parseBearerToken = (authorization: string | undefined): string | null => {
   const [, token] = BEARER.exec(authorization ?? '') ?? [];
-  return token === undefined || token.length > LONGEST ? null : token;
+  return token === undefined || token.length > MAX_CREDENTIAL_LENGTH ? null : token;
 };
 
-/** Is it an API key? Told without a look at the store, or at what signs JWTs. */
-export const isBackend = (authorization: string | undefined, apiKeys: readonly Buffer[]): boolean => {
-  const token = bearerOf(authorization);
-  return token !== null && isOneOf(token, apiKeys);
+/** Whether the credential is an API key. Reads neither the store nor the keys of JWTs. */
+export const hasApiKey = (authorization: string | undefined, apiKeys: readonly Buffer[]): boolean => {
+  const token = parseBearerToken(authorization);
+  return token !== null && matchesAnyDigest(token, apiKeys);
 };
 
-/** Compares with every digest (SHA-256), so that the time taken does not tell which one was nearly right. */
-export const isOneOf = (token: string, digests: readonly Buffer[]): boolean => {
-  const digest = hash('sha256', token, 'buffer');
-  let found = false;
-  for (const known of digests) if (timingSafeEqual(digest, known)) found = true;
-  return found;
+/** Compares with every SHA-256 digest in constant time, so that the duration reveals nothing about the keys. */
+export const matchesAnyDigest = (token: string, digests: readonly Buffer[]): boolean => {
+  const tokenDigest = hash('sha256', token, 'buffer');
+  let isMatch = false;
+  for (const digest of digests) if (timingSafeEqual(tokenDigest, digest)) isMatch = true;
+  return isMatch;
 };
 
-/** Null when it is no token of a session that is, or is remembered. */
-const sessionCaller = async (store: PresenceStore, token: string): Promise<Caller | null> => {
-  const claim = readSessionToken(token);
-  if (claim === null) return null;
-  const { userId, sessionId, tokenHash } = claim;
-  const session = findSession(await readUser(store, userId), sessionId);
-  if (session !== undefined && sameText(session.tokenHash, tokenHash)) {
-    return { kind: 'app', userId, watch: session.watch, jwt: null, sessionId };
+/**
+ * @returns null when the token belongs to no session, neither a live one nor an ended one that is still kept.
+ * @throws SESSION_ENDED
+ */
+const findSessionCaller = async (store: PresenceStore, token: string): Promise<Caller | null> => {
+  const parsed = parseSessionToken(token);
+  if (parsed === null) return null;
+  const { userId, sessionId, tokenHash } = parsed;
+  const session = findSession(await readUserRecord(store, userId), sessionId);
+  if (session !== undefined && constantTimeEqual(session.tokenHash, tokenHash)) {
+    return { kind: 'app', userId, watchScope: session.watchScope, jwt: null, sessionId };
   }
-  const ended = session === undefined ? await store.findEnded(userId, sessionId) : null;
-  if (ended !== null && sameText(ended.session.tokenHash, tokenHash)) throw sessionEnded(ended);
+  const ended = session === undefined ? await store.findEndedSession(userId, sessionId) : null;
+  if (ended !== null && constantTimeEqual(ended.session.tokenHash, tokenHash)) throw sessionEndedError(ended);
   return null;
 };
 
-/** @throws UNAUTHENTICATED for a token that is revoked. */
-const callerOf = async (store: PresenceStore, token: UserToken): Promise<Caller> => {
-  const { userId, watch, issuedAt, expiresAt } = token;
-  const user = await readUser(store, userId);
-  if (isRevoked(issuedAt, user.tokensRevokedBefore)) throw revoked();
-  return { kind: 'app', userId, watch, jwt: { issuedAt, expiresAt }, sessionId: null };
+/** @throws UNAUTHENTICATED for a revoked token. */
+const createUserCaller = async (store: PresenceStore, token: UserToken): Promise<Caller> => {
+  const { userId, watchScope, issuedAt, expiresAt } = token;
+  const user = await readUserRecord(store, userId);
+  if (isTokenRevoked(issuedAt, user.tokensRevokedBefore)) throw tokenRevokedError();
+  return { kind: 'app', userId, watchScope, jwt: { issuedAt, expiresAt }, sessionId: null };
 };
 
-export const readUser = async (store: PresenceStore, id: UserId): Promise<UserRecord> => {
-  const [user] = await store.read([id]);
-  return user ?? unknownUser(id, 0);
+/** Returns an empty record, with version 0, for a user who has never logged in. */
+export const readUserRecord = async (store: PresenceStore, id: UserId): Promise<UserRecord> => {
+  const [user] = await store.readUsers([id]);
+  return user ?? createUnknownUser(id, 0);
 };

@@ -1,28 +1,40 @@
 /**
- * HS256, checked right here: an HMAC takes 2 us, and the library's way through Web Crypto and its thread
- * pool 20. Nothing else is done by ourselves: the claims of what is signed are the library's to check.
+ * Verifies HS256 signatures synchronously. node's HMAC takes about 2 µs; jose uses Web Crypto and its thread pool, which
+ * takes about 20 µs.
  */
 import { createHmac, type KeyObject } from 'node:crypto';
-import { decodeProtectedHeader, errors, UnsecuredJWT, type JWTClaimVerificationOptions, type JWTPayload } from 'jose';
-import { sameText } from './constant-time-equal.ts';
+import { base64url, type JWTPayload, type ProtectedHeaderParameters } from 'jose';
+import { constantTimeEqual } from './constant-time-equal.ts';
+import { invalidTokenError } from './jwt-claims.ts';
 
-/** What the library reads without asking for a signature. */
-const UNSIGNED_HEADER = Buffer.from('{"alg":"none"}').toString('base64url');
+const utf8 = new TextDecoder('utf-8', { fatal: true });
 
-/** @throws errors of the library: for another signature or form, and for claims that do not fit `options`. */
-export const claimsSignedWith = (
-  secret: KeyObject,
-  token: string,
-  options: JWTClaimVerificationOptions,
-): JWTPayload => {
-  const [header, payload, signature, more] = token.split('.');
-  if (header === undefined || payload === undefined || signature === undefined || more !== undefined) {
-    throw new errors.JWSInvalid('Not a signed token.');
+/**
+ * Returns the claims of a token with a valid signature. The claims themselves are not checked.
+ * @param header the decoded header of the token. A header with `crit` is rejected: it lists extensions that must be
+ *   understood, and this server understands none.
+ * @throws UNAUTHENTICATED for another algorithm, a wrong signature, or a payload that is not a JSON object.
+ */
+export const verifyHs256 = (secret: KeyObject, token: string, header: ProtectedHeaderParameters): JWTPayload => {
+  if (header.alg !== 'HS256' || header.crit !== undefined) throw invalidTokenError();
+  const [headerPart, payload, signature, ...rest] = token.split('.');
+  if (payload === undefined || signature === undefined || rest.length > 0) throw invalidTokenError();
+  const expected = createHmac('sha256', secret).update(`${headerPart}.${payload}`).digest('base64url');
+  if (!constantTimeEqual(signature, expected)) throw invalidTokenError();
+  const claims = parsePayload(payload);
+  if (!isJsonObject(claims)) throw invalidTokenError();
+  return claims;
+};
+
+const isJsonObject = (value: unknown): value is JWTPayload =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** Returns undefined for what is not JSON in UTF-8 and base64url. */
+const parsePayload = (payload: string): unknown => {
+  try {
+    return JSON.parse(utf8.decode(base64url.decode(payload)));
+  } catch {
+    // Every defect of a token has the same error.
+    return undefined;
   }
-  // Extensions that must be understood: there is none that we do.
-  const { alg, crit } = decodeProtectedHeader(token);
-  if (alg !== 'HS256' || crit !== undefined) throw new errors.JOSENotSupported('Not HS256 as it is.');
-  const expected = createHmac('sha256', secret).update(`${header}.${payload}`).digest('base64url');
-  if (!sameText(signature, expected)) throw new errors.JWSSignatureVerificationFailed();
-  return UnsecuredJWT.decode(`${UNSIGNED_HEADER}.${payload}.`, options).payload;
 };

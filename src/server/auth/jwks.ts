@@ -1,4 +1,4 @@
-/** The public keys of users' tokens, fetched from where they are published, which may be down, slow or wrong. */
+/** Fetches and caches the public keys of user tokens. Their publisher may be down, slow or misconfigured. */
 import {
   createLocalJWKSet,
   createRemoteJWKSet,
@@ -11,108 +11,109 @@ import {
 } from 'jose';
 import { DomainError } from '../../core/errors.ts';
 
-/** How long one attempt may take. */
-const TIMEOUT_MS = 5_000;
-/** After an attempt that failed there is none for so long, however many tokens come: nobody waits for it meanwhile. */
+/** Timeout of one attempt. */
+const FETCH_TIMEOUT_MS = 5_000;
+/** After a failed attempt there is no other one for this long, however many tokens arrive. No request waits meanwhile. */
 export const KEYS_RETRY_AFTER_MS = 5_000;
-/** How long keys that were had are good while new ones cannot be. */
-export const KEYS_KEPT_MS = 24 * 3_600_000;
-/** Of a key set: a thousand keys have half of it. */
-const MAX_BYTES = 1024 * 1024;
+/** How long fetched keys stay usable while newer ones cannot be fetched. */
+export const KEYS_MAX_AGE_MS = 24 * 3_600_000;
+/** The maximum size of a key set. A thousand keys take about half of it. */
+const MAX_KEY_SET_BYTES = 1024 * 1024;
 
-/** A set that was had, and when. */
-interface Known {
+/** The last key set that was fetched, and when. */
+interface CachedKeySet {
   readonly keys: ReturnType<typeof createLocalJWKSet>;
-  readonly at: number;
+  readonly fetchedAt: number;
 }
 
 /**
- * Finds the key of a token. Keys are asked for anew every ten minutes, and, at most every 30 seconds, for a token
- * whose key is not among them. A redirect is not followed.
- * @param onUnavailable hears of every attempt that failed, and of sets with keys that must not be used.
- * @param now monotonic, in milliseconds.
- * @throws by what is returned: errors of the library for tokens without a key, OVERLOADED while no keys can be had.
+ * Returns a function that finds the key of a token. Keys are fetched anew every ten minutes. For a token whose key is
+ * not among them they are also fetched, at most every 30 seconds. Redirects are not followed.
+ *
+ * The function throws errors of jose for tokens without a key, and OVERLOADED while no keys are available.
+ * @param onUnavailable is called for every failed attempt, and for sets that contain secret keys.
+ * @param now a monotonic clock in milliseconds.
  */
-export const remoteKeys = (
+export const createRemoteKeySet = (
   url: URL,
   onUnavailable: (error: unknown) => void,
   now: () => number = () => performance.now(),
 ): JWTVerifyGetKey => {
-  let known: Known | null = null;
-  let notBefore = -Infinity;
+  let cached: CachedKeySet | null = null;
+  let nextAttemptAt = -Infinity;
 
   const fetchKeys: FetchImplementation = async (...request) => {
-    if (now() < notBefore) throw new Error('The JWKS could not be fetched a moment ago.');
+    if (now() < nextAttemptAt) throw new Error('Fetching the JWKS failed a moment ago; the next attempt is not due.');
     try {
-      const set = publicOf(await keySetOf(await fetch(...request)), onUnavailable);
-      known = { keys: createLocalJWKSet(set), at: now() };
-      return Response.json(set);
+      const keySet = removeSecretKeys(await readKeySet(await fetch(...request)), onUnavailable);
+      cached = { keys: createLocalJWKSet(keySet), fetchedAt: now() };
+      return Response.json(keySet);
     } catch (error) {
-      notBefore = now() + KEYS_RETRY_AFTER_MS;
+      nextAttemptAt = now() + KEYS_RETRY_AFTER_MS;
       onUnavailable(error);
       throw error;
     }
   };
-  const keys = createRemoteJWKSet(url, { timeoutDuration: TIMEOUT_MS, [customFetch]: fetchKeys });
+  const findKey = createRemoteJWKSet(url, { timeoutDuration: FETCH_TIMEOUT_MS, [customFetch]: fetchKeys });
 
   return async (header, token) => {
     try {
-      return await keys(header, token);
+      return await findKey(header, token);
     } catch (error) {
-      if (isOfTheToken(error)) throw error;
-      if (known === null || now() - known.at >= KEYS_KEPT_MS) throw notToBeHad();
+      if (isCausedByToken(error)) throw error;
+      if (cached === null || now() - cached.fetchedAt >= KEYS_MAX_AGE_MS) throw keysUnavailableError();
       try {
-        return await known.keys(header, token);
-      } catch (another) {
-        if (another instanceof errors.JWKSMultipleMatchingKeys) throw another;
-        // A key that is not among old ones may be among those that cannot be had; one that is there is no key at all.
-        if (!isOfTheToken(another)) onUnavailable(another);
-        throw notToBeHad();
+        return await cached.keys(header, token);
+      } catch (cachedError) {
+        if (cachedError instanceof errors.JWKSMultipleMatchingKeys) throw cachedError;
+        // A key that is missing here may be among those that cannot be fetched. Other errors mean an unusable key.
+        if (!isCausedByToken(cachedError)) onUnavailable(cachedError);
+        throw keysUnavailableError();
       }
     }
   };
 };
 
-const isOfTheToken = (error: unknown): boolean =>
+const isCausedByToken = (error: unknown): boolean =>
   error instanceof errors.JWKSNoMatchingKey ||
   error instanceof errors.JWKSMultipleMatchingKeys ||
   error instanceof errors.JOSENotSupported;
 
-const notToBeHad = (): DomainError =>
+const keysUnavailableError = (): DomainError =>
   new DomainError(
     { code: 'OVERLOADED', retryAfterMs: KEYS_RETRY_AFTER_MS },
-    'The keys to check the token with cannot be had at the moment.',
+    'The keys to check the token with are not available at the moment. Try again later.',
   );
 
-/** @throws Error for an answer that is no key set, or too long to be one. */
-const keySetOf = async (response: Response): Promise<JSONWebKeySet> => {
+/** @throws Error for a response that is not a key set, or that is too long. */
+const readKeySet = async (response: Response): Promise<JSONWebKeySet> => {
   if (response.status !== 200) {
     await response.body?.cancel();
-    throw new Error(`The JWKS was answered with status ${response.status}.`);
+    throw new Error(`The JWKS was answered with status ${response.status} instead of 200.`);
   }
   const chunks: Uint8Array[] = [];
   let bytes = 0;
-  // Left early, the rest is not read.
+  // Leaving the loop early cancels the rest of the body.
   for await (const chunk of response.body ?? []) {
     bytes += chunk.byteLength;
-    if (bytes > MAX_BYTES) throw new Error(`The JWKS has more than ${MAX_BYTES} bytes.`);
+    if (bytes > MAX_KEY_SET_BYTES) throw new Error(`The JWKS has more than ${MAX_KEY_SET_BYTES} bytes.`);
     chunks.push(chunk);
   }
-  const set: unknown = JSON.parse(Buffer.concat(chunks).toString('utf8'));
-  if (!isKeySet(set)) throw new Error('The JWKS is no key set.');
-  return set;
+  const keySet: unknown = JSON.parse(Buffer.concat(chunks).toString('utf8'));
+  if (!isKeySet(keySet)) throw new Error('The JWKS is not a key set: it must be an object with a list of keys.');
+  return keySet;
 };
 
-const isKeySet = (set: unknown): set is JSONWebKeySet =>
-  typeof set === 'object' &&
-  set !== null &&
-  'keys' in set &&
-  Array.isArray(set.keys) &&
-  set.keys.every((key) => typeof key === 'object' && key !== null && !Array.isArray(key));
+const isKeySet = (value: unknown): value is JSONWebKeySet =>
+  typeof value === 'object' &&
+  value !== null &&
+  'keys' in value &&
+  Array.isArray(value.keys) &&
+  value.keys.every((key) => typeof key === 'object' && key !== null && !Array.isArray(key));
 
-/** Whoever can read a private key could have signed with it: what it signs proves nothing. */
-const publicOf = ({ keys }: JSONWebKeySet, onSecret: (error: unknown) => void): JSONWebKeySet => {
+/** Removes private and symmetric keys: anyone who reads the published set could sign with them. */
+const removeSecretKeys = ({ keys }: JSONWebKeySet, onSecretKey: (error: unknown) => void): JSONWebKeySet => {
   const isPublic = (key: JWK): boolean => key.d === undefined && key.k === undefined;
-  if (!keys.every(isPublic)) onSecret(new Error('The JWKS publishes keys that are secret. They are not used.'));
+  if (!keys.every(isPublic)) onSecretKey(new Error('The JWKS publishes keys that are secret. They are not used.'));
   return { keys: keys.filter(isPublic) };
 };

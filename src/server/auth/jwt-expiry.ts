@@ -1,44 +1,44 @@
-/** How long a JWT that holds something open stays good: until its `exp`, or until it is revoked. */
+/** Watches how long the JWT of an open socket or stream stays valid: until its `exp`, or until it is revoked. */
 import type { AppCaller } from '../../app/auth/caller.ts';
 import type { Application } from '../../app/application.ts';
-import { isRevoked, revoked } from '../../app/auth/token-revocations.ts';
-import { ExpiredToken } from '../../app/ports/user-token.ts';
+import { isTokenRevoked, tokenRevokedError } from '../../app/auth/token-revocations.ts';
+import { ExpiredTokenError } from '../../app/ports/user-token.ts';
 import type { DomainError } from '../../core/errors.ts';
-import { atMoment } from './set-timer-at.ts';
-import { readUser } from './authenticate.ts';
+import { readUserRecord } from './authenticate.ts';
+import { setTimerAt } from './set-timer-at.ts';
 
 /**
- * Calls `over` once, when the JWT is good no more. Resolves to the function that ends the watch; a
- * revocation that came between the authentication and this call has been noticed by then.
+ * Calls `onInvalid` once, when the JWT is no longer valid. A revocation between authentication and this call is noticed
+ * before the promise resolves. Resolves to the function that stops watching.
  */
-export const watchJwt = async (
+export const watchJwtValidity = async (
   { store, tracker }: Application,
   userId: AppCaller['userId'],
   { issuedAt, expiresAt }: NonNullable<AppCaller['jwt']>,
-  over: (why: DomainError) => void,
+  onInvalid: (reason: DomainError) => void,
 ): Promise<() => void> => {
-  let watching = true;
+  let isWatching = true;
   const stop = (): void => {
-    watching = false;
-    cancelExpiry();
-    forget();
+    isWatching = false;
+    cancelTimer();
+    unsubscribe();
   };
-  const tell = (why: DomainError): void => {
-    if (!watching) return;
+  const invalidate = (reason: DomainError): void => {
+    if (!isWatching) return;
     stop();
-    over(why);
+    onInvalid(reason);
   };
-  const cancelExpiry = atMoment(
+  const cancelTimer = setTimerAt(
     () => store.now(),
     expiresAt,
-    () => tell(new ExpiredToken()),
+    () => invalidate(new ExpiredTokenError()),
   );
-  const forget = tracker.revocations.onRevoke(userId, (before) => {
-    if (isRevoked(issuedAt, before)) tell(revoked());
+  const unsubscribe = tracker.tokenRevocations.onTokensRevoked(userId, (revokedBefore) => {
+    if (isTokenRevoked(issuedAt, revokedBefore)) invalidate(tokenRevokedError());
   });
   try {
-    const { tokensRevokedBefore } = await readUser(store, userId);
-    if (isRevoked(issuedAt, tokensRevokedBefore)) tell(revoked());
+    const { tokensRevokedBefore } = await readUserRecord(store, userId);
+    if (isTokenRevoked(issuedAt, tokensRevokedBefore)) invalidate(tokenRevokedError());
   } catch (error) {
     stop();
     throw error;

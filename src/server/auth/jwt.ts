@@ -1,4 +1,4 @@
-/** The JWT with which an app's backend vouches for its user: whose it is, and for how long. */
+/** Verifies the JWTs with which an app's backend vouches for its users. */
 import type { KeyObject } from 'node:crypto';
 import {
   decodeProtectedHeader,
@@ -7,13 +7,20 @@ import {
   type JWTPayload,
   type JWTVerifyGetKey,
   type JWTVerifyOptions,
+  type ProtectedHeaderParameters,
 } from 'jose';
-import { ExpiredToken, type UserToken } from '../../app/ports/user-token.ts';
-import { DomainError, unauthenticated } from '../../core/errors.ts';
-import { millis, userId, type Millis, type UserId } from '../../core/ids.ts';
-import type { Watch } from '../../core/records.ts';
-import { remoteKeys } from './jwks.ts';
-import { claimsSignedWith } from './hs256.ts';
+import { ExpiredTokenError, type UserToken } from '../../app/ports/user-token.ts';
+import type { Millis } from '../../core/ids.ts';
+import { verifyHs256 } from './hs256.ts';
+import { createRemoteKeySet } from './jwks.ts';
+import {
+  checkJwtClaims,
+  createUserToken,
+  invalidClaimError,
+  invalidTokenError,
+  NOT_BEFORE_TOLERANCE_S,
+  type ClaimRules,
+} from './jwt-claims.ts';
 
 export interface JwtSettings {
   readonly jwtSecret: KeyObject | null;
@@ -22,149 +29,121 @@ export interface JwtSettings {
   readonly jwtAudience: string | null;
 }
 
-/** A kind of key and the algorithms it serves: a public key must never be taken for a shared secret. */
-interface KeySource {
-  readonly algorithms: readonly string[];
-  /** @throws errors of the library. */
-  readonly claims: (token: string, options: JWTVerifyOptions) => JWTPayload | Promise<JWTPayload>;
-}
-
-/** Signatures by a private key, all of them: which one it is, the JWKS says. */
+/**
+ * The kinds of private-key signatures. The JWKS says which one a key is for. HS256 is not among them: a public key must
+ * never be used as a shared secret.
+ */
 const PUBLIC_KEY_ALGORITHMS = [
   ...['RS', 'PS', 'ES'].flatMap((kind) => [256, 384, 512].map((bits) => `${kind}${bits}`)),
   'EdDSA',
   'Ed25519',
 ];
 
-/** Backends' clocks differ: `nbf` may lie this far ahead. `exp` is exact. */
-const NOT_BEFORE_TOLERANCE_S = 5;
-/** Keys that fit a token which names none: each of them would have to be tried. */
-const MAX_CANDIDATES = 16;
-/** The last moment that a date can hold. */
-const END_OF_TIME_MS = 8.64e15;
+/** How many keys are tried for a token that names none. */
+const MAX_CANDIDATE_KEYS = 16;
 
 export class JwtVerifier {
-  readonly #sources: readonly KeySource[];
-  readonly #options: JWTVerifyOptions;
+  readonly #secret: KeyObject | null;
+  readonly #keySet: JWTVerifyGetKey | null;
+  readonly #claimRules: ClaimRules;
 
-  /** @param onKeysUnavailable hears why the JWKS could not be had. */
+  /** @param onKeysUnavailable is called with the reason when fetching the JWKS fails. */
   constructor(settings: JwtSettings, onKeysUnavailable: (error: unknown) => void) {
     const { jwtSecret, jwksUrl, jwtIssuer, jwtAudience } = settings;
-    this.#sources = [
-      ...(jwtSecret === null ? [] : [ofSecret(jwtSecret)]),
-      ...(jwksUrl === null ? [] : [ofKeys(remoteKeys(jwksUrl, onKeysUnavailable))]),
-    ];
-    this.#options = {
-      requiredClaims: ['sub', 'exp'],
-      clockTolerance: NOT_BEFORE_TOLERANCE_S,
-      ...(jwtIssuer === null ? {} : { issuer: jwtIssuer }),
-      ...(jwtAudience === null ? {} : { audience: jwtAudience }),
-    };
+    this.#secret = jwtSecret;
+    this.#keySet = jwksUrl === null ? null : createRemoteKeySet(jwksUrl, onKeysUnavailable);
+    this.#claimRules = { issuer: jwtIssuer, audience: jwtAudience };
   }
 
   /**
-   * @throws UNAUTHENTICATED (as `ExpiredToken` when only its time is over), OVERLOADED when the keys
-   * cannot be had, which is no fault of the token.
+   * @throws UNAUTHENTICATED for an invalid token, as `ExpiredTokenError` when only its time is over. OVERLOADED when the
+   *   keys are unavailable, so that the token cannot be judged.
    */
   async verify(token: string, now: Millis): Promise<UserToken> {
-    const payload = await this.#signedPayload(token, now);
-    const verified = tokenOf(payload);
-    if (verified.expiresAt <= now) throw new ExpiredToken();
+    const verified = createUserToken(await this.#readClaims(token, now));
+    // Checked last: a client with an otherwise valid token is asked to come back with a new one.
+    if (verified.expiresAt <= now) throw new ExpiredTokenError();
     return verified;
   }
 
-  /** The claims of a token that is signed and not too early; it may have expired. */
-  async #signedPayload(token: string, now: Millis): Promise<JWTPayload> {
-    const source = this.#sourceFor(token);
-    const options = { ...this.#options, algorithms: [...source.algorithms], currentDate: new Date(now) };
-    try {
-      return await source.claims(token, options);
-    } catch (error) {
-      // Thrown after everything else was found right.
-      if (error instanceof errors.JWTExpired) return error.payload;
-      if (error instanceof errors.JWTClaimValidationFailed) {
-        throw unauthenticated(`The token’s claim ${error.claim} is missing or wrong.`);
-      }
-      if (error instanceof errors.JOSEError) throw unauthenticated('The token is not valid.');
-      throw error;
+  /** Returns the claims of a token that is signed and already valid. It may have expired. */
+  async #readClaims(token: string, now: Millis): Promise<JWTPayload> {
+    const header = decodeHeader(token);
+    if (this.#secret !== null && header?.alg === 'HS256') {
+      const claims = verifyHs256(this.#secret, token, header);
+      checkJwtClaims(claims, this.#claimRules, now);
+      return claims;
     }
-  }
-
-  #sourceFor(token: string): KeySource {
-    const source = this.#sources.find(({ algorithms }) => algorithms.includes(algorithmOf(token) ?? ''));
-    if (source === undefined) throw unauthenticated('The token is not valid.');
-    return source;
+    if (this.#keySet !== null && PUBLIC_KEY_ALGORITHMS.includes(header?.alg ?? '')) {
+      return verifyWithKeySet(this.#keySet, token, this.#claimRules, now);
+    }
+    throw invalidTokenError();
   }
 }
 
-const algorithmOf = (token: string): string | undefined => {
+const decodeHeader = (token: string): ProtectedHeaderParameters | null => {
   try {
-    return decodeProtectedHeader(token).alg;
+    return decodeProtectedHeader(token);
   } catch {
-    // Not a JWT at all, which is what no algorithm means too.
-    return undefined;
+    // Not a JWT.
+    return null;
   }
 };
 
-const ofSecret = (secret: KeyObject): KeySource => ({
-  algorithms: ['HS256'],
-  claims: (token, options) => claimsSignedWith(secret, token, options),
-});
+/** Like `verifyHs256` and `checkJwtClaims`, but with jose, for signatures by a private key. */
+const verifyWithKeySet = async (
+  keySet: JWTVerifyGetKey,
+  token: string,
+  { issuer, audience }: ClaimRules,
+  now: Millis,
+): Promise<JWTPayload> => {
+  const options: JWTVerifyOptions = {
+    algorithms: PUBLIC_KEY_ALGORITHMS,
+    requiredClaims: ['sub', 'exp'],
+    clockTolerance: NOT_BEFORE_TOLERANCE_S,
+    currentDate: new Date(now),
+    ...(issuer === null ? {} : { issuer }),
+    ...(audience === null ? {} : { audience }),
+  };
+  try {
+    return await verifySignature(keySet, token, options);
+  } catch (error) {
+    // jose checks the expiry last, so everything else about the token is right.
+    if (error instanceof errors.JWTExpired) return error.payload;
+    if (error instanceof errors.JWTClaimValidationFailed) throw invalidClaimError(error.claim);
+    if (error instanceof errors.JOSEError) throw invalidTokenError();
+    throw error;
+  }
+};
 
-const ofKeys = (keys: JWTVerifyGetKey): KeySource => ({
-  algorithms: PUBLIC_KEY_ALGORITHMS,
-  claims: async (token, options) => {
-    try {
-      return (await jwtVerify(token, keys, options)).payload;
-    } catch (error) {
-      if (!(error instanceof errors.JWKSMultipleMatchingKeys)) throw error;
-      return ofOneAmong(error, token, options);
-    }
-  },
-});
+/** @throws errors of jose. */
+const verifySignature = async (
+  keySet: JWTVerifyGetKey,
+  token: string,
+  options: JWTVerifyOptions,
+): Promise<JWTPayload> => {
+  try {
+    return (await jwtVerify(token, keySet, options)).payload;
+  } catch (error) {
+    if (error instanceof errors.JWKSMultipleMatchingKeys) return verifyWithCandidates(error, token, options);
+    throw error;
+  }
+};
 
-/** The token names no key: one of those that fit must have signed it. */
-const ofOneAmong = async (
+/** Tries the keys that match a token which names none. */
+const verifyWithCandidates = async (
   candidates: errors.JWKSMultipleMatchingKeys,
   token: string,
   options: JWTVerifyOptions,
 ): Promise<JWTPayload> => {
   let tried = 0;
   for await (const candidate of candidates) {
-    if (++tried > MAX_CANDIDATES) break;
+    if (++tried > MAX_CANDIDATE_KEYS) break;
     try {
       return (await jwtVerify(token, candidate, options)).payload;
-    } catch (failure) {
-      if (!(failure instanceof errors.JWSSignatureVerificationFailed)) throw failure;
+    } catch (error) {
+      if (!(error instanceof errors.JWSSignatureVerificationFailed)) throw error;
     }
   }
-  throw unauthenticated('The token is not valid.');
-};
-
-const tokenOf = (payload: JWTPayload): UserToken => ({
-  userId: claimedUser(payload.sub, 'sub'),
-  watch: claimedWatch(payload['watch']),
-  issuedAt: payload.iat === undefined ? null : momentOf(payload.iat),
-  // Required, and a number: the library has seen to it.
-  expiresAt: momentOf(payload.exp ?? 0),
-});
-
-const momentOf = (seconds: number): Millis =>
-  millis(Math.floor(Math.max(-END_OF_TIME_MS, Math.min(seconds * 1_000, END_OF_TIME_MS))));
-
-const claimedWatch = (claim: unknown): Watch => {
-  if (claim === undefined) return null;
-  if (claim === '*') return '*';
-  if (!Array.isArray(claim)) throw unauthenticated('The token’s claim watch must be "*" or a list of user ids.');
-  return claim.map((id) => claimedUser(id, 'watch'));
-};
-
-const claimedUser = (claim: unknown, name: 'sub' | 'watch'): UserId => {
-  if (typeof claim !== 'string') throw unauthenticated(`The token’s claim ${name} has something that is no user id.`);
-  try {
-    return userId(claim);
-  } catch (error) {
-    if (!(error instanceof DomainError)) throw error;
-    throw unauthenticated(`The token’s claim ${name}: ${error.message}`);
-  }
+  throw invalidTokenError();
 };

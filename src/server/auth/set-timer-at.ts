@@ -1,21 +1,23 @@
-/** A timer for a moment of the store's clock, however far away. */
+/** A timer for a moment of the store's clock, however far in the future. */
 import type { Millis } from '../../core/ids.ts';
 
-/** Node runs a longer timer at once. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
+/** Node runs a timer with a longer delay at once. */
+const MAX_TIMER_DELAY_MS = 2 ** 31 - 1;
 
-/** Calls `act` once at `moment` or right after, never before. Returns the function that calls it off. */
-export const atMoment = (now: () => Millis, moment: Millis, act: () => void): (() => void) => {
+/**
+ * Calls `callback` once, at `moment` or shortly after, never before. Returns the function that cancels it. The timer
+ * does not keep the process alive.
+ */
+export const setTimerAt = (now: () => Millis, moment: Millis, callback: () => void): (() => void) => {
   let timer: NodeJS.Timeout;
-  const arm = (): void => {
-    timer = setTimeout(look, Math.min(Math.max(0, moment - now()), LONGEST_TIMER_MS));
-    // What waits for it has a socket that keeps the process running.
+  const schedule = (): void => {
+    timer = setTimeout(onTimer, Math.min(Math.max(0, moment - now()), MAX_TIMER_DELAY_MS));
     timer.unref();
   };
-  const look = (): void => {
-    if (now() >= moment) act();
-    else arm();
+  const onTimer = (): void => {
+    if (now() >= moment) callback();
+    else schedule();
   };
-  arm();
+  schedule();
   return () => clearTimeout(timer);
 };

@@ -11,16 +11,16 @@ import { parentPort } from 'node:worker_threads';
 import { gzipSync } from 'node:zlib';
 
 /** One file of the page, as it is sent. */
-export interface PackedFile {
+export interface CompressedFile {
   readonly name: string;
   readonly type: string;
   readonly gzip: Uint8Array<ArrayBuffer>;
 }
 
-export interface Packed {
+export interface CompressedAssets {
   /** Of all contents: another one for every other set of files. */
   readonly version: string;
-  readonly files: readonly PackedFile[];
+  readonly files: readonly CompressedFile[];
 }
 
 const SCRIPT = 'text/javascript; charset=utf-8';
@@ -56,14 +56,14 @@ const contents: readonly (readonly [name: string, text: string])[] = [
 ];
 
 const hash = createHash('sha256');
-const files: PackedFile[] = [];
+const files: CompressedFile[] = [];
 for (const [name, text] of contents) {
   hash.update(`${name}\0${text}\0`);
   // Brotli would save another tenth, and not every browser takes it over plain HTTP.
   const gzip = new Uint8Array(gzipSync(text, { level: 6 }));
   files.push({ name, type: name.endsWith('.css') ? STYLE : SCRIPT, gzip });
 }
-const packed: Packed = { version: hash.digest('hex').slice(0, 16), files };
+const packed: CompressedAssets = { version: hash.digest('hex').slice(0, 16), files };
 parentPort?.postMessage(
   packed,
   files.map((file) => file.gzip.buffer),

@@ -1,24 +1,24 @@
 /** The files of the GraphiQL page in memory, compressed once, when somebody first asks for them. */
 import { Worker } from 'node:worker_threads';
-import { workerUrl } from '../../process/worker-url.ts';
-import type { Packed } from './asset-worker.ts';
+import { resolveWorkerUrl } from '../../process/worker-url.ts';
+import type { CompressedAssets } from './asset-worker.ts';
 
-export interface Asset {
+export interface GraphiqlAsset {
   readonly type: string;
   readonly gzip: Uint8Array;
 }
 
-export interface Assets {
+export interface GraphiqlAssets {
   readonly version: string;
-  readonly byName: ReadonlyMap<string, Asset>;
+  readonly byName: ReadonlyMap<string, GraphiqlAsset>;
 }
 
-const PACK = workerUrl(import.meta.url, './asset-worker.js');
+const PACK = resolveWorkerUrl(import.meta.url, './asset-worker.js');
 
-let loading: Promise<Assets> | undefined;
+let loading: Promise<GraphiqlAssets> | undefined;
 
 /** @throws when a file of the installation cannot be read; the next call tries again. */
-export const assets = (): Promise<Assets> => {
+export const loadAssets = (): Promise<GraphiqlAssets> => {
   loading ??= pack().catch((error: unknown) => {
     loading = undefined;
     throw error;
@@ -26,12 +26,12 @@ export const assets = (): Promise<Assets> => {
   return loading;
 };
 
-const pack = (): Promise<Assets> =>
+const pack = (): Promise<GraphiqlAssets> =>
   new Promise((resolve, reject) => {
     const worker = new Worker(PACK);
     // A server that is told to stop does not wait for it.
     worker.unref();
-    worker.once('message', ({ version, files }: Packed) => {
+    worker.once('message', ({ version, files }: CompressedAssets) => {
       resolve({ version, byName: new Map(files.map(({ name, type, gzip }) => [name, { type, gzip }])) });
     });
     worker.once('error', reject);

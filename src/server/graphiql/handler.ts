@@ -4,8 +4,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
-import { type Asset, assets } from './assets.ts';
-import { page } from './page.ts';
+import { type GraphiqlAsset, loadAssets } from './assets.ts';
+import { renderGraphiqlPage } from './page.ts';
 
 const PAGE_PATH = '/graphql';
 const ASSET_PATH = /^\/graphql\/graphiql\/([0-9a-f]+)\/([\w.-]+)$/;
@@ -47,7 +47,7 @@ const pathOf = (request: IncomingMessage): string => (request.url ?? '').split('
  * which it leaves alone.
  * @param onError told why a request was answered with 500.
  */
-export const graphiqlHandler =
+export const createGraphiqlHandler =
   (onError: (error: unknown) => void = () => undefined) =>
   (request: IncomingMessage, response: ServerResponse): boolean => {
     if (!isForGraphiql(request)) return false;
@@ -70,7 +70,7 @@ const isForGraphiql = (request: IncomingMessage): boolean => {
 
 const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
   for (const [name, value] of Object.entries(SECURITY_HEADERS)) response.setHeader(name, value);
-  const { version, byName } = await assets();
+  const { version, byName } = await loadAssets();
   const path = pathOf(request);
   if (path === PAGE_PATH) return sendPage(request, response, version);
   const [, askedVersion, name] = ASSET_PATH.exec(path) ?? [];
@@ -80,7 +80,7 @@ const answer = async (request: IncomingMessage, response: ServerResponse): Promi
 };
 
 const sendPage = (request: IncomingMessage, response: ServerResponse, version: string): void => {
-  const html = page(`graphql/graphiql/${version}/`);
+  const html = renderGraphiqlPage(`graphql/graphiql/${version}/`);
   const etag = `"${createHash('sha256').update(html).digest('base64url')}"`;
   response.setHeader('etag', etag);
   // Asked for again each time, since it names the files of this version; the answer is mostly 304.
@@ -94,7 +94,7 @@ const sendPage = (request: IncomingMessage, response: ServerResponse, version: s
 const sendAsset = async (
   request: IncomingMessage,
   response: ServerResponse,
-  { type, gzip }: Asset,
+  { type, gzip }: GraphiqlAsset,
   id: string,
 ): Promise<void> => {
   const compressed = acceptsGzip(request);

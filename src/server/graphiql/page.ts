@@ -11,7 +11,7 @@ const LAMP_URL = `data:image/svg+xml,${encodeURIComponent(LAMP)}`;
  * @param assets the directory of the scripts and styles, relative to the page, so that it also works behind a proxy
  *   which adds a prefix.
  */
-export const page = (assets: string): string => `<!doctype html>
+export const renderGraphiqlPage = (assets: string): string => `<!doctype html>
 <html lang="en">
   <head>
     <meta charset="utf-8" />

@@ -13,11 +13,11 @@ import {
 } from 'graphql';
 import type { ApiContext, OperationRoot } from '../../api/context.ts';
 import { toClientError } from '../../api/errors.ts';
-import { requireMayIntrospect, requireSomebody } from '../../app/auth/caller.ts';
-import { sessionEnded } from '../../app/presence/tracker.ts';
-import { Watcher } from '../../app/presence/status-watchers.ts';
+import { requireIntrospectionAccess, requireAuthenticated } from '../../app/auth/caller.ts';
+import { sessionEndedError } from '../../app/presence/tracker.ts';
+import { StatusWatcher } from '../../app/presence/status-watchers.ts';
 import { DomainError } from '../../core/errors.ts';
-import type { Introspection } from '../../core/visibility.ts';
+import type { IntrospectionAccess } from '../../core/visibility.ts';
 import { DocumentCache } from './document-cache.ts';
 import { COMPILE_AFTER, JitExecutor } from './jit-executor.ts';
 import { watchJwtValidity } from '../auth/jwt-expiry.ts';
@@ -51,7 +51,7 @@ export interface PushableRequest extends OperationRequest {
 }
 
 export interface PipelinePolicies {
-  readonly introspection: Introspection;
+  readonly introspection: IntrospectionAccess;
   readonly loadShedder: LoadShedder;
 }
 
@@ -76,7 +76,7 @@ export class Pipeline {
   readonly #documents: DocumentCache;
   readonly #executor: JitExecutor;
   readonly #onInternalError: (error: unknown) => void;
-  readonly #introspection: Introspection;
+  readonly #introspection: IntrospectionAccess;
   readonly #loadShedder: LoadShedder;
   readonly #maxConcurrentOperations: number;
   readonly #httpStreams = new Set<ResponseStream>();
@@ -172,7 +172,7 @@ export class Pipeline {
     try {
       const { variables, context } = request;
       // First, so that unauthenticated callers learn nothing of the schema. `__typename` stays open as a health check.
-      if (isIntrospection(operation)) requireSomebody(context.caller);
+      if (isIntrospection(operation)) requireAuthenticated(context.caller);
       const args: ExecutionArgs = {
         schema: this.schema,
         document,
@@ -224,7 +224,7 @@ export class Pipeline {
 
   /** Runs after the activity is recorded, since a rejected client is active too. @throws FORBIDDEN or OVERLOADED. */
   #checkAdmission(operation: Operation, { caller }: ApiContext): void {
-    if (isIntrospection(operation)) requireMayIntrospect(caller, this.#introspection);
+    if (isIntrospection(operation)) requireIntrospectionAccess(caller, this.#introspection);
     const rejection = this.#loadShedder.rejectionFor(operation);
     if (rejection !== null) throw rejection;
   }
@@ -265,7 +265,7 @@ export class Pipeline {
         guard?.stop();
         return this.#toClientResult(events);
       }
-      if (events instanceof Watcher && 'pushTarget' in request) {
+      if (events instanceof StatusWatcher && 'pushTarget' in request) {
         const sharedResult = this.#sharedResults.acquire(args, operation);
         return new PushSubscription(events, sharedResult, this.#sharedResults, request.pushTarget);
       }
@@ -308,7 +308,9 @@ class HttpStreamGuard {
     // The subscription to `sessionEnded` reports the end itself and then completes.
     if (caller.sessionId !== null && !isSessionEndedSubscription(operation)) {
       this.#stopFunctions.push(
-        application.endings.onEnd(caller.sessionId, (ending) => this.#endStream(sessionEnded(ending))),
+        application.sessionEndNotifier.onSessionEnd(caller.sessionId, (ending) =>
+          this.#endStream(sessionEndedError(ending)),
+        ),
       );
     }
     if (caller.jwt !== null) {
@@ -339,5 +341,8 @@ const recordHttpActivity = async (context: ApiContext, { rootFields }: Operation
   const { caller, socket, application, ipAddress } = context;
   if (socket !== null || caller.kind !== 'app' || caller.sessionId === null) return;
   if (RECORDING_OWN_ACTIVITY.some((field) => rootFields.has(field))) return;
-  await application.tracker.life({ userId: caller.userId, sessionId: caller.sessionId }, { link: null, ipAddress });
+  await application.tracker.recordActivity(
+    { userId: caller.userId, sessionId: caller.sessionId },
+    { socketId: null, ipAddress },
+  );
 };

@@ -3,7 +3,7 @@
  * written to the socket's send buffer, one delivery round at a time, as long as the client keeps reading.
  */
 import type { ExecutionResult } from 'graphql';
-import type { Watcher } from '../../app/presence/status-watchers.ts';
+import type { StatusWatcher } from '../../app/presence/status-watchers.ts';
 import type { Operation } from './operation.ts';
 import type { DrainListener, SendBuffer } from '../wire/send-buffer.ts';
 import type { FanoutRecipient, FanoutScheduler } from './fanout-scheduler.ts';
@@ -21,7 +21,7 @@ export interface PushTarget {
 }
 
 export class PushSubscription implements FanoutRecipient, DrainListener {
-  readonly #watcher: Watcher;
+  readonly #watcher: StatusWatcher;
   readonly #sharedResults: SharedResultCache;
   readonly #sharedResult: SharedResult;
   readonly #target: PushTarget;
@@ -29,7 +29,12 @@ export class PushSubscription implements FanoutRecipient, DrainListener {
   #isScheduled = false;
 
   /** @param sharedResult is released to `sharedResults` when the subscription ends. */
-  constructor(watcher: Watcher, sharedResult: SharedResult, sharedResults: SharedResultCache, target: PushTarget) {
+  constructor(
+    watcher: StatusWatcher,
+    sharedResult: SharedResult,
+    sharedResults: SharedResultCache,
+    target: PushTarget,
+  ) {
     this.#watcher = watcher;
     this.#sharedResult = sharedResult;
     this.#sharedResults = sharedResults;
@@ -38,14 +43,14 @@ export class PushSubscription implements FanoutRecipient, DrainListener {
 
   /** The current status of all watched users. Must be sent before `startPushing` is called. */
   async readSnapshot(): Promise<ExecutionResult> {
-    return this.#sharedResult.execute(await this.#watcher.present());
+    return this.#sharedResult.execute(await this.#watcher.takeSnapshot());
   }
 
   /** Pushes all changes since the snapshot. Returns false if the subscription has ended. */
   startPushing(): boolean {
     if (this.#isEnded) return false;
     this.#target.sendBuffer.addDrainListener(this);
-    this.#watcher.listen(this);
+    this.#watcher.attachReader(this);
     return true;
   }
 
@@ -54,19 +59,19 @@ export class PushSubscription implements FanoutRecipient, DrainListener {
     if (this.#isEnded) return;
     this.#isEnded = true;
     this.#target.sendBuffer.removeDrainListener(this);
-    this.#watcher.closed();
+    this.#watcher.onClosed();
     this.#sharedResults.release(this.#sharedResult, this.#target.operation);
   }
 
   /** The watcher calls this when it has changes. */
-  wake(): void {
+  notifyAvailable(): void {
     if (this.#isScheduled) return;
     this.#isScheduled = true;
     this.#target.fanoutScheduler.scheduleDelivery(this);
   }
 
   onDrain(): void {
-    this.wake();
+    this.notifyAvailable();
   }
 
   deliverPending(): void {
@@ -76,7 +81,7 @@ export class PushSubscription implements FanoutRecipient, DrainListener {
     if (this.#isEnded || !sendBuffer.isDrained()) return;
     // An error must not keep the other recipients of the round from their changes.
     try {
-      const changes = this.#watcher.changes();
+      const changes = this.#watcher.takeChanges();
       if (changes !== null) sendBuffer.sendImmediately(this.#sharedResult.encodeFrame(id, changes, fanoutScheduler));
     } catch (error) {
       this.#target.onPushError(error);

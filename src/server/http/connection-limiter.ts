@@ -4,7 +4,7 @@
  */
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
-import { networkPrefix, getPeerAddress } from '../limits/client-address.ts';
+import { createProxyMatcher, getPeerAddress, networkPrefix, type TrustedProxies } from '../limits/client-address.ts';
 import type { SocketCountLimits } from '../limits/socket-limiter.ts';
 import type { RejectionCounters } from '../metrics/rejection-counters.ts';
 
@@ -23,21 +23,23 @@ const COUNTED = Symbol('counted');
 export class ConnectionLimiter {
   readonly #maxConnections: number;
   readonly #maxPerNetwork: number;
+  readonly #isTrustedProxy: (address: string | null) => boolean;
   readonly #rejections: RejectionCounters;
   readonly #countByNetwork = new Map<string, number>();
   /** Connections without a request in progress, longest idle first. */
   readonly #idle = new Set<CountedConnection>();
   #openCount = 0;
 
-  /** @param trustProxy all connections come from the same proxy, so the limit per network does not apply. */
+  /** @param trustProxy the limit per network does not apply to these proxies, which carry many clients. */
   constructor(
     { maxSockets, maxSocketsPerAddress }: SocketCountLimits,
-    trustProxy: boolean,
+    trustProxy: TrustedProxies,
     rejections: RejectionCounters,
   ) {
     const shareOf = (sockets: number): number => Math.max(MIN_CONNECTIONS, Math.ceil(sockets * SHARE_OF_SOCKETS));
     this.#maxConnections = shareOf(maxSockets);
-    this.#maxPerNetwork = trustProxy || maxSocketsPerAddress === 0 ? Infinity : shareOf(maxSocketsPerAddress);
+    this.#maxPerNetwork = maxSocketsPerAddress === 0 ? Infinity : shareOf(maxSocketsPerAddress);
+    this.#isTrustedProxy = createProxyMatcher(trustProxy);
     this.#rejections = rejections;
   }
 
@@ -73,10 +75,12 @@ export class ConnectionLimiter {
   }
 
   readonly #onConnection = (connection: CountedConnection): void => {
-    const network = networkPrefix(getPeerAddress(connection));
+    const address = getPeerAddress(connection);
+    const network = networkPrefix(address);
     const countInNetwork = this.#countByNetwork.get(network) ?? 0;
     const isFull = this.#openCount >= this.#maxConnections;
-    if (countInNetwork >= this.#maxPerNetwork || (isFull && !this.#closeLongestIdle())) {
+    const isNetworkFull = countInNetwork >= this.#maxPerNetwork && !this.#isTrustedProxy(address);
+    if (isNetworkFull || (isFull && !this.#closeLongestIdle())) {
       this.#rejections.connections++;
       connection.destroy();
       return;

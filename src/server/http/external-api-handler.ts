@@ -23,6 +23,7 @@ import { REQUEST_ID_HEADER, sendJson, type RequestHandler } from './router.ts';
 import { MAX_PAYLOAD_BYTES } from '../graphql/query-limits.ts';
 import type { OperationRecorder } from '../metrics/operation-recorder.ts';
 import type { LoadShedder } from '../graphql/load-shedding.ts';
+import type { ClientAddressResolver } from '../limits/client-address.ts';
 import type { RateLimiter } from '../limits/rate-limiter.ts';
 
 export interface ExternalApiHandlerOptions {
@@ -31,7 +32,7 @@ export interface ExternalApiHandlerOptions {
   readonly loadShedder: LoadShedder;
   readonly rateLimiter: RateLimiter;
   readonly counters: ServerCounters;
-  readonly trustProxy: boolean;
+  readonly resolveClientAddress: ClientAddressResolver;
   readonly log: Logger;
   readonly now: () => Millis;
 }
@@ -42,9 +43,9 @@ const OPERATION_TYPES = { query: OperationTypeNode.QUERY, mutation: OperationTyp
 export const createExternalApiHandler =
   (options: ExternalApiHandlerOptions): RequestHandler =>
   async (request, response) => {
-    const { api, operationRecorder, counters, log, trustProxy } = options;
+    const { api, operationRecorder, counters, log, resolveClientAddress } = options;
     const requestId = String(response.getHeader(REQUEST_ID_HEADER));
-    const context = new RequestContext(request, requestId, operationRecorder.startTiming(), trustProxy);
+    const context = new RequestContext(request, requestId, operationRecorder.startTiming(), resolveClientAddress);
     let answer: ExternalApiResponse | null;
     let code: string | null = null;
     try {

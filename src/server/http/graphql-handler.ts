@@ -50,7 +50,7 @@ export const createGraphqlHandler = (
     pipeline,
     operationRecorder: operations,
     isApiKeyRequest: isBackend,
-    trustProxy,
+    resolveClientAddress,
   } = options;
   const pause = new SharedDelay(REFUSED_AFTER_MS);
   const yoga = createYoga<YogaServerContext>({
@@ -70,7 +70,7 @@ export const createGraphqlHandler = (
     logging: false,
   });
   const passageOf = (request: IncomingMessage, response: ServerResponse): RequestContext =>
-    new RequestContext(request, String(response.getHeader(REQUEST_ID_HEADER)), operations.startTiming(), trustProxy);
+    new RequestContext(request, String(response.getHeader(REQUEST_ID_HEADER)), operations.startTiming(), resolveClientAddress);
   const throughYoga = async (
     request: IncomingMessage,
     response: ServerResponse,

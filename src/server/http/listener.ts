@@ -8,6 +8,7 @@ import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
 import { StartupError } from '../../process/startup-error.ts';
 import type { ServerCounters } from '../metrics/counters.ts';
+import type { TrustedProxies } from '../limits/client-address.ts';
 import type { LimitSettings } from '../limits/limit-settings.ts';
 import { ConnectionLimiter } from './connection-limiter.ts';
 import { offersOtherProtocol, replayWithoutUpgrade } from './ignore-upgrade-offers.ts';
@@ -39,7 +40,7 @@ export interface HttpListenerSettings {
   /** 0: any free port. */
   readonly port: number;
   readonly limits: LimitSettings;
-  readonly trustProxy: boolean;
+  readonly trustProxy: TrustedProxies;
 }
 
 /** Handles what arrives at a listener. */

@@ -5,7 +5,7 @@ import { UNAUTHENTICATED_CALLER, type Caller } from '../../app/auth/caller.ts';
 import type { Application } from '../../app/application.ts';
 import type { Millis } from '../../core/ids.ts';
 import type { Authenticator } from '../auth/authenticate.ts';
-import { resolveClientAddress, networkPrefix } from '../limits/client-address.ts';
+import { networkPrefix, type ClientAddressResolver } from '../limits/client-address.ts';
 import type { OperationInfo } from '../graphql/operation.ts';
 import type { OperationRecorder, OperationOrigin } from '../metrics/operation-recorder.ts';
 import type { Pipeline } from '../graphql/pipeline.ts';
@@ -24,7 +24,7 @@ export interface GraphqlHandlerOptions extends RateLimitDeps {
   readonly authenticate: Authenticator;
   /** Whether the header holds an API key. Must be cheap: it is called before authentication. */
   readonly isApiKeyRequest: (authorization: string | undefined) => boolean;
-  readonly trustProxy: boolean;
+  readonly resolveClientAddress: ClientAddressResolver;
 }
 
 /** One HTTP request, with what is known about it so far. */
@@ -45,10 +45,10 @@ export class RequestContext implements OperationOrigin {
    * @param id of the request.
    * @param startedAt when the request was read, as returned by `OperationRecorder.startTiming`.
    */
-  constructor(request: IncomingMessage, id: string, startedAt: number, trustProxy: boolean) {
+  constructor(request: IncomingMessage, id: string, startedAt: number, resolveClientAddress: ClientAddressResolver) {
     const { traceparent } = request.headers;
     this.traceparent = typeof traceparent === 'string' ? traceparent : undefined;
-    this.ipAddress = resolveClientAddress(request, trustProxy);
+    this.ipAddress = resolveClientAddress(request);
     this.id = id;
     this.startedAt = startedAt;
   }

@@ -1,33 +1,65 @@
-/** Where a request comes from. */
+/** Finds the network address of a client, also behind trusted proxies. */
 import type { IncomingMessage } from 'node:http';
 import { isIP, type Socket } from 'node:net';
+import proxyAddr from 'proxy-addr';
 
-/** An IPv4 address as an IPv6 socket has it. */
-const MAPPED = /^::ffff:(?=[\d.]+$)/i;
+/** The prefix of an IPv4 address on an IPv6 socket. */
+const MAPPED_PREFIX = /^::ffff:(?=[\d.]+$)/i;
 
-/** Whoever is at the other end: a client, or a proxy. */
-export const getPeerAddress = (socket: Socket): string | null => socket.remoteAddress?.replace(MAPPED, '') ?? null;
+/** The address of the other end of a TCP connection: the client, or the last proxy. Null after the socket closed. */
+export const getPeerAddress = (socket: Socket): string | null =>
+  socket.remoteAddress?.replace(MAPPED_PREFIX, '') ?? null;
 
-/** @param trustProxy the leftmost address of X-Forwarded-For counts: only behind a proxy that sets it. */
-export const resolveClientAddress = (request: IncomingMessage, trustProxy: boolean): string | null => {
-  const direct = getPeerAddress(request.socket);
-  if (!trustProxy) return direct;
-  const header = request.headers['x-forwarded-for'];
-  const [first] = (Array.isArray(header) ? header.join(',') : (header ?? '')).split(',');
-  return plain(first?.trim() ?? '') ?? direct;
+/** The proxies whose X-Forwarded-For is used. True: all of them. A list: addresses and networks as proxy-addr reads them. */
+export type TrustedProxies = boolean | readonly string[];
+
+/** Finds the client address of a request. Null when it is unknown. */
+export type ClientAddressResolver = (request: IncomingMessage) => string | null;
+
+/**
+ * Without trusted proxies, the client address is the peer address. With `true`, it is the leftmost entry of
+ * X-Forwarded-For, which clients can forge unless a proxy overwrites the header. With a list, it is the rightmost
+ * address that is not a trusted proxy. An entry that is not an address ends the search.
+ * @throws TypeError for an invalid item of the list.
+ */
+export const createClientAddressResolver = (trusted: TrustedProxies): ClientAddressResolver => {
+  if (trusted === false) return ({ socket }) => getPeerAddress(socket);
+  if (trusted === true) return (request) => leftmostForwardedAddress(request) ?? getPeerAddress(request.socket);
+  const isTrusted = proxyAddr.compile([...trusted]);
+  return (request) => {
+    const peer = getPeerAddress(request.socket);
+    if (peer === null) return null;
+    // From the peer to the client, up to the first untrusted address.
+    const chain = proxyAddr.all(request, (entry, hop) => isTrusted(parseForwardedAddress(entry) ?? entry, hop));
+    const addresses = chain.map(parseForwardedAddress).filter((address) => address !== null);
+    return addresses.at(-1) ?? peer;
+  };
 };
 
-/** The address alone: no port, no brackets, an IPv4 address as such. Null for what is no address. */
-const plain = (text: string): string | null => {
+/** @returns a function that tells whether the peer of a connection is a trusted proxy. */
+export const createProxyMatcher = (trusted: TrustedProxies): ((address: string | null) => boolean) => {
+  if (typeof trusted === 'boolean') return () => trusted;
+  const isTrusted = proxyAddr.compile([...trusted]);
+  return (address) => address !== null && isTrusted(address, 0);
+};
+
+const leftmostForwardedAddress = (request: IncomingMessage): string | null => {
+  const header = request.headers['x-forwarded-for'];
+  const [first] = (Array.isArray(header) ? header.join(',') : (header ?? '')).split(',');
+  return parseForwardedAddress(first?.trim() ?? '');
+};
+
+/** Removes a port, brackets and the prefix of a mapped IPv4 address. @returns null for any other text. */
+const parseForwardedAddress = (text: string): string | null => {
   const [, inBrackets] = /^\[([^\]]+)\](?::\d+)?$/.exec(text) ?? [];
   const [, beforePort] = /^([\d.]+):\d+$/.exec(text) ?? [];
-  const address = (inBrackets ?? beforePort ?? text).replace(MAPPED, '');
+  const address = (inBrackets ?? beforePort ?? text).replace(MAPPED_PREFIX, '');
   return isIP(address) === 0 ? null : address;
 };
 
 /**
- * The network that an address is counted by: an IPv4 address by itself; of IPv6, where everybody has 2^64 of
- * them, the first half. What is no address is all one.
+ * The network by which an address is counted. An IPv4 address counts alone. An IPv6 address counts with its /64 network,
+ * because one client usually has all 2^64 addresses of it. Unknown addresses count as one network.
  */
 export const networkPrefix = (address: string | null): string => {
   if (address === null) return 'unknown';

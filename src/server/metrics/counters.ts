@@ -4,17 +4,17 @@
  */
 import { CloseCode } from 'graphql-ws';
 import type { Caller } from '../../app/auth/caller.ts';
-import { SOON_MS, Tally } from '../../app/shared/histogram.ts';
-import { CLOSE } from '../wire/close-codes.ts';
-import { Refusals } from './rejection-counters.ts';
+import { LATENCY_BUCKETS_MS, Histogram } from '../../app/shared/histogram.ts';
+import { SERVER_CLOSE_CODES } from '../wire/close-codes.ts';
+import { RejectionCounters } from './rejection-counters.ts';
 
-export type Door = 'http' | 'socket';
-export type SocketKind = 'nobody' | 'user' | 'session' | 'backend';
+export type Transport = 'http' | 'socket';
+export type CallerKind = 'nobody' | 'user' | 'session' | 'backend';
 /** `invalid`: it never came so far that it could be told. */
 export type OperationKind = 'query' | 'mutation' | 'subscription' | 'invalid';
 
 /** A count for each of the words it knows, and one for all others together. */
-export class Counts {
+export class LabelledCounter {
   readonly #counts: Map<string, number>;
   readonly #others: string | null;
 
@@ -25,11 +25,11 @@ export class Counts {
     if (others !== null) this.#counts.set(others, 0);
   }
 
-  add(word: string, by = 1): void {
+  increment(word: string, by = 1): void {
     const count = this.#counts.get(word);
     if (count !== undefined) this.#counts.set(word, count + by);
     else if (this.#others === null) throw new Error(`There is no count of ${word}.`);
-    else this.add(this.#others, by);
+    else this.increment(this.#others, by);
   }
 
   [Symbol.iterator](): IterableIterator<[string, number]> {
@@ -38,7 +38,7 @@ export class Counts {
 }
 
 /** Every `extensions.code` there is. */
-export const ERROR_CODES: readonly string[] = [
+export const KNOWN_ERROR_CODES: readonly string[] = [
   ...['UNAUTHENTICATED', 'FORBIDDEN', 'BAD_USER_INPUT', 'SESSION_ENDED', 'TOO_MANY_USERS', 'CURSOR_EXPIRED'],
   ...['RATE_LIMITED', 'OVERLOADED', 'INTERNAL_SERVER_ERROR'],
   ...['GRAPHQL_PARSE_FAILED', 'GRAPHQL_VALIDATION_FAILED', 'OPERATION_RESOLUTION_FAILURE', 'BAD_REQUEST'],
@@ -47,42 +47,44 @@ export const ERROR_CODES: readonly string[] = [
 /** Those of the WebSocket protocol itself: too slow a goodbye, protocol error, no UTF-8, too long. */
 const OF_THE_PROTOCOL = [1000, 1002, 1003, 1006, 1007, 1009];
 const CLOSE_CODES = new Set(
-  [...OF_THE_PROTOCOL, ...Object.values(CLOSE), ...Object.values(CloseCode)].filter((code) => typeof code === 'number'),
+  [...OF_THE_PROTOCOL, ...Object.values(SERVER_CLOSE_CODES), ...Object.values(CloseCode)].filter(
+    (code) => typeof code === 'number',
+  ),
 );
 
 /** Operations of one door. */
-export class OperationCounts {
+export class OperationCounters {
   /** Once they are answered; a subscription when it has begun. */
   readonly answered: Record<OperationKind, number> = { query: 0, mutation: 0, subscription: 0, invalid: 0 };
   /** Those of `answered` that were answered with an error, by the code of each error. */
-  readonly errors = new Counts(ERROR_CODES, 'OTHER');
+  readonly errors = new LabelledCounter(KNOWN_ERROR_CODES, 'OTHER');
   /** How long queries and mutations took, in ms, from when they were read until the answer was written. */
-  readonly took = new Tally(SOON_MS);
+  readonly durations = new Histogram(LATENCY_BUCKETS_MS);
 }
 
-export class DoorCounts {
-  readonly operations: Readonly<Record<Door, OperationCounts>> = {
-    http: new OperationCounts(),
-    socket: new OperationCounts(),
+export class ServerCounters {
+  readonly operations: Readonly<Record<Transport, OperationCounters>> = {
+    http: new OperationCounters(),
+    socket: new OperationCounters(),
   };
   /** Sockets that are open now, by who speaks on them. */
-  readonly sockets: Record<SocketKind, number> = { nobody: 0, user: 0, session: 0, backend: 0 };
+  readonly openSockets: Record<CallerKind, number> = { nobody: 0, user: 0, session: 0, backend: 0 };
   /** Sockets whose clients have news waiting, and have yet to read what was sent before. */
-  behind = 0;
+  backloggedSockets = 0;
   /** Sockets that have closed, by the code we gave; `client`: she went by herself. 1006: cut off without a word. */
-  readonly closed = new Counts(['client', ...Array.from(CLOSE_CODES, String)], 'other');
+  readonly closedSockets = new LabelledCounter(['client', ...Array.from(CLOSE_CODES, String)], 'other');
   /** Upgrades to a socket that were refused, by HTTP status. */
-  readonly refusedUpgrades = new Counts(['403', '404', '429', '503'], 'other');
+  readonly rejectedUpgrades = new LabelledCounter(['403', '404', '429', '503'], 'other');
   /** HTTP responses, by the first digit of their status. */
-  readonly responses = new Counts(['1xx', '2xx', '3xx', '4xx', '5xx'], 'other');
-  readonly refusals = new Refusals();
+  readonly httpResponses = new LabelledCounter(['1xx', '2xx', '3xx', '4xx', '5xx'], 'other');
+  readonly rejections = new RejectionCounters();
   /** Errors that are our own, whether or not a client was told of one. */
-  faults = 0;
+  internalErrors = 0;
   /** Times that the keys of users' tokens could not be had. */
-  keysUnavailable = 0;
+  jwksFailures = 0;
 }
 
-export const socketKind = (caller: Caller): SocketKind => {
-  if (caller.kind !== 'app') return caller.kind;
+export const callerKindOf = (caller: Caller): CallerKind => {
+  if (caller.kind !== 'app') return caller.kind === 'backend' ? 'backend' : 'nobody';
   return caller.sessionId === null ? 'user' : 'session';
 };

@@ -1,12 +1,12 @@
 /** What has happened to sessions since the start, counted as it is committed. */
 import type { PresenceStore } from '../../app/ports/presence-store.ts';
 import { EVENT_REASONS, PLATFORMS } from '../../core/enums.ts';
-import { Counts } from './counters.ts';
+import { LabelledCounter } from './counters.ts';
 
-export class Transitions {
+export class SessionEventCounters {
   /** By reason, then by platform. */
-  readonly events: ReadonlyMap<string, Counts> = new Map(
-    EVENT_REASONS.map((reason) => [reason, new Counts(PLATFORMS, null)]),
+  readonly eventsByReason: ReadonlyMap<string, LabelledCounter> = new Map(
+    EVENT_REASONS.map((reason) => [reason, new LabelledCounter(PLATFORMS, null)]),
   );
   #statusChanges = 0;
 
@@ -14,7 +14,7 @@ export class Transitions {
     store.onCommit((changes) => {
       for (const { events, statusChange } of changes) {
         if (statusChange !== null) this.#statusChanges++;
-        for (const { reason, platform } of events) this.events.get(reason)?.add(platform);
+        for (const { reason, platform } of events) this.eventsByReason.get(reason)?.increment(platform);
       }
     });
   }

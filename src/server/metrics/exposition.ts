@@ -3,15 +3,15 @@
  * hundred thousand times a second costs an addition there and nothing here.
  */
 import { Counter, Gauge, type Metric, type Registry } from 'prom-client';
-import type { Tally } from '../../app/shared/histogram.ts';
+import type { Histogram } from '../../app/shared/histogram.ts';
 
 type Labels = Readonly<Record<string, string>>;
 /** One number of a metric: its labels, all of the metric's, and how much it is. */
-export type Sample = readonly [labels: Labels, value: number];
+export type MetricSample = readonly [labels: Labels, value: number];
 
-type Read = () => Iterable<Sample> | Promise<Iterable<Sample>>;
+type Read = () => Iterable<MetricSample> | Promise<Iterable<MetricSample>>;
 
-interface Description {
+interface MetricDescription {
   readonly name: string;
   readonly help: string;
   readonly labels?: readonly string[];
@@ -29,23 +29,27 @@ const collectFrom = <M extends Counter | Gauge>(
   };
 
 /** What only grows, since the start. */
-export const counter = (registry: Registry, { name, help, labels = [] }: Description, read: Read): void => {
+export const registerCounter = (
+  registry: Registry,
+  { name, help, labels = [] }: MetricDescription,
+  read: Read,
+): void => {
   const collect = collectFrom<Counter>(read, (metric, of, value) => metric.inc(of, value));
   void new Counter({ name, help, labelNames: [...labels], registers: [registry], collect });
 };
 
 /** What is so now. */
-export const gauge = (registry: Registry, { name, help, labels = [] }: Description, read: Read): void => {
+export const registerGauge = (registry: Registry, { name, help, labels = [] }: MetricDescription, read: Read): void => {
   const collect = collectFrom<Gauge>(read, (metric, of, value) => metric.set(of, value));
   void new Gauge({ name, help, labelNames: [...labels], registers: [registry], collect });
 };
 
 /** How large values were. @param unit what one of the tally's is in the metric's unit: 0.001 for ms in seconds. */
-export const histogram = (
+export const registerHistogram = (
   registry: Registry,
-  { name, help }: Description,
+  { name, help }: MetricDescription,
   unit: number,
-  read: () => Iterable<readonly [labels: Labels, tally: Tally]>,
+  read: () => Iterable<readonly [labels: Labels, tally: Histogram]>,
 ): void => {
   const metric = {
     name,
@@ -60,7 +64,7 @@ export const histogram = (
   registry.registerMetric(metric as unknown as Metric);
 };
 
-function* valuesOf(name: string, unit: number, tallies: Iterable<readonly [labels: Labels, tally: Tally]>) {
+function* valuesOf(name: string, unit: number, tallies: Iterable<readonly [labels: Labels, tally: Histogram]>) {
   for (const [labels, { bounds, counts, sum }] of tallies) {
     let count = 0;
     for (const [at, many] of counts.entries()) {

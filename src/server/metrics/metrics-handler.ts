@@ -1,10 +1,10 @@
 /** GET /metrics: for an API key or the token that may read nothing else. */
 import type { IncomingMessage } from 'node:http';
-import { bearerOf, isOneOf } from '../auth/authenticate.ts';
+import { parseBearerToken, matchesAnyDigest } from '../auth/authenticate.ts';
 import type { RequestHandler } from '../http/router.ts';
 import type { Metrics } from './metrics.ts';
 
-export interface MetricsAccess {
+export interface MetricsCredentials {
   /** SHA-256 of each key. */
   readonly apiKeys: readonly Buffer[];
   /** SHA-256 of the token; null: API keys alone. */
@@ -14,8 +14,8 @@ export interface MetricsAccess {
 const WHO =
   'Metrics are for an API key or the metrics token (PORCHLIGHT_METRICS_TOKEN), as `Authorization: Bearer …`.\n';
 
-export const metricsHandler =
-  (metrics: Metrics, { apiKeys, metricsToken }: MetricsAccess): RequestHandler =>
+export const createMetricsHandler =
+  (metrics: Metrics, { apiKeys, metricsToken }: MetricsCredentials): RequestHandler =>
   async (request, response) => {
     response.setHeader('Cache-Control', 'no-store');
     if (!mayRead(request, metricsToken === null ? apiKeys : [...apiKeys, metricsToken])) {
@@ -23,13 +23,13 @@ export const metricsHandler =
       response.end(WHO);
       return;
     }
-    const body = await metrics.read();
+    const body = await metrics.render();
     response.writeHead(200, { 'Content-Type': metrics.contentType, 'Content-Length': Buffer.byteLength(body) });
     // Node leaves the body out for HEAD.
     response.end(body);
   };
 
 const mayRead = ({ headers }: IncomingMessage, digests: readonly Buffer[]): boolean => {
-  const token = bearerOf(headers.authorization);
-  return token !== null && isOneOf(token, digests);
+  const token = parseBearerToken(headers.authorization);
+  return token !== null && matchesAnyDigest(token, digests);
 };

@@ -3,13 +3,12 @@ import { performance } from 'node:perf_hooks';
 import type { GraphQLError } from 'graphql';
 import type { Logger } from 'pino';
 import type { Caller } from '../../app/auth/caller.ts';
-import type { OperationOutline } from '../graphql/document-cache.ts';
-import { socketKind, type Door, type DoorCounts, type SocketKind } from './counters.ts';
-import { isReply } from '../websocket/active-operations.ts';
+import { isQueryOrMutation, type OperationInfo } from '../graphql/operation.ts';
+import { callerKindOf, type Transport, type ServerCounters, type CallerKind } from './counters.ts';
 
 /** The way an operation came. */
-export interface Way {
-  readonly door: Door;
+export interface OperationOrigin {
+  readonly transport: Transport;
   /** Of the request, or of the socket. */
   readonly id: string;
   readonly caller: Caller;
@@ -21,37 +20,37 @@ export interface Way {
 export interface AnsweredOperation {
   /** Its kind and its root fields. */
   readonly name: string;
-  readonly door: Door;
-  readonly caller: SocketKind;
+  readonly transport: Transport;
+  readonly caller: CallerKind;
   /** What the user is called; null: there is none. */
   readonly user: string | null;
   /** Of its errors. */
   readonly codes: readonly string[];
   /** Milliseconds since 1970, with their fraction. */
   readonly startedAt: number;
-  readonly tookMs: number;
+  readonly durationMs: number;
   readonly traceparent: string | undefined;
 }
 
 export interface OperationTracer {
-  answered(operation: AnsweredOperation): void;
+  traceOperation(operation: AnsweredOperation): void;
 }
 
 /** Of an error no more is looked at than its code. */
-type ToldError = Pick<GraphQLError, 'extensions'>;
+type ErrorWithCode = Pick<GraphQLError, 'extensions'>;
 
 /** What takes longer is worth a line of its own, whatever is logged else. */
 const SLOW_MS = 1_000;
 
-export class Operations {
-  readonly #counts: DoorCounts;
+export class OperationRecorder {
+  readonly #counts: ServerCounters;
   readonly #log: Logger;
   readonly #nameOf: (userId: string) => string;
   readonly #logsAll: boolean;
   readonly #tracer: OperationTracer | null;
 
   constructor(
-    counts: DoorCounts,
+    counts: ServerCounters,
     log: Logger,
     nameOf: (userId: string) => string,
     tracer: OperationTracer | null = null,
@@ -64,7 +63,7 @@ export class Operations {
   }
 
   /** An operation is read. @returns the moment, for `answered`. */
-  begin(): number {
+  startTiming(): number {
     return performance.now();
   }
 
@@ -73,51 +72,51 @@ export class Operations {
    * @param operation null: it never came so far that one could be told.
    * @param errors those of the answer.
    */
-  answered(
-    way: Way,
+  recordAnswer(
+    way: OperationOrigin,
     began: number,
-    operation: OperationOutline | null,
-    errors: readonly ToldError[] | undefined,
+    operation: OperationInfo | null,
+    errors: readonly ErrorWithCode[] | undefined,
   ): void {
     const tookMs = performance.now() - began;
     if (this.#tracer !== null) this.#trace(way, began, tookMs, operation, errors);
-    const counts = this.#counts.operations[way.door];
+    const counts = this.#counts.operations[way.transport];
     counts.answered[operation === null ? 'invalid' : operation.node.operation]++;
-    if (operation !== null && isReply(operation)) counts.took.add(tookMs);
-    if (errors !== undefined) for (const error of errors) counts.errors.add(codeOf(error));
+    if (operation !== null && isQueryOrMutation(operation)) counts.durations.recordValue(tookMs);
+    if (errors !== undefined) for (const error of errors) counts.errors.increment(codeOf(error));
     if (tookMs >= SLOW_MS) this.#log.warn(this.#fields(way, tookMs, operation, errors), 'An operation was slow.');
     else if (this.#logsAll) this.#log.debug(this.#fields(way, tookMs, operation, errors), 'operation');
   }
 
   #trace(
-    { door, caller, traceparent }: Way,
+    { transport: door, caller, traceparent }: OperationOrigin,
     began: number,
     tookMs: number,
-    operation: OperationOutline | null,
-    errors: readonly ToldError[] = [],
+    operation: OperationInfo | null,
+    errors: readonly ErrorWithCode[] = [],
   ): void {
-    this.#tracer?.answered({
+    this.#tracer?.traceOperation({
       name: operation === null ? 'invalid' : `${operation.node.operation} ${[...operation.rootFields].join(' ')}`,
-      door,
-      caller: socketKind(caller),
+      transport: door,
+      caller: callerKindOf(caller),
       user: caller.kind === 'app' ? this.#nameOf(caller.userId) : null,
       codes: [...new Set(errors.map(codeOf))],
       startedAt: performance.timeOrigin + began,
-      tookMs,
+      durationMs: tookMs,
       traceparent,
     });
   }
 
   /** Nothing that the client chose but what it asks for: no document, no variables, no name of the operation. */
   #fields(
-    { door, id, caller }: Way,
+    { transport: door, id, caller }: OperationOrigin,
     tookMs: number,
-    operation: OperationOutline | null,
-    errors: readonly ToldError[] | undefined,
+    operation: OperationInfo | null,
+    errors: readonly ErrorWithCode[] | undefined,
   ): object {
     return {
       ...(door === 'http' ? { requestId: id } : { link: id }),
-      caller: socketKind(caller),
+      caller: callerKindOf(caller),
       ...(caller.kind === 'app' ? { user: this.#nameOf(caller.userId) } : {}),
       ...(operation === null ? {} : { kind: operation.node.operation, fields: [...operation.rootFields] }),
       ...(errors === undefined ? {} : { codes: [...new Set(errors.map(codeOf))] }),
@@ -126,4 +125,4 @@ export class Operations {
   }
 }
 
-const codeOf = ({ extensions }: ToldError): string => String(extensions['code']);
+const codeOf = ({ extensions }: ErrorWithCode): string => String(extensions['code']);

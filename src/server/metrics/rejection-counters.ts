@@ -1,27 +1,27 @@
 /** What was refused at the door since the start, counted by why. */
-export class Refusals {
+export class RejectionCounters {
   /** Upgrades: there are as many sockets as there may be in all. */
-  socketsInAll = 0;
+  socketsPerServer = 0;
   /** Upgrades: as many from that address, or as many that have not said who they are. */
   socketsPerAddress = 0;
   /** Sockets: that user has as many as she may. */
   socketsPerUser = 0;
   /** Sockets that had not said who they are, and gave way to newcomers. */
-  socketsSilent = 0;
+  socketsEvicted = 0;
   /** Sockets without `connection_init` in time. */
-  socketsLate = 0;
+  socketsInitTimeout = 0;
   /** Messages on sockets, faster than allowed. */
-  messages = 0;
+  messageRate = 0;
   /** Sockets closed because their messages went on all the same. */
-  socketsTooFast = 0;
+  socketsRateLimited = 0;
   /** Requests over HTTP, upgrades among them, faster than allowed. */
-  requests = 0;
+  requestRate = 0;
   /** Messages that were too long, or came in too many pieces. */
-  messagesTooLong = 0;
+  messageSize = 0;
   /** Operations: too many are under way on their socket. */
-  operations = 0;
+  operationsPerSocket = 0;
   /** Subscriptions: too many users are watched over their socket. */
-  watched = 0;
+  watchedUsersPerSocket = 0;
   /** Connections that are no sockets: too many in all, or from their address. */
   connections = 0;
 }

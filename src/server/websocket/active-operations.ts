@@ -1,95 +1,97 @@
-/** What clients asked for on one socket and have not had the last answer to. */
+/** The operations of one socket whose last result is not written yet. */
 import type { Operation, OperationPredicate } from '../graphql/operation.ts';
 
 interface ActiveOperation {
-  /** The client's name for it. */
+  /** The id that the client gave the operation. */
   readonly id: string;
   readonly operation: Operation;
-  /** False: the client has taken its name back, and is told nothing more of it. */
+  /** False once the client has cancelled the operation. It then receives no further results, and its id is free. */
   readonly isActive: boolean;
 }
 
-/** Answers that are made or on their way to one client at once, of those that may be large. */
+/** Responses of one socket that may be computed or written at once. Mutations are exempt: their responses are short. */
 export const MAX_CONCURRENT_RESPONSES = 4;
 
-export class ActiveOperations<E extends ActiveOperation> {
-  /** A list: there are few, and most sockets have one, or none, for as long as they are open. */
-  #entries: E[] | null = null;
-  #waiting: { readonly left: Set<E>; readonly resolve: () => void }[] | null = null;
-  #answering = 0;
-  #inLine: (() => void)[] | null = null;
+export class ActiveOperations<O extends ActiveOperation> {
+  /** An array, or null, because most sockets have one operation or none for most of their lifetime. */
+  #operations: O[] | null = null;
+  #waiters: { readonly remaining: Set<O>; readonly resolve: () => void }[] | null = null;
+  #responsesInProgress = 0;
+  #slotWaiters: (() => void)[] | null = null;
 
   get size(): number {
-    return this.#entries?.length ?? 0;
+    return this.#operations?.length ?? 0;
   }
 
   /** A copy. */
-  toArray(): readonly E[] {
-    return this.#entries?.slice() ?? [];
+  toArray(): readonly O[] {
+    return this.#operations?.slice() ?? [];
   }
 
-  /** The one that the client means by this name. */
-  findById(id: string): E | undefined {
-    return this.#entries?.find((entry) => entry.id === id && entry.isActive);
+  /** The operation that currently uses this id. A cancelled one does not. */
+  findById(id: string): O | undefined {
+    return this.#operations?.find((operation) => operation.id === id && operation.isActive);
   }
 
-  add(entry: E): void {
-    if (this.#entries === null) this.#entries = [entry];
-    else this.#entries.push(entry);
+  add(operation: O): void {
+    if (this.#operations === null) this.#operations = [operation];
+    else this.#operations.push(operation);
   }
 
-  /** The last of its answers is written, or cannot be. Again is no matter. */
-  remove(entry: E): void {
-    const at = this.#entries?.indexOf(entry) ?? -1;
-    if (this.#entries === null || at < 0) return;
-    if (this.#entries.length === 1) this.#entries = null;
-    else this.#entries.splice(at, 1);
-    if (this.#waiting === null) return;
-    for (const { left, resolve } of this.#waiting) if (left.delete(entry) && left.size === 0) resolve();
-    this.#waiting = this.#waiting.filter(({ left }) => left.size > 0);
+  /** Removes an operation that is finished. Can be called again. */
+  remove(operation: O): void {
+    const index = this.#operations?.indexOf(operation) ?? -1;
+    if (this.#operations === null || index < 0) return;
+    if (this.#operations.length === 1) this.#operations = null;
+    else this.#operations.splice(index, 1);
+    if (this.#waiters === null) return;
+    for (const { remaining, resolve } of this.#waiters) {
+      if (remaining.delete(operation) && remaining.size === 0) resolve();
+    }
+    this.#waiters = this.#waiters.filter(({ remaining }) => remaining.size > 0);
   }
 
-  hasMatching(which: OperationPredicate): boolean {
-    return this.#entries?.some(({ operation }) => which(operation)) ?? false;
+  hasMatching(predicate: OperationPredicate): boolean {
+    return this.#operations?.some(({ operation }) => predicate(operation)) ?? false;
   }
 
   /**
-   * Before an answer is made that may be large: whoever asks for very many at once and reads none is to fill a
-   * few answers' room, not all of theirs. Null: now; else it resolves when it may be made. `answered` is due after it.
+   * Call before computing a response that may be large, and `releaseResponseSlot` after it. This bounds the memory
+   * that a client can fill by requesting many responses and reading none.
+   * @returns null if a slot is free, otherwise a promise that resolves with a slot.
    */
   acquireResponseSlot(): Promise<void> | null {
-    if (this.#answering < MAX_CONCURRENT_RESPONSES) {
-      this.#answering++;
+    if (this.#responsesInProgress < MAX_CONCURRENT_RESPONSES) {
+      this.#responsesInProgress++;
       return null;
     }
-    return new Promise((resolve) => (this.#inLine ??= []).push(resolve));
+    return new Promise((resolve) => (this.#slotWaiters ??= []).push(resolve));
   }
 
-  /** It is on its way, or nobody is there any more. */
   releaseResponseSlot(): void {
-    const next = this.#inLine?.shift();
-    if (this.#inLine?.length === 0) this.#inLine = null;
-    if (next === undefined) this.#answering--;
+    const next = this.#slotWaiters?.shift();
+    if (this.#slotWaiters?.length === 0) this.#slotWaiters = null;
+    if (next === undefined) this.#responsesInProgress--;
     else next();
   }
 
-  /** Waits for those that are under way now, at most `boundMs`: nobody can hold it up for ever. */
-  async waitForMatchingUpTo(which: OperationPredicate, boundMs: number): Promise<void> {
-    if (!this.hasMatching(which)) return;
+  /** Waits for all current operations that match, at most `timeoutMs`. */
+  async waitForMatchingUpTo(predicate: OperationPredicate, timeoutMs: number): Promise<void> {
+    if (!this.hasMatching(predicate)) return;
     let timer: NodeJS.Timeout | undefined;
-    const bound = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, boundMs);
+    const timeout = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, timeoutMs);
     });
-    await Promise.race([this.waitForMatching(which), bound]);
+    await Promise.race([this.waitForMatching(predicate), timeout]);
     clearTimeout(timer);
   }
 
-  /** Waits for those that are under way now, as long as it takes: without a socket nothing holds them up. */
-  waitForMatching(which: OperationPredicate): Promise<void> {
-    const left = new Set(this.toArray().filter(({ operation }) => which(operation)));
-    if (left.size === 0) return Promise.resolve();
+  /** Waits for all current operations that match, without a timeout. Once the socket is closed, nothing blocks them. */
+  waitForMatching(predicate: OperationPredicate): Promise<void> {
+    const remaining = new Set(this.toArray().filter(({ operation }) => predicate(operation)));
+    if (remaining.size === 0) return Promise.resolve();
     return new Promise((resolve) => {
-      (this.#waiting ??= []).push({ left, resolve });
+      (this.#waiters ??= []).push({ remaining, resolve });
     });
   }
 }

@@ -1,15 +1,14 @@
 /**
- * Where sockets wait that have been opened and want to speak. Few find it open. When very many come at
- * once (a network is back, the server was restarted), each turn of the event loop takes some of them in
- * the order in which they came, so that whoever is in already is heard in between; and none is taken in
- * while the store has enough to do with the last ones.
+ * A queue of new sockets that wait to be authenticated. It is usually empty. After a network failure or a restart many
+ * clients connect at once. Then each turn of the event loop admits a few of them, in their order, so that connected
+ * clients are served in between. None is admitted while the store is busy with the previous ones.
  */
 export interface AdmissionLimits {
-  /** Taken in within one turn of the loop: some ms of work. */
+  /** Sockets admitted in one turn of the event loop: some milliseconds of work. */
   readonly maxPerLoopTurn: number;
-  /** Sessions that are being attached at once; RECONNECTs go to the disk. */
+  /** Sessions that are attached at once. Each RECONNECT is written to the disk. */
   readonly maxConcurrentAttachments: number;
-  /** Sockets waiting. More are told to come back later. */
+  /** Sockets in the queue. Further ones are rejected and reconnect later. */
   readonly maxQueued: number;
 }
 
@@ -19,82 +18,85 @@ export const DEFAULT_ADMISSION_LIMITS: AdmissionLimits = {
   maxQueued: 100_000,
 };
 
-interface Waiting {
-  readonly isGone: () => boolean;
-  readonly resolve: (mayEnter: boolean) => void;
+interface QueuedSocket {
+  readonly isCancelled: () => boolean;
+  readonly resolve: (isAdmitted: boolean) => void;
 }
 
-const AT_ONCE = Promise.resolve(true);
-const NEVER = Promise.resolve(false);
+const ADMITTED = Promise.resolve(true);
+const REJECTED = Promise.resolve(false);
 
 export class AdmissionQueue {
   readonly #limits: AdmissionLimits;
-  #waiting: Waiting[] = [];
-  /** Of those waiting, how many at the front are not any more. */
-  #passed = 0;
-  #thisTurn = 0;
-  #attaching = 0;
-  #scheduled = false;
+  #queue: QueuedSocket[] = [];
+  /** The index of the first socket in `#queue` that still waits. */
+  #head = 0;
+  #admittedThisTurn = 0;
+  #attachmentsInProgress = 0;
+  #isScheduled = false;
 
   constructor(limits: AdmissionLimits) {
     this.#limits = limits;
   }
 
   /**
-   * Resolves when it is this one's turn: true; or at once, if too many are waiting: false.
-   * @param isGone it need not be let in any more: it does not take up a place of its turn then.
+   * Resolves to true when the socket is admitted, or to false at once if the queue is full.
+   * @param isCancelled true once the socket is closing. It then uses no capacity, and the promise resolves to false.
    */
-  admit(isGone: () => boolean): Promise<boolean> {
-    const waiting = this.#waiting.length - this.#passed;
-    if (waiting === 0 && this.#isOpen()) {
-      this.#enter();
-      return AT_ONCE;
+  admit(isCancelled: () => boolean): Promise<boolean> {
+    const queuedCount = this.#queue.length - this.#head;
+    if (queuedCount === 0 && this.#hasCapacity()) {
+      this.#countAdmission();
+      return ADMITTED;
     }
-    if (waiting >= this.#limits.maxQueued) return NEVER;
-    this.#schedule();
-    return new Promise((resolve) => this.#waiting.push({ isGone, resolve }));
+    if (queuedCount >= this.#limits.maxQueued) return REJECTED;
+    this.#scheduleTurn();
+    return new Promise((resolve) => this.#queue.push({ isCancelled, resolve }));
   }
 
-  /** Attaches a session. @throws what `attach` throws. */
+  /** Counts an attachment while it is in progress. @throws what `attach` throws. */
   async trackAttachment(attach: () => Promise<unknown>): Promise<void> {
-    this.#attaching++;
+    this.#attachmentsInProgress++;
     try {
       await attach();
     } finally {
-      this.#attaching--;
-      if (this.#waiting.length > 0) this.#schedule();
+      this.#attachmentsInProgress--;
+      if (this.#queue.length > 0) this.#scheduleTurn();
     }
   }
 
-  #isOpen(): boolean {
-    return this.#thisTurn < this.#limits.maxPerLoopTurn && this.#attaching < this.#limits.maxConcurrentAttachments;
+  #hasCapacity(): boolean {
+    return (
+      this.#admittedThisTurn < this.#limits.maxPerLoopTurn &&
+      this.#attachmentsInProgress < this.#limits.maxConcurrentAttachments
+    );
   }
 
-  #enter(): void {
-    this.#thisTurn++;
-    this.#schedule();
+  #countAdmission(): void {
+    this.#admittedThisTurn++;
+    this.#scheduleTurn();
   }
 
-  #schedule(): void {
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    setImmediate(this.#nextTurn);
+  #scheduleTurn(): void {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    setImmediate(this.#runTurn);
   }
 
-  readonly #nextTurn = (): void => {
-    this.#scheduled = false;
-    this.#thisTurn = 0;
-    while (this.#isOpen()) {
-      const next = this.#waiting[this.#passed];
+  readonly #runTurn = (): void => {
+    this.#isScheduled = false;
+    this.#admittedThisTurn = 0;
+    while (this.#hasCapacity()) {
+      const next = this.#queue[this.#head];
       if (next === undefined) {
-        this.#waiting = [];
-        this.#passed = 0;
+        this.#queue = [];
+        this.#head = 0;
         return;
       }
-      this.#passed++;
-      if (next.isGone()) next.resolve(false);
+      this.#head++;
+      if (next.isCancelled()) next.resolve(false);
       else {
-        this.#enter();
+        this.#countAdmission();
         next.resolve(true);
       }
     }

@@ -1,72 +1,73 @@
-/** How the server takes leave of a socket: with a code and a reason that clients rely on. */
+/** Why the server closes a socket: the codes and reasons that clients rely on. */
 import { ExpiredTokenError } from '../../app/ports/user-token.ts';
 import { DomainError } from '../../core/errors.ts';
-import type { LostLink } from '../../core/records.ts';
+import type { LostSocket } from '../../core/records.ts';
 import { SERVER_CLOSE_CODES } from '../wire/close-codes.ts';
 
 export interface CloseReason {
   readonly code: number;
   readonly reason: string;
-  /** For the server's own reasons, which are no DISCONNECT of the session. */
-  readonly byServer: boolean;
+  /** True if the server decided to close. Its session is then not reported as disconnected. */
+  readonly isByServer: boolean;
 }
 
-const byServer = (code: number, reason: string): CloseReason => ({ code, reason, byServer: true });
+const closedByServer = (code: number, reason: string): CloseReason => ({ code, reason, isByServer: true });
 
-export const RESTART = byServer(SERVER_CLOSE_CODES.RESTART, 'The server is restarting');
-export const SLOW_CONSUMER = byServer(SERVER_CLOSE_CODES.TOO_SLOW, 'Too slow: resume with your last cursor');
-export const UNREAD_LIMIT_EXCEEDED = byServer(SERVER_CLOSE_CODES.OVER_LIMIT, 'Too much is left unread');
-export const RATE_LIMIT_EXCEEDED = byServer(SERVER_CLOSE_CODES.OVER_LIMIT, 'Too many messages');
-export const USER_SOCKET_LIMIT_EXCEEDED = byServer(SERVER_CLOSE_CODES.OVER_LIMIT, 'Too many sockets of this user');
-export const EVICTED_UNINITIALISED = byServer(
+export const RESTART = closedByServer(SERVER_CLOSE_CODES.RESTART, 'The server is restarting');
+export const SLOW_CONSUMER = closedByServer(SERVER_CLOSE_CODES.TOO_SLOW, 'Too slow: resume with your last cursor');
+export const UNREAD_LIMIT_EXCEEDED = closedByServer(SERVER_CLOSE_CODES.OVER_LIMIT, 'Too many unread bytes');
+export const RATE_LIMIT_EXCEEDED = closedByServer(SERVER_CLOSE_CODES.OVER_LIMIT, 'Too many messages');
+export const USER_SOCKET_LIMIT_EXCEEDED = closedByServer(SERVER_CLOSE_CODES.OVER_LIMIT, 'Too many sockets of this user');
+export const EVICTED_UNINITIALISED = closedByServer(
   SERVER_CLOSE_CODES.OVER_LIMIT,
-  'Too many sockets that do not say who they are',
+  'Too many sockets without connection_init',
 );
-export const AUTHENTICATION_TIMEOUT = byServer(SERVER_CLOSE_CODES.TRY_AGAIN_LATER, 'Authentication takes too long');
-export const INTERNAL_ERROR = byServer(SERVER_CLOSE_CODES.INTERNAL_ERROR, 'Internal server error');
-/** The client broke the protocol, so its session takes it as a closed socket. */
+export const AUTHENTICATION_TIMEOUT = closedByServer(SERVER_CLOSE_CODES.TRY_AGAIN_LATER, 'Authentication timed out');
+export const INTERNAL_ERROR = closedByServer(SERVER_CLOSE_CODES.INTERNAL_ERROR, 'Internal server error');
+/** The client violated the protocol, so its session treats this like a close by the client. */
 export const UNEXPECTED_MESSAGE: CloseReason = {
   code: SERVER_CLOSE_CODES.BAD_REQUEST,
   reason: 'Unexpected message',
-  byServer: false,
+  isByServer: false,
 };
-/** No close frame at all. */
-export const abnormalClosure = (ofServer: boolean): CloseReason => ({ code: 1006, reason: '', byServer: ofServer });
 
-/** What the library calls a message that is too long, is said to be longer than any, or comes in too many pieces. */
-const OVER_LIMIT: readonly unknown[] = [
+/** A close without a close frame. */
+export const abnormalClosure = (isByServer: boolean): CloseReason => ({ code: 1006, reason: '', isByServer });
+
+/** The errors of `ws` for a message that is too long, announces an impossible length, or has too many fragments. */
+const MESSAGE_SIZE_ERRORS: readonly unknown[] = [
   'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH',
   'WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH',
   'WS_ERR_TOO_MANY_BUFFERED_PARTS',
 ];
 
-export const isMessageSizeError = (error: Error): boolean => 'code' in error && OVER_LIMIT.includes(error.code);
+export const isMessageSizeError = (error: Error): boolean => 'code' in error && MESSAGE_SIZE_ERRORS.includes(error.code);
 
-/** The library found no messages in what came, and has said so itself; or the connection broke. */
+/** For an error of `ws`. It has sent the close frame itself, unless the connection failed. */
 export const closeReasonForSocketError = (error: Error): CloseReason => {
-  if (isMessageSizeError(error)) return byServer(1009, '');
+  if (isMessageSizeError(error)) return closedByServer(1009, '');
   const code = 'code' in error ? error.code : undefined;
   if (typeof code !== 'string' || !code.startsWith('WS_ERR_')) return abnormalClosure(false);
-  return { code: code === 'WS_ERR_INVALID_UTF8' ? 1007 : 1002, reason: '', byServer: false };
+  return { code: code === 'WS_ERR_INVALID_UTF8' ? 1007 : 1002, reason: '', isByServer: false };
 };
 
-export const closeReasonForLostSession = ({ ended, reason }: LostLink): CloseReason =>
-  byServer(ended ? SERVER_CLOSE_CODES.SESSION_ENDED : SERVER_CLOSE_CODES.TIMED_OUT, reason);
+export const closeReasonForLostSession = ({ isSessionEnded, reason }: LostSocket): CloseReason =>
+  closedByServer(isSessionEnded ? SERVER_CLOSE_CODES.SESSION_ENDED : SERVER_CLOSE_CODES.TIMED_OUT, reason);
 
-export const closeReasonForInvalidJwt = (why: DomainError): CloseReason =>
-  byServer(
+export const closeReasonForInvalidJwt = (error: DomainError): CloseReason =>
+  closedByServer(
     SERVER_CLOSE_CODES.TOKEN_EXPIRED,
-    why instanceof ExpiredTokenError ? 'The token has expired' : 'The token has been revoked',
+    error instanceof ExpiredTokenError ? 'The token has expired' : 'The token has been revoked',
   );
 
-/** To whoever may not connect; null when the error is not the client's. */
+/** For an error of `connection_init`. Null if the error is internal. */
 export const closeReasonForFailedInit = (error: unknown): CloseReason | null => {
   if (error instanceof ExpiredTokenError) return closeReasonForInvalidJwt(error);
   if (!(error instanceof DomainError)) return null;
-  const { fault, message } = error;
-  if (fault.code === 'SESSION_ENDED') return byServer(SERVER_CLOSE_CODES.SESSION_ENDED, fault.reason);
-  return byServer(
-    fault.code === 'OVERLOADED' ? SERVER_CLOSE_CODES.TRY_AGAIN_LATER : SERVER_CLOSE_CODES.UNAUTHORIZED,
+  const { details, message } = error;
+  if (details.code === 'SESSION_ENDED') return closedByServer(SERVER_CLOSE_CODES.SESSION_ENDED, details.reason);
+  return closedByServer(
+    details.code === 'OVERLOADED' ? SERVER_CLOSE_CODES.TRY_AGAIN_LATER : SERVER_CLOSE_CODES.UNAUTHORIZED,
     message,
   );
 };

@@ -1,4 +1,4 @@
-/** What one socket may take: how fast its messages may come, a place among its user's sockets, and users to watch. */
+/** The limits of one socket: the rate of its messages, the sockets of its user, and the users that it watches. */
 import type { AppCaller, Caller } from '../../app/auth/caller.ts';
 import type { Application } from '../../app/application.ts';
 import { DomainError } from '../../core/errors.ts';
@@ -9,90 +9,89 @@ import type { RejectionCounters } from '../metrics/rejection-counters.ts';
 import type { SocketLimiter } from '../limits/socket-limiter.ts';
 
 export interface ConnectionQuotaOptions {
-  readonly porchlight: Application;
-  /** How many users may be watched over one socket. */
-  readonly maxWatched: number;
-  readonly rates: RateLimiter;
+  readonly application: Application;
+  /** Users that one socket can watch. */
+  readonly maxWatchedUsers: number;
+  readonly rateLimiter: RateLimiter;
   readonly socketLimiter: SocketLimiter;
-  readonly refusals: RejectionCounters;
+  readonly rejections: RejectionCounters;
 }
 
 /** The socket. */
-interface Taker {
+interface LimitedConnection {
   /** See `networkOf`. */
   readonly network: string;
-  /** It goes on, however often it was told to slow down. */
-  tooFast(): void;
+  /** Called when the socket keeps sending after many rejections. */
+  closeForRateLimit(): void;
 }
 
 export class ConnectionQuota {
-  readonly #taker: Taker;
+  readonly #connection: LimitedConnection;
   readonly #options: ConnectionQuotaOptions;
-  /** Null: nobody counts what comes over it. */
+  /** Null if the messages are not limited. */
   #meter: ConnectionMeter | null;
-  /** It has a place among that user's. */
-  #placeOf: UserId | null = null;
-  /** How many users are watched over it. */
-  #watched = 0;
+  /** The user that this socket is counted for. */
+  #countedUser: UserId | null = null;
+  #watchedUsers = 0;
 
-  constructor(taker: Taker, options: ConnectionQuotaOptions) {
-    this.#taker = taker;
+  constructor(connection: LimitedConnection, options: ConnectionQuotaOptions) {
+    this.#connection = connection;
     this.#options = options;
-    this.#meter = options.rates.createConnectionMeter(taker.network);
+    this.#meter = options.rateLimiter.createConnectionMeter(connection.network);
   }
 
-  /** Something has come; everything is counted. @returns in how many ms it may come again; 0: it is let through. */
-  waitMs(): number {
+  /** Counts a message. Returns 0 if it is allowed, otherwise the milliseconds after which the client may retry. */
+  chargeMessage(): number {
     if (this.#meter === null) return 0;
-    const { porchlight, refusals } = this.#options;
-    const now = porchlight.store.now();
+    const { application, rejections } = this.#options;
+    const now = application.store.now();
     const waitMs = this.#meter.chargeMessage(now);
     if (waitMs === 0) return 0;
-    refusals.messageRate++;
-    if (!this.#meter.toleratesRejection(now)) this.#taker.tooFast();
+    rejections.messageRate++;
+    if (!this.#meter.toleratesRejection(now)) this.#connection.closeForRateLimit();
     return waitMs;
   }
 
-  /** It is known whose the socket is. False: the user has too many, and this one is not counted. */
+  /** Counts the socket for its authenticated user. Returns false, without counting it, if the user has too many. */
   admitCaller(caller: Caller): boolean {
     if (caller.kind !== 'app') {
       this.#meter = null;
       return true;
     }
-    const { socketLimiter: counts, refusals } = this.#options;
-    if (!counts.addUserSocket(caller.userId)) {
-      refusals.socketsPerUser++;
+    const { socketLimiter, rejections } = this.#options;
+    if (!socketLimiter.addUserSocket(caller.userId)) {
+      rejections.socketsPerUser++;
       return false;
     }
-    this.#placeOf = caller.userId;
-    this.assignTo(caller);
+    this.#countedUser = caller.userId;
+    this.assignCaller(caller);
     return true;
   }
 
-  /** What comes is that session's from now on, or that user's. */
-  assignTo(caller: AppCaller): void {
+  /** Charges further messages to the caller's session, or to the user if there is no session. */
+  assignCaller(caller: AppCaller): void {
     this.#meter?.assignCaller(caller);
   }
 
-  /** @throws RATE_LIMITED when so many more users may not be watched. */
-  watches(users: number): void {
-    const { maxWatched, refusals } = this.#options;
-    if (this.#watched + users > maxWatched) {
-      refusals.watchedUsersPerSocket++;
+  /** @throws RATE_LIMITED if the socket would watch too many users. */
+  reserveWatches(users: number): void {
+    const { maxWatchedUsers, rejections } = this.#options;
+    if (this.#watchedUsers + users > maxWatchedUsers) {
+      rejections.watchedUsersPerSocket++;
       throw new DomainError(
         { code: 'RATE_LIMITED', retryAfterMs: RETRY_AFTER_MS },
-        `At most ${maxWatched} users may be watched over one socket.`,
+        `A socket can watch at most ${maxWatchedUsers} users.`,
       );
     }
-    this.#watched += users;
+    this.#watchedUsers += users;
   }
 
-  watchesNoMore(users: number): void {
-    this.#watched -= users;
+  releaseWatches(users: number): void {
+    this.#watchedUsers -= users;
   }
 
-  /** The socket is gone, and its place is free. */
+  /** Must be called once, when the socket is closed. */
   release(): void {
-    if (this.#placeOf !== null) this.#options.socketLimiter.removeUserSocket(this.#placeOf);
+    if (this.#countedUser !== null) this.#options.socketLimiter.removeUserSocket(this.#countedUser);
   }
 }

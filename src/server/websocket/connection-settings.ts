@@ -1,22 +1,22 @@
-/** What one socket may take, in time and in room. */
+/** Timeouts and limits of one WebSocket. */
 import { DEFAULT_ADMISSION_LIMITS, type AdmissionLimits } from './admission-queue.ts';
 
 export interface ConnectionSettings extends AdmissionLimits {
-  /** How long a client may take to send `connection_init`, and we to answer it. */
+  /** The time for a client to send `connection_init`, and for the server to answer it. */
   readonly initTimeoutMs: number;
-  /** How often every socket is pinged. */
+  /** The interval at which every socket is pinged. */
   readonly pingIntervalMs: number;
-  /** How long what is in flight may hold up a close. */
+  /** How long running operations can delay a close. */
   readonly drainTimeoutMs: number;
-  /** How long a client may take to answer a close before it is cut off. It may have much to read before it. */
+  /** The time for a client to answer a close frame before it is terminated. It may have to read much data first. */
   readonly closeTimeoutMs: number;
-  /** The same for one that was never let in. */
+  /** The same for a client whose `connection_init` was never acknowledged. */
   readonly unacknowledgedCloseTimeoutMs: number;
-  /** The same for all of them together when the server goes down, which cannot wait so long. */
+  /** The same for all clients together when the server shuts down. */
   readonly shutdownCloseTimeoutMs: number;
-  /** Operations on one socket at once, subscriptions too. */
+  /** Concurrent operations of one socket, subscriptions included. */
   readonly maxOperations: number;
-  /** What a client may leave unread while it sends more. */
+  /** Unread bytes of a client. A client that sends more while it leaves more unread is disconnected. */
   readonly maxUnreadBytes: number;
 }
 
@@ -32,8 +32,8 @@ export const DEFAULT_CONNECTION_SETTINGS: ConnectionSettings = {
   maxUnreadBytes: 8 * 1024 * 1024,
 };
 
-/** In so many pieces a message may come: what each of them takes is as much as what is in it, or more. */
+/** Fragments of one message. Each takes as much memory as its content, or more. */
 export const MAX_MESSAGE_FRAGMENTS = 1_024;
 
-/** Pings that a socket without a session may leave unanswered. */
+/** Unanswered pings after which a socket without a session is terminated. */
 export const MAX_UNANSWERED_PINGS = 2;

@@ -1,382 +1,376 @@
 /**
- * One open socket, from its upgrade until everybody who must know of its end knows: what comes, who is let in, and how
- * it is closed. What it says and is told is protocol.ts's, who speaks on it is speaker.ts's, what it may take allowance.ts's.
+ * One WebSocket, from its upgrade until its session and its limits are released. It receives messages, runs the
+ * initialisation, and closes. Messages are interpreted by `GraphqlTransportWs`, the session is kept by `SessionBinding`,
+ * and limits are checked by `ConnectionQuota`.
  */
 import { randomUUID } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import { CloseCode } from 'graphql-ws';
 import type { Logger } from 'pino';
 import type { ApiContext, ApiSocket } from '../../api/context.ts';
-import type { Caller } from '../../app/auth/caller.ts';
-import type { Link } from '../../app/presence/socket-registry.ts';
 import type { Application } from '../../app/application.ts';
-import { linkId, type SocketId, type SessionId } from '../../core/ids.ts';
-import type { LostLink } from '../../core/records.ts';
-import { ConnectionQuota, type ConnectionQuotaOptions } from './connection-quota.ts';
-import type { OperationHandle } from './operation-handle.ts';
-import { truncateCloseReason } from '../wire/close-codes.ts';
-import { isQueryOrMutation, type Operation } from '../graphql/operation.ts';
-import { callerKindOf } from '../metrics/counters.ts';
-import * as farewell from './close-reasons.ts';
-import type { CloseReason } from './close-reasons.ts';
-import { PING_FRAME, encodePongFrame, encodeTextFrame } from '../wire/frames.ts';
+import type { Caller } from '../../app/auth/caller.ts';
+import { asSocketId, type SocketId, type SessionId } from '../../core/ids.ts';
+import { isQueryOrMutation, type OperationPredicate } from '../graphql/operation.ts';
 import { MAX_PAYLOAD_BYTES } from '../graphql/query-limits.ts';
-import type { OperationOrigin } from '../metrics/operation-recorder.ts';
-import { SendBuffer, type FlushScheduler } from '../wire/send-buffer.ts';
-import type { ActivitySource } from './activity-reporter.ts';
 import type { LimitedSocket } from '../limits/socket-limiter.ts';
-import { MAX_UNANSWERED_PINGS } from './connection-settings.ts';
-import { SessionBinding, type SessionBindingOptions } from './session-binding.ts';
+import { callerKindOf } from '../metrics/counters.ts';
+import type { OperationOrigin } from '../metrics/operation-recorder.ts';
+import { truncateCloseReason } from '../wire/close-codes.ts';
+import { encodePongFrame, encodeTextFrame, PING_FRAME } from '../wire/frames.ts';
+import { SendBuffer, type FlushScheduler } from '../wire/send-buffer.ts';
 import { ActiveOperations } from './active-operations.ts';
+import * as closeReasons from './close-reasons.ts';
+import type { CloseReason } from './close-reasons.ts';
+import { ConnectionQuota, type ConnectionQuotaOptions } from './connection-quota.ts';
+import { MAX_UNANSWERED_PINGS } from './connection-settings.ts';
+import type { OperationHandle } from './operation-handle.ts';
 import type { RawWebSocket, WebSocketHandler } from './raw-websocket.ts';
+import { SessionBinding, type SessionBindingOptions } from './session-binding.ts';
 
 export interface ConnectionOptions extends ConnectionQuotaOptions, SessionBindingOptions {
   readonly log: Logger;
   readonly flushScheduler: FlushScheduler;
   readonly protocol: {
-    hear(connection: Connection, message: string): void;
-    /** One that came too fast. */
-    refuse(connection: Connection, message: string, retryAfterMs: number): void;
+    handleMessage(connection: Connection, message: string): void;
+    /** Answers a message that exceeded the rate limit without executing it. */
+    rejectMessage(connection: Connection, message: string, retryAfterMs: number): void;
   };
-  /** The socket is closed, and its session, if it served one, has been told so. */
+  /** Called when the socket is closed and its session is detached. */
   readonly onConnectionClosed: (connection: Connection) => void;
 }
 
-/** The protocol's ping as nearly every client spells it, and what it is answered. */
-const PING = '{"type":"ping"}';
-const PONG = encodeTextFrame('{"type":"pong"}');
+/** A ping of the protocol as nearly every client formats it, and its answer. */
+const PING_MESSAGE = '{"type":"ping"}';
+const PONG_MESSAGE_FRAME = encodeTextFrame('{"type":"pong"}');
 
 /**
- * Of these there are as many as clients: nothing is made for one before it is needed, and what would be
- * the same for all is not made for each.
+ * There is one per client, so memory matters: parts are created only when needed, and everything that sockets can
+ * share is in the options.
  */
-export class Connection
-  implements Link, ApiSocket, ApiContext, ActivitySource, WebSocketHandler, LimitedSocket, OperationOrigin
-{
-  readonly id: SocketId = linkId(randomUUID());
+export class Connection implements ApiSocket, ApiContext, WebSocketHandler, LimitedSocket, OperationOrigin {
+  readonly id: SocketId = asSocketId(randomUUID());
   readonly ipAddress: string | null;
   readonly network: string;
   readonly activeOperations = new ActiveOperations<OperationHandle>();
   readonly sendBuffer: SendBuffer;
-  /** `connection_init` has come. */
+  readonly sessionBinding: SessionBinding;
+  /** `connection_init` was received. */
   isInitialised = false;
-  /** And was answered: operations may come. */
+  /** `connection_init` was acknowledged, so operations are allowed. */
   isAcknowledged = false;
-  readonly #ws: RawWebSocket;
+  readonly #webSocket: RawWebSocket;
   readonly #options: ConnectionOptions;
-  readonly #allowance: ConnectionQuota;
-  readonly #speaker: SessionBinding;
-  /** Until it is initialised; and when it is closed before it was acknowledged, until it is cut off. */
-  #initBound: NodeJS.Timeout | null;
-  /** It hears nothing any more, but may have something to say. */
-  #leaving = false;
-  /** Why it is closed, once it is. The first reason is the one that counts. */
-  #farewell: CloseReason | null = null;
+  readonly #quota: ConnectionQuota;
+  /** Limits the time for `connection_init`, and later the time of a close that happens before the acknowledgement. */
+  #initTimer: NodeJS.Timeout | null;
+  /** Messages are ignored, but responses are still sent. */
+  #isDraining = false;
+  /** Set once, by the first cause of the close. */
+  #closeReason: CloseReason | null = null;
   #unansweredPings = 0;
 
   /**
-   * @param socket what `ws` reads from and writes to.
-   * @param network of `ipAddress`.
+   * @param socket the stream that `webSocket` reads from and writes to.
+   * @param network the network of `ipAddress`, see `networkOf`.
    */
-  constructor(ws: RawWebSocket, socket: Duplex, ipAddress: string | null, network: string, options: ConnectionOptions) {
-    this.#ws = ws;
+  constructor(
+    webSocket: RawWebSocket,
+    socket: Duplex,
+    ipAddress: string | null,
+    network: string,
+    options: ConnectionOptions,
+  ) {
+    this.#webSocket = webSocket;
     this.#options = options;
     this.ipAddress = ipAddress;
     this.network = network;
-    this.#allowance = new ConnectionQuota(this, options);
-    this.#speaker = new SessionBinding(this, options);
+    this.#quota = new ConnectionQuota(this, options);
+    this.sessionBinding = new SessionBinding(this, options);
     this.sendBuffer = new SendBuffer(options.flushScheduler, socket, this);
-    options.log.debug({ link: this.id }, 'A socket opened.');
-    this.#initBound = setTimeout(notInitialised, options.settings.initTimeoutMs, this);
+    options.log.debug({ socket: this.id }, 'A WebSocket was opened.');
+    this.#initTimer = setTimeout(checkInitAfterPendingReads, options.settings.initTimeoutMs, this);
   }
 
   get application(): Application {
-    return this.#options.porchlight;
+    return this.#options.application;
   }
 
-  get transport(): 'socket' {
-    return 'socket';
+  get transport(): 'websocket' {
+    return 'websocket';
   }
 
-  /** As of now. */
+  /** The current caller. A login changes it. */
   get caller(): Caller {
-    return this.#speaker.caller;
+    return this.sessionBinding.caller;
   }
 
-  /** It is what operations over it are executed with. */
+  /** The socket of the `ApiContext` in which operations are executed. */
   get socket(): this {
     return this;
   }
 
-  /** A message has come. */
+  /** True once the socket is closed or about to be closed. */
+  get isClosing(): boolean {
+    return this.#closeReason !== null || this.#isDraining || !this.#isOpen();
+  }
+
+  // What the client sends: see `WebSocketHandler`.
+
   onMessage(message: string): void {
-    if (!this.#mayBeHeard()) return;
-    const waitMs = this.#allowance.waitMs();
-    if (message === PING && waitMs <= 0) {
-      this.recordActivity();
-      this.sendBuffer.enqueue(PONG);
+    if (!this.#acceptsInput()) return;
+    const waitMs = this.#quota.chargeMessage();
+    if (message === PING_MESSAGE && waitMs <= 0) {
+      this.sessionBinding.recordActivity();
+      this.sendBuffer.enqueue(PONG_MESSAGE_FRAME);
       return;
     }
     try {
-      if (waitMs > 0) this.#options.protocol.refuse(this, message, waitMs);
-      else this.#options.protocol.hear(this, message);
+      if (waitMs > 0) this.#options.protocol.rejectMessage(this, message, waitMs);
+      else this.#options.protocol.handleMessage(this, message);
     } catch (error) {
-      // Nobody above would take it: it would end the process, for everybody.
+      // An uncaught exception would end the process.
       this.failInternally(error);
     }
   }
 
   onBinaryMessage(): void {
-    if (!this.#mayBeHeard()) return;
-    // It ends here, however fast it came.
-    this.recordActivity();
+    if (!this.#acceptsInput()) return;
+    // The socket is closed, so the rate does not matter.
+    this.sessionBinding.recordActivity();
     this.closeForProtocolError(CloseCode.BadRequest, 'A message must be text');
   }
 
-  /** Too fast, it is not answered, and so is no sign of life: there is no other way to tell. */
+  /** A ping above the rate limit is not answered and is no activity. The protocol has no other way to reject it. */
   onPing(payload: Buffer): void {
-    const isHeard = this.#mayBeHeard();
-    if (isHeard && this.#allowance.waitMs() > 0) return;
+    const isAccepted = this.#acceptsInput();
+    if (isAccepted && this.#quota.chargeMessage() > 0) return;
     if (this.#isOpen()) this.sendBuffer.enqueue(encodePongFrame(payload));
-    if (isHeard) this.recordActivity();
+    if (isAccepted) this.sessionBinding.recordActivity();
   }
 
   onPong(): void {
     this.#unansweredPings = 0;
-    if (!this.#leaving && this.#farewell === null) this.#allowance.waitMs();
+    if (!this.#isDraining && this.#closeReason === null) this.#quota.chargeMessage();
   }
 
-  closeForRateLimit(): void {
-    this.#options.refusals.socketsRateLimited++;
-    this.close(farewell.RATE_LIMIT_EXCEEDED);
+  /** The library closes the socket and sends the reason. */
+  onError(error: Error): void {
+    this.#options.log.debug({ socket: this.id, err: error }, 'A WebSocket failed; it will be closed');
+    if (closeReasons.isMessageSizeError(error)) this.#options.rejections.messageSize++;
+    this.#closeReason ??= closeReasons.closeReasonForSocketError(error);
   }
 
-  /** Something came from the client. False: it is not to be looked at. */
-  #mayBeHeard(): boolean {
-    if (this.#leaving || this.#farewell !== null) return false;
-    this.#unansweredPings = 0;
-    if (this.sendBuffer.unsentBytes <= this.#options.settings.maxUnreadBytes) return true;
-    this.close(farewell.UNREAD_LIMIT_EXCEEDED);
-    return false;
-  }
-
-  /** `connection_init`. False: whoever may not connect finds the socket closed. */
-  async authenticate(authorization: unknown): Promise<boolean> {
-    this.#initialised();
-    const bound = setTimeout(() => this.close(farewell.AUTHENTICATION_TIMEOUT), this.#options.settings.initTimeoutMs);
-    try {
-      const caller = await this.#speaker.authenticate(authorization);
-      if (this.isClosing || caller === null) return false;
-      if (!this.#allowance.admitCaller(caller)) {
-        this.close(farewell.USER_SOCKET_LIMIT_EXCEEDED);
-        return false;
-      }
-      this.application.links.add(this);
-      await this.#speaker.bindCaller(caller);
-      return !this.isClosing;
-    } catch (error) {
-      const refusal = farewell.closeReasonForFailedInit(error);
-      if (refusal === null) this.#fault(error, 'A socket could not be authenticated.');
-      this.close(refusal ?? farewell.INTERNAL_ERROR);
-      return false;
-    } finally {
-      clearTimeout(bound);
-    }
-  }
-
-  #initialised(): void {
-    if (this.#initBound !== null) clearTimeout(this.#initBound);
-    this.#initBound = null;
-    this.#options.socketLimiter.markInitialised(this);
-  }
-
-  /** It is known who it is, and answered: operations may come, as long as any. */
-  markAcknowledged(): void {
-    this.isAcknowledged = true;
-    this.#ws.setMaxPayload(MAX_PAYLOAD_BYTES);
-  }
-
-  /** A login begins. */
-  markLoginStarted(): void {
-    this.#speaker.markLoginStarted();
-  }
-
-  attachSession(sessionId: SessionId): void {
-    this.#allowance.assignTo(this.#speaker.completeLogin(sessionId));
-  }
-
-  lose(lost: LostLink): void {
-    this.#speaker.onSessionLost(lost);
-  }
-
-  /** The client lives. */
-  recordActivity(): void {
-    this.#speaker.recordActivity();
-  }
-
-  onActivityError(error: unknown): void {
-    this.#fault(error, 'A sign of life was lost.');
-  }
-
-  reserveWatches(users: number): void {
-    this.#allowance.watches(users);
-  }
-
-  releaseWatches(users: number): void {
-    this.#allowance.watchesNoMore(users);
-  }
-
-  /** Resolves when the bytes are on their way, so that whoever produces them waits for a slow reader. */
-  send(text: string): Promise<void> {
-    return this.#isOpen() ? this.sendBuffer.enqueueWithBackpressure(text) : Promise.resolve();
-  }
-
-  /** `connection_init` has not come in time. */
-  onInitTimeout(): void {
-    if (this.isInitialised || this.isClosing) return;
-    this.#options.refusals.socketsInitTimeout++;
-    this.closeForProtocolError(CloseCode.ConnectionInitialisationTimeout, 'Connection initialisation timeout');
-  }
-
-  /** A newcomer needs its place. */
-  evict(): void {
-    this.#options.refusals.socketsEvicted++;
-    this.close(farewell.EVICTED_UNINITIALISED);
-  }
-
-  closeSlowConsumer(): void {
-    this.close(farewell.SLOW_CONSUMER);
-  }
-
-  /** The server is going down. */
-  closeForRestart(): void {
-    this.drainAndClose(farewell.RESTART, isQueryOrMutation);
-  }
-
-  /** The client did what the protocol forbids. Whoever is leaving has a better reason already. */
-  closeForProtocolError(code: number, reason: string): void {
-    if (!this.#leaving) this.close({ code, reason, byServer: false });
-  }
-
-  /** It is our fault that there is no answer. */
-  failInternally(error: unknown): void {
-    this.#fault(error, 'A message could not be answered.');
-    this.close(farewell.INTERNAL_ERROR);
-  }
-
-  /** Hears nothing more, lets go out what is waited for, then closes. */
-  drainAndClose(why: CloseReason, waitsFor: (operation: Operation) => boolean): void {
-    if (this.#leaving || this.#farewell !== null) return;
-    this.#leaving = true;
-    void this.activeOperations
-      .waitForMatchingUpTo(waitsFor, this.#options.settings.drainTimeoutMs)
-      .then(() => this.close(why));
-  }
-
-  /** The library cuts off whoever does not answer in time. */
-  close(why: CloseReason): void {
-    if (this.#farewell !== null) return;
-    this.#farewell = why;
-    this.#unansweredPings = 0;
-    this.#ws.close(why.code, truncateCloseReason(why.reason));
-  }
-
-  /** Without a word: it had its time. No DISCONNECT. */
-  terminate(): void {
-    this.#farewell ??= farewell.abnormalClosure(true);
-    this.#ws.terminate();
-  }
-
-  /** What cannot be written finds nobody there any more, which is no fault: its end tells everybody. */
-  onWriteError(): void {
-    if (!this.#isOpen()) return;
-    this.#farewell ??= farewell.abnormalClosure(false);
-    this.#ws.terminate();
+  /** Sends what is queued before the close frame. */
+  onClosing(): void {
+    this.sendBuffer.flushAndClose();
+    // Deferred, because the library reports an error right after it starts to close because of it.
+    queueMicrotask(() => this.onPeerClosed());
+    if (this.isAcknowledged) return;
+    this.#markInitialised();
+    this.#initTimer = setTimeout(terminate, this.#options.settings.unacknowledgedCloseTimeoutMs, this);
   }
 
   /**
-   * Pings, which keeps the way open through NATs. A socket that serves a session and is silent is left
-   * to its platform's timeout; for any other one nobody else would ever notice, nor for a client who has said
-   * goodbye and then reads nothing of what is still on its way.
+   * The client sent a close frame or a FIN. The session is detached now, although the socket closes later, so that what
+   * the client does next over another connection comes after it.
    */
+  onPeerClosed(): void {
+    if (this.#closeReason !== null) return;
+    this.#closeReason = closeReasons.abnormalClosure(false);
+    this.#unansweredPings = 0;
+    this.application.socketRegistry.unregister(this.id);
+    this.sessionBinding.detach(false).catch((error: unknown) => this.#reportDetachError(error));
+  }
+
+  onClosed(): void {
+    this.sendBuffer.discardFurtherMessages();
+    this.#release()
+      .catch((error: unknown) => this.#reportDetachError(error))
+      .finally(() => this.#options.onConnectionClosed(this));
+  }
+
+  /** A write failed because the client is disconnected. That is no error: `onClosed` follows. */
+  onWriteError(): void {
+    if (!this.#isOpen()) return;
+    this.#closeReason ??= closeReasons.abnormalClosure(false);
+    this.#webSocket.terminate();
+  }
+
+  /** `connection_init` did not arrive in time. */
+  onInitTimeout(): void {
+    if (this.isInitialised || this.isClosing) return;
+    this.#options.rejections.socketsInitTimeout++;
+    this.closeForProtocolError(CloseCode.ConnectionInitialisationTimeout, 'Connection initialisation timeout');
+  }
+
+  // What the protocol and the API do with the socket.
+
+  /** Handles `connection_init`. Returns false if the client is rejected; the socket is then closing. */
+  async authenticate(authorization: unknown): Promise<boolean> {
+    this.#markInitialised();
+    const timeout = setTimeout(
+      () => this.close(closeReasons.AUTHENTICATION_TIMEOUT),
+      this.#options.settings.initTimeoutMs,
+    );
+    try {
+      const caller = await this.sessionBinding.authenticate(authorization);
+      if (this.isClosing || caller === null) return false;
+      if (!this.#quota.admitCaller(caller)) {
+        this.close(closeReasons.USER_SOCKET_LIMIT_EXCEEDED);
+        return false;
+      }
+      this.application.socketRegistry.register(this.sessionBinding);
+      await this.sessionBinding.bindCaller(caller);
+      return !this.isClosing;
+    } catch (error) {
+      const reason = closeReasons.closeReasonForFailedInit(error);
+      if (reason === null) this.reportInternalError(error, 'Authentication of a WebSocket failed; closing it');
+      this.close(reason ?? closeReasons.INTERNAL_ERROR);
+      return false;
+    } finally {
+      clearTimeout(timeout);
+    }
+  }
+
+  /** Allows operations, and messages of up to `MAX_PAYLOAD_BYTES`. */
+  markAcknowledged(): void {
+    this.isAcknowledged = true;
+    this.#webSocket.setMaxPayload(MAX_PAYLOAD_BYTES);
+  }
+
+  /** Called by a login over this socket once the session is attached. */
+  attachSession(sessionId: SessionId): void {
+    this.#quota.assignCaller(this.sessionBinding.completeLogin(sessionId));
+  }
+
+  reserveWatches(users: number): void {
+    this.#quota.reserveWatches(users);
+  }
+
+  releaseWatches(users: number): void {
+    this.#quota.releaseWatches(users);
+  }
+
+  /** Resolves when the sender may send more. Drops the message if the socket is not open. */
+  sendMessage(text: string): Promise<void> {
+    return this.#isOpen() ? this.sendBuffer.enqueueWithBackpressure(text) : Promise.resolve();
+  }
+
+  reportInternalError(error: unknown, logMessage: string): void {
+    this.#options.counters.internalErrors++;
+    this.#options.log.error({ socket: this.id, err: error }, logMessage);
+  }
+
+  /** Pings the client, which also keeps NAT mappings open, or terminates the socket after unanswered pings. */
   pingOrTerminate(): void {
-    const isSomebodys = this.#speaker.isAttached && this.#farewell === null;
-    if (!isSomebodys && this.#unansweredPings >= MAX_UNANSWERED_PINGS) return this.terminate();
+    // A silent socket of a session stays open until the timeout of its platform. No timeout covers a socket without a
+    // session, or one that is closing but whose client does not read.
+    const isCoveredByTimeout = this.sessionBinding.isAttached && this.#closeReason === null;
+    if (!isCoveredByTimeout && this.#unansweredPings >= MAX_UNANSWERED_PINGS) return this.terminate();
     this.#unansweredPings++;
     if (this.#isOpen()) this.sendBuffer.enqueue(PING_FRAME);
   }
 
-  /** A text that is not text, or too long: the library closes the socket and says why. */
-  onError(error: Error): void {
-    this.#options.log.debug({ link: this.id, err: error }, 'A socket failed.');
-    if (farewell.isMessageSizeError(error)) this.#options.refusals.messageSize++;
-    this.#farewell ??= farewell.closeReasonForSocketError(error);
+  // Ways to close the socket.
+
+  closeForRateLimit(): void {
+    this.#options.rejections.socketsRateLimited++;
+    this.close(closeReasons.RATE_LIMIT_EXCEEDED);
   }
 
-  /** It is about to be closed, by whomever: what is to be sent goes out before. */
-  onClosing(): void {
-    this.sendBuffer.flushAndClose();
-    // Afterwards: what the library closes because of an error, it gives its reason for right then.
-    queueMicrotask(() => this.onPeerClosed());
-    if (this.isAcknowledged) return;
-    // Whoever was never let in is not waited for as long as others are.
-    this.#initialised();
-    this.#initBound = setTimeout(cutOff, this.#options.settings.unacknowledgedCloseTimeoutMs, this);
+  /** Makes room for a new socket, because this one has sent no `connection_init`. */
+  evict(): void {
+    this.#options.rejections.socketsEvicted++;
+    this.close(closeReasons.EVICTED_UNINITIALISED);
   }
 
-  /**
-   * The client has said goodbye, with a close frame or a FIN. What it does next, over another connection,
-   * comes after that, though the end of this one takes a while yet: the session is told now.
-   */
-  onPeerClosed(): void {
-    if (this.#farewell !== null) return;
-    this.#farewell = farewell.abnormalClosure(false);
+  closeSlowConsumer(): void {
+    this.close(closeReasons.SLOW_CONSUMER);
+  }
+
+  closeForRestart(): void {
+    this.drainAndClose(closeReasons.RESTART, isQueryOrMutation);
+  }
+
+  /** The client violated the protocol. Does nothing while draining, because that has a more important reason. */
+  closeForProtocolError(code: number, reason: string): void {
+    if (!this.#isDraining) this.close({ code, reason, isByServer: false });
+  }
+
+  failInternally(error: unknown): void {
+    this.reportInternalError(error, 'A message of a WebSocket could not be answered; closing the WebSocket');
+    this.close(closeReasons.INTERNAL_ERROR);
+  }
+
+  /** Ignores further messages, waits for the matching operations up to `drainTimeoutMs`, then closes. */
+  drainAndClose(reason: CloseReason, waitFor: OperationPredicate): void {
+    if (this.#isDraining || this.#closeReason !== null) return;
+    this.#isDraining = true;
+    void this.activeOperations
+      .waitForMatchingUpTo(waitFor, this.#options.settings.drainTimeoutMs)
+      .then(() => this.close(reason));
+  }
+
+  /** Sends a close frame. The library terminates the socket if the client does not answer in `closeTimeoutMs`. */
+  close(reason: CloseReason): void {
+    if (this.#closeReason !== null) return;
+    this.#closeReason = reason;
     this.#unansweredPings = 0;
-    this.application.links.remove(this.id);
-    this.#speaker.detach(false).catch((error: unknown) => this.#endLost(error));
+    this.#webSocket.close(reason.code, truncateCloseReason(reason.reason));
   }
 
-  onClosed(): void {
-    this.sendBuffer.discard();
-    this.#ended()
-      .catch((error: unknown) => this.#endLost(error))
-      .finally(() => this.#options.onConnectionClosed(this));
+  /** Closes without a close frame, because the client did not react in time. */
+  terminate(): void {
+    this.#closeReason ??= closeReasons.abnormalClosure(true);
+    this.#webSocket.terminate();
   }
 
-  async #ended(): Promise<void> {
-    this.#initialised();
-    // Without a farewell of ours it was the client who went, with a close frame, a FIN or a RST.
-    this.#farewell ??= farewell.abnormalClosure(false);
-    const { byServer, code } = this.#farewell;
-    this.#options.figures.closedSockets.increment(code === 1006 && !byServer ? 'client' : String(code));
-    this.#options.log.debug({ link: this.id, caller: callerKindOf(this.caller), code, byServer }, 'A socket closed.');
-    this.application.links.remove(this.id);
-    this.#allowance.release();
-    await this.#speaker.dispose(byServer);
+  /** Whether a message is to be processed. Closes the socket of a client that sends much and reads little. */
+  #acceptsInput(): boolean {
+    if (this.#isDraining || this.#closeReason !== null) return false;
+    this.#unansweredPings = 0;
+    if (this.sendBuffer.unsentBytes <= this.#options.settings.maxUnreadBytes) return true;
+    this.close(closeReasons.UNREAD_LIMIT_EXCEEDED);
+    return false;
   }
 
-  /** It is closed, or about to be. */
-  get isClosing(): boolean {
-    return this.#farewell !== null || this.#leaving || !this.#isOpen();
+  #markInitialised(): void {
+    if (this.#initTimer !== null) clearTimeout(this.#initTimer);
+    this.#initTimer = null;
+    this.#options.socketLimiter.markInitialised(this);
+  }
+
+  async #release(): Promise<void> {
+    this.#markInitialised();
+    // Without a reason of the server, the client closed with a close frame, a FIN or a RST.
+    this.#closeReason ??= closeReasons.abnormalClosure(false);
+    const { isByServer, code } = this.#closeReason;
+    this.#options.counters.closedSockets.increment(code === 1006 && !isByServer ? 'client' : String(code));
+    this.#options.log.debug(
+      { socket: this.id, caller: callerKindOf(this.caller), code, isByServer },
+      'A WebSocket was closed.',
+    );
+    this.application.socketRegistry.unregister(this.id);
+    this.#quota.release();
+    await this.sessionBinding.dispose(isByServer);
   }
 
   #isOpen(): boolean {
-    return this.#ws.readyState === this.#ws.OPEN;
+    return this.#webSocket.readyState === this.#webSocket.OPEN;
   }
 
-  #endLost(error: unknown): void {
-    this.#fault(error, 'The end of a socket was lost.');
-  }
-
-  #fault(error: unknown, message: string): void {
-    this.#options.figures.internalErrors++;
-    this.#options.log.error({ link: this.id, err: error }, message);
+  #reportDetachError(error: unknown): void {
+    this.reportInternalError(
+      error,
+      'A session could not be detached from its closed WebSocket; the session will time out',
+    );
   }
 }
 
-/** After what has come by now was read: while the server itself did not listen, it lay there. */
-const notInitialised = (connection: Connection): void => void setImmediate(late, connection);
+/** Reads what has arrived first: during a process pause, `connection_init` may have waited in the kernel. */
+const checkInitAfterPendingReads = (connection: Connection): void => void setImmediate(onInitTimeout, connection);
 
-const late = (connection: Connection): void => connection.onInitTimeout();
+const onInitTimeout = (connection: Connection): void => connection.onInitTimeout();
 
-const cutOff = (connection: Connection): void => connection.terminate();
+const terminate = (connection: Connection): void => connection.terminate();

@@ -1,71 +1,75 @@
 /**
- * The server's side of graphql-transport-ws, one for all sockets: what each has said and asked for stands
- * in its connection. A subscription that pushes keeps nothing waiting: no promise, no suspended function,
- * no message, which is most of what an open one would take.
+ * The server side of the graphql-transport-ws protocol, shared by all sockets. The state of each socket is in its
+ * `Connection`. A pushed subscription holds no pending promise and no suspended function, which would be most of the
+ * memory of an open one.
  */
-import type { DocumentNode, ExecutionResult, GraphQLError } from 'graphql';
+import type { ExecutionResult, GraphQLError } from 'graphql';
 import { CloseCode, MessageType, type PingMessage, type SubscribePayload } from 'graphql-ws';
 import { DomainError } from '../../core/errors.ts';
-import { OperationHandle } from './operation-handle.ts';
-import type { Connection } from './connection.ts';
-import { isLogin, isMutation, isQueryOrMutation, startsWithHeartbeat, type Operation } from '../graphql/operation.ts';
-import type { OperationRecorder } from '../metrics/operation-recorder.ts';
-import { RATE_LIMIT_EXCEEDED, UNEXPECTED_MESSAGE } from './close-reasons.ts';
-import { RETRY_AFTER_MS } from '../graphql/query-limits.ts';
-import { CONNECTION_ACK_MESSAGE, formatError, formatPong, parseClientMessage } from '../wire/messages.ts';
-import type { Pipeline } from '../graphql/pipeline.ts';
-import { PushSubscription } from '../graphql/push-subscription.ts';
-import { rateLimitedError } from '../limits/rate-limiter.ts';
-import type { RejectionCounters } from '../metrics/rejection-counters.ts';
-import { ResponseStream } from '../graphql/response-stream.ts';
 import type { FanoutScheduler } from '../graphql/fanout-scheduler.ts';
+import { isLogin, isMutation, isQueryOrMutation, startsWithHeartbeat } from '../graphql/operation.ts';
+import type { FailedPreparation, OperationResult, Pipeline, PreparedOperation } from '../graphql/pipeline.ts';
+import { PushSubscription } from '../graphql/push-subscription.ts';
+import { RETRY_AFTER_MS } from '../graphql/query-limits.ts';
+import { ResponseStream } from '../graphql/response-stream.ts';
+import { rateLimitedError } from '../limits/rate-limiter.ts';
+import type { OperationRecorder } from '../metrics/operation-recorder.ts';
+import type { RejectionCounters } from '../metrics/rejection-counters.ts';
+import { CONNECTION_ACK_MESSAGE, formatError, formatPong, parseClientMessage } from '../wire/messages.ts';
+import { RATE_LIMIT_EXCEEDED, UNEXPECTED_MESSAGE } from './close-reasons.ts';
+import type { Connection } from './connection.ts';
+import { OperationHandle } from './operation-handle.ts';
 
-const INVALID = 'Invalid message received';
-/** Every answer carries the client's name for it, and it is kept as long as one may come. */
+const INVALID_MESSAGE = 'Invalid message received';
+/** Every result repeats the id, and the id is kept while the operation is active. */
 const MAX_ID_LENGTH = 1_024;
 
-/** A document, and the one of its operations that is asked for. */
-interface Checked {
-  readonly document: DocumentNode;
-  readonly operation: Operation;
+export interface GraphqlTransportWsOptions {
+  readonly pipeline: Pipeline;
+  readonly operationRecorder: OperationRecorder;
+  readonly fanoutScheduler: FanoutScheduler;
+  readonly rejections: RejectionCounters;
+  /** Concurrent operations of one socket. */
+  readonly maxOperations: number;
+}
+
+/** An operation that is being executed, with what is needed to record it. */
+interface RunningOperation {
+  readonly connection: Connection;
+  readonly handle: OperationHandle;
+  /** As returned by `OperationRecorder.startTiming`. */
+  readonly startedAt: number;
 }
 
 export class GraphqlTransportWs {
-  readonly #pipeline: Pipeline;
-  readonly #operations: OperationRecorder;
-  readonly #maxOperations: number;
-  readonly #refusals: RejectionCounters;
   readonly fanoutScheduler: FanoutScheduler;
+  readonly #pipeline: Pipeline;
+  readonly #operationRecorder: OperationRecorder;
+  readonly #rejections: RejectionCounters;
+  readonly #maxOperations: number;
 
-  /** @param maxOperations how many may be under way on one socket. */
-  constructor(
-    pipeline: Pipeline,
-    operations: OperationRecorder,
-    rounds: FanoutScheduler,
-    maxOperations: number,
-    refusals: RejectionCounters,
-  ) {
-    this.#pipeline = pipeline;
-    this.#operations = operations;
-    this.fanoutScheduler = rounds;
-    this.#maxOperations = maxOperations;
-    this.#refusals = refusals;
+  constructor(options: GraphqlTransportWsOptions) {
+    this.fanoutScheduler = options.fanoutScheduler;
+    this.#pipeline = options.pipeline;
+    this.#operationRecorder = options.operationRecorder;
+    this.#rejections = options.rejections;
+    this.#maxOperations = options.maxOperations;
   }
 
-  /** Whatever a client says is a sign of life, but an answer to a ping of ours: a frozen app's runtime may still send it. */
+  /** Every message is activity, except a pong: the runtime of a frozen app may still send it. */
   handleMessage(connection: Connection, text: string): void {
     const message = parseClientMessage(text);
     if (message?.type === MessageType.Pong) return;
-    // Before it is executed.
-    if (message?.type === MessageType.Subscribe) return this.#subscribe(connection, message.id, message.payload);
-    connection.recordActivity();
+    // It records the activity itself, before it executes the operation.
+    if (message?.type === MessageType.Subscribe) return this.#startOperation(connection, message.id, message.payload);
+    connection.sessionBinding.recordActivity();
     switch (message?.type) {
       case undefined:
-        return connection.closeForProtocolError(CloseCode.BadRequest, INVALID);
+        return connection.closeForProtocolError(CloseCode.BadRequest, INVALID_MESSAGE);
       case MessageType.Ping:
-        return this.#pong(connection, message.payload);
+        return this.#sendPong(connection, message.payload);
       case MessageType.ConnectionInit:
-        return void this.#init(connection, message.payload);
+        return void this.#initialise(connection, message.payload);
       case MessageType.Complete:
         return connection.activeOperations.findById(message.id)?.cancel();
       default:
@@ -74,20 +78,21 @@ export class GraphqlTransportWs {
   }
 
   /**
-   * It came too fast: it is not executed, and no sign of life. An operation is told when to come again; pings are
-   * not answered. What ends something is done all the same: it takes work off us, and nobody could say that it was not.
+   * Handles a message above the rate limit. It is not executed and is no activity. A `subscribe` is answered with
+   * RATE_LIMITED, and pings are not answered. A `complete` is executed all the same: it reduces the load, and it has no
+   * response that could report a rejection.
    */
   rejectMessage(connection: Connection, text: string, retryAfterMs: number): void {
     const message = parseClientMessage(text);
     switch (message?.type) {
       case undefined:
-        return connection.closeForProtocolError(CloseCode.BadRequest, INVALID);
+        return connection.closeForProtocolError(CloseCode.BadRequest, INVALID_MESSAGE);
       case MessageType.Subscribe:
-        // Its name may be that of another that is under way, which must not be taken for the refused one.
-        if (!this.#mayName(connection, message.id)) return;
-        return void connection.send(
-          formatError(message.id, [this.#pipeline.toClientError(rateLimitedError(retryAfterMs))]),
-        );
+        // With a duplicate id, the client would take the error for that of the active operation.
+        if (!this.#checkOperationId(connection, message.id)) return;
+        return this.#sendErrors(connection, message.id, [
+          this.#pipeline.toClientError(rateLimitedError(retryAfterMs)),
+        ]);
       case MessageType.ConnectionInit:
         return connection.close(RATE_LIMIT_EXCEEDED);
       case MessageType.Complete:
@@ -100,20 +105,20 @@ export class GraphqlTransportWs {
     }
   }
 
-  /** Who was told the present cannot be told of a change. */
-  async failSubscription(asked: OperationHandle, error: unknown): Promise<void> {
-    asked.stopSource();
-    await asked.sendNext(this.#pipeline.toErrorResult(error));
-    await asked.sendComplete();
+  /** Ends a pushed subscription with an error, because a change cannot be delivered. */
+  async failSubscription(handle: OperationHandle, error: unknown): Promise<void> {
+    handle.stopSource();
+    await handle.sendNext(this.#pipeline.toErrorResult(error));
+    await handle.sendComplete();
   }
 
-  #pong(connection: Connection, payload: PingMessage['payload']): void {
-    const answer = formatPong(payload);
-    if (answer === null) connection.closeForProtocolError(CloseCode.BadRequest, INVALID);
-    else void connection.send(answer);
+  #sendPong(connection: Connection, payload: PingMessage['payload']): void {
+    const pong = formatPong(payload);
+    if (pong === null) connection.closeForProtocolError(CloseCode.BadRequest, INVALID_MESSAGE);
+    else void connection.sendMessage(pong);
   }
 
-  async #init(connection: Connection, params: Readonly<Record<string, unknown>> | undefined): Promise<void> {
+  async #initialise(connection: Connection, params: Readonly<Record<string, unknown>> | undefined): Promise<void> {
     if (connection.isInitialised) {
       return connection.closeForProtocolError(
         CloseCode.TooManyInitialisationRequests,
@@ -121,32 +126,36 @@ export class GraphqlTransportWs {
       );
     }
     connection.isInitialised = true;
-    // Whoever may not connect finds the socket closed, and is not acknowledged.
     if (!(await connection.authenticate(params?.['authorization'] ?? params?.['Authorization']))) return;
     connection.markAcknowledged();
-    await connection.send(CONNECTION_ACK_MESSAGE);
+    await connection.sendMessage(CONNECTION_ACK_MESSAGE);
   }
 
-  #subscribe(connection: Connection, id: string, payload: SubscribePayload): void {
-    const { activeOperations: underWay } = connection;
-    if (!this.#mayName(connection, id)) return connection.recordActivity();
-    const began = this.#operations.startTiming();
-    const checked = this.#checked(connection, id, payload, began);
-    if (checked === null) return connection.recordActivity();
-    const { document, operation } = checked;
-    // Nothing of it has been executed yet: the sign comes before it, if it is not one by itself.
-    if (!startsWithHeartbeat(operation) || underWay.hasMatching(isLogin)) connection.recordActivity();
-    if (isLogin(operation)) connection.markLoginStarted();
-    const asked = new OperationHandle(id, operation, connection, this);
-    underWay.add(asked);
-    this.#answer(connection, asked, document, payload, began).catch((error: unknown) => {
-      underWay.remove(asked);
+  /** Handles `subscribe`, which starts an operation of any type. */
+  #startOperation(connection: Connection, id: string, payload: SubscribePayload): void {
+    const { activeOperations, sessionBinding } = connection;
+    if (!this.#checkOperationId(connection, id)) return sessionBinding.recordActivity();
+    const startedAt = this.#operationRecorder.startTiming();
+    const prepared = this.#prepareOperation(connection, payload);
+    if ('errors' in prepared) {
+      this.#sendErrors(connection, id, prepared.errors);
+      this.#operationRecorder.recordAnswer(connection, startedAt, null, prepared.errors);
+      return sessionBinding.recordActivity();
+    }
+    const { operation } = prepared;
+    // Recorded before the execution, unless the operation records the activity itself.
+    if (!startsWithHeartbeat(operation) || activeOperations.hasMatching(isLogin)) sessionBinding.recordActivity();
+    if (isLogin(operation)) sessionBinding.markLoginStarted();
+    const handle = new OperationHandle(id, operation, connection, this);
+    activeOperations.add(handle);
+    this.#runOperation({ connection, handle, startedAt }, prepared, payload.variables).catch((error: unknown) => {
+      activeOperations.remove(handle);
       connection.failInternally(error);
     });
   }
 
-  /** May something be asked for under that name? If not, the socket is closed. */
-  #mayName(connection: Connection, id: string): boolean {
+  /** Whether an operation can use this id. If not, the socket is closed. */
+  #checkOperationId(connection: Connection, id: string): boolean {
     if (!connection.isAcknowledged) connection.closeForProtocolError(CloseCode.Unauthorized, 'Unauthorized');
     else if (id.length > MAX_ID_LENGTH) {
       connection.closeForProtocolError(CloseCode.BadRequest, `An id has more than ${MAX_ID_LENGTH} characters`);
@@ -155,97 +164,92 @@ export class GraphqlTransportWs {
     return false;
   }
 
-  /** What is to be executed; null: the client is told why not. */
-  #checked(
+  #prepareOperation(
     connection: Connection,
-    id: string,
     { query, operationName }: SubscribePayload,
-    began: number,
-  ): Checked | null {
-    const pipeline = this.#pipeline;
-    let errors: readonly GraphQLError[];
-    try {
-      if (connection.activeOperations.size >= this.#maxOperations) {
-        this.#refusals.operationsPerSocket++;
-        throw new DomainError(
-          { code: 'RATE_LIMITED', retryAfterMs: RETRY_AFTER_MS },
-          `At most ${this.#maxOperations} operations may be under way on one socket.`,
-        );
-      }
-      const document = pipeline.parse(query);
-      errors = pipeline.validate(document);
-      if (errors.length === 0) return { document, operation: pipeline.operation(document, operationName) };
-    } catch (error) {
-      errors = [pipeline.toClientError(error)];
+  ): PreparedOperation | FailedPreparation {
+    if (connection.activeOperations.size < this.#maxOperations) {
+      return this.#pipeline.prepareOperation(query, operationName);
     }
-    void connection.send(formatError(id, errors));
-    this.#operations.recordAnswer(connection, began, null, errors);
-    return null;
+    this.#rejections.operationsPerSocket++;
+    const error = new DomainError(
+      { code: 'RATE_LIMITED', retryAfterMs: RETRY_AFTER_MS },
+      `A socket can run at most ${this.#maxOperations} operations at once.`,
+    );
+    return { errors: [this.#pipeline.toClientError(error)] };
   }
 
-  async #answer(
-    connection: Connection,
-    asked: OperationHandle,
-    document: DocumentNode,
-    { operationName, variables }: SubscribePayload,
-    began: number,
+  #sendErrors(connection: Connection, id: string, errors: readonly GraphQLError[]): void {
+    void connection.sendMessage(formatError(id, errors));
+  }
+
+  async #runOperation(
+    running: RunningOperation,
+    prepared: PreparedOperation,
+    variables: SubscribePayload['variables'],
   ): Promise<void> {
-    const request = { document, operationName, variables, context: connection, outlet: asked };
-    const answered = (errors?: readonly GraphQLError[]): void =>
-      this.#operations.recordAnswer(connection, began, asked.operation, errors);
-    // What is changed, is changed at once; its answer is short.
-    const inLine = !isMutation(asked.operation);
-    const { activeOperations: underWay } = connection;
-    const turn = inLine ? underWay.acquireResponseSlot() : null;
-    if (turn !== null) await turn;
+    const { connection, handle } = running;
+    const { activeOperations } = connection;
+    // Mutations are executed at once. Their responses are short.
+    const needsSlot = !isMutation(handle.operation);
+    const slot = needsSlot ? activeOperations.acquireResponseSlot() : null;
+    if (slot !== null) await slot;
     let stream: ResponseStream | null = null;
     try {
-      if (!asked.isActive) return underWay.remove(asked);
-      const result = await this.#pipeline.runOperation(request);
+      if (!handle.isActive) return activeOperations.remove(handle);
+      const result = await this.#pipeline.runOperation(prepared, {
+        variables,
+        context: connection,
+        pushTarget: handle,
+      });
       if (result instanceof PushSubscription) {
-        if (await this.#push(asked, result, answered)) return;
+        if (await this.#startPushing(running, result)) return;
       } else if (result instanceof ResponseStream) {
         stream = result;
-        answered();
-      } else {
-        // What failed was no sign of life by itself; its message is one.
-        if ('errors' in result && isQueryOrMutation(asked.operation)) connection.recordActivity();
-        // Not when it is read: how long a client takes for that is no matter of ours.
-        const told = asked.sendNext(result);
-        answered(result.errors);
-        await told;
-      }
+        this.#recordAnswer(running);
+      } else await this.#sendResult(running, result);
     } finally {
-      if (inLine) underWay.releaseResponseSlot();
+      if (needsSlot) activeOperations.releaseResponseSlot();
     }
-    // It has nothing to tell yet, or waits after each list until that is on its way.
-    if (stream !== null) await pull(asked, stream);
-    await asked.sendComplete();
+    // Outside of the slot: a stream mostly waits, and it sends one list at a time.
+    if (stream !== null) await pullResults(handle, stream);
+    await handle.sendComplete();
   }
 
-  /** True: the present is told, and what follows will be told by itself. */
-  async #push(
-    asked: OperationHandle,
-    pushed: PushSubscription,
-    answered: (errors?: readonly GraphQLError[]) => void,
-  ): Promise<boolean> {
-    if (!asked.attachSource(pushed)) return false;
-    let present: ExecutionResult;
+  async #sendResult(running: RunningOperation, result: Exclude<OperationResult, ResponseStream>): Promise<void> {
+    const { connection, handle } = running;
+    // A failed operation may not have recorded its activity, so its message is recorded.
+    if ('errors' in result && isQueryOrMutation(handle.operation)) connection.sessionBinding.recordActivity();
+    const sent = handle.sendNext(result);
+    // Before the result is sent, because the client's reading speed is not part of the duration.
+    this.#recordAnswer(running, result.errors);
+    await sent;
+  }
+
+  /** Sends the snapshot and starts to push. Returns false if the subscription has ended. */
+  async #startPushing(running: RunningOperation, subscription: PushSubscription): Promise<boolean> {
+    const { handle } = running;
+    if (!handle.attachSource(subscription)) return false;
+    let snapshot: ExecutionResult;
     try {
-      present = await pushed.readSnapshot();
+      snapshot = await subscription.readSnapshot();
     } catch (error) {
-      asked.stopSource();
-      present = this.#pipeline.toErrorResult(error);
+      handle.stopSource();
+      snapshot = this.#pipeline.toErrorResult(error);
     }
-    answered(present.errors);
-    await asked.sendNext(present);
-    return pushed.startPushing();
+    this.#recordAnswer(running, snapshot.errors);
+    await handle.sendNext(snapshot);
+    return subscription.startPushing();
+  }
+
+  #recordAnswer({ connection, handle, startedAt }: RunningOperation, errors?: readonly GraphQLError[]): void {
+    this.#operationRecorder.recordAnswer(connection, startedAt, handle.operation, errors);
   }
 }
 
-const pull = async (asked: OperationHandle, stream: ResponseStream): Promise<void> => {
-  if (!asked.attachSource(stream)) return;
-  for (let answer = await stream.next(); answer.done !== true; answer = await stream.next()) {
-    await asked.sendNext(answer.value);
+const pullResults = async (handle: OperationHandle, stream: ResponseStream): Promise<void> => {
+  if (!handle.attachSource(stream)) return;
+  for (let item = await stream.next(); item.done !== true; item = await stream.next()) {
+    await handle.sendNext(item.value);
   }
 };

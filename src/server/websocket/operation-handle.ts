@@ -1,4 +1,4 @@
-/** One operation that a client asked for on a socket, until its last answer is written. */
+/** One operation of a socket, from its `subscribe` message until its last result is written. */
 import type { ExecutionResult } from 'graphql';
 import type { Operation } from '../graphql/operation.ts';
 import { formatComplete, formatNext } from '../wire/messages.ts';
@@ -7,93 +7,92 @@ import type { PushTarget } from '../graphql/push-subscription.ts';
 import type { FanoutScheduler } from '../graphql/fanout-scheduler.ts';
 import type { ActiveOperations } from './active-operations.ts';
 
-/** The socket it was asked for on. */
-interface Asker {
-  readonly underWay: ActiveOperations<OperationHandle>;
-  readonly outbox: SendBuffer;
-  /** Resolves when whoever has more to send may do so. */
-  send(text: string): Promise<void>;
-  /** It is our fault that there is no answer. */
-  unanswerable(error: unknown): void;
+/** The socket that the operation arrived on. */
+interface OperationConnection {
+  readonly activeOperations: ActiveOperations<OperationHandle>;
+  readonly sendBuffer: SendBuffer;
+  /** Resolves when the sender may send more. */
+  sendMessage(text: string): Promise<void>;
+  /** Closes the socket because of an internal error. */
+  failInternally(error: unknown): void;
 }
 
-/** The same for all. */
-interface Answerer {
-  readonly rounds: FanoutScheduler;
-  fail(asked: OperationHandle, error: unknown): Promise<void>;
+/** The protocol implementation, shared by all sockets. */
+interface OperationProtocol {
+  readonly fanoutScheduler: FanoutScheduler;
+  failSubscription(handle: OperationHandle, error: unknown): Promise<void>;
 }
 
-/** What a subscription is told from. */
-interface Source {
-  /** Again is no matter. */
+/** The source of a subscription's results. */
+interface ResultSource {
+  /** Ends the source. Can be called again. */
   return(): unknown;
 }
 
 export class OperationHandle implements PushTarget {
-  /** The client's name for it. */
+  /** The id that the client gave the operation. */
   readonly id: string;
   readonly operation: Operation;
-  readonly #asker: Asker;
-  readonly #answerer: Answerer;
-  #source: Source | null = null;
-  #isWanted = true;
+  readonly #connection: OperationConnection;
+  readonly #protocol: OperationProtocol;
+  #source: ResultSource | null = null;
+  #isActive = true;
 
-  constructor(id: string, operation: Operation, asker: Asker, answerer: Answerer) {
+  constructor(id: string, operation: Operation, connection: OperationConnection, protocol: OperationProtocol) {
     this.id = id;
     this.operation = operation;
-    this.#asker = asker;
-    this.#answerer = answerer;
+    this.#connection = connection;
+    this.#protocol = protocol;
   }
 
   get sendBuffer(): SendBuffer {
-    return this.#asker.outbox;
+    return this.#connection.sendBuffer;
   }
 
   get fanoutScheduler(): FanoutScheduler {
-    return this.#answerer.rounds;
+    return this.#protocol.fanoutScheduler;
   }
 
-  /** False: the client has taken its name back, or gone. */
+  /** False once the operation is complete, or the client has cancelled it or disconnected. */
   get isActive(): boolean {
-    return this.#isWanted;
+    return this.#isActive;
   }
 
-  /** From now on it is told from there. False: it is not wanted any more, and what it was to be told from is over. */
-  attachSource(source: Source): boolean {
-    if (this.#isWanted) this.#source = source;
+  /** Sets the source of the results. Ends the source and returns false if the operation is no longer active. */
+  attachSource(source: ResultSource): boolean {
+    if (this.#isActive) this.#source = source;
     else source.return();
-    return this.#isWanted;
+    return this.#isActive;
   }
 
-  /** Resolves when whoever has more to tell may do so. */
+  /** Resolves when the sender may send more. */
   sendNext(result: ExecutionResult): Promise<void> {
-    return this.#isWanted ? this.#asker.send(formatNext(this.id, result)) : SENT;
+    return this.#isActive ? this.#connection.sendMessage(formatNext(this.id, result)) : RESOLVED;
   }
 
-  /** Everything is told. */
   async sendComplete(): Promise<void> {
-    if (this.#isWanted) await this.#asker.send(formatComplete(this.id));
-    this.#isWanted = false;
-    this.#asker.underWay.remove(this);
+    if (this.#isActive) await this.#connection.sendMessage(formatComplete(this.id));
+    this.#isActive = false;
+    this.#connection.activeOperations.remove(this);
   }
 
-  /** Nothing comes from its source any more. */
   stopSource(): void {
     this.#source?.return();
   }
 
-  /** The client wants to hear nothing more of it, or is gone. What is being executed is under way until it is done. */
+  /** The client cancelled the operation or disconnected. An operation that is being executed stays until it is done. */
   cancel(): void {
-    this.#isWanted = false;
+    this.#isActive = false;
     if (this.#source === null) return;
     this.stopSource();
-    this.#asker.underWay.remove(this);
+    this.#connection.activeOperations.remove(this);
   }
 
-  /** It cannot be told of what has changed. */
   onPushError(error: unknown): void {
-    this.#answerer.fail(this, error).catch((fault: unknown) => this.#asker.unanswerable(fault));
+    this.#protocol
+      .failSubscription(this, error)
+      .catch((sendError: unknown) => this.#connection.failInternally(sendError));
   }
 }
 
-const SENT = Promise.resolve();
+const RESOLVED = Promise.resolve();

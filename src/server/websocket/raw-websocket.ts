@@ -1,47 +1,48 @@
-/** A WebSocket of the library ws that tells its owner what happens to it, and no listeners. */
+/** A WebSocket of the library `ws` that calls one handler instead of event listeners. */
 import { WebSocket } from 'ws';
 
-/** Hears what happens to a socket. */
 export interface WebSocketHandler {
   onMessage(message: string): void;
-  /** A binary message, of which the protocol has none. */
+  /** A binary message arrived. The protocol has none. */
   onBinaryMessage(): void;
   onPing(payload: Buffer): void;
   onPong(): void;
+  /** The peer violated the WebSocket protocol, or the connection failed. */
   onError(error: Error): void;
+  /** The socket is about to be closed, by either side. */
   onClosing(): void;
   onClosed(): void;
-  /** The client will send nothing more. */
+  /** The peer will send nothing more. */
   onPeerClosed(): void;
 }
 
-/** A table of listeners, and a function for each of them, would take as much of every socket as all the rest of ours. */
+/** A table of listeners with a function for each would take as much memory per socket as all other state of the server. */
 export class RawWebSocket extends WebSocket {
   handler: WebSocketHandler | null = null;
-  /** The library's reader of frames, which looks at the length that each of them announces. */
+  /** The library's frame parser. It checks the length that each frame announces. */
   declare readonly _receiver: { _maxPayload: number };
 
-  /** From now on it takes messages of so many bytes. The library has no word for it: it asks once, when a socket opens. */
+  /** Sets the maximum size of a message. The library has no public API to change it after the socket opened. */
   setMaxPayload(bytes: number): void {
     this._receiver._maxPayload = bytes;
   }
 
-  /** Says when it begins to close; the library says when it has closed. */
+  /** Reports the start of the close. The library reports only the end. */
   override close(code?: number, reason?: string | Buffer): void {
     this.handler?.onClosing();
     super.close(code, reason);
   }
 
-  override emit(event: string | symbol, ...[what, isBinary]: unknown[]): boolean {
-    const { handler: owner } = this;
-    if (owner === null) return false;
-    // What is no text may be no UTF-8 either, and would be heard as something else than was said.
-    if (event === 'message' && isBinary === true) owner.onBinaryMessage();
-    else if (event === 'message') owner.onMessage((what as Buffer).toString('utf8'));
-    else if (event === 'ping') owner.onPing(what as Buffer);
-    else if (event === 'pong') owner.onPong();
-    else if (event === 'error') owner.onError(what as Error);
-    else if (event === 'close') owner.onClosed();
+  override emit(event: string | symbol, ...[payload, isBinary]: unknown[]): boolean {
+    const { handler } = this;
+    if (handler === null) return false;
+    // A binary message may not be UTF-8, so it must not be decoded.
+    if (event === 'message' && isBinary === true) handler.onBinaryMessage();
+    else if (event === 'message') handler.onMessage((payload as Buffer).toString('utf8'));
+    else if (event === 'ping') handler.onPing(payload as Buffer);
+    else if (event === 'pong') handler.onPong();
+    else if (event === 'error') handler.onError(payload as Error);
+    else if (event === 'close') handler.onClosed();
     return true;
   }
 }

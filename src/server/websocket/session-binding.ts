@@ -1,193 +1,233 @@
 /**
- * Who speaks on a socket, and which session it serves: from the credential or the login that attaches it to one, until
- * the store knows that it does no more.
+ * The caller of a socket and the session that the socket is attached to. The session is attached by the credential of
+ * `connection_init` or by a login, and stays attached until it is lost or the socket closes.
  */
-import { NOBODY, type AppCaller, type Caller } from '../../app/auth/caller.ts';
-import { DomainError, unauthenticated } from '../../core/errors.ts';
-import type { SessionId } from '../../core/ids.ts';
-import type { LostLink } from '../../core/records.ts';
+import type { Application } from '../../app/application.ts';
+import { UNAUTHENTICATED_CALLER, type AppCaller, type Caller, type SessionRef } from '../../app/auth/caller.ts';
+import type { RegisteredSocket } from '../../app/presence/socket-registry.ts';
+import { DomainError, unauthenticatedError } from '../../core/errors.ts';
+import type { SessionId, SocketId } from '../../core/ids.ts';
+import type { LostSocket } from '../../core/records.ts';
 import type { OperationHandle } from './operation-handle.ts';
 import type { Authenticator } from '../auth/authenticate.ts';
 import {
   isLogin,
   isQueryOrMutation,
   isSessionEndedSubscription,
-  type Operation,
   type OperationPredicate,
 } from '../graphql/operation.ts';
 import { callerKindOf, type ServerCounters } from '../metrics/counters.ts';
-import * as farewell from './close-reasons.ts';
-import type { CloseReason } from './close-reasons.ts';
+import { closeReasonForInvalidJwt, closeReasonForLostSession, type CloseReason } from './close-reasons.ts';
 import type { AdmissionQueue } from './admission-queue.ts';
 import { watchJwtValidity } from '../auth/jwt-expiry.ts';
-import { ActivityReporter, type ActivitySource } from './activity-reporter.ts';
 import type { ConnectionSettings } from './connection-settings.ts';
 import type { ActiveOperations } from './active-operations.ts';
 
 export interface SessionBindingOptions {
   readonly authenticate: Authenticator;
-  readonly figures: ServerCounters;
+  readonly counters: ServerCounters;
   readonly settings: ConnectionSettings;
-  /** One for all. */
+  /** Shared by all sockets. */
   readonly admissionQueue: AdmissionQueue;
 }
 
-/** The socket. */
-interface BoundSocket extends ActivitySource {
-  readonly underWay: ActiveOperations<OperationHandle>;
-  /** It is closed, or about to be. */
-  readonly isOver: boolean;
-  /** Hears nothing more, lets go out what is waited for, then closes. */
-  leave(why: CloseReason, waitsFor: (operation: Operation) => boolean): void;
+/** The socket of a binding. */
+interface BoundSocket {
+  readonly id: SocketId;
+  readonly ipAddress: string | null;
+  readonly application: Application;
+  readonly activeOperations: ActiveOperations<OperationHandle>;
+  /** True once the socket is closed or about to be closed. */
+  readonly isClosing: boolean;
+  /** Ignores further messages, waits for the matching operations, then closes. */
+  drainAndClose(reason: CloseReason, waitFor: OperationPredicate): void;
+  reportInternalError(error: unknown, logMessage: string): void;
 }
 
-export class SessionBinding {
+export class SessionBinding implements RegisteredSocket {
   readonly #socket: BoundSocket;
   readonly #options: SessionBindingOptions;
-  readonly #life: ActivityReporter;
-  #caller: Caller = NOBODY;
-  /** The session is attached through the socket. */
-  #attached = false;
-  /** The store may have the socket in a session, or be about to. */
-  #mayServe = false;
-  /** Sessions lost before the reply of the login that began them has come back here. */
-  #lostEarly: Map<SessionId, LostLink> | null = null;
+  #caller: Caller = UNAUTHENTICATED_CALLER;
+  #isAttached = false;
+  /** The session whose activity is recorded, or null. */
+  #activeSession: SessionRef | null = null;
+  #isRecordingActivity = false;
+  /** More activity occurred while it was being recorded. */
+  #hasMoreActivity = false;
+  /** The store may have attached the socket to a session, or may do so soon. */
+  #mayBeAttached = false;
+  /** Sessions that were lost before the response of the login that created them. */
+  #sessionsLostDuringLogin: Map<SessionId, LostSocket> | null = null;
   #stopJwtWatch: (() => void) | null = null;
 
   constructor(socket: BoundSocket, options: SessionBindingOptions) {
     this.#socket = socket;
     this.#options = options;
-    this.#life = new ActivityReporter(socket);
-    options.figures.openSockets.nobody++;
+    options.counters.openSockets.nobody++;
   }
 
-  /** As of now. */
+  get id(): SocketId {
+    return this.#socket.id;
+  }
+
+  /** The current caller. A login changes it. */
   get caller(): Caller {
     return this.#caller;
   }
 
+  /** True while a session is attached through this socket. */
   get isAttached(): boolean {
-    return this.#attached;
+    return this.#isAttached;
   }
 
-  /** The client lives. */
+  /** Records that the client is alive. While one record is being written, all further activity becomes one more. */
   recordActivity(): void {
-    this.#life.sign();
+    if (this.#isRecordingActivity) this.#hasMoreActivity = true;
+    else void this.#recordAllActivity();
+  }
+
+  async #recordAllActivity(): Promise<void> {
+    this.#isRecordingActivity = true;
+    do {
+      this.#hasMoreActivity = false;
+      if (this.#activeSession === null) break;
+      try {
+        const { id, ipAddress, application } = this.#socket;
+        await application.tracker.recordActivity(this.#activeSession, { socketId: id, ipAddress });
+      } catch (error) {
+        // If the session has ended, the commit that ended it closes the socket.
+        if (!(error instanceof DomainError)) {
+          this.#socket.reportInternalError(error, 'Activity of a socket could not be recorded; will retry on the next.');
+        }
+      }
+    } while (this.#hasMoreActivity);
+    this.#isRecordingActivity = false;
   }
 
   /**
-   * It says who it is, and waits for its turn to be known. Null: meanwhile the socket is over.
-   * @throws as `Authenticate`; OVERLOADED when too many wait.
+   * Waits for admission, then authenticates the credential of `connection_init`.
+   * @returns null if the socket was closed in the meantime.
+   * @throws as `Authenticator`, and OVERLOADED if the admission queue is full.
    */
   async authenticate(authorization: unknown): Promise<Caller | null> {
-    if (authorization === undefined) throw unauthenticated('authorization is missing');
-    if (typeof authorization !== 'string') throw unauthenticated('authorization must be text');
-    const mayEnter = await this.#options.admissionQueue.admit(() => this.#socket.isOver);
-    if (this.#socket.isOver) return null;
-    if (!mayEnter) throw TOO_MANY;
+    if (authorization === undefined) throw unauthenticatedError('authorization is missing');
+    if (typeof authorization !== 'string') throw unauthenticatedError('authorization must be text');
+    const isAdmitted = await this.#options.admissionQueue.admit(() => this.#socket.isClosing);
+    if (this.#socket.isClosing) return null;
+    if (!isAdmitted) throw ADMISSION_QUEUE_FULL;
     return this.#options.authenticate(authorization);
   }
 
-  /** From now on it speaks. Resolves when the session that its credential names is attached. @throws as `attach`. */
+  /** Sets the caller. Resolves when the session of its credential, if any, is attached. @throws as `attachSocket`. */
   async bindCaller(caller: Caller): Promise<void> {
-    this.#is(caller);
+    this.#setCaller(caller);
     if (caller.kind !== 'app') return;
     const { userId, sessionId, jwt } = caller;
-    const { application: porchlight } = this.#socket;
     if (jwt !== null) {
-      const stop = await watchJwtValidity(porchlight, userId, jwt, (why) =>
-        this.#socket.leave(farewell.closeReasonForInvalidJwt(why), isQueryOrMutation),
+      const stopWatch = await watchJwtValidity(this.#socket.application, userId, jwt, (error) =>
+        this.#socket.drainAndClose(closeReasonForInvalidJwt(error), isQueryOrMutation),
       );
-      if (this.#socket.isOver) stop();
-      else this.#stopJwtWatch = stop;
+      if (this.#socket.isClosing) stopWatch();
+      else this.#stopJwtWatch = stopWatch;
     }
-    if (sessionId !== null) await this.#attachSession(caller, sessionId);
+    if (sessionId !== null) await this.#attachSession({ userId, sessionId });
   }
 
-  async #attachSession({ userId }: AppCaller, sessionId: SessionId): Promise<void> {
-    const { application: porchlight, id, ipAddress } = this.#socket;
-    this.#mayServe = true;
-    this.#attached = true;
+  async #attachSession(session: SessionRef): Promise<void> {
+    const { application, id, ipAddress } = this.#socket;
+    this.#mayBeAttached = true;
+    this.#isAttached = true;
     await this.#options.admissionQueue.trackAttachment(() =>
-      porchlight.tracker.attach({ userId, sessionId }, id, ipAddress),
+      application.tracker.attachSocket(session, id, ipAddress),
     );
-    // Lost again before it could be told that it has it, perhaps.
-    if (this.#attached) this.#life.of({ userId, sessionId });
+    // The session may have been lost in the meantime.
+    if (this.#isAttached) this.#activeSession = session;
   }
 
-  /** A login begins. */
+  /** Must be called before a login is executed, because the socket may close before the login's response. */
   markLoginStarted(): void {
-    // Not from its reply on: the socket may be gone before that.
-    this.#mayServe = true;
+    this.#mayBeAttached = true;
   }
 
-  /** The login has attached the socket to that session. @returns as whom it speaks from now on. */
+  /** The login has attached the socket to that session. Returns the new caller. */
   completeLogin(sessionId: SessionId): AppCaller {
-    if (this.#caller.kind !== 'app') throw new Error('Only an app logs in.');
+    if (this.#caller.kind !== 'app') throw new Error(`Only an app can log in, but the caller is ${this.#caller.kind}.`);
     const caller = { ...this.#caller, sessionId };
-    this.#is(caller);
-    const lost = this.#lostEarly?.get(sessionId);
-    this.#lostEarly = null;
+    this.#setCaller(caller);
+    const lost = this.#sessionsLostDuringLogin?.get(sessionId);
+    this.#sessionsLostDuringLogin = null;
     if (lost === undefined) {
-      this.#attached = true;
-      this.#life.of({ userId: caller.userId, sessionId });
+      this.#isAttached = true;
+      this.#activeSession = { userId: caller.userId, sessionId };
     } else this.#closeAfterSessionLoss(lost);
     return caller;
   }
 
-  /** See `Link`. */
-  onSessionLost(lost: LostLink): void {
+  onSessionLost(lost: LostSocket): void {
     if (this.#caller.kind === 'app' && this.#caller.sessionId === lost.sessionId) this.#closeAfterSessionLoss(lost);
-    else (this.#lostEarly ??= new Map()).set(lost.sessionId, lost);
+    else (this.#sessionsLostDuringLogin ??= new Map()).set(lost.sessionId, lost);
   }
 
-  /** Nothing is closed that is moving on to another session at this moment. */
-  #closeAfterSessionLoss(lost: LostLink): void {
-    this.#attached = false;
-    this.#life.of(null);
-    const { underWay } = this.#socket;
-    const leave = (): void => {
-      if (this.#attached) return;
-      this.#socket.leave(farewell.closeReasonForLostSession(lost), lost.ended ? isFinalAfterEnd : isQueryOrMutation);
+  /** Keeps the socket open if a login in progress attaches it to another session. */
+  #closeAfterSessionLoss(lost: LostSocket): void {
+    this.#isAttached = false;
+    this.#activeSession = null;
+    const { activeOperations } = this.#socket;
+    const closeUnlessAttached = (): void => {
+      if (this.#isAttached) return;
+      this.#socket.drainAndClose(
+        closeReasonForLostSession(lost),
+        lost.isSessionEnded ? isFiniteAfterSessionEnd : isQueryOrMutation,
+      );
     };
-    if (!underWay.hasMatching(isLogin)) leave();
-    else void underWay.waitForMatchingUpTo(isLogin, this.#options.settings.drainTimeoutMs).then(leave);
+    if (!activeOperations.hasMatching(isLogin)) closeUnlessAttached();
+    else {
+      void activeOperations
+        .waitForMatchingUpTo(isLogin, this.#options.settings.drainTimeoutMs)
+        .then(closeUnlessAttached);
+    }
   }
 
-  /** The client sends nothing more: the session is told. @param byServer the server has closed it, which is no DISCONNECT. */
-  async detach(byServer: boolean): Promise<void> {
-    this.#life.of(null);
+  /**
+   * Detaches the session from the socket because the client sends nothing more.
+   * @param isByServer true if the server closed the socket, so that the session is not reported as disconnected.
+   */
+  async detach(isByServer: boolean): Promise<void> {
+    this.#activeSession = null;
     const caller = this.#caller;
-    if (!this.#mayServe || caller.kind !== 'app') return;
-    const { application: porchlight, id } = this.#socket;
-    await porchlight.tracker.detach(caller.userId, id, byServer);
+    if (!this.#mayBeAttached || caller.kind !== 'app') return;
+    const { application, id } = this.#socket;
+    await application.tracker.detachSocket(caller.userId, id, isByServer);
   }
 
-  /** The socket is closed. Resolves when the session has been told. @param byServer as `leaves`. */
-  async dispose(byServer: boolean): Promise<void> {
-    const { underWay } = this.#socket;
-    this.#options.figures.openSockets[callerKindOf(this.#caller)]--;
+  /** Releases everything after the socket closed. Resolves when the session is detached. @param isByServer as `detach`. */
+  async dispose(isByServer: boolean): Promise<void> {
+    const { activeOperations } = this.#socket;
+    this.#options.counters.openSockets[callerKindOf(this.#caller)]--;
     this.#stopJwtWatch?.();
-    const loggingIn = underWay.hasMatching(isLogin);
-    for (const asked of underWay.toArray()) asked.cancel();
-    await this.detach(byServer);
-    if (!loggingIn) return;
-    // A login that reached the store after the detach has attached a socket that is gone.
-    await underWay.waitForMatching(isLogin);
-    await this.detach(byServer);
+    const isLoginActive = activeOperations.hasMatching(isLogin);
+    for (const handle of activeOperations.toArray()) handle.cancel();
+    await this.detach(isByServer);
+    if (!isLoginActive) return;
+    // A login that reached the store after the detach has attached the closed socket.
+    await activeOperations.waitForMatching(isLogin);
+    await this.detach(isByServer);
   }
 
-  #is(caller: Caller): void {
-    const { openSockets: sockets } = this.#options.figures;
-    sockets[callerKindOf(this.#caller)]--;
-    sockets[callerKindOf(caller)]++;
+  #setCaller(caller: Caller): void {
+    const { openSockets } = this.#options.counters;
+    openSockets[callerKindOf(this.#caller)]--;
+    openSockets[callerKindOf(caller)]++;
     this.#caller = caller;
   }
 }
 
-/** It is closed with 1013, which says when to come back by itself. */
-const TOO_MANY = new DomainError({ code: 'OVERLOADED', retryAfterMs: 5_000 }, 'Too many are coming at once');
-
-/** The subscription to the session's end completes by itself once it has reported the end. */
-const isFinalAfterEnd: OperationPredicate = (operation) =>
+/** After the end of the session, the subscription to `sessionEnded` reports it and completes. */
+const isFiniteAfterSessionEnd: OperationPredicate = (operation) =>
   isQueryOrMutation(operation) || isSessionEndedSubscription(operation);
+
+/** The socket is closed with 1013. Clients choose the delay themselves, so `retryAfterMs` is not sent. */
+const ADMISSION_QUEUE_FULL = new DomainError(
+  { code: 'OVERLOADED', retryAfterMs: 5_000 },
+  'Too many clients are connecting',
+);

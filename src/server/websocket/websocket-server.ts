@@ -3,7 +3,7 @@ import { STATUS_CODES, type IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { CloseCode, GRAPHQL_TRANSPORT_WS_PROTOCOL, handleProtocols } from 'graphql-ws';
 import { WebSocketServer } from 'ws';
-import { resolveClientAddress, networkPrefix } from '../limits/client-address.ts';
+import { networkPrefix, type ClientAddressResolver } from '../limits/client-address.ts';
 import { Connection, type ConnectionOptions } from './connection.ts';
 import { AdmissionQueue } from './admission-queue.ts';
 import { GRAPHQL_PATH } from '../http/router.ts';
@@ -26,7 +26,7 @@ export interface GraphqlWebSocketServerOptions extends Omit<ConnectionOptions, O
   readonly pipeline: Pipeline;
   readonly operations: OperationRecorder;
   readonly allowedOrigins: AllowedOrigins;
-  readonly trustProxy: boolean;
+  readonly resolveClientAddress: ClientAddressResolver;
   readonly rates: RateLimiter;
   readonly refusals: RejectionCounters;
   /** How many sockets there may be. */
@@ -109,13 +109,13 @@ export class GraphqlWebSocketServer {
 
   /** For the 'upgrade' event of an HTTP server. */
   handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    const { allowedOrigins, trustProxy } = this.#options;
+    const { allowedOrigins, resolveClientAddress } = this.#options;
     socket.on('error', this.#gone);
     const [path] = (request.url ?? '').split('?', 1);
     if (this.#closing) return this.#refuse(socket, 503);
     if (path !== GRAPHQL_PATH) return this.#refuse(socket, 404);
     if (!isSocketOriginAllowed(request, allowedOrigins)) return this.#refuse(socket, 403);
-    const ipAddress = resolveClientAddress(request, trustProxy);
+    const ipAddress = resolveClientAddress(request);
     const network = networkPrefix(ipAddress);
     if (!this.#hasPlace(socket, network)) return;
     this.#server.handleUpgrade(request, socket, head, (ws) => {

@@ -1,10 +1,10 @@
-/** Why the server closes a socket, beside graphql-ws's own codes. Clients rely on them. */
+/** The codes with which the server closes a WebSocket, beside those of graphql-ws. Clients rely on them. */
 export const SERVER_CLOSE_CODES = {
-  /** 1012: come back at once. */
+  /** The server restarts. The client reconnects at once. */
   RESTART: 1012,
-  /** 1011: our fault. */
+  /** An error of the server. */
   INTERNAL_ERROR: 1011,
-  /** 1013: come back later; graphql-ws clients do. */
+  /** The server is overloaded. graphql-ws clients reconnect after a delay. */
   TRY_AGAIN_LATER: 1013,
   BAD_REQUEST: 4400,
   UNAUTHORIZED: 4401,
@@ -15,9 +15,9 @@ export const SERVER_CLOSE_CODES = {
   OVER_LIMIT: 4414,
 } as const;
 
-/** A close frame has room for 123 bytes of reason; a longer one would be an exception instead of a close. */
+/** Cuts a reason to the 123 bytes that fit into a close frame. `ws` throws on a longer one. */
 export const truncateCloseReason = (text: string): string => {
   const bytes = Buffer.from(text, 'utf8');
-  // Decoding leaves a replacement character where a letter was cut in two.
+  // Decoding replaces a character that is cut in two by U+FFFD.
   return bytes.length <= 123 ? text : bytes.subarray(0, 120).toString('utf8').replace(/�+$/, '');
 };

@@ -1,10 +1,10 @@
-/** What a server says in graphql-transport-ws, as texts. What clients say, graphql-ws reads and checks. */
+/** Formats the messages of graphql-transport-ws that a server sends. graphql-ws parses and validates those of clients. */
 import type { ExecutionResult, GraphQLError } from 'graphql';
 import { MessageType, parseMessage, type Message } from 'graphql-ws';
 
 export const CONNECTION_ACK_MESSAGE = '{"type":"connection_ack"}';
 
-/** Null: what came with the ping is nested deeper than can be written again, though it could be read. */
+/** The answer to a ping. Null if its payload is nested too deeply for JSON.stringify, though JSON.parse accepts it. */
 export const formatPong = (payload: Readonly<Record<string, unknown>> | null | undefined): string | null => {
   if (payload == null) return '{"type":"pong"}';
   try {
@@ -15,24 +15,24 @@ export const formatPong = (payload: Readonly<Record<string, unknown>> | null | u
   }
 };
 
-/** What stands before the payload of an answer to the operation `id`; `}` stands behind it. */
+/** The start of a `next` message of the operation `id`. The JSON of the payload and a `}` follow it. */
 export const formatNextPrefix = (id: string): string => `{"id":${JSON.stringify(id)},"type":"next","payload":`;
 
 export const formatNext = (id: string, result: ExecutionResult): string =>
   `${formatNextPrefix(id)}${JSON.stringify(result)}}`;
 
-/** The operation is not executed. Its last message. */
+/** The `error` message, for an operation that is not executed. It is the operation's last message. */
 export const formatError = (id: string, errors: readonly GraphQLError[]): string =>
   `{"id":${JSON.stringify(id)},"type":"error","payload":${JSON.stringify(errors)}}`;
 
 export const formatComplete = (id: string): string => `{"id":${JSON.stringify(id)},"type":"complete"}`;
 
-/** Null for what is no message at all. */
+/** Parses a message of a client. Returns null if it is invalid. */
 export const parseClientMessage = (text: string): Message | null => {
   try {
     return parseMessage(text);
   } catch {
-    // Whatever is wrong with it, its client is told no more than that.
+    // The client receives a fixed reason, so the details are not needed.
     return null;
   }
 };

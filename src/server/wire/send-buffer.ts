@@ -1,168 +1,167 @@
 /**
- * What goes out over sockets: all that one socket is sent within a turn of the event loop leaves in one
- * write at the end of that turn, which costs about as much as each message would by itself.
+ * Outgoing bytes of WebSockets. All that one socket sends within a turn of the event loop leaves in one write at the
+ * end of the turn. That write costs about as much as a write of each message would.
  */
 import type { Duplex } from 'node:stream';
 import { encodeFrames, type OutgoingMessage } from './frames.ts';
 
-/** Flushes the outboxes that have something to send, once a turn. */
+/** Flushes the send buffers that hold data, once per turn of the event loop. */
 export class FlushScheduler {
-  readonly counters: { behind: number };
-  #waiting: SendBuffer[] = [];
-  readonly #flush = (): void => {
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const outbox of waiting) outbox.flush();
+  readonly counters: { backloggedSockets: number };
+  #scheduled: SendBuffer[] = [];
+  readonly #flushAll = (): void => {
+    const scheduled = this.#scheduled;
+    this.#scheduled = [];
+    for (const buffer of scheduled) buffer.flush();
   };
 
-  /** @param counts where sockets are counted that have something to be told and no room for it. */
-  constructor(counts = { backloggedSockets: 0 }) {
-    this.counters = counts;
+  /** @param counters counts the sockets that have changes to send but whose earlier data is unsent. */
+  constructor(counters = { backloggedSockets: 0 }) {
+    this.counters = counters;
   }
 
-  scheduleFlush(outbox: SendBuffer): void {
-    if (this.#waiting.push(outbox) === 1) setImmediate(this.#flush);
+  scheduleFlush(buffer: SendBuffer): void {
+    if (this.#scheduled.push(buffer) === 1) setImmediate(this.#flushAll);
   }
 }
 
-const SENT = Promise.resolve();
-/** How much, in characters, a socket may be sent in a turn before whoever sends has to wait. */
-const AT_ONCE = 16 * 1024;
+const RESOLVED = Promise.resolve();
+/** Characters that a socket may send in one turn before the sender has to wait. */
+const BACKPRESSURE_THRESHOLD = 16 * 1024;
 
-/** Sends by itself whenever it has something and there is room. */
+/** A sender that sends by itself whenever it has data and the buffer is drained. */
 export interface DrainListener {
-  /** There is room again. */
+  /** Called when the buffer is drained. */
   onDrain(): void;
-  /** At once, if there is something, and room. */
+  /** Sends pending data at once if the buffer is drained. Called before the buffer closes. */
   deliverPending(): void;
 }
 
 export class SendBuffer {
-  readonly #outboxes: FlushScheduler;
+  readonly #flushScheduler: FlushScheduler;
   readonly #socket: Duplex;
-  readonly #owner: { unwritable(): void };
-  /** What is to leave with the next write; null: nothing. */
-  #parts: OutgoingMessage[] | null = null;
-  /** Of `#parts`, about. */
-  #bytes = 0;
-  /** Whoever waits until `#parts` are on their way waits for the same. */
-  #sent: Promise<void> | null = null;
-  #tellSent: (() => void) | null = null;
-  #feeders: DrainListener[] | null = null;
-  /** One of them waits for room. */
-  #awaited = false;
-  #closed = false;
+  readonly #owner: { onWriteError(): void };
+  /** The messages of the next write, or null if there are none. */
+  #messages: OutgoingMessage[] | null = null;
+  /** The approximate size of `#messages`: characters of texts and bytes of frames. */
+  #queuedLength = 0;
+  /** Shared by all senders that wait for `#messages` to be written. */
+  #flushed: Promise<void> | null = null;
+  #resolveFlushed: (() => void) | null = null;
+  #drainListeners: DrainListener[] | null = null;
+  /** A drain listener found the buffer not drained. */
+  #isDrainAwaited = false;
+  #isClosed = false;
 
   /**
-   * @param socket which nobody else writes to before `close`.
-   * @param owner hears that what was written cannot go out: the client has gone.
+   * @param socket has no other writer until `flushAndClose`.
+   * @param owner is called when a write fails because the peer is disconnected.
    */
-  constructor(outboxes: FlushScheduler, socket: Duplex, owner: { unwritable(): void }) {
-    this.#outboxes = outboxes;
+  constructor(flushScheduler: FlushScheduler, socket: Duplex, owner: { onWriteError(): void }) {
+    this.#flushScheduler = flushScheduler;
     this.#socket = socket;
     this.#owner = owner;
   }
 
-  /** How much has not left this process, in bytes; of what was sent in this turn, in characters. */
+  /** Data that has not left this process: in bytes, except for messages of this turn, which count in characters. */
   get unsentBytes(): number {
-    return this.#socket.writableLength + this.#bytes;
+    return this.#socket.writableLength + this.#queuedLength;
   }
 
   /**
-   * Resolves at once as long as the client keeps up and little was sent in this turn; otherwise when the
-   * bytes are on their way, or cannot be any more, so that whoever produces them waits for a slow reader.
+   * Resolves at once while the client keeps up and this turn sends little. Otherwise it resolves when the data is
+   * written or dropped, so that the sender waits for a slow reader.
    */
   enqueueWithBackpressure(text: string): Promise<void> {
-    if (this.#closed) return SENT;
+    if (this.#isClosed) return RESOLVED;
     this.enqueue(text);
-    if (this.#bytes <= AT_ONCE && this.#socket.writableLength === 0) return SENT;
-    this.#sent ??= new Promise((resolve) => {
-      this.#tellSent = resolve;
+    if (this.#queuedLength <= BACKPRESSURE_THRESHOLD && this.#socket.writableLength === 0) return RESOLVED;
+    this.#flushed ??= new Promise((resolve) => {
+      this.#resolveFlushed = resolve;
     });
-    return this.#sent;
+    return this.#flushed;
   }
 
-  /** The same, when nobody waits for it. */
-  enqueue(part: OutgoingMessage): void {
-    if (this.#closed) return;
-    this.#bytes += part.length;
-    if (this.#parts !== null) this.#parts.push(part);
+  /** Sends at the end of this turn, without backpressure. */
+  enqueue(message: OutgoingMessage): void {
+    if (this.#isClosed) return;
+    this.#queuedLength += message.length;
+    if (this.#messages !== null) this.#messages.push(message);
     else {
-      this.#parts = [part];
-      this.#outboxes.scheduleFlush(this);
+      this.#messages = [message];
+      this.#flushScheduler.scheduleFlush(this);
     }
   }
 
-  /** The same, and at once, with all that was to leave at the end of this turn. */
+  /** Sends at once, after all messages that are queued for the end of this turn. */
   sendImmediately(frame: Buffer): void {
-    if (this.#closed) return;
-    if (this.#parts === null) return this.#write(frame, null);
-    this.#parts.push(frame);
+    if (this.#isClosed) return;
+    if (this.#messages === null) return this.#write(frame, null);
+    this.#messages.push(frame);
     this.flush();
   }
 
-  /** Has everything left this process? If not, every feeder is woken when it has. */
+  /** True if the socket has no unsent data. Otherwise all drain listeners are called when it has none. */
   isDrained(): boolean {
     if (this.#socket.writableLength === 0) return true;
-    if (!this.#awaited && !this.#closed) {
-      this.#awaited = true;
-      this.#outboxes.counters.behind++;
+    if (!this.#isDrainAwaited && !this.#isClosed) {
+      this.#isDrainAwaited = true;
+      this.#flushScheduler.counters.backloggedSockets++;
     }
     return false;
   }
 
-  addDrainListener(feeder: DrainListener): void {
-    if (this.#feeders === null) this.#feeders = [feeder];
-    else this.#feeders.push(feeder);
+  addDrainListener(listener: DrainListener): void {
+    if (this.#drainListeners === null) this.#drainListeners = [listener];
+    else this.#drainListeners.push(listener);
   }
 
-  removeDrainListener(feeder: DrainListener): void {
-    const others = this.#feeders?.filter((other) => other !== feeder) ?? [];
-    this.#feeders = others.length > 0 ? others : null;
+  removeDrainListener(listener: DrainListener): void {
+    const others = this.#drainListeners?.filter((other) => other !== listener) ?? [];
+    this.#drainListeners = others.length > 0 ? others : null;
   }
 
-  /** The last that goes out: what was sent, and what feeders have yet to tell, if there is room. */
+  /** Sends the queued messages and, if the buffer is drained, the pending data of the drain listeners. Then closes. */
   flushAndClose(): void {
-    if (this.#feeders !== null) for (const feeder of this.#feeders) feeder.deliverPending();
+    if (this.#drainListeners !== null) for (const listener of this.#drainListeners) listener.deliverPending();
     this.flush();
-    this.discard();
+    this.discardFurtherMessages();
   }
 
-  /** Nothing goes out any more. */
-  discard(): void {
-    this.#closed = true;
-    if (this.#awaited) this.#hasCaughtUp();
+  discardFurtherMessages(): void {
+    this.#isClosed = true;
+    if (this.#isDrainAwaited) this.#endBacklog();
   }
 
-  /** At once what would leave at the end of this turn. */
+  /** Writes the queued messages now. */
   flush(): void {
-    const parts = this.#parts;
-    if (parts === null) return;
-    const tellSent = this.#tellSent;
-    this.#parts = null;
-    this.#bytes = 0;
-    this.#sent = null;
-    this.#tellSent = null;
-    this.#write(encodeFrames(parts), tellSent);
+    const messages = this.#messages;
+    if (messages === null) return;
+    const resolveFlushed = this.#resolveFlushed;
+    this.#messages = null;
+    this.#queuedLength = 0;
+    this.#flushed = null;
+    this.#resolveFlushed = null;
+    this.#write(encodeFrames(messages), resolveFlushed);
   }
 
-  #write(bytes: Buffer, tellSent: (() => void) | null): void {
-    // Gone meanwhile, which others are told of.
-    if (!this.#socket.writable) return tellSent?.();
+  #write(bytes: Buffer, onWritten: (() => void) | null): void {
+    // The socket's close event reports a disconnected peer elsewhere.
+    if (!this.#socket.writable) return onWritten?.();
     this.#socket.write(bytes, (error) => {
-      if (error != null) this.#owner.unwritable();
-      else if (this.#awaited && this.#socket.writableLength === 0) this.#wakeFeeders();
-      tellSent?.();
+      if (error != null) this.#owner.onWriteError();
+      else if (this.#isDrainAwaited && this.#socket.writableLength === 0) this.#notifyDrainListeners();
+      onWritten?.();
     });
   }
 
-  #hasCaughtUp(): void {
-    this.#awaited = false;
-    this.#outboxes.counters.behind--;
+  #endBacklog(): void {
+    this.#isDrainAwaited = false;
+    this.#flushScheduler.counters.backloggedSockets--;
   }
 
-  #wakeFeeders(): void {
-    this.#hasCaughtUp();
-    if (this.#feeders !== null) for (const feeder of this.#feeders) feeder.onDrain();
+  #notifyDrainListeners(): void {
+    this.#endBacklog();
+    if (this.#drainListeners !== null) for (const listener of this.#drainListeners) listener.onDrain();
   }
 }

@@ -1,22 +1,27 @@
-/** What the pages tell readers to send is what the schema takes. */
-import { readdirSync, readFileSync } from 'node:fs';
+/** The GraphQL documents in the pages validate against the schema. */
 import { buildSchema, parse, validate } from 'graphql';
 import { expect, it } from 'vitest';
+import { PAGES, readText } from './pages.ts';
 
-const ROOT = new URL('../../../', import.meta.url);
-const DOCS = new URL('docs/', ROOT);
-const schema = buildSchema(readFileSync(new URL('schema.graphql', ROOT), 'utf8'));
+const schema = buildSchema(readText('schema.graphql'));
 
-/** Blocks of their own, bodies for curl, and what begins like an operation between backticks. */
+/** Fenced blocks, bodies for curl, and inline code that starts like an operation. */
 const documentsOf = (page: string): readonly string[] => [
   ...Array.from(page.matchAll(/```graphql\n([^]*?)```/g), ([, block]) => block!),
   ...Array.from(page.matchAll(/"query":("(?:[^"\\]|\\.)*")/g), ([, json]) => JSON.parse(json!) as string),
   ...Array.from(page.matchAll(/`((?:(?:query|mutation|subscription) ?)?\{ [^`]*\})`/g), ([, line]) => line!),
 ];
 
-it.each(['webhooks.md', 'tencent.md', 'operations.md'])('every document in docs/%s', (name) => {
-  expect(readdirSync(DOCS)).toContain(name);
-  const documents = documentsOf(readFileSync(new URL(name, DOCS), 'utf8'));
-  expect(documents).not.toEqual([]);
-  for (const document of documents) expect(validate(schema, parse(document)), document).toEqual([]);
+const PAGES_WITH_DOCUMENTS = PAGES.filter((path) => documentsOf(readText(path)).length > 0);
+
+it('finds the pages that have documents', () => {
+  expect(PAGES_WITH_DOCUMENTS).toEqual(
+    expect.arrayContaining(['README.md', 'docs/api.md', 'docs/webhooks.md', 'docs/tencent.md', 'docs/operations.md']),
+  );
+});
+
+it.each(PAGES_WITH_DOCUMENTS)('validates every document in %s', (path) => {
+  for (const document of documentsOf(readText(path))) {
+    expect(validate(schema, parse(document)), document).toEqual([]);
+  }
 });

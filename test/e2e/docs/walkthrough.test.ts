@@ -1,4 +1,4 @@
-/** README's five minutes, walked as they are written: only the port is another one. */
+/** The commands and the query of README, run as they are written. Only the port is changed. */
 import { mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,18 +8,19 @@ import { porchlight, type Running, start } from '../../support/crash/crash-comma
 import { eventually } from '../../support/crash/crash-stream.ts';
 import { isMissing } from '../../support/optional-tools.ts';
 
-const LACKS_CURL = isMissing('curl', 'the walk through README, by its own commands');
+const LACKS_CURL = isMissing('curl', 'the commands of README');
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const README = readFileSync(join(ROOT, 'README.md'), 'utf8');
-/** What is there after `npm ci` and a build. */
+/** What the directory contains after `npm ci` and a build. */
 const REPOSITORY = ['package.json', 'node_modules', 'dist', 'docs', 'drizzle', 'schema.graphql'];
 
-/** The blocks of shell in a chapter of README. */
-const blocksOf = (chapter: string): string[] => {
-  const text = README.split(/^## /m).find((part) => part.startsWith(`${chapter}\n`));
-  return [...(text ?? '').matchAll(/^```sh\n([^]*?)^```$/gm)].map(([, block = '']) => block);
-};
+/** The code blocks of one language in a text. */
+const blocksOf = (language: string, text = ''): string[] =>
+  [...text.matchAll(new RegExp(`^\\\`{3}${language}\\n([^]*?)^\\\`{3}$`, 'gm'))].map(([, block = '']) => block);
+
+const [INTRODUCTION = '', ...SECTIONS] = README.split(/^## /m);
+const sectionOf = (title: string): string | undefined => SECTIONS.find((text) => text.startsWith(`${title}\n`));
 
 let directory: string;
 const running: Running[] = [];
@@ -40,66 +41,97 @@ const keep = (started: Running): Running => {
   return started;
 };
 
-/** What `curl` has printed: one object for each message. */
-const heard = ({ printedSoFar }: Running): unknown[] =>
+/** The status changes that `curl` has printed. */
+const receivedChanges = ({ printedSoFar }: Running): unknown[] =>
   [...printedSoFar().matchAll(/^data: (\{.*\})$/gm)].flatMap(
     ([, json = '']) => (JSON.parse(json) as { data: { statusChanges: unknown[] } }).data.statusChanges,
   );
 
-test.skipIf(LACKS_CURL)('a stranger sees alice come, lose her link, and be kicked', async () => {
-  const [watch = '', iphone = '', android = '', ...more] = blocksOf('Five minutes');
-  expect(more).toEqual([]);
+/** Starts the server and the blocks of README. A command of README is run by a shell, against the port of this server. */
+const startServer = async () => {
+  const server = keep(porchlight(['serve'], directory, { PORCHLIGHT_PORT: '0' }));
+  const [, port = ''] = await server.printed(/http:\/\/127\.0\.0\.1:(\d+)\/graphql \(GraphiQL/);
+  const endpoint = `http://localhost:${port}/graphql`;
+  const runInShell = (block: string): Running =>
+    keep(
+      start(['sh', '-c', block.replaceAll('localhost:4000', `localhost:${port}`)], directory, {
+        PORCHLIGHT_URL: endpoint,
+      }),
+    );
+  return { server, endpoint, runInShell };
+};
+
+test('starts and tests with the two commands at the top of README', () => {
+  const [commands = ''] = blocksOf('sh', INTRODUCTION);
+  expect(commands).toBe('npm ci && npm start\nnpm ci && npm test\n');
   const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
     scripts: Record<string, string>;
   };
-  // A build in the middle of other tests is no good idea; what it starts is.
-  expect(scripts['start']).toMatch(/build && exec node dist\/cli\.js serve$/);
-  const server = keep(porchlight(['serve'], directory, { PORCHLIGHT_PORT: '0' }));
-  const [, port = ''] = await server.printed(/http:\/\/127\.0\.0\.1:(\d+)\/graphql \(GraphiQL/);
-  const shell = (block: string): Running =>
-    keep(
-      start(['sh', '-c', block.replaceAll('localhost:4000', `localhost:${port}`)], directory, {
-        PORCHLIGHT_URL: `http://localhost:${port}/graphql`,
-      }),
-    );
+  // A build would disturb other tests that run now. The other tests of this file run what it starts.
+  expect(scripts['start']).toMatch(/build && exec node dist\/cli\/cli\.js serve$/);
+  expect(scripts['test']).toBe('vitest run');
+});
 
-  const watcher = shell(watch);
-  const told: unknown[] = [];
-  /** Exactly this, and nothing else before it. */
-  const hears = async (change: Readonly<Record<string, unknown>>): Promise<void> => {
-    told.push(change);
-    await eventually(() => expect(heard(watcher)).toEqual(told), 15_000);
+test('answers the query of README as README says, while a phone is connected', async () => {
+  const { server, endpoint, runInShell } = await startServer();
+  const [, iphone = ''] = blocksOf('sh', sectionOf('Five minutes'));
+  const phone = runInShell(iphone);
+  await phone.printed(/connected/);
+  const [query = ''] = blocksOf('graphql', INTRODUCTION);
+  const [answer = ''] = blocksOf('json', INTRODUCTION);
+  const apiKey = readFileSync(join(directory, 'data', 'api-key'), 'utf8').trim();
+  await eventually(async () => {
+    const response = await fetch(endpoint, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${apiKey}` },
+      body: JSON.stringify({ query }),
+    });
+    expect(await response.json()).toEqual(JSON.parse(answer));
+  }, 15_000);
+  server.kill('SIGTERM');
+  expect(await server.ran).toMatchObject({ code: 0 });
+});
+
+test.skipIf(LACKS_CURL)('shows a login, two disconnects and a kick, by the commands of README', async () => {
+  const [watch = '', iphone = '', android = '', ...more] = blocksOf('sh', sectionOf('Five minutes'));
+  expect(more).toEqual([]);
+  const { server, runInShell } = await startServer();
+  const watcher = runInShell(watch);
+  const expected: unknown[] = [];
+  /** Waits until the watcher has received this change, directly after those before. */
+  const expectChange = async (change: Readonly<Record<string, unknown>>): Promise<void> => {
+    expected.push(change);
+    await eventually(() => expect(receivedChanges(watcher)).toEqual(expected), 15_000);
   };
-  const never = { status: 'OFFLINE', previousStatus: null, reason: null, platform: null, version: 0 };
-  await hears(never);
+  await expectChange({ status: 'OFFLINE', previousStatus: null, reason: null, platform: null, version: 0 });
 
-  const phone = shell(iphone);
+  const phone = runInShell(iphone);
   await phone.printed(/logged in on IPHONE/);
   await phone.printed(/connected/);
   const login = { status: 'ONLINE', reason: 'LOGIN', platform: 'IPHONE' };
-  const cut = { status: 'PUSH_ONLINE', previousStatus: 'ONLINE', reason: 'DISCONNECT', platform: 'IPHONE' };
-  await hears({ ...login, previousStatus: 'OFFLINE', version: 1 });
+  const disconnect = { status: 'PUSH_ONLINE', previousStatus: 'ONLINE', reason: 'DISCONNECT', platform: 'IPHONE' };
+  await expectChange({ ...login, previousStatus: 'OFFLINE', version: 1 });
   phone.kill('SIGKILL');
-  await hears({ ...cut, version: 2 });
+  await expectChange({ ...disconnect, version: 2 });
 
-  const again = shell(iphone);
-  await again.printed(/connected/);
-  await hears({ ...login, previousStatus: 'PUSH_ONLINE', version: 3 });
-  again.kill('SIGINT');
-  await hears({ ...cut, version: 4 });
+  const second = runInShell(iphone);
+  await second.printed(/connected/);
+  await expectChange({ ...login, previousStatus: 'PUSH_ONLINE', version: 3 });
+  second.kill('SIGINT');
+  await expectChange({ ...disconnect, version: 4 });
 
-  const last = shell(iphone);
-  await last.printed(/connected/);
-  await hears({ ...login, previousStatus: 'PUSH_ONLINE', version: 5 });
-  const elsewhere = shell(android);
-  await elsewhere.printed(/logged in on ANDROID and kicked IPHONE/);
-  await elsewhere.printed(/connected/);
-  expect(await last.ran).toMatchObject({ code: 0 });
-  expect(last.printedSoFar()).toMatch(/my session has ended: KICKED ANDROID\n.*socket closed: 4410 KICKED/);
+  const kicked = runInShell(iphone);
+  await kicked.printed(/connected/);
+  await expectChange({ ...login, previousStatus: 'PUSH_ONLINE', version: 5 });
+  const other = runInShell(android);
+  await other.printed(/logged in on ANDROID and kicked IPHONE/);
+  await other.printed(/connected/);
+  expect(await kicked.ran).toMatchObject({ code: 0 });
+  expect(kicked.printedSoFar()).toMatch(/the session has ended: KICKED ANDROID\n.*socket closed: 4410 KICKED/);
 
-  // The next thing that the watcher hears is the next thing that happens to alice: of the kick she heard nothing.
-  elsewhere.kill('SIGKILL');
-  await hears({ ...cut, platform: 'ANDROID', version: 6 });
+  // The watcher received nothing about the kick: the next change that it receives is the next disconnect.
+  other.kill('SIGKILL');
+  await expectChange({ ...disconnect, platform: 'ANDROID', version: 6 });
   server.kill('SIGTERM');
   expect(await server.ran).toMatchObject({ code: 0 });
 });

@@ -5,11 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
-import { createPorchlight } from '../../../src/app/application.ts';
-import { Tally } from '../../../src/app/shared/histogram.ts';
-import { DoorCounts } from '../../../src/server/metrics/counters.ts';
+import { createApplication } from '../../../src/app/application.ts';
+import { Histogram } from '../../../src/app/shared/histogram.ts';
+import { ServerCounters } from '../../../src/server/metrics/counters.ts';
 import { createMetrics } from '../../../src/server/metrics/metrics.ts';
-import { credentials } from '../../../src/server/auth/session-token.ts';
+import { credentialFactory } from '../../../src/server/auth/session-token.ts';
 import { FakeStore, START } from '../../unit/app/support/fake-store.ts';
 import { webhookParts } from '../../unit/app/webhooks/webhook-parts.ts';
 import { isMissing } from '../../support/optional-tools.ts';
@@ -46,32 +46,32 @@ const exprs = shown.flatMap(({ targets = [] }) => targets.map(({ expr }) => expr
 
 /** Every name that /metrics has. */
 const metricNames = async (): Promise<ReadonlySet<string>> => {
-  const tally = new Tally([1]);
+  const tally = new Histogram([1]);
   const text = await createMetrics({
-    porchlight: createPorchlight(
+    application: createApplication(
       new FakeStore(),
-      credentials,
+      credentialFactory,
       'everyone',
       webhookParts(() => START),
     ),
-    counts: new DoorCounts(),
+    counters: new ServerCounters(),
     sweeper: { backlog: 0 },
     webhooks: () => ({
-      webhooks: { ACTIVE: 0, PAUSED: 0, GONE: 0 },
-      attempts: { TAKEN: 0, REFUSED: 0, UNANSWERED: 0 },
-      eventsDelivered: 0,
-      deliveriesDead: 0,
-      webhooksGone: 0,
-      shards: 0,
-      oldestWaitingSince: null,
+      webhooksByState: { ACTIVE: 0, PAUSED: 0, GONE: 0 },
+      attemptsByResult: { TAKEN: 0, REFUSED: 0, UNANSWERED: 0 },
+      deliveredEvents: 0,
+      deadDeliveries: 0,
+      goneWebhooks: 0,
+      activeShards: 0,
+      oldestPendingEventAt: null,
     }),
     storage: {
-      commits: { took: tally, entries: tally, failed: 0 },
-      disk: () => Promise.resolve({ databaseBytes: 0, walBytes: 0, freeBytes: 0 }),
+      commitMetrics: { durations: tally, entryCounts: tally, failedCount: 0 },
+      readDiskUsage: () => Promise.resolve({ databaseBytes: 0, walBytes: 0, freeBytes: 0 }),
     },
     maxSockets: 1,
     version: '1.2.3',
-  }).read();
+  }).render();
   const names = Array.from(text.matchAll(/^# TYPE (\S+) (\S+)$/gm), ([, name = '', type]) =>
     type === 'histogram' ? ['_bucket', '_sum', '_count'].map((suffix) => name + suffix) : [name],
   );

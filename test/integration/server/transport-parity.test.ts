@@ -1,6 +1,6 @@
 /** One suite over every way in: whatever is asked, each of them answers the same, compiled or not. */
 import { describe, expect, test, vi } from 'vitest';
-import { mediaTypeFor } from '../../../src/server/http/media-types.ts';
+import { selectJsonMediaType } from '../../../src/server/http/media-types.ts';
 import { API_KEY, ServerHarness, type Reply } from './support/server-harness.ts';
 import { TestSocket } from './support/wire.ts';
 
@@ -182,7 +182,7 @@ describe.each([
 
   test('a fault of ours is told by every door without what it was', async () => {
     const harness = await ServerHarness.open({ compileAfter });
-    vi.spyOn(harness.store, 'counts').mockImplementation(() => {
+    vi.spyOn(harness.store, 'getPresenceCounts').mockImplementation(() => {
       throw new Error('no such table: secrets');
     });
     for (const answer of await everywhere(harness, API_KEY, { query: '{\n  s: stats { sockets }\n}' })) {
@@ -238,8 +238,8 @@ test('a plain POST is answered as the type that yoga would choose', async () => 
     const [plain, through] = answers.map(({ status, headers }) => [status, headers.get('content-type')]);
     expect(plain, accept).toEqual(through);
   }
-  expect(mediaTypeFor(undefined)).toBe('application/json');
-  expect(mediaTypeFor('text/event-stream')).toBeNull();
+  expect(selectJsonMediaType(undefined)).toBe('application/json');
+  expect(selectJsonMediaType('text/event-stream')).toBeNull();
 });
 
 const withBob = async (): Promise<ServerHarness> => {

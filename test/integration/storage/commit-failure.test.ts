@@ -65,7 +65,7 @@ describe('a commit that fails', () => {
         reason: {
           code: 'NOT_WRITTEN',
           // The caller is told to come again, and nothing of our insides.
-          fault: { code: 'OVERLOADED', retryAfterMs: 1_000 },
+          details: { code: 'OVERLOADED', retryAfterMs: 1_000 },
           message: expect.not.stringContaining('broken for a test') as string,
           cause: { message: expect.stringContaining('broken for a test') as string },
         },

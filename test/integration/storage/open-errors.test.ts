@@ -221,7 +221,7 @@ describe('a new database', () => {
     await expect(
       one.eventLog.readEvents({ after: await other.eventLog.getLatestCursor(), limit: 1 }),
     ).rejects.toMatchObject({
-      fault: { code: 'BAD_USER_INPUT' },
+      details: { code: 'BAD_USER_INPUT' },
     });
     await Promise.all([one.close(), other.close()]);
   });

@@ -264,7 +264,7 @@ describe('after a restart', () => {
     const latest = await first.eventLog.getLatestCursor();
     const ahead = latest.replace(/\d+$/, (seq) => String(Number(seq) + 1)) as typeof latest;
     await expect(first.eventLog.readEvents({ after: ahead, limit: 1 })).rejects.toMatchObject({
-      fault: { code: 'BAD_USER_INPUT' },
+      details: { code: 'BAD_USER_INPUT' },
     });
     await run(first, BOB, login('b1'));
     expect(await first.eventLog.readEvents({ after: ahead, limit: 1 })).toEqual({ events: [], hasMore: false });

@@ -208,7 +208,7 @@ describe('a disk that refuses', () => {
     for (const result of await Promise.allSettled(asked())) {
       expect(result).toMatchObject({
         status: 'rejected',
-        reason: { code: 'NOT_WRITTEN', fault: { code: 'OVERLOADED', retryAfterMs: 1_000 } },
+        reason: { code: 'NOT_WRITTEN', details: { code: 'OVERLOADED', retryAfterMs: 1_000 } },
       });
     }
     const deletion = webhooks.deleteWebhook(W1);

@@ -4,7 +4,7 @@ import { Kind, parse, type GraphQLField } from 'graphql';
 import { describe, expect, it } from 'vitest';
 import '../../../src/api/access-plugin.ts';
 import { schema } from '../../../src/api/schema.ts';
-import { BACKEND, NOBODY, type Caller } from '../../../src/app/auth/caller.ts';
+import { BACKEND_CALLER, UNAUTHENTICATED_CALLER, type Caller } from '../../../src/app/auth/caller.ts';
 import { session, user, ApiHarness } from './api-harness.ts';
 
 const U = 'UNAUTHENTICATED';
@@ -80,10 +80,10 @@ describe('who may do what', () => {
     const harness = new ApiHarness();
     const alice = await harness.login('alice');
     const callers: Record<typeof caller, Caller> = {
-      nobody: NOBODY,
+      nobody: UNAUTHENTICATED_CALLER,
       user: user('alice'),
       session: session(alice),
-      backend: BACKEND,
+      backend: BACKEND_CALLER,
       both: { ...user('alice'), sessionId: alice.sessionId },
     };
     expect(await answerOf(harness, operation, callers[caller])).toBe(answer);
@@ -92,14 +92,17 @@ describe('who may do what', () => {
   it('is looked at before any input is', async () => {
     const many = Array.from({ length: 501 }, (_, index) => `u${index}`);
     const document = 'query($ids: [ID!]!) { userStatuses(userIds: $ids) { status } }';
-    const { codes } = await new ApiHarness().ask(document, { caller: NOBODY, variables: { ids: many } });
+    const { codes } = await new ApiHarness().ask(document, {
+      caller: UNAUTHENTICATED_CALLER,
+      variables: { ids: many },
+    });
     expect(codes).toEqual(['UNAUTHENTICATED']);
     const paging = await new ApiHarness().ask('{ events(first: 0) { nodes { userId } } }', { caller: user('alice') });
     expect(paging.codes).toEqual(['FORBIDDEN']);
   });
 
   it('is no secret about the roots themselves', async () => {
-    expect(await new ApiHarness().ask('{ __typename }', { caller: NOBODY })).toMatchObject({
+    expect(await new ApiHarness().ask('{ __typename }', { caller: UNAUTHENTICATED_CALLER })).toMatchObject({
       data: { __typename: 'Query' },
     });
   });
@@ -110,7 +113,7 @@ describe('who may do what', () => {
     await harness.ask('mutation { endSessions(input: {userId: "alice", revokeTokens: true}) { ended { id } } }', {
       caller: session(alice),
     });
-    const [record] = await harness.store.read([alice.userId]);
+    const [record] = await harness.store.readUsers([alice.userId]);
     expect(record).toMatchObject({ status: 'ONLINE', tokensRevokedBefore: null });
   });
 

@@ -8,16 +8,23 @@ import {
   type GraphQLError,
   type GraphQLFormattedError,
 } from 'graphql';
-import { BACKEND, type AppCaller, type Caller, type SessionRef } from '../../../src/app/auth/caller.ts';
-import { createPorchlight, type Application } from '../../../src/app/application.ts';
-import type { Credentials } from '../../../src/app/ports/presence-store.ts';
-import type { LoggedIn } from '../../../src/app/presence/tracker.ts';
-import type { ApiContext, ApiLink } from '../../../src/api/context.ts';
+import { BACKEND_CALLER, type AppCaller, type Caller, type SessionRef } from '../../../src/app/auth/caller.ts';
+import { createApplication, type Application } from '../../../src/app/application.ts';
+import type { CredentialFactory } from '../../../src/app/ports/presence-store.ts';
+import type { LoginResult } from '../../../src/app/presence/tracker.ts';
+import type { ApiContext, ApiSocket } from '../../../src/api/context.ts';
 import { toClientError } from '../../../src/api/errors.ts';
 import { schema } from '../../../src/api/schema.ts';
-import { deviceId, linkId, millis, sessionId, userId, type SessionId } from '../../../src/core/ids.ts';
+import {
+  parseDeviceId,
+  asSocketId,
+  toMillis,
+  parseSessionId,
+  parseUserId,
+  type SessionId,
+} from '../../../src/core/ids.ts';
 import { DEFAULT_POLICY } from '../../../src/core/policy.ts';
-import type { Watch } from '../../../src/core/records.ts';
+import type { WatchScope } from '../../../src/core/records.ts';
 import type { Visibility } from '../../../src/core/visibility.ts';
 import { webhookParts } from '../app/webhooks/webhook-parts.ts';
 import { MemoryStore } from '../../contract/memory-store.ts';
@@ -27,7 +34,7 @@ import type { Platform } from '../../../src/core/enums.ts';
 export interface Asking {
   readonly caller?: Caller;
   readonly variables?: Record<string, unknown>;
-  readonly link?: ApiLink | null;
+  readonly link?: ApiSocket | null;
 }
 
 export interface Answer {
@@ -41,53 +48,53 @@ export const RETENTION_MS = 30 * 86_400_000;
 export const IP = '192.0.2.7';
 
 /** Who proved by a JWT to be this user. */
-export const user = (name: string, watch: Watch = null): AppCaller => ({
+export const user = (name: string, watch: WatchScope = null): AppCaller => ({
   kind: 'app',
-  userId: userId(name),
-  watch,
-  jwt: { issuedAt: null, expiresAt: millis(4_000_000_000_000) },
+  userId: parseUserId(name),
+  watchScope: watch,
+  jwt: { issuedAt: null, expiresAt: toMillis(4_000_000_000_000) },
   sessionId: null,
 });
 
 /** Who shows the token of a session. */
-export const session = (ref: SessionRef, watch: Watch = null): AppCaller => ({
+export const session = (ref: SessionRef, watch: WatchScope = null): AppCaller => ({
   ...user(ref.userId, watch),
   jwt: null,
   sessionId: ref.sessionId,
 });
 
-class CountingCredentials implements Credentials {
+class CountingCredentials implements CredentialFactory {
   #count = 0;
 
-  newSession() {
+  createSessionCredentials() {
     const name = `session-${++this.#count}`;
-    return { sessionId: sessionId(name), token: `token of ${name}`, tokenHash: `hash of ${name}` };
+    return { sessionId: parseSessionId(name), token: `token of ${name}`, tokenHash: `hash of ${name}` };
   }
 
-  newDeviceId() {
-    return deviceId(`device-${++this.#count}`);
+  createDeviceId() {
+    return parseDeviceId(`device-${++this.#count}`);
   }
 }
 
-export class TestLink implements ApiLink {
-  readonly id = linkId('link-1');
+export class TestLink implements ApiSocket {
+  readonly id = asSocketId('link-1');
   readonly sessions: SessionId[] = [];
   watched = 0;
   slow = 0;
 
-  loggedIn(id: SessionId): void {
+  attachSession(id: SessionId): void {
     this.sessions.push(id);
   }
 
-  watches(users: number): void {
+  reserveWatches(users: number): void {
     this.watched += users;
   }
 
-  watchesNoMore(users: number): void {
+  releaseWatches(users: number): void {
     this.watched -= users;
   }
 
-  tooSlow(): void {
+  closeSlowConsumer(): void {
     this.slow++;
   }
 }
@@ -105,17 +112,17 @@ export class ApiHarness {
   readonly faults: unknown[] = [];
 
   constructor(visibility: Visibility = 'everyone') {
-    this.porchlight = createPorchlight(this.store, new CountingCredentials(), visibility, this.webhooks);
+    this.porchlight = createApplication(this.store, new CountingCredentials(), visibility, this.webhooks);
   }
 
   /** A session that began without going through the API. */
-  async login(name: string, platform: Platform = 'ANDROID', device = 'd1'): Promise<LoggedIn & SessionRef> {
-    const id = userId(name);
+  async login(name: string, platform: Platform = 'ANDROID', device = 'd1'): Promise<LoginResult & SessionRef> {
+    const id = parseUserId(name);
     const loggedIn = await this.porchlight.tracker.login(
       id,
       null,
-      { platform, deviceId: deviceId(device), appVersion: null, osVersion: null },
-      { ipAddress: IP, link: null },
+      { platform, deviceId: parseDeviceId(device), appVersion: null, osVersion: null },
+      { ipAddress: IP, socketId: null },
     );
     return { ...loggedIn, userId: id, sessionId: loggedIn.session.id };
   }
@@ -126,7 +133,7 @@ export class ApiHarness {
 
   /** Asked by a backend, and answered without an error. */
   async backend<Data>(document: string, variables: Record<string, unknown> = {}): Promise<Data> {
-    const { data, errors } = await this.ask(document, { caller: BACKEND, variables });
+    const { data, errors } = await this.ask(document, { caller: BACKEND_CALLER, variables });
     if (errors.length > 0) throw new Error(JSON.stringify(errors));
     return data as Data;
   }
@@ -147,11 +154,11 @@ export class ApiHarness {
     throw new Error('The subscription ended without a message.');
   }
 
-  #request(document: string, { caller = BACKEND, variables = {}, link = null }: Asking) {
+  #request(document: string, { caller = BACKEND_CALLER, variables = {}, link = null }: Asking) {
     const parsed = parse(document);
     const invalid = validate(schema, parsed);
     if (invalid[0]) throw invalid[0];
-    const contextValue: ApiContext = { porchlight: this.porchlight, caller, ipAddress: IP, link };
+    const contextValue: ApiContext = { application: this.porchlight, caller, ipAddress: IP, socket: link };
     return { schema, document: parsed, variableValues: variables, contextValue };
   }
 

@@ -2,8 +2,8 @@
 import { GraphQLError } from 'graphql';
 import { describe, expect, it, vi } from 'vitest';
 import { toClientError } from '../../../src/api/errors.ts';
-import { DomainError, type Fault } from '../../../src/core/errors.ts';
-import { millis } from '../../../src/core/ids.ts';
+import { DomainError, type ErrorDetails } from '../../../src/core/errors.ts';
+import { toMillis } from '../../../src/core/ids.ts';
 import { user, ApiHarness } from './api-harness.ts';
 
 const SECRET = 'SQLITE_CORRUPT: /var/lib/porchlight/data.db';
@@ -16,7 +16,7 @@ const told = (error: unknown) => {
 };
 
 describe('a refusal', () => {
-  it.each<[Fault, object]>([
+  it.each<[ErrorDetails, object]>([
     [{ code: 'UNAUTHENTICATED' }, { code: 'UNAUTHENTICATED' }],
     [{ code: 'CURSOR_EXPIRED' }, { code: 'CURSOR_EXPIRED' }],
     [
@@ -28,7 +28,7 @@ describe('a refusal', () => {
       { code: 'RATE_LIMITED', retryAfterMs: 1_000 },
     ],
     [
-      { code: 'SESSION_ENDED', reason: 'LOGOUT', endedAt: millis(1_700_000_000_000), kickedBy: null },
+      { code: 'SESSION_ENDED', reason: 'LOGOUT', endedAt: toMillis(1_700_000_000_000), kickedBy: null },
       { code: 'SESSION_ENDED', reason: 'LOGOUT', endedAt: '2023-11-14T22:13:20.000Z', kickedBy: null },
     ],
   ])('%j is told in full', (fault, extensions) => {
@@ -79,7 +79,7 @@ describe('our own fault', () => {
   it('is told as such and no more, and reported as it was', async () => {
     const harness = new ApiHarness();
     const fault = new Error(SECRET);
-    vi.spyOn(harness.store, 'counts').mockImplementation(() => {
+    vi.spyOn(harness.store, 'getPresenceCounts').mockImplementation(() => {
       throw fault;
     });
     const answer = await harness.ask('{ stats { sockets } }');
@@ -90,7 +90,10 @@ describe('our own fault', () => {
 
   it('is also a value that does not fit its type', async () => {
     const harness = new ApiHarness();
-    vi.spyOn(harness.store, 'counts').mockReturnValue({ ...harness.store.counts(), usersOnline: SECRET as never });
+    vi.spyOn(harness.store, 'getPresenceCounts').mockReturnValue({
+      ...harness.store.getPresenceCounts(),
+      usersOnline: SECRET as never,
+    });
     const answer = await harness.ask('{ stats { usersOnline } }');
     expect(answer.codes).toEqual(['INTERNAL_SERVER_ERROR']);
     expect(JSON.stringify(answer)).not.toContain('SQLITE');
@@ -99,15 +102,15 @@ describe('our own fault', () => {
 
   it('is also a null where none may be', async () => {
     const harness = new ApiHarness();
-    vi.spyOn(harness.store.log, 'latestCursor').mockResolvedValue(null as never);
+    vi.spyOn(harness.store.eventLog, 'getLatestCursor').mockResolvedValue(null as never);
     expect((await harness.ask('{ latestCursor }')).errors).toMatchObject([MASKED]);
   });
 
   it('is masked when a subscription begins, and in each of its messages', async () => {
     const harness = new ApiHarness();
-    vi.spyOn(harness.store.log, 'latestCursor').mockRejectedValueOnce(new Error(SECRET));
+    vi.spyOn(harness.store.eventLog, 'getLatestCursor').mockRejectedValueOnce(new Error(SECRET));
     expect((await harness.first('subscription { presenceEvents { reason } }')).errors).toMatchObject([MASKED]);
-    vi.spyOn(harness.store, 'read').mockResolvedValue([{ id: 'x', version: SECRET } as never]);
+    vi.spyOn(harness.store, 'readUsers').mockResolvedValue([{ id: 'x', version: SECRET } as never]);
     const watching = await harness.first('subscription { statusChanges(userIds: ["x"]) { version } }');
     expect(watching.errors).toMatchObject([MASKED]);
     expect(JSON.stringify(watching)).not.toContain('SQLITE');

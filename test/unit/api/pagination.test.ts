@@ -118,7 +118,7 @@ describe('events', () => {
 
   it('after what cannot be a cursor of any log are not even looked for', async () => {
     const harness = new ApiHarness();
-    const read = vi.spyOn(harness.store.log, 'read');
+    const read = vi.spyOn(harness.store.eventLog, 'readEvents');
     for (const after of ['', 'a\nb', 'x'.repeat(129)]) await harness.ask(EVENTS, { variables: { after } });
     expect(read).not.toHaveBeenCalled();
   });
@@ -182,7 +182,7 @@ describe('stats', () => {
     const harness = new ApiHarness();
     await harness.login('alice', 'WEB');
     await harness.login('bob', 'WEB');
-    harness.porchlight.links.add({ id: 'one' as never, lose: () => undefined });
+    harness.porchlight.socketRegistry.register({ id: 'one' as never, onSessionLost: () => undefined });
     const { stats } = await harness.backend<{ stats: { sessions: unknown[] } }>(
       '{ stats { usersOnline usersPushOnline sockets sessions { platform online pushOnline } } }',
     );

@@ -208,7 +208,7 @@ describe('endSessions', () => {
   it('revokes tokens only when it is asked to', async () => {
     const harness = new ApiHarness();
     const { userId } = await harness.login('alice');
-    const revokedBefore = async () => (await harness.store.read([userId]))[0]?.tokensRevokedBefore;
+    const revokedBefore = async () => (await harness.store.readUsers([userId]))[0]?.tokensRevokedBefore;
     await harness.backend(END, { input: { userId } });
     expect(await revokedBefore()).toBeNull();
     await harness.backend(END, { input: { userId, revokeTokens: true } });

@@ -124,7 +124,7 @@ describe('presenceEvents', () => {
     harness.clock.advance(31_000);
     await harness.login('dave');
     expect(link.slow).toBe(1);
-    await expect(stream.next()).rejects.toMatchObject({ fault: { code: 'OVERLOADED' } });
+    await expect(stream.next()).rejects.toMatchObject({ details: { code: 'OVERLOADED' } });
   });
 });
 

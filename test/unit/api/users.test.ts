@@ -1,7 +1,7 @@
 /** Asking about users. */
 import { describe, expect, it } from 'vitest';
-import { BACKEND } from '../../../src/app/auth/caller.ts';
-import { userId } from '../../../src/core/ids.ts';
+import { BACKEND_CALLER } from '../../../src/app/auth/caller.ts';
+import { parseUserId } from '../../../src/core/ids.ts';
 import { session, user, ApiHarness } from './api-harness.ts';
 
 const STATUSES = 'query($ids: [ID!]!) { userStatuses(userIds: $ids) { userId status version } }';
@@ -87,7 +87,9 @@ describe('userStatuses', () => {
       'query ($ids: [ID!]!, $id: ID!) { all: userStatuses(userIds: $ids) { userId } one: userStatus(userId: $id) { userId } }';
     const { all, one } = await harness.backend<{ all: unknown[]; one: unknown }>(TWICE, { ids: names(499), id: 'one' });
     expect([all.length, one]).toEqual([499, { userId: 'one' }]);
-    expect(await harness.ask(TWICE, { caller: BACKEND, variables: { ids: names(500), id: 'one' } })).toMatchObject({
+    expect(
+      await harness.ask(TWICE, { caller: BACKEND_CALLER, variables: { ids: names(500), id: 'one' } }),
+    ).toMatchObject({
       data: null,
       codes: ['TOO_MANY_USERS'],
       errors: [{ message: '501 users are asked for; at most 500 may be in one call.' }],
@@ -127,7 +129,7 @@ describe('visibility', () => {
   });
 
   it('refuses the whole list for one in it who may not be seen', async () => {
-    const asking = { caller: user('alice', [userId('bob')]), variables: { ids: ['bob', 'carol'] } };
+    const asking = { caller: user('alice', [parseUserId('bob')]), variables: { ids: ['bob', 'carol'] } };
     expect(await new ApiHarness().ask(STATUSES, asking)).toMatchObject({ data: null, codes: ['FORBIDDEN'] });
   });
 
@@ -136,8 +138,8 @@ describe('visibility', () => {
     ['none', null, 'bob', 'FORBIDDEN'],
     ['none', null, 'alice', 'ok'],
     ['none', '*', 'bob', 'ok'],
-    ['none', [userId('bob')], 'bob', 'ok'],
-    ['everyone', [userId('bob')], 'carol', 'FORBIDDEN'],
+    ['none', [parseUserId('bob')], 'bob', 'ok'],
+    ['everyone', [parseUserId('bob')], 'carol', 'FORBIDDEN'],
     ['everyone', [], 'alice', 'ok'],
   ] as const)('%s, claim %j: asking about %s → %s', async (visibility, watch, id, answer) => {
     const harness = new ApiHarness(visibility);
@@ -177,7 +179,7 @@ describe('the sessions of a user', () => {
   it('are shown to the user, to her sessions and to backends', async () => {
     const harness = new ApiHarness();
     const ref = await harness.login('bob');
-    for (const caller of [user('bob'), session(ref), BACKEND]) {
+    for (const caller of [user('bob'), session(ref), BACKEND_CALLER]) {
       expect(await harness.ask('{ userStatus(userId: "bob") { sessions { id } } }', { caller })).toMatchObject({
         data: { userStatus: { sessions: [{ id: ref.sessionId }] } },
         codes: [],

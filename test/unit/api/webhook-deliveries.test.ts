@@ -1,7 +1,7 @@
 /** Deliveries as backends read them, redeliver them, and try one out. */
 import { describe, expect, it } from 'vitest';
 import type { Delivery } from '../../../src/app/ports/webhook-store.ts';
-import { deliveryId, millis } from '../../../src/core/ids.ts';
+import { parseDeliveryId, toMillis } from '../../../src/core/ids.ts';
 import type { WebhookRecord } from '../../../src/core/webhooks/webhook.ts';
 import { HOOK } from '../app/webhooks/webhook-service-harness.ts';
 import { RETRY_FOR_MS } from '../app/webhooks/webhook-parts.ts';
@@ -27,7 +27,7 @@ const list = async (harness: ApiHarness, variables: Record<string, unknown> = {}
 const idsOf = ({ nodes }: Page): readonly string[] => nodes.map(({ id }) => id);
 
 const create = async (harness: ApiHarness): Promise<WebhookRecord> =>
-  (await harness.porchlight.webhooks.create({ url: HOOK })).webhook;
+  (await harness.porchlight.webhookService.createWebhook({ url: HOOK })).webhook;
 
 /** Puts a delivery, with the first event of the log, where it is left after it was given up. */
 const leave = async (
@@ -36,22 +36,22 @@ const leave = async (
   id: string,
   change: Partial<Delivery> = {},
 ): Promise<void> => {
-  const { events } = await harness.store.log.read({ after: null, limit: 1 });
+  const { events } = await harness.store.eventLog.readEvents({ after: null, limit: 1 });
   await harness.webhooks.store.addDelivery({
-    id: deliveryId(id),
+    id: parseDeliveryId(id),
     webhookId: webhook.id,
     shard: null,
     isTest: false,
     status: 'DEAD',
     events,
     eventCount: 3,
-    createdAt: millis(START + 1),
+    createdAt: toMillis(START + 1),
     attempts: 30,
-    lastAttemptAt: millis(START + 2),
+    lastAttemptAt: toMillis(START + 2),
     lastStatus: 500,
     lastError: 'It answered 500.',
     nextAttemptAt: null,
-    giveUpAt: millis(START + 3),
+    giveUpAt: toMillis(START + 3),
     ...change,
   });
 };
@@ -98,7 +98,7 @@ describe('webhookDeliveries', () => {
     const other = await create(harness);
     await leave(harness, webhook, 'a');
     await leave(harness, other, 'b');
-    await leave(harness, webhook, 'c', { status: 'RETRYING', nextAttemptAt: millis(START + 4) });
+    await leave(harness, webhook, 'c', { status: 'RETRYING', nextAttemptAt: toMillis(START + 4) });
     const one = await list(harness, { first: 2 });
     expect([idsOf(one), one.pageInfo]).toEqual([['c', 'b'], { hasNextPage: true, endCursor: 'b' }]);
     const two = await list(harness, { first: 2, after: 'b' });
@@ -183,7 +183,12 @@ describe('testWebhook', () => {
       lastStatus: 204,
       events: [],
     });
-    harness.webhooks.courier.answer = { status: null, error: 'Nobody answered.', eventsDone: 0, retryAfterMs: null };
+    harness.webhooks.sender.answer = {
+      status: null,
+      error: 'Nobody answered.',
+      deliveredEventCount: 0,
+      retryAfterMs: null,
+    };
     const failed = await harness.backend<{ testWebhook: { delivery: Record<string, unknown> } }>(TEST, {
       id: webhook.id,
     });
@@ -198,6 +203,6 @@ describe('testWebhook', () => {
   it('of a webhook that there is not: BAD_USER_INPUT', async () => {
     const { harness } = await worldWithWebhook();
     expect((await harness.ask(TEST, { variables: { id: 'webhook-9' } })).codes).toEqual(['BAD_USER_INPUT']);
-    expect(harness.webhooks.courier.attempts).toEqual([]);
+    expect(harness.webhooks.sender.attempts).toEqual([]);
   });
 });

@@ -1,15 +1,19 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { ConfigError } from '../../../src/config/errors.ts';
-import type { Flags } from '../../../src/config/parse-flags.ts';
-import { apiKeyDigest } from '../../../src/config/value-types.ts';
-import { type Config, type Loaded, loadConfig } from '../../../src/config/config.ts';
-import { DEFAULT_POLICY, seedPolicy } from '../../../src/core/policy.ts';
+import type { OptionFlags } from '../../../src/config/parse-flags.ts';
+import { hashApiKey } from '../../../src/config/value-types.ts';
+import { type Config, type LoadedConfig, loadConfig } from '../../../src/config/config.ts';
+import { DEFAULT_POLICY, createPolicyFromSeed } from '../../../src/core/policy.ts';
 
 const SECRET = 'a secret of more than thirty-two bytes';
 const KEY = 'a-key-of-sixteen';
 
-const load = (env: Record<string, string> = {}, flags: Flags = {}, files: Record<string, string> = {}): Loaded =>
+const load = (
+  env: Record<string, string> = {},
+  flags: OptionFlags = {},
+  files: Record<string, string> = {},
+): LoadedConfig =>
   loadConfig({
     env,
     flags,
@@ -79,7 +83,7 @@ test('with nothing set, every option has its documented default', () => {
       apiKeys: 'generated',
     }) as Config['origins'],
   });
-  expect(seedPolicy(config.policySeed)).toEqual(DEFAULT_POLICY);
+  expect(createPolicyFromSeed(config.policySeed)).toEqual(DEFAULT_POLICY);
 });
 
 describe('precedence', () => {
@@ -121,7 +125,7 @@ describe('values', () => {
     ['PORCHLIGHT_INTROSPECTION', 'Off', 'introspection', 'off'],
     ['PORCHLIGHT_MAX_LAG', '2s', 'maxLagMs', 2_000],
     ['PORCHLIGHT_METRICS', 'no', 'metrics', false],
-    ['PORCHLIGHT_METRICS_TOKEN', 'sixteen-letters!', 'metricsToken', apiKeyDigest('sixteen-letters!')],
+    ['PORCHLIGHT_METRICS_TOKEN', 'sixteen-letters!', 'metricsToken', hashApiKey('sixteen-letters!')],
     ['PORCHLIGHT_LOG_USER_IDS', 'yes', 'logUserIds', true],
     ['PORCHLIGHT_ALLOWED_ORIGINS', '*', 'allowedOrigins', ['*']],
     [
@@ -266,7 +270,7 @@ describe('secrets', () => {
   });
 
   test('the JWT secret is the bytes of its text', () => {
-    const { config, settings } = load({ PORCHLIGHT_JWT_SECRET: SECRET });
+    const { config, resolvedOptions: settings } = load({ PORCHLIGHT_JWT_SECRET: SECRET });
     expect(config.jwtSecret?.export().toString('utf8')).toBe(SECRET);
     expect(config.origins.jwtSecret).toBe('environment');
     expect(JSON.stringify(settings)).not.toContain(SECRET);
@@ -328,7 +332,7 @@ describe('the seed of the policy', () => {
       PORCHLIGHT_PLATFORMS: '[{"platform":"MINI_PROGRAM","backgroundTimeoutMs":null,"maxInstances":2}]',
       PORCHLIGHT_PUSH_ONLINE_EXPIRY: '2s',
     });
-    const policy = seedPolicy(config.policySeed);
+    const policy = createPolicyFromSeed(config.policySeed);
     expect(policy.platforms.MAC.canBePushOnline).toBe(false);
     expect(policy.platforms.MINI_PROGRAM).toMatchObject({ backgroundTimeoutMs: null, maxInstances: 2 });
     expect(policy.multiDevice).toEqual({ mode: 'CUSTOM', groups: [['ANDROID', 'IPHONE'], ['WEB']] });

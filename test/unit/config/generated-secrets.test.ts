@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type Config, loadConfig } from '../../../src/config/config.ts';
-import { apiKeyDigest } from '../../../src/config/value-types.ts';
-import { provideSecrets, provideSigningSecret } from '../../../src/config/generated-secrets.ts';
+import { hashApiKey } from '../../../src/config/value-types.ts';
+import { loadOrCreateSecrets, loadOrCreateSigningSecret } from '../../../src/config/generated-secrets.ts';
 import { StartupError } from '../../../src/process/startup-error.ts';
 
 let root: string;
@@ -28,16 +28,16 @@ const mode = (name: string): number => statSync(join(data, name)).mode & 0o777;
 const secretOf = (from: Config): string | undefined => from.jwtSecret?.export().toString('utf8');
 
 test('both secrets are made once, for the owner alone, in a directory for the owner alone', async () => {
-  const { config: first, warnings } = await provideSecrets(config());
+  const { config: first, warnings } = await loadOrCreateSecrets(config());
   expect(warnings).toEqual([]);
   expect(text('jwt-secret')).toMatch(/^[\w-]{43}$/);
   expect(text('api-key')).toMatch(/^plk_[\w-]{43}$/);
   expect([mode('jwt-secret'), mode('api-key'), mode('.')]).toEqual([0o600, 0o600, 0o700]);
   expect(secretOf(first)).toBe(text('jwt-secret'));
-  expect(first.apiKeys).toEqual([apiKeyDigest(text('api-key'))]);
+  expect(first.apiKeys).toEqual([hashApiKey(text('api-key'))]);
   expect(readdirSync(data).sort()).toEqual(['api-key', 'jwt-secret']);
 
-  const { config: second } = await provideSecrets(config());
+  const { config: second } = await loadOrCreateSecrets(config());
   expect(secretOf(second)).toBe(secretOf(first));
   expect(second.apiKeys).toEqual(first.apiKeys);
 });
@@ -45,12 +45,12 @@ test('both secrets are made once, for the owner alone, in a directory for the ow
 test('nothing is made of what is configured, yet the directory is', async () => {
   const env = { PORCHLIGHT_JWKS_URL: 'https://id.example/keys', PORCHLIGHT_API_KEYS: 'k'.repeat(20) };
   const given = config(env);
-  expect((await provideSecrets(given)).config).toEqual(given);
+  expect((await loadOrCreateSecrets(given)).config).toEqual(given);
   expect(readdirSync(data)).toEqual([]);
 });
 
 test('the signing secret alone can be asked for', async () => {
-  await provideSigningSecret(config());
+  await loadOrCreateSigningSecret(config());
   expect(readdirSync(data)).toEqual(['jwt-secret']);
 });
 
@@ -58,7 +58,7 @@ test('of many starts at once one makes the secrets and all have the same', async
   // Staggered, so that some look while others write: in step, all would read what the last one wrote.
   const starts = Array.from({ length: 40 }, async (_, index) => {
     await setTimeout(index / 4);
-    return await provideSecrets(config());
+    return await loadOrCreateSecrets(config());
   });
   const all = await Promise.all(starts);
   expect(new Set(all.map((each) => secretOf(each.config)))).toEqual(new Set([text('jwt-secret')]));
@@ -67,9 +67,9 @@ test('of many starts at once one makes the secrets and all have the same', async
 });
 
 test('a file that others can read is used with a warning', async () => {
-  await provideSecrets(config());
+  await loadOrCreateSecrets(config());
   chmodSync(join(data, 'api-key'), 0o640);
-  const { warnings } = await provideSecrets(config());
+  const { warnings } = await loadOrCreateSecrets(config());
   expect(warnings).toEqual([expect.stringContaining(`${join(data, 'api-key')} can be read by other users`)]);
   expect(warnings.join()).not.toContain(text('api-key'));
 });
@@ -77,13 +77,13 @@ test('a file that others can read is used with a warning', async () => {
 test('a file put there by hand is used, without its line break', async () => {
   mkdirSync(data, { recursive: true });
   writeFileSync(join(data, 'jwt-secret'), `${'s'.repeat(40)}\n`, { mode: 0o600 });
-  expect(secretOf((await provideSigningSecret(config())).config)).toBe('s'.repeat(40));
+  expect(secretOf((await loadOrCreateSigningSecret(config())).config)).toBe('s'.repeat(40));
 });
 
 test('an empty file is refused and left as it is', async () => {
   mkdirSync(data, { recursive: true });
   writeFileSync(join(data, 'jwt-secret'), '', { mode: 0o600 });
-  const failure = await provideSecrets(config()).catch((error: unknown) => error);
+  const failure = await loadOrCreateSecrets(config()).catch((error: unknown) => error);
   expect(failure).toBeInstanceOf(StartupError);
   expect(failure).toMatchObject({ exitCode: 78, message: expect.stringContaining('is empty') as string });
   expect(text('jwt-secret')).toBe('');
@@ -91,7 +91,7 @@ test('an empty file is refused and left as it is', async () => {
 
 test('a directory that cannot be made is bad configuration, told with its path', async () => {
   writeFileSync(join(root, 'deep'), 'a file where a directory is needed');
-  const failure = await provideSecrets(config()).catch((error: unknown) => error);
+  const failure = await loadOrCreateSecrets(config()).catch((error: unknown) => error);
   expect(failure).toBeInstanceOf(StartupError);
   expect(failure).toMatchObject({ exitCode: 78, message: expect.stringContaining(data) as string });
 });

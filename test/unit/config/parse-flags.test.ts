@@ -4,16 +4,16 @@ import { parseFlags } from '../../../src/config/parse-flags.ts';
 import { OPTION_NAMES, OPTIONS } from '../../../src/config/options.ts';
 
 test('flags are read with either form of the value; the last of several counts', () => {
-  expect(parseFlags(['--port', '1', '--host=h', '--port=2']).flags).toEqual({ port: '2', host: 'h' });
+  expect(parseFlags(['--port', '1', '--host=h', '--port=2']).optionFlags).toEqual({ port: '2', host: 'h' });
 });
 
 test('a boolean flag has a form for no, and the last of both counts', () => {
-  expect(parseFlags(['--trust-proxy', '--no-graphiql']).flags).toEqual({ trustProxy: 'true', graphiql: 'false' });
-  expect(parseFlags(['--no-graphiql', '--graphiql']).flags).toEqual({ graphiql: 'true' });
+  expect(parseFlags(['--trust-proxy', '--no-graphiql']).optionFlags).toEqual({ trustProxy: 'true', graphiql: 'false' });
+  expect(parseFlags(['--no-graphiql', '--graphiql']).optionFlags).toEqual({ graphiql: 'true' });
 });
 
 test("a command's own flags are kept apart, with all their values", () => {
-  const { flags, own } = parseFlags(['--watch', 'a', '--port', '1', '--watch=b', '--json'], {
+  const { optionFlags: flags, commandFlags: own } = parseFlags(['--watch', 'a', '--port', '1', '--watch=b', '--json'], {
     watch: { type: 'string', description: '' },
     json: { type: 'boolean', description: '' },
   });
@@ -53,7 +53,7 @@ test('every option has a name of its own in environment and command line, and a 
     expect(option.env).toMatch(/^PORCHLIGHT_[A-Z_]+$/);
     expect(option.description).toMatch(/^[A-Z].*\.$/);
     // A secret and a flag exclude each other.
-    expect(option.flag === null).toBe(option.secret);
+    expect(option.flag === null).toBe(option.isSecret);
     if (option.flag !== null) expect(option.env).toBe(`PORCHLIGHT_${option.flag.toUpperCase().replaceAll('-', '_')}`);
   }
 });

@@ -45,13 +45,15 @@ describe('groups', () => {
     story.after(1_000);
     const ipad = story.login('IPAD');
     expect(story.sessions).toEqual([mac, ipad]);
-    expect(story.last.ended.map(({ session, kickedBy }) => [session.id, kickedBy])).toEqual([
+    expect(story.last.endedSessions.map(({ session, kickedBy }) => [session.id, kickedBy])).toEqual([
       [one, 'IPAD'],
       [two, 'IPAD'],
       [three, 'IPAD'],
     ]);
     expect(story.last.changes).toHaveLength(1);
-    expect(story.last.changes[0]?.lostLinks).toEqual([{ link, sessionId: two, reason: 'KICKED', ended: true }]);
+    expect(story.last.changes[0]?.lostSockets).toEqual([
+      { socketId: link, sessionId: two, reason: 'KICKED', isSessionEnded: true },
+    ]);
   });
 
   it('a change of the policy ends nobody; the next login does, in its own group alone', () => {
@@ -93,7 +95,7 @@ describe('instances of one platform', () => {
     story.beat(ids[0] ?? story.login('WEB'));
     const last = story.after(1_000).login('WEB');
     expect(story.sessions).toEqual([...ids.slice(1), last]);
-    expect(story.last.ended).toMatchObject([{ session: { id: ids[0] }, reason: 'KICKED', kickedBy: 'WEB' }]);
+    expect(story.last.endedSessions).toMatchObject([{ session: { id: ids[0] }, reason: 'KICKED', kickedBy: 'WEB' }]);
   });
 
   it('PUSH_ONLINE sessions count too, and the oldest login goes even if it is the one that is ONLINE', () => {
@@ -123,7 +125,7 @@ describe('instances of one platform', () => {
     expect(story.sessions).toEqual(ids);
     const last = story.login('WEB');
     expect(story.sessions).toEqual([last]);
-    expect(story.last.ended.map(({ session }) => session.id)).toEqual(ids);
+    expect(story.last.endedSessions.map(({ session }) => session.id)).toEqual(ids);
   });
 
   it('each platform has its own count', () => {

@@ -1,13 +1,13 @@
 /** What is predicted is what happens: at that very moment, not a millisecond before, for that reason. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { deadline } from '../../../src/core/deadlines.ts';
-import { explain, type Explanation } from '../../../src/core/explain-status.ts';
-import { later, type Millis } from '../../../src/core/ids.ts';
+import { computeUserDeadline } from '../../../src/core/deadlines.ts';
+import { explainStatus, type StatusExplanation } from '../../../src/core/explain-status.ts';
+import { addMs, type Millis } from '../../../src/core/ids.ts';
 import type { Policy } from '../../../src/core/policy.ts';
-import { step } from '../../../src/core/state-machine.ts';
+import { applyCommand } from '../../../src/core/state-machine.ts';
 import type { PresenceEvent, UserRecord } from '../../../src/core/records.ts';
-import { NO_SLEEPS, type ProcessPauses } from '../../../src/core/process-pauses.ts';
+import { NO_PAUSES, type ProcessPauses } from '../../../src/core/process-pauses.ts';
 import { Story } from './harness.ts';
 import { commands } from './model/commands.ts';
 import { policyChange } from './model/policy-changes.ts';
@@ -30,32 +30,32 @@ interface Passed {
 const silence = (user: UserRecord, { policy, sleeps }: Rules, start: Millis, end: Millis): Passed => {
   const events: PresenceEvent[] = [];
   for (let now = start; now <= end;) {
-    const outcome = step(user, { type: 'wake' }, policy, now, sleeps);
+    const outcome = applyCommand(user, { type: 'expire' }, policy, now, sleeps);
     user = outcome.user;
     events.push(...outcome.changes.flatMap((change) => change.events));
-    const due = deadline(user, sleeps);
+    const due = computeUserDeadline(user, sleeps);
     if (due === null || due <= now) break;
     now = due;
   }
   return { user, events };
 };
 
-const before = (moment: Millis): Millis => later(moment, -1);
+const before = (moment: Millis): Millis => addMs(moment, -1);
 
 /** What kinds of prediction were met: a property that never meets one proves nothing of it. */
 const met = new Set<string>();
 
 const comesTrue = (user: UserRecord, now: Millis, rules: Rules): void => {
   const { policy, sleeps } = rules;
-  const { sessions, next, nextStatus, decidedBy } = explain(user, policy, now, sleeps);
+  const { sessions, next, nextStatus, decidedBy } = explainStatus(user, policy, now, sleeps);
   expect(sessions.map(({ session }) => session)).toEqual(user.sessions);
   expect(next === null).toBe(sessions.length === 0);
   expect(nextStatus === null).toBe(user.status === 'OFFLINE');
   expect(decidedBy?.status ?? 'OFFLINE').toBe(user.status);
   if (next === null || nextStatus === null) return;
 
-  expect(next.at).toBe(deadline(user, sleeps));
-  if (next.at > now) expect(step(user, { type: 'wake' }, policy, before(next.at), sleeps).user).toBe(user);
+  expect(next.at).toBe(computeUserDeadline(user, sleeps));
+  if (next.at > now) expect(applyCommand(user, { type: 'expire' }, policy, before(next.at), sleeps).user).toBe(user);
   for (const { session, next: own } of sessions) {
     const happens = own.at > now ? own.at : now;
     const isOf = ({ sessionId }: PresenceEvent): boolean => sessionId === session.id;
@@ -79,7 +79,7 @@ const comesTrue = (user: UserRecord, now: Millis, rules: Rules): void => {
     sessionStatus: nextStatus.sessionStatus,
   });
   if (user.sessions.length > 1) met.add('of several');
-  if (next.at !== deadline(user, NO_SLEEPS)) met.add('after a sleep');
+  if (next.at !== computeUserDeadline(user, NO_PAUSES)) met.add('after a sleep');
 };
 
 describe('the prediction of random lives', () => {
@@ -116,7 +116,7 @@ describe('the prediction of random lives', () => {
 });
 
 describe('who makes her what she is', () => {
-  const explained = (story: Story): Explanation => explain(story.user, story.policy, story.now);
+  const explained = (story: Story): StatusExplanation => explainStatus(story.user, story.policy, story.now);
 
   it('is nobody when she is OFFLINE, or was never seen', () => {
     expect(explained(new Story())).toMatchObject({ decidedBy: null, sessions: [], next: null, nextStatus: null });
@@ -129,7 +129,7 @@ describe('who makes her what she is', () => {
     const { decidedBy, next, nextStatus } = explained(story);
     expect(decidedBy?.id).toBe(phone);
     expect(next).toMatchObject({ sessionId: web, reason: 'HEARTBEAT_TIMEOUT', sessionStatus: 'OFFLINE' });
-    expect(nextStatus).toMatchObject({ sessionId: phone, status: 'PUSH_ONLINE', at: later(story.now, 400 * SECOND) });
+    expect(nextStatus).toMatchObject({ sessionId: phone, status: 'PUSH_ONLINE', at: addMs(story.now, 400 * SECOND) });
   });
 
   it('is none that is PUSH_ONLINE while another is ONLINE, however late that one expires', () => {
@@ -147,7 +147,7 @@ describe('who makes her what she is', () => {
     const later_ = story.after(SECOND).pushed('ANDROID');
     expect(explained(story)).toMatchObject({
       decidedBy: { id: later_ },
-      nextStatus: { at: later(story.now, PUSH_EXPIRY), reason: 'PUSH_EXPIRED', status: 'OFFLINE' },
+      nextStatus: { at: addMs(story.now, PUSH_EXPIRY), reason: 'PUSH_EXPIRED', status: 'OFFLINE' },
     });
   });
 
@@ -155,6 +155,6 @@ describe('who makes her what she is', () => {
     const story = new Story();
     story.login('IPHONE');
     story.changePolicy({ platforms: [{ platform: 'IPHONE', canBePushOnline: false, heartbeatTimeoutMs: 500_000 }] });
-    expect(explained(story).nextStatus).toMatchObject({ at: later(story.now, 400 * SECOND), status: 'OFFLINE' });
+    expect(explained(story).nextStatus).toMatchObject({ at: addMs(story.now, 400 * SECOND), status: 'OFFLINE' });
   });
 });

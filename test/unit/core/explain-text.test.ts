@@ -1,12 +1,12 @@
 /** The explanation in words: one for each way in which a user can be what she is. */
 import { describe, expect, it } from 'vitest';
-import { because } from '../../../src/core/explain-text.ts';
-import { explain } from '../../../src/core/explain-status.ts';
-import { quoted } from '../../../src/core/quote.ts';
+import { formatExplanation } from '../../../src/core/explain-text.ts';
+import { explainStatus } from '../../../src/core/explain-status.ts';
+import { quoteText } from '../../../src/core/quote.ts';
 import { Story } from './harness.ts';
 import { DAY, MINUTE, SECOND } from './tables.ts';
 
-const said = (story: Story): string => because(explain(story.user, story.policy, story.now));
+const said = (story: Story): string => formatExplanation(explainStatus(story.user, story.policy, story.now));
 
 describe('she is ONLINE because', () => {
   it('a device was heard of, and until it is silent for too long', () => {
@@ -92,5 +92,5 @@ describe('she is OFFLINE because', () => {
 });
 
 it('text from devices can neither break out of its quotes nor turn the line around', () => {
-  expect(quoted('a "b" \\ 凛\u202e\u2028\u200b\u0007')).toBe('"a \\"b\\" \\\\ 凛\\u{202e}\\u{2028}\\u{200b}\\u{7}"');
+  expect(quoteText('a "b" \\ 凛\u202e\u2028\u200b\u0007')).toBe('"a \\"b\\" \\\\ 凛\\u{202e}\\u{2028}\\u{200b}\\u{7}"');
 });

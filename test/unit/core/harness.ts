@@ -1,102 +1,109 @@
 /** One user, one policy and a clock that stands still until it is told to move: for tests told as short stories. */
-import type { Command, Login, Outcome } from '../../../src/core/commands.ts';
-import { deadline } from '../../../src/core/deadlines.ts';
+import type { Command, LoginCommand, CommandOutcome } from '../../../src/core/commands.ts';
+import { computeUserDeadline } from '../../../src/core/deadlines.ts';
 import {
-  deviceId,
-  later,
-  linkId,
-  millis,
-  sessionId,
-  userId,
+  parseDeviceId,
+  addMs,
+  asSocketId,
+  toMillis,
+  parseSessionId,
+  parseUserId,
   type SocketId,
   type SessionId,
 } from '../../../src/core/ids.ts';
-import { changePolicy, DEFAULT_POLICY, type Policy, type PolicyChange } from '../../../src/core/policy.ts';
-import { afterRestart, step } from '../../../src/core/state-machine.ts';
-import { unknownUser, type PresenceEvent, type SessionRecord, type UserRecord } from '../../../src/core/records.ts';
-import { NO_SLEEPS, withSleep, type ProcessPauses } from '../../../src/core/process-pauses.ts';
+import { applyPolicyChange, DEFAULT_POLICY, type Policy, type PolicyChange } from '../../../src/core/policy.ts';
+import { restoreUserAfterRestart, applyCommand } from '../../../src/core/state-machine.ts';
+import {
+  createUnknownUser,
+  type PresenceEvent,
+  type SessionRecord,
+  type UserRecord,
+} from '../../../src/core/records.ts';
+import { NO_PAUSES, addPause, type ProcessPauses } from '../../../src/core/process-pauses.ts';
 import { deepFreeze } from './model/freeze.ts';
 import type { AppState, Platform } from '../../../src/core/enums.ts';
 
-export const START = millis(1_700_000_000_000);
+export const START = toMillis(1_700_000_000_000);
 
 export class Story {
-  user: UserRecord = unknownUser(userId('alice'), 0);
+  user: UserRecord = createUnknownUser(parseUserId('alice'), 0);
   policy: Policy = DEFAULT_POLICY;
   now = START;
-  slept: ProcessPauses = NO_SLEEPS;
+  slept: ProcessPauses = NO_PAUSES;
   /** What came of the last command. */
-  last: Outcome = { user: this.user, changes: [], ended: [], session: null, durable: false };
+  last: CommandOutcome = { user: this.user, changes: [], endedSessions: [], session: null, mustBeDurable: false };
   #made = 0;
 
   constructor(change: PolicyChange = {}) {
-    this.policy = changePolicy(DEFAULT_POLICY, change);
+    this.policy = applyPolicyChange(DEFAULT_POLICY, change);
   }
 
   /** The server is asleep for so long. */
   sleeps(ms: number): this {
     const from = this.now;
     this.after(ms);
-    this.slept = withSleep(this.slept, { from, until: this.now });
+    this.slept = addPause(this.slept, { from, until: this.now });
     return this;
   }
 
   after(ms: number): this {
-    this.now = later(this.now, ms);
+    this.now = addMs(this.now, ms);
     return this;
   }
 
-  do(command: Command): Outcome {
-    this.last = step(deepFreeze(this.user), deepFreeze(command), deepFreeze(this.policy), this.now, this.slept);
+  do(command: Command): CommandOutcome {
+    this.last = applyCommand(deepFreeze(this.user), deepFreeze(command), deepFreeze(this.policy), this.now, this.slept);
     this.user = this.last.user;
     return this.last;
   }
 
   changePolicy(change: PolicyChange): void {
-    this.policy = changePolicy(this.policy, change);
+    this.policy = applyPolicyChange(this.policy, change);
   }
 
   login(platform: Platform, also: { device?: string; link?: SocketId; ipAddress?: string } = {}): SessionId {
-    const id = sessionId(`${platform}-${++this.#made}`);
-    const command: Login = {
+    const id = parseSessionId(`${platform}-${++this.#made}`);
+    const command: LoginCommand = {
       type: 'login',
       sessionId: id,
       platform,
-      deviceId: deviceId(also.device ?? `device-${this.#made}`),
+      deviceId: parseDeviceId(also.device ?? `device-${this.#made}`),
       tokenHash: `hash-${this.#made}`,
       appVersion: '1.2.3',
       osVersion: '17',
       ipAddress: also.ipAddress ?? null,
-      watch: null,
-      link: also.link ?? null,
+      watchScope: null,
+      socketId: also.link ?? null,
     };
     this.do(command);
     return id;
   }
 
   attach(id: SessionId): SocketId {
-    const link = linkId(`link-${++this.#made}`);
-    this.do({ type: 'attach', sessionId: id, link, ipAddress: null });
+    const link = asSocketId(`link-${++this.#made}`);
+    this.do({ type: 'attachSocket', sessionId: id, socketId: link, ipAddress: null });
     return link;
   }
 
-  detach = (link: SocketId, byServer = false): Outcome => this.do({ type: 'detach', link, byServer });
-  beat = (id: SessionId, appState: AppState | null = null): Outcome =>
+  detach = (link: SocketId, byServer = false): CommandOutcome =>
+    this.do({ type: 'detachSocket', socketId: link, closedByServer: byServer });
+  beat = (id: SessionId, appState: AppState | null = null): CommandOutcome =>
     this.do({ type: 'heartbeat', sessionId: id, appState, ipAddress: null });
-  live = (id: SessionId, link: SocketId | null = null): Outcome =>
-    this.do({ type: 'life', sessionId: id, link, ipAddress: null });
-  logout = (id: SessionId): Outcome => this.do({ type: 'logout', sessionId: id });
-  setText = (id: SessionId, text: string | null): Outcome => this.do({ type: 'customStatus', sessionId: id, text });
-  end = (what: { platform?: Platform; id?: SessionId; revokeTokens?: boolean } = {}): Outcome =>
+  live = (id: SessionId, link: SocketId | null = null): CommandOutcome =>
+    this.do({ type: 'activity', sessionId: id, socketId: link, ipAddress: null });
+  logout = (id: SessionId): CommandOutcome => this.do({ type: 'logout', sessionId: id });
+  setText = (id: SessionId, text: string | null): CommandOutcome =>
+    this.do({ type: 'setCustomStatus', sessionId: id, text });
+  end = (what: { platform?: Platform; id?: SessionId; revokeTokens?: boolean } = {}): CommandOutcome =>
     this.do({
-      type: 'end',
+      type: 'endSessions',
       platform: what.platform ?? null,
       sessionId: what.id ?? null,
       revokeTokens: what.revokeTokens ?? false,
     });
-  wake = (): Outcome => this.do({ type: 'wake' });
+  wake = (): CommandOutcome => this.do({ type: 'expire' });
   restart(): void {
-    this.user = afterRestart(deepFreeze(this.user), this.now);
+    this.user = restoreUserAfterRestart(deepFreeze(this.user), this.now);
   }
 
   /** A login that has become PUSH_ONLINE by losing its only socket at once. */
@@ -120,7 +127,7 @@ export class Story {
     );
   }
   get nextLook(): number | null {
-    const at = deadline(this.user, this.slept);
+    const at = computeUserDeadline(this.user, this.slept);
     return at === null ? null : at - START;
   }
   session(id: SessionId): SessionRecord | undefined {

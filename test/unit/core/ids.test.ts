@@ -3,15 +3,15 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DomainError } from '../../../src/core/errors.ts';
 import {
-  cursor,
-  customStatusText,
-  deviceId,
-  later,
-  linkId,
-  millis,
-  sessionId,
-  userId,
-  versionText,
+  parseCursor,
+  validateCustomStatus,
+  parseDeviceId,
+  addMs,
+  asSocketId,
+  toMillis,
+  parseSessionId,
+  parseUserId,
+  validateVersionText,
 } from '../../../src/core/ids.ts';
 
 const refusal = (act: () => unknown): unknown => {
@@ -19,7 +19,7 @@ const refusal = (act: () => unknown): unknown => {
     act();
   } catch (error) {
     expect(error).toBeInstanceOf(DomainError);
-    expect(error).toMatchObject({ name: 'DomainError', fault: { code: 'BAD_USER_INPUT' } });
+    expect(error).toMatchObject({ name: 'DomainError', details: { code: 'BAD_USER_INPUT' } });
     return error instanceof Error ? error.message : error;
   }
   return 'accepted';
@@ -29,10 +29,10 @@ const ASTRAL = '𝒳';
 const MARK = 'a\u0308';
 
 describe.each([
-  ['A user id', userId],
-  ['A deviceId', deviceId],
-  ['A session id', sessionId],
-  ['A cursor', cursor],
+  ['A user id', parseUserId],
+  ['A deviceId', parseDeviceId],
+  ['A session id', parseSessionId],
+  ['A cursor', parseCursor],
 ])('%s', (what, make) => {
   it.each([
     ['one character', 'a'],
@@ -90,25 +90,27 @@ it('any text is an id, or none, by its code points alone', () => {
       const text = units.join('');
       const codes = Array.from(text, (character) => character.codePointAt(0) ?? 0);
       const right = codes.length >= 1 && codes.length <= 128 && !codes.some((code) => control(code) || lone(code));
-      if (right) expect(userId(text)).toBe(text);
-      else expect(() => userId(text)).toThrow(DomainError);
+      if (right) expect(parseUserId(text)).toBe(text);
+      else expect(() => parseUserId(text)).toThrow(DomainError);
     }),
     { numRuns: 2_000 },
   );
 });
 
 it('no id is normalized: two spellings are two users', () => {
-  expect(userId(MARK)).not.toBe(userId(MARK.normalize('NFC')));
+  expect(parseUserId(MARK)).not.toBe(parseUserId(MARK.normalize('NFC')));
 });
 
 describe('a version of an app or OS', () => {
   it.each(['', '1.2.3', 'a'.repeat(128), ASTRAL.repeat(128)])('%j is kept', (value) => {
-    expect(versionText(value, 'appVersion')).toBe(value);
+    expect(validateVersionText(value, 'appVersion')).toBe(value);
   });
   it('longer than 128 code points, or with a control character, is refused by its name', () => {
-    expect(refusal(() => versionText('a'.repeat(129), 'appVersion'))).toBe('appVersion is longer than 128 characters.');
+    expect(refusal(() => validateVersionText('a'.repeat(129), 'appVersion'))).toBe(
+      'appVersion is longer than 128 characters.',
+    );
     for (const value of ['1\n2', '\u007f', '\ud835']) {
-      expect(refusal(() => versionText(value, 'osVersion'))).toBe('osVersion has a control character.');
+      expect(refusal(() => validateVersionText(value, 'osVersion'))).toBe('osVersion has a control character.');
     }
   });
 });
@@ -116,22 +118,22 @@ describe('a version of an app or OS', () => {
 describe('a custom status', () => {
   it.each(['', 'busy', 'a\nb\t\u0000', 'a'.repeat(256), ASTRAL.repeat(256), 'a'.repeat(255) + ASTRAL])(
     '%j is kept',
-    (value) => expect(customStatusText(value)).toBe(value),
+    (value) => expect(validateCustomStatus(value)).toBe(value),
   );
   it.each(['a'.repeat(257), ASTRAL.repeat(257), 'a'.repeat(256) + ASTRAL])('%j is refused', (value) =>
-    expect(refusal(() => customStatusText(value))).toBe('The custom status is longer than 256 characters.'),
+    expect(refusal(() => validateCustomStatus(value))).toBe('The custom status is longer than 256 characters.'),
   );
   it('with a lone surrogate is refused', () => {
-    expect(refusal(() => customStatusText('a\ud835'))).toBe('The custom status is not valid Unicode.');
+    expect(refusal(() => validateCustomStatus('a\ud835'))).toBe('The custom status is not valid Unicode.');
   });
 });
 
 describe('moments', () => {
   it('are whole milliseconds', () => {
-    expect([millis(0), millis(-5), later(millis(5), 7)]).toEqual([0, -5, 12]);
-    for (const value of [0.5, Number.NaN, Infinity, 2 ** 53]) expect(() => millis(value)).toThrow(RangeError);
-    expect(() => millis(0.5)).toThrow('Not a moment in milliseconds: 0.5');
+    expect([toMillis(0), toMillis(-5), addMs(toMillis(5), 7)]).toEqual([0, -5, 12]);
+    for (const value of [0.5, Number.NaN, Infinity, 2 ** 53]) expect(() => toMillis(value)).toThrow(RangeError);
+    expect(() => toMillis(0.5)).toThrow('Not a moment in milliseconds: 0.5');
   });
 });
 
-it('a link is what the server calls it', () => expect(linkId('l')).toBe('l'));
+it('a link is what the server calls it', () => expect(asSocketId('l')).toBe('l'));

@@ -1,6 +1,6 @@
 /** The platform table, every row of every preset: what the platform becomes, and when to the millisecond. */
 import { describe, expect, it } from 'vitest';
-import { DEFAULT_POLICY, PRESETS } from '../../../src/core/policy.ts';
+import { DEFAULT_POLICY, PRESET_TABLES } from '../../../src/core/policy.ts';
 import { Story } from './harness.ts';
 import { ALL, PUSH_EXPIRY, TABLE } from './tables.ts';
 import { PLATFORMS, PLATFORM_PRESETS } from '../../../src/core/enums.ts';
@@ -10,7 +10,7 @@ const seconds = (ms: number | null): string => (ms === null ? 'never' : `${ms / 
 it('has eight platforms and three presets, CURRENT being the default', () => {
   expect([...PLATFORMS]).toEqual(ALL);
   expect([...PLATFORM_PRESETS]).toEqual(['CURRENT', 'MOBILE_ONLY', 'CLASSIC']);
-  expect(DEFAULT_POLICY.platforms).toEqual(PRESETS.CURRENT);
+  expect(DEFAULT_POLICY.platforms).toEqual(PRESET_TABLES.CURRENT);
   expect(DEFAULT_POLICY.pushOnlineExpiryMs).toBe(604_800_000);
 });
 
@@ -31,7 +31,7 @@ describe.each(PLATFORM_PRESETS)('preset %s', (preset) => {
         backgroundTimeoutMs: row.background,
         disconnectGraceMs: 0,
       });
-      expect(PRESETS[preset][platform]).toMatchObject({ platform, canBePushOnline: row.push, maxInstances: 1 });
+      expect(PRESET_TABLES[preset][platform]).toMatchObject({ platform, canBePushOnline: row.push, maxInstances: 1 });
     });
 
     it(`last socket closed: ${becomes} at once`, () => {

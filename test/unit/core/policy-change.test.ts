@@ -1,7 +1,12 @@
 /** Changes of the policy: what they replace, what they leave, and what is refused, by cell and value. */
 import { describe, expect, it } from 'vitest';
 import { DomainError } from '../../../src/core/errors.ts';
-import { changePolicy, DEFAULT_POLICY, seedPolicy, type PolicyChange } from '../../../src/core/policy.ts';
+import {
+  applyPolicyChange,
+  DEFAULT_POLICY,
+  createPolicyFromSeed,
+  type PolicyChange,
+} from '../../../src/core/policy.ts';
 import { deepFreeze } from './model/freeze.ts';
 import { ALL, CUSTOM_GROUPS } from './tables.ts';
 import type { Platform } from '../../../src/core/enums.ts';
@@ -11,18 +16,18 @@ const BASE = deepFreeze(DEFAULT_POLICY);
 const refused = (change: PolicyChange, message: string, base = BASE): void => {
   let error: unknown;
   try {
-    changePolicy(base, change);
+    applyPolicyChange(base, change);
   } catch (caught) {
     error = caught;
   }
   expect(error).toBeInstanceOf(DomainError);
-  expect(error).toMatchObject({ fault: { code: 'BAD_USER_INPUT' }, message });
+  expect(error).toMatchObject({ details: { code: 'BAD_USER_INPUT' }, message });
 };
 
 describe('what is left out stays', () => {
   it.each([{}, { multiDevice: null, preset: null, platforms: null, pushOnlineExpiryMs: null }, { platforms: [] }])(
     'an empty change (%j) changes nothing',
-    (change) => expect(changePolicy(BASE, change)).toEqual(BASE),
+    (change) => expect(applyPolicyChange(BASE, change)).toEqual(BASE),
   );
 
   it('null cells are cells left out, but for backgroundTimeoutMs, which null takes away', () => {
@@ -37,7 +42,7 @@ describe('what is left out stays', () => {
         maxInstances: null,
       },
     ];
-    expect(changePolicy(BASE, { platforms }).platforms).toEqual({
+    expect(applyPolicyChange(BASE, { platforms }).platforms).toEqual({
       ...BASE.platforms,
       MINI_PROGRAM: { ...BASE.platforms.MINI_PROGRAM, backgroundTimeoutMs: null },
     });
@@ -45,7 +50,7 @@ describe('what is left out stays', () => {
 
   it('backgroundTimeoutMs left out, or undefined, stays', () => {
     for (const change of [{ maxInstances: 2 }, { maxInstances: 2, backgroundTimeoutMs: undefined }]) {
-      const next = changePolicy(BASE, { platforms: [{ platform: 'MINI_PROGRAM', ...change }] });
+      const next = applyPolicyChange(BASE, { platforms: [{ platform: 'MINI_PROGRAM', ...change }] });
       expect(next.platforms.MINI_PROGRAM.backgroundTimeoutMs).toBe(30_000);
     }
   });
@@ -60,29 +65,32 @@ describe('what is left out stays', () => {
       disconnectGraceMs: 1,
       maxInstances: 2,
     };
-    const next = changePolicy(BASE, { platforms: [row], pushOnlineExpiryMs: 1_000 });
+    const next = applyPolicyChange(BASE, { platforms: [row], pushOnlineExpiryMs: 1_000 });
     expect(next).toEqual({ ...BASE, platforms: { ...BASE.platforms, LINUX: row }, pushOnlineExpiryMs: 1_000 });
   });
 
   it('false is a value, not a cell left out', () => {
-    const next = changePolicy(BASE, { platforms: [{ platform: 'MAC', canBePushOnline: false }] });
+    const next = applyPolicyChange(BASE, { platforms: [{ platform: 'MAC', canBePushOnline: false }] });
     expect(next.platforms.MAC.canBePushOnline).toBe(false);
   });
 });
 
 describe('presets', () => {
-  const changed = changePolicy(BASE, {
+  const changed = applyPolicyChange(BASE, {
     platforms: ALL.map((platform) => ({ platform, maxInstances: 3, disconnectGraceMs: 9, heartbeatIntervalMs: 10 })),
     multiDevice: { mode: 'DUAL' },
     pushOnlineExpiryMs: 5_000,
   });
 
   it('replace the whole table, grace and instances too, and nothing else', () => {
-    expect(changePolicy(changed, { preset: 'CURRENT' })).toEqual({ ...changed, platforms: DEFAULT_POLICY.platforms });
+    expect(applyPolicyChange(changed, { preset: 'CURRENT' })).toEqual({
+      ...changed,
+      platforms: DEFAULT_POLICY.platforms,
+    });
   });
 
   it('are laid down first, `platforms` of the same change over them', () => {
-    const next = changePolicy(changed, { preset: 'CLASSIC', platforms: [{ platform: 'WEB', maxInstances: 2 }] });
+    const next = applyPolicyChange(changed, { preset: 'CLASSIC', platforms: [{ platform: 'WEB', maxInstances: 2 }] });
     expect(next.platforms.WEB).toMatchObject({ heartbeatTimeoutMs: 400_000, maxInstances: 2, disconnectGraceMs: 0 });
     expect(next.platforms.MAC).toMatchObject({ canBePushOnline: false, maxInstances: 1, heartbeatIntervalMs: 120_000 });
   });
@@ -95,38 +103,38 @@ describe('modes and groups', () => {
     ['TRIPLE', 3],
     ['MULTI', 7],
   ] as const)('%s has %i groups, in which each platform stands once', (mode, groups) => {
-    const next = changePolicy(BASE, { multiDevice: { mode } }).multiDevice;
+    const next = applyPolicyChange(BASE, { multiDevice: { mode } }).multiDevice;
     expect([next.mode, next.groups.length]).toEqual([mode, groups]);
     expect(next.groups.flat().toSorted()).toEqual(ALL.toSorted());
   });
 
   it('CUSTOM has the groups listed, as a copy', () => {
     const groups: Platform[][] = [['WEB', 'MAC'], ['IPAD']];
-    const next = changePolicy(BASE, { multiDevice: { mode: 'CUSTOM', groups } });
+    const next = applyPolicyChange(BASE, { multiDevice: { mode: 'CUSTOM', groups } });
     groups[0]?.push('LINUX');
     expect(next.multiDevice).toEqual({ mode: 'CUSTOM', groups: [['WEB', 'MAC'], ['IPAD']] });
   });
 
   it('CUSTOM with no group at all leaves everyone alone', () => {
-    const next = changePolicy(BASE, { multiDevice: { mode: 'CUSTOM', groups: [] } });
+    const next = applyPolicyChange(BASE, { multiDevice: { mode: 'CUSTOM', groups: [] } });
     expect(next.multiDevice.groups).toEqual([]);
   });
 
   it('CUSTOM without groups keeps those of CUSTOM, and is refused from another mode', () => {
-    const custom = changePolicy(BASE, { multiDevice: { mode: 'CUSTOM', groups: CUSTOM_GROUPS } });
+    const custom = applyPolicyChange(BASE, { multiDevice: { mode: 'CUSTOM', groups: CUSTOM_GROUPS } });
     for (const groups of [null, undefined]) {
-      expect(changePolicy(custom, { multiDevice: { mode: 'CUSTOM', groups } })).toEqual(custom);
+      expect(applyPolicyChange(custom, { multiDevice: { mode: 'CUSTOM', groups } })).toEqual(custom);
       refused({ multiDevice: { mode: 'CUSTOM', groups } }, 'multiDevice.groups is needed with mode CUSTOM.');
     }
   });
 
   it('a policy that was read can be written back, whatever its mode', () => {
     for (const mode of ['SINGLE', 'DUAL', 'TRIPLE', 'MULTI'] as const) {
-      const policy = changePolicy(BASE, { multiDevice: { mode } });
+      const policy = applyPolicyChange(BASE, { multiDevice: { mode } });
       const { multiDevice, platforms, pushOnlineExpiryMs } = policy;
-      expect(changePolicy(policy, { multiDevice, platforms: Object.values(platforms), pushOnlineExpiryMs })).toEqual(
-        policy,
-      );
+      expect(
+        applyPolicyChange(policy, { multiDevice, platforms: Object.values(platforms), pushOnlineExpiryMs }),
+      ).toEqual(policy);
       const [first = [], ...others] = multiDevice.groups;
       for (const groups of [others, [first.slice(1), ...others], [...others, first, []]]) {
         refused({ multiDevice: { mode, groups } }, `multiDevice.groups goes with mode CUSTOM, not with ${mode}.`);
@@ -169,20 +177,20 @@ describe.each(RANGES)('WEB.%s is a whole number from %i to %i', (cell, least, mo
   );
 
   it('its least value is right', () => {
-    expect(changePolicy(BASE, change(least)).platforms.WEB[cell]).toBe(least);
+    expect(applyPolicyChange(BASE, change(least)).platforms.WEB[cell]).toBe(least);
   });
 
   // The greatest interval is one below its timeout, which has a test of its own.
   if (cell !== 'heartbeatIntervalMs') {
     it('its greatest value is right', () => {
-      expect(changePolicy(BASE, change(most)).platforms.WEB[cell]).toBe(most);
+      expect(applyPolicyChange(BASE, change(most)).platforms.WEB[cell]).toBe(most);
     });
   }
 });
 
 describe('pushOnlineExpiryMs', () => {
   it.each([1_000, 315_360_000_000])('%i is right', (pushOnlineExpiryMs) => {
-    expect(changePolicy(BASE, { pushOnlineExpiryMs }).pushOnlineExpiryMs).toBe(pushOnlineExpiryMs);
+    expect(applyPolicyChange(BASE, { pushOnlineExpiryMs }).pushOnlineExpiryMs).toBe(pushOnlineExpiryMs);
   });
 
   it.each([999, 0, -1, 1_000.5, 315_360_000_001])('%d is refused', (pushOnlineExpiryMs) =>
@@ -206,7 +214,7 @@ describe('values that do not fit together', () => {
 
   it.each([20_000, 2_147_483_647])('an interval one millisecond below a timeout of %i is right', (timeout) => {
     const platforms = [{ platform: 'MAC' as const, heartbeatIntervalMs: timeout - 1, heartbeatTimeoutMs: timeout }];
-    expect(changePolicy(BASE, { platforms }).platforms.MAC.heartbeatIntervalMs).toBe(timeout - 1);
+    expect(applyPolicyChange(BASE, { platforms }).platforms.MAC.heartbeatIntervalMs).toBe(timeout - 1);
   });
 
   it('a timeout lowered to the interval that stands is refused', () =>
@@ -228,7 +236,7 @@ describe('values that do not fit together', () => {
 });
 
 it('a seed is a change of the default', () => {
-  expect(seedPolicy({})).toEqual(DEFAULT_POLICY);
-  expect(seedPolicy({ preset: 'CLASSIC' }).platforms.WEB.heartbeatTimeoutMs).toBe(400_000);
-  expect(() => seedPolicy({ pushOnlineExpiryMs: 1 })).toThrow(DomainError);
+  expect(createPolicyFromSeed({})).toEqual(DEFAULT_POLICY);
+  expect(createPolicyFromSeed({ preset: 'CLASSIC' }).platforms.WEB.heartbeatTimeoutMs).toBe(400_000);
+  expect(() => createPolicyFromSeed({ pushOnlineExpiryMs: 1 })).toThrow(DomainError);
 });

@@ -1,8 +1,14 @@
 /** Nobody is timed out for the server's own sleep. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { millis } from '../../../src/core/ids.ts';
-import { MOST_SLEEPS, NO_SLEEPS, sleptSince, withSleep, type ProcessPauses } from '../../../src/core/process-pauses.ts';
+import { toMillis } from '../../../src/core/ids.ts';
+import {
+  MAX_PAUSES,
+  NO_PAUSES,
+  pausedMsSince,
+  addPause,
+  type ProcessPauses,
+} from '../../../src/core/process-pauses.ts';
 import { Story } from './harness.ts';
 import { DAY, PUSH_EXPIRY, SECOND } from './tables.ts';
 
@@ -94,12 +100,12 @@ describe('a server that slept', () => {
 });
 
 const sleeps = (...pairs: readonly (readonly [number, number])[]): ProcessPauses =>
-  pairs.reduce((all, [from, until]) => withSleep(all, { from: millis(from), until: millis(until) }), NO_SLEEPS);
+  pairs.reduce((all, [from, until]) => addPause(all, { from: toMillis(from), until: toMillis(until) }), NO_PAUSES);
 
 describe('sleeps', () => {
   it('count from a moment on, also from within one', () => {
     const slept = sleeps([10, 20], [30, 35], [50, 51]);
-    expect([0, 10, 15, 20, 25, 34, 35, 50, 51, 99].map((moment) => sleptSince(slept, millis(moment)))).toEqual([
+    expect([0, 10, 15, 20, 25, 34, 35, 50, 51, 99].map((moment) => pausedMsSince(slept, toMillis(moment)))).toEqual([
       16, 16, 11, 6, 6, 2, 1, 1, 0, 0,
     ]);
   });
@@ -112,15 +118,15 @@ describe('sleeps', () => {
   });
 
   it('that are too many make a timeout later, never earlier', () => {
-    const pairs = Array.from({ length: MOST_SLEEPS + 100 }, (_, index) => [10 * index, 10 * index + 3] as const);
+    const pairs = Array.from({ length: MAX_PAUSES + 100 }, (_, index) => [10 * index, 10 * index + 3] as const);
     const few = sleeps(...pairs);
-    expect(few).toHaveLength(MOST_SLEEPS);
+    expect(few).toHaveLength(MAX_PAUSES);
     const exactly = (moment: number): number =>
       pairs.reduce((slept, [from, until]) => slept + Math.max(0, until - Math.max(from, moment)), 0);
     fc.assert(
       fc.property(fc.nat(10 * pairs.length), (moment) => {
-        expect(sleptSince(few, millis(moment))).toBeGreaterThanOrEqual(exactly(moment));
-        if (moment >= 1_010) expect(sleptSince(few, millis(moment))).toBe(exactly(moment));
+        expect(pausedMsSince(few, toMillis(moment))).toBeGreaterThanOrEqual(exactly(moment));
+        if (moment >= 1_010) expect(pausedMsSince(few, toMillis(moment))).toBe(exactly(moment));
       }),
     );
   });

@@ -1,10 +1,10 @@
 /** Records read by others: snapshots, attachment, deadlines of a record as it stands, refusals, visibility. */
 import { describe, expect, it } from 'vitest';
-import { sessionDeadline } from '../../../src/core/deadlines.ts';
-import { badUserInput, forbidden, unauthenticated } from '../../../src/core/errors.ts';
-import { linkId, userId } from '../../../src/core/ids.ts';
-import { isAttached, snapshotOf, unknownUser } from '../../../src/core/records.ts';
-import { mayWatch, VISIBILITIES } from '../../../src/core/visibility.ts';
+import { computeSessionDeadline } from '../../../src/core/deadlines.ts';
+import { badUserInputError, forbiddenError, unauthenticatedError } from '../../../src/core/errors.ts';
+import { asSocketId, parseUserId } from '../../../src/core/ids.ts';
+import { hasOpenSocket, createStatusSnapshot, createUnknownUser } from '../../../src/core/records.ts';
+import { canWatchUser, VISIBILITIES } from '../../../src/core/visibility.ts';
 import { Story } from './harness.ts';
 import { APP_STATES, EVENT_REASONS, STATUSES } from '../../../src/core/enums.ts';
 
@@ -19,7 +19,7 @@ it('the words of the contract', () => {
 
 describe('a snapshot', () => {
   it('of a user never seen is OFFLINE, version 0, and nothing else', () => {
-    expect(snapshotOf(unknownUser(userId('bob'), 7))).toEqual({
+    expect(createStatusSnapshot(createUnknownUser(parseUserId('bob'), 7))).toEqual({
       userId: 'bob',
       status: 'OFFLINE',
       version: 0,
@@ -36,7 +36,7 @@ describe('a snapshot', () => {
     const story = new Story();
     const id = story.login('WEB');
     story.setText(id, 'busy');
-    expect(snapshotOf(story.user)).toEqual({
+    expect(createStatusSnapshot(story.user)).toEqual({
       userId: 'alice',
       status: 'ONLINE',
       version: 2,
@@ -52,11 +52,11 @@ describe('a snapshot', () => {
 
 it('a session is attached while a socket of it is open', () => {
   const story = new Story();
-  const id = story.login('WEB', { link: linkId('l') });
+  const id = story.login('WEB', { link: asSocketId('l') });
   const attached = story.session(id);
-  story.detach(linkId('l'), true);
+  story.detach(asSocketId('l'), true);
   const left = story.session(id);
-  expect([attached && isAttached(attached), left && isAttached(left)]).toEqual([true, false]);
+  expect([attached && hasOpenSocket(attached), left && hasOpenSocket(left)]).toEqual([true, false]);
 });
 
 describe('deadlines of a record', () => {
@@ -66,21 +66,25 @@ describe('deadlines of a record', () => {
     const story = new Story();
     const session = story.session(story.pushed('IPHONE'));
     if (!session) throw new Error('The session is gone.');
-    expect(sessionDeadline({ ...session, pushExpiresAt: null })).toEqual({
+    expect(computeSessionDeadline({ ...session, pushExpiresAt: null })).toEqual({
       at: session.lastSeenAt,
-      cause: 'PUSH_EXPIRED',
+      reason: 'PUSH_EXPIRED',
     });
   });
 });
 
 it('refusals carry their code and their message', () => {
-  expect(badUserInput('a')).toMatchObject({ name: 'DomainError', message: 'a', fault: { code: 'BAD_USER_INPUT' } });
-  expect(unauthenticated('b')).toMatchObject({ message: 'b', fault: { code: 'UNAUTHENTICATED' } });
-  expect(forbidden('c')).toMatchObject({ message: 'c', fault: { code: 'FORBIDDEN' } });
+  expect(badUserInputError('a')).toMatchObject({
+    name: 'DomainError',
+    message: 'a',
+    details: { code: 'BAD_USER_INPUT' },
+  });
+  expect(unauthenticatedError('b')).toMatchObject({ message: 'b', details: { code: 'UNAUTHENTICATED' } });
+  expect(forbiddenError('c')).toMatchObject({ message: 'c', details: { code: 'FORBIDDEN' } });
 });
 
 describe('whom a user may ask about', () => {
-  const [me, bob, eve] = [userId('me'), userId('bob'), userId('eve')];
+  const [me, bob, eve] = [parseUserId('me'), parseUserId('bob'), parseUserId('eve')];
 
   it.each([
     ['herself, whatever the claim and the setting', [] as const, 'none', me, true],
@@ -92,10 +96,10 @@ describe('whom a user may ask about', () => {
     ['everyone, without a claim, where the setting is everyone', null, 'everyone', bob, true],
     ['nobody, without a claim, where the setting is none', null, 'none', bob, false],
   ] as const)('%s', (_, watch, visibility, asked, may) => {
-    expect(mayWatch(me, watch, visibility, asked)).toBe(may);
+    expect(canWatchUser(me, watch, visibility, asked)).toBe(may);
   });
 
   it('ids are compared exactly', () => {
-    expect(mayWatch(me, [bob], 'none', userId('Bob'))).toBe(false);
+    expect(canWatchUser(me, [bob], 'none', parseUserId('Bob'))).toBe(false);
   });
 });

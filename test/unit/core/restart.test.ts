@@ -10,7 +10,7 @@ it('who was ONLINE gets one full timeout to come back, and is ONLINE until then'
   const { version, changedAt, lastSeenAt } = story.user;
   story.after(DAY).restart();
   expect(story.user).toMatchObject({ status: 'ONLINE', version, changedAt, lastSeenAt });
-  expect(story.session(id)).toMatchObject({ status: 'ONLINE', links: [], lastSeenAt });
+  expect(story.session(id)).toMatchObject({ status: 'ONLINE', socketIds: [], lastSeenAt });
   expect(story.nextLook).toBe(DAY + 60 * SECOND);
   story.after(60 * SECOND - 1).wake();
   expect(story.told).toEqual([]);

@@ -1,6 +1,6 @@
 /** Sockets: which close counts, when, and which socket is whose. */
 import { describe, expect, it } from 'vitest';
-import { linkId } from '../../../src/core/ids.ts';
+import { asSocketId } from '../../../src/core/ids.ts';
 import { Story } from './harness.ts';
 import { SECOND } from './tables.ts';
 
@@ -11,8 +11,8 @@ describe('a late close of an old socket', () => {
     const story = new Story();
     story.login('IPHONE');
     const before = story.user;
-    story.after(SECOND).detach(linkId('unknown'));
-    expect(story.last).toEqual({ user: before, changes: [], ended: [], session: null, durable: false });
+    story.after(SECOND).detach(asSocketId('unknown'));
+    expect(story.last).toEqual({ user: before, changes: [], endedSessions: [], session: null, mustBeDurable: false });
     expect(story.user).toBe(before);
   });
 
@@ -40,7 +40,7 @@ describe('a late close of an old socket', () => {
     const story = new Story();
     const link = story.attach(story.login('IPHONE'));
     story.login('WEB');
-    expect(story.last.changes[0]?.lostLinks.map((lost) => lost.link)).toEqual([link]);
+    expect(story.last.changes[0]?.lostSockets.map((lost) => lost.socketId)).toEqual([link]);
     story.detach(link);
     expect(story.told).toEqual([]);
   });
@@ -64,7 +64,7 @@ describe('closed by the server for reasons of its own', () => {
     const link = story.attach(id);
     story.after(20 * SECOND).detach(link, true);
     expect([story.told, story.statusOf(id)]).toEqual([[], 'ONLINE']);
-    expect(story.session(id)?.links).toEqual([]);
+    expect(story.session(id)?.socketIds).toEqual([]);
     expect(story.nextLook).toBe(60 * SECOND);
   });
 
@@ -136,44 +136,44 @@ describe('a grace', () => {
 describe('a login over a socket', () => {
   it('attaches it to the new session', () => {
     const story = new Story();
-    const link = linkId('l');
+    const link = asSocketId('l');
     const id = story.login('WEB', { link });
-    expect(story.session(id)?.links).toEqual([link]);
+    expect(story.session(id)?.socketIds).toEqual([link]);
     story.detach(link);
     expect(story.told).toEqual(['DISCONNECT ONLINE>OFFLINE v2']);
   });
 
   it('replacing its own session: the socket moves on and is not closed, the others of the old one are', () => {
     const story = new Story();
-    const link = linkId('l');
+    const link = asSocketId('l');
     const old = story.login('WEB', { link, device: 'd' });
     const other = story.attach(old);
     const id = story.login('WEB', { link, device: 'd' });
-    expect(story.session(id)?.links).toEqual([link]);
-    expect(story.last.changes[0]?.lostLinks).toEqual([
-      { link: other, sessionId: old, reason: 'REPLACED', ended: true },
+    expect(story.session(id)?.socketIds).toEqual([link]);
+    expect(story.last.changes[0]?.lostSockets).toEqual([
+      { socketId: other, sessionId: old, reason: 'REPLACED', isSessionEnded: true },
     ]);
-    expect(story.last.ended[0]?.session.links).toEqual([other]);
+    expect(story.last.endedSessions[0]?.session.socketIds).toEqual([other]);
   });
 
   it('kicking the session it was on: the socket moves on and is not closed', () => {
     const story = new Story();
-    const link = linkId('l');
+    const link = asSocketId('l');
     story.login('WEB', { link });
     const id = story.login('IPHONE', { link });
     expect(story.told).toEqual(['LOGIN ONLINE>ONLINE v1', 'KICKED ONLINE>ONLINE v1']);
-    expect(story.last.changes[0]?.lostLinks).toEqual([]);
-    expect(story.session(id)?.links).toEqual([link]);
+    expect(story.last.changes[0]?.lostSockets).toEqual([]);
+    expect(story.session(id)?.socketIds).toEqual([link]);
   });
 
   it('leaving a session that stays: no socket closed, so no DISCONNECT; its silence runs on', () => {
     const story = new Story({ multiDevice: { mode: 'MULTI' } });
-    const link = linkId('l');
+    const link = asSocketId('l');
     const first = story.login('WEB', { link });
     const kept = story.attach(first);
     const second = story.after(SECOND).login('IPHONE', { link });
     expect(story.told).toEqual(['LOGIN ONLINE>ONLINE v1']);
-    expect([story.session(first)?.links, story.session(second)?.links]).toEqual([[kept], [link]]);
+    expect([story.session(first)?.socketIds, story.session(second)?.socketIds]).toEqual([[kept], [link]]);
     expect(story.nextLook).toBe(60 * SECOND);
     story.live(first, link);
     expect(story.session(first)?.lastSeenAt).toBe(story.now - SECOND);
@@ -188,8 +188,8 @@ describe('sockets that a session costs when it ends', () => {
     if (reason === 'LOGOUT') story.logout(id);
     else if (reason === 'REVOKED') story.end({ id });
     else story.login(reason === 'KICKED' ? 'WEB' : 'IPHONE', { device: 'd' });
-    expect(story.last.changes.flatMap(({ lostLinks }) => lostLinks)).toEqual(
-      links.map((link) => ({ link, sessionId: id, reason, ended: true })),
+    expect(story.last.changes.flatMap(({ lostSockets: lostLinks }) => lostLinks)).toEqual(
+      links.map((link) => ({ socketId: link, sessionId: id, reason, isSessionEnded: true })),
     );
   });
 });

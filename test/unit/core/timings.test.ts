@@ -47,9 +47,9 @@ describe('each session keeps the timings it was told', () => {
     story.changePolicy({ platforms: [{ platform: 'IPHONE', ...change }] });
     story.beat(id);
     expect(story.session(id)?.timings[cell]).toBe(Object.values(change)[0]);
-    expect(story.last.durable).toBe(true);
+    expect(story.last.mustBeDurable).toBe(true);
     story.beat(id);
-    expect(story.last.durable).toBe(false);
+    expect(story.last.mustBeDurable).toBe(false);
   });
 });
 

@@ -48,7 +48,7 @@ describe.each(FROM)('from %s', (from) => {
       [id, 'OFFLINE', null],
     ]);
     expect(story.sessions).toEqual([again]);
-    expect(story.last.ended).toMatchObject([
+    expect(story.last.endedSessions).toMatchObject([
       { session: { id }, reason: 'REPLACED', endedAt: story.now, kickedBy: null },
     ]);
   });
@@ -56,7 +56,7 @@ describe.each(FROM)('from %s', (from) => {
   it(`login again with the same deviceId on another platform | ${from} → another device, not a REPLACED one`, () => {
     const { story, id } = phone(from);
     story.login('IPAD', { device: 'phone' });
-    expect(story.last.ended).toMatchObject([{ session: { id }, reason: 'KICKED', kickedBy: 'IPAD' }]);
+    expect(story.last.endedSessions).toMatchObject([{ session: { id }, reason: 'KICKED', kickedBy: 'IPAD' }]);
   });
 
   it(`logout | ${from} → ended, without a RECONNECT first | LOGOUT`, () => {
@@ -65,7 +65,7 @@ describe.each(FROM)('from %s', (from) => {
     expect(story.told).toEqual([`LOGOUT ${from}>OFFLINE v${version + 1}`]);
     expect(story.watched).toEqual([`LOGOUT ${from}>OFFLINE v${version + 1}`]);
     expect(story.user).toMatchObject({ status: 'OFFLINE', reason: 'LOGOUT', sessions: [], lastSeenAt: story.now });
-    expect(story.last.ended).toMatchObject([{ session: { id }, reason: 'LOGOUT', kickedBy: null }]);
+    expect(story.last.endedSessions).toMatchObject([{ session: { id }, reason: 'LOGOUT', kickedBy: null }]);
     expect(story.last.session?.id).toBe(id);
   });
 
@@ -76,7 +76,7 @@ describe.each(FROM)('from %s', (from) => {
     expect(story.told).toEqual([`LOGIN ${from}>ONLINE v${after}`, `KICKED ONLINE>ONLINE v${after}`]);
     expect(story.events[1]).toMatchObject({ sessionId: id, sessionStatus: 'OFFLINE', kickedBy: 'WEB' });
     expect(story.last.changes).toHaveLength(1);
-    expect(story.last.ended).toMatchObject([{ session: { id }, reason: 'KICKED', kickedBy: 'WEB' }]);
+    expect(story.last.endedSessions).toMatchObject([{ session: { id }, reason: 'KICKED', kickedBy: 'WEB' }]);
   });
 
   it(`a backend ends it | ${from} → ended | REVOKED`, () => {
@@ -84,7 +84,7 @@ describe.each(FROM)('from %s', (from) => {
     const seen = story.user.lastSeenAt;
     story.end();
     expect(story.told).toEqual([`REVOKED ${from}>OFFLINE v${version + 1}`]);
-    expect(story.last.ended).toMatchObject([{ session: { id }, reason: 'REVOKED', kickedBy: null }]);
+    expect(story.last.endedSessions).toMatchObject([{ session: { id }, reason: 'REVOKED', kickedBy: null }]);
     expect(story.user).toMatchObject({ status: 'OFFLINE', lastSeenAt: seen, tokensRevokedBefore: null });
   });
 
@@ -126,7 +126,7 @@ describe('sign of life | ONLINE → ONLINE, silence counts anew, no event', () =
       else if (kind === 'attaching') story.attach(id);
       else story.live(id, kind === 'a ping of an attached socket' ? link : null);
       expect([story.told, story.user.version]).toEqual([[], 1]);
-      expect(story.last.durable).toBe(false);
+      expect(story.last.mustBeDurable).toBe(false);
       expect(story.user.lastSeenAt).toBe(story.now);
       expect(story.nextLook).toBe(415 * SECOND);
     },
@@ -146,7 +146,7 @@ describe.each([
     story.after(SECOND).detach(other);
     expect(story.told).toEqual([`DISCONNECT ONLINE>${becomes} v2`]);
     expect(story.last.session?.id).toBe(id);
-    expect(story.last.changes[0]?.lostLinks).toEqual([]);
+    expect(story.last.changes[0]?.lostSockets).toEqual([]);
   });
 
   it(`no sign of life for the timeout | ONLINE → ${becomes} | HEARTBEAT_TIMEOUT`, () => {
@@ -156,7 +156,9 @@ describe.each([
     story.after(400 * SECOND).wake();
     expect(story.told).toEqual([`HEARTBEAT_TIMEOUT ONLINE>${becomes} v2`]);
     const ended = becomes === 'OFFLINE';
-    expect(story.last.changes[0]?.lostLinks).toEqual([{ link, sessionId: id, reason: 'HEARTBEAT_TIMEOUT', ended }]);
+    expect(story.last.changes[0]?.lostSockets).toEqual([
+      { socketId: link, sessionId: id, reason: 'HEARTBEAT_TIMEOUT', isSessionEnded: ended },
+    ]);
     expect(story.last.session).toBeNull();
   });
 
@@ -168,7 +170,9 @@ describe.each([
     story.after(30 * SECOND).wake();
     expect(story.told).toEqual([`BACKGROUND_TIMEOUT ONLINE>${becomes} v2`]);
     const ended = becomes === 'OFFLINE';
-    expect(story.last.changes[0]?.lostLinks).toEqual([{ link, sessionId: id, reason: 'BACKGROUND_TIMEOUT', ended }]);
+    expect(story.last.changes[0]?.lostSockets).toEqual([
+      { socketId: link, sessionId: id, reason: 'BACKGROUND_TIMEOUT', isSessionEnded: ended },
+    ]);
   });
 });
 
@@ -177,7 +181,7 @@ it('PUSH_ONLINE for 7 days | PUSH_ONLINE → ended | PUSH_EXPIRED', () => {
   const seen = story.user.lastSeenAt;
   story.after(8 * DAY).wake();
   expect(story.told).toEqual(['PUSH_EXPIRED PUSH_ONLINE>OFFLINE v3']);
-  expect(story.last.ended).toMatchObject([
+  expect(story.last.endedSessions).toMatchObject([
     { session: { id }, reason: 'PUSH_EXPIRED', endedAt: story.now, kickedBy: null },
   ]);
   expect(story.user).toMatchObject({ status: 'OFFLINE', reason: 'PUSH_EXPIRED', lastSeenAt: seen });

@@ -1,7 +1,7 @@
 /** What is told, once and in order: versions, changes that are none, several sessions in one command, durability. */
 import { describe, expect, it } from 'vitest';
-import { deviceId, millis, sessionId, userId } from '../../../src/core/ids.ts';
-import { unknownUser } from '../../../src/core/records.ts';
+import { parseDeviceId, toMillis, parseSessionId, parseUserId } from '../../../src/core/ids.ts';
+import { createUnknownUser } from '../../../src/core/records.ts';
 import { Story } from './harness.ts';
 import { SECOND } from './tables.ts';
 
@@ -58,7 +58,7 @@ describe('the status of a user', () => {
 
   it('of a forgotten user has a next version above every one forgotten', () => {
     const story = new Story();
-    story.user = unknownUser(userId('alice'), 41);
+    story.user = createUnknownUser(parseUserId('alice'), 41);
     expect(story.user).toMatchObject({
       version: 0,
       status: 'OFFLINE',
@@ -110,8 +110,8 @@ describe('several sessions at once', () => {
     const story = beside();
     const web = story.login('WEB');
     const windows = story.after(SECOND).login('WINDOWS');
-    const dueBy = millis(story.now + 59 * SECOND);
-    story.after(400 * SECOND).do({ type: 'wake', dueBy });
+    const dueBy = toMillis(story.now + 59 * SECOND);
+    story.after(400 * SECOND).do({ type: 'expire', dueBy });
     expect(story.events.map(({ sessionId: id }) => id)).toEqual([web]);
     story.wake();
     expect(story.events.map(({ sessionId: id }) => id)).toEqual([windows]);
@@ -128,12 +128,14 @@ describe('several sessions at once', () => {
   it('are ended by a backend in one change, the first event carrying it', () => {
     const story = beside();
     const ids = [story.login('IPHONE'), story.login('WEB')];
-    const link = story.attach(ids[0] ?? sessionId('none'));
+    const link = story.attach(ids[0] ?? parseSessionId('none'));
     story.end();
     expect(story.last.changes).toHaveLength(1);
     expect(story.told).toEqual(['REVOKED ONLINE>OFFLINE v2', 'REVOKED OFFLINE>OFFLINE v2']);
-    expect(story.last.ended.map(({ session }) => session.id)).toEqual(ids);
-    expect(story.last.changes[0]?.lostLinks).toMatchObject([{ link, reason: 'REVOKED', ended: true }]);
+    expect(story.last.endedSessions.map(({ session }) => session.id)).toEqual(ids);
+    expect(story.last.changes[0]?.lostSockets).toMatchObject([
+      { socketId: link, reason: 'REVOKED', isSessionEnded: true },
+    ]);
   });
 });
 
@@ -160,14 +162,14 @@ describe('a backend ends', () => {
     const before = story.user;
     story.end({ platform: 'WEB', id: phone });
     expect(story.user).toBe(before);
-    expect(story.last).toMatchObject({ changes: [], ended: [], durable: false });
+    expect(story.last).toMatchObject({ changes: [], endedSessions: [], mustBeDurable: false });
   });
 
   it('with revokeTokens: the moment is kept, durably, even for a user without a session', () => {
     const story = new Story();
     story.end({ revokeTokens: true });
     expect(story.user).toMatchObject({ tokensRevokedBefore: story.now, version: 0, status: 'OFFLINE' });
-    expect(story.last).toMatchObject({ changes: [], durable: true, session: null });
+    expect(story.last).toMatchObject({ changes: [], mustBeDurable: true, session: null });
   });
 });
 
@@ -212,7 +214,7 @@ describe('an ended session', () => {
       else if (what === 'attach') story.attach(id);
       else if (what === 'logout') story.logout(id);
       else story.setText(id, 'still here');
-      expect(story.last).toEqual({ user: before, changes: [], ended: [], session: null, durable: false });
+      expect(story.last).toEqual({ user: before, changes: [], endedSessions: [], session: null, mustBeDurable: false });
       expect(story.user).toBe(before);
     },
   );
@@ -222,16 +224,16 @@ describe('what must be on disk before anyone hears of it', () => {
   it('every change, and timings that were told; not mere signs of life or sockets', () => {
     const story = new Story();
     const id = story.login('IPHONE');
-    expect(story.last.durable).toBe(true);
+    expect(story.last.mustBeDurable).toBe(true);
     const link = story.attach(id);
-    expect(story.last.durable).toBe(false);
+    expect(story.last.mustBeDurable).toBe(false);
     story.beat(id, 'BACKGROUND');
-    expect(story.last.durable).toBe(false);
+    expect(story.last.mustBeDurable).toBe(false);
     story.detach(link, true);
-    expect(story.last.durable).toBe(false);
+    expect(story.last.mustBeDurable).toBe(false);
     story.changePolicy({ preset: 'CLASSIC', platforms: [{ platform: 'IPHONE', disconnectGraceMs: 1 }] });
     story.beat(id);
-    expect(story.last).toMatchObject({ durable: true, changes: [] });
+    expect(story.last).toMatchObject({ mustBeDurable: true, changes: [] });
   });
 });
 
@@ -241,13 +243,13 @@ it("keeps what the login said of itself, and the session's latest address", () =
   const at = story.now;
   story.after(SECOND).beat(id);
   expect(story.session(id)).toMatchObject({
-    deviceId: deviceId('d'),
+    deviceId: parseDeviceId('d'),
     appVersion: '1.2.3',
     osVersion: '17',
     ipAddress: '192.0.2.1',
     loggedInAt: at,
     tokenHash: 'hash-1',
-    watch: null,
+    watchScope: null,
   });
   story.do({ type: 'heartbeat', sessionId: id, appState: null, ipAddress: '192.0.2.2' });
   story.logout(id);

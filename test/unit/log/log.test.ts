@@ -1,13 +1,13 @@
 /** The log: one line for each thing, nothing in it that does not belong there, and no more of it than helps. */
 import { describe, expect, test, vi } from 'vitest';
 import { GraphQLError, Source } from 'graphql';
-import { errorFields } from '../../../src/log/serialize-error.ts';
-import { createLog } from '../../../src/log/log.ts';
-import { userNames } from '../../../src/log/user-pseudonyms.ts';
+import { serializeError } from '../../../src/log/serialize-error.ts';
+import { createLogger } from '../../../src/log/log.ts';
+import { createUserPseudonymizer } from '../../../src/log/user-pseudonyms.ts';
 
 const PERIOD = { lines: 3, periodMs: 1_000 };
 
-const logTo = (lines: string[], level = 'trace') => createLog(level, { write: (line) => lines.push(line) }, PERIOD);
+const logTo = (lines: string[], level = 'trace') => createLogger(level, { write: (line) => lines.push(line) }, PERIOD);
 const read = (lines: readonly string[]) => lines.map((line) => JSON.parse(line) as Record<string, unknown>);
 
 test('a line is one line, and no order to a terminal, whatever is in it', () => {
@@ -23,11 +23,11 @@ test('a line is one line, and no order to a terminal, whatever is in it', () => 
 describe('of an error', () => {
   test('what it says, where it was thrown and what caused it are logged', () => {
     const cause = Object.assign(new TypeError('no connection'), { code: 'ECONNREFUSED' });
-    const fields = errorFields(new Error('it failed', { cause }));
+    const fields = serializeError(new Error('it failed', { cause }));
     expect(fields).toMatchObject({ type: 'Error', message: 'it failed' });
     expect(fields.stack).toContain('log.test.ts');
     expect(fields.cause).toMatchObject({ type: 'TypeError', message: 'no connection', code: 'ECONNREFUSED' });
-    expect(errorFields('thrown as it is')).toEqual({ type: 'string', message: 'thrown as it is' });
+    expect(serializeError('thrown as it is')).toEqual({ type: 'string', message: 'thrown as it is' });
   });
 
   test('nothing that hangs on it is', () => {
@@ -47,7 +47,7 @@ describe('of an error', () => {
   test('a chain that never ends is cut', () => {
     const error = new Error('round and round');
     error.cause = error;
-    expect(JSON.stringify(errorFields(error)).split('round and round').length).toBeLessThan(20);
+    expect(JSON.stringify(serializeError(error)).split('round and round').length).toBeLessThan(20);
   });
 });
 
@@ -87,10 +87,10 @@ describe('a flood', () => {
 });
 
 test('users are called by a hash that says who is the same, with a key of this start', () => {
-  const [names, others] = [userNames(false), userNames(false)];
+  const [names, others] = [createUserPseudonymizer(false), createUserPseudonymizer(false)];
   expect(names('alice')).toMatch(/^[0-9a-f]{12}$/);
   expect(names('alice')).toBe(names('alice'));
   expect(names('alice')).not.toBe(names('bob'));
   expect(names('alice')).not.toBe(others('alice'));
-  expect(userNames(true)('alice')).toBe('alice');
+  expect(createUserPseudonymizer(true)('alice')).toBe('alice');
 });

@@ -5,10 +5,10 @@ import { text } from 'node:stream/consumers';
 import { pino } from 'pino';
 import { afterEach, expect, test } from 'vitest';
 import WebSocket from 'ws';
-import { DoorCounts } from '../../../src/server/metrics/counters.ts';
-import { Port, type Behind } from '../../../src/server/http/listener.ts';
-import { Starting, type StartingOptions } from '../../../src/server/startup-handler.ts';
-import { tencentFront } from '../../../src/tencent/server-api.ts';
+import { ServerCounters } from '../../../src/server/metrics/counters.ts';
+import { HttpListener, type ConnectionHandler } from '../../../src/server/http/listener.ts';
+import { StartupHandler, type StartupHandlerOptions } from '../../../src/server/startup-handler.ts';
+import { tencentApiBase } from '../../../src/tencent/server-api.ts';
 import { LIMITS } from '../../integration/server/support/server-harness.ts';
 
 const log = pino({ level: 'silent' });
@@ -19,29 +19,35 @@ afterEach(async () => {
   for (const close of closing.splice(0)) await close();
 });
 
-const opened = async (patienceMs?: number, foreign?: StartingOptions['foreign']) => {
-  const port = new Port({
+const opened = async (patienceMs?: number, foreign?: StartupHandlerOptions['externalApi']) => {
+  const port = new HttpListener({
     settings: { host: '127.0.0.1', port: 0, limits: LIMITS, trustProxy: false },
-    counts: new DoorCounts(),
+    counters: new ServerCounters(),
     log,
   });
-  const starting = new Starting({ allowedOrigins: [], graphiql: undefined, foreign, log, patienceMs });
-  port.leadTo(starting);
+  const starting = new StartupHandler({
+    allowedOrigins: [],
+    graphiql: undefined,
+    externalApi: foreign,
+    log,
+    holdMs: patienceMs,
+  });
+  port.setHandler(starting);
   const address = await port.listen();
   closing.push(() => port.close(() => starting.close()));
   return { port, starting, at: address.port };
 };
 
 /** What is there in the end: it answers everybody with one word. */
-const doors = (word: string): Behind & { readonly upgrades: string[] } => {
+const doors = (word: string): ConnectionHandler & { readonly upgrades: string[] } => {
   const upgrades: string[] = [];
   return {
     upgrades,
-    request: (request, response) => {
+    handleRequest: (request, response) => {
       request.resume();
       request.once('end', () => response.end(word));
     },
-    upgrade: (request, socket) => {
+    handleUpgrade: (request, socket) => {
       upgrades.push(request.url ?? '');
       socket.end('HTTP/1.1 418 Later\r\n\r\n');
     },
@@ -67,7 +73,7 @@ test('a request and a socket wait until the doors are there, and are let in', as
   ws.on('error', () => undefined);
   expect(await health(at)).toEqual({ status: 'starting' });
   const behind = doors('welcome');
-  port.leadTo(behind);
+  port.setHandler(behind);
   expect(await answer).toMatch(/^HTTP\/1.1 200 .*welcome/s);
   await refused;
   expect(behind.upgrades).toEqual(['/graphql']);
@@ -86,13 +92,13 @@ test('who waits too long is told to come back, and so are all who come later', a
 
 test('who asks another product’s API waits and is told to come back in its words; without one there is nothing', async () => {
   const path = '/v4/openim/querystate?a=b';
-  const waiting = await opened(60_000, tencentFront);
+  const waiting = await opened(60_000, tencentApiBase);
   const { answer } = await asked(waiting.at, path);
   await health(waiting.at);
-  waiting.port.leadTo(doors('welcome'));
+  waiting.port.setHandler(doors('welcome'));
   expect(await answer).toContain('welcome');
   // Some of its clients look at nothing but ErrorCode: where there is none, a kick would seem to be done.
-  expect(await (await asked((await opened(0, tencentFront)).at, path)).answer).toMatch(
+  expect(await (await asked((await opened(0, tencentApiBase)).at, path)).answer).toMatch(
     /^HTTP\/1.1 200 .*Retry-After: \d.*"ActionStatus":"FAIL",.*"ErrorCode":60008\b/s,
   );
   expect(await (await asked((await opened(60_000)).at, path)).answer).toMatch(/^HTTP\/1.1 404 /);
@@ -108,14 +114,14 @@ test('who is gone before the doors are there is not let in', async () => {
   socket.resetAndDestroy();
   upgrade.resetAndDestroy();
   answer.catch(() => undefined);
-  await expect.poll(() => port.connections.open).toBeLessThanOrEqual(1);
+  await expect.poll(() => port.connectionLimiter.openCount).toBeLessThanOrEqual(1);
   const behind = doors('welcome');
   let requests = 0;
-  port.leadTo({
+  port.setHandler({
     ...behind,
-    request: (...exchange) => {
+    handleRequest: (...exchange) => {
       requests++;
-      behind.request(...exchange);
+      behind.handleRequest(...exchange);
     },
   });
   expect(await (await asked(at)).answer).toContain('welcome');

@@ -107,7 +107,7 @@ describe('how many', () => {
       ErrorCode: 60007,
     });
     expect(await call(harness, QUERY, ASKED, known)).toMatchObject(OK);
-    expect(harness.server.refusals.requests).toBe(3);
+    expect(harness.server.rejections.requestRate).toBe(3);
   });
 
   test('whoever was let in with what has expired is counted like anybody else', async () => {

@@ -1,13 +1,13 @@
 /** What a receiver of Tencent's callbacks sees of a delivery. */
 import type { LoggedEvent } from '../../../src/app/ports/presence-store.ts';
-import type { Outgoing } from '../../../src/app/ports/webhook-format.ts';
-import { millis, type Millis } from '../../../src/core/ids.ts';
+import type { WebhookRequest } from '../../../src/app/ports/webhook-format.ts';
+import { toMillis, type Millis } from '../../../src/core/ids.ts';
 import type { WebhookRecord } from '../../../src/core/webhooks/webhook.ts';
-import { tencentFormat, type TencentFormatOptions } from '../../../src/tencent/webhook-format.ts';
+import { createTencentFormat, type TencentFormatOptions } from '../../../src/tencent/webhook-format.ts';
 import { aDelivery, aWebhook } from '../webhooks/support/webhooks.ts';
 
 /** The last millisecond of the second that their example of a signature has. */
-export const NOW = millis(1_669_872_112_999);
+export const NOW = toMillis(1_669_872_112_999);
 
 const OPTIONS: TencentFormatOptions = {
   appId: 1_400_000_001,
@@ -27,11 +27,11 @@ interface Sending {
 export const requestsFor = (
   events: readonly LoggedEvent[],
   { webhook, options, isTest = false, wallClock = () => NOW }: Sending = {},
-): readonly Outgoing[] => [
-  ...tencentFormat({ ...OPTIONS, ...options }).requests(
+): readonly WebhookRequest[] => [
+  ...createTencentFormat({ ...OPTIONS, ...options }).createRequests(
     aWebhook({ url: 'https://www.example.com', format: 'TENCENT', secret: null, ...webhook }),
     aDelivery({ events, isTest }),
-    { now: () => NOW, wallClock },
+    { storeNow: () => NOW, wallClockNow: wallClock },
   ),
 ];
 
@@ -47,4 +47,4 @@ export interface CallbackBody {
   readonly KickedDevice?: readonly { readonly Platform: string }[];
 }
 
-export const bodyOf = ({ body }: Outgoing) => JSON.parse(body) as CallbackBody;
+export const bodyOf = ({ body }: WebhookRequest) => JSON.parse(body) as CallbackBody;

@@ -1,20 +1,20 @@
 import { expect, test } from 'vitest';
 import { PLATFORMS } from '../../../src/core/enums.ts';
 import {
-  platformName,
-  statusWebhookPlatformName,
-  type PlatformNames,
-  type PlatformSpelling,
+  tencentPlatformName,
+  statusCallbackPlatformName,
+  type PlatformNameSetting,
+  type PlatformNameStyle,
 } from '../../../src/tencent/platforms.ts';
 
 /** As Tencent's pages of the status query and of the status webhook list them. */
-const LISTED: Readonly<Record<PlatformSpelling, readonly string[]>> = {
+const LISTED: Readonly<Record<PlatformNameStyle, readonly string[]>> = {
   QUERY: ['iPhone', 'Android', 'Web', 'PC', 'iPad', 'Mac'],
   WEBHOOK: ['iOS', 'Android', 'Web', 'Windows', 'iPad', 'Mac', 'Linux'],
 };
 
-const named = (page: PlatformSpelling, names: PlatformNames): string[] =>
-  PLATFORMS.map((platform) => platformName(platform, page, names));
+const named = (page: PlatformNameStyle, names: PlatformNameSetting): string[] =>
+  PLATFORMS.map((platform) => tencentPlatformName(platform, page, names));
 
 test.each(['QUERY', 'WEBHOOK'] as const)(
   'as documented, the page %s has the names that it lists, and all of them',
@@ -29,8 +29,10 @@ test.each(['QUERY', 'WEBHOOK'] as const)('the setting makes both pages spell as 
 });
 
 test('an iPhone, a PC and a mini program', () => {
-  const names = (page: PlatformSpelling): string[] =>
-    (['IPHONE', 'WINDOWS', 'LINUX', 'MINI_PROGRAM'] as const).map((each) => platformName(each, page, 'DOCUMENTED'));
+  const names = (page: PlatformNameStyle): string[] =>
+    (['IPHONE', 'WINDOWS', 'LINUX', 'MINI_PROGRAM'] as const).map((each) =>
+      tencentPlatformName(each, page, 'DOCUMENTED'),
+    );
   expect(names('QUERY')).toEqual(['iPhone', 'PC', 'PC', 'Web']);
   expect(names('WEBHOOK')).toEqual(['iOS', 'Windows', 'Linux', 'Web']);
 });
@@ -40,8 +42,8 @@ test.each([
   ['WEBHOOK', 'iOS'],
   ['QUERY', 'iPhone'],
 ] as const)('the URL of the status webhook alone has its own word for an iPhone: %s', (names, iPhone) => {
-  expect(statusWebhookPlatformName('IPHONE', names)).toBe(iPhone);
+  expect(statusCallbackPlatformName('IPHONE', names)).toBe(iPhone);
   for (const platform of PLATFORMS.filter((each) => each !== 'IPHONE')) {
-    expect(statusWebhookPlatformName(platform, names)).toBe(platformName(platform, 'WEBHOOK', names));
+    expect(statusCallbackPlatformName(platform, names)).toBe(tencentPlatformName(platform, 'WEBHOOK', names));
   }
 });

@@ -280,7 +280,7 @@ describe('how it is asked', () => {
 
   test('a fault of ours is 70500, logged, counted, and told as nothing else', async () => {
     const harness = await openTencent();
-    vi.spyOn(harness.store, 'update').mockRejectedValueOnce(new Error('the secret of the disk'));
+    vi.spyOn(harness.store, 'updateUser').mockRejectedValueOnce(new Error('the secret of the disk'));
     const answer = await call(harness, KICK, { UserID: 'alice' });
     expect(answer).toEqual({ ActionStatus: 'FAIL', ErrorInfo: 'Internal server error.', ErrorCode: 70500 });
     expect(harness.logged.join('')).toContain('the secret of the disk');
@@ -302,7 +302,7 @@ describe('in bad times', () => {
   test('what cannot be written is told to try again, and is no fault', async () => {
     const harness = await openTencent();
     const full = new DomainError({ code: 'OVERLOADED', retryAfterMs: 1_000 }, 'The disk is full.');
-    vi.spyOn(harness.store, 'update').mockRejectedValueOnce(full);
+    vi.spyOn(harness.store, 'updateUser').mockRejectedValueOnce(full);
     expect(await call(harness, KICK, { UserID: 'alice' })).toEqual({
       ActionStatus: 'FAIL',
       ErrorInfo: 'The disk is full.',
@@ -313,11 +313,11 @@ describe('in bad times', () => {
 
   test('a shutdown answers what is under way', async () => {
     const harness = await openTencent();
-    const update = harness.store.update.bind(harness.store);
+    const update = harness.store.updateUser.bind(harness.store);
     let release = (): void => undefined;
     const held = new Promise<void>((resolve) => (release = resolve));
     const writing = new Promise<void>((resolve) => {
-      vi.spyOn(harness.store, 'update').mockImplementationOnce(async (...asked) => {
+      vi.spyOn(harness.store, 'updateUser').mockImplementationOnce(async (...asked) => {
         resolve();
         await held;
         return update(...asked);

@@ -1,14 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { EVENT_REASONS, PLATFORMS, type Platform } from '../../../src/core/enums.ts';
-import { STATE_CHANGES, stateChangeOf } from '../../../src/tencent/state-change.ts';
+import { STATE_CHANGE_BY_REASON, toTencentStateChange } from '../../../src/tencent/state-change.ts';
 
-const words = (change: ReturnType<typeof stateChangeOf>) =>
+const words = (change: ReturnType<typeof toTencentStateChange>) =>
   change === null ? 'nothing' : `${change.action} ${change.reason}`;
 
 describe('a heartbeat timeout', () => {
   const of = (platform: Platform, webTimeout: 'LinkClose' | 'TimeOut') =>
-    words(stateChangeOf({ reason: 'HEARTBEAT_TIMEOUT', platform }, webTimeout));
+    words(toTencentStateChange({ reason: 'HEARTBEAT_TIMEOUT', platform }, webTimeout));
 
   it.each(PLATFORMS.filter((platform) => platform !== 'WEB' && platform !== 'MINI_PROGRAM'))(
     'is a TimeOut on %s, whatever the setting',
@@ -31,8 +31,8 @@ describe('a heartbeat timeout', () => {
 it('the setting is about nothing else', () => {
   for (const reason of EVENT_REASONS.filter((each) => each !== 'HEARTBEAT_TIMEOUT')) {
     for (const platform of PLATFORMS) {
-      expect(stateChangeOf({ reason, platform }, 'TimeOut'), reason).toBe(
-        stateChangeOf({ reason, platform }, 'LinkClose'),
+      expect(toTencentStateChange({ reason, platform }, 'TimeOut'), reason).toBe(
+        toTencentStateChange({ reason, platform }, 'LinkClose'),
       );
     }
   }
@@ -47,5 +47,5 @@ it('docs/tencent.md has the same table', () => {
     .slice(2)
     .map((line) => line.split('|').map((cell) => cell.trim().replaceAll('`', '')))
     .map(([, reason, action, word]) => [reason, action === 'nothing' ? 'nothing' : `${action} ${word}`]);
-  expect(rows).toEqual(EVENT_REASONS.map((reason) => [reason, words(STATE_CHANGES[reason])]));
+  expect(rows).toEqual(EVENT_REASONS.map((reason) => [reason, words(STATE_CHANGE_BY_REASON[reason])]));
 });

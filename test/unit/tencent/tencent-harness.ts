@@ -1,14 +1,14 @@
 /** A whole server on which the drop-in is on, and a backend that knows Tencent's server API alone. */
-import { tencentApi } from '../../../src/tencent/server-api.ts';
-import { userSigTokens } from '../../../src/tencent/user-tokens.ts';
+import { createTencentApi } from '../../../src/tencent/server-api.ts';
+import { createUserSigVerifier } from '../../../src/tencent/user-tokens.ts';
 import { ServerHarness, type ServerHarnessOptions } from '../../integration/server/support/server-harness.ts';
 import { ADMIN, APP_ID, TENCENT, userSig, type Made } from './user-sigs.ts';
 
 export const openTencent = ({ settings, ...others }: ServerHarnessOptions = {}): Promise<ServerHarness> =>
   ServerHarness.open({
     ...others,
-    settings: { userTokens: [userSigTokens(TENCENT)], ...settings },
-    foreign: (porchlight) => tencentApi(porchlight, TENCENT),
+    settings: { userTokens: [createUserSigVerifier(TENCENT)], ...settings },
+    foreign: (porchlight) => createTencentApi(porchlight, TENCENT),
   });
 
 export type Answer = Readonly<Record<string, unknown>>;

@@ -1,15 +1,15 @@
 import { createHmac } from 'node:crypto';
 import { deflateSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
-import { millis } from '../../../src/core/ids.ts';
-import { looksLikeUserSig, readUserSig, type UserSig } from '../../../src/tencent/user-sig.ts';
+import { toMillis } from '../../../src/core/ids.ts';
+import { looksLikeUserSig, verifyUserSig, type UserSig } from '../../../src/tencent/user-sig.ts';
 import { APP_ID, KEY, TENCENT, pack, packText, roomSig, toLetters, unpack, userSig, type Claims } from './user-sigs.ts';
 
-const NOW = millis(Date.UTC(2026, 0, 2, 3, 4, 5, 678));
+const NOW = toMillis(Date.UTC(2026, 0, 2, 3, 4, 5, 678));
 const NOW_S = Math.floor(NOW / 1_000);
 const DAY_S = 86_400;
 
-const read = (text: string, now = NOW): ReturnType<typeof readUserSig> => readUserSig(text, TENCENT, now);
+const read = (text: string, now = NOW): ReturnType<typeof verifyUserSig> => verifyUserSig(text, TENCENT, now);
 const good = (userId: string, issuedS = NOW_S, expireS = 3_600): object => ({
   userId,
   issuedAt: issuedS * 1_000,
@@ -60,14 +60,14 @@ describe('its time', () => {
     [0, false],
     [DAY_S * 1_000, false],
   ])('%i ms after its end it is good: %s', (after, isGood) => {
-    const at = millis((NOW_S + 60) * 1_000 + after);
+    const at = toMillis((NOW_S + 60) * 1_000 + after);
     expect(read(sig, at)).toEqual(isGood ? good('alice', NOW_S, 60) : 'EXPIRED');
   });
 
   test('it may be dated five minutes ahead, as far as clocks may differ, and no more', () => {
     const dated = NOW_S * 1_000;
-    expect(read(sig, millis(dated - 300_000))).toEqual(good('alice', NOW_S, 60));
-    expect(read(sig, millis(dated - 300_001))).toBe('EARLY');
+    expect(read(sig, toMillis(dated - 300_000))).toEqual(good('alice', NOW_S, 60));
+    expect(read(sig, toMillis(dated - 300_001))).toBe('ISSUED_IN_FUTURE');
   });
 
   test('one that never was good is expired', () => {
@@ -81,11 +81,11 @@ describe('its time', () => {
 
 describe('what is not ours', () => {
   test('another key', () => {
-    expect(read(userSig('alice', { at: NOW, key: `${KEY}.` }))).toBe('UNSIGNED');
+    expect(read(userSig('alice', { at: NOW, key: `${KEY}.` }))).toBe('BAD_SIGNATURE');
   });
 
   test('another app, with our key', () => {
-    expect(read(userSig('alice', { at: NOW, appId: APP_ID + 1 }))).toBe('OTHER_APP');
+    expect(read(userSig('alice', { at: NOW, appId: APP_ID + 1 }))).toBe('WRONG_APP');
   });
 
   test.each([
@@ -94,14 +94,14 @@ describe('what is not ours', () => {
     ['TLS.expire', 3_601],
     ['TLS.userbuf', 'AAAA'],
   ])('another %s than was signed', (name, value) => {
-    expect(read(pack({ ...unpack(userSig('alice', { at: NOW })), [name]: value }))).toBe('UNSIGNED');
+    expect(read(pack({ ...unpack(userSig('alice', { at: NOW })), [name]: value }))).toBe('BAD_SIGNATURE');
   });
 
   test('the permissions of a room are signed too', () => {
     const { 'TLS.userbuf': userbuf, ...others } = unpack(roomSig('alice', 7, NOW));
     expect(userbuf).toBeTypeOf('string');
-    expect(read(pack(others))).toBe('UNSIGNED');
-    expect(read(pack({ ...others, 'TLS.userbuf': 'AAAA' }))).toBe('UNSIGNED');
+    expect(read(pack(others))).toBe('BAD_SIGNATURE');
+    expect(read(pack({ ...others, 'TLS.userbuf': 'AAAA' }))).toBe('BAD_SIGNATURE');
   });
 
   test('every bit of the signature counts', () => {
@@ -110,7 +110,7 @@ describe('what is not ours', () => {
     for (let bit = 0; bit < 256; bit++) {
       const forged = Buffer.from(signature);
       forged[bit >> 3] = (forged[bit >> 3] ?? 0) ^ (1 << (bit & 7));
-      expect(read(pack({ ...claims, 'TLS.sig': forged.toString('base64') }))).toBe('UNSIGNED');
+      expect(read(pack({ ...claims, 'TLS.sig': forged.toString('base64') }))).toBe('BAD_SIGNATURE');
     }
   });
 
@@ -176,7 +176,8 @@ describe('what is none', () => {
     ['TLS.userbuf', [7, {}, 'A\n', 'not base64!', '=A']],
     ['TLS.sig', [7, null, '', 'A'.repeat(43), `${'A'.repeat(43)}=\n`, `${'-'.repeat(43)}=`, 'A'.repeat(44)]],
   ])('%s of another kind', (name, values) => {
-    for (const value of values) expect(read(pack({ ...claims, [name]: value }))).toBeOneOf(['MALFORMED', 'UNSIGNED']);
+    for (const value of values)
+      expect(read(pack({ ...claims, [name]: value }))).toBeOneOf(['MALFORMED', 'BAD_SIGNATURE']);
     // What is not even looked at is not signed either; a signed id must be a user's all the same.
     expect(read(pack({ ...claims, [name]: { toJSON: 1 } }))).toBe('MALFORMED');
   });

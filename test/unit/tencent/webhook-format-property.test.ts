@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import type { LoggedEvent } from '../../../src/app/ports/presence-store.ts';
-import { millis, userId } from '../../../src/core/ids.ts';
+import { toMillis, parseUserId } from '../../../src/core/ids.ts';
 import { EVENT_REASONS, PLATFORMS, type EventReason } from '../../../src/core/enums.ts';
 import { anEvent } from '../webhooks/support/webhooks.ts';
 import { bodyOf, requestsFor } from './callbacks.ts';
@@ -24,16 +24,16 @@ const log = fc.array(oneEvent, { maxLength: 30 }).map((drawn) => {
     return {
       ...anEvent(at),
       changeId: `change ${change}`,
-      userId: userId(user),
+      userId: parseUserId(user),
       platform,
       reason,
       // Tells the requests apart.
-      occurredAt: millis(at),
+      occurredAt: toMillis(at),
     };
   });
 });
 
-it('each event with a word is in exactly one request, and eventsDone rises past it, up to the last', () => {
+it('each event with a word is in exactly one request, and deliveredEventCount rises past it, up to the last', () => {
   let requestsMade = 0;
   fc.assert(
     fc.property(log, (events) => {
@@ -42,13 +42,13 @@ it('each event with a word is in exactly one request, and eventsDone rises past 
       const spoken = events.filter(({ reason }) => !WITHOUT_A_WORD.includes(reason));
       expect(requests.map((request) => bodyOf(request).EventTime)).toEqual(spoken.map(({ occurredAt }) => occurredAt));
       let done = 0;
-      for (const { eventsDone, ...request } of requests) {
-        const at = bodyOf({ eventsDone, ...request }).EventTime;
+      for (const { deliveredEventCount, ...request } of requests) {
+        const at = bodyOf({ deliveredEventCount, ...request }).EventTime;
         // What is done with when this one is taken: all before it and itself, and nothing that has a word after it.
-        expect(eventsDone).toBeGreaterThan(Math.max(done, at));
-        const also = events.slice(at + 1, eventsDone).map(({ reason }) => reason);
+        expect(deliveredEventCount).toBeGreaterThan(Math.max(done, at));
+        const also = events.slice(at + 1, deliveredEventCount).map(({ reason }) => reason);
         expect(also.filter((reason) => !WITHOUT_A_WORD.includes(reason))).toEqual([]);
-        done = eventsDone;
+        done = deliveredEventCount;
       }
       expect(done).toBe(requests.length === 0 ? 0 : events.length);
     }),
@@ -63,7 +63,7 @@ it('what is left after any request was taken makes the requests that were left',
       const requests = requestsFor(events);
       if (requests.length === 0) return;
       const taken = drawn % requests.length;
-      const left = requestsFor(events.slice(requests[taken]!.eventsDone));
+      const left = requestsFor(events.slice(requests[taken]!.deliveredEventCount));
       expect(left.map(({ body }) => body)).toEqual(requests.slice(taken + 1).map(({ body }) => body));
     }),
     { numRuns: 500 },

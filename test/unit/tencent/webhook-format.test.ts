@@ -1,7 +1,7 @@
 /** The webhook format TENCENT, held against the requests that Tencent's pages describe (docs/tencent.md names them). */
 import { describe, expect, it } from 'vitest';
 import type { LoggedEvent } from '../../../src/app/ports/presence-store.ts';
-import { later, millis } from '../../../src/core/ids.ts';
+import { addMs, toMillis } from '../../../src/core/ids.ts';
 import type { Platform } from '../../../src/core/enums.ts';
 import { ALICE, BOB, AppHarness } from '../app/support/app-harness.ts';
 import { anEvent } from '../webhooks/support/webhooks.ts';
@@ -17,7 +17,7 @@ const eventOf = (changes: Partial<LoggedEvent> = {}): LoggedEvent => ({
 
 describe('a request', () => {
   it('is the login of their example, kicked devices and all', () => {
-    const login = eventOf({ occurredAt: millis(1_629_883_332_497) });
+    const login = eventOf({ occurredAt: toMillis(1_629_883_332_497) });
     const kicked = (platform: Platform) => eventOf({ reason: 'KICKED', kickedBy: 'ANDROID', platform });
     const [request, ...others] = requestsFor([login, kicked('WINDOWS'), kicked('LINUX')]);
     expect(others).toEqual([]);
@@ -25,7 +25,7 @@ describe('a request', () => {
       'https://www.example.com/?SdkAppid=1400000001&CallbackCommand=State.StateChange&contenttype=json&ClientIP=192.0.2.7&OptPlatform=Android',
     );
     expect(request!.headers).toEqual({ 'content-type': 'application/json' });
-    expect(request!.eventsDone).toBe(3);
+    expect(request!.deliveredEventCount).toBe(3);
     expect(request!.body).toBe(
       '{"CallbackCommand":"State.StateChange","EventTime":1629883332497,' +
         '"Info":{"Action":"Login","To_Account":"alice","Reason":"Register"},' +
@@ -49,7 +49,7 @@ describe('a request', () => {
       undefined,
       undefined,
     ]);
-    expect(requests.map(({ eventsDone }) => eventsDone)).toEqual([1, 3, 5, 6]);
+    expect(requests.map(({ deliveredEventCount }) => deliveredEventCount)).toEqual([1, 3, 5, 6]);
   });
 
   it('has no kicked devices where another word than Login comes first in a change', () => {
@@ -104,7 +104,9 @@ describe('a request', () => {
       eventOf({ reason: 'CUSTOM_STATUS', customStatus: 'at lunch' }),
       eventOf({ reason: 'LOGOUT' }),
     ]);
-    expect(requests.map((request) => [bodyOf(request).Info.Action, request.eventsDone])).toEqual([['Logout', 2]]);
+    expect(requests.map((request) => [bodyOf(request).Info.Action, request.deliveredEventCount])).toEqual([
+      ['Logout', 2],
+    ]);
   });
 
   it('says nothing of a custom text that was set before', () => {
@@ -129,7 +131,7 @@ describe('its signature', () => {
   });
 
   it('is of the present secret alone', () => {
-    const previousSecret = { secret: 'other', validUntil: later(NOW, 1) };
+    const previousSecret = { secret: 'other', validUntil: addMs(NOW, 1) };
     const [request] = requestsFor([eventOf()], { webhook: { secret: TOKEN, previousSecret } });
     expect(request!.url.searchParams.getAll('Sign')).toEqual([SIGN]);
   });
@@ -139,7 +141,7 @@ describe('its signature', () => {
     let at = NOW;
     const requests = requestsFor([login, login], {
       webhook: { secret: TOKEN },
-      wallClock: () => (at = later(at, 60_000)),
+      wallClock: () => (at = addMs(at, 60_000)),
     });
     expect(requests.map(({ url }) => url.searchParams.get('RequestTime'))).toEqual(['1669872172', '1669872232']);
   });
@@ -157,7 +159,7 @@ describe('a test', () => {
       EventTime: NOW,
       Info: { Action: 'Logout', To_Account: 'administrator', Reason: 'Unregister' },
     });
-    expect(request!.eventsDone).toBe(0);
+    expect(request!.deliveredEventCount).toBe(0);
   });
 
   it('is no delivery without events, which makes no request', () => {

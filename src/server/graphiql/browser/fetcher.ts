@@ -1,25 +1,30 @@
 /** How GraphiQL reaches the server: operations by POST, subscriptions by WebSocket, the schema once someone may read it. */
-import type { Introspection } from './introspection.ts';
-import { authorizationOf, type Headers, isSubscription, type Operation } from './operation.ts';
-import { type Observable, subscribeOverSocket } from './socket.ts';
-import { isPlaceholder } from './tabs.ts';
+import type { SchemaLoader } from './introspection.ts';
+import { findAuthorization, type EditorHeaders, isSubscription, type GraphiqlOperation } from './operation.ts';
+import { type ResultObservable, subscribeOverSocket } from './socket.ts';
+import { hasPlaceholder } from './tabs.ts';
 
-export type Fetcher = (operation: Operation, options?: { readonly headers?: Headers }) => Promise<unknown> | Observable;
+export type GraphiqlFetcher = (
+  operation: GraphiqlOperation,
+  options?: { readonly headers?: EditorHeaders },
+) => Promise<unknown> | ResultObservable;
 
 const PASTE_FIRST = {
   errors: [{ message: 'Nothing was sent: first replace the <…> in "Headers" of this tab by what it asks for.' }],
 };
 
 /** @param endpoint the absolute URL of GraphQL over HTTP; its socket has the same one. */
-export const createFetcher = (endpoint: string, introspection: Introspection): Fetcher => {
+export const createFetcher = (endpoint: string, introspection: SchemaLoader): GraphiqlFetcher => {
   const socketUrl = endpoint.replace(/^http/, 'ws');
   return (operation, options) => {
     const headers = options?.headers;
-    const authorization = authorizationOf(headers);
-    const missing = authorization !== undefined && isPlaceholder(authorization);
-    if (authorization !== undefined && !missing) introspection.offer(authorization);
+    const authorization = findAuthorization(headers);
+    const missing = authorization !== undefined && hasPlaceholder(authorization);
+    if (authorization !== undefined && !missing) introspection.offerCredential(authorization);
     if (operation.operationName === 'IntrospectionQuery') {
-      return introspection.run((credential) => post(endpoint, operation, { ...headers, authorization: credential }));
+      return introspection.loadSchema((credential) =>
+        post(endpoint, operation, { ...headers, authorization: credential }),
+      );
     }
     if (missing) return Promise.resolve(PASTE_FIRST);
     if (isSubscription(operation)) return subscribeOverSocket(socketUrl, operation, authorization);
@@ -27,7 +32,11 @@ export const createFetcher = (endpoint: string, introspection: Introspection): F
   };
 };
 
-const post = async (endpoint: string, operation: Operation, headers: Headers | undefined): Promise<unknown> => {
+const post = async (
+  endpoint: string,
+  operation: GraphiqlOperation,
+  headers: EditorHeaders | undefined,
+): Promise<unknown> => {
   const all = new Map(Object.entries(headers ?? {}).map(([name, value]) => [name.toLowerCase(), String(value)]));
   all.set('content-type', 'application/json');
   all.set('accept', 'application/graphql-response+json, application/json');

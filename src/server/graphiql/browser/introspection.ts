@@ -4,26 +4,26 @@
  */
 
 /** @returns the server's answer. */
-export type Ask = (authorization: string) => Promise<unknown>;
+export type IntrospectionRequest = (authorization: string) => Promise<unknown>;
 
 const hasSchema = (answer: unknown): boolean => {
   const data = typeof answer === 'object' && answer !== null && 'data' in answer ? answer.data : null;
   return typeof data === 'object' && data !== null && '__schema' in data;
 };
 
-export class Introspection {
+export class SchemaLoader {
   #candidate: string | undefined;
   #wake: (() => void)[] = [];
 
   /** A credential was seen: the headers of a tab were edited, or used. */
-  offer(authorization: string): void {
+  offerCredential(authorization: string): void {
     if (authorization === this.#candidate) return;
     this.#candidate = authorization;
     for (const wake of this.#wake.splice(0)) wake();
   }
 
   /** Resolves with a schema, and not before; errors are left for the operations that the user runs. */
-  async run(ask: Ask): Promise<unknown> {
+  async loadSchema(ask: IntrospectionRequest): Promise<unknown> {
     for (;;) {
       const tried = this.#candidate;
       if (tried !== undefined) {

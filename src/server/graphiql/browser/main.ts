@@ -1,13 +1,13 @@
 /** Starts GraphiQL in the page. Runs in the browser, behind the scripts of GraphiQL and graphql-ws. */
-import { createFetcher, type Fetcher } from './fetcher.ts';
-import { Introspection } from './introspection.ts';
-import { authorizationOf, type Headers } from './operation.ts';
-import { type KeyValues, takeRemembered } from './stored-tabs.ts';
-import { DEFAULT_HEADERS, isPlaceholder, type Tab } from './tabs.ts';
+import { createFetcher, type GraphiqlFetcher } from './fetcher.ts';
+import { SchemaLoader } from './introspection.ts';
+import { findAuthorization, type EditorHeaders } from './operation.ts';
+import { type TabStorage, takeStoredTabs } from './stored-tabs.ts';
+import { DEFAULT_HEADERS, hasPlaceholder, type GraphiqlTab } from './tabs.ts';
 
 declare const location: { readonly origin: string; readonly pathname: string };
 declare const document: { querySelector(selector: string): object | null };
-declare const sessionStorage: KeyValues;
+declare const sessionStorage: TabStorage;
 declare const self: {
   MonacoEnvironment?: { readonly globalAPI: false; getWorkerUrl(module: string, label: string): string };
 };
@@ -17,9 +17,9 @@ declare const YogaGraphiQL: { renderYogaGraphiQL(root: object | null, options: O
 interface Options {
   readonly title: string;
   readonly logo: string;
-  readonly fetcher: Fetcher;
-  readonly storage: KeyValues;
-  readonly defaultTabs: readonly Tab[];
+  readonly fetcher: GraphiqlFetcher;
+  readonly storage: TabStorage;
+  readonly defaultTabs: readonly GraphiqlTab[];
   readonly headers: string;
   readonly initialQuery: string;
   readonly initialVariables: string;
@@ -33,20 +33,20 @@ interface Options {
 /** How long the headers rest before they are tried: a token may be typed. */
 const PAUSE_MS = 400;
 
-const introspection = new Introspection();
+const introspection = new SchemaLoader();
 
 let pause: ReturnType<typeof setTimeout> | undefined;
 const onEditHeaders = (text: string): void => {
   clearTimeout(pause);
   pause = setTimeout(() => {
     const authorization = authorizationIn(text);
-    if (authorization !== undefined && !isPlaceholder(authorization)) introspection.offer(authorization);
+    if (authorization !== undefined && !hasPlaceholder(authorization)) introspection.offerCredential(authorization);
   }, PAUSE_MS);
 };
 
 const authorizationIn = (text: string): string | undefined => {
   try {
-    return authorizationOf(JSON.parse(text) as Headers);
+    return findAuthorization(JSON.parse(text) as EditorHeaders);
   } catch {
     // Half typed.
     return undefined;
@@ -58,7 +58,7 @@ self.MonacoEnvironment = {
   getWorkerUrl: (_module, label) => new URL(`${label}.worker.js`, import.meta.url).href,
 };
 
-const { tabs, shouldPersistHeaders } = takeRemembered(sessionStorage);
+const { tabs, shouldPersistHeaders } = takeStoredTabs(sessionStorage);
 const [first] = tabs;
 
 YogaGraphiQL.renderYogaGraphiQL(document.querySelector('#root'), {

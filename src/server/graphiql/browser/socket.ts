@@ -1,16 +1,16 @@
 /** Subscriptions of GraphiQL: each has a WebSocket of its own, for as long as it runs. */
 import type { Client, ClientOptions } from 'graphql-ws';
-import type { Operation } from './operation.ts';
+import type { GraphiqlOperation } from './operation.ts';
 
 /** From graphql-ws's script, which the page loads before this one. */
 declare const graphqlWs: { createClient(options: ClientOptions): Client };
 
 /** As much of an observable as GraphiQL uses. */
-export interface Observable {
-  subscribe(sink: Sink): { unsubscribe(): void };
+export interface ResultObservable {
+  subscribe(sink: ResultObserver): { unsubscribe(): void };
 }
 
-interface Sink {
+interface ResultObserver {
   next(value: unknown): void;
   error(error: unknown): void;
   complete(): void;
@@ -25,9 +25,9 @@ const SHOWN = 50;
  */
 export const subscribeOverSocket = (
   url: string,
-  operation: Operation,
+  operation: GraphiqlOperation,
   authorization: string | undefined,
-): Observable => ({
+): ResultObservable => ({
   subscribe: (sink) => {
     const messages: unknown[] = [];
     let received = 0;

@@ -2,16 +2,16 @@
  * What a reload finds again: the user's queries and variables, in this browser tab only (session storage), so that two
  * of them may be two users. Headers hold secrets: they are kept only if the user says so in GraphiQL's settings.
  */
-import { DEFAULT_HEADERS, READY_TABS, type Tab } from './tabs.ts';
+import { DEFAULT_HEADERS, DEFAULT_TABS, type GraphiqlTab } from './tabs.ts';
 
 /** As much of the browser's Storage as is used here. */
-export interface KeyValues {
+export interface TabStorage {
   getItem(key: string): string | null;
   removeItem(key: string): void;
 }
 
-export interface Remembered {
-  readonly tabs: readonly [Tab, ...Tab[]];
+export interface StoredTabs {
+  readonly tabs: readonly [GraphiqlTab, ...GraphiqlTab[]];
   readonly shouldPersistHeaders: boolean;
 }
 
@@ -23,16 +23,18 @@ const EDITORS = ['graphiql:query', 'graphiql:variables', 'graphiql:headers'];
  * Takes the tabs out of the storage. GraphiQL gets them as the ones to begin with: restored by itself, it would show
  * tabs without the hints in their headers, and add one whenever its two memories differ.
  */
-export const takeRemembered = (storage: KeyValues): Remembered => {
+export const takeStoredTabs = (storage: TabStorage): StoredTabs => {
   const shouldPersistHeaders = storage.getItem('graphiql:shouldPersistHeaders') === 'true';
   const [first, ...others] = storedTabs(storage.getItem(TABS), shouldPersistHeaders);
   for (const key of [TABS, ...EDITORS]) storage.removeItem(key);
-  return { shouldPersistHeaders, tabs: first === undefined ? READY_TABS : [first, ...others] };
+  return { shouldPersistHeaders, tabs: first === undefined ? DEFAULT_TABS : [first, ...others] };
 };
 
-const storedTabs = (text: string | null, withHeaders: boolean): readonly Tab[] => {
+const storedTabs = (text: string | null, withHeaders: boolean): readonly GraphiqlTab[] => {
   try {
-    const { tabs } = JSON.parse(text ?? '{}') as { tabs?: readonly Partial<Record<keyof Tab, string | null>>[] };
+    const { tabs } = JSON.parse(text ?? '{}') as {
+      tabs?: readonly Partial<Record<keyof GraphiqlTab, string | null>>[];
+    };
     return (tabs ?? []).map(({ query, variables, headers }) => ({
       query: query ?? '',
       variables: variables ?? '',
@@ -46,6 +48,6 @@ const storedTabs = (text: string | null, withHeaders: boolean): readonly Tab[] =
 
 /** The hint of the ready tab that runs the same operation. */
 const hintFor = (query: string): string =>
-  READY_TABS.find((tab) => nameOf(tab.query) === nameOf(query))?.headers ?? DEFAULT_HEADERS;
+  DEFAULT_TABS.find((tab) => nameOf(tab.query) === nameOf(query))?.headers ?? DEFAULT_HEADERS;
 
 const nameOf = (query: string): string | undefined => /^(?:query|mutation|subscription)\s+(\w+)/m.exec(query)?.[1];

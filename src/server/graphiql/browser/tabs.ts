@@ -1,7 +1,7 @@
 /** The tabs that GraphiQL opens with: the main job from the first login to the event feed, explained where it is done. */
 
 /** A tab as GraphiQL takes it; variables and headers are JSON in text. */
-export interface Tab {
+export interface GraphiqlTab {
   readonly query: string;
   readonly variables: string;
   readonly headers: string;
@@ -10,7 +10,7 @@ export interface Tab {
 /** What stands between these is for the user to replace, and is never sent. */
 const PLACEHOLDER = /<[^>]*>/;
 
-export const isPlaceholder = (authorization: string): boolean => PLACEHOLDER.test(authorization);
+export const hasPlaceholder = (authorization: string): boolean => PLACEHOLDER.test(authorization);
 
 const bearer = (what: string): string => JSON.stringify({ authorization: `Bearer <paste: ${what}>` }, null, 2);
 
@@ -19,7 +19,7 @@ export const DEFAULT_HEADERS = bearer('a token or an API key');
 
 const json = (value: unknown): string => JSON.stringify(value, null, 2);
 
-const logIn: Tab = {
+const logIn: GraphiqlTab = {
   headers: bearer('npx porchlight token --user alice'),
   variables: json({ input: { platform: 'ANDROID', deviceId: 'phone' } }),
   query: `# 1. Log in: alice has a session, and is ONLINE.
@@ -57,7 +57,7 @@ mutation LogIn($input: LoginInput!) {
 `,
 };
 
-const beat: Tab = {
+const beat: GraphiqlTab = {
   headers: bearer('the sessionToken that LogIn returned'),
   variables: json({ input: { appState: 'FOREGROUND' } }),
   query: `# 2. Beat: a sign of life.
@@ -89,7 +89,7 @@ mutation Beat($input: HeartbeatInput) {
 `,
 };
 
-const watchTwoUsers: Tab = {
+const watchTwoUsers: GraphiqlTab = {
   headers: bearer('npx porchlight token --user bob'),
   variables: json({ userIds: ['alice', 'bob'] }),
   query: `# 3. Watch two users: first the present status of
@@ -120,7 +120,7 @@ subscription WatchTwoUsers($userIds: [ID!]!) {
 `,
 };
 
-const followTheFeed: Tab = {
+const followTheFeed: GraphiqlTab = {
   headers: bearer('the API key in data/api-key'),
   variables: json({ after: null }),
   query: `# 4. Follow the feed, as a backend: every event of
@@ -151,7 +151,7 @@ subscription FollowTheFeed($after: Cursor) {
 `,
 };
 
-const askForStatus: Tab = {
+const askForStatus: GraphiqlTab = {
   headers: bearer('npx porchlight token --user bob'),
   variables: json({ userIds: ['alice', 'bob'] }),
   query: `# 5. Ask: up to 500 users at once, in the order
@@ -172,4 +172,10 @@ query AskForStatus($userIds: [ID!]!) {
 `,
 };
 
-export const READY_TABS: readonly [Tab, ...Tab[]] = [logIn, beat, watchTwoUsers, followTheFeed, askForStatus];
+export const DEFAULT_TABS: readonly [GraphiqlTab, ...GraphiqlTab[]] = [
+  logIn,
+  beat,
+  watchTwoUsers,
+  followTheFeed,
+  askForStatus,
+];

@@ -2,7 +2,7 @@
  * Packed sessions in transit from their reader, possibly another thread, to the user table. A chunk holds many
  * sessions in one buffer, each after its user id and its deadline.
  */
-import { computeTimeoutDeadline } from '../../../core/deadlines.ts';
+import { computeSessionDeadline } from '../../../core/deadlines.ts';
 import type { Millis, UserId } from '../../../core/ids.ts';
 import type { Timings } from '../../../core/policy.ts';
 import type { SessionRecord } from '../../../core/records.ts';
@@ -40,7 +40,7 @@ export function* packSessions(sessions: Iterable<UserSession>, chunkBytes = CHUN
   const finishChunk = (): SessionChunk => ({ bytes: writer.writtenBytes(), sharedTimings: [...codec.sharedTimings] });
   for (const { userId, session } of sessions) {
     writer.writeText(userId);
-    writer.writeNumber(computeTimeoutDeadline(session).at, 0);
+    writer.writeNumber(computeSessionDeadline(session).at, 0);
     codec.encodeSession(writer, session);
     if (writer.position < chunkBytes) continue;
     yield finishChunk();

@@ -2,7 +2,7 @@ import { createServer, request, type IncomingHttpHeaders, type Server } from 'no
 import type { AddressInfo } from 'node:net';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { graphiqlHandler } from '../../../../src/server/graphiql/handler.ts';
+import { createGraphiqlHandler } from '../../../../src/server/graphiql/handler.ts';
 
 interface Answer {
   readonly status: number | undefined;
@@ -16,7 +16,7 @@ const failures: unknown[] = [];
 
 let server: Server;
 beforeAll(async () => {
-  const handle = graphiqlHandler((error) => failures.push(error));
+  const handle = createGraphiqlHandler((error) => failures.push(error));
   server = createServer((incoming, response) => {
     if (!handle(incoming, response)) response.writeHead(NOT_GRAPHIQL).end();
   });

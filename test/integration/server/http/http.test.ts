@@ -132,7 +132,7 @@ describe('an operation', () => {
       expect(await wire.next()).toMatchObject({ type: 'next', id, payload: { errors: [{ message }] } });
       expect(await wire.next()).toEqual({ type: 'complete', id });
     }
-    expect(await harness.webhooks.store.webhooks()).toEqual([]);
+    expect(await harness.webhooks.store.listWebhooks()).toEqual([]);
     expect(harness.logged.join('')).not.toContain('of my own');
   });
 
@@ -147,7 +147,7 @@ describe('an operation', () => {
 
   test('that fails by our fault says nothing of it; the log does', async () => {
     const harness = await ServerHarness.open();
-    vi.spyOn(harness.store, 'counts').mockImplementation(() => {
+    vi.spyOn(harness.store, 'getPresenceCounts').mockImplementation(() => {
       throw new Error('no such table: secrets');
     });
     const reply = await harness.post('{ stats { sockets } policy { pushOnlineExpiryMs } }');
@@ -165,7 +165,7 @@ describe('an operation', () => {
   test('whose sender cannot be known by our fault says nothing of it either', async () => {
     const harness = await ServerHarness.open();
     const { token } = await harness.login('alice');
-    vi.spyOn(harness.store, 'read').mockRejectedValue(new Error('disk on fire'));
+    vi.spyOn(harness.store, 'readUsers').mockRejectedValue(new Error('disk on fire'));
     const reply = await harness.post('{ me { id } }', token, {}, { accept: 'application/graphql-response+json' });
     expect(reply.status).toBe(500);
     expect(reply.body).toEqual({

@@ -18,7 +18,7 @@ export const expectStillWell = async (harness: ServerHarness): Promise<void> => 
     logout: { userStatus: { status: 'OFFLINE' } },
   });
   await wire.closed;
-  await expect.poll(() => harness.porchlight.links.count).toBe(0);
+  await expect.poll(() => harness.porchlight.socketRegistry.openSocketCount).toBe(0);
   expect(faultsOf(harness)).toEqual([]);
 };
 

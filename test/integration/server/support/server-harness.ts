@@ -2,23 +2,23 @@
 import { createHash, createSecretKey } from 'node:crypto';
 import { SignJWT } from 'jose';
 import { onTestFinished } from 'vitest';
-import type { ForeignApi } from '../../../../src/app/ports/external-api.ts';
-import { createPorchlight, type Application } from '../../../../src/app/application.ts';
-import { Sweeper } from '../../../../src/app/presence/timeout-sweeper.ts';
-import { millis, type Millis } from '../../../../src/core/ids.ts';
-import { seedPolicy, type PolicySeed } from '../../../../src/core/policy.ts';
+import type { ExternalApi } from '../../../../src/app/ports/external-api.ts';
+import { createApplication, type Application } from '../../../../src/app/application.ts';
+import { TimeoutSweeper } from '../../../../src/app/presence/timeout-sweeper.ts';
+import { toMillis, type Millis } from '../../../../src/core/ids.ts';
+import { createPolicyFromSeed, type PolicySeed } from '../../../../src/core/policy.ts';
 import type { Visibility } from '../../../../src/core/visibility.ts';
-import { createLog } from '../../../../src/log/log.ts';
-import { userNames } from '../../../../src/log/user-pseudonyms.ts';
-import { DoorCounts } from '../../../../src/server/metrics/counters.ts';
-import { metricsHandler } from '../../../../src/server/metrics/metrics-handler.ts';
+import { createLogger } from '../../../../src/log/log.ts';
+import { createUserPseudonymizer } from '../../../../src/log/user-pseudonyms.ts';
+import { ServerCounters } from '../../../../src/server/metrics/counters.ts';
+import { createMetricsHandler } from '../../../../src/server/metrics/metrics-handler.ts';
 import { createMetrics } from '../../../../src/server/metrics/metrics.ts';
-import type { SocketLimits } from '../../../../src/server/websocket/connection-settings.ts';
-import type { DoorLimits } from '../../../../src/server/limits/limit-settings.ts';
+import type { ConnectionSettings } from '../../../../src/server/websocket/connection-settings.ts';
+import type { LimitSettings } from '../../../../src/server/limits/limit-settings.ts';
 import type { PageHandler } from '../../../../src/server/http/router.ts';
-import { Port, type HttpTimes } from '../../../../src/server/http/listener.ts';
+import { HttpListener, type HttpTimeouts } from '../../../../src/server/http/listener.ts';
 import { createServer, type PorchlightServer, type ServerSettings } from '../../../../src/server/server.ts';
-import { credentials } from '../../../../src/server/auth/session-token.ts';
+import { credentialFactory } from '../../../../src/server/auth/session-token.ts';
 import { WebhookEngine } from '../../../../src/webhooks/delivery/engine.ts';
 import { RETRY_FOR_MS, webhookParts, type TestParts } from '../../../unit/app/webhooks/webhook-parts.ts';
 import { MemoryStore } from '../../../contract/memory-store.ts';
@@ -36,8 +36,8 @@ export interface ServerHarnessOptions {
   readonly settings?: Partial<ServerSettings>;
   readonly policy?: PolicySeed;
   readonly visibility?: Visibility;
-  readonly limits?: Partial<SocketLimits>;
-  readonly httpTimes?: Partial<HttpTimes>;
+  readonly limits?: Partial<ConnectionSettings>;
+  readonly httpTimes?: Partial<HttpTimeouts>;
   /** Where it listens. */
   readonly at?: Partial<{ readonly host: string; readonly port: number }>;
   readonly graphiql?: PageHandler;
@@ -46,7 +46,7 @@ export interface ServerHarnessOptions {
   /** Whether there is /metrics; left out, there is. */
   readonly metrics?: boolean;
   /** Another product's API over it. */
-  readonly foreign?: (porchlight: Application) => ForeignApi;
+  readonly foreign?: (porchlight: Application) => ExternalApi;
   /** For how long a webhook's deliveries are tried again. */
   readonly retryForMs?: number;
   /** See the reference store. */
@@ -78,7 +78,7 @@ export class ServerHarness {
   /** What was logged, as text. */
   readonly logged: string[];
   readonly #clock: ShiftedClock;
-  readonly #sweeper: Sweeper;
+  readonly #sweeper: TimeoutSweeper;
 
   private constructor(parts: {
     url: string;
@@ -89,7 +89,7 @@ export class ServerHarness {
     server: PorchlightServer;
     logged: string[];
     clock: ShiftedClock;
-    sweeper: Sweeper;
+    sweeper: TimeoutSweeper;
   }) {
     this.url = `http://${parts.url}`;
     this.socketUrl = `ws://${parts.url}/graphql`;
@@ -121,53 +121,58 @@ export class ServerHarness {
     const clock = new ShiftedClock();
     const store = new MemoryStore({
       clock: clock.now,
-      policySeed: seedPolicy(policy ?? {}),
+      policySeed: createPolicyFromSeed(policy ?? {}),
       eventRetentionMs: 30 * 86_400_000,
       ...(beforeCommit === undefined ? {} : { beforeCommit }),
     });
     const webhooks = webhookParts(clock.now);
-    const porchlight = createPorchlight(store, credentials, visibility ?? 'everyone', webhooks);
-    const sweeper = new Sweeper(store, porchlight.tracker, (_user, error) => {
+    const porchlight = createApplication(store, credentialFactory, visibility ?? 'everyone', webhooks);
+    const sweeper = new TimeoutSweeper(store, porchlight.tracker, (_user, error) => {
       throw error;
     });
     const logged: string[] = [];
-    const counts = new DoorCounts();
+    const counts = new ServerCounters();
     const engine = new WebhookEngine(
-      { store, webhooks: webhooks.store, courier: webhooks.courier },
+      { store, webhooks: webhooks.store, sender: webhooks.sender },
       {
         retryForMs,
         onWarning: (error) => {
           throw error;
         },
-        onNews: () => undefined,
+        onStateChange: () => undefined,
       },
     );
     const measured = createMetrics({
-      porchlight,
-      counts,
+      application: porchlight,
+      counters: counts,
       sweeper,
       storage: null,
-      webhooks: () => engine.figures(),
+      webhooks: () => engine.collectStats(),
       maxSockets: 1_000,
       version: '1.2.3',
     });
     const access = { apiKeys: SETTINGS.apiKeys, metricsToken: sha256(METRICS_TOKEN) };
-    const log = createLog('debug', { write: (line) => void logged.push(line) });
+    const log = createLogger('debug', { write: (line) => void logged.push(line) });
     const all = { ...SETTINGS, ...settings };
-    const port = new Port({ settings: { ...all, ...ADDRESS, ...at }, counts, log, httpTimes });
-    const server = createServer({
-      porchlight,
-      settings: all,
-      port,
+    const port = new HttpListener({
+      settings: { ...all, ...ADDRESS, ...at },
+      counters: counts,
       log,
-      nameOf: userNames(false),
+      timeouts: httpTimes,
+    });
+    const server = createServer({
+      application: porchlight,
+      settings: all,
+      listener: port,
+      log,
+      pseudonymOf: createUserPseudonymizer(false),
       ...(graphiql === undefined ? {} : { graphiql }),
-      foreign: foreign?.(porchlight),
-      ...(metrics ? { metrics: metricsHandler(measured, access) } : {}),
-      ...(limits === undefined ? {} : { socketLimits: limits }),
+      externalApi: foreign?.(porchlight),
+      ...(metrics ? { metrics: createMetricsHandler(measured, access) } : {}),
+      ...(limits === undefined ? {} : { connectionSettings: limits }),
       pipelineLimits: { compileAfter },
     });
-    server.open();
+    server.acceptRequests();
     const address = await port.listen();
     onTestFinished(async () => {
       await Promise.all([engine.close(), server.close()]);
@@ -197,7 +202,7 @@ export class ServerHarness {
   /** Time passes, and whatever is due happens. */
   async pass(ms: number): Promise<void> {
     this.#clock.shift(ms);
-    await this.#sweeper.tick();
+    await this.#sweeper.sweep();
   }
 
   /** A JWT as the app's backend makes it. `claims` replaces what is there; undefined takes it out. */
@@ -264,7 +269,7 @@ export class ServerHarness {
 export const LOGIN = 'mutation ($input: LoginInput!) { login(input: $input) { session { id } sessionToken } }';
 
 /** As nobody sets them: tests of limits lay their own over them. */
-export const LIMITS: DoorLimits = {
+export const LIMITS: LimitSettings = {
   maxSockets: 200_000,
   maxSocketsPerUser: 100,
   maxSocketsPerAddress: 25_000,
@@ -295,7 +300,7 @@ const SETTINGS: ServerSettings = {
 class ShiftedClock {
   #shift = 0;
 
-  readonly now = (): Millis => millis(Math.floor(Date.now() + this.#shift));
+  readonly now = (): Millis => toMillis(Math.floor(Date.now() + this.#shift));
 
   shift(ms: number): void {
     this.#shift += ms;

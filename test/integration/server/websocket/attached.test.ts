@@ -25,7 +25,7 @@ const attachedOf = async (harness: ServerHarness, user: string): Promise<boolean
 
 /** Waits until the server knows that so many sockets are open. */
 const untilSockets = (harness: ServerHarness, count: number) =>
-  expect.poll(() => harness.porchlight.links.count).toBe(count);
+  expect.poll(() => harness.porchlight.socketRegistry.openSocketCount).toBe(count);
 const untilReason = (harness: ServerHarness, user: string, reason: string) =>
   expect.poll(async () => (await harness.reasons(user)).at(-1)).toBe(reason);
 
@@ -44,7 +44,7 @@ describe('a session’s socket', () => {
     await untilReason(harness, 'alice', 'DISCONNECT');
     expect(await harness.status('alice')).toBe('PUSH_ONLINE');
     expect(await attachedOf(harness, 'alice')).toEqual([false]);
-    expect(harness.porchlight.links.count).toBe(0);
+    expect(harness.porchlight.socketRegistry.openSocketCount).toBe(0);
   });
 
   test.each<[string, (wire: TestSocket) => void]>([
@@ -131,7 +131,7 @@ describe('a session’s socket', () => {
   test('that is gone before it is attached is detached nevertheless', async () => {
     const harness = await ServerHarness.open();
     const { token } = await harness.login('alice', 'IPHONE');
-    const update = vi.spyOn(harness.store, 'update');
+    const update = vi.spyOn(harness.store, 'updateUser');
     const attaching = new Promise<void>((resolve) => {
       update.mockImplementationOnce(async (...args) => {
         update.mockRestore();
@@ -139,7 +139,7 @@ describe('a session’s socket', () => {
         wire.reset();
         // The store takes its time, and the close is seen meanwhile.
         await untilSockets(harness, 0);
-        return harness.store.update(...args);
+        return harness.store.updateUser(...args);
       });
     });
     const wire = new TestSocket(harness.socketUrl);
@@ -185,7 +185,7 @@ describe('signs of life', () => {
     // The server reads in order: when it knows of the close it has seen the pong.
     wire.ws.close();
     await untilReason(harness, 'alice', 'DISCONNECT');
-    const [alice] = await harness.store.read(['alice' as never]);
+    const [alice] = await harness.store.readUsers(['alice' as never]);
     const [session] = alice?.sessions ?? [];
     expect(session?.lastSeenAt).toBeLessThan((session?.loggedInAt ?? 0) + 390_000);
   });
@@ -198,7 +198,7 @@ describe('signs of life', () => {
     const harness = await ServerHarness.open();
     const { token } = await harness.login('alice', 'IPHONE');
     const wire = await TestSocket.as(harness.socketUrl, token);
-    const update = vi.spyOn(harness.store, 'update');
+    const update = vi.spyOn(harness.store, 'updateUser');
     await wire.ask(query);
     expect(update).toHaveBeenCalledTimes(1);
   });
@@ -244,7 +244,7 @@ describe('signs of life', () => {
     const harness = await ServerHarness.open();
     const { token } = await harness.login('alice', 'IPHONE');
     const wire = await TestSocket.as(harness.socketUrl, token);
-    const life = vi.spyOn(harness.porchlight.tracker, 'life');
+    const life = vi.spyOn(harness.porchlight.tracker, 'recordActivity');
     await harness.pass(390_000);
     for (let count = 0; count < 200; count++) wire.ws.ping();
     await wire.roundTrip();

@@ -54,10 +54,10 @@ describe('a session that ends', () => {
     const wire = await TestSocket.as(harness.socketUrl, token);
     let answer: (() => void) | undefined;
     const asked = new Promise<void>((resolve) => {
-      vi.spyOn(harness.store, 'read').mockImplementationOnce(async (ids) => {
+      vi.spyOn(harness.store, 'readUsers').mockImplementationOnce(async (ids) => {
         resolve();
         await new Promise<void>((go) => (answer = go));
-        return harness.store.read(ids);
+        return harness.store.readUsers(ids);
       });
     });
     const slow = wire.subscribe('{ userStatus(userId: "bob") { status } }');
@@ -71,10 +71,10 @@ describe('a session that ends', () => {
   });
 
   test('does not wait for ever for what it still has to say', async () => {
-    const harness = await ServerHarness.open({ limits: { drainMs: 50 } });
+    const harness = await ServerHarness.open({ limits: { drainTimeoutMs: 50 } });
     const { token } = await harness.login('alice', 'WEB');
     const wire = await TestSocket.as(harness.socketUrl, token);
-    vi.spyOn(harness.store, 'read').mockReturnValueOnce(new Promise(() => undefined));
+    vi.spyOn(harness.store, 'readUsers').mockReturnValueOnce(new Promise(() => undefined));
     wire.subscribe('{ userStatus(userId: "bob") { status } }');
     await wire.roundTrip();
     await harness.post(END, API_KEY, { input: { userId: 'alice' } });
@@ -82,12 +82,12 @@ describe('a session that ends', () => {
   });
 
   test('does not wait for ever for a client that answers no close', async () => {
-    const harness = await ServerHarness.open({ limits: { closeMs: 50 } });
+    const harness = await ServerHarness.open({ limits: { closeTimeoutMs: 50 } });
     const { token } = await harness.login('alice', 'WEB');
     const wire = await TestSocket.as(harness.socketUrl, token);
     wire.tcp.pause();
     await harness.post(END, API_KEY, { input: { userId: 'alice' } });
-    await expect.poll(() => harness.porchlight.links.count).toBe(0);
+    await expect.poll(() => harness.porchlight.socketRegistry.openSocketCount).toBe(0);
   });
 });
 
@@ -117,7 +117,7 @@ describe('a JWT’s socket', () => {
     );
     expect(await wire.closed).toEqual({ code: 4413, reason: 'The token has expired' });
     expect(harness.now).toBeGreaterThanOrEqual(exp * 1_000);
-    await expect.poll(() => harness.porchlight.links.count).toBe(1);
+    await expect.poll(() => harness.porchlight.socketRegistry.openSocketCount).toBe(1);
     expect(await harness.reasons('alice')).toEqual(['LOGIN']);
     expect(lasting.ws.readyState).toBe(lasting.ws.OPEN);
   });
@@ -129,7 +129,7 @@ describe('a JWT’s socket', () => {
     const { sessionToken } = reply.payload?.['data']?.['login'] as unknown as { sessionToken: string };
     const own = await TestSocket.as(harness.socketUrl, sessionToken);
     expect((await wire.closed).code).toBe(4413);
-    await expect.poll(() => harness.porchlight.links.count).toBe(1);
+    await expect.poll(() => harness.porchlight.socketRegistry.openSocketCount).toBe(1);
     const beat = await harness.post('mutation { heartbeat { session { status attached } } }', sessionToken);
     expect(beat.body.data).toEqual({ heartbeat: { session: { status: 'ONLINE', attached: true } } });
     expect((await own.ask('{ me { status } }')).payload?.['data']).toEqual({ me: { status: 'ONLINE' } });
@@ -163,9 +163,9 @@ describe('a JWT’s socket', () => {
   test('that was revoked while it was let in is not let in', async () => {
     const harness = await ServerHarness.open();
     const jwt = await harness.jwt('alice');
-    const read = vi.spyOn(harness.store, 'read');
+    const read = vi.spyOn(harness.store, 'readUsers');
     read.mockImplementationOnce(async (ids) => {
-      const before = await harness.store.read(ids);
+      const before = await harness.store.readUsers(ids);
       await harness.porchlight.tracker.endSessions('alice' as never, { platform: null, sessionId: null }, true);
       return before;
     });
@@ -202,7 +202,7 @@ describe('a backend', () => {
   test('that reads more slowly than events happen is closed with 4411', async () => {
     const harness = await ServerHarness.open();
     const wire = await TestSocket.as(harness.socketUrl, API_KEY);
-    const follow = vi.spyOn(harness.porchlight.feed, 'follow');
+    const follow = vi.spyOn(harness.porchlight.eventFeed, 'subscribe');
     wire.subscribe('subscription { presenceEvents { reason } }');
     await wire.roundTrip();
     follow.mock.calls[0]?.[1]();

@@ -9,7 +9,7 @@ test('a name that was taken back may be used again, and what it stood for before
   const harness = await ServerHarness.open();
   const wire = await TestSocket.as(harness.socketUrl, API_KEY);
   let answer = (): void => undefined;
-  const read = vi.spyOn(harness.store, 'read');
+  const read = vi.spyOn(harness.store, 'readUsers');
   read.mockImplementationOnce(async () => {
     await new Promise<void>((resolve) => {
       answer = resolve;
@@ -33,7 +33,7 @@ test('a subscription taken back before its present has come is told nothing, and
   const harness = await ServerHarness.open();
   const wire = await TestSocket.as(harness.socketUrl, API_KEY);
   let answer = (): void => undefined;
-  vi.spyOn(harness.store, 'read').mockImplementationOnce(async () => {
+  vi.spyOn(harness.store, 'readUsers').mockImplementationOnce(async () => {
     await new Promise<void>((resolve) => {
       answer = resolve;
     });
@@ -41,10 +41,10 @@ test('a subscription taken back before its present has come is told nothing, and
   });
   const id = wire.subscribe('subscription { statusChanges(userIds: ["alice"]) { status } }');
   await wire.roundTrip();
-  expect(harness.porchlight.watchers.watchedUsers).toBe(1);
+  expect(harness.porchlight.statusWatchers.watchedUserCount).toBe(1);
   wire.send({ type: 'complete', id });
   await wire.roundTrip();
-  expect(harness.porchlight.watchers.watchedUsers).toBe(0);
+  expect(harness.porchlight.statusWatchers.watchedUserCount).toBe(0);
   answer();
   await harness.login('alice');
   await wire.roundTrip();

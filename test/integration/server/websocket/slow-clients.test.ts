@@ -2,11 +2,11 @@
 import { connect, type Socket } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import type { DoorLimits } from '../../../../src/server/limits/limit-settings.ts';
+import type { LimitSettings } from '../../../../src/server/limits/limit-settings.ts';
 import { API_KEY, ServerHarness, LIMITS } from '../support/server-harness.ts';
 import { TestSocket } from '../support/wire.ts';
 
-const open = (limits: Partial<DoorLimits>): Promise<ServerHarness> =>
+const open = (limits: Partial<LimitSettings>): Promise<ServerHarness> =>
   ServerHarness.open({ settings: { limits: { ...LIMITS, ...limits } } });
 
 /** A connection that says what it is told to, and nothing else. */
@@ -67,7 +67,7 @@ describe('a request that never ends is cut off with 408, while others are served
     for (const line of lines) say(line);
     expect((await harness.post('{ __typename }')).status).toBe(200);
     await Promise.all(lines.map(({ closed }) => closed));
-    await expect.poll(() => harness.server.connections.open).toBeLessThanOrEqual(1);
+    await expect.poll(() => harness.server.connections.openCount).toBeLessThanOrEqual(1);
     expect((await harness.post('{ __typename }')).status).toBe(200);
   });
 });
@@ -89,12 +89,12 @@ test('who does not read an answer is not waited for', async () => {
     query: `query ($ids: [ID!]!) { userStatuses(userIds: $ids) { ${many} } }`,
     variables: { ids: Array.from({ length: 500 }, () => 'alice') },
   });
-  const before = harness.server.connections.open;
+  const before = harness.server.connections.openCount;
   const line = new Line(harness);
   line.socket.pause();
   line.socket.write(`${head(`Content-Length: ${body.length}`)}\r\n\r\n${body}`);
-  await expect.poll(() => harness.server.connections.open).toBe(before + 1);
-  const cutOff = () => harness.server.connections.open <= before;
+  await expect.poll(() => harness.server.connections.openCount).toBe(before + 1);
+  const cutOff = () => harness.server.connections.openCount <= before;
   await expect.poll(cutOff, { timeout: 10_000 }).toBe(true);
   line.socket.resume();
   await line.closed;
@@ -105,42 +105,42 @@ describe('connections that are no sockets', () => {
   test('are at most so many from one address; another one is served', async () => {
     const harness = await open({ maxSocketsPerAddress: 1 });
     const lines = Array.from({ length: 256 }, () => new Line(harness));
-    await expect.poll(() => harness.server.connections.open).toBe(256);
+    await expect.poll(() => harness.server.connections.openCount).toBe(256);
     const [first] = lines;
     await new Line(harness).closed;
-    expect(harness.server.refusals.connections).toBe(1);
+    expect(harness.server.rejections.connections).toBe(1);
     const other = new Line(harness, '127.0.0.2');
     other.socket.write('GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
     await other.closed;
     expect(other.heard).toMatch(/^HTTP\/1\.1 200 /);
     first?.socket.destroy();
-    await expect.poll(() => harness.server.connections.open).toBe(255);
+    await expect.poll(() => harness.server.connections.openCount).toBe(255);
     expect((await harness.post('{ __typename }')).status).toBe(200);
   });
 
   test('are at most so many in all: the one that has waited longest makes room', async () => {
     const harness = await open({ maxSockets: 10, maxSocketsPerAddress: 0 });
     const kept = new Line(harness);
-    await expect.poll(() => harness.server.connections.open).toBe(1);
+    await expect.poll(() => harness.server.connections.openCount).toBe(1);
     const lines = Array.from({ length: 255 }, () => new Line(harness));
-    await expect.poll(() => harness.server.connections.open).toBe(256);
+    await expect.poll(() => harness.server.connections.openCount).toBe(256);
     // It asks, so it has waited for less long than all others.
     kept.socket.write('GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n');
     await expect.poll(() => kept.heard).toMatch(/^HTTP\/1\.1 200 /);
     expect((await harness.post('{ __typename }')).status).toBe(200);
     await expect.poll(() => lines.filter(({ socket }) => socket.destroyed).length).toBe(1);
     expect(kept.socket.destroyed).toBe(false);
-    expect(harness.server.connections.open).toBe(256);
-    expect(harness.server.refusals.connections).toBe(1);
+    expect(harness.server.connections.openCount).toBe(256);
+    expect(harness.server.rejections.connections).toBe(1);
   });
 
   test('are none any more as soon as they are sockets', async () => {
     const harness = await open({});
     const wire = await TestSocket.as(harness.socketUrl, API_KEY);
-    expect(harness.server.connections.open).toBe(0);
+    expect(harness.server.connections.openCount).toBe(0);
     wire.ws.close();
     await wire.closed;
-    expect(harness.server.connections.open).toBe(0);
+    expect(harness.server.connections.openCount).toBe(0);
   });
 });
 

@@ -3,12 +3,12 @@ import { connect } from 'node:net';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { onTestFinished, describe, expect, test, vi } from 'vitest';
-import type { DoorLimits } from '../../../../src/server/limits/limit-settings.ts';
+import type { LimitSettings } from '../../../../src/server/limits/limit-settings.ts';
 import { UPGRADE } from '../../../support/porchlight-client.ts';
 import { API_KEY, ServerHarness, LIMITS, LOGIN } from '../support/server-harness.ts';
 import { TestSocket, type Message } from '../support/wire.ts';
 
-const open = (limits: Partial<DoorLimits>, trustProxy = false): Promise<ServerHarness> =>
+const open = (limits: Partial<LimitSettings>, trustProxy = false): Promise<ServerHarness> =>
   ServerHarness.open({ settings: { limits: { ...LIMITS, ...limits }, trustProxy } });
 
 /** The answer to an upgrade: 101 and the socket, or another status and its Retry-After. */
@@ -28,7 +28,7 @@ const knock = async (
 
 const gone = async (harness: ServerHarness, wire: TestSocket, left: number): Promise<void> => {
   wire.ws.terminate();
-  await expect.poll(() => harness.server.sockets.open).toBe(left);
+  await expect.poll(() => harness.server.sockets.openCount).toBe(left);
 };
 
 const acknowledged = async (harness: ServerHarness, credential: string): Promise<TestSocket> => {
@@ -43,7 +43,7 @@ describe('sockets in all', () => {
     const wires = [];
     for (let count = 0; count < 3; count++) wires.push(await acknowledged(harness, API_KEY));
     expect((await knock(harness)).answer).toEqual([503, '1']);
-    expect(harness.server.refusals.socketsInAll).toBe(1);
+    expect(harness.server.rejections.socketsPerServer).toBe(1);
     expect(harness.server.sockets).toMatchObject({ open: 3, silent: 0 });
     await gone(harness, wires[0] as TestSocket, 2);
     expect((await knock(harness)).answer).toEqual([101, undefined]);
@@ -54,28 +54,28 @@ describe('sockets in all', () => {
     const { token } = await harness.login('alice', 'IPHONE');
     const silent: TestSocket[] = [];
     for (let count = 0; count < 4; count++) silent.push((await knock(harness, `192.0.2.${count}`)).wire);
-    expect(harness.server.sockets.silent).toBe(4);
+    expect(harness.server.sockets.uninitialisedCount).toBe(4);
     await acknowledged(harness, token);
     expect(await (silent[0] as TestSocket).closed).toEqual({
       code: 4414,
       reason: 'Too many sockets that do not say who they are',
     });
-    expect(harness.server.sockets.silent).toBe(3);
+    expect(harness.server.sockets.uninitialisedCount).toBe(3);
     for (const wire of silent.slice(1)) expect(wire.ws.readyState).toBe(wire.ws.OPEN);
     for (let count = 0; count < 40; count++) await knock(harness, `198.51.100.${count}`);
-    expect(harness.server.sockets.silent).toBe(4);
+    expect(harness.server.sockets.uninitialisedCount).toBe(4);
     await acknowledged(harness, token);
-    expect(harness.server.refusals.socketsSilent).toBe(1 + 39 + 1);
+    expect(harness.server.rejections.socketsEvicted).toBe(1 + 39 + 1);
     expect(await harness.status('alice')).toBe('ONLINE');
   });
 
   test('that are closed for their silence are not waited for', async () => {
-    const harness = await ServerHarness.open({ limits: { initMs: 20, strangerCloseMs: 20 } });
+    const harness = await ServerHarness.open({ limits: { initTimeoutMs: 20, unacknowledgedCloseTimeoutMs: 20 } });
     const wire = new TestSocket(harness.socketUrl);
     await wire.opened;
     wire.tcp.pause();
-    await expect.poll(() => harness.server.sockets.open).toBe(0);
-    expect(harness.server.refusals.socketsLate).toBe(1);
+    await expect.poll(() => harness.server.sockets.openCount).toBe(0);
+    expect(harness.server.rejections.socketsInitTimeout).toBe(1);
   });
 });
 
@@ -83,7 +83,7 @@ describe('sockets that never say who they are', () => {
   test('leave nothing in memory', async () => {
     setFlagsFromString('--expose-gc');
     const collect = runInNewContext('gc') as () => void;
-    const harness = await ServerHarness.open({ limits: { initMs: 200 } });
+    const harness = await ServerHarness.open({ limits: { initTimeoutMs: 200 } });
     const { hostname, port } = new URL(harness.url);
     const round = async (): Promise<number> => {
       await Promise.all(
@@ -93,7 +93,7 @@ describe('sockets that never say who they are', () => {
           for await (const chunk of socket) if ((chunk as Buffer)[0] === 0x88) break;
         }),
       );
-      await expect.poll(() => harness.server.sockets.open).toBe(0);
+      await expect.poll(() => harness.server.sockets.openCount).toBe(0);
       // What was said of each is the test's to keep.
       harness.logged.length = 0;
       collect();
@@ -116,7 +116,7 @@ describe('sockets of one address', () => {
     await other.wire.next();
     expect((await knock(harness)).answer).toEqual([429, '1']);
     expect((await knock(harness, '192.0.2.2')).answer).toEqual([101, undefined]);
-    expect(harness.server.refusals.socketsPerAddress).toBe(1);
+    expect(harness.server.rejections.socketsPerAddress).toBe(1);
     await gone(harness, wire, 2);
     expect((await knock(harness)).answer).toEqual([101, undefined]);
   });
@@ -142,7 +142,7 @@ describe('sockets of one address', () => {
     const harness = await open({ maxSocketsPerAddress: 0, maxSocketsPerUser: 0 });
     const { token } = await harness.login('alice');
     for (let count = 0; count < 5; count++) await acknowledged(harness, token);
-    expect(harness.server.sockets.open).toBe(5);
+    expect(harness.server.sockets.openCount).toBe(5);
   });
 });
 
@@ -158,7 +158,7 @@ describe('sockets of one user', () => {
       expect(await wire.closed).toEqual({ code: 4414, reason: 'Too many sockets of this user' });
       expect(wire.unread).toEqual([]);
     }
-    expect(harness.server.refusals.socketsPerUser).toBe(2);
+    expect(harness.server.rejections.socketsPerUser).toBe(2);
     await acknowledged(harness, await harness.jwt('bob'));
     for (let count = 0; count < 3; count++) await acknowledged(harness, API_KEY);
     await gone(harness, byJwt, 5);
@@ -195,7 +195,7 @@ describe('a message before it is known whose it is', () => {
     await long.opened;
     long.ws.send(init(16 * KIB + 1, `Bearer ${API_KEY}`));
     expect((await long.closed).code).toBe(1009);
-    expect(harness.server.refusals.messagesTooLong).toBe(1);
+    expect(harness.server.rejections.messageSize).toBe(1);
   });
 
   test('has no more in many frames', async () => {
@@ -228,7 +228,7 @@ describe('a message before it is known whose it is', () => {
     await absurd.opened;
     absurd.tcp.write(Buffer.from([0x81, 0xff, 255, 255, 255, 255, 255, 255, 255, 255, 1, 2, 3, 4]));
     expect((await absurd.closed).code).toBe(1009);
-    expect(harness.server.refusals.messagesTooLong).toBe(2);
+    expect(harness.server.rejections.messageSize).toBe(2);
   });
 
   test.each<[string, (wire: TestSocket) => void]>([
@@ -237,7 +237,7 @@ describe('a message before it is known whose it is', () => {
     ['half a message', (wire) => wire.ws.send('{"type":', { fin: false })],
     ['half a message, and pings', (wire) => (wire.ws.send('{"type":', { fin: false }), wire.ws.ping())],
   ])('that is %s is not waited for longer than for none', async (_what, half) => {
-    const harness = await ServerHarness.open({ limits: { initMs: 100 } });
+    const harness = await ServerHarness.open({ limits: { initTimeoutMs: 100 } });
     const wire = new TestSocket(harness.socketUrl);
     await wire.opened;
     half(wire);
@@ -252,7 +252,7 @@ describe('a message in pieces', () => {
     const wire = await TestSocket.as(harness.socketUrl, token);
     for (let count = 0; count < 1_100; count++) wire.ws.send('', { fin: false });
     expect((await wire.closed).code).toBe(1008);
-    await expect.poll(() => harness.porchlight.links.count).toBe(0);
+    await expect.poll(() => harness.porchlight.socketRegistry.openSocketCount).toBe(0);
     expect(await harness.reasons('alice')).toEqual(['LOGIN']);
   });
 
@@ -286,7 +286,7 @@ describe('users watched over one socket', () => {
     expect(await wire.next()).toEqual({ type: 'complete', id: refused });
     const [last, present] = await watch(wire, 1, 700);
     expect(present).toMatchObject({ id: last, payload: { data: { statusChanges: [{ status: 'OFFLINE' }] } } });
-    expect(harness.server.refusals.watched).toBe(1);
+    expect(harness.server.rejections.watchedUsersPerSocket).toBe(1);
     await harness.login('user 0');
     expect(await wire.next()).toMatchObject({
       id: first,
@@ -304,7 +304,7 @@ describe('users watched over one socket', () => {
       expect(present).not.toMatchObject({ payload: OVER });
       wire.send({ type: 'complete', id });
     }
-    vi.spyOn(harness.store, 'read').mockRejectedValueOnce(new Error('disk on fire'));
+    vi.spyOn(harness.store, 'readUsers').mockRejectedValueOnce(new Error('disk on fire'));
     await watch(wire, 500);
     await wire.next();
     expect((await watch(wire, 500))[1]).not.toMatchObject({ payload: OVER });

@@ -91,7 +91,7 @@ describe('a client that breaks the protocol is closed', () => {
     const closed = await wire.closed;
     expect(closed.code).toBe(code);
     expect(closed.reason).not.toMatch(/at .*\.(ts|js)/);
-    await expect.poll(() => harness.porchlight.links.count).toBe(0);
+    await expect.poll(() => harness.porchlight.socketRegistry.openSocketCount).toBe(0);
     expect(harness.logged.join('')).not.toContain('"level":50');
   });
 
@@ -104,15 +104,15 @@ describe('a client that breaks the protocol is closed', () => {
   });
 
   test('for not saying who it is in time', async () => {
-    const harness = await ServerHarness.open({ limits: { initMs: 50 } });
+    const harness = await ServerHarness.open({ limits: { initTimeoutMs: 50 } });
     const wire = new TestSocket(harness.socketUrl);
     expect((await wire.closed).code).toBe(4408);
   });
 
   test('when it cannot be found out in time who it is: it may come back', async () => {
-    const harness = await ServerHarness.open({ limits: { initMs: 50 } });
+    const harness = await ServerHarness.open({ limits: { initTimeoutMs: 50 } });
     const { token } = await harness.login('alice');
-    vi.spyOn(harness.store, 'read').mockReturnValueOnce(new Promise(() => undefined));
+    vi.spyOn(harness.store, 'readUsers').mockReturnValueOnce(new Promise(() => undefined));
     const wire = new TestSocket(harness.socketUrl);
     await wire.init({ authorization: `Bearer ${token}` });
     expect((await wire.closed).code).toBe(1013);
@@ -121,7 +121,7 @@ describe('a client that breaks the protocol is closed', () => {
   test('when finding it out fails, and the client is not told how', async () => {
     const harness = await ServerHarness.open();
     const { token } = await harness.login('alice');
-    vi.spyOn(harness.store, 'read').mockRejectedValueOnce(new Error('disk on fire'));
+    vi.spyOn(harness.store, 'readUsers').mockRejectedValueOnce(new Error('disk on fire'));
     const wire = new TestSocket(harness.socketUrl);
     await wire.init({ authorization: `Bearer ${token}` });
     expect(await wire.closed).toEqual({ code: 1011, reason: 'Internal server error' });
@@ -153,7 +153,7 @@ describe('a socket', () => {
   });
 
   test('that answers no ping is cut off, one that does is not, and one that serves a session is left to its platform', async () => {
-    const harness = await ServerHarness.open({ limits: { pingMs: 40 } });
+    const harness = await ServerHarness.open({ limits: { pingIntervalMs: 40 } });
     const { token } = await harness.login('alice', 'IPHONE');
     const frozen = await TestSocket.as(harness.socketUrl, API_KEY, { autoPong: false });
     const attached = await TestSocket.as(harness.socketUrl, token, { autoPong: false });

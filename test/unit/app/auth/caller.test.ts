@@ -1,38 +1,38 @@
 import { describe, expect, it } from 'vitest';
 import {
-  BACKEND,
-  checkedUserIds,
-  maySeeSessions,
-  NOBODY,
+  BACKEND_CALLER,
+  parseUserIds,
+  canSeeSessions,
+  UNAUTHENTICATED_CALLER,
   requireBackend,
-  requireJwt,
-  requireMayWatch,
+  requireJwtCaller,
+  requireWatchAccess,
   requireSession,
-  requireSomebody,
+  requireAuthenticated,
   type AppCaller,
   type Caller,
 } from '../../../../src/app/auth/caller.ts';
-import { millis, sessionId, userId } from '../../../../src/core/ids.ts';
-import type { Watch } from '../../../../src/core/records.ts';
+import { toMillis, parseSessionId, parseUserId } from '../../../../src/core/ids.ts';
+import type { WatchScope } from '../../../../src/core/records.ts';
 import { ALICE, BOB, CAROL } from '../support/app-harness.ts';
 import { refusalOf } from '../support/waiting.ts';
 
-const JWT = { issuedAt: null, expiresAt: millis(2_000_000_000_000) };
+const JWT = { issuedAt: null, expiresAt: toMillis(2_000_000_000_000) };
 
 const app = (also: Partial<AppCaller>): AppCaller => ({
   kind: 'app',
   userId: ALICE,
-  watch: null,
+  watchScope: null,
   jwt: null,
   sessionId: null,
   ...also,
 });
 const CALLERS = {
-  nobody: NOBODY,
-  backend: BACKEND,
+  nobody: UNAUTHENTICATED_CALLER,
+  backend: BACKEND_CALLER,
   jwt: app({ jwt: JWT }),
-  session: app({ sessionId: sessionId('s1') }),
-  both: app({ jwt: JWT, sessionId: sessionId('s1') }),
+  session: app({ sessionId: parseSessionId('s1') }),
+  both: app({ jwt: JWT, sessionId: parseSessionId('s1') }),
 } as const;
 
 type Who = keyof typeof CALLERS;
@@ -42,7 +42,7 @@ const answer = (require: (caller: Caller) => unknown, who: Who): Answer => {
   try {
     require(CALLERS[who]);
   } catch {
-    return refusalOf(() => require(CALLERS[who])).fault.code as Answer;
+    return refusalOf(() => require(CALLERS[who])).details.code as Answer;
   }
   return 'ok';
 };
@@ -50,7 +50,7 @@ const answer = (require: (caller: Caller) => unknown, who: Who): Answer => {
 const TABLE: readonly (readonly [string, (caller: Caller) => unknown, Readonly<Record<Who, Answer>>])[] = [
   [
     'requireSomebody',
-    requireSomebody,
+    requireAuthenticated,
     { nobody: 'UNAUTHENTICATED', backend: 'ok', jwt: 'ok', session: 'ok', both: 'ok' },
   ],
   [
@@ -65,12 +65,12 @@ const TABLE: readonly (readonly [string, (caller: Caller) => unknown, Readonly<R
   ],
   [
     'requireJwt',
-    requireJwt,
+    requireJwtCaller,
     { nobody: 'UNAUTHENTICATED', backend: 'FORBIDDEN', jwt: 'ok', session: 'FORBIDDEN', both: 'ok' },
   ],
   [
     'requireMayWatch',
-    (caller) => requireMayWatch(caller, [BOB], 'everyone'),
+    (caller) => requireWatchAccess(caller, [BOB], 'everyone'),
     { nobody: 'UNAUTHENTICATED', backend: 'ok', jwt: 'ok', session: 'ok', both: 'ok' },
   ],
 ];
@@ -87,7 +87,7 @@ describe('who passes', () => {
   });
 
   it('with a JWT is told whose', () => {
-    expect(requireJwt(CALLERS.jwt)).toBe(CALLERS.jwt);
+    expect(requireJwtCaller(CALLERS.jwt)).toBe(CALLERS.jwt);
   });
 });
 
@@ -95,38 +95,38 @@ describe('the users of one call', () => {
   const ids = (count: number) => Array.from({ length: count }, (_, index) => `user ${index}`);
 
   it('are up to 500, in the order asked, duplicates and all', () => {
-    expect(checkedUserIds([])).toEqual([]);
-    expect(checkedUserIds(['b', 'a', 'b'])).toEqual(['b', 'a', 'b']);
-    expect(checkedUserIds(ids(500))).toEqual(ids(500));
+    expect(parseUserIds([])).toEqual([]);
+    expect(parseUserIds(['b', 'a', 'b'])).toEqual(['b', 'a', 'b']);
+    expect(parseUserIds(ids(500))).toEqual(ids(500));
   });
 
   it('are refused when they are more, duplicates counted', () => {
-    expect(refusalOf(() => checkedUserIds(ids(501))).fault).toEqual({ code: 'TOO_MANY_USERS' });
-    expect(refusalOf(() => checkedUserIds(Array.from({ length: 501 }, () => 'a'))).fault).toEqual({
+    expect(refusalOf(() => parseUserIds(ids(501))).details).toEqual({ code: 'TOO_MANY_USERS' });
+    expect(refusalOf(() => parseUserIds(Array.from({ length: 501 }, () => 'a'))).details).toEqual({
       code: 'TOO_MANY_USERS',
     });
-    expect(refusalOf(() => checkedUserIds(ids(501))).message).toMatch(/501.*500/);
+    expect(refusalOf(() => parseUserIds(ids(501))).message).toMatch(/501.*500/);
   });
 
   it('are all users, or the call is refused', () => {
     for (const wrong of ['', 'a\u0000b', 'x'.repeat(129), '\ud800']) {
-      expect(refusalOf(() => checkedUserIds(['fine', wrong])).fault).toEqual({ code: 'BAD_USER_INPUT' });
+      expect(refusalOf(() => parseUserIds(['fine', wrong])).details).toEqual({ code: 'BAD_USER_INPUT' });
     }
-    expect(checkedUserIds(['𝒳'.repeat(128)])).toHaveLength(1);
+    expect(parseUserIds(['𝒳'.repeat(128)])).toHaveLength(1);
   });
 });
 
 describe('whom an app may watch', () => {
-  const may = (watch: Watch, visibility: 'everyone' | 'none', asked = [BOB]) => {
+  const may = (watch: WatchScope, visibility: 'everyone' | 'none', asked = [BOB]) => {
     try {
-      requireMayWatch(app({ watch, jwt: JWT }), asked, visibility);
+      requireWatchAccess(app({ watchScope: watch, jwt: JWT }), asked, visibility);
       return true;
     } catch {
       return false;
     }
   };
 
-  it.each<[Watch, 'everyone' | 'none', boolean]>([
+  it.each<[WatchScope, 'everyone' | 'none', boolean]>([
     [null, 'everyone', true],
     [null, 'none', false],
     ['*', 'everyone', true],
@@ -148,27 +148,27 @@ describe('whom an app may watch', () => {
   });
 
   it('is everybody for a backend', () => {
-    requireMayWatch(BACKEND, [ALICE, BOB], 'none');
+    requireWatchAccess(BACKEND_CALLER, [ALICE, BOB], 'none');
   });
 
   it('is refused in the same words, whoever it is about', () => {
-    const refusals = [[BOB], [userId('nobody at all')], [ALICE, CAROL], [BOB, CAROL]].map((asked) =>
-      refusalOf(() => requireMayWatch(app({ jwt: JWT }), asked, 'none')),
+    const refusals = [[BOB], [parseUserId('nobody at all')], [ALICE, CAROL], [BOB, CAROL]].map((asked) =>
+      refusalOf(() => requireWatchAccess(app({ jwt: JWT }), asked, 'none')),
     );
     expect(new Set(refusals.map(({ message }) => message)).size).toBe(1);
-    expect(refusals.map(({ fault }) => fault)).toEqual(refusals.map(() => ({ code: 'FORBIDDEN' })));
+    expect(refusals.map(({ details: fault }) => fault)).toEqual(refusals.map(() => ({ code: 'FORBIDDEN' })));
     for (const { message } of refusals) expect(message).not.toMatch(/bob|carol|nobody/);
   });
 });
 
 describe('the devices of a user', () => {
   it('are seen by herself and by backends', () => {
-    const seen = (Object.keys(CALLERS) as Who[]).filter((who) => maySeeSessions(CALLERS[who], ALICE));
+    const seen = (Object.keys(CALLERS) as Who[]).filter((who) => canSeeSessions(CALLERS[who], ALICE));
     expect(seen).toEqual(['backend', 'jwt', 'session', 'both']);
-    expect((Object.keys(CALLERS) as Who[]).filter((who) => maySeeSessions(CALLERS[who], BOB))).toEqual(['backend']);
+    expect((Object.keys(CALLERS) as Who[]).filter((who) => canSeeSessions(CALLERS[who], BOB))).toEqual(['backend']);
   });
 
   it('are not seen by who may watch her', () => {
-    expect(maySeeSessions(app({ watch: '*', jwt: JWT }), BOB)).toBe(false);
+    expect(canSeeSessions(app({ watchScope: '*', jwt: JWT }), BOB)).toBe(false);
   });
 });

@@ -14,7 +14,7 @@ beforeEach(() => {
 });
 
 const listen = (name: string, user = ALICE) =>
-  harness.tracker.revocations.onRevoke(user, (before) => heard.push(`${name} ${before - START}`));
+  harness.tracker.tokenRevocations.onTokensRevoked(user, (before) => heard.push(`${name} ${before - START}`));
 
 describe('whoever holds a user’s JWT open', () => {
   it('hears that it is refused from that moment on, also when no session ends by it', async () => {
@@ -52,9 +52,9 @@ describe('whoever holds a user’s JWT open', () => {
     stop();
     await harness.tracker.endSessions(ALICE, ALL, true);
     expect(heard).toEqual(['two 0']);
-    expect(harness.tracker.revocations.listenedTo).toBe(1);
+    expect(harness.tracker.tokenRevocations.listenedUserCount).toBe(1);
     staying();
-    expect(harness.tracker.revocations.listenedTo).toBe(0);
+    expect(harness.tracker.tokenRevocations.listenedUserCount).toBe(0);
     await harness.tracker.endSessions(ALICE, ALL, true);
     expect(heard).toEqual(['two 0']);
   });

@@ -1,10 +1,10 @@
 /** Replay and live are one stream: whatever is committed between its reads, nothing is missed or told twice. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Feed } from '../../../../src/app/presence/event-feed.ts';
+import { EventFeed } from '../../../../src/app/presence/event-feed.ts';
 import type { LoggedEvent } from '../../../../src/app/ports/presence-store.ts';
 import { DomainError } from '../../../../src/core/errors.ts';
-import { deviceId, type Cursor } from '../../../../src/core/ids.ts';
+import { parseDeviceId, type Cursor } from '../../../../src/core/ids.ts';
 import { FakeStore } from '../support/fake-store.ts';
 import { ALICE, BOB, CAROL, AppHarness } from '../support/app-harness.ts';
 import { nextOf } from '../support/waiting.ts';
@@ -20,9 +20,9 @@ const login = fc.record({
 type Login = typeof login extends fc.Arbitrary<infer T> ? T : never;
 
 const limits = fc.record({
-  batch: fc.integer({ min: 1, max: 4 }),
-  maxBehind: fc.integer({ min: 1, max: 6 }),
-  maxStallMs: fc.constant(1_000),
+  batchSize: fc.integer({ min: 1, max: 4 }),
+  maxUnreadEvents: fc.integer({ min: 1, max: 6 }),
+  maxUnreadMs: fc.constant(1_000),
 });
 
 interface Reading {
@@ -32,18 +32,18 @@ interface Reading {
 }
 
 /** Whoever hears of it has heard all. */
-const LAST = deviceId('last');
+const LAST = parseDeviceId('last');
 
 /**
  * Reads until LAST has been heard, with pauses that make her too slow now and then; she comes back
  * with the cursor of the last event that she was told.
  */
-const readAll = async (feed: Feed, start: Cursor, pause: () => Promise<void>): Promise<Reading> => {
+const readAll = async (feed: EventFeed, start: Cursor, pause: () => Promise<void>): Promise<Reading> => {
   const reading: Reading = { heard: [], lists: [], resumed: 0 };
   const isAll = () => reading.heard.some((event) => event.deviceId === LAST);
   let from = start;
   while (!isAll()) {
-    const stream = await feed.follow(from, () => reading.resumed++);
+    const stream = await feed.subscribe(from, () => reading.resumed++);
     try {
       while (!isAll()) {
         const events = await nextOf(stream);
@@ -54,7 +54,7 @@ const readAll = async (feed: Feed, start: Cursor, pause: () => Promise<void>): P
       }
       await stream.return();
     } catch (error) {
-      if (!(error instanceof DomainError && error.fault.code === 'OVERLOADED')) throw error;
+      if (!(error instanceof DomainError && error.details.code === 'OVERLOADED')) throw error;
     }
   }
   return reading;
@@ -82,7 +82,7 @@ describe('a follower hears the log, each event once, in order, no change split',
           atOnce = false;
 
           const start = Math.floor(store.events.length / 2);
-          const feed = new Feed(store, feedLimits);
+          const feed = new EventFeed(store, feedLimits);
           const committing = Promise.all(later.map(logIn)).then(() => harness.login(BOB, 'WEB', LAST));
           let lists = 0;
           const reading = readAll(feed, await store.cursorAt(start), async () => {
@@ -98,7 +98,7 @@ describe('a follower hears the log, each event once, in order, no change split',
             const next = store.events[store.events.indexOf(list.at(-1)!) + 1];
             expect(next?.changeId).not.toBe(list.at(-1)!.changeId);
           }
-          expect(feed.followers).toBe(0);
+          expect(feed.subscriberCount).toBe(0);
         },
       ),
       { numRuns: 300 },
@@ -112,11 +112,11 @@ describe('a follower hears the log, each event once, in order, no change split',
       fc.asyncProperty(fc.scheduler(), fc.array(login, { maxLength: 20 }), async (scheduler, logins) => {
         const store = new FakeStore((place) => scheduler.schedule(Promise.resolve(), place));
         const harness = new AppHarness(store);
-        const feed = new Feed(store);
+        const feed = new EventFeed(store);
         const committing = Promise.all(logins.map(({ user, platform }) => harness.login(user, platform, null)));
         const before = store.events.length;
         const following = feed
-          .follow(null, () => expect.unreachable())
+          .subscribe(null, () => expect.unreachable())
           .then((stream) => ({
             stream,
             after: store.events.length,

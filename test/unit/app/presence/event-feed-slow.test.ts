@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { Feed } from '../../../../src/app/presence/event-feed.ts';
+import { EventFeed } from '../../../../src/app/presence/event-feed.ts';
 import type { LoggedEvent } from '../../../../src/app/ports/presence-store.ts';
 import type { PullStream } from '../../../../src/app/presence/pull-stream.ts';
 import type { Cursor } from '../../../../src/core/ids.ts';
@@ -8,19 +8,19 @@ import { faultOf, isPending, nextOf } from '../support/waiting.ts';
 
 const DONE = { done: true, value: undefined };
 const TOO_SLOW = { code: 'OVERLOADED', retryAfterMs: 0 };
-const LIMITS = { batch: 2, maxBehind: 3, maxStallMs: 1_000 };
+const LIMITS = { batchSize: 2, maxUnreadEvents: 3, maxUnreadMs: 1_000 };
 
 let harness: AppHarness;
-let feed: Feed;
+let feed: EventFeed;
 let timesTooSlow: number;
 
 beforeEach(() => {
   harness = new AppHarness();
-  feed = new Feed(harness.store, LIMITS);
+  feed = new EventFeed(harness.store, LIMITS);
   timesTooSlow = 0;
 });
 
-const follow = (after: Cursor | null = null) => feed.follow(after, () => timesTooSlow++);
+const follow = (after: Cursor | null = null) => feed.subscribe(after, () => timesTooSlow++);
 
 const followFrom = async (count: number) => follow(await harness.store.cursorAt(count));
 
@@ -35,14 +35,14 @@ const happen = async (times: number) => {
 
 /** So that every login of `happen` is one event, however many there are. */
 beforeEach(async () => {
-  const policy = harness.store.policy();
+  const policy = harness.store.getPolicy();
   const platforms = { ...policy.platforms, ANDROID: { ...policy.platforms.ANDROID, maxInstances: 1_000 } };
   await harness.store.updatePolicy(() => ({ ...policy, platforms }));
 });
 
 const expectTooSlow = async (stream: PullStream<readonly LoggedEvent[]>) => {
   expect(timesTooSlow).toBe(1);
-  expect(feed.followers).toBe(0);
+  expect(feed.subscriberCount).toBe(0);
   expect(await faultOf(stream.next())).toEqual(TOO_SLOW);
   expect(await stream.next()).toEqual(DONE);
   await happen(5);
@@ -52,7 +52,7 @@ const expectTooSlow = async (stream: PullStream<readonly LoggedEvent[]>) => {
 describe('who had caught up and leaves too much unread', () => {
   it('is told so once, and her stream ends', async () => {
     const stream = await follow();
-    await happen(LIMITS.maxBehind);
+    await happen(LIMITS.maxUnreadEvents);
     expect(timesTooSlow).toBe(0);
     await happen(1);
     await expectTooSlow(stream);
@@ -62,14 +62,14 @@ describe('who had caught up and leaves too much unread', () => {
     await happen(1);
     const stream = await followFrom(0);
     expect(await places(stream)).toEqual([1]);
-    await happen(LIMITS.maxBehind + 1);
+    await happen(LIMITS.maxUnreadEvents + 1);
     await expectTooSlow(stream);
   });
 
   it('is counted anew from each pull', async () => {
     const stream = await follow();
     for (let round = 0; round < 3; round++) {
-      await happen(LIMITS.maxBehind - 1);
+      await happen(LIMITS.maxUnreadEvents - 1);
       await places(stream);
     }
     expect(timesTooSlow).toBe(0);
@@ -100,8 +100,8 @@ describe('who had caught up and leaves too much unread', () => {
     const reading = harness.store.gates.hold('reading the log');
     const pull = places(stream);
     await reading;
-    await happen(LIMITS.maxBehind + 1);
-    harness.store.passes(LIMITS.maxStallMs + 1);
+    await happen(LIMITS.maxUnreadEvents + 1);
+    harness.store.passes(LIMITS.maxUnreadMs + 1);
     await happen(1);
     harness.store.gates.open('reading the log');
     expect(await pull).toEqual([1, 2]);
@@ -115,7 +115,7 @@ describe('who leaves a list unread for too long while others wait', () => {
     await happen(3);
     const stream = await followFrom(0);
     await places(stream);
-    harness.store.passes(LIMITS.maxStallMs);
+    harness.store.passes(LIMITS.maxUnreadMs);
     await happen(1);
     expect(timesTooSlow).toBe(0);
     harness.store.passes(1);
@@ -126,7 +126,7 @@ describe('who leaves a list unread for too long while others wait', () => {
   it('is one who never began to read what there was', async () => {
     await happen(1);
     const stream = await followFrom(0);
-    harness.store.passes(LIMITS.maxStallMs + 1);
+    harness.store.passes(LIMITS.maxUnreadMs + 1);
     await happen(1);
     await expectTooSlow(stream);
   });
@@ -135,10 +135,10 @@ describe('who leaves a list unread for too long while others wait', () => {
     await happen(1);
     const stream = await followFrom(0);
     await places(stream);
-    harness.store.passes(LIMITS.maxStallMs + 1);
+    harness.store.passes(LIMITS.maxUnreadMs + 1);
     await happen(1);
     expect(timesTooSlow).toBe(0);
-    harness.store.passes(LIMITS.maxStallMs);
+    harness.store.passes(LIMITS.maxUnreadMs);
     await happen(1);
     expect(timesTooSlow).toBe(0);
     harness.store.passes(1);
@@ -150,7 +150,7 @@ describe('who leaves a list unread for too long while others wait', () => {
     const stream = await follow();
     const pull = places(stream);
     expect(await isPending(pull)).toBe(true);
-    harness.store.passes(LIMITS.maxStallMs + 1);
+    harness.store.passes(LIMITS.maxUnreadMs + 1);
     await happen(1);
     expect(await pull).toEqual([1]);
     expect(timesTooSlow).toBe(0);
@@ -162,7 +162,7 @@ describe('after that', () => {
     await happen(2);
     const stream = await followFrom(0);
     expect(await places(stream)).toEqual([1, 2]);
-    await happen(LIMITS.maxBehind + 1);
+    await happen(LIMITS.maxUnreadEvents + 1);
     await expectTooSlow(stream);
     const again = await followFrom(2);
     expect(await places(again)).toEqual([3, 4]);
@@ -177,14 +177,14 @@ describe('after that', () => {
     }
     expect(await faultOf(slow.next())).toEqual(TOO_SLOW);
     expect(timesTooSlow).toBe(1);
-    expect(feed.followers).toBe(1);
+    expect(feed.subscriberCount).toBe(1);
   });
 
   it('nothing more is told when the socket was closed on hearing of it', async () => {
-    const stream = await feed.follow(null, () => void stream.return());
-    await happen(LIMITS.maxBehind + 1);
+    const stream = await feed.subscribe(null, () => void stream.return());
+    await happen(LIMITS.maxUnreadEvents + 1);
     expect(await stream.next()).toEqual(DONE);
-    expect(feed.followers).toBe(0);
+    expect(feed.subscriberCount).toBe(0);
   });
 });
 
@@ -194,6 +194,6 @@ it('counts events, not changes', async () => {
   await harness.login(BOB, 'MAC');
   expect(timesTooSlow).toBe(0);
   await harness.login(CAROL);
-  expect(harness.store.events).toHaveLength(LIMITS.maxBehind + 1);
+  expect(harness.store.events).toHaveLength(LIMITS.maxUnreadEvents + 1);
   await expectTooSlow(stream);
 });

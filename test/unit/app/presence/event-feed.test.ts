@@ -1,8 +1,8 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { Feed, FEED_LIMITS, type FeedLimits } from '../../../../src/app/presence/event-feed.ts';
+import { EventFeed, DEFAULT_EVENT_FEED_LIMITS, type EventFeedLimits } from '../../../../src/app/presence/event-feed.ts';
 import type { LoggedEvent } from '../../../../src/app/ports/presence-store.ts';
 import type { PullStream } from '../../../../src/app/presence/pull-stream.ts';
-import { cursor } from '../../../../src/core/ids.ts';
+import { parseCursor } from '../../../../src/core/ids.ts';
 import { ALICE, BOB, CAROL, AppHarness } from '../support/app-harness.ts';
 import { errorOf, faultOf, isPending, nextOf } from '../support/waiting.ts';
 
@@ -17,7 +17,8 @@ beforeEach(() => {
   harness = new AppHarness();
 });
 
-const feed = (limits: Partial<FeedLimits> = {}) => new Feed(harness.store, { ...FEED_LIMITS, ...limits });
+const feed = (limits: Partial<EventFeedLimits> = {}) =>
+  new EventFeed(harness.store, { ...DEFAULT_EVENT_FEED_LIMITS, ...limits });
 
 const brief = (events: readonly LoggedEvent[]) => events.map(({ userId, reason }) => `${userId} ${reason}`);
 const told = async (stream: PullStream<readonly LoggedEvent[]>) => brief(await nextOf(stream));
@@ -25,7 +26,7 @@ const told = async (stream: PullStream<readonly LoggedEvent[]>) => brief(await n
 describe('where it starts', () => {
   it('is now without a cursor', async () => {
     await harness.login(ALICE);
-    const stream = await feed().follow(null, never);
+    const stream = await feed().subscribe(null, never);
     const next = told(stream);
     expect(await isPending(next)).toBe(true);
     await harness.login(BOB);
@@ -35,7 +36,7 @@ describe('where it starts', () => {
   it('is when it was asked for, also for what happens before the first pull', async () => {
     const following = feed();
     const looking = harness.store.gates.hold('reading the log');
-    const start = following.follow(null, never);
+    const start = following.subscribe(null, never);
     await looking;
     harness.store.gates.open('reading the log');
     const stream = await start;
@@ -46,11 +47,11 @@ describe('where it starts', () => {
 
   it('is right after a cursor, in the past or at the end', async () => {
     for (const user of [ALICE, BOB, CAROL]) await harness.login(user);
-    const all = await nextOf(await feed().follow(await harness.store.cursorAt(0), never));
+    const all = await nextOf(await feed().subscribe(await harness.store.cursorAt(0), never));
     expect(all).toEqual(harness.store.events);
     expect(brief(all)).toEqual(['alice LOGIN', 'bob LOGIN', 'carol LOGIN']);
-    expect(await told(await feed().follow(all[1]!.cursor, never))).toEqual(['carol LOGIN']);
-    const atTheEnd = await feed().follow(all[2]!.cursor, never);
+    expect(await told(await feed().subscribe(all[1]!.cursor, never))).toEqual(['carol LOGIN']);
+    const atTheEnd = await feed().subscribe(all[2]!.cursor, never);
     expect(await isPending(atTheEnd.next())).toBe(true);
   });
 
@@ -59,13 +60,15 @@ describe('where it starts', () => {
     for (const user of [ALICE, BOB]) await harness.login(user);
     await harness.store.forgets();
     await harness.login(CAROL);
-    expect(await faultOf(following.follow(await harness.store.cursorAt(1), never))).toEqual({ code: 'CURSOR_EXPIRED' });
-    expect(following.followers).toBe(0);
-    expect(await told(await following.follow(await harness.store.cursorAt(2), never))).toEqual(['carol LOGIN']);
+    expect(await faultOf(following.subscribe(await harness.store.cursorAt(1), never))).toEqual({
+      code: 'CURSOR_EXPIRED',
+    });
+    expect(following.subscriberCount).toBe(0);
+    expect(await told(await following.subscribe(await harness.store.cursorAt(2), never))).toEqual(['carol LOGIN']);
   });
 
   it('is refused for what is no cursor of this log', async () => {
-    expect(await faultOf(feed().follow(cursor('nonsense'), never))).toEqual({ code: 'BAD_USER_INPUT' });
+    expect(await faultOf(feed().subscribe(parseCursor('nonsense'), never))).toEqual({ code: 'BAD_USER_INPUT' });
   });
 });
 
@@ -80,7 +83,7 @@ describe('a list', () => {
 
   it('has no more than a batch, but never splits a change', async () => {
     await kicks();
-    const stream = await feed({ batch: 2 }).follow(await harness.store.cursorAt(0), never);
+    const stream = await feed({ batchSize: 2 }).subscribe(await harness.store.cursorAt(0), never);
     expect(await told(stream)).toEqual(['alice LOGIN', 'alice LOGIN', 'alice KICKED']);
     expect(await told(stream)).toEqual(['bob LOGIN', 'alice LOGIN', 'alice KICKED']);
     expect(await isPending(stream.next())).toBe(true);
@@ -88,20 +91,20 @@ describe('a list', () => {
 
   it('has no more than a batch when changes fit', async () => {
     for (const user of [ALICE, BOB, CAROL]) await harness.login(user);
-    const stream = await feed({ batch: 2 }).follow(await harness.store.cursorAt(0), never);
+    const stream = await feed({ batchSize: 2 }).subscribe(await harness.store.cursorAt(0), never);
     expect(await told(stream)).toEqual(['alice LOGIN', 'bob LOGIN']);
     expect(await told(stream)).toEqual(['carol LOGIN']);
   });
 
   it('starts with the rest of a change whose beginning was the last that she kept', async () => {
     await kicks();
-    const stream = await feed({ batch: 1 }).follow(await harness.store.cursorAt(2), never);
+    const stream = await feed({ batchSize: 1 }).subscribe(await harness.store.cursorAt(2), never);
     expect(await told(stream)).toEqual(['alice KICKED']);
     expect(await told(stream)).toEqual(['bob LOGIN']);
   });
 
   it('is told live as it is in the log', async () => {
-    const stream = await feed({ batch: 1 }).follow(null, never);
+    const stream = await feed({ batchSize: 1 }).subscribe(null, never);
     const first = nextOf(stream);
     expect(await isPending(first)).toBe(true);
     await kicks();
@@ -121,37 +124,37 @@ describe('a list', () => {
 describe('a follower', () => {
   it('who leaves is forgotten, and no other is', async () => {
     const following = feed();
-    const leaving = await following.follow(null, never);
-    const staying = await following.follow(null, never);
+    const leaving = await following.subscribe(null, never);
+    const staying = await following.subscribe(null, never);
     const waiting = leaving.next();
     expect(await isPending(waiting)).toBe(true);
     await leaving.return();
     expect(await waiting).toEqual(DONE);
-    expect(following.followers).toBe(1);
+    expect(following.subscriberCount).toBe(1);
     await harness.login();
     expect(await told(staying)).toEqual(['alice LOGIN']);
     expect(await leaving.next()).toEqual(DONE);
     await staying.return();
-    expect(following.followers).toBe(0);
+    expect(following.subscriberCount).toBe(0);
   });
 
   it('hears what failed in the store, and is forgotten', async () => {
     const following = feed();
-    const stream = await following.follow(null, never);
+    const stream = await following.subscribe(null, never);
     const failure = new Error('disk full');
     harness.store.gates.fail('reading the log', failure);
     expect(await errorOf(stream.next())).toBe(failure);
     expect(await stream.next()).toEqual(DONE);
-    expect(following.followers).toBe(0);
+    expect(following.subscriberCount).toBe(0);
   });
 
   it('is told so when the log is cut off while she reads', async () => {
     for (const user of [ALICE, BOB, CAROL]) await harness.login(user);
-    const following = feed({ batch: 1 });
-    const stream = await following.follow(await harness.store.cursorAt(0), never);
+    const following = feed({ batchSize: 1 });
+    const stream = await following.subscribe(await harness.store.cursorAt(0), never);
     await nextOf(stream);
     await harness.store.forgets();
     expect(await faultOf(stream.next())).toEqual({ code: 'CURSOR_EXPIRED' });
-    expect(following.followers).toBe(0);
+    expect(following.subscriberCount).toBe(0);
   });
 });

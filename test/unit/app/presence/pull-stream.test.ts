@@ -13,7 +13,7 @@ class Source implements StreamSource<string> {
   #open: Deferred<string | null> | null = null;
   #taken: Deferred<void> = deferred();
 
-  take(): Promise<string | null> {
+  takeNext(): Promise<string | null> {
     if (this.#open !== null) throw new Error('A second take while one is running.');
     this.takes++;
     this.#open = deferred();
@@ -21,7 +21,7 @@ class Source implements StreamSource<string> {
     return this.#open.promise;
   }
 
-  closed(): void {
+  onClosed(): void {
     this.closedTimes++;
   }
 
@@ -60,14 +60,14 @@ const waitingPull = async (): Promise<Promise<IteratorResult<string>>[]> => {
   const pull = stream.next();
   await source.answer(null);
   await settled();
-  expect(stream.waiting).toBe(true);
+  expect(stream.isPullPending).toBe(true);
   // In a list, since a promise of a promise would be awaited with it.
   return [pull];
 };
 
 describe('a pull', () => {
   it('takes nothing before it is made, and then what there is', async () => {
-    stream.wake();
+    stream.notifyAvailable();
     await settled();
     expect(source.takes).toBe(0);
     const pull = stream.next();
@@ -79,19 +79,19 @@ describe('a pull', () => {
   it('waits without asking again until it is woken', async () => {
     const [pull] = await waitingPull();
     expect(source.takes).toBe(1);
-    stream.wake();
+    stream.notifyAvailable();
     await source.answer('a');
     expect(await pull).toEqual(told('a'));
-    expect(stream.waiting).toBe(false);
+    expect(stream.isPullPending).toBe(false);
   });
 
   it('goes on waiting when it was woken for nothing', async () => {
     const [pull] = await waitingPull();
-    stream.wake();
+    stream.notifyAvailable();
     await source.answer(null);
     expect(await isPending(pull!)).toBe(true);
     expect(source.takes).toBe(2);
-    stream.wake();
+    stream.notifyAvailable();
     await source.answer('a');
     expect(await pull).toEqual(told('a'));
   });
@@ -99,7 +99,7 @@ describe('a pull', () => {
   it('does not sleep over news that come while it takes', async () => {
     const pull = stream.next();
     await source.taken();
-    stream.wake();
+    stream.notifyAvailable();
     await source.answer(null);
     await source.answer('news');
     expect(await pull).toEqual(told('news'));
@@ -107,17 +107,17 @@ describe('a pull', () => {
   });
 
   it('counts as waiting until it is answered, however it is', async () => {
-    expect(stream.waiting).toBe(false);
+    expect(stream.isPullPending).toBe(false);
     const pull = stream.next();
     await source.taken();
-    expect(stream.waiting).toBe(true);
+    expect(stream.isPullPending).toBe(true);
     await source.answer('a');
     await pull;
-    expect(stream.waiting).toBe(false);
+    expect(stream.isPullPending).toBe(false);
     const failing = stream.next();
     await source.fail(new Error('disk full'));
     await errorOf(failing);
-    expect(stream.waiting).toBe(false);
+    expect(stream.isPullPending).toBe(false);
   });
 
   it('is answered after the one before it, however many are made at once', async () => {
@@ -189,7 +189,7 @@ describe('a stream that its reader leaves', () => {
 
   it('is not woken any more', async () => {
     await stream.return();
-    stream.wake();
+    stream.notifyAvailable();
     expect(await stream.next()).toEqual(DONE);
     expect(source.takes).toBe(0);
   });
@@ -249,11 +249,11 @@ describe('a stream that ends by itself', () => {
 
 it('may be ended by its source while that is asked', async () => {
   const ending: PullStream<string> = new PullStream<string>({
-    take: () => {
+    takeNext: () => {
       ending.end();
       return 'not told';
     },
-    closed: () => undefined,
+    onClosed: () => undefined,
   });
   expect(await ending.next()).toEqual(DONE);
 });

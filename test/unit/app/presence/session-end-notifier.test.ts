@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { Endings, type SessionEnding } from '../../../../src/app/presence/session-end-notifier.ts';
-import { sessionId } from '../../../../src/core/ids.ts';
+import { SessionEndNotifier, type SessionEnd } from '../../../../src/app/presence/session-end-notifier.ts';
+import { parseSessionId } from '../../../../src/core/ids.ts';
 import { START } from '../support/fake-store.ts';
 import { ALICE, BOB, AppHarness } from '../support/app-harness.ts';
 import { errorOf, isPending } from '../support/waiting.ts';
@@ -8,24 +8,24 @@ import { errorOf, isPending } from '../support/waiting.ts';
 const DONE = { done: true, value: undefined };
 
 let harness: AppHarness;
-let endings: Endings;
+let endings: SessionEndNotifier;
 
 beforeEach(() => {
   harness = new AppHarness();
-  endings = new Endings(harness.store);
+  endings = new SessionEndNotifier(harness.store);
 });
 
 describe('the stream of a session’s end', () => {
   it('says nothing while it lives, whatever else happens, then one message, then it is done', async () => {
     const ref = await harness.session(ALICE);
     const other = await harness.session(BOB);
-    const stream = endings.stream(ref);
+    const stream = endings.streamSessionEnd(ref);
     const first = stream.next();
     const second = stream.next();
     await harness.tracker.setCustomStatus(ref, 'here');
     await harness.tracker.logout(other);
     harness.store.passes(400_000);
-    await harness.tracker.wake([ALICE]);
+    await harness.tracker.expireDueUsers([ALICE]);
     expect(await isPending(first)).toBe(true);
     harness.store.passes(1);
     await harness.tracker.logout(ref);
@@ -34,12 +34,12 @@ describe('the stream of a session’s end', () => {
       value: { sessionId: ref.sessionId, reason: 'LOGOUT', kickedBy: null, endedAt: START + 400_001 },
     });
     expect(await second).toEqual(DONE);
-    expect(endings.awaited).toBe(0);
+    expect(endings.awaitedSessionCount).toBe(0);
   });
 
   it('says by which platform it was kicked', async () => {
     const ref = await harness.session(ALICE, 'ANDROID');
-    const message = endings.stream(ref).next();
+    const message = endings.streamSessionEnd(ref).next();
     expect(await isPending(message)).toBe(true);
     await harness.login(ALICE, 'IPAD');
     expect((await message).value).toEqual({
@@ -52,7 +52,7 @@ describe('the stream of a session’s end', () => {
 
   it('tells each of several readers', async () => {
     const ref = await harness.session();
-    const messages = [endings.stream(ref).next(), endings.stream(ref).next()];
+    const messages = [endings.streamSessionEnd(ref).next(), endings.streamSessionEnd(ref).next()];
     for (const message of messages) expect(await isPending(message)).toBe(true);
     await harness.tracker.logout(ref);
     for (const message of messages) expect((await message).value).toMatchObject({ reason: 'LOGOUT' });
@@ -62,7 +62,7 @@ describe('the stream of a session’s end', () => {
     const ref = await harness.session(ALICE, 'ANDROID');
     await harness.login(ALICE, 'WEB');
     harness.store.passes(5_000);
-    const stream = endings.stream(ref);
+    const stream = endings.streamSessionEnd(ref);
     expect((await stream.next()).value).toEqual({
       sessionId: ref.sessionId,
       reason: 'KICKED',
@@ -75,17 +75,17 @@ describe('the stream of a session’s end', () => {
   it('ends with the store’s failure', async () => {
     const failure = new Error('disk full');
     harness.store.gates.fail('before reading', failure);
-    const stream = endings.stream({ userId: ALICE, sessionId: sessionId('s1') });
+    const stream = endings.streamSessionEnd({ userId: ALICE, sessionId: parseSessionId('s1') });
     expect(await errorOf(stream.next())).toBe(failure);
     expect(await stream.next()).toEqual(DONE);
-    expect(endings.awaited).toBe(0);
+    expect(endings.awaitedSessionCount).toBe(0);
   });
 });
 
 describe('an end while the store is asked is told once', () => {
   it('when the store answers that the session lives', async () => {
     const ref = await harness.session();
-    const stream = endings.stream(ref);
+    const stream = endings.streamSessionEnd(ref);
     const read = harness.store.gates.hold('after reading');
     const message = stream.next();
     await read;
@@ -97,7 +97,7 @@ describe('an end while the store is asked is told once', () => {
 
   it('when the store knows of it too', async () => {
     const ref = await harness.session();
-    const stream = endings.stream(ref);
+    const stream = endings.streamSessionEnd(ref);
     const reading = harness.store.gates.hold('before reading');
     const message = stream.next();
     await reading;
@@ -112,7 +112,7 @@ describe('an end while the store is asked is told once', () => {
     const committed = harness.store.gates.hold('before telling');
     const logout = harness.tracker.logout(ref);
     await committed;
-    const stream = endings.stream(ref);
+    const stream = endings.streamSessionEnd(ref);
     expect((await stream.next()).value).toMatchObject({ reason: 'LOGOUT' });
     harness.store.gates.open('before telling');
     await logout;
@@ -123,13 +123,13 @@ describe('an end while the store is asked is told once', () => {
 describe('a reader who leaves', () => {
   it('is told nothing and forgotten', async () => {
     const ref = await harness.session();
-    const stream = endings.stream(ref);
+    const stream = endings.streamSessionEnd(ref);
     const message = stream.next();
     expect(await isPending(message)).toBe(true);
-    expect(endings.awaited).toBe(1);
+    expect(endings.awaitedSessionCount).toBe(1);
     await stream.return();
     expect(await message).toEqual(DONE);
-    expect(endings.awaited).toBe(0);
+    expect(endings.awaitedSessionCount).toBe(0);
     await harness.tracker.logout(ref);
     expect(await stream.next()).toEqual(DONE);
   });
@@ -138,8 +138,8 @@ describe('a reader who leaves', () => {
 describe('a listener', () => {
   it('hears of the end once, unless it was taken back', async () => {
     const ref = await harness.session();
-    const heard: (readonly [string, SessionEnding])[] = [];
-    const listen = (name: string) => endings.onEnd(ref.sessionId, (ending) => heard.push([name, ending]));
+    const heard: (readonly [string, SessionEnd])[] = [];
+    const listen = (name: string) => endings.onSessionEnd(ref.sessionId, (ending) => heard.push([name, ending]));
     const stops = [listen('a'), listen('b'), listen('c')];
     stops[1]!();
     await harness.tracker.logout(ref);
@@ -149,20 +149,20 @@ describe('a listener', () => {
       ['c', ending],
     ]);
     for (const stop of stops) stop();
-    expect(endings.awaited).toBe(0);
+    expect(endings.awaitedSessionCount).toBe(0);
   });
 
   it('may be taken back twice, or while it is told, without disturbing another', async () => {
     const ref = await harness.session();
     const heard: string[] = [];
-    const stopFirst = endings.onEnd(ref.sessionId, () => heard.push('first'));
+    const stopFirst = endings.onSessionEnd(ref.sessionId, () => heard.push('first'));
     stopFirst();
-    const stopSecond = endings.onEnd(ref.sessionId, () => {
+    const stopSecond = endings.onSessionEnd(ref.sessionId, () => {
       stopSecond();
       heard.push('second');
-      endings.onEnd(ref.sessionId, () => heard.push('a late one'));
+      endings.onSessionEnd(ref.sessionId, () => heard.push('a late one'));
     });
-    endings.onEnd(ref.sessionId, () => heard.push('third'));
+    endings.onSessionEnd(ref.sessionId, () => heard.push('third'));
     stopFirst();
     await harness.tracker.logout(ref);
     expect(heard).toEqual(['second', 'third']);
@@ -171,11 +171,11 @@ describe('a listener', () => {
   it('is not called once another has taken it back', async () => {
     const ref = await harness.session();
     const heard: string[] = [];
-    endings.onEnd(ref.sessionId, () => {
+    endings.onSessionEnd(ref.sessionId, () => {
       heard.push('first');
       stopSecond();
     });
-    const stopSecond = endings.onEnd(ref.sessionId, () => heard.push('second'));
+    const stopSecond = endings.onSessionEnd(ref.sessionId, () => heard.push('second'));
     await harness.tracker.logout(ref);
     expect(heard).toEqual(['first']);
   });

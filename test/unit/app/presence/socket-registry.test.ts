@@ -1,38 +1,38 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { Links } from '../../../../src/app/presence/socket-registry.ts';
-import type { Origin } from '../../../../src/app/presence/tracker.ts';
-import { linkId } from '../../../../src/core/ids.ts';
-import type { LostLink } from '../../../../src/core/records.ts';
+import { SocketRegistry } from '../../../../src/app/presence/socket-registry.ts';
+import type { CommandOrigin } from '../../../../src/app/presence/tracker.ts';
+import { asSocketId } from '../../../../src/core/ids.ts';
+import type { LostSocket } from '../../../../src/core/records.ts';
 import { ALICE, BOB, AppHarness } from '../support/app-harness.ts';
 
 let harness: AppHarness;
-let links: Links;
-let lost: { readonly by: string; readonly lost: LostLink }[];
+let links: SocketRegistry;
+let lost: { readonly by: string; readonly lost: LostSocket }[];
 
 beforeEach(() => {
   harness = new AppHarness();
-  links = new Links(harness.store);
+  links = new SocketRegistry(harness.store);
   lost = [];
 });
 
 const open = (name: string) => {
-  const id = linkId(name);
-  links.add({ id, lose: (what) => lost.push({ by: name, lost: what }) });
+  const id = asSocketId(name);
+  links.register({ id, onSessionLost: (what) => lost.push({ by: name, lost: what }) });
   return id;
 };
-const over = (name: string): Origin => ({ ipAddress: null, link: open(name) });
+const over = (name: string): CommandOrigin => ({ ipAddress: null, socketId: open(name) });
 
 describe('a socket', () => {
   it('is told that its session has ended, each of several, and no other', async () => {
     const { session } = await harness.login(ALICE, 'ANDROID', 'd1', over('one'));
     const ref = { userId: ALICE, sessionId: session.id };
-    await harness.tracker.attach(ref, open('two'), null);
+    await harness.tracker.attachSocket(ref, open('two'), null);
     await harness.login(BOB, 'ANDROID', 'd1', over('of bob'));
     await harness.tracker.logout(ref);
-    const what = { sessionId: session.id, reason: 'LOGOUT', ended: true };
+    const what = { sessionId: session.id, reason: 'LOGOUT', isSessionEnded: true };
     expect(lost).toEqual([
-      { by: 'one', lost: { link: 'one', ...what } },
-      { by: 'two', lost: { link: 'two', ...what } },
+      { by: 'one', lost: { socketId: 'one', ...what } },
+      { by: 'two', lost: { socketId: 'two', ...what } },
     ]);
   });
 
@@ -40,9 +40,9 @@ describe('a socket', () => {
     await harness.login(ALICE, 'ANDROID', 'd1', over('phone'));
     await harness.login(BOB, 'WEB', 'd1', over('page'));
     harness.store.passes(400_000);
-    await harness.tracker.wake([ALICE]);
-    await harness.tracker.wake([BOB]);
-    expect(lost.map(({ by, lost: { reason, ended } }) => [by, reason, ended])).toEqual([
+    await harness.tracker.expireDueUsers([ALICE]);
+    await harness.tracker.expireDueUsers([BOB]);
+    expect(lost.map(({ by, lost: { reason, isSessionEnded: ended } }) => [by, reason, ended])).toEqual([
       ['phone', 'HEARTBEAT_TIMEOUT', false],
       ['page', 'HEARTBEAT_TIMEOUT', true],
     ]);
@@ -51,25 +51,25 @@ describe('a socket', () => {
   it('is told nothing by its own closing, or once it is removed', async () => {
     const { session } = await harness.login(ALICE, 'ANDROID', 'd1', over('one'));
     const ref = { userId: ALICE, sessionId: session.id };
-    links.remove(linkId('one'));
-    await harness.tracker.detach(ALICE, linkId('one'), false);
-    await harness.tracker.attach(ref, open('two'), null);
-    links.remove(linkId('two'));
+    links.unregister(asSocketId('one'));
+    await harness.tracker.detachSocket(ALICE, asSocketId('one'), false);
+    await harness.tracker.attachSocket(ref, open('two'), null);
+    links.unregister(asSocketId('two'));
     await harness.tracker.logout(ref);
     expect(lost).toEqual([]);
   });
 
   it('stays counted until it is removed', async () => {
-    expect(links.count).toBe(0);
+    expect(links.openSocketCount).toBe(0);
     await harness.login(ALICE, 'ANDROID', 'd1', over('one'));
     open('two');
-    expect(links.count).toBe(2);
+    expect(links.openSocketCount).toBe(2);
     await harness.login(ALICE, 'WEB');
     expect(lost).toHaveLength(1);
-    expect(links.count).toBe(2);
-    links.remove(linkId('one'));
-    links.remove(linkId('one'));
-    expect(links.count).toBe(1);
+    expect(links.openSocketCount).toBe(2);
+    links.unregister(asSocketId('one'));
+    links.unregister(asSocketId('one'));
+    expect(links.openSocketCount).toBe(1);
   });
 
   it('is not told before the end is durable', async () => {

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { SessionRef } from '../../../../src/app/auth/caller.ts';
 import type { PullStream } from '../../../../src/app/presence/pull-stream.ts';
-import { Watchers, type Watcher } from '../../../../src/app/presence/status-watchers.ts';
+import { StatusWatchers, type StatusWatcher } from '../../../../src/app/presence/status-watchers.ts';
 import type { UserId } from '../../../../src/core/ids.ts';
 import type { StatusChange } from '../../../../src/core/records.ts';
 import { FakeStore } from '../support/fake-store.ts';
@@ -45,7 +45,7 @@ class Reader extends Believer {
   readonly #stream: PullStream<readonly StatusChange[]>;
   readonly #pulls: Promise<void>[] = [];
 
-  constructor(watcher: Watcher) {
+  constructor(watcher: StatusWatcher) {
     super();
     this.#stream = watcher[Symbol.asyncIterator]();
   }
@@ -73,11 +73,11 @@ class Reader extends Believer {
 
 /** Has herself woken, and takes what there is when it is her turn. */
 class Listener extends Believer {
-  readonly #watcher: Watcher;
+  readonly #watcher: StatusWatcher;
   #present: Promise<void> | null = null;
   #awake = false;
 
-  constructor(watcher: Watcher) {
+  constructor(watcher: StatusWatcher) {
     super();
     this.#watcher = watcher;
   }
@@ -86,7 +86,7 @@ class Listener extends Believer {
     if (this.#present === null) this.#present = this.#begin();
     else if (this.#awake) {
       this.#awake = false;
-      const changes = this.#watcher.changes();
+      const changes = this.#watcher.takeChanges();
       expect(changes).not.toBeNull();
       this.believe(changes ?? []);
     }
@@ -95,19 +95,19 @@ class Listener extends Believer {
   async readOut(): Promise<void> {
     await (this.#present ??= this.#begin());
     this.pull();
-    expect(this.#watcher.changes()).toBeNull();
-    this.#watcher.closed();
+    expect(this.#watcher.takeChanges()).toBeNull();
+    this.#watcher.onClosed();
   }
 
   async #begin(): Promise<void> {
-    this.believe(await this.#watcher.present());
-    this.#watcher.listen({ wake: () => (this.#awake = true) });
+    this.believe(await this.#watcher.takeSnapshot());
+    this.#watcher.attachReader({ notifyAvailable: () => (this.#awake = true) });
   }
 }
 
 const run = async (harness: AppHarness, acts: readonly Act[], afterEach: () => Promise<void>): Promise<void> => {
-  const watchers = new Watchers(harness.store);
-  const readers = [new Reader(watchers.watch(USERS)), new Listener(watchers.watch(USERS))];
+  const watchers = new StatusWatchers(harness.store);
+  const readers = [new Reader(watchers.watchUsers(USERS)), new Listener(watchers.watchUsers(USERS))];
   const commands: Promise<unknown>[] = [];
   const sessions = new Map<UserId, SessionRef>();
   for (const { do: what, user: index, value } of acts) {
@@ -124,7 +124,7 @@ const run = async (harness: AppHarness, acts: readonly Act[], afterEach: () => P
     else if (what === 'logout') commands.push(harness.tracker.logout(ref).catch(() => null));
     else {
       harness.store.passes(400_000);
-      commands.push(harness.tracker.wake([user]));
+      commands.push(harness.tracker.expireDueUsers([user]));
     }
     await afterEach();
   }
@@ -134,7 +134,7 @@ const run = async (harness: AppHarness, acts: readonly Act[], afterEach: () => P
     const { version, status, customStatus: text } = harness.store.user(user);
     for (const { believed } of readers) expect(believed.get(user)).toEqual({ version, status, text });
   }
-  expect(watchers.watchedUsers).toBe(0);
+  expect(watchers.watchedUserCount).toBe(0);
 };
 
 describe('versions rise, each change starts where the last one told ended, and the last word is right', () => {

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { PullStream } from '../../../../src/app/presence/pull-stream.ts';
-import { Watchers } from '../../../../src/app/presence/status-watchers.ts';
+import { StatusWatchers } from '../../../../src/app/presence/status-watchers.ts';
 import type { UserId } from '../../../../src/core/ids.ts';
 import type { StatusChange } from '../../../../src/core/records.ts';
 import { START } from '../support/fake-store.ts';
@@ -10,15 +10,15 @@ import { errorOf, isPending, nextOf, settled } from '../support/waiting.ts';
 const DONE = { done: true, value: undefined };
 
 let harness: AppHarness;
-let watchers: Watchers;
+let watchers: StatusWatchers;
 
 beforeEach(() => {
   harness = new AppHarness();
-  watchers = new Watchers(harness.store);
+  watchers = new StatusWatchers(harness.store);
 });
 
 const watch = (ids: readonly UserId[]): PullStream<readonly StatusChange[]> =>
-  watchers.watch(ids)[Symbol.asyncIterator]();
+  watchers.watchUsers(ids)[Symbol.asyncIterator]();
 
 /** What matters of a list, in a line each. */
 const brief = (changes: readonly StatusChange[]): string[] =>
@@ -72,7 +72,7 @@ describe('the first message', () => {
     const stream = watch([ALICE]);
     expect(await errorOf(stream.next())).toBe(failure);
     expect(await stream.next()).toEqual(DONE);
-    expect(watchers.watchedUsers).toBe(0);
+    expect(watchers.watchedUserCount).toBe(0);
   });
 });
 
@@ -188,7 +188,7 @@ describe('a change', () => {
   });
 
   it('of nothing that a watcher sees is not told', async () => {
-    const policy = harness.store.policy();
+    const policy = harness.store.getPolicy();
     await harness.store.updatePolicy(() => ({ ...policy, multiDevice: { mode: 'CUSTOM', groups: [] } }));
     await harness.login();
     const stream = watch([ALICE]);
@@ -218,7 +218,7 @@ describe('a slow reader', () => {
     await harness.session(BOB, 'WEB');
     await harness.tracker.setCustomStatus(ref, 'here');
     harness.store.passes(400_000);
-    await harness.tracker.wake([ALICE]);
+    await harness.tracker.expireDueUsers([ALICE]);
     expect(await told(stream)).toEqual([
       'alice 3: OFFLINE → PUSH_ONLINE HEARTBEAT_TIMEOUT',
       'bob 1: OFFLINE → ONLINE LOGIN',
@@ -248,38 +248,45 @@ describe('a slow reader', () => {
 
 describe('a reader who has herself woken', () => {
   it('is woken once, until she has taken what there is, and at once if there is something already', async () => {
-    const watcher = watchers.watch([ALICE, BOB]);
-    expect(brief(await watcher.present())).toEqual(['alice 0: snapshot → OFFLINE -', 'bob 0: snapshot → OFFLINE -']);
-    expect(watcher.changes()).toBeNull();
+    const watcher = watchers.watchUsers([ALICE, BOB]);
+    expect(brief(await watcher.takeSnapshot())).toEqual([
+      'alice 0: snapshot → OFFLINE -',
+      'bob 0: snapshot → OFFLINE -',
+    ]);
+    expect(watcher.takeChanges()).toBeNull();
     await harness.login(ALICE);
     let woken = 0;
-    watcher.listen({ wake: () => woken++ });
+    watcher.attachReader({ notifyAvailable: () => woken++ });
     expect(woken).toBe(1);
     await harness.login(BOB);
     expect(woken).toBe(1);
-    expect(brief(watcher.changes() ?? [])).toEqual([
+    expect(brief(watcher.takeChanges() ?? [])).toEqual([
       'alice 1: OFFLINE → ONLINE LOGIN',
       'bob 1: OFFLINE → ONLINE LOGIN',
     ]);
-    expect(watcher.changes()).toBeNull();
+    expect(watcher.takeChanges()).toBeNull();
     const { session } = await harness.login(ALICE, 'ANDROID', 'd2');
     expect(woken).toBe(1);
     await harness.tracker.logout({ userId: ALICE, sessionId: session.id });
     expect(woken).toBe(2);
-    watcher.closed();
+    watcher.onClosed();
     await harness.login(ALICE);
-    expect(watchers.watchedUsers).toBe(0);
+    expect(watchers.watchedUserCount).toBe(0);
   });
 
   it('is given the same objects as others who are to be told the same', async () => {
     const ref = await harness.session();
-    const [one, other, late] = [watchers.watch([ALICE]), watchers.watch([ALICE, BOB]), watchers.watch([ALICE])];
-    for (const watcher of [one, other, late]) await watcher.present();
+    const [one, other, late] = [
+      watchers.watchUsers([ALICE]),
+      watchers.watchUsers([ALICE, BOB]),
+      watchers.watchUsers([ALICE]),
+    ];
+    for (const watcher of [one, other, late]) await watcher.takeSnapshot();
     harness.store.passes(400_000);
-    await harness.tracker.wake([ALICE]);
-    late.changes();
+    await harness.tracker.expireDueUsers([ALICE]);
+    late.takeChanges();
     await harness.tracker.logout(ref);
-    const lists = [one, other, late].map((watcher) => watcher.changes() ?? []);
+    const lists = [one, other, late].map((watcher) => watcher.takeChanges() ?? []);
     expect(lists.map(brief)).toEqual([
       ['alice 3: ONLINE → OFFLINE LOGOUT'],
       ['alice 3: ONLINE → OFFLINE LOGOUT'],
@@ -294,22 +301,22 @@ describe('a reader who leaves', () => {
     const leaving = watch([ALICE, BOB, BOB]);
     const staying = watch([BOB]);
     for (const stream of [leaving, staying]) await nextOf(stream);
-    expect(watchers.watchedUsers).toBe(2);
+    expect(watchers.watchedUserCount).toBe(2);
     const waiting = leaving.next();
     expect(await isPending(waiting)).toBe(true);
     await leaving.return();
     expect(await waiting).toEqual(DONE);
-    expect(watchers.watchedUsers).toBe(1);
+    expect(watchers.watchedUserCount).toBe(1);
     await harness.login(BOB);
     expect(await told(staying)).toEqual(['bob 1: OFFLINE → ONLINE LOGIN']);
     expect(await leaving.next()).toEqual(DONE);
     await staying.return();
-    expect(watchers.watchedUsers).toBe(0);
+    expect(watchers.watchedUserCount).toBe(0);
   });
 
   it('may leave before she reads, and while the present is read', async () => {
     await watch([ALICE]).return();
-    expect(watchers.watchedUsers).toBe(0);
+    expect(watchers.watchedUserCount).toBe(0);
     const reading = harness.store.gates.hold('before reading');
     const stream = watch([ALICE]);
     const first = stream.next();
@@ -317,6 +324,6 @@ describe('a reader who leaves', () => {
     await stream.return();
     harness.store.gates.open('before reading');
     expect(await first).toEqual(DONE);
-    expect(watchers.watchedUsers).toBe(0);
+    expect(watchers.watchedUserCount).toBe(0);
   });
 });

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest';
-import { Sweeper, type SweeperLimits } from '../../../../src/app/presence/timeout-sweeper.ts';
+import { TimeoutSweeper, type TimeoutSweeperLimits } from '../../../../src/app/presence/timeout-sweeper.ts';
 import { DomainError } from '../../../../src/core/errors.ts';
-import { userId, type UserId } from '../../../../src/core/ids.ts';
+import { parseUserId, type UserId } from '../../../../src/core/ids.ts';
 import { AppHarness } from '../support/app-harness.ts';
 import { errorOf, isPending, settled } from '../support/waiting.ts';
 
@@ -13,10 +13,10 @@ beforeEach(() => {
   failures = [];
 });
 
-const sweeper = (limits?: SweeperLimits) =>
-  new Sweeper(harness.store, harness.tracker, (id, error) => failures.push({ userId: id, error }), limits);
+const sweeper = (limits?: TimeoutSweeperLimits) =>
+  new TimeoutSweeper(harness.store, harness.tracker, (id, error) => failures.push({ userId: id, error }), limits);
 
-const NAMES = ['a', 'b', 'c', 'd', 'e', 'f'].map(userId);
+const NAMES = ['a', 'b', 'c', 'd', 'e', 'f'].map(parseUserId);
 
 /** All logged in on a platform that ends when it is silent, and silent for just too long. */
 const allDue = async () => {
@@ -29,10 +29,10 @@ const swept = () => NAMES.filter((name) => harness.store.user(name).status === '
 describe('a tick', () => {
   it('wakes whoever is due, and nobody else', async () => {
     await allDue();
-    await harness.login(userId('just now'), 'WEB');
-    await sweeper().tick();
+    await harness.login(parseUserId('just now'), 'WEB');
+    await sweeper().sweep();
     expect(swept()).toEqual(NAMES);
-    expect(harness.store.user(userId('just now')).status).toBe('ONLINE');
+    expect(harness.store.user(parseUserId('just now')).status).toBe('ONLINE');
     expect(harness.store.events.slice(-NAMES.length).map(({ reason }) => reason)).toEqual(
       NAMES.map(() => 'HEARTBEAT_TIMEOUT'),
     );
@@ -40,26 +40,26 @@ describe('a tick', () => {
 
   it('wakes nobody for the server’s own sleep', async () => {
     await allDue();
-    await harness.login(userId('silent'), 'WEB');
+    await harness.login(parseUserId('silent'), 'WEB');
     harness.store.passes(20_000);
     harness.store.sleepsFor(600_000);
-    await sweeper().tick();
+    await sweeper().sweep();
     expect(swept()).toEqual(NAMES);
-    expect(harness.store.user(userId('silent')).status).toBe('ONLINE');
+    expect(harness.store.user(parseUserId('silent')).status).toBe('ONLINE');
     harness.store.passes(40_000);
-    await sweeper().tick();
-    expect(harness.store.user(userId('silent')).status).toBe('OFFLINE');
+    await sweeper().sweep();
+    expect(harness.store.user(parseUserId('silent')).status).toBe('OFFLINE');
   });
 
   it('does nothing when nobody is due', async () => {
-    await sweeper().tick();
+    await sweeper().sweep();
     expect(harness.store.events).toEqual([]);
   });
 
   it('takes so many at once, until there is nobody', async () => {
     await allDue();
-    const asked = vi.spyOn(harness.store, 'claimDue');
-    await sweeper({ claim: 4, portion: 2, underWay: 2 }).tick();
+    const asked = vi.spyOn(harness.store, 'claimDueUsers');
+    await sweeper({ claimSize: 4, batchSize: 2, maxPendingBatches: 2 }).sweep();
     expect(swept()).toEqual(NAMES);
     expect(asked.mock.calls).toEqual([[4], [4], [4]]);
   });
@@ -69,9 +69,9 @@ describe('a tick', () => {
       await harness.login(name, 'WEB');
       harness.store.passes(1);
     }
-    const woken = vi.spyOn(harness.store, 'updateAll');
+    const woken = vi.spyOn(harness.store, 'updateUsers');
     harness.store.passes(60_000);
-    await sweeper({ claim: 4, portion: 2, underWay: 2 }).tick();
+    await sweeper({ claimSize: 4, batchSize: 2, maxPendingBatches: 2 }).sweep();
     expect(woken.mock.calls.map(([ids]) => ids)).toEqual([
       ['c', 'd'],
       ['e', 'f'],
@@ -82,7 +82,7 @@ describe('a tick', () => {
   it('resolves when those taken are woken', async () => {
     await allDue();
     void harness.store.gates.hold('before answering');
-    const tick = sweeper().tick();
+    const tick = sweeper().sweep();
     expect(await isPending(tick)).toBe(true);
     harness.store.gates.open('before answering');
     await tick;
@@ -92,9 +92,9 @@ describe('a tick', () => {
 describe('a tick that meets changes that are not on disk yet', () => {
   it('takes no more until the first portion of them is', async () => {
     await allDue();
-    const small = sweeper({ claim: 6, portion: 2, underWay: 2 });
+    const small = sweeper({ claimSize: 6, batchSize: 2, maxPendingBatches: 2 });
     void harness.store.gates.hold('before answering');
-    const tick = small.tick();
+    const tick = small.sweep();
     await settled();
     expect(swept()).toHaveLength(4);
     harness.store.gates.open('before answering');
@@ -106,7 +106,7 @@ describe('a tick that meets changes that are not on disk yet', () => {
     await allDue();
     const small = sweeper();
     void harness.store.gates.hold('before reading');
-    const ticks = [small.tick(), small.tick(), small.tick()];
+    const ticks = [small.sweep(), small.sweep(), small.sweep()];
     harness.store.gates.open('before reading');
     await Promise.all(ticks);
     expect(swept()).toEqual(NAMES);
@@ -115,14 +115,14 @@ describe('a tick that meets changes that are not on disk yet', () => {
 
   it('takes nobody any more once it is stopped, and those taken are woken', async () => {
     await allDue();
-    const small = sweeper({ claim: 6, portion: 2, underWay: 1 });
+    const small = sweeper({ claimSize: 6, batchSize: 2, maxPendingBatches: 1 });
     void harness.store.gates.hold('before answering');
-    const tick = small.tick();
+    const tick = small.sweep();
     await settled();
     small.stop();
     harness.store.gates.open('before answering');
     await tick;
-    await small.tick();
+    await small.sweep();
     expect(swept()).toEqual(NAMES.slice(0, 2));
   });
 });
@@ -132,7 +132,7 @@ describe('a failure', () => {
     await allDue();
     const failure = new Error('disk full');
     harness.store.gates.fail('before deciding', failure);
-    await sweeper().tick();
+    await sweeper().sweep();
     expect(failures).toEqual([{ userId: NAMES[0], error: failure }]);
     expect(swept()).toEqual(NAMES.slice(1));
   });
@@ -140,7 +140,7 @@ describe('a failure', () => {
   it('gives its place back', async () => {
     await allDue();
     harness.store.gates.fail('before deciding', new Error('disk full'));
-    await sweeper({ claim: 6, portion: 1, underWay: 1 }).tick();
+    await sweeper({ claimSize: 6, batchSize: 1, maxPendingBatches: 1 }).sweep();
     expect(failures).toHaveLength(1);
     expect(swept()).toEqual(NAMES.slice(1));
   });
@@ -148,8 +148,8 @@ describe('a failure', () => {
   it('of the store is one of each who was taken', async () => {
     await allDue();
     const failure = new Error('closed');
-    vi.spyOn(harness.store, 'updateAll').mockRejectedValueOnce(failure);
-    await sweeper({ claim: 6, portion: 2, underWay: 1 }).tick();
+    vi.spyOn(harness.store, 'updateUsers').mockRejectedValueOnce(failure);
+    await sweeper({ claimSize: 6, batchSize: 2, maxPendingBatches: 1 }).sweep();
     expect(failures).toEqual(NAMES.slice(0, 2).map((name) => ({ userId: name, error: failure })));
     expect(swept()).toEqual(NAMES.slice(2));
   });
@@ -158,15 +158,15 @@ describe('a failure', () => {
     await allDue();
     const full = new DomainError({ code: 'OVERLOADED', retryAfterMs: 1_000 }, 'The disk is full.');
     const woken = vi
-      .spyOn(harness.store, 'updateAll')
+      .spyOn(harness.store, 'updateUsers')
       .mockImplementation(async (ids) => ids.map((id) => ({ userId: id, error: full })));
-    const small = sweeper({ claim: 6, portion: 2, underWay: 1 });
-    await small.tick();
+    const small = sweeper({ claimSize: 6, batchSize: 2, maxPendingBatches: 1 });
+    await small.sweep();
     expect(woken).toHaveBeenCalledTimes(1);
     woken.mockRestore();
     // As the store promises: whoever was not woken is handed out again.
     harness.store.passes(1_000);
-    await small.tick();
+    await small.sweep();
     expect(swept()).toEqual(NAMES);
   });
 
@@ -175,8 +175,8 @@ describe('a failure', () => {
     const small = sweeper();
     const failure = new Error('disk full');
     harness.store.gates.fail('before reading', failure);
-    expect(await errorOf(small.tick())).toBe(failure);
-    await small.tick();
+    expect(await errorOf(small.sweep())).toBe(failure);
+    await small.sweep();
     expect(swept()).toEqual(NAMES);
     expect(failures).toEqual([]);
   });

@@ -1,18 +1,18 @@
 /** What a token of a session that is over may still do: nothing, and it is told why. */
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { SessionRef } from '../../../../src/app/auth/caller.ts';
-import { createPorchlight } from '../../../../src/app/application.ts';
-import { sessionEnded, type Tracker } from '../../../../src/app/presence/tracker.ts';
-import { linkId, sessionId } from '../../../../src/core/ids.ts';
+import { createApplication } from '../../../../src/app/application.ts';
+import { sessionEndedError, type PresenceTracker } from '../../../../src/app/presence/tracker.ts';
+import { asSocketId, parseSessionId } from '../../../../src/core/ids.ts';
 import { START } from '../support/fake-store.ts';
 import { ALICE, BOB, HTTP, AppHarness } from '../support/app-harness.ts';
 import { errorOf, faultOf } from '../support/waiting.ts';
 import { webhookParts } from '../webhooks/webhook-parts.ts';
 
-const USES: readonly (readonly [string, (tracker: Tracker, ref: SessionRef) => Promise<unknown>])[] = [
-  ['heartbeat', (tracker, ref) => tracker.heartbeat(ref, 'FOREGROUND', null)],
-  ['life', (tracker, ref) => tracker.life(ref, HTTP)],
-  ['attach', (tracker, ref) => tracker.attach(ref, linkId('late'), null)],
+const USES: readonly (readonly [string, (tracker: PresenceTracker, ref: SessionRef) => Promise<unknown>])[] = [
+  ['heartbeat', (tracker, ref) => tracker.recordHeartbeat(ref, 'FOREGROUND', null)],
+  ['life', (tracker, ref) => tracker.recordActivity(ref, HTTP)],
+  ['attach', (tracker, ref) => tracker.attachSocket(ref, asSocketId('late'), null)],
   ['logout', (tracker, ref) => tracker.logout(ref)],
   ['setCustomStatus', (tracker, ref) => tracker.setCustomStatus(ref, 'ghost')],
 ];
@@ -51,7 +51,7 @@ describe.each(USES)('%s', (_name, use) => {
   });
 
   it('of a session that nobody remembers is UNAUTHENTICATED', async () => {
-    const unknown = { userId: ALICE, sessionId: sessionId('never made') };
+    const unknown = { userId: ALICE, sessionId: parseSessionId('never made') };
     expect(await faultOf(use(harness.tracker, unknown))).toEqual({ code: 'UNAUTHENTICATED' });
     expect(harness.store.events).toEqual([]);
   });
@@ -65,7 +65,7 @@ describe.each(USES)('%s', (_name, use) => {
   it('after the expiry date is too late, although no timer has come by', async () => {
     const ref = await harness.session();
     harness.store.passes(400_000);
-    await harness.tracker.wake([ALICE]);
+    await harness.tracker.expireDueUsers([ALICE]);
     harness.store.passes(7 * 86_400_000);
     expect(await faultOf(use(harness.tracker, ref))).toEqual({
       code: 'SESSION_ENDED',
@@ -80,22 +80,24 @@ describe.each(USES)('%s', (_name, use) => {
 it('the message names the reason, and the rival if there is one', async () => {
   const { session } = await harness.login();
   const ended = { session, endedAt: START };
-  expect(sessionEnded({ ...ended, reason: 'KICKED', kickedBy: 'WEB' }).message).toMatch(/KICKED.*WEB/);
-  expect(sessionEnded({ ...ended, reason: 'REVOKED', kickedBy: null }).message).toMatch(/REVOKED/);
+  expect(sessionEndedError({ ...ended, reason: 'KICKED', kickedBy: 'WEB' }).message).toMatch(/KICKED.*WEB/);
+  expect(sessionEndedError({ ...ended, reason: 'REVOKED', kickedBy: null }).message).toMatch(/REVOKED/);
 });
 
 it('sessionGone answers with the store’s failure when it cannot look', async () => {
   const failure = new Error('disk full');
   harness.store.gates.fail('before reading', failure);
-  expect(await errorOf(harness.tracker.sessionGone({ userId: ALICE, sessionId: sessionId('s1') }))).toBe(failure);
+  expect(
+    await errorOf(harness.tracker.createSessionGoneError({ userId: ALICE, sessionId: parseSessionId('s1') })),
+  ).toBe(failure);
 });
 
 it('the use cases share one store, and a client hears why before her socket is lost', async () => {
   const credentials = {
-    newSession: () => ({ sessionId: sessionId('s1'), token: 'token', tokenHash: 'hash' }),
-    newDeviceId: () => expect.unreachable(),
+    createSessionCredentials: () => ({ sessionId: parseSessionId('s1'), token: 'token', tokenHash: 'hash' }),
+    createDeviceId: () => expect.unreachable(),
   };
-  const porchlight = createPorchlight(
+  const porchlight = createApplication(
     harness.store,
     credentials,
     'none',
@@ -106,14 +108,14 @@ it('the use cases share one store, and a client hears why before her socket is l
 
   const heard: string[] = [];
   const ref = await harness.session();
-  const link = linkId('socket');
-  porchlight.links.add({ id: link, lose: () => heard.push('lost') });
-  porchlight.endings.onEnd(ref.sessionId, () => heard.push('ended'));
-  const watching = porchlight.watchers.watch([ALICE])[Symbol.asyncIterator]();
-  const following = await porchlight.feed.follow(null, () => expect.unreachable());
+  const link = asSocketId('socket');
+  porchlight.socketRegistry.register({ id: link, onSessionLost: () => heard.push('lost') });
+  porchlight.sessionEndNotifier.onSessionEnd(ref.sessionId, () => heard.push('ended'));
+  const watching = porchlight.statusWatchers.watchUsers([ALICE])[Symbol.asyncIterator]();
+  const following = await porchlight.eventFeed.subscribe(null, () => expect.unreachable());
   expect((await watching.next()).value).toMatchObject([{ status: 'ONLINE' }]);
 
-  await porchlight.tracker.attach(ref, link, null);
+  await porchlight.tracker.attachSocket(ref, link, null);
   await porchlight.tracker.logout(ref);
   expect(heard).toEqual(['ended', 'lost']);
   expect((await watching.next()).value).toMatchObject([{ status: 'OFFLINE' }]);

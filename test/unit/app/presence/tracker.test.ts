@@ -1,13 +1,13 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import type { SessionRef } from '../../../../src/app/auth/caller.ts';
-import { deviceId, linkId } from '../../../../src/core/ids.ts';
-import { changePolicy } from '../../../../src/core/policy.ts';
+import { parseDeviceId, asSocketId } from '../../../../src/core/ids.ts';
+import { applyPolicyChange } from '../../../../src/core/policy.ts';
 import { START } from '../support/fake-store.ts';
 import { ALICE, BOB, HTTP, SOCKET, AppHarness } from '../support/app-harness.ts';
 import { errorOf, isPending } from '../support/waiting.ts';
 
-const LINK = linkId('socket 1');
-const OTHER_LINK = linkId('socket 2');
+const LINK = asSocketId('socket 1');
+const OTHER_LINK = asSocketId('socket 2');
 
 let harness: AppHarness;
 
@@ -21,7 +21,12 @@ const reasons = () => harness.store.events.map(({ reason }) => reason);
 
 describe('login', () => {
   it('makes the session that it was asked for', async () => {
-    const request = { platform: 'IPHONE', deviceId: deviceId('phone'), appVersion: '3.1', osVersion: '18' } as const;
+    const request = {
+      platform: 'IPHONE',
+      deviceId: parseDeviceId('phone'),
+      appVersion: '3.1',
+      osVersion: '18',
+    } as const;
     const answer = await harness.tracker.login(ALICE, [BOB], request, SOCKET);
     expect(answer.session).toMatchObject({
       id: 's1',
@@ -31,13 +36,13 @@ describe('login', () => {
       appVersion: '3.1',
       osVersion: '18',
       ipAddress: SOCKET.ipAddress,
-      links: [SOCKET.link],
-      watch: [BOB],
+      socketIds: [SOCKET.socketId],
+      watchScope: [BOB],
       status: 'ONLINE',
       loggedInAt: START,
     });
     expect(answer.sessionToken).toBe('token of s1 of alice');
-    expect(answer.kicked).toEqual([]);
+    expect(answer.kickedSessions).toEqual([]);
     expect(answer.user).toBe(harness.store.user(ALICE));
     expect(answer.user.sessions).toEqual([answer.session]);
   });
@@ -46,17 +51,17 @@ describe('login', () => {
     const first = await harness.login(ALICE, 'ANDROID', null);
     const second = await harness.login(ALICE, 'ANDROID', null);
     expect([first.session.deviceId, second.session.deviceId]).toEqual(['made-1', 'made-2']);
-    expect(second.kicked.map(({ session }) => session.deviceId)).toEqual(['made-1']);
+    expect(second.kickedSessions.map(({ session }) => session.deviceId)).toEqual(['made-1']);
   });
 
   it('names whom it kicked, and not whom it replaced', async () => {
     const first = await harness.login(ALICE, 'ANDROID', 'd1');
     const again = await harness.login(ALICE, 'ANDROID', 'd1');
-    expect(again.kicked).toEqual([]);
+    expect(again.kickedSessions).toEqual([]);
     expect(reasons()).toEqual(['LOGIN', 'LOGIN', 'REPLACED']);
     harness.store.passes(5);
     const elsewhere = await harness.login(ALICE, 'WEB', 'd1');
-    expect(elsewhere.kicked).toEqual([
+    expect(elsewhere.kickedSessions).toEqual([
       { session: again.session, reason: 'KICKED', endedAt: START + 5, kickedBy: 'WEB' },
     ]);
     expect(first.session.id).not.toBe(again.session.id);
@@ -65,9 +70,9 @@ describe('login', () => {
   it('does not name a session whose time had come', async () => {
     await harness.login(ALICE, 'ANDROID', 'd1');
     harness.store.passes(400_000);
-    await harness.tracker.wake([ALICE]);
+    await harness.tracker.expireDueUsers([ALICE]);
     harness.store.passes(7 * 86_400_000);
-    expect((await harness.login(ALICE, 'WEB')).kicked).toEqual([]);
+    expect((await harness.login(ALICE, 'WEB')).kickedSessions).toEqual([]);
     expect(reasons()).toEqual(['LOGIN', 'HEARTBEAT_TIMEOUT', 'PUSH_EXPIRED', 'LOGIN']);
   });
 
@@ -86,7 +91,13 @@ describe('login', () => {
 
 it('login does not hide a store that made no session', async () => {
   const user = harness.store.user(ALICE);
-  vi.spyOn(harness.store, 'update').mockResolvedValue({ user, session: null, changes: [], ended: [], durable: false });
+  vi.spyOn(harness.store, 'updateUser').mockResolvedValue({
+    user,
+    session: null,
+    changes: [],
+    endedSessions: [],
+    mustBeDurable: false,
+  });
   expect((await errorOf(harness.login())).message).toMatch(/no session/);
 });
 
@@ -99,56 +110,56 @@ describe('a session’s command', () => {
   });
 
   it('heartbeat tells life, the app state and the address', async () => {
-    const { user, session } = await harness.tracker.heartbeat(ref, 'BACKGROUND', '192.0.2.9');
+    const { user, session } = await harness.tracker.recordHeartbeat(ref, 'BACKGROUND', '192.0.2.9');
     expect(session).toMatchObject({ appState: 'BACKGROUND', ipAddress: '192.0.2.9', lastSeenAt: START + 1_000 });
     expect(session).toBe(sessionOf(ref));
     expect(user).toBe(harness.store.user(ALICE));
-    const again = await harness.tracker.heartbeat(ref, null, null);
+    const again = await harness.tracker.recordHeartbeat(ref, null, null);
     expect(again.session).toMatchObject({ appState: 'BACKGROUND', ipAddress: '192.0.2.9' });
   });
 
   it('life is a sign of life and nothing else', async () => {
-    const { session } = await harness.tracker.life(ref, { ipAddress: '192.0.2.9', link: null });
-    expect(session).toMatchObject({ aliveAt: START + 1_000, ipAddress: '192.0.2.9', links: [] });
+    const { session } = await harness.tracker.recordActivity(ref, { ipAddress: '192.0.2.9', socketId: null });
+    expect(session).toMatchObject({ inactiveSince: START + 1_000, ipAddress: '192.0.2.9', socketIds: [] });
     expect(reasons()).toEqual(['LOGIN']);
   });
 
   it('life over a socket counts while that is attached', async () => {
-    await harness.tracker.attach(ref, LINK, null);
+    await harness.tracker.attachSocket(ref, LINK, null);
     harness.store.passes(1_000);
-    await harness.tracker.life(ref, { ipAddress: null, link: OTHER_LINK });
-    expect(sessionOf(ref)?.aliveAt).toBe(START + 1_000);
-    await harness.tracker.life(ref, { ipAddress: null, link: LINK });
-    expect(sessionOf(ref)?.aliveAt).toBe(START + 2_000);
+    await harness.tracker.recordActivity(ref, { ipAddress: null, socketId: OTHER_LINK });
+    expect(sessionOf(ref)?.inactiveSince).toBe(START + 1_000);
+    await harness.tracker.recordActivity(ref, { ipAddress: null, socketId: LINK });
+    expect(sessionOf(ref)?.inactiveSince).toBe(START + 2_000);
   });
 
   it('life brings back who was PUSH_ONLINE', async () => {
     harness.store.passes(400_000);
-    await harness.tracker.wake([ALICE]);
-    const { user } = await harness.tracker.life(ref, HTTP);
+    await harness.tracker.expireDueUsers([ALICE]);
+    const { user } = await harness.tracker.recordActivity(ref, HTTP);
     expect(user.status).toBe('ONLINE');
     expect(reasons()).toEqual(['LOGIN', 'HEARTBEAT_TIMEOUT', 'RECONNECT']);
   });
 
   it('attach attaches, until the same link is detached', async () => {
-    const { session } = await harness.tracker.attach(ref, LINK, '192.0.2.9');
-    expect(session).toMatchObject({ links: [LINK], ipAddress: '192.0.2.9', lastSeenAt: START + 1_000 });
-    await harness.tracker.detach(ALICE, OTHER_LINK, false);
-    expect(sessionOf(ref)?.links).toEqual([LINK]);
-    await harness.tracker.detach(ALICE, LINK, false);
-    expect(sessionOf(ref)).toMatchObject({ links: [], status: 'PUSH_ONLINE' });
+    const { session } = await harness.tracker.attachSocket(ref, LINK, '192.0.2.9');
+    expect(session).toMatchObject({ socketIds: [LINK], ipAddress: '192.0.2.9', lastSeenAt: START + 1_000 });
+    await harness.tracker.detachSocket(ALICE, OTHER_LINK, false);
+    expect(sessionOf(ref)?.socketIds).toEqual([LINK]);
+    await harness.tracker.detachSocket(ALICE, LINK, false);
+    expect(sessionOf(ref)).toMatchObject({ socketIds: [], status: 'PUSH_ONLINE' });
     expect(reasons()).toEqual(['LOGIN', 'DISCONNECT']);
   });
 
   it('detach by the server is no DISCONNECT', async () => {
-    await harness.tracker.attach(ref, LINK, null);
-    await harness.tracker.detach(ALICE, LINK, true);
-    expect(sessionOf(ref)).toMatchObject({ links: [], status: 'ONLINE' });
+    await harness.tracker.attachSocket(ref, LINK, null);
+    await harness.tracker.detachSocket(ALICE, LINK, true);
+    expect(sessionOf(ref)).toMatchObject({ socketIds: [], status: 'ONLINE' });
     expect(reasons()).toEqual(['LOGIN']);
   });
 
   it('detach of a link that nobody holds is fine, also of a user never seen', async () => {
-    await harness.tracker.detach(BOB, LINK, false);
+    await harness.tracker.detachSocket(BOB, LINK, false);
     expect(reasons()).toEqual(['LOGIN']);
   });
 
@@ -169,7 +180,7 @@ describe('a session’s command', () => {
 
 describe('endSessions', () => {
   beforeEach(async () => {
-    const policy = harness.store.policy();
+    const policy = harness.store.getPolicy();
     await harness.store.updatePolicy(() => ({ ...policy, multiDevice: { mode: 'CUSTOM', groups: [] } }));
     for (const platform of ['ANDROID', 'WEB', 'MAC'] as const) await harness.login(ALICE, platform);
     harness.store.passes(1_000);
@@ -204,7 +215,7 @@ describe('endSessions', () => {
 
   it('does not name a session whose time had come', async () => {
     harness.store.passes(400_000);
-    await harness.tracker.wake([ALICE]);
+    await harness.tracker.expireDueUsers([ALICE]);
     harness.store.passes(7 * 86_400_000);
     const { ended } = await harness.tracker.endSessions(ALICE, { platform: null, sessionId: null }, false);
     expect(ended).toEqual([]);
@@ -213,28 +224,28 @@ describe('endSessions', () => {
 });
 
 it('wake, kept waiting, ends nobody who was due only since: her ping may wait behind it, and is answered', async () => {
-  await harness.store.updatePolicy((policy) => changePolicy(policy, { multiDevice: { mode: 'MULTI' } }));
+  await harness.store.updatePolicy((policy) => applyPolicyChange(policy, { multiDevice: { mode: 'MULTI' } }));
   await harness.login(ALICE, 'WEB');
   harness.store.passes(1_000);
   await harness.login(ALICE, 'WINDOWS');
   harness.store.passes(59_000);
   const decides = harness.store.gates.hold('before deciding');
-  const woken = harness.tracker.wake([ALICE]);
+  const woken = harness.tracker.expireDueUsers([ALICE]);
   await decides;
   harness.store.passes(400_000);
   harness.store.gates.open('before deciding');
   await woken;
   expect(harness.store.user(ALICE).sessions.map(({ platform }) => platform)).toEqual(['WINDOWS']);
-  await harness.tracker.wake([ALICE]);
+  await harness.tracker.expireDueUsers([ALICE]);
   expect(harness.store.user(ALICE).sessions).toEqual([]);
 });
 
 it('wake lets time pass, not earlier than it does', async () => {
   const ref = await harness.session();
   harness.store.passes(399_999);
-  await harness.tracker.wake([ALICE]);
+  await harness.tracker.expireDueUsers([ALICE]);
   expect(sessionOf(ref)?.status).toBe('ONLINE');
   harness.store.passes(1);
-  await harness.tracker.wake([ALICE]);
+  await harness.tracker.expireDueUsers([ALICE]);
   expect(sessionOf(ref)?.status).toBe('PUSH_ONLINE');
 });

@@ -2,7 +2,7 @@
 import { isObjectType } from 'graphql';
 import { expect, it } from 'vitest';
 import { schema } from '../../../../src/api/schema.ts';
-import { toldEvent } from '../../../../src/app/shared/event-json.ts';
+import { eventToJson } from '../../../../src/app/shared/event-json.ts';
 import { ApiHarness } from '../../api/api-harness.ts';
 
 it('an event is told with every field of PresenceEvent, in the same form', async () => {
@@ -19,7 +19,7 @@ it('an event is told with every field of PresenceEvent, in the same form', async
   const { events } = await harness.backend<{ events: { nodes: unknown[] } }>(
     `{ events { nodes { ${fields.join(' ')} } } }`,
   );
-  const logged = await harness.store.log.read({ after: null, limit: 100 });
+  const logged = await harness.store.eventLog.readEvents({ after: null, limit: 100 });
 
   expect(events.nodes).toMatchObject([
     { reason: 'LOGIN', kickedBy: null, customStatus: null, ipAddress: '192.0.2.7' },
@@ -27,5 +27,5 @@ it('an event is told with every field of PresenceEvent, in the same form', async
     { reason: 'KICKED', platform: 'ANDROID', kickedBy: 'IPHONE' },
     { reason: 'CUSTOM_STATUS', occurredAt: '2026-01-02T00:00:01.234Z' },
   ]);
-  expect(JSON.parse(JSON.stringify(logged.events.map(toldEvent)))).toStrictEqual(events.nodes);
+  expect(JSON.parse(JSON.stringify(logged.events.map(eventToJson)))).toStrictEqual(events.nodes);
 });

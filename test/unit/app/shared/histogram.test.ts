@@ -1,9 +1,9 @@
 import { expect, it } from 'vitest';
-import { Tally } from '../../../../src/app/shared/histogram.ts';
+import { Histogram } from '../../../../src/app/shared/histogram.ts';
 
 it('counts a value with the first bound that it does not exceed, and sums all up', () => {
-  const tally = new Tally([1, 10]);
-  for (const value of [0, 1, 1.5, 10, 10.5, 1_000]) tally.add(value);
+  const tally = new Histogram([1, 10]);
+  for (const value of [0, 1, 1.5, 10, 10.5, 1_000]) tally.recordValue(value);
   expect([...tally.counts]).toEqual([2, 2, 2]);
   expect(tally.sum).toBe(1_023);
 });

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { isoMoment } from '../../../../src/app/shared/iso-timestamp.ts';
+import { formatIsoTimestamp } from '../../../../src/app/shared/iso-timestamp.ts';
 
 const FIRST = -8.64e15;
 const LAST = 8.64e15;
@@ -11,19 +11,19 @@ test('a moment is written as Date writes it', () => {
       fc.oneof(fc.integer({ min: 1.7e12, max: 1.9e12 }), fc.integer({ min: FIRST, max: LAST })),
       fc.integer({ min: -86_400_001, max: 86_400_001 }),
       (moment, further) => {
-        expect(isoMoment(moment)).toBe(new Date(moment).toISOString());
+        expect(formatIsoTimestamp(moment)).toBe(new Date(moment).toISOString());
         const other = Math.min(Math.max(moment + further, FIRST), LAST);
-        expect(isoMoment(other)).toBe(new Date(other).toISOString());
+        expect(formatIsoTimestamp(other)).toBe(new Date(other).toISOString());
       },
     ),
     { numRuns: 2_000 },
   );
   for (const moment of [0, -1, FIRST, LAST, 951_782_400_000, 253_402_300_799_999, 253_402_300_800_000]) {
-    expect(isoMoment(moment)).toBe(new Date(moment).toISOString());
+    expect(formatIsoTimestamp(moment)).toBe(new Date(moment).toISOString());
   }
 });
 
 test('what no date can hold is refused', () => {
-  expect(() => isoMoment(LAST + 86_400_000)).toThrow(RangeError);
-  expect(() => isoMoment(Number.NaN)).toThrow(RangeError);
+  expect(() => formatIsoTimestamp(LAST + 86_400_000)).toThrow(RangeError);
+  expect(() => formatIsoTimestamp(Number.NaN)).toThrow(RangeError);
 });

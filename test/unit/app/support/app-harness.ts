@@ -1,52 +1,64 @@
 /** The use cases over a store that tests can hold, and a few words to make things happen in it. */
 import type { SessionRef } from '../../../../src/app/auth/caller.ts';
-import type { Credentials } from '../../../../src/app/ports/presence-store.ts';
-import { Tracker, type LoggedIn, type Origin } from '../../../../src/app/presence/tracker.ts';
-import { deviceId, linkId, sessionId, userId, type SessionId, type UserId } from '../../../../src/core/ids.ts';
+import type { CredentialFactory } from '../../../../src/app/ports/presence-store.ts';
+import { PresenceTracker, type LoginResult, type CommandOrigin } from '../../../../src/app/presence/tracker.ts';
+import {
+  parseDeviceId,
+  asSocketId,
+  parseSessionId,
+  parseUserId,
+  type SessionId,
+  type UserId,
+} from '../../../../src/core/ids.ts';
 import { FakeStore } from './fake-store.ts';
 import type { Platform } from '../../../../src/core/enums.ts';
 
-export const ALICE = userId('alice');
-export const BOB = userId('bob');
-export const CAROL = userId('carol');
+export const ALICE = parseUserId('alice');
+export const BOB = parseUserId('bob');
+export const CAROL = parseUserId('carol');
 
-export const HTTP: Origin = { ipAddress: '192.0.2.1', link: null };
-export const SOCKET: Origin = { ipAddress: '192.0.2.2', link: linkId('socket 1') };
+export const HTTP: CommandOrigin = { ipAddress: '192.0.2.1', socketId: null };
+export const SOCKET: CommandOrigin = { ipAddress: '192.0.2.2', socketId: asSocketId('socket 1') };
 
 /** Makes what can be guessed: s1, s2 … and made-1, made-2 … */
-class CountingCredentials implements Credentials {
+class CountingCredentials implements CredentialFactory {
   sessions = 0;
   devices = 0;
 
-  newSession(user: UserId) {
+  createSessionCredentials(user: UserId) {
     const name = `s${++this.sessions}`;
-    return { sessionId: sessionId(name), token: `token of ${name} of ${user}`, tokenHash: `hash of ${name}` };
+    return { sessionId: parseSessionId(name), token: `token of ${name} of ${user}`, tokenHash: `hash of ${name}` };
   }
 
-  newDeviceId() {
-    return deviceId(`made-${++this.devices}`);
+  createDeviceId() {
+    return parseDeviceId(`made-${++this.devices}`);
   }
 }
 
 export class AppHarness {
   readonly store: FakeStore;
-  readonly tracker: Tracker;
+  readonly tracker: PresenceTracker;
   readonly #credentials = new CountingCredentials();
 
   constructor(store = new FakeStore()) {
     this.store = store;
-    this.tracker = new Tracker(store, this.#credentials);
+    this.tracker = new PresenceTracker(store, this.#credentials);
   }
 
   /** The id of the session that the last login makes, known before it is answered. */
   get lastSession(): SessionId {
-    return sessionId(`s${this.#credentials.sessions}`);
+    return parseSessionId(`s${this.#credentials.sessions}`);
   }
 
-  login(user = ALICE, platform: Platform = 'ANDROID', device: string | null = 'd1', origin = HTTP): Promise<LoggedIn> {
+  login(
+    user = ALICE,
+    platform: Platform = 'ANDROID',
+    device: string | null = 'd1',
+    origin = HTTP,
+  ): Promise<LoginResult> {
     const request = {
       platform,
-      deviceId: device === null ? null : deviceId(device),
+      deviceId: device === null ? null : parseDeviceId(device),
       appVersion: null,
       osVersion: null,
     };

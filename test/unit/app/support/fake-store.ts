@@ -5,21 +5,21 @@
 import type {
   CommittedChange,
   EventLog,
-  FailedUpdate,
+  FailedUserUpdate,
   LoggedEvent,
   PresenceStore,
 } from '../../../../src/app/ports/presence-store.ts';
-import type { Outcome } from '../../../../src/core/commands.ts';
-import { millis, type Cursor, type Millis, type SessionId, type UserId } from '../../../../src/core/ids.ts';
+import type { CommandOutcome } from '../../../../src/core/commands.ts';
+import { toMillis, type Cursor, type Millis, type SessionId, type UserId } from '../../../../src/core/ids.ts';
 import { DEFAULT_POLICY, type Policy } from '../../../../src/core/policy.ts';
-import { unknownUser, type EndedSession, type UserRecord } from '../../../../src/core/records.ts';
+import { createUnknownUser, type EndedSession, type UserRecord } from '../../../../src/core/records.ts';
 import type { ProcessPauses } from '../../../../src/core/process-pauses.ts';
 import { MemoryStore } from '../../../contract/memory-store.ts';
 import { VirtualClock } from '../../../contract/virtual-clock.ts';
 import { Gates, type Pass } from './gates.ts';
 import { updateEach } from '../../../contract/update-each.ts';
 
-export const START = millis(1_700_000_000_000);
+export const START = toMillis(1_700_000_000_000);
 export const DAY = 86_400_000;
 const RETENTION = 30 * DAY;
 
@@ -37,7 +37,7 @@ export class FakeStore implements PresenceStore {
     policySeed: DEFAULT_POLICY,
     eventRetentionMs: RETENTION,
   });
-  readonly #beginning = this.#store.log.latestCursor();
+  readonly #beginning = this.#store.eventLog.getLatestCursor();
   readonly #users = new Map<UserId, UserRecord>();
   readonly #turns = new Map<UserId, Promise<unknown>>();
   readonly #listeners = new Set<Listener>();
@@ -57,8 +57,8 @@ export class FakeStore implements PresenceStore {
     return this.#store.now();
   }
 
-  sleeps(): ProcessPauses {
-    return this.#store.sleeps();
+  getProcessPauses(): ProcessPauses {
+    return this.#store.getProcessPauses();
   }
 
   passes(ms: number): void {
@@ -83,21 +83,24 @@ export class FakeStore implements PresenceStore {
 
   /** As last committed. */
   user(id: UserId): UserRecord {
-    return this.#users.get(id) ?? unknownUser(id, 0);
+    return this.#users.get(id) ?? createUnknownUser(id, 0);
   }
 
-  async read(ids: readonly UserId[]): Promise<readonly UserRecord[]> {
+  async readUsers(ids: readonly UserId[]): Promise<readonly UserRecord[]> {
     await this.#pass('before reading');
-    const users = await this.#store.read(ids);
+    const users = await this.#store.readUsers(ids);
     await this.#pass('after reading');
     return users;
   }
 
-  update(id: UserId, decide: (user: UserRecord, policy: Policy, now: Millis) => Outcome): Promise<Outcome> {
+  updateUser(
+    id: UserId,
+    decide: (user: UserRecord, policy: Policy, now: Millis) => CommandOutcome,
+  ): Promise<CommandOutcome> {
     const before = this.#turns.get(id) ?? Promise.resolve();
     const own = before.then(async () => {
       await this.#pass('before deciding');
-      const outcome = await this.#store.update(id, decide);
+      const outcome = await this.#store.updateUser(id, decide);
       this.#users.set(id, outcome.user);
       const upToThis = this.#untold.at(-1);
       await this.#pass('before telling');
@@ -110,20 +113,20 @@ export class FakeStore implements PresenceStore {
     return own;
   }
 
-  updateAll(...given: Parameters<PresenceStore['updateAll']>): Promise<readonly FailedUpdate[]> {
+  updateUsers(...given: Parameters<PresenceStore['updateUsers']>): Promise<readonly FailedUserUpdate[]> {
     return updateEach(this, this.#turns, ...given);
   }
 
-  async findEnded(userId: UserId, id: SessionId): Promise<EndedSession | null> {
+  async findEndedSession(userId: UserId, id: SessionId): Promise<EndedSession | null> {
     await this.#pass('before reading');
-    const ended = await this.#store.findEnded(userId, id);
+    const ended = await this.#store.findEndedSession(userId, id);
     await this.#pass('after reading');
     return ended;
   }
 
-  async claimDue(limit: number): Promise<readonly UserId[]> {
+  async claimDueUsers(limit: number): Promise<readonly UserId[]> {
     await this.#pass('before reading');
-    return this.#store.claimDue(limit);
+    return this.#store.claimDueUsers(limit);
   }
 
   onCommit(listener: Listener): () => void {
@@ -131,39 +134,39 @@ export class FakeStore implements PresenceStore {
     return () => this.#listeners.delete(listener);
   }
 
-  policy(): Policy {
-    return this.#store.policy();
+  getPolicy(): Policy {
+    return this.#store.getPolicy();
   }
 
   updatePolicy(decide: (policy: Policy) => Policy): Promise<Policy> {
     return this.#store.updatePolicy(decide);
   }
 
-  readonly log: EventLog = {
-    latestCursor: async () => {
+  readonly eventLog: EventLog = {
+    getLatestCursor: async () => {
       await this.#pass('reading the log');
-      return this.#store.log.latestCursor();
+      return this.#store.eventLog.getLatestCursor();
     },
-    read: async (query) => {
-      const page = await this.#store.log.read(query);
+    readEvents: async (query) => {
+      const page = await this.#store.eventLog.readEvents(query);
       await this.#pass('reading the log');
       return page;
     },
-    scan: async (query) => {
-      const scanned = await this.#store.log.scan(query);
+    scanEvents: async (query) => {
+      const scanned = await this.#store.eventLog.scanEvents(query);
       await this.#pass('reading the log');
       return scanned;
     },
-    latest: async (userId, limit) => {
-      const events = await this.#store.log.latest(userId, limit);
+    readLatestEvents: async (userId, limit) => {
+      const events = await this.#store.eventLog.readLatestEvents(userId, limit);
       await this.#pass('reading the log');
       return events;
     },
   };
 
-  listOnline: PresenceStore['listOnline'] = (query) => this.#store.listOnline(query);
-  counts: PresenceStore['counts'] = () => this.#store.counts();
-  workload: PresenceStore['workload'] = () => this.#store.workload();
+  listOnlineUsers: PresenceStore['listOnlineUsers'] = (query) => this.#store.listOnlineUsers(query);
+  getPresenceCounts: PresenceStore['getPresenceCounts'] = () => this.#store.getPresenceCounts();
+  getWriteBacklog: PresenceStore['getWriteBacklog'] = () => this.#store.getWriteBacklog();
   close: PresenceStore['close'] = () => this.#store.close();
 
   /** Tells what was committed up to those changes; later ones wait for their own turn. */

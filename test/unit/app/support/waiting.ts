@@ -1,6 +1,6 @@
 /** What tests of asynchronous code need to say: not yet, now, and with which fault. */
 import type { PullStream } from '../../../../src/app/presence/pull-stream.ts';
-import { DomainError, type Fault } from '../../../../src/core/errors.ts';
+import { DomainError, type ErrorDetails } from '../../../../src/core/errors.ts';
 
 export interface Deferred<T> {
   readonly promise: Promise<T>;
@@ -52,9 +52,9 @@ export const errorOf = async (promise: Promise<unknown>): Promise<Error> => {
 };
 
 /** The fault that it is refused with. */
-export const faultOf = async (promise: Promise<unknown>): Promise<Fault> => {
+export const faultOf = async (promise: Promise<unknown>): Promise<ErrorDetails> => {
   const error = await errorOf(promise);
-  if (error instanceof DomainError) return error.fault;
+  if (error instanceof DomainError) return error.details;
   throw error;
 };
 

@@ -1,14 +1,14 @@
 /** What became of what was delivered; delivering it again, and tests. */
 import { beforeEach, describe, expect, it, vi } from 'vitest';
-import type { Attempt, Delivery } from '../../../../src/app/ports/webhook-store.ts';
-import { deliveryId, webhookId } from '../../../../src/core/ids.ts';
+import type { AttemptReport, Delivery } from '../../../../src/app/ports/webhook-store.ts';
+import { parseDeliveryId, parseWebhookId } from '../../../../src/core/ids.ts';
 import type { WebhookState } from '../../../../src/core/enums.ts';
 import { START } from '../support/fake-store.ts';
 import { deferred, errorOf, isPending } from '../support/waiting.ts';
 import { CUT, RETRY_FOR_MS, TAKEN } from './webhook-parts.ts';
 import { refusal, WebhookStage } from './webhook-service-harness.ts';
 
-const NOBODY = webhookId('nobody');
+const NOBODY = parseWebhookId('nobody');
 
 let harness: WebhookStage;
 
@@ -31,17 +31,17 @@ describe('deliveries', () => {
     await harness.leave(other, 'b');
     await harness.leave(one, 'c', { status: 'DELIVERED', events: [] });
     await harness.leave(one, 'd');
-    expect(await harness.webhooks.deliveries(ALL)).toMatchObject({ hasMore: false });
-    expect(idsOf(await harness.webhooks.deliveries(ALL))).toEqual(['d', 'c', 'b', 'a']);
-    expect(idsOf(await harness.webhooks.deliveries({ ...ALL, webhookId: one.id }))).toEqual(['d', 'c', 'a']);
-    expect(idsOf(await harness.webhooks.deliveries({ ...ALL, status: 'DEAD' }))).toEqual(['d', 'b', 'a']);
-    const two = await harness.webhooks.deliveries({ ...ALL, limit: 2 });
+    expect(await harness.webhooks.listDeliveries(ALL)).toMatchObject({ hasMore: false });
+    expect(idsOf(await harness.webhooks.listDeliveries(ALL))).toEqual(['d', 'c', 'b', 'a']);
+    expect(idsOf(await harness.webhooks.listDeliveries({ ...ALL, webhookId: one.id }))).toEqual(['d', 'c', 'a']);
+    expect(idsOf(await harness.webhooks.listDeliveries({ ...ALL, status: 'DEAD' }))).toEqual(['d', 'b', 'a']);
+    const two = await harness.webhooks.listDeliveries({ ...ALL, limit: 2 });
     expect([idsOf(two), two.hasMore]).toEqual([['d', 'c'], true]);
-    expect(idsOf(await harness.webhooks.deliveries({ ...ALL, after: deliveryId('c') }))).toEqual(['b', 'a']);
-    expect(await refusal(harness.webhooks.deliveries({ ...ALL, webhookId: NOBODY }))).toBe(
+    expect(idsOf(await harness.webhooks.listDeliveries({ ...ALL, after: parseDeliveryId('c') }))).toEqual(['b', 'a']);
+    expect(await refusal(harness.webhooks.listDeliveries({ ...ALL, webhookId: NOBODY }))).toBe(
       'There is no webhook "nobody".',
     );
-    await refusal(harness.webhooks.deliveries({ ...ALL, after: deliveryId('z') }));
+    await refusal(harness.webhooks.listDeliveries({ ...ALL, after: parseDeliveryId('z') }));
   });
 
   it.each([0, 1, 19, 20, 21, 40, 41])('of %i are all found, each once, whatever the page', async (count) => {
@@ -51,8 +51,8 @@ describe('deliveries', () => {
     for (const limit of [1, 20, 39, 500]) {
       const found: string[] = [];
       for (let more = true; more;) {
-        const after = found.length === 0 ? null : deliveryId(found.at(-1) ?? '');
-        const page = await harness.webhooks.deliveries({ ...ALL, limit, after });
+        const after = found.length === 0 ? null : parseDeliveryId(found.at(-1) ?? '');
+        const page = await harness.webhooks.listDeliveries({ ...ALL, limit, after });
         expect(page.deliveries.length).toBe(Math.min(limit, count - found.length));
         found.push(...idsOf(page));
         more = page.hasMore;
@@ -67,13 +67,13 @@ describe('deliveries', () => {
     if (event === undefined) throw new Error('Nothing was logged.');
     for (let index = 0; index < 60; index++)
       await harness.leave(webhook, `d${index}`, { events: Array(249).fill(event) });
-    const reading = vi.spyOn(harness.parts.store, 'deliveries');
-    const page = await harness.webhooks.deliveries(ALL);
+    const reading = vi.spyOn(harness.parts.store, 'listDeliveries');
+    const page = await harness.webhooks.listDeliveries(ALL);
     expect([idsOf(page), page.hasMore]).toEqual([['d59', 'd58', 'd57'], true]);
     expect(reading.mock.calls.map(([{ limit }]) => limit)).toEqual([20]);
-    const lastButOne = await harness.webhooks.deliveries({ ...ALL, after: deliveryId('d4') });
+    const lastButOne = await harness.webhooks.listDeliveries({ ...ALL, after: parseDeliveryId('d4') });
     expect([idsOf(lastButOne), lastButOne.hasMore]).toEqual([['d3', 'd2', 'd1'], true]);
-    const last = await harness.webhooks.deliveries({ ...ALL, after: deliveryId('d3') });
+    const last = await harness.webhooks.listDeliveries({ ...ALL, after: parseDeliveryId('d3') });
     expect([idsOf(last), last.hasMore]).toEqual([['d2', 'd1', 'd0'], false]);
   });
 });
@@ -113,7 +113,8 @@ describe('redelivering', () => {
     ];
     await harness.leave(one, 'b');
     expect(await harness.webhooks.redeliver({ deliveryId: null, webhookId: one.id })).toBe(2);
-    for (const id of ['a', 'b']) expect(await harness.parts.store.findDelivery(deliveryId(id))).toMatchObject(revived);
+    for (const id of ['a', 'b'])
+      expect(await harness.parts.store.findDelivery(parseDeliveryId(id))).toMatchObject(revived);
     for (const delivery of left) expect(await harness.parts.store.findDelivery(delivery.id)).toEqual(delivery);
     expect(await harness.webhooks.redeliver({ deliveryId: null, webhookId: one.id })).toBe(0);
   });
@@ -132,7 +133,7 @@ describe('redelivering', () => {
     expect(await refusal(harness.webhooks.redeliver({ deliveryId: lost.id, webhookId: null }))).toBe(
       'The delivery "lost" has no events that could be delivered.',
     );
-    const unknown = deliveryId('unknown');
+    const unknown = parseDeliveryId('unknown');
     expect(await refusal(harness.webhooks.redeliver({ deliveryId: unknown, webhookId: null }))).toBe(
       'There is no delivery "unknown".',
     );
@@ -159,7 +160,7 @@ describe('redelivering', () => {
 describe('a test', () => {
   it('is sent once, to the webhook as it is, and kept as DELIVERED', async () => {
     const webhook = await harness.create();
-    const { id, ...delivery } = await harness.webhooks.test(webhook.id);
+    const { id, ...delivery } = await harness.webhooks.sendTestDelivery(webhook.id);
     expect(delivery).toEqual({
       webhookId: webhook.id,
       shard: null,
@@ -176,50 +177,55 @@ describe('a test', () => {
       giveUpAt: START,
     });
     expect(await harness.parts.store.findDelivery(id)).toEqual({ id, ...delivery });
-    expect(harness.parts.courier.attempts).toMatchObject([{ webhook, delivery: { id, isTest: true, events: [] } }]);
+    expect(harness.parts.sender.attempts).toMatchObject([{ webhook, delivery: { id, isTest: true, events: [] } }]);
   });
 
   it.each<WebhookState>(['ACTIVE', 'PAUSED', 'GONE'])('that fails is kept as DEAD, and leaves %s', async (state) => {
     const { id } = await harness.create();
     await harness.isIn(id, state);
-    harness.parts.courier.answer = { status: 410, error: 'It answered 410.', eventsDone: 0, retryAfterMs: null };
-    const delivery = await harness.webhooks.test(id);
+    harness.parts.sender.answer = {
+      status: 410,
+      error: 'It answered 410.',
+      deliveredEventCount: 0,
+      retryAfterMs: null,
+    };
+    const delivery = await harness.webhooks.sendTestDelivery(id);
     expect(delivery).toMatchObject({ status: 'DEAD', lastStatus: 410, lastError: 'It answered 410.', attempts: 1 });
     expect(await harness.parts.store.findDelivery(delivery.id)).toEqual(delivery);
     expect((await harness.kept(id)).state).toBe(state);
   });
 
   it('of a webhook that there is not, or not any more, is refused', async () => {
-    expect(await refusal(harness.webhooks.test(NOBODY))).toBe('There is no webhook "nobody".');
-    expect(harness.parts.courier.attempts).toEqual([]);
+    expect(await refusal(harness.webhooks.sendTestDelivery(NOBODY))).toBe('There is no webhook "nobody".');
+    expect(harness.parts.sender.attempts).toEqual([]);
     const { id } = await harness.create();
-    const answer = deferred<Attempt>();
-    harness.parts.courier.answer = answer.promise;
-    const test = harness.webhooks.test(id);
+    const answer = deferred<AttemptReport>();
+    harness.parts.sender.answer = answer.promise;
+    const test = harness.webhooks.sendTestDelivery(id);
     expect(await isPending(test)).toBe(true);
-    await harness.webhooks.delete(id);
+    await harness.webhooks.deleteWebhook(id);
     answer.resolve(TAKEN);
     await refusal(test);
   });
 
   it('beside ten others is RATE_LIMITED, until one of them is over', async () => {
     const { id } = await harness.create();
-    const first = deferred<Attempt>();
-    harness.parts.courier.answer = first.promise;
-    const one = harness.webhooks.test(id);
+    const first = deferred<AttemptReport>();
+    harness.parts.sender.answer = first.promise;
+    const one = harness.webhooks.sendTestDelivery(id);
     expect(await isPending(one)).toBe(true);
-    const never = deferred<Attempt>();
-    harness.parts.courier.answer = never.promise;
-    const others = Array.from({ length: 9 }, () => harness.webhooks.test(id));
+    const never = deferred<AttemptReport>();
+    harness.parts.sender.answer = never.promise;
+    const others = Array.from({ length: 9 }, () => harness.webhooks.sendTestDelivery(id));
     expect(await isPending(Promise.race(others))).toBe(true);
-    expect(await errorOf(harness.webhooks.test(id))).toMatchObject({
-      fault: { code: 'RATE_LIMITED', retryAfterMs: 1_000 },
+    expect(await errorOf(harness.webhooks.sendTestDelivery(id))).toMatchObject({
+      details: { code: 'RATE_LIMITED', retryAfterMs: 1_000 },
     });
-    expect(harness.parts.courier.attempts).toHaveLength(10);
+    expect(harness.parts.sender.attempts).toHaveLength(10);
     first.resolve(TAKEN);
     await one;
-    harness.parts.courier.answer = TAKEN;
-    expect(await harness.webhooks.test(id)).toMatchObject({ status: 'DELIVERED' });
+    harness.parts.sender.answer = TAKEN;
+    expect(await harness.webhooks.sendTestDelivery(id)).toMatchObject({ status: 'DELIVERED' });
     never.resolve(TAKEN);
     await Promise.all(others);
   });
@@ -228,19 +234,19 @@ describe('a test', () => {
     const { id } = await harness.create();
     const failure = new Error('disk full');
     const keeping = vi.spyOn(harness.parts.store, 'addDelivery').mockRejectedValue(failure);
-    for (let index = 0; index < 11; index++) expect(await errorOf(harness.webhooks.test(id))).toBe(failure);
+    for (let index = 0; index < 11; index++) expect(await errorOf(harness.webhooks.sendTestDelivery(id))).toBe(failure);
     keeping.mockRestore();
-    expect(await harness.webhooks.test(id)).toMatchObject({ status: 'DELIVERED' });
+    expect(await harness.webhooks.sendTestDelivery(id)).toMatchObject({ status: 'DELIVERED' });
   });
 
   it('under way when it closes is cut short and kept, and so is a later one', async () => {
     const { id } = await harness.create();
-    harness.parts.courier.answer = deferred<Attempt>().promise;
-    const tests = [harness.webhooks.test(id), harness.webhooks.test(id)];
+    harness.parts.sender.answer = deferred<AttemptReport>().promise;
+    const tests = [harness.webhooks.sendTestDelivery(id), harness.webhooks.sendTestDelivery(id)];
     expect(await isPending(Promise.race(tests))).toBe(true);
     harness.webhooks.close();
     harness.webhooks.close();
-    for (const test of [...tests, harness.webhooks.test(id)]) {
+    for (const test of [...tests, harness.webhooks.sendTestDelivery(id)]) {
       const delivery = await test;
       expect(delivery).toMatchObject({ status: 'DEAD', lastStatus: null, lastError: CUT.error });
       expect(await harness.parts.store.findDelivery(delivery.id)).toEqual(delivery);

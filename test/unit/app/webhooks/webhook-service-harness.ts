@@ -1,7 +1,7 @@
 /** Webhooks over stores that tests can look into, and a few words to put something there. */
 import { expect } from 'vitest';
 import type { Delivery } from '../../../../src/app/ports/webhook-store.ts';
-import { Webhooks, type NewWebhook } from '../../../../src/app/webhooks/webhook-service.ts';
+import { WebhookService, type CreateWebhookRequest } from '../../../../src/app/webhooks/webhook-service.ts';
 import { DomainError } from '../../../../src/core/errors.ts';
 import type { WebhookId } from '../../../../src/core/ids.ts';
 import { WEBHOOK_FORMATS, type WebhookFormat, type WebhookState } from '../../../../src/core/enums.ts';
@@ -16,21 +16,21 @@ export const HOOK = 'https://chat.example/hook';
 
 export class WebhookStage extends AppHarness {
   readonly parts: TestParts;
-  readonly webhooks: Webhooks;
+  readonly webhooks: WebhookService;
 
   constructor(formats: readonly WebhookFormat[] = WEBHOOK_FORMATS) {
     super();
     this.parts = webhookParts(() => this.store.now(), formats);
-    this.webhooks = new Webhooks(this.store, this.parts);
+    this.webhooks = new WebhookService(this.store, this.parts);
   }
 
-  async create(asked: Partial<NewWebhook> = {}): Promise<WebhookRecord> {
-    return (await this.webhooks.create({ url: HOOK, ...asked })).webhook;
+  async create(asked: Partial<CreateWebhookRequest> = {}): Promise<WebhookRecord> {
+    return (await this.webhooks.createWebhook({ url: HOOK, ...asked })).webhook;
   }
 
   /** As it is kept. */
   async kept(id: WebhookId): Promise<WebhookRecord> {
-    const found = await this.webhooks.find(id);
+    const found = await this.webhooks.findWebhook(id);
     if (found === null) throw new Error('It is not kept.');
     return found;
   }
@@ -61,6 +61,6 @@ export class WebhookStage extends AppHarness {
 export const refusal = async (promise: Promise<unknown>): Promise<string> => {
   const error = await errorOf(promise);
   expect(error).toBeInstanceOf(DomainError);
-  expect(error).toMatchObject({ fault: { code: 'BAD_USER_INPUT' } });
+  expect(error).toMatchObject({ details: { code: 'BAD_USER_INPUT' } });
   return error.message;
 };

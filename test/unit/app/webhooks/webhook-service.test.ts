@@ -1,15 +1,15 @@
 /** Webhooks are managed: what holds of what is asked, and that nothing is half-done. */
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { MAX_WEBHOOKS } from '../../../../src/app/ports/webhook-store.ts';
-import type { NewWebhook, WebhookUpdate } from '../../../../src/app/webhooks/webhook-service.ts';
-import { later, webhookId } from '../../../../src/core/ids.ts';
+import type { CreateWebhookRequest, UpdateWebhookRequest } from '../../../../src/app/webhooks/webhook-service.ts';
+import { addMs, parseWebhookId } from '../../../../src/core/ids.ts';
 import type { WebhookState } from '../../../../src/core/enums.ts';
-import { secretsInForce, type WebhookRecord } from '../../../../src/core/webhooks/webhook.ts';
+import { listValidSecrets, type WebhookRecord } from '../../../../src/core/webhooks/webhook.ts';
 import { DAY, START } from '../support/fake-store.ts';
 import { secretOf } from './webhook-parts.ts';
 import { HOOK, refusal, WebhookStage } from './webhook-service-harness.ts';
 
-const NOBODY = webhookId('nobody');
+const NOBODY = parseWebhookId('nobody');
 
 let harness: WebhookStage;
 
@@ -20,8 +20,8 @@ beforeEach(() => {
 describe('a new webhook', () => {
   it('is ACTIVE, of the format STANDARD with a secret of its own, and told everything from now on', async () => {
     await harness.login();
-    const start = await harness.store.log.latestCursor();
-    expect(await harness.webhooks.create({ url: HOOK })).toEqual({
+    const start = await harness.store.eventLog.getLatestCursor();
+    expect(await harness.webhooks.createWebhook({ url: HOOK })).toEqual({
       webhook: {
         id: 'webhook-1',
         url: HOOK,
@@ -33,16 +33,21 @@ describe('a new webhook', () => {
         state: 'ACTIVE',
         createdAt: START,
         changedAt: START,
-        start,
+        startCursor: start,
       },
       secret: secretOf(0),
     });
-    expect(await harness.kept(webhookId('webhook-1'))).toMatchObject({ url: HOOK, start });
+    expect(await harness.kept(parseWebhookId('webhook-1'))).toMatchObject({ url: HOOK, start });
   });
 
   it('is as it is asked for', async () => {
-    const asked: NewWebhook = { url: HOOK, secret: secretOf(7), reasons: ['LOGOUT', 'LOGIN'], userStatusOnly: true };
-    const { webhook, secret } = await harness.webhooks.create(asked);
+    const asked: CreateWebhookRequest = {
+      url: HOOK,
+      secret: secretOf(7),
+      reasons: ['LOGOUT', 'LOGIN'],
+      userStatusOnly: true,
+    };
+    const { webhook, secret } = await harness.webhooks.createWebhook(asked);
     expect(webhook).toMatchObject({ ...asked, format: 'STANDARD' });
     expect(secret).toBe(secretOf(7));
   });
@@ -58,11 +63,11 @@ describe('a new webhook', () => {
   });
 
   it('of the format TENCENT is not signed without a token, and with any', async () => {
-    expect(await harness.webhooks.create({ url: HOOK, format: 'TENCENT' })).toMatchObject({
+    expect(await harness.webhooks.createWebhook({ url: HOOK, format: 'TENCENT' })).toMatchObject({
       webhook: { format: 'TENCENT', secret: null },
       secret: null,
     });
-    expect(await harness.webhooks.create({ url: HOOK, format: 'TENCENT', secret: '令牌' })).toMatchObject({
+    expect(await harness.webhooks.createWebhook({ url: HOOK, format: 'TENCENT', secret: '令牌' })).toMatchObject({
       secret: '令牌',
     });
   });
@@ -74,7 +79,7 @@ describe('a new webhook', () => {
     expect((await harness.create({ url: longest })).url).toBe(longest);
   });
 
-  it.each<[string, Partial<NewWebhook>, RegExp]>([
+  it.each<[string, Partial<CreateWebhookRequest>, RegExp]>([
     ['no URL', { url: '' }, /^url is no URL/],
     ['a path', { url: '/hook' }, /^url is no URL/],
     ['a host that is none', { url: 'https://a b.example/' }, /^url is no URL/],
@@ -92,21 +97,21 @@ describe('a new webhook', () => {
     const message = await refusal(harness.create(asked));
     expect(message).toMatch(why);
     expect(message).not.toContain('sesame');
-    expect(await harness.webhooks.list()).toEqual([]);
+    expect(await harness.webhooks.listWebhooks()).toEqual([]);
   });
 
   it('of a format that is not served is refused, and says what would turn it on', async () => {
     harness = new WebhookStage(['STANDARD']);
     expect(await refusal(harness.create({ format: 'TENCENT' }))).toContain('PORCHLIGHT_TENCENT');
     const { id } = await harness.create();
-    expect(await refusal(harness.webhooks.update(id, { format: 'TENCENT' }))).toContain('PORCHLIGHT_TENCENT');
+    expect(await refusal(harness.webhooks.updateWebhook(id, { format: 'TENCENT' }))).toContain('PORCHLIGHT_TENCENT');
     expect(await harness.kept(id)).toMatchObject({ format: 'STANDARD' });
   });
 
   it('is one too many, if there are as many as there may be', async () => {
     for (let index = 0; index < MAX_WEBHOOKS; index++) await harness.create();
     await refusal(harness.create());
-    expect(await harness.webhooks.list()).toHaveLength(MAX_WEBHOOKS);
+    expect(await harness.webhooks.listWebhooks()).toHaveLength(MAX_WEBHOOKS);
   });
 });
 
@@ -114,13 +119,13 @@ describe('a change of a webhook', () => {
   it('leaves what it leaves out, and says when it was made', async () => {
     const before = await harness.create({ reasons: ['LOGIN'], userStatusOnly: true });
     harness.store.passes(5);
-    const { webhook, secret } = await harness.webhooks.update(before.id, { url: 'https://other.example' });
+    const { webhook, secret } = await harness.webhooks.updateWebhook(before.id, { url: 'https://other.example' });
     expect(webhook).toEqual({ ...before, url: 'https://other.example', changedAt: START + 5 });
     expect(secret).toBeNull();
     expect(await harness.kept(before.id)).toEqual(webhook);
   });
 
-  it.each<[string, WebhookUpdate, Partial<WebhookRecord>]>([
+  it.each<[string, UpdateWebhookRequest, Partial<WebhookRecord>]>([
     ['other reasons', { reasons: ['LOGOUT', 'LOGIN'] }, { reasons: ['LOGOUT', 'LOGIN'] }],
     ['all reasons', { reasons: null }, { reasons: null }],
     ['only what changes a status', { userStatusOnly: true }, { userStatusOnly: true }],
@@ -129,8 +134,8 @@ describe('a change of a webhook', () => {
   ])('may be %s', async (_what, asked, after) => {
     const before = await harness.create({ reasons: ['KICKED'] });
     harness.store.passes(5);
-    const changed = { ...before, ...after, changedAt: later(START, 5) };
-    expect((await harness.webhooks.update(before.id, asked)).webhook).toEqual(changed);
+    const changed = { ...before, ...after, changedAt: addMs(START, 5) };
+    expect((await harness.webhooks.updateWebhook(before.id, asked)).webhook).toEqual(changed);
     expect(await harness.kept(before.id)).toEqual(changed);
   });
 
@@ -144,24 +149,24 @@ describe('a change of a webhook', () => {
   ])('%s, with enabled %s, becomes %s', async (state, enabled, after) => {
     const { id } = await harness.create();
     await harness.isIn(id, state);
-    await harness.webhooks.update(id, { url: 'https://other.example' });
+    await harness.webhooks.updateWebhook(id, { url: 'https://other.example' });
     expect((await harness.kept(id)).state).toBe(state);
-    await harness.webhooks.update(id, { enabled });
+    await harness.webhooks.updateWebhook(id, { enabled });
     expect((await harness.kept(id)).state).toBe(after);
   });
 
   it('that makes no difference is none: nobody hears of it', async () => {
     const before = await harness.create({ reasons: ['LOGIN'] });
     let heard = 0;
-    harness.parts.store.onWebhooks(() => heard++);
+    harness.parts.store.onWebhooksChanged(() => heard++);
     harness.store.passes(5);
     const same = { url: HOOK, reasons: ['LOGIN'], userStatusOnly: false, format: 'STANDARD', enabled: true } as const;
-    expect((await harness.webhooks.update(before.id, same)).webhook).toEqual(before);
-    expect((await harness.webhooks.update(before.id, {})).webhook).toEqual(before);
+    expect((await harness.webhooks.updateWebhook(before.id, same)).webhook).toEqual(before);
+    expect((await harness.webhooks.updateWebhook(before.id, {})).webhook).toEqual(before);
     expect(heard).toBe(0);
   });
 
-  it.each<[string, WebhookUpdate, RegExp]>([
+  it.each<[string, UpdateWebhookRequest, RegExp]>([
     ['a URL that is null', { url: null }, /^url is null/],
     ['a URL that is empty', { url: '' }, /^url is no URL/],
     ['a URL that nothing may be sent to', { url: 'http://chat.example' }, /^url will not do/],
@@ -181,100 +186,104 @@ describe('a change of a webhook', () => {
   ])('%s: refused, and all the rest of it with it', async (_what, asked, why) => {
     const before = await harness.create();
     harness.store.passes(5);
-    const message = await refusal(harness.webhooks.update(before.id, { userStatusOnly: true, ...asked }));
+    const message = await refusal(harness.webhooks.updateWebhook(before.id, { userStatusOnly: true, ...asked }));
     expect(message).toMatch(why);
     expect(message).not.toMatch(/sesame|AAAA/);
     expect(await harness.kept(before.id)).toEqual(before);
   });
 
   it('of a webhook that there is not is refused', async () => {
-    expect(await refusal(harness.webhooks.update(NOBODY, { enabled: false }))).toBe('There is no webhook "nobody".');
+    expect(await refusal(harness.webhooks.updateWebhook(NOBODY, { enabled: false }))).toBe(
+      'There is no webhook "nobody".',
+    );
   });
 });
 
 describe('a new secret', () => {
   it('is made, and shown; the one before signs beside it for a day', async () => {
     const { id } = await harness.create();
-    const { webhook, secret } = await harness.webhooks.update(id, { rotateSecret: true });
+    const { webhook, secret } = await harness.webhooks.updateWebhook(id, { rotateSecret: true });
     expect(secret).toBe(secretOf(1));
     expect(webhook).toMatchObject({
       secret: secretOf(1),
       previousSecret: { secret: secretOf(0), validUntil: START + DAY },
     });
-    expect(secretsInForce(webhook, later(START, DAY - 1))).toEqual([secretOf(1), secretOf(0)]);
-    expect(secretsInForce(webhook, later(START, DAY))).toEqual([secretOf(1)]);
+    expect(listValidSecrets(webhook, addMs(START, DAY - 1))).toEqual([secretOf(1), secretOf(0)]);
+    expect(listValidSecrets(webhook, addMs(START, DAY))).toEqual([secretOf(1)]);
   });
 
   it.each([null, undefined])('takes %s for the usual time, and for no wish to rotate', async (left) => {
     const { id } = await harness.create();
     const asked = { secret: secretOf(7), rotateSecret: left, previousSecretValidMs: left };
-    const { webhook, secret } = await harness.webhooks.update(id, asked);
+    const { webhook, secret } = await harness.webhooks.updateWebhook(id, asked);
     expect(secret).toBe(secretOf(7));
     expect(webhook.previousSecret).toEqual({ secret: secretOf(0), validUntil: START + DAY });
   });
 
   it('may be alone at once, or leave the one before 30 days', async () => {
     const { id } = await harness.create();
-    const long = await harness.webhooks.update(id, { rotateSecret: true, previousSecretValidMs: 30 * DAY });
+    const long = await harness.webhooks.updateWebhook(id, { rotateSecret: true, previousSecretValidMs: 30 * DAY });
     expect(long.webhook.previousSecret).toEqual({ secret: secretOf(0), validUntil: START + 30 * DAY });
-    const none = await harness.webhooks.update(id, { rotateSecret: true, previousSecretValidMs: 0 });
+    const none = await harness.webhooks.updateWebhook(id, { rotateSecret: true, previousSecretValidMs: 0 });
     expect(none.webhook).toMatchObject({ secret: secretOf(2), previousSecret: null });
   });
 
   it('may be the one before, so that a rotation can be taken back', async () => {
     const { id } = await harness.create();
-    await harness.webhooks.update(id, { rotateSecret: true });
-    const { webhook } = await harness.webhooks.update(id, { secret: secretOf(0) });
+    await harness.webhooks.updateWebhook(id, { rotateSecret: true });
+    const { webhook } = await harness.webhooks.updateWebhook(id, { secret: secretOf(0) });
     expect(webhook).toMatchObject({ secret: secretOf(0), previousSecret: { secret: secretOf(1) } });
   });
 
   it('does not come of a change of something else, which leaves the one before its time', async () => {
     const { id } = await harness.create();
-    const { webhook: before } = await harness.webhooks.update(id, { rotateSecret: true });
+    const { webhook: before } = await harness.webhooks.updateWebhook(id, { rotateSecret: true });
     harness.store.passes(5);
-    const { webhook, secret } = await harness.webhooks.update(id, { enabled: false, previousSecretValidMs: 0 });
+    const { webhook, secret } = await harness.webhooks.updateWebhook(id, { enabled: false, previousSecretValidMs: 0 });
     expect(secret).toBeNull();
     expect(webhook.previousSecret).toEqual(before.previousSecret);
   });
 
   it('with TENCENT is alone, and may be none', async () => {
     const { id } = await harness.create({ format: 'TENCENT', secret: 'one' });
-    expect((await harness.webhooks.update(id, { secret: 'two' })).webhook).toMatchObject({
+    expect((await harness.webhooks.updateWebhook(id, { secret: 'two' })).webhook).toMatchObject({
       secret: 'two',
       previousSecret: null,
     });
-    const { webhook, secret } = await harness.webhooks.update(id, { secret: null });
+    const { webhook, secret } = await harness.webhooks.updateWebhook(id, { secret: null });
     expect(webhook).toMatchObject({ secret: null, previousSecret: null });
     expect(secret).toBeNull();
-    expect((await harness.webhooks.update(id, { secret: null })).webhook).toEqual(webhook);
-    expect(await refusal(harness.webhooks.update(id, { secret: 'x\ny' }))).toMatch(/^secret has a control character/);
+    expect((await harness.webhooks.updateWebhook(id, { secret: null })).webhook).toEqual(webhook);
+    expect(await refusal(harness.webhooks.updateWebhook(id, { secret: 'x\ny' }))).toMatch(
+      /^secret has a control character/,
+    );
   });
 });
 
 describe('a change of the format', () => {
   it.each([null, 'a token'])('to STANDARD needs a secret that fits, where there was %j', async (secret) => {
     const before = await harness.create({ format: 'TENCENT', secret });
-    expect(await refusal(harness.webhooks.update(before.id, { format: 'STANDARD' }))).toMatch(
+    expect(await refusal(harness.webhooks.updateWebhook(before.id, { format: 'STANDARD' }))).toMatch(
       /needs a secret of that form/,
     );
-    expect(await refusal(harness.webhooks.update(before.id, { format: 'STANDARD', secret: 'x' }))).toMatch(
+    expect(await refusal(harness.webhooks.updateWebhook(before.id, { format: 'STANDARD', secret: 'x' }))).toMatch(
       /^secret must be/,
     );
-    expect(await refusal(harness.webhooks.update(before.id, { format: 'STANDARD', secret: null }))).toMatch(
+    expect(await refusal(harness.webhooks.updateWebhook(before.id, { format: 'STANDARD', secret: null }))).toMatch(
       /^secret is null/,
     );
     expect(await harness.kept(before.id)).toEqual(before);
-    const { webhook } = await harness.webhooks.update(before.id, { format: 'STANDARD', rotateSecret: true });
+    const { webhook } = await harness.webhooks.updateWebhook(before.id, { format: 'STANDARD', rotateSecret: true });
     // A token cannot sign beside it.
     expect(webhook).toMatchObject({ format: 'STANDARD', secret: secretOf(0), previousSecret: null });
   });
 
   it('to TENCENT and back keeps the secret, and ends the one before', async () => {
     const { id } = await harness.create();
-    await harness.webhooks.update(id, { rotateSecret: true });
-    const away = await harness.webhooks.update(id, { format: 'TENCENT' });
+    await harness.webhooks.updateWebhook(id, { rotateSecret: true });
+    const away = await harness.webhooks.updateWebhook(id, { format: 'TENCENT' });
     expect(away.webhook).toMatchObject({ secret: secretOf(1), previousSecret: null });
-    const back = await harness.webhooks.update(id, { format: 'STANDARD' });
+    const back = await harness.webhooks.updateWebhook(id, { format: 'STANDARD' });
     expect(back.webhook).toMatchObject({ format: 'STANDARD', secret: secretOf(1), previousSecret: null });
   });
 });
@@ -283,16 +292,16 @@ describe('deleting a webhook', () => {
   it('tells what it was, once', async () => {
     const webhook = await harness.create();
     const other = await harness.create();
-    expect(await harness.webhooks.delete(webhook.id)).toEqual(webhook);
-    expect(await harness.webhooks.list()).toEqual([other]);
-    expect(await harness.webhooks.find(webhook.id)).toBeNull();
-    expect(await refusal(harness.webhooks.delete(webhook.id))).toBe('There is no webhook "webhook-1".');
+    expect(await harness.webhooks.deleteWebhook(webhook.id)).toEqual(webhook);
+    expect(await harness.webhooks.listWebhooks()).toEqual([other]);
+    expect(await harness.webhooks.findWebhook(webhook.id)).toBeNull();
+    expect(await refusal(harness.webhooks.deleteWebhook(webhook.id))).toBe('There is no webhook "webhook-1".');
   });
 });
 
 it('what happens while a webhook is made is not missed', async () => {
-  const start = await harness.store.log.latestCursor();
+  const start = await harness.store.eventLog.getLatestCursor();
   const { store } = harness.parts;
   vi.spyOn(store, 'createWebhook').mockImplementationOnce(async () => void (await harness.login()));
-  expect((await harness.create()).start).toBe(start);
+  expect((await harness.create()).startCursor).toBe(start);
 });

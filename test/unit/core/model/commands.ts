@@ -4,7 +4,7 @@
  */
 import fc from 'fast-check';
 import type { Command } from '../../../../src/core/commands.ts';
-import { deviceId, sessionId, type SocketId, type SessionId } from '../../../../src/core/ids.ts';
+import { parseDeviceId, parseSessionId, type SocketId, type SessionId } from '../../../../src/core/ids.ts';
 import type { PolicyChange } from '../../../../src/core/policy.ts';
 import { ALL, DAY, MINUTE } from '../tables.ts';
 import { moment, type Moment } from './moments.ts';
@@ -63,11 +63,11 @@ const sessionOf = ({ record, sessionsEver }: Person, which: Ref): SessionId =>
     which,
     record.sessions.map(({ id }) => id),
     sessionsEver,
-  ) ?? sessionId('never-made');
+  ) ?? parseSessionId('never-made');
 const linkOf = ({ record, linksEver }: Person, which: Ref): SocketId | undefined =>
   pick(
     which,
-    record.sessions.flatMap(({ links }) => links),
+    record.sessions.flatMap(({ socketIds: links }) => links),
     linksEver,
   );
 
@@ -93,7 +93,7 @@ const login = command(
     ip: maybe(fc.constantFrom('192.0.2.1', '192.0.2.2')),
   }),
   (world, person, { platform, device, over, ip }) => {
-    const held = person.record.sessions.flatMap(({ links }) => links);
+    const held = person.record.sessions.flatMap(({ socketIds: links }) => links);
     const used = typeof over === 'number' ? held[held.length - 1 - over] : undefined;
     const link = over === 'http' ? null : (used ?? world.newLink());
     const id = world.newSession();
@@ -103,13 +103,13 @@ const login = command(
       type: 'login',
       sessionId: id,
       platform,
-      deviceId: deviceId(device ?? world.newName()),
+      deviceId: parseDeviceId(device ?? world.newName()),
       tokenHash: world.newName(),
       appVersion: ip,
       osVersion: device,
       ipAddress: ip,
-      watch: device === null ? '*' : [],
-      link,
+      watchScope: device === null ? '*' : [],
+      socketId: link,
     };
   },
 );
@@ -133,9 +133,9 @@ const life = command(
   'shows life',
   fc.record({ session: ref, link: maybe(ref), ip: maybe(fc.constant('192.0.2.4')) }),
   (_, person, { session, link, ip }) => ({
-    type: 'life',
+    type: 'activity',
     sessionId: sessionOf(person, session),
-    link: link === null ? null : (linkOf(person, link) ?? null),
+    socketId: link === null ? null : (linkOf(person, link) ?? null),
     ipAddress: ip,
   }),
 );
@@ -146,14 +146,18 @@ const attach = command(
   (world, person, { session, ip }) => {
     const link = world.newLink();
     person.linksEver.push(link);
-    return { type: 'attach', sessionId: sessionOf(person, session), link, ipAddress: ip };
+    return { type: 'attachSocket', sessionId: sessionOf(person, session), socketId: link, ipAddress: ip };
   },
 );
 
 const detach = command(
   'loses',
   fc.record({ link: ref, byServer: fc.boolean() }),
-  (world, person, { link, byServer }) => ({ type: 'detach', link: linkOf(person, link) ?? world.newLink(), byServer }),
+  (world, person, { link, byServer }) => ({
+    type: 'detachSocket',
+    socketId: linkOf(person, link) ?? world.newLink(),
+    closedByServer: byServer,
+  }),
 );
 
 const logout = command('logs out', fc.record({ session: ref }), (_, person, { session }) => ({
@@ -164,21 +168,21 @@ const logout = command('logs out', fc.record({ session: ref }), (_, person, { se
 const customStatus = command(
   'sets',
   fc.record({ session: ref, text: fc.constantFrom('busy', 'lunch 🍜', '', null) }),
-  (_, person, { session, text }) => ({ type: 'customStatus', sessionId: sessionOf(person, session), text }),
+  (_, person, { session, text }) => ({ type: 'setCustomStatus', sessionId: sessionOf(person, session), text }),
 );
 
 const end = command(
   'is ended by a backend',
   fc.record({ platform: maybe(fc.constantFrom(...ALL)), session: maybe(ref), revokeTokens: fc.boolean() }),
   (_, person, { platform, session, revokeTokens }) => ({
-    type: 'end',
+    type: 'endSessions',
     platform,
     sessionId: session === null ? null : sessionOf(person, session),
     revokeTokens,
   }),
 );
 
-const wake = command('is woken', fc.constant(null), () => ({ type: 'wake' }));
+const wake = command('is woken', fc.constant(null), () => ({ type: 'expire' }));
 
 const ofWorld = <Args>(
   name: string,

@@ -2,7 +2,7 @@
  * What must hold of a user's whole life, whatever the oracle thinks: checked on the records and the
  * log alone, so that one mistake made twice, in the state machine and in the oracle, is still seen.
  */
-import type { Command, Outcome } from '../../../../src/core/commands.ts';
+import type { Command, CommandOutcome } from '../../../../src/core/commands.ts';
 import type { PresenceEvent, SessionRecord, UserRecord } from '../../../../src/core/records.ts';
 import { hold, same } from './must.ts';
 
@@ -11,7 +11,7 @@ export class Chronicle {
   readonly #lostLinks = new Set<string>();
   #lastEvent: PresenceEvent | null = null;
 
-  note(before: UserRecord, command: Command, outcome: Outcome): void {
+  note(before: UserRecord, command: Command, outcome: CommandOutcome): void {
     const after = outcome.user;
     this.#links(after, outcome);
     this.#ends(before, after, outcome);
@@ -22,7 +22,7 @@ export class Chronicle {
     checkLogin(command, outcome);
     checkSessions(before, after, outcome);
     // Seen means heard from: time, closing sockets and backends are not the user.
-    const silent = command.type === 'detach' || command.type === 'wake' || command.type === 'end';
+    const silent = command.type === 'detachSocket' || command.type === 'expire' || command.type === 'endSessions';
     if (silent) same(after.lastSeenAt, before.lastSeenAt, 'nobody is seen without a sign of life');
     hold((after.lastSeenAt ?? 0) >= (before.lastSeenAt ?? 0), 'last seen never goes back');
   }
@@ -32,17 +32,17 @@ export class Chronicle {
     this.#lastEvent = null;
   }
 
-  #links(after: UserRecord, outcome: Outcome): void {
-    for (const { link } of outcome.changes.flatMap(({ lostLinks }) => lostLinks)) {
+  #links(after: UserRecord, outcome: CommandOutcome): void {
+    for (const { socketId: link } of outcome.changes.flatMap(({ lostSockets: lostLinks }) => lostLinks)) {
       hold(!this.#lostLinks.has(link), `a lost link is told once: ${link}`);
       this.#lostLinks.add(link);
     }
-    const held = after.sessions.flatMap(({ links }) => links);
+    const held = after.sessions.flatMap(({ socketIds: links }) => links);
     same(new Set(held).size, held.length, 'a link belongs to one session at most');
     for (const link of held) hold(!this.#lostLinks.has(link), `a lost link is attached no more: ${link}`);
   }
 
-  #ends(before: UserRecord, after: UserRecord, outcome: Outcome): void {
+  #ends(before: UserRecord, after: UserRecord, outcome: CommandOutcome): void {
     const events = outcome.changes.flatMap((change) => change.events);
     for (const event of events) {
       hold(!this.#ended.has(event.sessionId), `nothing happens to an ended session: ${event.reason}`);
@@ -52,13 +52,13 @@ export class Chronicle {
     const told = events.filter(({ sessionStatus }) => sessionStatus === 'OFFLINE');
     same(told.map(idOf).toSorted(), gone.map(({ id }) => id).toSorted(), 'every end is told, and no other');
     same(
-      outcome.ended.map(({ session, reason, endedAt, kickedBy }) => [session.id, reason, endedAt, kickedBy]),
+      outcome.endedSessions.map(({ session, reason, endedAt, kickedBy }) => [session.id, reason, endedAt, kickedBy]),
       told.map(({ sessionId, reason, occurredAt, kickedBy }) => [sessionId, reason, occurredAt, kickedBy]),
       'ended sessions are listed as their events tell it',
     );
   }
 
-  #chain(outcome: Outcome): void {
+  #chain(outcome: CommandOutcome): void {
     for (const event of outcome.changes.flatMap((change) => change.events)) {
       if (this.#lastEvent) same(event.previousStatus, this.#lastEvent.status, 'previousStatus chains');
       this.#lastEvent = event;
@@ -74,7 +74,7 @@ const checkStatus = (user: UserRecord): void => {
   same(user.status, highest, "the status is the highest of the sessions'");
 };
 
-const checkChanges = (before: UserRecord, after: UserRecord, outcome: Outcome): void => {
+const checkChanges = (before: UserRecord, after: UserRecord, outcome: CommandOutcome): void => {
   let version = Math.max(before.version, before.versionFloor);
   let { status, customStatus } = before;
   for (const { events, statusChange } of outcome.changes) {
@@ -95,7 +95,7 @@ const checkChanges = (before: UserRecord, after: UserRecord, outcome: Outcome): 
   same(after.version, changed ? version : before.version, 'the version counts the changes');
 };
 
-const checkText = (before: UserRecord, after: UserRecord, outcome: Outcome): void => {
+const checkText = (before: UserRecord, after: UserRecord, outcome: CommandOutcome): void => {
   if (after.status === 'OFFLINE') same(after.customStatus, null, 'an OFFLINE user has no custom text');
   if (before.customStatus === after.customStatus) return;
   const events = outcome.changes.flatMap((change) => change.events);
@@ -103,7 +103,7 @@ const checkText = (before: UserRecord, after: UserRecord, outcome: Outcome): voi
   hold(why, 'the text changes when it is set or when the user becomes OFFLINE, at no other time');
 };
 
-const checkLogin = (command: Command, outcome: Outcome): void => {
+const checkLogin = (command: Command, outcome: CommandOutcome): void => {
   const change = outcome.changes.find(({ events }) => events.some(({ reason }) => reason === 'LOGIN'));
   same(change !== undefined, command.type === 'login', 'LOGIN is told of a login, and of nothing else');
   if (!change || command.type !== 'login') return;
@@ -119,11 +119,11 @@ const checkLogin = (command: Command, outcome: Outcome): void => {
   }
   hold(outcome.changes.at(-1) === change, 'a login and all that it ends are one change');
   same(outcome.user.sessions.at(-1)?.id, command.sessionId, 'the newest login is the last session');
-  const lost = outcome.changes.flatMap(({ lostLinks }) => lostLinks.map(({ link }) => link));
-  hold(command.link === null || !lost.includes(command.link), 'a socket is not closed by its own login');
+  const lost = outcome.changes.flatMap(({ lostSockets: lostLinks }) => lostLinks.map(({ socketId: link }) => link));
+  hold(command.socketId === null || !lost.includes(command.socketId), 'a socket is not closed by its own login');
 };
 
-const checkSessions = (before: UserRecord, after: UserRecord, outcome: Outcome): void => {
+const checkSessions = (before: UserRecord, after: UserRecord, outcome: CommandOutcome): void => {
   const events = outcome.changes.flatMap((change) => change.events);
   for (const session of after.sessions) {
     const known: SessionRecord | undefined = before.sessions.find(({ id }) => id === session.id);
@@ -132,7 +132,7 @@ const checkSessions = (before: UserRecord, after: UserRecord, outcome: Outcome):
     same(statuses.at(-1), session.status, 'no session changes without an event');
     same(new Set(statuses).size, statuses.length, 'no event of a session that did not change');
     if (session.status === 'ONLINE') continue;
-    same(session.links, [], 'a PUSH_ONLINE session is not attached');
+    same(session.socketIds, [], 'a PUSH_ONLINE session is not attached');
     if (known?.status !== 'PUSH_ONLINE') continue;
     same(session.pushExpiresAt, known.pushExpiresAt, 'a PUSH_ONLINE session keeps its expiry date');
   }

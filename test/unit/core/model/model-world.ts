@@ -3,13 +3,21 @@
  * command is compared in full, and whatever differs is reported with everything that led to it.
  */
 import { isDeepStrictEqual } from 'node:util';
-import type { Command, Outcome } from '../../../../src/core/commands.ts';
-import { deadline, sessionDeadline } from '../../../../src/core/deadlines.ts';
-import { later, linkId, millis, sessionId, userId, type SocketId, type SessionId } from '../../../../src/core/ids.ts';
-import { changePolicy, DEFAULT_POLICY, type Policy, type PolicyChange } from '../../../../src/core/policy.ts';
-import { afterRestart, step } from '../../../../src/core/state-machine.ts';
-import { unknownUser, type Change, type UserRecord } from '../../../../src/core/records.ts';
-import { NO_SLEEPS, withSleep, type ProcessPauses } from '../../../../src/core/process-pauses.ts';
+import type { Command, CommandOutcome } from '../../../../src/core/commands.ts';
+import { computeUserDeadline, computeSessionDeadline } from '../../../../src/core/deadlines.ts';
+import {
+  addMs,
+  asSocketId,
+  toMillis,
+  parseSessionId,
+  parseUserId,
+  type SocketId,
+  type SessionId,
+} from '../../../../src/core/ids.ts';
+import { applyPolicyChange, DEFAULT_POLICY, type Policy, type PolicyChange } from '../../../../src/core/policy.ts';
+import { restoreUserAfterRestart, applyCommand } from '../../../../src/core/state-machine.ts';
+import { createUnknownUser, type UserChange, type UserRecord } from '../../../../src/core/records.ts';
+import { NO_PAUSES, addPause, type ProcessPauses } from '../../../../src/core/process-pauses.ts';
 import { deepFreeze } from './freeze.ts';
 import { Chronicle } from './invariants.ts';
 import { hold, same } from './must.ts';
@@ -28,12 +36,12 @@ export interface Person {
   readonly linksEver: SocketId[];
 }
 
-const START = millis(1_700_000_000_000);
+const START = toMillis(1_700_000_000_000);
 
 export class ModelWorld {
   now = START;
   policy: Policy = deepFreeze(DEFAULT_POLICY);
-  sleeps: ProcessPauses = NO_SLEEPS;
+  sleeps: ProcessPauses = NO_PAUSES;
   oraclePolicy = ORACLE_DEFAULT;
   readonly people: readonly Person[];
   readonly #log: string[] = [];
@@ -41,8 +49,8 @@ export class ModelWorld {
 
   constructor(versionFloor: number) {
     this.people = NAMES.map((name) => ({
-      record: deepFreeze(unknownUser(userId(name), versionFloor)),
-      oracle: new OracleUser(userId(name), versionFloor),
+      record: deepFreeze(createUnknownUser(parseUserId(name), versionFloor)),
+      oracle: new OracleUser(parseUserId(name), versionFloor),
       chronicle: new Chronicle(),
       sessionsEver: [],
       linksEver: [],
@@ -52,12 +60,12 @@ export class ModelWorld {
   /** How often what was told: a model test that never meets a rule proves nothing of it. */
   readonly met = new Map<string, number>();
 
-  newSession = (): SessionId => sessionId(`s${++this.#made}`);
-  newLink = (): SocketId => linkId(`l${++this.#made}`);
+  newSession = (): SessionId => parseSessionId(`s${++this.#made}`);
+  newLink = (): SocketId => asSocketId(`l${++this.#made}`);
   newName = (): string => `made-${++this.#made}`;
 
   passes(ms: number): void {
-    this.now = later(this.now, ms);
+    this.now = addMs(this.now, ms);
   }
 
   do(person: Person, command: Command): void {
@@ -66,7 +74,7 @@ export class ModelWorld {
 
   changePolicy(change: PolicyChange): void {
     this.#reported(`policy: ${JSON.stringify(change)}`, () => {
-      this.policy = deepFreeze(changePolicy(this.policy, deepFreeze(change)));
+      this.policy = deepFreeze(applyPolicyChange(this.policy, deepFreeze(change)));
       this.oraclePolicy = oraclePolicyAfter(this.oraclePolicy, change);
     });
   }
@@ -74,7 +82,7 @@ export class ModelWorld {
   restart(): void {
     this.#reported('the server restarts', () => {
       for (const person of this.people) {
-        person.record = deepFreeze(afterRestart(person.record, this.now));
+        person.record = deepFreeze(restoreUserAfterRestart(person.record, this.now));
         person.oracle.restart(this.now);
         this.#agree(person);
       }
@@ -86,7 +94,7 @@ export class ModelWorld {
     this.#reported(`the server sleeps for ${ms} ms`, () => {
       const from = this.now;
       this.passes(ms);
-      this.sleeps = deepFreeze(withSleep(this.sleeps, { from, until: this.now }));
+      this.sleeps = deepFreeze(addPause(this.sleeps, { from, until: this.now }));
       for (const person of this.people) {
         person.oracle.sleep(ms);
         this.#agree(person);
@@ -99,7 +107,7 @@ export class ModelWorld {
     if (person.record.sessions.length > 0) return;
     this.#reported(`${person.record.id} is forgotten`, () => {
       const floor = Math.max(person.record.version, person.record.versionFloor);
-      person.record = deepFreeze(unknownUser(person.record.id, floor));
+      person.record = deepFreeze(createUnknownUser(person.record.id, floor));
       person.oracle = new OracleUser(person.record.id, floor);
       person.chronicle.forgotten();
     });
@@ -107,7 +115,7 @@ export class ModelWorld {
 
   #compare(person: Person, command: Command): void {
     const { record: before, oracle } = person;
-    const outcome = deepFreeze(step(before, deepFreeze(command), this.policy, this.now, this.sleeps));
+    const outcome = deepFreeze(applyCommand(before, deepFreeze(command), this.policy, this.now, this.sleeps));
     const verdict = oracle.verdict(command, this.oraclePolicy, this.now, outcome.changes);
     person.record = outcome.user;
     for (const { reason, sessionStatus } of outcome.changes.flatMap(({ events }) => events)) {
@@ -117,12 +125,12 @@ export class ModelWorld {
 
     same(outcome.changes.map(comparable), verdict.changes.map(comparable), 'told is exactly what happened');
     same(outcome.session?.id ?? null, verdict.session, 'the session the command was about');
-    same(outcome.durable, verdict.durable, 'durable is what must not be lost');
+    same(outcome.mustBeDurable, verdict.durable, 'durable is what must not be lost');
     this.#agree(person);
     person.chronicle.note(before, command, outcome);
     checkNothing(before, command, outcome);
     hold(
-      isDeepStrictEqual(step(before, command, this.policy, this.now, this.sleeps), outcome),
+      isDeepStrictEqual(applyCommand(before, command, this.policy, this.now, this.sleeps), outcome),
       'the same step has the same outcome',
     );
   }
@@ -147,9 +155,9 @@ export class ModelWorld {
     same(facts, oracle.live.map(expectedFacts), 'the records of the sessions');
     const dates = oracle.live.map(firstDate);
     const first = dates.length === 0 ? null : Math.min(...dates);
-    same(deadline(record, this.sleeps), first, 'when the user must be looked at next');
+    same(computeUserDeadline(record, this.sleeps), first, 'when the user must be looked at next');
     record.sessions.forEach((session, index) => {
-      const { cause } = sessionDeadline(session, this.sleeps);
+      const { reason: cause } = computeSessionDeadline(session, this.sleeps);
       const expected = oracle.live[index];
       hold(expected !== undefined && causesOf(expected).includes(cause), `${cause} is why it will end`);
     });
@@ -167,10 +175,10 @@ export class ModelWorld {
 }
 
 /** What no rule orders (the kicked and replaced behind their LOGIN, the links of one change) is compared in any order. */
-const comparable = ({ events, statusChange, lostLinks }: Change) => ({
+const comparable = ({ events, statusChange, lostSockets: lostLinks }: UserChange) => ({
   events: [...events.slice(0, 1), ...events.slice(1).toSorted((one, other) => compare(one.sessionId, other.sessionId))],
   statusChange,
-  lostLinks: lostLinks.toSorted((one, other) => compare(one.link, other.link)),
+  lostLinks: lostLinks.toSorted((one, other) => compare(one.socketId, other.socketId)),
 });
 
 const compare = (one: string, other: string): number => (one < other ? -1 : one > other ? 1 : 0);
@@ -181,13 +189,13 @@ const factsOf = (session: UserRecord['sessions'][number], sleeps: ProcessPauses)
   deviceId: session.deviceId,
   status: session.status,
   appState: session.appState,
-  links: session.links.toSorted(),
+  links: session.socketIds.toSorted(),
   timings: { ...session.timings },
   loggedInAt: session.loggedInAt,
   lastSeenAt: session.lastSeenAt,
   ipAddress: session.ipAddress,
-  login: [session.appVersion, session.osVersion, session.tokenHash, session.watch],
-  until: sessionDeadline(session, sleeps).at as number,
+  login: [session.appVersion, session.osVersion, session.tokenHash, session.watchScope],
+  until: computeSessionDeadline(session, sleeps).at as number,
 });
 
 const expectedFacts = (session: OracleSession): ReturnType<typeof factsOf> => ({
@@ -206,13 +214,13 @@ const expectedFacts = (session: OracleSession): ReturnType<typeof factsOf> => ({
   loggedInAt: session.loggedInAt,
   lastSeenAt: session.seenAt,
   ipAddress: session.ipAddress,
-  login: [session.login.appVersion, session.login.osVersion, session.login.tokenHash, session.login.watch],
+  login: [session.login.appVersion, session.login.osVersion, session.login.tokenHash, session.login.watchScope],
   until: firstDate(session),
 });
 
 /** A link or session that is not there any more costs nothing at all, not even a new object. */
-const checkNothing = (before: UserRecord, command: Command, { session, changes, user }: Outcome): void => {
-  const stale = session === null && command.type !== 'wake' && command.type !== 'end';
+const checkNothing = (before: UserRecord, command: Command, { session, changes, user }: CommandOutcome): void => {
+  const stale = session === null && command.type !== 'expire' && command.type !== 'endSessions';
   if (stale && changes.length === 0) hold(user === before, 'what is stale changes nothing');
-  if (command.type === 'wake' && changes.length === 0) hold(user === before, 'a wake too early changes nothing');
+  if (command.type === 'expire' && changes.length === 0) hold(user === before, 'a wake too early changes nothing');
 };

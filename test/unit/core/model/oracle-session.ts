@@ -1,5 +1,5 @@
 /** The facts the oracle keeps of a session, and the dates that follow from them. */
-import type { Login } from '../../../../src/core/commands.ts';
+import type { LoginCommand } from '../../../../src/core/commands.ts';
 import type { DeviceId, SocketId, Millis, SessionId } from '../../../../src/core/ids.ts';
 import type { Row } from '../tables.ts';
 import type { AppState, Platform } from '../../../../src/core/enums.ts';
@@ -8,7 +8,7 @@ export interface OracleSession {
   readonly id: SessionId;
   readonly platform: Platform;
   readonly deviceId: DeviceId;
-  readonly login: Login;
+  readonly login: LoginCommand;
   readonly loggedInAt: Millis;
   links: SocketId[];
   /** The row of the table as it was when the session last logged in or beat. */

@@ -3,9 +3,9 @@
  * session, and the rules in the order in which a person would tell them. It shares no code with the
  * state machine, only the shapes of what goes in and comes out.
  */
-import type { Command, Login } from '../../../../src/core/commands.ts';
+import type { Command, LoginCommand } from '../../../../src/core/commands.ts';
 import type { SocketId, Millis, SessionId, UserId } from '../../../../src/core/ids.ts';
-import type { Change, PresenceEvent } from '../../../../src/core/records.ts';
+import type { UserChange, PresenceEvent } from '../../../../src/core/records.ts';
 import type { Row } from '../tables.ts';
 import { causesOf, firstDate, sameTold, type OracleSession } from './oracle-session.ts';
 import type { OraclePolicy } from './oracle-policy.ts';
@@ -21,7 +21,7 @@ interface Told {
 }
 
 export interface Verdict {
-  readonly changes: readonly Change[];
+  readonly changes: readonly UserChange[];
   readonly session: SessionId | null;
   readonly durable: boolean;
 }
@@ -40,7 +40,7 @@ export class OracleUser {
   revokedBefore: Millis | null = null;
   #policy!: OraclePolicy;
   #now!: Millis;
-  #changes: Change[] = [];
+  #changes: UserChange[] = [];
   #durable = false;
 
   constructor(id: UserId, floor: number) {
@@ -49,7 +49,7 @@ export class OracleUser {
   }
 
   /** @param witness what the state machine answered: it decides only between sessions due in the same instant. */
-  verdict(command: Command, policy: OraclePolicy, now: Millis, witness: readonly Change[]): Verdict {
+  verdict(command: Command, policy: OraclePolicy, now: Millis, witness: readonly UserChange[]): Verdict {
     this.#policy = policy;
     this.#now = now;
     this.#changes = [];
@@ -78,13 +78,13 @@ export class OracleUser {
     }
   }
 
-  #obey(command: Command, witness: readonly Change[]): SessionId | null {
+  #obey(command: Command, witness: readonly UserChange[]): SessionId | null {
     if (command.type === 'login') return this.#login(command);
-    if (command.type === 'wake') {
+    if (command.type === 'expire') {
       this.#passTime(() => true, witness);
       return null;
     }
-    if (command.type === 'end') {
+    if (command.type === 'endSessions') {
       const hit = this.live.filter(
         ({ platform, id }) => [platform, null].includes(command.platform) && [id, null].includes(command.sessionId),
       );
@@ -96,7 +96,7 @@ export class OracleUser {
       }
       return null;
     }
-    if (command.type === 'detach') return this.#detach(command.link, command.byServer);
+    if (command.type === 'detachSocket') return this.#detach(command.socketId, command.closedByServer);
 
     const session = this.live.find(({ id }) => id === command.sessionId);
     if (!session) return null;
@@ -106,24 +106,24 @@ export class OracleUser {
     } else if (command.type === 'heartbeat') {
       this.#alive(session, command.ipAddress);
       this.#beat(session, command.appState);
-    } else if (command.type === 'attach') {
-      session.links.push(command.link);
+    } else if (command.type === 'attachSocket') {
+      session.links.push(command.socketId);
       this.#alive(session, command.ipAddress);
-    } else if (command.type === 'customStatus') {
+    } else if (command.type === 'setCustomStatus') {
       this.#alive(session, null);
       if (command.text !== this.text) {
         this.text = command.text;
         this.#tell([{ of: session, reason: 'CUSTOM_STATUS', becomes: this.status }], true);
       }
-    } else if (command.link === null || session.links.includes(command.link)) {
+    } else if (command.socketId === null || session.links.includes(command.socketId)) {
       this.#alive(session, command.ipAddress);
     }
     return session.id;
   }
 
-  #login(command: Login): SessionId {
+  #login(command: LoginCommand): SessionId {
     // The socket is the new session's from now on, whoever had it.
-    for (const session of this.live) session.links = session.links.filter((link) => link !== command.link);
+    for (const session of this.live) session.links = session.links.filter((link) => link !== command.socketId);
     const replaced = this.live.filter((s) => s.platform === command.platform && s.deviceId === command.deviceId);
     const { groupOf, rows } = this.#policy;
     const kicked = this.live.filter(
@@ -141,7 +141,7 @@ export class OracleUser {
       deviceId: command.deviceId,
       login: command,
       loggedInAt: this.#now,
-      links: command.link === null ? [] : [command.link],
+      links: command.socketId === null ? [] : [command.socketId],
       told: rows[command.platform],
       appState: 'FOREGROUND',
       backgroundSince: null,
@@ -205,7 +205,7 @@ export class OracleUser {
   }
 
   /** Everything that is due happens, earliest first; nothing else does. */
-  #passTime(concerns: (session: OracleSession) => boolean, witness: readonly Change[]): void {
+  #passTime(concerns: (session: OracleSession) => boolean, witness: readonly UserChange[]): void {
     for (;;) {
       const due = this.live.filter((session) => concerns(session) && firstDate(session) <= this.#now);
       if (due.length === 0) return;
@@ -282,8 +282,13 @@ export class OracleUser {
       customStatus: this.text,
     };
     const lostLinks = told.flatMap(({ of, reason, becomes, costs }) =>
-      (costs ?? []).map((link) => ({ link, sessionId: of.id, reason, ended: becomes === 'OFFLINE' })),
+      (costs ?? []).map((link) => ({
+        socketId: link,
+        sessionId: of.id,
+        reason,
+        isSessionEnded: becomes === 'OFFLINE',
+      })),
     );
-    this.#changes.push({ events, statusChange: isChange ? statusChange : null, lostLinks });
+    this.#changes.push({ events, statusChange: isChange ? statusChange : null, lostSockets: lostLinks });
   }
 }

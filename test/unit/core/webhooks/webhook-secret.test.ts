@@ -2,16 +2,16 @@
 import { randomBytes } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { DomainError } from '../../../../src/core/errors.ts';
-import { checkedSecret, isStandardSecret } from '../../../../src/core/webhooks/webhook-secret.ts';
+import { validateSecret, isValidStandardSecret } from '../../../../src/core/webhooks/webhook-secret.ts';
 
 const ofBytes = (bytes: number): string => `whsec_${randomBytes(bytes).toString('base64')}`;
 
 const refusalOf = (format: 'STANDARD' | 'TENCENT', secret: string): string => {
   try {
-    checkedSecret(format, secret);
+    validateSecret(format, secret);
   } catch (error) {
     expect(error).toBeInstanceOf(DomainError);
-    expect(error).toMatchObject({ fault: { code: 'BAD_USER_INPUT' } });
+    expect(error).toMatchObject({ details: { code: 'BAD_USER_INPUT' } });
     return String(error);
   }
   return 'accepted';
@@ -20,8 +20,8 @@ const refusalOf = (format: 'STANDARD' | 'TENCENT', secret: string): string => {
 describe('a secret of the format STANDARD', () => {
   it.each(Array.from({ length: 41 }, (_, index) => 24 + index))('may have a key of %i bytes', (bytes) => {
     const secret = ofBytes(bytes);
-    expect(checkedSecret('STANDARD', secret)).toBe(secret);
-    expect(isStandardSecret(secret)).toBe(true);
+    expect(validateSecret('STANDARD', secret)).toBe(secret);
+    expect(isValidStandardSecret(secret)).toBe(true);
   });
 
   it.each([0, 1, 22, 23, 65, 66, 67, 100])('may not have one of %i bytes', (bytes) => {
@@ -54,13 +54,13 @@ describe('a secret of the format STANDARD', () => {
   });
 
   it('is looked at in no time, however long it is', () => {
-    expect(isStandardSecret(`whsec_${'A'.repeat(500_001)}`)).toBe(false);
+    expect(isValidStandardSecret(`whsec_${'A'.repeat(500_001)}`)).toBe(false);
   });
 });
 
 describe('a secret of the format TENCENT', () => {
   it.each(['x', 'a token of ours', '令牌', 'x'.repeat(128), ofBytes(64)])('may be %j', (secret) => {
-    expect(checkedSecret('TENCENT', secret)).toBe(secret);
+    expect(validateSecret('TENCENT', secret)).toBe(secret);
   });
 
   it.each(['', 'x'.repeat(129), 'a\nb', '\u0000', '\ud800'])('may not be %j', (secret) => {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { userId } from '../../../../src/core/ids.ts';
-import { sameText } from '../../../../src/server/auth/constant-time-equal.ts';
-import { credentials, readSessionToken } from '../../../../src/server/auth/session-token.ts';
+import { parseUserId } from '../../../../src/core/ids.ts';
+import { constantTimeEqual } from '../../../../src/server/auth/constant-time-equal.ts';
+import { credentialFactory, parseSessionToken } from '../../../../src/server/auth/session-token.ts';
 
 const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
 
@@ -9,25 +9,25 @@ describe('a session token', () => {
   test.each(['alice', 'a', '用户-🙂', ' spaces ', 'x'.repeat(128), '🙂'.repeat(128), '\uFEFFbom', 'a.b.c'])(
     'of user %j leads back to her record',
     (name) => {
-      const { sessionId, token, tokenHash } = credentials.newSession(userId(name));
+      const { sessionId, token, tokenHash } = credentialFactory.createSessionCredentials(parseUserId(name));
       expect(token).toMatch(/^pls_[\w.-]+$/);
-      expect(readSessionToken(token)).toEqual({ userId: name, sessionId, tokenHash });
+      expect(parseSessionToken(token)).toEqual({ userId: name, sessionId, tokenHash });
     },
   );
 
   test('is made anew each time, and what is kept does not contain it', () => {
-    const made = Array.from({ length: 100 }, () => credentials.newSession(userId('alice')));
+    const made = Array.from({ length: 100 }, () => credentialFactory.createSessionCredentials(parseUserId('alice')));
     expect(new Set(made.map(({ sessionId }) => sessionId)).size).toBe(100);
     expect(new Set(made.map(({ tokenHash }) => tokenHash)).size).toBe(100);
     for (const { token, tokenHash } of made) expect(token).not.toContain(tokenHash);
   });
 
   test('with any one character changed is another secret, another session, another user, or none', () => {
-    const { token, tokenHash, sessionId } = credentials.newSession(userId('alice'));
+    const { token, tokenHash, sessionId } = credentialFactory.createSessionCredentials(parseUserId('alice'));
     for (let at = 0; at < token.length; at++) {
       for (const letter of [...alphabet, '.', '=', ' ', 'é']) {
         if (letter === token[at]) continue;
-        const read = readSessionToken(token.slice(0, at) + letter + token.slice(at + 1));
+        const read = parseSessionToken(token.slice(0, at) + letter + token.slice(at + 1));
         const same = read?.userId === 'alice' && read.sessionId === sessionId && read.tokenHash === tokenHash;
         expect(same, `${letter} at ${at}`).toBe(false);
       }
@@ -46,17 +46,17 @@ describe('a session token', () => {
     'pls_AA.l0tbfRfQyrofHRU-RBIq7Q.0EVRXMY2gbdgT_RKczpl-0M6jItBWhGGupbHUsInNZQ',
     `pls_${'YWxp'.repeat(500)}.l0tbfRfQyrofHRU-RBIq7Q.0EVRXMY2gbdgT_RKczpl-0M6jItBWhGGupbHUsInNZQ`,
   ])('is not %j', (token) => {
-    expect(readSessionToken(token)).toBeNull();
+    expect(parseSessionToken(token)).toBeNull();
   });
 
   test('is compared as a whole', () => {
-    expect(sameText('abc', 'abc')).toBe(true);
-    expect(sameText('abc', 'abd')).toBe(false);
-    expect(sameText('abc', 'abcd')).toBe(false);
+    expect(constantTimeEqual('abc', 'abc')).toBe(true);
+    expect(constantTimeEqual('abc', 'abd')).toBe(false);
+    expect(constantTimeEqual('abc', 'abcd')).toBe(false);
   });
 
   test('device ids are 128 bits in URL-safe letters', () => {
-    expect(credentials.newDeviceId()).toMatch(/^[\w-]{22}$/);
-    expect(credentials.newDeviceId()).not.toBe(credentials.newDeviceId());
+    expect(credentialFactory.createDeviceId()).toMatch(/^[\w-]{22}$/);
+    expect(credentialFactory.createDeviceId()).not.toBe(credentialFactory.createDeviceId());
   });
 });

@@ -1,6 +1,6 @@
 /** Changes of status over a socket, which nobody pulls. */
 import { describe, expect, test, vi } from 'vitest';
-import { Watchers, type Watcher } from '../../../../src/app/presence/status-watchers.ts';
+import { StatusWatchers, type StatusWatcher } from '../../../../src/app/presence/status-watchers.ts';
 import { schema } from '../../../../src/api/schema.ts';
 import type { UserId } from '../../../../src/core/ids.ts';
 import { DocumentCache } from '../../../../src/server/graphql/document-cache.ts';
@@ -18,8 +18,8 @@ const QUERY = 'subscription { statusChanges(userIds: []) { userId version previo
 
 /** One watcher at the end of a line, who has been told the present. */
 const watching = async (harness: AppHarness, users: readonly UserId[], line = new FakeTcpStream()) => {
-  const watchers = new Watchers(harness.store);
-  const watcher = watchers.watch(users);
+  const watchers = new StatusWatchers(harness.store);
+  const watcher = watchers.watchUsers(users);
   const outbox = new SendBuffer(new FlushScheduler(), line as never, { unwritable: () => undefined });
   const documents = new DocumentCache(schema);
   const document = documents.parse(QUERY);
@@ -78,14 +78,14 @@ describe('a watcher', () => {
   test('is told of changes that came while the present was on its way', async () => {
     const harness = new AppHarness();
     const line = new FakeTcpStream();
-    const watchers = new Watchers(harness.store);
-    const watcher = watchers.watch([ALICE]);
-    await watcher.present();
+    const watchers = new StatusWatchers(harness.store);
+    const watcher = watchers.watchUsers([ALICE]);
+    await watcher.takeSnapshot();
     await harness.login(ALICE);
-    const reader = { wake: vi.fn() };
-    watcher.listen(reader);
-    expect(reader.wake).toHaveBeenCalledTimes(1);
-    expect(watcher.changes()?.map(({ version }) => version)).toEqual([1]);
+    const reader = { notifyAvailable: vi.fn() };
+    watcher.attachReader(reader);
+    expect(reader.notifyAvailable).toHaveBeenCalledTimes(1);
+    expect(watcher.takeChanges()?.map(({ version }) => version)).toEqual([1]);
     expect(line.written).toEqual([]);
   });
 
@@ -101,7 +101,7 @@ describe('a watcher', () => {
     expect(toldOn(line)).toEqual([]);
     expect(pushed.startPushing()).toBe(false);
     for (let again = 0; again < 2; again++) {
-      expect([watchers.watchedUsers, shapes.size]).toEqual([0, 0]);
+      expect([watchers.watchedUserCount, shapes.size]).toEqual([0, 0]);
       pushed.return();
     }
   });
@@ -250,7 +250,7 @@ describe('over a socket', () => {
     await wire.next();
     wire.send({ type: 'complete', id });
     await wire.roundTrip();
-    expect(harness.porchlight.watchers.watchedUsers).toBe(0);
+    expect(harness.porchlight.statusWatchers.watchedUserCount).toBe(0);
     await set(harness, token, 'unheard');
     await wire.roundTrip();
     expect(wire.unread).toEqual([]);
@@ -267,7 +267,7 @@ describe('over a socket', () => {
     const payload = { query: 'subscription { statusChanges(userIds: ["alice"]) { version } }' };
     for (let twice = 0; twice < 2; twice++) wire.send({ type: 'subscribe', id: 'x', payload });
     expect((await wire.closed).code).toBe(4409);
-    await expect.poll(() => harness.porchlight.watchers.watchedUsers).toBe(0);
+    await expect.poll(() => harness.porchlight.statusWatchers.watchedUserCount).toBe(0);
   });
 
   test('the end of her own session is told to a watcher before the socket closes for it', async () => {
@@ -291,18 +291,18 @@ describe('over a socket', () => {
     void set(harness, token, 'last').catch(() => undefined);
     expect((await wire.closed).code).toBe(1012);
     expect(wire.unread.map(dataOf)).toEqual([{ statusChanges: [{ customStatus: 'last' }] }]);
-    await expect.poll(() => harness.porchlight.watchers.watchedUsers).toBe(0);
+    await expect.poll(() => harness.porchlight.statusWatchers.watchedUserCount).toBe(0);
   });
 
   test('a list that fails ends the subscription with an error that tells nothing of us', async () => {
     const harness = await ServerHarness.open();
     const { token } = await harness.login('alice', 'IPHONE');
     const wire = await TestSocket.as(harness.socketUrl, API_KEY);
-    const watch = vi.spyOn(harness.porchlight.watchers, 'watch');
+    const watch = vi.spyOn(harness.porchlight.statusWatchers, 'watchUsers');
     const id = wire.subscribe('subscription { statusChanges(userIds: ["alice"]) { customStatus } }');
     await wire.next();
-    const watcher = watch.mock.results[0]?.value as Watcher;
-    vi.spyOn(watcher, 'changes').mockReturnValueOnce([null] as never);
+    const watcher = watch.mock.results[0]?.value as StatusWatcher;
+    vi.spyOn(watcher, 'takeChanges').mockReturnValueOnce([null] as never);
     await set(harness, token, 'new');
     const failed = await wire.next();
     expect(failed).toMatchObject({

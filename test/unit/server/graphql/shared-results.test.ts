@@ -2,7 +2,7 @@
 import { buildSchema, execute, type ExecutionArgs, type ExecutionResult } from 'graphql';
 import { describe, expect, test } from 'vitest';
 import { schema } from '../../../../src/api/schema.ts';
-import { millis, userId } from '../../../../src/core/ids.ts';
+import { toMillis, parseUserId } from '../../../../src/core/ids.ts';
 import type { StatusChange } from '../../../../src/core/records.ts';
 import { DocumentCache } from '../../../../src/server/graphql/document-cache.ts';
 import { FanoutScheduler } from '../../../../src/server/graphql/fanout-scheduler.ts';
@@ -13,14 +13,14 @@ const rounds = new FanoutScheduler();
 const told = (result: ExecutionResult) => result;
 
 const change = (user: string, version = 1): StatusChange => ({
-  userId: userId(user),
+  userId: parseUserId(user),
   status: 'ONLINE',
   version,
   previousStatus: 'OFFLINE',
   reason: 'LOGIN',
   platform: 'WEB',
-  changedAt: millis(1_700_000_000_000),
-  lastSeenAt: millis(1_700_000_000_000),
+  changedAt: toMillis(1_700_000_000_000),
+  lastSeenAt: toMillis(1_700_000_000_000),
   customStatus: 'é "quoted" \u{1F600}',
 });
 

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage } from 'node:http';
 import { connect, type AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
-import { bodyOf, isCompressed, textOf } from '../../../../src/server/http/read-body.ts';
+import { readBody, isCompressedEncoding, decodeUtf8 } from '../../../../src/server/http/read-body.ts';
 
 const server = createServer();
 
@@ -29,24 +29,24 @@ afterEach(async () => {
 describe('the body of a request', () => {
   it('is whole, or null once its client is gone, be that before it is asked for', async () => {
     const whole = await requestOf('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello');
-    expect((await bodyOf(whole))?.toString()).toBe('hello');
+    expect((await readBody(whole))?.toString()).toBe('hello');
     const half = await requestOf('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhel', true);
-    expect(await bodyOf(half)).toBeNull();
+    expect(await readBody(half)).toBeNull();
   });
 
   it('is refused as soon as it is too long', async () => {
     const endless = await requestOf('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\nhello');
-    await expect(bodyOf(endless, 4)).rejects.toThrow('The body is longer than 4 bytes.');
+    await expect(readBody(endless, 4)).rejects.toThrow('The body is longer than 4 bytes.');
   });
 
   it('is text if it is UTF-8', () => {
-    expect(textOf(Buffer.from('zoë'))).toBe('zoë');
-    expect(textOf(Buffer.from('zoë', 'latin1'))).toBeNull();
+    expect(decodeUtf8(Buffer.from('zoë'))).toBe('zoë');
+    expect(decodeUtf8(Buffer.from('zoë', 'latin1'))).toBeNull();
   });
 
   it('is what comes after a byte order mark, of which there is one', () => {
-    expect(textOf(Buffer.from('\ufeffzoë'))).toBe('zoë');
-    expect(['\ufeff\ufeff', '\ufeff', 'zo\ufeff', 'ë'].map((text) => textOf(Buffer.from(text)))).toEqual([
+    expect(decodeUtf8(Buffer.from('\ufeffzoë'))).toBe('zoë');
+    expect(['\ufeff\ufeff', '\ufeff', 'zo\ufeff', 'ë'].map((text) => decodeUtf8(Buffer.from(text)))).toEqual([
       '\ufeff',
       '',
       'zo\ufeff',
@@ -55,13 +55,13 @@ describe('the body of a request', () => {
   });
 
   it('is compressed if its header says anything else than that it is not', () => {
-    expect([undefined, null, '', 'identity', 'Identity'].map(isCompressed)).toEqual([
+    expect([undefined, null, '', 'identity', 'Identity'].map(isCompressedEncoding)).toEqual([
       false,
       false,
       false,
       false,
       false,
     ]);
-    expect(['gzip', 'identity, gzip', 'br'].map(isCompressed)).toEqual([true, true, true]);
+    expect(['gzip', 'identity, gzip', 'br'].map(isCompressedEncoding)).toEqual([true, true, true]);
   });
 });

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { networkOf } from '../../../../src/server/limits/client-address.ts';
+import { networkPrefix } from '../../../../src/server/limits/client-address.ts';
 
 test.each([
   ['127.0.0.1', '127.0.0.1'],
@@ -15,9 +15,9 @@ test.each([
   ['fe80::1%eth0', 'fe80:0:0:0::/64'],
   ['64:ff9b::192.0.2.1', '64:ff9b:0:0::/64'],
 ])('%s is counted as %s', (address, network) => {
-  expect(networkOf(address)).toBe(network);
+  expect(networkPrefix(address)).toBe(network);
 });
 
 test('no address is one network', () => {
-  expect(networkOf(null)).toBe('unknown');
+  expect(networkPrefix(null)).toBe('unknown');
 });

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { millis } from '../../../../src/core/ids.ts';
-import { RateLimit } from '../../../../src/server/limits/leaky-bucket.ts';
+import { toMillis } from '../../../../src/core/ids.ts';
+import { LeakyBucketLimit } from '../../../../src/server/limits/leaky-bucket.ts';
 
 /** So many seconds' worth may come at once. */
 const BURST_S = 10;
@@ -17,9 +17,11 @@ const pause = fc.oneof(
 
 describe('a rate limit', () => {
   test('lets a burst through at once, and not one more', () => {
-    const limit = new RateLimit(3);
-    const now = millis(1_000_000);
-    const waits = Array.from({ length: 32 }, () => limit.take(limit.bucketOf('alice', null, now), now));
+    const limit = new LeakyBucketLimit(3);
+    const now = toMillis(1_000_000);
+    const waits = Array.from({ length: 32 }, () =>
+      limit.tryAddMessage(limit.findOrCreateBucket('alice', null, now), now),
+    );
     expect(waits).toEqual([...Array.from({ length: 30 }, () => 0), 334, 334]);
   });
 
@@ -30,14 +32,14 @@ describe('a rate limit', () => {
         start,
         fc.array(fc.record({ pause, messages: fc.integer({ min: 1, max: 60 }) }), { minLength: 1, maxLength: 40 }),
         (rate, since, steps) => {
-          const limit = new RateLimit(rate);
+          const limit = new LeakyBucketLimit(rate);
           const through: number[] = [];
           let now = since;
           for (const step of steps) {
             now += step.pause;
             for (let count = 0; count < step.messages; count++) {
-              const bucket = limit.bucketOf('alice', null, millis(now));
-              if (limit.take(bucket, millis(now)) === 0) through.push(now);
+              const bucket = limit.findOrCreateBucket('alice', null, toMillis(now));
+              if (limit.tryAddMessage(bucket, toMillis(now)) === 0) through.push(now);
             }
           }
           for (let from = 0; from < through.length; from++) {
@@ -56,19 +58,19 @@ describe('a rate limit', () => {
   test('says to the millisecond when the next one is let through', () => {
     fc.assert(
       fc.property(perSecond, start, fc.array(pause, { maxLength: 20 }), (rate, since, pauses) => {
-        const limit = new RateLimit(rate);
-        const bucket = limit.ownBucket();
+        const limit = new LeakyBucketLimit(rate);
+        const bucket = limit.createAnonymousBucket();
         let now = since;
         for (const ms of pauses) {
           now += ms;
           // As many as are let through, without counting millions one by one.
           bucket.level = Math.max(bucket.level, rate * BURST_S * 1_000 - 500);
-          bucket.at = now;
-          const waitMs = limit.waitMs(bucket, millis(now));
+          bucket.levelAt = now;
+          const waitMs = limit.waitUntilAllowedMs(bucket, toMillis(now));
           if (waitMs < 1 || !Number.isSafeInteger(waitMs)) return false;
-          if (limit.waitMs(bucket, millis(now + waitMs - 1)) !== 1) return false;
+          if (limit.waitUntilAllowedMs(bucket, toMillis(now + waitMs - 1)) !== 1) return false;
           now += waitMs;
-          if (limit.take(bucket, millis(now)) !== 0) return false;
+          if (limit.tryAddMessage(bucket, toMillis(now)) !== 0) return false;
         }
         return true;
       }),
@@ -76,29 +78,33 @@ describe('a rate limit', () => {
   });
 
   test('is not raised by what it refuses', () => {
-    const limit = new RateLimit(1);
-    const now = millis(1_000_000);
-    const bucket = limit.bucketOf('alice', null, now);
-    for (let count = 0; count < 100; count++) limit.take(bucket, now);
-    expect(limit.waitMs(bucket, now)).toBe(1_000);
-    expect(limit.take(bucket, millis(now + 1_000))).toBe(0);
+    const limit = new LeakyBucketLimit(1);
+    const now = toMillis(1_000_000);
+    const bucket = limit.findOrCreateBucket('alice', null, now);
+    for (let count = 0; count < 100; count++) limit.tryAddMessage(bucket, now);
+    expect(limit.waitUntilAllowedMs(bucket, now)).toBe(1_000);
+    expect(limit.tryAddMessage(bucket, toMillis(now + 1_000))).toBe(0);
   });
 
   test('is as if what is given back had never come, however much later that is', () => {
     fc.assert(
       fc.property(fc.array(fc.record({ pause, held: pause, counts: fc.boolean() }), { maxLength: 60 }), (steps) => {
-        const limit = new RateLimit(2);
-        const model = new RateLimit(2);
-        const bucket = limit.ownBucket();
-        const own = model.ownBucket();
+        const limit = new LeakyBucketLimit(2);
+        const model = new LeakyBucketLimit(2);
+        const bucket = limit.createAnonymousBucket();
+        const own = model.createAnonymousBucket();
         let now = 0;
         for (const step of steps) {
           now += step.pause;
-          const waitMs = limit.take(bucket, millis(now));
-          if (waitMs !== (step.counts ? model.take(own, millis(now)) : model.waitMs(own, millis(now)))) return false;
+          const waitMs = limit.tryAddMessage(bucket, toMillis(now));
+          if (
+            waitMs !==
+            (step.counts ? model.tryAddMessage(own, toMillis(now)) : model.waitUntilAllowedMs(own, toMillis(now)))
+          )
+            return false;
           if (step.counts || waitMs > 0) continue;
           now += step.held;
-          limit.giveBack(bucket, millis(now));
+          limit.refundMessage(bucket, toMillis(now));
         }
         return true;
       }),
@@ -106,11 +112,11 @@ describe('a rate limit', () => {
   });
 
   test('is each key’s own', () => {
-    const limit = new RateLimit(1);
-    const now = millis(1_000_000);
-    for (let count = 0; count < 11; count++) limit.take(limit.bucketOf('alice', null, now), now);
-    expect(limit.waitMs(limit.bucketOf('alice', null, now), now)).toBe(1_000);
-    expect(limit.waitMs(limit.bucketOf('bob', null, now), now)).toBe(0);
+    const limit = new LeakyBucketLimit(1);
+    const now = toMillis(1_000_000);
+    for (let count = 0; count < 11; count++) limit.tryAddMessage(limit.findOrCreateBucket('alice', null, now), now);
+    expect(limit.waitUntilAllowedMs(limit.findOrCreateBucket('alice', null, now), now)).toBe(1_000);
+    expect(limit.waitUntilAllowedMs(limit.findOrCreateBucket('bob', null, now), now)).toBe(0);
   });
 
   test('is the same whether its bucket is held or looked for, however long nobody did', () => {
@@ -121,17 +127,19 @@ describe('a rate limit', () => {
           maxLength: 40,
         }),
         (steps) => {
-          const limit = new RateLimit(2);
-          const model = new RateLimit(2);
-          const own = model.ownBucket();
-          let held = limit.bucketOf('alice', null, millis(0));
+          const limit = new LeakyBucketLimit(2);
+          const model = new LeakyBucketLimit(2);
+          const own = model.createAnonymousBucket();
+          let held = limit.findOrCreateBucket('alice', null, toMillis(0));
           let now = 0;
           for (const step of steps) {
             now += step.pause;
-            const at = millis(now);
+            const at = toMillis(now);
             for (let count = 0; count < step.messages; count++) {
-              const bucket = step.held ? (held = limit.bucketOf('alice', held, at)) : limit.bucketOf('alice', null, at);
-              if (limit.take(bucket, at) !== model.take(own, at)) return false;
+              const bucket = step.held
+                ? (held = limit.findOrCreateBucket('alice', held, at))
+                : limit.findOrCreateBucket('alice', null, at);
+              if (limit.tryAddMessage(bucket, at) !== model.tryAddMessage(own, at)) return false;
             }
           }
           return true;
@@ -142,23 +150,25 @@ describe('a rate limit', () => {
   });
 
   test('forgets who has not come for twice as long as a burst lasts', () => {
-    const limit = new RateLimit(5);
-    for (let user = 0; user < 10_000; user++) limit.bucketOf(`user ${user}`, null, millis(1_000_000 + user));
-    expect(limit.size).toBe(10_000);
-    limit.bucketOf('alice', null, millis(1_021_000));
-    expect(limit.size).toBeLessThanOrEqual(1_001);
-    limit.bucketOf('alice', null, millis(1_032_000));
-    expect(limit.size).toBe(1);
+    const limit = new LeakyBucketLimit(5);
+    for (let user = 0; user < 10_000; user++)
+      limit.findOrCreateBucket(`user ${user}`, null, toMillis(1_000_000 + user));
+    expect(limit.bucketCount).toBe(10_000);
+    limit.findOrCreateBucket('alice', null, toMillis(1_021_000));
+    expect(limit.bucketCount).toBeLessThanOrEqual(1_001);
+    limit.findOrCreateBucket('alice', null, toMillis(1_032_000));
+    expect(limit.bucketCount).toBe(1);
   });
 
   test('keeps no more than so many keys, and still knows who goes on all the while', () => {
-    const limit = new RateLimit(1, 1_000);
-    const now = millis(1_000_000);
-    for (let count = 0; count < 10; count++) limit.take(limit.bucketOf('mallory', null, now), now);
+    const limit = new LeakyBucketLimit(1, 1_000);
+    const now = toMillis(1_000_000);
+    for (let count = 0; count < 10; count++) limit.tryAddMessage(limit.findOrCreateBucket('mallory', null, now), now);
     for (let user = 0; user < 10_000; user++) {
-      limit.bucketOf(String(user), null, now);
-      if (user % 500 === 0) expect(limit.take(limit.bucketOf('mallory', null, now), now)).toBe(1_000);
+      limit.findOrCreateBucket(String(user), null, now);
+      if (user % 500 === 0)
+        expect(limit.tryAddMessage(limit.findOrCreateBucket('mallory', null, now), now)).toBe(1_000);
     }
-    expect(limit.size).toBeLessThanOrEqual(2_000);
+    expect(limit.bucketCount).toBeLessThanOrEqual(2_000);
   });
 });
