@@ -1,13 +1,15 @@
-/** The only place where the parts are put together: started, watched over, and stopped in the order of their needs. */
+/** Composes the server: creates all parts, starts them, and stops them in the order of their dependencies. */
 import type { Logger } from 'pino';
 import { createApplication, type Application } from './app/application.ts';
 import { TimeoutSweeper } from './app/presence/timeout-sweeper.ts';
+import type { OperatorLog } from './app/ports/operator-log.ts';
 import type { WebhookFormatters } from './app/ports/webhook-format.ts';
 import type { WebhookServiceOptions } from './app/webhooks/webhook-service.ts';
 import type { Config } from './config/config.ts';
 import { secretFilePaths } from './config/secret-file-paths.ts';
 import { DomainError } from './core/errors.ts';
 import { createPolicyFromSeed } from './core/policy.ts';
+import type { WebhookRecord } from './core/webhooks/webhook.ts';
 import { WEBHOOK_FORMATS } from './core/enums.ts';
 import { ServerCounters } from './server/metrics/counters.ts';
 import { createLogger } from './log/log.ts';
@@ -20,7 +22,7 @@ import { HttpListener } from './server/http/listener.ts';
 import { createServer, type PorchlightServer } from './server/server.ts';
 import { credentialFactory } from './server/auth/session-token.ts';
 import { StartupHandler } from './server/startup-handler.ts';
-import { StartupError } from './process/startup-error.ts';
+import { toStartupError } from './process/startup-error.ts';
 import { onShutdown, runShutdown } from './process/shutdown.ts';
 import { StoreClock, readWallClock } from './storage/clock.ts';
 import { DatabaseFileError } from './storage/sqlite/file/errors.ts';
@@ -38,93 +40,109 @@ import { webhookSecrets } from './webhooks/format/secrets.ts';
 import { standardFormat } from './webhooks/format/standard-webhooks.ts';
 import { UrlPolicy } from './webhooks/http/url-policy.ts';
 
-/** How often it is asked who is due: far below the second by which a timeout may be late. */
+/** Interval of the checks for due timeouts. A timeout may be late by at most a second. */
 const SWEEP_EVERY_MS = 50;
 
 /**
- * Serves until SIGTERM or SIGINT (a second one ends the process at once), or until the store fails.
- * @returns the exit code: 0 after a clean shutdown, 1 otherwise. @throws StartupError when it cannot start.
+ * Serves until SIGTERM or SIGINT, or until the store fails. A second signal ends the process at once.
+ * @returns the exit code: 0 after a clean shutdown, 1 otherwise.
+ * @throws StartupError when the server cannot start.
  */
 export const serve = async (config: Config): Promise<number> => {
-  const log = createLogger(config.logLevel);
-  const nameOf = createUserPseudonymizer(config.logUserIds);
-  const stop = onShutdown(log);
+  const startedAt = performance.now();
+  const log = createLogger({ level: config.logLevel, format: config.logFormat });
+  const pseudonymOf = createUserPseudonymizer(config.logUserIds);
+  const shutdownTrigger = onShutdown(log);
   const clock = new StoreClock();
-  const front = startListener(config, log);
-  const address = await front.port.listen();
-  const restoring = openStore(config, clock, log, stop.reportStoreFailure);
-  const restored = await Promise.race([restoring, stop.exitCode.then(() => null)]).catch(async (error: unknown) => {
-    await front.close();
-    throw error;
-  });
-  const ended = async (shutdown: () => Promise<void>): Promise<number> => {
-    const exitCode = await stop.exitCode;
-    const clean = await runShutdown(shutdown, log);
-    return clean && !stop.hasUncaughtError() ? exitCode : 1;
+  const startup = startListener(config, log);
+  const address = await startup.listener.listen();
+  const opening = openStore(config, clock, log, shutdownTrigger.reportStoreFailure);
+  const store = await Promise.race([opening, shutdownTrigger.exitCode.then(() => null)]).catch(
+    async (error: unknown) => {
+      await startup.close();
+      throw error;
+    },
+  );
+  const waitForShutdown = async (shutdown: () => Promise<void>): Promise<number> => {
+    const exitCode = await shutdownTrigger.exitCode;
+    const isClean = await runShutdown(shutdown, log);
+    return isClean && !shutdownTrigger.hasUncaughtError() ? exitCode : 1;
   };
-  if (restored === null) {
-    return ended(async () => {
-      await front.close();
-      const store = await restoring;
-      await store.close();
+  if (store === null) {
+    return waitForShutdown(async () => {
+      await startup.close();
+      const openedStore = await opening;
+      await openedStore.close();
     });
   }
+  const loadMs = Math.round(performance.now() - startedAt);
 
-  const delivering = buildWebhookDelivery(config, restored, log);
-  const porchlight = createApplication(restored, credentialFactory, config.visibility, delivering.parts);
-  const sweeper = new TimeoutSweeper(restored, porchlight.tracker, (userId, error) => {
-    // That nothing can be written is said once, not for each of them each second.
+  const webhookDelivery = buildWebhookDelivery(config, store, log);
+  const application = createApplication(
+    store,
+    credentialGenerator,
+    config.visibility,
+    webhookDelivery.serviceOptions,
+    createOperatorLog(log, pseudonymOf),
+  );
+  const sweeper = new TimeoutSweeper(store, application.tracker, (userId, error) => {
+    // The store logs once that it cannot write. A line per user and second would add nothing.
     if (error instanceof DomainError) return;
-    const user = nameOf(userId);
-    log.error({ user, err: error }, 'A user whose time had come could not be woken; she will be again.');
+    log.error({ user: pseudonymOf(userId), err: error }, 'Timeout processing failed for a user; it will be retried');
   });
   const traces = await startTracing(log);
-  const server = buildServer(
+  const server = buildServer({
     config,
-    porchlight,
-    front,
-    { store: restored, sweeper, delivering },
-    { log, nameOf, traces },
-  );
+    application,
+    startup,
+    store,
+    sweeper,
+    webhookDelivery,
+    log,
+    pseudonymOf,
+    traces,
+  });
   server.acceptRequests();
-  delivering.engine.start();
-  const stopSweeping = startSweeping(sweeper, clock, front.port, log);
+  webhookDelivery.engine.start();
+  const stopSweeping = startSweeping(sweeper, clock, startup.listener, log);
+  logStart(config, address, store, loadMs, log);
   printBanner(config, address);
-  return ended(async () => {
-    front.starting.close();
-    await Promise.all([server.close(), delivering.close()]);
+  return waitForShutdown(async () => {
+    startup.handler.close();
+    await Promise.all([server.close(), webhookDelivery.close()]);
     stopSweeping();
-    await Promise.all([restored.close(), traces?.close()]);
+    await Promise.all([store.close(), traces?.close()]);
   });
 };
 
-/** What is there before the store is. */
+/** The parts that exist before the store is loaded. */
 interface StartupListener {
-  readonly port: HttpListener;
+  readonly listener: HttpListener;
   readonly graphiql: PageHandler | undefined;
-  readonly starting: StartupHandler;
-  /** For good. */
+  readonly handler: StartupHandler;
+  /** Stops listening. It cannot be started again. */
   close(): Promise<void>;
 }
 
-/** Whoever comes is told that the server is starting, until it opens its doors there. */
+/** Creates the listener. Until the server accepts requests, a startup handler answers that the server is starting. */
 const startListener = (config: Config, log: Logger): StartupListener => {
   const { allowedOrigins } = config;
-  const foreign = config.tencent === null ? undefined : tencentApiBase;
+  const externalApi = config.tencent === null ? undefined : tencentApiBase;
   const graphiql = config.graphiql
-    ? createGraphiqlHandler((error) => log.error({ err: error }, 'GraphiQL could not be served.'))
+    ? createGraphiqlHandler((error) => log.error({ err: error }, 'GraphiQL failed; the client received an error'))
     : undefined;
-  const starting = new StartupHandler({ allowedOrigins, graphiql, externalApi: foreign, log });
-  const port = new HttpListener({ settings: config, counters: new ServerCounters(), log });
-  port.setHandler(starting);
+  const handler = new StartupHandler({ allowedOrigins, graphiql, externalApi, log });
+  const listener = new HttpListener({ settings: config, counters: new ServerCounters(), log });
+  listener.setHandler(handler);
   return {
-    port,
+    listener,
     graphiql,
-    starting,
-    close: () => port.close(() => starting.close()),
+    handler,
+    close: () => listener.close(() => handler.close()),
   };
 };
 
+/** @throws StartupError when the database cannot be used. */
 const openStore = async (
   config: Config,
   clock: StoreClock,
@@ -139,115 +157,131 @@ const openStore = async (
       policySeed: createPolicyFromSeed(config.policySeed),
       eventRetentionMs: config.eventRetentionMs,
       onFailure,
-      onDiskStateChange: (refusal) => {
-        if (refusal === null) log.warn('The disk takes what is written again.');
-        else log.error({ err: refusal }, 'The disk takes nothing: whoever changes something is refused until it does.');
+      onDiskStateChange: (error) => {
+        if (error === null) log.warn('Writing to the disk works again; changes are accepted');
+        else log.error({ err: error }, 'Writing to the disk failed; changes are rejected until it works again');
       },
-      onWarning: (error) => log.warn({ err: error }, 'Work in the background failed and will be tried again.'),
+      onWarning: (error) => log.warn({ err: error }, 'Background work of the store failed; it will be retried'),
     });
   } catch (error) {
-    if (!(error instanceof DatabaseFileError)) throw error;
-    throw new StartupError(error.message, error.isTransient ? 1 : 78, { cause: error });
+    throw error instanceof DatabaseFileError ? toStartupError(error) : error;
   }
 };
 
-interface WebhookDeliveryParts {
-  readonly parts: WebhookServiceOptions;
+interface WebhookDelivery {
+  readonly serviceOptions: WebhookServiceOptions;
   /** Not started yet. */
   readonly engine: WebhookEngine;
-  /** For good, before the store is closed. */
+  /** Stops all deliveries. Must be called before the store is closed. */
   close(): Promise<void>;
 }
 
-const buildWebhookDelivery = ({ webhooks, tencent }: Config, store: SqliteStore, log: Logger): WebhookDeliveryParts => {
+const buildWebhookDelivery = ({ webhooks, tencent }: Config, store: SqliteStore, log: Logger): WebhookDelivery => {
   const { allowHttp, allowPrivate, timeoutMs, retryForMs } = webhooks;
-  const addresses = new AddressPolicy(allowPrivate);
-  const targets = new UrlPolicy(addresses, allowHttp);
-  const formats: WebhookFormatters = {
+  const addressPolicy = new AddressPolicy(allowPrivate);
+  const urlPolicy = new UrlPolicy(addressPolicy, allowHttp);
+  const formatters: WebhookFormatters = {
     STANDARD: standardFormat,
     ...(tencent === null ? {} : { TENCENT: createTencentFormat(tencent) }),
   };
-  const courier = new HttpSender({
-    formats,
-    addressPolicy: addresses,
-    urlPolicy: targets,
+  const sender = new HttpSender({
+    formats: formatters,
+    addressPolicy,
+    urlPolicy,
     timeoutMs,
     userAgent: `Porchlight/${readVersion()}`,
     storeNow: () => store.now(),
     wallClockNow: readWallClock,
-    onInternalError: (error) => log.error({ err: error }, 'A request of a webhook could not be made.'),
+    onInternalError: (error) =>
+      log.error({ err: error }, 'A webhook request could not be built; its delivery will be retried'),
   });
   const engine = new WebhookEngine(
-    { store, webhooks: store.webhooks, sender: courier },
+    { store, webhooks: store.webhooks, sender },
     {
       retryForMs,
-      onWarning: (error, what) => log.warn({ err: error }, what),
-      onStateChange: (what, about) => log.warn(about, what),
+      onWarning: (error, text) => log.warn({ err: error }, text),
+      onStateChange: (text, fields) => log.warn(fields, text),
     },
   );
-  const served = WEBHOOK_FORMATS.filter((format) => formats[format] !== undefined);
   return {
-    parts: {
+    serviceOptions: {
       store: store.webhooks,
       secretFactory: webhookSecrets,
-      urlPolicy: targets,
-      sender: courier,
-      formats: served,
+      urlPolicy,
+      sender,
+      formats: WEBHOOK_FORMATS.filter((format) => formatters[format] !== undefined),
       retryForMs,
     },
     engine,
     close: async () => {
       await engine.close();
-      courier.close();
+      sender.close();
     },
   };
 };
 
-/** Only where somebody takes them: the libraries for it take as long to load as all the rest of ours. */
+/** Logs what backends change. User ids are pseudonyms, and of a webhook URL only the origin is logged. */
+const createOperatorLog = (log: Logger, pseudonymOf: UserPseudonymizer): OperatorLog => {
+  // The path and the query of a URL may contain a token.
+  const webhookFields = ({ id, url, format, state }: WebhookRecord) => ({
+    webhookId: id,
+    origin: new URL(url).origin,
+    format,
+    state,
+  });
+  return {
+    policyUpdated: (policy) => log.info({ policy }, 'Policy updated by a backend'),
+    sessionsEnded: ({ userId, count, revokedTokens }) =>
+      log.info({ user: pseudonymOf(userId), count, revokedTokens }, 'Sessions ended by a backend'),
+    webhookCreated: (webhook) => log.info(webhookFields(webhook), 'Webhook created by a backend'),
+    webhookUpdated: (webhook) => log.info(webhookFields(webhook), 'Webhook updated by a backend'),
+    webhookDeleted: (webhook) => log.info(webhookFields(webhook), 'Webhook deleted by a backend'),
+  };
+};
+
+/**
+ * Starts the export of traces if a collector is configured. Otherwise the OpenTelemetry libraries are not loaded, which
+ * would double the start time of the process.
+ */
 const startTracing = async (log: Logger): Promise<TraceExporter | null> => {
   const { OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, OTEL_SDK_DISABLED } = process.env;
   if (OTEL_SDK_DISABLED?.toLowerCase() === 'true') return null;
   if (!OTEL_EXPORTER_OTLP_ENDPOINT && !OTEL_EXPORTER_OTLP_TRACES_ENDPOINT) return null;
-  const { startTraceExporter: startTraces } = await import('./traces/traces.ts');
-  return startTraces(readVersion(), (error) =>
-    log.warn({ err: error }, 'Traces could not be sent to their collector.'),
+  const { startTraceExporter } = await import('./traces/traces.ts');
+  return startTraceExporter(readVersion(), (error) =>
+    log.warn({ err: error }, 'Traces could not be sent to the collector; they are discarded'),
   );
 };
 
-/** What has figures of its own. */
-interface MetricsSources {
+interface ServerParts {
+  readonly config: Config;
+  readonly application: Application;
+  readonly startup: StartupListener;
   readonly store: SqliteStore;
   readonly sweeper: TimeoutSweeper;
-  readonly delivering: WebhookDeliveryParts;
+  readonly webhookDelivery: WebhookDelivery;
+  readonly log: Logger;
+  readonly pseudonymOf: UserPseudonymizer;
+  readonly traces: TraceExporter | null;
 }
 
-const buildServer = (
-  config: Config,
-  porchlight: Application,
-  { port, graphiql }: StartupListener,
-  { store, sweeper, delivering }: MetricsSources,
-  {
-    log,
-    nameOf,
-    traces,
-  }: { readonly log: Logger; readonly nameOf: UserPseudonymizer; readonly traces: TraceExporter | null },
-): PorchlightServer => {
+const buildServer = (parts: ServerParts): PorchlightServer => {
+  const { config, application, startup, store, sweeper, webhookDelivery, log, pseudonymOf, traces } = parts;
   const { tencent } = config;
-  const { maxSockets } = config.limits;
-  const measured = {
-    application: porchlight,
-    counters: port.counters,
+  const metrics = createMetrics({
+    application,
+    counters: startup.listener.counters,
     sweeper,
     storage: store,
-    webhooks: () => delivering.engine.collectStats(),
-    maxSockets,
+    webhooks: () => webhookDelivery.engine.collectStats(),
+    maxSockets: config.limits.maxSockets,
     version: readVersion(),
-  };
+  });
   return createServer({
-    application: porchlight,
-    listener: port,
+    application,
+    listener: startup.listener,
     log,
-    pseudonymOf: nameOf,
+    pseudonymOf,
     tracer: traces,
     settings: {
       allowedOrigins: config.allowedOrigins,
@@ -258,47 +292,75 @@ const buildServer = (
       jwksUrl: config.jwksUrl,
       jwtIssuer: config.jwtIssuer,
       jwtAudience: config.jwtAudience,
-      userTokens: tencent === null ? [] : [createUserSigVerifier(tencent)],
+      userTokens: tencent === null ? [] : [createUserSigTokenKind(tencent)],
       introspection: config.introspection,
       maxLagMs: config.maxLagMs,
     },
-    graphiql,
-    externalApi: tencent === null ? undefined : createTencentApi(porchlight, tencent),
-    ...(config.metrics ? { metrics: createMetricsHandler(createMetrics(measured), config) } : {}),
+    graphiql: startup.graphiql,
+    externalApi: tencent === null ? undefined : createTencentApi(application, tencent),
+    ...(config.metrics ? { metrics: createMetricsHandler(metrics, config) } : {}),
   });
 };
 
-/** @param clock has been still since it was made: whoever was restored is not silent while nobody is let in. */
-const startSweeping = (sweeper: TimeoutSweeper, clock: StoreClock, port: HttpListener, log: Logger): (() => void) => {
+/**
+ * Expires timeouts at an interval, and extends them after a process pause. The clock starts with the process, so the
+ * time until here does not count as silence of the loaded sessions.
+ * @returns a function that stops it.
+ */
+const startSweeping = (
+  sweeper: TimeoutSweeper,
+  clock: StoreClock,
+  listener: HttpListener,
+  log: Logger,
+): (() => void) => {
   const sweep = (): void => {
-    sweeper.sweep().catch((error: unknown) => log.error({ err: error }, 'It could not be asked who is due.'));
+    sweeper
+      .sweep()
+      .catch((error: unknown) => log.error({ err: error }, 'The timeout check failed; it will be retried'));
   };
-  const ticking = setInterval(() => {
-    const slept = clock.detectPause();
-    if (slept > 0) port.extendTimeouts(slept);
-    // After what came in meanwhile was read: a sign of life that lay there is heard before its time is up.
+  const timer = setInterval(() => {
+    const pauseMs = clock.detectPause();
+    if (pauseMs > 0) listener.extendTimeouts(pauseMs);
+    // After pending input was read, so that activity that has already arrived is processed before the timeout.
     setImmediate(sweep);
   }, SWEEP_EVERY_MS);
   return () => {
-    clearInterval(ticking);
+    clearInterval(timer);
     sweeper.stop();
   };
 };
 
-/** A few lines for the person who started it. Secrets are named by their files. */
-const printBanner = (config: Config, { host, port }: { readonly host: string; readonly port: number }): void => {
-  const reachable = host === '0.0.0.0' || host === '::' ? 'localhost' : host;
-  const origin = `http://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}`;
+interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** @param loadMs from the start of the process until the store was loaded. */
+const logStart = (
+  config: Config,
+  { host, port }: ListenAddress,
+  store: SqliteStore,
+  loadMs: number,
+  log: Logger,
+): void => {
+  const { usersOnline, usersPushOnline, sessions } = store.getPresenceCounts();
+  const sessionCount = Object.values(sessions).reduce((sum, { online, pushOnline }) => sum + online + pushOnline, 0);
+  const fields = { version: readVersion(), host, port, database: config.database };
+  log.info({ ...fields, usersOnline, usersPushOnline, sessions: sessionCount, loadMs }, 'Server started');
+};
+
+/** Prints how to use the server, for the person who started it. It names the files of secrets, but no secret. */
+const printBanner = (config: Config, { host, port }: ListenAddress): void => {
+  const reachableHost = host === '0.0.0.0' || host === '::' ? 'localhost' : host;
+  const origin = `http://${reachableHost.includes(':') ? `[${reachableHost}]` : reachableHost}:${port}`;
   const files = secretFilePaths(config.database);
   const lines = [
     `Porchlight is ready at ${origin}/graphql${config.graphiql ? ' (GraphiQL, in a browser)' : ''}`,
     config.jwtSecret === null
-      ? '  a user’s token: from whoever signs with the keys of the JWKS'
-      : '  a user’s token: npx porchlight token --user alice',
-    config.origins.apiKeys === 'generated'
-      ? `  a backend’s key: in ${files.apiKey}`
-      : '  a backend’s key: as configured',
-    `  database: ${config.database}`,
+      ? '  user tokens: signed by the owner of the JWKS'
+      : '  user tokens: npx porchlight token --user alice',
+    config.origins.apiKeys === 'generated' ? `  API key:     in ${files.apiKey}` : '  API key:     as configured',
+    `  database:    ${config.database}`,
   ];
   process.stdout.write(`${lines.join('\n')}\n`);
 };

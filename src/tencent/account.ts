@@ -1,10 +1,10 @@
 import { DomainError } from '../core/errors.ts';
-import { userId, type UserId } from '../core/ids.ts';
+import { parseUserId, type UserId } from '../core/ids.ts';
 
 /** Reads a Tencent account name, which is a user id here. @returns null: the name is not a valid user id. */
 export const parseAccount = (name: string): UserId | null => {
   try {
-    return userId(name);
+    return parseUserId(name);
   } catch (error) {
     if (!(error instanceof DomainError)) throw error;
     return null;
