@@ -1,15 +1,16 @@
 #!/usr/bin/env node
-// A phone: logs in, stays connected, beats, and says what becomes of its session. Cut it with Ctrl-C, or kill -9.
+// Simulates a phone: logs in, keeps a socket open, sends heartbeats, and prints what happens to its session.
+// Stop it with Ctrl-C or kill -9.
 //   TOKEN=$(npx porchlight token --user alice) node docs/examples/phone.mjs [PLATFORM]
-// Run it in this repository; in a project of your own, `npm install graphql-ws ws` first.
+// It runs in this repository. In another project, run `npm install graphql-ws ws` first.
 import { createClient } from 'graphql-ws';
 import WebSocket from 'ws';
 
 const [platform = 'IPHONE'] = process.argv.slice(2);
 const url = process.env.PORCHLIGHT_URL ?? 'http://localhost:4000/graphql';
-const say = (...words) => console.log(new Date().toISOString().slice(11, 23), ...words);
+const print = (...words) => console.log(new Date().toISOString().slice(11, 23), ...words);
 
-const call = async (token, query, variables) => {
+const execute = async (token, query, variables) => {
   const response = await fetch(url, {
     method: 'POST',
     headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
@@ -20,19 +21,19 @@ const call = async (token, query, variables) => {
   return data;
 };
 
-const { login } = await call(
+const { login } = await execute(
   process.env.TOKEN,
   `mutation ($input: LoginInput!) {
     login(input: $input) { sessionToken heartbeatIntervalMs session { id platform } kicked { platform } }
   }`,
   { input: { platform, deviceId: `example-${platform.toLowerCase()}` } },
 );
-say(`logged in on ${platform}`, login.kicked.length > 0 ? `and kicked ${login.kicked[0].platform}` : '');
+print(`logged in on ${platform}`, login.kicked.length > 0 ? `and kicked ${login.kicked[0].platform}` : '');
 
-let ended;
-const end = new Promise((resolve) => (ended = resolve));
+let resolveSessionEnd;
+const sessionEnd = new Promise((resolve) => (resolveSessionEnd = resolve));
 
-// The socket is what keeps her ONLINE at once, and OFFLINE or PUSH_ONLINE at once when it is cut.
+// While the socket is open the session is attached. When it closes, the session becomes PUSH_ONLINE or ends.
 const socket = createClient({
   url: url.replace(/^http/, 'ws'),
   webSocketImpl: WebSocket,
@@ -40,16 +41,17 @@ const socket = createClient({
   lazy: false,
   shouldRetry: (event) => event.code !== 4410,
   on: {
-    connected: () => say('connected'),
+    connected: () => print('connected'),
     closed: (event) => {
-      say(`socket closed: ${event.code} ${event.reason}`);
-      if (event.code === 4410) ended();
+      print(`socket closed: ${event.code} ${event.reason}`);
+      if (event.code === 4410) resolveSessionEnd();
     },
   },
 });
 
 setInterval(
-  () => call(login.sessionToken, 'mutation { heartbeat { session { status } } }').catch((error) => say(error.message)),
+  () =>
+    execute(login.sessionToken, 'mutation { heartbeat { session { status } } }').catch((error) => print(error.message)),
   login.heartbeatIntervalMs,
 ).unref();
 
@@ -57,12 +59,12 @@ try {
   for await (const { data, errors } of socket.iterate({
     query: 'subscription { sessionEnded { reason kickedBy endedAt } }',
   })) {
-    if (errors) say(errors[0].message);
-    else say('my session has ended:', data.sessionEnded.reason, data.sessionEnded.kickedBy ?? '');
+    if (errors) print(errors[0].message);
+    else print('the session has ended:', data.sessionEnded.reason, data.sessionEnded.kickedBy ?? '');
   }
 } catch (event) {
-  // It had ended before it could ask to be told: the close reason has said why.
+  // The session ended before the subscription started. The close reason has the cause.
   if (event?.code !== 4410) throw event;
 }
-await end;
+await sessionEnd;
 process.exit(0);

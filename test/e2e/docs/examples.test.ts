@@ -2,9 +2,9 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { openStream } from '../../support/crash/crash-stream.ts';
-import { ask, gql } from '../../support/porchlight-client.ts';
+import { postForData, postOperation } from '../../support/porchlight-client.ts';
 import { mintToken } from '../../support/porchlight-process.ts';
-import { logIn, newUser, sharedServer, updatePolicy } from '../support/users.ts';
+import { logIn, newUserId, startSharedServer, updatePolicy } from '../support/users.ts';
 
 const PAGE = readFileSync(new URL('../../../docs/api.md', import.meta.url), 'utf8');
 
@@ -13,7 +13,7 @@ const examples = [...PAGE.matchAll(/^\| ([^|]+?) +\| `((?:mutation|subscription)
 );
 
 describe('the examples of docs/api.md', () => {
-  const server = sharedServer();
+  const server = startSharedServer();
 
   test('include queries, mutations and subscriptions', () => {
     expect(examples.length).toBeGreaterThanOrEqual(17);
@@ -23,8 +23,8 @@ describe('the examples of docs/api.md', () => {
   });
 
   test.each(examples)('are answered without an error: $purpose', async ({ purpose, query }) => {
-    const { latestCursor } = await ask<{ latestCursor: string }>(server, server.apiKey, '{ latestCursor }');
-    const userId = newUser();
+    const { latestCursor } = await postForData<{ latestCursor: string }>(server, server.apiKey, '{ latestCursor }');
+    const userId = newUserId();
     const device = await logIn(server, userId, 'IPHONE');
     const jwt = await mintToken(userId);
     const credential = (): string => {
@@ -33,13 +33,13 @@ describe('the examples of docs/api.md', () => {
     };
     const runnable = query.replace('"…"', JSON.stringify(latestCursor));
     if (!query.startsWith('subscription')) {
-      const answer = await gql<unknown>(server, credential(), runnable);
+      const answer = await postOperation<unknown>(server, credential(), runnable);
       expect(answer.errors).toBeUndefined();
       expect(answer.data).toBeTruthy();
     } else {
       const stream = openStream<unknown>(server, credential(), runnable);
       // Another login ends this session, so that every subscription has something to deliver.
-      await ask(server, jwt, 'mutation { login(input: { platform: ANDROID }) { sessionToken } }');
+      await postForData(server, jwt, 'mutation { login(input: { platform: ANDROID }) { sessionToken } }');
       const first = await stream.inbox.next();
       expect(first.errors).toBeUndefined();
       stream.cut();

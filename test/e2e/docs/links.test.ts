@@ -1,215 +1,92 @@
-/** Several sockets of one session, old ones that close late, and those that the server closes itself. */
-import { beforeAll, describe, expect, test, vi } from 'vitest';
-import { ask, codeOf, gql, Socket } from '../../support/porchlight-client.ts';
-import { mintToken } from '../../support/porchlight-process.ts';
-import {
-  beat,
-  deviceOf,
-  endSessions,
-  eventsOf,
-  LOGIN,
-  logIn,
-  newUser,
-  sharedServer,
-  updatePolicy,
-  userSeen,
-  Watcher,
-  type LoginSeen,
-  type Platform,
-} from '../support/users.ts';
-import { pause } from '../support/stopwatch.ts';
+/** Links, anchors, paths, scripts and names in the pages of the repository. */
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { filesIn, PAGES, readText, ROOT } from './pages.ts';
 
-vi.setConfig({ maxConcurrency: 50 });
+const withoutCodeBlocks = (page: string): string => page.replace(/^```[^]*?^```$/gm, '');
 
-const server = sharedServer();
+/** The anchor that GitHub gives a heading. */
+const anchorOf = (heading: string): string =>
+  heading
+    .trim()
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N} _-]/gu, '')
+    .replaceAll(' ', '-');
 
-beforeAll(() =>
-  updatePolicy(server, {
-    platforms: [
-      { platform: 'ANDROID', heartbeatIntervalMs: 500, heartbeatTimeoutMs: 1_000 },
-      { platform: 'LINUX', heartbeatIntervalMs: 500, heartbeatTimeoutMs: 4_000 },
-    ],
-  }),
-);
+const anchorsOf = (path: string): readonly string[] =>
+  Array.from(withoutCodeBlocks(readText(path)).matchAll(/^#+ (.+)$/gm), ([, heading = '']) => anchorOf(heading));
 
-const reasons = async (user: string) => (await eventsOf(server, user)).map(({ reason }) => reason);
-/** Time enough for a close to arrive and to count, if it is going to. */
-const SETTLE_MS = 500;
+/** Targets of Markdown links without a scheme. */
+const localLinksOf = (path: string): readonly string[] =>
+  Array.from(withoutCodeBlocks(readText(path)).matchAll(/\]\(([^)\s]+)\)/g), ([, target = '']) => target).filter(
+    (target) => !/^[a-z]+:/.test(target),
+  );
 
-/** A socket opened with a JWT that has so long to live, on which a device has logged in. */
-const loggedInSocket = async (user: string, platform: Platform, expiresInS: number) => {
-  const socket = await Socket.open(server, await mintToken(user, { expiresInS }));
-  const device = deviceOf(await socket.ask<LoginSeen>(LOGIN, { input: { platform } }));
-  return { socket, device };
-};
+it('finds the pages', () => {
+  expect(PAGES).toEqual(
+    expect.arrayContaining(['README.md', 'SECURITY.md', 'docs/api.md', 'docs/decisions/README.md']),
+  );
+});
 
-describe.concurrent('several sockets of one session', () => {
-  test('only the last one to close counts', async () => {
-    const user = newUser();
-    const phone = await logIn(server, user, 'IPHONE');
-    const sockets = [];
-    for (let count = 0; count < 3; count++) sockets.push(await Socket.open(server, phone.token));
-    const watcher = await Watcher.open(server, [user]);
-    sockets[1]?.rst();
-    await sockets[0]?.close();
-    await pause(SETTLE_MS);
-    expect(watcher.told).toEqual([]);
-    expect((await userSeen(server, user)).sessions).toMatchObject([{ attached: true }]);
-    sockets[2]?.fin();
-    await watcher.next();
-    expect(watcher.told).toEqual(['ONLINE > PUSH_ONLINE v2 DISCONNECT']);
-    expect((await userSeen(server, user)).sessions).toMatchObject([{ attached: false }]);
+it.each(PAGES)('links only to files and headings that exist, in %s', (page) => {
+  const broken = localLinksOf(page).filter((link) => {
+    const [path = '', anchor] = link.split('#');
+    const target = path === '' ? page : join(dirname(page), path);
+    if (!existsSync(join(ROOT, target))) return true;
+    return anchor !== undefined && target.endsWith('.md') && !anchorsOf(target).includes(anchor);
   });
+  expect(broken).toEqual([]);
+});
 
-  test.for([
-    ['ANDROID', 4412],
-    ['MINI_PROGRAM', 4410],
-  ] as const)('on %s all of them are closed with %i when it times out', async ([platform, code]) => {
-    const user = newUser();
-    await updatePolicy(server, { platforms: [{ platform: 'MINI_PROGRAM', backgroundTimeoutMs: 1_000 }] });
-    const device = await logIn(server, user, platform);
-    const sockets = await Promise.all([1, 2, 3].map(() => Socket.open(server, device.token)));
-    await beat(server, device, 'BACKGROUND');
-    for (const closed of await Promise.all(sockets.map((socket) => socket.closed))) expect(closed.code).toBe(code);
-    expect(await reasons(user)).toEqual(['LOGIN', code === 4412 ? 'HEARTBEAT_TIMEOUT' : 'BACKGROUND_TIMEOUT']);
-  });
-
-  test('all of them are closed with 4410 when it ends, and those of other sessions are not', async () => {
-    const user = newUser();
-    const phone = await logIn(server, user, 'IPHONE');
-    const other = await logIn(server, newUser(), 'IPHONE');
-    const asUser = await Socket.open(server, await mintToken(user));
-    const [bystander, ...sockets] = await Promise.all(
-      [other, phone, phone].map(({ token }) => Socket.open(server, token)),
+it('names only scripts of package.json', () => {
+  const { scripts } = JSON.parse(readText('package.json')) as { readonly scripts: Readonly<Record<string, string>> };
+  for (const page of PAGES) {
+    const named = Array.from(
+      readText(page).matchAll(/\bnpm run (?:-s |--silent )?([a-z:]+)/g),
+      ([, name = '']) => name,
     );
-    await endSessions(server, { userId: user });
-    for (const socket of sockets) expect(await socket.closed).toMatchObject({ code: 4410, reason: 'REVOKED' });
-    await pause(SETTLE_MS);
-    expect(bystander?.open).toBe(true);
-    expect(asUser.open).toBe(true);
-  });
+    expect(
+      named.filter((name) => scripts[name] === undefined),
+      page,
+    ).toEqual([]);
+  }
 });
 
-describe.concurrent('a late close of an old link touches nothing', () => {
-  test('of a session that timed out on it and is back on another', async () => {
-    const user = newUser();
-    const phone = await logIn(server, user, 'ANDROID');
-    const watcher = await Watcher.open(server, [user]);
-    const old = await Socket.open(server, phone.token);
-    // Frozen: it neither hears that it is closed, nor answers.
-    old.tcp.pause();
-    await watcher.changes.find(({ reason }) => reason === 'HEARTBEAT_TIMEOUT');
-    const socket = await Socket.open(server, phone.token);
-    await watcher.changes.find(({ reason }) => reason === 'RECONNECT');
-    old.rst();
-    for (let round = 0; round < 4; round++) {
-      await pause(SETTLE_MS / 2);
-      await socket.ask('{ me { id } }');
-    }
-    expect(watcher.told).toEqual(['ONLINE > PUSH_ONLINE v2 HEARTBEAT_TIMEOUT', 'PUSH_ONLINE > ONLINE v3 RECONNECT']);
-    expect((await userSeen(server, user)).sessions).toMatchObject([{ attached: true }]);
-  });
-
-  test('of a session that was replaced by the same device', async () => {
-    const user = newUser();
-    const old = await logIn(server, user, 'IPHONE', 'phone');
-    const oldSocket = await Socket.open(server, old.token);
-    oldSocket.tcp.pause();
-    const fresh = await logIn(server, user, 'IPHONE', 'phone');
-    const socket = await Socket.open(server, fresh.token);
-    oldSocket.rst();
-    await pause(SETTLE_MS);
-    expect(await reasons(user)).toEqual(['LOGIN', 'LOGIN', 'REPLACED']);
-    expect(await socket.ask('{ me { id attached status } }')).toEqual({
-      me: { id: fresh.sessionId, attached: true, status: 'ONLINE' },
-    });
-  });
-
-  test('an old socket that still had something to say after its session ended says it in vain', async () => {
-    const user = newUser();
-    const old = await logIn(server, user, 'IPHONE', 'phone');
-    const socket = await Socket.open(server, old.token);
-    socket.tcp.pause();
-    await logIn(server, user, 'IPHONE', 'phone');
-    socket.send({ id: 'late', type: 'subscribe', payload: { query: 'mutation { logout { userStatus { status } } }' } });
-    await pause(SETTLE_MS);
-    expect(await reasons(user)).toEqual(['LOGIN', 'LOGIN', 'REPLACED']);
-    expect((await userSeen(server, user)).status).toBe('ONLINE');
-  });
+it('names only tests that exist, in the threat table of SECURITY.md', () => {
+  const rows = readText('SECURITY.md')
+    .split('\n')
+    .filter((line) => /^\| [^*]/.test(line) && line.includes('`'));
+  const named = rows.flatMap((row) =>
+    Array.from(row.matchAll(/`((?:unit|contract|integration|e2e)\/[^`]+)`/g), ([, path = '']) => path),
+  );
+  expect(named.length).toBeGreaterThan(60);
+  expect(named.filter((path) => !existsSync(join(ROOT, 'test', `${path}.test.ts`)))).toEqual([]);
 });
 
-describe.concurrent('sockets that the server closes for reasons of its own', () => {
-  test('4413: the JWT of a watcher has expired', async () => {
-    const watcher = await Watcher.open(server, [newUser()], await mintToken(newUser(), { expiresInS: 2 }));
-    expect((await watcher.socket.closed).code).toBe(4413);
-  });
+describe('docs/architecture.md and docs/decisions', () => {
+  const source = filesIn('src', '.ts').map(readText).join('\n');
+  const identifiers = new Set(source.match(/[A-Za-z_]\w*/g));
 
-  test('4413 is no DISCONNECT of the session that logged in there: it stays ONLINE', async () => {
-    const user = newUser();
-    const watcher = await Watcher.open(server, [user]);
-    const { socket, device } = await loggedInSocket(user, 'IPHONE', 2);
-    const own = await Socket.open(server, device.token);
-    expect((await socket.closed).code).toBe(4413);
-    await pause(SETTLE_MS);
-    // The session does not depend on the JWT it began with, nor do its other sockets.
-    expect(own.open).toBe(true);
-    expect((await userSeen(server, user)).sessions).toMatchObject([{ status: 'ONLINE', attached: true }]);
-    expect(watcher.told).toEqual(['OFFLINE > ONLINE v1 LOGIN']);
-  });
+  it.each(['docs/architecture.md', ...filesIn('docs/decisions', '.md')])(
+    'name only files that exist, in %s',
+    (page) => {
+      const paths = Array.from(
+        readText(page).matchAll(/`((?:src|test|docs|drizzle)\/[^`*]*)`/g),
+        ([, path = '']) => path,
+      );
+      expect(paths.filter((path) => !existsSync(join(ROOT, path)))).toEqual([]);
+    },
+  );
 
-  test('4413 on the only socket: ONLINE, not attached, and the session’s token still serves', async () => {
-    const user = newUser();
-    const { socket, device } = await loggedInSocket(user, 'IPHONE', 2);
-    expect((await socket.closed).code).toBe(4413);
-    await pause(SETTLE_MS);
-    expect((await userSeen(server, user)).sessions).toMatchObject([{ status: 'ONLINE', attached: false }]);
-    expect(await reasons(user)).toEqual(['LOGIN']);
-    expect(await ask(server, device.token, '{ me { id } }')).toEqual({ me: { id: device.sessionId } });
-  });
-
-  test('after 4413 the heartbeat timeout runs on, and no grace with it', async () => {
-    const user = newUser();
-    const watcher = await Watcher.open(server, [user]);
-    const { socket } = await loggedInSocket(user, 'LINUX', 2);
-    expect((await socket.closed).code).toBe(4413);
-    await watcher.changes.find(({ status }) => status === 'OFFLINE');
-    expect(watcher.told).toEqual(['OFFLINE > ONLINE v1 LOGIN', 'ONLINE > OFFLINE v2 HEARTBEAT_TIMEOUT']);
-  });
-
-  test('a JWT that is good for a century closes nothing', async () => {
-    const socket = await Socket.open(server, await mintToken(newUser(), { expiresInS: 100 * 365 * 86_400 }));
-    await pause(SETTLE_MS);
-    expect(socket.open).toBe(true);
-  });
-});
-
-describe.concurrent('who may not open one', () => {
-  test.for<readonly [string, (user: string) => Promise<string | null>]>([
-    ['nobody', () => Promise.resolve(null)],
-    ['a JWT that has been signed by someone else', (user) => mintToken(user, { secret: 'x'.repeat(64) })],
-    ['an unknown API key', () => Promise.resolve('an-api-key-that-nobody-has-given-out')],
-  ])('%s: 4401, do not come back', async ([, token]) => {
-    const socket = new Socket(server);
-    await socket.init(await token(newUser()));
-    expect((await socket.closed).code).toBe(4401);
-    expect(socket.frames.all.filter(({ type }) => type === 'connection_ack')).toEqual([]);
-  });
-
-  test('one whose JWT has expired: 4413, come back with a new one', async () => {
-    const socket = new Socket(server);
-    await socket.init(await mintToken(newUser(), { expiresInS: -3_600 }));
-    expect((await socket.closed).code).toBe(4413);
-  });
-
-  test('an operation before the acknowledgement: 4401', async () => {
-    const socket = new Socket(server);
-    await new Promise((resolve) => socket.ws.once('open', resolve));
-    socket.subscribe('{ stats { sockets } }');
-    expect((await socket.closed).code).toBe(4401);
-  });
-
-  test('an answer over HTTP says why', async () => {
-    const expired = await mintToken(newUser(), { expiresInS: -3_600 });
-    expect(codeOf(await gql(server, expired, '{ __typename }'))).toBe('UNAUTHENTICATED');
+  it('name only classes and functions that exist, in docs/architecture.md', () => {
+    const page = readText('docs/architecture.md');
+    const inText = Array.from(withoutCodeBlocks(page).matchAll(/`([A-Za-z]\w*(?:\.\w+)?)`/g), ([, name = '']) => name);
+    const inDiagrams = Array.from(page.matchAll(/^ {2,}(?:participant \w+ as (.+)|\w+-+>>\w+: (.+))$/gm), (match) =>
+      (match[1] ?? match[2] ?? '').replace(/\(.*$/, ''),
+    ).filter((name) => /^[A-Za-z]\w*[a-z][A-Z]\w*$|^[A-Z][a-z]\w*$/.test(name));
+    const names = [...inText, ...inDiagrams].flatMap((name) => name.split('.'));
+    expect(names.length).toBeGreaterThan(60);
+    expect(names.filter((name) => !identifiers.has(name))).toEqual([]);
   });
 });
