@@ -80,7 +80,7 @@ export const serve = async (config: Config): Promise<number> => {
   const webhookDelivery = buildWebhookDelivery(config, store, log);
   const application = createApplication(
     store,
-    credentialGenerator,
+    credentialFactory,
     config.visibility,
     webhookDelivery.serviceOptions,
     createOperatorLog(log, pseudonymOf),
@@ -268,7 +268,7 @@ interface ServerParts {
 const buildServer = (parts: ServerParts): PorchlightServer => {
   const { config, application, startup, store, sweeper, webhookDelivery, log, pseudonymOf, traces } = parts;
   const { tencent } = config;
-  const metrics = createMetrics({
+  const metricsSources = {
     application,
     counters: startup.listener.counters,
     sweeper,
@@ -276,7 +276,7 @@ const buildServer = (parts: ServerParts): PorchlightServer => {
     webhooks: () => webhookDelivery.engine.collectStats(),
     maxSockets: config.limits.maxSockets,
     version: readVersion(),
-  });
+  };
   return createServer({
     application,
     listener: startup.listener,
@@ -292,13 +292,13 @@ const buildServer = (parts: ServerParts): PorchlightServer => {
       jwksUrl: config.jwksUrl,
       jwtIssuer: config.jwtIssuer,
       jwtAudience: config.jwtAudience,
-      userTokens: tencent === null ? [] : [createUserSigTokenKind(tencent)],
+      userTokens: tencent === null ? [] : [createUserSigVerifier(tencent)],
       introspection: config.introspection,
       maxLagMs: config.maxLagMs,
     },
     graphiql: startup.graphiql,
     externalApi: tencent === null ? undefined : createTencentApi(application, tencent),
-    ...(config.metrics ? { metrics: createMetricsHandler(metrics, config) } : {}),
+    ...(config.metrics ? { metrics: createMetricsHandler(createMetrics(metricsSources), config) } : {}),
   });
 };
 

@@ -1,18 +1,18 @@
 #!/usr/bin/env node
 /** The command line: reads arguments and environment, runs one command, and ends with its exit code. */
 import { readFileSync } from 'node:fs';
-import { COMMANDS, commandHelp, type CommandName, globalHelp } from './help.ts';
-import { fileOf, given, valueOf } from './maintenance-flags.ts';
-import { mintToken, tokenRequest } from './mint-token.ts';
-import { loadConfig, type Loaded } from '../config/config.ts';
-import { describeSettings, describeSettingsJson } from '../config/render-options.ts';
+import { COMMANDS, renderCommandHelp, type CommandName, renderGlobalHelp } from './help.ts';
+import { requireFile, hasFlag, lastFlagValue } from './maintenance-flags.ts';
+import { mintToken, parseTokenRequest } from './mint-token.ts';
+import { loadConfig, type LoadedConfig } from '../config/config.ts';
+import { renderResolvedOptions, renderResolvedOptionsJson } from '../config/render-options.ts';
 import { ConfigError, UsageError } from '../config/errors.ts';
 import { type CommandLine, parseFlags } from '../config/parse-flags.ts';
-import { nearest } from '../config/did-you-mean.ts';
-import { provideSecrets } from '../config/generated-secrets.ts';
+import { closestMatch } from '../config/did-you-mean.ts';
+import { loadOrCreateSecrets } from '../config/generated-secrets.ts';
 import { StartupError } from '../process/startup-error.ts';
-import { wallClock } from '../storage/clock.ts';
-import { version } from '../process/version.ts';
+import { readWallClock } from '../storage/clock.ts';
+import { readVersion } from '../process/version.ts';
 
 const out = (text: string): void => void process.stdout.write(text);
 const err = (text: string): void => void process.stderr.write(text);
@@ -27,32 +27,32 @@ const isCommand = (name: string): name is CommandName => Object.hasOwn(COMMANDS,
 const main = async (argv: readonly string[]): Promise<number> => {
   const [first, ...rest] = argv;
   if (first === undefined) {
-    err(globalHelp());
+    err(renderGlobalHelp());
     return 2;
   }
-  if (first === '--help' || first === '-h') out(globalHelp());
-  else if (first === '--version') out(`${version()}\n`);
+  if (first === '--help' || first === '-h') out(renderGlobalHelp());
+  else if (first === '--version') out(`${readVersion()}\n`);
   else if (isCommand(first)) return await run(first, rest);
   else if (first.startsWith('-')) {
     throw new UsageError(`A command comes first: porchlight serve ${first} …, for instance.`);
   } else {
     throw new UsageError(
-      `Unknown command ${JSON.stringify(first)}; the nearest known one is ${nearest(first, Object.keys(COMMANDS))}.`,
+      `Unknown command ${JSON.stringify(first)}; the nearest known one is ${closestMatch(first, Object.keys(COMMANDS))}.`,
     );
   }
   return 0;
 };
 
 const run = async (name: CommandName, argv: readonly string[]): Promise<number> => {
-  const line = parseFlags(argv, COMMANDS[name].flags, COMMANDS[name].operands);
-  if (line.own.has('help')) {
-    out(commandHelp(name));
+  const line = parseFlags(argv, COMMANDS[name].flags, COMMANDS[name].maxPositionals);
+  if (line.commandFlags.has('help')) {
+    out(renderCommandHelp(name));
     return 0;
   }
   return await RUN[name](line);
 };
 
-const load = ({ flags }: CommandLine): Loaded => {
+const load = ({ optionFlags: flags }: CommandLine): LoadedConfig => {
   const loaded = loadConfig({
     flags,
     env: process.env,
@@ -64,7 +64,7 @@ const load = ({ flags }: CommandLine): Loaded => {
 
 const RUN: Readonly<Record<CommandName, (line: CommandLine) => Promise<number>>> = {
   serve: async (line) => {
-    const { config, warnings } = await provideSecrets(load(line).config);
+    const { config, warnings } = await loadOrCreateSecrets(load(line).config);
     warn(warnings);
     // Loaded only now: help, token and config do not wait for a whole server to be read.
     const { serve } = await import('../main.ts');
@@ -76,47 +76,47 @@ const RUN: Readonly<Record<CommandName, (line: CommandLine) => Promise<number>>>
     }
   },
   token: async (line) => {
-    const request = tokenRequest(line);
-    const { token, warnings } = await mintToken(load(line).config, request, wallClock());
+    const request = parseTokenRequest(line);
+    const { token, warnings } = await mintToken(load(line).config, request, readWallClock());
     warn(warnings);
     out(`${token}\n`);
     return 0;
   },
   config: (line) => {
-    const { settings } = load(line);
-    out(line.own.has('json') ? describeSettingsJson(settings) : describeSettings(settings));
+    const { resolvedOptions: settings } = load(line);
+    out(line.commandFlags.has('json') ? renderResolvedOptionsJson(settings) : renderResolvedOptions(settings));
     return Promise.resolve(0);
   },
   backup: async (line) => {
-    const file = fileOf(line);
+    const file = requireFile(line);
     const { database } = load(line).config;
-    const { backup } = await import('../maintenance/backup.ts');
-    const flags = { force: given(line, 'force'), progress: given(line, 'progress'), json: given(line, 'json') };
+    const { runBackup: backup } = await import('../maintenance/backup.ts');
+    const flags = { force: hasFlag(line, 'force'), progress: hasFlag(line, 'progress'), json: hasFlag(line, 'json') };
     out(await backup({ database, file, ...flags }));
     return 0;
   },
   doctor: async (line) => {
-    const file = line.operands[0] ?? load(line).config.database;
-    const { doctor } = await import('../maintenance/doctor.ts');
-    const { text, healthy } = doctor({ file, quick: given(line, 'quick'), json: given(line, 'json') });
+    const file = line.positionals[0] ?? load(line).config.database;
+    const { runDoctor: doctor } = await import('../maintenance/doctor.ts');
+    const { text, healthy } = doctor({ file, quick: hasFlag(line, 'quick'), json: hasFlag(line, 'json') });
     out(text);
     return healthy ? 0 : 1;
   },
   export: async (line) => {
-    const [file = '-'] = line.operands;
+    const [file = '-'] = line.positionals;
     const { database } = load(line).config;
     const { exportEvents } = await import('../maintenance/export.ts');
     const exported = await exportEvents({
       database,
       file: file === '-' ? null : file,
-      after: valueOf(line, 'after'),
-      user: valueOf(line, 'user'),
-      force: given(line, 'force'),
-      progress: given(line, 'progress'),
+      after: lastFlagValue(line, 'after'),
+      user: lastFlagValue(line, 'user'),
+      force: hasFlag(line, 'force'),
+      progress: hasFlag(line, 'progress'),
     });
     if (exported === null) return 0;
     const { events, cursor } = exported;
-    err(given(line, 'json') ? `${JSON.stringify(exported)}\n` : `Exported ${events} events, through ${cursor}\n`);
+    err(hasFlag(line, 'json') ? `${JSON.stringify(exported)}\n` : `Exported ${events} events, through ${cursor}\n`);
     return 0;
   },
 };

@@ -1,17 +1,17 @@
 /** The texts of `--help`. Each ends with a line break. */
-import { describeCommandFlags, describeOptionsHelp } from '../config/render-options.ts';
+import { renderCommandFlags, renderOptionsHelp } from '../config/render-options.ts';
 import type { CommandFlag } from '../config/parse-flags.ts';
 import { BACKUP_FLAGS, DOCTOR_FLAGS, EXPORT_FLAGS } from './maintenance-flags.ts';
 import { TOKEN_FLAGS } from './mint-token.ts';
 
 export type CommandName = 'serve' | 'token' | 'config' | 'backup' | 'doctor' | 'export';
 
-export interface Command {
+export interface CommandDefinition {
   readonly usage: string;
   readonly summary: string;
   readonly flags: Readonly<Record<string, CommandFlag>>;
   /** How many arguments it may have that are no flags. */
-  readonly operands?: number;
+  readonly maxPositionals?: number;
   /** What else must be known of it, in lines as they are printed. */
   readonly details?: string;
   readonly example: string;
@@ -19,7 +19,7 @@ export interface Command {
 
 const HELP: CommandFlag = { type: 'boolean', description: 'Show this help.' };
 
-export const COMMANDS: Readonly<Record<CommandName, Command>> = {
+export const COMMANDS: Readonly<Record<CommandName, CommandDefinition>> = {
   serve: {
     usage: 'porchlight serve [options]',
     summary: 'Runs the server until SIGTERM or SIGINT.',
@@ -44,7 +44,7 @@ export const COMMANDS: Readonly<Record<CommandName, Command>> = {
   backup: {
     usage: 'porchlight backup FILE [--force] [--progress] [--json] [options]',
     summary: 'Saves the database to FILE while a server serves it.',
-    operands: 1,
+    maxPositionals: 1,
     flags: { ...BACKUP_FLAGS, help: HELP },
     details: `FILE is a whole database as of one instant, for its owner alone to read; it is there when it is
 complete, and not before. The secrets beside the database (jwt-secret, api-key) are not in it.
@@ -56,7 +56,7 @@ in -wal and -shm beside it, start the server.
   doctor: {
     usage: 'porchlight doctor [FILE] [--quick] [--json] [options]',
     summary: 'Looks for damage and contradictions in the database, or in FILE; changes nothing.',
-    operands: 1,
+    maxPositionals: 1,
     flags: { ...DOCTOR_FLAGS, help: HELP },
     details: `A server may serve the file meanwhile: what is looked at is one instant.
 Exit codes: 0 healthy, 1 something was found, 78 there is no database to be read.
@@ -66,7 +66,7 @@ Exit codes: 0 healthy, 1 something was found, 78 there is no database to be read
   export: {
     usage: 'porchlight export [FILE|-] [--after <cursor>] [--user <id>] [--force] [--progress] [--json] [options]',
     summary: 'Writes the event log as JSON Lines to FILE or stdout, while a server serves it.',
-    operands: 1,
+    maxPositionals: 1,
     flags: { ...EXPORT_FLAGS, help: HELP },
     details: `Each line is one event, with the names and formats of PresenceEvent in the GraphQL schema. It
 ends with the event that was the last when it began; the cursor told on stderr is where the
@@ -83,7 +83,7 @@ const EXIT_CODES = `Exit codes:
   78  bad configuration, or a database that cannot be used
 `;
 
-export const globalHelp = (): string => {
+export const renderGlobalHelp = (): string => {
   const commands = Object.entries(COMMANDS).map(([name, { summary }]) => `  ${name.padEnd(8)}${summary}\n`);
   return [
     'Porchlight, a presence server: is this person reachable right now, and how?\n\n',
@@ -94,17 +94,15 @@ export const globalHelp = (): string => {
   ].join('');
 };
 
-export const commandHelp = (name: CommandName): string => {
+export const renderCommandHelp = (name: CommandName): string => {
   const { usage, summary, flags, details, example } = COMMANDS[name];
   // Any command reads the same configuration; the whole table stands once, where it is looked for.
   const options =
-    name === 'serve'
-      ? describeOptionsHelp()
-      : 'It reads the same options as the server: see porchlight serve --help.\n';
+    name === 'serve' ? renderOptionsHelp() : 'It reads the same options as the server: see porchlight serve --help.\n';
   return [
     `Usage: ${usage}\n\n${summary}\n\n`,
     details === undefined ? '' : `${details}\n`,
-    `${describeCommandFlags(flags)}\n`,
+    `${renderCommandFlags(flags)}\n`,
     `${options}\n`,
     `Example: ${example}\n`,
   ].join('');

@@ -28,20 +28,21 @@ export const DOCTOR_FLAGS = {
 export const EXPORT_FLAGS = {
   after: {
     type: 'string',
-    label: 'cursor',
+    valueLabel: 'cursor',
     description: 'Start right after this cursor; without it, with the oldest event that is kept.',
   },
-  user: { type: 'string', label: 'id', description: 'Only the events of this user.' },
+  user: { type: 'string', valueLabel: 'id', description: 'Only the events of this user.' },
   force: FORCE,
   progress: PROGRESS,
   json: { type: 'boolean', description: 'Print the closing line on stderr as JSON: {"events": …, "cursor": …}.' },
 } as const satisfies Record<string, CommandFlag>;
 
-export const given = ({ own }: CommandLine, flag: string): boolean => own.has(flag);
-export const valueOf = ({ own }: CommandLine, flag: string): string | null => own.get(flag)?.at(-1) ?? null;
+export const hasFlag = ({ commandFlags: own }: CommandLine, flag: string): boolean => own.has(flag);
+export const lastFlagValue = ({ commandFlags: own }: CommandLine, flag: string): string | null =>
+  own.get(flag)?.at(-1) ?? null;
 
 /** @throws UsageError when no file is named. */
-export const fileOf = ({ operands: [file] }: CommandLine): string => {
+export const requireFile = ({ positionals: [file] }: CommandLine): string => {
   if (file === undefined || file === '') throw new UsageError('FILE is missing: where is the backup to be written?');
   return file;
 };

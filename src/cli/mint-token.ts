@@ -6,23 +6,23 @@ import { ConfigError, UsageError } from '../config/errors.ts';
 import type { CommandFlag, CommandLine } from '../config/parse-flags.ts';
 import { duration } from '../config/value-types.ts';
 import { DomainError } from '../core/errors.ts';
-import { type UserId, userId } from '../core/ids.ts';
-import { provideSigningSecret } from '../config/generated-secrets.ts';
+import { type UserId, parseUserId } from '../core/ids.ts';
+import { loadOrCreateSigningSecret } from '../config/generated-secrets.ts';
 
 export const TOKEN_FLAGS = {
   user: {
     type: 'string',
-    label: 'id',
+    valueLabel: 'id',
     description: 'The user whom the token is for. Required.',
   },
   ttl: {
     type: 'string',
-    label: 'duration',
+    valueLabel: 'duration',
     description: 'How long it is valid, in s, m, h or d; part of a second counts as one. Default: 1h.',
   },
   watch: {
     type: 'string',
-    label: 'ids',
+    valueLabel: 'ids',
     description:
       "Users whom it allows to ask about and watch, separated by commas without spaces, or '*' for all. " +
       'May be given several times. Without it the server decides by its option visibility.',
@@ -40,11 +40,11 @@ const DEFAULT_TTL = '1h';
 const ttlType = duration(1_000, 3_650 * 86_400_000);
 
 /** @throws UsageError when --user is missing, or a value is not what it must be. */
-export const tokenRequest = ({ own }: CommandLine): TokenRequest => {
+export const parseTokenRequest = ({ commandFlags: own }: CommandLine): TokenRequest => {
   const user = own.get('user')?.at(-1);
   if (user === undefined) throw new UsageError('--user <id> is missing: whom is the token for?');
   const ttl = own.get('ttl')?.at(-1) ?? DEFAULT_TTL;
-  const ttlMs = ttlType.parse(ttl);
+  const ttlMs = ttlType.parseText(ttl);
   if (!ttlMs.ok) throw new UsageError(`--ttl is ${JSON.stringify(ttl)}, but must be ${ttlMs.expected}.`);
   return { user: checked('--user', user), ttlMs: ttlMs.value, watch: watchOf(own.get('watch')) };
 };
@@ -60,7 +60,7 @@ const watchOf = (given: readonly string[] | undefined): TokenRequest['watch'] =>
 
 const checked = (flag: string, id: string): UserId => {
   try {
-    return userId(id);
+    return parseUserId(id);
   } catch (error) {
     if (!(error instanceof DomainError)) throw error;
     throw new UsageError(`${flag} is ${JSON.stringify(id)}: ${error.message}`);
@@ -77,7 +77,7 @@ export const mintToken = async (
   request: TokenRequest,
   nowMs: number,
 ): Promise<{ readonly token: string; readonly warnings: readonly string[] }> => {
-  const { config: complete, warnings } = await provideSigningSecret(config);
+  const { config: complete, warnings } = await loadOrCreateSigningSecret(config);
   if (complete.jwtSecret === null) {
     throw new ConfigError([
       `Only a JWKS is configured (${String(config.jwksUrl)}): Porchlight has no key to sign with. ` +

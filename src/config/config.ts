@@ -1,36 +1,37 @@
 /**
- * Puts the configuration together: flags over environment (and files of secrets) over defaults.
- * Pure: what it reads is given to it. Every wrong value is reported, all at once.
+ * Builds the configuration. Flags take precedence over the environment and secret files, and both over defaults.
+ * The module does no I/O of its own, and reports all invalid values at once.
  */
 import type { KeyObject } from 'node:crypto';
 import { ConfigError } from './errors.ts';
-import type { Flags } from './parse-flags.ts';
-import { nearest } from './did-you-mean.ts';
+import type { OptionFlags } from './parse-flags.ts';
+import { closestMatch } from './did-you-mean.ts';
 import {
+  type LogFormat,
   type LogLevel,
   OPTION_NAMES,
   OPTIONS,
   type Option,
   type OptionName,
-  type Origin,
-  type Settings,
+  type ValueOrigin,
+  type OptionValues,
   type TencentPlatformNames,
   type TencentWebTimeout,
 } from './options.ts';
-import { type Json, MASK } from './value-types.ts';
+import { type JsonValue, MASK } from './value-types.ts';
 import { DomainError } from '../core/errors.ts';
-import { type PolicySeed, seedPolicy } from '../core/policy.ts';
-import type { Introspection, Visibility } from '../core/visibility.ts';
-import { secretFiles } from './secret-file-paths.ts';
+import { type PolicySeed, createPolicyFromSeed } from '../core/policy.ts';
+import type { IntrospectionAccess, Visibility } from '../core/visibility.ts';
+import { secretFilePaths } from './secret-file-paths.ts';
 
-/** Parsed and checked. Times are in milliseconds. What is not set and has no default is null. */
+/** The checked configuration. Times are in milliseconds. An option without value and default is null. */
 export interface Config {
   readonly host: string;
-  /** 0: any free port. */
+  /** 0 selects any free port. */
   readonly port: number;
-  /** Path of the SQLite file, as it was given: relative to the working directory. */
+  /** Path of the SQLite file as configured, relative to the working directory. */
   readonly database: string;
-  /** Key of HS256. Null: users' tokens come from the JWKS alone, or the secret is still to be generated. */
+  /** HS256 key. Null: only the JWKS verifies user tokens, or the secret has not been generated yet. */
   readonly jwtSecret: KeyObject | null;
   readonly jwksUrl: URL | null;
   readonly jwtIssuer: string | null;
@@ -38,25 +39,27 @@ export interface Config {
   /** SHA-256 of each key (see `apiKeyDigest`). Empty only before they are generated. */
   readonly apiKeys: readonly Buffer[];
   readonly visibility: Visibility;
-  /** Beside the server's own origin. Contains "*" when every origin is allowed. */
+  /** Allowed in addition to the origin of the server. Contains "*" when every origin is allowed. */
   readonly allowedOrigins: readonly string[];
   readonly eventRetentionMs: number;
   readonly logLevel: LogLevel;
-  readonly trustProxy: boolean;
+  readonly logFormat: LogFormat;
+  /** True: every proxy is trusted. A list: the proxies in these networks. */
+  readonly trustProxy: boolean | readonly string[];
   readonly graphiql: boolean;
-  readonly introspection: Introspection;
-  /** 0: no limit; so with all of them but `maxSockets`. */
+  readonly introspection: IntrospectionAccess;
+  /** 0 means no limit, except for `maxSockets` and `maxWatchedPerSocket`. */
   readonly limits: {
     readonly maxSockets: number;
     readonly maxSocketsPerUser: number;
     readonly maxSocketsPerAddress: number;
     readonly maxWatchedPerSocket: number;
-    /** Messages and requests a second. */
+    /** Messages and requests per second. */
     readonly ratePerSession: number;
     readonly ratePerUser: number;
     readonly ratePerAddress: number;
   };
-  /** How far the event loop or the disk may be behind before newcomers are refused. */
+  /** The delay of the event loop or of a disk write above which new logins and subscriptions are refused. */
   readonly maxLagMs: number;
   readonly metrics: boolean;
   /** SHA-256 of the token (see `apiKeyDigest`). Null: API keys alone may read metrics. */
@@ -64,12 +67,12 @@ export interface Config {
   readonly logUserIds: boolean;
   readonly webhooks: {
     readonly allowHttp: boolean;
-    /** Networks in CIDR notation that are not public and may be sent to. */
+    /** Non-public networks in CIDR notation to which webhooks may be sent. */
     readonly allowPrivate: readonly string[];
     readonly timeoutMs: number;
     readonly retryForMs: number;
   };
-  /** Null: it is not served. */
+  /** Null: the Tencent API is off. */
   readonly tencent: {
     readonly appId: number;
     readonly admin: string;
@@ -77,77 +80,81 @@ export interface Config {
     readonly platformNames: TencentPlatformNames;
     readonly webTimeout: TencentWebTimeout;
   } | null;
-  /** Already checked by `seedPolicy`. For an empty database only. */
+  /** Checked by `seedPolicy`. Used for a new database only. */
   readonly policySeed: PolicySeed;
-  readonly origins: Readonly<Record<OptionName, Origin>>;
+  readonly origins: Readonly<Record<OptionName, ValueOrigin>>;
 }
 
-/** One option as `porchlight config` tells it. */
-export interface Setting {
+/** One option as `porchlight config` shows it. */
+export interface ResolvedOption {
   readonly name: OptionName;
-  /** Secrets are masked. */
-  readonly value: Json;
-  readonly origin: Origin;
-  /** The flag, variable or file; null for a default. */
-  readonly from: string | null;
+  /** A secret is masked. */
+  readonly value: JsonValue;
+  readonly origin: ValueOrigin;
+  /** The flag, the variable or the file. Null for a default. */
+  readonly source: string | null;
 }
 
-export interface Loaded {
+export interface LoadedConfig {
   readonly config: Config;
-  readonly settings: readonly Setting[];
+  readonly resolvedOptions: readonly ResolvedOption[];
   /** One line each, for stderr. */
   readonly warnings: readonly string[];
 }
 
-export interface Sources {
-  readonly flags?: Flags;
+export interface ConfigSources {
+  readonly flags?: OptionFlags;
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** The whole text of a file; throws when it cannot be read. */
+  /** @returns the whole text of a file. @throws when the file cannot be read. */
   readonly readFile: (path: string) => string;
 }
 
-interface Found {
+interface RawValue {
   readonly text: string;
-  readonly origin: Origin;
-  readonly from: string | null;
+  readonly origin: ValueOrigin;
+  readonly source: string | null;
 }
 
-type Report = { readonly problems: string[]; readonly warnings: string[] };
+type ProblemReport = { readonly problems: string[]; readonly warnings: string[] };
 
-/** @throws ConfigError with every problem there is. */
-export const loadConfig = (sources: Sources): Loaded => {
-  const report: Report = { problems: [], warnings: unknownVariables(sources.env) };
+/** @throws ConfigError with all problems. */
+export const loadConfig = (sources: ConfigSources): LoadedConfig => {
+  const report: ProblemReport = { problems: [], warnings: unknownVariableWarnings(sources.env) };
   const values = new Map<OptionName, unknown>();
-  const settings = new Map<OptionName, Setting>();
+  const resolvedOptions = new Map<OptionName, ResolvedOption>();
   for (const name of OPTION_NAMES) {
     const option: Option = OPTIONS[name];
-    const found = find(name, sources, report.problems);
-    if (found === null) continue;
-    const value = read(option, found, report);
+    const raw = findRawValue(name, sources, report.problems);
+    if (raw === null) continue;
+    const value = parseRawValue(option, raw, report);
     if (value === undefined) continue;
     values.set(name, value);
-    const shown = value === null ? null : option.type.show(value);
-    settings.set(name, { name, value: shown, origin: found.origin, from: found.from });
+    const shown = value === null ? null : option.type.formatValue(value);
+    resolvedOptions.set(name, { name, value: shown, origin: raw.origin, source: raw.source });
   }
-  const seed = seedOf(values, settings, report.problems);
-  checkTencent(values, report.problems);
+  const seed = buildPolicySeed(values, resolvedOptions, report.problems);
+  checkTencentOptions(values, report.problems);
   if (report.problems.length > 0) throw new ConfigError(report.problems, report.warnings);
 
-  // Without a problem every option has been read, each by the type that Settings takes from it.
-  const parsed = Object.fromEntries(values) as Settings;
-  markGenerated(parsed, settings);
-  const config = configOf(parsed, seed, originsOf(settings));
-  return { config, settings: [...settings.values()], warnings: report.warnings };
+  // Without a problem, every option has a value of the type that OptionValues has for it.
+  const parsed = Object.fromEntries(values) as OptionValues;
+  markGeneratedSecrets(parsed, resolvedOptions);
+  const config = buildConfig(parsed, seed, originsByOption(resolvedOptions));
+  return { config, resolvedOptions: [...resolvedOptions.values()], warnings: report.warnings };
 };
 
-/** Where the value of an option comes from; null after a problem has been reported. */
-const find = (name: OptionName, { flags, env, readFile }: Sources, problems: string[]): Found | null => {
+/** Finds the text of an option and its origin. @returns null after it has reported a problem. */
+const findRawValue = (
+  name: OptionName,
+  { flags, env, readFile }: ConfigSources,
+  problems: string[],
+): RawValue | null => {
   const option: Option = OPTIONS[name];
   const flag = flags?.[name];
-  if (flag !== undefined) return { text: flag, origin: 'flag', from: `--${option.flag}` };
+  if (flag !== undefined) return { text: flag, origin: 'flag', source: `--${option.flag}` };
 
   const fileVariable = `${option.env}_FILE`;
-  const path = option.secret ? env[fileVariable] : undefined;
+  const path = option.isSecret ? env[fileVariable] : undefined;
   const direct = env[option.env];
   if (path !== undefined) {
     if (direct !== undefined) {
@@ -156,94 +163,96 @@ const find = (name: OptionName, { flags, env, readFile }: Sources, problems: str
     }
     try {
       const text = readFile(path).replace(/\r?\n$/, '');
-      return { text, origin: 'file', from: `${fileVariable} (${path})` };
+      return { text, origin: 'file', source: `${fileVariable} (${path})` };
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      problems.push(`${fileVariable} is ${quoted(path)}, but must be a readable file: ${reason}`);
+      problems.push(`${fileVariable} is ${quoteValue(path)}, but must be a readable file: ${reason}`);
       return null;
     }
   }
-  if (direct !== undefined) return { text: direct, origin: 'environment', from: option.env };
+  if (direct !== undefined) return { text: direct, origin: 'environment', source: option.env };
   const other = option.envFallback === undefined ? undefined : env[option.envFallback];
   if (other !== undefined) {
-    return { text: other, origin: 'environment', from: option.envFallback ?? null };
+    return { text: other, origin: 'environment', source: option.envFallback ?? null };
   }
-  return { text: option.default ?? '', origin: 'default', from: null };
+  return { text: option.default ?? '', origin: 'default', source: null };
 };
 
-/** The value; undefined after a problem has been reported. */
-const read = (option: Option, found: Found, report: Report): unknown => {
-  if (found.origin === 'default' && option.default === null) return null;
-  const parsed = option.type.parse(found.text);
+/** @returns the value, or undefined after it has reported a problem. */
+const parseRawValue = (option: Option, raw: RawValue, report: ProblemReport): unknown => {
+  if (raw.origin === 'default' && option.default === null) return null;
+  const parsed = option.type.parseText(raw.text);
   if (!parsed.ok) {
-    const value = option.secret && found.text.trim() !== '' ? MASK : quoted(found.text);
-    report.problems.push(`${found.from} is ${value}, but must be ${parsed.expected}.`);
+    const value = option.isSecret && raw.text.trim() !== '' ? MASK : quoteValue(raw.text);
+    report.problems.push(`${raw.source} is ${value}, but must be ${parsed.expected}.`);
     return undefined;
   }
-  if (parsed.warning !== undefined) report.warnings.push(`${found.from} ${parsed.warning}.`);
+  if (parsed.warning !== undefined) report.warnings.push(`${raw.source} ${parsed.warning}.`);
   return parsed.value;
 };
 
-const LONGEST_QUOTE = 120;
+/** Characters. */
+const MAX_QUOTE_LENGTH = 120;
 
-const quoted = (value: string): string => {
-  // A password in a URL is a mistake, but not one to be spread by its error message.
+const quoteValue = (value: string): string => {
+  // A URL may contain a password, which must not appear in an error message.
   const safe = value.replace(/\/\/.*@/, `//${MASK}@`);
-  return JSON.stringify(safe.length > LONGEST_QUOTE ? `${safe.slice(0, LONGEST_QUOTE)}…` : safe);
+  return JSON.stringify(safe.length > MAX_QUOTE_LENGTH ? `${safe.slice(0, MAX_QUOTE_LENGTH)}…` : safe);
 };
 
-/** The seed of the policy. Its parts are tried one by one, so that each problem names its option. */
-const seedOf = (
+/** Builds the seed of the policy. Each part is checked alone, so that a problem names its option. */
+const buildPolicySeed = (
   values: ReadonlyMap<OptionName, unknown>,
-  settings: ReadonlyMap<OptionName, Setting>,
+  resolvedOptions: ReadonlyMap<OptionName, ResolvedOption>,
   problems: string[],
 ): PolicySeed => {
-  // An option with a problem of its own is missing here, and then takes the policy's default.
-  const known = Object.fromEntries(values) as Partial<Settings>;
-  const mode = known.multiDevice ?? 'SINGLE';
-  const groups = known.multiDeviceGroups ?? null;
-  const tryPart = (name: OptionName, part: PolicySeed): void => {
+  // An option with a reported problem is missing here. The default of the policy replaces it.
+  const validValues = Object.fromEntries(values) as Partial<OptionValues>;
+  const mode = validValues.multiDevice ?? 'SINGLE';
+  const groups = validValues.multiDeviceGroups ?? null;
+  const checkPart = (name: OptionName, part: PolicySeed): void => {
     try {
-      seedPolicy(part);
+      createPolicyFromSeed(part);
     } catch (error) {
       if (!(error instanceof DomainError)) throw error;
-      problems.push(`${settings.get(name)?.from ?? OPTIONS[name].env}: ${error.message}`);
+      problems.push(`${resolvedOptions.get(name)?.source ?? OPTIONS[name].env}: ${error.message}`);
     }
   };
   const seed = {
-    preset: known.platformPreset ?? 'CURRENT',
+    preset: validValues.platformPreset ?? 'CURRENT',
     multiDevice: { mode, groups },
-    platforms: known.platforms ?? [],
-    pushOnlineExpiryMs: known.pushOnlineExpiry,
+    platforms: validValues.platforms ?? [],
+    pushOnlineExpiryMs: validValues.pushOnlineExpiry,
   } satisfies PolicySeed;
   if (values.has('multiDevice') && values.has('multiDeviceGroups')) {
     if (mode === 'CUSTOM' && groups === null) {
       problems.push(
-        `${settings.get('multiDevice')?.from} is "custom", but ${OPTIONS.multiDeviceGroups.env} is not set: it must name the groups.`,
+        `${resolvedOptions.get('multiDevice')?.source} is "custom", but ${OPTIONS.multiDeviceGroups.env} is not set. It must name the groups.`,
       );
     } else if (mode !== 'CUSTOM' && groups !== null) {
       problems.push(
-        `${settings.get('multiDeviceGroups')?.from} is set, but goes only with ${OPTIONS.multiDevice.env}=custom.`,
+        `${resolvedOptions.get('multiDeviceGroups')?.source} is set, but is only allowed with ${OPTIONS.multiDevice.env}=custom.`,
       );
-    } else tryPart('multiDeviceGroups', { multiDevice: seed.multiDevice });
+    } else checkPart('multiDeviceGroups', { multiDevice: seed.multiDevice });
   }
-  tryPart('platforms', { preset: seed.preset, platforms: seed.platforms });
-  tryPart('pushOnlineExpiry', { pushOnlineExpiryMs: seed.pushOnlineExpiryMs });
+  checkPart('platforms', { preset: seed.preset, platforms: seed.platforms });
+  checkPart('pushOnlineExpiry', { pushOnlineExpiryMs: seed.pushOnlineExpiryMs });
   return seed;
 };
 
-/** What nobody has set and the server makes itself: said here, done in secrets.ts. */
-const markGenerated = (parsed: Settings, settings: Map<OptionName, Setting>): void => {
-  const files = secretFiles(parsed.database);
-  const mark = (name: OptionName, from: string) => settings.set(name, { name, value: MASK, origin: 'generated', from });
+/** Marks the secrets that are not configured. `loadOrCreateSecrets` generates them later. */
+const markGeneratedSecrets = (parsed: OptionValues, resolvedOptions: Map<OptionName, ResolvedOption>): void => {
+  const files = secretFilePaths(parsed.database);
+  const mark = (name: OptionName, from: string) =>
+    resolvedOptions.set(name, { name, value: MASK, origin: 'generated', source: from });
   if (parsed.jwtSecret === null && parsed.jwksUrl === null) mark('jwtSecret', files.jwtSecret);
   if (parsed.apiKeys === null) mark('apiKeys', files.apiKey);
 };
 
-const originsOf = (settings: ReadonlyMap<OptionName, Setting>): Config['origins'] =>
-  Object.fromEntries([...settings].map(([name, setting]) => [name, setting.origin])) as Config['origins'];
+const originsByOption = (resolvedOptions: ReadonlyMap<OptionName, ResolvedOption>): Config['origins'] =>
+  Object.fromEntries([...resolvedOptions].map(([name, { origin }]) => [name, origin])) as Config['origins'];
 
-const configOf = (parsed: Settings, policySeed: PolicySeed, origins: Config['origins']): Config => ({
+const buildConfig = (parsed: OptionValues, policySeed: PolicySeed, origins: Config['origins']): Config => ({
   host: parsed.host,
   port: parsed.port,
   database: parsed.database,
@@ -256,6 +265,7 @@ const configOf = (parsed: Settings, policySeed: PolicySeed, origins: Config['ori
   allowedOrigins: parsed.allowedOrigins,
   eventRetentionMs: parsed.eventRetention,
   logLevel: parsed.logLevel,
+  logFormat: parsed.logFormat,
   trustProxy: parsed.trustProxy,
   graphiql: parsed.graphiql,
   introspection: parsed.introspection,
@@ -278,36 +288,37 @@ const configOf = (parsed: Settings, policySeed: PolicySeed, origins: Config['ori
     timeoutMs: parsed.webhookTimeout,
     retryForMs: parsed.webhookRetryFor,
   },
-  tencent: tencentOf(parsed),
+  tencent: buildTencentConfig(parsed),
   policySeed,
   origins,
 });
 
-/** Null as well where something is missing, which `checkTencent` has said. */
-const tencentOf = (parsed: Settings): Config['tencent'] => {
+/** @returns null when the API is off, or when an option is missing, which `checkTencentOptions` reports. */
+const buildTencentConfig = (parsed: OptionValues): Config['tencent'] => {
   const { tencent, tencentAppId: appId, tencentAdmin: admin, tencentKey: key } = parsed;
   if (!tencent || appId === null || key === null) return null;
   return { appId, admin, key, platformNames: parsed.tencentPlatformNames, webTimeout: parsed.tencentWebTimeout };
 };
 
-/** What it cannot be served without. */
-const checkTencent = (values: ReadonlyMap<OptionName, unknown>, problems: string[]): void => {
+/** Reports the options without which the Tencent API cannot be served. */
+const checkTencentOptions = (values: ReadonlyMap<OptionName, unknown>, problems: string[]): void => {
   if (values.get('tencent') !== true) return;
   for (const name of ['tencentAppId', 'tencentKey'] as const) {
-    // Undefined: it has a problem of its own.
+    // Undefined means that a problem was already reported.
     if (values.get(name) !== null) continue;
     problems.push(`${OPTIONS.tencent.env} is on, but ${OPTIONS[name].env} is not set.`);
   }
 };
 
 const KNOWN_VARIABLES = OPTION_NAMES.flatMap((name) => {
-  const { env, secret } = OPTIONS[name];
-  return secret ? [env, `${env}_FILE`] : [env];
+  const { env, isSecret } = OPTIONS[name];
+  return isSecret ? [env, `${env}_FILE`] : [env];
 });
 
-const unknownVariables = (env: Sources['env']): string[] =>
+const unknownVariableWarnings = (env: ConfigSources['env']): string[] =>
   Object.keys(env)
     .filter((name) => name.startsWith('PORCHLIGHT_') && !KNOWN_VARIABLES.includes(name))
     .map(
-      (name) => `${name} is unknown and has no effect; the nearest known name is ${nearest(name, KNOWN_VARIABLES)}.`,
+      (name) =>
+        `${name} is unknown and has no effect; the closest known name is ${closestMatch(name, KNOWN_VARIABLES)}.`,
     );

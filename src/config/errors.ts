@@ -1,6 +1,6 @@
-/** What the command line reports before anything has started; each class has its exit code. */
+/** The errors that the command line reports before a command starts. Each class has its own exit code. */
 
-/** Bad usage: an unknown command or flag, a flag without its value. Exit code 2. */
+/** Bad usage: an unknown command or flag, or a flag without its value. Exit code 2. */
 export class UsageError extends Error {
   readonly exitCode = 2;
 
@@ -10,11 +10,11 @@ export class UsageError extends Error {
   }
 }
 
-/** Bad configuration: every wrong value at once, one line each. Exit code 78 (EX_CONFIG). */
+/** Bad configuration: all invalid values, one line each. Exit code 78 (EX_CONFIG). */
 export class ConfigError extends Error {
   readonly exitCode = 78;
   readonly problems: readonly string[];
-  /** Shown too: a misspelled name is often the reason for a missing value. */
+  /** Printed as well, because a misspelled name is often the reason for a missing value. */
   readonly warnings: readonly string[];
 
   constructor(problems: readonly string[], warnings: readonly string[] = []) {

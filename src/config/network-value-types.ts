@@ -1,39 +1,78 @@
-/** Networks, as an option names them. */
+/** Options that name networks. */
 import ipaddr from 'ipaddr.js';
-import { boolean, type ValueType } from './value-types.ts';
+import proxyAddr from 'proxy-addr';
+import { z } from 'zod';
+import { booleanSchema, defineValueType, removeDuplicates, splitList, type ValueType } from './value-types.ts';
 
-/** Every address there is. */
-const ALL = ['0.0.0.0/0', '::/0'];
+const ALL_NETWORKS = ['0.0.0.0/0', '::/0'];
 
-/** Networks in CIDR notation, in their shortest form; an address alone is a network of one. None for a no, all for a yes. */
-export const privateNetworks: ValueType<readonly string[]> = {
+const NETWORKS_EXPECTED = 'true, false, or a comma-separated list of networks such as 10.1.0.0/16,::1/128';
+
+/**
+ * Networks in CIDR notation, in their shortest form. A single address is a network of one address.
+ * `false` is an empty list; `true` is every network.
+ */
+export const networkList: ValueType<readonly string[]> = defineValueType({
   label: 'networks',
-  parse: (input) => {
-    const answer = boolean.parse(input);
-    if (answer.ok) return { ok: true, value: answer.value ? ALL : [] };
-    const networks = input
-      .split(',')
-      .map((item) => item.trim())
-      .filter((item) => item !== '')
-      .map(canonicalNetwork);
-    return networks.includes(null)
-      ? { ok: false, expected: 'true, false, or a comma-separated list of networks such as 10.1.0.0/16,::1/128' }
-      : { ok: true, value: [...new Set(networks.filter((network) => network !== null))] };
-  },
-  show: (value) => (value.length === ALL.length && ALL.every((network) => value.includes(network)) ? true : value),
-};
+  schema: z.union(
+    [
+      booleanSchema.transform((isEverything) => (isEverything ? ALL_NETWORKS : [])),
+      z
+        .string()
+        .transform((input) => splitList(input).map(canonicalNetwork))
+        .pipe(z.array(z.string()))
+        .transform(removeDuplicates),
+    ],
+    { error: NETWORKS_EXPECTED },
+  ),
+  formatValue: (networks) =>
+    networks.length === ALL_NETWORKS.length && ALL_NETWORKS.every((network) => networks.includes(network))
+      ? true
+      : networks,
+});
 
-const canonicalNetwork = (text: string): string | null => {
+/** @returns undefined when the text is neither an address nor a network. */
+function canonicalNetwork(text: string): string | undefined {
   const [address = '', , ...more] = text.split('/');
-  // The library also takes 10.1, 0x7f000001 and the like for addresses.
+  // The library also accepts 10.1, 0x7f000001 and similar forms as addresses.
   const isPlain = ipaddr.IPv4.isValidFourPartDecimal(address) || ipaddr.IPv6.isValid(address);
-  if (!isPlain || more.length > 0) return null;
+  if (!isPlain || more.length > 0) return undefined;
   if (!text.includes('/')) return canonicalNetwork(`${text}/${address.includes(':') ? 128 : 32}`);
   try {
     const [parsed, bits] = ipaddr.parseCIDR(text);
     return `${parsed.toString()}/${bits}`;
   } catch {
-    // Said by what comes back: the number of bits fits no such address.
-    return null;
+    // The number of bits does not fit the address.
+    return undefined;
+  }
+}
+
+const PROXIES_EXPECTED =
+  'true, false, or a comma-separated list of addresses, networks, loopback, linklocal and uniquelocal, ' +
+  'such as 10.0.0.0/8,loopback';
+
+const isProxyList = (proxies: readonly string[]): boolean => {
+  try {
+    proxyAddr.compile([...proxies]);
+    return proxies.length > 0;
+  } catch {
+    return false;
   }
 };
+
+/** `true`: every proxy is trusted. A list: the proxies in these networks are trusted, in the notation of proxy-addr. */
+export const trustedProxies: ValueType<boolean | readonly string[]> = defineValueType({
+  label: 'proxies',
+  isFlagValueOptional: true,
+  schema: z.union(
+    [
+      booleanSchema,
+      z
+        .string()
+        .transform((input) => removeDuplicates(splitList(input)))
+        .refine(isProxyList, { error: PROXIES_EXPECTED }),
+    ],
+    { error: PROXIES_EXPECTED },
+  ),
+  formatValue: (value) => value,
+});

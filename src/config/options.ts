@@ -1,9 +1,9 @@
 /**
- * The one table of options. Environment, flags, help, `porchlight config` and the table in README
- * are all made from it: an option that is not here does not exist.
+ * The table of all options. Environment variables, flags, `--help`, `porchlight config` and docs/configuration.md
+ * are generated from it.
  */
 import { MAX_PUSH_ONLINE_EXPIRY_MS, MIN_TIMEOUT_MS } from '../core/policy.ts';
-import { privateNetworks } from './network-value-types.ts';
+import { networkList, trustedProxies } from './network-value-types.ts';
 import { deviceGroups, platformRows } from './policy-value-types.ts';
 import {
   apiKeyList,
@@ -19,32 +19,48 @@ import {
   type ValueType,
   wholeNumber,
 } from './value-types.ts';
-import type { Introspection, Visibility } from '../core/visibility.ts';
+import type { IntrospectionAccess, Visibility } from '../core/visibility.ts';
 import type { MultiDeviceMode, PlatformPreset } from '../core/enums.ts';
 
+/** The sections of `--help` and of docs/configuration.md, in this order. */
+export const OPTION_GROUPS = {
+  server: 'Server',
+  authentication: 'Authentication',
+  access: 'Access',
+  limits: 'Limits',
+  observability: 'Logs and metrics',
+  webhooks: 'Webhooks',
+  policy: 'Policy of a new database',
+  tencent: 'Tencent IM compatibility',
+} as const;
+
+export type OptionGroup = keyof typeof OPTION_GROUPS;
+
 export interface Option<T = unknown, Default extends string | null = string | null> {
+  readonly group: OptionGroup;
   readonly env: string;
-  /** Another variable, honoured when `env` is absent. */
+  /** Another variable that is read when `env` is not set. */
   readonly envFallback?: string;
-  /** Null for a secret: the command line of a process can be read by every user of the machine. */
+  /** Null for a secret, because every user of the machine can read the command line of a process. */
   readonly flag: string | null;
   readonly type: ValueType<T>;
-  /** As it would be written. Null: no value. */
+  /** The default as a person would write it. Null: no value. */
   readonly default: Default;
-  /** Can also be read from the file that `<env>_FILE` names; never shown. */
-  readonly secret: boolean;
+  /** True: the value is never shown, and can also be read from the file that `<env>_FILE` names. */
+  readonly isSecret: boolean;
+  /** Plain sentences. They are shown in `--help` and in docs/configuration.md. */
   readonly description: string;
 }
 
-const option = <T, const Default extends string | null>(
-  given: Omit<Option<T, Default>, 'secret'>,
-): Option<T, Default> => ({ ...given, secret: false });
+const defineOption = <T, const Default extends string | null>(
+  given: Omit<Option<T, Default>, 'isSecret'>,
+): Option<T, Default> => ({ ...given, isSecret: false });
 
-const secret = <T>(given: Omit<Option<T, null>, 'secret' | 'flag' | 'default'>): Option<T, null> => ({
+const defineSecret = <T>(given: Omit<Option<T, null>, 'isSecret' | 'flag' | 'default'>): Option<T, null> => ({
   ...given,
   flag: null,
   default: null,
-  secret: true,
+  isSecret: true,
 });
 
 export type TencentPlatformNames = 'DOCUMENTED' | 'QUERY' | 'WEBHOOK';
@@ -53,89 +69,208 @@ export type TencentWebTimeout = 'LinkClose' | 'TimeOut';
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
 
-const LONGEST_RETENTION_MS = 36_500 * 86_400_000;
+/** `auto`: pretty on a terminal, JSON elsewhere. */
+export type LogFormat = 'auto' | 'json' | 'pretty';
+
+/** 100 years. */
+const MAX_RETENTION_MS = 36_500 * 86_400_000;
 
 export const OPTIONS = {
-  host: option({
+  host: defineOption({
+    group: 'server',
     env: 'PORCHLIGHT_HOST',
     flag: 'host',
     type: text('address'),
     default: '127.0.0.1',
-    description: 'Address to listen on. 0.0.0.0 or :: listens on every interface of the machine.',
+    description: 'Address to listen on. 0.0.0.0 or :: listens on every network interface.',
   }),
-  port: option({
+  port: defineOption({
+    group: 'server',
     env: 'PORCHLIGHT_PORT',
     envFallback: 'PORT',
     flag: 'port',
     type: wholeNumber('port', 0, 65_535),
     default: '4000',
-    description: 'TCP port to listen on. 0 takes any free one.',
+    description: 'TCP port to listen on. 0 selects any free port.',
   }),
-  database: option({
+  database: defineOption({
+    group: 'server',
     env: 'PORCHLIGHT_DATABASE',
     flag: 'database',
     type: databaseFile,
     default: './data/porchlight.db',
-    description: 'SQLite file, made when it is missing. Generated secrets are kept in its directory.',
+    description:
+      'Path of the SQLite file, which is created when it is missing. Generated secrets are stored beside it.',
   }),
-  jwtSecret: secret({
+  eventRetention: defineOption({
+    group: 'server',
+    env: 'PORCHLIGHT_EVENT_RETENTION',
+    flag: 'event-retention',
+    type: duration(1_000, MAX_RETENTION_MS),
+    default: '30d',
+    description: 'How long events are kept: a number with ms, s, m, h or d, at least 1s.',
+  }),
+  trustProxy: defineOption({
+    group: 'server',
+    env: 'PORCHLIGHT_TRUST_PROXY',
+    flag: 'trust-proxy',
+    type: trustedProxies,
+    default: 'false',
+    description:
+      'Proxies whose X-Forwarded-For header is used to find the client address: a list such as 10.0.0.0/8,loopback. `true` trusts every proxy and uses the leftmost entry; clients can forge it unless a proxy overwrites the header. `false` ignores the header.',
+  }),
+  graphiql: defineOption({
+    group: 'server',
+    env: 'PORCHLIGHT_GRAPHIQL',
+    flag: 'graphiql',
+    type: boolean,
+    default: 'true',
+    description: 'Whether /graphql serves GraphiQL to browsers.',
+  }),
+
+  jwtSecret: defineSecret({
+    group: 'authentication',
     env: 'PORCHLIGHT_JWT_SECRET',
     type: sharedSecret,
     description:
-      "Secret shared with the app's backend, which signs its users' tokens with it (HS256): the bytes of this text as they stand, 32 or more. " +
-      'Generated as the file jwt-secret beside the database when there is neither this nor a JWKS URL.',
+      'Secret with which the backend of the app signs user tokens (HS256). ' +
+      'The UTF-8 bytes of this text are the key; use at least 32 bytes. ' +
+      'If neither this nor a JWKS URL is set, a secret is generated in the file jwt-secret beside the database.',
   }),
-  jwksUrl: option({
+  jwksUrl: defineOption({
+    group: 'authentication',
     env: 'PORCHLIGHT_JWKS_URL',
     flag: 'jwks-url',
     type: httpUrl,
     default: null,
-    description: "Where the public keys are that users' tokens are signed with, as a JWK set.",
+    description: 'URL of the JWK set with the public keys that verify user tokens.',
   }),
-  jwtIssuer: option({
+  jwtIssuer: defineOption({
+    group: 'authentication',
     env: 'PORCHLIGHT_JWT_ISSUER',
     flag: 'jwt-issuer',
     type: text('text'),
     default: null,
-    description: "The `iss` that a user's token must have. Not checked when there is none.",
+    description: 'Required `iss` claim of user tokens. Not checked when unset.',
   }),
-  jwtAudience: option({
+  jwtAudience: defineOption({
+    group: 'authentication',
     env: 'PORCHLIGHT_JWT_AUDIENCE',
     flag: 'jwt-audience',
     type: text('text'),
     default: null,
-    description: "The `aud` that a user's token must have. Not checked when there is none.",
+    description: 'Required `aud` claim of user tokens. Not checked when unset.',
   }),
-  apiKeys: secret({
+  apiKeys: defineSecret({
+    group: 'authentication',
     env: 'PORCHLIGHT_API_KEYS',
     type: apiKeyList,
     description:
-      "API keys of the app's backends, separated by commas; each may do everything. " +
-      'Generated as the file api-key beside the database when there are none.',
+      'API keys of the backends, separated by commas. Each key has full access. ' +
+      'When unset, a key is generated in the file api-key beside the database.',
   }),
-  visibility: option({
+
+  visibility: defineOption({
+    group: 'access',
     env: 'PORCHLIGHT_VISIBILITY',
     flag: 'visibility',
     type: choice<Visibility>({ everyone: 'everyone', none: 'none' }),
     default: 'everyone',
-    description: 'Whom a user may ask about and watch when the token has no `watch` claim.',
+    description: 'Which users a user may query and watch when the token has no `watch` claim.',
   }),
-  allowedOrigins: option({
+  allowedOrigins: defineOption({
+    group: 'access',
     env: 'PORCHLIGHT_ALLOWED_ORIGINS',
     flag: 'allowed-origins',
     type: originList,
     default: '',
     description:
-      'Web origins, separated by commas, whose pages may call this server. Its own is always allowed; `*` allows every one.',
+      'Web origins whose pages may call this server, separated by commas. The origin of the server is always allowed. `*` allows every origin.',
   }),
-  eventRetention: option({
-    env: 'PORCHLIGHT_EVENT_RETENTION',
-    flag: 'event-retention',
-    type: duration(1_000, LONGEST_RETENTION_MS),
-    default: '30d',
-    description: 'How long events are kept, in ms, s, m, h or d. At least 1s.',
+  introspection: defineOption({
+    group: 'access',
+    env: 'PORCHLIGHT_INTROSPECTION',
+    flag: 'introspection',
+    type: choice<IntrospectionAccess>({ off: 'off', backends: 'backends', everyone: 'everyone' }),
+    default: 'backends',
+    description:
+      'Which callers may introspect the schema: none, backends only, or every authenticated caller. GraphiQL needs introspection for completion and documentation.',
   }),
-  logLevel: option({
+
+  maxSockets: defineOption({
+    group: 'limits',
+    env: 'PORCHLIGHT_MAX_SOCKETS',
+    flag: 'max-sockets',
+    type: wholeNumber('number', 1, 10_000_000),
+    default: '200000',
+    description:
+      'Maximum number of open WebSockets. Further upgrades are refused with 503. At most a quarter of them may be unauthenticated; above that, the oldest unauthenticated socket is closed with 4414.',
+  }),
+  maxSocketsPerUser: defineOption({
+    group: 'limits',
+    env: 'PORCHLIGHT_MAX_SOCKETS_PER_USER',
+    flag: 'max-sockets-per-user',
+    type: wholeNumber('number', 0, 10_000_000),
+    default: '100',
+    description:
+      'Maximum number of open WebSockets of one user. Further sockets are closed with 4414. 0 means no limit.',
+  }),
+  maxSocketsPerAddress: defineOption({
+    group: 'limits',
+    env: 'PORCHLIGHT_MAX_SOCKETS_PER_ADDRESS',
+    flag: 'max-sockets-per-address',
+    type: wholeNumber('number', 0, 10_000_000),
+    default: '25000',
+    description:
+      'Maximum number of open WebSockets from one IPv4 address or IPv6 /64 network. Further upgrades are refused with 429. Many users may share one address behind a carrier or a proxy (see PORCHLIGHT_TRUST_PROXY). 0 means no limit.',
+  }),
+  maxWatchedPerSocket: defineOption({
+    group: 'limits',
+    env: 'PORCHLIGHT_MAX_WATCHED_PER_SOCKET',
+    flag: 'max-watched-per-socket',
+    type: wholeNumber('number', 500, 1_000_000),
+    default: '10000',
+    description:
+      'Maximum number of users watched over one WebSocket, counted over all of its subscriptions. Further watches are answered RATE_LIMITED.',
+  }),
+  ratePerSession: defineOption({
+    group: 'limits',
+    env: 'PORCHLIGHT_RATE_PER_SESSION',
+    flag: 'rate-per-session',
+    type: wholeNumber('number', 0, 1_000_000),
+    default: '100',
+    description:
+      'Maximum messages and requests per second of one session. A burst may have ten times as many. Excess messages are answered RATE_LIMITED; a client that continues is closed with 4414. 0 means no limit.',
+  }),
+  ratePerUser: defineOption({
+    group: 'limits',
+    env: 'PORCHLIGHT_RATE_PER_USER',
+    flag: 'rate-per-user',
+    type: wholeNumber('number', 0, 1_000_000),
+    default: '300',
+    description: 'Maximum messages and requests per second of one user, counted over all devices. 0 means no limit.',
+  }),
+  ratePerAddress: defineOption({
+    group: 'limits',
+    env: 'PORCHLIGHT_RATE_PER_ADDRESS',
+    flag: 'rate-per-address',
+    type: wholeNumber('number', 0, 10_000_000),
+    default: '50000',
+    description:
+      'Maximum messages and requests per second from one IPv4 address or IPv6 /64 network. Backends are not counted. 0 means no limit.',
+  }),
+  maxLag: defineOption({
+    group: 'limits',
+    env: 'PORCHLIGHT_MAX_LAG',
+    flag: 'max-lag',
+    type: duration(10, 60_000),
+    default: '1s',
+    description:
+      'Maximum delay of the event loop or of a disk write. Above it, new logins and subscriptions are answered OVERLOADED. Heartbeats are still accepted.',
+  }),
+
+  logLevel: defineOption({
+    group: 'observability',
     env: 'PORCHLIGHT_LOG_LEVEL',
     flag: 'log-level',
     type: choice<LogLevel>({
@@ -148,183 +283,78 @@ export const OPTIONS = {
       silent: 'silent',
     }),
     default: 'info',
-    description: 'The least grave thing that is logged.',
+    description: 'Minimum log level.',
   }),
-  trustProxy: option({
-    env: 'PORCHLIGHT_TRUST_PROXY',
-    flag: 'trust-proxy',
-    type: boolean,
-    default: 'false',
+  logFormat: defineOption({
+    group: 'observability',
+    env: 'PORCHLIGHT_LOG_FORMAT',
+    flag: 'log-format',
+    type: choice<LogFormat>({ auto: 'auto', json: 'json', pretty: 'pretty' }),
+    default: 'auto',
     description:
-      'Whether X-Forwarded-For is believed. Only behind a proxy that sets it: otherwise clients choose their own address.',
+      'Format of the log on stderr: `json` writes one JSON object per line, `pretty` writes text. `auto` is pretty when stderr is a terminal.',
   }),
-  graphiql: option({
-    env: 'PORCHLIGHT_GRAPHIQL',
-    flag: 'graphiql',
-    type: boolean,
-    default: 'true',
-    description: 'Whether browsers are served GraphiQL at /graphql.',
-  }),
-  introspection: option({
-    env: 'PORCHLIGHT_INTROSPECTION',
-    flag: 'introspection',
-    type: choice<Introspection>({ off: 'off', backends: 'backends', everyone: 'everyone' }),
-    default: 'backends',
-    description:
-      'Who may ask for the schema: nobody, backends alone, or everyone with a credential. GraphiQL completes and documents with it.',
-  }),
-  maxSockets: option({
-    env: 'PORCHLIGHT_MAX_SOCKETS',
-    flag: 'max-sockets',
-    type: wholeNumber('number', 1, 10_000_000),
-    default: '200000',
-    description:
-      'Open sockets in all; more are refused with 503. A quarter of them may be such as have not said who they are: beyond that the oldest of those is closed with 4414.',
-  }),
-  maxSocketsPerUser: option({
-    env: 'PORCHLIGHT_MAX_SOCKETS_PER_USER',
-    flag: 'max-sockets-per-user',
-    type: wholeNumber('number', 0, 10_000_000),
-    default: '100',
-    description: 'Open sockets of one user; more are closed with 4414. 0 is no limit.',
-  }),
-  maxSocketsPerAddress: option({
-    env: 'PORCHLIGHT_MAX_SOCKETS_PER_ADDRESS',
-    flag: 'max-sockets-per-address',
-    type: wholeNumber('number', 0, 10_000_000),
-    default: '25000',
-    description:
-      'Open sockets from one network address (of IPv6, one /64), behind which there may be a whole carrier, or a proxy (see PORCHLIGHT_TRUST_PROXY); more are refused with 429. 0 is no limit.',
-  }),
-  maxWatchedPerSocket: option({
-    env: 'PORCHLIGHT_MAX_WATCHED_PER_SOCKET',
-    flag: 'max-watched-per-socket',
-    type: wholeNumber('number', 500, 1_000_000),
-    default: '10000',
-    description: 'Users watched over one socket, all of its subscriptions together. One more is RATE_LIMITED.',
-  }),
-  ratePerSession: option({
-    env: 'PORCHLIGHT_RATE_PER_SESSION',
-    flag: 'rate-per-session',
-    type: wholeNumber('number', 0, 1_000_000),
-    default: '100',
-    description:
-      'Messages and requests a second of one session; ten times as many at once are let through. More are RATE_LIMITED, and who goes on all the same is closed with 4414. 0 is no limit.',
-  }),
-  ratePerUser: option({
-    env: 'PORCHLIGHT_RATE_PER_USER',
-    flag: 'rate-per-user',
-    type: wholeNumber('number', 0, 1_000_000),
-    default: '300',
-    description: 'The same of one user, all her devices together.',
-  }),
-  ratePerAddress: option({
-    env: 'PORCHLIGHT_RATE_PER_ADDRESS',
-    flag: 'rate-per-address',
-    type: wholeNumber('number', 0, 10_000_000),
-    default: '50000',
-    description: 'The same from one network address. Backends are not counted.',
-  }),
-  maxLag: option({
-    env: 'PORCHLIGHT_MAX_LAG',
-    flag: 'max-lag',
-    type: duration(10, 60_000),
-    default: '1s',
-    description:
-      'How long the event loop may be behind, or a change wait for the disk, before new logins and watches are answered OVERLOADED. Heartbeats go through all the same.',
-  }),
-  metrics: option({
-    env: 'PORCHLIGHT_METRICS',
-    flag: 'metrics',
-    type: boolean,
-    default: 'true',
-    description: 'Whether /metrics is served, for Prometheus, to an API key or the metrics token.',
-  }),
-  metricsToken: secret({
-    env: 'PORCHLIGHT_METRICS_TOKEN',
-    type: bearerToken,
-    description: 'A token that may read /metrics and nothing else: `Authorization: Bearer …`. At least 16 characters.',
-  }),
-  logUserIds: option({
+  logUserIds: defineOption({
+    group: 'observability',
     env: 'PORCHLIGHT_LOG_USER_IDS',
     flag: 'log-user-ids',
     type: boolean,
     default: 'false',
-    description: 'Whether logs and traces name users as they are. Otherwise by a hash, the same until the next start.',
+    description: 'Whether logs and traces contain user ids. Otherwise they contain hashes that change at every start.',
   }),
-  webhookAllowHttp: option({
+  metrics: defineOption({
+    group: 'observability',
+    env: 'PORCHLIGHT_METRICS',
+    flag: 'metrics',
+    type: boolean,
+    default: 'true',
+    description: 'Whether /metrics serves Prometheus metrics. Reading them needs an API key or the metrics token.',
+  }),
+  metricsToken: defineSecret({
+    group: 'observability',
+    env: 'PORCHLIGHT_METRICS_TOKEN',
+    type: bearerToken,
+    description:
+      'Bearer token that may read /metrics and nothing else, at least 16 characters. Clients send it as `Authorization: Bearer …`.',
+  }),
+
+  webhookAllowHttp: defineOption({
+    group: 'webhooks',
     env: 'PORCHLIGHT_WEBHOOK_ALLOW_HTTP',
     flag: 'webhook-allow-http',
     type: boolean,
     default: 'false',
-    description: 'Whether webhooks may have http: URLs. What is sent there can be read on the way.',
+    description: 'Whether webhooks may have http: URLs. Such requests are not encrypted.',
   }),
-  webhookAllowPrivate: option({
+  webhookAllowPrivate: defineOption({
+    group: 'webhooks',
     env: 'PORCHLIGHT_WEBHOOK_ALLOW_PRIVATE',
     flag: 'webhook-allow-private',
-    type: privateNetworks,
+    type: networkList,
     default: 'false',
     description:
-      'Addresses that are not public (private, loopback, link-local …) and that webhooks may be sent to all the same: networks, separated by commas, such as 10.1.0.0/16,::1/128; `true` is all of them.',
+      'Non-public networks (private, loopback, link-local …) to which webhooks may be sent, separated by commas, such as 10.1.0.0/16,::1/128. `true` allows all of them.',
   }),
-  webhookTimeout: option({
+  webhookTimeout: defineOption({
+    group: 'webhooks',
     env: 'PORCHLIGHT_WEBHOOK_TIMEOUT',
     flag: 'webhook-timeout',
     type: duration(100, 60_000),
     default: '10s',
-    description: 'How long a receiver may take to answer, from looking its name up to the end of its answer.',
+    description: 'Maximum duration of one webhook request, from the name lookup to the end of the response.',
   }),
-  webhookRetryFor: option({
+  webhookRetryFor: defineOption({
+    group: 'webhooks',
     env: 'PORCHLIGHT_WEBHOOK_RETRY_FOR',
     flag: 'webhook-retry-for',
     type: duration(0, 30 * 86_400_000),
     default: '3d',
-    description: 'How long a delivery that fails is tried again, in ms, s, m, h or d, before it is DEAD.',
-  }),
-  tencent: option({
-    env: 'PORCHLIGHT_TENCENT',
-    flag: 'tencent',
-    type: boolean,
-    default: 'false',
     description:
-      'Whether the paths of Tencent IM’s server API for statuses are served under /v4/, and a UserSig may log in. Needs the app id and the key below.',
+      'How long a failing delivery is retried before it becomes DEAD: a number with ms, s, m, h or d, at most 30d.',
   }),
-  tencentAppId: option({
-    env: 'PORCHLIGHT_TENCENT_APP_ID',
-    flag: 'tencent-app-id',
-    type: wholeNumber('number', 1, 4_294_967_295),
-    default: null,
-    description: 'The SDKAppID that requests and UserSigs must name, and that webhooks of the format TENCENT carry.',
-  }),
-  tencentAdmin: option({
-    env: 'PORCHLIGHT_TENCENT_ADMIN',
-    flag: 'tencent-admin',
-    type: text('account'),
-    default: 'administrator',
-    description: 'The account whose UserSig may call the server API.',
-  }),
-  tencentKey: secret({
-    env: 'PORCHLIGHT_TENCENT_KEY',
-    type: sharedSecret,
-    description: 'The key that UserSigs are signed with (HMAC-SHA256): the bytes of this text as they stand.',
-  }),
-  tencentPlatformNames: option({
-    env: 'PORCHLIGHT_TENCENT_PLATFORM_NAMES',
-    flag: 'tencent-platform-names',
-    type: choice<TencentPlatformNames>({ documented: 'DOCUMENTED', query: 'QUERY', webhook: 'WEBHOOK' }),
-    default: 'documented',
-    description:
-      'How platforms are spelled, which Tencent’s documents do in two ways: `query` is iPhone and PC, `webhook` is iOS, Windows and Linux, in both places; `documented` is each in its own.',
-  }),
-  tencentWebTimeout: option({
-    env: 'PORCHLIGHT_TENCENT_WEB_TIMEOUT',
-    flag: 'tencent-web-timeout',
-    type: choice<TencentWebTimeout>({ linkclose: 'LinkClose', timeout: 'TimeOut' }),
-    default: 'linkclose',
-    description:
-      'The Reason of a heartbeat timeout on WEB and MINI_PROGRAM in webhooks of the format TENCENT: LinkClose, as Tencent’s documents say of the web, or TimeOut, as they say of heartbeats.',
-  }),
-  platformPreset: option({
+
+  platformPreset: defineOption({
+    group: 'policy',
     env: 'PORCHLIGHT_PLATFORM_PRESET',
     flag: 'platform-preset',
     type: choice<PlatformPreset>({
@@ -335,7 +365,8 @@ export const OPTIONS = {
     default: 'current',
     description: 'Platform table of a new database.',
   }),
-  multiDevice: option({
+  multiDevice: defineOption({
+    group: 'policy',
     env: 'PORCHLIGHT_MULTI_DEVICE',
     flag: 'multi-device',
     type: choice<MultiDeviceMode>({
@@ -346,30 +377,84 @@ export const OPTIONS = {
       custom: 'CUSTOM',
     }),
     default: 'single',
-    description: 'Which platforms of one user may be logged in at once, in a new database.',
+    description: 'Which platforms of one user may be logged in at the same time, in a new database.',
   }),
-  multiDeviceGroups: option({
+  multiDeviceGroups: defineOption({
+    group: 'policy',
     env: 'PORCHLIGHT_MULTI_DEVICE_GROUPS',
     flag: 'multi-device-groups',
     type: deviceGroups,
     default: null,
     description:
-      'With `custom`, and only then: groups of platforms that exclude each other, such as ANDROID,IPHONE;WEB. For a new database.',
+      'Groups of platforms that exclude each other, such as ANDROID,IPHONE;WEB, in a new database. Required with the mode `custom`, and not allowed with another mode.',
   }),
-  platforms: option({
+  platforms: defineOption({
+    group: 'policy',
     env: 'PORCHLIGHT_PLATFORMS',
     flag: 'platforms',
     type: platformRows,
     default: '[]',
     description:
-      'Rows laid over the preset in a new database: a JSON array of PlatformPolicyInput, such as [{"platform":"WEB","heartbeatTimeoutMs":90000}]. Times in milliseconds.',
+      'Changes to the platform preset of a new database: a JSON array of PlatformPolicyInput, such as [{"platform":"WEB","heartbeatTimeoutMs":90000}]. Times are in milliseconds.',
   }),
-  pushOnlineExpiry: option({
+  pushOnlineExpiry: defineOption({
+    group: 'policy',
     env: 'PORCHLIGHT_PUSH_ONLINE_EXPIRY',
     flag: 'push-online-expiry',
     type: duration(MIN_TIMEOUT_MS, MAX_PUSH_ONLINE_EXPIRY_MS),
     default: '7d',
-    description: 'How long a device stays PUSH_ONLINE without a sign of life, in ms, s, m, h or d, in a new database.',
+    description:
+      'How long a session stays PUSH_ONLINE without activity, in a new database: a number with ms, s, m, h or d.',
+  }),
+
+  tencent: defineOption({
+    group: 'tencent',
+    env: 'PORCHLIGHT_TENCENT',
+    flag: 'tencent',
+    type: boolean,
+    default: 'false',
+    description:
+      'Whether the status API of Tencent IM is served under /v4/, and a UserSig is accepted as a user token. Requires the app id and the key.',
+  }),
+  tencentAppId: defineOption({
+    group: 'tencent',
+    env: 'PORCHLIGHT_TENCENT_APP_ID',
+    flag: 'tencent-app-id',
+    type: wholeNumber('number', 1, 4_294_967_295),
+    default: null,
+    description: 'SDKAppID that requests and UserSigs must contain. Webhooks of the format TENCENT contain it too.',
+  }),
+  tencentAdmin: defineOption({
+    group: 'tencent',
+    env: 'PORCHLIGHT_TENCENT_ADMIN',
+    flag: 'tencent-admin',
+    type: text('account'),
+    default: 'administrator',
+    description: 'Account whose UserSig may call the server API.',
+  }),
+  tencentKey: defineSecret({
+    group: 'tencent',
+    env: 'PORCHLIGHT_TENCENT_KEY',
+    type: sharedSecret,
+    description: 'Key that signs UserSigs (HMAC-SHA256). The UTF-8 bytes of this text are the key.',
+  }),
+  tencentPlatformNames: defineOption({
+    group: 'tencent',
+    env: 'PORCHLIGHT_TENCENT_PLATFORM_NAMES',
+    flag: 'tencent-platform-names',
+    type: choice<TencentPlatformNames>({ documented: 'DOCUMENTED', query: 'QUERY', webhook: 'WEBHOOK' }),
+    default: 'documented',
+    description:
+      'Spelling of platform names. `query`: iPhone and PC. `webhook`: iOS, Windows and Linux. `documented`: `query` in responses and `webhook` in webhooks, as Tencent documents them.',
+  }),
+  tencentWebTimeout: defineOption({
+    group: 'tencent',
+    env: 'PORCHLIGHT_TENCENT_WEB_TIMEOUT',
+    flag: 'tencent-web-timeout',
+    type: choice<TencentWebTimeout>({ linkclose: 'LinkClose', timeout: 'TimeOut' }),
+    default: 'linkclose',
+    description:
+      'Reason in TENCENT webhooks for a heartbeat timeout on WEB and MINI_PROGRAM. Tencent documents LinkClose for the web and TimeOut for heartbeats.',
   }),
 } as const;
 
@@ -379,7 +464,7 @@ export const OPTION_NAMES = Object.keys(OPTIONS) as OptionName[];
 type ValueOf<O> = O extends Option<infer T, infer Default> ? (Default extends string ? T : T | null) : never;
 
 /** The parsed value of every option, by its name in the table. */
-export type Settings = { readonly [Name in OptionName]: ValueOf<(typeof OPTIONS)[Name]> };
+export type OptionValues = { readonly [Name in OptionName]: ValueOf<(typeof OPTIONS)[Name]> };
 
-/** Where a value came from. `generated`: made by the server at its first start, kept in a file. */
-export type Origin = 'flag' | 'environment' | 'file' | 'default' | 'generated';
+/** Where a value came from. `generated`: the server creates it at the first start and keeps it in a file. */
+export type ValueOrigin = 'flag' | 'environment' | 'file' | 'default' | 'generated';

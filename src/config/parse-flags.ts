@@ -1,108 +1,123 @@
-/** The command line: flags of the table of options, and those of one command, read strictly. */
+/** Parses the command line: the flags of all options, and the flags of one command. Unknown flags are rejected. */
 import { parseArgs } from 'node:util';
 import { UsageError } from './errors.ts';
-import { nearest } from './did-you-mean.ts';
+import { closestMatch } from './did-you-mean.ts';
 import { OPTION_NAMES, OPTIONS, type Option, type OptionName } from './options.ts';
 
-/** The text given for each option that was given as a flag. */
-export type Flags = Readonly<Partial<Record<OptionName, string>>>;
+/** The text of each option that was set by a flag. */
+export type OptionFlags = Readonly<Partial<Record<OptionName, string>>>;
 
-/** A flag that belongs to one command and is no option of the server. */
+/** A flag of one command that is not an option of the server. */
 export interface CommandFlag {
   readonly type: 'string' | 'boolean';
-  /** What stands for the value in help: `<id>`. */
-  readonly label?: string;
+  /** The placeholder for the value in help, such as `<id>`. */
+  readonly valueLabel?: string;
   readonly description: string;
 }
 
 export interface CommandLine {
-  readonly flags: Flags;
-  /** The command's own flags that were given, with every value in order; a boolean one has none. */
-  readonly own: ReadonlyMap<string, readonly string[]>;
-  /** What is no flag: names of files. */
-  readonly operands: readonly string[];
+  readonly optionFlags: OptionFlags;
+  /** The flags of the command that were given, with their values in order. A boolean flag has no values. */
+  readonly commandFlags: ReadonlyMap<string, readonly string[]>;
+  /** The arguments that are not flags: names of files. */
+  readonly positionals: readonly string[];
 }
 
 const isBoolean = (option: Option): boolean => option.type.label === 'boolean';
 
-/** Flag name → what it sets. A boolean option has two: `--graphiql` and `--no-graphiql`. */
-const optionFlags = (): ReadonlyMap<string, { name: OptionName; fixed: string | null }> => {
-  const found = new Map<string, { name: OptionName; fixed: string | null }>();
+/** Maps a flag to its option. `fixed` is the value of a flag without a value, such as `--graphiql` and `--no-graphiql`. */
+const mapOptionFlags = (): ReadonlyMap<string, { name: OptionName; fixed: string | null }> => {
+  const byFlag = new Map<string, { name: OptionName; fixed: string | null }>();
   for (const name of OPTION_NAMES) {
     const option: Option = OPTIONS[name];
     if (option.flag === null) continue;
-    found.set(option.flag, { name, fixed: isBoolean(option) ? 'true' : null });
-    if (isBoolean(option)) found.set(`no-${option.flag}`, { name, fixed: 'false' });
+    byFlag.set(option.flag, { name, fixed: isBoolean(option) ? 'true' : null });
+    if (isBoolean(option) || option.type.isFlagValueOptional) byFlag.set(`no-${option.flag}`, { name, fixed: 'false' });
   }
-  return found;
+  return byFlag;
 };
 
-const OPTION_FLAGS = optionFlags();
+const OPTION_FLAGS = mapOptionFlags();
 
 /**
- * Reads `argv` (without the command's name). A flag given twice: the last one counts.
- * @param operands how many arguments there may be that are no flags.
- * @throws UsageError for an unknown flag, a missing value, or an argument too many that is no flag.
+ * Parses `argv` without the name of the command. If an option is given twice, the last one counts.
+ * @param maxPositionals the number of arguments that are not flags.
+ * @throws UsageError for an unknown flag, a missing value, or too many arguments.
  */
 export const parseFlags = (
   argv: readonly string[],
-  own: Readonly<Record<string, CommandFlag>> = {},
-  operands = 0,
+  commandFlags: Readonly<Record<string, CommandFlag>> = {},
+  maxPositionals = 0,
 ): CommandLine => {
-  refuseSecrets(argv);
+  rejectSecretFlags(argv);
   const flags: Partial<Record<OptionName, string>> = {};
-  const ownValues = new Map<string, string[]>();
-  const found: string[] = [];
-  for (const token of tokensOf(argv, own, operands > 0)) {
-    if (token.kind === 'positional') found.push(token.value);
+  const commandValues = new Map<string, string[]>();
+  const positionals: string[] = [];
+  for (const token of tokenize(argv, commandFlags, maxPositionals > 0)) {
+    if (token.kind === 'positional') positionals.push(token.value);
     if (token.kind !== 'option') continue;
     const target = OPTION_FLAGS.get(token.name);
     if (target !== undefined) flags[target.name] = target.fixed ?? token.value ?? '';
     else {
-      const values = ownValues.get(token.name) ?? [];
+      const values = commandValues.get(token.name) ?? [];
       if (token.value !== undefined) values.push(token.value);
-      ownValues.set(token.name, values);
+      commandValues.set(token.name, values);
     }
   }
-  const surplus = found[operands];
-  if (surplus !== undefined) throw new UsageError(`Unexpected argument ${JSON.stringify(surplus)}.`);
-  return { flags, own: ownValues, operands: found };
+  const unexpected = positionals[maxPositionals];
+  if (unexpected !== undefined) throw new UsageError(`Unexpected argument ${JSON.stringify(unexpected)}.`);
+  return { optionFlags: flags, commandFlags: commandValues, positionals };
 };
 
-const tokensOf = (argv: readonly string[], own: Readonly<Record<string, CommandFlag>>, allowPositionals: boolean) => {
+const tokenize = (
+  argv: readonly string[],
+  commandFlags: Readonly<Record<string, CommandFlag>>,
+  allowPositionals: boolean,
+) => {
   const options: Record<string, { type: 'string' | 'boolean'; multiple: true; short?: string }> = {};
   for (const [name, { fixed }] of OPTION_FLAGS) {
     options[name] = { type: fixed === null ? 'string' : 'boolean', multiple: true };
   }
-  for (const [name, flag] of Object.entries(own)) {
+  for (const [name, flag] of Object.entries(commandFlags)) {
     options[name] = { type: flag.type, multiple: true, ...(name === 'help' && { short: 'h' }) };
   }
   try {
-    return parseArgs({ args: [...argv], options, strict: true, tokens: true, allowPositionals }).tokens;
+    return parseArgs({ args: addOptionalValues(argv), options, strict: true, tokens: true, allowPositionals }).tokens;
   } catch (error) {
-    throw asUsageError(error, Object.keys(options));
+    throw toUsageError(error, Object.keys(options));
   }
 };
 
-const asUsageError = (error: unknown, known: readonly string[]): unknown => {
+const FLAGS_WITH_OPTIONAL_VALUE = OPTION_NAMES.map((name): Option => OPTIONS[name])
+  .filter(({ type }) => type.isFlagValueOptional)
+  .map(({ flag }) => `--${flag}`);
+
+/** Adds `=true` to a flag with an optional value when no value follows. */
+const addOptionalValues = (argv: readonly string[]): string[] =>
+  argv.map((argument, index) => {
+    const isAlone = argv[index + 1]?.startsWith('-') ?? true;
+    return isAlone && FLAGS_WITH_OPTIONAL_VALUE.includes(argument) ? `${argument}=true` : argument;
+  });
+
+const toUsageError = (error: unknown, known: readonly string[]): unknown => {
   if (!(error instanceof Error && 'code' in error)) return error;
   if (error.code === 'ERR_PARSE_ARGS_UNKNOWN_OPTION') {
     const flag = /'(-[^']*)'/.exec(error.message)?.[1] ?? 'a flag';
-    const near = nearest(flag.replace(/^-+/, ''), known);
-    return new UsageError(`Unknown option ${flag}; the nearest known one is --${near}.`);
+    const suggestion = closestMatch(flag.replace(/^-+/, ''), known);
+    return new UsageError(`Unknown option ${flag}; the closest known one is --${suggestion}.`);
   }
   return String(error.code).startsWith('ERR_PARSE_ARGS_') ? new UsageError(error.message) : error;
 };
 
-/** Someone who tries it must learn why, and what to do instead, without the value being repeated. */
-const refuseSecrets = (argv: readonly string[]): void => {
+/** Rejects a flag for a secret with an explanation. The message does not repeat the value. */
+const rejectSecretFlags = (argv: readonly string[]): void => {
   for (const name of OPTION_NAMES) {
-    const { secret, env } = OPTIONS[name];
+    const { isSecret, env } = OPTIONS[name];
     const flag = `--${env.replace('PORCHLIGHT_', '').toLowerCase().replaceAll('_', '-')}`;
-    if (!secret || !argv.some((word) => word === flag || word.startsWith(`${flag}=`))) continue;
+    if (!isSecret || !argv.some((word) => word === flag || word.startsWith(`${flag}=`))) continue;
     throw new UsageError(
-      `There is no ${flag}: a command line can be read by every user of the machine.\n` +
-        `Set ${env}, or ${env}_FILE to the path of a file that holds it.`,
+      `There is no ${flag}, because every user of the machine can read a command line.\n` +
+        `Set ${env}, or set ${env}_FILE to the path of a file with the secret.`,
     );
   }
 };

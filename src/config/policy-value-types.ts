@@ -1,29 +1,27 @@
-/** How the seed of the policy is written in an option: device groups and rows of the platform table. */
+/** Options that describe the policy of a new database: device groups and rows of the platform table. */
 import { z } from 'zod';
 import type { PlatformGroup, PlatformPolicyChange } from '../core/policy.ts';
-import type { Json, Parsed, ValueType } from './value-types.ts';
-import { PLATFORMS, type Platform } from '../core/enums.ts';
+import { defineValueType, type JsonValue, type ValueType } from './value-types.ts';
+import { PLATFORMS } from '../core/enums.ts';
 
-const isPlatform = (name: string): name is Platform => (PLATFORMS as readonly string[]).includes(name);
+const GROUPS_EXPECTED = `groups such as ANDROID,IPHONE;WEB, of the platforms ${PLATFORMS.join(', ')}`;
 
-/** `ANDROID,IPHONE;WEB`: platforms by commas, groups by semicolons. Empty: no group. */
-export const deviceGroups: ValueType<readonly PlatformGroup[]> = {
+const splitGroups = (input: string): string[][] =>
+  input.trim() === ''
+    ? []
+    : input.split(';').map((group) => group.split(',').map((platform) => platform.trim().toUpperCase()));
+
+/** `ANDROID,IPHONE;WEB`: platforms separated by commas, groups by semicolons. An empty text is no group. */
+export const deviceGroups: ValueType<readonly PlatformGroup[]> = defineValueType({
   label: 'groups',
-  parse: (input) => {
-    if (input.trim() === '') return { ok: true, value: [] };
-    const groups = input.split(';').map((group) => group.split(',').map((name) => name.trim().toUpperCase()));
-    const known = groups.map((group) => group.filter(isPlatform));
-    return groups.every((group, index) => group.length === known[index]?.length)
-      ? { ok: true, value: known }
-      : {
-          ok: false,
-          expected: `groups such as ANDROID,IPHONE;WEB, of the platforms ${PLATFORMS.join(', ')}`,
-        };
-  },
-  show: (value) => value.map((group) => group.join(',')).join(';'),
-};
+  schema: z
+    .string()
+    .transform(splitGroups)
+    .pipe(z.array(z.array(z.enum(PLATFORMS, { error: GROUPS_EXPECTED })))),
+  formatValue: (groups) => groups.map((group) => group.join(',')).join(';'),
+});
 
-// Only form is checked here: ranges, and one cell against another, are the policy's own business.
+// Only the form is checked here. The policy itself checks ranges, and values against each other.
 const rowSchema = z.strictObject({
   platform: z.enum(PLATFORMS),
   canBePushOnline: z.boolean().optional(),
@@ -34,33 +32,32 @@ const rowSchema = z.strictObject({
   maxInstances: z.number().optional(),
 });
 
-const KEYS = Object.keys(rowSchema.shape).join(', ');
+const rowsExpected = (reason: string): string =>
+  `a JSON array of objects with the keys ${Object.keys(rowSchema.shape).join(', ')} (${reason})`;
 
-const parseRows = (input: string): Parsed<readonly PlatformPolicyChange[]> => {
-  let json: unknown;
-  try {
-    json = JSON.parse(input);
-  } catch (error) {
-    return { ok: false, expected: `a JSON array of objects with the keys ${KEYS} (${reason(error)})` };
-  }
-  const rows = z.array(rowSchema).safeParse(json);
-  if (rows.success) return { ok: true, value: rows.data };
-  const issues = rows.error.issues.map((issue) => {
-    const where = issue.path.map((step) => (typeof step === 'number' ? `[${step}]` : `.${String(step)}`));
-    return `${where.join('').replace(/^\./, '') || 'the whole'}: ${issue.message}`;
-  });
-  return {
-    ok: false,
-    expected: `a JSON array of objects with the keys ${KEYS} (${issues.join('; ')})`,
-  };
+/** `[0].platform: Invalid option …`: where in the JSON value, and what is wrong there. */
+const describeIssue = ({ path, message }: z.core.$ZodIssue): string => {
+  const place = path.map((step) => (typeof step === 'number' ? `[${step}]` : `.${String(step)}`)).join('');
+  return `${place.replace(/^\./, '') || 'the whole value'}: ${message}`;
 };
 
-const reason = (error: unknown): string => (error instanceof Error ? error.message : String(error));
-
-/** A JSON array of rows to be laid over the preset; the keys are those of PlatformPolicyInput. */
-export const platformRows: ValueType<readonly PlatformPolicyChange[]> = {
+/** A JSON array of changes to the platform preset. The keys are those of PlatformPolicyInput. */
+export const platformRows: ValueType<readonly PlatformPolicyChange[]> = defineValueType({
   label: 'json',
-  parse: parseRows,
-  // A cell that is left out is undefined or absent; JSON has neither.
-  show: (value) => JSON.parse(JSON.stringify(value)) as Json,
-};
+  schema: z.string().transform((input, context): readonly PlatformPolicyChange[] => {
+    const fail = (reason: string) => {
+      context.addIssue({ code: 'custom', message: rowsExpected(reason) });
+      return z.NEVER;
+    };
+    let json: unknown;
+    try {
+      json = JSON.parse(input);
+    } catch (error) {
+      return fail(error instanceof Error ? error.message : String(error));
+    }
+    const rows = z.array(rowSchema).safeParse(json);
+    return rows.success ? rows.data : fail(rows.error.issues.map(describeIssue).join('; '));
+  }),
+  // An omitted key may be undefined, which JSON does not have.
+  formatValue: (rows) => JSON.parse(JSON.stringify(rows)) as JsonValue,
+});

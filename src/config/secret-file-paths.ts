@@ -1,14 +1,14 @@
-/** Where generated secrets are kept: beside the database, so that one directory is all there is to keep. */
+/** The paths of generated secrets. They are beside the database, so that one directory holds all data. */
 import { dirname, join } from 'node:path';
 
-export interface SecretFiles {
+export interface SecretFilePaths {
   readonly directory: string;
   readonly jwtSecret: string;
   readonly apiKey: string;
 }
 
 /** @param database path of the SQLite file, as configured. */
-export const secretFiles = (database: string): SecretFiles => {
+export const secretFilePaths = (database: string): SecretFilePaths => {
   const directory = dirname(database);
   return {
     directory,

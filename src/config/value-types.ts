@@ -1,87 +1,111 @@
 /**
- * The kinds of value that an option can have: how its text is read, and how it is shown again.
- * Nothing here knows which options there are.
+ * The kinds of value that an option can have. A zod schema reads the text; `formatValue` shows the value again.
+ * This file does not know which options exist.
  */
 import { createHash, createSecretKey, type KeyObject } from 'node:crypto';
+import { z } from 'zod';
 
-export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json };
+export type JsonValue = string | number | boolean | null | readonly JsonValue[] | { readonly [key: string]: JsonValue };
 
-export type Parsed<T> =
+export type ParseResult<T> =
   | { readonly ok: true; readonly value: T; readonly warning?: string }
   /** `expected` completes the sentence "NAME is "…", but must be …". */
   | { readonly ok: false; readonly expected: string };
 
 export interface ValueType<T> {
-  /** What help and README call it: `<port>`. */
+  /** The placeholder in help, such as `<port>`. */
   readonly label: string;
-  parse(text: string): Parsed<T>;
-  /** The value as `porchlight config` tells it; for a secret, something that gives nothing away. */
-  show(value: T): Json;
+  /** True: a flag without a value means `true`, and the flag also has a `--no-` form that means `false`. */
+  readonly isFlagValueOptional?: boolean;
+  parseText(text: string): ParseResult<T>;
+  /** The value as `porchlight config` shows it. A secret is masked. */
+  formatValue(value: T): JsonValue;
 }
 
 export const MASK = '********';
 
-const good = <T>(value: T): Parsed<T> => ({ ok: true, value });
-const wrong = (expected: string): Parsed<never> => ({ ok: false, expected });
+interface ValueTypeDefinition<T> {
+  readonly label: string;
+  readonly isFlagValueOptional?: boolean;
+  /** The message of each issue completes the sentence "NAME is "…", but must be …". */
+  readonly schema: z.ZodType<T, string>;
+  /** @returns a warning about an accepted text. It completes a sentence that begins with the name. */
+  readonly warnAbout?: (text: string) => string | null;
+  readonly formatValue: (value: T) => JsonValue;
+}
 
-// Cc: a control character in a name or path is a mistake of quoting, and could forge lines of a log.
+export const defineValueType = <T>(definition: ValueTypeDefinition<T>): ValueType<T> => ({
+  label: definition.label,
+  isFlagValueOptional: definition.isFlagValueOptional ?? false,
+  parseText: (input) => {
+    const parsed = definition.schema.safeParse(input);
+    if (!parsed.success) return { ok: false, expected: parsed.error.issues[0]?.message ?? 'a valid value' };
+    const warning = definition.warnAbout?.(input) ?? null;
+    return { ok: true, value: parsed.data, ...(warning === null ? {} : { warning }) };
+  },
+  formatValue: definition.formatValue,
+});
+
+// A control character in a name or path is a quoting mistake. It could also forge lines of a log.
 const CONTROL = /\p{Cc}/u;
 
 /** Any text of at least one character, without control characters. */
-export const text = (label: string): ValueType<string> => ({
-  label,
-  parse: (input) =>
-    input.trim() === '' || CONTROL.test(input)
-      ? wrong('a text that is not empty, without control characters')
-      : good(input),
-  show: (value) => value,
-});
+export const text = (label: string): ValueType<string> =>
+  defineValueType({
+    label,
+    schema: z.string().refine((input) => input.trim() !== '' && !CONTROL.test(input), {
+      error: 'a text that is not empty, without control characters',
+    }),
+    formatValue: (value) => value,
+  });
 
-/** A whole number from `least` to `most`, in decimal digits only. */
-export const wholeNumber = (label: string, least: number, most: number): ValueType<number> => ({
-  label,
-  parse: (input) => {
-    const value = /^\d{1,15}$/.test(input) ? Number(input) : Number.NaN;
-    return value >= least && value <= most ? good(value) : wrong(`a whole number from ${least} to ${most}`);
-  },
-  show: (value) => value,
-});
-
-const TRUE = ['true', '1', 'yes', 'on'];
-const FALSE = ['false', '0', 'no', 'off'];
-
-export const boolean: ValueType<boolean> = {
-  label: 'boolean',
-  parse: (input) => {
-    const word = input.toLowerCase();
-    if (TRUE.includes(word)) return good(true);
-    if (FALSE.includes(word)) return good(false);
-    return wrong('true or false');
-  },
-  show: (value) => value,
+/** A whole number in decimal digits, from `min` to `max`, both included. */
+export const wholeNumber = (label: string, min: number, max: number): ValueType<number> => {
+  const error = `a whole number from ${min} to ${max}`;
+  return defineValueType({
+    label,
+    schema: z
+      .string()
+      .regex(/^\d{1,15}$/, { error })
+      .transform(Number)
+      .pipe(z.number().min(min, { error }).max(max, { error })),
+    formatValue: (value) => value,
+  });
 };
 
+export const booleanSchema = z.stringbool({
+  truthy: ['true', '1', 'yes', 'on'],
+  falsy: ['false', '0', 'no', 'off'],
+  error: 'true or false',
+});
+
+export const boolean: ValueType<boolean> = defineValueType({
+  label: 'boolean',
+  schema: booleanSchema,
+  formatValue: (value) => value,
+});
+
 /**
- * One of some words, in upper or lower case, `-` and `_` alike.
- * @param words what a person writes, and the value that each stands for.
+ * One of several words. Case is ignored, and `_` may replace `-`.
+ * @param words the words that a person writes, each with its value.
  */
 export const choice = <T extends string>(words: Readonly<Record<string, T>>): ValueType<T> => {
   const names = Object.keys(words);
-  return {
+  const valueOf = new Map(Object.entries(words));
+  return defineValueType<T>({
     label: names.join('|'),
-    parse: (input) => {
-      const word = input.toLowerCase().replaceAll('_', '-');
-      const value = Object.hasOwn(words, word) ? words[word] : undefined;
-      return value === undefined ? wrong(`one of ${names.join(', ')}`) : good(value);
-    },
-    show: (value) => names.find((name) => words[name] === value) ?? value,
-  };
+    schema: z
+      .string()
+      .transform((input) => valueOf.get(input.toLowerCase().replaceAll('_', '-')))
+      .refine((value) => value !== undefined, { error: `one of ${names.join(', ')}` }),
+    formatValue: (value) => names.find((name) => words[name] === value) ?? value,
+  });
 };
 
 const UNITS = { d: 86_400_000, h: 3_600_000, m: 60_000, s: 1_000, ms: 1 } as const;
 type Unit = keyof typeof UNITS;
 
-/** The shortest way to write it: 90000 is "90s", 604800000 is "7d". */
+/** The shortest form of a duration: 90000 is "90s", 604800000 is "7d". */
 export const formatDuration = (durationMs: number): string => {
   for (const [unit, unitMs] of Object.entries(UNITS)) {
     if (durationMs >= unitMs && durationMs % unitMs === 0) return `${durationMs / unitMs}${unit}`;
@@ -89,128 +113,135 @@ export const formatDuration = (durationMs: number): string => {
   return `${durationMs}ms`;
 };
 
-/** A whole number with a unit (ms, s, m, h, d), read as milliseconds; both ends are included. */
-export const duration = (leastMs: number, mostMs: number): ValueType<number> => ({
-  label: 'duration',
-  parse: (input) => {
-    const match = /^(\d{1,15})(ms|s|m|h|d)$/.exec(input);
-    const value = match ? Number(match[1]) * UNITS[match[2] as Unit] : Number.NaN;
-    return value >= leastMs && value <= mostMs
-      ? good(value)
-      : wrong(
-          'a whole number with a unit (ms, s, m, h or d) ' +
-            `from ${formatDuration(leastMs)} to ${formatDuration(mostMs)}, such as 90s or 7d`,
-        );
-  },
-  show: formatDuration,
+const DURATION = /^(\d{1,15})(ms|s|m|h|d)$/;
+
+/** A whole number with a unit (ms, s, m, h or d), in milliseconds, from `minMs` to `maxMs`, both included. */
+export const duration = (minMs: number, maxMs: number): ValueType<number> => {
+  const error =
+    'a whole number with a unit (ms, s, m, h or d) ' +
+    `from ${formatDuration(minMs)} to ${formatDuration(maxMs)}, such as 90s or 7d`;
+  return defineValueType({
+    label: 'duration',
+    schema: z
+      .string()
+      .regex(DURATION, { error })
+      .transform((input) => {
+        const [, count, unit] = DURATION.exec(input) ?? [];
+        return Number(count) * UNITS[unit as Unit];
+      })
+      .pipe(z.number().min(minMs, { error }).max(maxMs, { error })),
+    formatValue: formatDuration,
+  });
+};
+
+/** The path of a database file. ':memory:' is rejected, because acknowledged changes must survive a crash. */
+export const databaseFile: ValueType<string> = defineValueType({
+  label: 'path',
+  schema: z
+    .string()
+    .refine((input) => input.trim() !== '' && input !== ':memory:', {
+      error: 'the path of a file: a database in memory loses acknowledged changes',
+    })
+    .refine((input) => !input.startsWith('file:'), { error: 'a plain path, not a file: URL' })
+    .refine((input) => !CONTROL.test(input), { error: 'a path without control characters' })
+    .refine((input) => !/[\\/]$/.test(input), { error: 'the path of a file, not of a directory' }),
+  formatValue: (value) => value,
 });
 
-/** A path of a database file. ':memory:' is refused: what was acknowledged must survive a crash. */
-export const databaseFile: ValueType<string> = {
-  label: 'path',
-  parse: (input) => {
-    if (input.trim() === '' || input === ':memory:') {
-      return wrong('the path of a file: a database in memory would forget what was acknowledged');
-    }
-    if (input.startsWith('file:')) return wrong('a plain path, not a file: URL');
-    if (CONTROL.test(input)) return wrong('a path without control characters');
-    if (/[\\/]$/.test(input)) return wrong('the path of a file, not of a directory');
-    return good(input);
-  },
-  show: (value) => value,
-};
+const isHttpUrl = (input: string): boolean =>
+  URL.canParse(input) && ['http:', 'https:'].includes(new URL(input).protocol);
 
-/** An http or https URL without a user name or password in it. */
-export const httpUrl: ValueType<URL> = {
+/** An http or https URL without a user name or password. */
+export const httpUrl: ValueType<URL> = defineValueType({
   label: 'url',
-  parse: (input) => {
-    const url = URL.canParse(input) ? new URL(input) : null;
-    if (url === null || !['http:', 'https:'].includes(url.protocol)) {
-      return wrong('an http or https URL');
-    }
-    // fetch refuses such a URL; and a password does not belong where `porchlight config` shows it.
-    if (url.username !== '' || url.password !== '') {
-      return wrong('a URL without a user name or password in it');
-    }
-    return good(url);
-  },
-  show: (value) => value.href,
-};
+  schema: z
+    .string()
+    .refine(isHttpUrl, { error: 'an http or https URL' })
+    .transform((input) => new URL(input))
+    // fetch rejects such a URL, and `porchlight config` would print the password.
+    .refine(({ username, password }) => username === '' && password === '', {
+      error: 'a URL without a user name or password in it',
+    }),
+  formatValue: (value) => value.href,
+});
 
-const splitList = (input: string, separator: RegExp | string): string[] =>
+/** Splits a list, trims each item and removes empty ones. */
+export const splitList = (input: string, separator: RegExp | string = ','): string[] =>
   input
     .split(separator)
     .map((item) => item.trim())
     .filter((item) => item !== '');
 
-/** As a browser sends it in `Origin`: lower case, without a default port. Null when it is none. */
-const canonicalOrigin = (item: string): string | null => {
-  if (!/^[a-z][a-z0-9+.-]*:\/\/[^/?#@\s]+\/?$/i.test(item) || !URL.canParse(item)) return null;
+export const removeDuplicates = <T>(items: readonly T[]): readonly T[] => [...new Set(items)];
+
+/** The form that a browser sends in `Origin`: lower case, without a default port. Undefined for any other text. */
+const canonicalOrigin = (item: string): string | undefined => {
+  if (item === '*') return item;
+  if (!/^[a-z][a-z0-9+.-]*:\/\/[^/?#@\s]+\/?$/i.test(item) || !URL.canParse(item)) return undefined;
   const url = new URL(item);
-  // Schemes of apps (capacitor://localhost) have no origin by the URL standard, yet web views send them.
+  // By the URL standard, app schemes (capacitor://localhost) have no origin. Web views send one all the same.
   return url.origin === 'null' ? item.toLowerCase().replace(/\/$/, '') : url.origin;
 };
 
-/** A comma-separated list of origins; "*" stands for every one. Empty: none. */
-export const originList: ValueType<readonly string[]> = {
+/** A comma-separated list of origins. "*" stands for every origin. An empty text is an empty list. */
+export const originList: ValueType<readonly string[]> = defineValueType({
   label: 'origins',
-  parse: (input) => {
-    const origins = splitList(input, ',').map((item) => (item === '*' ? '*' : canonicalOrigin(item)));
-    return origins.includes(null)
-      ? wrong('a comma-separated list of origins such as https://app.example.com, or *')
-      : good([...new Set(origins.filter((origin) => origin !== null))]);
-  },
-  show: (value) => value,
-};
+  schema: z
+    .string()
+    .transform((input) => splitList(input).map(canonicalOrigin))
+    .pipe(z.array(z.string({ error: 'a comma-separated list of origins such as https://app.example.com, or *' })))
+    .transform(removeDuplicates),
+  formatValue: (value) => value,
+});
 
-const LEAST_SECRET_BYTES = 32;
+const MIN_SECRET_BYTES = 32;
 
-/** A shared secret: the bytes of the text itself (UTF-8), nothing is decoded. A short one is warned about. */
-export const sharedSecret: ValueType<KeyObject> = {
+/** A shared secret: the UTF-8 bytes of the text. Nothing is decoded. Less than 32 bytes cause a warning. */
+export const sharedSecret: ValueType<KeyObject> = defineValueType({
   label: 'text',
-  parse: (input) => {
-    if (input.trim() === '') return wrong('a secret that is not empty');
-    const key = createSecretKey(Buffer.from(input, 'utf8'));
-    return (key.symmetricKeySize ?? 0) >= LEAST_SECRET_BYTES
-      ? good(key)
-      : {
-          ok: true,
-          value: key,
-          warning: `is shorter than ${LEAST_SECRET_BYTES} bytes and could be guessed from a token`,
-        };
-  },
-  show: () => MASK,
-};
+  schema: z
+    .string()
+    .refine((input) => input.trim() !== '', { error: 'a secret that is not empty' })
+    .transform((input) => createSecretKey(Buffer.from(input, 'utf8'))),
+  warnAbout: (input) =>
+    Buffer.byteLength(input, 'utf8') >= MIN_SECRET_BYTES
+      ? null
+      : `is shorter than ${MIN_SECRET_BYTES} bytes and could be guessed from a token`,
+  formatValue: () => MASK,
+});
 
-/** The form in which API keys are held and compared: SHA-256 of the key's UTF-8 bytes. */
-export const apiKeyDigest = (key: string): Buffer => createHash('sha256').update(key, 'utf8').digest();
+/** SHA-256 of the UTF-8 bytes of an API key. Keys are stored and compared in this form. */
+export const hashApiKey = (key: string): Buffer => createHash('sha256').update(key, 'utf8').digest();
 
-const LEAST_API_KEY_LENGTH = 16;
+/** Characters. */
+const MIN_API_KEY_LENGTH = 16;
 
-/** API keys, separated by commas or line ends, kept as digests only. */
-export const apiKeyList: ValueType<readonly Buffer[]> = {
+const splitKeys = (input: string): readonly string[] => removeDuplicates(splitList(input, /[,\r\n]/));
+
+/** API keys, separated by commas or line ends, as SHA-256 digests. A short key causes a warning. */
+export const apiKeyList: ValueType<readonly Buffer[]> = defineValueType({
   label: 'keys',
-  parse: (input) => {
-    const keys = [...new Set(splitList(input, /[,\r\n]/))];
-    if (keys.length === 0) return wrong('a comma-separated list of at least one key');
-    const value = keys.map(apiKeyDigest);
-    return keys.every((key) => key.length >= LEAST_API_KEY_LENGTH)
-      ? good(value)
-      : {
-          ok: true,
-          value,
-          warning: `has a key shorter than ${LEAST_API_KEY_LENGTH} characters, which could be guessed`,
-        };
-  },
-  show: (value) => value.map(() => MASK),
-};
+  schema: z
+    .string()
+    .transform(splitKeys)
+    .refine((keys) => keys.length > 0, { error: 'a comma-separated list of at least one key' })
+    .transform((keys) => keys.map(hashApiKey)),
+  warnAbout: (input) =>
+    splitKeys(input).every((key) => key.length >= MIN_API_KEY_LENGTH)
+      ? null
+      : `has a key shorter than ${MIN_API_KEY_LENGTH} characters, which could be guessed`,
+  formatValue: (value) => value.map(() => MASK),
+});
 
-/** A token that is sent as `Authorization: Bearer …`, kept as its digest only. */
-export const bearerToken: ValueType<Buffer> = {
+const TOKEN_EXPECTED = `a token of at least ${MIN_API_KEY_LENGTH} visible ASCII characters`;
+
+/** A token that clients send as `Authorization: Bearer …`, as its SHA-256 digest. */
+export const bearerToken: ValueType<Buffer> = defineValueType({
   label: 'token',
-  parse: (input) =>
-    /^[\x21-\x7e]+$/.test(input) && input.length >= LEAST_API_KEY_LENGTH
-      ? good(apiKeyDigest(input))
-      : wrong(`a token of at least ${LEAST_API_KEY_LENGTH} visible ASCII characters`),
-  show: () => MASK,
-};
+  schema: z
+    .string()
+    .regex(/^[\x21-\x7e]+$/, { error: TOKEN_EXPECTED })
+    .min(MIN_API_KEY_LENGTH, { error: TOKEN_EXPECTED })
+    .transform(hashApiKey),
+  formatValue: () => MASK,
+});

@@ -1,63 +1,67 @@
-/** Keeps one fault that happens a thousand times a second from filling the disk with its lines. */
+/** Limits how often the same text is logged, so that an error that occurs often does not fill the disk. */
 
-export interface FloodLimits {
-  /** Lines of one text in one period. */
+export interface LogRateLimits {
+  /** Lines with the same text per period. */
   readonly lines: number;
   readonly periodMs: number;
 }
 
-export const FLOOD_LIMITS: FloodLimits = { lines: 20, periodMs: 10_000 };
+export const DEFAULT_LOG_RATE_LIMITS: LogRateLimits = { lines: 20, periodMs: 10_000 };
 
 interface Period {
-  readonly until: number;
+  readonly endsAt: number;
   lines: number;
 }
 
-export class Floods {
-  readonly #limits: FloodLimits;
+export class LogRateLimiter {
+  readonly #limits: LogRateLimits;
   readonly #now: () => number;
-  readonly #tell: (text: string, suppressed: number) => void;
-  /** By text. The texts are ours: there are as many as there are places in the sources that log one. */
+  readonly #logSummary: (text: string, suppressed: number) => void;
+  /** By text. Texts are constants of the source code, so the number of periods is bounded. */
   readonly #periods = new Map<string, Period>();
 
   /**
-   * @param tell hears at the end of a period how many lines of a text were left out in it.
-   * @param now monotonic, in ms.
+   * @param logSummary is called at the end of a period with the number of suppressed lines, if there are any.
+   * @param now monotonic time in milliseconds.
    */
-  constructor(tell: (text: string, suppressed: number) => void, limits = FLOOD_LIMITS, now = () => performance.now()) {
-    this.#tell = tell;
+  constructor(
+    logSummary: (text: string, suppressed: number) => void,
+    limits = DEFAULT_LOG_RATE_LIMITS,
+    now = () => performance.now(),
+  ) {
+    this.#logSummary = logSummary;
     this.#limits = limits;
     this.#now = now;
   }
 
-  /** May one more line of this text be written? */
-  mayPass(text: string): boolean {
+  /** Counts a line with this text. @returns false when the line must not be written. */
+  tryAcquire(text: string): boolean {
     const now = this.#now();
     let period = this.#periods.get(text);
-    if (period === undefined || now >= period.until) {
-      this.#over(text, period);
-      period = { until: now + this.#limits.periodMs, lines: 0 };
+    if (period === undefined || now >= period.endsAt) {
+      this.#endPeriod(text, period);
+      period = { endsAt: now + this.#limits.periodMs, lines: 0 };
       this.#periods.set(text, period);
     }
     period.lines++;
-    if (period.lines === this.#limits.lines + 1) this.#tellLater(text, period);
+    if (period.lines === this.#limits.lines + 1) this.#scheduleEnd(text, period);
     return period.lines <= this.#limits.lines;
   }
 
-  /** Says what was left out so far. */
-  flush(): void {
-    for (const [text, period] of this.#periods) this.#over(text, period);
+  /** Ends all periods now, and logs their summaries. */
+  flushSummaries(): void {
+    for (const [text, period] of this.#periods) this.#endPeriod(text, period);
   }
 
-  #tellLater(text: string, period: Period): void {
-    setTimeout(() => this.#over(text, period), period.until - this.#now()).unref();
+  #scheduleEnd(text: string, period: Period): void {
+    setTimeout(() => this.#endPeriod(text, period), period.endsAt - this.#now()).unref();
   }
 
-  #over(text: string, period: Period | undefined): void {
-    // Another period has begun, and told of this one.
+  #endPeriod(text: string, period: Period | undefined): void {
+    // A period that is no longer in the map has already been summarised.
     if (period === undefined || this.#periods.get(text) !== period) return;
     this.#periods.delete(text);
     const suppressed = period.lines - this.#limits.lines;
-    if (suppressed > 0) this.#tell(text, suppressed);
+    if (suppressed > 0) this.#logSummary(text, suppressed);
   }
 }

@@ -1,20 +1,20 @@
-/** What of an error goes into a log: what it says and where it was thrown, and nothing that it carries along. */
+/** Converts an error to log fields. Only the listed fields are logged, because other properties may hold secrets. */
 
-export interface ErrorFields {
+export interface SerializedError {
   readonly type: string;
   readonly message: string;
   readonly code?: string;
   readonly stack?: string;
-  readonly cause?: ErrorFields;
+  readonly cause?: SerializedError;
 }
 
-const DEEPEST = 5;
+const MAX_CAUSE_DEPTH = 5;
 
 /**
- * Libraries hang whole requests, documents and tokens on their errors; of those nothing is written down.
- * @param depth how many causes deep this one is.
+ * Libraries attach requests, documents and tokens to their errors. None of these is logged.
+ * @param depth the number of errors that this one caused. A chain is cut at five.
  */
-export const errorFields = (error: unknown, depth = 0): ErrorFields => {
+export const serializeError = (error: unknown, depth = 0): SerializedError => {
   if (!(error instanceof Error)) return { type: typeof error, message: String(error) };
   const { code } = error as NodeJS.ErrnoException;
   return {
@@ -22,6 +22,6 @@ export const errorFields = (error: unknown, depth = 0): ErrorFields => {
     message: error.message,
     ...(typeof code === 'string' ? { code } : {}),
     ...(error.stack === undefined ? {} : { stack: error.stack }),
-    ...(error.cause === undefined || depth >= DEEPEST ? {} : { cause: errorFields(error.cause, depth + 1) }),
+    ...(error.cause === undefined || depth >= MAX_CAUSE_DEPTH ? {} : { cause: serializeError(error.cause, depth + 1) }),
   };
 };

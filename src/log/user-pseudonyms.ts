@@ -1,14 +1,14 @@
 import { createHmac, randomBytes } from 'node:crypto';
 
-/** What a user is called where others may read it. */
-export type UserNames = (userId: string) => string;
+/** Converts a user id to the form that logs and traces contain. */
+export type UserPseudonymizer = (userId: string) => string;
 
 /**
- * As they are, or twelve hexadecimal digits that say of two lines whether they are about the same user, until
- * the next start, and nothing else: the key is kept nowhere, so nobody can try ids.
+ * @param keepIds return ids unchanged. Otherwise a pseudonym has twelve hexadecimal digits. It is the same for the same
+ * user until the process ends. The random key is not stored, so that an id cannot be found by trying.
  */
-export const userNames = (asTheyAre: boolean): UserNames => {
-  if (asTheyAre) return (userId) => userId;
+export const createUserPseudonymizer = (keepIds: boolean): UserPseudonymizer => {
+  if (keepIds) return (userId) => userId;
   const key = randomBytes(32);
   return (userId) => createHmac('sha256', key).update(userId, 'utf8').digest('hex').slice(0, 12);
 };

@@ -1,48 +1,43 @@
-/** `porchlight backup`: a copy of the database while a server serves it. */
+/** `porchlight backup`: copies the database while a server may be using it. */
 import { statSync } from 'node:fs';
 import { copyDatabase } from '../storage/sqlite/offline/backup.ts';
-import type { RowCounts } from '../storage/sqlite/offline/row-counts.ts';
-import { trapSignals } from './signal-guard.ts';
+import { writeAtomically } from '../process/atomic-file.ts';
+import { toCommandError } from './command-errors.ts';
 import { createProgressLine } from './progress-line.ts';
-import { toStartupError } from './storage-errors.ts';
-import { writeAtomically } from './atomic-file.ts';
+import { renderRowCounts } from './render-row-counts.ts';
+import { trapSignals } from './signal-guard.ts';
 
 export interface BackupRequest {
   readonly database: string;
   readonly file: string;
+  /** Overwrite an existing file. */
   readonly force: boolean;
+  /** Show the progress even if stderr is not a terminal. */
   readonly progress: boolean;
   readonly json: boolean;
 }
 
-/** @returns what was saved, as text that ends with a line break. @throws StartupError; no file is left then. */
+/**
+ * @returns a summary of the copy as text or JSON, ending with a line break.
+ * @throws StartupError. No file is left behind then.
+ */
 export const runBackup = async ({ database, file, force, progress, json }: BackupRequest): Promise<string> => {
-  const shown = createProgressLine(process.stderr, progress, 'backup', () => performance.now());
-  const interrupted = trapSignals();
+  const progressLine = createProgressLine(process.stderr, progress, 'backup', () => performance.now());
+  const signals = trapSignals();
   try {
-    const counted = await writeAtomically(file, force, (partial) =>
-      copyDatabase(database, partial, (done) => {
-        interrupted.throwIfInterrupted();
-        shown.update(done);
+    const counts = await writeAtomically(file, force, (partialPath) =>
+      copyDatabase(database, partialPath, (done) => {
+        signals.throwIfInterrupted();
+        progressLine.update(done);
       }),
     );
-    return describe({ file, bytes: statSync(file).size, ...counted }, json);
+    const copy = { file, bytes: statSync(file).size, ...counts };
+    if (json) return `${JSON.stringify(copy)}\n`;
+    return [`Saved ${file}: ${copy.bytes} bytes`, ...renderRowCounts(counts), ''].join('\n');
   } catch (error) {
-    throw toStartupError(error);
+    throw toCommandError(error);
   } finally {
-    interrupted.release();
-    shown.clear();
+    signals.release();
+    progressLine.clear();
   }
-};
-
-const describe = (saved: RowCounts & { readonly file: string; readonly bytes: number }, json: boolean): string => {
-  if (json) return `${JSON.stringify(saved)}\n`;
-  const { users, sessions, events, cursor } = saved;
-  return [
-    `Saved ${saved.file}: ${saved.bytes} bytes`,
-    `  users:    ${users.ONLINE} ONLINE, ${users.PUSH_ONLINE} PUSH_ONLINE, ${users.OFFLINE} OFFLINE`,
-    `  sessions: ${sessions.live} live, ${sessions.ended} ended`,
-    `  events:   ${events}, through ${cursor ?? 'an unknown cursor'}`,
-    '',
-  ].join('\n');
 };

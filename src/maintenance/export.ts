@@ -1,71 +1,81 @@
-/** `porchlight export`: the event log as JSON Lines, from the database itself. */
+/** `porchlight export`: writes the event log as JSON Lines. It reads the database file directly. */
 import { createWriteStream } from 'node:fs';
 import { once } from 'node:events';
 import type { Writable } from 'node:stream';
-import type { LoggedEvent } from '../app/ports/presence-store.ts';
-import { toldEvent } from '../app/shared/event-json.ts';
+import { eventToJson } from '../app/shared/event-json.ts';
 import { UsageError } from '../config/errors.ts';
 import { DomainError } from '../core/errors.ts';
-import { cursor, userId } from '../core/ids.ts';
+import { parseCursor, parseUserId } from '../core/ids.ts';
+import { writeAtomically } from '../process/atomic-file.ts';
 import { StartupError } from '../process/startup-error.ts';
 import { openEventExport, type EventExport } from '../storage/sqlite/offline/export-events.ts';
-import { trapSignals, type SignalGuard } from './signal-guard.ts';
+import { toCommandError } from './command-errors.ts';
 import { createProgressLine, type ProgressLine } from './progress-line.ts';
-import { toStartupError } from './storage-errors.ts';
-import { writeAtomically } from './atomic-file.ts';
+import { trapSignals, type SignalGuard } from './signal-guard.ts';
 
 export interface ExportRequest {
   readonly database: string;
   /** Null: stdout. */
   readonly file: string | null;
+  /** The cursor after which the export starts. Null: it starts with the oldest event. */
   readonly after: string | null;
+  /** Only the events of this user. Null: the events of all users. */
   readonly user: string | null;
+  /** Overwrite an existing file. */
   readonly force: boolean;
+  /** Show the progress even if stderr is not a terminal. */
   readonly progress: boolean;
 }
 
 export interface ExportResult {
   readonly events: number;
-  /** The next export goes on after this one. */
+  /** The cursor of the last event in the log. The next export continues after it. */
   readonly cursor: string;
 }
 
-/** @returns null when the reader of stdout has gone, which is its right. @throws UsageError, StartupError. */
+/**
+ * @returns null when the reader of stdout closed it, which is not an error.
+ * @throws UsageError for an invalid cursor or user id; StartupError for every other failure.
+ */
 export const exportEvents = async (request: ExportRequest): Promise<ExportResult | null> => {
-  const shown = createProgressLine(process.stderr, request.progress, 'export', () => performance.now());
-  const interrupted = trapSignals();
-  const stored = opened(request);
+  const progressLine = createProgressLine(process.stderr, request.progress, 'export', () => performance.now());
+  const signals = trapSignals();
+  const source = openSource(request);
   try {
-    const events = await written(request, (out) => writeLines(stored, out, shown, interrupted));
-    return events === null ? null : { events, cursor: stored.through };
+    const count = await withOutput(request, (out) => writeEvents(source, out, progressLine, signals));
+    return count === null ? null : { events: count, cursor: source.through };
   } catch (error) {
-    throw toStartupError(error);
+    throw toCommandError(error);
   } finally {
-    stored.close();
-    interrupted.release();
-    shown.clear();
+    source.close();
+    signals.release();
+    progressLine.clear();
   }
 };
 
-const opened = ({ database, after, user }: ExportRequest): EventExport => {
+const openSource = ({ database, after, user }: ExportRequest): EventExport => {
   try {
-    return openEventExport(database, after === null ? null : cursor(after), user === null ? undefined : userId(user));
+    return openEventExport(
+      database,
+      after === null ? null : parseCursor(after),
+      user === null ? undefined : parseUserId(user),
+    );
   } catch (error) {
-    if (!(error instanceof DomainError)) throw toStartupError(error);
-    if (error.fault.code === 'CURSOR_EXPIRED') throw new StartupError(`${error.message} (CURSOR_EXPIRED)`, 1);
+    if (!(error instanceof DomainError)) throw toCommandError(error);
+    if (error.details.code === 'CURSOR_EXPIRED') throw new StartupError(`${error.message} (CURSOR_EXPIRED)`, 1);
     throw new UsageError(error.message);
   }
 };
 
-const written = async (
+const withOutput = async (
   { file, force }: ExportRequest,
   write: (out: Writable) => Promise<number | null>,
 ): Promise<number | null> => {
   if (file === null) return write(process.stdout);
-  return writeAtomically(file, force, async (partial) => {
-    const out = createWriteStream(partial);
+  return writeAtomically(file, force, async (partialPath) => {
+    const out = createWriteStream(partialPath);
     const closed = once(out, 'close');
-    // What goes wrong before the end is told by the write that failed.
+    // A write that fails reports its error itself.
     closed.catch(() => undefined);
     try {
       return await write(out);
@@ -78,36 +88,35 @@ const written = async (
 
 const CHUNK_CHARACTERS = 65_536;
 
-/** @returns how many; null when the reader has gone. */
-const writeLines = async (
+/** @returns the number of events, or null when the reader of stdout closed it. */
+const writeEvents = async (
   { events }: EventExport,
   out: Writable,
-  shown: ProgressLine,
-  interrupted: SignalGuard,
+  progressLine: ProgressLine,
+  signals: SignalGuard,
 ): Promise<number | null> => {
-  const began = performance.now();
-  /** @returns why it was not written; null when it was. */
-  const flushed = (text: string): Promise<NodeJS.ErrnoException | null> =>
-    new Promise((resolve) => void out.write(text, (error) => resolve(error ?? null)));
+  const startedAt = performance.now();
   let count = 0;
   let chunk = '';
-  const flush = async (): Promise<'written' | 'gone'> => {
-    const error = await flushed(chunk);
+  const flushChunk = async (): Promise<'written' | 'closed'> => {
+    const error = await writeText(out, chunk);
     chunk = '';
     if (error === null) return 'written';
-    if (error.code === 'EPIPE' && out === process.stdout) return 'gone';
+    if (error.code === 'EPIPE' && out === process.stdout) return 'closed';
     throw error;
   };
-  for (const { event, progress: done } of events) {
-    chunk += lineOf(event);
+  for (const { event, progress } of events) {
+    chunk += `${JSON.stringify(eventToJson(event))}\n`;
     count++;
     if (chunk.length < CHUNK_CHARACTERS) continue;
-    if ((await flush()) === 'gone') return null;
-    interrupted.throwIfInterrupted();
-    const rate = Math.round((count * 1_000) / Math.max(1, performance.now() - began));
-    shown.update(done, `${count} events, ${rate} a second`);
+    if ((await flushChunk()) === 'closed') return null;
+    signals.throwIfInterrupted();
+    const rate = Math.round((count * 1_000) / Math.max(1, performance.now() - startedAt));
+    progressLine.update(progress, `${count} events, ${rate} per second`);
   }
-  return chunk !== '' && (await flush()) === 'gone' ? null : count;
+  return chunk !== '' && (await flushChunk()) === 'closed' ? null : count;
 };
 
-const lineOf = (event: LoggedEvent): string => `${JSON.stringify(toldEvent(event))}\n`;
+/** @returns the error, or null after the text was written. */
+const writeText = (out: Writable, text: string): Promise<NodeJS.ErrnoException | null> =>
+  new Promise((resolve) => void out.write(text, (error) => resolve(error ?? null)));

@@ -1,9 +1,9 @@
-/** How far a long command has come, on stderr: one line that is rewritten on a terminal, one a second elsewhere. */
+/** Shows the progress of a long command: one line that is rewritten on a terminal, one line per second elsewhere. */
 
 export interface ProgressLine {
-  /** @param done from 0 to 1. @param what further words, such as a count. */
-  update(done: number, what?: string): void;
-  /** Leaves a clean line behind. */
+  /** @param done from 0 to 1. @param details further text, such as a count. */
+  update(done: number, details?: string): void;
+  /** Erases the line from a terminal. */
   clear(): void;
 }
 
@@ -13,26 +13,29 @@ interface Output {
   write(text: string): unknown;
 }
 
-const ON_TERMINAL_MS = 100;
-const ELSEWHERE_MS = 1_000;
+const TERMINAL_INTERVAL_MS = 100;
+const LOG_INTERVAL_MS = 1_000;
 const ERASE_LINE = '\r\u001b[2K';
 
-/** Says nothing where nobody looks, unless it is `wanted`. @param now milliseconds that only rise. */
-export const createProgressLine = (out: Output, wanted: boolean, label: string, now: () => number): ProgressLine => {
-  const terminal = out.isTTY === true;
-  if (!terminal && !wanted) return { update: () => undefined, clear: () => undefined };
-  let next = now();
-  let shown = false;
+/**
+ * Writes nothing if the output is not a terminal, unless `isForced`.
+ * @param now monotonic time in milliseconds.
+ */
+export const createProgressLine = (out: Output, isForced: boolean, label: string, now: () => number): ProgressLine => {
+  const isTerminal = out.isTTY === true;
+  if (!isTerminal && !isForced) return { update: () => undefined, clear: () => undefined };
+  let nextAt = now();
+  let isShown = false;
   return {
-    update: (done, what = '') => {
-      if (now() < next) return;
-      next = now() + (terminal ? ON_TERMINAL_MS : ELSEWHERE_MS);
-      const line = `${label}: ${String(Math.floor(done * 100)).padStart(3)} %${what === '' ? '' : `, ${what}`}`;
-      out.write(terminal ? `${ERASE_LINE}${line}` : `${line}\n`);
-      shown = true;
+    update: (done, details = '') => {
+      if (now() < nextAt) return;
+      nextAt = now() + (isTerminal ? TERMINAL_INTERVAL_MS : LOG_INTERVAL_MS);
+      const line = `${label}: ${String(Math.floor(done * 100)).padStart(3)} %${details === '' ? '' : `, ${details}`}`;
+      out.write(isTerminal ? `${ERASE_LINE}${line}` : `${line}\n`);
+      isShown = true;
     },
     clear: () => {
-      if (terminal && shown) out.write(ERASE_LINE);
+      if (isTerminal && isShown) out.write(ERASE_LINE);
     },
   };
 };

@@ -1,27 +1,27 @@
-/** SIGINT and SIGTERM end a long command between two of its steps, so that it can tidy up. */
+/** Ends a long command at SIGINT or SIGTERM between two of its steps, so that the command can remove its files. */
 import { StartupError } from '../process/startup-error.ts';
 
 export interface SignalGuard {
-  /** @throws StartupError once a signal has come. */
+  /** @throws StartupError after a signal. */
   throwIfInterrupted(): void;
-  /** Signals do again what they did before. */
+  /** Restores the default effect of the signals. */
   release(): void;
 }
 
 export const trapSignals = (): SignalGuard => {
-  let come: NodeJS.Signals | null = null;
-  const note = (signal: NodeJS.Signals): void => {
-    come = signal;
+  let received: NodeJS.Signals | null = null;
+  const recordSignal = (signal: NodeJS.Signals): void => {
+    received = signal;
   };
-  process.on('SIGINT', note);
-  process.on('SIGTERM', note);
+  process.on('SIGINT', recordSignal);
+  process.on('SIGTERM', recordSignal);
   return {
     throwIfInterrupted: () => {
-      if (come !== null) throw new StartupError(`Interrupted by ${come}: nothing was left behind.`, 1);
+      if (received !== null) throw new StartupError(`Interrupted by ${received}. No file was left behind.`, 1);
     },
     release: () => {
-      process.off('SIGINT', note);
-      process.off('SIGTERM', note);
+      process.off('SIGINT', recordSignal);
+      process.off('SIGTERM', recordSignal);
     },
   };
 };

@@ -1,61 +1,67 @@
-/** What ends the process, and how long its end may take. */
+/** The events that end the server process, and the time limit of a shutdown. */
 import type { Logger } from 'pino';
 
-/** A shutdown that takes longer than this is given up, so that the process ends within ten seconds. */
-const SHUTDOWN_WITHIN_MS = 9_000;
+/** A longer shutdown is abandoned, so that the process ends within ten seconds. */
+const SHUTDOWN_TIMEOUT_MS = 9_000;
 
-export interface StopReasons {
-  readonly reason: Promise<number>;
-  readonly storeFailed: (error: Error) => void;
-  /** Was there a fault that nobody caught, be it while stopping? */
-  readonly faulty: () => boolean;
+export interface ShutdownTrigger {
+  /** Resolves with the exit code when the server must stop: 0 after a signal, 1 after a fatal error. Never rejects. */
+  readonly exitCode: Promise<number>;
+  readonly reportStoreFailure: (error: Error) => void;
+  /** True after an uncaught error, including one during the shutdown. */
+  readonly hasUncaughtError: () => boolean;
 }
 
-/** What ends the server, and with which exit code. */
-export const whenToStop = (log: Logger): StopReasons => {
-  let stop: (exitCode: number) => void = () => undefined;
-  const reason = new Promise<number>((resolve) => (stop = resolve));
-  let signalled = false;
+/** Handles SIGTERM, SIGINT and uncaught errors. A second signal or a second uncaught error ends the process at once. */
+export const onShutdown = (log: Logger): ShutdownTrigger => {
+  let requestShutdown: (exitCode: number) => void = () => undefined;
+  const exitCode = new Promise<number>((resolve) => (requestShutdown = resolve));
+  let isSignalled = false;
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.on(signal, () => {
-      if (signalled) process.exit(1);
-      signalled = true;
-      log.info({ signal }, 'Stopping.');
-      stop(0);
+      if (isSignalled) process.exit(1);
+      isSignalled = true;
+      log.info({ signal }, 'Signal received; the server stops');
+      requestShutdown(0);
     });
   }
-  let faulty = false;
-  // Rejections that nobody handles come here too. Who knows what is half-done in memory: what was acknowledged is on
-  // the disk, and a restart begins from there. A second fault does not wait for the end of an orderly shutdown.
+  let hasUncaughtError = false;
+  // Also called for unhandled rejections. The state in memory may be inconsistent, but acknowledged changes are on the
+  // disk, and a restart continues from there.
   process.on('uncaughtException', (error, origin) => {
-    log.fatal({ err: error, origin }, 'A fault that nobody caught: a restart is needed.');
-    if (faulty) process.exit(1);
-    faulty = true;
-    stop(1);
+    log.fatal({ err: error, origin }, 'Uncaught error; the server stops and must be restarted');
+    if (hasUncaughtError) process.exit(1);
+    hasUncaughtError = true;
+    requestShutdown(1);
   });
   return {
-    reason,
-    faulty: () => faulty,
-    storeFailed: (error) => {
-      log.fatal({ err: error }, 'The store has failed: a restart is needed.');
-      stop(1);
+    exitCode,
+    hasUncaughtError: () => hasUncaughtError,
+    reportStoreFailure: (error) => {
+      log.fatal({ err: error }, 'The store failed; the server stops and must be restarted');
+      requestShutdown(1);
     },
   };
 };
 
-/** @returns whether it ended in time and without a fault. */
-export const withinBound = async (shutdown: () => Promise<void>, log: Logger): Promise<boolean> => {
-  let bound: NodeJS.Timeout | undefined;
-  const tooLong = new Promise<never>((_resolve, reject) => {
-    bound = setTimeout(() => reject(new Error('It took too long.')), SHUTDOWN_WITHIN_MS);
+/** Runs the shutdown. @returns false when it fails or takes longer than nine seconds. Never rejects. */
+export const runShutdown = async (shutdown: () => Promise<void>, log: Logger): Promise<boolean> => {
+  const startedAt = performance.now();
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(
+      () => reject(new Error(`The shutdown took longer than ${SHUTDOWN_TIMEOUT_MS} ms.`)),
+      SHUTDOWN_TIMEOUT_MS,
+    );
   });
   try {
-    await Promise.race([shutdown(), tooLong]);
+    await Promise.race([shutdown(), timeout]);
+    log.info({ durationMs: Math.round(performance.now() - startedAt) }, 'Server stopped');
     return true;
   } catch (error) {
-    log.error({ err: error }, 'The shutdown was not clean.');
+    log.error({ err: error }, 'Shutdown failed; the process ends without it');
     return false;
   } finally {
-    clearTimeout(bound);
+    clearTimeout(timer);
   }
 };

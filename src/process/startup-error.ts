@@ -1,9 +1,9 @@
 /**
- * Why the server did not start, in words for the person who started it: the first line of the
- * message says what is wrong, further lines say what to do. No stack is shown.
+ * The reason why a command cannot start. The first line of the message says what is wrong, and further lines say what to
+ * do. The command line prints it without a stack.
  */
 export class StartupError extends Error {
-  /** 1: something at run time (a busy port, a full disk). 78: the configuration must change first. */
+  /** 1: a condition that may pass (a busy port, a full disk). 78: the configuration must be changed. */
   readonly exitCode: 1 | 78;
 
   constructor(message: string, exitCode: 1 | 78, options?: ErrorOptions) {
@@ -12,3 +12,7 @@ export class StartupError extends Error {
     this.exitCode = exitCode;
   }
 }
+
+/** Converts an error of opening a file. @param error `isTransient` is true when the condition may pass by itself. */
+export const toStartupError = (error: Error & { readonly isTransient: boolean }): StartupError =>
+  new StartupError(error.message, error.isTransient ? 1 : 78, { cause: error });

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 
-/** From package.json, which stands one directory above this file, both in src/ and in dist/. */
-export const version = (): string => {
+/** Reads the version from package.json, which is in the parent directory of both src/ and dist/. */
+export const readVersion = (): string => {
   const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
   return (JSON.parse(text) as { version: string }).version;
 };

@@ -7,7 +7,8 @@ import { createUserPseudonymizer } from '../../../src/log/user-pseudonyms.ts';
 
 const PERIOD = { lines: 3, periodMs: 1_000 };
 
-const logTo = (lines: string[], level = 'trace') => createLogger(level, { write: (line) => lines.push(line) }, PERIOD);
+const logTo = (lines: string[], level = 'trace') =>
+  createLogger({ level, sink: { write: (line) => lines.push(line) }, rateLimits: PERIOD });
 const read = (lines: readonly string[]) => lines.map((line) => JSON.parse(line) as Record<string, unknown>);
 
 test('a line is one line, and no order to a terminal, whatever is in it', () => {
