@@ -37,8 +37,8 @@ try {
   if (compiled.error) throw compiled.error;
   if (compiled.status === 0) {
     chmodSync(fresh, 0o755);
-    const cli = join(fresh, 'cli.js');
-    if (existsSync(cli)) chmodSync(cli, 0o755);
+    // `bin` of package.json. npx runs it from here without an installation, so it must be executable.
+    chmodSync(join(fresh, 'cli', 'cli.js'), 0o755);
     swap();
   } else {
     process.exitCode = compiled.status ?? 1;
