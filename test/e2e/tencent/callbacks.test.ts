@@ -5,13 +5,13 @@ import { EVENT_REASONS } from '../../../src/core/enums.ts';
 import type { CallbackBody } from '../../unit/tencent/callbacks.ts';
 import { APP_ID, KEY } from '../../unit/tencent/user-sigs.ts';
 import { eventually } from '../../support/crash/crash-stream.ts';
-import { ask, Socket } from '../../support/porchlight-client.ts';
+import { postForData, GraphqlSocket } from '../../support/porchlight-client.ts';
 import { startPorchlight } from '../../support/porchlight-process.ts';
-import { LOCAL_RECEIVERS, ReceiverProcess, type Heard } from '../../support/webhooks/receiver-process.ts';
+import { LOCAL_RECEIVERS, ReceiverProcess, type ReceivedRequest } from '../../support/webhooks/receiver-process.ts';
 import {
-  beat,
+  sendHeartbeat,
   endSessions,
-  eventsOf,
+  fetchEvents,
   logIn,
   logOut,
   SET_CUSTOM_STATUS,
@@ -20,7 +20,7 @@ import {
   type Platform,
   type Server,
 } from '../support/users.ts';
-import { createWebhook, deliveriesThatAre, updateWebhook } from '../webhooks/webhook-calls.ts';
+import { createWebhook, waitForDeliveries, updateWebhook } from '../webhooks/webhook-calls.ts';
 
 const TENCENT = {
   PORCHLIGHT_TENCENT: '1',
@@ -29,18 +29,18 @@ const TENCENT = {
   ...LOCAL_RECEIVERS,
 };
 
-const bodyOf = ({ body }: Heard) => JSON.parse(body) as CallbackBody;
-const parameterOf = ({ url }: Heard, name: string) => new URL(url, 'http://receiver').searchParams.get(name);
+const bodyOf = ({ body }: ReceivedRequest) => JSON.parse(body) as CallbackBody;
+const parameterOf = ({ url }: ReceivedRequest, name: string) => new URL(url, 'http://receiver').searchParams.get(name);
 
 /** In short: from where, what, and whom it kicked. */
-const saidOf = (heard: Heard): string => {
+const saidOf = (heard: ReceivedRequest): string => {
   const { Info, KickedDevice } = bodyOf(heard);
   const kicked = KickedDevice === undefined ? '' : ` kicks ${KickedDevice.map(({ Platform }) => Platform).join()}`;
   const text = Info.CustomStatus === undefined ? '' : ` '${Info.CustomStatus}'`;
   return `${parameterOf(heard, 'OptPlatform')} ${Info.Action} ${Info.Reason}${kicked}${text}`;
 };
 
-const signatureOf = (heard: Heard, token: string): string =>
+const signatureOf = (heard: ReceivedRequest, token: string): string =>
   createHash('sha256')
     .update(token + parameterOf(heard, 'RequestTime'))
     .digest('hex');
@@ -48,7 +48,7 @@ const signatureOf = (heard: Heard, token: string): string =>
 /** Resolves when her log has nothing but these reasons. */
 const happened = (server: Server, userId: string, reasons: readonly string[]) =>
   eventually(async () => {
-    const events = await eventsOf(server, userId);
+    const events = await fetchEvents(server, userId);
     expect(events.map(({ reason }) => reason)).toEqual(reasons);
     return events;
   }, 20_000);
@@ -70,7 +70,8 @@ test('whatever happens is told in their words, letter by letter', async () => {
   await using server = await startPorchlight({ env: TENCENT });
   await using receiver = await ReceiverProcess.start();
   await createWebhook(server, { url: receiver.url('/im'), format: 'TENCENT', reasons: EVENT_REASONS });
-  const setText = (device: Device, text: string | null) => ask(server, device.token, SET_CUSTOM_STATUS, { text });
+  const setText = (device: Device, text: string | null) =>
+    postForData(server, device.token, SET_CUSTOM_STATUS, { text });
 
   await logIn(server, 'alice', 'IPHONE', 'phone');
   await logIn(server, 'alice', 'IPHONE', 'phone');
@@ -78,10 +79,10 @@ test('whatever happens is told in their words, letter by letter', async () => {
   await setText(linux, 'at “lunch”');
   await setText(linux, null);
   const phone = await logIn(server, 'alice', 'IPHONE');
-  await (await Socket.open(server, phone.token)).close();
+  await (await GraphqlSocket.open(server, phone.token)).close();
   const story = ['LOGIN', 'LOGIN', 'REPLACED', 'LOGIN', 'KICKED', 'CUSTOM_STATUS', 'CUSTOM_STATUS', 'LOGIN', 'KICKED'];
   await happened(server, 'alice', [...story, 'DISCONNECT']);
-  const back = await Socket.open(server, phone.token);
+  const back = await GraphqlSocket.open(server, phone.token);
   await logOut(server, phone);
   await back.closed;
   const events = await happened(server, 'alice', [...story, 'DISCONNECT', 'RECONNECT', 'LOGOUT']);
@@ -89,14 +90,14 @@ test('whatever happens is told in their words, letter by letter', async () => {
   await hurry(server);
   await logIn(server, 'bob', 'ANDROID');
   await logIn(server, 'carol', 'WEB');
-  await beat(server, await logIn(server, 'dave', 'MINI_PROGRAM'), 'BACKGROUND');
+  await sendHeartbeat(server, await logIn(server, 'dave', 'MINI_PROGRAM'), 'BACKGROUND');
   await happened(server, 'bob', ['LOGIN', 'HEARTBEAT_TIMEOUT', 'PUSH_EXPIRED']);
   await happened(server, 'carol', ['LOGIN', 'HEARTBEAT_TIMEOUT']);
   await happened(server, 'dave', ['LOGIN', 'BACKGROUND_TIMEOUT']);
   await logIn(server, 'bob', 'WINDOWS');
   await endSessions(server, { userId: 'bob' });
 
-  const heard = await receiver.until('/im', ({ length }) => length >= 17);
+  const heard = await receiver.waitForRequests('/im', ({ length }) => length >= 17);
   const toldOf = (userId: string) => heard.filter((each) => bodyOf(each).Info.To_Account === userId).map(saidOf);
   expect(toldOf('alice')).toEqual([
     'IOS Login Register',
@@ -135,19 +136,19 @@ test('whatever happens is told in their words, letter by letter', async () => {
 test('what is sent again is signed anew, and a new token signs from then on alone', async () => {
   await using server = await startPorchlight({ env: { ...TENCENT, PORCHLIGHT_WEBHOOK_RETRY_FOR: '1s' } });
   await using receiver = await ReceiverProcess.start();
-  await receiver.behaves({ path: '/im', behaviour: { kind: 'answer', status: 503 } });
+  await receiver.setRules({ path: '/im', behaviour: { kind: 'answer', status: 503 } });
   const { webhook } = await createWebhook(server, { url: receiver.url('/im'), format: 'TENCENT', secret: 'old' });
   const device = await logIn(server, 'alice');
-  const [dead] = await deliveriesThatAre(server, webhook.id, [{ status: 'DEAD' }]);
-  await receiver.behaves();
+  const [dead] = await waitForDeliveries(server, webhook.id, [{ status: 'DEAD' }]);
+  await receiver.setRules();
   const [first] = receiver.requests('/im');
   // Its time is in seconds: what is sent in the same one has the same signature.
   await eventually(() =>
     expect(Math.floor(Date.now() / 1_000)).toBeGreaterThan(Number(parameterOf(first!, 'RequestTime'))),
   );
   const REDELIVER = 'mutation ($id: ID!) { redeliver(input: {deliveryId: $id}) { count } }';
-  expect(await ask(server, server.apiKey, REDELIVER, { id: dead?.id })).toEqual({ redeliver: { count: 1 } });
-  const sent = await receiver.until('/im', (all) => all.some(({ status }) => status === 200));
+  expect(await postForData(server, server.apiKey, REDELIVER, { id: dead?.id })).toEqual({ redeliver: { count: 1 } });
+  const sent = await receiver.waitForRequests('/im', (all) => all.some(({ status }) => status === 200));
   expect(new Set(sent.map(saidOf))).toEqual(new Set(['Android Login Register']));
   expect(new Set(sent.map((each) => bodyOf(each).EventTime)).size).toBe(1);
   for (const each of sent) {
@@ -159,7 +160,7 @@ test('what is sent again is signed anew, and a new token signs from then on alon
 
   await updateWebhook(server, { id: webhook.id, secret: 'new' });
   await logOut(server, device);
-  const after = await receiver.until('/im', ({ length }) => length > sent.length);
+  const after = await receiver.waitForRequests('/im', ({ length }) => length > sent.length);
   const last = after.slice(sent.length);
   expect(last.map((each) => parameterOf(each, 'Sign'))).toEqual(last.map((each) => signatureOf(each, 'new')));
 });
@@ -172,7 +173,7 @@ test('how platforms are spelled, and what a timeout on the web is, are settings'
   await hurry(server);
   const platforms: readonly Platform[] = ['IPHONE', 'WINDOWS', 'WEB'];
   for (const platform of platforms) await logIn(server, 'alice', platform);
-  const heard = await receiver.until('/im', ({ length }) => length >= 4);
+  const heard = await receiver.waitForRequests('/im', ({ length }) => length >= 4);
   expect(heard.map(saidOf)).toEqual([
     'iPhone Login Register',
     'PC Login Register kicks iPhone',

@@ -3,12 +3,12 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { ADMIN, APP_ID, KEY, userSig } from '../../unit/tencent/user-sigs.ts';
-import { gql } from '../../support/porchlight-client.ts';
+import { ADMIN, APP_ID, KEY, generateUserSig } from '../../unit/tencent/user-sigs.ts';
+import { postOperation } from '../../support/porchlight-client.ts';
 import { startPorchlight, type PorchlightProcess } from '../../support/porchlight-process.ts';
-import { sharedServer } from '../support/users.ts';
+import { startSharedServer } from '../support/users.ts';
 
-const shared = sharedServer();
+const shared = startSharedServer();
 const LOGIN = 'mutation { login(input: {platform: WINDOWS}) { session { id } } }';
 const ENV = {
   PORCHLIGHT_TENCENT: '1',
@@ -18,7 +18,7 @@ const ENV = {
 };
 
 const call = async ({ origin }: Pick<PorchlightProcess, 'origin'>, path: string, request: object): Promise<unknown> => {
-  const usersig = userSig(ADMIN);
+  const usersig = generateUserSig(ADMIN);
   const params = { sdkappid: String(APP_ID), identifier: ADMIN, usersig, random: '7', contenttype: 'json' };
   const url = `${origin}/v4/${path}?${new URLSearchParams(params)}`;
   const response = await fetch(url, { method: 'POST', body: JSON.stringify(request) });
@@ -27,7 +27,7 @@ const call = async ({ origin }: Pick<PorchlightProcess, 'origin'>, path: string,
 
 test('off, there is nothing of it', async () => {
   expect(await call(shared, 'openim/querystate', { To_Account: ['alice'] })).toMatchObject({ http: 404 });
-  expect(await gql(shared, userSig('alice'), LOGIN)).toMatchObject({
+  expect(await postOperation(shared, generateUserSig('alice'), LOGIN)).toMatchObject({
     errors: [{ extensions: { code: 'UNAUTHENTICATED' } }],
   });
 });
@@ -35,10 +35,10 @@ test('off, there is nothing of it', async () => {
 test('on, users log in with a UserSig and backends ask and kick; what was kicked stays so after a kill -9', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'porchlight-tencent-'));
   onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
-  const old = userSig('alice', { at: Date.now() - 5_000 });
+  const old = generateUserSig('alice', { at: Date.now() - 5_000 });
   {
     await using server = await startPorchlight({ env: ENV, directory });
-    expect(await gql(server, old, LOGIN)).not.toHaveProperty('errors');
+    expect(await postOperation(server, old, LOGIN)).not.toHaveProperty('errors');
     expect(await call(server, 'openim/query_online_status', { To_Account: ['alice'], IsNeedDetail: 1 })).toEqual({
       http: 200,
       ActionStatus: 'OK',
@@ -55,13 +55,15 @@ test('on, users log in with a UserSig and backends ask and kick; what was kicked
       ErrorList: [],
     });
     expect(await call(server, 'im_open_login_svc/kick', { UserID: 'alice' })).toMatchObject({ ErrorCode: 0 });
-    await server.kill9();
+    await server.sigkill();
   }
   await using server = await startPorchlight({ env: ENV, directory });
   expect(await call(server, 'openim/querystate', { To_Account: ['alice'] })).toMatchObject({
     QueryResult: [{ To_Account: 'alice', State: 'Offline', Status: 'Offline' }],
   });
-  expect(await gql(server, old, LOGIN)).toMatchObject({ errors: [{ message: 'The token has been revoked.' }] });
-  const renewed = userSig('alice', { at: Date.now() + 1_000 });
-  expect(await gql(server, renewed, LOGIN)).not.toHaveProperty('errors');
+  expect(await postOperation(server, old, LOGIN)).toMatchObject({
+    errors: [{ message: 'The token has been revoked.' }],
+  });
+  const renewed = generateUserSig('alice', { at: Date.now() + 1_000 });
+  expect(await postOperation(server, renewed, LOGIN)).not.toHaveProperty('errors');
 });

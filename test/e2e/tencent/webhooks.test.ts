@@ -1,11 +1,11 @@
 /** The callbacks of Tencent IM's, as a backend that was written for them is sent them. */
 import { createHash } from 'node:crypto';
 import { expect, test } from 'vitest';
-import { ADMIN, APP_ID, KEY, userSig } from '../../unit/tencent/user-sigs.ts';
-import { ask, Socket } from '../../support/porchlight-client.ts';
+import { ADMIN, APP_ID, KEY, generateUserSig } from '../../unit/tencent/user-sigs.ts';
+import { postForData, GraphqlSocket } from '../../support/porchlight-client.ts';
 import { startPorchlight } from '../../support/porchlight-process.ts';
 import { LOCAL_RECEIVERS, ReceiverProcess } from '../../support/webhooks/receiver-process.ts';
-import { deviceOf, LOGIN, type Device, type LoginSeen, type Platform, type Server } from '../support/users.ts';
+import { deviceOf, LOGIN, type Device, type LoginResult, type Platform, type Server } from '../support/users.ts';
 import { createWebhook } from '../webhooks/webhook-calls.ts';
 
 const TOKEN = 'xxxxyyyy';
@@ -17,10 +17,10 @@ const ENV = {
 };
 
 const logIn = async (server: Server, platform: Platform): Promise<Device> =>
-  deviceOf(await ask<LoginSeen>(server, userSig('alice'), LOGIN, { input: { platform } }));
+  deviceOf(await postForData<LoginResult>(server, generateUserSig('alice'), LOGIN, { input: { platform } }));
 
 const call = async ({ origin }: Server, path: string, request: object): Promise<unknown> => {
-  const usersig = userSig(ADMIN);
+  const usersig = generateUserSig(ADMIN);
   const params = { sdkappid: String(APP_ID), identifier: ADMIN, usersig, random: '7', contenttype: 'json' };
   const url = `${origin}/v4/${path}?${new URLSearchParams(params)}`;
   const response = await fetch(url, { method: 'POST', body: JSON.stringify(request) });
@@ -31,18 +31,18 @@ test('Login, with whom it kicked, Disconnect and Logout come in their order, sig
   await using server = await startPorchlight({ env: ENV });
   await using receiver = await ReceiverProcess.start();
   await createWebhook(server, { url: receiver.url('/im?x=1'), format: 'TENCENT', secret: TOKEN });
-  await receiver.behaves({ times: 1, behaviour: { kind: 'answer', status: 500 } });
+  await receiver.setRules({ times: 1, behaviour: { kind: 'answer', status: 500 } });
   const phone = await logIn(server, 'ANDROID');
   const mac = await logIn(server, 'MAC');
   expect(mac.kicked.map(({ id }) => id)).toEqual([phone.sessionId]);
-  const socket = await Socket.open(server, mac.token);
+  const socket = await GraphqlSocket.open(server, mac.token);
   await socket.close();
-  await receiver.until('/im', ({ length }) => length >= 4);
+  await receiver.waitForRequests('/im', ({ length }) => length >= 4);
   expect(await call(server, 'openim/query_online_status', { To_Account: ['alice'] })).toMatchObject({
     QueryResult: [{ To_Account: 'alice', State: 'PushOnline' }],
   });
   expect(await call(server, 'im_open_login_svc/kick', { UserID: 'alice' })).toMatchObject({ ErrorCode: 0 });
-  const requests = await receiver.until('/im', ({ length }) => length >= 5);
+  const requests = await receiver.waitForRequests('/im', ({ length }) => length >= 5);
   const change = (info: object, also: object = {}): object => ({
     CallbackCommand: 'State.StateChange',
     EventTime: expect.any(Number) as unknown,

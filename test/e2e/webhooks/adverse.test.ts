@@ -6,12 +6,12 @@ import { readLog } from '../../support/crash/crash-log.ts';
 import { newPlace } from '../../support/crash/crash-restart.ts';
 import { eventually } from '../../support/crash/crash-stream.ts';
 import { DiskFaults } from '../../support/faults/disk-faults.ts';
-import { ask } from '../../support/porchlight-client.ts';
+import { postForData } from '../../support/porchlight-client.ts';
 import { startPorchlight } from '../../support/porchlight-process.ts';
 import { LOCAL_RECEIVERS, ReceiverProcess } from '../../support/webhooks/receiver-process.ts';
-import { expectTold, hasTold } from '../../support/webhooks/webhook-log.ts';
+import { expectDeliveredLog, hasReceivedEvents } from '../../support/webhooks/webhook-log.ts';
 import { logIn, LOGIN } from '../support/users.ts';
-import { deliveriesThatAre, webhookTo } from './webhook-calls.ts';
+import { waitForDeliveries, createReceivedWebhook } from './webhook-calls.ts';
 import { isMissing } from '../../support/optional-tools.ts';
 
 const LACKS_FAKETIME = isMissing('faketime', 'webhooks under a wall clock that is set');
@@ -20,21 +20,21 @@ test('what is taken while the disk is full is noted when there is room again, an
   using disk = new DiskFaults();
   await using server = await startPorchlight({ env: { ...LOCAL_RECEIVERS, ...disk.env } });
   await using receiver = await ReceiverProcess.start();
-  const { id } = await webhookTo(server, receiver, '/');
-  await receiver.behaves({
+  const { id } = await createReceivedWebhook(server, receiver, '/');
+  await receiver.setRules({
     times: 1,
     behaviour: { kind: 'drip', status: 200, beforeHeadMs: 500, bytes: 1, betweenBytesMs: 1 },
   });
   await logIn(server, 'alice');
-  await receiver.until('/', ({ length }) => length === 1);
+  await receiver.waitForRequests('/', ({ length }) => length === 1);
   disk.fill();
   await expect.poll(() => server.output(), { timeout: 20_000 }).toContain('The disk takes nothing');
   disk.mend();
-  await deliveriesThatAre(server, id, [{ status: 'DELIVERED', attempts: 1 }]);
+  await waitForDeliveries(server, id, [{ status: 'DELIVERED', attempts: 1 }]);
   await eventually(() => logIn(server, 'alice', 'WEB'), 20_000);
-  const requests = await receiver.until('/', hasTold(3));
+  const requests = await receiver.waitForRequests('/', hasReceivedEvents(3));
   // It dripped, and was answered all the same.
-  expectTold(
+  expectDeliveredLog(
     requests.map((request) => ({ ...request, behaviour: 'answer' })),
     await readLog(server),
   );
@@ -48,21 +48,21 @@ test.skipIf(LACKS_FAKETIME).for([
   await using place = newPlace(LOCAL_RECEIVERS);
   await using receiver = await ReceiverProcess.start();
   const before = await place.start();
-  const failing = await webhookTo(before, receiver, '/failing');
-  const hanging = await webhookTo(before, receiver, '/hanging');
-  await receiver.behaves(
+  const failing = await createReceivedWebhook(before, receiver, '/failing');
+  const hanging = await createReceivedWebhook(before, receiver, '/hanging');
+  await receiver.setRules(
     { path: '/failing', behaviour: { kind: 'answer', status: 500 } },
     { path: '/hanging', behaviour: { kind: 'hang' } },
   );
   await logIn(before, 'alice');
   // One is kept as it stands, the other will be read from the log again.
-  await deliveriesThatAre(before, failing.id, [{ status: 'RETRYING' }]);
-  await receiver.until('/hanging', hasTold(1));
+  await waitForDeliveries(before, failing.id, [{ status: 'RETRYING' }]);
+  await receiver.waitForRequests('/hanging', hasReceivedEvents(1));
   expect(await before.stop()).toEqual({ code: 0, signal: null });
-  await receiver.behaves();
+  await receiver.setRules();
   const after = await place.start(daysLater(days));
-  for (const { id } of [failing, hanging]) await deliveriesThatAre(after, id, [{ status: 'DELIVERED' }]);
-  for (const path of ['/failing', '/hanging']) expectTold(receiver.requests(path), await readLog(after));
+  for (const { id } of [failing, hanging]) await waitForDeliveries(after, id, [{ status: 'DELIVERED' }]);
+  for (const path of ['/failing', '/hanging']) expectDeliveredLog(receiver.requests(path), await readLog(after));
 });
 
 test.skipIf(LACKS_FAKETIME)(
@@ -73,11 +73,11 @@ test.skipIf(LACKS_FAKETIME)(
     const clock = jumpingClock(join(place.directory, 'clock'));
     clock.jumpTo(-1);
     const server = await place.start(clock.env);
-    await webhookTo(server, receiver, '/');
+    await createReceivedWebhook(server, receiver, '/');
     clock.jumpTo(0);
     // The server's own time goes on as it was.
-    await ask(server, await tokenIn(-1, 'alice'), LOGIN, { input: { platform: 'WEB' } });
-    const [request] = await receiver.until('/', hasTold(1));
+    await postForData(server, await tokenIn(-1, 'alice'), LOGIN, { input: { platform: 'WEB' } });
+    const [request] = await receiver.waitForRequests('/', hasReceivedEvents(1));
     expect(request?.signedBy).toEqual(['now']);
   },
 );

@@ -6,9 +6,9 @@ import { newPlace } from '../../support/crash/crash-restart.ts';
 import { pause } from '../../support/crash/crash-stream.ts';
 import { Witness } from '../../support/crash/crash-witness.ts';
 import { LOCAL_RECEIVERS, ReceiverProcess } from '../../support/webhooks/receiver-process.ts';
-import { eventsIn, expectTold, hasTold, type Kill } from '../../support/webhooks/webhook-log.ts';
+import { eventsIn, expectDeliveredLog, hasReceivedEvents, type Kill } from '../../support/webhooks/webhook-log.ts';
 import { logIn, logOut } from '../support/users.ts';
-import { webhookTo } from './webhook-calls.ts';
+import { createReceivedWebhook } from './webhook-calls.ts';
 
 const ROUNDS = 3;
 /** A failure is repeated, as far as such a thing can be, with CRASH_SEED. */
@@ -22,11 +22,11 @@ test(`kill -9 of both, under load, in mid-delivery (seed ${seed})`, { timeout: 1
   await using well = await ReceiverProcess.start();
   await using mortal = await ReceiverProcess.start();
   let server = await place.start();
-  await webhookTo(server, well, '/all');
-  await webhookTo(server, well, '/slow');
-  await webhookTo(server, mortal, '/');
+  await createReceivedWebhook(server, well, '/all');
+  await createReceivedWebhook(server, well, '/slow');
+  await createReceivedWebhook(server, mortal, '/');
   // So slow that each kill meets some that were kept, and not answered.
-  await well.behaves({
+  await well.setRules({
     path: '/slow',
     behaviour: { kind: 'drip', status: 200, beforeHeadMs: 30, bytes: 1, betweenBytesMs: 1 },
   });
@@ -36,16 +36,16 @@ test(`kill -9 of both, under load, in mid-delivery (seed ${seed})`, { timeout: 1
     const playing = playAll({ server, witness, random, over: () => over }, userIds);
     await witness.reaches(witness.answers + 60 + Math.floor(random() * 200));
     const mortalDies = Date.now();
-    await mortal.kill9();
+    await mortal.kill();
     kills.push({ from: mortalDies, to: Date.now() });
     await witness.reaches(witness.answers + 60 + Math.floor(random() * 200));
     // Not for long: whoever is dead for long is tried again as long after it is back.
-    await mortal.revive();
+    await mortal.restart();
     await witness.reaches(witness.answers + 60 + Math.floor(random() * 200));
     await pause(random() * 50);
     over = true;
     const serverDies = Date.now();
-    await server.kill9();
+    await server.sigkill();
     await playing;
     expect(witness.faults).toEqual([]);
     // What it had sent may be read until then.
@@ -55,11 +55,11 @@ test(`kill -9 of both, under load, in mid-delivery (seed ${seed})`, { timeout: 1
   const log = await readLog(server);
   checkLog(log);
   expect(log.length).toBeGreaterThan(200);
-  expectTold(await well.until('/all', hasTold(log.length), 60_000), log, kills);
-  expectTold(await mortal.until('/', hasTold(log.length), 60_000), log, kills);
-  const slow = await well.until('/slow', hasTold(log.length), 60_000);
+  expectDeliveredLog(await well.waitForRequests('/all', hasReceivedEvents(log.length), 60_000), log, kills);
+  expectDeliveredLog(await mortal.waitForRequests('/', hasReceivedEvents(log.length), 60_000), log, kills);
+  const slow = await well.waitForRequests('/slow', hasReceivedEvents(log.length), 60_000);
   // What drips is kept and answered with 200, as everything there is.
-  expectTold(
+  expectDeliveredLog(
     slow.map((request) => ({ ...request, behaviour: 'answer' })),
     log,
     kills,
@@ -73,17 +73,17 @@ test('SIGTERM waits for no receiver that hangs, and what it was told is told aga
   await using place = newPlace({ ...LOCAL_RECEIVERS, PORCHLIGHT_WEBHOOK_TIMEOUT: '60s' });
   await using receiver = await ReceiverProcess.start();
   const before = await place.start();
-  await webhookTo(before, receiver, '/');
-  await receiver.behaves({ behaviour: { kind: 'hang' } });
+  await createReceivedWebhook(before, receiver, '/');
+  await receiver.setRules({ behaviour: { kind: 'hang' } });
   const device = await logIn(before, 'alice');
-  await receiver.until('/', ({ length }) => length === 1);
+  await receiver.waitForRequests('/', ({ length }) => length === 1);
   await logOut(before, device);
   // It has less time than the request would.
   expect(await before.stop()).toEqual({ code: 0, signal: null });
-  await receiver.behaves();
+  await receiver.setRules();
   const after = await place.start();
-  const requests = await receiver.until('/', hasTold(2));
-  expectTold(requests, await readLog(after));
+  const requests = await receiver.waitForRequests('/', hasReceivedEvents(2));
+  expectDeliveredLog(requests, await readLog(after));
   const [hung, again] = requests;
   expect([hung?.behaviour, again?.behaviour]).toEqual(['hang', 'answer']);
 });
@@ -92,16 +92,16 @@ test('a delivery that fails is the same one after a crash', async () => {
   await using place = newPlace(LOCAL_RECEIVERS);
   await using receiver = await ReceiverProcess.start();
   const before = await place.start();
-  await webhookTo(before, receiver, '/');
-  await receiver.behaves({ behaviour: { kind: 'answer', status: 500 } });
+  await createReceivedWebhook(before, receiver, '/');
+  await receiver.setRules({ behaviour: { kind: 'answer', status: 500 } });
   await logIn(before, 'alice');
-  await receiver.until('/', ({ length }) => length >= 2);
+  await receiver.waitForRequests('/', ({ length }) => length >= 2);
   await logIn(before, 'alice', 'WEB');
-  await before.kill9();
-  await receiver.behaves();
+  await before.sigkill();
+  await receiver.setRules();
   const after = await place.start();
-  const requests = await receiver.until('/', hasTold(3));
-  expectTold(requests, await readLog(after));
+  const requests = await receiver.waitForRequests('/', hasReceivedEvents(3));
+  expectDeliveredLog(requests, await readLog(after));
   const first = requests.filter(
     (request) => eventsIn(request)[0]?.cursor === eventsIn(requests[0] ?? request)[0]?.cursor,
   );

@@ -2,22 +2,28 @@
 import { expect, test } from 'vitest';
 import { readLog } from '../../support/crash/crash-log.ts';
 import { eventually } from '../../support/crash/crash-stream.ts';
-import { ask } from '../../support/porchlight-client.ts';
+import { postForData } from '../../support/porchlight-client.ts';
 import { startPorchlight } from '../../support/porchlight-process.ts';
 import {
   type Behaviour,
-  type Heard,
+  type ReceivedRequest,
   LOCAL_RECEIVERS,
   ReceiverProcess,
 } from '../../support/webhooks/receiver-process.ts';
-import { eventsIn, expectTold, hasTold } from '../../support/webhooks/webhook-log.ts';
+import { eventsIn, expectDeliveredLog, hasReceivedEvents } from '../../support/webhooks/webhook-log.ts';
 import { logIn, logOut } from '../support/users.ts';
-import { deliveriesOf, deliveriesThatAre, updateWebhook, webhookSeen, webhookTo } from './webhook-calls.ts';
+import {
+  fetchDeliveries,
+  waitForDeliveries,
+  updateWebhook,
+  fetchWebhook,
+  createReceivedWebhook,
+} from './webhook-calls.ts';
 
 const REDELIVER = 'mutation ($input: RedeliverInput!) { redeliver(input: $input) { count } }';
 
 /** Which delivery each request was, by its webhook-id. */
-const idsOf = (requests: readonly Heard[]): readonly unknown[] => requests.map(({ headers }) => headers['webhook-id']);
+const idsOf = (requests: readonly ReceivedRequest[]): readonly unknown[] => requests.map(({ headers }) => headers['webhook-id']);
 
 const FAILURES: readonly { readonly name: string; readonly behaviour: Behaviour; readonly status: number | null }[] = [
   { name: '500', behaviour: { kind: 'answer', status: 500 }, status: 500 },
@@ -45,37 +51,37 @@ test('each is tried again, as the same delivery, and what comes meanwhile waits 
   await using server = await startPorchlight({ env: { ...LOCAL_RECEIVERS, PORCHLIGHT_WEBHOOK_TIMEOUT: '1s' } });
   await using receiver = await ReceiverProcess.start();
   const paths = FAILURES.map((_, index) => `/${index}`);
-  await receiver.behaves(...FAILURES.map(({ behaviour }, index) => ({ path: paths[index] ?? '', behaviour })));
-  const webhooks = await Promise.all(paths.map((path) => webhookTo(server, receiver, path)));
+  await receiver.setRules(...FAILURES.map(({ behaviour }, index) => ({ path: paths[index] ?? '', behaviour })));
+  const webhooks = await Promise.all(paths.map((path) => createReceivedWebhook(server, receiver, path)));
   const device = await logIn(server, 'alice');
   for (const [index, { name, status }] of FAILURES.entries()) {
-    const [waiting] = await deliveriesThatAre(server, webhooks[index]?.id ?? '', [{ status: 'RETRYING' }]);
+    const [waiting] = await waitForDeliveries(server, webhooks[index]?.id ?? '', [{ status: 'RETRYING' }]);
     expect(waiting, name).toMatchObject({ lastStatus: status, lastError: expect.any(String) as unknown });
     expect(waiting?.attempts, name).toBeGreaterThanOrEqual(1);
     expect(waiting?.events.map(({ userId, reason }) => [userId, reason])).toEqual([['alice', 'LOGIN']]);
     expect(Date.parse(waiting?.giveUpAt ?? ''), name).toBeGreaterThan(Date.now() + 2 * 86_400_000);
   }
   await logOut(server, device);
-  for (const path of paths) await receiver.until(path, ({ length }) => length >= TIMES);
-  await receiver.behaves();
+  for (const path of paths) await receiver.waitForRequests(path, ({ length }) => length >= TIMES);
+  await receiver.setRules();
 
   const log = await readLog(server);
   expect(log.map(({ reason }) => reason)).toEqual(['LOGIN', 'LOGOUT']);
   for (const [index, { name }] of FAILURES.entries()) {
     const { id, url } = webhooks[index] ?? { id: '', url: '' };
-    const requests = await receiver.until(paths[index] ?? '', hasTold(2));
-    expectTold(requests, log);
+    const requests = await receiver.waitForRequests(paths[index] ?? '', hasReceivedEvents(2));
+    expectDeliveredLog(requests, log);
     const first = requests.slice(0, -1);
     expect(first.length, name).toBeGreaterThanOrEqual(TIMES + 1);
     expect(new Set(idsOf(first)).size, `${name}: one delivery`).toBe(1);
     expect(new Set(first.map(({ body }) => body)).size, `${name}: the same words`).toBe(1);
     for (const { signedBy } of requests) expect(signedBy, name).toEqual(['now']);
     const done = { status: 'DELIVERED', lastStatus: 200, lastError: null, nextAttemptAt: null, events: [] } as const;
-    const deliveries = await deliveriesThatAre(server, id, [
+    const deliveries = await waitForDeliveries(server, id, [
       { ...done, attempts: 1 },
       { ...done, attempts: first.length },
     ]);
-    expect(deliveries.map((one) => one.id)).toEqual(idsOf([requests.at(-1), requests[0]] as Heard[]));
+    expect(deliveries.map((one) => one.id)).toEqual(idsOf([requests.at(-1), requests[0]] as ReceivedRequest[]));
     expect(url).toBe(receiver.url(paths[index] ?? ''));
   }
   expect(receiver.requests('/elsewhere')).toEqual([]);
@@ -85,30 +91,30 @@ test('each is tried again, as the same delivery, and what comes meanwhile waits 
 test('slowly but in time is soon enough, and of a 200 that never ends the rest is not read', async () => {
   await using server = await startPorchlight({ env: { ...LOCAL_RECEIVERS, PORCHLIGHT_WEBHOOK_TIMEOUT: '10s' } });
   await using receiver = await ReceiverProcess.start();
-  await receiver.behaves(
+  await receiver.setRules(
     { path: '/slow', behaviour: { kind: 'drip', status: 202, beforeHeadMs: 100, bytes: 5, betweenBytesMs: 20 } },
     { path: '/endless', behaviour: { kind: 'endless', status: 200 } },
   );
-  const slow = await webhookTo(server, receiver, '/slow');
-  const endless = await webhookTo(server, receiver, '/endless');
+  const slow = await createReceivedWebhook(server, receiver, '/slow');
+  const endless = await createReceivedWebhook(server, receiver, '/endless');
   await logIn(server, 'alice');
-  await deliveriesThatAre(server, slow.id, [{ status: 'DELIVERED', attempts: 1, lastStatus: 202 }]);
-  await deliveriesThatAre(server, endless.id, [{ status: 'DELIVERED', attempts: 1, lastStatus: 200 }]);
+  await waitForDeliveries(server, slow.id, [{ status: 'DELIVERED', attempts: 1, lastStatus: 202 }]);
+  await waitForDeliveries(server, endless.id, [{ status: 'DELIVERED', attempts: 1, lastStatus: 200 }]);
   expect([...receiver.requests('/slow'), ...receiver.requests('/endless')].length).toBe(2);
 });
 
 test('a receiver that is not there, and comes', async () => {
   await using server = await startPorchlight({ env: LOCAL_RECEIVERS });
   await using receiver = await ReceiverProcess.start();
-  const { id } = await webhookTo(server, receiver, '/');
-  await receiver.kill9();
+  const { id } = await createReceivedWebhook(server, receiver, '/');
+  await receiver.kill();
   await logIn(server, 'alice');
-  const [waiting] = await deliveriesThatAre(server, id, [{ status: 'RETRYING', lastStatus: null }]);
+  const [waiting] = await waitForDeliveries(server, id, [{ status: 'RETRYING', lastStatus: null }]);
   expect(waiting?.lastError).toMatch(/refused/i);
   await logIn(server, 'alice', 'WINDOWS');
-  await receiver.revive();
-  const requests = await receiver.until('/', hasTold(3));
-  expectTold(requests, await readLog(server));
+  await receiver.restart();
+  const requests = await receiver.waitForRequests('/', hasReceivedEvents(3));
+  expectDeliveredLog(requests, await readLog(server));
 });
 
 test('Retry-After is waited for', async () => {
@@ -120,18 +126,18 @@ test('Retry-After is waited for', async () => {
     status: 503,
     headers: { 'retry-after': retryAfter },
   });
-  await receiver.behaves(
+  await receiver.setRules(
     { path: '/seconds', times: 1, behaviour: busy(String(WAIT_S)) },
     { path: '/date', times: 1, behaviour: busy(new Date(Date.now() + 86_400_000).toUTCString()) },
   );
-  const seconds = await webhookTo(server, receiver, '/seconds');
-  const date = await webhookTo(server, receiver, '/date');
+  const seconds = await createReceivedWebhook(server, receiver, '/seconds');
+  const date = await createReceivedWebhook(server, receiver, '/date');
   await logIn(server, 'alice');
-  for (const { id } of [seconds, date]) await deliveriesThatAre(server, id, [{ status: 'RETRYING', lastStatus: 503 }]);
-  const [first, second] = await receiver.until('/seconds', ({ length }) => length === 2);
+  for (const { id } of [seconds, date]) await waitForDeliveries(server, id, [{ status: 'RETRYING', lastStatus: 503 }]);
+  const [first, second] = await receiver.waitForRequests('/seconds', ({ length }) => length === 2);
   // Never early; how late it may be is said by nobody.
   expect((second?.at ?? 0) - (first?.at ?? 0)).toBeGreaterThanOrEqual(WAIT_S * 1_000);
-  const [tomorrow] = await deliveriesOf(server, date.id);
+  const [tomorrow] = await fetchDeliveries(server, date.id);
   expect(Date.parse(tomorrow?.nextAttemptAt ?? '')).toBeGreaterThan(Date.now() + 86_000_000);
   expect(receiver.requests('/date').length).toBe(1);
 });
@@ -141,17 +147,17 @@ test('what is given up is DEAD with its events, holds up nothing, and can be red
     env: { ...LOCAL_RECEIVERS, PORCHLIGHT_WEBHOOK_RETRY_FOR: '2s' },
   });
   await using receiver = await ReceiverProcess.start();
-  await receiver.behaves({ behaviour: { kind: 'answer', status: 500 } });
-  const { id } = await webhookTo(server, receiver, '/');
+  await receiver.setRules({ behaviour: { kind: 'answer', status: 500 } });
+  const { id } = await createReceivedWebhook(server, receiver, '/');
   const device = await logIn(server, 'alice');
-  await deliveriesThatAre(server, id, [{ status: 'RETRYING' }]);
-  const [dead] = await deliveriesThatAre(server, id, [{ status: 'DEAD', lastStatus: 500, nextAttemptAt: null }]);
+  await waitForDeliveries(server, id, [{ status: 'RETRYING' }]);
+  const [dead] = await waitForDeliveries(server, id, [{ status: 'DEAD', lastStatus: 500, nextAttemptAt: null }]);
   expect(dead?.events.map(({ reason }) => reason)).toEqual(['LOGIN']);
   expect(dead?.attempts).toBe(receiver.requests('/').length);
   expect(dead?.attempts).toBeGreaterThan(1);
-  await receiver.behaves();
+  await receiver.setRules();
   await logOut(server, device);
-  await receiver.until('/', (all) => all.at(-1)?.status === 200);
+  await receiver.waitForRequests('/', (all) => all.at(-1)?.status === 200);
   const told = (): readonly string[] =>
     receiver
       .requests('/')
@@ -159,16 +165,16 @@ test('what is given up is DEAD with its events, holds up nothing, and can be red
       .flatMap((request) => eventsIn(request).map(({ reason }) => reason));
   expect(told()).toEqual(['LOGOUT']);
 
-  expect(await ask(server, server.apiKey, REDELIVER, { input: { webhookId: id } })).toEqual({
+  expect(await postForData(server, server.apiKey, REDELIVER, { input: { webhookId: id } })).toEqual({
     redeliver: { count: 1 },
   });
-  await receiver.until('/', () => told().length === 2);
+  await receiver.waitForRequests('/', () => told().length === 2);
   expect(told()).toEqual(['LOGOUT', 'LOGIN']);
   const requests = receiver.requests('/');
   expect(idsOf(requests.slice(-1))).toEqual([dead?.id]);
   expect(idsOf(requests.slice(0, 1))).toEqual([dead?.id]);
-  await deliveriesThatAre(server, id, [{ status: 'DELIVERED' }, { status: 'DELIVERED' }]);
-  expect(await ask(server, server.apiKey, REDELIVER, { input: { deliveryId: dead?.id } })).toEqual({
+  await waitForDeliveries(server, id, [{ status: 'DELIVERED' }, { status: 'DELIVERED' }]);
+  expect(await postForData(server, server.apiKey, REDELIVER, { input: { deliveryId: dead?.id } })).toEqual({
     redeliver: { count: 0 },
   });
 });
@@ -176,24 +182,24 @@ test('what is given up is DEAD with its events, holds up nothing, and can be red
 test('410 ends it at once; enabled again it goes on without a gap', async () => {
   await using server = await startPorchlight({ env: LOCAL_RECEIVERS });
   await using receiver = await ReceiverProcess.start();
-  await webhookTo(server, receiver, '/other');
-  const { id } = await webhookTo(server, receiver, '/');
+  await createReceivedWebhook(server, receiver, '/other');
+  const { id } = await createReceivedWebhook(server, receiver, '/');
   const device = await logIn(server, 'alice');
-  await receiver.until('/', ({ length }) => length === 1);
-  await receiver.behaves({ path: '/', behaviour: { kind: 'answer', status: 410 } });
+  await receiver.waitForRequests('/', ({ length }) => length === 1);
+  await receiver.setRules({ path: '/', behaviour: { kind: 'answer', status: 410 } });
   await logOut(server, device);
-  await deliveriesThatAre(server, id, [{ status: 'RETRYING', lastStatus: 410 }, { status: 'DELIVERED' }]);
+  await waitForDeliveries(server, id, [{ status: 'RETRYING', lastStatus: 410 }, { status: 'DELIVERED' }]);
   // Noted right after what became of the delivery.
-  await eventually(async () => expect(await webhookSeen(server, id)).toMatchObject({ state: 'GONE' }), 20_000);
+  await eventually(async () => expect(await fetchWebhook(server, id)).toMatchObject({ state: 'GONE' }), 20_000);
   for (const userId of ['alice', 'bob', 'carol', 'dave', 'erin']) await logIn(server, userId, 'WEB');
-  await receiver.until('/other', hasTold(7));
+  await receiver.waitForRequests('/other', hasReceivedEvents(7));
   // Everybody else has been told, so it would have been, too.
   expect(receiver.requests('/').length, 'it is told nothing more').toBe(2);
-  await receiver.behaves();
+  await receiver.setRules();
   expect((await updateWebhook(server, { id, enabled: true })).webhook.state).toBe('ACTIVE');
-  const requests = await receiver.until('/', hasTold(7));
-  expectTold(requests, await readLog(server));
-  await deliveriesThatAre(
+  const requests = await receiver.waitForRequests('/', hasReceivedEvents(7));
+  expectDeliveredLog(requests, await readLog(server));
+  await waitForDeliveries(
     server,
     id,
     requests.slice(1).map(() => ({ status: 'DELIVERED' as const })),
@@ -203,47 +209,47 @@ test('410 ends it at once; enabled again it goes on without a gap', async () => 
 test('paused it is told nothing; enabled again it goes on without a gap, after a restart too', async () => {
   await using server = await startPorchlight({ env: LOCAL_RECEIVERS });
   await using receiver = await ReceiverProcess.start();
-  await webhookTo(server, receiver, '/other');
-  const { id } = await webhookTo(server, receiver, '/');
+  await createReceivedWebhook(server, receiver, '/other');
+  const { id } = await createReceivedWebhook(server, receiver, '/');
   await logIn(server, 'alice');
-  await receiver.until('/', ({ length }) => length === 1);
+  await receiver.waitForRequests('/', ({ length }) => length === 1);
   expect((await updateWebhook(server, { id, enabled: false })).webhook.state).toBe('PAUSED');
   await logIn(server, 'alice', 'WEB');
-  await receiver.until('/other', hasTold(3));
+  await receiver.waitForRequests('/other', hasReceivedEvents(3));
   expect(await server.stop()).toEqual({ code: 0, signal: null });
 
   await using after = await startPorchlight({ env: LOCAL_RECEIVERS, directory: server.directory });
   await logIn(after, 'bob', 'WEB');
-  await receiver.until('/other', hasTold(4));
+  await receiver.waitForRequests('/other', hasReceivedEvents(4));
   expect(receiver.requests('/').length).toBe(1);
-  expect(await webhookSeen(after, id)).toMatchObject({ state: 'PAUSED' });
+  expect(await fetchWebhook(after, id)).toMatchObject({ state: 'PAUSED' });
   await updateWebhook(after, { id, enabled: true });
-  expectTold(await receiver.until('/', hasTold(4)), await readLog(after));
+  expectDeliveredLog(await receiver.waitForRequests('/', hasReceivedEvents(4)), await readLog(after));
 });
 
 test('a new URL holds for what was waiting for the old one, and of a webhook that is deleted nothing is left', async () => {
   await using server = await startPorchlight({ env: LOCAL_RECEIVERS });
   await using receiver = await ReceiverProcess.start();
   // So that nobody would try again before tomorrow.
-  await receiver.behaves({
+  await receiver.setRules({
     path: '/old',
     behaviour: { kind: 'answer', status: 503, headers: { 'retry-after': '86400' } },
   });
-  const moved = await webhookTo(server, receiver, '/old');
-  const deleted = await webhookTo(server, receiver, '/old');
+  const moved = await createReceivedWebhook(server, receiver, '/old');
+  const deleted = await createReceivedWebhook(server, receiver, '/old');
   await logIn(server, 'alice');
-  for (const { id } of [moved, deleted]) await deliveriesThatAre(server, id, [{ status: 'RETRYING' }]);
+  for (const { id } of [moved, deleted]) await waitForDeliveries(server, id, [{ status: 'RETRYING' }]);
   const DELETE = 'mutation ($id: ID!) { deleteWebhook(input: {id: $id}) { webhook { id url } } }';
-  expect(await ask(server, server.apiKey, DELETE, { id: deleted.id })).toEqual({
+  expect(await postForData(server, server.apiKey, DELETE, { id: deleted.id })).toEqual({
     deleteWebhook: { webhook: { id: deleted.id, url: receiver.url('/old') } },
   });
-  expect(await webhookSeen(server, deleted.id)).toBeNull();
-  await receiver.trusts('/new', { now: moved.secret });
+  expect(await fetchWebhook(server, deleted.id)).toBeNull();
+  await receiver.setSecrets('/new', { now: moved.secret });
   await updateWebhook(server, { id: moved.id, url: receiver.url('/new') });
-  const requests = await receiver.until('/new', hasTold(1));
-  expect(idsOf(requests)).toEqual([(await deliveriesThatAre(server, moved.id, [{ status: 'DELIVERED' }]))[0]?.id]);
+  const requests = await receiver.waitForRequests('/new', hasReceivedEvents(1));
+  expect(idsOf(requests)).toEqual([(await waitForDeliveries(server, moved.id, [{ status: 'DELIVERED' }]))[0]?.id]);
   expect(requests[0]?.signedBy).toEqual(['now']);
   await logIn(server, 'bob');
-  await receiver.until('/new', hasTold(2));
+  await receiver.waitForRequests('/new', hasReceivedEvents(2));
   expect(receiver.requests('/old').length, 'once for each of the two').toBe(2);
 });

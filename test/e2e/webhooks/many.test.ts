@@ -1,12 +1,12 @@
 /** Many events to three receivers, of which one is dead all the while: the others are told everything, in order. */
 import { expect, test, vi } from 'vitest';
 import { readLog } from '../../support/crash/crash-log.ts';
-import { Socket } from '../../support/porchlight-client.ts';
+import { GraphqlSocket } from '../../support/porchlight-client.ts';
 import { startPorchlight } from '../../support/porchlight-process.ts';
 import { LOCAL_RECEIVERS, ReceiverProcess } from '../../support/webhooks/receiver-process.ts';
-import { expectTold, hasTold } from '../../support/webhooks/webhook-log.ts';
+import { expectDeliveredLog, hasReceivedEvents } from '../../support/webhooks/webhook-log.ts';
 import { logIn } from '../support/users.ts';
-import { deliveriesOf, updateWebhook, webhookTo } from './webhook-calls.ts';
+import { fetchDeliveries, updateWebhook, createReceivedWebhook } from './webhook-calls.ts';
 
 /** The long form is PORCHLIGHT_WEBHOOK_EVENTS=50000. */
 const EVENTS = Number(process.env.PORCHLIGHT_WEBHOOK_EVENTS ?? 3_000);
@@ -31,43 +31,45 @@ test.for([
     await using first = await ReceiverProcess.start();
     await using second = await ReceiverProcess.start();
     await using dead = await ReceiverProcess.start();
-    const { id } = await webhookTo(server, dead, '/');
-    await webhookTo(server, first, '/');
-    await webhookTo(server, second, '/');
-    if (behaviour === null) await dead.kill9();
-    else await dead.behaves({ behaviour });
+    const { id } = await createReceivedWebhook(server, dead, '/');
+    await createReceivedWebhook(server, first, '/');
+    await createReceivedWebhook(server, second, '/');
+    if (behaviour === null) await dead.kill();
+    else await dead.setRules({ behaviour });
 
     const devices = await Promise.all(Array.from({ length: USERS }, (_, index) => logIn(server, `user-${index}`)));
-    const writers = await Promise.all(devices.map(({ token }) => Socket.open(server, token)));
+    const writers = await Promise.all(devices.map(({ token }) => GraphqlSocket.open(server, token)));
     let left = EVENTS - USERS;
     const began = performance.now();
     await Promise.all(
       writers.map(async (writer) => {
-        while (left-- > 0) await writer.ask(SET, { text: `text ${left}` });
+        while (left-- > 0) await writer.executeForData(SET, { text: `text ${left}` });
       }),
     );
     const written = performance.now();
-    const told = await Promise.all([first, second].map((receiver) => receiver.until('/', hasTold(EVENTS), IN_TIME_MS)));
+    const told = await Promise.all(
+      [first, second].map((receiver) => receiver.waitForRequests('/', hasReceivedEvents(EVENTS), IN_TIME_MS)),
+    );
     const done = performance.now();
     const log = await readLog(server);
     expect(log.length).toBe(EVENTS);
     for (const requests of told) {
-      expectTold(requests, log);
+      expectDeliveredLog(requests, log);
       expect(new Set(requests.flatMap(({ signedBy }) => signedBy))).toEqual(new Set(['now']));
     }
     // The dead one has not been told, and holds what it was not told.
     expect(dead.requests().filter(({ status }) => status === 200)).toEqual([]);
-    await vi.waitFor(async () => expect(await deliveriesOf(server, id, 'RETRYING')).not.toEqual([]), IN_TIME_MS);
+    await vi.waitFor(async () => expect(await fetchDeliveries(server, id, 'RETRYING')).not.toEqual([]), IN_TIME_MS);
     console.log(
       `${EVENTS} events written in ${(written - began).toFixed(0)} ms, told ${(done - written).toFixed(0)} ms later, ` +
         `in ${told.map(({ length }) => length).join(' and ')} requests`,
     );
-    if (behaviour === null) await dead.revive();
-    else await dead.behaves();
+    if (behaviour === null) await dead.restart();
+    else await dead.setRules();
     // At another place it is told at once, and need not be waited for until it is tried again.
     await updateWebhook(server, { id, url: dead.url('/back') });
-    await dead.until('/back', hasTold(EVENTS), IN_TIME_MS);
-    expectTold(dead.requests(), log);
+    await dead.waitForRequests('/back', hasReceivedEvents(EVENTS), IN_TIME_MS);
+    expectDeliveredLog(dead.requests(), log);
     for (const writer of writers) await writer.close();
   },
 );

@@ -2,10 +2,10 @@
 import { expect, test } from 'vitest';
 import { eventually } from '../../support/crash/crash-stream.ts';
 import { startPorchlight } from '../../support/porchlight-process.ts';
-import { readMetrics, type Figures } from '../../support/prometheus.ts';
+import { readMetrics, type MetricValues } from '../../support/prometheus.ts';
 import { LOCAL_RECEIVERS, ReceiverProcess } from '../../support/webhooks/receiver-process.ts';
 import { logIn } from '../support/users.ts';
-import { createWebhook, webhookSeen } from './webhook-calls.ts';
+import { createWebhook, fetchWebhook } from './webhook-calls.ts';
 
 /** The last of which is taken. */
 const REQUESTS = 4;
@@ -13,16 +13,16 @@ const REQUESTS = 4;
 test('a receiver that fails, is well again, and is gone, in the figures and in the log, without its URL', async () => {
   await using server = await startPorchlight({ env: LOCAL_RECEIVERS });
   await using receiver = await ReceiverProcess.start();
-  const figures = async (): Promise<Figures> => {
+  const figures = async (): Promise<MetricValues> => {
     const response = await fetch(`${server.origin}/metrics`, { headers: { authorization: `Bearer ${server.apiKey}` } });
     return readMetrics(await response.text());
   };
   const url = receiver.url('/told?token=nobodys-business');
   const { webhook, secret } = await createWebhook(server, { url });
 
-  await receiver.behaves({ times: REQUESTS - 1, behaviour: { kind: 'answer', status: 503 } });
+  await receiver.setRules({ times: REQUESTS - 1, behaviour: { kind: 'answer', status: 503 } });
   await logIn(server, 'alice');
-  await receiver.until('/told', ({ length }) => length === REQUESTS, 30_000);
+  await receiver.waitForRequests('/told', ({ length }) => length === REQUESTS, 30_000);
   await eventually(async () => {
     const seen = await figures();
     expect(seen.get('porchlight_webhook_attempts_total{outcome="REFUSED"}')).toBe(REQUESTS - 1);
@@ -31,9 +31,9 @@ test('a receiver that fails, is well again, and is gone, in the figures and in t
     expect(seen.get('porchlight_webhook_waiting_seconds')).toBe(0);
   });
 
-  await receiver.behaves({ behaviour: { kind: 'answer', status: 410 } });
+  await receiver.setRules({ behaviour: { kind: 'answer', status: 410 } });
   await logIn(server, 'bob');
-  await eventually(async () => expect(await webhookSeen(server, webhook.id)).toMatchObject({ state: 'GONE' }));
+  await eventually(async () => expect(await fetchWebhook(server, webhook.id)).toMatchObject({ state: 'GONE' }));
   await eventually(async () => expect((await figures()).get('porchlight_webhooks{state="GONE"}')).toBe(1));
   expect((await figures()).get('porchlight_webhooks_gone_total')).toBe(1);
 

@@ -1,23 +1,23 @@
 /** Where webhooks may not be sent, however the address is written, and whatever its name turns out to be. */
 import { describe, expect, test } from 'vitest';
 import { FakedNames } from '../../support/faults/faked-names.ts';
-import { ask, codeOf, gql } from '../../support/porchlight-client.ts';
+import { postForData, codeOf, postOperation } from '../../support/porchlight-client.ts';
 import { startPorchlight } from '../../support/porchlight-process.ts';
 import { LOCAL_RECEIVERS, ReceiverProcess } from '../../support/webhooks/receiver-process.ts';
-import { eventsIn, hasTold } from '../../support/webhooks/webhook-log.ts';
-import { logIn, logOut, sharedServer } from '../support/users.ts';
+import { eventsIn, hasReceivedEvents } from '../../support/webhooks/webhook-log.ts';
+import { logIn, logOut, startSharedServer } from '../support/users.ts';
 import {
   CREATE_WEBHOOK,
   createWebhook,
-  deliveriesThatAre,
+  waitForDeliveries,
   updateWebhook,
-  webhookSeen,
-  webhookTo,
+  fetchWebhook,
+  createReceivedWebhook,
 } from './webhook-calls.ts';
 
 describe('without a setting', () => {
-  const server = sharedServer();
-  const create = (url: string) => gql(server, server.apiKey, CREATE_WEBHOOK, { input: { url } });
+  const server = startSharedServer();
+  const create = (url: string) => postOperation(server, server.apiKey, CREATE_WEBHOOK, { input: { url } });
 
   test.for([
     'http://hooks.example/',
@@ -71,14 +71,14 @@ describe('without a setting', () => {
   });
 
   test('nothing of it is kept, and a webhook that is changed to such a URL stays as it was', async () => {
-    const webhooks = () => ask<{ webhooks: unknown[] }>(server, server.apiKey, '{ webhooks { id url } }');
+    const webhooks = () => postForData<{ webhooks: unknown[] }>(server, server.apiKey, '{ webhooks { id url } }');
     expect(await webhooks()).toEqual({ webhooks: [] });
     const { webhook } = await createWebhook(server, { url: 'https://hooks.example/porchlight?x=1' });
     await expect(updateWebhook(server, { id: webhook.id, url: 'https://127.0.0.1/' })).rejects.toThrow(
       'BAD_USER_INPUT',
     );
     expect(await webhooks()).toEqual({ webhooks: [{ id: webhook.id, url: 'https://hooks.example/porchlight?x=1' }] });
-    expect(await webhookSeen(server, webhook.id)).toEqual(webhook);
+    expect(await fetchWebhook(server, webhook.id)).toEqual(webhook);
   });
 });
 
@@ -101,7 +101,7 @@ test('a name that turns out to be an address of ours is refused when it is to be
   for (const name of ['hooks.example', 'both.example']) {
     const { webhook } = await createWebhook(server, { url: `http://${name}:${port}/` });
     await logIn(server, name);
-    const [waiting] = await deliveriesThatAre(server, webhook.id, [{ status: 'RETRYING', lastStatus: null }]);
+    const [waiting] = await waitForDeliveries(server, webhook.id, [{ status: 'RETRYING', lastStatus: null }]);
     expect(waiting?.lastError).toMatch(/not public/);
     await updateWebhook(server, { id: webhook.id, enabled: false });
   }
@@ -115,31 +115,31 @@ test('a name is looked at anew with every connection', async () => {
   await using server = await startPorchlight({
     env: { ...names.env, ...LOCAL_RECEIVERS, PORCHLIGHT_WEBHOOK_ALLOW_PRIVATE: '127.0.0.1/32' },
   });
-  await allowed.behaves({ behaviour: { kind: 'answer', status: 200, headers: { connection: 'close' } } });
+  await allowed.setRules({ behaviour: { kind: 'answer', status: 200, headers: { connection: 'close' } } });
   const { webhook } = await createWebhook(server, { url: `http://hooks.example:${allowed.port}/` });
   const device = await logIn(server, 'alice');
-  await allowed.until('/', hasTold(1));
+  await allowed.waitForRequests('/', hasReceivedEvents(1));
   expect(allowed.requests('/')[0]?.headers.host).toBe(`hooks.example:${allowed.port}`);
   names.are({ 'hooks.example': ['127.0.0.2'] });
   await logOut(server, device);
-  const [waiting] = await deliveriesThatAre(server, webhook.id, [
+  const [waiting] = await waitForDeliveries(server, webhook.id, [
     { status: 'RETRYING', lastStatus: null },
     { status: 'DELIVERED' },
   ]);
   expect(waiting?.lastError).toMatch(/not public/);
   expect(inner.requests()).toEqual([]);
   names.are({ 'hooks.example': ['127.0.0.1'] });
-  const requests = await allowed.until('/', hasTold(2));
+  const requests = await allowed.waitForRequests('/', hasReceivedEvents(2));
   expect(requests.flatMap((request) => eventsIn(request).map(({ reason }) => reason))).toEqual(['LOGIN', 'LOGOUT']);
 });
 
 test('what is allowed is allowed: plain http to this machine', async () => {
   await using server = await startPorchlight({ env: LOCAL_RECEIVERS });
   await using receiver = await ReceiverProcess.start();
-  await webhookTo(server, receiver, '/');
-  expect(codeOf(await gql(server, server.apiKey, CREATE_WEBHOOK, { input: { url: 'https://10.1.2.3/' } }))).toBe(
-    'BAD_USER_INPUT',
-  );
+  await createReceivedWebhook(server, receiver, '/');
+  expect(
+    codeOf(await postOperation(server, server.apiKey, CREATE_WEBHOOK, { input: { url: 'https://10.1.2.3/' } })),
+  ).toBe('BAD_USER_INPUT');
   await logIn(server, 'alice');
-  await receiver.until('/', hasTold(1));
+  await receiver.waitForRequests('/', hasReceivedEvents(1));
 });

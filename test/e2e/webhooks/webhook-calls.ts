@@ -1,11 +1,11 @@
 /** Webhooks and their deliveries, as a backend makes them and asks about them. */
 import { expect } from 'vitest';
 import { eventually } from '../../support/crash/crash-stream.ts';
-import { ask } from '../../support/porchlight-client.ts';
+import { postForData } from '../../support/porchlight-client.ts';
 import type { ReceiverProcess } from '../../support/webhooks/receiver-process.ts';
-import { EVENT, type EventSeen, type Server } from '../support/users.ts';
+import { EVENT, type EventResult, type Server } from '../support/users.ts';
 
-export interface WebhookSeen {
+export interface WebhookResult {
   readonly id: string;
   readonly url: string;
   readonly format: 'STANDARD' | 'TENCENT';
@@ -19,8 +19,8 @@ export interface WebhookSeen {
 
 const WEBHOOK = 'id url format reasons userStatusOnly state previousSecretValidUntil createdAt changedAt';
 
-interface Made {
-  readonly webhook: WebhookSeen;
+interface WebhookPayload {
+  readonly webhook: WebhookResult;
   readonly secret: string | null;
 }
 
@@ -29,38 +29,39 @@ type Input = Readonly<Record<string, unknown>>;
 export const CREATE_WEBHOOK = `mutation ($input: CreateWebhookInput!) {
   createWebhook(input: $input) { secret webhook { ${WEBHOOK} } } }`;
 
-export const createWebhook = async (server: Server, input: Input): Promise<Made> =>
-  (await ask<{ createWebhook: Made }>(server, server.apiKey, CREATE_WEBHOOK, { input })).createWebhook;
+export const createWebhook = async (server: Server, input: Input): Promise<WebhookPayload> =>
+  (await postForData<{ createWebhook: WebhookPayload }>(server, server.apiKey, CREATE_WEBHOOK, { input }))
+    .createWebhook;
 
 const UPDATE = `mutation ($input: UpdateWebhookInput!) { updateWebhook(input: $input) { secret webhook { ${WEBHOOK} } } }`;
 
-export const updateWebhook = async (server: Server, input: Input): Promise<Made> =>
-  (await ask<{ updateWebhook: Made }>(server, server.apiKey, UPDATE, { input })).updateWebhook;
+export const updateWebhook = async (server: Server, input: Input): Promise<WebhookPayload> =>
+  (await postForData<{ updateWebhook: WebhookPayload }>(server, server.apiKey, UPDATE, { input })).updateWebhook;
 
 /** A webhook to a path of the receiver, which knows its secret from then on by the name `now`. */
-export const webhookTo = async (
+export const createReceivedWebhook = async (
   server: Server,
   receiver: ReceiverProcess,
   path: string,
   input: Input = {},
-): Promise<WebhookSeen & { readonly secret: string }> => {
+): Promise<WebhookResult & { readonly secret: string }> => {
   const { webhook, secret } = await createWebhook(server, { url: receiver.url(path), ...input });
-  await receiver.trusts(path, { now: secret ?? '' });
+  await receiver.setSecrets(path, { now: secret ?? '' });
   return { ...webhook, secret: secret ?? '' };
 };
 
-export const webhookSeen = async (server: Server, id: string): Promise<WebhookSeen | null> => {
+export const fetchWebhook = async (server: Server, id: string): Promise<WebhookResult | null> => {
   const query = `query ($id: ID!) { webhook(id: $id) { ${WEBHOOK} } }`;
-  return (await ask<{ webhook: WebhookSeen | null }>(server, server.apiKey, query, { id })).webhook;
+  return (await postForData<{ webhook: WebhookResult | null }>(server, server.apiKey, query, { id })).webhook;
 };
 
-export interface DeliverySeen {
+export interface DeliveryResult {
   readonly id: string;
   readonly webhookId: string;
   readonly status: 'RETRYING' | 'DELIVERED' | 'DEAD';
   readonly isTest: boolean;
   readonly eventCount: number;
-  readonly events: readonly EventSeen[];
+  readonly events: readonly EventResult[];
   readonly createdAt: string;
   readonly attempts: number;
   readonly lastAttemptAt: string | null;
@@ -74,14 +75,14 @@ const DELIVERY = `id webhookId status isTest eventCount events { ${EVENT} } crea
   lastError nextAttemptAt giveUpAt`;
 
 /** The latest first; as many as a page has. */
-export const deliveriesOf = async (
+export const fetchDeliveries = async (
   server: Server,
   webhookId: string,
-  status: DeliverySeen['status'] | null = null,
-): Promise<readonly DeliverySeen[]> => {
+  status: DeliveryResult['status'] | null = null,
+): Promise<readonly DeliveryResult[]> => {
   const query = `query ($webhookId: ID, $status: DeliveryStatus) {
     webhookDeliveries(webhookId: $webhookId, status: $status, first: 500) { nodes { ${DELIVERY} } } }`;
-  const asked = await ask<{ webhookDeliveries: { nodes: DeliverySeen[] } }>(server, server.apiKey, query, {
+  const asked = await postForData<{ webhookDeliveries: { nodes: DeliveryResult[] } }>(server, server.apiKey, query, {
     webhookId,
     status,
   });
@@ -89,13 +90,13 @@ export const deliveriesOf = async (
 };
 
 /** Resolves with all the deliveries of a webhook, the latest first, as soon as they are as they should be. */
-export const deliveriesThatAre = (
+export const waitForDeliveries = (
   server: Server,
   webhookId: string,
-  expected: readonly Partial<DeliverySeen>[],
-): Promise<readonly DeliverySeen[]> =>
+  expected: readonly Partial<DeliveryResult>[],
+): Promise<readonly DeliveryResult[]> =>
   eventually(async () => {
-    const deliveries = await deliveriesOf(server, webhookId);
+    const deliveries = await fetchDeliveries(server, webhookId);
     expect(deliveries).toMatchObject(expected);
     return deliveries;
   }, 20_000);

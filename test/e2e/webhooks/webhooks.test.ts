@@ -1,38 +1,38 @@
 /** Backends that hold no socket are told the same events, signed so that they know by whom. */
 import { expect, test } from 'vitest';
-import { ask, dataOf, Socket } from '../../support/porchlight-client.ts';
-import { type Heard, LOCAL_RECEIVERS, ReceiverProcess } from '../../support/webhooks/receiver-process.ts';
+import { postForData, dataOf, GraphqlSocket } from '../../support/porchlight-client.ts';
+import { type ReceivedRequest, LOCAL_RECEIVERS, ReceiverProcess } from '../../support/webhooks/receiver-process.ts';
 import { eventsIn, payloadOf } from '../../support/webhooks/webhook-log.ts';
-import { EVENT, type EventSeen, logIn, logOut, newUser, sharedServer } from '../support/users.ts';
-import { deliveriesThatAre, updateWebhook, webhookSeen, webhookTo } from './webhook-calls.ts';
+import { EVENT, type EventResult, logIn, logOut, newUserId, startSharedServer } from '../support/users.ts';
+import { waitForDeliveries, updateWebhook, fetchWebhook, createReceivedWebhook } from './webhook-calls.ts';
 
-const server = sharedServer({ env: { ...LOCAL_RECEIVERS, PORCHLIGHT_WEBHOOK_TIMEOUT: '5s' } });
+const server = startSharedServer({ env: { ...LOCAL_RECEIVERS, PORCHLIGHT_WEBHOOK_TIMEOUT: '5s' } });
 
 const SET = 'mutation ($text: String) { setCustomStatus(input: {text: $text}) { userStatus { version } } }';
 
 test('what happens is told, signed, in the very words of presenceEvents', async () => {
   await using receiver = await ReceiverProcess.start();
-  const { secret, ...webhook } = await webhookTo(server, receiver, '/all');
+  const { secret, ...webhook } = await createReceivedWebhook(server, receiver, '/all');
   expect(webhook).toMatchObject({ format: 'STANDARD', reasons: null, userStatusOnly: false, state: 'ACTIVE' });
   expect(secret).toMatch(/^whsec_/);
-  const follower = await Socket.open(server, server.apiKey);
-  const feed = follower.subscribe<{ presenceEvents: EventSeen[] }>(
+  const follower = await GraphqlSocket.open(server, server.apiKey);
+  const feed = follower.subscribe<{ presenceEvents: EventResult[] }>(
     `subscription ($after: Cursor) { presenceEvents(after: $after) { ${EVENT} } }`,
-    { after: (await ask<{ latestCursor: string }>(server, server.apiKey, '{ latestCursor }')).latestCursor },
+    { after: (await postForData<{ latestCursor: string }>(server, server.apiKey, '{ latestCursor }')).latestCursor },
   );
-  const userId = newUser();
+  const userId = newUserId();
   await logIn(server, userId, 'IPHONE', 'phone');
   const other = await logIn(server, userId, 'ANDROID');
-  await ask(server, other.token, SET, { text: 'at “lunch” 🍜' });
+  await postForData(server, other.token, SET, { text: 'at “lunch” 🍜' });
   await logOut(server, other);
 
-  const heard: EventSeen[] = [];
+  const heard: EventResult[] = [];
   while (heard.length < 5) {
     heard.push(...dataOf(await feed.next()).presenceEvents.filter((event) => event.userId === userId));
   }
-  const ofUser = (requests: readonly Heard[]): readonly EventSeen[] =>
-    requests.flatMap((request) => eventsIn<EventSeen>(request)).filter((event) => event.userId === userId);
-  const requests = await receiver.until('/all', (all) => ofUser(all).length >= 5);
+  const ofUser = (requests: readonly ReceivedRequest[]): readonly EventResult[] =>
+    requests.flatMap((request) => eventsIn<EventResult>(request)).filter((event) => event.userId === userId);
+  const requests = await receiver.waitForRequests('/all', (all) => ofUser(all).length >= 5);
   expect(ofUser(requests)).toEqual(heard);
   expect(heard.map(({ reason }) => reason)).toEqual(['LOGIN', 'LOGIN', 'KICKED', 'CUSTOM_STATUS', 'LOGOUT']);
   for (const request of requests) {
@@ -41,7 +41,7 @@ test('what happens is told, signed, in the very words of presenceEvents', async 
     const { type, timestamp } = payloadOf(request);
     expect({ type, timestamp }).toEqual({
       type: 'presence.events',
-      timestamp: eventsIn<EventSeen>(request).at(-1)?.occurredAt,
+      timestamp: eventsIn<EventResult>(request).at(-1)?.occurredAt,
     });
   }
   expect(new Set(requests.map(({ headers }) => headers['webhook-id'])).size).toBe(requests.length);
@@ -50,10 +50,10 @@ test('what happens is told, signed, in the very words of presenceEvents', async 
 
 test('only what is wanted is told, and what was not wanted then is not told later', async () => {
   await using receiver = await ReceiverProcess.start();
-  await webhookTo(server, receiver, '/reasons', { reasons: ['LOGOUT', 'KICKED'] });
-  await webhookTo(server, receiver, '/status', { userStatusOnly: true });
-  const both = await webhookTo(server, receiver, '/both', { reasons: ['LOGIN'], userStatusOnly: true });
-  const userId = newUser();
+  await createReceivedWebhook(server, receiver, '/reasons', { reasons: ['LOGOUT', 'KICKED'] });
+  await createReceivedWebhook(server, receiver, '/status', { userStatusOnly: true });
+  const both = await createReceivedWebhook(server, receiver, '/both', { reasons: ['LOGIN'], userStatusOnly: true });
+  const userId = newUserId();
   await logIn(server, userId, 'IPHONE');
   const device = await logIn(server, userId, 'ANDROID');
   await logOut(server, device);
@@ -71,41 +71,41 @@ test('only what is wanted is told, and what was not wanted then is not told late
     '/both': ['LOGIN ONLINE', 'LOGIN ONLINE'],
   };
   for (const [path, expected] of Object.entries(all)) {
-    await receiver.until(path, () => told(path).length >= expected.length);
+    await receiver.waitForRequests(path, () => told(path).length >= expected.length);
   }
   const { webhook } = await updateWebhook(server, { id: both.id, reasons: null });
   expect(webhook).toMatchObject({ reasons: null, userStatusOnly: true });
   await logOut(server, last);
   for (const [path, expected] of Object.entries(all)) {
-    await receiver.until(path, () => told(path).length > expected.length);
+    await receiver.waitForRequests(path, () => told(path).length > expected.length);
     expect(told(path), path).toEqual([...expected, 'LOGOUT OFFLINE']);
   }
 });
 
 test('a test is sent at once, and can be seen', async () => {
   await using receiver = await ReceiverProcess.start();
-  const { id } = await webhookTo(server, receiver, '/test', { reasons: ['PUSH_EXPIRED'] });
+  const { id } = await createReceivedWebhook(server, receiver, '/test', { reasons: ['PUSH_EXPIRED'] });
   const TEST = `mutation ($id: ID!) { testWebhook(input: {id: $id}) {
     delivery { id status isTest eventCount attempts lastStatus lastError } } }`;
-  const { testWebhook } = await ask<{ testWebhook: { delivery: object } }>(server, server.apiKey, TEST, { id });
+  const { testWebhook } = await postForData<{ testWebhook: { delivery: object } }>(server, server.apiKey, TEST, { id });
   const [request] = receiver.requests('/test');
   expect(request?.signedBy).toEqual(['now']);
   expect(request && payloadOf(request)).toMatchObject({ type: 'webhook.test', data: {} });
   const expected = { id: request?.headers['webhook-id'], status: 'DELIVERED', isTest: true, eventCount: 0 };
   expect(testWebhook.delivery).toMatchObject({ ...expected, attempts: 1, lastStatus: 200, lastError: null });
-  await receiver.behaves({ behaviour: { kind: 'answer', status: 500 } });
-  const failed = await ask<{ testWebhook: { delivery: object } }>(server, server.apiKey, TEST, { id });
+  await receiver.setRules({ behaviour: { kind: 'answer', status: 500 } });
+  const failed = await postForData<{ testWebhook: { delivery: object } }>(server, server.apiKey, TEST, { id });
   expect(failed.testWebhook.delivery).toMatchObject({ status: 'DEAD', isTest: true, attempts: 1, lastStatus: 500 });
   expect(receiver.requests('/test').length, 'it is tried once').toBe(2);
 });
 
 test('a user whose events are not taken holds up no other', async () => {
   await using receiver = await ReceiverProcess.start();
-  const { id } = await webhookTo(server, receiver, '/', { reasons: ['LOGIN'] });
-  const [first, ...others] = Array.from({ length: 25 }, () => newUser('crowd'));
-  await receiver.behaves({ userId: first ?? '', behaviour: { kind: 'answer', status: 500 } });
+  const { id } = await createReceivedWebhook(server, receiver, '/', { reasons: ['LOGIN'] });
+  const [first, ...others] = Array.from({ length: 25 }, () => newUserId('crowd'));
+  await receiver.setRules({ userId: first ?? '', behaviour: { kind: 'answer', status: 500 } });
   await logIn(server, first ?? '');
-  await deliveriesThatAre(server, id, [{ status: 'RETRYING', lastStatus: 500, eventCount: 1 }]);
+  await waitForDeliveries(server, id, [{ status: 'RETRYING', lastStatus: 500, eventCount: 1 }]);
   for (const userId of others) await logIn(server, userId);
   const taken = (): readonly string[] =>
     receiver
@@ -113,41 +113,43 @@ test('a user whose events are not taken holds up no other', async () => {
       .filter(({ status }) => status === 200)
       .flatMap((request) => eventsIn(request).map(({ userId }) => userId));
   // Those who share its way wait; of eight ways it is one.
-  await receiver.until('/', () => taken().length >= others.length / 2);
+  await receiver.waitForRequests('/', () => taken().length >= others.length / 2);
   expect(taken()).not.toContain(first);
-  await receiver.behaves();
-  await receiver.until('/', () => new Set(taken()).size === 25);
+  await receiver.setRules();
+  await receiver.waitForRequests('/', () => new Set(taken()).size === 25);
   expect(new Set(taken())).toEqual(new Set([first, ...others]));
 });
 
 test('a secret is rotated while events flow: who knows either one believes all of them', async () => {
   await using receiver = await ReceiverProcess.start();
-  const { id, secret } = await webhookTo(server, receiver, '/', { reasons: ['CUSTOM_STATUS'] });
-  await receiver.trusts('/', { old: secret });
-  const device = await logIn(server, newUser());
-  const writer = await Socket.open(server, device.token);
+  const { id, secret } = await createReceivedWebhook(server, receiver, '/', { reasons: ['CUSTOM_STATUS'] });
+  await receiver.setSecrets('/', { old: secret });
+  const device = await logIn(server, newUserId());
+  const writer = await GraphqlSocket.open(server, device.token);
   let texts = 0;
   let flowing = true;
   const flow = (async () => {
-    while (flowing) await writer.ask(SET, { text: `text ${texts++}` });
+    while (flowing) await writer.executeForData(SET, { text: `text ${texts++}` });
   })();
-  await receiver.until('/', (requests) => requests.length >= 2);
+  await receiver.waitForRequests('/', (requests) => requests.length >= 2);
   const rotated = await updateWebhook(server, { id, rotateSecret: true });
   expect(rotated.secret).toMatch(/^whsec_/);
   expect(rotated.secret).not.toBe(secret);
   expect(Date.parse(rotated.webhook.previousSecretValidUntil ?? '')).toBeGreaterThan(Date.now());
-  await receiver.trusts('/', { old: secret, new: rotated.secret ?? '' });
+  await receiver.setSecrets('/', { old: secret, new: rotated.secret ?? '' });
   const before = receiver.requests('/').length;
-  await receiver.until('/', (requests) => requests.slice(before).some(({ signedBy }) => signedBy.includes('new')));
+  await receiver.waitForRequests('/', (requests) =>
+    requests.slice(before).some(({ signedBy }) => signedBy.includes('new')),
+  );
   const both = receiver.requests('/').length;
-  await receiver.until('/', ({ length }) => length >= both + 2);
+  await receiver.waitForRequests('/', ({ length }) => length >= both + 2);
   // And once more, to one of the backend's own, with an end to those before within a millisecond.
   const last = `whsec_${Buffer.alloc(24, 9).toString('base64')}`;
-  await receiver.trusts('/', { old: secret, new: rotated.secret ?? '', last });
+  await receiver.setSecrets('/', { old: secret, new: rotated.secret ?? '', last });
   expect((await updateWebhook(server, { id, secret: last, previousSecretValidMs: 1 })).secret).toBe(last);
-  await receiver.until('/', (requests) => requests.at(-1)?.signedBy.includes('last') === true);
+  await receiver.waitForRequests('/', (requests) => requests.at(-1)?.signedBy.includes('last') === true);
   const end = receiver.requests('/').length;
-  await receiver.until('/', ({ length }) => length >= end + 2);
+  await receiver.waitForRequests('/', ({ length }) => length >= end + 2);
   flowing = false;
   await flow;
 
@@ -158,6 +160,6 @@ test('a secret is rotated while events flow: who knows either one believes all o
   expect(requests.filter(({ signedBy }) => signedBy.length === 0).length, 'signed by one that was not known yet').toBe(
     0,
   );
-  expect(await webhookSeen(server, id)).toMatchObject({ state: 'ACTIVE', previousSecretValidUntil: null });
+  expect(await fetchWebhook(server, id)).toMatchObject({ state: 'ACTIVE', previousSecretValidUntil: null });
   await writer.close();
 });

@@ -6,8 +6,9 @@ import { createMetrics, type MetricsSources } from '../../../src/server/metrics/
 import { LabelledCounter, ServerCounters } from '../../../src/server/metrics/counters.ts';
 import { Histogram } from '../../../src/app/shared/histogram.ts';
 import type { AttemptReport } from '../../../src/app/ports/webhook-store.ts';
-import { moved, readMetrics, type Figures } from '../../support/prometheus.ts';
-import { CUT, TAKEN } from '../../unit/app/webhooks/webhook-parts.ts';
+import { changedMetrics, readMetrics, type MetricValues } from '../../support/prometheus.ts';
+import { ACCEPTED_REPORT } from '../../unit/app/webhooks/webhook-parts.ts';
+import { ABORTED_REPORT } from '../../unit/webhooks/support/fake-sender.ts';
 import { API_KEY, ServerHarness, LOGIN, METRICS_TOKEN } from './support/server-harness.ts';
 import { TestSocket } from './support/wire.ts';
 
@@ -22,7 +23,7 @@ const changesBy = async (
 ): Promise<Record<string, number>> => {
   const before = await harness.metrics();
   await action();
-  return moved(before, await harness.metrics(), prefix);
+  return changedMetrics(before, await harness.metrics(), prefix);
 };
 
 /** Expects an action to change the webhook metrics as given, except the age of waiting events. */
@@ -31,13 +32,13 @@ const expectWebhookChanges = async (
   action: () => unknown,
   expected: Record<string, number>,
 ): Promise<void> => {
-  const figures = async (): Promise<Figures> => {
+  const figures = async (): Promise<MetricValues> => {
     const all = [...(await harness.metrics())];
     return new Map(all.filter(([name]) => !name.startsWith('porchlight_webhook_waiting')));
   };
   const before = await figures();
   await action();
-  const changes = async () => moved(before, await figures(), 'porchlight_webhook');
+  const changes = async () => changedMetrics(before, await figures(), 'porchlight_webhook');
   await expect.poll(changes, { timeout: 10_000 }).toEqual(expected);
 };
 
@@ -123,7 +124,7 @@ test('the names, types and help texts of all metrics are fixed, because dashboar
     'porchlight_sessions gauge: Live sessions, by platform and status.',
     'porchlight_session_events_total counter: Events of sessions, by reason and platform; LOGIN counts the logins.',
     'porchlight_status_changes_total counter: Changes of users’ statuses and texts, which watchers are told.',
-    'porchlight_signs_of_life_total counter: Heartbeats, and other signs of life that reached the store (several at once over a socket are one).',
+    'porchlight_activity_total counter: Heartbeats, and other signs of life that reached the store (several at once over a socket are one).',
     'porchlight_timer_lateness_seconds histogram: How long after a deadline its user was woken: timeouts, expiries, ends of a grace.',
     'porchlight_due_users gauge: Users whose deadline has come and who were not yet woken.',
     'porchlight_waiting_changes gauge: Changes that are decided and not yet on the disk.',
@@ -135,15 +136,15 @@ test('the names, types and help texts of all metrics are fixed, because dashboar
     'porchlight_fanout_delay_seconds histogram: From the commit of a change until it is written to a watcher; of several in one list, the oldest.',
     'porchlight_sockets gauge: Open sockets, by who speaks on them.',
     'porchlight_sockets_limit gauge: How many sockets may be open.',
-    'porchlight_sockets_behind gauge: Sockets whose clients have news waiting and have yet to read what was sent before.',
+    'porchlight_sockets_backlogged gauge: Sockets whose clients have news waiting and have yet to read what was sent before.',
     'porchlight_sockets_closed_total counter: Sockets closed, by the code that the server gave; `client`: she went by herself, 1006: cut off without a word.',
-    'porchlight_upgrades_refused_total counter: Upgrades to a socket that were refused, by HTTP status.',
+    'porchlight_upgrades_rejected_total counter: Upgrades to a socket that were refused, by HTTP status.',
     'porchlight_operations_total counter: Operations answered (a subscription: begun), by door and kind; `invalid`: too wrong to have a kind.',
     'porchlight_errors_total counter: Errors that operations were answered with, by door and extensions.code.',
     'porchlight_operation_seconds histogram: Time from a query or mutation being read until its answer is written, by door.',
-    'porchlight_faults_total counter: Errors of the server’s own, each of which is logged.',
+    'porchlight_internal_errors_total counter: Errors of the server’s own, each of which is logged.',
     'porchlight_http_responses_total counter: HTTP responses, by class of status.',
-    'porchlight_refusals_total counter: What was refused at the door because of a limit, by which.',
+    'porchlight_rejections_total counter: What was refused at the door because of a limit, by which.',
     'porchlight_jwks_failures_total counter: Times that the keys of users’ tokens could not be fetched when one was to be checked.',
     'porchlight_webhooks gauge: Webhooks, by state.',
     'porchlight_webhook_attempts_total counter: Attempts to deliver, by what came of them: TAKEN, REFUSED (an answer other than 2xx), UNANSWERED.',
@@ -168,8 +169,8 @@ describe('metrics change', () => {
       'porchlight_sessions{platform="IPHONE",status="ONLINE"}': 1,
       'porchlight_session_events_total{reason="LOGIN",platform="IPHONE"}': 1,
       porchlight_status_changes_total: 1,
-      'porchlight_operations_total{door="http",kind="mutation"}': 1,
-      'porchlight_operation_seconds_count{door="http"}': 1,
+      'porchlight_operations_total{transport="http",kind="mutation"}': 1,
+      'porchlight_operation_seconds_count{transport="http"}': 1,
     });
     expect(Object.keys(changes).filter((name) => name.includes('errors'))).toEqual([]);
   });
@@ -179,17 +180,17 @@ describe('metrics change', () => {
     const { token } = await harness.login('alice');
     const beat = 'mutation { heartbeat { session { id } } }';
     expect(await changesBy(harness, () => harness.post(beat, token), 'porchlight_signs')).toEqual({
-      'porchlight_signs_of_life_total{kind="heartbeat"}': 1,
+      'porchlight_activity_total{kind="heartbeat"}': 1,
     });
     expect(await changesBy(harness, () => harness.post('{ me { id } }', token), 'porchlight_signs')).toEqual({
-      'porchlight_signs_of_life_total{kind="other"}': 1,
+      'porchlight_activity_total{kind="other"}': 1,
     });
     const socket = await TestSocket.as(harness.socketUrl, token);
     expect(await changesBy(harness, () => socket.ask(beat), 'porchlight_signs')).toEqual({
-      'porchlight_signs_of_life_total{kind="heartbeat"}': 1,
+      'porchlight_activity_total{kind="heartbeat"}': 1,
     });
     expect(await changesBy(harness, () => socket.roundTrip(), 'porchlight_signs')).toEqual({
-      'porchlight_signs_of_life_total{kind="other"}': 1,
+      'porchlight_activity_total{kind="other"}': 1,
     });
   });
 
@@ -214,9 +215,9 @@ describe('metrics change', () => {
       await socket.next();
     });
     expect(watching).toMatchObject({
-      'porchlight_watchers{of="statuses"}': 1,
+      'porchlight_watchers{kind="statuses"}': 1,
       porchlight_watched_users: 2,
-      'porchlight_operations_total{door="socket",kind="subscription"}': 1,
+      'porchlight_operations_total{transport="websocket",kind="subscription"}': 1,
     });
     const changes = await changesBy(harness, async () => {
       await harness.login('alice');
@@ -228,7 +229,7 @@ describe('metrics change', () => {
       socket.ws.close();
       await expect.poll(() => harness.porchlight.statusWatchers.watcherCount).toBe(0);
     });
-    expect(afterClose).toMatchObject({ 'porchlight_watchers{of="statuses"}': -1, porchlight_watched_users: -2 });
+    expect(afterClose).toMatchObject({ 'porchlight_watchers{kind="statuses"}': -1, porchlight_watched_users: -2 });
   });
 
   test('with conflated changes', async () => {
@@ -251,7 +252,7 @@ describe('metrics change', () => {
     const socket = await TestSocket.as(harness.socketUrl, API_KEY);
     socket.subscribe('subscription { presenceEvents { reason } }');
     await expect.poll(() => harness.porchlight.eventFeed.subscriberCount).toBe(1);
-    expect((await harness.metrics()).get('porchlight_watchers{of="feed"}')).toBe(1);
+    expect((await harness.metrics()).get('porchlight_watchers{kind="feed"}')).toBe(1);
   });
 
   test('with open sockets by caller, and with closed sockets by close code', async () => {
@@ -268,7 +269,7 @@ describe('metrics change', () => {
       'porchlight_sockets{',
     );
     expect(open).toEqual({
-      'porchlight_sockets{caller="nobody"}': 1,
+      'porchlight_sockets{caller="unauthenticated"}': 1,
       'porchlight_sockets{caller="backend"}': 1,
       'porchlight_sockets{caller="session"}': 1,
       'porchlight_sockets{caller="user"}': 1,
@@ -314,8 +315,8 @@ describe('metrics change', () => {
       'porchlight_upgrades',
     );
     expect(rejected).toEqual({
-      'porchlight_upgrades_refused_total{status="403"}': 1,
-      'porchlight_upgrades_refused_total{status="404"}': 1,
+      'porchlight_upgrades_rejected_total{status="403"}': 1,
+      'porchlight_upgrades_rejected_total{status="404"}': 1,
     });
   });
 
@@ -334,11 +335,11 @@ describe('metrics change', () => {
     const socketsBehind = async (): Promise<number | undefined> => {
       // A socket counts as behind only while a change waits for it.
       await harness.post(SET_TEXT, token, { text: `${(textNumber += 1)}` });
-      return (await harness.metrics()).get('porchlight_sockets_behind');
+      return (await harness.metrics()).get('porchlight_sockets_backlogged');
     };
     await expect.poll(socketsBehind, { timeout: 10_000 }).toBe(1);
     socket.reset();
-    await expect.poll(async () => (await harness.metrics()).get('porchlight_sockets_behind')).toBe(0);
+    await expect.poll(async () => (await harness.metrics()).get('porchlight_sockets_backlogged')).toBe(0);
   });
 
   test.each([
@@ -352,8 +353,8 @@ describe('metrics change', () => {
     const harness = await ServerHarness.open();
     const socket = await TestSocket.as(harness.socketUrl, credential);
     const expected = (transport: string) => ({
-      [`porchlight_errors_total{door="${transport}",code="${code}"}`]: 1,
-      [`porchlight_operations_total{door="${transport}",kind="${kind}"}`]: 1,
+      [`porchlight_errors_total{transport="${transport}",code="${code}"}`]: 1,
+      [`porchlight_operations_total{transport="${transport}",kind="${kind}"}`]: 1,
     });
     const errors = (all: Record<string, number>) =>
       Object.fromEntries(Object.entries(all).filter(([name]) => /errors|operations_/.test(name)));
@@ -379,8 +380,8 @@ describe('metrics change', () => {
       'porchlight_errors',
     );
     expect(errors).toEqual({
-      'porchlight_errors_total{door="http",code="UNAUTHENTICATED"}': 1,
-      'porchlight_errors_total{door="http",code="BAD_REQUEST"}': 2,
+      'porchlight_errors_total{transport="http",code="UNAUTHENTICATED"}': 1,
+      'porchlight_errors_total{transport="http",code="BAD_REQUEST"}': 2,
     });
   });
 
@@ -388,8 +389,8 @@ describe('metrics change', () => {
     const harness = await ServerHarness.open();
     vi.spyOn(harness.store, 'readUsers').mockRejectedValueOnce(new Error('disk on fire'));
     expect(await changesBy(harness, () => harness.post('{ userStatus(userId: "a") { status } }'))).toMatchObject({
-      porchlight_faults_total: 1,
-      'porchlight_errors_total{door="http",code="INTERNAL_SERVER_ERROR"}': 1,
+      porchlight_internal_errors_total: 1,
+      'porchlight_errors_total{transport="http",code="INTERNAL_SERVER_ERROR"}': 1,
     });
   });
 
@@ -401,7 +402,7 @@ describe('metrics change', () => {
       .sign(privateKey);
     expect(await changesBy(harness, () => harness.post('{ stats { sockets } }', token))).toMatchObject({
       porchlight_jwks_failures_total: 1,
-      'porchlight_errors_total{door="http",code="OVERLOADED"}': 1,
+      'porchlight_errors_total{transport="http",code="OVERLOADED"}': 1,
     });
   });
 
@@ -418,7 +419,7 @@ describe('metrics change', () => {
     });
 
     let answer: (attempt: AttemptReport) => void = () => undefined;
-    courier.answer = new Promise((resolve) => (answer = resolve));
+    courier.nextReport = new Promise((resolve) => (answer = resolve));
     await harness.login('bobSocket');
     await expect.poll(() => courier.attempts.length).toBe(2);
     harness.shift(7_000);
@@ -426,8 +427,8 @@ describe('metrics change', () => {
     expect(waiting).toBeGreaterThan(7);
     expect(waiting).toBeLessThan(60);
     const resumeReceiver = () => {
-      courier.answer = TAKEN;
-      answer(CUT);
+      courier.nextReport = ACCEPTED_REPORT;
+      answer(ABORTED_REPORT);
     };
     await expectWebhookChanges(harness, resumeReceiver, {
       'porchlight_webhook_attempts_total{outcome="TAKEN"}': 1,
@@ -444,12 +445,12 @@ describe('metrics change', () => {
     await expectWebhookChanges(harness, () => harness.post(CREATE_WEBHOOK), {
       'porchlight_webhooks{state="ACTIVE"}': 1,
     });
-    courier.answer = { ...TAKEN, status: 500, error: 'No.' };
+    courier.nextReport = { ...ACCEPTED_REPORT, status: 500, error: 'No.' };
     await expectWebhookChanges(harness, () => harness.login('alice'), {
       'porchlight_webhook_attempts_total{outcome="REFUSED"}': 1,
       porchlight_webhook_deliveries_dead_total: 1,
     });
-    courier.answer = { ...TAKEN, status: 410, error: 'It is gone.' };
+    courier.nextReport = { ...ACCEPTED_REPORT, status: 410, error: 'It is gone.' };
     await expectWebhookChanges(harness, () => harness.login('bobSocket'), {
       'porchlight_webhook_attempts_total{outcome="REFUSED"}': 1,
       porchlight_webhooks_gone_total: 1,
@@ -516,11 +517,11 @@ test('values that clients choose create no new label values', async () => {
   );
   expect(await names()).toEqual(before);
   expect(before.length).toBeLessThan(600);
-  const total = sumOf(await harness.metrics(), 'porchlight_operations_total{door="socket"');
+  const total = sumOf(await harness.metrics(), 'porchlight_operations_total{transport="websocket"');
   expect(total).toBe(1_000);
 }, 60_000);
 
-const sumOf = (figures: Figures, prefix: string): number =>
+const sumOf = (figures: MetricValues, prefix: string): number =>
   Array.from(figures).reduce((sum, [name, value]) => (name.startsWith(prefix) ? sum + value : sum), 0);
 
 test('an unreadable database reports NaN for its sizes, and all other metrics stay available', async () => {

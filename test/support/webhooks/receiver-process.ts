@@ -4,11 +4,11 @@ import { closeSync, mkdtempSync, openSync, readSync, rmSync, writeFileSync } fro
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { within } from '../porchlight-process.ts';
+import { withTimeout } from '../porchlight-process.ts';
 // eslint-disable-next-line no-restricted-imports -- that is the source: it runs where there is no TypeScript.
-import type { Behaviour, Heard, Rule } from './webhook-receiver.js';
+import type { Behaviour, ReceivedRequest, Rule } from './webhook-receiver.js';
 
-export type { Behaviour, Heard, Rule };
+export type { Behaviour, ReceivedRequest, Rule };
 
 const SCRIPT = fileURLToPath(new URL('./webhook-receiver.js', import.meta.url));
 const LISTENS_WITHIN_MS = 20_000;
@@ -30,7 +30,7 @@ export class ReceiverProcess implements AsyncDisposable {
   #secrets: Readonly<Record<string, Readonly<Record<string, string>>>> = {};
   #asked = 0;
   #wake: (() => void)[] = [];
-  readonly #heard: Heard[] = [];
+  readonly #heard: ReceivedRequest[] = [];
   /** How much of the file has been read, and the beginning of a line whose end is not there yet. */
   #read = 0;
   #rest = Buffer.alloc(0);
@@ -44,7 +44,7 @@ export class ReceiverProcess implements AsyncDisposable {
   /** Answers everything with 200 until it is told otherwise. */
   static async start({ host = '127.0.0.1', port = 0 } = {}): Promise<ReceiverProcess> {
     const receiver = new ReceiverProcess(host, port);
-    await receiver.revive();
+    await receiver.restart();
     return receiver;
   }
 
@@ -57,35 +57,35 @@ export class ReceiverProcess implements AsyncDisposable {
   }
 
   /** The first that fits a request holds for it; none: 200. Replaces those before, and is in force when it resolves. */
-  async behaves(...rules: readonly Rule[]): Promise<void> {
+  async setRules(...rules: readonly Rule[]): Promise<void> {
     this.#rules = rules;
     await this.#tell({ rules });
   }
 
   /** The secrets with which requests to a path may be signed, by names of one's own. In force when it resolves. */
-  async trusts(path: string, secrets: Readonly<Record<string, string>>): Promise<void> {
+  async setSecrets(path: string, secrets: Readonly<Record<string, string>>): Promise<void> {
     this.#secrets = { ...this.#secrets, [path]: secrets };
     await this.#tell({ secrets: this.#secrets });
   }
 
   /** Every request that was ever read to its end, in this order, whatever became of it. */
-  requests(path?: string): readonly Heard[] {
+  requests(path?: string): readonly ReceivedRequest[] {
     this.#readOn();
     return path === undefined ? this.#heard : this.#heard.filter((heard) => heard.path === path);
   }
 
   /** Resolves with the requests to a path as soon as they fit. @throws when they do not in time. */
-  async until(
+  async waitForRequests(
     path: string,
-    fits: (requests: readonly Heard[]) => boolean,
+    fits: (requests: readonly ReceivedRequest[]) => boolean,
     ms = HEARD_WITHIN_MS,
-  ): Promise<readonly Heard[]> {
+  ): Promise<readonly ReceivedRequest[]> {
     const deadline = performance.now() + ms;
     for (;;) {
       const heard = new Promise<void>((resolve) => this.#wake.push(resolve));
       const requests = this.requests(path);
       if (fits(requests)) return requests;
-      await within(heard, deadline - performance.now(), () => {
+      await withTimeout(heard, deadline - performance.now(), () => {
         const last = requests.slice(-5).map(({ body, ...request }) => ({ ...request, body: body.slice(0, 500) }));
         return `Of ${requests.length} requests to ${path} nothing fitted within ${ms} ms. The last: ${JSON.stringify(last)}`;
       });
@@ -93,7 +93,7 @@ export class ReceiverProcess implements AsyncDisposable {
   }
 
   /** SIGKILL; its port is closed until it is revived. */
-  async kill9(): Promise<void> {
+  async kill(): Promise<void> {
     const child = this.#child;
     this.#child = null;
     if (child === null || child.exitCode !== null || child.signalCode !== null) return;
@@ -103,7 +103,7 @@ export class ReceiverProcess implements AsyncDisposable {
   }
 
   /** Starts it again, on the same port and with the same orders: what was to happen some times only, as often anew. */
-  async revive(): Promise<void> {
+  async restart(): Promise<void> {
     const child = fork(SCRIPT, [], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'], execArgv: [] });
     this.#child = child;
     const listening = new Promise<number>((resolve, reject) => {
@@ -116,11 +116,11 @@ export class ReceiverProcess implements AsyncDisposable {
     child.send({
       start: { host: this.#host, port: this.#port, file: this.#file, rules: this.#rules, secrets: this.#secrets },
     });
-    this.#port = await within(listening, LISTENS_WITHIN_MS, () => 'The receiver does not listen.');
+    this.#port = await withTimeout(listening, LISTENS_WITHIN_MS, () => 'The receiver does not listen.');
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.kill9();
+    await this.kill();
     rmSync(this.#directory, { recursive: true, force: true });
   }
 
@@ -151,7 +151,7 @@ export class ReceiverProcess implements AsyncDisposable {
         if (end === 0) continue;
         const lines = this.#rest.toString('utf8', 0, end).trimEnd().split('\n');
         this.#rest = this.#rest.subarray(end);
-        for (const line of lines) this.#heard.push(JSON.parse(line) as Heard);
+        for (const line of lines) this.#heard.push(JSON.parse(line) as ReceivedRequest);
       }
     } finally {
       closeSync(file);

@@ -4,9 +4,9 @@
  */
 import { expect } from 'vitest';
 // eslint-disable-next-line no-restricted-imports -- that is the source: what has no build runs it too.
-import type { Event } from '../life.js';
+import type { Event } from '../user-history.js';
 import { byUser } from '../crash/crash-log.ts';
-import type { Heard } from './receiver-process.ts';
+import type { ReceivedRequest } from './receiver-process.ts';
 
 /** Events in one request, but for the rest of the last one's change. */
 const MAX_BATCH = 100;
@@ -17,14 +17,14 @@ interface Payload<E> {
   readonly data: { readonly events?: readonly E[] };
 }
 
-export const payloadOf = <E extends Event = Event>({ body }: Heard): Payload<E> => JSON.parse(body) as Payload<E>;
+export const payloadOf = <E extends Event = Event>({ body }: ReceivedRequest): Payload<E> => JSON.parse(body) as Payload<E>;
 
 /** The events of a request in the STANDARD format; none for a test. */
-export const eventsIn = <E extends Event = Event>(request: Heard): readonly E[] =>
+export const eventsIn = <E extends Event = Event>(request: ReceivedRequest): readonly E[] =>
   payloadOf<E>(request).data.events ?? [];
 
 /** Fits as soon as so many different events were told. For one path of one receiver: it looks at each request once. */
-export const hasTold = (count: number): ((requests: readonly Heard[]) => boolean) => {
+export const hasReceivedEvents = (count: number): ((requests: readonly ReceivedRequest[]) => boolean) => {
   const cursors = new Set<string>();
   let read = 0;
   return (requests) => {
@@ -41,7 +41,7 @@ export interface Kill {
 }
 
 /** True of a request that may have been taken for a failure, although it was kept. */
-const mayBeRepeated = ({ status, behaviour, at }: Heard, again: Heard, kills: readonly Kill[]): boolean =>
+const mayBeRepeated = ({ status, behaviour, at }: ReceivedRequest, again: ReceivedRequest, kills: readonly Kill[]): boolean =>
   behaviour !== 'answer' ||
   status === null ||
   status < 200 ||
@@ -57,7 +57,7 @@ const words = ({ userId, reason, version, cursor }: Event): string => `${userId}
 /** How far a user has been told, and what the request that spoke of her last said of her. */
 interface Progress {
   readonly count: number;
-  readonly last: Heard | null;
+  readonly last: ReceivedRequest | null;
   readonly inLast: ReadonlySet<string>;
 }
 
@@ -67,8 +67,8 @@ interface Progress {
  * 2xx, or whose answer may have got lost when one of the two was killed.
  * @param kills of the server or the receiver.
  */
-export const expectTold = <E extends Event>(
-  requests: readonly Heard[],
+export const expectDeliveredLog = <E extends Event>(
+  requests: readonly ReceivedRequest[],
   log: readonly E[],
   kills: readonly Kill[] = [],
 ): void => {

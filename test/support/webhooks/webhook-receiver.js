@@ -26,7 +26,7 @@ import { Webhook } from 'standardwebhooks';
  */
 /**
  * One request, as it is kept.
- * @typedef {object} Heard
+ * @typedef {object} ReceivedRequest
  * @property {number} at wall clock, ms
  * @property {string} path without its query
  * @property {string} url as it was asked for
@@ -87,7 +87,7 @@ function signedBy(path, body, headers) {
 function keep(request, body, behaviour) {
   const url = request.url ?? '';
   const path = url.replace(/\?.*/s, '');
-  /** @type {Heard} */
+  /** @type {ReceivedRequest} */
   const heard = {
     at: Date.now(),
     path,

@@ -38,7 +38,7 @@ it('tells who makes her what she is, until when, and what led to it', async () =
   expect(await explained(harness, 'alice')).toEqual({
     asOf: '2026-01-01T00:00:13.000Z',
     because:
-      'ONLINE because ANDROID device "a1" logged in at 2026-01-01T00:00:01.000Z, has no socket open and gave its last sign of life 12 s ago; unless it is heard again by 2026-01-01T00:06:41.000Z, it becomes PUSH_ONLINE (HEARTBEAT_TIMEOUT) and the user is PUSH_ONLINE.',
+      'ONLINE because ANDROID device "a1" logged in at 2026-01-01T00:00:01.000Z, has no socket open and was last active 12 s ago; unless it is active by 2026-01-01T00:06:41.000Z, it becomes PUSH_ONLINE (HEARTBEAT_TIMEOUT) and the user is PUSH_ONLINE.',
     userStatus: { userId: 'alice', status: 'ONLINE', version: 1, reason: 'LOGIN' },
     decidedBy: { id: sessionId, platform: 'ANDROID', deviceId: 'a1' },
     nextDeadline: deadline,
@@ -68,7 +68,7 @@ it('tells who makes her what she is, until when, and what led to it', async () =
 
 it('answers for a user never seen, too', async () => {
   expect(await explained(new ApiHarness(), 'nobody')).toMatchObject({
-    because: expect.stringMatching(/^OFFLINE because nothing is known of this user/) as string,
+    because: expect.stringMatching(/^OFFLINE because there is no record of this user/) as string,
     userStatus: { status: 'OFFLINE', version: 0, reason: null },
     decidedBy: null,
     nextDeadline: null,

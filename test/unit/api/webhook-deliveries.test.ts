@@ -183,7 +183,7 @@ describe('testWebhook', () => {
       lastStatus: 204,
       events: [],
     });
-    harness.webhooks.sender.answer = {
+    harness.webhooks.sender.nextReport = {
       status: null,
       error: 'Nobody answered.',
       deliveredEventCount: 0,

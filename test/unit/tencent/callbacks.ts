@@ -4,7 +4,7 @@ import type { WebhookRequest } from '../../../src/app/ports/webhook-format.ts';
 import { toMillis, type Millis } from '../../../src/core/ids.ts';
 import type { WebhookRecord } from '../../../src/core/webhooks/webhook.ts';
 import { createTencentFormat, type TencentFormatOptions } from '../../../src/tencent/webhook-format.ts';
-import { aDelivery, aWebhook } from '../webhooks/support/webhooks.ts';
+import { createTestDelivery, createTestWebhook } from '../webhooks/support/webhooks.ts';
 
 /** The last millisecond of the second that their example of a signature has. */
 export const NOW = toMillis(1_669_872_112_999);
@@ -24,13 +24,13 @@ interface Sending {
   readonly wallClock?: () => Millis;
 }
 
-export const requestsFor = (
+export const createCallbackRequests = (
   events: readonly LoggedEvent[],
   { webhook, options, isTest = false, wallClock = () => NOW }: Sending = {},
 ): readonly WebhookRequest[] => [
   ...createTencentFormat({ ...OPTIONS, ...options }).createRequests(
-    aWebhook({ url: 'https://www.example.com', format: 'TENCENT', secret: null, ...webhook }),
-    aDelivery({ events, isTest }),
+    createTestWebhook({ url: 'https://www.example.com', format: 'TENCENT', secret: null, ...webhook }),
+    createTestDelivery({ events, isTest }),
     { storeNow: () => NOW, wallClockNow: wallClock },
   ),
 ];
@@ -47,4 +47,4 @@ export interface CallbackBody {
   readonly KickedDevice?: readonly { readonly Platform: string }[];
 }
 
-export const bodyOf = ({ body }: WebhookRequest) => JSON.parse(body) as CallbackBody;
+export const parseCallback = ({ body }: WebhookRequest) => JSON.parse(body) as CallbackBody;

@@ -5,20 +5,30 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { DomainError } from '../../../src/core/errors.ts';
 import { ServerHarness } from '../../integration/server/support/server-harness.ts';
 import { TestSocket } from '../../integration/server/support/wire.ts';
-import { call, KICK, OK, OLD_QUERY, openTencent, QUERY, send, sigOf, urlOf } from './tencent-harness.ts';
+import {
+  callApi,
+  KICK,
+  OK,
+  OLDER_QUERY,
+  openTencentHarness,
+  QUERY,
+  sendCall,
+  createUserSig,
+  createCallUrl,
+} from './tencent-harness.ts';
 
 const SENTENCE: unknown = expect.stringMatching(/^[A-Z].+\.$/);
 const MULTI = { multiDevice: { mode: 'MULTI' } } as const;
 
 describe('query_online_status', () => {
   test('says of each account in the order asked, duplicates and all, what it is', async () => {
-    const harness = await openTencent({ policy: MULTI });
+    const harness = await openTencentHarness({ policy: MULTI });
     await harness.login('on', 'WEB');
     await harness.login('pushed', 'IPHONE');
     await harness.pass(400_000);
     await harness.login('on', 'WEB');
     const To_Account = ['pushed', 'on', 'never seen', 'on'];
-    expect(await call(harness, QUERY, { To_Account })).toEqual({
+    expect(await callApi(harness, QUERY, { To_Account })).toEqual({
       ...OK,
       QueryResult: [
         { To_Account: 'pushed', State: 'PushOnline', Status: 'PushOnline' },
@@ -31,9 +41,9 @@ describe('query_online_status', () => {
   });
 
   test('the older querystate has both fields too: libraries that ask it read the one or the other', async () => {
-    const harness = await openTencent();
+    const harness = await openTencentHarness();
     await harness.login('on');
-    expect(await call(harness, OLD_QUERY, { To_Account: ['on', 'off'], IsNeedDetail: 0 })).toEqual({
+    expect(await callApi(harness, OLDER_QUERY, { To_Account: ['on', 'off'], IsNeedDetail: 0 })).toEqual({
       ...OK,
       QueryResult: [
         { To_Account: 'on', State: 'Online', Status: 'Online' },
@@ -44,9 +54,9 @@ describe('query_online_status', () => {
   });
 
   test('IsNeedDetail of null, as libraries write what was left out, is none', async () => {
-    const harness = await openTencent();
+    const harness = await openTencentHarness();
     await harness.login('on');
-    const { QueryResult } = await call(harness, QUERY, { To_Account: ['on'], IsNeedDetail: null });
+    const { QueryResult } = await callApi(harness, QUERY, { To_Account: ['on'], IsNeedDetail: null });
     expect(QueryResult).toEqual([{ To_Account: 'on', State: 'Online', Status: 'Online' }]);
   });
 
@@ -56,7 +66,7 @@ describe('query_online_status', () => {
       { platform: 'MINI_PROGRAM', maxInstances: 2 },
     ] as const;
     const groups = [] as const;
-    const harness = await openTencent({
+    const harness = await openTencentHarness({
       policy: { multiDevice: { mode: 'CUSTOM', groups }, platforms: [...platforms] },
     });
     await harness.login('alice', 'IPHONE', 'old phone');
@@ -64,7 +74,7 @@ describe('query_online_status', () => {
     for (const platform of ['WINDOWS', 'MAC', 'LINUX', 'IPAD', 'ANDROID', 'WEB', 'MINI_PROGRAM']) {
       await harness.login('alice', platform, platform);
     }
-    const [online] = (await call(harness, QUERY, { To_Account: ['alice'], IsNeedDetail: 1 }))[
+    const [online] = (await callApi(harness, QUERY, { To_Account: ['alice'], IsNeedDetail: 1 }))[
       'QueryResult'
     ] as object[];
     const others = ['PC', 'Mac', 'iPad', 'Android', 'Web'].map((Platform) => ({ Platform, Status: 'Online' }));
@@ -72,7 +82,7 @@ describe('query_online_status', () => {
     expect(online).toEqual({ To_Account: 'alice', State: 'Online', Status: 'Online', Detail });
 
     await harness.login('alice', 'IPHONE', 'new phone');
-    const [both] = (await call(harness, OLD_QUERY, { To_Account: ['alice'], IsNeedDetail: 1 }))[
+    const [both] = (await callApi(harness, OLDER_QUERY, { To_Account: ['alice'], IsNeedDetail: 1 }))[
       'QueryResult'
     ] as object[];
     expect(both).toEqual({
@@ -84,27 +94,27 @@ describe('query_online_status', () => {
   });
 
   test('nobody who is Offline has a detail', async () => {
-    const harness = await openTencent();
-    expect((await call(harness, QUERY, { To_Account: ['alice'], IsNeedDetail: 1 }))['QueryResult']).toEqual([
+    const harness = await openTencentHarness();
+    expect((await callApi(harness, QUERY, { To_Account: ['alice'], IsNeedDetail: 1 }))['QueryResult']).toEqual([
       { To_Account: 'alice', State: 'Offline', Status: 'Offline' },
     ]);
   });
 
   test('what can be no account is in ErrorList, each as often as asked, and the others are answered', async () => {
-    const harness = await openTencent();
+    const harness = await openTencentHarness();
     const none = ['', 'x'.repeat(129), 'line\nend', ''];
-    const { QueryResult, ErrorList, ErrorCode } = await call(harness, QUERY, { To_Account: [...none, '@all', 'é'] });
+    const { QueryResult, ErrorList, ErrorCode } = await callApi(harness, QUERY, { To_Account: [...none, '@all', 'é'] });
     expect(ErrorCode).toBe(0);
     expect(ErrorList).toEqual(none.map((To_Account) => ({ To_Account, ErrorCode: 70107 })));
     expect(QueryResult).toMatchObject([{ To_Account: '@all' }, { To_Account: 'é' }]);
   });
 
   test('500 at once, and not one more, valid or not', async () => {
-    const harness = await openTencent();
+    const harness = await openTencentHarness();
     const ids = Array.from({ length: 500 }, (_, at) => `${at}`.padStart(128, '爱'));
-    expect((await call(harness, QUERY, { To_Account: ids, IsNeedDetail: 1 }))['QueryResult']).toHaveLength(500);
+    expect((await callApi(harness, QUERY, { To_Account: ids, IsNeedDetail: 1 }))['QueryResult']).toHaveLength(500);
     for (const more of ['one more', '']) {
-      const refused = await call(harness, QUERY, { To_Account: [...ids, more] });
+      const refused = await callApi(harness, QUERY, { To_Account: [...ids, more] });
       expect(refused).toMatchObject({ ActionStatus: 'FAIL', ErrorCode: 70402 });
       expect(refused).not.toHaveProperty('QueryResult');
     }
@@ -122,9 +132,9 @@ describe('query_online_status', () => {
     ['text', 'alice'],
     ['null', null],
   ])('%s is a bad parameter', async (_what, request) => {
-    const harness = await openTencent();
-    for (const path of [QUERY, OLD_QUERY]) {
-      const answer = await call(harness, path, request);
+    const harness = await openTencentHarness();
+    for (const path of [QUERY, OLDER_QUERY]) {
+      const answer = await callApi(harness, path, request);
       expect(answer).toEqual({
         ActionStatus: 'FAIL',
         ErrorCode: 70402,
@@ -136,8 +146,8 @@ describe('query_online_status', () => {
 
 describe('kick', () => {
   test('ends every session, closes their sockets, and refuses the tokens of before; a new one logs in', async () => {
-    const harness = await openTencent({ policy: MULTI });
-    const before = sigOf(harness, 'alice');
+    const harness = await openTencentHarness({ policy: MULTI });
+    const before = createUserSig(harness, 'alice');
     const jwt = await harness.jwt('alice');
     const web = await harness.login('alice', 'WEB');
     await harness.login('alice', 'IPHONE');
@@ -145,7 +155,7 @@ describe('kick', () => {
     const ofUser = await TestSocket.as(harness.socketUrl, before);
     harness.shift(2_000);
 
-    expect(await call(harness, KICK, { UserID: 'alice' })).toEqual(OK);
+    expect(await callApi(harness, KICK, { UserID: 'alice' })).toEqual(OK);
     expect(await harness.status('alice')).toBe('OFFLINE');
     expect(await harness.reasons('alice')).toEqual(['LOGIN', 'LOGIN', 'REVOKED', 'REVOKED']);
     expect(await socket.closed).toEqual({ code: 4410, reason: 'REVOKED' });
@@ -157,36 +167,36 @@ describe('kick', () => {
     }
 
     harness.shift(1_000);
-    const { body } = await harness.post(LOGIN, sigOf(harness, 'alice'), { input: { platform: 'WEB' } });
+    const { body } = await harness.post(LOGIN, createUserSig(harness, 'alice'), { input: { platform: 'WEB' } });
     expect(body.errors).toBeUndefined();
     expect(await harness.status('alice')).toBe('ONLINE');
   });
 
   test('a UserSig of the very second is refused, as a JWT is', async () => {
-    const harness = await openTencent();
-    const sig = sigOf(harness, 'alice');
-    await call(harness, KICK, { UserID: 'alice' });
+    const harness = await openTencentHarness();
+    const sig = createUserSig(harness, 'alice');
+    await callApi(harness, KICK, { UserID: 'alice' });
     const { body } = await harness.post('{ userStatus(userId: "alice") { status } }', sig);
     expect(body.errors?.[0]?.message).toBe('The token has been revoked.');
   });
 
   test('the older name of the field, which most libraries send, will do', async () => {
-    const harness = await openTencent();
+    const harness = await openTencentHarness();
     await harness.login('alice');
-    expect(await call(harness, KICK, { Identifier: 'alice' })).toEqual(OK);
+    expect(await callApi(harness, KICK, { Identifier: 'alice' })).toEqual(OK);
     expect(await harness.status('alice')).toBe('OFFLINE');
   });
 
   test('a name of null is as if it were left out', async () => {
-    const harness = await openTencent();
+    const harness = await openTencentHarness();
     await harness.login('alice');
-    expect(await call(harness, KICK, { UserID: null, Identifier: 'alice' })).toEqual(OK);
+    expect(await callApi(harness, KICK, { UserID: null, Identifier: 'alice' })).toEqual(OK);
     expect(await harness.status('alice')).toBe('OFFLINE');
   });
 
   test('whoever was never seen is kicked as well: her tokens are refused', async () => {
-    const harness = await openTencent();
-    expect(await call(harness, KICK, { UserID: 'nobody' })).toEqual(OK);
+    const harness = await openTencentHarness();
+    expect(await callApi(harness, KICK, { UserID: 'nobody' })).toEqual(OK);
     expect(await harness.status('nobody')).toBe('OFFLINE');
   });
 
@@ -200,9 +210,9 @@ describe('kick', () => {
     [{ UserID: 'x'.repeat(129) }, 70107],
     [{ UserID: 'a\u0000' }, 70107],
   ])('%j is %i and kicks nobody', async (request, code) => {
-    const harness = await openTencent();
+    const harness = await openTencentHarness();
     await harness.login('alice');
-    expect(await call(harness, KICK, request)).toMatchObject({ ActionStatus: 'FAIL', ErrorCode: code });
+    expect(await callApi(harness, KICK, request)).toMatchObject({ ActionStatus: 'FAIL', ErrorCode: code });
     expect(await harness.status('alice')).toBe('ONLINE');
   });
 });
@@ -211,8 +221,8 @@ describe('how it is asked', () => {
   test.each(['text/plain', 'application/x-www-form-urlencoded', 'application/json', 'application/xml'])(
     'libraries send any content type, %s too',
     async (type) => {
-      const harness = await openTencent();
-      const answer = await call(harness, QUERY, { To_Account: ['alice'] }, { headers: { 'content-type': type } });
+      const harness = await openTencentHarness();
+      const answer = await callApi(harness, QUERY, { To_Account: ['alice'] }, { headers: { 'content-type': type } });
       expect(answer).toMatchObject(OK);
     },
   );
@@ -223,20 +233,20 @@ describe('how it is asked', () => {
     ['no UTF-8', Buffer.from('{"To_Account":["al\u00efce"]}', 'latin1')],
     ['512 KiB and more', JSON.stringify({ To_Account: ['x'.repeat(512 * 1024)] })],
   ])('a body with %s is a bad parameter', async (_what, body) => {
-    const harness = await openTencent();
-    const response = await send(harness, QUERY, body);
+    const harness = await openTencentHarness();
+    const response = await sendCall(harness, QUERY, body);
     expect(response.status).toBe(200);
     expect(await response.json()).toMatchObject({ ActionStatus: 'FAIL', ErrorCode: 70402 });
   });
 
   test('a byte order mark before the body, as .NET writes it, is no part of it', async () => {
-    const harness = await openTencent();
-    expect(await (await send(harness, QUERY, '\ufeff{"To_Account":["alice"]}')).json()).toMatchObject(OK);
+    const harness = await openTencentHarness();
+    expect(await (await sendCall(harness, QUERY, '\ufeff{"To_Account":["alice"]}')).json()).toMatchObject(OK);
   });
 
   test('a body without an announced length is bounded too', async () => {
-    const harness = await openTencent();
-    const { pathname, search, hostname, port } = new URL(urlOf(harness, QUERY));
+    const harness = await openTencentHarness();
+    const { pathname, search, hostname, port } = new URL(createCallUrl(harness, QUERY));
     const socket = connect(Number(port), hostname);
     onTestFinished(() => void socket.destroy());
     socket.write(`POST ${pathname}${search} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n`);
@@ -248,30 +258,30 @@ describe('how it is asked', () => {
   });
 
   test('a compressed body is a bad parameter', async () => {
-    const harness = await openTencent();
-    const answer = await call(harness, QUERY, { To_Account: ['a'] }, { headers: { 'content-encoding': 'gzip' } });
+    const harness = await openTencentHarness();
+    const answer = await callApi(harness, QUERY, { To_Account: ['a'] }, { headers: { 'content-encoding': 'gzip' } });
     expect(answer).toMatchObject({ ErrorCode: 70402 });
   });
 
   test.each(['/v4/', '/v4/openim/sendmsg', `${QUERY}/`, '/v4//openim/querystate', '/v4/constructor'])(
     'there is nothing at %s',
     async (path) => {
-      const harness = await openTencent();
-      expect(await call(harness, path, {})).toMatchObject({ ActionStatus: 'FAIL', ErrorCode: 60009 });
+      const harness = await openTencentHarness();
+      expect(await callApi(harness, path, {})).toMatchObject({ ActionStatus: 'FAIL', ErrorCode: 60009 });
     },
   );
 
   test.each(['GET', 'PUT', 'OPTIONS', 'DELETE'])('%s is not served', async (method) => {
-    const harness = await openTencent();
-    const response = await send(harness, QUERY, undefined, { method });
+    const harness = await openTencentHarness();
+    const response = await sendCall(harness, QUERY, undefined, { method });
     expect(await response.json()).toMatchObject({ ActionStatus: 'FAIL', ErrorCode: 60002 });
   });
 
   test('no page of another origin may read an answer, whatever GraphQL allows', async () => {
-    const harness = await openTencent({ settings: { allowedOrigins: ['*'] } });
+    const harness = await openTencentHarness({ settings: { allowedOrigins: ['*'] } });
     const headers = { origin: 'https://evil.example' };
     for (const method of ['POST', 'OPTIONS']) {
-      const response = await send(harness, QUERY, method === 'POST' ? '{}' : undefined, { method, headers });
+      const response = await sendCall(harness, QUERY, method === 'POST' ? '{}' : undefined, { method, headers });
       const names = [...response.headers.keys()].filter((name) => name.startsWith('access-control'));
       expect(names).toEqual([]);
       expect(response.headers.get('cache-control')).toBe('no-store');
@@ -279,40 +289,40 @@ describe('how it is asked', () => {
   });
 
   test('a fault of ours is 70500, logged, counted, and told as nothing else', async () => {
-    const harness = await openTencent();
+    const harness = await openTencentHarness();
     vi.spyOn(harness.store, 'updateUser').mockRejectedValueOnce(new Error('the secret of the disk'));
-    const answer = await call(harness, KICK, { UserID: 'alice' });
+    const answer = await callApi(harness, KICK, { UserID: 'alice' });
     expect(answer).toEqual({ ActionStatus: 'FAIL', ErrorInfo: 'Internal server error.', ErrorCode: 70500 });
     expect(harness.logged.join('')).toContain('the secret of the disk');
-    expect((await harness.metrics()).get('porchlight_faults_total')).toBe(1);
+    expect((await harness.metrics()).get('porchlight_internal_errors_total')).toBe(1);
   });
 });
 
 describe('in bad times', () => {
   test('a kick goes through however late the loop is; a query is put off as userStatuses is', async () => {
     // As late as any loop is, and later than allowed.
-    const harness = await openTencent({ settings: { maxLagMs: -1 } });
-    expect(await call(harness, QUERY, { To_Account: ['alice'] })).toMatchObject({
+    const harness = await openTencentHarness({ settings: { maxLagMs: -1 } });
+    expect(await callApi(harness, QUERY, { To_Account: ['alice'] })).toMatchObject({
       ActionStatus: 'FAIL',
       ErrorCode: 60008,
     });
-    expect(await call(harness, KICK, { UserID: 'alice' })).toEqual(OK);
+    expect(await callApi(harness, KICK, { UserID: 'alice' })).toEqual(OK);
   });
 
   test('what cannot be written is told to try again, and is no fault', async () => {
-    const harness = await openTencent();
+    const harness = await openTencentHarness();
     const full = new DomainError({ code: 'OVERLOADED', retryAfterMs: 1_000 }, 'The disk is full.');
     vi.spyOn(harness.store, 'updateUser').mockRejectedValueOnce(full);
-    expect(await call(harness, KICK, { UserID: 'alice' })).toEqual({
+    expect(await callApi(harness, KICK, { UserID: 'alice' })).toEqual({
       ActionStatus: 'FAIL',
       ErrorInfo: 'The disk is full.',
       ErrorCode: 60008,
     });
-    expect((await harness.metrics()).get('porchlight_faults_total')).toBe(0);
+    expect((await harness.metrics()).get('porchlight_internal_errors_total')).toBe(0);
   });
 
   test('a shutdown answers what is under way', async () => {
-    const harness = await openTencent();
+    const harness = await openTencentHarness();
     const update = harness.store.updateUser.bind(harness.store);
     let release = (): void => undefined;
     const held = new Promise<void>((resolve) => (release = resolve));
@@ -323,7 +333,7 @@ describe('in bad times', () => {
         return update(...asked);
       });
     });
-    const answer = call(harness, KICK, { UserID: 'alice' });
+    const answer = callApi(harness, KICK, { UserID: 'alice' });
     await writing;
     const closed = harness.server.close();
     release();
@@ -335,8 +345,8 @@ describe('in bad times', () => {
 describe('where it is off', () => {
   test('there is nothing, and no UserSig is a token', async () => {
     const harness = await ServerHarness.open();
-    for (const path of [QUERY, OLD_QUERY, KICK]) expect((await send(harness, path, '{}')).status).toBe(404);
-    const { status, body } = await harness.post(LOGIN, sigOf(harness, 'alice'), { input: { platform: 'WEB' } });
+    for (const path of [QUERY, OLDER_QUERY, KICK]) expect((await sendCall(harness, path, '{}')).status).toBe(404);
+    const { status, body } = await harness.post(LOGIN, createUserSig(harness, 'alice'), { input: { platform: 'WEB' } });
     expect(status).toBe(200);
     expect(body.errors?.[0]?.extensions.code).toBe('UNAUTHENTICATED');
   });

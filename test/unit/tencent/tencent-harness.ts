@@ -2,9 +2,9 @@
 import { createTencentApi } from '../../../src/tencent/server-api.ts';
 import { createUserSigVerifier } from '../../../src/tencent/user-tokens.ts';
 import { ServerHarness, type ServerHarnessOptions } from '../../integration/server/support/server-harness.ts';
-import { ADMIN, APP_ID, TENCENT, userSig, type Made } from './user-sigs.ts';
+import { ADMIN, APP_ID, TENCENT, generateUserSig, type UserSigOptions } from './user-sigs.ts';
 
-export const openTencent = ({ settings, ...others }: ServerHarnessOptions = {}): Promise<ServerHarness> =>
+export const openTencentHarness = ({ settings, ...others }: ServerHarnessOptions = {}): Promise<ServerHarness> =>
   ServerHarness.open({
     ...others,
     settings: { userTokens: [createUserSigVerifier(TENCENT)], ...settings },
@@ -14,7 +14,7 @@ export const openTencent = ({ settings, ...others }: ServerHarnessOptions = {}):
 export type Answer = Readonly<Record<string, unknown>>;
 export type Params = Readonly<Record<string, string | undefined>>;
 
-export interface Called {
+export interface CallOptions {
   /** Replaced, or left out where undefined. */
   readonly params?: Params;
   readonly method?: string;
@@ -22,14 +22,14 @@ export interface Called {
 }
 
 /** Of the harness's time, which may not be the wall's. */
-export const sigOf = (harness: ServerHarness, user: string, made: Made = {}): string =>
-  userSig(user, { at: harness.now, ...made });
+export const createUserSig = (harness: ServerHarness, user: string, made: UserSigOptions = {}): string =>
+  generateUserSig(user, { at: harness.now, ...made });
 
-export const urlOf = (harness: ServerHarness, path: string, params: Params = {}): string => {
+export const createCallUrl = (harness: ServerHarness, path: string, params: Params = {}): string => {
   const all: Params = {
     sdkappid: String(APP_ID),
     identifier: ADMIN,
-    usersig: params['usersig'] ?? sigOf(harness, ADMIN),
+    usersig: params['usersig'] ?? createUserSig(harness, ADMIN),
     random: '99999999',
     contenttype: 'json',
     ...params,
@@ -38,32 +38,32 @@ export const urlOf = (harness: ServerHarness, path: string, params: Params = {})
   return `${harness.url}${path}?${new URLSearchParams(given)}`;
 };
 
-export const send = (
+export const sendCall = (
   harness: ServerHarness,
   path: string,
   body: string | Buffer<ArrayBuffer> | undefined,
-  called: Called = {},
+  called: CallOptions = {},
 ): Promise<Response> =>
-  fetch(urlOf(harness, path, called.params), {
+  fetch(createCallUrl(harness, path, called.params), {
     method: called.method ?? 'POST',
     ...(called.headers === undefined ? {} : { headers: called.headers }),
     ...(body === undefined ? {} : { body }),
   });
 
 /** What is answered, which is HTTP 200 whatever it says. */
-export const call = async (
+export const callApi = async (
   harness: ServerHarness,
   path: string,
   request: unknown,
-  called: Called = {},
+  called: CallOptions = {},
 ): Promise<Answer> => {
-  const response = await send(harness, path, JSON.stringify(request), called);
+  const response = await sendCall(harness, path, JSON.stringify(request), called);
   if (response.status !== 200) throw new Error(`HTTP ${response.status}: ${await response.text()}`);
   return (await response.json()) as Answer;
 };
 
 export const QUERY = '/v4/openim/query_online_status';
-export const OLD_QUERY = '/v4/openim/querystate';
+export const OLDER_QUERY = '/v4/openim/querystate';
 export const KICK = '/v4/im_open_login_svc/kick';
 
 export const OK = { ActionStatus: 'OK', ErrorInfo: '', ErrorCode: 0 };

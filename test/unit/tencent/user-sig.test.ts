@@ -3,7 +3,18 @@ import { deflateSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { toMillis } from '../../../src/core/ids.ts';
 import { looksLikeUserSig, verifyUserSig, type UserSig } from '../../../src/tencent/user-sig.ts';
-import { APP_ID, KEY, TENCENT, pack, packText, roomSig, toLetters, unpack, userSig, type Claims } from './user-sigs.ts';
+import {
+  APP_ID,
+  KEY,
+  TENCENT,
+  packClaims,
+  packText,
+  generateRoomUserSig,
+  toUserSigAlphabet,
+  unpackClaims,
+  generateUserSig,
+  type Claims,
+} from './user-sigs.ts';
 
 const NOW = toMillis(Date.UTC(2026, 0, 2, 3, 4, 5, 678));
 const NOW_S = Math.floor(NOW / 1_000);
@@ -18,42 +29,42 @@ const good = (userId: string, issuedS = NOW_S, expireS = 3_600): object => ({
 
 describe('a UserSig as Tencent’s generator makes it', () => {
   test('says whose it is, and from when until when', () => {
-    expect(read(userSig('alice', { at: NOW, expireS: DAY_S }))).toEqual(good('alice', NOW_S, DAY_S));
+    expect(read(generateUserSig('alice', { at: NOW, expireS: DAY_S }))).toEqual(good('alice', NOW_S, DAY_S));
   });
 
   test.each(['a', '爱丽丝', 'zoë@example.com', '😀'.repeat(128), '"\\quoted/', ' '])('%s', (user) => {
-    expect(read(userSig(user, { at: NOW }))).toEqual(good(user));
+    expect(read(generateUserSig(user, { at: NOW }))).toEqual(good(user));
   });
 
   test('all its letters are understood: hundreds of them have every one', () => {
-    const sigs = Array.from({ length: 400 }, (_, at) => userSig(`user-${at}`, { at: NOW }));
+    const sigs = Array.from({ length: 400 }, (_, at) => generateUserSig(`user-${at}`, { at: NOW }));
     for (const letter of ['*', '-', '_']) expect(sigs.some((sig) => sig.includes(letter))).toBe(true);
     for (const [at, sig] of sigs.entries()) expect(read(sig)).toEqual(good(`user-${at}`));
   });
 
   test.each([12_345, 'a room by its name'])('with the permissions of room %s', (room) => {
-    const sig = roomSig('alice', room, NOW);
-    expect(unpack(sig)).toHaveProperty(['TLS.userbuf']);
+    const sig = generateRoomUserSig('alice', room, NOW);
+    expect(unpackClaims(sig)).toHaveProperty(['TLS.userbuf']);
     expect(read(sig)).toEqual(good('alice'));
   });
 
   test('numbers may be written as text', () => {
-    const claims = unpack(userSig('alice', { at: NOW }));
+    const claims = unpackClaims(generateUserSig('alice', { at: NOW }));
     for (const name of ['TLS.sdkappid', 'TLS.time', 'TLS.expire']) claims[name] = String(claims[name]);
-    expect(read(pack(claims))).toEqual(good('alice'));
+    expect(read(packClaims(claims))).toEqual(good('alice'));
   });
 
   test('an id with every character escaped fits', () => {
     const user = '😀'.repeat(128);
-    const json = JSON.stringify(unpack(userSig(user, { at: NOW })));
+    const json = JSON.stringify(unpackClaims(generateUserSig(user, { at: NOW })));
     const escaped = json.replace(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16)}`);
     expect(escaped).not.toContain('😀');
-    expect(read(toLetters(deflateSync(escaped, { level: 0 }).toString('base64')))).toEqual(good(user));
+    expect(read(toUserSigAlphabet(deflateSync(escaped, { level: 0 }).toString('base64')))).toEqual(good(user));
   });
 });
 
 describe('its time', () => {
-  const sig = userSig('alice', { at: NOW, expireS: 60 });
+  const sig = generateUserSig('alice', { at: NOW, expireS: 60 });
 
   test.each([
     [-1, true],
@@ -71,21 +82,23 @@ describe('its time', () => {
   });
 
   test('one that never was good is expired', () => {
-    expect(read(userSig('alice', { at: NOW, expireS: 0 }))).toBe('EXPIRED');
+    expect(read(generateUserSig('alice', { at: NOW, expireS: 0 }))).toBe('EXPIRED');
   });
 
   test('the longest there is', () => {
-    expect(read(userSig('alice', { at: NOW, expireS: 0xffff_ffff }))).toEqual(good('alice', NOW_S, 0xffff_ffff));
+    expect(read(generateUserSig('alice', { at: NOW, expireS: 0xffff_ffff }))).toEqual(
+      good('alice', NOW_S, 0xffff_ffff),
+    );
   });
 });
 
 describe('what is not ours', () => {
   test('another key', () => {
-    expect(read(userSig('alice', { at: NOW, key: `${KEY}.` }))).toBe('BAD_SIGNATURE');
+    expect(read(generateUserSig('alice', { at: NOW, key: `${KEY}.` }))).toBe('BAD_SIGNATURE');
   });
 
   test('another app, with our key', () => {
-    expect(read(userSig('alice', { at: NOW, appId: APP_ID + 1 }))).toBe('WRONG_APP');
+    expect(read(generateUserSig('alice', { at: NOW, appId: APP_ID + 1 }))).toBe('WRONG_APP');
   });
 
   test.each([
@@ -94,45 +107,47 @@ describe('what is not ours', () => {
     ['TLS.expire', 3_601],
     ['TLS.userbuf', 'AAAA'],
   ])('another %s than was signed', (name, value) => {
-    expect(read(pack({ ...unpack(userSig('alice', { at: NOW })), [name]: value }))).toBe('BAD_SIGNATURE');
+    expect(read(packClaims({ ...unpackClaims(generateUserSig('alice', { at: NOW })), [name]: value }))).toBe(
+      'BAD_SIGNATURE',
+    );
   });
 
   test('the permissions of a room are signed too', () => {
-    const { 'TLS.userbuf': userbuf, ...others } = unpack(roomSig('alice', 7, NOW));
+    const { 'TLS.userbuf': userbuf, ...others } = unpackClaims(generateRoomUserSig('alice', 7, NOW));
     expect(userbuf).toBeTypeOf('string');
-    expect(read(pack(others))).toBe('BAD_SIGNATURE');
-    expect(read(pack({ ...others, 'TLS.userbuf': 'AAAA' }))).toBe('BAD_SIGNATURE');
+    expect(read(packClaims(others))).toBe('BAD_SIGNATURE');
+    expect(read(packClaims({ ...others, 'TLS.userbuf': 'AAAA' }))).toBe('BAD_SIGNATURE');
   });
 
   test('every bit of the signature counts', () => {
-    const claims = unpack(userSig('alice', { at: NOW }));
+    const claims = unpackClaims(generateUserSig('alice', { at: NOW }));
     const signature = Buffer.from(String(claims['TLS.sig']), 'base64');
     for (let bit = 0; bit < 256; bit++) {
       const forged = Buffer.from(signature);
       forged[bit >> 3] = (forged[bit >> 3] ?? 0) ^ (1 << (bit & 7));
-      expect(read(pack({ ...claims, 'TLS.sig': forged.toString('base64') }))).toBe('BAD_SIGNATURE');
+      expect(read(packClaims({ ...claims, 'TLS.sig': forged.toString('base64') }))).toBe('BAD_SIGNATURE');
     }
   });
 
   test('an id with lines in it is not read as another user’s id and a room', () => {
     // Whoever may choose her id chooses this one, and is given a UserSig for it.
     const lines = ['bob', `TLS.sdkappid:${APP_ID}`, `TLS.time:${NOW_S}`, 'TLS.expire:9999', 'TLS.userbuf:x'].join('\n');
-    const sig = userSig(lines, { at: NOW });
+    const sig = generateUserSig(lines, { at: NOW });
     expect(read(sig)).toBe('MALFORMED');
-    const claims = unpack(sig);
+    const claims = unpackClaims(sig);
     const userbuf = `x\nTLS.sdkappid:${APP_ID}\nTLS.time:${NOW_S}\nTLS.expire:3600`;
     const forged = { ...claims, 'TLS.identifier': 'bob', 'TLS.expire': 9_999, 'TLS.userbuf': userbuf };
     const signed = `TLS.identifier:bob\nTLS.sdkappid:${APP_ID}\nTLS.time:${NOW_S}\nTLS.expire:9999\nTLS.userbuf:${userbuf}\n`;
     expect(claims['TLS.sig'], 'the signature is of these very lines').toBe(
       createHmac('sha256', KEY).update(signed).digest('base64'),
     );
-    expect(read(pack(forged))).toBe('MALFORMED');
+    expect(read(packClaims(forged))).toBe('MALFORMED');
   });
 });
 
 describe('what is none', () => {
-  const sig = userSig('alice', { at: NOW });
-  const claims = unpack(sig);
+  const sig = generateUserSig('alice', { at: NOW });
+  const claims = unpackClaims(sig);
   const without = (name: string): Claims => Object.fromEntries(Object.entries(claims).filter(([key]) => key !== name));
 
   test('none of its beginnings', () => {
@@ -146,8 +161,11 @@ describe('what is none', () => {
     ['a line end', `${sig}\n`],
     ['something before it', ` ${sig}`],
     ['padding in it', `${sig.slice(0, 8)}_${sig.slice(8)}`],
-    ['too long', toLetters(deflateSync(JSON.stringify(claims) + ' '.repeat(4_000), { level: 0 }).toString('base64'))],
-    ['not packed', toLetters(Buffer.from(JSON.stringify(claims)).toString('base64'))],
+    [
+      'too long',
+      toUserSigAlphabet(deflateSync(JSON.stringify(claims) + ' '.repeat(4_000), { level: 0 }).toString('base64')),
+    ],
+    ['not packed', toUserSigAlphabet(Buffer.from(JSON.stringify(claims)).toString('base64'))],
   ])('%s', (_what, text) => {
     expect(read(text)).toBe('MALFORMED');
   });
@@ -164,7 +182,7 @@ describe('what is none', () => {
   });
 
   test.each(Object.keys(claims))('without %s', (name) => {
-    expect(read(pack(without(name)))).toBe('MALFORMED');
+    expect(read(packClaims(without(name)))).toBe('MALFORMED');
   });
 
   test.each([
@@ -177,14 +195,14 @@ describe('what is none', () => {
     ['TLS.sig', [7, null, '', 'A'.repeat(43), `${'A'.repeat(43)}=\n`, `${'-'.repeat(43)}=`, 'A'.repeat(44)]],
   ])('%s of another kind', (name, values) => {
     for (const value of values)
-      expect(read(pack({ ...claims, [name]: value }))).toBeOneOf(['MALFORMED', 'BAD_SIGNATURE']);
+      expect(read(packClaims({ ...claims, [name]: value }))).toBeOneOf(['MALFORMED', 'BAD_SIGNATURE']);
     // What is not even looked at is not signed either; a signed id must be a user's all the same.
-    expect(read(pack({ ...claims, [name]: { toJSON: 1 } }))).toBe('MALFORMED');
+    expect(read(packClaims({ ...claims, [name]: { toJSON: 1 } }))).toBe('MALFORMED');
   });
 
   test('a signed id that is none of ours', () => {
     for (const user of ['', 'x'.repeat(129), 'tab\t', 'line\u0085']) {
-      expect(read(userSig(user, { at: NOW }))).toBe('MALFORMED');
+      expect(read(generateUserSig(user, { at: NOW }))).toBe('MALFORMED');
     }
   });
 

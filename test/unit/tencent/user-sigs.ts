@@ -14,7 +14,7 @@ export const TENCENT = {
   platformNames: 'DOCUMENTED',
 } as const;
 
-export interface Made {
+export interface UserSigOptions {
   /** Milliseconds since 1970. Left out: now. */
   readonly at?: number;
   readonly expireS?: number;
@@ -22,11 +22,13 @@ export interface Made {
   readonly key?: string;
 }
 
-export const userSig = (user: string, { at, expireS = 3_600, appId = APP_ID, key = KEY }: Made = {}): string =>
-  made(at, () => new tls.Api(appId, key).genUserSig(user, expireS));
+export const generateUserSig = (
+  user: string,
+  { at, expireS = 3_600, appId = APP_ID, key = KEY }: UserSigOptions = {},
+): string => made(at, () => new tls.Api(appId, key).genUserSig(user, expireS));
 
 /** With the permissions of a room in it, by its number or its name. */
-export const roomSig = (user: string, room: number | string, at?: number): string =>
+export const generateRoomUserSig = (user: string, room: number | string, at?: number): string =>
   made(at, () => {
     const api = new tls.Api(APP_ID, KEY);
     return typeof room === 'number'
@@ -47,15 +49,15 @@ const made = (at: number | undefined, make: () => string): string => {
 
 export type Claims = Record<string, unknown>;
 
-export const unpack = (sig: string): Claims =>
+export const unpackClaims = (sig: string): Claims =>
   JSON.parse(inflateSync(Buffer.from(toBase64(sig), 'base64')).toString('utf8')) as Claims;
 
 /** The signature is whatever stands in the claims. */
-export const pack = (claims: unknown): string => packText(JSON.stringify(claims));
+export const packClaims = (claims: unknown): string => packText(JSON.stringify(claims));
 
-export const packText = (text: string | Buffer): string => toLetters(deflateSync(text).toString('base64'));
+export const packText = (text: string | Buffer): string => toUserSigAlphabet(deflateSync(text).toString('base64'));
 
-export const toLetters = (base64: string): string =>
+export const toUserSigAlphabet = (base64: string): string =>
   base64.replaceAll('+', '*').replaceAll('/', '-').replaceAll('=', '_');
 
 const toBase64 = (sig: string): string => sig.replaceAll('*', '+').replaceAll('-', '/').replaceAll('_', '=');

@@ -2,8 +2,8 @@
 import { describe, expect, test } from 'vitest';
 import { API_KEY, codeOf, ServerHarness, LOGIN } from '../../integration/server/support/server-harness.ts';
 import { TestSocket } from '../../integration/server/support/wire.ts';
-import { openTencent, sigOf } from './tencent-harness.ts';
-import { APP_ID, pack, packText, unpack } from './user-sigs.ts';
+import { openTencentHarness, createUserSig } from './tencent-harness.ts';
+import { APP_ID, packClaims, packText, unpackClaims } from './user-sigs.ts';
 
 const ASK = 'query ($id: ID!) { userStatus(userId: $id) { status } }';
 const INPUT = { input: { platform: 'IPHONE', deviceId: 'a1' } };
@@ -11,7 +11,7 @@ const INPUT = { input: { platform: 'IPHONE', deviceId: 'a1' } };
 /** One with every letter that a UserSig may have. */
 const withAllLetters = (harness: ServerHarness): { user: string; sig: string } => {
   for (let at = 0; at < 1_000; at++) {
-    const sig = sigOf(harness, `user-${at}`);
+    const sig = createUserSig(harness, `user-${at}`);
     if (['*', '-', '_'].every((letter) => sig.includes(letter))) return { user: `user-${at}`, sig };
   }
   throw new Error('None has all of them.');
@@ -21,7 +21,7 @@ describe('over HTTP', () => {
   test.each(['application/json', 'application/json; charset=utf-8'])(
     'it logs in, by every way that a body goes: %s',
     async (type) => {
-      const harness = await openTencent();
+      const harness = await openTencentHarness();
       const { user, sig } = withAllLetters(harness);
       for (const query of ['', '?a=b']) {
         const response = await fetch(`${harness.url}/graphql${query}`, {
@@ -38,18 +38,18 @@ describe('over HTTP', () => {
   );
 
   test('it asks, by GET too, and is no session', async () => {
-    const harness = await openTencent();
-    const authorization = `Bearer ${sigOf(harness, 'alice')}`;
+    const harness = await openTencentHarness();
+    const authorization = `Bearer ${createUserSig(harness, 'alice')}`;
     const url = `${harness.url}/graphql?query=${encodeURIComponent('{ userStatus(userId: "alice") { status } }')}`;
     const response = await fetch(url, { headers: { authorization } });
     expect(await response.json()).toEqual({ data: { userStatus: { status: 'OFFLINE' } } });
-    const beat = await harness.post('mutation { heartbeat { heartbeatIntervalMs } }', sigOf(harness, 'alice'));
+    const beat = await harness.post('mutation { heartbeat { heartbeatIntervalMs } }', createUserSig(harness, 'alice'));
     expect(codeOf(beat)).toBe('UNAUTHENTICATED');
-    expect(codeOf(await harness.post('{ stats { sockets } }', sigOf(harness, 'alice')))).toBe('FORBIDDEN');
+    expect(codeOf(await harness.post('{ stats { sockets } }', createUserSig(harness, 'alice')))).toBe('FORBIDDEN');
   });
 
   test('a JWT, a session token and an API key are as good as ever', async () => {
-    const harness = await openTencent();
+    const harness = await openTencentHarness();
     const { token } = await harness.login('alice');
     for (const credential of [await harness.jwt('alice'), token, API_KEY]) {
       expect(codeOf(await harness.post(ASK, credential, { id: 'alice' }))).toBeUndefined();
@@ -60,8 +60,8 @@ describe('over HTTP', () => {
     ['everyone', undefined],
     ['none', 'FORBIDDEN'],
   ] as const)('whom its user may see, the setting says: %s', async (visibility, code) => {
-    const harness = await openTencent({ visibility });
-    const sig = sigOf(harness, 'alice');
+    const harness = await openTencentHarness({ visibility });
+    const sig = createUserSig(harness, 'alice');
     expect(codeOf(await harness.post(ASK, sig, { id: 'alice' }))).toBeUndefined();
     expect(codeOf(await harness.post(ASK, sig, { id: 'bob' }))).toBe(code);
     const { body } = await harness.post(LOGIN, sig, INPUT);
@@ -70,17 +70,20 @@ describe('over HTTP', () => {
   });
 
   test.each<[string, (harness: ServerHarness) => string]>([
-    ['of another key', (harness) => sigOf(harness, 'alice', { key: 'another key' })],
-    ['of another app', (harness) => sigOf(harness, 'alice', { appId: APP_ID + 1 })],
-    ['that has expired', (harness) => sigOf(harness, 'alice', { at: harness.now - 3_600_000 })],
-    ['of tomorrow', (harness) => sigOf(harness, 'alice', { at: harness.now + 86_400_000 })],
-    ['cut off', (harness) => sigOf(harness, 'alice').slice(0, -4)],
-    ['made another user’s', (harness) => pack({ ...unpack(sigOf(harness, 'bob')), 'TLS.identifier': 'alice' })],
+    ['of another key', (harness) => createUserSig(harness, 'alice', { key: 'another key' })],
+    ['of another app', (harness) => createUserSig(harness, 'alice', { appId: APP_ID + 1 })],
+    ['that has expired', (harness) => createUserSig(harness, 'alice', { at: harness.now - 3_600_000 })],
+    ['of tomorrow', (harness) => createUserSig(harness, 'alice', { at: harness.now + 86_400_000 })],
+    ['cut off', (harness) => createUserSig(harness, 'alice').slice(0, -4)],
+    [
+      'made another user’s',
+      (harness) => packClaims({ ...unpackClaims(createUserSig(harness, 'bob')), 'TLS.identifier': 'alice' }),
+    ],
     ['that is a bomb', () => packText(`{}${' '.repeat(2_900_000)}`)],
     ['that is huge', () => 'A'.repeat(8_192)],
-    ['that is nobody’s id', (harness) => sigOf(harness, 'a\nb')],
+    ['that is nobody’s id', (harness) => createUserSig(harness, 'a\nb')],
   ])('one %s logs nobody in', async (_which, sig) => {
-    const harness = await openTencent();
+    const harness = await openTencentHarness();
     expect(codeOf(await harness.post(LOGIN, sig(harness), INPUT))).toBe('UNAUTHENTICATED');
     expect(await harness.status('alice')).toBe('OFFLINE');
   });
@@ -88,10 +91,10 @@ describe('over HTTP', () => {
 
 describe('over a socket', () => {
   test('it logs in; the socket is closed with 4413 when it expires, which is no DISCONNECT', async () => {
-    const harness = await openTencent();
+    const harness = await openTencentHarness();
     const wire = await TestSocket.as(
       harness.socketUrl,
-      sigOf(harness, 'alice', { at: harness.now - 10_000, expireS: 11 }),
+      createUserSig(harness, 'alice', { at: harness.now - 10_000, expireS: 11 }),
     );
     expect((await wire.ask(LOGIN, INPUT)).type).toBe('next');
     // By itself: its time is over within a second.
@@ -101,20 +104,20 @@ describe('over a socket', () => {
   });
 
   test('one that has expired already is 4413 as well, and one that is none 4401', async () => {
-    const harness = await openTencent();
+    const harness = await openTencentHarness();
     const closed = async (sig: string): Promise<number> => {
       const wire = new TestSocket(harness.socketUrl);
       await wire.init({ authorization: `Bearer ${sig}` });
       return (await wire.closed).code;
     };
-    expect(await closed(sigOf(harness, 'alice', { at: harness.now - 3_600_000 }))).toBe(4413);
-    expect(await closed(sigOf(harness, 'alice', { key: 'another key' }))).toBe(4401);
+    expect(await closed(createUserSig(harness, 'alice', { at: harness.now - 3_600_000 }))).toBe(4413);
+    expect(await closed(createUserSig(harness, 'alice', { key: 'another key' }))).toBe(4401);
     expect(await closed('A'.repeat(4_096))).toBe(4401);
   });
 
   test('endSessions with revokeTokens closes it, as it does a JWT’s', async () => {
-    const harness = await openTencent();
-    const wire = await TestSocket.as(harness.socketUrl, sigOf(harness, 'alice'));
+    const harness = await openTencentHarness();
+    const wire = await TestSocket.as(harness.socketUrl, createUserSig(harness, 'alice'));
     await harness.post(
       'mutation { endSessions(input: {userId: "alice", revokeTokens: true}) { userStatus { status } } }',
     );

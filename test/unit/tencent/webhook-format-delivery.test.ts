@@ -3,8 +3,8 @@ import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { addMs, toMillis } from '../../../src/core/ids.ts';
 import { createTencentFormat } from '../../../src/tencent/webhook-format.ts';
-import { aCourier, HttpReceiver } from '../webhooks/support/http-receivers.ts';
-import { aDelivery, anEvent, aWebhook } from '../webhooks/support/webhooks.ts';
+import { createSender, HttpReceiver } from '../webhooks/support/http-receivers.ts';
+import { createTestDelivery, createTestEvent, createTestWebhook } from '../webhooks/support/webhooks.ts';
 import type { CallbackBody } from './callbacks.ts';
 
 const TOKEN = 'xxxxyyyy';
@@ -34,10 +34,10 @@ const complaint = (url: URL, { CallbackCommand }: CallbackBody, now: number): st
 const stand = async (respond: (before: number) => number = () => 200, takesMs = 0) => {
   let now = NOW;
   const taken: CallbackBody[] = [];
-  const receiver = await HttpReceiver.http((response, { request, body }) => {
+  const receiver = await HttpReceiver.startHttp((response, { request, body }) => {
     const callback = JSON.parse(body) as CallbackBody;
     const wrong = complaint(new URL(request.url ?? '', receiver.url), callback, now);
-    const status = wrong === null ? respond(receiver.told.length - 1) : 403;
+    const status = wrong === null ? respond(receiver.requests.length - 1) : 403;
     now = addMs(now, takesMs);
     if (status === 200) taken.push(callback);
     response.writeHead(status, { 'content-type': 'application/json' });
@@ -45,16 +45,16 @@ const stand = async (respond: (before: number) => number = () => 200, takesMs = 
       JSON.stringify({ ActionStatus: wrong === null ? 'OK' : 'FAIL', ErrorCode: 0, ErrorInfo: wrong ?? '' }),
     );
   });
-  const courier = aCourier({ formats: FORMATS, wallClockNow: () => now });
-  const webhook = aWebhook({ url: `${receiver.url}im?env=test`, format: 'TENCENT', secret: TOKEN });
+  const courier = createSender({ formats: FORMATS, wallClockNow: () => now });
+  const webhook = createTestWebhook({ url: `${receiver.url}im?env=test`, format: 'TENCENT', secret: TOKEN });
   return {
     taken,
-    attempt: (delivery: Parameters<typeof aDelivery>[0]) =>
-      courier.attemptDelivery(webhook, aDelivery(delivery), NEVER),
+    attempt: (delivery: Parameters<typeof createTestDelivery>[0]) =>
+      courier.attemptDelivery(webhook, createTestDelivery(delivery), NEVER),
   };
 };
 
-const EVENTS = [1, 2, 3, 4].map(anEvent);
+const EVENTS = [1, 2, 3, 4].map(createTestEvent);
 const accounts = (taken: readonly CallbackBody[]) => taken.map(({ Info }) => Info.To_Account);
 
 describe('a strict receiver', () => {
@@ -95,7 +95,7 @@ describe('a strict receiver', () => {
 
 it('what has no word is taken without a request', async () => {
   const { attempt, taken } = await stand();
-  expect(await attempt({ events: [{ ...anEvent(1), reason: 'PUSH_EXPIRED' }] })).toEqual({
+  expect(await attempt({ events: [{ ...createTestEvent(1), reason: 'PUSH_EXPIRED' }] })).toEqual({
     status: null,
     error: null,
     deliveredEventCount: 1,

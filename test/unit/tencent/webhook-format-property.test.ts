@@ -4,8 +4,8 @@ import { expect, it } from 'vitest';
 import type { LoggedEvent } from '../../../src/app/ports/presence-store.ts';
 import { toMillis, parseUserId } from '../../../src/core/ids.ts';
 import { EVENT_REASONS, PLATFORMS, type EventReason } from '../../../src/core/enums.ts';
-import { anEvent } from '../webhooks/support/webhooks.ts';
-import { bodyOf, requestsFor } from './callbacks.ts';
+import { createTestEvent } from '../webhooks/support/webhooks.ts';
+import { parseCallback, createCallbackRequests } from './callbacks.ts';
 
 const WITHOUT_A_WORD: readonly EventReason[] = ['KICKED', 'REPLACED', 'PUSH_EXPIRED', 'CUSTOM_STATUS'];
 
@@ -22,7 +22,7 @@ const log = fc.array(oneEvent, { maxLength: 30 }).map((drawn) => {
   return drawn.map(({ reason, platform, user, goesOn }, at): LoggedEvent => {
     if (!goesOn) change++;
     return {
-      ...anEvent(at),
+      ...createTestEvent(at),
       changeId: `change ${change}`,
       userId: parseUserId(user),
       platform,
@@ -37,13 +37,15 @@ it('each event with a word is in exactly one request, and deliveredEventCount ri
   let requestsMade = 0;
   fc.assert(
     fc.property(log, (events) => {
-      const requests = requestsFor(events);
+      const requests = createCallbackRequests(events);
       requestsMade += requests.length;
       const spoken = events.filter(({ reason }) => !WITHOUT_A_WORD.includes(reason));
-      expect(requests.map((request) => bodyOf(request).EventTime)).toEqual(spoken.map(({ occurredAt }) => occurredAt));
+      expect(requests.map((request) => parseCallback(request).EventTime)).toEqual(
+        spoken.map(({ occurredAt }) => occurredAt),
+      );
       let done = 0;
       for (const { deliveredEventCount, ...request } of requests) {
-        const at = bodyOf({ deliveredEventCount, ...request }).EventTime;
+        const at = parseCallback({ deliveredEventCount, ...request }).EventTime;
         // What is done with when this one is taken: all before it and itself, and nothing that has a word after it.
         expect(deliveredEventCount).toBeGreaterThan(Math.max(done, at));
         const also = events.slice(at + 1, deliveredEventCount).map(({ reason }) => reason);
@@ -60,10 +62,10 @@ it('each event with a word is in exactly one request, and deliveredEventCount ri
 it('what is left after any request was taken makes the requests that were left', () => {
   fc.assert(
     fc.property(log, fc.nat(), (events, drawn) => {
-      const requests = requestsFor(events);
+      const requests = createCallbackRequests(events);
       if (requests.length === 0) return;
       const taken = drawn % requests.length;
-      const left = requestsFor(events.slice(requests[taken]!.deliveredEventCount));
+      const left = createCallbackRequests(events.slice(requests[taken]!.deliveredEventCount));
       expect(left.map(({ body }) => body)).toEqual(requests.slice(taken + 1).map(({ body }) => body));
     }),
     { numRuns: 500 },
@@ -74,7 +76,7 @@ it('a device is named as kicked by exactly one Login, where it follows that in i
   let kicks = 0;
   fc.assert(
     fc.property(log, (events) => {
-      const named = requestsFor(events).flatMap((request) => bodyOf(request).KickedDevice ?? []);
+      const named = createCallbackRequests(events).flatMap((request) => parseCallback(request).KickedDevice ?? []);
       const kicked = events.filter(
         ({ reason, changeId }, at) =>
           reason === 'KICKED' &&

@@ -4,12 +4,12 @@ import type { LoggedEvent } from '../../../src/app/ports/presence-store.ts';
 import { addMs, toMillis } from '../../../src/core/ids.ts';
 import type { Platform } from '../../../src/core/enums.ts';
 import { ALICE, BOB, AppHarness } from '../app/support/app-harness.ts';
-import { anEvent } from '../webhooks/support/webhooks.ts';
-import { bodyOf, NOW, requestsFor } from './callbacks.ts';
+import { createTestEvent } from '../webhooks/support/webhooks.ts';
+import { parseCallback, NOW, createCallbackRequests } from './callbacks.ts';
 
 /** Alice logs in on an Android phone, changed in what the test is about. */
 const eventOf = (changes: Partial<LoggedEvent> = {}): LoggedEvent => ({
-  ...anEvent(1),
+  ...createTestEvent(1),
   userId: ALICE,
   platform: 'ANDROID',
   ...changes,
@@ -19,7 +19,7 @@ describe('a request', () => {
   it('is the login of their example, kicked devices and all', () => {
     const login = eventOf({ occurredAt: toMillis(1_629_883_332_497) });
     const kicked = (platform: Platform) => eventOf({ reason: 'KICKED', kickedBy: 'ANDROID', platform });
-    const [request, ...others] = requestsFor([login, kicked('WINDOWS'), kicked('LINUX')]);
+    const [request, ...others] = createCallbackRequests([login, kicked('WINDOWS'), kicked('LINUX')]);
     expect(others).toEqual([]);
     expect(request!.url.href).toBe(
       'https://www.example.com/?SdkAppid=1400000001&CallbackCommand=State.StateChange&contenttype=json&ClientIP=192.0.2.7&OptPlatform=Android',
@@ -42,8 +42,8 @@ describe('a request', () => {
     expect(harness.store.events.map(({ reason }) => reason)).toEqual([
       ...['LOGIN', 'LOGIN', 'KICKED', 'LOGIN', 'REPLACED', 'LOGIN'],
     ]);
-    const requests = requestsFor(harness.store.events);
-    expect(requests.map((request) => bodyOf(request).KickedDevice)).toEqual([
+    const requests = createCallbackRequests(harness.store.events);
+    expect(requests.map((request) => parseCallback(request).KickedDevice)).toEqual([
       undefined,
       [{ Platform: 'iOS' }],
       undefined,
@@ -54,7 +54,9 @@ describe('a request', () => {
 
   it('has no kicked devices where another word than Login comes first in a change', () => {
     const logout = eventOf({ reason: 'LOGOUT' });
-    expect(bodyOf(requestsFor([logout, { ...logout, reason: 'KICKED' }])[0]!)).not.toHaveProperty('KickedDevice');
+    expect(parseCallback(createCallbackRequests([logout, { ...logout, reason: 'KICKED' }])[0]!)).not.toHaveProperty(
+      'KickedDevice',
+    );
   });
 
   it.each([
@@ -63,7 +65,7 @@ describe('a request', () => {
     ['https://h.example:8443/cb?a=b%2Fc&d=%E4%BD%A0+x', 'https://h.example:8443/cb?a=b%2Fc&d=%E4%BD%A0+x&SdkAppid'],
     ['https://h.example/cb?SdkAppid=7', 'https://h.example/cb?SdkAppid=7&SdkAppid'],
   ])('keeps the query of %s', (url, start) => {
-    const [request] = requestsFor([eventOf()], { webhook: { url } });
+    const [request] = createCallbackRequests([eventOf()], { webhook: { url } });
     expect(request!.url.href).toContain(`${start}=1400000001&CallbackCommand=`);
   });
 
@@ -71,7 +73,7 @@ describe('a request', () => {
     ['2001:db8::1', '2001%3Adb8%3A%3A1'],
     [null, ''],
   ])('carries the address %s as ClientIP', (ipAddress, inUrl) => {
-    const [request] = requestsFor([eventOf({ ipAddress })]);
+    const [request] = createCallbackRequests([eventOf({ ipAddress })]);
     expect(request!.url.search).toContain(`&ClientIP=${inUrl}&OptPlatform=`);
     expect(request!.url.searchParams.get('ClientIP')).toBe(ipAddress ?? '');
   });
@@ -82,16 +84,16 @@ describe('a request', () => {
     ['QUERY', 'iPhone', 'iPhone'],
   ] as const)('spells platforms by the setting: %s', (platformNames, inUrl, inBody) => {
     const login = eventOf({ platform: 'IPHONE' });
-    const [request] = requestsFor([login, { ...login, reason: 'KICKED' }], { options: { platformNames } });
+    const [request] = createCallbackRequests([login, { ...login, reason: 'KICKED' }], { options: { platformNames } });
     expect(request!.url.searchParams.get('OptPlatform')).toBe(inUrl);
-    expect(bodyOf(request!).KickedDevice).toEqual([{ Platform: inBody }]);
+    expect(parseCallback(request!).KickedDevice).toEqual([{ Platform: inBody }]);
   });
 
   it.each(['at lunch', null])('tells a custom text to those who name it: %s', (customStatus) => {
-    const [request] = requestsFor([eventOf({ reason: 'CUSTOM_STATUS', customStatus })], {
+    const [request] = createCallbackRequests([eventOf({ reason: 'CUSTOM_STATUS', customStatus })], {
       webhook: { reasons: ['LOGIN', 'CUSTOM_STATUS'] },
     });
-    expect(bodyOf(request!).Info).toEqual({
+    expect(parseCallback(request!).Info).toEqual({
       Action: 'CustomStatusChange',
       To_Account: 'alice',
       Reason: 'SetCustomStatus',
@@ -100,18 +102,18 @@ describe('a request', () => {
   });
 
   it('tells no custom text to those who name no reasons: old receivers would take it for a logout', () => {
-    const requests = requestsFor([
+    const requests = createCallbackRequests([
       eventOf({ reason: 'CUSTOM_STATUS', customStatus: 'at lunch' }),
       eventOf({ reason: 'LOGOUT' }),
     ]);
-    expect(requests.map((request) => [bodyOf(request).Info.Action, request.deliveredEventCount])).toEqual([
+    expect(requests.map((request) => [parseCallback(request).Info.Action, request.deliveredEventCount])).toEqual([
       ['Logout', 2],
     ]);
   });
 
   it('says nothing of a custom text that was set before', () => {
-    const [request] = requestsFor([eventOf({ customStatus: 'at lunch' })]);
-    expect(bodyOf(request!).Info).not.toHaveProperty('CustomStatus');
+    const [request] = createCallbackRequests([eventOf({ customStatus: 'at lunch' })]);
+    expect(parseCallback(request!).Info).not.toHaveProperty('CustomStatus');
   });
 });
 
@@ -121,25 +123,25 @@ describe('its signature', () => {
   const SIGN = '17773bc39a671d7b9aa835458704d2a6db81360a5940292b587d6d760d484061';
 
   it('is that of their example, at the end of the URL', () => {
-    const [request] = requestsFor([eventOf()], { webhook: { secret: TOKEN } });
+    const [request] = createCallbackRequests([eventOf()], { webhook: { secret: TOKEN } });
     expect(request!.url.search).toMatch(new RegExp(`&OptPlatform=Android&Sign=${SIGN}&RequestTime=1669872112$`));
   });
 
   it('is not there without a secret', () => {
-    const [request] = requestsFor([eventOf()]);
+    const [request] = createCallbackRequests([eventOf()]);
     expect(request!.url.search).not.toMatch(/Sign|RequestTime/);
   });
 
   it('is of the present secret alone', () => {
     const previousSecret = { secret: 'other', validUntil: addMs(NOW, 1) };
-    const [request] = requestsFor([eventOf()], { webhook: { secret: TOKEN, previousSecret } });
+    const [request] = createCallbackRequests([eventOf()], { webhook: { secret: TOKEN, previousSecret } });
     expect(request!.url.searchParams.getAll('Sign')).toEqual([SIGN]);
   });
 
   it('is of the moment of each request: receivers refuse one that is a minute old', () => {
     const login = eventOf();
     let at = NOW;
-    const requests = requestsFor([login, login], {
+    const requests = createCallbackRequests([login, login], {
       webhook: { secret: TOKEN },
       wallClock: () => (at = addMs(at, 60_000)),
     });
@@ -149,12 +151,12 @@ describe('its signature', () => {
 
 describe('a test', () => {
   it('is a Logout of the account of the server API, from no device: it changes nobody', () => {
-    const [request, ...others] = requestsFor([], { isTest: true, webhook: { secret: 'xxxxyyyy' } });
+    const [request, ...others] = createCallbackRequests([], { isTest: true, webhook: { secret: 'xxxxyyyy' } });
     expect(others).toEqual([]);
     expect(request!.url.search).toMatch(
       /^\?SdkAppid=1400000001&CallbackCommand=State\.StateChange&contenttype=json&ClientIP=127\.0\.0\.1&OptPlatform=RESTAPI&Sign=17773bc3\w+&RequestTime=1669872112$/,
     );
-    expect(bodyOf(request!)).toEqual({
+    expect(parseCallback(request!)).toEqual({
       CallbackCommand: 'State.StateChange',
       EventTime: NOW,
       Info: { Action: 'Logout', To_Account: 'administrator', Reason: 'Unregister' },
@@ -163,6 +165,6 @@ describe('a test', () => {
   });
 
   it('is no delivery without events, which makes no request', () => {
-    expect(requestsFor([])).toEqual([]);
+    expect(createCallbackRequests([])).toEqual([]);
   });
 });

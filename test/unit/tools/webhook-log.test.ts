@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { LogEvent } from '../../support/crash/crash-log.ts';
-import type { Heard } from '../../support/webhooks/receiver-process.ts';
-import { expectTold } from '../../support/webhooks/webhook-log.ts';
+import type { ReceivedRequest } from '../../support/webhooks/receiver-process.ts';
+import { expectDeliveredLog } from '../../support/webhooks/webhook-log.ts';
 
 const event = (userId: string, version: number): LogEvent => ({
   cursor: `${userId}${version}`,
@@ -20,7 +20,7 @@ const event = (userId: string, version: number): LogEvent => ({
   occurredAt: '2026-01-01T00:00:00.000Z',
 });
 
-const request = (events: readonly LogEvent[], also: Partial<Heard> = {}): Heard => ({
+const request = (events: readonly LogEvent[], also: Partial<ReceivedRequest> = {}): ReceivedRequest => ({
   at: 100,
   path: '/',
   url: '/',
@@ -41,12 +41,17 @@ const NOT_THEN = [
 ];
 
 test('what a receiver may have been told', () => {
-  expectTold([request([a1, a2]), request([b1]), request([a3])], LOG);
-  expectTold([request([a1, a2], { status: 503 }), request([a1, a2, a3]), request([b1])], LOG);
-  expectTold([request([a1, a2], { behaviour: 'hang', status: null }), request([b1]), request([a1, a2, a3])], LOG);
-  expectTold([request([a1, a2]), request([b1]), request([a1, a2, a3], { at: 120 })], LOG, [{ from: 99, to: 110 }]);
+  expectDeliveredLog([request([a1, a2]), request([b1]), request([a3])], LOG);
+  expectDeliveredLog([request([a1, a2], { status: 503 }), request([a1, a2, a3]), request([b1])], LOG);
+  expectDeliveredLog(
+    [request([a1, a2], { behaviour: 'hang', status: null }), request([b1]), request([a1, a2, a3])],
+    LOG,
+  );
+  expectDeliveredLog([request([a1, a2]), request([b1]), request([a1, a2, a3], { at: 120 })], LOG, [
+    { from: 99, to: 110 },
+  ]);
   const kicks = Array.from({ length: 102 }, (_, index) => ({ ...event('a', index + 1), changeId: String(index < 99) }));
-  expectTold([request(kicks)], kicks);
+  expectDeliveredLog([request(kicks)], kicks);
 });
 
 test.for([
@@ -60,5 +65,5 @@ test.for([
   ['told again', [request([a1]), request([a1, a2, a3, b1], { at: 120 })], NOT_THEN],
   ['in one request', [request(Array.from({ length: 101 }, (_, index) => event('a', index + 1)))], []],
 ] as const)('%s: told so, and found', ([words, requests, kills]) => {
-  expect(() => expectTold(requests, LOG, kills)).toThrow(words);
+  expect(() => expectDeliveredLog(requests, LOG, kills)).toThrow(words);
 });

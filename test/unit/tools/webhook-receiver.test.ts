@@ -9,8 +9,8 @@ const post = (url: string, body: string, headers: Readonly<Record<string, string
 
 test('keeps what it was told over its own death, and says whose signature it bears', async () => {
   await using receiver = await ReceiverProcess.start();
-  await receiver.trusts('/a', { right: SECRET, wrong: `whsec_${Buffer.alloc(32, 8).toString('base64')}` });
-  await receiver.behaves({ userId: 'bob', times: 1, behaviour: { kind: 'answer', status: 500 } });
+  await receiver.setSecrets('/a', { right: SECRET, wrong: `whsec_${Buffer.alloc(32, 8).toString('base64')}` });
+  await receiver.setRules({ userId: 'bob', times: 1, behaviour: { kind: 'answer', status: 500 } });
   const now = new Date();
   const signed = {
     'webhook-id': 'msg_1',
@@ -20,9 +20,9 @@ test('keeps what it was told over its own death, and says whose signature it bea
   expect((await post(receiver.url('/a?x=1'), '{"id":"bob"}', signed)).status).toBe(500);
   expect((await post(receiver.url('/a'), '{"id":"bob"} ', signed)).status).toBe(200);
   const url = receiver.url('/a');
-  await receiver.kill9();
+  await receiver.kill();
   await expect(post(url, 'while it is dead')).rejects.toThrow('fetch failed');
-  await receiver.revive();
+  await receiver.restart();
   expect(receiver.url('/a')).toBe(url);
   expect((await post(url, '{"id":"bob"}', signed)).status).toBe(500);
   expect(receiver.requests('/a').map(({ url, body, signedBy, status }) => [url, body, signedBy, status])).toEqual([
@@ -41,7 +41,7 @@ test.concurrent.for<[string, Behaviour, string]>([
   ['breaks off in the body', { kind: 'break', at: 'body' }, 'terminated'],
 ])('%s', async ([, behaviour, seen]) => {
   await using receiver = await ReceiverProcess.start();
-  await receiver.behaves({ path: '/a', behaviour });
+  await receiver.setRules({ path: '/a', behaviour });
   const answer = post(receiver.url('/a'), 'x').then(async (response) => `${response.status} ${await response.text()}`);
   expect(await answer.catch((error: Error) => error.message)).toBe(seen);
   expect(receiver.requests('/a')).toMatchObject([{ body: 'x', behaviour: behaviour.kind }]);
@@ -49,13 +49,13 @@ test.concurrent.for<[string, Behaviour, string]>([
 
 test('hangs, and pours without an end', async () => {
   await using receiver = await ReceiverProcess.start();
-  await receiver.behaves(
+  await receiver.setRules(
     { path: '/hang', behaviour: { kind: 'hang' } },
     { path: '/pour', behaviour: { kind: 'endless', status: 503 } },
   );
   const leaving = new AbortController();
   const hanging = fetch(receiver.url('/hang'), { method: 'POST', body: 'x', signal: leaving.signal });
-  await receiver.until('/hang', ({ length }) => length === 1);
+  await receiver.waitForRequests('/hang', ({ length }) => length === 1);
   const poured = await post(receiver.url('/pour'), 'x');
   expect(poured.status).toBe(503);
   let bytes = 0;

@@ -5,7 +5,8 @@ import { parseDeliveryId, parseWebhookId } from '../../../../src/core/ids.ts';
 import type { WebhookState } from '../../../../src/core/enums.ts';
 import { START } from '../support/fake-store.ts';
 import { deferred, errorOf, isPending } from '../support/waiting.ts';
-import { CUT, RETRY_FOR_MS, TAKEN } from './webhook-parts.ts';
+import { ABORTED_REPORT } from '../../webhooks/support/fake-sender.ts';
+import { RETRY_FOR_MS, ACCEPTED_REPORT } from './webhook-parts.ts';
 import { refusal, WebhookStage } from './webhook-service-harness.ts';
 
 const NOBODY = parseWebhookId('nobody');
@@ -183,7 +184,7 @@ describe('a test', () => {
   it.each<WebhookState>(['ACTIVE', 'PAUSED', 'GONE'])('that fails is kept as DEAD, and leaves %s', async (state) => {
     const { id } = await harness.create();
     await harness.isIn(id, state);
-    harness.parts.sender.answer = {
+    harness.parts.sender.nextReport = {
       status: 410,
       error: 'It answered 410.',
       deliveredEventCount: 0,
@@ -200,33 +201,33 @@ describe('a test', () => {
     expect(harness.parts.sender.attempts).toEqual([]);
     const { id } = await harness.create();
     const answer = deferred<AttemptReport>();
-    harness.parts.sender.answer = answer.promise;
+    harness.parts.sender.nextReport = answer.promise;
     const test = harness.webhooks.sendTestDelivery(id);
     expect(await isPending(test)).toBe(true);
     await harness.webhooks.deleteWebhook(id);
-    answer.resolve(TAKEN);
+    answer.resolve(ACCEPTED_REPORT);
     await refusal(test);
   });
 
   it('beside ten others is RATE_LIMITED, until one of them is over', async () => {
     const { id } = await harness.create();
     const first = deferred<AttemptReport>();
-    harness.parts.sender.answer = first.promise;
+    harness.parts.sender.nextReport = first.promise;
     const one = harness.webhooks.sendTestDelivery(id);
     expect(await isPending(one)).toBe(true);
     const never = deferred<AttemptReport>();
-    harness.parts.sender.answer = never.promise;
+    harness.parts.sender.nextReport = never.promise;
     const others = Array.from({ length: 9 }, () => harness.webhooks.sendTestDelivery(id));
     expect(await isPending(Promise.race(others))).toBe(true);
     expect(await errorOf(harness.webhooks.sendTestDelivery(id))).toMatchObject({
       details: { code: 'RATE_LIMITED', retryAfterMs: 1_000 },
     });
     expect(harness.parts.sender.attempts).toHaveLength(10);
-    first.resolve(TAKEN);
+    first.resolve(ACCEPTED_REPORT);
     await one;
-    harness.parts.sender.answer = TAKEN;
+    harness.parts.sender.nextReport = ACCEPTED_REPORT;
     expect(await harness.webhooks.sendTestDelivery(id)).toMatchObject({ status: 'DELIVERED' });
-    never.resolve(TAKEN);
+    never.resolve(ACCEPTED_REPORT);
     await Promise.all(others);
   });
 
@@ -241,14 +242,14 @@ describe('a test', () => {
 
   it('under way when it closes is cut short and kept, and so is a later one', async () => {
     const { id } = await harness.create();
-    harness.parts.sender.answer = deferred<AttemptReport>().promise;
+    harness.parts.sender.nextReport = deferred<AttemptReport>().promise;
     const tests = [harness.webhooks.sendTestDelivery(id), harness.webhooks.sendTestDelivery(id)];
     expect(await isPending(Promise.race(tests))).toBe(true);
     harness.webhooks.close();
     harness.webhooks.close();
     for (const test of [...tests, harness.webhooks.sendTestDelivery(id)]) {
       const delivery = await test;
-      expect(delivery).toMatchObject({ status: 'DEAD', lastStatus: null, lastError: CUT.error });
+      expect(delivery).toMatchObject({ status: 'DEAD', lastStatus: null, lastError: ABORTED_REPORT.error });
       expect(await harness.parts.store.findDelivery(delivery.id)).toEqual(delivery);
     }
   });

@@ -175,7 +175,7 @@ describe('a change of a webhook', () => {
     ['enabled that is null', { enabled: null }, /^enabled is null/],
     ['no reasons', { reasons: [] }, /^reasons is empty/],
     ['a reason twice', { reasons: ['LOGIN', 'LOGIN'] }, /^reasons names LOGIN twice/],
-    ['the secret that it has', { secret: secretOf(0) }, /^secret is the present one/],
+    ['the secret that it has', { secret: secretOf(0) }, /^secret is the current one/],
     ['a secret of another form', { secret: 'open sesame' }, /^secret must be whsec_/],
     ['no secret', { secret: null }, /^secret is null/],
     ['two secrets', { secret: secretOf(7), rotateSecret: true }, /only one of them/],
@@ -264,7 +264,7 @@ describe('a change of the format', () => {
   it.each([null, 'a token'])('to STANDARD needs a secret that fits, where there was %j', async (secret) => {
     const before = await harness.create({ format: 'TENCENT', secret });
     expect(await refusal(harness.webhooks.updateWebhook(before.id, { format: 'STANDARD' }))).toMatch(
-      /needs a secret of that form/,
+      /needs a secret of that format/,
     );
     expect(await refusal(harness.webhooks.updateWebhook(before.id, { format: 'STANDARD', secret: 'x' }))).toMatch(
       /^secret must be/,

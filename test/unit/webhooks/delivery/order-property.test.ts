@@ -9,13 +9,13 @@ import type { AttemptReport, Delivery } from '../../../../src/app/ports/webhook-
 import { addMs, type Cursor, type DeliveryId, type UserId } from '../../../../src/core/ids.ts';
 import { PLATFORMS } from '../../../../src/core/enums.ts';
 import { matchesEventFilter } from '../../../../src/core/webhooks/webhook.ts';
-import { Node, type World } from '../support/engine-process.ts';
-import { FakeSender, refused, taken, type Told } from '../support/receiver.ts';
-import { HOOK, DeliveryHarness, userOf } from '../support/delivery-harness.ts';
-import { quiet } from '../support/virtual-timers.ts';
+import { SimulatedEngineProcess, type EngineProcessOptions } from '../support/engine-process.ts';
+import { FakeSender, rejectWithStatus, acceptDelivery, type SentAttempt } from '../support/fake-sender.ts';
+import { WEBHOOK_ID, DeliveryHarness, userIdOfShard } from '../support/delivery-harness.ts';
+import { settleEngines } from '../support/virtual-timers.ts';
 
 /** Two share a shard. */
-const USERS: readonly UserId[] = [userOf(0), userOf(0, 1), userOf(3), userOf(5)];
+const USERS: readonly UserId[] = [userIdOfShard(0), userIdOfShard(0, 1), userIdOfShard(3), userIdOfShard(5)];
 const RETRY_FOR_MS = 60_000;
 const TIMEOUT_MS = 10_000;
 
@@ -84,7 +84,7 @@ class Model {
   readonly seen = { ...NOTHING_SEEN };
   /** The last event of each delivery as it was first sent. */
   readonly ends: LoggedEvent[] = [];
-  readonly #underWay = new Map<number, Told>();
+  readonly #underWay = new Map<number, SentAttempt>();
   /** What the receiver has said in the last attempt that it took. */
   readonly #taken = new Map<DeliveryId, readonly LoggedEvent[]>();
   readonly #fates: readonly Fate[];
@@ -96,7 +96,7 @@ class Model {
   }
 
   answer(harness: DeliveryHarness, isAlive: () => boolean) {
-    return async (told: Told, signal: AbortSignal): Promise<AttemptReport> => {
+    return async (told: SentAttempt, signal: AbortSignal): Promise<AttemptReport> => {
       const next = this.#fates[this.#attempts++ % this.#fates.length]!;
       const { shard } = told.delivery;
       for (const { cursor } of told.events) if (this.noted.has(cursor)) this.faults.push(`${cursor} was told again.`);
@@ -120,7 +120,7 @@ class Model {
   }
 
   killed(receiver: FakeSender): void {
-    for (const [shard, told] of this.#underWay) if (receiver.told.includes(told)) this.#underWay.delete(shard);
+    for (const [shard, told] of this.#underWay) if (receiver.attempts.includes(told)) this.#underWay.delete(shard);
   }
 
   onNoted(delivery: Delivery): void {
@@ -128,7 +128,7 @@ class Model {
     if (delivery.status === 'DEAD') this.seen.dead++;
   }
 
-  async #go(next: Fate, told: Told, signal: AbortSignal, harness: DeliveryHarness): Promise<AttemptReport> {
+  async #go(next: Fate, told: SentAttempt, signal: AbortSignal, harness: DeliveryHarness): Promise<AttemptReport> {
     const answer = this.isWell ? 'taken' : next.answer;
     const done = answer === 'partly' ? Math.floor(told.events.length / 2) : 0;
     if (answer === 'taken' || next.arrives) this.#arrives(told, told.events);
@@ -139,13 +139,16 @@ class Model {
       this.seen.brokenOff++;
       return { status: null, error: 'Broken off.', deliveredEventCount: 0, retryAfterMs: null };
     }
-    if (answer === 'taken') return taken(told);
+    if (answer === 'taken') return acceptDelivery(told);
     if (answer === 'nothing') return { status: null, error: 'Timed out.', deliveredEventCount: 0, retryAfterMs: null };
     if (answer === 'gone') this.seen.gone++;
-    return refused(answer === 'gone' ? 410 : 503, { deliveredEventCount: done, retryAfterMs: next.retryAfterMs });
+    return rejectWithStatus(answer === 'gone' ? 410 : 503, {
+      deliveredEventCount: done,
+      retryAfterMs: next.retryAfterMs,
+    });
   }
 
-  #arrives(told: Told, events: readonly LoggedEvent[]): void {
+  #arrives(told: SentAttempt, events: readonly LoggedEvent[]): void {
     for (const event of events) {
       if (this.arrivals.some((arrival) => arrival.event.cursor === event.cursor)) this.seen.retold++;
       this.arrivals.push({ event, isInOrder: told.delivery.shard !== null });
@@ -164,23 +167,23 @@ it('at least once, in order per user, never again once noted', { timeout: 120_00
       fc.infiniteStream(fc.double({ min: 0, max: 0.999, noNaN: true })),
       async (steps, fates, wanted, chances) => {
         const harness = new DeliveryHarness();
-        await harness.hook({ ...wanted, startCursor: await harness.store.eventLog.getLatestCursor() });
+        await harness.createWebhook({ ...wanted, startCursor: await harness.store.eventLog.getLatestCursor() });
         const model = new Model(fates);
         const start = () => {
           const receiver = new FakeSender(() => harness.store.now());
           let isAlive = true;
-          receiver.answer = model.answer(harness, () => isAlive);
-          const world: World = {
+          receiver.respond = model.answer(harness, () => isAlive);
+          const world: EngineProcessOptions = {
             store: harness.store,
             webhooks: harness.webhooks,
-            courier: receiver,
+            sender: receiver,
             timers: harness.timers,
             retryForMs: RETRY_FOR_MS,
             random: () => chances.next().value as number,
             onWarning: (error, what) => model.faults.push(`${what} ${String(error)}`),
-            onNoted: (delivery) => model.onNoted(delivery),
+            onProgressSaved: (delivery) => model.onNoted(delivery),
           };
-          const node = new Node(world);
+          const node = new SimulatedEngineProcess(world);
           return {
             node,
             kill: () => {
@@ -191,7 +194,7 @@ it('at least once, in order per user, never again once noted', { timeout: 120_00
           };
         };
         const running = [start(), start()];
-        const resume = () => harness.change({ state: 'ACTIVE' });
+        const resume = () => harness.updateWebhook({ state: 'ACTIVE' });
         const revive = (delivery: Delivery): Delivery => ({
           ...delivery,
           status: 'RETRYING',
@@ -201,32 +204,32 @@ it('at least once, in order per user, never again once noted', { timeout: 120_00
         });
         for (const one of steps) {
           if (one.do === 'login') await harness.logIn(one.user, one.platform);
-          else if (one.do === 'pass') await harness.timers.pass(one.ms);
+          else if (one.do === 'pass') await harness.timers.advance(one.ms);
           else if (one.do === 'kill') {
             running[one.node]!.kill();
             running[one.node] = start();
           } else if (one.do === 'restart') {
             const closing = running[one.node]!.node.engine.close();
-            running[one.node]!.node.goOn();
-            await harness.timers.pass(2_000);
+            running[one.node]!.node.resumeRenewals();
+            await harness.timers.advance(2_000);
             await closing;
             running[one.node] = start();
-          } else if (one.do === 'stall') running[one.node]!.node.stall();
-          else if (one.do === 'goOn') running[one.node]!.node.goOn();
-          else if (one.do === 'pause') await harness.change({ state: 'PAUSED' });
+          } else if (one.do === 'stall') running[one.node]!.node.stallRenewals();
+          else if (one.do === 'goOn') running[one.node]!.node.resumeRenewals();
+          else if (one.do === 'pause') await harness.updateWebhook({ state: 'PAUSED' });
           else if (one.do === 'resume') await resume();
           else {
-            const given = await harness.webhooks.requeueDeadDeliveries({ webhookId: HOOK }, revive);
+            const given = await harness.webhooks.requeueDeadDeliveries({ webhookId: WEBHOOK_ID }, revive);
             model.seen.redelivered += given.length;
           }
-          await quiet();
+          await settleEngines();
         }
         model.isWell = true;
-        for (const { node } of running) node.goOn();
+        for (const { node } of running) node.resumeRenewals();
         // An answer may be under way that says that it is gone.
-        await harness.timers.pass(TIMEOUT_MS);
+        await harness.timers.advance(TIMEOUT_MS);
         await resume();
-        await harness.timers.pass(300_000);
+        await harness.timers.advance(300_000);
 
         const dead = (await harness.deliveries('DEAD')).flatMap(({ events }) => events.map(({ cursor }) => cursor));
         const told = new Set([...model.arrivals.map(({ event }) => event.cursor), ...dead]);
@@ -246,7 +249,7 @@ it('at least once, in order per user, never again once noted', { timeout: 120_00
         }
         expect(model.faults).toEqual([]);
         const closing = running.map(({ node }) => node.engine.close());
-        await harness.timers.pass(2_000);
+        await harness.timers.advance(2_000);
         await Promise.all(closing);
         for (const key of Object.keys(NOTHING_SEEN) as (keyof typeof NOTHING_SEEN)[]) seen[key] += model.seen[key];
       },

@@ -3,26 +3,26 @@ import { expect, it } from 'vitest';
 import type { Delivery } from '../../../../src/app/ports/webhook-store.ts';
 import { addMs } from '../../../../src/core/ids.ts';
 import { dead } from '../../../contract/webhook-records.ts';
-import { hangs, refused, taken } from '../support/receiver.ts';
-import { HOOK, DeliveryHarness, userOf } from '../support/delivery-harness.ts';
-import { quiet } from '../support/virtual-timers.ts';
+import { hangUntilAborted, rejectWithStatus, acceptDelivery } from '../support/fake-sender.ts';
+import { WEBHOOK_ID, DeliveryHarness, userIdOfShard } from '../support/delivery-harness.ts';
+import { settleEngines } from '../support/virtual-timers.ts';
 
 const RETRY_FOR_MS = 300_000;
 
 /** So many DEAD ones, each with the event of one login; the webhook was told nothing else. */
 const withDead = async (count: number): Promise<DeliveryHarness> => {
-  const harness = await DeliveryHarness.atWork({ retryForMs: RETRY_FOR_MS }, { reasons: [] });
+  const harness = await DeliveryHarness.start({ retryForMs: RETRY_FOR_MS }, { reasons: [] });
   for (let number = 0; number < count; number++) {
-    const events = await harness.logIn(userOf(0, number));
+    const events = await harness.logIn(userIdOfShard(0, number));
     const now = harness.store.now();
     const at = { createdAt: now, lastAttemptAt: now, giveUpAt: now };
-    await harness.webhooks.addDelivery(dead(`dead ${number}`, { webhookId: HOOK, events, eventCount: 1, ...at }));
+    await harness.webhooks.addDelivery(dead(`dead ${number}`, { webhookId: WEBHOOK_ID, events, eventCount: 1, ...at }));
   }
   return harness;
 };
 
 const redeliver = (harness: DeliveryHarness): Promise<readonly Delivery[]> =>
-  harness.webhooks.requeueDeadDeliveries({ webhookId: HOOK }, (delivery) => ({
+  harness.webhooks.requeueDeadDeliveries({ webhookId: WEBHOOK_ID }, (delivery) => ({
     ...delivery,
     status: 'RETRYING',
     attempts: 0,
@@ -33,8 +33,8 @@ const redeliver = (harness: DeliveryHarness): Promise<readonly Delivery[]> =>
 it('is sent at once, by the id that it had', async () => {
   const harness = await withDead(2);
   await redeliver(harness);
-  await quiet();
-  expect(harness.receiver.told.map(({ id, events }) => [id, events])).toEqual([
+  await settleEngines();
+  expect(harness.sender.attempts.map(({ id, events }) => [id, events])).toEqual([
     ['dead 0', harness.store.events.slice(0, 1)],
     ['dead 1', harness.store.events.slice(1)],
   ]);
@@ -46,39 +46,40 @@ it('is sent at once, by the id that it had', async () => {
 
 it('is sent by four at once: one that hangs keeps nobody from the other places', async () => {
   const harness = await withDead(12);
-  harness.receiver.answer = (told, signal) => (told.id === 'dead 0' ? hangs(told, signal) : taken(told));
+  harness.sender.respond = (told, signal) =>
+    told.id === 'dead 0' ? hangUntilAborted(told, signal) : acceptDelivery(told);
   await redeliver(harness);
-  await quiet();
-  expect(harness.receiver.told).toHaveLength(12);
+  await settleEngines();
+  expect(harness.sender.attempts).toHaveLength(12);
   expect(await harness.deliveries('RETRYING')).toMatchObject([{ id: 'dead 0', attempts: 0 }]);
 });
 
 it('is never sent by more than four at once, nor one of them twice', async () => {
   const harness = await withDead(12);
-  harness.receiver.answer = async (told, signal) => {
+  harness.sender.respond = async (told, signal) => {
     await harness.timers.wait(10_000, signal);
-    return taken(told);
+    return acceptDelivery(told);
   };
   await redeliver(harness);
-  await harness.timers.pass(9_999);
-  expect(harness.receiver.told).toHaveLength(4);
-  await harness.timers.pass(1);
-  expect(harness.receiver.told).toHaveLength(8);
-  await harness.timers.pass(20_000);
-  expect(new Set(harness.receiver.told.map(({ id }) => id)).size).toBe(12);
-  expect(harness.receiver.told).toHaveLength(12);
+  await harness.timers.advance(9_999);
+  expect(harness.sender.attempts).toHaveLength(4);
+  await harness.timers.advance(1);
+  expect(harness.sender.attempts).toHaveLength(8);
+  await harness.timers.advance(20_000);
+  expect(new Set(harness.sender.attempts.map(({ id }) => id)).size).toBe(12);
+  expect(harness.sender.attempts).toHaveLength(12);
 });
 
 it('has its own retries, which others do not wait for, and is DEAD again when its time is over', async () => {
   const harness = await withDead(6);
   const start = harness.store.now();
-  harness.receiver.answer = (told) => (told.id === 'dead 1' ? refused(500) : taken(told));
+  harness.sender.respond = (told) => (told.id === 'dead 1' ? rejectWithStatus(500) : acceptDelivery(told));
   await redeliver(harness);
-  await harness.timers.pass(3_500);
-  const times = harness.receiver.told.filter(({ id }) => id === 'dead 1').map(({ at }) => at - start);
+  await harness.timers.advance(3_500);
+  const times = harness.sender.attempts.filter(({ id }) => id === 'dead 1').map(({ at }) => at - start);
   expect(times).toEqual([0, 500, 1_500, 3_500]);
-  expect(harness.receiver.told).toHaveLength(5 + 4);
-  await harness.timers.pass(RETRY_FOR_MS);
+  expect(harness.sender.attempts).toHaveLength(5 + 4);
+  await harness.timers.advance(RETRY_FOR_MS);
   expect(await harness.deliveries('DEAD')).toMatchObject([
     { id: 'dead 1', shard: null, lastAttemptAt: start + RETRY_FOR_MS },
   ]);
@@ -86,36 +87,36 @@ it('has its own retries, which others do not wait for, and is DEAD again when it
 
 it('waits while the webhook is paused, and goes on after it', async () => {
   const harness = await withDead(1);
-  await harness.change({ state: 'PAUSED' });
+  await harness.updateWebhook({ state: 'PAUSED' });
   await redeliver(harness);
-  await harness.timers.pass(60_000);
-  expect(harness.receiver.told).toEqual([]);
-  await harness.change({ state: 'ACTIVE' });
-  await quiet();
-  expect(harness.receiver.told).toHaveLength(1);
+  await harness.timers.advance(60_000);
+  expect(harness.sender.attempts).toEqual([]);
+  await harness.updateWebhook({ state: 'ACTIVE' });
+  await settleEngines();
+  expect(harness.sender.attempts).toHaveLength(1);
 });
 
 it('answered 410 makes the webhook GONE, and stays', async () => {
   const harness = await withDead(1);
-  harness.receiver.answer = () => refused(410);
+  harness.sender.respond = () => rejectWithStatus(410);
   await redeliver(harness);
-  await harness.timers.pass(600_000);
-  expect(harness.receiver.told).toHaveLength(1);
+  await harness.timers.advance(600_000);
+  expect(harness.sender.attempts).toHaveLength(1);
   expect(await harness.webhooks.listWebhooks()).toMatchObject([{ state: 'GONE' }]);
   expect(await harness.deliveries()).toMatchObject([{ status: 'RETRYING', shard: null }]);
 });
 
 it('is broken off when the engine is closed, and made again after the next start', async () => {
   const harness = await withDead(2);
-  harness.receiver.answer = hangs;
+  harness.sender.respond = hangUntilAborted;
   await redeliver(harness);
-  await quiet();
+  await settleEngines();
   const closing = harness.engine.close();
-  await harness.timers.pass(2_000);
+  await harness.timers.advance(2_000);
   await closing;
   expect(await harness.deliveries('RETRYING')).toMatchObject([{ attempts: 0 }, { attempts: 0 }]);
-  harness.receiver.answer = taken;
-  harness.another().start();
-  await quiet();
+  harness.sender.respond = acceptDelivery;
+  harness.createEngine().start();
+  await settleEngines();
   expect(await harness.deliveries('RETRYING')).toEqual([]);
 });

@@ -1,8 +1,8 @@
 /** Since when the oldest event has been waiting for its receiver: what tells whoever is on call that one is behind. */
 import { describe, expect, it } from 'vitest';
-import { hangs, refused, taken } from '../support/receiver.ts';
-import { DeliveryHarness, userOf } from '../support/delivery-harness.ts';
-import { quiet } from '../support/virtual-timers.ts';
+import { hangUntilAborted, rejectWithStatus, acceptDelivery } from '../support/fake-sender.ts';
+import { DeliveryHarness, userIdOfShard } from '../support/delivery-harness.ts';
+import { settleEngines } from '../support/virtual-timers.ts';
 
 const MINUTE = 60_000;
 
@@ -10,100 +10,100 @@ const waitingSince = ({ engine }: DeliveryHarness) => engine.collectStats().olde
 
 describe('something waits', () => {
   it('from the moment on at which it happened, until it is taken', async () => {
-    const harness = await DeliveryHarness.atWork();
+    const harness = await DeliveryHarness.start();
     expect(waitingSince(harness)).toBeNull();
     const happened = harness.store.now();
-    await harness.logIn(userOf(0));
+    await harness.logIn(userIdOfShard(0));
     for (const ms of [0, 249]) {
-      await harness.timers.pass(ms);
+      await harness.timers.advance(ms);
       expect(waitingSince(harness), `after ${ms} ms`).toBe(happened);
     }
-    await harness.timers.pass(1);
-    expect(harness.receiver.told).toHaveLength(1);
+    await harness.timers.advance(1);
+    expect(harness.sender.attempts).toHaveLength(1);
     expect(waitingSince(harness)).toBeNull();
   });
 
   it('though nobody heard it happen, while more of it may come', async () => {
     const harness = new DeliveryHarness();
-    await harness.hook();
+    await harness.createWebhook();
     const happened = harness.store.now();
-    await harness.logIn(userOf(0));
+    await harness.logIn(userIdOfShard(0));
     harness.engine.start();
-    await harness.timers.pass(249);
-    expect(harness.receiver.told).toEqual([]);
+    await harness.timers.advance(249);
+    expect(harness.sender.attempts).toEqual([]);
     expect(waitingSince(harness)).toBe(happened);
   });
 
   it('while its receiver does not take it, whatever others take', async () => {
-    const harness = await DeliveryHarness.atWork();
+    const harness = await DeliveryHarness.start();
     const happened = harness.store.now();
-    harness.receiver.answer = (told) => (told.delivery.shard === 0 ? refused(500) : taken(told));
-    await harness.logIn(userOf(0));
-    await harness.timers.pass(MINUTE);
-    await harness.logIn(userOf(1));
-    await harness.timers.pass(60 * MINUTE);
+    harness.sender.respond = (told) => (told.delivery.shard === 0 ? rejectWithStatus(500) : acceptDelivery(told));
+    await harness.logIn(userIdOfShard(0));
+    await harness.timers.advance(MINUTE);
+    await harness.logIn(userIdOfShard(1));
+    await harness.timers.advance(60 * MINUTE);
     expect(waitingSince(harness)).toBe(happened);
-    harness.receiver.answer = taken;
-    await harness.timers.pass(60 * MINUTE);
+    harness.sender.respond = acceptDelivery;
+    await harness.timers.advance(60 * MINUTE);
     expect(waitingSince(harness)).toBeNull();
   });
 
   it('while the log has more, though nothing is under way at the moment', async () => {
     const harness = new DeliveryHarness();
-    await harness.hook();
+    await harness.createWebhook();
     for (let number = 0; number < 150; number++) {
-      await harness.logIn(userOf(0, number));
+      await harness.logIn(userIdOfShard(0, number));
       harness.store.passes(1_000);
     }
     const readsOn = new Promise<void>((resolve) => {
-      harness.receiver.answer = (told) => {
+      harness.sender.respond = (told) => {
         void harness.store.gates.hold('reading the log').then(resolve);
-        return taken(told);
+        return acceptDelivery(told);
       };
     });
     harness.engine.start();
     await readsOn;
-    expect(harness.receiver.told).toHaveLength(1);
+    expect(harness.sender.attempts).toHaveLength(1);
     expect(waitingSince(harness)).toBe(harness.store.events[99]?.occurredAt);
-    harness.receiver.answer = taken;
+    harness.sender.respond = acceptDelivery;
     harness.store.gates.open('reading the log');
-    await harness.timers.pass(250);
-    expect(harness.receiver.events).toEqual(harness.store.events);
+    await harness.timers.advance(250);
+    expect(harness.sender.events).toEqual(harness.store.events);
     expect(waitingSince(harness)).toBeNull();
   });
 });
 
 describe('nothing waits', () => {
   it('for a receiver that is gone, or a webhook that is paused', async () => {
-    const harness = await DeliveryHarness.atWork();
-    harness.receiver.answer = () => refused(410);
-    await harness.logIn(userOf(0));
-    await harness.timers.pass(MINUTE);
+    const harness = await DeliveryHarness.start();
+    harness.sender.respond = () => rejectWithStatus(410);
+    await harness.logIn(userIdOfShard(0));
+    await harness.timers.advance(MINUTE);
     expect(harness.engine.collectStats()).toMatchObject({
       webhooksByState: { ACTIVE: 0, GONE: 1 },
       oldestPendingEventAt: null,
     });
-    harness.receiver.answer = hangs;
-    await harness.change({ state: 'ACTIVE' });
-    await quiet();
+    harness.sender.respond = hangUntilAborted;
+    await harness.updateWebhook({ state: 'ACTIVE' });
+    await settleEngines();
     expect(waitingSince(harness)).not.toBeNull();
-    await harness.change({ state: 'PAUSED' });
-    await harness.timers.pass(MINUTE);
+    await harness.updateWebhook({ state: 'PAUSED' });
+    await harness.timers.advance(MINUTE);
     expect(harness.engine.collectStats().webhooksByState).toEqual({ ACTIVE: 0, PAUSED: 1, GONE: 0 });
   });
 
   it('when it was given up, for as long as the receiver wants to be left alone after it', async () => {
-    const harness = await DeliveryHarness.atWork({ retryForMs: 0 });
-    harness.receiver.answer = () => refused(500, { retryAfterMs: 60 * MINUTE });
-    await harness.logIn(userOf(0));
-    await harness.timers.pass(250);
+    const harness = await DeliveryHarness.start({ retryForMs: 0 });
+    harness.sender.respond = () => rejectWithStatus(500, { retryAfterMs: 60 * MINUTE });
+    await harness.logIn(userIdOfShard(0));
+    await harness.timers.advance(250);
     expect(await harness.deliveries('DEAD')).toHaveLength(1);
     expect(waitingSince(harness)).toBeNull();
-    await harness.timers.pass(MINUTE);
+    await harness.timers.advance(MINUTE);
     const happened = harness.store.now();
-    await harness.logIn(userOf(0));
-    await harness.timers.pass(MINUTE);
-    expect(harness.receiver.told).toHaveLength(1);
+    await harness.logIn(userIdOfShard(0));
+    await harness.timers.advance(MINUTE);
+    expect(harness.sender.attempts).toHaveLength(1);
     expect(waitingSince(harness)).toBe(happened);
   });
 });

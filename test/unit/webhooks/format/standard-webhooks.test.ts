@@ -7,7 +7,14 @@ import { addMs, toMillis, type Millis } from '../../../../src/core/ids.ts';
 import type { WebhookRecord } from '../../../../src/core/webhooks/webhook.ts';
 import { standardFormat } from '../../../../src/webhooks/format/standard-webhooks.ts';
 import { ApiHarness } from '../../api/api-harness.ts';
-import { aDelivery, anEvent, aWebhook, MOMENT, OTHER_SECRET, SECRET } from '../support/webhooks.ts';
+import {
+  createTestDelivery,
+  createTestEvent,
+  createTestWebhook,
+  MOMENT,
+  OTHER_SECRET,
+  SECRET,
+} from '../support/webhooks.ts';
 
 /** Receivers look at the wall clock. */
 const now = (): Millis => toMillis(Date.now());
@@ -37,7 +44,9 @@ const isTaken = (secret: string, { body, headers }: Pick<WebhookRequest, 'body' 
 
 describe('a delivery', () => {
   it('tells its events in one request', () => {
-    const { url, headers, body, deliveredEventCount } = requestOf(aWebhook(), aDelivery(), () => addMs(MOMENT, 1_999));
+    const { url, headers, body, deliveredEventCount } = requestOf(createTestWebhook(), createTestDelivery(), () =>
+      addMs(MOMENT, 1_999),
+    );
     expect(url.href).toBe('https://hooks.example.com/presence');
     expect(deliveredEventCount).toBe(2);
     expect(headers).toEqual({
@@ -64,7 +73,7 @@ describe('a delivery', () => {
       customStatus ipAddress occurredAt
     } } }`);
     const logged = await harness.store.eventLog.readEvents({ after: null, limit: 100 });
-    const { body } = requestOf(aWebhook(), aDelivery({ events: logged.events }));
+    const { body } = requestOf(createTestWebhook(), createTestDelivery({ events: logged.events }));
     expect(events.nodes).toHaveLength(3);
     expect(JSON.parse(body)).toStrictEqual({
       type: 'presence.events',
@@ -74,8 +83,8 @@ describe('a delivery', () => {
   });
 
   it('is the same text and id however often it is sent, with a signature of the moment', () => {
-    const first = requestOf(aWebhook(), aDelivery(), () => MOMENT);
-    const again = requestOf(aWebhook(), aDelivery(), () => addMs(MOMENT, 3_600_000));
+    const first = requestOf(createTestWebhook(), createTestDelivery(), () => MOMENT);
+    const again = requestOf(createTestWebhook(), createTestDelivery(), () => addMs(MOMENT, 3_600_000));
     expect(again.body).toBe(first.body);
     expect(again.headers['webhook-id']).toBe(first.headers['webhook-id']);
     expect(Number(again.headers['webhook-timestamp'])).toBe(Number(first.headers['webhook-timestamp']) + 3_600);
@@ -83,33 +92,36 @@ describe('a delivery', () => {
   });
 
   it('that is a test says so, and nothing else', () => {
-    const { body, deliveredEventCount } = requestOf(aWebhook(), aDelivery({ isTest: true, events: [] }));
+    const { body, deliveredEventCount } = requestOf(
+      createTestWebhook(),
+      createTestDelivery({ isTest: true, events: [] }),
+    );
     expect(JSON.parse(body)).toEqual({ type: 'webhook.test', timestamp: '2026-11-21T09:30:00.000Z', data: {} });
     expect(deliveredEventCount).toBe(0);
   });
 
   it('without events asks for nothing', () => {
-    expect(requestsOf(aWebhook(), aDelivery({ events: [] }))).toEqual([]);
+    expect(requestsOf(createTestWebhook(), createTestDelivery({ events: [] }))).toEqual([]);
   });
 });
 
 describe('the signature', () => {
-  const events = [{ ...anEvent(1), customStatus: 'Zoë “away” 🚲 \ud83d\ude00' }];
+  const events = [{ ...createTestEvent(1), customStatus: 'Zoë “away” 🚲 \ud83d\ude00' }];
 
   it('satisfies a receiver who knows the secret', () => {
     for (const secret of [SECRET, OTHER_SECRET]) {
-      const request = requestOf(aWebhook({ secret }), aDelivery({ events }));
+      const request = requestOf(createTestWebhook({ secret }), createTestDelivery({ events }));
       expect(new Webhook(secret).verify(request.body, request.headers)).toEqual(JSON.parse(request.body));
       // As bytes, too, which is what a receiver gets.
       expect(isTaken(secret, { ...request, body: Buffer.from(request.body, 'utf8').toString('utf8') })).toBe(true);
     }
-    expect(isTaken(OTHER_SECRET, requestOf(aWebhook(), aDelivery()))).toBe(false);
+    expect(isTaken(OTHER_SECRET, requestOf(createTestWebhook(), createTestDelivery()))).toBe(false);
   });
 
   it('is by both secrets during a rotation, the present one first, and by the new one alone after it', () => {
     const validUntil = now();
-    const webhook = aWebhook({ secret: SECRET, previousSecret: { secret: OTHER_SECRET, validUntil } });
-    const during = requestOf(webhook, aDelivery(), () => toMillis(validUntil - 1));
+    const webhook = createTestWebhook({ secret: SECRET, previousSecret: { secret: OTHER_SECRET, validUntil } });
+    const during = requestOf(webhook, createTestDelivery(), () => toMillis(validUntil - 1));
     expect(during.headers['webhook-signature']?.split(' ')).toHaveLength(2);
     expect(isTaken(SECRET, during)).toBe(true);
     expect(isTaken(OTHER_SECRET, during)).toBe(true);
@@ -118,13 +130,13 @@ describe('the signature', () => {
       true,
     );
 
-    const after = requestOf(webhook, aDelivery(), () => validUntil);
+    const after = requestOf(webhook, createTestDelivery(), () => validUntil);
     expect(isTaken(SECRET, after)).toBe(true);
     expect(isTaken(OTHER_SECRET, after)).toBe(false);
   });
 
   it('holds for these bytes, this id and this moment alone', () => {
-    const request = requestOf(aWebhook(), aDelivery());
+    const request = requestOf(createTestWebhook(), createTestDelivery());
     const at = Number(request.headers['webhook-timestamp']);
     const withHeader = (name: string, value: string): WebhookRequest => ({
       ...request,
@@ -139,29 +151,29 @@ describe('the signature', () => {
 
   it('is of the moment that receivers see on their clocks, and by the secrets that the store knows to be in force', () => {
     const validUntil = addMs(now(), -3_600_000);
-    const webhook = aWebhook({ previousSecret: { secret: OTHER_SECRET, validUntil } });
-    const behind = requestOf(webhook, aDelivery(), () => toMillis(validUntil - 1), now);
+    const webhook = createTestWebhook({ previousSecret: { secret: OTHER_SECRET, validUntil } });
+    const behind = requestOf(webhook, createTestDelivery(), () => toMillis(validUntil - 1), now);
     expect(isTaken(SECRET, behind)).toBe(true);
     expect(isTaken(OTHER_SECRET, behind)).toBe(true);
-    const inTime = requestOf(webhook, aDelivery(), () => validUntil, now);
+    const inTime = requestOf(webhook, createTestDelivery(), () => validUntil, now);
     expect(isTaken(SECRET, inTime)).toBe(true);
     expect(isTaken(OTHER_SECRET, inTime)).toBe(false);
   });
 
   it('of five minutes ago is refused', () => {
-    const old = requestOf(aWebhook(), aDelivery(), () => toMillis(Date.now() - 302_000));
+    const old = requestOf(createTestWebhook(), createTestDelivery(), () => toMillis(Date.now() - 302_000));
     expect(isTaken(SECRET, old)).toBe(false);
   });
 
   it('is not by what was the secret of another format', () => {
     const validUntil = toMillis(Date.now() + 60_000);
-    const webhook = aWebhook({ previousSecret: { secret: 'xxxxyyyy', validUntil } });
-    expect(requestOf(webhook, aDelivery()).headers['webhook-signature']).toMatch(/^v1,[^ ]+$/);
+    const webhook = createTestWebhook({ previousSecret: { secret: 'xxxxyyyy', validUntil } });
+    expect(requestOf(webhook, createTestDelivery()).headers['webhook-signature']).toMatch(/^v1,[^ ]+$/);
   });
 
   it('is never left out', () => {
     for (const secret of [null, 'xxxxyyyy']) {
-      expect(() => requestsOf(aWebhook({ secret }), aDelivery())).toThrow(/no valid secret/);
+      expect(() => requestsOf(createTestWebhook({ secret }), createTestDelivery())).toThrow(/no valid secret/);
     }
   });
 });

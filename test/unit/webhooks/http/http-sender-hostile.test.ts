@@ -1,7 +1,7 @@
 /** Receivers who lie, flood, drip and fall silent. */
 import type { Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
-import { aCourier, HttpReceiver, send } from '../support/http-receivers.ts';
+import { createSender, HttpReceiver, sendDelivery } from '../support/http-receivers.ts';
 
 const OK = 'HTTP/1.1 200 OK\r\n';
 
@@ -69,17 +69,20 @@ describe('no answer', () => {
       /./,
     ],
   ])('counts where %s', async (_what, speak, error) => {
-    const receiver = await HttpReceiver.tcp(speak);
-    const attempt = await send(aCourier(), receiver.url);
+    const receiver = await HttpReceiver.startTcp(speak);
+    const attempt = await sendDelivery(createSender(), receiver.url);
     expect(attempt).toMatchObject({ status: null, deliveredEventCount: 0, retryAfterMs: null });
     expect(attempt.error).toMatch(error);
   });
 
   it('counts where nobody listens', async () => {
-    const receiver = await HttpReceiver.http();
+    const receiver = await HttpReceiver.startHttp();
     const { url } = receiver;
     await receiver.close();
-    expect(await send(aCourier(), url)).toMatchObject({ status: null, error: 'The connection was refused.' });
+    expect(await sendDelivery(createSender(), url)).toMatchObject({
+      status: null,
+      error: 'The connection was refused.',
+    });
   });
 
   it.each<[what: string, speak: (socket: Socket) => void]>([
@@ -89,11 +92,11 @@ describe('no answer', () => {
     ['interim answers drip', (socket) => drip(socket, '', 'HTTP/1.1 100 Continue\r\n\r\n')],
   ])('counts when time is up where %s', async (_what, speak) => {
     const closed: Promise<void>[] = [];
-    const receiver = await HttpReceiver.tcp((socket) => {
+    const receiver = await HttpReceiver.startTcp((socket) => {
       closed.push(closing(socket));
       speak(socket);
     });
-    const attempt = await send(aCourier({ timeoutMs: 200 }), receiver.url);
+    const attempt = await sendDelivery(createSender({ timeoutMs: 200 }), receiver.url);
     expect(attempt).toMatchObject({ status: null, error: 'The receiver sent no complete response within 200 ms.' });
     await Promise.all(closed);
   });
@@ -125,12 +128,12 @@ describe('an answer is its status, whatever comes after', () => {
       saying('HTTP/1.1 103 Early Hints\r\n\r\n'.repeat(10), OK, 'content-length: 0\r\n\r\n'),
     ],
   ])('where %s', async (_what, speak) => {
-    const receiver = await HttpReceiver.tcp(speak);
-    expect(await send(aCourier(), receiver.url)).toMatchObject({ status: 200, error: null });
-    const refusing = await HttpReceiver.tcp((socket) => {
+    const receiver = await HttpReceiver.startTcp(speak);
+    expect(await sendDelivery(createSender(), receiver.url)).toMatchObject({ status: 200, error: null });
+    const refusing = await HttpReceiver.startTcp((socket) => {
       socket.end('HTTP/1.1 500 No\r\ncontent-length: 9\r\n\r\nhello');
     });
-    expect(await send(aCourier(), refusing.url)).toMatchObject({
+    expect(await sendDelivery(createSender(), refusing.url)).toMatchObject({
       status: 500,
       error: 'The receiver answered with status 500.',
     });
@@ -143,10 +146,10 @@ describe('an answer is its status, whatever comes after', () => {
   ])('where the body never ends, %s: it is not read beyond 4 KiB', async (_what, head, text) => {
     const written = { bytes: 0 };
     let over: Promise<void> = Promise.resolve();
-    const receiver = await HttpReceiver.tcp((socket) => {
+    const receiver = await HttpReceiver.startTcp((socket) => {
       over = flooding(socket, head, text, written);
     });
-    expect(await send(aCourier(), receiver.url)).toMatchObject({ status: 200, error: null });
+    expect(await sendDelivery(createSender(), receiver.url)).toMatchObject({ status: 200, error: null });
     await over;
     // What the two kernels hold between them, and no more: some MiB of a stream without an end.
     expect(written.bytes).toBeLessThan(32 * 1_024 * 1_024);
@@ -155,22 +158,25 @@ describe('an answer is its status, whatever comes after', () => {
   it('where the body drips or hangs: when time is up the connection is closed, and the status counts', async () => {
     for (const piece of ['', 'x']) {
       let closed: Promise<void> = Promise.resolve();
-      const receiver = await HttpReceiver.tcp((socket) => {
+      const receiver = await HttpReceiver.startTcp((socket) => {
         closed = closing(socket);
         drip(socket, `${OK}content-length: 4000\r\n\r\n`, piece);
       });
-      expect(await send(aCourier({ timeoutMs: 200 }), receiver.url)).toMatchObject({ status: 200, error: null });
+      expect(await sendDelivery(createSender({ timeoutMs: 200 }), receiver.url)).toMatchObject({
+        status: 200,
+        error: null,
+      });
       await closed;
     }
   });
 });
 
 it('what is said of a failure is short, and never what the receiver said', async () => {
-  const receiver = await HttpReceiver.tcp((socket) => {
+  const receiver = await HttpReceiver.startTcp((socket) => {
     socket.end(`HTTP/1.1 500 \u001b[31mcoloured\r\nserver: inner-host-17\r\ncontent-length: 6\r\n\r\nsecret`);
   });
-  const { error } = await send(aCourier(), receiver.url);
+  const { error } = await sendDelivery(createSender(), receiver.url);
   expect(error).not.toMatch(/coloured|secret|inner|\p{Cc}/u);
   const long = `http://${'x'.repeat(2_000)}.localhost:1/`;
-  expect((await send(aCourier({ allowPrivate: [] }), long)).error).toHaveLength(300);
+  expect((await sendDelivery(createSender({ allowPrivate: [] }), long)).error).toHaveLength(300);
 });

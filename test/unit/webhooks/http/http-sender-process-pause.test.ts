@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { expect, it, onTestFinished } from 'vitest';
-import { aCourier, send } from '../support/http-receivers.ts';
+import { createSender, sendDelivery } from '../support/http-receivers.ts';
 
 const TIMEOUT_MS = 300;
 
@@ -18,7 +18,7 @@ it('an answer that came in time is heard, though the time is over when it is rea
   const receiver = spawn(process.execPath, ['-e', RECEIVER], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
   onTestFinished(() => void receiver.kill());
   const [port] = (await once(receiver, 'message')) as [number];
-  const attempt = send(aCourier({ timeoutMs: TIMEOUT_MS }), `http://127.0.0.1:${port}/`);
+  const attempt = sendDelivery(createSender({ timeoutMs: TIMEOUT_MS }), `http://127.0.0.1:${port}/`);
   await once(receiver, 'message');
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, TIMEOUT_MS * 4);
   expect(await attempt).toMatchObject({ status: 200, error: null });

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import type { TLSSocket } from 'node:tls';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { ResolveName } from '../../../../src/webhooks/http/checked-lookup.ts';
-import { aCourier, HttpReceiver, send } from '../support/http-receivers.ts';
+import { createSender, HttpReceiver, sendDelivery } from '../support/http-receivers.ts';
 import { isMissing } from '../../../support/optional-tools.ts';
 
 const NAME = 'hooks.example.com';
@@ -35,39 +35,44 @@ beforeAll(() => {
 });
 
 const receiving = (): Promise<HttpReceiver> =>
-  HttpReceiver.http((response) => response.end(), createServer({ key, cert, keepAliveTimeout: 60_000 }));
+  HttpReceiver.startHttp((response) => response.end(), createServer({ key, cert, keepAliveTimeout: 60_000 }));
 
 const at = (receiver: HttpReceiver, host = NAME): string => `https://${host}:${receiver.port}/`;
 
 describe.skipIf(LACKS_OPENSSL)('a certificate', () => {
   it('that is trusted, and for this name, will do; the connection is used again', async () => {
     const receiver = await receiving();
-    const courier = aCourier({ resolveName: resolve, trustedCaPem: cert, allowHttp: false });
-    for (const _ of [1, 2]) expect(await send(courier, at(receiver))).toMatchObject({ status: 200, error: null });
-    expect(receiver.told).toHaveLength(2);
+    const courier = createSender({ resolveName: resolve, trustedCaPem: cert, allowHttp: false });
+    for (const _ of [1, 2])
+      expect(await sendDelivery(courier, at(receiver))).toMatchObject({ status: 200, error: null });
+    expect(receiver.requests).toHaveLength(2);
     expect(receiver.sockets).toHaveLength(1);
     // With the dot of the root, too, which TLS leaves out of names.
-    expect(await send(courier, at(receiver, `${NAME}.`))).toMatchObject({ status: 200, error: null });
-    expect(receiver.told.map(({ request }) => (request.socket as TLSSocket).servername)).toEqual([NAME, NAME, NAME]);
+    expect(await sendDelivery(courier, at(receiver, `${NAME}.`))).toMatchObject({ status: 200, error: null });
+    expect(receiver.requests.map(({ request }) => (request.socket as TLSSocket).servername)).toEqual([
+      NAME,
+      NAME,
+      NAME,
+    ]);
   });
 
   it('that nobody signed is refused before anything is sent', async () => {
     const receiver = await receiving();
-    expect(await send(aCourier({ resolveName: resolve }), at(receiver))).toMatchObject({
+    expect(await sendDelivery(createSender({ resolveName: resolve }), at(receiver))).toMatchObject({
       status: null,
       error: expect.stringMatching(/^The receiver’s certificate is not trusted \([A-Z_]+\)\.$/) as string,
     });
-    expect(receiver.told).toHaveLength(0);
+    expect(receiver.requests).toHaveLength(0);
   });
 
   it.each(['other.example.com', '127.0.0.1'])('for another name than %s is refused', async (host) => {
     const receiver = await receiving();
-    const courier = aCourier({ resolveName: resolve, trustedCaPem: cert });
-    expect(await send(courier, at(receiver, host))).toMatchObject({
+    const courier = createSender({ resolveName: resolve, trustedCaPem: cert });
+    expect(await sendDelivery(courier, at(receiver, host))).toMatchObject({
       status: null,
       error: 'The receiver’s certificate is for another host name.',
     });
-    expect(receiver.told).toHaveLength(0);
+    expect(receiver.requests).toHaveLength(0);
   });
 
   it('is looked at whatever the environment says', async () => {
@@ -75,7 +80,9 @@ describe.skipIf(LACKS_OPENSSL)('a certificate', () => {
     process.env['NODE_TLS_REJECT_UNAUTHORIZED'] = '0';
     try {
       const receiver = await receiving();
-      expect((await send(aCourier({ resolveName: resolve }), at(receiver))).error).toMatch(/is not trusted/);
+      expect((await sendDelivery(createSender({ resolveName: resolve }), at(receiver))).error).toMatch(
+        /is not trusted/,
+      );
     } finally {
       if (before === undefined) delete process.env['NODE_TLS_REJECT_UNAUTHORIZED'];
       else process.env['NODE_TLS_REJECT_UNAUTHORIZED'] = before;
@@ -84,13 +91,13 @@ describe.skipIf(LACKS_OPENSSL)('a certificate', () => {
 });
 
 it('a receiver without TLS, or with nothing but TLS 1.1, is none', async () => {
-  const plain = await HttpReceiver.tcp((socket) => socket.end('HTTP/1.1 200 OK\r\n\r\n'));
-  const old = await HttpReceiver.http(
+  const plain = await HttpReceiver.startTcp((socket) => socket.end('HTTP/1.1 200 OK\r\n\r\n'));
+  const old = await HttpReceiver.startHttp(
     undefined,
     createServer({ key, cert, minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'ALL@SECLEVEL=0' }),
   );
   for (const receiver of [plain, old]) {
-    expect(await send(aCourier({ resolveName: resolve, trustedCaPem: cert }), at(receiver))).toMatchObject({
+    expect(await sendDelivery(createSender({ resolveName: resolve, trustedCaPem: cert }), at(receiver))).toMatchObject({
       status: null,
       error: 'The TLS handshake with the receiver failed.',
     });
@@ -98,8 +105,8 @@ it('a receiver without TLS, or with nothing but TLS 1.1, is none', async () => {
 });
 
 it('time is up while TLS is being agreed on', async () => {
-  const silent = await HttpReceiver.listening(createTcpServer((socket) => void socket.resume()));
-  expect(await send(aCourier({ resolveName: resolve, timeoutMs: 200 }), at(silent))).toMatchObject({
+  const silent = await HttpReceiver.listen(createTcpServer((socket) => void socket.resume()));
+  expect(await sendDelivery(createSender({ resolveName: resolve, timeoutMs: 200 }), at(silent))).toMatchObject({
     status: null,
     error: 'The receiver sent no complete response within 200 ms.',
   });
@@ -108,14 +115,14 @@ it('time is up while TLS is being agreed on', async () => {
 it('a connection that was used before is no reason to fail over TLS either', async () => {
   const server = createServer({ key, cert, keepAliveTimeout: 60_000 });
   const used = new WeakSet<object>();
-  const receiver = await HttpReceiver.http((response, { request: { socket } }) => {
-    if (receiver.told.length === 2 && used.has(socket)) socket.end();
+  const receiver = await HttpReceiver.startHttp((response, { request: { socket } }) => {
+    if (receiver.requests.length === 2 && used.has(socket)) socket.end();
     else {
       used.add(socket);
       response.end();
     }
   }, server);
-  const courier = aCourier({ resolveName: resolve, trustedCaPem: cert });
-  for (const _ of [1, 2]) expect(await send(courier, at(receiver))).toMatchObject({ status: 200, error: null });
-  expect(receiver.told.map(({ connection }) => connection)).toEqual([1, 1, 2]);
+  const courier = createSender({ resolveName: resolve, trustedCaPem: cert });
+  for (const _ of [1, 2]) expect(await sendDelivery(courier, at(receiver))).toMatchObject({ status: 200, error: null });
+  expect(receiver.requests.map(({ connection }) => connection)).toEqual([1, 1, 2]);
 });

@@ -3,18 +3,27 @@ import { once } from 'node:events';
 import { Webhook } from 'standardwebhooks';
 import { describe, expect, it } from 'vitest';
 import { toMillis } from '../../../../src/core/ids.ts';
-import { aCourier, AMPLE_MS, onePerEvent, HttpReceiver, send } from '../support/http-receivers.ts';
-import { aDelivery, anEvent, aWebhook, SECRET } from '../support/webhooks.ts';
+import {
+  createSender,
+  LONG_TIMEOUT_MS,
+  oneRequestPerEvent,
+  HttpReceiver,
+  sendDelivery,
+} from '../support/http-receivers.ts';
+import { createTestDelivery, createTestEvent, createTestWebhook, SECRET } from '../support/webhooks.ts';
 
 const TAKEN = { error: null, deliveredEventCount: 2, retryAfterMs: null };
 
 describe('a request', () => {
   it('is one that a receiver of the convention takes', async () => {
-    const receiver = await HttpReceiver.http();
-    const events = [{ ...anEvent(1), customStatus: 'Zoë 🚲' }, anEvent(2)];
-    expect(await send(aCourier(), `${receiver.url}hooks/a%20b?c=d#e`, { events })).toEqual({ ...TAKEN, status: 200 });
-    const [{ request, body } = { request: null, body: '' }] = receiver.told;
-    expect(receiver.told).toHaveLength(1);
+    const receiver = await HttpReceiver.startHttp();
+    const events = [{ ...createTestEvent(1), customStatus: 'Zoë 🚲' }, createTestEvent(2)];
+    expect(await sendDelivery(createSender(), `${receiver.url}hooks/a%20b?c=d#e`, { events })).toEqual({
+      ...TAKEN,
+      status: 200,
+    });
+    const [{ request, body } = { request: null, body: '' }] = receiver.requests;
+    expect(receiver.requests).toHaveLength(1);
     expect(request).toMatchObject({ method: 'POST', url: '/hooks/a%20b?c=d', httpVersion: '1.1' });
     expect(request?.headers).toMatchObject({
       host: `127.0.0.1:${receiver.port}`,
@@ -29,36 +38,42 @@ describe('a request', () => {
   });
 
   it('may go to a name, and over IPv6', async () => {
-    const receiver = await HttpReceiver.http();
+    const receiver = await HttpReceiver.startHttp();
     const resolve = async () => [{ address: '127.0.0.1', family: 4 }];
-    expect(await send(aCourier({ resolveName: resolve }), `http://hooks.example.com:${receiver.port}/`)).toMatchObject({
+    expect(
+      await sendDelivery(createSender({ resolveName: resolve }), `http://hooks.example.com:${receiver.port}/`),
+    ).toMatchObject({
       status: 200,
     });
-    expect(receiver.told[0]?.request.headers.host).toBe(`hooks.example.com:${receiver.port}`);
-    expect(await send(aCourier(), `http://localhost:${receiver.port}/`)).toMatchObject({ status: 200 });
-    expect(await send(aCourier(), `http://[::ffff:127.0.0.1]:${receiver.port}/`)).toMatchObject({ status: 200 });
-    expect(receiver.told).toHaveLength(3);
+    expect(receiver.requests[0]?.request.headers.host).toBe(`hooks.example.com:${receiver.port}`);
+    expect(await sendDelivery(createSender(), `http://localhost:${receiver.port}/`)).toMatchObject({ status: 200 });
+    expect(await sendDelivery(createSender(), `http://[::ffff:127.0.0.1]:${receiver.port}/`)).toMatchObject({
+      status: 200,
+    });
+    expect(receiver.requests).toHaveLength(3);
   });
 
   it('goes to the next address of a name where the first refuses', async () => {
-    const receiver = await HttpReceiver.http();
+    const receiver = await HttpReceiver.startHttp();
     const resolve = async () => [
       { address: '127.0.0.2', family: 4 },
       { address: '127.0.0.1', family: 4 },
     ];
-    expect(await send(aCourier({ resolveName: resolve }), `http://hooks.example.com:${receiver.port}/`)).toMatchObject({
+    expect(
+      await sendDelivery(createSender({ resolveName: resolve }), `http://hooks.example.com:${receiver.port}/`),
+    ).toMatchObject({
       status: 200,
     });
   });
 
   it('goes through no proxy', async () => {
-    const proxy = await HttpReceiver.http();
-    const receiver = await HttpReceiver.http();
+    const proxy = await HttpReceiver.startHttp();
+    const receiver = await HttpReceiver.startHttp();
     const names = ['http_proxy', 'HTTP_PROXY', 'all_proxy', 'NODE_USE_ENV_PROXY'] as const;
     const before = names.map((name) => process.env[name]);
     for (const name of names) process.env[name] = name === 'NODE_USE_ENV_PROXY' ? '1' : proxy.url;
     try {
-      expect(await send(aCourier(), receiver.url)).toMatchObject({ status: 200 });
+      expect(await sendDelivery(createSender(), receiver.url)).toMatchObject({ status: 200 });
     } finally {
       names.forEach((name, index) => {
         const value = before[index];
@@ -66,22 +81,22 @@ describe('a request', () => {
         else process.env[name] = value;
       });
     }
-    expect(receiver.told).toHaveLength(1);
+    expect(receiver.requests).toHaveLength(1);
     expect(proxy.sockets).toHaveLength(0);
   });
 });
 
 describe('an answer', () => {
   it.each([200, 201, 202, 204, 299])('of %d takes the delivery', async (status) => {
-    const receiver = await HttpReceiver.http((response) => response.writeHead(status).end());
-    expect(await send(aCourier(), receiver.url)).toEqual({ ...TAKEN, status });
+    const receiver = await HttpReceiver.startHttp((response) => response.writeHead(status).end());
+    expect(await sendDelivery(createSender(), receiver.url)).toEqual({ ...TAKEN, status });
   });
 
   it.each([400, 401, 404, 410, 429, 500, 503, 599, 999])('of %d does not', async (status) => {
-    const receiver = await HttpReceiver.http((response) =>
+    const receiver = await HttpReceiver.startHttp((response) =>
       response.writeHead(status).end('The reason, which is private.'),
     );
-    expect(await send(aCourier(), receiver.url)).toEqual({
+    expect(await sendDelivery(createSender(), receiver.url)).toEqual({
       status,
       error: `The receiver answered with status ${status}.`,
       deliveredEventCount: 0,
@@ -90,16 +105,18 @@ describe('an answer', () => {
   });
 
   it.each([300, 301, 302, 303, 304, 307, 308])('of %d is not followed', async (status) => {
-    const target = await HttpReceiver.http();
-    const receiver = await HttpReceiver.http((response) => response.writeHead(status, { location: target.url }).end());
-    expect(await send(aCourier(), receiver.url)).toMatchObject({
+    const target = await HttpReceiver.startHttp();
+    const receiver = await HttpReceiver.startHttp((response) =>
+      response.writeHead(status, { location: target.url }).end(),
+    );
+    expect(await sendDelivery(createSender(), receiver.url)).toMatchObject({
       status,
       error: expect.stringMatching(/Redirects/) as string,
     });
-    const itself = await HttpReceiver.http((response) => response.writeHead(status, { location: '/' }).end());
-    expect(await send(aCourier(), itself.url)).toMatchObject({ status });
+    const itself = await HttpReceiver.startHttp((response) => response.writeHead(status, { location: '/' }).end());
+    expect(await sendDelivery(createSender(), itself.url)).toMatchObject({ status });
     expect(target.sockets).toHaveLength(0);
-    expect([receiver.told.length, itself.told.length]).toEqual([1, 1]);
+    expect([receiver.requests.length, itself.requests.length]).toEqual([1, 1]);
   });
 
   const AT = 'Sat, 21 Nov 2026 09:30:00 GMT';
@@ -118,11 +135,11 @@ describe('an answer', () => {
     ['2026-11-21', AT, null],
     ['Sat, 41 Nov 2026 09:32:00 GMT', AT, null],
   ])('says with Retry-After: %s at %s that it wants to be left alone for %s ms', async (retryAfter, date, expected) => {
-    const receiver = await HttpReceiver.http((response) => {
+    const receiver = await HttpReceiver.startHttp((response) => {
       response.writeHead(503, { 'retry-after': retryAfter, date }).end();
     });
     const now = () => toMillis(Date.UTC(2026, 10, 21, 9, 31));
-    expect(await send(aCourier({ wallClockNow: now }), receiver.url)).toMatchObject({
+    expect(await sendDelivery(createSender({ wallClockNow: now }), receiver.url)).toMatchObject({
       status: 503,
       retryAfterMs: expected,
     });
@@ -130,22 +147,22 @@ describe('an answer', () => {
 });
 
 describe('a delivery of several requests', () => {
-  const formats = { TENCENT: onePerEvent };
+  const formats = { TENCENT: oneRequestPerEvent };
   const webhook = { format: 'TENCENT' } as const;
-  const events = [anEvent(1), anEvent(2), anEvent(3)];
+  const events = [createTestEvent(1), createTestEvent(2), createTestEvent(3)];
 
   it('makes one after another, over one connection', async () => {
     let open = 0;
-    const receiver = await HttpReceiver.http((response) => {
+    const receiver = await HttpReceiver.startHttp((response) => {
       expect(++open).toBe(1);
       setImmediate(() => {
         open--;
         response.end('ok');
       });
     });
-    const attempt = await send(aCourier({ formats }), receiver.url, { events }, webhook);
+    const attempt = await sendDelivery(createSender({ formats }), receiver.url, { events }, webhook);
     expect(attempt).toEqual({ status: 200, error: null, deliveredEventCount: 3, retryAfterMs: null });
-    expect(receiver.told.map(({ body, connection }) => [body, connection])).toEqual([
+    expect(receiver.requests.map(({ body, connection }) => [body, connection])).toEqual([
       ['1', 1],
       ['2', 1],
       ['3', 1],
@@ -153,32 +170,35 @@ describe('a delivery of several requests', () => {
   });
 
   it('stops at the first that is not taken, and says how far it came', async () => {
-    const receiver = await HttpReceiver.http((response, { body }) => {
+    const receiver = await HttpReceiver.startHttp((response, { body }) => {
       response.writeHead(body === '2' ? 503 : 200, { 'retry-after': '7' }).end();
     });
-    expect(await send(aCourier({ formats }), receiver.url, { events }, webhook)).toEqual({
+    expect(await sendDelivery(createSender({ formats }), receiver.url, { events }, webhook)).toEqual({
       status: 503,
       error: 'The receiver answered with status 503.',
       deliveredEventCount: 1,
       retryAfterMs: 7_000,
     });
-    expect(receiver.told.map(({ body }) => body)).toEqual(['1', '2']);
+    expect(receiver.requests.map(({ body }) => body)).toEqual(['1', '2']);
   });
 
   it('has no status where the last request had no answer', async () => {
-    const receiver = await HttpReceiver.http((response, { body }) => {
+    const receiver = await HttpReceiver.startHttp((response, { body }) => {
       if (body === '2') response.socket?.destroy();
       else response.writeHead(200, { connection: 'close' }).end();
     });
-    expect(await send(aCourier({ formats }), receiver.url, { events }, webhook)).toMatchObject({
+    expect(await sendDelivery(createSender({ formats }), receiver.url, { events }, webhook)).toMatchObject({
       status: null,
       deliveredEventCount: 1,
     });
   });
 
   it('for which its format has no words is taken, and nobody is asked', async () => {
-    const receiver = await HttpReceiver.http();
-    const attempt = await send(aCourier({ formats: { STANDARD: { createRequests: () => [] } } }), receiver.url);
+    const receiver = await HttpReceiver.startHttp();
+    const attempt = await sendDelivery(
+      createSender({ formats: { STANDARD: { createRequests: () => [] } } }),
+      receiver.url,
+    );
     expect(attempt).toEqual({ status: null, error: null, deliveredEventCount: 2, retryAfterMs: null });
     expect(receiver.sockets).toHaveLength(0);
   });
@@ -186,8 +206,8 @@ describe('a delivery of several requests', () => {
 
 describe('what cannot be sent', () => {
   it('is a failed attempt where a format is not served', async () => {
-    const receiver = await HttpReceiver.http();
-    expect(await send(aCourier(), receiver.url, {}, { format: 'TENCENT' })).toEqual({
+    const receiver = await HttpReceiver.startHttp();
+    expect(await sendDelivery(createSender(), receiver.url, {}, { format: 'TENCENT' })).toEqual({
       status: null,
       error: 'The format TENCENT is not enabled on this server.',
       deliveredEventCount: 0,
@@ -214,8 +234,8 @@ describe('what cannot be sent', () => {
     ],
   ])('is a failed attempt and reported, for %s', async (_what, format) => {
     const faults: unknown[] = [];
-    const courier = aCourier({ formats: { STANDARD: format() }, onInternalError: (error) => faults.push(error) });
-    expect(await send(courier, 'http://127.0.0.1:1/')).toMatchObject({
+    const courier = createSender({ formats: { STANDARD: format() }, onInternalError: (error) => faults.push(error) });
+    expect(await sendDelivery(courier, 'http://127.0.0.1:1/')).toMatchObject({
       status: null,
       error: 'The request could not be created because of an internal server error.',
     });
@@ -226,10 +246,10 @@ describe('what cannot be sent', () => {
 describe('time', () => {
   it('is up for an answer that comes later, and the connection is closed', async () => {
     let closed: Promise<unknown> | undefined;
-    const receiver = await HttpReceiver.http((response) => {
+    const receiver = await HttpReceiver.startHttp((response) => {
       closed = once(response, 'close');
     });
-    const attempt = await send(aCourier({ timeoutMs: 100 }), receiver.url);
+    const attempt = await sendDelivery(createSender({ timeoutMs: 100 }), receiver.url);
     expect(attempt).toMatchObject({
       status: null,
       error: 'The receiver sent no complete response within 100 ms.',
@@ -240,15 +260,18 @@ describe('time', () => {
 
   it('is each request’s own', async () => {
     // Together they take longer than one of them may.
-    const receiver = await HttpReceiver.http((response) => setTimeout(() => response.end(), 450));
-    const courier = aCourier({ formats: { STANDARD: onePerEvent }, timeoutMs: 1_500 });
-    const events = [1, 2, 3, 4].map(anEvent);
-    expect(await send(courier, receiver.url, { events })).toMatchObject({ status: 200, deliveredEventCount: 4 });
+    const receiver = await HttpReceiver.startHttp((response) => setTimeout(() => response.end(), 450));
+    const courier = createSender({ formats: { STANDARD: oneRequestPerEvent }, timeoutMs: 1_500 });
+    const events = [1, 2, 3, 4].map(createTestEvent);
+    expect(await sendDelivery(courier, receiver.url, { events })).toMatchObject({
+      status: 200,
+      deliveredEventCount: 4,
+    });
   });
 
   it('is up while a name is still being resolved', async () => {
-    const courier = aCourier({ timeoutMs: 100, resolveName: () => new Promise(() => undefined) });
-    expect(await send(courier, 'http://hooks.example.com/')).toMatchObject({
+    const courier = createSender({ timeoutMs: 100, resolveName: () => new Promise(() => undefined) });
+    expect(await sendDelivery(courier, 'http://hooks.example.com/')).toMatchObject({
       status: null,
       error: expect.stringMatching(/within 100 ms/) as string,
     });
@@ -260,52 +283,60 @@ describe('an attempt that is broken off', () => {
     const abort = new AbortController();
     if (when === 'before') abort.abort();
     let closed: Promise<unknown> | undefined;
-    const receiver = await HttpReceiver.http((response) => {
+    const receiver = await HttpReceiver.startHttp((response) => {
       closed = once(response, 'close');
       abort.abort();
     });
-    const attempt = await aCourier().attemptDelivery(aWebhook({ url: receiver.url }), aDelivery(), abort.signal);
+    const attempt = await createSender().attemptDelivery(
+      createTestWebhook({ url: receiver.url }),
+      createTestDelivery(),
+      abort.signal,
+    );
     expect(attempt).toMatchObject({
       status: null,
       error: expect.stringMatching(/was aborted/) as string,
       deliveredEventCount: 0,
     });
     await closed;
-    expect(receiver.told).toHaveLength(when === 'before' ? 0 : 1);
+    expect(receiver.requests).toHaveLength(when === 'before' ? 0 : 1);
   });
 
   it('makes no further requests', async () => {
     const abort = new AbortController();
-    const receiver = await HttpReceiver.http((response) => {
+    const receiver = await HttpReceiver.startHttp((response) => {
       response.end(() => abort.abort());
     });
-    const courier = aCourier({ formats: { STANDARD: onePerEvent } });
-    const events = Array.from({ length: 100 }, (_, index) => anEvent(index));
-    const attempt = await courier.attemptDelivery(aWebhook({ url: receiver.url }), aDelivery({ events }), abort.signal);
+    const courier = createSender({ formats: { STANDARD: oneRequestPerEvent } });
+    const events = Array.from({ length: 100 }, (_, index) => createTestEvent(index));
+    const attempt = await courier.attemptDelivery(
+      createTestWebhook({ url: receiver.url }),
+      createTestDelivery({ events }),
+      abort.signal,
+    );
     expect(attempt).toMatchObject({ error: expect.stringMatching(/was aborted/) as string });
     expect(attempt.deliveredEventCount).toBeLessThan(100);
-    expect(receiver.told.length).toBeLessThan(100);
+    expect(receiver.requests.length).toBeLessThan(100);
   });
 
   it('by the courier’s end is as well, and so are all later ones', async () => {
-    const courier = aCourier();
-    const receiver = await HttpReceiver.http(() => courier.close());
+    const courier = createSender();
+    const receiver = await HttpReceiver.startHttp(() => courier.close());
     const brokenOff = { status: null, error: expect.stringMatching(/was aborted/) as string };
-    expect(await send(courier, receiver.url)).toMatchObject(brokenOff);
-    expect(await send(courier, receiver.url)).toMatchObject(brokenOff);
-    expect(receiver.told).toHaveLength(1);
+    expect(await sendDelivery(courier, receiver.url)).toMatchObject(brokenOff);
+    expect(await sendDelivery(courier, receiver.url)).toMatchObject(brokenOff);
+    expect(receiver.requests).toHaveLength(1);
   });
 
   it('costs no other one anything', async () => {
     const abort = new AbortController();
-    const receiver = await HttpReceiver.http((response, { request }) => {
+    const receiver = await HttpReceiver.startHttp((response, { request }) => {
       if (request.url === '/ends') abort.abort();
       else setImmediate(() => response.end());
     });
-    const courier = aCourier({ timeoutMs: AMPLE_MS });
+    const courier = createSender({ timeoutMs: LONG_TIMEOUT_MS });
     const [ended, other] = await Promise.all([
-      courier.attemptDelivery(aWebhook({ url: `${receiver.url}ends` }), aDelivery(), abort.signal),
-      send(courier, `${receiver.url}goes-on`),
+      courier.attemptDelivery(createTestWebhook({ url: `${receiver.url}ends` }), createTestDelivery(), abort.signal),
+      sendDelivery(courier, `${receiver.url}goes-on`),
     ]);
     expect(ended.error).toMatch(/was aborted/);
     expect(other.error).toBeNull();

@@ -16,30 +16,30 @@ import { AppHarness } from '../../app/support/app-harness.ts';
 import { RETRY_FOR_MS } from '../../app/webhooks/webhook-parts.ts';
 import { MemoryWebhookStore } from '../../../contract/memory-webhooks.ts';
 import { webhook } from '../../../contract/webhook-records.ts';
-import { FakeSender } from './receiver.ts';
-import { quiet, VirtualTimers } from './virtual-timers.ts';
+import { FakeSender } from './fake-sender.ts';
+import { settleEngines, VirtualTimers } from './virtual-timers.ts';
 
-export const HOOK = parseWebhookId('hook');
-export const OTHER_HOOK = parseWebhookId('other hook');
+export const WEBHOOK_ID = parseWebhookId('hook');
+export const OTHER_WEBHOOK_ID = parseWebhookId('other hook');
 
 /** Refuses what it is told to. */
 export class FaultyWebhookStore extends MemoryWebhookStore {
-  readonly refused = new Map<'note' | 'lease' | 'progress' | 'webhooks' | 'updateWebhook' | 'release', Error>();
+  readonly failures = new Map<'note' | 'lease' | 'progress' | 'webhooks' | 'updateWebhook' | 'release', Error>();
   /** Everything that was noted under a lease. */
-  readonly notes: (readonly [ShardLease, Parameters<MemoryWebhookStore['saveProgress']>[1]])[] = [];
-  leased = 0;
+  readonly savedProgress: (readonly [ShardLease, Parameters<MemoryWebhookStore['saveProgress']>[1]])[] = [];
+  leaseCalls = 0;
 
   override async saveProgress(...given: Parameters<MemoryWebhookStore['saveProgress']>): Promise<boolean> {
     this.#pass('note');
     const noted = await super.saveProgress(...given);
-    if (noted) this.notes.push(given);
+    if (noted) this.savedProgress.push(given);
     return noted;
   }
 
   override async acquireLeases(
     ...given: Parameters<MemoryWebhookStore['acquireLeases']>
   ): Promise<readonly ShardLease[]> {
-    this.leased++;
+    this.leaseCalls++;
     this.#pass('lease');
     return super.acquireLeases(...given);
   }
@@ -67,42 +67,42 @@ export class FaultyWebhookStore extends MemoryWebhookStore {
   }
 
   #pass(call: 'note' | 'lease' | 'progress' | 'webhooks' | 'updateWebhook' | 'release'): void {
-    const refusal = this.refused.get(call);
+    const refusal = this.failures.get(call);
     if (refusal !== undefined) throw refusal;
   }
 }
 
-export interface StandOptions {
+export interface DeliveryHarnessOptions {
   readonly retryForMs?: number;
   readonly random?: () => number;
 }
 
 export class DeliveryHarness {
   readonly store = new FakeStore();
-  readonly stage = new AppHarness(this.store);
+  readonly app = new AppHarness(this.store);
   readonly webhooks = new FaultyWebhookStore({ clock: () => this.store.now() });
   readonly timers = new VirtualTimers(this.store);
-  readonly receiver = new FakeSender(() => this.store.now());
+  readonly sender = new FakeSender(() => this.store.now());
   readonly warnings: string[] = [];
   /** What was said that is no fault. */
-  readonly news: (readonly [what: string, about: object])[] = [];
+  readonly stateChanges: (readonly [what: string, about: object])[] = [];
   readonly engine: WebhookEngine;
-  readonly #options: StandOptions;
+  readonly #options: DeliveryHarnessOptions;
   #devices = 0;
 
-  constructor(options: StandOptions = {}) {
+  constructor(options: DeliveryHarnessOptions = {}) {
     this.#options = options;
-    this.engine = this.another();
+    this.engine = this.createEngine();
   }
 
   /** One more engine over the same stores. */
-  another(receiver = this.receiver): WebhookEngine {
+  createEngine(receiver = this.sender): WebhookEngine {
     return new WebhookEngine(
       { store: this.store, webhooks: this.webhooks, sender: receiver },
       {
         retryForMs: this.#options.retryForMs ?? RETRY_FOR_MS,
         onWarning: (_error, what) => this.warnings.push(what),
-        onStateChange: (what, about) => this.news.push([what, about]),
+        onStateChange: (what, about) => this.stateChanges.push([what, about]),
         timers: this.timers,
         scanBudget: new ScanBudget(Infinity),
         random: this.#options.random ?? (() => 0.5),
@@ -111,43 +111,46 @@ export class DeliveryHarness {
   }
 
   /** With one webhook, and at work. */
-  static async atWork(options: StandOptions = {}, webhook: Partial<WebhookRecord> = {}): Promise<DeliveryHarness> {
+  static async start(
+    options: DeliveryHarnessOptions = {},
+    webhook: Partial<WebhookRecord> = {},
+  ): Promise<DeliveryHarness> {
     const harness = new DeliveryHarness(options);
-    await harness.hook(webhook);
+    await harness.createWebhook(webhook);
     harness.engine.start();
-    await quiet();
+    await settleEngines();
     return harness;
   }
 
-  async hook(more: Partial<WebhookRecord> = {}): Promise<void> {
+  async createWebhook(more: Partial<WebhookRecord> = {}): Promise<void> {
     const now = this.store.now();
     const start = await this.store.eventLog.getLatestCursor();
     const url = 'https://receiver.example/hook';
     await this.webhooks.createWebhook(
-      webhook(HOOK, { url, createdAt: now, changedAt: now, startCursor: start, ...more }),
+      webhook(WEBHOOK_ID, { url, createdAt: now, changedAt: now, startCursor: start, ...more }),
     );
   }
 
-  async change(more: Partial<WebhookRecord>, id: WebhookId = HOOK): Promise<void> {
+  async updateWebhook(more: Partial<WebhookRecord>, id: WebhookId = WEBHOOK_ID): Promise<void> {
     await this.webhooks.updateWebhook(id, (webhook) => ({ ...webhook, changedAt: this.store.now(), ...more }));
   }
 
   /** A device that was never seen before. @returns the events of it. */
   async logIn(user: UserId, platform: Platform = 'ANDROID'): Promise<readonly LoggedEvent[]> {
     const before = this.store.events.length;
-    await this.stage.login(user, platform, `device ${++this.#devices}`);
+    await this.app.login(user, platform, `device ${++this.#devices}`);
     return this.store.events.slice(before);
   }
 
   /** It is kept for the shard that it belongs to. */
-  async pending(shard: Shard, id = HOOK): Promise<Delivery | undefined> {
-    const { deliveries } = await this.webhooks.listDeliveries({
+  async findRetryingDelivery(shard: Shard, id = WEBHOOK_ID): Promise<Delivery | undefined> {
+    const { deliveries: listDeliveries } = await this.webhooks.listDeliveries({
       webhookId: id,
       status: 'RETRYING',
       after: null,
       limit: 500,
     });
-    return deliveries.find((delivery) => delivery.shard === shard);
+    return listDeliveries.find((delivery) => delivery.shard === shard);
   }
 
   async deliveries(status?: Delivery['status']): Promise<readonly Delivery[]> {
@@ -156,7 +159,7 @@ export class DeliveryHarness {
   }
 
   /** Where that shard stands, as a new holder would read it. The engine must be closed. */
-  async progressOf(shard: Shard, id = HOOK) {
+  async readProgress(shard: Shard, id = WEBHOOK_ID) {
     const leases = await this.webhooks.acquireLeases('whoever looks', 1_000);
     const lease = leases.find((one): one is ShardLease => one.webhookId === id && one.shard === shard);
     if (lease === undefined) throw new Error(`Nobody may look at shard ${shard}.`);
@@ -167,11 +170,11 @@ export class DeliveryHarness {
 }
 
 /** Users by the shard that they fall on. */
-export const userOf = (shard: Shard, number = 0): UserId => {
+export const userIdOfShard = (shard: Shard, number = 0): UserId => {
   for (let tried = 0, found = 0; ; tried++) {
     const id = parseUserId(`user ${tried}`);
     if (computeShard(id) === shard && found++ === number) return id;
   }
 };
 
-export const EVERY_SHARD: readonly Shard[] = Array.from({ length: SHARDS_PER_WEBHOOK }, (_, shard) => shard);
+export const ALL_SHARDS: readonly Shard[] = Array.from({ length: SHARDS_PER_WEBHOOK }, (_, shard) => shard);

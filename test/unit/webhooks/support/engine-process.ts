@@ -12,27 +12,27 @@ import { WebhookEngine } from '../../../../src/webhooks/delivery/engine.ts';
 import { ScanBudget } from '../../../../src/webhooks/delivery/scan-budget.ts';
 import type { Timers } from '../../../../src/webhooks/delivery/timers.ts';
 
-export interface World {
+export interface EngineProcessOptions {
   readonly store: PresenceStore;
   readonly webhooks: WebhookStore;
-  readonly courier: WebhookSender;
+  readonly sender: WebhookSender;
   readonly timers: Timers;
   readonly retryForMs: number;
   readonly random: () => number;
   readonly onWarning: (error: unknown, what: string) => void;
   /** What was written, by whomever. */
-  readonly onNoted: (delivery: Delivery) => void;
+  readonly onProgressSaved: (delivery: Delivery) => void;
 }
 
 const never = <T>(): Promise<T> => new Promise<T>(() => undefined);
 
-export class Node {
+export class SimulatedEngineProcess {
   readonly engine: WebhookEngine;
   #isDead = false;
   #stalled: Promise<void> | null = null;
   #goOn: () => void = () => undefined;
 
-  constructor(world: World) {
+  constructor(world: EngineProcessOptions) {
     const alive = <T>(call: () => Promise<T>): Promise<T> =>
       this.#isDead ? never() : call().then((value) => (this.#isDead ? never<T>() : value));
     const { store, webhooks } = world;
@@ -46,10 +46,10 @@ export class Node {
             scanEvents: (query) => alive(() => store.eventLog.scanEvents(query)),
           },
         },
-        webhooks: this.#webhooks(webhooks, alive, world.onNoted),
+        webhooks: this.#webhooks(webhooks, alive, world.onProgressSaved),
         sender: {
           attemptDelivery: (webhook: WebhookRecord, delivery: Delivery, signal: AbortSignal): Promise<AttemptReport> =>
-            alive(() => world.courier.attemptDelivery(webhook, delivery, signal)),
+            alive(() => world.sender.attemptDelivery(webhook, delivery, signal)),
         },
       },
       {
@@ -70,11 +70,11 @@ export class Node {
   }
 
   /** Its leases are not renewed until it goes on. */
-  stall(): void {
+  stallRenewals(): void {
     this.#stalled ??= new Promise((resolve) => (this.#goOn = resolve));
   }
 
-  goOn(): void {
+  resumeRenewals(): void {
     this.#stalled = null;
     this.#goOn();
   }

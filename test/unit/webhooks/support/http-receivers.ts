@@ -11,28 +11,28 @@ import { AddressPolicy } from '../../../../src/webhooks/http/address-policy.ts';
 import { HttpSender, type HttpSenderSettings } from '../../../../src/webhooks/http/http-sender.ts';
 import { standardFormat } from '../../../../src/webhooks/format/standard-webhooks.ts';
 import { UrlPolicy } from '../../../../src/webhooks/http/url-policy.ts';
-import { aDelivery, aWebhook } from './webhooks.ts';
+import { createTestDelivery, createTestWebhook } from './webhooks.ts';
 
 /** Long enough for anything that is not to be waited for. */
-export const AMPLE_MS = 15_000;
+export const LONG_TIMEOUT_MS = 15_000;
 
-export interface CourierChanges extends Partial<Omit<HttpSenderSettings, 'addresses' | 'targets'>> {
+export interface SenderOverrides extends Partial<Omit<HttpSenderSettings, 'addresses' | 'targets'>> {
   readonly allowPrivate?: readonly string[];
   readonly allowHttp?: boolean;
 }
 
 /** Closed when the test is over. */
-export const aCourier = ({
+export const createSender = ({
   allowPrivate = ['127.0.0.0/8', '::1/128'],
   allowHttp = true,
   ...settings
-}: CourierChanges = {}): HttpSender => {
+}: SenderOverrides = {}): HttpSender => {
   const addresses = new AddressPolicy(allowPrivate);
   const courier = new HttpSender({
     formats: { STANDARD: standardFormat },
     addressPolicy: addresses,
     urlPolicy: new UrlPolicy(addresses, allowHttp),
-    timeoutMs: AMPLE_MS,
+    timeoutMs: LONG_TIMEOUT_MS,
     userAgent: 'Porchlight/1.2.3',
     storeNow: () => toMillis(Date.now()),
     wallClockNow: () => Date.now(),
@@ -45,17 +45,18 @@ export const aCourier = ({
   return courier;
 };
 
-export const NEVER = new AbortController().signal;
+export const NEVER_ABORTED = new AbortController().signal;
 
-export const send = (
+export const sendDelivery = (
   courier: HttpSender,
   url: string,
   delivery: Partial<Delivery> = {},
   webhook: Partial<WebhookRecord> = {},
-): Promise<AttemptReport> => courier.attemptDelivery(aWebhook({ url, ...webhook }), aDelivery(delivery), NEVER);
+): Promise<AttemptReport> =>
+  courier.attemptDelivery(createTestWebhook({ url, ...webhook }), createTestDelivery(delivery), NEVER_ABORTED);
 
 /** One request per event, each of which is then done. */
-export const onePerEvent: WebhookFormatter = {
+export const oneRequestPerEvent: WebhookFormatter = {
   *createRequests({ url }, { events }) {
     for (const [index, event] of events.entries()) {
       yield {
@@ -68,7 +69,7 @@ export const onePerEvent: WebhookFormatter = {
   },
 };
 
-export interface Told {
+export interface ReceivedHttpRequest {
   readonly request: IncomingMessage;
   readonly body: string;
   /** Of the connection it came over: 1 is the first. */
@@ -76,7 +77,7 @@ export interface Told {
 }
 
 export class HttpReceiver {
-  readonly told: Told[] = [];
+  readonly requests: ReceivedHttpRequest[] = [];
   readonly sockets: Socket[] = [];
   readonly #server: Server;
 
@@ -90,7 +91,7 @@ export class HttpReceiver {
     onTestFinished(() => this.close());
   }
 
-  static async listening(server: Server, host = '127.0.0.1'): Promise<HttpReceiver> {
+  static async listen(server: Server, host = '127.0.0.1'): Promise<HttpReceiver> {
     const receiver = new HttpReceiver(server);
     server.listen(0, host);
     await once(server, 'listening');
@@ -98,18 +99,18 @@ export class HttpReceiver {
   }
 
   /** Speaks HTTP. `answer` is called when the request is there, as a whole. */
-  static async http(
-    answer: (response: ServerResponse, told: Told) => void = (response) => response.end(),
+  static async startHttp(
+    answer: (response: ServerResponse, told: ReceivedHttpRequest) => void = (response) => response.end(),
     server: Server = createHttpServer({ keepAliveTimeout: 60_000 }),
   ): Promise<HttpReceiver> {
-    const receiver = await HttpReceiver.listening(server);
+    const receiver = await HttpReceiver.listen(server);
     server.on('request', (request: IncomingMessage, response: ServerResponse) => {
       const chunks: Buffer[] = [];
       request.on('data', (chunk: Buffer) => chunks.push(chunk));
       request.on('end', () => {
         const connection = receiver.sockets.findIndex(({ remotePort }) => remotePort === request.socket.remotePort) + 1;
         const told = { request, body: Buffer.concat(chunks).toString('utf8'), connection };
-        receiver.told.push(told);
+        receiver.requests.push(told);
         answer(response, told);
       });
     });
@@ -117,12 +118,12 @@ export class HttpReceiver {
   }
 
   /** Speaks as `speak` makes it, once bytes have come. */
-  static tcp(speak: (socket: Socket) => void): Promise<HttpReceiver> {
+  static startTcp(speak: (socket: Socket) => void): Promise<HttpReceiver> {
     const server = createTcpServer((socket) => {
       socket.once('data', () => speak(socket));
       socket.resume();
     });
-    return HttpReceiver.listening(server);
+    return HttpReceiver.listen(server);
   }
 
   async close(): Promise<void> {

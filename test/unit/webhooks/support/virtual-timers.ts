@@ -11,14 +11,14 @@ export class VirtualTimers implements Timers {
   readonly #clock: { now(): number; passes(ms: number): void };
   readonly #waits = new Set<Wait>();
   /** How many waits were begun. */
-  waits = 0;
+  startedWaits = 0;
 
   constructor(clock: { now(): number; passes(ms: number): void }) {
     this.#clock = clock;
   }
 
   /** How many wait. */
-  get waiting(): number {
+  get pendingWaits(): number {
     return this.#waits.size;
   }
 
@@ -32,29 +32,29 @@ export class VirtualTimers implements Timers {
           resolve();
         },
       };
-      this.waits++;
+      this.startedWaits++;
       if (signal.aborted) return resolve();
       this.#waits.add(wait);
       signal.addEventListener('abort', wait.end);
     });
 
   /** So much time passes, and whoever waits for a moment in it is woken then and does what there is to do. */
-  async pass(ms: number): Promise<void> {
+  async advance(ms: number): Promise<void> {
     const until = this.#clock.now() + ms;
-    await quiet();
+    await settleEngines();
     for (;;) {
       const next = Math.min(...[...this.#waits].map(({ at }) => at));
       if (next > until) break;
       this.#clock.passes(Math.max(0, next - this.#clock.now()));
       for (const wait of [...this.#waits]) if (wait.at <= next) wait.end();
-      await quiet();
+      await settleEngines();
     }
     this.#clock.passes(until - this.#clock.now());
-    await quiet();
+    await settleEngines();
   }
 }
 
 /** All that can go on without time has gone on; some of it gives way to others once in between. */
-export const quiet = async (): Promise<void> => {
+export const settleEngines = async (): Promise<void> => {
   for (let rounds = 0; rounds < 3; rounds++) await settled();
 };

@@ -11,7 +11,7 @@ export const OTHER_SECRET = `whsec_${Buffer.alloc(64, 'another one').toString('b
 
 export const MOMENT = toMillis(Date.UTC(2026, 10, 21, 9, 30));
 
-export const aWebhook = (changes: Partial<WebhookRecord> = {}): WebhookRecord =>
+export const createTestWebhook = (changes: Partial<WebhookRecord> = {}): WebhookRecord =>
   webhook('wh_1', {
     url: 'https://hooks.example.com/presence',
     secret: SECRET,
@@ -21,7 +21,7 @@ export const aWebhook = (changes: Partial<WebhookRecord> = {}): WebhookRecord =>
   });
 
 /** The login of a user who has no other. */
-export const anEvent = (position: number): LoggedEvent =>
+export const createTestEvent = (position: number): LoggedEvent =>
   loggedEvent(position, {
     cursor: parseCursor(String(position)),
     userId: parseUserId(`user ${position}`),
@@ -33,10 +33,10 @@ export const anEvent = (position: number): LoggedEvent =>
   });
 
 /** Not attempted yet. */
-export const aDelivery = (changes: Partial<Delivery> = {}): Delivery => {
-  const events = changes.events ?? [anEvent(1), anEvent(2)];
+export const createTestDelivery = (changes: Partial<Delivery> = {}): Delivery => {
+  const events = changes.events ?? [createTestEvent(1), createTestEvent(2)];
   return delivery('msg_1', {
-    webhookId: aWebhook().id,
+    webhookId: createTestWebhook().id,
     events,
     eventCount: events.length,
     createdAt: MOMENT,
