@@ -1,4 +1,4 @@
-/** The words of presence that go over the wire: each list is the whole of its kind. */
+/** The enumerations of presence and webhooks. Their values are part of the API. */
 export const PLATFORMS = ['ANDROID', 'IPHONE', 'IPAD', 'WINDOWS', 'MAC', 'LINUX', 'WEB', 'MINI_PROGRAM'] as const;
 export type Platform = (typeof PLATFORMS)[number];
 
@@ -34,7 +34,7 @@ export type EventReason = (typeof EVENT_REASONS)[number];
 export const WEBHOOK_FORMATS = ['STANDARD', 'TENCENT'] as const;
 export type WebhookFormat = (typeof WEBHOOK_FORMATS)[number];
 
-/** GONE: its receiver has answered 410. */
+/** GONE: the receiver answered 410. */
 export const WEBHOOK_STATES = ['ACTIVE', 'PAUSED', 'GONE'] as const;
 export type WebhookState = (typeof WEBHOOK_STATES)[number];
 

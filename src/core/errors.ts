@@ -1,6 +1,6 @@
 /**
- * Everything that can be wrong with a request, as one union. The code is what clients see as
- * `extensions.code`; it never changes its meaning. Anything else that is thrown is a fault of ours.
+ * The errors that a request can cause, as one union. Clients read the code as `extensions.code`; the meaning of a code
+ * never changes. Any other thrown value is an internal error of the server.
  */
 import type { EventReason, Platform } from './enums.ts';
 
@@ -20,14 +20,14 @@ export type ErrorDetails =
   | { readonly code: 'RATE_LIMITED'; readonly retryAfterMs: number }
   | { readonly code: 'OVERLOADED'; readonly retryAfterMs: number };
 
-/** A refusal that the caller is told in full: its message and its fault are safe to show. */
+/** Rejects a request. The message and the details are safe to show to the caller. */
 export class DomainError extends Error {
   readonly details: ErrorDetails;
 
-  constructor(fault: ErrorDetails, message: string) {
+  constructor(details: ErrorDetails, message: string) {
     super(message);
     this.name = 'DomainError';
-    this.details = fault;
+    this.details = details;
   }
 }
 

@@ -1,32 +1,32 @@
 /**
- * Why a user is shown as she is, and what time alone would do to her next. Nothing is decided here: what
- * will happen is found by letting it happen to a copy.
+ * Explains a user's status: which session determines it, and what happens next without further activity. Predictions
+ * apply `expire` to a copy of the record, so they cannot disagree with the state machine.
  */
-import { computeUserDeadline, computeSessionDeadline } from './deadlines.ts';
+import { computeSessionDeadline, computeUserDeadline } from './deadlines.ts';
+import type { EventReason, Status } from './enums.ts';
 import type { Millis, SessionId } from './ids.ts';
 import type { Policy } from './policy.ts';
-import { applyCommand } from './state-machine.ts';
-import { findSession, type SessionRecord, type UserRecord } from './records.ts';
 import { NO_PAUSES, type ProcessPauses } from './process-pauses.ts';
-import type { EventReason, Status } from './enums.ts';
+import { findSession, type SessionRecord, type UserRecord } from './records.ts';
+import { applyCommand } from './state-machine.ts';
 
-/** What happens at a moment unless something is heard before. */
+/** The next change of the user's status, if there is no activity before it. */
 export interface StatusPrediction {
-  /** May be past: time is up then, and the timer, which is never early, has yet to notice. */
+  /** May be in the past: the deadline has passed, and the timer has not applied it yet. */
   readonly at: Millis;
-  /** Why, as the event will say it. */
+  /** The reason of the event that will be logged. */
   readonly reason: EventReason;
-  /** The session it happens to. */
+  /** The session that changes. */
   readonly sessionId: SessionId;
-  /** What that session is afterwards; OFFLINE: it has ended. */
+  /** The status of that session afterwards; OFFLINE: it has ended. */
   readonly sessionStatus: Status;
-  /** What the user is afterwards, by this and whatever else is due by then. */
+  /** The status of the user afterwards, with everything else that is due by then. */
   readonly status: Status;
 }
 
 export interface SessionExplanation {
   readonly session: SessionRecord;
-  /** What ends its present status, if nothing is heard of it and nothing else ends it before. */
+  /** The end of its current status, if there is no activity and no other command ends it earlier. */
   readonly next: SessionPrediction;
 }
 
@@ -36,33 +36,33 @@ export interface StatusExplanation {
   readonly user: UserRecord;
   readonly now: Millis;
   /**
-   * The session that makes the user what she is: of those that have her status, the one that would keep
-   * her there the longest. Null when she is OFFLINE.
+   * The session that determines the user's status: of the sessions with that status, the one that keeps it the longest.
+   * Null when the user is OFFLINE.
    */
   readonly decidedBy: SessionRecord | null;
   readonly sessions: readonly SessionExplanation[];
-  /** The earliest moment at which time alone changes any of her sessions; null without sessions. */
+  /** The earliest predicted change of any session; null without sessions. */
   readonly next: SessionPrediction | null;
-  /** The first moment at which time alone changes her status: it happens to `decidedBy`. Null when she is OFFLINE. */
+  /** The earliest predicted change of the user's status, a change of `decidedBy`. Null when the user is OFFLINE. */
   readonly nextStatus: StatusPrediction | null;
 }
 
-/** What is the same for all that is predicted at once. */
+/** The inputs that all predictions of one explanation share. */
 interface PredictionContext {
   readonly policy: Policy;
   readonly now: Millis;
-  readonly sleeps: ProcessPauses;
+  readonly pauses: ProcessPauses;
 }
 
 export const explainStatus = (
   user: UserRecord,
   policy: Policy,
   now: Millis,
-  sleeps: ProcessPauses = NO_PAUSES,
+  pauses: ProcessPauses = NO_PAUSES,
 ): StatusExplanation => {
-  const instant = { policy, now, sleeps };
-  const sessions = user.sessions.map((session) => ({ session, next: predictSession(user, session, instant) }));
-  const nextStatus = predictStatusChange(user, instant);
+  const context = { policy, now, pauses };
+  const sessions = user.sessions.map((session) => ({ session, next: predictSession(user, session, context) }));
+  const nextStatus = predictStatusChange(user, context);
   return {
     user,
     now,
@@ -73,42 +73,43 @@ export const explainStatus = (
   };
 };
 
-/** As if she had this session alone: what time does to one does not depend on the others. */
-const predictSession = (user: UserRecord, session: SessionRecord, instant: PredictionContext): SessionPrediction => {
-  const { at } = computeSessionDeadline(session, instant.sleeps);
-  const [change] = expireAt({ ...user, status: session.status, sessions: [session] }, at, instant).changes;
+/** Predicts as if the user had only this session: a timeout of one session does not depend on the others. */
+const predictSession = (user: UserRecord, session: SessionRecord, context: PredictionContext): SessionPrediction => {
+  const { at } = computeSessionDeadline(session, context.pauses);
+  const alone = { ...user, status: session.status, sessions: [session] };
+  const [change] = expireAt(alone, at, context).changes;
   const [event] = change?.events ?? [];
-  if (event === undefined) throw new Error('A deadline has come and nothing happens.');
+  if (event === undefined) throw new Error('A deadline has passed and no event followed.');
   return { at, reason: event.reason, sessionId: session.id, sessionStatus: event.sessionStatus };
 };
 
-/** Deadline after deadline, until her status is another one. */
-const predictStatusChange = (user: UserRecord, instant: PredictionContext): StatusPrediction | null => {
-  for (let then = user; ;) {
-    const due = computeUserDeadline(then, instant.sleeps);
+/** Applies one deadline after another until the user's status changes. */
+const predictStatusChange = (user: UserRecord, context: PredictionContext): StatusPrediction | null => {
+  for (let current = user; ;) {
+    const due = computeUserDeadline(current, context.pauses);
     if (due === null) return null;
-    const { user: after, changes } = expireAt(then, due, instant);
+    const { user: after, changes } = expireAt(current, due, context);
     const [event] = changes.find(({ statusChange }) => statusChange !== null)?.events ?? [];
-    const session = event && findSession(then, event.sessionId);
+    const session = event && findSession(current, event.sessionId);
     if (event !== undefined && session !== undefined) {
       const { reason, sessionId, sessionStatus } = event;
       return {
-        at: computeSessionDeadline(session, instant.sleeps).at,
+        at: computeSessionDeadline(session, context.pauses).at,
         reason,
         sessionId,
         sessionStatus,
         status: after.status,
       };
     }
-    // It would go on for ever.
-    if (changes.length === 0) throw new Error('A deadline has come and nothing happens.');
-    then = after;
+    // Without a change the loop would not end.
+    if (changes.length === 0) throw new Error('A deadline has passed and no event followed.');
+    current = after;
   }
 };
 
-/** Never in the past: what is overdue happens now. */
-const expireAt = (user: UserRecord, due: Millis, { policy, now, sleeps }: PredictionContext) =>
-  applyCommand(user, { type: 'expire' }, policy, due > now ? due : now, sleeps);
+/** Never applies a time in the past: an overdue deadline takes effect now. */
+const expireAt = (user: UserRecord, due: Millis, { policy, now, pauses }: PredictionContext) =>
+  applyCommand(user, { type: 'expire' }, policy, due > now ? due : now, pauses);
 
 const findEarliest = (predictions: readonly SessionPrediction[]): SessionPrediction | null =>
   predictions.reduce<SessionPrediction | null>(

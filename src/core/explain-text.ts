@@ -1,5 +1,5 @@
-/** An explanation in one English sentence or two, for whoever answers the telephone. The same facts give the same text. */
-import type { StatusExplanation, StatusPrediction } from './explain-status.ts';
+/** An explanation as one or two English sentences, for support staff. The same facts give the same text. */
+import type { SessionPrediction, StatusExplanation, StatusPrediction } from './explain-status.ts';
 import type { Millis } from './ids.ts';
 import { quoteText } from './quote.ts';
 import type { SessionRecord, UserRecord } from './records.ts';
@@ -15,21 +15,21 @@ export const formatExplanation = ({ user, now, decidedBy, nextStatus }: StatusEx
 
 const formatOffline = ({ version, changedAt, reason, lastSeenAt }: UserRecord, now: Millis): string => {
   if (version === 0 || changedAt === null) {
-    return 'OFFLINE because nothing is known of this user: never logged in, or so long OFFLINE as to be forgotten.';
+    return 'OFFLINE because there is no record of this user: they never logged in, or the record was removed after a long time OFFLINE.';
   }
-  const seen = lastSeenAt === null ? '' : `; the last sign of life was at ${formatIso(lastSeenAt)}`;
+  const seen = lastSeenAt === null ? '' : `; the last activity was at ${formatIso(lastSeenAt)}`;
   return `OFFLINE because the last session ended at ${formatIso(changedAt)}, ${formatAge(changedAt, now)} (${reason})${seen}.`;
 };
 
 const describeSession = (session: SessionRecord, now: Millis): string => {
   const device = `${session.platform} device ${quoteText(session.deviceId)}`;
-  const seen = `gave its last sign of life ${formatAge(session.lastSeenAt, now)}`;
+  const seen = `was last active ${formatAge(session.lastSeenAt, now)}`;
   if (session.status === 'PUSH_ONLINE') {
     return `${device}, logged in at ${formatIso(session.loggedInAt)}, is not connected but did not log out, and ${seen}`;
   }
   const restart =
     session.inactiveSince > session.lastSeenAt
-      ? `, counted anew since the restart at ${formatIso(session.inactiveSince)}`
+      ? `, its timeout restarted with the server at ${formatIso(session.inactiveSince)}`
       : '';
   const sockets = session.socketIds.length === 0 ? 'no socket' : formatCount(session.socketIds.length, 'socket');
   return `${device} logged in at ${formatIso(session.loggedInAt)}, has ${sockets} open and ${seen}${restart}`;
@@ -40,26 +40,28 @@ const describePrediction = (
   { at, reason, sessionStatus, status }: StatusPrediction,
   now: Millis,
 ): string => {
-  const comes = `${sessionStatus === 'OFFLINE' ? 'ends' : `becomes ${sessionStatus}`} (${reason})`;
-  const then = `it ${comes} and the user is ${status}`;
+  const change = `${sessionStatus === 'OFFLINE' ? 'ends' : `becomes ${sessionStatus}`} (${reason})`;
+  const result = `it ${change} and the user is ${status}`;
   const since = describeTimeoutStart(session, reason);
-  if (at <= now)
-    return `${since}its time was up at ${formatIso(at)}, ${formatAge(at, now)}: ${then} as soon as the timer comes by`;
-  const unless = reason === 'BACKGROUND_TIMEOUT' ? 'comes to the foreground' : 'is heard again';
-  return `${since}unless it ${unless} by ${formatIso(at)}, ${then}`;
+  if (at <= now) {
+    return `${since}its deadline passed at ${formatIso(at)}, ${formatAge(at, now)}: ${result} when the timer runs next`;
+  }
+  const condition = reason === 'BACKGROUND_TIMEOUT' ? 'comes to the foreground' : 'is active';
+  return `${since}unless it ${condition} by ${formatIso(at)}, ${result}`;
 };
 
 const describeTimeoutStart = (
   { backgroundSince, detachedAt }: SessionRecord,
-  reason: StatusPrediction['reason'],
+  reason: SessionPrediction['reason'],
 ): string => {
-  if (reason === 'BACKGROUND_TIMEOUT' && backgroundSince !== null)
+  if (reason === 'BACKGROUND_TIMEOUT' && backgroundSince !== null) {
     return `in background since ${formatIso(backgroundSince)}, `;
+  }
   if (reason === 'DISCONNECT' && detachedAt !== null) return `its last socket closed at ${formatIso(detachedAt)}, `;
   return '';
 };
 
-const formatCount = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`;
+const formatCount = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`;
 
 const formatIso = (moment: Millis): string => new Date(moment).toISOString();
 
@@ -70,11 +72,11 @@ const UNITS = [
   [1_000, 's'],
 ] as const;
 
-/** In whole units, of which there are two at least: 119 s, then 2 min. Below a second: milliseconds. */
+/** In whole units. A unit larger than a second needs at least two of it: 119 s, then 2 min. Below 1 s: milliseconds. */
 const formatAge = (moment: Millis, now: Millis): string => {
-  const passed = Math.max(0, now - moment);
-  for (const [unit, name] of UNITS) {
-    if (passed >= (unit === 1_000 ? unit : 2 * unit)) return `${Math.floor(passed / unit)} ${name} ago`;
+  const passedMs = Math.max(0, now - moment);
+  for (const [unitMs, name] of UNITS) {
+    if (passedMs >= (unitMs === 1_000 ? unitMs : 2 * unitMs)) return `${Math.floor(passedMs / unitMs)} ${name} ago`;
   }
-  return `${passed} ms ago`;
+  return `${passedMs} ms ago`;
 };

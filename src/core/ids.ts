@@ -1,6 +1,6 @@
 /**
- * The words that must not be mixed up, as types that cost nothing at run time. Each has one
- * constructor, which validates; code that holds a `UserId` need not look at it again.
+ * Branded types for ids and times, so that one cannot be passed for another. They have no cost at run time. Each has
+ * one function that validates and converts; code that receives a `UserId` need not validate it again.
  */
 import { badUserInputError } from './errors.ts';
 
@@ -9,26 +9,26 @@ type Brand<Base, Name extends string> = Base & { readonly [brand]: Name };
 
 /** An account of the app: 1 to 128 code points, no control characters, kept exactly as given. */
 export type UserId = Brand<string, 'UserId'>;
-/** A device of a user; same form as a user id. */
+/** A device of a user, named by the app; the same form as a user id. */
 export type DeviceId = Brand<string, 'DeviceId'>;
-/** One login of one device. Made by Porchlight. */
+/** One login of one device. Created by Porchlight. */
 export type SessionId = Brand<string, 'SessionId'>;
-/** One open socket. Made by Porchlight, never used twice, so that a late close cannot mean another one. */
-export type SocketId = Brand<string, 'LinkId'>;
-/** A webhook. Made by Porchlight. */
+/** One open socket. Created by Porchlight and never reused, so that a late close cannot affect a newer socket. */
+export type SocketId = Brand<string, 'SocketId'>;
+/** A webhook. Created by Porchlight. */
 export type WebhookId = Brand<string, 'WebhookId'>;
-/** One delivery of a webhook, however often it is tried. Made by Porchlight. */
+/** One delivery of a webhook; all its attempts have the same id. Created by Porchlight. */
 export type DeliveryId = Brand<string, 'DeliveryId'>;
-/** Opaque resume position in the event log. Made and read by the store alone. */
+/** Opaque resume position in the event log. Only the store creates and interprets it. */
 export type Cursor = Brand<string, 'Cursor'>;
-/** A moment: whole milliseconds since 1970, UTC, by the store's clock. */
+/** A point in time: whole milliseconds since 1970, UTC, by the store's clock. */
 export type Millis = Brand<number, 'Millis'>;
 
 export const MAX_ID_CODE_POINTS = 128;
 export const MAX_VERSION_CODE_POINTS = 128;
 export const MAX_CUSTOM_STATUS_CODE_POINTS = 256;
 
-// Cc, and lone surrogates: those are no Unicode text and could not be kept exactly.
+// Control characters and lone surrogates. A lone surrogate is not valid Unicode and could not be stored exactly.
 const CONTROL_OR_SURROGATE = /[\p{Cc}\p{Cs}]/u;
 const SURROGATE = /\p{Cs}/u;
 
@@ -38,30 +38,35 @@ export const parseUserId = (value: string): UserId => validateId(value, 'A user 
 /** @throws BAD_USER_INPUT as for a user id. */
 export const parseDeviceId = (value: string): DeviceId => validateId(value, 'A deviceId') as DeviceId;
 
-/** For an id from outside that is only looked up: any text of a plausible length. */
+/** For an id from a client that is only looked up. @throws BAD_USER_INPUT as for a user id. */
 export const parseSessionId = (value: string): SessionId => validateId(value, 'A session id') as SessionId;
 
-/** @throws BAD_USER_INPUT as for a user id: ids from outside are only looked up. */
+/** For an id from a client that is only looked up. @throws BAD_USER_INPUT as for a user id. */
 export const parseWebhookId = (value: string): WebhookId => validateId(value, 'A webhook’s id') as WebhookId;
 
-/** @throws BAD_USER_INPUT as for a user id. */
+/** For an id from a client that is only looked up. @throws BAD_USER_INPUT as for a user id. */
 export const parseDeliveryId = (value: string): DeliveryId => validateId(value, 'A delivery’s id') as DeliveryId;
 
+/** Not validated: socket ids come only from the server itself. */
 export const asSocketId = (value: string): SocketId => value as SocketId;
 
-/** The form is the store's business; here it is only kept from being absurd. */
+/** Checks only length and characters; the store validates the content. @throws BAD_USER_INPUT as for a user id. */
 export const parseCursor = (value: string): Cursor => validateId(value, 'A cursor') as Cursor;
 
-/** @throws RangeError when `value` is no whole number: a moment never comes from a caller unchecked. */
+/** @throws RangeError when `value` is not a safe integer. It is no user input error: callers send no such values. */
 export const toMillis = (value: number): Millis => {
-  if (!Number.isSafeInteger(value)) throw new RangeError(`Not a moment in milliseconds: ${value}`);
+  if (!Number.isSafeInteger(value))
+    throw new RangeError(`A time must be a whole number of milliseconds, not ${value}.`);
   return value as Millis;
 };
 
-/** The moment `durationMs` after `moment`. */
+/** The time `durationMs` after `moment`. */
 export const addMs = (moment: Millis, durationMs: number): Millis => toMillis(moment + durationMs);
 
-/** An app or OS version: free text of at most 128 code points without control characters. */
+/**
+ * An app or OS version: free text of at most 128 code points without control characters.
+ * @throws BAD_USER_INPUT, naming `what`.
+ */
 export const validateVersionText = (value: string, what: string): string => {
   if (CONTROL_OR_SURROGATE.test(value)) throw badUserInputError(`${what} has a control character.`);
   if (isLongerThan(value, MAX_VERSION_CODE_POINTS)) {
@@ -70,7 +75,7 @@ export const validateVersionText = (value: string, what: string): string => {
   return value;
 };
 
-/** A custom status: any text of at most 256 code points, kept exactly. */
+/** A custom status: any text of at most 256 code points, stored exactly. @throws BAD_USER_INPUT for another. */
 export const validateCustomStatus = (value: string): string => {
   if (SURROGATE.test(value)) throw badUserInputError('The custom status is not valid Unicode.');
   if (isLongerThan(value, MAX_CUSTOM_STATUS_CODE_POINTS)) {
@@ -79,7 +84,7 @@ export const validateCustomStatus = (value: string): string => {
   return value;
 };
 
-/** Any text of 1 to 128 code points without control characters. @throws BAD_USER_INPUT, naming `what`, for another. */
+/** Accepts a text of 1 to 128 code points without control characters. @throws BAD_USER_INPUT, naming `what`. */
 export const validateId = (value: string, what: string): string => {
   if (value.length === 0) throw badUserInputError(`${what} is empty.`);
   if (CONTROL_OR_SURROGATE.test(value)) throw badUserInputError(`${what} has a control character.`);
@@ -91,7 +96,7 @@ export const validateId = (value: string, what: string): string => {
 
 const isLongerThan = (value: string, codePoints: number): boolean => {
   if (value.length <= codePoints) return false;
-  // A code point takes two units at the most: what is longer than that need not be counted.
+  // A code point has at most two UTF-16 units, so a much longer text need not be counted.
   if (value.length > 2 * codePoints) return true;
   let count = 0;
   for (const _ of value) if (++count > codePoints) return true;

@@ -1,17 +1,17 @@
 /**
- * The policy: what each platform may do and when it counts as gone, and which devices may be
- * logged in beside each other. It is data: read, changed and stored whole, checked here.
+ * The policy: the timings and limits of each platform, and which platforms may be logged in at the same time. It is
+ * plain data, stored and replaced as a whole. Every change is validated here.
  */
 import { badUserInputError } from './errors.ts';
 import { PLATFORMS, type MultiDeviceMode, type Platform, type PlatformPreset } from './enums.ts';
 
-/** What a session is told, or promised, when it logs in or beats; it keeps them until it does so again. */
+/** A session receives them with its login and with each heartbeat, and keeps them until the next one. */
 export interface Timings {
   readonly heartbeatIntervalMs: number;
   readonly heartbeatTimeoutMs: number;
-  /** Null: may stay in background for ever. */
+  /** Null: no limit for the time in background. */
   readonly backgroundTimeoutMs: number | null;
-  /** 0: a closed socket counts at once. */
+  /** How long a session stays ONLINE after its last socket closed. 0: it is disconnected at once. */
   readonly disconnectGraceMs: number;
 }
 
@@ -19,7 +19,7 @@ export interface Timings {
 export interface PlatformPolicy extends Timings {
   readonly platform: Platform;
   readonly canBePushOnline: boolean;
-  /** Sessions that one user may have on this platform at once. */
+  /** Sessions that one user may have on this platform at the same time. */
   readonly maxInstances: number;
 }
 
@@ -27,24 +27,24 @@ export type PlatformGroup = readonly Platform[];
 
 export interface MultiDevicePolicy {
   readonly mode: MultiDeviceMode;
-  /** In each group only one platform may have sessions. A platform in no group is alone. */
+  /** In each group, only one platform may have sessions. A platform in no group excludes no other platform. */
   readonly groups: readonly PlatformGroup[];
 }
 
 export interface Policy {
   readonly multiDevice: MultiDevicePolicy;
   readonly platforms: Readonly<Record<Platform, PlatformPolicy>>;
-  /** How long a session may be PUSH_ONLINE without a sign of life. */
+  /** How long a session stays PUSH_ONLINE without activity. */
   readonly pushOnlineExpiryMs: number;
 }
 
-/** A change of some cells of one row; what is left out (or undefined) stays. */
+/** A change of some fields of one row. Null and undefined leave a field unchanged, except where noted. */
 export interface PlatformPolicyChange {
   readonly platform: Platform;
   readonly canBePushOnline?: boolean | null | undefined;
   readonly heartbeatIntervalMs?: number | null | undefined;
   readonly heartbeatTimeoutMs?: number | null | undefined;
-  /** Null takes the limit away: the one cell in which null has a meaning. */
+  /** Null removes the limit: the only field in which null has a meaning. */
   readonly backgroundTimeoutMs?: number | null | undefined;
   readonly disconnectGraceMs?: number | null | undefined;
   readonly maxInstances?: number | null | undefined;
@@ -62,7 +62,7 @@ export interface PolicyChange {
   readonly pushOnlineExpiryMs?: number | null | undefined;
 }
 
-/** What the configuration may say about the policy of a new database. Undefined takes the default. */
+/** The policy of a new database, as configured. Omitted fields have their defaults. */
 export type PolicySeed = PolicyChange;
 
 const DAY_MS = 86_400_000;
@@ -133,13 +133,13 @@ export const DEFAULT_POLICY: Policy = {
   pushOnlineExpiryMs: 7 * DAY_MS,
 };
 
-/** @throws BAD_USER_INPUT when the seed's values do not fit together. */
+/** The default policy with the seed applied. @throws BAD_USER_INPUT when a value is invalid. */
 export const createPolicyFromSeed = (seed: PolicySeed): Policy => applyPolicyChange(DEFAULT_POLICY, seed);
 
 /**
- * The policy after a change. A preset replaces the whole platform table; `platforms` of the same
- * change are laid over it. What is left out stays.
- * @throws BAD_USER_INPUT naming the platform, the value and what would be right.
+ * The policy after a change. A preset replaces the whole platform table; then `platforms` of the same change are
+ * applied to it. Omitted fields do not change.
+ * @throws BAD_USER_INPUT with the platform, the value and the accepted range.
  */
 export const applyPolicyChange = (policy: Policy, change: PolicyChange): Policy => ({
   multiDevice: change.multiDevice ? applyMultiDeviceChange(policy.multiDevice, change.multiDevice) : policy.multiDevice,
@@ -158,7 +158,7 @@ export const applyPolicyChange = (policy: Policy, change: PolicyChange): Policy 
         ),
 });
 
-/** May sessions of `one` and of `other` (two different platforms) exist beside each other? */
+/** Whether a user may have sessions on these two different platforms at the same time. */
 export const canPlatformsCoexist = (policy: MultiDevicePolicy, one: Platform, other: Platform): boolean =>
   !policy.groups.some((group) => group.includes(one) && group.includes(other));
 
@@ -178,7 +178,7 @@ export const areTimingsEqual = (one: Timings, other: Timings): boolean =>
 const applyMultiDeviceChange = (present: MultiDevicePolicy, change: MultiDevicePolicyChange): MultiDevicePolicy => {
   if (change.mode !== 'CUSTOM') {
     const groups = GROUPS_BY_MODE[change.mode];
-    // A policy that was read can be written back as it is, groups and all.
+    // A client can write back a policy that it has read: groups that equal those of the mode are accepted.
     if (change.groups != null && !areGroupsEqual(change.groups, groups)) {
       throw badUserInputError(`multiDevice.groups goes with mode CUSTOM, not with ${change.mode}.`);
     }
@@ -201,7 +201,7 @@ const validateGroups = (groups: readonly PlatformGroup[]): void => {
     if (group.length === 0) throw badUserInputError('multiDevice.groups has an empty group.');
     for (const platform of group) {
       if (!PLATFORMS.includes(platform)) {
-        throw badUserInputError(`multiDevice.groups: ${String(platform)} is none of ${PLATFORMS.join(', ')}.`);
+        throw badUserInputError(`multiDevice.groups: ${String(platform)} is not one of ${PLATFORMS.join(', ')}.`);
       }
       if (seen.has(platform)) throw badUserInputError(`multiDevice.groups names ${platform} twice.`);
       seen.add(platform);
@@ -218,7 +218,7 @@ const applyPlatformChanges = (
   const seen = new Set<Platform>();
   for (const change of changes) {
     if (!PLATFORMS.includes(change.platform)) {
-      throw badUserInputError(`platforms: ${String(change.platform)} is none of ${PLATFORMS.join(', ')}.`);
+      throw badUserInputError(`platforms: ${String(change.platform)} is not one of ${PLATFORMS.join(', ')}.`);
     }
     if (seen.has(change.platform)) throw badUserInputError(`platforms names ${change.platform} twice.`);
     seen.add(change.platform);
@@ -239,25 +239,25 @@ const mergeRow = (present: PlatformPolicy, change: PlatformPolicyChange): Platfo
 });
 
 const validateRow = (entry: PlatformPolicy): PlatformPolicy => {
-  const of = (cell: string) => `${entry.platform}.${cell}`;
-  requireIntegerInRange(entry.heartbeatIntervalMs, of('heartbeatIntervalMs'), 1, MAX_TIMING_MS);
-  requireIntegerInRange(entry.heartbeatTimeoutMs, of('heartbeatTimeoutMs'), MIN_TIMEOUT_MS, MAX_TIMING_MS);
+  const label = (cell: string) => `${entry.platform}.${cell}`;
+  requireIntegerInRange(entry.heartbeatIntervalMs, label('heartbeatIntervalMs'), 1, MAX_TIMING_MS);
+  requireIntegerInRange(entry.heartbeatTimeoutMs, label('heartbeatTimeoutMs'), MIN_TIMEOUT_MS, MAX_TIMING_MS);
   if (entry.heartbeatIntervalMs >= entry.heartbeatTimeoutMs) {
     throw badUserInputError(
-      `${of('heartbeatIntervalMs')} (${entry.heartbeatIntervalMs}) must be less than heartbeatTimeoutMs (${entry.heartbeatTimeoutMs}).`,
+      `${label('heartbeatIntervalMs')} (${entry.heartbeatIntervalMs}) must be less than heartbeatTimeoutMs (${entry.heartbeatTimeoutMs}).`,
     );
   }
   if (entry.backgroundTimeoutMs !== null) {
-    requireIntegerInRange(entry.backgroundTimeoutMs, of('backgroundTimeoutMs'), MIN_TIMEOUT_MS, MAX_TIMING_MS);
+    requireIntegerInRange(entry.backgroundTimeoutMs, label('backgroundTimeoutMs'), MIN_TIMEOUT_MS, MAX_TIMING_MS);
   }
-  requireIntegerInRange(entry.disconnectGraceMs, of('disconnectGraceMs'), 0, MAX_TIMING_MS);
-  requireIntegerInRange(entry.maxInstances, of('maxInstances'), 1, MAX_INSTANCES);
+  requireIntegerInRange(entry.disconnectGraceMs, label('disconnectGraceMs'), 0, MAX_TIMING_MS);
+  requireIntegerInRange(entry.maxInstances, label('maxInstances'), 1, MAX_INSTANCES);
   return entry;
 };
 
-const requireIntegerInRange = (value: number, name: string, least: number, most: number): number => {
-  if (!Number.isInteger(value) || value < least || value > most) {
-    throw badUserInputError(`${name} is ${value}; a whole number from ${least} to ${most} is right.`);
+const requireIntegerInRange = (value: number, name: string, min: number, max: number): number => {
+  if (!Number.isInteger(value) || value < min || value > max) {
+    throw badUserInputError(`${name} is ${value}; it must be a whole number from ${min} to ${max}.`);
   }
   return value;
 };

@@ -1,6 +1,6 @@
 /**
- * Times in which the server itself did not listen: its process was stopped, or kept from its event loop.
- * What clients said then lay unread, or could not be said at all, so nobody was silent in them.
+ * Process pauses: times in which the server itself did not run, because its process was stopped or its event loop was
+ * blocked. It could not receive activity in that time, so timeouts are extended by the length of the pauses.
  */
 import type { Millis } from './ids.ts';
 
@@ -9,33 +9,33 @@ export interface ProcessPause {
   readonly until: Millis;
 }
 
-/** In order, none overlapping. */
+/** In ascending order; no two overlap. At most `MAX_PAUSES`. */
 export type ProcessPauses = readonly ProcessPause[];
 
 export const NO_PAUSES: ProcessPauses = [];
 
-/** More are not told apart. */
+/** Above this number, the two oldest pauses are merged into one. */
 export const MAX_PAUSES = 1_000;
 
-/** How long the server has slept since that moment, in milliseconds. */
-export const pausedMsSince = (sleeps: ProcessPauses, moment: Millis): number => {
-  let slept = 0;
-  for (let index = sleeps.length - 1; index >= 0; index--) {
-    const { from, until } = sleeps[index] as ProcessPause;
-    if (until <= moment) break;
-    slept += until - Math.max(from, moment);
+/** How long the server was paused since that time, in milliseconds. */
+export const pausedMsSince = (pauses: ProcessPauses, since: Millis): number => {
+  let pausedMs = 0;
+  for (let index = pauses.length - 1; index >= 0; index--) {
+    const { from, until } = pauses[index] as ProcessPause;
+    if (until <= since) break;
+    pausedMs += until - Math.max(from, since);
   }
-  return slept;
+  return pausedMs;
 };
 
-/** One more, later than all the others. */
-export const addPause = (sleeps: ProcessPauses, sleep: ProcessPause): ProcessPauses => {
-  const last = sleeps.at(-1);
-  if (last !== undefined && last.until >= sleep.from) {
-    return [...sleeps.slice(0, -1), { from: last.from, until: sleep.until }];
+/** Appends a pause. It must not start before the last one; if it overlaps or touches the last one, both are merged. */
+export const addPause = (pauses: ProcessPauses, pause: ProcessPause): ProcessPauses => {
+  const last = pauses.at(-1);
+  if (last !== undefined && last.until >= pause.from) {
+    return [...pauses.slice(0, -1), { from: last.from, until: pause.until }];
   }
-  const [first, second, ...rest] = sleeps;
-  if (sleeps.length < MAX_PAUSES || first === undefined || second === undefined) return [...sleeps, sleep];
-  // The two that are longest ago, and what lies between them: so a timeout may be late, but is not early.
-  return [{ from: first.from, until: second.until }, ...rest, sleep];
+  const [first, second, ...rest] = pauses;
+  if (pauses.length < MAX_PAUSES || first === undefined || second === undefined) return [...pauses, pause];
+  // The merged pause includes the time between the two: a timeout may become late, but never early.
+  return [{ from: first.from, until: second.until }, ...rest, pause];
 };

@@ -1,31 +1,29 @@
-/**
- * What is known of a user, and what is told of a change: plain values, replaced and never mutated.
- */
+/** The records of users and sessions, and the events and changes that are published. They are never mutated. */
 import type { DeviceId, SocketId, Millis, SessionId, UserId } from './ids.ts';
 import type { Timings } from './policy.ts';
 import type { AppState, EventReason, LiveStatus, Platform, Status } from './enums.ts';
 
-/** Whom a user may ask about beside herself; null leaves it to the server's setting. */
+/** Which other users a user may watch: all, the listed ones, or (null) as the server is configured. */
 export type WatchScope = '*' | readonly UserId[] | null;
 
-/** One login of one device, while it lasts. */
+/** One login of one device, until it ends. */
 export interface SessionRecord {
   readonly id: SessionId;
   readonly platform: Platform;
   readonly deviceId: DeviceId;
   readonly status: LiveStatus;
   readonly appState: AppState;
-  /** Since when the background limit runs; null while it does not. */
+  /** The start of the background timeout; null while it does not run. */
   readonly backgroundSince: Millis | null;
-  /** The timings this session was last told. */
+  /** The timings that the client last received. */
   readonly timings: Timings;
-  /** The moment silence is counted from: the last sign of life, or a restart of the server. */
+  /** The start of the heartbeat timeout: the last activity, or a restart of the server. */
   readonly inactiveSince: Millis;
-  /** The last sign of life, as told to people: a restart does not touch it. */
+  /** The last activity, as shown to users. A restart does not change it. */
   readonly lastSeenAt: Millis;
-  /** When the last socket closed while a grace is running; null otherwise. */
+  /** When the last socket closed, while the disconnect grace period runs; null otherwise. */
   readonly detachedAt: Millis | null;
-  /** When a PUSH_ONLINE session ends; null while it is ONLINE. */
+  /** When a PUSH_ONLINE session expires; null while it is ONLINE. */
   readonly pushExpiresAt: Millis | null;
   /** The open sockets authenticated as this session. */
   readonly socketIds: readonly SocketId[];
@@ -33,7 +31,7 @@ export interface SessionRecord {
   readonly osVersion: string | null;
   readonly ipAddress: string | null;
   readonly loggedInAt: Millis;
-  /** SHA-256 of the token's secret, base64url: the token itself is kept nowhere. */
+  /** SHA-256 of the secret in the session token, base64url. The token itself is not stored. */
   readonly tokenHash: string;
   readonly watchScope: WatchScope;
 }
@@ -42,29 +40,30 @@ export interface EndedSession {
   readonly session: SessionRecord;
   readonly reason: EventReason;
   readonly endedAt: Millis;
-  /** For KICKED: the platform whose login did it. */
+  /** For KICKED: the platform of the login that kicked it. Null for other reasons. */
   readonly kickedBy: Platform | null;
 }
 
 export interface UserRecord {
   readonly id: UserId;
-  /** 0 for a user never seen (or forgotten). */
+  /** Rises with each status change. 0 for a user who never logged in, or whose record was removed. */
   readonly version: number;
-  /** The next version is above this one too: 0, or the highest version ever forgotten. */
+  /** The next version is greater than this too: 0, or the highest version of a removed record. */
   readonly versionFloor: number;
   readonly status: Status;
-  /** When the status or the custom text last changed, and why. Null for a user never seen. */
+  /** When the status or the custom status last changed. Null for an unknown user. */
   readonly changedAt: Millis | null;
+  /** Why it last changed. Null for an unknown user. */
   readonly reason: EventReason | null;
   readonly lastSeenAt: Millis | null;
   readonly customStatus: string | null;
-  /** JWTs of this user issued before this moment are refused. */
+  /** JWTs of this user that were issued before this time are rejected. */
   readonly tokensRevokedBefore: Millis | null;
   /** The live sessions, in the order of their logins. */
   readonly sessions: readonly SessionRecord[];
 }
 
-/** One thing that happened to one session, and what it did to its user. */
+/** One change of one session, with its effect on the user. One row of the event log. */
 export interface PresenceEvent {
   readonly userId: UserId;
   readonly sessionId: SessionId;
@@ -72,7 +71,7 @@ export interface PresenceEvent {
   readonly deviceId: DeviceId;
   readonly reason: EventReason;
   readonly sessionStatus: Status;
-  /** The user's status before and after. */
+  /** The user's status before the event. */
   readonly previousStatus: Status;
   readonly status: Status;
   readonly version: number;
@@ -82,12 +81,12 @@ export interface PresenceEvent {
   readonly occurredAt: Millis;
 }
 
-/** What watchers are told. */
+/** What watchers receive: the user's status after a change, or in a snapshot. */
 export interface StatusChange {
   readonly userId: UserId;
   readonly status: Status;
   readonly version: number;
-  /** Null in a snapshot, which is no change. */
+  /** Null in a snapshot. */
   readonly previousStatus: Status | null;
   readonly reason: EventReason | null;
   readonly platform: Platform | null;
@@ -96,23 +95,23 @@ export interface StatusChange {
   readonly customStatus: string | null;
 }
 
-/** A socket whose session ended or timed out under it: it is to be closed. */
+/** A socket whose session ended or timed out. The server must close it. */
 export interface LostSocket {
   readonly socketId: SocketId;
   readonly sessionId: SessionId;
   readonly reason: EventReason;
-  /** False: the session timed out and is PUSH_ONLINE, so the client may connect again. */
+  /** False: the session timed out and is PUSH_ONLINE, so the client may reconnect. */
   readonly isSessionEnded: boolean;
 }
 
-/** Events that belong together, the one change of the user's status they make, if any, and the sockets they cost. */
+/** One atomic change of a user: its events, the status change if there is one, and the sockets to close. */
 export interface UserChange {
   readonly events: readonly PresenceEvent[];
   readonly statusChange: StatusChange | null;
   readonly lostSockets: readonly LostSocket[];
 }
 
-/** A user of whom nothing is known. */
+/** The record of a user who never logged in, or whose record was removed. */
 export const createUnknownUser = (id: UserId, versionFloor: number): UserRecord => ({
   id,
   version: 0,
@@ -126,7 +125,7 @@ export const createUnknownUser = (id: UserId, versionFloor: number): UserRecord 
   sessions: [],
 });
 
-/** A user's status is the highest of her sessions. */
+/** The highest status of the sessions. */
 export const computeUserStatus = (sessions: readonly SessionRecord[]): Status => {
   if (sessions.some((session) => session.status === 'ONLINE')) return 'ONLINE';
   return sessions.length > 0 ? 'PUSH_ONLINE' : 'OFFLINE';
@@ -137,7 +136,7 @@ export const findSession = (user: UserRecord, id: SessionId): SessionRecord | un
 
 export const hasOpenSocket = (session: SessionRecord): boolean => session.socketIds.length > 0;
 
-/** The present as the first message of a subscription tells it. */
+/** The current status, as the first message of a subscription. */
 export const createStatusSnapshot = (user: UserRecord): StatusChange => ({
   userId: user.id,
   status: user.status,

@@ -1,93 +1,92 @@
 /**
- * The state machine. Everything that can happen to a user is a command, the passing of time too;
- * `step` answers what she is afterwards, what is to be logged and told, and what the caller learns.
- * It returns data and does nothing.
+ * The state machine. Every change of a user is a command; the passing of time is one too. `applyCommand` returns the
+ * new record, the events to log and publish, and the reply to the caller. It has no side effects.
  */
 import type { Command, CommandOutcome } from './commands.ts';
 import type { Millis } from './ids.ts';
 import type { Policy } from './policy.ts';
-import type { SessionRecord, UserRecord } from './records.ts';
 import { NO_PAUSES, type ProcessPauses } from './process-pauses.ts';
+import type { SessionRecord, UserRecord } from './records.ts';
 import { TransitionBuilder } from './transitions.ts';
 
 /**
- * @param now the store's time; never before the `now` of an earlier step of the same user within one run.
- * @param sleeps when the server itself was asleep, by `now`: that was nobody's silence.
- * @returns `session: null` when the command names a session that is not live (any more, where its expiry date has come).
+ * @param now the store's time; never before the `now` of an earlier command of the same user while the store is open.
+ * @param pauses the process pauses known by `now`; timeouts are extended by them.
+ * @returns `session: null` when the command names a session that is not live, or whose expiry date has passed.
  */
 export const applyCommand = (
   user: UserRecord,
   command: Command,
   policy: Policy,
   now: Millis,
-  sleeps: ProcessPauses = NO_PAUSES,
+  pauses: ProcessPauses = NO_PAUSES,
 ): CommandOutcome => {
-  const steps = new TransitionBuilder(user, policy, now, sleeps);
-  // An expiry date is a promise: a sign of life that comes after it, but before the timer, is too late.
-  steps.expireDue((cause) => cause === 'PUSH_EXPIRED');
-  return steps.buildOutcome(dispatchCommand(steps, command));
+  const builder = new TransitionBuilder(user, policy, now, pauses);
+  // Activity after the expiry date comes too late, even if the timer has not fired yet.
+  builder.expireDue((reason) => reason === 'PUSH_EXPIRED');
+  return builder.buildOutcome(dispatchCommand(builder, command));
 };
 
-const dispatchCommand = (steps: TransitionBuilder, command: Command): SessionRecord | null => {
+const dispatchCommand = (builder: TransitionBuilder, command: Command): SessionRecord | null => {
   switch (command.type) {
     case 'login':
-      return steps.addSession(command);
+      return builder.addSession(command);
     case 'expire':
-      steps.expireDue(() => true, command.dueBy);
+      builder.expireDue(() => true, command.dueBy);
       return null;
     case 'detachSocket':
-      return steps.detachSocket(command.socketId, command.closedByServer);
+      return builder.detachSocket(command.socketId, command.closedByServer);
     case 'endSessions':
-      steps.endMatchingSessions(command.platform, command.sessionId);
-      if (command.revokeTokens) steps.revokeTokens();
+      builder.endMatchingSessions(command.platform, command.sessionId);
+      if (command.revokeTokens) builder.revokeTokens();
       return null;
     case 'heartbeat':
-      return steps.withSession(command.sessionId, (session) =>
-        steps.recordActivity(session, {
+      return builder.withSession(command.sessionId, (session) =>
+        builder.recordActivity(session, {
           ipAddress: command.ipAddress,
           appState: command.appState,
           refreshTimings: true,
         }),
       );
     case 'activity':
-      return steps.withSession(command.sessionId, (session) =>
+      return builder.withSession(command.sessionId, (session) =>
         command.socketId !== null && !session.socketIds.includes(command.socketId)
           ? session
-          : steps.recordActivity(session, { ipAddress: command.ipAddress }),
+          : builder.recordActivity(session, { ipAddress: command.ipAddress }),
       );
     case 'attachSocket':
-      return steps.withSession(command.sessionId, (session) =>
-        steps.recordActivity(session, {
+      return builder.withSession(command.sessionId, (session) =>
+        builder.recordActivity(session, {
           ipAddress: command.ipAddress,
           socketIds: [...session.socketIds, command.socketId],
         }),
       );
     case 'logout':
-      return steps.withSession(command.sessionId, (session) => {
-        // An operation of the session, so she was seen; but no RECONNECT comes before the LOGOUT.
-        const seen = steps.updateSession(session, { lastSeenAt: steps.now });
-        steps.endSession(seen, 'LOGOUT');
+      return builder.withSession(command.sessionId, (session) => {
+        // The logout is activity, so it updates lastSeenAt; but a RECONNECT event must not come before the LOGOUT.
+        const seen = builder.updateSession(session, { lastSeenAt: builder.now });
+        builder.endSession(seen, 'LOGOUT');
         return seen;
       });
     case 'setCustomStatus':
-      return steps.withSession(command.sessionId, (session) => {
-        const alive = steps.recordActivity(session, {});
-        steps.setCustomStatus(alive, command.text);
-        return alive;
+      return builder.withSession(command.sessionId, (session) => {
+        const active = builder.recordActivity(session, {});
+        builder.setCustomStatus(active, command.text);
+        return active;
       });
   }
 };
 
 /**
- * The user as a server finds her after a restart: no socket is open, nobody is announced OFFLINE,
- * who was ONLINE gets one full timeout to come back, and expiry dates stay.
+ * The user after a restart of the server: no socket is open, and no event is logged. ONLINE sessions get one full
+ * timeout to reconnect; expiry dates stay.
  */
 export const restoreUserAfterRestart = (user: UserRecord, now: Millis): UserRecord => ({
   ...user,
   sessions: user.sessions.map((session) => restoreSessionAfterRestart(session, now)),
 });
 
-/** What `afterRestart` does to one session; there is nothing else that it does. */
+/** The part of `restoreUserAfterRestart` for one session. The rest of the user does not change. */
 export const restoreSessionAfterRestart = (session: SessionRecord, now: Millis): SessionRecord =>
   session.status === 'ONLINE'
     ? {

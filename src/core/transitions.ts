@@ -1,6 +1,6 @@
 /**
- * The single transitions the state machine is made of, each of which keeps the record whole: what
- * becomes of the sessions, the one status that follows from them, and the events that tell it.
+ * The transitions that the state machine consists of. Each of them keeps the record consistent: the sessions, the user
+ * status that follows from them, and the events that describe the change.
  */
 import type { LoginCommand, CommandOutcome } from './commands.ts';
 import { computeUserDeadline, computeSessionDeadline } from './deadlines.ts';
@@ -18,26 +18,26 @@ import {
 import type { ProcessPauses } from './process-pauses.ts';
 import type { AppState, EventReason, Platform, Status } from './enums.ts';
 
-/** What happened to one session within a change. */
+/** One event of one session within a change. */
 interface SessionTransition {
   readonly session: SessionRecord;
   readonly reason: EventReason;
   readonly sessionStatus: Status;
   readonly kickedBy: Platform | null;
-  /** The sockets it costs. */
+  /** Sockets that must be closed because of it. */
   readonly lostSocketIds: readonly SocketId[];
 }
 
-/** What comes with a sign of life, if anything does. */
+/** What is known with the activity. Omitted or null: unchanged. */
 interface ActivityDetails {
   readonly ipAddress?: string | null;
   readonly socketIds?: readonly SocketId[];
   readonly appState?: AppState | null;
-  /** The session is told the timings as they are by now. */
+  /** True: the session gets the timings of the current policy. */
   readonly refreshTimings?: boolean;
 }
 
-/** One command's work on one user: the record as it becomes, and what is to be told of it so far. */
+/** Collects the effects of one command on one user: the new record, its changes and the ended sessions. */
 export class TransitionBuilder {
   readonly now: Millis;
   readonly #policy: Policy;
@@ -47,9 +47,9 @@ export class TransitionBuilder {
   #user: UserRecord;
   #mustBeDurable = false;
 
-  constructor(user: UserRecord, policy: Policy, now: Millis, sleeps: ProcessPauses) {
+  constructor(user: UserRecord, policy: Policy, now: Millis, pauses: ProcessPauses) {
     this.now = now;
-    this.#pauses = sleeps;
+    this.#pauses = pauses;
     this.#user = user;
     this.#policy = policy;
   }
@@ -64,40 +64,45 @@ export class TransitionBuilder {
     };
   }
 
+  /** Calls `act` with the live session; returns null if there is none with this id. */
   withSession(id: SessionId, act: (session: SessionRecord) => SessionRecord): SessionRecord | null {
     const session = findSession(this.#user, id);
     return session === undefined ? null : act(session);
   }
 
-  /** Applies what time alone has changed, the earliest first, each as a change of its own. */
-  expireDue(applies: (cause: EventReason) => boolean, by = this.now): void {
+  /**
+   * Applies the deadlines up to `by` whose reason is accepted, the earliest first. Each session is one change.
+   * A session that is ended or disconnected here is not examined for a second deadline.
+   */
+  expireDue(applies: (reason: EventReason) => boolean, by = this.now): void {
     const first = computeUserDeadline(this.#user, this.#pauses);
     if (first === null || first > by) return;
     const due = this.#user.sessions
       .map((session) => ({ session, ...computeSessionDeadline(session, this.#pauses) }))
-      .filter(({ at, reason: cause }) => at <= by && applies(cause))
+      .filter(({ at, reason }) => at <= by && applies(reason))
       .sort((one, other) => one.at - other.at);
-    for (const { session, reason: cause } of due) {
-      if (cause === 'PUSH_EXPIRED') this.endSession(session, cause);
-      else this.#disconnectSession(session, cause);
+    for (const { session, reason } of due) {
+      if (reason === 'PUSH_EXPIRED') this.endSession(session, reason);
+      else this.#disconnectSession(session, reason);
     }
   }
 
+  /** Login: replaces the session of the same device, and kicks the sessions that the policy excludes. */
   addSession(command: LoginCommand): SessionRecord {
-    const entry = this.#policy.platforms[command.platform];
+    const platformPolicy = this.#policy.platforms[command.platform];
     const replaced = this.#user.sessions.filter(
       (session) => session.platform === command.platform && session.deviceId === command.deviceId,
     );
     const others = this.#user.sessions.filter((session) => !replaced.includes(session));
-    const rivals = others.filter(
+    const excluded = others.filter(
       (session) =>
         session.platform !== command.platform &&
         !canPlatformsCoexist(this.#policy.multiDevice, session.platform, command.platform),
     );
     const siblings = others.filter((session) => session.platform === command.platform);
-    const surplus = siblings.slice(0, Math.max(0, siblings.length + 1 - entry.maxInstances));
-    // Sessions stand in the order of their logins, so what is kicked is named in that order too.
-    const kicked = others.filter((session) => rivals.includes(session) || surplus.includes(session));
+    const surplus = siblings.slice(0, Math.max(0, siblings.length + 1 - platformPolicy.maxInstances));
+    // Sessions are in the order of their logins, and so are the events of the kicked ones.
+    const kicked = others.filter((session) => excluded.includes(session) || surplus.includes(session));
 
     const session: SessionRecord = {
       id: command.sessionId,
@@ -106,7 +111,7 @@ export class TransitionBuilder {
       status: 'ONLINE',
       appState: 'FOREGROUND',
       backgroundSince: null,
-      timings: pickTimings(entry),
+      timings: pickTimings(platformPolicy),
       inactiveSince: this.now,
       lastSeenAt: this.now,
       detachedAt: null,
@@ -127,7 +132,7 @@ export class TransitionBuilder {
       [...staying, session],
       [
         { session, reason: 'LOGIN', sessionStatus: 'ONLINE', kickedBy: null, lostSocketIds: [] },
-        // A socket that logs in is not closed by its own login: it has moved on.
+        // The socket that sent the login moves to the new session, so the login must not close it.
         ...kicked.map((other) =>
           this.#recordSessionEnd(withoutSocket(other, command.socketId), 'KICKED', command.platform),
         ),
@@ -138,15 +143,15 @@ export class TransitionBuilder {
   }
 
   /**
-   * A sign of life: silence counts anew, a grace is over, and who was PUSH_ONLINE is back. A heartbeat also
-   * tells the app state and learns the timings.
+   * Restarts the heartbeat timeout, ends a disconnect grace period, and makes a PUSH_ONLINE session ONLINE (RECONNECT).
+   * A heartbeat also sets the app state and refreshes the timings.
    */
-  recordActivity(session: SessionRecord, also: ActivityDetails): SessionRecord {
-    const back = session.status === 'PUSH_ONLINE';
-    const appState = also.appState ?? session.appState;
-    const timings = also.refreshTimings === true ? this.#currentTimings(session) : session.timings;
-    // Written out: this is done for every sign of life there is, and a spread takes several times as long.
-    const alive: SessionRecord = {
+  recordActivity(session: SessionRecord, activity: ActivityDetails): SessionRecord {
+    const isReconnect = session.status === 'PUSH_ONLINE';
+    const appState = activity.appState ?? session.appState;
+    const timings = activity.refreshTimings === true ? this.#currentTimings(session) : session.timings;
+    // Every field is listed because this runs for all activity, and a spread takes several times as long.
+    const active: SessionRecord = {
       id: session.id,
       platform: session.platform,
       deviceId: session.deviceId,
@@ -158,64 +163,73 @@ export class TransitionBuilder {
       lastSeenAt: this.now,
       detachedAt: null,
       pushExpiresAt: null,
-      socketIds: also.socketIds ?? session.socketIds,
+      socketIds: activity.socketIds ?? session.socketIds,
       appVersion: session.appVersion,
       osVersion: session.osVersion,
-      ipAddress: also.ipAddress ?? session.ipAddress,
+      ipAddress: activity.ipAddress ?? session.ipAddress,
       loggedInAt: session.loggedInAt,
       tokenHash: session.tokenHash,
       watchScope: session.watchScope,
     };
-    if (back) {
-      this.#addChange(this.#sessionsWith(alive), [
-        { session: alive, reason: 'RECONNECT', sessionStatus: 'ONLINE', kickedBy: null, lostSocketIds: [] },
+    if (isReconnect) {
+      this.#addChange(this.#sessionsWith(active), [
+        { session: active, reason: 'RECONNECT', sessionStatus: 'ONLINE', kickedBy: null, lostSocketIds: [] },
       ]);
     } else {
-      this.#user = withSessions(this.#user, this.#sessionsWith(alive));
+      this.#user = withSessions(this.#user, this.#sessionsWith(active));
     }
-    // What a session was told must hold after a crash too.
+    // The client relies on the timings that it received, so they must survive a crash.
     if (timings !== session.timings) this.#mustBeDurable = true;
-    return alive;
+    return active;
   }
 
-  detachSocket(link: SocketId, byServer: boolean): SessionRecord | null {
-    const session = this.#user.sessions.find((candidate) => candidate.socketIds.includes(link));
+  /**
+   * A socket closed. When it was the last one and the client closed it, the session is disconnected: at once, or after
+   * the disconnect grace period.
+   * @returns null: no session has this socket.
+   */
+  detachSocket(socketId: SocketId, closedByServer: boolean): SessionRecord | null {
+    const session = this.#user.sessions.find((candidate) => candidate.socketIds.includes(socketId));
     if (session === undefined) return null;
-    const without = this.updateSession(session, withoutSocket(session, link));
-    if (without.socketIds.length > 0 || byServer) return without;
+    const detached = this.updateSession(session, withoutSocket(session, socketId));
+    if (detached.socketIds.length > 0 || closedByServer) return detached;
     if (session.timings.disconnectGraceMs > 0) {
-      return this.updateSession(without, { detachedAt: this.now });
+      return this.updateSession(detached, { detachedAt: this.now });
     }
-    return this.#disconnectSession(without, 'DISCONNECT');
+    return this.#disconnectSession(detached, 'DISCONNECT');
   }
 
+  /** Does nothing if the text is the current one. */
   setCustomStatus(session: SessionRecord, text: string | null): void {
     if (text === this.#user.customStatus) return;
     this.#user = { ...this.#user, customStatus: text };
     this.#addChange(
       this.#user.sessions,
       [{ session, reason: 'CUSTOM_STATUS', sessionStatus: session.status, kickedBy: null, lostSocketIds: [] }],
-      { textChanged: true },
+      { isTextChanged: true },
     );
   }
 
+  /** Ends the matching sessions in one change, with reason REVOKED. A null filter matches every session. */
   endMatchingSessions(platform: Platform | null, id: SessionId | null): void {
     const [first, ...rest] = this.#user.sessions.filter(
       (session) => (platform === null || session.platform === platform) && (id === null || session.id === id),
     );
     if (first === undefined) return;
-    const revoked = (session: SessionRecord): SessionTransition => this.#recordSessionEnd(session, 'REVOKED', null);
+    const revoke = (session: SessionRecord): SessionTransition => this.#recordSessionEnd(session, 'REVOKED', null);
     this.#addChange(
       this.#user.sessions.filter((session) => session !== first && !rest.includes(session)),
-      [revoked(first), ...rest.map(revoked)],
+      [revoke(first), ...rest.map(revoke)],
     );
   }
 
+  /** Rejects JWTs of the user that were issued before now. */
   revokeTokens(): void {
     this.#user = { ...this.#user, tokensRevokedBefore: this.now };
     this.#mustBeDurable = true;
   }
 
+  /** Ends one session as a change of its own. */
   endSession(session: SessionRecord, reason: EventReason): void {
     this.#addChange(
       this.#user.sessions.filter((other) => other.id !== session.id),
@@ -223,20 +237,20 @@ export class TransitionBuilder {
     );
   }
 
-  /** Changes a session in a way that is no event. */
+  /** Changes fields of a session without an event. */
   updateSession(session: SessionRecord, change: Partial<SessionRecord>): SessionRecord {
     const next = { ...session, ...change };
     this.#user = withSessions(this.#user, this.#sessionsWith(next));
     return next;
   }
 
-  /** The link is lost or silent: PUSH_ONLINE where the platform can, ended where it can't. */
+  /** The session lost its connection: it becomes PUSH_ONLINE if its platform allows that, and ends otherwise. */
   #disconnectSession(session: SessionRecord, reason: EventReason): SessionRecord {
     if (!this.#policy.platforms[session.platform].canBePushOnline) {
       this.endSession(session, reason);
       return session;
     }
-    const dropped: SessionRecord = {
+    const disconnected: SessionRecord = {
       ...session,
       status: 'PUSH_ONLINE',
       backgroundSince: null,
@@ -244,30 +258,33 @@ export class TransitionBuilder {
       pushExpiresAt: addMs(this.now, this.#policy.pushOnlineExpiryMs),
       socketIds: [],
     };
-    this.#addChange(this.#sessionsWith(dropped), [
-      { session: dropped, reason, sessionStatus: 'PUSH_ONLINE', kickedBy: null, lostSocketIds: session.socketIds },
+    this.#addChange(this.#sessionsWith(disconnected), [
+      { session: disconnected, reason, sessionStatus: 'PUSH_ONLINE', kickedBy: null, lostSocketIds: session.socketIds },
     ]);
-    return dropped;
+    return disconnected;
   }
 
-  /** Notes the end of a session; the caller takes it out of the record. */
+  /** Adds to the ended sessions. The caller must remove the session from the record. */
   #recordSessionEnd(session: SessionRecord, reason: EventReason, kickedBy: Platform | null): SessionTransition {
     this.#endedSessions.push({ session, reason, endedAt: this.now, kickedBy });
     return { session, reason, sessionStatus: 'OFFLINE', kickedBy, lostSocketIds: session.socketIds };
   }
 
-  /** One change: the status is computed once, after all of it, and the first event carries it. */
+  /**
+   * Adds one change. The user's status is computed once, from the new sessions. Only the first event shows the status
+   * before the change as its previous status.
+   */
   #addChange(
     sessions: readonly SessionRecord[],
-    happenings: readonly [SessionTransition, ...SessionTransition[]],
-    also = { textChanged: false },
+    transitions: readonly [SessionTransition, ...SessionTransition[]],
+    options = { isTextChanged: false },
   ): void {
-    const [first] = happenings;
+    const [first] = transitions;
     const before = this.#user;
     const status = computeUserStatus(sessions);
-    const changed = status !== before.status || also.textChanged;
+    const isChanged = status !== before.status || options.isTextChanged;
     this.#user = withSessions(before, sessions);
-    if (changed) {
+    if (isChanged) {
       this.#user = {
         ...this.#user,
         status,
@@ -279,8 +296,10 @@ export class TransitionBuilder {
       };
     }
     this.#changes.push({
-      events: happenings.map((happening, index) => this.#createEvent(happening, index === 0 ? before.status : status)),
-      statusChange: changed
+      events: transitions.map((transition, index) =>
+        this.#createEvent(transition, index === 0 ? before.status : status),
+      ),
+      statusChange: isChanged
         ? {
             userId: before.id,
             status,
@@ -293,8 +312,8 @@ export class TransitionBuilder {
             customStatus: this.#user.customStatus,
           }
         : null,
-      lostSockets: happenings.flatMap(({ session, reason, sessionStatus, lostSocketIds: lost }) =>
-        lost.map((socketId) => ({
+      lostSockets: transitions.flatMap(({ session, reason, sessionStatus, lostSocketIds }) =>
+        lostSocketIds.map((socketId) => ({
           socketId,
           sessionId: session.id,
           reason,
@@ -304,25 +323,25 @@ export class TransitionBuilder {
     });
   }
 
-  /** Since when the background limit runs, for a session that is alive and in this state. */
+  /** When the background timeout starts for an active session with this app state; null in the foreground. */
   #computeBackgroundSince(session: SessionRecord, appState: AppState): Millis | null {
     if (appState === 'FOREGROUND') return null;
-    const entered = session.appState !== 'BACKGROUND' || session.status === 'PUSH_ONLINE';
-    return entered ? this.now : session.backgroundSince;
+    const hasEntered = session.appState !== 'BACKGROUND' || session.status === 'PUSH_ONLINE';
+    return hasEntered ? this.now : session.backgroundSince;
   }
 
-  /** What the policy says by now, or what it was told if that is the same. */
+  /** The timings of the current policy; the session's own object if they are equal. */
   #currentTimings(session: SessionRecord): Timings {
-    const entry = this.#policy.platforms[session.platform];
-    return areTimingsEqual(entry, session.timings) ? session.timings : pickTimings(entry);
+    const platformPolicy = this.#policy.platforms[session.platform];
+    return areTimingsEqual(platformPolicy, session.timings) ? session.timings : pickTimings(platformPolicy);
   }
 
   #sessionsWith(session: SessionRecord): readonly SessionRecord[] {
     return this.#user.sessions.map((other) => (other.id === session.id ? session : other));
   }
 
-  #createEvent(happening: SessionTransition, previousStatus: Status): PresenceEvent {
-    const { session, reason, sessionStatus, kickedBy } = happening;
+  #createEvent(transition: SessionTransition, previousStatus: Status): PresenceEvent {
+    const { session, reason, sessionStatus, kickedBy } = transition;
     return {
       userId: this.#user.id,
       sessionId: session.id,
@@ -341,13 +360,13 @@ export class TransitionBuilder {
   }
 }
 
-/** The session without that socket. */
-const withoutSocket = (session: SessionRecord, link: SocketId | null): SessionRecord =>
-  link !== null && session.socketIds.includes(link)
-    ? { ...session, socketIds: session.socketIds.filter((other) => other !== link) }
+/** The session without the socket; the same object if it does not have it. */
+const withoutSocket = (session: SessionRecord, socketId: SocketId | null): SessionRecord =>
+  socketId !== null && session.socketIds.includes(socketId)
+    ? { ...session, socketIds: session.socketIds.filter((other) => other !== socketId) }
     : session;
 
-/** The user with these sessions, last seen when the latest of them was. */
+/** The user with these sessions. `lastSeenAt` becomes the latest of theirs, unless the user's own is later. */
 const withSessions = (user: UserRecord, sessions: readonly SessionRecord[]): UserRecord => {
   let lastSeenAt = user.lastSeenAt;
   for (const session of sessions) {

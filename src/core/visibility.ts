@@ -1,17 +1,22 @@
-/** Whom, and what, an app's user may ask about. Backends may ask about everyone and are not looked up here. */
+/** Which users an app's user may watch. Backends may watch every user and are not checked here. */
 import type { UserId } from './ids.ts';
 import type { WatchScope } from './records.ts';
 
-/** What holds for users whose JWT says nothing about it. */
+/** The default for users whose token does not say whom they may watch. */
 export const VISIBILITIES = ['everyone', 'none'] as const;
 export type Visibility = (typeof VISIBILITIES)[number];
 
-/** Who may ask for the schema: nobody, backends alone, or everyone who has a credential. */
+/** Which callers may read the schema: none, backends only, or every authenticated caller. */
 export type IntrospectionAccess = 'off' | 'backends' | 'everyone';
 
-/** The answer depends on the ids alone, never on whether such a user exists. */
-export const canWatchUser = (asker: UserId, watch: WatchScope, visibility: Visibility, asked: UserId): boolean => {
-  if (asked === asker || watch === '*') return true;
-  if (watch === null) return visibility === 'everyone';
-  return watch.includes(asked);
+/** Depends on the ids alone, never on whether the target user exists. Every user may watch themselves. */
+export const canWatchUser = (
+  viewerId: UserId,
+  watchScope: WatchScope,
+  visibility: Visibility,
+  targetId: UserId,
+): boolean => {
+  if (targetId === viewerId || watchScope === '*') return true;
+  if (watchScope === null) return visibility === 'everyone';
+  return watchScope.includes(targetId);
 };

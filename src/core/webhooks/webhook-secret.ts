@@ -1,17 +1,17 @@
-/** What a webhook's secret must look like, by the format of what it signs. */
+/** The valid forms of a webhook's secret, by webhook format. */
 import { badUserInputError } from '../errors.ts';
 import { validateId } from '../ids.ts';
 import type { WebhookFormat } from '../enums.ts';
 
-/** By the convention of Standard Webhooks: before the Base64 of the key. */
+/** Precedes the Base64 of the key, by the convention of Standard Webhooks. */
 export const STANDARD_SECRET_PREFIX = 'whsec_';
 export const MIN_SECRET_BYTES = 24;
 export const MAX_SECRET_BYTES = 64;
 
-// Only as an encoder writes it: some of the libraries that verify refuse what is not padded, or has bits to spare.
+// Only canonical Base64: some verifying libraries reject missing padding and non-zero spare bits.
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$/;
 
-/** Can it sign requests of the format STANDARD: `whsec_` and the Base64 of 24 to 64 bytes? */
+/** Whether it can sign requests of the format STANDARD: `whsec_` and the Base64 of 24 to 64 bytes. */
 export const isValidStandardSecret = (secret: string): boolean => {
   if (!secret.startsWith(STANDARD_SECRET_PREFIX)) return false;
   const base64 = secret.slice(STANDARD_SECRET_PREFIX.length);
@@ -21,8 +21,8 @@ export const isValidStandardSecret = (secret: string): boolean => {
 };
 
 /**
- * @param format of the requests that it signs. TENCENT takes any text of 1 to 128 code points without control characters.
- * @throws BAD_USER_INPUT, without the secret in it, for one that cannot sign them.
+ * @param format of the requests to sign. TENCENT accepts any text of 1 to 128 code points without control characters.
+ * @throws BAD_USER_INPUT for an invalid secret. The message does not contain the secret.
  */
 export const validateSecret = (format: WebhookFormat, secret: string): string => {
   if (format === 'TENCENT') return validateId(secret, 'secret');

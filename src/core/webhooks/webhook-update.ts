@@ -1,22 +1,22 @@
-/** What becomes of a webhook that is changed. It is checked here: either all of a change holds, or none. */
+/** Applies a change to a webhook and validates it. Either the whole change is applied, or none of it. */
 import { badUserInputError } from '../errors.ts';
 import { addMs, type Millis } from '../ids.ts';
 import type { EventReason, WebhookFormat } from '../enums.ts';
 import { validateSecret, isValidStandardSecret } from './webhook-secret.ts';
 import type { WebhookRecord } from './webhook.ts';
 
-/** A change of a webhook; what is left out stays. */
+/** A change of a webhook. Omitted fields do not change. */
 export interface WebhookChange {
   readonly url?: string | undefined;
   readonly format?: WebhookFormat | undefined;
-  /** Null: events with any. */
+  /** Null: events with any reason. */
   readonly reasons?: readonly EventReason[] | null | undefined;
   readonly userStatusOnly?: boolean | undefined;
-  /** True: ACTIVE, whatever it was; false: PAUSED. */
+  /** True sets the state ACTIVE, also after GONE; false sets PAUSED. */
   readonly enabled?: boolean | undefined;
-  /** Null: requests are not signed any more, which only TENCENT allows. */
+  /** Null: requests are no longer signed, which only TENCENT allows. */
   readonly secret?: string | null | undefined;
-  /** For how long a secret that is replaced signs beside the new one. */
+  /** How long a replaced secret still signs, besides the new one. */
   readonly previousSecretValidMs: number;
 }
 
@@ -24,26 +24,26 @@ const DAY_MS = 86_400_000;
 export const DEFAULT_PREVIOUS_SECRET_VALID_MS = DAY_MS;
 const MAX_PREVIOUS_SECRET_VALID_MS = 30 * DAY_MS;
 
-/** @throws BAD_USER_INPUT for no reasons at all, or one twice. */
+/** @throws BAD_USER_INPUT for an empty list, or a reason that occurs twice. */
 export const validateReasons = (reasons: readonly EventReason[] | null): readonly EventReason[] | null => {
   if (reasons === null) return null;
-  if (reasons.length === 0) throw badUserInputError('reasons is empty; null, or left out, is all of them.');
+  if (reasons.length === 0) throw badUserInputError('reasons is empty; null or omitted means all reasons.');
   const twice = reasons.find((reason, index) => reasons.indexOf(reason) !== index);
   if (twice !== undefined) throw badUserInputError(`reasons names ${twice} twice.`);
   return reasons;
 };
 
-/** @throws BAD_USER_INPUT for what is no whole number of milliseconds from 0 to 30 days. */
+/** @throws BAD_USER_INPUT unless it is a whole number of milliseconds from 0 to 30 days. */
 export const validatePreviousSecretValidMs = (value: number): number => {
   if (Number.isInteger(value) && value >= 0 && value <= MAX_PREVIOUS_SECRET_VALID_MS) return value;
   throw badUserInputError(
-    `previousSecretValidMs is ${value}; a whole number from 0 to ${MAX_PREVIOUS_SECRET_VALID_MS} is right.`,
+    `previousSecretValidMs is ${value}; it must be a whole number from 0 to ${MAX_PREVIOUS_SECRET_VALID_MS}.`,
   );
 };
 
 /**
- * @returns the very same where the change makes no difference.
- * @throws BAD_USER_INPUT for a secret that is the present one, or does not fit the format afterwards.
+ * @returns the same object when nothing changes.
+ * @throws BAD_USER_INPUT for a new secret that equals the current one, or a secret that the new format cannot use.
  */
 export const applyWebhookChange = (webhook: WebhookRecord, change: WebhookChange, now: Millis): WebhookRecord => {
   const { enabled } = change;
@@ -64,8 +64,9 @@ const computeSigning = (webhook: WebhookRecord, change: WebhookChange, now: Mill
   const format = change.format ?? webhook.format;
   const secret = change.secret === undefined ? webhook.secret : change.secret;
   if (change.secret != null) {
-    // A receiver that is told of a new secret would wait for it in vain, and its predecessor never end.
-    if (secret === webhook.secret) throw badUserInputError('secret is the present one; a new one must be another.');
+    // The receiver would expect another secret, and the old one would never become invalid.
+    if (secret === webhook.secret)
+      throw badUserInputError('secret is the current one; a new secret must differ from it.');
     validateSecret(format, change.secret);
   }
   if (format === 'TENCENT') return { format, secret, previousSecret: null };
@@ -73,13 +74,13 @@ const computeSigning = (webhook: WebhookRecord, change: WebhookChange, now: Mill
     throw badUserInputError('secret is null; a webhook of the format STANDARD always has one.');
   if (secret === null || !isValidStandardSecret(secret)) {
     throw badUserInputError(
-      'With the format STANDARD it needs a secret of that form: `secret`, or `rotateSecret: true`.',
+      'The format STANDARD needs a secret of that format: set `secret`, or `rotateSecret: true`.',
     );
   }
   return { format, secret, previousSecret: computePreviousSecret(webhook, secret, change.previousSecretValidMs, now) };
 };
 
-/** Of STANDARD alone: a token of TENCENT can sign no such request. */
+/** Only a STANDARD secret can stay valid: a TENCENT token cannot sign STANDARD requests. */
 const computePreviousSecret = (
   { format, secret, previousSecret: before }: WebhookRecord,
   next: string,

@@ -185,7 +185,7 @@ export class WebhookOwner {
     await this.#retryUntil(
       UPDATE,
       { input: { id: this.#id, secret, previousSecretValidMs } },
-      /secret is the present one/,
+      /secret is the current one/,
     );
     answered(secret);
   }

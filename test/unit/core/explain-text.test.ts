@@ -13,7 +13,7 @@ describe('she is ONLINE because', () => {
     const story = new Story();
     story.login('IPHONE', { device: 'a1' });
     expect(said(story.after(12_345))).toBe(
-      'ONLINE because IPHONE device "a1" logged in at 2023-11-14T22:13:20.000Z, has no socket open and gave its last sign of life 12 s ago; unless it is heard again by 2023-11-14T22:20:00.000Z, it becomes PUSH_ONLINE (HEARTBEAT_TIMEOUT) and the user is PUSH_ONLINE.',
+      'ONLINE because IPHONE device "a1" logged in at 2023-11-14T22:13:20.000Z, has no socket open and was last active 12 s ago; unless it is active by 2023-11-14T22:20:00.000Z, it becomes PUSH_ONLINE (HEARTBEAT_TIMEOUT) and the user is PUSH_ONLINE.',
     );
   });
 
@@ -25,7 +25,7 @@ describe('she is ONLINE because', () => {
     story.attach(phone);
     story.attach(phone);
     expect(said(story.after(800))).toBe(
-      'ONLINE because LINUX device "desk" logged in at 2023-11-14T22:13:50.000Z, has no socket open and gave its last sign of life 800 ms ago; unless it is heard again by 2023-11-14T22:20:30.000Z, it ends (HEARTBEAT_TIMEOUT) and the user is PUSH_ONLINE. 2 other sessions would not keep the user ONLINE longer.',
+      'ONLINE because LINUX device "desk" logged in at 2023-11-14T22:13:50.000Z, has no socket open and was last active 800 ms ago; unless it is active by 2023-11-14T22:20:30.000Z, it ends (HEARTBEAT_TIMEOUT) and the user is PUSH_ONLINE. 2 other sessions would not keep the user ONLINE longer.',
     );
   });
 
@@ -35,7 +35,7 @@ describe('she is ONLINE because', () => {
     story.attach(mini);
     story.beat(mini, 'BACKGROUND');
     expect(said(story.after(SECOND))).toBe(
-      'ONLINE because MINI_PROGRAM device "m" logged in at 2023-11-14T22:13:20.000Z, has 1 socket open and gave its last sign of life 1 s ago; in background since 2023-11-14T22:13:20.000Z, unless it comes to the foreground by 2023-11-14T22:13:50.000Z, it ends (BACKGROUND_TIMEOUT) and the user is OFFLINE.',
+      'ONLINE because MINI_PROGRAM device "m" logged in at 2023-11-14T22:13:20.000Z, has 1 socket open and was last active 1 s ago; in background since 2023-11-14T22:13:20.000Z, unless it comes to the foreground by 2023-11-14T22:13:50.000Z, it ends (BACKGROUND_TIMEOUT) and the user is OFFLINE.',
     );
   });
 
@@ -44,7 +44,7 @@ describe('she is ONLINE because', () => {
     const mac = story.login('MAC', { device: 'm' });
     story.detach(story.attach(mac));
     expect(said(story.after(SECOND))).toContain(
-      '; its last socket closed at 2023-11-14T22:13:20.000Z, unless it is heard again by 2023-11-14T22:13:25.000Z, it becomes PUSH_ONLINE (DISCONNECT) and the user is PUSH_ONLINE.',
+      '; its last socket closed at 2023-11-14T22:13:20.000Z, unless it is active by 2023-11-14T22:13:25.000Z, it becomes PUSH_ONLINE (DISCONNECT) and the user is PUSH_ONLINE.',
     );
   });
 
@@ -53,7 +53,7 @@ describe('she is ONLINE because', () => {
     story.login('WEB', { device: 'tab' });
     story.after(50 * SECOND).restart();
     expect(said(story)).toContain(
-      'gave its last sign of life 50 s ago, counted anew since the restart at 2023-11-14T22:14:10.000Z; unless it is heard again by 2023-11-14T22:15:10.000Z, it ends',
+      'was last active 50 s ago, its timeout restarted with the server at 2023-11-14T22:14:10.000Z; unless it is active by 2023-11-14T22:15:10.000Z, it ends',
     );
   });
 
@@ -61,7 +61,7 @@ describe('she is ONLINE because', () => {
     const story = new Story();
     story.login('WEB', { device: 'tab' });
     expect(said(story.after(60_250))).toContain(
-      '; its time was up at 2023-11-14T22:14:20.000Z, 250 ms ago: it ends (HEARTBEAT_TIMEOUT) and the user is OFFLINE as soon as the timer comes by.',
+      '; its deadline passed at 2023-11-14T22:14:20.000Z, 250 ms ago: it ends (HEARTBEAT_TIMEOUT) and the user is OFFLINE when the timer runs next.',
     );
   });
 });
@@ -70,14 +70,14 @@ it('she is PUSH_ONLINE because a device is gone that did not log out', () => {
   const story = new Story();
   story.pushed('IPHONE', 'a1');
   expect(said(story.after(3 * DAY))).toBe(
-    'PUSH_ONLINE because IPHONE device "a1", logged in at 2023-11-14T22:13:20.000Z, is not connected but did not log out, and gave its last sign of life 3 days ago; unless it is heard again by 2023-11-21T22:13:20.000Z, it ends (PUSH_EXPIRED) and the user is OFFLINE.',
+    'PUSH_ONLINE because IPHONE device "a1", logged in at 2023-11-14T22:13:20.000Z, is not connected but did not log out, and was last active 3 days ago; unless it is active by 2023-11-21T22:13:20.000Z, it ends (PUSH_EXPIRED) and the user is OFFLINE.',
   );
 });
 
 describe('she is OFFLINE because', () => {
   it('she was never seen, or is forgotten', () => {
     expect(said(new Story())).toBe(
-      'OFFLINE because nothing is known of this user: never logged in, or so long OFFLINE as to be forgotten.',
+      'OFFLINE because there is no record of this user: they never logged in, or the record was removed after a long time OFFLINE.',
     );
   });
 

@@ -132,7 +132,7 @@ describe('moments', () => {
   it('are whole milliseconds', () => {
     expect([toMillis(0), toMillis(-5), addMs(toMillis(5), 7)]).toEqual([0, -5, 12]);
     for (const value of [0.5, Number.NaN, Infinity, 2 ** 53]) expect(() => toMillis(value)).toThrow(RangeError);
-    expect(() => toMillis(0.5)).toThrow('Not a moment in milliseconds: 0.5');
+    expect(() => toMillis(0.5)).toThrow('A time must be a whole number of milliseconds, not 0.5.');
   });
 });
 

@@ -155,7 +155,7 @@ describe('modes and groups', () => {
     refused(custom([['WEB'], []]), 'multiDevice.groups has an empty group.');
     refused(custom([['WEB', 'WEB']]), 'multiDevice.groups names WEB twice.');
     refused(custom([['WEB'], ['MAC', 'WEB']]), 'multiDevice.groups names WEB twice.');
-    refused(custom([['WEB', 'FRIDGE']]), `multiDevice.groups: FRIDGE is none of ${ALL.join(', ')}.`);
+    refused(custom([['WEB', 'FRIDGE']]), `multiDevice.groups: FRIDGE is not one of ${ALL.join(', ')}.`);
   });
 });
 
@@ -173,7 +173,7 @@ describe.each(RANGES)('WEB.%s is a whole number from %i to %i', (cell, least, mo
   const change = (value: number): PolicyChange => ({ platforms: [{ platform: 'WEB', ...room, [cell]: value }] });
 
   it.each([least - 1, -1, most + 1, least + 0.5, Number.NaN, Number.POSITIVE_INFINITY])('%d is refused', (value) =>
-    refused(change(value), `WEB.${cell} is ${value}; a whole number from ${least} to ${most} is right.`),
+    refused(change(value), `WEB.${cell} is ${value}; it must be a whole number from ${least} to ${most}.`),
   );
 
   it('its least value is right', () => {
@@ -196,7 +196,7 @@ describe('pushOnlineExpiryMs', () => {
   it.each([999, 0, -1, 1_000.5, 315_360_000_001])('%d is refused', (pushOnlineExpiryMs) =>
     refused(
       { pushOnlineExpiryMs },
-      `pushOnlineExpiryMs is ${pushOnlineExpiryMs}; a whole number from 1000 to 315360000000 is right.`,
+      `pushOnlineExpiryMs is ${pushOnlineExpiryMs}; it must be a whole number from 1000 to 315360000000.`,
     ),
   );
 });
@@ -225,13 +225,13 @@ describe('values that do not fit together', () => {
 
   it('a platform named twice, or unknown, is refused', () => {
     refused({ platforms: [{ platform: 'WEB' }, { platform: 'WEB' }] }, 'platforms names WEB twice.');
-    refused({ platforms: [{ platform: 'FRIDGE' as Platform }] }, `platforms: FRIDGE is none of ${ALL.join(', ')}.`);
+    refused({ platforms: [{ platform: 'FRIDGE' as Platform }] }, `platforms: FRIDGE is not one of ${ALL.join(', ')}.`);
   });
 
   it('one bad value in the last row refuses the whole change', () =>
     refused(
       { preset: 'CLASSIC', platforms: [{ platform: 'MAC' }, { platform: 'WEB', maxInstances: 0 }] },
-      'WEB.maxInstances is 0; a whole number from 1 to 1000 is right.',
+      'WEB.maxInstances is 0; it must be a whole number from 1 to 1000.',
     ));
 });
 
