@@ -2,6 +2,6 @@ import { MemoryStore } from './memory-store.ts';
 import { presenceStoreContract } from './presence-store.ts';
 
 presenceStoreContract('The in-memory reference', async ({ clock, ...options }) => {
-  const store = new MemoryStore({ ...options, clock: clock.now, sleeps: clock.sleeps });
-  return { store, purge: () => store.purge() };
+  const store = new MemoryStore({ ...options, clock: clock.now, processPauses: clock.sleeps });
+  return { store, purge: () => store.purgeExpiredData() };
 });

@@ -24,7 +24,7 @@ import { updateEach } from './update-each.ts';
 
 export interface MemoryStoreOptions {
   readonly clock: () => Millis;
-  readonly sleeps?: () => ProcessPauses;
+  readonly processPauses?: () => ProcessPauses;
   readonly policySeed: Policy;
   readonly eventRetentionMs: number;
   /** Awaited before each change is committed: a slow disk. Signs of life do not wait for it. */
@@ -70,7 +70,7 @@ export class MemoryStore implements PresenceStore {
   }
 
   getProcessPauses(): ProcessPauses {
-    return this.#options.sleeps?.() ?? NO_PAUSES;
+    return this.#options.processPauses?.() ?? NO_PAUSES;
   }
 
   async readUsers(ids: readonly UserId[]): Promise<readonly UserRecord[]> {
@@ -217,7 +217,7 @@ export class MemoryStore implements PresenceStore {
   }
 
   /** The retention's work, all of it. */
-  async purge(): Promise<void> {
+  async purgeExpiredData(): Promise<void> {
     const now = this.now();
     const { eventRetentionMs } = this.#options;
     for (; this.#purgedThrough < this.#events.length; this.#purgedThrough++) {

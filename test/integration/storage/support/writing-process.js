@@ -1,10 +1,10 @@
-// Serves the database named by its argument and changes users as fast as it can, until it is killed. Prints one line
-// per change that was acknowledged: the user and the version.
+// Opens the database of its first argument and changes users as fast as it can, until it is killed. Prints one line of
+// JSON per acknowledged change: the user, the version and the session.
 const built = (/** @type {string} */ path) => import(new URL(`../../../../dist/${path}`, import.meta.url).href);
 const { openSqliteStore } = await built('storage/sqlite/open.js');
 const { StoreClock } = await built('storage/clock.js');
 const { DEFAULT_POLICY } = await built('core/policy.js');
-const { step } = await built('core/state-machine.js');
+const { applyCommand } = await built('core/state-machine.js');
 
 const [, , path = '', round = ''] = process.argv;
 const store = await openSqliteStore({
@@ -18,9 +18,9 @@ const store = await openSqliteStore({
 });
 
 /** @param {string} id */
-async function changeForEver(id) {
+async function changeEndlessly(id) {
   for (let count = 0; ; count++) {
-    // Every login after the first kicks the one before: two events, one change.
+    // Each login after the first kicks the previous session: two events in one change.
     const command = {
       type: 'login',
       sessionId: `${id} ${round} ${count}`,
@@ -35,14 +35,14 @@ async function changeForEver(id) {
     };
     const text = { type: 'setCustomStatus', sessionId: command.sessionId, text: `${round} ${count}` };
     for (const each of [command, text]) {
-      const { user } = await store.update(
+      const { user } = await store.updateUser(
         id,
         (/** @type {unknown} */ record, /** @type {unknown} */ policy, /** @type {number} */ now) =>
-          step(record, each, policy, now),
+          applyCommand(record, each, policy, now),
       );
       process.stdout.write(`${JSON.stringify({ id, version: user.version, sessionId: command.sessionId })}\n`);
     }
   }
 }
 
-await Promise.all(Array.from({ length: 50 }, (_, index) => changeForEver(`user ${index}`)));
+await Promise.all(Array.from({ length: 50 }, (_, index) => changeEndlessly(`user ${index}`)));

@@ -33,7 +33,7 @@ export class FakeStore implements PresenceStore {
   readonly #clock = new VirtualClock(START);
   readonly #store = new MemoryStore({
     clock: this.#clock.now,
-    sleeps: this.#clock.sleeps,
+    processPauses: this.#clock.sleeps,
     policySeed: DEFAULT_POLICY,
     eventRetentionMs: RETENTION,
   });
@@ -73,7 +73,7 @@ export class FakeStore implements PresenceStore {
   /** So much time passes that everything logged until now is removed. */
   async forgets(): Promise<void> {
     this.passes(RETENTION + 1);
-    await this.#store.purge();
+    await this.#store.purgeExpiredData();
   }
 
   /** The position right after the log's first `count` events. */

@@ -52,6 +52,6 @@ describe('slabs', () => {
     expect(slabs.capacityBytes).toBe(5 * MIB);
     slabs.freeBlock(place);
     expect(slabs.capacityBytes).toBe(0);
-    expect(() => slabs.getBuffer(place)).toThrow('no block');
+    expect(() => slabs.getBuffer(place)).toThrow('No block exists');
   });
 });
