@@ -15,14 +15,14 @@ const examples = [...PAGE.matchAll(/^\| ([^|]+?) +\| `((?:mutation|subscription)
 describe('the examples of docs/api.md', () => {
   const server = startSharedServer();
 
-  test('include queries, mutations and subscriptions', () => {
+  test('finds queries, mutations and subscriptions in docs/api.md', () => {
     expect(examples.length).toBeGreaterThanOrEqual(17);
     for (const kind of [/^mutation/, /^subscription/, /^\{/]) {
       expect(examples.some(({ query }) => kind.test(query))).toBe(true);
     }
   });
 
-  test.each(examples)('are answered without an error: $purpose', async ({ purpose, query }) => {
+  test.each(examples)('answers the example of docs/api.md without an error: $purpose', async ({ purpose, query }) => {
     const { latestCursor } = await postForData<{ latestCursor: string }>(server, server.apiKey, '{ latestCursor }');
     const userId = newUserId();
     const device = await logIn(server, userId, 'IPHONE');

@@ -1,14 +1,14 @@
-/** The main job by hand, in a real browser, against the real server. Pictures of it are left in reports/graphiql/. */
+/** The GraphiQL page in Chromium, against the compiled server. Screenshots are in reports/graphiql/. */
 import { fileURLToPath } from 'node:url';
 import type { WebSocket } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Browser, launchChromium } from '../../support/chromium.ts';
 import { GraphiqlPage } from '../../support/graphiql-page.ts';
 import { mintToken, type PorchlightProcess, startPorchlight } from '../../support/porchlight-process.ts';
-import { latestCursor } from '../support/users.ts';
+import { fetchLatestCursor } from '../support/users.ts';
 import { isMissing } from '../../support/optional-tools.ts';
 
-const PICTURES = fileURLToPath(new URL('../../../reports/graphiql/', import.meta.url));
+const SCREENSHOTS = fileURLToPath(new URL('../../../reports/graphiql/', import.meta.url));
 
 const LACKS_CHROMIUM = isMissing('chromium', 'the GraphiQL page in a browser');
 
@@ -26,102 +26,102 @@ afterAll(async () => {
   await server?.[Symbol.asyncDispose]();
 });
 
-// Each page reads 5 MB of script, and one test has four of them.
+// Each page loads 5 MB of script, and one test opens four pages.
 describe.skipIf(LACKS_CHROMIUM)('GraphiQL in Chromium', { timeout: 90_000 }, () => {
-  it('opens with the main job in its tabs, and says what to paste before anything is sent', async () => {
-    const { page, on } = await open();
+  it('opens with example operations in its tabs, and asks for a token before it sends anything', async () => {
+    const { page, on } = await openPage();
     expect(await on.tabTitles()).toEqual(['LogIn', 'Beat', 'WatchTwoUsers', 'FollowTheFeed', 'AskForStatus']);
     expect(await on.headersShown()).toContain('npx porchlight token --user alice');
     await on.press();
     await on.response('Nothing was sent');
-    await page.screenshot({ path: `${PICTURES}1-first-visit.png` });
+    await page.screenshot({ path: `${SCREENSHOTS}1-first-visit.png` });
     await page.close();
   });
 
-  it('says whose token the docs wait for, works without them, and shows them as soon as it comes', async () => {
-    const { page, on } = await open();
+  it('says which token the docs need, works without the docs, and shows them when the token is set', async () => {
+    const { page, on } = await openPage();
     const refused = page.waitForResponse(
       (response) => response.request().postData()?.includes('IntrospectionQuery') === true,
     );
-    await on.setHeaders({ authorization: await userToken('carol') });
+    await on.setHeaders({ authorization: await mintBearerToken('carol') });
     expect((await refused).status()).toBe(403);
     await logIn({ page, on });
     await on.response('"userId": "carol"', '"ONLINE"');
     await page.getByRole('button', { name: 'Show Documentation Explorer' }).click();
     const note = page.locator('.graphiql-plugin:has(.graphiql-spinner)');
     expect(await note.evaluate((element) => getComputedStyle(element, '::after').content)).toContain('an API key');
-    // Beside them the editor is too narrow to be clicked.
+    // The docs leave too little room to click into the editor.
     await page.getByRole('button', { name: 'Hide Documentation Explorer' }).click();
     await on.setHeaders({ authorization: `Bearer ${server.apiKey}` });
     await page.getByRole('button', { name: 'Show Documentation Explorer' }).click();
     await page.getByText('Root Types').waitFor();
     await page.getByRole('link', { name: 'Mutation', exact: true }).click();
     await page.getByRole('link', { name: 'heartbeat', exact: true }).waitFor();
-    await page.screenshot({ path: `${PICTURES}2-docs.png` });
+    await page.screenshot({ path: `${SCREENSHOTS}2-docs.png` });
     await page.close();
   });
 
-  it('shows a login in another tab, the kick by a second one in the feed, and the end of the first', async () => {
-    const alice = await open();
-    const watcher = await open();
-    const feed = await open();
-    const elsewhere = await open();
+  it('shows a login in a watching page, a kick in the event log, and the end of the kicked session', async () => {
+    const alice = await openPage();
+    const watcher = await openPage();
+    const feed = await openPage();
+    const elsewhere = await openPage();
 
     await watcher.on.tab('WatchTwoUsers');
-    await watcher.on.setHeaders({ authorization: await userToken('bob') });
+    await watcher.on.setHeaders({ authorization: await mintBearerToken('bob') });
     await watcher.on.press();
     await watcher.on.response('"received": 1', '"alice"', '"bob"', '"OFFLINE"');
 
     await feed.on.tab('FollowTheFeed');
     await feed.on.setHeaders({ authorization: `Bearer ${server.apiKey}` });
-    await feed.on.setVariables({ after: await latestCursor(server) });
+    await feed.on.setVariables({ after: await fetchLatestCursor(server) });
     await feed.on.press();
 
-    const aliceToken = await userToken('alice');
+    const aliceToken = await mintBearerToken('alice');
     await alice.on.setHeaders({ authorization: aliceToken });
     const phone = await logIn(alice);
     await alice.on.response('"userId": "alice"', '"ONLINE"');
-    await alice.page.screenshot({ path: `${PICTURES}3-logged-in.png` });
+    await alice.page.screenshot({ path: `${SCREENSHOTS}3-logged-in.png` });
 
     await watcher.on.response('"received": 2', '"status": "ONLINE"', '"reason": "LOGIN"');
-    await watcher.page.screenshot({ path: `${PICTURES}4-change-arrived.png` });
+    await watcher.page.screenshot({ path: `${SCREENSHOTS}4-change-arrived.png` });
     await feed.on.response('"reason": "LOGIN"', '"deviceId": "phone"');
 
     await alice.on.tab('Beat');
     await alice.on.setHeaders({ authorization: `Bearer ${phone}` });
     await alice.on.press();
     await alice.on.response('"heartbeatIntervalMs": 120000', '"appState": "FOREGROUND"');
-    await alice.page.screenshot({ path: `${PICTURES}5-beat.png` });
+    await alice.page.screenshot({ path: `${SCREENSHOTS}5-beat.png` });
 
     await elsewhere.on.setHeaders({ authorization: aliceToken });
     await elsewhere.on.setVariables({ input: { platform: 'WINDOWS', deviceId: 'desk' } });
     await logIn(elsewhere);
     await elsewhere.on.response('"kicked": [', '"deviceId": "phone"');
     await feed.on.response('"reason": "KICKED"', '"kickedBy": "WINDOWS"', '"deviceId": "desk"');
-    await feed.page.screenshot({ path: `${PICTURES}6-kick-in-the-feed.png` });
+    await feed.page.screenshot({ path: `${SCREENSHOTS}6-kick-in-the-feed.png` });
 
     await alice.on.press();
     await alice.on.response('SESSION_ENDED', 'KICKED');
-    await alice.page.screenshot({ path: `${PICTURES}7-kicked.png` });
+    await alice.page.screenshot({ path: `${SCREENSHOTS}7-kicked.png` });
     for (const { page } of [alice, watcher, feed, elsewhere]) await page.close();
   });
 
-  it('gives each subscription a socket with the headers of its tab, and closes it when it is stopped', async () => {
-    const dave = await open();
-    await dave.on.setHeaders({ authorization: await userToken('dave') });
+  it('opens a socket with the headers of the tab for each subscription, and closes it when the subscription stops', async () => {
+    const dave = await openPage();
+    await dave.on.setHeaders({ authorization: await mintBearerToken('dave') });
     const session = `Bearer ${await logIn(dave)}`;
 
     await dave.on.tab('WatchTwoUsers');
     await dave.on.setHeaders({ Authorization: session });
     await dave.on.setVariables({ userIds: ['dave'] });
-    const [socket, frames] = await socketOf(dave);
+    const [socket, frames] = await startSubscription(dave);
     await dave.on.response('"received": 1', '"ONLINE"');
     expect(frames[0]).toEqual({ type: 'connection_init', payload: { authorization: session } });
 
     const closed = socket.waitForEvent('close');
     await dave.on.press();
     await closed;
-    // The session was attached by it: its phone is now one whose app is gone.
+    // The socket was the only one of the session, so the session is disconnected.
     await dave.on.tab('AskForStatus');
     await dave.on.setHeaders({ authorization: `Bearer ${server.apiKey}` });
     await dave.on.setVariables({ userIds: ['dave'] });
@@ -130,8 +130,8 @@ describe.skipIf(LACKS_CHROMIUM)('GraphiQL in Chromium', { timeout: 90_000 }, () 
     await dave.page.close();
   });
 
-  it('says how a socket was closed', async () => {
-    const { page, on } = await open();
+  it('shows the close code of a socket', async () => {
+    const { page, on } = await openPage();
     await on.tab('WatchTwoUsers');
     await on.setHeaders({ authorization: 'Bearer forged' });
     await on.press();
@@ -139,9 +139,9 @@ describe.skipIf(LACKS_CHROMIUM)('GraphiQL in Chromium', { timeout: 90_000 }, () 
     await page.close();
   });
 
-  it('finds the queries again after a reload, and has kept no token', async () => {
-    const { page, on } = await open();
-    const token = await userToken('erin');
+  it('keeps the queries over a reload, and stores no token', async () => {
+    const { page, on } = await openPage();
+    const token = await mintBearerToken('erin');
     await on.setHeaders({ authorization: token });
     await on.setVariables({ input: { platform: 'WEB' } });
     await page.waitForTimeout(1_000);
@@ -155,30 +155,30 @@ describe.skipIf(LACKS_CHROMIUM)('GraphiQL in Chromium', { timeout: 90_000 }, () 
     await page.close();
   });
 
-  it('has asked no other host for anything, and broken none of its own rules', () => {
+  it('sends no request to another host, and violates no rule of its Content-Security-Policy', () => {
     expect(browser.requested.length).toBeGreaterThan(50);
     expect(browser.requested.some((url) => url.startsWith('ws:'))).toBe(true);
     const foreign = browser.requested.filter(
       (url) => !/^(data|blob):/.test(url) && new URL(url).host !== new URL(server.origin).host,
     );
     expect(foreign).toEqual([]);
-    // The one thing in red that belongs there: operations that the server refused.
+    // Failed resources are expected: operations that the server rejected.
     expect(browser.complaints.filter((text) => !text.startsWith('Failed to load resource'))).toEqual([]);
   });
 });
 
-interface Opened {
+interface OpenedPage {
   readonly on: GraphiqlPage;
   readonly page: GraphiqlPage['page'];
 }
 
-const open = async (): Promise<Opened> => {
+const openPage = async (): Promise<OpenedPage> => {
   const on = await GraphiqlPage.open(browser.context, server.origin);
   return { on, page: on.page };
 };
 
-/** Presses run in the LogIn tab. @returns the session's token, from the network: the screen wraps it. */
-const logIn = async ({ on, page }: Opened): Promise<string> => {
+/** Runs the operation of the LogIn tab. @returns the session token, from the network, because the page wraps the text. */
+const logIn = async ({ on, page }: OpenedPage): Promise<string> => {
   const answered = page.waitForResponse(
     (response) => response.request().postData()?.includes('mutation LogIn') === true,
   );
@@ -187,8 +187,8 @@ const logIn = async ({ on, page }: Opened): Promise<string> => {
   return answer.data.login.sessionToken;
 };
 
-/** Starts the subscription of the tab. @returns its socket, and what is sent over it. */
-const socketOf = async ({ on, page }: Opened): Promise<[WebSocket, unknown[]]> => {
+/** Starts the subscription of the tab. @returns its socket, and the messages that are sent over it. */
+const startSubscription = async ({ on, page }: OpenedPage): Promise<[WebSocket, unknown[]]> => {
   const frames: unknown[] = [];
   const opened = page.waitForEvent('websocket').then((socket) => {
     socket.on('framesent', ({ payload }) => frames.push(JSON.parse(String(payload))));
@@ -198,4 +198,4 @@ const socketOf = async ({ on, page }: Opened): Promise<[WebSocket, unknown[]]> =
   return [await opened, frames];
 };
 
-const userToken = async (user: string): Promise<string> => `Bearer ${await mintToken(user)}`;
+const mintBearerToken = async (user: string): Promise<string> => `Bearer ${await mintToken(user)}`;

@@ -64,12 +64,12 @@ it('names only tests that exist, in the threat table of SECURITY.md', () => {
   expect(named.filter((path) => !existsSync(join(ROOT, 'test', `${path}.test.ts`)))).toEqual([]);
 });
 
-describe('docs/architecture.md and docs/decisions', () => {
+describe('names of code in pages', () => {
   const source = filesIn('src', '.ts').map(readText).join('\n');
   const identifiers = new Set(source.match(/[A-Za-z_]\w*/g));
 
   it.each(['docs/architecture.md', ...filesIn('docs/decisions', '.md')])(
-    'name only files that exist, in %s',
+    'names only files that exist, in %s',
     (page) => {
       const paths = Array.from(
         readText(page).matchAll(/`((?:src|test|docs|drizzle)\/[^`*]*)`/g),
@@ -79,7 +79,7 @@ describe('docs/architecture.md and docs/decisions', () => {
     },
   );
 
-  it('name only classes and functions that exist, in docs/architecture.md', () => {
+  it('names only classes and functions that exist, in docs/architecture.md', () => {
     const page = readText('docs/architecture.md');
     const inText = Array.from(withoutCodeBlocks(page).matchAll(/`([A-Za-z]\w*(?:\.\w+)?)`/g), ([, name = '']) => name);
     const inDiagrams = Array.from(page.matchAll(/^ {2,}(?:participant \w+ as (.+)|\w+-+>>\w+: (.+))$/gm), (match) =>

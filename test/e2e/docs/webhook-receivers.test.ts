@@ -1,4 +1,4 @@
-/** What docs/webhooks.md tells receivers to do is what its examples do, and they tell a good request from a bad one. */
+/** The example receivers of docs/webhooks.md: the page contains them, and they accept valid requests only. */
 import { spawn, spawnSync } from 'node:child_process';
 import { createHmac, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
@@ -10,23 +10,23 @@ import { isMissing } from '../../support/optional-tools.ts';
 
 const DOCS = new URL('../../../docs/', import.meta.url);
 const EXAMPLES = new URL('examples/webhooks/', DOCS);
-const example = (name: string) => fileURLToPath(new URL(name, EXAMPLES));
+const examplePath = (name: string) => fileURLToPath(new URL(name, EXAMPLES));
 
 const KEY = randomBytes(32);
 const SECRET = `whsec_${KEY.toString('base64')}`;
 
-/** By the text of the convention, not by a library: HMAC-SHA256 of id, time and body, with dots between. */
-const signed = (body: string, { key = KEY, ageSeconds = 0, id = 'msg_2KWPBgLlAfxdpx2AI54pPJ85f4W' } = {}) => {
+/** Signs by the text of Standard Webhooks, without its library: HMAC-SHA256 of id, time and body, joined by dots. */
+const signRequest = (body: string, { key = KEY, ageSeconds = 0, id = 'msg_2KWPBgLlAfxdpx2AI54pPJ85f4W' } = {}) => {
   const timestamp = String(Math.floor(Date.now() / 1_000) - ageSeconds);
   const signature = `v1,${createHmac('sha256', key).update(`${id}.${timestamp}.${body}`).digest('base64')}`;
   return { 'webhook-id': id, 'webhook-timestamp': timestamp, 'webhook-signature': signature };
 };
 
-const eventOf = (changes: object) => ({ cursor: 'c1', userId: 'zoë', version: 1, status: 'ONLINE', ...changes });
-const bodyOf = (...events: object[]) =>
+const createEvent = (changes: object) => ({ cursor: 'c1', userId: 'zoë', version: 1, status: 'ONLINE', ...changes });
+const createBody = (...events: object[]) =>
   JSON.stringify({ type: 'presence.events', timestamp: '2026-01-01T00:00:00.000Z', data: { events } });
 
-it('the page has every example as it is', () => {
+it('contains every example receiver in docs/webhooks.md without a difference', () => {
   const page = readFileSync(new URL('webhooks.md', DOCS), 'utf8');
   const names = readdirSync(EXAMPLES);
   expect(names).toHaveLength(4);
@@ -37,7 +37,7 @@ it('the page has every example as it is', () => {
 
 describe('the receiver in Node', () => {
   const start = async () => {
-    const receiver = spawn(process.execPath, [example('receiver.mjs')], {
+    const receiver = spawn(process.execPath, [examplePath('receiver.mjs')], {
       env: { ...process.env, WEBHOOK_SECRET: SECRET, PORT: '0' },
       stdio: ['ignore', 'pipe', 'inherit'],
     });
@@ -47,59 +47,59 @@ describe('the receiver in Node', () => {
       await ended;
     });
     const lines = createInterface({ input: receiver.stdout })[Symbol.asyncIterator]();
-    const said = async () => String((await lines.next()).value);
-    const port = (await said()).replace('listening on ', '');
+    const nextLine = async () => String((await lines.next()).value);
+    const port = (await nextLine()).replace('listening on ', '');
     const post = async (body: string, headers: Record<string, string>) => {
       const response = await fetch(`http://localhost:${port}/`, { method: 'POST', body, headers });
       return { status: response.status, text: await response.text() };
     };
-    return { post, said };
+    return { post, nextLine };
   };
 
-  it('takes what is signed, each event once, and refuses everything else', async () => {
-    const { post, said } = await start();
-    const login = eventOf({ reason: 'LOGIN', platform: 'WEB' });
-    const logout = eventOf({ cursor: 'c2', version: 2, status: 'OFFLINE', reason: 'LOGOUT', platform: 'WEB' });
-    const first = bodyOf(login);
-    expect(await post(first, signed(first))).toEqual({ status: 204, text: '' });
-    expect(await said()).toBe('zoë ONLINE (LOGIN, WEB)');
+  it('accepts signed requests, handles each event once, and rejects all other requests', async () => {
+    const { post, nextLine } = await start();
+    const login = createEvent({ reason: 'LOGIN', platform: 'WEB' });
+    const logout = createEvent({ cursor: 'c2', version: 2, status: 'OFFLINE', reason: 'LOGOUT', platform: 'WEB' });
+    const first = createBody(login);
+    expect(await post(first, signRequest(first))).toEqual({ status: 204, text: '' });
+    expect(await nextLine()).toBe('zoë ONLINE (LOGIN, WEB)');
 
-    expect((await post(first, signed(first, { key: randomBytes(32) }))).status).toBe(401);
-    expect((await post(first, signed(first, { ageSeconds: 400 }))).status).toBe(401);
-    expect((await post(bodyOf(logout), signed(first))).status).toBe(401);
+    expect((await post(first, signRequest(first, { key: randomBytes(32) }))).status).toBe(401);
+    expect((await post(first, signRequest(first, { ageSeconds: 400 }))).status).toBe(401);
+    expect((await post(createBody(logout), signRequest(first))).status).toBe(401);
     expect((await post(first, {})).status).toBe(401);
 
-    // The event that came before says nothing more.
-    const again = bodyOf(login, logout);
-    expect((await post(again, signed(again, { id: 'msg_2' }))).status).toBe(204);
-    expect(await said()).toBe('zoë OFFLINE (LOGOUT, WEB)');
+    // The event that arrived before is not printed again.
+    const again = createBody(login, logout);
+    expect((await post(again, signRequest(again, { id: 'msg_2' }))).status).toBe(204);
+    expect(await nextLine()).toBe('zoë OFFLINE (LOGOUT, WEB)');
 
     const test = '{"type":"webhook.test","timestamp":"2026-01-01T00:00:00.000Z","data":{}}';
-    expect((await post(test, signed(test))).status).toBe(204);
+    expect((await post(test, signRequest(test))).status).toBe(204);
   });
 
-  it('takes either of two signatures, while a secret is being changed', async () => {
+  it('accepts either of two signatures during a change of the secret', async () => {
     const { post } = await start();
-    const body = bodyOf();
-    const present = signed(body);
-    const other = signed(body, { key: randomBytes(24) })['webhook-signature'];
+    const body = createBody();
+    const present = signRequest(body);
+    const other = signRequest(body, { key: randomBytes(24) })['webhook-signature'];
     for (const both of [`${present['webhook-signature']} ${other}`, `${other} ${present['webhook-signature']}`]) {
       expect((await post(body, { ...present, 'webhook-signature': both })).status).toBe(204);
     }
   });
 });
 
-// verify.go is run by hand when it is changed: Go's tool chain is larger than all else that the tests need.
+// verify.go has no test: the Go tool chain is larger than all other programs that the tests need. Run it after a change.
 describe.each([
-  { name: 'verify.sh', tool: 'openssl', command: ['sh'], looksAtTime: false },
-  { name: 'verify.py', tool: 'python3', command: ['python3'], looksAtTime: true },
-] as const)('$name', ({ name, tool, command, looksAtTime }) => {
-  it.skipIf(isMissing(tool, `the receiver of webhooks in ${name}`))(
-    'tells what is signed with the secret from everything else',
+  { name: 'verify.sh', tool: 'openssl', command: ['sh'], checksAge: false },
+  { name: 'verify.py', tool: 'python3', command: ['python3'], checksAge: true },
+] as const)('$name', ({ name, tool, command, checksAge }) => {
+  it.skipIf(isMissing(tool, `the example receiver ${name}`))(
+    'accepts only requests that are signed with the secret',
     () => {
-      const body = bodyOf(eventOf({}));
-      const isGood = (headers: ReturnType<typeof signed>, sent = body) => {
-        const { status } = spawnSync(command[0]!, [...command.slice(1), example(name)], {
+      const body = createBody(createEvent({}));
+      const isAccepted = (headers: ReturnType<typeof signRequest>, sent = body) => {
+        const { status } = spawnSync(command[0], [...command.slice(1), examplePath(name)], {
           input: sent,
           env: {
             ...process.env,
@@ -112,14 +112,14 @@ describe.each([
         });
         return status === 0;
       };
-      const good = signed(body);
-      const other = signed(body, { key: randomBytes(24) })['webhook-signature'];
-      expect(isGood(good)).toBe(true);
-      expect(isGood({ ...good, 'webhook-signature': `${other} ${good['webhook-signature']}` })).toBe(true);
-      expect(isGood({ ...good, 'webhook-signature': other })).toBe(false);
-      expect(isGood({ ...good, 'webhook-id': 'msg_other' })).toBe(false);
-      expect(isGood(good, `${body} `)).toBe(false);
-      expect(isGood(signed(body, { ageSeconds: 400 }))).toBe(!looksAtTime);
+      const valid = signRequest(body);
+      const other = signRequest(body, { key: randomBytes(24) })['webhook-signature'];
+      expect(isAccepted(valid)).toBe(true);
+      expect(isAccepted({ ...valid, 'webhook-signature': `${other} ${valid['webhook-signature']}` })).toBe(true);
+      expect(isAccepted({ ...valid, 'webhook-signature': other })).toBe(false);
+      expect(isAccepted({ ...valid, 'webhook-id': 'msg_other' })).toBe(false);
+      expect(isAccepted(valid, `${body} `)).toBe(false);
+      expect(isAccepted(signRequest(body, { ageSeconds: 400 }))).toBe(!checksAge);
     },
   );
 });

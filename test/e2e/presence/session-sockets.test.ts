@@ -1,4 +1,4 @@
-/** Several sockets of one session, old ones that close late, and those that the server closes itself. */
+/** Several sockets of one session, old sockets that close late, and sockets that the server closes. */
 import { beforeAll, describe, expect, test, vi } from 'vitest';
 import { postForData, codeOf, postOperation, GraphqlSocket } from '../../support/porchlight-client.ts';
 import { mintToken } from '../../support/porchlight-process.ts';
@@ -33,10 +33,10 @@ beforeAll(() =>
 );
 
 const reasons = async (user: string) => (await fetchEvents(server, user)).map(({ reason }) => reason);
-/** Time enough for a close to arrive and to count, if it is going to. */
+/** After this time a close has arrived and has had its effect, if it has one. */
 const SETTLE_MS = 500;
 
-/** A socket opened with a JWT that has so long to live, on which a device has logged in. */
+/** Opens a socket with a JWT that expires after `expiresInS`, and logs a device in on it. */
 const loggedInSocket = async (user: string, platform: Platform, expiresInS: number) => {
   const socket = await GraphqlSocket.open(server, await mintToken(user, { expiresInS }));
   const device = deviceOf(await socket.executeForData<LoginResult>(LOGIN, { input: { platform } }));
@@ -44,7 +44,7 @@ const loggedInSocket = async (user: string, platform: Platform, expiresInS: numb
 };
 
 describe.concurrent('several sockets of one session', () => {
-  test('only the last one to close counts', async () => {
+  test('disconnects a session only when the last of its sockets closes', async () => {
     const user = newUserId();
     const phone = await logIn(server, user, 'IPHONE');
     const sockets = [];
@@ -64,7 +64,7 @@ describe.concurrent('several sockets of one session', () => {
   test.for([
     ['ANDROID', 4412],
     ['MINI_PROGRAM', 4410],
-  ] as const)('on %s all of them are closed with %i when it times out', async ([platform, code]) => {
+  ] as const)('closes all sockets of a session that times out, on %s with %i', async ([platform, code]) => {
     const user = newUserId();
     await updatePolicy(server, { platforms: [{ platform: 'MINI_PROGRAM', backgroundTimeoutMs: 1_000 }] });
     const device = await logIn(server, user, platform);
@@ -74,7 +74,7 @@ describe.concurrent('several sockets of one session', () => {
     expect(await reasons(user)).toEqual(['LOGIN', code === 4412 ? 'HEARTBEAT_TIMEOUT' : 'BACKGROUND_TIMEOUT']);
   });
 
-  test('all of them are closed with 4410 when it ends, and those of other sessions are not', async () => {
+  test('closes all sockets of a session with 4410 when it ends, and none of other sessions', async () => {
     const user = newUserId();
     const phone = await logIn(server, user, 'IPHONE');
     const other = await logIn(server, newUserId(), 'IPHONE');
@@ -90,13 +90,13 @@ describe.concurrent('several sockets of one session', () => {
   });
 });
 
-describe.concurrent('a late close of an old link touches nothing', () => {
-  test('of a session that timed out on it and is back on another', async () => {
+describe.concurrent('late closes of old sockets', () => {
+  test('ignores the late close of a socket whose session timed out and reconnected on another', async () => {
     const user = newUserId();
     const phone = await logIn(server, user, 'ANDROID');
     const watcher = await Watcher.open(server, [user]);
     const old = await GraphqlSocket.open(server, phone.token);
-    // Frozen: it neither hears that it is closed, nor answers.
+    // A frozen client neither reads the close frame nor answers.
     old.tcp.pause();
     await watcher.changes.nextMatching(({ reason }) => reason === 'HEARTBEAT_TIMEOUT');
     const socket = await GraphqlSocket.open(server, phone.token);
@@ -113,7 +113,7 @@ describe.concurrent('a late close of an old link touches nothing', () => {
     expect((await fetchUser(server, user)).sessions).toMatchObject([{ attached: true }]);
   });
 
-  test('of a session that was replaced by the same device', async () => {
+  test('ignores the late close of a socket whose session the same device replaced', async () => {
     const user = newUserId();
     const old = await logIn(server, user, 'IPHONE', 'phone');
     const oldSocket = await GraphqlSocket.open(server, old.token);
@@ -128,7 +128,7 @@ describe.concurrent('a late close of an old link touches nothing', () => {
     });
   });
 
-  test('an old socket that still had something to say after its session ended says it in vain', async () => {
+  test('does not execute a message that arrives on a socket after its session ended', async () => {
     const user = newUserId();
     const old = await logIn(server, user, 'IPHONE', 'phone');
     const socket = await GraphqlSocket.open(server, old.token);
@@ -141,26 +141,26 @@ describe.concurrent('a late close of an old link touches nothing', () => {
   });
 });
 
-describe.concurrent('sockets that the server closes for reasons of its own', () => {
-  test('4413: the JWT of a watcher has expired', async () => {
+describe.concurrent('closes by the server', () => {
+  test('closes the socket of a watcher with 4413 when its JWT expires', async () => {
     const watcher = await Watcher.open(server, [newUserId()], await mintToken(newUserId(), { expiresInS: 2 }));
     expect((await watcher.socket.closed).code).toBe(4413);
   });
 
-  test('4413 is no DISCONNECT of the session that logged in there: it stays ONLINE', async () => {
+  test('causes no DISCONNECT of the session that logged in on a socket that it closes with 4413', async () => {
     const user = newUserId();
     const watcher = await Watcher.open(server, [user]);
     const { socket, device } = await loggedInSocket(user, 'IPHONE', 2);
     const own = await GraphqlSocket.open(server, device.token);
     expect((await socket.closed).code).toBe(4413);
     await delay(SETTLE_MS);
-    // The session does not depend on the JWT it began with, nor do its other sockets.
+    // The session and its other sockets do not depend on the JWT that started it.
     expect(own.open).toBe(true);
     expect((await fetchUser(server, user)).sessions).toMatchObject([{ status: 'ONLINE', attached: true }]);
     expect(watcher.changeSummaries).toEqual(['OFFLINE > ONLINE v1 LOGIN']);
   });
 
-  test('4413 on the only socket: ONLINE, not attached, and the session’s token still serves', async () => {
+  test('leaves the session ONLINE, not attached, and its token valid when it closes the only socket with 4413', async () => {
     const user = newUserId();
     const { socket, device } = await loggedInSocket(user, 'IPHONE', 2);
     expect((await socket.closed).code).toBe(4413);
@@ -170,7 +170,7 @@ describe.concurrent('sockets that the server closes for reasons of its own', () 
     expect(await postForData(server, device.token, '{ me { id } }')).toEqual({ me: { id: device.sessionId } });
   });
 
-  test('after 4413 the heartbeat timeout runs on, and no grace with it', async () => {
+  test('lets the heartbeat timeout run on after 4413, without a grace period', async () => {
     const user = newUserId();
     const watcher = await Watcher.open(server, [user]);
     const { socket } = await loggedInSocket(user, 'LINUX', 2);
@@ -179,39 +179,39 @@ describe.concurrent('sockets that the server closes for reasons of its own', () 
     expect(watcher.changeSummaries).toEqual(['OFFLINE > ONLINE v1 LOGIN', 'ONLINE > OFFLINE v2 HEARTBEAT_TIMEOUT']);
   });
 
-  test('a JWT that is good for a century closes nothing', async () => {
+  test('keeps a socket open whose JWT is valid for a century', async () => {
     const socket = await GraphqlSocket.open(server, await mintToken(newUserId(), { expiresInS: 100 * 365 * 86_400 }));
     await delay(SETTLE_MS);
     expect(socket.open).toBe(true);
   });
 });
 
-describe.concurrent('who may not open one', () => {
+describe.concurrent('sockets without a valid credential', () => {
   test.for<readonly [string, (user: string) => Promise<string | null>]>([
-    ['nobody', () => Promise.resolve(null)],
-    ['a JWT that has been signed by someone else', (user) => mintToken(user, { secret: 'x'.repeat(64) })],
-    ['an unknown API key', () => Promise.resolve('an-api-key-that-nobody-has-given-out')],
-  ])('%s: 4401, do not come back', async ([, token]) => {
+    ['no credential', () => Promise.resolve(null)],
+    ['a JWT with a foreign signature', (user) => mintToken(user, { secret: 'x'.repeat(64) })],
+    ['an unknown API key', () => Promise.resolve('an-api-key-that-does-not-exist')],
+  ])('closes a socket with 4401: %s', async ([, token]) => {
     const socket = new GraphqlSocket(server);
     await socket.init(await token(newUserId()));
     expect((await socket.closed).code).toBe(4401);
     expect(socket.frames.all.filter(({ type }) => type === 'connection_ack')).toEqual([]);
   });
 
-  test('one whose JWT has expired: 4413, come back with a new one', async () => {
+  test('closes a socket with 4413 when its JWT has expired already', async () => {
     const socket = new GraphqlSocket(server);
     await socket.init(await mintToken(newUserId(), { expiresInS: -3_600 }));
     expect((await socket.closed).code).toBe(4413);
   });
 
-  test('an operation before the acknowledgement: 4401', async () => {
+  test('closes a socket with 4401 for an operation before the acknowledgement', async () => {
     const socket = new GraphqlSocket(server);
     await new Promise((resolve) => socket.ws.once('open', resolve));
     socket.subscribe('{ stats { sockets } }');
     expect((await socket.closed).code).toBe(4401);
   });
 
-  test('an answer over HTTP says why', async () => {
+  test('answers an expired JWT over HTTP with UNAUTHENTICATED', async () => {
     const expired = await mintToken(newUserId(), { expiresInS: -3_600 });
     expect(codeOf(await postOperation(server, expired, '{ __typename }'))).toBe('UNAUTHENTICATED');
   });
