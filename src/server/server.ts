@@ -129,19 +129,18 @@ export const createServer = ({
   );
   const operationRecorder = new OperationRecorder(counters, log, pseudonymOf, tracer);
   const webSocketServer = new GraphqlWebSocketServer({
-    porchlight: application,
+    application,
     pipeline,
-    operations: operationRecorder,
+    operationRecorder,
     authenticate,
     allowedOrigins,
     resolveClientAddress,
     log,
-    figures: counters,
-    rates: rateLimiter,
-    refusals: rejections,
+    counters,
+    rateLimiter,
     socketLimits: limits,
-    maxWatched: limits.maxWatchedPerSocket,
-    settings: connectionSettings,
+    maxWatchedUsers: limits.maxWatchedPerSocket,
+    connectionSettings,
   });
   const responses = new InFlightResponses();
   const handleExternalRequest = (api: ExternalApi): RequestHandler =>

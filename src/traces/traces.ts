@@ -16,7 +16,7 @@ import {
 } from '@opentelemetry/sdk-trace-base';
 import type { AnsweredOperation, OperationTracer } from '../server/metrics/operation-recorder.ts';
 
-export interface Traces extends OperationTracer {
+export interface TraceExporter extends OperationTracer {
   /** Sends what is not yet sent, within a second, or leaves it. Never throws. */
   close(): Promise<void>;
 }
@@ -28,7 +28,7 @@ const EXPORT_WITHIN_MS = 1_500;
 const CLOSE_WITHIN_MS = 1_000;
 
 /** @param onFailure hears of spans that could not be sent; they are lost. */
-export const startTraces = (version: string, onFailure: (error: Error) => void): Traces => {
+export const startTraceExporter = (version: string, onFailure: (error: Error) => void): TraceExporter => {
   let agent: HttpAgent | undefined;
   const exporter = new OTLPTraceExporter({
     ...(process.env.OTEL_EXPORTER_OTLP_TIMEOUT === undefined ? { timeoutMillis: EXPORT_WITHIN_MS } : {}),
@@ -47,14 +47,14 @@ export const startTraces = (version: string, onFailure: (error: Error) => void):
   });
   const tracer = provider.getTracer('porchlight', version);
   return {
-    answered: (operation) => {
+    traceOperation: (operation) => {
       const span = tracer.startSpan(
         operation.name,
         { kind: SpanKind.SERVER, startTime: operation.startedAt, attributes: attributesOf(operation) },
         parentOf(operation.traceparent),
       );
       if (operation.codes.includes('INTERNAL_SERVER_ERROR')) span.setStatus({ code: SpanStatusCode.ERROR });
-      span.end(operation.startedAt + operation.tookMs);
+      span.end(operation.startedAt + operation.durationMs);
     },
     close: async () => {
       let bound: NodeJS.Timeout | undefined;
@@ -66,7 +66,12 @@ export const startTraces = (version: string, onFailure: (error: Error) => void):
   };
 };
 
-const attributesOf = ({ door, caller, user, codes }: AnsweredOperation): Record<string, string | string[]> => ({
+const attributesOf = ({
+  transport: door,
+  caller,
+  user,
+  codes,
+}: AnsweredOperation): Record<string, string | string[]> => ({
   'porchlight.door': door,
   'porchlight.caller': caller,
   ...(user === null ? {} : { 'porchlight.user': user }),

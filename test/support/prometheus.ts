@@ -1,23 +1,27 @@
-/** Reads what /metrics says, as far as the tests need it. */
+/** Parses metrics in the text format of Prometheus, as far as the tests need it. */
 
-/** Each number by its name and labels as they stand there, such as `porchlight_users{status="ONLINE"}`. */
-export type Figures = ReadonlyMap<string, number>;
+/** Values by name and labels as exposed, such as `porchlight_users{status="ONLINE"}`. */
+export type MetricValues = ReadonlyMap<string, number>;
 
-export const readMetrics = (text: string): Figures =>
+export const readMetrics = (text: string): MetricValues =>
   new Map(
     text
       .split('\n')
       .filter((line) => line !== '' && !line.startsWith('#'))
       .map((line) => {
-        const at = line.lastIndexOf(' ');
-        return [line.slice(0, at), Number(line.slice(at + 1))];
+        const valueAt = line.lastIndexOf(' ');
+        return [line.slice(0, valueAt), Number(line.slice(valueAt + 1))];
       }),
   );
 
-/** What has become more or less between two readings, by how much. @param of the beginning of the names. */
-export const moved = (before: Figures, after: Figures, of = 'porchlight_'): Record<string, number> =>
+/** Returns by how much values changed between two readings. @param prefix only names that start with it. */
+export const changedMetrics = (
+  before: MetricValues,
+  after: MetricValues,
+  prefix = 'porchlight_',
+): Record<string, number> =>
   Object.fromEntries(
     Array.from(after, ([name, value]): [string, number] => [name, value - (before.get(name) ?? 0)]).filter(
-      ([name, by]) => name.startsWith(of) && by !== 0,
+      ([name, difference]) => name.startsWith(prefix) && difference !== 0,
     ),
   );

@@ -1,15 +1,16 @@
-/** What has happened to sessions since the start, counted as it is committed. */
+/** Counts session events and status changes since startup, as they are committed. */
 import type { PresenceStore } from '../../app/ports/presence-store.ts';
 import { EVENT_REASONS, PLATFORMS } from '../../core/enums.ts';
 import { LabelledCounter } from './counters.ts';
 
 export class SessionEventCounters {
-  /** By reason, then by platform. */
+  /** Events by reason, then by platform. */
   readonly eventsByReason: ReadonlyMap<string, LabelledCounter> = new Map(
     EVENT_REASONS.map((reason) => [reason, new LabelledCounter(PLATFORMS, null)]),
   );
   #statusChanges = 0;
 
+  /** Counts the commits of `store` from now on. */
   constructor(store: PresenceStore) {
     store.onCommit((changes) => {
       for (const { events, statusChange } of changes) {
@@ -19,7 +20,7 @@ export class SessionEventCounters {
     });
   }
 
-  /** Changes of users' statuses and texts, which is what watchers are told. */
+  /** Changes of users' statuses and custom statuses: what watchers receive. */
   get statusChanges(): number {
     return this.#statusChanges;
   }

@@ -1,15 +1,15 @@
 /**
- * How figures that others keep become metrics: read when somebody asks for them, so that what happens a
- * hundred thousand times a second costs an addition there and nothing here.
+ * Registers metrics whose values other code keeps. The values are read only when the metrics are scraped, so code that
+ * runs a hundred thousand times a second only increments a number.
  */
 import { Counter, Gauge, type Metric, type Registry } from 'prom-client';
 import type { Histogram } from '../../app/shared/histogram.ts';
 
 type Labels = Readonly<Record<string, string>>;
-/** One number of a metric: its labels, all of the metric's, and how much it is. */
+/** One value of a metric, with all labels of the metric. */
 export type MetricSample = readonly [labels: Labels, value: number];
 
-type Read = () => Iterable<MetricSample> | Promise<Iterable<MetricSample>>;
+type ReadSamples = () => Iterable<MetricSample> | Promise<Iterable<MetricSample>>;
 
 interface MetricDescription {
   readonly name: string;
@@ -17,39 +17,46 @@ interface MetricDescription {
   readonly labels?: readonly string[];
 }
 
-/** Takes the place of what the metric last said: whatever is not among the samples any more is gone. */
-const collectFrom = <M extends Counter | Gauge>(
-  read: Read,
-  put: (metric: M, labels: Labels, value: number) => void,
+/** Replaces all samples of the last scrape, so that labels without a sample disappear. */
+const collectSamples = <M extends Counter | Gauge>(
+  read: ReadSamples,
+  setSample: (metric: M, labels: Labels, value: number) => void,
 ): ((this: M) => Promise<void>) =>
   async function () {
     const samples = await read();
     this.reset();
-    for (const [labels, value] of samples) put(this, labels, value);
+    for (const [labels, value] of samples) setSample(this, labels, value);
   };
 
-/** What only grows, since the start. */
+/** Registers a value that only grows while the server runs. */
 export const registerCounter = (
   registry: Registry,
   { name, help, labels = [] }: MetricDescription,
-  read: Read,
+  read: ReadSamples,
 ): void => {
-  const collect = collectFrom<Counter>(read, (metric, of, value) => metric.inc(of, value));
+  const collect = collectSamples<Counter>(read, (metric, sampleLabels, value) => metric.inc(sampleLabels, value));
   void new Counter({ name, help, labelNames: [...labels], registers: [registry], collect });
 };
 
-/** What is so now. */
-export const registerGauge = (registry: Registry, { name, help, labels = [] }: MetricDescription, read: Read): void => {
-  const collect = collectFrom<Gauge>(read, (metric, of, value) => metric.set(of, value));
+/** Registers a present value. */
+export const registerGauge = (
+  registry: Registry,
+  { name, help, labels = [] }: MetricDescription,
+  read: ReadSamples,
+): void => {
+  const collect = collectSamples<Gauge>(read, (metric, sampleLabels, value) => metric.set(sampleLabels, value));
   void new Gauge({ name, help, labelNames: [...labels], registers: [registry], collect });
 };
 
-/** How large values were. @param unit what one of the tally's is in the metric's unit: 0.001 for ms in seconds. */
+/**
+ * Registers a distribution of values.
+ * @param unitFactor converts a value of the histogram to the unit of the metric: 0.001 from ms to seconds.
+ */
 export const registerHistogram = (
   registry: Registry,
   { name, help }: MetricDescription,
-  unit: number,
-  read: () => Iterable<readonly [labels: Labels, tally: Histogram]>,
+  unitFactor: number,
+  read: () => Iterable<readonly [labels: Labels, histogram: Histogram]>,
 ): void => {
   const metric = {
     name,
@@ -57,24 +64,34 @@ export const registerHistogram = (
     type: 'histogram',
     aggregator: 'sum',
     get: () =>
-      Promise.resolve({ name, help, type: 'histogram', aggregator: 'sum', values: [...valuesOf(name, unit, read())] }),
+      Promise.resolve({
+        name,
+        help,
+        type: 'histogram',
+        aggregator: 'sum',
+        values: [...histogramValues(name, unitFactor, read())],
+      }),
     reset: () => undefined,
   };
-  // A registry asks a metric for no more than this; the library's own histogram can only be told values one by one.
+  // A registry uses no other members. prom-client's own Histogram accepts only single observations.
   registry.registerMetric(metric as unknown as Metric);
 };
 
-function* valuesOf(name: string, unit: number, tallies: Iterable<readonly [labels: Labels, tally: Histogram]>) {
-  for (const [labels, { bounds, counts, sum }] of tallies) {
-    let count = 0;
-    for (const [at, many] of counts.entries()) {
-      count += many;
-      const bound = bounds[at];
-      // 0.001 is not what 1 * 0.001 is for every bound: what is shown has as many digits as were meant.
-      const le = bound === undefined ? '+Inf' : Number((bound * unit).toPrecision(6));
-      yield { labels: { ...labels, le }, value: count, metricName: `${name}_bucket` };
+function* histogramValues(
+  name: string,
+  unitFactor: number,
+  histograms: Iterable<readonly [labels: Labels, histogram: Histogram]>,
+) {
+  for (const [labels, { bounds, counts, sum }] of histograms) {
+    let cumulative = 0;
+    for (const [index, count] of counts.entries()) {
+      cumulative += count;
+      const bound = bounds[index];
+      // Rounds away floating-point errors of the multiplication, so that a bound has the intended digits.
+      const le = bound === undefined ? '+Inf' : Number((bound * unitFactor).toPrecision(6));
+      yield { labels: { ...labels, le }, value: cumulative, metricName: `${name}_bucket` };
     }
-    yield { labels, value: sum * unit, metricName: `${name}_sum` };
-    yield { labels, value: count, metricName: `${name}_count` };
+    yield { labels, value: sum * unitFactor, metricName: `${name}_sum` };
+    yield { labels, value: cumulative, metricName: `${name}_count` };
   }
 }

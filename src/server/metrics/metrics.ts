@@ -1,6 +1,6 @@
 /**
- * Everything that is measured, by the names that dashboards and alerts know: docs/operations.md says what
- * each of them means. Labels have few values, all of them ours: what a client chooses is never one.
+ * All metrics, with the names that dashboards and alerts use. docs/operations.md describes each of them. Labels have few
+ * values, all defined by the server: values that clients choose are never labels.
  */
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import type { Application } from '../../app/application.ts';
@@ -12,7 +12,7 @@ import { registerCounter, registerGauge, registerHistogram, type MetricSample } 
 import { SessionEventCounters } from './event-counters.ts';
 import { registerWebhookMetrics } from './webhook-metrics.ts';
 
-/** How the store's disk does. */
+/** Metrics of a store that writes to disk. */
 export interface StorageMetrics {
   readonly commitMetrics: {
     readonly durations: Histogram;
@@ -26,47 +26,51 @@ export interface MetricsSources {
   readonly application: Application;
   readonly counters: ServerCounters;
   readonly sweeper: { readonly backlog: number };
-  /** Null: the store has no disk. */
+  /** Null: the store does not write to disk. */
   readonly storage: StorageMetrics | null;
   readonly webhooks: () => WebhookStats;
   readonly maxSockets: number;
-  /** Of this server. */
+  /** The version of this server. */
   readonly version: string;
 }
 
 export interface Metrics {
   readonly contentType: string;
-  /** All of them as Prometheus reads them. */
+  /** Returns all metrics in the text format of Prometheus. */
   render(): Promise<string>;
 }
 
 const SECONDS_PER_MS = 0.001;
-/** Lists of every open socket, made anew for each reading: with many of them everybody would wait for that. */
-const TOO_DEAR = /^(process_open_fds|nodejs_active_(handles|requests|resources))/;
+/** Default metrics that list every open socket at each scrape, which blocks the event loop when there are many. */
+const EXPENSIVE_METRICS = /^(process_open_fds|nodejs_active_(handles|requests|resources))/;
 
 export const createMetrics = (sources: MetricsSources): Metrics => {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
-  for (const { name } of registry.getMetricsAsArray()) if (TOO_DEAR.test(name)) registry.removeSingleMetric(name);
-  build(registry, sources);
-  presence(registry, sources);
-  watching(registry, sources);
-  sockets(registry, sources);
-  operations(registry, sources);
+  for (const { name } of registry.getMetricsAsArray())
+    if (EXPENSIVE_METRICS.test(name)) registry.removeSingleMetric(name);
+  registerBuildMetrics(registry, sources);
+  registerPresenceMetrics(registry, sources);
+  registerWatchMetrics(registry, sources);
+  registerSocketMetrics(registry, sources);
+  registerOperationMetrics(registry, sources);
   registerWebhookMetrics(registry, sources.webhooks, () => sources.application.store.now());
-  if (sources.storage !== null) storage(registry, sources.storage);
+  if (sources.storage !== null) registerStorageMetrics(registry, sources.storage);
   return { contentType: registry.contentType, render: () => registry.metrics() };
 };
 
-const build = (registry: Registry, { version }: MetricsSources): void => {
+const registerBuildMetrics = (registry: Registry, { version }: MetricsSources): void => {
   registerGauge(
     registry,
-    { name: 'porchlight_build_info', help: 'Always 1; the version says what runs.', labels: ['version', 'node'] },
+    { name: 'porchlight_build_info', help: 'Always 1; the labels hold the versions.', labels: ['version', 'node'] },
     () => [[{ version, node: process.versions.node }, 1]],
   );
 };
 
-const presence = (registry: Registry, { application: { store, tracker }, sweeper }: MetricsSources): void => {
+const registerPresenceMetrics = (
+  registry: Registry,
+  { application: { store, tracker }, sweeper }: MetricsSources,
+): void => {
   registerGauge(
     registry,
     { name: 'porchlight_users', help: 'Users who are not OFFLINE, by status.', labels: ['status'] },
@@ -89,29 +93,32 @@ const presence = (registry: Registry, { application: { store, tracker }, sweeper
       ]);
     },
   );
-  const transitions = new SessionEventCounters(store);
+  const eventCounters = new SessionEventCounters(store);
   registerCounter(
     registry,
     {
       name: 'porchlight_session_events_total',
-      help: 'Events of sessions, by reason and platform; LOGIN counts the logins.',
+      help: 'Session events, by reason and platform; LOGIN counts the logins.',
       labels: ['reason', 'platform'],
     },
     function* () {
-      for (const [reason, counts] of transitions.eventsByReason)
+      for (const [reason, counts] of eventCounters.eventsByReason)
         for (const [platform, count] of counts) yield [{ reason, platform }, count];
     },
   );
   registerCounter(
     registry,
-    { name: 'porchlight_status_changes_total', help: 'Changes of users’ statuses and texts, which watchers are told.' },
-    () => one(transitions.statusChanges),
+    {
+      name: 'porchlight_status_changes_total',
+      help: 'Changes of users’ statuses and custom statuses, which watchers receive.',
+    },
+    () => singleSample(eventCounters.statusChanges),
   );
   registerCounter(
     registry,
     {
-      name: 'porchlight_signs_of_life_total',
-      help: 'Heartbeats, and other signs of life that reached the store (several at once over a socket are one).',
+      name: 'porchlight_activity_total',
+      help: 'Heartbeats, and other activity that reached the store; several messages of a socket may count as one.',
       labels: ['kind'],
     },
     () => [
@@ -123,199 +130,197 @@ const presence = (registry: Registry, { application: { store, tracker }, sweeper
     registry,
     {
       name: 'porchlight_timer_lateness_seconds',
-      help: 'How long after a deadline its user was woken: timeouts, expiries, ends of a grace.',
+      help: 'Time from a deadline (timeout, expiry, end of a grace period) until it was processed.',
     },
     SECONDS_PER_MS,
     () => [[{}, tracker.timeoutLateness]],
   );
   registerGauge(
     registry,
-    { name: 'porchlight_due_users', help: 'Users whose deadline has come and who were not yet woken.' },
-    () => one(sweeper.backlog),
+    { name: 'porchlight_due_users', help: 'Users with a deadline that has passed and is not processed yet.' },
+    () => singleSample(sweeper.backlog),
+  );
+  registerGauge(registry, { name: 'porchlight_waiting_changes', help: 'Changes that are not yet on disk.' }, () =>
+    singleSample(store.getWriteBacklog().pendingChanges),
   );
   registerGauge(
     registry,
-    { name: 'porchlight_waiting_changes', help: 'Changes that are decided and not yet on the disk.' },
-    () => one(store.getWriteBacklog().pendingChanges),
-  );
-  registerGauge(
-    registry,
-    { name: 'porchlight_waiting_seconds', help: 'For how long the oldest of the waiting changes has been waiting.' },
-    () => one(store.getWriteBacklog().oldestPendingMs * SECONDS_PER_MS),
+    { name: 'porchlight_waiting_seconds', help: 'Age of the oldest change that is not yet on disk.' },
+    () => singleSample(store.getWriteBacklog().oldestPendingMs * SECONDS_PER_MS),
   );
 };
 
-const watching = (
+const registerWatchMetrics = (
   registry: Registry,
   { application: { statusWatchers: watchers, eventFeed: feed } }: MetricsSources,
 ): void => {
   registerGauge(
     registry,
-    { name: 'porchlight_watchers', help: 'Open subscriptions, by what they follow.', labels: ['of'] },
+    { name: 'porchlight_watchers', help: 'Open subscriptions, by kind: statuses or feed.', labels: ['kind'] },
     () => [
-      [{ of: 'statuses' }, watchers.watcherCount],
-      [{ of: 'feed' }, feed.subscriberCount],
+      [{ kind: 'statuses' }, watchers.watcherCount],
+      [{ kind: 'feed' }, feed.subscriberCount],
     ],
   );
-  registerGauge(registry, { name: 'porchlight_watched_users', help: 'Users whom somebody watches.' }, () =>
-    one(watchers.watchedUserCount),
+  registerGauge(registry, { name: 'porchlight_watched_users', help: 'Users with at least one watcher.' }, () =>
+    singleSample(watchers.watchedUserCount),
   );
   registerCounter(
     registry,
-    { name: 'porchlight_deliveries_total', help: 'Changes told to watchers, each as often as somebody was told it.' },
-    () => one(watchers.deliveredCount),
+    { name: 'porchlight_deliveries_total', help: 'Changes sent to watchers, counted once for each watcher.' },
+    () => singleSample(watchers.deliveredCount),
   );
   registerCounter(
     registry,
     {
       name: 'porchlight_conflated_total',
-      help: 'Changes that a watcher was not told, because she was told a newer one of the same user instead.',
+      help: 'Changes not sent to a watcher, because a newer change of the same user replaced them.',
     },
-    () => one(watchers.conflatedCount),
+    () => singleSample(watchers.conflatedCount),
   );
   registerHistogram(
     registry,
     {
       name: 'porchlight_fanout_delay_seconds',
-      help: 'From the commit of a change until it is written to a watcher; of several in one list, the oldest.',
+      help: 'Time from the commit of a change until it is written to a watcher; of a list, the oldest change counts.',
     },
     SECONDS_PER_MS,
     () => [[{}, watchers.deliveryDelays]],
   );
 };
 
-const sockets = (registry: Registry, { counters: counts, maxSockets }: MetricsSources): void => {
+const registerSocketMetrics = (registry: Registry, { counters, maxSockets }: MetricsSources): void => {
   registerGauge(
     registry,
-    { name: 'porchlight_sockets', help: 'Open sockets, by who speaks on them.', labels: ['caller'] },
-    () => Object.entries(counts.openSockets).map(([caller, count]): MetricSample => [{ caller }, count]),
+    { name: 'porchlight_sockets', help: 'Open sockets, by kind of caller.', labels: ['caller'] },
+    () => Object.entries(counters.openSockets).map(([caller, count]): MetricSample => [{ caller }, count]),
   );
-  registerGauge(registry, { name: 'porchlight_sockets_limit', help: 'How many sockets may be open.' }, () =>
-    one(maxSockets),
+  registerGauge(registry, { name: 'porchlight_sockets_limit', help: 'Maximum number of open sockets.' }, () =>
+    singleSample(maxSockets),
   );
   registerGauge(
     registry,
     {
-      name: 'porchlight_sockets_behind',
-      help: 'Sockets whose clients have news waiting and have yet to read what was sent before.',
+      name: 'porchlight_sockets_backlogged',
+      help: 'Sockets with changes to send whose clients have not read what was sent before.',
     },
-    () => one(counts.backloggedSockets),
+    () => singleSample(counters.backloggedSockets),
   );
   registerCounter(
     registry,
     {
       name: 'porchlight_sockets_closed_total',
-      help: 'Sockets closed, by the code that the server gave; `client`: she went by herself, 1006: cut off without a word.',
+      help: 'Closed sockets, by the code that the server sent; `client`: closed by the client, 1006: no close frame.',
       labels: ['code'],
     },
-    () => labelled('code', counts.closedSockets),
+    () => labelledSamples('code', counters.closedSockets),
   );
   registerCounter(
     registry,
     {
-      name: 'porchlight_upgrades_refused_total',
-      help: 'Upgrades to a socket that were refused, by HTTP status.',
+      name: 'porchlight_upgrades_rejected_total',
+      help: 'Rejected upgrades to WebSocket, by HTTP status.',
       labels: ['status'],
     },
-    () => labelled('status', counts.rejectedUpgrades),
+    () => labelledSamples('status', counters.rejectedUpgrades),
   );
 };
 
-const operations = (registry: Registry, { counters: counts }: MetricsSources): void => {
-  const doors = Object.entries(counts.operations) as [Transport, ServerCounters['operations'][Transport]][];
+const registerOperationMetrics = (registry: Registry, { counters }: MetricsSources): void => {
+  const byTransport = Object.entries(counters.operations) as [Transport, ServerCounters['operations'][Transport]][];
   registerCounter(
     registry,
     {
       name: 'porchlight_operations_total',
-      help: 'Operations answered (a subscription: begun), by door and kind; `invalid`: too wrong to have a kind.',
-      labels: ['door', 'kind'],
+      help: 'Operations answered or subscriptions started, by transport and kind; `invalid`: no operation was selected.',
+      labels: ['transport', 'kind'],
     },
     () =>
-      doors.flatMap(([door, { answered }]) =>
-        Object.entries(answered).map(([kind, count]): MetricSample => [{ door, kind }, count]),
+      byTransport.flatMap(([transport, { answered }]) =>
+        Object.entries(answered).map(([kind, count]): MetricSample => [{ transport, kind }, count]),
       ),
   );
   registerCounter(
     registry,
     {
       name: 'porchlight_errors_total',
-      help: 'Errors that operations were answered with, by door and extensions.code.',
-      labels: ['door', 'code'],
+      help: 'Errors in the answers of operations, by transport and extensions.code.',
+      labels: ['transport', 'code'],
     },
     () =>
-      doors.flatMap(([door, { errors }]) =>
-        Array.from(errors, ([code, count]): MetricSample => [{ door, code }, count]),
+      byTransport.flatMap(([transport, { errors }]) =>
+        Array.from(errors, ([code, count]): MetricSample => [{ transport, code }, count]),
       ),
   );
   registerHistogram(
     registry,
     {
       name: 'porchlight_operation_seconds',
-      help: 'Time from a query or mutation being read until its answer is written, by door.',
+      help: 'Time from reading a query or mutation until its answer is written, by transport.',
     },
     SECONDS_PER_MS,
-    () => doors.map(([door, { durations: took }]) => [{ door }, took]),
+    () => byTransport.map(([transport, { durations }]) => [{ transport }, durations]),
   );
   registerCounter(
     registry,
-    { name: 'porchlight_faults_total', help: 'Errors of the server’s own, each of which is logged.' },
-    () => one(counts.internalErrors),
+    { name: 'porchlight_internal_errors_total', help: 'Internal errors of the server; each one is logged.' },
+    () => singleSample(counters.internalErrors),
   );
   registerCounter(
     registry,
     { name: 'porchlight_http_responses_total', help: 'HTTP responses, by class of status.', labels: ['status'] },
-    () => labelled('status', counts.httpResponses),
+    () => labelledSamples('status', counters.httpResponses),
   );
   registerCounter(
     registry,
     {
-      name: 'porchlight_refusals_total',
-      help: 'What was refused at the door because of a limit, by which.',
-      labels: ['of'],
+      name: 'porchlight_rejections_total',
+      help: 'Requests, messages, operations, sockets and connections rejected or closed because of a limit, by kind.',
+      labels: ['kind'],
     },
-    () => Object.entries(counts.rejections).map(([of, count]): MetricSample => [{ of }, Number(count)]),
+    () => Object.entries(counters.rejections).map(([kind, count]): MetricSample => [{ kind }, Number(count)]),
   );
   registerCounter(
     registry,
     {
       name: 'porchlight_jwks_failures_total',
-      help: 'Times that the keys of users’ tokens could not be fetched when one was to be checked.',
+      help: 'Failed attempts to fetch the JWKS for the check of a user’s token.',
     },
-    () => one(counts.jwksFailures),
+    () => singleSample(counters.jwksFailures),
   );
 };
 
-const storage = (registry: Registry, figures: StorageMetrics): void => {
-  const { commitMetrics: commits } = figures;
+const registerStorageMetrics = (registry: Registry, storage: StorageMetrics): void => {
+  const { commitMetrics } = storage;
   registerHistogram(
     registry,
     {
       name: 'porchlight_commit_seconds',
-      help: 'From when a commit is sent to the thread that writes until it is known to be on disk.',
+      help: 'Time from sending a commit to the writer thread until it is on disk.',
     },
     SECONDS_PER_MS,
-    () => [[{}, commits.durations]],
+    () => [[{}, commitMetrics.durations]],
   );
-  registerHistogram(registry, { name: 'porchlight_commit_entries', help: 'Changes written in one commit.' }, 1, () => [
-    [{}, commits.entryCounts],
+  registerHistogram(registry, { name: 'porchlight_commit_entries', help: 'Changes in one commit.' }, 1, () => [
+    [{}, commitMetrics.entryCounts],
   ]);
   registerCounter(
     registry,
     {
       name: 'porchlight_commits_failed_total',
-      help: 'Commits that could not be written; nothing of them has changed.',
+      help: 'Commits that failed; none of their changes took effect.',
     },
-    () => one(commits.failedCount),
+    () => singleSample(commitMetrics.failedCount),
   );
   registerGauge(
     registry,
     {
       name: 'porchlight_database_bytes',
-      help: 'Size of the database and of its write-ahead log; NaN when the files cannot be looked at.',
+      help: 'Size of the database and of its write-ahead log; NaN when the files cannot be read.',
       labels: ['file'],
     },
     async () => {
-      const { databaseBytes, walBytes } = await diskOf(figures);
+      const { databaseBytes, walBytes } = await readDiskUsage(storage);
       return [
         [{ file: 'database' }, databaseBytes],
         [{ file: 'wal' }, walBytes],
@@ -326,22 +331,22 @@ const storage = (registry: Registry, figures: StorageMetrics): void => {
     registry,
     {
       name: 'porchlight_disk_free_bytes',
-      help: 'What may still be written to the disk of the database; NaN likewise.',
+      help: 'Free space on the disk of the database; NaN when it cannot be read.',
     },
-    async () => one((await diskOf(figures)).freeBytes),
+    async () => singleSample((await readDiskUsage(storage)).freeBytes),
   );
 };
 
-/** A file that is gone is told as such, and keeps nobody from all the other figures. */
-const diskOf = async (figures: StorageMetrics): ReturnType<StorageMetrics['readDiskUsage']> => {
+/** Returns NaN for files that cannot be read, so that the other metrics are still served. */
+const readDiskUsage = async (storage: StorageMetrics): ReturnType<StorageMetrics['readDiskUsage']> => {
   try {
-    return await figures.readDiskUsage();
+    return await storage.readDiskUsage();
   } catch {
     return { databaseBytes: NaN, walBytes: NaN, freeBytes: NaN };
   }
 };
 
-const one = (value: number): readonly MetricSample[] => [[{}, value]];
+const singleSample = (value: number): readonly MetricSample[] => [[{}, value]];
 
-const labelled = (label: string, counts: Iterable<[string, number]>): readonly MetricSample[] =>
-  Array.from(counts, ([word, count]): MetricSample => [{ [label]: word }, count]);
+const labelledSamples = (label: string, counts: Iterable<[string, number]>): readonly MetricSample[] =>
+  Array.from(counts, ([value, count]): MetricSample => [{ [label]: value }, count]);

@@ -1,4 +1,4 @@
-/** What is known of an operation once it is answered, whichever door it came through: it is counted and logged here. */
+/** Counts, logs and traces operations of both transports when they have been answered. */
 import { performance } from 'node:perf_hooks';
 import type { GraphQLError } from 'graphql';
 import type { Logger } from 'pino';
@@ -6,27 +6,27 @@ import type { Caller } from '../../app/auth/caller.ts';
 import { isQueryOrMutation, type OperationInfo } from '../graphql/operation.ts';
 import { callerKindOf, type Transport, type ServerCounters, type CallerKind } from './counters.ts';
 
-/** The way an operation came. */
+/** Where an operation came from. */
 export interface OperationOrigin {
   readonly transport: Transport;
-  /** Of the request, or of the socket. */
+  /** The id of the HTTP request or of the socket. */
   readonly id: string;
   readonly caller: Caller;
-  /** What the caller says of the trace that this is part of, as W3C Trace Context has it. */
+  /** The caller's trace context, in the format of W3C Trace Context. */
   readonly traceparent?: string | undefined;
 }
 
-/** An operation as it may be told to others: nothing that the client chose but what it asks for. */
+/** An operation as exported to a trace collector. It holds nothing that the client chose except the selected fields. */
 export interface AnsweredOperation {
-  /** Its kind and its root fields. */
+  /** The operation's kind and root fields, separated by spaces. */
   readonly name: string;
   readonly transport: Transport;
   readonly caller: CallerKind;
-  /** What the user is called; null: there is none. */
+  /** The user's pseudonym; null for a caller without a user. */
   readonly user: string | null;
-  /** Of its errors. */
+  /** The distinct codes of its errors. */
   readonly codes: readonly string[];
-  /** Milliseconds since 1970, with their fraction. */
+  /** Unix time in milliseconds, with a fraction. */
   readonly startedAt: number;
   readonly durationMs: number;
   readonly traceparent: string | undefined;
@@ -36,91 +36,92 @@ export interface OperationTracer {
   traceOperation(operation: AnsweredOperation): void;
 }
 
-/** Of an error no more is looked at than its code. */
 type ErrorWithCode = Pick<GraphQLError, 'extensions'>;
 
-/** What takes longer is worth a line of its own, whatever is logged else. */
+/** Operations that take at least this long are logged at every log level up to `warn`. */
 const SLOW_MS = 1_000;
 
 export class OperationRecorder {
-  readonly #counts: ServerCounters;
+  readonly #counters: ServerCounters;
   readonly #log: Logger;
-  readonly #nameOf: (userId: string) => string;
+  readonly #pseudonymOf: (userId: string) => string;
   readonly #logsAll: boolean;
   readonly #tracer: OperationTracer | null;
 
   constructor(
-    counts: ServerCounters,
+    counters: ServerCounters,
     log: Logger,
-    nameOf: (userId: string) => string,
+    pseudonymOf: (userId: string) => string,
     tracer: OperationTracer | null = null,
   ) {
     this.#tracer = tracer;
-    this.#counts = counts;
+    this.#counters = counters;
     this.#log = log;
-    this.#nameOf = nameOf;
+    this.#pseudonymOf = pseudonymOf;
     this.#logsAll = log.isLevelEnabled('debug');
   }
 
-  /** An operation is read. @returns the moment, for `answered`. */
+  /** Called when an operation has been read. Returns the start time to pass to `recordAnswer`. */
   startTiming(): number {
     return performance.now();
   }
 
   /**
-   * It is answered; a subscription has begun.
-   * @param operation null: it never came so far that one could be told.
-   * @param errors those of the answer.
+   * Called when an operation has been answered, or a subscription has been started.
+   * @param startedAt as returned by `startTiming`.
+   * @param operation null when the request failed before an operation was selected.
+   * @param errors of the answer.
    */
   recordAnswer(
-    way: OperationOrigin,
-    began: number,
+    origin: OperationOrigin,
+    startedAt: number,
     operation: OperationInfo | null,
     errors: readonly ErrorWithCode[] | undefined,
   ): void {
-    const tookMs = performance.now() - began;
-    if (this.#tracer !== null) this.#trace(way, began, tookMs, operation, errors);
-    const counts = this.#counts.operations[way.transport];
-    counts.answered[operation === null ? 'invalid' : operation.node.operation]++;
-    if (operation !== null && isQueryOrMutation(operation)) counts.durations.recordValue(tookMs);
-    if (errors !== undefined) for (const error of errors) counts.errors.increment(codeOf(error));
-    if (tookMs >= SLOW_MS) this.#log.warn(this.#fields(way, tookMs, operation, errors), 'An operation was slow.');
-    else if (this.#logsAll) this.#log.debug(this.#fields(way, tookMs, operation, errors), 'operation');
+    const durationMs = performance.now() - startedAt;
+    if (this.#tracer !== null) this.#traceOperation(origin, startedAt, durationMs, operation, errors);
+    const counters = this.#counters.operations[origin.transport];
+    counters.answered[operation === null ? 'invalid' : operation.node.operation]++;
+    if (operation !== null && isQueryOrMutation(operation)) counters.durations.recordValue(durationMs);
+    if (errors !== undefined) for (const error of errors) counters.errors.increment(codeOf(error));
+    if (durationMs >= SLOW_MS)
+      this.#log.warn(this.#logFields(origin, durationMs, operation, errors), 'An operation took 1 s or longer');
+    else if (this.#logsAll) this.#log.debug(this.#logFields(origin, durationMs, operation, errors), 'operation');
   }
 
-  #trace(
-    { transport: door, caller, traceparent }: OperationOrigin,
-    began: number,
-    tookMs: number,
+  #traceOperation(
+    { transport, caller, traceparent }: OperationOrigin,
+    startedAt: number,
+    durationMs: number,
     operation: OperationInfo | null,
     errors: readonly ErrorWithCode[] = [],
   ): void {
     this.#tracer?.traceOperation({
       name: operation === null ? 'invalid' : `${operation.node.operation} ${[...operation.rootFields].join(' ')}`,
-      transport: door,
+      transport,
       caller: callerKindOf(caller),
-      user: caller.kind === 'app' ? this.#nameOf(caller.userId) : null,
+      user: caller.kind === 'app' ? this.#pseudonymOf(caller.userId) : null,
       codes: [...new Set(errors.map(codeOf))],
-      startedAt: performance.timeOrigin + began,
-      durationMs: tookMs,
+      startedAt: performance.timeOrigin + startedAt,
+      durationMs,
       traceparent,
     });
   }
 
-  /** Nothing that the client chose but what it asks for: no document, no variables, no name of the operation. */
-  #fields(
-    { transport: door, id, caller }: OperationOrigin,
-    tookMs: number,
+  /** Returns nothing that the client chose except the selected root fields: no document, variables or operation name. */
+  #logFields(
+    { transport, id, caller }: OperationOrigin,
+    durationMs: number,
     operation: OperationInfo | null,
     errors: readonly ErrorWithCode[] | undefined,
   ): object {
     return {
-      ...(door === 'http' ? { requestId: id } : { link: id }),
+      ...(transport === 'http' ? { requestId: id } : { socket: id }),
       caller: callerKindOf(caller),
-      ...(caller.kind === 'app' ? { user: this.#nameOf(caller.userId) } : {}),
+      ...(caller.kind === 'app' ? { user: this.#pseudonymOf(caller.userId) } : {}),
       ...(operation === null ? {} : { kind: operation.node.operation, fields: [...operation.rootFields] }),
       ...(errors === undefined ? {} : { codes: [...new Set(errors.map(codeOf))] }),
-      ms: Math.round(tookMs * 10) / 10,
+      ms: Math.round(durationMs * 10) / 10,
     };
   }
 }

@@ -1,27 +1,30 @@
-/** What was refused at the door since the start, counted by why. */
+/**
+ * Counts what the server rejected or closed because of a limit, since it started. The field names are values of the
+ * label `kind` of a metric.
+ */
 export class RejectionCounters {
-  /** Upgrades: there are as many sockets as there may be in all. */
+  /** Upgrades rejected at the server's limit of open sockets. */
   socketsPerServer = 0;
-  /** Upgrades: as many from that address, or as many that have not said who they are. */
+  /** Upgrades rejected at an address's limit of open sockets, or of those without `connection_init`. */
   socketsPerAddress = 0;
-  /** Sockets: that user has as many as she may. */
+  /** Sockets closed at a user's limit of open sockets. */
   socketsPerUser = 0;
-  /** Sockets that had not said who they are, and gave way to newcomers. */
+  /** Sockets without `connection_init` that were closed in favour of new ones. */
   socketsEvicted = 0;
-  /** Sockets without `connection_init` in time. */
+  /** Sockets closed because `connection_init` did not arrive in time. */
   socketsInitTimeout = 0;
-  /** Messages on sockets, faster than allowed. */
+  /** Messages on sockets rejected by a rate limit. */
   messageRate = 0;
-  /** Sockets closed because their messages went on all the same. */
+  /** Sockets closed because their client ignored rate limits. */
   socketsRateLimited = 0;
-  /** Requests over HTTP, upgrades among them, faster than allowed. */
+  /** HTTP requests, including upgrades, rejected by a rate limit. */
   requestRate = 0;
-  /** Messages that were too long, or came in too many pieces. */
+  /** Messages that were too long or had too many fragments. */
   messageSize = 0;
-  /** Operations: too many are under way on their socket. */
+  /** Operations rejected at the limit of a socket. */
   operationsPerSocket = 0;
-  /** Subscriptions: too many users are watched over their socket. */
+  /** Subscriptions rejected at the limit of watched users of a socket. */
   watchedUsersPerSocket = 0;
-  /** Connections that are no sockets: too many in all, or from their address. */
+  /** HTTP connections closed at the limit of the server or of an address. */
   connections = 0;
 }

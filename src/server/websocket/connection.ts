@@ -72,7 +72,7 @@ export class Connection implements ApiSocket, ApiContext, WebSocketHandler, Limi
 
   /**
    * @param socket the stream that `webSocket` reads from and writes to.
-   * @param network the network of `ipAddress`, see `networkOf`.
+   * @param network the network of `ipAddress`, see `networkPrefix`.
    */
   constructor(
     webSocket: RawWebSocket,

@@ -63,7 +63,7 @@ export class SessionBinding implements RegisteredSocket {
   constructor(socket: BoundSocket, options: SessionBindingOptions) {
     this.#socket = socket;
     this.#options = options;
-    options.counters.openSockets.nobody++;
+    options.counters.openSockets.unauthenticated++;
   }
 
   get id(): SocketId {
@@ -97,7 +97,10 @@ export class SessionBinding implements RegisteredSocket {
       } catch (error) {
         // If the session has ended, the commit that ended it closes the socket.
         if (!(error instanceof DomainError)) {
-          this.#socket.reportInternalError(error, 'Activity of a socket could not be recorded; will retry on the next.');
+          this.#socket.reportInternalError(
+            error,
+            'Activity of a socket could not be recorded; will retry on the next.',
+          );
         }
       }
     } while (this.#hasMoreActivity);
@@ -137,9 +140,7 @@ export class SessionBinding implements RegisteredSocket {
     const { application, id, ipAddress } = this.#socket;
     this.#mayBeAttached = true;
     this.#isAttached = true;
-    await this.#options.admissionQueue.trackAttachment(() =>
-      application.tracker.attachSocket(session, id, ipAddress),
-    );
+    await this.#options.admissionQueue.trackAttachment(() => application.tracker.attachSocket(session, id, ipAddress));
     // The session may have been lost in the meantime.
     if (this.#isAttached) this.#activeSession = session;
   }

@@ -3,7 +3,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { json } from 'node:stream/consumers';
 import { expect, onTestFinished, test } from 'vitest';
-import { gql, Socket } from '../../support/porchlight-client.ts';
+import { postOperation, GraphqlSocket } from '../../support/porchlight-client.ts';
 import { mintToken, startPorchlight } from '../../support/porchlight-process.ts';
 import { LOGIN } from '../support/users.ts';
 
@@ -64,18 +64,18 @@ test('a span for each operation, of both doors, in the trace of its caller, with
     body: JSON.stringify({ query: LOGIN, variables: { input } }),
   });
   const { data } = (await response.json()) as { data: { login: { sessionToken: string } } };
-  const socket = await Socket.open(server, server.apiKey);
+  const socket = await GraphqlSocket.open(server, server.apiKey);
   await socket.execute('query AChosenName { me { id } }');
-  await gql(server, 'a-wrong-credential', '{ me { id } }');
+  await postOperation(server, 'a-wrong-credential', '{ me { id } }');
   await expect.poll(() => spans().length, { timeout: 10_000 }).toBe(3);
 
   const [login, me, wrong] = spans();
   expect(login).toMatchObject({ name: 'mutation login', traceId, parentSpanId: 'b7ad6b7169203331' });
-  expect(textOf(login?.attributes ?? [], 'porchlight.door')).toBe('http');
+  expect(textOf(login?.attributes ?? [], 'porchlight.transport')).toBe('http');
   expect(textOf(login?.attributes ?? [], 'porchlight.caller')).toBe('user');
   expect(textOf(login?.attributes ?? [], 'porchlight.user')).toMatch(/^[0-9a-f]{12}$/);
   expect(me?.name).toBe('query me');
-  expect(textOf(me?.attributes ?? [], 'porchlight.door')).toBe('socket');
+  expect(textOf(me?.attributes ?? [], 'porchlight.transport')).toBe('websocket');
   expect(JSON.stringify(me?.attributes)).toContain('UNAUTHENTICATED');
   expect(wrong?.name).toBe('invalid');
   for (const { startTimeUnixNano, endTimeUnixNano } of spans()) {
@@ -93,7 +93,7 @@ test('the service is called as OpenTelemetry’s own variable says, and what is 
   const { received, spans, url } = await collector();
   const more = { OTEL_SERVICE_NAME: 'presence-eu', OTEL_BSP_SCHEDULE_DELAY: '600000' };
   await using server = await startPorchlight({ env: { ...env(url), ...more } });
-  await gql(server, server.apiKey, '{ stats { sockets } }');
+  await postOperation(server, server.apiKey, '{ stats { sockets } }');
   await server.stop();
   expect(spans().map(({ name }) => name)).toEqual(['query stats']);
   expect(textOf(received[0]?.resourceSpans[0]?.resource.attributes ?? [], 'service.name')).toBe('presence-eu');
@@ -105,7 +105,7 @@ test.each([
 ])('a collector that %s harms nothing, and holds up no shutdown', async (_how, url) => {
   await using server = await startPorchlight({ env: env(await url()) });
   for (let at = 0; at < 50; at++) {
-    expect((await gql(server, server.apiKey, '{ stats { sockets } }')).errors).toBeUndefined();
+    expect((await postOperation(server, server.apiKey, '{ stats { sockets } }')).errors).toBeUndefined();
   }
   const began = performance.now();
   expect((await server.stop()).code).toBe(0);

@@ -1,4 +1,4 @@
-/** The alerts and the dashboard ask for what there is, and Prometheus understands them. */
+/** Checks that alerts and dashboard query existing metrics, and that Prometheus accepts them. */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -41,12 +41,12 @@ const dashboard = JSON.parse(read('docs/monitoring/grafana.json')) as {
   };
   readonly panels: readonly Panel[];
 };
-const shown = dashboard.panels.filter(({ type }) => type !== 'row');
-const exprs = shown.flatMap(({ targets = [] }) => targets.map(({ expr }) => expr));
+const graphPanels = dashboard.panels.filter(({ type }) => type !== 'row');
+const queries = graphPanels.flatMap(({ targets = [] }) => targets.map(({ expr }) => expr));
 
-/** Every name that /metrics has. */
-const metricNames = async (): Promise<ReadonlySet<string>> => {
-  const tally = new Histogram([1]);
+/** Returns the names of all metrics that the server exposes. */
+const readMetricNames = async (): Promise<ReadonlySet<string>> => {
+  const histogram = new Histogram([1]);
   const text = await createMetrics({
     application: createApplication(
       new FakeStore(),
@@ -66,7 +66,7 @@ const metricNames = async (): Promise<ReadonlySet<string>> => {
       oldestPendingEventAt: null,
     }),
     storage: {
-      commitMetrics: { durations: tally, entryCounts: tally, failedCount: 0 },
+      commitMetrics: { durations: histogram, entryCounts: histogram, failedCount: 0 },
       readDiskUsage: () => Promise.resolve({ databaseBytes: 0, walBytes: 0, freeBytes: 0 }),
     },
     maxSockets: 1,
@@ -78,9 +78,9 @@ const metricNames = async (): Promise<ReadonlySet<string>> => {
   return new Set(names.flat());
 };
 
-const namesIn = (text: string): readonly string[] => text.match(/\b(porchlight|process|nodejs)_\w+/g) ?? [];
+const findMetricNames = (text: string): readonly string[] => text.match(/\b(porchlight|process|nodejs)_\w+/g) ?? [];
 
-test.skipIf(LACKS_PROMTOOL)('the rules are rules, and fire when they should and not when they should not', () => {
+test.skipIf(LACKS_PROMTOOL)('promtool accepts the alert rules, and each alert fires only under its condition', () => {
   expect(promtool('check', 'rules', 'docs/monitoring/alerts.yaml')).toContain('SUCCESS');
   expect(promtool('test', 'rules', 'test/integration/monitoring/alerts.test.yaml')).toContain('SUCCESS');
   const alerts = Array.from(read('docs/monitoring/alerts.yaml').matchAll(/alert: (\w+)/g), ([, name = '']) => name);
@@ -92,30 +92,33 @@ test.skipIf(LACKS_PROMTOOL)('the rules are rules, and fire when they should and 
   }
 });
 
-test('all that they and the dashboard ask for is there, and is explained', async () => {
-  const known = await metricNames();
-  const asked = [...namesIn(read('docs/monitoring/alerts.yaml').replace(/^#.*$/gm, '')), ...exprs.flatMap(namesIn)];
-  expect(asked.length).toBeGreaterThan(40);
-  expect(asked.filter((name) => !known.has(name))).toEqual([]);
+test('alerts and dashboard query only existing metrics, and docs/operations.md describes every metric', async () => {
+  const metricNames = await readMetricNames();
+  const queried = [
+    ...findMetricNames(read('docs/monitoring/alerts.yaml').replace(/^#.*$/gm, '')),
+    ...queries.flatMap(findMetricNames),
+  ];
+  expect(queried.length).toBeGreaterThan(40);
+  expect(queried.filter((name) => !metricNames.has(name))).toEqual([]);
   const docs = read('docs/operations.md');
-  const own = [...known].filter((name) => name.startsWith('porchlight_') && !/_(sum|count)$/.test(name));
+  const own = [...metricNames].filter((name) => name.startsWith('porchlight_') && !/_(sum|count)$/.test(name));
   expect(own.filter((name) => !docs.includes(`\`${name.replace(/_bucket$/, '')}`))).toEqual([]);
 });
 
-test.skipIf(LACKS_PROMTOOL)('the dashboard asks in words that Prometheus understands', () => {
+test.skipIf(LACKS_PROMTOOL)('Prometheus accepts every query of the dashboard', () => {
   const directory = mkdtempSync(join(tmpdir(), 'porchlight-dashboard-'));
   onTestFinished(() => rmSync(directory, { recursive: true }));
-  const rules = exprs.map((expr, at) => ({
-    record: `expr:${at}`,
+  const rules = queries.map((expr, index) => ({
+    record: `expr:${index}`,
     expr: expr.replaceAll('$__rate_interval', '5m').replaceAll('$instance', '.*'),
   }));
   const path = join(directory, 'rules.json');
-  // JSON is YAML.
+  // promtool reads YAML, and JSON is valid YAML.
   writeFileSync(path, JSON.stringify({ groups: [{ name: 'dashboard', rules }] }));
-  expect(promtool('check', 'rules', path)).toContain(`${exprs.length} rules found`);
+  expect(promtool('check', 'rules', path)).toContain(`${queries.length} rules found`);
 });
 
-test('the dashboard is one that Grafana loads as it is', () => {
+test('Grafana can load the dashboard: unique ids, a datasource for each query, no overlapping panels', () => {
   expect(dashboard).toMatchObject({ uid: 'porchlight', title: 'Porchlight' });
   expect(dashboard.schemaVersion).toBeGreaterThanOrEqual(36);
   expect(dashboard).not.toHaveProperty('id');
@@ -124,18 +127,18 @@ test('the dashboard is one that Grafana loads as it is', () => {
   expect(instance).toMatchObject({ name: 'instance', type: 'query' });
   const ids = dashboard.panels.map(({ id }) => id);
   expect(new Set(ids).size).toBe(ids.length);
-  for (const { title, targets = [], datasource } of shown) {
+  for (const { title, targets = [], datasource } of graphPanels) {
     expect(targets.length, title).toBeGreaterThan(0);
     expect(new Set(targets.map(({ refId }) => refId)).size, title).toBe(targets.length);
     for (const target of [{ datasource }, ...targets]) expect(target.datasource?.uid, title).toBe('${datasource}');
   }
-  const taken = new Map<string, string>();
+  const panelByCell = new Map<string, string>();
   for (const { title, gridPos } of dashboard.panels) {
     expect(gridPos.x + gridPos.w, title).toBeLessThanOrEqual(24);
     for (let x = gridPos.x; x < gridPos.x + gridPos.w; x++) {
       for (let y = gridPos.y; y < gridPos.y + gridPos.h; y++) {
-        expect(taken.get(`${x} ${y}`), title).toBeUndefined();
-        taken.set(`${x} ${y}`, title);
+        expect(panelByCell.get(`${x} ${y}`), title).toBeUndefined();
+        panelByCell.set(`${x} ${y}`, title);
       }
     }
   }

@@ -25,7 +25,7 @@ test('logs the request id, caller, fields, error codes and duration of an operat
     { caller: 'backend', kind: 'query', fields: ['stats'] },
   ]);
   expect(logged[0]?.['user']).toMatch(/^[0-9a-f]{12}$/);
-  expect(logged[1]?.['link']).toEqual(expect.any(String));
+  expect(logged[1]?.['socket']).toEqual(expect.any(String));
   for (const { ms } of logged) expect(ms).toEqual(expect.any(Number));
   for (const word of ['alice', 'Chosen', 'mine', 'a-chosen-id', 'nonsense', token, API_KEY]) {
     expect(harness.logged.join('')).not.toContain(word);
@@ -37,9 +37,9 @@ test('logs the opening of a socket and its closing with the code and caller', as
   const socket = await TestSocket.as(harness.socketUrl, API_KEY);
   socket.send({ type: 'connection_init' });
   await socket.closed;
-  await expect.poll(() => lines(harness, 'A socket closed.')).toMatchObject([{ code: 4429, caller: 'backend' }]);
-  const [opened] = lines(harness, 'A socket opened.');
-  expect(opened?.['link']).toBe(lines(harness, 'A socket closed.')[0]?.['link']);
+  await expect.poll(() => lines(harness, 'A WebSocket was closed.')).toMatchObject([{ code: 4429, caller: 'backend' }]);
+  const [opened] = lines(harness, 'A WebSocket was opened.');
+  expect(opened?.['socket']).toBe(lines(harness, 'A WebSocket was closed.')[0]?.['socket']);
 });
 
 test('logs a request without an unsafe x-request-id and without a path that may contain a credential', async () => {
@@ -63,5 +63,5 @@ test('logs an operation of more than one second as a warning', async () => {
     .mockImplementation(() => performance.now() - 1_500);
   await harness.post('{ stats { sockets } }');
   begin.mockRestore();
-  expect(lines(harness, 'An operation was slow.')).toMatchObject([{ level: 40, fields: ['stats'] }]);
+  expect(lines(harness, 'An operation took 1 s or longer')).toMatchObject([{ level: 'warn', fields: ['stats'] }]);
 });

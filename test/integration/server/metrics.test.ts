@@ -119,44 +119,44 @@ test('the names, types and help texts of all metrics are fixed, because dashboar
     return `${name} ${types.get(name)}: ${help}`;
   });
   expect(described).toEqual([
-    'porchlight_build_info gauge: Always 1; the version says what runs.',
+    'porchlight_build_info gauge: Always 1; the labels hold the versions.',
     'porchlight_users gauge: Users who are not OFFLINE, by status.',
     'porchlight_sessions gauge: Live sessions, by platform and status.',
-    'porchlight_session_events_total counter: Events of sessions, by reason and platform; LOGIN counts the logins.',
-    'porchlight_status_changes_total counter: Changes of users’ statuses and texts, which watchers are told.',
-    'porchlight_activity_total counter: Heartbeats, and other signs of life that reached the store (several at once over a socket are one).',
-    'porchlight_timer_lateness_seconds histogram: How long after a deadline its user was woken: timeouts, expiries, ends of a grace.',
-    'porchlight_due_users gauge: Users whose deadline has come and who were not yet woken.',
-    'porchlight_waiting_changes gauge: Changes that are decided and not yet on the disk.',
-    'porchlight_waiting_seconds gauge: For how long the oldest of the waiting changes has been waiting.',
-    'porchlight_watchers gauge: Open subscriptions, by what they follow.',
-    'porchlight_watched_users gauge: Users whom somebody watches.',
-    'porchlight_deliveries_total counter: Changes told to watchers, each as often as somebody was told it.',
-    'porchlight_conflated_total counter: Changes that a watcher was not told, because she was told a newer one of the same user instead.',
-    'porchlight_fanout_delay_seconds histogram: From the commit of a change until it is written to a watcher; of several in one list, the oldest.',
-    'porchlight_sockets gauge: Open sockets, by who speaks on them.',
-    'porchlight_sockets_limit gauge: How many sockets may be open.',
-    'porchlight_sockets_backlogged gauge: Sockets whose clients have news waiting and have yet to read what was sent before.',
-    'porchlight_sockets_closed_total counter: Sockets closed, by the code that the server gave; `client`: she went by herself, 1006: cut off without a word.',
-    'porchlight_upgrades_rejected_total counter: Upgrades to a socket that were refused, by HTTP status.',
-    'porchlight_operations_total counter: Operations answered (a subscription: begun), by door and kind; `invalid`: too wrong to have a kind.',
-    'porchlight_errors_total counter: Errors that operations were answered with, by door and extensions.code.',
-    'porchlight_operation_seconds histogram: Time from a query or mutation being read until its answer is written, by door.',
-    'porchlight_internal_errors_total counter: Errors of the server’s own, each of which is logged.',
+    'porchlight_session_events_total counter: Session events, by reason and platform; LOGIN counts the logins.',
+    'porchlight_status_changes_total counter: Changes of users’ statuses and custom statuses, which watchers receive.',
+    'porchlight_activity_total counter: Heartbeats, and other activity that reached the store; several messages of a socket may count as one.',
+    'porchlight_timer_lateness_seconds histogram: Time from a deadline (timeout, expiry, end of a grace period) until it was processed.',
+    'porchlight_due_users gauge: Users with a deadline that has passed and is not processed yet.',
+    'porchlight_waiting_changes gauge: Changes that are not yet on disk.',
+    'porchlight_waiting_seconds gauge: Age of the oldest change that is not yet on disk.',
+    'porchlight_watchers gauge: Open subscriptions, by kind: statuses or feed.',
+    'porchlight_watched_users gauge: Users with at least one watcher.',
+    'porchlight_deliveries_total counter: Changes sent to watchers, counted once for each watcher.',
+    'porchlight_conflated_total counter: Changes not sent to a watcher, because a newer change of the same user replaced them.',
+    'porchlight_fanout_delay_seconds histogram: Time from the commit of a change until it is written to a watcher; of a list, the oldest change counts.',
+    'porchlight_sockets gauge: Open sockets, by kind of caller.',
+    'porchlight_sockets_limit gauge: Maximum number of open sockets.',
+    'porchlight_sockets_backlogged gauge: Sockets with changes to send whose clients have not read what was sent before.',
+    'porchlight_sockets_closed_total counter: Closed sockets, by the code that the server sent; `client`: closed by the client, 1006: no close frame.',
+    'porchlight_upgrades_rejected_total counter: Rejected upgrades to WebSocket, by HTTP status.',
+    'porchlight_operations_total counter: Operations answered or subscriptions started, by transport and kind; `invalid`: no operation was selected.',
+    'porchlight_errors_total counter: Errors in the answers of operations, by transport and extensions.code.',
+    'porchlight_operation_seconds histogram: Time from reading a query or mutation until its answer is written, by transport.',
+    'porchlight_internal_errors_total counter: Internal errors of the server; each one is logged.',
     'porchlight_http_responses_total counter: HTTP responses, by class of status.',
-    'porchlight_rejections_total counter: What was refused at the door because of a limit, by which.',
-    'porchlight_jwks_failures_total counter: Times that the keys of users’ tokens could not be fetched when one was to be checked.',
+    'porchlight_rejections_total counter: Requests, messages, operations, sockets and connections rejected or closed because of a limit, by kind.',
+    'porchlight_jwks_failures_total counter: Failed attempts to fetch the JWKS for the check of a user’s token.',
     'porchlight_webhooks gauge: Webhooks, by state.',
-    'porchlight_webhook_attempts_total counter: Attempts to deliver, by what came of them: TAKEN, REFUSED (an answer other than 2xx), UNANSWERED.',
-    'porchlight_webhook_events_delivered_total counter: Events that receivers have taken, each as often as one has.',
-    'porchlight_webhook_deliveries_dead_total counter: Deliveries given up, and times that the retention had removed what a webhook was yet to be told.',
-    'porchlight_webhooks_gone_total counter: Times that a receiver has answered 410, with which its webhook is GONE.',
-    'porchlight_webhook_waiting_seconds gauge: Age of the oldest event that waits for the receiver of an active webhook; 0: none does.',
-    'porchlight_commit_seconds histogram: From when a commit is sent to the thread that writes until it is known to be on disk.',
-    'porchlight_commit_entries histogram: Changes written in one commit.',
-    'porchlight_commits_failed_total counter: Commits that could not be written; nothing of them has changed.',
-    'porchlight_database_bytes gauge: Size of the database and of its write-ahead log; NaN when the files cannot be looked at.',
-    'porchlight_disk_free_bytes gauge: What may still be written to the disk of the database; NaN likewise.',
+    'porchlight_webhook_attempts_total counter: Delivery attempts, by outcome: TAKEN, REFUSED (a status other than 2xx) or UNANSWERED.',
+    'porchlight_webhook_events_delivered_total counter: Events that receivers accepted, counted once for each receiver.',
+    'porchlight_webhook_deliveries_dead_total counter: Deliveries given up, and times that retention deleted events before a webhook received them.',
+    'porchlight_webhooks_gone_total counter: Times that a receiver answered 410, which sets its webhook to GONE.',
+    'porchlight_webhook_waiting_seconds gauge: Age of the oldest event that waits for the receiver of an active webhook; 0: none waits.',
+    'porchlight_commit_seconds histogram: Time from sending a commit to the writer thread until it is on disk.',
+    'porchlight_commit_entries histogram: Changes in one commit.',
+    'porchlight_commits_failed_total counter: Commits that failed; none of their changes took effect.',
+    'porchlight_database_bytes gauge: Size of the database and of its write-ahead log; NaN when the files cannot be read.',
+    'porchlight_disk_free_bytes gauge: Free space on the disk of the database; NaN when it cannot be read.',
   ]);
 });
 
@@ -179,17 +179,17 @@ describe('metrics change', () => {
     const harness = await ServerHarness.open();
     const { token } = await harness.login('alice');
     const beat = 'mutation { heartbeat { session { id } } }';
-    expect(await changesBy(harness, () => harness.post(beat, token), 'porchlight_signs')).toEqual({
+    expect(await changesBy(harness, () => harness.post(beat, token), 'porchlight_activity')).toEqual({
       'porchlight_activity_total{kind="heartbeat"}': 1,
     });
-    expect(await changesBy(harness, () => harness.post('{ me { id } }', token), 'porchlight_signs')).toEqual({
+    expect(await changesBy(harness, () => harness.post('{ me { id } }', token), 'porchlight_activity')).toEqual({
       'porchlight_activity_total{kind="other"}': 1,
     });
     const socket = await TestSocket.as(harness.socketUrl, token);
-    expect(await changesBy(harness, () => socket.ask(beat), 'porchlight_signs')).toEqual({
+    expect(await changesBy(harness, () => socket.ask(beat), 'porchlight_activity')).toEqual({
       'porchlight_activity_total{kind="heartbeat"}': 1,
     });
-    expect(await changesBy(harness, () => socket.roundTrip(), 'porchlight_signs')).toEqual({
+    expect(await changesBy(harness, () => socket.roundTrip(), 'porchlight_activity')).toEqual({
       'porchlight_activity_total{kind="other"}': 1,
     });
   });
@@ -359,7 +359,7 @@ describe('metrics change', () => {
     const errors = (all: Record<string, number>) =>
       Object.fromEntries(Object.entries(all).filter(([name]) => /errors|operations_/.test(name)));
     expect(errors(await changesBy(harness, () => harness.post(query, credential)))).toEqual(expected('http'));
-    expect(errors(await changesBy(harness, () => socket.ask(query)))).toEqual(expected('socket'));
+    expect(errors(await changesBy(harness, () => socket.ask(query)))).toEqual(expected('websocket'));
     // A GET takes another path through the server than a JSON POST.
     const byGet = (): Promise<Response> =>
       fetch(`${harness.url}/graphql?query=${encodeURIComponent(query)}`, {
@@ -484,7 +484,7 @@ test('an unknown label value is counted under the fallback label, or throws with
     ['known', 1],
     ['other', 3],
   ]);
-  expect(() => new LabelledCounter(['known'], null).increment('one')).toThrow('There is no count of one.');
+  expect(() => new LabelledCounter(['known'], null).increment('one')).toThrow('The counter has no label one.');
 });
 
 test('values that clients choose create no new label values', async () => {
