@@ -1,37 +1,37 @@
-/** What a test says to a server over the wire, and hears from it: HTTP by fetch, and a WebSocket it can misuse. */
+/** Clients of a server process: GraphQL over HTTP by fetch, and a WebSocket client that can violate the protocol. */
 import type { Socket as TcpSocket } from 'node:net';
 import { type Client, createClient } from 'graphql-ws';
 import { type ClientOptions, WebSocket } from 'ws';
 import type { PorchlightProcess } from './porchlight-process.ts';
-import { within } from './porchlight-process.ts';
+import { withTimeout } from './porchlight-process.ts';
 
-/** What a WebSocket begins with, for who speaks it by hand. */
-export const UPGRADE =
+/** The upgrade request of a WebSocket, for tests that write raw bytes. */
+export const UPGRADE_REQUEST =
   'GET /graphql HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n' +
   'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n';
 
-export const HEARD_WITHIN_MS = 10_000;
+export const MESSAGE_TIMEOUT_MS = 10_000;
 
 type Variables = Readonly<Record<string, unknown>>;
 
-export interface ErrorSeen {
+export interface GraphqlErrorResult {
   readonly message: string;
   readonly path?: readonly (string | number)[];
   readonly extensions?: { readonly code?: string } & Readonly<Record<string, unknown>>;
 }
 
-export interface Answer<T> {
+export interface GraphqlResult<T> {
   readonly data?: T | null;
-  readonly errors?: readonly ErrorSeen[];
+  readonly errors?: readonly GraphqlErrorResult[];
 }
 
-/** One operation over HTTP. `token` goes into the Authorization header; null sends none. */
-export const gql = async <T>(
+/** Posts one operation over HTTP. `token` is sent in the Authorization header; null sends no header. */
+export const postOperation = async <T>(
   server: Pick<PorchlightProcess, 'origin'>,
   token: string | null,
   query: string,
   variables?: Variables,
-): Promise<Answer<T>> => {
+): Promise<GraphqlResult<T>> => {
   const response = await fetch(`${server.origin}/graphql`, {
     method: 'POST',
     headers: {
@@ -42,81 +42,83 @@ export const gql = async <T>(
   });
   const text = await response.text();
   try {
-    return JSON.parse(text) as Answer<T>;
+    return JSON.parse(text) as GraphqlResult<T>;
   } catch {
-    throw new Error(`No GraphQL answer but ${response.status} ${text.slice(0, 500)}`);
+    throw new Error(`The response is not JSON: ${response.status} ${text.slice(0, 500)}`);
   }
 };
 
-/** The data of an answer. @throws when it has errors. */
-export const dataOf = <T>(answer: Answer<T>): T => {
-  if (answer.errors !== undefined || answer.data == null) throw new Error(`Refused: ${JSON.stringify(answer.errors)}`);
+/** The data of a result. @throws when it has errors or no data. */
+export const dataOf = <T>(answer: GraphqlResult<T>): T => {
+  if (answer.errors !== undefined || answer.data == null)
+    throw new Error(`The operation failed: ${JSON.stringify(answer.errors)}`);
   return answer.data;
 };
 
-/** One operation over HTTP that must succeed. */
-export const ask = async <T>(
+/** Posts one operation over HTTP and returns its data. @throws when it fails. */
+export const postForData = async <T>(
   server: Pick<PorchlightProcess, 'origin'>,
   token: string | null,
   query: string,
   variables?: Variables,
-): Promise<T> => dataOf(await gql<T>(server, token, query, variables));
+): Promise<T> => dataOf(await postOperation<T>(server, token, query, variables));
 
 /** `extensions.code` of the first error; null when there is none. */
-export const codeOf = (answer: Answer<unknown>): string | null =>
+export const codeOf = (answer: GraphqlResult<unknown>): string | null =>
   answer.errors === undefined ? null : (answer.errors[0]?.extensions?.code ?? '(no code)');
 
-/** Everything heard so far, and what comes next. */
-export class Inbox<T> {
+/** All messages received so far, and a cursor to read them one by one. */
+export class MessageQueue<T> {
   readonly all: T[] = [];
-  /** When each of them was heard, by performance.now(). */
-  readonly times: number[] = [];
+  /** When each message was received, by performance.now(). */
+  readonly receivedAt: number[] = [];
   #read = 0;
   #closed: Error | null = null;
-  #wake: (() => void)[] = [];
+  #waiting: (() => void)[] = [];
 
   push(item: T): void {
     this.all.push(item);
-    this.times.push(performance.now());
-    this.#wakeAll();
+    this.receivedAt.push(performance.now());
+    this.#resumeWaiting();
   }
 
-  /** Nothing more will come. */
+  /** Ends the queue: readers get `reason` once all messages are read. */
   close(reason: Error): void {
     this.#closed ??= reason;
-    this.#wakeAll();
+    this.#resumeWaiting();
   }
 
-  /** The first item that was not read yet. @throws when none comes in time, or none can come any more. */
-  async next(ms = HEARD_WITHIN_MS): Promise<T> {
-    return this.find(() => true, ms);
+  /** Reads the next message. @throws when none is received within `ms`, or the queue is closed. */
+  async next(ms = MESSAGE_TIMEOUT_MS): Promise<T> {
+    return this.nextMatching(() => true, ms);
   }
 
-  /** Reads on until an item fits. */
-  async find(fits: (item: T) => boolean, ms = HEARD_WITHIN_MS): Promise<T> {
+  /** Reads messages until one matches; the others are skipped. */
+  async nextMatching(matches: (item: T) => boolean, ms = MESSAGE_TIMEOUT_MS): Promise<T> {
     const deadline = performance.now() + ms;
     for (;;) {
       while (this.#read < this.all.length) {
         const item = this.all[this.#read++] as T;
-        if (fits(item)) return item;
+        if (matches(item)) return item;
       }
       if (this.#closed) throw this.#closed;
-      const left = deadline - performance.now();
-      const words = () => `Nothing that fits came within ${ms} ms. Heard: ${JSON.stringify(this.all).slice(0, 2_000)}`;
-      if (left <= 0) throw new Error(words());
-      await within(new Promise<void>((resolve) => this.#wake.push(resolve)), left, words);
+      const remainingMs = deadline - performance.now();
+      const message = () =>
+        `No matching message was received within ${ms} ms. Received: ${JSON.stringify(this.all).slice(0, 2_000)}`;
+      if (remainingMs <= 0) throw new Error(message());
+      await withTimeout(new Promise<void>((resolve) => this.#waiting.push(resolve)), remainingMs, message);
     }
   }
 
-  #wakeAll(): void {
-    const waiting = this.#wake;
-    this.#wake = [];
-    for (const wake of waiting) wake();
+  #resumeWaiting(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const resume of waiting) resume();
   }
 }
 
-/** The client library that most people use, which neither retries nor connects before it is needed. */
-export const libraryClient = (server: Pick<PorchlightProcess, 'origin'>, token: string | null): Client =>
+/** The graphql-ws client. It connects at the first operation and does not retry. */
+export const createLibraryClient = (server: Pick<PorchlightProcess, 'origin'>, token: string | null): Client =>
   createClient({
     url: `${server.origin.replace('http', 'ws')}/graphql`,
     webSocketImpl: WebSocket,
@@ -124,7 +126,7 @@ export const libraryClient = (server: Pick<PorchlightProcess, 'origin'>, token: 
     ...(token === null ? {} : { connectionParams: { authorization: `Bearer ${token}` } }),
   });
 
-export interface Closed {
+export interface SocketClose {
   readonly code: number;
   readonly reason: string;
   /** By performance.now(). */
@@ -139,48 +141,48 @@ interface Frame {
 
 export interface SocketOptions {
   readonly ws?: ClientOptions;
-  /** Goes into the connection parameters as it is; by default `Bearer` and the token. */
+  /** The `authorization` connection parameter. Default: `Bearer` and the token. */
   readonly authorization?: string;
 }
 
-/** A `graphql-transport-ws` socket, spoken by hand so that a test can also do what a good client never does. */
-export class Socket {
+/** A `graphql-transport-ws` client whose messages are written by hand, so that a test can violate the protocol. */
+export class GraphqlSocket {
   readonly ws: WebSocket;
-  /** Every frame of text from the server. */
-  readonly frames = new Inbox<Frame>();
-  readonly closed: Promise<Closed>;
+  /** Every message from the server. */
+  readonly frames = new MessageQueue<Frame>();
+  readonly closed: Promise<SocketClose>;
   #tcp: TcpSocket | null = null;
   #id = 0;
-  readonly #subscriptions = new Map<string, Inbox<Answer<unknown>>>();
+  readonly #subscriptions = new Map<string, MessageQueue<GraphqlResult<unknown>>>();
 
   constructor(server: Pick<PorchlightProcess, 'origin'>, options: ClientOptions = {}) {
     this.ws = new WebSocket(`${server.origin.replace('http', 'ws')}/graphql`, 'graphql-transport-ws', options);
     this.ws.on('upgrade', (response) => (this.#tcp = response.socket));
     this.ws.on('error', () => undefined);
-    this.ws.on('message', (data: Buffer) => this.#hear(JSON.parse(data.toString('utf8')) as Frame));
+    this.ws.on('message', (data: Buffer) => this.#receiveFrame(JSON.parse(data.toString('utf8')) as Frame));
     this.closed = new Promise((resolve) => {
       this.ws.on('close', (code, reason) => {
         const closed = new Error(`The socket was closed with ${code} ${reason.toString()}`);
         this.frames.close(closed);
-        for (const inbox of this.#subscriptions.values()) inbox.close(closed);
+        for (const queue of this.#subscriptions.values()) queue.close(closed);
         resolve({ code, reason: reason.toString(), at: performance.now() });
       });
     });
   }
 
-  /** Opens a socket and is acknowledged. @throws when it is not. */
+  /** Opens a socket and waits for the acknowledgement. @throws when the socket is closed instead. */
   static async open(
     server: Pick<PorchlightProcess, 'origin'>,
     token: string | null,
     options: SocketOptions = {},
-  ): Promise<Socket> {
-    const socket = new Socket(server, options.ws);
+  ): Promise<GraphqlSocket> {
+    const socket = new GraphqlSocket(server, options.ws);
     await socket.init(token, options.authorization);
-    await socket.frames.find(({ type }) => type === 'connection_ack');
+    await socket.frames.nextMatching(({ type }) => type === 'connection_ack');
     return socket;
   }
 
-  /** Says who it is, and waits for no answer. */
+  /** Sends connection_init after the socket is open. Does not wait for the acknowledgement. */
   async init(token: string | null, authorization = `Bearer ${token}`): Promise<void> {
     if (this.ws.readyState === WebSocket.CONNECTING) {
       await new Promise<void>((resolve, reject) => this.ws.once('open', resolve).once('error', reject));
@@ -192,22 +194,22 @@ export class Socket {
     this.ws.send(typeof frame === 'string' ? frame : JSON.stringify(frame));
   }
 
-  /** A subscription, or any other operation: each of its results, as they come. */
-  subscribe<T>(query: string, variables?: Variables): Inbox<Answer<T>> & { readonly id: string } {
+  /** Sends an operation and returns the queue of its results. */
+  subscribe<T>(query: string, variables?: Variables): MessageQueue<GraphqlResult<T>> & { readonly id: string } {
     const id = String(++this.#id);
-    const inbox = Object.assign(new Inbox<Answer<T>>(), { id });
-    this.#subscriptions.set(id, inbox);
+    const queue = Object.assign(new MessageQueue<GraphqlResult<T>>(), { id });
+    this.#subscriptions.set(id, queue);
     this.send({ id, type: 'subscribe', payload: { query, variables } });
-    return inbox;
+    return queue;
   }
 
-  /** One query or mutation. */
-  execute<T>(query: string, variables?: Variables): Promise<Answer<T>> {
+  /** Executes one query or mutation. */
+  execute<T>(query: string, variables?: Variables): Promise<GraphqlResult<T>> {
     return this.subscribe<T>(query, variables).next();
   }
 
-  /** One query or mutation that must succeed. */
-  async ask<T>(query: string, variables?: Variables): Promise<T> {
+  /** Executes one query or mutation and returns its data. @throws when it fails. */
+  async executeForData<T>(query: string, variables?: Variables): Promise<T> {
     return dataOf(await this.execute<T>(query, variables));
   }
 
@@ -215,23 +217,23 @@ export class Socket {
     this.send({ id, type: 'complete' });
   }
 
-  /** A good-bye by the protocol, with code 1000. */
-  close(code = 1000, reason = ''): Promise<Closed> {
+  /** Closes the socket with a close frame and waits for the close. */
+  close(code = 1000, reason = ''): Promise<SocketClose> {
     this.ws.close(code, reason);
     return this.closed;
   }
 
-  /** The connection ends without a close frame. */
-  fin(): void {
+  /** Ends the TCP connection with FIN, without a close frame. */
+  sendFin(): void {
     this.tcp.end();
   }
 
-  /** The connection is gone, as when a process was killed and the kernel says so. */
-  rst(): void {
+  /** Resets the TCP connection with RST, as the kernel does for a killed process. */
+  sendReset(): void {
     this.tcp.resetAndDestroy();
   }
 
-  /** The connection itself, to be paused or broken. */
+  /** The TCP connection, which tests pause or break. */
   get tcp(): TcpSocket {
     if (this.#tcp === null) throw new Error('The socket is not open yet.');
     return this.#tcp;
@@ -241,12 +243,12 @@ export class Socket {
     return this.ws.readyState === WebSocket.OPEN;
   }
 
-  #hear(frame: Frame): void {
+  #receiveFrame(frame: Frame): void {
     this.frames.push(frame);
-    const inbox = frame.id === undefined ? undefined : this.#subscriptions.get(frame.id);
-    if (inbox === undefined) return;
-    if (frame.type === 'next') inbox.push(frame.payload as Answer<unknown>);
-    else if (frame.type === 'error') inbox.push({ errors: frame.payload as readonly ErrorSeen[] });
-    else if (frame.type === 'complete') inbox.close(new Error('The subscription is complete.'));
+    const queue = frame.id === undefined ? undefined : this.#subscriptions.get(frame.id);
+    if (queue === undefined) return;
+    if (frame.type === 'next') queue.push(frame.payload as GraphqlResult<unknown>);
+    else if (frame.type === 'error') queue.push({ errors: frame.payload as readonly GraphqlErrorResult[] });
+    else if (frame.type === 'complete') queue.close(new Error('The subscription is complete.'));
   }
 }

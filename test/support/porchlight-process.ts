@@ -1,6 +1,6 @@
 /**
- * The compiled server as a process of its own, known only by what it prints, serves and exits with. No process
- * outlives the tests: what a test forgets to stop dies with the worker that started it.
+ * Runs the compiled server as a child process. Tests see only its output, its answers and its exit code. A process that
+ * a test does not stop is killed when the test worker exits.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -16,59 +16,59 @@ const START_WITHIN_MS = 20_000;
 const STOP_WITHIN_MS = 15_000;
 
 export interface StartOptions {
-  /** Laid over the environment of the tests, from which every setting of Porchlight has been taken out. */
+  /** Added to the environment of the tests, from which all settings of Porchlight are removed. */
   readonly env?: Readonly<Record<string, string | undefined>>;
-  /** Where its data is; a fresh directory, removed when the process is disposed of, when there is none. */
+  /** The data directory. Default: a new one, which is removed when the process is disposed of. */
   readonly directory?: string;
 }
 
-export interface Exit {
+export interface ProcessExit {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
 }
 
 export interface PorchlightProcess extends AsyncDisposable {
-  /** Without a path, such as http://127.0.0.1:40123. */
+  /** The URL without a path, such as http://127.0.0.1:40123. */
   readonly origin: string;
   readonly port: number;
   readonly directory: string;
   readonly pid: number;
   readonly apiKey: string;
-  /** What it has printed so far, on both streams. */
+  /** Everything written to stdout and stderr so far. */
   readonly output: () => string;
-  readonly exited: Promise<Exit>;
+  readonly exited: Promise<ProcessExit>;
   signal(name: NodeJS.Signals): void;
-  /** SIGTERM; waits until it is gone. */
-  stop(): Promise<Exit>;
-  /** SIGKILL; waits until it is gone. */
-  kill9(): Promise<Exit>;
+  /** Sends SIGTERM and waits for the exit. */
+  stop(): Promise<ProcessExit>;
+  /** Sends SIGKILL and waits for the exit. */
+  sigkill(): Promise<ProcessExit>;
 }
 
-/** A run of `porchlight serve` that may also fail to start. */
-export interface Run {
+/** A process of `porchlight serve`, which may also fail to start. */
+export interface SpawnedServer {
   readonly child: ChildProcess;
   readonly directory: string;
   readonly output: () => string;
-  readonly exited: Promise<Exit>;
-  /** Removes what it made on disk, and the process if it still runs. */
+  readonly exited: Promise<ProcessExit>;
+  /** Kills the process if it still runs and removes its temporary directory. */
   readonly dispose: () => Promise<void>;
 }
 
 const running = new Set<ChildProcess>();
-const killAll = (): void => {
+const killRunning = (): void => {
   for (const child of running) child.kill('SIGKILL');
 };
-process.on('exit', killAll);
+process.on('exit', killRunning);
 for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
   process.on(signal, () => {
-    killAll();
+    killRunning();
     process.exit(1);
   });
 }
 
-/** Spawns the server and waits for nothing. */
-export const spawnPorchlight = (options: StartOptions = {}): Run => {
-  const own = options.directory === undefined;
+/** Spawns the server without waiting for it to start. */
+export const spawnPorchlight = (options: StartOptions = {}): SpawnedServer => {
+  const ownsDirectory = options.directory === undefined;
   const directory = options.directory ?? mkdtempSync(join(tmpdir(), 'porchlight-e2e-'));
   const child = spawn(process.execPath, [CLI, 'serve'], {
     cwd: directory,
@@ -79,20 +79,20 @@ export const spawnPorchlight = (options: StartOptions = {}): Run => {
       PORCHLIGHT_DATABASE: join(directory, 'porchlight.db'),
       PORCHLIGHT_JWT_SECRET: JWT_SECRET,
       PORCHLIGHT_API_KEYS: API_KEY,
-      // A machine that runs many tests at once is late by itself; those about lateness say so.
+      // Parallel tests slow the machine down. Tests about load shedding set their own limit.
       PORCHLIGHT_MAX_LAG: '60s',
       ...options.env,
     },
   });
   running.add(child);
-  let printed = '';
+  let outputText = '';
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding('utf8');
-    stream.on('data', (text: string) => (printed += text));
+    stream.on('data', (text: string) => (outputText += text));
   }
-  const exited = new Promise<Exit>((resolve, reject) => {
+  const exited = new Promise<ProcessExit>((resolve, reject) => {
     child.once('error', reject);
-    // Not 'exit': what it printed last has been read by then.
+    // 'close' instead of 'exit', because all output has been read by then.
     child.once('close', (code, signal) => {
       running.delete(child);
       resolve({ code, signal });
@@ -101,29 +101,33 @@ export const spawnPorchlight = (options: StartOptions = {}): Run => {
   return {
     child,
     directory,
-    output: () => printed,
+    output: () => outputText,
     exited,
     dispose: async () => {
       if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');
       await exited;
-      if (own) rmSync(directory, { recursive: true, force: true, maxRetries: 5 });
+      if (ownsDirectory) rmSync(directory, { recursive: true, force: true, maxRetries: 5 });
     },
   };
 };
 
-/** Starts the server and waits until it says that it is ready. */
+/** Starts the server and waits until it is ready. @throws when it is not ready within 20 s. */
 export const startPorchlight = async (options: StartOptions = {}): Promise<PorchlightProcess> => {
   const run = spawnPorchlight(options);
   let origin: string;
   try {
-    origin = await readyAt(run);
+    origin = await waitUntilReady(run);
   } catch (error) {
     await run.dispose();
     throw error;
   }
-  const end = async (signal: NodeJS.Signals): Promise<Exit> => {
+  const end = async (signal: NodeJS.Signals): Promise<ProcessExit> => {
     run.child.kill(signal);
-    return within(run.exited, STOP_WITHIN_MS, () => `The server did not stop at ${signal}:\n${run.output()}`);
+    return withTimeout(
+      run.exited,
+      STOP_WITHIN_MS,
+      () => `The server did not exit after ${signal}. Its output:\n${run.output()}`,
+    );
   };
   const { exited, output, directory } = run;
   return {
@@ -136,26 +140,26 @@ export const startPorchlight = async (options: StartOptions = {}): Promise<Porch
     exited,
     signal: (name) => void run.child.kill(name),
     stop: () => end('SIGTERM'),
-    kill9: () => end('SIGKILL'),
+    sigkill: () => end('SIGKILL'),
     [Symbol.asyncDispose]: run.dispose,
   };
 };
 
-/** The memory that the server's process takes now, in MiB. */
-export const rssOf = ({ pid }: Pick<PorchlightProcess, 'pid'>): number => {
+/** The resident memory of the server process in MiB. */
+export const readRssMiB = ({ pid }: Pick<PorchlightProcess, 'pid'>): number => {
   const kib = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
   return Number(kib) / 1024;
 };
 
 export interface TokenOptions {
-  /** Claims beside `sub`; one of undefined is left out. */
+  /** Claims besides `sub`. A claim of `undefined` is left out. */
   readonly claims?: Readonly<Record<string, unknown>>;
-  /** From now, in seconds; may be negative. One hour, if it is not said. */
+  /** Lifetime in seconds from now; may be negative. Default: one hour. */
   readonly expiresInS?: number;
   readonly secret?: string;
 }
 
-/** A user's JWT, as the app's backend would sign it. */
+/** Signs a user's JWT as the app's backend does. */
 export const mintToken = (userId: string, options: TokenOptions = {}): Promise<string> => {
   const now = Math.floor(Date.now() / 1_000);
   const claims: JWTPayload = { sub: userId, iat: now, exp: now + (options.expiresInS ?? 3_600), ...options.claims };
@@ -169,15 +173,15 @@ const withoutSettings = (env: NodeJS.ProcessEnv): NodeJS.ProcessEnv =>
     Object.entries(env).filter(([name]) => !name.startsWith('PORCHLIGHT_') && name !== 'PORT' && name !== 'NODE_ENV'),
   );
 
-const readyAt = async (run: Run): Promise<string> => {
+const waitUntilReady = async (run: SpawnedServer): Promise<string> => {
   const deadline = performance.now() + START_WITHIN_MS;
-  let gone = false;
+  let hasExited = false;
   run.exited.then(
-    () => (gone = true),
-    () => (gone = true),
+    () => (hasExited = true),
+    () => (hasExited = true),
   );
   while (performance.now() < deadline) {
-    // Port 0 was asked for, so where it listens is what it says.
+    // The server chooses its port (0), so the port is read from the output.
     const port = /https?:\/\/[\w.[\]:-]+?:(\d+)/.exec(run.output())?.[1];
     if (port !== undefined) {
       const origin = `http://127.0.0.1:${port}`;
@@ -185,20 +189,22 @@ const readyAt = async (run: Run): Promise<string> => {
       await health?.body?.cancel();
       if (health?.status === 200) return origin;
     }
-    if (gone) break;
+    if (hasExited) break;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
-  throw new Error(`The server did not become ready${gone ? ', it ended' : ''}. It said:\n${run.output()}`);
+  throw new Error(
+    `The server did not become ready${hasExited ? ' before it exited' : ''}. Its output:\n${run.output()}`,
+  );
 };
 
-/** @throws an error with these words when the promise takes longer. */
-export const within = async <T>(promise: Promise<T>, ms: number, words: () => string): Promise<T> => {
+/** @throws an error with the text of `message` when the promise takes longer than `ms`. */
+export const withTimeout = async <T>(promise: Promise<T>, ms: number, message: () => string): Promise<T> => {
   let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(words())), ms);
+  const timeout = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(message())), ms);
   });
   try {
-    return await Promise.race([promise, late]);
+    return await Promise.race([promise, timeout]);
   } finally {
     clearTimeout(timer);
   }

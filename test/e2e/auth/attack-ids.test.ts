@@ -1,12 +1,12 @@
-/** Ids that look alike, or are read in the wrong direction, stay what they are: in lists, in cursors, and on the disk. */
+/** Ids that look alike or change the text direction stay distinct: in lists, in cursors and on disk. */
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { newPlace } from '../../support/crash/crash-restart.ts';
-import { ask, codeOf, gql, Socket } from '../../support/porchlight-client.ts';
+import { createRestartHarness } from '../../support/crash/crash-restart.ts';
+import { postForData, codeOf, postOperation, GraphqlSocket } from '../../support/porchlight-client.ts';
 import { mintToken, type PorchlightProcess } from '../../support/porchlight-process.ts';
-import { LOGIN, logIn, updatePolicy, userSeen, WATCH } from '../support/users.ts';
+import { LOGIN, logIn, updatePolicy, fetchUser, WATCH } from '../support/users.ts';
 
 const IDS: readonly string[] = [
   ...['__proto__', 'constructor', 'toString', 'prototype', '0', '00', '-0', '1e3', 'null', 'true', 'NaN'],
@@ -66,12 +66,12 @@ const IDS: readonly string[] = [
   ],
   ...['\u{1f600}'.repeat(128), '\u5bb6'.repeat(128), 'e\u0301'.repeat(64), 'y'.repeat(128)],
 ];
-const tail = (text: string, count: number): string => [...text].slice(0, count).join('');
+const firstLetters = (text: string, count: number): string => [...text].slice(0, count).join('');
 
-/** Everything a backend can read of them, page by page. */
-const seen = async (
+/** All users that a backend reads: from pages of two lists, and by id. */
+const readAllUsers = async (
   server: PorchlightProcess,
-): Promise<{ listed: string[]; logged: string[]; asked: string[]; devices: string[] }> => {
+): Promise<{ listed: string[]; logged: string[]; queried: string[]; devices: string[] }> => {
   const pages = async (field: string, node: string): Promise<string[]> => {
     const found: string[] = [];
     let after: string | null = null;
@@ -81,13 +81,13 @@ const seen = async (
         string,
         { nodes: { userId: string }[]; pageInfo: { hasNextPage: boolean; endCursor: string } }
       >;
-      const page: Page[string] | undefined = (await ask<Page>(server, server.apiKey, query, { after }))[field];
+      const page: Page[string] | undefined = (await postForData<Page>(server, server.apiKey, query, { after }))[field];
       found.push(...(page?.nodes ?? []).map(({ userId }) => userId));
       if (page?.pageInfo.hasNextPage !== true) return found;
       after = page.pageInfo.endCursor;
     }
   };
-  const { userStatuses } = await ask<{
+  const { userStatuses } = await postForData<{
     userStatuses: { userId: string; status: string; sessions: { deviceId: string }[] }[];
   }>(
     server,
@@ -98,51 +98,55 @@ const seen = async (
   return {
     listed: await pages('onlineUsers', 'userId'),
     logged: await pages('events', 'userId'),
-    asked: userStatuses.filter(({ status }) => status === 'ONLINE').map(({ userId }) => userId),
+    queried: userStatuses.filter(({ status }) => status === 'ONLINE').map(({ userId }) => userId),
     devices: userStatuses.flatMap(({ sessions }) => sessions.map(({ deviceId }) => deviceId)),
   };
 };
 
 const login = 'mutation ($input: LoginInput!) { login(input: $input) { session { userId deviceId } kicked { id } } }';
 
-test('each id is one user, in every list and after every kind of end of the server', { timeout: 90_000 }, async () => {
-  expect(new Set(IDS).size).toBe(IDS.length);
-  await using place = newPlace();
-  let server = await place.start();
-  const devices = await Promise.all(IDS.map((id) => logIn(server, id, 'IPHONE', id)));
-  // By the bytes of UTF-8, as they stand on the disk; JavaScript would put the astral ones before U+E000.
-  const inOrder = [...IDS].sort((one, other) => Buffer.compare(Buffer.from(one), Buffer.from(other)));
-  const before = await seen(server);
-  expect({ ...before, logged: [...before.logged].sort() }).toEqual({
-    listed: inOrder,
-    logged: [...IDS].sort(),
-    asked: IDS,
-    devices: IDS,
-  });
-  for (const end of ['stop', 'kill9'] as const) {
-    await server[end]();
-    server = await place.start();
-    expect(await seen(server)).toEqual(before);
-    const answers = devices.map(async ({ userId, token }) => {
-      const socket = await Socket.open(server, token);
-      expect(await socket.ask('{ me { userId deviceId } }')).toEqual({ me: { userId, deviceId: userId } });
-      expect((await userSeen(server, userId)).userId).toBe(userId);
+test(
+  'each id stays one user in every list, also after a clean stop and after SIGKILL',
+  { timeout: 90_000 },
+  async () => {
+    expect(new Set(IDS).size).toBe(IDS.length);
+    await using place = createRestartHarness();
+    let server = await place.start();
+    const devices = await Promise.all(IDS.map((id) => logIn(server, id, 'IPHONE', id)));
+    // Sorted by UTF-8 bytes as on disk. JavaScript sorts astral characters before U+E000.
+    const inOrder = [...IDS].sort((one, other) => Buffer.compare(Buffer.from(one), Buffer.from(other)));
+    const before = await readAllUsers(server);
+    expect({ ...before, logged: [...before.logged].sort() }).toEqual({
+      listed: inOrder,
+      logged: [...IDS].sort(),
+      queried: IDS,
+      devices: IDS,
     });
-    await Promise.all(answers);
-  }
-  const watcher = await Socket.open(server, server.apiKey);
-  const changes = watcher.subscribe<{ statusChanges: { userId: string }[] }>(WATCH, { userIds: IDS });
-  expect((await changes.next()).data?.statusChanges.map(({ userId }) => userId)).toEqual(IDS);
-  const again = IDS.map(async (id) => {
-    // The same device of the same user: nobody is kicked.
-    const input = { platform: 'IPHONE', deviceId: id };
-    expect(await ask(server, await mintToken(id), login, { input })).toEqual({
-      login: { session: { userId: id, deviceId: id }, kicked: [] },
+    for (const end of ['stop', 'sigkill'] as const) {
+      await server[end]();
+      server = await place.start();
+      expect(await readAllUsers(server)).toEqual(before);
+      const answers = devices.map(async ({ userId, token }) => {
+        const socket = await GraphqlSocket.open(server, token);
+        expect(await socket.executeForData('{ me { userId deviceId } }')).toEqual({ me: { userId, deviceId: userId } });
+        expect((await fetchUser(server, userId)).userId).toBe(userId);
+      });
+      await Promise.all(answers);
+    }
+    const watcher = await GraphqlSocket.open(server, server.apiKey);
+    const changes = watcher.subscribe<{ statusChanges: { userId: string }[] }>(WATCH, { userIds: IDS });
+    expect((await changes.next()).data?.statusChanges.map(({ userId }) => userId)).toEqual(IDS);
+    const again = IDS.map(async (id) => {
+      // The same device of the same user logs in, so no session is kicked.
+      const input = { platform: 'IPHONE', deviceId: id };
+      expect(await postForData(server, await mintToken(id), login, { input })).toEqual({
+        login: { session: { userId: id, deviceId: id }, kicked: [] },
+      });
     });
-  });
-  await Promise.all(again);
-  await server.stop();
-});
+    await Promise.all(again);
+    await server.stop();
+  },
+);
 
 const CONTROLS = [
   ...Array.from({ length: 0x20 }, (_, at) => at),
@@ -150,50 +154,53 @@ const CONTROLS = [
   ...Array.from({ length: 0x20 }, (_, at) => 0x80 + at),
 ];
 
-test('every control character, and every half of a letter, is refused as a user, a device, a watched one, and nothing is kept', async () => {
-  await using place = newPlace();
+test('control characters, lone surrogates and overlong ids are rejected as user id, device id and watched id, and nothing is stored', async () => {
+  await using place = createRestartHarness();
   const server = await place.start();
   await updatePolicy(server, { multiDevice: { mode: 'MULTI' } });
-  const socket = await Socket.open(server, server.apiKey);
+  const socket = await GraphqlSocket.open(server, server.apiKey);
   const bad = [
     ...CONTROLS.map((code) => `a${String.fromCharCode(code)}b`),
     '\ud800',
     'a\udfff',
     '\ud83d\ud83d',
     '\ude00\ud83d',
-    `${tail('x'.repeat(200), 129)}`,
+    `${firstLetters('x'.repeat(200), 129)}`,
     '\u{1f600}'.repeat(129),
     '',
   ];
   for (const id of bad) {
-    const shown = JSON.stringify(id);
+    const text = JSON.stringify(id);
     const query = 'query ($id: ID!) { userStatus(userId: $id) { status } }';
-    expect([shown, codeOf(await gql(server, server.apiKey, query, { id }))]).toEqual([shown, 'BAD_USER_INPUT']);
-    expect([shown, codeOf(await socket.execute(WATCH, { userIds: ['fine', id] }))]).toEqual([shown, 'BAD_USER_INPUT']);
-    const login = await gql(server, await mintToken('somebody'), LOGIN, { input: { platform: 'WEB', deviceId: id } });
-    expect([shown, codeOf(login)]).toEqual([shown, 'BAD_USER_INPUT']);
-    expect([shown, codeOf(await gql(server, await mintToken(id), LOGIN, { input: { platform: 'WEB' } }))]).toEqual([
-      shown,
-      'UNAUTHENTICATED',
-    ]);
+    expect([text, codeOf(await postOperation(server, server.apiKey, query, { id }))]).toEqual([text, 'BAD_USER_INPUT']);
+    expect([text, codeOf(await socket.execute(WATCH, { userIds: ['fine', id] }))]).toEqual([text, 'BAD_USER_INPUT']);
+    const login = await postOperation(server, await mintToken('another user'), LOGIN, {
+      input: { platform: 'WEB', deviceId: id },
+    });
+    expect([text, codeOf(login)]).toEqual([text, 'BAD_USER_INPUT']);
+    expect([
+      text,
+      codeOf(await postOperation(server, await mintToken(id), LOGIN, { input: { platform: 'WEB' } })),
+    ]).toEqual([text, 'UNAUTHENTICATED']);
   }
   expect(
-    (await ask<{ events: { nodes: object[] } }>(server, server.apiKey, '{ events { nodes { userId } } }')).events.nodes,
+    (await postForData<{ events: { nodes: object[] } }>(server, server.apiKey, '{ events { nodes { userId } } }'))
+      .events.nodes,
   ).toEqual([]);
   await server.stop();
 });
 
-test('of a session’s token the disk holds the hash of its secret, and nothing else: not in the log that is not merged yet either', async () => {
-  await using place = newPlace();
+test('the disk holds only the hash of a session token’s secret, also in the write-ahead log', async () => {
+  await using place = createRestartHarness();
   const server = await place.start();
   const live = await logIn(server, 'alice', 'IPHONE');
   const ended = await logIn(server, 'bob', 'IPHONE');
-  await ask(server, ended.token, 'mutation { logout { userStatus { status } } }');
-  // No time to tidy up: what was written is in the write-ahead log.
-  await server.kill9();
+  await postForData(server, ended.token, 'mutation { logout { userStatus { status } } }');
+  // SIGKILL prevents a checkpoint, so that the write-ahead log holds the writes.
+  await server.sigkill();
   const files = readdirSync(place.directory).map((name) => [name, readFileSync(join(place.directory, name))] as const);
   expect(files.map(([name]) => name)).toContain('porchlight.db-wal');
-  const isKept = (bytes: Buffer): boolean => files.some(([, file]) => file.includes(bytes));
+  const isOnDisk = (bytes: Buffer): boolean => files.some(([, file]) => file.includes(bytes));
   for (const { token } of [live, ended]) {
     const secret = Buffer.from(token.split('.')[2] ?? '', 'base64url');
     expect(secret).toHaveLength(32);
@@ -201,11 +208,11 @@ test('of a session’s token the disk holds the hash of its secret, and nothing 
       secret,
       ...(['base64url', 'base64', 'hex'] as const).map((name) => Buffer.from(secret.toString(name).replace(/=+$/, ''))),
     ]) {
-      expect(isKept(form)).toBe(false);
+      expect(isOnDisk(form)).toBe(false);
     }
-    expect(isKept(Buffer.from(token))).toBe(false);
+    expect(isOnDisk(Buffer.from(token))).toBe(false);
     const hashed = createHash('sha256').update(secret);
     const digest = hashed.digest();
-    expect(isKept(digest) || isKept(Buffer.from(digest.toString('base64url')))).toBe(true);
+    expect(isOnDisk(digest) || isOnDisk(Buffer.from(digest.toString('base64url')))).toBe(true);
   }
 });

@@ -1,27 +1,27 @@
-/** How JWTs are made by hand, so that they can be made wrong. */
+/** Creates JWTs by hand, so that tests can make invalid ones. */
 import { createHmac, generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
 import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 const encode = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url');
 
-export const inSeconds = (seconds: number): number => Math.floor(Date.now() / 1_000) + seconds;
+export const secondsFromNow = (seconds: number): number => Math.floor(Date.now() / 1_000) + seconds;
 
-/** The claims of a good token. */
+/** The claims of a valid token. */
 export const claimsOf = (sub: string, rest: object = {}): Record<string, unknown> => ({
   sub,
-  iat: inSeconds(0),
-  exp: inSeconds(3_600),
+  iat: secondsFromNow(0),
+  exp: secondsFromNow(3_600),
   ...rest,
 });
 
-/** Signs whatever it is given. `hash` is that of the MAC, whatever the header says. */
+/** Signs any header and claims with HMAC. `hash` is the hash in use, whatever the header states. */
 export const hmacToken = (header: object, claims: unknown, key: string | Buffer, hash = 'sha256'): string => {
   const text = `${encode(header)}.${encode(claims)}`;
   return `${text}.${createHmac(hash, key).update(text).digest('base64url')}`;
 };
 
-export const keyToken = (header: { readonly alg: string }, claims: unknown, key: KeyObject): string => {
+export const signedToken = (header: { readonly alg: string }, claims: unknown, key: KeyObject): string => {
   const text = `${encode(header)}.${encode(claims)}`;
   const hash = header.alg === 'EdDSA' ? null : 'sha256';
   const signed = sign(hash, Buffer.from(text), { key, dsaEncoding: 'ieee-p1363' });
@@ -59,22 +59,22 @@ export const jwkOf = ({ publicKey, alg, kid }: KeyPair): object => ({
 
 export interface KeyServer extends AsyncDisposable {
   readonly url: string;
-  /** What it has been asked for. */
-  readonly asked: readonly string[];
+  /** The paths requested so far. */
+  readonly requestedPaths: readonly string[];
 }
 
-/** Serves public keys as a JWK set, as an identity provider does. */
+/** Serves public keys as a JWKS, as an identity provider does. */
 export const serveKeys = async (pairs: readonly KeyPair[]): Promise<KeyServer> => {
-  const asked: string[] = [];
+  const requestedPaths: string[] = [];
   const body = JSON.stringify({ keys: pairs.map(jwkOf) });
   const http = createServer((request: IncomingMessage, response) => {
-    asked.push(request.url ?? '');
+    requestedPaths.push(request.url ?? '');
     response.setHeader('content-type', 'application/json').end(body);
   });
   await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
   return {
     url: `http://127.0.0.1:${(http.address() as AddressInfo).port}/.well-known/jwks.json`,
-    asked,
+    requestedPaths,
     [Symbol.asyncDispose]: async () => {
       http.closeAllConnections();
       await new Promise((resolve) => http.close(resolve));

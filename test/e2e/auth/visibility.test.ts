@@ -1,32 +1,41 @@
-/** Whom a user may ask about and watch: by the claim of her JWT, or else by the setting. */
+/** Which users a viewer may query and watch: by the `watch` claim of the JWT, or else by the setting. */
 import { describe, expect, test, vi } from 'vitest';
-import { ask, codeOf, gql, Socket } from '../../support/porchlight-client.ts';
+import { postForData, codeOf, postOperation, GraphqlSocket } from '../../support/porchlight-client.ts';
 import { mintToken } from '../../support/porchlight-process.ts';
-import { LOGIN, logIn, newUser, sharedServer, WATCH, Watcher, type LoginSeen, type Server } from '../support/users.ts';
+import {
+  LOGIN,
+  logIn,
+  newUserId,
+  startSharedServer,
+  WATCH,
+  Watcher,
+  type LoginResult,
+  type Server,
+} from '../support/users.ts';
 
 vi.setConfig({ maxConcurrency: 20 });
 
-const everyone = sharedServer();
-const none = sharedServer({ env: { PORCHLIGHT_VISIBILITY: 'none' } });
+const everyone = startSharedServer();
+const none = startSharedServer({ env: { PORCHLIGHT_VISIBILITY: 'none' } });
 
-const ASK = 'query ($userId: ID!) { userStatus(userId: $userId) { status } }';
-const ASK_ALL = 'query ($userIds: [ID!]!) { userStatuses(userIds: $userIds) { status } }';
+const QUERY_ONE = 'query ($userId: ID!) { userStatus(userId: $userId) { status } }';
+const QUERY_MANY = 'query ($userIds: [ID!]!) { userStatuses(userIds: $userIds) { status } }';
 
-/** The same user twice: by her JWT, and as the session that she began with it. */
+/** Two credentials of one user: a JWT, and the session that it created. */
 const tokensOf = async (server: Server, user: string, watch: unknown): Promise<readonly string[]> => {
   const jwt = await mintToken(user, { claims: { watch } });
-  const { login } = await ask<LoginSeen>(server, jwt, LOGIN, { input: { platform: 'IPHONE' } });
+  const { login } = await postForData<LoginResult>(server, jwt, LOGIN, { input: { platform: 'IPHONE' } });
   return [jwt, login.sessionToken];
 };
 
-/** May she see them? Asked one by one, together, and by watching; the answers must agree. */
-const maySee = async (server: Server, token: string, userIds: readonly string[]): Promise<boolean> => {
-  const socket = await Socket.open(server, token);
+/** Whether a caller may see these users. Queries over HTTP, over a socket and a subscription must agree. */
+const canSee = async (server: Server, token: string, userIds: readonly string[]): Promise<boolean> => {
+  const socket = await GraphqlSocket.open(server, token);
   const answers = await Promise.all([
-    gql(server, token, ASK_ALL, { userIds }),
-    socket.execute(ASK_ALL, { userIds }),
+    postOperation(server, token, QUERY_MANY, { userIds }),
+    socket.execute(QUERY_MANY, { userIds }),
     socket.execute(WATCH, { userIds }),
-    ...(userIds.length === 1 ? [gql(server, token, ASK, { userId: userIds[0] })] : []),
+    ...(userIds.length === 1 ? [postOperation(server, token, QUERY_ONE, { userId: userIds[0] })] : []),
   ]);
   await socket.close();
   const codes = new Set(answers.map(codeOf));
@@ -39,64 +48,66 @@ const maySee = async (server: Server, token: string, userIds: readonly string[])
 describe.concurrent.for([
   ['everyone', everyone, true],
   ['none', none, false],
-] as const)('visibility %s', ([, server, othersByDefault]) => {
-  test('without a claim the setting decides', async () => {
-    const [user, other] = [newUser(), newUser()];
+] as const)('with visibility "%s"', ([, server, othersByDefault]) => {
+  test('a viewer without a watch claim sees other users as the setting allows', async () => {
+    const [user, other] = [newUserId(), newUserId()];
     await logIn(server, other);
     for (const token of await tokensOf(server, user, undefined)) {
-      expect(await maySee(server, token, [other])).toBe(othersByDefault);
-      expect(await maySee(server, token, [user])).toBe(true);
-      expect(await maySee(server, token, [user, other])).toBe(othersByDefault);
-      expect(await maySee(server, token, [])).toBe(true);
+      expect(await canSee(server, token, [other])).toBe(othersByDefault);
+      expect(await canSee(server, token, [user])).toBe(true);
+      expect(await canSee(server, token, [user, other])).toBe(othersByDefault);
+      expect(await canSee(server, token, [])).toBe(true);
     }
   });
 
-  test('a claim of "*" is everybody', async () => {
-    for (const token of await tokensOf(server, newUser(), '*')) {
-      expect(await maySee(server, token, [newUser(), '*', newUser()])).toBe(true);
+  test('a watch claim of "*" allows all users', async () => {
+    for (const token of await tokensOf(server, newUserId(), '*')) {
+      expect(await canSee(server, token, [newUserId(), '*', newUserId()])).toBe(true);
     }
   });
 
-  test('a claim of a list is exactly those, and oneself', async () => {
-    const [user, friend, stranger] = [newUser(), newUser(), newUser()];
-    for (const token of await tokensOf(server, user, [friend, 'nobody yet'])) {
-      expect(await maySee(server, token, [friend, 'nobody yet', user, friend])).toBe(true);
-      expect(await maySee(server, token, [stranger])).toBe(false);
-      expect(await maySee(server, token, [friend, stranger])).toBe(false);
-      expect(await maySee(server, token, [`${friend} `])).toBe(false);
+  test('a watch claim with a list allows exactly these users and the viewer', async () => {
+    const [user, friend, other] = [newUserId(), newUserId(), newUserId()];
+    for (const token of await tokensOf(server, user, [friend, 'unknown user'])) {
+      expect(await canSee(server, token, [friend, 'unknown user', user, friend])).toBe(true);
+      expect(await canSee(server, token, [other])).toBe(false);
+      expect(await canSee(server, token, [friend, other])).toBe(false);
+      expect(await canSee(server, token, [`${friend} `])).toBe(false);
     }
   });
 
-  test('an empty list is oneself alone; "*" in a list is a user of that name', async () => {
-    const user = newUser();
+  test('an empty watch claim allows only the viewer, and "*" in a list is a user id', async () => {
+    const user = newUserId();
     for (const token of await tokensOf(server, user, [])) {
-      expect(await maySee(server, token, [user])).toBe(true);
-      expect(await maySee(server, token, [newUser()])).toBe(false);
+      expect(await canSee(server, token, [user])).toBe(true);
+      expect(await canSee(server, token, [newUserId()])).toBe(false);
     }
     for (const token of await tokensOf(server, user, ['*'])) {
-      expect(await maySee(server, token, ['*'])).toBe(true);
-      expect(await maySee(server, token, [newUser()])).toBe(false);
+      expect(await canSee(server, token, ['*'])).toBe(true);
+      expect(await canSee(server, token, [newUserId()])).toBe(false);
     }
   });
 
-  test('a claim that is neither opens nothing', async () => {
+  test('an invalid watch claim is rejected', async () => {
     for (const watch of [7, true, {}, 'bob', [1], [['bob']], '**', null]) {
-      const token = await mintToken(newUser(), { claims: { watch } });
-      const code = codeOf(await gql(server, token, ASK, { userId: 'bob' }));
-      // A claim of null may pass for none at all.
+      const token = await mintToken(newUserId(), { claims: { watch } });
+      const code = codeOf(await postOperation(server, token, QUERY_ONE, { userId: 'bob' }));
+      // A claim of null may count as no claim.
       if (watch === null && othersByDefault) expect([null, 'UNAUTHENTICATED']).toContain(code);
       else expect([JSON.stringify(watch), code]).not.toEqual([JSON.stringify(watch), null]);
     }
   });
 
-  test('FORBIDDEN is the same whether or not that user exists', async () => {
-    const [existing, missing] = [newUser(), newUser()];
+  test('FORBIDDEN is the same answer whether or not the user exists', async () => {
+    const [existing, missing] = [newUserId(), newUserId()];
     await logIn(server, existing);
-    for (const token of await tokensOf(server, newUser(), [])) {
-      const [one, other] = await Promise.all([existing, missing].map((userId) => gql(server, token, ASK, { userId })));
+    for (const token of await tokensOf(server, newUserId(), [])) {
+      const [one, other] = await Promise.all(
+        [existing, missing].map((userId) => postOperation(server, token, QUERY_ONE, { userId })),
+      );
       expect(codeOf(one ?? {})).toBe('FORBIDDEN');
       expect(JSON.stringify(one)).toBe(JSON.stringify(other));
-      const socket = await Socket.open(server, token);
+      const socket = await GraphqlSocket.open(server, token);
       const [watchOne, watchOther] = await Promise.all(
         [existing, missing].map((userId) => socket.execute(WATCH, { userIds: [userId] })),
       );
@@ -105,15 +116,15 @@ describe.concurrent.for([
     }
   });
 
-  test('a watcher who may see is told, by JWT and by session', async () => {
-    const friend = newUser();
-    const tokens = await tokensOf(server, newUser(), [friend]);
+  test('a viewer with access receives status changes, by JWT and by session', async () => {
+    const friend = newUserId();
+    const tokens = await tokensOf(server, newUserId(), [friend]);
     const watchers = await Promise.all(tokens.map((token) => Watcher.open(server, [friend], token)));
     await logIn(server, friend);
     for (const watcher of watchers) expect(await watcher.next()).toMatchObject({ userId: friend, status: 'ONLINE' });
   });
 
-  test('backends see everybody', async () => {
-    expect(await maySee(server, server.apiKey, [newUser(), newUser()])).toBe(true);
+  test('a backend sees all users', async () => {
+    expect(await canSee(server, server.apiKey, [newUserId(), newUserId()])).toBe(true);
   });
 });

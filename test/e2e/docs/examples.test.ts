@@ -42,7 +42,7 @@ describe('the examples of docs/api.md', () => {
       await postForData(server, jwt, 'mutation { login(input: { platform: ANDROID }) { sessionToken } }');
       const first = await stream.inbox.next();
       expect(first.errors).toBeUndefined();
-      stream.cut();
+      stream.disconnect();
     }
     await updatePolicy(server, { multiDevice: { mode: 'SINGLE' } });
   });

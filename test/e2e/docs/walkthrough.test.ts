@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { porchlight, type Running, start } from '../../support/crash/crash-command.ts';
-import { eventually } from '../../support/crash/crash-stream.ts';
+import { startPorchlightCommand, type RunningCommand, startProgram } from '../../support/crash/crash-command.ts';
+import { retryUntilPasses } from '../../support/crash/crash-stream.ts';
 import { isMissing } from '../../support/optional-tools.ts';
 
 const LACKS_CURL = isMissing('curl', 'the commands of README');
@@ -23,38 +23,38 @@ const [INTRODUCTION = '', ...SECTIONS] = README.split(/^## /m);
 const sectionOf = (title: string): string | undefined => SECTIONS.find((text) => text.startsWith(`${title}\n`));
 
 let directory: string;
-const running: Running[] = [];
+const running: RunningCommand[] = [];
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), 'porchlight-walk-'));
   for (const name of REPOSITORY) symlinkSync(join(ROOT, name), join(directory, name));
 });
 afterEach(async () => {
-  for (const { kill, ran } of running.splice(0)) {
+  for (const { kill, result: ran } of running.splice(0)) {
     kill('SIGKILL');
     await ran;
   }
   rmSync(directory, { recursive: true, force: true });
 });
 
-const keep = (started: Running): Running => {
+const keep = (started: RunningCommand): RunningCommand => {
   running.push(started);
   return started;
 };
 
 /** The status changes that `curl` has printed. */
-const receivedChanges = ({ printedSoFar }: Running): unknown[] =>
+const receivedChanges = ({ getOutput: printedSoFar }: RunningCommand): unknown[] =>
   [...printedSoFar().matchAll(/^data: (\{.*\})$/gm)].flatMap(
     ([, json = '']) => (JSON.parse(json) as { data: { statusChanges: unknown[] } }).data.statusChanges,
   );
 
 /** Starts the server and the blocks of README. A command of README is run by a shell, against the port of this server. */
 const startServer = async () => {
-  const server = keep(porchlight(['serve'], directory, { PORCHLIGHT_PORT: '0' }));
-  const [, port = ''] = await server.printed(/http:\/\/127\.0\.0\.1:(\d+)\/graphql \(GraphiQL/);
+  const server = keep(startPorchlightCommand(['serve'], directory, { PORCHLIGHT_PORT: '0' }));
+  const [, port = ''] = await server.waitForOutput(/http:\/\/127\.0\.0\.1:(\d+)\/graphql \(GraphiQL/);
   const endpoint = `http://localhost:${port}/graphql`;
-  const runInShell = (block: string): Running =>
+  const runInShell = (block: string): RunningCommand =>
     keep(
-      start(['sh', '-c', block.replaceAll('localhost:4000', `localhost:${port}`)], directory, {
+      startProgram(['sh', '-c', block.replaceAll('localhost:4000', `localhost:${port}`)], directory, {
         PORCHLIGHT_URL: endpoint,
       }),
     );
@@ -76,11 +76,11 @@ test('answers the query of README as README says, while a phone is connected', a
   const { server, endpoint, runInShell } = await startServer();
   const [, iphone = ''] = blocksOf('sh', sectionOf('Five minutes'));
   const phone = runInShell(iphone);
-  await phone.printed(/connected/);
+  await phone.waitForOutput(/connected/);
   const [query = ''] = blocksOf('graphql', INTRODUCTION);
   const [answer = ''] = blocksOf('json', INTRODUCTION);
   const apiKey = readFileSync(join(directory, 'data', 'api-key'), 'utf8').trim();
-  await eventually(async () => {
+  await retryUntilPasses(async () => {
     const response = await fetch(endpoint, {
       method: 'POST',
       headers: { 'content-type': 'application/json', authorization: `Bearer ${apiKey}` },
@@ -89,7 +89,7 @@ test('answers the query of README as README says, while a phone is connected', a
     expect(await response.json()).toEqual(JSON.parse(answer));
   }, 15_000);
   server.kill('SIGTERM');
-  expect(await server.ran).toMatchObject({ code: 0 });
+  expect(await server.result).toMatchObject({ code: 0 });
 });
 
 test.skipIf(LACKS_CURL)('shows a login, two disconnects and a kick, by the commands of README', async () => {
@@ -101,13 +101,13 @@ test.skipIf(LACKS_CURL)('shows a login, two disconnects and a kick, by the comma
   /** Waits until the watcher has received this change, directly after those before. */
   const expectChange = async (change: Readonly<Record<string, unknown>>): Promise<void> => {
     expected.push(change);
-    await eventually(() => expect(receivedChanges(watcher)).toEqual(expected), 15_000);
+    await retryUntilPasses(() => expect(receivedChanges(watcher)).toEqual(expected), 15_000);
   };
   await expectChange({ status: 'OFFLINE', previousStatus: null, reason: null, platform: null, version: 0 });
 
   const phone = runInShell(iphone);
-  await phone.printed(/logged in on IPHONE/);
-  await phone.printed(/connected/);
+  await phone.waitForOutput(/logged in on IPHONE/);
+  await phone.waitForOutput(/connected/);
   const login = { status: 'ONLINE', reason: 'LOGIN', platform: 'IPHONE' };
   const disconnect = { status: 'PUSH_ONLINE', previousStatus: 'ONLINE', reason: 'DISCONNECT', platform: 'IPHONE' };
   await expectChange({ ...login, previousStatus: 'OFFLINE', version: 1 });
@@ -115,23 +115,23 @@ test.skipIf(LACKS_CURL)('shows a login, two disconnects and a kick, by the comma
   await expectChange({ ...disconnect, version: 2 });
 
   const second = runInShell(iphone);
-  await second.printed(/connected/);
+  await second.waitForOutput(/connected/);
   await expectChange({ ...login, previousStatus: 'PUSH_ONLINE', version: 3 });
   second.kill('SIGINT');
   await expectChange({ ...disconnect, version: 4 });
 
   const kicked = runInShell(iphone);
-  await kicked.printed(/connected/);
+  await kicked.waitForOutput(/connected/);
   await expectChange({ ...login, previousStatus: 'PUSH_ONLINE', version: 5 });
   const other = runInShell(android);
-  await other.printed(/logged in on ANDROID and kicked IPHONE/);
-  await other.printed(/connected/);
-  expect(await kicked.ran).toMatchObject({ code: 0 });
-  expect(kicked.printedSoFar()).toMatch(/the session has ended: KICKED ANDROID\n.*socket closed: 4410 KICKED/);
+  await other.waitForOutput(/logged in on ANDROID and kicked IPHONE/);
+  await other.waitForOutput(/connected/);
+  expect(await kicked.result).toMatchObject({ code: 0 });
+  expect(kicked.getOutput()).toMatch(/the session has ended: KICKED ANDROID\n.*socket closed: 4410 KICKED/);
 
   // The watcher received nothing about the kick: the next change that it receives is the next disconnect.
   other.kill('SIGKILL');
   await expectChange({ ...disconnect, platform: 'ANDROID', version: 6 });
   server.kill('SIGTERM');
-  expect(await server.ran).toMatchObject({ code: 0 });
+  expect(await server.result).toMatchObject({ code: 0 });
 });

@@ -1,7 +1,7 @@
 /** A backend that stops reading the event feed over HTTP: its stream ends with OVERLOADED, and it resumes at its cursor. */
 import { expect, onTestFinished, test } from 'vitest';
 import { codeOf, GraphqlSocket, type GraphqlResult } from '../../support/porchlight-client.ts';
-import { SlowStream, type Heard } from '../../support/faults/slow-reader.ts';
+import { SlowStream, type ReceivedMessage } from '../../support/faults/slow-reader.ts';
 import {
   fetchLatestCursor,
   logIn,
@@ -29,11 +29,11 @@ interface FeedResult {
 
 const follow = (after: string | null, fields = ''): SlowStream => {
   const stream = SlowStream.open(server, server.apiKey, feed(fields), { after });
-  onTestFinished(() => stream.leave());
+  onTestFinished(() => stream.reset());
   return stream;
 };
 
-const eventsIn = (messages: readonly Heard[]): FeedResult['presenceEvents'] =>
+const eventsIn = (messages: readonly ReceivedMessage[]): FeedResult['presenceEvents'] =>
   messages.flatMap(({ payload }) => (payload as GraphqlResult<FeedResult> | undefined)?.data?.presenceEvents ?? []);
 
 test(
@@ -46,14 +46,14 @@ test(
     const stream = follow(start, LARGE_SELECTION);
     await writer.executeForData(SET_CUSTOM_STATUS, { text: 'first' });
     await stream.messages.next();
-    stream.reads('nothing');
+    stream.setPace('nothing');
     const fastStream = follow(start);
     let next = 0;
     const write = async (): Promise<void> => {
       while (next < CHANGES) await writer.executeForData(SET_CUSTOM_STATUS, { text: `${next++} ${LONG_TEXT}` });
     };
     await Promise.all(Array.from({ length: IN_FLIGHT }, write));
-    stream.reads('all');
+    stream.setPace('all');
     await expect.poll(() => stream.messages.all.at(-1)?.type, { timeout: 20_000 }).toBe('complete');
     const last = stream.messages.all.filter(({ type }) => type === 'next').at(-1);
     expect(codeOf(last?.payload as GraphqlResult<unknown>)).toBe('OVERLOADED');

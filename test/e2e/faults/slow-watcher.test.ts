@@ -1,110 +1,112 @@
 /**
- * Watchers who read a byte a second, or nothing, while those they watch change all the time: the server keeps
- * no queue for them, nobody else misses anything, and when they read again their last word is right.
- * The long form: PORCHLIGHT_SLOW_WATCHER_S=600 PORCHLIGHT_SLOW_WATCHER_RATE=1000 (changes a second; as many
- * as can be made would fill the disk).
+ * Watchers that read one byte a second, or nothing, while the watched users change continuously. The server keeps no
+ * queue for them, other watchers miss nothing, and the slow ones get the latest statuses when they read again.
+ * Long run: PORCHLIGHT_SLOW_WATCHER_S=600 PORCHLIGHT_SLOW_WATCHER_RATE=1000 (changes per second; without a limit the
+ * changes would fill the disk).
  */
 import { performance } from 'node:perf_hooks';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
-import { dataOf, Socket, type Answer } from '../../support/porchlight-client.ts';
-import { rssOf, startPorchlight, type PorchlightProcess } from '../../support/porchlight-process.ts';
+import { dataOf, GraphqlSocket, type GraphqlResult } from '../../support/porchlight-client.ts';
+import { readRssMiB, startPorchlight, type PorchlightProcess } from '../../support/porchlight-process.ts';
 import { SlowSocket, SlowStream, type SlowReader } from '../../support/faults/slow-reader.ts';
 import {
-  endWell,
+  stopCleanly,
   logIn,
-  manyNames,
-  newUser,
-  NO_RATES,
+  repeatedAliases,
+  newUserId,
+  NO_RATE_LIMITS,
   SET_CUSTOM_STATUS,
-  userSeen,
-  type Change,
+  fetchUser,
+  type StatusChange,
   type Status,
 } from '../support/users.ts';
 
 const SECONDS = Number(process.env['PORCHLIGHT_SLOW_WATCHER_S'] ?? 2);
-/** At least, however busy the machine is: what queues for them would take is to be told from garbage. */
-const CHANGES = 6_000;
+/** The minimum number of changes. So many that queued copies could not be mistaken for garbage in memory. */
+const MIN_CHANGES = 6_000;
 const RATE = Number(process.env['PORCHLIGHT_SLOW_WATCHER_RATE'] ?? Infinity);
 
 const CHANGE = 'userId status version previousStatus customStatus';
-const FAT = manyNames(20);
-const FAT_BYTES = 16_000;
-const LONG = '\u{1F600}'.repeat(FAT_BYTES / 20 / 4);
+const LARGE_SELECTION = repeatedAliases(20);
+const LARGE_SELECTION_BYTES = 16_000;
+const LONG_TEXT = '\u{1F600}'.repeat(LARGE_SELECTION_BYTES / 20 / 4);
 const watch = (fields: string): string =>
   `subscription ($userIds: [ID!]!) { statusChanges(userIds: $userIds) { ${fields} } }`;
-const WATCH_FAT = watch(`${CHANGE} ${FAT}`);
+const WATCH_LARGE = watch(`${CHANGE} ${LARGE_SELECTION}`);
 
 const WRITERS = 10;
 const IN_FLIGHT = 8;
 
 let server: PorchlightProcess;
-let writers: readonly { readonly user: string; readonly socket: Socket }[];
+let writers: readonly { readonly user: string; readonly socket: GraphqlSocket }[];
 const watched = (): readonly string[] => writers.map(({ user }) => user);
 
 beforeAll(async () => {
-  server = await startPorchlight({ env: NO_RATES });
+  server = await startPorchlight({ env: NO_RATE_LIMITS });
   writers = await Promise.all(
     Array.from({ length: WRITERS }, async () => {
-      const device = await logIn(server, newUser(), 'IPHONE');
-      return { user: device.userId, socket: await Socket.open(server, device.token) };
+      const device = await logIn(server, newUserId(), 'IPHONE');
+      return { user: device.userId, socket: await GraphqlSocket.open(server, device.token) };
     }),
   );
 });
 
 afterAll(async () => {
-  await endWell(server);
+  await stopCleanly(server);
 });
 
-interface Written {
+interface WriteResult {
   readonly changes: number;
-  /** The largest the process was, in MiB, while they were made. */
-  readonly peak: number;
+  /** The peak resident memory of the server during the changes, in MiB. */
+  readonly peakMiB: number;
 }
 
-/** Everybody's text is changed over and over for so long, and so often, and at last to `last`. */
-const write = async (seconds: number, last: string): Promise<Written> => {
+/** Changes the texts of all watched users for `seconds` at RATE, and finally to `last`. */
+const writeTexts = async (seconds: number, last: string): Promise<WriteResult> => {
   const began = performance.now();
   let changes = 0;
-  let peak = 0;
-  const one = async ({ socket }: { readonly socket: Socket }): Promise<void> => {
-    for (let pastMs = 0; pastMs < seconds * 1_000 || changes < CHANGES; pastMs = performance.now() - began) {
+  let peakMiB = 0;
+  const one = async ({ socket }: { readonly socket: GraphqlSocket }): Promise<void> => {
+    for (let pastMs = 0; pastMs < seconds * 1_000 || changes < MIN_CHANGES; pastMs = performance.now() - began) {
       const aheadMs = (changes / RATE) * 1_000 - pastMs;
       if (aheadMs > 5) await new Promise((resolve) => setTimeout(resolve, aheadMs));
-      await socket.ask(SET_CUSTOM_STATUS, { text: `${changes++} ${LONG}` });
-      if (changes % 50 === 0) peak = Math.max(peak, rssOf(server));
-      // What it was answered is not to be kept: there may be very much of it.
+      await socket.executeForData(SET_CUSTOM_STATUS, { text: `${changes++} ${LONG_TEXT}` });
+      if (changes % 50 === 0) peakMiB = Math.max(peakMiB, readRssMiB(server));
+      // The answers are dropped, because there may be very many.
       socket.frames.all.length = 0;
     }
   };
   await Promise.all(writers.flatMap((writer) => Array.from({ length: IN_FLIGHT }, () => one(writer))));
-  await Promise.all(writers.map(({ socket }) => socket.ask(SET_CUSTOM_STATUS, { text: last })));
-  return { changes, peak: Math.max(peak, rssOf(server)) };
+  await Promise.all(writers.map(({ socket }) => socket.executeForData(SET_CUSTOM_STATUS, { text: last })));
+  return { changes, peakMiB: Math.max(peakMiB, readRssMiB(server)) };
 };
 
-/** What a watcher has been told, list by list, and what was wrong with it. */
-class Ear {
-  told = 0;
-  readonly wrong: string[] = [];
-  readonly newest = new Map<string, Change>();
+/** Checks the changes that a watcher receives. */
+class ChangeChecker {
+  /** The number of changes received after the initial statuses. */
+  changeCount = 0;
+  readonly violations: string[] = [];
+  readonly newest = new Map<string, StatusChange>();
   #lists = 0;
 
-  /** From now on it hears what the reader is told. */
+  /** Takes over the messages of the reader. */
   constructor(reader: SlowReader) {
-    reader.onHeard = (heard) => {
-      reader.messages.push({ type: heard.type });
-      if (heard.type === 'next') this.#hear(dataOf(heard.payload as Answer<{ statusChanges: Change[] }>).statusChanges);
+    reader.onMessage = (message) => {
+      reader.messages.push({ type: message.type });
+      if (message.type === 'next')
+        this.#receive(dataOf(message.payload as GraphqlResult<{ statusChanges: StatusChange[] }>).statusChanges);
     };
   }
 
-  hasHeard(last: string): boolean {
+  hasReceived(last: string): boolean {
     return watched().every((user) => this.newest.get(user)?.customStatus === last);
   }
 
-  /** In order, each from what she was last told, and the last word is what a query says. */
-  async expectRight(): Promise<void> {
-    expect(this.wrong).toEqual([]);
-    const now = await Promise.all(watched().map((user) => userSeen(server, user)));
-    const word = ({
+  /** Expects no violation, and the last received statuses to equal those of a query. */
+  async expectCorrect(): Promise<void> {
+    expect(this.violations).toEqual([]);
+    const now = await Promise.all(watched().map((user) => fetchUser(server, user)));
+    const summarize = ({
       status,
       version,
       customStatus,
@@ -113,86 +115,86 @@ class Ear {
       version: number;
       customStatus: string | null;
     }) => `${status} v${version} ${customStatus}`;
-    expect(watched().map((user) => word(this.newest.get(user) as Change))).toEqual(now.map(word));
+    expect(watched().map((user) => summarize(this.newest.get(user) as StatusChange))).toEqual(now.map(summarize));
   }
 
-  #hear(changes: readonly Change[]): void {
-    const isPresent = this.#lists++ === 0;
+  #receive(changes: readonly StatusChange[]): void {
+    const isInitial = this.#lists++ === 0;
     for (const change of changes) {
       const before = this.newest.get(change.userId);
-      const fits = isPresent ? before === undefined : before !== undefined && follows(before, change);
-      if (!fits) this.wrong.push(`${change.userId}: ${inShort(before)}, then ${inShort(change)}`);
+      const isValid = isInitial ? before === undefined : before !== undefined && isSuccessor(before, change);
+      if (!isValid) this.violations.push(`${change.userId}: ${describeChange(before)}, then ${describeChange(change)}`);
       this.newest.set(change.userId, change);
     }
-    if (!isPresent) this.told += changes.length;
+    if (!isInitial) this.changeCount += changes.length;
   }
 }
 
-const inShort = (change: Change | undefined): string =>
+const describeChange = (change: StatusChange | undefined): string =>
   change === undefined ? 'nothing' : `${change.previousStatus} > ${change.status} v${change.version}`;
 
-const follows = (before: Change, change: Change): boolean =>
+const isSuccessor = (before: StatusChange, change: StatusChange): boolean =>
   change.version > before.version && change.previousStatus === before.status;
 
-interface Watching<R extends SlowReader> {
+interface CheckedReader<R extends SlowReader> {
   readonly reader: R;
-  readonly ear: Ear;
+  readonly checker: ChangeChecker;
 }
 
-const overSocket = async (query: string): Promise<Watching<SlowSocket>> => {
+const overSocket = async (query: string): Promise<CheckedReader<SlowSocket>> => {
   const reader = await SlowSocket.open(server, server.apiKey);
-  onTestFinished(() => reader.leave());
-  const ear = new Ear(reader);
+  onTestFinished(() => reader.reset());
+  const checker = new ChangeChecker(reader);
   reader.subscribe(query, { userIds: watched() });
-  return { reader, ear };
+  return { reader, checker };
 };
 
-const overHttp = (query: string): Watching<SlowStream> => {
+const overHttp = (query: string): CheckedReader<SlowStream> => {
   const reader = SlowStream.open(server, server.apiKey, query, { userIds: watched() });
-  onTestFinished(() => reader.leave());
-  return { reader, ear: new Ear(reader) };
+  onTestFinished(() => reader.reset());
+  return { reader, checker: new ChangeChecker(reader) };
 };
 
 test(
-  'one byte a second, or none, over each door, at full change rate',
+  'watchers that read one byte a second or nothing, over each transport, cost no queue and get the latest statuses later',
   { timeout: 120_000 + 4_000 * SECONDS },
   async ({ annotate }) => {
-    const brisk = await overSocket(watch(CHANGE));
-    await brisk.reader.messages.find(({ type }) => type === 'next');
-    // Without slow ones first: what the work takes by itself.
-    const control = await write(Math.min(SECONDS, 60), 'first');
+    const fastWatcher = await overSocket(watch(CHANGE));
+    await fastWatcher.reader.messages.nextMatching(({ type }) => type === 'next');
+    // First measure the memory without slow watchers.
+    const control = await writeTexts(Math.min(SECONDS, 60), 'first');
 
-    const crawling = await overSocket(WATCH_FAT);
-    const standing = await overSocket(WATCH_FAT);
-    const streaming = overHttp(WATCH_FAT);
-    const slowOnes = [crawling, standing, streaming];
-    for (const { reader } of slowOnes) await reader.messages.find(({ type }) => type === 'next');
-    crawling.reader.reads('crawl');
-    streaming.reader.reads('crawl');
-    standing.reader.reads('nothing');
-    // Whoever says that she lives is no dead client to be cut off, however little she reads.
-    const pings = setInterval(() => [crawling, standing].forEach(({ reader }) => reader.ping()), 5_000);
+    const slowSocket = await overSocket(WATCH_LARGE);
+    const stoppedSocket = await overSocket(WATCH_LARGE);
+    const slowStream = overHttp(WATCH_LARGE);
+    const slowWatchers = [slowSocket, stoppedSocket, slowStream];
+    for (const { reader } of slowWatchers) await reader.messages.nextMatching(({ type }) => type === 'next');
+    slowSocket.reader.setPace('crawl');
+    slowStream.reader.setPace('crawl');
+    stoppedSocket.reader.setPace('nothing');
+    // Pings keep the sockets from being terminated as dead, however little they read.
+    const pings = setInterval(() => [slowSocket, stoppedSocket].forEach(({ reader }) => reader.ping()), 5_000);
     onTestFinished(() => clearInterval(pings));
-    const slow = await write(SECONDS, 'last');
+    const slow = await writeTexts(SECONDS, 'last');
     clearInterval(pings);
     await annotate(
-      `Without: ${control.changes} changes, ${control.peak.toFixed(0)} MiB at most. With: ${slow.changes} in ${SECONDS} s, ${slow.peak.toFixed(0)} MiB at most.`,
+      `Without: ${control.changes} changes, ${control.peakMiB.toFixed(0)} MiB at most. With: ${slow.changes} in ${SECONDS} s, ${slow.peakMiB.toFixed(0)} MiB at most.`,
     );
 
-    // Of each slow one there is a list under way, of 160 KB; the rest of this is room for garbage. Queues would take:
-    const queued = (slowOnes.length * slow.changes * FAT_BYTES) / 1024 / 1024;
-    expect(queued).toBeGreaterThan(256);
-    expect(slow.peak - control.peak).toBeLessThan(128);
+    // Each slow watcher has one list of 160 KB in transit; the rest of the margin is for garbage. Queues would take:
+    const queuedMiB = (slowWatchers.length * slow.changes * LARGE_SELECTION_BYTES) / 1024 / 1024;
+    expect(queuedMiB).toBeGreaterThan(256);
+    expect(slow.peakMiB - control.peakMiB).toBeLessThan(128);
 
-    // Nobody else was held up by them, nor missed anything.
-    await expect.poll(() => brisk.ear.hasHeard('last'), { timeout: 10_000 }).toBe(true);
-    await brisk.ear.expectRight();
-    for (const { reader, ear } of slowOnes) {
-      expect(ear.hasHeard('last')).toBe(false);
-      reader.reads('all');
-      await expect.poll(() => ear.hasHeard('last'), { timeout: 30_000 }).toBe(true);
-      await ear.expectRight();
-      expect(ear.told).toBeLessThan(slow.changes / 2);
+    // The fast watcher was not delayed and missed nothing.
+    await expect.poll(() => fastWatcher.checker.hasReceived('last'), { timeout: 10_000 }).toBe(true);
+    await fastWatcher.checker.expectCorrect();
+    for (const { reader, checker } of slowWatchers) {
+      expect(checker.hasReceived('last')).toBe(false);
+      reader.setPace('all');
+      await expect.poll(() => checker.hasReceived('last'), { timeout: 30_000 }).toBe(true);
+      await checker.expectCorrect();
+      expect(checker.changeCount).toBeLessThan(slow.changes / 2);
     }
   },
 );

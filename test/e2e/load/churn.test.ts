@@ -1,31 +1,31 @@
 /** Links that come and go faster than they can be answered leave no ghosts, and changes that come in crowds stay whole. */
 import { beforeAll, describe, expect, test, vi } from 'vitest';
-import { ask, dataOf, Socket } from '../../support/porchlight-client.ts';
+import { postForData, dataOf, GraphqlSocket } from '../../support/porchlight-client.ts';
 import { mintToken } from '../../support/porchlight-process.ts';
 import {
-  eventsOf,
+  fetchEvents,
   LOGIN,
   logIn,
-  newUser,
+  newUserId,
   PLATFORMS,
-  sharedServer,
+  startSharedServer,
   updatePolicy,
-  userSeen,
+  fetchUser,
   Watcher,
-  type EventSeen,
+  type EventResult,
 } from '../support/users.ts';
-import { pause } from '../support/stopwatch.ts';
+import { delay } from '../support/stopwatch.ts';
 
 vi.setConfig({ maxConcurrency: 20 });
 
-const server = sharedServer();
+const server = startSharedServer();
 const SETTLED = { timeout: 10_000, interval: 50 };
 
 beforeAll(() => updatePolicy(server, { platforms: [{ platform: 'MAC', maxInstances: 3 }] }));
 
-const CUTS: readonly (readonly [string, (socket: Socket) => unknown])[] = [
-  ['RST', (socket) => socket.rst()],
-  ['FIN', (socket) => socket.fin()],
+const CUTS: readonly (readonly [string, (socket: GraphqlSocket) => unknown])[] = [
+  ['RST', (socket) => socket.sendReset()],
+  ['FIN', (socket) => socket.sendFin()],
   ['a close frame', (socket) => socket.ws.close()],
 ];
 /** In milliseconds after what was sent last: before, while and after the server answers it. */
@@ -35,10 +35,10 @@ describe.concurrent('cut before the answer', () => {
   test.for(CUTS)('the opening of a session’s socket, by %s', async ([, cut]) => {
     const users = await Promise.all(
       MOMENTS.map(async (moment) => {
-        const device = await logIn(server, newUser(), 'IPHONE');
-        const socket = new Socket(server);
+        const device = await logIn(server, newUserId(), 'IPHONE');
+        const socket = new GraphqlSocket(server);
         await socket.init(device.token);
-        await pause(moment);
+        await delay(moment);
         cut(socket);
         await socket.closed;
         return device.userId;
@@ -46,9 +46,9 @@ describe.concurrent('cut before the answer', () => {
     );
     for (const user of users) {
       await vi.waitFor(async () => {
-        const { status, sessions } = await userSeen(server, user);
+        const { status, sessions } = await fetchUser(server, user);
         // Attached and lost, or never attached at all: no third.
-        const reasons = (await eventsOf(server, user)).map(({ reason }) => reason);
+        const reasons = (await fetchEvents(server, user)).map(({ reason }) => reason);
         expect([['LOGIN'], ['LOGIN', 'DISCONNECT']]).toContainEqual(reasons);
         expect(sessions).toMatchObject([{ attached: false }]);
         expect(status).toBe(reasons.length === 1 ? 'ONLINE' : 'PUSH_ONLINE');
@@ -59,12 +59,12 @@ describe.concurrent('cut before the answer', () => {
   test.for(CUTS)('a login over a socket, by %s', async ([, cut]) => {
     const users = await Promise.all(
       MOMENTS.map(async (moment) => {
-        const user = newUser();
-        const socket = await Socket.open(server, await mintToken(user));
+        const user = newUserId();
+        const socket = await GraphqlSocket.open(server, await mintToken(user));
         socket.subscribe(LOGIN, { input: { platform: 'IPHONE' } });
         // So many answers are under way that one of them meets the cut.
         for (let count = 0; count < 150; count++) socket.subscribe('{ me { id } }');
-        await pause(moment);
+        await delay(moment);
         cut(socket);
         await socket.closed;
         return user;
@@ -72,9 +72,9 @@ describe.concurrent('cut before the answer', () => {
     );
     for (const user of users) {
       await vi.waitFor(async () => {
-        const { status } = await userSeen(server, user);
+        const { status } = await fetchUser(server, user);
         // The login was heard or not; one that was is attached to a socket that is gone.
-        const reasons = (await eventsOf(server, user)).map(({ reason }) => reason);
+        const reasons = (await fetchEvents(server, user)).map(({ reason }) => reason);
         expect([[], ['LOGIN', 'DISCONNECT']]).toContainEqual(reasons);
         expect(status).toBe(reasons.length === 0 ? 'OFFLINE' : 'PUSH_ONLINE');
       }, SETTLED);
@@ -82,47 +82,47 @@ describe.concurrent('cut before the answer', () => {
   });
 
   test('a link that flaps fifty times ends as it is, each loss told once', async () => {
-    const device = await logIn(server, newUser(), 'IPHONE');
+    const device = await logIn(server, newUserId(), 'IPHONE');
     const watcher = await Watcher.open(server, [device.userId]);
     for (let round = 0; round < 50; round++) {
-      const socket = await Socket.open(server, device.token);
-      if (round % 2 === 0) socket.rst();
+      const socket = await GraphqlSocket.open(server, device.token);
+      if (round % 2 === 0) socket.sendReset();
       else socket.ws.close();
     }
     await vi.waitFor(async () => {
-      expect(await userSeen(server, device.userId)).toMatchObject({
+      expect(await fetchUser(server, device.userId)).toMatchObject({
         status: 'PUSH_ONLINE',
         sessions: [{ attached: false }],
       });
     }, SETTLED);
-    const { version } = await userSeen(server, device.userId);
-    await watcher.changes.find((change) => change.version === version);
+    const { version } = await fetchUser(server, device.userId);
+    await watcher.changes.nextMatching((change) => change.version === version);
     // From one change to the next, each begins where the last one ended.
     let last = 'ONLINE';
     for (const { previousStatus, status } of watcher.changes.all) {
       expect(previousStatus).toBe(last);
       last = status;
     }
-    const reasons = (await eventsOf(server, device.userId)).map(({ reason }) => reason);
+    const reasons = (await fetchEvents(server, device.userId)).map(({ reason }) => reason);
     expect(reasons.filter((reason, index) => reason === reasons[index - 1])).toEqual([]);
   });
 });
 
 describe('crowds', () => {
   test('no list of the feed splits a change, and each user’s versions have no hole', async () => {
-    const feed = (await Socket.open(server, server.apiKey)).subscribe<{ presenceEvents: EventSeen[] }>(
+    const feed = (await GraphqlSocket.open(server, server.apiKey)).subscribe<{ presenceEvents: EventResult[] }>(
       'subscription { presenceEvents { changeId userId reason version status previousStatus } }',
     );
-    await pause(200);
-    const users = Array.from({ length: 60 }, () => newUser());
+    await delay(200);
+    const users = Array.from({ length: 60 }, () => newUserId());
     await Promise.all(
       users.map(async (user) => {
         for (const platform of ['MAC', 'MAC', 'MAC', ...PLATFORMS] as const) await logIn(server, user, platform);
       }),
     );
-    const end = newUser();
+    const end = newUserId();
     await logIn(server, end);
-    await feed.find((answer) => dataOf(answer).presenceEvents.some(({ userId }) => userId === end));
+    await feed.nextMatching((answer) => dataOf(answer).presenceEvents.some(({ userId }) => userId === end));
     const lists = feed.all.map((answer) => dataOf(answer).presenceEvents);
     const listsOf = new Map<string, Set<number>>();
     for (const [index, list] of lists.entries()) {
@@ -141,10 +141,10 @@ describe('crowds', () => {
   });
 
   test('a snapshot taken in the middle of changes misses none and repeats none', async () => {
-    const device = await logIn(server, newUser(), 'IPHONE');
+    const device = await logIn(server, newUserId(), 'IPHONE');
     const writing = (async () => {
       for (let index = 0; index < 60; index++) {
-        await ask(
+        await postForData(
           server,
           device.token,
           `mutation { setCustomStatus(input: {text: "${index}"}) { userStatus { version } } }`,
@@ -155,8 +155,9 @@ describe('crowds', () => {
     for (let count = 0; count < 15; count++) watchers.push(await Watcher.open(server, [device.userId]));
     await writing;
     for (const watcher of watchers) {
-      if (watcher.present[0]?.version !== 61) await watcher.changes.find(({ version }) => version === 61);
-      const versions = [...watcher.present, ...watcher.changes.all].map(({ version }) => version);
+      if (watcher.initialStatuses[0]?.version !== 61)
+        await watcher.changes.nextMatching(({ version }) => version === 61);
+      const versions = [...watcher.initialStatuses, ...watcher.changes.all].map(({ version }) => version);
       expect(versions).toEqual([...new Set(versions)].sort((one, other) => one - other));
       expect(versions.at(-1)).toBe(61);
     }

@@ -5,11 +5,11 @@
  */
 import { expect, test, vi } from 'vitest';
 import { WebSocket } from 'ws';
-import { newPlace } from '../../support/crash/crash-restart.ts';
-import { ask, gql, Socket } from '../../support/porchlight-client.ts';
+import { createRestartHarness } from '../../support/crash/crash-restart.ts';
+import { postForData, postOperation, GraphqlSocket } from '../../support/porchlight-client.ts';
 import { mintToken, type PorchlightProcess } from '../../support/porchlight-process.ts';
 import { logIn } from '../support/users.ts';
-import { pause } from '../support/stopwatch.ts';
+import { delay } from '../support/stopwatch.ts';
 
 const GIVEN = process.env['PORCHLIGHT_STORM_SOCKETS'];
 const SOCKETS = Number(GIVEN ?? 2_000);
@@ -37,7 +37,7 @@ const devices = async (server: PorchlightProcess): Promise<readonly Device[]> =>
     for (let index = next++; index < SOCKETS; index = next++) {
       const platform = index % 2 === 0 ? 'ANDROID' : 'IPHONE';
       const userId = `${platform} ${index}`;
-      const { login } = await ask<{ login: { sessionToken: string } }>(server, await mintToken(userId), LOGIN, {
+      const { login } = await postForData<{ login: { sessionToken: string } }>(server, await mintToken(userId), LOGIN, {
         input: { platform },
       });
       all.push({ userId, token: login.sessionToken });
@@ -84,7 +84,7 @@ const attachAll = async (server: PorchlightProcess, all: readonly Device[], atOn
 };
 
 const openSockets = async (server: PorchlightProcess): Promise<number> =>
-  (await ask<{ stats: { sockets: number } }>(server, server.apiKey, '{ stats { sockets } }')).stats.sockets;
+  (await postForData<{ stats: { sockets: number } }>(server, server.apiKey, '{ stats { sockets } }')).stats.sockets;
 
 /** Each user's story, and how many have the same one, by platform. */
 const stories = async (server: PorchlightProcess): Promise<Record<string, number>> => {
@@ -94,7 +94,7 @@ const stories = async (server: PorchlightProcess): Promise<Record<string, number
     readonly pageInfo: { readonly endCursor: string; readonly hasNextPage: boolean };
   }
   for (let after: string | null = null, more = true; more;) {
-    const { events }: { events: Page } = await ask<{ events: Page }>(server, server.apiKey, EVENTS, { after });
+    const { events }: { events: Page } = await postForData<{ events: Page }>(server, server.apiKey, EVENTS, { after });
     for (const { userId, reason, version } of events.nodes) {
       const story = byUser.get(userId);
       if (story === undefined) byUser.set(userId, [`${reason} ${version}`]);
@@ -118,16 +118,16 @@ const calm = async (server: PorchlightProcess): Promise<() => Promise<readonly n
   let going = true;
   const loops = Array.from({ length: CALM }, async (_, index) => {
     const { token } = await logIn(server, `calm ${index}`, 'MAC');
-    const socket = await Socket.open(server, token);
+    const socket = await GraphqlSocket.open(server, token);
     return async (): Promise<void> => {
       while (going) {
         const began = performance.now();
-        const answer = await gql(server, token, 'mutation { heartbeat { heartbeatIntervalMs } }');
+        const answer = await postOperation(server, token, 'mutation { heartbeat { heartbeatIntervalMs } }');
         if (answer.errors !== undefined) throw new Error(JSON.stringify(answer.errors));
         took.push(performance.now() - began);
-        await pause(20);
+        await delay(20);
       }
-      socket.rst();
+      socket.sendReset();
     };
   });
   const beating = Promise.all((await Promise.all(loops)).map((beat) => beat()));
@@ -148,7 +148,7 @@ const say = (what: string, began: number, took: readonly number[] = []): void =>
 };
 
 test('sockets lost at once and back at once', async () => {
-  await using place = newPlace({
+  await using place = createRestartHarness({
     PORCHLIGHT_PLATFORMS: '[{"platform":"IPHONE","disconnectGraceMs":300000}]',
     PORCHLIGHT_RATE_PER_ADDRESS: '0',
     PORCHLIGHT_MAX_SOCKETS_PER_ADDRESS: '0',
@@ -177,7 +177,7 @@ test('sockets lost at once and back at once', async () => {
     'IPHONE: LOGIN 1': half,
   });
 
-  await server.kill9();
+  await server.sigkill();
   lose(second);
   began = performance.now();
   const restarted = await place.start();

@@ -1,7 +1,7 @@
 /** Ten thousand sockets that never say who they are. PORCHLIGHT_SILENT_SOCKETS: how many of them, if it is to be quicker. */
 import { connect, type Socket as TcpSocket } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
-import { ask, Socket, UPGRADE } from '../../support/porchlight-client.ts';
+import { postForData, GraphqlSocket, UPGRADE_REQUEST } from '../../support/porchlight-client.ts';
 import { mintToken, startPorchlight } from '../../support/porchlight-process.ts';
 import { logIn } from '../support/users.ts';
 
@@ -34,7 +34,7 @@ const silent = (port: number): Silent => {
       socket.destroy();
     });
   });
-  socket.write(UPGRADE);
+  socket.write(UPGRADE_REQUEST);
   return { open, closed };
 };
 
@@ -44,23 +44,23 @@ const STATS = '{ stats { sockets } }';
 test('are closed with 4408, each of them, while others are served', { timeout: 120_000 }, async () => {
   await using server = await startPorchlight({ env: { PORCHLIGHT_MAX_SOCKETS_PER_ADDRESS: '0' } });
   const device = await logIn(server, 'alice', 'IPHONE');
-  const socket = await Socket.open(server, device.token);
+  const socket = await GraphqlSocket.open(server, device.token);
   const sockets: Silent[] = [];
   while (sockets.length < HOW_MANY) {
     const more = Array.from({ length: Math.min(AT_ONCE, HOW_MANY - sockets.length) }, () => silent(server.port));
     await Promise.all(more.map(({ open }) => open));
     sockets.push(...more);
     if (sockets.length % 1_000 === 0) {
-      await socket.ask(HEARTBEAT);
+      await socket.executeForData(HEARTBEAT);
       await logIn(server, `user ${sockets.length}`, 'WEB');
     }
   }
   const codes = await Promise.all(sockets.map(({ closed }) => closed));
   expect(codes.filter((code) => code !== TOO_LATE)).toEqual([]);
   expect(codes).toHaveLength(HOW_MANY);
-  await socket.ask(HEARTBEAT);
-  const another = await Socket.open(server, await mintToken('bob'));
-  await expect.poll(() => ask(server, server.apiKey, STATS)).toEqual({ stats: { sockets: 2 } });
+  await socket.executeForData(HEARTBEAT);
+  const another = await GraphqlSocket.open(server, await mintToken('bob'));
+  await expect.poll(() => postForData(server, server.apiKey, STATS)).toEqual({ stats: { sockets: 2 } });
   await another.close();
   await socket.close();
 });

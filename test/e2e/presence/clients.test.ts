@@ -4,11 +4,19 @@ import { CombinedGraphQLErrors } from '@apollo/client/errors';
 import { GraphQLWsLink } from '@apollo/client/link/subscriptions';
 import { Client as UrqlClient, fetchExchange, subscriptionExchange } from '@urql/core';
 import { afterAll, describe, expect, test } from 'vitest';
-import { Inbox, libraryClient } from '../../support/porchlight-client.ts';
+import { MessageQueue, createLibraryClient } from '../../support/porchlight-client.ts';
 import { mintToken } from '../../support/porchlight-process.ts';
-import { endSessions, logIn, logOut, newUser, sharedServer, type Change, type LoginSeen } from '../support/users.ts';
+import {
+  endSessions,
+  logIn,
+  logOut,
+  newUserId,
+  startSharedServer,
+  type StatusChange,
+  type LoginResult,
+} from '../support/users.ts';
 
-const server = sharedServer();
+const server = startSharedServer();
 
 const WATCH = 'subscription ($ids: [ID!]!) { statusChanges(userIds: $ids) { userId status previousStatus reason } }';
 const STATUS = 'query ($id: ID!) { userStatus(userId: $id) { userId status } }';
@@ -16,7 +24,7 @@ const LOGIN = 'mutation ($input: LoginInput!) { login(input: $input) { sessionTo
 const ENDED = 'subscription { sessionEnded { reason kickedBy } }';
 
 interface Told {
-  readonly statusChanges: readonly Change[];
+  readonly statusChanges: readonly StatusChange[];
 }
 
 /** What any of the clients makes of an answer, in the same words. */
@@ -31,12 +39,12 @@ interface AnyClient {
   subscribe(
     operation: string,
     variables?: OperationVariables,
-  ): { readonly results: Inbox<Seen>; readonly stop: () => void };
+  ): { readonly results: MessageQueue<Seen>; readonly stop: () => void };
   dispose(): unknown;
 }
 
 const apollo = (token: string): AnyClient => {
-  const socket = libraryClient(server, token);
+  const socket = createLibraryClient(server, token);
   const cache = new InMemoryCache();
   const http = new HttpLink({ uri: `${server.origin}/graphql`, headers: { authorization: `Bearer ${token}` } });
   const overHttp = new ApolloClient({ link: http, cache });
@@ -55,7 +63,7 @@ const apollo = (token: string): AnyClient => {
       return asked.then(({ data }) => ({ data }), failed);
     },
     subscribe: (operation, variables = {}) => {
-      const results = new Inbox<Seen>();
+      const results = new MessageQueue<Seen>();
       // Apollo tells errors as results. A socket that is closed ends what was asked over it.
       const failing = (error: unknown): void => {
         if (CombinedGraphQLErrors.is(error)) results.push(failed(error));
@@ -80,7 +88,7 @@ const apollo = (token: string): AnyClient => {
 const urql =
   (door: 'graphql-ws' | 'SSE') =>
   (token: string): AnyClient => {
-    const socket = libraryClient(server, token);
+    const socket = createLibraryClient(server, token);
     const overSocket = subscriptionExchange({
       forwardSubscription: ({ query = '', ...rest }) => ({
         subscribe: ({ next, error, complete }) => ({
@@ -115,7 +123,7 @@ const urql =
             : await client.query(operation, variables).toPromise(),
         ),
       subscribe: (operation, variables = {}) => {
-        const results = new Inbox<Seen>();
+        const results = new MessageQueue<Seen>();
         const told = client.subscription(operation, variables).subscribe((result) => results.push(seen(result)));
         return { results, stop: () => told.unsubscribe() };
       },
@@ -124,9 +132,9 @@ const urql =
   };
 
 const graphqlWs = (token: string): AnyClient => {
-  const client = libraryClient(server, token);
+  const client = createLibraryClient(server, token);
   const subscribe: AnyClient['subscribe'] = (query, variables = {}) => {
-    const results = new Inbox<Seen>();
+    const results = new MessageQueue<Seen>();
     const stop = client.subscribe<Record<string, unknown>>(
       { query, variables },
       {
@@ -165,13 +173,13 @@ describe.each([
   };
 
   test('asks, logs in, and reads data with and without variables', async () => {
-    const user = newUser();
+    const user = newUserId();
     const app = client(await mintToken(user));
     expect(await app.run(STATUS, { id: user })).toMatchObject({
       data: { userStatus: { userId: user, status: 'OFFLINE' } },
     });
     const { data } = await app.run(LOGIN, { input: { platform: 'IPHONE', deviceId: 'phone' } });
-    const { login } = data as LoginSeen;
+    const { login } = data as LoginResult;
     expect(login.session.platform).toBe('IPHONE');
     const session = client(login.sessionToken);
     expect(await session.run('{ me { id deviceId } }')).toMatchObject({
@@ -183,7 +191,7 @@ describe.each([
   });
 
   test('finds the code of an error, and what goes with it', async () => {
-    const phone = await logIn(server, newUser(), 'IPHONE');
+    const phone = await logIn(server, newUserId(), 'IPHONE');
     const app = client(await mintToken(phone.userId));
     expect((await app.run('{ stats { sockets } }')).error).toMatchObject({ code: 'FORBIDDEN' });
     expect((await app.run(STATUS, { id: '' })).error).toMatchObject({ code: 'BAD_USER_INPUT' });
@@ -197,8 +205,8 @@ describe.each([
   });
 
   test('subscribes: the present first, then changes; and stops without harm', async () => {
-    const user = newUser();
-    const app = client(await mintToken(newUser()));
+    const user = newUserId();
+    const app = client(await mintToken(newUserId()));
     const { results, stop } = app.subscribe(WATCH, { ids: [user] });
     const first = (await results.next()).data as Told;
     expect(first.statusChanges).toMatchObject([{ userId: user, status: 'OFFLINE', previousStatus: null }]);
@@ -211,7 +219,7 @@ describe.each([
   });
 
   test('hears why its session has ended', async () => {
-    const phone = await logIn(server, newUser(), 'IPHONE');
+    const phone = await logIn(server, newUserId(), 'IPHONE');
     const app = client(phone.token);
     const { results } = app.subscribe(ENDED);
     const watching = app.subscribe(WATCH, { ids: [phone.userId] });
@@ -223,7 +231,7 @@ describe.each([
 
 test('over HTTP the end of a session is an error that tells why, to Apollo and to urql', async () => {
   for (const make of [apollo, urql('SSE')]) {
-    const phone = await logIn(server, newUser(), 'IPHONE');
+    const phone = await logIn(server, newUserId(), 'IPHONE');
     await endSessions(server, { userId: phone.userId });
     const app = make(phone.token);
     open.push(app);

@@ -1,20 +1,20 @@
 /** Which devices of one user may be logged in beside each other: all pairs of platforms, in every mode. */
 import { beforeAll, describe, expect, test } from 'vitest';
-import { ask, codeOf, gql, Socket } from '../../support/porchlight-client.ts';
+import { postForData, codeOf, postOperation, GraphqlSocket } from '../../support/porchlight-client.ts';
 import {
-  eventsOf,
+  fetchEvents,
   logIn,
-  newUser,
+  newUserId,
   PLATFORMS,
-  pushOnline,
-  sharedServer,
+  createPushOnlineDevice,
+  startSharedServer,
   updatePolicy,
-  userSeen,
+  fetchUser,
   Watcher,
   type Platform,
 } from '../support/users.ts';
 
-const server = sharedServer();
+const server = startSharedServer();
 
 /**
  * Whom a login on a platform kicks, by platform that was there. One instance of each platform, so a new device of
@@ -79,12 +79,12 @@ const CUSTOM_GROUPS = [
 ];
 
 const seen = async (first: Platform, second: Platform) => {
-  const user = newUser();
+  const user = newUserId();
   const old = await logIn(server, user, first);
   const fresh = await logIn(server, user, second);
-  const { status, sessions } = await userSeen(server, user);
+  const { status, sessions } = await fetchUser(server, user);
   const kick = fresh.kicked.length === 0 ? 'stays' : 'is kicked';
-  const ended = codeOf(await gql(server, old.token, '{ me { id } }')) === 'SESSION_ENDED';
+  const ended = codeOf(await postOperation(server, old.token, '{ me { id } }')) === 'SESSION_ENDED';
   return {
     pair: `${first}, then ${second}: the first ${kick}`,
     status,
@@ -117,12 +117,12 @@ describe.each(Object.entries(KICKS))('%s', (mode, kicks) => {
   });
 
   test('all eight one after another: who is left', async () => {
-    const user = newUser();
+    const user = newUserId();
     for (const platform of PLATFORMS) await logIn(server, user, platform);
     const left = PLATFORMS.filter((platform, index) =>
       PLATFORMS.slice(index + 1).every((later) => !kicks[later].split(' ').includes(platform)),
     );
-    expect((await userSeen(server, user)).sessions.map(({ platform }) => platform)).toEqual(left);
+    expect((await fetchUser(server, user)).sessions.map(({ platform }) => platform)).toEqual(left);
   });
 });
 
@@ -130,29 +130,29 @@ describe('whatever the mode', () => {
   beforeAll(() => updatePolicy(server, { multiDevice: { mode: 'SINGLE' } }));
 
   test('a device that is PUSH_ONLINE is kicked too, and learns later by whom', async () => {
-    const user = newUser();
-    const phone = await pushOnline(server, user, 'IPHONE');
+    const user = newUserId();
+    const phone = await createPushOnlineDevice(server, user, 'IPHONE');
     const watcher = await Watcher.open(server, [user]);
     const tablet = await logIn(server, user, 'IPAD');
     expect(tablet.kicked.map(({ id, status }) => [id, status])).toEqual([[phone.sessionId, 'OFFLINE']]);
-    const answer = await gql(server, phone.token, '{ me { id } }');
+    const answer = await postOperation(server, phone.token, '{ me { id } }');
     expect(answer.errors?.[0]?.extensions).toMatchObject({ reason: 'KICKED', kickedBy: 'IPAD' });
     await watcher.next();
-    expect(watcher.told).toEqual(['PUSH_ONLINE > ONLINE v3 LOGIN']);
+    expect(watcher.changeSummaries).toEqual(['PUSH_ONLINE > ONLINE v3 LOGIN']);
   });
 
   test('the LOGIN event comes first, and one change has them all', async () => {
-    const user = newUser();
+    const user = newUserId();
     await updatePolicy(server, { multiDevice: { mode: 'MULTI' } });
     await logIn(server, user, 'IPHONE', 'same');
     await logIn(server, user, 'WINDOWS');
     await logIn(server, user, 'MAC');
     await updatePolicy(server, { multiDevice: { mode: 'SINGLE' } });
-    const before = (await eventsOf(server, user)).length;
+    const before = (await fetchEvents(server, user)).length;
     const watcher = await Watcher.open(server, [user]);
     const login = await logIn(server, user, 'IPHONE', 'same');
     expect(login.kicked.map(({ platform }) => platform).sort()).toEqual(['MAC', 'WINDOWS']);
-    const events = (await eventsOf(server, user)).slice(before);
+    const events = (await fetchEvents(server, user)).slice(before);
     expect(events[0]).toMatchObject({ reason: 'LOGIN', sessionId: login.sessionId, kickedBy: null });
     expect(events.map(({ reason, platform, kickedBy }) => [reason, platform, kickedBy]).sort()).toEqual([
       ['KICKED', 'MAC', 'IPHONE'],
@@ -161,7 +161,7 @@ describe('whatever the mode', () => {
       ['REPLACED', 'IPHONE', null],
     ]);
     expect(new Set(events.map(({ changeId }) => changeId)).size).toBe(1);
-    expect(new Set((await eventsOf(server, user)).map(({ changeId }) => changeId)).size).toBe(4);
+    expect(new Set((await fetchEvents(server, user)).map(({ changeId }) => changeId)).size).toBe(4);
     for (const { status, previousStatus, version } of events) {
       expect({ status, previousStatus, version }).toEqual({ status: 'ONLINE', previousStatus: 'ONLINE', version: 1 });
     }
@@ -170,12 +170,12 @@ describe('whatever the mode', () => {
   });
 
   test('one too many of a platform ends the one that logged in longest ago, seen lately or not', async () => {
-    const user = newUser();
+    const user = newUserId();
     await updatePolicy(server, { platforms: [{ platform: 'WEB', maxInstances: 3 }] });
     const tabs = [];
     for (let tab = 0; tab < 3; tab++) tabs.push(await logIn(server, user, 'WEB', `tab ${tab}`));
     expect(tabs.flatMap(({ kicked }) => kicked)).toEqual([]);
-    await ask(server, tabs[0]?.token ?? '', '{ me { id } }');
+    await postForData(server, tabs[0]?.token ?? '', '{ me { id } }');
     const fourth = await logIn(server, user, 'WEB', 'tab 3');
     expect(fourth.kicked.map(({ deviceId }) => deviceId)).toEqual(['tab 0']);
     // The same device again is no one too many.
@@ -184,7 +184,7 @@ describe('whatever the mode', () => {
     // Which makes it the youngest.
     const sixth = await logIn(server, user, 'WEB', 'tab 4');
     expect(sixth.kicked.map(({ deviceId }) => deviceId)).toEqual(['tab 2']);
-    const kicks = (await eventsOf(server, user)).filter(({ reason }) => reason === 'KICKED');
+    const kicks = (await fetchEvents(server, user)).filter(({ reason }) => reason === 'KICKED');
     expect(kicks.map(({ kickedBy }) => kickedBy)).toEqual(['WEB', 'WEB']);
     // Another platform of the group ends them all.
     const phone = await logIn(server, user, 'ANDROID');
@@ -193,31 +193,34 @@ describe('whatever the mode', () => {
   });
 
   test('fewer instances, or a narrower mode, end nobody by themselves; the next login does', async () => {
-    const user = newUser();
+    const user = newUserId();
     await updatePolicy(server, { platforms: [{ platform: 'LINUX', maxInstances: 4 }] });
     for (let desk = 0; desk < 4; desk++) await logIn(server, user, 'LINUX', `desk ${desk}`);
     await updatePolicy(server, { platforms: [{ platform: 'LINUX', maxInstances: 2 }] });
-    expect((await userSeen(server, user)).sessions).toHaveLength(4);
+    expect((await fetchUser(server, user)).sessions).toHaveLength(4);
     const next = await logIn(server, user, 'LINUX', 'desk 4');
     expect(next.kicked.map(({ deviceId }) => deviceId)).toEqual(['desk 0', 'desk 1', 'desk 2']);
     await updatePolicy(server, { platforms: [{ platform: 'LINUX', maxInstances: 1 }] });
   });
 
   test('a kicked device is not counted as a DISCONNECT as well', async () => {
-    const user = newUser();
+    const user = newUserId();
     const phone = await logIn(server, user, 'IPHONE');
-    const sockets = await Promise.all([Socket.open(server, phone.token), Socket.open(server, phone.token)]);
+    const sockets = await Promise.all([
+      GraphqlSocket.open(server, phone.token),
+      GraphqlSocket.open(server, phone.token),
+    ]);
     await logIn(server, user, 'WEB');
     for (const socket of sockets) expect(await socket.closed).toMatchObject({ code: 4410, reason: 'KICKED' });
-    await ask(server, server.apiKey, '{ latestCursor }');
-    expect((await eventsOf(server, user)).map(({ reason }) => reason)).toEqual(['LOGIN', 'LOGIN', 'KICKED']);
-    expect((await userSeen(server, user)).version).toBe(1);
+    await postForData(server, server.apiKey, '{ latestCursor }');
+    expect((await fetchEvents(server, user)).map(({ reason }) => reason)).toEqual(['LOGIN', 'LOGIN', 'KICKED']);
+    expect((await fetchUser(server, user)).version).toBe(1);
   });
 
   test('logins of one user at the same moment leave one session, and every other one kicked once', async () => {
-    const user = newUser();
+    const user = newUserId();
     const devices = await Promise.all(PLATFORMS.map((platform) => logIn(server, user, platform)));
-    expect((await userSeen(server, user)).sessions).toHaveLength(1);
+    expect((await fetchUser(server, user)).sessions).toHaveLength(1);
     const kicked = devices.flatMap((device) => device.kicked.map(({ id }) => id));
     expect(kicked).toHaveLength(7);
     expect(new Set(kicked).size).toBe(7);

@@ -2,21 +2,30 @@
 import { expect, test, vi } from 'vitest';
 import { codeOf, dataOf } from '../../support/porchlight-client.ts';
 import { mintToken } from '../../support/porchlight-process.ts';
-import { beat, endSessions, logIn, logOut, newUser, sharedServer, userSeen, type Change } from '../support/users.ts';
+import {
+  sendHeartbeat,
+  endSessions,
+  logIn,
+  logOut,
+  newUserId,
+  startSharedServer,
+  fetchUser,
+  type StatusChange,
+} from '../support/users.ts';
 import { openEventStream } from '../support/sse.ts';
 
 vi.setConfig({ maxConcurrency: 20 });
 
-const server = sharedServer();
+const server = startSharedServer();
 const WATCH =
   'subscription ($ids: [ID!]!) { statusChanges(userIds: $ids) { userId status previousStatus reason version } }';
 interface Told {
-  readonly statusChanges: readonly Change[];
+  readonly statusChanges: readonly StatusChange[];
 }
 
 test.concurrent('statusChanges: the present first, then the changes', async () => {
-  const user = newUser();
-  await using stream = await openEventStream<Told>(server, await mintToken(newUser()), WATCH, { ids: [user] });
+  const user = newUserId();
+  await using stream = await openEventStream<Told>(server, await mintToken(newUserId()), WATCH, { ids: [user] });
   expect([stream.status, stream.contentType]).toEqual([200, expect.stringContaining('text/event-stream')]);
   expect(dataOf(await stream.results.next()).statusChanges).toMatchObject([
     { status: 'OFFLINE', previousStatus: null },
@@ -29,7 +38,7 @@ test.concurrent('statusChanges: the present first, then the changes', async () =
 });
 
 test.concurrent('presenceEvents replay from a cursor and go on', async () => {
-  const user = newUser();
+  const user = newUserId();
   const first = await logIn(server, user, 'WEB');
   interface Followed {
     readonly presenceEvents: readonly { readonly cursor: string; readonly userId: string; readonly reason: string }[];
@@ -49,7 +58,7 @@ test.concurrent('presenceEvents replay from a cursor and go on', async () => {
 });
 
 test.concurrent('sessionEnded is one message, and the end of the stream', async () => {
-  const device = await logIn(server, newUser(), 'IPHONE');
+  const device = await logIn(server, newUserId(), 'IPHONE');
   await using stream = await openEventStream(server, device.token, 'subscription { sessionEnded { reason kickedBy } }');
   await logIn(server, device.userId, 'WEB');
   expect(dataOf(await stream.results.next())).toEqual({ sessionEnded: { reason: 'KICKED', kickedBy: 'WEB' } });
@@ -58,33 +67,33 @@ test.concurrent('sessionEnded is one message, and the end of the stream', async 
 });
 
 test.concurrent('a stream of a session that has ended ends with the reason', async () => {
-  const device = await logIn(server, newUser(), 'IPHONE');
+  const device = await logIn(server, newUserId(), 'IPHONE');
   await using stream = await openEventStream<Told>(server, device.token, WATCH, { ids: [device.userId] });
   await stream.results.next();
   await endSessions(server, { userId: device.userId });
-  const last = await stream.results.find((answer) => codeOf(answer) !== null);
+  const last = await stream.results.nextMatching((answer) => codeOf(answer) !== null);
   expect(last.errors?.[0]?.extensions).toMatchObject({ code: 'SESSION_ENDED', reason: 'REVOKED' });
   await stream.ended;
 });
 
 test.concurrent('a stream of a JWT that expires ends', async () => {
-  const jwt = await mintToken(newUser(), { expiresInS: 2 });
-  await using stream = await openEventStream<Told>(server, jwt, WATCH, { ids: [newUser()] });
+  const jwt = await mintToken(newUserId(), { expiresInS: 2 });
+  await using stream = await openEventStream<Told>(server, jwt, WATCH, { ids: [newUserId()] });
   await stream.results.next();
-  const last = await stream.results.find((answer) => codeOf(answer) !== null);
+  const last = await stream.results.nextMatching((answer) => codeOf(answer) !== null);
   expect(codeOf(last)).toBe('UNAUTHENTICATED');
   await stream.ended;
 });
 
 test.concurrent('is a sign of life when it is asked for, but attaches nothing', async () => {
-  const device = await logIn(server, newUser(), 'IPHONE');
-  await using stream = await openEventStream<Told>(server, device.token, WATCH, { ids: [newUser()] });
+  const device = await logIn(server, newUserId(), 'IPHONE');
+  await using stream = await openEventStream<Told>(server, device.token, WATCH, { ids: [newUserId()] });
   await stream.results.next();
-  expect((await userSeen(server, device.userId)).sessions).toMatchObject([{ attached: false, status: 'ONLINE' }]);
+  expect((await fetchUser(server, device.userId)).sessions).toMatchObject([{ attached: false, status: 'ONLINE' }]);
   await stream[Symbol.asyncDispose]();
   // Nor is its end a DISCONNECT.
-  await beat(server, device);
-  expect(await userSeen(server, device.userId)).toMatchObject({ status: 'ONLINE', version: 1 });
+  await sendHeartbeat(server, device);
+  expect(await fetchUser(server, device.userId)).toMatchObject({ status: 'ONLINE', version: 1 });
 });
 
 test.concurrent.for([
@@ -96,7 +105,7 @@ test.concurrent.for([
   ['FORBIDDEN', 'user', 'subscription { presenceEvents { cursor } }', {}],
   ['UNAUTHENTICATED', 'user', 'subscription { sessionEnded { reason } }', {}],
 ] as const)('a refusal: %s', async ([code, who, query, variables]) => {
-  const token = who === null ? null : who === 'key' ? server.apiKey : await mintToken(newUser());
+  const token = who === null ? null : who === 'key' ? server.apiKey : await mintToken(newUserId());
   await using stream = await openEventStream(server, token, query, variables);
   expect(codeOf(await stream.results.next())).toBe(code);
   await stream.ended;

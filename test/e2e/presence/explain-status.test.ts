@@ -1,9 +1,9 @@
 /** "Why is she shown online?", asked at both doors of a whole server, and held against what then happens. */
 import { expect, test } from 'vitest';
-import { ask, Socket } from '../../support/porchlight-client.ts';
-import { logIn, logOut, newUser, sharedServer, updatePolicy, userSeen, Watcher } from '../support/users.ts';
+import { postForData, GraphqlSocket } from '../../support/porchlight-client.ts';
+import { logIn, logOut, newUserId, startSharedServer, updatePolicy, fetchUser, Watcher } from '../support/users.ts';
 
-const server = sharedServer();
+const server = startSharedServer();
 
 const EXPLAIN = `query ($userId: ID!) { explainStatus(userId: $userId) {
   asOf because userStatus { status version } decidedBy { id attached }
@@ -32,9 +32,9 @@ interface Explained {
 
 /** Over HTTP and over a socket: the same, but for how long ago everything was. */
 const explained = async (userId: string): Promise<Explained> => {
-  const http = await ask<{ explainStatus: Explained }>(server, server.apiKey, EXPLAIN, { userId });
-  const socket = await Socket.open(server, server.apiKey);
-  const other = await socket.ask<{ explainStatus: Explained }>(EXPLAIN, { userId });
+  const http = await postForData<{ explainStatus: Explained }>(server, server.apiKey, EXPLAIN, { userId });
+  const socket = await GraphqlSocket.open(server, server.apiKey);
+  const other = await socket.executeForData<{ explainStatus: Explained }>(EXPLAIN, { userId });
   await socket.close();
   const timeless = ({ asOf: _, because, ...rest }: Explained) => ({
     ...rest,
@@ -49,7 +49,7 @@ test('what is predicted is what happens', async () => {
     multiDevice: { mode: 'MULTI' },
     platforms: [{ platform: 'WEB', heartbeatIntervalMs: 500, heartbeatTimeoutMs: 1_500 }],
   });
-  const alice = newUser('alice');
+  const alice = newUserId('alice');
   const web = await logIn(server, alice, 'WEB', 'tab');
   const watcher = await Watcher.open(server, [alice]);
   const { nextStatusChange, because } = await explained(alice);
@@ -58,7 +58,7 @@ test('what is predicted is what happens', async () => {
   );
   expect(nextStatusChange).toMatchObject({ sessionId: web.sessionId, reason: 'HEARTBEAT_TIMEOUT', becomes: 'OFFLINE' });
 
-  await watcher.changes.find(({ status }) => status === 'OFFLINE');
+  await watcher.changes.nextMatching(({ status }) => status === 'OFFLINE');
   const after = await explained(alice);
   expect(after).toMatchObject({
     userStatus: { status: 'OFFLINE', version: 2 },
@@ -72,15 +72,15 @@ test('what is predicted is what happens', async () => {
 });
 
 test('who is attached, who is PUSH_ONLINE, who logged out', async () => {
-  const alice = newUser('alice');
+  const alice = newUserId('alice');
   const phone = await logIn(server, alice, 'IPHONE', 'phone');
-  const link = await Socket.open(server, phone.token);
+  const link = await GraphqlSocket.open(server, phone.token);
   expect(await explained(alice)).toMatchObject({
     decidedBy: { id: phone.sessionId, attached: true },
     sessions: [{ session: { status: 'ONLINE' }, sockets: 1, nextDeadline: { reason: 'HEARTBEAT_TIMEOUT' } }],
   });
   await link.close();
-  await expect.poll(async () => (await userSeen(server, alice)).status, { timeout: 5_000 }).toBe('PUSH_ONLINE');
+  await expect.poll(async () => (await fetchUser(server, alice)).status, { timeout: 5_000 }).toBe('PUSH_ONLINE');
   expect(await explained(alice)).toMatchObject({
     because: expect.stringMatching(/^PUSH_ONLINE because IPHONE device "phone"/) as string,
     nextStatusChange: { reason: 'PUSH_EXPIRED', becomes: 'OFFLINE' },
@@ -88,5 +88,5 @@ test('who is attached, who is PUSH_ONLINE, who logged out', async () => {
   });
   await logOut(server, phone);
   expect((await explained(alice)).because).toMatch(/^OFFLINE because the last session ended at .* \(LOGOUT\)/);
-  expect((await explained(newUser())).because).toContain('nothing is known of this user');
+  expect((await explained(newUserId())).because).toContain('nothing is known of this user');
 });

@@ -1,26 +1,33 @@
 /** Ids as people may have them: kept exactly, or refused, wherever one is taken. */
 import { beforeAll, describe, expect, test, vi } from 'vitest';
-import { ask, codeOf, dataOf, gql, Socket, type Answer } from '../../support/porchlight-client.ts';
+import {
+  postForData,
+  codeOf,
+  dataOf,
+  postOperation,
+  GraphqlSocket,
+  type GraphqlResult,
+} from '../../support/porchlight-client.ts';
 import { mintToken } from '../../support/porchlight-process.ts';
 import {
-  beat,
+  sendHeartbeat,
   deviceOf,
   endSessions,
-  eventsOf,
+  fetchEvents,
   LOGIN,
   logIn,
   logOut,
-  sharedServer,
+  startSharedServer,
   updatePolicy,
-  userSeen,
+  fetchUser,
   WATCH,
   Watcher,
-  type LoginSeen,
+  type LoginResult,
 } from '../support/users.ts';
 
 vi.setConfig({ maxConcurrency: 50 });
 
-const server = sharedServer();
+const server = startSharedServer();
 
 beforeAll(() => updatePolicy(server, { platforms: [{ platform: 'WEB', maxInstances: 1_000 }] }));
 
@@ -84,16 +91,16 @@ const BAD: Readonly<Record<string, string>> = {
 describe.concurrent('a user id that is kept exactly', () => {
   test.for(GOOD)('%s', async ([, id]) => {
     const watcher = await Watcher.open(server, [id]);
-    expect(watcher.present).toMatchObject([{ userId: id, status: 'OFFLINE', version: 0 }]);
+    expect(watcher.initialStatuses).toMatchObject([{ userId: id, status: 'OFFLINE', version: 0 }]);
     const device = await logIn(server, id, 'IPHONE', id);
     expect(device).toMatchObject({ userId: id, deviceId: id });
     expect(await watcher.next()).toMatchObject({ userId: id, status: 'ONLINE', version: 1 });
-    expect(await userSeen(server, id)).toMatchObject({ userId: id, status: 'ONLINE', version: 1 });
-    expect(await beat(server, device)).toMatchObject({ userId: id, deviceId: id });
-    const socket = await Socket.open(server, device.token);
-    expect(await socket.ask('{ me { userId deviceId } }')).toEqual({ me: { userId: id, deviceId: id } });
+    expect(await fetchUser(server, id)).toMatchObject({ userId: id, status: 'ONLINE', version: 1 });
+    expect(await sendHeartbeat(server, device)).toMatchObject({ userId: id, deviceId: id });
+    const socket = await GraphqlSocket.open(server, device.token);
+    expect(await socket.executeForData('{ me { userId deviceId } }')).toEqual({ me: { userId: id, deviceId: id } });
     expect(await endSessions(server, { userId: id })).toMatchObject([{ userId: id }]);
-    const events = await eventsOf(server, id);
+    const events = await fetchEvents(server, id);
     expect(events.map(({ userId, deviceId, reason }) => [userId, deviceId, reason])).toEqual([
       [id, id, 'LOGIN'],
       [id, id, 'REVOKED'],
@@ -104,12 +111,12 @@ describe.concurrent('a user id that is kept exactly', () => {
     const id = `doc ${FAMILY} "quoted" \\`;
     await logIn(server, id);
     const query = `{ userStatus(userId: ${JSON.stringify(id)}) { userId status } }`;
-    expect(await ask(server, server.apiKey, query)).toEqual({ userStatus: { userId: id, status: 'ONLINE' } });
+    expect(await postForData(server, server.apiKey, query)).toEqual({ userStatus: { userId: id, status: 'ONLINE' } });
   });
 
   test('a whole number as an ID is its digits', async () => {
     await logIn(server, '4711');
-    expect(await ask(server, server.apiKey, '{ userStatus(userId: 4711) { userId status } }')).toEqual({
+    expect(await postForData(server, server.apiKey, '{ userStatus(userId: 4711) { userId status } }')).toEqual({
       userStatus: { userId: '4711', status: 'ONLINE' },
     });
   });
@@ -121,9 +128,9 @@ describe.concurrent('a user id that is kept exactly', () => {
     await Promise.all(online.map((id) => logIn(server, id, 'LINUX')));
     const expected = ids.map((id) => ({ userId: id, status: online.includes(id) ? 'ONLINE' : 'OFFLINE' }));
     const query = 'query ($ids: [ID!]!) { userStatuses(userIds: $ids) { userId status } }';
-    expect(await ask(server, server.apiKey, query, { ids })).toEqual({ userStatuses: expected });
+    expect(await postForData(server, server.apiKey, query, { ids })).toEqual({ userStatuses: expected });
     const watcher = await Watcher.open(server, ids);
-    expect(watcher.present.map(({ userId, status }) => ({ userId, status }))).toEqual(expected);
+    expect(watcher.initialStatuses.map(({ userId, status }) => ({ userId, status }))).toEqual(expected);
   });
 });
 
@@ -140,25 +147,25 @@ describe.concurrent('an id that is refused, wherever one is taken', () => {
     ['statusChanges', WATCH, (id) => ({ userIds: ['ok', id] })],
   ];
   test.for(Object.entries(BAD))('%s', async ([, id]) => {
-    const socket = await Socket.open(server, server.apiKey);
+    const socket = await GraphqlSocket.open(server, server.apiKey);
     for (const [place, query, variables] of places) {
       expect([place, codeOf(await socket.execute(query, variables(id)))]).toEqual([place, 'BAD_USER_INPUT']);
       if (place !== 'statusChanges') {
-        expect([place, codeOf(await gql(server, server.apiKey, query, variables(id)))]).toEqual([
+        expect([place, codeOf(await postOperation(server, server.apiKey, query, variables(id)))]).toEqual([
           place,
           'BAD_USER_INPUT',
         ]);
       }
     }
     const jwt = await mintToken('a user with odd devices');
-    const login = await gql(server, jwt, LOGIN, { input: { platform: 'WEB', deviceId: id } });
+    const login = await postOperation(server, jwt, LOGIN, { input: { platform: 'WEB', deviceId: id } });
     expect([codeOf(login), login.data ?? null]).toEqual(['BAD_USER_INPUT', null]);
     // A JWT for such a user is nobody's; too long a one does not even fit into a header.
     if (id.length < 1_000) {
-      const odd = await gql(server, await mintToken(id), LOGIN, { input: { platform: 'WEB' } });
+      const odd = await postOperation(server, await mintToken(id), LOGIN, { input: { platform: 'WEB' } });
       expect(codeOf(odd)).toBe('UNAUTHENTICATED');
     }
-    expect((await userSeen(server, 'a user with odd devices')).version).toBe(0);
+    expect((await fetchUser(server, 'a user with odd devices')).version).toBe(0);
   });
 
   test('half of a surrogate pair is no text', async () => {
@@ -168,8 +175,8 @@ describe.concurrent('an id that is refused, wherever one is taken', () => {
       headers: { 'content-type': 'application/json', authorization: `Bearer ${server.apiKey}` },
       body,
     });
-    expect(codeOf((await response.json()) as Answer<unknown>)).not.toBeNull();
-    const socket = await Socket.open(server, server.apiKey);
+    expect(codeOf((await response.json()) as GraphqlResult<unknown>)).not.toBeNull();
+    const socket = await GraphqlSocket.open(server, server.apiKey);
     const query = 'query ($id: ID!) { userStatus(userId: $id) { userId } }';
     expect(codeOf(await socket.execute(query, { id: 'a\ud800b' }))).toBe('BAD_USER_INPUT');
   });
@@ -180,10 +187,10 @@ describe.concurrent('device ids', () => {
     const user = 'has many devices';
     const jwt = await mintToken(user);
     for (const deviceId of GOOD_IDS) {
-      const login = await ask<LoginSeen>(server, jwt, LOGIN, { input: { platform: 'WEB', deviceId } });
+      const login = await postForData<LoginResult>(server, jwt, LOGIN, { input: { platform: 'WEB', deviceId } });
       expect(deviceOf(login)).toMatchObject({ deviceId, kicked: [] });
     }
-    const { sessions } = await userSeen(server, user);
+    const { sessions } = await fetchUser(server, user);
     expect(sessions.map(({ deviceId }) => deviceId)).toEqual(GOOD_IDS);
   });
 
@@ -201,16 +208,16 @@ describe.concurrent('device ids', () => {
     expect(new Set(made.map(({ deviceId }) => deviceId)).size).toBe(20);
     const again = await logIn(server, user, 'WEB', made[7]?.deviceId);
     expect(again.kicked).toEqual([]);
-    expect((await userSeen(server, user)).sessions).toHaveLength(20);
+    expect((await fetchUser(server, user)).sessions).toHaveLength(20);
   });
 
   test('versions of app and system are texts of up to 128 characters', async () => {
     const jwt = await mintToken('versions');
-    const login = (input: object) => gql(server, jwt, LOGIN, { input: { platform: 'WEB', ...input } });
+    const login = (input: object) => postOperation(server, jwt, LOGIN, { input: { platform: 'WEB', ...input } });
     const long = '\u{1F600}'.repeat(128);
     expect(codeOf(await login({ appVersion: long, osVersion: long }))).toBeNull();
     expect(codeOf(await login({ appVersion: `${long}x` }))).toBe('BAD_USER_INPUT');
     expect(codeOf(await login({ osVersion: `${long}x` }))).toBe('BAD_USER_INPUT');
-    expect(dataOf(await gql(server, jwt, '{ __typename }'))).toEqual({ __typename: 'Query' });
+    expect(dataOf(await postOperation(server, jwt, '{ __typename }'))).toEqual({ __typename: 'Query' });
   });
 });

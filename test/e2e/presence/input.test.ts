@@ -1,23 +1,29 @@
 /** What does not fit is refused with a stable code, at both doors alike, and changes nothing. */
 import { describe, expect, test, vi } from 'vitest';
-import { ask, codeOf, gql, Socket, type Answer } from '../../support/porchlight-client.ts';
+import {
+  postForData,
+  codeOf,
+  postOperation,
+  GraphqlSocket,
+  type GraphqlResult,
+} from '../../support/porchlight-client.ts';
 import { mintToken } from '../../support/porchlight-process.ts';
-import { LOGIN, logIn, newUser, sharedServer, userSeen, WATCH } from '../support/users.ts';
+import { LOGIN, logIn, newUserId, startSharedServer, fetchUser, WATCH } from '../support/users.ts';
 
 vi.setConfig({ maxConcurrency: 20 });
 
-const server = sharedServer();
+const server = startSharedServer();
 
 type Variables = Readonly<Record<string, unknown>>;
 
 /** Asked over HTTP and over a socket; the two must agree in everything but their way. */
-const answersOf = async (token: string, query: string, variables?: Variables): Promise<Answer<unknown>> => {
-  const socket = await Socket.open(server, token);
+const answersOf = async (token: string, query: string, variables?: Variables): Promise<GraphqlResult<unknown>> => {
+  const socket = await GraphqlSocket.open(server, token);
   const overSocket = await socket.execute(query, variables);
   expect(socket.open).toBe(true);
   await socket.close();
   if (/^\s*subscription/.test(query)) return overSocket;
-  const http = await gql(server, token, query, variables);
+  const http = await postOperation(server, token, query, variables);
   expect(http.errors).toEqual(overSocket.errors);
   expect(http.data ?? null).toEqual(overSocket.data ?? null);
   return http;
@@ -66,17 +72,19 @@ describe.concurrent('variables that do not fit: BAD_USER_INPUT', () => {
     ['a version that is a number', { platform: 'WEB', appVersion: 3 }],
     ['nothing', null],
   ])('of a login: %s', async ([, input]) => {
-    const user = newUser();
+    const user = newUserId();
     expect(codeOf(await answersOf(await mintToken(user), LOGIN, { input }))).toBe('BAD_USER_INPUT');
-    expect((await userSeen(server, user)).version).toBe(0);
+    expect((await fetchUser(server, user)).version).toBe(0);
   });
 
   test('of a heartbeat, which is no sign of life then', async () => {
-    const device = await logIn(server, newUser(), 'IPHONE');
-    const { lastSeenAt } = await userSeen(server, device.userId);
+    const device = await logIn(server, newUserId(), 'IPHONE');
+    const { lastSeenAt } = await fetchUser(server, device.userId);
     const beat = 'mutation ($input: HeartbeatInput) { heartbeat(input: $input) { heartbeatIntervalMs } }';
-    expect(codeOf(await gql(server, device.token, beat, { input: { appState: 'ASLEEP' } }))).toBe('BAD_USER_INPUT');
-    expect((await userSeen(server, device.userId)).lastSeenAt).toBe(lastSeenAt);
+    expect(codeOf(await postOperation(server, device.token, beat, { input: { appState: 'ASLEEP' } }))).toBe(
+      'BAD_USER_INPUT',
+    );
+    expect((await fetchUser(server, device.userId)).lastSeenAt).toBe(lastSeenAt);
   });
 });
 
@@ -115,17 +123,17 @@ describe.concurrent('documents', () => {
     ['too many directives', `{ latestCursor ${'@include(if: true) '.repeat(500)} }`],
     ['too long', `{ latestCursor } #${'x'.repeat(1_000_000)}`],
   ])('%s: an error with a code, and the server lives on', async ([, query]) => {
-    const http = await gql(server, server.apiKey, query).catch((error: unknown) => String(error));
+    const http = await postOperation(server, server.apiKey, query).catch((error: unknown) => String(error));
     expect(typeof http === 'string' ? http : codeOf(http)).not.toBeNull();
-    const socket = await Socket.open(server, server.apiKey);
+    const socket = await GraphqlSocket.open(server, server.apiKey);
     // Either refused, or the socket is closed for it.
     const outcome = await socket.execute(query).then(codeOf, () => 'closed');
     expect(outcome).not.toBeNull();
-    expect(await ask(server, server.apiKey, '{ __typename }')).toEqual({ __typename: 'Query' });
+    expect(await postForData(server, server.apiKey, '{ __typename }')).toEqual({ __typename: 'Query' });
   });
 
   test('a mutation by GET is not done', async () => {
-    const user = newUser();
+    const user = newUserId();
     const query = encodeURIComponent('mutation { login(input: {platform: WEB}) { session { id } } }');
     const response = await fetch(`${server.origin}/graphql?query=${query}`, {
       headers: {
@@ -136,7 +144,7 @@ describe.concurrent('documents', () => {
     });
     await response.text();
     expect(response.status).toBe(405);
-    expect((await userSeen(server, user)).version).toBe(0);
+    expect((await fetchUser(server, user)).version).toBe(0);
   });
 });
 
@@ -148,21 +156,21 @@ describe.concurrent('messages on a socket that are none', () => {
     ['a subscription without an id', { type: 'subscribe', payload: { query: '{ __typename }' } }],
     ['a subscription without a payload', { type: 'subscribe', id: '1' }],
   ])('%s: the socket is closed, and the session takes it as its own fault', async ([, frame]) => {
-    const device = await logIn(server, newUser(), 'IPHONE');
-    const socket = await Socket.open(server, device.token);
+    const device = await logIn(server, newUserId(), 'IPHONE');
+    const socket = await GraphqlSocket.open(server, device.token);
     socket.send(frame);
     expect((await socket.closed).code).toBe(4400);
-    await vi.waitFor(async () => expect((await userSeen(server, device.userId)).status).toBe('PUSH_ONLINE'), 5_000);
+    await vi.waitFor(async () => expect((await fetchUser(server, device.userId)).status).toBe('PUSH_ONLINE'), 5_000);
   });
 
   test('a second connection_init: 4429', async () => {
-    const socket = await Socket.open(server, server.apiKey);
+    const socket = await GraphqlSocket.open(server, server.apiKey);
     socket.send({ type: 'connection_init' });
     expect((await socket.closed).code).toBe(4429);
   });
 
   test('an id that is in use: 4409', async () => {
-    const socket = await Socket.open(server, server.apiKey);
+    const socket = await GraphqlSocket.open(server, server.apiKey);
     const subscribe = {
       id: 'same',
       type: 'subscribe',

@@ -1,39 +1,45 @@
 /** The main job as its users meet it: log in, beat, drop, come back, log out; ask and be told. */
 import { describe, expect, test } from 'vitest';
-import { ask, dataOf, Socket, type Answer, type Inbox } from '../../support/porchlight-client.ts';
+import {
+  postForData,
+  dataOf,
+  GraphqlSocket,
+  type GraphqlResult,
+  type MessageQueue,
+} from '../../support/porchlight-client.ts';
 import { mintToken } from '../../support/porchlight-process.ts';
 import {
-  beat,
+  sendHeartbeat,
   EVENT,
-  latestCursor,
+  fetchLatestCursor,
   logIn,
   logOut,
-  newUser,
-  sharedServer,
-  userSeen,
+  newUserId,
+  startSharedServer,
+  fetchUser,
   Watcher,
-  type EventSeen,
+  type EventResult,
 } from '../support/users.ts';
 
-const server = sharedServer();
+const server = startSharedServer();
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 
 const FOLLOW = `subscription ($after: Cursor) { presenceEvents(after: $after) { ${EVENT} } }`;
-type Followed = Inbox<Answer<{ presenceEvents: EventSeen[] }>>;
+type Followed = MessageQueue<GraphqlResult<{ presenceEvents: EventResult[] }>>;
 
 /** Reads lists until one has the event that is asked for; returns everything read. */
-const readUntil = async (followed: Followed, last: (event: EventSeen) => boolean): Promise<EventSeen[]> => {
-  const read: EventSeen[] = [];
+const readUntil = async (followed: Followed, last: (event: EventResult) => boolean): Promise<EventResult[]> => {
+  const read: EventResult[] = [];
   while (!read.some(last)) read.push(...dataOf(await followed.next()).presenceEvents);
   return read;
 };
 
 describe.concurrent('a day of one phone', () => {
   test('asked at each step, and told of each change once', async () => {
-    const alice = newUser('alice');
-    const bob = await mintToken(newUser('bob'));
+    const alice = newUserId('alice');
+    const bob = await mintToken(newUserId('bob'));
     const watcher = await Watcher.open(server, [alice], bob);
-    expect(watcher.present).toEqual([
+    expect(watcher.initialStatuses).toEqual([
       {
         userId: alice,
         status: 'OFFLINE',
@@ -47,7 +53,7 @@ describe.concurrent('a day of one phone', () => {
       },
     ]);
     const phone = await logIn(server, alice, 'IPHONE', 'her phone');
-    expect(await userSeen(server, alice)).toMatchObject({
+    expect(await fetchUser(server, alice)).toMatchObject({
       status: 'ONLINE',
       version: 1,
       reason: 'LOGIN',
@@ -55,24 +61,24 @@ describe.concurrent('a day of one phone', () => {
       sessions: [{ id: phone.sessionId, platform: 'IPHONE', deviceId: 'her phone', attached: false }],
     });
 
-    const socket = await Socket.open(server, phone.token);
-    expect((await userSeen(server, alice)).sessions).toMatchObject([{ attached: true, status: 'ONLINE' }]);
-    expect(await socket.ask('mutation { heartbeat { heartbeatIntervalMs heartbeatTimeoutMs } }')).toEqual({
+    const socket = await GraphqlSocket.open(server, phone.token);
+    expect((await fetchUser(server, alice)).sessions).toMatchObject([{ attached: true, status: 'ONLINE' }]);
+    expect(await socket.executeForData('mutation { heartbeat { heartbeatIntervalMs heartbeatTimeoutMs } }')).toEqual({
       heartbeat: { heartbeatIntervalMs: 120_000, heartbeatTimeoutMs: 400_000 },
     });
-    socket.rst();
-    await watcher.changes.find(({ status }) => status === 'PUSH_ONLINE');
-    expect(await userSeen(server, alice)).toMatchObject({
+    socket.sendReset();
+    await watcher.changes.nextMatching(({ status }) => status === 'PUSH_ONLINE');
+    expect(await fetchUser(server, alice)).toMatchObject({
       status: 'PUSH_ONLINE',
       version: 2,
       reason: 'DISCONNECT',
       sessions: [{ attached: false, status: 'PUSH_ONLINE' }],
     });
 
-    await beat(server, phone);
+    await sendHeartbeat(server, phone);
     await logOut(server, phone);
-    await watcher.changes.find(({ status }) => status === 'OFFLINE');
-    expect(watcher.told).toEqual([
+    await watcher.changes.nextMatching(({ status }) => status === 'OFFLINE');
+    expect(watcher.changeSummaries).toEqual([
       'OFFLINE > ONLINE v1 LOGIN',
       'ONLINE > PUSH_ONLINE v2 DISCONNECT',
       'PUSH_ONLINE > ONLINE v3 RECONNECT',
@@ -83,7 +89,7 @@ describe.concurrent('a day of one phone', () => {
       expect(change.changedAt).toMatch(TIME);
       expect(change.lastSeenAt).toMatch(TIME);
     }
-    expect(await userSeen(server, alice)).toMatchObject({
+    expect(await fetchUser(server, alice)).toMatchObject({
       status: 'OFFLINE',
       version: 4,
       reason: 'LOGOUT',
@@ -92,11 +98,11 @@ describe.concurrent('a day of one phone', () => {
   });
 
   test('a login tells the device the timings of its platform, and who it is', async () => {
-    const user = newUser();
+    const user = newUserId();
     const login = `mutation { login(input: {platform: WEB, deviceId: "tab", appVersion: "1.2.3", osVersion: "Linux 6"}) {
       heartbeatIntervalMs heartbeatTimeoutMs kicked { id } sessionToken
       session { userId platform deviceId status appState attached appVersion osVersion ipAddress loggedInAt lastSeenAt } } }`;
-    const answer = await ask<{ login: { session: Record<string, unknown>; sessionToken: string } }>(
+    const answer = await postForData<{ login: { session: Record<string, unknown>; sessionToken: string } }>(
       server,
       await mintToken(user),
       login,
@@ -118,33 +124,33 @@ describe.concurrent('a day of one phone', () => {
     });
     expect(answer.login.session.ipAddress).toMatch(/^(::ffff:)?127\.0\.0\.1$/);
     expect(answer.login.session.loggedInAt).toMatch(TIME);
-    expect(await ask(server, answer.login.sessionToken, '{ me { deviceId osVersion } }')).toEqual({
+    expect(await postForData(server, answer.login.sessionToken, '{ me { deviceId osVersion } }')).toEqual({
       me: { deviceId: 'tab', osVersion: 'Linux 6' },
     });
   });
 
   test('a second device that comes online changes nothing, and is told to nobody', async () => {
-    const user = newUser();
+    const user = newUserId();
     await logIn(server, user, 'IPHONE', 'one');
     const watcher = await Watcher.open(server, [user]);
     const other = await logIn(server, user, 'ANDROID', 'two');
-    expect((await userSeen(server, user)).version).toBe(1);
+    expect((await fetchUser(server, user)).version).toBe(1);
     await logOut(server, other);
     await watcher.next();
-    expect(watcher.told).toEqual(['ONLINE > OFFLINE v2 LOGOUT']);
+    expect(watcher.changeSummaries).toEqual(['ONLINE > OFFLINE v2 LOGOUT']);
   });
 
   test('one watcher of several users hears the present of all of them first, in one list', async () => {
-    const [online, never, gone] = [newUser(), newUser(), newUser()];
+    const [online, never, gone] = [newUserId(), newUserId(), newUserId()];
     await logIn(server, online);
     await logOut(server, await logIn(server, gone));
     const watcher = await Watcher.open(server, [online, never, gone]);
-    expect(watcher.present.map(({ userId, status, version }) => [userId, status, version])).toEqual([
+    expect(watcher.initialStatuses.map(({ userId, status, version }) => [userId, status, version])).toEqual([
       [online, 'ONLINE', 1],
       [never, 'OFFLINE', 0],
       [gone, 'OFFLINE', 2],
     ]);
-    expect(watcher.present.every(({ previousStatus }) => previousStatus === null)).toBe(true);
+    expect(watcher.initialStatuses.every(({ previousStatus }) => previousStatus === null)).toBe(true);
   });
 });
 
@@ -152,12 +158,12 @@ describe.concurrent('sessionEnded', () => {
   const ENDED = 'subscription { sessionEnded { sessionId reason kickedBy endedAt } }';
 
   test('tells a kicked device who did it, then its socket is closed with 4410', async () => {
-    const user = newUser();
+    const user = newUserId();
     const phone = await logIn(server, user, 'IPHONE');
-    const socket = await Socket.open(server, phone.token);
+    const socket = await GraphqlSocket.open(server, phone.token);
     const ended = socket.subscribe<{ sessionEnded: { endedAt: string } }>(ENDED);
     // The server has taken the subscription once it answers what came after it.
-    await socket.ask('{ me { id } }');
+    await socket.executeForData('{ me { id } }');
     await logIn(server, user, 'WEB');
     const told = dataOf(await ended.next());
     expect(told).toMatchObject({ sessionEnded: { sessionId: phone.sessionId, reason: 'KICKED', kickedBy: 'WEB' } });
@@ -167,10 +173,10 @@ describe.concurrent('sessionEnded', () => {
   });
 
   test('tells of a logout on another link', async () => {
-    const phone = await logIn(server, newUser(), 'IPHONE');
-    const socket = await Socket.open(server, phone.token);
+    const phone = await logIn(server, newUserId(), 'IPHONE');
+    const socket = await GraphqlSocket.open(server, phone.token);
     const ended = socket.subscribe(ENDED);
-    await socket.ask('{ me { id } }');
+    await socket.executeForData('{ me { id } }');
     await logOut(server, phone);
     expect(dataOf(await ended.next())).toMatchObject({ sessionEnded: { reason: 'LOGOUT', kickedBy: null } });
     expect(await socket.closed).toMatchObject({ code: 4410, reason: 'LOGOUT' });
@@ -179,11 +185,11 @@ describe.concurrent('sessionEnded', () => {
 
 describe.concurrent('presenceEvents', () => {
   test('replays from a cursor and passes into live, without a gap or a repeat', async () => {
-    const start = await latestCursor(server);
-    const user = newUser();
-    const last = newUser();
+    const start = await fetchLatestCursor(server);
+    const user = newUserId();
+    const last = newUserId();
     const rounds = 40;
-    const socket = await Socket.open(server, server.apiKey);
+    const socket = await GraphqlSocket.open(server, server.apiKey);
     let followed: Followed | null = null;
     for (let round = 0; round < rounds; round++) {
       const device = await logIn(server, user, 'WEB');
@@ -201,24 +207,24 @@ describe.concurrent('presenceEvents', () => {
 
     // Again from the middle: it starts right after the cursor.
     const from = mine[29];
-    const again = socket.subscribe<{ presenceEvents: EventSeen[] }>(FOLLOW, { after: from?.cursor });
+    const again = socket.subscribe<{ presenceEvents: EventResult[] }>(FOLLOW, { after: from?.cursor });
     const rest = (await readUntil(again, ({ userId }) => userId === last)).filter(({ userId }) => userId === user);
     expect(rest).toEqual(mine.slice(30));
   });
 
   test('without a cursor, from now on; the same events as in the log', async () => {
-    const user = newUser();
+    const user = newUserId();
     await logIn(server, user, 'IPHONE');
-    const socket = await Socket.open(server, server.apiKey);
-    const followed = socket.subscribe<{ presenceEvents: EventSeen[] }>(FOLLOW);
-    await socket.ask('{ latestCursor }');
+    const socket = await GraphqlSocket.open(server, server.apiKey);
+    const followed = socket.subscribe<{ presenceEvents: EventResult[] }>(FOLLOW);
+    await socket.executeForData('{ latestCursor }');
     await logIn(server, user, 'WEB');
     const heard = (await readUntil(followed, ({ reason, userId }) => userId === user && reason === 'KICKED')).filter(
       ({ userId }) => userId === user,
     );
     expect(heard.map(({ reason }) => reason)).toEqual(['LOGIN', 'KICKED']);
     const query = `query ($userId: ID!) { events(userId: $userId) { nodes { ${EVENT} } } }`;
-    const log = await ask<{ events: { nodes: EventSeen[] } }>(server, server.apiKey, query, { userId: user });
+    const log = await postForData<{ events: { nodes: EventResult[] } }>(server, server.apiKey, query, { userId: user });
     expect(log.events.nodes.slice(1)).toEqual(heard);
   });
 });

@@ -1,21 +1,21 @@
 /** Lists, page by page, and how many users one call may name. */
 import { beforeAll, describe, expect, test } from 'vitest';
-import { ask, codeOf, gql, Socket } from '../../support/porchlight-client.ts';
+import { postForData, codeOf, postOperation, GraphqlSocket } from '../../support/porchlight-client.ts';
 import { mintToken } from '../../support/porchlight-process.ts';
 import {
   logIn,
   logOut,
-  newUser,
-  pushOnline,
-  sharedServer,
+  newUserId,
+  createPushOnlineDevice,
+  startSharedServer,
   updatePolicy,
   WATCH,
   Watcher,
-  type Change,
+  type StatusChange,
   type Platform,
 } from '../support/users.ts';
 
-const server = sharedServer();
+const server = startSharedServer();
 
 interface Page<Node> {
   readonly nodes: readonly Node[];
@@ -33,7 +33,7 @@ const ONLINE = `query ($first: Int, $after: String, $status: Status, $platform: 
   nodes { userId status } pageInfo { hasNextPage endCursor } } }`;
 
 const pageOf = async <Node extends Listed>(query: string, variables: Variables): Promise<Page<Node>> => {
-  const data = await ask<Record<string, Page<Node>>>(server, server.apiKey, query, variables);
+  const data = await postForData<Record<string, Page<Node>>>(server, server.apiKey, query, variables);
   const [page] = Object.values(data);
   if (page === undefined) throw new Error('No page.');
   return page;
@@ -60,19 +60,19 @@ const people = { web: [] as string[], phone: [] as string[], lost: [] as string[
 
 beforeAll(async () => {
   await updatePolicy(server, { multiDevice: { mode: 'MULTI' } });
-  const users = (name: string, count: number) => Array.from({ length: count }, () => newUser(name));
+  const users = (name: string, count: number) => Array.from({ length: count }, () => newUserId(name));
   people.web = users('web', 40);
   people.phone = users('phone', 20);
   people.lost = users('lost', 5);
   people.gone = users('gone', 240);
-  people.both = newUser('both');
+  people.both = newUserId('both');
   await Promise.all([
     ...people.web.map((user) => logIn(server, user, 'WEB')),
     ...people.phone.map((user) => logIn(server, user, 'IPHONE')),
-    ...people.lost.map((user) => pushOnline(server, user, 'IPHONE')),
+    ...people.lost.map((user) => createPushOnlineDevice(server, user, 'IPHONE')),
     ...people.gone.map(async (user) => logOut(server, await logIn(server, user, 'LINUX'))),
   ]);
-  await pushOnline(server, people.both, 'IPHONE');
+  await createPushOnlineDevice(server, people.both, 'IPHONE');
   await logIn(server, people.both, 'WEB');
 });
 
@@ -113,13 +113,13 @@ describe('events', () => {
   });
 
   test('the end of an empty page is where it was asked from; latestCursor is such a place', async () => {
-    const { latestCursor } = await ask<{ latestCursor: string }>(server, server.apiKey, '{ latestCursor }');
+    const { latestCursor } = await postForData<{ latestCursor: string }>(server, server.apiKey, '{ latestCursor }');
     const empty = { nodes: [], pageInfo: { hasNextPage: false, endCursor: latestCursor } };
     expect(await pageOf(EVENTS, { first: 1, after: latestCursor })).toEqual(empty);
     const [last] = (await walk<{ cursor: string; userId: string }>(EVENTS, 500)).slice(-1);
     expect((await pageOf(EVENTS, { after: last?.cursor })).pageInfo.endCursor).toBe(last?.cursor);
     // What happens next stands right after it.
-    const user = newUser();
+    const user = newUserId();
     await logIn(server, user, 'WEB');
     const next = await pageOf<{ userId: string; reason: string }>(EVENTS, { after: latestCursor });
     expect(next.nodes).toMatchObject([{ userId: user, reason: 'LOGIN' }]);
@@ -157,7 +157,7 @@ describe('onlineUsers', () => {
   });
 
   test('somebody who leaves between two pages makes nobody appear twice, or another one be missed', async () => {
-    const stay = Array.from({ length: 6 }, () => newUser('stay'));
+    const stay = Array.from({ length: 6 }, () => newUserId('stay'));
     await Promise.all(stay.map((user) => logIn(server, user, 'MAC')));
     const first = await pageOf(ONLINE, { first: 3, platform: 'MAC' });
     const leaving = await logIn(server, first.nodes[2]?.userId ?? '', 'MAC');
@@ -169,20 +169,20 @@ describe('onlineUsers', () => {
 
 describe('what no page is', () => {
   test.for([0, -1, 501, 2_147_483_647, -2_147_483_648])('first: %i', async (first) => {
-    expect(codeOf(await gql(server, server.apiKey, EVENTS, { first }))).toBe('BAD_USER_INPUT');
-    expect(codeOf(await gql(server, server.apiKey, ONLINE, { first }))).toBe('BAD_USER_INPUT');
+    expect(codeOf(await postOperation(server, server.apiKey, EVENTS, { first }))).toBe('BAD_USER_INPUT');
+    expect(codeOf(await postOperation(server, server.apiKey, ONLINE, { first }))).toBe('BAD_USER_INPUT');
     const literal = `{ events(first: ${first}) { nodes { userId } } }`;
-    expect(codeOf(await gql(server, server.apiKey, literal))).toBe('BAD_USER_INPUT');
+    expect(codeOf(await postOperation(server, server.apiKey, literal))).toBe('BAD_USER_INPUT');
   });
 
   test.for(['', 'x', '0', '-1', '99999999999999999999', '%', 'null', '\u{1F600}', 'A'.repeat(5_000)])(
     'after: %j',
     async (after) => {
-      expect(codeOf(await gql(server, server.apiKey, EVENTS, { after }))).toBe('BAD_USER_INPUT');
+      expect(codeOf(await postOperation(server, server.apiKey, EVENTS, { after }))).toBe('BAD_USER_INPUT');
       const follow = 'subscription ($after: Cursor) { presenceEvents(after: $after) { cursor } }';
-      const socket = await Socket.open(server, server.apiKey);
+      const socket = await GraphqlSocket.open(server, server.apiKey);
       expect(codeOf(await socket.execute(follow, { after }))).toBe('BAD_USER_INPUT');
-      const online = await gql(server, server.apiKey, ONLINE, { after });
+      const online = await postOperation(server, server.apiKey, ONLINE, { after });
       // A position among users is opaque too; a text that happens to be one is no mistake.
       expect([null, 'BAD_USER_INPUT']).toContain(codeOf(online));
     },
@@ -196,8 +196,8 @@ describe('500 users in one call', () => {
     const asked = [...people.gone, ...people.web, ...people.lost, ...people.gone, ...people.web].slice(0, 499);
     asked.push('nobody yet');
     expect(asked).toHaveLength(500);
-    const token = await mintToken(newUser());
-    const { userStatuses } = await ask<{ userStatuses: readonly Change[] }>(server, token, STATUSES, {
+    const token = await mintToken(newUserId());
+    const { userStatuses } = await postForData<{ userStatuses: readonly StatusChange[] }>(server, token, STATUSES, {
       userIds: asked,
     });
     const status = (user: string) =>
@@ -206,29 +206,31 @@ describe('500 users in one call', () => {
       asked.map((user) => [user, status(user)]),
     );
     const same = Array.from({ length: 500 }, () => people.both);
-    const answer = await ask<{ userStatuses: readonly Change[] }>(server, token, STATUSES, { userIds: same });
+    const answer = await postForData<{ userStatuses: readonly StatusChange[] }>(server, token, STATUSES, {
+      userIds: same,
+    });
     expect(new Set(answer.userStatuses.map(({ version }) => version))).toEqual(new Set([3]));
-    expect(await ask(server, token, STATUSES, { userIds: [] })).toEqual({ userStatuses: [] });
+    expect(await postForData(server, token, STATUSES, { userIds: [] })).toEqual({ userStatuses: [] });
   });
 
   test('may be watched', async () => {
-    const users = Array.from({ length: 500 }, () => newUser('watched'));
+    const users = Array.from({ length: 500 }, () => newUserId('watched'));
     const watcher = await Watcher.open(server, users);
-    expect(watcher.present.map(({ userId }) => userId)).toEqual(users);
+    expect(watcher.initialStatuses.map(({ userId }) => userId)).toEqual(users);
     await logIn(server, users[499] ?? '', 'WINDOWS' satisfies Platform);
     expect(await watcher.next()).toMatchObject({ userId: users[499], status: 'ONLINE' });
   });
 
   test('501 are TOO_MANY_USERS: asked, watched or written into the document', async () => {
     const userIds = Array.from({ length: 501 }, (_, index) => `one-${index}`);
-    const socket = await Socket.open(server, server.apiKey);
+    const socket = await GraphqlSocket.open(server, server.apiKey);
     const literal = `{ userStatuses(userIds: ${JSON.stringify(userIds)}) { userId } }`;
     const answers = [
-      await gql(server, server.apiKey, STATUSES, { userIds }),
+      await postOperation(server, server.apiKey, STATUSES, { userIds }),
       await socket.execute(STATUSES, { userIds }),
       await socket.execute(WATCH, { userIds }),
-      await gql(server, server.apiKey, literal),
-      await gql(server, server.apiKey, STATUSES, { userIds: userIds.map(() => 'the same') }),
+      await postOperation(server, server.apiKey, literal),
+      await postOperation(server, server.apiKey, STATUSES, { userIds: userIds.map(() => 'the same') }),
     ];
     expect(answers.map(codeOf)).toEqual(answers.map(() => 'TOO_MANY_USERS'));
     expect(answers.map(({ data }) => data ?? null)).toEqual(answers.map(() => null));

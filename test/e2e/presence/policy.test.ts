@@ -1,22 +1,22 @@
 /** The policy as backends read and change it, and as it outlives the server. */
 import { describe, expect, test } from 'vitest';
-import { ask, codeOf, gql, Socket } from '../../support/porchlight-client.ts';
+import { postForData, codeOf, postOperation, GraphqlSocket } from '../../support/porchlight-client.ts';
 import { startPorchlight } from '../../support/porchlight-process.ts';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
   logIn,
-  newUser,
+  newUserId,
   PLATFORMS,
   POLICY,
-  sharedServer,
+  startSharedServer,
   updatePolicy,
   type Platform,
   type Server,
 } from '../support/users.ts';
 
-const server = sharedServer();
+const server = startSharedServer();
 
 interface Row {
   readonly platform: Platform;
@@ -34,7 +34,7 @@ interface PolicySeen {
 }
 
 const policyOf = async (of: Server): Promise<PolicySeen> =>
-  (await ask<{ policy: PolicySeen }>(of, of.apiKey, `{ policy { ${POLICY} } }`)).policy;
+  (await postForData<{ policy: PolicySeen }>(of, of.apiKey, `{ policy { ${POLICY} } }`)).policy;
 
 /** A row as a short text, in the words of the table. */
 const inWords = (row: Row): string => {
@@ -108,15 +108,15 @@ describe('the platform table', () => {
 
   test('the answer is the policy in force, and the next login is told of it', async () => {
     const mutation = `mutation { updatePolicy(input: {platforms: [{platform: LINUX, heartbeatIntervalMs: 3000, heartbeatTimeoutMs: 9000}]}) { policy { ${POLICY} } } }`;
-    const { updatePolicy: updated } = await ask<{ updatePolicy: { policy: PolicySeen } }>(
+    const { updatePolicy: updated } = await postForData<{ updatePolicy: { policy: PolicySeen } }>(
       server,
       server.apiKey,
       mutation,
     );
     expect(updated.policy).toEqual(await policyOf(server));
-    const device = await logIn(server, newUser(), 'LINUX');
+    const device = await logIn(server, newUserId(), 'LINUX');
     expect(
-      await ask(server, device.token, 'mutation { heartbeat { heartbeatIntervalMs heartbeatTimeoutMs } }'),
+      await postForData(server, device.token, 'mutation { heartbeat { heartbeatIntervalMs heartbeatTimeoutMs } }'),
     ).toEqual({
       heartbeat: { heartbeatIntervalMs: 3_000, heartbeatTimeoutMs: 9_000 },
     });
@@ -173,9 +173,9 @@ describe('what does not fit', () => {
     const before = await policyOf(server);
     const mutation =
       'mutation ($input: UpdatePolicyInput!) { updatePolicy(input: $input) { policy { pushOnlineExpiryMs } } }';
-    const http = await gql(server, server.apiKey, mutation, { input });
+    const http = await postOperation(server, server.apiKey, mutation, { input });
     expect([codeOf(http), http.data ?? null]).toEqual(['BAD_USER_INPUT', null]);
-    const socket = await Socket.open(server, server.apiKey);
+    const socket = await GraphqlSocket.open(server, server.apiKey);
     expect(codeOf(await socket.execute(mutation, { input }))).toBe('BAD_USER_INPUT');
     await socket.close();
     expect(await policyOf(server)).toEqual(before);
@@ -208,7 +208,7 @@ describe('the policy and the server’s life', () => {
       expect(seeded.multiDevice).toEqual({ mode: 'CUSTOM', groups: [['ANDROID', 'IPHONE'], ['WEB']] });
       await updatePolicy(first, { preset: 'MOBILE_ONLY', multiDevice: { mode: 'TRIPLE' } });
       const changed = await policyOf(first);
-      await first.kill9();
+      await first.sigkill();
 
       await using second = await startPorchlight({ directory, env: { ...seed, PORCHLIGHT_PUSH_ONLINE_EXPIRY: '3d' } });
       expect(await policyOf(second)).toEqual(changed);

@@ -1,30 +1,30 @@
 /** What a token is still good for once its session has ended: for being told why. */
 import { beforeAll, describe, expect, test, vi } from 'vitest';
-import { codeOf, gql, Socket } from '../../support/porchlight-client.ts';
+import { codeOf, postOperation, GraphqlSocket } from '../../support/porchlight-client.ts';
 import { mintToken } from '../../support/porchlight-process.ts';
 import {
-  beat,
+  sendHeartbeat,
   endSessions,
-  eventsOf,
+  fetchEvents,
   LOGIN,
   logIn,
   logOut,
-  newUser,
-  pushOnline,
-  sharedServer,
+  newUserId,
+  createPushOnlineDevice,
+  startSharedServer,
   updatePolicy,
-  userSeen,
+  fetchUser,
   Watcher,
   type Device,
   type Platform,
   type Server,
 } from '../support/users.ts';
-import { pause } from '../support/stopwatch.ts';
+import { delay } from '../support/stopwatch.ts';
 
 vi.setConfig({ maxConcurrency: 50 });
 
-const usual = sharedServer();
-const forgetful = sharedServer({ env: { PORCHLIGHT_PUSH_ONLINE_EXPIRY: '1s' } });
+const usual = startSharedServer();
+const forgetful = startSharedServer({ env: { PORCHLIGHT_PUSH_ONLINE_EXPIRY: '1s' } });
 
 beforeAll(() =>
   updatePolicy(usual, {
@@ -60,7 +60,7 @@ const ENDINGS: readonly Ending[] = [
     reason: 'KICKED',
     kickedBy: 'LINUX',
     platform: 'IPHONE',
-    begin: pushOnline,
+    begin: createPushOnlineDevice,
     end: ({ userId }) => logIn(usual, userId, 'LINUX'),
   },
   {
@@ -74,7 +74,7 @@ const ENDINGS: readonly Ending[] = [
     how: 'a backend while it was PUSH_ONLINE',
     reason: 'REVOKED',
     platform: 'IPAD',
-    begin: pushOnline,
+    begin: createPushOnlineDevice,
     end: ({ userId, sessionId }) => endSessions(usual, { userId, sessionId }),
   },
   { how: 'silence', reason: 'HEARTBEAT_TIMEOUT', platform: 'WINDOWS', end: wait },
@@ -82,15 +82,22 @@ const ENDINGS: readonly Ending[] = [
     how: 'background',
     reason: 'BACKGROUND_TIMEOUT',
     platform: 'MINI_PROGRAM',
-    end: (device) => beat(usual, device, 'BACKGROUND'),
+    end: (device) => sendHeartbeat(usual, device, 'BACKGROUND'),
   },
   {
     how: 'its last socket',
     reason: 'DISCONNECT',
     platform: 'LINUX',
-    end: async ({ token }) => (await Socket.open(usual, token)).close(),
+    end: async ({ token }) => (await GraphqlSocket.open(usual, token)).close(),
   },
-  { how: 'its expiry', reason: 'PUSH_EXPIRED', platform: 'IPHONE', begin: pushOnline, end: wait, on: forgetful },
+  {
+    how: 'its expiry',
+    reason: 'PUSH_EXPIRED',
+    platform: 'IPHONE',
+    begin: createPushOnlineDevice,
+    end: wait,
+    on: forgetful,
+  },
 ];
 
 const USES: readonly (readonly [string, Readonly<Record<string, unknown>>?])[] = [
@@ -105,21 +112,21 @@ const USES: readonly (readonly [string, Readonly<Record<string, unknown>>?])[] =
 
 test.concurrent.for(ENDINGS)('after $how: $reason, over HTTP and at the opening of a socket', async (ending) => {
   const server = ending.on ?? usual;
-  const user = newUser();
+  const user = newUserId();
   const watcher = await Watcher.open(server, [user]);
   const device = await (ending.begin ?? logIn)(server, user, ending.platform);
   await ending.end(device);
   // A kick or a replacement is told to no watcher; everything else that ends the only session is.
   if (!['KICKED', 'REPLACED'].includes(ending.reason)) {
-    await watcher.changes.find(({ status }) => status === 'OFFLINE');
+    await watcher.changes.nextMatching(({ status }) => status === 'OFFLINE');
   }
-  const event = (await eventsOf(server, user)).find(
+  const event = (await fetchEvents(server, user)).find(
     ({ sessionId, sessionStatus }) => sessionId === device.sessionId && sessionStatus === 'OFFLINE',
   );
   expect(event?.reason).toBe(ending.reason);
-  const before = await userSeen(server, user);
+  const before = await fetchUser(server, user);
   for (const [query, variables] of USES) {
-    const answer = await gql(server, device.token, query, variables);
+    const answer = await postOperation(server, device.token, query, variables);
     expect(answer.data ?? null).toBeNull();
     expect(answer.errors).toHaveLength(1);
     expect(answer.errors?.[0]?.extensions).toEqual({
@@ -129,16 +136,16 @@ test.concurrent.for(ENDINGS)('after $how: $reason, over HTTP and at the opening 
       kickedBy: ending.kickedBy ?? null,
     });
   }
-  const socket = new Socket(server);
+  const socket = new GraphqlSocket(server);
   await socket.init(device.token);
   expect(await socket.closed).toMatchObject({ code: 4410, reason: ending.reason });
   expect(socket.frames.all).toEqual([]);
-  expect(await userSeen(server, user)).toEqual(before);
+  expect(await fetchUser(server, user)).toEqual(before);
 });
 
 describe.concurrent('endSessions', () => {
   test('all, those of one platform, one, and none', async () => {
-    const user = newUser();
+    const user = newUserId();
     await updatePolicy(usual, {
       multiDevice: { mode: 'CUSTOM', groups: [['IPHONE', 'WEB', 'LINUX']] },
       platforms: [{ platform: 'MAC', maxInstances: 2 }],
@@ -153,32 +160,36 @@ describe.concurrent('endSessions', () => {
     expect(await ended({ platform: 'MAC', sessionId: ipad.sessionId })).toEqual([]);
     expect(await ended({ sessionId: ipad.sessionId })).toEqual([`${ipad.sessionId} OFFLINE`]);
     expect(await ended({ platform: 'MAC' })).toEqual([`${one.sessionId} OFFLINE`, `${other.sessionId} OFFLINE`]);
-    expect(await userSeen(usual, user)).toMatchObject({ status: 'ONLINE', version: 1 });
+    expect(await fetchUser(usual, user)).toMatchObject({ status: 'ONLINE', version: 1 });
     expect(await ended({})).toEqual([`${android.sessionId} OFFLINE`]);
-    expect(await userSeen(usual, user)).toMatchObject({ status: 'OFFLINE', version: 2, reason: 'REVOKED' });
-    expect(await endSessions(usual, { userId: newUser() })).toEqual([]);
+    expect(await fetchUser(usual, user)).toMatchObject({ status: 'OFFLINE', version: 2, reason: 'REVOKED' });
+    expect(await endSessions(usual, { userId: newUserId() })).toEqual([]);
   });
 
   test('without revokeTokens the user may log in again with the same JWT', async () => {
-    const user = newUser();
+    const user = newUserId();
     const jwt = await mintToken(user, { claims: { iat: Math.floor(Date.now() / 1_000) - 60 } });
     await logIn(usual, user, 'IPHONE');
     await endSessions(usual, { userId: user });
-    expect(codeOf(await gql(usual, jwt, LOGIN, { input: { platform: 'IPHONE' } }))).toBeNull();
+    expect(codeOf(await postOperation(usual, jwt, LOGIN, { input: { platform: 'IPHONE' } }))).toBeNull();
   });
 
   test('with revokeTokens, JWTs from before are refused everywhere and later ones are let in', async () => {
-    const [user, other] = [newUser(), newUser()];
+    const [user, other] = [newUserId(), newUserId()];
     const minuteAgo = { claims: { iat: Math.floor(Date.now() / 1_000) - 60 } };
     const jwt = await mintToken(user, minuteAgo);
     const ageless = await mintToken(user, { claims: { iat: undefined } });
     const watching = await Watcher.open(usual, [other], jwt);
-    expect(codeOf(await gql(usual, ageless, '{ __typename }'))).toBeNull();
+    expect(codeOf(await postOperation(usual, ageless, '{ __typename }'))).toBeNull();
     await endSessions(usual, { userId: user, revokeTokens: true });
     for (const refused of [jwt, ageless]) {
-      expect(codeOf(await gql(usual, refused, LOGIN, { input: { platform: 'IPHONE' } }))).toBe('UNAUTHENTICATED');
-      expect(codeOf(await gql(usual, refused, '{ userStatus(userId: "x") { status } }'))).toBe('UNAUTHENTICATED');
-      const socket = new Socket(usual);
+      expect(codeOf(await postOperation(usual, refused, LOGIN, { input: { platform: 'IPHONE' } }))).toBe(
+        'UNAUTHENTICATED',
+      );
+      expect(codeOf(await postOperation(usual, refused, '{ userStatus(userId: "x") { status } }'))).toBe(
+        'UNAUTHENTICATED',
+      );
+      const socket = new GraphqlSocket(usual);
       await socket.init(refused);
       expect((await socket.closed).code).toBe(4401);
     }
@@ -186,9 +197,9 @@ describe.concurrent('endSessions', () => {
     expect([4401, 4413]).toContain((await watching.socket.closed).code);
     // Nobody else's.
     const others = await mintToken(other, minuteAgo);
-    expect(codeOf(await gql(usual, others, LOGIN, { input: { platform: 'IPHONE' } }))).toBeNull();
+    expect(codeOf(await postOperation(usual, others, LOGIN, { input: { platform: 'IPHONE' } }))).toBeNull();
     // `iat` counts seconds, so the next second is the first that is certainly later.
-    await pause(1_100);
+    await delay(1_100);
     expect((await logIn(usual, user, 'IPHONE')).userId).toBe(user);
   });
 });

@@ -1,22 +1,22 @@
 /** Counts, which are right at once after everything that happens. */
 import { expect, test } from 'vitest';
-import { ask, Socket } from '../../support/porchlight-client.ts';
+import { postForData, GraphqlSocket } from '../../support/porchlight-client.ts';
 import { mintToken } from '../../support/porchlight-process.ts';
 import {
   endSessions,
   LOGIN,
   logIn,
   logOut,
-  newUser,
+  newUserId,
   PLATFORMS,
-  sharedServer,
+  startSharedServer,
   updatePolicy,
   Watcher,
-  type LoginSeen,
+  type LoginResult,
   type Platform,
 } from '../support/users.ts';
 
-const server = sharedServer();
+const server = startSharedServer();
 
 /** A client knows a moment earlier than the server that a socket is closed. */
 const SOON = { timeout: 5_000 };
@@ -31,7 +31,7 @@ interface Stats {
 /** In short: users ONLINE and PUSH_ONLINE, sockets, and the platforms that have sessions. */
 const counted = async (): Promise<string> => {
   const query = '{ stats { usersOnline usersPushOnline sockets sessions { platform online pushOnline } } }';
-  const { stats } = await ask<{ stats: Stats }>(server, server.apiKey, query);
+  const { stats } = await postForData<{ stats: Stats }>(server, server.apiKey, query);
   expect(stats.sessions.map(({ platform }) => platform).sort()).toEqual([...PLATFORMS].sort());
   const busy = stats.sessions
     .filter(({ online, pushOnline }) => online + pushOnline > 0)
@@ -41,7 +41,7 @@ const counted = async (): Promise<string> => {
 };
 
 test('who may not come in is not counted', async () => {
-  const refused = new Socket(server);
+  const refused = new GraphqlSocket(server);
   await refused.init('nonsense');
   await refused.closed;
   expect(await counted()).toBe('0+0, 0 sockets');
@@ -50,18 +50,18 @@ test('who may not come in is not counted', async () => {
 test('a scripted day, counted after each step', async () => {
   expect(await counted()).toBe('0+0, 0 sockets');
   await updatePolicy(server, { multiDevice: { mode: 'MULTI' }, platforms: [{ platform: 'WEB', maxInstances: 2 }] });
-  const [alice, bob] = [newUser('alice'), newUser('bob')];
+  const [alice, bob] = [newUserId('alice'), newUserId('bob')];
 
   const phone = await logIn(server, alice, 'IPHONE', 'phone');
   expect(await counted()).toBe('1+0, 0 sockets, IPHONE 1+0');
-  const socket = await Socket.open(server, phone.token);
+  const socket = await GraphqlSocket.open(server, phone.token);
   expect(await counted()).toBe('1+0, 1 sockets, IPHONE 1+0');
-  const second = await Socket.open(server, phone.token);
+  const second = await GraphqlSocket.open(server, phone.token);
   const asBackend = await Watcher.open(server, [alice, bob]);
-  const asUser = await Socket.open(server, await mintToken(bob));
+  const asUser = await GraphqlSocket.open(server, await mintToken(bob));
   expect(await counted()).toBe('1+0, 4 sockets, IPHONE 1+0');
 
-  await asUser.ask<LoginSeen>(LOGIN, { input: { platform: 'WEB', deviceId: 'tab' } });
+  await asUser.executeForData<LoginResult>(LOGIN, { input: { platform: 'WEB', deviceId: 'tab' } });
   expect(await counted()).toBe('2+0, 4 sockets, IPHONE 1+0, WEB 1+0');
   const other = await logIn(server, bob, 'WEB', 'other tab');
   await logIn(server, alice, 'MAC');
@@ -74,9 +74,9 @@ test('a scripted day, counted after each step', async () => {
 
   await endSessions(server, { userId: alice, platform: 'MAC' });
   expect(await counted()).toBe('2+0, 2 sockets, IPHONE 1+0, WEB 2+0');
-  const link = await Socket.open(server, fresh.token);
+  const link = await GraphqlSocket.open(server, fresh.token);
   await link.close();
-  await asBackend.changes.find(({ userId, status }) => userId === alice && status === 'PUSH_ONLINE');
+  await asBackend.changes.nextMatching(({ userId, status }) => userId === alice && status === 'PUSH_ONLINE');
   await expect.poll(counted, SOON).toBe('1+1, 2 sockets, IPHONE 0+1, WEB 2+0');
 
   // A tab that is closed ends its session; the other one keeps the user ONLINE.
@@ -84,7 +84,7 @@ test('a scripted day, counted after each step', async () => {
   await expect.poll(counted, SOON).toBe('1+1, 1 sockets, IPHONE 0+1, WEB 1+0');
   await logOut(server, other);
   expect(await counted()).toBe('0+1, 1 sockets, IPHONE 0+1');
-  await ask(server, fresh.token, '{ me { id } }');
+  await postForData(server, fresh.token, '{ me { id } }');
   expect(await counted()).toBe('1+0, 1 sockets, IPHONE 1+0');
   await logOut(server, fresh);
   expect(await counted()).toBe('0+0, 1 sockets');

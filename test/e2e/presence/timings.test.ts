@@ -1,24 +1,32 @@
 /** Timeouts by the clock on the wall: never early, and at most a second late. */
 import { beforeAll, describe, expect, test, vi } from 'vitest';
-import { ask, Socket } from '../../support/porchlight-client.ts';
+import { postForData, GraphqlSocket } from '../../support/porchlight-client.ts';
 import {
-  beat,
-  eventsOf,
+  sendHeartbeat,
+  fetchEvents,
   logIn,
-  newUser,
-  pushOnline,
-  sharedServer,
+  newUserId,
+  createPushOnlineDevice,
+  startSharedServer,
   updatePolicy,
-  userSeen,
+  fetchUser,
   Watcher,
   type Platform,
 } from '../support/users.ts';
-import { expectOnTime, keepDoing, msBetween, pause, RETRY, stallMeter, timed } from '../support/stopwatch.ts';
+import {
+  expectOnTime,
+  repeatFor,
+  msBetween,
+  delay,
+  RETRY_AFTER_STALL,
+  measureStalls,
+  measureSpan,
+} from '../support/stopwatch.ts';
 
 vi.setConfig({ maxConcurrency: 50 });
 
-const server = sharedServer();
-const stall = stallMeter(server);
+const server = startSharedServer();
+const stall = measureStalls(server);
 
 const row = (platform: Platform, heartbeatTimeoutMs: number, rest: object = {}) => ({
   platform,
@@ -42,54 +50,57 @@ beforeAll(() =>
 );
 
 describe.concurrent('silence', () => {
-  test('counts from the last heartbeat, not from the first', RETRY, async () => {
-    const user = newUser();
+  test('counts from the last heartbeat, not from the first', RETRY_AFTER_STALL, async () => {
+    const user = newUserId();
     const device = await logIn(server, user, 'LINUX');
     const watcher = await Watcher.open(server, [user]);
-    await keepDoing(4_500, 300, () => beat(server, device));
-    expect(watcher.told).toEqual([]);
-    const last = await timed(() => beat(server, device));
+    await repeatFor(4_500, 300, () => sendHeartbeat(server, device));
+    expect(watcher.changeSummaries).toEqual([]);
+    const last = await measureSpan(() => sendHeartbeat(server, device));
     await watcher.next();
-    expect(watcher.told).toEqual(['ONLINE > OFFLINE v2 HEARTBEAT_TIMEOUT']);
-    expectOnTime(last, watcher.changes.times[0] ?? 0, 2_000, stall);
+    expect(watcher.changeSummaries).toEqual(['ONLINE > OFFLINE v2 HEARTBEAT_TIMEOUT']);
+    expectOnTime(last, watcher.changes.receivedAt[0] ?? 0, 2_000, stall);
   });
 });
 
 describe.concurrent('background', () => {
-  test('the limit is not extended by beats', RETRY, async () => {
-    const user = newUser();
+  test('the limit is not extended by beats', RETRY_AFTER_STALL, async () => {
+    const user = newUserId();
     const device = await logIn(server, user, 'MINI_PROGRAM');
     const watcher = await Watcher.open(server, [user]);
-    const entered = await timed(() => beat(server, device, 'BACKGROUND'));
-    await keepDoing(900, 200, async () => {
-      await beat(server, device, 'BACKGROUND');
-      await beat(server, device);
+    const entered = await measureSpan(() => sendHeartbeat(server, device, 'BACKGROUND'));
+    await repeatFor(900, 200, async () => {
+      await sendHeartbeat(server, device, 'BACKGROUND');
+      await sendHeartbeat(server, device);
     });
     await watcher.next();
-    expect(watcher.told).toEqual(['ONLINE > OFFLINE v2 BACKGROUND_TIMEOUT']);
-    expectOnTime(entered, watcher.changes.times[0] ?? 0, 1_500, stall);
+    expect(watcher.changeSummaries).toEqual(['ONLINE > OFFLINE v2 BACKGROUND_TIMEOUT']);
+    expectOnTime(entered, watcher.changes.receivedAt[0] ?? 0, 1_500, stall);
   });
 
-  test('FOREGROUND leaves it, and the next BACKGROUND begins anew', RETRY, async () => {
-    const user = newUser();
+  test('FOREGROUND leaves it, and the next BACKGROUND begins anew', RETRY_AFTER_STALL, async () => {
+    const user = newUserId();
     const device = await logIn(server, user, 'MINI_PROGRAM');
     const watcher = await Watcher.open(server, [user]);
-    await beat(server, device, 'BACKGROUND');
-    await keepDoing(1_000, 250, () => beat(server, device));
-    expect(await beat(server, device, 'FOREGROUND')).toMatchObject({ appState: 'FOREGROUND' });
-    await keepDoing(1_000, 250, () => beat(server, device));
-    const entered = await timed(() => beat(server, device, 'BACKGROUND'));
-    expect(watcher.told).toEqual([]);
+    await sendHeartbeat(server, device, 'BACKGROUND');
+    await repeatFor(1_000, 250, () => sendHeartbeat(server, device));
+    expect(await sendHeartbeat(server, device, 'FOREGROUND')).toMatchObject({ appState: 'FOREGROUND' });
+    await repeatFor(1_000, 250, () => sendHeartbeat(server, device));
+    const entered = await measureSpan(() => sendHeartbeat(server, device, 'BACKGROUND'));
+    expect(watcher.changeSummaries).toEqual([]);
     await watcher.next();
-    expectOnTime(entered, watcher.changes.times[0] ?? 0, 1_500, stall);
+    expectOnTime(entered, watcher.changes.receivedAt[0] ?? 0, 1_500, stall);
   });
 
   test('is only recorded on a platform without a limit', async () => {
-    const user = newUser();
+    const user = newUserId();
     const device = await logIn(server, user, 'MAC');
-    expect(await beat(server, device, 'BACKGROUND')).toMatchObject({ appState: 'BACKGROUND', status: 'ONLINE' });
-    expect((await userSeen(server, user)).sessions).toMatchObject([{ appState: 'BACKGROUND', status: 'ONLINE' }]);
-    expect(await beat(server, device)).toMatchObject({ appState: 'BACKGROUND' });
+    expect(await sendHeartbeat(server, device, 'BACKGROUND')).toMatchObject({
+      appState: 'BACKGROUND',
+      status: 'ONLINE',
+    });
+    expect((await fetchUser(server, user)).sessions).toMatchObject([{ appState: 'BACKGROUND', status: 'ONLINE' }]);
+    expect(await sendHeartbeat(server, device)).toMatchObject({ appState: 'BACKGROUND' });
   });
 });
 
@@ -98,45 +109,45 @@ describe.concurrent('grace', () => {
     ['IPAD', 'PUSH_ONLINE'],
     ['WEB', 'OFFLINE'],
   ] as const)('a lost link of %s counts when it is over: %s', async ([platform, becomes]) => {
-    const user = newUser();
+    const user = newUserId();
     const device = await logIn(server, user, platform);
-    const socket = await Socket.open(server, device.token);
+    const socket = await GraphqlSocket.open(server, device.token);
     const watcher = await Watcher.open(server, [user]);
-    const lost = await timed(async () => socket.rst());
+    const lost = await measureSpan(async () => socket.sendReset());
     await watcher.next();
-    expect(watcher.told).toEqual([`ONLINE > ${becomes} v2 DISCONNECT`]);
-    expectOnTime(lost, watcher.changes.times[0] ?? 0, 1_500, stall);
+    expect(watcher.changeSummaries).toEqual([`ONLINE > ${becomes} v2 DISCONNECT`]);
+    expectOnTime(lost, watcher.changes.receivedAt[0] ?? 0, 1_500, stall);
   });
 
   test.for([
-    ['a new socket', (token: string) => Socket.open(server, token)],
-    ['a heartbeat', (token: string) => ask(server, token, 'mutation { heartbeat { heartbeatTimeoutMs } }')],
-    ['a query', (token: string) => ask(server, token, '{ me { id } }')],
-  ] as const)('%s in time, and nobody has noticed', RETRY, async ([, sign]) => {
-    const user = newUser();
+    ['a new socket', (token: string) => GraphqlSocket.open(server, token)],
+    ['a heartbeat', (token: string) => postForData(server, token, 'mutation { heartbeat { heartbeatTimeoutMs } }')],
+    ['a query', (token: string) => postForData(server, token, '{ me { id } }')],
+  ] as const)('%s in time, and nobody has noticed', RETRY_AFTER_STALL, async ([, sign]) => {
+    const user = newUserId();
     const device = await logIn(server, user, 'IPAD');
-    const socket = await Socket.open(server, device.token);
+    const socket = await GraphqlSocket.open(server, device.token);
     const watcher = await Watcher.open(server, [user]);
     await socket.close();
     await sign(device.token);
-    await expect(watcher.next(2_500)).rejects.toThrow('Nothing that fits');
-    expect((await eventsOf(server, user)).map(({ reason }) => reason)).toEqual(['LOGIN']);
-    expect(await userSeen(server, user)).toMatchObject({ status: 'ONLINE', version: 1 });
+    await expect(watcher.next(2_500)).rejects.toThrow('No matching message');
+    expect((await fetchEvents(server, user)).map(({ reason }) => reason)).toEqual(['LOGIN']);
+    expect(await fetchUser(server, user)).toMatchObject({ status: 'ONLINE', version: 1 });
   });
 
-  test('begins anew with the next lost link', RETRY, async () => {
-    const user = newUser();
+  test('begins anew with the next lost link', RETRY_AFTER_STALL, async () => {
+    const user = newUserId();
     const device = await logIn(server, user, 'WEB');
     const watcher = await Watcher.open(server, [user]);
     let lost = { sentAt: 0, answeredAt: 0 };
     for (let round = 0; round < 4; round++) {
-      const socket = await Socket.open(server, device.token);
-      await pause(600);
-      lost = await timed(() => socket.close());
+      const socket = await GraphqlSocket.open(server, device.token);
+      await delay(600);
+      lost = await measureSpan(() => socket.close());
     }
-    expect(watcher.told).toEqual([]);
+    expect(watcher.changeSummaries).toEqual([]);
     await watcher.next();
-    expectOnTime(lost, watcher.changes.times[0] ?? 0, 1_500, stall);
+    expectOnTime(lost, watcher.changes.receivedAt[0] ?? 0, 1_500, stall);
   });
 });
 
@@ -144,42 +155,42 @@ describe('told timings', () => {
   test.sequential('are kept until the next heartbeat; nothing else tells new ones', async () => {
     const platforms = (heartbeatTimeoutMs: number) => ({ platforms: [row('LINUX', heartbeatTimeoutMs)] });
     await updatePolicy(server, platforms(1_000));
-    const [short, long] = [newUser(), newUser()];
+    const [short, long] = [newUserId(), newUserId()];
     const watcher = await Watcher.open(server, [short, long]);
-    const hurried = await timed(() => logIn(server, short, 'LINUX'));
+    const hurried = await measureSpan(() => logIn(server, short, 'LINUX'));
     await updatePolicy(server, platforms(400_000));
     const device = await logIn(server, long, 'LINUX');
     await updatePolicy(server, platforms(1_000));
-    const socket = await Socket.open(server, device.token);
+    const socket = await GraphqlSocket.open(server, device.token);
     socket.ws.ping();
-    await socket.ask('{ me { id } }');
+    await socket.executeForData('{ me { id } }');
 
     // The one that was told a second keeps to it; the one that was told 400 s is not hurried.
-    await watcher.changes.find(({ userId, reason }) => userId === short && reason === 'HEARTBEAT_TIMEOUT');
-    expectOnTime(hurried, watcher.changes.times.at(-1) ?? 0, 1_000, stall);
-    await expect(watcher.next(2_500)).rejects.toThrow('Nothing that fits');
+    await watcher.changes.nextMatching(({ userId, reason }) => userId === short && reason === 'HEARTBEAT_TIMEOUT');
+    expectOnTime(hurried, watcher.changes.receivedAt.at(-1) ?? 0, 1_000, stall);
+    await expect(watcher.next(2_500)).rejects.toThrow('No matching message');
 
-    const told = await timed(() =>
-      ask(server, device.token, 'mutation { heartbeat { heartbeatIntervalMs heartbeatTimeoutMs } }'),
+    const told = await measureSpan(() =>
+      postForData(server, device.token, 'mutation { heartbeat { heartbeatIntervalMs heartbeatTimeoutMs } }'),
     );
     expect(told.value).toEqual({ heartbeat: { heartbeatIntervalMs: 500, heartbeatTimeoutMs: 1_000 } });
     expect(await watcher.next()).toMatchObject({ userId: long, reason: 'HEARTBEAT_TIMEOUT' });
-    expectOnTime(told, watcher.changes.times.at(-1) ?? 0, 1_000, stall);
+    expectOnTime(told, watcher.changes.receivedAt.at(-1) ?? 0, 1_000, stall);
   });
 
   test.sequential('a PUSH_ONLINE session keeps its expiry date', async () => {
-    const [old, fresh] = [newUser(), newUser()];
-    await pushOnline(server, old, 'MAC');
+    const [old, fresh] = [newUserId(), newUserId()];
+    await createPushOnlineDevice(server, old, 'MAC');
     await updatePolicy(server, { pushOnlineExpiryMs: 1_200 });
     const watcher = await Watcher.open(server, [old, fresh]);
-    await pushOnline(server, fresh, 'MAC');
-    const gone = await watcher.changes.find(({ status }) => status === 'OFFLINE');
+    await createPushOnlineDevice(server, fresh, 'MAC');
+    const gone = await watcher.changes.nextMatching(({ status }) => status === 'OFFLINE');
     expect(gone).toMatchObject({ userId: fresh, reason: 'PUSH_EXPIRED' });
-    const events = await eventsOf(server, fresh);
+    const events = await fetchEvents(server, fresh);
     const [lost, expired] = events.slice(-2);
     expect(msBetween(lost?.occurredAt ?? '', expired?.occurredAt ?? '')).toBeGreaterThanOrEqual(1_200);
     expect(msBetween(lost?.occurredAt ?? '', expired?.occurredAt ?? '')).toBeLessThanOrEqual(2_200 + stall.worstMs);
-    expect((await userSeen(server, old)).status).toBe('PUSH_ONLINE');
+    expect((await fetchUser(server, old)).status).toBe('PUSH_ONLINE');
   });
 });
 
@@ -190,19 +201,21 @@ describe('a crowd', () => {
     ['WINDOWS', 1_700],
     ['IPHONE', 2_300],
   ] as const)('80 silent users on %s time out after %i ms each', async ([platform, timeoutMs]) => {
-    const users = Array.from({ length: 80 }, () => newUser());
+    const users = Array.from({ length: 80 }, () => newUserId());
     const watcher = await Watcher.open(server, users);
     const logins = new Map(
-      await Promise.all(users.map(async (user) => [user, await timed(() => logIn(server, user, platform))] as const)),
+      await Promise.all(
+        users.map(async (user) => [user, await measureSpan(() => logIn(server, user, platform))] as const),
+      ),
     );
     for (let heard = 0; heard < users.length; heard++) {
-      await watcher.changes.find(({ reason }) => reason === 'HEARTBEAT_TIMEOUT');
+      await watcher.changes.nextMatching(({ reason }) => reason === 'HEARTBEAT_TIMEOUT');
     }
     for (const [index, change] of watcher.changes.all.entries()) {
       if (change.reason === 'LOGIN') continue;
       const login = logins.get(change.userId);
       if (login === undefined) throw new Error('Told of a stranger.');
-      expectOnTime(login, watcher.changes.times[index] ?? 0, timeoutMs, stall);
+      expectOnTime(login, watcher.changes.receivedAt[index] ?? 0, timeoutMs, stall);
       const { loggedInAt } = login.value;
       expect(loggedInAt).toBeGreaterThan(0);
       expect(msBetween(change.lastSeenAt ?? '', change.changedAt ?? '')).toBeGreaterThanOrEqual(timeoutMs);

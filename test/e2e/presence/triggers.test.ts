@@ -1,62 +1,62 @@
 /** Every row of the table of what changes a session, over real sockets, from each status it starts from. */
 import { describe, expect, test, vi } from 'vitest';
-import { ask, Socket } from '../../support/porchlight-client.ts';
+import { postForData, GraphqlSocket } from '../../support/porchlight-client.ts';
 import {
-  beat,
+  sendHeartbeat,
   endSessions,
   logIn,
   logOut,
-  newUser,
-  pushOnline,
-  sharedServer,
-  storyOf,
+  newUserId,
+  createPushOnlineDevice,
+  startSharedServer,
+  fetchEventSummaries,
   updatePolicy,
-  userSeen,
+  fetchUser,
   Watcher,
 } from '../support/users.ts';
 
 vi.setConfig({ maxConcurrency: 50 });
 
-const server = sharedServer();
-const forgetful = sharedServer({ env: { PORCHLIGHT_PUSH_ONLINE_EXPIRY: '1s' } });
+const server = startSharedServer();
+const forgetful = startSharedServer({ env: { PORCHLIGHT_PUSH_ONLINE_EXPIRY: '1s' } });
 
 const IPHONE_LOGIN = 'IPHONE LOGIN ONLINE: OFFLINE > ONLINE v1';
 const IPHONE_LOST = 'IPHONE DISCONNECT PUSH_ONLINE: ONLINE > PUSH_ONLINE v2';
 
 describe.concurrent('login', () => {
   test('none > ONLINE, LOGIN', async () => {
-    const user = newUser();
+    const user = newUserId();
     const watcher = await Watcher.open(server, [user]);
     await logIn(server, user, 'IPHONE');
     expect(await watcher.next()).toMatchObject({ status: 'ONLINE', previousStatus: 'OFFLINE', reason: 'LOGIN' });
-    expect(await storyOf(server, user)).toEqual([IPHONE_LOGIN]);
+    expect(await fetchEventSummaries(server, user)).toEqual([IPHONE_LOGIN]);
   });
 
   test('again with the same device, ONLINE: the old session is REPLACED and the user stays ONLINE', async () => {
-    const user = newUser();
+    const user = newUserId();
     const old = await logIn(server, user, 'IPHONE', 'phone');
     const watcher = await Watcher.open(server, [user]);
     const fresh = await logIn(server, user, 'IPHONE', 'phone');
     expect(fresh.sessionId).not.toBe(old.sessionId);
     expect(fresh.kicked).toEqual([]);
-    expect(await storyOf(server, user)).toEqual([
+    expect(await fetchEventSummaries(server, user)).toEqual([
       IPHONE_LOGIN,
       'IPHONE LOGIN ONLINE: ONLINE > ONLINE v1',
       'IPHONE REPLACED OFFLINE: ONLINE > ONLINE v1',
     ]);
     await logOut(server, fresh);
     await watcher.next();
-    expect(watcher.told).toEqual(['ONLINE > OFFLINE v2 LOGOUT']);
+    expect(watcher.changeSummaries).toEqual(['ONLINE > OFFLINE v2 LOGOUT']);
   });
 
   test('again with the same device, PUSH_ONLINE: straight to ONLINE, with no OFFLINE in between', async () => {
-    const user = newUser();
-    const old = await pushOnline(server, user, 'IPHONE');
+    const user = newUserId();
+    const old = await createPushOnlineDevice(server, user, 'IPHONE');
     const watcher = await Watcher.open(server, [user]);
     await logIn(server, user, 'IPHONE', old.deviceId);
     await watcher.next();
-    expect(watcher.told).toEqual(['PUSH_ONLINE > ONLINE v3 LOGIN']);
-    expect(await storyOf(server, user)).toEqual([
+    expect(watcher.changeSummaries).toEqual(['PUSH_ONLINE > ONLINE v3 LOGIN']);
+    expect(await fetchEventSummaries(server, user)).toEqual([
       IPHONE_LOGIN,
       IPHONE_LOST,
       'IPHONE LOGIN ONLINE: PUSH_ONLINE > ONLINE v3',
@@ -65,7 +65,7 @@ describe.concurrent('login', () => {
   });
 
   test('without a deviceId is a new device each time: the earlier one is kicked', async () => {
-    const user = newUser();
+    const user = newUserId();
     const first = await logIn(server, user, 'IPHONE');
     const second = await logIn(server, user, 'IPHONE');
     expect(first.deviceId).not.toBe(second.deviceId);
@@ -77,31 +77,34 @@ describe.concurrent('login', () => {
 
 describe.concurrent('a sign of life, PUSH_ONLINE > ONLINE, RECONNECT, the same session', () => {
   const signs: readonly (readonly [string, (token: string) => Promise<unknown>])[] = [
-    ['a heartbeat', (token) => ask(server, token, 'mutation { heartbeat { heartbeatIntervalMs } }')],
-    ['a query', (token) => ask(server, token, '{ me { id } }')],
-    ['a query about somebody else', (token) => ask(server, token, '{ userStatus(userId: "stranger") { status } }')],
-    ['attaching a socket', (token) => Socket.open(server, token)],
+    ['a heartbeat', (token) => postForData(server, token, 'mutation { heartbeat { heartbeatIntervalMs } }')],
+    ['a query', (token) => postForData(server, token, '{ me { id } }')],
+    [
+      'a query about somebody else',
+      (token) => postForData(server, token, '{ userStatus(userId: "stranger") { status } }'),
+    ],
+    ['attaching a socket', (token) => GraphqlSocket.open(server, token)],
   ];
   test.for(signs)('%s', async ([, sign]) => {
-    const user = newUser();
-    const device = await pushOnline(server, user, 'IPHONE');
+    const user = newUserId();
+    const device = await createPushOnlineDevice(server, user, 'IPHONE');
     const watcher = await Watcher.open(server, [user]);
     await sign(device.token);
     expect(await watcher.next()).toMatchObject({ status: 'ONLINE', previousStatus: 'PUSH_ONLINE', version: 3 });
-    expect(await storyOf(server, user)).toEqual([
+    expect(await fetchEventSummaries(server, user)).toEqual([
       IPHONE_LOGIN,
       IPHONE_LOST,
       'IPHONE RECONNECT ONLINE: PUSH_ONLINE > ONLINE v3',
     ]);
-    expect((await userSeen(server, user)).sessions.map(({ id }) => id)).toEqual([device.sessionId]);
+    expect((await fetchUser(server, user)).sessions.map(({ id }) => id)).toEqual([device.sessionId]);
   });
 });
 
 describe.concurrent('the last socket closes, ONLINE > by platform, DISCONNECT', () => {
   const closings = [
-    { how: 'a close frame', close: (socket: Socket) => void socket.ws.close(1000) },
-    { how: 'FIN', close: (socket: Socket) => socket.fin() },
-    { how: 'RST', close: (socket: Socket) => socket.rst() },
+    { how: 'a close frame', close: (socket: GraphqlSocket) => void socket.ws.close(1000) },
+    { how: 'FIN', close: (socket: GraphqlSocket) => socket.sendFin() },
+    { how: 'RST', close: (socket: GraphqlSocket) => socket.sendReset() },
   ];
   const platforms = [
     { platform: 'IPHONE', becomes: 'PUSH_ONLINE' },
@@ -109,18 +112,18 @@ describe.concurrent('the last socket closes, ONLINE > by platform, DISCONNECT', 
   ] as const;
   const cases = closings.flatMap((closing) => platforms.map((platform) => ({ ...closing, ...platform })));
   test.for(cases)('$how on $platform: $becomes', async ({ close, platform, becomes }) => {
-    const user = newUser();
+    const user = newUserId();
     const device = await logIn(server, user, platform);
-    const socket = await Socket.open(server, device.token);
+    const socket = await GraphqlSocket.open(server, device.token);
     const watcher = await Watcher.open(server, [user]);
     close(socket);
     await watcher.next();
-    expect(watcher.told).toEqual([`ONLINE > ${becomes} v2 DISCONNECT`]);
-    expect(await storyOf(server, user)).toEqual([
+    expect(watcher.changeSummaries).toEqual([`ONLINE > ${becomes} v2 DISCONNECT`]);
+    expect(await fetchEventSummaries(server, user)).toEqual([
       `${platform} LOGIN ONLINE: OFFLINE > ONLINE v1`,
       `${platform} DISCONNECT ${becomes}: ONLINE > ${becomes} v2`,
     ]);
-    expect((await userSeen(server, user)).sessions).toHaveLength(becomes === 'OFFLINE' ? 0 : 1);
+    expect((await fetchUser(server, user)).sessions).toHaveLength(becomes === 'OFFLINE' ? 0 : 1);
   });
 });
 
@@ -132,31 +135,31 @@ describe.concurrent('silence', () => {
     await updatePolicy(server, {
       platforms: [{ platform, heartbeatIntervalMs: 500, heartbeatTimeoutMs: 1_000 }],
     });
-    const user = newUser();
+    const user = newUserId();
     const device = await logIn(server, user, platform);
-    const socket = await Socket.open(server, device.token);
+    const socket = await GraphqlSocket.open(server, device.token);
     const watcher = await Watcher.open(server, [user]);
     await watcher.next();
-    expect(watcher.told).toEqual([`ONLINE > ${becomes} v2 HEARTBEAT_TIMEOUT`]);
+    expect(watcher.changeSummaries).toEqual([`ONLINE > ${becomes} v2 HEARTBEAT_TIMEOUT`]);
     const closed = await socket.closed;
     expect(closed.code).toBe(code);
     if (code === 4410) expect(closed.reason).toBe('HEARTBEAT_TIMEOUT');
     // Its socket's closing is no DISCONNECT on top.
-    expect(await storyOf(server, user)).toEqual([
+    expect(await fetchEventSummaries(server, user)).toEqual([
       `${platform} LOGIN ONLINE: OFFLINE > ONLINE v1`,
       `${platform} HEARTBEAT_TIMEOUT ${becomes}: ONLINE > ${becomes} v2`,
     ]);
   });
 
   test('of a PUSH_ONLINE session changes nothing, whatever the heartbeat timeout', async () => {
-    const user = newUser();
+    const user = newUserId();
     await updatePolicy(server, {
       platforms: [{ platform: 'MAC', heartbeatIntervalMs: 500, heartbeatTimeoutMs: 1_000 }],
     });
-    await pushOnline(server, user, 'MAC');
+    await createPushOnlineDevice(server, user, 'MAC');
     const watcher = await Watcher.open(server, [user]);
-    await expect(watcher.next(2_500)).rejects.toThrow('Nothing that fits');
-    expect(await storyOf(server, user)).toHaveLength(2);
+    await expect(watcher.next(2_500)).rejects.toThrow('No matching message');
+    expect(await fetchEventSummaries(server, user)).toHaveLength(2);
   });
 });
 
@@ -166,15 +169,15 @@ describe.concurrent('in background for the limit', () => {
     { platform: 'MINI_PROGRAM', becomes: 'OFFLINE', code: 4410 },
   ] as const)('of $platform, ONLINE > $becomes, BACKGROUND_TIMEOUT', async ({ platform, becomes, code }) => {
     await updatePolicy(server, { platforms: [{ platform, backgroundTimeoutMs: 1_000 }] });
-    const user = newUser();
+    const user = newUserId();
     const device = await logIn(server, user, platform);
-    const socket = await Socket.open(server, device.token);
+    const socket = await GraphqlSocket.open(server, device.token);
     const watcher = await Watcher.open(server, [user]);
-    await beat(server, device, 'BACKGROUND');
+    await sendHeartbeat(server, device, 'BACKGROUND');
     await watcher.next();
-    expect(watcher.told).toEqual([`ONLINE > ${becomes} v2 BACKGROUND_TIMEOUT`]);
+    expect(watcher.changeSummaries).toEqual([`ONLINE > ${becomes} v2 BACKGROUND_TIMEOUT`]);
     expect((await socket.closed).code).toBe(code);
-    expect(await storyOf(server, user)).toEqual([
+    expect(await fetchEventSummaries(server, user)).toEqual([
       `${platform} LOGIN ONLINE: OFFLINE > ONLINE v1`,
       `${platform} BACKGROUND_TIMEOUT ${becomes}: ONLINE > ${becomes} v2`,
     ]);
@@ -187,23 +190,26 @@ describe.concurrent('endings', () => {
     { reason: 'REVOKED', end: (_: typeof server, { userId }: { userId: string }) => endSessions(server, { userId }) },
   ];
   test.for(ends)('$reason from ONLINE', async ({ reason, end }) => {
-    const user = newUser();
+    const user = newUserId();
     const device = await logIn(server, user, 'IPHONE');
     const watcher = await Watcher.open(server, [user]);
     await end(server, device);
     await watcher.next();
-    expect(watcher.told).toEqual([`ONLINE > OFFLINE v2 ${reason}`]);
-    expect(await storyOf(server, user)).toEqual([IPHONE_LOGIN, `IPHONE ${reason} OFFLINE: ONLINE > OFFLINE v2`]);
+    expect(watcher.changeSummaries).toEqual([`ONLINE > OFFLINE v2 ${reason}`]);
+    expect(await fetchEventSummaries(server, user)).toEqual([
+      IPHONE_LOGIN,
+      `IPHONE ${reason} OFFLINE: ONLINE > OFFLINE v2`,
+    ]);
   });
 
   test.for(ends)('$reason from PUSH_ONLINE, without a RECONNECT first', async ({ reason, end }) => {
-    const user = newUser();
-    const device = await pushOnline(server, user, 'IPHONE');
+    const user = newUserId();
+    const device = await createPushOnlineDevice(server, user, 'IPHONE');
     const watcher = await Watcher.open(server, [user]);
     await end(server, device);
     await watcher.next();
-    expect(watcher.told).toEqual([`PUSH_ONLINE > OFFLINE v3 ${reason}`]);
-    expect(await storyOf(server, user)).toEqual([
+    expect(watcher.changeSummaries).toEqual([`PUSH_ONLINE > OFFLINE v3 ${reason}`]);
+    expect(await fetchEventSummaries(server, user)).toEqual([
       IPHONE_LOGIN,
       IPHONE_LOST,
       `IPHONE ${reason} OFFLINE: PUSH_ONLINE > OFFLINE v3`,
@@ -211,10 +217,10 @@ describe.concurrent('endings', () => {
   });
 
   test('KICKED from ONLINE', async () => {
-    const user = newUser();
+    const user = newUserId();
     await logIn(server, user, 'IPHONE');
     await logIn(server, user, 'WEB');
-    expect(await storyOf(server, user)).toEqual([
+    expect(await fetchEventSummaries(server, user)).toEqual([
       IPHONE_LOGIN,
       'WEB LOGIN ONLINE: ONLINE > ONLINE v1',
       'IPHONE KICKED OFFLINE: ONLINE > ONLINE v1',
@@ -222,10 +228,10 @@ describe.concurrent('endings', () => {
   });
 
   test('KICKED from PUSH_ONLINE', async () => {
-    const user = newUser();
-    await pushOnline(server, user, 'IPHONE');
+    const user = newUserId();
+    await createPushOnlineDevice(server, user, 'IPHONE');
     await logIn(server, user, 'WEB');
-    expect(await storyOf(server, user)).toEqual([
+    expect(await fetchEventSummaries(server, user)).toEqual([
       IPHONE_LOGIN,
       IPHONE_LOST,
       'WEB LOGIN ONLINE: PUSH_ONLINE > ONLINE v3',
@@ -236,26 +242,39 @@ describe.concurrent('endings', () => {
 
 describe.concurrent('the rest of the table', () => {
   test('PUSH_ONLINE for as long as the policy allows, PUSH_EXPIRED', async () => {
-    const user = newUser();
-    await pushOnline(forgetful, user, 'IPHONE');
+    const user = newUserId();
+    await createPushOnlineDevice(forgetful, user, 'IPHONE');
     const watcher = await Watcher.open(forgetful, [user]);
     await watcher.next();
-    expect(watcher.told).toEqual(['PUSH_ONLINE > OFFLINE v3 PUSH_EXPIRED']);
-    expect((await storyOf(forgetful, user)).at(-1)).toBe('IPHONE PUSH_EXPIRED OFFLINE: PUSH_ONLINE > OFFLINE v3');
+    expect(watcher.changeSummaries).toEqual(['PUSH_ONLINE > OFFLINE v3 PUSH_EXPIRED']);
+    expect((await fetchEventSummaries(forgetful, user)).at(-1)).toBe(
+      'IPHONE PUSH_EXPIRED OFFLINE: PUSH_ONLINE > OFFLINE v3',
+    );
   });
 
   test('setCustomStatus from ONLINE changes the text, not the status: CUSTOM_STATUS', async () => {
-    const user = newUser();
+    const user = newUserId();
     const device = await logIn(server, user, 'IPHONE');
-    await ask(server, device.token, 'mutation { setCustomStatus(input: {text: "away"}) { userStatus { version } } }');
-    expect(await storyOf(server, user)).toEqual([IPHONE_LOGIN, 'IPHONE CUSTOM_STATUS ONLINE: ONLINE > ONLINE v2']);
+    await postForData(
+      server,
+      device.token,
+      'mutation { setCustomStatus(input: {text: "away"}) { userStatus { version } } }',
+    );
+    expect(await fetchEventSummaries(server, user)).toEqual([
+      IPHONE_LOGIN,
+      'IPHONE CUSTOM_STATUS ONLINE: ONLINE > ONLINE v2',
+    ]);
   });
 
   test('setCustomStatus from PUSH_ONLINE is a sign of life too: RECONNECT, then CUSTOM_STATUS', async () => {
-    const user = newUser();
-    const device = await pushOnline(server, user, 'IPHONE');
-    await ask(server, device.token, 'mutation { setCustomStatus(input: {text: "away"}) { userStatus { version } } }');
-    expect(await storyOf(server, user)).toEqual([
+    const user = newUserId();
+    const device = await createPushOnlineDevice(server, user, 'IPHONE');
+    await postForData(
+      server,
+      device.token,
+      'mutation { setCustomStatus(input: {text: "away"}) { userStatus { version } } }',
+    );
+    expect(await fetchEventSummaries(server, user)).toEqual([
       IPHONE_LOGIN,
       IPHONE_LOST,
       'IPHONE RECONNECT ONLINE: PUSH_ONLINE > ONLINE v3',

@@ -3,12 +3,18 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { Follower, Watcher } from '../../support/crash/crash-audience.ts';
-import { MARKER_BASE_MS, playAll, randomNumbers } from '../../support/crash/crash-load.ts';
-import { byUser, checkLog, expectPresent, readLog, type Told } from '../../support/crash/crash-log.ts';
-import { eventually, pause } from '../../support/crash/crash-stream.ts';
-import { Witness } from '../../support/crash/crash-witness.ts';
-import { ask, gql } from '../../support/porchlight-client.ts';
+import { FeedFollower, StatusWatcher } from '../../support/crash/crash-audience.ts';
+import { MARKER_BASE_MS, runLoad, createRandom } from '../../support/crash/crash-load.ts';
+import {
+  groupByUser,
+  replayLog,
+  expectCurrentState,
+  readLog,
+  type ReplayedUser,
+} from '../../support/crash/crash-log.ts';
+import { retryUntilPasses, delay } from '../../support/crash/crash-stream.ts';
+import { CrashWitness } from '../../support/crash/crash-witness.ts';
+import { postForData, postOperation } from '../../support/porchlight-client.ts';
 import { type PorchlightProcess, startPorchlight } from '../../support/porchlight-process.ts';
 
 const ROUNDS = 6;
@@ -25,12 +31,12 @@ afterEach(() => rmSync(directory, { recursive: true, force: true, maxRetries: 5 
 const expectTokens = async (
   server: PorchlightProcess,
   tokens: ReadonlyMap<string, string>,
-  users: ReadonlyMap<string, Told>,
+  users: ReadonlyMap<string, ReplayedUser>,
 ): Promise<void> => {
-  const live = new Set([...users.values()].flatMap((user) => [...user.life.live.keys()]));
+  const live = new Set([...users.values()].flatMap((user) => [...user.history.liveSessions.keys()]));
   const ended = new Map([...users.values()].flatMap((user) => [...user.ended]));
   for (const [sessionId, token] of tokens) {
-    const answer = await gql<{ me: { id: string; status: string } }>(server, token, '{ me { id status } }');
+    const answer = await postOperation<{ me: { id: string; status: string } }>(server, token, '{ me { id status } }');
     if (live.has(sessionId)) expect(answer).toEqual({ data: { me: { id: sessionId, status: 'ONLINE' } } });
     else {
       const end = ended.get(sessionId);
@@ -44,8 +50,8 @@ const expectTokens = async (
   }
 };
 
-const expectPolicy = async (server: PorchlightProcess, { policy }: Witness): Promise<void> => {
-  const asked = await ask<{ policy: { pushOnlineExpiryMs: number } }>(
+const expectPolicy = async (server: PorchlightProcess, { policy }: CrashWitness): Promise<void> => {
+  const asked = await postForData<{ policy: { pushOnlineExpiryMs: number } }>(
     server,
     server.apiKey,
     '{ policy { pushOnlineExpiryMs } }',
@@ -57,34 +63,34 @@ const expectPolicy = async (server: PorchlightProcess, { policy }: Witness): Pro
 
 test(`kill -9 under load loses, repeats and invents nothing (seed ${seed})`, { timeout: 180_000 }, async () => {
   console.log(`kill -9 under load: CRASH_SEED=${seed}`);
-  const random = randomNumbers(seed);
-  const witness = new Witness();
+  const random = createRandom(seed);
+  const witness = new CrashWitness();
   const userIds = Array.from({ length: 12 }, (_, index) => `user ${index}`);
   const env = { PORCHLIGHT_MULTI_DEVICE: 'dual' };
   let server = await startPorchlight({ directory, env });
-  const { latestCursor } = await ask<{ latestCursor: string }>(server, server.apiKey, '{ latestCursor }');
-  const followers = [new Follower('socket', latestCursor), new Follower('events', latestCursor)];
-  const watchers = [new Watcher('socket', witness), new Watcher('events', witness)];
+  const { latestCursor } = await postForData<{ latestCursor: string }>(server, server.apiKey, '{ latestCursor }');
+  const followers = [new FeedFollower('socket', latestCursor), new FeedFollower('events', latestCursor)];
+  const watchers = [new StatusWatcher('socket', witness), new StatusWatcher('events', witness)];
   try {
     for (let round = 0; round < ROUNDS; round++) {
       for (const follower of followers) await follower.follow(server);
       for (const watcher of watchers) await watcher.watch(server, userIds);
       let over = false;
-      const playing = playAll({ server, witness, random, over: () => over }, userIds);
-      await witness.reaches(witness.answers + 60 + Math.floor(random() * 340));
-      await pause(random() * 20);
+      const playing = runLoad({ server, witness, random, isServerGone: () => over }, userIds);
+      await witness.waitForAnswers(witness.answerCount + 60 + Math.floor(random() * 340));
+      await delay(random() * 20);
       over = true;
-      await server.kill9();
+      await server.sigkill();
       await playing;
-      await Promise.all([...followers, ...watchers].map((listener) => listener.broken()));
-      expect(witness.faults).toEqual([]);
+      await Promise.all([...followers, ...watchers].map((listener) => listener.waitForDisconnect()));
+      expect(witness.failures).toEqual([]);
 
       server = await startPorchlight({ directory, env });
       const log = await readLog(server);
-      const users = checkLog(log);
-      await expectPresent(server, users, userIds);
+      const users = replayLog(log);
+      await expectCurrentState(server, users, userIds);
       witness.expectLogged(log);
-      witness.expectTold(users);
+      witness.expectObservedLogged(users);
       await expectPolicy(server, witness);
       await expectTokens(server, witness.tokens, users);
     }
@@ -98,12 +104,12 @@ test(`kill -9 under load loses, repeats and invents nothing (seed ${seed})`, { t
       expect(reasons, `there was a ${reason}`).toContain(reason);
     }
     for (const follower of followers) {
-      await eventually(() => expect(follower.told.length).toBeGreaterThanOrEqual(log.length));
+      await retryUntilPasses(() => expect(follower.received.length).toBeGreaterThanOrEqual(log.length));
       await follower.stop();
-      expect(byUser(follower.told), 'neither gap nor repeat').toEqual(byUser(log));
+      expect(groupByUser(follower.received), 'neither gap nor repeat').toEqual(groupByUser(log));
     }
     for (const watcher of watchers) await watcher.stop();
-    console.log(`${ROUNDS} rounds, ${witness.answers} answers, ${log.length} events`);
+    console.log(`${ROUNDS} rounds, ${witness.answerCount} answers, ${log.length} events`);
   } finally {
     await server[Symbol.asyncDispose]();
   }

@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { CLI, STACK, start } from '../../support/crash/crash-command.ts';
-import { within } from '../../support/porchlight-process.ts';
+import { CLI, STACK_TRACE, startProgram } from '../../support/crash/crash-command.ts';
+import { withTimeout } from '../../support/porchlight-process.ts';
 import { startPorchlight } from '../../support/porchlight-process.ts';
-import { logIn, userSeen } from '../support/users.ts';
+import { logIn, fetchUser } from '../support/users.ts';
 
 /** A database with something in it, as a server left it: its pages, to be spoiled in many ways. */
 let good: Buffer;
@@ -42,13 +42,13 @@ const AS_EVERYBODY =
 /** Tries to serve it. @returns what it said to the person who tried. */
 const refused = async (database: string, codes: readonly number[]): Promise<string> => {
   const command = [...AS_EVERYBODY, process.execPath, CLI, 'serve'];
-  const running = start(command, directory, { ...SECRETS, PORCHLIGHT_DATABASE: database });
+  const running = startProgram(command, directory, { ...SECRETS, PORCHLIGHT_DATABASE: database });
   try {
-    const { code, out, err } = await within(running.ran, 20_000, () => 'It serves, or hangs.');
+    const { code, out, err } = await withTimeout(running.result, 20_000, () => 'It serves, or hangs.');
     expect(codes, err).toContain(code);
     expect(out).toBe('');
     expect(err).toMatch(/^porchlight: /);
-    expect(err).not.toMatch(STACK);
+    expect(err).not.toMatch(STACK_TRACE);
     expect(err.split('\n').length, err).toBeLessThan(6);
     expect(err).toContain(dirname(database));
     return err;
@@ -131,14 +131,14 @@ describe('exits with 78 or 1 and leaves byte for byte', () => {
     writeFileSync(file, good);
     const before = hash(file);
     // In a process of its own: whoever reads a file loses the locks that he has on it himself.
-    const writer = start([process.execPath, '--input-type=module', '-e', WRITER, file], directory);
+    const writer = startProgram([process.execPath, '--input-type=module', '-e', WRITER, file], directory);
     try {
-      await writer.printed(/writing/);
+      await writer.waitForOutput(/writing/);
       expect(await refused(file, [1])).toMatch(/locked/);
     } finally {
       writer.kill('SIGKILL');
     }
-    await writer.ran;
+    await writer.result;
     expect(hash(file)).toBe(before);
   });
 
@@ -184,5 +184,5 @@ test('an empty file is as good as none: it becomes the database', async () => {
   writeFileSync(file, '', { mode: 0o600 });
   await using server = await startPorchlight({ directory });
   await logIn(server, 'alice', 'WEB');
-  expect(await userSeen(server, 'alice')).toMatchObject({ status: 'ONLINE' });
+  expect(await fetchUser(server, 'alice')).toMatchObject({ status: 'ONLINE' });
 });

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { generateKeyPair, SignJWT } from 'jose';
 import { expect, test } from 'vitest';
-import { newPlace } from '../../support/crash/crash-restart.ts';
-import { gql, Socket } from '../../support/porchlight-client.ts';
+import { createRestartHarness } from '../../support/crash/crash-restart.ts';
+import { postOperation, GraphqlSocket } from '../../support/porchlight-client.ts';
 import { mintToken } from '../../support/porchlight-process.ts';
 import { logIn, LOGIN, logOut } from '../support/users.ts';
 
@@ -13,7 +13,7 @@ const JWT_SECRET = 'the secret that no log and no database may hold';
 const API_KEY = 'the-api-key-that-no-log-and-no-database-may-hold';
 
 test.each(['trace', 'debug', 'info'])('at level %s no credential is logged, nor kept in clear', async (level) => {
-  await using place = newPlace({
+  await using place = createRestartHarness({
     PORCHLIGHT_LOG_LEVEL: level,
     PORCHLIGHT_JWT_SECRET: JWT_SECRET,
     PORCHLIGHT_API_KEYS: API_KEY,
@@ -23,19 +23,20 @@ test.each(['trace', 'debug', 'info'])('at level %s no credential is logged, nor 
   const jwt = await mintToken('alice', secret);
   const expired = await mintToken('alice', { ...secret, expiresInS: -3_600 });
   const forged = await mintToken('alice', { secret: 'some other secret, as long as it has to be' });
-  const login = (await gql<{ login: { sessionToken: string } }>(server, jwt, LOGIN, { input: { platform: 'WEB' } }))
-    .data?.login;
+  const login = (
+    await postOperation<{ login: { sessionToken: string } }>(server, jwt, LOGIN, { input: { platform: 'WEB' } })
+  ).data?.login;
   const session = login?.sessionToken ?? '';
   const credentials = [jwt, expired, forged, session, API_KEY, `${API_KEY}x`, `${session}x`, 'pls_of.no.session'];
   for (const token of credentials) {
-    await gql(server, token, '{ me { id } }');
-    await gql(server, token, '{ nonsense }', { token });
-    await gql(server, token, 'mutation ($input: LoginInput!) { login(input: $input) { sessionToken } }', {
+    await postOperation(server, token, '{ me { id } }');
+    await postOperation(server, token, '{ nonsense }', { token });
+    await postOperation(server, token, 'mutation ($input: LoginInput!) { login(input: $input) { sessionToken } }', {
       input: { platform: 'NONE' },
     });
-    const socket = new Socket(server);
+    const socket = new GraphqlSocket(server);
     await socket.init(token);
-    const answered = socket.frames.find(({ type }) => type === 'connection_ack').then(() => true);
+    const answered = socket.frames.nextMatching(({ type }) => type === 'connection_ack').then(() => true);
     if (await Promise.race([answered, socket.closed.then(() => false)])) {
       await socket.execute('{ me { id } }').catch(() => null);
       socket.send('{"type":"nonsense"}');
@@ -63,10 +64,10 @@ test.each(['trace', 'debug', 'info'])('at level %s no credential is logged, nor 
 });
 
 test('a server that has nothing to report logs next to nothing', async () => {
-  await using place = newPlace();
+  await using place = createRestartHarness();
   const server = await place.start();
   const device = await logIn(server, 'alice', 'WEB');
-  await (await Socket.open(server, device.token)).close();
+  await (await GraphqlSocket.open(server, device.token)).close();
   await logOut(server, await logIn(server, 'bob', 'IPHONE'));
   await server.stop();
   expect(server.output().split('\n').length).toBeLessThan(10);
@@ -74,7 +75,7 @@ test('a server that has nothing to report logs next to nothing', async () => {
 
 test('whatever fails, no secret comes out: not in logs, not in answers, not in metrics', async () => {
   const METRICS_TOKEN = 'the-metrics-token-that-nothing-may-show';
-  await using place = newPlace({
+  await using place = createRestartHarness({
     PORCHLIGHT_LOG_LEVEL: 'trace',
     PORCHLIGHT_JWT_SECRET: JWT_SECRET,
     PORCHLIGHT_API_KEYS: API_KEY,
@@ -91,7 +92,7 @@ test('whatever fails, no secret comes out: not in logs, not in answers, not in m
   };
   const jwt = await mintToken('alice', { secret: JWT_SECRET });
   const input = { platform: 'WEB' };
-  const login = await gql<{ login: { sessionToken: string } }>(server, jwt, LOGIN, { input });
+  const login = await postOperation<{ login: { sessionToken: string } }>(server, jwt, LOGIN, { input });
   const session = login.data?.login.sessionToken ?? '';
   const { privateKey } = await generateKeyPair('RS256');
   const byUnknownKey = await new SignJWT({ sub: 'alice' })
@@ -114,9 +115,9 @@ test('whatever fails, no secret comes out: not in logs, not in answers, not in m
     await ask('/metrics', token);
     await ask(`/${encodeURIComponent(token)}`, token);
     await ask(`/graphql?query={me{id}}&key=${encodeURIComponent(token)}`, token);
-    const socket = new Socket(server);
+    const socket = new GraphqlSocket(server);
     await socket.init(token);
-    const answered = socket.frames.find(({ type }) => type === 'connection_ack').then(() => true);
+    const answered = socket.frames.nextMatching(({ type }) => type === 'connection_ack').then(() => true);
     if (await Promise.race([answered, socket.closed.then(() => false)])) {
       const end = { userId: 'alice', revokeTokens: true };
       await socket

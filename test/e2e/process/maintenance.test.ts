@@ -7,9 +7,9 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { ask } from '../../support/porchlight-client.ts';
+import { postForData } from '../../support/porchlight-client.ts';
 import { startPorchlight, type PorchlightProcess } from '../../support/porchlight-process.ts';
-import { logIn, logOut, newUser, userSeen } from '../support/users.ts';
+import { logIn, logOut, newUserId, fetchUser } from '../support/users.ts';
 
 const CLI = fileURLToPath(new URL('../../../dist/cli/cli.js', import.meta.url));
 
@@ -46,7 +46,7 @@ const load = (server: PorchlightProcess) => {
   const acknowledged: { userId: string; sessionId: string }[] = [];
   let over = false;
   const busy = Array.from({ length: 4 }, async () => {
-    const userId = newUser('busy');
+    const userId = newUserId('busy');
     for (let round = 0; !over; round++) {
       const { sessionId } = await logIn(server, userId, round % 2 === 0 ? 'IPHONE' : 'WEB');
       acknowledged.push({ userId, sessionId });
@@ -78,7 +78,7 @@ const eventsOf = async (server: PorchlightProcess): Promise<readonly { cursor: s
   const all: { cursor: string; sessionId: string }[] = [];
   for (let after: string | null = null; ;) {
     const { events }: { events: { nodes: typeof all; pageInfo: { hasNextPage: boolean; endCursor: string } } } =
-      await ask(server, server.apiKey, EVENTS, { after });
+      await postForData(server, server.apiKey, EVENTS, { after });
     all.push(...events.nodes);
     if (!events.pageInfo.hasNextPage) return all;
     after = events.pageInfo.endCursor;
@@ -119,9 +119,9 @@ describe('backup', () => {
     await using server = await startPorchlight({ directory: restored });
     const sessions = new Set((await eventsOf(server)).map(({ sessionId }) => sessionId));
     expect(before.filter(({ sessionId }) => !sessions.has(sessionId))).toEqual([]);
-    const alice = newUser();
+    const alice = newUserId();
     await logIn(server, alice, 'WEB');
-    expect(await userSeen(server, alice)).toMatchObject({ status: 'ONLINE' });
+    expect(await fetchUser(server, alice)).toMatchObject({ status: 'ONLINE' });
     await server.stop();
   });
 
@@ -178,7 +178,7 @@ describe('doctor', () => {
   test('tells people and programs what it found, and with its exit code that it found something', async () => {
     {
       await using server = await startPorchlight({ directory });
-      await logIn(server, newUser('al\u202eice'), 'WEB');
+      await logIn(server, newUserId('al\u202eice'), 'WEB');
       await server.stop();
     }
     const healthy = await porchlight(['doctor']);
@@ -204,7 +204,7 @@ describe('doctor', () => {
 describe('export', () => {
   test('writes what the API tells, all or one user’s, and goes on where it ended', async () => {
     await using server = await startPorchlight({ directory });
-    const [alice, bob] = [newUser('alice'), newUser('bob')];
+    const [alice, bob] = [newUserId('alice'), newUserId('bob')];
     await logIn(server, alice, 'IPHONE');
     await logIn(server, alice, 'WEB');
     await logOut(server, await logIn(server, bob, 'MAC'));
@@ -241,8 +241,8 @@ describe('export', () => {
   test('refuses a cursor that does not do, and says which', async () => {
     const env = { PORCHLIGHT_EVENT_RETENTION: '1s' };
     await using server = await startPorchlight({ directory, env });
-    const { latestCursor } = await ask<{ latestCursor: string }>(server, server.apiKey, '{ latestCursor }');
-    await logIn(server, newUser(), 'WEB');
+    const { latestCursor } = await postForData<{ latestCursor: string }>(server, server.apiKey, '{ latestCursor }');
+    await logIn(server, newUserId(), 'WEB');
     expect(await porchlight(['export', 'x.jsonl', '--after', 'nonsense'])).toMatchObject({
       code: 2,
       err: expect.stringContaining('not made by this event log') as string,

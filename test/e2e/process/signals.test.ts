@@ -4,11 +4,11 @@ import { connect, type Socket as TcpSocket } from 'node:net';
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { newPlace } from '../../support/crash/crash-restart.ts';
+import { createRestartHarness } from '../../support/crash/crash-restart.ts';
 import { openStream } from '../../support/crash/crash-stream.ts';
-import { ask, gql, Socket } from '../../support/porchlight-client.ts';
+import { postForData, postOperation, GraphqlSocket } from '../../support/porchlight-client.ts';
 import { mintToken, type PorchlightProcess, startPorchlight } from '../../support/porchlight-process.ts';
-import { logIn, LOGIN, userSeen, WATCH } from '../support/users.ts';
+import { logIn, LOGIN, fetchUser, WATCH } from '../support/users.ts';
 
 const STOP_WITHIN_MS = 10_000;
 const AT_ONCE_MS = 2_000;
@@ -32,14 +32,18 @@ const burden = async (server: PorchlightProcess) => {
   await stream.inbox.next();
   const idle = await dial(server, 'GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n');
   await once(idle, 'data');
-  const mute = new Socket(server);
+  const mute = new GraphqlSocket(server);
   await once(mute.ws, 'open');
   // One that does not even read: it will not answer a close frame.
-  const deaf = await Socket.open(server, server.apiKey);
+  const deaf = await GraphqlSocket.open(server, server.apiKey);
   deaf.subscribe('subscription { presenceEvents { cursor } }');
   deaf.tcp.pause();
   const halves = [await dial(server, HALF_A_HEAD), await dial(server, HALF_A_BODY), await dial(server, '')];
-  const sockets = [await Socket.open(server, alice.token), await Socket.open(server, await mintToken('bob')), mute];
+  const sockets = [
+    await GraphqlSocket.open(server, alice.token),
+    await GraphqlSocket.open(server, await mintToken('bob')),
+    mute,
+  ];
   return { stream, sockets, deaf, connections: [idle, ...halves] };
 };
 
@@ -52,7 +56,7 @@ const expectUnready = async (server: PorchlightProcess): Promise<void> => {
 
 describe.each(['SIGTERM', 'SIGINT'] as const)('%s', (signal) => {
   test('ends the process with 0 within 10 s, whatever is open', async () => {
-    await using place = newPlace();
+    await using place = createRestartHarness();
     const server = await place.start();
     const { stream, sockets, deaf, connections } = await burden(server);
     const began = performance.now();
@@ -61,8 +65,8 @@ describe.each(['SIGTERM', 'SIGINT'] as const)('%s', (signal) => {
     await expectUnready(server);
     expect(await server.exited).toEqual({ code: 0, signal: null });
     expect(performance.now() - began).toBeLessThan(STOP_WITHIN_MS);
-    expect(server.output()).not.toMatch(/\n {4}at |"level":(50|60)/);
-    stream.cut();
+    expect(server.output()).not.toMatch(/\n {4}at |"level":"(error|fatal)"/);
+    stream.disconnect();
     deaf.ws.terminate();
     for (const tcp of connections) tcp.destroy();
     const log = `${place.database}-wal`;
@@ -71,7 +75,7 @@ describe.each(['SIGTERM', 'SIGINT'] as const)('%s', (signal) => {
 
   test('sent twice ends it at once', async () => {
     await using server = await startPorchlight();
-    const socket = await Socket.open(server, server.apiKey);
+    const socket = await GraphqlSocket.open(server, server.apiKey);
     // What is half sent is waited for, so that there is something to cut short.
     const half = await dial(server, HALF_A_BODY);
     server.signal(signal);
@@ -86,7 +90,7 @@ describe.each(['SIGTERM', 'SIGINT'] as const)('%s', (signal) => {
 });
 
 test('what is answered while it goes down is kept, and what is refused has not happened', async () => {
-  await using place = newPlace();
+  await using place = createRestartHarness();
   const server = await place.start();
   const ids = Array.from({ length: 60 }, (_, index) => `user ${index}`);
   const jwts = await Promise.all(ids.map((id) => mintToken(id)));
@@ -94,7 +98,7 @@ test('what is answered while it goes down is kept, and what is refused has not h
   const told = await Promise.all(
     jwts.map(async (jwt) => {
       // Without an answer nobody knows.
-      const answer = await gql(server, jwt, LOGIN, { input: { platform: 'WEB' } }).catch(() => null);
+      const answer = await postOperation(server, jwt, LOGIN, { input: { platform: 'WEB' } }).catch(() => null);
       // Sent by the first that is answered, while the others are under way.
       if (!signalled) server.signal('SIGTERM');
       signalled = true;
@@ -105,7 +109,7 @@ test('what is answered while it goes down is kept, and what is refused has not h
   expect(await server.exited).toEqual({ code: 0, signal: null });
 
   const after = await place.start();
-  const { userStatuses } = await ask<{ userStatuses: { status: string }[] }>(
+  const { userStatuses } = await postForData<{ userStatuses: { status: string }[] }>(
     after,
     after.apiKey,
     'query ($ids: [ID!]!) { userStatuses(userIds: $ids) { status } }',
@@ -117,11 +121,11 @@ test('what is answered while it goes down is kept, and what is refused has not h
 });
 
 test('a server that was killed while it had users starts again on what it left', async () => {
-  await using place = newPlace();
+  await using place = createRestartHarness();
   const server = await place.start();
   await logIn(server, 'alice', 'WEB');
-  await server.kill9();
+  await server.sigkill();
   expect(existsSync(join(place.directory, 'porchlight.db.lock')), 'its lock is not in the way').toBe(true);
   const after = await place.start();
-  expect(await userSeen(after, 'alice')).toMatchObject({ status: 'ONLINE', version: 1 });
+  expect(await fetchUser(after, 'alice')).toMatchObject({ status: 'ONLINE', version: 1 });
 });

@@ -1,23 +1,23 @@
 /** Days and weeks: what is remembered for how long, and a wall clock that nobody can rely on. */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { DAY_MS, daysLater, jumpingClock, tokenIn } from '../../support/crash/crash-clock.ts';
+import { DAY_MS, wallClockOffset, createJumpingClock, mintTokenInDays } from '../../support/crash/crash-clock.ts';
 import { readLog } from '../../support/crash/crash-log.ts';
-import { newPlace } from '../../support/crash/crash-restart.ts';
-import { eventually, openStream } from '../../support/crash/crash-stream.ts';
-import { ask, codeOf, gql, Socket } from '../../support/porchlight-client.ts';
+import { createRestartHarness } from '../../support/crash/crash-restart.ts';
+import { retryUntilPasses, openStream } from '../../support/crash/crash-stream.ts';
+import { postForData, codeOf, postOperation, GraphqlSocket } from '../../support/porchlight-client.ts';
 import { mintToken, type PorchlightProcess } from '../../support/porchlight-process.ts';
 import {
-  beat,
-  eventsOf,
-  latestCursor,
+  sendHeartbeat,
+  fetchEvents,
+  fetchLatestCursor,
   logIn,
   LOGIN,
-  type LoginSeen,
+  type LoginResult,
   logOut,
-  pushOnline,
-  storyOf,
-  userSeen,
+  createPushOnlineDevice,
+  fetchEventSummaries,
+  fetchUser,
 } from '../support/users.ts';
 import { isMissing } from '../../support/optional-tools.ts';
 
@@ -26,7 +26,7 @@ const LACKS_FAKETIME = isMissing('faketime', 'restarts days later, and jumps of 
 const ME = '{ me { id } }';
 
 const eventsAfter = (server: PorchlightProcess, after: string) =>
-  gql<{ events: { nodes: readonly unknown[] } }>(
+  postOperation<{ events: { nodes: readonly unknown[] } }>(
     server,
     server.apiKey,
     'query ($after: Cursor) { events(after: $after) { nodes { userId } } }',
@@ -34,41 +34,43 @@ const eventsAfter = (server: PorchlightProcess, after: string) =>
   );
 
 test.skipIf(LACKS_FAKETIME)('what is told 6, 8 and 35 days later', async () => {
-  await using place = newPlace();
+  await using place = createRestartHarness();
   const first = await place.start();
-  const cursor = await latestCursor(first);
+  const cursor = await fetchLatestCursor(first);
   const ended = await logIn(first, 'bob', 'WEB');
   await logOut(first, ended);
   for (let logins = 0; logins < 3; logins++) await logOut(first, await logIn(first, 'dave', 'LINUX'));
-  await pushOnline(first, 'carol', 'IPHONE');
+  await createPushOnlineDevice(first, 'carol', 'IPHONE');
   const online = await logIn(first, 'erin', 'ANDROID');
-  const forgotten = await userSeen(first, 'dave');
+  const forgotten = await fetchUser(first, 'dave');
   expect(forgotten).toMatchObject({ status: 'OFFLINE', version: 6 });
   await first.stop();
 
-  const in6 = await place.start(daysLater(6));
-  expect((await gql(in6, ended.token, ME)).errors?.[0]?.extensions).toMatchObject({
+  const in6 = await place.start(wallClockOffset(6));
+  expect((await postOperation(in6, ended.token, ME)).errors?.[0]?.extensions).toMatchObject({
     code: 'SESSION_ENDED',
     reason: 'LOGOUT',
   });
-  expect(await userSeen(in6, 'carol')).toMatchObject({ status: 'PUSH_ONLINE', version: 2 });
-  expect(await userSeen(in6, 'dave')).toEqual(forgotten);
+  expect(await fetchUser(in6, 'carol')).toMatchObject({ status: 'PUSH_ONLINE', version: 2 });
+  expect(await fetchUser(in6, 'dave')).toEqual(forgotten);
   await in6.stop();
 
-  const in8 = await place.start(daysLater(8));
-  await eventually(async () => expect((await userSeen(in8, 'carol')).status).toBe('OFFLINE'));
-  expect((await storyOf(in8, 'carol')).at(-1)).toBe('IPHONE PUSH_EXPIRED OFFLINE: PUSH_ONLINE > OFFLINE v3');
-  expect(codeOf(await gql(in8, ended.token, ME)), 'no more than 7 days').toBe('UNAUTHENTICATED');
-  expect(await ask(in8, online.token, ME), 'nobody goes OFFLINE because the server was down').toEqual({
+  const in8 = await place.start(wallClockOffset(8));
+  await retryUntilPasses(async () => expect((await fetchUser(in8, 'carol')).status).toBe('OFFLINE'));
+  expect((await fetchEventSummaries(in8, 'carol')).at(-1)).toBe(
+    'IPHONE PUSH_EXPIRED OFFLINE: PUSH_ONLINE > OFFLINE v3',
+  );
+  expect(codeOf(await postOperation(in8, ended.token, ME)), 'no more than 7 days').toBe('UNAUTHENTICATED');
+  expect(await postForData(in8, online.token, ME), 'nobody goes OFFLINE because the server was down').toEqual({
     me: { id: online.sessionId },
   });
-  expect(await userSeen(in8, 'dave'), 'remembered as long as events are').toEqual(forgotten);
+  expect(await fetchUser(in8, 'dave'), 'remembered as long as events are').toEqual(forgotten);
   expect((await eventsAfter(in8, cursor)).data?.events.nodes.length).toBeGreaterThan(0);
   await in8.stop();
 
   // Older than the retention of 30 days is everything but what happened on day 8.
-  const in35 = await place.start(daysLater(35));
-  await eventually(async () => expect(codeOf(await eventsAfter(in35, cursor))).toBe('CURSOR_EXPIRED'));
+  const in35 = await place.start(wallClockOffset(35));
+  await retryUntilPasses(async () => expect(codeOf(await eventsAfter(in35, cursor))).toBe('CURSOR_EXPIRED'));
   const stream = openStream(
     in35,
     in35.apiKey,
@@ -80,34 +82,37 @@ test.skipIf(LACKS_FAKETIME)('what is told 6, 8 and 35 days later', async () => {
   expect(codeOf(await stream.inbox.next())).toBe('CURSOR_EXPIRED');
   const kept = await readLog(in35);
   expect(kept.map(({ userId, reason }) => [userId, reason])).toEqual([['carol', 'PUSH_EXPIRED']]);
-  expect(await userSeen(in35, 'carol')).toMatchObject({ status: 'OFFLINE', version: 3 });
+  expect(await fetchUser(in35, 'carol')).toMatchObject({ status: 'OFFLINE', version: 3 });
   for (const userId of ['bob', 'dave']) {
-    await eventually(async () =>
-      expect(await userSeen(in35, userId), 'as one never seen').toEqual({
-        ...(await userSeen(in35, 'never seen')),
+    await retryUntilPasses(async () =>
+      expect(await fetchUser(in35, userId), 'as one never seen').toEqual({
+        ...(await fetchUser(in35, 'never seen')),
         userId,
       }),
     );
   }
-  expect(await userSeen(in35, 'dave')).toMatchObject({ version: 0, reason: null, changedAt: null, lastSeenAt: null });
-  const jwt = await tokenIn(35, 'dave');
-  await ask<LoginSeen>(in35, jwt, LOGIN, { input: { platform: 'LINUX' } });
-  expect((await userSeen(in35, 'dave')).version, 'above all that was forgotten').toBeGreaterThan(forgotten.version);
-  const [back] = await eventsOf(in35, 'dave');
+  expect(await fetchUser(in35, 'dave')).toMatchObject({ version: 0, reason: null, changedAt: null, lastSeenAt: null });
+  const jwt = await mintTokenInDays(35, 'dave');
+  await postForData<LoginResult>(in35, jwt, LOGIN, { input: { platform: 'LINUX' } });
+  expect((await fetchUser(in35, 'dave')).version, 'above all that was forgotten').toBeGreaterThan(forgotten.version);
+  const [back] = await fetchEvents(in35, 'dave');
   expect(Math.abs(Date.parse(back?.occurredAt ?? '') - Date.now() - 35 * DAY_MS)).toBeLessThan(60_000);
 });
 
 test.skipIf(LACKS_FAKETIME)(
   'a cursor older than a short retention has expired, while its user and her ended sessions are remembered',
   async () => {
-    await using place = newPlace({ PORCHLIGHT_EVENT_RETENTION: '2s' });
+    await using place = createRestartHarness({ PORCHLIGHT_EVENT_RETENTION: '2s' });
     const server = await place.start();
-    const cursor = await latestCursor(server);
+    const cursor = await fetchLatestCursor(server);
     const device = await logIn(server, 'alice', 'WEB');
     await logOut(server, device);
-    const latest = await latestCursor(server);
-    await eventually(async () => expect(codeOf(await eventsAfter(server, cursor))).toBe('CURSOR_EXPIRED'), 10_000);
-    const socket = await Socket.open(server, server.apiKey);
+    const latest = await fetchLatestCursor(server);
+    await retryUntilPasses(
+      async () => expect(codeOf(await eventsAfter(server, cursor))).toBe('CURSOR_EXPIRED'),
+      10_000,
+    );
+    const socket = await GraphqlSocket.open(server, server.apiKey);
     const followed = await socket.execute(
       'subscription ($after: Cursor) { presenceEvents(after: $after) { cursor } }',
       {
@@ -116,9 +121,9 @@ test.skipIf(LACKS_FAKETIME)(
     );
     expect(codeOf(followed)).toBe('CURSOR_EXPIRED');
     expect(await eventsAfter(server, latest)).toMatchObject({ data: { events: { nodes: [] } } });
-    expect(await eventsOf(server, 'alice')).toEqual([]);
-    expect(await userSeen(server, 'alice')).toMatchObject({ status: 'OFFLINE', version: 2, reason: 'LOGOUT' });
-    expect((await gql(server, device.token, ME)).errors?.[0]?.extensions).toMatchObject({ reason: 'LOGOUT' });
+    expect(await fetchEvents(server, 'alice')).toEqual([]);
+    expect(await fetchUser(server, 'alice')).toMatchObject({ status: 'OFFLINE', version: 2, reason: 'LOGOUT' });
+    expect((await postOperation(server, device.token, ME)).errors?.[0]?.extensions).toMatchObject({ reason: 'LOGOUT' });
     await server.stop();
 
     const after = await place.start();
@@ -133,27 +138,29 @@ test.skipIf(LACKS_FAKETIME)(
 test.skipIf(LACKS_FAKETIME)(
   'a wall clock that jumps under a running server times nobody out, and nothing expires',
   async () => {
-    await using place = newPlace();
-    const clock = jumpingClock(join(place.directory, 'clock'));
+    await using place = createRestartHarness();
+    const clock = createJumpingClock(join(place.directory, 'clock'));
     const server = await place.start(clock.env);
-    const cursor = await latestCursor(server);
+    const cursor = await fetchLatestCursor(server);
     const ended = await logIn(server, 'bob', 'WEB');
     await logOut(server, ended);
     const page = await logIn(server, 'page', 'WEB');
-    await pushOnline(server, 'push', 'IPHONE');
+    await createPushOnlineDevice(server, 'push', 'IPHONE');
     for (const days of [100, -100, 0]) {
       clock.jumpTo(days);
-      await beat(server, page);
+      await sendHeartbeat(server, page);
       // Its commit comes after whatever the jump could have caused.
       await logIn(server, `after ${days}`, 'WEB');
     }
     clock.jumpTo(100);
-    expect(await storyOf(server, 'page')).toEqual(['WEB LOGIN ONLINE: OFFLINE > ONLINE v1']);
-    expect(await userSeen(server, 'push')).toMatchObject({ status: 'PUSH_ONLINE', version: 2 });
-    expect((await gql(server, ended.token, ME)).errors?.[0]?.extensions).toMatchObject({ code: 'SESSION_ENDED' });
+    expect(await fetchEventSummaries(server, 'page')).toEqual(['WEB LOGIN ONLINE: OFFLINE > ONLINE v1']);
+    expect(await fetchUser(server, 'push')).toMatchObject({ status: 'PUSH_ONLINE', version: 2 });
+    expect((await postOperation(server, ended.token, ME)).errors?.[0]?.extensions).toMatchObject({
+      code: 'SESSION_ENDED',
+    });
     expect((await eventsAfter(server, cursor)).errors).toBeUndefined();
     const jwt = await mintToken('a token of today');
-    expect((await gql(server, jwt, LOGIN, { input: { platform: 'WEB' } })).errors).toBeUndefined();
+    expect((await postOperation(server, jwt, LOGIN, { input: { platform: 'WEB' } })).errors).toBeUndefined();
     const times = (await readLog(server)).map(({ occurredAt }) => Date.parse(occurredAt));
     expect(times).toEqual([...times].sort((one, other) => one - other));
     for (const time of times) expect(Math.abs(time - Date.now())).toBeLessThan(60_000);
@@ -164,28 +171,28 @@ test.skipIf(LACKS_FAKETIME)(
   'a wall clock that was set back a day before a restart, in another time zone: versions rise, cursors and expiries stay',
   async () => {
     const platforms = [{ platform: 'WEB', heartbeatIntervalMs: 500, heartbeatTimeoutMs: 2_000 }];
-    await using place = newPlace({ PORCHLIGHT_PLATFORMS: JSON.stringify(platforms) });
+    await using place = createRestartHarness({ PORCHLIGHT_PLATFORMS: JSON.stringify(platforms) });
     const first = await place.start({ TZ: 'Pacific/Apia' });
     const page = await logIn(first, 'page', 'WEB');
-    await pushOnline(first, 'push', 'IPHONE');
+    await createPushOnlineDevice(first, 'push', 'IPHONE');
     const times = (await readLog(first)).map(({ occurredAt }) => occurredAt);
     for (const time of times) expect(time).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
     for (const time of times) expect(Math.abs(Date.parse(time) - Date.now())).toBeLessThan(60_000);
-    const cursor = await latestCursor(first);
+    const cursor = await fetchLatestCursor(first);
     const before = await readLog(first);
     await first.stop();
 
-    const second = await place.start({ ...daysLater(-1), TZ: 'America/St_Johns' });
+    const second = await place.start({ ...wallClockOffset(-1), TZ: 'America/St_Johns' });
     // A full timeout to come back, and not a day of it.
-    expect(await userSeen(second, 'page')).toMatchObject({ status: 'ONLINE', version: 1 });
-    await eventually(async () =>
-      expect(await userSeen(second, 'page')).toMatchObject({ status: 'OFFLINE', version: 2 }),
+    expect(await fetchUser(second, 'page')).toMatchObject({ status: 'ONLINE', version: 1 });
+    await retryUntilPasses(async () =>
+      expect(await fetchUser(second, 'page')).toMatchObject({ status: 'OFFLINE', version: 2 }),
     );
-    expect(await userSeen(second, 'push')).toMatchObject({ status: 'PUSH_ONLINE', version: 2 });
-    const yesterday = await tokenIn(-1, 'page');
-    await ask<LoginSeen>(second, yesterday, LOGIN, { input: { platform: 'WEB' } });
-    expect((await userSeen(second, 'page')).version).toBe(3);
-    expect(codeOf(await gql(second, page.token, ME))).toBe('SESSION_ENDED');
+    expect(await fetchUser(second, 'push')).toMatchObject({ status: 'PUSH_ONLINE', version: 2 });
+    const yesterday = await mintTokenInDays(-1, 'page');
+    await postForData<LoginResult>(second, yesterday, LOGIN, { input: { platform: 'WEB' } });
+    expect((await fetchUser(second, 'page')).version).toBe(3);
+    expect(codeOf(await postOperation(second, page.token, ME))).toBe('SESSION_ENDED');
     const after = await readLog(second, cursor);
     expect(after.map(({ userId, reason, version }) => [userId, reason, version])).toEqual([
       ['page', 'HEARTBEAT_TIMEOUT', 2],
@@ -197,15 +204,15 @@ test.skipIf(LACKS_FAKETIME)(
     }
     // As the clock says now, what ended an hour before the other clock's present is good again.
     const jwt = await mintToken('late', { expiresInS: -3_600 });
-    expect(codeOf(await gql(second, jwt, LOGIN, { input: { platform: 'WEB' } }))).toBeNull();
+    expect(codeOf(await postOperation(second, jwt, LOGIN, { input: { platform: 'WEB' } }))).toBeNull();
     await second.stop();
 
-    const third = await place.start(daysLater(6.99));
-    expect(await userSeen(third, 'push')).toMatchObject({ status: 'PUSH_ONLINE', version: 2 });
+    const third = await place.start(wallClockOffset(6.99));
+    expect(await fetchUser(third, 'push')).toMatchObject({ status: 'PUSH_ONLINE', version: 2 });
     await third.stop();
-    const fourth = await place.start(daysLater(7.01));
-    await eventually(async () =>
-      expect(await userSeen(fourth, 'push')).toMatchObject({ status: 'OFFLINE', version: 3 }),
+    const fourth = await place.start(wallClockOffset(7.01));
+    await retryUntilPasses(async () =>
+      expect(await fetchUser(fourth, 'push')).toMatchObject({ status: 'OFFLINE', version: 3 }),
     );
   },
 );

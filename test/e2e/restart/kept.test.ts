@@ -1,29 +1,29 @@
 /** What a restart leaves as it was, and that what is stored wins over what is configured. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { ENDS, newPlace, type Place } from '../../support/crash/crash-restart.ts';
-import { ask, codeOf, gql } from '../../support/porchlight-client.ts';
+import { SHUTDOWN_METHODS, createRestartHarness, type RestartHarness } from '../../support/crash/crash-restart.ts';
+import { postForData, codeOf, postOperation } from '../../support/porchlight-client.ts';
 import { mintToken, type PorchlightProcess } from '../../support/porchlight-process.ts';
 import {
-  beat,
+  sendHeartbeat,
   type Device,
   endSessions,
   logIn,
   LOGIN,
   logOut,
   POLICY,
-  pushOnline,
+  createPushOnlineDevice,
   updatePolicy,
-  userSeen,
+  fetchUser,
 } from '../support/users.ts';
 
 const ME = '{ me { id status } }';
 const GROUPS = [['WEB', 'LINUX']];
 
 const policyOf = async (server: PorchlightProcess): Promise<unknown> =>
-  (await ask<{ policy: unknown }>(server, server.apiKey, `{ policy { ${POLICY} } }`)).policy;
+  (await postForData<{ policy: unknown }>(server, server.apiKey, `{ policy { ${POLICY} } }`)).policy;
 
 const write = (server: PorchlightProcess, { token }: Device, text: string): Promise<unknown> =>
-  ask(
+  postForData(
     server,
     token,
     'mutation ($text: String) { setCustomStatus(input: { text: $text }) { userStatus { version } } }',
@@ -35,7 +35,7 @@ const live = async (server: PorchlightProcess) => {
   const web = await logIn(server, 'online ☎', 'WEB', 'a device');
   await logIn(server, 'online ☎', 'IPAD');
   await write(server, web, 'at lunch 🍜');
-  const push = await pushOnline(server, 'push', 'IPHONE');
+  const push = await createPushOnlineDevice(server, 'push', 'IPHONE');
   const offline = await logIn(server, 'offline', 'LINUX');
   await write(server, offline, 'gone when she is OFFLINE');
   await logOut(server, offline);
@@ -55,20 +55,20 @@ const live = async (server: PorchlightProcess) => {
   const ids = ['online ☎', 'push', 'offline', 'never seen', 'alice', 'bob'];
   return {
     ids,
-    users: await Promise.all(ids.map((id) => userSeen(server, id))),
+    users: await Promise.all(ids.map((id) => fetchUser(server, id))),
     policy: await policyOf(server),
-    kick: await gql(server, kicked.token, ME),
+    kick: await postOperation(server, kicked.token, ME),
     devices: { web, push, kicked, kicker, revoked },
     jwts,
   };
 };
 
-describe.each(ENDS)('a server %s and started again', (_name, end) => {
-  let place: Place;
+describe.each(SHUTDOWN_METHODS)('a server %s and started again', (_name, end) => {
+  let place: RestartHarness;
   let before: Awaited<ReturnType<typeof live>>;
   let after: PorchlightProcess;
   beforeAll(async () => {
-    place = newPlace({ PORCHLIGHT_MULTI_DEVICE: 'dual', PORCHLIGHT_PLATFORM_PRESET: 'mobile-only' });
+    place = createRestartHarness({ PORCHLIGHT_MULTI_DEVICE: 'dual', PORCHLIGHT_PLATFORM_PRESET: 'mobile-only' });
     const server = await place.start();
     expect(await policyOf(server)).toMatchObject({ multiDevice: { mode: 'DUAL' } });
     before = await live(server);
@@ -91,7 +91,7 @@ describe.each(ENDS)('a server %s and started again', (_name, end) => {
   });
 
   test('knows its users, their sessions and texts as they were', async () => {
-    const seen = await Promise.all(before.ids.map((id) => userSeen(after, id)));
+    const seen = await Promise.all(before.ids.map((id) => fetchUser(after, id)));
     expect(seen).toEqual(before.users);
     expect(seen.map(({ status, version, customStatus }) => [status, version, customStatus])).toEqual([
       ['ONLINE', 2, 'at lunch 🍜'],
@@ -101,7 +101,7 @@ describe.each(ENDS)('a server %s and started again', (_name, end) => {
       ['ONLINE', 1, null],
       ['OFFLINE', 2, null],
     ]);
-    const { stats } = await ask<{ stats: unknown }>(
+    const { stats } = await postForData<{ stats: unknown }>(
       after,
       after.apiKey,
       '{ stats { usersOnline usersPushOnline sockets } }',
@@ -111,40 +111,42 @@ describe.each(ENDS)('a server %s and started again', (_name, end) => {
 
   test('says of a kicked session what it said before', async () => {
     const { kicked, kicker, revoked } = before.devices;
-    expect(await gql(after, kicked.token, ME)).toEqual(before.kick);
+    expect(await postOperation(after, kicked.token, ME)).toEqual(before.kick);
     expect(before.kick.errors?.[0]?.extensions).toMatchObject({
       code: 'SESSION_ENDED',
       reason: 'KICKED',
       kickedBy: 'ANDROID',
     });
-    expect((await gql(after, revoked.token, ME)).errors?.[0]?.extensions).toMatchObject({ reason: 'REVOKED' });
-    expect(await ask(after, kicker.token, ME)).toEqual({ me: { id: kicker.sessionId, status: 'ONLINE' } });
+    expect((await postOperation(after, revoked.token, ME)).errors?.[0]?.extensions).toMatchObject({
+      reason: 'REVOKED',
+    });
+    expect(await postForData(after, kicker.token, ME)).toEqual({ me: { id: kicker.sessionId, status: 'ONLINE' } });
   });
 
   test('refuses the tokens that were revoked before', async () => {
     for (const jwt of before.jwts) {
-      expect(codeOf(await gql(after, jwt, LOGIN, { input: { platform: 'WEB' } }))).toBe('UNAUTHENTICATED');
+      expect(codeOf(await postOperation(after, jwt, LOGIN, { input: { platform: 'WEB' } }))).toBe('UNAUTHENTICATED');
     }
   });
 
   test('counts versions on where they were', async () => {
     await write(after, before.devices.web, 'back');
-    expect(await userSeen(after, 'online ☎')).toMatchObject({ version: 3, customStatus: 'back' });
-    await beat(after, before.devices.push);
-    expect(await userSeen(after, 'push')).toMatchObject({ status: 'ONLINE', version: 3, reason: 'RECONNECT' });
+    expect(await fetchUser(after, 'online ☎')).toMatchObject({ version: 3, customStatus: 'back' });
+    await sendHeartbeat(after, before.devices.push);
+    expect(await fetchUser(after, 'push')).toMatchObject({ status: 'ONLINE', version: 3, reason: 'RECONNECT' });
     await logIn(after, 'offline', 'LINUX');
-    expect(await userSeen(after, 'offline')).toMatchObject({ status: 'ONLINE', version: 4, customStatus: null });
+    expect(await fetchUser(after, 'offline')).toMatchObject({ status: 'ONLINE', version: 4, customStatus: null });
   });
 });
 
 test('a clean stop writes the last sign of life as well', async () => {
-  await using place = newPlace();
+  await using place = createRestartHarness();
   const before = await place.start();
   const device = await logIn(before, 'alice', 'IPHONE');
-  const { lastSeenAt, loggedInAt } = await beat(before, device);
+  const { lastSeenAt, loggedInAt } = await sendHeartbeat(before, device);
   expect(Date.parse(lastSeenAt)).toBeGreaterThanOrEqual(Date.parse(loggedInAt));
   expect(await before.stop()).toEqual({ code: 0, signal: null });
 
   const after = await place.start();
-  expect(await userSeen(after, 'alice')).toMatchObject({ lastSeenAt, sessions: [{ lastSeenAt }] });
+  expect(await fetchUser(after, 'alice')).toMatchObject({ lastSeenAt, sessions: [{ lastSeenAt }] });
 });

@@ -2,11 +2,11 @@
 import { createClient } from 'graphql-ws';
 import { expect, test } from 'vitest';
 import { WebSocket } from 'ws';
-import { newPlace } from '../../support/crash/crash-restart.ts';
+import { createRestartHarness } from '../../support/crash/crash-restart.ts';
 import { openStream } from '../../support/crash/crash-stream.ts';
-import { codeOf, Inbox, Socket } from '../../support/porchlight-client.ts';
+import { codeOf, MessageQueue, GraphqlSocket } from '../../support/porchlight-client.ts';
 import { mintToken } from '../../support/porchlight-process.ts';
-import { logIn, pushOnline, storyOf, userSeen, WATCH, Watcher } from '../support/users.ts';
+import { logIn, createPushOnlineDevice, fetchEventSummaries, fetchUser, WATCH, Watcher } from '../support/users.ts';
 
 const describe = (error: unknown): string => {
   if (error instanceof Error) return error.message;
@@ -15,16 +15,16 @@ const describe = (error: unknown): string => {
 };
 
 test('SIGTERM closes every socket with 1012, which is no DISCONNECT', async () => {
-  await using place = newPlace();
+  await using place = createRestartHarness();
   const before = await place.start();
   const device = await logIn(before, 'alice', 'WEB');
   const sockets = [
-    await Socket.open(before, device.token),
-    await Socket.open(before, await mintToken('bob')),
-    await Socket.open(before, before.apiKey),
+    await GraphqlSocket.open(before, device.token),
+    await GraphqlSocket.open(before, await mintToken('bob')),
+    await GraphqlSocket.open(before, before.apiKey),
   ];
   sockets[2]?.subscribe('subscription { presenceEvents { cursor } }');
-  const unknown = new Socket(before);
+  const unknown = new GraphqlSocket(before);
   await new Promise((resolve) => unknown.ws.once('open', resolve));
   const stream = openStream<unknown>(before, before.apiKey, WATCH, { userIds: ['alice'] });
   await stream.inbox.next();
@@ -35,17 +35,17 @@ test('SIGTERM closes every socket with 1012, which is no DISCONNECT', async () =
   expect(await stopped).toEqual({ code: 0, signal: null });
 
   const after = await place.start();
-  expect(await storyOf(after, 'alice')).toEqual(['WEB LOGIN ONLINE: OFFLINE > ONLINE v1']);
-  expect(await userSeen(after, 'alice')).toMatchObject({ status: 'ONLINE', sessions: [{ attached: false }] });
+  expect(await fetchEventSummaries(after, 'alice')).toEqual(['WEB LOGIN ONLINE: OFFLINE > ONLINE v1']);
+  expect(await fetchUser(after, 'alice')).toMatchObject({ status: 'ONLINE', sessions: [{ attached: false }] });
 });
 
 test('a client of graphql-ws comes back by itself, attached as before, and hears what it missed', async () => {
-  await using place = newPlace();
+  await using place = createRestartHarness();
   const before = await place.start();
   const device = await logIn(before, 'alice', 'WEB');
-  const phone = await pushOnline(before, 'bob', 'IPHONE');
+  const phone = await createPushOnlineDevice(before, 'bob', 'IPHONE');
   const closed: unknown[] = [];
-  const told = new Inbox<string>();
+  const told = new MessageQueue<string>();
   const client = createClient({
     url: `${before.origin.replace('http', 'ws')}/graphql`,
     webSocketImpl: WebSocket,
@@ -75,13 +75,13 @@ test('a client of graphql-ws comes back by itself, attached as before, and hears
 
     const after = await place.start({ PORCHLIGHT_PORT: String(before.port) });
     expect(await told.next(20_000)).toBe('null > PUSH_ONLINE');
-    const attached = await userSeen(after, 'alice');
+    const attached = await fetchUser(after, 'alice');
     expect(attached).toMatchObject({ status: 'ONLINE', version: 1, sessions: [{ attached: true }] });
-    const socket = await Socket.open(after, phone.token);
+    const socket = await GraphqlSocket.open(after, phone.token);
     expect(await told.next()).toBe('PUSH_ONLINE > ONLINE');
     await socket.close();
     expect(await told.next()).toBe('ONLINE > PUSH_ONLINE');
-    expect(await storyOf(after, 'alice')).toEqual(['WEB LOGIN ONLINE: OFFLINE > ONLINE v1']);
+    expect(await fetchEventSummaries(after, 'alice')).toEqual(['WEB LOGIN ONLINE: OFFLINE > ONLINE v1']);
     const watcher = await Watcher.open(after, ['alice']);
     await client.dispose();
     expect(await watcher.next()).toMatchObject({ status: 'OFFLINE', reason: 'DISCONNECT' });

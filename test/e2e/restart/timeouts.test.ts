@@ -1,9 +1,17 @@
 /** A restart is not a status change: whoever was ONLINE gets one full timeout to come back; expiry dates stay. */
 import { describe, expect, test } from 'vitest';
-import { ENDS, newPlace } from '../../support/crash/crash-restart.ts';
-import { eventually, pause } from '../../support/crash/crash-stream.ts';
-import { Socket } from '../../support/porchlight-client.ts';
-import { beat, eventsOf, logIn, pushOnline, type Server, storyOf, Watcher } from '../support/users.ts';
+import { SHUTDOWN_METHODS, createRestartHarness } from '../../support/crash/crash-restart.ts';
+import { retryUntilPasses, delay } from '../../support/crash/crash-stream.ts';
+import { GraphqlSocket } from '../../support/porchlight-client.ts';
+import {
+  sendHeartbeat,
+  fetchEvents,
+  logIn,
+  createPushOnlineDevice,
+  type Server,
+  fetchEventSummaries,
+  Watcher,
+} from '../support/users.ts';
 
 const TIMEOUT_MS = 5_000;
 const BACKGROUND_MS = 2_500;
@@ -27,24 +35,24 @@ const POLICY = {
 
 /** When the last event of this user happened. */
 const lastAt = async (server: Server, userId: string): Promise<number> =>
-  Date.parse((await eventsOf(server, userId)).at(-1)?.occurredAt ?? '');
+  Date.parse((await fetchEvents(server, userId)).at(-1)?.occurredAt ?? '');
 
-describe.concurrent.each(ENDS)('a server %s and started again', (ends, end) => {
+describe.concurrent.each(SHUTDOWN_METHODS)('a server %s and started again', (ends, end) => {
   test('it times nobody out before one full timeout since, and changes no expiry date', async () => {
-    await using place = newPlace(POLICY);
+    await using place = createRestartHarness(POLICY);
     const before = await place.start();
     await logIn(before, 'phone', 'IPHONE');
     await logIn(before, 'page', 'WEB');
     const back = await logIn(before, 'back', 'IPHONE');
     const background = await logIn(before, 'background', 'MINI_PROGRAM');
-    await pushOnline(before, 'push', 'IPHONE');
+    await createPushOnlineDevice(before, 'push', 'IPHONE');
     const droppedAt = await lastAt(before, 'push');
     // Nearly a whole timeout is used up: without a new one they would be gone in a moment.
-    await pause((await lastAt(before, 'phone')) + TIMEOUT_MS - 1_500 - Date.now());
-    await beat(before, background, 'BACKGROUND');
+    await delay((await lastAt(before, 'phone')) + TIMEOUT_MS - 1_500 - Date.now());
+    await sendHeartbeat(before, background, 'BACKGROUND');
     // Its grace is running when the server goes.
     const graced = await logIn(before, 'graced', 'MAC');
-    await (await Socket.open(before, graced.token)).close();
+    await (await GraphqlSocket.open(before, graced.token)).close();
     await end(before);
 
     const restarting = Date.now();
@@ -59,13 +67,18 @@ describe.concurrent.each(ENDS)('a server %s and started again', (ends, end) => {
     };
     const ids = [...Object.keys(limits), 'back'];
     const watcher = await Watcher.open(after, ids);
-    expect(watcher.present.map(({ status, version }) => [status, version])).toEqual(ids.map(() => ['ONLINE', 1]));
+    expect(watcher.initialStatuses.map(({ status, version }) => [status, version])).toEqual(
+      ids.map(() => ['ONLINE', 1]),
+    );
 
     // Who comes back in time was never away.
-    const beating = setInterval(() => void beat(after, back).catch(() => undefined), 1_000);
+    const beating = setInterval(() => void sendHeartbeat(after, back).catch(() => undefined), 1_000);
     try {
       for (const _ of Object.keys(limits)) await watcher.next(TIMEOUT_MS + LATE_MS + SLACK_MS);
-      await eventually(async () => expect(await storyOf(after, 'push')).toHaveLength(3), EXPIRY_MS + SLACK_MS);
+      await retryUntilPasses(
+        async () => expect(await fetchEventSummaries(after, 'push')).toHaveLength(3),
+        EXPIRY_MS + SLACK_MS,
+      );
     } finally {
       clearInterval(beating);
     }
@@ -78,33 +91,35 @@ describe.concurrent.each(ENDS)('a server %s and started again', (ends, end) => {
     expect(expiredAt, 'the date did not come nearer').toBeGreaterThanOrEqual(droppedAt + EXPIRY_MS);
     expect(expiredAt, 'nor did it move away').toBeLessThanOrEqual(Math.max(droppedAt + EXPIRY_MS, ready) + LATE_MS);
 
-    const ended = async (id: string) => (await storyOf(after, id)).slice(1);
+    const ended = async (id: string) => (await fetchEventSummaries(after, id)).slice(1);
     expect(await ended('phone')).toEqual(['IPHONE HEARTBEAT_TIMEOUT PUSH_ONLINE: ONLINE > PUSH_ONLINE v2']);
     expect(await ended('page')).toEqual(['WEB HEARTBEAT_TIMEOUT OFFLINE: ONLINE > OFFLINE v2']);
     if ('background' in limits)
       expect(await ended('background')).toEqual(['MINI_PROGRAM BACKGROUND_TIMEOUT OFFLINE: ONLINE > OFFLINE v2']);
     expect(await ended('graced')).toEqual(['MAC HEARTBEAT_TIMEOUT PUSH_ONLINE: ONLINE > PUSH_ONLINE v2']);
     expect(await ended('back')).toEqual([]);
-    expect(await storyOf(after, 'push')).toEqual([
+    expect(await fetchEventSummaries(after, 'push')).toEqual([
       'IPHONE LOGIN ONLINE: OFFLINE > ONLINE v1',
       'IPHONE DISCONNECT PUSH_ONLINE: ONLINE > PUSH_ONLINE v2',
       'IPHONE PUSH_EXPIRED OFFLINE: PUSH_ONLINE > OFFLINE v3',
     ]);
-    expect(watcher.told).toHaveLength(Object.keys(limits).length);
+    expect(watcher.changeSummaries).toHaveLength(Object.keys(limits).length);
   });
 
   test('it ends at its start what expired while it was down', async () => {
-    await using place = newPlace({ PORCHLIGHT_PUSH_ONLINE_EXPIRY: '2s' });
+    await using place = createRestartHarness({ PORCHLIGHT_PUSH_ONLINE_EXPIRY: '2s' });
     const before = await place.start();
-    await pushOnline(before, 'push', 'IPHONE');
+    await createPushOnlineDevice(before, 'push', 'IPHONE');
     const droppedAt = await lastAt(before, 'push');
     await end(before);
-    await pause(droppedAt + 2_000 - Date.now());
+    await delay(droppedAt + 2_000 - Date.now());
 
     const after = await place.start();
     const ready = Date.now();
-    await eventually(async () => expect(await storyOf(after, 'push')).toHaveLength(3));
-    expect((await storyOf(after, 'push')).at(-1)).toBe('IPHONE PUSH_EXPIRED OFFLINE: PUSH_ONLINE > OFFLINE v3');
+    await retryUntilPasses(async () => expect(await fetchEventSummaries(after, 'push')).toHaveLength(3));
+    expect((await fetchEventSummaries(after, 'push')).at(-1)).toBe(
+      'IPHONE PUSH_EXPIRED OFFLINE: PUSH_ONLINE > OFFLINE v3',
+    );
     expect(await lastAt(after, 'push')).toBeLessThanOrEqual(ready + LATE_MS);
   });
 });

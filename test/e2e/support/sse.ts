@@ -1,15 +1,15 @@
 /** Subscriptions over HTTP, as Server-Sent Events. */
-import { Inbox, type Answer } from '../../support/porchlight-client.ts';
+import { MessageQueue, type GraphqlResult } from '../../support/porchlight-client.ts';
 import type { Server } from './users.ts';
 
 export interface EventStream<T> extends AsyncDisposable {
   readonly status: number;
   readonly contentType: string;
-  /** The payload of each event `next`, or of a refusal that is no stream. */
-  readonly results: Inbox<Answer<T>>;
-  /** The names of all events, in their order. */
+  /** The payload of each event `next`, or of a JSON answer that rejects the subscription. */
+  readonly results: MessageQueue<GraphqlResult<T>>;
+  /** The names of all events, in order. */
   readonly events: readonly string[];
-  /** The server has ended the stream. */
+  /** Resolves when the stream has ended. */
   readonly ended: Promise<void>;
 }
 
@@ -19,7 +19,7 @@ export const openEventStream = async <T>(
   query: string,
   variables?: Readonly<Record<string, unknown>>,
 ): Promise<EventStream<T>> => {
-  const hangUp = new AbortController();
+  const aborter = new AbortController();
   const response = await fetch(`${server.origin}/graphql`, {
     method: 'POST',
     headers: {
@@ -28,14 +28,14 @@ export const openEventStream = async <T>(
       ...(token === null ? {} : { authorization: `Bearer ${token}` }),
     },
     body: JSON.stringify({ query, variables }),
-    signal: hangUp.signal,
+    signal: aborter.signal,
   });
-  const results = new Inbox<Answer<T>>();
+  const results = new MessageQueue<GraphqlResult<T>>();
   const events: string[] = [];
   const contentType = response.headers.get('content-type') ?? '';
   const read = async (): Promise<void> => {
     if (!contentType.startsWith('text/event-stream')) {
-      results.push((await response.json()) as Answer<T>);
+      results.push((await response.json()) as GraphqlResult<T>);
       return;
     }
     let text = '';
@@ -48,7 +48,7 @@ export const openEventStream = async <T>(
         const name = /^event: ?(.*)$/m.exec(block)?.[1];
         const data = /^data: ?(.*)$/m.exec(block)?.[1];
         if (name !== undefined) events.push(name);
-        if (name === 'next' && data !== undefined) results.push(JSON.parse(data) as Answer<T>);
+        if (name === 'next' && data !== undefined) results.push(JSON.parse(data) as GraphqlResult<T>);
       }
     }
   };
@@ -63,7 +63,7 @@ export const openEventStream = async <T>(
     events,
     ended,
     [Symbol.asyncDispose]: async () => {
-      hangUp.abort();
+      aborter.abort();
       await ended;
     },
   };

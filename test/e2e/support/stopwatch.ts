@@ -1,30 +1,30 @@
-/** Whether what should happen at a time happens at that time, on a machine that may itself be late. */
+/** Checks that something happens on time, on a machine that may itself stall. */
 import { monitorEventLoopDelay, type IntervalHistogram } from 'node:perf_hooks';
 import { afterAll, beforeAll, expect } from 'vitest';
 import type { Server } from './users.ts';
 
-/** Moments are whole milliseconds, so two of them are up to so much nearer to each other than they were. */
-const GRAIN_MS = 2;
-/** What is promised of a server that is not overloaded. */
-const AT_MOST_LATE_MS = 1_000;
-const PROBE_EVERY_MS = 50;
+/** Timestamps are whole milliseconds, so a measured interval may be up to this much too short. */
+const CLOCK_RESOLUTION_MS = 2;
+/** The documented maximum lateness of a server that is not overloaded. */
+const MAX_LATENESS_MS = 1_000;
+const PROBE_INTERVAL_MS = 50;
 
-/** The longest that this process stood still, or the server took to say that it lives, since the tests began. */
+/** `worstMs`: the longest stall of this process plus the slowest liveness answer of the server since the tests began. */
 export interface StallMeter {
   readonly worstMs: number;
 }
 
-export const stallMeter = (server: Server): StallMeter => {
+export const measureStalls = (server: Server): StallMeter => {
   let histogram: IntervalHistogram | null = null;
   let slowestProbeMs = 0;
   let stopped = false;
   const probe = async (): Promise<void> => {
     while (!stopped) {
-      const asked = performance.now();
+      const sentAt = performance.now();
       const answer = await fetch(`${server.origin}/health/live`);
       await answer.text();
-      slowestProbeMs = Math.max(slowestProbeMs, performance.now() - asked);
-      await new Promise((resolve) => setTimeout(resolve, PROBE_EVERY_MS));
+      slowestProbeMs = Math.max(slowestProbeMs, performance.now() - sentAt);
+      await new Promise((resolve) => setTimeout(resolve, PROBE_INTERVAL_MS));
     }
   };
   let probing: Promise<void> = Promise.resolve();
@@ -45,38 +45,38 @@ export const stallMeter = (server: Server): StallMeter => {
   };
 };
 
-/** A machine that stands still for as long as a timeout proves nothing: what must not happen meanwhile is tried again. */
-export const RETRY = { retry: 2 };
+/** For tests that something does not happen: a machine that stalls as long as a timeout proves nothing, so retry. */
+export const RETRY_AFTER_STALL = { retry: 2 };
 
 export interface Span {
-  /** When that from which time counts was sent, and when it was answered, by performance.now(). */
+  /** When the request from which time counts was sent and answered, by performance.now(). */
   readonly sentAt: number;
   readonly answeredAt: number;
 }
 
-/** Notes when something is sent and when it is answered. */
-export const timed = async <T>(act: () => Promise<T>): Promise<Span & { readonly value: T }> => {
+/** Measures when a request is sent and when it is answered. */
+export const measureSpan = async <T>(act: () => Promise<T>): Promise<Span & { readonly value: T }> => {
   const sentAt = performance.now();
   const value = await act();
   return { sentAt, answeredAt: performance.now(), value };
 };
 
-/** It was heard of no earlier than `dueMs` after the span, and at most a second later, the machine's own stalls apart. */
-export const expectOnTime = (span: Span, heardAt: number, dueMs: number, stall: StallMeter): void => {
-  expect(heardAt - span.sentAt, 'not early').toBeGreaterThanOrEqual(dueMs - GRAIN_MS);
-  expect(heardAt - span.answeredAt, 'not late').toBeLessThanOrEqual(dueMs + AT_MOST_LATE_MS + stall.worstMs);
+/** Expects `receivedAt` no earlier than `dueMs` after the span and at most 1 s later, not counting stalls of the machine. */
+export const expectOnTime = (span: Span, receivedAt: number, dueMs: number, stall: StallMeter): void => {
+  expect(receivedAt - span.sentAt, 'not early').toBeGreaterThanOrEqual(dueMs - CLOCK_RESOLUTION_MS);
+  expect(receivedAt - span.answeredAt, 'not late').toBeLessThanOrEqual(dueMs + MAX_LATENESS_MS + stall.worstMs);
 };
 
-/** By the server's own clock, which is exact. */
+/** The milliseconds between two timestamps of the server, which are exact. */
 export const msBetween = (earlier: string, later: string): number => Date.parse(later) - Date.parse(earlier);
 
-export const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+export const delay = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Does something again and again, for so long. */
-export const keepDoing = async (forMs: number, everyMs: number, act: () => unknown): Promise<void> => {
+/** Repeats an action every `everyMs` for `forMs`. */
+export const repeatFor = async (forMs: number, everyMs: number, act: () => unknown): Promise<void> => {
   const until = performance.now() + forMs;
   while (performance.now() < until) {
     await act();
-    await pause(everyMs);
+    await delay(everyMs);
   }
 };

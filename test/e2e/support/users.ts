@@ -1,6 +1,13 @@
-/** Users, their devices and those who watch them, as the tests of this folder speak of them. */
+/** Helpers of the end-to-end tests: servers, users, devices and watchers. */
 import { afterAll, beforeAll, expect } from 'vitest';
-import { ask, dataOf, HEARD_WITHIN_MS, Inbox, Socket, type Answer } from '../../support/porchlight-client.ts';
+import {
+  postForData,
+  dataOf,
+  MESSAGE_TIMEOUT_MS,
+  MessageQueue,
+  GraphqlSocket,
+  type GraphqlResult,
+} from '../../support/porchlight-client.ts';
 import {
   mintToken,
   startPorchlight,
@@ -23,25 +30,25 @@ export const PLATFORMS: readonly Platform[] = [
   'MINI_PROGRAM',
 ];
 
-/** It must stop as it is asked to, with 0, and must not have had to report a fault of its own, whatever tests did to it. */
-export const endWell = async (server: PorchlightProcess): Promise<void> => {
+/** Stops a server. Expects exit code 0 and no error, uncaught exception or unhandled rejection in its output. */
+export const stopCleanly = async (server: PorchlightProcess): Promise<void> => {
   await using stopping = server;
   expect(await stopping.stop()).toEqual({ code: 0, signal: null });
-  expect(stopping.output()).not.toMatch(/uncaught|unhandled|"level":(50|60)|"level":"(error|fatal)"/i);
+  expect(stopping.output()).not.toMatch(/uncaught|unhandled|"level":"(error|fatal)"/i);
 };
 
-/** One server for all tests of a file, which must end well after them. */
-export const sharedServer = (options: StartOptions = {}): Server => {
+/** Starts one server for all tests of a file. After the tests it must stop cleanly. */
+export const startSharedServer = (options: StartOptions = {}): Server => {
   let server: PorchlightProcess | null = null;
   const started = (): PorchlightProcess => {
-    if (server === null) throw new Error('The server is there in tests, not before.');
+    if (server === null) throw new Error('The server is available only while tests run.');
     return server;
   };
   beforeAll(async () => {
     server = await startPorchlight(options);
   });
   afterAll(async () => {
-    if (server !== null) await endWell(server);
+    if (server !== null) await stopCleanly(server);
   });
   return {
     get origin() {
@@ -53,12 +60,12 @@ export const sharedServer = (options: StartOptions = {}): Server => {
   };
 };
 
-/** For tests that write faster than anybody may, which is what it takes to outrun a reader. */
-export const NO_RATES = { PORCHLIGHT_RATE_PER_SESSION: '0', PORCHLIGHT_RATE_PER_USER: '0' };
+/** Disables the rate limits, for tests that must write faster than a client reads. */
+export const NO_RATE_LIMITS = { PORCHLIGHT_RATE_PER_SESSION: '0', PORCHLIGHT_RATE_PER_USER: '0' };
 
-let people = 0;
-/** A user nobody has heard of yet. */
-export const newUser = (name = 'user'): string => `${name}-${++people}`;
+let userCount = 0;
+/** A user id that no other test uses. */
+export const newUserId = (name = 'user'): string => `${name}-${++userCount}`;
 
 export interface Device {
   readonly userId: string;
@@ -66,12 +73,12 @@ export interface Device {
   readonly deviceId: string;
   readonly sessionId: string;
   readonly token: string;
-  readonly kicked: readonly SessionSeen[];
+  readonly kicked: readonly SessionResult[];
   /** When the login was answered, by performance.now(). */
   readonly loggedInAt: number;
 }
 
-export interface SessionSeen {
+export interface SessionResult {
   readonly id: string;
   readonly userId: string;
   readonly platform: Platform;
@@ -89,17 +96,17 @@ export const LOGIN = `mutation ($input: LoginInput!) {
   login(input: $input) { sessionToken heartbeatIntervalMs heartbeatTimeoutMs session { ${SESSION} } kicked { ${SESSION} } }
 }`;
 
-export interface LoginSeen {
+export interface LoginResult {
   readonly login: {
     readonly sessionToken: string;
     readonly heartbeatIntervalMs: number;
     readonly heartbeatTimeoutMs: number;
-    readonly session: SessionSeen;
-    readonly kicked: readonly SessionSeen[];
+    readonly session: SessionResult;
+    readonly kicked: readonly SessionResult[];
   };
 }
 
-export const deviceOf = ({ login }: LoginSeen): Device => ({
+export const deviceOf = ({ login }: LoginResult): Device => ({
   userId: login.session.userId,
   platform: login.session.platform,
   deviceId: login.session.deviceId,
@@ -109,7 +116,7 @@ export const deviceOf = ({ login }: LoginSeen): Device => ({
   loggedInAt: performance.now(),
 });
 
-/** Logs a device in over HTTP, with a JWT of its own. */
+/** Logs a device in over HTTP with a new JWT of the user. */
 export const logIn = async (
   server: Server,
   userId: string,
@@ -117,10 +124,10 @@ export const logIn = async (
   deviceId?: string,
 ): Promise<Device> => {
   const jwt = await mintToken(userId);
-  return deviceOf(await ask<LoginSeen>(server, jwt, LOGIN, { input: { platform, deviceId } }));
+  return deviceOf(await postForData<LoginResult>(server, jwt, LOGIN, { input: { platform, deviceId } }));
 };
 
-export interface UserSeen {
+export interface UserResult {
   readonly userId: string;
   readonly status: Status;
   readonly version: number;
@@ -128,18 +135,18 @@ export interface UserSeen {
   readonly lastSeenAt: string | null;
   readonly customStatus: string | null;
   readonly reason: string | null;
-  readonly sessions: readonly SessionSeen[];
+  readonly sessions: readonly SessionResult[];
 }
 
 const USER = `userId status version changedAt lastSeenAt customStatus reason sessions { ${SESSION} }`;
 
-/** What a backend sees of a user. */
-export const userSeen = async (server: Server, userId: string): Promise<UserSeen> => {
+/** Fetches the full status of a user as a backend. */
+export const fetchUser = async (server: Server, userId: string): Promise<UserResult> => {
   const query = `query ($userId: ID!) { userStatus(userId: $userId) { ${USER} } }`;
-  return (await ask<{ userStatus: UserSeen }>(server, server.apiKey, query, { userId })).userStatus;
+  return (await postForData<{ userStatus: UserResult }>(server, server.apiKey, query, { userId })).userStatus;
 };
 
-export interface EventSeen {
+export interface EventResult {
   readonly cursor: string;
   readonly changeId: string;
   readonly userId: string;
@@ -160,20 +167,21 @@ export interface EventSeen {
 export const EVENT = `cursor changeId userId sessionId platform deviceId reason sessionStatus previousStatus status
   version kickedBy customStatus ipAddress occurredAt`;
 
-/** The user's whole log, which these tests keep shorter than a page. */
-export const eventsOf = async (server: Server, userId: string): Promise<readonly EventSeen[]> => {
+/** Fetches all events of a user. Tests create fewer than one page (500). */
+export const fetchEvents = async (server: Server, userId: string): Promise<readonly EventResult[]> => {
   const query = `query ($userId: ID!) { events(first: 500, userId: $userId) { nodes { ${EVENT} } } }`;
-  return (await ask<{ events: { nodes: EventSeen[] } }>(server, server.apiKey, query, { userId })).events.nodes;
+  return (await postForData<{ events: { nodes: EventResult[] } }>(server, server.apiKey, query, { userId })).events
+    .nodes;
 };
 
-/** The user's log in short: what happened to the session, and what it did to the user. */
-export const storyOf = async (server: Server, userId: string): Promise<readonly string[]> =>
-  (await eventsOf(server, userId)).map(
+/** Fetches the events of a user as short texts: the event of the session and its effect on the user. */
+export const fetchEventSummaries = async (server: Server, userId: string): Promise<readonly string[]> =>
+  (await fetchEvents(server, userId)).map(
     (event) =>
       `${event.platform} ${event.reason} ${event.sessionStatus}: ${event.previousStatus} > ${event.status} v${event.version}`,
   );
 
-export interface Change {
+export interface StatusChange {
   readonly userId: string;
   readonly status: Status;
   readonly version: number;
@@ -188,46 +196,54 @@ export interface Change {
 const CHANGE = 'userId status version previousStatus reason platform changedAt lastSeenAt customStatus';
 export const WATCH = `subscription ($userIds: [ID!]!) { statusChanges(userIds: $userIds) { ${CHANGE} } }`;
 
-/** Someone who watches users, over a socket of her own. Every change she is told of is in `changes`. */
+/** A subscription to status changes on its own socket. `changes` holds every change it receives. */
 export class Watcher {
-  readonly socket: Socket;
-  readonly present: readonly Change[];
-  readonly changes = new Inbox<Change>();
+  readonly socket: GraphqlSocket;
+  readonly initialStatuses: readonly StatusChange[];
+  readonly changes = new MessageQueue<StatusChange>();
 
-  private constructor(socket: Socket, present: readonly Change[], lists: Inbox<Answer<{ statusChanges: Change[] }>>) {
+  private constructor(
+    socket: GraphqlSocket,
+    present: readonly StatusChange[],
+    lists: MessageQueue<GraphqlResult<{ statusChanges: StatusChange[] }>>,
+  ) {
     this.socket = socket;
-    this.present = present;
-    const pass = async (): Promise<void> => {
+    this.initialStatuses = present;
+    const forwardChanges = async (): Promise<void> => {
       for (;;) for (const change of dataOf(await lists.next(10 * 60_000)).statusChanges) this.changes.push(change);
     };
-    pass().catch((error: unknown) => this.changes.close(error as Error));
+    forwardChanges().catch((error: unknown) => this.changes.close(error as Error));
   }
 
-  /** Resolves when the first message, which is the present, has come. A backend's eyes, unless a token is given. */
+  /** Resolves when the initial statuses have been received. Watches as a backend unless a token is given. */
   static async open(server: Server, userIds: readonly string[], token = server.apiKey): Promise<Watcher> {
-    const socket = await Socket.open(server, token);
-    const lists = socket.subscribe<{ statusChanges: Change[] }>(WATCH, { userIds });
+    const socket = await GraphqlSocket.open(server, token);
+    const lists = socket.subscribe<{ statusChanges: StatusChange[] }>(WATCH, { userIds });
     return new Watcher(socket, dataOf(await lists.next()).statusChanges, lists);
   }
 
-  /** The next change that is told. */
-  next(ms = HEARD_WITHIN_MS): Promise<Change> {
+  /** Reads the next change. @throws when none is received within `ms`. */
+  next(ms = MESSAGE_TIMEOUT_MS): Promise<StatusChange> {
     return this.changes.next(ms);
   }
 
-  /** Everything told so far, in short. */
-  get told(): readonly string[] {
+  /** All changes received so far, as short texts. */
+  get changeSummaries(): readonly string[] {
     return this.changes.all.map(
       ({ previousStatus, status, version, reason }) => `${previousStatus} > ${status} v${version} ${reason}`,
     );
   }
 }
 
-/** A logged-in device whose link was lost: it is PUSH_ONLINE. */
-export const pushOnline = async (server: Server, userId: string, platform: Platform = 'ANDROID'): Promise<Device> => {
+/** Logs a device in, opens its socket and closes it, so that the device is PUSH_ONLINE. */
+export const createPushOnlineDevice = async (
+  server: Server,
+  userId: string,
+  platform: Platform = 'ANDROID',
+): Promise<Device> => {
   const device = await logIn(server, userId, platform);
   const watcher = await Watcher.open(server, [userId]);
-  const socket = await Socket.open(server, device.token);
+  const socket = await GraphqlSocket.open(server, device.token);
   await socket.close();
   expect(await watcher.next()).toMatchObject({ status: 'PUSH_ONLINE', reason: 'DISCONNECT' });
   await watcher.socket.close();
@@ -240,39 +256,39 @@ export const POLICY = `multiDevice { mode groups } pushOnlineExpiryMs platforms 
 
 export const updatePolicy = async (server: Server, input: Readonly<Record<string, unknown>>): Promise<void> => {
   const mutation = `mutation ($input: UpdatePolicyInput!) { updatePolicy(input: $input) { policy { pushOnlineExpiryMs } } }`;
-  await ask(server, server.apiKey, mutation, { input });
+  await postForData(server, server.apiKey, mutation, { input });
 };
 
 export const endSessions = async (
   server: Server,
   input: { readonly userId: string } & Readonly<Record<string, unknown>>,
-): Promise<readonly SessionSeen[]> => {
+): Promise<readonly SessionResult[]> => {
   const mutation = `mutation ($input: EndSessionsInput!) { endSessions(input: $input) { ended { ${SESSION} } } }`;
-  return (await ask<{ endSessions: { ended: SessionSeen[] } }>(server, server.apiKey, mutation, { input })).endSessions
-    .ended;
+  return (await postForData<{ endSessions: { ended: SessionResult[] } }>(server, server.apiKey, mutation, { input }))
+    .endSessions.ended;
 };
 
 export const SET_CUSTOM_STATUS =
   'mutation ($text: String) { setCustomStatus(input: {text: $text}) { userStatus { version } } }';
 
-/** So many names for a user's text: what the kernels can hold for a reader who asks for them is soon full. */
-export const manyNames = (count: number): string =>
+/** Selects a user's custom status under `count` aliases, so that answers soon exceed the kernel's socket buffers. */
+export const repeatedAliases = (count: number): string =>
   Array.from({ length: count }, (_, index) => `t${index}: customStatus`).join(' ');
 
-export const latestCursor = async (server: Server): Promise<string> =>
-  (await ask<{ latestCursor: string }>(server, server.apiKey, '{ latestCursor }')).latestCursor;
+export const fetchLatestCursor = async (server: Server): Promise<string> =>
+  (await postForData<{ latestCursor: string }>(server, server.apiKey, '{ latestCursor }')).latestCursor;
 
 export const logOut = async (server: Server, device: Device): Promise<void> => {
-  await ask(server, device.token, 'mutation { logout { userStatus { status } } }');
+  await postForData(server, device.token, 'mutation { logout { userStatus { status } } }');
 };
 
-export const beat = async (
+export const sendHeartbeat = async (
   server: Server,
   device: Device,
   appState?: 'FOREGROUND' | 'BACKGROUND',
-): Promise<SessionSeen> => {
+): Promise<SessionResult> => {
   const mutation = `mutation ($input: HeartbeatInput) { heartbeat(input: $input) { session { ${SESSION} } } }`;
   const variables = appState === undefined ? {} : { input: { appState } };
-  return (await ask<{ heartbeat: { session: SessionSeen } }>(server, device.token, mutation, variables)).heartbeat
-    .session;
+  return (await postForData<{ heartbeat: { session: SessionResult } }>(server, device.token, mutation, variables))
+    .heartbeat.session;
 };

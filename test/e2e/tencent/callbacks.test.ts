@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { EVENT_REASONS } from '../../../src/core/enums.ts';
 import type { CallbackBody } from '../../unit/tencent/callbacks.ts';
 import { APP_ID, KEY } from '../../unit/tencent/user-sigs.ts';
-import { eventually } from '../../support/crash/crash-stream.ts';
+import { retryUntilPasses } from '../../support/crash/crash-stream.ts';
 import { postForData, GraphqlSocket } from '../../support/porchlight-client.ts';
 import { startPorchlight } from '../../support/porchlight-process.ts';
 import { LOCAL_RECEIVERS, ReceiverProcess, type ReceivedRequest } from '../../support/webhooks/receiver-process.ts';
@@ -47,7 +47,7 @@ const signatureOf = (heard: ReceivedRequest, token: string): string =>
 
 /** Resolves when her log has nothing but these reasons. */
 const happened = (server: Server, userId: string, reasons: readonly string[]) =>
-  eventually(async () => {
+  retryUntilPasses(async () => {
     const events = await fetchEvents(server, userId);
     expect(events.map(({ reason }) => reason)).toEqual(reasons);
     return events;
@@ -143,7 +143,7 @@ test('what is sent again is signed anew, and a new token signs from then on alon
   await receiver.setRules();
   const [first] = receiver.requests('/im');
   // Its time is in seconds: what is sent in the same one has the same signature.
-  await eventually(() =>
+  await retryUntilPasses(() =>
     expect(Math.floor(Date.now() / 1_000)).toBeGreaterThan(Number(parameterOf(first!, 'RequestTime'))),
   );
   const REDELIVER = 'mutation ($id: ID!) { redeliver(input: {deliveryId: $id}) { count } }';

@@ -1,10 +1,10 @@
 /** Webhooks while the disk is full, and over restarts into another time. */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { daysLater, jumpingClock, tokenIn } from '../../support/crash/crash-clock.ts';
+import { wallClockOffset, createJumpingClock, mintTokenInDays } from '../../support/crash/crash-clock.ts';
 import { readLog } from '../../support/crash/crash-log.ts';
-import { newPlace } from '../../support/crash/crash-restart.ts';
-import { eventually } from '../../support/crash/crash-stream.ts';
+import { createRestartHarness } from '../../support/crash/crash-restart.ts';
+import { retryUntilPasses } from '../../support/crash/crash-stream.ts';
 import { DiskFaults } from '../../support/faults/disk-faults.ts';
 import { postForData } from '../../support/porchlight-client.ts';
 import { startPorchlight } from '../../support/porchlight-process.ts';
@@ -29,9 +29,9 @@ test('what is taken while the disk is full is noted when there is room again, an
   await receiver.waitForRequests('/', ({ length }) => length === 1);
   disk.fill();
   await expect.poll(() => server.output(), { timeout: 20_000 }).toContain('The disk takes nothing');
-  disk.mend();
+  disk.repair();
   await waitForDeliveries(server, id, [{ status: 'DELIVERED', attempts: 1 }]);
-  await eventually(() => logIn(server, 'alice', 'WEB'), 20_000);
+  await retryUntilPasses(() => logIn(server, 'alice', 'WEB'), 20_000);
   const requests = await receiver.waitForRequests('/', hasReceivedEvents(3));
   // It dripped, and was answered all the same.
   expectDeliveredLog(
@@ -45,7 +45,7 @@ test.skipIf(LACKS_FAKETIME).for([
   ['a day back', -1],
   ['five days on, when it should have been given up', 5],
 ] as const)('a restart %s: what was to be tried again is tried soon, and taken', async ([, days]) => {
-  await using place = newPlace(LOCAL_RECEIVERS);
+  await using place = createRestartHarness(LOCAL_RECEIVERS);
   await using receiver = await ReceiverProcess.start();
   const before = await place.start();
   const failing = await createReceivedWebhook(before, receiver, '/failing');
@@ -60,7 +60,7 @@ test.skipIf(LACKS_FAKETIME).for([
   await receiver.waitForRequests('/hanging', hasReceivedEvents(1));
   expect(await before.stop()).toEqual({ code: 0, signal: null });
   await receiver.setRules();
-  const after = await place.start(daysLater(days));
+  const after = await place.start(wallClockOffset(days));
   for (const { id } of [failing, hanging]) await waitForDeliveries(after, id, [{ status: 'DELIVERED' }]);
   for (const path of ['/failing', '/hanging']) expectDeliveredLog(receiver.requests(path), await readLog(after));
 });
@@ -68,15 +68,15 @@ test.skipIf(LACKS_FAKETIME).for([
 test.skipIf(LACKS_FAKETIME)(
   'a clock that is set right while the server runs: what is sent is signed as of the time that receivers have',
   async () => {
-    await using place = newPlace(LOCAL_RECEIVERS);
+    await using place = createRestartHarness(LOCAL_RECEIVERS);
     await using receiver = await ReceiverProcess.start();
-    const clock = jumpingClock(join(place.directory, 'clock'));
+    const clock = createJumpingClock(join(place.directory, 'clock'));
     clock.jumpTo(-1);
     const server = await place.start(clock.env);
     await createReceivedWebhook(server, receiver, '/');
     clock.jumpTo(0);
     // The server's own time goes on as it was.
-    await postForData(server, await tokenIn(-1, 'alice'), LOGIN, { input: { platform: 'WEB' } });
+    await postForData(server, await mintTokenInDays(-1, 'alice'), LOGIN, { input: { platform: 'WEB' } });
     const [request] = await receiver.waitForRequests('/', hasReceivedEvents(1));
     expect(request?.signedBy).toEqual(['now']);
   },

@@ -1,10 +1,10 @@
 /** Receivers and servers that are killed: whoever was told is told the rest, and nothing is lost. */
 import { expect, test } from 'vitest';
-import { playAll, randomNumbers } from '../../support/crash/crash-load.ts';
-import { checkLog, readLog } from '../../support/crash/crash-log.ts';
-import { newPlace } from '../../support/crash/crash-restart.ts';
-import { pause } from '../../support/crash/crash-stream.ts';
-import { Witness } from '../../support/crash/crash-witness.ts';
+import { runLoad, createRandom } from '../../support/crash/crash-load.ts';
+import { replayLog, readLog } from '../../support/crash/crash-log.ts';
+import { createRestartHarness } from '../../support/crash/crash-restart.ts';
+import { delay } from '../../support/crash/crash-stream.ts';
+import { CrashWitness } from '../../support/crash/crash-witness.ts';
 import { LOCAL_RECEIVERS, ReceiverProcess } from '../../support/webhooks/receiver-process.ts';
 import { eventsIn, expectDeliveredLog, hasReceivedEvents, type Kill } from '../../support/webhooks/webhook-log.ts';
 import { logIn, logOut } from '../support/users.ts';
@@ -15,10 +15,10 @@ const ROUNDS = 3;
 const seed = Number(process.env.CRASH_SEED ?? Math.floor(Math.random() * 2 ** 31));
 
 test(`kill -9 of both, under load, in mid-delivery (seed ${seed})`, { timeout: 120_000 }, async () => {
-  const random = randomNumbers(seed);
-  const witness = new Witness();
+  const random = createRandom(seed);
+  const witness = new CrashWitness();
   const userIds = Array.from({ length: 12 }, (_, index) => `user ${index}`);
-  await using place = newPlace({ ...LOCAL_RECEIVERS, PORCHLIGHT_MULTI_DEVICE: 'dual' });
+  await using place = createRestartHarness({ ...LOCAL_RECEIVERS, PORCHLIGHT_MULTI_DEVICE: 'dual' });
   await using well = await ReceiverProcess.start();
   await using mortal = await ReceiverProcess.start();
   let server = await place.start();
@@ -33,27 +33,27 @@ test(`kill -9 of both, under load, in mid-delivery (seed ${seed})`, { timeout: 1
   const kills: Kill[] = [];
   for (let round = 0; round < ROUNDS; round++) {
     let over = false;
-    const playing = playAll({ server, witness, random, over: () => over }, userIds);
-    await witness.reaches(witness.answers + 60 + Math.floor(random() * 200));
+    const playing = runLoad({ server, witness, random, isServerGone: () => over }, userIds);
+    await witness.waitForAnswers(witness.answerCount + 60 + Math.floor(random() * 200));
     const mortalDies = Date.now();
     await mortal.kill();
     kills.push({ from: mortalDies, to: Date.now() });
-    await witness.reaches(witness.answers + 60 + Math.floor(random() * 200));
+    await witness.waitForAnswers(witness.answerCount + 60 + Math.floor(random() * 200));
     // Not for long: whoever is dead for long is tried again as long after it is back.
     await mortal.restart();
-    await witness.reaches(witness.answers + 60 + Math.floor(random() * 200));
-    await pause(random() * 50);
+    await witness.waitForAnswers(witness.answerCount + 60 + Math.floor(random() * 200));
+    await delay(random() * 50);
     over = true;
     const serverDies = Date.now();
     await server.sigkill();
     await playing;
-    expect(witness.faults).toEqual([]);
+    expect(witness.failures).toEqual([]);
     // What it had sent may be read until then.
     kills.push({ from: serverDies, to: Date.now() });
     server = await place.start();
   }
   const log = await readLog(server);
-  checkLog(log);
+  replayLog(log);
   expect(log.length).toBeGreaterThan(200);
   expectDeliveredLog(await well.waitForRequests('/all', hasReceivedEvents(log.length), 60_000), log, kills);
   expectDeliveredLog(await mortal.waitForRequests('/', hasReceivedEvents(log.length), 60_000), log, kills);
@@ -70,7 +70,7 @@ test(`kill -9 of both, under load, in mid-delivery (seed ${seed})`, { timeout: 1
 });
 
 test('SIGTERM waits for no receiver that hangs, and what it was told is told again after the restart', async () => {
-  await using place = newPlace({ ...LOCAL_RECEIVERS, PORCHLIGHT_WEBHOOK_TIMEOUT: '60s' });
+  await using place = createRestartHarness({ ...LOCAL_RECEIVERS, PORCHLIGHT_WEBHOOK_TIMEOUT: '60s' });
   await using receiver = await ReceiverProcess.start();
   const before = await place.start();
   await createReceivedWebhook(before, receiver, '/');
@@ -89,7 +89,7 @@ test('SIGTERM waits for no receiver that hangs, and what it was told is told aga
 });
 
 test('a delivery that fails is the same one after a crash', async () => {
-  await using place = newPlace(LOCAL_RECEIVERS);
+  await using place = createRestartHarness(LOCAL_RECEIVERS);
   await using receiver = await ReceiverProcess.start();
   const before = await place.start();
   await createReceivedWebhook(before, receiver, '/');

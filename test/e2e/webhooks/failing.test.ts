@@ -1,7 +1,7 @@
 /** Receivers that fail in every way there is: told again, in order, until they take it, or until it is given up. */
 import { expect, test } from 'vitest';
 import { readLog } from '../../support/crash/crash-log.ts';
-import { eventually } from '../../support/crash/crash-stream.ts';
+import { retryUntilPasses } from '../../support/crash/crash-stream.ts';
 import { postForData } from '../../support/porchlight-client.ts';
 import { startPorchlight } from '../../support/porchlight-process.ts';
 import {
@@ -23,7 +23,8 @@ import {
 const REDELIVER = 'mutation ($input: RedeliverInput!) { redeliver(input: $input) { count } }';
 
 /** Which delivery each request was, by its webhook-id. */
-const idsOf = (requests: readonly ReceivedRequest[]): readonly unknown[] => requests.map(({ headers }) => headers['webhook-id']);
+const idsOf = (requests: readonly ReceivedRequest[]): readonly unknown[] =>
+  requests.map(({ headers }) => headers['webhook-id']);
 
 const FAILURES: readonly { readonly name: string; readonly behaviour: Behaviour; readonly status: number | null }[] = [
   { name: '500', behaviour: { kind: 'answer', status: 500 }, status: 500 },
@@ -190,7 +191,7 @@ test('410 ends it at once; enabled again it goes on without a gap', async () => 
   await logOut(server, device);
   await waitForDeliveries(server, id, [{ status: 'RETRYING', lastStatus: 410 }, { status: 'DELIVERED' }]);
   // Noted right after what became of the delivery.
-  await eventually(async () => expect(await fetchWebhook(server, id)).toMatchObject({ state: 'GONE' }), 20_000);
+  await retryUntilPasses(async () => expect(await fetchWebhook(server, id)).toMatchObject({ state: 'GONE' }), 20_000);
   for (const userId of ['alice', 'bob', 'carol', 'dave', 'erin']) await logIn(server, userId, 'WEB');
   await receiver.waitForRequests('/other', hasReceivedEvents(7));
   // Everybody else has been told, so it would have been, too.

@@ -1,6 +1,6 @@
 /** What whoever runs a server is shown of its webhooks: figures, and a line in the log when something begins or is over. */
 import { expect, test } from 'vitest';
-import { eventually } from '../../support/crash/crash-stream.ts';
+import { retryUntilPasses } from '../../support/crash/crash-stream.ts';
 import { startPorchlight } from '../../support/porchlight-process.ts';
 import { readMetrics, type MetricValues } from '../../support/prometheus.ts';
 import { LOCAL_RECEIVERS, ReceiverProcess } from '../../support/webhooks/receiver-process.ts';
@@ -23,7 +23,7 @@ test('a receiver that fails, is well again, and is gone, in the figures and in t
   await receiver.setRules({ times: REQUESTS - 1, behaviour: { kind: 'answer', status: 503 } });
   await logIn(server, 'alice');
   await receiver.waitForRequests('/told', ({ length }) => length === REQUESTS, 30_000);
-  await eventually(async () => {
+  await retryUntilPasses(async () => {
     const seen = await figures();
     expect(seen.get('porchlight_webhook_attempts_total{outcome="REFUSED"}')).toBe(REQUESTS - 1);
     expect(seen.get('porchlight_webhook_attempts_total{outcome="TAKEN"}')).toBe(1);
@@ -33,8 +33,8 @@ test('a receiver that fails, is well again, and is gone, in the figures and in t
 
   await receiver.setRules({ behaviour: { kind: 'answer', status: 410 } });
   await logIn(server, 'bob');
-  await eventually(async () => expect(await fetchWebhook(server, webhook.id)).toMatchObject({ state: 'GONE' }));
-  await eventually(async () => expect((await figures()).get('porchlight_webhooks{state="GONE"}')).toBe(1));
+  await retryUntilPasses(async () => expect(await fetchWebhook(server, webhook.id)).toMatchObject({ state: 'GONE' }));
+  await retryUntilPasses(async () => expect((await figures()).get('porchlight_webhooks{state="GONE"}')).toBe(1));
   expect((await figures()).get('porchlight_webhooks_gone_total')).toBe(1);
 
   await server.stop();

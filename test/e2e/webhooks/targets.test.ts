@@ -1,6 +1,6 @@
 /** Where webhooks may not be sent, however the address is written, and whatever its name turns out to be. */
 import { describe, expect, test } from 'vitest';
-import { FakedNames } from '../../support/faults/faked-names.ts';
+import { FakeNameResolution } from '../../support/faults/faked-names.ts';
 import { postForData, codeOf, postOperation } from '../../support/porchlight-client.ts';
 import { startPorchlight } from '../../support/porchlight-process.ts';
 import { LOCAL_RECEIVERS, ReceiverProcess } from '../../support/webhooks/receiver-process.ts';
@@ -83,7 +83,7 @@ describe('without a setting', () => {
 });
 
 test('a name that turns out to be an address of ours is refused when it is to be told, and that can be seen', async () => {
-  using names = new FakedNames({ 'hooks.example': ['127.0.0.1'], 'both.example': ['127.0.0.1', '127.0.0.2'] });
+  using names = new FakeNameResolution({ 'hooks.example': ['127.0.0.1'], 'both.example': ['127.0.0.1', '127.0.0.2'] });
   await using receiver = await ReceiverProcess.start();
   // Of both the second would do.
   const ELSEWHERE = { PORCHLIGHT_WEBHOOK_ALLOW_HTTP: 'true', PORCHLIGHT_WEBHOOK_ALLOW_PRIVATE: '127.0.0.2/32' };
@@ -109,7 +109,7 @@ test('a name that turns out to be an address of ours is refused when it is to be
 });
 
 test('a name is looked at anew with every connection', async () => {
-  using names = new FakedNames({ 'hooks.example': ['127.0.0.1'] });
+  using names = new FakeNameResolution({ 'hooks.example': ['127.0.0.1'] });
   await using allowed = await ReceiverProcess.start();
   await using inner = await ReceiverProcess.start({ host: '127.0.0.2', port: allowed.port });
   await using server = await startPorchlight({
@@ -120,7 +120,7 @@ test('a name is looked at anew with every connection', async () => {
   const device = await logIn(server, 'alice');
   await allowed.waitForRequests('/', hasReceivedEvents(1));
   expect(allowed.requests('/')[0]?.headers.host).toBe(`hooks.example:${allowed.port}`);
-  names.are({ 'hooks.example': ['127.0.0.2'] });
+  names.setNames({ 'hooks.example': ['127.0.0.2'] });
   await logOut(server, device);
   const [waiting] = await waitForDeliveries(server, webhook.id, [
     { status: 'RETRYING', lastStatus: null },
@@ -128,7 +128,7 @@ test('a name is looked at anew with every connection', async () => {
   ]);
   expect(waiting?.lastError).toMatch(/not public/);
   expect(inner.requests()).toEqual([]);
-  names.are({ 'hooks.example': ['127.0.0.1'] });
+  names.setNames({ 'hooks.example': ['127.0.0.1'] });
   const requests = await allowed.waitForRequests('/', hasReceivedEvents(2));
   expect(requests.flatMap((request) => eventsIn(request).map(({ reason }) => reason))).toEqual(['LOGIN', 'LOGOUT']);
 });

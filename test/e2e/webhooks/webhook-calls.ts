@@ -1,6 +1,6 @@
 /** Webhooks and their deliveries, as a backend makes them and asks about them. */
 import { expect } from 'vitest';
-import { eventually } from '../../support/crash/crash-stream.ts';
+import { retryUntilPasses } from '../../support/crash/crash-stream.ts';
 import { postForData } from '../../support/porchlight-client.ts';
 import type { ReceiverProcess } from '../../support/webhooks/receiver-process.ts';
 import { EVENT, type EventResult, type Server } from '../support/users.ts';
@@ -95,7 +95,7 @@ export const waitForDeliveries = (
   webhookId: string,
   expected: readonly Partial<DeliveryResult>[],
 ): Promise<readonly DeliveryResult[]> =>
-  eventually(async () => {
+  retryUntilPasses(async () => {
     const deliveries = await fetchDeliveries(server, webhookId);
     expect(deliveries).toMatchObject(expected);
     return deliveries;

@@ -2,14 +2,14 @@
 // the model is built from; the other followers must receive the same events.
 import { clearTimeout } from 'node:timers';
 import { Connection, ConnectionGone } from './connection.js';
-import { EVENT_FIELDS } from '../../support/life.js';
+import { EVENT_FIELDS } from '../../support/user-history.js';
 import { hashOf } from '../random.js';
 import { sleep } from '../time.js';
 import { API_KEY } from './tokens.js';
 import { RequestRefused } from '../world.js';
 
 /** @typedef {import('../world.js').SoakWorld} World */
-/** @typedef {import('../../support/life.js').Event} Event */
+/** @typedef {import('../../support/user-history.js').Event} Event */
 
 const FOLLOW = `subscription ($after: Cursor) { presenceEvents(after: $after) { ${EVENT_FIELDS} ipAddress } }`;
 

@@ -1,16 +1,16 @@
 // The state of all users according to the feed, and every status that any client received, compared with it.
-import { Life } from '../../support/life.js';
+import { UserHistory } from '../../support/user-history.js';
 import { hashOf } from '../random.js';
 
 const KEPT_EVENTS = 40;
 
-/** @typedef {import('../../support/life.js').Event} Event */
+/** @typedef {import('../../support/user-history.js').Event} Event */
 /** @typedef {{ version: number, status: string, customStatus: string | null }} Observation */
 /** @typedef {{ observed: Observation, by: string, at: number }} EarlyObservation */
 /** @typedef {{ reason: string, kickedBy: string | null, occurredAt: number, userId: string }} End */
 
 export class User {
-  life = new Life();
+  life = new UserHistory();
   /** @type {Event[]} */
   events = [];
   /** By version, the newest ones. @type {Map<number, Observation>} */
@@ -69,7 +69,7 @@ export class FeedModel {
     const { userId } = /** @type {Event} */ (change[0]);
     const user = this.user(userId);
     this.before(user, change);
-    for (const fault of user.life.change(change, (sessionId) => this.ended.has(sessionId))) {
+    for (const fault of user.life.checkChange(change, (sessionId) => this.ended.has(sessionId))) {
       this.#journal.violate('feed', `${fault}; ${JSON.stringify(change)}`, userId);
     }
     for (const event of change) {

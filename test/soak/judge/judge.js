@@ -1,6 +1,6 @@
 // Compares what the feed says of a session with what its client knows: no session may end too early or too late.
 import { Histogram } from './journal.js';
-import { DROPS } from '../../support/life.js';
+import { DISCONNECT_REASONS } from '../../support/user-history.js';
 import { extremeTiming } from './client-session.js';
 import { endedByLogin } from './policies.js';
 
@@ -17,7 +17,7 @@ const LOOKS_BACK_MS = 20_000;
 /** The server may take a shorter sleep for a busy moment. */
 const NOTICED_MS = 1_100;
 
-/** @typedef {import('../../support/life.js').Event} Event */
+/** @typedef {import('../../support/user-history.js').Event} Event */
 /** @typedef {import('./client-session.js').ClientSession} Known */
 /** @typedef {import('./policies.js').Row} Row */
 
@@ -45,7 +45,7 @@ export class Judge {
     const first = /** @type {Event} */ (change[0]);
     const at = Date.parse(first.occurredAt);
     if (first.reason === 'LOGIN') this.#judgeLogin(user, change, at);
-    else if (DROPS.includes(first.reason)) this.#judgeDrop(user, first, at);
+    else if (DISCONNECT_REASONS.includes(first.reason)) this.#judgeDrop(user, first, at);
     else if (first.reason === 'PUSH_EXPIRED') this.#judgeExpiry(user, first, at);
   }
 
@@ -53,7 +53,7 @@ export class Judge {
   #judgeLogin(user, change, at) {
     const { journal, policies } = this.#world;
     const first = /** @type {Event} */ (change[0]);
-    const sessions = [...user.life.live.values()];
+    const sessions = [...user.life.liveSessions.values()];
     const idsOf = (/** @type {string} */ reason) =>
       change.flatMap((event) => (event.reason === reason ? [event.sessionId] : [])).join();
     if (policies.isUnsure) return;
@@ -182,7 +182,7 @@ export class Judge {
   /** @param {import('./feed-model.js').User} user @param {Event} event @param {number} at */
   #judgeExpiry(user, event, at) {
     const { journal, policies } = this.#world;
-    const session = user.life.live.get(event.sessionId);
+    const session = user.life.liveSessions.get(event.sessionId);
     if (session === undefined || session.status !== 'PUSH_ONLINE') return;
     const expiries = policies
       .between(session.since - SKEW_MS, session.since + SKEW_MS)
@@ -254,7 +254,7 @@ export class Judge {
 
   /** @param {import('./feed-model.js').User} user @param {string} sessionId */
   #lastReconnect(user, sessionId) {
-    const session = user.life.live.get(sessionId);
+    const session = user.life.liveSessions.get(sessionId);
     return session?.reason === 'RECONNECT' ? session.since : 0;
   }
 
@@ -265,7 +265,7 @@ export class Judge {
     const now = Date.now();
     if (calmSince > now) return;
     for (const [userId, user] of model.users) {
-      for (const session of user.life.live.values()) {
+      for (const session of user.life.liveSessions.values()) {
         if (this.#reportedExplanations.has(session.id)) continue;
         const latest = this.#latestDeadline(session, sessions.get(session.id), calmSince);
         const never = latest + LATE_MS + NEVER_MS;
@@ -282,7 +282,7 @@ export class Judge {
   }
 
   /**
-   * @param {import('../../support/life.js').LiveSession} session
+   * @param {import('../../support/user-history.js').LiveSession} session
    * @param {Known | undefined} known
    * @param {number} calmSince
    */

@@ -17,7 +17,7 @@ export class Metrics {
     this.token = token;
   }
 
-  /** Counts events of the feed. @param {readonly import('../../support/life.js').Event[]} events */
+  /** Counts events of the feed. @param {readonly import('../../support/user-history.js').Event[]} events */
   countEvents(events) {
     const { server } = this.#world;
     for (const { occurredAt, reason } of events) {

@@ -1,7 +1,7 @@
 // Compares what a receiver is sent with the feed: every event that matches, in order, complete, signed, and
 // again only when there is a cause.
 import { Webhook } from 'standardwebhooks';
-import { EVENT_FIELDS } from '../../support/life.js';
+import { EVENT_FIELDS } from '../../support/user-history.js';
 import { PATIENCE_MS } from './receiver.js';
 
 /** Events of one request, but for the rest of a change. */
@@ -10,7 +10,7 @@ const BATCH = 100;
 const REMEMBERED_MS = 600_000;
 const FIELDS = [...EVENT_FIELDS.split(/\s+/), 'ipAddress'].sort();
 
-/** @typedef {import('../../support/life.js').Event} Event */
+/** @typedef {import('../../support/user-history.js').Event} Event */
 /** @typedef {import('./receiver.js').Arrival} Arrival */
 /** @typedef {{ event: Event, index: number, last: Arrival | null }} Expected */
 /** @typedef {{ count: number, owed: Expected[], settledAt: number, latest: Expected | null }} User */

@@ -4,7 +4,7 @@
 const SLACK_MS = 1_000;
 const SKEW_MS = 12;
 
-/** @typedef {import('../../support/life.js').Event} Event */
+/** @typedef {import('../../support/user-history.js').Event} Event */
 /** @typedef {{ reasons: readonly string[] | null, userStatusOnly: boolean }} Filter */
 /**
  * In force at the earliest `from`, certainly from `sureFrom` to `sureUntil`, and at the latest `until`. Null: the answer

@@ -54,7 +54,7 @@ export class SoakWebhooks {
     return this.#lives;
   }
 
-  /** Adds events of the feed. @param {readonly import('../../support/life.js').Event[]} events */
+  /** Adds events of the feed. @param {readonly import('../../support/user-history.js').Event[]} events */
   addEvents(events) {
     for (const { audit } of this.#owners) audit.expectEvents(events);
   }

@@ -2,65 +2,67 @@
 import { expect } from 'vitest';
 import { EVENT_FIELDS, type LogEvent } from './crash-log.ts';
 import { openStream } from './crash-stream.ts';
-import type { UserSeen, Witness } from './crash-witness.ts';
-import { type Answer, dataOf, type Inbox, Socket } from '../porchlight-client.ts';
+import type { ObservedUser, CrashWitness } from './crash-witness.ts';
+import { type GraphqlResult, dataOf, type MessageQueue, GraphqlSocket } from '../porchlight-client.ts';
 import type { PorchlightProcess } from '../porchlight-process.ts';
 
-export type Door = 'socket' | 'events';
+export type StreamTransport = 'socket' | 'events';
 
-interface Subscription<T> {
-  readonly inbox: Inbox<Answer<T>>;
-  cut(): void;
+interface OpenSubscription<T> {
+  readonly inbox: MessageQueue<GraphqlResult<T>>;
+  disconnect(): void;
 }
 
 /** As a backend, over one of the two doors. */
-const subscribe = async <T>(
+const openSubscription = async <T>(
   server: PorchlightProcess,
-  door: Door,
+  transport: StreamTransport,
   query: string,
   variables: Readonly<Record<string, unknown>>,
-): Promise<Subscription<T>> => {
-  if (door === 'events') return openStream<T>(server, server.apiKey, query, variables);
-  const socket = await Socket.open(server, server.apiKey);
-  return { inbox: socket.subscribe<T>(query, variables), cut: () => socket.rst() };
+): Promise<OpenSubscription<T>> => {
+  if (transport === 'events') return openStream<T>(server, server.apiKey, query, variables);
+  const socket = await GraphqlSocket.open(server, server.apiKey);
+  return { inbox: socket.subscribe<T>(query, variables), disconnect: () => socket.sendReset() };
 };
 
 const FEED = `subscription ($after: Cursor) { presenceEvents(after: $after) { ${EVENT_FIELDS} } }`;
 
 /** Follows the feed through any number of servers, and keeps all that it was told, in order. */
-export class Follower {
-  readonly told: LogEvent[] = [];
-  readonly #door: Door;
+export class FeedFollower {
+  readonly received: LogEvent[] = [];
+  readonly #transport: StreamTransport;
   #cursor: string;
-  #current: Subscription<{ presenceEvents: LogEvent[] }> | null = null;
+  #current: OpenSubscription<{ presenceEvents: LogEvent[] }> | null = null;
   #reading: Promise<void> = Promise.resolve();
 
-  constructor(door: Door, cursor: string) {
-    this.#door = door;
+  constructor(transport: StreamTransport, cursor: string) {
+    this.#transport = transport;
     this.#cursor = cursor;
   }
 
   async follow(server: PorchlightProcess): Promise<void> {
-    const current = await subscribe<{ presenceEvents: LogEvent[] }>(server, this.#door, FEED, { after: this.#cursor });
+    const current = await openSubscription<{ presenceEvents: LogEvent[] }>(server, this.#transport, FEED, {
+      after: this.#cursor,
+    });
     this.#current = current;
     this.#reading = (async () => {
       for (;;) {
         const answer = await current.inbox.next(60_000).catch(() => null);
         if (answer === null) return;
         const events = dataOf(answer).presenceEvents;
-        this.told.push(...events);
+        this.received.push(...events);
         this.#cursor = events.at(-1)?.cursor ?? this.#cursor;
       }
     })();
   }
 
   /** Resolves when the stream is over: all that came out of it has been kept. */
-  broken(): Promise<void> {
+  waitForDisconnect(): Promise<void> {
     return this.#reading;
   }
 
   stop(): Promise<void> {
-    this.#current?.cut();
+    this.#current?.disconnect();
     return this.#reading;
   }
 }
@@ -68,65 +70,67 @@ export class Follower {
 const WATCH = `subscription ($ids: [ID!]!) { statusChanges(userIds: $ids) {
   userId status version previousStatus customStatus } }`;
 
-interface ChangeSeen extends UserSeen {
+interface ReceivedChange extends ObservedUser {
   readonly previousStatus: string | null;
 }
 
 /** Watches the same users through any number of servers; what she was told never becomes untrue. */
-export class Watcher {
-  readonly #door: Door;
-  readonly #witness: Witness;
-  readonly #last = new Map<string, UserSeen>();
+export class StatusWatcher {
+  readonly #transport: StreamTransport;
+  readonly #witness: CrashWitness;
+  readonly #lastReceived = new Map<string, ObservedUser>();
   #reading: Promise<void> = Promise.resolve();
-  #current: Subscription<{ statusChanges: ChangeSeen[] }> | null = null;
+  #current: OpenSubscription<{ statusChanges: ReceivedChange[] }> | null = null;
 
-  constructor(door: Door, witness: Witness) {
-    this.#door = door;
+  constructor(transport: StreamTransport, witness: CrashWitness) {
+    this.#transport = transport;
     this.#witness = witness;
   }
 
   /** Resolves when the present has been told. */
   async watch(server: PorchlightProcess, userIds: readonly string[]): Promise<void> {
-    const current = await subscribe<{ statusChanges: ChangeSeen[] }>(server, this.#door, WATCH, { ids: userIds });
+    const current = await openSubscription<{ statusChanges: ReceivedChange[] }>(server, this.#transport, WATCH, {
+      ids: userIds,
+    });
     this.#current = current;
     const present = dataOf(await current.inbox.next()).statusChanges;
     expect(present.map(({ userId }) => userId)).toEqual(userIds);
     for (const user of present) {
       expect(user.previousStatus, 'the present is no change').toBeNull();
-      const told = this.#last.get(user.userId);
+      const told = this.#lastReceived.get(user.userId);
       expect(user.version, 'nothing that was told is forgotten').toBeGreaterThanOrEqual(told?.version ?? 0);
       if (user.version === told?.version) expect(user).toMatchObject({ ...told, previousStatus: null });
-      this.#keep(user);
+      this.#recordUser(user);
     }
-    this.#reading = this.#read(current);
+    this.#reading = this.#checkChanges(current);
   }
 
   /** Resolves when the stream is over. @throws when something was told twice, too late, or does not fit. */
-  broken(): Promise<void> {
+  waitForDisconnect(): Promise<void> {
     return this.#reading;
   }
 
   stop(): Promise<void> {
-    this.#current?.cut();
+    this.#current?.disconnect();
     return this.#reading;
   }
 
-  async #read({ inbox }: Subscription<{ statusChanges: ChangeSeen[] }>): Promise<void> {
+  async #checkChanges({ inbox }: OpenSubscription<{ statusChanges: ReceivedChange[] }>): Promise<void> {
     for (;;) {
       const answer = await inbox.next(60_000).catch(() => null);
       if (answer === null) return;
       for (const change of dataOf(answer).statusChanges) {
-        const told = this.#last.get(change.userId);
+        const told = this.#lastReceived.get(change.userId);
         expect(change.version, 'a change is told once, and none after a newer one').toBeGreaterThan(told?.version ?? 0);
         expect(change.previousStatus).toBe(told?.status);
-        this.#keep(change);
+        this.#recordUser(change);
       }
     }
   }
 
-  #keep({ userId, status, version, customStatus }: ChangeSeen): void {
+  #recordUser({ userId, status, version, customStatus }: ReceivedChange): void {
     const user = { userId, status, version, customStatus };
-    this.#last.set(userId, user);
-    this.#witness.see(user);
+    this.#lastReceived.set(userId, user);
+    this.#witness.recordUser(user);
   }
 }

@@ -4,25 +4,25 @@ import { fileURLToPath } from 'node:url';
 
 export const CLI = fileURLToPath(new URL('../../../dist/cli/cli.js', import.meta.url));
 
-export interface Ran {
+export interface CommandResult {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
   readonly out: string;
   readonly err: string;
 }
 
-export interface Running {
-  readonly ran: Promise<Ran>;
+export interface RunningCommand {
+  readonly result: Promise<CommandResult>;
   /** Resolves with its match when the command has printed something that fits. @throws when it ends without. */
-  printed(pattern: RegExp): Promise<RegExpExecArray>;
-  readonly printedSoFar: () => string;
+  waitForOutput(pattern: RegExp): Promise<RegExpExecArray>;
+  readonly getOutput: () => string;
   readonly kill: (signal: NodeJS.Signals) => void;
 }
 
 type Env = Readonly<Record<string, string>>;
 
 /** Starts any program; what it leaves running dies with this process. */
-export const start = (command: readonly string[], cwd: string, env: Env = {}): Running => {
+export const startProgram = (command: readonly string[], cwd: string, env: Env = {}): RunningCommand => {
   const [program = '', ...argv] = command;
   let ended = false;
   // A group of its own, so that a signal reaches what a shell has started too, as Ctrl-C does.
@@ -43,7 +43,7 @@ export const start = (command: readonly string[], cwd: string, env: Env = {}): R
     err += String(chunk);
     heard();
   });
-  const ran = new Promise<Ran>((resolve, reject) => {
+  const ran = new Promise<CommandResult>((resolve, reject) => {
     child.on('error', reject);
     child.on('close', (code, signal) => {
       process.off('exit', kill);
@@ -53,10 +53,10 @@ export const start = (command: readonly string[], cwd: string, env: Env = {}): R
     });
   });
   return {
-    ran,
-    printedSoFar: () => out + err,
+    result: ran,
+    getOutput: () => out + err,
     kill: send,
-    printed: async (pattern) => {
+    waitForOutput: async (pattern) => {
       for (;;) {
         const match = pattern.exec(out + err);
         if (match !== null) return match;
@@ -67,8 +67,8 @@ export const start = (command: readonly string[], cwd: string, env: Env = {}): R
   };
 };
 
-export const porchlight = (argv: readonly string[], cwd: string, env: Env = {}): Running =>
-  start([process.execPath, CLI, ...argv], cwd, env);
+export const startPorchlightCommand = (argv: readonly string[], cwd: string, env: Env = {}): RunningCommand =>
+  startProgram([process.execPath, CLI, ...argv], cwd, env);
 
 /** A stack trace, of whatever kind: nothing that a person who starts a server should have to read. */
-export const STACK = /\n\s+at .*[:(]\d+|node:internal|Node\.js v\d/;
+export const STACK_TRACE = /\n\s+at .*[:(]\d+|node:internal|Node\.js v\d/;

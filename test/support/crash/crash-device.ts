@@ -1,27 +1,27 @@
 /** One device of one user, which does all that devices do, in random order, until the server is gone. */
-import { pause } from './crash-stream.ts';
-import type { UserSeen, Witness } from './crash-witness.ts';
-import { type Answer, type Closed, dataOf, gql, Socket } from '../porchlight-client.ts';
+import { delay } from './crash-stream.ts';
+import type { ObservedUser, CrashWitness } from './crash-witness.ts';
+import { type GraphqlResult, type SocketClose, dataOf, postOperation, GraphqlSocket } from '../porchlight-client.ts';
 import { mintToken, type PorchlightProcess } from '../porchlight-process.ts';
 
-export interface Cast {
+export interface LoadContext {
   readonly server: PorchlightProcess;
-  readonly witness: Witness;
+  readonly witness: CrashWitness;
   /** 0 ≤ r < 1. */
   readonly random: () => number;
   /** True once the server was killed: from then on no answer is no surprise. */
-  readonly over: () => boolean;
+  readonly isServerGone: () => boolean;
 }
 
 /** This device's session is over; the next one may begin. */
-class Over extends Error {}
+class SessionEnded extends Error {}
 
 const USER = 'userStatus { userId status version customStatus }';
 const BEAT = 'mutation { heartbeat { session { status } } }';
 const LOGIN = `mutation ($input: LoginInput!) { login(input: $input) {
   sessionToken session { id userId } kicked { id } } }`;
 
-interface LoggedIn {
+interface LoginResult {
   readonly login: {
     readonly sessionToken: string;
     readonly session: { readonly id: string; readonly userId: string };
@@ -29,8 +29,8 @@ interface LoggedIn {
   };
 }
 
-export class Device {
-  readonly #cast: Cast;
+export class SimulatedDevice {
+  readonly #context: LoadContext;
   readonly #userId: string;
   readonly #platform: string;
   #jwt = '';
@@ -38,146 +38,153 @@ export class Device {
   #sessionId = '';
   #texts = 0;
 
-  constructor(cast: Cast, userId: string, platform: string) {
-    this.#cast = cast;
+  constructor(cast: LoadContext, userId: string, platform: string) {
+    this.#context = cast;
     this.#userId = userId;
     this.#platform = platform;
   }
 
   /** Logs in again and again; whatever else goes wrong before the server is gone is a fault. */
-  async live(): Promise<void> {
+  async runSessions(): Promise<void> {
     this.#jwt = await mintToken(this.#userId);
-    while (!this.#cast.over()) {
+    while (!this.#context.isServerGone()) {
       try {
-        await this.#session();
+        await this.#runSession();
       } catch (error) {
-        if (error instanceof Over) continue;
-        if (!this.#cast.over()) this.#cast.witness.faults.push(String(error));
+        if (error instanceof SessionEnded) continue;
+        if (!this.#context.isServerGone()) this.#context.witness.failures.push(String(error));
         return;
       }
     }
   }
 
-  async #session(): Promise<never> {
+  async #runSession(): Promise<never> {
     await this.#login();
-    const acts = [() => this.#beat(), () => this.#write(), () => this.#plug(), () => this.#logout()];
-    for (;;) await acts[Math.floor(this.#cast.random() * acts.length)]?.();
+    const acts = [
+      () => this.#sendHeartbeat(),
+      () => this.#setCustomStatus(),
+      () => this.#attachAndDropSocket(),
+      () => this.#logout(),
+    ];
+    for (;;) await acts[Math.floor(this.#context.random() * acts.length)]?.();
   }
 
   async #login(): Promise<void> {
-    const { witness, server, random } = this.#cast;
+    const { witness, server, random } = this.#context;
     const input = { platform: this.#platform, deviceId: `${this.#platform} ${random()}` };
-    const began = witness.begin();
+    const began = witness.recordSent();
     // Some log in over a socket, which is then cut under the new session.
-    const socket = random() < 0.3 ? await Socket.open(server, this.#jwt) : null;
+    const socket = random() < 0.3 ? await GraphqlSocket.open(server, this.#jwt) : null;
     try {
-      const { login } = this.#answered(
+      const { login } = this.#requireData(
         socket === null
-          ? await gql<LoggedIn>(server, this.#jwt, LOGIN, { input })
-          : await socket.execute<LoggedIn>(LOGIN, { input }),
+          ? await postOperation<LoginResult>(server, this.#jwt, LOGIN, { input })
+          : await socket.execute<LoginResult>(LOGIN, { input }),
       );
       const { userId, id: sessionId } = login.session;
       this.#sessionId = sessionId;
       this.#token = login.sessionToken;
       witness.tokens.set(sessionId, login.sessionToken);
       const kicked = { reason: 'KICKED', userId, kickedBy: this.#platform };
-      witness.sure(
+      witness.recordAcknowledged(
         began,
         { reason: 'LOGIN', userId, sessionId, deviceId: input.deviceId, sessionStatus: 'ONLINE' },
         ...login.kicked.map(({ id }) => ({ ...kicked, sessionId: id })),
       );
     } finally {
-      socket?.rst();
+      socket?.sendReset();
     }
   }
 
-  async #beat(): Promise<void> {
-    await this.#own(BEAT);
-    this.#cast.witness.sure(0);
+  async #sendHeartbeat(): Promise<void> {
+    await this.#executeWithSession(BEAT);
+    this.#context.witness.recordAcknowledged(0);
   }
 
-  async #write(): Promise<void> {
-    const { witness } = this.#cast;
+  async #setCustomStatus(): Promise<void> {
+    const { witness } = this.#context;
     const text = `${this.#sessionId} says ${++this.#texts}`;
-    const began = witness.begin();
-    const { setCustomStatus } = await this.#own<{ setCustomStatus: { userStatus: UserSeen } }>(
+    const began = witness.recordSent();
+    const { setCustomStatus } = await this.#executeWithSession<{ setCustomStatus: { userStatus: ObservedUser } }>(
       `mutation ($text: String) { setCustomStatus(input: { text: $text }) { ${USER} } }`,
       { text },
     );
-    witness.see(setCustomStatus.userStatus);
-    witness.sure(began, { reason: 'CUSTOM_STATUS', sessionId: this.#sessionId, customStatus: text });
+    witness.recordUser(setCustomStatus.userStatus);
+    witness.recordAcknowledged(began, { reason: 'CUSTOM_STATUS', sessionId: this.#sessionId, customStatus: text });
   }
 
   /** A socket is opened and pulled out: the session is attached, dropped, and comes back if it can. */
-  async #plug(): Promise<void> {
-    const socket = new Socket(this.#cast.server);
+  async #attachAndDropSocket(): Promise<void> {
+    const socket = new GraphqlSocket(this.#context.server);
     try {
       await socket.init(this.#token);
-      await socket.frames.find(({ type }) => type === 'connection_ack');
-      socket.rst();
+      await socket.frames.nextMatching(({ type }) => type === 'connection_ack');
+      socket.sendReset();
     } catch (error) {
-      this.#endedBy(await socket.closed);
+      this.#throwIfSessionEnded(await socket.closed);
       throw error;
     }
     for (let dropped: boolean | null = null; dropped === null;) {
-      dropped = await this.#dropped();
-      if (dropped === null) await pause(5);
+      dropped = await this.#isDisconnected();
+      if (dropped === null) await delay(5);
       else if (dropped) {
-        await this.#own(BEAT);
-        this.#cast.witness.sureOfReconnect(this.#sessionId);
+        await this.#executeWithSession(BEAT);
+        this.#context.witness.recordReconnect(this.#sessionId);
       }
     }
   }
 
   /** Asks as a backend, which is no sign of life. @returns is it PUSH_ONLINE? Null while it is ONLINE still. */
-  async #dropped(): Promise<boolean | null> {
-    const { witness, server } = this.#cast;
+  async #isDisconnected(): Promise<boolean | null> {
+    const { witness, server } = this.#context;
     const query = `query ($id: ID!) { userStatus(userId: $id) {
       userId status version customStatus sessions { id status } } }`;
     const { userStatus } = dataOf(
-      await gql<{ userStatus: UserSeen & { sessions: { id: string; status: string }[] } }>(
+      await postOperation<{ userStatus: ObservedUser & { sessions: { id: string; status: string }[] } }>(
         server,
         server.apiKey,
         query,
         { id: this.#userId },
       ),
     );
-    witness.see(userStatus);
+    witness.recordUser(userStatus);
     const own = userStatus.sessions.find(({ id }) => id === this.#sessionId);
     return own?.status === 'ONLINE' ? null : own !== undefined;
   }
 
   async #logout(): Promise<void> {
-    const { witness } = this.#cast;
-    const began = witness.begin();
-    const { logout } = await this.#own<{ logout: { userStatus: UserSeen } }>(`mutation { logout { ${USER} } }`);
-    witness.see(logout.userStatus);
-    witness.sure(began, { reason: 'LOGOUT', sessionId: this.#sessionId, sessionStatus: 'OFFLINE' });
-    throw new Over('It logged out.');
+    const { witness } = this.#context;
+    const began = witness.recordSent();
+    const { logout } = await this.#executeWithSession<{ logout: { userStatus: ObservedUser } }>(
+      `mutation { logout { ${USER} } }`,
+    );
+    witness.recordUser(logout.userStatus);
+    witness.recordAcknowledged(began, { reason: 'LOGOUT', sessionId: this.#sessionId, sessionStatus: 'OFFLINE' });
+    throw new SessionEnded('It logged out.');
   }
 
   /** An operation with the session's own token. */
-  async #own<T>(query: string, variables?: Readonly<Record<string, unknown>>): Promise<T> {
-    return this.#answered(await gql<T>(this.#cast.server, this.#token, query, variables));
+  async #executeWithSession<T>(query: string, variables?: Readonly<Record<string, unknown>>): Promise<T> {
+    return this.#requireData(await postOperation<T>(this.#context.server, this.#token, query, variables));
   }
 
-  #answered<T>(answer: Answer<T>): T {
+  #requireData<T>(answer: GraphqlResult<T>): T {
     const { code, reason, kickedBy } = answer.errors?.[0]?.extensions ?? {};
     if (code === 'SESSION_ENDED') {
-      this.#cast.witness.sure(0, {
+      this.#context.witness.recordAcknowledged(0, {
         reason: String(reason),
         sessionId: this.#sessionId,
         sessionStatus: 'OFFLINE',
         kickedBy: typeof kickedBy === 'string' ? kickedBy : null,
       });
-      throw new Over(`It was told ${String(reason)}.`);
+      throw new SessionEnded(`It was told ${String(reason)}.`);
     }
     return dataOf(answer);
   }
 
-  #endedBy({ code, reason }: Closed): void {
+  #throwIfSessionEnded({ code, reason }: SocketClose): void {
     if (code !== 4410) return;
-    this.#cast.witness.sure(0, { reason, sessionId: this.#sessionId, sessionStatus: 'OFFLINE' });
-    throw new Over(`Its socket was closed: ${reason}.`);
+    this.#context.witness.recordAcknowledged(0, { reason, sessionId: this.#sessionId, sessionStatus: 'OFFLINE' });
+    throw new SessionEnded(`Its socket was closed: ${reason}.`);
   }
 }

@@ -1,11 +1,11 @@
 /** The whole cast of a server under load: devices that kick each other, and a backend that ends sessions. */
 import type { LogEvent } from './crash-log.ts';
-import { type Cast, Device } from './crash-device.ts';
-import { pause } from './crash-stream.ts';
-import { dataOf, gql } from '../porchlight-client.ts';
+import { type LoadContext, SimulatedDevice } from './crash-device.ts';
+import { delay } from './crash-stream.ts';
+import { dataOf, postOperation } from '../porchlight-client.ts';
 
 /** The same seed gives the same numbers, 0 ≤ r < 1 (mulberry32). */
-export const randomNumbers = (seed: number): (() => number) => {
+export const createRandom = (seed: number): (() => number) => {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;
@@ -32,38 +32,43 @@ interface Ended {
 }
 
 /** Resolves when everybody has noticed that the server is gone. */
-export const playAll = async (cast: Cast, userIds: readonly string[]): Promise<void> => {
-  const devices = userIds.flatMap((userId) => PLATFORMS.map((platform) => new Device(cast, userId, platform).live()));
-  await Promise.all([...devices, endSome(cast, userIds), changePolicy(cast)]);
+export const runLoad = async (cast: LoadContext, userIds: readonly string[]): Promise<void> => {
+  const devices = userIds.flatMap((userId) =>
+    PLATFORMS.map((platform) => new SimulatedDevice(cast, userId, platform).runSessions()),
+  );
+  await Promise.all([...devices, endRandomSessions(cast, userIds), updatePolicyRepeatedly(cast)]);
 };
 
 /** Does `act` again and again; whatever goes wrong before the server is gone is a fault. */
-const untilOver = async (cast: Cast, act: () => Promise<void>): Promise<void> => {
+const repeatUntilServerGone = async (cast: LoadContext, act: () => Promise<void>): Promise<void> => {
   try {
-    for (; !cast.over(); await pause(10)) await act();
+    for (; !cast.isServerGone(); await delay(10)) await act();
   } catch (error) {
-    if (!cast.over()) cast.witness.faults.push(String(error));
+    if (!cast.isServerGone()) cast.witness.failures.push(String(error));
   }
 };
 
-const endSome = (cast: Cast, userIds: readonly string[]): Promise<void> =>
-  untilOver(cast, async () => {
+const endRandomSessions = (cast: LoadContext, userIds: readonly string[]): Promise<void> =>
+  repeatUntilServerGone(cast, async () => {
     const { server, witness, random } = cast;
     const userId = userIds[Math.floor(random() * userIds.length)];
-    const began = witness.begin();
+    const began = witness.recordSent();
     const { ended, userStatus } = dataOf(
-      await gql<Ended>(server, server.apiKey, END, { input: { userId } }),
+      await postOperation<Ended>(server, server.apiKey, END, { input: { userId } }),
     ).endSessions;
-    witness.see(userStatus);
-    witness.sure(began, ...ended.map(({ id }): Partial<LogEvent> => ({ reason: 'REVOKED', sessionId: id })));
+    witness.recordUser(userStatus);
+    witness.recordAcknowledged(
+      began,
+      ...ended.map(({ id }): Partial<LogEvent> => ({ reason: 'REVOKED', sessionId: id })),
+    );
   });
 
-const changePolicy = (cast: Cast): Promise<void> =>
-  untilOver(cast, async () => {
+const updatePolicyRepeatedly = (cast: LoadContext): Promise<void> =>
+  repeatUntilServerGone(cast, async () => {
     const { server, witness } = cast;
     witness.policy.asked = Math.max(witness.policy.asked, witness.policy.answered) + 1;
     const { asked } = witness.policy;
-    const answer = await gql<{ updatePolicy: { policy: { pushOnlineExpiryMs: number } } }>(
+    const answer = await postOperation<{ updatePolicy: { policy: { pushOnlineExpiryMs: number } } }>(
       server,
       server.apiKey,
       'mutation ($ms: Float) { updatePolicy(input: { pushOnlineExpiryMs: $ms }) { policy { pushOnlineExpiryMs } } }',
@@ -71,5 +76,5 @@ const changePolicy = (cast: Cast): Promise<void> =>
     );
     dataOf(answer);
     witness.policy.answered = asked;
-    witness.sure(0);
+    witness.recordAcknowledged(0);
   });

@@ -4,8 +4,8 @@
  */
 import { expect } from 'vitest';
 // eslint-disable-next-line no-restricted-imports -- that is the source: what has no build runs it too.
-import { EVENT_FIELDS, type Event, Life } from '../life.js';
-import { ask } from '../porchlight-client.ts';
+import { EVENT_FIELDS, type Event, UserHistory } from '../user-history.js';
+import { postForData } from '../porchlight-client.ts';
 import type { PorchlightProcess } from '../porchlight-process.ts';
 
 /** What a follower asks for, and is told. */
@@ -25,7 +25,7 @@ export const readLog = async (server: PorchlightProcess, after: string | null = 
     nodes { ${EVENT_FIELDS} } pageInfo { hasNextPage endCursor } } }`;
   const log: LogEvent[] = [];
   for (let from = after; ;) {
-    const { nodes, pageInfo } = (await ask<EventPage>(server, server.apiKey, query, { after: from })).events;
+    const { nodes, pageInfo } = (await postForData<EventPage>(server, server.apiKey, query, { after: from })).events;
     log.push(...nodes);
     if (!pageInfo.hasNextPage) return log;
     from = pageInfo.endCursor;
@@ -33,15 +33,15 @@ export const readLog = async (server: PorchlightProcess, after: string | null = 
 };
 
 /** A user as the log leaves her. */
-export interface Told {
-  readonly life: Life;
+export interface ReplayedUser {
+  readonly history: UserHistory;
   readonly ended: Map<string, LogEvent>;
   /** What was true from each version on. */
   readonly versions: Map<number, Pick<LogEvent, 'status' | 'customStatus'>>;
   readonly changes: Set<string>;
 }
 
-export const byUser = <E extends LogEvent>(log: readonly E[]): Map<string, E[]> => {
+export const groupByUser = <E extends LogEvent>(log: readonly E[]): Map<string, E[]> => {
   const users = new Map<string, E[]>();
   for (const event of log) {
     const own = users.get(event.userId);
@@ -52,12 +52,12 @@ export const byUser = <E extends LogEvent>(log: readonly E[]): Map<string, E[]> 
 };
 
 /** Checks a whole log, from the first event on. @returns every user as it leaves her. */
-export const checkLog = (log: readonly LogEvent[]): Map<string, Told> => {
+export const replayLog = (log: readonly LogEvent[]): Map<string, ReplayedUser> => {
   expect(new Set(log.map(({ cursor }) => cursor)).size, 'every cursor is there once').toBe(log.length);
-  const users = new Map<string, Told>();
-  for (const [userId, events] of byUser(log)) {
-    const life = new Life();
-    const user: Told = { life, ended: new Map(), versions: new Map(), changes: new Set() };
+  const users = new Map<string, ReplayedUser>();
+  for (const [userId, events] of groupByUser(log)) {
+    const life = new UserHistory();
+    const user: ReplayedUser = { history: life, ended: new Map(), versions: new Map(), changes: new Set() };
     users.set(userId, user);
     for (let start = 0; start < events.length;) {
       const { changeId } = events[start] as LogEvent;
@@ -66,8 +66,8 @@ export const checkLog = (log: readonly LogEvent[]): Map<string, Told> => {
       const change = events.slice(start, end);
       expect(user.changes.has(changeId), `a change is told at one place: ${changeId}`).toBe(false);
       user.changes.add(changeId);
-      const before = JSON.stringify({ ...life, live: [...life.live] });
-      const faults = life.change(change, (sessionId) => user.ended.has(sessionId));
+      const before = JSON.stringify({ ...life, live: [...life.liveSessions] });
+      const faults = life.checkChange(change, (sessionId) => user.ended.has(sessionId));
       expect(faults, `${before}, then ${JSON.stringify(change)}`).toEqual([]);
       for (const event of change) if (event.sessionStatus === 'OFFLINE') user.ended.set(event.sessionId, event);
       user.versions.set(life.version, { status: life.status, customStatus: life.customStatus });
@@ -77,7 +77,7 @@ export const checkLog = (log: readonly LogEvent[]): Map<string, Told> => {
   return users;
 };
 
-interface UserAsked {
+interface QueriedUser {
   readonly userId: string;
   readonly status: string;
   readonly version: number;
@@ -86,21 +86,21 @@ interface UserAsked {
 }
 
 /** The present that the server tells is the one that its log leads to, for each of these users. */
-export const expectPresent = async (
+export const expectCurrentState = async (
   server: PorchlightProcess,
-  users: ReadonlyMap<string, Told>,
+  users: ReadonlyMap<string, ReplayedUser>,
   userIds: readonly string[],
 ): Promise<void> => {
   const query = `query ($ids: [ID!]!) { userStatuses(userIds: $ids) {
     userId status version customStatus sessions { id status } } }`;
-  const asked = await ask<{ userStatuses: UserAsked[] }>(server, server.apiKey, query, { ids: userIds });
+  const asked = await postForData<{ userStatuses: QueriedUser[] }>(server, server.apiKey, query, { ids: userIds });
   const present = asked.userStatuses.map(({ sessions, ...user }) => ({
     ...user,
     sessions: sessions.map(({ id, status }) => [id, status]).sort(),
   }));
   expect(present).toEqual(
     userIds.map((userId) => {
-      const { status, version, customStatus, live } = users.get(userId)?.life ?? new Life();
+      const { status, version, customStatus, liveSessions: live } = users.get(userId)?.history ?? new UserHistory();
       const sessions = [...live.values()].map((session) => [session.id, session.status]).sort();
       return { userId, status, version, customStatus, sessions };
     }),

@@ -2,11 +2,11 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Exit, type PorchlightProcess, startPorchlight } from '../porchlight-process.ts';
+import { type ProcessExit, type PorchlightProcess, startPorchlight } from '../porchlight-process.ts';
 
 type Env = Readonly<Record<string, string>>;
 
-export interface Place extends AsyncDisposable {
+export interface RestartHarness extends AsyncDisposable {
   readonly directory: string;
   readonly database: string;
   /** One server at a time; what is given is laid over the environment of the place. */
@@ -14,7 +14,7 @@ export interface Place extends AsyncDisposable {
 }
 
 /** @param env for every server that is started there. */
-export const newPlace = (env: Env = {}): Place => {
+export const createRestartHarness = (env: Env = {}): RestartHarness => {
   const directory = mkdtempSync(join(tmpdir(), 'porchlight-restart-'));
   const servers: PorchlightProcess[] = [];
   return {
@@ -33,7 +33,7 @@ export const newPlace = (env: Env = {}): Place => {
 };
 
 /** The two ways in which a server ends. */
-export const ENDS: readonly (readonly [string, (server: PorchlightProcess) => Promise<Exit>])[] = [
+export const SHUTDOWN_METHODS: readonly (readonly [string, (server: PorchlightProcess) => Promise<ProcessExit>])[] = [
   ['stopped with SIGTERM', (server) => server.stop()],
-  ['killed with SIGKILL', (server) => server.kill9()],
+  ['killed with SIGKILL', (server) => server.sigkill()],
 ];

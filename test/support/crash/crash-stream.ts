@@ -1,12 +1,12 @@
 /** A subscription over Server-Sent Events, and questions that are asked until the answer is the right one. */
-import type { Answer } from '../porchlight-client.ts';
-import { Inbox } from '../porchlight-client.ts';
+import type { GraphqlResult } from '../porchlight-client.ts';
+import { MessageQueue } from '../porchlight-client.ts';
 import type { PorchlightProcess } from '../porchlight-process.ts';
 
-export interface Stream<T> {
-  readonly inbox: Inbox<Answer<T>>;
+export interface EventStream<T> {
+  readonly inbox: MessageQueue<GraphqlResult<T>>;
   /** Ends it from the client's side. */
-  cut(): void;
+  disconnect(): void;
 }
 
 /** Closes the inbox when the stream ends, whoever ended it. */
@@ -15,8 +15,8 @@ export const openStream = <T>(
   token: string,
   query: string,
   variables: object = {},
-): Stream<T> => {
-  const inbox = new Inbox<Answer<T>>();
+): EventStream<T> => {
+  const inbox = new MessageQueue<GraphqlResult<T>>();
   const stop = new AbortController();
   const read = async (): Promise<void> => {
     const response = await fetch(`${server.origin}/graphql`, {
@@ -36,28 +36,28 @@ export const openStream = <T>(
       text += decoder.decode(chunk, { stream: true });
       const parts = text.split('\n\n');
       text = parts.pop() ?? '';
-      for (const part of parts) hear(part);
+      for (const part of parts) handleBlock(part);
     }
     throw new Error('The stream has ended.');
   };
-  const hear = (part: string): void => {
+  const handleBlock = (part: string): void => {
     const data = /^data: (.+)$/m.exec(part)?.[1];
-    if (/^event: next$/m.test(part) && data !== undefined) inbox.push(JSON.parse(data) as Answer<T>);
+    if (/^event: next$/m.test(part) && data !== undefined) inbox.push(JSON.parse(data) as GraphqlResult<T>);
   };
   read().catch((error: unknown) => inbox.close(error instanceof Error ? error : new Error(String(error))));
-  return { inbox, cut: () => stop.abort() };
+  return { inbox, disconnect: () => stop.abort() };
 };
 
 /** Asks again until `check` no longer throws: for what can be asked only, and is not told. */
-export const eventually = async <T>(check: () => Promise<T> | T, withinMs = 5_000): Promise<T> => {
+export const retryUntilPasses = async <T>(check: () => Promise<T> | T, withinMs = 5_000): Promise<T> => {
   for (const until = performance.now() + withinMs; ;) {
     try {
       return await check();
     } catch (error) {
       if (performance.now() > until) throw error;
-      await pause(20);
+      await delay(20);
     }
   }
 };
 
-export const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+export const delay = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));

@@ -3,70 +3,70 @@
  * of it must be found in the log again, in the order in which it became certain.
  */
 import { expect } from 'vitest';
-import type { LogEvent, Told } from './crash-log.ts';
+import type { LogEvent, ReplayedUser } from './crash-log.ts';
 
 /** An event that was acknowledged: it began (was sent) and became certain (was answered) at these ticks. */
-interface Certain {
-  readonly what: Partial<LogEvent>;
-  readonly began: number;
-  readonly certain: number;
+interface AcknowledgedEvent {
+  readonly event: Partial<LogEvent>;
+  readonly sentAt: number;
+  readonly acknowledgedAt: number;
 }
 
 /** Something about a user that somebody was told. */
-export interface UserSeen {
+export interface ObservedUser {
   readonly userId: string;
   readonly status: string;
   readonly version: number;
   readonly customStatus: string | null;
 }
 
-export class Witness {
+export class CrashWitness {
   /** Every token that was handed out, by its session. */
   readonly tokens = new Map<string, string>();
-  readonly faults: string[] = [];
+  readonly failures: string[] = [];
   /** The policy's marker: what was answered last, and what was asked for last. */
   policy = { answered: 0, asked: 0 };
-  readonly #certain: Certain[] = [];
+  readonly #acknowledged: AcknowledgedEvent[] = [];
   /** How often a session is known to have come back, at least. */
   readonly #reconnects = new Map<string, number>();
-  readonly #seen = new Map<string, UserSeen>();
+  readonly #observed = new Map<string, ObservedUser>();
   #tick = 0;
-  #answers = 0;
-  #wake: (() => void)[] = [];
+  #answerCount = 0;
+  #waiting: (() => void)[] = [];
 
   /** To be called before a request is sent. */
-  begin(): number {
+  recordSent(): number {
     return ++this.#tick;
   }
 
   /** The request that began then was answered: these events have happened, since then (0: at any time). */
-  sure(began: number, ...events: readonly Partial<LogEvent>[]): void {
+  recordAcknowledged(began: number, ...events: readonly Partial<LogEvent>[]): void {
     const certain = ++this.#tick;
-    for (const what of events) this.#certain.push({ what, began, certain });
-    this.#answers++;
-    for (const wake of this.#wake.splice(0)) wake();
+    for (const what of events) this.#acknowledged.push({ event: what, sentAt: began, acknowledgedAt: certain });
+    this.#answerCount++;
+    for (const wake of this.#waiting.splice(0)) wake();
   }
 
   /** A sign of life of a session that was seen PUSH_ONLINE was answered. */
-  sureOfReconnect(sessionId: string): void {
+  recordReconnect(sessionId: string): void {
     this.#reconnects.set(sessionId, (this.#reconnects.get(sessionId) ?? 0) + 1);
-    this.sure(0);
+    this.recordAcknowledged(0);
   }
 
-  see({ userId, status, version, customStatus }: UserSeen): void {
+  recordUser({ userId, status, version, customStatus }: ObservedUser): void {
     if (version > 0) {
       const what = { userId, status, version, customStatus };
-      this.#seen.set(JSON.stringify(what), what);
+      this.#observed.set(JSON.stringify(what), what);
     }
   }
 
-  get answers(): number {
-    return this.#answers;
+  get answerCount(): number {
+    return this.#answerCount;
   }
 
   /** Resolves in the very turn in which that many requests have been answered. */
-  async reaches(answers: number): Promise<void> {
-    while (this.#answers < answers) await new Promise<void>((resolve) => this.#wake.push(resolve));
+  async waitForAnswers(answers: number): Promise<void> {
+    while (this.#answerCount < answers) await new Promise<void>((resolve) => this.#waiting.push(resolve));
   }
 
   /** Each certain event is in the log once, in an order that those who waited for the answers can believe. */
@@ -74,8 +74,8 @@ export class Witness {
     const bySession = new Map<string, LogEvent[]>();
     for (const event of log) bySession.set(event.sessionId, [...(bySession.get(event.sessionId) ?? []), event]);
     const places = new Map(log.map((event, index) => [event.cursor, index]));
-    const found = this.#certain.map((certain) => {
-      const { what } = certain;
+    const found = this.#acknowledged.map((certain) => {
+      const { event: what } = certain;
       const same = (bySession.get(what.sessionId ?? '') ?? []).filter((event) =>
         Object.entries(what).every(([name, value]) => event[name as keyof LogEvent] === value),
       );
@@ -89,7 +89,7 @@ export class Witness {
     }
     found.sort((one, other) => one.at - other.at);
     const latestBegin = new Map<string, number>();
-    for (const { userId, began, certain, what } of found) {
+    for (const { userId, sentAt: began, acknowledgedAt: certain, event: what } of found) {
       const latest = latestBegin.get(userId) ?? 0;
       expect(certain, `logged behind what began after its answer: ${JSON.stringify(what)}`).toBeGreaterThan(latest);
       latestBegin.set(userId, Math.max(latest, began));
@@ -97,8 +97,8 @@ export class Witness {
   }
 
   /** Whatever anybody was told is what the log says of that version. */
-  expectTold(users: ReadonlyMap<string, Told>): void {
-    for (const { userId, version, status, customStatus } of this.#seen.values()) {
+  expectObservedLogged(users: ReadonlyMap<string, ReplayedUser>): void {
+    for (const { userId, version, status, customStatus } of this.#observed.values()) {
       const logged = users.get(userId)?.versions.get(version);
       expect(logged, `${userId} was told to have version ${version}`).toEqual({ status, customStatus });
     }

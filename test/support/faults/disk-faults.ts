@@ -25,11 +25,11 @@ export class DiskFaults implements Disposable {
   }
 
   /** Every fsync takes so much longer. */
-  slowDown(ms: number): void {
+  delayFsync(ms: number): void {
     writeFileSync(join(this.#directory, 'slow'), String(ms));
   }
 
-  mend(): void {
+  repair(): void {
     for (const fault of ['full', 'slow']) rmSync(join(this.#directory, fault), { force: true });
   }
 

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 
 const SOURCE = fileURLToPath(new URL('./names-shim.c', import.meta.url));
 
-export class FakedNames implements Disposable {
+export class FakeNameResolution implements Disposable {
   readonly #directory = mkdtempSync(join(tmpdir(), 'porchlight-names-'));
   readonly #shim = join(this.#directory, 'names-shim.so');
   readonly #file = join(this.#directory, 'names');
@@ -15,7 +15,7 @@ export class FakedNames implements Disposable {
   /** @param names what each resolves to; IPv4 addresses. */
   constructor(names: Readonly<Record<string, readonly string[]>>) {
     execFileSync('cc', ['-shared', '-fPIC', '-O1', '-o', this.#shim, SOURCE, '-ldl']);
-    this.are(names);
+    this.setNames(names);
   }
 
   /** What a server is to be started with. */
@@ -24,7 +24,7 @@ export class FakedNames implements Disposable {
   }
 
   /** From now on. */
-  are(names: Readonly<Record<string, readonly string[]>>): void {
+  setNames(names: Readonly<Record<string, readonly string[]>>): void {
     const lines = Object.entries(names).map(([name, addresses]) => `${[name, ...addresses].join(' ')}\n`);
     writeFileSync(`${this.#file}.new`, lines.join(''));
     renameSync(`${this.#file}.new`, this.#file);

@@ -1,32 +1,32 @@
 /** Clients who read as slowly as they like: a bare connection, from which the kernel's bytes are taken one at a time. */
 import { randomBytes } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
-import { type Answer, Inbox } from '../porchlight-client.ts';
+import { type GraphqlResult, MessageQueue } from '../porchlight-client.ts';
 import type { PorchlightProcess } from '../porchlight-process.ts';
 
 type Server = Pick<PorchlightProcess, 'origin'>;
 type Variables = Readonly<Record<string, unknown>>;
 
-export interface Heard {
+export interface ReceivedMessage {
   readonly type: string;
   readonly id?: string;
-  readonly payload?: Answer<unknown> & readonly { readonly extensions?: Readonly<Record<string, unknown>> }[];
+  readonly payload?: GraphqlResult<unknown> & readonly { readonly extensions?: Readonly<Record<string, unknown>> }[];
 }
 
 /** How it reads: everything, one byte each second, or nothing at all. */
-type Pace = 'all' | 'crawl' | 'nothing';
+type ReadPace = 'all' | 'crawl' | 'nothing';
 
-const AT_ONCE = 64 * 1024;
+const READ_BUFFER_BYTES = 64 * 1024;
 
 /** A connection whose reader sets the pace. Nothing is read ahead: what is not asked for stays in the kernel. */
 export abstract class SlowReader {
-  readonly messages = new Inbox<Heard>();
+  readonly messages = new MessageQueue<ReceivedMessage>();
   readonly tcp: Socket;
   /** What is done with each message, instead of keeping it. */
-  onHeard: (heard: Heard) => void = (heard) => this.messages.push(heard);
+  onMessage: (handleBytes: ReceivedMessage) => void = (heard) => this.messages.push(heard);
   /** Bytes read. */
-  read = 0;
-  #pace: Pace = 'all';
+  bytesRead = 0;
+  #pace: ReadPace = 'all';
   #ticking: NodeJS.Timeout | undefined;
   #head: Buffer | null = Buffer.alloc(0);
 
@@ -36,10 +36,10 @@ export abstract class SlowReader {
       host: hostname,
       port: Number(port),
       onread: {
-        buffer: () => Buffer.alloc(this.#pace === 'all' ? AT_ONCE : 1),
+        buffer: () => Buffer.alloc(this.#pace === 'all' ? READ_BUFFER_BYTES : 1),
         callback: (length, buffer) => {
-          this.read += length;
-          this.#take(Buffer.from(buffer.subarray(0, length)));
+          this.bytesRead += length;
+          this.#skipHead(Buffer.from(buffer.subarray(0, length)));
           if (this.#pace !== 'all') this.tcp.pause();
           return this.#pace === 'all';
         },
@@ -53,7 +53,7 @@ export abstract class SlowReader {
   }
 
   /** From now on; what it reads first may be a little more. */
-  reads(pace: Pace): void {
+  setPace(pace: ReadPace): void {
     clearInterval(this.#ticking);
     this.#pace = pace;
     if (pace === 'crawl') this.#ticking = setInterval(() => this.tcp.resume(), 1_000);
@@ -61,13 +61,13 @@ export abstract class SlowReader {
     else this.tcp.pause();
   }
 
-  leave(): void {
+  reset(): void {
     this.tcp.resetAndDestroy();
   }
 
   protected abstract heard(bytes: Buffer): void;
 
-  #take(bytes: Buffer): void {
+  #skipHead(bytes: Buffer): void {
     if (this.#head === null) return this.heard(bytes);
     this.#head = Buffer.concat([this.#head, bytes]);
     const end = this.#head.indexOf('\r\n\r\n');
@@ -92,7 +92,7 @@ export class SlowSocket extends SlowReader {
       `GET /graphql HTTP/1.1\r\nHost: porchlight\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${randomBytes(16).toString('base64')}\r\nSec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n`,
     );
     socket.send({ type: 'connection_init', payload: { authorization: `Bearer ${token}` } });
-    await socket.messages.find(({ type }) => type === 'connection_ack');
+    await socket.messages.nextMatching(({ type }) => type === 'connection_ack');
     return socket;
   }
 
@@ -103,15 +103,15 @@ export class SlowSocket extends SlowReader {
   }
 
   send(message: unknown): void {
-    this.#frame(0x81, Buffer.from(JSON.stringify(message)));
+    this.#sendFrame(0x81, Buffer.from(JSON.stringify(message)));
   }
 
   /** A ping frame. */
   ping(): void {
-    this.#frame(0x89, Buffer.alloc(0));
+    this.#sendFrame(0x89, Buffer.alloc(0));
   }
 
-  #frame(first: number, payload: Buffer): void {
+  #sendFrame(first: number, payload: Buffer): void {
     // A mask of zeros leaves the payload as it is.
     const { length } = payload;
     const header = Buffer.alloc(length < 126 ? 6 : length < 0x1_0000 ? 8 : 14);
@@ -128,17 +128,17 @@ export class SlowSocket extends SlowReader {
     if (this.#size < this.#needed) return;
     let left = Buffer.concat(this.#left);
     for (;;) {
-      const frame = frameIn(left);
+      const frame = parseFrame(left);
       if (typeof frame === 'number') {
         this.#needed = frame;
         break;
       }
       left = left.subarray(frame.end);
-      if (frame.opcode === 1) this.onHeard(JSON.parse(frame.payload.toString('utf8')) as Heard);
-      else if (frame.opcode === 9) this.#frame(0x8a, frame.payload);
+      if (frame.opcode === 1) this.onMessage(JSON.parse(frame.payload.toString('utf8')) as ReceivedMessage);
+      else if (frame.opcode === 9) this.#sendFrame(0x8a, frame.payload);
       else if (frame.opcode === 8) {
         const reason = frame.payload.subarray(2).toString('utf8');
-        this.onHeard({ type: `close ${frame.payload.readUInt16BE(0)} ${reason}` });
+        this.onMessage({ type: `close ${frame.payload.readUInt16BE(0)} ${reason}` });
       }
     }
     this.#left = [left];
@@ -147,7 +147,7 @@ export class SlowSocket extends SlowReader {
 }
 
 /** The frame that these bytes begin with, or how many are needed to know. */
-const frameIn = (bytes: Buffer): number | { opcode: number; payload: Buffer; end: number } => {
+const parseFrame = (bytes: Buffer): number | { opcode: number; payload: Buffer; end: number } => {
   if (bytes.length < 2) return 2;
   const short = (bytes[1] ?? 0) & 0x7f;
   const start = short < 126 ? 2 : short === 126 ? 4 : 10;
@@ -185,7 +185,7 @@ export class SlowStream extends SlowReader {
       const end = line + 2 + length + 2;
       this.#needed = end;
       if (left.length < end) break;
-      this.#event(left.toString('utf8', line + 2, end - 2));
+      this.#handleChunk(left.toString('utf8', line + 2, end - 2));
       left = left.subarray(end);
       this.#needed = 1;
     }
@@ -194,17 +194,17 @@ export class SlowStream extends SlowReader {
   }
 
   /** A chunk may be cut anywhere between events, and an event into chunks. */
-  #event(text: string): void {
+  #handleChunk(text: string): void {
     this.#text.push(text);
     if (!text.endsWith('\n\n')) return;
     for (const block of this.#text.splice(0).join('').split('\n\n')) {
       const type = /^event: ?(.*)$/m.exec(block)?.[1];
       const data = /^data: ?(.*)$/m.exec(block)?.[1];
       if (type === undefined) continue;
-      this.onHeard(
+      this.onMessage(
         data === undefined || data === ''
           ? { type }
-          : { type, payload: JSON.parse(data) as NonNullable<Heard['payload']> },
+          : { type, payload: JSON.parse(data) as NonNullable<ReceivedMessage['payload']> },
       );
     }
   }

@@ -5,7 +5,7 @@
 import { expect } from 'vitest';
 // eslint-disable-next-line no-restricted-imports -- that is the source: what has no build runs it too.
 import type { Event } from '../user-history.js';
-import { byUser } from '../crash/crash-log.ts';
+import { groupByUser } from '../crash/crash-log.ts';
 import type { ReceivedRequest } from './receiver-process.ts';
 
 /** Events in one request, but for the rest of the last one's change. */
@@ -17,7 +17,8 @@ interface Payload<E> {
   readonly data: { readonly events?: readonly E[] };
 }
 
-export const payloadOf = <E extends Event = Event>({ body }: ReceivedRequest): Payload<E> => JSON.parse(body) as Payload<E>;
+export const payloadOf = <E extends Event = Event>({ body }: ReceivedRequest): Payload<E> =>
+  JSON.parse(body) as Payload<E>;
 
 /** The events of a request in the STANDARD format; none for a test. */
 export const eventsIn = <E extends Event = Event>(request: ReceivedRequest): readonly E[] =>
@@ -41,7 +42,11 @@ export interface Kill {
 }
 
 /** True of a request that may have been taken for a failure, although it was kept. */
-const mayBeRepeated = ({ status, behaviour, at }: ReceivedRequest, again: ReceivedRequest, kills: readonly Kill[]): boolean =>
+const mayBeRepeated = (
+  { status, behaviour, at }: ReceivedRequest,
+  again: ReceivedRequest,
+  kills: readonly Kill[],
+): boolean =>
   behaviour !== 'answer' ||
   status === null ||
   status < 200 ||
@@ -72,14 +77,14 @@ export const expectDeliveredLog = <E extends Event>(
   log: readonly E[],
   kills: readonly Kill[] = [],
 ): void => {
-  const wanted = byUser(log);
+  const wanted = groupByUser(log);
   const users = new Map<string, Progress>();
   const faults: string[] = [];
   for (const request of requests) {
     const events = eventsIn<E>(request);
     const tooMany = events.slice(MAX_BATCH).filter(({ changeId }) => changeId !== events[MAX_BATCH - 1]?.changeId);
     if (tooMany.length > 0) faults.push(`${events.length} events in one request`);
-    for (const [userId, own] of byUser(events)) {
+    for (const [userId, own] of groupByUser(events)) {
       const { count, last, inLast } = users.get(userId) ?? { count: 0, last: null, inLast: new Set() };
       const again = own.filter(({ cursor }) => inLast.has(cursor));
       if (again[0] !== undefined && last !== null && !mayBeRepeated(last, request, kills)) {

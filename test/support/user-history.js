@@ -1,4 +1,4 @@
-// The life of a user as her events tell it, and what must hold of every such life, whatever has happened.
+// Rebuilds a user's state from their events and checks the rules that hold for every sequence of events.
 
 /**
  * @typedef {object} Event
@@ -21,13 +21,13 @@
 export const EVENT_FIELDS = `cursor changeId userId sessionId platform deviceId reason sessionStatus previousStatus
   status version kickedBy customStatus occurredAt`;
 
-export const ENDS = ['LOGOUT', 'KICKED', 'REPLACED', 'REVOKED', 'PUSH_EXPIRED'];
-export const DROPS = ['DISCONNECT', 'HEARTBEAT_TIMEOUT', 'BACKGROUND_TIMEOUT'];
+export const END_REASONS = ['LOGOUT', 'KICKED', 'REPLACED', 'REVOKED', 'PUSH_EXPIRED'];
+export const DISCONNECT_REASONS = ['DISCONNECT', 'HEARTBEAT_TIMEOUT', 'BACKGROUND_TIMEOUT'];
 
 /** @typedef {{ id: string, platform: string, deviceId: string, status: string, since: number, reason: string }} LiveSession */
 
 /** @param {Iterable<{ status: string }>} sessions */
-const highest = (sessions) => {
+const highestStatus = (sessions) => {
   let status = 'OFFLINE';
   for (const session of sessions) {
     if (session.status === 'ONLINE') return 'ONLINE';
@@ -36,32 +36,32 @@ const highest = (sessions) => {
   return status;
 };
 
-export class Life {
+export class UserHistory {
   status = 'OFFLINE';
   version = 0;
   /** @type {string | null} */
   customStatus = null;
   occurredAt = '';
   changeId = '';
-  /** In the order of their logins. @type {Map<string, LiveSession>} */
-  live = new Map();
+  /** By session id, in the order of their logins. @type {Map<string, LiveSession>} */
+  liveSessions = new Map();
 
   /**
-   * One change.
-   * @param {readonly Event[]} events all of one changeId, in order
-   * @param {(sessionId: string) => boolean} hasEnded has this session ended already?
-   * @returns {string[]} what is wrong with it
+   * Applies the events of one change and checks them.
+   * @param {readonly Event[]} events all events of one changeId, in order
+   * @param {(sessionId: string) => boolean} hasEnded whether a session has already ended
+   * @returns {string[]} the violated rules; empty when none is
    */
-  change(events, hasEnded) {
+  checkChange(events, hasEnded) {
     /** @type {string[]} */
-    const faults = [];
-    const expect = (/** @type {boolean} */ holds, /** @type {string} */ words) => {
-      if (!holds) faults.push(words);
+    const violations = [];
+    const expect = (/** @type {boolean} */ holds, /** @type {string} */ rule) => {
+      if (!holds) violations.push(rule);
     };
     const first = /** @type {Event} */ (events[0]);
-    expect(first.changeId !== this.changeId, 'a change is told at one place');
-    for (const event of events) this.#session(event, hasEnded, expect);
-    const status = highest(this.live.values());
+    expect(first.changeId !== this.changeId, 'the events of a change are adjacent');
+    for (const event of events) this.#checkEvent(event, hasEnded, expect);
+    const status = highestStatus(this.liveSessions.values());
     const text =
       status === 'OFFLINE' ? null : first.reason === 'CUSTOM_STATUS' ? first.customStatus : this.customStatus;
     const changed = status !== this.status || text !== this.customStatus;
@@ -76,17 +76,17 @@ export class Life {
         index === 0 || ['KICKED', 'REPLACED', 'REVOKED'].includes(event.reason),
         `${event.reason} within a change`,
       );
-      expect(event.reason !== 'KICKED' || event.kickedBy === first.platform, 'kickedBy is who logged in');
+      expect(event.reason !== 'KICKED' || event.kickedBy === first.platform, 'kickedBy is the platform that logged in');
       expect(event.reason === 'KICKED' || event.kickedBy === null, 'only KICKED has a kickedBy');
     });
-    // What was wrong is told once: the server's word is what the next change is held against.
+    // The state continues from the server's values, so that each violation is reported once.
     const last = /** @type {Event} */ (events.at(-1));
     this.status = last.status;
     this.version = last.version;
     this.customStatus = last.customStatus;
     this.occurredAt = last.occurredAt;
     this.changeId = last.changeId;
-    return faults;
+    return violations;
   }
 
   /**
@@ -94,28 +94,29 @@ export class Life {
    * @param {(sessionId: string) => boolean} hasEnded
    * @param {(holds: boolean, words: string) => void} expect
    */
-  #session(event, hasEnded, expect) {
+  #checkEvent(event, hasEnded, expect) {
     const { sessionId, reason, sessionStatus, platform, deviceId } = event;
-    const before = this.live.get(sessionId)?.status;
+    const before = this.liveSessions.get(sessionId)?.status;
     expect(!hasEnded(sessionId), `${reason} of a session that has ended`);
-    expect((before === undefined) === (reason === 'LOGIN'), `${reason} of a session that is ${before ?? 'not known'}`);
-    if (reason === 'LOGIN') expect(sessionStatus === 'ONLINE', 'LOGIN makes it ONLINE');
+    expect((before === undefined) === (reason === 'LOGIN'), `${reason} of a session that is ${before ?? 'unknown'}`);
+    if (reason === 'LOGIN') expect(sessionStatus === 'ONLINE', 'LOGIN makes the session ONLINE');
     else if (reason === 'RECONNECT')
       expect(before === 'PUSH_ONLINE' && sessionStatus === 'ONLINE', `RECONNECT from ${before} to ${sessionStatus}`);
-    else if (reason === 'CUSTOM_STATUS') expect(sessionStatus === before, 'CUSTOM_STATUS leaves the session as it is');
-    else if (ENDS.includes(reason)) expect(sessionStatus === 'OFFLINE', `${reason} ends it`);
-    else if (DROPS.includes(reason))
+    else if (reason === 'CUSTOM_STATUS')
+      expect(sessionStatus === before, 'CUSTOM_STATUS does not change the status of the session');
+    else if (END_REASONS.includes(reason)) expect(sessionStatus === 'OFFLINE', `${reason} ends the session`);
+    else if (DISCONNECT_REASONS.includes(reason))
       expect(before === 'ONLINE' && sessionStatus !== 'ONLINE', `${reason} from ${before} to ${sessionStatus}`);
-    else expect(false, `${reason} is no reason that is documented`);
+    else expect(false, `${reason} is not a documented reason`);
     if (reason === 'PUSH_EXPIRED') expect(before === 'PUSH_ONLINE', `PUSH_EXPIRED from ${before}`);
     if (sessionStatus === 'OFFLINE') {
-      this.live.delete(sessionId);
+      this.liveSessions.delete(sessionId);
       return;
     }
     const since = Date.parse(event.occurredAt);
-    const session = this.live.get(sessionId);
+    const session = this.liveSessions.get(sessionId);
     if (session === undefined) {
-      this.live.set(sessionId, { id: sessionId, platform, deviceId, status: sessionStatus, since, reason });
+      this.liveSessions.set(sessionId, { id: sessionId, platform, deviceId, status: sessionStatus, since, reason });
     } else if (session.status !== sessionStatus) {
       session.status = sessionStatus;
       session.since = since;
