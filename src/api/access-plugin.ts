@@ -1,7 +1,6 @@
 /**
- * Who may call which root field, enforced in one place: every field of Query, Mutation and
- * Subscription declares its `access`, and building the schema puts the check in front of it. A field
- * that declares none does not compile, and does not build either.
+ * Authorization of root fields. Every field of Query, Mutation and Subscription declares its `access`, and the schema
+ * builder puts the check in front of its resolver. A field without `access` neither compiles nor builds.
  */
 import SchemaBuilder, {
   BasePlugin,
@@ -26,15 +25,15 @@ import type { UserId } from '../core/ids.ts';
 import type { ApiContext, OperationRoot } from './context.ts';
 
 const CHECKS = {
-  /** Users, sessions and backends; about whom they may ask is looked at by `askedUsers`. */
-  somebody: requireAuthenticated,
-  /** A user, with her JWT. */
-  user: requireJwtCaller,
-  /** A session, in its own name. */
+  /** Users, sessions and backends. `checkRequestedUsers` checks which users they may query. */
+  authenticated: requireAuthenticated,
+  /** A user with a JWT. */
+  jwt: requireJwtCaller,
+  /** A session that acts for itself. */
   session: requireSession,
-  /** The same, but where it is the question who is asking, whoever has no session has not answered it. */
-  self: (caller: Caller): void => {
-    if (caller.kind === 'backend') throw unauthenticatedError('An API key has no session to show.');
+  /** Like `session`, but a backend receives UNAUTHENTICATED instead of FORBIDDEN. */
+  ownSession: (caller: Caller): void => {
+    if (caller.kind === 'backend') throw unauthenticatedError('An API key has no session.');
     requireSession(caller);
   },
   backend: requireBackend,
@@ -43,28 +42,28 @@ const CHECKS = {
 export type Access = keyof typeof CHECKS;
 
 /**
- * The users a caller asks about: counted, then read, then checked for visibility, in this order.
- * @param root of a query, whose other fields ask too; a subscription has one field.
- * @throws TOO_MANY_USERS, BAD_USER_INPUT, FORBIDDEN.
+ * Checks the users that an operation requests: first their number, then the ids, then whether the caller may see them.
+ * @param root counts the users that all fields of a query request together. A subscription has only one field.
+ * @throws TOO_MANY_USERS, BAD_USER_INPUT or FORBIDDEN.
  */
 export const checkRequestedUsers = (
   context: ApiContext,
   ids: readonly string[],
   root: OperationRoot = { requestedUsers: 0 },
 ): readonly UserId[] => {
-  const asked = parseUserIds(ids, root.requestedUsers);
-  root.requestedUsers += asked.length;
-  requireWatchAccess(context.caller, asked, context.application.visibility);
-  return asked;
+  const requested = parseUserIds(ids, root.requestedUsers);
+  root.requestedUsers += requested.length;
+  requireWatchAccess(context.caller, requested, context.application.visibility);
+  return requested;
 };
 
-interface WithAccess {
-  /** Who may call this field. */
+interface AccessOption {
+  /** The callers that may use this field. */
   access: Access;
 }
 
 /* eslint-disable @typescript-eslint/no-namespace, @typescript-eslint/no-unused-vars --
-   This is how Pothos lets a plugin add an option; the type parameters must be those of the original. */
+   A Pothos plugin adds an option in this way. The type parameters must be those of the original interfaces. */
 declare global {
   export namespace PothosSchemaTypes {
     interface Plugins<Types extends SchemaTypes> {
@@ -102,46 +101,48 @@ declare global {
 }
 /* eslint-enable @typescript-eslint/no-namespace, @typescript-eslint/no-unused-vars */
 
-const ROOTS: readonly string[] = ['Query', 'Mutation', 'Subscription'];
+const ROOT_TYPES: readonly string[] = ['Query', 'Mutation', 'Subscription'];
 
 export class AccessPlugin<Types extends SchemaTypes> extends BasePlugin<Types> {
-  /** Shows the declaration on the built field, where a test can read it. */
+  /** Copies the declaration to the extensions of the built field, where tests read it. */
   override onOutputFieldConfig(field: PothosOutputFieldConfig<Types>): PothosOutputFieldConfig<Types> {
-    if (!ROOTS.includes(field.kind)) return field;
-    return { ...field, extensions: { ...field.extensions, access: accessOf(field) } };
+    if (!ROOT_TYPES.includes(field.kind)) return field;
+    return { ...field, extensions: { ...field.extensions, access: declaredAccess(field) } };
   }
 
   override wrapResolve(
     resolve: GraphQLFieldResolver<unknown, Types['Context'], object>,
     field: PothosOutputFieldConfig<Types>,
   ): GraphQLFieldResolver<unknown, Types['Context'], object> {
-    // The resolver of a subscription only reshapes what an allowed subscription was told.
-    return field.kind === 'Query' || field.kind === 'Mutation' ? guarded(resolve, accessOf(field)) : resolve;
+    // `wrapSubscribe` checks subscriptions. Their resolvers only convert events of a permitted subscription.
+    return field.kind === 'Query' || field.kind === 'Mutation'
+      ? withAccessCheck(resolve, declaredAccess(field))
+      : resolve;
   }
 
   override wrapSubscribe(
     subscribe: GraphQLFieldResolver<unknown, Types['Context'], object> | undefined,
     field: PothosOutputFieldConfig<Types>,
   ): GraphQLFieldResolver<unknown, Types['Context'], object> | undefined {
-    return field.kind === 'Subscription' && subscribe ? guarded(subscribe, accessOf(field)) : subscribe;
+    return field.kind === 'Subscription' && subscribe ? withAccessCheck(subscribe, declaredAccess(field)) : subscribe;
   }
 }
 
-const accessOf = <Types extends SchemaTypes>(field: PothosOutputFieldConfig<Types>): Access => {
-  const { access } = field.pothosOptions as Partial<WithAccess>;
+const declaredAccess = <Types extends SchemaTypes>(field: PothosOutputFieldConfig<Types>): Access => {
+  const { access } = field.pothosOptions as Partial<AccessOption>;
   if (access === undefined || !Object.hasOwn(CHECKS, access)) {
-    throw new Error(`${field.parentType}.${field.name} does not say who may call it (access).`);
+    throw new Error(`${field.parentType}.${field.name} must declare its callers with the option access.`);
   }
   return access;
 };
 
-const guarded =
+const withAccessCheck =
   <Context extends object>(
     resolve: GraphQLFieldResolver<unknown, Context, object>,
     access: Access,
   ): GraphQLFieldResolver<unknown, Context, object> =>
   (root, args, context, info) => {
-    // A plugin is written for any context; ours is the only one this schema is executed with.
+    // The plugin is generic over the context. This schema is only executed with an ApiContext.
     CHECKS[access]((context as unknown as ApiContext).caller);
     return resolve(root, args, context, info);
   };

@@ -1,4 +1,4 @@
-/** What the schema is built with. It knows no type: each concept brings its own. */
+/** The schema builder with the three root types. Each concept adds its own types and root fields. */
 import SchemaBuilder from '@pothos/core';
 import type { Cursor, Millis } from '../core/ids.ts';
 import './access-plugin.ts';
@@ -9,7 +9,7 @@ interface BuilderTypes {
   Root: OperationRoot;
   DefaultFieldNullability: false;
   Scalars: {
-    // Branded ids are strings too; graphql hands a number given as an ID over as text.
+    // Branded ids are strings too. The ID scalar of graphql converts numbers to strings.
     ID: { Input: string; Output: string };
     DateTime: { Input: never; Output: Millis };
     Cursor: { Input: Cursor; Output: Cursor };
@@ -20,3 +20,7 @@ export const builder = new SchemaBuilder<BuilderTypes>({
   plugins: ['access'],
   defaultFieldNullability: false,
 });
+
+builder.queryType({ description: 'Reads the current state. Every field is read-only.' });
+builder.mutationType({ description: 'Changes the state. Every change is durable before the response is sent.' });
+builder.subscriptionType({ description: 'Streams changes as they happen.' });

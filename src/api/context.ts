@@ -1,30 +1,30 @@
-/** What every resolver is given: the use cases, and who is asking from where. */
+/** The context of every resolver: the use cases, the caller and the connection. */
 import type { Caller } from '../app/auth/caller.ts';
 import type { Application } from '../app/application.ts';
 import type { SocketId, SessionId } from '../core/ids.ts';
 
-/** The socket an operation came over. */
+/** The WebSocket over which an operation arrived. */
 export interface ApiSocket {
   readonly id: SocketId;
-  /** A login made over this socket has attached it to a session: from now on it acts as that one too. */
+  /** Binds the socket to a session that logged in over it. Later operations act as this session too. */
   attachSession(sessionId: SessionId): void;
-  /** @throws RATE_LIMITED when so many more users may not be watched over it. */
+  /** Counts watched users. @throws RATE_LIMITED when the socket would watch too many users. */
   reserveWatches(users: number): void;
-  /** So many of them are not watched any more. */
+  /** Releases users that are no longer watched. */
   releaseWatches(users: number): void;
-  /** Its reader is too slow for the feed: close it with 4411. */
+  /** Closes the socket with 4411, because its client reads events too slowly. */
   closeSlowConsumer(): void;
 }
 
-/** The root of one query or mutation: what its fields have asked for so far, all together. */
+/** The root value of one query or mutation. It counts over all of its fields. */
 export interface OperationRoot {
-  /** Users asked about, each as often as she was. */
+  /** Number of requested users. A user who is requested twice counts twice. */
   requestedUsers: number;
 }
 
 export interface ApiContext {
   readonly application: Application;
-  /** As of now: on a socket, a login changes it. */
+  /** The current caller. On a WebSocket, a login changes it. */
   readonly caller: Caller;
   readonly ipAddress: string | null;
   /** Null over HTTP. */

@@ -1,4 +1,4 @@
-/** The user's own words. */
+/** `setCustomStatus`: the text that a user sets. */
 import { requireSession } from '../app/auth/caller.ts';
 import { validateCustomStatus } from '../core/ids.ts';
 import type { UserRecord } from '../core/records.ts';
@@ -6,21 +6,21 @@ import { builder } from './builder.ts';
 import { UserStatus } from './user-status.ts';
 
 const SetCustomStatusInput = builder.inputType('SetCustomStatusInput', {
-  description: 'The text to show beside the status.',
+  description: 'The text to show beside the status of the user.',
   fields: (t) => ({
     text: t.string({
       description:
-        'At most 256 characters. Null, or left out, clears it. It is cleared by itself when the user becomes OFFLINE.',
+        'At most 256 characters. If it is null or omitted, the text is cleared. It is also cleared when the user becomes OFFLINE.',
     }),
   }),
 });
 
 const SetCustomStatusPayload = builder.objectRef<UserRecord>('SetCustomStatusPayload').implement({
-  description: 'The user with her new text.',
+  description: 'The result of `setCustomStatus`.',
   fields: (t) => ({
     userStatus: t.field({
       type: UserStatus,
-      description: 'The user after it. The version is one higher if the text has changed.',
+      description: 'The user after the change. If the text changed, the version increased by one.',
       resolve: (user) => user,
     }),
   }),
@@ -30,11 +30,12 @@ builder.mutationField('setCustomStatus', (t) =>
   t.field({
     type: SetCustomStatusPayload,
     access: 'session',
-    description: 'Sets, or clears, the text shown beside the user’s status. Watchers are told of a change.',
-    args: { input: t.arg({ type: SetCustomStatusInput, required: true, description: 'The text.' }) },
-    resolve: async (_root, { input }, { caller, application: porchlight }) => {
+    description:
+      'Sets or clears the text beside the status of the user of this session. Watchers receive the change. Requires a session token.',
+    args: { input: t.arg({ type: SetCustomStatusInput, required: true, description: 'The new text.' }) },
+    resolve: async (_root, { input }, { caller, application }) => {
       const text = input.text == null ? null : validateCustomStatus(input.text);
-      return (await porchlight.tracker.setCustomStatus(requireSession(caller), text)).user;
+      return (await application.tracker.setCustomStatus(requireSession(caller), text)).user;
     },
   }),
 );

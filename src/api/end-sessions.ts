@@ -1,37 +1,38 @@
-/** A backend ends sessions. */
-import { parseSessionId as checkedSessionId, parseUserId as checkedUserId } from '../core/ids.ts';
+/** `endSessions`: a backend ends sessions of a user. */
+import { parseSessionId, parseUserId } from '../core/ids.ts';
 import type { UserRecord } from '../core/records.ts';
 import { builder } from './builder.ts';
-import { viewEndedSessions, Session, type SessionView } from './session.ts';
+import { toEndedSessionViews, Session, type SessionView } from './session.ts';
 import { UserStatus } from './user-status.ts';
 import { PlatformEnum } from './enums.ts';
 
 const EndSessionsInput = builder.inputType('EndSessionsInput', {
-  description: 'All sessions of the user, or those of one platform, or one.',
+  description: 'Selects all sessions of a user, the sessions on one platform, or one session.',
   fields: (t) => ({
-    userId: t.id({ required: true, description: 'Whose sessions.' }),
-    platform: t.field({ type: PlatformEnum, description: 'Only those on this platform.' }),
-    sessionId: t.id({ description: 'Only this one. With `platform` it must match both.' }),
+    userId: t.id({ required: true, description: 'The user whose sessions end: 1 to 128 characters.' }),
+    platform: t.field({ type: PlatformEnum, description: 'Only sessions on this platform. Null: all platforms.' }),
+    sessionId: t.id({ description: 'Only this session. If `platform` is set too, the session must match both.' }),
     revokeTokens: t.boolean({
       defaultValue: false,
-      description: 'Also refuse the user’s JWTs issued before now.',
+      description: 'Whether to also refuse the JWTs of the user that were issued before now.',
     }),
   }),
 });
 
-interface Ended {
+interface EndSessionsResult {
   readonly ended: readonly SessionView[];
   readonly userStatus: UserRecord;
 }
 
-const EndSessionsPayload = builder.objectRef<Ended>('EndSessionsPayload').implement({
-  description: 'What was ended, and what is left.',
+const EndSessionsPayload = builder.objectRef<EndSessionsResult>('EndSessionsPayload').implement({
+  description: 'The result of `endSessions`.',
   fields: (t) => ({
     ended: t.expose('ended', {
       type: [Session],
-      description: 'The sessions this ended as REVOKED; none where none matched, which is no error.',
+      description:
+        'The sessions that ended with the reason REVOKED. Empty if no session matched, which is not an error.',
     }),
-    userStatus: t.expose('userStatus', { type: UserStatus, description: 'The user after it.' }),
+    userStatus: t.expose('userStatus', { type: UserStatus, description: 'The user after the change.' }),
   }),
 });
 
@@ -39,19 +40,22 @@ builder.mutationField('endSessions', (t) =>
   t.field({
     type: EndSessionsPayload,
     access: 'backend',
-    description: 'Ends sessions of a user as REVOKED. Their tokens are answered SESSION_ENDED, their sockets closed.',
-    args: { input: t.arg({ type: EndSessionsInput, required: true, description: 'Which sessions.' }) },
-    resolve: async (_root, { input }, { application: porchlight }) => {
-      const userId = checkedUserId(input.userId);
-      const { user, ended } = await porchlight.tracker.endSessions(
+    description:
+      'Ends sessions of a user with the reason REVOKED. Afterwards their tokens are answered SESSION_ENDED, and their WebSockets are closed. Requires an API key.',
+    args: { input: t.arg({ type: EndSessionsInput, required: true, description: 'The sessions to end.' }) },
+    resolve: async (_root, { input }, { application }) => {
+      const userId = parseUserId(input.userId);
+      const revokeTokens = input.revokeTokens ?? false;
+      const { user, ended } = await application.tracker.endSessions(
         userId,
         {
           platform: input.platform ?? null,
-          sessionId: input.sessionId == null ? null : checkedSessionId(input.sessionId),
+          sessionId: input.sessionId == null ? null : parseSessionId(input.sessionId),
         },
-        input.revokeTokens ?? false,
+        revokeTokens,
       );
-      return { ended: viewEndedSessions(userId, ended), userStatus: user };
+      application.operatorLog.sessionsEnded({ userId, count: ended.length, revokedTokens: revokeTokens });
+      return { ended: toEndedSessionViews(userId, ended), userStatus: user };
     },
   }),
 );

@@ -1,23 +1,23 @@
-/** The words that several concepts speak. */
+/** The enums that several concepts use. */
 import { builder } from './builder.ts';
 import type { AppState, EventReason, Platform, Status } from '../core/enums.ts';
 
-type Described<Value extends string> = Record<Value, { readonly description: string }>;
+type ValueDescriptions<Value extends string> = Record<Value, { readonly description: string }>;
 
 export const StatusEnum = builder.enumType('Status', {
   description:
-    'How a session, or a user, can be reached. A user’s status is the highest of her sessions: ONLINE, then PUSH_ONLINE, then OFFLINE.',
+    'The status of a session or a user. A user has the highest status of their sessions: ONLINE, then PUSH_ONLINE, then OFFLINE.',
   values: {
-    ONLINE: { description: 'The app is running and its link is up: it can be reached at once.' },
+    ONLINE: { description: 'The app is running and connected.' },
     PUSH_ONLINE: {
-      description: 'The app is not connected, but nobody logged out: an offline push still reaches the device.',
+      description: 'The app is not connected, but the session has not ended. An offline push still reaches the device.',
     },
-    OFFLINE: { description: 'Logged out, never logged in, or given up on: nothing reaches the device.' },
-  } satisfies Described<Status>,
+    OFFLINE: { description: 'No session: the user never logged in, logged out, or the sessions ended otherwise.' },
+  } satisfies ValueDescriptions<Status>,
 });
 
 export const PlatformEnum = builder.enumType('Platform', {
-  description: 'What a device runs. Timeouts, PUSH_ONLINE and who may be logged in beside whom depend on it.',
+  description: 'The platform of a device. The policy sets timeouts, push and multi-device rules per platform.',
   values: {
     ANDROID: { description: 'An Android phone or tablet.' },
     IPHONE: { description: 'An iPhone.' },
@@ -25,32 +25,36 @@ export const PlatformEnum = builder.enumType('Platform', {
     WINDOWS: { description: 'A Windows computer.' },
     MAC: { description: 'A Mac.' },
     LINUX: { description: 'A Linux computer.' },
-    WEB: { description: 'A page in a browser.' },
-    MINI_PROGRAM: { description: 'A program inside another app.' },
-  } satisfies Described<Platform>,
+    WEB: { description: 'A web page in a browser.' },
+    MINI_PROGRAM: { description: 'A mini program inside another app.' },
+  } satisfies ValueDescriptions<Platform>,
 });
 
 export const AppStateEnum = builder.enumType('AppState', {
-  description: 'Whether the user has the app before her, as the app last told in a heartbeat.',
+  description: 'Whether the app is visible to the user, as the app reported it in a heartbeat.',
   values: {
-    FOREGROUND: { description: 'In front. A session begins like this.' },
-    BACKGROUND: { description: 'Behind. Platforms with a background limit time out when it is over.' },
-  } satisfies Described<AppState>,
+    FOREGROUND: { description: 'The app is visible. A session starts in this state.' },
+    BACKGROUND: {
+      description: 'The app is not visible. On platforms with a background timeout, the session times out after it.',
+    },
+  } satisfies ValueDescriptions<AppState>,
 });
 
 export const EventReasonEnum = builder.enumType('EventReason', {
-  description: 'Why something happened to a session.',
+  description: 'The reason of an event.',
   values: {
-    LOGIN: { description: 'A session began.' },
-    RECONNECT: { description: 'A PUSH_ONLINE session gave a sign of life and is ONLINE again.' },
+    LOGIN: { description: 'The session started.' },
+    RECONNECT: { description: 'There was activity of a PUSH_ONLINE session. It is ONLINE again.' },
     LOGOUT: { description: 'The session logged out.' },
-    DISCONNECT: { description: 'Its last socket closed, and the grace of its platform is over.' },
-    HEARTBEAT_TIMEOUT: { description: 'It was silent for the timeout of its platform.' },
-    BACKGROUND_TIMEOUT: { description: 'It was in background for the limit of its platform.' },
-    PUSH_EXPIRED: { description: 'It was PUSH_ONLINE for too long without a sign of life.' },
-    KICKED: { description: 'Another device logged in that may not be logged in beside it.' },
-    REPLACED: { description: 'The same device logged in again. Nobody was kicked: the new session took its place.' },
-    REVOKED: { description: 'A backend ended it.' },
-    CUSTOM_STATUS: { description: 'The user’s custom status text changed.' },
-  } satisfies Described<EventReason>,
+    DISCONNECT: {
+      description: 'The last WebSocket of the session closed, and the grace period of its platform is over.',
+    },
+    HEARTBEAT_TIMEOUT: { description: 'There was no activity for the heartbeat timeout of the platform.' },
+    BACKGROUND_TIMEOUT: { description: 'The app was in the background for the background timeout of the platform.' },
+    PUSH_EXPIRED: { description: 'The session was PUSH_ONLINE without activity for the push expiry of the policy.' },
+    KICKED: { description: 'Another device logged in, and the policy does not allow both at the same time.' },
+    REPLACED: { description: 'The same device logged in again. Its new session replaces this one.' },
+    REVOKED: { description: 'A backend ended the session.' },
+    CUSTOM_STATUS: { description: 'The custom status text of the user changed.' },
+  } satisfies ValueDescriptions<EventReason>,
 });

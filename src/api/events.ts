@@ -1,53 +1,61 @@
-/** The event log: page by page, or as it grows. */
+/** The event log: `events`, `latestCursor` and `presenceEvents`. */
 import type { LoggedEvent } from '../app/ports/presence-store.ts';
-import { parseUserId as checkedUserId } from '../core/ids.ts';
+import { parseUserId } from '../core/ids.ts';
 import { builder } from './builder.ts';
-import { DEFAULT_PAGE, FIRST_DESCRIPTION, PageInfo, buildPage, checkPageSize, type Page } from './paging.ts';
+import { DEFAULT_PAGE_SIZE, FIRST_DESCRIPTION, PageInfo, buildPage, checkPageSize, type Page } from './paging.ts';
 import { EventReasonEnum, PlatformEnum, StatusEnum } from './enums.ts';
 
 export const PresenceEvent = builder.objectRef<LoggedEvent>('PresenceEvent').implement({
-  description: 'One thing that happened to one session, and what it did to its user.',
+  description: 'One event of one session, with its effect on the user.',
   fields: (t) => ({
-    cursor: t.expose('cursor', { type: 'Cursor', description: 'The position right after this event.' }),
+    cursor: t.expose('cursor', { type: 'Cursor', description: 'The position after this event in the event log.' }),
     changeId: t.exposeID('changeId', {
-      description: 'The same for all events of one change (a login and the sessions it ended).',
+      description:
+        'Identifies the atomic change. A login and the ends of the sessions that it kicked have the same id.',
     }),
     userId: t.exposeID('userId', { description: 'The user.' }),
-    sessionId: t.exposeID('sessionId', { description: 'The session it happened to.' }),
+    sessionId: t.exposeID('sessionId', { description: 'The session that the event is about.' }),
     platform: t.expose('platform', { type: PlatformEnum, description: 'The platform of that session.' }),
     deviceId: t.exposeID('deviceId', { description: 'The device of that session.' }),
-    reason: t.expose('reason', { type: EventReasonEnum, description: 'What happened.' }),
+    reason: t.expose('reason', { type: EventReasonEnum, description: 'The reason of the event.' }),
     sessionStatus: t.expose('sessionStatus', {
       type: StatusEnum,
-      description: 'The session’s status after it; OFFLINE where it ended.',
+      description: 'The status of the session after the event. OFFLINE if the session ended.',
     }),
-    previousStatus: t.expose('previousStatus', { type: StatusEnum, description: 'The user’s status before it.' }),
+    previousStatus: t.expose('previousStatus', {
+      type: StatusEnum,
+      description: 'The status of the user before the event.',
+    }),
     status: t.expose('status', {
       type: StatusEnum,
-      description: 'The user’s status after it; the same as before where other sessions keep it.',
+      description: 'The status of the user after the event. It is unchanged if another session keeps it.',
     }),
     version: t.exposeInt('version', {
-      description: 'The user’s version after it: one higher where the status or the custom text changed.',
+      description:
+        'The version of the user after the event. It is one higher if the status or the custom text changed.',
     }),
     kickedBy: t.expose('kickedBy', {
       type: PlatformEnum,
       nullable: true,
-      description: 'For KICKED: the platform whose login did it.',
+      description: 'For KICKED, the platform whose login ended the session. Null otherwise.',
     }),
-    customStatus: t.exposeString('customStatus', { nullable: true, description: 'The user’s custom text after it.' }),
+    customStatus: t.exposeString('customStatus', {
+      nullable: true,
+      description: 'The custom text of the user after the event, or null.',
+    }),
     ipAddress: t.exposeString('ipAddress', {
       nullable: true,
-      description: 'The network address the session was last heard from.',
+      description: 'The network address of the last activity of the session, or null.',
     }),
-    occurredAt: t.expose('occurredAt', { type: 'DateTime', description: 'When it happened.' }),
+    occurredAt: t.expose('occurredAt', { type: 'DateTime', description: 'When the event happened.' }),
   }),
 });
 
 const PresenceEventConnection = builder.objectRef<Page<LoggedEvent>>('PresenceEventConnection').implement({
   description: 'A page of the event log.',
   fields: (t) => ({
-    nodes: t.expose('nodes', { type: [PresenceEvent], description: 'The events, in the order of the log.' }),
-    pageInfo: t.expose('pageInfo', { type: PageInfo, description: 'Where the page ends.' }),
+    nodes: t.expose('nodes', { type: [PresenceEvent], description: 'The events, in the order of the event log.' }),
+    pageInfo: t.expose('pageInfo', { type: PageInfo, description: 'The end of the page.' }),
   }),
 });
 
@@ -56,22 +64,22 @@ builder.queryFields((t) => ({
     type: PresenceEventConnection,
     access: 'backend',
     description:
-      'The event log, of everybody or of one user, as far back as events are kept. `endCursor` of an empty page is `after`.',
+      'Reads the event log of all users or of one user, as far back as events are kept. The `endCursor` of an empty page is `after`. Requires an API key.',
     args: {
-      first: t.arg.int({ defaultValue: DEFAULT_PAGE, description: FIRST_DESCRIPTION }),
+      first: t.arg.int({ defaultValue: DEFAULT_PAGE_SIZE, description: FIRST_DESCRIPTION }),
       after: t.arg({
         type: 'Cursor',
         description:
-          'Start right after this position; without it, with the oldest event kept. CURSOR_EXPIRED when events after it are kept no more.',
+          'Start after this position. Omitted: start with the oldest event. CURSOR_EXPIRED if events after it are no longer kept.',
       }),
       userId: t.arg.id({ description: 'Only the events of this user.' }),
     },
-    resolve: async (_root, args, { application: porchlight }) => {
+    resolve: async (_root, args, { application }) => {
       const after = args.after ?? null;
-      const page = await porchlight.store.eventLog.readEvents({
+      const page = await application.store.eventLog.readEvents({
         after,
         limit: checkPageSize(args.first),
-        userId: args.userId == null ? undefined : checkedUserId(args.userId),
+        userId: args.userId == null ? undefined : parseUserId(args.userId),
       });
       return buildPage(page.events, page.hasMore, after, (event) => event.cursor);
     },
@@ -80,8 +88,8 @@ builder.queryFields((t) => ({
     type: 'Cursor',
     access: 'backend',
     description:
-      'The end of the event log now. Take it, then look at the present, then follow `presenceEvents(after:)` from here: nothing is missed.',
-    resolve: (_root, _args, { application: porchlight }) => porchlight.store.eventLog.getLatestCursor(),
+      'The current end of the event log. To miss no event, read it first, then read the current state, and then subscribe to `presenceEvents(after:)`. Requires an API key.',
+    resolve: (_root, _args, { application }) => application.store.eventLog.getLatestCursor(),
   }),
 }));
 
@@ -90,16 +98,16 @@ builder.subscriptionField('presenceEvents', (t) =>
     type: [PresenceEvent],
     access: 'backend',
     description:
-      'Every event of every user, in lists that never split a change, without gap or repeat. Whoever reads too slowly is disconnected (4411) and resumes with the last cursor.',
+      'Streams all events of all users in lists, without gaps and duplicates. A list never splits a change. A client that reads too slowly is closed with 4411 and can resume with its last cursor. Requires an API key.',
     args: {
       after: t.arg({
         type: 'Cursor',
         description:
-          'Start right after this position, from the log; without it, with what happens from now on. CURSOR_EXPIRED when events after it are kept no more.',
+          'Start after this position. Omitted: start with the next event. CURSOR_EXPIRED if events after it are no longer kept.',
       }),
     },
-    subscribe: (_root, { after }, { application: porchlight, socket: link }) =>
-      porchlight.eventFeed.subscribe(after ?? null, () => link?.closeSlowConsumer()),
+    subscribe: (_root, { after }, { application, socket }) =>
+      application.eventFeed.subscribe(after ?? null, () => socket?.closeSlowConsumer()),
     resolve: (events) => events,
   }),
 );

@@ -1,95 +1,96 @@
-/** Why a user is shown as she is: for operators and their programs. */
+/** `explainStatus`: explains the status of a user to operators. */
 import { MAX_EXPLAINED_EVENTS, explainUser, type UserExplanation } from '../app/presence/explain-user.ts';
 import type { SessionExplanation, StatusPrediction, SessionPrediction } from '../core/explain-status.ts';
-import { parseUserId as checkedUserId } from '../core/ids.ts';
+import { parseUserId } from '../core/ids.ts';
 import { builder } from './builder.ts';
 import { PresenceEvent } from './events.ts';
-import { viewLiveSession, Session, type SessionView } from './session.ts';
+import { toLiveSessionView, Session, type SessionView } from './session.ts';
 import { UserStatus } from './user-status.ts';
 import { EventReasonEnum, StatusEnum } from './enums.ts';
 
-const AT =
-  'When. A moment before `asOf` is overdue: it happens as soon as the timer comes by, at most about a second late.';
+const AT_DESCRIPTION =
+  'When the change is due. A time before `asOf` is overdue: the server applies it within about a second.';
 
 const SessionDeadline = builder.objectRef<SessionPrediction>('SessionDeadline').implement({
-  description: 'What time alone does to a session, unless something is heard of it before.',
+  description: 'The next change of a session if there is no further activity.',
   fields: (t) => ({
-    at: t.expose('at', { type: 'DateTime', description: AT }),
-    reason: t.expose('reason', { type: EventReasonEnum, description: 'The reason its event will have.' }),
-    sessionId: t.exposeID('sessionId', { description: 'The session it happens to.' }),
+    at: t.expose('at', { type: 'DateTime', description: AT_DESCRIPTION }),
+    reason: t.expose('reason', { type: EventReasonEnum, description: 'The reason of the future event.' }),
+    sessionId: t.exposeID('sessionId', { description: 'The session that changes.' }),
     becomes: t.expose('sessionStatus', {
       type: StatusEnum,
-      description: 'The session’s status afterwards, by the policy as it is now; OFFLINE where it ends.',
+      description: 'The status of the session after the change, by the current policy. OFFLINE if the session ends.',
     }),
   }),
 });
 
 const StatusDeadline = builder.objectRef<StatusPrediction>('StatusDeadline').implement({
-  description: 'When a user’s status changes by time alone, unless something is heard of any of her sessions before.',
+  description: 'The next change of the status of a user if there is no further activity of any session.',
   fields: (t) => ({
-    at: t.expose('at', { type: 'DateTime', description: AT }),
-    reason: t.expose('reason', { type: EventReasonEnum, description: 'The reason the change will have.' }),
-    sessionId: t.exposeID('sessionId', { description: 'The session it happens to: that of `decidedBy`.' }),
-    becomes: t.expose('status', { type: StatusEnum, description: 'The user’s status afterwards.' }),
+    at: t.expose('at', { type: 'DateTime', description: AT_DESCRIPTION }),
+    reason: t.expose('reason', { type: EventReasonEnum, description: 'The reason of the future change.' }),
+    sessionId: t.exposeID('sessionId', { description: 'The session that changes. It is the session of `decidedBy`.' }),
+    becomes: t.expose('status', { type: StatusEnum, description: 'The status of the user after the change.' }),
   }),
 });
 
-interface Told {
+interface SessionExplanationView {
   readonly view: SessionView;
   readonly next: SessionExplanation['next'];
 }
 
-const SessionExplanation = builder.objectRef<Told>('SessionExplanation').implement({
+const SessionExplanation = builder.objectRef<SessionExplanationView>('SessionExplanation').implement({
   description:
-    'A live session with all that decides what becomes of it. The timings are those it was last told, which are not those of a policy changed since.',
+    'A live session with everything that determines its future. The timings are those of its last login or heartbeat. They may differ from the current policy.',
   fields: (t) => ({
     session: t.field({ type: Session, description: 'The session.', resolve: ({ view }) => view }),
-    lastSignOfLifeAt: t.field({
+    lastActivityAt: t.field({
       type: 'DateTime',
-      description: 'When it was last heard from.',
+      description: 'The time of the last activity.',
       resolve: ({ view }) => view.session.lastSeenAt,
     }),
     silentSince: t.field({
       type: 'DateTime',
-      description: 'Since when its silence is counted: the last sign of life, or a restart of the server after that.',
+      description: 'When the heartbeat timeout started: at the last activity, or at a later restart of the server.',
       resolve: ({ view }) => view.session.inactiveSince,
     }),
     backgroundSince: t.field({
       type: 'DateTime',
       nullable: true,
-      description: 'Since when it has been in background, as the background limit counts; null in foreground.',
+      description: 'When the background timeout started. Null in the foreground.',
       resolve: ({ view }) => view.session.backgroundSince,
     }),
     detachedAt: t.field({
       type: 'DateTime',
       nullable: true,
-      description: 'When its last socket closed, while the grace after that runs; null otherwise.',
+      description: 'When the last WebSocket closed, during the grace period after it. Null otherwise.',
       resolve: ({ view }) => view.session.detachedAt,
     }),
     sockets: t.int({
-      description: 'Its WebSockets that are open; with none it is not attached.',
+      description: 'The number of open WebSockets of the session.',
       resolve: ({ view }) => view.session.socketIds.length,
     }),
     heartbeatIntervalMs: t.int({
-      description: 'It was told to beat this often, in milliseconds.',
+      description: 'The heartbeat interval that the client received, in milliseconds.',
       resolve: ({ view }) => view.session.timings.heartbeatIntervalMs,
     }),
     heartbeatTimeoutMs: t.int({
-      description: 'Silent for so many milliseconds it is timed out.',
+      description: 'The session times out after this time without activity, in milliseconds.',
       resolve: ({ view }) => view.session.timings.heartbeatTimeoutMs,
     }),
     backgroundTimeoutMs: t.int({
       nullable: true,
-      description: 'In background for so many milliseconds it is timed out; null: never.',
+      description: 'The session times out after this time in the background, in milliseconds. Null: never.',
       resolve: ({ view }) => view.session.timings.backgroundTimeoutMs,
     }),
     disconnectGraceMs: t.int({
-      description: 'So many milliseconds after its last socket closed it is disconnected; 0: at once.',
+      description:
+        'The session is disconnected this long after its last WebSocket closed, in milliseconds. 0: at once.',
       resolve: ({ view }) => view.session.timings.disconnectGraceMs,
     }),
     nextDeadline: t.field({
       type: SessionDeadline,
-      description: 'What ends its present status if nothing is heard of it.',
+      description: 'The end of the current status of the session if there is no further activity.',
       resolve: ({ next }) => next,
     }),
   }),
@@ -97,41 +98,44 @@ const SessionExplanation = builder.objectRef<Told>('SessionExplanation').impleme
 
 const StatusExplanation = builder.objectRef<UserExplanation>('StatusExplanation').implement({
   description:
-    'Why a user is shown as she is. All of it is one instant: the record, the deadlines and the events agree.',
+    'Explains the status of a user. The record, the deadlines and the events are consistent: they describe one time.',
   fields: (t) => ({
-    asOf: t.expose('now', { type: 'DateTime', description: 'The instant, by the server’s clock.' }),
-    userStatus: t.expose('user', { type: UserStatus, description: 'What is shown.' }),
+    asOf: t.expose('now', {
+      type: 'DateTime',
+      description: 'The time of the explanation, by the clock of the server.',
+    }),
+    userStatus: t.expose('user', { type: UserStatus, description: 'The user.' }),
     decidedBy: t.field({
       type: Session,
       nullable: true,
       description:
-        'The session that makes her what she is: of those that have her status, the one that would keep her there the longest if nothing more were heard. Null when she is OFFLINE.',
-      resolve: ({ user, decidedBy }) => decidedBy && viewLiveSession(user.id, decidedBy),
+        'The session that determines the status of the user. Of several sessions with this status, it is the one that keeps it the longest without further activity. Null if the user is OFFLINE.',
+      resolve: ({ user, decidedBy }) => decidedBy && toLiveSessionView(user.id, decidedBy),
     }),
     because: t.exposeString('because', {
       description:
-        'The same in English, for people. Programs read the other fields: the wording may change. Moments are UTC; text from devices is quoted.',
+        'The explanation in English, for people. Times are UTC, and text from devices is quoted. The wording may change, so programs should read the other fields.',
     }),
     sessions: t.field({
       type: [SessionExplanation],
-      description: 'All her live sessions, in the order of their logins.',
+      description: 'The live sessions of the user, in the order of their logins.',
       resolve: ({ user, sessions }) =>
-        sessions.map(({ session, next }) => ({ view: viewLiveSession(user.id, session), next })),
+        sessions.map(({ session, next }) => ({ view: toLiveSessionView(user.id, session), next })),
     }),
     nextDeadline: t.expose('next', {
       type: SessionDeadline,
       nullable: true,
-      description: 'The earliest deadline of any of her sessions; null without a session.',
+      description: 'The earliest deadline of all sessions. Null without a session.',
     }),
     nextStatusChange: t.expose('nextStatus', {
       type: StatusDeadline,
       nullable: true,
       description:
-        'When time alone would change her status, after whatever her other sessions come to before; null when she is OFFLINE.',
+        'The next change of the status without further activity. It takes earlier deadlines of other sessions into account. Null if the user is OFFLINE.',
     }),
     events: t.expose('events', {
       type: [PresenceEvent],
-      description: `Her last ${MAX_EXPLAINED_EVENTS} events, as far as events are kept, the newest first.`,
+      description: `The last ${MAX_EXPLAINED_EVENTS} events of the user, as far as they are kept, the newest first.`,
     }),
   }),
 });
@@ -141,8 +145,8 @@ builder.queryField('explainStatus', (t) =>
     type: StatusExplanation,
     access: 'backend',
     description:
-      'Why a user is shown as she is, what she is waiting for and what led to it. Of a user never seen too: that is no error. Asking is no sign of life.',
+      'Explains the status of a user: the session that determines it, the next deadlines and the last events. A user without any login is not an error. The query does not count as activity. Requires an API key.',
     args: { userId: t.arg.id({ required: true, description: 'The user: 1 to 128 characters.' }) },
-    resolve: (_root, { userId }, { application: porchlight }) => explainUser(porchlight.store, checkedUserId(userId)),
+    resolve: (_root, { userId }, { application }) => explainUser(application.store, parseUserId(userId)),
   }),
 );

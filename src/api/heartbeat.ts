@@ -1,30 +1,30 @@
-/** The sign of life that also tells, and is told, how to go on. */
+/** `heartbeat`: reports activity and the app state, and returns the current timings. */
 import { requireSession } from '../app/auth/caller.ts';
 import { builder } from './builder.ts';
-import { viewLiveSession, Session, type SessionView } from './session.ts';
+import { toLiveSessionView, Session, type SessionView } from './session.ts';
 import { AppStateEnum } from './enums.ts';
 
 const HeartbeatInput = builder.inputType('HeartbeatInput', {
-  description: 'What the app tells of itself.',
+  description: 'The state of the app.',
   fields: (t) => ({
     appState: t.field({
       type: AppStateEnum,
       description:
-        'Tell BACKGROUND when the app goes there and FOREGROUND when it is back. Left out, it is as it was. Beating on in background does not extend a background limit.',
+        'Send BACKGROUND when the app moves to the background, and FOREGROUND when it returns. If omitted, the state is unchanged. Heartbeats in the background do not extend the background timeout.',
     }),
   }),
 });
 
 const HeartbeatPayload = builder.objectRef<SessionView>('HeartbeatPayload').implement({
-  description: 'The session, and how to go on. A changed policy reaches a session with this answer.',
+  description: 'The result of `heartbeat`. A change of the policy takes effect for a session with this response.',
   fields: (t) => ({
     session: t.field({ type: Session, description: 'The session, which is ONLINE.', resolve: (view) => view }),
     heartbeatIntervalMs: t.int({
-      description: 'Beat this often from now on, in milliseconds.',
+      description: 'The interval at which to send heartbeats from now on, in milliseconds.',
       resolve: ({ session }) => session.timings.heartbeatIntervalMs,
     }),
     heartbeatTimeoutMs: t.int({
-      description: 'After this long without a sign of life, in milliseconds, the session times out.',
+      description: 'The session times out after this time without activity, in milliseconds.',
       resolve: ({ session }) => session.timings.heartbeatTimeoutMs,
     }),
   }),
@@ -34,12 +34,13 @@ builder.mutationField('heartbeat', (t) =>
   t.field({
     type: HeartbeatPayload,
     access: 'session',
-    description: 'The session is alive. One that was PUSH_ONLINE is ONLINE again.',
-    args: { input: t.arg({ type: HeartbeatInput, description: 'What the app tells of itself, if anything.' }) },
-    resolve: async (_root, { input }, { caller, application: porchlight, ipAddress }) => {
+    description:
+      'Reports that the session is active. A PUSH_ONLINE session becomes ONLINE again. Requires a session token.',
+    args: { input: t.arg({ type: HeartbeatInput, description: 'The state of the app. Optional.' }) },
+    resolve: async (_root, { input }, { caller, application, ipAddress }) => {
       const ref = requireSession(caller);
-      const { session } = await porchlight.tracker.recordHeartbeat(ref, input?.appState ?? null, ipAddress);
-      return viewLiveSession(ref.userId, session);
+      const { session } = await application.tracker.recordHeartbeat(ref, input?.appState ?? null, ipAddress);
+      return toLiveSessionView(ref.userId, session);
     },
   }),
 );

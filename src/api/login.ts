@@ -1,50 +1,52 @@
-/** Logging in: a session begins. */
+/** `login`: starts a session. */
 import { requireJwtCaller } from '../app/auth/caller.ts';
 import { parseDeviceId, validateVersionText } from '../core/ids.ts';
 import { builder } from './builder.ts';
-import { viewEndedSessions, viewLiveSession, Session, type SessionView } from './session.ts';
+import { toEndedSessionViews, toLiveSessionView, Session, type SessionView } from './session.ts';
 import { PlatformEnum } from './enums.ts';
 
 const LoginInput = builder.inputType('LoginInput', {
   description: 'The device that logs in.',
   fields: (t) => ({
-    platform: t.field({ type: PlatformEnum, required: true, description: 'What the device runs.' }),
+    platform: t.field({ type: PlatformEnum, required: true, description: 'The platform of the device.' }),
     deviceId: t.id({
       description:
-        'The device’s own lasting id, 1 to 128 characters. Logging in with it again replaces its session. Left out, the device is a new one, whose id is made and returned.',
+        'A permanent id of the device, 1 to 128 characters. A login with the same id replaces its earlier session. If omitted, the server creates an id and returns it.',
     }),
-    appVersion: t.string({ description: 'Version of the app, at most 128 characters; shown with the session.' }),
+    appVersion: t.string({
+      description: 'The version of the app, at most 128 characters. It is shown with the session.',
+    }),
     osVersion: t.string({
-      description: 'Version of the operating system, at most 128 characters; shown with the session.',
+      description: 'The version of the operating system, at most 128 characters. It is shown with the session.',
     }),
   }),
 });
 
-interface LoggedIn {
+interface LoginResult {
   readonly session: SessionView;
   readonly sessionToken: string;
   readonly kicked: readonly SessionView[];
 }
 
-const LoginPayload = builder.objectRef<LoggedIn>('LoginPayload').implement({
-  description: 'The new session.',
+const LoginPayload = builder.objectRef<LoginResult>('LoginPayload').implement({
+  description: 'The result of `login`.',
   fields: (t) => ({
-    session: t.expose('session', { type: Session, description: 'The session that has begun.' }),
+    session: t.expose('session', { type: Session, description: 'The new session.' }),
     sessionToken: t.exposeString('sessionToken', {
       description:
-        'Shown once. Send it as `Authorization: Bearer …`, or as `authorization` in the connection parameters of a WebSocket.',
+        'The token of the session. It is returned only here. Send it as the header `Authorization: Bearer …`, or as `authorization` in the connection parameters of a WebSocket.',
     }),
     heartbeatIntervalMs: t.int({
-      description: 'Beat this often, in milliseconds.',
+      description: 'The interval at which to send heartbeats, in milliseconds.',
       resolve: ({ session }) => session.session.timings.heartbeatIntervalMs,
     }),
     heartbeatTimeoutMs: t.int({
-      description: 'After this long without a sign of life, in milliseconds, the session times out.',
+      description: 'The session times out after this time without activity, in milliseconds.',
       resolve: ({ session }) => session.session.timings.heartbeatTimeoutMs,
     }),
     kicked: t.expose('kicked', {
       type: [Session],
-      description: 'Sessions that this login ended as KICKED; a replaced one is not listed.',
+      description: 'The sessions that this login ended with the reason KICKED. A replaced session is not listed.',
     }),
   }),
 });
@@ -52,31 +54,31 @@ const LoginPayload = builder.objectRef<LoggedIn>('LoginPayload').implement({
 builder.mutationField('login', (t) =>
   t.field({
     type: LoginPayload,
-    access: 'user',
+    access: 'jwt',
     description:
-      'Begins a session, with a user’s JWT. Made over a WebSocket it attaches that socket to the new session. Sessions that may not exist beside it end as KICKED.',
+      'Starts a session. Over a WebSocket, it also attaches the socket to the session. Sessions that the policy does not allow at the same time end with the reason KICKED. Requires a user token (JWT).',
     args: { input: t.arg({ type: LoginInput, required: true, description: 'The device that logs in.' }) },
-    resolve: async (_root, { input }, { caller, application: porchlight, ipAddress, socket: link }) => {
-      const { userId, watchScope: watch, jwt } = requireJwtCaller(caller);
+    resolve: async (_root, { input }, { caller, application, ipAddress, socket }) => {
+      const { userId, watchScope, jwt } = requireJwtCaller(caller);
       const request = {
         platform: input.platform,
         deviceId: input.deviceId == null ? null : parseDeviceId(input.deviceId),
         appVersion: input.appVersion == null ? null : validateVersionText(input.appVersion, 'appVersion'),
         osVersion: input.osVersion == null ? null : validateVersionText(input.osVersion, 'osVersion'),
       };
-      const {
-        session,
-        sessionToken,
-        kickedSessions: kicked,
-      } = await porchlight.tracker.login(
+      const { session, sessionToken, kickedSessions } = await application.tracker.login(
         userId,
-        watch,
+        watchScope,
         request,
-        { ipAddress, socketId: link?.id ?? null },
+        { ipAddress, socketId: socket?.id ?? null },
         jwt?.issuedAt ?? null,
       );
-      link?.attachSession(session.id);
-      return { session: viewLiveSession(userId, session), sessionToken, kicked: viewEndedSessions(userId, kicked) };
+      socket?.attachSession(session.id);
+      return {
+        session: toLiveSessionView(userId, session),
+        sessionToken,
+        kicked: toEndedSessionViews(userId, kickedSessions),
+      };
     },
   }),
 );

@@ -1,15 +1,15 @@
-/** Logging out: a session ends by its own wish. */
+/** `logout`: a session ends itself. */
 import { requireSession } from '../app/auth/caller.ts';
 import type { UserRecord } from '../core/records.ts';
 import { builder } from './builder.ts';
 import { UserStatus } from './user-status.ts';
 
 const LogoutPayload = builder.objectRef<UserRecord>('LogoutPayload').implement({
-  description: 'What is left after the logout.',
+  description: 'The result of `logout`.',
   fields: (t) => ({
     userStatus: t.field({
       type: UserStatus,
-      description: 'The user after it: OFFLINE unless another device of hers is logged in.',
+      description: 'The user after the logout: OFFLINE, unless another session of the user is live.',
       resolve: (user) => user,
     }),
   }),
@@ -19,8 +19,9 @@ builder.mutationField('logout', (t) =>
   t.field({
     type: LogoutPayload,
     access: 'session',
-    description: 'Ends the caller’s session. Its token is answered SESSION_ENDED from then on; its sockets are closed.',
-    resolve: async (_root, _args, { caller, application: porchlight }) =>
-      (await porchlight.tracker.logout(requireSession(caller))).user,
+    description:
+      'Ends the session of the caller. Afterwards its token is answered SESSION_ENDED, and its WebSockets are closed. Requires a session token.',
+    resolve: async (_root, _args, { caller, application }) =>
+      (await application.tracker.logout(requireSession(caller))).user,
   }),
 );

@@ -1,36 +1,36 @@
-/** Who is not OFFLINE, page by page. */
+/** `onlineUsers`: a paginated list of users who are not OFFLINE. */
 import { badUserInputError } from '../core/errors.ts';
 import { MAX_ID_CODE_POINTS, parseUserId, type UserId } from '../core/ids.ts';
 import type { UserRecord } from '../core/records.ts';
 import { builder } from './builder.ts';
-import { DEFAULT_PAGE, FIRST_DESCRIPTION, PageInfo, buildPage, checkPageSize, type Page } from './paging.ts';
+import { DEFAULT_PAGE_SIZE, FIRST_DESCRIPTION, PageInfo, buildPage, checkPageSize, type Page } from './paging.ts';
 import { UserStatus } from './user-status.ts';
 import { PlatformEnum, StatusEnum } from './enums.ts';
 
-// A position is the last user listed: lists are ordered by id, and stay so while users come and go.
-const positionOf = (id: UserId): string => Buffer.from(id, 'utf8').toString('base64url');
+/** A cursor is the id of the last listed user. The list is ordered by id, so it stays valid while users change. */
+const encodeCursor = (id: UserId): string => Buffer.from(id, 'utf8').toString('base64url');
 
-const MAX_POSITION_LENGTH = Math.ceil((MAX_ID_CODE_POINTS * 4 * 4) / 3);
+const MAX_CURSOR_LENGTH = Math.ceil((MAX_ID_CODE_POINTS * 4 * 4) / 3);
 
-/** @throws BAD_USER_INPUT for what is no endCursor of this list. */
-const userAt = (position: string): UserId => {
-  if (position.length <= MAX_POSITION_LENGTH) {
-    const id = Buffer.from(position, 'base64url').toString('utf8');
+/** @throws BAD_USER_INPUT when the text is not an `endCursor` of this list. */
+const decodeCursor = (text: string): UserId => {
+  if (text.length <= MAX_CURSOR_LENGTH) {
+    const id = Buffer.from(text, 'base64url').toString('utf8');
     try {
-      // Decoding forgives much; what does not come out again the same was not ours.
-      if (positionOf(parseUserId(id)) === position) return parseUserId(id);
+      // The decoder accepts invalid characters. Only a text that encodes to itself was created by this server.
+      if (encodeCursor(parseUserId(id)) === text) return parseUserId(id);
     } catch {
-      // Not even a user id: answered below, in words that fit what was given.
+      // Not a user id. The error below names the argument.
     }
   }
-  throw badUserInputError('after is no endCursor of this list.');
+  throw badUserInputError('after must be an endCursor of this list.');
 };
 
 const UserStatusConnection = builder.objectRef<Page<UserRecord>>('UserStatusConnection').implement({
   description: 'A page of users.',
   fields: (t) => ({
-    nodes: t.expose('nodes', { type: [UserStatus], description: 'The users, by id.' }),
-    pageInfo: t.expose('pageInfo', { type: PageInfo, description: 'Where the page ends.' }),
+    nodes: t.expose('nodes', { type: [UserStatus], description: 'The users, ordered by id.' }),
+    pageInfo: t.expose('pageInfo', { type: PageInfo, description: 'The end of the page.' }),
   }),
 });
 
@@ -39,26 +39,29 @@ builder.queryField('onlineUsers', (t) =>
     type: UserStatusConnection,
     access: 'backend',
     description:
-      'Users who are ONLINE or PUSH_ONLINE, by id. Each page is as of now: who comes or goes meanwhile may be missed or not, nobody is listed twice.',
+      'Users who are ONLINE or PUSH_ONLINE, ordered by id. Each page shows the current state, so users whose status changes between two pages may be missed. No user is listed twice. Requires an API key.',
     args: {
-      first: t.arg.int({ defaultValue: DEFAULT_PAGE, description: FIRST_DESCRIPTION }),
-      after: t.arg.string({ description: 'The `endCursor` of the page before; without it, the first page.' }),
+      first: t.arg.int({ defaultValue: DEFAULT_PAGE_SIZE, description: FIRST_DESCRIPTION }),
+      after: t.arg.string({ description: 'The `endCursor` of the previous page. Omitted: the first page.' }),
       status: t.arg({
         type: StatusEnum,
-        description: 'Only users of this status. OFFLINE is BAD_USER_INPUT: those users are not listed.',
+        description:
+          'Only users with this status. OFFLINE is answered BAD_USER_INPUT, because these users are not listed.',
       }),
       platform: t.arg({ type: PlatformEnum, description: 'Only users with a live session on this platform.' }),
     },
-    resolve: async (_root, { first, after, status, platform }, { application: porchlight }) => {
+    resolve: async (_root, { first, after, status, platform }, { application }) => {
       const limit = checkPageSize(first);
-      if (status === 'OFFLINE') throw badUserInputError('status is OFFLINE; users who are OFFLINE are not listed.');
-      const { users, hasMore } = await porchlight.store.listOnlineUsers({
-        after: after == null ? null : userAt(after),
+      if (status === 'OFFLINE') {
+        throw badUserInputError('status is OFFLINE, but must be ONLINE or PUSH_ONLINE; other users are not listed.');
+      }
+      const { users, hasMore } = await application.store.listOnlineUsers({
+        after: after == null ? null : decodeCursor(after),
         limit,
         status: status ?? undefined,
         platform: platform ?? undefined,
       });
-      return buildPage(users, hasMore, after ?? null, (user) => positionOf(user.id));
+      return buildPage(users, hasMore, after ?? null, (user) => encodeCursor(user.id));
     },
   }),
 );

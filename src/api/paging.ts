@@ -1,16 +1,18 @@
-/** What all pages have in common. */
+/** The parts that all paginated fields share. */
 import { badUserInputError } from '../core/errors.ts';
 import { builder } from './builder.ts';
 
-export const DEFAULT_PAGE = 100;
-const MAX_PAGE = 500;
+export const DEFAULT_PAGE_SIZE = 100;
+const MAX_PAGE_SIZE = 500;
 
-export const FIRST_DESCRIPTION = `How many entries the page may have: 1 to ${MAX_PAGE}.`;
+export const FIRST_DESCRIPTION = `The maximum number of items of the page: 1 to ${MAX_PAGE_SIZE}.`;
 
-/** @throws BAD_USER_INPUT for a page of none, or of more than 500. */
+/** Applies the default. @throws BAD_USER_INPUT for a size below 1 or above 500. */
 export const checkPageSize = (first: number | null | undefined): number => {
-  const size = first ?? DEFAULT_PAGE;
-  if (size < 1 || size > MAX_PAGE) throw badUserInputError(`first is ${size}; 1 to ${MAX_PAGE} is right.`);
+  const size = first ?? DEFAULT_PAGE_SIZE;
+  if (size < 1 || size > MAX_PAGE_SIZE) {
+    throw badUserInputError(`first is ${size}, but must be from 1 to ${MAX_PAGE_SIZE}.`);
+  }
   return size;
 };
 
@@ -24,7 +26,7 @@ export interface Page<Node> {
   readonly pageInfo: PageEnd;
 }
 
-/** An empty page ends where it began, so that whoever polls can go on with its endCursor. */
+/** Builds a page. The `endCursor` of an empty page is `after`, so that a polling client can continue with it. */
 export const buildPage = <Node>(
   nodes: readonly Node[],
   hasNextPage: boolean,
@@ -36,13 +38,13 @@ export const buildPage = <Node>(
 };
 
 export const PageInfo = builder.objectRef<PageEnd>('PageInfo').implement({
-  description: 'Where a page ends.',
+  description: 'The end of a page.',
   fields: (t) => ({
-    hasNextPage: t.exposeBoolean('hasNextPage', { description: 'Is there more after this page, as of now?' }),
+    hasNextPage: t.exposeBoolean('hasNextPage', { description: 'Whether more items follow this page now.' }),
     endCursor: t.exposeString('endCursor', {
       nullable: true,
       description:
-        'Give it as `after` to get the next page. On an empty page it is the `after` that was asked with (null without one).',
+        'Pass it as `after` to get the next page. On an empty page it is the `after` of the request, or null without one.',
     }),
   }),
 });

@@ -1,4 +1,4 @@
-/** The policy as it is in force. */
+/** The type `Policy`, and `policy`. */
 import type {
   MultiDevicePolicy as MultiDevicePolicyRecord,
   PlatformPolicy as PlatformPolicyRecord,
@@ -9,71 +9,73 @@ import { PlatformEnum } from './enums.ts';
 import { type MultiDeviceMode, PLATFORMS } from '../core/enums.ts';
 
 export const MultiDeviceModeEnum = builder.enumType('MultiDeviceMode', {
-  description: 'Which platforms may be logged in beside each other: in each group of the mode, one platform at a time.',
+  description:
+    'Divides the platforms into groups. Within each group, a user may be logged in on only one platform at a time.',
   values: {
-    SINGLE: { description: 'Every platform in one group: one platform at a time. The default.' },
-    DUAL: { description: 'Two groups: WEB and MINI_PROGRAM; all others.' },
+    SINGLE: { description: 'One group with all platforms. The default.' },
+    DUAL: { description: 'Two groups: WEB and MINI_PROGRAM; all other platforms.' },
     TRIPLE: {
       description: 'Three groups: ANDROID, IPHONE and IPAD; WINDOWS, MAC and LINUX; WEB and MINI_PROGRAM.',
     },
-    MULTI: { description: 'WEB and MINI_PROGRAM in one group; each other platform alone.' },
-    CUSTOM: { description: 'The groups that were set; a platform in no group is alone.' },
+    MULTI: { description: 'WEB and MINI_PROGRAM form one group. Each other platform is a group of its own.' },
+    CUSTOM: { description: 'The configured groups. A platform that is in no group is a group of its own.' },
   } satisfies Record<MultiDeviceMode, { readonly description: string }>,
 });
 
 const MultiDevicePolicy = builder.objectRef<MultiDevicePolicyRecord>('MultiDevicePolicy').implement({
-  description: 'Which devices of one user may be logged in beside each other.',
+  description: 'The platforms on which one user may be logged in at the same time.',
   fields: (t) => ({
     mode: t.expose('mode', { type: MultiDeviceModeEnum, description: 'The mode.' }),
     groups: t.expose('groups', {
       type: t.listRef(t.listRef(PlatformEnum)),
       description:
-        'The groups the mode means. In each, only one platform may have sessions: a login on another one ends them as KICKED.',
+        'The groups of the mode. Only one platform of a group may have sessions. A login on another one ends them with the reason KICKED.',
     }),
   }),
 });
 
 const PlatformPolicy = builder.objectRef<PlatformPolicyRecord>('PlatformPolicy').implement({
-  description: 'One row of the platform table.',
+  description: 'The rules for the sessions on one platform.',
   fields: (t) => ({
     platform: t.expose('platform', { type: PlatformEnum, description: 'The platform.' }),
     canBePushOnline: t.exposeBoolean('canBePushOnline', {
-      description: 'Does a session that is gone become PUSH_ONLINE (true), or end (false)?',
+      description: 'Whether a session that times out or disconnects becomes PUSH_ONLINE. Otherwise it ends.',
     }),
     heartbeatIntervalMs: t.exposeInt('heartbeatIntervalMs', {
-      description: 'How often sessions are told to beat, in milliseconds.',
+      description: 'The interval at which clients send heartbeats, in milliseconds.',
     }),
     heartbeatTimeoutMs: t.exposeInt('heartbeatTimeoutMs', {
-      description: 'After this long without a sign of life, in milliseconds, a session times out.',
+      description: 'A session times out after this time without activity, in milliseconds.',
     }),
     backgroundTimeoutMs: t.exposeInt('backgroundTimeoutMs', {
       nullable: true,
-      description: 'After this long in background, in milliseconds, a session times out; null: never.',
+      description: 'A session times out after this time in the background, in milliseconds. Null: never.',
     }),
     disconnectGraceMs: t.exposeInt('disconnectGraceMs', {
       description:
-        'How long after its last socket closed a session may come back unnoticed, in milliseconds; 0: a closed socket counts at once.',
+        'A session is disconnected this long after its last WebSocket closed, in milliseconds. It may reconnect before. 0: at once.',
     }),
     maxInstances: t.exposeInt('maxInstances', {
-      description: 'How many sessions of this platform one user may have; one too many ends the oldest login.',
+      description:
+        'The maximum number of sessions of one user on this platform. A further login ends the session with the oldest login.',
     }),
   }),
 });
 
 export const Policy = builder.objectRef<PolicyRecord>('Policy').implement({
-  description: 'The rules in force. They can be changed while the server runs, and are kept across restarts.',
+  description: 'The rules for sessions. They can be changed while the server runs, and survive a restart.',
   fields: (t) => ({
     multiDevice: t.expose('multiDevice', {
       type: MultiDevicePolicy,
-      description: 'Which devices may be logged in beside each other.',
+      description: 'The platforms on which one user may be logged in at the same time.',
     }),
     platforms: t.field({
       type: [PlatformPolicy],
-      description: 'The platform table: every platform, one row each.',
+      description: 'The rules of every platform, one item per platform.',
       resolve: ({ platforms }) => PLATFORMS.map((platform) => platforms[platform]),
     }),
     pushOnlineExpiryMs: t.exposeFloat('pushOnlineExpiryMs', {
-      description: 'How long a session may be PUSH_ONLINE without a sign of life, in whole milliseconds.',
+      description: 'A PUSH_ONLINE session ends after this time without activity, in whole milliseconds.',
     }),
   }),
 });
@@ -82,7 +84,7 @@ builder.queryField('policy', (t) =>
   t.field({
     type: Policy,
     access: 'backend',
-    description: 'The policy in force.',
-    resolve: (_root, _args, { application: porchlight }) => porchlight.store.getPolicy(),
+    description: 'The current policy. Requires an API key.',
+    resolve: (_root, _args, { application }) => application.store.getPolicy(),
   }),
 );

@@ -1,4 +1,4 @@
-/** Prints the SDL, sorted, so that what is committed differs only where the schema does. */
+/** Prints the schema as SDL to stdout. The order of the output is stable, so that a diff shows only real changes. */
 import { printSchema } from 'graphql';
 import { schema } from './schema.ts';
 

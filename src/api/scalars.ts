@@ -1,4 +1,4 @@
-/** Scalars of our own. */
+/** The custom scalars. */
 import { GraphQLError } from 'graphql';
 import { formatIsoTimestamp } from '../app/shared/iso-timestamp.ts';
 import { badUserInputError } from '../core/errors.ts';
@@ -6,19 +6,19 @@ import { parseCursor, type Millis } from '../core/ids.ts';
 import { builder } from './builder.ts';
 
 builder.scalarType('DateTime', {
-  description: 'A moment: ISO 8601, UTC, to the millisecond, for example `2026-11-21T09:30:00.000Z`.',
-  serialize: (moment: Millis) => formatIsoTimestamp(moment),
+  description: 'A time in UTC, as ISO 8601 with milliseconds, for example `2026-11-21T09:30:00.000Z`. Output only.',
+  serialize: (timestamp: Millis) => formatIsoTimestamp(timestamp),
   parseValue: () => {
-    throw new GraphQLError('A DateTime is only ever an answer.');
+    throw new GraphQLError('DateTime is an output type. It cannot be used as input.');
   },
 });
 
 builder.scalarType('Cursor', {
   description:
-    'A resume position in the event log. Opaque, and good across restarts. Order is promised per user only: never compare cursors.',
+    'A position in the event log. It is opaque and stays valid across restarts. Only the order of the events of one user is defined, so cursors must not be compared.',
   serialize: (position) => position,
   parseValue: (value) => {
-    if (typeof value !== 'string') throw badUserInputError('A cursor is a string.');
+    if (typeof value !== 'string') throw badUserInputError('A Cursor must be a string.');
     return parseCursor(value);
   },
 });

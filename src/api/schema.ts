@@ -1,7 +1,6 @@
-/** The whole schema: every concept, built once. */
+/** The complete schema, built once from all concepts. */
 import { builder } from './builder.ts';
 import './scalars.ts';
-import './root-types.ts';
 import './enums.ts';
 import './session.ts';
 import './user-status.ts';

@@ -1,20 +1,20 @@
-/** Being told of the end of one's own session. */
+/** `sessionEnded`: notifies a client that its own session ended. */
 import { requireSession } from '../app/auth/caller.ts';
 import type { SessionEnd } from '../app/presence/session-end-notifier.ts';
 import { builder } from './builder.ts';
 import { EventReasonEnum, PlatformEnum } from './enums.ts';
 
 const SessionEnded = builder.objectRef<SessionEnd>('SessionEnded').implement({
-  description: 'The end of a session, told to its own client.',
+  description: 'The end of a session, as its own client receives it.',
   fields: (t) => ({
-    sessionId: t.exposeID('sessionId', { description: 'The session that has ended.' }),
-    reason: t.expose('reason', { type: EventReasonEnum, description: 'Why.' }),
+    sessionId: t.exposeID('sessionId', { description: 'The session that ended.' }),
+    reason: t.expose('reason', { type: EventReasonEnum, description: 'The reason of the end.' }),
     kickedBy: t.expose('kickedBy', {
       type: PlatformEnum,
       nullable: true,
-      description: 'For KICKED: the platform whose login did it.',
+      description: 'For KICKED, the platform whose login ended the session. Null otherwise.',
     }),
-    endedAt: t.expose('endedAt', { type: 'DateTime', description: 'When.' }),
+    endedAt: t.expose('endedAt', { type: 'DateTime', description: 'When the session ended.' }),
   }),
 });
 
@@ -22,9 +22,9 @@ builder.subscriptionField('sessionEnded', (t) =>
   t.field({
     type: SessionEnded,
     access: 'session',
-    description: 'The caller’s own session has ended: one message, after which this subscription is complete.',
-    subscribe: (_root, _args, { caller, application: porchlight }) =>
-      porchlight.sessionEndNotifier.streamSessionEnd(requireSession(caller)),
-    resolve: (ending) => ending,
+    description: 'Sends one message when the session of the caller ends, and then completes. Requires a session token.',
+    subscribe: (_root, _args, { caller, application }) =>
+      application.sessionEndNotifier.streamSessionEnd(requireSession(caller)),
+    resolve: (sessionEnd) => sessionEnd,
   }),
 );

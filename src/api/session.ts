@@ -1,77 +1,81 @@
-/** A session: one login of one device. */
+/** The type `Session`, and `me`. */
 import { requireSession } from '../app/auth/caller.ts';
 import type { UserId } from '../core/ids.ts';
 import { findSession, hasOpenSocket, type EndedSession, type SessionRecord } from '../core/records.ts';
 import { builder } from './builder.ts';
 import { AppStateEnum, PlatformEnum, StatusEnum } from './enums.ts';
 
-/** A session as it is, or as it last was. */
+/** A live session, or the last record of an ended one. */
 export interface SessionView {
   readonly userId: UserId;
   readonly session: SessionRecord;
   readonly ended: boolean;
 }
 
-export const viewLiveSession = (userId: UserId, session: SessionRecord): SessionView => ({
+export const toLiveSessionView = (userId: UserId, session: SessionRecord): SessionView => ({
   userId,
   session,
   ended: false,
 });
 
-export const viewEndedSessions = (userId: UserId, ended: readonly EndedSession[]): readonly SessionView[] =>
+export const toEndedSessionViews = (userId: UserId, ended: readonly EndedSession[]): readonly SessionView[] =>
   ended.map(({ session }) => ({ userId, session, ended: true }));
 
 export const Session = builder.objectRef<SessionView>('Session').implement({
-  description: 'One login of one device of one user. It begins with `login` and ends once, for one reason, for ever.',
+  description: 'One login of one device of a user. It starts with `login`, and ends once with one reason.',
   fields: (t) => ({
-    id: t.id({ description: 'Made by Porchlight; never used again.', resolve: ({ session }) => session.id }),
-    userId: t.exposeID('userId', { description: 'Whose session it is.' }),
+    id: t.id({
+      description: 'Created by the server. It is never used for another session.',
+      resolve: ({ session }) => session.id,
+    }),
+    userId: t.exposeID('userId', { description: 'The user of the session.' }),
     platform: t.field({
       type: PlatformEnum,
-      description: 'What the device runs.',
+      description: 'The platform of the device.',
       resolve: ({ session }) => session.platform,
     }),
     deviceId: t.id({
-      description: 'The device, as named at the login; made by Porchlight where the login named none.',
+      description: 'The device id from the login. The server created it if the login had none.',
       resolve: ({ session }) => session.deviceId,
     }),
     status: t.field({
       type: StatusEnum,
-      description: 'How this device can be reached. OFFLINE once the session has ended.',
+      description: 'The status of this device. OFFLINE after the session has ended.',
       resolve: ({ session, ended }) => (ended ? 'OFFLINE' : session.status),
     }),
     appState: t.field({
       type: AppStateEnum,
-      description: 'What the app last told of itself in a heartbeat.',
+      description: 'The app state from the last heartbeat that contained one.',
       resolve: ({ session }) => session.appState,
     }),
     attached: t.boolean({
-      description: 'Is at least one WebSocket of this session open? A session that only uses HTTP never is attached.',
+      description:
+        'Whether at least one WebSocket of this session is open. Always false for a session that only uses HTTP.',
       resolve: ({ session, ended }) => !ended && hasOpenSocket(session),
     }),
     appVersion: t.string({
       nullable: true,
-      description: 'Version of the app, as told at the login.',
+      description: 'The version of the app from the login, or null.',
       resolve: ({ session }) => session.appVersion,
     }),
     osVersion: t.string({
       nullable: true,
-      description: 'Version of the operating system, as told at the login.',
+      description: 'The version of the operating system from the login, or null.',
       resolve: ({ session }) => session.osVersion,
     }),
     ipAddress: t.string({
       nullable: true,
-      description: 'The network address it was last heard from.',
+      description: 'The network address of the last activity. Null if it is unknown.',
       resolve: ({ session }) => session.ipAddress,
     }),
     loggedInAt: t.field({
       type: 'DateTime',
-      description: 'When it began.',
+      description: 'When the session started.',
       resolve: ({ session }) => session.loggedInAt,
     }),
     lastSeenAt: t.field({
       type: 'DateTime',
-      description: 'When it last gave a sign of life.',
+      description: 'The time of the last activity.',
       resolve: ({ session }) => session.lastSeenAt,
     }),
   }),
@@ -80,15 +84,16 @@ export const Session = builder.objectRef<SessionView>('Session').implement({
 builder.queryField('me', (t) =>
   t.field({
     type: Session,
-    access: 'self',
-    description: 'The caller’s own session. UNAUTHENTICATED without one. Asking is a sign of life.',
-    resolve: async (_root, _args, { caller, application: porchlight }) => {
+    access: 'ownSession',
+    description:
+      'The session of the caller. The query counts as activity. A caller without a session receives UNAUTHENTICATED. Requires a session token.',
+    resolve: async (_root, _args, { caller, application }) => {
       const ref = requireSession(caller);
-      const [user] = await porchlight.store.readUsers([ref.userId]);
+      const [user] = await application.store.readUsers([ref.userId]);
       const session = user && findSession(user, ref.sessionId);
-      // It ended between the door and here.
-      if (session === undefined) throw await porchlight.tracker.createSessionGoneError(ref);
-      return viewLiveSession(ref.userId, session);
+      // The session may end between authentication and this read.
+      if (session === undefined) throw await application.tracker.createSessionGoneError(ref);
+      return toLiveSessionView(ref.userId, session);
     },
   }),
 );

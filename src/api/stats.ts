@@ -1,38 +1,41 @@
-/** How many there are. */
+/** `stats`: the numbers of users, sessions and sockets. */
 import { builder } from './builder.ts';
 import { PlatformEnum } from './enums.ts';
 import { PLATFORMS, type Platform } from '../core/enums.ts';
 
-interface Count {
+interface PlatformSessionCounts {
   readonly platform: Platform;
   readonly online: number;
   readonly pushOnline: number;
 }
 
-const PlatformCount = builder.objectRef<Count>('PlatformCount').implement({
-  description: 'Live sessions of one platform.',
+const PlatformCount = builder.objectRef<PlatformSessionCounts>('PlatformCount').implement({
+  description: 'The numbers of live sessions on one platform.',
   fields: (t) => ({
     platform: t.expose('platform', { type: PlatformEnum, description: 'The platform.' }),
-    online: t.exposeInt('online', { description: 'Sessions that are ONLINE.' }),
-    pushOnline: t.exposeInt('pushOnline', { description: 'Sessions that are PUSH_ONLINE.' }),
+    online: t.exposeInt('online', { description: 'The number of ONLINE sessions.' }),
+    pushOnline: t.exposeInt('pushOnline', { description: 'The number of PUSH_ONLINE sessions.' }),
   }),
 });
 
-interface Stats {
+interface PresenceStatsView {
   readonly usersOnline: number;
   readonly usersPushOnline: number;
-  readonly sessions: readonly Count[];
+  readonly sessions: readonly PlatformSessionCounts[];
   readonly sockets: number;
 }
 
-const PresenceStats = builder.objectRef<Stats>('PresenceStats').implement({
-  description: 'Counts as of now.',
+const PresenceStats = builder.objectRef<PresenceStatsView>('PresenceStats').implement({
+  description: 'The current numbers of users, sessions and WebSockets.',
   fields: (t) => ({
-    usersOnline: t.exposeInt('usersOnline', { description: 'Users who are ONLINE.' }),
-    usersPushOnline: t.exposeInt('usersPushOnline', { description: 'Users who are PUSH_ONLINE.' }),
-    sessions: t.expose('sessions', { type: [PlatformCount], description: 'Live sessions; every platform is listed.' }),
+    usersOnline: t.exposeInt('usersOnline', { description: 'The number of ONLINE users.' }),
+    usersPushOnline: t.exposeInt('usersPushOnline', { description: 'The number of PUSH_ONLINE users.' }),
+    sessions: t.expose('sessions', {
+      type: [PlatformCount],
+      description: 'The live sessions by platform. Every platform is listed.',
+    }),
     sockets: t.exposeInt('sockets', {
-      description: 'Authenticated WebSockets that are open on this server, attached to a session or not.',
+      description: 'The number of open, authenticated WebSockets of this server, with or without a session.',
     }),
   }),
 });
@@ -41,14 +44,14 @@ builder.queryField('stats', (t) =>
   t.field({
     type: PresenceStats,
     access: 'backend',
-    description: 'How many users, sessions and sockets there are.',
-    resolve: (_root, _args, { application: porchlight }) => {
-      const { usersOnline, usersPushOnline, sessions } = porchlight.store.getPresenceCounts();
+    description: 'The current numbers of users, sessions and WebSockets. Requires an API key.',
+    resolve: (_root, _args, { application }) => {
+      const { usersOnline, usersPushOnline, sessions } = application.store.getPresenceCounts();
       return {
         usersOnline,
         usersPushOnline,
         sessions: PLATFORMS.map((platform) => ({ platform, ...sessions[platform] })),
-        sockets: porchlight.socketRegistry.openSocketCount,
+        sockets: application.socketRegistry.openSocketCount,
       };
     },
   }),

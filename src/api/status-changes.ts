@@ -1,58 +1,61 @@
-/** Watching users. */
+/** `statusChanges`: watches users. */
 import type { StatusChange as StatusChangeRecord } from '../core/records.ts';
 import { checkRequestedUsers } from './access-plugin.ts';
 import { builder } from './builder.ts';
 import { EventReasonEnum, PlatformEnum, StatusEnum } from './enums.ts';
 
 const StatusChange = builder.objectRef<StatusChangeRecord>('StatusChange').implement({
-  description: 'What a watcher is told of a user: the status as it is now, and what it was when she was last told.',
+  description: 'The current status of a watched user, and the status that this watcher received before.',
   fields: (t) => ({
     userId: t.exposeID('userId', { description: 'The user.' }),
-    status: t.expose('status', { type: StatusEnum, description: 'The status from now on.' }),
+    status: t.expose('status', { type: StatusEnum, description: 'The current status.' }),
     version: t.exposeInt('version', {
       description:
-        'Grows with every change of this user and never goes back within a subscription; a slow watcher may miss some.',
+        'Increases with every change of this user, and never decreases within a subscription. A slow watcher may not receive every version.',
     }),
     previousStatus: t.expose('previousStatus', {
       type: StatusEnum,
       nullable: true,
       description:
-        'What this watcher was last told. The same as `status` where only the custom text changed. Null in the first message, which is no change.',
+        'The status that this watcher received last. Equal to `status` if only the custom text changed. Null in the first message.',
     }),
     reason: t.expose('reason', {
       type: EventReasonEnum,
       nullable: true,
-      description: 'Why the status is what it is; null for a user never seen.',
+      description: 'The reason of the last change. Null for a user without any login.',
     }),
     platform: t.expose('platform', {
       type: PlatformEnum,
       nullable: true,
-      description: 'The platform of the session that made the change; null in the first message.',
+      description: 'The platform of the session that caused the change. Null in the first message.',
     }),
     changedAt: t.expose('changedAt', {
       type: 'DateTime',
       nullable: true,
-      description: 'When it changed; null for a user never seen.',
+      description: 'When the last change happened. Null for a user without any login.',
     }),
     lastSeenAt: t.expose('lastSeenAt', {
       type: 'DateTime',
       nullable: true,
-      description: 'The user’s last sign of life; null for a user never seen.',
+      description: 'The last activity of the user. Null for a user without any login.',
     }),
-    customStatus: t.exposeString('customStatus', { nullable: true, description: 'The text she has set, if any.' }),
+    customStatus: t.exposeString('customStatus', {
+      nullable: true,
+      description: 'The text that the user has set, or null.',
+    }),
   }),
 });
 
 builder.subscriptionField('statusChanges', (t) =>
   t.field({
     type: [StatusChange],
-    access: 'somebody',
+    access: 'authenticated',
     description:
-      'First the present status of all of them, in one list; then the changes, in lists, as they come. A slow watcher is told the newest status of each user.',
+      'Watches users. The first message is a list with the current status of all of them. Further messages contain changes. A slow watcher receives only the newest status of each user. FORBIDDEN for users that the caller may not see.',
     args: {
       userIds: t.arg.idList({
         required: true,
-        description: 'At most 500; more are TOO_MANY_USERS. Naming a user twice is naming her once.',
+        description: 'At most 500 users. More are answered TOO_MANY_USERS. A user who is listed twice counts once.',
       }),
     },
     subscribe: (_root, { userIds }, context) =>

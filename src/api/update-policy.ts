@@ -1,4 +1,4 @@
-/** Changing the policy while the server runs. */
+/** `updatePolicy`: changes the policy while the server runs. */
 import { applyPolicyChange, type Policy as PolicyRecord } from '../core/policy.ts';
 import { builder } from './builder.ts';
 import { MultiDeviceModeEnum, Policy } from './policy.ts';
@@ -6,72 +6,82 @@ import { PlatformEnum } from './enums.ts';
 import type { PlatformPreset } from '../core/enums.ts';
 
 const PlatformPresetEnum = builder.enumType('PlatformPreset', {
-  description: 'Platform tables that ship with Porchlight.',
+  description: 'A predefined platform table.',
   values: {
     CURRENT: { description: 'The default.' },
-    MOBILE_ONLY: { description: 'As CURRENT, but MAC can’t be PUSH_ONLINE.' },
+    MOBILE_ONLY: { description: 'Like CURRENT, but MAC sessions cannot be PUSH_ONLINE.' },
     CLASSIC: {
-      description: 'As MOBILE_ONLY, and WEB and MINI_PROGRAM beat every 120 s and time out after 400 s.',
+      description:
+        'Like MOBILE_ONLY, but WEB and MINI_PROGRAM have a heartbeat interval of 120 s and a heartbeat timeout of 400 s.',
     },
   } satisfies Record<PlatformPreset, { readonly description: string }>,
 });
 
 const MultiDevicePolicyInput = builder.inputType('MultiDevicePolicyInput', {
-  description: 'Which devices of one user may be logged in beside each other.',
+  description: 'The platforms on which one user may be logged in at the same time.',
   fields: (t) => ({
     mode: t.field({ type: MultiDeviceModeEnum, required: true, description: 'The mode.' }),
     groups: t.field({
       type: [t.listRef(PlatformEnum)],
       description:
-        'For CUSTOM: the groups; a platform may be in one at most. Another mode takes none but its own, as `policy` tells them.',
+        'The groups of the mode CUSTOM, which requires them. Each platform may be in one group at most. For another mode, omit them or pass its own groups as returned by `policy`.',
     }),
   }),
 });
 
 const PlatformPolicyInput = builder.inputType('PlatformPolicyInput', {
-  description: 'A change of one row of the platform table. What is left out stays as it is.',
+  description: 'A change of the rules of one platform. Omitted fields are unchanged.',
   fields: (t) => ({
-    platform: t.field({ type: PlatformEnum, required: true, description: 'The row. Each at most once.' }),
-    canBePushOnline: t.boolean({ description: 'Does a session that is gone become PUSH_ONLINE, or end?' }),
+    platform: t.field({
+      type: PlatformEnum,
+      required: true,
+      description: 'The platform. It may occur only once in a list.',
+    }),
+    canBePushOnline: t.boolean({
+      description: 'Whether a session that times out or disconnects becomes PUSH_ONLINE. Otherwise it ends.',
+    }),
     heartbeatIntervalMs: t.int({
-      description: 'How often to beat, in milliseconds; must be less than heartbeatTimeoutMs.',
+      description: 'The heartbeat interval in milliseconds. It must be less than `heartbeatTimeoutMs`.',
     }),
     heartbeatTimeoutMs: t.int({
-      description: 'How long a session may be silent, in milliseconds; at least 1000.',
+      description: 'The time without activity after which a session times out, in milliseconds, at least 1000.',
     }),
     backgroundTimeoutMs: t.int({
-      description: 'How long a session may be in background, in milliseconds; at least 1000. Null: for ever.',
+      description:
+        'The time in the background after which a session times out, in milliseconds, at least 1000. Null: never.',
     }),
     disconnectGraceMs: t.int({
-      description: 'How long after its last socket closed a session may come back unnoticed, in milliseconds.',
+      description: 'The time to reconnect after the last WebSocket closed, in milliseconds. 0: none.',
     }),
-    maxInstances: t.int({ description: 'How many sessions of this platform one user may have: 1 to 1000.' }),
+    maxInstances: t.int({
+      description: 'The maximum number of sessions of one user on this platform: 1 to 1000.',
+    }),
   }),
 });
 
 const UpdatePolicyInput = builder.inputType('UpdatePolicyInput', {
-  description: 'What is left out stays as it is.',
+  description: 'A change of the policy. Omitted fields are unchanged.',
   fields: (t) => ({
     multiDevice: t.field({
       type: MultiDevicePolicyInput,
-      description: 'Which devices may be logged in beside each other.',
+      description: 'The platforms on which one user may be logged in at the same time.',
     }),
     preset: t.field({
       type: PlatformPresetEnum,
-      description: 'Replaces the whole platform table; `platforms` is then laid over it.',
+      description: 'Replaces the rules of all platforms. `platforms` is applied afterwards.',
     }),
-    platforms: t.field({ type: [PlatformPolicyInput], description: 'Rows of the platform table to change.' }),
+    platforms: t.field({ type: [PlatformPolicyInput], description: 'Changes of single platforms.' }),
     pushOnlineExpiryMs: t.float({
       description:
-        'How long a session may be PUSH_ONLINE without a sign of life, in whole milliseconds; 1000 to ten years.',
+        'The time without activity after which a PUSH_ONLINE session ends, in whole milliseconds: 1000 to 315360000000 (ten years).',
     }),
   }),
 });
 
 const UpdatePolicyPayload = builder.objectRef<PolicyRecord>('UpdatePolicyPayload').implement({
-  description: 'The policy after the change.',
+  description: 'The result of `updatePolicy`.',
   fields: (t) => ({
-    policy: t.field({ type: Policy, description: 'The policy in force from now on.', resolve: (policy) => policy }),
+    policy: t.field({ type: Policy, description: 'The policy after the change.', resolve: (policy) => policy }),
   }),
 });
 
@@ -80,9 +90,12 @@ builder.mutationField('updatePolicy', (t) =>
     type: UpdatePolicyPayload,
     access: 'backend',
     description:
-      'Changes the policy, durably and as a whole or not at all. It ends no session: each keeps its timings until its next heartbeat or login.',
+      'Changes the policy, either completely or not at all. No session ends: each session keeps its timings until its next heartbeat or login. BAD_USER_INPUT for an invalid value. Requires an API key.',
     args: { input: t.arg({ type: UpdatePolicyInput, required: true, description: 'The change.' }) },
-    resolve: (_root, { input }, { application: porchlight }) =>
-      porchlight.store.updatePolicy((policy) => applyPolicyChange(policy, input)),
+    resolve: async (_root, { input }, { application }) => {
+      const policy = await application.store.updatePolicy((current) => applyPolicyChange(current, input));
+      application.operatorLog.policyUpdated(policy);
+      return policy;
+    },
   }),
 );

@@ -1,53 +1,54 @@
-/** The present status of users. */
+/** The type `UserStatus`, `userStatus` and `userStatuses`. */
 import { canSeeSessions } from '../app/auth/caller.ts';
 import { forbiddenError } from '../core/errors.ts';
 import type { UserRecord } from '../core/records.ts';
 import { checkRequestedUsers } from './access-plugin.ts';
 import { builder } from './builder.ts';
-import { viewLiveSession, Session } from './session.ts';
+import { toLiveSessionView, Session } from './session.ts';
 import { EventReasonEnum, StatusEnum } from './enums.ts';
 
 export const UserStatus = builder.objectRef<UserRecord>('UserStatus').implement({
   description:
-    'A user as of one instant. A user Porchlight has never seen is OFFLINE with version 0; that is no error, as Porchlight keeps no accounts.',
+    'The state of a user at one time. Porchlight keeps no accounts: a user without any login is OFFLINE with version 0, which is not an error.',
   fields: (t) => ({
-    userId: t.exposeID('id', { description: 'The user, as she was asked for.' }),
+    userId: t.exposeID('id', { description: 'The user, as requested.' }),
     status: t.expose('status', {
       type: StatusEnum,
-      description: 'How she can be reached: the highest of her sessions.',
+      description: 'The highest status of the sessions of the user: ONLINE, then PUSH_ONLINE, then OFFLINE.',
     }),
     version: t.exposeInt('version', {
-      description: '0 for a user never seen; one higher with every change of the status or the custom text.',
+      description:
+        '0 for a user without any login. It increases by one with every change of the status or the custom text.',
     }),
     changedAt: t.expose('changedAt', {
       type: 'DateTime',
       nullable: true,
-      description: 'When the status or the custom text last changed; null for a user never seen.',
+      description: 'When the status or the custom text last changed. Null for a user without any login.',
     }),
     lastSeenAt: t.expose('lastSeenAt', {
       type: 'DateTime',
       nullable: true,
-      description: 'The last sign of life of any of her sessions; null for a user never seen.',
+      description: 'The last activity of any session of the user. Null for a user without any login.',
     }),
     customStatus: t.exposeString('customStatus', {
       nullable: true,
-      description: 'The text she has set; null without one.',
+      description: 'The text that the user has set, or null.',
     }),
     reason: t.expose('reason', {
       type: EventReasonEnum,
       nullable: true,
-      description: 'Reason of the last change; null for a user never seen.',
+      description: 'The reason of the last change. Null for a user without any login.',
     }),
     sessions: t.field({
       type: [Session],
       nullable: true,
       description:
-        'Her live sessions, in the order of their logins. Null and a FORBIDDEN error for anyone but the user and backends.',
+        'The live sessions of the user, in the order of their logins. Visible to the user and to backends. For other callers it is null, with a FORBIDDEN error.',
       resolve: (user, _args, { caller }) => {
         if (!canSeeSessions(caller, user.id)) {
-          throw forbiddenError('The sessions of a user are shown to that user and to backends.');
+          throw forbiddenError('Only the user and backends may see the sessions of a user.');
         }
-        return user.sessions.map((session) => viewLiveSession(user.id, session));
+        return user.sessions.map((session) => toLiveSessionView(user.id, session));
       },
     }),
   }),
@@ -56,24 +57,25 @@ export const UserStatus = builder.objectRef<UserRecord>('UserStatus').implement(
 builder.queryFields((t) => ({
   userStatus: t.field({
     type: UserStatus,
-    access: 'somebody',
-    description: 'The present status of one user. FORBIDDEN for one the caller may not see, whether or not she exists.',
+    access: 'authenticated',
+    description:
+      'The current state of one user. FORBIDDEN for a user that the caller may not see, whether or not the user has ever logged in.',
     args: { userId: t.arg.id({ required: true, description: 'The user: 1 to 128 characters.' }) },
     resolve: async (root, { userId }, context) => {
       const [user] = await context.application.store.readUsers(checkRequestedUsers(context, [userId], root));
-      if (user === undefined) throw new Error('The store answered for no user.');
+      if (user === undefined) throw new Error('The store returned no record for the user.');
       return user;
     },
   }),
   userStatuses: t.field({
     type: [UserStatus],
-    access: 'somebody',
+    access: 'authenticated',
     description:
-      'The present status of at most 500 users, each as of one instant. The answer has the order and length of `userIds`, duplicates and all.',
+      'The current state of up to 500 users, each at one time. The result has the order and length of `userIds`, including duplicates. FORBIDDEN if the caller may not see one of them.',
     args: {
       userIds: t.arg.idList({
         required: true,
-        description: 'At most 500, in all fields of a query together; more are TOO_MANY_USERS.',
+        description: 'At most 500 users in all fields of a query together. More are answered TOO_MANY_USERS.',
       }),
     },
     resolve: (root, { userIds }, context) =>

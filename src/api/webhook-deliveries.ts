@@ -1,59 +1,61 @@
-/** What became of what was delivered; and delivering it again, or a test. */
+/** `webhookDeliveries`, `redeliver` and `testWebhook`. */
 import type { Delivery } from '../app/ports/webhook-store.ts';
 import { parseDeliveryId, parseWebhookId } from '../core/ids.ts';
 import type { DeliveryStatus } from '../core/enums.ts';
 import { builder } from './builder.ts';
 import { PresenceEvent } from './events.ts';
-import { DEFAULT_PAGE, FIRST_DESCRIPTION, PageInfo, buildPage, checkPageSize, type Page } from './paging.ts';
+import { DEFAULT_PAGE_SIZE, FIRST_DESCRIPTION, PageInfo, buildPage, checkPageSize, type Page } from './paging.ts';
 
 const DeliveryStatusEnum = builder.enumType('DeliveryStatus', {
-  description: 'What became of a delivery.',
+  description: 'The state of a delivery.',
   values: {
-    RETRYING: { description: 'It has failed, or was given back, and will be tried again.' },
-    DELIVERED: { description: 'Its receiver has taken it (2xx). It is known for a day, as one of the last 10,000.' },
-    DEAD: { description: 'It was given up. It is known for 30 days, and can be redelivered.' },
+    RETRYING: { description: 'The last attempt failed, or the delivery was redelivered. Further attempts follow.' },
+    DELIVERED: { description: 'The receiver answered 2xx. The last 10,000 such deliveries are kept for one day.' },
+    DEAD: { description: 'All attempts failed. The delivery is kept for 30 days, and can be redelivered.' },
   } satisfies Record<DeliveryStatus, { readonly description: string }>,
 });
 
 const WebhookDelivery = builder.objectRef<Delivery>('WebhookDelivery').implement({
-  description: 'Some events on their way to a webhook, from the first attempt to the last.',
+  description: 'A list of events that is sent to a webhook in one or more attempts.',
   fields: (t) => ({
-    id: t.exposeID('id', { description: 'The same for every attempt: `webhook-id` of its requests.' }),
-    webhookId: t.exposeID('webhookId', { description: 'The webhook it is for.' }),
-    status: t.expose('status', { type: DeliveryStatusEnum, description: 'What became of it.' }),
-    isTest: t.exposeBoolean('isTest', { description: 'Was it made by `testWebhook`? It has no events then.' }),
-    eventCount: t.exposeInt('eventCount', { description: 'How many events it had at first.' }),
+    id: t.exposeID('id', { description: 'The id of the delivery. Every attempt sends it as the header `webhook-id`.' }),
+    webhookId: t.exposeID('webhookId', { description: 'The webhook of the delivery.' }),
+    status: t.expose('status', { type: DeliveryStatusEnum, description: 'The state of the delivery.' }),
+    isTest: t.exposeBoolean('isTest', {
+      description: 'Whether `testWebhook` created the delivery. A test has no events.',
+    }),
+    eventCount: t.exposeInt('eventCount', { description: 'The initial number of events.' }),
     events: t.expose('events', {
       type: [PresenceEvent],
       description:
-        'Those that are not delivered yet, in the order of the log; none of one that is DELIVERED. A DEAD one without any, that is no test, says what was lost before it could be read.',
+        'The events that are not delivered yet, in the order of the event log. Empty for DELIVERED. If a DEAD delivery that is not a test has no events, they were deleted by the event retention before they could be sent.',
     }),
-    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was first put together.' }),
+    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When the delivery was created.' }),
     attempts: t.exposeInt('attempts', {
-      description: 'How often it was tried, since it was last redelivered if it was.',
+      description: 'The number of attempts since the creation or the last redelivery.',
     }),
     lastAttemptAt: t.expose('lastAttemptAt', {
       type: 'DateTime',
       nullable: true,
-      description: 'When it was last tried; null: it was not.',
+      description: 'When the last attempt was made. Null without any attempt.',
     }),
     lastStatus: t.exposeInt('lastStatus', {
       nullable: true,
-      description: 'The HTTP status of the last answer; null: there was none.',
+      description: 'The HTTP status of the last attempt. Null without a response.',
     }),
     lastError: t.exposeString('lastError', {
       nullable: true,
       description:
-        'What was wrong with the last attempt, in English, for people; null: nothing. The wording may change.',
+        'The error of the last attempt in English, for people. The wording may change. Null without an error.',
     }),
     nextAttemptAt: t.expose('nextAttemptAt', {
       type: 'DateTime',
       nullable: true,
-      description: 'When it is tried again, unless its webhook is not ACTIVE then; null: it is not.',
+      description: 'When the next attempt is due, if the webhook is ACTIVE then. Null if no attempt follows.',
     }),
     giveUpAt: t.expose('giveUpAt', {
       type: 'DateTime',
-      description: 'An attempt that fails from then on is the last.',
+      description: 'The first attempt that fails after this time is the last one.',
     }),
   }),
 });
@@ -61,8 +63,8 @@ const WebhookDelivery = builder.objectRef<Delivery>('WebhookDelivery').implement
 const WebhookDeliveryConnection = builder.objectRef<Page<Delivery>>('WebhookDeliveryConnection').implement({
   description: 'A page of deliveries.',
   fields: (t) => ({
-    nodes: t.expose('nodes', { type: [WebhookDelivery], description: 'The deliveries, the latest first.' }),
-    pageInfo: t.expose('pageInfo', { type: PageInfo, description: 'Where the page ends.' }),
+    nodes: t.expose('nodes', { type: [WebhookDelivery], description: 'The deliveries, the newest first.' }),
+    pageInfo: t.expose('pageInfo', { type: PageInfo, description: 'The end of the page.' }),
   }),
 });
 
@@ -71,20 +73,20 @@ builder.queryField('webhookDeliveries', (t) =>
     type: WebhookDeliveryConnection,
     access: 'backend',
     description:
-      'What became of what was delivered, the latest first. A page ends early once it has 500 events; `hasNextPage` says whether there is more. BAD_USER_INPUT for a webhook that there is not.',
+      'The deliveries of all webhooks or of one webhook, the newest first. A page ends early when it contains 500 events; use `hasNextPage` to see whether more follow. BAD_USER_INPUT for an unknown webhook. Requires an API key.',
     args: {
-      status: t.arg({ type: DeliveryStatusEnum, description: 'Only those of this status.' }),
-      webhookId: t.arg.id({ description: 'Only those of this webhook.' }),
-      first: t.arg.int({ defaultValue: DEFAULT_PAGE, description: FIRST_DESCRIPTION }),
+      status: t.arg({ type: DeliveryStatusEnum, description: 'Only deliveries in this state.' }),
+      webhookId: t.arg.id({ description: 'Only deliveries of this webhook.' }),
+      first: t.arg.int({ defaultValue: DEFAULT_PAGE_SIZE, description: FIRST_DESCRIPTION }),
       after: t.arg.string({
         description:
-          'The `endCursor` of the page before; without it, the first page. BAD_USER_INPUT when that delivery is not known any more.',
+          'The `endCursor` of the previous page. Omitted: the first page. BAD_USER_INPUT if that delivery no longer exists.',
       }),
     },
-    resolve: async (_root, { status, webhookId: of, first, after }, { application: porchlight }) => {
-      const { deliveries, hasMore } = await porchlight.webhookService.listDeliveries({
+    resolve: async (_root, { status, webhookId: webhook, first, after }, { application }) => {
+      const { deliveries, hasMore } = await application.webhookService.listDeliveries({
         status: status ?? null,
-        webhookId: of == null ? null : parseWebhookId(of),
+        webhookId: webhook == null ? null : parseWebhookId(webhook),
         after: after == null ? null : parseDeliveryId(after),
         limit: checkPageSize(first),
       });
@@ -94,33 +96,34 @@ builder.queryField('webhookDeliveries', (t) =>
 );
 
 const RedeliverInput = builder.inputType('RedeliverInput', {
-  description: 'Either one delivery or all that are DEAD of a webhook: exactly one of the two.',
+  description: 'Selects one delivery, or all DEAD deliveries of a webhook. Exactly one of the two fields is required.',
   fields: (t) => ({
-    deliveryId: t.id({ description: 'This delivery.' }),
-    webhookId: t.id({ description: 'All that are DEAD of this webhook.' }),
+    deliveryId: t.id({ description: 'The delivery.' }),
+    webhookId: t.id({ description: 'The webhook whose DEAD deliveries are selected.' }),
   }),
 });
 
 const RedeliverPayload = builder.objectRef<{ readonly count: number }>('RedeliverPayload').implement({
-  description: 'What will be tried again.',
+  description: 'The result of `redeliver`.',
   fields: (t) => ({
     count: t.exposeInt('count', {
-      description: 'How many deliveries were DEAD and are RETRYING now; 0 where none was, which is no error.',
+      description:
+        'The number of deliveries that changed from DEAD to RETRYING. 0 if none was DEAD, which is not an error.',
     }),
   }),
 });
 
 const TestWebhookInput = builder.inputType('TestWebhookInput', {
-  description: 'Which webhook.',
-  fields: (t) => ({ id: t.id({ required: true, description: 'Its id.' }) }),
+  description: 'Selects a webhook.',
+  fields: (t) => ({ id: t.id({ required: true, description: 'The id of the webhook.' }) }),
 });
 
 const TestWebhookPayload = builder.objectRef<Delivery>('TestWebhookPayload').implement({
-  description: 'What became of the test.',
+  description: 'The result of `testWebhook`.',
   fields: (t) => ({
     delivery: t.field({
       type: WebhookDelivery,
-      description: 'DELIVERED or DEAD, with the receiver’s HTTP status.',
+      description: 'The test delivery: DELIVERED or DEAD, with the HTTP status of the receiver.',
       resolve: (delivery) => delivery,
     }),
   }),
@@ -131,10 +134,10 @@ builder.mutationFields((t) => ({
     type: RedeliverPayload,
     access: 'backend',
     description:
-      'Tries DEAD deliveries again, for as long as new ones, beside what is new: out of order. Those of a webhook that is not ACTIVE wait until it is. A test is not redelivered, nor what has no events. BAD_USER_INPUT for a delivery or a webhook that there is not.',
-    args: { input: t.arg({ type: RedeliverInput, required: true, description: 'Which deliveries.' }) },
-    resolve: async (_root, { input }, { application: porchlight }) => ({
-      count: await porchlight.webhookService.redeliver({
+      'Retries DEAD deliveries for as long as new ones. They are sent in parallel with new events, so their order is not guaranteed. Deliveries of a webhook that is not ACTIVE wait until it is. Tests and deliveries without events are not redelivered. BAD_USER_INPUT for an unknown delivery or webhook. Requires an API key.',
+    args: { input: t.arg({ type: RedeliverInput, required: true, description: 'The deliveries to retry.' }) },
+    resolve: async (_root, { input }, { application }) => ({
+      count: await application.webhookService.redeliver({
         deliveryId: input.deliveryId == null ? null : parseDeliveryId(input.deliveryId),
         webhookId: input.webhookId == null ? null : parseWebhookId(input.webhookId),
       }),
@@ -144,9 +147,9 @@ builder.mutationFields((t) => ({
     type: TestWebhookPayload,
     access: 'backend',
     description:
-      'Posts a test to a webhook, whatever its state, once and at once, and answers when it is taken or has failed: after PORCHLIGHT_WEBHOOK_TIMEOUT at the latest. It is kept as a delivery and changes nothing else. BAD_USER_INPUT for a webhook that there is not, RATE_LIMITED while ten tests are under way.',
-    args: { input: t.arg({ type: TestWebhookInput, required: true, description: 'Which webhook.' }) },
-    resolve: (_root, { input }, { application: porchlight }) =>
-      porchlight.webhookService.sendTestDelivery(parseWebhookId(input.id)),
+      'Sends one test request to a webhook in any state, without retries. It returns when the receiver answered or the request failed, after PORCHLIGHT_WEBHOOK_TIMEOUT at the latest. The test is kept as a delivery and changes nothing else. BAD_USER_INPUT for an unknown webhook, RATE_LIMITED while ten tests are running. Requires an API key.',
+    args: { input: t.arg({ type: TestWebhookInput, required: true, description: 'The webhook to test.' }) },
+    resolve: (_root, { input }, { application }) =>
+      application.webhookService.sendTestDelivery(parseWebhookId(input.id)),
   }),
 }));

@@ -1,4 +1,4 @@
-/** Webhooks are made, changed and deleted. */
+/** `createWebhook`, `updateWebhook` and `deleteWebhook`. */
 import type { WebhookWithSecret } from '../app/webhooks/webhook-service.ts';
 import { parseWebhookId } from '../core/ids.ts';
 import { DEFAULT_PREVIOUS_SECRET_VALID_MS } from '../core/webhooks/webhook-update.ts';
@@ -8,93 +8,103 @@ import { Webhook, WebhookFormatEnum } from './webhooks.ts';
 import { EventReasonEnum } from './enums.ts';
 
 const URL_DESCRIPTION =
-  'Where to post to: https, without credentials, at most 2048 characters, and no address that is not public, unless the server’s settings allow it.';
+  'The URL to post to: https, no credentials, at most 2048 characters, and a public address. Server options may also allow http and private addresses.';
 const SECRET_FORM =
-  'for STANDARD `whsec_` and the Base64 of 24 to 64 bytes, for TENCENT the token of `Sign`, 1 to 128 characters without control characters.';
-const REASONS_DESCRIPTION = 'Only events with one of these: at least one, none twice. Null: with any.';
-const USER_STATUS_ONLY = 'Only events that change the status of their user?';
+  'For STANDARD it is `whsec_` and the Base64 of 24 to 64 bytes. For TENCENT it is the token of `Sign`, 1 to 128 characters without control characters.';
+const REASONS_DESCRIPTION =
+  'Only events with one of these reasons are delivered. At least one reason, without duplicates. Null: all reasons.';
+const USER_STATUS_ONLY_DESCRIPTION = 'Whether only events that change the status of the user are delivered.';
 
 const CreateWebhookInput = builder.inputType('CreateWebhookInput', {
-  description: 'What is to be delivered, and where to.',
+  description: 'A new webhook.',
   fields: (t) => ({
     url: t.string({ required: true, description: URL_DESCRIPTION }),
     secret: t.string({
-      description: `What requests are signed with: ${SECRET_FORM} Without it one is made for STANDARD, and requests of TENCENT are not signed.`,
+      description: `The secret that signs requests. ${SECRET_FORM} If omitted, a secret is generated for STANDARD, and requests are not signed for TENCENT.`,
     }),
     reasons: t.field({ type: [EventReasonEnum], description: REASONS_DESCRIPTION }),
-    userStatusOnly: t.boolean({ defaultValue: false, description: USER_STATUS_ONLY }),
+    userStatusOnly: t.boolean({ defaultValue: false, description: USER_STATUS_ONLY_DESCRIPTION }),
     format: t.field({
       type: WebhookFormatEnum,
       defaultValue: 'STANDARD',
-      description: 'What its requests look like. TENCENT is BAD_USER_INPUT where PORCHLIGHT_TENCENT is not on.',
+      description: 'The format of the requests. TENCENT is answered BAD_USER_INPUT if PORCHLIGHT_TENCENT is off.',
     }),
   }),
 });
 
 const UpdateWebhookInput = builder.inputType('UpdateWebhookInput', {
   description:
-    'A change of a webhook. What is left out stays as it is; null is BAD_USER_INPUT where it is not said to mean something. A new URL, format or secret holds from the next attempt on, which is made at once for what has failed; the filter, `reasons` and `userStatusOnly`, for what is in no delivery yet.',
+    'A change of a webhook. Omitted fields are unchanged. Null is answered BAD_USER_INPUT, unless the field gives it a meaning. A new URL, format or secret applies from the next attempt, and failed deliveries are retried at once. A new filter (`reasons`, `userStatusOnly`) applies to events that are not in a delivery yet.',
   fields: (t) => ({
-    id: t.id({ required: true, description: 'Which webhook.' }),
+    id: t.id({ required: true, description: 'The id of the webhook.' }),
     url: t.string({ description: URL_DESCRIPTION }),
     reasons: t.field({ type: [EventReasonEnum], description: REASONS_DESCRIPTION }),
-    userStatusOnly: t.boolean({ description: USER_STATUS_ONLY }),
+    userStatusOnly: t.boolean({ description: USER_STATUS_ONLY_DESCRIPTION }),
     format: t.field({
       type: WebhookFormatEnum,
       description:
-        'What its requests look like. From TENCENT to STANDARD it needs a secret of that form: with `secret` or `rotateSecret`.',
+        'The format of the requests. A change from TENCENT to STANDARD requires a secret of that form, by `secret` or `rotateSecret`.',
     }),
     enabled: t.boolean({
-      description: 'True: ACTIVE, where it was PAUSED or GONE. False: PAUSED. It goes on where it stood.',
+      description:
+        'True activates a PAUSED or GONE webhook, which continues at its position. False pauses the webhook.',
     }),
     secret: t.string({
-      description: `A new secret: ${SECRET_FORM} The present one is BAD_USER_INPUT. Null: none from now on, which only TENCENT allows.`,
+      description: `A new secret. ${SECRET_FORM} The current secret is answered BAD_USER_INPUT. Null removes the secret, which only TENCENT allows.`,
     }),
     rotateSecret: t.boolean({
       defaultValue: false,
-      description: 'Make a new secret, and show it. Not together with `secret`. Null: no.',
+      description:
+        'Whether to generate a new secret and return it. Not allowed together with `secret`. Null means false.',
     }),
     previousSecretValidMs: t.float({
       defaultValue: DEFAULT_PREVIOUS_SECRET_VALID_MS,
       description:
-        'For how long the present secret signs beside the new one, in whole milliseconds: 0 (not at all) to 2592000000 (30 days). Null: a day. For STANDARD; without a new secret it is of no matter.',
+        'How long requests are also signed with the current secret after a new one is set, in whole milliseconds: 0 to 2592000000 (30 days). Null means one day. STANDARD only. Ignored without a new secret.',
     }),
   }),
 });
 
 const DeleteWebhookInput = builder.inputType('DeleteWebhookInput', {
-  description: 'Which webhook.',
-  fields: (t) => ({ id: t.id({ required: true, description: 'Its id.' }) }),
+  description: 'Selects a webhook.',
+  fields: (t) => ({ id: t.id({ required: true, description: 'The id of the webhook.' }) }),
 });
 
-const SECRET_DESCRIPTION = 'What its requests are signed with. Keep it: it is not shown again.';
+const SECRET_DESCRIPTION = 'The secret that signs requests. Store it, because it is not returned again.';
 
 const CreateWebhookPayload = builder.objectRef<WebhookWithSecret>('CreateWebhookPayload').implement({
-  description: 'The new webhook.',
+  description: 'The result of `createWebhook`.',
   fields: (t) => ({
-    webhook: t.expose('webhook', { type: Webhook, description: 'It is ACTIVE: told what happens from now on.' }),
+    webhook: t.expose('webhook', {
+      type: Webhook,
+      description: 'The new webhook. It is ACTIVE and receives the events from now on.',
+    }),
     secret: t.exposeString('secret', {
       nullable: true,
-      description: `${SECRET_DESCRIPTION} Null: they are not signed.`,
+      description: `${SECRET_DESCRIPTION} Null if requests are not signed.`,
     }),
   }),
 });
 
 const UpdateWebhookPayload = builder.objectRef<WebhookWithSecret>('UpdateWebhookPayload').implement({
-  description: 'The webhook after the change.',
+  description: 'The result of `updateWebhook`.',
   fields: (t) => ({
-    webhook: t.expose('webhook', { type: Webhook, description: 'As it is from now on.' }),
+    webhook: t.expose('webhook', { type: Webhook, description: 'The webhook after the change.' }),
     secret: t.exposeString('secret', {
       nullable: true,
-      description: `${SECRET_DESCRIPTION} Null: there is no new one.`,
+      description: `${SECRET_DESCRIPTION} Null if the secret did not change.`,
     }),
   }),
 });
 
 const DeleteWebhookPayload = builder.objectRef<WebhookRecord>('DeleteWebhookPayload').implement({
-  description: 'What was deleted.',
+  description: 'The result of `deleteWebhook`.',
   fields: (t) => ({
-    webhook: t.field({ type: Webhook, description: 'The webhook as it was last.', resolve: (webhook) => webhook }),
+    webhook: t.field({
+      type: Webhook,
+      description: 'The last state of the deleted webhook.',
+      resolve: (webhook) => webhook,
+    }),
   }),
 });
 
@@ -103,26 +113,36 @@ builder.mutationFields((t) => ({
     type: CreateWebhookPayload,
     access: 'backend',
     description:
-      'Makes a webhook, which is told what happens from now on. BAD_USER_INPUT for what does not fit, for a URL that may not be sent to, and when there are 100 already.',
-    args: { input: t.arg({ type: CreateWebhookInput, required: true, description: 'What, and where to.' }) },
-    resolve: (_root, { input }, { application: porchlight }) => porchlight.webhookService.createWebhook(input),
+      'Creates a webhook, which receives the events from now on. BAD_USER_INPUT for an invalid value, for a URL that is not allowed, and if 100 webhooks exist. Requires an API key.',
+    args: { input: t.arg({ type: CreateWebhookInput, required: true, description: 'The new webhook.' }) },
+    resolve: async (_root, { input }, { application }) => {
+      const created = await application.webhookService.createWebhook(input);
+      application.operatorLog.webhookCreated(created.webhook);
+      return created;
+    },
   }),
   updateWebhook: t.field({
     type: UpdateWebhookPayload,
     access: 'backend',
     description:
-      'Changes a webhook, as a whole or not at all. BAD_USER_INPUT as for `createWebhook`, and for a webhook that there is not.',
+      'Changes a webhook, either completely or not at all. BAD_USER_INPUT as for `createWebhook`, and for an unknown id. Requires an API key.',
     args: { input: t.arg({ type: UpdateWebhookInput, required: true, description: 'The change.' }) },
-    resolve: (_root, { input: { id, ...change } }, { application: porchlight }) =>
-      porchlight.webhookService.updateWebhook(parseWebhookId(id), change),
+    resolve: async (_root, { input: { id, ...change } }, { application }) => {
+      const updated = await application.webhookService.updateWebhook(parseWebhookId(id), change);
+      application.operatorLog.webhookUpdated(updated.webhook);
+      return updated;
+    },
   }),
   deleteWebhook: t.field({
     type: DeleteWebhookPayload,
     access: 'backend',
     description:
-      'Deletes a webhook with its deliveries: nothing more is sent to it, but what is on its way. BAD_USER_INPUT for a webhook that there is not.',
-    args: { input: t.arg({ type: DeleteWebhookInput, required: true, description: 'Which webhook.' }) },
-    resolve: (_root, { input }, { application: porchlight }) =>
-      porchlight.webhookService.deleteWebhook(parseWebhookId(input.id)),
+      'Deletes a webhook and its deliveries. Only a request that is already running may still arrive. BAD_USER_INPUT for an unknown id. Requires an API key.',
+    args: { input: t.arg({ type: DeleteWebhookInput, required: true, description: 'The webhook to delete.' }) },
+    resolve: async (_root, { input }, { application }) => {
+      const webhook = await application.webhookService.deleteWebhook(parseWebhookId(input.id));
+      application.operatorLog.webhookDeleted(webhook);
+      return webhook;
+    },
   }),
 }));

@@ -1,4 +1,4 @@
-/** Webhooks as they are. Their secrets are nowhere to be read. */
+/** The type `Webhook`, `webhooks` and `webhook`. No field returns the secret of a webhook. */
 import { parseWebhookId } from '../core/ids.ts';
 import type { WebhookFormat, WebhookState } from '../core/enums.ts';
 import { findValidPreviousSecret, type WebhookRecord } from '../core/webhooks/webhook.ts';
@@ -6,53 +6,56 @@ import { builder } from './builder.ts';
 import { EventReasonEnum } from './enums.ts';
 
 export const WebhookFormatEnum = builder.enumType('WebhookFormat', {
-  description: 'What the requests of a webhook look like.',
+  description: 'The format of the requests of a webhook.',
   values: {
-    STANDARD: { description: 'JSON with a list of events, signed by the convention of Standard Webhooks.' },
+    STANDARD: { description: 'JSON with a list of events, signed as defined by Standard Webhooks.' },
     TENCENT: {
       description:
-        'A request for each change of a state, as Tencent IM’s State.StateChange. Only where PORCHLIGHT_TENCENT is on.',
+        'One request per status change, like the callback State.StateChange of Tencent IM. Requires PORCHLIGHT_TENCENT.',
     },
   } satisfies Record<WebhookFormat, { readonly description: string }>,
 });
 
 const WebhookStateEnum = builder.enumType('WebhookState', {
-  description: 'Whether a webhook is delivered to. One that is not keeps its position: nothing is skipped.',
+  description: 'Whether events are delivered to a webhook. An inactive webhook keeps its position and skips no event.',
   values: {
-    ACTIVE: { description: 'It is.' },
-    PAUSED: { description: 'A backend has paused it.' },
-    GONE: { description: 'Its receiver has answered 410. `updateWebhook(input: {enabled: true})` tries again.' },
+    ACTIVE: { description: 'Events are delivered.' },
+    PAUSED: { description: 'A backend paused the webhook.' },
+    GONE: {
+      description: 'The receiver answered 410. `updateWebhook(input: {enabled: true})` activates the webhook again.',
+    },
   } satisfies Record<WebhookState, { readonly description: string }>,
 });
 
 export const Webhook = builder.objectRef<WebhookRecord>('Webhook').implement({
   description:
-    'Somebody whom the events are posted to: each at least once, those of one user in order. Its secret cannot be read: it is shown when it is made or changed, and never again.',
+    'A URL to which events are posted. Each event is delivered at least once, and the events of one user in order. The secret is returned only when it is created or changed.',
   fields: (t) => ({
-    id: t.exposeID('id', { description: 'Made by the server.' }),
-    url: t.exposeString('url', { description: 'Where to, as it was given.' }),
-    format: t.expose('format', { type: WebhookFormatEnum, description: 'What its requests look like.' }),
+    id: t.exposeID('id', { description: 'Created by the server.' }),
+    url: t.exposeString('url', { description: 'The URL as configured.' }),
+    format: t.expose('format', { type: WebhookFormatEnum, description: 'The format of the requests.' }),
     reasons: t.expose('reasons', {
       type: [EventReasonEnum],
       nullable: true,
-      description: 'Only events with one of these; null: with any.',
+      description: 'Only events with one of these reasons are delivered. Null: all reasons.',
     }),
     userStatusOnly: t.exposeBoolean('userStatusOnly', {
-      description: 'Only events that change the status of their user.',
+      description: 'Whether only events that change the status of the user are delivered.',
     }),
-    state: t.expose('state', { type: WebhookStateEnum, description: 'Whether it is delivered to.' }),
+    state: t.expose('state', { type: WebhookStateEnum, description: 'Whether events are delivered.' }),
     previousSecretValidUntil: t.field({
       type: 'DateTime',
       nullable: true,
-      description: 'Until when the secret before the present one signs beside it; null: it does not.',
-      resolve: (webhook, _args, { application: porchlight }) =>
-        findValidPreviousSecret(webhook, porchlight.store.now())?.validUntil ?? null,
+      description:
+        'Until this time, requests are signed with the previous secret too. Null: with the current one only.',
+      resolve: (webhook, _args, { application }) =>
+        findValidPreviousSecret(webhook, application.store.now())?.validUntil ?? null,
     }),
     createdAt: t.expose('createdAt', {
       type: 'DateTime',
-      description: 'When it was made. It is told what happened from then on.',
+      description: 'When the webhook was created. It receives the events since then.',
     }),
-    changedAt: t.expose('changedAt', { type: 'DateTime', description: 'When it last changed.' }),
+    changedAt: t.expose('changedAt', { type: 'DateTime', description: 'When the webhook last changed.' }),
   }),
 });
 
@@ -60,15 +63,15 @@ builder.queryFields((t) => ({
   webhooks: t.field({
     type: [Webhook],
     access: 'backend',
-    description: 'All webhooks, in the order in which they were made: at most 100.',
-    resolve: (_root, _args, { application: porchlight }) => porchlight.webhookService.listWebhooks(),
+    description: 'All webhooks, at most 100, in the order of their creation. Requires an API key.',
+    resolve: (_root, _args, { application }) => application.webhookService.listWebhooks(),
   }),
   webhook: t.field({
     type: Webhook,
     nullable: true,
     access: 'backend',
-    description: 'One webhook; null: there is none of that id.',
-    args: { id: t.arg.id({ required: true, description: 'Its id.' }) },
-    resolve: (_root, { id }, { application: porchlight }) => porchlight.webhookService.findWebhook(parseWebhookId(id)),
+    description: 'The webhook with this id, or null. Requires an API key.',
+    args: { id: t.arg.id({ required: true, description: 'The id of the webhook.' }) },
+    resolve: (_root, { id }, { application }) => application.webhookService.findWebhook(parseWebhookId(id)),
   }),
 }));

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** The command line: reads arguments and environment, runs one command, and ends with its exit code. */
+/** The entry point of the command line. It runs one command, and the process ends with the exit code of the command. */
 import { readFileSync } from 'node:fs';
 import { COMMANDS, renderCommandHelp, type CommandName, renderGlobalHelp } from './help.ts';
 import { requireFile, hasFlag, lastFlagValue } from './maintenance-flags.ts';
@@ -14,12 +14,13 @@ import { StartupError } from '../process/startup-error.ts';
 import { readWallClock } from '../storage/clock.ts';
 import { readVersion } from '../process/version.ts';
 
-const out = (text: string): void => void process.stdout.write(text);
-const err = (text: string): void => void process.stderr.write(text);
-const warn = (warnings: readonly string[]): void =>
-  warnings.forEach((warning) => err(`porchlight: warning: ${warning}\n`));
+const writeStdout = (text: string): void => void process.stdout.write(text);
+const writeStderr = (text: string): void => void process.stderr.write(text);
+const printWarnings = (warnings: readonly string[]): void =>
+  warnings.forEach((warning) => writeStderr(`porchlight: warning: ${warning}\n`));
 
-const LINGER_MS = 1_000;
+/** After the server has stopped, the process is ended by force after this time. */
+const FORCED_EXIT_MS = 1_000;
 
 const isCommand = (name: string): name is CommandName => Object.hasOwn(COMMANDS, name);
 
@@ -27,84 +28,84 @@ const isCommand = (name: string): name is CommandName => Object.hasOwn(COMMANDS,
 const main = async (argv: readonly string[]): Promise<number> => {
   const [first, ...rest] = argv;
   if (first === undefined) {
-    err(renderGlobalHelp());
+    writeStderr(renderGlobalHelp());
     return 2;
   }
-  if (first === '--help' || first === '-h') out(renderGlobalHelp());
-  else if (first === '--version') out(`${readVersion()}\n`);
-  else if (isCommand(first)) return await run(first, rest);
+  if (first === '--help' || first === '-h') writeStdout(renderGlobalHelp());
+  else if (first === '--version') writeStdout(`${readVersion()}\n`);
+  else if (isCommand(first)) return await runCommand(first, rest);
   else if (first.startsWith('-')) {
-    throw new UsageError(`A command comes first: porchlight serve ${first} …, for instance.`);
+    throw new UsageError(`A command must come first, for example: porchlight serve ${first} …`);
   } else {
     throw new UsageError(
-      `Unknown command ${JSON.stringify(first)}; the nearest known one is ${closestMatch(first, Object.keys(COMMANDS))}.`,
+      `Unknown command ${JSON.stringify(first)}; the closest known one is ${closestMatch(first, Object.keys(COMMANDS))}.`,
     );
   }
   return 0;
 };
 
-const run = async (name: CommandName, argv: readonly string[]): Promise<number> => {
+const runCommand = async (name: CommandName, argv: readonly string[]): Promise<number> => {
   const line = parseFlags(argv, COMMANDS[name].flags, COMMANDS[name].maxPositionals);
   if (line.commandFlags.has('help')) {
-    out(renderCommandHelp(name));
+    writeStdout(renderCommandHelp(name));
     return 0;
   }
-  return await RUN[name](line);
+  return await COMMAND_RUNNERS[name](line);
 };
 
-const load = ({ optionFlags: flags }: CommandLine): LoadedConfig => {
+const loadConfigOf = ({ optionFlags }: CommandLine): LoadedConfig => {
   const loaded = loadConfig({
-    flags,
+    flags: optionFlags,
     env: process.env,
     readFile: (path) => readFileSync(path, 'utf8'),
   });
-  warn(loaded.warnings);
+  printWarnings(loaded.warnings);
   return loaded;
 };
 
-const RUN: Readonly<Record<CommandName, (line: CommandLine) => Promise<number>>> = {
+const COMMAND_RUNNERS: Readonly<Record<CommandName, (line: CommandLine) => Promise<number>>> = {
   serve: async (line) => {
-    const { config, warnings } = await loadOrCreateSecrets(load(line).config);
-    warn(warnings);
-    // Loaded only now: help, token and config do not wait for a whole server to be read.
+    const { config, warnings } = await loadOrCreateSecrets(loadConfigOf(line).config);
+    printWarnings(warnings);
+    // Imported here, so that the other commands do not load the whole server.
     const { serve } = await import('../main.ts');
     try {
       return await serve(config);
     } finally {
-      // Unreferenced: a clean shutdown ends at once; something left open cannot keep it from ending.
-      setTimeout(() => process.exit(), LINGER_MS).unref();
+      // The timer does not keep the process alive. It ends a process that an open handle keeps alive.
+      setTimeout(() => process.exit(), FORCED_EXIT_MS).unref();
     }
   },
   token: async (line) => {
     const request = parseTokenRequest(line);
-    const { token, warnings } = await mintToken(load(line).config, request, readWallClock());
-    warn(warnings);
-    out(`${token}\n`);
+    const { token, warnings } = await mintToken(loadConfigOf(line).config, request, readWallClock());
+    printWarnings(warnings);
+    writeStdout(`${token}\n`);
     return 0;
   },
   config: (line) => {
-    const { resolvedOptions: settings } = load(line);
-    out(line.commandFlags.has('json') ? renderResolvedOptionsJson(settings) : renderResolvedOptions(settings));
+    const { resolvedOptions: settings } = loadConfigOf(line);
+    writeStdout(line.commandFlags.has('json') ? renderResolvedOptionsJson(settings) : renderResolvedOptions(settings));
     return Promise.resolve(0);
   },
   backup: async (line) => {
     const file = requireFile(line);
-    const { database } = load(line).config;
+    const { database } = loadConfigOf(line).config;
     const { runBackup: backup } = await import('../maintenance/backup.ts');
     const flags = { force: hasFlag(line, 'force'), progress: hasFlag(line, 'progress'), json: hasFlag(line, 'json') };
-    out(await backup({ database, file, ...flags }));
+    writeStdout(await backup({ database, file, ...flags }));
     return 0;
   },
   doctor: async (line) => {
-    const file = line.positionals[0] ?? load(line).config.database;
+    const file = line.positionals[0] ?? loadConfigOf(line).config.database;
     const { runDoctor: doctor } = await import('../maintenance/doctor.ts');
     const { text, healthy } = doctor({ file, quick: hasFlag(line, 'quick'), json: hasFlag(line, 'json') });
-    out(text);
+    writeStdout(text);
     return healthy ? 0 : 1;
   },
   export: async (line) => {
     const [file = '-'] = line.positionals;
-    const { database } = load(line).config;
+    const { database } = loadConfigOf(line).config;
     const { exportEvents } = await import('../maintenance/export.ts');
     const exported = await exportEvents({
       database,
@@ -116,29 +117,31 @@ const RUN: Readonly<Record<CommandName, (line: CommandLine) => Promise<number>>>
     });
     if (exported === null) return 0;
     const { events, cursor } = exported;
-    err(hasFlag(line, 'json') ? `${JSON.stringify(exported)}\n` : `Exported ${events} events, through ${cursor}\n`);
+    writeStderr(
+      hasFlag(line, 'json') ? `${JSON.stringify(exported)}\n` : `Exported ${events} events, through ${cursor}\n`,
+    );
     return 0;
   },
 };
 
-/** Tells what went wrong in words. @returns the exit code. */
-const report = (error: unknown): number => {
+/** Prints an error that ended a command. @returns the exit code. */
+const reportError = (error: unknown): number => {
   const message = error instanceof Error ? error.message : String(error);
-  if (error instanceof ConfigError) warn(error.warnings);
-  err(`porchlight: ${message}\n`);
-  if (error instanceof UsageError) err('See porchlight --help.\n');
-  // Looked up by hand: the error may be that there is no valid configuration.
+  if (error instanceof ConfigError) printWarnings(error.warnings);
+  writeStderr(`porchlight: ${message}\n`);
+  if (error instanceof UsageError) writeStderr('See porchlight --help.\n');
+  // Read directly, because the error may be an invalid configuration.
   const level = process.env.PORCHLIGHT_LOG_LEVEL?.toLowerCase();
-  if ((level === 'debug' || level === 'trace') && error instanceof Error) err(`${error.stack}\n`);
-  const known = error instanceof UsageError || error instanceof ConfigError || error instanceof StartupError;
-  return known ? error.exitCode : 1;
+  if ((level === 'debug' || level === 'trace') && error instanceof Error) writeStderr(`${error.stack}\n`);
+  const hasExitCode = error instanceof UsageError || error instanceof ConfigError || error instanceof StartupError;
+  return hasExitCode ? error.exitCode : 1;
 };
 
-// A reader that has gone (`porchlight config | head -1`) is no fault, and no reason for a server to stop.
+// A closed pipe (`porchlight config | head -1`) is not an error, and must not stop a server.
 for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') process.exitCode = 1;
   });
 }
 
-process.exitCode = await main(process.argv.slice(2)).catch(report);
+process.exitCode = await main(process.argv.slice(2)).catch(reportError);

@@ -1,26 +1,26 @@
-/** What the operator's commands `backup`, `doctor` and `export` are asked for. */
+/** The flags of `backup`, `doctor` and `export`, and how their values are read. */
 import { UsageError } from '../config/errors.ts';
 import type { CommandFlag, CommandLine } from '../config/parse-flags.ts';
 
 const PROGRESS: CommandFlag = {
   type: 'boolean',
-  description: 'Tell the progress on stderr even where that is no terminal.',
+  description: 'Print the progress on stderr even if it is not a terminal.',
 };
 const FORCE: CommandFlag = {
   type: 'boolean',
-  description: 'Overwrite the file if there is one, and the .partial that a killed command has left.',
+  description: 'Overwrite an existing file, and the .partial file of a killed command.',
 };
 
 export const BACKUP_FLAGS = {
   force: FORCE,
   progress: PROGRESS,
-  json: { type: 'boolean', description: 'Print what was saved as JSON.' },
+  json: { type: 'boolean', description: 'Print the summary as JSON.' },
 } as const satisfies Record<string, CommandFlag>;
 
 export const DOCTOR_FLAGS = {
   quick: {
     type: 'boolean',
-    description: 'Leave out whether every index has what its table has: about half of the time.',
+    description: 'Do not compare indexes with their tables. This takes about half of the time.',
   },
   json: { type: 'boolean', description: 'Print the report as JSON.' },
 } as const satisfies Record<string, CommandFlag>;
@@ -29,20 +29,22 @@ export const EXPORT_FLAGS = {
   after: {
     type: 'string',
     valueLabel: 'cursor',
-    description: 'Start right after this cursor; without it, with the oldest event that is kept.',
+    description: 'Start after this cursor. Without it, start with the oldest event.',
   },
-  user: { type: 'string', valueLabel: 'id', description: 'Only the events of this user.' },
+  user: { type: 'string', valueLabel: 'id', description: 'Export only the events of this user.' },
   force: FORCE,
   progress: PROGRESS,
-  json: { type: 'boolean', description: 'Print the closing line on stderr as JSON: {"events": …, "cursor": …}.' },
+  json: { type: 'boolean', description: 'Print the last line on stderr as JSON: {"events": …, "cursor": …}.' },
 } as const satisfies Record<string, CommandFlag>;
 
-export const hasFlag = ({ commandFlags: own }: CommandLine, flag: string): boolean => own.has(flag);
-export const lastFlagValue = ({ commandFlags: own }: CommandLine, flag: string): string | null =>
-  own.get(flag)?.at(-1) ?? null;
+export const hasFlag = ({ commandFlags }: CommandLine, flag: string): boolean => commandFlags.has(flag);
 
-/** @throws UsageError when no file is named. */
+/** The value of a flag of the command; the last one of several. Null when the flag is not given. */
+export const lastFlagValue = ({ commandFlags }: CommandLine, flag: string): string | null =>
+  commandFlags.get(flag)?.at(-1) ?? null;
+
+/** @throws UsageError when the command line has no file argument. */
 export const requireFile = ({ positionals: [file] }: CommandLine): string => {
-  if (file === undefined || file === '') throw new UsageError('FILE is missing: where is the backup to be written?');
+  if (file === undefined || file === '') throw new UsageError('FILE is missing. It must be the path of the backup.');
   return file;
 };

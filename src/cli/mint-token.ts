@@ -1,4 +1,4 @@
-/** `porchlight token`: signs a user's token, as the app's backend would, to try things out. */
+/** `porchlight token`: signs a user token for tests, as the backend of the app does in production. */
 import type { KeyObject } from 'node:crypto';
 import { SignJWT } from 'jose';
 import type { Config } from '../config/config.ts';
@@ -13,52 +13,53 @@ export const TOKEN_FLAGS = {
   user: {
     type: 'string',
     valueLabel: 'id',
-    description: 'The user whom the token is for. Required.',
+    description: 'The user of the token. Required.',
   },
   ttl: {
     type: 'string',
     valueLabel: 'duration',
-    description: 'How long it is valid, in s, m, h or d; part of a second counts as one. Default: 1h.',
+    description: 'How long the token is valid: a number with s, m, h or d, rounded up to whole seconds. Default: 1h.',
   },
   watch: {
     type: 'string',
     valueLabel: 'ids',
     description:
-      "Users whom it allows to ask about and watch, separated by commas without spaces, or '*' for all. " +
-      'May be given several times. Without it the server decides by its option visibility.',
+      "The users that the token may query and watch, separated by commas without spaces, or '*' for all users. " +
+      'The flag may be repeated. Without it, the option visibility of the server decides.',
   },
 } as const satisfies Record<string, CommandFlag>;
 
 export interface TokenRequest {
   readonly user: UserId;
   readonly ttlMs: number;
-  /** Null: no such claim. */
+  /** The claim `watch`. Null: the token has no such claim. */
   readonly watch: '*' | readonly UserId[] | null;
 }
 
 const DEFAULT_TTL = '1h';
-const ttlType = duration(1_000, 3_650 * 86_400_000);
+const ttlValueType = duration(1_000, 3_650 * 86_400_000);
 
-/** @throws UsageError when --user is missing, or a value is not what it must be. */
-export const parseTokenRequest = ({ commandFlags: own }: CommandLine): TokenRequest => {
-  const user = own.get('user')?.at(-1);
-  if (user === undefined) throw new UsageError('--user <id> is missing: whom is the token for?');
-  const ttl = own.get('ttl')?.at(-1) ?? DEFAULT_TTL;
-  const ttlMs = ttlType.parseText(ttl);
+/** @throws UsageError when --user is missing or a value is invalid. */
+export const parseTokenRequest = ({ commandFlags }: CommandLine): TokenRequest => {
+  const user = commandFlags.get('user')?.at(-1);
+  if (user === undefined) throw new UsageError('--user <id> is missing. It must be the user of the token.');
+  const ttl = commandFlags.get('ttl')?.at(-1) ?? DEFAULT_TTL;
+  const ttlMs = ttlValueType.parseText(ttl);
   if (!ttlMs.ok) throw new UsageError(`--ttl is ${JSON.stringify(ttl)}, but must be ${ttlMs.expected}.`);
-  return { user: checked('--user', user), ttlMs: ttlMs.value, watch: watchOf(own.get('watch')) };
+  return { user: parseIdFlag('--user', user), ttlMs: ttlMs.value, watch: parseWatchClaim(commandFlags.get('watch')) };
 };
 
-const watchOf = (given: readonly string[] | undefined): TokenRequest['watch'] => {
-  if (given === undefined) return null;
-  // Ids are kept exactly, spaces and all. An empty text alone means: nobody.
-  const ids = given.filter((list) => list !== '').flatMap((list) => list.split(','));
-  if (!ids.includes('*')) return ids.map((id) => checked('--watch', id));
-  if (ids.length > 1) throw new UsageError("--watch: '*' stands for everyone and goes with no other id.");
+const parseWatchClaim = (lists: readonly string[] | undefined): TokenRequest['watch'] => {
+  if (lists === undefined) return null;
+  // Ids are not trimmed. A single empty text means that the token may watch no user.
+  const ids = lists.filter((list) => list !== '').flatMap((list) => list.split(','));
+  if (!ids.includes('*')) return ids.map((id) => parseIdFlag('--watch', id));
+  if (ids.length > 1)
+    throw new UsageError("--watch contains '*' and other ids. '*' means all users and must be the only value.");
   return '*';
 };
 
-const checked = (flag: string, id: string): UserId => {
+const parseIdFlag = (flag: string, id: string): UserId => {
   try {
     return parseUserId(id);
   } catch (error) {
@@ -68,9 +69,9 @@ const checked = (flag: string, id: string): UserId => {
 };
 
 /**
- * The signed token, and warnings about the secret's file.
- * @param nowMs milliseconds since 1970.
- * @throws ConfigError when users' tokens are signed with keys that only the JWKS's owner has.
+ * @param nowMs milliseconds since 1970 (UTC).
+ * @returns the signed token, and warnings about the file of the secret.
+ * @throws ConfigError when only a JWKS is configured, because the server has no private key then.
  */
 export const mintToken = async (
   config: Config,
@@ -80,14 +81,14 @@ export const mintToken = async (
   const { config: complete, warnings } = await loadOrCreateSigningSecret(config);
   if (complete.jwtSecret === null) {
     throw new ConfigError([
-      `Only a JWKS is configured (${String(config.jwksUrl)}): Porchlight has no key to sign with. ` +
-        'Have the token signed by whoever publishes those keys, or set PORCHLIGHT_JWT_SECRET.',
+      `Only a JWKS is configured (${String(config.jwksUrl)}), so Porchlight has no key to sign a token. ` +
+        'Sign the token with the private key of the JWKS, or set PORCHLIGHT_JWT_SECRET.',
     ]);
   }
-  return { token: await sign(complete, complete.jwtSecret, request, nowMs), warnings };
+  return { token: await signToken(complete, complete.jwtSecret, request, nowMs), warnings };
 };
 
-const sign = (
+const signToken = (
   { jwtIssuer, jwtAudience }: Config,
   key: KeyObject,
   { user, ttlMs, watch }: TokenRequest,

@@ -222,7 +222,7 @@ export const OPTIONS = {
     type: wholeNumber('number', 0, 10_000_000),
     default: '25000',
     description:
-      'Maximum number of open WebSockets from one IPv4 address or IPv6 /64 network. Further upgrades are refused with 429. Many users may share one address behind a carrier or a proxy (see PORCHLIGHT_TRUST_PROXY). 0 means no limit.',
+      'Maximum number of open WebSockets from one IPv4 address or IPv6 /64 network. Further upgrades are refused with 429. Many users may share one address behind a NAT or a proxy (see PORCHLIGHT_TRUST_PROXY). 0 means no limit.',
   }),
   maxWatchedPerSocket: defineOption({
     group: 'limits',

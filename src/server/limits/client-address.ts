@@ -36,7 +36,7 @@ export const createClientAddressResolver = (trusted: TrustedProxies): ClientAddr
   };
 };
 
-/** @returns a function that tells whether the peer of a connection is a trusted proxy. */
+/** @returns a function that returns whether the peer of a connection is a trusted proxy. */
 export const createProxyMatcher = (trusted: TrustedProxies): ((address: string | null) => boolean) => {
   if (typeof trusted === 'boolean') return () => trusted;
   const isTrusted = proxyAddr.compile([...trusted]);
