@@ -1,4 +1,7 @@
-/** GraphQL over HTTP: plain POSTs go a short way, everything else is yoga's; the pipeline does the work of both. */
+/**
+ * Serves GraphQL over HTTP. Queries and mutations in plain JSON POSTs are executed directly (json-post.ts). yoga handles
+ * all other requests. Both use the same pipeline.
+ */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import { GraphQLError, type DocumentNode, type ExecutionArgs, type ExecutionResult } from 'graphql';
@@ -20,99 +23,96 @@ import {
   addHttpStatuses,
 } from './error-status.ts';
 import { MAX_PAYLOAD_BYTES } from '../graphql/query-limits.ts';
-import { JSON_CONTENT_TYPE, selectJsonMediaType, type JsonMediaType } from './media-types.ts';
-import { SharedDelay } from './shared-delay.ts';
+import { JSON_CONTENT_TYPE, orderByWeight, selectJsonMediaType, type JsonMediaType } from './media-types.ts';
 import type { Pipeline } from '../graphql/pipeline.ts';
-import { executeJsonPost, parseJsonPostParams, jsonPostMediaType } from './json-post.ts';
+import { executeJsonPost, parseJsonPostParams, selectJsonPostMediaType } from './json-post.ts';
 import { ResponseStream } from '../graphql/response-stream.ts';
 
 /**
- * While we are behind, a connection is refused one login in this time: whoever comes back at once would
- * have us do nothing but refuse. It costs them nothing: they are to wait anyway.
+ * Under overload, a rejected login is answered after this time. Clients that retry at once would otherwise keep the
+ * server busy with rejections. They have to wait anyway, so the delay costs them nothing.
  */
-const REFUSED_AFTER_MS = 1_000;
+const REJECTION_DELAY_MS = 1_000;
 
-/** What yoga carries through a request. */
+/** What yoga passes from one hook to the next. */
 interface YogaServerContext extends Record<string, unknown> {
   readonly req: IncomingMessage;
   readonly res: ServerResponse;
   readonly requestContext: RequestContext;
-  /** Set as soon as it is known who asks. */
+  /** Set after authentication. */
   apiContext?: ApiContext;
 }
 
-/** Answers a request to /graphql. Resolves when the answer is written, or its reader is gone. */
+/** The handler of /graphql. It resolves when the response is written, or when the client is gone. */
 export const createGraphqlHandler = (
   options: GraphqlHandlerOptions,
 ): ((request: IncomingMessage, response: ServerResponse) => Promise<void>) => {
-  const {
-    application: porchlight,
-    pipeline,
-    operationRecorder: operations,
-    isApiKeyRequest: isBackend,
-    resolveClientAddress,
-  } = options;
-  const pause = new SharedDelay(REFUSED_AFTER_MS);
+  const { application, pipeline, operationRecorder, isApiKeyRequest, resolveClientAddress } = options;
+  const rejectionDelay = new SharedDelay(REJECTION_DELAY_MS);
   const yoga = createYoga<YogaServerContext>({
     schema: pipeline.schema,
-    plugins: [throughPipeline(options)],
+    plugins: [createPipelinePlugin(options)],
     maxRequestBodySize: MAX_PAYLOAD_BYTES,
     maskedErrors: { maskError: (error) => maskError(pipeline, error), errorMessage: 'Internal server error.' },
-    // The pipeline has its own cache; pages, CORS and health checks belong to the server around this.
+    // The pipeline has a document cache of its own. The router serves pages, CORS and health checks.
     parserAndValidationCache: false,
     graphiql: false,
     landingPage: false,
     cors: false,
-    // Both are ways around a limit: many operations in one request, and bodies that need no CORS preflight.
+    // Batches would bypass limits per request; multipart bodies need no CORS preflight.
     batching: false,
     multipart: false,
-    // What must be logged is logged where it happens.
+    // The code that detects an error logs it.
     logging: false,
   });
-  const passageOf = (request: IncomingMessage, response: ServerResponse): RequestContext =>
-    new RequestContext(request, String(response.getHeader(REQUEST_ID_HEADER)), operations.startTiming(), resolveClientAddress);
-  const throughYoga = async (
+  const createRequestContext = (request: IncomingMessage, response: ServerResponse): RequestContext => {
+    const requestId = String(response.getHeader(REQUEST_ID_HEADER));
+    return new RequestContext(request, requestId, operationRecorder.startTiming(), resolveClientAddress);
+  };
+  const passToYoga = async (
     request: IncomingMessage,
     response: ServerResponse,
-    passage: RequestContext,
+    requestContext: RequestContext,
   ): Promise<void> => {
-    // What yoga carries is called so; the request and the response it adds itself.
-    await yoga(request, response, { requestContext: passage } as YogaServerContext);
+    const { accept } = request.headers;
+    if (accept !== undefined) request.headers.accept = orderByWeight(accept);
+    // yoga adds the request and the response itself.
+    await yoga(request, response, { requestContext } as YogaServerContext);
   };
   return async (request, response) => {
-    const mediaType = jsonPostMediaType(request);
-    const passage = passageOf(request, response);
-    const answer = (result: ExecutionResult, type: JsonMediaType): void => {
-      write(response, result, type);
-      operations.recordAnswer(passage, passage.startedAt, passage.operation, result.errors);
+    const mediaType = selectJsonPostMediaType(request);
+    const context = createRequestContext(request, response);
+    const respond = (result: ExecutionResult, type: JsonMediaType): void => {
+      writeResult(response, result, type);
+      operationRecorder.recordAnswer(context, context.startedAt, context.operation, result.errors);
     };
     try {
-      checkAddressRate(options, passage, porchlight.store.now(), () => isBackend(request.headers.authorization));
+      checkAddressRate(options, context, application.store.now(), () => isApiKeyRequest(request.headers.authorization));
     } catch (error) {
-      return answer(
+      return respond(
         pipeline.toErrorResult(error),
         mediaType ?? selectJsonMediaType(request.headers.accept) ?? 'application/json',
       );
     }
-    if (mediaType === null) return throughYoga(request, response, passage);
+    if (mediaType === null) return passToYoga(request, response, context);
     const body = await readBody(request);
     if (body === null) return;
-    passage.startedAt = operations.startTiming();
+    context.startedAt = operationRecorder.startTiming();
     const params = parseJsonPostParams(body);
-    const refused = params === null ? null : pipeline.rejectBeforeAuthentication(params.query, params.operationName);
-    if (refused !== null) {
-      await pause.wait();
-      return answer(refused, mediaType);
+    const rejection = params === null ? null : pipeline.rejectBeforeAuthentication(params.query, params.operationName);
+    if (rejection !== null) {
+      await rejectionDelay.wait();
+      return respond(rejection, mediaType);
     }
-    const result = params === null ? null : await executeJsonPost(options, params, request, passage);
-    if (result !== null) return answer(result, mediaType);
-    // Read already: yoga takes the body from where frameworks leave one.
-    await throughYoga(Object.assign(request, { body: Readable.from([body]) }), response, passage);
+    const result = params === null ? null : await executeJsonPost(options, params, request, context);
+    if (result !== null) return respond(result, mediaType);
+    // The body has been read. yoga takes it from the property that frameworks use for parsed bodies.
+    await passToYoga(Object.assign(request, { body: Readable.from([body]) }), response, context);
   };
 };
 
-/** Nobody is there any more to write to? Then what is written is dropped. */
-const write = (response: ServerResponse, result: ExecutionResult, mediaType: JsonMediaType): void => {
+/** If the client is gone, node discards what is written. */
+const writeResult = (response: ServerResponse, result: ExecutionResult, mediaType: JsonMediaType): void => {
   const { status, headers } = selectHttpStatus(result, mediaType);
   const body = JSON.stringify(result);
   response.writeHead(status, {
@@ -123,17 +123,18 @@ const write = (response: ServerResponse, result: ExecutionResult, mediaType: Jso
   response.end(body);
 };
 
-const throughPipeline = (options: GraphqlHandlerOptions): Plugin<YogaServerContext, YogaServerContext> => {
-  const { pipeline, operationRecorder: operations } = options;
+/** Makes yoga authenticate, parse, validate and execute with this server's own functions. */
+const createPipelinePlugin = (options: GraphqlHandlerOptions): Plugin<YogaServerContext, YogaServerContext> => {
+  const { pipeline, operationRecorder } = options;
 
-  const run = async (args: ExecutionArgs): Promise<ExecutionResult | ResponseStream> => {
-    const { apiContext: api, res, requestContext: passage } = args.contextValue as YogaServerContext;
-    if (api === undefined) throw new Error('An operation was not authenticated.');
+  const runOperation = async (args: ExecutionArgs): Promise<ExecutionResult | ResponseStream> => {
+    const { apiContext, res, requestContext } = args.contextValue as YogaServerContext;
+    if (apiContext === undefined) throw new Error('An operation was not authenticated.');
     const prepared = pipeline.selectOperation(args.document, args.operationName);
-    passage.operation = prepared.operation;
-    const result = await pipeline.runOperation(prepared, { variables: args.variableValues, context: api });
+    requestContext.operation = prepared.operation;
+    const result = await pipeline.runOperation(prepared, { variables: args.variableValues, context: apiContext });
     if (!(result instanceof ResponseStream)) return addHttpStatuses(result);
-    // Its reader may be gone at any time, even before there is a response that could be cancelled.
+    // The client may disconnect at any time, even before yoga has a response that it could cancel.
     if (res.closed) void result.return();
     else res.once('close', () => void result.return());
     return result;
@@ -144,15 +145,17 @@ const throughPipeline = (options: GraphqlHandlerOptions): Plugin<YogaServerConte
       if (request.method === 'POST' && !JSON_CONTENT_TYPE.test(request.headers.get('content-type') ?? '')) {
         throw badRequestError('The body must be application/json.', 415);
       }
-      if (!isText(serverContext.req.url ?? ''))
-        throw badRequestError('The address is not UTF-8, percent-encoded.', 400);
+      if (!isValidUrl(serverContext.req.url ?? ''))
+        throw badRequestError('The URL must be percent-encoded UTF-8.', 400);
       if (isCompressedEncoding(request.headers.get('content-encoding'))) {
         throw badRequestError('The body must not be compressed.', 415);
       }
       if (requestParser === undefined) return;
-      setRequestParser(async (toParse) => {
+      setRequestParser(async (requestToParse) => {
         try {
-          return await requestParser(toParse.method === 'POST' ? await inText(toParse) : toParse);
+          return await requestParser(
+            requestToParse.method === 'POST' ? await requireUtf8Body(requestToParse) : requestToParse,
+          );
         } catch (error) {
           if (error instanceof GraphQLError && error.extensions['originalError'] === undefined) throw error;
           throw badRequestError('The request is not valid JSON.', 400);
@@ -178,46 +181,67 @@ const throughPipeline = (options: GraphqlHandlerOptions): Plugin<YogaServerConte
     onValidate: ({ params, setValidationFn }) => {
       setValidationFn(() => pipeline.validateDocument(params.documentAST as DocumentNode).map(addHttpStatus));
     },
-    onExecute: ({ setExecuteFn }) => setExecuteFn(run),
+    onExecute: ({ setExecuteFn }) => setExecuteFn(runOperation),
     onSubscribe: ({ args, setSubscribeFn }) => {
       const { req } = args.contextValue as unknown as YogaServerContext;
-      // Found out afterwards, it would leave a subscription without a reader.
-      if (acceptsEvents(req.headers.accept)) setSubscribeFn(run);
+      // Checked here, because yoga would detect it only after the subscription has started, and leave it open.
+      if (acceptsEventStream(req.headers.accept)) setSubscribeFn(runOperation);
       else
         setSubscribeFn(() => ({ errors: [badRequestError('A subscription is answered as text/event-stream.', 406)] }));
     },
-    // Whatever came of it, this is what will be written; a stream is about to begin.
-    onResultProcess: ({ result, serverContext: { requestContext: passage } }) => {
+    // Called for every result, and when a stream is about to start.
+    onResultProcess: ({ result, serverContext: { requestContext } }) => {
       const errors = 'errors' in result ? result.errors : undefined;
-      operations.recordAnswer(passage, passage.startedAt, passage.operation, errors);
+      operationRecorder.recordAnswer(requestContext, requestContext.startedAt, requestContext.operation, errors);
     },
   };
 };
 
-/** The same with its body, of which it is known then that it is text. */
-const inText = async (request: Request): Promise<Request> => {
+/** Returns the same request with a body that has been read and checked. */
+const requireUtf8Body = async (request: Request): Promise<Request> => {
   const body = decodeUtf8(Buffer.from(await request.arrayBuffer()));
   if (body === null) throw badRequestError('The body is not UTF-8.', 400);
   return new Request(request.url, { method: request.method, body });
 };
 
-/** As a URL is to be written (RFC 3986), and what is percent-encoded in it is UTF-8. */
-const isText = (url: string): boolean => {
+/** Whether a URL has only characters that RFC 3986 allows, and its percent-encoded bytes are UTF-8. */
+const isValidUrl = (url: string): boolean => {
   if (!/^[\x21-\x7e]*$/.test(url)) return false;
   try {
     decodeURIComponent(url);
     return true;
   } catch {
-    // That is all it says.
+    // The error has no more details.
     return false;
   }
 };
 
-const acceptsEvents = (accept: string | undefined): boolean =>
+const acceptsEventStream = (accept: string | undefined): boolean =>
   accept === undefined || /(^|,)\s*(text\/event-stream|text\/\*|\*\/\*)\s*(;|,|$)/i.test(accept);
 
-/** Errors that have a status have been here before, or are the protocol's own. */
+/** Errors with an HTTP status have passed the pipeline, or are yoga's own protocol errors. */
 const maskError = (pipeline: Pipeline, error: unknown): GraphQLError =>
   error instanceof GraphQLError && error.extensions['http'] !== undefined
     ? forceBadRequestStatus(error)
     : pipeline.toClientError(error);
+
+/** A delay of fixed length for very many waiters: those that start in the same turn of the event loop share a timer. */
+class SharedDelay {
+  readonly #ms: number;
+  #current: Promise<void> | null = null;
+
+  constructor(ms: number) {
+    this.#ms = ms;
+  }
+
+  /** Resolves after the full delay, counted from this call. */
+  wait(): Promise<void> {
+    this.#current ??= this.#start();
+    return this.#current;
+  }
+
+  #start(): Promise<void> {
+    setImmediate(() => (this.#current = null));
+    return new Promise((resolve) => setTimeout(resolve, this.#ms));
+  }
+}

@@ -1,7 +1,7 @@
 /**
- * The short way for what nearly every request is: a query or mutation, posted as plain JSON and answered
- * as such. It spares the fetch layer, nothing else: the pipeline is the same. Whatever it does not know
- * at sight (bad JSON, odd parameters, streams, other media types) is yoga's.
+ * Executes the most frequent kind of request without yoga: a query or mutation in a plain JSON POST that is answered as
+ * JSON. It saves the fetch layer and uses the same pipeline. yoga handles everything else: invalid JSON, unknown
+ * parameters, streams and other media types.
  */
 import type { IncomingMessage } from 'node:http';
 import type { ExecutionResult } from 'graphql';
@@ -18,10 +18,10 @@ export interface JsonPostParams {
   readonly variables: Readonly<Record<string, unknown>> | null | undefined;
 }
 
-const PARAMS: readonly string[] = ['query', 'operationName', 'variables', 'extensions'];
+const PARAM_NAMES: readonly string[] = ['query', 'operationName', 'variables', 'extensions'];
 
-/** Told from its headers alone. @returns how the answer is called; null when the request is not for this way. */
-export const jsonPostMediaType = ({ method, url, headers }: IncomingMessage): JsonMediaType | null =>
+/** Returns the media type of the response; null when yoga must handle the request. Reads only the headers. */
+export const selectJsonPostMediaType = ({ method, url, headers }: IncomingMessage): JsonMediaType | null =>
   method === 'POST' &&
   url?.includes('?') === false &&
   JSON_CONTENT_TYPE.test(headers['content-type'] ?? '') &&
@@ -30,11 +30,11 @@ export const jsonPostMediaType = ({ method, url, headers }: IncomingMessage): Js
     ? selectJsonMediaType(headers.accept)
     : null;
 
-/** What is asked; null when the body is not what it should be. */
+/** Returns null for an invalid body, which yoga rejects with a detailed error. */
 export const parseJsonPostParams = (body: Buffer): JsonPostParams | null => {
-  const parsed = parsedJson(body);
+  const parsed = parseJson(body);
   if (!isObject(parsed)) return null;
-  for (const name of Object.keys(parsed)) if (!PARAMS.includes(name)) return null;
+  for (const name of Object.keys(parsed)) if (!PARAM_NAMES.includes(name)) return null;
   const { query, operationName, variables, extensions } = parsed;
   if (typeof query !== 'string') return null;
   if (operationName != null && typeof operationName !== 'string') return null;
@@ -43,13 +43,13 @@ export const parseJsonPostParams = (body: Buffer): JsonPostParams | null => {
   return { query, operationName, variables };
 };
 
-const parsedJson = (body: Buffer): unknown => {
+const parseJson = (body: Buffer): unknown => {
   const text = decodeUtf8(body);
   if (text === null) return undefined;
   try {
     return JSON.parse(text);
   } catch {
-    // No JSON: what is to be said of it, yoga says.
+    // yoga reports the error.
     return undefined;
   }
 };
@@ -57,27 +57,27 @@ const parsedJson = (body: Buffer): unknown => {
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** @returns null for a subscription, of which nothing has been begun. Never throws: what is wrong is in the result. */
+/** Resolves to null for a subscription, which it does not start. Never rejects: errors are in the result. */
 export const executeJsonPost = async (
   options: GraphqlHandlerOptions,
   { query, operationName, variables }: JsonPostParams,
   request: IncomingMessage,
-  passage: RequestContext,
+  requestContext: RequestContext,
 ): Promise<ExecutionResult | null> => {
   const { pipeline } = options;
   try {
-    const context = await authenticateRequest(options, request, passage);
+    const context = await authenticateRequest(options, request, requestContext);
     const prepared = pipeline.prepareOperation(query, operationName);
     if ('errors' in prepared) return prepared;
-    passage.operation = prepared.operation;
+    requestContext.operation = prepared.operation;
     if (isSubscription(prepared.operation)) return null;
-    return single(await pipeline.runOperation(prepared, { variables, context }));
+    return requireSingleResult(await pipeline.runOperation(prepared, { variables, context }));
   } catch (error) {
     return pipeline.toErrorResult(error);
   }
 };
 
-const single = (result: OperationResult): ExecutionResult => {
-  if (Symbol.asyncIterator in result) throw new Error('A query or mutation answered with a stream.');
+const requireSingleResult = (result: OperationResult): ExecutionResult => {
+  if (Symbol.asyncIterator in result) throw new Error('A query or mutation returned a stream.');
   return result;
 };

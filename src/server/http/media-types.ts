@@ -34,3 +34,12 @@ export const selectJsonMediaType = (accept: string | undefined): JsonMediaType |
   }
   return selection.mediaType;
 };
+
+/**
+ * Orders the ranges of an `Accept` header by weight, for yoga, which takes the first one that it can serve. A header
+ * without weights, or without any acceptable range, is returned as it is.
+ */
+export const orderByWeight = (accept: string): string => {
+  if (!/;\s*q=/i.test(accept)) return accept;
+  return new Negotiator({ headers: { accept } }).mediaTypes().join(', ') || accept;
+};

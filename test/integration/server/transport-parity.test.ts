@@ -217,6 +217,7 @@ test('a plain POST is answered as the type that yoga would choose', async () => 
     'application/graphql-response+json',
     'application/graphql-response+json, application/json;q=0.9',
     'application/json, application/graphql-response+json',
+    'application/json;q=0.5, application/graphql-response+json',
     'application/graphql-response+json, application/graphql+json, application/json, text/event-stream, multipart/mixed',
     'Application/JSON; charset=UTF-8',
     'application/json; charset=latin1, application/graphql-response+json',
