@@ -1,4 +1,4 @@
-/** What keeps a session ONLINE, and what only looks as if it did. */
+/** What counts as activity of a session, and what does not. */
 import { beforeAll, describe, expect, test, vi } from 'vitest';
 import { postForData, GraphqlSocket } from '../../support/porchlight-client.ts';
 import { mintToken } from '../../support/porchlight-process.ts';
@@ -29,66 +29,66 @@ beforeAll(() =>
   }),
 );
 
-interface Scene {
+interface SessionContext {
   readonly device: Device;
   /** A socket of the session, open all the time. */
   readonly socket: GraphqlSocket;
 }
 
-describe.concurrent('a sign of life', () => {
-  test.for<readonly [string, (scene: Scene) => unknown]>([
+describe.concurrent('activity', () => {
+  test.for<readonly [string, (context: SessionContext) => unknown]>([
     ['a ping frame', ({ socket }) => socket.ws.ping()],
     ['a ping message', ({ socket }) => socket.send({ type: 'ping' })],
     ['a query over the socket', ({ socket }) => socket.executeForData(ME)],
-    ['an operation that is refused', ({ socket }) => socket.execute('{ stats { sockets } }')],
-    ['completing what was never subscribed', ({ socket }) => socket.complete('nothing')],
+    ['a forbidden operation', ({ socket }) => socket.execute('{ stats { sockets } }')],
+    ['a complete message without an operation', ({ socket }) => socket.complete('nothing')],
     ['a query over HTTP with the session’s token', ({ device }) => postForData(server, device.token, ME)],
     ['a heartbeat over HTTP', ({ device }) => sendHeartbeat(server, device)],
-    ['another socket', async ({ device }) => void (await GraphqlSocket.open(server, device.token))],
-  ])('%s', RETRY_AFTER_STALL, async ([, sign]) => {
+    ['opening another socket', async ({ device }) => void (await GraphqlSocket.open(server, device.token))],
+  ])('keeps a session ONLINE: %s', RETRY_AFTER_STALL, async ([, act]) => {
     const user = newUserId();
     const device = await logIn(server, user);
     const socket = await GraphqlSocket.open(server, device.token);
     const watcher = await Watcher.open(server, [user]);
-    await repeatFor(2.5 * TIMEOUT_MS, 300, () => sign({ device, socket }));
+    await repeatFor(2.5 * TIMEOUT_MS, 300, () => act({ device, socket }));
     expect(watcher.changeSummaries).toEqual([]);
     expect((await fetchUser(server, user)).status).toBe('ONLINE');
     expect(socket.open).toBe(true);
   });
 });
 
-describe.concurrent('no sign of life', () => {
-  const nothing = () => undefined;
-  test.for<readonly [string, (scene: Scene) => unknown]>([
-    ['silence', nothing],
-    ['an unasked pong frame', ({ socket }) => socket.open && socket.ws.pong()],
-    ['an unasked pong message', ({ socket }) => socket.open && socket.send({ type: 'pong' })],
+describe.concurrent('inactivity', () => {
+  const doNothing = () => undefined;
+  test.for<readonly [string, (context: SessionContext) => unknown]>([
+    ['nothing at all', doNothing],
+    ['an unsolicited pong frame', ({ socket }) => socket.open && socket.ws.pong()],
+    ['an unsolicited pong message', ({ socket }) => socket.open && socket.send({ type: 'pong' })],
     [
       'a query with the user’s own JWT',
       async ({ device }) => postForData(server, await mintToken(device.userId), '{ __typename }'),
     ],
-    ['a backend that looks', ({ device }) => fetchUser(server, device.userId)],
-  ])('%s', async ([, act]) => {
+    ['a query of a backend', ({ device }) => fetchUser(server, device.userId)],
+  ])('lets a session time out despite %s', async ([, act]) => {
     const user = newUserId();
     const device = await logIn(server, user);
     const attached = await measureSpan(() => GraphqlSocket.open(server, device.token));
     const watcher = await Watcher.open(server, [user]);
-    const acting = repeatFor(2 * TIMEOUT_MS, 200, () => act({ device, socket: attached.value }));
+    const actions = repeatFor(2 * TIMEOUT_MS, 200, () => act({ device, socket: attached.value }));
     await watcher.next();
     expect(watcher.changeSummaries).toEqual(['ONLINE > PUSH_ONLINE v2 HEARTBEAT_TIMEOUT']);
     expectOnTime(attached, watcher.changes.receivedAt[0] ?? 0, TIMEOUT_MS, stall);
     expect((await attached.value.closed).code).toBe(4412);
-    await acting;
-    // Nor does any of it bring her back.
+    await actions;
+    // None of it makes the session ONLINE again.
     expect((await fetchUser(server, user)).status).toBe('PUSH_ONLINE');
   });
 
-  test('another session of the same user, who beats', async () => {
+  test('lets a session time out despite heartbeats of another session of the user', async () => {
     const user = newUserId();
-    const silent = await logIn(server, user, 'ANDROID');
-    const lively = await logIn(server, user, 'LINUX');
-    const socket = await GraphqlSocket.open(server, silent.token);
-    await repeatFor(2 * TIMEOUT_MS, 200, () => sendHeartbeat(server, lively));
+    const inactive = await logIn(server, user, 'ANDROID');
+    const active = await logIn(server, user, 'LINUX');
+    const socket = await GraphqlSocket.open(server, inactive.token);
+    await repeatFor(2 * TIMEOUT_MS, 200, () => sendHeartbeat(server, active));
     expect((await socket.closed).code).toBe(4412);
     const { status, sessions } = await fetchUser(server, user);
     expect(status).toBe('ONLINE');
@@ -98,7 +98,7 @@ describe.concurrent('no sign of life', () => {
     ]);
   });
 
-  test('a socket that is opened with the JWT and has not logged in', async () => {
+  test('lets a session time out despite pings on a socket of the JWT that has not logged in', async () => {
     const user = newUserId();
     const device = await measureSpan(() => logIn(server, user));
     const socket = await GraphqlSocket.open(server, await mintToken(user));
@@ -112,18 +112,18 @@ describe.concurrent('no sign of life', () => {
     expect(socket.open).toBe(true);
   });
 
-  test('what the server sends: changes of others, and the answers to them', async () => {
+  test('lets a session time out despite changes that it receives as a watcher', async () => {
     const user = newUserId();
     const other = newUserId();
     const device = await logIn(server, user);
     const watcher = await Watcher.open(server, [user]);
-    // She watches, which the subscription itself is a sign of; from then on she only listens.
+    // The subscription itself counts as activity. Afterwards the session only receives.
     const span = await measureSpan(() => Watcher.open(server, [other], device.token));
-    const noisy = await logIn(server, other, 'LINUX');
+    const changingDevice = await logIn(server, other, 'LINUX');
     await repeatFor(2 * TIMEOUT_MS, 200, () =>
       postForData(
         server,
-        noisy.token,
+        changingDevice.token,
         `mutation { setCustomStatus(input: {text: "${performance.now()}"}) { userStatus { version } } }`,
       ),
     );
@@ -132,8 +132,8 @@ describe.concurrent('no sign of life', () => {
   });
 });
 
-describe.concurrent('HTTP alone', () => {
-  test('a session that only uses HTTP is never attached, however often it calls', async () => {
+describe.concurrent('a session over HTTP only', () => {
+  test('is never attached', async () => {
     const user = newUserId();
     const device = await logIn(server, user);
     expect(await postForData(server, device.token, ME)).toMatchObject({ me: { attached: false, status: 'ONLINE' } });
@@ -141,7 +141,7 @@ describe.concurrent('HTTP alone', () => {
     expect((await fetchUser(server, user)).sessions).toMatchObject([{ attached: false }]);
   });
 
-  test('a session that is silent over HTTP times out like any other, and a query brings it back', async () => {
+  test('times out without requests, and a query makes it ONLINE again', async () => {
     const user = newUserId();
     const device = await measureSpan(() => logIn(server, user));
     const watcher = await Watcher.open(server, [user]);
@@ -155,7 +155,7 @@ describe.concurrent('HTTP alone', () => {
     ]);
   });
 
-  test('lastSeenAt follows the signs of life', async () => {
+  test('has its lastSeenAt updated by its own activity, not by queries of a backend', async () => {
     const user = newUserId();
     const device = await createPushOnlineDevice(server, user, 'IPHONE');
     const before = (await fetchUser(server, user)).lastSeenAt ?? '';

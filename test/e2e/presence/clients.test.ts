@@ -1,4 +1,4 @@
-/** The clients that people use, as their manuals say to use them: what they get of data, errors and subscriptions. */
+/** Popular GraphQL clients, used as their documentation describes: data, errors and subscriptions. */
 import { ApolloClient, gql as document, HttpLink, InMemoryCache, type OperationVariables } from '@apollo/client';
 import { CombinedGraphQLErrors } from '@apollo/client/errors';
 import { GraphQLWsLink } from '@apollo/client/link/subscriptions';
@@ -23,33 +23,33 @@ const STATUS = 'query ($id: ID!) { userStatus(userId: $id) { userId status } }';
 const LOGIN = 'mutation ($input: LoginInput!) { login(input: $input) { sessionToken session { id platform } } }';
 const ENDED = 'subscription { sessionEnded { reason kickedBy } }';
 
-interface Told {
+interface ChangesResult {
   readonly statusChanges: readonly StatusChange[];
 }
 
-/** What any of the clients makes of an answer, in the same words. */
-interface Seen {
+/** The result of an operation in a form that is common to all clients. */
+interface ClientResult {
   readonly data: unknown;
   /** `extensions` of the first error, wherever this client shows them. */
   readonly error?: Readonly<Record<string, unknown>> | undefined;
 }
 
-interface AnyClient {
-  run(operation: string, variables?: OperationVariables): Promise<Seen>;
+interface TestedClient {
+  run(operation: string, variables?: OperationVariables): Promise<ClientResult>;
   subscribe(
     operation: string,
     variables?: OperationVariables,
-  ): { readonly results: MessageQueue<Seen>; readonly stop: () => void };
+  ): { readonly results: MessageQueue<ClientResult>; readonly stop: () => void };
   dispose(): unknown;
 }
 
-const apollo = (token: string): AnyClient => {
+const createApolloClient = (token: string): TestedClient => {
   const socket = createLibraryClient(server, token);
   const cache = new InMemoryCache();
   const http = new HttpLink({ uri: `${server.origin}/graphql`, headers: { authorization: `Bearer ${token}` } });
   const overHttp = new ApolloClient({ link: http, cache });
   const overSocket = new ApolloClient({ link: new GraphQLWsLink(socket), cache });
-  const failed = (error: unknown): Seen => {
+  const toFailedResult = (error: unknown): ClientResult => {
     if (!CombinedGraphQLErrors.is(error)) throw error;
     return { data: error.data ?? null, error: error.errors[0]?.extensions };
   };
@@ -57,23 +57,23 @@ const apollo = (token: string): AnyClient => {
     run: async (operation, variables = {}) => {
       const parsed = document(operation);
       const options = { variables, fetchPolicy: 'no-cache' } as const;
-      const asked = operation.startsWith('mutation')
+      const result = operation.startsWith('mutation')
         ? overHttp.mutate({ mutation: parsed, ...options })
         : overHttp.query({ query: parsed, ...options });
-      return asked.then(({ data }) => ({ data }), failed);
+      return result.then(({ data }) => ({ data }), toFailedResult);
     },
     subscribe: (operation, variables = {}) => {
-      const results = new MessageQueue<Seen>();
-      // Apollo tells errors as results. A socket that is closed ends what was asked over it.
-      const failing = (error: unknown): void => {
-        if (CombinedGraphQLErrors.is(error)) results.push(failed(error));
+      const results = new MessageQueue<ClientResult>();
+      // Apollo reports errors as results. The close of a socket ends its operations.
+      const handleError = (error: unknown): void => {
+        if (CombinedGraphQLErrors.is(error)) results.push(toFailedResult(error));
         else results.close(error as Error);
       };
       const subscription = overSocket
         .subscribe({ query: document(operation), variables, fetchPolicy: 'no-cache' })
         .subscribe({
-          next: ({ data, error }) => (error === undefined ? results.push({ data }) : failing(error)),
-          error: failing,
+          next: ({ data, error }) => (error === undefined ? results.push({ data }) : handleError(error)),
+          error: handleError,
         });
       return { results, stop: () => subscription.unsubscribe() };
     },
@@ -85,9 +85,9 @@ const apollo = (token: string): AnyClient => {
   };
 };
 
-const urql =
-  (door: 'graphql-ws' | 'SSE') =>
-  (token: string): AnyClient => {
+const urqlClientOver =
+  (transport: 'graphql-ws' | 'SSE') =>
+  (token: string): TestedClient => {
     const socket = createLibraryClient(server, token);
     const overSocket = subscriptionExchange({
       forwardSubscription: ({ query = '', ...rest }) => ({
@@ -101,47 +101,49 @@ const urql =
     });
     const client = new UrqlClient({
       url: `${server.origin}/graphql`,
-      exchanges: door === 'SSE' ? [fetchExchange] : [overSocket, fetchExchange],
-      fetchSubscriptions: door === 'SSE',
+      exchanges: transport === 'SSE' ? [fetchExchange] : [overSocket, fetchExchange],
+      fetchSubscriptions: transport === 'SSE',
       fetchOptions: { headers: { authorization: `Bearer ${token}` } },
     });
-    const seen = ({
+    const toResult = ({
       data,
       error,
     }: {
       data?: unknown;
       error?: { graphQLErrors: readonly { extensions: unknown }[] };
-    }): Seen => ({
+    }): ClientResult => ({
       data: data ?? null,
-      error: error?.graphQLErrors[0]?.extensions as Seen['error'],
+      error: error?.graphQLErrors[0]?.extensions as ClientResult['error'],
     });
     return {
       run: async (operation, variables = {}) =>
-        seen(
+        toResult(
           operation.startsWith('mutation')
             ? await client.mutation(operation, variables).toPromise()
             : await client.query(operation, variables).toPromise(),
         ),
       subscribe: (operation, variables = {}) => {
-        const results = new MessageQueue<Seen>();
-        const told = client.subscription(operation, variables).subscribe((result) => results.push(seen(result)));
-        return { results, stop: () => told.unsubscribe() };
+        const results = new MessageQueue<ClientResult>();
+        const subscription = client
+          .subscription(operation, variables)
+          .subscribe((result) => results.push(toResult(result)));
+        return { results, stop: () => subscription.unsubscribe() };
       },
       dispose: () => socket.dispose(),
     };
   };
 
-const graphqlWs = (token: string): AnyClient => {
+const createGraphqlWsClient = (token: string): TestedClient => {
   const client = createLibraryClient(server, token);
-  const subscribe: AnyClient['subscribe'] = (query, variables = {}) => {
-    const results = new MessageQueue<Seen>();
+  const subscribe: TestedClient['subscribe'] = (query, variables = {}) => {
+    const results = new MessageQueue<ClientResult>();
     const stop = client.subscribe<Record<string, unknown>>(
       { query, variables },
       {
         next: ({ data, errors }) => results.push({ data: data ?? null, error: errors?.[0]?.extensions }),
         error: (error) => {
           if (!Array.isArray(error)) results.close(new Error(`The socket was lost: ${JSON.stringify(error)}`));
-          else results.push({ data: null, error: (error[0] as { extensions: Seen['error'] }).extensions });
+          else results.push({ data: null, error: (error[0] as { extensions: ClientResult['error'] }).extensions });
         },
         complete: () => undefined,
       },
@@ -155,33 +157,33 @@ const graphqlWs = (token: string): AnyClient => {
   };
 };
 
-const open: AnyClient[] = [];
+const openClients: TestedClient[] = [];
 afterAll(async () => {
-  for (const client of open) await client.dispose();
+  for (const client of openClients) await client.dispose();
 });
 
 describe.each([
-  ['@apollo/client', apollo],
-  ['@urql/core over graphql-ws', urql('graphql-ws')],
-  ['@urql/core over SSE', urql('SSE')],
-  ['graphql-ws', graphqlWs],
+  ['@apollo/client', createApolloClient],
+  ['@urql/core over graphql-ws', urqlClientOver('graphql-ws')],
+  ['@urql/core over SSE', urqlClientOver('SSE')],
+  ['graphql-ws', createGraphqlWsClient],
 ] as const)('%s', (_, make) => {
-  const client = (token: string): AnyClient => {
-    const made = make(token);
-    open.push(made);
-    return made;
+  const openClient = (token: string): TestedClient => {
+    const client = make(token);
+    openClients.push(client);
+    return client;
   };
 
-  test('asks, logs in, and reads data with and without variables', async () => {
+  test('runs queries and mutations with and without variables', async () => {
     const user = newUserId();
-    const app = client(await mintToken(user));
+    const app = openClient(await mintToken(user));
     expect(await app.run(STATUS, { id: user })).toMatchObject({
       data: { userStatus: { userId: user, status: 'OFFLINE' } },
     });
     const { data } = await app.run(LOGIN, { input: { platform: 'IPHONE', deviceId: 'phone' } });
     const { login } = data as LoginResult;
     expect(login.session.platform).toBe('IPHONE');
-    const session = client(login.sessionToken);
+    const session = openClient(login.sessionToken);
     expect(await session.run('{ me { id deviceId } }')).toMatchObject({
       data: { me: { id: login.session.id, deviceId: 'phone' } },
     });
@@ -190,9 +192,9 @@ describe.each([
     });
   });
 
-  test('finds the code of an error, and what goes with it', async () => {
+  test('reads the extensions of an error', async () => {
     const phone = await logIn(server, newUserId(), 'IPHONE');
-    const app = client(await mintToken(phone.userId));
+    const app = openClient(await mintToken(phone.userId));
     expect((await app.run('{ stats { sockets } }')).error).toMatchObject({ code: 'FORBIDDEN' });
     expect((await app.run(STATUS, { id: '' })).error).toMatchObject({ code: 'BAD_USER_INPUT' });
     expect((await app.run(STATUS, { id: { x: 1 } })).error).toMatchObject({ code: 'BAD_USER_INPUT' });
@@ -204,23 +206,25 @@ describe.each([
     expect((await results.next()).error).toMatchObject({ code: 'FORBIDDEN' });
   });
 
-  test('subscribes: the present first, then changes; and stops without harm', async () => {
+  test('receives the initial statuses, then changes, and can unsubscribe', async () => {
     const user = newUserId();
-    const app = client(await mintToken(newUserId()));
+    const app = openClient(await mintToken(newUserId()));
     const { results, stop } = app.subscribe(WATCH, { ids: [user] });
-    const first = (await results.next()).data as Told;
+    const first = (await results.next()).data as ChangesResult;
     expect(first.statusChanges).toMatchObject([{ userId: user, status: 'OFFLINE', previousStatus: null }]);
     const device = await logIn(server, user, 'WEB');
-    expect(((await results.next()).data as Told).statusChanges).toMatchObject([{ status: 'ONLINE', reason: 'LOGIN' }]);
+    expect(((await results.next()).data as ChangesResult).statusChanges).toMatchObject([
+      { status: 'ONLINE', reason: 'LOGIN' },
+    ]);
     stop();
     await logOut(server, device);
     expect(await app.run(STATUS, { id: user })).toMatchObject({ data: { userStatus: { status: 'OFFLINE' } } });
     expect(results.all).toHaveLength(2);
   });
 
-  test('hears why its session has ended', async () => {
+  test('receives the reason for the end of its session', async () => {
     const phone = await logIn(server, newUserId(), 'IPHONE');
-    const app = client(phone.token);
+    const app = openClient(phone.token);
     const { results } = app.subscribe(ENDED);
     const watching = app.subscribe(WATCH, { ids: [phone.userId] });
     await watching.results.next();
@@ -229,12 +233,12 @@ describe.each([
   });
 });
 
-test('over HTTP the end of a session is an error that tells why, to Apollo and to urql', async () => {
-  for (const make of [apollo, urql('SSE')]) {
+test('Apollo and urql over HTTP get SESSION_ENDED with the reason after the session has ended', async () => {
+  for (const make of [createApolloClient, urqlClientOver('SSE')]) {
     const phone = await logIn(server, newUserId(), 'IPHONE');
     await endSessions(server, { userId: phone.userId });
     const app = make(phone.token);
-    open.push(app);
+    openClients.push(app);
     expect((await app.run('{ me { id } }')).error).toMatchObject({
       code: 'SESSION_ENDED',
       reason: 'REVOKED',

@@ -1,4 +1,4 @@
-/** The text that a user sets beside the status. */
+/** The custom status: a text that a user sets in addition to the status. */
 import { describe, expect, test, vi } from 'vitest';
 import {
   postForData,
@@ -26,15 +26,15 @@ const server = startSharedServer();
 
 const SET = `mutation ($input: SetCustomStatusInput!) { setCustomStatus(input: $input) {
   userStatus { status version customStatus reason } } }`;
-interface Set {
+interface SetResult {
   readonly setCustomStatus: { readonly userStatus: { readonly version: number; readonly customStatus: string | null } };
 }
 
-const setText = (device: Device, text: unknown): Promise<GraphqlResult<Set>> =>
-  postOperation<Set>(server, device.token, SET, { input: { text } });
+const setText = (device: Device, text: unknown): Promise<GraphqlResult<SetResult>> =>
+  postOperation<SetResult>(server, device.token, SET, { input: { text } });
 
 describe.concurrent('a custom status', () => {
-  test('is told to those who watch, with a version one higher and the same status', async () => {
+  test('is delivered to watchers with the next version and the same status', async () => {
     const device = await logIn(server, newUserId(), 'IPHONE');
     const watcher = await Watcher.open(server, [device.userId]);
     expect(await setText(device, 'at lunch')).toMatchObject({
@@ -63,7 +63,7 @@ describe.concurrent('a custom status', () => {
     });
   });
 
-  test('the same text again is no change; another, none and the first again are', async () => {
+  test('changes the version only when the text differs from the current one', async () => {
     const device = await logIn(server, newUserId(), 'IPHONE');
     const watcher = await Watcher.open(server, [device.userId]);
     const versions: (number | undefined)[] = [];
@@ -72,10 +72,10 @@ describe.concurrent('a custom status', () => {
     }
     expect(versions).toEqual([2, 2, 3, 4, 5, 5, 6]);
     await watcher.changes.nextMatching(({ version }) => version === 6);
-    const told = watcher.changes.all.map(({ version, customStatus }) => [version, customStatus]);
-    // One who is slow may be told of fewer, but of none twice and of the last for certain.
-    expect(told.at(-1)).toEqual([6, 'a']);
-    expect(told.map(([version]) => version)).toEqual([...new Set(told.map(([version]) => version))].sort());
+    const received = watcher.changes.all.map(({ version, customStatus }) => [version, customStatus]);
+    // Changes may be conflated, but none is repeated and the last one is always delivered.
+    expect(received.at(-1)).toEqual([6, 'a']);
+    expect(received.map(([version]) => version)).toEqual([...new Set(received.map(([version]) => version))].sort());
     expect(
       (await fetchEventSummaries(server, device.userId)).filter((line) => line.includes('CUSTOM_STATUS')),
     ).toHaveLength(5);
@@ -84,11 +84,11 @@ describe.concurrent('a custom status', () => {
   test.for([
     ['256 letters', 'x'.repeat(256)],
     ['256 astral characters', '\u{1F600}'.repeat(256)],
-    ['128 letters with an accent each, decomposed', 'e\u0301'.repeat(128)],
+    ['128 letters with a combining accent each', 'e\u0301'.repeat(128)],
     ['one space', ' '],
     ['several lines', 'one\ntwo\r\n\tthree'],
-    ['what would be markup', '<b>&amp;"\'`${x}\\'],
-  ])('%s is kept exactly', async ([, text]) => {
+    ['markup and quotes', '<b>&amp;"\'`${x}\\'],
+  ])('is stored unchanged: %s', async ([, text]) => {
     const device = await logIn(server, newUserId(), 'IPHONE');
     expect((await setText(device, text)).data?.setCustomStatus.userStatus.customStatus).toBe(text);
     expect((await fetchUser(server, device.userId)).customStatus).toBe(text);
@@ -97,10 +97,10 @@ describe.concurrent('a custom status', () => {
   test.for([
     ['257 letters', 'x'.repeat(257)],
     ['257 astral characters', '\u{1F600}'.repeat(257)],
-    ['far too much', 'x'.repeat(100_000)],
+    ['100,000 letters', 'x'.repeat(100_000)],
     ['a number', 7],
     ['a list', ['x']],
-  ] as const)('%s is BAD_USER_INPUT at both doors, and changes nothing', async ([, text]) => {
+  ] as const)('is rejected with BAD_USER_INPUT over both transports and changes nothing: %s', async ([, text]) => {
     const device = await logIn(server, newUserId(), 'IPHONE');
     await setText(device, 'before');
     const http = await setText(device, text);
@@ -110,14 +110,14 @@ describe.concurrent('a custom status', () => {
     expect(await fetchUser(server, device.userId)).toMatchObject({ customStatus: 'before', version: 2 });
   });
 
-  test('left out is null', async () => {
+  test('is cleared when the text is left out', async () => {
     const device = await logIn(server, newUserId(), 'IPHONE');
     await setText(device, 'x');
     await postForData(server, device.token, 'mutation { setCustomStatus(input: {}) { userStatus { version } } }');
     expect(await fetchUser(server, device.userId)).toMatchObject({ customStatus: null, version: 3 });
   });
 
-  test('stays while the user is PUSH_ONLINE, and is cleared when it is OFFLINE', async () => {
+  test('is kept while the user is PUSH_ONLINE and cleared when the user is OFFLINE', async () => {
     const device = await logIn(server, newUserId(), 'IPHONE');
     const { userId } = device;
     await setText(device, 'gone fishing');
@@ -135,14 +135,14 @@ describe.concurrent('a custom status', () => {
     expect(await fetchUser(server, userId)).toMatchObject({ customStatus: null, version: 5 });
   });
 
-  test('is the user’s, not the device’s: a kick leaves it', async () => {
+  test('belongs to the user, so that a kick of the device does not clear it', async () => {
     const device = await logIn(server, newUserId(), 'IPHONE');
     await setText(device, 'mine');
     await logIn(server, device.userId, 'WEB');
     expect(await fetchUser(server, device.userId)).toMatchObject({ customStatus: 'mine', version: 2 });
   });
 
-  test('of two devices the last word counts', async () => {
+  test('is the text that any device of the user set last', async () => {
     await updatePolicy(server, { platforms: [{ platform: 'LINUX', maxInstances: 2 }] });
     const user = newUserId();
     const [one, other] = [await logIn(server, user, 'LINUX'), await logIn(server, user, 'LINUX')];

@@ -1,4 +1,4 @@
-/** Which devices of one user may be logged in beside each other: all pairs of platforms, in every mode. */
+/** Which devices of one user can be logged in together: all pairs of platforms in every multi-device mode. */
 import { beforeAll, describe, expect, test } from 'vitest';
 import { postForData, codeOf, postOperation, GraphqlSocket } from '../../support/porchlight-client.ts';
 import {
@@ -17,8 +17,8 @@ import {
 const server = startSharedServer();
 
 /**
- * Whom a login on a platform kicks, by platform that was there. One instance of each platform, so a new device of
- * the same one is kicked in every mode.
+ * The platforms that a login on a platform kicks. maxInstances is 1, so a new device kicks one of the same platform in
+ * every mode.
  */
 const KICKS: Readonly<Record<string, Readonly<Record<Platform, string>>>> = {
   SINGLE: {
@@ -78,7 +78,7 @@ const CUSTOM_GROUPS = [
   ['WINDOWS', 'ANDROID', 'MINI_PROGRAM'],
 ];
 
-const seen = async (first: Platform, second: Platform) => {
+const loginPair = async (first: Platform, second: Platform) => {
   const user = newUserId();
   const old = await logIn(server, user, first);
   const fresh = await logIn(server, user, second);
@@ -96,13 +96,13 @@ const seen = async (first: Platform, second: Platform) => {
   };
 };
 
-describe.each(Object.entries(KICKS))('%s', (mode, kicks) => {
+describe.each(Object.entries(KICKS))('the multi-device mode %s', (mode, kicks) => {
   beforeAll(() => updatePolicy(server, { multiDevice: { mode, ...(mode === 'CUSTOM' && { groups: CUSTOM_GROUPS }) } }));
 
-  test('64 pairs of platforms', async () => {
+  test('kicks or keeps the first device of each of the 64 pairs of platforms as documented', async () => {
     const pairs = PLATFORMS.flatMap((first) => PLATFORMS.map((second) => [first, second] as const));
     expect(pairs).toHaveLength(64);
-    const all = await Promise.all(pairs.map(([first, second]) => seen(first, second)));
+    const all = await Promise.all(pairs.map(([first, second]) => loginPair(first, second)));
     expect(all.map(({ pair }) => pair)).toEqual(
       pairs.map(([first, second]) => {
         const kick = kicks[second].split(' ').includes(first) ? 'is kicked' : 'stays';
@@ -116,20 +116,20 @@ describe.each(Object.entries(KICKS))('%s', (mode, kicks) => {
     }
   });
 
-  test('all eight one after another: who is left', async () => {
+  test('leaves the expected sessions after logins on all eight platforms', async () => {
     const user = newUserId();
     for (const platform of PLATFORMS) await logIn(server, user, platform);
-    const left = PLATFORMS.filter((platform, index) =>
+    const remaining = PLATFORMS.filter((platform, index) =>
       PLATFORMS.slice(index + 1).every((later) => !kicks[later].split(' ').includes(platform)),
     );
-    expect((await fetchUser(server, user)).sessions.map(({ platform }) => platform)).toEqual(left);
+    expect((await fetchUser(server, user)).sessions.map(({ platform }) => platform)).toEqual(remaining);
   });
 });
 
-describe('whatever the mode', () => {
+describe('in every multi-device mode', () => {
   beforeAll(() => updatePolicy(server, { multiDevice: { mode: 'SINGLE' } }));
 
-  test('a device that is PUSH_ONLINE is kicked too, and learns later by whom', async () => {
+  test('a PUSH_ONLINE device is kicked too, and its next request reports which platform kicked it', async () => {
     const user = newUserId();
     const phone = await createPushOnlineDevice(server, user, 'IPHONE');
     const watcher = await Watcher.open(server, [user]);
@@ -141,7 +141,7 @@ describe('whatever the mode', () => {
     expect(watcher.changeSummaries).toEqual(['PUSH_ONLINE > ONLINE v3 LOGIN']);
   });
 
-  test('the LOGIN event comes first, and one change has them all', async () => {
+  test('a login and its kicks are one change, and the LOGIN event is its first event', async () => {
     const user = newUserId();
     await updatePolicy(server, { multiDevice: { mode: 'MULTI' } });
     await logIn(server, user, 'IPHONE', 'same');
@@ -165,11 +165,11 @@ describe('whatever the mode', () => {
     for (const { status, previousStatus, version } of events) {
       expect({ status, previousStatus, version }).toEqual({ status: 'ONLINE', previousStatus: 'ONLINE', version: 1 });
     }
-    // To those who watch her, nothing has changed.
+    // Watchers receive no change.
     expect(watcher.changes.all).toEqual([]);
   });
 
-  test('one too many of a platform ends the one that logged in longest ago, seen lately or not', async () => {
+  test('a device above maxInstances kicks the session with the oldest login, even if that was active recently', async () => {
     const user = newUserId();
     await updatePolicy(server, { platforms: [{ platform: 'WEB', maxInstances: 3 }] });
     const tabs = [];
@@ -178,21 +178,21 @@ describe('whatever the mode', () => {
     await postForData(server, tabs[0]?.token ?? '', '{ me { id } }');
     const fourth = await logIn(server, user, 'WEB', 'tab 3');
     expect(fourth.kicked.map(({ deviceId }) => deviceId)).toEqual(['tab 0']);
-    // The same device again is no one too many.
-    const again = await logIn(server, user, 'WEB', 'tab 1');
-    expect(again.kicked).toEqual([]);
-    // Which makes it the youngest.
+    // A login of an existing device does not exceed the limit.
+    const repeated = await logIn(server, user, 'WEB', 'tab 1');
+    expect(repeated.kicked).toEqual([]);
+    // That login makes it the newest session.
     const sixth = await logIn(server, user, 'WEB', 'tab 4');
     expect(sixth.kicked.map(({ deviceId }) => deviceId)).toEqual(['tab 2']);
     const kicks = (await fetchEvents(server, user)).filter(({ reason }) => reason === 'KICKED');
     expect(kicks.map(({ kickedBy }) => kickedBy)).toEqual(['WEB', 'WEB']);
-    // Another platform of the group ends them all.
+    // A login on another platform of the group kicks all of them.
     const phone = await logIn(server, user, 'ANDROID');
     expect(phone.kicked.map(({ deviceId }) => deviceId).sort()).toEqual(['tab 1', 'tab 3', 'tab 4']);
     await updatePolicy(server, { platforms: [{ platform: 'WEB', maxInstances: 1 }] });
   });
 
-  test('fewer instances, or a narrower mode, end nobody by themselves; the next login does', async () => {
+  test('a lower maxInstances ends no session until the next login', async () => {
     const user = newUserId();
     await updatePolicy(server, { platforms: [{ platform: 'LINUX', maxInstances: 4 }] });
     for (let desk = 0; desk < 4; desk++) await logIn(server, user, 'LINUX', `desk ${desk}`);
@@ -203,7 +203,7 @@ describe('whatever the mode', () => {
     await updatePolicy(server, { platforms: [{ platform: 'LINUX', maxInstances: 1 }] });
   });
 
-  test('a kicked device is not counted as a DISCONNECT as well', async () => {
+  test('a kicked device causes no additional DISCONNECT', async () => {
     const user = newUserId();
     const phone = await logIn(server, user, 'IPHONE');
     const sockets = await Promise.all([
@@ -217,7 +217,7 @@ describe('whatever the mode', () => {
     expect((await fetchUser(server, user)).version).toBe(1);
   });
 
-  test('logins of one user at the same moment leave one session, and every other one kicked once', async () => {
+  test('concurrent logins of one user leave one session and kick every other one exactly once', async () => {
     const user = newUserId();
     const devices = await Promise.all(PLATFORMS.map((platform) => logIn(server, user, platform)));
     expect((await fetchUser(server, user)).sessions).toHaveLength(1);

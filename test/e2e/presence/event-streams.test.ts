@@ -19,13 +19,15 @@ vi.setConfig({ maxConcurrency: 20 });
 const server = startSharedServer();
 const WATCH =
   'subscription ($ids: [ID!]!) { statusChanges(userIds: $ids) { userId status previousStatus reason version } }';
-interface Told {
+interface ChangesResult {
   readonly statusChanges: readonly StatusChange[];
 }
 
-test.concurrent('statusChanges: the present first, then the changes', async () => {
+test.concurrent('statusChanges over SSE sends the initial statuses, then the changes', async () => {
   const user = newUserId();
-  await using stream = await openEventStream<Told>(server, await mintToken(newUserId()), WATCH, { ids: [user] });
+  await using stream = await openEventStream<ChangesResult>(server, await mintToken(newUserId()), WATCH, {
+    ids: [user],
+  });
   expect([stream.status, stream.contentType]).toEqual([200, expect.stringContaining('text/event-stream')]);
   expect(dataOf(await stream.results.next()).statusChanges).toMatchObject([
     { status: 'OFFLINE', previousStatus: null },
@@ -37,27 +39,27 @@ test.concurrent('statusChanges: the present first, then the changes', async () =
   expect(stream.events).toEqual(['next', 'next', 'next']);
 });
 
-test.concurrent('presenceEvents replay from a cursor and go on', async () => {
+test.concurrent('presenceEvents over SSE replays from a cursor', async () => {
   const user = newUserId();
   const first = await logIn(server, user, 'WEB');
-  interface Followed {
+  interface FeedResult {
     readonly presenceEvents: readonly { readonly cursor: string; readonly userId: string; readonly reason: string }[];
   }
   const query = 'subscription ($after: Cursor) { presenceEvents(after: $after) { cursor userId reason } }';
-  await using stream = await openEventStream<Followed>(server, server.apiKey, query);
+  await using stream = await openEventStream<FeedResult>(server, server.apiKey, query);
   await logOut(server, first);
-  const heard: Followed['presenceEvents'][number][] = [];
-  while (!heard.some(({ userId }) => userId === user))
-    heard.push(...dataOf(await stream.results.next()).presenceEvents);
-  const cursor = heard.find(({ userId }) => userId === user)?.cursor;
+  const received: FeedResult['presenceEvents'][number][] = [];
+  while (!received.some(({ userId }) => userId === user))
+    received.push(...dataOf(await stream.results.next()).presenceEvents);
+  const cursor = received.find(({ userId }) => userId === user)?.cursor;
   await logIn(server, user, 'WEB');
-  await using again = await openEventStream<Followed>(server, server.apiKey, query, { after: cursor });
-  const rest: Followed['presenceEvents'][number][] = [];
-  while (!rest.some(({ userId }) => userId === user)) rest.push(...dataOf(await again.results.next()).presenceEvents);
+  await using resumed = await openEventStream<FeedResult>(server, server.apiKey, query, { after: cursor });
+  const rest: FeedResult['presenceEvents'][number][] = [];
+  while (!rest.some(({ userId }) => userId === user)) rest.push(...dataOf(await resumed.results.next()).presenceEvents);
   expect(rest.filter(({ userId }) => userId === user).map(({ reason }) => reason)).toEqual(['LOGIN']);
 });
 
-test.concurrent('sessionEnded is one message, and the end of the stream', async () => {
+test.concurrent('sessionEnded over SSE sends one message and ends the stream', async () => {
   const device = await logIn(server, newUserId(), 'IPHONE');
   await using stream = await openEventStream(server, device.token, 'subscription { sessionEnded { reason kickedBy } }');
   await logIn(server, device.userId, 'WEB');
@@ -66,9 +68,9 @@ test.concurrent('sessionEnded is one message, and the end of the stream', async 
   expect(stream.events.at(-1)).toBe('complete');
 });
 
-test.concurrent('a stream of a session that has ended ends with the reason', async () => {
+test.concurrent('a stream ends with SESSION_ENDED and the reason when its session ends', async () => {
   const device = await logIn(server, newUserId(), 'IPHONE');
-  await using stream = await openEventStream<Told>(server, device.token, WATCH, { ids: [device.userId] });
+  await using stream = await openEventStream<ChangesResult>(server, device.token, WATCH, { ids: [device.userId] });
   await stream.results.next();
   await endSessions(server, { userId: device.userId });
   const last = await stream.results.nextMatching((answer) => codeOf(answer) !== null);
@@ -76,22 +78,22 @@ test.concurrent('a stream of a session that has ended ends with the reason', asy
   await stream.ended;
 });
 
-test.concurrent('a stream of a JWT that expires ends', async () => {
+test.concurrent('a stream ends with UNAUTHENTICATED when its JWT expires', async () => {
   const jwt = await mintToken(newUserId(), { expiresInS: 2 });
-  await using stream = await openEventStream<Told>(server, jwt, WATCH, { ids: [newUserId()] });
+  await using stream = await openEventStream<ChangesResult>(server, jwt, WATCH, { ids: [newUserId()] });
   await stream.results.next();
   const last = await stream.results.nextMatching((answer) => codeOf(answer) !== null);
   expect(codeOf(last)).toBe('UNAUTHENTICATED');
   await stream.ended;
 });
 
-test.concurrent('is a sign of life when it is asked for, but attaches nothing', async () => {
+test.concurrent('a stream of a session is never attached, and its end is not a DISCONNECT', async () => {
   const device = await logIn(server, newUserId(), 'IPHONE');
-  await using stream = await openEventStream<Told>(server, device.token, WATCH, { ids: [newUserId()] });
+  await using stream = await openEventStream<ChangesResult>(server, device.token, WATCH, { ids: [newUserId()] });
   await stream.results.next();
   expect((await fetchUser(server, device.userId)).sessions).toMatchObject([{ attached: false, status: 'ONLINE' }]);
   await stream[Symbol.asyncDispose]();
-  // Nor is its end a DISCONNECT.
+  // The end of the stream causes no DISCONNECT.
   await sendHeartbeat(server, device);
   expect(await fetchUser(server, device.userId)).toMatchObject({ status: 'ONLINE', version: 1 });
 });
@@ -104,9 +106,12 @@ test.concurrent.for([
   ['GRAPHQL_VALIDATION_FAILED', 'key', 'subscription { statusChanges(userIds: []) { mood } }', {}],
   ['FORBIDDEN', 'user', 'subscription { presenceEvents { cursor } }', {}],
   ['UNAUTHENTICATED', 'user', 'subscription { sessionEnded { reason } }', {}],
-] as const)('a refusal: %s', async ([code, who, query, variables]) => {
-  const token = who === null ? null : who === 'key' ? server.apiKey : await mintToken(newUserId());
-  await using stream = await openEventStream(server, token, query, variables);
-  expect(codeOf(await stream.results.next())).toBe(code);
-  await stream.ended;
-});
+] as const)(
+  'an invalid or forbidden subscription over SSE is answered with %s',
+  async ([code, caller, query, variables]) => {
+    const token = caller === null ? null : caller === 'key' ? server.apiKey : await mintToken(newUserId());
+    await using stream = await openEventStream(server, token, query, variables);
+    expect(codeOf(await stream.results.next())).toBe(code);
+    await stream.ended;
+  },
+);

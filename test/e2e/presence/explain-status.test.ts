@@ -1,4 +1,4 @@
-/** "Why is she shown online?", asked at both doors of a whole server, and held against what then happens. */
+/** explainStatus over both transports of a server process, compared with what happens afterwards. */
 import { expect, test } from 'vitest';
 import { postForData, GraphqlSocket } from '../../support/porchlight-client.ts';
 import { logIn, logOut, newUserId, startSharedServer, updatePolicy, fetchUser, Watcher } from '../support/users.ts';
@@ -12,39 +12,39 @@ const EXPLAIN = `query ($userId: ID!) { explainStatus(userId: $userId) {
   events { reason status version occurredAt }
 } }`;
 
-interface Predicted {
+interface Deadline {
   readonly at: string;
   readonly reason: string;
   readonly sessionId: string;
   readonly becomes: string;
 }
 
-interface Explained {
+interface Explanation {
   readonly asOf: string;
   readonly because: string;
   readonly userStatus: { readonly status: string; readonly version: number };
   readonly decidedBy: { readonly id: string; readonly attached: boolean } | null;
-  readonly nextDeadline: Predicted | null;
-  readonly nextStatusChange: Predicted | null;
+  readonly nextDeadline: Deadline | null;
+  readonly nextStatusChange: Deadline | null;
   readonly sessions: readonly { readonly sockets: number }[];
   readonly events: readonly { readonly reason: string; readonly occurredAt: string }[];
 }
 
-/** Over HTTP and over a socket: the same, but for how long ago everything was. */
-const explained = async (userId: string): Promise<Explained> => {
-  const http = await postForData<{ explainStatus: Explained }>(server, server.apiKey, EXPLAIN, { userId });
+/** Explains a user over HTTP and over a socket. Expects equal answers except for elapsed times. */
+const explainUser = async (userId: string): Promise<Explanation> => {
+  const http = await postForData<{ explainStatus: Explanation }>(server, server.apiKey, EXPLAIN, { userId });
   const socket = await GraphqlSocket.open(server, server.apiKey);
-  const other = await socket.executeForData<{ explainStatus: Explained }>(EXPLAIN, { userId });
+  const other = await socket.executeForData<{ explainStatus: Explanation }>(EXPLAIN, { userId });
   await socket.close();
-  const timeless = ({ asOf: _, because, ...rest }: Explained) => ({
+  const withoutTimes = ({ asOf: _, because, ...rest }: Explanation) => ({
     ...rest,
     because: because.replace(/\d+ m?s ago/g, ''),
   });
-  expect(timeless(other.explainStatus)).toEqual(timeless(http.explainStatus));
+  expect(withoutTimes(other.explainStatus)).toEqual(withoutTimes(http.explainStatus));
   return http.explainStatus;
 };
 
-test('what is predicted is what happens', async () => {
+test('the predicted next status change happens with the predicted reason and not earlier', async () => {
   await updatePolicy(server, {
     multiDevice: { mode: 'MULTI' },
     platforms: [{ platform: 'WEB', heartbeatIntervalMs: 500, heartbeatTimeoutMs: 1_500 }],
@@ -52,14 +52,14 @@ test('what is predicted is what happens', async () => {
   const alice = newUserId('alice');
   const web = await logIn(server, alice, 'WEB', 'tab');
   const watcher = await Watcher.open(server, [alice]);
-  const { nextStatusChange, because } = await explained(alice);
+  const { nextStatusChange, because } = await explainUser(alice);
   expect(because).toMatch(
     /^ONLINE because WEB device "tab" .* it ends \(HEARTBEAT_TIMEOUT\) and the user is OFFLINE\.$/,
   );
   expect(nextStatusChange).toMatchObject({ sessionId: web.sessionId, reason: 'HEARTBEAT_TIMEOUT', becomes: 'OFFLINE' });
 
   await watcher.changes.nextMatching(({ status }) => status === 'OFFLINE');
-  const after = await explained(alice);
+  const after = await explainUser(alice);
   expect(after).toMatchObject({
     userStatus: { status: 'OFFLINE', version: 2 },
     decidedBy: null,
@@ -71,22 +71,22 @@ test('what is predicted is what happens', async () => {
   expect(Date.parse(after.events[0]?.occurredAt ?? '')).toBeGreaterThanOrEqual(Date.parse(nextStatusChange?.at ?? ''));
 });
 
-test('who is attached, who is PUSH_ONLINE, who logged out', async () => {
+test('explains an attached session, a PUSH_ONLINE session, a logout and an unknown user', async () => {
   const alice = newUserId('alice');
   const phone = await logIn(server, alice, 'IPHONE', 'phone');
-  const link = await GraphqlSocket.open(server, phone.token);
-  expect(await explained(alice)).toMatchObject({
+  const socket = await GraphqlSocket.open(server, phone.token);
+  expect(await explainUser(alice)).toMatchObject({
     decidedBy: { id: phone.sessionId, attached: true },
     sessions: [{ session: { status: 'ONLINE' }, sockets: 1, nextDeadline: { reason: 'HEARTBEAT_TIMEOUT' } }],
   });
-  await link.close();
+  await socket.close();
   await expect.poll(async () => (await fetchUser(server, alice)).status, { timeout: 5_000 }).toBe('PUSH_ONLINE');
-  expect(await explained(alice)).toMatchObject({
+  expect(await explainUser(alice)).toMatchObject({
     because: expect.stringMatching(/^PUSH_ONLINE because IPHONE device "phone"/) as string,
     nextStatusChange: { reason: 'PUSH_EXPIRED', becomes: 'OFFLINE' },
     events: [{ reason: 'DISCONNECT' }, { reason: 'LOGIN' }],
   });
   await logOut(server, phone);
-  expect((await explained(alice)).because).toMatch(/^OFFLINE because the last session ended at .* \(LOGOUT\)/);
-  expect((await explained(newUserId())).because).toContain('nothing is known of this user');
+  expect((await explainUser(alice)).because).toMatch(/^OFFLINE because the last session ended at .* \(LOGOUT\)/);
+  expect((await explainUser(newUserId())).because).toContain('nothing is known of this user');
 });

@@ -1,4 +1,4 @@
-/** Ids as people may have them: kept exactly, or refused, wherever one is taken. */
+/** User and device ids: stored exactly or rejected, wherever one is accepted. */
 import { beforeAll, describe, expect, test, vi } from 'vitest';
 import {
   postForData,
@@ -33,8 +33,8 @@ beforeAll(() => updatePolicy(server, { platforms: [{ platform: 'WEB', maxInstanc
 
 const FAMILY = '\u{1F468}\u200D\u{1F469}\u200D\u{1F467}\u200D\u{1F466}';
 
-/** Every one of them names somebody else than any other. As pairs, because an object would mistake the first. */
-const GOOD: readonly (readonly [string, string])[] = [
+/** Valid ids, all distinct. Pairs instead of an object, because `__proto__` cannot be a plain key. */
+const VALID: readonly (readonly [string, string])[] = [
   ['__proto__', '__proto__'],
   ['constructor', 'constructor'],
   ['hasOwnProperty', 'hasOwnProperty'],
@@ -43,8 +43,8 @@ const GOOD: readonly (readonly [string, string])[] = [
   ['one astral character', '\u{1D306}'],
   ['128 characters', 'y'.repeat(128)],
   ['128 astral characters, 512 bytes', '\u{1F600}'.repeat(128)],
-  ['128 of three bytes', '\u5BB6'.repeat(128)],
-  ['an emoji of several', FAMILY],
+  ['128 characters of three bytes', '\u5BB6'.repeat(128)],
+  ['an emoji of several code points', FAMILY],
   ['composed (NFC)', 'Zo\u00EB'],
   ['decomposed (NFD)', 'Zoe\u0308'],
   ['only a combining character', '\u0301'],
@@ -58,27 +58,27 @@ const GOOD: readonly (readonly [string, string])[] = [
   ['an ideographic space', '\u3000'],
   ['a zero-width space', '\u200B'],
   ['a byte order mark', '\uFEFFalice'],
-  ['right to left', '\u202Ealice'],
+  ['a right-to-left override', '\u202Ealice'],
   ['a line separator', 'a\u2028b'],
   ['a soft hyphen', 'a\u00ADb'],
   ['a noncharacter', 'a\uFFFEb'],
   ['a replacement character', '\uFFFD'],
   ['a digit', '0'],
   ['two digits', '00'],
-  ['what looks like null', 'null'],
+  ['the word null', 'null'],
   ['quotes and SQL', `'"\`; DROP TABLE users; --`],
   ['a percent sign and a glob', '%*?[a-z]_'],
   ['slashes and dots', '../../etc/passwd'],
   ['markup and JSON', '<script>{"a":["\\u0000"]}</script>'],
 ];
-const GOOD_IDS = GOOD.map(([, id]) => id);
+const VALID_IDS = VALID.map(([, id]) => id);
 
-const BAD: Readonly<Record<string, string>> = {
-  empty: '',
+const INVALID: Readonly<Record<string, string>> = {
+  'an empty text': '',
   '129 characters': 'y'.repeat(129),
   '129 astral characters': '\u{1F600}'.repeat(129),
   '100,000 characters': 'y'.repeat(100_000),
-  NUL: 'a\u0000b',
+  'a NUL': 'a\u0000b',
   'a tab': 'a\tb',
   'a line feed': 'alice\n',
   'U+001F': '\u001fa',
@@ -88,8 +88,8 @@ const BAD: Readonly<Record<string, string>> = {
   'U+009F': 'a\u009fb',
 };
 
-describe.concurrent('a user id that is kept exactly', () => {
-  test.for(GOOD)('%s', async ([, id]) => {
+describe.concurrent('a valid user id', () => {
+  test.for(VALID)('is stored and returned exactly: %s', async ([, id]) => {
     const watcher = await Watcher.open(server, [id]);
     expect(watcher.initialStatuses).toMatchObject([{ userId: id, status: 'OFFLINE', version: 0 }]);
     const device = await logIn(server, id, 'IPHONE', id);
@@ -107,22 +107,22 @@ describe.concurrent('a user id that is kept exactly', () => {
     ]);
   });
 
-  test('written into the document', async () => {
+  test('can be a literal in a document', async () => {
     const id = `doc ${FAMILY} "quoted" \\`;
     await logIn(server, id);
     const query = `{ userStatus(userId: ${JSON.stringify(id)}) { userId status } }`;
     expect(await postForData(server, server.apiKey, query)).toEqual({ userStatus: { userId: id, status: 'ONLINE' } });
   });
 
-  test('a whole number as an ID is its digits', async () => {
+  test('can be an integer literal, which stands for its digits', async () => {
     await logIn(server, '4711');
     expect(await postForData(server, server.apiKey, '{ userStatus(userId: 4711) { userId status } }')).toEqual({
       userStatus: { userId: '4711', status: 'ONLINE' },
     });
   });
 
-  test('all of them in one query and one subscription, none mistaken for another', async () => {
-    const ids = GOOD_IDS.map((id) => [...`${id}!`].slice(-128).join(''));
+  test('is not confused with any other in one query and one subscription', async () => {
+    const ids = VALID_IDS.map((id) => [...`${id}!`].slice(-128).join(''));
     expect(new Set(ids).size).toBe(ids.length);
     const online = ids.filter((_, index) => index % 2 === 0);
     await Promise.all(online.map((id) => logIn(server, id, 'LINUX')));
@@ -134,8 +134,8 @@ describe.concurrent('a user id that is kept exactly', () => {
   });
 });
 
-describe.concurrent('an id that is refused, wherever one is taken', () => {
-  const places: readonly (readonly [string, string, (id: string) => Readonly<Record<string, unknown>>])[] = [
+describe.concurrent('an invalid id', () => {
+  const operations: readonly (readonly [string, string, (id: string) => Readonly<Record<string, unknown>>])[] = [
     ['userStatus', 'query ($id: ID!) { userStatus(userId: $id) { status } }', (id) => ({ id })],
     ['userStatuses', 'query ($ids: [ID!]!) { userStatuses(userIds: $ids) { status } }', (id) => ({ ids: ['ok', id] })],
     ['events', 'query ($id: ID!) { events(userId: $id) { nodes { userId } } }', (id) => ({ id })],
@@ -146,29 +146,29 @@ describe.concurrent('an id that is refused, wherever one is taken', () => {
     ],
     ['statusChanges', WATCH, (id) => ({ userIds: ['ok', id] })],
   ];
-  test.for(Object.entries(BAD))('%s', async ([, id]) => {
+  test.for(Object.entries(INVALID))('is rejected wherever an id is accepted: %s', async ([, id]) => {
     const socket = await GraphqlSocket.open(server, server.apiKey);
-    for (const [place, query, variables] of places) {
-      expect([place, codeOf(await socket.execute(query, variables(id)))]).toEqual([place, 'BAD_USER_INPUT']);
-      if (place !== 'statusChanges') {
-        expect([place, codeOf(await postOperation(server, server.apiKey, query, variables(id)))]).toEqual([
-          place,
+    for (const [field, query, variables] of operations) {
+      expect([field, codeOf(await socket.execute(query, variables(id)))]).toEqual([field, 'BAD_USER_INPUT']);
+      if (field !== 'statusChanges') {
+        expect([field, codeOf(await postOperation(server, server.apiKey, query, variables(id)))]).toEqual([
+          field,
           'BAD_USER_INPUT',
         ]);
       }
     }
-    const jwt = await mintToken('a user with odd devices');
+    const jwt = await mintToken('a user with invalid devices');
     const login = await postOperation(server, jwt, LOGIN, { input: { platform: 'WEB', deviceId: id } });
     expect([codeOf(login), login.data ?? null]).toEqual(['BAD_USER_INPUT', null]);
-    // A JWT for such a user is nobody's; too long a one does not even fit into a header.
+    // A JWT for such a user is rejected. The longest one would not fit into a header.
     if (id.length < 1_000) {
-      const odd = await postOperation(server, await mintToken(id), LOGIN, { input: { platform: 'WEB' } });
-      expect(codeOf(odd)).toBe('UNAUTHENTICATED');
+      const invalidLogin = await postOperation(server, await mintToken(id), LOGIN, { input: { platform: 'WEB' } });
+      expect(codeOf(invalidLogin)).toBe('UNAUTHENTICATED');
     }
-    expect((await fetchUser(server, 'a user with odd devices')).version).toBe(0);
+    expect((await fetchUser(server, 'a user with invalid devices')).version).toBe(0);
   });
 
-  test('half of a surrogate pair is no text', async () => {
+  test('is rejected when it contains a lone surrogate', async () => {
     const body = '{"query":"{ userStatus(userId: \\"a\\\\ud800b\\") { userId } }"}';
     const response = await fetch(`${server.origin}/graphql`, {
       method: 'POST',
@@ -183,18 +183,18 @@ describe.concurrent('an id that is refused, wherever one is taken', () => {
 });
 
 describe.concurrent('device ids', () => {
-  test('are kept apart as user ids are: each is a device of its own', async () => {
+  test('are distinct like user ids: each one is a separate device', async () => {
     const user = 'has many devices';
     const jwt = await mintToken(user);
-    for (const deviceId of GOOD_IDS) {
+    for (const deviceId of VALID_IDS) {
       const login = await postForData<LoginResult>(server, jwt, LOGIN, { input: { platform: 'WEB', deviceId } });
       expect(deviceOf(login)).toMatchObject({ deviceId, kicked: [] });
     }
     const { sessions } = await fetchUser(server, user);
-    expect(sessions.map(({ deviceId }) => deviceId)).toEqual(GOOD_IDS);
+    expect(sessions.map(({ deviceId }) => deviceId)).toEqual(VALID_IDS);
   });
 
-  test('the same id on two platforms is two devices: no replacement but a kick', async () => {
+  test('that are equal on two platforms are two devices: the second kicks the first instead of replacing it', async () => {
     const user = 'same id twice';
     const phone = await logIn(server, user, 'IPHONE', 'one');
     const tablet = await logIn(server, user, 'IPAD', 'one');
@@ -202,16 +202,16 @@ describe.concurrent('device ids', () => {
     await logOut(server, tablet);
   });
 
-  test('that are made are never the same, and fit where one is taken', async () => {
+  test('that the server generates are unique and valid in later logins', async () => {
     const user = 'no device id';
-    const made = await Promise.all(Array.from({ length: 20 }, () => logIn(server, user, 'WEB')));
-    expect(new Set(made.map(({ deviceId }) => deviceId)).size).toBe(20);
-    const again = await logIn(server, user, 'WEB', made[7]?.deviceId);
+    const generated = await Promise.all(Array.from({ length: 20 }, () => logIn(server, user, 'WEB')));
+    expect(new Set(generated.map(({ deviceId }) => deviceId)).size).toBe(20);
+    const again = await logIn(server, user, 'WEB', generated[7]?.deviceId);
     expect(again.kicked).toEqual([]);
     expect((await fetchUser(server, user)).sessions).toHaveLength(20);
   });
 
-  test('versions of app and system are texts of up to 128 characters', async () => {
+  test('have the same limit as the versions of app and system: 128 characters', async () => {
     const jwt = await mintToken('versions');
     const login = (input: object) => postOperation(server, jwt, LOGIN, { input: { platform: 'WEB', ...input } });
     const long = '\u{1F600}'.repeat(128);

@@ -1,4 +1,4 @@
-/** The main job as its users meet it: log in, beat, drop, come back, log out; ask and be told. */
+/** The core use case: login, heartbeat, disconnect, reconnect, logout, queries and subscriptions. */
 import { describe, expect, test } from 'vitest';
 import {
   postForData,
@@ -25,17 +25,17 @@ const server = startSharedServer();
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 
 const FOLLOW = `subscription ($after: Cursor) { presenceEvents(after: $after) { ${EVENT} } }`;
-type Followed = MessageQueue<GraphqlResult<{ presenceEvents: EventResult[] }>>;
+type EventQueue = MessageQueue<GraphqlResult<{ presenceEvents: EventResult[] }>>;
 
-/** Reads lists until one has the event that is asked for; returns everything read. */
-const readUntil = async (followed: Followed, last: (event: EventResult) => boolean): Promise<EventResult[]> => {
+/** Reads lists of events until one contains a matching event. @returns all events read. */
+const readUntil = async (events: EventQueue, isLast: (event: EventResult) => boolean): Promise<EventResult[]> => {
   const read: EventResult[] = [];
-  while (!read.some(last)) read.push(...dataOf(await followed.next()).presenceEvents);
+  while (!read.some(isLast)) read.push(...dataOf(await events.next()).presenceEvents);
   return read;
 };
 
-describe.concurrent('a day of one phone', () => {
-  test('asked at each step, and told of each change once', async () => {
+describe.concurrent('a device', () => {
+  test('has the expected status at each step, and a watcher receives each change once', async () => {
     const alice = newUserId('alice');
     const bob = await mintToken(newUserId('bob'));
     const watcher = await Watcher.open(server, [alice], bob);
@@ -52,13 +52,13 @@ describe.concurrent('a day of one phone', () => {
         customStatus: null,
       },
     ]);
-    const phone = await logIn(server, alice, 'IPHONE', 'her phone');
+    const phone = await logIn(server, alice, 'IPHONE', 'phone of alice');
     expect(await fetchUser(server, alice)).toMatchObject({
       status: 'ONLINE',
       version: 1,
       reason: 'LOGIN',
       customStatus: null,
-      sessions: [{ id: phone.sessionId, platform: 'IPHONE', deviceId: 'her phone', attached: false }],
+      sessions: [{ id: phone.sessionId, platform: 'IPHONE', deviceId: 'phone of alice', attached: false }],
     });
 
     const socket = await GraphqlSocket.open(server, phone.token);
@@ -97,7 +97,7 @@ describe.concurrent('a day of one phone', () => {
     });
   });
 
-  test('a login tells the device the timings of its platform, and who it is', async () => {
+  test('receives its session and the timings of its platform at login', async () => {
     const user = newUserId();
     const login = `mutation { login(input: {platform: WEB, deviceId: "tab", appVersion: "1.2.3", osVersion: "Linux 6"}) {
       heartbeatIntervalMs heartbeatTimeoutMs kicked { id } sessionToken
@@ -129,7 +129,7 @@ describe.concurrent('a day of one phone', () => {
     });
   });
 
-  test('a second device that comes online changes nothing, and is told to nobody', async () => {
+  test('that logs in while another one kept the user ONLINE causes no status change', async () => {
     const user = newUserId();
     await logIn(server, user, 'IPHONE', 'one');
     const watcher = await Watcher.open(server, [user]);
@@ -140,7 +140,7 @@ describe.concurrent('a day of one phone', () => {
     expect(watcher.changeSummaries).toEqual(['ONLINE > OFFLINE v2 LOGOUT']);
   });
 
-  test('one watcher of several users hears the present of all of them first, in one list', async () => {
+  test('of several watched users appears in one initial list with all statuses', async () => {
     const [online, never, gone] = [newUserId(), newUserId(), newUserId()];
     await logIn(server, online);
     await logOut(server, await logIn(server, gone));
@@ -157,22 +157,22 @@ describe.concurrent('a day of one phone', () => {
 describe.concurrent('sessionEnded', () => {
   const ENDED = 'subscription { sessionEnded { sessionId reason kickedBy endedAt } }';
 
-  test('tells a kicked device who did it, then its socket is closed with 4410', async () => {
+  test('reports to a kicked device which platform kicked it, before its socket is closed with 4410', async () => {
     const user = newUserId();
     const phone = await logIn(server, user, 'IPHONE');
     const socket = await GraphqlSocket.open(server, phone.token);
     const ended = socket.subscribe<{ sessionEnded: { endedAt: string } }>(ENDED);
-    // The server has taken the subscription once it answers what came after it.
+    // The answer to a later query shows that the server has accepted the subscription.
     await socket.executeForData('{ me { id } }');
     await logIn(server, user, 'WEB');
-    const told = dataOf(await ended.next());
-    expect(told).toMatchObject({ sessionEnded: { sessionId: phone.sessionId, reason: 'KICKED', kickedBy: 'WEB' } });
-    expect(told.sessionEnded.endedAt).toMatch(TIME);
+    const result = dataOf(await ended.next());
+    expect(result).toMatchObject({ sessionEnded: { sessionId: phone.sessionId, reason: 'KICKED', kickedBy: 'WEB' } });
+    expect(result.sessionEnded.endedAt).toMatch(TIME);
     expect(await socket.closed).toMatchObject({ code: 4410, reason: 'KICKED' });
     expect(ended.all).toHaveLength(1);
   });
 
-  test('tells of a logout on another link', async () => {
+  test('reports a logout that came over HTTP', async () => {
     const phone = await logIn(server, newUserId(), 'IPHONE');
     const socket = await GraphqlSocket.open(server, phone.token);
     const ended = socket.subscribe(ENDED);
@@ -184,47 +184,49 @@ describe.concurrent('sessionEnded', () => {
 });
 
 describe.concurrent('presenceEvents', () => {
-  test('replays from a cursor and passes into live, without a gap or a repeat', async () => {
+  test('replays from a cursor and continues with live events, without a gap or a repeat', async () => {
     const start = await fetchLatestCursor(server);
     const user = newUserId();
     const last = newUserId();
     const rounds = 40;
     const socket = await GraphqlSocket.open(server, server.apiKey);
-    let followed: Followed | null = null;
+    let subscription: EventQueue | null = null;
     for (let round = 0; round < rounds; round++) {
       const device = await logIn(server, user, 'WEB');
-      // In the middle of the traffic: a part is replayed, and a part is live.
-      if (round === rounds / 2) followed = socket.subscribe(FOLLOW, { after: start });
+      // Subscribing in the middle makes one part of the events replayed and the other live.
+      if (round === rounds / 2) subscription = socket.subscribe(FOLLOW, { after: start });
       await logOut(server, device);
     }
     await logIn(server, last);
-    if (followed === null) throw new Error('Never subscribed.');
-    const mine = (await readUntil(followed, ({ userId }) => userId === last)).filter(({ userId }) => userId === user);
+    if (subscription === null) throw new Error('The subscription was never started.');
+    const mine = (await readUntil(subscription, ({ userId }) => userId === last)).filter(
+      ({ userId }) => userId === user,
+    );
     expect(mine.map(({ reason, version }) => `${reason} ${version}`)).toEqual(
       Array.from({ length: rounds }, (_, round) => [`LOGIN ${2 * round + 1}`, `LOGOUT ${2 * round + 2}`]).flat(),
     );
     expect(new Set(mine.map(({ cursor }) => cursor)).size).toBe(2 * rounds);
 
-    // Again from the middle: it starts right after the cursor.
+    // A second subscription from the middle starts directly after the cursor.
     const from = mine[29];
-    const again = socket.subscribe<{ presenceEvents: EventResult[] }>(FOLLOW, { after: from?.cursor });
-    const rest = (await readUntil(again, ({ userId }) => userId === last)).filter(({ userId }) => userId === user);
+    const resumed = socket.subscribe<{ presenceEvents: EventResult[] }>(FOLLOW, { after: from?.cursor });
+    const rest = (await readUntil(resumed, ({ userId }) => userId === last)).filter(({ userId }) => userId === user);
     expect(rest).toEqual(mine.slice(30));
   });
 
-  test('without a cursor, from now on; the same events as in the log', async () => {
+  test('without a cursor starts with new events, which equal those of the event log', async () => {
     const user = newUserId();
     await logIn(server, user, 'IPHONE');
     const socket = await GraphqlSocket.open(server, server.apiKey);
-    const followed = socket.subscribe<{ presenceEvents: EventResult[] }>(FOLLOW);
+    const subscription = socket.subscribe<{ presenceEvents: EventResult[] }>(FOLLOW);
     await socket.executeForData('{ latestCursor }');
     await logIn(server, user, 'WEB');
-    const heard = (await readUntil(followed, ({ reason, userId }) => userId === user && reason === 'KICKED')).filter(
-      ({ userId }) => userId === user,
-    );
-    expect(heard.map(({ reason }) => reason)).toEqual(['LOGIN', 'KICKED']);
+    const received = (
+      await readUntil(subscription, ({ reason, userId }) => userId === user && reason === 'KICKED')
+    ).filter(({ userId }) => userId === user);
+    expect(received.map(({ reason }) => reason)).toEqual(['LOGIN', 'KICKED']);
     const query = `query ($userId: ID!) { events(userId: $userId) { nodes { ${EVENT} } } }`;
     const log = await postForData<{ events: { nodes: EventResult[] } }>(server, server.apiKey, query, { userId: user });
-    expect(log.events.nodes.slice(1)).toEqual(heard);
+    expect(log.events.nodes.slice(1)).toEqual(received);
   });
 });

@@ -1,4 +1,4 @@
-/** The policy as backends read and change it, and as it outlives the server. */
+/** The policy: reading, changing, validation and persistence. */
 import { describe, expect, test } from 'vitest';
 import { postForData, codeOf, postOperation, GraphqlSocket } from '../../support/porchlight-client.ts';
 import { startPorchlight } from '../../support/porchlight-process.ts';
@@ -27,23 +27,23 @@ interface Row {
   readonly disconnectGraceMs: number;
   readonly maxInstances: number;
 }
-interface PolicySeen {
+interface PolicyResult {
   readonly multiDevice: { readonly mode: string; readonly groups: readonly (readonly Platform[])[] };
   readonly pushOnlineExpiryMs: number;
   readonly platforms: readonly Row[];
 }
 
-const policyOf = async (of: Server): Promise<PolicySeen> =>
-  (await postForData<{ policy: PolicySeen }>(of, of.apiKey, `{ policy { ${POLICY} } }`)).policy;
+const fetchPolicy = async (from: Server): Promise<PolicyResult> =>
+  (await postForData<{ policy: PolicyResult }>(from, from.apiKey, `{ policy { ${POLICY} } }`)).policy;
 
-/** A row as a short text, in the words of the table. */
-const inWords = (row: Row): string => {
+/** A row as a short text, in the form of the expected tables below. */
+const describeRow = (row: Row): string => {
   const background = row.backgroundTimeoutMs === null ? 'never' : row.backgroundTimeoutMs / 1_000;
   const rest =
     row.disconnectGraceMs === 0 && row.maxInstances === 1 ? '' : ` ${row.disconnectGraceMs} ${row.maxInstances}`;
   return `${row.platform} ${row.canBePushOnline ? 'push' : 'ends'} ${row.heartbeatIntervalMs / 1_000} ${row.heartbeatTimeoutMs / 1_000} ${background}${rest}`;
 };
-const tableOf = ({ platforms }: PolicySeen): readonly string[] => platforms.map(inWords).sort();
+const tableOf = ({ platforms }: PolicyResult): readonly string[] => platforms.map(describeRow).sort();
 
 const CURRENT = [
   'ANDROID push 120 400 never',
@@ -55,14 +55,14 @@ const CURRENT = [
   'WEB ends 20 60 never',
   'WINDOWS ends 120 400 never',
 ];
-const replaced = (table: readonly string[], ...rows: readonly string[]): readonly string[] =>
+const withRows = (table: readonly string[], ...rows: readonly string[]): readonly string[] =>
   table.map((row) => rows.find((other) => other.split(' ')[0] === row.split(' ')[0]) ?? row);
-const MOBILE_ONLY = replaced(CURRENT, 'MAC ends 120 400 never');
-const CLASSIC = replaced(MOBILE_ONLY, 'WEB ends 120 400 never', 'MINI_PROGRAM ends 120 400 30');
+const MOBILE_ONLY = withRows(CURRENT, 'MAC ends 120 400 never');
+const CLASSIC = withRows(MOBILE_ONLY, 'WEB ends 120 400 never', 'MINI_PROGRAM ends 120 400 30');
 
 describe('the platform table', () => {
-  test('is the current one in a new database, and SINGLE', async () => {
-    const policy = await policyOf(server);
+  test('has the preset CURRENT and the mode SINGLE in a new database', async () => {
+    const policy = await fetchPolicy(server);
     expect(tableOf(policy)).toEqual(CURRENT);
     expect(policy.platforms.map(({ platform }) => platform)).toHaveLength(8);
     expect(policy.pushOnlineExpiryMs).toBe(7 * 24 * 60 * 60 * 1_000);
@@ -74,15 +74,15 @@ describe('the platform table', () => {
     ['MOBILE_ONLY', MOBILE_ONLY],
     ['CLASSIC', CLASSIC],
     ['CURRENT', CURRENT],
-  ] as const)('%s replaces all of it, grace and instances too', async ([preset, table]) => {
-    const odd = { disconnectGraceMs: 5_000, maxInstances: 3, canBePushOnline: true, backgroundTimeoutMs: 9_000 };
-    await updatePolicy(server, { platforms: PLATFORMS.map((platform) => ({ platform, ...odd })) });
-    expect(tableOf(await policyOf(server))).not.toEqual(table);
+  ] as const)('is replaced completely by the preset %s', async ([preset, table]) => {
+    const changedRow = { disconnectGraceMs: 5_000, maxInstances: 3, canBePushOnline: true, backgroundTimeoutMs: 9_000 };
+    await updatePolicy(server, { platforms: PLATFORMS.map((platform) => ({ platform, ...changedRow })) });
+    expect(tableOf(await fetchPolicy(server))).not.toEqual(table);
     await updatePolicy(server, { preset });
-    expect(tableOf(await policyOf(server))).toEqual(table);
+    expect(tableOf(await fetchPolicy(server))).toEqual(table);
   });
 
-  test('rows of the same input are laid over the preset', async () => {
+  test('has rows of the same input applied after the preset', async () => {
     await updatePolicy(server, {
       preset: 'CLASSIC',
       platforms: [
@@ -90,30 +90,30 @@ describe('the platform table', () => {
         { platform: 'MINI_PROGRAM', backgroundTimeoutMs: null },
       ],
     });
-    expect(tableOf(await policyOf(server))).toEqual(
-      replaced(CLASSIC, 'WEB ends 5 400 never 0 4', 'MINI_PROGRAM ends 120 400 never'),
+    expect(tableOf(await fetchPolicy(server))).toEqual(
+      withRows(CLASSIC, 'WEB ends 5 400 never 0 4', 'MINI_PROGRAM ends 120 400 never'),
     );
   });
 
-  test('what is left out stays as it is', async () => {
+  test('keeps the values that an update leaves out', async () => {
     await updatePolicy(server, { preset: 'CURRENT', pushOnlineExpiryMs: 86_400_000 });
     await updatePolicy(server, { platforms: [{ platform: 'IPAD', disconnectGraceMs: 7_000 }] });
     await updatePolicy(server, { multiDevice: { mode: 'MULTI' } });
     await updatePolicy(server, {});
-    const policy = await policyOf(server);
-    expect(tableOf(policy)).toEqual(replaced(CURRENT, 'IPAD push 120 400 never 7000 1'));
+    const policy = await fetchPolicy(server);
+    expect(tableOf(policy)).toEqual(withRows(CURRENT, 'IPAD push 120 400 never 7000 1'));
     expect(policy.pushOnlineExpiryMs).toBe(86_400_000);
     expect(policy.multiDevice.mode).toBe('MULTI');
   });
 
-  test('the answer is the policy in force, and the next login is told of it', async () => {
+  test('is returned by the update, and the next login gets its timings', async () => {
     const mutation = `mutation { updatePolicy(input: {platforms: [{platform: LINUX, heartbeatIntervalMs: 3000, heartbeatTimeoutMs: 9000}]}) { policy { ${POLICY} } } }`;
-    const { updatePolicy: updated } = await postForData<{ updatePolicy: { policy: PolicySeen } }>(
+    const { updatePolicy: updated } = await postForData<{ updatePolicy: { policy: PolicyResult } }>(
       server,
       server.apiKey,
       mutation,
     );
-    expect(updated.policy).toEqual(await policyOf(server));
+    expect(updated.policy).toEqual(await fetchPolicy(server));
     const device = await logIn(server, newUserId(), 'LINUX');
     expect(
       await postForData(server, device.token, 'mutation { heartbeat { heartbeatIntervalMs heartbeatTimeoutMs } }'),
@@ -123,24 +123,24 @@ describe('the platform table', () => {
   });
 });
 
-describe('what does not fit', () => {
+describe('an invalid update of the policy', () => {
   const web = (rest: object) => ({ platforms: [{ platform: 'WEB', ...rest }] });
-  const refused: readonly (readonly [string, Readonly<Record<string, unknown>>])[] = [
-    ['an interval that is its timeout', web({ heartbeatIntervalMs: 60_000 })],
+  const invalidInputs: readonly (readonly [string, Readonly<Record<string, unknown>>])[] = [
+    ['an interval equal to its timeout', web({ heartbeatIntervalMs: 60_000 })],
     ['an interval above its timeout', web({ heartbeatIntervalMs: 60_001 })],
     ['a timeout below its interval', web({ heartbeatTimeoutMs: 19_999 })],
-    ['an interval of nothing', web({ heartbeatIntervalMs: 0 })],
+    ['an interval of zero', web({ heartbeatIntervalMs: 0 })],
     ['a negative interval', web({ heartbeatIntervalMs: -1 })],
     ['a timeout below a second', web({ heartbeatIntervalMs: 1, heartbeatTimeoutMs: 999 })],
     ['a negative timeout', web({ heartbeatTimeoutMs: -60_000 })],
     ['a timeout beyond 32 bits', web({ heartbeatTimeoutMs: 2_147_483_648 })],
-    ['half a millisecond', web({ heartbeatTimeoutMs: 60_000.5 })],
+    ['a fraction of a millisecond', web({ heartbeatTimeoutMs: 60_000.5 })],
     ['a background limit below a second', web({ backgroundTimeoutMs: 999 })],
     ['a negative background limit', web({ backgroundTimeoutMs: -1 })],
     ['a negative grace', web({ disconnectGraceMs: -1 })],
-    ['no instances', web({ maxInstances: 0 })],
+    ['zero instances', web({ maxInstances: 0 })],
     ['negative instances', web({ maxInstances: -5 })],
-    ['text for a number', web({ maxInstances: 'many' })],
+    ['a string for a number', web({ maxInstances: 'many' })],
     ['an unknown platform', { platforms: [{ platform: 'FRIDGE', maxInstances: 2 }] }],
     ['a row without a platform', { platforms: [{ maxInstances: 2 }] }],
     ['an unknown preset', { preset: 'MODERN' }],
@@ -149,17 +149,17 @@ describe('what does not fit', () => {
     ['an unknown group member', { multiDevice: { mode: 'CUSTOM', groups: [['WEB', 'FRIDGE']] } }],
     ['a platform in two groups', { multiDevice: { mode: 'CUSTOM', groups: [['WEB', 'MAC'], ['MAC']] } }],
     ['a platform twice in a group', { multiDevice: { mode: 'CUSTOM', groups: [['WEB', 'WEB']] } }],
-    ['no expiry', { pushOnlineExpiryMs: 0 }],
+    ['an expiry of zero', { pushOnlineExpiryMs: 0 }],
     ['a negative expiry', { pushOnlineExpiryMs: -1 }],
-    ['half a millisecond of expiry', { pushOnlineExpiryMs: 86_400_000.5 }],
-    ['an expiry beyond all dates', { pushOnlineExpiryMs: 1e300 }],
+    ['an expiry with a fraction of a millisecond', { pushOnlineExpiryMs: 86_400_000.5 }],
+    ['an expiry beyond the range of dates', { pushOnlineExpiryMs: 1e300 }],
     ['an unknown setting', { heartbeatTimeoutMs: 5_000 }],
     [
-      'one wrong row among good changes',
+      'one invalid row with otherwise valid changes',
       { multiDevice: { mode: 'TRIPLE' }, pushOnlineExpiryMs: 5_000, preset: 'CLASSIC', ...web({ maxInstances: 0 }) },
     ],
     [
-      'a wrong row after a good one',
+      'an invalid row after a valid one',
       {
         platforms: [
           { platform: 'MAC', maxInstances: 9 },
@@ -168,30 +168,33 @@ describe('what does not fit', () => {
       },
     ],
   ];
-  test.for(refused)('%s: BAD_USER_INPUT at both doors, and nothing is changed', async ([, input]) => {
-    await updatePolicy(server, { preset: 'CURRENT', multiDevice: { mode: 'DUAL' } });
-    const before = await policyOf(server);
-    const mutation =
-      'mutation ($input: UpdatePolicyInput!) { updatePolicy(input: $input) { policy { pushOnlineExpiryMs } } }';
-    const http = await postOperation(server, server.apiKey, mutation, { input });
-    expect([codeOf(http), http.data ?? null]).toEqual(['BAD_USER_INPUT', null]);
-    const socket = await GraphqlSocket.open(server, server.apiKey);
-    expect(codeOf(await socket.execute(mutation, { input }))).toBe('BAD_USER_INPUT');
-    await socket.close();
-    expect(await policyOf(server)).toEqual(before);
-  });
+  test.for(invalidInputs)(
+    'is rejected with BAD_USER_INPUT over both transports and changes nothing: %s',
+    async ([, input]) => {
+      await updatePolicy(server, { preset: 'CURRENT', multiDevice: { mode: 'DUAL' } });
+      const before = await fetchPolicy(server);
+      const mutation =
+        'mutation ($input: UpdatePolicyInput!) { updatePolicy(input: $input) { policy { pushOnlineExpiryMs } } }';
+      const http = await postOperation(server, server.apiKey, mutation, { input });
+      expect([codeOf(http), http.data ?? null]).toEqual(['BAD_USER_INPUT', null]);
+      const socket = await GraphqlSocket.open(server, server.apiKey);
+      expect(codeOf(await socket.execute(mutation, { input }))).toBe('BAD_USER_INPUT');
+      await socket.close();
+      expect(await fetchPolicy(server)).toEqual(before);
+    },
+  );
 
-  test('the least there is', async () => {
+  test('does not include the minimum values, which are accepted', async () => {
     await updatePolicy(
       server,
       web({ heartbeatIntervalMs: 999, heartbeatTimeoutMs: 1_000, backgroundTimeoutMs: 1_000 }),
     );
-    expect(tableOf(await policyOf(server))).toContain('WEB ends 0.999 1 1');
+    expect(tableOf(await fetchPolicy(server))).toContain('WEB ends 0.999 1 1');
   });
 });
 
-describe('the policy and the server’s life', () => {
-  test('configuration seeds an empty database; from then on what is stored wins, kill -9 or not', async () => {
+describe('the stored policy', () => {
+  test('is seeded from the configuration once and then survives SIGKILL and other settings', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'porchlight-e2e-policy-'));
     try {
       const seed = {
@@ -202,21 +205,21 @@ describe('the policy and the server’s life', () => {
         PORCHLIGHT_PUSH_ONLINE_EXPIRY: '2d',
       };
       await using first = await startPorchlight({ directory, env: seed });
-      const seeded = await policyOf(first);
-      expect(tableOf(seeded)).toEqual(replaced(CLASSIC, 'LINUX ends 120 400 never 0 2'));
+      const seeded = await fetchPolicy(first);
+      expect(tableOf(seeded)).toEqual(withRows(CLASSIC, 'LINUX ends 120 400 never 0 2'));
       expect(seeded.pushOnlineExpiryMs).toBe(172_800_000);
       expect(seeded.multiDevice).toEqual({ mode: 'CUSTOM', groups: [['ANDROID', 'IPHONE'], ['WEB']] });
       await updatePolicy(first, { preset: 'MOBILE_ONLY', multiDevice: { mode: 'TRIPLE' } });
-      const changed = await policyOf(first);
+      const changed = await fetchPolicy(first);
       await first.sigkill();
 
       await using second = await startPorchlight({ directory, env: { ...seed, PORCHLIGHT_PUSH_ONLINE_EXPIRY: '3d' } });
-      expect(await policyOf(second)).toEqual(changed);
+      expect(await fetchPolicy(second)).toEqual(changed);
       expect(tableOf(changed)).toEqual(MOBILE_ONLY);
       await second.stop();
 
       await using third = await startPorchlight({ directory });
-      expect(await policyOf(third)).toEqual(changed);
+      expect(await fetchPolicy(third)).toEqual(changed);
     } finally {
       rmSync(directory, { recursive: true, force: true });
     }

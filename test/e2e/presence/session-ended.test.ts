@@ -1,4 +1,4 @@
-/** What a token is still good for once its session has ended: for being told why. */
+/** The token of an ended session: every use gets SESSION_ENDED with the reason. */
 import { beforeAll, describe, expect, test, vi } from 'vitest';
 import { codeOf, postOperation, GraphqlSocket } from '../../support/porchlight-client.ts';
 import { mintToken } from '../../support/porchlight-process.ts';
@@ -23,11 +23,11 @@ import { delay } from '../support/stopwatch.ts';
 
 vi.setConfig({ maxConcurrency: 50 });
 
-const usual = startSharedServer();
-const forgetful = startSharedServer({ env: { PORCHLIGHT_PUSH_ONLINE_EXPIRY: '1s' } });
+const defaultServer = startSharedServer();
+const shortExpiryServer = startSharedServer({ env: { PORCHLIGHT_PUSH_ONLINE_EXPIRY: '1s' } });
 
 beforeAll(() =>
-  updatePolicy(usual, {
+  updatePolicy(defaultServer, {
     platforms: [
       { platform: 'WINDOWS', heartbeatIntervalMs: 500, heartbeatTimeoutMs: 1_000 },
       { platform: 'MINI_PROGRAM', backgroundTimeoutMs: 1_000 },
@@ -35,7 +35,7 @@ beforeAll(() =>
   }),
 );
 
-interface Ending {
+interface EndingCase {
   readonly how: string;
   readonly reason: string;
   readonly kickedBy?: Platform;
@@ -45,15 +45,15 @@ interface Ending {
   readonly on?: Server;
 }
 
-const wait = () => Promise.resolve();
-const ENDINGS: readonly Ending[] = [
-  { how: 'a logout', reason: 'LOGOUT', platform: 'IPHONE', end: (device) => logOut(usual, device) },
+const waitForServer = () => Promise.resolve();
+const ENDINGS: readonly EndingCase[] = [
+  { how: 'a logout', reason: 'LOGOUT', platform: 'IPHONE', end: (device) => logOut(defaultServer, device) },
   {
     how: 'a kick',
     reason: 'KICKED',
     kickedBy: 'WEB',
     platform: 'IPHONE',
-    end: ({ userId }) => logIn(usual, userId, 'WEB'),
+    end: ({ userId }) => logIn(defaultServer, userId, 'WEB'),
   },
   {
     how: 'a kick while it was PUSH_ONLINE',
@@ -61,145 +61,153 @@ const ENDINGS: readonly Ending[] = [
     kickedBy: 'LINUX',
     platform: 'IPHONE',
     begin: createPushOnlineDevice,
-    end: ({ userId }) => logIn(usual, userId, 'LINUX'),
+    end: ({ userId }) => logIn(defaultServer, userId, 'LINUX'),
   },
   {
     how: 'a login of the same device',
     reason: 'REPLACED',
     platform: 'MAC',
-    end: ({ userId, deviceId }) => logIn(usual, userId, 'MAC', deviceId),
+    end: ({ userId, deviceId }) => logIn(defaultServer, userId, 'MAC', deviceId),
   },
-  { how: 'a backend', reason: 'REVOKED', platform: 'IPAD', end: ({ userId }) => endSessions(usual, { userId }) },
   {
-    how: 'a backend while it was PUSH_ONLINE',
+    how: 'endSessions by a backend',
+    reason: 'REVOKED',
+    platform: 'IPAD',
+    end: ({ userId }) => endSessions(defaultServer, { userId }),
+  },
+  {
+    how: 'endSessions while it was PUSH_ONLINE',
     reason: 'REVOKED',
     platform: 'IPAD',
     begin: createPushOnlineDevice,
-    end: ({ userId, sessionId }) => endSessions(usual, { userId, sessionId }),
+    end: ({ userId, sessionId }) => endSessions(defaultServer, { userId, sessionId }),
   },
-  { how: 'silence', reason: 'HEARTBEAT_TIMEOUT', platform: 'WINDOWS', end: wait },
+  { how: 'inactivity', reason: 'HEARTBEAT_TIMEOUT', platform: 'WINDOWS', end: waitForServer },
   {
-    how: 'background',
+    how: 'the background limit',
     reason: 'BACKGROUND_TIMEOUT',
     platform: 'MINI_PROGRAM',
-    end: (device) => sendHeartbeat(usual, device, 'BACKGROUND'),
+    end: (device) => sendHeartbeat(defaultServer, device, 'BACKGROUND'),
   },
   {
-    how: 'its last socket',
+    how: 'the close of its last socket',
     reason: 'DISCONNECT',
     platform: 'LINUX',
-    end: async ({ token }) => (await GraphqlSocket.open(usual, token)).close(),
+    end: async ({ token }) => (await GraphqlSocket.open(defaultServer, token)).close(),
   },
   {
-    how: 'its expiry',
+    how: 'the PUSH_ONLINE expiry',
     reason: 'PUSH_EXPIRED',
     platform: 'IPHONE',
     begin: createPushOnlineDevice,
-    end: wait,
-    on: forgetful,
+    end: waitForServer,
+    on: shortExpiryServer,
   },
 ];
 
-const USES: readonly (readonly [string, Readonly<Record<string, unknown>>?])[] = [
+const OPERATIONS: readonly (readonly [string, Readonly<Record<string, unknown>>?])[] = [
   ['{ me { id } }'],
   ['{ __typename }'],
-  ['{ userStatus(userId: "somebody") { status } }'],
+  ['{ userStatus(userId: "other") { status } }'],
   ['mutation { heartbeat { heartbeatIntervalMs } }'],
   ['mutation { logout { userStatus { status } } }'],
   ['mutation { setCustomStatus(input: {text: "still here"}) { userStatus { version } } }'],
   [LOGIN, { input: { platform: 'WEB' } }],
 ];
 
-test.concurrent.for(ENDINGS)('after $how: $reason, over HTTP and at the opening of a socket', async (ending) => {
-  const server = ending.on ?? usual;
-  const user = newUserId();
-  const watcher = await Watcher.open(server, [user]);
-  const device = await (ending.begin ?? logIn)(server, user, ending.platform);
-  await ending.end(device);
-  // A kick or a replacement is told to no watcher; everything else that ends the only session is.
-  if (!['KICKED', 'REPLACED'].includes(ending.reason)) {
-    await watcher.changes.nextMatching(({ status }) => status === 'OFFLINE');
-  }
-  const event = (await fetchEvents(server, user)).find(
-    ({ sessionId, sessionStatus }) => sessionId === device.sessionId && sessionStatus === 'OFFLINE',
-  );
-  expect(event?.reason).toBe(ending.reason);
-  const before = await fetchUser(server, user);
-  for (const [query, variables] of USES) {
-    const answer = await postOperation(server, device.token, query, variables);
-    expect(answer.data ?? null).toBeNull();
-    expect(answer.errors).toHaveLength(1);
-    expect(answer.errors?.[0]?.extensions).toEqual({
-      code: 'SESSION_ENDED',
-      reason: ending.reason,
-      endedAt: event?.occurredAt,
-      kickedBy: ending.kickedBy ?? null,
-    });
-  }
-  const socket = new GraphqlSocket(server);
-  await socket.init(device.token);
-  expect(await socket.closed).toMatchObject({ code: 4410, reason: ending.reason });
-  expect(socket.frames.all).toEqual([]);
-  expect(await fetchUser(server, user)).toEqual(before);
-});
+test.concurrent.for(ENDINGS)(
+  'after $how a session token gets SESSION_ENDED with $reason over HTTP and 4410 on a socket',
+  async (ending) => {
+    const server = ending.on ?? defaultServer;
+    const user = newUserId();
+    const watcher = await Watcher.open(server, [user]);
+    const device = await (ending.begin ?? logIn)(server, user, ending.platform);
+    await ending.end(device);
+    // Watchers receive no change for a kick or a replacement, but for every other end of the only session.
+    if (!['KICKED', 'REPLACED'].includes(ending.reason)) {
+      await watcher.changes.nextMatching(({ status }) => status === 'OFFLINE');
+    }
+    const event = (await fetchEvents(server, user)).find(
+      ({ sessionId, sessionStatus }) => sessionId === device.sessionId && sessionStatus === 'OFFLINE',
+    );
+    expect(event?.reason).toBe(ending.reason);
+    const before = await fetchUser(server, user);
+    for (const [query, variables] of OPERATIONS) {
+      const answer = await postOperation(server, device.token, query, variables);
+      expect(answer.data ?? null).toBeNull();
+      expect(answer.errors).toHaveLength(1);
+      expect(answer.errors?.[0]?.extensions).toEqual({
+        code: 'SESSION_ENDED',
+        reason: ending.reason,
+        endedAt: event?.occurredAt,
+        kickedBy: ending.kickedBy ?? null,
+      });
+    }
+    const socket = new GraphqlSocket(server);
+    await socket.init(device.token);
+    expect(await socket.closed).toMatchObject({ code: 4410, reason: ending.reason });
+    expect(socket.frames.all).toEqual([]);
+    expect(await fetchUser(server, user)).toEqual(before);
+  },
+);
 
 describe.concurrent('endSessions', () => {
-  test('all, those of one platform, one, and none', async () => {
+  test('ends all sessions, those of one platform, one session, or none', async () => {
     const user = newUserId();
-    await updatePolicy(usual, {
+    await updatePolicy(defaultServer, {
       multiDevice: { mode: 'CUSTOM', groups: [['IPHONE', 'WEB', 'LINUX']] },
       platforms: [{ platform: 'MAC', maxInstances: 2 }],
     });
-    const [one, other] = [await logIn(usual, user, 'MAC'), await logIn(usual, user, 'MAC')];
-    const ipad = await logIn(usual, user, 'IPAD');
-    const android = await logIn(usual, user, 'ANDROID');
+    const [one, other] = [await logIn(defaultServer, user, 'MAC'), await logIn(defaultServer, user, 'MAC')];
+    const ipad = await logIn(defaultServer, user, 'IPAD');
+    const android = await logIn(defaultServer, user, 'ANDROID');
     const ended = async (input: object) =>
-      (await endSessions(usual, { userId: user, ...input })).map(({ id, status }) => `${id} ${status}`);
+      (await endSessions(defaultServer, { userId: user, ...input })).map(({ id, status }) => `${id} ${status}`);
     expect(await ended({ sessionId: 'no such session' })).toEqual([]);
     expect(await ended({ platform: 'WINDOWS' })).toEqual([]);
     expect(await ended({ platform: 'MAC', sessionId: ipad.sessionId })).toEqual([]);
     expect(await ended({ sessionId: ipad.sessionId })).toEqual([`${ipad.sessionId} OFFLINE`]);
     expect(await ended({ platform: 'MAC' })).toEqual([`${one.sessionId} OFFLINE`, `${other.sessionId} OFFLINE`]);
-    expect(await fetchUser(usual, user)).toMatchObject({ status: 'ONLINE', version: 1 });
+    expect(await fetchUser(defaultServer, user)).toMatchObject({ status: 'ONLINE', version: 1 });
     expect(await ended({})).toEqual([`${android.sessionId} OFFLINE`]);
-    expect(await fetchUser(usual, user)).toMatchObject({ status: 'OFFLINE', version: 2, reason: 'REVOKED' });
-    expect(await endSessions(usual, { userId: newUserId() })).toEqual([]);
+    expect(await fetchUser(defaultServer, user)).toMatchObject({ status: 'OFFLINE', version: 2, reason: 'REVOKED' });
+    expect(await endSessions(defaultServer, { userId: newUserId() })).toEqual([]);
   });
 
-  test('without revokeTokens the user may log in again with the same JWT', async () => {
+  test('without revokeTokens lets the user log in again with the same JWT', async () => {
     const user = newUserId();
     const jwt = await mintToken(user, { claims: { iat: Math.floor(Date.now() / 1_000) - 60 } });
-    await logIn(usual, user, 'IPHONE');
-    await endSessions(usual, { userId: user });
-    expect(codeOf(await postOperation(usual, jwt, LOGIN, { input: { platform: 'IPHONE' } }))).toBeNull();
+    await logIn(defaultServer, user, 'IPHONE');
+    await endSessions(defaultServer, { userId: user });
+    expect(codeOf(await postOperation(defaultServer, jwt, LOGIN, { input: { platform: 'IPHONE' } }))).toBeNull();
   });
 
-  test('with revokeTokens, JWTs from before are refused everywhere and later ones are let in', async () => {
+  test('with revokeTokens rejects earlier JWTs everywhere and accepts later ones', async () => {
     const [user, other] = [newUserId(), newUserId()];
     const minuteAgo = { claims: { iat: Math.floor(Date.now() / 1_000) - 60 } };
     const jwt = await mintToken(user, minuteAgo);
-    const ageless = await mintToken(user, { claims: { iat: undefined } });
-    const watching = await Watcher.open(usual, [other], jwt);
-    expect(codeOf(await postOperation(usual, ageless, '{ __typename }'))).toBeNull();
-    await endSessions(usual, { userId: user, revokeTokens: true });
-    for (const refused of [jwt, ageless]) {
-      expect(codeOf(await postOperation(usual, refused, LOGIN, { input: { platform: 'IPHONE' } }))).toBe(
+    const withoutIat = await mintToken(user, { claims: { iat: undefined } });
+    const watching = await Watcher.open(defaultServer, [other], jwt);
+    expect(codeOf(await postOperation(defaultServer, withoutIat, '{ __typename }'))).toBeNull();
+    await endSessions(defaultServer, { userId: user, revokeTokens: true });
+    for (const revoked of [jwt, withoutIat]) {
+      expect(codeOf(await postOperation(defaultServer, revoked, LOGIN, { input: { platform: 'IPHONE' } }))).toBe(
         'UNAUTHENTICATED',
       );
-      expect(codeOf(await postOperation(usual, refused, '{ userStatus(userId: "x") { status } }'))).toBe(
+      expect(codeOf(await postOperation(defaultServer, revoked, '{ userStatus(userId: "x") { status } }'))).toBe(
         'UNAUTHENTICATED',
       );
-      const socket = new GraphqlSocket(usual);
-      await socket.init(refused);
+      const socket = new GraphqlSocket(defaultServer);
+      await socket.init(revoked);
       expect((await socket.closed).code).toBe(4401);
     }
-    // Also on a socket that it has opened before.
+    // A socket that was opened earlier with the JWT is closed.
     expect([4401, 4413]).toContain((await watching.socket.closed).code);
-    // Nobody else's.
+    // JWTs of other users stay valid.
     const others = await mintToken(other, minuteAgo);
-    expect(codeOf(await postOperation(usual, others, LOGIN, { input: { platform: 'IPHONE' } }))).toBeNull();
-    // `iat` counts seconds, so the next second is the first that is certainly later.
+    expect(codeOf(await postOperation(defaultServer, others, LOGIN, { input: { platform: 'IPHONE' } }))).toBeNull();
+    // `iat` is in whole seconds, so a JWT must be one second newer to be later for certain.
     await delay(1_100);
-    expect((await logIn(usual, user, 'IPHONE')).userId).toBe(user);
+    expect((await logIn(defaultServer, user, 'IPHONE')).userId).toBe(user);
   });
 });

@@ -1,4 +1,4 @@
-/** Logging in over a socket that was opened with the user's JWT. */
+/** Login over a socket that was authenticated by the user's JWT. */
 import { beforeAll, describe, expect, test, vi } from 'vitest';
 import { codeOf, dataOf, GraphqlSocket } from '../../support/porchlight-client.ts';
 import { mintToken } from '../../support/porchlight-process.ts';
@@ -32,8 +32,8 @@ const openAs = async (user: string): Promise<GraphqlSocket> => GraphqlSocket.ope
 const logInOn = async (socket: GraphqlSocket, platform: Platform, deviceId?: string): Promise<Device> =>
   deviceOf(await socket.executeForData<LoginResult>(LOGIN, { input: { platform, deviceId } }));
 
-describe.concurrent('a login over a JWT’s socket', () => {
-  test('attaches that socket at once', async () => {
+describe.concurrent('a socket of a JWT that logs in', () => {
+  test('is attached to the session at once', async () => {
     const user = newUserId();
     const socket = await openAs(user);
     const { login } = await socket.executeForData<LoginResult>(LOGIN, { input: { platform: 'IPHONE' } });
@@ -41,21 +41,21 @@ describe.concurrent('a login over a JWT’s socket', () => {
     expect((await fetchUser(server, user)).sessions).toMatchObject([{ id: login.session.id, attached: true }]);
   });
 
-  test('gives the session’s rights, which it did not have before', async () => {
+  test('gets the rights of the session', async () => {
     const user = newUserId();
     const socket = await openAs(user);
-    const rights = [
+    const operations = [
       ME,
       'mutation { heartbeat { heartbeatIntervalMs } }',
       'mutation { setCustomStatus(input: {text: "here"}) { userStatus { customStatus } } }',
     ];
-    for (const right of rights) expect(codeOf(await socket.execute(right))).toBe('UNAUTHENTICATED');
+    for (const operation of operations) expect(codeOf(await socket.execute(operation))).toBe('UNAUTHENTICATED');
     const device = await logInOn(socket, 'IPHONE');
-    for (const right of rights) expect(codeOf(await socket.execute(right))).toBeNull();
+    for (const operation of operations) expect(codeOf(await socket.execute(operation))).toBeNull();
     expect(await socket.executeForData(ME)).toEqual({ me: { id: device.sessionId, attached: true } });
   });
 
-  test('hears sessionEnded, and is closed when its session ends', async () => {
+  test('receives sessionEnded and is closed with 4410 when its session ends', async () => {
     const user = newUserId();
     const socket = await openAs(user);
     await logInOn(socket, 'IPHONE');
@@ -66,7 +66,7 @@ describe.concurrent('a login over a JWT’s socket', () => {
     expect(await socket.closed).toMatchObject({ code: 4410, reason: 'KICKED' });
   });
 
-  test('its closing is the DISCONNECT of the session', async () => {
+  test('causes the DISCONNECT of the session when it closes', async () => {
     const user = newUserId();
     const socket = await openAs(user);
     await logInOn(socket, 'IPHONE');
@@ -76,7 +76,7 @@ describe.concurrent('a login over a JWT’s socket', () => {
     expect(watcher.changeSummaries).toEqual(['ONLINE > PUSH_ONLINE v2 DISCONNECT']);
   });
 
-  test('its frames are the session’s signs of life, and its silence the session’s silence', { retry: 2 }, async () => {
+  test('keeps the session ONLINE by its pings, and the session times out without them', { retry: 2 }, async () => {
     const user = newUserId();
     const socket = await openAs(user);
     await logInOn(socket, 'LINUX');
@@ -88,7 +88,7 @@ describe.concurrent('a login over a JWT’s socket', () => {
     expect(await socket.closed).toMatchObject({ code: 4410, reason: 'HEARTBEAT_TIMEOUT' });
   });
 
-  test('logs out, is answered, and is closed', async () => {
+  test('gets the answer of its logout and is then closed with 4410', async () => {
     const user = newUserId();
     const socket = await openAs(user);
     await logInOn(socket, 'IPHONE');
@@ -100,7 +100,7 @@ describe.concurrent('a login over a JWT’s socket', () => {
 });
 
 describe.concurrent('another login on the same socket', () => {
-  test('of another device kicks the first session, not the socket', async () => {
+  test('of another device kicks the first session and keeps the socket open', async () => {
     const user = newUserId();
     const socket = await openAs(user);
     const first = await logInOn(socket, 'IPHONE');
@@ -111,7 +111,7 @@ describe.concurrent('another login on the same socket', () => {
     expect(socket.open).toBe(true);
   });
 
-  test('of the same device replaces the first session: its other sockets get 4410 REPLACED', async () => {
+  test('of the same device replaces the first session, whose other sockets are closed with 4410 REPLACED', async () => {
     const user = newUserId();
     const socket = await openAs(user);
     const first = await logInOn(socket, 'IPHONE', 'phone');
@@ -131,7 +131,7 @@ describe.concurrent('another login on the same socket', () => {
     ]);
   });
 
-  test('beside a session that may stay moves the socket on: the first session is detached, not lost', async () => {
+  test('that keeps the first session moves the socket to the new one, and the first stays ONLINE without a socket', async () => {
     const user = newUserId();
     await updatePolicy(server, { platforms: [{ platform: 'WINDOWS', maxInstances: 2 }] });
     const socket = await openAs(user);
@@ -144,15 +144,15 @@ describe.concurrent('another login on the same socket', () => {
     ]);
     const watcher = await Watcher.open(server, [user]);
     await socket.close();
-    // Only the second one's link was lost; the first goes on as one without a socket.
+    // Only the second session is disconnected; the first one stays ONLINE without a socket.
     await vi.waitFor(async () => {
-      const left = (await fetchUser(server, user)).sessions.map(({ id, status }) => [id, status]);
-      expect(left).toEqual([[first.sessionId, 'ONLINE']]);
+      const remaining = (await fetchUser(server, user)).sessions.map(({ id, status }) => [id, status]);
+      expect(remaining).toEqual([[first.sessionId, 'ONLINE']]);
     });
     expect(watcher.changeSummaries).toEqual([]);
   });
 
-  test('twenty of them at once leave one session, and the socket open on it', async () => {
+  test('sent 20 times at once leaves one session with the socket attached to it', async () => {
     const user = newUserId();
     const socket = await openAs(user);
     await Promise.all(Array.from({ length: 20 }, (_, index) => logInOn(socket, 'IPHONE', `phone ${index}`)));
@@ -162,7 +162,7 @@ describe.concurrent('another login on the same socket', () => {
     expect(await socket.executeForData(ME)).toEqual({ me: { id: sessions[0]?.id, attached: true } });
   });
 
-  test('is not for a socket that was opened with a session’s token', async () => {
+  test('is FORBIDDEN on a socket that was authenticated by a session token', async () => {
     const phone = await logIn(server, newUserId(), 'IPHONE');
     const socket = await GraphqlSocket.open(server, phone.token);
     expect(codeOf(await socket.execute(LOGIN, { input: { platform: 'WEB' } }))).toBe('FORBIDDEN');

@@ -1,4 +1,4 @@
-/** Timeouts by the clock on the wall: never early, and at most a second late. */
+/** Timeouts by real time: never early, and at most one second late. */
 import { beforeAll, describe, expect, test, vi } from 'vitest';
 import { postForData, GraphqlSocket } from '../../support/porchlight-client.ts';
 import {
@@ -49,8 +49,8 @@ beforeAll(() =>
   }),
 );
 
-describe.concurrent('silence', () => {
-  test('counts from the last heartbeat, not from the first', RETRY_AFTER_STALL, async () => {
+describe.concurrent('the heartbeat timeout', () => {
+  test('counts from the last heartbeat', RETRY_AFTER_STALL, async () => {
     const user = newUserId();
     const device = await logIn(server, user, 'LINUX');
     const watcher = await Watcher.open(server, [user]);
@@ -63,8 +63,8 @@ describe.concurrent('silence', () => {
   });
 });
 
-describe.concurrent('background', () => {
-  test('the limit is not extended by beats', RETRY_AFTER_STALL, async () => {
+describe.concurrent('the background limit', () => {
+  test('is not extended by heartbeats', RETRY_AFTER_STALL, async () => {
     const user = newUserId();
     const device = await logIn(server, user, 'MINI_PROGRAM');
     const watcher = await Watcher.open(server, [user]);
@@ -78,7 +78,7 @@ describe.concurrent('background', () => {
     expectOnTime(entered, watcher.changes.receivedAt[0] ?? 0, 1_500, stall);
   });
 
-  test('FOREGROUND leaves it, and the next BACKGROUND begins anew', RETRY_AFTER_STALL, async () => {
+  test('is cleared by FOREGROUND and restarts with the next BACKGROUND', RETRY_AFTER_STALL, async () => {
     const user = newUserId();
     const device = await logIn(server, user, 'MINI_PROGRAM');
     const watcher = await Watcher.open(server, [user]);
@@ -92,7 +92,7 @@ describe.concurrent('background', () => {
     expectOnTime(entered, watcher.changes.receivedAt[0] ?? 0, 1_500, stall);
   });
 
-  test('is only recorded on a platform without a limit', async () => {
+  test('does not apply on a platform without one, where the app state is only recorded', async () => {
     const user = newUserId();
     const device = await logIn(server, user, 'MAC');
     expect(await sendHeartbeat(server, device, 'BACKGROUND')).toMatchObject({
@@ -104,11 +104,11 @@ describe.concurrent('background', () => {
   });
 });
 
-describe.concurrent('grace', () => {
+describe.concurrent('the disconnect grace', () => {
   test.for([
     ['IPAD', 'PUSH_ONLINE'],
     ['WEB', 'OFFLINE'],
-  ] as const)('a lost link of %s counts when it is over: %s', async ([platform, becomes]) => {
+  ] as const)('delays the DISCONNECT of a session on %s, which then becomes %s', async ([platform, becomes]) => {
     const user = newUserId();
     const device = await logIn(server, user, platform);
     const socket = await GraphqlSocket.open(server, device.token);
@@ -123,19 +123,19 @@ describe.concurrent('grace', () => {
     ['a new socket', (token: string) => GraphqlSocket.open(server, token)],
     ['a heartbeat', (token: string) => postForData(server, token, 'mutation { heartbeat { heartbeatTimeoutMs } }')],
     ['a query', (token: string) => postForData(server, token, '{ me { id } }')],
-  ] as const)('%s in time, and nobody has noticed', RETRY_AFTER_STALL, async ([, sign]) => {
+  ] as const)('ends without any event after %s in time', RETRY_AFTER_STALL, async ([, act]) => {
     const user = newUserId();
     const device = await logIn(server, user, 'IPAD');
     const socket = await GraphqlSocket.open(server, device.token);
     const watcher = await Watcher.open(server, [user]);
     await socket.close();
-    await sign(device.token);
+    await act(device.token);
     await expect(watcher.next(2_500)).rejects.toThrow('No matching message');
     expect((await fetchEvents(server, user)).map(({ reason }) => reason)).toEqual(['LOGIN']);
     expect(await fetchUser(server, user)).toMatchObject({ status: 'ONLINE', version: 1 });
   });
 
-  test('begins anew with the next lost link', RETRY_AFTER_STALL, async () => {
+  test('restarts with the next lost socket', RETRY_AFTER_STALL, async () => {
     const user = newUserId();
     const device = await logIn(server, user, 'WEB');
     const watcher = await Watcher.open(server, [user]);
@@ -151,13 +151,13 @@ describe.concurrent('grace', () => {
   });
 });
 
-describe('told timings', () => {
-  test.sequential('are kept until the next heartbeat; nothing else tells new ones', async () => {
+describe('timings sent to a device', () => {
+  test.sequential('apply until its next heartbeat, whatever the policy changes to', async () => {
     const platforms = (heartbeatTimeoutMs: number) => ({ platforms: [row('LINUX', heartbeatTimeoutMs)] });
     await updatePolicy(server, platforms(1_000));
     const [short, long] = [newUserId(), newUserId()];
     const watcher = await Watcher.open(server, [short, long]);
-    const hurried = await measureSpan(() => logIn(server, short, 'LINUX'));
+    const shortLogin = await measureSpan(() => logIn(server, short, 'LINUX'));
     await updatePolicy(server, platforms(400_000));
     const device = await logIn(server, long, 'LINUX');
     await updatePolicy(server, platforms(1_000));
@@ -165,27 +165,27 @@ describe('told timings', () => {
     socket.ws.ping();
     await socket.executeForData('{ me { id } }');
 
-    // The one that was told a second keeps to it; the one that was told 400 s is not hurried.
+    // The session with the 1 s timeout times out; the session with the 400 s timeout keeps it.
     await watcher.changes.nextMatching(({ userId, reason }) => userId === short && reason === 'HEARTBEAT_TIMEOUT');
-    expectOnTime(hurried, watcher.changes.receivedAt.at(-1) ?? 0, 1_000, stall);
+    expectOnTime(shortLogin, watcher.changes.receivedAt.at(-1) ?? 0, 1_000, stall);
     await expect(watcher.next(2_500)).rejects.toThrow('No matching message');
 
-    const told = await measureSpan(() =>
+    const heartbeat = await measureSpan(() =>
       postForData(server, device.token, 'mutation { heartbeat { heartbeatIntervalMs heartbeatTimeoutMs } }'),
     );
-    expect(told.value).toEqual({ heartbeat: { heartbeatIntervalMs: 500, heartbeatTimeoutMs: 1_000 } });
+    expect(heartbeat.value).toEqual({ heartbeat: { heartbeatIntervalMs: 500, heartbeatTimeoutMs: 1_000 } });
     expect(await watcher.next()).toMatchObject({ userId: long, reason: 'HEARTBEAT_TIMEOUT' });
-    expectOnTime(told, watcher.changes.receivedAt.at(-1) ?? 0, 1_000, stall);
+    expectOnTime(heartbeat, watcher.changes.receivedAt.at(-1) ?? 0, 1_000, stall);
   });
 
-  test.sequential('a PUSH_ONLINE session keeps its expiry date', async () => {
+  test.sequential('include the expiry of a PUSH_ONLINE session, which a policy change does not alter', async () => {
     const [old, fresh] = [newUserId(), newUserId()];
     await createPushOnlineDevice(server, old, 'MAC');
     await updatePolicy(server, { pushOnlineExpiryMs: 1_200 });
     const watcher = await Watcher.open(server, [old, fresh]);
     await createPushOnlineDevice(server, fresh, 'MAC');
-    const gone = await watcher.changes.nextMatching(({ status }) => status === 'OFFLINE');
-    expect(gone).toMatchObject({ userId: fresh, reason: 'PUSH_EXPIRED' });
+    const expiredChange = await watcher.changes.nextMatching(({ status }) => status === 'OFFLINE');
+    expect(expiredChange).toMatchObject({ userId: fresh, reason: 'PUSH_EXPIRED' });
     const events = await fetchEvents(server, fresh);
     const [lost, expired] = events.slice(-2);
     expect(msBetween(lost?.occurredAt ?? '', expired?.occurredAt ?? '')).toBeGreaterThanOrEqual(1_200);
@@ -194,13 +194,13 @@ describe('told timings', () => {
   });
 });
 
-// After the others, which need a machine with nothing else to do.
-describe('a crowd', () => {
+// These tests run last, because the others need an idle machine.
+describe('many sessions', () => {
   test.concurrent.for([
     ['ANDROID', 1_000],
     ['WINDOWS', 1_700],
     ['IPHONE', 2_300],
-  ] as const)('80 silent users on %s time out after %i ms each', async ([platform, timeoutMs]) => {
+  ] as const)('of 80 inactive users on %s time out after %i ms each', async ([platform, timeoutMs]) => {
     const users = Array.from({ length: 80 }, () => newUserId());
     const watcher = await Watcher.open(server, users);
     const logins = new Map(
@@ -208,13 +208,13 @@ describe('a crowd', () => {
         users.map(async (user) => [user, await measureSpan(() => logIn(server, user, platform))] as const),
       ),
     );
-    for (let heard = 0; heard < users.length; heard++) {
+    for (let received = 0; received < users.length; received++) {
       await watcher.changes.nextMatching(({ reason }) => reason === 'HEARTBEAT_TIMEOUT');
     }
     for (const [index, change] of watcher.changes.all.entries()) {
       if (change.reason === 'LOGIN') continue;
       const login = logins.get(change.userId);
-      if (login === undefined) throw new Error('Told of a stranger.');
+      if (login === undefined) throw new Error('A change of an unknown user was received.');
       expectOnTime(login, watcher.changes.receivedAt[index] ?? 0, timeoutMs, stall);
       const { loggedInAt } = login.value;
       expect(loggedInAt).toBeGreaterThan(0);

@@ -1,4 +1,4 @@
-/** Every row of the table of what changes a session, over real sockets, from each status it starts from. */
+/** Every documented transition of a session, over real sockets, from each initial status. */
 import { describe, expect, test, vi } from 'vitest';
 import { postForData, GraphqlSocket } from '../../support/porchlight-client.ts';
 import {
@@ -18,13 +18,13 @@ import {
 vi.setConfig({ maxConcurrency: 50 });
 
 const server = startSharedServer();
-const forgetful = startSharedServer({ env: { PORCHLIGHT_PUSH_ONLINE_EXPIRY: '1s' } });
+const shortExpiryServer = startSharedServer({ env: { PORCHLIGHT_PUSH_ONLINE_EXPIRY: '1s' } });
 
 const IPHONE_LOGIN = 'IPHONE LOGIN ONLINE: OFFLINE > ONLINE v1';
 const IPHONE_LOST = 'IPHONE DISCONNECT PUSH_ONLINE: ONLINE > PUSH_ONLINE v2';
 
-describe.concurrent('login', () => {
-  test('none > ONLINE, LOGIN', async () => {
+describe.concurrent('a login', () => {
+  test('creates an ONLINE session with the reason LOGIN', async () => {
     const user = newUserId();
     const watcher = await Watcher.open(server, [user]);
     await logIn(server, user, 'IPHONE');
@@ -32,7 +32,7 @@ describe.concurrent('login', () => {
     expect(await fetchEventSummaries(server, user)).toEqual([IPHONE_LOGIN]);
   });
 
-  test('again with the same device, ONLINE: the old session is REPLACED and the user stays ONLINE', async () => {
+  test('of the same ONLINE device ends the old session as REPLACED, and the user stays ONLINE', async () => {
     const user = newUserId();
     const old = await logIn(server, user, 'IPHONE', 'phone');
     const watcher = await Watcher.open(server, [user]);
@@ -49,7 +49,7 @@ describe.concurrent('login', () => {
     expect(watcher.changeSummaries).toEqual(['ONLINE > OFFLINE v2 LOGOUT']);
   });
 
-  test('again with the same device, PUSH_ONLINE: straight to ONLINE, with no OFFLINE in between', async () => {
+  test('of the same PUSH_ONLINE device makes the user ONLINE without an OFFLINE in between', async () => {
     const user = newUserId();
     const old = await createPushOnlineDevice(server, user, 'IPHONE');
     const watcher = await Watcher.open(server, [user]);
@@ -64,7 +64,7 @@ describe.concurrent('login', () => {
     ]);
   });
 
-  test('without a deviceId is a new device each time: the earlier one is kicked', async () => {
+  test('without a deviceId creates a new device, which kicks the earlier one', async () => {
     const user = newUserId();
     const first = await logIn(server, user, 'IPHONE');
     const second = await logIn(server, user, 'IPHONE');
@@ -75,21 +75,18 @@ describe.concurrent('login', () => {
   });
 });
 
-describe.concurrent('a sign of life, PUSH_ONLINE > ONLINE, RECONNECT, the same session', () => {
-  const signs: readonly (readonly [string, (token: string) => Promise<unknown>])[] = [
+describe.concurrent('activity of a PUSH_ONLINE session', () => {
+  const activities: readonly (readonly [string, (token: string) => Promise<unknown>])[] = [
     ['a heartbeat', (token) => postForData(server, token, 'mutation { heartbeat { heartbeatIntervalMs } }')],
     ['a query', (token) => postForData(server, token, '{ me { id } }')],
-    [
-      'a query about somebody else',
-      (token) => postForData(server, token, '{ userStatus(userId: "stranger") { status } }'),
-    ],
-    ['attaching a socket', (token) => GraphqlSocket.open(server, token)],
+    ['a query about another user', (token) => postForData(server, token, '{ userStatus(userId: "other") { status } }')],
+    ['opening a socket', (token) => GraphqlSocket.open(server, token)],
   ];
-  test.for(signs)('%s', async ([, sign]) => {
+  test.for(activities)('makes the same session ONLINE with the reason RECONNECT: %s', async ([, act]) => {
     const user = newUserId();
     const device = await createPushOnlineDevice(server, user, 'IPHONE');
     const watcher = await Watcher.open(server, [user]);
-    await sign(device.token);
+    await act(device.token);
     expect(await watcher.next()).toMatchObject({ status: 'ONLINE', previousStatus: 'PUSH_ONLINE', version: 3 });
     expect(await fetchEventSummaries(server, user)).toEqual([
       IPHONE_LOGIN,
@@ -100,7 +97,7 @@ describe.concurrent('a sign of life, PUSH_ONLINE > ONLINE, RECONNECT, the same s
   });
 });
 
-describe.concurrent('the last socket closes, ONLINE > by platform, DISCONNECT', () => {
+describe.concurrent('closing the last socket of an ONLINE session', () => {
   const closings = [
     { how: 'a close frame', close: (socket: GraphqlSocket) => void socket.ws.close(1000) },
     { how: 'FIN', close: (socket: GraphqlSocket) => socket.sendFin() },
@@ -111,47 +108,53 @@ describe.concurrent('the last socket closes, ONLINE > by platform, DISCONNECT', 
     { platform: 'LINUX', becomes: 'OFFLINE' },
   ] as const;
   const cases = closings.flatMap((closing) => platforms.map((platform) => ({ ...closing, ...platform })));
-  test.for(cases)('$how on $platform: $becomes', async ({ close, platform, becomes }) => {
-    const user = newUserId();
-    const device = await logIn(server, user, platform);
-    const socket = await GraphqlSocket.open(server, device.token);
-    const watcher = await Watcher.open(server, [user]);
-    close(socket);
-    await watcher.next();
-    expect(watcher.changeSummaries).toEqual([`ONLINE > ${becomes} v2 DISCONNECT`]);
-    expect(await fetchEventSummaries(server, user)).toEqual([
-      `${platform} LOGIN ONLINE: OFFLINE > ONLINE v1`,
-      `${platform} DISCONNECT ${becomes}: ONLINE > ${becomes} v2`,
-    ]);
-    expect((await fetchUser(server, user)).sessions).toHaveLength(becomes === 'OFFLINE' ? 0 : 1);
-  });
+  test.for(cases)(
+    'by $how on $platform makes it $becomes with the reason DISCONNECT',
+    async ({ close, platform, becomes }) => {
+      const user = newUserId();
+      const device = await logIn(server, user, platform);
+      const socket = await GraphqlSocket.open(server, device.token);
+      const watcher = await Watcher.open(server, [user]);
+      close(socket);
+      await watcher.next();
+      expect(watcher.changeSummaries).toEqual([`ONLINE > ${becomes} v2 DISCONNECT`]);
+      expect(await fetchEventSummaries(server, user)).toEqual([
+        `${platform} LOGIN ONLINE: OFFLINE > ONLINE v1`,
+        `${platform} DISCONNECT ${becomes}: ONLINE > ${becomes} v2`,
+      ]);
+      expect((await fetchUser(server, user)).sessions).toHaveLength(becomes === 'OFFLINE' ? 0 : 1);
+    },
+  );
 });
 
-describe.concurrent('silence', () => {
+describe.concurrent('inactivity', () => {
   test.for([
     { platform: 'ANDROID', becomes: 'PUSH_ONLINE', code: 4412 },
     { platform: 'WINDOWS', becomes: 'OFFLINE', code: 4410 },
-  ] as const)('of $platform, ONLINE > $becomes, HEARTBEAT_TIMEOUT', async ({ platform, becomes, code }) => {
-    await updatePolicy(server, {
-      platforms: [{ platform, heartbeatIntervalMs: 500, heartbeatTimeoutMs: 1_000 }],
-    });
-    const user = newUserId();
-    const device = await logIn(server, user, platform);
-    const socket = await GraphqlSocket.open(server, device.token);
-    const watcher = await Watcher.open(server, [user]);
-    await watcher.next();
-    expect(watcher.changeSummaries).toEqual([`ONLINE > ${becomes} v2 HEARTBEAT_TIMEOUT`]);
-    const closed = await socket.closed;
-    expect(closed.code).toBe(code);
-    if (code === 4410) expect(closed.reason).toBe('HEARTBEAT_TIMEOUT');
-    // Its socket's closing is no DISCONNECT on top.
-    expect(await fetchEventSummaries(server, user)).toEqual([
-      `${platform} LOGIN ONLINE: OFFLINE > ONLINE v1`,
-      `${platform} HEARTBEAT_TIMEOUT ${becomes}: ONLINE > ${becomes} v2`,
-    ]);
-  });
+  ] as const)(
+    'of an ONLINE session on $platform makes it $becomes with the reason HEARTBEAT_TIMEOUT',
+    async ({ platform, becomes, code }) => {
+      await updatePolicy(server, {
+        platforms: [{ platform, heartbeatIntervalMs: 500, heartbeatTimeoutMs: 1_000 }],
+      });
+      const user = newUserId();
+      const device = await logIn(server, user, platform);
+      const socket = await GraphqlSocket.open(server, device.token);
+      const watcher = await Watcher.open(server, [user]);
+      await watcher.next();
+      expect(watcher.changeSummaries).toEqual([`ONLINE > ${becomes} v2 HEARTBEAT_TIMEOUT`]);
+      const closed = await socket.closed;
+      expect(closed.code).toBe(code);
+      if (code === 4410) expect(closed.reason).toBe('HEARTBEAT_TIMEOUT');
+      // Closing its socket causes no additional DISCONNECT.
+      expect(await fetchEventSummaries(server, user)).toEqual([
+        `${platform} LOGIN ONLINE: OFFLINE > ONLINE v1`,
+        `${platform} HEARTBEAT_TIMEOUT ${becomes}: ONLINE > ${becomes} v2`,
+      ]);
+    },
+  );
 
-  test('of a PUSH_ONLINE session changes nothing, whatever the heartbeat timeout', async () => {
+  test('of a PUSH_ONLINE session causes no heartbeat timeout', async () => {
     const user = newUserId();
     await updatePolicy(server, {
       platforms: [{ platform: 'MAC', heartbeatIntervalMs: 500, heartbeatTimeoutMs: 1_000 }],
@@ -163,33 +166,36 @@ describe.concurrent('silence', () => {
   });
 });
 
-describe.concurrent('in background for the limit', () => {
+describe.concurrent('the background limit', () => {
   test.for([
     { platform: 'IPAD', becomes: 'PUSH_ONLINE', code: 4412 },
     { platform: 'MINI_PROGRAM', becomes: 'OFFLINE', code: 4410 },
-  ] as const)('of $platform, ONLINE > $becomes, BACKGROUND_TIMEOUT', async ({ platform, becomes, code }) => {
-    await updatePolicy(server, { platforms: [{ platform, backgroundTimeoutMs: 1_000 }] });
-    const user = newUserId();
-    const device = await logIn(server, user, platform);
-    const socket = await GraphqlSocket.open(server, device.token);
-    const watcher = await Watcher.open(server, [user]);
-    await sendHeartbeat(server, device, 'BACKGROUND');
-    await watcher.next();
-    expect(watcher.changeSummaries).toEqual([`ONLINE > ${becomes} v2 BACKGROUND_TIMEOUT`]);
-    expect((await socket.closed).code).toBe(code);
-    expect(await fetchEventSummaries(server, user)).toEqual([
-      `${platform} LOGIN ONLINE: OFFLINE > ONLINE v1`,
-      `${platform} BACKGROUND_TIMEOUT ${becomes}: ONLINE > ${becomes} v2`,
-    ]);
-  });
+  ] as const)(
+    'of an ONLINE session on $platform makes it $becomes with the reason BACKGROUND_TIMEOUT',
+    async ({ platform, becomes, code }) => {
+      await updatePolicy(server, { platforms: [{ platform, backgroundTimeoutMs: 1_000 }] });
+      const user = newUserId();
+      const device = await logIn(server, user, platform);
+      const socket = await GraphqlSocket.open(server, device.token);
+      const watcher = await Watcher.open(server, [user]);
+      await sendHeartbeat(server, device, 'BACKGROUND');
+      await watcher.next();
+      expect(watcher.changeSummaries).toEqual([`ONLINE > ${becomes} v2 BACKGROUND_TIMEOUT`]);
+      expect((await socket.closed).code).toBe(code);
+      expect(await fetchEventSummaries(server, user)).toEqual([
+        `${platform} LOGIN ONLINE: OFFLINE > ONLINE v1`,
+        `${platform} BACKGROUND_TIMEOUT ${becomes}: ONLINE > ${becomes} v2`,
+      ]);
+    },
+  );
 });
 
-describe.concurrent('endings', () => {
+describe.concurrent('the end of a session', () => {
   const ends = [
     { reason: 'LOGOUT', end: logOut },
     { reason: 'REVOKED', end: (_: typeof server, { userId }: { userId: string }) => endSessions(server, { userId }) },
   ];
-  test.for(ends)('$reason from ONLINE', async ({ reason, end }) => {
+  test.for(ends)('as $reason makes an ONLINE user OFFLINE', async ({ reason, end }) => {
     const user = newUserId();
     const device = await logIn(server, user, 'IPHONE');
     const watcher = await Watcher.open(server, [user]);
@@ -202,7 +208,7 @@ describe.concurrent('endings', () => {
     ]);
   });
 
-  test.for(ends)('$reason from PUSH_ONLINE, without a RECONNECT first', async ({ reason, end }) => {
+  test.for(ends)('as $reason makes a PUSH_ONLINE user OFFLINE without a RECONNECT first', async ({ reason, end }) => {
     const user = newUserId();
     const device = await createPushOnlineDevice(server, user, 'IPHONE');
     const watcher = await Watcher.open(server, [user]);
@@ -216,7 +222,7 @@ describe.concurrent('endings', () => {
     ]);
   });
 
-  test('KICKED from ONLINE', async () => {
+  test('as KICKED follows the LOGIN of the other device for an ONLINE session', async () => {
     const user = newUserId();
     await logIn(server, user, 'IPHONE');
     await logIn(server, user, 'WEB');
@@ -227,7 +233,7 @@ describe.concurrent('endings', () => {
     ]);
   });
 
-  test('KICKED from PUSH_ONLINE', async () => {
+  test('as KICKED follows the LOGIN of the other device for a PUSH_ONLINE session', async () => {
     const user = newUserId();
     await createPushOnlineDevice(server, user, 'IPHONE');
     await logIn(server, user, 'WEB');
@@ -240,19 +246,19 @@ describe.concurrent('endings', () => {
   });
 });
 
-describe.concurrent('the rest of the table', () => {
-  test('PUSH_ONLINE for as long as the policy allows, PUSH_EXPIRED', async () => {
+describe.concurrent('other transitions', () => {
+  test('a PUSH_ONLINE session ends as PUSH_EXPIRED after pushOnlineExpiry', async () => {
     const user = newUserId();
-    await createPushOnlineDevice(forgetful, user, 'IPHONE');
-    const watcher = await Watcher.open(forgetful, [user]);
+    await createPushOnlineDevice(shortExpiryServer, user, 'IPHONE');
+    const watcher = await Watcher.open(shortExpiryServer, [user]);
     await watcher.next();
     expect(watcher.changeSummaries).toEqual(['PUSH_ONLINE > OFFLINE v3 PUSH_EXPIRED']);
-    expect((await fetchEventSummaries(forgetful, user)).at(-1)).toBe(
+    expect((await fetchEventSummaries(shortExpiryServer, user)).at(-1)).toBe(
       'IPHONE PUSH_EXPIRED OFFLINE: PUSH_ONLINE > OFFLINE v3',
     );
   });
 
-  test('setCustomStatus from ONLINE changes the text, not the status: CUSTOM_STATUS', async () => {
+  test('setCustomStatus of an ONLINE session causes CUSTOM_STATUS and keeps the status', async () => {
     const user = newUserId();
     const device = await logIn(server, user, 'IPHONE');
     await postForData(
@@ -266,7 +272,7 @@ describe.concurrent('the rest of the table', () => {
     ]);
   });
 
-  test('setCustomStatus from PUSH_ONLINE is a sign of life too: RECONNECT, then CUSTOM_STATUS', async () => {
+  test('setCustomStatus of a PUSH_ONLINE session causes RECONNECT, then CUSTOM_STATUS', async () => {
     const user = newUserId();
     const device = await createPushOnlineDevice(server, user, 'IPHONE');
     await postForData(
