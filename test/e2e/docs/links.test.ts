@@ -39,6 +39,14 @@ it.each(PAGES)('links only to files and headings that exist, in %s', (page) => {
   expect(broken).toEqual([]);
 });
 
+it('lists every decision in docs/decisions/README.md', () => {
+  const pages = filesIn('docs/decisions', '.md').filter((path) => /\/\d{4}-/.test(path));
+  expect(pages.length).toBeGreaterThan(7);
+  expect(pages.map((path) => path.replace('docs/decisions/', ''))).toEqual(
+    localLinksOf('docs/decisions/README.md').filter((link) => /^\d{4}-/.test(link)),
+  );
+});
+
 it('names only scripts of package.json', () => {
   const { scripts } = JSON.parse(readText('package.json')) as { readonly scripts: Readonly<Record<string, string>> };
   for (const page of PAGES) {
