@@ -1,12 +1,12 @@
-/** The use cases, put together over one store. */
+/** Creates the use cases over one store. */
 import type { Visibility } from '../core/visibility.ts';
-import { SessionEndNotifier } from './presence/session-end-notifier.ts';
-import { EventFeed } from './presence/event-feed.ts';
-import { SocketRegistry } from './presence/socket-registry.ts';
 import { NO_OPERATOR_LOG, type OperatorLog } from './ports/operator-log.ts';
 import type { CredentialFactory, PresenceStore } from './ports/presence-store.ts';
-import { PresenceTracker } from './presence/tracker.ts';
+import { EventFeed } from './presence/event-feed.ts';
+import { SessionEndNotifier } from './presence/session-end-notifier.ts';
+import { SocketRegistry } from './presence/socket-registry.ts';
 import { StatusWatchers } from './presence/status-watchers.ts';
+import { PresenceTracker } from './presence/tracker.ts';
 import { WebhookService, type WebhookServiceOptions } from './webhooks/webhook-service.ts';
 
 export interface Application {
@@ -18,6 +18,7 @@ export interface Application {
   readonly socketRegistry: SocketRegistry;
   readonly webhookService: WebhookService;
   readonly visibility: Visibility;
+  /** Receives the changes that backends make. */
   readonly operatorLog: OperatorLog;
 }
 
@@ -30,7 +31,7 @@ export const createApplication = (
 ): Application => ({
   store,
   tracker: new PresenceTracker(store, credentials),
-  // In the order in which they hear of a commit: a client is told why before its socket is closed.
+  // They receive each commit in the order of their creation: a client is notified of the reason before its socket closes.
   statusWatchers: new StatusWatchers(store),
   eventFeed: new EventFeed(store),
   sessionEndNotifier: new SessionEndNotifier(store),
