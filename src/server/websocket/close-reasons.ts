@@ -17,7 +17,10 @@ export const RESTART = closedByServer(SERVER_CLOSE_CODES.RESTART, 'The server is
 export const SLOW_CONSUMER = closedByServer(SERVER_CLOSE_CODES.TOO_SLOW, 'Too slow: resume with your last cursor');
 export const UNREAD_LIMIT_EXCEEDED = closedByServer(SERVER_CLOSE_CODES.OVER_LIMIT, 'Too many unread bytes');
 export const RATE_LIMIT_EXCEEDED = closedByServer(SERVER_CLOSE_CODES.OVER_LIMIT, 'Too many messages');
-export const USER_SOCKET_LIMIT_EXCEEDED = closedByServer(SERVER_CLOSE_CODES.OVER_LIMIT, 'Too many sockets of this user');
+export const USER_SOCKET_LIMIT_EXCEEDED = closedByServer(
+  SERVER_CLOSE_CODES.OVER_LIMIT,
+  'Too many sockets of this user',
+);
 export const EVICTED_UNINITIALISED = closedByServer(
   SERVER_CLOSE_CODES.OVER_LIMIT,
   'Too many sockets without connection_init',
@@ -41,7 +44,8 @@ const MESSAGE_SIZE_ERRORS: readonly unknown[] = [
   'WS_ERR_TOO_MANY_BUFFERED_PARTS',
 ];
 
-export const isMessageSizeError = (error: Error): boolean => 'code' in error && MESSAGE_SIZE_ERRORS.includes(error.code);
+export const isMessageSizeError = (error: Error): boolean =>
+  'code' in error && MESSAGE_SIZE_ERRORS.includes(error.code);
 
 /** For an error of `ws`. It has sent the close frame itself, unless the connection failed. */
 export const closeReasonForSocketError = (error: Error): CloseReason => {

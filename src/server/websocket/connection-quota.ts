@@ -19,7 +19,7 @@ export interface ConnectionQuotaOptions {
 
 /** The socket. */
 interface LimitedConnection {
-  /** See `networkOf`. */
+  /** See `networkPrefix`. */
   readonly network: string;
   /** Called when the socket keeps sending after many rejections. */
   closeForRateLimit(): void;

@@ -90,9 +90,7 @@ export class GraphqlTransportWs {
       case MessageType.Subscribe:
         // With a duplicate id, the client would take the error for that of the active operation.
         if (!this.#checkOperationId(connection, message.id)) return;
-        return this.#sendErrors(connection, message.id, [
-          this.#pipeline.toClientError(rateLimitedError(retryAfterMs)),
-        ]);
+        return this.#sendErrors(connection, message.id, [this.#pipeline.toClientError(rateLimitedError(retryAfterMs))]);
       case MessageType.ConnectionInit:
         return connection.close(RATE_LIMIT_EXCEEDED);
       case MessageType.Complete:
@@ -216,14 +214,15 @@ export class GraphqlTransportWs {
     await handle.sendComplete();
   }
 
-  async #sendResult(running: RunningOperation, result: Exclude<OperationResult, ResponseStream>): Promise<void> {
+  /** Not async, which would cost every heartbeat a promise. */
+  #sendResult(running: RunningOperation, result: Exclude<OperationResult, ResponseStream>): Promise<void> {
     const { connection, handle } = running;
     // A failed operation may not have recorded its activity, so its message is recorded.
     if ('errors' in result && isQueryOrMutation(handle.operation)) connection.sessionBinding.recordActivity();
     const sent = handle.sendNext(result);
     // Before the result is sent, because the client's reading speed is not part of the duration.
     this.#recordAnswer(running, result.errors);
-    await sent;
+    return sent;
   }
 
   /** Sends the snapshot and starts to push. Returns false if the subscription has ended. */

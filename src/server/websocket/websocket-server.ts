@@ -1,194 +1,214 @@
-/** The WebSocket door: who may come in, and the graphql-transport-ws protocol on every socket. */
+/** The WebSocket server: accepts or rejects upgrades and owns all connections. */
 import { STATUS_CODES, type IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { CloseCode, GRAPHQL_TRANSPORT_WS_PROTOCOL, handleProtocols } from 'graphql-ws';
+import type { Logger } from 'pino';
 import { WebSocketServer } from 'ws';
-import { networkPrefix, type ClientAddressResolver } from '../limits/client-address.ts';
-import { Connection, type ConnectionOptions } from './connection.ts';
-import { AdmissionQueue } from './admission-queue.ts';
-import { GRAPHQL_PATH } from '../http/router.ts';
-import { MAX_UNAUTHENTICATED_PAYLOAD_BYTES, RETRY_AFTER_MS } from '../graphql/query-limits.ts';
+import type { Application } from '../../app/application.ts';
 import { isSocketOriginAllowed, type AllowedOrigins } from '../auth/allowed-origins.ts';
+import type { Authenticator } from '../auth/authenticate.ts';
+import { FanoutScheduler } from '../graphql/fanout-scheduler.ts';
+import type { Pipeline } from '../graphql/pipeline.ts';
+import { MAX_UNAUTHENTICATED_PAYLOAD_BYTES, RETRY_AFTER_MS } from '../graphql/query-limits.ts';
+import { GRAPHQL_PATH } from '../http/router.ts';
+import { networkPrefix, type ClientAddressResolver } from '../limits/client-address.ts';
+import type { RateLimiter } from '../limits/rate-limiter.ts';
+import { SocketLimiter, type SocketCountLimits } from '../limits/socket-limiter.ts';
+import type { ServerCounters } from '../metrics/counters.ts';
 import type { OperationRecorder } from '../metrics/operation-recorder.ts';
 import { FlushScheduler } from '../wire/send-buffer.ts';
-import type { Pipeline } from '../graphql/pipeline.ts';
+import { AdmissionQueue } from './admission-queue.ts';
+import { Connection, type ConnectionOptions } from './connection.ts';
+import { DEFAULT_CONNECTION_SETTINGS, MAX_MESSAGE_FRAGMENTS, type ConnectionSettings } from './connection-settings.ts';
 import { GraphqlTransportWs } from './graphql-transport-ws.ts';
-import type { RateLimiter } from '../limits/rate-limiter.ts';
-import type { RejectionCounters } from '../metrics/rejection-counters.ts';
-import { FanoutScheduler } from '../graphql/fanout-scheduler.ts';
-import { SocketLimiter, type SocketCountLimits } from '../limits/socket-limiter.ts';
-import { MAX_MESSAGE_FRAGMENTS, DEFAULT_CONNECTION_SETTINGS, type ConnectionSettings } from './connection-settings.ts';
 import { RawWebSocket } from './raw-websocket.ts';
 
-type OfTheDoor = 'limits' | 'gate' | 'counts' | 'outboxes' | 'protocol' | 'onGone';
-
-export interface GraphqlWebSocketServerOptions extends Omit<ConnectionOptions, OfTheDoor> {
+export interface GraphqlWebSocketServerOptions {
+  readonly application: Application;
   readonly pipeline: Pipeline;
-  readonly operations: OperationRecorder;
+  readonly operationRecorder: OperationRecorder;
+  readonly authenticate: Authenticator;
   readonly allowedOrigins: AllowedOrigins;
   readonly resolveClientAddress: ClientAddressResolver;
-  readonly rates: RateLimiter;
-  readonly refusals: RejectionCounters;
-  /** How many sockets there may be. */
+  readonly log: Logger;
+  readonly counters: ServerCounters;
+  readonly rateLimiter: RateLimiter;
   readonly socketLimits: SocketCountLimits;
-  readonly settings?: Partial<ConnectionSettings> | undefined;
+  /** Users that one socket can watch. */
+  readonly maxWatchedUsers: number;
+  readonly connectionSettings?: Partial<ConnectionSettings> | undefined;
 }
 
-/** What the server reads from and writes to, with the WebSocket over it. */
-interface Carrier extends Duplex {
-  [OVER]?: RawWebSocket;
+/** The stream under a WebSocket. */
+interface UpgradedSocket extends Duplex {
+  [WEBSOCKET]?: RawWebSocket;
 }
 
-const OVER = Symbol('over');
+const WEBSOCKET = Symbol('websocket');
 
 export class GraphqlWebSocketServer {
-  /** How many there are. */
   readonly socketLimiter: SocketLimiter;
   readonly #options: GraphqlWebSocketServerOptions;
-  readonly #limits: ConnectionSettings;
-  /** The same for every socket. */
-  readonly #ofConnections: ConnectionOptions;
+  readonly #settings: ConnectionSettings;
+  readonly #connectionOptions: ConnectionOptions;
   readonly #server: InstanceType<typeof WebSocketServer<typeof RawWebSocket>>;
   readonly #connections = new Set<Connection>();
-  /** Called when the last one is gone. */
-  #onNone: (() => void) | null = null;
-  readonly #sweeper: NodeJS.Timeout;
-  #closing = false;
+  readonly #pingTimer: NodeJS.Timeout;
+  #isClosing = false;
+  /** Set by `close` while connections remain. */
+  #onLastConnectionClosed: (() => void) | null = null;
 
   constructor(options: GraphqlWebSocketServerOptions) {
     this.#options = options;
-    this.#limits = { ...DEFAULT_CONNECTION_SETTINGS, ...options.settings };
+    this.#settings = { ...DEFAULT_CONNECTION_SETTINGS, ...options.connectionSettings };
     this.socketLimiter = new SocketLimiter(options.socketLimits);
-    this.#ofConnections = {
-      ...options,
-      settings: this.#limits,
-      socketLimiter: this.socketLimiter,
-      admissionQueue: new AdmissionQueue(this.#limits),
-      flushScheduler: new FlushScheduler(options.figures),
-      protocol: new GraphqlTransportWs(
-        options.pipeline,
-        options.operations,
-        new FanoutScheduler(),
-        this.#limits.maxOperations,
-        options.refusals,
-      ),
-      onConnectionClosed: (connection) => {
-        this.#connections.delete(connection);
-        this.socketLimiter.removeSocket(connection);
-        if (this.#connections.size === 0) this.#onNone?.();
-      },
-    };
+    this.#connectionOptions = this.#createConnectionOptions();
     this.#server = new WebSocketServer<typeof RawWebSocket>({
       noServer: true,
       WebSocket: RawWebSocket,
       clientTracking: false,
-      // More as soon as it is known who sends it.
+      // `Connection` raises it after the authentication.
       maxPayload: MAX_UNAUTHENTICATED_PAYLOAD_BYTES,
-      // Compression costs 110 KiB a socket.
+      // Compression costs 110 KiB per socket.
       perMessageDeflate: false,
       handleProtocols,
-      // A pong goes out after what was sent before it.
+      // `Connection` answers pings, so that a pong follows everything that was sent before it.
       autoPong: false,
-      // The types do not know these yet. Without an answer to our close the socket is cut off.
+      // Options that the type definitions lack. After `closeTimeout` the library terminates the socket.
       ...{
-        closeTimeout: this.#limits.closeTimeoutMs,
+        closeTimeout: this.#settings.closeTimeoutMs,
         maxFragments: MAX_MESSAGE_FRAGMENTS,
         maxBufferedChunks: MAX_MESSAGE_FRAGMENTS,
       },
     });
-    this.#sweeper = setInterval(() => {
+    this.#pingTimer = setInterval(() => {
       for (const connection of this.#connections) connection.pingOrTerminate();
-    }, this.#limits.pingIntervalMs);
-    this.#sweeper.unref();
+    }, this.#settings.pingIntervalMs);
+    this.#pingTimer.unref();
   }
 
-  /** How many sockets there are, until everybody knows of their end. */
+  /** Connections that are not released yet, including those whose socket is closed but whose session is not detached. */
   get connectionCount(): number {
     return this.#connections.size;
   }
 
-  /** For the 'upgrade' event of an HTTP server. */
+  /** Handles the 'upgrade' event of an HTTP server. */
   handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const { allowedOrigins, resolveClientAddress } = this.#options;
-    socket.on('error', this.#gone);
+    socket.on('error', this.#onUpgradeError);
     const [path] = (request.url ?? '').split('?', 1);
-    if (this.#closing) return this.#refuse(socket, 503);
-    if (path !== GRAPHQL_PATH) return this.#refuse(socket, 404);
-    if (!isSocketOriginAllowed(request, allowedOrigins)) return this.#refuse(socket, 403);
+    if (this.#isClosing) return this.#rejectUpgrade(socket, 503);
+    if (path !== GRAPHQL_PATH) return this.#rejectUpgrade(socket, 404);
+    if (!isSocketOriginAllowed(request, allowedOrigins)) return this.#rejectUpgrade(socket, 403);
     const ipAddress = resolveClientAddress(request);
     const network = networkPrefix(ipAddress);
-    if (!this.#hasPlace(socket, network)) return;
-    this.#server.handleUpgrade(request, socket, head, (ws) => {
-      // The library listens from now on.
-      socket.off('error', this.#gone);
-      const connection = new Connection(ws, socket, ipAddress, network, this.#ofConnections);
-      this.#connections.add(connection);
-      this.socketLimiter.addSocket(connection);
-      ws.handler = connection;
-      (socket as Carrier)[OVER] = ws;
-      socket.on('end', clientLeaves);
-      if (ws.protocol !== GRAPHQL_TRANSPORT_WS_PROTOCOL) {
-        connection.closeForProtocolError(CloseCode.SubprotocolNotAcceptable, 'Subprotocol not acceptable');
-      }
+    if (!this.#admitUpgrade(socket, network)) return;
+    this.#server.handleUpgrade(request, socket, head, (webSocket) => {
+      // The library handles errors from now on.
+      socket.off('error', this.#onUpgradeError);
+      this.#addConnection(webSocket, socket, ipAddress, network);
     });
   }
 
-  /** Takes no more sockets, closes those there are with 1012, and resolves when the last one is gone and told. */
+  /** Rejects further upgrades, closes all sockets with 1012, and resolves when all connections are released. */
   async close(): Promise<void> {
-    this.#closing = true;
-    clearInterval(this.#sweeper);
-    const gone = new Promise<void>((resolve) => {
+    this.#isClosing = true;
+    clearInterval(this.#pingTimer);
+    const allClosed = new Promise<void>((resolve) => {
       if (this.#connections.size === 0) resolve();
-      else this.#onNone = resolve;
+      else this.#onLastConnectionClosed = resolve;
     });
     for (const connection of this.#connections) connection.closeForRestart();
-    const bound = setTimeout(() => {
+    const timeout = setTimeout(() => {
       for (const connection of this.#connections) connection.terminate();
-    }, this.#limits.shutdownCloseTimeoutMs);
-    await gone;
-    clearTimeout(bound);
+    }, this.#settings.shutdownCloseTimeoutMs);
+    await allClosed;
+    clearTimeout(timeout);
     this.#server.close();
   }
 
-  #refuse(socket: Duplex, status: number, retryAfterMs?: number): void {
-    this.#options.figures.rejectedUpgrades.increment(String(status));
-    refuse(socket, status, retryAfterMs);
+  #createConnectionOptions(): ConnectionOptions {
+    const { application, pipeline, operationRecorder, authenticate, log, counters, rateLimiter, maxWatchedUsers } =
+      this.#options;
+    const { rejections } = counters;
+    return {
+      application,
+      authenticate,
+      log,
+      counters,
+      rejections,
+      rateLimiter,
+      maxWatchedUsers,
+      settings: this.#settings,
+      socketLimiter: this.socketLimiter,
+      admissionQueue: new AdmissionQueue(this.#settings),
+      flushScheduler: new FlushScheduler(counters),
+      protocol: new GraphqlTransportWs({
+        pipeline,
+        operationRecorder,
+        fanoutScheduler: new FanoutScheduler(),
+        rejections,
+        maxOperations: this.#settings.maxOperations,
+      }),
+      onConnectionClosed: (connection) => this.#removeConnection(connection),
+    };
+  }
+
+  #addConnection(webSocket: RawWebSocket, socket: Duplex, ipAddress: string | null, network: string): void {
+    const connection = new Connection(webSocket, socket, ipAddress, network, this.#connectionOptions);
+    this.#connections.add(connection);
+    this.socketLimiter.addSocket(connection);
+    webSocket.handler = connection;
+    (socket as UpgradedSocket)[WEBSOCKET] = webSocket;
+    socket.on('end', notifyPeerClosed);
+    if (webSocket.protocol !== GRAPHQL_TRANSPORT_WS_PROTOCOL) {
+      connection.closeForProtocolError(CloseCode.SubprotocolNotAcceptable, 'Subprotocol not acceptable');
+    }
+  }
+
+  #removeConnection(connection: Connection): void {
+    this.#connections.delete(connection);
+    this.socketLimiter.removeSocket(connection);
+    if (this.#connections.size === 0) this.#onLastConnectionClosed?.();
   }
 
   /**
-   * False: it is refused before it is a socket, which costs least. No client of a WebSocket sees the status, but it
-   * comes back later all the same; a proxy sees it.
+   * Checks the limits before the upgrade, when a rejection is cheapest. WebSocket clients do not see the status, but
+   * proxies do, and clients reconnect later either way. Returns false if the upgrade is rejected.
    */
-  #hasPlace(socket: Duplex, network: string): boolean {
-    const { porchlight, rates, refusals } = this.#options;
-    const full = this.socketLimiter.findExceededLimit(network);
-    if (full !== null) {
-      if (full === 'server') refusals.socketsPerServer++;
-      else refusals.socketsPerAddress++;
-      this.#refuse(socket, full === 'server' ? 503 : 429, RETRY_AFTER_MS);
+  #admitUpgrade(socket: Duplex, network: string): boolean {
+    const { application, rateLimiter, counters } = this.#options;
+    const { rejections } = counters;
+    const exceededLimit = this.socketLimiter.findExceededLimit(network);
+    if (exceededLimit !== null) {
+      if (exceededLimit === 'server') rejections.socketsPerServer++;
+      else rejections.socketsPerAddress++;
+      this.#rejectUpgrade(socket, exceededLimit === 'server' ? 503 : 429, RETRY_AFTER_MS);
       return false;
     }
-    const waitMs = rates.chargeAddress(network, porchlight.store.now());
+    const waitMs = rateLimiter.chargeAddress(network, application.store.now());
     if (waitMs === 0) return true;
-    refusals.requestRate++;
-    this.#refuse(socket, 429, waitMs);
+    rejections.requestRate++;
+    this.#rejectUpgrade(socket, 429, waitMs);
     return false;
   }
 
-  readonly #gone = (error: Error): void => {
-    this.#options.log.debug({ err: error }, 'A client left during the upgrade.');
+  /** @param retryAfterMs is sent as Retry-After, if given. */
+  #rejectUpgrade(socket: Duplex, status: number, retryAfterMs?: number): void {
+    this.#options.counters.rejectedUpgrades.increment(String(status));
+    const retryAfter = retryAfterMs === undefined ? '' : `Retry-After: ${Math.ceil(retryAfterMs / 1_000)}\r\n`;
+    socket.end(
+      `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${retryAfter}Connection: close\r\nContent-Length: 0\r\n\r\n`,
+      () => socket.destroy(),
+    );
+  }
+
+  readonly #onUpgradeError = (error: Error): void => {
+    this.#options.log.debug({ err: error }, 'A client disconnected during the upgrade.');
   };
 }
 
-function clientLeaves(this: Carrier): void {
-  this[OVER]?.handler?.onPeerClosed();
+/** One function for all sockets, because a closure for each would cost memory. */
+function notifyPeerClosed(this: UpgradedSocket): void {
+  this[WEBSOCKET]?.handler?.onPeerClosed();
 }
-
-/** @param retryAfterMs when to come again, if that helps. */
-const refuse = (socket: Duplex, status: number, retryAfterMs?: number): void => {
-  const retryAfter = retryAfterMs === undefined ? '' : `Retry-After: ${Math.ceil(retryAfterMs / 1_000)}\r\n`;
-  socket.end(
-    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${retryAfter}Connection: close\r\nContent-Length: 0\r\n\r\n`,
-    () => socket.destroy(),
-  );
-};

@@ -4,7 +4,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { onTestFinished, describe, expect, test, vi } from 'vitest';
 import type { LimitSettings } from '../../../../src/server/limits/limit-settings.ts';
-import { UPGRADE } from '../../../support/porchlight-client.ts';
+import { UPGRADE_REQUEST } from '../../../support/porchlight-client.ts';
 import { API_KEY, ServerHarness, LIMITS, LOGIN } from '../support/server-harness.ts';
 import { TestSocket, type Message } from '../support/wire.ts';
 
@@ -58,7 +58,7 @@ describe('sockets in all', () => {
     await acknowledged(harness, token);
     expect(await (silent[0] as TestSocket).closed).toEqual({
       code: 4414,
-      reason: 'Too many sockets that do not say who they are',
+      reason: 'Too many sockets without connection_init',
     });
     expect(harness.server.sockets.uninitialisedCount).toBe(3);
     for (const wire of silent.slice(1)) expect(wire.ws.readyState).toBe(wire.ws.OPEN);
@@ -89,7 +89,7 @@ describe('sockets that never say who they are', () => {
       await Promise.all(
         Array.from({ length: 300 }, async () => {
           const socket = connect(Number(port), hostname);
-          socket.write(UPGRADE);
+          socket.write(UPGRADE_REQUEST);
           for await (const chunk of socket) if ((chunk as Buffer)[0] === 0x88) break;
         }),
       );
@@ -340,7 +340,7 @@ test('a refused upgrade is told so on the wire, and its connection is closed', a
   const { hostname, port } = new URL(harness.url);
   const socket = connect(Number(port), hostname);
   onTestFinished(() => void socket.destroy());
-  socket.write(UPGRADE);
+  socket.write(UPGRADE_REQUEST);
   let text = '';
   for await (const chunk of socket) text += String(chunk);
   expect(text).toBe(

@@ -92,7 +92,7 @@ describe('a client that breaks the protocol is closed', () => {
     expect(closed.code).toBe(code);
     expect(closed.reason).not.toMatch(/at .*\.(ts|js)/);
     await expect.poll(() => harness.porchlight.socketRegistry.openSocketCount).toBe(0);
-    expect(harness.logged.join('')).not.toContain('"level":50');
+    expect(harness.logged.join('')).not.toContain('"level":"error"');
   });
 
   test('for asking before it said who it is', async () => {

@@ -12,7 +12,7 @@ const work = (ms: number): void => {
 test('what comes within one turn is one round, after which what was kept for it is forgotten', async () => {
   const rounds = new FanoutScheduler();
   const log: string[] = [];
-  const told = (name: string) => ({ tell: () => void log.push(name) });
+  const told = (name: string) => ({ deliverPending: () => void log.push(name) });
   rounds.scheduleDelivery(told('a'));
   rounds.clearAfterRound({ clearRoundCache: () => void log.push('forgotten') });
   rounds.scheduleDelivery(told('b'));

@@ -20,10 +20,10 @@ const QUERY = 'subscription { statusChanges(userIds: []) { userId version previo
 const watching = async (harness: AppHarness, users: readonly UserId[], line = new FakeTcpStream()) => {
   const watchers = new StatusWatchers(harness.store);
   const watcher = watchers.watchUsers(users);
-  const outbox = new SendBuffer(new FlushScheduler(), line as never, { unwritable: () => undefined });
+  const outbox = new SendBuffer(new FlushScheduler(), line as never, { onWriteError: () => undefined });
   const documents = new DocumentCache(schema);
-  const document = documents.parse(QUERY);
-  documents.validate(document);
+  const document = documents.parseDocument(QUERY);
+  documents.validateDocument(document);
   const shapes = new SharedResultCache((result) => result);
   const operation = documents.selectOperation(document, null);
   const shape = shapes.acquire({ schema, document }, operation);
@@ -95,7 +95,7 @@ describe('a watcher', () => {
     await harness.login(ALICE);
     pushed.return();
     await turn();
-    const tell = vi.spyOn(pushed, 'tell');
+    const tell = vi.spyOn(pushed, 'deliverPending');
     outbox.flushAndClose();
     expect(tell).not.toHaveBeenCalled();
     expect(toldOn(line)).toEqual([]);
@@ -123,7 +123,7 @@ describe('a watcher', () => {
     const harness = new AppHarness();
     const { line, shape, failed } = await watching(harness, ids(ALICE));
     const failure = new Error('broken');
-    vi.spyOn(shape, 'frame').mockImplementation(() => {
+    vi.spyOn(shape, 'encodeFrame').mockImplementation(() => {
       throw failure;
     });
     await harness.login(ALICE);

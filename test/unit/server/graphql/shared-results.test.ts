@@ -29,8 +29,8 @@ const QUERY = `subscription A($ids: [ID!]!, $x: Boolean = true) { all: statusCha
 
 const asker = (source = QUERY, of = schema) => {
   const documents = new DocumentCache(of);
-  const document = documents.parse(source);
-  expect(documents.validate(document)).toEqual([]);
+  const document = documents.parseDocument(source);
+  expect(documents.validateDocument(document)).toEqual([]);
   return (variables: Record<string, unknown>, operationName: string | null = null) => {
     const args: ExecutionArgs = { schema: of, document, operationName, variableValues: variables };
     return [args, documents.selectOperation(document, operationName)] as const;
@@ -79,7 +79,7 @@ describe('a shape', () => {
       const shape = shapes.acquire(...ask({ ids: ['a'], ...(name === 'A' ? { x } : {}) }, name));
       for (const list of [changes, changes.slice(1), []]) {
         const [message = ''] = messagesIn(shape.encodeFrame('id "1"', list, rounds));
-        expect(JSON.parse(message)).toEqual({ id: 'id "1"', type: 'next', payload: shape.result(list) });
+        expect(JSON.parse(message)).toEqual({ id: 'id "1"', type: 'next', payload: shape.execute(list) });
       }
     }
   });
@@ -142,10 +142,10 @@ describe('a shape', () => {
     const ask = asker('subscription ($ids: [ID!]!) { statusChanges(userIds: $ids) { secret } }', own);
     const [args, operation] = ask({ ids: [] });
     const shape = new SharedResultCache(told).acquire({ ...args, contextValue: { caller: 'alice' } }, operation);
-    const { data, errors } = shape.result([change('a')]);
+    const { data, errors } = shape.execute([change('a')]);
     expect(data).toEqual({ statusChanges: [{ secret: null }] });
     expect(errors?.map(({ message }) => message)).toEqual([
-      'A field of what all watchers are told depends on the caller: caller.',
+      'A field of a shared result must not depend on the caller, but it read caller.',
     ]);
   });
 
@@ -159,12 +159,12 @@ describe('a shape', () => {
     const shape = new SharedResultCache(told).acquire(
       ...asker('subscription { statusChanges(userIds: []) { a } }', own)({}),
     );
-    expect(() => shape.encodeFrame('1', [change('a')], rounds)).toThrow('must be there at once');
+    expect(() => shape.encodeFrame('1', [change('a')], rounds)).toThrow('must be synchronous');
   });
 
   test('is executed with one user named by a variable, too', () => {
     const ask = asker('subscription ($a: ID!) { statusChanges(userIds: [$a]) { version } }');
     const shape = new SharedResultCache(told).acquire(...ask({ a: 'a' }));
-    expect(shape.result([change('b')])).toEqual({ data: { statusChanges: [{ version: 1 }] } });
+    expect(shape.execute([change('b')])).toEqual({ data: { statusChanges: [{ version: 1 }] } });
   });
 });

@@ -89,7 +89,7 @@ describe('Who waits at the gate', () => {
     const { token } = await harness.login('alice', 'ANDROID');
     const wire = new TestSocket(harness.socketUrl);
     await wire.init({ authorization: `Bearer ${token}` });
-    expect(await wire.closed).toEqual({ code: 1013, reason: 'Too many are coming at once' });
+    expect(await wire.closed).toEqual({ code: 1013, reason: 'Too many clients are connecting' });
     expect(await harness.reasons('alice')).toEqual(['LOGIN']);
   });
 });

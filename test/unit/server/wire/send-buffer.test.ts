@@ -32,7 +32,7 @@ describe('frames', () => {
 
 const outboxOn = (line: FakeTcpStream) => {
   let failures = 0;
-  const outbox = new SendBuffer(new FlushScheduler(), line as never, { unwritable: () => void failures++ });
+  const outbox = new SendBuffer(new FlushScheduler(), line as never, { onWriteError: () => void failures++ });
   return { outbox, failures: () => failures };
 };
 
@@ -145,7 +145,7 @@ describe('an outbox', () => {
   test('wakes its feeders when there is room again, those that are still there, once', async () => {
     const line = new FakeTcpStream();
     const { outbox } = outboxOn(line);
-    const feeders = Array.from({ length: 3 }, () => ({ wake: vi.fn(), tell: vi.fn() }));
+    const feeders = Array.from({ length: 3 }, () => ({ onDrain: vi.fn(), deliverPending: vi.fn() }));
     for (const feeder of feeders) outbox.addDrainListener(feeder);
     expect(outbox.isDrained()).toBe(true);
     outbox.sendImmediately(encodeTextFrame('one'));
@@ -172,27 +172,27 @@ describe('an outbox', () => {
   });
 
   test('is counted while it has something to tell and no room, until it is gone', async () => {
-    const counts = { behind: 0 };
+    const counts = { backloggedSockets: 0 };
     const outboxes = new FlushScheduler(counts);
     const lines = [new FakeTcpStream(), new FakeTcpStream(), new FakeTcpStream()];
     const [read, gone, closed] = lines.map(
-      (line) => new SendBuffer(outboxes, line as never, { unwritable: () => undefined }),
+      (line) => new SendBuffer(outboxes, line as never, { onWriteError: () => undefined }),
     );
     for (const outbox of [read!, gone!, closed!]) {
       outbox.sendImmediately(encodeTextFrame('one'));
       expect([outbox.isDrained(), outbox.isDrained()]).toEqual([false, false]);
     }
-    expect(counts.behind).toBe(3);
+    expect(counts.backloggedSockets).toBe(3);
     lines[0]!.reads();
     await turn();
-    gone!.discard();
+    gone!.discardFurtherMessages();
     closed!.flushAndClose();
-    expect(counts.behind).toBe(0);
+    expect(counts.backloggedSockets).toBe(0);
     // Nobody waits for room there any more, and what is written at last changes nothing.
     expect(gone!.isDrained()).toBe(false);
     lines[1]!.reads();
     await turn();
-    expect(counts.behind).toBe(0);
+    expect(counts.backloggedSockets).toBe(0);
   });
 
   test('whose client has gone says so, and keeps nobody waiting', async () => {
