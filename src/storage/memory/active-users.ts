@@ -120,8 +120,8 @@ export class ActiveUsers {
     pauses = NO_PAUSES,
   ): { readonly ids: readonly UserId[]; readonly hasMore: boolean } {
     if (pauses.length > 0) return this.#takeDueAfterPauses(now, Math.min(limit, MAX_USERS_READ), pauses);
-    const { slots, hasMore: more } = this.#timers.takeDueSlots(now, limit, MAX_SLOTS_EXAMINED);
-    return { ids: slots.map((slot) => this.#packed.readUserId(slot)), hasMore: more };
+    const { slots, hasMore } = this.#timers.takeDueSlots(now, limit, MAX_SLOTS_EXAMINED);
+    return { ids: slots.map((slot) => this.#packed.readUserId(slot)), hasMore };
   }
 
   /**
@@ -129,7 +129,7 @@ export class ActiveUsers {
    * here, which is far cheaper than expiring them.
    */
   #takeDueAfterPauses(now: Millis, limit: number, pauses: ProcessPauses): ReturnType<ActiveUsers['takeDueUsers']> {
-    const { slots, hasMore: more } = this.#timers.takeDueSlots(now, limit, MAX_SLOTS_EXAMINED);
+    const { slots, hasMore } = this.#timers.takeDueSlots(now, limit, MAX_SLOTS_EXAMINED);
     const ids: UserId[] = [];
     for (const slot of slots) {
       const id = this.#packed.readUserId(slot);
@@ -137,7 +137,7 @@ export class ActiveUsers {
       if ((computeUserDeadline(user, pauses) ?? now) <= now) ids.push(id);
       else this.#scheduleTimer(slot, user, pauses);
     }
-    return { ids, hasMore: more };
+    return { ids, hasMore };
   }
 
   /** @returns the slot of the user. */

@@ -5,6 +5,7 @@
  */
 import type {
   CommittedChange,
+  DecideUpdate,
   FailedUserUpdate,
   OnlineUsersPage,
   OnlineUsersQuery,
@@ -28,7 +29,7 @@ import {
   DatabaseFileError,
   StoreUnavailable,
 } from './file/errors.ts';
-import { PerUserQueue, type DecideUpdate, type UpdateJob } from './write/per-user-queue.ts';
+import { PerUserQueue, type UpdateJob } from './write/per-user-queue.ts';
 import { LastSeenBuffer } from './write/last-seen-buffer.ts';
 import { ListenerSet } from './listeners.ts';
 import type { FileLock } from './file/file-lock.ts';

@@ -1,4 +1,4 @@
-/** A backup is of one instant, and comes to its end, however much is written meanwhile. */
+/** A backup is consistent and finishes while the source is being written to. */
 import Database from 'better-sqlite3';
 import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,10 +8,10 @@ import { openQuietly, temporaryDirectories } from './support/sqlite-files.ts';
 
 const newDirectory = temporaryDirectories();
 
-/** Four portions. */
+/** Four steps of the backup. */
 const BALLAST_BYTES = 16 * 1024 * 1024;
 
-it('is of the moment when it began, though something is committed after every portion', async () => {
+it('copies the state at the start of the backup although a commit follows every step', async () => {
   const directory = newDirectory();
   const source = join(directory, 'presence.db');
   await (await openQuietly(source)).close();
@@ -25,21 +25,21 @@ it('is of the moment when it began, though something is committed after every po
 
     const target = join(directory, 'copy.db');
     closeSync(openSync(target, 'wx'));
-    const done: number[] = [];
+    const progress: number[] = [];
     await copyDatabase(source, target, (part) => {
-      done.push(part);
+      progress.push(part);
       write.run();
-      if (done.length > 100) throw new Error('It never gets to its end.');
+      if (progress.length > 100) throw new Error('The backup does not finish.');
     });
-    expect(done.length).toBeGreaterThanOrEqual(4);
-    expect(done).toEqual([...done].sort((one, other) => one - other));
+    expect(progress.length).toBeGreaterThanOrEqual(4);
+    expect(progress).toEqual([...progress].sort((one, other) => one - other));
 
     const copy = new Database(target, { readonly: true });
     expect(copy.prepare('SELECT count FROM written').pluck().get()).toBe(0);
     expect(copy.pragma('integrity_check', { simple: true })).toBe('ok');
     expect(copy.pragma('journal_mode', { simple: true })).toBe('delete');
     copy.close();
-    expect(writer.prepare('SELECT count FROM written').pluck().get()).toBe(done.length);
+    expect(writer.prepare('SELECT count FROM written').pluck().get()).toBe(progress.length);
   } finally {
     writer.close();
   }

@@ -1,4 +1,4 @@
-/** An end while somebody else reads the file, a backup or a person with a tool: it is not waited for until she is done. */
+/** Closing the store does not wait for another reader of the file, such as a backup or a tool. */
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { expect, it, onTestFinished } from 'vitest';
@@ -9,10 +9,10 @@ import { openQuietly, temporaryDirectories } from './support/sqlite-files.ts';
 const ALICE = parseUserId('alice');
 const newDirectory = temporaryDirectories();
 
-/** Far more than a second, and less than the five for which a change waits for somebody who writes. */
+/** Far more than 1 s, and less than the 5 s for which a write waits for another writer. */
 const IN_TIME_MS = 4_000;
 
-it('ends in time, and loses nothing', async () => {
+it('closes in time and loses nothing while another process reads the file', async () => {
   const path = join(newDirectory(), 'presence.db');
   const store = await openQuietly(path);
   await run(store, ALICE, login('a1'));

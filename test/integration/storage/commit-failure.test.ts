@@ -1,4 +1,4 @@
-/** A commit that fails is a commit that never was; a writer that dies takes nobody into uncertainty. */
+/** A failed commit changes nothing. A failed writer rejects every pending call. */
 import Database from 'better-sqlite3';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -14,12 +14,12 @@ const newDirectory = temporaryDirectories();
 const newPath = (): string => join(newDirectory(), 'presence.db');
 const [ALICE, BOB, CAROL] = [user('alice'), user('bob'), user('carol')];
 
-/** As long as it is open, whatever is written to the table fails, as it would on a full disk. */
+/** Until it is repaired, every write to the table fails, as on a full disk. */
 const breakTable = (path: string, table: string, when: 'INSERT' | 'UPDATE' = 'INSERT') => {
   const database = new Database(path);
   database.exec(`CREATE TRIGGER broken BEFORE ${when} ON ${table} BEGIN SELECT RAISE(ABORT, 'broken for a test'); END`);
   return {
-    mend(): void {
+    repair(): void {
       database.exec('DROP TRIGGER broken');
       database.close();
     },
@@ -39,24 +39,24 @@ const damage = (path: string) => {
     database.close();
   };
   alter('CREATE INDEX', 'DAMAGED INDEX');
-  return { mend: () => alter('DAMAGED INDEX', 'CREATE INDEX') };
+  return { repair: () => alter('DAMAGED INDEX', 'CREATE INDEX') };
 };
 
 describe('a commit that fails', () => {
-  it('rejects all that was in it, changes nothing, tells nobody, and the next one succeeds', async () => {
+  it('rejects all its changes, publishes nothing, and the next commit succeeds', async () => {
     const path = newPath();
     const clock = new VirtualClock();
     const store = await openQuietly(path, { clock: clock.now });
     const { user: alice } = await run(store, ALICE, login('a1'));
-    const told: CommittedChange[] = [];
-    store.onCommit((changes) => told.push(...changes));
+    const published: CommittedChange[] = [];
+    store.onCommit((changes) => published.push(...changes));
     const [end, counts] = [await store.eventLog.getLatestCursor(), store.getPresenceCounts()];
 
     const broken = breakTable(path, 'events');
     const failed = await Promise.allSettled([
       run(store, ALICE, say('a1', 'lost')),
       run(store, BOB, login('b1')),
-      // Waits for the first one, decides on what holds after its failure, and fails too.
+      // Waits for the first change, is decided after its failure, and fails too.
       run(store, ALICE, logout('a1')),
     ]);
     for (const result of failed) {
@@ -64,7 +64,7 @@ describe('a commit that fails', () => {
         status: 'rejected',
         reason: {
           code: 'NOT_WRITTEN',
-          // The caller is told to come again, and nothing of our insides.
+          // The client gets a retry time and no internal details.
           details: { code: 'OVERLOADED', retryAfterMs: 1_000 },
           message: expect.not.stringContaining('broken for a test') as string,
           cause: { message: expect.stringContaining('broken for a test') as string },
@@ -73,10 +73,10 @@ describe('a commit that fails', () => {
     }
     expect(await store.readUsers([ALICE, BOB])).toEqual([alice, createUnknownUser(BOB, 0)]);
     expect(store.getPresenceCounts()).toEqual(counts);
-    expect(told).toEqual([]);
+    expect(published).toEqual([]);
     expect(await store.eventLog.getLatestCursor()).toBe(end);
 
-    broken.mend();
+    broken.repair();
     expect((await run(store, ALICE, say('a1', 'kept'))).user.version).toBe(2);
     expect((await run(store, BOB, login('b1'))).user.version).toBe(1);
     const { events } = await store.eventLog.readEvents({ after: end, limit: 10 });
@@ -90,7 +90,7 @@ describe('a commit that fails', () => {
     await again.close();
   });
 
-  it('leaves the policy in force', async () => {
+  it('leaves the policy unchanged', async () => {
     const path = newPath();
     const store = await openQuietly(path);
     const before = store.getPolicy();
@@ -101,13 +101,13 @@ describe('a commit that fails', () => {
       code: 'NOT_WRITTEN',
     });
     expect(store.getPolicy()).toEqual(before);
-    broken.mend();
+    broken.repair();
     await store.updatePolicy((policy) => applyPolicyChange(policy, { preset: 'CLASSIC' }));
     expect(store.getPolicy()).toEqual(applyPolicyChange(before, { preset: 'CLASSIC' }));
     await store.close();
   });
 
-  it('of signs of life is made up for later', async () => {
+  it('of last-seen times is repeated later', async () => {
     const path = newPath();
     const clock = new VirtualClock();
     const store = await openQuietly(path, { clock: clock.now });
@@ -116,14 +116,14 @@ describe('a commit that fails', () => {
     await run(store, ALICE, beat('a1'));
     const broken = breakTable(path, 'users', 'UPDATE');
     await expect(store.flushLastSeen()).rejects.toMatchObject({ code: 'NOT_WRITTEN' });
-    broken.mend();
+    broken.repair();
     await store.close();
     const again = await openQuietly(path, { clock: clock.now });
     expect((await again.readUsers([ALICE]))[0]?.lastSeenAt).toBe(clock.now());
     await again.close();
   });
 
-  it('of signs of life is made up for by the change that comes right after it', async () => {
+  it('of last-seen times is included in the next change of the user', async () => {
     const path = newPath();
     const clock = new VirtualClock();
     const store = await openQuietly(path, { clock: clock.now });
@@ -138,7 +138,7 @@ describe('a commit that fails', () => {
        BEGIN SELECT RAISE(ABORT, 'broken for a test'); END`,
     );
     const flushing = expect(store.flushLastSeen()).rejects.toMatchObject({ code: 'NOT_WRITTEN' });
-    // By then it is on its way, alone.
+    // By now it has been sent, alone.
     await settled();
     await run(store, ALICE, say('a2', 'hello'));
     await flushing;
@@ -150,7 +150,7 @@ describe('a commit that fails', () => {
     await again.close();
   });
 
-  it('at close is said, and the file is let go all the same', async () => {
+  it('at close is reported, and the file is released anyway', async () => {
     const path = newPath();
     const clock = new VirtualClock();
     const store = await openQuietly(path, { clock: clock.now });
@@ -159,13 +159,13 @@ describe('a commit that fails', () => {
     await run(store, ALICE, beat('a1'));
     const broken = breakTable(path, 'users', 'UPDATE');
     await expect(store.close()).rejects.toMatchObject({ code: 'NOT_WRITTEN' });
-    broken.mend();
+    broken.repair();
     const again = await openQuietly(path, { clock: clock.now });
     expect(await again.readUsers([ALICE])).toMatchObject([{ version: 1, status: 'ONLINE' }]);
     await again.close();
   });
 
-  it('of the retention is said, and removes nothing', async () => {
+  it('of retention is reported and removes nothing', async () => {
     const path = newPath();
     const clock = new VirtualClock();
     const store = await openQuietly(path, { clock: clock.now, eventRetentionMs: 1_000 });
@@ -174,15 +174,15 @@ describe('a commit that fails', () => {
     const broken = breakTable(path, 'meta');
     await expect(store.purgeExpiredData()).rejects.toMatchObject({ code: 'NOT_WRITTEN' });
     expect((await store.eventLog.readEvents({ after: null, limit: 10 })).events).toHaveLength(1);
-    broken.mend();
+    broken.repair();
     await store.purgeExpiredData();
     expect((await store.eventLog.readEvents({ after: null, limit: 10 })).events).toHaveLength(0);
     await store.close();
   });
 });
 
-describe('a writer that dies', () => {
-  it('fails everything that is waiting and everything that comes later, says so once, and lets the file go', async () => {
+describe('a writer that fails for good', () => {
+  it('rejects all pending and later calls, reports the failure once, and releases the file', async () => {
     const path = newPath();
     const failures: Error[] = [];
     const store = await openQuietly(path, { onFailure: (error) => failures.push(error) });
@@ -192,7 +192,7 @@ describe('a writer that dies', () => {
       run(store, BOB, login('b1')),
       store.updatePolicy((policy) => applyPolicyChange(policy, { preset: 'CLASSIC' })),
     ]);
-    // Before the first commit is sent, another process damages the file.
+    // Another process damages the file before the first commit is sent.
     const damaged = damage(path);
     for (const result of await pending) {
       expect(result).toMatchObject({ status: 'rejected', reason: { code: 'DEAD' } });
@@ -203,7 +203,7 @@ describe('a writer that dies', () => {
     await store.close();
     await expect(openQuietly(path)).rejects.toMatchObject({ kind: 'CORRUPT' });
 
-    damaged.mend();
+    damaged.repair();
     const again = await openQuietly(path);
     expect(await again.readUsers([ALICE])).toMatchObject([{ status: 'ONLINE', customStatus: null }]);
     await run(again, ALICE, logout('a1'));

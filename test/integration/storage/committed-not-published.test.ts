@@ -1,4 +1,4 @@
-/** Between the commit and its telling lies a moment: the file knows, and nobody has been told. Nobody may see it. */
+/** Between a commit and its publication, the file contains a change that no client may see. */
 import Database from 'better-sqlite3';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
@@ -10,9 +10,9 @@ import { openQuietly, temporaryDirectories } from './support/sqlite-files.ts';
 const newDirectory = temporaryDirectories();
 const ALICE = user('alice');
 
-/** Holds this thread until the writer's thread has committed, so that its answer waits unread. */
+/** Blocks this thread until the writer thread has committed, so that its reply is still unread. */
 const holdUntilCommitted = async (path: string, version: number): Promise<void> => {
-  // The commit is sent at the end of this turn of the event loop; its answer cannot come before the next one.
+  // The commit is sent at the end of this turn of the event loop. Its reply cannot arrive before the next turn.
   await new Promise((resolve) => setImmediate(resolve));
   const other = new Database(path, { readonly: true });
   const committed = other.prepare<[string], number>('SELECT version FROM users WHERE user_id = ?').pluck();
@@ -23,13 +23,13 @@ const holdUntilCommitted = async (path: string, version: number): Promise<void> 
   other.close();
 };
 
-it('what is committed and not told yet is not shown', async () => {
+it('does not show a change that is committed but not published yet', async () => {
   const path = join(newDirectory(), 'presence.db');
   const earlier = await openQuietly(path);
   await run(earlier, user('bob'), login('b1'));
   await run(earlier, user('bob'), logout('b1'));
   await earlier.close();
-  // The log up to here is on the disk alone.
+  // The log up to here is only on disk.
   const store = await openQuietly(path);
   const start = await store.eventLog.getLatestCursor();
 

@@ -1,4 +1,4 @@
-/** The doctor finds nothing in what the store wrote, and of each damage exactly what it is. */
+/** The doctor finds nothing in what the store wrote, and exactly the right finding for each kind of damage. */
 import Database from 'better-sqlite3';
 import { copyFileSync, openSync, readFileSync, truncateSync, writeFileSync, writeSync, closeSync } from 'node:fs';
 import { join } from 'node:path';
@@ -13,7 +13,7 @@ import { openQuietly, temporaryDirectories } from './support/sqlite-files.ts';
 const newDirectory = temporaryDirectories();
 let healthy: string;
 
-/** Everything that happens to users, so that every rule has something to be broken by. */
+/** Creates every kind of change, so that each rule of the doctor can be broken. */
 beforeAll(async () => {
   healthy = join(newDirectory(), 'presence.db');
   const clock = new VirtualClock();
@@ -38,18 +38,18 @@ beforeAll(async () => {
   await store.close();
 });
 
-const copied = (): string => {
+const copyHealthy = (): string => {
   const path = join(newDirectory(), 'presence.db');
   copyFileSync(healthy, path);
   return path;
 };
 
-const foundIn = (path: string, quick = false): readonly FindingId[] =>
+const findingIds = (path: string, quick = false): readonly FindingId[] =>
   diagnoseDatabase(path, quick)
     .findings.map(({ id }) => id)
     .sort();
 
-it('finds nothing in a healthy file, and counts it', () => {
+it('the doctor finds nothing in a healthy file, and counts its rows', () => {
   expect(diagnoseDatabase(healthy, false)).toMatchObject({
     schema: 'CURRENT',
     integrity: 'full',
@@ -64,87 +64,99 @@ it('finds nothing in a healthy file, and counts it', () => {
   });
 });
 
-describe('finds, of what was changed behind the store’s back,', () => {
+describe('the doctor finds a change made outside the store:', () => {
   it.each<readonly [what: string, sql: string, ...ids: FindingId[]]>([
     [
-      'a status',
+      'a user’s status',
       "UPDATE users SET status = 'PUSH_ONLINE' WHERE user_id = 'alice'",
       'log-and-user',
       'sessions-and-user',
     ],
-    ['a version', "UPDATE users SET version = 9 WHERE user_id = 'bob'", 'log-and-user'],
-    ['a reason', "UPDATE users SET reason = 'KICKED' WHERE user_id = 'bob'", 'log-and-user'],
-    ['a text', "UPDATE users SET custom_status = 'x' WHERE user_id = 'alice'", 'log-and-user'],
-    ['a moment', "UPDATE users SET changed_at = changed_at + 1 WHERE user_id = 'bob'", 'log-and-user'],
-    ['a word', "UPDATE users SET reason = 'BORED' WHERE user_id = 'bob'", 'log-and-user', 'unknown-word'],
-    ['a platform', "UPDATE sessions SET platform = 'AMIGA' WHERE session_id = 'a3'", 'unknown-word'],
-    ['a user gone', "DELETE FROM users WHERE user_id = 'alice'", 'session-without-user', 'user-without-row'],
-    ['a session that lives again', "UPDATE sessions SET ended_at = NULL WHERE session_id = 'b1'", 'sessions-and-user'],
-    ['a session gone', "DELETE FROM sessions WHERE session_id = 'c1'", 'sessions-and-user'],
+    ['a user’s version', "UPDATE users SET version = 9 WHERE user_id = 'bob'", 'log-and-user'],
+    ['a user’s reason', "UPDATE users SET reason = 'KICKED' WHERE user_id = 'bob'", 'log-and-user'],
+    ['a user’s custom status', "UPDATE users SET custom_status = 'x' WHERE user_id = 'alice'", 'log-and-user'],
+    [
+      'the time of a user’s change',
+      "UPDATE users SET changed_at = changed_at + 1 WHERE user_id = 'bob'",
+      'log-and-user',
+    ],
+    ['an unknown reason', "UPDATE users SET reason = 'BORED' WHERE user_id = 'bob'", 'log-and-user', 'unknown-word'],
+    ['an unknown platform', "UPDATE sessions SET platform = 'AMIGA' WHERE session_id = 'a3'", 'unknown-word'],
+    ['a removed user', "DELETE FROM users WHERE user_id = 'alice'", 'session-without-user', 'user-without-row'],
+    [
+      'an ended session that is live again',
+      "UPDATE sessions SET ended_at = NULL WHERE session_id = 'b1'",
+      'sessions-and-user',
+    ],
+    ['a removed session', "DELETE FROM sessions WHERE session_id = 'c1'", 'sessions-and-user'],
     ['a session’s status', "UPDATE sessions SET status = 'ONLINE' WHERE session_id = 'c1'", 'sessions-and-user'],
     [
-      'an event gone',
+      'a removed event',
       "DELETE FROM events WHERE session_id = 'a2' AND reason = 'CUSTOM_STATUS'",
       'event-versions',
       'log-and-user',
       'log-hole',
     ],
     [
-      'the last event gone',
+      'a removed last event of a user',
       "DELETE FROM events WHERE session_id = 'c1' AND reason <> 'LOGIN'",
       'log-and-user',
       'log-hole',
     ],
-    ['the first event gone', 'DELETE FROM events WHERE seq = (SELECT min(seq) FROM events)', 'log-hole'],
-    ['a login gone', "DELETE FROM events WHERE session_id = 'a3'", 'log-hole', 'session-without-login'],
+    ['a removed first event of the log', 'DELETE FROM events WHERE seq = (SELECT min(seq) FROM events)', 'log-hole'],
+    ['a removed login event', "DELETE FROM events WHERE session_id = 'a3'", 'log-hole', 'session-without-login'],
     [
       'an event moved to another change',
       "UPDATE events SET change_seq = 5 WHERE session_id = 'b1' AND reason = 'LOGOUT'",
       'change-broken',
     ],
     [
-      'a version that falls',
+      'a version that decreases',
       "UPDATE events SET version = 0 WHERE session_id = 'b1' AND reason = 'LOGOUT'",
       'event-versions',
       'log-and-user',
     ],
     [
-      'a status that comes from nowhere',
+      'a previous status that does not match the event before',
       "UPDATE events SET previous_status = 'PUSH_ONLINE' WHERE session_id = 'a3'",
       'event-statuses',
       'event-versions',
       'log-and-user',
     ],
     [
-      'an event after the end',
+      'an event after the end of its session',
       "UPDATE events SET session_id = 'a1' WHERE session_id = 'a3'",
       'event-after-end',
       'session-without-login',
     ],
-    ['no log id', "DELETE FROM meta WHERE key = 'log_id'", 'meta-value'],
+    ['a missing log id', "DELETE FROM meta WHERE key = 'log_id'", 'meta-value'],
     [
-      'a policy against the rules',
+      'a policy that breaks the rules',
       "UPDATE meta SET value = replace(value, '400000', '1') WHERE key = 'policy'",
       'meta-value',
     ],
-    ['a policy that is no JSON', "UPDATE meta SET value = '{' WHERE key = 'policy'", 'meta-value'],
-    ['a floor that is no number', "INSERT OR REPLACE INTO meta VALUES ('version_floor', 'high')", 'meta-value'],
+    ['a policy that is not valid JSON', "UPDATE meta SET value = '{' WHERE key = 'policy'", 'meta-value'],
     [
-      'a schema to come',
+      'a version floor that is not a number',
+      "INSERT OR REPLACE INTO meta VALUES ('version_floor', 'high')",
+      'meta-value',
+    ],
+    [
+      'a newer schema',
       "INSERT INTO __drizzle_migrations (hash, created_at) VALUES ('x', 4102444800000)",
       'schema-newer',
     ],
-    ['a schema of the past', 'DELETE FROM __drizzle_migrations', 'schema-older'],
+    ['an older schema', 'DELETE FROM __drizzle_migrations', 'schema-older'],
   ])('%s', (_what, sql, ...ids) => {
-    const path = copied();
+    const path = copyHealthy();
     const connection = new Database(path);
     expect(connection.prepare(sql).run().changes).toBeGreaterThan(0);
     connection.close();
-    expect(foundIn(path)).toEqual(ids.toSorted());
+    expect(findingIds(path)).toEqual(ids.toSorted());
   });
 
-  it('examples, escaped, and how many there are', () => {
-    const path = copied();
+  it('reports escaped examples and their number', () => {
+    const path = copyHealthy();
     const connection = new Database(path);
     connection.exec("UPDATE users SET version = 77 WHERE user_id LIKE 'one of many%' OR user_id = 'bob'");
     connection.close();
@@ -155,7 +167,7 @@ describe('finds, of what was changed behind the store’s back,', () => {
   });
 });
 
-describe('finds, of what has happened to the file,', () => {
+describe('the doctor finds damage to the file:', () => {
   const rootOf = (name: string): number => {
     const connection = new Database(healthy, { readonly: true });
     const root = connection.prepare('SELECT rootpage FROM sqlite_schema WHERE name = ?').pluck().get(name) as number;
@@ -164,25 +176,25 @@ describe('finds, of what has happened to the file,', () => {
   };
   const PAGE = 4_096;
   const overwritten = (page: number): string => {
-    const path = copied();
+    const path = copyHealthy();
     const file = openSync(path, 'r+');
     writeSync(file, Buffer.alloc(200, 0x5a), 0, 200, (page - 1) * PAGE);
     closeSync(file);
     return path;
   };
 
-  it.each(['users', 'events', 'events_of_user', 'sessions_live'])('a page of %s that is overwritten', (name) => {
+  it.each(['users', 'events', 'events_of_user', 'sessions_live'])('an overwritten page of %s', (name) => {
     const [finding, ...others] = diagnoseDatabase(overwritten(rootOf(name)), true).findings;
     expect([finding?.id, others]).toEqual(['damaged', []]);
     expect(finding?.examples.join()).toMatch(new RegExp(`\\b${name}\\b|malformed`));
   });
 
-  it('an index that lacks a row: with the full check alone', () => {
-    const path = copied();
+  it('an index that lacks a row, with the full check alone', () => {
+    const path = copyHealthy();
     const connection = new Database(path);
     connection.unsafeMode();
     connection.pragma('writable_schema = ON');
-    // While the index is not known to SQLite, rows go past it.
+    // While SQLite does not know the index, a row is changed without it.
     const index = connection.prepare("SELECT * FROM sqlite_schema WHERE name = 'sessions_live'").get();
     connection.exec("DELETE FROM sqlite_schema WHERE name = 'sessions_live'");
     connection.pragma('writable_schema = RESET');
@@ -193,21 +205,21 @@ describe('finds, of what has happened to the file,', () => {
     const found = diagnoseDatabase(path, false).findings;
     expect(found.map(({ id }) => id)).toEqual(['damaged']);
     expect(found[0]?.examples.join()).toContain('sessions_live');
-    expect(foundIn(path, true)).not.toContain('damaged');
+    expect(findingIds(path, true)).not.toContain('damaged');
   });
 
-  it('that it is cut off', () => {
-    const path = copied();
+  it('a truncated file', () => {
+    const path = copyHealthy();
     truncateSync(path, PAGE * Math.floor(readFileSync(path).length / PAGE / 2));
-    expect(foundIn(path)).toEqual(['damaged']);
+    expect(findingIds(path)).toEqual(['damaged']);
   });
 
   it.each<readonly [string, (path: string) => void, string]>([
-    ['there is none', () => undefined, 'UNWRITABLE'],
+    ['it does not exist', () => undefined, 'UNWRITABLE'],
     ['it is empty', (path) => writeFileSync(path, ''), 'UNWRITABLE'],
-    ['it is no database', (path) => writeFileSync(path, 'a'.repeat(5_000)), 'CORRUPT'],
-    ['it is another program’s', (path) => new Database(path).exec('CREATE TABLE t (x)').close(), 'FOREIGN'],
-  ])('and refuses it when %s', (_what, make, kind) => {
+    ['it is not a database', (path) => writeFileSync(path, 'a'.repeat(5_000)), 'CORRUPT'],
+    ['it is a database of another program', (path) => new Database(path).exec('CREATE TABLE t (x)').close(), 'FOREIGN'],
+  ])('rejects the file when %s', (_what, make, kind) => {
     const path = join(newDirectory(), 'other.db');
     make(path);
     expect(() => diagnoseDatabase(path, false)).toThrow(expect.objectContaining({ kind }) as Error);

@@ -1,4 +1,6 @@
-/** A file that is taken away or damaged while it is served: nothing is acknowledged into nowhere, nothing wrong is told. */
+/**
+ * A file that is removed or damaged while it is open: no lost change is acknowledged, and no wrong data is returned.
+ */
 import Database from 'better-sqlite3';
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
@@ -12,19 +14,19 @@ import { openQuietly, temporaryDirectories } from './support/sqlite-files.ts';
 const newDirectory = temporaryDirectories();
 const [ALICE, BOB] = [user('alice'), user('bob')];
 
-const served = async (background = false) => {
+const openFile = async (runPeriodicTasks = false) => {
   const path = join(newDirectory(), 'presence.db');
-  let died: (error: Error) => void = () => undefined;
-  const failure = new Promise<Error>((resolve) => (died = resolve));
-  const store = await openQuietly(path, { onFailure: died, runPeriodicTasks: background });
+  let onFailure: (error: Error) => void = () => undefined;
+  const failure = new Promise<Error>((resolve) => (onFailure = resolve));
+  const store = await openQuietly(path, { onFailure, runPeriodicTasks });
   await run(store, ALICE, login('a1'));
   return { path, store, failure };
 };
 
-const ways: readonly (readonly [string, (path: string) => void])[] = [
+const FAULTS: readonly (readonly [string, (path: string) => void])[] = [
   ['was removed', (path) => rmSync(path)],
   [
-    'was replaced by another one',
+    'was replaced by another file',
     (path) => {
       copyFileSync(path, `${path}.other`);
       renameSync(`${path}.other`, path);
@@ -33,34 +35,34 @@ const ways: readonly (readonly [string, (path: string) => void])[] = [
   ['has lost its write-ahead log', (path) => rmSync(`${path}-wal`)],
 ];
 
-describe.each(ways)('a file that %s', (_name, takeAway) => {
-  it('takes nothing more: what would be lost is not acknowledged, and the store is dead', async () => {
-    const { path, store, failure } = await served();
-    takeAway(path);
-    const gone = { code: 'DEAD', message: expect.stringMatching(/was removed or replaced/) as string };
-    await expect(run(store, BOB, login('b1'))).rejects.toMatchObject(gone);
-    expect(await failure).toMatchObject(gone);
-    await expect(store.readUsers([ALICE])).rejects.toMatchObject(gone);
+describe.each(FAULTS)('a file that %s', (_name, breakFile) => {
+  it('gets no further writes: a change that would be lost is not acknowledged, and the store fails', async () => {
+    const { path, store, failure } = await openFile();
+    breakFile(path);
+    const replaced = { code: 'DEAD', message: expect.stringMatching(/was removed or replaced/) as string };
+    await expect(run(store, BOB, login('b1'))).rejects.toMatchObject(replaced);
+    expect(await failure).toMatchObject(replaced);
+    await expect(store.readUsers([ALICE])).rejects.toMatchObject(replaced);
     await store.close();
   });
 
-  it('is missed within moments, though nobody changes', async () => {
-    const { path, store, failure } = await served(true);
-    takeAway(path);
+  it('is noticed within moments although nothing changes', async () => {
+    const { path, store, failure } = await openFile(true);
+    breakFile(path);
     expect(await failure).toMatchObject({ code: 'DEAD' });
     await store.close();
   });
 
-  it('is missed when it is to be closed', async () => {
-    const { path, store, failure } = await served();
-    takeAway(path);
+  it('is noticed when the store is closed', async () => {
+    const { path, store, failure } = await openFile();
+    breakFile(path);
     await expect(store.close()).rejects.toMatchObject({ code: 'DEAD' });
     expect(await failure).toMatchObject({ code: 'DEAD' });
   });
 });
 
-it('a file that came in the place of the served one keeps its own write-ahead log', async () => {
-  const { path, store, failure } = await served();
+it('a file that replaces the open one keeps its own write-ahead log', async () => {
+  const { path, store, failure } = await openFile();
   const other = join(newDirectory(), 'restored.db');
   const restored = new Database(other);
   restored.pragma('journal_mode = WAL');
@@ -82,23 +84,23 @@ const [, path, pages] = process.argv;
 const file = openSync(path, 'r+');
 for (const page of pages.split(',')) writeSync(file, Buffer.alloc(4096, 0xa5), 0, 4096, (page - 1) * 4096);`;
 
-/** So many that the pages of most are in nobody's cache. */
+/** Enough users that the pages of most are not cached. */
 const MANY = 1_000;
 
-it('a page that is found damaged answers nobody, and the store is dead', async () => {
+it('a damaged page fails the read and the store', async () => {
   const path = join(newDirectory(), 'presence.db');
   const clock = new VirtualClock();
   const first = await openQuietly(path, { clock: clock.now });
   const ids = Array.from({ length: MANY }, (_, index) => user(`user ${index}`));
-  // Logged in and out: they rest in the file.
+  // Logged in and out, so that they are only in the file.
   await Promise.all(ids.map((id) => run(first, id, login(`of ${id}`))));
   await Promise.all(
     ids.map((id) => run(first, id, { type: 'endSessions', platform: null, sessionId: null, revokeTokens: false })),
   );
   await first.close();
-  let died: (error: Error) => void = () => undefined;
-  const failure = new Promise<Error>((resolve) => (died = resolve));
-  const store = await openQuietly(path, { clock: clock.now, onFailure: died });
+  let onFailure: (error: Error) => void = () => undefined;
+  const failure = new Promise<Error>((resolve) => (onFailure = resolve));
+  const store = await openQuietly(path, { clock: clock.now, onFailure });
   const database = new Database(path, { readonly: true });
   const pages = database
     .prepare<[], number>(
@@ -107,7 +109,7 @@ it('a page that is found damaged answers nobody, and the store is dead', async (
     .pluck()
     .all();
   database.close();
-  // By another process: to open a file that SQLite has open here would let go of its locks.
+  // Done by another process: opening a file that SQLite has open here would release its locks.
   execFileSync(process.execPath, ['-e', OVERWRITE, path, pages.join()]);
   const damaged = execFileSync('sha256sum', [path], { encoding: 'utf8' });
   await expect(
@@ -119,9 +121,9 @@ it('a page that is found damaged answers nobody, and the store is dead', async (
   expect(execFileSync('sha256sum', [path], { encoding: 'utf8' })).toBe(damaged);
 });
 
-it('a file that is whole is served on, whatever lies beside it', async () => {
-  const { path, store } = await served(true);
-  writeFileSync(`${path}.backup`, 'of somebody else');
+it('an intact file stays in use whatever other files are beside it', async () => {
+  const { path, store } = await openFile(true);
+  writeFileSync(`${path}.backup`, 'of another program');
   await run(store, ALICE, say('a1', 'here'));
   await store.close();
 });

@@ -1,4 +1,4 @@
-/** What a start reads into memory. */
+/** Loads a database into memory at startup. */
 import Database from 'better-sqlite3';
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
@@ -14,10 +14,10 @@ const newDirectory = temporaryDirectories();
 const POLICY = applyPolicyChange(DEFAULT_POLICY, { multiDevice: { mode: 'MULTI' } });
 const IDS = ['alice', 'bób', '慡🥪'].map(user);
 
-/** More than are read together, so that there are sessions of one user on both sides of a seam. */
+/** More users than are read at once, so that sessions of one user are in different reads. */
 const MANY = Array.from({ length: 700 }, (_, index) => user(`user ${index}`));
 
-const served = async (): Promise<{ path: string; users: unknown[]; counts: unknown; now: number }> => {
+const createServedFile = async (): Promise<{ path: string; users: unknown[]; counts: unknown; now: number }> => {
   const path = join(newDirectory(), 'presence.db');
   const store = await openQuietly(path, { policySeed: POLICY });
   for (const [index, id] of IDS.entries()) {
@@ -39,7 +39,7 @@ const served = async (): Promise<{ path: string; users: unknown[]; counts: unkno
   return { path, users, counts, now };
 };
 
-const change = <Result>(path: string, work: (database: Database.Database) => Result): Result => {
+const editFile = <Result>(path: string, work: (database: Database.Database) => Result): Result => {
   const database = new Database(path);
   try {
     return work(database);
@@ -48,50 +48,50 @@ const change = <Result>(path: string, work: (database: Database.Database) => Res
   }
 };
 
-describe('a start', () => {
-  it('finds everybody as `afterRestart` says, whichever thread reads the sessions', async () => {
-    const { path, users, counts, now } = await served();
-    for (const inThread of [false, true]) {
-      const { reader, activeUsers: present } = await loadDatabase(path, toMillis(now), () => undefined, inThread);
+describe('loading a database', () => {
+  it('applies the rules for a restart to all users, with and without a thread', async () => {
+    const { path, users, counts, now } = await createServedFile();
+    for (const useThread of [false, true]) {
+      const { reader, activeUsers } = await loadDatabase(path, toMillis(now), () => undefined, useThread);
       reader.close();
-      expect([...IDS, ...MANY].map((id) => present.getUser(id))).toEqual(
-        // What was ONLINE has no socket any more; what is not ONLINE had none.
+      expect([...IDS, ...MANY].map((id) => activeUsers.getUser(id))).toEqual(
+        // Sessions that were ONLINE have lost their sockets; the others had none.
         users,
       );
-      expect(present.getPresenceCounts()).toEqual(counts);
-      expect(present.getUser(user('gone'))).toBeUndefined();
+      expect(activeUsers.getPresenceCounts()).toEqual(counts);
+      expect(activeUsers.getUser(user('gone'))).toBeUndefined();
     }
   });
 
-  it('says what SQLite said when the thread cannot read', async () => {
-    const { path, now } = await served();
-    const page = change(path, (database) =>
+  it('reports the error of SQLite when the thread cannot read', async () => {
+    const { path, now } = await createServedFile();
+    const page = editFile(path, (database) =>
       database.prepare("SELECT pageno FROM dbstat WHERE name = 'sessions' AND pagetype = 'leaf'").pluck().get(),
     );
     const file = openSync(path, 'r+');
     writeSync(file, Buffer.alloc(4_096, 0xa5), 0, 4_096, (Number(page) - 1) * 4_096);
     closeSync(file);
-    const refused = loadDatabase(path, toMillis(now), () => undefined, true);
-    await expect(refused).rejects.toThrow(Database.SqliteError);
-    await expect(refused).rejects.toMatchObject({ code: 'SQLITE_CORRUPT' });
+    const loading = loadDatabase(path, toMillis(now), () => undefined, true);
+    await expect(loading).rejects.toThrow(Database.SqliteError);
+    await expect(loading).rejects.toMatchObject({ code: 'SQLITE_CORRUPT' });
   });
 
-  it('says what else the thread stumbled over', async () => {
-    const { path, now } = await served();
-    change(path, (database) => database.exec("UPDATE sessions SET watch = 'nobody'"));
+  it('reports any other error of the thread', async () => {
+    const { path, now } = await createServedFile();
+    editFile(path, (database) => database.exec("UPDATE sessions SET watch = 'no JSON'"));
     await expect(loadDatabase(path, toMillis(now), () => undefined, true)).rejects.toThrow('not valid JSON');
   });
 
-  it('is refused by the check first, whatever reading comes to', async () => {
+  it('reports the error of the check first, whatever reading returns', async () => {
     const check = () => {
-      throw new Error('It is damaged.');
+      throw new Error('The file is damaged.');
     };
-    for (const inThread of [false, true]) {
-      const { path, now } = await served();
-      const refused = () => loadDatabase(path, toMillis(now), check, inThread);
-      await expect(refused()).rejects.toThrow('It is damaged.');
-      change(path, (database) => database.exec('ALTER TABLE users RENAME TO others'));
-      await expect(refused()).rejects.toThrow('It is damaged.');
+    for (const useThread of [false, true]) {
+      const { path, now } = await createServedFile();
+      const load = () => loadDatabase(path, toMillis(now), check, useThread);
+      await expect(load()).rejects.toThrow('The file is damaged.');
+      editFile(path, (database) => database.exec('ALTER TABLE users RENAME TO others'));
+      await expect(load()).rejects.toThrow('The file is damaged.');
     }
   });
 });

@@ -1,4 +1,4 @@
-/** Thousands of changes at once go to the disk ahead of each other: as if they had gone one after another. */
+/** Thousands of simultaneous changes, whose commits overlap, have the same result as changes one after another. */
 import Database from 'better-sqlite3';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
@@ -16,15 +16,15 @@ const SECOND = 1_000;
 const MANY = Array.from({ length: 3_000 }, (_, index) => user(`user ${String(index).padStart(4, '0')}`));
 const web = (id: string): string => `web of ${id}`;
 
-/** All on a phone that can be PUSH_ONLINE and in a browser that can't. */
-const everybodyOnline = async (store: SqliteStore): Promise<void> => {
+/** Logs in each user on a phone, which can be PUSH_ONLINE, and in a browser, which cannot. */
+const logInAll = async (store: SqliteStore): Promise<void> => {
   await store.updatePolicy((policy) => applyPolicyChange(policy, { multiDevice: { mode: 'MULTI' } }));
   await Promise.all(
     MANY.flatMap((id) => [run(store, id, login(`phone of ${id}`)), run(store, id, login(web(id), 'WEB'))]),
   );
 };
 
-const wholeLog = async (store: SqliteStore): Promise<readonly LoggedEvent[]> => {
+const readWholeLog = async (store: SqliteStore): Promise<readonly LoggedEvent[]> => {
   const events: LoggedEvent[] = [];
   for (let after: Cursor | null = null; ;) {
     const page = await store.eventLog.readEvents({ after, limit: 1_000 });
@@ -34,36 +34,36 @@ const wholeLog = async (store: SqliteStore): Promise<readonly LoggedEvent[]> => 
   }
 };
 
-it('what is in force and told is what is on the disk', async () => {
+it('applies and publishes exactly what is on disk', async () => {
   const path = join(newDirectory(), 'presence.db');
   const clock = new VirtualClock();
   const first = await openQuietly(path, { clock: clock.now });
-  await everybodyOnline(first);
-  // Signs of life that are in memory alone when their user's browser times out.
+  await logInAll(first);
+  // Activity that is only in memory when the user's browser session times out.
   const alive = MANY.filter((_, index) => index % 3 === 0);
   clock.advance(20 * SECOND);
   await Promise.all(alive.map((id) => run(first, id, beat(web(id)))));
-  const heard = clock.now();
+  const firstBeatAt = clock.now();
   clock.advance(80 * SECOND);
   await Promise.all(alive.map((id) => run(first, id, beat(`phone of ${id}`))));
-  const told: CommittedChange[] = [];
-  first.onCommit((changes) => told.push(...changes));
+  const published: CommittedChange[] = [];
+  first.onCommit((changes) => published.push(...changes));
   expect(await runAll(first, MANY, wake)).toEqual([]);
   clock.advance(300 * SECOND);
   expect(await runAll(first, MANY, wake)).toEqual([]);
-  const before = { users: await first.readUsers(MANY), log: await wholeLog(first) };
-  expect(before.log.slice(2 * MANY.length)).toMatchObject(told.flatMap(({ events }) => events));
+  const before = { users: await first.readUsers(MANY), log: await readWholeLog(first) };
+  expect(before.log.slice(2 * MANY.length)).toMatchObject(published.flatMap(({ events }) => events));
   const ended = await Promise.all(MANY.map((id) => first.findEndedSession(id, parseSessionId(web(id)))));
-  expect(ended.filter((end) => end?.session.lastSeenAt === heard)).toHaveLength(alive.length);
+  expect(ended.filter((end) => end?.session.lastSeenAt === firstBeatAt)).toHaveLength(alive.length);
   expect(before.users.filter(({ status }) => status === 'PUSH_ONLINE')).toHaveLength(MANY.length - alive.length);
   await first.close();
 
   const second = await openQuietly(path, { clock: clock.now });
-  expect(await wholeLog(second)).toEqual(before.log);
+  expect(await readWholeLog(second)).toEqual(before.log);
   expect(await Promise.all(MANY.map((id) => second.findEndedSession(id, parseSessionId(web(id)))))).toEqual(ended);
   const asWritten = before.users.map((record) => ({
     ...record,
-    // A restart counts silence anew for those who are ONLINE.
+    // A restart restarts the timeout of ONLINE sessions.
     sessions: record.sessions.map((session) =>
       session.status === 'ONLINE' ? { ...session, inactiveSince: clock.now() } : session,
     ),
@@ -72,11 +72,11 @@ it('what is in force and told is what is on the disk', async () => {
   await second.close();
 });
 
-it('a commit that fails among others leaves no hole in the log, and none of the others out', async () => {
+it('leaves no gap in the log and rejects no other commit when one commit fails', async () => {
   const path = join(newDirectory(), 'presence.db');
   const clock = new VirtualClock();
   const store = await openQuietly(path, { clock: clock.now });
-  await everybodyOnline(store);
+  await logInAll(store);
   const end = await store.eventLog.getLatestCursor();
   clock.advance(60 * SECOND);
   const unlucky = MANY[1_500];

@@ -1,4 +1,4 @@
-/** A file that cannot be served is refused with a reason, and left as it is to the byte. */
+/** A file that cannot be used is rejected with a reason and left unchanged, byte for byte. */
 import Database from 'better-sqlite3';
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, statSync, truncateSync, writeFileSync } from 'node:fs';
@@ -11,10 +11,10 @@ import { openQuietly, temporaryDirectories } from './support/sqlite-files.ts';
 const newDirectory = temporaryDirectories();
 const newPath = (): string => join(newDirectory(), 'presence.db');
 
-/** By another process: to read a file that SQLite has open here would let go of its locks. */
+/** Done by another process: reading a file that SQLite has open here would release its locks. */
 const hashOf = (path: string): string => execFileSync('sha256sum', ['--', path], { encoding: 'utf8' });
 
-const refusal = async (path: string): Promise<DatabaseFileError> => {
+const openRejected = async (path: string): Promise<DatabaseFileError> => {
   try {
     const store = await openQuietly(path);
     await store.close();
@@ -25,23 +25,23 @@ const refusal = async (path: string): Promise<DatabaseFileError> => {
   throw new Error('The file was opened.');
 };
 
-/** But for the empty files that any reader of a database in WAL mode makes beside it. */
+/** Lists the files, except the empty ones that any reader of a database in WAL mode creates. */
 const filesBeside = (path: string): readonly string[] =>
   readdirSync(dirname(path)).filter(
     (name) => !name.endsWith('-shm') && !(name.endsWith('-wal') && statSync(join(dirname(path), name)).size === 0),
   );
 
-const expectUntouched = async (path: string, kind: DatabaseFileErrorKind, says: string): Promise<void> => {
+const expectUntouched = async (path: string, kind: DatabaseFileErrorKind, text: string): Promise<void> => {
   const before = { hash: hashOf(path), files: filesBeside(path) };
-  const error = await refusal(path);
+  const error = await openRejected(path);
   expect(error).toMatchObject({ kind });
   expect(error.message).toContain(path);
-  expect(error.message).toContain(says);
+  expect(error.message).toContain(text);
   expect({ hash: hashOf(path), files: filesBeside(path) }).toEqual(before);
 };
 
-/** A database that was served and closed. */
-const served = async (users = 1): Promise<string> => {
+/** Creates a database with a store and closes it. */
+const createServedFile = async (users = 1): Promise<string> => {
   const path = newPath();
   const store = await openQuietly(path);
   await Promise.all(Array.from({ length: users }, (_, index) => run(store, user(`user ${index}`), login(`s${index}`))));
@@ -58,24 +58,24 @@ const withDatabase = (path: string, work: (database: Database.Database) => void)
   }
 };
 
-describe('a file is refused and left untouched when it is', () => {
-  it('of a newer schema', async () => {
-    const path = await served();
+describe('a file is rejected and left unchanged when it', () => {
+  it('has a newer schema', async () => {
+    const path = await createServedFile();
     withDatabase(path, (database) => {
-      database.exec("INSERT INTO __drizzle_migrations (hash, created_at) VALUES ('from the future', 9999999999999)");
+      database.exec("INSERT INTO __drizzle_migrations (hash, created_at) VALUES ('newer', 9999999999999)");
     });
     await expectUntouched(path, 'NEWER_SCHEMA', 'newer version');
   });
 
-  it('of a schema that branched off: a migration this version does not know, older than its own', async () => {
-    const path = await served();
+  it('has an unknown migration that is older than the current schema', async () => {
+    const path = await createServedFile();
     withDatabase(path, (database) => {
-      database.exec("INSERT INTO __drizzle_migrations (hash, created_at) VALUES ('of a branch', 1)");
+      database.exec("INSERT INTO __drizzle_migrations (hash, created_at) VALUES ('unknown', 1)");
     });
     await expectUntouched(path, 'NEWER_SCHEMA', 'newer version');
   });
 
-  it('no database', async () => {
+  it('is not a database', async () => {
     for (const content of ['hello', 'x'.repeat(100_000), 'SQLite format 2\0'.padEnd(200)]) {
       const path = newPath();
       writeFileSync(path, content);
@@ -83,7 +83,7 @@ describe('a file is refused and left untouched when it is', () => {
     }
   });
 
-  it('another program’s database', async () => {
+  it('is a database of another program', async () => {
     for (const mode of ['delete', 'wal']) {
       const path = newPath();
       withDatabase(path, (database) => {
@@ -94,8 +94,8 @@ describe('a file is refused and left untouched when it is', () => {
     }
   });
 
-  it('damaged: a page is overwritten, be it one that opening has no need of', async () => {
-    const kinds = ['small', 'large', 'of an older schema'];
+  it('has a damaged page, even one that opening does not read', async () => {
+    const kinds = ['small', 'large', 'older schema'];
     for (const kind of kinds) {
       for (const [table, named] of [
         ['users', 'the table users'],
@@ -104,37 +104,37 @@ describe('a file is refused and left untouched when it is', () => {
         ['events_of_user', 'the index events_of_user of the table events'],
       ]) {
         if (table === 'events_of_user' && kind !== 'small') continue;
-        const path = await served(500);
+        const path = await createServedFile(500);
         let page: unknown;
         withDatabase(path, (database) => {
           page = database.prepare("SELECT pageno FROM dbstat WHERE name = ? AND pagetype = 'leaf'").pluck().get(table);
-          // Were it written to before it was checked, this would be put in again.
+          // Writing to the file before it is checked would insert this again.
           database.exec("DELETE FROM meta WHERE key = 'policy'");
           if (kind === 'large') database.prepare('INSERT INTO meta VALUES (?, ?)').run('much', 'x'.repeat(40 << 20));
-          if (kind === 'of an older schema') database.exec('DELETE FROM __drizzle_migrations');
+          if (kind === 'older schema') database.exec('DELETE FROM __drizzle_migrations');
         });
-        // Page 1 is the first.
+        // Page numbers start at 1.
         const where = [`of=${path}`, 'bs=4096', `seek=${Number(page) - 1}`, 'conv=notrunc', 'status=none'];
         execFileSync('dd', where, { input: Buffer.alloc(4_096, 0xa5) });
-        // What SQLite's check says, not what reading stumbles over, and where that is.
+        // Expects the result of SQLite's check and its location, not an error of reading.
         await expectUntouched(path, 'CORRUPT', `damaged: ${named} (Tree `);
       }
     }
   });
 
-  it('damaged: it was cut off', async () => {
-    const path = await served(500);
+  it('is truncated', async () => {
+    const path = await createServedFile(500);
     truncateSync(path, 4_096 * 3);
     await expectUntouched(path, 'CORRUPT', 'damaged');
   });
 
-  it('being written by another process', async () => {
-    const path = await served();
+  it('is being written by another process', async () => {
+    const path = await createServedFile();
     const other = new Database(path);
     other.exec('BEGIN IMMEDIATE');
     try {
       const before = hashOf(path);
-      const error = await refusal(path);
+      const error = await openRejected(path);
       expect(error).toMatchObject({ kind: 'LOCKED' });
       expect(error.message).toContain('another process');
       expect(hashOf(path)).toBe(before);
@@ -145,16 +145,16 @@ describe('a file is refused and left untouched when it is', () => {
     await (await openQuietly(path)).close();
   });
 
-  it('served already, and can be served when that one is closed', async () => {
+  it('is served by another store, and can be opened after that store is closed', async () => {
     const path = newPath();
     const first = await openQuietly(path);
     await run(first, user('alice'), login('a1'));
     const before = hashOf(path);
-    const error = await refusal(path);
+    const error = await openRejected(path);
     expect(error).toMatchObject({ kind: 'LOCKED' });
     expect(error.message).toContain('another Porchlight');
     expect(hashOf(path)).toBe(before);
-    // The first one is none the worse for it.
+    // The first store is not affected.
     await run(first, user('alice'), login('a2', 'WEB'));
     await first.close();
     const second = await openQuietly(path);
@@ -162,31 +162,31 @@ describe('a file is refused and left untouched when it is', () => {
     await second.close();
   });
 
-  it('a directory', async () => {
+  it('is a directory', async () => {
     const path = newPath();
     mkdirSync(path);
-    expect(await refusal(path)).toMatchObject({ kind: 'UNWRITABLE' });
+    expect(await openRejected(path)).toMatchObject({ kind: 'UNWRITABLE' });
     expect(readdirSync(path)).toEqual([]);
   });
 
-  it('below a file', async () => {
+  it('is below a regular file', async () => {
     const path = newPath();
     writeFileSync(path, '');
     const below = join(path, 'deeper', 'presence.db');
-    const error = await refusal(below);
+    const error = await openRejected(below);
     expect(error).toMatchObject({ kind: 'UNWRITABLE' });
     expect(error.message).toContain(dirname(below));
     expect(statSync(path).size).toBe(0);
   });
 
-  it('in a place where nothing can be made', async () => {
-    expect(await refusal('/proc/porchlight/presence.db')).toMatchObject({ kind: 'UNWRITABLE' });
-    expect(await refusal('/proc/presence.db')).toMatchObject({ kind: 'UNWRITABLE' });
+  it('is in a place where no file can be created', async () => {
+    expect(await openRejected('/proc/porchlight/presence.db')).toMatchObject({ kind: 'UNWRITABLE' });
+    expect(await openRejected('/proc/presence.db')).toMatchObject({ kind: 'UNWRITABLE' });
   });
 });
 
 describe('a new database', () => {
-  it('is made with its directory, for its owner only', async () => {
+  it('is created with its directory, readable by its owner only', async () => {
     const directory = join(newDirectory(), 'some', 'where');
     const path = join(directory, 'presence.db');
     const store = await openQuietly(path);
@@ -200,11 +200,11 @@ describe('a new database', () => {
     ]);
     expect(statSync(directory).mode & 0o777).toBe(0o700);
     await store.close();
-    // The write-ahead log is folded in: the file alone is the database.
+    // The write-ahead log is checkpointed and removed: the database is a single file.
     expect(readdirSync(directory)).toEqual(['presence.db', 'presence.db.lock']);
   });
 
-  it('may take the place of an empty file', async () => {
+  it('replaces an empty file', async () => {
     const path = newPath();
     writeFileSync(path, '');
     const store = await openQuietly(path);
@@ -216,7 +216,7 @@ describe('a new database', () => {
     await again.close();
   });
 
-  it('has a log of its own: cursors of another database are refused', async () => {
+  it('rejects cursors of another database', async () => {
     const [one, other] = [await openQuietly(newPath()), await openQuietly(newPath())];
     await expect(
       one.eventLog.readEvents({ after: await other.eventLog.getLatestCursor(), limit: 1 }),

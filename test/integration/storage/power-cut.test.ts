@@ -1,7 +1,6 @@
 /**
- * The power goes at any moment: a copy of the files, made while their server stands still in the middle of its
- * work, opens, is of one piece, and has all that was acknowledged by then. So does one whose last write is torn,
- * but for what that write had.
+ * A power failure at any moment: a copy of the files, made while their server is stopped during its work, opens, is
+ * consistent, and has every change acknowledged by then. A copy with a torn last write lacks only that write.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -12,7 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 import { diagnoseDatabase } from '../../../src/storage/sqlite/offline/doctor/doctor.ts';
 import { openQuietly, temporaryDirectories } from './support/sqlite-files.ts';
-import { expectWhole, type Acknowledged } from './support/verify-store.ts';
+import { expectConsistentStore, type Acknowledged } from './support/verify-store.ts';
 
 const newDirectory = temporaryDirectories();
 const CUTS = Number(process.env.PORCHLIGHT_POWER_CUTS ?? 6);
@@ -23,7 +22,7 @@ interface Copy {
   readonly acknowledged: readonly Acknowledged[];
 }
 
-/** Not the -shm, which is no more after a power cut. */
+/** Does not copy the -shm file, which does not survive a power failure. */
 const copyFiles = (path: string): string => {
   const copy = join(newDirectory(), 'presence.db');
   for (const end of ['', '-wal']) copyFileSync(`${path}${end}`, `${copy}${end}`);
@@ -35,7 +34,10 @@ const stopped = (pid: number): boolean => {
   return stat.slice(stat.lastIndexOf(')') + 2).startsWith('T');
 };
 
-/** @returns what was on the disk at so many moments of a server's work. */
+/**
+ * Copies the files at several moments of a server's work.
+ * @returns the copies, each with the changes acknowledged by then.
+ */
 const cutPower = async (cuts: number): Promise<readonly Copy[]> => {
   const path = join(newDirectory(), 'presence.db');
   const script = fileURLToPath(new URL('./support/writing-process.js', import.meta.url));
@@ -59,7 +61,7 @@ const cutPower = async (cuts: number): Promise<readonly Copy[]> => {
 };
 
 it(
-  `whatever is on the disk when the power goes opens, is whole, and has what was acknowledged (${CUTS} times)`,
+  `opens the files as of a power failure, consistent and with every acknowledged change (${CUTS} times)`,
   { timeout: 60_000 + CUTS * 10_000 },
   async () => {
     const copies = await cutPower(CUTS);
@@ -70,11 +72,11 @@ it(
         truncateSync(`${piece}-wal`, Math.floor(Math.random() * statSync(`${piece}-wal`).size));
         expect(diagnoseDatabase(piece, false).findings).toEqual([]);
         const store = await openQuietly(piece);
-        await expectWhole(store, []);
+        await expectConsistentStore(store, []);
         await store.close();
       }
       const store = await openQuietly(path);
-      await expectWhole(store, acknowledged);
+      await expectConsistentStore(store, acknowledged);
       await store.close();
     }
   },

@@ -1,4 +1,4 @@
-/** What a restart does: nothing that anybody could see. */
+/** A restart changes nothing that a client can see. */
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { PresenceStore } from '../../../src/app/ports/presence-store.ts';
@@ -15,7 +15,7 @@ const GRAIN_MS = 200;
 const POLICY = applyPolicyChange(DEFAULT_POLICY, { multiDevice: { mode: 'MULTI' } });
 const [ALICE, BOB, CAROL] = ['alice', 'bob', 'carol'].map(user) as [UserId, UserId, UserId];
 
-/** A file, and a server that can be started on it again and again. */
+/** A database file, and a function that starts a store on it again and again. */
 const makeServer = (eventRetentionMs = 30 * DAY) => {
   const path = join(newDirectory(), 'presence.db');
   const clock = new VirtualClock();
@@ -26,7 +26,7 @@ const onlineIds = async (store: PresenceStore) =>
   (await store.listOnlineUsers({ after: null, limit: 100 })).users.map(({ id }) => id);
 
 describe('after a restart', () => {
-  it('users, versions, custom statuses, devices, counts and the log are as before; only sockets are gone', async () => {
+  it('users, versions, custom statuses, devices, counts and the log are unchanged; only sockets are gone', async () => {
     const { start, clock } = makeServer();
     const first = await start();
     await run(first, ALICE, login('a1', 'MAC', { socketId: asSocketId('one'), watchScope: [BOB], appVersion: null }));
@@ -60,7 +60,7 @@ describe('after a restart', () => {
     await second.close();
   });
 
-  it('a session that was back, or was told other timings, is as it was then', async () => {
+  it('a session that reconnected or got other timings is restored in that state', async () => {
     const { start, clock } = makeServer();
     const first = await start();
     await run(first, ALICE, login('a1', 'IPHONE'));
@@ -68,7 +68,7 @@ describe('after a restart', () => {
     await first.updatePolicy((policy) =>
       applyPolicyChange(policy, { platforms: [{ platform: 'IPHONE', heartbeatTimeoutMs: 500 * SECOND }] }),
     );
-    // Within the same millisecond: nothing but the timings tells that she was heard of again.
+    // Within the same millisecond: only the changed timings show the activity.
     await run(first, BOB, beat('b1'));
     clock.advance(450 * SECOND);
     await run(first, ALICE, wake);
@@ -92,7 +92,7 @@ describe('after a restart', () => {
     await second.close();
   });
 
-  it('the log goes on without a gap or a repeat, and old cursors still hold', async () => {
+  it('the log continues without gaps or duplicates, and old cursors stay valid', async () => {
     const { start } = makeServer();
     const first = await start();
     await run(first, ALICE, login('a1'));
@@ -107,12 +107,12 @@ describe('after a restart', () => {
       { userId: BOB, version: 1 },
       { userId: ALICE, version: 2 },
     ]);
-    // From the file, and across to what memory holds.
+    // From the file, and across to the events in memory.
     expect((await second.eventLog.readEvents({ after: null, limit: 10 })).events.slice(1)).toEqual(events);
     await second.close();
   });
 
-  it('the log goes on where it was although all of it was removed', async () => {
+  it('the log continues at its old position although retention removed all of it', async () => {
     const { start, clock } = makeServer(SECOND);
     const first = await start();
     await run(first, ALICE, login('a1'));
@@ -130,7 +130,7 @@ describe('after a restart', () => {
     await second.close();
   });
 
-  it('sessions that were ONLINE get one full timeout, and nobody changes before it is over', async () => {
+  it('sessions that were ONLINE get one full timeout, and nothing changes before it has passed', async () => {
     const { start, clock } = makeServer();
     const first = await start();
     await run(first, ALICE, login('a1', 'WEB'));
@@ -149,7 +149,7 @@ describe('after a restart', () => {
     await second.close();
   });
 
-  it('a session that was PUSH_ONLINE expires on its date', async () => {
+  it('a session that was PUSH_ONLINE expires at its original time', async () => {
     const { start, clock } = makeServer();
     const first = await start();
     await run(first, ALICE, login('a1', 'ANDROID', { socketId: asSocketId('one') }));
@@ -164,7 +164,7 @@ describe('after a restart', () => {
     await second.close();
   });
 
-  it('signs of life that no commit carried were written at close', async () => {
+  it('last-seen times that no commit included were written at close', async () => {
     const { start, clock } = makeServer();
     const first = await start();
     await run(first, ALICE, login('a1'));
@@ -182,7 +182,7 @@ describe('after a restart', () => {
     await second.close();
   });
 
-  it('signs of life that are written beside a change do not undo it', async () => {
+  it('last-seen times written together with a change do not overwrite it', async () => {
     const { start, clock } = makeServer();
     const first = await start();
     await run(first, ALICE, login('a1', 'ANDROID', { socketId: asSocketId('one') }));
@@ -199,7 +199,7 @@ describe('after a restart', () => {
     await second.close();
   });
 
-  it('signs of life of one session are written with a change of another', async () => {
+  it('last-seen times of one session are written with a change of another session', async () => {
     const { start, clock } = makeServer();
     const first = await start();
     await run(first, ALICE, login('a1', 'ANDROID'));
@@ -214,7 +214,7 @@ describe('after a restart', () => {
     await second.close();
   });
 
-  it('what a session was told, the order of logins and the app state stay', async () => {
+  it('the timings of a session, the order of logins and the app state are kept', async () => {
     const { start } = makeServer();
     const first = await start();
     const logins = ['z', 'a', 'm'].map((name) => ({ name, id: `session ${name}` }));
@@ -243,7 +243,7 @@ describe('after a restart', () => {
     await second.close();
   });
 
-  it('forgotten users still raise the next version', async () => {
+  it('removed users still raise the next version', async () => {
     const { start, clock } = makeServer();
     const first = await start();
     await run(first, ALICE, login('a1'));
@@ -257,7 +257,7 @@ describe('after a restart', () => {
     await second.close();
   });
 
-  it('a cursor from a later life of the file is refused: the file was put back to an earlier one', async () => {
+  it('a cursor from a later state is rejected after an older file was restored', async () => {
     const { start } = makeServer();
     const first = await start();
     await run(first, ALICE, login('a1'));
@@ -272,8 +272,8 @@ describe('after a restart', () => {
   });
 });
 
-describe('the log in memory and the log on the disk', () => {
-  it('are one: pages from either, and across both, are the same', async () => {
+describe('the log in memory and the log on disk', () => {
+  it('return the same pages, from either and across both', async () => {
     const path = join(newDirectory(), 'presence.db');
     const clock = new VirtualClock();
     const store = await openQuietly(path, { clock: clock.now, policySeed: POLICY, recentEventCount: 4 });
@@ -304,7 +304,7 @@ describe('the log in memory and the log on the disk', () => {
     await store.close();
   });
 
-  it('are one for those who scan them', async () => {
+  it('return the same events to a scan', async () => {
     const path = join(newDirectory(), 'presence.db');
     const clock = new VirtualClock();
     const store = await openQuietly(path, { clock: clock.now, policySeed: POLICY, recentEventCount: 4 });
@@ -313,7 +313,7 @@ describe('the log in memory and the log on the disk', () => {
     await run(store, ALICE, login('a2', 'ANDROID'));
     const { events } = await store.eventLog.readEvents({ after: null, limit: 100 });
     expect(events).toHaveLength(11);
-    // A text of one change, then a login with the session it kicked.
+    // A custom status of one change, then a login together with the session that it kicked.
     const isOdd = ({ customStatus, reason }: { customStatus: string | null; reason: string }): boolean =>
       reason === 'KICKED' || Number(customStatus) % 2 === 1;
     for (let from = 0; from <= 11; from++) {

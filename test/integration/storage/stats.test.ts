@@ -1,4 +1,4 @@
-/** What the store counts of its disk, for whoever watches over the server. */
+/** The disk metrics of the store. */
 import Database from 'better-sqlite3';
 import { rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ import { openQuietly, temporaryDirectories } from './support/sqlite-files.ts';
 const newDirectory = temporaryDirectories();
 const many = ({ counts }: { readonly counts: Float64Array }): number => counts.reduce((all, count) => all + count, 0);
 
-it('commits, how many changes were in each, how long they took, and how many failed', async () => {
+it('counts commits, their entries, their durations and their failures', async () => {
   const path = join(newDirectory(), 'presence.db');
   const store = await openQuietly(path);
   const { commitMetrics: commits } = store;
@@ -28,7 +28,7 @@ it('commits, how many changes were in each, how long they took, and how many fai
   await store.close();
 });
 
-it('the size of its files, and what is left of the disk', async () => {
+it('returns the size of the database files and the free space of the disk', async () => {
   const path = join(newDirectory(), 'presence.db');
   const store = await openQuietly(path);
   await run(store, user('a'), login('session of a'));

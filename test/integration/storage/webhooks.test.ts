@@ -1,4 +1,4 @@
-/** What a restart, an old file, a disk that refuses and a writer that dies do to webhooks. */
+/** Webhooks after a restart, in an old file, on a disk that rejects writes, and after a failure of the writer. */
 import Database from 'better-sqlite3';
 import { closeSync, copyFileSync, openSync } from 'node:fs';
 import { join } from 'node:path';
@@ -22,16 +22,16 @@ const [ALICE, BOB] = [user('alice'), user('bob')];
 const DAY = 86_400_000;
 const ALL = { after: null, limit: 1_000 } as const;
 
-const leased = async (store: WebhookStore, shard: Shard | null, id = W1): Promise<ShardLease> => {
+const acquireLease = async (store: WebhookStore, shard: Shard | null, id = W1): Promise<ShardLease> => {
   const lease = (await store.acquireLeases('one', 10_000)).find(
     (each) => each.webhookId === id && each.shard === shard,
   );
-  if (lease === undefined) throw new Error(`Shard ${shard} is not to be had.`);
+  if (lease === undefined) throw new Error(`No lease of shard ${shard} is available.`);
   return lease;
 };
 
-/** Two webhooks, shard 3 of the first one further than its start, and deliveries of every kind. */
-const filled = async (path: string, clock = new VirtualClock()) => {
+/** Creates two webhooks, moves shard 3 of the first one beyond its start, and adds deliveries of every kind. */
+const createFilledStore = async (path: string, clock = new VirtualClock()) => {
   const store = await openQuietly(path, { clock: clock.now });
   const { webhooks } = store;
   await run(store, ALICE, login('a1'));
@@ -51,32 +51,32 @@ const filled = async (path: string, clock = new VirtualClock()) => {
   ];
   const leases: ShardLease[] = [];
   for (const each of kept) {
-    const lease = await leased(webhooks, each.shard);
+    const lease = await acquireLease(webhooks, each.shard);
     leases.push(lease);
     await webhooks.saveProgress(lease, each.shard === 3 ? { position, delivery: each } : { delivery: each });
   }
   return { store, kept, position, start, leases };
 };
 
-const everything = async ({ webhooks }: SqliteStore) => ({
+const readEverything = async ({ webhooks }: SqliteStore) => ({
   webhooks: await webhooks.listWebhooks(),
   deliveries: (await webhooks.listDeliveries(ALL)).deliveries,
-  shards: await Promise.all([0, 3].map(async (shard) => webhooks.readProgress(await leased(webhooks, shard)))),
-  due: await webhooks.listDueDeliveries(await leased(webhooks, null), toMillis(1_000_000), 10),
+  shards: await Promise.all([0, 3].map(async (shard) => webhooks.readProgress(await acquireLease(webhooks, shard)))),
+  due: await webhooks.listDueDeliveries(await acquireLease(webhooks, null), toMillis(1_000_000), 10),
 });
 
-const edited = (path: string, sql: string): void => {
+const editFile = (path: string, sql: string): void => {
   const database = new Database(path);
   database.exec(sql);
   database.close();
 };
 
 describe('after a restart', () => {
-  it('webhooks, positions and deliveries are as before, and who held a shard before holds it no more', async () => {
+  it('webhooks, positions and deliveries are unchanged, and earlier leases are lost', async () => {
     const path = newPath();
     const clock = new VirtualClock();
-    const { store, kept, position, start, leases } = await filled(path, clock);
-    const before = await everything(store);
+    const { store, kept, position, start, leases } = await createFilledStore(path, clock);
+    const before = await readEverything(store);
     expect(before.webhooks.map(({ id }) => id)).toEqual([W2, W1]);
     expect(before.deliveries).toEqual(kept.toReversed());
     expect(before.shards).toEqual([
@@ -89,35 +89,35 @@ describe('after a restart', () => {
     clock.advance(1_000);
     const again = await openQuietly(path, { clock: clock.now });
     for (const lease of leases) expect(await again.webhooks.saveProgress(lease, {})).toBe(false);
-    const after = await everything(again);
+    const after = await readEverything(again);
     expect(after).toEqual(before);
-    // Of the same holder and before the old ones would have run out: they are others all the same.
+    // The holder is the same and the old leases have not expired, but they are different leases.
     for (const lease of leases) expect(await again.webhooks.saveProgress(lease, {})).toBe(false);
     for (const { token, shard } of leases) {
-      expect((await leased(again.webhooks, shard)).token).toBeGreaterThan(token);
+      expect((await acquireLease(again.webhooks, shard)).token).toBeGreaterThan(token);
     }
     await again.close();
   });
 
-  it('what was acknowledged is there, though the server was killed', async () => {
+  it('acknowledged changes are kept although the server was killed', async () => {
     const path = newPath();
-    const { store } = await filled(path);
-    const before = await everything(store);
+    const { store } = await createFilledStore(path);
+    const before = await readEverything(store);
     await store.webhooks.deleteWebhook(W2);
-    // What a killed server leaves behind: the file and its write-ahead log, as they are at that moment.
+    // The files that a killed server leaves behind: the database and its write-ahead log at that moment.
     const left = newPath();
     for (const suffix of ['', '-wal']) copyFileSync(`${path}${suffix}`, `${left}${suffix}`);
     await store.close();
     const again = await openQuietly(left);
-    expect(await everything(again)).toEqual({ ...before, webhooks: before.webhooks.slice(1) });
+    expect(await readEverything(again)).toEqual({ ...before, webhooks: before.webhooks.slice(1) });
     await again.close();
   });
 
-  it('deliveries of a deleted webhook stay away, and are removed from the file by and by', async () => {
+  it('deliveries of a deleted webhook stay hidden, and retention removes them from the file', async () => {
     const path = newPath();
-    const { store } = await filled(path);
+    const { store } = await createFilledStore(path);
     const { webhooks } = store;
-    const at0 = await leased(webhooks, 0);
+    const at0 = await acquireLease(webhooks, 0);
     const many = Array.from({ length: 250 }, (_, index) => dead(`d${index}`));
     await Promise.all(many.map((each) => webhooks.saveProgress(at0, { delivery: each })));
     await webhooks.deleteWebhook(W1);
@@ -134,13 +134,13 @@ describe('after a restart', () => {
   });
 });
 
-describe('the retention', () => {
-  it('removes in portions, of every kind', async () => {
+describe('retention', () => {
+  it('removes deliveries of every kind in portions', async () => {
     const path = newPath();
     const clock = new VirtualClock();
-    const { store } = await filled(path, clock);
+    const { store } = await createFilledStore(path, clock);
     const { webhooks } = store;
-    const [at0, settled] = [await leased(webhooks, 0), { lastAttemptAt: clock.now() }];
+    const [at0, settled] = [await acquireLease(webhooks, 0), { lastAttemptAt: clock.now() }];
     await Promise.all(
       Array.from({ length: 2_500 }, (_, index) =>
         webhooks.saveProgress(at0, {
@@ -155,14 +155,14 @@ describe('the retention', () => {
   });
 });
 
-describe('a file without webhooks, of an older version', () => {
-  it('gets its tables, and keeps everything', async () => {
+describe('a file of an older version, without webhook tables', () => {
+  it('gets the tables and keeps all its data', async () => {
     const path = newPath();
     const first = await openQuietly(path);
     const { user: alice } = await run(first, ALICE, login('a1'));
     const log = await first.eventLog.readEvents({ after: null, limit: 10 });
     await first.close();
-    edited(
+    editFile(
       path,
       `DROP TABLE webhooks; DROP TABLE webhook_shards; DROP TABLE webhook_deliveries;
        DELETE FROM __drizzle_migrations WHERE created_at = (SELECT max(created_at) FROM __drizzle_migrations)`,
@@ -179,15 +179,15 @@ describe('a file without webhooks, of an older version', () => {
   });
 });
 
-describe('a disk that refuses', () => {
-  it('changes nothing, keeps leases, and takes the same later', async () => {
+describe('a disk that rejects writes', () => {
+  it('changes nothing, keeps leases, and accepts the same writes later', async () => {
     const path = newPath();
-    const { store } = await filled(path);
+    const { store } = await createFilledStore(path);
     const { webhooks } = store;
-    const before = await everything(store);
-    const at0 = await leased(webhooks, 0);
-    let told = 0;
-    webhooks.onWebhooksChanged(() => told++);
+    const before = await readEverything(store);
+    const at0 = await acquireLease(webhooks, 0);
+    let notifications = 0;
+    webhooks.onWebhooksChanged(() => notifications++);
     const database = new Database(path);
     for (const table of ['webhooks', 'webhook_shards', 'webhook_deliveries']) {
       for (const what of ['INSERT', 'UPDATE', 'DELETE']) {
@@ -197,7 +197,7 @@ describe('a disk that refuses', () => {
       }
     }
     const position = await store.eventLog.getLatestCursor();
-    const asked = (): readonly Promise<unknown>[] => [
+    const startWrites = (): readonly Promise<unknown>[] => [
       webhooks.saveProgress(at0, { position, delivery: delivery('d') }),
       webhooks.createWebhook(webhook('w3', { startCursor: position })),
       webhooks.updateWebhook(W1, (each) => ({ ...each, userStatusOnly: true })),
@@ -205,7 +205,7 @@ describe('a disk that refuses', () => {
       webhooks.requeueDeadDeliveries({ webhookId: W1 }, (each) => ({ ...each, status: 'RETRYING' })),
       webhooks.deleteWebhook(W2),
     ];
-    for (const result of await Promise.allSettled(asked())) {
+    for (const result of await Promise.allSettled(startWrites())) {
       expect(result).toMatchObject({
         status: 'rejected',
         reason: { code: 'NOT_WRITTEN', details: { code: 'OVERLOADED', retryAfterMs: 1_000 } },
@@ -213,33 +213,33 @@ describe('a disk that refuses', () => {
     }
     const deletion = webhooks.deleteWebhook(W1);
     await Promise.resolve();
-    // It waits to hear whether its lease is lost, and has it still; so it is refused as everything is.
+    // Waits until it is known whether the lease is lost. The lease is kept, so the write is attempted and rejected.
     const behind = webhooks.saveProgress(at0, { position });
     await expect(deletion).rejects.toMatchObject({ code: 'NOT_WRITTEN' });
     await expect(behind).rejects.toMatchObject({ code: 'NOT_WRITTEN' });
-    expect(await everything(store)).toEqual(before);
-    expect(told).toBe(0);
+    expect(await readEverything(store)).toEqual(before);
+    expect(notifications).toBe(0);
 
     for (const table of ['webhooks', 'webhook_shards', 'webhook_deliveries']) {
       for (const what of ['INSERT', 'UPDATE', 'DELETE']) database.exec(`DROP TRIGGER ${table}_${what}`);
     }
     database.close();
-    expect(await Promise.all(asked())).toMatchObject([true, undefined, {}, undefined, [{}, {}], { id: W2 }]);
-    expect(told).toBe(4);
+    expect(await Promise.all(startWrites())).toMatchObject([true, undefined, {}, undefined, [{}, {}], { id: W2 }]);
+    expect(notifications).toBe(4);
     await store.close();
   });
 });
 
-describe('a store that is dead', () => {
-  it('refuses everything, what was waiting too', async () => {
+describe('a store that has failed', () => {
+  it('rejects all calls, including pending ones', async () => {
     const path = newPath();
     const failures: Error[] = [];
     const clock = new VirtualClock();
-    const { store: before } = await filled(path, clock);
+    const { store: before } = await createFilledStore(path, clock);
     await before.close();
     const store = await openQuietly(path, { clock: clock.now, onFailure: (error) => failures.push(error) });
     const { webhooks } = store;
-    const at0 = await leased(webhooks, 0);
+    const at0 = await acquireLease(webhooks, 0);
     const database = new Database(path);
     database.unsafeMode().pragma('writable_schema = ON');
     database.exec(
@@ -247,71 +247,79 @@ describe('a store that is dead', () => {
     );
     database.pragma(`schema_version = ${Number(database.pragma('schema_version', { simple: true })) + 1}`);
     database.close();
-    const dies = { code: 'DEAD' };
-    await expect(webhooks.saveProgress(at0, { delivery: delivery('d') })).rejects.toMatchObject(dies);
-    await expect(webhooks.saveProgress(at0, {})).rejects.toMatchObject(dies);
-    await expect(webhooks.listWebhooks()).rejects.toMatchObject(dies);
-    await expect(webhooks.readProgress(at0)).rejects.toMatchObject(dies);
-    await expect(webhooks.updateWebhook(W1, (each) => each)).rejects.toMatchObject(dies);
-    expect(failures).toMatchObject([dies]);
+    const failed = { code: 'DEAD' };
+    await expect(webhooks.saveProgress(at0, { delivery: delivery('d') })).rejects.toMatchObject(failed);
+    await expect(webhooks.saveProgress(at0, {})).rejects.toMatchObject(failed);
+    await expect(webhooks.listWebhooks()).rejects.toMatchObject(failed);
+    await expect(webhooks.readProgress(at0)).rejects.toMatchObject(failed);
+    await expect(webhooks.updateWebhook(W1, (each) => each)).rejects.toMatchObject(failed);
+    expect(failures).toMatchObject([failed]);
     await store.close();
   });
 });
 
-describe('the tools', () => {
-  it('a backup holds webhooks as they are, and the doctor finds nothing wrong with it', async () => {
+describe('the offline tools', () => {
+  it('include webhooks in a backup, in which the doctor finds nothing', async () => {
     const path = newPath();
-    const { store } = await filled(path);
+    const { store } = await createFilledStore(path);
     const target = newPath();
     closeSync(openSync(target, 'wx'));
     await copyDatabase(path, target, () => undefined);
-    const before = await everything(store);
+    const before = await readEverything(store);
     await store.close();
     expect(diagnoseDatabase(target, false).findings).toEqual([]);
     const restored = await openQuietly(target);
-    expect(await everything(restored)).toEqual(before);
+    expect(await readEverything(restored)).toEqual(before);
     await restored.close();
   });
 
   it.each<readonly [what: string, sql: string, id: FindingId]>([
     [
-      'an event list that is no JSON',
+      'events that are not valid JSON',
       "UPDATE webhook_deliveries SET events = '[{' WHERE delivery_id = 'x'",
       'webhook-value',
     ],
     [
-      'an event list that is no list',
+      'events that are not a list',
       "UPDATE webhook_deliveries SET events = '{}' WHERE delivery_id = 'x'",
       'webhook-value',
     ],
-    ['reasons that are no JSON', "UPDATE webhooks SET reasons = 'LOGIN' WHERE webhook_id = 'w2'", 'webhook-value'],
-    ['reasons that are no list', "UPDATE webhooks SET reasons = '3' WHERE webhook_id = 'w2'", 'webhook-value'],
-    ['a reason that is none', `UPDATE webhooks SET reasons = '["BORED"]' WHERE webhook_id = 'w2'`, 'webhook-value'],
-    ['a position of another log', "UPDATE webhook_shards SET position = 'other.3'", 'webhook-value'],
-    ['a start of another log', "UPDATE webhooks SET start = 'other.3' WHERE webhook_id = 'w2'", 'webhook-value'],
-    ['a state', "UPDATE webhooks SET state = 'BORED' WHERE webhook_id = 'w2'", 'unknown-word'],
-    ['a status', "UPDATE webhook_deliveries SET status = 'BORED' WHERE delivery_id = 'x'", 'unknown-word'],
     [
-      'a shard of no webhook',
+      'reasons that are not valid JSON',
+      "UPDATE webhooks SET reasons = 'LOGIN' WHERE webhook_id = 'w2'",
+      'webhook-value',
+    ],
+    ['reasons that are not a list', "UPDATE webhooks SET reasons = '3' WHERE webhook_id = 'w2'", 'webhook-value'],
+    ['an unknown reason', `UPDATE webhooks SET reasons = '["BORED"]' WHERE webhook_id = 'w2'`, 'webhook-value'],
+    ['a position cursor of another log', "UPDATE webhook_shards SET position = 'other.3'", 'webhook-value'],
+    ['a start cursor of another log', "UPDATE webhooks SET start = 'other.3' WHERE webhook_id = 'w2'", 'webhook-value'],
+    ['an unknown state', "UPDATE webhooks SET state = 'BORED' WHERE webhook_id = 'w2'", 'unknown-word'],
+    [
+      'an unknown delivery status',
+      "UPDATE webhook_deliveries SET status = 'BORED' WHERE delivery_id = 'x'",
+      'unknown-word',
+    ],
+    [
+      'a shard without a webhook',
       "INSERT INTO webhook_shards VALUES ('none', 1, (SELECT start FROM webhooks))",
       'shard-without-webhook',
     ],
     [
-      'a delivery of no webhook',
+      'a delivery without a webhook',
       "UPDATE webhook_deliveries SET webhook_id = 'none' WHERE delivery_id = 'x'",
       'delivery-without-webhook',
     ],
     [
-      'two pending of one shard',
+      'two pending deliveries of one shard',
       "UPDATE webhook_deliveries SET shard = 3 WHERE delivery_id = 'loose'",
       'deliveries-pending',
     ],
-  ])('the doctor finds %s', async (_what, sql, id) => {
+  ])('report %s', async (_what, sql, id) => {
     const path = newPath();
-    const { store } = await filled(path);
+    const { store } = await createFilledStore(path);
     await store.close();
     expect(diagnoseDatabase(path, false).findings).toEqual([]);
-    edited(path, sql);
+    editFile(path, sql);
     expect(diagnoseDatabase(path, false).findings.map((each) => each.id)).toEqual([id]);
   });
 });

@@ -1,4 +1,7 @@
-/** Those who are told over a crash: a follower of the feed, who goes on from its cursor, and watchers, who ask anew. */
+/**
+ * Subscribers that continue over a crash: a follower of the feed, which resumes from its cursor, and watchers, which
+ * subscribe again.
+ */
 import { expect } from 'vitest';
 import { EVENT_FIELDS, type LogEvent } from './crash-log.ts';
 import { openStream } from './crash-stream.ts';
@@ -13,7 +16,7 @@ interface OpenSubscription<T> {
   disconnect(): void;
 }
 
-/** As a backend, over one of the two doors. */
+/** Subscribes as a backend, over the given transport. */
 const openSubscription = async <T>(
   server: PorchlightProcess,
   transport: StreamTransport,
@@ -27,7 +30,7 @@ const openSubscription = async <T>(
 
 const FEED = `subscription ($after: Cursor) { presenceEvents(after: $after) { ${EVENT_FIELDS} } }`;
 
-/** Follows the feed through any number of servers, and keeps all that it was told, in order. */
+/** Follows the feed over any number of server processes, and keeps all received events in order. */
 export class FeedFollower {
   readonly received: LogEvent[] = [];
   readonly #transport: StreamTransport;
@@ -56,7 +59,7 @@ export class FeedFollower {
     })();
   }
 
-  /** Resolves when the stream is over: all that came out of it has been kept. */
+  /** Resolves when the stream has ended and all its events are kept. */
   waitForDisconnect(): Promise<void> {
     return this.#reading;
   }
@@ -74,7 +77,7 @@ interface ReceivedChange extends ObservedUser {
   readonly previousStatus: string | null;
 }
 
-/** Watches the same users through any number of servers; what she was told never becomes untrue. */
+/** Watches the same users over any number of server processes, and checks that no received status is ever revoked. */
 export class StatusWatcher {
   readonly #transport: StreamTransport;
   readonly #witness: CrashWitness;
@@ -87,7 +90,7 @@ export class StatusWatcher {
     this.#witness = witness;
   }
 
-  /** Resolves when the present has been told. */
+  /** Resolves when the initial statuses have been received. */
   async watch(server: PorchlightProcess, userIds: readonly string[]): Promise<void> {
     const current = await openSubscription<{ statusChanges: ReceivedChange[] }>(server, this.#transport, WATCH, {
       ids: userIds,
@@ -96,16 +99,19 @@ export class StatusWatcher {
     const present = dataOf(await current.inbox.next()).statusChanges;
     expect(present.map(({ userId }) => userId)).toEqual(userIds);
     for (const user of present) {
-      expect(user.previousStatus, 'the present is no change').toBeNull();
-      const told = this.#lastReceived.get(user.userId);
-      expect(user.version, 'nothing that was told is forgotten').toBeGreaterThanOrEqual(told?.version ?? 0);
-      if (user.version === told?.version) expect(user).toMatchObject({ ...told, previousStatus: null });
+      expect(user.previousStatus, 'the initial status is not a change').toBeNull();
+      const previous = this.#lastReceived.get(user.userId);
+      expect(user.version, 'no received change is lost').toBeGreaterThanOrEqual(previous?.version ?? 0);
+      if (user.version === previous?.version) expect(user).toMatchObject({ ...previous, previousStatus: null });
       this.#recordUser(user);
     }
     this.#reading = this.#checkChanges(current);
   }
 
-  /** Resolves when the stream is over. @throws when something was told twice, too late, or does not fit. */
+  /**
+   * Resolves when the stream has ended.
+   * @throws if a change was received twice, late, or does not follow from the last one.
+   */
   waitForDisconnect(): Promise<void> {
     return this.#reading;
   }
@@ -120,9 +126,11 @@ export class StatusWatcher {
       const answer = await inbox.next(60_000).catch(() => null);
       if (answer === null) return;
       for (const change of dataOf(answer).statusChanges) {
-        const told = this.#lastReceived.get(change.userId);
-        expect(change.version, 'a change is told once, and none after a newer one').toBeGreaterThan(told?.version ?? 0);
-        expect(change.previousStatus).toBe(told?.status);
+        const previous = this.#lastReceived.get(change.userId);
+        expect(change.version, 'a change is received once, and never after a newer one').toBeGreaterThan(
+          previous?.version ?? 0,
+        );
+        expect(change.previousStatus).toBe(previous?.status);
         this.#recordUser(change);
       }
     }

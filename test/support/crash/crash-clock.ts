@@ -1,4 +1,4 @@
-/** A server whose wall clock is another one than ours, by Debian's `faketime`. Where there is none, a test fails. */
+/** Sets another wall clock for a server, with Debian's `faketime`. A test fails if it is not installed. */
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { mintToken } from '../porchlight-process.ts';
@@ -6,8 +6,8 @@ import { mintToken } from '../porchlight-process.ts';
 export const DAY_MS = 86_400_000;
 
 /**
- * Found by asking the command, which alone knows where its library is; started by itself it would stand between
- * us and the server, and keep our signals.
+ * Asks the command for the path of its library. Starting the server with the command would insert a process that does
+ * not forward our signals.
  */
 const preloadFaketime = (): Record<string, string> => {
   const library = ((): string => {
@@ -20,16 +20,16 @@ const preloadFaketime = (): Record<string, string> => {
   return { LD_PRELOAD: library };
 };
 
-/** Only the wall clock is faked: monotonic time is nobody's to change. */
+/** Fakes only the wall clock, because monotonic time cannot be set on a real machine. */
 const fakeWallClockOnly = (): Record<string, string> => ({ ...preloadFaketime(), FAKETIME_DONT_FAKE_MONOTONIC: '1' });
 
-/** A wall clock that many days ahead of ours, or behind it. */
+/** A wall clock that is this many days ahead, or behind. */
 export const wallClockOffset = (days: number): Readonly<Record<string, string>> => ({
   ...fakeWallClockOnly(),
   FAKETIME: `${days < 0 ? '' : '+'}${days}d`,
 });
 
-/** A wall clock that jumps while the server runs, to what was last written into the file. */
+/** A wall clock that jumps while the server runs, to the offset last written to the file. */
 export const createJumpingClock = (
   file: string,
 ): { readonly env: Readonly<Record<string, string>>; jumpTo(days: number): void } => {
@@ -38,16 +38,16 @@ export const createJumpingClock = (
   return { env: { ...fakeWallClockOnly(), FAKETIME_TIMESTAMP_FILE: file, FAKETIME_NO_CACHE: '1' }, jumpTo };
 };
 
-/** All time, as a process sees it that stood still for so long: for tests that have not the time to let it. */
+/** All clocks of a process that was stopped for some time, for tests that cannot wait that long. */
 export const createPausingClock = (
   file: string,
 ): { readonly env: Readonly<Record<string, string>>; pauseFor(seconds: number): void } => {
-  const sleptFor = (seconds: number): void => writeFileSync(file, `+${seconds}\n`);
-  sleptFor(0);
-  return { env: { ...preloadFaketime(), FAKETIME_TIMESTAMP_FILE: file, FAKETIME_NO_CACHE: '1' }, pauseFor: sleptFor };
+  const pauseFor = (seconds: number): void => writeFileSync(file, `+${seconds}\n`);
+  pauseFor(0);
+  return { env: { ...preloadFaketime(), FAKETIME_TIMESTAMP_FILE: file, FAKETIME_NO_CACHE: '1' }, pauseFor: pauseFor };
 };
 
-/** A user's JWT as it is made that many days from now. */
+/** Creates a user's JWT that is issued this many days from now. */
 export const mintTokenInDays = (days: number, userId: string): Promise<string> => {
   const issuedAt = Math.floor((Date.now() + days * DAY_MS) / 1_000);
   return mintToken(userId, { claims: { iat: issuedAt, exp: issuedAt + 3_600 } });

@@ -1,4 +1,4 @@
-/** The compiled command in a folder of its own, with nothing in its environment but what is given. */
+/** Runs the compiled command in a given directory, with only the given environment. */
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
@@ -13,7 +13,10 @@ export interface CommandResult {
 
 export interface RunningCommand {
   readonly result: Promise<CommandResult>;
-  /** Resolves with its match when the command has printed something that fits. @throws when it ends without. */
+  /**
+   * Resolves with the match when the output matches the pattern.
+   * @throws if the command ends without it.
+   */
   waitForOutput(pattern: RegExp): Promise<RegExpExecArray>;
   readonly getOutput: () => string;
   readonly kill: (signal: NodeJS.Signals) => void;
@@ -21,11 +24,11 @@ export interface RunningCommand {
 
 type Env = Readonly<Record<string, string>>;
 
-/** Starts any program; what it leaves running dies with this process. */
+/** Starts any program. Its whole process group is killed when this process exits. */
 export const startProgram = (command: readonly string[], cwd: string, env: Env = {}): RunningCommand => {
   const [program = '', ...argv] = command;
   let ended = false;
-  // A group of its own, so that a signal reaches what a shell has started too, as Ctrl-C does.
+  // Its own process group, so that a signal also reaches programs started by a shell, as Ctrl-C does.
   const child = spawn(program, argv, { cwd, detached: true, env: { PATH: process.env['PATH'], HOME: cwd, ...env } });
   const send = (signal: NodeJS.Signals): void => {
     if (!ended && child.pid !== undefined) process.kill(-child.pid, signal);
@@ -34,21 +37,21 @@ export const startProgram = (command: readonly string[], cwd: string, env: Env =
   process.once('exit', kill);
   let out = '';
   let err = '';
-  let heard: () => void = () => undefined;
+  let onChange: () => void = () => undefined;
   child.stdout.on('data', (chunk) => {
     out += String(chunk);
-    heard();
+    onChange();
   });
   child.stderr.on('data', (chunk) => {
     err += String(chunk);
-    heard();
+    onChange();
   });
   const ran = new Promise<CommandResult>((resolve, reject) => {
     child.on('error', reject);
     child.on('close', (code, signal) => {
       process.off('exit', kill);
       ended = true;
-      heard();
+      onChange();
       resolve({ code, signal, out, err });
     });
   });
@@ -61,7 +64,7 @@ export const startProgram = (command: readonly string[], cwd: string, env: Env =
         const match = pattern.exec(out + err);
         if (match !== null) return match;
         if (ended) throw new Error(`It ended without having printed ${String(pattern)}:\n${out}${err}`);
-        await new Promise<void>((resolve) => (heard = resolve));
+        await new Promise<void>((resolve) => (onChange = resolve));
       }
     },
   };
@@ -70,5 +73,5 @@ export const startProgram = (command: readonly string[], cwd: string, env: Env =
 export const startPorchlightCommand = (argv: readonly string[], cwd: string, env: Env = {}): RunningCommand =>
   startProgram([process.execPath, CLI, ...argv], cwd, env);
 
-/** A stack trace, of whatever kind: nothing that a person who starts a server should have to read. */
+/** Matches a stack trace, which no operator should have to read. */
 export const STACK_TRACE = /\n\s+at .*[:(]\d+|node:internal|Node\.js v\d/;

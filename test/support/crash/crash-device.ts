@@ -1,4 +1,4 @@
-/** One device of one user, which does all that devices do, in random order, until the server is gone. */
+/** A device of one user that performs random operations until the server is gone. */
 import { delay } from './crash-stream.ts';
 import type { ObservedUser, CrashWitness } from './crash-witness.ts';
 import { type GraphqlResult, type SocketClose, dataOf, postOperation, GraphqlSocket } from '../porchlight-client.ts';
@@ -7,13 +7,13 @@ import { mintToken, type PorchlightProcess } from '../porchlight-process.ts';
 export interface LoadContext {
   readonly server: PorchlightProcess;
   readonly witness: CrashWitness;
-  /** 0 ≤ r < 1. */
+  /** Returns a number r with 0 ≤ r < 1. */
   readonly random: () => number;
-  /** True once the server was killed: from then on no answer is no surprise. */
+  /** True after the server was killed. Failed requests are expected from then on. */
   readonly isServerGone: () => boolean;
 }
 
-/** This device's session is over; the next one may begin. */
+/** The session of this device has ended; the next one can start. */
 class SessionEnded extends Error {}
 
 const USER = 'userStatus { userId status version customStatus }';
@@ -44,7 +44,7 @@ export class SimulatedDevice {
     this.#platform = platform;
   }
 
-  /** Logs in again and again; whatever else goes wrong before the server is gone is a fault. */
+  /** Logs in again and again. An error before the server is gone is recorded as a failure. */
   async runSessions(): Promise<void> {
     this.#jwt = await mintToken(this.#userId);
     while (!this.#context.isServerGone()) {
@@ -73,7 +73,7 @@ export class SimulatedDevice {
     const { witness, server, random } = this.#context;
     const input = { platform: this.#platform, deviceId: `${this.#platform} ${random()}` };
     const began = witness.recordSent();
-    // Some log in over a socket, which is then cut under the new session.
+    // Some logins use a socket, which is then cut.
     const socket = random() < 0.3 ? await GraphqlSocket.open(server, this.#jwt) : null;
     try {
       const { login } = this.#requireData(
@@ -113,7 +113,7 @@ export class SimulatedDevice {
     witness.recordAcknowledged(began, { reason: 'CUSTOM_STATUS', sessionId: this.#sessionId, customStatus: text });
   }
 
-  /** A socket is opened and pulled out: the session is attached, dropped, and comes back if it can. */
+  /** Opens a socket and cuts it. The session is attached, disconnected, and reconnected if its platform allows that. */
   async #attachAndDropSocket(): Promise<void> {
     const socket = new GraphqlSocket(this.#context.server);
     try {
@@ -134,7 +134,10 @@ export class SimulatedDevice {
     }
   }
 
-  /** Asks as a backend, which is no sign of life. @returns is it PUSH_ONLINE? Null while it is ONLINE still. */
+  /**
+   * Queries the status as a backend, which is not activity.
+   * @returns whether the session is PUSH_ONLINE; null while it is still ONLINE.
+   */
   async #isDisconnected(): Promise<boolean | null> {
     const { witness, server } = this.#context;
     const query = `query ($id: ID!) { userStatus(userId: $id) {
@@ -163,7 +166,7 @@ export class SimulatedDevice {
     throw new SessionEnded('It logged out.');
   }
 
-  /** An operation with the session's own token. */
+  /** Executes an operation with the session's own token. */
   async #executeWithSession<T>(query: string, variables?: Readonly<Record<string, unknown>>): Promise<T> {
     return this.#requireData(await postOperation<T>(this.#context.server, this.#token, query, variables));
   }
@@ -177,7 +180,7 @@ export class SimulatedDevice {
         sessionStatus: 'OFFLINE',
         kickedBy: typeof kickedBy === 'string' ? kickedBy : null,
       });
-      throw new SessionEnded(`It was told ${String(reason)}.`);
+      throw new SessionEnded(`The server ended the session: ${String(reason)}.`);
     }
     return dataOf(answer);
   }

@@ -1,10 +1,10 @@
-/** The whole cast of a server under load: devices that kick each other, and a backend that ends sessions. */
+/** The load on a server: devices that kick each other, and a backend that ends sessions. */
 import type { LogEvent } from './crash-log.ts';
 import { type LoadContext, SimulatedDevice } from './crash-device.ts';
 import { delay } from './crash-stream.ts';
 import { dataOf, postOperation } from '../porchlight-client.ts';
 
-/** The same seed gives the same numbers, 0 ≤ r < 1 (mulberry32). */
+/** A generator with a seed, 0 ≤ r < 1 (mulberry32). */
 export const createRandom = (seed: number): (() => number) => {
   let state = seed >>> 0;
   return () => {
@@ -15,10 +15,12 @@ export const createRandom = (seed: number): (() => number) => {
   };
 };
 
-/** One that may be beside a phone, two that may not, in a policy of DUAL. */
+/** One platform that is allowed beside a phone and two that are not, under the policy DUAL. */
 const PLATFORMS = ['IPHONE', 'WINDOWS', 'WEB'];
 
-/** Marks the policy, by a number that takes part in nothing else: the base, and how often it was changed. */
+/**
+ * The policy value that marks versions of the policy. It affects nothing else: this base plus the number of updates.
+ */
 export const MARKER_BASE_MS = 700_000_000;
 
 const END = `mutation ($input: EndSessionsInput!) { endSessions(input: $input) {
@@ -31,7 +33,7 @@ interface Ended {
   };
 }
 
-/** Resolves when everybody has noticed that the server is gone. */
+/** Resolves when all clients have noticed that the server is gone. */
 export const runLoad = async (cast: LoadContext, userIds: readonly string[]): Promise<void> => {
   const devices = userIds.flatMap((userId) =>
     PLATFORMS.map((platform) => new SimulatedDevice(cast, userId, platform).runSessions()),
@@ -39,7 +41,7 @@ export const runLoad = async (cast: LoadContext, userIds: readonly string[]): Pr
   await Promise.all([...devices, endRandomSessions(cast, userIds), updatePolicyRepeatedly(cast)]);
 };
 
-/** Does `act` again and again; whatever goes wrong before the server is gone is a fault. */
+/** Repeats `act`. An error before the server is gone is recorded as a failure. */
 const repeatUntilServerGone = async (cast: LoadContext, act: () => Promise<void>): Promise<void> => {
   try {
     for (; !cast.isServerGone(); await delay(10)) await act();

@@ -1,6 +1,6 @@
 /**
- * The event log as a follower reads it, and what must hold of every log whatever has happened: told event by event,
- * it is a possible life of each user. What it leads to is what the server must say is the present.
+ * Reads the event log as a follower and checks the rules of every log: replayed in order, it is a possible history of
+ * each user. Its result must be the current state that the server returns.
  */
 import { expect } from 'vitest';
 // eslint-disable-next-line no-restricted-imports -- that is the source: what has no build runs it too.
@@ -8,7 +8,7 @@ import { EVENT_FIELDS, type Event, UserHistory } from '../user-history.js';
 import { postForData } from '../porchlight-client.ts';
 import type { PorchlightProcess } from '../porchlight-process.ts';
 
-/** What a follower asks for, and is told. */
+/** An event as a follower receives it. */
 export type LogEvent = Readonly<Event>;
 export { EVENT_FIELDS };
 
@@ -19,7 +19,7 @@ interface EventPage {
   };
 }
 
-/** All of it, page by page, right after `after`. */
+/** Reads the whole log page by page, right after `after`. */
 export const readLog = async (server: PorchlightProcess, after: string | null = null): Promise<LogEvent[]> => {
   const query = `query ($after: Cursor) { events(first: 500, after: $after) {
     nodes { ${EVENT_FIELDS} } pageInfo { hasNextPage endCursor } } }`;
@@ -32,11 +32,11 @@ export const readLog = async (server: PorchlightProcess, after: string | null = 
   }
 };
 
-/** A user as the log leaves her. */
+/** A user after the log was replayed. */
 export interface ReplayedUser {
   readonly history: UserHistory;
   readonly ended: Map<string, LogEvent>;
-  /** What was true from each version on. */
+  /** The status as of each version. */
   readonly versions: Map<number, Pick<LogEvent, 'status' | 'customStatus'>>;
   readonly changes: Set<string>;
 }
@@ -51,9 +51,12 @@ export const groupByUser = <E extends LogEvent>(log: readonly E[]): Map<string, 
   return users;
 };
 
-/** Checks a whole log, from the first event on. @returns every user as it leaves her. */
+/**
+ * Replays and checks a whole log from the first event.
+ * @returns the final state of every user.
+ */
 export const replayLog = (log: readonly LogEvent[]): Map<string, ReplayedUser> => {
-  expect(new Set(log.map(({ cursor }) => cursor)).size, 'every cursor is there once').toBe(log.length);
+  expect(new Set(log.map(({ cursor }) => cursor)).size, 'every cursor occurs once').toBe(log.length);
   const users = new Map<string, ReplayedUser>();
   for (const [userId, events] of groupByUser(log)) {
     const life = new UserHistory();
@@ -64,7 +67,7 @@ export const replayLog = (log: readonly LogEvent[]): Map<string, ReplayedUser> =
       let end = start + 1;
       while (events[end]?.changeId === changeId) end++;
       const change = events.slice(start, end);
-      expect(user.changes.has(changeId), `a change is told at one place: ${changeId}`).toBe(false);
+      expect(user.changes.has(changeId), `the events of a change are consecutive: ${changeId}`).toBe(false);
       user.changes.add(changeId);
       const before = JSON.stringify({ ...life, live: [...life.liveSessions] });
       const faults = life.checkChange(change, (sessionId) => user.ended.has(sessionId));
@@ -85,7 +88,7 @@ interface QueriedUser {
   readonly sessions: readonly { readonly id: string; readonly status: string }[];
 }
 
-/** The present that the server tells is the one that its log leads to, for each of these users. */
+/** Checks that the server returns the state that its log leads to, for each of these users. */
 export const expectCurrentState = async (
   server: PorchlightProcess,
   users: ReadonlyMap<string, ReplayedUser>,

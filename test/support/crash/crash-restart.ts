@@ -1,4 +1,4 @@
-/** A directory that outlives the servers in it, which are stopped or killed and started again. */
+/** A directory that is kept while servers in it are stopped or killed and started again. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,11 +9,11 @@ type Env = Readonly<Record<string, string>>;
 export interface RestartHarness extends AsyncDisposable {
   readonly directory: string;
   readonly database: string;
-  /** One server at a time; what is given is laid over the environment of the place. */
+  /** Starts a server; one at a time. `env` is added to the environment of the harness. */
   start(env?: Env): Promise<PorchlightProcess>;
 }
 
-/** @param env for every server that is started there. */
+/** @param env the environment of every server that is started. */
 export const createRestartHarness = (env: Env = {}): RestartHarness => {
   const directory = mkdtempSync(join(tmpdir(), 'porchlight-restart-'));
   const servers: PorchlightProcess[] = [];
@@ -32,7 +32,7 @@ export const createRestartHarness = (env: Env = {}): RestartHarness => {
   };
 };
 
-/** The two ways in which a server ends. */
+/** The two ways to end a server. */
 export const SHUTDOWN_METHODS: readonly (readonly [string, (server: PorchlightProcess) => Promise<ProcessExit>])[] = [
   ['stopped with SIGTERM', (server) => server.stop()],
   ['killed with SIGKILL', (server) => server.sigkill()],

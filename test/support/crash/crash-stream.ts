@@ -1,15 +1,15 @@
-/** A subscription over Server-Sent Events, and questions that are asked until the answer is the right one. */
+/** Subscriptions over Server-Sent Events, and a helper that retries a check. */
 import type { GraphqlResult } from '../porchlight-client.ts';
 import { MessageQueue } from '../porchlight-client.ts';
 import type { PorchlightProcess } from '../porchlight-process.ts';
 
 export interface EventStream<T> {
   readonly inbox: MessageQueue<GraphqlResult<T>>;
-  /** Ends it from the client's side. */
+  /** Closes the connection from the client's side. */
   disconnect(): void;
 }
 
-/** Closes the inbox when the stream ends, whoever ended it. */
+/** Closes the inbox when the stream ends, on either side. */
 export const openStream = <T>(
   server: Pick<PorchlightProcess, 'origin'>,
   token: string,
@@ -48,7 +48,7 @@ export const openStream = <T>(
   return { inbox, disconnect: () => stop.abort() };
 };
 
-/** Asks again until `check` no longer throws: for what can be asked only, and is not told. */
+/** Retries `check` until it no longer throws, for state that must be polled. */
 export const retryUntilPasses = async <T>(check: () => Promise<T> | T, withinMs = 5_000): Promise<T> => {
   for (const until = performance.now() + withinMs; ;) {
     try {

@@ -1,4 +1,4 @@
-/** A server whose disk can be made full or slow while it runs: see disk-shim.c. */
+/** Makes the disk of a server full or slow while it runs: see disk-shim.c. */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -14,17 +14,17 @@ export class DiskFaults implements Disposable {
     execFileSync('cc', ['-shared', '-fPIC', '-O1', '-o', this.#shim, SOURCE, '-ldl']);
   }
 
-  /** What a server is to be started with. */
+  /** The environment to start the server with. */
   get env(): Readonly<Record<string, string>> {
     return { LD_PRELOAD: this.#shim, DISK_FAULTS: this.#directory, DISK_OF: 'porchlight.db' };
   }
 
-  /** From now on nothing can be written. */
+  /** Makes every write fail from now on. */
   fill(): void {
     writeFileSync(join(this.#directory, 'full'), '');
   }
 
-  /** Every fsync takes so much longer. */
+  /** Makes every fsync take this much longer. */
   delayFsync(ms: number): void {
     writeFileSync(join(this.#directory, 'slow'), String(ms));
   }

@@ -1,9 +1,9 @@
 /*
- * Loaded before the C library (LD_PRELOAD), makes the disk of one process full or slow, as files in the
- * directory DISK_FAULTS say while it runs:
- *   full   whatever would be written to a file of the database fails with ENOSPC
- *   slow   each fsync of one takes that many milliseconds more (the number in the file)
- * Files of the database are those whose path contains DISK_OF.
+ * Loaded before the C library with LD_PRELOAD. Makes the disk of one process full or slow while it runs, controlled by
+ * files in the directory DISK_FAULTS:
+ *   full   every write to a database file fails with ENOSPC
+ *   slow   every fsync of a database file takes this many milliseconds longer (the number in the file)
+ * A database file is a file whose path contains DISK_OF.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -22,7 +22,7 @@ static int is_fault(const char *name, char *path, size_t size) {
   return access(path, F_OK) == 0;
 }
 
-static int is_ours(int fd) {
+static int is_database_file(int fd) {
   const char *of = getenv("DISK_OF");
   char link[64], path[4096];
   ssize_t length;
@@ -37,15 +37,15 @@ static int is_ours(int fd) {
 static int is_full(int fd) {
   char path[4096];
   int before = errno;
-  int full = is_fault("full", path, sizeof path) && is_ours(fd);
+  int full = is_fault("full", path, sizeof path) && is_database_file(fd);
   errno = full ? ENOSPC : before;
   return full;
 }
 
-static void be_slow(int fd) {
+static void delay_fsync(int fd) {
   char path[4096], text[32] = "";
   int before = errno, file;
-  if (is_fault("slow", path, sizeof path) && is_ours(fd) && (file = open(path, O_RDONLY)) >= 0) {
+  if (is_fault("slow", path, sizeof path) && is_database_file(fd) && (file = open(path, O_RDONLY)) >= 0) {
     if (read(file, text, sizeof text - 1) > 0) usleep(1000 * (useconds_t)atoi(text));
     close(file);
   }
@@ -73,12 +73,12 @@ ssize_t pwrite64(int fd, const void *bytes, size_t size, off64_t at) {
 
 int fsync(int fd) {
   REAL(int, "fsync", int);
-  be_slow(fd);
+  delay_fsync(fd);
   return real(fd);
 }
 
 int fdatasync(int fd) {
   REAL(int, "fdatasync", int);
-  be_slow(fd);
+  delay_fsync(fd);
   return real(fd);
 }

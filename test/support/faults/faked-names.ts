@@ -1,4 +1,4 @@
-/** A server for which names have the addresses that a test gives them, while it runs: see names-shim.c. */
+/** Resolves host names of a server to addresses that a test chooses while it runs: see names-shim.c. */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -12,18 +12,18 @@ export class FakeNameResolution implements Disposable {
   readonly #shim = join(this.#directory, 'names-shim.so');
   readonly #file = join(this.#directory, 'names');
 
-  /** @param names what each resolves to; IPv4 addresses. */
+  /** @param names the IPv4 addresses of each name. */
   constructor(names: Readonly<Record<string, readonly string[]>>) {
     execFileSync('cc', ['-shared', '-fPIC', '-O1', '-o', this.#shim, SOURCE, '-ldl']);
     this.setNames(names);
   }
 
-  /** What a server is to be started with. */
+  /** The environment to start the server with. */
   get env(): Readonly<Record<string, string>> {
     return { LD_PRELOAD: this.#shim, NAMES: this.#file };
   }
 
-  /** From now on. */
+  /** Replaces all names from now on. */
   setNames(names: Readonly<Record<string, readonly string[]>>): void {
     const lines = Object.entries(names).map(([name, addresses]) => `${[name, ...addresses].join(' ')}\n`);
     writeFileSync(`${this.#file}.new`, lines.join(''));

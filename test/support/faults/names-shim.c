@@ -1,6 +1,7 @@
 /*
- * Loaded before the C library (LD_PRELOAD), gives names of one process the addresses that the file NAMES says while it
- * runs: a line for each, the name and then its IPv4 addresses, separated by spaces. Other names stay what they are.
+ * Loaded before the C library with LD_PRELOAD. Resolves host names of one process to the addresses in the file NAMES,
+ * which may change while it runs. Each line has a name and its IPv4 addresses, separated by spaces. Other names are
+ * resolved as usual.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -26,7 +27,7 @@ int getaddrinfo(const char *name, const char *service, const struct addrinfo *hi
     fclose(file);
     *found = NULL;
     while ((word = strtok_r(NULL, " \n", &rest)) != NULL) {
-      /* Each list is one of ours alone: they are freed node by node, and so may be joined. */
+      /* Each result is a separate list. Lists are freed node by node, so they can be joined. */
       if ((error = real(word, service, hints, end)) != 0) break;
       while (*end != NULL) end = &(*end)->ai_next;
     }

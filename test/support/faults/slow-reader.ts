@@ -1,4 +1,4 @@
-/** Clients who read as slowly as they like: a bare connection, from which the kernel's bytes are taken one at a time. */
+/** Clients that read as slowly as a test needs: a plain TCP connection, read a few bytes at a time. */
 import { randomBytes } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
 import { type GraphqlResult, MessageQueue } from '../porchlight-client.ts';
@@ -13,18 +13,18 @@ export interface ReceivedMessage {
   readonly payload?: GraphqlResult<unknown> & readonly { readonly extensions?: Readonly<Record<string, unknown>> }[];
 }
 
-/** How it reads: everything, one byte each second, or nothing at all. */
+/** The speed of reading: everything, one byte each second, or nothing. */
 type ReadPace = 'all' | 'crawl' | 'nothing';
 
 const READ_BUFFER_BYTES = 64 * 1024;
 
-/** A connection whose reader sets the pace. Nothing is read ahead: what is not asked for stays in the kernel. */
+/** A connection that is read at a given pace. Nothing is read ahead: unread bytes stay in the kernel. */
 export abstract class SlowReader {
   readonly messages = new MessageQueue<ReceivedMessage>();
   readonly tcp: Socket;
-  /** What is done with each message, instead of keeping it. */
-  onMessage: (handleBytes: ReceivedMessage) => void = (heard) => this.messages.push(heard);
-  /** Bytes read. */
+  /** Called with each message. By default, messages are queued. */
+  onMessage: (message: ReceivedMessage) => void = (message) => this.messages.push(message);
+  /** Number of bytes read. */
   bytesRead = 0;
   #pace: ReadPace = 'all';
   #ticking: NodeJS.Timeout | undefined;
@@ -52,7 +52,7 @@ export abstract class SlowReader {
     });
   }
 
-  /** From now on; what it reads first may be a little more. */
+  /** Sets the pace of reading from now on. The next read may return a little more. */
   setPace(pace: ReadPace): void {
     clearInterval(this.#ticking);
     this.#pace = pace;
@@ -65,27 +65,27 @@ export abstract class SlowReader {
     this.tcp.resetAndDestroy();
   }
 
-  protected abstract heard(bytes: Buffer): void;
+  protected abstract handleBytes(bytes: Buffer): void;
 
   #skipHead(bytes: Buffer): void {
-    if (this.#head === null) return this.heard(bytes);
+    if (this.#head === null) return this.handleBytes(bytes);
     this.#head = Buffer.concat([this.#head, bytes]);
     const end = this.#head.indexOf('\r\n\r\n');
     if (end < 0) return;
     const rest = this.#head.subarray(end + 4);
     this.#head = null;
-    if (rest.length > 0) this.heard(rest);
+    if (rest.length > 0) this.handleBytes(rest);
   }
 }
 
-/** Over a WebSocket. */
+/** Reads slowly over a WebSocket. */
 export class SlowSocket extends SlowReader {
   #left: Buffer[] = [];
   #size = 0;
   #needed = 2;
   #ids = 0;
 
-  /** Opens, and is acknowledged. */
+  /** Opens a socket and waits for its acknowledgement. */
   static async open(server: Server, token: string): Promise<SlowSocket> {
     const socket = new SlowSocket(server);
     socket.tcp.write(
@@ -106,13 +106,13 @@ export class SlowSocket extends SlowReader {
     this.#sendFrame(0x81, Buffer.from(JSON.stringify(message)));
   }
 
-  /** A ping frame. */
+  /** Sends a ping frame. */
   ping(): void {
     this.#sendFrame(0x89, Buffer.alloc(0));
   }
 
   #sendFrame(first: number, payload: Buffer): void {
-    // A mask of zeros leaves the payload as it is.
+    // A mask of zeros leaves the payload unchanged.
     const { length } = payload;
     const header = Buffer.alloc(length < 126 ? 6 : length < 0x1_0000 ? 8 : 14);
     header[0] = first;
@@ -122,7 +122,7 @@ export class SlowSocket extends SlowReader {
     this.tcp.write(Buffer.concat([header, payload]));
   }
 
-  protected override heard(bytes: Buffer): void {
+  protected override handleBytes(bytes: Buffer): void {
     this.#left.push(bytes);
     this.#size += bytes.length;
     if (this.#size < this.#needed) return;
@@ -146,7 +146,7 @@ export class SlowSocket extends SlowReader {
   }
 }
 
-/** The frame that these bytes begin with, or how many are needed to know. */
+/** Returns the first frame of these bytes, or the number of bytes needed to decode it. */
 const parseFrame = (bytes: Buffer): number | { opcode: number; payload: Buffer; end: number } => {
   if (bytes.length < 2) return 2;
   const short = (bytes[1] ?? 0) & 0x7f;
@@ -157,7 +157,7 @@ const parseFrame = (bytes: Buffer): number | { opcode: number; payload: Buffer; 
   return bytes.length < end ? end : { opcode: (bytes[0] ?? 0) & 0x0f, payload: bytes.subarray(start, end), end };
 };
 
-/** Over HTTP, as Server-Sent Events. */
+/** Reads slowly over HTTP, as Server-Sent Events. */
 export class SlowStream extends SlowReader {
   #chunks: Buffer[] = [];
   #size = 0;
@@ -173,7 +173,7 @@ export class SlowStream extends SlowReader {
     return stream;
   }
 
-  protected override heard(bytes: Buffer): void {
+  protected override handleBytes(bytes: Buffer): void {
     this.#chunks.push(bytes);
     this.#size += bytes.length;
     if (this.#size < this.#needed) return;
@@ -193,7 +193,7 @@ export class SlowStream extends SlowReader {
     this.#size = left.length;
   }
 
-  /** A chunk may be cut anywhere between events, and an event into chunks. */
+  /** A chunk may end at any position between events, and an event may span chunks. */
   #handleChunk(text: string): void {
     this.#text.push(text);
     if (!text.endsWith('\n\n')) return;

@@ -79,22 +79,22 @@ export class RecordCodec {
       throw new RangeError(
         `A user has ${user.sessions.length} sessions; at most ${MAX_SESSIONS_PER_USER} are supported.`,
       );
-    const { output: out } = this;
-    out.position = 0;
-    out.writeByte(
+    const { output } = this;
+    output.position = 0;
+    output.writeByte(
       STATUSES.indexOf(user.status) |
         (user.changedAt === null ? 0 : USER_FLAGS.changedAt) |
         (user.lastSeenAt === null ? 0 : USER_FLAGS.lastSeenAt) |
         (user.customStatus === null ? 0 : USER_FLAGS.customStatus) |
         (user.tokensRevokedBefore === null ? 0 : USER_FLAGS.tokensRevokedBefore),
     );
-    out.writeByte(user.sessions.length & 0xff);
-    out.writeByte(user.sessions.length >> 8);
-    const opened = out.reserveLengthPrefix();
-    writeUserFields(out, user);
-    out.writeLengthPrefix(opened);
-    for (const session of user.sessions) this.encodeSession(out, session);
-    return out.position;
+    output.writeByte(user.sessions.length & 0xff);
+    output.writeByte(user.sessions.length >> 8);
+    const opened = output.reserveLengthPrefix();
+    writeUserFields(output, user);
+    output.writeLengthPrefix(opened);
+    for (const session of user.sessions) this.encodeSession(output, session);
+    return output.position;
   }
 
   /** Writes a session in the form it has within a user record. */

@@ -60,8 +60,8 @@ export class SlabAllocator {
   allocateBlock(bytes: number): BlockAddress {
     if (bytes > MAX_SLAB_BLOCK_BYTES) return addressOf(this.#addSlab(bytes, null), 0);
     const size = SIZE_CLASS_BY_UNITS[Math.ceil(bytes / BLOCK_UNIT_BYTES)] ?? 0;
-    const withRoom = this.#slabsWithRoom[size] ?? [];
-    const slab = withRoom.at(-1) ?? this.#addSlab(BLOCK_SIZES[size] ?? MAX_SLAB_BLOCK_BYTES, withRoom);
+    const slabsWithRoom = this.#slabsWithRoom[size] ?? [];
+    const slab = slabsWithRoom.at(-1) ?? this.#addSlab(BLOCK_SIZES[size] ?? MAX_SLAB_BLOCK_BYTES, slabsWithRoom);
     let offset = slab.firstFreeOffset;
     if (offset >= 0) slab.firstFreeOffset = slab.bytes.readInt32LE(offset);
     else {
@@ -69,15 +69,15 @@ export class SlabAllocator {
       slab.unusedOffset += slab.blockBytes;
     }
     slab.usedBlocks++;
-    if (slab.firstFreeOffset < 0 && slab.unusedOffset + slab.blockBytes > slab.bytes.length) withRoom.pop();
+    if (slab.firstFreeOffset < 0 && slab.unusedOffset + slab.blockBytes > slab.bytes.length) slabsWithRoom.pop();
     return addressOf(slab, offset);
   }
 
   freeBlock(address: BlockAddress): void {
     const slab = this.#findSlab(address);
-    const { slabsWithRoom: withRoom } = slab;
+    const { slabsWithRoom } = slab;
     slab.usedBlocks--;
-    if (withRoom === null) {
+    if (slabsWithRoom === null) {
       this.#releaseSlab(slab);
       return;
     }
@@ -85,10 +85,10 @@ export class SlabAllocator {
     const wasFull = slab.firstFreeOffset < 0 && slab.unusedOffset + slab.blockBytes > slab.bytes.length;
     slab.bytes.writeInt32LE(slab.firstFreeOffset, offset);
     slab.firstFreeOffset = offset;
-    if (wasFull) withRoom.push(slab);
+    if (wasFull) slabsWithRoom.push(slab);
     // One empty slab is kept, so that repeated allocation and freeing does not create a slab each time.
-    if (slab.usedBlocks === 0 && withRoom.length > 1) {
-      withRoom.splice(withRoom.indexOf(slab), 1);
+    if (slab.usedBlocks === 0 && slabsWithRoom.length > 1) {
+      slabsWithRoom.splice(slabsWithRoom.indexOf(slab), 1);
       this.#releaseSlab(slab);
     }
   }
@@ -119,21 +119,21 @@ export class SlabAllocator {
     return slab;
   }
 
-  #addSlab(blockBytes: number, withRoom: Slab[] | null): Slab {
+  #addSlab(blockBytes: number, slabsWithRoom: Slab[] | null): Slab {
     const index = this.#vacantIndexes.pop() ?? this.#slabs.length;
     if (index > OFFSET_MASK) throw new Error('The allocator cannot address more slabs.');
-    const bytes = createBuffer(withRoom === null ? blockBytes : SLAB_BYTES);
+    const bytes = createBuffer(slabsWithRoom === null ? blockBytes : SLAB_BYTES);
     const slab: Slab = {
       index,
       bytes,
       blockBytes,
-      slabsWithRoom: withRoom,
-      usedBlocks: withRoom === null ? 1 : 0,
+      slabsWithRoom,
+      usedBlocks: slabsWithRoom === null ? 1 : 0,
       firstFreeOffset: -1,
       unusedOffset: 0,
     };
     this.#slabs[index] = slab;
-    withRoom?.push(slab);
+    slabsWithRoom?.push(slab);
     return slab;
   }
 

@@ -131,14 +131,14 @@ export class ByteWriter {
     const { length } = value;
     this.#ensureCapacity(1 + length);
     const { bytes } = this;
-    let { position: at } = this;
-    bytes[at++] = length * 4 + LATIN1;
+    let { position } = this;
+    bytes[position++] = length * 4 + LATIN1;
     for (let index = 0; index < length; index++) {
       const code = value.charCodeAt(index);
       if (code > 0xff) return false;
-      bytes[at++] = code;
+      bytes[position++] = code;
     }
-    this.position = at;
+    this.position = position;
     return true;
   }
 
@@ -151,7 +151,7 @@ export class ByteWriter {
     this.writeVarint(size * 4 + BASE64URL);
     this.#ensureCapacity(size);
     const { bytes } = this;
-    let { position: at } = this;
+    let { position } = this;
     let pendingBits = 0;
     let pendingBitCount = 0;
     for (let index = 0; index < length; index++) {
@@ -165,14 +165,14 @@ export class ByteWriter {
       pendingBitCount += 6;
       if (pendingBitCount < 8) continue;
       pendingBitCount -= 8;
-      bytes[at++] = pendingBits >> pendingBitCount;
+      bytes[position++] = pendingBits >> pendingBitCount;
     }
     // Unused bits of the last character must be 0. Otherwise decoding would not restore them.
     if ((pendingBits & ((1 << pendingBitCount) - 1)) !== 0) {
       this.position = before;
       return false;
     }
-    this.position = at;
+    this.position = position;
     return true;
   }
 
@@ -242,15 +242,15 @@ export class ByteReader {
     const wide = (head & 3) === UTF16;
     const { length } = value;
     if (head >> 2 !== (wide ? 2 * length : length)) return false;
-    const { bytes, position: at } = this;
+    const { bytes, position } = this;
     if (wide) {
       for (let index = 0; index < length; index++) {
-        if (bytes.readUInt16LE(at + 2 * index) !== value.charCodeAt(index)) return false;
+        if (bytes.readUInt16LE(position + 2 * index) !== value.charCodeAt(index)) return false;
       }
       return true;
     }
     for (let index = 0; index < length; index++) {
-      if (bytes[at + index] !== value.charCodeAt(index)) return false;
+      if (bytes[position + index] !== value.charCodeAt(index)) return false;
     }
     return true;
   }

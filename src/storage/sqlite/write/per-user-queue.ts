@@ -2,12 +2,10 @@
  * A queue for each user whose change is being written. Later updates of the same user wait there in order of arrival,
  * low-priority ones last. Readers get the committed record from before the change.
  */
-import type { Millis, UserId } from '../../../core/ids.ts';
+import type { UserId } from '../../../core/ids.ts';
 import type { CommandOutcome } from '../../../core/commands.ts';
-import type { Policy } from '../../../core/policy.ts';
+import type { DecideUpdate } from '../../../app/ports/presence-store.ts';
 import type { UserRecord } from '../../../core/records.ts';
-
-export type DecideUpdate = (user: UserRecord, policy: Policy, now: Millis) => CommandOutcome;
 
 /** One call of `updateUser`, or one call of `updateUsers` shared by all its users. */
 export interface UpdateJob {

@@ -1,4 +1,4 @@
-/** Databases in directories of their own, which are gone when the tests of a file are. */
+/** Creates databases in temporary directories, which are removed after the tests of a file. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,7 +8,10 @@ import { openSqliteStore, type SqliteStoreOptions } from '../../../../src/storag
 import type { SqliteStore } from '../../../../src/storage/sqlite/store.ts';
 import { VirtualClock } from '../../../contract/virtual-clock.ts';
 
-/** To be called once, at the top of a test file. @returns makes a new directory each time. */
+/**
+ * Call it once, at the top of a test file.
+ * @returns a function that creates a new directory on each call.
+ */
 export const temporaryDirectories = (): (() => string) => {
   const made: string[] = [];
   afterAll(() => {
@@ -21,7 +24,7 @@ export const temporaryDirectories = (): (() => string) => {
   };
 };
 
-/** A store that does nothing by itself and whose failures fail the test. */
+/** Opens a store without periodic tasks, whose failure fails the test. */
 export const openQuietly = (path: string, options: Partial<SqliteStoreOptions> = {}): Promise<SqliteStore> =>
   openSqliteStore({
     path,

@@ -1,4 +1,4 @@
-/** What a store says of the changes that writing-process.js makes, held against itself and against what was acknowledged. */
+/** Checks a store that writing-process.js wrote to: against itself, and against the acknowledged changes. */
 import { expect } from 'vitest';
 import type { LoggedEvent, PresenceStore } from '../../../../src/app/ports/presence-store.ts';
 import { parseSessionId, type Cursor } from '../../../../src/core/ids.ts';
@@ -10,7 +10,7 @@ export interface Acknowledged {
   readonly sessionId: string;
 }
 
-const wholeLog = async (store: PresenceStore): Promise<readonly LoggedEvent[]> => {
+const readWholeLog = async (store: PresenceStore): Promise<readonly LoggedEvent[]> => {
   const events: LoggedEvent[] = [];
   for (let after: Cursor | null = null; ;) {
     const page = await store.eventLog.readEvents({ after, limit: 500 });
@@ -20,31 +20,34 @@ const wholeLog = async (store: PresenceStore): Promise<readonly LoggedEvent[]> =
   }
 };
 
-/** Follows the log as a backend would, and notes every event that does not follow from the last. */
+/** Replays the log as a backend would, and collects every event that does not follow from the previous one. */
 const replay = (events: readonly LoggedEvent[]) => {
   const versions = new Map<string, number>();
   const sessions = new Map<string, string[]>();
   const seen = new Set<string>();
-  const wrong: LoggedEvent[] = [];
+  const unexpected: LoggedEvent[] = [];
   for (const event of events) {
     const last = versions.get(event.userId) ?? 0;
-    // A kick is told with the login that did it, and a login of one who is ONLINE changes no status.
+    // A kick has the version of the login that caused it. A login of an ONLINE user does not change the version.
     const mayBe = event.reason === 'KICKED' ? [last] : event.reason === 'LOGIN' ? [last, last + 1] : [last + 1];
     const once = `${event.reason} ${event.sessionId}`;
-    if (!mayBe.includes(event.version) || seen.has(once)) wrong.push(event);
+    if (!mayBe.includes(event.version) || seen.has(once)) unexpected.push(event);
     seen.add(once);
     versions.set(event.userId, event.version);
     if (event.reason === 'LOGIN') sessions.set(event.userId, [...(sessions.get(event.userId) ?? []), event.sessionId]);
   }
-  return { versions, sessions, wrong };
+  return { versions, sessions, wrong: unexpected };
 };
 
-/** State and log agree, nothing is there twice or out of order, and nothing that was acknowledged is missing. */
-export const expectWhole = async (
+/**
+ * Checks that records and log agree, that the log has no duplicates or disorder, and that no acknowledged change is
+ * missing.
+ */
+export const expectConsistentStore = async (
   store: PresenceStore,
   acknowledged: readonly Acknowledged[],
 ): Promise<readonly LoggedEvent[]> => {
-  const events = await wholeLog(store);
+  const events = await readWholeLog(store);
 
   const { versions, sessions, wrong } = replay(events);
   expect(wrong).toEqual([]);
@@ -55,7 +58,7 @@ export const expectWhole = async (
     return !isThere || (versions.get(id) ?? 0) < version;
   });
   expect(lost).toEqual([]);
-  // The latest login is the one that lives; the one before it was ended by it.
+  // The latest login is the live session. It ended the one before.
   for (const record of records) {
     const [latest, previous] = sessions.get(record.id)?.toReversed() ?? [];
     expect(record.sessions.map(({ id }) => id)).toEqual([latest]);

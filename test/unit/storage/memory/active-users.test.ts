@@ -1,4 +1,4 @@
-/** Whoever is held as an object and whoever is bytes: nobody can tell the one from the other. */
+/** Cached users and packed users behave the same. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { computeUserDeadline } from '../../../../src/core/deadlines.ts';
@@ -12,7 +12,7 @@ import { arbitrarySession, arbitraryUser } from './packed/arbitrary-users.ts';
 const START = toMillis(1_767_225_600_000);
 const GRAIN_MS = 200;
 const IDS = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'é', '慡'] as UserId[];
-const EVERYBODY = 1_000;
+const NO_LIMIT = 1_000;
 
 const near = fc.integer({ min: 0, max: 100_000 }).map((ms) => toMillis(START + ms));
 const session: fc.Arbitrary<SessionRecord> = fc
@@ -49,8 +49,8 @@ const countsOf = (users: Iterable<UserRecord>) => {
 const dueBy = (users: Iterable<UserRecord>, now: Millis): UserId[] =>
   [...users].filter((each) => (computeUserDeadline(each) ?? Infinity) <= now).map(({ id }) => id);
 
-describe('those who are present', () => {
-  it('are who they were last said to be, counted and woken, however few are held', () => {
+describe('ActiveUsers', () => {
+  it('returns, counts and expires users as last stored, regardless of the cache size', () => {
     const turn = fc.oneof(
       fc.record({ put: user }),
       fc.record({ get: fc.constantFrom(...IDS) }),
@@ -58,31 +58,31 @@ describe('those who are present', () => {
     );
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 4 }), fc.array(turn, { maxLength: 60 }), near, (held, turns, now) => {
-        const present = new ActiveUsers(START, held);
+        const activeUsers = new ActiveUsers(START, held);
         const model = new Map<UserId, UserRecord>();
         for (const each of turns) {
-          if ('get' in each) expect(present.getUser(each.get)).toEqual(model.get(each.get));
+          if ('get' in each) expect(activeUsers.getUser(each.get)).toEqual(model.get(each.get));
           else if ('again' in each) {
-            const known = present.getUser(each.again);
-            if (known !== undefined) present.putUser(known);
+            const known = activeUsers.getUser(each.again);
+            if (known !== undefined) activeUsers.putUser(known);
           } else {
-            present.putUser(each.put);
+            activeUsers.putUser(each.put);
             if (each.put.status === 'OFFLINE') model.delete(each.put.id);
             else model.set(each.put.id, each.put);
           }
-          expect(present.getPresenceCounts()).toEqual(countsOf(model.values()));
+          expect(activeUsers.getPresenceCounts()).toEqual(countsOf(model.values()));
         }
-        const taken = present.takeDueUsers(toMillis(now + GRAIN_MS), EVERYBODY);
+        const taken = activeUsers.takeDueUsers(toMillis(now + GRAIN_MS), NO_LIMIT);
         expect(taken.ids).toEqual(expect.arrayContaining(dueBy(model.values(), now)));
         expect(dueBy(model.values(), toMillis(now + GRAIN_MS))).toEqual(expect.arrayContaining([...taken.ids]));
-        for (const id of IDS) expect(present.getUser(id)).toEqual(model.get(id));
+        for (const id of IDS) expect(activeUsers.getUser(id)).toEqual(model.get(id));
       }),
       { numRuns: 500 },
     );
   });
 
-  it('are the same objects for whoever asks again, as long as they have a socket', () => {
-    const present = new ActiveUsers(START, 2);
+  it('returns the same object for a user while they have a socket', () => {
+    const activeUsers = new ActiveUsers(START, 2);
     const [model] = fc.sample(user, 1) as [UserRecord];
     const [one] = fc.sample(session, 1) as [SessionRecord];
     const attached = (id: string): UserRecord => ({
@@ -92,36 +92,36 @@ describe('those who are present', () => {
       sessions: [{ ...one, socketIds: [asSocketId(id)] }],
     });
     const users = Array.from({ length: 100 }, (_, index) => attached(`user ${index}`));
-    for (const each of users) present.putUser(each);
-    for (const each of users) expect(present.getUser(each.id)).toBe(each);
+    for (const each of users) activeUsers.putUser(each);
+    for (const each of users) expect(activeUsers.getUser(each.id)).toBe(each);
     const [first] = users as [UserRecord];
     const alone: UserRecord = { ...first, sessions: [{ ...one, socketIds: [] }] };
-    present.putUser(alone);
-    expect(present.getUser(alone.id)).toBe(alone);
-    for (const each of users.slice(1)) present.putUser({ ...each, sessions: [{ ...one, socketIds: [] }] });
-    expect(present.getUser(alone.id)).not.toBe(alone);
-    expect(present.getUser(alone.id)).toEqual(alone);
+    activeUsers.putUser(alone);
+    expect(activeUsers.getUser(alone.id)).toBe(alone);
+    for (const each of users.slice(1)) activeUsers.putUser({ ...each, sessions: [{ ...one, socketIds: [] }] });
+    expect(activeUsers.getUser(alone.id)).not.toBe(alone);
+    expect(activeUsers.getUser(alone.id)).toEqual(alone);
   });
 
-  it('are loaded as `afterRestart` says, session by session', () => {
+  it('loads users session by session with the rules for a restart applied', () => {
     fc.assert(
       fc.property(fc.array(user, { maxLength: 8 }), near, (some, now) => {
         const users = new Map(some.filter(({ status }) => status !== 'OFFLINE').map((each) => [each.id, each]));
-        const present = new ActiveUsers(START);
-        for (const each of users.values()) present.loadUser({ ...each, sessions: [] });
+        const activeUsers = new ActiveUsers(START);
+        for (const each of users.values()) activeUsers.loadUser({ ...each, sessions: [] });
         const orphans = some.filter(({ id }) => !users.has(id));
         const sessions = [...orphans, ...users.values()].flatMap((each) =>
           each.sessions.map((one) => ({ userId: each.id, session: restoreSessionAfterRestart(one, now) })),
         );
         for (const chunk of packSessions(sessions, 200)) {
-          for (const session of present.unpackSessions(chunk)) present.loadSession(session);
+          for (const session of activeUsers.unpackSessions(chunk)) activeUsers.loadSession(session);
         }
         const expected = [...users.values()].map((each) => restoreUserAfterRestart(each, now));
-        expect(present.getPresenceCounts()).toEqual(countsOf(expected));
+        expect(activeUsers.getPresenceCounts()).toEqual(countsOf(expected));
         const later = toMillis(now + 50_000);
-        const taken = present.takeDueUsers(toMillis(later + GRAIN_MS), EVERYBODY);
+        const taken = activeUsers.takeDueUsers(toMillis(later + GRAIN_MS), NO_LIMIT);
         expect(taken.ids).toEqual(expect.arrayContaining(dueBy(expected, later)));
-        for (const each of expected) expect(present.getUser(each.id)).toEqual(each);
+        for (const each of expected) expect(activeUsers.getUser(each.id)).toEqual(each);
       }),
       { numRuns: 300 },
     );

@@ -8,14 +8,14 @@ const TICK_MS = 100;
 const RETRY_MS = 1_000;
 const EVERYTHING = 1_000_000;
 
-/** A wheel of 8 ticks, so that 800 ms is far away. Its slots are given names here: ids, in the order of their coming. */
+/** A wheel of 8 ticks (800 ms). Slots are named by ids, in the order of their first use. */
 const wheelOf8 = () => {
   const wheel = new TimerWheel(START, { tickMs: TICK_MS, tickCount: 8, retryMs: RETRY_MS });
   const ids: string[] = [];
   const slotOf = (id: string): number => (ids.includes(id) ? ids.indexOf(id) : ids.push(id) - 1);
   return {
     wheel,
-    /** How many were looked at so far. */
+    /** Number of slots examined so far. */
     examined: 0,
     set: (id: string, afterMs: number) => wheel.schedule(slotOf(id), toMillis(START + afterMs)),
     setIfEarlier: (id: string, afterMs: number) => wheel.scheduleEarliest(slotOf(id), toMillis(START + afterMs)),
@@ -35,8 +35,8 @@ const wheelOf8 = () => {
   };
 };
 
-describe('the timer wheel', () => {
-  it('hands a slot out when its deadline has come, at most a tick late, never before', () => {
+describe('TimerWheel', () => {
+  it('hands a slot out at most one tick after its deadline, never before', () => {
     for (let due = 0; due < 300; due += 7) {
       const wheel = wheelOf8();
       wheel.set('a', due);
@@ -49,7 +49,7 @@ describe('the timer wheel', () => {
     }
   });
 
-  it('looks at a slot when its old deadline has come, and not before: a later one costs nothing', () => {
+  it('examines a slot only at its old deadline, so that a later deadline costs nothing', () => {
     const wheel = wheelOf8();
     wheel.set('a', 200);
     for (let beat = 0; beat < 150; beat++) wheel.set('a', 200 + beat);
@@ -63,7 +63,7 @@ describe('the timer wheel', () => {
     expect(wheel.ids(600)).toEqual(['a']);
   });
 
-  it('follows a deadline that moves earlier, and leaves nothing behind', () => {
+  it('follows a deadline that moves earlier, and leaves no entry behind', () => {
     const wheel = wheelOf8();
     wheel.set('a', 650);
     wheel.set('a', 250);
@@ -74,7 +74,7 @@ describe('the timer wheel', () => {
     expect(wheel.examined).toBe(examined);
   });
 
-  it('arms for one deadline of several, whichever comes first', () => {
+  it('schedules a slot for the earliest of several deadlines', () => {
     const wheel = wheelOf8();
     wheel.setIfEarlier('a', 450);
     wheel.setIfEarlier('a', 250);
@@ -83,12 +83,12 @@ describe('the timer wheel', () => {
     expect(wheel.ids(300)).toEqual(['a']);
   });
 
-  it('hands a slot out once although it was put into the same slot twice', () => {
+  it('hands a slot out once although it was scheduled twice for the same tick', () => {
     const wheel = wheelOf8();
     wheel.set('a', 650);
     wheel.set('a', 150);
     wheel.set('a', 650);
-    // Taken up at 200 and moved on to where its first entry still is.
+    // Examined at 200 ms, and moved to the tick of its first entry.
     expect(wheel.ids(200)).toEqual([]);
     expect(wheel.ids(700)).toEqual(['a']);
   });
@@ -100,7 +100,7 @@ describe('the timer wheel', () => {
     expect(wheel.ids(10_100)).toEqual(['a']);
   });
 
-  it('survives a sleep longer than its ring, and hands out the earliest first', () => {
+  it('hands out the earliest slots first after a pause longer than its ring', () => {
     const wheel = wheelOf8();
     const order = ['d', 'b', 'a', 'c', 'later'];
     const at: Record<string, number> = { a: 100, b: 700, c: 1_900, d: 4_000, later: 1_000_000 };
@@ -109,28 +109,28 @@ describe('the timer wheel', () => {
     expect(wheel.ids(1_000_100)).toEqual(['later']);
   });
 
-  it('hands a slot out again only when it was armed or the retry time went by', () => {
+  it('hands a slot out again only after it is scheduled or the retry time has passed', () => {
     const wheel = wheelOf8();
     wheel.set('a', 100);
     expect(wheel.ids(200)).toEqual(['a']);
     for (let now = 200; now < 200 + RETRY_MS; now += 10) expect(wheel.ids(now)).toEqual([]);
     expect(wheel.ids(200 + RETRY_MS + TICK_MS)).toEqual(['a']);
-    // Armed again, still due: nobody has to wait for the retry.
+    // Scheduled again and still due: it does not wait for the retry time.
     wheel.set('a', 100);
     expect(wheel.ids(1_500)).toEqual(['a']);
   });
 
-  it('keeps a claim through a long sleep', () => {
+  it('keeps a claim through a long pause', () => {
     const wheel = wheelOf8();
     wheel.set('a', 100);
     expect(wheel.ids(200)).toEqual(['a']);
     wheel.set('b', 1_100);
-    // 'a' was claimed at 200, so she stays away until 1,200.
+    // 'a' was claimed at 200 ms, so it is held back until 1,200 ms.
     expect(wheel.ids(1_199)).toEqual(['b']);
     expect(wheel.ids(1_300)).toEqual(['a']);
   });
 
-  it('hands out no more than asked, and the rest the next time', () => {
+  it('hands out no more slots than requested, and the rest at the next call', () => {
     const wheel = wheelOf8();
     for (let index = 0; index < 10; index++) wheel.set(`id ${index}`, 150);
     const first = wheel.take(200, 4);
@@ -141,7 +141,7 @@ describe('the timer wheel', () => {
     expect(new Set([...first.ids, ...second.ids, ...third.ids]).size).toBe(10);
   });
 
-  it('looks at no more entries than its budget says, due or not', () => {
+  it('examines no more slots than allowed, due or not', () => {
     const wheel = wheelOf8();
     for (let index = 0; index < 10; index++) {
       wheel.set(`id ${index}`, 150);
@@ -159,7 +159,7 @@ describe('the timer wheel', () => {
     expect(rounds).toBe(4);
   });
 
-  it('does not hand out who was taken out, wherever it stood', () => {
+  it('does not hand out a slot that was cancelled, at any position of its list', () => {
     for (const out of [['a'], ['b'], ['c'], ['a', 'b'], ['b', 'a'], ['c', 'b'], ['a', 'c', 'b']]) {
       const wheel = wheelOf8();
       for (const id of ['a', 'b', 'c']) wheel.set(id, 150);
@@ -169,14 +169,14 @@ describe('the timer wheel', () => {
     }
   });
 
-  it('holds as many slots as there are', () => {
+  it('grows to the number of slots', () => {
     const wheel = wheelOf8();
     const ids = Array.from({ length: 5_000 }, (_, index) => `id ${index}`);
     for (const id of ids) wheel.set(id, 150);
     expect(wheel.ids(200)).toEqual(ids);
   });
 
-  it('is never early, never forgets and is never more than a tick late, whatever is done', () => {
+  it('hands out every slot at most one tick late and never early, in any sequence of operations', () => {
     const id = fc.nat(2);
     const op = fc.oneof(
       fc.record({ arm: id, inMs: fc.oneof(fc.nat(300), fc.nat(5_000)) }),

@@ -11,8 +11,8 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-describe('work in the background', () => {
-  it('is done soon and then every so often, not twice at once, and not after stop', async () => {
+describe('PeriodicTasks', () => {
+  it('runs a task soon and then periodically, never twice at once and not after it is stopped', async () => {
     vi.useFakeTimers();
     const background = new PeriodicTasks((error) => expect.unreachable(String(error)));
     const finish: (() => void)[] = [];
@@ -36,7 +36,7 @@ describe('work in the background', () => {
     expect(finish).toHaveLength(2);
   });
 
-  it('that fails is told, and done again', async () => {
+  it('reports a failed run and runs the task again', async () => {
     vi.useFakeTimers();
     const warnings: string[] = [];
     const background = new PeriodicTasks((error) => warnings.push(error.message));
@@ -46,7 +46,7 @@ describe('work in the background', () => {
     expect(warnings).toEqual(['the disk is full', 'the disk is full']);
   });
 
-  it('of an open store removes what is too old, without being asked', async () => {
+  it('removes old data of an open store without a call', async () => {
     const path = join(newDirectory(), 'presence.db');
     const clock = new VirtualClock();
     const options = { clock: clock.now, eventRetentionMs: 1_000 };
@@ -57,7 +57,7 @@ describe('work in the background', () => {
 
     const second = await openQuietly(path, { ...options, runPeriodicTasks: true });
     expect((await second.eventLog.readEvents({ after: null, limit: 10 })).events).toHaveLength(1);
-    // The work begins with the next turn of the event loop, and close waits for it.
+    // The task starts in the next turn of the event loop, and close waits for it.
     await new Promise((resolve) => setImmediate(resolve));
     await second.close();
     const third = await openQuietly(path, options);

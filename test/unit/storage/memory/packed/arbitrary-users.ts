@@ -1,4 +1,4 @@
-/** Every record there can be, and some that there can't. */
+/** Generates all possible records, and some impossible ones. */
 import fc from 'fast-check';
 import type { DeviceId, SocketId, Millis, SessionId, UserId } from '../../../../../src/core/ids.ts';
 import type { Timings } from '../../../../../src/core/policy.ts';
@@ -12,7 +12,7 @@ const text = fc.oneof(
   fc.string({ unit: 'binary', maxLength: 140 }),
   fc.string({ unit: fc.constantFrom('a', 'é', 'Я', '🥪', '\ud800', '\u0000'), maxLength: 20 }),
 );
-/** What Porchlight makes itself, and what comes close to that. */
+/** Texts that Porchlight generates itself, and similar ones. */
 const code = fc.oneof(
   fc.uint8Array({ maxLength: 34 }).map((bytes) => Buffer.from(bytes).toString('base64url')),
   fc.string({ unit: fc.constantFrom('A', 'Q', '_', '-', 'z', '9', '=', '+'), maxLength: 45 }),
@@ -23,7 +23,7 @@ const moment = fc.oneof(
   fc.maxSafeInteger(),
 ) as fc.Arbitrary<Millis>;
 const orNull = <Value>(value: fc.Arbitrary<Value>) => fc.option(value, { nil: null });
-/** Plain objects, as records are. */
+/** Creates plain objects, as records are. */
 const recordOf = <Value extends object>(values: { [Key in keyof Value]: fc.Arbitrary<Value[Key]> }) =>
   fc.record<Value>(values, { noNullPrototype: true });
 const duration = fc.oneof(fc.constantFrom(0, 20_000, 120_000), fc.maxSafeNat());
@@ -53,7 +53,10 @@ export const arbitrarySession: fc.Arbitrary<SessionRecord> = recordOf({
   ipAddress: orNull(text),
   loggedInAt: moment,
   tokenHash: code,
-  watchScope: fc.oneof(fc.constantFrom<WatchScope>('*', null), fc.array(text as fc.Arbitrary<UserId>, { maxLength: 5 })),
+  watchScope: fc.oneof(
+    fc.constantFrom<WatchScope>('*', null),
+    fc.array(text as fc.Arbitrary<UserId>, { maxLength: 5 }),
+  ),
 });
 
 export const arbitraryUser: fc.Arbitrary<UserRecord> = recordOf({

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { hashId, growArray, HashTable } from '../../../../../src/storage/memory/packed/hash-table.ts';
 
-/** A table that keeps its ids beside it, and what it should be: a map. */
+/** A table with its ids, and a map as the model of the expected content. */
 const tableOf = (hash?: (id: string) => number) => {
   const ids: string[] = [];
   const table = new HashTable((slot, id) => ids[slot] === id, hash);
@@ -23,13 +23,13 @@ const tableOf = (hash?: (id: string) => number) => {
   };
 };
 
-describe('a slot table', () => {
-  it('finds who is there, and nobody else, whatever came and went, even where all hashes meet', () => {
+describe('HashTable', () => {
+  it('finds exactly the ids it contains after any insertions and removals, even if all hashes collide', () => {
     const hashes: (((id: string) => number) | undefined)[] = [
       undefined,
       () => 7,
       (id) => id.charCodeAt(0) & 3,
-      // All at the end of a segment, so that they go on at its beginning.
+      // All at the end of a segment, so that entries wrap to its beginning.
       (id) => 0xff_00_00_0e | (id.charCodeAt(0) & 1),
     ];
     const all = Array.from({ length: 40 }, (_, index) => String.fromCharCode(48 + index));
@@ -47,7 +47,7 @@ describe('a slot table', () => {
     );
   });
 
-  it('gives the slots of those who left to those who come', () => {
+  it('reuses the slots of removed ids', () => {
     const { table, add, remove, model } = tableOf();
     for (let round = 0; round < 5; round++) {
       for (let index = 0; index < 100; index++) add(`user ${round} ${index}`);
@@ -63,12 +63,12 @@ describe('a slot table', () => {
     expect(table.findSlot('user 50000')).toBe(-1);
   });
 
-  it('scatters ids that are alike', () => {
+  it('distributes similar ids over the segments', () => {
     const segments = new Set(Array.from({ length: 2_000 }, (_, index) => hashId(`user ${index}`) >>> 24));
     expect(segments.size).toBeGreaterThan(240);
   });
 
-  it('lengthens numbers by half at least, so that many small steps cost little', () => {
+  it('grows arrays by at least half, so that many small steps cost little', () => {
     expect(growArray(Int32Array.of(1, 2, 3, 4), 5)).toEqual(Int32Array.of(1, 2, 3, 4, 0, 0));
     expect(growArray(Float64Array.of(0.5), 9)).toHaveLength(9);
   });

@@ -5,7 +5,7 @@ import { ByteWriter } from '../../../../../src/storage/memory/packed/varint-byte
 import { MAX_SESSIONS_PER_USER, RecordCodec } from '../../../../../src/storage/memory/packed/record-codec.ts';
 import { arbitrarySession, arbitraryUser } from './arbitrary-users.ts';
 
-/** The record somewhere among other bytes. */
+/** Puts the encoded record among other bytes. */
 const packed = (codec: RecordCodec, user: UserRecord): { bytes: Buffer; start: number; length: number } => {
   const start = 7;
   const length = codec.encodeUser(user);
@@ -16,8 +16,8 @@ const packed = (codec: RecordCodec, user: UserRecord): { bytes: Buffer; start: n
 
 const talliesOf = ({ sessions }: UserRecord) => sessions.map(({ platform, status }) => [platform, status]);
 
-describe('a record as bytes', () => {
-  it('is the same record when it is read again, whatever stands in it', () => {
+describe('RecordCodec', () => {
+  it('decodes an encoded record to an equal record, whatever its values', () => {
     const codec = new RecordCodec();
     fc.assert(
       fc.property(arbitraryUser, (user) => {
@@ -28,7 +28,7 @@ describe('a record as bytes', () => {
     );
   });
 
-  it('tells its id, its length and what is counted without being read', () => {
+  it('reads the id, the length and the sessions without decoding the record', () => {
     const codec = new RecordCodec();
     fc.assert(
       fc.property(arbitraryUser, arbitraryUser, (user, other) => {
@@ -44,7 +44,7 @@ describe('a record as bytes', () => {
     );
   });
 
-  it('does not take an id for one that only begins like it, or has the same bytes', () => {
+  it('does not match an id that is a prefix of another or has the same bytes', () => {
     const codec = new RecordCodec();
     const ids = [
       'a',
@@ -65,7 +65,7 @@ describe('a record as bytes', () => {
     }
   });
 
-  it('takes one more session behind the others', () => {
+  it('appends a session to an encoded record', () => {
     const codec = new RecordCodec();
     fc.assert(
       fc.property(arbitraryUser, arbitrarySession, (user, session) => {
@@ -79,7 +79,7 @@ describe('a record as bytes', () => {
     );
   });
 
-  it('has room for many sessions, and refuses one too many', () => {
+  it('encodes the maximum number of sessions and rejects one more', () => {
     const codec = new RecordCodec();
     const [session] = fc.sample(arbitrarySession, 1);
     const [model] = fc.sample(arbitraryUser, 1) as [UserRecord];
@@ -90,7 +90,7 @@ describe('a record as bytes', () => {
     expect(() => codec.encodeUser(withSessions(MAX_SESSIONS_PER_USER + 1))).toThrow(RangeError);
   });
 
-  it('takes about a hundred bytes for what is usual', () => {
+  it('encodes a typical record in about a hundred bytes', () => {
     const codec = new RecordCodec();
     const code = (bytes: number) => Buffer.alloc(bytes, 0xa5).toString('base64url');
     const [model] = fc.sample(arbitraryUser, 1) as [UserRecord];

@@ -4,8 +4,8 @@ import { SlabAllocator, type BlockAddress } from '../../../../../src/storage/mem
 
 const MIB = 1 << 20;
 
-describe('slabs', () => {
-  it('give every block bytes of its own, as many as asked for, wherever others came and went', () => {
+describe('SlabAllocator', () => {
+  it('gives each block its own bytes of the requested size, in any sequence of allocations', () => {
     const size = fc.oneof(fc.integer({ min: 1, max: 400 }), fc.integer({ min: 1, max: 100_000 }));
     const turn = fc.oneof(fc.record({ allocate: size }), fc.record({ free: fc.nat() }));
     fc.assert(
@@ -36,7 +36,7 @@ describe('slabs', () => {
     );
   });
 
-  it('waste little, and give back what nobody uses', () => {
+  it('wastes little memory, and returns unused slabs to the system', () => {
     const slabs = new SlabAllocator();
     const places = Array.from({ length: 100_000 }, () => slabs.allocateBlock(150));
     expect(slabs.capacityBytes).toBeLessThan(100_000 * 160 + MIB);
@@ -46,7 +46,7 @@ describe('slabs', () => {
     expect(slabs.capacityBytes).toBeLessThan(100_000 * 160 + MIB);
   });
 
-  it('give a large block back at once', () => {
+  it('returns a large block to the system at once', () => {
     const slabs = new SlabAllocator();
     const place = slabs.allocateBlock(5 * MIB);
     expect(slabs.capacityBytes).toBe(5 * MIB);
