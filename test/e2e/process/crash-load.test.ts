@@ -1,4 +1,4 @@
-/** What was acknowledged or told survives `kill -9`, at whatever moment it comes. */
+/** Acknowledged and published changes survive SIGKILL at any moment. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,7 +18,7 @@ import { postForData, postOperation } from '../../support/porchlight-client.ts';
 import { type PorchlightProcess, startPorchlight } from '../../support/porchlight-process.ts';
 
 const ROUNDS = 6;
-/** A failure is repeated, as far as such a thing can be, with CRASH_SEED. */
+/** CRASH_SEED repeats a failed run as far as timing allows. */
 const seed = Number(process.env.CRASH_SEED ?? Math.floor(Math.random() * 2 ** 31));
 
 let directory: string;
@@ -27,7 +27,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(directory, { recursive: true, force: true, maxRetries: 5 }));
 
-/** Tokens of live sessions work, those of ended ones say how it ended. */
+/** Expects tokens of live sessions to work and those of ended sessions to get the reason. */
 const expectTokens = async (
   server: PorchlightProcess,
   tokens: ReadonlyMap<string, string>,
@@ -51,17 +51,17 @@ const expectTokens = async (
 };
 
 const expectPolicy = async (server: PorchlightProcess, { policy }: CrashWitness): Promise<void> => {
-  const asked = await postForData<{ policy: { pushOnlineExpiryMs: number } }>(
+  const result = await postForData<{ policy: { pushOnlineExpiryMs: number } }>(
     server,
     server.apiKey,
     '{ policy { pushOnlineExpiryMs } }',
   );
-  const marker = asked.policy.pushOnlineExpiryMs - MARKER_BASE_MS;
-  expect(marker, 'the last policy that was answered, or a later one').toBeGreaterThanOrEqual(policy.answered);
+  const marker = result.policy.pushOnlineExpiryMs - MARKER_BASE_MS;
+  expect(marker, 'the last acknowledged policy, or a later one').toBeGreaterThanOrEqual(policy.answered);
   expect(marker).toBeLessThanOrEqual(policy.asked);
 };
 
-test(`kill -9 under load loses, repeats and invents nothing (seed ${seed})`, { timeout: 180_000 }, async () => {
+test(`SIGKILL under load loses, repeats and invents no change (seed ${seed})`, { timeout: 180_000 }, async () => {
   console.log(`kill -9 under load: CRASH_SEED=${seed}`);
   const random = createRandom(seed);
   const witness = new CrashWitness();
@@ -75,13 +75,13 @@ test(`kill -9 under load loses, repeats and invents nothing (seed ${seed})`, { t
     for (let round = 0; round < ROUNDS; round++) {
       for (const follower of followers) await follower.follow(server);
       for (const watcher of watchers) await watcher.watch(server, userIds);
-      let over = false;
-      const playing = runLoad({ server, witness, random, isServerGone: () => over }, userIds);
+      let isServerKilled = false;
+      const load = runLoad({ server, witness, random, isServerGone: () => isServerKilled }, userIds);
       await witness.waitForAnswers(witness.answerCount + 60 + Math.floor(random() * 340));
       await delay(random() * 20);
-      over = true;
+      isServerKilled = true;
       await server.sigkill();
-      await playing;
+      await load;
       await Promise.all([...followers, ...watchers].map((listener) => listener.waitForDisconnect()));
       expect(witness.failures).toEqual([]);
 
@@ -99,14 +99,14 @@ test(`kill -9 under load loses, repeats and invents nothing (seed ${seed})`, { t
     for (const watcher of watchers) await watcher.watch(server, userIds);
     const log = await readLog(server);
     const reasons = new Set(log.map(({ reason }) => reason));
-    // Or else the load has not done what this test is about.
+    // The load must have caused every kind of event.
     for (const reason of ['LOGIN', 'KICKED', 'LOGOUT', 'DISCONNECT', 'RECONNECT', 'REVOKED', 'CUSTOM_STATUS']) {
       expect(reasons, `there was a ${reason}`).toContain(reason);
     }
     for (const follower of followers) {
       await retryUntilPasses(() => expect(follower.received.length).toBeGreaterThanOrEqual(log.length));
       await follower.stop();
-      expect(groupByUser(follower.received), 'neither gap nor repeat').toEqual(groupByUser(log));
+      expect(groupByUser(follower.received), 'without a gap or a repeat').toEqual(groupByUser(log));
     }
     for (const watcher of watchers) await watcher.stop();
     console.log(`${ROUNDS} rounds, ${witness.answerCount} answers, ${log.length} events`);

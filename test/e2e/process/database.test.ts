@@ -1,4 +1,4 @@
-/** A database that cannot be served: said in words, with an exit code, and left as it is. */
+/** A database that cannot be served: the server exits with a clear message and leaves the file unchanged. */
 import { createHash } from 'node:crypto';
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -10,14 +10,14 @@ import { withTimeout } from '../../support/porchlight-process.ts';
 import { startPorchlight } from '../../support/porchlight-process.ts';
 import { logIn, fetchUser } from '../support/users.ts';
 
-/** A database with something in it, as a server left it: its pages, to be spoiled in many ways. */
-let good: Buffer;
+/** The bytes of a valid database with 40 users, which the tests damage. */
+let validDatabase: Buffer;
 beforeAll(async () => {
   const directory = mkdtempSync(join(tmpdir(), 'porchlight-good-'));
   const server = await startPorchlight({ directory });
   for (let user = 0; user < 40; user++) await logIn(server, `${'a long name '.repeat(8)} ${user}`, 'WEB');
   await server.stop();
-  good = readFileSync(join(directory, 'porchlight.db'));
+  validDatabase = readFileSync(join(directory, 'porchlight.db'));
   rmSync(directory, { recursive: true });
 });
 
@@ -35,16 +35,16 @@ const SECRETS = {
   PORCHLIGHT_PORT: '0',
 };
 
-/** Root may do what modes forbid, unless it lays that right down. */
-const AS_EVERYBODY =
+/** Drops the capability of root that bypasses file permissions. */
+const WITHOUT_OVERRIDE =
   process.getuid?.() === 0 ? ['setpriv', '--bounding-set=-dac_override', '--inh-caps=-dac_override'] : [];
 
-/** Tries to serve it. @returns what it said to the person who tried. */
-const refused = async (database: string, codes: readonly number[]): Promise<string> => {
-  const command = [...AS_EVERYBODY, process.execPath, CLI, 'serve'];
+/** Tries to serve a database. Expects an exit with one of the codes. @returns the error message. */
+const expectStartFailure = async (database: string, codes: readonly number[]): Promise<string> => {
+  const command = [...WITHOUT_OVERRIDE, process.execPath, CLI, 'serve'];
   const running = startProgram(command, directory, { ...SECRETS, PORCHLIGHT_DATABASE: database });
   try {
-    const { code, out, err } = await withTimeout(running.result, 20_000, () => 'It serves, or hangs.');
+    const { code, out, err } = await withTimeout(running.result, 20_000, () => 'The server did not exit.');
     expect(codes, err).toContain(code);
     expect(out).toBe('');
     expect(err).toMatch(/^porchlight: /);
@@ -57,7 +57,7 @@ const refused = async (database: string, codes: readonly number[]): Promise<stri
   }
 };
 
-/** Keeps everybody out, and changes nothing. */
+/** A program that holds an exclusive lock on the database and changes nothing. */
 const WRITER = `
   import Database from ${JSON.stringify(import.meta.resolve('better-sqlite3'))};
   const db = new Database(process.argv[1]);
@@ -68,15 +68,15 @@ const WRITER = `
 
 const hash = (path: string): string => createHash('sha256').update(readFileSync(path)).digest('hex');
 
-const spoiled = (at: number, bytes: Buffer): Buffer => {
-  const copy = Buffer.from(good);
+const withBytesAt = (at: number, bytes: Buffer): Buffer => {
+  const copy = Buffer.from(validDatabase);
   bytes.copy(copy, at);
   return copy;
 };
 
-/** Applied by a Porchlight that is years ahead of this one. */
-const newer = (): Buffer => {
-  writeFileSync(file, good);
+/** A database with a migration of a future version. */
+const newerDatabase = (): Buffer => {
+  writeFileSync(file, validDatabase);
   const db = new Database(file);
   db.prepare('INSERT INTO __drizzle_migrations (hash, created_at) VALUES (?, ?)').run(
     'of the future',
@@ -87,54 +87,57 @@ const newer = (): Buffer => {
   return readFileSync(file);
 };
 
-const foreign = (): Buffer => {
+const foreignDatabase = (): Buffer => {
   const db = new Database(file);
   db.exec('CREATE TABLE accounts (id INTEGER PRIMARY KEY); INSERT INTO accounts VALUES (1)');
   db.close();
   return readFileSync(file);
 };
 
-describe('exits with 78 or 1 and leaves byte for byte', () => {
+describe('the server exits with 1 or 78 and does not change the file', () => {
   const cases: readonly (readonly [string, () => Buffer, RegExp])[] = [
-    ['a database of a newer version', newer, /newer version/],
-    ['a database of another program', foreign, /another program/],
+    ['a database of a newer version', newerDatabase, /newer version/],
+    ['a database of another program', foreignDatabase, /another program/],
     ['a text file', () => Buffer.from('Dear diary,\n'.repeat(1_000)), /not a database/],
     ['a very short text file', () => Buffer.from('hello\n'), /not a database/],
-    ['a header that is not one any more', () => spoiled(0, Buffer.alloc(16, 'x')), /not a database/],
-    ['a header of random bytes after the magic', () => spoiled(16, Buffer.alloc(52, 0xa5)), /damaged/],
-    ['a damaged page in the middle', () => spoiled(4_096 * 3, Buffer.alloc(4_096, 0x5a)), /damaged/],
-    ['a last page that is missing', () => good.subarray(0, good.length - 4_096), /damaged/],
+    ['a database with an overwritten magic header', () => withBytesAt(0, Buffer.alloc(16, 'x')), /not a database/],
+    ['a database with a damaged header after the magic', () => withBytesAt(16, Buffer.alloc(52, 0xa5)), /damaged/],
+    [
+      'a database with a damaged page in the middle',
+      () => withBytesAt(4_096 * 3, Buffer.alloc(4_096, 0x5a)),
+      /damaged/,
+    ],
+    ['a database without its last page', () => validDatabase.subarray(0, validDatabase.length - 4_096), /damaged/],
   ];
-  test.each(cases)('%s', async (_name, make, words) => {
+  test.each(cases)('for %s', async (_name, make, pattern) => {
     const bytes = make();
     writeFileSync(file, bytes);
     const before = hash(file);
-    expect(await refused(file, [1, 78])).toMatch(words);
+    expect(await expectStartFailure(file, [1, 78])).toMatch(pattern);
     expect(hash(file)).toBe(before);
   });
 
-  test('every page of it, one after another, damaged', async () => {
-    const pages = good.length / 4_096;
+  test('for a database with any one of its first pages damaged', async () => {
+    const pages = validDatabase.length / 4_096;
     expect(pages).toBeGreaterThan(8);
-    const words: string[] = [];
-    // Two at a time: each is a whole start of the command.
+    const errors: string[] = [];
     for (let page = 1; page < Math.min(pages, 9); page++) {
-      writeFileSync(file, spoiled(4_096 * page, Buffer.alloc(4_096, 0xff)));
+      writeFileSync(file, withBytesAt(4_096 * page, Buffer.alloc(4_096, 0xff)));
       const before = hash(file);
-      words.push(await refused(file, [1, 78]));
+      errors.push(await expectStartFailure(file, [1, 78]));
       expect(hash(file)).toBe(before);
     }
-    for (const said of words) expect(said).toMatch(/damaged/);
+    for (const error of errors) expect(error).toMatch(/damaged/);
   });
 
-  test('one that another process is writing to', async () => {
-    writeFileSync(file, good);
+  test('for a database that another process has locked', async () => {
+    writeFileSync(file, validDatabase);
     const before = hash(file);
-    // In a process of its own: whoever reads a file loses the locks that he has on it himself.
+    // A separate process holds the lock, because a process that reads and closes a file loses its own locks on it.
     const writer = startProgram([process.execPath, '--input-type=module', '-e', WRITER, file], directory);
     try {
       await writer.waitForOutput(/writing/);
-      expect(await refused(file, [1])).toMatch(/locked/);
+      expect(await expectStartFailure(file, [1])).toMatch(/locked/);
     } finally {
       writer.kill('SIGKILL');
     }
@@ -142,45 +145,45 @@ describe('exits with 78 or 1 and leaves byte for byte', () => {
     expect(hash(file)).toBe(before);
   });
 
-  test('one that may not be written', async () => {
-    writeFileSync(file, good);
+  test('for a database that is read-only', async () => {
+    writeFileSync(file, validDatabase);
     const before = hash(file);
     chmodSync(file, 0o444);
-    expect(await refused(file, [78])).toMatch(/cannot be used/);
+    expect(await expectStartFailure(file, [78])).toMatch(/cannot be used/);
     expect(hash(file)).toBe(before);
   });
 
-  test('one whose directory takes nothing new', async () => {
-    writeFileSync(file, good);
+  test('for a database in a read-only directory', async () => {
+    writeFileSync(file, validDatabase);
     const before = hash(file);
     chmodSync(directory, 0o555);
-    await refused(file, [78]);
+    await expectStartFailure(file, [78]);
     expect(hash(file)).toBe(before);
     expect(readdirSync(directory)).toEqual(['porchlight.db']);
   });
 });
 
-describe('a place that is none for a database', () => {
-  test('a directory', async () => {
+describe('the server exits with 78 when the database path', () => {
+  test('is a directory', async () => {
     mkdirSync(file);
-    await refused(file, [78]);
+    await expectStartFailure(file, [78]);
     expect(statSync(file).isDirectory()).toBe(true);
     expect(readdirSync(file)).toEqual([]);
   });
 
-  test('a directory that cannot be made', async () => {
-    await refused('/proc/porchlight/porchlight.db', [78]);
-    await refused('/proc/porchlight.db', [78]);
+  test('is in a directory that cannot be created', async () => {
+    await expectStartFailure('/proc/porchlight/porchlight.db', [78]);
+    await expectStartFailure('/proc/porchlight.db', [78]);
   });
 
-  test('a file where a directory should be', async () => {
+  test('is below a file', async () => {
     writeFileSync(join(directory, 'file'), 'text');
-    await refused(join(directory, 'file', 'porchlight.db'), [78]);
+    await expectStartFailure(join(directory, 'file', 'porchlight.db'), [78]);
     expect(readFileSync(join(directory, 'file'), 'utf8')).toBe('text');
   });
 });
 
-test('an empty file is as good as none: it becomes the database', async () => {
+test('the server creates the database in an empty file', async () => {
   writeFileSync(file, '', { mode: 0o600 });
   await using server = await startPorchlight({ directory });
   await logIn(server, 'alice', 'WEB');

@@ -1,4 +1,4 @@
-/** backup, doctor and export beside a server that is at work, as an operator runs them. */
+/** The commands backup, doctor and export next to a running server, as an operator runs them. */
 import Database from 'better-sqlite3';
 import { spawn } from 'node:child_process';
 import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -19,14 +19,14 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(directory, { recursive: true, force: true }));
 
-interface Ended {
+interface CommandResult {
   readonly code: number | null;
   readonly out: string;
   readonly err: string;
 }
 
-/** @param shell runs before it in the same shell. */
-const porchlight = (argv: readonly string[], shell = ''): Promise<Ended> =>
+/** Runs a command of the CLI. @param shell commands that run before it in the same shell. */
+const runPorchlight = (argv: readonly string[], shell = ''): Promise<CommandResult> =>
   new Promise((resolve, reject) => {
     const command = `${shell} exec "$0" "$@"`;
     const child = spawn('/bin/sh', ['-c', command, process.execPath, CLI, ...argv], {
@@ -41,29 +41,29 @@ const porchlight = (argv: readonly string[], shell = ''): Promise<Ended> =>
     child.on('close', (code) => resolve({ code, out, err }));
   });
 
-/** Users log in, and in again elsewhere, until it is stopped. @returns the sessions acknowledged, by then and later. */
-const load = (server: PorchlightProcess) => {
+/** Logs four users in repeatedly until it is stopped. `acknowledged` holds all acknowledged sessions. */
+const startLoad = (server: PorchlightProcess) => {
   const acknowledged: { userId: string; sessionId: string }[] = [];
-  let over = false;
-  const busy = Array.from({ length: 4 }, async () => {
+  let isStopped = false;
+  const loops = Array.from({ length: 4 }, async () => {
     const userId = newUserId('busy');
-    for (let round = 0; !over; round++) {
+    for (let round = 0; !isStopped; round++) {
       const { sessionId } = await logIn(server, userId, round % 2 === 0 ? 'IPHONE' : 'WEB');
       acknowledged.push({ userId, sessionId });
     }
   });
   return {
     acknowledged,
-    reaches: async (count: number): Promise<void> =>
+    waitForLogins: async (count: number): Promise<void> =>
       expect.poll(() => acknowledged.length, { timeout: 20_000 }).toBeGreaterThanOrEqual(count),
     stop: async (): Promise<void> => {
-      over = true;
-      await Promise.all(busy);
+      isStopped = true;
+      await Promise.all(loops);
     },
   };
 };
 
-interface Saved {
+interface BackupResult {
   readonly bytes: number;
   readonly events: number;
   readonly cursor: string;
@@ -74,7 +74,7 @@ const EVENTS = `query ($after: Cursor) { events(first: 500, after: $after) {
     kickedBy customStatus ipAddress occurredAt }
   pageInfo { hasNextPage endCursor } } }`;
 
-const eventsOf = async (server: PorchlightProcess): Promise<readonly { cursor: string; sessionId: string }[]> => {
+const fetchAllEvents = async (server: PorchlightProcess): Promise<readonly { cursor: string; sessionId: string }[]> => {
   const all: { cursor: string; sessionId: string }[] = [];
   for (let after: string | null = null; ;) {
     const { events }: { events: { nodes: typeof all; pageInfo: { hasNextPage: boolean; endCursor: string } } } =
@@ -86,38 +86,38 @@ const eventsOf = async (server: PorchlightProcess): Promise<readonly { cursor: s
 };
 
 describe('backup', () => {
-  test('of a server under load is whole, and a server that is started on it lacks nothing from before', async () => {
+  test('of a server under load is consistent, and a server that is started on it has all earlier changes', async () => {
     const backups = join(directory, 'backup.db');
     let before: readonly { sessionId: string }[];
     {
       await using server = await startPorchlight({ directory });
-      const busy = load(server);
-      await busy.reaches(40);
-      before = [...busy.acknowledged];
-      const done = await porchlight(['backup', backups, '--json']);
+      const load = startLoad(server);
+      await load.waitForLogins(40);
+      before = [...load.acknowledged];
+      const done = await runPorchlight(['backup', backups, '--json']);
       expect(done).toMatchObject({ code: 0, err: '' });
-      const saved = JSON.parse(done.out) as Saved;
+      const saved = JSON.parse(done.out) as BackupResult;
       expect(saved.bytes).toBe(statSync(backups).size);
       expect(statSync(backups).mode & 0o777).toBe(0o600);
       expect(readdirSync(directory).filter((name) => name.startsWith('backup'))).toEqual(['backup.db']);
-      // It is an instant of the log, not a mixture of two.
+      // The backup contains exactly the events up to its cursor.
       const copy = new Database(backups, { readonly: true });
       expect(copy.prepare('SELECT count(*) AS events, max(seq) AS last FROM events').get()).toEqual({
         events: saved.events,
         last: Number(saved.cursor.split('.').at(-1)),
       });
       copy.close();
-      // While the server goes on, the database itself is found healthy too.
-      expect(await porchlight(['doctor'])).toMatchObject({ code: 0 });
-      await busy.stop();
+      // The database of the running server is healthy too.
+      expect(await runPorchlight(['doctor'])).toMatchObject({ code: 0 });
+      await load.stop();
       await server.stop();
     }
-    expect(await porchlight(['doctor', backups])).toMatchObject({ code: 0 });
+    expect(await runPorchlight(['doctor', backups])).toMatchObject({ code: 0 });
 
     const restored = mkdtempSync(join(directory, 'restored-'));
     copyFileSync(backups, join(restored, 'porchlight.db'));
     await using server = await startPorchlight({ directory: restored });
-    const sessions = new Set((await eventsOf(server)).map(({ sessionId }) => sessionId));
+    const sessions = new Set((await fetchAllEvents(server)).map(({ sessionId }) => sessionId));
     expect(before.filter(({ sessionId }) => !sessions.has(sessionId))).toEqual([]);
     const alice = newUserId();
     await logIn(server, alice, 'WEB');
@@ -125,36 +125,36 @@ describe('backup', () => {
     await server.stop();
   });
 
-  test('takes the place of nothing that is there, unless it is told to', async () => {
+  test('replaces an existing file only with --force, and never a partial file of another backup', async () => {
     await using server = await startPorchlight({ directory });
     const file = join(directory, 'there.db');
     writeFileSync(file, 'something else');
-    expect(await porchlight(['backup', file])).toMatchObject({
+    expect(await runPorchlight(['backup', file])).toMatchObject({
       code: 1,
       err: expect.stringContaining('exists already') as string,
     });
     expect(readFileSync(file, 'utf8')).toBe('something else');
     writeFileSync(`${file}.partial`, 'half');
-    expect(await porchlight(['backup', file, '--force'])).toMatchObject({
+    expect(await runPorchlight(['backup', file, '--force'])).toMatchObject({
       code: 0,
-      out: expect.stringMatching(/^Saved .*there\.db: \d+ bytes\n {2}users: {4}0 ONLINE/) as string,
+      out: expect.stringMatching(/^BackupResult .*there\.db: \d+ bytes\n {2}users: {4}0 ONLINE/) as string,
     });
     rmSync(file);
     writeFileSync(`${file}.partial`, 'half');
-    expect(await porchlight(['backup', file])).toMatchObject({ code: 1 });
+    expect(await runPorchlight(['backup', file])).toMatchObject({ code: 1 });
     expect(readFileSync(`${file}.partial`, 'utf8')).toBe('half');
     await server.stop();
   });
 
-  test('that finds no room leaves nothing behind, and what was there as it was', async () => {
+  test('without free disk space leaves no partial file and keeps the existing file', async () => {
     await using server = await startPorchlight({ directory });
-    const busy = load(server);
-    await busy.reaches(60);
-    await busy.stop();
+    const load = startLoad(server);
+    await load.waitForLogins(60);
+    await load.stop();
     const file = join(directory, 'there.db');
     writeFileSync(file, 'the one from yesterday');
-    // No file may have more than 16 KiB: what a full disk is to a program.
-    const full = await porchlight(['backup', file, '--force'], 'trap "" XFSZ; ulimit -f 32;');
+    // The limit of 16 KiB per file acts like a full disk.
+    const full = await runPorchlight(['backup', file, '--force'], 'trap "" XFSZ; ulimit -f 32;');
     expect(full).toMatchObject({ code: 1, out: '', err: expect.stringContaining('could not be written') as string });
     expect(full.err).not.toMatch(/\n {4}at /);
     expect(readFileSync(file, 'utf8')).toBe('the one from yesterday');
@@ -162,26 +162,26 @@ describe('backup', () => {
     await server.stop();
   });
 
-  test('makes no database where there is none', async () => {
-    expect(await porchlight(['backup', 'b.db'])).toMatchObject({
+  test('fails without a database and does not create one, like doctor and export', async () => {
+    expect(await runPorchlight(['backup', 'b.db'])).toMatchObject({
       code: 78,
       err: expect.stringContaining('there is no database to read') as string,
     });
-    expect(await porchlight(['doctor'])).toMatchObject({ code: 78, out: '' });
-    expect(await porchlight(['export'])).toMatchObject({ code: 78, out: '' });
-    expect(await porchlight(['backup'])).toMatchObject({ code: 2 });
+    expect(await runPorchlight(['doctor'])).toMatchObject({ code: 78, out: '' });
+    expect(await runPorchlight(['export'])).toMatchObject({ code: 78, out: '' });
+    expect(await runPorchlight(['backup'])).toMatchObject({ code: 2 });
     expect(readdirSync(directory)).toEqual([]);
   });
 });
 
 describe('doctor', () => {
-  test('tells people and programs what it found, and with its exit code that it found something', async () => {
+  test('reports problems as text, as JSON and by its exit code', async () => {
     {
       await using server = await startPorchlight({ directory });
       await logIn(server, newUserId('al\u202eice'), 'WEB');
       await server.stop();
     }
-    const healthy = await porchlight(['doctor']);
+    const healthy = await runPorchlight(['doctor']);
     expect(healthy).toMatchObject({ code: 0, err: '' });
     expect(healthy.out).toContain(': healthy\n');
     expect(healthy.out).toContain('users:    1 ONLINE, 0 PUSH_ONLINE, 0 OFFLINE');
@@ -189,11 +189,11 @@ describe('doctor', () => {
     const database = new Database(join(directory, 'porchlight.db'));
     database.exec("UPDATE users SET status = 'PUSH_ONLINE'");
     database.close();
-    const ill = await porchlight(['doctor', '--quick']);
-    expect(ill.code).toBe(1);
-    expect(ill.out).toContain('NOT healthy');
-    expect(ill.out).toMatch(/^error sessions-and-user \(1\): .*\n {4}"al\\u\{202e\}ice-\d+": status PUSH_ONLINE/m);
-    const json = await porchlight(['doctor', '--json']);
+    const damaged = await runPorchlight(['doctor', '--quick']);
+    expect(damaged.code).toBe(1);
+    expect(damaged.out).toContain('NOT healthy');
+    expect(damaged.out).toMatch(/^error sessions-and-user \(1\): .*\n {4}"al\\u\{202e\}ice-\d+": status PUSH_ONLINE/m);
+    const json = await runPorchlight(['doctor', '--json']);
     expect([json.code, JSON.parse(json.out)]).toMatchObject([
       1,
       { healthy: false, findings: [{ id: 'log-and-user' }, { id: 'sessions-and-user', count: 1 }] },
@@ -202,15 +202,15 @@ describe('doctor', () => {
 });
 
 describe('export', () => {
-  test('writes what the API tells, all or one user’s, and goes on where it ended', async () => {
+  test('writes the same events as the API, of all users or one, and resumes after a cursor', async () => {
     await using server = await startPorchlight({ directory });
     const [alice, bob] = [newUserId('alice'), newUserId('bob')];
     await logIn(server, alice, 'IPHONE');
     await logIn(server, alice, 'WEB');
     await logOut(server, await logIn(server, bob, 'MAC'));
-    const all = await eventsOf(server);
+    const all = await fetchAllEvents(server);
 
-    const first = await porchlight(['export', '--json']);
+    const first = await runPorchlight(['export', '--json']);
     expect(first.code).toBe(0);
     const lines = (text: string): unknown[] =>
       text
@@ -223,41 +223,44 @@ describe('export', () => {
 
     await logIn(server, alice, 'MAC');
     const file = join(directory, 'events.jsonl');
-    const next = await porchlight(['export', file, '--after', cursor, '--progress']);
+    const next = await runPorchlight(['export', file, '--after', cursor, '--progress']);
     expect(next).toMatchObject({
       code: 0,
       out: '',
       err: expect.stringMatching(/^Exported 2 events, through /m) as string,
     });
-    expect(lines(readFileSync(file, 'utf8'))).toEqual((await eventsOf(server)).slice(all.length));
+    expect(lines(readFileSync(file, 'utf8'))).toEqual((await fetchAllEvents(server)).slice(all.length));
     expect(statSync(file).mode & 0o777).toBe(0o600);
 
-    const bobs = await porchlight(['export', '-', '--user', bob]);
-    expect(lines(bobs.out)).toEqual(all.filter((event) => (event as unknown as { userId: string }).userId === bob));
-    expect(await porchlight(['export', file])).toMatchObject({ code: 1 });
+    const exportOfBob = await runPorchlight(['export', '-', '--user', bob]);
+    expect(lines(exportOfBob.out)).toEqual(
+      all.filter((event) => (event as unknown as { userId: string }).userId === bob),
+    );
+    expect(await runPorchlight(['export', file])).toMatchObject({ code: 1 });
     await server.stop();
   });
 
-  test('refuses a cursor that does not do, and says which', async () => {
+  test('rejects an invalid or expired cursor with a clear message', async () => {
     const env = { PORCHLIGHT_EVENT_RETENTION: '1s' };
     await using server = await startPorchlight({ directory, env });
     const { latestCursor } = await postForData<{ latestCursor: string }>(server, server.apiKey, '{ latestCursor }');
     await logIn(server, newUserId(), 'WEB');
-    expect(await porchlight(['export', 'x.jsonl', '--after', 'nonsense'])).toMatchObject({
+    expect(await runPorchlight(['export', 'x.jsonl', '--after', 'nonsense'])).toMatchObject({
       code: 2,
       err: expect.stringContaining('not made by this event log') as string,
     });
-    const expired = (): Promise<Ended> => porchlight(['export', 'x.jsonl', '--force', '--after', latestCursor]);
+    const expired = (): Promise<CommandResult> =>
+      runPorchlight(['export', 'x.jsonl', '--force', '--after', latestCursor]);
     await expect.poll(async () => (await expired()).err, { timeout: 20_000 }).toContain('CURSOR_EXPIRED');
     expect(await expired()).toMatchObject({ code: 1 });
     await server.stop();
   });
 
-  test('that nobody reads to its end is no fault', async () => {
+  test('exits with 0 when its output is closed early', async () => {
     await using server = await startPorchlight({ directory });
-    const busy = load(server);
-    await busy.reaches(400);
-    await busy.stop();
+    const load = startLoad(server);
+    await load.waitForLogins(400);
+    await load.stop();
     const child = spawn(process.execPath, [CLI, 'export'], {
       cwd: directory,
       env: { PATH: process.env.PATH, PORCHLIGHT_DATABASE: join(directory, 'porchlight.db') },

@@ -1,4 +1,4 @@
-/** How the process ends: in order, in time, and whatever its clients are doing. */
+/** Termination of the process by signals: clean, in time, with any kind of open connection. */
 import { once } from 'node:events';
 import { connect, type Socket as TcpSocket } from 'node:net';
 import { existsSync, statSync } from 'node:fs';
@@ -10,102 +10,106 @@ import { postForData, postOperation, GraphqlSocket } from '../../support/porchli
 import { mintToken, type PorchlightProcess, startPorchlight } from '../../support/porchlight-process.ts';
 import { logIn, LOGIN, fetchUser, WATCH } from '../support/users.ts';
 
-const STOP_WITHIN_MS = 10_000;
-const AT_ONCE_MS = 2_000;
+const MAX_STOP_MS = 10_000;
+const MAX_FORCED_STOP_MS = 2_000;
 
-/** A connection that says what it is given, and no more. */
-const dial = async ({ port }: PorchlightProcess, says: string): Promise<TcpSocket> => {
+/** Opens a TCP connection and sends some bytes. */
+const connectAndSend = async ({ port }: PorchlightProcess, bytes: string): Promise<TcpSocket> => {
   const tcp = connect(port, '127.0.0.1');
   tcp.on('error', () => undefined);
   await once(tcp, 'connect');
-  if (says !== '') await new Promise<void>((resolve) => tcp.write(says, () => resolve()));
+  if (bytes !== '') await new Promise<void>((resolve) => tcp.write(bytes, () => resolve()));
   return tcp;
 };
 
-const HALF_A_HEAD = 'POST /graphql HTTP/1.1\r\nHost: localhost\r\ncontent-type: appl';
-const HALF_A_BODY = `POST /graphql HTTP/1.1\r\nHost: localhost\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n{"query"`;
+const PARTIAL_HEAD = 'POST /graphql HTTP/1.1\r\nHost: localhost\r\ncontent-type: appl';
+const PARTIAL_BODY = `POST /graphql HTTP/1.1\r\nHost: localhost\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n{"query"`;
 
-/** Everything that may keep a server from ending. */
-const burden = async (server: PorchlightProcess) => {
+/** Opens every kind of connection that could delay the end of a server. */
+const openConnections = async (server: PorchlightProcess) => {
   const alice = await logIn(server, 'alice', 'WEB');
   const stream = openStream(server, server.apiKey, WATCH, { userIds: ['alice'] });
   await stream.inbox.next();
-  const idle = await dial(server, 'GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n');
+  const idle = await connectAndSend(server, 'GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n');
   await once(idle, 'data');
-  const mute = new GraphqlSocket(server);
-  await once(mute.ws, 'open');
-  // One that does not even read: it will not answer a close frame.
-  const deaf = await GraphqlSocket.open(server, server.apiKey);
-  deaf.subscribe('subscription { presenceEvents { cursor } }');
-  deaf.tcp.pause();
-  const halves = [await dial(server, HALF_A_HEAD), await dial(server, HALF_A_BODY), await dial(server, '')];
+  const unauthenticated = new GraphqlSocket(server);
+  await once(unauthenticated.ws, 'open');
+  // This socket does not read, so it never answers a close frame.
+  const notReading = await GraphqlSocket.open(server, server.apiKey);
+  notReading.subscribe('subscription { presenceEvents { cursor } }');
+  notReading.tcp.pause();
+  const partialRequests = [
+    await connectAndSend(server, PARTIAL_HEAD),
+    await connectAndSend(server, PARTIAL_BODY),
+    await connectAndSend(server, ''),
+  ];
   const sockets = [
     await GraphqlSocket.open(server, alice.token),
     await GraphqlSocket.open(server, await mintToken('bob')),
-    mute,
+    unauthenticated,
   ];
-  return { stream, sockets, deaf, connections: [idle, ...halves] };
+  return { stream, sockets, notReading, connections: [idle, ...partialRequests] };
 };
 
-/** Who asks now is refused, or told that it is not ready; never that it is. */
-const expectUnready = async (server: PorchlightProcess): Promise<void> => {
+/** Expects the readiness check to be refused or to answer 503. */
+const expectNotReady = async (server: PorchlightProcess): Promise<void> => {
   const health = await fetch(`${server.origin}/health/ready`).catch(() => null);
   await health?.body?.cancel();
   expect([null, 503]).toContain(health?.status ?? null);
 };
 
 describe.each(['SIGTERM', 'SIGINT'] as const)('%s', (signal) => {
-  test('ends the process with 0 within 10 s, whatever is open', async () => {
+  test('ends the process with code 0 within 10 s with any open connections', async () => {
     await using place = createRestartHarness();
     const server = await place.start();
-    const { stream, sockets, deaf, connections } = await burden(server);
+    const { stream, sockets, notReading, connections } = await openConnections(server);
     const began = performance.now();
     server.signal(signal);
     for (const { closed } of sockets) expect((await closed).code).toBe(1012);
-    await expectUnready(server);
+    await expectNotReady(server);
     expect(await server.exited).toEqual({ code: 0, signal: null });
-    expect(performance.now() - began).toBeLessThan(STOP_WITHIN_MS);
+    expect(performance.now() - began).toBeLessThan(MAX_STOP_MS);
     expect(server.output()).not.toMatch(/\n {4}at |"level":"(error|fatal)"/);
     stream.disconnect();
-    deaf.ws.terminate();
+    notReading.ws.terminate();
     for (const tcp of connections) tcp.destroy();
     const log = `${place.database}-wal`;
-    expect(existsSync(log) ? statSync(log).size : 0, 'everything is in the one file').toBe(0);
+    expect(existsSync(log) ? statSync(log).size : 0, 'the write-ahead log is merged into the database').toBe(0);
   });
 
-  test('sent twice ends it at once', async () => {
+  test('sent twice ends the process at once', async () => {
     await using server = await startPorchlight();
     const socket = await GraphqlSocket.open(server, server.apiKey);
-    // What is half sent is waited for, so that there is something to cut short.
-    const half = await dial(server, HALF_A_BODY);
+    // The server waits for the partial request, so that the second signal has something to abort.
+    const partialRequest = await connectAndSend(server, PARTIAL_BODY);
     server.signal(signal);
     await socket.closed;
-    const again = performance.now();
+    const secondSignalAt = performance.now();
     server.signal(signal);
     const { code, signal: killedBy } = await server.exited;
-    expect(performance.now() - again).toBeLessThan(AT_ONCE_MS);
-    expect([code, killedBy], 'it was no clean end').not.toEqual([0, null]);
-    half.destroy();
+    expect(performance.now() - secondSignalAt).toBeLessThan(MAX_FORCED_STOP_MS);
+    expect([code, killedBy], 'the exit is not clean').not.toEqual([0, null]);
+    partialRequest.destroy();
   });
 });
 
-test('what is answered while it goes down is kept, and what is refused has not happened', async () => {
+test('logins that succeed during the shutdown are stored, and rejected ones are not', async () => {
   await using place = createRestartHarness();
   const server = await place.start();
   const ids = Array.from({ length: 60 }, (_, index) => `user ${index}`);
   const jwts = await Promise.all(ids.map((id) => mintToken(id)));
   let signalled = false;
-  const told = await Promise.all(
+  const expectedStatuses = await Promise.all(
     jwts.map(async (jwt) => {
-      // Without an answer nobody knows.
+      // Without an answer the result is unknown.
       const answer = await postOperation(server, jwt, LOGIN, { input: { platform: 'WEB' } }).catch(() => null);
-      // Sent by the first that is answered, while the others are under way.
+      // The first answer triggers the signal, while the other logins are active.
       if (!signalled) server.signal('SIGTERM');
       signalled = true;
       return answer === null ? null : answer.errors === undefined ? 'ONLINE' : 'OFFLINE';
     }),
   );
-  expect(told).toContain('ONLINE');
+  expect(expectedStatuses).toContain('ONLINE');
   expect(await server.exited).toEqual({ code: 0, signal: null });
 
   const after = await place.start();
@@ -115,17 +119,17 @@ test('what is answered while it goes down is kept, and what is refused has not h
     'query ($ids: [ID!]!) { userStatuses(userIds: $ids) { status } }',
     { ids },
   );
-  told.forEach((status, index) => {
+  expectedStatuses.forEach((status, index) => {
     if (status !== null) expect(userStatuses[index]?.status, `user ${index}`).toBe(status);
   });
 });
 
-test('a server that was killed while it had users starts again on what it left', async () => {
+test('a server that was killed by SIGKILL starts again with its users', async () => {
   await using place = createRestartHarness();
   const server = await place.start();
   await logIn(server, 'alice', 'WEB');
   await server.sigkill();
-  expect(existsSync(join(place.directory, 'porchlight.db.lock')), 'its lock is not in the way').toBe(true);
+  expect(existsSync(join(place.directory, 'porchlight.db.lock')), 'the lock file remains').toBe(true);
   const after = await place.start();
   expect(await fetchUser(after, 'alice')).toMatchObject({ status: 'ONLINE', version: 1 });
 });

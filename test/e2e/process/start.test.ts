@@ -1,4 +1,4 @@
-/** The first start on a fresh machine, and the starts that cannot be. */
+/** The first start with defaults, and starts that must fail. */
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -16,33 +16,33 @@ beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), 'porchlight-start-'));
 });
 afterEach(async () => {
-  for (const { kill, result: ran } of running.splice(0)) {
+  for (const { kill, result } of running.splice(0)) {
     kill('SIGKILL');
-    await ran;
+    await result;
   }
   rmSync(directory, { recursive: true, force: true });
 });
 
-/** `porchlight`, in the fresh folder, and gone after the test. */
+/** Runs `porchlight` in the temporary directory. It is killed after the test. */
 const run = (argv: readonly string[], env: Readonly<Record<string, string>> = {}): RunningCommand => {
   const started = startPorchlightCommand(argv, directory, env);
   running.push(started);
   return started;
 };
 
-const mode = (path: string): string => (statSync(join(directory, path)).mode & 0o777).toString(8);
+const fileMode = (path: string): string => (statSync(join(directory, path)).mode & 0o777).toString(8);
 
-describe('the first start in an empty folder, with no configuration', () => {
-  test('makes its data for its owner alone, says what to do next, and tells no secret', async () => {
-    // The port is the one thing that cannot be left to the default, in a test.
+describe('the first start in an empty directory without configuration', () => {
+  test('creates files that only the owner can read, prints the next steps and prints no secret', async () => {
+    // The default port may be in use on the test machine.
     const server = run(['serve'], { PORCHLIGHT_PORT: '0' });
     const [, url = '', origin = ''] = await server.waitForOutput(/((http:\/\/[\w.]+:\d+)\/graphql) \(GraphiQL/);
     await server.waitForOutput(/porchlight token --user alice/);
     expect(readdirSync(directory)).toEqual(['data']);
-    const made = readdirSync(join(directory, 'data'));
-    expect(made).toEqual(expect.arrayContaining(['porchlight.db', 'jwt-secret', 'api-key']));
-    expect(mode('data')).toBe('700');
-    for (const file of made) expect(mode(join('data', file)), file).toBe('600');
+    const files = readdirSync(join(directory, 'data'));
+    expect(files).toEqual(expect.arrayContaining(['porchlight.db', 'jwt-secret', 'api-key']));
+    expect(fileMode('data')).toBe('700');
+    for (const file of files) expect(fileMode(join('data', file)), file).toBe('600');
     const page = await fetch(url, { headers: { accept: 'text/html' } });
     expect([page.status, page.headers.get('content-type')]).toEqual([200, expect.stringContaining('text/html')]);
 
@@ -58,24 +58,24 @@ describe('the first start in an empty folder, with no configuration', () => {
     expect(Buffer.byteLength(secret)).toBeGreaterThanOrEqual(32);
     expect(apiKey.length).toBeGreaterThanOrEqual(32);
 
-    // The same secrets the next time, or every token would be worth nothing.
-    const again = run(['serve'], { PORCHLIGHT_PORT: '0' });
-    const [, next = ''] = await again.waitForOutput(/(http:\/\/[\w.]+:\d+)\/graphql/);
+    // A second start uses the same secrets, so that tokens stay valid.
+    const secondRun = run(['serve'], { PORCHLIGHT_PORT: '0' });
+    const [, next = ''] = await secondRun.waitForOutput(/(http:\/\/[\w.]+:\d+)\/graphql/);
     expect(await fetchUser({ origin: next, apiKey }, 'alice')).toMatchObject({ status: 'ONLINE', version: 1 });
     expect((await postOperation({ origin: next }, login.sessionToken, '{ me { id } }')).errors).toBeUndefined();
   });
 
   test('listens on 127.0.0.1:4000 and keeps its data in ./data', async () => {
     const { out } = await run(['config', '--json']).result;
-    const told = JSON.parse(out) as Record<string, { value: unknown; origin: string }>;
-    expect(told['host']?.value).toBe('127.0.0.1');
-    expect(told['port']?.value).toBe(4_000);
-    expect(told['database']?.value).toBe('./data/porchlight.db');
+    const settings = JSON.parse(out) as Record<string, { value: unknown; origin: string }>;
+    expect(settings['host']?.value).toBe('127.0.0.1');
+    expect(settings['port']?.value).toBe(4_000);
+    expect(settings['database']?.value).toBe('./data/porchlight.db');
   });
 });
 
-describe('a start that cannot be', () => {
-  test('on a busy port: 1, and which port it is', async () => {
+describe('a start that must fail', () => {
+  test('exits with 1 and names the port when the port is in use', async () => {
     const other = createServer();
     await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', () => resolve()));
     try {
@@ -83,7 +83,7 @@ describe('a start that cannot be', () => {
       const { code, out, err } = await run(['serve', '--port', String(port)]).result;
       expect([code, out]).toEqual([1, '']);
       expect(err).toContain(`127.0.0.1:${port} is in use`);
-      // Before seconds are spent on reading the database, and before another one is made.
+      // The port is checked before a database is read or created.
       expect(readdirSync(join(directory, 'data'))).not.toContain('porchlight.db');
       expect(err).not.toMatch(STACK_TRACE);
     } finally {
@@ -91,33 +91,37 @@ describe('a start that cannot be', () => {
     }
   });
 
-  test('on an address that is not this machine’s: 1 or 78, and which one', async () => {
+  test('exits with 1 or 78 and names the address when the host is not an address of this machine', async () => {
     const { code, err } = await run(['serve', '--port', '0', '--host', '192.0.2.1']).result;
     expect([1, 78]).toContain(code);
     expect(err).toContain('192.0.2.1');
     expect(err).not.toMatch(STACK_TRACE);
   });
 
-  test('on the database of a running server: refused, and the first is not disturbed', async () => {
+  test('exits with 1 or 78 on the database of a running server, which keeps serving', async () => {
     await using first = await startPorchlight({ directory });
     await logIn(first, 'alice', 'WEB');
     const second = spawnPorchlight({ directory });
-    const { code } = await withTimeout(second.exited, 10_000, () => `It serves too: ${second.output()}`);
+    const { code } = await withTimeout(
+      second.exited,
+      10_000,
+      () => `The server started. Its output: ${second.output()}`,
+    );
     expect([1, 78]).toContain(code);
     expect(second.output()).toMatch(/porchlight\.db is served by another Porchlight/);
     expect(second.output()).not.toMatch(STACK_TRACE);
     expect(await fetchUser(first, 'alice')).toMatchObject({ status: 'ONLINE', version: 1 });
     await logIn(first, 'bob', 'WEB');
-    // The same file by another name is the same file.
+    // Other paths of the same file are recognised.
     symlinkSync(join(directory, 'porchlight.db'), join(directory, 'other.db'));
     for (const name of ['./porchlight.db', 'other.db']) {
       const third = spawnPorchlight({ directory, env: { PORCHLIGHT_DATABASE: `${directory}/${name}` } });
-      const { code: refused } = await withTimeout(
+      const { code: exitCode } = await withTimeout(
         third.exited,
         10_000,
-        () => `It serves too: ${third.output()}`,
+        () => `The server started. Its output: ${third.output()}`,
       ).finally(() => third.child.kill('SIGKILL'));
-      expect([1, 78], name).toContain(refused);
+      expect([1, 78], name).toContain(exitCode);
     }
     expect(await first.stop()).toEqual({ code: 0, signal: null });
   });
@@ -142,16 +146,19 @@ describe('a start that cannot be', () => {
       { PORCHLIGHT_JWT_SECRET_FILE: '/nowhere/secret' },
       /PORCHLIGHT_JWT_SECRET_FILE is "\/nowhere\/secret", but must be/,
     ],
-  ])('with a bad configuration %j: 78, which option it is, its value, and what would be right', async (env, words) => {
-    const { code, out, err } = await run(['serve'], env).result;
-    expect([code, out]).toEqual([78, '']);
-    expect(err).toMatch(words);
-    expect(err).not.toMatch(STACK_TRACE);
-    expect(readdirSync(directory)).toEqual([]);
-  });
+  ])(
+    'exits with 78 and names the option, its value and the allowed values for the configuration %j',
+    async (env, pattern) => {
+      const { code, out, err } = await run(['serve'], env).result;
+      expect([code, out]).toEqual([78, '']);
+      expect(err).toMatch(pattern);
+      expect(err).not.toMatch(STACK_TRACE);
+      expect(readdirSync(directory)).toEqual([]);
+    },
+  );
 
   test.each([[['serve', '--nonsense']], [['serve', '--port']], [['sevre']], [['token']], [[]]])(
-    'with the wrong words %j: 2',
+    'exits with 2 for the invalid arguments %j',
     async (argv) => {
       const { code, out, err } = await run(argv).result;
       expect([code, out]).toEqual([2, '']);
@@ -161,17 +168,17 @@ describe('a start that cannot be', () => {
   );
 });
 
-test('--version is that of the package, and config tells no secret', async () => {
+test('--version prints the package version, and config prints no secret', async () => {
   const manifest = readFileSync(new URL('../../../package.json', import.meta.url), 'utf8');
   expect((await run(['--version']).result).out).toBe(`${(JSON.parse(manifest) as { version: string }).version}\n`);
   const env = {
-    PORCHLIGHT_JWT_SECRET: 'the secret that is not to be told, ever',
+    PORCHLIGHT_JWT_SECRET: 'the secret that config must not print',
     PORCHLIGHT_API_KEYS: 'the-first-key-of-all,the-second-key-of-all',
   };
   for (const argv of [['config'], ['config', '--json']]) {
     const { code, out, err } = await run(argv, env).result;
     expect(code).toBe(0);
     expect(out).toContain('********');
-    expect(out + err).not.toMatch(/not to be told|first-key|second-key/);
+    expect(out + err).not.toMatch(/must not print|first-key|second-key/);
   }
 });

@@ -1,4 +1,4 @@
-/** Clients who knock while a hundred thousand sessions are read: told to come back, they all come in, and nobody flaps. */
+/** Requests during the start of a server with many sessions: clients get a retry delay, then connect without status changes. */
 import Database from 'better-sqlite3';
 import { createClient } from 'graphql-ws';
 import { closeSync, copyFileSync, mkdirSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
@@ -21,27 +21,27 @@ import {
 } from '../../support/porchlight-process.ts';
 
 const DIST = fileURLToPath(new URL('../../../dist', import.meta.url));
-const API_KEY = 'the-key-of-those-who-knock-0123456789';
-/** Together more than 32 MiB, from where on several threads read them. */
+const API_KEY = 'the-key-of-startup-requests-0123456789';
+/** More than 32 MiB of data, above which several threads read the database. */
 const USERS = 80_000;
 const BEAT = 'mutation { heartbeat { heartbeatIntervalMs } }';
 const STATUS = 'subscription ($userIds: [ID!]!) { statusChanges(userIds: $userIds) { status version } }';
 
-let place = '';
+let directoryOfUsers = '';
 const runs: SpawnedServer[] = [];
 beforeAll(async () => {
-  place = mkdtempSync(join(tmpdir(), 'porchlight-knock-'));
-  await fill(DIST, place, USERS);
+  directoryOfUsers = mkdtempSync(join(tmpdir(), 'porchlight-startup-'));
+  await fill(DIST, directoryOfUsers, USERS);
 });
 afterEach(async () => {
   for (const run of runs.splice(0)) await run.dispose();
 });
-afterAll(() => rmSync(place, { recursive: true, force: true, maxRetries: 5 }));
+afterAll(() => rmSync(directoryOfUsers, { recursive: true, force: true, maxRetries: 5 }));
 
-type Knocked = Pick<PorchlightProcess, 'origin' | 'port' | 'apiKey'> & SpawnedServer;
+type StartingServer = Pick<PorchlightProcess, 'origin' | 'port' | 'apiKey'> & SpawnedServer;
 
-/** A server of that database, of which is known where it will be. Nothing is waited for. */
-const spawn = async (directory = place): Promise<Knocked> => {
+/** Spawns a server on a known port without waiting for it. */
+const spawn = async (directory = directoryOfUsers): Promise<StartingServer> => {
   const port = await freePort();
   const run = spawnPorchlight({ directory, env: { PORCHLIGHT_PORT: String(port), PORCHLIGHT_API_KEYS: API_KEY } });
   runs.push(run);
@@ -56,18 +56,18 @@ const freePort = async (): Promise<number> => {
   return port;
 };
 
-/** Asks again and again, from before there is a port. @returns the first answer. */
-const firstAnswer = (server: Knocked, path: string): Promise<Response> =>
+/** Retries from before the port is open. @returns the first response. */
+const fetchWhenListening = (server: StartingServer, path: string): Promise<Response> =>
   retryUntilPasses(() => fetch(`${server.origin}${path}`), 20_000);
 
-interface Visit {
-  /** How its sockets were closed before it was let in. */
-  readonly closed: readonly number[];
-  readonly told: unknown;
+interface WatchResult {
+  /** The codes with which its sockets were closed before it was accepted. */
+  readonly closeCodes: readonly number[];
+  readonly firstResult: unknown;
 }
 
-/** The client library as it is, which watches a user with her own token. */
-const visit = async (server: Knocked, index: number): Promise<Visit> => {
+/** Watches a user with the user's session token by a graphql-ws client with default settings. */
+const watchWithLibrary = async (server: StartingServer, index: number): Promise<WatchResult> => {
   const closed: number[] = [];
   const client = createClient({
     url: `${server.origin.replace('http', 'ws')}/graphql`,
@@ -77,21 +77,25 @@ const visit = async (server: Knocked, index: number): Promise<Visit> => {
   });
   const subscription = client.iterate({ query: STATUS, variables: { userIds: [userId(index)] } });
   const { value } = (await subscription.next()) as { value: unknown };
-  const seen = { closed: [...closed], told: value };
-  // It would be a DISCONNECT, and who is told of that is another test's matter.
-  visitors.push(() => client.terminate());
-  return seen;
+  const result = { closeCodes: [...closed], firstResult: value };
+  // The client stays connected until the end of the test, because its close would be a DISCONNECT.
+  disconnectClients.push(() => client.terminate());
+  return result;
 };
-const visitors: (() => void)[] = [];
+const disconnectClients: (() => void)[] = [];
 
-interface Answered {
-  readonly refusals: readonly { readonly status: number; readonly retryAfter: string | null; readonly body: unknown }[];
+interface BeatResult {
+  readonly rejections: readonly {
+    readonly status: number;
+    readonly retryAfter: string | null;
+    readonly body: unknown;
+  }[];
   readonly answer: unknown;
 }
 
-/** A client over HTTP that comes back when it is told to. */
-const beatOver = async (server: Knocked, index: number): Promise<Answered> => {
-  const refusals = [];
+/** Sends a heartbeat over HTTP and retries after the Retry-After time. */
+const beatWithRetries = async (server: StartingServer, index: number): Promise<BeatResult> => {
+  const rejections = [];
   for (;;) {
     const response = await fetch(`${server.origin}/graphql`, {
       method: 'POST',
@@ -99,34 +103,34 @@ const beatOver = async (server: Knocked, index: number): Promise<Answered> => {
       body: JSON.stringify({ query: BEAT }),
     });
     const body: unknown = await response.json();
-    if (response.status === 200) return { refusals, answer: body };
+    if (response.status === 200) return { rejections, answer: body };
     const retryAfter = response.headers.get('retry-after');
-    refusals.push({ status: response.status, retryAfter, body });
+    rejections.push({ status: response.status, retryAfter, body });
     await delay(Number(retryAfter) * 1_000);
   }
 };
 
 test(
-  'who knocks while the sessions are read waits, or is told to come back, and comes in',
+  'requests during the start get 503 or 1013 with a retry delay, succeed later and cause no status change',
   { timeout: 60_000 },
   async () => {
     const server = await spawn();
-    const live = await firstAnswer(server, '/health/live');
+    const live = await fetchWhenListening(server, '/health/live');
     const ready = await fetch(`${server.origin}/health/ready`);
     expect([live.status, await live.json()]).toEqual([200, { status: 'live' }]);
     expect([ready.status, await ready.json()]).toEqual([503, { status: 'starting' }]);
     const range = (from: number): number[] => Array.from({ length: 20 }, (_, index) => from + index);
     const [sockets, beats] = await Promise.all([
-      Promise.all(range(0).map((index) => visit(server, index))),
-      Promise.all(range(100).map((index) => beatOver(server, index))),
+      Promise.all(range(0).map((index) => watchWithLibrary(server, index))),
+      Promise.all(range(100).map((index) => beatWithRetries(server, index))),
     ]);
-    // None where the start was over before they were sent away.
-    for (const { closed } of sockets) expect(closed).toEqual(closed.map(() => 1013));
-    for (const { told } of sockets)
-      expect(told).toEqual({ data: { statusChanges: [{ status: 'ONLINE', version: 1 }] } });
-    for (const { refusals, answer } of beats) {
+    // A client that connected after the start has no close codes.
+    for (const { closeCodes } of sockets) expect(closeCodes).toEqual(closeCodes.map(() => 1013));
+    for (const { firstResult } of sockets)
+      expect(firstResult).toEqual({ data: { statusChanges: [{ status: 'ONLINE', version: 1 }] } });
+    for (const { rejections, answer } of beats) {
       expect(answer).toEqual({ data: { heartbeat: { heartbeatIntervalMs: 120_000 } } });
-      const told = {
+      const startingResponse = {
         status: 503,
         retryAfter: expect.stringMatching(/^[234]$/) as string,
         body: {
@@ -138,44 +142,44 @@ test(
           ],
         },
       };
-      expect(refusals).toEqual(refusals.map(() => told));
+      expect(rejections).toEqual(rejections.map(() => startingResponse));
     }
     expect((await fetch(`${server.origin}/health/ready`)).status).toBe(200);
     expect(server.output()).toContain('Porchlight is ready');
     expect(server.output()).not.toMatch(/"level":"(warn|error|fatal)"/);
-    // Everybody is as she was, and nobody was told anything else.
+    // All users keep their status, and no event was created.
     const { stats } = await postForData<{ stats: unknown }>(
       server,
       API_KEY,
       '{ stats { usersOnline usersPushOnline sockets sessions { online } } }',
     );
     expect(stats).toMatchObject({ usersOnline: USERS, usersPushOnline: 0, sockets: 20 });
-    const online = (stats as { sessions: { online: number }[] }).sessions.map((each) => each.online);
-    expect(online.reduce((sum, each) => sum + each, 0)).toBe(sessionsOf(USERS));
+    const online = (stats as { sessions: { online: number }[] }).sessions.map((count) => count.online);
+    expect(online.reduce((sum, count) => sum + count, 0)).toBe(sessionsOf(USERS));
     expect(await readLog(server as unknown as PorchlightProcess)).toEqual([]);
     server.child.kill('SIGTERM');
     expect(await server.exited).toEqual({ code: 0, signal: null });
-    for (const leave of visitors.splice(0)) leave();
+    for (const disconnect of disconnectClients.splice(0)) disconnect();
   },
 );
 
-test('SIGTERM while the sessions are read ends the server in order, before it was ready', async () => {
+test('SIGTERM during the start ends the server with code 0 before it is ready', async () => {
   const server = await spawn();
-  const ready = await firstAnswer(server, '/health/ready');
+  const ready = await fetchWhenListening(server, '/health/ready');
   expect(await ready.json()).toEqual({ status: 'starting' });
   const waiting = new WebSocket(`${server.origin.replace('http', 'ws')}/graphql`, 'graphql-transport-ws');
-  const gone = new Promise((resolve) => waiting.once('error', resolve).once('close', resolve));
+  const closed = new Promise((resolve) => waiting.once('error', resolve).once('close', resolve));
   server.child.kill('SIGTERM');
   expect(await withTimeout(server.exited, 15_000, server.output)).toEqual({ code: 0, signal: null });
   expect(server.output()).not.toContain('ready');
-  await gone;
+  await closed;
 });
 
-test('a damaged file is refused as ever, and the port is given back', async () => {
-  const directory = join(place, 'damaged');
+test('a damaged database makes the starting server exit with 78 and a clear message', async () => {
+  const directory = join(directoryOfUsers, 'damaged');
   mkdirSync(directory);
   const path = join(directory, 'porchlight.db');
-  copyFileSync(join(place, 'porchlight.db'), path);
+  copyFileSync(join(directoryOfUsers, 'porchlight.db'), path);
   const database = new Database(path);
   const pages = database
     .prepare<[], number>("SELECT pageno FROM dbstat WHERE name = 'sessions' AND pagetype = 'leaf' ORDER BY 1 DESC")
@@ -186,7 +190,7 @@ test('a damaged file is refused as ever, and the port is given back', async () =
   writeSync(file, Buffer.alloc(4_096, 0xa5), 0, 4_096, (Number(pages[0]) - 1) * 4_096);
   closeSync(file);
   const server = await spawn(directory);
-  const ready = await firstAnswer(server, '/health/ready');
+  const ready = await fetchWhenListening(server, '/health/ready');
   expect(ready.status).toBe(503);
   await ready.body?.cancel();
   expect(await withTimeout(server.exited, 15_000, server.output)).toEqual({ code: 78, signal: null });

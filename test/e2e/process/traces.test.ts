@@ -1,4 +1,4 @@
-/** Spans of operations, to a collector that takes them, or is not there. */
+/** Spans of operations, sent to a collector that accepts them, is absent or does not answer. */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { json } from 'node:stream/consumers';
@@ -16,20 +16,20 @@ interface Span {
   readonly attributes: readonly { readonly key: string; readonly value: { readonly stringValue?: string } }[];
 }
 
-interface Exported {
+interface TraceExport {
   readonly resourceSpans: readonly {
     readonly resource: { readonly attributes: Span['attributes'] };
     readonly scopeSpans: readonly { readonly spans: readonly Span[] }[];
   }[];
 }
 
-/** Takes traces, and keeps them. @param answers false: it takes connections and says nothing. */
-const collector = async (answers = true) => {
-  const received: Exported[] = [];
+/** Starts a collector that stores traces. @param answers false: it accepts connections and never answers. */
+const startCollector = async (answers = true) => {
+  const received: TraceExport[] = [];
   const server = createServer((request, response) => {
     if (!answers) return;
     void json(request).then((body) => {
-      received.push(body as Exported);
+      received.push(body as TraceExport);
       response.writeHead(200, { 'content-type': 'application/json' }).end('{}');
     });
   });
@@ -51,8 +51,8 @@ const env = (url: string) => ({
 const textOf = (attributes: Span['attributes'], key: string) =>
   attributes.find((one) => one.key === key)?.value.stringValue;
 
-test('a span for each operation, of both doors, in the trace of its caller, without anything secret or chosen', async () => {
-  const { received, spans, url } = await collector();
+test('each operation over each transport has a span in the trace of its caller, without secrets and client-chosen names', async () => {
+  const { received, spans, url } = await startCollector();
   await using server = await startPorchlight({ env: env(url) });
   const jwt = await mintToken('alice');
   const traceId = '0af7651916cd43dd8448eb211c80319c';
@@ -89,10 +89,10 @@ test('a span for each operation, of both doors, in the trace of its caller, with
   }
 });
 
-test('the service is called as OpenTelemetry’s own variable says, and what is not yet sent is sent in the end', async () => {
-  const { received, spans, url } = await collector();
-  const more = { OTEL_SERVICE_NAME: 'presence-eu', OTEL_BSP_SCHEDULE_DELAY: '600000' };
-  await using server = await startPorchlight({ env: { ...env(url), ...more } });
+test('the service name comes from OTEL_SERVICE_NAME, and pending spans are sent at shutdown', async () => {
+  const { received, spans, url } = await startCollector();
+  const variables = { OTEL_SERVICE_NAME: 'presence-eu', OTEL_BSP_SCHEDULE_DELAY: '600000' };
+  await using server = await startPorchlight({ env: { ...env(url), ...variables } });
   await postOperation(server, server.apiKey, '{ stats { sockets } }');
   await server.stop();
   expect(spans().map(({ name }) => name)).toEqual(['query stats']);
@@ -100,16 +100,16 @@ test('the service is called as OpenTelemetry’s own variable says, and what is 
 });
 
 test.each([
-  ['is not there', () => Promise.resolve('http://127.0.0.1:9')],
-  ['never answers', async () => (await collector(false)).url],
-])('a collector that %s harms nothing, and holds up no shutdown', async (_how, url) => {
+  ['is absent', () => Promise.resolve('http://127.0.0.1:9')],
+  ['never answers', async () => (await startCollector(false)).url],
+])('a collector that %s affects no operation and delays no shutdown', async (_how, url) => {
   await using server = await startPorchlight({ env: env(await url()) });
   for (let at = 0; at < 50; at++) {
     expect((await postOperation(server, server.apiKey, '{ stats { sockets } }')).errors).toBeUndefined();
   }
   const began = performance.now();
   expect((await server.stop()).code).toBe(0);
-  // A second is what it waits for; without a bound it is the collector's timeout and its retries, ten seconds.
+  // The server waits 1 s for the collector. Without that limit the timeout and its retries would take 10 s.
   expect(performance.now() - began).toBeLessThan(6_000);
   expect(server.output().split('Traces could not be sent').length).toBeLessThan(30);
 });
