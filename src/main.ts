@@ -111,7 +111,7 @@ export const serve = async (config: Config): Promise<number> => {
     startup.handler.close();
     await Promise.all([server.close(), webhookDelivery.close()]);
     stopSweeping();
-    await Promise.all([store.close(), traces?.close()]);
+    await Promise.all([store.close(), traces?.shutDown()]);
   });
 };
 

@@ -1,7 +1,6 @@
 /**
- * A worker thread that lives once, for about half a second: it loads GraphiQL (9 MB of text in a module, which would
- * never be freed again), compresses every file of the page and hands over the bytes. So the server's own thread
- * neither waits for it nor keeps it.
+ * A worker thread that runs once, for about half a second. It loads GraphiQL, compresses every file of the page and
+ * transfers the bytes. GraphiQL is a module with 9 MB of text, which the main thread could never free again.
  */
 import * as graphiql from '@graphql-yoga/render-graphiql/graphiql';
 import { createHash } from 'node:crypto';
@@ -10,7 +9,7 @@ import { createRequire } from 'node:module';
 import { parentPort } from 'node:worker_threads';
 import { gzipSync } from 'node:zlib';
 
-/** One file of the page, as it is sent. */
+/** One file of the page, as it is sent to browsers. */
 export interface CompressedFile {
   readonly name: string;
   readonly type: string;
@@ -18,7 +17,7 @@ export interface CompressedFile {
 }
 
 export interface CompressedAssets {
-  /** Of all contents: another one for every other set of files. */
+  /** A hash of all contents, which changes with every file. */
   readonly version: string;
   readonly files: readonly CompressedFile[];
 }
@@ -26,21 +25,21 @@ export interface CompressedAssets {
 const SCRIPT = 'text/javascript; charset=utf-8';
 const STYLE = 'text/css; charset=utf-8';
 
-/** The browser's part of this server: compiled beside this file. */
-const ownScripts = async (): Promise<[string, string][]> => {
+/** Reads the compiled scripts in browser/. */
+const readOwnScripts = async (): Promise<[string, string][]> => {
   const directory = new URL('./browser/', import.meta.url);
   const names = (await readdir(directory)).filter((name) => name.endsWith('.js')).sort();
   return Promise.all(
     names.map(async (name): Promise<[string, string]> => {
       const script = await readFile(new URL(name, directory), 'utf8');
-      // The source maps are not served.
+      // Source maps are not served.
       return [name, script.replace(/^\/\/# sourceMappingURL=.*$/m, '')];
     }),
   );
 };
 
-/** The client of graphql-ws as one script; the package exports it to nobody by name. */
-const socketClient = async (): Promise<string> => {
+/** Reads the client of graphql-ws as a single script, which the package does not list in its exports. */
+const readWebSocketClient = async (): Promise<string> => {
   const main = createRequire(import.meta.url).resolve('graphql-ws');
   return readFile(main.replace(/dist[\\/]index\.cjs$/, 'umd/graphql-ws.min.js'), 'utf8');
 };
@@ -51,20 +50,20 @@ const contents: readonly (readonly [name: string, text: string])[] = [
   ['editorWorkerService.worker.js', graphiql.editorWorkerService],
   ['json.worker.js', graphiql.jsonWorker],
   ['graphql.worker.js', graphiql.graphqlWorker],
-  ['graphql-ws.js', await socketClient()],
-  ...(await ownScripts()),
+  ['graphql-ws.js', await readWebSocketClient()],
+  ...(await readOwnScripts()),
 ];
 
 const hash = createHash('sha256');
 const files: CompressedFile[] = [];
 for (const [name, text] of contents) {
   hash.update(`${name}\0${text}\0`);
-  // Brotli would save another tenth, and not every browser takes it over plain HTTP.
+  // Brotli would save another tenth, but browsers do not accept it over plain HTTP.
   const gzip = new Uint8Array(gzipSync(text, { level: 6 }));
   files.push({ name, type: name.endsWith('.css') ? STYLE : SCRIPT, gzip });
 }
-const packed: CompressedAssets = { version: hash.digest('hex').slice(0, 16), files };
+const assets: CompressedAssets = { version: hash.digest('hex').slice(0, 16), files };
 parentPort?.postMessage(
-  packed,
+  assets,
   files.map((file) => file.gzip.buffer),
 );

@@ -1,4 +1,4 @@
-/** The files of the GraphiQL page in memory, compressed once, when somebody first asks for them. */
+/** Keeps the files of the GraphiQL page in memory. They are compressed once, at the first request. */
 import { Worker } from 'node:worker_threads';
 import { resolveWorkerUrl } from '../../process/worker-url.ts';
 import type { CompressedAssets } from './asset-worker.ts';
@@ -10,32 +10,34 @@ export interface GraphiqlAsset {
 
 export interface GraphiqlAssets {
   readonly version: string;
-  readonly byName: ReadonlyMap<string, GraphiqlAsset>;
+  readonly filesByName: ReadonlyMap<string, GraphiqlAsset>;
 }
 
-const PACK = resolveWorkerUrl(import.meta.url, './asset-worker.js');
+const WORKER_URL = resolveWorkerUrl(import.meta.url, './asset-worker.js');
 
 let loading: Promise<GraphiqlAssets> | undefined;
 
-/** @throws when a file of the installation cannot be read; the next call tries again. */
+/** Rejects when a file of the installation cannot be read; the next call tries again. */
 export const loadAssets = (): Promise<GraphiqlAssets> => {
-  loading ??= pack().catch((error: unknown) => {
+  loading ??= compressAssets().catch((error: unknown) => {
     loading = undefined;
     throw error;
   });
   return loading;
 };
 
-const pack = (): Promise<GraphiqlAssets> =>
+const compressAssets = (): Promise<GraphiqlAssets> =>
   new Promise((resolve, reject) => {
-    const worker = new Worker(PACK);
-    // A server that is told to stop does not wait for it.
+    const worker = new Worker(WORKER_URL);
+    // The shutdown does not wait for the worker.
     worker.unref();
     worker.once('message', ({ version, files }: CompressedAssets) => {
-      resolve({ version, byName: new Map(files.map(({ name, type, gzip }) => [name, { type, gzip }])) });
+      resolve({ version, filesByName: new Map(files.map(({ name, type, gzip }) => [name, { type, gzip }])) });
     });
     worker.once('error', reject);
     worker.once('exit', (code) =>
-      reject(new Error(`The files of GraphiQL could not be prepared (exit code ${code}).`)),
+      reject(
+        new Error(`The worker that compresses the files of GraphiQL exited with code ${code} before it was done.`),
+      ),
     );
   });

@@ -1,19 +1,21 @@
-/** GraphiQL, served by the server itself: no other host is asked for anything, neither by the server nor by the page. */
+/** Serves GraphiQL. Neither the server nor the page loads anything from another host. */
 import { createHash } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
+import Negotiator from 'negotiator';
+import { splitRequestUrl } from '../http/request-url.ts';
+import { GRAPHQL_PATH } from '../http/router.ts';
 import { type GraphiqlAsset, loadAssets } from './assets.ts';
 import { renderGraphiqlPage } from './page.ts';
 
-const PAGE_PATH = '/graphql';
 const ASSET_PATH = /^\/graphql\/graphiql\/([0-9a-f]+)\/([\w.-]+)$/;
 const ASSETS_PREFIX = '/graphql/graphiql/';
 
 /**
- * The page runs scripts and reaches servers of its own origin alone (`'self'` is its WebSocket too). Styles inline:
- * the editor positions its lines with them.
+ * The page may load scripts from and connect to its own origin only; `'self'` includes WebSockets. Inline styles are
+ * allowed, because the editor positions its lines with them.
  */
 const CONTENT_SECURITY_POLICY = [
   "default-src 'none'",
@@ -37,45 +39,43 @@ const SECURITY_HEADERS = {
   'x-frame-options': 'DENY',
 } as const;
 
-/** Its address holds the hash of its content, so it never changes. */
-const FOR_EVER = 'public, max-age=31536000, immutable';
-
-const pathOf = (request: IncomingMessage): string => (request.url ?? '').split('?', 1)[0] ?? '';
+/** For files whose URL contains a hash of their content. */
+const CACHE_FOREVER = 'public, max-age=31536000, immutable';
 
 /**
- * Answers requests for GraphiQL: a browser that opens /graphql, and the files of the page. Returns false for others,
- * which it leaves alone.
- * @param onError told why a request was answered with 500.
+ * Returns a handler for a browser that opens /graphql, and for the files of the page. For other requests it returns
+ * false and does nothing.
+ * @param onError is called with the reason when a request is answered with 500.
  */
 export const createGraphiqlHandler =
   (onError: (error: unknown) => void = () => undefined) =>
   (request: IncomingMessage, response: ServerResponse): boolean => {
-    if (!isForGraphiql(request)) return false;
-    answer(request, response).catch((error: unknown) => {
-      // The browser went away while it was being answered.
+    if (!isGraphiqlRequest(request)) return false;
+    serve(request, response).catch((error: unknown) => {
+      // The browser disconnected.
       if (response.destroyed) return;
       onError(error);
       if (response.headersSent) response.destroy();
-      else sendText(response, 500, 'GraphiQL could not be loaded. The GraphQL API is not concerned.\n');
+      else sendText(response, 500, 'GraphiQL could not be loaded. The GraphQL API is not affected.\n');
     });
     return true;
   };
 
-const isForGraphiql = (request: IncomingMessage): boolean => {
+const isGraphiqlRequest = (request: IncomingMessage): boolean => {
   if (request.method !== 'GET' && request.method !== 'HEAD') return false;
-  const path = pathOf(request);
-  if (path === PAGE_PATH) return /\btext\/html\b/i.test(request.headers.accept ?? '');
+  const { path } = splitRequestUrl(request);
+  if (path === GRAPHQL_PATH) return /\btext\/html\b/i.test(request.headers.accept ?? '');
   return path.startsWith(ASSETS_PREFIX);
 };
 
-const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
   for (const [name, value] of Object.entries(SECURITY_HEADERS)) response.setHeader(name, value);
-  const { version, byName } = await loadAssets();
-  const path = pathOf(request);
-  if (path === PAGE_PATH) return sendPage(request, response, version);
-  const [, askedVersion, name] = ASSET_PATH.exec(path) ?? [];
-  const asset = askedVersion === version && name !== undefined ? byName.get(name) : undefined;
-  if (asset === undefined) return sendText(response, 404, 'There is no such file. Open /graphql again.\n');
+  const { version, filesByName: byName } = await loadAssets();
+  const { path } = splitRequestUrl(request);
+  if (path === GRAPHQL_PATH) return sendPage(request, response, version);
+  const [, requestedVersion, name] = ASSET_PATH.exec(path) ?? [];
+  const asset = requestedVersion === version && name !== undefined ? byName.get(name) : undefined;
+  if (asset === undefined) return sendText(response, 404, 'This file does not exist. Reload /graphql.\n');
   await sendAsset(request, response, asset, `${version}-${name}`);
 };
 
@@ -83,10 +83,10 @@ const sendPage = (request: IncomingMessage, response: ServerResponse, version: s
   const html = renderGraphiqlPage(`graphql/graphiql/${version}/`);
   const etag = `"${createHash('sha256').update(html).digest('base64url')}"`;
   response.setHeader('etag', etag);
-  // Asked for again each time, since it names the files of this version; the answer is mostly 304.
+  // The page names the files of this version, so browsers must revalidate it. The response is mostly 304.
   response.setHeader('cache-control', 'no-cache');
   response.setHeader('vary', 'accept');
-  if (isUnchanged(request, etag)) return notModified(response);
+  if (isUnchanged(request, etag)) return sendNotModified(response);
   response.writeHead(200, { 'content-type': 'text/html; charset=utf-8', 'content-length': Buffer.byteLength(html) });
   response.end(request.method === 'HEAD' ? undefined : html);
 };
@@ -95,17 +95,17 @@ const sendAsset = async (
   request: IncomingMessage,
   response: ServerResponse,
   { type, gzip }: GraphiqlAsset,
-  id: string,
+  assetId: string,
 ): Promise<void> => {
-  const compressed = acceptsGzip(request);
-  // Strong: the same tag is the same bytes, so each encoding has its own.
-  const etag = `"${id}${compressed ? '-gzip' : ''}"`;
+  const isCompressed = new Negotiator(request).encodings(['gzip']).length > 0;
+  // A strong tag stands for the same bytes, so each encoding has its own.
+  const etag = `"${assetId}${isCompressed ? '-gzip' : ''}"`;
   response.setHeader('etag', etag);
-  response.setHeader('cache-control', FOR_EVER);
+  response.setHeader('cache-control', CACHE_FOREVER);
   response.setHeader('vary', 'accept-encoding');
-  if (isUnchanged(request, etag)) return notModified(response);
+  if (isUnchanged(request, etag)) return sendNotModified(response);
   response.setHeader('content-type', type);
-  if (compressed) {
+  if (isCompressed) {
     response.writeHead(200, { 'content-encoding': 'gzip', 'content-length': gzip.byteLength });
     response.end(request.method === 'HEAD' ? undefined : gzip);
   } else if (request.method === 'HEAD') {
@@ -120,24 +120,11 @@ const sendText = (response: ServerResponse, status: number, text: string): void 
   response.end(text);
 };
 
-const notModified = (response: ServerResponse): void => {
+const sendNotModified = (response: ServerResponse): void => {
   response.writeHead(304).end();
 };
 
 const isUnchanged = (request: IncomingMessage, etag: string): boolean => {
-  const known = (request.headers['if-none-match'] ?? '').split(',').map((tag) => tag.trim().replace(/^W\//, ''));
-  return known.includes(etag) || known.includes('*');
-};
-
-/** `gzip` or `*`, not refused by a weight of 0. */
-const acceptsGzip = (request: IncomingMessage): boolean => {
-  const weights = new Map<string, number>();
-  for (const part of String(request.headers['accept-encoding'] ?? '')
-    .toLowerCase()
-    .split(',')) {
-    const [coding = '', ...parameters] = part.split(';').map((text) => text.trim());
-    const weight = parameters.find((parameter) => parameter.startsWith('q='));
-    weights.set(coding, weight === undefined ? 1 : Number(weight.slice(2)));
-  }
-  return (weights.get('gzip') ?? weights.get('*') ?? 0) > 0;
+  const knownTags = (request.headers['if-none-match'] ?? '').split(',').map((tag) => tag.trim().replace(/^W\//, ''));
+  return knownTags.includes(etag) || knownTags.includes('*');
 };

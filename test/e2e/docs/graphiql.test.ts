@@ -30,7 +30,7 @@ afterAll(async () => {
 describe.skipIf(LACKS_CHROMIUM)('GraphiQL in Chromium', { timeout: 90_000 }, () => {
   it('opens with example operations in its tabs, and asks for a token before it sends anything', async () => {
     const { page, on } = await openPage();
-    expect(await on.tabTitles()).toEqual(['LogIn', 'Beat', 'WatchTwoUsers', 'FollowTheFeed', 'AskForStatus']);
+    expect(await on.tabTitles()).toEqual(['LogIn', 'Heartbeat', 'WatchTwoUsers', 'FollowEvents', 'QueryStatuses']);
     expect(await on.headersShown()).toContain('npx porchlight token --user alice');
     await on.press();
     await on.response('Nothing was sent');
@@ -72,7 +72,7 @@ describe.skipIf(LACKS_CHROMIUM)('GraphiQL in Chromium', { timeout: 90_000 }, () 
     await watcher.on.press();
     await watcher.on.response('"received": 1', '"alice"', '"bob"', '"OFFLINE"');
 
-    await feed.on.tab('FollowTheFeed');
+    await feed.on.tab('FollowEvents');
     await feed.on.setHeaders({ authorization: `Bearer ${server.apiKey}` });
     await feed.on.setVariables({ after: await fetchLatestCursor(server) });
     await feed.on.press();
@@ -87,7 +87,7 @@ describe.skipIf(LACKS_CHROMIUM)('GraphiQL in Chromium', { timeout: 90_000 }, () 
     await watcher.page.screenshot({ path: `${SCREENSHOTS}4-change-arrived.png` });
     await feed.on.response('"reason": "LOGIN"', '"deviceId": "phone"');
 
-    await alice.on.tab('Beat');
+    await alice.on.tab('Heartbeat');
     await alice.on.setHeaders({ authorization: `Bearer ${phone}` });
     await alice.on.press();
     await alice.on.response('"heartbeatIntervalMs": 120000', '"appState": "FOREGROUND"');
@@ -122,7 +122,7 @@ describe.skipIf(LACKS_CHROMIUM)('GraphiQL in Chromium', { timeout: 90_000 }, () 
     await dave.on.press();
     await closed;
     // The socket was the only one of the session, so the session is disconnected.
-    await dave.on.tab('AskForStatus');
+    await dave.on.tab('QueryStatuses');
     await dave.on.setHeaders({ authorization: `Bearer ${server.apiKey}` });
     await dave.on.setVariables({ userIds: ['dave'] });
     await dave.on.press();

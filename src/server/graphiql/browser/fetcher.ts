@@ -1,4 +1,7 @@
-/** How GraphiQL reaches the server: operations by POST, subscriptions by WebSocket, the schema once someone may read it. */
+/**
+ * Connects GraphiQL to the server: operations use POST, subscriptions a WebSocket. The schema is loaded when a credential
+ * permits it.
+ */
 import type { SchemaLoader } from './introspection.ts';
 import { findAuthorization, type EditorHeaders, isSubscription, type GraphiqlOperation } from './operation.ts';
 import { type ResultObservable, subscribeOverSocket } from './socket.ts';
@@ -9,24 +12,24 @@ export type GraphiqlFetcher = (
   options?: { readonly headers?: EditorHeaders },
 ) => Promise<unknown> | ResultObservable;
 
-const PASTE_FIRST = {
-  errors: [{ message: 'Nothing was sent: first replace the <…> in "Headers" of this tab by what it asks for.' }],
+const PLACEHOLDER_ERROR = {
+  errors: [{ message: 'Nothing was sent: first replace the <…> in "Headers" of this tab with a credential.' }],
 };
 
-/** @param endpoint the absolute URL of GraphQL over HTTP; its socket has the same one. */
-export const createFetcher = (endpoint: string, introspection: SchemaLoader): GraphiqlFetcher => {
+/** @param endpoint the absolute URL of GraphQL over HTTP. The WebSocket has the same host and path. */
+export const createFetcher = (endpoint: string, schemaLoader: SchemaLoader): GraphiqlFetcher => {
   const socketUrl = endpoint.replace(/^http/, 'ws');
   return (operation, options) => {
     const headers = options?.headers;
     const authorization = findAuthorization(headers);
-    const missing = authorization !== undefined && hasPlaceholder(authorization);
-    if (authorization !== undefined && !missing) introspection.offerCredential(authorization);
+    const isIncomplete = authorization !== undefined && hasPlaceholder(authorization);
+    if (authorization !== undefined && !isIncomplete) schemaLoader.offerCredential(authorization);
     if (operation.operationName === 'IntrospectionQuery') {
-      return introspection.loadSchema((credential) =>
+      return schemaLoader.loadSchema((credential) =>
         post(endpoint, operation, { ...headers, authorization: credential }),
       );
     }
-    if (missing) return Promise.resolve(PASTE_FIRST);
+    if (isIncomplete) return Promise.resolve(PLACEHOLDER_ERROR);
     if (isSubscription(operation)) return subscribeOverSocket(socketUrl, operation, authorization);
     return post(endpoint, operation, headers);
   };
@@ -37,13 +40,13 @@ const post = async (
   operation: GraphiqlOperation,
   headers: EditorHeaders | undefined,
 ): Promise<unknown> => {
-  const all = new Map(Object.entries(headers ?? {}).map(([name, value]) => [name.toLowerCase(), String(value)]));
-  all.set('content-type', 'application/json');
-  all.set('accept', 'application/graphql-response+json, application/json');
+  const allHeaders = new Map(Object.entries(headers ?? {}).map(([name, value]) => [name.toLowerCase(), String(value)]));
+  allHeaders.set('content-type', 'application/json');
+  allHeaders.set('accept', 'application/graphql-response+json, application/json');
   const response = await fetch(endpoint, {
     method: 'POST',
-    headers: [...all],
-    // Who asks is said by the headers of the tab alone.
+    headers: [...allHeaders],
+    // Only the headers of the tab identify the caller.
     credentials: 'omit',
     body: JSON.stringify(operation),
   });

@@ -1,37 +1,37 @@
 /**
- * The server tells its schema to whom it is set to, and GraphiQL asks for it once, when it starts. So its question
- * waits here until a credential is seen that may ask, and the docs come without a reload. Each is tried once.
+ * GraphiQL requests the schema once, when it starts, but the server gives it only to permitted callers. The request
+ * therefore waits here until a credential succeeds, and the docs appear without a reload. Each credential is tried once.
  */
 
-/** @returns the server's answer. */
+/** Sends the introspection query with a credential. Resolves to the server's response. */
 export type IntrospectionRequest = (authorization: string) => Promise<unknown>;
 
-const hasSchema = (answer: unknown): boolean => {
-  const data = typeof answer === 'object' && answer !== null && 'data' in answer ? answer.data : null;
+const hasSchema = (response: unknown): boolean => {
+  const data = typeof response === 'object' && response !== null && 'data' in response ? response.data : null;
   return typeof data === 'object' && data !== null && '__schema' in data;
 };
 
 export class SchemaLoader {
   #candidate: string | undefined;
-  #wake: (() => void)[] = [];
+  #waiting: (() => void)[] = [];
 
-  /** A credential was seen: the headers of a tab were edited, or used. */
+  /** Called with the credential of a tab whose headers were edited or used. */
   offerCredential(authorization: string): void {
     if (authorization === this.#candidate) return;
     this.#candidate = authorization;
-    for (const wake of this.#wake.splice(0)) wake();
+    for (const resume of this.#waiting.splice(0)) resume();
   }
 
-  /** Resolves with a schema, and not before; errors are left for the operations that the user runs. */
-  async loadSchema(ask: IntrospectionRequest): Promise<unknown> {
+  /** Resolves when a credential returns a schema. Errors are ignored; the user's own operations show them. */
+  async loadSchema(send: IntrospectionRequest): Promise<unknown> {
     for (;;) {
       const tried = this.#candidate;
       if (tried !== undefined) {
-        const answer = await ask(tried).catch(() => undefined);
-        if (hasSchema(answer)) return answer;
+        const response = await send(tried).catch(() => undefined);
+        if (hasSchema(response)) return response;
       }
-      // Another may have come while the server was asked.
-      if (tried === this.#candidate) await new Promise<void>((resolve) => this.#wake.push(resolve));
+      // Another credential may have been offered meanwhile.
+      if (tried === this.#candidate) await new Promise<void>((resolve) => this.#waiting.push(resolve));
     }
   }
 }

@@ -1,4 +1,4 @@
-/** Starts GraphiQL in the page. Runs in the browser, behind the scripts of GraphiQL and graphql-ws. */
+/** Starts GraphiQL in the page. Runs in the browser, after the scripts of GraphiQL and graphql-ws. */
 import { createFetcher, type GraphiqlFetcher } from './fetcher.ts';
 import { SchemaLoader } from './introspection.ts';
 import { findAuthorization, type EditorHeaders } from './operation.ts';
@@ -11,10 +11,10 @@ declare const sessionStorage: TabStorage;
 declare const self: {
   MonacoEnvironment?: { readonly globalAPI: false; getWorkerUrl(module: string, label: string): string };
 };
-declare const YogaGraphiQL: { renderYogaGraphiQL(root: object | null, options: Options): void };
+declare const YogaGraphiQL: { renderYogaGraphiQL(root: object | null, options: GraphiqlOptions): void };
 
-/** Those of Yoga's GraphiQL, and of the GraphiQL inside it, that are used here. */
-interface Options {
+/** The options of Yoga's GraphiQL, and of the GraphiQL inside it, that are used here. */
+interface GraphiqlOptions {
   readonly title: string;
   readonly logo: string;
   readonly fetcher: GraphiqlFetcher;
@@ -30,25 +30,25 @@ interface Options {
   readonly onEditHeaders: (text: string) => void;
 }
 
-/** How long the headers rest before they are tried: a token may be typed. */
-const PAUSE_MS = 400;
+/** A credential is tried when the headers have not changed for this long, because the user may still be typing. */
+const EDIT_DEBOUNCE_MS = 400;
 
-const introspection = new SchemaLoader();
+const schemaLoader = new SchemaLoader();
 
-let pause: ReturnType<typeof setTimeout> | undefined;
+let debounceTimer: ReturnType<typeof setTimeout> | undefined;
 const onEditHeaders = (text: string): void => {
-  clearTimeout(pause);
-  pause = setTimeout(() => {
-    const authorization = authorizationIn(text);
-    if (authorization !== undefined && !hasPlaceholder(authorization)) introspection.offerCredential(authorization);
-  }, PAUSE_MS);
+  clearTimeout(debounceTimer);
+  debounceTimer = setTimeout(() => {
+    const authorization = parseAuthorization(text);
+    if (authorization !== undefined && !hasPlaceholder(authorization)) schemaLoader.offerCredential(authorization);
+  }, EDIT_DEBOUNCE_MS);
 };
 
-const authorizationIn = (text: string): string | undefined => {
+const parseAuthorization = (text: string): string | undefined => {
   try {
     return findAuthorization(JSON.parse(text) as EditorHeaders);
   } catch {
-    // Half typed.
+    // The user is still typing.
     return undefined;
   }
 };
@@ -64,17 +64,17 @@ const [first] = tabs;
 YogaGraphiQL.renderYogaGraphiQL(document.querySelector('#root'), {
   title: 'Porchlight',
   logo: '<span class="lamp"></span>',
-  fetcher: createFetcher(location.origin + location.pathname, introspection),
+  fetcher: createFetcher(location.origin + location.pathname, schemaLoader),
   storage: sessionStorage,
   defaultTabs: tabs,
   headers: DEFAULT_HEADERS,
-  // The editors do not read the first tab by themselves.
+  // The editors do not show the first tab by themselves.
   initialQuery: first.query,
   initialVariables: first.variables,
   initialHeaders: first.headers,
   shouldPersistHeaders,
   showPersistHeadersSettings: true,
-  // In place of Yoga's, which writes the query into the address and thereby into histories and logs.
+  // Replaces Yoga's handler, which writes the query into the URL, and so into histories and logs.
   onEditQuery: () => undefined,
   onEditHeaders,
 });

@@ -1,11 +1,11 @@
-/** Subscriptions of GraphiQL: each has a WebSocket of its own, for as long as it runs. */
+/** Runs subscriptions of GraphiQL, each over a WebSocket of its own. */
 import type { Client, ClientOptions } from 'graphql-ws';
 import type { GraphiqlOperation } from './operation.ts';
 
-/** From graphql-ws's script, which the page loads before this one. */
+/** Defined by the script of graphql-ws, which the page loads before this one. */
 declare const graphqlWs: { createClient(options: ClientOptions): Client };
 
-/** As much of an observable as GraphiQL uses. */
+/** The part of an observable that GraphiQL uses. */
 export interface ResultObservable {
   subscribe(sink: ResultObserver): { unsubscribe(): void };
 }
@@ -16,13 +16,10 @@ interface ResultObserver {
   complete(): void;
 }
 
-/** How many messages stay on the screen. */
-const SHOWN = 50;
+/** The number of messages that stay visible. */
+const MAX_SHOWN_MESSAGES = 50;
 
-/**
- * GraphiQL shows the last value only; a feed is understood by what came before. So each value that it is given
- * holds the last messages, the newest on top.
- */
+/** GraphiQL shows only the last value. Each value therefore holds the last messages, the newest first. */
 export const subscribeOverSocket = (
   url: string,
   operation: GraphiqlOperation,
@@ -33,16 +30,16 @@ export const subscribeOverSocket = (
     let received = 0;
     const show = (message: unknown): void => {
       messages.unshift(message);
-      if (messages.length > SHOWN) messages.pop();
+      if (messages.length > MAX_SHOWN_MESSAGES) messages.pop();
       sink.next({ received, newestFirst: messages });
     };
     const client = graphqlWs.createClient({
       url,
       connectionParams: authorization === undefined ? {} : { authorization },
       lazyCloseTimeout: 0,
-      // The close of a socket says something here (kicked, timed out, too slow): it is shown, not hidden by a new one.
+      // The close reason of a socket (kicked, timed out, too slow) is shown, so a new socket must not replace it.
       retryAttempts: 0,
-      // What an app would do: a session that a subscription attaches stays ONLINE while it runs.
+      // Like an app: a session that is attached to the socket stays ONLINE while the subscription runs.
       keepAlive: 15_000,
     });
     const payload = {
@@ -56,18 +53,18 @@ export const subscribeOverSocket = (
         show(message);
       },
       error: (error) => {
-        show(describe(error));
+        show(describeError(error));
         sink.complete();
       },
       complete: () => sink.complete(),
     });
-    // Disposing closes the socket at once, also one that is still connecting.
+    // This closes the socket at once, even while it is connecting.
     return { unsubscribe: () => void client.dispose() };
   },
 });
 
-/** GraphQL errors, the close of the socket, or an Error of the browser. */
-const describe = (error: unknown): unknown => {
+/** @param error GraphQL errors, a close event of the socket, or an Error of the browser. */
+const describeError = (error: unknown): unknown => {
   if (Array.isArray(error)) return { errors: error as unknown[] };
   if (typeof error === 'object' && error !== null && 'code' in error) {
     return { socketClosed: { code: error.code, reason: 'reason' in error ? error.reason : '' } };

@@ -1,10 +1,10 @@
 /**
- * What a reload finds again: the user's queries and variables, in this browser tab only (session storage), so that two
- * of them may be two users. Headers hold secrets: they are kept only if the user says so in GraphiQL's settings.
+ * Restores the user's queries and variables after a reload. They are in session storage, so two browser tabs may act as
+ * two users. Headers contain secrets; they are kept only if the user enables that in GraphiQL's settings.
  */
 import { DEFAULT_HEADERS, DEFAULT_TABS, type GraphiqlTab } from './tabs.ts';
 
-/** As much of the browser's Storage as is used here. */
+/** The part of the browser's Storage that is used here. */
 export interface TabStorage {
   getItem(key: string): string | null;
   removeItem(key: string): void;
@@ -15,22 +15,22 @@ export interface StoredTabs {
   readonly shouldPersistHeaders: boolean;
 }
 
-const TABS = 'graphiql:tabState';
-/** The contents of the open tab once more: of two memories that may differ, one is kept. */
-const EDITORS = ['graphiql:query', 'graphiql:variables', 'graphiql:headers'];
+const TABS_KEY = 'graphiql:tabState';
+/** GraphiQL's second copy of the open tab. Only one of the two copies is used, because they may differ. */
+const EDITOR_KEYS = ['graphiql:query', 'graphiql:variables', 'graphiql:headers'];
 
 /**
- * Takes the tabs out of the storage. GraphiQL gets them as the ones to begin with: restored by itself, it would show
- * tabs without the hints in their headers, and add one whenever its two memories differ.
+ * Removes the tabs from the storage and returns them, as the initial tabs of GraphiQL. If GraphiQL restored them itself,
+ * their headers would lack the hints, and a tab would be added whenever its two copies differ.
  */
 export const takeStoredTabs = (storage: TabStorage): StoredTabs => {
   const shouldPersistHeaders = storage.getItem('graphiql:shouldPersistHeaders') === 'true';
-  const [first, ...others] = storedTabs(storage.getItem(TABS), shouldPersistHeaders);
-  for (const key of [TABS, ...EDITORS]) storage.removeItem(key);
+  const [first, ...others] = parseStoredTabs(storage.getItem(TABS_KEY), shouldPersistHeaders);
+  for (const key of [TABS_KEY, ...EDITOR_KEYS]) storage.removeItem(key);
   return { shouldPersistHeaders, tabs: first === undefined ? DEFAULT_TABS : [first, ...others] };
 };
 
-const storedTabs = (text: string | null, withHeaders: boolean): readonly GraphiqlTab[] => {
+const parseStoredTabs = (text: string | null, withHeaders: boolean): readonly GraphiqlTab[] => {
   try {
     const { tabs } = JSON.parse(text ?? '{}') as {
       tabs?: readonly Partial<Record<keyof GraphiqlTab, string | null>>[];
@@ -38,16 +38,17 @@ const storedTabs = (text: string | null, withHeaders: boolean): readonly Graphiq
     return (tabs ?? []).map(({ query, variables, headers }) => ({
       query: query ?? '',
       variables: variables ?? '',
-      headers: (withHeaders ? headers : null) ?? hintFor(query ?? ''),
+      headers: (withHeaders ? headers : null) ?? findHint(query ?? ''),
     }));
   } catch {
-    // Not what GraphiQL wrote.
+    // GraphiQL did not write this.
     return [];
   }
 };
 
-/** The hint of the ready tab that runs the same operation. */
-const hintFor = (query: string): string =>
-  DEFAULT_TABS.find((tab) => nameOf(tab.query) === nameOf(query))?.headers ?? DEFAULT_HEADERS;
+/** Returns the headers of the default tab with the same operation name. */
+const findHint = (query: string): string =>
+  DEFAULT_TABS.find((tab) => operationNameOf(tab.query) === operationNameOf(query))?.headers ?? DEFAULT_HEADERS;
 
-const nameOf = (query: string): string | undefined => /^(?:query|mutation|subscription)\s+(\w+)/m.exec(query)?.[1];
+const operationNameOf = (query: string): string | undefined =>
+  /^(?:query|mutation|subscription)\s+(\w+)/m.exec(query)?.[1];

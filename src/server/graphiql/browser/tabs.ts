@@ -1,39 +1,40 @@
-/** The tabs that GraphiQL opens with: the main job from the first login to the event feed, explained where it is done. */
+/** The tabs that GraphiQL opens with. Together they are a tutorial, from the first login to the event feed. */
 
-/** A tab as GraphiQL takes it; variables and headers are JSON in text. */
+/** A tab in the format of GraphiQL; variables and headers are JSON text. */
 export interface GraphiqlTab {
   readonly query: string;
   readonly variables: string;
   readonly headers: string;
 }
 
-/** What stands between these is for the user to replace, and is never sent. */
+/** The user must replace this text. Headers that contain it are never sent. */
 const PLACEHOLDER = /<[^>]*>/;
 
 export const hasPlaceholder = (authorization: string): boolean => PLACEHOLDER.test(authorization);
 
-const bearer = (what: string): string => JSON.stringify({ authorization: `Bearer <paste: ${what}>` }, null, 2);
+const createHeaders = (what: string): string => JSON.stringify({ authorization: `Bearer <paste: ${what}>` }, null, 2);
 
-/** Of a tab that the user opens. */
-export const DEFAULT_HEADERS = bearer('a token or an API key');
+/** The headers of a new tab. */
+export const DEFAULT_HEADERS = createHeaders('a token or an API key');
 
-const json = (value: unknown): string => JSON.stringify(value, null, 2);
+const formatJson = (value: unknown): string => JSON.stringify(value, null, 2);
 
-const logIn: GraphiqlTab = {
-  headers: bearer('npx porchlight token --user alice'),
-  variables: json({ input: { platform: 'ANDROID', deviceId: 'phone' } }),
-  query: `# 1. Log in: alice has a session, and is ONLINE.
+const LOG_IN_TAB: GraphiqlTab = {
+  headers: createHeaders('npx porchlight token --user alice'),
+  variables: formatJson({ input: { platform: 'ANDROID', deviceId: 'phone' } }),
+  query: `# 1. Log in as alice. The login creates a session,
+#    and alice is ONLINE.
 #
 # In a terminal:
 #   npx porchlight token --user alice
-# Open "Headers" below, put what it prints in the
-# place of <paste: …>, and press Ctrl-Enter.
+# Open "Headers" below, replace <paste: …> with
+# the printed token, and press Ctrl-Enter.
 #
-# Without a token nobody may read the schema:
-# docs and completion come with the first one.
+# Docs and completion need a credential that may
+# read the schema; by default that is an API key.
 #
 # Later, log in again as "WINDOWS" with another
-# deviceId: the phone is then listed as kicked.
+# deviceId. The phone is then listed as kicked.
 
 mutation LogIn($input: LoginInput!) {
   login(input: $input) {
@@ -57,22 +58,23 @@ mutation LogIn($input: LoginInput!) {
 `,
 };
 
-const beat: GraphiqlTab = {
-  headers: bearer('the sessionToken that LogIn returned'),
-  variables: json({ input: { appState: 'FOREGROUND' } }),
-  query: `# 2. Beat: a sign of life.
+const HEARTBEAT_TAB: GraphiqlTab = {
+  headers: createHeaders('the sessionToken that LogIn returned'),
+  variables: formatJson({ input: { appState: 'FOREGROUND' } }),
+  query: `# 2. Send a heartbeat.
 #
-# "Headers" takes the sessionToken that LogIn
-# returned.
+# Put the sessionToken that LogIn returned into
+# "Headers".
 #
-# A session that is silent for heartbeatTimeoutMs
-# becomes PUSH_ONLINE where its platform can, and
-# ends where not. The next beat brings one that is
-# PUSH_ONLINE back.
+# A session without activity for
+# heartbeatTimeoutMs becomes PUSH_ONLINE if its
+# platform supports it; otherwise it ends. The
+# next heartbeat makes a PUSH_ONLINE session
+# ONLINE again.
 #
 # "appState" is "FOREGROUND" or "BACKGROUND".
 
-mutation Beat($input: HeartbeatInput) {
+mutation Heartbeat($input: HeartbeatInput) {
   heartbeat(input: $input) {
     session {
       id
@@ -89,20 +91,22 @@ mutation Beat($input: HeartbeatInput) {
 `,
 };
 
-const watchTwoUsers: GraphiqlTab = {
-  headers: bearer('npx porchlight token --user bob'),
-  variables: json({ userIds: ['alice', 'bob'] }),
-  query: `# 3. Watch two users: first the present status of
-#    both, then each change as it happens. The
-#    newest message is on top.
+const WATCH_TAB: GraphiqlTab = {
+  headers: createHeaders('npx porchlight token --user bob'),
+  variables: formatJson({ userIds: ['alice', 'bob'] }),
+  query: `# 3. Watch two users. You receive the present
+#    status of both, then each change. The newest
+#    message is on top.
 #
-# Open it in a browser tab of its own: GraphiQL
-# stops a subscription when you leave its tab.
+# Open this page in a second browser tab for it:
+# GraphiQL stops a subscription when you leave
+# its tab.
 #
-# It has a WebSocket of its own, which shows the
-# "authorization" of "Headers" and is closed when
-# you press stop. With a sessionToken there it
-# attaches the session: stop, and see it drop.
+# The subscription has a WebSocket of its own. It
+# sends the "authorization" of "Headers", and it
+# closes when you press stop. With a sessionToken
+# it attaches the session: press stop, and the
+# session disconnects.
 
 subscription WatchTwoUsers($userIds: [ID!]!) {
   statusChanges(userIds: $userIds) {
@@ -120,19 +124,20 @@ subscription WatchTwoUsers($userIds: [ID!]!) {
 `,
 };
 
-const followTheFeed: GraphiqlTab = {
-  headers: bearer('the API key in data/api-key'),
-  variables: json({ after: null }),
-  query: `# 4. Follow the feed, as a backend: every event of
-#    every session, the newest message on top.
+const EVENT_FEED_TAB: GraphiqlTab = {
+  headers: createHeaders('the API key in data/api-key'),
+  variables: formatJson({ after: null }),
+  query: `# 4. Follow the events of all sessions, as a
+#    backend. The newest message is on top.
 #
-# "Headers" takes an API key: the first start of
-# the server left one in the file data/api-key.
+# "Headers" needs an API key. The first start of
+# the server wrote one to the file data/api-key.
 #
-# With a cursor as "after" it begins right behind
-# that event and misses none; with null, now.
+# With a cursor in "after" the feed starts after
+# that event and skips none. With null it starts
+# now.
 
-subscription FollowTheFeed($after: Cursor) {
+subscription FollowEvents($after: Cursor) {
   presenceEvents(after: $after) {
     cursor
     changeId
@@ -151,14 +156,14 @@ subscription FollowTheFeed($after: Cursor) {
 `,
 };
 
-const askForStatus: GraphiqlTab = {
-  headers: bearer('npx porchlight token --user bob'),
-  variables: json({ userIds: ['alice', 'bob'] }),
-  query: `# 5. Ask: up to 500 users at once, in the order
-#    asked. One who was never seen is OFFLINE, with
-#    version 0.
+const QUERY_TAB: GraphiqlTab = {
+  headers: createHeaders('npx porchlight token --user bob'),
+  variables: formatJson({ userIds: ['alice', 'bob'] }),
+  query: `# 5. Query the statuses of up to 500 users at
+#    once, in the requested order. A user who never
+#    logged in is OFFLINE with version 0.
 
-query AskForStatus($userIds: [ID!]!) {
+query QueryStatuses($userIds: [ID!]!) {
   userStatuses(userIds: $userIds) {
     userId
     status
@@ -173,9 +178,9 @@ query AskForStatus($userIds: [ID!]!) {
 };
 
 export const DEFAULT_TABS: readonly [GraphiqlTab, ...GraphiqlTab[]] = [
-  logIn,
-  beat,
-  watchTwoUsers,
-  followTheFeed,
-  askForStatus,
+  LOG_IN_TAB,
+  HEARTBEAT_TAB,
+  WATCH_TAB,
+  EVENT_FEED_TAB,
+  QUERY_TAB,
 ];
