@@ -1,4 +1,4 @@
-/** Links that come and go faster than they can be answered leave no ghosts, and changes that come in crowds stay whole. */
+/** Sockets that close before they are answered leave no stale state, and concurrent changes stay consistent. */
 import { beforeAll, describe, expect, test, vi } from 'vitest';
 import { postForData, dataOf, GraphqlSocket } from '../../support/porchlight-client.ts';
 import { mintToken } from '../../support/porchlight-process.ts';
@@ -19,53 +19,56 @@ import { delay } from '../support/stopwatch.ts';
 vi.setConfig({ maxConcurrency: 20 });
 
 const server = startSharedServer();
-const SETTLED = { timeout: 10_000, interval: 50 };
+const POLL_OPTIONS = { timeout: 10_000, interval: 50 };
 
 beforeAll(() => updatePolicy(server, { platforms: [{ platform: 'MAC', maxInstances: 3 }] }));
 
-const CUTS: readonly (readonly [string, (socket: GraphqlSocket) => unknown])[] = [
+const CLOSE_METHODS: readonly (readonly [string, (socket: GraphqlSocket) => unknown])[] = [
   ['RST', (socket) => socket.sendReset()],
   ['FIN', (socket) => socket.sendFin()],
   ['a close frame', (socket) => socket.ws.close()],
 ];
-/** In milliseconds after what was sent last: before, while and after the server answers it. */
-const MOMENTS = [0, 0, 0, 1, 1, 2, 2, 3, 4, 5, 6, 8, 13, 30];
+/** Delays in milliseconds after the last message: before, during and after the answer of the server. */
+const DELAYS_MS = [0, 0, 0, 1, 1, 2, 2, 3, 4, 5, 6, 8, 13, 30];
 
-describe.concurrent('cut before the answer', () => {
-  test.for(CUTS)('the opening of a session’s socket, by %s', async ([, cut]) => {
-    const users = await Promise.all(
-      MOMENTS.map(async (moment) => {
-        const device = await logIn(server, newUserId(), 'IPHONE');
-        const socket = new GraphqlSocket(server);
-        await socket.init(device.token);
-        await delay(moment);
-        cut(socket);
-        await socket.closed;
-        return device.userId;
-      }),
-    );
-    for (const user of users) {
-      await vi.waitFor(async () => {
-        const { status, sessions } = await fetchUser(server, user);
-        // Attached and lost, or never attached at all: no third.
-        const reasons = (await fetchEvents(server, user)).map(({ reason }) => reason);
-        expect([['LOGIN'], ['LOGIN', 'DISCONNECT']]).toContainEqual(reasons);
-        expect(sessions).toMatchObject([{ attached: false }]);
-        expect(status).toBe(reasons.length === 1 ? 'ONLINE' : 'PUSH_ONLINE');
-      }, SETTLED);
-    }
-  });
+describe.concurrent('a socket that closes before the answer', () => {
+  test.for(CLOSE_METHODS)(
+    'to the connection_init of a session causes at most one DISCONNECT: closed by %s',
+    async ([, closeSocket]) => {
+      const users = await Promise.all(
+        DELAYS_MS.map(async (delayMs) => {
+          const device = await logIn(server, newUserId(), 'IPHONE');
+          const socket = new GraphqlSocket(server);
+          await socket.init(device.token);
+          await delay(delayMs);
+          closeSocket(socket);
+          await socket.closed;
+          return device.userId;
+        }),
+      );
+      for (const user of users) {
+        await vi.waitFor(async () => {
+          const { status, sessions } = await fetchUser(server, user);
+          // The socket was attached and disconnected, or never attached.
+          const reasons = (await fetchEvents(server, user)).map(({ reason }) => reason);
+          expect([['LOGIN'], ['LOGIN', 'DISCONNECT']]).toContainEqual(reasons);
+          expect(sessions).toMatchObject([{ attached: false }]);
+          expect(status).toBe(reasons.length === 1 ? 'ONLINE' : 'PUSH_ONLINE');
+        }, POLL_OPTIONS);
+      }
+    },
+  );
 
-  test.for(CUTS)('a login over a socket, by %s', async ([, cut]) => {
+  test.for(CLOSE_METHODS)('to a login leaves no ONLINE session: closed by %s', async ([, closeSocket]) => {
     const users = await Promise.all(
-      MOMENTS.map(async (moment) => {
+      DELAYS_MS.map(async (delayMs) => {
         const user = newUserId();
         const socket = await GraphqlSocket.open(server, await mintToken(user));
         socket.subscribe(LOGIN, { input: { platform: 'IPHONE' } });
-        // So many answers are under way that one of them meets the cut.
+        // With so many answers pending, the close happens during one of them.
         for (let count = 0; count < 150; count++) socket.subscribe('{ me { id } }');
-        await delay(moment);
-        cut(socket);
+        await delay(delayMs);
+        closeSocket(socket);
         await socket.closed;
         return user;
       }),
@@ -73,15 +76,15 @@ describe.concurrent('cut before the answer', () => {
     for (const user of users) {
       await vi.waitFor(async () => {
         const { status } = await fetchUser(server, user);
-        // The login was heard or not; one that was is attached to a socket that is gone.
+        // The login was processed or not. If it was, its session is disconnected with the socket.
         const reasons = (await fetchEvents(server, user)).map(({ reason }) => reason);
         expect([[], ['LOGIN', 'DISCONNECT']]).toContainEqual(reasons);
         expect(status).toBe(reasons.length === 0 ? 'OFFLINE' : 'PUSH_ONLINE');
-      }, SETTLED);
+      }, POLL_OPTIONS);
     }
   });
 
-  test('a link that flaps fifty times ends as it is, each loss told once', async () => {
+  test('50 times in a row leaves the correct status, and each disconnect is delivered once', async () => {
     const device = await logIn(server, newUserId(), 'IPHONE');
     const watcher = await Watcher.open(server, [device.userId]);
     for (let round = 0; round < 50; round++) {
@@ -94,10 +97,10 @@ describe.concurrent('cut before the answer', () => {
         status: 'PUSH_ONLINE',
         sessions: [{ attached: false }],
       });
-    }, SETTLED);
+    }, POLL_OPTIONS);
     const { version } = await fetchUser(server, device.userId);
     await watcher.changes.nextMatching((change) => change.version === version);
-    // From one change to the next, each begins where the last one ended.
+    // The previous status of each change is the status of the change before it.
     let last = 'ONLINE';
     for (const { previousStatus, status } of watcher.changes.all) {
       expect(previousStatus).toBe(last);
@@ -108,8 +111,8 @@ describe.concurrent('cut before the answer', () => {
   });
 });
 
-describe('crowds', () => {
-  test('no list of the feed splits a change, and each user’s versions have no hole', async () => {
+describe('concurrent changes', () => {
+  test('are never split between two lists of the event feed', async () => {
     const feed = (await GraphqlSocket.open(server, server.apiKey)).subscribe<{ presenceEvents: EventResult[] }>(
       'subscription { presenceEvents { changeId userId reason version status previousStatus } }',
     );
@@ -131,7 +134,7 @@ describe('crowds', () => {
     expect([...listsOf.values()].filter(({ size }) => size > 1)).toEqual([]);
     for (const user of users) {
       const mine = lists.flat().filter(({ userId }) => userId === user);
-      // Eleven logins. The fourth kicks three Macs, each other one the one before it.
+      // Of eleven logins the first one of another platform kicks three MAC sessions, and each later one kicks one session.
       expect(mine.filter(({ reason }) => reason === 'LOGIN')).toHaveLength(11);
       expect(mine.filter(({ reason }) => reason === 'KICKED')).toHaveLength(10);
       expect(new Set(mine.map(({ changeId }) => changeId)).size).toBe(11);
@@ -140,7 +143,7 @@ describe('crowds', () => {
     }
   });
 
-  test('a snapshot taken in the middle of changes misses none and repeats none', async () => {
+  test('are neither missed nor repeated after the initial statuses of a subscription', async () => {
     const device = await logIn(server, newUserId(), 'IPHONE');
     const writing = (async () => {
       for (let index = 0; index < 60; index++) {

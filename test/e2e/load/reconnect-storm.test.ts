@@ -1,7 +1,7 @@
 /**
- * Very many sockets, lost at once and back at once: everybody is let in, nobody flaps who has grace, and
- * those who stayed are heard meanwhile. PORCHLIGHT_STORM_SOCKETS=20000 makes it that many, and says how
- * long it took; that needs `ulimit -n` above it.
+ * Many sockets that disconnect at once and reconnect at once. All are accepted, sessions with a disconnect grace have no
+ * status change, and other clients are served meanwhile. PORCHLIGHT_STORM_SOCKETS=20000 sets the number and prints
+ * durations; `ulimit -n` must be higher.
  */
 import { expect, test, vi } from 'vitest';
 import { WebSocket } from 'ws';
@@ -11,16 +11,16 @@ import { mintToken, type PorchlightProcess } from '../../support/porchlight-proc
 import { logIn } from '../support/users.ts';
 import { delay } from '../support/stopwatch.ts';
 
-const GIVEN = process.env['PORCHLIGHT_STORM_SOCKETS'];
-const SOCKETS = Number(GIVEN ?? 2_000);
-/** How many of the calm there are. */
-const CALM = 10;
-const AT_ONCE = 100;
+const CONFIGURED_SOCKETS = process.env['PORCHLIGHT_STORM_SOCKETS'];
+const SOCKETS = Number(CONFIGURED_SOCKETS ?? 2_000);
+/** The number of clients that stay connected and send heartbeats. */
+const STEADY_CLIENTS = 10;
+const CONCURRENCY = 100;
 const LOGIN = 'mutation ($input: LoginInput!) { login(input: $input) { sessionToken } }';
 const EVENTS = `query ($after: Cursor) {
   events(after: $after, first: 500) { nodes { userId reason version } pageInfo { endCursor hasNextPage } }
 }`;
-const SETTLED = { timeout: 60_000, interval: 100 };
+const POLL_OPTIONS = { timeout: 60_000, interval: 100 };
 
 vi.setConfig({ testTimeout: 300_000 });
 
@@ -29,11 +29,11 @@ interface Device {
   readonly token: string;
 }
 
-/** Half of them count as gone as soon as their socket is, half of them have five minutes. */
-const devices = async (server: PorchlightProcess): Promise<readonly Device[]> => {
+/** Logs all devices in. Half of them have no disconnect grace (ANDROID), half have five minutes (IPHONE). */
+const logInAll = async (server: PorchlightProcess): Promise<readonly Device[]> => {
   const all: Device[] = [];
   let next = 0;
-  const one = async (): Promise<void> => {
+  const worker = async (): Promise<void> => {
     for (let index = next++; index < SOCKETS; index = next++) {
       const platform = index % 2 === 0 ? 'ANDROID' : 'IPHONE';
       const userId = `${platform} ${index}`;
@@ -43,7 +43,7 @@ const devices = async (server: PorchlightProcess): Promise<readonly Device[]> =>
       all.push({ userId, token: login.sessionToken });
     }
   };
-  await Promise.all(Array.from({ length: 32 }, one));
+  await Promise.all(Array.from({ length: 32 }, worker));
   return all;
 };
 
@@ -62,7 +62,7 @@ const attach = ({ port }: PorchlightProcess, { token }: Device): Promise<WebSock
     });
   });
 
-const lose = (sockets: readonly (WebSocket | number)[]): void => {
+const resetAll = (sockets: readonly (WebSocket | number)[]): void => {
   for (const ws of sockets) {
     if (typeof ws === 'number') continue;
     ws.on('error', () => undefined);
@@ -70,24 +70,24 @@ const lose = (sockets: readonly (WebSocket | number)[]): void => {
   }
 };
 
-/** All of them, so many at once. */
+/** Opens the sockets of all devices, `atOnce` at a time. */
 const attachAll = async (server: PorchlightProcess, all: readonly Device[], atOnce = all.length) => {
   const sockets: (WebSocket | number)[] = [];
   let next = 0;
-  const one = async (): Promise<void> => {
+  const worker = async (): Promise<void> => {
     for (let device = all[next++]; device !== undefined; device = all[next++])
       sockets.push(await attach(server, device));
   };
-  await Promise.all(Array.from({ length: atOnce }, one));
+  await Promise.all(Array.from({ length: atOnce }, worker));
   expect(sockets.filter((socket) => typeof socket === 'number')).toEqual([]);
   return sockets;
 };
 
-const openSockets = async (server: PorchlightProcess): Promise<number> =>
+const countOpenSockets = async (server: PorchlightProcess): Promise<number> =>
   (await postForData<{ stats: { sockets: number } }>(server, server.apiKey, '{ stats { sockets } }')).stats.sockets;
 
-/** Each user's story, and how many have the same one, by platform. */
-const stories = async (server: PorchlightProcess): Promise<Record<string, number>> => {
+/** The sequences of events per platform, and the number of users with each sequence. */
+const countEventSequences = async (server: PorchlightProcess): Promise<Record<string, number>> => {
   const byUser = new Map<string, string[]>();
   interface Page {
     readonly nodes: readonly { readonly userId: string; readonly reason: string; readonly version: number }[];
@@ -96,31 +96,31 @@ const stories = async (server: PorchlightProcess): Promise<Record<string, number
   for (let after: string | null = null, more = true; more;) {
     const { events }: { events: Page } = await postForData<{ events: Page }>(server, server.apiKey, EVENTS, { after });
     for (const { userId, reason, version } of events.nodes) {
-      const story = byUser.get(userId);
-      if (story === undefined) byUser.set(userId, [`${reason} ${version}`]);
-      else story.push(`${reason} ${version}`);
+      const sequence = byUser.get(userId);
+      if (sequence === undefined) byUser.set(userId, [`${reason} ${version}`]);
+      else sequence.push(`${reason} ${version}`);
     }
     ({ endCursor: after, hasNextPage: more } = events.pageInfo);
   }
-  const found: Record<string, number> = {};
-  for (const [userId, story] of byUser) {
-    const [who] = userId.split(' ');
-    if (who !== 'ANDROID' && who !== 'IPHONE') continue;
-    const key = `${who}: ${story.join(', ')}`;
-    found[key] = (found[key] ?? 0) + 1;
+  const counts: Record<string, number> = {};
+  for (const [userId, sequence] of byUser) {
+    const [platform] = userId.split(' ');
+    if (platform !== 'ANDROID' && platform !== 'IPHONE') continue;
+    const key = `${platform}: ${sequence.join(', ')}`;
+    counts[key] = (counts[key] ?? 0) + 1;
   }
-  return found;
+  return counts;
 };
 
-/** Beats over and over. @returns what ends them, with how long each took. */
-const calm = async (server: PorchlightProcess): Promise<() => Promise<readonly number[]>> => {
+/** Starts clients that send heartbeats continuously. @returns a function that stops them and returns the latencies in ms. */
+const startSteadyClients = async (server: PorchlightProcess): Promise<() => Promise<readonly number[]>> => {
   const took: number[] = [];
-  let going = true;
-  const loops = Array.from({ length: CALM }, async (_, index) => {
-    const { token } = await logIn(server, `calm ${index}`, 'MAC');
+  let isRunning = true;
+  const loops = Array.from({ length: STEADY_CLIENTS }, async (_, index) => {
+    const { token } = await logIn(server, `steady ${index}`, 'MAC');
     const socket = await GraphqlSocket.open(server, token);
     return async (): Promise<void> => {
-      while (going) {
+      while (isRunning) {
         const began = performance.now();
         const answer = await postOperation(server, token, 'mutation { heartbeat { heartbeatIntervalMs } }');
         if (answer.errors !== undefined) throw new Error(JSON.stringify(answer.errors));
@@ -130,63 +130,63 @@ const calm = async (server: PorchlightProcess): Promise<() => Promise<readonly n
       socket.sendReset();
     };
   });
-  const beating = Promise.all((await Promise.all(loops)).map((beat) => beat()));
+  const heartbeats = Promise.all((await Promise.all(loops)).map((run) => run()));
   return async () => {
-    going = false;
-    await beating;
+    isRunning = false;
+    await heartbeats;
     return took;
   };
 };
 
-const say = (what: string, began: number, took: readonly number[] = []): void => {
-  if (GIVEN === undefined) return;
+const printDuration = (step: string, began: number, took: readonly number[] = []): void => {
+  if (CONFIGURED_SOCKETS === undefined) return;
   const sorted = took.toSorted((one, other) => one - other);
   const p99 = sorted[Math.floor(sorted.length * 0.99)] ?? 0;
   console.log(
-    `${what}: ${Math.round(performance.now() - began)} ms; beats p99 ${Math.round(p99)} ms of ${took.length}`,
+    `${step}: ${Math.round(performance.now() - began)} ms; heartbeats p99 ${Math.round(p99)} ms of ${took.length}`,
   );
 };
 
-test('sockets lost at once and back at once', async () => {
+test('sockets that disconnect and reconnect at once are all accepted, also after SIGKILL, with no status change during a grace', async () => {
   await using place = createRestartHarness({
     PORCHLIGHT_PLATFORMS: '[{"platform":"IPHONE","disconnectGraceMs":300000}]',
     PORCHLIGHT_RATE_PER_ADDRESS: '0',
     PORCHLIGHT_MAX_SOCKETS_PER_ADDRESS: '0',
   });
   const server = await place.start();
-  const all = await devices(server);
+  const all = await logInAll(server);
   const half = SOCKETS / 2;
-  const first = await attachAll(server, all, AT_ONCE);
-  const ended = await calm(server);
-  expect(await openSockets(server)).toBe(SOCKETS + CALM);
+  const first = await attachAll(server, all, CONCURRENCY);
+  const stopSteadyClients = await startSteadyClients(server);
+  expect(await countOpenSockets(server)).toBe(SOCKETS + STEADY_CLIENTS);
 
   let began = performance.now();
-  lose(first);
-  await vi.waitFor(async () => expect(await openSockets(server)).toBe(CALM), SETTLED);
+  resetAll(first);
+  await vi.waitFor(async () => expect(await countOpenSockets(server)).toBe(STEADY_CLIENTS), POLL_OPTIONS);
   await vi.waitFor(
-    async () => expect(await stories(server)).toMatchObject({ 'ANDROID: LOGIN 1, DISCONNECT 2': half }),
-    SETTLED,
+    async () => expect(await countEventSequences(server)).toMatchObject({ 'ANDROID: LOGIN 1, DISCONNECT 2': half }),
+    POLL_OPTIONS,
   );
-  say('lost', began);
+  printDuration('disconnected', began);
   began = performance.now();
   const second = await attachAll(server, all);
-  const took = await ended();
-  say('back', began, took);
-  expect(await stories(server)).toEqual({
+  const took = await stopSteadyClients();
+  printDuration('reconnected', began, took);
+  expect(await countEventSequences(server)).toEqual({
     'ANDROID: LOGIN 1, DISCONNECT 2, RECONNECT 3': half,
     'IPHONE: LOGIN 1': half,
   });
 
   await server.sigkill();
-  lose(second);
+  resetAll(second);
   began = performance.now();
   const restarted = await place.start();
   const third = await attachAll(restarted, all);
-  say('back after a kill -9', began);
-  expect(await stories(restarted)).toEqual({
+  printDuration('reconnected after SIGKILL', began);
+  expect(await countEventSequences(restarted)).toEqual({
     'ANDROID: LOGIN 1, DISCONNECT 2, RECONNECT 3': half,
     'IPHONE: LOGIN 1': half,
   });
-  expect(await openSockets(restarted)).toBe(SOCKETS);
-  lose(third);
+  expect(await countOpenSockets(restarted)).toBe(SOCKETS);
+  resetAll(third);
 });

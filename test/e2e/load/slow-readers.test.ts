@@ -1,4 +1,4 @@
-/** Readers who do not read: a watcher is told less and the newest, a follower is sent away and resumes. */
+/** Clients that do not read: a watcher gets conflated changes, and a feed subscriber is closed and resumes. */
 import { beforeAll, describe, expect, test } from 'vitest';
 import { codeOf, dataOf, GraphqlSocket, type GraphqlResult } from '../../support/porchlight-client.ts';
 import {
@@ -16,8 +16,8 @@ import {
 
 const server = startSharedServer({ env: NO_RATE_LIMITS });
 
-const FAT = repeatedAliases(25);
-const LONG = '\u{1F600}'.repeat(240);
+const LARGE_SELECTION = repeatedAliases(25);
+const LONG_TEXT = '\u{1F600}'.repeat(240);
 const IN_FLIGHT = 40;
 
 interface Writer {
@@ -26,8 +26,8 @@ interface Writer {
 }
 const writers: Writer[] = [];
 
-/** Sets so many texts, several at a time, and then one last text by itself. */
-const write = async ({ socket }: Writer, count: number, prefix: string, last: string): Promise<void> => {
+/** Sets `count` texts, IN_FLIGHT at a time, and then the text `last`. */
+const setTexts = async ({ socket }: Writer, count: number, prefix: string, last: string): Promise<void> => {
   for (let from = 0; from < count; from += IN_FLIGHT) {
     const batch = Array.from({ length: Math.min(IN_FLIGHT, count - from) }, (_, index) => from + index);
     await Promise.all(batch.map((index) => socket.executeForData(SET_CUSTOM_STATUS, { text: `${index} ${prefix}` })));
@@ -42,53 +42,53 @@ beforeAll(async () => {
   }
 });
 
-describe('a watcher whose stream stands still', () => {
-  test('is told little of 2,000 changes, and of each user the newest', async () => {
+describe('a watcher that does not read', () => {
+  test('receives few of 2,000 changes, and the newest one of each user', async () => {
     const users = writers.map(({ device }) => device.userId);
     const socket = await GraphqlSocket.open(server, server.apiKey);
-    const query = `subscription ($userIds: [ID!]!) { statusChanges(userIds: $userIds) { userId status version previousStatus customStatus ${FAT} } }`;
+    const query = `subscription ($userIds: [ID!]!) { statusChanges(userIds: $userIds) { userId status version previousStatus customStatus ${LARGE_SELECTION} } }`;
     const lists = socket.subscribe<{ statusChanges: StatusChange[] }>(query, { userIds: users });
     await lists.next();
     socket.tcp.pause();
-    const brisk = await Watcher.open(server, users);
-    await Promise.all(writers.map((writer) => write(writer, 667, LONG, 'the last word')));
+    const fastWatcher = await Watcher.open(server, users);
+    await Promise.all(writers.map((writer) => setTexts(writer, 667, LONG_TEXT, 'the last text')));
 
     const lastOf = (changes: readonly StatusChange[], user: string) =>
       changes.filter(({ userId }) => userId === user).at(-1);
-    // Somebody who reads has not been held up by the one who does not.
+    // A watcher that reads is not delayed by the one that does not.
     await expect
-      .poll(() => users.map((user) => lastOf(brisk.changes.all, user)?.customStatus), { timeout: 10_000 })
-      .toEqual(users.map(() => 'the last word'));
+      .poll(() => users.map((user) => lastOf(fastWatcher.changes.all, user)?.customStatus), { timeout: 10_000 })
+      .toEqual(users.map(() => 'the last text'));
 
     socket.tcp.resume();
-    const heard = () => lists.all.slice(1).flatMap((answer) => dataOf(answer).statusChanges);
+    const received = () => lists.all.slice(1).flatMap((answer) => dataOf(answer).statusChanges);
     await expect
-      .poll(() => users.map((user) => lastOf(heard(), user)?.customStatus), { timeout: 10_000 })
-      .toEqual(users.map(() => 'the last word'));
+      .poll(() => users.map((user) => lastOf(received(), user)?.customStatus), { timeout: 10_000 })
+      .toEqual(users.map(() => 'the last text'));
     for (const user of users) {
-      const mine = heard().filter(({ userId }) => userId === user);
+      const mine = received().filter(({ userId }) => userId === user);
       const versions = mine.map(({ version }) => version);
       expect(versions).toEqual([...new Set(versions)].sort((one, other) => one - other));
       expect(versions.at(-1)).toBe((await fetchUser(server, user)).version);
       expect(mine.every(({ previousStatus, status }) => previousStatus === 'ONLINE' && status === 'ONLINE')).toBe(true);
     }
-    // 2,004 changes were made; the kernels’ buffers hold some hundreds of these at the most.
-    expect(heard().length).toBeLessThan(700);
+    // 2,004 changes were made; the kernel's socket buffers hold at most some hundreds of them.
+    expect(received().length).toBeLessThan(700);
     expect((await fetchUser(server, users[0] ?? '')).version).toBe(669);
-    await Promise.all([socket.close(), brisk.socket.close()]);
+    await Promise.all([socket.close(), fastWatcher.socket.close()]);
   });
 
-  test('is told of two changes as one: from what it last heard to what is now', async () => {
+  test('receives two changes as one, from the last delivered status to the current one', async () => {
     const user = newUserId();
     const socket = await GraphqlSocket.open(server, server.apiKey);
     const filler = writers[0];
-    if (filler === undefined) throw new Error('Nobody writes.');
-    const query = `subscription ($userIds: [ID!]!) { statusChanges(userIds: $userIds) { userId status version previousStatus reason customStatus ${FAT} } }`;
+    if (filler === undefined) throw new Error('There is no writer.');
+    const query = `subscription ($userIds: [ID!]!) { statusChanges(userIds: $userIds) { userId status version previousStatus reason customStatus ${LARGE_SELECTION} } }`;
     const lists = socket.subscribe<{ statusChanges: StatusChange[] }>(query, { userIds: [user, filler.device.userId] });
     await lists.next();
     socket.tcp.pause();
-    await write(filler, 600, LONG, 'full');
-    // The stream is full: from here on everything is told at once.
+    await setTexts(filler, 600, LONG_TEXT, 'full');
+    // The stream is full, so that all later changes are delivered together.
     const phone = await logIn(server, user, 'IPHONE');
     await (await GraphqlSocket.open(server, phone.token)).close();
     await expect.poll(async () => (await fetchUser(server, user)).status).toBe('PUSH_ONLINE');
@@ -105,11 +105,11 @@ describe('a watcher whose stream stands still', () => {
   });
 });
 
-describe('a follower whose stream stands still', () => {
-  test('is closed with 4411 when it is too far behind, and resumes with its cursor without a gap', async () => {
-    const fat = Array.from({ length: 25 }, (_, index) => `c${index}: customStatus`).join(' ');
-    const follow = `subscription ($after: Cursor) { presenceEvents(after: $after) { cursor userId version ${fat} } }`;
-    interface Followed {
+describe('a feed subscriber that does not read', () => {
+  test('is closed with 4411 when its backlog is too large, and resumes at its cursor without a gap', async () => {
+    const largeSelection = Array.from({ length: 25 }, (_, index) => `c${index}: customStatus`).join(' ');
+    const follow = `subscription ($after: Cursor) { presenceEvents(after: $after) { cursor userId version ${largeSelection} } }`;
+    interface FeedResult {
       readonly presenceEvents: readonly {
         readonly cursor: string;
         readonly userId: string;
@@ -119,34 +119,34 @@ describe('a follower whose stream stands still', () => {
     const users = writers.map(({ device }) => device.userId);
     const before = await Promise.all(users.map(async (user) => (await fetchUser(server, user)).version));
     const socket = await GraphqlSocket.open(server, server.apiKey);
-    const first = socket.subscribe<Followed>(follow);
+    const first = socket.subscribe<FeedResult>(follow);
     await socket.executeForData('{ latestCursor }');
-    await write(writers[0] as Writer, 1, 'short', 'heard');
+    await setTexts(writers[0] as Writer, 1, 'short', 'received');
     await first.next();
     socket.tcp.pause();
-    // It may leave 10,000 unread beside the lists that are under way to it, of 250 each.
-    await Promise.all(writers.map((writer) => write(writer, 3_340, LONG, 'behind')));
-    const tooFar = performance.now();
-    await Promise.all(writers.map((writer) => write(writer, 260, LONG, 'further behind')));
+    // The limit is 10,000 unread events, in addition to the lists of 250 events that are in transit.
+    await Promise.all(writers.map((writer) => setTexts(writer, 3_340, LONG_TEXT, 'behind')));
+    const limitReachedAt = performance.now();
+    await Promise.all(writers.map((writer) => setTexts(writer, 260, LONG_TEXT, 'further behind')));
     socket.tcp.resume();
-    const late = performance.now() - tooFar > 2_000;
-    // Who does not even read the good-bye is cut off at last.
+    const mayBeTerminated = performance.now() - limitReachedAt > 2_000;
+    // A client that does not read the close frame in time is terminated.
     const { code } = await socket.closed;
-    expect(late ? [4411, 1006] : [4411]).toContain(code);
-    const refusal = first.all.find((answer) => codeOf(answer) !== null);
-    if (refusal !== undefined) expect(codeOf(refusal)).toBe('OVERLOADED');
+    expect(mayBeTerminated ? [4411, 1006] : [4411]).toContain(code);
+    const errorAnswer = first.all.find((answer) => codeOf(answer) !== null);
+    if (errorAnswer !== undefined) expect(codeOf(errorAnswer)).toBe('OVERLOADED');
 
-    const heard = (answers: readonly GraphqlResult<Followed>[]) =>
+    const received = (answers: readonly GraphqlResult<FeedResult>[]) =>
       answers.flatMap((answer) => answer.data?.presenceEvents ?? []);
-    const again = await GraphqlSocket.open(server, server.apiKey);
-    const rest = again.subscribe<Followed>(
+    const resumed = await GraphqlSocket.open(server, server.apiKey);
+    const rest = resumed.subscribe<FeedResult>(
       'subscription ($after: Cursor) { presenceEvents(after: $after) { cursor userId version } }',
       {
-        after: heard(first.all).at(-1)?.cursor,
+        after: received(first.all).at(-1)?.cursor,
       },
     );
     const after = await Promise.all(users.map(async (user) => (await fetchUser(server, user)).version));
-    const all = () => [...heard(first.all), ...heard(rest.all)];
+    const all = () => [...received(first.all), ...received(rest.all)];
     await expect
       .poll(
         () =>

@@ -1,4 +1,4 @@
-/** Days and weeks: what is remembered for how long, and a wall clock that nobody can rely on. */
+/** Retention over days and weeks, and a wall clock that jumps. */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { DAY_MS, wallClockOffset, createJumpingClock, mintTokenInDays } from '../../support/crash/crash-clock.ts';
@@ -33,7 +33,7 @@ const eventsAfter = (server: PorchlightProcess, after: string) =>
     { after },
   );
 
-test.skipIf(LACKS_FAKETIME)('what is told 6, 8 and 35 days later', async () => {
+test.skipIf(LACKS_FAKETIME)('ended sessions, events and users are kept for the documented number of days', async () => {
   await using place = createRestartHarness();
   const first = await place.start();
   const cursor = await fetchLatestCursor(first);
@@ -42,65 +42,74 @@ test.skipIf(LACKS_FAKETIME)('what is told 6, 8 and 35 days later', async () => {
   for (let logins = 0; logins < 3; logins++) await logOut(first, await logIn(first, 'dave', 'LINUX'));
   await createPushOnlineDevice(first, 'carol', 'IPHONE');
   const online = await logIn(first, 'erin', 'ANDROID');
-  const forgotten = await fetchUser(first, 'dave');
-  expect(forgotten).toMatchObject({ status: 'OFFLINE', version: 6 });
+  const userBefore = await fetchUser(first, 'dave');
+  expect(userBefore).toMatchObject({ status: 'OFFLINE', version: 6 });
   await first.stop();
 
-  const in6 = await place.start(wallClockOffset(6));
-  expect((await postOperation(in6, ended.token, ME)).errors?.[0]?.extensions).toMatchObject({
+  const onDay6 = await place.start(wallClockOffset(6));
+  expect((await postOperation(onDay6, ended.token, ME)).errors?.[0]?.extensions).toMatchObject({
     code: 'SESSION_ENDED',
     reason: 'LOGOUT',
   });
-  expect(await fetchUser(in6, 'carol')).toMatchObject({ status: 'PUSH_ONLINE', version: 2 });
-  expect(await fetchUser(in6, 'dave')).toEqual(forgotten);
-  await in6.stop();
+  expect(await fetchUser(onDay6, 'carol')).toMatchObject({ status: 'PUSH_ONLINE', version: 2 });
+  expect(await fetchUser(onDay6, 'dave')).toEqual(userBefore);
+  await onDay6.stop();
 
-  const in8 = await place.start(wallClockOffset(8));
-  await retryUntilPasses(async () => expect((await fetchUser(in8, 'carol')).status).toBe('OFFLINE'));
-  expect((await fetchEventSummaries(in8, 'carol')).at(-1)).toBe(
+  const onDay8 = await place.start(wallClockOffset(8));
+  await retryUntilPasses(async () => expect((await fetchUser(onDay8, 'carol')).status).toBe('OFFLINE'));
+  expect((await fetchEventSummaries(onDay8, 'carol')).at(-1)).toBe(
     'IPHONE PUSH_EXPIRED OFFLINE: PUSH_ONLINE > OFFLINE v3',
   );
-  expect(codeOf(await postOperation(in8, ended.token, ME)), 'no more than 7 days').toBe('UNAUTHENTICATED');
-  expect(await postForData(in8, online.token, ME), 'nobody goes OFFLINE because the server was down').toEqual({
+  expect(codeOf(await postOperation(onDay8, ended.token, ME)), 'ended sessions are kept for 7 days').toBe(
+    'UNAUTHENTICATED',
+  );
+  expect(await postForData(onDay8, online.token, ME), 'no session ends because the server was down').toEqual({
     me: { id: online.sessionId },
   });
-  expect(await fetchUser(in8, 'dave'), 'remembered as long as events are').toEqual(forgotten);
-  expect((await eventsAfter(in8, cursor)).data?.events.nodes.length).toBeGreaterThan(0);
-  await in8.stop();
+  expect(await fetchUser(onDay8, 'dave'), 'users are kept as long as events').toEqual(userBefore);
+  expect((await eventsAfter(onDay8, cursor)).data?.events.nodes.length).toBeGreaterThan(0);
+  await onDay8.stop();
 
-  // Older than the retention of 30 days is everything but what happened on day 8.
-  const in35 = await place.start(wallClockOffset(35));
-  await retryUntilPasses(async () => expect(codeOf(await eventsAfter(in35, cursor))).toBe('CURSOR_EXPIRED'));
+  // Everything except the events of day 8 is older than the retention of 30 days.
+  const onDay35 = await place.start(wallClockOffset(35));
+  await retryUntilPasses(async () => expect(codeOf(await eventsAfter(onDay35, cursor))).toBe('CURSOR_EXPIRED'));
   const stream = openStream(
-    in35,
-    in35.apiKey,
+    onDay35,
+    onDay35.apiKey,
     'subscription ($after: Cursor) { presenceEvents(after: $after) { cursor } }',
     {
       after: cursor,
     },
   );
   expect(codeOf(await stream.inbox.next())).toBe('CURSOR_EXPIRED');
-  const kept = await readLog(in35);
+  const kept = await readLog(onDay35);
   expect(kept.map(({ userId, reason }) => [userId, reason])).toEqual([['carol', 'PUSH_EXPIRED']]);
-  expect(await fetchUser(in35, 'carol')).toMatchObject({ status: 'OFFLINE', version: 3 });
+  expect(await fetchUser(onDay35, 'carol')).toMatchObject({ status: 'OFFLINE', version: 3 });
   for (const userId of ['bob', 'dave']) {
     await retryUntilPasses(async () =>
-      expect(await fetchUser(in35, userId), 'as one never seen').toEqual({
-        ...(await fetchUser(in35, 'never seen')),
+      expect(await fetchUser(onDay35, userId), 'the user is like an unknown one').toEqual({
+        ...(await fetchUser(onDay35, 'never seen')),
         userId,
       }),
     );
   }
-  expect(await fetchUser(in35, 'dave')).toMatchObject({ version: 0, reason: null, changedAt: null, lastSeenAt: null });
+  expect(await fetchUser(onDay35, 'dave')).toMatchObject({
+    version: 0,
+    reason: null,
+    changedAt: null,
+    lastSeenAt: null,
+  });
   const jwt = await mintTokenInDays(35, 'dave');
-  await postForData<LoginResult>(in35, jwt, LOGIN, { input: { platform: 'LINUX' } });
-  expect((await fetchUser(in35, 'dave')).version, 'above all that was forgotten').toBeGreaterThan(forgotten.version);
-  const [back] = await fetchEvents(in35, 'dave');
-  expect(Math.abs(Date.parse(back?.occurredAt ?? '') - Date.now() - 35 * DAY_MS)).toBeLessThan(60_000);
+  await postForData<LoginResult>(onDay35, jwt, LOGIN, { input: { platform: 'LINUX' } });
+  expect((await fetchUser(onDay35, 'dave')).version, 'the version is higher than all earlier ones').toBeGreaterThan(
+    userBefore.version,
+  );
+  const [loginEvent] = await fetchEvents(onDay35, 'dave');
+  expect(Math.abs(Date.parse(loginEvent?.occurredAt ?? '') - Date.now() - 35 * DAY_MS)).toBeLessThan(60_000);
 });
 
 test.skipIf(LACKS_FAKETIME)(
-  'a cursor older than a short retention has expired, while its user and her ended sessions are remembered',
+  'a cursor older than a short retention has expired, while users and ended sessions are kept',
   async () => {
     await using place = createRestartHarness({ PORCHLIGHT_EVENT_RETENTION: '2s' });
     const server = await place.start();
@@ -113,13 +122,13 @@ test.skipIf(LACKS_FAKETIME)(
       10_000,
     );
     const socket = await GraphqlSocket.open(server, server.apiKey);
-    const followed = await socket.execute(
+    const feedResult = await socket.execute(
       'subscription ($after: Cursor) { presenceEvents(after: $after) { cursor } }',
       {
         after: cursor,
       },
     );
-    expect(codeOf(followed)).toBe('CURSOR_EXPIRED');
+    expect(codeOf(feedResult)).toBe('CURSOR_EXPIRED');
     expect(await eventsAfter(server, latest)).toMatchObject({ data: { events: { nodes: [] } } });
     expect(await fetchEvents(server, 'alice')).toEqual([]);
     expect(await fetchUser(server, 'alice')).toMatchObject({ status: 'OFFLINE', version: 2, reason: 'LOGOUT' });
@@ -127,7 +136,7 @@ test.skipIf(LACKS_FAKETIME)(
     await server.stop();
 
     const after = await place.start();
-    expect(codeOf(await eventsAfter(after, cursor)), 'after a restart too').toBe('CURSOR_EXPIRED');
+    expect(codeOf(await eventsAfter(after, cursor)), 'the cursor stays expired after a restart').toBe('CURSOR_EXPIRED');
     expect(await eventsAfter(after, latest)).toMatchObject({ data: { events: { nodes: [] } } });
     await logIn(after, 'alice', 'WEB');
     const [event] = (await readLog(after, latest)) ?? [];
@@ -136,7 +145,7 @@ test.skipIf(LACKS_FAKETIME)(
 );
 
 test.skipIf(LACKS_FAKETIME)(
-  'a wall clock that jumps under a running server times nobody out, and nothing expires',
+  'a wall clock that jumps under a running server times out and expires nothing',
   async () => {
     await using place = createRestartHarness();
     const clock = createJumpingClock(join(place.directory, 'clock'));
@@ -149,7 +158,7 @@ test.skipIf(LACKS_FAKETIME)(
     for (const days of [100, -100, 0]) {
       clock.jumpTo(days);
       await sendHeartbeat(server, page);
-      // Its commit comes after whatever the jump could have caused.
+      // This login is committed after any effect of the jump.
       await logIn(server, `after ${days}`, 'WEB');
     }
     clock.jumpTo(100);
@@ -168,7 +177,7 @@ test.skipIf(LACKS_FAKETIME)(
 );
 
 test.skipIf(LACKS_FAKETIME)(
-  'a wall clock that was set back a day before a restart, in another time zone: versions rise, cursors and expiries stay',
+  'after a restart with the wall clock set back a day and another time zone, versions rise and cursors and expiry times stay valid',
   async () => {
     const platforms = [{ platform: 'WEB', heartbeatIntervalMs: 500, heartbeatTimeoutMs: 2_000 }];
     await using place = createRestartHarness({ PORCHLIGHT_PLATFORMS: JSON.stringify(platforms) });
@@ -183,7 +192,7 @@ test.skipIf(LACKS_FAKETIME)(
     await first.stop();
 
     const second = await place.start({ ...wallClockOffset(-1), TZ: 'America/St_Johns' });
-    // A full timeout to come back, and not a day of it.
+    // The session gets one full timeout, not an additional day.
     expect(await fetchUser(second, 'page')).toMatchObject({ status: 'ONLINE', version: 1 });
     await retryUntilPasses(async () =>
       expect(await fetchUser(second, 'page')).toMatchObject({ status: 'OFFLINE', version: 2 }),
@@ -202,7 +211,7 @@ test.skipIf(LACKS_FAKETIME)(
     for (const { occurredAt } of after) {
       expect(Math.abs(Date.parse(occurredAt) - Date.now() + DAY_MS)).toBeLessThan(60_000);
     }
-    // As the clock says now, what ended an hour before the other clock's present is good again.
+    // By the clock that is one day back, a JWT that expired an hour ago is still valid.
     const jwt = await mintToken('late', { expiresInS: -3_600 });
     expect(codeOf(await postOperation(second, jwt, LOGIN, { input: { platform: 'WEB' } }))).toBeNull();
     await second.stop();

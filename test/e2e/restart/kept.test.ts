@@ -1,4 +1,4 @@
-/** What a restart leaves as it was, and that what is stored wins over what is configured. */
+/** State that survives a restart, and the precedence of the stored policy over the configuration. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SHUTDOWN_METHODS, createRestartHarness, type RestartHarness } from '../../support/crash/crash-restart.ts';
 import { postForData, codeOf, postOperation } from '../../support/porchlight-client.ts';
@@ -19,10 +19,10 @@ import {
 const ME = '{ me { id status } }';
 const GROUPS = [['WEB', 'LINUX']];
 
-const policyOf = async (server: PorchlightProcess): Promise<unknown> =>
+const fetchPolicy = async (server: PorchlightProcess): Promise<unknown> =>
   (await postForData<{ policy: unknown }>(server, server.apiKey, `{ policy { ${POLICY} } }`)).policy;
 
-const write = (server: PorchlightProcess, { token }: Device, text: string): Promise<unknown> =>
+const setCustomStatus = (server: PorchlightProcess, { token }: Device, text: string): Promise<unknown> =>
   postForData(
     server,
     token,
@@ -30,14 +30,14 @@ const write = (server: PorchlightProcess, { token }: Device, text: string): Prom
     { text },
   );
 
-/** Everything that is to survive, done on the first server. */
-const live = async (server: PorchlightProcess) => {
+/** Creates all state that must survive on the first server. @returns what to compare it with. */
+const createState = async (server: PorchlightProcess) => {
   const web = await logIn(server, 'online ☎', 'WEB', 'a device');
   await logIn(server, 'online ☎', 'IPAD');
-  await write(server, web, 'at lunch 🍜');
+  await setCustomStatus(server, web, 'at lunch 🍜');
   const push = await createPushOnlineDevice(server, 'push', 'IPHONE');
   const offline = await logIn(server, 'offline', 'LINUX');
-  await write(server, offline, 'gone when she is OFFLINE');
+  await setCustomStatus(server, offline, 'cleared when OFFLINE');
   await logOut(server, offline);
 
   const kicked = await logIn(server, 'alice', 'IPHONE');
@@ -56,23 +56,23 @@ const live = async (server: PorchlightProcess) => {
   return {
     ids,
     users: await Promise.all(ids.map((id) => fetchUser(server, id))),
-    policy: await policyOf(server),
+    policy: await fetchPolicy(server),
     kick: await postOperation(server, kicked.token, ME),
     devices: { web, push, kicked, kicker, revoked },
     jwts,
   };
 };
 
-describe.each(SHUTDOWN_METHODS)('a server %s and started again', (_name, end) => {
+describe.each(SHUTDOWN_METHODS)('a server %s and started again', (_name, shutDown) => {
   let place: RestartHarness;
-  let before: Awaited<ReturnType<typeof live>>;
+  let before: Awaited<ReturnType<typeof createState>>;
   let after: PorchlightProcess;
   beforeAll(async () => {
     place = createRestartHarness({ PORCHLIGHT_MULTI_DEVICE: 'dual', PORCHLIGHT_PLATFORM_PRESET: 'mobile-only' });
     const server = await place.start();
-    expect(await policyOf(server)).toMatchObject({ multiDevice: { mode: 'DUAL' } });
-    before = await live(server);
-    await end(server);
+    expect(await fetchPolicy(server)).toMatchObject({ multiDevice: { mode: 'DUAL' } });
+    before = await createState(server);
+    await shutDown(server);
     after = await place.start({
       PORCHLIGHT_MULTI_DEVICE: 'multi',
       PORCHLIGHT_PLATFORM_PRESET: 'classic',
@@ -82,18 +82,18 @@ describe.each(SHUTDOWN_METHODS)('a server %s and started again', (_name, end) =>
   });
   afterAll(() => place[Symbol.asyncDispose]());
 
-  test('keeps the stored policy, whatever is configured by now', async () => {
-    expect(await policyOf(after)).toEqual(before.policy);
+  test('keeps the stored policy although the configuration has changed', async () => {
+    expect(await fetchPolicy(after)).toEqual(before.policy);
     expect(before.policy).toMatchObject({
       multiDevice: { mode: 'CUSTOM', groups: GROUPS },
       pushOnlineExpiryMs: 86_400_000,
     });
   });
 
-  test('knows its users, their sessions and texts as they were', async () => {
-    const seen = await Promise.all(before.ids.map((id) => fetchUser(after, id)));
-    expect(seen).toEqual(before.users);
-    expect(seen.map(({ status, version, customStatus }) => [status, version, customStatus])).toEqual([
+  test('has the same users, sessions and custom statuses', async () => {
+    const users = await Promise.all(before.ids.map((id) => fetchUser(after, id)));
+    expect(users).toEqual(before.users);
+    expect(users.map(({ status, version, customStatus }) => [status, version, customStatus])).toEqual([
       ['ONLINE', 2, 'at lunch 🍜'],
       ['PUSH_ONLINE', 2, null],
       ['OFFLINE', 3, null],
@@ -109,7 +109,7 @@ describe.each(SHUTDOWN_METHODS)('a server %s and started again', (_name, end) =>
     expect(stats).toEqual({ usersOnline: 2, usersPushOnline: 1, sockets: 0 });
   });
 
-  test('says of a kicked session what it said before', async () => {
+  test('answers the tokens of kicked and revoked sessions as before', async () => {
     const { kicked, kicker, revoked } = before.devices;
     expect(await postOperation(after, kicked.token, ME)).toEqual(before.kick);
     expect(before.kick.errors?.[0]?.extensions).toMatchObject({
@@ -123,14 +123,14 @@ describe.each(SHUTDOWN_METHODS)('a server %s and started again', (_name, end) =>
     expect(await postForData(after, kicker.token, ME)).toEqual({ me: { id: kicker.sessionId, status: 'ONLINE' } });
   });
 
-  test('refuses the tokens that were revoked before', async () => {
+  test('rejects JWTs that were revoked before', async () => {
     for (const jwt of before.jwts) {
       expect(codeOf(await postOperation(after, jwt, LOGIN, { input: { platform: 'WEB' } }))).toBe('UNAUTHENTICATED');
     }
   });
 
-  test('counts versions on where they were', async () => {
-    await write(after, before.devices.web, 'back');
+  test('continues the versions of users', async () => {
+    await setCustomStatus(after, before.devices.web, 'back');
     expect(await fetchUser(after, 'online ☎')).toMatchObject({ version: 3, customStatus: 'back' });
     await sendHeartbeat(after, before.devices.push);
     expect(await fetchUser(after, 'push')).toMatchObject({ status: 'ONLINE', version: 3, reason: 'RECONNECT' });
@@ -139,7 +139,7 @@ describe.each(SHUTDOWN_METHODS)('a server %s and started again', (_name, end) =>
   });
 });
 
-test('a clean stop writes the last sign of life as well', async () => {
+test('a clean stop stores the time of the last activity', async () => {
   await using place = createRestartHarness();
   const before = await place.start();
   const device = await logIn(before, 'alice', 'IPHONE');
