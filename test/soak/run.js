@@ -193,9 +193,9 @@ function listenToLog(world) {
         journal.violate('secret', `is in the log: ${line.slice(0, 2_000)}`);
   };
   server.onWarning = ({ level, msg, line }) => {
-    journal.count(`log: ${level >= 50 ? 'error' : 'warning'}: ${msg.slice(0, 80)}`);
+    journal.count(`log: ${level === 'warn' ? 'warning' : 'error'}: ${msg.slice(0, 80)}`);
     const isExplained = disturbances.between(Date.now() - 2_000, Date.now(), cannotWrite);
-    if (level >= 50 && !isExplained) journal.violate('log', line.slice(0, 2_000));
+    if (level !== 'warn' && !isExplained) journal.violate('log', line.slice(0, 2_000));
   };
   server.onDeath = (exit, said) => {
     journal.violate('death', `${JSON.stringify(exit)}: ${said}`);

@@ -9,12 +9,12 @@ import { API_KEY, JWT_SECRET } from '../clients/tokens.js';
 
 const START_WITHIN_MS = 60_000;
 const STOP_WITHIN_MS = 20_000;
-const WARNED = 40;
-const ERROR = 50;
+/** The levels that the soak test reports. */
+const REPORTED_LEVELS = ['warn', 'error', 'fatal'];
 
 /** @typedef {{ spawnedAt: number, readyAt: number, endedAt: number, how: string }} Epoch */
 /** @typedef {{ code: number | null, signal: string | null }} Exit */
-/** @typedef {{ level: number, msg: string, line: string }} LogLine */
+/** @typedef {{ level: string, msg: string, line: string }} LogLine */
 
 /** A port that was free a moment ago. @returns {Promise<number>} */
 export const freePort = () =>
@@ -243,15 +243,16 @@ export class SoakServer {
   #readLine(line) {
     this.#said = `${this.#said}${line}\n`.slice(-20_000);
     this.onLine(line);
-    /** @type {{ level?: number, msg?: string }} */
+    /** @type {{ level?: string, msg?: string }} */
     let said;
     try {
       said = JSON.parse(line);
     } catch {
       // No log line: what Node itself says of a process that breaks.
-      if (line.trim() !== '') this.onWarning({ level: ERROR, msg: line, line });
+      if (line.trim() !== '') this.onWarning({ level: 'error', msg: line, line });
       return;
     }
-    if ((said.level ?? 0) >= WARNED) this.onWarning({ level: said.level ?? 0, msg: said.msg ?? '', line });
+    const { level = '', msg = '' } = said;
+    if (REPORTED_LEVELS.includes(level)) this.onWarning({ level, msg, line });
   }
 }

@@ -17,14 +17,18 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(cwd, { recursive: true, force: true }));
 
-interface Ended {
+interface CommandResult {
   readonly code: number | null;
   readonly out: string;
   readonly err: string;
 }
 
-/** Runs the compiled command in a directory of its own, with no environment but what is given. */
-const porchlight = (argv: readonly string[], env: Record<string, string> = {}, closeStdout = false): Promise<Ended> =>
+/** Runs the compiled command line in its own directory, with only the given environment variables. */
+const runPorchlight = (
+  argv: readonly string[],
+  env: Record<string, string> = {},
+  closeStdout = false,
+): Promise<CommandResult> =>
   new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [CLI, ...argv], { cwd, env: { PATH: process.env.PATH, ...env } });
     let out = '';
@@ -46,8 +50,8 @@ describe('help and version', () => {
     [['backup', '--help']],
     [['doctor', '--help']],
     [['export', '--help']],
-  ])('%j prints help on stdout and exits 0', async (argv) => {
-    const { code, out, err } = await porchlight(argv);
+  ])('%j prints the help on stdout and exits with 0', async (argv) => {
+    const { code, out, err } = await runPorchlight(argv);
     expect([code, err]).toEqual([0, '']);
     expect(out).toMatchSnapshot();
   });
@@ -55,21 +59,21 @@ describe('help and version', () => {
   test('--version prints the version of package.json', async () => {
     const manifest = readFileSync(new URL('../../../package.json', import.meta.url), 'utf8');
     const { version } = JSON.parse(manifest) as { version: string };
-    expect(await porchlight(['--version'])).toEqual({ code: 0, out: `${version}\n`, err: '' });
+    expect(await runPorchlight(['--version'])).toEqual({ code: 0, out: `${version}\n`, err: '' });
   });
 });
 
-describe('bad usage exits 2', () => {
-  test('no command prints help to stderr', async () => {
-    const { code, out, err } = await porchlight([]);
+describe('bad usage exits with 2', () => {
+  test('prints the help on stderr without a command', async () => {
+    const { code, out, err } = await runPorchlight([]);
     expect([code, out]).toEqual([2, '']);
     expect(err).toContain('Usage: porchlight <command>');
   });
 
   test.each([
-    [['sreve'], 'Unknown command "sreve"; the nearest known one is serve.'],
-    [['--port', '1'], 'A command comes first'],
-    [['serve', '--prot', '1'], 'Unknown option --prot; the nearest known one is --port.'],
+    [['sreve'], 'Unknown command "sreve"; the closest known one is serve.'],
+    [['--port', '1'], 'A command must come first'],
+    [['serve', '--prot', '1'], 'Unknown option --prot; the closest known one is --port.'],
     [['serve', 'now'], "Unexpected argument 'now'"],
     [['serve', '--jwt-secret', 'hunter2'], 'There is no --jwt-secret'],
     [['backup'], 'FILE is missing'],
@@ -80,9 +84,9 @@ describe('bad usage exits 2', () => {
     [['token', '--user', 'x'.repeat(129)], 'longer than 128'],
     [['token', '--user', 'a', '--ttl', '1'], '--ttl is "1", but must be'],
     [['token', '--user', 'a', '--watch', 'b,,c'], '--watch is ""'],
-    [['token', '--user', 'a', '--watch', '*,b'], 'goes with no other id'],
-  ])('%j', async (argv, message) => {
-    const { code, out, err } = await porchlight(argv);
+    [['token', '--user', 'a', '--watch', '*,b'], 'must be the only value'],
+  ])('rejects %j', async (argv, message) => {
+    const { code, out, err } = await runPorchlight(argv);
     expect([code, out]).toEqual([2, '']);
     expect(err).toContain(message);
     expect(err).toContain('See porchlight --help.');
@@ -91,29 +95,32 @@ describe('bad usage exits 2', () => {
   });
 });
 
-describe('bad configuration exits 78', () => {
-  test.each(['serve', 'token', 'config'])('%s tells every wrong value at once, and makes nothing', async (command) => {
-    const env = { PORCHLIGHT_PORT: 'http', PORCHLIGHT_LOG_LEVEL: 'loud', PORCHLIGHT_PROT: '1' };
-    const { code, out, err } = await porchlight([command, ...(command === 'token' ? ['--user', 'a'] : [])], env);
-    expect([code, out]).toEqual([78, '']);
-    expect(err.split('\n').filter((line) => line !== '')).toEqual([
-      'porchlight: warning: PORCHLIGHT_PROT is unknown and has no effect; the nearest known name is PORCHLIGHT_PORT.',
-      'porchlight: Bad configuration:',
-      '  PORCHLIGHT_PORT is "http", but must be a whole number from 0 to 65535.',
-      '  PORCHLIGHT_LOG_LEVEL is "loud", but must be one of trace, debug, info, warn, error, fatal, silent.',
-    ]);
-    expect(readdirSync(cwd)).toEqual([]);
-  });
+describe('bad configuration exits with 78', () => {
+  test.each(['serve', 'token', 'config'])(
+    '%s reports all invalid values at once and creates no file',
+    async (command) => {
+      const env = { PORCHLIGHT_PORT: 'http', PORCHLIGHT_LOG_LEVEL: 'loud', PORCHLIGHT_PROT: '1' };
+      const { code, out, err } = await runPorchlight([command, ...(command === 'token' ? ['--user', 'a'] : [])], env);
+      expect([code, out]).toEqual([78, '']);
+      expect(err.split('\n').filter((line) => line !== '')).toEqual([
+        'porchlight: warning: PORCHLIGHT_PROT is unknown and has no effect; the closest known name is PORCHLIGHT_PORT.',
+        'porchlight: Bad configuration:',
+        '  PORCHLIGHT_PORT is "http", but must be a whole number from 0 to 65535.',
+        '  PORCHLIGHT_LOG_LEVEL is "loud", but must be one of trace, debug, info, warn, error, fatal, silent.',
+      ]);
+      expect(readdirSync(cwd)).toEqual([]);
+    },
+  );
 
-  test('a stack is shown only to who asks for it', async () => {
+  test('prints a stack only at the log level debug or trace', async () => {
     const env = { PORCHLIGHT_PORT: 'http', PORCHLIGHT_LOG_LEVEL: 'debug' };
-    expect((await porchlight(['config'], env)).err).toMatch(/\n {4}at /);
+    expect((await runPorchlight(['config'], env)).err).toMatch(/\n {4}at /);
   });
 });
 
 describe('token', () => {
-  test('prints a JWT alone, of the generated secret, that other software verifies', async () => {
-    const { code, out, err } = await porchlight(['token', '--user', 'alice']);
+  test('prints only a JWT, signed with the generated secret, that jose verifies', async () => {
+    const { code, out, err } = await runPorchlight(['token', '--user', 'alice']);
     expect([code, err]).toEqual([0, '']);
     expect(out).toMatch(/^[\w-]+\.[\w-]+\.[\w-]+\n$/);
     const jwt = out.trim();
@@ -127,8 +134,8 @@ describe('token', () => {
     expect(existsSync(join(cwd, 'data/api-key'))).toBe(false);
   });
 
-  test('carries ttl, watch, issuer and audience', async () => {
-    const { out } = await porchlight(
+  test('sets the claims of ttl, watch, issuer and audience', async () => {
+    const { out } = await runPorchlight(
       ['token', '--user', ' Zoë ', '--ttl', '1500ms', '--watch', 'bob,carol', '--watch', 'dave', '--jwt-issuer', 'app'],
       { PORCHLIGHT_JWT_SECRET: SECRET, PORCHLIGHT_JWT_AUDIENCE: 'presence' },
     );
@@ -144,58 +151,58 @@ describe('token', () => {
     ['', []],
   ])('--watch %j becomes the claim %j', async (text, claim) => {
     const argv = ['token', '--user', 'a', '--watch', text];
-    const { out } = await porchlight(argv, { PORCHLIGHT_JWT_SECRET: SECRET });
+    const { out } = await runPorchlight(argv, { PORCHLIGHT_JWT_SECRET: SECRET });
     expect((await jwtVerify(out.trim(), key(SECRET))).payload.watch).toEqual(claim);
   });
 
-  test('is refused with 78 when only a JWKS is configured', async () => {
+  test('exits with 78 when only a JWKS is configured', async () => {
     const env = { PORCHLIGHT_JWKS_URL: 'https://id.example/keys' };
-    const { code, out, err } = await porchlight(['token', '--user', 'a'], env);
+    const { code, out, err } = await runPorchlight(['token', '--user', 'a'], env);
     expect([code, out]).toEqual([78, '']);
     expect(err).toContain('Only a JWKS is configured (https://id.example/keys)');
     expect(readdirSync(cwd)).toEqual([]);
   });
 
-  test('two at once on a fresh machine are signed with the same secret', async () => {
-    const both = await Promise.all(['a', 'b', 'c'].map((user) => porchlight(['token', '--user', user])));
+  test('concurrent commands in a new directory sign with the same secret', async () => {
+    const both = await Promise.all(['a', 'b', 'c'].map((user) => runPorchlight(['token', '--user', user])));
     const secret = key(readFileSync(join(cwd, 'data/jwt-secret'), 'utf8'));
     const subjects = both.map(async ({ out }) => (await jwtVerify(out.trim(), secret)).payload.sub);
     expect(await Promise.all(subjects)).toEqual(['a', 'b', 'c']);
   });
 
-  test('a secret file that others can read is a warning on stderr', async () => {
-    await porchlight(['token', '--user', 'a']);
+  test('warns on stderr about a secret file that other users can read', async () => {
+    await runPorchlight(['token', '--user', 'a']);
     chmodSync(join(cwd, 'data/jwt-secret'), 0o644);
-    const { code, err } = await porchlight(['token', '--user', 'a']);
+    const { code, err } = await runPorchlight(['token', '--user', 'a']);
     expect(code).toBe(0);
     expect(err).toMatch(/^porchlight: warning: data\/jwt-secret can be read by other users/);
   });
 });
 
 describe('config', () => {
-  test('tells every option, its value and its origin, aligned, and makes nothing', async () => {
+  test('prints every option with its value and origin in columns, and creates no file', async () => {
     const env = { PORCHLIGHT_API_KEYS: 'key-number-one-0001,key-number-two-0002', PORT: '5000' };
-    const { code, out, err } = await porchlight(['config', '--host', '::1'], env);
+    const { code, out, err } = await runPorchlight(['config', '--host', '::1'], env);
     expect([code, err]).toEqual([0, '']);
     expect(out).toMatchSnapshot();
     expect(out).not.toContain('key-number');
     expect(readdirSync(cwd)).toEqual([]);
   });
 
-  test('--json tells the same to programs', async () => {
-    const { out } = await porchlight(['config', '--json', '--no-graphiql'], { PORCHLIGHT_JWT_SECRET: SECRET });
-    const told = JSON.parse(out) as Record<string, unknown>;
-    expect(told).toMatchObject({
+  test('--json prints every option with its value and origin as JSON', async () => {
+    const { out } = await runPorchlight(['config', '--json', '--no-graphiql'], { PORCHLIGHT_JWT_SECRET: SECRET });
+    const options = JSON.parse(out) as Record<string, unknown>;
+    expect(options).toMatchObject({
       port: { value: 4000, origin: 'default', from: null },
       graphiql: { value: false, origin: 'flag', from: '--graphiql' },
       jwtSecret: { value: '********', origin: 'environment', from: 'PORCHLIGHT_JWT_SECRET' },
       apiKeys: { value: '********', origin: 'generated', from: 'data/api-key' },
     });
-    expect(Object.keys(told)).toEqual(OPTION_NAMES);
+    expect(Object.keys(options)).toEqual(OPTION_NAMES);
     expect(out).not.toContain(SECRET);
   });
 
-  test('a reader that has gone away is no crash', async () => {
-    expect(await porchlight(['config'], {}, true)).toMatchObject({ code: 0, err: '' });
+  test('exits with 0 when the reader closes stdout', async () => {
+    expect(await runPorchlight(['config'], {}, true)).toMatchObject({ code: 0, err: '' });
   });
 });

@@ -24,19 +24,19 @@ const load = (
     },
   });
 
-const refusal = (...given: Parameters<typeof load>): ConfigError => {
+const rejectionOf = (...args: Parameters<typeof load>): ConfigError => {
   try {
-    load(...given);
+    load(...args);
   } catch (error) {
     if (error instanceof ConfigError) return error;
     throw error;
   }
-  throw new Error('It was accepted.');
+  throw new Error('The configuration was accepted.');
 };
 
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
 
-test('with nothing set, every option has its documented default', () => {
+test('uses the documented default of every option without any configuration', () => {
   const { config, warnings } = load();
   expect(warnings).toEqual([]);
   expect(config).toEqual({
@@ -52,6 +52,7 @@ test('with nothing set, every option has its documented default', () => {
     allowedOrigins: [],
     eventRetentionMs: 30 * 86_400_000,
     logLevel: 'info',
+    logFormat: 'auto',
     trustProxy: false,
     graphiql: true,
     introspection: 'backends',
@@ -87,7 +88,7 @@ test('with nothing set, every option has its documented default', () => {
 });
 
 describe('precedence', () => {
-  test('a flag wins over the environment, and the environment over the default', () => {
+  test('a flag takes precedence over the environment, and the environment over the default', () => {
     const env = { PORCHLIGHT_HOST: 'env.example', PORCHLIGHT_VISIBILITY: 'none' };
     const { config } = load(env, { host: 'flag.example' });
     expect([config.host, config.origins.host]).toEqual(['flag.example', 'flag']);
@@ -95,15 +96,15 @@ describe('precedence', () => {
     expect(config.origins.logLevel).toBe('default');
   });
 
-  test('a wrong value that is overruled is not looked at', () => {
+  test('ignores an invalid value that a flag overrides', () => {
     expect(load({ PORCHLIGHT_PORT: 'x' }, { port: '1' }).config.port).toBe(1);
   });
 
-  test('PORT is honoured when PORCHLIGHT_PORT is absent, and only then', () => {
+  test('reads PORT only when PORCHLIGHT_PORT is not set', () => {
     expect(load({ PORT: '5001' }).config.port).toBe(5001);
     expect(load({ PORT: '5001', PORCHLIGHT_PORT: '5002' }).config.port).toBe(5002);
     expect(load({ PORT: 'x', PORCHLIGHT_PORT: '5002' }).config.port).toBe(5002);
-    expect(refusal({ PORT: '70000' }).problems).toEqual([
+    expect(rejectionOf({ PORT: '70000' }).problems).toEqual([
       'PORT is "70000", but must be a whole number from 0 to 65535.',
     ]);
   });
@@ -121,6 +122,13 @@ describe('values', () => {
     ['PORCHLIGHT_EVENT_RETENTION', '12h', 'eventRetentionMs', 43_200_000],
     ['PORCHLIGHT_LOG_LEVEL', 'SILENT', 'logLevel', 'silent'],
     ['PORCHLIGHT_TRUST_PROXY', 'yes', 'trustProxy', true],
+    [
+      'PORCHLIGHT_TRUST_PROXY',
+      '10.0.0.0/8, 127.0.0.1,loopback,::1',
+      'trustProxy',
+      ['10.0.0.0/8', '127.0.0.1', 'loopback', '::1'],
+    ],
+    ['PORCHLIGHT_LOG_FORMAT', 'JSON', 'logFormat', 'json'],
     ['PORCHLIGHT_GRAPHIQL', '0', 'graphiql', false],
     ['PORCHLIGHT_INTROSPECTION', 'Off', 'introspection', 'off'],
     ['PORCHLIGHT_MAX_LAG', '2s', 'maxLagMs', 2_000],
@@ -134,11 +142,11 @@ describe('values', () => {
       'allowedOrigins',
       ['https://app.example', 'http://localhost:3000', 'capacitor://localhost'],
     ],
-  ] as const)('%s=%s is read', (variable, text, key, value) => {
+  ] as const)('accepts %s=%s', (variable, text, key, value) => {
     expect(load({ [variable]: text }).config[key]).toEqual(value);
   });
 
-  test('what webhooks may do is read, each into its own place', () => {
+  test('reads every webhook option into its own field', () => {
     const env = {
       PORCHLIGHT_WEBHOOK_ALLOW_HTTP: 'true',
       PORCHLIGHT_WEBHOOK_ALLOW_PRIVATE: '10.1.0.0/16, ::1,127.0.0.1,,::1/128',
@@ -157,20 +165,20 @@ describe('values', () => {
     ['yes', ['0.0.0.0/0', '::/0']],
     ['false', []],
     ['', []],
-  ])('private networks: %j is %j', (text, networks) => {
+  ])('reads the private networks %j as %j', (text, networks) => {
     expect(load({ PORCHLIGHT_WEBHOOK_ALLOW_PRIVATE: text }).config.webhooks.allowPrivate).toEqual(networks);
   });
 
   test.each(['10.1', '10.0.0.0/33', '0x7f000001', 'localhost', '10.0.0.0/8/8', '::1/129', '10.0.0.0/'])(
-    '%s is no network',
+    'rejects %s, which is not a network',
     (text) => {
-      expect(refusal({ PORCHLIGHT_WEBHOOK_ALLOW_PRIVATE: text }).problems).toEqual([
+      expect(rejectionOf({ PORCHLIGHT_WEBHOOK_ALLOW_PRIVATE: text }).problems).toEqual([
         `PORCHLIGHT_WEBHOOK_ALLOW_PRIVATE is ${JSON.stringify(text)}, but must be true, false, or a comma-separated list of networks such as 10.1.0.0/16,::1/128.`,
       ]);
     },
   );
 
-  test('Tencent is served with an app id and a key, and not without either', () => {
+  test('enables the Tencent API only with an app id and a key', () => {
     const key = 'k'.repeat(64);
     const env = { PORCHLIGHT_TENCENT: '1', PORCHLIGHT_TENCENT_APP_ID: '1400000001', PORCHLIGHT_TENCENT_KEY: key };
     const { tencent } = load(env).config;
@@ -181,13 +189,13 @@ describe('values', () => {
     expect(tencent?.webTimeout).toBe('LinkClose');
     expect(load({ ...env, PORCHLIGHT_TENCENT_WEB_TIMEOUT: 'TimeOut' }).config.tencent?.webTimeout).toBe('TimeOut');
     expect(load({ ...env, PORCHLIGHT_TENCENT: '0' }).config.tencent).toBeNull();
-    expect(refusal({ PORCHLIGHT_TENCENT: '1' }).problems).toEqual([
+    expect(rejectionOf({ PORCHLIGHT_TENCENT: '1' }).problems).toEqual([
       'PORCHLIGHT_TENCENT is on, but PORCHLIGHT_TENCENT_APP_ID is not set.',
       'PORCHLIGHT_TENCENT is on, but PORCHLIGHT_TENCENT_KEY is not set.',
     ]);
   });
 
-  test('limits are read, each into its own place', () => {
+  test('reads every limit into its own field', () => {
     const names = {
       maxSockets: 'MAX_SOCKETS',
       maxSocketsPerUser: 'MAX_SOCKETS_PER_USER',
@@ -209,8 +217,8 @@ describe('values', () => {
     ['PORCHLIGHT_PORT', '65536', 'from 0 to 65535'],
     ['PORCHLIGHT_PORT', '4000.5', 'from 0 to 65535'],
     ['PORCHLIGHT_PORT', '0x10', 'from 0 to 65535'],
-    ['PORCHLIGHT_DATABASE', '', 'would forget'],
-    ['PORCHLIGHT_DATABASE', ':memory:', 'would forget'],
+    ['PORCHLIGHT_DATABASE', '', 'loses acknowledged changes'],
+    ['PORCHLIGHT_DATABASE', ':memory:', 'loses acknowledged changes'],
     ['PORCHLIGHT_DATABASE', 'file:p.db', 'a plain path'],
     ['PORCHLIGHT_DATABASE', './data/', 'not of a directory'],
     ['PORCHLIGHT_JWKS_URL', 'ftp://example.com', 'an http or https URL'],
@@ -224,7 +232,11 @@ describe('values', () => {
     ['PORCHLIGHT_EVENT_RETENTION', '1.5h', 'a whole number'],
     ['PORCHLIGHT_EVENT_RETENTION', '-1d', 'a whole number'],
     ['PORCHLIGHT_LOG_LEVEL', 'loud', 'one of trace, debug'],
-    ['PORCHLIGHT_TRUST_PROXY', 'maybe', 'true or false'],
+    ['PORCHLIGHT_TRUST_PROXY', 'maybe', 'true, false, or a comma-separated list of addresses'],
+    ['PORCHLIGHT_TRUST_PROXY', '10.0.0.0/33', 'such as 10.0.0.0/8,loopback'],
+    ['PORCHLIGHT_TRUST_PROXY', 'loopback,10.0.0.0/8,proxy.example', 'such as 10.0.0.0/8,loopback'],
+    ['PORCHLIGHT_TRUST_PROXY', '', 'true, false, or a comma-separated list of addresses'],
+    ['PORCHLIGHT_LOG_FORMAT', 'xml', 'one of auto, json, pretty'],
     ['PORCHLIGHT_INTROSPECTION', 'all', 'one of off, backends, everyone'],
     ['PORCHLIGHT_MAX_SOCKETS', '0', 'from 1 to'],
     ['PORCHLIGHT_MAX_WATCHED_PER_SOCKET', '499', 'from 500 to'],
@@ -236,47 +248,47 @@ describe('values', () => {
     ['PORCHLIGHT_PLATFORMS', '{', 'a JSON array'],
     ['PORCHLIGHT_PLATFORMS', '[{"platform":"TV"}]', '[0].platform'],
     ['PORCHLIGHT_PLATFORMS', '[{"platform":"WEB","heartbeatTimeout":1}]', 'heartbeatTimeout'],
-  ])('%s=%j is refused, with what would be right', (variable, text, right) => {
-    const { problems } = refusal({ [variable]: text });
+  ])('rejects %s=%j and names the valid values', (variable, text, expected) => {
+    const { problems } = rejectionOf({ [variable]: text });
     expect(problems).toHaveLength(1);
     expect(problems[0]).toContain(`${variable} is ${JSON.stringify(text)}, but must be `);
-    expect(problems[0]).toContain(right);
+    expect(problems[0]).toContain(expected);
   });
 
-  test('all wrong values are told at once, each by the name it was given under', () => {
-    const error = refusal({ PORCHLIGHT_LOG_LEVEL: 'loud', PORCHLIGHT_GRAPHIQL: '?' }, { port: 'x' });
+  test('reports all invalid values at once, each with the name of its source', () => {
+    const error = rejectionOf({ PORCHLIGHT_LOG_LEVEL: 'loud', PORCHLIGHT_GRAPHIQL: '?' }, { port: 'x' });
     expect(error.problems.map((problem) => problem.split(' ')[0])).toEqual([
       '--port',
-      'PORCHLIGHT_LOG_LEVEL',
       'PORCHLIGHT_GRAPHIQL',
+      'PORCHLIGHT_LOG_LEVEL',
     ]);
     expect(error.exitCode).toBe(78);
   });
 
-  test('a password in a URL is refused and not repeated', () => {
-    const [problem] = refusal({ PORCHLIGHT_JWKS_URL: 'https://user:hunter2@example.com/' }).problems;
+  test('rejects a URL with a password without repeating the password', () => {
+    const [problem] = rejectionOf({ PORCHLIGHT_JWKS_URL: 'https://user:hunter2@example.com/' }).problems;
     expect(problem).toContain('without a user name or password');
     expect(problem).not.toContain('hunter2');
   });
 });
 
 describe('secrets', () => {
-  test('a metrics token that is short, or no token, is refused and not repeated', () => {
+  test('rejects a short or malformed metrics token without repeating it', () => {
     for (const token of ['too-short', 'sixteen letters and a space']) {
-      const [problem] = refusal({ PORCHLIGHT_METRICS_TOKEN: token }).problems;
+      const [problem] = rejectionOf({ PORCHLIGHT_METRICS_TOKEN: token }).problems;
       expect(problem).toContain('at least 16 visible ASCII characters');
       expect(problem).not.toContain(token);
     }
   });
 
-  test('the JWT secret is the bytes of its text', () => {
-    const { config, resolvedOptions: settings } = load({ PORCHLIGHT_JWT_SECRET: SECRET });
+  test('uses the bytes of the text as the JWT secret', () => {
+    const { config, resolvedOptions } = load({ PORCHLIGHT_JWT_SECRET: SECRET });
     expect(config.jwtSecret?.export().toString('utf8')).toBe(SECRET);
     expect(config.origins.jwtSecret).toBe('environment');
-    expect(JSON.stringify(settings)).not.toContain(SECRET);
+    expect(JSON.stringify(resolvedOptions)).not.toContain(SECRET);
   });
 
-  test('API keys are split, trimmed and held as SHA-256 alone', () => {
+  test('splits and trims API keys and keeps only their SHA-256 digests', () => {
     const loaded = load({ PORCHLIGHT_API_KEYS: ` ${KEY}1, ,${KEY}2,${KEY}1` });
     expect(loaded.config.apiKeys.map((digest) => digest.toString('hex'))).toEqual([
       sha256(`${KEY}1`),
@@ -285,7 +297,7 @@ describe('secrets', () => {
     expect(JSON.stringify(loaded)).not.toContain(KEY);
   });
 
-  test('both can come from files; a line break at the end does not count', () => {
+  test('reads secrets from files and ignores the line break at the end', () => {
     const env = { PORCHLIGHT_JWT_SECRET_FILE: '/run/jwt', PORCHLIGHT_API_KEYS_FILE: '/run/keys' };
     const { config } = load(env, {}, { '/run/jwt': `${SECRET}\n`, '/run/keys': `${KEY}1\r\n${KEY}2\r\n` });
     expect(config.jwtSecret?.export().toString('utf8')).toBe(SECRET);
@@ -293,9 +305,9 @@ describe('secrets', () => {
     expect([config.origins.jwtSecret, config.origins.apiKeys]).toEqual(['file', 'file']);
   });
 
-  test('a secret given both ways, or in a file that cannot be read, is an error', () => {
+  test('rejects a secret that is set in both ways, and an unreadable secret file', () => {
     const both = { PORCHLIGHT_JWT_SECRET: SECRET, PORCHLIGHT_JWT_SECRET_FILE: '/run/jwt' };
-    const { problems } = refusal({ ...both, PORCHLIGHT_API_KEYS_FILE: '/gone' }, {}, { '/run/jwt': SECRET });
+    const { problems } = rejectionOf({ ...both, PORCHLIGHT_API_KEYS_FILE: '/gone' }, {}, { '/run/jwt': SECRET });
     expect(problems).toHaveLength(2);
     expect(problems[0]).toContain('PORCHLIGHT_JWT_SECRET and PORCHLIGHT_JWT_SECRET_FILE are both set');
     expect(problems[1]).toMatch(/PORCHLIGHT_API_KEYS_FILE is "\/gone", but must be a readable file: ENOENT/);
@@ -305,18 +317,18 @@ describe('secrets', () => {
   test.each([
     ['PORCHLIGHT_JWT_SECRET', ''],
     ['PORCHLIGHT_API_KEYS', ' , '],
-  ])('%s=%j is refused rather than replaced by a generated one', (variable, text) => {
-    expect(refusal({ [variable]: text }).problems[0]).toContain(`${variable} is `);
+  ])('rejects %s=%j instead of generating a secret', (variable, text) => {
+    expect(rejectionOf({ [variable]: text }).problems[0]).toContain(`${variable} is `);
   });
 
-  test('a short secret or key is accepted with a warning that does not repeat it', () => {
+  test('accepts a short secret or key with a warning that does not repeat it', () => {
     const { config, warnings } = load({ PORCHLIGHT_JWT_SECRET: 'hunter2', PORCHLIGHT_API_KEYS: 'k1' });
     expect(config.apiKeys).toHaveLength(1);
     expect(warnings).toHaveLength(2);
     expect(warnings.join()).not.toMatch(/hunter2|k1/);
   });
 
-  test('with a JWKS, no secret is generated', () => {
+  test('generates no secret when a JWKS is configured', () => {
     const { config } = load({ PORCHLIGHT_JWKS_URL: 'https://id.example/keys' });
     expect(config.origins.jwtSecret).toBe('default');
     expect(config.jwksUrl?.href).toBe('https://id.example/keys');
@@ -324,7 +336,7 @@ describe('secrets', () => {
 });
 
 describe('the seed of the policy', () => {
-  test('is read whole', () => {
+  test('is read from all of its options', () => {
     const { config } = load({
       PORCHLIGHT_PLATFORM_PRESET: 'Mobile_Only',
       PORCHLIGHT_MULTI_DEVICE: 'CUSTOM',
@@ -340,7 +352,7 @@ describe('the seed of the policy', () => {
   });
 
   test.each([
-    [{ PORCHLIGHT_MULTI_DEVICE_GROUPS: 'WEB,MAC' }, 'goes only with PORCHLIGHT_MULTI_DEVICE=custom'],
+    [{ PORCHLIGHT_MULTI_DEVICE_GROUPS: 'WEB,MAC' }, 'is only allowed with PORCHLIGHT_MULTI_DEVICE=custom'],
     [{ PORCHLIGHT_MULTI_DEVICE: 'custom' }, 'PORCHLIGHT_MULTI_DEVICE_GROUPS is not set'],
     [{ PORCHLIGHT_MULTI_DEVICE: 'custom', PORCHLIGHT_MULTI_DEVICE_GROUPS: 'TV' }, 'of the platforms ANDROID'],
     [{ PORCHLIGHT_MULTI_DEVICE: 'custom', PORCHLIGHT_MULTI_DEVICE_GROUPS: 'WEB;WEB' }, 'WEB twice'],
@@ -348,14 +360,14 @@ describe('the seed of the policy', () => {
       { PORCHLIGHT_PLATFORMS: '[{"platform":"WEB","heartbeatIntervalMs":60000}]' },
       'PORCHLIGHT_PLATFORMS: WEB.heartbeatIntervalMs',
     ],
-  ])('%j is refused: its values do not fit together', (env, reason) => {
-    const { problems } = refusal(env);
+  ])('rejects %j, because its values contradict each other', (env, reason) => {
+    const { problems } = rejectionOf(env);
     expect(problems).toHaveLength(1);
     expect(problems[0]).toContain(reason);
   });
 
-  test('two options that do not fit are two problems', () => {
-    const { problems } = refusal({
+  test('two contradictory options are two problems', () => {
+    const { problems } = rejectionOf({
       PORCHLIGHT_MULTI_DEVICE: 'custom',
       PORCHLIGHT_MULTI_DEVICE_GROUPS: 'WEB;WEB',
       PORCHLIGHT_PLATFORMS: '[{"platform":"WEB","maxInstances":0}]',
@@ -364,9 +376,9 @@ describe('the seed of the policy', () => {
   });
 });
 
-test('an unknown variable is a warning with the nearest known name, also beside an error', () => {
+test('warns about an unknown variable with the closest known name, also together with an error', () => {
   expect(load({ PORCHLIGHT_PROT: '1', OTHER: '2' }).warnings).toEqual([
-    'PORCHLIGHT_PROT is unknown and has no effect; the nearest known name is PORCHLIGHT_PORT.',
+    'PORCHLIGHT_PROT is unknown and has no effect; the closest known name is PORCHLIGHT_PORT.',
   ]);
-  expect(refusal({ PORCHLIGHT_PROT: '1', PORCHLIGHT_PORT: 'x' }).warnings).toHaveLength(1);
+  expect(rejectionOf({ PORCHLIGHT_PROT: '1', PORCHLIGHT_PORT: 'x' }).warnings).toHaveLength(1);
 });

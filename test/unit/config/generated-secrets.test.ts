@@ -27,7 +27,7 @@ const text = (name: string): string => readFileSync(join(data, name), 'utf8');
 const mode = (name: string): number => statSync(join(data, name)).mode & 0o777;
 const secretOf = (from: Config): string | undefined => from.jwtSecret?.export().toString('utf8');
 
-test('both secrets are made once, for the owner alone, in a directory for the owner alone', async () => {
+test('creates both secrets once, in files and a directory that only the owner can read', async () => {
   const { config: first, warnings } = await loadOrCreateSecrets(config());
   expect(warnings).toEqual([]);
   expect(text('jwt-secret')).toMatch(/^[\w-]{43}$/);
@@ -42,20 +42,20 @@ test('both secrets are made once, for the owner alone, in a directory for the ow
   expect(second.apiKeys).toEqual(first.apiKeys);
 });
 
-test('nothing is made of what is configured, yet the directory is', async () => {
+test('creates the directory but no secret when all secrets are configured', async () => {
   const env = { PORCHLIGHT_JWKS_URL: 'https://id.example/keys', PORCHLIGHT_API_KEYS: 'k'.repeat(20) };
-  const given = config(env);
-  expect((await loadOrCreateSecrets(given)).config).toEqual(given);
+  const configured = config(env);
+  expect((await loadOrCreateSecrets(configured)).config).toEqual(configured);
   expect(readdirSync(data)).toEqual([]);
 });
 
-test('the signing secret alone can be asked for', async () => {
+test('creates only the signing secret when only that is requested', async () => {
   await loadOrCreateSigningSecret(config());
   expect(readdirSync(data)).toEqual(['jwt-secret']);
 });
 
-test('of many starts at once one makes the secrets and all have the same', async () => {
-  // Staggered, so that some look while others write: in step, all would read what the last one wrote.
+test('40 concurrent starts use the same secrets', async () => {
+  // The starts are staggered, so that some read while others write.
   const starts = Array.from({ length: 40 }, async (_, index) => {
     await setTimeout(index / 4);
     return await loadOrCreateSecrets(config());
@@ -66,7 +66,7 @@ test('of many starts at once one makes the secrets and all have the same', async
   expect(readdirSync(data).sort()).toEqual(['api-key', 'jwt-secret']);
 });
 
-test('a file that others can read is used with a warning', async () => {
+test('uses a secret file that other users can read, with a warning', async () => {
   await loadOrCreateSecrets(config());
   chmodSync(join(data, 'api-key'), 0o640);
   const { warnings } = await loadOrCreateSecrets(config());
@@ -74,13 +74,13 @@ test('a file that others can read is used with a warning', async () => {
   expect(warnings.join()).not.toContain(text('api-key'));
 });
 
-test('a file put there by hand is used, without its line break', async () => {
+test('uses an existing secret file without its line break', async () => {
   mkdirSync(data, { recursive: true });
   writeFileSync(join(data, 'jwt-secret'), `${'s'.repeat(40)}\n`, { mode: 0o600 });
   expect(secretOf((await loadOrCreateSigningSecret(config())).config)).toBe('s'.repeat(40));
 });
 
-test('an empty file is refused and left as it is', async () => {
+test('rejects an empty secret file and does not change it', async () => {
   mkdirSync(data, { recursive: true });
   writeFileSync(join(data, 'jwt-secret'), '', { mode: 0o600 });
   const failure = await loadOrCreateSecrets(config()).catch((error: unknown) => error);
@@ -89,8 +89,8 @@ test('an empty file is refused and left as it is', async () => {
   expect(text('jwt-secret')).toBe('');
 });
 
-test('a directory that cannot be made is bad configuration, told with its path', async () => {
-  writeFileSync(join(root, 'deep'), 'a file where a directory is needed');
+test('reports the path of a directory that cannot be created, with exit code 78', async () => {
+  writeFileSync(join(root, 'deep'), 'a file instead of a directory');
   const failure = await loadOrCreateSecrets(config()).catch((error: unknown) => error);
   expect(failure).toBeInstanceOf(StartupError);
   expect(failure).toMatchObject({ exitCode: 78, message: expect.stringContaining(data) as string });

@@ -1,4 +1,5 @@
-/** The log: one line for each thing, nothing in it that does not belong there, and no more of it than helps. */
+/** The logger: its lines, the fields of errors, the rate limit and the pseudonyms of users. */
+import { stripVTControlCharacters } from 'node:util';
 import { describe, expect, test, vi } from 'vitest';
 import { GraphQLError, Source } from 'graphql';
 import { serializeError } from '../../../src/log/serialize-error.ts';
@@ -7,22 +8,75 @@ import { createUserPseudonymizer } from '../../../src/log/user-pseudonyms.ts';
 
 const PERIOD = { lines: 3, periodMs: 1_000 };
 
-const logTo = (lines: string[], level = 'trace') =>
+const createLoggerTo = (lines: string[], level = 'trace') =>
   createLogger({ level, sink: { write: (line) => lines.push(line) }, rateLimits: PERIOD });
-const read = (lines: readonly string[]) => lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+const parseLines = (lines: readonly string[]) => lines.map((line) => JSON.parse(line) as Record<string, unknown>);
 
-test('a line is one line, and no order to a terminal, whatever is in it', () => {
+test('writes one line without control characters, whatever the values contain', () => {
   const lines: string[] = [];
-  const nasty = 'a\nb\r\nc\u2028d\u2029e\u0085f\u001b[31mg\u009b31mh\u007f\u0000{"level":60}';
-  logTo(lines).error({ err: new Error(nasty), id: nasty }, 'Something happened.');
+  const hostile = 'a\nb\r\nc\u2028d\u2029e\u0085f\u001b[31mg\u009b31mh\u007f\u0000{"level":60}';
+  createLoggerTo(lines).error({ err: new Error(hostile), id: hostile }, 'Something happened.');
   expect(lines.length).toBe(1);
-  // eslint-disable-next-line no-control-regex -- these are what must not be there
+  // eslint-disable-next-line no-control-regex -- the test searches for them
   expect(lines[0]?.trimEnd()).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/);
-  expect(read(lines)[0]).toMatchObject({ level: 50, id: nasty, err: { message: nasty } });
+  expect(parseLines(lines)[0]).toMatchObject({ level: 'error', id: hostile, err: { message: hostile } });
 });
 
-describe('of an error', () => {
-  test('what it says, where it was thrown and what caused it are logged', () => {
+test('writes the time as ISO 8601 and the level by name', () => {
+  const lines: string[] = [];
+  createLoggerTo(lines).info({ port: 4000 }, 'Server started');
+  expect(parseLines(lines)).toEqual([
+    {
+      level: 'info',
+      time: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/) as string,
+      port: 4000,
+      msg: 'Server started',
+    },
+  ]);
+});
+
+describe('the format pretty', () => {
+  const createPrettyLogger = (lines: string[]) =>
+    createLogger({ level: 'info', format: 'pretty', sink: { write: (line) => lines.push(line) } });
+
+  test('writes the level, the text and the fields for people', () => {
+    const lines: string[] = [];
+    createPrettyLogger(lines).warn({ port: 4000 }, 'Disk is slow');
+    expect(stripVTControlCharacters(lines.join(''))).toMatch(
+      /^\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}\] WARN: Disk is slow\n +port: 4000\n$/,
+    );
+  });
+
+  test('keeps control characters of values escaped, except line breaks', () => {
+    const lines: string[] = [];
+    const hostile = 'a\u001b[31mb\r\u009bc\u2028\u0007';
+    createPrettyLogger(lines).error({ err: new Error(hostile), id: hostile }, hostile);
+    // eslint-disable-next-line no-control-regex -- the test searches for them
+    expect(lines.join('')).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u2028\u2029]/);
+    expect(lines.join('')).toContain('\\u001b[31m');
+    expect(lines.join('')).toContain('log.test.ts');
+  });
+});
+
+test('the format auto is JSON when stderr is not a terminal, and pretty when it is', () => {
+  const isTerminal = process.stderr.isTTY;
+  try {
+    for (const [isTTY, pattern] of [
+      [false, /^\{"level":"info"/],
+      [true, /INFO/],
+    ] as const) {
+      process.stderr.isTTY = isTTY;
+      const lines: string[] = [];
+      createLogger({ level: 'info', format: 'auto', sink: { write: (line) => lines.push(line) } }).info('Started');
+      expect(lines.join('')).toMatch(pattern);
+    }
+  } finally {
+    process.stderr.isTTY = isTerminal;
+  }
+});
+
+describe('the fields of an error', () => {
+  test('the message, the stack and the causes are logged', () => {
     const cause = Object.assign(new TypeError('no connection'), { code: 'ECONNREFUSED' });
     const fields = serializeError(new Error('it failed', { cause }));
     expect(fields).toMatchObject({ type: 'Error', message: 'it failed' });
@@ -31,7 +85,7 @@ describe('of an error', () => {
     expect(serializeError('thrown as it is')).toEqual({ type: 'string', message: 'thrown as it is' });
   });
 
-  test('nothing that hangs on it is', () => {
+  test('other properties are not logged', () => {
     const lines: string[] = [];
     const source = new Source('mutation { login(token: "secret-in-a-document") { id } }');
     const error = new GraphQLError('It failed.', { source, positions: [1], extensions: { token: 'secret-beside-it' } });
@@ -39,33 +93,33 @@ describe('of an error', () => {
       payload: { sub: 'secret-in-a-payload' },
       headers: { authorization: 'Bearer secret-header' },
     });
-    logTo(lines).error({ err: new Error('outer', { cause: error }) }, 'It failed.');
-    logTo(lines).error({ err: error }, 'It failed.');
+    createLoggerTo(lines).error({ err: new Error('outer', { cause: error }) }, 'It failed.');
+    createLoggerTo(lines).error({ err: error }, 'It failed.');
     expect(lines.join()).not.toContain('secret');
     expect(lines[0]).toContain('It failed.');
   });
 
-  test('a chain that never ends is cut', () => {
+  test('a circular chain of causes is cut', () => {
     const error = new Error('round and round');
     error.cause = error;
     expect(JSON.stringify(serializeError(error)).split('round and round').length).toBeLessThan(20);
   });
 });
 
-describe('a flood', () => {
-  test('of one text is cut off, each text for itself, and how much was left out is told', () => {
+describe('the rate limit', () => {
+  test('suppresses further lines with the same text, and logs how many at the end of the period', () => {
     vi.useFakeTimers();
     try {
       const lines: string[] = [];
-      const log = logTo(lines);
+      const log = createLoggerTo(lines);
       for (let at = 0; at < 1_000; at++) {
         log.error({ at }, 'The disk is full.');
         if (at < 2) log.warn('Something else.');
       }
-      expect(read(lines).filter(({ msg }) => msg === 'The disk is full.').length).toBe(3);
-      expect(read(lines).filter(({ msg }) => msg === 'Something else.').length).toBe(2);
+      expect(parseLines(lines).filter(({ msg }) => msg === 'The disk is full.').length).toBe(3);
+      expect(parseLines(lines).filter(({ msg }) => msg === 'Something else.').length).toBe(2);
       vi.advanceTimersByTime(PERIOD.periodMs);
-      expect(read(lines).at(-1)).toMatchObject({ level: 40, msg: 'The disk is full.', suppressed: 997 });
+      expect(parseLines(lines).at(-1)).toMatchObject({ level: 'warn', msg: 'The disk is full.', suppressed: 997 });
       const before = lines.length;
       log.error('The disk is full.');
       vi.advanceTimersByTime(PERIOD.periodMs);
@@ -75,23 +129,23 @@ describe('a flood', () => {
     }
   });
 
-  test('of what is no warning is let through, and so is what ends the server, with what was left out before it', () => {
+  test('does not apply below warn and to fatal; a fatal line is preceded by the summaries', () => {
     const lines: string[] = [];
-    const log = logTo(lines);
+    const log = createLoggerTo(lines);
     for (let at = 0; at < 10; at++) log.debug('operation');
     expect(lines.length).toBe(10);
     for (let at = 0; at < 10; at++) log.error('It failed.');
     for (let at = 0; at < 5; at++) log.fatal('It failed.');
-    expect(read(lines).filter(({ level }) => level === 60).length).toBe(5);
-    expect(read(lines)).toContainEqual(expect.objectContaining({ suppressed: 7, msg: 'It failed.' }));
+    expect(parseLines(lines).filter(({ level }) => level === 'fatal').length).toBe(5);
+    expect(parseLines(lines)).toContainEqual(expect.objectContaining({ suppressed: 7, msg: 'It failed.' }));
   });
 });
 
-test('users are called by a hash that says who is the same, with a key of this start', () => {
-  const [names, others] = [createUserPseudonymizer(false), createUserPseudonymizer(false)];
-  expect(names('alice')).toMatch(/^[0-9a-f]{12}$/);
-  expect(names('alice')).toBe(names('alice'));
-  expect(names('alice')).not.toBe(names('bob'));
-  expect(names('alice')).not.toBe(others('alice'));
+test('a user has the same pseudonym within one process, and another one in the next', () => {
+  const [pseudonymOf, laterPseudonymOf] = [createUserPseudonymizer(false), createUserPseudonymizer(false)];
+  expect(pseudonymOf('alice')).toMatch(/^[0-9a-f]{12}$/);
+  expect(pseudonymOf('alice')).toBe(pseudonymOf('alice'));
+  expect(pseudonymOf('alice')).not.toBe(pseudonymOf('bob'));
+  expect(pseudonymOf('alice')).not.toBe(laterPseudonymOf('alice'));
   expect(createUserPseudonymizer(true)('alice')).toBe('alice');
 });

@@ -1,23 +1,76 @@
-import { expect, test } from 'vitest';
-import { networkPrefix } from '../../../../src/server/limits/client-address.ts';
+import type { IncomingMessage } from 'node:http';
+import { describe, expect, test } from 'vitest';
+import {
+  createClientAddressResolver,
+  createProxyMatcher,
+  networkPrefix,
+  type TrustedProxies,
+} from '../../../../src/server/limits/client-address.ts';
 
-test.each([
-  ['127.0.0.1', '127.0.0.1'],
-  ['203.0.113.7', '203.0.113.7'],
-  ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2::/64'],
-  ['2001:DB8:1:2:ffff:ffff:ffff:ffff', '2001:db8:1:2::/64'],
-  ['2001:0db8:0001:0002::9', '2001:db8:1:2::/64'],
-  ['2001:db8::1', '2001:db8:0:0::/64'],
-  ['2001:db8:1::', '2001:db8:1:0::/64'],
-  ['1::2:3:4:5:6:7', '1:0:2:3::/64'],
-  ['::1', '0:0:0:0::/64'],
-  ['::', '0:0:0:0::/64'],
-  ['fe80::1%eth0', 'fe80:0:0:0::/64'],
-  ['64:ff9b::192.0.2.1', '64:ff9b:0:0::/64'],
-])('%s is counted as %s', (address, network) => {
-  expect(networkPrefix(address)).toBe(network);
+/** Resolves the client address of a request from `peer` with this X-Forwarded-For. */
+const resolve = (trusted: TrustedProxies, peer: string | undefined, forwarded?: string): string | null =>
+  createClientAddressResolver(trusted)({
+    socket: { remoteAddress: peer },
+    headers: forwarded === undefined ? {} : { 'x-forwarded-for': forwarded },
+  } as unknown as IncomingMessage);
+
+describe('the client address', () => {
+  test.each<[TrustedProxies, string | undefined, string | undefined, string | null]>([
+    // Without trusted proxies, the header is ignored.
+    [false, '203.0.113.7', '198.51.100.1', '203.0.113.7'],
+    [false, '::ffff:203.0.113.7', undefined, '203.0.113.7'],
+    [false, undefined, undefined, null],
+    // With true, the leftmost entry is used.
+    [true, '10.0.0.1', '198.51.100.1, 10.0.0.2', '198.51.100.1'],
+    [true, '10.0.0.1', '[2001:db8::1]:4711', '2001:db8::1'],
+    [true, '10.0.0.1', 'unknown, 198.51.100.1', '10.0.0.1'],
+    [true, '10.0.0.1', undefined, '10.0.0.1'],
+    // With a list, the rightmost address that is not a trusted proxy is used.
+    [['10.0.0.0/8'], '10.0.0.1', '198.51.100.1', '198.51.100.1'],
+    [['10.0.0.0/8'], '10.0.0.1', '192.0.2.66, 198.51.100.1, 10.0.0.2', '198.51.100.1'],
+    [['10.0.0.0/8'], '203.0.113.7', '198.51.100.1', '203.0.113.7'],
+    [['10.0.0.0/8'], '::ffff:10.0.0.1', '198.51.100.1', '198.51.100.1'],
+    [['10.0.0.0/8'], '10.0.0.1', '10.0.0.3, 10.0.0.2', '10.0.0.3'],
+    [['10.0.0.0/8'], '10.0.0.1', '198.51.100.1:4711, 10.0.0.2:80', '198.51.100.1'],
+    [['10.0.0.0/8'], '10.0.0.1', '198.51.100.1, unknown', '10.0.0.1'],
+    [['10.0.0.0/8'], '10.0.0.1', undefined, '10.0.0.1'],
+    [['10.0.0.0/8'], undefined, '198.51.100.1', null],
+    [['loopback', '192.0.2.1'], '::1', '198.51.100.1, 192.0.2.1', '198.51.100.1'],
+    [['2001:db8::/32'], '2001:db8::9', '198.51.100.1', '198.51.100.1'],
+  ])('with the trusted proxies %j, the peer %s and X-Forwarded-For %j is %s', (trusted, peer, forwarded, address) => {
+    expect(resolve(trusted, peer, forwarded)).toBe(address);
+  });
+
+  test('a list with an invalid item is rejected', () => {
+    expect(() => createClientAddressResolver(['10.0.0.0/33'])).toThrow(TypeError);
+  });
 });
 
-test('no address is one network', () => {
-  expect(networkPrefix(null)).toBe('unknown');
+test('a peer is a trusted proxy if its address is in the list', () => {
+  const isTrusted = createProxyMatcher(['10.0.0.0/8']);
+  expect([isTrusted('10.1.2.3'), isTrusted('203.0.113.7'), isTrusted(null)]).toEqual([true, false, false]);
+  expect([createProxyMatcher(true)('203.0.113.7'), createProxyMatcher(false)('10.1.2.3')]).toEqual([true, false]);
+});
+
+describe('the network by which an address is counted', () => {
+  test.each([
+    ['127.0.0.1', '127.0.0.1'],
+    ['203.0.113.7', '203.0.113.7'],
+    ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2::/64'],
+    ['2001:DB8:1:2:ffff:ffff:ffff:ffff', '2001:db8:1:2::/64'],
+    ['2001:0db8:0001:0002::9', '2001:db8:1:2::/64'],
+    ['2001:db8::1', '2001:db8:0:0::/64'],
+    ['2001:db8:1::', '2001:db8:1:0::/64'],
+    ['1::2:3:4:5:6:7', '1:0:2:3::/64'],
+    ['::1', '0:0:0:0::/64'],
+    ['::', '0:0:0:0::/64'],
+    ['fe80::1%eth0', 'fe80:0:0:0::/64'],
+    ['64:ff9b::192.0.2.1', '64:ff9b:0:0::/64'],
+  ])('of %s is %s', (address, network) => {
+    expect(networkPrefix(address)).toBe(network);
+  });
+
+  test('is the same for all unknown addresses', () => {
+    expect(networkPrefix(null)).toBe('unknown');
+  });
 });
