@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { IntrospectionAccess } from '../../../src/core/visibility.ts';
 import { API_KEY, codeOf, ServerHarness } from './support/server-harness.ts';
-import { TestSocket } from './support/wire.ts';
+import { TestSocket } from './support/test-socket.ts';
 
 const INTROSPECTION_QUERIES = [
   '{ __schema { queryType { name } } }',
@@ -23,7 +23,7 @@ const codesByCaller = async (introspection: IntrospectionAccess) => {
     user: await harness.jwt('alice'),
     session: token,
   })) {
-    const socket = await TestSocket.as(harness.socketUrl, credential);
+    const socket = await TestSocket.connect(harness.socketUrl, credential);
     const codes = new Set<string>();
     for (const query of INTROSPECTION_QUERIES) {
       const operationName = query.includes('query Q') ? 'Q' : undefined;
@@ -32,8 +32,8 @@ const codesByCaller = async (introspection: IntrospectionAccess) => {
         authorization: `Bearer ${credential}`,
       });
       socket.send({ type: 'subscribe', id: query, payload: { query, operationName, variables } });
-      const { payload } = await socket.next();
-      expect((await socket.next()).type).toBe('complete');
+      const { payload } = await socket.nextMessage();
+      expect((await socket.nextMessage()).type).toBe('complete');
       const { errors } = payload as { errors?: { extensions: { code: string } }[] };
       for (const code of [codeOf(reply), errors?.[0]?.extensions.code]) codes.add(code ?? 'OK');
     }

@@ -2,19 +2,19 @@
 import { expect, test, vi } from 'vitest';
 import { OperationRecorder } from '../../../src/server/metrics/operation-recorder.ts';
 import { API_KEY, ServerHarness } from './support/server-harness.ts';
-import { TestSocket } from './support/wire.ts';
+import { TestSocket } from './support/test-socket.ts';
 
 const lines = (harness: ServerHarness, msg: string): Record<string, unknown>[] =>
-  harness.logged.map((line) => JSON.parse(line) as Record<string, unknown>).filter((line) => line['msg'] === msg);
+  harness.logLines.map((line) => JSON.parse(line) as Record<string, unknown>).filter((line) => line['msg'] === msg);
 
 test('logs the request id, caller, fields, error codes and duration of an operation, and no text that the client chose', async () => {
   const harness = await ServerHarness.open();
   const { token } = await harness.login('alice');
-  harness.logged.length = 0;
+  harness.logLines.length = 0;
   const query = 'query Chosen($id: ID!) { mine: me { id } userStatus(userId: $id) { status } }';
   await harness.post(query, token, { id: 'a-chosen-id' }, { 'x-request-id': 'trace-me.1' });
-  const socket = await TestSocket.as(harness.socketUrl, API_KEY);
-  await socket.ask('{ me { id } }');
+  const socket = await TestSocket.connect(harness.socketUrl, API_KEY);
+  await socket.execute('{ me { id } }');
   await harness.post('{ nonsense }');
   await fetch(`${harness.url}/graphql?query={stats{sockets}}`, { headers: { authorization: `Bearer ${API_KEY}` } });
   const logged = lines(harness, 'operation');
@@ -28,13 +28,13 @@ test('logs the request id, caller, fields, error codes and duration of an operat
   expect(logged[1]?.['socket']).toEqual(expect.any(String));
   for (const { ms } of logged) expect(ms).toEqual(expect.any(Number));
   for (const word of ['alice', 'Chosen', 'mine', 'a-chosen-id', 'nonsense', token, API_KEY]) {
-    expect(harness.logged.join('')).not.toContain(word);
+    expect(harness.logLines.join('')).not.toContain(word);
   }
 });
 
 test('logs the opening of a socket and its closing with the code and caller', async () => {
   const harness = await ServerHarness.open();
-  const socket = await TestSocket.as(harness.socketUrl, API_KEY);
+  const socket = await TestSocket.connect(harness.socketUrl, API_KEY);
   socket.send({ type: 'connection_init' });
   await socket.closed;
   await expect.poll(() => lines(harness, 'A WebSocket was closed.')).toMatchObject([{ code: 4429, caller: 'backend' }]);
@@ -53,7 +53,7 @@ test('logs a request without an unsafe x-request-id and without a path that may 
   await expect.poll(() => lines(harness, 'request').length).toBe(6);
   for (const line of lines(harness, 'request')) expect(line['requestId']).toMatch(/^[0-9a-f-]{36}$/);
   expect(lines(harness, 'request').at(-1)).toMatchObject({ path: 'other', status: 404 });
-  expect(harness.logged.join('')).not.toContain('a-credential');
+  expect(harness.logLines.join('')).not.toContain('a-credential');
 });
 
 test('logs an operation of more than one second as a warning', async () => {

@@ -10,7 +10,7 @@ import { changedMetrics, readMetrics, type MetricValues } from '../../support/pr
 import { ACCEPTED_REPORT } from '../../unit/app/webhooks/webhook-parts.ts';
 import { ABORTED_REPORT } from '../../unit/webhooks/support/fake-sender.ts';
 import { API_KEY, ServerHarness, LOGIN, METRICS_TOKEN } from './support/server-harness.ts';
-import { TestSocket } from './support/wire.ts';
+import { TestSocket } from './support/test-socket.ts';
 
 const read = (harness: ServerHarness, authorization?: string, method = 'GET'): Promise<Response> =>
   fetch(`${harness.url}/metrics`, { method, headers: authorization === undefined ? {} : { authorization } });
@@ -42,7 +42,10 @@ const expectWebhookChanges = async (
   await expect.poll(changes, { timeout: 10_000 }).toEqual(expected);
 };
 
-const sourcesOf = ({ porchlight, engine }: ServerHarness, sources: Partial<MetricsSources>): MetricsSources => ({
+const sourcesOf = (
+  { application: porchlight, engine }: ServerHarness,
+  sources: Partial<MetricsSources>,
+): MetricsSources => ({
   application: porchlight,
   counters: new ServerCounters(),
   sweeper: { backlog: 0 },
@@ -185,11 +188,11 @@ describe('metrics change', () => {
     expect(await changesBy(harness, () => harness.post('{ me { id } }', token), 'porchlight_activity')).toEqual({
       'porchlight_activity_total{kind="other"}': 1,
     });
-    const socket = await TestSocket.as(harness.socketUrl, token);
-    expect(await changesBy(harness, () => socket.ask(beat), 'porchlight_activity')).toEqual({
+    const socket = await TestSocket.connect(harness.socketUrl, token);
+    expect(await changesBy(harness, () => socket.execute(beat), 'porchlight_activity')).toEqual({
       'porchlight_activity_total{kind="heartbeat"}': 1,
     });
-    expect(await changesBy(harness, () => socket.roundTrip(), 'porchlight_activity')).toEqual({
+    expect(await changesBy(harness, () => socket.waitForRoundTrip(), 'porchlight_activity')).toEqual({
       'porchlight_activity_total{kind="other"}': 1,
     });
   });
@@ -197,7 +200,7 @@ describe('metrics change', () => {
   test('with a timeout, including its lateness', async () => {
     const harness = await ServerHarness.open();
     await harness.login('alice', 'IPHONE');
-    expect(await changesBy(harness, () => harness.pass(400_700))).toMatchObject({
+    expect(await changesBy(harness, () => harness.advanceTime(400_700))).toMatchObject({
       'porchlight_session_events_total{reason="HEARTBEAT_TIMEOUT",platform="IPHONE"}': 1,
       'porchlight_users{status="ONLINE"}': -1,
       'porchlight_users{status="PUSH_ONLINE"}': 1,
@@ -209,10 +212,10 @@ describe('metrics change', () => {
 
   test('with a watcher and its deliveries', async () => {
     const harness = await ServerHarness.open();
-    const socket = await TestSocket.as(harness.socketUrl, API_KEY);
+    const socket = await TestSocket.connect(harness.socketUrl, API_KEY);
     const watching = await changesBy(harness, async () => {
       socket.subscribe(WATCH, { ids: ['alice', 'bobSocket'] });
-      await socket.next();
+      await socket.nextMessage();
     });
     expect(watching).toMatchObject({
       'porchlight_watchers{kind="statuses"}': 1,
@@ -221,20 +224,20 @@ describe('metrics change', () => {
     });
     const changes = await changesBy(harness, async () => {
       await harness.login('alice');
-      await socket.next();
+      await socket.nextMessage();
     });
     expect(changes).toMatchObject({ porchlight_deliveries_total: 1, porchlight_fanout_delay_seconds_count: 1 });
     expect(changes).not.toHaveProperty('porchlight_conflated_total');
     const afterClose = await changesBy(harness, async () => {
-      socket.ws.close();
-      await expect.poll(() => harness.porchlight.statusWatchers.watcherCount).toBe(0);
+      socket.webSocket.close();
+      await expect.poll(() => harness.application.statusWatchers.watcherCount).toBe(0);
     });
     expect(afterClose).toMatchObject({ 'porchlight_watchers{kind="statuses"}': -1, porchlight_watched_users: -2 });
   });
 
   test('with conflated changes', async () => {
     const harness = await ServerHarness.open();
-    const watcher = harness.porchlight.statusWatchers.watchUsers([parseUserId('alice')]);
+    const watcher = harness.application.statusWatchers.watchUsers([parseUserId('alice')]);
     await watcher.takeSnapshot();
     const { token } = await harness.login('alice');
     for (const text of ['a', 'b']) {
@@ -249,9 +252,9 @@ describe('metrics change', () => {
 
   test('with a subscriber of the event feed', async () => {
     const harness = await ServerHarness.open();
-    const socket = await TestSocket.as(harness.socketUrl, API_KEY);
+    const socket = await TestSocket.connect(harness.socketUrl, API_KEY);
     socket.subscribe('subscription { presenceEvents { reason } }');
-    await expect.poll(() => harness.porchlight.eventFeed.subscriberCount).toBe(1);
+    await expect.poll(() => harness.application.eventFeed.subscriberCount).toBe(1);
     expect((await harness.metrics()).get('porchlight_watchers{kind="feed"}')).toBe(1);
   });
 
@@ -262,9 +265,9 @@ describe('metrics change', () => {
       harness,
       async () => {
         await new TestSocket(harness.socketUrl).opened;
-        await TestSocket.as(harness.socketUrl, API_KEY);
-        await TestSocket.as(harness.socketUrl, token);
-        await TestSocket.as(harness.socketUrl, await harness.jwt('bobSocket'));
+        await TestSocket.connect(harness.socketUrl, API_KEY);
+        await TestSocket.connect(harness.socketUrl, token);
+        await TestSocket.connect(harness.socketUrl, await harness.jwt('bobSocket'));
       },
       'porchlight_sockets{',
     );
@@ -274,9 +277,9 @@ describe('metrics change', () => {
       'porchlight_sockets{caller="session"}': 1,
       'porchlight_sockets{caller="user"}': 1,
     });
-    const bobSocket = await TestSocket.as(harness.socketUrl, await harness.jwt('bobSocket'));
+    const bobSocket = await TestSocket.connect(harness.socketUrl, await harness.jwt('bobSocket'));
     expect(
-      await changesBy(harness, () => bobSocket.ask(LOGIN, { input: { platform: 'MAC' } }), 'porchlight_sockets{'),
+      await changesBy(harness, () => bobSocket.execute(LOGIN, { input: { platform: 'MAC' } }), 'porchlight_sockets{'),
     ).toEqual({
       'porchlight_sockets{caller="user"}': -1,
       'porchlight_sockets{caller="session"}': 1,
@@ -286,13 +289,13 @@ describe('metrics change', () => {
       async () => {
         bobSocket.send({ type: 'connection_init' });
         await bobSocket.closed;
-        const resetSocket = await TestSocket.as(harness.socketUrl, API_KEY);
-        resetSocket.reset();
-        const invalidSocket = await TestSocket.as(harness.socketUrl, API_KEY);
-        invalidSocket.ws.send(Buffer.from([0xff, 0xfe]), { binary: false });
+        const resetSocket = await TestSocket.connect(harness.socketUrl, API_KEY);
+        resetSocket.resetTcp();
+        const invalidSocket = await TestSocket.connect(harness.socketUrl, API_KEY);
+        invalidSocket.webSocket.send(Buffer.from([0xff, 0xfe]), { binary: false });
         await invalidSocket.closed;
         await harness.post('mutation { endSessions(input: {userId: "alice"}) { ended { id } } }');
-        await expect.poll(() => harness.porchlight.socketRegistry.openSocketCount).toBe(2);
+        await expect.poll(() => harness.application.socketRegistry.openSocketCount).toBe(2);
       },
       'porchlight_sockets_closed',
     );
@@ -321,12 +324,12 @@ describe('metrics change', () => {
   });
 
   test('with a socket whose client does not read', async () => {
-    const harness = await ServerHarness.open({ limits: { maxUnreadBytes: 64 * 1024 * 1024 } });
+    const harness = await ServerHarness.open({ connectionSettings: { maxUnreadBytes: 64 * 1024 * 1024 } });
     const { token } = await harness.login('alice');
-    const socket = await TestSocket.as(harness.socketUrl, API_KEY);
+    const socket = await TestSocket.connect(harness.socketUrl, API_KEY);
     socket.subscribe(WATCH, { ids: ['alice'] });
-    await socket.next();
-    socket.tcp.pause();
+    await socket.nextMessage();
+    socket.tcpSocket.pause();
     const ids = Array.from({ length: 500 }, (_, at) => `${at}`.padEnd(128, 'x'));
     const query = 'query ($ids: [ID!]!) { userStatuses(userIds: $ids) { userId status version reason lastSeenAt } }';
     // 20 MB, which exceeds the buffers between client and server.
@@ -338,7 +341,7 @@ describe('metrics change', () => {
       return (await harness.metrics()).get('porchlight_sockets_backlogged');
     };
     await expect.poll(socketsBehind, { timeout: 10_000 }).toBe(1);
-    socket.reset();
+    socket.resetTcp();
     await expect.poll(async () => (await harness.metrics()).get('porchlight_sockets_backlogged')).toBe(0);
   });
 
@@ -351,7 +354,7 @@ describe('metrics change', () => {
     ['{ userStatus(userId: "") { status } }', API_KEY, 'BAD_USER_INPUT', 'query'],
   ])('with the error of %s, over both transports', async (query, credential, code, kind) => {
     const harness = await ServerHarness.open();
-    const socket = await TestSocket.as(harness.socketUrl, credential);
+    const socket = await TestSocket.connect(harness.socketUrl, credential);
     const expected = (transport: string) => ({
       [`porchlight_errors_total{transport="${transport}",code="${code}"}`]: 1,
       [`porchlight_operations_total{transport="${transport}",kind="${kind}"}`]: 1,
@@ -359,7 +362,7 @@ describe('metrics change', () => {
     const errors = (all: Record<string, number>) =>
       Object.fromEntries(Object.entries(all).filter(([name]) => /errors|operations_/.test(name)));
     expect(errors(await changesBy(harness, () => harness.post(query, credential)))).toEqual(expected('http'));
-    expect(errors(await changesBy(harness, () => socket.ask(query)))).toEqual(expected('websocket'));
+    expect(errors(await changesBy(harness, () => socket.execute(query)))).toEqual(expected('websocket'));
     // A GET takes another path through the server than a JSON POST.
     const byGet = (): Promise<Response> =>
       fetch(`${harness.url}/graphql?query=${encodeURIComponent(query)}`, {
@@ -422,7 +425,7 @@ describe('metrics change', () => {
     courier.nextReport = new Promise((resolve) => (answer = resolve));
     await harness.login('bobSocket');
     await expect.poll(() => courier.attempts.length).toBe(2);
-    harness.shift(7_000);
+    harness.advanceClock(7_000);
     const waiting = (await harness.metrics()).get('porchlight_webhook_waiting_seconds');
     expect(waiting).toBeGreaterThan(7);
     expect(waiting).toBeLessThan(60);
@@ -509,9 +512,9 @@ test('values that clients choose create no new label values', async () => {
   );
   await Promise.all(
     Array.from({ length: 1_000 }, async (_, at) => {
-      const socket = await TestSocket.as(harness.socketUrl, API_KEY);
-      await socket.ask(`query Other${at} { field${at} }`);
-      socket.ws.close(3_000 + at);
+      const socket = await TestSocket.connect(harness.socketUrl, API_KEY);
+      await socket.execute(`query Other${at} { field${at} }`);
+      socket.webSocket.close(3_000 + at);
       await socket.closed;
     }),
   );

@@ -4,7 +4,7 @@ import { HeapMonitor } from '../../../src/server/limits/heap-monitor.ts';
 import { EventLoopLagMonitor } from '../../../src/server/limits/event-loop-lag.ts';
 import { isLagExcessive, LoadShedder, overloadRetryAfterMs } from '../../../src/server/graphql/load-shedding.ts';
 import { API_KEY, codeOf, ServerHarness, LOGIN } from './support/server-harness.ts';
-import { TestSocket } from './support/wire.ts';
+import { TestSocket } from './support/test-socket.ts';
 
 const MAX_LAG_MS = 500;
 const BEAT = 'mutation { heartbeat { heartbeatIntervalMs } }';
@@ -150,14 +150,14 @@ const openWithBlockedDisk = async () => {
   const disk = { held: Promise.resolve() };
   const harness = await ServerHarness.open({ settings: { maxLagMs: MAX_LAG_MS }, beforeCommit: () => disk.held });
   const { token } = await harness.login('alice', 'ANDROID');
-  const socket = await TestSocket.as(harness.socketUrl, token);
-  const asUser = await TestSocket.as(harness.socketUrl, await harness.jwt('bob'));
+  const socket = await TestSocket.connect(harness.socketUrl, token);
+  const asUser = await TestSocket.connect(harness.socketUrl, await harness.jwt('bob'));
   // A cached document can be rejected before authentication; this request caches it.
   await harness.post(STATUSES, token);
   disk.held = new Promise((resolve) => (release = resolve));
   const waiting = harness.login('carol');
   await vi.waitFor(() => expect(harness.store.getWriteBacklog().pendingChanges).toBe(1));
-  harness.shift(MAX_LAG_MS + 100);
+  harness.advanceClock(MAX_LAG_MS + 100);
   return { harness, token, socket, asUser, waiting, release };
 };
 
@@ -210,26 +210,26 @@ describe('while commits are blocked', () => {
   it('rejects logins and watches over a socket with OVERLOADED and accepts new sockets of sessions', async () => {
     const { harness, token, socket, asUser, waiting, release } = await openWithBlockedDisk();
     const login = [LOGIN, { input: { platform: 'WEB' } }] as const;
-    for (const reply of [await asUser.ask(...login), await socket.ask(WATCH)]) {
+    for (const reply of [await asUser.execute(...login), await socket.execute(WATCH)]) {
       const { payload } = reply;
       expect(JSON.stringify(payload)).toContain('"code":"OVERLOADED","retryAfterMs":');
     }
-    expect((await socket.ask(STATUSES)).payload).not.toHaveProperty('errors');
-    expect((await socket.ask(BEAT)).payload).not.toHaveProperty('errors');
-    await socket.roundTrip();
+    expect((await socket.execute(STATUSES)).payload).not.toHaveProperty('errors');
+    expect((await socket.execute(BEAT)).payload).not.toHaveProperty('errors');
+    await socket.waitForRoundTrip();
     socket.send({ type: 'ping' });
-    expect(await socket.next()).toEqual({ type: 'pong' });
+    expect(await socket.nextMessage()).toEqual({ type: 'pong' });
     socket.subscribe('subscription { sessionEnded { reason } }');
-    const second = await TestSocket.as(harness.socketUrl, token);
+    const second = await TestSocket.connect(harness.socketUrl, token);
     second.subscribe('mutation { logout { userStatus { status } } }');
     release();
     await waiting;
-    expect(await socket.next()).toMatchObject({
+    expect(await socket.nextMessage()).toMatchObject({
       type: 'next',
       payload: { data: { sessionEnded: { reason: 'LOGOUT' } } },
     });
     expect((await socket.closed).code).toBe(4410);
-    expect((await asUser.ask(...login)).payload).not.toHaveProperty('errors');
+    expect((await asUser.execute(...login)).payload).not.toHaveProperty('errors');
   });
 
   it('counts a rejected request of a session as activity', async () => {
@@ -248,16 +248,16 @@ describe('while commits are blocked', () => {
 describe('after the event loop was blocked', () => {
   it('a list query that waited is OVERLOADED, a login is accepted, and a later list query is answered', async () => {
     const harness = await ServerHarness.open({ settings: { maxLagMs: 100 } });
-    const alice = await TestSocket.as(harness.socketUrl, await harness.jwt('alice'));
+    const alice = await TestSocket.connect(harness.socketUrl, await harness.jwt('alice'));
     const login = { input: { platform: 'WEB' } };
-    await alice.ask(LOGIN, login);
-    const bob = await TestSocket.as(harness.socketUrl, await harness.jwt('bob'));
-    const answer = alice.ask(STATUSES);
-    const loggedIn = bob.ask(LOGIN, login);
+    await alice.execute(LOGIN, login);
+    const bob = await TestSocket.connect(harness.socketUrl, await harness.jwt('bob'));
+    const answer = alice.execute(STATUSES);
+    const loggedIn = bob.execute(LOGIN, login);
     const until = performance.now() + 400;
     while (performance.now() < until);
     expect(JSON.stringify((await answer).payload)).toContain('OVERLOADED');
     expect((await loggedIn).payload).not.toHaveProperty('errors');
-    await vi.waitFor(async () => expect((await alice.ask(STATUSES)).payload).not.toHaveProperty('errors'));
+    await vi.waitFor(async () => expect((await alice.execute(STATUSES)).payload).not.toHaveProperty('errors'));
   });
 });

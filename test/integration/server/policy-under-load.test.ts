@@ -45,13 +45,13 @@ test('each session times out exactly after the timeout last sent to it', { timeo
   expect(new Set(sentTimeouts.values()).size).toBeGreaterThan(1);
   for (const timeoutMs of TIMEOUTS) {
     // Before this moment no session with this timeout has expired; 20 s later each one has, whenever it was last active.
-    await harness.pass(timeoutMs - 1_000 - (harness.now - began));
+    await harness.advanceTime(timeoutMs - 1_000 - (harness.now - began));
     for (const [user, sentTimeoutMs] of sentTimeouts) {
       expect(await harness.status(user), `${user}, timeout ${sentTimeoutMs}`).toBe(
         sentTimeoutMs < timeoutMs ? 'OFFLINE' : 'ONLINE',
       );
     }
-    await harness.pass(20_000);
+    await harness.advanceTime(20_000);
   }
   for (const user of sentTimeouts.keys()) expect(await harness.reasons(user)).toEqual(['LOGIN', 'HEARTBEAT_TIMEOUT']);
   changing = false;

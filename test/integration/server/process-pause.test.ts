@@ -14,7 +14,7 @@ const blockEventLoop = (ms: number): void => void Atomics.wait(new Int32Array(ne
 
 test('accepts a connection_init that arrived in time but is read after the init timeout', async () => {
   const INIT_MS = 300;
-  const harness = await ServerHarness.open({ limits: { initTimeoutMs: INIT_MS } });
+  const harness = await ServerHarness.open({ connectionSettings: { initTimeoutMs: INIT_MS } });
   const jwt = await harness.jwt('alice');
   const ws = new WebSocket(harness.socketUrl, 'graphql-transport-ws');
   await once(ws, 'open');

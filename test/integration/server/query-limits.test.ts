@@ -8,7 +8,7 @@ import {
   MAX_TOKENS,
 } from '../../../src/server/graphql/query-limits.ts';
 import { API_KEY, codeOf, ServerHarness } from './support/server-harness.ts';
-import { TestSocket } from './support/wire.ts';
+import { TestSocket } from './support/test-socket.ts';
 
 const repeat = (count: number, text: (index: number) => string): string =>
   Array.from({ length: count }, (_, index) => text(index)).join(' ');
@@ -73,20 +73,20 @@ describe('a document', () => {
       expect(codeOf(reply)).toBe(code);
       expect(reply.body.errors?.[0]?.message).toMatch(/more tha[nt] \d+ \w+|Nested too deeply/);
       expect(reply.body.data).toBeUndefined();
-      const socket = await TestSocket.as(harness.socketUrl, API_KEY);
+      const socket = await TestSocket.connect(harness.socketUrl, API_KEY);
       socket.subscribe(query);
-      const message = await socket.next();
+      const message = await socket.nextMessage();
       expect([message.type, message.payload?.[0]?.['extensions']]).toEqual(['error', { code }]);
       // The socket stays usable.
-      expect((await socket.ask('{ __typename }')).type).toBe('next');
+      expect((await socket.execute('{ __typename }')).type).toBe('next');
     },
   );
 
   test.each(WITHIN_LIMIT)('within the limit is answered over both transports: %s', async (_what, query) => {
     const harness = await ServerHarness.open();
     expect((await harness.post(query)).body.errors).toBeUndefined();
-    const socket = await TestSocket.as(harness.socketUrl, API_KEY);
-    expect((await socket.ask(query)).payload?.['errors']).toBeUndefined();
+    const socket = await TestSocket.connect(harness.socketUrl, API_KEY);
+    expect((await socket.execute(query)).payload?.['errors']).toBeUndefined();
   });
 
   test('with 501 user ids in its text is rejected with TOO_MANY_USERS', async () => {
@@ -97,7 +97,7 @@ describe('a document', () => {
 
   test('with misspelled names gets no suggestions, over both transports', async () => {
     const harness = await ServerHarness.open();
-    const socket = await TestSocket.as(harness.socketUrl, API_KEY);
+    const socket = await TestSocket.connect(harness.socketUrl, API_KEY);
     for (const query of [
       '{ polic { x } }',
       '{ policy { pushOnlineExpiryM } }',
@@ -110,7 +110,7 @@ describe('a document', () => {
       expect(body.errors?.[0]?.extensions.code).toBe('GRAPHQL_VALIDATION_FAILED');
       expect(JSON.stringify(body)).not.toContain('Did you mean');
       socket.subscribe(query);
-      expect(JSON.stringify(await socket.next())).not.toContain('Did you mean');
+      expect(JSON.stringify(await socket.nextMessage())).not.toContain('Did you mean');
     }
   });
 
@@ -125,24 +125,24 @@ describe('a document', () => {
 
 describe('a WebSocket', () => {
   test('rejects an operation above maxOperations with RATE_LIMITED and a retry delay', async () => {
-    const harness = await ServerHarness.open({ limits: { maxOperations: 3 } });
-    const socket = await TestSocket.as(harness.socketUrl, API_KEY);
+    const harness = await ServerHarness.open({ connectionSettings: { maxOperations: 3 } });
+    const socket = await TestSocket.connect(harness.socketUrl, API_KEY);
     const first = socket.subscribe('subscription { presenceEvents { reason } }');
     for (let more = 0; more < 2; more++) socket.subscribe('subscription { presenceEvents { reason } }');
     socket.subscribe('{ stats { sockets } }');
-    expect(await socket.next()).toMatchObject({
+    expect(await socket.nextMessage()).toMatchObject({
       type: 'error',
       payload: [{ extensions: { code: 'RATE_LIMITED', retryAfterMs: 1_000 } }],
     });
     socket.send({ type: 'complete', id: first });
-    await socket.roundTrip();
-    expect((await socket.ask('{ stats { sockets } }')).type).toBe('next');
+    await socket.waitForRoundTrip();
+    expect((await socket.execute('{ stats { sockets } }')).type).toBe('next');
   });
 
   test('is closed with 1009 by a message above 512 KiB, without a DISCONNECT event', async () => {
     const harness = await ServerHarness.open();
     const { token } = await harness.login('alice', 'IPHONE');
-    const socket = await TestSocket.as(harness.socketUrl, token);
+    const socket = await TestSocket.connect(harness.socketUrl, token);
     socket.subscribe(`{ __typename } # ${'x'.repeat(512 * 1024)}`);
     expect((await socket.closed).code).toBe(1009);
     const links = async () => (await harness.store.readUsers(['alice' as never]))[0]?.sessions[0]?.socketIds;
@@ -151,18 +151,20 @@ describe('a WebSocket', () => {
   });
 
   test('is closed when its client keeps sending queries but reads no answers', async () => {
-    const harness = await ServerHarness.open({ limits: { maxUnreadBytes: 64 * 1024, closeTimeoutMs: 200 } });
-    const socket = await TestSocket.as(harness.socketUrl, API_KEY);
-    socket.tcp.pause();
+    const harness = await ServerHarness.open({
+      connectionSettings: { maxUnreadBytes: 64 * 1024, closeTimeoutMs: 200 },
+    });
+    const socket = await TestSocket.connect(harness.socketUrl, API_KEY);
+    socket.tcpSocket.pause();
     const ids = Array.from({ length: 500 }, (_, index) => `user ${index}`);
-    const gone = new Promise<void>((resolve) => socket.tcp.once('close', () => resolve()));
+    const gone = new Promise<void>((resolve) => socket.tcpSocket.once('close', () => resolve()));
     const flood = setInterval(() => {
       const query = 'query ($ids: [ID!]!) { userStatuses(userIds: $ids) { userId status version customStatus } }';
-      if (socket.ws.readyState === socket.ws.OPEN) socket.subscribe(query, { ids });
+      if (socket.webSocket.readyState === socket.webSocket.OPEN) socket.subscribe(query, { ids });
     }, 1);
-    await expect.poll(() => harness.porchlight.socketRegistry.openSocketCount, { timeout: 20_000 }).toBe(0);
+    await expect.poll(() => harness.application.socketRegistry.openSocketCount, { timeout: 20_000 }).toBe(0);
     clearInterval(flood);
-    socket.tcp.resume();
+    socket.tcpSocket.resume();
     await gone;
   });
 });

@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { toMillis, type Millis } from '../../../src/core/ids.ts';
 import type { LimitSettings } from '../../../src/server/limits/limit-settings.ts';
 import { API_KEY, codeOf, ServerHarness, LIMITS, LOGIN, type Reply } from './support/server-harness.ts';
-import { TestSocket } from './support/wire.ts';
+import { TestSocket } from './support/test-socket.ts';
 
 const NO_RATES: LimitSettings = { ...LIMITS, ratePerSession: 0, ratePerUser: 0, ratePerAddress: 0 };
 const BEAT = 'mutation { heartbeat { heartbeatIntervalMs } }';
@@ -34,11 +34,11 @@ const sendBurst = async (socket: TestSocket, count: number): Promise<number> => 
   for (let sent = 0; sent < count; sent++) socket.subscribe(QUERY);
   let accepted = 0;
   for (let answers = 0; answers < count; answers++) {
-    const { type, payload } = await socket.next();
+    const { type, payload } = await socket.nextMessage();
     if (type === 'error') expect(payload?.[0]).toMatchObject({ extensions: { code: 'RATE_LIMITED' } });
     else {
       accepted++;
-      await socket.next();
+      await socket.nextMessage();
     }
   }
   return accepted;
@@ -75,16 +75,16 @@ describe('requests over HTTP', () => {
     const harness = await open({ ratePerUser: 1 });
     const jwt = await harness.jwt('alice');
     const { token } = await harness.login('alice', 'IPHONE');
-    const socket = await TestSocket.as(harness.socketUrl, token);
+    const socket = await TestSocket.connect(harness.socketUrl, token);
     // The login and nine more. The upgrade of the socket is not counted for the user, because it is not authenticated.
     for (let count = 0; count < 3; count++) {
       expect(codeOf(await harness.post(QUERY, jwt))).toBeUndefined();
       expect(codeOf(await harness.post(QUERY, token))).toBeUndefined();
-      expect((await socket.ask(QUERY)).type).toBe('next');
+      expect((await socket.execute(QUERY)).type).toBe('next');
     }
     expect(codeOf(await harness.post(QUERY, jwt))).toBe('RATE_LIMITED');
     expect(codeOf(await harness.post(QUERY, token))).toBe('RATE_LIMITED');
-    expect((await socket.ask(QUERY)).type).toBe('error');
+    expect((await socket.execute(QUERY)).type).toBe('error');
     expect(codeOf(await harness.post(QUERY, await harness.jwt('bob')))).toBeUndefined();
   });
 
@@ -137,8 +137,8 @@ describe('requests over HTTP', () => {
     const harness = await open({ ratePerSession: 1 });
     const { token } = await harness.login('alice', 'IPHONE');
     await sendUntilRejected(() => harness.post(QUERY, token));
-    vi.spyOn(harness.porchlight.tracker, 'recordActivity').mockRejectedValue(new Error('activity'));
-    vi.spyOn(harness.porchlight.tracker, 'recordHeartbeat').mockRejectedValue(new Error('a heartbeat'));
+    vi.spyOn(harness.application.tracker, 'recordActivity').mockRejectedValue(new Error('activity'));
+    vi.spyOn(harness.application.tracker, 'recordHeartbeat').mockRejectedValue(new Error('a heartbeat'));
     expect(codeOf(await harness.post(QUERY, token))).toBe('RATE_LIMITED');
     expect(codeOf(await harness.post(BEAT, token))).toBe('RATE_LIMITED');
     expect(harness.server.rejections.requestRate).toBe(3);
@@ -149,12 +149,12 @@ describe('messages on a socket', () => {
   test('are RATE_LIMITED after ten seconds’ worth of messages, with a retry delay, and the socket stays open', async () => {
     const harness = await open({ ratePerSession: 2 });
     const { token } = await harness.login('alice');
-    const socket = await TestSocket.as(harness.socketUrl, token);
+    const socket = await TestSocket.connect(harness.socketUrl, token);
     expect(await sendBurst(socket, 30)).toBe(20);
     now = toMillis(now + 500);
-    expect((await socket.ask(QUERY)).type).toBe('next');
+    expect((await socket.execute(QUERY)).type).toBe('next');
     const id = socket.subscribe(QUERY);
-    expect(await socket.next()).toEqual({
+    expect(await socket.nextMessage()).toEqual({
       type: 'error',
       id,
       payload: [
@@ -170,13 +170,13 @@ describe('messages on a socket', () => {
   test('close the socket with 4414 when they continue, without a DISCONNECT event', async () => {
     const harness = await open({ ratePerSession: 1 });
     const { token } = await harness.login('alice', 'IPHONE');
-    const socket = await TestSocket.as(harness.socketUrl, token);
+    const socket = await TestSocket.connect(harness.socketUrl, token);
     // Rejected messages are tolerated up to the size of one burst.
     expect(await sendBurst(socket, 10 + 10)).toBe(10);
-    expect(socket.ws.readyState).toBe(socket.ws.OPEN);
+    expect(socket.webSocket.readyState).toBe(socket.webSocket.OPEN);
     socket.subscribe(QUERY);
     expect(await socket.closed).toEqual({ code: 4414, reason: 'Too many messages' });
-    await expect.poll(() => harness.porchlight.socketRegistry.openSocketCount).toBe(0);
+    await expect.poll(() => harness.application.socketRegistry.openSocketCount).toBe(0);
     expect(await harness.reasons('alice')).toEqual(['LOGIN']);
     expect(harness.server.rejections.socketsRateLimited).toBe(1);
   });
@@ -186,14 +186,14 @@ describe('messages on a socket', () => {
     ['pings', (socket) => socket.send({ type: 'ping' })],
     ['pings with a payload', (socket) => socket.send({ type: 'ping', payload: { n: 1 } })],
     ['pongs', (socket) => socket.send({ type: 'pong' })],
-    ['ping frames', (socket) => socket.ws.ping()],
-    ['pong frames', (socket) => socket.ws.pong()],
+    ['ping frames', (socket) => socket.webSocket.ping()],
+    ['pong frames', (socket) => socket.webSocket.pong()],
     ['completes', (socket) => socket.send({ type: 'complete', id: 'none' })],
     ['invalid documents', (socket) => socket.subscribe('{')],
   ])('are counted when they are %s', async (_what, message) => {
     const harness = await open({ ratePerSession: 1 });
     const { token } = await harness.login('alice');
-    const socket = await TestSocket.as(harness.socketUrl, token);
+    const socket = await TestSocket.connect(harness.socketUrl, token);
     for (let count = 0; count < 10 + 10 + 1; count++) message(socket);
     expect((await socket.closed).code).toBe(4414);
   });
@@ -201,38 +201,41 @@ describe('messages on a socket', () => {
   test('that are rejected do not count as activity, and rejected pings are not answered', async () => {
     const harness = await open({ ratePerSession: 1 });
     const { token } = await harness.login('alice');
-    const socket = await TestSocket.as(harness.socketUrl, token);
+    const socket = await TestSocket.connect(harness.socketUrl, token);
     expect(await sendBurst(socket, 10)).toBe(10);
-    const activity = vi.spyOn(harness.porchlight.tracker, 'recordActivity');
+    const activity = vi.spyOn(harness.application.tracker, 'recordActivity');
     const pongs: string[] = [];
-    socket.ws.on('pong', (payload: Buffer) => pongs.push(payload.toString()));
+    socket.webSocket.on('pong', (payload: Buffer) => pongs.push(payload.toString()));
     socket.send({ type: 'ping' });
-    socket.ws.ping('one');
+    socket.webSocket.ping('one');
     socket.subscribe(BEAT);
-    expect((await socket.next()).type).toBe('error');
+    expect((await socket.nextMessage()).type).toBe('error');
     expect(activity).not.toHaveBeenCalled();
     now = toMillis(now + 1_000);
-    socket.ws.ping('two');
+    socket.webSocket.ping('two');
     await expect.poll(() => pongs).toEqual(['two']);
-    expect(socket.unread).toEqual([]);
+    expect(socket.unreadMessages).toEqual([]);
     expect(activity).toHaveBeenCalledTimes(1);
   });
 
   test('of type complete end a subscription even when they are above the rate', async () => {
     const harness = await open({ ratePerSession: 1 });
     const { token } = await harness.login('alice');
-    const socket = await TestSocket.as(harness.socketUrl, token);
+    const socket = await TestSocket.connect(harness.socketUrl, token);
     const id = socket.subscribe('subscription { statusChanges(userIds: ["bob"]) { status } }');
-    await socket.next();
+    await socket.nextMessage();
     expect(await sendBurst(socket, 9)).toBe(9);
     socket.send({ type: 'complete', id });
-    await expect.poll(() => harness.porchlight.statusWatchers.watchedUserCount).toBe(0);
+    await expect.poll(() => harness.application.statusWatchers.watchedUserCount).toBe(0);
   });
 
   test('are counted for the session on all its sockets and over HTTP together', async () => {
     const harness = await open({ ratePerSession: 1 });
     const { token } = await harness.login('alice');
-    const [one, two] = [await TestSocket.as(harness.socketUrl, token), await TestSocket.as(harness.socketUrl, token)];
+    const [one, two] = [
+      await TestSocket.connect(harness.socketUrl, token),
+      await TestSocket.connect(harness.socketUrl, token),
+    ];
     expect((await sendBurst(one, 4)) + (await sendBurst(two, 4))).toBe(8);
     for (let count = 0; count < 2; count++) expect(codeOf(await harness.post(QUERY, token))).toBeUndefined();
     expect(codeOf(await harness.post(QUERY, token))).toBe('RATE_LIMITED');
@@ -241,9 +244,9 @@ describe('messages on a socket', () => {
 
   test('authenticated by a JWT are counted for the socket until it logs in, and then for the session', async () => {
     const harness = await open({ ratePerSession: 1 });
-    const socket = await TestSocket.as(harness.socketUrl, await harness.jwt('alice'));
+    const socket = await TestSocket.connect(harness.socketUrl, await harness.jwt('alice'));
     expect(await sendBurst(socket, 8)).toBe(8);
-    const login = await socket.ask(LOGIN, { input: { platform: 'WEB' } });
+    const login = await socket.execute(LOGIN, { input: { platform: 'WEB' } });
     const { sessionToken } = (login.payload?.['data'] as unknown as { login: { sessionToken: string } }).login;
     expect(await sendBurst(socket, 10)).toBe(10);
     expect(codeOf(await harness.post(QUERY, sessionToken))).toBe('RATE_LIMITED');
@@ -251,21 +254,21 @@ describe('messages on a socket', () => {
 
   test('of a backend are not limited', async () => {
     const harness = await open({ ratePerSession: 1, ratePerUser: 1, ratePerAddress: 1 });
-    const socket = await TestSocket.as(harness.socketUrl, API_KEY);
+    const socket = await TestSocket.connect(harness.socketUrl, API_KEY);
     expect(await sendBurst(socket, 100)).toBe(100);
   });
 
   test('of an address are counted on all its sockets together, including upgrades', async () => {
     const harness = await open({ ratePerAddress: 2 });
     const [one, two] = [
-      await TestSocket.as(harness.socketUrl, await harness.jwt('a')),
-      await TestSocket.as(harness.socketUrl, await harness.jwt('b')),
+      await TestSocket.connect(harness.socketUrl, await harness.jwt('a')),
+      await TestSocket.connect(harness.socketUrl, await harness.jwt('b')),
     ];
     // Two upgrades and two connection_init messages count too.
     expect((await sendBurst(one, 10)) + (await sendBurst(two, 10))).toBe(16);
     const rejected = new TestSocket(harness.socketUrl);
     const [status, retryAfter] = await new Promise<[number | undefined, string | undefined]>((resolve) => {
-      rejected.ws.once('unexpected-response', (_request, { statusCode, headers }) =>
+      rejected.webSocket.once('unexpected-response', (_request, { statusCode, headers }) =>
         resolve([statusCode, headers['retry-after']]),
       );
     });
@@ -285,7 +288,7 @@ describe('messages on a socket', () => {
     const socket = new TestSocket(harness.socketUrl);
     await socket.opened;
     for (let count = 0; count < 10; count++) socket.send({ type: 'ping' });
-    await socket.init({ authorization: `Bearer ${API_KEY}` });
+    await socket.sendInit({ authorization: `Bearer ${API_KEY}` });
     expect((await socket.closed).code).toBe(4414);
   });
 });

@@ -6,15 +6,15 @@ import { createRouter } from '../../../src/server/http/router.ts';
 import { ABORTED_REPORT } from '../../unit/webhooks/support/fake-sender.ts';
 import { HOOK } from '../../unit/app/webhooks/webhook-service-harness.ts';
 import { API_KEY, ServerHarness, LOGIN } from './support/server-harness.ts';
-import { TestSocket } from './support/wire.ts';
+import { TestSocket } from './support/test-socket.ts';
 
 describe('a closing server', () => {
   test('closes sockets with 1012 without a DISCONNECT event', async () => {
     const harness = await ServerHarness.open();
     const { token } = await harness.login('alice', 'WEB');
-    const session = await TestSocket.as(harness.socketUrl, token);
-    const userSocket = await TestSocket.as(harness.socketUrl, await harness.jwt('bob'));
-    await userSocket.ask(LOGIN, { input: { platform: 'IPHONE' } });
+    const session = await TestSocket.connect(harness.socketUrl, token);
+    const userSocket = await TestSocket.connect(harness.socketUrl, await harness.jwt('bob'));
+    await userSocket.execute(LOGIN, { input: { platform: 'IPHONE' } });
     const unknown = new TestSocket(harness.socketUrl);
     await unknown.opened;
     await harness.server.close();
@@ -28,8 +28,8 @@ describe('a closing server', () => {
 
   test('completes active operations over both transports, and then refuses connections', async () => {
     const harness = await ServerHarness.open();
-    const socket = await TestSocket.as(harness.socketUrl, await harness.jwt('alice'));
-    const { tracker } = harness.porchlight;
+    const socket = await TestSocket.connect(harness.socketUrl, await harness.jwt('alice'));
+    const { tracker } = harness.application;
     const waiting: (() => void)[] = [];
     const bothArrived = new Promise<void>((resolve) => {
       const login = vi.spyOn(tracker, 'login');
@@ -48,7 +48,7 @@ describe('a closing server', () => {
     for (const go of waiting) go();
     expect((await reply).body.errors).toBeUndefined();
     expect((await reply).headers.get('connection')).toBe('close');
-    expect((await socket.next()).type).toBe('next');
+    expect((await socket.nextMessage()).type).toBe('next');
     expect((await socket.closed).code).toBe(1012);
     await closed;
     await expect(fetch(`${harness.url}/health/ready`)).rejects.toThrow();
@@ -56,8 +56,8 @@ describe('a closing server', () => {
 
   test('aborts test deliveries of webhooks and answers their mutations', async () => {
     const harness = await ServerHarness.open();
-    const socket = await TestSocket.as(harness.socketUrl, API_KEY);
-    const { webhook } = await harness.porchlight.webhookService.createWebhook({ url: HOOK });
+    const socket = await TestSocket.connect(harness.socketUrl, API_KEY);
+    const { webhook } = await harness.application.webhookService.createWebhook({ url: HOOK });
     const { sender: courier } = harness.webhooks;
     courier.nextReport = new Promise(() => undefined);
     const document = 'mutation ($id: ID!) { testWebhook(input: { id: $id }) { delivery { status lastError } } }';
@@ -67,7 +67,7 @@ describe('a closing server', () => {
     const closed = harness.server.close();
     const cut = { testWebhook: { delivery: { status: 'DEAD', lastError: ABORTED_REPORT.error } } };
     expect((await reply).body).toEqual({ data: cut });
-    expect(await socket.next()).toMatchObject({ type: 'next', payload: { data: cut } });
+    expect(await socket.nextMessage()).toMatchObject({ type: 'next', payload: { data: cut } });
     expect((await socket.closed).code).toBe(1012);
     await closed;
   });
@@ -106,7 +106,7 @@ describe('a closing server', () => {
     expect(received).toContain('"code":"OVERLOADED","retryAfterMs":1000');
     expect(received).toContain('event: complete');
     await closed;
-    expect(harness.porchlight.statusWatchers.watchedUserCount).toBe(0);
+    expect(harness.application.statusWatchers.watchedUserCount).toBe(0);
   });
 
   test('does not wait for an idle connection', async () => {

@@ -2,7 +2,7 @@
 import { describe, expect, test, vi } from 'vitest';
 import { selectJsonMediaType } from '../../../src/server/http/media-types.ts';
 import { API_KEY, ServerHarness, type Reply } from './support/server-harness.ts';
-import { TestSocket } from './support/wire.ts';
+import { TestSocket } from './support/test-socket.ts';
 
 type Body = Reply['body'];
 
@@ -44,10 +44,10 @@ const DOORS: Record<string, Door> = {
     return JSON.parse(next ?? '') as Body;
   },
   'a socket': async (harness, credential, { query, variables, operationName }) => {
-    const wire = await TestSocket.as(harness.socketUrl, credential);
+    const wire = await TestSocket.connect(harness.socketUrl, credential);
     wire.send({ type: 'subscribe', id: '1', payload: { query, variables, operationName } });
-    const { type, payload } = await wire.next();
-    wire.ws.close();
+    const { type, payload } = await wire.nextMessage();
+    wire.webSocket.close();
     return (type === 'next' ? payload : { errors: payload }) as Body;
   },
 };

@@ -1,4 +1,4 @@
-/** Before there is anything behind the port: who comes first waits, who comes too early for that is sent away. */
+/** While the store loads, requests are held for a limited time and rejected after it. */
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
@@ -12,34 +12,34 @@ import { tencentApiBase } from '../../../src/tencent/server-api.ts';
 import { LIMITS } from '../../integration/server/support/server-harness.ts';
 
 const log = pino({ level: 'silent' });
-const ASK = `POST /graphql HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}`;
+const REQUEST = `POST /graphql HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}`;
 
 const closing: (() => Promise<void>)[] = [];
 afterEach(async () => {
   for (const close of closing.splice(0)) await close();
 });
 
-const opened = async (patienceMs?: number, foreign?: StartupHandlerOptions['externalApi']) => {
-  const port = new HttpListener({
+const startListening = async (holdMs?: number, externalApi?: StartupHandlerOptions['externalApi']) => {
+  const listener = new HttpListener({
     settings: { host: '127.0.0.1', port: 0, limits: LIMITS, trustProxy: false },
     counters: new ServerCounters(),
     log,
   });
-  const starting = new StartupHandler({
+  const startupHandler = new StartupHandler({
     allowedOrigins: [],
     graphiql: undefined,
-    externalApi: foreign,
+    externalApi,
     log,
-    holdMs: patienceMs,
+    holdMs,
   });
-  port.setHandler(starting);
-  const address = await port.listen();
-  closing.push(() => port.close(() => starting.close()));
-  return { port, starting, at: address.port };
+  listener.setHandler(startupHandler);
+  const address = await listener.listen();
+  closing.push(() => listener.close(() => startupHandler.close()));
+  return { listener, startupHandler, port: address.port };
 };
 
-/** What is there in the end: it answers everybody with one word. */
-const doors = (word: string): ConnectionHandler & { readonly upgrades: string[] } => {
+/** Creates a handler that answers every request with one word, and every upgrade with status 418. */
+const createHandler = (word: string): ConnectionHandler & { readonly upgrades: string[] } => {
   const upgrades: string[] = [];
   return {
     upgrades,
@@ -54,84 +54,85 @@ const doors = (word: string): ConnectionHandler & { readonly upgrades: string[] 
   };
 };
 
-const asked = async (at: number, path = '/graphql') => {
-  const socket = connect(at, '127.0.0.1');
+const sendRequest = async (port: number, path = '/graphql') => {
+  const socket = connect(port, '127.0.0.1');
   await once(socket, 'connect');
-  socket.write(ASK.replace('/graphql', path));
+  socket.write(REQUEST.replace('/graphql', path));
   return { socket, answer: text(socket) };
 };
 
-/** Until the server has got what was sent before: it answers this one at once. */
-const health = async (at: number): Promise<unknown> => (await fetch(`http://127.0.0.1:${at}/health/ready`)).json();
+/** Resolves when the server has received everything sent before: health checks are answered at once. */
+const checkHealth = async (port: number): Promise<unknown> =>
+  (await fetch(`http://127.0.0.1:${port}/health/ready`)).json();
 
-test('a request and a socket wait until the doors are there, and are let in', async () => {
-  const { port, at } = await opened(60_000);
-  const { answer } = await asked(at);
-  const ws = new WebSocket(`ws://127.0.0.1:${at}/graphql`, 'graphql-transport-ws');
-  const refused = once(ws, 'unexpected-response');
-  // It is given up in the end, before it was one.
+test('holds a request and an upgrade until the handler is replaced, and passes them to the new handler', async () => {
+  const { listener, port } = await startListening(60_000);
+  const { answer } = await sendRequest(port);
+  const ws = new WebSocket(`ws://127.0.0.1:${port}/graphql`, 'graphql-transport-ws');
+  const rejected = once(ws, 'unexpected-response');
+  // The client is terminated before it is connected, which emits an error.
   ws.on('error', () => undefined);
-  expect(await health(at)).toEqual({ status: 'starting' });
-  const behind = doors('welcome');
-  port.setHandler(behind);
+  expect(await checkHealth(port)).toEqual({ status: 'starting' });
+  const handler = createHandler('welcome');
+  listener.setHandler(handler);
   expect(await answer).toMatch(/^HTTP\/1.1 200 .*welcome/s);
-  await refused;
-  expect(behind.upgrades).toEqual(['/graphql']);
-  expect(await (await asked(at)).answer).toContain('welcome');
+  await rejected;
+  expect(handler.upgrades).toEqual(['/graphql']);
+  expect(await (await sendRequest(port)).answer).toContain('welcome');
   ws.terminate();
 });
 
-test('who waits too long is told to come back, and so are all who come later', async () => {
-  const { at } = await opened(0);
-  for (const { answer } of [await asked(at), await asked(at)]) {
+test('rejects held and later requests with 503 and Retry-After, and closes sockets with 1013, after the hold time', async () => {
+  const { port } = await startListening(0);
+  for (const { answer } of [await sendRequest(port), await sendRequest(port)]) {
     expect(await answer).toMatch(/^HTTP\/1.1 503 .*Retry-After: \d.*"code":"OVERLOADED","retryAfterMs":\d+/s);
   }
-  const ws = new WebSocket(`ws://127.0.0.1:${at}/graphql`, 'graphql-transport-ws');
+  const ws = new WebSocket(`ws://127.0.0.1:${port}/graphql`, 'graphql-transport-ws');
   expect((await once(ws, 'close'))[0]).toBe(1013);
 });
 
-test('who asks another product’s API waits and is told to come back in its words; without one there is nothing', async () => {
+test('holds requests to an external API, rejects them in the format of that API, and answers 404 without one', async () => {
   const path = '/v4/openim/querystate?a=b';
-  const waiting = await opened(60_000, tencentApiBase);
-  const { answer } = await asked(waiting.at, path);
-  await health(waiting.at);
-  waiting.port.setHandler(doors('welcome'));
+  const waiting = await startListening(60_000, tencentApiBase);
+  const { answer } = await sendRequest(waiting.port, path);
+  await checkHealth(waiting.port);
+  waiting.listener.setHandler(createHandler('welcome'));
   expect(await answer).toContain('welcome');
-  // Some of its clients look at nothing but ErrorCode: where there is none, a kick would seem to be done.
-  expect(await (await asked((await opened(0, tencentApiBase)).at, path)).answer).toMatch(
+  // Some clients read only ErrorCode. Without it, a rejected kick would look like a success.
+  expect(await (await sendRequest((await startListening(0, tencentApiBase)).port, path)).answer).toMatch(
     /^HTTP\/1.1 200 .*Retry-After: \d.*"ActionStatus":"FAIL",.*"ErrorCode":60008\b/s,
   );
-  expect(await (await asked((await opened(60_000)).at, path)).answer).toMatch(/^HTTP\/1.1 404 /);
+  expect(await (await sendRequest((await startListening(60_000)).port, path)).answer).toMatch(/^HTTP\/1.1 404 /);
 });
 
-test('who is gone before the doors are there is not let in', async () => {
-  const { port, at } = await opened(60_000);
-  const { socket, answer } = await asked(at);
-  const upgrade = connect(at, '127.0.0.1');
+test('drops held requests and upgrades whose clients have disconnected', async () => {
+  const { listener, port } = await startListening(60_000);
+  const { socket, answer } = await sendRequest(port);
+  const upgrade = connect(port, '127.0.0.1');
   await once(upgrade, 'connect');
   upgrade.write('GET /graphql HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n');
-  await health(at);
+  await checkHealth(port);
   socket.resetAndDestroy();
   upgrade.resetAndDestroy();
   answer.catch(() => undefined);
-  await expect.poll(() => port.connectionLimiter.openCount).toBeLessThanOrEqual(1);
-  const behind = doors('welcome');
+  await expect.poll(() => listener.connectionLimiter.openCount).toBeLessThanOrEqual(1);
+  const handler = createHandler('welcome');
   let requests = 0;
-  port.setHandler({
-    ...behind,
+  listener.setHandler({
+    ...handler,
     handleRequest: (...exchange) => {
       requests++;
-      behind.handleRequest(...exchange);
+      handler.handleRequest(...exchange);
     },
   });
-  expect(await (await asked(at)).answer).toContain('welcome');
-  expect([requests, behind.upgrades]).toEqual([1, []]);
+  expect(await (await sendRequest(port)).answer).toContain('welcome');
+  expect([requests, handler.upgrades]).toEqual([1, []]);
 });
 
-test('whoever waits when the server goes down is sent away', async () => {
-  const { starting, at } = await opened(60_000);
-  const { answer } = await asked(at);
-  await health(at);
-  starting.close();
+test('rejects held requests with 503 when the handler is closed', async () => {
+  const { startupHandler, port } = await startListening(60_000);
+  const { answer } = await sendRequest(port);
+  await checkHealth(port);
+  startupHandler.close();
   expect(await answer).toMatch(/^HTTP\/1.1 503 /);
 });

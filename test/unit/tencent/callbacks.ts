@@ -1,4 +1,4 @@
-/** What a receiver of Tencent's callbacks sees of a delivery. */
+/** Creates the callback requests of a delivery and parses their bodies. */
 import type { LoggedEvent } from '../../../src/app/ports/presence-store.ts';
 import type { WebhookRequest } from '../../../src/app/ports/webhook-format.ts';
 import { toMillis, type Millis } from '../../../src/core/ids.ts';
@@ -6,7 +6,7 @@ import type { WebhookRecord } from '../../../src/core/webhooks/webhook.ts';
 import { createTencentFormat, type TencentFormatOptions } from '../../../src/tencent/webhook-format.ts';
 import { createTestDelivery, createTestWebhook } from '../webhooks/support/webhooks.ts';
 
-/** The last millisecond of the second that their example of a signature has. */
+/** The last millisecond of the second in Tencent’s example of a signature. */
 export const NOW = toMillis(1_669_872_112_999);
 
 const OPTIONS: TencentFormatOptions = {
@@ -20,7 +20,7 @@ interface Sending {
   readonly webhook?: Partial<WebhookRecord>;
   readonly options?: Partial<TencentFormatOptions>;
   readonly isTest?: boolean;
-  /** The store's time is `NOW`. */
+  /** The clock of the store is `NOW`. */
   readonly wallClock?: () => Millis;
 }
 

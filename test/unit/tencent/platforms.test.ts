@@ -7,7 +7,7 @@ import {
   type PlatformNameStyle,
 } from '../../../src/tencent/platforms.ts';
 
-/** As Tencent's pages of the status query and of the status webhook list them. */
+/** The names in Tencent’s documents of the status query and of the status webhook. */
 const LISTED: Readonly<Record<PlatformNameStyle, readonly string[]>> = {
   QUERY: ['iPhone', 'Android', 'Web', 'PC', 'iPad', 'Mac'],
   WEBHOOK: ['iOS', 'Android', 'Web', 'Windows', 'iPad', 'Mac', 'Linux'],
@@ -16,19 +16,16 @@ const LISTED: Readonly<Record<PlatformNameStyle, readonly string[]>> = {
 const named = (page: PlatformNameStyle, names: PlatformNameSetting): string[] =>
   PLATFORMS.map((platform) => tencentPlatformName(platform, page, names));
 
-test.each(['QUERY', 'WEBHOOK'] as const)(
-  'as documented, the page %s has the names that it lists, and all of them',
-  (page) => {
-    expect(new Set(named(page, 'DOCUMENTED'))).toEqual(new Set(LISTED[page]));
-  },
-);
+test.each(['QUERY', 'WEBHOOK'] as const)('DOCUMENTED uses exactly the names that Tencent documents for %s', (page) => {
+  expect(new Set(named(page, 'DOCUMENTED'))).toEqual(new Set(LISTED[page]));
+});
 
-test.each(['QUERY', 'WEBHOOK'] as const)('the setting makes both pages spell as %s', (spelling) => {
+test.each(['QUERY', 'WEBHOOK'] as const)('the setting %s is used in both APIs', (spelling) => {
   for (const page of ['QUERY', 'WEBHOOK'] as const)
     expect(named(page, spelling)).toEqual(named(spelling, 'DOCUMENTED'));
 });
 
-test('an iPhone, a PC and a mini program', () => {
+test('iPhone, PC and mini program have the documented names', () => {
   const names = (page: PlatformNameStyle): string[] =>
     (['IPHONE', 'WINDOWS', 'LINUX', 'MINI_PROGRAM'] as const).map((each) =>
       tencentPlatformName(each, page, 'DOCUMENTED'),
@@ -41,7 +38,7 @@ test.each([
   ['DOCUMENTED', 'IOS'],
   ['WEBHOOK', 'iOS'],
   ['QUERY', 'iPhone'],
-] as const)('the URL of the status webhook alone has its own word for an iPhone: %s', (names, iPhone) => {
+] as const)('with %s, the URL of the status webhook names an iPhone %s', (names, iPhone) => {
   expect(statusCallbackPlatformName('IPHONE', names)).toBe(iPhone);
   for (const platform of PLATFORMS.filter((each) => each !== 'IPHONE')) {
     expect(statusCallbackPlatformName(platform, names)).toBe(tencentPlatformName(platform, 'WEBHOOK', names));

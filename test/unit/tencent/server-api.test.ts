@@ -1,10 +1,10 @@
-/** The status query and the kick, over the wire. */
+/** The status query and the kick over HTTP. */
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { DomainError } from '../../../src/core/errors.ts';
 import { ServerHarness } from '../../integration/server/support/server-harness.ts';
-import { TestSocket } from '../../integration/server/support/wire.ts';
+import { TestSocket } from '../../integration/server/support/test-socket.ts';
 import {
   callApi,
   KICK,
@@ -21,11 +21,11 @@ const SENTENCE: unknown = expect.stringMatching(/^[A-Z].+\.$/);
 const MULTI = { multiDevice: { mode: 'MULTI' } } as const;
 
 describe('query_online_status', () => {
-  test('says of each account in the order asked, duplicates and all, what it is', async () => {
+  test('returns the status of each account in request order, duplicates included', async () => {
     const harness = await openTencentHarness({ policy: MULTI });
     await harness.login('on', 'WEB');
     await harness.login('pushed', 'IPHONE');
-    await harness.pass(400_000);
+    await harness.advanceTime(400_000);
     await harness.login('on', 'WEB');
     const To_Account = ['pushed', 'on', 'never seen', 'on'];
     expect(await callApi(harness, QUERY, { To_Account })).toEqual({
@@ -40,7 +40,7 @@ describe('query_online_status', () => {
     });
   });
 
-  test('the older querystate has both fields too: libraries that ask it read the one or the other', async () => {
+  test('returns State and Status for querystate too, because libraries read either', async () => {
     const harness = await openTencentHarness();
     await harness.login('on');
     expect(await callApi(harness, OLDER_QUERY, { To_Account: ['on', 'off'], IsNeedDetail: 0 })).toEqual({
@@ -53,14 +53,14 @@ describe('query_online_status', () => {
     });
   });
 
-  test('IsNeedDetail of null, as libraries write what was left out, is none', async () => {
+  test('treats IsNeedDetail of null as 0, because libraries send null for omitted parameters', async () => {
     const harness = await openTencentHarness();
     await harness.login('on');
     const { QueryResult } = await callApi(harness, QUERY, { To_Account: ['on'], IsNeedDetail: null });
     expect(QueryResult).toEqual([{ To_Account: 'on', State: 'Online', Status: 'Online' }]);
   });
 
-  test('in detail: each platform once, in the order of the logins, with its highest status', async () => {
+  test('lists each platform once in Detail, in login order, with its highest status', async () => {
     const platforms = [
       { platform: 'IPHONE', maxInstances: 2 },
       { platform: 'MINI_PROGRAM', maxInstances: 2 },
@@ -70,7 +70,7 @@ describe('query_online_status', () => {
       policy: { multiDevice: { mode: 'CUSTOM', groups }, platforms: [...platforms] },
     });
     await harness.login('alice', 'IPHONE', 'old phone');
-    await harness.pass(400_000);
+    await harness.advanceTime(400_000);
     for (const platform of ['WINDOWS', 'MAC', 'LINUX', 'IPAD', 'ANDROID', 'WEB', 'MINI_PROGRAM']) {
       await harness.login('alice', platform, platform);
     }
@@ -93,14 +93,14 @@ describe('query_online_status', () => {
     });
   });
 
-  test('nobody who is Offline has a detail', async () => {
+  test('returns no Detail for an Offline user', async () => {
     const harness = await openTencentHarness();
     expect((await callApi(harness, QUERY, { To_Account: ['alice'], IsNeedDetail: 1 }))['QueryResult']).toEqual([
       { To_Account: 'alice', State: 'Offline', Status: 'Offline' },
     ]);
   });
 
-  test('what can be no account is in ErrorList, each as often as asked, and the others are answered', async () => {
+  test('lists invalid accounts in ErrorList, duplicates included, and returns the others', async () => {
     const harness = await openTencentHarness();
     const none = ['', 'x'.repeat(129), 'line\nend', ''];
     const { QueryResult, ErrorList, ErrorCode } = await callApi(harness, QUERY, { To_Account: [...none, '@all', 'é'] });
@@ -109,7 +109,7 @@ describe('query_online_status', () => {
     expect(QueryResult).toMatchObject([{ To_Account: '@all' }, { To_Account: 'é' }]);
   });
 
-  test('500 at once, and not one more, valid or not', async () => {
+  test('accepts 500 accounts and rejects 501, valid or not', async () => {
     const harness = await openTencentHarness();
     const ids = Array.from({ length: 500 }, (_, at) => `${at}`.padStart(128, '爱'));
     expect((await callApi(harness, QUERY, { To_Account: ids, IsNeedDetail: 1 }))['QueryResult']).toHaveLength(500);
@@ -122,16 +122,16 @@ describe('query_online_status', () => {
 
   test.each([
     ['no To_Account', {}],
-    ['none in it', { To_Account: [] }],
+    ['an empty To_Account', { To_Account: [] }],
     ['a single name', { To_Account: 'alice' }],
-    ['a number in it', { To_Account: ['alice', 7] }],
-    ['null in it', { To_Account: [null] }],
+    ['a number in To_Account', { To_Account: ['alice', 7] }],
+    ['null in To_Account', { To_Account: [null] }],
     ['IsNeedDetail of 2', { To_Account: ['alice'], IsNeedDetail: 2 }],
     ['IsNeedDetail as text', { To_Account: ['alice'], IsNeedDetail: '1' }],
     ['a list', ['alice']],
     ['text', 'alice'],
     ['null', null],
-  ])('%s is a bad parameter', async (_what, request) => {
+  ])('rejects %s as a bad parameter', async (_what, request) => {
     const harness = await openTencentHarness();
     for (const path of [QUERY, OLDER_QUERY]) {
       const answer = await callApi(harness, path, request);
@@ -145,15 +145,15 @@ describe('query_online_status', () => {
 });
 
 describe('kick', () => {
-  test('ends every session, closes their sockets, and refuses the tokens of before; a new one logs in', async () => {
+  test('ends all sessions, closes their sockets and revokes earlier tokens; a new token logs in', async () => {
     const harness = await openTencentHarness({ policy: MULTI });
     const before = createUserSig(harness, 'alice');
     const jwt = await harness.jwt('alice');
     const web = await harness.login('alice', 'WEB');
     await harness.login('alice', 'IPHONE');
-    const socket = await TestSocket.as(harness.socketUrl, web.token);
-    const ofUser = await TestSocket.as(harness.socketUrl, before);
-    harness.shift(2_000);
+    const socket = await TestSocket.connect(harness.socketUrl, web.token);
+    const ofUser = await TestSocket.connect(harness.socketUrl, before);
+    harness.advanceClock(2_000);
 
     expect(await callApi(harness, KICK, { UserID: 'alice' })).toEqual(OK);
     expect(await harness.status('alice')).toBe('OFFLINE');
@@ -166,13 +166,13 @@ describe('kick', () => {
       expect(body.errors?.[0]?.message).toBe('The token has been revoked.');
     }
 
-    harness.shift(1_000);
+    harness.advanceClock(1_000);
     const { body } = await harness.post(LOGIN, createUserSig(harness, 'alice'), { input: { platform: 'WEB' } });
     expect(body.errors).toBeUndefined();
     expect(await harness.status('alice')).toBe('ONLINE');
   });
 
-  test('a UserSig of the very second is refused, as a JWT is', async () => {
+  test('revokes a UserSig that was issued in the same second, as it does a JWT', async () => {
     const harness = await openTencentHarness();
     const sig = createUserSig(harness, 'alice');
     await callApi(harness, KICK, { UserID: 'alice' });
@@ -180,24 +180,24 @@ describe('kick', () => {
     expect(body.errors?.[0]?.message).toBe('The token has been revoked.');
   });
 
-  test('the older name of the field, which most libraries send, will do', async () => {
+  test('accepts the older parameter Identifier, which most libraries send', async () => {
     const harness = await openTencentHarness();
     await harness.login('alice');
     expect(await callApi(harness, KICK, { Identifier: 'alice' })).toEqual(OK);
     expect(await harness.status('alice')).toBe('OFFLINE');
   });
 
-  test('a name of null is as if it were left out', async () => {
+  test('treats UserID of null as omitted', async () => {
     const harness = await openTencentHarness();
     await harness.login('alice');
     expect(await callApi(harness, KICK, { UserID: null, Identifier: 'alice' })).toEqual(OK);
     expect(await harness.status('alice')).toBe('OFFLINE');
   });
 
-  test('whoever was never seen is kicked as well: her tokens are refused', async () => {
+  test('kicks a user without sessions, whose tokens are revoked', async () => {
     const harness = await openTencentHarness();
-    expect(await callApi(harness, KICK, { UserID: 'nobody' })).toEqual(OK);
-    expect(await harness.status('nobody')).toBe('OFFLINE');
+    expect(await callApi(harness, KICK, { UserID: 'unknown' })).toEqual(OK);
+    expect(await harness.status('unknown')).toBe('OFFLINE');
   });
 
   test.each([
@@ -209,7 +209,7 @@ describe('kick', () => {
     [{ UserID: '' }, 70107],
     [{ UserID: 'x'.repeat(129) }, 70107],
     [{ UserID: 'a\u0000' }, 70107],
-  ])('%j is %i and kicks nobody', async (request, code) => {
+  ])('answers %j with %i and ends no session', async (request, code) => {
     const harness = await openTencentHarness();
     await harness.login('alice');
     expect(await callApi(harness, KICK, request)).toMatchObject({ ActionStatus: 'FAIL', ErrorCode: code });
@@ -217,9 +217,9 @@ describe('kick', () => {
   });
 });
 
-describe('how it is asked', () => {
+describe('the request', () => {
   test.each(['text/plain', 'application/x-www-form-urlencoded', 'application/json', 'application/xml'])(
-    'libraries send any content type, %s too',
+    'may have the content type %s',
     async (type) => {
       const harness = await openTencentHarness();
       const answer = await callApi(harness, QUERY, { To_Account: ['alice'] }, { headers: { 'content-type': type } });
@@ -228,56 +228,56 @@ describe('how it is asked', () => {
   );
 
   test.each([
-    ['nothing', ''],
-    ['no JSON', '{"To_Account":["alice"]'],
-    ['no UTF-8', Buffer.from('{"To_Account":["al\u00efce"]}', 'latin1')],
+    ['no content', ''],
+    ['invalid JSON', '{"To_Account":["alice"]'],
+    ['invalid UTF-8', Buffer.from('{"To_Account":["al\u00efce"]}', 'latin1')],
     ['512 KiB and more', JSON.stringify({ To_Account: ['x'.repeat(512 * 1024)] })],
-  ])('a body with %s is a bad parameter', async (_what, body) => {
+  ])('is rejected as a bad parameter with a body of %s', async (_what, body) => {
     const harness = await openTencentHarness();
     const response = await sendCall(harness, QUERY, body);
     expect(response.status).toBe(200);
     expect(await response.json()).toMatchObject({ ActionStatus: 'FAIL', ErrorCode: 70402 });
   });
 
-  test('a byte order mark before the body, as .NET writes it, is no part of it', async () => {
+  test('may start with a byte order mark, as .NET sends it', async () => {
     const harness = await openTencentHarness();
     expect(await (await sendCall(harness, QUERY, '\ufeff{"To_Account":["alice"]}')).json()).toMatchObject(OK);
   });
 
-  test('a body without an announced length is bounded too', async () => {
+  test('is limited in size even without Content-Length', async () => {
     const harness = await openTencentHarness();
     const { pathname, search, hostname, port } = new URL(createCallUrl(harness, QUERY));
     const socket = connect(Number(port), hostname);
     onTestFinished(() => void socket.destroy());
     socket.write(`POST ${pathname}${search} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n`);
     socket.write(`${(512 * 1024 + 1).toString(16)}\r\n${' '.repeat(512 * 1024 + 1)}`);
-    // Not even the end of the piece has been sent.
+    // The end of the chunk has not been sent.
     const [head = '', body = ''] = (await text(socket)).split('\r\n\r\n');
     expect(head).toMatch(/^HTTP\/1.1 200 OK\r\n[^]*^Connection: close$/m);
     expect(body).toContain('"ErrorCode":70402');
   });
 
-  test('a compressed body is a bad parameter', async () => {
+  test('is rejected as a bad parameter with a compressed body', async () => {
     const harness = await openTencentHarness();
     const answer = await callApi(harness, QUERY, { To_Account: ['a'] }, { headers: { 'content-encoding': 'gzip' } });
     expect(answer).toMatchObject({ ErrorCode: 70402 });
   });
 
   test.each(['/v4/', '/v4/openim/sendmsg', `${QUERY}/`, '/v4//openim/querystate', '/v4/constructor'])(
-    'there is nothing at %s',
+    'is rejected with 60009 at the unknown path %s',
     async (path) => {
       const harness = await openTencentHarness();
       expect(await callApi(harness, path, {})).toMatchObject({ ActionStatus: 'FAIL', ErrorCode: 60009 });
     },
   );
 
-  test.each(['GET', 'PUT', 'OPTIONS', 'DELETE'])('%s is not served', async (method) => {
+  test.each(['GET', 'PUT', 'OPTIONS', 'DELETE'])('is rejected with 60002 for the method %s', async (method) => {
     const harness = await openTencentHarness();
     const response = await sendCall(harness, QUERY, undefined, { method });
     expect(await response.json()).toMatchObject({ ActionStatus: 'FAIL', ErrorCode: 60002 });
   });
 
-  test('no page of another origin may read an answer, whatever GraphQL allows', async () => {
+  test('gets a response without CORS headers, whatever origins GraphQL allows', async () => {
     const harness = await openTencentHarness({ settings: { allowedOrigins: ['*'] } });
     const headers = { origin: 'https://evil.example' };
     for (const method of ['POST', 'OPTIONS']) {
@@ -288,19 +288,19 @@ describe('how it is asked', () => {
     }
   });
 
-  test('a fault of ours is 70500, logged, counted, and told as nothing else', async () => {
+  test('gets 70500 without details for an internal error, which is logged and counted', async () => {
     const harness = await openTencentHarness();
     vi.spyOn(harness.store, 'updateUser').mockRejectedValueOnce(new Error('the secret of the disk'));
     const answer = await callApi(harness, KICK, { UserID: 'alice' });
     expect(answer).toEqual({ ActionStatus: 'FAIL', ErrorInfo: 'Internal server error.', ErrorCode: 70500 });
-    expect(harness.logged.join('')).toContain('the secret of the disk');
+    expect(harness.logLines.join('')).toContain('the secret of the disk');
     expect((await harness.metrics()).get('porchlight_internal_errors_total')).toBe(1);
   });
 });
 
-describe('in bad times', () => {
-  test('a kick goes through however late the loop is; a query is put off as userStatuses is', async () => {
-    // As late as any loop is, and later than allowed.
+describe('overload and shutdown', () => {
+  test('a kick is executed at any event loop lag, and a query is rejected like userStatuses', async () => {
+    // Any lag is longer than allowed.
     const harness = await openTencentHarness({ settings: { maxLagMs: -1 } });
     expect(await callApi(harness, QUERY, { To_Account: ['alice'] })).toMatchObject({
       ActionStatus: 'FAIL',
@@ -309,7 +309,7 @@ describe('in bad times', () => {
     expect(await callApi(harness, KICK, { UserID: 'alice' })).toEqual(OK);
   });
 
-  test('what cannot be written is told to try again, and is no fault', async () => {
+  test('a kick that cannot be written gets 60008 and is not counted as an internal error', async () => {
     const harness = await openTencentHarness();
     const full = new DomainError({ code: 'OVERLOADED', retryAfterMs: 1_000 }, 'The disk is full.');
     vi.spyOn(harness.store, 'updateUser').mockRejectedValueOnce(full);
@@ -321,7 +321,7 @@ describe('in bad times', () => {
     expect((await harness.metrics()).get('porchlight_internal_errors_total')).toBe(0);
   });
 
-  test('a shutdown answers what is under way', async () => {
+  test('a call in progress is answered during a shutdown', async () => {
     const harness = await openTencentHarness();
     const update = harness.store.updateUser.bind(harness.store);
     let release = (): void => undefined;
@@ -342,8 +342,8 @@ describe('in bad times', () => {
   });
 });
 
-describe('where it is off', () => {
-  test('there is nothing, and no UserSig is a token', async () => {
+describe('with PORCHLIGHT_TENCENT off', () => {
+  test('the paths do not exist and a UserSig is rejected', async () => {
     const harness = await ServerHarness.open();
     for (const path of [QUERY, OLDER_QUERY, KICK]) expect((await sendCall(harness, path, '{}')).status).toBe(404);
     const { status, body } = await harness.post(LOGIN, createUserSig(harness, 'alice'), { input: { platform: 'WEB' } });

@@ -11,7 +11,7 @@ describe('a heartbeat timeout', () => {
     words(toTencentStateChange({ reason: 'HEARTBEAT_TIMEOUT', platform }, webTimeout));
 
   it.each(PLATFORMS.filter((platform) => platform !== 'WEB' && platform !== 'MINI_PROGRAM'))(
-    'is a TimeOut on %s, whatever the setting',
+    'is a TimeOut on %s with any setting',
     (platform) => {
       expect([of(platform, 'LinkClose'), of(platform, 'TimeOut')]).toEqual([
         'Disconnect TimeOut',
@@ -20,7 +20,7 @@ describe('a heartbeat timeout', () => {
     },
   );
 
-  it.each(['WEB', 'MINI_PROGRAM'] as const)('is what the setting says on %s', (platform) => {
+  it.each(['WEB', 'MINI_PROGRAM'] as const)('depends on the setting on %s', (platform) => {
     expect([of(platform, 'LinkClose'), of(platform, 'TimeOut')]).toEqual([
       'Disconnect LinkClose',
       'Disconnect TimeOut',
@@ -28,7 +28,7 @@ describe('a heartbeat timeout', () => {
   });
 });
 
-it('the setting is about nothing else', () => {
+it('the setting affects no other reason', () => {
   for (const reason of EVENT_REASONS.filter((each) => each !== 'HEARTBEAT_TIMEOUT')) {
     for (const platform of PLATFORMS) {
       expect(toTencentStateChange({ reason, platform }, 'TimeOut'), reason).toBe(
@@ -38,7 +38,7 @@ it('the setting is about nothing else', () => {
   }
 });
 
-it('docs/tencent.md has the same table', () => {
+it('docs/tencent.md contains the same table', () => {
   const page = readFileSync(new URL('../../../docs/tencent.md', import.meta.url), 'utf8');
   const table = /<!-- reasons -->\n([^]*?)<!-- \/reasons -->/.exec(page)?.[1] ?? '';
   const rows = table

@@ -1,4 +1,4 @@
-/** A whole server on which the drop-in is on, and a backend that knows Tencent's server API alone. */
+/** A complete server with the Tencent API enabled, and calls of a backend that uses this API. */
 import { createTencentApi } from '../../../src/tencent/server-api.ts';
 import { createUserSigVerifier } from '../../../src/tencent/user-tokens.ts';
 import { ServerHarness, type ServerHarnessOptions } from '../../integration/server/support/server-harness.ts';
@@ -8,20 +8,20 @@ export const openTencentHarness = ({ settings, ...others }: ServerHarnessOptions
   ServerHarness.open({
     ...others,
     settings: { userTokens: [createUserSigVerifier(TENCENT)], ...settings },
-    foreign: (porchlight) => createTencentApi(porchlight, TENCENT),
+    externalApi: (porchlight) => createTencentApi(porchlight, TENCENT),
   });
 
 export type Answer = Readonly<Record<string, unknown>>;
 export type Params = Readonly<Record<string, string | undefined>>;
 
 export interface CallOptions {
-  /** Replaced, or left out where undefined. */
+  /** Replace the defaults; undefined removes one. */
   readonly params?: Params;
   readonly method?: string;
   readonly headers?: Record<string, string>;
 }
 
-/** Of the harness's time, which may not be the wall's. */
+/** Issued at the time of the harness, which may differ from the wall clock. */
 export const createUserSig = (harness: ServerHarness, user: string, made: UserSigOptions = {}): string =>
   generateUserSig(user, { at: harness.now, ...made });
 
@@ -50,7 +50,7 @@ export const sendCall = (
     ...(body === undefined ? {} : { body }),
   });
 
-/** What is answered, which is HTTP 200 whatever it says. */
+/** @returns the body of the response, whose HTTP status is always 200. */
 export const callApi = async (
   harness: ServerHarness,
   path: string,

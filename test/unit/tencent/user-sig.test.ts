@@ -27,8 +27,8 @@ const good = (userId: string, issuedS = NOW_S, expireS = 3_600): object => ({
   expiresAt: (issuedS + expireS) * 1_000,
 });
 
-describe('a UserSig as Tencent’s generator makes it', () => {
-  test('says whose it is, and from when until when', () => {
+describe('a UserSig of Tencent’s generator', () => {
+  test('contains the user, the time of issue and the expiry', () => {
     expect(read(generateUserSig('alice', { at: NOW, expireS: DAY_S }))).toEqual(good('alice', NOW_S, DAY_S));
   });
 
@@ -36,25 +36,25 @@ describe('a UserSig as Tencent’s generator makes it', () => {
     expect(read(generateUserSig(user, { at: NOW }))).toEqual(good(user));
   });
 
-  test('all its letters are understood: hundreds of them have every one', () => {
+  test('is accepted with every character of its alphabet', () => {
     const sigs = Array.from({ length: 400 }, (_, at) => generateUserSig(`user-${at}`, { at: NOW }));
     for (const letter of ['*', '-', '_']) expect(sigs.some((sig) => sig.includes(letter))).toBe(true);
     for (const [at, sig] of sigs.entries()) expect(read(sig)).toEqual(good(`user-${at}`));
   });
 
-  test.each([12_345, 'a room by its name'])('with the permissions of room %s', (room) => {
+  test.each([12_345, 'a room by its name'])('is accepted with the permissions of room %s', (room) => {
     const sig = generateRoomUserSig('alice', room, NOW);
     expect(unpackClaims(sig)).toHaveProperty(['TLS.userbuf']);
     expect(read(sig)).toEqual(good('alice'));
   });
 
-  test('numbers may be written as text', () => {
+  test('is accepted with numbers as text', () => {
     const claims = unpackClaims(generateUserSig('alice', { at: NOW }));
     for (const name of ['TLS.sdkappid', 'TLS.time', 'TLS.expire']) claims[name] = String(claims[name]);
     expect(read(packClaims(claims))).toEqual(good('alice'));
   });
 
-  test('an id with every character escaped fits', () => {
+  test('is accepted for the longest id with every character escaped', () => {
     const user = '😀'.repeat(128);
     const json = JSON.stringify(unpackClaims(generateUserSig(user, { at: NOW })));
     const escaped = json.replace(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16)}`);
@@ -63,41 +63,41 @@ describe('a UserSig as Tencent’s generator makes it', () => {
   });
 });
 
-describe('its time', () => {
+describe('the validity period', () => {
   const sig = generateUserSig('alice', { at: NOW, expireS: 60 });
 
   test.each([
     [-1, true],
     [0, false],
     [DAY_S * 1_000, false],
-  ])('%i ms after its end it is good: %s', (after, isGood) => {
+  ])('%i ms after its end is valid: %s', (after, isGood) => {
     const at = toMillis((NOW_S + 60) * 1_000 + after);
     expect(read(sig, at)).toEqual(isGood ? good('alice', NOW_S, 60) : 'EXPIRED');
   });
 
-  test('it may be dated five minutes ahead, as far as clocks may differ, and no more', () => {
+  test('may start at most five minutes in the future', () => {
     const dated = NOW_S * 1_000;
     expect(read(sig, toMillis(dated - 300_000))).toEqual(good('alice', NOW_S, 60));
     expect(read(sig, toMillis(dated - 300_001))).toBe('ISSUED_IN_FUTURE');
   });
 
-  test('one that never was good is expired', () => {
+  test('is over at once with a duration of 0', () => {
     expect(read(generateUserSig('alice', { at: NOW, expireS: 0 }))).toBe('EXPIRED');
   });
 
-  test('the longest there is', () => {
+  test('may have the maximum duration', () => {
     expect(read(generateUserSig('alice', { at: NOW, expireS: 0xffff_ffff }))).toEqual(
       good('alice', NOW_S, 0xffff_ffff),
     );
   });
 });
 
-describe('what is not ours', () => {
-  test('another key', () => {
+describe('a UserSig with a wrong signature or app', () => {
+  test('of another key is rejected as BAD_SIGNATURE', () => {
     expect(read(generateUserSig('alice', { at: NOW, key: `${KEY}.` }))).toBe('BAD_SIGNATURE');
   });
 
-  test('another app, with our key', () => {
+  test('of another app with our key is rejected as WRONG_APP', () => {
     expect(read(generateUserSig('alice', { at: NOW, appId: APP_ID + 1 }))).toBe('WRONG_APP');
   });
 
@@ -106,20 +106,20 @@ describe('what is not ours', () => {
     ['TLS.time', NOW_S + 1],
     ['TLS.expire', 3_601],
     ['TLS.userbuf', 'AAAA'],
-  ])('another %s than was signed', (name, value) => {
+  ])('with a changed %s is rejected as BAD_SIGNATURE', (name, value) => {
     expect(read(packClaims({ ...unpackClaims(generateUserSig('alice', { at: NOW })), [name]: value }))).toBe(
       'BAD_SIGNATURE',
     );
   });
 
-  test('the permissions of a room are signed too', () => {
+  test('with changed or removed room permissions is rejected as BAD_SIGNATURE', () => {
     const { 'TLS.userbuf': userbuf, ...others } = unpackClaims(generateRoomUserSig('alice', 7, NOW));
     expect(userbuf).toBeTypeOf('string');
     expect(read(packClaims(others))).toBe('BAD_SIGNATURE');
     expect(read(packClaims({ ...others, 'TLS.userbuf': 'AAAA' }))).toBe('BAD_SIGNATURE');
   });
 
-  test('every bit of the signature counts', () => {
+  test('with any changed bit in the signature is rejected as BAD_SIGNATURE', () => {
     const claims = unpackClaims(generateUserSig('alice', { at: NOW }));
     const signature = Buffer.from(String(claims['TLS.sig']), 'base64');
     for (let bit = 0; bit < 256; bit++) {
@@ -129,8 +129,8 @@ describe('what is not ours', () => {
     }
   });
 
-  test('an id with lines in it is not read as another user’s id and a room', () => {
-    // Whoever may choose her id chooses this one, and is given a UserSig for it.
+  test('for an id with line breaks is not accepted as one of another user', () => {
+    // An attacker who may choose an id chooses this one and gets a UserSig for it.
     const lines = ['bob', `TLS.sdkappid:${APP_ID}`, `TLS.time:${NOW_S}`, 'TLS.expire:9999', 'TLS.userbuf:x'].join('\n');
     const sig = generateUserSig(lines, { at: NOW });
     expect(read(sig)).toBe('MALFORMED');
@@ -138,50 +138,50 @@ describe('what is not ours', () => {
     const userbuf = `x\nTLS.sdkappid:${APP_ID}\nTLS.time:${NOW_S}\nTLS.expire:3600`;
     const forged = { ...claims, 'TLS.identifier': 'bob', 'TLS.expire': 9_999, 'TLS.userbuf': userbuf };
     const signed = `TLS.identifier:bob\nTLS.sdkappid:${APP_ID}\nTLS.time:${NOW_S}\nTLS.expire:9999\nTLS.userbuf:${userbuf}\n`;
-    expect(claims['TLS.sig'], 'the signature is of these very lines').toBe(
+    expect(claims['TLS.sig'], 'the signature covers exactly these lines').toBe(
       createHmac('sha256', KEY).update(signed).digest('base64'),
     );
     expect(read(packClaims(forged))).toBe('MALFORMED');
   });
 });
 
-describe('what is none', () => {
+describe('a malformed UserSig', () => {
   const sig = generateUserSig('alice', { at: NOW });
   const claims = unpackClaims(sig);
   const without = (name: string): Claims => Object.fromEntries(Object.entries(claims).filter(([key]) => key !== name));
 
-  test('none of its beginnings', () => {
+  test('is rejected for every prefix of a UserSig', () => {
     for (let length = 0; length < sig.length; length++) expect(read(sig.slice(0, length))).toBe('MALFORMED');
   });
 
   test.each([
-    ['nothing', ''],
-    ['Base64 as it is', 'ab+/'],
+    ['an empty text', ''],
+    ['plain Base64', 'ab+/'],
     ['a JWT', 'eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbGljZSJ9.'],
     ['a line end', `${sig}\n`],
-    ['something before it', ` ${sig}`],
-    ['padding in it', `${sig.slice(0, 8)}_${sig.slice(8)}`],
+    ['a leading space', ` ${sig}`],
+    ['padding inside', `${sig.slice(0, 8)}_${sig.slice(8)}`],
     [
       'too long',
       toUserSigAlphabet(deflateSync(JSON.stringify(claims) + ' '.repeat(4_000), { level: 0 }).toString('base64')),
     ],
-    ['not packed', toUserSigAlphabet(Buffer.from(JSON.stringify(claims)).toString('base64'))],
+    ['an uncompressed text', toUserSigAlphabet(Buffer.from(JSON.stringify(claims)).toString('base64'))],
   ])('%s', (_what, text) => {
     expect(read(text)).toBe('MALFORMED');
   });
 
   test.each([
-    ['no JSON', 'alice'],
-    ['half of it', JSON.stringify(claims).slice(0, -1)],
-    ['more behind it', `${JSON.stringify(claims)}{}`],
+    ['a text without JSON', 'alice'],
+    ['truncated JSON', JSON.stringify(claims).slice(0, -1)],
+    ['trailing JSON', `${JSON.stringify(claims)}{}`],
     ['null', 'null'],
     ['a list', JSON.stringify([claims])],
-    ['no UTF-8', Buffer.from(JSON.stringify(claims).replace('alice', 'al\u00efce'), 'latin1')],
+    ['invalid UTF-8', Buffer.from(JSON.stringify(claims).replace('alice', 'al\u00efce'), 'latin1')],
   ])('%s', (_what, text) => {
     expect(read(packText(text))).toBe('MALFORMED');
   });
 
-  test.each(Object.keys(claims))('without %s', (name) => {
+  test.each(Object.keys(claims))('is rejected without %s', (name) => {
     expect(read(packClaims(without(name)))).toBe('MALFORMED');
   });
 
@@ -193,20 +193,20 @@ describe('what is none', () => {
     ['TLS.expire', [null, '', -1, 0.5, 1e300, 2 ** 32, '-1']],
     ['TLS.userbuf', [7, {}, 'A\n', 'not base64!', '=A']],
     ['TLS.sig', [7, null, '', 'A'.repeat(43), `${'A'.repeat(43)}=\n`, `${'-'.repeat(43)}=`, 'A'.repeat(44)]],
-  ])('%s of another kind', (name, values) => {
+  ])('is rejected with an invalid %s', (name, values) => {
     for (const value of values)
       expect(read(packClaims({ ...claims, [name]: value }))).toBeOneOf(['MALFORMED', 'BAD_SIGNATURE']);
-    // What is not even looked at is not signed either; a signed id must be a user's all the same.
+    // An invalid type is always MALFORMED, before the signature is checked.
     expect(read(packClaims({ ...claims, [name]: { toJSON: 1 } }))).toBe('MALFORMED');
   });
 
-  test('a signed id that is none of ours', () => {
+  test('is rejected for a signed identifier that is not a valid user id', () => {
     for (const user of ['', 'x'.repeat(129), 'tab\t', 'line\u0085']) {
       expect(read(generateUserSig(user, { at: NOW }))).toBe('MALFORMED');
     }
   });
 
-  test('a bomb is not unpacked', () => {
+  test('is rejected if it inflates to more than 8 KiB', () => {
     const bomb = packText(Buffer.from(`${JSON.stringify(claims)}${' '.repeat(2_900_000)}`));
     expect(bomb.length).toBeLessThan(4_096);
     expect(looksLikeUserSig(bomb)).toBe(true);

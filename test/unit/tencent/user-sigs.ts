@@ -1,4 +1,4 @@
-/** UserSigs as Tencent's generator makes them, and what becomes of one in the wrong hands. */
+/** Creates UserSigs with Tencent’s generator, and changes their claims. */
 import { createSecretKey } from 'node:crypto';
 import { deflateSync, inflateSync } from 'node:zlib';
 import tls from 'tls-sig-api-v2';
@@ -27,7 +27,7 @@ export const generateUserSig = (
   { at, expireS = 3_600, appId = APP_ID, key = KEY }: UserSigOptions = {},
 ): string => made(at, () => new tls.Api(appId, key).genUserSig(user, expireS));
 
-/** With the permissions of a room in it, by its number or its name. */
+/** Contains the permissions of a room, which is a number or a name. */
 export const generateRoomUserSig = (user: string, room: number | string, at?: number): string =>
   made(at, () => {
     const api = new tls.Api(APP_ID, KEY);
@@ -36,7 +36,7 @@ export const generateRoomUserSig = (user: string, room: number | string, at?: nu
       : api.genPrivateMapKeyWithStringRoomID(user, 3_600, room, 255);
   });
 
-/** The generator knows no time but the wall's. */
+/** The generator uses the wall clock only. */
 const made = (at: number | undefined, make: () => string): string => {
   if (at === undefined) return make();
   const wall = vi.spyOn(Date, 'now').mockReturnValue(at);
@@ -52,7 +52,7 @@ export type Claims = Record<string, unknown>;
 export const unpackClaims = (sig: string): Claims =>
   JSON.parse(inflateSync(Buffer.from(toBase64(sig), 'base64')).toString('utf8')) as Claims;
 
-/** The signature is whatever stands in the claims. */
+/** Does not sign: the signature is the one in the claims. */
 export const packClaims = (claims: unknown): string => packText(JSON.stringify(claims));
 
 export const packText = (text: string | Buffer): string => toUserSigAlphabet(deflateSync(text).toString('base64'));

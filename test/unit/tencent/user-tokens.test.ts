@@ -1,25 +1,25 @@
-/** A UserSig wherever a user's JWT is taken. */
+/** A UserSig is accepted wherever a user’s JWT is. */
 import { describe, expect, test } from 'vitest';
 import { API_KEY, codeOf, ServerHarness, LOGIN } from '../../integration/server/support/server-harness.ts';
-import { TestSocket } from '../../integration/server/support/wire.ts';
+import { TestSocket } from '../../integration/server/support/test-socket.ts';
 import { openTencentHarness, createUserSig } from './tencent-harness.ts';
 import { APP_ID, packClaims, packText, unpackClaims } from './user-sigs.ts';
 
 const ASK = 'query ($id: ID!) { userStatus(userId: $id) { status } }';
 const INPUT = { input: { platform: 'IPHONE', deviceId: 'a1' } };
 
-/** One with every letter that a UserSig may have. */
+/** A UserSig that contains every special character. */
 const withAllLetters = (harness: ServerHarness): { user: string; sig: string } => {
   for (let at = 0; at < 1_000; at++) {
     const sig = createUserSig(harness, `user-${at}`);
     if (['*', '-', '_'].every((letter) => sig.includes(letter))) return { user: `user-${at}`, sig };
   }
-  throw new Error('None has all of them.');
+  throw new Error('No UserSig contains all special characters.');
 };
 
 describe('over HTTP', () => {
   test.each(['application/json', 'application/json; charset=utf-8'])(
-    'it logs in, by every way that a body goes: %s',
+    'a UserSig logs in with a body of %s',
     async (type) => {
       const harness = await openTencentHarness();
       const { user, sig } = withAllLetters(harness);
@@ -37,7 +37,7 @@ describe('over HTTP', () => {
     },
   );
 
-  test('it asks, by GET too, and is no session', async () => {
+  test('a UserSig queries by POST and GET but is not a session', async () => {
     const harness = await openTencentHarness();
     const authorization = `Bearer ${createUserSig(harness, 'alice')}`;
     const url = `${harness.url}/graphql?query=${encodeURIComponent('{ userStatus(userId: "alice") { status } }')}`;
@@ -48,7 +48,7 @@ describe('over HTTP', () => {
     expect(codeOf(await harness.post('{ stats { sockets } }', createUserSig(harness, 'alice')))).toBe('FORBIDDEN');
   });
 
-  test('a JWT, a session token and an API key are as good as ever', async () => {
+  test('a JWT, a session token and an API key are still accepted', async () => {
     const harness = await openTencentHarness();
     const { token } = await harness.login('alice');
     for (const credential of [await harness.jwt('alice'), token, API_KEY]) {
@@ -59,7 +59,7 @@ describe('over HTTP', () => {
   test.each([
     ['everyone', undefined],
     ['none', 'FORBIDDEN'],
-  ] as const)('whom its user may see, the setting says: %s', async (visibility, code) => {
+  ] as const)('the setting visibility=%s decides whom the user of a UserSig may see', async (visibility, code) => {
     const harness = await openTencentHarness({ visibility });
     const sig = createUserSig(harness, 'alice');
     expect(codeOf(await harness.post(ASK, sig, { id: 'alice' }))).toBeUndefined();
@@ -74,15 +74,15 @@ describe('over HTTP', () => {
     ['of another app', (harness) => createUserSig(harness, 'alice', { appId: APP_ID + 1 })],
     ['that has expired', (harness) => createUserSig(harness, 'alice', { at: harness.now - 3_600_000 })],
     ['of tomorrow', (harness) => createUserSig(harness, 'alice', { at: harness.now + 86_400_000 })],
-    ['cut off', (harness) => createUserSig(harness, 'alice').slice(0, -4)],
+    ['that is truncated', (harness) => createUserSig(harness, 'alice').slice(0, -4)],
     [
-      'made another user’s',
+      'with another user’s identifier',
       (harness) => packClaims({ ...unpackClaims(createUserSig(harness, 'bob')), 'TLS.identifier': 'alice' }),
     ],
-    ['that is a bomb', () => packText(`{}${' '.repeat(2_900_000)}`)],
+    ['that is a decompression bomb', () => packText(`{}${' '.repeat(2_900_000)}`)],
     ['that is huge', () => 'A'.repeat(8_192)],
-    ['that is nobody’s id', (harness) => createUserSig(harness, 'a\nb')],
-  ])('one %s logs nobody in', async (_which, sig) => {
+    ['with an invalid user id', (harness) => createUserSig(harness, 'a\nb')],
+  ])('a UserSig %s is rejected', async (_which, sig) => {
     const harness = await openTencentHarness();
     expect(codeOf(await harness.post(LOGIN, sig(harness), INPUT))).toBe('UNAUTHENTICATED');
     expect(await harness.status('alice')).toBe('OFFLINE');
@@ -90,24 +90,24 @@ describe('over HTTP', () => {
 });
 
 describe('over a socket', () => {
-  test('it logs in; the socket is closed with 4413 when it expires, which is no DISCONNECT', async () => {
+  test('a UserSig logs in; its expiry closes the socket with 4413 without a DISCONNECT', async () => {
     const harness = await openTencentHarness();
-    const wire = await TestSocket.as(
+    const wire = await TestSocket.connect(
       harness.socketUrl,
       createUserSig(harness, 'alice', { at: harness.now - 10_000, expireS: 11 }),
     );
-    expect((await wire.ask(LOGIN, INPUT)).type).toBe('next');
-    // By itself: its time is over within a second.
+    expect((await wire.execute(LOGIN, INPUT)).type).toBe('next');
+    // The UserSig expires within a second.
     expect(await wire.closed).toEqual({ code: 4413, reason: 'The token has expired' });
     expect(await harness.status('alice')).toBe('ONLINE');
     expect(await harness.reasons('alice')).toEqual(['LOGIN']);
   });
 
-  test('one that has expired already is 4413 as well, and one that is none 4401', async () => {
+  test('an expired UserSig is rejected with 4413 and an invalid one with 4401', async () => {
     const harness = await openTencentHarness();
     const closed = async (sig: string): Promise<number> => {
       const wire = new TestSocket(harness.socketUrl);
-      await wire.init({ authorization: `Bearer ${sig}` });
+      await wire.sendInit({ authorization: `Bearer ${sig}` });
       return (await wire.closed).code;
     };
     expect(await closed(createUserSig(harness, 'alice', { at: harness.now - 3_600_000 }))).toBe(4413);
@@ -115,9 +115,9 @@ describe('over a socket', () => {
     expect(await closed('A'.repeat(4_096))).toBe(4401);
   });
 
-  test('endSessions with revokeTokens closes it, as it does a JWT’s', async () => {
+  test('endSessions with revokeTokens closes the socket of a UserSig', async () => {
     const harness = await openTencentHarness();
-    const wire = await TestSocket.as(harness.socketUrl, createUserSig(harness, 'alice'));
+    const wire = await TestSocket.connect(harness.socketUrl, createUserSig(harness, 'alice'));
     await harness.post(
       'mutation { endSessions(input: {userId: "alice", revokeTokens: true}) { userStatus { status } } }',
     );

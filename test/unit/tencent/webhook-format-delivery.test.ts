@@ -1,4 +1,4 @@
-/** The format TENCENT on its way to a receiver that is as strict as those that are in use. */
+/** Deliveries in the format TENCENT to a receiver that checks all parameters, as real ones do. */
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { addMs, toMillis } from '../../../src/core/ids.ts';
@@ -20,8 +20,8 @@ const FORMATS = {
   }),
 };
 
-/** What is wrong with a request; null: nothing. @param now in ms. */
-const complaint = (url: URL, { CallbackCommand }: CallbackBody, now: number): string | null => {
+/** @param now in ms. @returns the parameter that is wrong; null: the request is valid. */
+const findMistake = (url: URL, { CallbackCommand }: CallbackBody, now: number): string | null => {
   const get = (name: string) => url.searchParams.get(name);
   const time = get('RequestTime') ?? '';
   if (get('Sign') !== createHash('sha256').update(`${TOKEN}${time}`).digest('hex')) return 'sign';
@@ -30,13 +30,13 @@ const complaint = (url: URL, { CallbackCommand }: CallbackBody, now: number): st
   return get('CallbackCommand') === CallbackCommand ? null : 'command';
 };
 
-/** @param respond its status, by how many requests there were before. Each takes `takesMs` of the clock that signs. */
-const stand = async (respond: (before: number) => number = () => 200, takesMs = 0) => {
+/** @param respond returns the status for a request, from the number of requests before it. Each takes `takesMs`. */
+const startStrictReceiver = async (respond: (before: number) => number = () => 200, takesMs = 0) => {
   let now = NOW;
   const taken: CallbackBody[] = [];
   const receiver = await HttpReceiver.startHttp((response, { request, body }) => {
     const callback = JSON.parse(body) as CallbackBody;
-    const wrong = complaint(new URL(request.url ?? '', receiver.url), callback, now);
+    const wrong = findMistake(new URL(request.url ?? '', receiver.url), callback, now);
     const status = wrong === null ? respond(receiver.requests.length - 1) : 403;
     now = addMs(now, takesMs);
     if (status === 200) taken.push(callback);
@@ -45,12 +45,12 @@ const stand = async (respond: (before: number) => number = () => 200, takesMs = 
       JSON.stringify({ ActionStatus: wrong === null ? 'OK' : 'FAIL', ErrorCode: 0, ErrorInfo: wrong ?? '' }),
     );
   });
-  const courier = createSender({ formats: FORMATS, wallClockNow: () => now });
+  const sender = createSender({ formats: FORMATS, wallClockNow: () => now });
   const webhook = createTestWebhook({ url: `${receiver.url}im?env=test`, format: 'TENCENT', secret: TOKEN });
   return {
     taken,
     attempt: (delivery: Parameters<typeof createTestDelivery>[0]) =>
-      courier.attemptDelivery(webhook, createTestDelivery(delivery), NEVER),
+      sender.attemptDelivery(webhook, createTestDelivery(delivery), NEVER),
   };
 };
 
@@ -58,8 +58,8 @@ const EVENTS = [1, 2, 3, 4].map(createTestEvent);
 const accounts = (taken: readonly CallbackBody[]) => taken.map(({ Info }) => Info.To_Account);
 
 describe('a strict receiver', () => {
-  it('takes a delivery, one request after another', async () => {
-    const { attempt, taken } = await stand();
+  it('accepts a delivery with one request after another', async () => {
+    const { attempt, taken } = await startStrictReceiver();
     expect(await attempt({ events: EVENTS })).toEqual({
       status: 200,
       error: null,
@@ -69,14 +69,14 @@ describe('a strict receiver', () => {
     expect(accounts(taken)).toEqual(['user 1', 'user 2', 'user 3', 'user 4']);
   });
 
-  it('finds none of them old, however slow it is', async () => {
-    const { attempt, taken } = await stand(() => 200, 50_000);
+  it('gets a fresh signature in each request, however slow it is', async () => {
+    const { attempt, taken } = await startStrictReceiver(() => 200, 50_000);
     expect(await attempt({ events: EVENTS })).toMatchObject({ error: null, deliveredEventCount: 4 });
     expect(taken).toHaveLength(4);
   });
 
-  it('is sent the rest when it fails in the middle, and nothing that it took', async () => {
-    const { attempt, taken } = await stand((before) => (before === 2 ? 500 : 200));
+  it('gets only the remaining events after a failure in the middle', async () => {
+    const { attempt, taken } = await startStrictReceiver((before) => (before === 2 ? 500 : 200));
     const { deliveredEventCount, status } = await attempt({ events: EVENTS });
     expect([deliveredEventCount, status]).toEqual([2, 500]);
     expect(await attempt({ events: EVENTS.slice(deliveredEventCount) })).toMatchObject({
@@ -86,15 +86,15 @@ describe('a strict receiver', () => {
     expect(accounts(taken)).toEqual(['user 1', 'user 2', 'user 3', 'user 4']);
   });
 
-  it('takes a test', async () => {
-    const { attempt, taken } = await stand();
+  it('accepts a test', async () => {
+    const { attempt, taken } = await startStrictReceiver();
     expect(await attempt({ events: [], isTest: true })).toMatchObject({ status: 200, error: null });
     expect(accounts(taken)).toEqual(['administrator']);
   });
 });
 
-it('what has no word is taken without a request', async () => {
-  const { attempt, taken } = await stand();
+it('events without a callback are delivered without a request', async () => {
+  const { attempt, taken } = await startStrictReceiver();
   expect(await attempt({ events: [{ ...createTestEvent(1), reason: 'PUSH_EXPIRED' }] })).toEqual({
     status: null,
     error: null,

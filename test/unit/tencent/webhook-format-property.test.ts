@@ -1,4 +1,4 @@
-/** Whatever the events are, each that has a word is in one request, in order, and none is left or sent again. */
+/** For any events, each event with a callback is in exactly one request, in order. */
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import type { LoggedEvent } from '../../../src/app/ports/presence-store.ts';
@@ -13,7 +13,7 @@ const oneEvent = fc.record({
   reason: fc.constantFrom(...EVENT_REASONS),
   platform: fc.constantFrom(...PLATFORMS),
   user: fc.constantFrom('alice', 'bob'),
-  /** Of the same change as the one before. */
+  /** Belongs to the same change as the previous event. */
   goesOn: fc.boolean(),
 });
 
@@ -27,13 +27,13 @@ const log = fc.array(oneEvent, { maxLength: 30 }).map((drawn) => {
       userId: parseUserId(user),
       platform,
       reason,
-      // Tells the requests apart.
+      // Distinguishes the requests.
       occurredAt: toMillis(at),
     };
   });
 });
 
-it('each event with a word is in exactly one request, and deliveredEventCount rises past it, up to the last', () => {
+it('each event with a callback is in exactly one request, and deliveredEventCount increases past it', () => {
   let requestsMade = 0;
   fc.assert(
     fc.property(log, (events) => {
@@ -46,7 +46,7 @@ it('each event with a word is in exactly one request, and deliveredEventCount ri
       let done = 0;
       for (const { deliveredEventCount, ...request } of requests) {
         const at = parseCallback({ deliveredEventCount, ...request }).EventTime;
-        // What is done with when this one is taken: all before it and itself, and nothing that has a word after it.
+        // Delivered with this request: all events before it and itself, but no later event with a callback.
         expect(deliveredEventCount).toBeGreaterThan(Math.max(done, at));
         const also = events.slice(at + 1, deliveredEventCount).map(({ reason }) => reason);
         expect(also.filter((reason) => !WITHOUT_A_WORD.includes(reason))).toEqual([]);
@@ -59,7 +59,7 @@ it('each event with a word is in exactly one request, and deliveredEventCount ri
   expect(requestsMade).toBeGreaterThan(500);
 });
 
-it('what is left after any request was taken makes the requests that were left', () => {
+it('the remaining events after any accepted request create the remaining requests', () => {
   fc.assert(
     fc.property(log, fc.nat(), (events, drawn) => {
       const requests = createCallbackRequests(events);
@@ -72,7 +72,7 @@ it('what is left after any request was taken makes the requests that were left',
   );
 });
 
-it('a device is named as kicked by exactly one Login, where it follows that in its change', () => {
+it('a kicked device is in KickedDevice of exactly one Login, the one of its change', () => {
   let kicks = 0;
   fc.assert(
     fc.property(log, (events) => {
@@ -82,7 +82,7 @@ it('a device is named as kicked by exactly one Login, where it follows that in i
           reason === 'KICKED' &&
           events.slice(0, at).some((before) => before.reason === 'LOGIN' && before.changeId === changeId),
       );
-      // A change has one login at most, and it is the first: only then may they be counted.
+      // Only counted for valid logs: a change has at most one login, which is its first event.
       const isLog = events.every(
         (event, at) => event.reason !== 'LOGIN' || events[at - 1]?.changeId !== event.changeId,
       );

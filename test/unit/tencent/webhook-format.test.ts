@@ -1,4 +1,4 @@
-/** The webhook format TENCENT, held against the requests that Tencent's pages describe (docs/tencent.md names them). */
+/** The webhook format TENCENT, compared with the examples of Tencent's pages (docs/tencent.md lists them). */
 import { describe, expect, it } from 'vitest';
 import type { LoggedEvent } from '../../../src/app/ports/presence-store.ts';
 import { addMs, toMillis } from '../../../src/core/ids.ts';
@@ -7,7 +7,7 @@ import { ALICE, BOB, AppHarness } from '../app/support/app-harness.ts';
 import { createTestEvent } from '../webhooks/support/webhooks.ts';
 import { parseCallback, NOW, createCallbackRequests } from './callbacks.ts';
 
-/** Alice logs in on an Android phone, changed in what the test is about. */
+/** A login of alice on an Android phone, with changes. */
 const eventOf = (changes: Partial<LoggedEvent> = {}): LoggedEvent => ({
   ...createTestEvent(1),
   userId: ALICE,
@@ -16,7 +16,7 @@ const eventOf = (changes: Partial<LoggedEvent> = {}): LoggedEvent => ({
 });
 
 describe('a request', () => {
-  it('is the login of their example, kicked devices and all', () => {
+  it('equals Tencent’s example of a login with kicked devices', () => {
     const login = eventOf({ occurredAt: toMillis(1_629_883_332_497) });
     const kicked = (platform: Platform) => eventOf({ reason: 'KICKED', kickedBy: 'ANDROID', platform });
     const [request, ...others] = createCallbackRequests([login, kicked('WINDOWS'), kicked('LINUX')]);
@@ -33,7 +33,7 @@ describe('a request', () => {
     );
   });
 
-  it('names kicked devices as core logs a login that kicks, in its own change alone', async () => {
+  it('names the devices that were kicked in the change of the login', async () => {
     const harness = new AppHarness();
     await harness.login(ALICE, 'IPHONE');
     await harness.login(ALICE, 'WEB');
@@ -52,7 +52,7 @@ describe('a request', () => {
     expect(requests.map(({ deliveredEventCount }) => deliveredEventCount)).toEqual([1, 3, 5, 6]);
   });
 
-  it('has no kicked devices where another word than Login comes first in a change', () => {
+  it('has no kicked devices if its change does not start with a login', () => {
     const logout = eventOf({ reason: 'LOGOUT' });
     expect(parseCallback(createCallbackRequests([logout, { ...logout, reason: 'KICKED' }])[0]!)).not.toHaveProperty(
       'KickedDevice',
@@ -64,7 +64,7 @@ describe('a request', () => {
     ['https://h.example/cb?', 'https://h.example/cb?SdkAppid'],
     ['https://h.example:8443/cb?a=b%2Fc&d=%E4%BD%A0+x', 'https://h.example:8443/cb?a=b%2Fc&d=%E4%BD%A0+x&SdkAppid'],
     ['https://h.example/cb?SdkAppid=7', 'https://h.example/cb?SdkAppid=7&SdkAppid'],
-  ])('keeps the query of %s', (url, start) => {
+  ])('keeps the query of the webhook URL %s', (url, start) => {
     const [request] = createCallbackRequests([eventOf()], { webhook: { url } });
     expect(request!.url.href).toContain(`${start}=1400000001&CallbackCommand=`);
   });
@@ -72,7 +72,7 @@ describe('a request', () => {
   it.each([
     ['2001:db8::1', '2001%3Adb8%3A%3A1'],
     [null, ''],
-  ])('carries the address %s as ClientIP', (ipAddress, inUrl) => {
+  ])('sends the address %s as ClientIP', (ipAddress, inUrl) => {
     const [request] = createCallbackRequests([eventOf({ ipAddress })]);
     expect(request!.url.search).toContain(`&ClientIP=${inUrl}&OptPlatform=`);
     expect(request!.url.searchParams.get('ClientIP')).toBe(ipAddress ?? '');
@@ -82,14 +82,14 @@ describe('a request', () => {
     ['DOCUMENTED', 'IOS', 'iOS'],
     ['WEBHOOK', 'iOS', 'iOS'],
     ['QUERY', 'iPhone', 'iPhone'],
-  ] as const)('spells platforms by the setting: %s', (platformNames, inUrl, inBody) => {
+  ] as const)('uses the platform names of the setting %s', (platformNames, inUrl, inBody) => {
     const login = eventOf({ platform: 'IPHONE' });
     const [request] = createCallbackRequests([login, { ...login, reason: 'KICKED' }], { options: { platformNames } });
     expect(request!.url.searchParams.get('OptPlatform')).toBe(inUrl);
     expect(parseCallback(request!).KickedDevice).toEqual([{ Platform: inBody }]);
   });
 
-  it.each(['at lunch', null])('tells a custom text to those who name it: %s', (customStatus) => {
+  it.each(['at lunch', null])('sends the custom status %s to webhooks that list CUSTOM_STATUS', (customStatus) => {
     const [request] = createCallbackRequests([eventOf({ reason: 'CUSTOM_STATUS', customStatus })], {
       webhook: { reasons: ['LOGIN', 'CUSTOM_STATUS'] },
     });
@@ -101,7 +101,7 @@ describe('a request', () => {
     });
   });
 
-  it('tells no custom text to those who name no reasons: old receivers would take it for a logout', () => {
+  it('sends no custom status to webhooks without reasons, because old receivers treat it as a logout', () => {
     const requests = createCallbackRequests([
       eventOf({ reason: 'CUSTOM_STATUS', customStatus: 'at lunch' }),
       eventOf({ reason: 'LOGOUT' }),
@@ -111,34 +111,34 @@ describe('a request', () => {
     ]);
   });
 
-  it('says nothing of a custom text that was set before', () => {
+  it('does not contain a custom status that was set before', () => {
     const [request] = createCallbackRequests([eventOf({ customStatus: 'at lunch' })]);
     expect(parseCallback(request!).Info).not.toHaveProperty('CustomStatus');
   });
 });
 
-describe('its signature', () => {
-  // The example of their page about callbacks.
+describe('the signature', () => {
+  // The example of Tencent’s page about callbacks.
   const TOKEN = 'xxxxyyyy';
   const SIGN = '17773bc39a671d7b9aa835458704d2a6db81360a5940292b587d6d760d484061';
 
-  it('is that of their example, at the end of the URL', () => {
+  it('equals Tencent’s example, at the end of the URL', () => {
     const [request] = createCallbackRequests([eventOf()], { webhook: { secret: TOKEN } });
     expect(request!.url.search).toMatch(new RegExp(`&OptPlatform=Android&Sign=${SIGN}&RequestTime=1669872112$`));
   });
 
-  it('is not there without a secret', () => {
+  it('is absent without a secret', () => {
     const [request] = createCallbackRequests([eventOf()]);
     expect(request!.url.search).not.toMatch(/Sign|RequestTime/);
   });
 
-  it('is of the present secret alone', () => {
+  it('is made with the current secret only', () => {
     const previousSecret = { secret: 'other', validUntil: addMs(NOW, 1) };
     const [request] = createCallbackRequests([eventOf()], { webhook: { secret: TOKEN, previousSecret } });
     expect(request!.url.searchParams.getAll('Sign')).toEqual([SIGN]);
   });
 
-  it('is of the moment of each request: receivers refuse one that is a minute old', () => {
+  it('has the time of each request, because receivers reject one that is a minute old', () => {
     const login = eventOf();
     let at = NOW;
     const requests = createCallbackRequests([login, login], {
@@ -150,7 +150,7 @@ describe('its signature', () => {
 });
 
 describe('a test', () => {
-  it('is a Logout of the account of the server API, from no device: it changes nobody', () => {
+  it('is a Logout of the admin account, which changes no user', () => {
     const [request, ...others] = createCallbackRequests([], { isTest: true, webhook: { secret: 'xxxxyyyy' } });
     expect(others).toEqual([]);
     expect(request!.url.search).toMatch(
@@ -164,7 +164,7 @@ describe('a test', () => {
     expect(request!.deliveredEventCount).toBe(0);
   });
 
-  it('is no delivery without events, which makes no request', () => {
+  it('creates a request, unlike a delivery without events', () => {
     expect(createCallbackRequests([])).toEqual([]);
   });
 });

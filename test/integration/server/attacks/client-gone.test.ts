@@ -2,7 +2,7 @@
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { API_KEY, ServerHarness, LOGIN } from '../support/server-harness.ts';
-import { TestSocket } from '../support/wire.ts';
+import { TestSocket } from '../support/test-socket.ts';
 
 const WATCH = 'subscription ($ids: [ID!]!) { statusChanges(userIds: $ids) { userId version customStatus } }';
 const ASK = 'query ($ids: [ID!]!) { userStatuses(userIds: $ids) { userId status version customStatus } }';
@@ -20,7 +20,7 @@ const CUTS: readonly (readonly [string, (tcp: Socket) => unknown])[] = [
   ['FIN inside a message', (tcp) => tcp.end(HALF_A_MESSAGE)],
 ];
 
-const openResources = ({ server, porchlight }: ServerHarness) => ({
+const openResources = ({ server, application: porchlight }: ServerHarness) => ({
   ...server.openResources,
   links: porchlight.socketRegistry.openSocketCount,
   watchedUsers: porchlight.statusWatchers.watchedUserCount,
@@ -43,7 +43,7 @@ const expectNoOpenResources = (harness: ServerHarness) =>
   expect.poll(() => openResources(harness), { timeout: 10_000, interval: 20 }).toEqual(NO_RESOURCES);
 
 const expectNoLoggedErrors = (harness: ServerHarness): void => {
-  expect(harness.logged.filter((line) => (JSON.parse(line) as { level: number }).level >= 50)).toEqual([]);
+  expect(harness.logLines.filter((line) => /"level":"(error|fatal)"/.test(line))).toEqual([]);
 };
 
 /** Blocks the next call of a method. `called` resolves when the call arrives; `resume` lets it continue. */
@@ -72,7 +72,7 @@ afterEach(() => void vi.restoreAllMocks());
 const MOMENTS: Readonly<Record<string, (harness: ServerHarness, socket: TestSocket) => Promise<(() => void) | void>>> =
   {
     'with no active operation': async (_harness, socket) => {
-      await socket.roundTrip();
+      await socket.waitForRoundTrip();
     },
     'while its query executes': async (harness, socket) => {
       const { called, resume } = blockNextCall(harness.store, 'readUsers');
@@ -81,9 +81,9 @@ const MOMENTS: Readonly<Record<string, (harness: ServerHarness, socket: TestSock
       return resume;
     },
     'while a large answer is sent': async (_harness, socket) => {
-      socket.tcp.pause();
+      socket.tcpSocket.pause();
       for (let times = 0; times < 20; times++) socket.subscribe(ASK, { ids: MANY });
-      await expect.poll(() => socket.ws.bufferedAmount).toBe(0);
+      await expect.poll(() => socket.webSocket.bufferedAmount).toBe(0);
     },
     'while the initial statuses of its subscription are read': async (harness, socket) => {
       const { called, resume } = blockNextCall(harness.store, 'readUsers');
@@ -93,21 +93,21 @@ const MOMENTS: Readonly<Record<string, (harness: ServerHarness, socket: TestSock
     },
     'during a fan-out': async (harness, socket) => {
       socket.subscribe(WATCH, { ids: ['bob', ...MANY.slice(1)] });
-      await socket.next();
-      socket.tcp.pause();
+      await socket.nextMessage();
+      socket.tcpSocket.pause();
       for (let times = 0; times < 20; times++) socket.subscribe(WATCH, { ids: MANY });
-      await expect.poll(() => socket.ws.bufferedAmount).toBe(0);
+      await expect.poll(() => socket.webSocket.bufferedAmount).toBe(0);
       await harness.login('bob');
     },
   };
 
 describe.each(CUTS)('a client that disconnects by %s', (_how, cut) => {
   test.each(Object.keys(MOMENTS))('is recorded once and leaks nothing when it disconnects %s', async (moment) => {
-    const harness = await ServerHarness.open({ limits: LIMITS });
+    const harness = await ServerHarness.open({ connectionSettings: LIMITS });
     const { token } = await harness.login('alice', 'IPHONE');
-    const socket = await TestSocket.as(harness.socketUrl, token);
+    const socket = await TestSocket.connect(harness.socketUrl, token);
     const resume = await MOMENTS[moment]?.(harness, socket);
-    cut(socket.tcp);
+    cut(socket.tcpSocket);
     // The disconnect is recorded at once. Resources of an active operation are released when it ends.
     await expect.poll(() => harness.reasons('alice'), { interval: 20 }).toEqual(['LOGIN', 'DISCONNECT']);
     resume?.();
@@ -117,29 +117,29 @@ describe.each(CUTS)('a client that disconnects by %s', (_how, cut) => {
   });
 
   test('leaks nothing when it disconnects during the replay of the event feed', async () => {
-    const harness = await ServerHarness.open({ limits: LIMITS });
+    const harness = await ServerHarness.open({ connectionSettings: LIMITS });
     for (const user of MANY.slice(0, 60)) await harness.login(user, 'IPHONE');
     const { body } = await harness.post('{ events(first: 1) { pageInfo { endCursor } } }');
     const after = (body.data?.['events'] as unknown as { pageInfo: { endCursor: string } }).pageInfo.endCursor;
-    const socket = await TestSocket.as(harness.socketUrl, API_KEY);
-    socket.tcp.pause();
+    const socket = await TestSocket.connect(harness.socketUrl, API_KEY);
+    socket.tcpSocket.pause();
     for (let times = 0; times < 20; times++) socket.subscribe(FEED, { after });
-    await expect.poll(() => harness.porchlight.eventFeed.subscriberCount).toBe(20);
-    cut(socket.tcp);
+    await expect.poll(() => harness.application.eventFeed.subscriberCount).toBe(20);
+    cut(socket.tcpSocket);
     await expectNoOpenResources(harness);
     expectNoLoggedErrors(harness);
   });
 
   test('records no disconnect when it disconnects before authentication completes', async () => {
-    const harness = await ServerHarness.open({ limits: LIMITS });
+    const harness = await ServerHarness.open({ connectionSettings: LIMITS });
     const silent = new TestSocket(harness.socketUrl);
     await silent.opened;
     const { token } = await harness.login('alice', 'IPHONE');
     const authenticating = new TestSocket(harness.socketUrl);
     const { called, resume } = blockNextCall(harness.store, 'readUsers');
-    await authenticating.init({ authorization: `Bearer ${token}` });
+    await authenticating.sendInit({ authorization: `Bearer ${token}` });
     await called;
-    for (const socket of [silent, authenticating]) cut(socket.tcp);
+    for (const socket of [silent, authenticating]) cut(socket.tcpSocket);
     await expect.poll(() => harness.server.openResources.sockets).toBeLessThan(2);
     resume();
     await expectNoOpenResources(harness);
@@ -148,13 +148,13 @@ describe.each(CUTS)('a client that disconnects by %s', (_how, cut) => {
   });
 
   test('records the login and one disconnect when it disconnects before the reply of its login', async () => {
-    const harness = await ServerHarness.open({ limits: LIMITS });
-    const socket = await TestSocket.as(harness.socketUrl, await harness.jwt('alice'));
-    const { called, resume } = blockNextCall(harness.porchlight.tracker, 'login');
+    const harness = await ServerHarness.open({ connectionSettings: LIMITS });
+    const socket = await TestSocket.connect(harness.socketUrl, await harness.jwt('alice'));
+    const { called, resume } = blockNextCall(harness.application.tracker, 'login');
     socket.subscribe(LOGIN, { input: { platform: 'IPHONE' } });
     await called;
-    cut(socket.tcp);
-    await expect.poll(() => harness.porchlight.socketRegistry.openSocketCount).toBe(0);
+    cut(socket.tcpSocket);
+    await expect.poll(() => harness.application.socketRegistry.openSocketCount).toBe(0);
     resume();
     await expect.poll(() => harness.reasons('alice')).toEqual(['LOGIN', 'DISCONNECT']);
     await expectNoOpenResources(harness);
@@ -202,7 +202,10 @@ const connectThroughProxy = async (
     for (const end of ends) end.destroy();
     proxy.close();
   });
-  const socket = await TestSocket.as(`ws://127.0.0.1:${(proxy.address() as AddressInfo).port}/graphql`, credential);
+  const socket = await TestSocket.connect(
+    `ws://127.0.0.1:${(proxy.address() as AddressInfo).port}/graphql`,
+    credential,
+  );
   const fail = (): void => {
     for (const end of ends) end.unpipe().pause();
   };
@@ -211,7 +214,7 @@ const connectThroughProxy = async (
 
 describe('a client whose network fails silently', () => {
   test('without a session is terminated when it answers no ping, and its watches are released', async () => {
-    const harness = await ServerHarness.open({ limits: LIMITS });
+    const harness = await ServerHarness.open({ connectionSettings: LIMITS });
     const { socket, fail } = await connectThroughProxy(harness, API_KEY);
     for (const [query, variables] of [
       [WATCH, { ids: MANY }],
@@ -219,23 +222,23 @@ describe('a client whose network fails silently', () => {
     ] as const) {
       socket.subscribe(query, variables);
     }
-    await socket.next();
+    await socket.nextMessage();
     fail();
     await expectNoOpenResources(harness);
     expectNoLoggedErrors(harness);
   });
 
   test('with a session keeps its socket until the session times out, without a DISCONNECT event', async () => {
-    const harness = await ServerHarness.open({ limits: LIMITS });
+    const harness = await ServerHarness.open({ connectionSettings: LIMITS });
     const { token } = await harness.login('alice', 'IPHONE');
     const { socket, fail } = await connectThroughProxy(harness, token);
     socket.subscribe(WATCH, { ids: MANY });
-    await socket.next();
+    await socket.nextMessage();
     fail();
     for (let times = 0; times < 20; times++) await harness.login('bob', 'WEB', `${times}`);
-    await harness.pass(399_000);
+    await harness.advanceTime(399_000);
     expect(openResources(harness)).toMatchObject({ sockets: 1, links: 1, watchedUsers: 500 });
-    await harness.pass(1_000);
+    await harness.advanceTime(1_000);
     await expectNoOpenResources(harness);
     expect(await harness.reasons('alice')).toEqual(['LOGIN', 'HEARTBEAT_TIMEOUT']);
     expectNoLoggedErrors(harness);

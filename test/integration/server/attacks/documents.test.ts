@@ -2,8 +2,8 @@
 import { describe, expect, test } from 'vitest';
 import { MAX_DOCUMENT_LENGTH } from '../../../../src/server/graphql/query-limits.ts';
 import { API_KEY, codeOf, ServerHarness } from '../support/server-harness.ts';
-import { expectStillWell } from '../support/assert-still-serving.ts';
-import { TestSocket } from '../support/wire.ts';
+import { expectStillServing } from '../support/assert-still-serving.ts';
+import { TestSocket } from '../support/test-socket.ts';
 
 /** Maximum CPU time in microseconds, which other tests do not influence. An ordinary answer takes a hundredth of it. */
 const MAX_CPU_US = 1_500_000;
@@ -188,13 +188,13 @@ const codesByTransport = async (harness: ServerHarness, query: string, variables
     body,
   });
   codes.push(codeOf({ ...yoga, body: (await yoga.json()) as never }));
-  const socket = await TestSocket.as(harness.socketUrl, API_KEY);
-  socket.ws.send(`{"type":"subscribe","id":"1","payload":${body}}`);
-  const { type, payload } = await socket.next();
+  const socket = await TestSocket.connect(harness.socketUrl, API_KEY);
+  socket.webSocket.send(`{"type":"subscribe","id":"1","payload":${body}}`);
+  const { type, payload } = await socket.nextMessage();
   const errors = (type === 'error' ? payload : payload?.['errors']) as
     readonly { extensions: { code: string } }[] | undefined;
   codes.push(errors?.[0]?.extensions.code);
-  socket.ws.close();
+  socket.webSocket.close();
   await socket.closed;
   return codes.map(String);
 };
@@ -211,7 +211,7 @@ describe('an expensive document or variable', () => {
       expect(new Set(codes).size).toBe(1);
       expect(codes[0]).toMatch(code);
       expect(user + system).toBeLessThan(MAX_CPU_US);
-      await expectStillWell(harness);
+      await expectStillServing(harness);
     },
   );
 
@@ -254,13 +254,13 @@ describe.each([
         headers: { 'content-type': 'application/json', ...authorization },
         body: `{"query":${JSON.stringify(query)},"variables":${variables}}`,
       });
-      const socket = await TestSocket.as(harness.socketUrl, API_KEY);
-      const answer = new Promise<Buffer>((resolve) => socket.ws.once('message', resolve));
-      socket.ws.send(
+      const socket = await TestSocket.connect(harness.socketUrl, API_KEY);
+      const answer = new Promise<Buffer>((resolve) => socket.webSocket.once('message', resolve));
+      socket.webSocket.send(
         `{"type":"subscribe","id":${id},"payload":{"query":${JSON.stringify(query)},"variables":${variables}}}`,
       );
       const text = (await answer).toString('utf8');
-      socket.ws.close();
+      socket.webSocket.close();
       return [await response.text(), text.slice(text.indexOf('"payload":') + 10, -1)];
     };
     const twice = (text: string) => [text, text];
@@ -345,7 +345,7 @@ describe.each([
     expect(login.body.errors).toBeUndefined();
     expect(await harness.status(name)).toBe('ONLINE');
     expect(({} as Record<string, unknown>)['userId']).toBeUndefined();
-    await expectStillWell(harness);
+    await expectStillServing(harness);
   });
 });
 
@@ -356,9 +356,9 @@ test('the last of several equal JSON keys counts, over every transport', async (
     '{"query":"{ nothing }","variables":{"id":"first"},"variables":{"id":"first","id":"last"},"query":"query ($id: ID!) { userStatus(userId: $id) { status } }"}';
   const authorization = { authorization: `Bearer ${API_KEY}` };
   expect((await harness.send(body, authorization)).body.data).toEqual({ userStatus: { status: 'ONLINE' } });
-  const socket = await TestSocket.as(harness.socketUrl, API_KEY);
-  socket.ws.send(`{"type":"ping","id":"0","type":"subscribe","id":"1","payload":${body}}`);
-  expect(await socket.next()).toEqual({
+  const socket = await TestSocket.connect(harness.socketUrl, API_KEY);
+  socket.webSocket.send(`{"type":"ping","id":"0","type":"subscribe","id":"1","payload":${body}}`);
+  expect(await socket.nextMessage()).toEqual({
     type: 'next',
     id: '1',
     payload: { data: { userStatus: { status: 'ONLINE' } } },

@@ -1,8 +1,8 @@
 /** Internal errors of the server: no client learns the cause, files or values. */
 import { describe, expect, test, vi } from 'vitest';
 import { API_KEY, ServerHarness } from '../support/server-harness.ts';
-import { rawly } from '../support/assert-still-serving.ts';
-import { TestSocket } from '../support/wire.ts';
+import { sendRawBytes } from '../support/assert-still-serving.ts';
+import { TestSocket } from '../support/test-socket.ts';
 
 const CAUSE = 'SQLITE_CORRUPT: no such table users in /var/lib/porchlight/porchlight.db';
 
@@ -49,7 +49,7 @@ const QUERIES: readonly string[] = [
 describe('a failing store', () => {
   test('answers each operation with INTERNAL_SERVER_ERROR alone, over every transport and content type', async () => {
     const harness = await ServerHarness.open();
-    const socket = await TestSocket.as(harness.socketUrl, API_KEY);
+    const socket = await TestSocket.connect(harness.socketUrl, API_KEY);
     breakStore(harness);
     for (const query of QUERIES) {
       const answers: string[] = [];
@@ -66,25 +66,25 @@ describe('a failing store', () => {
         });
         answers.push(await response.text());
       }
-      answers.push(JSON.stringify(await socket.ask(query)));
+      answers.push(JSON.stringify(await socket.execute(query)));
       for (const answer of answers) {
         expect(answer, query).toContain('"message":"Internal server error."');
         expect(answer, query).toContain('"extensions":{"code":"INTERNAL_SERVER_ERROR"}');
         expectNoInternals(answer);
       }
     }
-    expect(harness.logged.join('')).toContain(CAUSE);
+    expect(harness.logLines.join('')).toContain(CAUSE);
   });
 
   test('discloses nothing in a failed subscription, authentication or event stream', async () => {
     const harness = await ServerHarness.open();
     const { token } = await harness.login('alice');
-    const socket = await TestSocket.as(harness.socketUrl, API_KEY);
+    const socket = await TestSocket.connect(harness.socketUrl, API_KEY);
     breakStore(harness);
     socket.subscribe('subscription { statusChanges(userIds: ["alice"]) { status } }');
-    expectNoInternals(JSON.stringify(await socket.next()));
+    expectNoInternals(JSON.stringify(await socket.nextMessage()));
     const refused = new TestSocket(harness.socketUrl);
-    await refused.init({ authorization: `Bearer ${token}` });
+    await refused.sendInit({ authorization: `Bearer ${token}` });
     expect(await refused.closed).toEqual({ code: 1011, reason: 'Internal server error' });
     const stream = await fetch(`${harness.url}/graphql`, {
       method: 'POST',
@@ -103,7 +103,7 @@ describe('a failing store', () => {
       'GET / HTTP/9.9\r\n\r\n',
       `GET /${'x'.repeat(30_000)} HTTP/1.1\r\nHost: x\r\n\r\n`,
     ]) {
-      const answer = await rawly(harness, bytes);
+      const answer = await sendRawBytes(harness, bytes);
       expect(answer).toMatch(/^HTTP\/1\.1 4\d\d [\w ]+\r\nConnection: close\r\n\r\n$/);
     }
   });
@@ -120,5 +120,5 @@ test('answers a request that fails before it is an operation with 500 and logs t
     500,
     { errors: [{ message: 'Internal server error.', extensions: { code: 'INTERNAL_SERVER_ERROR' } }] },
   ]);
-  expect(harness.logged.join('')).toContain(CAUSE);
+  expect(harness.logLines.join('')).toContain(CAUSE);
 });

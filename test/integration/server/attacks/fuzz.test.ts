@@ -7,8 +7,8 @@ import { connect } from 'node:net';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { API_KEY, ServerHarness } from '../support/server-harness.ts';
-import { expectStillWell, faultsOf } from '../support/assert-still-serving.ts';
-import { TestSocket } from '../support/wire.ts';
+import { expectStillServing, loggedErrorsOf } from '../support/assert-still-serving.ts';
+import { TestSocket } from '../support/test-socket.ts';
 
 const SECONDS = Number(process.env['FUZZ_SECONDS'] ?? 6);
 const SEED = Number(process.env['FUZZ_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
@@ -297,22 +297,22 @@ class FuzzClient {
   async #useSocket({ caller, messages, closeBy }: Step & { kind: 'socket' }): Promise<void> {
     const credential = await this.#credential(caller);
     const socket = new TestSocket(this.#harness.socketUrl);
-    await socket.init(credential === null ? undefined : { authorization: `Bearer ${credential}` });
-    const open = await Promise.race([socket.next(), socket.closed.then(() => null)]);
-    for (const message of messages) socket.ws.send(message);
+    await socket.sendInit(credential === null ? undefined : { authorization: `Bearer ${credential}` });
+    const open = await Promise.race([socket.nextMessage(), socket.closed.then(() => null)]);
+    for (const message of messages) socket.webSocket.send(message);
     // The server handles messages in order: its pong follows the answers, unless it closes the socket.
-    const pong = new Promise<void>((resolve) => socket.ws.once('pong', () => resolve()));
-    if (socket.ws.readyState === socket.ws.OPEN) socket.ws.ping();
+    const pong = new Promise<void>((resolve) => socket.webSocket.once('pong', () => resolve()));
+    if (socket.webSocket.readyState === socket.webSocket.OPEN) socket.webSocket.ping();
     if (open !== null) await Promise.race([pong, socket.closed]);
-    if (socket.ws.readyState === socket.ws.OPEN) {
-      if (closeBy === 'close') socket.ws.close();
-      else if (closeBy === 'fin') socket.tcp.end();
-      else socket.reset();
+    if (socket.webSocket.readyState === socket.webSocket.OPEN) {
+      if (closeBy === 'close') socket.webSocket.close();
+      else if (closeBy === 'fin') socket.tcpSocket.end();
+      else socket.resetTcp();
     }
     const { code, reason } = await socket.closed;
     expect(CLOSE_CODES).toContain(code);
     expect(Buffer.byteLength(reason)).toBeLessThanOrEqual(123);
-    expect(JSON.stringify(socket.unread)).not.toContain('INTERNAL_SERVER_ERROR');
+    expect(JSON.stringify(socket.unreadMessages)).not.toContain('INTERNAL_SERVER_ERROR');
   }
 
   async #sendBytes(data: Buffer): Promise<void> {
@@ -334,10 +334,10 @@ test(
     const client = new FuzzClient(harness);
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 6 }), async (steps) => {
-        const logged = harness.logged.length;
+        const logged = harness.logLines.length;
         await Promise.all(steps.map((one) => client.perform(one)));
-        expect(harness.logged.slice(logged).filter((line) => /"level":(50|60)/.test(line))).toEqual([]);
-        harness.logged.length = 0;
+        expect(harness.logLines.slice(logged).filter((line) => /"level":"(error|fatal)"/.test(line))).toEqual([]);
+        harness.logLines.length = 0;
       }),
       {
         seed: SEED,
@@ -347,10 +347,10 @@ test(
         endOnFailure: false,
       },
     );
-    await expect.poll(() => harness.porchlight.socketRegistry.openSocketCount).toBe(0);
-    await expect.poll(() => harness.porchlight.statusWatchers.watchedUserCount).toBe(0);
-    expect(faultsOf(harness)).toEqual([]);
-    await expectStillWell(harness);
+    await expect.poll(() => harness.application.socketRegistry.openSocketCount).toBe(0);
+    await expect.poll(() => harness.application.statusWatchers.watchedUserCount).toBe(0);
+    expect(loggedErrorsOf(harness)).toEqual([]);
+    await expectStillServing(harness);
   },
   SECONDS * 1_000 + 120_000,
 );

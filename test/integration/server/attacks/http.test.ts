@@ -2,7 +2,7 @@
 import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { API_KEY, ServerHarness } from '../support/server-harness.ts';
-import { expectStillWell, rawly, statusesOf } from '../support/assert-still-serving.ts';
+import { expectStillServing, sendRawBytes, parseStatuses } from '../support/assert-still-serving.ts';
 
 const AUTHORIZATION = `Authorization: Bearer ${API_KEY}`;
 /** Its effect would be visible in the user's record. */
@@ -352,12 +352,12 @@ describe.each([
     'answers %s as documented, without any effect',
     async ([, { bytes, statuses, pattern }]) => {
       const harness = await ServerHarness.open({ graphiql: () => false });
-      const answers = await rawly(harness, ...bytes);
-      expect(statusesOf(answers)).toEqual(statuses);
+      const answers = await sendRawBytes(harness, ...bytes);
+      expect(parseStatuses(answers)).toEqual(statuses);
       if (pattern) expect(answers).toMatch(pattern);
       expectNoInternals(answers);
       expect((await harness.store.readUsers(['victim' as never]))[0]?.tokensRevokedBefore ?? null).toBeNull();
-      await expectStillWell(harness);
+      await expectStillServing(harness);
     },
   );
 });

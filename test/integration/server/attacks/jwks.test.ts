@@ -6,7 +6,7 @@ import { exportJWK, SignJWT, type JWK } from 'jose';
 import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { KEYS_MAX_AGE_MS, KEYS_RETRY_AFTER_MS } from '../../../../src/server/auth/jwks.ts';
 import { codeOf, ServerHarness } from '../support/server-harness.ts';
-import { expectStillWell } from '../support/assert-still-serving.ts';
+import { expectStillServing } from '../support/assert-still-serving.ts';
 
 afterEach(() => void vi.restoreAllMocks());
 
@@ -85,12 +85,12 @@ describe('an unusable JWKS', () => {
         expect(body.errors?.[0]?.extensions).toEqual({ code: 'OVERLOADED', retryAfterMs: KEYS_RETRY_AFTER_MS });
       }
       expect(keys.requests).toBe(1);
-      expect(harness.logged.filter((line) => line.includes('JWKS could not'))).toHaveLength(1);
+      expect(harness.logLines.filter((line) => line.includes('JWKS could not'))).toHaveLength(1);
       keys.respond = keySet(await jwk(pairOne.publicKey));
       advanceClocks(KEYS_RETRY_AFTER_MS);
       expect(codeOf(await harness.post(QUERY, await sign(pairOne.privateKey)))).toBeUndefined();
       expect(keys.requests).toBe(2);
-      await expectStillWell(harness);
+      await expectStillServing(harness);
     },
   );
 
@@ -101,8 +101,8 @@ describe('an unusable JWKS', () => {
     const harness = await open(keys.url);
     expect(codeOf(await harness.post(QUERY, await sign(pairOne.privateKey, 'one')))).toBe('UNAUTHENTICATED');
     expect(codeOf(await harness.post(QUERY, await sign(pairTwo.privateKey, 'two')))).toBeUndefined();
-    expect(harness.logged.join('')).toContain('secret. They are not used');
-    expect(harness.logged.join('')).not.toContain(String((await jwk(pairOne.privateKey)).d));
+    expect(harness.logLines.join('')).toContain('secret. They are not used');
+    expect(harness.logLines.join('')).not.toContain(String((await jwk(pairOne.privateKey)).d));
   });
 });
 
@@ -147,7 +147,7 @@ test('waits for an unresponsive JWKS endpoint with one request shared by all its
     Array.from({ length: 20 }, async () => codeOf(await harness.post(QUERY, await sign(pairOne.privateKey)))),
   );
   await expect.poll(() => keys.requests).toBe(1);
-  await expectStillWell(harness);
+  await expectStillServing(harness);
   // The request times out after five seconds.
   expect(new Set(await pendingCodes)).toEqual(new Set(['OVERLOADED']));
   expect(codeOf(await harness.post(QUERY, await sign(pairOne.privateKey)))).toBe('OVERLOADED');

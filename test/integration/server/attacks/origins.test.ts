@@ -6,8 +6,8 @@ import { request as httpRequest } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { describe, expect, test } from 'vitest';
 import { API_KEY, ServerHarness } from '../support/server-harness.ts';
-import { expectStillWell } from '../support/assert-still-serving.ts';
-import { TestSocket } from '../support/wire.ts';
+import { expectStillServing } from '../support/assert-still-serving.ts';
+import { TestSocket } from '../support/test-socket.ts';
 
 const ALLOWED = 'https://app.example';
 
@@ -80,8 +80,8 @@ describe('an origin that is not allowed', () => {
       headers: { origin: from, cookie: `session=${token}`, authorization: `Bearer ${token}` },
     });
     const status = await new Promise((resolve) => {
-      socket.ws.once('open', () => resolve(101));
-      socket.ws.once('unexpected-response', (_request, response) => resolve(response.statusCode));
+      socket.webSocket.once('open', () => resolve(101));
+      socket.webSocket.once('unexpected-response', (_request, response) => resolve(response.statusCode));
     });
     expect(status).toBe(403);
 
@@ -104,10 +104,10 @@ describe('an origin that is not allowed', () => {
 
   test('is not required: requests without an Origin header, which browsers always send, are served', async () => {
     const harness = await ServerHarness.open({ settings: { allowedOrigins: [ALLOWED] } });
-    await expectStillWell(harness);
+    await expectStillServing(harness);
     const socket = new TestSocket(harness.socketUrl, { headers: { origin: ALLOWED } });
-    await socket.init({ authorization: `Bearer ${API_KEY}` });
-    expect((await socket.next()).type).toBe('connection_ack');
+    await socket.sendInit({ authorization: `Bearer ${API_KEY}` });
+    expect((await socket.nextMessage()).type).toBe('connection_ack');
   });
 });
 
@@ -170,10 +170,10 @@ describe('what a browser sends by itself or a link can contain', () => {
         expect(body).not.toContain('alice');
       }
       const socket = new TestSocket(`${harness.socketUrl}?x=1${search}`, { headers });
-      await socket.init();
+      await socket.sendInit();
       expect((await socket.closed).code).toBe(4401);
     }
-    await expectStillWell(harness);
+    await expectStillServing(harness);
   });
 });
 
@@ -203,7 +203,7 @@ describe('what an HTML form or a link can send, with a valid credential', () => 
       expect(status).toBe(accept === 'text/html' ? 406 : 415);
     }
     expect(await harness.status('alice')).toBe('ONLINE');
-    await expectStillWell(harness);
+    await expectStillServing(harness);
   });
 
   test.each(['*/*', 'application/json', 'text/event-stream', 'text/html', 'application/graphql-response+json'])(

@@ -2,8 +2,8 @@
 import { connect, type Socket } from 'node:net';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { API_KEY, ServerHarness } from '../support/server-harness.ts';
-import { expectStillWell } from '../support/assert-still-serving.ts';
-import { TestSocket } from '../support/wire.ts';
+import { expectStillServing } from '../support/assert-still-serving.ts';
+import { TestSocket } from '../support/test-socket.ts';
 
 const deep = (levels: number): string => `{"a":${'['.repeat(levels)}${']'.repeat(levels)}}`;
 
@@ -144,15 +144,15 @@ describe.each([
   test.for(MESSAGES)('closes the socket that sends %s', async ([, message, code]) => {
     const harness = await ServerHarness.open();
     const socket = isAuthenticated
-      ? await TestSocket.as(harness.socketUrl, API_KEY)
+      ? await TestSocket.connect(harness.socketUrl, API_KEY)
       : new TestSocket(harness.socketUrl);
     await socket.opened;
-    socket.ws.send(message);
+    socket.webSocket.send(message);
     const closed = await socket.closed;
     // An unauthenticated socket may also be closed for the early message or for its size.
     expect(isAuthenticated ? [code] : [code, 4401, 1009]).toContain(closed.code);
     expect(Buffer.byteLength(closed.reason)).toBeLessThanOrEqual(123);
-    await expectStillWell(harness);
+    await expectStillServing(harness);
   });
 
   test.for(FRAMES)('closes the socket that sends %s', async ([, frames, code]) => {
@@ -166,12 +166,12 @@ describe.each([
     socket.tcp.write(Buffer.concat(frames));
     expect(await socket.closed).toBe(code);
     socket.tcp.destroy();
-    await expectStillWell(harness);
+    await expectStillServing(harness);
   });
 });
 
 test('closes an unauthenticated socket that sends half a frame after the init timeout, and releases one that is reset', async () => {
-  const harness = await ServerHarness.open({ limits: { initTimeoutMs: 100, closeTimeoutMs: 100 } });
+  const harness = await ServerHarness.open({ connectionSettings: { initTimeoutMs: 100, closeTimeoutMs: 100 } });
   for (const bytes of [
     Buffer.from([0x81]),
     Buffer.from([0x81, 0xff]),
@@ -188,8 +188,8 @@ test('closes an unauthenticated socket that sends half a frame after the init ti
   authenticated.tcp.write(
     frame(0x81, JSON.stringify({ type: 'connection_init', payload: { authorization: `Bearer ${API_KEY}` } })),
   );
-  await expect.poll(() => harness.porchlight.socketRegistry.openSocketCount).toBe(1);
+  await expect.poll(() => harness.application.socketRegistry.openSocketCount).toBe(1);
   authenticated.tcp.write(frame(0x81, '{"type":"ping"}').subarray(0, 5));
   authenticated.tcp.resetAndDestroy();
-  await expectStillWell(harness);
+  await expectStillServing(harness);
 });

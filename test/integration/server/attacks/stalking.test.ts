@@ -8,7 +8,7 @@ import { describe, expect, test } from 'vitest';
 import { schema } from '../../../../src/api/schema.ts';
 import type { Visibility } from '../../../../src/core/visibility.ts';
 import { API_KEY, ServerHarness, LOGIN } from '../support/server-harness.ts';
-import { TestSocket } from '../support/wire.ts';
+import { TestSocket } from '../support/test-socket.ts';
 
 /** Values that must not reach the stalker. The victim's id, which the stalker sends, is not one of them. */
 const SECRETS = ['the victim’s phone', 'the victim’s text', '192.0.2.77', 'ONLINE', 'KICKED'];
@@ -130,14 +130,15 @@ const answersTo = async (
     return (body.data?.['login'] as unknown as { sessionToken: string }).sessionToken;
   };
   const credential = kind === 'session' ? await login() : jwt;
-  const socket = await TestSocket.as(harness.socketUrl, credential);
-  if (kind === 'socket that has logged in') await socket.ask(LOGIN, { input: { platform: 'WEB', deviceId: 'own' } });
+  const socket = await TestSocket.connect(harness.socketUrl, credential);
+  if (kind === 'socket that has logged in')
+    await socket.execute(LOGIN, { input: { platform: 'WEB', deviceId: 'own' } });
   const isOwnStream = operation.includes('sessionEnded');
   const overSocket: string[] = [];
   socket.subscribe(operation);
   // The sessionEnded stream of a session sends nothing before the session ends.
-  if (!isOwnStream || kind === 'JWT') overSocket.push(JSON.stringify((await socket.next()).payload));
-  socket.ws.close();
+  if (!isOwnStream || kind === 'JWT') overSocket.push(JSON.stringify((await socket.nextMessage()).payload));
+  socket.webSocket.close();
   await socket.closed;
   if (kind === 'socket that has logged in' || isOwnStream) return [overSocket];
   const response = await fetch(`${harness.url}/graphql`, {
@@ -183,7 +184,7 @@ describe.each(Object.entries(CLAIMS))('a viewer with %s', (_claim, { visibility,
           answers.map((answer) => withoutName(answer, VICTIM)),
         );
       }
-      expect(harness.porchlight.statusWatchers.watchedUserCount).toBe(0);
+      expect(harness.application.statusWatchers.watchedUserCount).toBe(0);
       expect(await harness.status(VICTIM)).toBe('ONLINE');
     },
   );
@@ -209,6 +210,6 @@ test.each([
   const { body } = await harness.post(`{ userStatus(userId: "${VICTIM}") { status } }`, jwt);
   expect(body.errors).toMatchObject([{ extensions: { code: 'UNAUTHENTICATED' } }]);
   const socket = new TestSocket(harness.socketUrl);
-  await socket.init({ authorization: `Bearer ${jwt}` });
+  await socket.sendInit({ authorization: `Bearer ${jwt}` });
   expect((await socket.closed).code).toBe(4401);
 });

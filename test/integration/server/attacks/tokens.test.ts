@@ -3,8 +3,8 @@ import { createHmac, generateKeyPairSync, sign as signBytes, type KeyObject } fr
 import { describe, expect, test, vi } from 'vitest';
 import { constantTimeEqual } from '../../../../src/server/auth/constant-time-equal.ts';
 import { API_KEY, codeOf, ServerHarness, SECRET } from '../support/server-harness.ts';
-import { expectStillWell } from '../support/assert-still-serving.ts';
-import { TestSocket } from '../support/wire.ts';
+import { expectStillServing } from '../support/assert-still-serving.ts';
+import { TestSocket } from '../support/test-socket.ts';
 
 const comparedLengths = vi.hoisted(() => [] as number[]);
 vi.mock('node:crypto', async (original) => {
@@ -101,7 +101,7 @@ const FORGED: Readonly<Record<string, () => string>> = {
 const expectRejected = async (harness: ServerHarness, token: string): Promise<void> => {
   expect(codeOf(await harness.post(QUERY, token))).toBe('UNAUTHENTICATED');
   const socket = new TestSocket(harness.socketUrl);
-  await socket.init({ authorization: `Bearer ${token}` });
+  await socket.sendInit({ authorization: `Bearer ${token}` });
   const { code, reason } = await socket.closed;
   expect([4401, 4413]).toContain(code);
   expect(Buffer.byteLength(reason)).toBeLessThanOrEqual(123);
@@ -112,8 +112,8 @@ describe('a user token', () => {
     const harness = await ServerHarness.open();
     const token = FORGED[what]?.() ?? '';
     await expectRejected(harness, token);
-    expect(harness.logged.join('')).not.toContain(token.slice(-30));
-    await expectStillWell(harness);
+    expect(harness.logLines.join('')).not.toContain(token.slice(-30));
+    await expectStillServing(harness);
   });
 
   test.each<[string, () => string]>([

@@ -6,7 +6,7 @@ import { API_KEY, codeOf, ServerHarness } from '../support/server-harness.ts';
 const after = async (query: string, variables?: Record<string, unknown>): Promise<string[]> => {
   const harness = await ServerHarness.open();
   const { token } = await harness.login('alice', 'IPHONE');
-  await harness.pass(400_000);
+  await harness.advanceTime(400_000);
   await harness.post(query, token, variables);
   return (await harness.reasons('alice')).slice(2);
 };
@@ -58,8 +58,8 @@ describe('an operation with a session’s token', () => {
   test('is refused whole when the session’s date has passed before any timer noticed', async () => {
     const harness = await ServerHarness.open();
     const { token } = await harness.login('alice', 'IPHONE');
-    await harness.pass(400_000);
-    harness.shift(7 * 86_400_000);
+    await harness.advanceTime(400_000);
+    harness.advanceClock(7 * 86_400_000);
     const reply = await harness.post('{ me { id } }', token);
     expect(codeOf(reply)).toBe('SESSION_ENDED');
     expect(reply.body.data).toBeUndefined();
@@ -69,9 +69,9 @@ describe('an operation with a session’s token', () => {
 test('a question about a session is none of its signs of life', async () => {
   const harness = await ServerHarness.open();
   await harness.login('alice', 'IPHONE');
-  await harness.pass(390_000);
+  await harness.advanceTime(390_000);
   await harness.post('{ userStatus(userId: "alice") { status } }', API_KEY);
   await harness.post('{ userStatus(userId: "alice") { status } }', await harness.jwt('alice'));
-  await harness.pass(15_000);
+  await harness.advanceTime(15_000);
   expect(await harness.status('alice')).toBe('PUSH_ONLINE');
 });

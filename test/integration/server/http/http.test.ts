@@ -5,7 +5,7 @@ import { text } from 'node:stream/consumers';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { StartupError } from '../../../../src/process/startup-error.ts';
 import { API_KEY, codeOf, ServerHarness } from '../support/server-harness.ts';
-import { TestSocket } from '../support/wire.ts';
+import { TestSocket } from '../support/test-socket.ts';
 
 const asBackend = { authorization: `Bearer ${API_KEY}` };
 const json = { 'content-type': 'application/json' };
@@ -84,7 +84,7 @@ describe('an operation', () => {
     expect(named.headers.get('x-request-id')).toBe('trace-5');
     const odd = await harness.post('{ __typename }', API_KEY, {}, { 'x-request-id': '"} {"x":"' });
     expect(odd.headers.get('x-request-id')).toMatch(/^[\da-f-]{36}$/);
-    expect(harness.logged.join('')).toContain('"requestId":"trace-5"');
+    expect(harness.logLines.join('')).toContain('"requestId":"trace-5"');
   });
 
   test('with variables that do not fit is BAD_USER_INPUT and changes nothing, over both doors', async () => {
@@ -108,7 +108,7 @@ describe('an operation', () => {
 
   test('with an input that does not fit is not told what is in it, over both doors', async () => {
     const harness = await ServerHarness.open();
-    const wire = await TestSocket.as(harness.socketUrl, API_KEY);
+    const wire = await TestSocket.connect(harness.socketUrl, API_KEY);
     const query = 'mutation ($i: CreateWebhookInput!) { createWebhook(input: $i) { secret } }';
     const secret = 'whsec_of my own';
     for (const [input, message] of [
@@ -129,11 +129,11 @@ describe('an operation', () => {
       const { body } = await harness.post(query, API_KEY, { i: input });
       expect(body.errors?.[0]).toMatchObject({ message, extensions: { code: 'BAD_USER_INPUT' } });
       const id = wire.subscribe(query, { i: input });
-      expect(await wire.next()).toMatchObject({ type: 'next', id, payload: { errors: [{ message }] } });
-      expect(await wire.next()).toEqual({ type: 'complete', id });
+      expect(await wire.nextMessage()).toMatchObject({ type: 'next', id, payload: { errors: [{ message }] } });
+      expect(await wire.nextMessage()).toEqual({ type: 'complete', id });
     }
     expect(await harness.webhooks.store.listWebhooks()).toEqual([]);
-    expect(harness.logged.join('')).not.toContain('of my own');
+    expect(harness.logLines.join('')).not.toContain('of my own');
   });
 
   test('of a document that names several says which', async () => {
@@ -159,7 +159,7 @@ describe('an operation', () => {
       }),
     ]);
     expect(JSON.stringify(reply.body)).not.toContain('secrets');
-    expect(harness.logged.join('')).toContain('no such table: secrets');
+    expect(harness.logLines.join('')).toContain('no such table: secrets');
   });
 
   test('whose sender cannot be known by our fault says nothing of it either', async () => {
@@ -360,14 +360,14 @@ describe('a port', () => {
     await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
     onTestFinished(() => void other.close());
     const { port } = other.address() as AddressInfo;
-    const opening = ServerHarness.open({ at: { port } });
+    const opening = ServerHarness.open({ listenAt: { port } });
     await expect(opening).rejects.toThrow(StartupError);
     await expect(opening).rejects.toMatchObject({ exitCode: 1 });
     await expect(opening).rejects.toThrow(`127.0.0.1:${port} is in use`);
   });
 
   test('of an address that is not ours is one too', async () => {
-    await expect(ServerHarness.open({ at: { host: '203.0.113.1' } })).rejects.toMatchObject({
+    await expect(ServerHarness.open({ listenAt: { host: '203.0.113.1' } })).rejects.toMatchObject({
       exitCode: 78,
       message: expect.stringContaining('203.0.113.1') as string,
     });

@@ -59,9 +59,9 @@ describe('a stream of events', () => {
     expect(await next(events)).toEqual({ event: 'next', data: { data: { statusChanges: [{ status: 'OFFLINE' }] } } });
     await harness.login('bob');
     expect(await next(events)).toEqual({ event: 'next', data: { data: { statusChanges: [{ status: 'ONLINE' }] } } });
-    expect(harness.porchlight.statusWatchers.watchedUserCount).toBe(1);
+    expect(harness.application.statusWatchers.watchedUserCount).toBe(1);
     abort.abort();
-    await expect.poll(() => harness.porchlight.statusWatchers.watchedUserCount).toBe(0);
+    await expect.poll(() => harness.application.statusWatchers.watchedUserCount).toBe(0);
   });
 
   test('is no answer for who accepts only JSON, and leaves no subscription behind', async () => {
@@ -70,22 +70,22 @@ describe('a stream of events', () => {
       const reply = await harness.post(WATCH, API_KEY, undefined, { accept });
       expect([reply.status, replyCode(reply)]).toEqual([406, 'BAD_REQUEST']);
     }
-    expect(harness.porchlight.statusWatchers.watchedUserCount).toBe(0);
+    expect(harness.application.statusWatchers.watchedUserCount).toBe(0);
   });
 
   test('of a reader who is gone before it begins stops at once', async () => {
     const harness = await ServerHarness.open();
     const { token } = await harness.login('alice');
     const abort = new AbortController();
-    const watch = vi.spyOn(harness.porchlight.statusWatchers, 'watchUsers');
-    const life = vi.spyOn(harness.porchlight.tracker, 'recordActivity');
+    const watch = vi.spyOn(harness.application.statusWatchers, 'watchUsers');
+    const life = vi.spyOn(harness.application.tracker, 'recordActivity');
     const gone = new Promise<void>((resolve) => {
       life.mockImplementationOnce(async (...args) => {
         life.mockRestore();
         abort.abort();
-        await expect.poll(() => harness.logged.filter((line) => line.includes('"request"')).length).toBe(2);
+        await expect.poll(() => harness.logLines.filter((line) => line.includes('"request"')).length).toBe(2);
         resolve();
-        return harness.porchlight.tracker.recordActivity(...args);
+        return harness.application.tracker.recordActivity(...args);
       });
     });
     const headers = {
@@ -102,7 +102,7 @@ describe('a stream of events', () => {
     await expect(request).rejects.toThrow();
     await gone;
     await expect.poll(() => watch).toHaveBeenCalled();
-    await expect.poll(() => harness.porchlight.statusWatchers.watchedUserCount).toBe(0);
+    await expect.poll(() => harness.application.statusWatchers.watchedUserCount).toBe(0);
   });
 
   test('of a session ends with it, and says why', async () => {
@@ -114,7 +114,7 @@ describe('a stream of events', () => {
     expect(codeOf(await next(events))).toMatchObject({ code: 'SESSION_ENDED', reason: 'KICKED', kickedBy: 'IPHONE' });
     expect(await next(events)).toEqual({ event: 'complete', data: null });
     expect(await next(events)).toBeUndefined();
-    expect(harness.porchlight.statusWatchers.watchedUserCount).toBe(0);
+    expect(harness.application.statusWatchers.watchedUserCount).toBe(0);
   });
 
   test('that waits for the session’s end tells it as its message', async () => {
@@ -166,6 +166,6 @@ describe('a stream of events', () => {
     const { events } = await subscribe(harness, WATCH, API_KEY);
     expect(codeOf(await next(events))).toEqual({ code: 'INTERNAL_SERVER_ERROR' });
     expect(await next(events)).toEqual({ event: 'complete', data: null });
-    expect(harness.logged.join('')).toContain('disk on fire');
+    expect(harness.logLines.join('')).toContain('disk on fire');
   });
 });

@@ -22,7 +22,7 @@ import { credentialFactory } from '../../../../src/server/auth/session-token.ts'
 import { WebhookEngine } from '../../../../src/webhooks/delivery/engine.ts';
 import { RETRY_FOR_MS, webhookParts, type TestParts } from '../../../unit/app/webhooks/webhook-parts.ts';
 import { MemoryStore } from '../../../contract/memory-store.ts';
-import { readMetrics, type Figures } from '../../../support/prometheus.ts';
+import { readMetrics, type MetricValues } from '../../../support/prometheus.ts';
 
 export const API_KEY = 'plk_the-key-of-the-tests';
 export const SECRET = 'a secret of the tests, long enough for HS256';
@@ -36,17 +36,17 @@ export interface ServerHarnessOptions {
   readonly settings?: Partial<ServerSettings>;
   readonly policy?: PolicySeed;
   readonly visibility?: Visibility;
-  readonly limits?: Partial<ConnectionSettings>;
-  readonly httpTimes?: Partial<HttpTimeouts>;
+  readonly connectionSettings?: Partial<ConnectionSettings>;
+  readonly httpTimeouts?: Partial<HttpTimeouts>;
   /** Where it listens. */
-  readonly at?: Partial<{ readonly host: string; readonly port: number }>;
+  readonly listenAt?: Partial<{ readonly host: string; readonly port: number }>;
   readonly graphiql?: PageHandler;
   /** Executions of an operation before it is compiled; left out, every one is compiled at once. */
   readonly compileAfter?: number;
   /** Whether there is /metrics; left out, there is. */
   readonly metrics?: boolean;
   /** Another product's API over it. */
-  readonly foreign?: (porchlight: Application) => ExternalApi;
+  readonly externalApi?: (porchlight: Application) => ExternalApi;
   /** For how long a webhook's deliveries are tried again. */
   readonly retryForMs?: number;
   /** See the reference store. */
@@ -69,14 +69,14 @@ export class ServerHarness {
   readonly url: string;
   readonly socketUrl: string;
   readonly store: MemoryStore;
-  readonly porchlight: Application;
+  readonly application: Application;
   /** What webhooks are managed with. */
   readonly webhooks: TestParts;
   /** Delivers them once it is started. */
   readonly engine: WebhookEngine;
   readonly server: PorchlightServer;
   /** What was logged, as text. */
-  readonly logged: string[];
+  readonly logLines: string[];
   readonly #clock: ShiftedClock;
   readonly #sweeper: TimeoutSweeper;
 
@@ -94,11 +94,11 @@ export class ServerHarness {
     this.url = `http://${parts.url}`;
     this.socketUrl = `ws://${parts.url}/graphql`;
     this.store = parts.store;
-    this.porchlight = parts.porchlight;
+    this.application = parts.porchlight;
     this.webhooks = parts.webhooks;
     this.engine = parts.engine;
     this.server = parts.server;
-    this.logged = parts.logged;
+    this.logLines = parts.logged;
     this.#clock = parts.clock;
     this.#sweeper = parts.sweeper;
   }
@@ -108,15 +108,15 @@ export class ServerHarness {
     settings,
     policy,
     visibility,
-    limits,
-    httpTimes,
+    connectionSettings: limits,
+    httpTimeouts: httpTimes,
     graphiql,
     compileAfter = 0,
     metrics = true,
-    foreign,
+    externalApi: foreign,
     retryForMs = RETRY_FOR_MS,
     beforeCommit,
-    at,
+    listenAt: at,
   }: ServerHarnessOptions = {}): Promise<ServerHarness> {
     const clock = new ShiftedClock();
     const store = new MemoryStore({
@@ -152,7 +152,7 @@ export class ServerHarness {
       version: '1.2.3',
     });
     const access = { apiKeys: SETTINGS.apiKeys, metricsToken: sha256(METRICS_TOKEN) };
-    const log = createLogger('debug', { write: (line) => void logged.push(line) });
+    const log = createLogger({ level: 'debug', sink: { write: (line) => void logged.push(line) } });
     const all = { ...SETTINGS, ...settings };
     const port = new HttpListener({
       settings: { ...all, ...ADDRESS, ...at },
@@ -195,12 +195,12 @@ export class ServerHarness {
   }
 
   /** Time passes, and nobody has noticed yet. */
-  shift(ms: number): void {
+  advanceClock(ms: number): void {
     this.#clock.shift(ms);
   }
 
   /** Time passes, and whatever is due happens. */
-  async pass(ms: number): Promise<void> {
+  async advanceTime(ms: number): Promise<void> {
     this.#clock.shift(ms);
     await this.#sweeper.sweep();
   }
@@ -247,7 +247,7 @@ export class ServerHarness {
   }
 
   /** All of /metrics. */
-  async metrics(): Promise<Figures> {
+  async metrics(): Promise<MetricValues> {
     const response = await fetch(`${this.url}/metrics`, { headers: { authorization: `Bearer ${METRICS_TOKEN}` } });
     return readMetrics(await response.text());
   }

@@ -1,9 +1,9 @@
 /** Sockets and the sessions they serve: attached, left, lost. */
 import { describe, expect, test, vi } from 'vitest';
 import { API_KEY, ServerHarness, LOGIN } from '../support/server-harness.ts';
-import { TestSocket, type Message } from '../support/wire.ts';
+import { TestSocket, type ServerMessage } from '../support/test-socket.ts';
 
-const sessionOf = (reply: Message): { id: string; token: string } => {
+const sessionOf = (reply: ServerMessage): { id: string; token: string } => {
   const { session, sessionToken } = (
     reply.payload?.['data'] as unknown as { login: { session: { id: string }; sessionToken: string } }
   ).login;
@@ -25,31 +25,31 @@ const attachedOf = async (harness: ServerHarness, user: string): Promise<boolean
 
 /** Waits until the server knows that so many sockets are open. */
 const untilSockets = (harness: ServerHarness, count: number) =>
-  expect.poll(() => harness.porchlight.socketRegistry.openSocketCount).toBe(count);
+  expect.poll(() => harness.application.socketRegistry.openSocketCount).toBe(count);
 const untilReason = (harness: ServerHarness, user: string, reason: string) =>
   expect.poll(async () => (await harness.reasons(user)).at(-1)).toBe(reason);
 
 describe('a session’s socket', () => {
   test.each<[string, (wire: TestSocket) => void]>([
-    ['with a close frame', (wire) => wire.ws.close(1000)],
-    ['with a FIN', (wire) => wire.tcp.end()],
-    ['with a RST', (wire) => wire.reset()],
-    ['cut off', (wire) => wire.ws.terminate()],
+    ['with a close frame', (wire) => wire.webSocket.close(1000)],
+    ['with a FIN', (wire) => wire.tcpSocket.end()],
+    ['with a RST', (wire) => wire.resetTcp()],
+    ['cut off', (wire) => wire.webSocket.terminate()],
   ])('that closes %s is a DISCONNECT: PUSH_ONLINE on a phone', async (_how, close) => {
     const harness = await ServerHarness.open();
     const { token } = await harness.login('alice', 'IPHONE');
-    const wire = await TestSocket.as(harness.socketUrl, token);
+    const wire = await TestSocket.connect(harness.socketUrl, token);
     expect(await attachedOf(harness, 'alice')).toEqual([true]);
     close(wire);
     await untilReason(harness, 'alice', 'DISCONNECT');
     expect(await harness.status('alice')).toBe('PUSH_ONLINE');
     expect(await attachedOf(harness, 'alice')).toEqual([false]);
-    expect(harness.porchlight.socketRegistry.openSocketCount).toBe(0);
+    expect(harness.application.socketRegistry.openSocketCount).toBe(0);
   });
 
   test.each<[string, (wire: TestSocket) => void]>([
-    ['a close frame', (wire) => wire.ws.close(1000)],
-    ['a FIN', (wire) => wire.tcp.end()],
+    ['a close frame', (wire) => wire.webSocket.close(1000)],
+    ['a FIN', (wire) => wire.tcpSocket.end()],
   ])(
     'counts as closed with %s, however long its end takes: what the client does next comes after',
     async (_how, say) => {
@@ -57,17 +57,17 @@ describe('a session’s socket', () => {
       const policy = 'mutation ($i: UpdatePolicyInput!) { updatePolicy(input: $i) { policy { pushOnlineExpiryMs } } }';
       await harness.post(policy, API_KEY, { i: { platforms: [{ platform: 'IPHONE', disconnectGraceMs: 5_000 }] } });
       const { token } = await harness.login('alice', 'IPHONE');
-      const wire = await TestSocket.as(harness.socketUrl, token);
+      const wire = await TestSocket.connect(harness.socketUrl, token);
       // It never reads the answer to its goodbye, so the connection stays as it is.
-      wire.tcp.pause();
+      wire.tcpSocket.pause();
       say(wire);
       await expect.poll(() => attachedOf(harness, 'alice')).toEqual([false]);
       await harness.post('{ me { id } }', token);
-      await harness.pass(5_000);
+      await harness.advanceTime(5_000);
       expect(await harness.reasons('alice')).toEqual(['LOGIN']);
-      wire.ws.terminate();
+      wire.webSocket.terminate();
       await untilSockets(harness, 0);
-      await harness.pass(5_000);
+      await harness.advanceTime(5_000);
       expect(await harness.reasons('alice')).toEqual(['LOGIN']);
     },
   );
@@ -75,23 +75,23 @@ describe('a session’s socket', () => {
   test('that closes with a FIN is sent what was answered before it', async () => {
     const harness = await ServerHarness.open();
     const { token } = await harness.login('alice', 'IPHONE');
-    const wire = await TestSocket.as(harness.socketUrl, token);
-    wire.tcp.cork();
+    const wire = await TestSocket.connect(harness.socketUrl, token);
+    wire.tcpSocket.cork();
     wire.send({ type: 'ping' });
-    wire.tcp.end();
-    expect(await wire.next()).toEqual({ type: 'pong' });
+    wire.tcpSocket.end();
+    expect(await wire.nextMessage()).toEqual({ type: 'pong' });
   });
 
   test('is one of several: the last to close counts', async () => {
     const harness = await ServerHarness.open();
     const { token } = await harness.login('alice', 'WEB');
-    const first = await TestSocket.as(harness.socketUrl, token);
-    const second = await TestSocket.as(harness.socketUrl, token);
-    first.reset();
+    const first = await TestSocket.connect(harness.socketUrl, token);
+    const second = await TestSocket.connect(harness.socketUrl, token);
+    first.resetTcp();
     await untilSockets(harness, 1);
     expect(await attachedOf(harness, 'alice')).toEqual([true]);
-    expect((await second.ask('{ me { attached } }')).type).toBe('next');
-    second.ws.close();
+    expect((await second.execute('{ me { attached } }')).type).toBe('next');
+    second.webSocket.close();
     await untilReason(harness, 'alice', 'DISCONNECT');
     expect(await harness.status('alice')).toBe('OFFLINE');
   });
@@ -99,31 +99,31 @@ describe('a session’s socket', () => {
   test('that closes late does not touch the one that took its place', async () => {
     const harness = await ServerHarness.open();
     const { token } = await harness.login('alice', 'IPHONE');
-    const old = await TestSocket.as(harness.socketUrl, token);
-    await harness.pass(399_000);
-    const young = await TestSocket.as(harness.socketUrl, token);
-    old.reset();
+    const old = await TestSocket.connect(harness.socketUrl, token);
+    await harness.advanceTime(399_000);
+    const young = await TestSocket.connect(harness.socketUrl, token);
+    old.resetTcp();
     await untilSockets(harness, 1);
-    await harness.pass(399_000);
+    await harness.advanceTime(399_000);
     expect(await harness.reasons('alice')).toEqual(['LOGIN']);
-    expect(young.ws.readyState).toBe(young.ws.OPEN);
+    expect(young.webSocket.readyState).toBe(young.webSocket.OPEN);
     expect(await attachedOf(harness, 'alice')).toEqual([true]);
   });
 
   test('coming back is a RECONNECT', async () => {
     const harness = await ServerHarness.open();
     const { token } = await harness.login('alice', 'IPHONE');
-    (await TestSocket.as(harness.socketUrl, token)).reset();
+    (await TestSocket.connect(harness.socketUrl, token)).resetTcp();
     await untilReason(harness, 'alice', 'DISCONNECT');
-    await TestSocket.as(harness.socketUrl, token);
+    await TestSocket.connect(harness.socketUrl, token);
     expect(await harness.reasons('alice')).toEqual(['LOGIN', 'DISCONNECT', 'RECONNECT']);
   });
 
   test('that closes for an error of its client is a DISCONNECT too', async () => {
     const harness = await ServerHarness.open();
     const { token } = await harness.login('alice', 'IPHONE');
-    const wire = await TestSocket.as(harness.socketUrl, token);
-    wire.ws.send('{');
+    const wire = await TestSocket.connect(harness.socketUrl, token);
+    wire.webSocket.send('{');
     expect((await wire.closed).code).toBe(4400);
     await untilReason(harness, 'alice', 'DISCONNECT');
   });
@@ -136,14 +136,14 @@ describe('a session’s socket', () => {
       update.mockImplementationOnce(async (...args) => {
         update.mockRestore();
         resolve();
-        wire.reset();
+        wire.resetTcp();
         // The store takes its time, and the close is seen meanwhile.
         await untilSockets(harness, 0);
         return harness.store.updateUser(...args);
       });
     });
     const wire = new TestSocket(harness.socketUrl);
-    await wire.init({ authorization: `Bearer ${token}` });
+    await wire.sendInit({ authorization: `Bearer ${token}` });
     await attaching;
     await expect.poll(() => attachedOf(harness, 'alice')).toEqual([false]);
   });
@@ -154,18 +154,18 @@ describe('signs of life', () => {
   const keepsAlive = async (act: (wire: TestSocket) => Promise<unknown>): Promise<boolean> => {
     const harness = await ServerHarness.open();
     const { token } = await harness.login('alice', 'IPHONE');
-    const wire = await TestSocket.as(harness.socketUrl, token, { autoPong: false });
-    await harness.pass(390_000);
+    const wire = await TestSocket.connect(harness.socketUrl, token, { autoPong: false });
+    await harness.advanceTime(390_000);
     await act(wire);
-    await harness.pass(15_000);
+    await harness.advanceTime(15_000);
     return (await harness.status('alice')) === 'ONLINE';
   };
 
   test('are a ping frame, a ping message, an operation, its end, and a heartbeat', async () => {
-    expect(await keepsAlive((wire) => wire.roundTrip())).toBe(true);
-    expect(await keepsAlive((wire) => (wire.send({ type: 'ping' }), wire.next()))).toBe(true);
-    expect(await keepsAlive((wire) => wire.ask('{ __typename }'))).toBe(true);
-    expect(await keepsAlive((wire) => wire.ask('mutation { heartbeat { heartbeatIntervalMs } }'))).toBe(true);
+    expect(await keepsAlive((wire) => wire.waitForRoundTrip())).toBe(true);
+    expect(await keepsAlive((wire) => (wire.send({ type: 'ping' }), wire.nextMessage()))).toBe(true);
+    expect(await keepsAlive((wire) => wire.execute('{ __typename }'))).toBe(true);
+    expect(await keepsAlive((wire) => wire.execute('mutation { heartbeat { heartbeatIntervalMs } }'))).toBe(true);
   });
 
   test('are none: silence', async () => {
@@ -173,17 +173,17 @@ describe('signs of life', () => {
   });
 
   test.each<[string, (wire: TestSocket) => void]>([
-    ['a pong frame', (wire) => wire.ws.pong()],
+    ['a pong frame', (wire) => wire.webSocket.pong()],
     ['a pong message', (wire) => wire.send({ type: 'pong' })],
     ['a pong message in another order', (wire) => wire.send({ payload: { type: 'ping' }, type: 'pong' })],
   ])('are none: %s', async (_what, act) => {
     const harness = await ServerHarness.open();
     const { token } = await harness.login('alice', 'IPHONE');
-    const wire = await TestSocket.as(harness.socketUrl, token, { autoPong: false });
-    await harness.pass(390_000);
+    const wire = await TestSocket.connect(harness.socketUrl, token, { autoPong: false });
+    await harness.advanceTime(390_000);
     act(wire);
     // The server reads in order: when it knows of the close it has seen the pong.
-    wire.ws.close();
+    wire.webSocket.close();
     await untilReason(harness, 'alice', 'DISCONNECT');
     const [alice] = await harness.store.readUsers(['alice' as never]);
     const [session] = alice?.sessions ?? [];
@@ -197,9 +197,9 @@ describe('signs of life', () => {
   ])('are told to the store once for each message: %s', async (query) => {
     const harness = await ServerHarness.open();
     const { token } = await harness.login('alice', 'IPHONE');
-    const wire = await TestSocket.as(harness.socketUrl, token);
+    const wire = await TestSocket.connect(harness.socketUrl, token);
     const update = vi.spyOn(harness.store, 'updateUser');
-    await wire.ask(query);
+    await wire.execute(query);
     expect(update).toHaveBeenCalledTimes(1);
   });
 
@@ -214,10 +214,10 @@ describe('signs of life', () => {
   ])('are also a heartbeat %s', async (_what, query, variables) => {
     const harness = await ServerHarness.open();
     const { token } = await harness.login('alice', 'IPHONE');
-    const wire = await TestSocket.as(harness.socketUrl, token);
-    await harness.pass(390_000);
-    await wire.ask(query, variables);
-    await harness.pass(15_000);
+    const wire = await TestSocket.connect(harness.socketUrl, token);
+    await harness.advanceTime(390_000);
+    await wire.execute(query, variables);
+    await harness.advanceTime(15_000);
     expect(await harness.reasons('alice')).toEqual(['LOGIN']);
   });
 
@@ -226,29 +226,29 @@ describe('signs of life', () => {
     const { token } = await harness.login('alice', 'IPHONE');
     const wire = new TestSocket(harness.socketUrl);
     await wire.opened;
-    wire.ws.send(ping);
-    expect(await wire.next()).toEqual({ type: 'pong' });
-    await wire.init({ authorization: `Bearer ${token}` });
-    expect((await wire.next()).type).toBe('connection_ack');
-    await harness.pass(390_000);
-    wire.ws.send(ping);
-    expect(await wire.next()).toEqual({ type: 'pong' });
-    await harness.pass(15_000);
+    wire.webSocket.send(ping);
+    expect(await wire.nextMessage()).toEqual({ type: 'pong' });
+    await wire.sendInit({ authorization: `Bearer ${token}` });
+    expect((await wire.nextMessage()).type).toBe('connection_ack');
+    await harness.advanceTime(390_000);
+    wire.webSocket.send(ping);
+    expect(await wire.nextMessage()).toEqual({ type: 'pong' });
+    await harness.advanceTime(15_000);
     expect(await harness.reasons('alice')).toEqual(['LOGIN']);
     await harness.post('mutation { logout { userStatus { version } } }', token);
     expect((await wire.closed).code).toBe(4410);
-    expect(wire.unread).toEqual([]);
+    expect(wire.unreadMessages).toEqual([]);
   });
 
   test('are not lost when many come at once', async () => {
     const harness = await ServerHarness.open();
     const { token } = await harness.login('alice', 'IPHONE');
-    const wire = await TestSocket.as(harness.socketUrl, token);
-    const life = vi.spyOn(harness.porchlight.tracker, 'recordActivity');
-    await harness.pass(390_000);
-    for (let count = 0; count < 200; count++) wire.ws.ping();
-    await wire.roundTrip();
-    await harness.pass(390_000);
+    const wire = await TestSocket.connect(harness.socketUrl, token);
+    const life = vi.spyOn(harness.application.tracker, 'recordActivity');
+    await harness.advanceTime(390_000);
+    for (let count = 0; count < 200; count++) wire.webSocket.ping();
+    await wire.waitForRoundTrip();
+    await harness.advanceTime(390_000);
     expect(await harness.reasons('alice')).toEqual(['LOGIN']);
     expect(life.mock.calls.length).toBeLessThan(200);
   });
@@ -257,35 +257,35 @@ describe('signs of life', () => {
 describe('a user’s socket that logs in', () => {
   test('is attached to the session, moves on to the next, and is not closed by its own login', async () => {
     const harness = await ServerHarness.open();
-    const wire = await TestSocket.as(harness.socketUrl, await harness.jwt('alice'));
-    expect((await wire.ask('{ me { id } }')).payload?.['errors']).toMatchObject([
+    const wire = await TestSocket.connect(harness.socketUrl, await harness.jwt('alice'));
+    expect((await wire.execute('{ me { id } }')).payload?.['errors']).toMatchObject([
       { extensions: { code: 'UNAUTHENTICATED' } },
     ]);
-    const first = sessionOf(await wire.ask(LOGIN, { input: { platform: 'IPHONE', deviceId: 'phone' } }));
-    expect(await wire.ask('{ me { id attached } }')).toMatchObject({
+    const first = sessionOf(await wire.execute(LOGIN, { input: { platform: 'IPHONE', deviceId: 'phone' } }));
+    expect(await wire.execute('{ me { id attached } }')).toMatchObject({
       payload: { data: { me: { id: first.id, attached: true } } },
     });
-    const again = sessionOf(await wire.ask(LOGIN, { input: { platform: 'IPHONE', deviceId: 'phone' } }));
-    const second = sessionOf(await wire.ask(LOGIN, { input: { platform: 'WEB' } }));
-    expect(await wire.ask('{ me { id attached } }')).toMatchObject({
+    const again = sessionOf(await wire.execute(LOGIN, { input: { platform: 'IPHONE', deviceId: 'phone' } }));
+    const second = sessionOf(await wire.execute(LOGIN, { input: { platform: 'WEB' } }));
+    expect(await wire.execute('{ me { id attached } }')).toMatchObject({
       payload: { data: { me: { id: second.id, attached: true } } },
     });
     expect(again.id).not.toBe(first.id);
     expect(await harness.reasons('alice')).toEqual(['LOGIN', 'LOGIN', 'REPLACED', 'LOGIN', 'KICKED']);
-    wire.reset();
+    wire.resetTcp();
     await untilReason(harness, 'alice', 'DISCONNECT');
   });
 
   test('and is gone before the store has heard of it leaves nobody attached', async () => {
     const harness = await ServerHarness.open();
     const jwt = await harness.jwt('alice');
-    const wire = await TestSocket.as(harness.socketUrl, jwt);
-    const login = vi.spyOn(harness.porchlight.tracker, 'login');
+    const wire = await TestSocket.connect(harness.socketUrl, jwt);
+    const login = vi.spyOn(harness.application.tracker, 'login');
     login.mockImplementationOnce(async (...args) => {
       login.mockRestore();
-      wire.reset();
+      wire.resetTcp();
       await untilSockets(harness, 0);
-      return harness.porchlight.tracker.login(...args);
+      return harness.application.tracker.login(...args);
     });
     wire.subscribe(LOGIN, { input: { platform: 'IPHONE' } });
     await untilReason(harness, 'alice', 'DISCONNECT');
@@ -294,8 +294,8 @@ describe('a user’s socket that logs in', () => {
 
   test('and loses the session before it has the reply gets the reply, then the reason', async () => {
     const harness = await ServerHarness.open();
-    const wire = await TestSocket.as(harness.socketUrl, await harness.jwt('alice'));
-    const { tracker } = harness.porchlight;
+    const wire = await TestSocket.connect(harness.socketUrl, await harness.jwt('alice'));
+    const { tracker } = harness.application;
     const login = vi.spyOn(tracker, 'login');
     login.mockImplementationOnce(async (...args) => {
       login.mockRestore();
@@ -303,23 +303,23 @@ describe('a user’s socket that logs in', () => {
       await tracker.logout({ userId: args[0], sessionId: answer.session.id });
       return answer;
     });
-    expect(sessionOf(await wire.ask(LOGIN, { input: { platform: 'IPHONE' } })).id).toBeTypeOf('string');
+    expect(sessionOf(await wire.execute(LOGIN, { input: { platform: 'IPHONE' } })).id).toBeTypeOf('string');
     expect(await wire.closed).toEqual({ code: 4410, reason: 'LOGOUT' });
   });
 
   test('at the moment it loses the session before stays open', async () => {
     const harness = await ServerHarness.open();
-    const wire = await TestSocket.as(harness.socketUrl, await harness.jwt('alice'));
-    const first = sessionOf(await wire.ask(LOGIN, { input: { platform: 'IPHONE' } }));
-    const { tracker } = harness.porchlight;
+    const wire = await TestSocket.connect(harness.socketUrl, await harness.jwt('alice'));
+    const first = sessionOf(await wire.execute(LOGIN, { input: { platform: 'IPHONE' } }));
+    const { tracker } = harness.application;
     const login = vi.spyOn(tracker, 'login');
     login.mockImplementationOnce(async (...args) => {
       login.mockRestore();
       await tracker.logout({ userId: args[0], sessionId: first.id as never });
       return tracker.login(...args);
     });
-    const second = sessionOf(await wire.ask(LOGIN, { input: { platform: 'IPHONE' } }));
-    expect(await wire.ask('{ me { id attached } }')).toMatchObject({
+    const second = sessionOf(await wire.execute(LOGIN, { input: { platform: 'IPHONE' } }));
+    expect(await wire.execute('{ me { id attached } }')).toMatchObject({
       payload: { data: { me: { id: second.id, attached: true } } },
     });
   });

@@ -46,7 +46,7 @@ describe('the graphql-ws client', () => {
     const client = open(harness, () => token, { on: { connected: () => connections++ } });
     const watching = client.iterate({ query: 'subscription { statusChanges(userIds: ["bob"]) { status } }' });
     await watching.next();
-    await harness.pass(400_000);
+    await harness.advanceTime(400_000);
     expect((await watching.next()).value).toEqual({ data: { statusChanges: [{ status: 'OFFLINE' }] } });
     expect(connections).toBe(2);
     expect(await harness.reasons('alice')).toEqual(['LOGIN', 'HEARTBEAT_TIMEOUT', 'RECONNECT']);

@@ -4,7 +4,7 @@ import { gzipSync } from 'node:zlib';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { LimitSettings } from '../../../../src/server/limits/limit-settings.ts';
 import { API_KEY, ServerHarness, LIMITS } from '../support/server-harness.ts';
-import { TestSocket } from '../support/wire.ts';
+import { TestSocket } from '../support/test-socket.ts';
 
 const open = (limits: Partial<LimitSettings>): Promise<ServerHarness> =>
   ServerHarness.open({ settings: { limits: { ...LIMITS, ...limits } } });
@@ -62,7 +62,7 @@ describe('a request that never ends is cut off with 408, while others are served
     // For a head there is less time than for all of a request, which here would be for ever.
     const isOfHead = what === 'nothing' || what.includes('a head');
     const httpTimes = { headersMs: 150, requestMs: isOfHead ? 600_000 : 200, checkMs: 20 };
-    const harness = await ServerHarness.open({ httpTimes });
+    const harness = await ServerHarness.open({ httpTimeouts: httpTimes });
     const lines = Array.from({ length: 20 }, () => new Line(harness));
     for (const line of lines) say(line);
     expect((await harness.post('{ __typename }')).status).toBe(200);
@@ -73,7 +73,7 @@ describe('a request that never ends is cut off with 408, while others are served
 });
 
 test('who does not read an answer is not waited for', async () => {
-  const harness = await ServerHarness.open({ httpTimes: { unreadMs: 150 } });
+  const harness = await ServerHarness.open({ httpTimeouts: { unreadMs: 150 } });
   const { token } = await harness.login('alice');
   const text = '\u{1F600}'.repeat(250);
   await harness.post(
@@ -136,9 +136,9 @@ describe('connections that are no sockets', () => {
 
   test('are none any more as soon as they are sockets', async () => {
     const harness = await open({});
-    const wire = await TestSocket.as(harness.socketUrl, API_KEY);
+    const wire = await TestSocket.connect(harness.socketUrl, API_KEY);
     expect(harness.server.connections.openCount).toBe(0);
-    wire.ws.close();
+    wire.webSocket.close();
     await wire.closed;
     expect(harness.server.connections.openCount).toBe(0);
   });

@@ -6,7 +6,7 @@ import { onTestFinished, describe, expect, test, vi } from 'vitest';
 import type { LimitSettings } from '../../../../src/server/limits/limit-settings.ts';
 import { UPGRADE_REQUEST } from '../../../support/porchlight-client.ts';
 import { API_KEY, ServerHarness, LIMITS, LOGIN } from '../support/server-harness.ts';
-import { TestSocket, type Message } from '../support/wire.ts';
+import { TestSocket, type ServerMessage } from '../support/test-socket.ts';
 
 const open = (limits: Partial<LimitSettings>, trustProxy = false): Promise<ServerHarness> =>
   ServerHarness.open({ settings: { limits: { ...LIMITS, ...limits }, trustProxy } });
@@ -18,8 +18,8 @@ const knock = async (
 ): Promise<{ wire: TestSocket; answer: [number, string | undefined] }> => {
   const wire = new TestSocket(harness.socketUrl, { headers: { 'x-forwarded-for': address } });
   const answer = await new Promise<[number, string | undefined]>((resolve) => {
-    wire.ws.once('open', () => resolve([101, undefined]));
-    wire.ws.once('unexpected-response', (_request, { statusCode, headers }) =>
+    wire.webSocket.once('open', () => resolve([101, undefined]));
+    wire.webSocket.once('unexpected-response', (_request, { statusCode, headers }) =>
       resolve([statusCode ?? 0, headers['retry-after']]),
     );
   });
@@ -27,13 +27,13 @@ const knock = async (
 };
 
 const gone = async (harness: ServerHarness, wire: TestSocket, left: number): Promise<void> => {
-  wire.ws.terminate();
+  wire.webSocket.terminate();
   await expect.poll(() => harness.server.sockets.openCount).toBe(left);
 };
 
 const acknowledged = async (harness: ServerHarness, credential: string): Promise<TestSocket> => {
-  const wire = await TestSocket.as(harness.socketUrl, credential);
-  await wire.roundTrip();
+  const wire = await TestSocket.connect(harness.socketUrl, credential);
+  await wire.waitForRoundTrip();
   return wire;
 };
 
@@ -44,7 +44,7 @@ describe('sockets in all', () => {
     for (let count = 0; count < 3; count++) wires.push(await acknowledged(harness, API_KEY));
     expect((await knock(harness)).answer).toEqual([503, '1']);
     expect(harness.server.rejections.socketsPerServer).toBe(1);
-    expect(harness.server.sockets).toMatchObject({ open: 3, silent: 0 });
+    expect(harness.server.sockets).toMatchObject({ openCount: 3, uninitialisedCount: 0 });
     await gone(harness, wires[0] as TestSocket, 2);
     expect((await knock(harness)).answer).toEqual([101, undefined]);
   });
@@ -61,7 +61,7 @@ describe('sockets in all', () => {
       reason: 'Too many sockets without connection_init',
     });
     expect(harness.server.sockets.uninitialisedCount).toBe(3);
-    for (const wire of silent.slice(1)) expect(wire.ws.readyState).toBe(wire.ws.OPEN);
+    for (const wire of silent.slice(1)) expect(wire.webSocket.readyState).toBe(wire.webSocket.OPEN);
     for (let count = 0; count < 40; count++) await knock(harness, `198.51.100.${count}`);
     expect(harness.server.sockets.uninitialisedCount).toBe(4);
     await acknowledged(harness, token);
@@ -70,10 +70,12 @@ describe('sockets in all', () => {
   });
 
   test('that are closed for their silence are not waited for', async () => {
-    const harness = await ServerHarness.open({ limits: { initTimeoutMs: 20, unacknowledgedCloseTimeoutMs: 20 } });
+    const harness = await ServerHarness.open({
+      connectionSettings: { initTimeoutMs: 20, unacknowledgedCloseTimeoutMs: 20 },
+    });
     const wire = new TestSocket(harness.socketUrl);
     await wire.opened;
-    wire.tcp.pause();
+    wire.tcpSocket.pause();
     await expect.poll(() => harness.server.sockets.openCount).toBe(0);
     expect(harness.server.rejections.socketsInitTimeout).toBe(1);
   });
@@ -83,7 +85,7 @@ describe('sockets that never say who they are', () => {
   test('leave nothing in memory', async () => {
     setFlagsFromString('--expose-gc');
     const collect = runInNewContext('gc') as () => void;
-    const harness = await ServerHarness.open({ limits: { initTimeoutMs: 200 } });
+    const harness = await ServerHarness.open({ connectionSettings: { initTimeoutMs: 200 } });
     const { hostname, port } = new URL(harness.url);
     const round = async (): Promise<number> => {
       await Promise.all(
@@ -95,7 +97,7 @@ describe('sockets that never say who they are', () => {
       );
       await expect.poll(() => harness.server.sockets.openCount).toBe(0);
       // What was said of each is the test's to keep.
-      harness.logged.length = 0;
+      harness.logLines.length = 0;
       collect();
       return process.memoryUsage().heapUsed;
     };
@@ -109,11 +111,11 @@ describe('sockets of one address', () => {
   test('are at most so many', async () => {
     const harness = await open({ maxSocketsPerAddress: 2 }, true);
     const { wire } = await knock(harness);
-    await wire.init({ authorization: `Bearer ${API_KEY}` });
-    await wire.next();
+    await wire.sendInit({ authorization: `Bearer ${API_KEY}` });
+    await wire.nextMessage();
     const other = await knock(harness);
-    await other.wire.init({ authorization: `Bearer ${API_KEY}` });
-    await other.wire.next();
+    await other.wire.sendInit({ authorization: `Bearer ${API_KEY}` });
+    await other.wire.nextMessage();
     expect((await knock(harness)).answer).toEqual([429, '1']);
     expect((await knock(harness, '192.0.2.2')).answer).toEqual([101, undefined]);
     expect(harness.server.rejections.socketsPerAddress).toBe(1);
@@ -126,8 +128,8 @@ describe('sockets of one address', () => {
     const { wire } = await knock(harness);
     await knock(harness);
     expect((await knock(harness)).answer).toEqual([429, '1']);
-    await wire.init({ authorization: `Bearer ${API_KEY}` });
-    await wire.next();
+    await wire.sendInit({ authorization: `Bearer ${API_KEY}` });
+    await wire.nextMessage();
     expect((await knock(harness)).answer).toEqual([101, undefined]);
   });
 
@@ -154,9 +156,9 @@ describe('sockets of one user', () => {
     const byJwt = await acknowledged(harness, await harness.jwt('alice'));
     for (const credential of [token, await harness.jwt('alice')]) {
       const wire = new TestSocket(harness.socketUrl);
-      await wire.init({ authorization: `Bearer ${credential}` });
+      await wire.sendInit({ authorization: `Bearer ${credential}` });
       expect(await wire.closed).toEqual({ code: 4414, reason: 'Too many sockets of this user' });
-      expect(wire.unread).toEqual([]);
+      expect(wire.unreadMessages).toEqual([]);
     }
     expect(harness.server.rejections.socketsPerUser).toBe(2);
     await acknowledged(harness, await harness.jwt('bob'));
@@ -164,14 +166,14 @@ describe('sockets of one user', () => {
     await gone(harness, byJwt, 5);
     await acknowledged(harness, token);
     expect(await harness.reasons('alice')).toEqual(['LOGIN']);
-    expect(attached.ws.readyState).toBe(attached.ws.OPEN);
+    expect(attached.webSocket.readyState).toBe(attached.webSocket.OPEN);
   });
 
   test('are not counted when they were never let in', async () => {
     const harness = await open({ maxSocketsPerUser: 1 });
     for (let count = 0; count < 3; count++) {
       const wire = new TestSocket(harness.socketUrl);
-      await wire.init({ authorization: `Bearer ${await harness.jwt('alice')}x` });
+      await wire.sendInit({ authorization: `Bearer ${await harness.jwt('alice')}x` });
       expect((await wire.closed).code).toBe(4401);
     }
     await acknowledged(harness, await harness.jwt('alice'));
@@ -189,11 +191,11 @@ describe('a message before it is known whose it is', () => {
     const harness = await open({});
     const fits = new TestSocket(harness.socketUrl);
     await fits.opened;
-    fits.ws.send(init(16 * KIB, `Bearer ${API_KEY}`));
-    expect(await fits.next()).toEqual({ type: 'connection_ack' });
+    fits.webSocket.send(init(16 * KIB, `Bearer ${API_KEY}`));
+    expect(await fits.nextMessage()).toEqual({ type: 'connection_ack' });
     const long = new TestSocket(harness.socketUrl);
     await long.opened;
-    long.ws.send(init(16 * KIB + 1, `Bearer ${API_KEY}`));
+    long.webSocket.send(init(16 * KIB + 1, `Bearer ${API_KEY}`));
     expect((await long.closed).code).toBe(1009);
     expect(harness.server.rejections.messageSize).toBe(1);
   });
@@ -202,18 +204,18 @@ describe('a message before it is known whose it is', () => {
     const harness = await open({});
     const wire = new TestSocket(harness.socketUrl);
     await wire.opened;
-    for (let count = 0; count < 20; count++) wire.ws.send('x'.repeat(KIB), { fin: false });
+    for (let count = 0; count < 20; count++) wire.webSocket.send('x'.repeat(KIB), { fin: false });
     expect((await wire.closed).code).toBe(1009);
   });
 
   test('is as long as any as soon as it is: 512 KiB', async () => {
     const harness = await open({});
-    const wire = await TestSocket.as(harness.socketUrl, API_KEY);
+    const wire = await TestSocket.connect(harness.socketUrl, API_KEY);
     const frame = JSON.stringify({ type: 'subscribe', id: 'a', payload: { query: '{ __typename }' } });
-    wire.ws.send(frame.padEnd(512 * KIB));
-    expect((await wire.next()).type).toBe('next');
-    await wire.next();
-    wire.ws.send(frame.padEnd(512 * KIB + 1));
+    wire.webSocket.send(frame.padEnd(512 * KIB));
+    expect((await wire.nextMessage()).type).toBe('next');
+    await wire.nextMessage();
+    wire.webSocket.send(frame.padEnd(512 * KIB + 1));
     expect((await wire.closed).code).toBe(1009);
   });
 
@@ -222,22 +224,22 @@ describe('a message before it is known whose it is', () => {
     const wire = new TestSocket(harness.socketUrl);
     await wire.opened;
     // A masked text of 2^40 bytes, of which none follows.
-    wire.tcp.write(Buffer.from([0x81, 0xff, 0, 0, 1, 0, 0, 0, 0, 0, 1, 2, 3, 4]));
+    wire.tcpSocket.write(Buffer.from([0x81, 0xff, 0, 0, 1, 0, 0, 0, 0, 0, 1, 2, 3, 4]));
     expect((await wire.closed).code).toBe(1009);
     const absurd = new TestSocket(harness.socketUrl);
     await absurd.opened;
-    absurd.tcp.write(Buffer.from([0x81, 0xff, 255, 255, 255, 255, 255, 255, 255, 255, 1, 2, 3, 4]));
+    absurd.tcpSocket.write(Buffer.from([0x81, 0xff, 255, 255, 255, 255, 255, 255, 255, 255, 1, 2, 3, 4]));
     expect((await absurd.closed).code).toBe(1009);
     expect(harness.server.rejections.messageSize).toBe(2);
   });
 
   test.each<[string, (wire: TestSocket) => void]>([
-    ['half a frame', (wire) => void wire.tcp.write(Buffer.from([0x81, 0xfe, 0x10, 0, 1, 2, 3, 4, 0x7a]))],
-    ['half a header', (wire) => void wire.tcp.write(Buffer.from([0x81]))],
-    ['half a message', (wire) => wire.ws.send('{"type":', { fin: false })],
-    ['half a message, and pings', (wire) => (wire.ws.send('{"type":', { fin: false }), wire.ws.ping())],
+    ['half a frame', (wire) => void wire.tcpSocket.write(Buffer.from([0x81, 0xfe, 0x10, 0, 1, 2, 3, 4, 0x7a]))],
+    ['half a header', (wire) => void wire.tcpSocket.write(Buffer.from([0x81]))],
+    ['half a message', (wire) => wire.webSocket.send('{"type":', { fin: false })],
+    ['half a message, and pings', (wire) => (wire.webSocket.send('{"type":', { fin: false }), wire.webSocket.ping())],
   ])('that is %s is not waited for longer than for none', async (_what, half) => {
-    const harness = await ServerHarness.open({ limits: { initTimeoutMs: 100 } });
+    const harness = await ServerHarness.open({ connectionSettings: { initTimeoutMs: 100 } });
     const wire = new TestSocket(harness.socketUrl);
     await wire.opened;
     half(wire);
@@ -249,20 +251,20 @@ describe('a message in pieces', () => {
   test('has at most a thousand of them, empty ones too, and the session is not gone for it', async () => {
     const harness = await open({});
     const { token } = await harness.login('alice', 'IPHONE');
-    const wire = await TestSocket.as(harness.socketUrl, token);
-    for (let count = 0; count < 1_100; count++) wire.ws.send('', { fin: false });
+    const wire = await TestSocket.connect(harness.socketUrl, token);
+    for (let count = 0; count < 1_100; count++) wire.webSocket.send('', { fin: false });
     expect((await wire.closed).code).toBe(1008);
-    await expect.poll(() => harness.porchlight.socketRegistry.openSocketCount).toBe(0);
+    await expect.poll(() => harness.application.socketRegistry.openSocketCount).toBe(0);
     expect(await harness.reasons('alice')).toEqual(['LOGIN']);
   });
 
   test('is put together where it has few', async () => {
     const harness = await open({});
-    const wire = await TestSocket.as(harness.socketUrl, API_KEY);
+    const wire = await TestSocket.connect(harness.socketUrl, API_KEY);
     const text = JSON.stringify({ type: 'subscribe', id: 'a', payload: { query: '{ __typename }' } });
-    for (const letter of text.slice(0, -1)) wire.ws.send(letter, { fin: false });
-    wire.ws.send('}');
-    expect((await wire.next()).type).toBe('next');
+    for (const letter of text.slice(0, -1)) wire.webSocket.send(letter, { fin: false });
+    wire.webSocket.send('}');
+    expect((await wire.nextMessage()).type).toBe('next');
   });
 });
 
@@ -271,34 +273,34 @@ describe('users watched over one socket', () => {
   const users = (count: number, from = 0) => ({ ids: Array.from({ length: count }, (_, at) => `user ${from + at}`) });
   const OVER = { errors: [{ extensions: { code: 'RATE_LIMITED', retryAfterMs: 1_000 } }] };
 
-  const watch = async (wire: TestSocket, count: number, from = 0): Promise<[string, Message]> => {
+  const watch = async (wire: TestSocket, count: number, from = 0): Promise<[string, ServerMessage]> => {
     const id = wire.subscribe(WATCH, users(count, from));
-    return [id, await wire.next()];
+    return [id, await wire.nextMessage()];
   };
 
   test('are at most so many, all subscriptions together; one more is RATE_LIMITED and the others live on', async () => {
     const harness = await open({ maxWatchedPerSocket: 700 });
-    const wire = await TestSocket.as(harness.socketUrl, API_KEY);
+    const wire = await TestSocket.connect(harness.socketUrl, API_KEY);
     const [first] = await watch(wire, 500);
     await watch(wire, 199, 500);
     const [refused, answer] = await watch(wire, 2);
     expect(answer).toMatchObject({ type: 'next', id: refused, payload: OVER });
-    expect(await wire.next()).toEqual({ type: 'complete', id: refused });
+    expect(await wire.nextMessage()).toEqual({ type: 'complete', id: refused });
     const [last, present] = await watch(wire, 1, 700);
     expect(present).toMatchObject({ id: last, payload: { data: { statusChanges: [{ status: 'OFFLINE' }] } } });
     expect(harness.server.rejections.watchedUsersPerSocket).toBe(1);
     await harness.login('user 0');
-    expect(await wire.next()).toMatchObject({
+    expect(await wire.nextMessage()).toMatchObject({
       id: first,
       payload: { data: { statusChanges: [{ status: 'ONLINE' }] } },
     });
-    const other = await TestSocket.as(harness.socketUrl, API_KEY);
+    const other = await TestSocket.connect(harness.socketUrl, API_KEY);
     expect((await watch(other, 500))[1]).not.toMatchObject({ payload: OVER });
   });
 
   test('are given back when a subscription ends, however it does', async () => {
     const harness = await open({ maxWatchedPerSocket: 500 });
-    const wire = await TestSocket.as(harness.socketUrl, API_KEY);
+    const wire = await TestSocket.connect(harness.socketUrl, API_KEY);
     for (let again = 0; again < 3; again++) {
       const [id, present] = await watch(wire, 500);
       expect(present).not.toMatchObject({ payload: OVER });
@@ -306,15 +308,15 @@ describe('users watched over one socket', () => {
     }
     vi.spyOn(harness.store, 'readUsers').mockRejectedValueOnce(new Error('disk on fire'));
     await watch(wire, 500);
-    await wire.next();
+    await wire.nextMessage();
     expect((await watch(wire, 500))[1]).not.toMatchObject({ payload: OVER });
   });
 
   test('count once where they are named twice in one subscription, and twice in two', async () => {
     const harness = await open({ maxWatchedPerSocket: 500 });
-    const wire = await TestSocket.as(harness.socketUrl, API_KEY);
+    const wire = await TestSocket.connect(harness.socketUrl, API_KEY);
     wire.subscribe(WATCH, { ids: Array.from({ length: 500 }, () => 'alice') });
-    await wire.next();
+    await wire.nextMessage();
     expect((await watch(wire, 499))[1]).not.toMatchObject({ payload: OVER });
     expect((await watch(wire, 1))[1]).toMatchObject({ payload: OVER });
   });
@@ -325,11 +327,11 @@ describe('what is compressed', () => {
     const harness = await open({});
     const { token } = await harness.login('alice', 'WEB');
     const wire = new TestSocket(harness.socketUrl, { perMessageDeflate: true });
-    await wire.init({ authorization: `Bearer ${token}` });
-    await wire.next();
-    expect(wire.ws.extensions).toBe('');
+    await wire.sendInit({ authorization: `Bearer ${token}` });
+    await wire.nextMessage();
+    expect(wire.webSocket.extensions).toBe('');
     // RSV1, a text, masked, one byte.
-    wire.tcp.write(Buffer.from([0xc1, 0x81, 0, 0, 0, 0, 0]));
+    wire.tcpSocket.write(Buffer.from([0xc1, 0x81, 0, 0, 0, 0, 0]));
     expect((await wire.closed).code).toBe(1002);
   });
 });
@@ -350,8 +352,8 @@ test('a refused upgrade is told so on the wire, and its connection is closed', a
 
 test('a login over a socket does not count it again', async () => {
   const harness = await open({ maxSocketsPerUser: 1 });
-  const wire = await TestSocket.as(harness.socketUrl, await harness.jwt('alice'));
-  await wire.ask(LOGIN, { input: { platform: 'WEB' } });
+  const wire = await TestSocket.connect(harness.socketUrl, await harness.jwt('alice'));
+  await wire.execute(LOGIN, { input: { platform: 'WEB' } });
   await gone(harness, wire, 0);
   await acknowledged(harness, await harness.jwt('alice'));
 });

@@ -3,7 +3,7 @@ import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { describe, expect, test, vi } from 'vitest';
 import { API_KEY, ServerHarness } from '../support/server-harness.ts';
-import { TestSocket } from '../support/wire.ts';
+import { TestSocket } from '../support/test-socket.ts';
 
 const asBackend = { authorization: `Bearer ${API_KEY}` };
 
@@ -11,8 +11,8 @@ const asBackend = { authorization: `Bearer ${API_KEY}` };
 const upgrade = (harness: ServerHarness, path: string, headers: Record<string, string> = {}): Promise<number> => {
   const wire = new TestSocket(`ws://${new URL(harness.url).host}${path}`, { headers });
   return new Promise((resolve) => {
-    wire.ws.once('open', () => resolve(101));
-    wire.ws.once('unexpected-response', (_request, response) => resolve(response.statusCode ?? 0));
+    wire.webSocket.once('open', () => resolve(101));
+    wire.webSocket.once('unexpected-response', (_request, response) => resolve(response.statusCode ?? 0));
   });
 };
 
@@ -52,7 +52,7 @@ describe('an upgrade', () => {
     expect((await new TestSocket(harness.socketUrl, { protocols: [] }).closed).code).toBe(4406);
     // A client that gets none of its protocols gives up by itself.
     expect((await new TestSocket(harness.socketUrl, { protocols: ['graphql-ws', 'other'] }).closed).code).toBe(1006);
-    expect((await TestSocket.as(harness.socketUrl, API_KEY)).ws.protocol).toBe('graphql-transport-ws');
+    expect((await TestSocket.connect(harness.socketUrl, API_KEY)).webSocket.protocol).toBe('graphql-transport-ws');
   });
 
   test('that is none is refused', async () => {
@@ -66,7 +66,7 @@ describe('an upgrade', () => {
 
 describe('a client that breaks the protocol is closed', () => {
   test.each<[string, (wire: TestSocket) => void, number]>([
-    ['no JSON', (wire) => wire.ws.send('{'), 4400],
+    ['no JSON', (wire) => wire.webSocket.send('{'), 4400],
     ['no message', (wire) => wire.send({ hello: 1 }), 4400],
     ['a message that only servers send', (wire) => wire.send({ type: 'next', id: '1', payload: {} }), 4400],
     ['init again', (wire) => wire.send({ type: 'connection_init' }), 4429],
@@ -83,16 +83,16 @@ describe('a client that breaks the protocol is closed', () => {
       },
       4409,
     ],
-    ['no UTF-8', (wire) => wire.ws.send(Buffer.from([0xff, 0xfe]), { binary: false }), 1007],
+    ['no UTF-8', (wire) => wire.webSocket.send(Buffer.from([0xff, 0xfe]), { binary: false }), 1007],
   ])('%s', async (_what, misbehave, code) => {
     const harness = await ServerHarness.open();
-    const wire = await TestSocket.as(harness.socketUrl, API_KEY);
+    const wire = await TestSocket.connect(harness.socketUrl, API_KEY);
     misbehave(wire);
     const closed = await wire.closed;
     expect(closed.code).toBe(code);
     expect(closed.reason).not.toMatch(/at .*\.(ts|js)/);
-    await expect.poll(() => harness.porchlight.socketRegistry.openSocketCount).toBe(0);
-    expect(harness.logged.join('')).not.toContain('"level":"error"');
+    await expect.poll(() => harness.application.socketRegistry.openSocketCount).toBe(0);
+    expect(harness.logLines.join('')).not.toContain('"level":"error"');
   });
 
   test('for asking before it said who it is', async () => {
@@ -104,17 +104,17 @@ describe('a client that breaks the protocol is closed', () => {
   });
 
   test('for not saying who it is in time', async () => {
-    const harness = await ServerHarness.open({ limits: { initTimeoutMs: 50 } });
+    const harness = await ServerHarness.open({ connectionSettings: { initTimeoutMs: 50 } });
     const wire = new TestSocket(harness.socketUrl);
     expect((await wire.closed).code).toBe(4408);
   });
 
   test('when it cannot be found out in time who it is: it may come back', async () => {
-    const harness = await ServerHarness.open({ limits: { initTimeoutMs: 50 } });
+    const harness = await ServerHarness.open({ connectionSettings: { initTimeoutMs: 50 } });
     const { token } = await harness.login('alice');
     vi.spyOn(harness.store, 'readUsers').mockReturnValueOnce(new Promise(() => undefined));
     const wire = new TestSocket(harness.socketUrl);
-    await wire.init({ authorization: `Bearer ${token}` });
+    await wire.sendInit({ authorization: `Bearer ${token}` });
     expect((await wire.closed).code).toBe(1013);
   });
 
@@ -123,18 +123,18 @@ describe('a client that breaks the protocol is closed', () => {
     const { token } = await harness.login('alice');
     vi.spyOn(harness.store, 'readUsers').mockRejectedValueOnce(new Error('disk on fire'));
     const wire = new TestSocket(harness.socketUrl);
-    await wire.init({ authorization: `Bearer ${token}` });
+    await wire.sendInit({ authorization: `Bearer ${token}` });
     expect(await wire.closed).toEqual({ code: 1011, reason: 'Internal server error' });
-    expect(harness.logged.join('')).toContain('disk on fire');
+    expect(harness.logLines.join('')).toContain('disk on fire');
   });
 });
 
 describe('a socket', () => {
   test('answers many at once, each by its id, and pings as they come', async () => {
     const harness = await ServerHarness.open();
-    const wire = await TestSocket.as(harness.socketUrl, API_KEY);
+    const wire = await TestSocket.connect(harness.socketUrl, API_KEY);
     const ids = Array.from({ length: 20 }, () => wire.subscribe('{ stats { sockets } }'));
-    const answers = await Promise.all(Array.from({ length: 40 }, () => wire.next()));
+    const answers = await Promise.all(Array.from({ length: 40 }, () => wire.nextMessage()));
     expect(
       answers
         .filter(({ type }) => type === 'next')
@@ -142,27 +142,27 @@ describe('a socket', () => {
         .sort(),
     ).toEqual(ids.sort());
     wire.send({ type: 'ping', payload: { n: 1 } });
-    expect(await wire.next()).toEqual({ type: 'pong', payload: { n: 1 } });
+    expect(await wire.nextMessage()).toEqual({ type: 'pong', payload: { n: 1 } });
   });
 
   test('of a foreign header alone is nobody’s', async () => {
     const harness = await ServerHarness.open();
     const wire = new TestSocket(harness.socketUrl, { headers: asBackend });
-    await wire.init();
+    await wire.sendInit();
     expect((await wire.closed).code).toBe(4401);
   });
 
   test('that answers no ping is cut off, one that does is not, and one that serves a session is left to its platform', async () => {
-    const harness = await ServerHarness.open({ limits: { pingIntervalMs: 40 } });
+    const harness = await ServerHarness.open({ connectionSettings: { pingIntervalMs: 40 } });
     const { token } = await harness.login('alice', 'IPHONE');
-    const frozen = await TestSocket.as(harness.socketUrl, API_KEY, { autoPong: false });
-    const attached = await TestSocket.as(harness.socketUrl, token, { autoPong: false });
-    const well = await TestSocket.as(harness.socketUrl, API_KEY);
+    const frozen = await TestSocket.connect(harness.socketUrl, API_KEY, { autoPong: false });
+    const attached = await TestSocket.connect(harness.socketUrl, token, { autoPong: false });
+    const well = await TestSocket.connect(harness.socketUrl, API_KEY);
     let pings = 0;
-    attached.ws.on('ping', () => pings++);
+    attached.webSocket.on('ping', () => pings++);
     expect((await frozen.closed).code).toBe(1006);
     await expect.poll(() => pings).toBeGreaterThan(8);
-    expect((await well.ask('{ stats { sockets } }')).payload?.['data']).toEqual({ stats: { sockets: 2 } });
+    expect((await well.execute('{ stats { sockets } }')).payload?.['data']).toEqual({ stats: { sockets: 2 } });
     expect(await harness.status('alice')).toBe('ONLINE');
   });
 });

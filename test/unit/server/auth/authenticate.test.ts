@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { API_KEY, codeOf, ServerHarness, SECRET } from '../../../integration/server/support/server-harness.ts';
-import { TestSocket } from '../../../integration/server/support/wire.ts';
+import { TestSocket } from '../../../integration/server/support/test-socket.ts';
 
 const ASK = '{ userStatus(userId: "bob") { version } }';
 const base64 = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url');
@@ -9,7 +9,7 @@ const base64 = (value: object): string => Buffer.from(JSON.stringify(value)).toS
 const refused = async (harness: ServerHarness, authorization: string) => {
   const reply = await harness.send(JSON.stringify({ query: ASK }), { authorization });
   const wire = new TestSocket(harness.socketUrl);
-  await wire.init({ authorization });
+  await wire.sendInit({ authorization });
   return { code: codeOf(reply), closed: (await wire.closed).code };
 };
 
@@ -21,8 +21,8 @@ describe('an API key', () => {
     for (const key of [API_KEY, 'plk_another-key-of-the-tests']) {
       expect((await harness.post('{ stats { sockets } }', key)).body.data).toEqual({ stats: { sockets: 0 } });
     }
-    const wire = await TestSocket.as(harness.socketUrl, API_KEY);
-    expect(await wire.ask('{ stats { sockets } }')).toMatchObject({ payload: { data: { stats: { sockets: 1 } } } });
+    const wire = await TestSocket.connect(harness.socketUrl, API_KEY);
+    expect(await wire.execute('{ stats { sockets } }')).toMatchObject({ payload: { data: { stats: { sockets: 1 } } } });
   });
 
   test.each([API_KEY.toUpperCase(), `${API_KEY}x`, API_KEY.slice(0, -1), 'x'.repeat(9_000)])(
@@ -46,8 +46,8 @@ describe('the header', () => {
     const reply = await harness.send(JSON.stringify({ query: ASK }), { authorization: `bearer ${API_KEY}` });
     expect(reply.body.errors).toBeUndefined();
     const wire = new TestSocket(harness.socketUrl);
-    await wire.init({ Authorization: `BEARER ${API_KEY}` });
-    expect((await wire.next()).type).toBe('connection_ack');
+    await wire.sendInit({ Authorization: `BEARER ${API_KEY}` });
+    expect((await wire.nextMessage()).type).toBe('connection_ack');
   });
 
   test('is not there: nobody may ask for __typename and nothing else, and opens no socket', async () => {
@@ -63,7 +63,7 @@ describe('the header', () => {
     }
     for (const payload of [undefined, {}, { authorization: null }, { authorization: 5 }, { token: API_KEY }]) {
       const wire = new TestSocket(harness.socketUrl);
-      await wire.init(payload);
+      await wire.sendInit(payload);
       expect((await wire.closed).code).toBe(4401);
     }
   });
@@ -74,8 +74,8 @@ describe('a JWT', () => {
     const harness = await ServerHarness.open({ settings: { jwtIssuer: 'app', jwtAudience: 'porchlight' } });
     const jwt = await harness.jwt('alice', { iss: 'app', aud: ['x', 'porchlight'] });
     expect((await harness.post(ASK, jwt)).body.errors).toBeUndefined();
-    const wire = await TestSocket.as(harness.socketUrl, jwt);
-    expect(await wire.ask(ASK)).toMatchObject({ type: 'next', payload: { data: { userStatus: { version: 0 } } } });
+    const wire = await TestSocket.connect(harness.socketUrl, jwt);
+    expect(await wire.execute(ASK)).toMatchObject({ type: 'next', payload: { data: { userStatus: { version: 0 } } } });
   });
 
   const now = () => Math.floor(Date.now() / 1_000);
@@ -118,8 +118,8 @@ describe('a JWT', () => {
 
   test('may be valid until the end of time', async () => {
     const harness = await ServerHarness.open();
-    const wire = await TestSocket.as(harness.socketUrl, await harness.jwt('alice', { exp: 1e20 }));
-    expect((await wire.ask(ASK)).type).toBe('next');
+    const wire = await TestSocket.connect(harness.socketUrl, await harness.jwt('alice', { exp: 1e20 }));
+    expect((await wire.execute(ASK)).type).toBe('next');
   });
 
   test('forged is refused: no algorithm, another one, another secret, another payload', async () => {
@@ -176,8 +176,8 @@ describe('a session token', () => {
     const harness = await ServerHarness.open();
     const { id, token } = await harness.login('alice');
     expect((await harness.post('{ me { id userId } }', token)).body.data).toEqual({ me: { id, userId: 'alice' } });
-    const wire = await TestSocket.as(harness.socketUrl, token);
-    expect(await wire.ask('{ me { id attached } }')).toMatchObject({
+    const wire = await TestSocket.connect(harness.socketUrl, token);
+    expect(await wire.execute('{ me { id attached } }')).toMatchObject({
       payload: { data: { me: { id, attached: true } } },
     });
   });
@@ -217,13 +217,13 @@ describe('a session token', () => {
       endedAt: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/) as string,
     });
     const wire = new TestSocket(harness.socketUrl);
-    await wire.init({ authorization: `Bearer ${token}` });
+    await wire.sendInit({ authorization: `Bearer ${token}` });
     expect(await wire.closed).toEqual({ code: 4410, reason: 'KICKED' });
 
     const [user, session] = token.split('.');
     const guessed = `${user}.${session}.${'A'.repeat(43)}`;
     expect(await refused(harness, `Bearer ${guessed}`)).toEqual(UNAUTHENTICATED);
-    await harness.pass(7 * 86_400_000);
+    await harness.advanceTime(7 * 86_400_000);
     expect(await refused(harness, `Bearer ${token}`)).toEqual(UNAUTHENTICATED);
   });
 });
@@ -232,10 +232,10 @@ test('no credential is ever logged', async () => {
   const harness = await ServerHarness.open();
   const { token } = await harness.login('alice');
   const jwt = await harness.jwt('alice');
-  await TestSocket.as(harness.socketUrl, token);
+  await TestSocket.connect(harness.socketUrl, token);
   await refused(harness, `Bearer ${jwt}x`);
   await harness.post('{ stats { sockets } }');
-  const logged = harness.logged.join('');
+  const logged = harness.logLines.join('');
   expect(logged).toContain('"path":"/graphql"');
   for (const secret of [API_KEY, jwt, token, token.split('.')[2] ?? '', 'authorization']) {
     expect(logged).not.toContain(secret);

@@ -4,9 +4,9 @@ import type { AddressInfo } from 'node:net';
 import { exportJWK, SignJWT } from 'jose';
 import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { codeOf, ServerHarness } from '../../../integration/server/support/server-harness.ts';
-import { TestSocket } from '../../../integration/server/support/wire.ts';
+import { TestSocket } from '../../../integration/server/support/test-socket.ts';
 
-const ASK = '{ userStatus(userId: "bob") { version } }';
+const QUERY = '{ userStatus(userId: "bob") { version } }';
 const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 });
 const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' });
 const ed = generateKeyPairSync('ed25519');
@@ -20,8 +20,8 @@ const sign = (alg: string, key: KeyObject, kid?: string): Promise<string> =>
     .setExpirationTime(Math.floor(Date.now() / 1_000) + 60)
     .sign(key);
 
-/** Serves what `keys` says at the moment; an error status for null. */
-const jwksOf = async (keys: () => Promise<object[]> | null): Promise<URL> => {
+/** Serves the key set that `keys` returns at each request; status 500 for null. */
+const serveJwks = async (keys: () => Promise<object[]> | null): Promise<URL> => {
   const server = createServer((_request, response) => {
     const answer = keys();
     if (answer === null) return void response.writeHead(500).end('{}');
@@ -32,17 +32,17 @@ const jwksOf = async (keys: () => Promise<object[]> | null): Promise<URL> => {
   return new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}/jwks.json`);
 };
 
-const jwk = async (key: KeyObject, more: object = {}): Promise<object> => ({ ...(await exportJWK(key)), ...more });
+const toJwk = async (key: KeyObject, more: object = {}): Promise<object> => ({ ...(await exportJWK(key)), ...more });
 
-describe('a JWKS', () => {
-  test('checks RSA, ECDSA and EdDSA, also when two keys fit and none is named', async () => {
+describe('tokens checked with a JWKS', () => {
+  test('are accepted with RSA, ECDSA and EdDSA signatures, also when several keys match and the token names none', async () => {
     const another = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-    const jwksUrl = await jwksOf(() =>
+    const jwksUrl = await serveJwks(() =>
       Promise.all([
-        jwk(rsa.publicKey, { kid: 'rsa' }),
-        jwk(another.publicKey),
-        jwk(ec.publicKey),
-        jwk(ed.publicKey, { kid: 'ed', alg: 'EdDSA' }),
+        toJwk(rsa.publicKey, { kid: 'rsa' }),
+        toJwk(another.publicKey),
+        toJwk(ec.publicKey),
+        toJwk(ed.publicKey, { kid: 'ed', alg: 'EdDSA' }),
       ]),
     );
     const harness = await ServerHarness.open({ settings: { jwksUrl, jwtSecret: null } });
@@ -53,24 +53,24 @@ describe('a JWKS', () => {
       await sign('ES256', ec.privateKey),
       await sign('EdDSA', ed.privateKey, 'ed'),
     ]) {
-      expect(codeOf(await harness.post(ASK, token))).toBeUndefined();
+      expect(codeOf(await harness.post(QUERY, token))).toBeUndefined();
     }
-    const stranger = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const unknownKey = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     for (const token of [
-      await sign('ES256', stranger.privateKey),
-      await sign('EdDSA', ed.privateKey, 'nobody'),
+      await sign('ES256', unknownKey.privateKey),
+      await sign('EdDSA', ed.privateKey, 'unknown-kid'),
       await harness.jwt('alice'),
     ]) {
-      expect(codeOf(await harness.post(ASK, token))).toBe('UNAUTHENTICATED');
+      expect(codeOf(await harness.post(QUERY, token))).toBe('UNAUTHENTICATED');
     }
   });
 
   test.each(['with', 'without'])(
-    'is no shared secret: its public key signs no HS256 (%s a secret beside it)',
-    async (w) => {
-      const jwksUrl = await jwksOf(() => Promise.all([jwk(rsa.publicKey, { kid: 'rsa' })]));
+    'are rejected with an HS256 signature made with a public key of the set, %s a configured secret',
+    async (withOrWithout) => {
+      const jwksUrl = await serveJwks(() => Promise.all([toJwk(rsa.publicKey, { kid: 'rsa' })]));
       const harness = await ServerHarness.open({
-        settings: { jwksUrl, ...(w === 'without' ? { jwtSecret: null } : {}) },
+        settings: { jwksUrl, ...(withOrWithout === 'without' ? { jwtSecret: null } : {}) },
       });
       const claims = { sub: 'alice', exp: Math.floor(Date.now() / 1_000) + 60 };
       const encode = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url');
@@ -81,34 +81,34 @@ describe('a JWKS', () => {
       ]) {
         const signed = `${encode({ alg: 'HS256', kid: 'rsa' })}.${encode(claims)}`;
         const forged = `${signed}.${createHmac('sha256', publicKey).update(signed).digest('base64url')}`;
-        expect(codeOf(await harness.post(ASK, forged))).toBe('UNAUTHENTICATED');
+        expect(codeOf(await harness.post(QUERY, forged))).toBe('UNAUTHENTICATED');
       }
-      expect(codeOf(await harness.post(ASK, await sign('RS256', rsa.privateKey, 'rsa')))).toBeUndefined();
+      expect(codeOf(await harness.post(QUERY, await sign('RS256', rsa.privateKey, 'rsa')))).toBeUndefined();
     },
   );
 
-  test('beside a secret: each checks its own algorithms', async () => {
-    const jwksUrl = await jwksOf(() => Promise.all([jwk(rsa.publicKey)]));
+  test('are accepted beside HS256 tokens when a secret is configured too', async () => {
+    const jwksUrl = await serveJwks(() => Promise.all([toJwk(rsa.publicKey)]));
     const harness = await ServerHarness.open({ settings: { jwksUrl } });
-    expect(codeOf(await harness.post(ASK, await harness.jwt('alice')))).toBeUndefined();
-    expect(codeOf(await harness.post(ASK, await sign('RS256', rsa.privateKey)))).toBeUndefined();
+    expect(codeOf(await harness.post(QUERY, await harness.jwt('alice')))).toBeUndefined();
+    expect(codeOf(await harness.post(QUERY, await sign('RS256', rsa.privateKey)))).toBeUndefined();
   });
 
-  test('that cannot be had is our fault, and may be tried again', async () => {
+  test('are rejected with OVERLOADED while the JWKS is unavailable, and accepted at the next attempt after 5 s', async () => {
     let isUp = false;
-    const jwksUrl = await jwksOf(() => (isUp ? Promise.all([jwk(rsa.publicKey)]) : null));
+    const jwksUrl = await serveJwks(() => (isUp ? Promise.all([toJwk(rsa.publicKey)]) : null));
     const harness = await ServerHarness.open({ settings: { jwksUrl } });
     const token = await sign('RS256', rsa.privateKey);
-    const { body } = await harness.post(ASK, token);
+    const { body } = await harness.post(QUERY, token);
     expect(body.errors?.[0]?.extensions).toEqual({ code: 'OVERLOADED', retryAfterMs: 5_000 });
-    const wire = new TestSocket(harness.socketUrl);
-    await wire.init({ authorization: `Bearer ${token}` });
-    expect((await wire.closed).code).toBe(1013);
-    expect(harness.logged.join('')).toContain('The JWKS is unavailable or has secret keys');
+    const socket = new TestSocket(harness.socketUrl);
+    await socket.sendInit({ authorization: `Bearer ${token}` });
+    expect((await socket.closed).code).toBe(1013);
+    expect(harness.logLines.join('')).toContain('The JWKS is unavailable or has secret keys');
     isUp = true;
-    // It was said when.
+    // The next attempt is due 5 s later, as retryAfterMs says.
     const now = performance.now.bind(performance);
     vi.spyOn(performance, 'now').mockImplementation(() => now() + 5_000);
-    expect(codeOf(await harness.post(ASK, token))).toBeUndefined();
+    expect(codeOf(await harness.post(QUERY, token))).toBeUndefined();
   });
 });

@@ -8,35 +8,35 @@ const now = () => toMillis(Date.now());
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
-test('a moment comes once and not before, however far away, without a look in between', () => {
-  const looks = vi.fn(now);
-  const act = vi.fn();
-  setTimerAt(looks, toMillis(Date.now() + 60 * DAY_MS), act);
+test('calls back once at a moment 60 days ahead, without polling the clock', () => {
+  const readClock = vi.fn(now);
+  const callback = vi.fn();
+  setTimerAt(readClock, toMillis(Date.now() + 60 * DAY_MS), callback);
   vi.advanceTimersByTime(60 * DAY_MS - 1);
-  expect(act).not.toHaveBeenCalled();
-  // Node knows no timer of more than 24 days.
-  expect(looks.mock.calls.length).toBeLessThan(10);
+  expect(callback).not.toHaveBeenCalled();
+  // The longest timer of node is about 24 days, so a few intermediate timers are needed.
+  expect(readClock.mock.calls.length).toBeLessThan(10);
   vi.advanceTimersByTime(DAY_MS);
-  expect(act).toHaveBeenCalledTimes(1);
+  expect(callback).toHaveBeenCalledTimes(1);
 });
 
-test('a timer that runs ahead of the store’s clock is too early', () => {
-  let behind = 50;
-  const act = vi.fn();
-  setTimerAt(() => toMillis(Date.now() - behind), toMillis(Date.now() + 1_000), act);
+test('does not call back early when the store’s clock is behind the timer', () => {
+  let behindMs = 50;
+  const callback = vi.fn();
+  setTimerAt(() => toMillis(Date.now() - behindMs), toMillis(Date.now() + 1_000), callback);
   vi.advanceTimersByTime(1_049);
-  expect(act).not.toHaveBeenCalled();
-  behind = 1;
+  expect(callback).not.toHaveBeenCalled();
+  behindMs = 1;
   vi.advanceTimersByTime(1);
-  expect(act).toHaveBeenCalledTimes(1);
+  expect(callback).toHaveBeenCalledTimes(1);
 });
 
-test('a moment that has gone by comes at once, but not before it can be called off', () => {
-  const act = vi.fn();
-  setTimerAt(now, toMillis(0), act);
-  const callOff = setTimerAt(now, toMillis(0), act);
-  expect(act).not.toHaveBeenCalled();
-  callOff();
+test('calls back asynchronously for a moment in the past, so that it can still be cancelled', () => {
+  const callback = vi.fn();
+  setTimerAt(now, toMillis(0), callback);
+  const cancel = setTimerAt(now, toMillis(0), callback);
+  expect(callback).not.toHaveBeenCalled();
+  cancel();
   vi.advanceTimersByTime(1);
-  expect(act).toHaveBeenCalledTimes(1);
+  expect(callback).toHaveBeenCalledTimes(1);
 });

@@ -8,9 +8,9 @@ import { hasPlaceholder, DEFAULT_TABS } from '../../../../src/server/graphiql/br
 
 const SCHEMA = buildSchema(readFileSync(new URL('../../../../schema.graphql', import.meta.url), 'utf8'));
 
-describe('The ready tabs', () => {
+describe('The default tabs of GraphiQL', () => {
   it.each(DEFAULT_TABS.map((tab) => ({ ...tab, name: /(\w+)\(\$/.exec(tab.query)?.[1] })))(
-    '$name fits the schema, and its headers say what to paste',
+    'contain a valid operation, and headers with a placeholder: $name',
     ({ query, variables, headers }) => {
       expect(validate(SCHEMA, parse(query))).toEqual([]);
       expect(JSON.parse(variables)).toBeTypeOf('object');
@@ -19,12 +19,12 @@ describe('The ready tabs', () => {
     },
   );
 
-  it('takes no token or API key for something to replace', () => {
+  it('do not treat a real token as a placeholder', () => {
     expect(hasPlaceholder('Bearer eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhIn0.c2ln')).toBe(false);
   });
 });
 
-describe('What goes over the socket', () => {
+describe('The operation text of GraphiQL', () => {
   it.each([
     ['subscription { a }', undefined, true],
     ['# subscription\nquery { a }', undefined, false],
@@ -37,51 +37,51 @@ describe('What goes over the socket', () => {
     ['fragment F on S { f } subscription B($a: [ID!] = ["}"]) { ...F }', 'B', true],
     ['subscription', undefined, true],
     ['{', undefined, false],
-  ])('%j, of which %j runs: %j', (query, operationName, expected) => {
+  ])('is recognised as a subscription or not: %j with operation name %j is %j', (query, operationName, expected) => {
     expect(isSubscription(operationName === undefined ? { query } : { query, operationName })).toBe(expected);
   });
 
-  it('finds the credential however the header is spelled', () => {
+  it('may have the authorization header in any case', () => {
     expect(findAuthorization({ Authorization: 'Bearer a' })).toBe('Bearer a');
     expect(findAuthorization({ AUTHORIZATION: 1 })).toBeUndefined();
     expect(findAuthorization(undefined)).toBeUndefined();
   });
 });
 
-describe('Introspection', () => {
-  const SCHEMA_ANSWER = { data: { __schema: {} } };
+describe('SchemaLoader', () => {
+  const SCHEMA_RESPONSE = { data: { __schema: {} } };
 
-  it('waits for a credential that the server takes', async () => {
-    const asked: string[] = [];
-    const introspection = new SchemaLoader();
-    const answer = introspection.loadSchema(async (authorization) => {
-      asked.push(authorization);
+  it('tries each credential once until the server returns the schema', async () => {
+    const tried: string[] = [];
+    const schemaLoader = new SchemaLoader();
+    const answer = schemaLoader.loadSchema(async (authorization) => {
+      tried.push(authorization);
       if (authorization === 'broken') throw new TypeError('Failed to fetch');
-      return authorization === 'good' ? SCHEMA_ANSWER : { errors: [{ message: 'No.' }] };
+      return authorization === 'good' ? SCHEMA_RESPONSE : { errors: [{ message: 'No.' }] };
     });
     for (const authorization of ['bad', 'bad', 'broken', 'good']) {
       await new Promise((resolve) => setImmediate(resolve));
-      introspection.offerCredential(authorization);
+      schemaLoader.offerCredential(authorization);
     }
-    expect(await answer).toEqual(SCHEMA_ANSWER);
-    expect(asked).toEqual(['bad', 'broken', 'good']);
+    expect(await answer).toEqual(SCHEMA_RESPONSE);
+    expect(tried).toEqual(['bad', 'broken', 'good']);
   });
 
-  it('misses no credential that comes while the server is asked about another', async () => {
-    const introspection = new SchemaLoader();
-    introspection.offerCredential('bad');
-    const answer = introspection.loadSchema(async (authorization) => {
-      introspection.offerCredential('good');
-      return authorization === 'good' ? SCHEMA_ANSWER : {};
+  it('tries a credential that is offered while another one is being tried', async () => {
+    const schemaLoader = new SchemaLoader();
+    schemaLoader.offerCredential('bad');
+    const answer = schemaLoader.loadSchema(async (authorization) => {
+      schemaLoader.offerCredential('good');
+      return authorization === 'good' ? SCHEMA_RESPONSE : {};
     });
-    expect(await answer).toEqual(SCHEMA_ANSWER);
+    expect(await answer).toEqual(SCHEMA_RESPONSE);
   });
 });
 
-describe('What a reload finds again', () => {
-  const storage = (entries: Record<string, string>): TabStorage & { readonly left: Map<string, string> } => {
-    const left = new Map(Object.entries(entries));
-    return { left, getItem: (key) => left.get(key) ?? null, removeItem: (key) => void left.delete(key) };
+describe('The stored tabs of GraphiQL', () => {
+  const storage = (entries: Record<string, string>): TabStorage & { readonly remaining: Map<string, string> } => {
+    const remaining = new Map(Object.entries(entries));
+    return { remaining, getItem: (key) => remaining.get(key) ?? null, removeItem: (key) => void remaining.delete(key) };
   };
   const STORED = JSON.stringify({
     activeTabIndex: 0,
@@ -91,23 +91,23 @@ describe('What a reload finds again', () => {
     ],
   });
 
-  it('is the ready tabs at the first visit, and after something that is not ours', () => {
+  it('are the default tabs on the first visit, and when the stored value is invalid', () => {
     expect(takeStoredTabs(storage({})).tabs).toBe(DEFAULT_TABS);
     expect(takeStoredTabs(storage({ 'graphiql:tabState': '[' })).tabs).toBe(DEFAULT_TABS);
     expect(takeStoredTabs(storage({ 'graphiql:tabState': '{"tabs":[]}' })).tabs).toBe(DEFAULT_TABS);
   });
 
-  it('is queries and variables, with hints in the place of headers', () => {
+  it('keep queries and variables, with placeholders in the headers', () => {
     const kept = storage({ 'graphiql:tabState': STORED, 'graphiql:query': 'x', 'graphiql:theme': 'dark' });
     const { tabs, shouldPersistHeaders } = takeStoredTabs(kept);
     expect(shouldPersistHeaders).toBe(false);
     expect(tabs.map(({ query }) => query)).toEqual(['mutation LogIn { a }', '{ b }']);
     expect(tabs[0].headers).toBe(DEFAULT_TABS[0].headers);
     expect(hasPlaceholder(tabs[1]?.headers ?? '')).toBe(true);
-    expect([...kept.left.keys()]).toEqual(['graphiql:theme']);
+    expect([...kept.remaining.keys()]).toEqual(['graphiql:theme']);
   });
 
-  it('is the headers too when the user wants that', () => {
+  it('keep the headers when the user has enabled that', () => {
     const { tabs, shouldPersistHeaders } = takeStoredTabs(
       storage({ 'graphiql:tabState': STORED, 'graphiql:shouldPersistHeaders': 'true' }),
     );

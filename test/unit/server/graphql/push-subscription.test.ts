@@ -10,8 +10,8 @@ import { FanoutScheduler } from '../../../../src/server/graphql/fanout-scheduler
 import { SharedResultCache } from '../../../../src/server/graphql/shared-results.ts';
 import { ALICE, BOB, AppHarness } from '../../app/support/app-harness.ts';
 import { API_KEY, ServerHarness } from '../../../integration/server/support/server-harness.ts';
-import { FakeTcpStream, messagesIn, turn } from '../../../integration/server/support/line.ts';
-import { TestSocket, type Message } from '../../../integration/server/support/wire.ts';
+import { FakeTcpStream, decodeMessages, settleEventLoop } from '../../../integration/server/support/fake-tcp-stream.ts';
+import { TestSocket, type ServerMessage } from '../../../integration/server/support/test-socket.ts';
 
 const ids = (...users: UserId[]): readonly UserId[] => users;
 const QUERY = 'subscription { statusChanges(userIds: []) { userId version previousStatus status } }';
@@ -42,7 +42,7 @@ const watching = async (harness: AppHarness, users: readonly UserId[], line = ne
 
 const toldOn = (line: FakeTcpStream): string[][] =>
   line.written
-    .flatMap((bytes) => messagesIn(bytes))
+    .flatMap((bytes) => decodeMessages(bytes))
     .map((message) => {
       const { payload } = JSON.parse(message) as {
         payload: { data: { statusChanges: Record<'userId' | 'version' | 'previousStatus' | 'status', string>[] } };
@@ -57,21 +57,21 @@ describe('a watcher', () => {
     const harness = new AppHarness();
     const { line } = await watching(harness, ids(ALICE, BOB));
     const ref = await harness.session(ALICE);
-    await turn();
+    await settleEventLoop();
     for (let text = 0; text < 100; text++) {
       await harness.tracker.setCustomStatus(ref, String(text));
-      if (text % 10 === 0) await turn();
+      if (text % 10 === 0) await settleEventLoop();
     }
     await harness.login(BOB);
     await harness.tracker.logout(ref);
-    await turn();
+    await settleEventLoop();
     const first = ['alice 1: OFFLINE → ONLINE'];
     expect(toldOn(line)).toEqual([first]);
-    line.reads();
-    await turn();
+    line.acknowledgeWrite();
+    await settleEventLoop();
     expect(toldOn(line)).toEqual([first, ['alice 102: ONLINE → OFFLINE', 'bob 1: OFFLINE → ONLINE']]);
-    line.readsAll();
-    await turn();
+    line.acknowledgeAllWrites();
+    await settleEventLoop();
     expect(toldOn(line).length).toBe(2);
   });
 
@@ -94,7 +94,7 @@ describe('a watcher', () => {
     const { line, watchers, outbox, shapes, pushed } = await watching(harness, ids(ALICE));
     await harness.login(ALICE);
     pushed.return();
-    await turn();
+    await settleEventLoop();
     const tell = vi.spyOn(pushed, 'deliverPending');
     outbox.flushAndClose();
     expect(tell).not.toHaveBeenCalled();
@@ -115,7 +115,7 @@ describe('a watcher', () => {
     for (const { outbox } of [reads, stands]) outbox.flushAndClose();
     expect(toldOn(reads.line)).toEqual([['alice 1: OFFLINE → ONLINE']]);
     expect(toldOn(stands.line)).toEqual([[]]);
-    await turn();
+    await settleEventLoop();
     expect(toldOn(reads.line).length).toBe(1);
   });
 
@@ -127,7 +127,7 @@ describe('a watcher', () => {
       throw failure;
     });
     await harness.login(ALICE);
-    await turn();
+    await settleEventLoop();
     expect(failed.mock.calls).toEqual([[failure]]);
     expect(line.written).toEqual([]);
   });
@@ -138,7 +138,7 @@ const set = (harness: ServerHarness, token: string, text: string) =>
     text,
   });
 
-const dataOf = (message: Message): unknown => message.payload?.['data'];
+const dataOf = (message: ServerMessage): unknown => message.payload?.['data'];
 
 describe('over a socket', () => {
   test.each<[string, string, Record<string, unknown>, unknown, unknown]>([
@@ -180,25 +180,25 @@ describe('over a socket', () => {
   ])('%s are as asked for', async (_what, query, variables, present, change) => {
     const harness = await ServerHarness.open();
     const { token } = await harness.login('alice', 'IPHONE');
-    const wire = await TestSocket.as(harness.socketUrl, API_KEY);
+    const wire = await TestSocket.connect(harness.socketUrl, API_KEY);
     const id = wire.subscribe(query, variables);
-    expect(await wire.next()).toEqual({ id, type: 'next', payload: { data: present } });
+    expect(await wire.nextMessage()).toEqual({ id, type: 'next', payload: { data: present } });
     await set(harness, token, 'new');
-    expect(await wire.next()).toEqual({ id, type: 'next', payload: { data: change } });
+    expect(await wire.nextMessage()).toEqual({ id, type: 'next', payload: { data: change } });
   });
 
   test('each subscription is told what it asked for, under its own name', async () => {
     const harness = await ServerHarness.open();
     const { token } = await harness.login('alice', 'IPHONE');
     const [one, other] = [
-      await TestSocket.as(harness.socketUrl, API_KEY),
-      await TestSocket.as(harness.socketUrl, API_KEY),
+      await TestSocket.connect(harness.socketUrl, API_KEY),
+      await TestSocket.connect(harness.socketUrl, API_KEY),
     ];
     const document = `subscription T($ids: [ID!]!) { statusChanges(userIds: $ids) { customStatus } }
       subscription V($ids: [ID!]!, $v: Boolean!) { statusChanges(userIds: $ids) { version @include(if: $v) userId } }`;
     const ask = async (wire: TestSocket, id: string, operationName: string, variables: object): Promise<void> => {
       wire.send({ type: 'subscribe', id, payload: { query: document, operationName, variables } });
-      expect(await wire.next()).toMatchObject({ type: 'next', id });
+      expect(await wire.nextMessage()).toMatchObject({ type: 'next', id });
     };
     await ask(one, 'texts', 'T', { ids: ['alice'] });
     await ask(one, 'versions', 'V', { ids: ['bob', 'alice'], v: true });
@@ -206,7 +206,7 @@ describe('over a socket', () => {
     await ask(other, 'versions', 'V', { ids: ['alice'], v: true });
     await set(harness, token, 'new');
     const heard = async (wire: TestSocket): Promise<unknown> => {
-      const messages = [await wire.next(), await wire.next()];
+      const messages = [await wire.nextMessage(), await wire.nextMessage()];
       return Object.fromEntries(messages.map((message) => [message.id, dataOf(message)])) as unknown;
     };
     expect(await heard(one)).toEqual({
@@ -217,18 +217,18 @@ describe('over a socket', () => {
       'é "x"': { statusChanges: [{ userId: 'alice' }] },
       versions: { statusChanges: [{ version: 2, userId: 'alice' }] },
     });
-    for (const wire of [one, other]) expect(wire.unread).toEqual([]);
+    for (const wire of [one, other]) expect(wire.unreadMessages).toEqual([]);
   });
 
   test('changes of several users come in lists, none twice', async () => {
     const harness = await ServerHarness.open();
-    const wire = await TestSocket.as(harness.socketUrl, API_KEY);
+    const wire = await TestSocket.connect(harness.socketUrl, API_KEY);
     wire.subscribe('subscription { statusChanges(userIds: ["alice", "bob"]) { userId version } }');
-    await wire.next();
+    await wire.nextMessage();
     await Promise.all([harness.login('alice'), harness.login('bob')]);
     const changes: unknown[] = [];
     while (changes.length < 2) {
-      const { statusChanges } = dataOf(await wire.next()) as { statusChanges: unknown[] };
+      const { statusChanges } = dataOf(await wire.nextMessage()) as { statusChanges: unknown[] };
       changes.push(...statusChanges);
     }
     expect(new Set(changes)).toEqual(
@@ -237,74 +237,74 @@ describe('over a socket', () => {
         { userId: 'bob', version: 1 },
       ]),
     );
-    await wire.roundTrip();
-    expect(wire.unread).toEqual([]);
+    await wire.waitForRoundTrip();
+    expect(wire.unreadMessages).toEqual([]);
   });
 
   test('a client that unsubscribes is told nothing more, and may use the name again', async () => {
     const harness = await ServerHarness.open();
     const { token } = await harness.login('alice', 'IPHONE');
-    const wire = await TestSocket.as(harness.socketUrl, API_KEY);
+    const wire = await TestSocket.connect(harness.socketUrl, API_KEY);
     const query = 'subscription { statusChanges(userIds: ["alice"]) { customStatus } }';
     const id = wire.subscribe(query);
-    await wire.next();
+    await wire.nextMessage();
     wire.send({ type: 'complete', id });
-    await wire.roundTrip();
-    expect(harness.porchlight.statusWatchers.watchedUserCount).toBe(0);
+    await wire.waitForRoundTrip();
+    expect(harness.application.statusWatchers.watchedUserCount).toBe(0);
     await set(harness, token, 'unheard');
-    await wire.roundTrip();
-    expect(wire.unread).toEqual([]);
+    await wire.waitForRoundTrip();
+    expect(wire.unreadMessages).toEqual([]);
     wire.send({ type: 'subscribe', id, payload: { query } });
-    expect(dataOf(await wire.next())).toEqual({ statusChanges: [{ customStatus: 'unheard' }] });
+    expect(dataOf(await wire.nextMessage())).toEqual({ statusChanges: [{ customStatus: 'unheard' }] });
     await set(harness, token, 'heard');
-    expect(dataOf(await wire.next())).toEqual({ statusChanges: [{ customStatus: 'heard' }] });
-    expect(wire.unread).toEqual([]);
+    expect(dataOf(await wire.nextMessage())).toEqual({ statusChanges: [{ customStatus: 'heard' }] });
+    expect(wire.unreadMessages).toEqual([]);
   });
 
   test('a name that is taken closes the socket, and nobody watches any more', async () => {
     const harness = await ServerHarness.open();
-    const wire = await TestSocket.as(harness.socketUrl, API_KEY);
+    const wire = await TestSocket.connect(harness.socketUrl, API_KEY);
     const payload = { query: 'subscription { statusChanges(userIds: ["alice"]) { version } }' };
     for (let twice = 0; twice < 2; twice++) wire.send({ type: 'subscribe', id: 'x', payload });
     expect((await wire.closed).code).toBe(4409);
-    await expect.poll(() => harness.porchlight.statusWatchers.watchedUserCount).toBe(0);
+    await expect.poll(() => harness.application.statusWatchers.watchedUserCount).toBe(0);
   });
 
   test('the end of her own session is told to a watcher before the socket closes for it', async () => {
     const harness = await ServerHarness.open();
     const { token } = await harness.login('alice', 'IPHONE');
-    const wire = await TestSocket.as(harness.socketUrl, token);
+    const wire = await TestSocket.connect(harness.socketUrl, token);
     wire.subscribe('subscription { statusChanges(userIds: ["alice"]) { status } }');
-    await wire.next();
+    await wire.nextMessage();
     await harness.post('mutation { logout { userStatus { version } } }', token);
     expect((await wire.closed).code).toBe(4410);
-    expect(wire.unread.map(dataOf)).toEqual([{ statusChanges: [{ status: 'OFFLINE' }] }]);
+    expect(wire.unreadMessages.map(dataOf)).toEqual([{ statusChanges: [{ status: 'OFFLINE' }] }]);
   });
 
   test('a change that was made is told before the server goes down', async () => {
     const harness = await ServerHarness.open();
     const { token } = await harness.login('alice', 'IPHONE');
-    const wire = await TestSocket.as(harness.socketUrl, API_KEY);
+    const wire = await TestSocket.connect(harness.socketUrl, API_KEY);
     wire.subscribe('subscription { statusChanges(userIds: ["alice"]) { customStatus } }');
-    await wire.next();
+    await wire.nextMessage();
     harness.store.onCommit(() => void harness.server.close());
     void set(harness, token, 'last').catch(() => undefined);
     expect((await wire.closed).code).toBe(1012);
-    expect(wire.unread.map(dataOf)).toEqual([{ statusChanges: [{ customStatus: 'last' }] }]);
-    await expect.poll(() => harness.porchlight.statusWatchers.watchedUserCount).toBe(0);
+    expect(wire.unreadMessages.map(dataOf)).toEqual([{ statusChanges: [{ customStatus: 'last' }] }]);
+    await expect.poll(() => harness.application.statusWatchers.watchedUserCount).toBe(0);
   });
 
   test('a list that fails ends the subscription with an error that tells nothing of us', async () => {
     const harness = await ServerHarness.open();
     const { token } = await harness.login('alice', 'IPHONE');
-    const wire = await TestSocket.as(harness.socketUrl, API_KEY);
-    const watch = vi.spyOn(harness.porchlight.statusWatchers, 'watchUsers');
+    const wire = await TestSocket.connect(harness.socketUrl, API_KEY);
+    const watch = vi.spyOn(harness.application.statusWatchers, 'watchUsers');
     const id = wire.subscribe('subscription { statusChanges(userIds: ["alice"]) { customStatus } }');
-    await wire.next();
+    await wire.nextMessage();
     const watcher = watch.mock.results[0]?.value as StatusWatcher;
     vi.spyOn(watcher, 'takeChanges').mockReturnValueOnce([null] as never);
     await set(harness, token, 'new');
-    const failed = await wire.next();
+    const failed = await wire.nextMessage();
     expect(failed).toMatchObject({
       id,
       type: 'next',
@@ -317,36 +317,36 @@ describe('over a socket', () => {
     const harness = await ServerHarness.open();
     const { token } = await harness.login('alice', 'IPHONE');
     const [reads, alsoReads, asksLess, other] = (await Promise.all(
-      Array.from({ length: 4 }, () => TestSocket.as(harness.socketUrl, API_KEY)),
+      Array.from({ length: 4 }, () => TestSocket.connect(harness.socketUrl, API_KEY)),
     )) as [TestSocket, TestSocket, TestSocket, TestSocket];
     const watch = (fields: string, user: string) =>
       `subscription { statusChanges(userIds: ["${user}"]) { ${fields} } }`;
     alsoReads.subscribe('{ __typename }');
-    for (const told of [await alsoReads.next(), await alsoReads.next()]) expect(told.id).toBe('1');
+    for (const told of [await alsoReads.nextMessage(), await alsoReads.nextMessage()]) expect(told.id).toBe('1');
     // The same shape under different names, another shape, and another user.
     for (const wire of [reads, alsoReads]) wire.subscribe(watch('customStatus version', 'alice'));
     asksLess.subscribe(watch('customStatus', 'alice'));
     other.subscribe(watch('customStatus version', 'bob'));
-    for (const wire of [reads, alsoReads, asksLess, other]) await wire.next();
+    for (const wire of [reads, alsoReads, asksLess, other]) await wire.nextMessage();
     // After those who watch have heard of it, and before they are told: a version that is none.
     let isUnlucky = true;
     harness.store.onCommit(([commit]) => {
       if (isUnlucky) Object.assign(commit?.statusChange ?? {}, { version: 0.5 });
       isUnlucky = false;
     });
-    harness.logged.length = 0;
+    harness.logLines.length = 0;
     await set(harness, token, 'unlucky');
     for (const wire of [reads, alsoReads]) {
-      expect((await wire.next()).payload).toMatchObject({
+      expect((await wire.nextMessage()).payload).toMatchObject({
         errors: [{ extensions: { code: 'INTERNAL_SERVER_ERROR' } }],
       });
     }
-    expect(dataOf(await asksLess.next())).toEqual({ statusChanges: [{ customStatus: 'unlucky' }] });
-    expect(harness.logged.filter((line) => line.includes('non-integer value: 0.5'))).toHaveLength(1);
+    expect(dataOf(await asksLess.nextMessage())).toEqual({ statusChanges: [{ customStatus: 'unlucky' }] });
+    expect(harness.logLines.filter((line) => line.includes('non-integer value: 0.5'))).toHaveLength(1);
     await harness.login('bob');
     await set(harness, token, 'lucky');
     for (const wire of [reads, alsoReads, asksLess, other]) {
-      expect(dataOf(await wire.next())).toMatchObject({ statusChanges: [{}] });
+      expect(dataOf(await wire.nextMessage())).toMatchObject({ statusChanges: [{}] });
     }
   });
 });

@@ -7,7 +7,7 @@ import type { StatusChange } from '../../../../src/core/records.ts';
 import { DocumentCache } from '../../../../src/server/graphql/document-cache.ts';
 import { FanoutScheduler } from '../../../../src/server/graphql/fanout-scheduler.ts';
 import { SharedResultCache } from '../../../../src/server/graphql/shared-results.ts';
-import { messagesIn } from '../../../integration/server/support/line.ts';
+import { decodeMessages } from '../../../integration/server/support/fake-tcp-stream.ts';
 
 const rounds = new FanoutScheduler();
 const told = (result: ExecutionResult) => result;
@@ -78,7 +78,7 @@ describe('a shape', () => {
     ] as const) {
       const shape = shapes.acquire(...ask({ ids: ['a'], ...(name === 'A' ? { x } : {}) }, name));
       for (const list of [changes, changes.slice(1), []]) {
-        const [message = ''] = messagesIn(shape.encodeFrame('id "1"', list, rounds));
+        const [message = ''] = decodeMessages(shape.encodeFrame('id "1"', list, rounds));
         expect(JSON.parse(message)).toEqual({ id: 'id "1"', type: 'next', payload: shape.execute(list) });
       }
     }
@@ -93,8 +93,8 @@ describe('a shape', () => {
     expect(shape.encodeFrame('1', [a, b], rounds)).toBe(frame);
     expect(shape.encodeFrame('2', [a, b], rounds)).not.toBe(frame);
     expect(shape.encodeFrame('1', [a], rounds)).not.toBe(frame);
-    expect(messagesIn(shape.encodeFrame('2', [a, b], rounds))[0]).toBe(
-      messagesIn(frame)[0]?.replace('"id":"1"', '"id":"2"'),
+    expect(decodeMessages(shape.encodeFrame('2', [a, b], rounds))[0]).toBe(
+      decodeMessages(frame)[0]?.replace('"id":"1"', '"id":"2"'),
     );
     expect(executions).toBe(2);
     shape.clearRoundCache();
@@ -105,7 +105,7 @@ describe('a shape', () => {
   test('tells a list with an error in it in full, error and all', () => {
     const shapes = new SharedResultCache((result) => ({ ...result, extensions: { told: true } }));
     const shape = shapes.acquire(...asker()({ ids: ['a'] }, 'A'));
-    const [message = ''] = messagesIn(shape.encodeFrame('1', [change('a'), change('b', 0.5)], rounds));
+    const [message = ''] = decodeMessages(shape.encodeFrame('1', [change('a'), change('b', 0.5)], rounds));
     expect(JSON.parse(message)).toMatchObject({
       id: '1',
       type: 'next',
@@ -117,7 +117,7 @@ describe('a shape', () => {
     const ask = asker('subscription { statusChanges(userIds: []) { reason } }');
     const shape = new SharedResultCache(told).acquire(...ask({}));
     const changes = [change('a'), { ...change('b'), reason: 'WHIM' as never }];
-    const [message = ''] = messagesIn(shape.encodeFrame('1', changes, rounds));
+    const [message = ''] = decodeMessages(shape.encodeFrame('1', changes, rounds));
     expect(JSON.parse(message)).toMatchObject({
       payload: {
         data: { statusChanges: [{ reason: 'LOGIN' }, { reason: null }] },

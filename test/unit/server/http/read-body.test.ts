@@ -6,14 +6,14 @@ import { readBody, isCompressedEncoding, decodeUtf8 } from '../../../../src/serv
 
 const server = createServer();
 
-/** What a server is given for these bytes; `cut`: its client is gone by then. */
-const requestOf = async (bytes: string, cut = false): Promise<IncomingMessage> => {
+/** Sends bytes to a server and returns its request. `disconnects`: the client is gone before this resolves. */
+const receiveRequest = async (bytes: string, disconnects = false): Promise<IncomingMessage> => {
   if (!server.listening) await once(server.listen(0, '127.0.0.1'), 'listening');
   const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
   socket.on('error', () => undefined);
   socket.write(bytes);
   const [request] = (await once(server, 'request')) as [IncomingMessage];
-  if (cut) {
+  if (disconnects) {
     const closed = new Promise((resolve) => request.once('close', resolve));
     socket.destroy();
     await closed;
@@ -26,25 +26,25 @@ afterEach(async () => {
   if (server.listening) await once(server.close(), 'close');
 });
 
-describe('the body of a request', () => {
-  it('is whole, or null once its client is gone, be that before it is asked for', async () => {
-    const whole = await requestOf('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello');
+describe('the request body', () => {
+  it('is read completely, and is null when the client has disconnected before', async () => {
+    const whole = await receiveRequest('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello');
     expect((await readBody(whole))?.toString()).toBe('hello');
-    const half = await requestOf('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhel', true);
+    const half = await receiveRequest('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhel', true);
     expect(await readBody(half)).toBeNull();
   });
 
-  it('is refused as soon as it is too long', async () => {
-    const endless = await requestOf('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\nhello');
+  it('is rejected as soon as it is longer than the limit', async () => {
+    const endless = await receiveRequest('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\nhello');
     await expect(readBody(endless, 4)).rejects.toThrow('The body is longer than 4 bytes.');
   });
 
-  it('is text if it is UTF-8', () => {
+  it('decodes to text only if it is UTF-8', () => {
     expect(decodeUtf8(Buffer.from('zoë'))).toBe('zoë');
     expect(decodeUtf8(Buffer.from('zoë', 'latin1'))).toBeNull();
   });
 
-  it('is what comes after a byte order mark, of which there is one', () => {
+  it('is decoded without its first byte order mark', () => {
     expect(decodeUtf8(Buffer.from('\ufeffzoë'))).toBe('zoë');
     expect(['\ufeff\ufeff', '\ufeff', 'zo\ufeff', 'ë'].map((text) => decodeUtf8(Buffer.from(text)))).toEqual([
       '\ufeff',
@@ -54,7 +54,7 @@ describe('the body of a request', () => {
     ]);
   });
 
-  it('is compressed if its header says anything else than that it is not', () => {
+  it('counts as compressed for every Content-Encoding except identity', () => {
     expect([undefined, null, '', 'identity', 'Identity'].map(isCompressedEncoding)).toEqual([
       false,
       false,

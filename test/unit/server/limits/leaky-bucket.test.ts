@@ -3,20 +3,20 @@ import { describe, expect, test } from 'vitest';
 import { toMillis } from '../../../../src/core/ids.ts';
 import { LeakyBucketLimit } from '../../../../src/server/limits/leaky-bucket.ts';
 
-/** So many seconds' worth may come at once. */
+/** The burst, in seconds' worth of messages. */
 const BURST_S = 10;
 
 const perSecond = fc.oneof(fc.integer({ min: 1, max: 2_000 }), fc.constantFrom(3, 7, 300, 1_000_000, 10_000_000));
 const start = fc.constantFrom(0, 1_767_225_600_000);
-/** How long nothing comes, in ms. */
+/** The pause between messages, in ms. */
 const pause = fc.oneof(
   { weight: 6, arbitrary: fc.integer({ min: 0, max: 3 }) },
   { weight: 3, arbitrary: fc.integer({ min: 0, max: 2_000 }) },
   { weight: 1, arbitrary: fc.integer({ min: 0, max: 60_000 }) },
 );
 
-describe('a rate limit', () => {
-  test('lets a burst through at once, and not one more', () => {
+describe('LeakyBucketLimit', () => {
+  test('allows a burst of ten seconds’ worth at once, and rejects the next message', () => {
     const limit = new LeakyBucketLimit(3);
     const now = toMillis(1_000_000);
     const waits = Array.from({ length: 32 }, () =>
@@ -25,7 +25,7 @@ describe('a rate limit', () => {
     expect(waits).toEqual([...Array.from({ length: 30 }, () => 0), 334, 334]);
   });
 
-  test('never lets through more than a burst and the rate, in any stretch of time', () => {
+  test('never allows more than the burst plus the rate in any period', () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 1, max: 40 }),
@@ -33,18 +33,18 @@ describe('a rate limit', () => {
         fc.array(fc.record({ pause, messages: fc.integer({ min: 1, max: 60 }) }), { minLength: 1, maxLength: 40 }),
         (rate, since, steps) => {
           const limit = new LeakyBucketLimit(rate);
-          const through: number[] = [];
+          const allowed: number[] = [];
           let now = since;
           for (const step of steps) {
             now += step.pause;
             for (let count = 0; count < step.messages; count++) {
               const bucket = limit.findOrCreateBucket('alice', null, toMillis(now));
-              if (limit.tryAddMessage(bucket, toMillis(now)) === 0) through.push(now);
+              if (limit.tryAddMessage(bucket, toMillis(now)) === 0) allowed.push(now);
             }
           }
-          for (let from = 0; from < through.length; from++) {
-            for (let to = from; to < through.length; to++) {
-              const ms = (through[to] ?? 0) - (through[from] ?? 0);
+          for (let from = 0; from < allowed.length; from++) {
+            for (let to = from; to < allowed.length; to++) {
+              const ms = (allowed[to] ?? 0) - (allowed[from] ?? 0);
               if (to - from + 1 > rate * BURST_S + (rate * ms) / 1_000) return false;
             }
           }
@@ -55,7 +55,7 @@ describe('a rate limit', () => {
     );
   });
 
-  test('says to the millisecond when the next one is let through', () => {
+  test('returns the exact number of milliseconds until the next message is allowed', () => {
     fc.assert(
       fc.property(perSecond, start, fc.array(pause, { maxLength: 20 }), (rate, since, pauses) => {
         const limit = new LeakyBucketLimit(rate);
@@ -63,7 +63,7 @@ describe('a rate limit', () => {
         let now = since;
         for (const ms of pauses) {
           now += ms;
-          // As many as are let through, without counting millions one by one.
+          // Fills the bucket directly instead of adding millions of messages.
           bucket.level = Math.max(bucket.level, rate * BURST_S * 1_000 - 500);
           bucket.levelAt = now;
           const waitMs = limit.waitUntilAllowedMs(bucket, toMillis(now));
@@ -77,7 +77,7 @@ describe('a rate limit', () => {
     );
   });
 
-  test('is not raised by what it refuses', () => {
+  test('does not count rejected messages', () => {
     const limit = new LeakyBucketLimit(1);
     const now = toMillis(1_000_000);
     const bucket = limit.findOrCreateBucket('alice', null, now);
@@ -86,20 +86,22 @@ describe('a rate limit', () => {
     expect(limit.tryAddMessage(bucket, toMillis(now + 1_000))).toBe(0);
   });
 
-  test('is as if what is given back had never come, however much later that is', () => {
+  test('behaves after a refund as if the message had never been sent, however late the refund is', () => {
     fc.assert(
       fc.property(fc.array(fc.record({ pause, held: pause, counts: fc.boolean() }), { maxLength: 60 }), (steps) => {
         const limit = new LeakyBucketLimit(2);
         const model = new LeakyBucketLimit(2);
         const bucket = limit.createAnonymousBucket();
-        const own = model.createAnonymousBucket();
+        const modelBucket = model.createAnonymousBucket();
         let now = 0;
         for (const step of steps) {
           now += step.pause;
           const waitMs = limit.tryAddMessage(bucket, toMillis(now));
           if (
             waitMs !==
-            (step.counts ? model.tryAddMessage(own, toMillis(now)) : model.waitUntilAllowedMs(own, toMillis(now)))
+            (step.counts
+              ? model.tryAddMessage(modelBucket, toMillis(now))
+              : model.waitUntilAllowedMs(modelBucket, toMillis(now)))
           )
             return false;
           if (step.counts || waitMs > 0) continue;
@@ -111,7 +113,7 @@ describe('a rate limit', () => {
     );
   });
 
-  test('is each key’s own', () => {
+  test('limits each key separately', () => {
     const limit = new LeakyBucketLimit(1);
     const now = toMillis(1_000_000);
     for (let count = 0; count < 11; count++) limit.tryAddMessage(limit.findOrCreateBucket('alice', null, now), now);
@@ -119,7 +121,7 @@ describe('a rate limit', () => {
     expect(limit.waitUntilAllowedMs(limit.findOrCreateBucket('bob', null, now), now)).toBe(0);
   });
 
-  test('is the same whether its bucket is held or looked for, however long nobody did', () => {
+  test('returns the same results with a cached bucket as with a lookup, after any pause', () => {
     fc.assert(
       fc.property(
         fc.array(fc.record({ pause, held: fc.boolean(), messages: fc.integer({ min: 0, max: 30 }) }), {
@@ -129,7 +131,7 @@ describe('a rate limit', () => {
         (steps) => {
           const limit = new LeakyBucketLimit(2);
           const model = new LeakyBucketLimit(2);
-          const own = model.createAnonymousBucket();
+          const modelBucket = model.createAnonymousBucket();
           let held = limit.findOrCreateBucket('alice', null, toMillis(0));
           let now = 0;
           for (const step of steps) {
@@ -139,7 +141,7 @@ describe('a rate limit', () => {
               const bucket = step.held
                 ? (held = limit.findOrCreateBucket('alice', held, at))
                 : limit.findOrCreateBucket('alice', null, at);
-              if (limit.tryAddMessage(bucket, at) !== model.tryAddMessage(own, at)) return false;
+              if (limit.tryAddMessage(bucket, at) !== model.tryAddMessage(modelBucket, at)) return false;
             }
           }
           return true;
@@ -149,7 +151,7 @@ describe('a rate limit', () => {
     );
   });
 
-  test('forgets who has not come for twice as long as a burst lasts', () => {
+  test('drops keys that were idle for twice the burst period', () => {
     const limit = new LeakyBucketLimit(5);
     for (let user = 0; user < 10_000; user++)
       limit.findOrCreateBucket(`user ${user}`, null, toMillis(1_000_000 + user));
@@ -160,7 +162,7 @@ describe('a rate limit', () => {
     expect(limit.bucketCount).toBe(1);
   });
 
-  test('keeps no more than so many keys, and still knows who goes on all the while', () => {
+  test('keeps a bounded number of keys, and does not drop one that stays active', () => {
     const limit = new LeakyBucketLimit(1, 1_000);
     const now = toMillis(1_000_000);
     for (let count = 0; count < 10; count++) limit.tryAddMessage(limit.findOrCreateBucket('mallory', null, now), now);

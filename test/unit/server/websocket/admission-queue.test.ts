@@ -3,7 +3,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, it, vi } from 'vitest';
 import { AdmissionQueue } from '../../../../src/server/websocket/admission-queue.ts';
 import { ServerHarness } from '../../../integration/server/support/server-harness.ts';
-import { TestSocket } from '../../../integration/server/support/wire.ts';
+import { TestSocket } from '../../../integration/server/support/test-socket.ts';
 
 const never = (): boolean => false;
 
@@ -58,12 +58,12 @@ describe('Who waits at the gate', () => {
   it('for longer than a client would is told to come back later, which is no DISCONNECT', async () => {
     const disk = { held: Promise.resolve() };
     const harness = await ServerHarness.open({
-      limits: { maxConcurrentAttachments: 1, initTimeoutMs: 500 },
+      connectionSettings: { maxConcurrentAttachments: 1, initTimeoutMs: 500 },
       beforeCommit: () => disk.held,
     });
     const [alice, bob] = [await harness.login('alice', 'ANDROID'), await harness.login('bob', 'ANDROID')];
-    const before = await TestSocket.as(harness.socketUrl, alice.token);
-    before.ws.close();
+    const before = await TestSocket.connect(harness.socketUrl, alice.token);
+    before.webSocket.close();
     await before.closed;
     await vi.waitFor(async () => expect(await harness.status('alice')).toBe('PUSH_ONLINE'));
     let release: () => void = () => undefined;
@@ -71,24 +71,24 @@ describe('Who waits at the gate', () => {
 
     // Her RECONNECT has to be written.
     const first = new TestSocket(harness.socketUrl);
-    await first.init({ authorization: `Bearer ${alice.token}` });
+    await first.sendInit({ authorization: `Bearer ${alice.token}` });
     await vi.waitFor(() => expect(harness.store.getWriteBacklog().pendingChanges).toBe(1));
     const second = new TestSocket(harness.socketUrl);
-    await second.init({ authorization: `Bearer ${bob.token}` });
+    await second.sendInit({ authorization: `Bearer ${bob.token}` });
     expect((await second.closed).code).toBe(1013);
     expect((await first.closed).code).toBe(1013);
-    expect(second.unread).toEqual([]);
+    expect(second.unreadMessages).toEqual([]);
     release();
-    await TestSocket.as(harness.socketUrl, bob.token);
+    await TestSocket.connect(harness.socketUrl, bob.token);
     expect(await harness.reasons('bob')).toEqual(['LOGIN']);
     expect(await harness.status('bob')).toBe('ONLINE');
   });
 
   it('with too many others is told so at once', async () => {
-    const harness = await ServerHarness.open({ limits: { maxPerLoopTurn: 0, maxQueued: 0 } });
+    const harness = await ServerHarness.open({ connectionSettings: { maxPerLoopTurn: 0, maxQueued: 0 } });
     const { token } = await harness.login('alice', 'ANDROID');
     const wire = new TestSocket(harness.socketUrl);
-    await wire.init({ authorization: `Bearer ${token}` });
+    await wire.sendInit({ authorization: `Bearer ${token}` });
     expect(await wire.closed).toEqual({ code: 1013, reason: 'Too many clients are connecting' });
     expect(await harness.reasons('alice')).toEqual(['LOGIN']);
   });

@@ -2,7 +2,7 @@
 import { describe, expect, test, vi } from 'vitest';
 import { PING_FRAME, encodePongFrame, encodeTextFrame, encodeFrames } from '../../../../src/server/wire/frames.ts';
 import { SendBuffer, FlushScheduler } from '../../../../src/server/wire/send-buffer.ts';
-import { FakeTcpStream, messagesIn, turn } from '../../../integration/server/support/line.ts';
+import { FakeTcpStream, decodeMessages, settleEventLoop } from '../../../integration/server/support/fake-tcp-stream.ts';
 
 describe('frames', () => {
   const texts = [0, 1, 124, 125, 126, 127, 65_534, 65_535, 65_536, 70_000].flatMap((length) => [
@@ -14,14 +14,14 @@ describe('frames', () => {
   test.each(texts.map((text) => [Buffer.byteLength(text), text]))(
     'of %i bytes are what a client reads',
     (_bytes, text) => {
-      expect(messagesIn(encodeTextFrame(text))).toEqual([text]);
-      expect(messagesIn(encodeFrames([text]))).toEqual([text]);
+      expect(decodeMessages(encodeTextFrame(text))).toEqual([text]);
+      expect(decodeMessages(encodeFrames([text]))).toEqual([text]);
     },
   );
 
   test('of all kinds stand one after another', () => {
     const parts = [...texts, encodeTextFrame('ready'), PING_FRAME, encodePongFrame(Buffer.from('it')), 'last'];
-    expect(messagesIn(encodeFrames(parts))).toEqual([...texts, 'ready', 'ping ', 'pong it', 'last']);
+    expect(decodeMessages(encodeFrames(parts))).toEqual([...texts, 'ready', 'ping ', 'pong it', 'last']);
   });
 
   test('that are ready and alone are not copied', () => {
@@ -51,36 +51,36 @@ describe('an outbox', () => {
     await Promise.resolve();
     void outbox.enqueueWithBackpressure('three');
     expect(line.written).toEqual([]);
-    await turn();
-    expect(line.written.map((bytes) => messagesIn(bytes))).toEqual([['one', 'two', 'three']]);
+    await settleEventLoop();
+    expect(line.written.map((bytes) => decodeMessages(bytes))).toEqual([['one', 'two', 'three']]);
     void outbox.enqueueWithBackpressure('four');
-    line.reads();
-    await turn();
-    expect(line.written.slice(1).map((bytes) => messagesIn(bytes))).toEqual([['four']]);
+    line.acknowledgeWrite();
+    await settleEventLoop();
+    expect(line.written.slice(1).map((bytes) => decodeMessages(bytes))).toEqual([['four']]);
   });
 
   test('lets whoever sends to a slow reader wait until it is on its way', async () => {
     const line = new FakeTcpStream();
     const { outbox } = outboxOn(line);
     const first = stateOf(outbox.enqueueWithBackpressure('one'));
-    await turn();
+    await settleEventLoop();
     // The client keeps up so far.
     expect(first.done).toBe(true);
     const [second, third] = [
       stateOf(outbox.enqueueWithBackpressure('two')),
       stateOf(outbox.enqueueWithBackpressure('three')),
     ];
-    await turn();
+    await settleEventLoop();
     const fourth = stateOf(outbox.enqueueWithBackpressure('four'));
-    await turn();
-    line.reads();
-    await turn();
+    await settleEventLoop();
+    line.acknowledgeWrite();
+    await settleEventLoop();
     expect([second.done, third.done, fourth.done]).toEqual([false, false, false]);
-    line.reads();
-    await turn();
+    line.acknowledgeWrite();
+    await settleEventLoop();
     expect([second.done, third.done, fourth.done]).toEqual([true, true, false]);
-    line.reads();
-    await turn();
+    line.acknowledgeWrite();
+    await settleEventLoop();
     expect(fourth.done).toBe(true);
   });
 
@@ -90,10 +90,10 @@ describe('an outbox', () => {
     const [little, much, more] = ['x', 'x'.repeat(20_000), 'x'].map((text) =>
       stateOf(outbox.enqueueWithBackpressure(text)),
     );
-    await turn();
+    await settleEventLoop();
     expect([little?.done, much?.done, more?.done]).toEqual([true, false, false]);
-    line.reads();
-    await turn();
+    line.acknowledgeWrite();
+    await settleEventLoop();
     expect([much?.done, more?.done]).toEqual([true, true]);
   });
 
@@ -103,10 +103,10 @@ describe('an outbox', () => {
     outbox.enqueue(encodeTextFrame('x'.repeat(98)));
     void outbox.enqueueWithBackpressure('x'.repeat(50));
     expect(outbox.unsentBytes).toBe(150);
-    await turn();
+    await settleEventLoop();
     expect(outbox.unsentBytes).toBe(152);
-    line.reads();
-    await turn();
+    line.acknowledgeWrite();
+    await settleEventLoop();
     expect(outbox.unsentBytes).toBe(0);
   });
 
@@ -116,11 +116,11 @@ describe('an outbox', () => {
     const shared = encodeTextFrame('shared');
     outbox.sendImmediately(shared);
     expect(line.written[0]).toBe(shared);
-    line.reads();
+    line.acknowledgeWrite();
     void outbox.enqueueWithBackpressure('one');
     outbox.sendImmediately(encodeTextFrame('two'));
-    expect(line.written.slice(1).map((bytes) => messagesIn(bytes))).toEqual([['one', 'two']]);
-    await turn();
+    expect(line.written.slice(1).map((bytes) => decodeMessages(bytes))).toEqual([['one', 'two']]);
+    await settleEventLoop();
     expect(line.written.length).toBe(2);
   });
 
@@ -133,11 +133,11 @@ describe('an outbox', () => {
       deliverPending: () => outbox.sendImmediately(encodeTextFrame('very last')),
     });
     outbox.flushAndClose();
-    expect(line.written.flatMap((bytes) => messagesIn(bytes))).toEqual(['last words', 'very last']);
+    expect(line.written.flatMap((bytes) => decodeMessages(bytes))).toEqual(['last words', 'very last']);
     await outbox.enqueueWithBackpressure('too late');
     outbox.enqueue(PING_FRAME);
     outbox.sendImmediately(encodeTextFrame('too late'));
-    await turn();
+    await settleEventLoop();
     expect(line.written.length).toBe(1);
     expect(outbox.unsentBytes).toBe(line.writableLength);
   });
@@ -150,25 +150,25 @@ describe('an outbox', () => {
     expect(outbox.isDrained()).toBe(true);
     outbox.sendImmediately(encodeTextFrame('one'));
     void outbox.enqueueWithBackpressure('two');
-    await turn();
+    await settleEventLoop();
     expect(outbox.isDrained()).toBe(false);
     outbox.removeDrainListener(feeders[1]!);
-    line.reads();
-    await turn();
-    expect(feeders.map(({ wake }) => wake.mock.calls.length)).toEqual([0, 0, 0]);
-    line.reads();
-    await turn();
-    expect(feeders.map(({ wake }) => wake.mock.calls.length)).toEqual([1, 0, 1]);
+    line.acknowledgeWrite();
+    await settleEventLoop();
+    expect(feeders.map(({ onDrain }) => onDrain.mock.calls.length)).toEqual([0, 0, 0]);
+    line.acknowledgeWrite();
+    await settleEventLoop();
+    expect(feeders.map(({ onDrain }) => onDrain.mock.calls.length)).toEqual([1, 0, 1]);
     expect(outbox.isDrained()).toBe(true);
     void outbox.enqueueWithBackpressure('three');
-    await turn();
-    line.reads();
-    await turn();
-    expect(feeders.map(({ wake }) => wake.mock.calls.length)).toEqual([1, 0, 1]);
+    await settleEventLoop();
+    line.acknowledgeWrite();
+    await settleEventLoop();
+    expect(feeders.map(({ onDrain }) => onDrain.mock.calls.length)).toEqual([1, 0, 1]);
     outbox.removeDrainListener(feeders[0]!);
     outbox.removeDrainListener(feeders[2]!);
     outbox.flushAndClose();
-    expect(feeders.map(({ tell }) => tell.mock.calls.length)).toEqual([0, 0, 0]);
+    expect(feeders.map(({ deliverPending }) => deliverPending.mock.calls.length)).toEqual([0, 0, 0]);
   });
 
   test('is counted while it has something to tell and no room, until it is gone', async () => {
@@ -183,15 +183,15 @@ describe('an outbox', () => {
       expect([outbox.isDrained(), outbox.isDrained()]).toEqual([false, false]);
     }
     expect(counts.backloggedSockets).toBe(3);
-    lines[0]!.reads();
-    await turn();
+    lines[0]!.acknowledgeWrite();
+    await settleEventLoop();
     gone!.discardFurtherMessages();
     closed!.flushAndClose();
     expect(counts.backloggedSockets).toBe(0);
     // Nobody waits for room there any more, and what is written at last changes nothing.
     expect(gone!.isDrained()).toBe(false);
-    lines[1]!.reads();
-    await turn();
+    lines[1]!.acknowledgeWrite();
+    await settleEventLoop();
     expect(counts.backloggedSockets).toBe(0);
   });
 
@@ -200,8 +200,8 @@ describe('an outbox', () => {
     line.on('error', () => undefined);
     const { outbox, failures } = outboxOn(line);
     const sent = outbox.enqueueWithBackpressure('x'.repeat(20_000));
-    await turn();
-    line.reads(new Error('EPIPE'));
+    await settleEventLoop();
+    line.acknowledgeWrite(new Error('EPIPE'));
     await sent;
     expect(failures()).toBe(1);
     await outbox.enqueueWithBackpressure('two');

@@ -6,7 +6,7 @@ import * as ws from 'ws';
 const { Receiver } = ws as unknown as { Receiver: new (options: { isServer: boolean }) => Writable };
 
 /** The messages in these bytes. */
-export const messagesIn = (bytes: Buffer): string[] => {
+export const decodeMessages = (bytes: Buffer): string[] => {
   const heard: string[] = [];
   const receiver = new Receiver({ isServer: false });
   receiver.on('message', (data: Buffer, isBinary: boolean) =>
@@ -32,18 +32,18 @@ export class FakeTcpStream extends Writable {
   }
 
   /** The client reads what was written first of what it has not read; or it cannot be reached any more. */
-  reads(error?: Error): void {
+  acknowledgeWrite(error?: Error): void {
     this.#reads.shift()?.(error);
   }
 
   /** From now on the client reads everything at once. */
-  readsAll(): void {
+  acknowledgeAllWrites(): void {
     this.#quick = true;
-    this.reads();
+    this.acknowledgeWrite();
   }
 }
 
 /** Everything that can go on without new input has gone on, and what was left for the end of the turn is done. */
-export const turn = async (): Promise<void> => {
+export const settleEventLoop = async (): Promise<void> => {
   for (let more = 0; more < 3; more++) await new Promise((resolve) => setImmediate(resolve));
 };
