@@ -1,4 +1,4 @@
-/** Tencent IM's callback, as a receiver of theirs is sent it for whatever can become of a device. */
+/** Tencent IM's callbacks for every event of a device, as a receiver gets them. */
 import { createHash } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { EVENT_REASONS } from '../../../src/core/enums.ts';
@@ -32,29 +32,29 @@ const TENCENT = {
 const bodyOf = ({ body }: ReceivedRequest) => JSON.parse(body) as CallbackBody;
 const parameterOf = ({ url }: ReceivedRequest, name: string) => new URL(url, 'http://receiver').searchParams.get(name);
 
-/** In short: from where, what, and whom it kicked. */
-const saidOf = (heard: ReceivedRequest): string => {
-  const { Info, KickedDevice } = bodyOf(heard);
+/** A summary: platform, action, reason, kicked devices and custom status. */
+const summarise = (received: ReceivedRequest): string => {
+  const { Info, KickedDevice } = bodyOf(received);
   const kicked = KickedDevice === undefined ? '' : ` kicks ${KickedDevice.map(({ Platform }) => Platform).join()}`;
   const text = Info.CustomStatus === undefined ? '' : ` '${Info.CustomStatus}'`;
-  return `${parameterOf(heard, 'OptPlatform')} ${Info.Action} ${Info.Reason}${kicked}${text}`;
+  return `${parameterOf(received, 'OptPlatform')} ${Info.Action} ${Info.Reason}${kicked}${text}`;
 };
 
-const signatureOf = (heard: ReceivedRequest, token: string): string =>
+const signatureOf = (received: ReceivedRequest, token: string): string =>
   createHash('sha256')
-    .update(token + parameterOf(heard, 'RequestTime'))
+    .update(token + parameterOf(received, 'RequestTime'))
     .digest('hex');
 
-/** Resolves when her log has nothing but these reasons. */
-const happened = (server: Server, userId: string, reasons: readonly string[]) =>
+/** Resolves when the log of the user has exactly these reasons. */
+const waitForReasons = (server: Server, userId: string, reasons: readonly string[]) =>
   retryUntilPasses(async () => {
     const events = await fetchEvents(server, userId);
     expect(events.map(({ reason }) => reason)).toEqual(reasons);
     return events;
   }, 20_000);
 
-/** Devices that are silent for a second are gone, and another second later for good. */
-const hurry = (server: Server) => {
+/** Sets timeouts of one second, and PUSH_ONLINE expires after another second. */
+const setShortTimeouts = (server: Server) => {
   const row = { heartbeatIntervalMs: 500, heartbeatTimeoutMs: 1_000 };
   return updatePolicy(server, {
     pushOnlineExpiryMs: 1_000,
@@ -66,7 +66,7 @@ const hurry = (server: Server) => {
   });
 };
 
-test('whatever happens is told in their words, letter by letter', async () => {
+test('sends every event exactly in the form of Tencent’s callback', async () => {
   await using server = await startPorchlight({ env: TENCENT });
   await using receiver = await ReceiverProcess.start();
   await createWebhook(server, { url: receiver.url('/im'), format: 'TENCENT', reasons: EVENT_REASONS });
@@ -81,25 +81,26 @@ test('whatever happens is told in their words, letter by letter', async () => {
   const phone = await logIn(server, 'alice', 'IPHONE');
   await (await GraphqlSocket.open(server, phone.token)).close();
   const story = ['LOGIN', 'LOGIN', 'REPLACED', 'LOGIN', 'KICKED', 'CUSTOM_STATUS', 'CUSTOM_STATUS', 'LOGIN', 'KICKED'];
-  await happened(server, 'alice', [...story, 'DISCONNECT']);
+  await waitForReasons(server, 'alice', [...story, 'DISCONNECT']);
   const back = await GraphqlSocket.open(server, phone.token);
   await logOut(server, phone);
   await back.closed;
-  const events = await happened(server, 'alice', [...story, 'DISCONNECT', 'RECONNECT', 'LOGOUT']);
+  const events = await waitForReasons(server, 'alice', [...story, 'DISCONNECT', 'RECONNECT', 'LOGOUT']);
 
-  await hurry(server);
+  await setShortTimeouts(server);
   await logIn(server, 'bob', 'ANDROID');
   await logIn(server, 'carol', 'WEB');
   await sendHeartbeat(server, await logIn(server, 'dave', 'MINI_PROGRAM'), 'BACKGROUND');
-  await happened(server, 'bob', ['LOGIN', 'HEARTBEAT_TIMEOUT', 'PUSH_EXPIRED']);
-  await happened(server, 'carol', ['LOGIN', 'HEARTBEAT_TIMEOUT']);
-  await happened(server, 'dave', ['LOGIN', 'BACKGROUND_TIMEOUT']);
+  await waitForReasons(server, 'bob', ['LOGIN', 'HEARTBEAT_TIMEOUT', 'PUSH_EXPIRED']);
+  await waitForReasons(server, 'carol', ['LOGIN', 'HEARTBEAT_TIMEOUT']);
+  await waitForReasons(server, 'dave', ['LOGIN', 'BACKGROUND_TIMEOUT']);
   await logIn(server, 'bob', 'WINDOWS');
   await endSessions(server, { userId: 'bob' });
 
-  const heard = await receiver.waitForRequests('/im', ({ length }) => length >= 17);
-  const toldOf = (userId: string) => heard.filter((each) => bodyOf(each).Info.To_Account === userId).map(saidOf);
-  expect(toldOf('alice')).toEqual([
+  const received = await receiver.waitForRequests('/im', ({ length }) => length >= 17);
+  const callbacksOf = (userId: string) =>
+    received.filter((each) => bodyOf(each).Info.To_Account === userId).map(summarise);
+  expect(callbacksOf('alice')).toEqual([
     'IOS Login Register',
     'IOS Login Register',
     'Linux Login Register kicks iOS',
@@ -110,15 +111,15 @@ test('whatever happens is told in their words, letter by letter', async () => {
     'IOS Login Register',
     'IOS Logout Unregister',
   ]);
-  expect(toldOf('bob')).toEqual([
+  expect(callbacksOf('bob')).toEqual([
     'Android Login Register',
     'Android Disconnect TimeOut',
     'Windows Login Register',
     'Windows Logout Unregister',
   ]);
-  expect(toldOf('carol')).toEqual(['Web Login Register', 'Web Disconnect LinkClose']);
-  expect(toldOf('dave')).toEqual(['Web Login Register', 'Web Disconnect LinkClose']);
-  const [first, , third] = heard;
+  expect(callbacksOf('carol')).toEqual(['Web Login Register', 'Web Disconnect LinkClose']);
+  expect(callbacksOf('dave')).toEqual(['Web Login Register', 'Web Disconnect LinkClose']);
+  const [first, , third] = received;
   const at = (index: number) => Date.parse(events[index]?.occurredAt ?? '');
   expect(first?.url).toBe(
     `/im?SdkAppid=${APP_ID}&CallbackCommand=State.StateChange&contenttype=json&ClientIP=127.0.0.1&OptPlatform=IOS`,
@@ -133,7 +134,7 @@ test('whatever happens is told in their words, letter by letter', async () => {
   );
 });
 
-test('what is sent again is signed anew, and a new token signs from then on alone', async () => {
+test('signs each attempt again, and uses only the new token after a change', async () => {
   await using server = await startPorchlight({ env: { ...TENCENT, PORCHLIGHT_WEBHOOK_RETRY_FOR: '1s' } });
   await using receiver = await ReceiverProcess.start();
   await receiver.setRules({ path: '/im', behaviour: { kind: 'answer', status: 503 } });
@@ -142,18 +143,18 @@ test('what is sent again is signed anew, and a new token signs from then on alon
   const [dead] = await waitForDeliveries(server, webhook.id, [{ status: 'DEAD' }]);
   await receiver.setRules();
   const [first] = receiver.requests('/im');
-  // Its time is in seconds: what is sent in the same one has the same signature.
+  // The timestamp is in seconds, so requests of the same second have the same signature.
   await retryUntilPasses(() =>
     expect(Math.floor(Date.now() / 1_000)).toBeGreaterThan(Number(parameterOf(first!, 'RequestTime'))),
   );
   const REDELIVER = 'mutation ($id: ID!) { redeliver(input: {deliveryId: $id}) { count } }';
   expect(await postForData(server, server.apiKey, REDELIVER, { id: dead?.id })).toEqual({ redeliver: { count: 1 } });
   const sent = await receiver.waitForRequests('/im', (all) => all.some(({ status }) => status === 200));
-  expect(new Set(sent.map(saidOf))).toEqual(new Set(['Android Login Register']));
+  expect(new Set(sent.map(summarise))).toEqual(new Set(['Android Login Register']));
   expect(new Set(sent.map((each) => bodyOf(each).EventTime)).size).toBe(1);
   for (const each of sent) {
     expect(parameterOf(each, 'Sign')).toBe(signatureOf(each, 'old'));
-    // As it was sent: some receivers refuse what is a minute old.
+    // Some receivers reject a signature that is a minute old.
     expect(Math.abs(each.at / 1_000 - Number(parameterOf(each, 'RequestTime')))).toBeLessThan(30);
   }
   expect(parameterOf(sent.at(-1)!, 'RequestTime')).not.toBe(parameterOf(first!, 'RequestTime'));
@@ -165,16 +166,16 @@ test('what is sent again is signed anew, and a new token signs from then on alon
   expect(last.map((each) => parameterOf(each, 'Sign'))).toEqual(last.map((each) => signatureOf(each, 'new')));
 });
 
-test('how platforms are spelled, and what a timeout on the web is, are settings', async () => {
+test('uses the settings for platform names and for timeouts on the web', async () => {
   const settings = { PORCHLIGHT_TENCENT_PLATFORM_NAMES: 'query', PORCHLIGHT_TENCENT_WEB_TIMEOUT: 'timeout' };
   await using server = await startPorchlight({ env: { ...TENCENT, ...settings } });
   await using receiver = await ReceiverProcess.start();
   await createWebhook(server, { url: receiver.url('/im'), format: 'TENCENT' });
-  await hurry(server);
+  await setShortTimeouts(server);
   const platforms: readonly Platform[] = ['IPHONE', 'WINDOWS', 'WEB'];
   for (const platform of platforms) await logIn(server, 'alice', platform);
-  const heard = await receiver.waitForRequests('/im', ({ length }) => length >= 4);
-  expect(heard.map(saidOf)).toEqual([
+  const received = await receiver.waitForRequests('/im', ({ length }) => length >= 4);
+  expect(received.map(summarise)).toEqual([
     'iPhone Login Register',
     'PC Login Register kicks iPhone',
     'Web Login Register kicks PC',

@@ -1,4 +1,4 @@
-/** The drop-in for Tencent IM as its settings make it, in a process of its own: off, on, and after a crash. */
+/** The Tencent API of a server process: disabled, enabled, and after a crash. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -25,14 +25,14 @@ const call = async ({ origin }: Pick<PorchlightProcess, 'origin'>, path: string,
   return { http: response.status, ...((await response.json()) as object) };
 };
 
-test('off, there is nothing of it', async () => {
+test('is absent when PORCHLIGHT_TENCENT is off', async () => {
   expect(await call(shared, 'openim/querystate', { To_Account: ['alice'] })).toMatchObject({ http: 404 });
   expect(await postOperation(shared, generateUserSig('alice'), LOGIN)).toMatchObject({
     errors: [{ extensions: { code: 'UNAUTHENTICATED' } }],
   });
 });
 
-test('on, users log in with a UserSig and backends ask and kick; what was kicked stays so after a kill -9', async () => {
+test('accepts UserSigs, queries and kicks, and a kick survives a kill -9', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'porchlight-tencent-'));
   onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
   const old = generateUserSig('alice', { at: Date.now() - 5_000 });

@@ -1,4 +1,4 @@
-/** The callbacks of Tencent IM's, as a backend that was written for them is sent them. */
+/** Tencent IM's callbacks, checked as a backend for Tencent IM would. */
 import { createHash } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { ADMIN, APP_ID, KEY, generateUserSig } from '../../unit/tencent/user-sigs.ts';
@@ -27,7 +27,7 @@ const call = async ({ origin }: Server, path: string, request: object): Promise<
   return response.json();
 };
 
-test('Login, with whom it kicked, Disconnect and Logout come in their order, signed as theirs, and again after a 500', async () => {
+test('sends Login with kicked devices, Disconnect and Logout in order, signed, and again after a 500', async () => {
   await using server = await startPorchlight({ env: ENV });
   await using receiver = await ReceiverProcess.start();
   await createWebhook(server, { url: receiver.url('/im?x=1'), format: 'TENCENT', secret: TOKEN });

@@ -32,7 +32,7 @@ describe('a UserSig of Tencent’s generator', () => {
     expect(read(generateUserSig('alice', { at: NOW, expireS: DAY_S }))).toEqual(good('alice', NOW_S, DAY_S));
   });
 
-  test.each(['a', '爱丽丝', 'zoë@example.com', '😀'.repeat(128), '"\\quoted/', ' '])('%s', (user) => {
+  test.each(['a', '爱丽丝', 'zoë@example.com', '😀'.repeat(128), '"\\quoted/', ' '])('is accepted for the user %j', (user) => {
     expect(read(generateUserSig(user, { at: NOW }))).toEqual(good(user));
   });
 
@@ -162,11 +162,11 @@ describe('a malformed UserSig', () => {
     ['a leading space', ` ${sig}`],
     ['padding inside', `${sig.slice(0, 8)}_${sig.slice(8)}`],
     [
-      'too long',
+      'too many characters',
       toUserSigAlphabet(deflateSync(JSON.stringify(claims) + ' '.repeat(4_000), { level: 0 }).toString('base64')),
     ],
     ['an uncompressed text', toUserSigAlphabet(Buffer.from(JSON.stringify(claims)).toString('base64'))],
-  ])('%s', (_what, text) => {
+  ])('is rejected for %s', (_what, text) => {
     expect(read(text)).toBe('MALFORMED');
   });
 
@@ -177,7 +177,7 @@ describe('a malformed UserSig', () => {
     ['null', 'null'],
     ['a list', JSON.stringify([claims])],
     ['invalid UTF-8', Buffer.from(JSON.stringify(claims).replace('alice', 'al\u00efce'), 'latin1')],
-  ])('%s', (_what, text) => {
+  ])('is rejected for %s', (_what, text) => {
     expect(read(packText(text))).toBe('MALFORMED');
   });
 

@@ -24,7 +24,7 @@ const circumstances = { startedAt: STARTED, now: NOW, consecutiveFailures: 4, ra
 const failed: AttemptReport = { status: 503, error: 'It answered 503.', deliveredEventCount: 0, retryAfterMs: null };
 
 describe('an attempt', () => {
-  it('that was taken: nothing is left of it but that it was', () => {
+  it('makes an accepted delivery DELIVERED and removes its events', () => {
     const attempt = { status: 204, error: null, deliveredEventCount: 3, retryAfterMs: null };
     expect(applyAttempt(delivery, attempt, circumstances)).toEqual({
       delivery: {
@@ -43,7 +43,7 @@ describe('an attempt', () => {
     });
   });
 
-  it('that failed: the same events again, later', () => {
+  it('keeps a failed delivery RETRYING with the same events and a later attempt', () => {
     expect(applyAttempt(delivery, failed, circumstances)).toEqual({
       delivery: {
         ...delivery,
@@ -60,7 +60,7 @@ describe('an attempt', () => {
     });
   });
 
-  it('that brought a part on its way: the rest again, and soon', () => {
+  it('retries only the remaining events soon after a partial success', () => {
     const settled = applyAttempt(delivery, { ...failed, deliveredEventCount: 2 }, circumstances);
     expect(settled).toMatchObject({
       consecutiveFailures: 1,
@@ -70,7 +70,7 @@ describe('an attempt', () => {
     expect(settled.delivery.eventCount).toBe(3);
   });
 
-  it('that failed when its time was over: DEAD, with what was not taken', () => {
+  it('makes a delivery DEAD with its remaining events when its last attempt fails', () => {
     const late = { ...delivery, giveUpAt: NOW };
     const settled = applyAttempt(late, { ...failed, deliveredEventCount: 1, retryAfterMs: 7_000 }, circumstances);
     expect(settled).toMatchObject({ isReceiverGone: false, cooldownMs: 7_000 });
@@ -78,7 +78,7 @@ describe('an attempt', () => {
     expect(settled.delivery.events).toEqual(EVENTS.slice(1));
   });
 
-  it('that was answered 410 is never the last one: whoever says that the receiver is there again has it told', () => {
+  it('keeps a delivery RETRYING after status 410, even after its last attempt', () => {
     for (const giveUpAt of [addMs(NOW, 60_000), addMs(NOW, -60_000)]) {
       const settled = applyAttempt({ ...delivery, giveUpAt }, { ...failed, status: 410 }, circumstances);
       expect(settled).toMatchObject({ isReceiverGone: true, delivery: { status: 'RETRYING', events: EVENTS } });
@@ -86,7 +86,7 @@ describe('an attempt', () => {
     }
   });
 
-  it('loses no event, and ends as RETRYING exactly when there is a next attempt', () => {
+  it('loses no event and is RETRYING exactly when a next attempt is scheduled', () => {
     fc.assert(
       fc.property(
         fc.nat({ max: 2 }),

@@ -9,7 +9,7 @@ const DAY = 86_400_000;
 const NOW = toMillis(1_700_000_000_000);
 const chance = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
 
-describe('the wait after failures in a row', () => {
+describe('the backoff', () => {
   it.each([
     [1, 500],
     [2, 1_000],
@@ -17,11 +17,11 @@ describe('the wait after failures in a row', () => {
     [12, 1_024 * SECOND],
     [13, HOUR / 2],
     [5_000, HOUR / 2],
-  ])('after %i of them, with the dice in the middle: %i ms', (failures, ms) => {
+  ])('is %i failures in a row → %i ms for a random value of 0.5', (failures, ms) => {
     expect(randomBackoffMs(failures, 0.5)).toBe(ms);
   });
 
-  it('is any part of what it may be: nobody comes back together with all the others', () => {
+  it('covers the whole range from 0 to its maximum, so that retries do not coincide', () => {
     expect(randomBackoffMs(4, 0)).toBe(0);
     expect(randomBackoffMs(4, 0.25)).toBe(2_000);
     expect(randomBackoffMs(4, 0.999)).toBe(7_992);
@@ -31,30 +31,30 @@ describe('the wait after failures in a row', () => {
 describe('the next attempt', () => {
   const failed = { now: NOW, consecutiveFailures: 1, random: 0.5, retryAfterMs: null, giveUpAt: addMs(NOW, 3 * DAY) };
 
-  it('waits for as long as the receiver wants, if that is longer', () => {
+  it('waits for Retry-After if that is longer than the backoff', () => {
     expect(computeNextAttemptAt({ ...failed, retryAfterMs: 90 * SECOND })).toBe(NOW + 90 * SECOND);
     expect(computeNextAttemptAt({ ...failed, consecutiveFailures: 13, retryAfterMs: 90 * SECOND })).toBe(
       NOW + HOUR / 2,
     );
   });
 
-  it('waits a day at the most, whatever the receiver wants', () => {
+  it('waits for at most one day, whatever Retry-After says', () => {
     expect(computeNextAttemptAt({ ...failed, retryAfterMs: 365 * DAY })).toBe(NOW + DAY);
     expect(computeNextAttemptAt({ ...failed, retryAfterMs: Infinity })).toBe(NOW + DAY);
   });
 
-  it('is not put off beyond the moment at which it is given up', () => {
+  it('is scheduled no later than giveUpAt', () => {
     expect(computeNextAttemptAt({ ...failed, retryAfterMs: 5 * SECOND, giveUpAt: addMs(NOW, 2 * SECOND) })).toBe(
       NOW + 2 * SECOND,
     );
   });
 
-  it('is not made when that moment has come', () => {
+  it('is not scheduled once giveUpAt has passed', () => {
     expect(computeNextAttemptAt({ ...failed, giveUpAt: NOW })).toBeNull();
     expect(computeNextAttemptAt({ ...failed, giveUpAt: addMs(NOW, -DAY) })).toBeNull();
   });
 
-  it('is in whole milliseconds, never before now, never after the last moment for it', () => {
+  it('is in whole milliseconds, not before now and not after giveUpAt', () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 1, max: 10_000 }),
@@ -78,7 +78,7 @@ describe('the next attempt', () => {
   });
 });
 
-it('after a death the receiver is left alone for a second, or for as long as it wants up to a day', () => {
+it('waits after a DEAD delivery for 1 s, or for Retry-After up to one day', () => {
   expect(cooldownMs(null)).toBe(SECOND);
   expect(cooldownMs(20)).toBe(SECOND);
   expect(cooldownMs(5 * SECOND)).toBe(5 * SECOND);

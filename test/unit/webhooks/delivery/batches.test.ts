@@ -1,4 +1,4 @@
-/** What goes into one delivery, and when it is sent. */
+/** Which events form one delivery, and when it is sent. */
 import { describe, expect, it } from 'vitest';
 import type { CommittedChange, EventLogScan } from '../../../../src/app/ports/presence-store.ts';
 import { hangUntilAborted, acceptDelivery } from '../support/fake-sender.ts';
@@ -9,8 +9,8 @@ const logInOften = async (harness: DeliveryHarness, times: number, user = userId
   for (let time = 0; time < times; time++) await harness.logIn(user);
 };
 
-describe('what is committed is delivered', () => {
-  it('250 ms after the first of it at the latest', async () => {
+describe('a batch', () => {
+  it('is sent 250 ms after its first event at the latest', async () => {
     const harness = await DeliveryHarness.start();
     const start = harness.store.now();
     await harness.logIn(userIdOfShard(0));
@@ -27,7 +27,7 @@ describe('what is committed is delivered', () => {
     ]);
   });
 
-  it('when a hundred events are there, without waiting', async () => {
+  it('is sent at once when it has 100 events', async () => {
     const harness = await DeliveryHarness.start();
     for (let number = 0; number < 99; number++) await harness.logIn(userIdOfShard(0, number));
     await settleEngines();
@@ -37,7 +37,7 @@ describe('what is committed is delivered', () => {
     expect(harness.sender.attempts.map(({ events }) => events)).toEqual([harness.store.events]);
   });
 
-  it('with the rest of a change that does not fit', async () => {
+  it('includes all events of its last change, even beyond 100', async () => {
     const harness = await DeliveryHarness.start();
     // One event, and two with each login after it.
     await logInOften(harness, 60);
@@ -46,7 +46,7 @@ describe('what is committed is delivered', () => {
     expect(harness.sender.events).toEqual(harness.store.events);
   });
 
-  it('at once, if it has waited already', async () => {
+  it('is sent at once if its first event has waited 250 ms already', async () => {
     const harness = new DeliveryHarness();
     await harness.createWebhook();
     await logInOften(harness, 3);
@@ -56,7 +56,7 @@ describe('what is committed is delivered', () => {
     expect(harness.sender.events).toEqual(harness.store.events);
   });
 
-  it('and a quiet log is neither looked at nor written about', async () => {
+  it('causes no reads or writes while no events are committed', async () => {
     const harness = await DeliveryHarness.start();
     await harness.timers.advance(600_000);
     expect(harness.webhooks.savedProgress).toEqual([]);
@@ -64,7 +64,7 @@ describe('what is committed is delivered', () => {
   });
 });
 
-it('a delivery that was broken off is known by the same id when it is composed again, and no other is', async () => {
+it('gives a delivery with the same events the same id after an aborted attempt', async () => {
   const harness = await DeliveryHarness.start();
   harness.sender.respond = hangUntilAborted;
   await harness.logIn(userIdOfShard(0));
@@ -82,8 +82,8 @@ it('a delivery that was broken off is known by the same id when it is composed a
   for (const id of before) expect(id).toMatch(/^msg_[\w-]{43}$/);
 });
 
-describe('what is not wanted', () => {
-  it('is left out, and passed by', async () => {
+describe('events that the filter excludes', () => {
+  it('are skipped and not sent', async () => {
     const harness = await DeliveryHarness.start({}, { reasons: ['KICKED'] });
     await logInOften(harness, 3);
     await harness.timers.advance(250);
@@ -91,7 +91,7 @@ describe('what is not wanted', () => {
     expect((await harness.deliveries()).map(({ eventCount }) => eventCount)).toEqual([2]);
   });
 
-  it('is noted as passed within a minute, in one write however much it was', async () => {
+  it('advance the saved position within a minute, with one write', async () => {
     const harness = await DeliveryHarness.start({}, { reasons: ['REVOKED'] });
     for (let number = 0; number < 5; number++) {
       await harness.logIn(userIdOfShard(0, number));
@@ -105,7 +105,7 @@ describe('what is not wanted', () => {
     expect(harness.webhooks.savedProgress.filter(([lease]) => lease.shard === 0)).toHaveLength(1);
   });
 
-  it('does not have the log looked at with every commit', async () => {
+  it('do not cause a scan of the log with every commit', async () => {
     const harness = await DeliveryHarness.start({}, { reasons: ['REVOKED'] });
     const { eventLog: log } = harness.store;
     const scan = log.scanEvents.bind(log);
@@ -114,16 +114,16 @@ describe('what is not wanted', () => {
     for (let number = 0; number < 999; number++) await harness.logIn(userIdOfShard(0, number));
     await settleEngines();
     expect(scans).toBe(0);
-    // Each shard comes along while it can be read from memory.
+    // Each idle shard catches up while the events are cached in memory.
     await harness.logIn(userIdOfShard(0, 999));
     await settleEngines();
     expect(scans).toBe(8);
   });
 
-  it('is what the webhook says now', async () => {
+  it('depend on the current filter of the webhook', async () => {
     const harness = await DeliveryHarness.start({}, { reasons: ['KICKED'] });
     await logInOften(harness, 2);
-    // Before these were sent: what was not wanted then, and has been looked at by nobody, is wanted now.
+    // Changed before these events were scanned: the new filter includes them.
     await harness.updateWebhook({ reasons: ['LOGIN'] });
     await harness.timers.advance(250);
     expect(harness.sender.events.map(({ reason }) => reason)).toEqual(['LOGIN', 'LOGIN']);
@@ -133,7 +133,7 @@ describe('what is not wanted', () => {
     expect(harness.sender.events.map(({ reason }) => reason)).toEqual(['LOGIN', 'LOGIN', 'KICKED']);
   });
 
-  it('is what the webhook says when it is sent, though it said something else when it was looked for', async () => {
+  it('depend on the filter at the time of sending, if it changed during the scan', async () => {
     const harness = await DeliveryHarness.start({}, { reasons: ['KICKED'] });
     await logInOften(harness, 2);
     const looking = harness.store.gates.hold('reading the log');
@@ -145,7 +145,7 @@ describe('what is not wanted', () => {
     expect(harness.sender.events.map(({ reason }) => reason)).toEqual(['LOGIN', 'LOGIN']);
   });
 
-  it('is what the webhook says in the moment in which a change of it was told, not when it was read', async () => {
+  it('depend on the filter as of the change notification, not as of the cached webhook', async () => {
     const harness = await DeliveryHarness.start({}, { reasons: ['KICKED'] });
     harness.webhooks.failures.set('webhooks', new Error('The store does not answer.'));
     await harness.updateWebhook({ reasons: ['LOGIN'] });
@@ -158,7 +158,7 @@ describe('what is not wanted', () => {
   });
 });
 
-it('what is committed in a shard wakes nobody in another, and what somebody else wants is nothing to a webhook', async () => {
+it('interrupts only the workers of the same shard whose webhook wants the event', async () => {
   const harness = await DeliveryHarness.start();
   await harness.createWebhook({ id: OTHER_WEBHOOK_ID, reasons: ['LOGOUT'] });
   await settleEngines();
@@ -168,6 +168,6 @@ it('what is committed in a shard wakes nobody in another, and what somebody else
   await harness.logIn(userIdOfShard(4));
   await settleEngines();
   expect(changes).toHaveLength(1);
-  // One shard of one webhook waits anew, for the 250 ms.
+  // One shard of one webhook starts a new wait of 250 ms.
   expect(harness.timers.startedWaits - waits).toBe(1);
 });

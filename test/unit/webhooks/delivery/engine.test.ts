@@ -1,4 +1,4 @@
-/** Webhooks come and go, leases are lost, stores refuse, and the engine is closed. */
+/** Changes of webhooks, lost leases, failing stores, and closing the engine. */
 import { describe, expect, it, vi } from 'vitest';
 import { DomainError } from '../../../../src/core/errors.ts';
 import { SHARDS_PER_WEBHOOK } from '../../../../src/core/webhooks/webhook.ts';
@@ -15,10 +15,10 @@ import { settleEngines } from '../support/virtual-timers.ts';
 
 const MINUTE = 60_000;
 
-const users = (told: readonly SentAttempt[]) => told.map(({ events }) => events.map(({ userId }) => userId));
+const users = (sent: readonly SentAttempt[]) => sent.map(({ events }) => events.map(({ userId }) => userId));
 
 describe('a webhook', () => {
-  it('that is made while the engine runs is told what comes after it', async () => {
+  it('receives the events after its creation while the engine runs', async () => {
     const harness = new DeliveryHarness();
     harness.engine.start();
     await harness.logIn(userIdOfShard(0));
@@ -28,12 +28,12 @@ describe('a webhook', () => {
     expect(users(harness.sender.attempts)).toEqual([[userIdOfShard(1)]]);
   });
 
-  it('that is paused is told nothing more, and goes on where it was; what was under way is not told twice', async () => {
+  it('gets no deliveries while it is paused and then continues without repeating the attempt in progress', async () => {
     const harness = await DeliveryHarness.start();
     let answer = (): void => undefined;
-    harness.sender.respond = async (told) => {
+    harness.sender.respond = async (sent) => {
       await new Promise<void>((resolve) => (answer = resolve));
-      return acceptDelivery(told);
+      return acceptDelivery(sent);
     };
     await harness.logIn(userIdOfShard(0));
     await harness.timers.advance(250);
@@ -52,11 +52,11 @@ describe('a webhook', () => {
     expect(harness.sender.events).toEqual(harness.store.events);
   });
 
-  it('that is resumed while what was under way still is goes on after it', async () => {
+  it('continues after the attempt in progress when it is resumed during that attempt', async () => {
     const harness = await DeliveryHarness.start();
-    harness.sender.respond = async (told, signal) => {
+    harness.sender.respond = async (sent, signal) => {
       await harness.timers.wait(5_000, signal);
-      return acceptDelivery(told);
+      return acceptDelivery(sent);
     };
     await harness.logIn(userIdOfShard(0));
     await harness.timers.advance(250);
@@ -70,7 +70,7 @@ describe('a webhook', () => {
     expect(harness.sender.events).toEqual(harness.store.events);
   });
 
-  it('that is changed is looked at anew, and no other', async () => {
+  it('causes a new scan when it changes, and no scan for other webhooks', async () => {
     const harness = await DeliveryHarness.start();
     await harness.createWebhook({ id: OTHER_WEBHOOK_ID });
     await settleEngines();
@@ -83,7 +83,7 @@ describe('a webhook', () => {
     expect(scan).toHaveBeenCalledTimes(2 * SHARDS_PER_WEBHOOK);
   });
 
-  it('that is deleted has its attempts broken off, and leaves nothing', async () => {
+  it('has its attempts aborted and its data removed when it is deleted', async () => {
     const harness = await DeliveryHarness.start();
     harness.sender.respond = hangUntilAborted;
     await harness.logIn(userIdOfShard(0));
@@ -100,7 +100,7 @@ describe('a webhook', () => {
 });
 
 describe('a lease', () => {
-  it('is renewed: nobody else delivers meanwhile, and the next one does at once when it is given back', async () => {
+  it('is renewed while the engine runs, and another engine delivers at once when it is released', async () => {
     const harness = await DeliveryHarness.start();
     const receiver = new FakeSender(() => harness.store.now());
     const other = harness.createEngine(receiver);
@@ -116,12 +116,12 @@ describe('a lease', () => {
     await other.close();
   });
 
-  it('that could not be renewed ends what was under way, and nothing of it is written', async () => {
+  it('aborts attempts without saving them when it expires', async () => {
     const harness = await DeliveryHarness.start();
     const signals: AbortSignal[] = [];
-    harness.sender.respond = (told, signal) => {
+    harness.sender.respond = (sent, signal) => {
       signals.push(signal);
-      return hangUntilAborted(told, signal);
+      return hangUntilAborted(sent, signal);
     };
     await harness.logIn(userIdOfShard(0));
     await harness.timers.advance(250);
@@ -141,11 +141,11 @@ describe('a lease', () => {
     expect(await harness.deliveries()).toMatchObject([{ status: 'DELIVERED', attempts: 1 }]);
   });
 
-  it('that somebody else has by now: what was taken is not written, and told again by him', async () => {
+  it('is lost to another engine: the result is not saved and the other engine sends the events again', async () => {
     const harness = await DeliveryHarness.start();
-    harness.sender.respond = async (told) => {
+    harness.sender.respond = async (sent) => {
       await harness.webhooks.deleteWebhook(WEBHOOK_ID);
-      return acceptDelivery(told);
+      return acceptDelivery(sent);
     };
     await harness.logIn(userIdOfShard(0));
     await harness.timers.advance(250);
@@ -154,8 +154,8 @@ describe('a lease', () => {
   });
 });
 
-describe('a store that refuses', () => {
-  it('is asked again, at growing distances, and what was taken meanwhile is not told twice', async () => {
+describe('a failing store', () => {
+  it('is retried with growing delays, and accepted events are not sent again', async () => {
     const harness = await DeliveryHarness.start();
     let refusals = 0;
     const full = new DomainError({ code: 'OVERLOADED', retryAfterMs: 1_000 }, 'The disk is full.');
@@ -168,18 +168,18 @@ describe('a store that refuses', () => {
     await harness.logIn(userIdOfShard(0));
     await harness.timers.advance(10 * MINUTE);
     expect(harness.sender.attempts).toHaveLength(1);
-    // Of each of the eight shards, which has its position to note at least.
+    // Each of the eight shards has at least its position to save.
     expect(refusals).toBeGreaterThan(8 * 10);
     expect(refusals).toBeLessThan(8 * 40);
     harness.webhooks.failures.clear();
     await harness.timers.advance(2 * MINUTE);
-    // It says itself that it is full, and when it is no longer.
+    // The store itself logs that it is full, and when it is no longer.
     expect([harness.warnings, harness.stateChanges]).toEqual([[], []]);
     expect(await harness.deliveries()).toMatchObject([{ status: 'DELIVERED', attempts: 1 }]);
     expect(harness.sender.attempts).toHaveLength(1);
   });
 
-  it('is asked once more by whoever is stopped: what was taken is not told again when it goes on', async () => {
+  it('is called once more after a stop, so that accepted events are not sent again', async () => {
     const harness = await DeliveryHarness.start();
     const full = new DomainError({ code: 'OVERLOADED', retryAfterMs: 1_000 }, 'The disk is full.');
     harness.webhooks.failures.set('note', full);
@@ -199,7 +199,7 @@ describe('a store that refuses', () => {
     ['lease', 'Webhook leases could not be renewed; the server retries.'],
     ['webhooks', 'Webhook leases could not be renewed; the server retries.'],
     ['progress', 'Webhook delivery progress could not be read; the server retries.'],
-  ] as const)('at the start (%s) is asked again, and said to have failed once', async (call, warning) => {
+  ] as const)('is retried at the start (%s), with one warning', async (call, warning) => {
     const harness = new DeliveryHarness();
     await harness.createWebhook();
     harness.webhooks.failures.set(call, new Error('The store does not answer.'));
@@ -214,7 +214,7 @@ describe('a store that refuses', () => {
     expect(harness.sender.events).toEqual(harness.store.events);
   });
 
-  it('to say that a receiver is gone is asked again, and nothing is sent meanwhile', async () => {
+  it('is retried when a webhook cannot be set to GONE, and nothing is sent meanwhile', async () => {
     const harness = await DeliveryHarness.start();
     harness.webhooks.failures.set('updateWebhook', new Error('The store does not answer.'));
     harness.sender.respond = () => rejectWithStatus(410);
@@ -226,7 +226,7 @@ describe('a store that refuses', () => {
     expect(await harness.webhooks.listWebhooks()).toMatchObject([{ state: 'GONE' }]);
   });
 
-  it('to read its log is asked again', async () => {
+  it('is retried when the event log cannot be read', async () => {
     const harness = await DeliveryHarness.start();
     harness.store.gates.fail('reading the log', new Error('The disk does not answer.'));
     await harness.logIn(userIdOfShard(0));
@@ -236,7 +236,7 @@ describe('a store that refuses', () => {
   });
 });
 
-it('what was removed from the log before it was told is said, and what is kept is told', async () => {
+it('reports events that retention removed before delivery, and delivers the remaining ones', async () => {
   const harness = new DeliveryHarness();
   await harness.createWebhook();
   await harness.logIn(userIdOfShard(0));
@@ -256,7 +256,7 @@ it('what was removed from the log before it was told is said, and what is kept i
   expect(harness.warnings).toHaveLength(8);
   await harness.engine.close();
   expect(await harness.readProgress(1)).toMatchObject({ pendingDelivery: null });
-  // Once for all.
+  // One warning for all shards.
   const other = harness.createEngine();
   other.start();
   await harness.timers.advance(250);
@@ -264,12 +264,12 @@ it('what was removed from the log before it was told is said, and what is kept i
   await other.close();
 });
 
-describe('when it is closed', () => {
-  it('attempts under way may end, none is begun, and what became of them is noted', async () => {
+describe('closing the engine', () => {
+  it('lets attempts in progress end, saves their results and starts no new ones', async () => {
     const harness = await DeliveryHarness.start();
-    harness.sender.respond = async (told, signal) => {
+    harness.sender.respond = async (sent, signal) => {
       await harness.timers.wait(1_999, signal);
-      return acceptDelivery(told);
+      return acceptDelivery(sent);
     };
     await harness.logIn(userIdOfShard(0));
     await harness.timers.advance(250);
@@ -284,7 +284,7 @@ describe('when it is closed', () => {
     expect(harness.timers.pendingWaits).toBe(0);
   });
 
-  it('none is begun for what was still being looked for', async () => {
+  it('starts no attempt for events whose scan is still running', async () => {
     const harness = await DeliveryHarness.start();
     await harness.logIn(userIdOfShard(0));
     const looking = harness.store.gates.hold('reading the log');
@@ -297,7 +297,7 @@ describe('when it is closed', () => {
     expect(await harness.deliveries()).toEqual([]);
   });
 
-  it('those that take longer than 2 s are broken off as if they had not been, and the leases are free', async () => {
+  it('aborts attempts after 2 s without saving them and releases the leases', async () => {
     const harness = await DeliveryHarness.start();
     harness.sender.respond = hangUntilAborted;
     await harness.logIn(userIdOfShard(0));
@@ -313,7 +313,7 @@ describe('when it is closed', () => {
     expect(harness.engine.close()).toBe(harness.engine.close());
   });
 
-  it('nobody who waits for a retry, for the store, or for more holds it up', async () => {
+  it('is not delayed by workers that wait for a retry, the store or new events', async () => {
     const harness = await DeliveryHarness.start();
     await harness.createWebhook({ id: OTHER_WEBHOOK_ID });
     harness.sender.respond = ({ delivery }) =>
@@ -332,18 +332,18 @@ describe('when it is closed', () => {
     await harness.engine.close();
     expect(harness.timers.pendingWaits).toBe(0);
     expect(harness.warnings).toContain('Webhook leases could not be released; they expire within 30 s.');
-    const told = harness.sender.attempts.length;
+    const sent = harness.sender.attempts.length;
     await harness.logIn(userIdOfShard(3));
     await harness.timers.advance(MINUTE);
-    expect(harness.sender.attempts).toHaveLength(told);
+    expect(harness.sender.attempts).toHaveLength(sent);
   });
 
-  it('what is broken off is not told again as far as it was taken', async () => {
+  it('saves the events that were accepted before the abort, so that they are not sent again', async () => {
     const harness = await DeliveryHarness.start();
     await harness.logIn(userIdOfShard(0));
     await harness.logIn(userIdOfShard(0));
-    harness.sender.respond = async (told, signal) => ({
-      ...(await hangUntilAborted(told, signal)),
+    harness.sender.respond = async (sent, signal) => ({
+      ...(await hangUntilAborted(sent, signal)),
       deliveredEventCount: 2,
     });
     await harness.timers.advance(250);
@@ -358,7 +358,7 @@ describe('when it is closed', () => {
     const next = harness.createEngine();
     next.start();
     await settleEngines();
-    expect(harness.sender.attempts.map((told) => told.events)).toEqual([events, events.slice(2)]);
+    expect(harness.sender.attempts.map((sent) => sent.events)).toEqual([events, events.slice(2)]);
     expect(await harness.deliveries()).toMatchObject([{ status: 'DELIVERED', attempts: 1, eventCount: 3 }]);
     await next.close();
   });

@@ -1,6 +1,6 @@
 /**
- * Whatever fails, hangs, is killed, paused or redelivered: every wanted event is told or DEAD, a user's events are first
- * told in their order, and nothing is told again once it was noted that it was taken.
+ * Under failures, hangs, crashes, pauses and redeliveries: every wanted event is delivered or DEAD. The events of one
+ * user first arrive in order. Nothing is sent again after its acceptance was saved.
  */
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
@@ -14,7 +14,7 @@ import { FakeSender, rejectWithStatus, acceptDelivery, type SentAttempt } from '
 import { WEBHOOK_ID, DeliveryHarness, userIdOfShard } from '../support/delivery-harness.ts';
 import { settleEngines } from '../support/virtual-timers.ts';
 
-/** Two share a shard. */
+/** Two of the users share a shard. */
 const USERS: readonly UserId[] = [userIdOfShard(0), userIdOfShard(0, 1), userIdOfShard(3), userIdOfShard(5)];
 const RETRY_FOR_MS = 60_000;
 const TIMEOUT_MS = 10_000;
@@ -55,7 +55,7 @@ const step = fc.oneof(
   { weight: 2, arbitrary: fc.record({ do: fc.constant('redeliver' as const) }) },
 );
 
-/** How attempts go, one after another. `arrives`: the receiver has got it, whatever it answers. */
+/** The results of consecutive attempts. `arrives`: the receiver got the request, whatever it answers. */
 const fate = fc.record({
   answer: fc.constantFrom('taken', 'taken', 'taken', 'refused', 'refused', 'partly', 'partly', 'nothing', 'gone'),
   arrives: fc.boolean(),
@@ -71,7 +71,7 @@ const filter = fc.record({
 
 interface Arrival {
   readonly event: LoggedEvent;
-  /** By a delivery of its shard, not by hand. */
+  /** By a delivery of its shard, not by a redelivery. */
   readonly isInOrder: boolean;
 }
 
@@ -82,10 +82,10 @@ class Model {
   readonly noted = new Set<Cursor>();
   readonly faults: string[] = [];
   readonly seen = { ...NOTHING_SEEN };
-  /** The last event of each delivery as it was first sent. */
+  /** The last event of each delivery when it was first sent. */
   readonly ends: LoggedEvent[] = [];
   readonly #underWay = new Map<number, SentAttempt>();
-  /** What the receiver has said in the last attempt that it took. */
+  /** What the receiver answered to the last attempt that arrived. */
   readonly #taken = new Map<DeliveryId, readonly LoggedEvent[]>();
   readonly #fates: readonly Fate[];
   #attempts = 0;
@@ -96,31 +96,31 @@ class Model {
   }
 
   answer(harness: DeliveryHarness, isAlive: () => boolean) {
-    return async (told: SentAttempt, signal: AbortSignal): Promise<AttemptReport> => {
+    return async (sent: SentAttempt, signal: AbortSignal): Promise<AttemptReport> => {
       const next = this.#fates[this.#attempts++ % this.#fates.length]!;
-      const { shard } = told.delivery;
-      for (const { cursor } of told.events) if (this.noted.has(cursor)) this.faults.push(`${cursor} was told again.`);
+      const { shard } = sent.delivery;
+      for (const { cursor } of sent.events) if (this.noted.has(cursor)) this.faults.push(`${cursor} was sent again.`);
       if (shard !== null) {
         if (this.#underWay.has(shard)) this.faults.push(`Shard ${shard} has two deliveries under way.`);
-        this.#underWay.set(shard, told);
+        this.#underWay.set(shard, sent);
       }
-      this.#taken.delete(told.id);
-      if (told.delivery.attempts === 0) this.ends.push(told.events.at(-1)!);
-      if (told.events.length > 1) this.seen.several++;
+      this.#taken.delete(sent.id);
+      if (sent.delivery.attempts === 0) this.ends.push(sent.events.at(-1)!);
+      if (sent.events.length > 1) this.seen.several++;
       try {
-        const attempt = await this.#go(next, told, signal, harness);
-        this.#taken.set(told.id, told.events.slice(0, attempt.deliveredEventCount));
+        const attempt = await this.#go(next, sent, signal, harness);
+        this.#taken.set(sent.id, sent.events.slice(0, attempt.deliveredEventCount));
         return attempt;
       } finally {
-        // Of whoever was killed nothing is under way any more: see `killed`.
-        if (shard !== null && this.#underWay.get(shard) === told) this.#underWay.delete(shard);
+        // A killed engine has no attempts in progress: see `killed`.
+        if (shard !== null && this.#underWay.get(shard) === sent) this.#underWay.delete(shard);
         if (!isAlive()) this.seen.brokenOff++;
       }
     };
   }
 
   killed(receiver: FakeSender): void {
-    for (const [shard, told] of this.#underWay) if (receiver.attempts.includes(told)) this.#underWay.delete(shard);
+    for (const [shard, sent] of this.#underWay) if (receiver.attempts.includes(sent)) this.#underWay.delete(shard);
   }
 
   onNoted(delivery: Delivery): void {
@@ -128,18 +128,18 @@ class Model {
     if (delivery.status === 'DEAD') this.seen.dead++;
   }
 
-  async #go(next: Fate, told: SentAttempt, signal: AbortSignal, harness: DeliveryHarness): Promise<AttemptReport> {
+  async #go(next: Fate, sent: SentAttempt, signal: AbortSignal, harness: DeliveryHarness): Promise<AttemptReport> {
     const answer = this.isWell ? 'taken' : next.answer;
-    const done = answer === 'partly' ? Math.floor(told.events.length / 2) : 0;
-    if (answer === 'taken' || next.arrives) this.#arrives(told, told.events);
-    else this.#arrives(told, told.events.slice(0, done));
+    const done = answer === 'partly' ? Math.floor(sent.events.length / 2) : 0;
+    if (answer === 'taken' || next.arrives) this.#arrives(sent, sent.events);
+    else this.#arrives(sent, sent.events.slice(0, done));
     const afterMs = this.isWell ? 0 : answer === 'nothing' ? TIMEOUT_MS : next.afterMs;
     if (afterMs > 0) await harness.timers.wait(afterMs, signal);
     if (signal.aborted) {
       this.seen.brokenOff++;
       return { status: null, error: 'Broken off.', deliveredEventCount: 0, retryAfterMs: null };
     }
-    if (answer === 'taken') return acceptDelivery(told);
+    if (answer === 'taken') return acceptDelivery(sent);
     if (answer === 'nothing') return { status: null, error: 'Timed out.', deliveredEventCount: 0, retryAfterMs: null };
     if (answer === 'gone') this.seen.gone++;
     return rejectWithStatus(answer === 'gone' ? 410 : 503, {
@@ -148,114 +148,118 @@ class Model {
     });
   }
 
-  #arrives(told: SentAttempt, events: readonly LoggedEvent[]): void {
+  #arrives(sent: SentAttempt, events: readonly LoggedEvent[]): void {
     for (const event of events) {
       if (this.arrivals.some((arrival) => arrival.event.cursor === event.cursor)) this.seen.retold++;
-      this.arrivals.push({ event, isInOrder: told.delivery.shard !== null });
+      this.arrivals.push({ event, isInOrder: sent.delivery.shard !== null });
     }
   }
 }
 
 const seen = { ...NOTHING_SEEN };
 
-it('at least once, in order per user, never again once noted', { timeout: 120_000 }, async () => {
-  await fc.assert(
-    fc.asyncProperty(
-      fc.array(step, { minLength: 5, maxLength: 60 }),
-      fc.array(fate, { minLength: 1, maxLength: 40 }),
-      filter,
-      fc.infiniteStream(fc.double({ min: 0, max: 0.999, noNaN: true })),
-      async (steps, fates, wanted, chances) => {
-        const harness = new DeliveryHarness();
-        await harness.createWebhook({ ...wanted, startCursor: await harness.store.eventLog.getLatestCursor() });
-        const model = new Model(fates);
-        const start = () => {
-          const receiver = new FakeSender(() => harness.store.now());
-          let isAlive = true;
-          receiver.respond = model.answer(harness, () => isAlive);
-          const world: EngineProcessOptions = {
-            store: harness.store,
-            webhooks: harness.webhooks,
-            sender: receiver,
-            timers: harness.timers,
-            retryForMs: RETRY_FOR_MS,
-            random: () => chances.next().value as number,
-            onWarning: (error, what) => model.faults.push(`${what} ${String(error)}`),
-            onProgressSaved: (delivery) => model.onNoted(delivery),
+it(
+  'delivers at least once, in order per user, and never again after the acceptance was saved',
+  { timeout: 120_000 },
+  async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(step, { minLength: 5, maxLength: 60 }),
+        fc.array(fate, { minLength: 1, maxLength: 40 }),
+        filter,
+        fc.infiniteStream(fc.double({ min: 0, max: 0.999, noNaN: true })),
+        async (steps, fates, wanted, chances) => {
+          const harness = new DeliveryHarness();
+          await harness.createWebhook({ ...wanted, startCursor: await harness.store.eventLog.getLatestCursor() });
+          const model = new Model(fates);
+          const start = () => {
+            const receiver = new FakeSender(() => harness.store.now());
+            let isAlive = true;
+            receiver.respond = model.answer(harness, () => isAlive);
+            const world: EngineProcessOptions = {
+              store: harness.store,
+              webhooks: harness.webhooks,
+              sender: receiver,
+              timers: harness.timers,
+              retryForMs: RETRY_FOR_MS,
+              random: () => chances.next().value as number,
+              onWarning: (error, what) => model.faults.push(`${what} ${String(error)}`),
+              onProgressSaved: (delivery) => model.onNoted(delivery),
+            };
+            const node = new SimulatedEngineProcess(world);
+            return {
+              node,
+              kill: () => {
+                isAlive = false;
+                node.kill();
+                model.killed(receiver);
+              },
+            };
           };
-          const node = new SimulatedEngineProcess(world);
-          return {
-            node,
-            kill: () => {
-              isAlive = false;
-              node.kill();
-              model.killed(receiver);
-            },
-          };
-        };
-        const running = [start(), start()];
-        const resume = () => harness.updateWebhook({ state: 'ACTIVE' });
-        const revive = (delivery: Delivery): Delivery => ({
-          ...delivery,
-          status: 'RETRYING',
-          attempts: 0,
-          nextAttemptAt: harness.store.now(),
-          giveUpAt: addMs(harness.store.now(), RETRY_FOR_MS),
-        });
-        for (const one of steps) {
-          if (one.do === 'login') await harness.logIn(one.user, one.platform);
-          else if (one.do === 'pass') await harness.timers.advance(one.ms);
-          else if (one.do === 'kill') {
-            running[one.node]!.kill();
-            running[one.node] = start();
-          } else if (one.do === 'restart') {
-            const closing = running[one.node]!.node.engine.close();
-            running[one.node]!.node.resumeRenewals();
-            await harness.timers.advance(2_000);
-            await closing;
-            running[one.node] = start();
-          } else if (one.do === 'stall') running[one.node]!.node.stallRenewals();
-          else if (one.do === 'goOn') running[one.node]!.node.resumeRenewals();
-          else if (one.do === 'pause') await harness.updateWebhook({ state: 'PAUSED' });
-          else if (one.do === 'resume') await resume();
-          else {
-            const given = await harness.webhooks.requeueDeadDeliveries({ webhookId: WEBHOOK_ID }, revive);
-            model.seen.redelivered += given.length;
+          const running = [start(), start()];
+          const resume = () => harness.updateWebhook({ state: 'ACTIVE' });
+          const revive = (delivery: Delivery): Delivery => ({
+            ...delivery,
+            status: 'RETRYING',
+            attempts: 0,
+            nextAttemptAt: harness.store.now(),
+            giveUpAt: addMs(harness.store.now(), RETRY_FOR_MS),
+          });
+          for (const one of steps) {
+            if (one.do === 'login') await harness.logIn(one.user, one.platform);
+            else if (one.do === 'pass') await harness.timers.advance(one.ms);
+            else if (one.do === 'kill') {
+              running[one.node]!.kill();
+              running[one.node] = start();
+            } else if (one.do === 'restart') {
+              const closing = running[one.node]!.node.engine.close();
+              running[one.node]!.node.resumeRenewals();
+              await harness.timers.advance(2_000);
+              await closing;
+              running[one.node] = start();
+            } else if (one.do === 'stall') running[one.node]!.node.stallRenewals();
+            else if (one.do === 'goOn') running[one.node]!.node.resumeRenewals();
+            else if (one.do === 'pause') await harness.updateWebhook({ state: 'PAUSED' });
+            else if (one.do === 'resume') await resume();
+            else {
+              const given = await harness.webhooks.requeueDeadDeliveries({ webhookId: WEBHOOK_ID }, revive);
+              model.seen.redelivered += given.length;
+            }
+            await settleEngines();
           }
-          await settleEngines();
-        }
-        model.isWell = true;
-        for (const { node } of running) node.resumeRenewals();
-        // An answer may be under way that says that it is gone.
-        await harness.timers.advance(TIMEOUT_MS);
-        await resume();
-        await harness.timers.advance(300_000);
+          model.isWell = true;
+          for (const { node } of running) node.resumeRenewals();
+          // A 410 response may still be in progress.
+          await harness.timers.advance(TIMEOUT_MS);
+          await resume();
+          await harness.timers.advance(300_000);
 
-        const dead = (await harness.deliveries('DEAD')).flatMap(({ events }) => events.map(({ cursor }) => cursor));
-        const told = new Set([...model.arrivals.map(({ event }) => event.cursor), ...dead]);
-        const due = harness.store.events.filter((event) => matchesEventFilter(wanted, event));
-        expect(due.map(({ cursor }) => cursor).filter((cursor) => !told.has(cursor))).toEqual([]);
-        expect(await harness.deliveries('RETRYING')).toEqual([]);
-        for (const end of model.ends) {
-          const next = due[due.indexOf(end) + 1];
-          expect(next?.changeId).not.toBe(end.changeId);
-        }
-        for (const { event } of model.arrivals) expect(matchesEventFilter(wanted, event)).toBe(true);
-        for (const user of USERS) {
-          const first = [
-            ...new Set(model.arrivals.filter(({ isInOrder }) => isInOrder).map(({ event }) => event)),
-          ].filter(({ userId }) => userId === user);
-          expect(first).toEqual(harness.store.events.filter((event) => first.includes(event)));
-        }
-        expect(model.faults).toEqual([]);
-        const closing = running.map(({ node }) => node.engine.close());
-        await harness.timers.advance(2_000);
-        await Promise.all(closing);
-        for (const key of Object.keys(NOTHING_SEEN) as (keyof typeof NOTHING_SEEN)[]) seen[key] += model.seen[key];
-      },
-    ),
-    { numRuns: 300 },
-  );
-  // Otherwise the property would say less than its name.
-  for (const [what, times] of Object.entries(seen)) expect({ what, times }).not.toEqual({ what, times: 0 });
-});
+          const dead = (await harness.deliveries('DEAD')).flatMap(({ events }) => events.map(({ cursor }) => cursor));
+          const sent = new Set([...model.arrivals.map(({ event }) => event.cursor), ...dead]);
+          const due = harness.store.events.filter((event) => matchesEventFilter(wanted, event));
+          expect(due.map(({ cursor }) => cursor).filter((cursor) => !sent.has(cursor))).toEqual([]);
+          expect(await harness.deliveries('RETRYING')).toEqual([]);
+          for (const end of model.ends) {
+            const next = due[due.indexOf(end) + 1];
+            expect(next?.changeId).not.toBe(end.changeId);
+          }
+          for (const { event } of model.arrivals) expect(matchesEventFilter(wanted, event)).toBe(true);
+          for (const user of USERS) {
+            const first = [
+              ...new Set(model.arrivals.filter(({ isInOrder }) => isInOrder).map(({ event }) => event)),
+            ].filter(({ userId }) => userId === user);
+            expect(first).toEqual(harness.store.events.filter((event) => first.includes(event)));
+          }
+          expect(model.faults).toEqual([]);
+          const closing = running.map(({ node }) => node.engine.close());
+          await harness.timers.advance(2_000);
+          await Promise.all(closing);
+          for (const key of Object.keys(NOTHING_SEEN) as (keyof typeof NOTHING_SEEN)[]) seen[key] += model.seen[key];
+        },
+      ),
+      { numRuns: 300 },
+    );
+    // Otherwise the property would check too few cases.
+    for (const [what, times] of Object.entries(seen)) expect({ what, times }).not.toEqual({ what, times: 0 });
+  },
+);

@@ -1,4 +1,4 @@
-/** What the log hears of receivers and of the store: when something begins, and when it is over. */
+/** Log lines about receivers and the store: one when a failure starts, and one when it ends. */
 import { describe, expect, it } from 'vitest';
 import { DomainError } from '../../../../src/core/errors.ts';
 import { FailureLog } from '../../../../src/webhooks/delivery/failure-log.ts';
@@ -20,14 +20,14 @@ const GIVEN_UP = 'A webhook delivery is DEAD after its last retry; it can be red
 const WELL = 'A webhook receiver accepts deliveries again.';
 const GONE = 'A webhook receiver answered 410; the webhook is GONE and gets no deliveries until it is enabled.';
 
-const said = ({ stateChanges: news }: DeliveryHarness): readonly string[] => news.map(([what]) => what);
+const listMessages = ({ stateChanges }: DeliveryHarness): readonly string[] => stateChanges.map(([message]) => message);
 
 const logInEverywhere = async (harness: DeliveryHarness): Promise<void> => {
   for (const shard of ALL_SHARDS) await harness.logIn(userIdOfShard(shard));
 };
 
 describe('a receiver', () => {
-  it('that fails for hours is said to fail, once, and to be well again, once', async () => {
+  it('is reported once when it fails for hours, and once when it recovers', async () => {
     const harness = await DeliveryHarness.start();
     harness.sender.respond = () => rejectWithStatus(503);
     for (let hour = 0; hour < 3; hour++) {
@@ -44,10 +44,10 @@ describe('a receiver', () => {
     expect(harness.warnings).toEqual([]);
   });
 
-  it('that fails now and then is not worth a word', async () => {
+  it('is not reported for a few failures in a row', async () => {
     const harness = await DeliveryHarness.start();
     let attempts = 0;
-    harness.sender.respond = (told) => (++attempts % 3 === 0 ? acceptDelivery(told) : rejectWithStatus(500));
+    harness.sender.respond = (sent) => (++attempts % 3 === 0 ? acceptDelivery(sent) : rejectWithStatus(500));
     for (let number = 0; number < 20; number++) {
       await harness.logIn(userIdOfShard(0, number));
       await harness.timers.advance(MINUTE);
@@ -56,29 +56,29 @@ describe('a receiver', () => {
     expect(harness.stateChanges).toEqual([]);
   });
 
-  it('is not well as long as it fails with some users', async () => {
+  it('is reported as recovered only when no shard fails', async () => {
     const harness = await DeliveryHarness.start();
     const failing = new Set<number | null>([0, 1]);
-    harness.sender.respond = (told) =>
-      failing.has(told.delivery.shard) ? rejectWithStatus(500) : acceptDelivery(told);
+    harness.sender.respond = (sent) =>
+      failing.has(sent.delivery.shard) ? rejectWithStatus(500) : acceptDelivery(sent);
     for (const left of [1, 0]) {
       await logInEverywhere(harness);
       await harness.timers.advance(HOUR);
-      expect(said(harness)).toEqual([FAILS]);
+      expect(listMessages(harness)).toEqual([FAILS]);
       failing.delete(left);
     }
     await harness.timers.advance(2 * HOUR);
-    expect(said(harness)).toEqual([FAILS, WELL]);
+    expect(listMessages(harness)).toEqual([FAILS, WELL]);
   });
 
-  it('has a word of its own beside others', async () => {
+  it('is reported separately from other receivers', async () => {
     const harness = await DeliveryHarness.start();
     await harness.createWebhook({ id: OTHER_WEBHOOK_ID });
     harness.sender.respond = ({ webhook }) => rejectWithStatus(webhook.id === WEBHOOK_ID ? 500 : 401);
     await logInEverywhere(harness);
     await harness.timers.advance(HOUR);
     expect(harness.stateChanges).toHaveLength(2);
-    // Nobody waits for another: which of them is said first is of no matter.
+    // Receivers are independent, so the order of their reports does not matter.
     expect(harness.stateChanges.map(([, about]) => about)).toEqual(
       expect.arrayContaining([
         expect.objectContaining({ webhook: WEBHOOK_ID, status: 500 }),
@@ -87,7 +87,7 @@ describe('a receiver', () => {
     );
   });
 
-  it('for which things are given up is said to lose them, once, and to be well when it takes any', async () => {
+  it('is reported once for DEAD deliveries, and as recovered when it accepts a delivery', async () => {
     const harness = await DeliveryHarness.start({ retryForMs: 5 * MINUTE });
     harness.sender.respond = () => rejectWithStatus(500);
     for (let minute = 0; minute < 60; minute++) {
@@ -102,10 +102,10 @@ describe('a receiver', () => {
     harness.sender.respond = acceptDelivery;
     await harness.logIn(userIdOfShard(1));
     await harness.timers.advance(MINUTE);
-    expect(said(harness)).toEqual([FAILS, GIVEN_UP, WELL]);
+    expect(listMessages(harness)).toEqual([FAILS, GIVEN_UP, WELL]);
   });
 
-  it('that is gone is said to be, once, whatever was under way', async () => {
+  it('is reported once as GONE, whatever attempts are in progress', async () => {
     const harness = await DeliveryHarness.start();
     let attempts = 0;
     harness.sender.respond = () => rejectWithStatus(++attempts > 2 * 8 ? 410 : 500);
@@ -115,7 +115,7 @@ describe('a receiver', () => {
     expect(harness.stateChanges).toEqual([[GONE, { webhook: WEBHOOK_ID, status: 410, reason: 'It answered 410.' }]]);
   });
 
-  it('that failed before its webhook was paused is well when it is resumed', async () => {
+  it('is reported as recovered when a webhook that was paused while failing is resumed', async () => {
     const harness = await DeliveryHarness.start();
     harness.sender.respond = () => rejectWithStatus(500);
     await harness.logIn(userIdOfShard(0));
@@ -125,10 +125,10 @@ describe('a receiver', () => {
     harness.sender.respond = acceptDelivery;
     await harness.updateWebhook({ state: 'ACTIVE' });
     await settleEngines();
-    expect(said(harness)).toEqual([FAILS, WELL]);
+    expect(listMessages(harness)).toEqual([FAILS, WELL]);
   });
 
-  it('is forgotten with its webhook', async () => {
+  it('is forgotten when its webhook is deleted', async () => {
     const harness = await DeliveryHarness.start();
     harness.sender.respond = () => rejectWithStatus(500);
     for (let time = 0; time < 2; time++) {
@@ -141,10 +141,10 @@ describe('a receiver', () => {
       await harness.createWebhook();
       await settleEngines();
     }
-    expect(said(harness)).toEqual([FAILS, FAILS]);
+    expect(listMessages(harness)).toEqual([FAILS, FAILS]);
   });
 
-  it('is forgotten where somebody else may be delivering to it by now', async () => {
+  it('is forgotten for shards that another engine delivers now', async () => {
     const harness = await DeliveryHarness.start();
     harness.sender.respond = () => rejectWithStatus(500);
     await harness.logIn(userIdOfShard(0));
@@ -153,13 +153,13 @@ describe('a receiver', () => {
     await harness.timers.advance(MINUTE);
     expect(harness.engine.collectStats().activeShards).toBe(0);
     harness.webhooks.failures.clear();
-    harness.sender.respond = (told) => (told.delivery.shard === 1 ? rejectWithStatus(500) : acceptDelivery(told));
+    harness.sender.respond = (sent) => (sent.delivery.shard === 1 ? rejectWithStatus(500) : acceptDelivery(sent));
     await harness.logIn(userIdOfShard(1));
     await harness.timers.advance(MINUTE);
-    expect(said(harness)).toEqual([FAILS, FAILS]);
+    expect(listMessages(harness)).toEqual([FAILS, FAILS]);
   });
 
-  it('is not said to fail with what it is sent again by hand', async () => {
+  it('is not reported for failing redeliveries', async () => {
     const harness = await DeliveryHarness.start({ retryForMs: 0 });
     harness.sender.respond = () => rejectWithStatus(500);
     await harness.logIn(userIdOfShard(0));
@@ -175,14 +175,14 @@ describe('a receiver', () => {
     }));
     await harness.timers.advance(HOUR);
     expect(harness.sender.attempts).toHaveLength(3);
-    expect(said(harness)).toEqual([FAILS, GIVEN_UP, WELL]);
+    expect(listMessages(harness)).toEqual([FAILS, GIVEN_UP, WELL]);
   });
 });
 
-describe('a store that fails', () => {
+describe('a failing store', () => {
   const noting = 'Webhook delivery progress could not be saved; the server retries.';
 
-  it('is said to, once, though all are waiting for it, and that it works again when it does for all', async () => {
+  it('is reported once for all workers, and as recovered when it works for all of them', async () => {
     const harness = await DeliveryHarness.start();
     harness.webhooks.failures.set('note', new Error('The store does not answer.'));
     await logInEverywhere(harness);
@@ -200,7 +200,7 @@ describe('a store that fails', () => {
     expect(harness.warnings).toEqual([noting, noting]);
   });
 
-  it('is said to again, though those who had met with it before were stopped', async () => {
+  it('is reported again after the workers that met the failure were stopped', async () => {
     const harness = await DeliveryHarness.start();
     for (let time = 0; time < 2; time++) {
       harness.webhooks.failures.set('note', new Error('The store does not answer.'));
@@ -215,24 +215,24 @@ describe('a store that fails', () => {
     expect([harness.warnings, harness.stateChanges]).toEqual([[noting, noting], []]);
   });
 
-  it('works again when it does for the last who had met with it', () => {
-    const told: unknown[] = [];
+  it('is reported as recovered when the call of the last failing worker succeeds', () => {
+    const sent: unknown[] = [];
     const troubles = new FailureLog({
-      onFailure: (...heard) => told.push(heard),
-      onRecovery: (what) => told.push(what),
+      onFailure: (...received) => sent.push(received),
+      onRecovery: (what) => sent.push(what),
     });
     const [one, other, third] = [{}, {}, {}];
     troubles.recordFailure('no', 'It fails.', one);
     for (const error of ['nor this', 'nor that']) troubles.recordFailure(error, 'It fails.', other);
     troubles.recordSuccess('It fails.', third);
     troubles.recordSuccess('It fails.', one);
-    expect(told).toEqual([['no', 'It fails.']]);
+    expect(sent).toEqual([['no', 'It fails.']]);
     troubles.recordSuccess('It fails.', other);
     troubles.recordSuccess('It fails.', other);
-    expect(told).toEqual([['no', 'It fails.'], 'It fails.']);
+    expect(sent).toEqual([['no', 'It fails.'], 'It fails.']);
   });
 
-  it('is not said to work again by those who wait for it no longer', async () => {
+  it('is not reported as recovered when workers stop waiting for it', async () => {
     const harness = await DeliveryHarness.start();
     harness.webhooks.failures.set('note', new Error('The store does not answer.'));
     await logInEverywhere(harness);

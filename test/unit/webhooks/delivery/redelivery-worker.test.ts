@@ -1,4 +1,4 @@
-/** What was given to a webhook to be redelivered. */
+/** Deliveries that a backend has requested again. */
 import { expect, it } from 'vitest';
 import type { Delivery } from '../../../../src/app/ports/webhook-store.ts';
 import { addMs } from '../../../../src/core/ids.ts';
@@ -9,7 +9,7 @@ import { settleEngines } from '../support/virtual-timers.ts';
 
 const RETRY_FOR_MS = 300_000;
 
-/** So many DEAD ones, each with the event of one login; the webhook was told nothing else. */
+/** DEAD deliveries with the event of one login each; the webhook has received nothing else. */
 const withDead = async (count: number): Promise<DeliveryHarness> => {
   const harness = await DeliveryHarness.start({ retryForMs: RETRY_FOR_MS }, { reasons: [] });
   for (let number = 0; number < count; number++) {
@@ -30,7 +30,7 @@ const redeliver = (harness: DeliveryHarness): Promise<readonly Delivery[]> =>
     giveUpAt: addMs(harness.store.now(), RETRY_FOR_MS),
   }));
 
-it('is sent at once, by the id that it had', async () => {
+it('sends a redelivery at once with its original id', async () => {
   const harness = await withDead(2);
   await redeliver(harness);
   await settleEngines();
@@ -44,21 +44,21 @@ it('is sent at once, by the id that it had', async () => {
   ]);
 });
 
-it('is sent by four at once: one that hangs keeps nobody from the other places', async () => {
+it('sends four at once, and a hanging attempt does not block the other slots', async () => {
   const harness = await withDead(12);
-  harness.sender.respond = (told, signal) =>
-    told.id === 'dead 0' ? hangUntilAborted(told, signal) : acceptDelivery(told);
+  harness.sender.respond = (sent, signal) =>
+    sent.id === 'dead 0' ? hangUntilAborted(sent, signal) : acceptDelivery(sent);
   await redeliver(harness);
   await settleEngines();
   expect(harness.sender.attempts).toHaveLength(12);
   expect(await harness.deliveries('RETRYING')).toMatchObject([{ id: 'dead 0', attempts: 0 }]);
 });
 
-it('is never sent by more than four at once, nor one of them twice', async () => {
+it('never sends more than four at once, and none of them twice at once', async () => {
   const harness = await withDead(12);
-  harness.sender.respond = async (told, signal) => {
+  harness.sender.respond = async (sent, signal) => {
     await harness.timers.wait(10_000, signal);
-    return acceptDelivery(told);
+    return acceptDelivery(sent);
   };
   await redeliver(harness);
   await harness.timers.advance(9_999);
@@ -70,10 +70,10 @@ it('is never sent by more than four at once, nor one of them twice', async () =>
   expect(harness.sender.attempts).toHaveLength(12);
 });
 
-it('has its own retries, which others do not wait for, and is DEAD again when its time is over', async () => {
+it('retries each redelivery independently and makes it DEAD again after the retry period', async () => {
   const harness = await withDead(6);
   const start = harness.store.now();
-  harness.sender.respond = (told) => (told.id === 'dead 1' ? rejectWithStatus(500) : acceptDelivery(told));
+  harness.sender.respond = (sent) => (sent.id === 'dead 1' ? rejectWithStatus(500) : acceptDelivery(sent));
   await redeliver(harness);
   await harness.timers.advance(3_500);
   const times = harness.sender.attempts.filter(({ id }) => id === 'dead 1').map(({ at }) => at - start);
@@ -85,7 +85,7 @@ it('has its own retries, which others do not wait for, and is DEAD again when it
   ]);
 });
 
-it('waits while the webhook is paused, and goes on after it', async () => {
+it('waits while the webhook is paused and continues afterwards', async () => {
   const harness = await withDead(1);
   await harness.updateWebhook({ state: 'PAUSED' });
   await redeliver(harness);
@@ -96,7 +96,7 @@ it('waits while the webhook is paused, and goes on after it', async () => {
   expect(harness.sender.attempts).toHaveLength(1);
 });
 
-it('answered 410 makes the webhook GONE, and stays', async () => {
+it('keeps a redelivery that is answered with 410 and sets the webhook to GONE', async () => {
   const harness = await withDead(1);
   harness.sender.respond = () => rejectWithStatus(410);
   await redeliver(harness);
@@ -106,7 +106,7 @@ it('answered 410 makes the webhook GONE, and stays', async () => {
   expect(await harness.deliveries()).toMatchObject([{ status: 'RETRYING', shard: null }]);
 });
 
-it('is broken off when the engine is closed, and made again after the next start', async () => {
+it('aborts redeliveries when the engine closes and sends them again after the next start', async () => {
   const harness = await withDead(2);
   harness.sender.respond = hangUntilAborted;
   await redeliver(harness);

@@ -1,4 +1,4 @@
-/** What becomes of a delivery that is not taken, and of those behind it. */
+/** Retries of failed deliveries, and of the deliveries that wait behind them. */
 import { describe, expect, it } from 'vitest';
 import type { AttemptReport } from '../../../../src/app/ports/webhook-store.ts';
 import { addMs } from '../../../../src/core/ids.ts';
@@ -15,8 +15,8 @@ import { settleEngines } from '../support/virtual-timers.ts';
 
 const MINUTE = 60_000;
 
-describe('a delivery that fails', () => {
-  it('is tried again as it was, and nothing of its shard overtakes it', async () => {
+describe('a failed delivery', () => {
+  it('is retried unchanged, and no later event of its shard overtakes it', async () => {
     const harness = await DeliveryHarness.start();
     const start = harness.store.now();
     harness.sender.respond = () => rejectWithStatus(500);
@@ -36,7 +36,7 @@ describe('a delivery that fails', () => {
     expect(await harness.deliveries('DELIVERED')).toMatchObject([{ attempts: 1 }, { attempts: 5, lastStatus: 200 }]);
   });
 
-  it('is kept with its events, so that a restart goes on with it, at the moment for it', async () => {
+  it('is saved with its events and retried at its time after a restart', async () => {
     const harness = await DeliveryHarness.start();
     harness.sender.respond = () => rejectWithStatus(500, { retryAfterMs: MINUTE });
     const events = await harness.logIn(userIdOfShard(0));
@@ -59,7 +59,7 @@ describe('a delivery that fails', () => {
     await other.close();
   });
 
-  it('is tried again at once when the webhook was changed', async () => {
+  it('is retried at once when the webhook changes', async () => {
     const harness = await DeliveryHarness.start();
     harness.sender.respond = () => rejectWithStatus(500, { retryAfterMs: 60 * MINUTE });
     await harness.logIn(userIdOfShard(0));
@@ -71,12 +71,12 @@ describe('a delivery that fails', () => {
       'https://receiver.example/hook',
       'https://elsewhere.example/',
     ]);
-    // Once: it is the same as at the last attempt now.
+    // Only once: the webhook has not changed since the last attempt.
     await harness.timers.advance(MINUTE);
     expect(harness.sender.attempts).toHaveLength(2);
   });
 
-  it('is told only what the receiver has not taken yet', async () => {
+  it('is retried only with the events that the receiver has not accepted', async () => {
     const harness = await DeliveryHarness.start();
     await harness.logIn(userIdOfShard(0));
     await harness.logIn(userIdOfShard(0));
@@ -85,25 +85,25 @@ describe('a delivery that fails', () => {
     harness.sender.respond = acceptDelivery;
     await harness.timers.advance(1_000);
     const { events } = harness.store;
-    expect(harness.sender.attempts.map((told) => told.events)).toEqual([events, events.slice(2)]);
+    expect(harness.sender.attempts.map((sent) => sent.events)).toEqual([events, events.slice(2)]);
     expect(harness.engine.collectStats()).toMatchObject({
       deliveredEvents: 3,
       attemptsByResult: { TAKEN: 1, REFUSED: 1 },
     });
   });
 
-  it('is DEAD when its time is over, and what waited behind it, too long already, is tried once, a second later', async () => {
+  it('becomes DEAD after the retry period, and the expired deliveries behind it get one attempt 1 s later', async () => {
     const harness = await DeliveryHarness.start({ retryForMs: 5 * MINUTE });
     harness.sender.respond = () => rejectWithStatus(500);
     await harness.logIn(userIdOfShard(0));
     await harness.timers.advance(250);
     await harness.logIn(userIdOfShard(0));
-    const firstTold = addMs(harness.store.now(), -250);
+    const firstSentAt = addMs(harness.store.now(), -250);
     await harness.timers.advance(5 * MINUTE - 251);
     expect(await harness.deliveries('DEAD')).toEqual([]);
     await harness.timers.advance(1);
     const events = harness.store.events.slice(0, 1);
-    expect(await harness.deliveries('DEAD')).toMatchObject([{ events, lastAttemptAt: firstTold + 5 * MINUTE }]);
+    expect(await harness.deliveries('DEAD')).toMatchObject([{ events, lastAttemptAt: firstSentAt + 5 * MINUTE }]);
     const times = harness.sender.attempts.length;
     await harness.timers.advance(999);
     expect(harness.sender.attempts).toHaveLength(times);
@@ -114,7 +114,7 @@ describe('a delivery that fails', () => {
     expect(harness.warnings).toEqual([]);
   });
 
-  it('by a fault of the courier, too, and it is told', async () => {
+  it('is retried with a warning when the sender throws', async () => {
     const harness = await DeliveryHarness.start();
     harness.sender.respond = () => {
       throw new TypeError('A bug.');
@@ -131,22 +131,22 @@ describe('a delivery that fails', () => {
   });
 });
 
-describe('nobody waits for', () => {
-  it('another shard that hangs, nor another webhook', async () => {
+describe('independent shards', () => {
+  it('are not delayed by a hanging shard or another webhook', async () => {
     const harness = await DeliveryHarness.start();
     await harness.createWebhook({ id: OTHER_WEBHOOK_ID });
     await settleEngines();
-    harness.sender.respond = (told, signal) =>
-      told.webhook.id === WEBHOOK_ID && told.delivery.shard === 0
-        ? hangUntilAborted(told, signal)
-        : acceptDelivery(told);
+    harness.sender.respond = (sent, signal) =>
+      sent.webhook.id === WEBHOOK_ID && sent.delivery.shard === 0
+        ? hangUntilAborted(sent, signal)
+        : acceptDelivery(sent);
     for (const shard of ALL_SHARDS) await harness.logIn(userIdOfShard(shard));
     await harness.timers.advance(250);
     for (const shard of ALL_SHARDS) await harness.logIn(userIdOfShard(shard));
     await harness.timers.advance(250);
-    const toldOf = (id: typeof WEBHOOK_ID) => harness.sender.attempts.filter(({ webhook }) => webhook.id === id);
-    expect(toldOf(WEBHOOK_ID)).toHaveLength(1 + 7 * 2);
-    expect(toldOf(OTHER_WEBHOOK_ID)).toHaveLength(8 * 2);
+    const attemptsOf = (id: typeof WEBHOOK_ID) => harness.sender.attempts.filter(({ webhook }) => webhook.id === id);
+    expect(attemptsOf(WEBHOOK_ID)).toHaveLength(1 + 7 * 2);
+    expect(attemptsOf(OTHER_WEBHOOK_ID)).toHaveLength(8 * 2);
     expect(harness.engine.collectStats()).toMatchObject({
       activeShards: 18,
       oldestPendingEventAt: harness.store.events[0]?.occurredAt,
@@ -155,7 +155,7 @@ describe('nobody waits for', () => {
 });
 
 describe('a receiver that answers 410', () => {
-  it('is told nothing more until somebody says that it is there again, and then goes on where it was', async () => {
+  it('gets no deliveries until its webhook is enabled, and then continues', async () => {
     const harness = await DeliveryHarness.start();
     harness.sender.respond = () => rejectWithStatus(410);
     await harness.logIn(userIdOfShard(0));
@@ -181,7 +181,7 @@ describe('a receiver that answers 410', () => {
     ]);
   });
 
-  it('is not gone once more by what it answers to a request of before it was enabled again', async () => {
+  it('is not set to GONE by a response to a request from before it was enabled', async () => {
     const harness = await DeliveryHarness.start();
     const late = deferred<AttemptReport>();
     harness.sender.respond = ({ events }) =>
@@ -202,7 +202,7 @@ describe('a receiver that answers 410', () => {
     expect(harness.engine.collectStats().goneWebhooks).toBe(1);
   });
 
-  it('is not gone if the webhook has another URL by then', async () => {
+  it('is not set to GONE if the URL has changed since the request', async () => {
     const harness = await DeliveryHarness.start();
     harness.sender.respond = async ({ webhook }) => {
       if (webhook.url !== 'https://receiver.example/hook') return rejectWithStatus(500);

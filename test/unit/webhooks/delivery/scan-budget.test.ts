@@ -3,13 +3,13 @@ import { systemTimers } from '../../../../src/webhooks/delivery/timers.ts';
 import { ScanBudget } from '../../../../src/webhooks/delivery/scan-budget.ts';
 import { settled } from '../../app/support/waiting.ts';
 
-describe('those who look at the log', () => {
+describe('scans', () => {
   const busy = async (ms: number): Promise<void> => {
     const until = performance.now() + ms;
     while (performance.now() < until);
   };
 
-  it('leave the event loop to others when they have had it for 5 ms', async () => {
+  it('yield the event loop after 5 ms', async () => {
     const turns = new ScanBudget();
     let rounds = 0;
     let isOver = false;
@@ -19,11 +19,11 @@ describe('those who look at the log', () => {
     for (let looks = 0; looks < 6; looks++) await turns.runWithinBudget(() => busy(6));
     isOver = true;
     await others;
-    // Without a pause it is one, at the end.
+    // Without a yield there is one, at the end.
     expect(rounds).toBeGreaterThanOrEqual(5);
   });
 
-  it('come in the order in which they asked, and do not pause for little', async () => {
+  it('run in order and do not yield within the budget', async () => {
     const turns = new ScanBudget();
     const order: number[] = [];
     const looks = [0, 1, 2, 3].map((look) =>
@@ -37,18 +37,18 @@ describe('those who look at the log', () => {
     expect(order).toEqual([0, 1, 2, 3]);
   });
 
-  it('are told what went wrong', async () => {
+  it('reject with the error of the scan', async () => {
     await expect(new ScanBudget().runWithinBudget(() => Promise.reject(new Error('No.')))).rejects.toThrow('No.');
   });
 });
 
 describe('a wait', () => {
-  it('ends when its time is over', async () => {
+  it('ends after its time', async () => {
     const { signal } = new AbortController();
     await expect(systemTimers.wait(1, signal)).resolves.toBeUndefined();
   });
 
-  it('ends at once when it is broken off, or was before, however long it would be', async () => {
+  it('ends at once when its signal is aborted, before or during the wait', async () => {
     const ended = new AbortController();
     const waiting = systemTimers.wait(40 * 86_400_000, ended.signal);
     ended.abort();

@@ -1,4 +1,4 @@
-/** A restart whose wall clock is behind that of the run before: what was written then is of a time yet to come. */
+/** A restart with a clock that is behind the previous run: the saved times are in the future. */
 import { expect, it } from 'vitest';
 import { parseDeliveryId, addMs } from '../../../../src/core/ids.ts';
 import { dead } from '../../../contract/webhook-records.ts';
@@ -8,13 +8,13 @@ import { settleEngines } from '../support/virtual-timers.ts';
 
 const HOUR = 3_600_000;
 
-/** The next run, an hour earlier. */
+/** The next run, with a clock one hour behind. */
 const setBack = (harness: DeliveryHarness): void => {
   harness.store.passes(-HOUR);
   harness.createEngine().start();
 };
 
-it('what was not delivered yet is delivered at once, not when its time comes', async () => {
+it('delivers pending events at once, although they are dated in the future', async () => {
   const harness = await DeliveryHarness.start();
   harness.sender.respond = hangUntilAborted;
   await harness.logIn(userIdOfShard(0));
@@ -28,7 +28,7 @@ it('what was not delivered yet is delivered at once, not when its time comes', a
   expect(harness.sender.attempts.map(({ events }) => events)).toEqual([harness.store.events, harness.store.events]);
 });
 
-it('what had failed is tried again at once, and then as always', async () => {
+it('retries failed deliveries at once, and then with the usual backoff', async () => {
   const harness = await DeliveryHarness.start();
   harness.sender.respond = () => rejectWithStatus(503, { retryAfterMs: 60_000 });
   await harness.logIn(userIdOfShard(0));
@@ -44,7 +44,7 @@ it('what had failed is tried again at once, and then as always', async () => {
   expect(await harness.deliveries('DELIVERED')).toMatchObject([{ webhookId: WEBHOOK_ID, attempts: 3 }]);
 });
 
-it('what fails then is given up in time', async () => {
+it('makes failing deliveries DEAD without extending the retry period', async () => {
   const harness = new DeliveryHarness({ retryForMs: 60_000 });
   await harness.createWebhook();
   await harness.logIn(userIdOfShard(0));
@@ -54,7 +54,7 @@ it('what fails then is given up in time', async () => {
   expect(await harness.deliveries()).toMatchObject([{ status: 'DEAD', webhookId: WEBHOOK_ID }]);
 });
 
-it('what was given to be redelivered, and has failed since or was not tried yet, is tried at once', async () => {
+it('attempts redeliveries at once, whether they failed before or not', async () => {
   const harness = await DeliveryHarness.start({ retryForMs: 3 * HOUR }, { reasons: [] });
   const events = await harness.logIn(userIdOfShard(0));
   const longAgo = addMs(harness.store.now(), -2 * HOUR);

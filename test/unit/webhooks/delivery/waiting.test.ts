@@ -1,4 +1,4 @@
-/** Since when the oldest event has been waiting for its receiver: what tells whoever is on call that one is behind. */
+/** When the oldest waiting event occurred: the metric that shows that a receiver falls behind. */
 import { describe, expect, it } from 'vitest';
 import { hangUntilAborted, rejectWithStatus, acceptDelivery } from '../support/fake-sender.ts';
 import { DeliveryHarness, userIdOfShard } from '../support/delivery-harness.ts';
@@ -8,8 +8,8 @@ const MINUTE = 60_000;
 
 const waitingSince = ({ engine }: DeliveryHarness) => engine.collectStats().oldestPendingEventAt;
 
-describe('something waits', () => {
-  it('from the moment on at which it happened, until it is taken', async () => {
+describe('an event waits', () => {
+  it('from its occurrence until it is accepted', async () => {
     const harness = await DeliveryHarness.start();
     expect(waitingSince(harness)).toBeNull();
     const happened = harness.store.now();
@@ -23,7 +23,7 @@ describe('something waits', () => {
     expect(waitingSince(harness)).toBeNull();
   });
 
-  it('though nobody heard it happen, while more of it may come', async () => {
+  it('while its batch is open, even if it was committed before the engine started', async () => {
     const harness = new DeliveryHarness();
     await harness.createWebhook();
     const happened = harness.store.now();
@@ -34,10 +34,10 @@ describe('something waits', () => {
     expect(waitingSince(harness)).toBe(happened);
   });
 
-  it('while its receiver does not take it, whatever others take', async () => {
+  it('while its receiver fails, whatever other receivers accept', async () => {
     const harness = await DeliveryHarness.start();
     const happened = harness.store.now();
-    harness.sender.respond = (told) => (told.delivery.shard === 0 ? rejectWithStatus(500) : acceptDelivery(told));
+    harness.sender.respond = (sent) => (sent.delivery.shard === 0 ? rejectWithStatus(500) : acceptDelivery(sent));
     await harness.logIn(userIdOfShard(0));
     await harness.timers.advance(MINUTE);
     await harness.logIn(userIdOfShard(1));
@@ -48,7 +48,7 @@ describe('something waits', () => {
     expect(waitingSince(harness)).toBeNull();
   });
 
-  it('while the log has more, though nothing is under way at the moment', async () => {
+  it('while the log has unread events, even without an attempt in progress', async () => {
     const harness = new DeliveryHarness();
     await harness.createWebhook();
     for (let number = 0; number < 150; number++) {
@@ -56,9 +56,9 @@ describe('something waits', () => {
       harness.store.passes(1_000);
     }
     const readsOn = new Promise<void>((resolve) => {
-      harness.sender.respond = (told) => {
+      harness.sender.respond = (sent) => {
         void harness.store.gates.hold('reading the log').then(resolve);
-        return acceptDelivery(told);
+        return acceptDelivery(sent);
       };
     });
     harness.engine.start();
@@ -73,8 +73,8 @@ describe('something waits', () => {
   });
 });
 
-describe('nothing waits', () => {
-  it('for a receiver that is gone, or a webhook that is paused', async () => {
+describe('no event waits', () => {
+  it('for a webhook that is GONE or paused', async () => {
     const harness = await DeliveryHarness.start();
     harness.sender.respond = () => rejectWithStatus(410);
     await harness.logIn(userIdOfShard(0));
@@ -92,7 +92,7 @@ describe('nothing waits', () => {
     expect(harness.engine.collectStats().webhooksByState).toEqual({ ACTIVE: 0, PAUSED: 1, GONE: 0 });
   });
 
-  it('when it was given up, for as long as the receiver wants to be left alone after it', async () => {
+  it('during the cooldown after a DEAD delivery', async () => {
     const harness = await DeliveryHarness.start({ retryForMs: 0 });
     harness.sender.respond = () => rejectWithStatus(500, { retryAfterMs: 60 * MINUTE });
     await harness.logIn(userIdOfShard(0));

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { decodeStandardSecret, webhookSecrets } from '../../../../src/webhooks/format/secrets.ts';
 
-it('secrets are made of 32 bytes, and never the same', () => {
+it('creates different secrets of 32 bytes', () => {
   const made = Array.from({ length: 100 }, () => webhookSecrets.createSecret());
   expect(new Set(made).size).toBe(100);
   for (const secret of made) {
@@ -10,13 +10,13 @@ it('secrets are made of 32 bytes, and never the same', () => {
   }
 });
 
-it('a secret stands for the bytes that its Base64 says, and one of another form for none', () => {
+it('decodes the Base64 of a secret and rejects any other form', () => {
   const key = Buffer.from([...Array(25).keys()].map((byte) => 250 - byte));
   expect(decodeStandardSecret(`whsec_${key.toString('base64')}`)).toEqual(key);
   expect(decodeStandardSecret('xxxxyyyy')).toBeNull();
 });
 
-it('ids are never the same, and say what they are of', () => {
+it('creates different ids with the prefix of their type', () => {
   const webhooks = Array.from({ length: 100 }, () => webhookSecrets.createWebhookId());
   const deliveries = Array.from({ length: 100 }, () => webhookSecrets.createDeliveryId());
   expect(new Set([...webhooks, ...deliveries]).size).toBe(200);

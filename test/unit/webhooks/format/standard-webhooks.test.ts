@@ -1,4 +1,4 @@
-/** The format STANDARD, as a receiver sees it who checks with the library of the convention. */
+/** The format STANDARD, verified with the library of the Standard Webhooks specification. */
 import { Webhook, WebhookVerificationError } from 'standardwebhooks';
 import { describe, expect, it } from 'vitest';
 import type { WebhookRequest } from '../../../../src/app/ports/webhook-format.ts';
@@ -16,7 +16,7 @@ import {
   SECRET,
 } from '../support/webhooks.ts';
 
-/** Receivers look at the wall clock. */
+/** Receivers compare timestamps with the wall clock. */
 const now = (): Millis => toMillis(Date.now());
 
 const requestsOf = (
@@ -43,7 +43,7 @@ const isTaken = (secret: string, { body, headers }: Pick<WebhookRequest, 'body' 
 };
 
 describe('a delivery', () => {
-  it('tells its events in one request', () => {
+  it('sends its events in one request', () => {
     const { url, headers, body, deliveredEventCount } = requestOf(createTestWebhook(), createTestDelivery(), () =>
       addMs(MOMENT, 1_999),
     );
@@ -63,12 +63,12 @@ describe('a delivery', () => {
     expect(Object.keys(JSON.parse(body) as object)).toEqual(['type', 'timestamp', 'data']);
   });
 
-  it('says of each event what GraphQL says', async () => {
+  it('sends the same fields of an event as GraphQL', async () => {
     const harness = new ApiHarness();
     await harness.login('alice', 'ANDROID');
     harness.clock.advance(61_001);
     await harness.login('alice', 'WEB', 'd2');
-    const { events } = await harness.backend<{ events: { nodes: unknown[] } }>(`{ events { nodes {
+    const { events } = await harness.executeAsBackend<{ events: { nodes: unknown[] } }>(`{ events { nodes {
       cursor changeId userId sessionId platform deviceId reason sessionStatus previousStatus status version kickedBy
       customStatus ipAddress occurredAt
     } } }`);
@@ -82,7 +82,7 @@ describe('a delivery', () => {
     });
   });
 
-  it('is the same text and id however often it is sent, with a signature of the moment', () => {
+  it('has the same body and id in each attempt, with a new timestamp and signature', () => {
     const first = requestOf(createTestWebhook(), createTestDelivery(), () => MOMENT);
     const again = requestOf(createTestWebhook(), createTestDelivery(), () => addMs(MOMENT, 3_600_000));
     expect(again.body).toBe(first.body);
@@ -91,7 +91,7 @@ describe('a delivery', () => {
     expect(again.headers['webhook-signature']).not.toBe(first.headers['webhook-signature']);
   });
 
-  it('that is a test says so, and nothing else', () => {
+  it('has the type webhook.test and no data for a test', () => {
     const { body, deliveredEventCount } = requestOf(
       createTestWebhook(),
       createTestDelivery({ isTest: true, events: [] }),
@@ -100,7 +100,7 @@ describe('a delivery', () => {
     expect(deliveredEventCount).toBe(0);
   });
 
-  it('without events asks for nothing', () => {
+  it('creates no request without events', () => {
     expect(requestsOf(createTestWebhook(), createTestDelivery({ events: [] }))).toEqual([]);
   });
 });
@@ -108,17 +108,17 @@ describe('a delivery', () => {
 describe('the signature', () => {
   const events = [{ ...createTestEvent(1), customStatus: 'Zoë “away” 🚲 \ud83d\ude00' }];
 
-  it('satisfies a receiver who knows the secret', () => {
+  it('is accepted by a receiver that has the secret', () => {
     for (const secret of [SECRET, OTHER_SECRET]) {
       const request = requestOf(createTestWebhook({ secret }), createTestDelivery({ events }));
       expect(new Webhook(secret).verify(request.body, request.headers)).toEqual(JSON.parse(request.body));
-      // As bytes, too, which is what a receiver gets.
+      // Also as bytes, which is what a receiver gets.
       expect(isTaken(secret, { ...request, body: Buffer.from(request.body, 'utf8').toString('utf8') })).toBe(true);
     }
     expect(isTaken(OTHER_SECRET, requestOf(createTestWebhook(), createTestDelivery()))).toBe(false);
   });
 
-  it('is by both secrets during a rotation, the present one first, and by the new one alone after it', () => {
+  it('is made with both secrets during a rotation, the new one first, and then with the new one only', () => {
     const validUntil = now();
     const webhook = createTestWebhook({ secret: SECRET, previousSecret: { secret: OTHER_SECRET, validUntil } });
     const during = requestOf(webhook, createTestDelivery(), () => toMillis(validUntil - 1));
@@ -135,7 +135,7 @@ describe('the signature', () => {
     expect(isTaken(OTHER_SECRET, after)).toBe(false);
   });
 
-  it('holds for these bytes, this id and this moment alone', () => {
+  it('is valid only for its body, id and timestamp', () => {
     const request = requestOf(createTestWebhook(), createTestDelivery());
     const at = Number(request.headers['webhook-timestamp']);
     const withHeader = (name: string, value: string): WebhookRequest => ({
@@ -149,7 +149,7 @@ describe('the signature', () => {
     expect(isTaken(SECRET, withHeader('webhook-timestamp', String(at - 1)))).toBe(false);
   });
 
-  it('is of the moment that receivers see on their clocks, and by the secrets that the store knows to be in force', () => {
+  it('uses the wall clock for its timestamp and the clock of the store for the validity of secrets', () => {
     const validUntil = addMs(now(), -3_600_000);
     const webhook = createTestWebhook({ previousSecret: { secret: OTHER_SECRET, validUntil } });
     const behind = requestOf(webhook, createTestDelivery(), () => toMillis(validUntil - 1), now);
@@ -160,18 +160,18 @@ describe('the signature', () => {
     expect(isTaken(OTHER_SECRET, inTime)).toBe(false);
   });
 
-  it('of five minutes ago is refused', () => {
+  it('is rejected by receivers after five minutes', () => {
     const old = requestOf(createTestWebhook(), createTestDelivery(), () => toMillis(Date.now() - 302_000));
     expect(isTaken(SECRET, old)).toBe(false);
   });
 
-  it('is not by what was the secret of another format', () => {
+  it('is not made with a secret that was set for another format', () => {
     const validUntil = toMillis(Date.now() + 60_000);
     const webhook = createTestWebhook({ previousSecret: { secret: 'xxxxyyyy', validUntil } });
     expect(requestOf(webhook, createTestDelivery()).headers['webhook-signature']).toMatch(/^v1,[^ ]+$/);
   });
 
-  it('is never left out', () => {
+  it('is always present', () => {
     for (const secret of [null, 'xxxxyyyy']) {
       expect(() => requestsOf(createTestWebhook({ secret }), createTestDelivery())).toThrow(/no valid secret/);
     }

@@ -1,11 +1,11 @@
-/** The ranges of RFC 6890 and of those that came after it, each with its first and its last address. */
+/** The ranges of RFC 6890 and its successors, each with its first and its last address. */
 import { describe, expect, it } from 'vitest';
 import { AddressPolicy } from '../../../../src/webhooks/http/address-policy.ts';
 
 const NOT_PUBLIC: readonly (readonly [what: string, ...addresses: string[]])[] = [
   ['this network', '0.0.0.0', '0.0.0.1', '0.255.255.255'],
   ['private', '10.0.0.0', '10.255.255.255', '172.16.0.0', '172.31.255.255', '192.168.0.0', '192.168.255.255'],
-  ['shared by carriers', '100.64.0.0', '100.127.255.255'],
+  ['shared address space of RFC 6598', '100.64.0.0', '100.127.255.255'],
   ['loopback', '127.0.0.0', '127.0.0.1', '127.255.255.255'],
   ['link-local, with the metadata of clouds', '169.254.0.0', '169.254.169.254', '169.254.255.255'],
   ['protocol assignments', '192.0.0.0', '192.0.0.8', '192.0.0.170', '192.0.0.255'],
@@ -36,7 +36,7 @@ const NOT_PUBLIC: readonly (readonly [what: string, ...addresses: string[]])[] =
   ],
   [
     'Teredo of what is not public',
-    // The client is 192.0.2.45, then 127.0.0.1; then the server is 10.0.0.1.
+    // The client is 192.0.2.45, then 127.0.0.1; in the third the server is 10.0.0.1.
     '2001:0:4136:e378:8000:63bf:3fff:fdd2',
     '2001:0:4136:e378:8000:63bf:80ff:fffe',
     '2001:0:a00:1:8000:63bf:f7f7:f7f7',
@@ -53,7 +53,7 @@ const NOT_PUBLIC: readonly (readonly [what: string, ...addresses: string[]])[] =
   ],
   ['discard', '100::', '100::1', '100::ffff:ffff:ffff:ffff', '100:0:0:1::'],
   [
-    'given to nobody',
+    'unassigned',
     '200::1',
     '400::1',
     '1000::1',
@@ -99,14 +99,14 @@ const PUBLIC = [
   '2001:0:4136:e378:8000:63bf:f7f7:f7f7',
 ];
 
-describe('without a setting', () => {
+describe('without allowed networks', () => {
   const addresses = new AddressPolicy([]);
 
-  it.each(NOT_PUBLIC)('nothing is sent to %s', (_what, ...those) => {
+  it.each(NOT_PUBLIC)('rejects the addresses of: %s', (_what, ...those) => {
     for (const address of those) expect(addresses.allowsAddress(address), address).toBe(false);
   });
 
-  it.each(PUBLIC)('%s is public', (address) => {
+  it.each(PUBLIC)('allows the public address %s', (address) => {
     expect(addresses.allowsAddress(address)).toBe(true);
   });
 
@@ -123,12 +123,12 @@ describe('without a setting', () => {
     '8.8.8.8/32',
     '8.8.8.256',
     'x',
-  ])('%j is no address, and nothing is sent there', (text) => {
+  ])('rejects %j, which is not an address', (text) => {
     expect(addresses.allowsAddress(text)).toBe(false);
   });
 });
 
-describe('networks that are allowed', () => {
+describe('with allowed networks', () => {
   const addresses = new AddressPolicy(['10.1.0.0/16', 'fd00:1::/32', '127.0.0.1/32', '::ffff:172.16.0.0/112']);
 
   it.each([
@@ -139,12 +139,12 @@ describe('networks that are allowed', () => {
     '172.16.255.255',
     '8.8.8.8',
     '2606:4700::1111',
-    // The same hosts by other ways.
+    // The same hosts in other notations.
     '::ffff:10.1.2.3',
     '::ffff:172.16.0.1',
     '64:ff9b::10.1.2.3',
     '2002:a01:203::1',
-  ])('have %s in them, or it is public', (address) => {
+  ])('allows %s, which is in a network or public', (address) => {
     expect(addresses.allowsAddress(address)).toBe(true);
   });
 
@@ -158,11 +158,11 @@ describe('networks that are allowed', () => {
     '::ffff:10.2.0.0',
     '64:ff9b::10.2.0.1',
     '169.254.169.254',
-  ])('have %s not in them', (address) => {
+  ])('rejects %s, which is in no network and not public', (address) => {
     expect(addresses.allowsAddress(address)).toBe(false);
   });
 
-  it('may be all there are', () => {
+  it('allows all addresses with 0.0.0.0/0 and ::/0', () => {
     const all = new AddressPolicy(['0.0.0.0/0', '::/0']);
     for (const [, ...those] of NOT_PUBLIC)
       for (const address of those) expect(all.allowsAddress(address), address).toBe(true);
@@ -175,7 +175,7 @@ describe('networks that are allowed', () => {
     expect(six.allowsAddress('::ffff:127.0.0.1')).toBe(false);
   });
 
-  it('are networks', () => {
+  it('rejects invalid networks', () => {
     expect(() => new AddressPolicy(['10.0.0.0/33'])).toThrow();
     expect(() => new AddressPolicy(['somewhere'])).toThrow();
   });

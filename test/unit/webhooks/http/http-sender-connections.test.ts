@@ -1,4 +1,4 @@
-/** Connections are used again, closed when nobody needs them, and never a reason to fail. */
+/** Connections are reused, closed when unused, and a stale one never fails an attempt. */
 import { once } from 'node:events';
 import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
@@ -6,55 +6,54 @@ import { parseWebhookId } from '../../../../src/core/ids.ts';
 import { createSender, HttpReceiver, sendDelivery } from '../support/http-receivers.ts';
 
 describe('a connection', () => {
-  it('is used again, for whatever status', async () => {
+  it('is reused after any status', async () => {
     const receiver = await HttpReceiver.startHttp((response, { request }) => {
       response.writeHead(Number(request.url?.slice(1))).end('x'.repeat(4_096));
     });
-    const courier = createSender();
+    const sender = createSender();
     for (const status of [200, 503, 302, 404, 200])
-      expect(await sendDelivery(courier, `${receiver.url}${status}`)).toMatchObject({ status });
+      expect(await sendDelivery(sender, `${receiver.url}${status}`)).toMatchObject({ status });
     expect(receiver.requests.map(({ connection }) => connection)).toEqual([1, 1, 1, 1, 1]);
   });
 
-  it('is not used again after a body of more than 4 KiB', async () => {
+  it('is not reused after a body of more than 4 KiB', async () => {
     const receiver = await HttpReceiver.startHttp((response) => response.end('x'.repeat(4_097)));
-    const courier = createSender();
-    for (const _ of [1, 2]) expect(await sendDelivery(courier, receiver.url)).toMatchObject({ status: 200 });
+    const sender = createSender();
+    for (const _ of [1, 2]) expect(await sendDelivery(sender, receiver.url)).toMatchObject({ status: 200 });
     expect(receiver.requests.map(({ connection }) => connection)).toEqual([1, 2]);
   });
 
-  it('is one webhook’s own', async () => {
+  it('belongs to one webhook', async () => {
     const receiver = await HttpReceiver.startHttp();
-    const courier = createSender();
-    for (const id of ['wh_1', 'wh_2', 'wh_1'])
-      await sendDelivery(courier, receiver.url, {}, { id: parseWebhookId(id) });
+    const sender = createSender();
+    for (const id of ['wh_1', 'wh_2', 'wh_1']) await sendDelivery(sender, receiver.url, {}, { id: parseWebhookId(id) });
     expect(receiver.requests.map(({ connection }) => connection)).toEqual([1, 2, 1]);
   });
 
-  it('is closed when it has not been used for a while', async () => {
+  it('is closed after its idle time', async () => {
     const receiver = await HttpReceiver.startHttp();
-    const courier = createSender({ idleMs: 50 });
-    await sendDelivery(courier, receiver.url);
+    const sender = createSender({ idleMs: 50 });
+    await sendDelivery(sender, receiver.url);
     const [socket] = receiver.sockets;
-    if (socket === undefined) throw new Error('Nobody came.');
+    if (socket === undefined) throw new Error('No connection arrived.');
     if (!socket.destroyed) await once(socket, 'close');
-    expect(await sendDelivery(courier, receiver.url)).toMatchObject({ status: 200 });
+    expect(await sendDelivery(sender, receiver.url)).toMatchObject({ status: 200 });
     expect(receiver.sockets).toHaveLength(2);
   });
 
-  it('is closed with the courier', async () => {
+  it('is closed when the sender closes', async () => {
     const receiver = await HttpReceiver.startHttp();
-    const courier = createSender({ idleMs: 3_600_000 });
-    await Promise.all([sendDelivery(courier, receiver.url), sendDelivery(courier, receiver.url)]);
+    const sender = createSender({ idleMs: 3_600_000 });
+    await Promise.all([sendDelivery(sender, receiver.url), sendDelivery(sender, receiver.url)]);
     const closed = receiver.sockets.map((socket) => once(socket, 'close'));
     expect(closed).toHaveLength(2);
-    courier.close();
+    sender.close();
     await Promise.all(closed);
   });
 });
 
-describe('a connection that the receiver closed after it was used', () => {
-  /** Answers the first request of its first connection, and does this with the second. */
+describe('a reused connection that the receiver closes', () => {
+  /** Answers the first request of the first connection, and does `how` with the second request. */
   const closing = (how: 'end' | 'reset' | 'half an answer'): Promise<HttpReceiver> =>
     HttpReceiver.startHttp((response, { connection, request: { socket } }) => {
       if (connection > 1 || !used.has(socket)) {
@@ -66,33 +65,38 @@ describe('a connection that the receiver closed after it was used', () => {
     });
   const used = new WeakSet<object>();
 
-  it.each(['end', 'reset'] as const)('with an %s is no failed attempt: another one is made', async (how) => {
-    const receiver = await closing(how);
-    const courier = createSender();
-    expect(await sendDelivery(courier, receiver.url)).toMatchObject({ status: 200 });
-    expect(await sendDelivery(courier, receiver.url)).toMatchObject({ status: 200, error: null });
-    expect(receiver.requests.map(({ connection }) => connection)).toEqual([1, 1, 2]);
-    // The same delivery, by the same id.
-    expect(new Set(receiver.requests.map(({ request }) => request.headers['webhook-id']))).toEqual(new Set(['msg_1']));
-  });
+  it.each(['end', 'reset'] as const)(
+    'by %s before a response is replaced by a new connection without a failed attempt',
+    async (how) => {
+      const receiver = await closing(how);
+      const sender = createSender();
+      expect(await sendDelivery(sender, receiver.url)).toMatchObject({ status: 200 });
+      expect(await sendDelivery(sender, receiver.url)).toMatchObject({ status: 200, error: null });
+      expect(receiver.requests.map(({ connection }) => connection)).toEqual([1, 1, 2]);
+      // The same delivery with the same id.
+      expect(new Set(receiver.requests.map(({ request }) => request.headers['webhook-id']))).toEqual(
+        new Set(['msg_1']),
+      );
+    },
+  );
 
-  it('before the request was begun is not even tried', async () => {
+  it('before the request starts is not used', async () => {
     const receiver = await HttpReceiver.startHttp();
-    const courier = createSender();
-    await sendDelivery(courier, receiver.url);
+    const sender = createSender();
+    await sendDelivery(sender, receiver.url);
     const closed = receiver.sockets.map((socket) => once(socket, 'close'));
     for (const socket of receiver.sockets) socket.end();
     await Promise.all(closed);
     await turn();
-    expect(await sendDelivery(courier, receiver.url)).toMatchObject({ status: 200, error: null });
+    expect(await sendDelivery(sender, receiver.url)).toMatchObject({ status: 200, error: null });
     expect(receiver.requests.map(({ connection }) => connection)).toEqual([1, 2]);
   });
 
-  it('within an answer is a failed attempt', async () => {
+  it('within a response fails the attempt', async () => {
     const receiver = await closing('half an answer');
-    const courier = createSender();
-    await sendDelivery(courier, receiver.url);
-    expect(await sendDelivery(courier, receiver.url)).toMatchObject({
+    const sender = createSender();
+    await sendDelivery(sender, receiver.url);
+    expect(await sendDelivery(sender, receiver.url)).toMatchObject({
       status: null,
       error: expect.stringMatching(/was closed/) as string,
     });
@@ -100,8 +104,8 @@ describe('a connection that the receiver closed after it was used', () => {
   });
 });
 
-describe('a connection that was never used', () => {
-  it('and is closed is a failed attempt, and the only one', async () => {
+describe('a new connection', () => {
+  it('that is closed without a response fails the attempt without a second request', async () => {
     const receiver = await HttpReceiver.startHttp((_response, { request: { socket } }) => socket.destroy());
     expect(await sendDelivery(createSender(), receiver.url)).toMatchObject({
       status: null,
@@ -111,15 +115,15 @@ describe('a connection that was never used', () => {
   });
 });
 
-it('one that hangs holds up no other: sixteen of a webhook, and another webhook', async () => {
+it('does not delay other requests or webhooks while sixteen requests hang', async () => {
   const receiver = await HttpReceiver.startHttp((response, { request }) => {
     if (request.url === '/hangs') return;
     response.end();
   });
-  const courier = createSender();
-  const hanging = Array.from({ length: 16 }, () => sendDelivery(courier, `${receiver.url}hangs`));
-  expect(await sendDelivery(courier, receiver.url)).toMatchObject({ status: 200 });
-  expect(await sendDelivery(courier, receiver.url, {}, { id: parseWebhookId('wh_2') })).toMatchObject({ status: 200 });
-  courier.close();
+  const sender = createSender();
+  const hanging = Array.from({ length: 16 }, () => sendDelivery(sender, `${receiver.url}hangs`));
+  expect(await sendDelivery(sender, receiver.url)).toMatchObject({ status: 200 });
+  expect(await sendDelivery(sender, receiver.url, {}, { id: parseWebhookId('wh_2') })).toMatchObject({ status: 200 });
+  sender.close();
   for (const { error } of await Promise.all(hanging)) expect(error).toMatch(/was aborted/);
 });

@@ -1,4 +1,4 @@
-/** A courier whose own process stood still: what was answered meanwhile lies there unread. */
+/** A sender after a process pause: a response that arrived meanwhile is unread in the socket. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { expect, it, onTestFinished } from 'vitest';
@@ -6,7 +6,7 @@ import { createSender, sendDelivery } from '../support/http-receivers.ts';
 
 const TIMEOUT_MS = 300;
 
-/** In a process of its own: says where it is, then that it was asked; then it answers. */
+/** In a separate process: reports its URL, then that it got the request, and then responds. */
 const RECEIVER = `
   const server = require('node:http').createServer((request, response) => {
     process.send('asked', () => response.end());
@@ -14,7 +14,7 @@ const RECEIVER = `
   server.listen(0, '127.0.0.1', () => process.send(server.address().port));
 `;
 
-it('an answer that came in time is heard, though the time is over when it is read', async () => {
+it('accepts a response that arrived in time, even if it is read after the timeout', async () => {
   const receiver = spawn(process.execPath, ['-e', RECEIVER], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
   onTestFinished(() => void receiver.kill());
   const [port] = (await once(receiver, 'message')) as [number];

@@ -1,4 +1,4 @@
-/** Certificates: only those that can be trusted, for the name that was asked for. */
+/** Only trusted certificates for the requested host name are accepted. */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:https';
@@ -40,15 +40,15 @@ const receiving = (): Promise<HttpReceiver> =>
 const at = (receiver: HttpReceiver, host = NAME): string => `https://${host}:${receiver.port}/`;
 
 describe.skipIf(LACKS_OPENSSL)('a certificate', () => {
-  it('that is trusted, and for this name, will do; the connection is used again', async () => {
+  it('is accepted if it is trusted and for this name, and the connection is reused', async () => {
     const receiver = await receiving();
-    const courier = createSender({ resolveName: resolve, trustedCaPem: cert, allowHttp: false });
+    const sender = createSender({ resolveName: resolve, trustedCaPem: cert, allowHttp: false });
     for (const _ of [1, 2])
-      expect(await sendDelivery(courier, at(receiver))).toMatchObject({ status: 200, error: null });
+      expect(await sendDelivery(sender, at(receiver))).toMatchObject({ status: 200, error: null });
     expect(receiver.requests).toHaveLength(2);
     expect(receiver.sockets).toHaveLength(1);
-    // With the dot of the root, too, which TLS leaves out of names.
-    expect(await sendDelivery(courier, at(receiver, `${NAME}.`))).toMatchObject({ status: 200, error: null });
+    // Also with a trailing dot, which is not part of the name in TLS.
+    expect(await sendDelivery(sender, at(receiver, `${NAME}.`))).toMatchObject({ status: 200, error: null });
     expect(receiver.requests.map(({ request }) => (request.socket as TLSSocket).servername)).toEqual([
       NAME,
       NAME,
@@ -56,7 +56,7 @@ describe.skipIf(LACKS_OPENSSL)('a certificate', () => {
     ]);
   });
 
-  it('that nobody signed is refused before anything is sent', async () => {
+  it('is rejected before anything is sent if it is self-signed', async () => {
     const receiver = await receiving();
     expect(await sendDelivery(createSender({ resolveName: resolve }), at(receiver))).toMatchObject({
       status: null,
@@ -65,17 +65,17 @@ describe.skipIf(LACKS_OPENSSL)('a certificate', () => {
     expect(receiver.requests).toHaveLength(0);
   });
 
-  it.each(['other.example.com', '127.0.0.1'])('for another name than %s is refused', async (host) => {
+  it.each(['other.example.com', '127.0.0.1'])('is rejected if it is for another name than %s', async (host) => {
     const receiver = await receiving();
-    const courier = createSender({ resolveName: resolve, trustedCaPem: cert });
-    expect(await sendDelivery(courier, at(receiver, host))).toMatchObject({
+    const sender = createSender({ resolveName: resolve, trustedCaPem: cert });
+    expect(await sendDelivery(sender, at(receiver, host))).toMatchObject({
       status: null,
       error: 'The receiver’s certificate is for another host name.',
     });
     expect(receiver.requests).toHaveLength(0);
   });
 
-  it('is looked at whatever the environment says', async () => {
+  it('is checked even with NODE_TLS_REJECT_UNAUTHORIZED=0', async () => {
     const before = process.env['NODE_TLS_REJECT_UNAUTHORIZED'];
     process.env['NODE_TLS_REJECT_UNAUTHORIZED'] = '0';
     try {
@@ -90,7 +90,7 @@ describe.skipIf(LACKS_OPENSSL)('a certificate', () => {
   });
 });
 
-it('a receiver without TLS, or with nothing but TLS 1.1, is none', async () => {
+it('fails for a receiver without TLS, or with TLS 1.1 only', async () => {
   const plain = await HttpReceiver.startTcp((socket) => socket.end('HTTP/1.1 200 OK\r\n\r\n'));
   const old = await HttpReceiver.startHttp(
     undefined,
@@ -104,7 +104,7 @@ it('a receiver without TLS, or with nothing but TLS 1.1, is none', async () => {
   }
 });
 
-it('time is up while TLS is being agreed on', async () => {
+it('fails at the timeout during the TLS handshake', async () => {
   const silent = await HttpReceiver.listen(createTcpServer((socket) => void socket.resume()));
   expect(await sendDelivery(createSender({ resolveName: resolve, timeoutMs: 200 }), at(silent))).toMatchObject({
     status: null,
@@ -112,7 +112,7 @@ it('time is up while TLS is being agreed on', async () => {
   });
 });
 
-it('a connection that was used before is no reason to fail over TLS either', async () => {
+it('replaces a stale TLS connection without a failed attempt', async () => {
   const server = createServer({ key, cert, keepAliveTimeout: 60_000 });
   const used = new WeakSet<object>();
   const receiver = await HttpReceiver.startHttp((response, { request: { socket } }) => {
@@ -122,7 +122,7 @@ it('a connection that was used before is no reason to fail over TLS either', asy
       response.end();
     }
   }, server);
-  const courier = createSender({ resolveName: resolve, trustedCaPem: cert });
-  for (const _ of [1, 2]) expect(await sendDelivery(courier, at(receiver))).toMatchObject({ status: 200, error: null });
+  const sender = createSender({ resolveName: resolve, trustedCaPem: cert });
+  for (const _ of [1, 2]) expect(await sendDelivery(sender, at(receiver))).toMatchObject({ status: 200, error: null });
   expect(receiver.requests.map(({ connection }) => connection)).toEqual([1, 1, 2]);
 });

@@ -1,4 +1,4 @@
-/** What an attempt asks, and what it makes of the answers. */
+/** The requests of an attempt, and how it interprets responses. */
 import { once } from 'node:events';
 import { Webhook } from 'standardwebhooks';
 import { describe, expect, it } from 'vitest';
@@ -15,7 +15,7 @@ import { createTestDelivery, createTestEvent, createTestWebhook, SECRET } from '
 const TAKEN = { error: null, deliveredEventCount: 2, retryAfterMs: null };
 
 describe('a request', () => {
-  it('is one that a receiver of the convention takes', async () => {
+  it('is accepted by a Standard Webhooks receiver', async () => {
     const receiver = await HttpReceiver.startHttp();
     const events = [{ ...createTestEvent(1), customStatus: 'Zoë 🚲' }, createTestEvent(2)];
     expect(await sendDelivery(createSender(), `${receiver.url}hooks/a%20b?c=d#e`, { events })).toEqual({
@@ -37,7 +37,7 @@ describe('a request', () => {
     });
   });
 
-  it('may go to a name, and over IPv6', async () => {
+  it('may go to a host name and over IPv6', async () => {
     const receiver = await HttpReceiver.startHttp();
     const resolve = async () => [{ address: '127.0.0.1', family: 4 }];
     expect(
@@ -53,7 +53,7 @@ describe('a request', () => {
     expect(receiver.requests).toHaveLength(3);
   });
 
-  it('goes to the next address of a name where the first refuses', async () => {
+  it('goes to the next address of a name when the first refuses the connection', async () => {
     const receiver = await HttpReceiver.startHttp();
     const resolve = async () => [
       { address: '127.0.0.2', family: 4 },
@@ -66,7 +66,7 @@ describe('a request', () => {
     });
   });
 
-  it('goes through no proxy', async () => {
+  it('never uses a proxy', async () => {
     const proxy = await HttpReceiver.startHttp();
     const receiver = await HttpReceiver.startHttp();
     const names = ['http_proxy', 'HTTP_PROXY', 'all_proxy', 'NODE_USE_ENV_PROXY'] as const;
@@ -86,13 +86,13 @@ describe('a request', () => {
   });
 });
 
-describe('an answer', () => {
-  it.each([200, 201, 202, 204, 299])('of %d takes the delivery', async (status) => {
+describe('a response', () => {
+  it.each([200, 201, 202, 204, 299])('with status %d delivers', async (status) => {
     const receiver = await HttpReceiver.startHttp((response) => response.writeHead(status).end());
     expect(await sendDelivery(createSender(), receiver.url)).toEqual({ ...TAKEN, status });
   });
 
-  it.each([400, 401, 404, 410, 429, 500, 503, 599, 999])('of %d does not', async (status) => {
+  it.each([400, 401, 404, 410, 429, 500, 503, 599, 999])('with status %d fails the attempt', async (status) => {
     const receiver = await HttpReceiver.startHttp((response) =>
       response.writeHead(status).end('The reason, which is private.'),
     );
@@ -104,7 +104,7 @@ describe('an answer', () => {
     });
   });
 
-  it.each([300, 301, 302, 303, 304, 307, 308])('of %d is not followed', async (status) => {
+  it.each([300, 301, 302, 303, 304, 307, 308])('with status %d is not followed', async (status) => {
     const target = await HttpReceiver.startHttp();
     const receiver = await HttpReceiver.startHttp((response) =>
       response.writeHead(status, { location: target.url }).end(),
@@ -126,7 +126,7 @@ describe('an answer', () => {
     ['99999999999999999999', AT, Number.MAX_SAFE_INTEGER],
     ['Sat, 21 Nov 2026 09:32:00 GMT', AT, 120_000],
     ['Sat, 21 Nov 2026 09:29:00 GMT', AT, 0],
-    // Against our own moment, which is a minute later, where the answer has none.
+    // Without a Date header, our own clock counts, which is one minute ahead.
     ['Sat, 21 Nov 2026 09:32:00 GMT', 'now', 60_000],
     ['-1', AT, null],
     ['1.5', AT, null],
@@ -134,7 +134,7 @@ describe('an answer', () => {
     ['', AT, null],
     ['2026-11-21', AT, null],
     ['Sat, 41 Nov 2026 09:32:00 GMT', AT, null],
-  ])('says with Retry-After: %s at %s that it wants to be left alone for %s ms', async (retryAfter, date, expected) => {
+  ])('with Retry-After: %s and Date: %s has a retryAfterMs of %s', async (retryAfter, date, expected) => {
     const receiver = await HttpReceiver.startHttp((response) => {
       response.writeHead(503, { 'retry-after': retryAfter, date }).end();
     });
@@ -151,7 +151,7 @@ describe('a delivery of several requests', () => {
   const webhook = { format: 'TENCENT' } as const;
   const events = [createTestEvent(1), createTestEvent(2), createTestEvent(3)];
 
-  it('makes one after another, over one connection', async () => {
+  it('sends them one after another over one connection', async () => {
     let open = 0;
     const receiver = await HttpReceiver.startHttp((response) => {
       expect(++open).toBe(1);
@@ -169,7 +169,7 @@ describe('a delivery of several requests', () => {
     ]);
   });
 
-  it('stops at the first that is not taken, and says how far it came', async () => {
+  it('stops at the first failure and reports the delivered events', async () => {
     const receiver = await HttpReceiver.startHttp((response, { body }) => {
       response.writeHead(body === '2' ? 503 : 200, { 'retry-after': '7' }).end();
     });
@@ -182,7 +182,7 @@ describe('a delivery of several requests', () => {
     expect(receiver.requests.map(({ body }) => body)).toEqual(['1', '2']);
   });
 
-  it('has no status where the last request had no answer', async () => {
+  it('has no status when the last request got no response', async () => {
     const receiver = await HttpReceiver.startHttp((response, { body }) => {
       if (body === '2') response.socket?.destroy();
       else response.writeHead(200, { connection: 'close' }).end();
@@ -193,7 +193,7 @@ describe('a delivery of several requests', () => {
     });
   });
 
-  it('for which its format has no words is taken, and nobody is asked', async () => {
+  it('succeeds without a request when its format creates none', async () => {
     const receiver = await HttpReceiver.startHttp();
     const attempt = await sendDelivery(
       createSender({ formats: { STANDARD: { createRequests: () => [] } } }),
@@ -204,8 +204,8 @@ describe('a delivery of several requests', () => {
   });
 });
 
-describe('what cannot be sent', () => {
-  it('is a failed attempt where a format is not served', async () => {
+describe('a delivery that cannot be sent', () => {
+  it('fails the attempt when its format is not enabled', async () => {
     const receiver = await HttpReceiver.startHttp();
     expect(await sendDelivery(createSender(), receiver.url, {}, { format: 'TENCENT' })).toEqual({
       status: null,
@@ -217,7 +217,7 @@ describe('what cannot be sent', () => {
 
   it.each([
     [
-      'a format that fails',
+      'a format that throws',
       () => ({
         createRequests: () => {
           throw new Error('in src/secret/place.ts');
@@ -225,17 +225,17 @@ describe('what cannot be sent', () => {
       }),
     ],
     [
-      'a header that is none',
+      'an invalid header',
       () => ({
         createRequests: () => [
           { url: new URL('http://127.0.0.1:1/'), headers: { a: 'b\nc' }, body: '', deliveredEventCount: 0 },
         ],
       }),
     ],
-  ])('is a failed attempt and reported, for %s', async (_what, format) => {
+  ])('fails the attempt and reports the error, for %s', async (_what, format) => {
     const faults: unknown[] = [];
-    const courier = createSender({ formats: { STANDARD: format() }, onInternalError: (error) => faults.push(error) });
-    expect(await sendDelivery(courier, 'http://127.0.0.1:1/')).toMatchObject({
+    const sender = createSender({ formats: { STANDARD: format() }, onInternalError: (error) => faults.push(error) });
+    expect(await sendDelivery(sender, 'http://127.0.0.1:1/')).toMatchObject({
       status: null,
       error: 'The request could not be created because of an internal server error.',
     });
@@ -243,8 +243,8 @@ describe('what cannot be sent', () => {
   });
 });
 
-describe('time', () => {
-  it('is up for an answer that comes later, and the connection is closed', async () => {
+describe('the timeout', () => {
+  it('fails the request and closes the connection', async () => {
     let closed: Promise<unknown> | undefined;
     const receiver = await HttpReceiver.startHttp((response) => {
       closed = once(response, 'close');
@@ -258,28 +258,28 @@ describe('time', () => {
     await closed;
   });
 
-  it('is each request’s own', async () => {
-    // Together they take longer than one of them may.
+  it('applies to each request separately', async () => {
+    // Together they take longer than the timeout of one request.
     const receiver = await HttpReceiver.startHttp((response) => setTimeout(() => response.end(), 450));
-    const courier = createSender({ formats: { STANDARD: oneRequestPerEvent }, timeoutMs: 1_500 });
+    const sender = createSender({ formats: { STANDARD: oneRequestPerEvent }, timeoutMs: 1_500 });
     const events = [1, 2, 3, 4].map(createTestEvent);
-    expect(await sendDelivery(courier, receiver.url, { events })).toMatchObject({
+    expect(await sendDelivery(sender, receiver.url, { events })).toMatchObject({
       status: 200,
       deliveredEventCount: 4,
     });
   });
 
-  it('is up while a name is still being resolved', async () => {
-    const courier = createSender({ timeoutMs: 100, resolveName: () => new Promise(() => undefined) });
-    expect(await sendDelivery(courier, 'http://hooks.example.com/')).toMatchObject({
+  it('applies to name resolution as well', async () => {
+    const sender = createSender({ timeoutMs: 100, resolveName: () => new Promise(() => undefined) });
+    expect(await sendDelivery(sender, 'http://hooks.example.com/')).toMatchObject({
       status: null,
       error: expect.stringMatching(/within 100 ms/) as string,
     });
   });
 });
 
-describe('an attempt that is broken off', () => {
-  it.each(['before', 'while'] as const)('%s it waits for an answer has failed', async (when) => {
+describe('an aborted attempt', () => {
+  it.each(['before', 'while'] as const)('fails when it is aborted %s it waits for a response', async (when) => {
     const abort = new AbortController();
     if (when === 'before') abort.abort();
     let closed: Promise<unknown> | undefined;
@@ -301,14 +301,14 @@ describe('an attempt that is broken off', () => {
     expect(receiver.requests).toHaveLength(when === 'before' ? 0 : 1);
   });
 
-  it('makes no further requests', async () => {
+  it('sends no further requests', async () => {
     const abort = new AbortController();
     const receiver = await HttpReceiver.startHttp((response) => {
       response.end(() => abort.abort());
     });
-    const courier = createSender({ formats: { STANDARD: oneRequestPerEvent } });
+    const sender = createSender({ formats: { STANDARD: oneRequestPerEvent } });
     const events = Array.from({ length: 100 }, (_, index) => createTestEvent(index));
-    const attempt = await courier.attemptDelivery(
+    const attempt = await sender.attemptDelivery(
       createTestWebhook({ url: receiver.url }),
       createTestDelivery({ events }),
       abort.signal,
@@ -318,25 +318,25 @@ describe('an attempt that is broken off', () => {
     expect(receiver.requests.length).toBeLessThan(100);
   });
 
-  it('by the courier’s end is as well, and so are all later ones', async () => {
-    const courier = createSender();
-    const receiver = await HttpReceiver.startHttp(() => courier.close());
+  it('fails when the sender closes, as do later attempts', async () => {
+    const sender = createSender();
+    const receiver = await HttpReceiver.startHttp(() => sender.close());
     const brokenOff = { status: null, error: expect.stringMatching(/was aborted/) as string };
-    expect(await sendDelivery(courier, receiver.url)).toMatchObject(brokenOff);
-    expect(await sendDelivery(courier, receiver.url)).toMatchObject(brokenOff);
+    expect(await sendDelivery(sender, receiver.url)).toMatchObject(brokenOff);
+    expect(await sendDelivery(sender, receiver.url)).toMatchObject(brokenOff);
     expect(receiver.requests).toHaveLength(1);
   });
 
-  it('costs no other one anything', async () => {
+  it('does not affect other attempts', async () => {
     const abort = new AbortController();
     const receiver = await HttpReceiver.startHttp((response, { request }) => {
       if (request.url === '/ends') abort.abort();
       else setImmediate(() => response.end());
     });
-    const courier = createSender({ timeoutMs: LONG_TIMEOUT_MS });
+    const sender = createSender({ timeoutMs: LONG_TIMEOUT_MS });
     const [ended, other] = await Promise.all([
-      courier.attemptDelivery(createTestWebhook({ url: `${receiver.url}ends` }), createTestDelivery(), abort.signal),
-      sendDelivery(courier, `${receiver.url}goes-on`),
+      sender.attemptDelivery(createTestWebhook({ url: `${receiver.url}ends` }), createTestDelivery(), abort.signal),
+      sendDelivery(sender, `${receiver.url}goes-on`),
     ]);
     expect(ended.error).toMatch(/was aborted/);
     expect(other.error).toBeNull();

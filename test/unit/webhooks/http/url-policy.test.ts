@@ -35,11 +35,11 @@ describe('a URL', () => {
     ['https://hooks.example.com:0/', /port 0/],
     ['https://./', /must contain a host/],
     ['https://../', /must contain a host/],
-  ])('is not %s', (url, why) => {
+  ])('must not be %s', (url, why) => {
     expect(strict.getRejectionReason(new URL(url))).toMatch(why);
   });
 
-  it('may be http:// where that is allowed, and nothing else than that', () => {
+  it('may be http:// if that is allowed, and no other scheme', () => {
     expect(withHttp.getRejectionReason(new URL('http://hooks.example.com/'))).toBeNull();
     expect(withHttp.getRejectionReason(new URL('https://hooks.example.com/'))).toBeNull();
     expect(withHttp.getRejectionReason(new URL('ftp://hooks.example.com/'))).toMatch(/must start with https:/);
@@ -50,7 +50,7 @@ describe('a URL', () => {
     const of = (length: number): URL => new URL('https://hooks.example.com/'.padEnd(length, 'x'));
     expect(strict.getRejectionReason(of(2_048))).toBeNull();
     expect(strict.getRejectionReason(of(2_049))).toMatch(/at most 2048 characters/);
-    // Counted as it is sent.
+    // Counted in the encoded form that is sent.
     expect(strict.getRejectionReason(new URL('https://hooks.example.com/'.padEnd(1_000, 'ä')))).toMatch(/at most 2048/);
     expect(strict.explainHostRejection(of(5_000))).toBeNull();
   });
@@ -85,11 +85,11 @@ describe('an address in a URL', () => {
     'https://anything.localhost/',
     'https://any.thing.localhost./',
     'https://loc%61lhost/',
-  ])('is refused where it is not public: %s', (url) => {
+  ])('is rejected if it is not public: %s', (url) => {
     expect(strict.getRejectionReason(new URL(url))).toMatch(NOT_PUBLIC);
   });
 
-  it('is taken where it is allowed', () => {
+  it('is accepted if its network is allowed', () => {
     for (const url of [
       'http://127.0.0.1:8080/',
       'http://0x7f.1/',

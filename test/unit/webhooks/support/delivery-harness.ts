@@ -1,4 +1,4 @@
-/** Engines over reference stores, and a few words to make things happen there. */
+/** Webhook engines over in-memory stores and virtual time, with helpers to create and inspect deliveries. */
 import type { LoggedEvent } from '../../../../src/app/ports/presence-store.ts';
 import type { Delivery, ShardLease, ShardProgress } from '../../../../src/app/ports/webhook-store.ts';
 import { parseUserId, parseWebhookId, type UserId, type WebhookId } from '../../../../src/core/ids.ts';
@@ -22,10 +22,10 @@ import { settleEngines, VirtualTimers } from './virtual-timers.ts';
 export const WEBHOOK_ID = parseWebhookId('hook');
 export const OTHER_WEBHOOK_ID = parseWebhookId('other hook');
 
-/** Refuses what it is told to. */
+/** Its methods reject with the error in `failures`. */
 export class FaultyWebhookStore extends MemoryWebhookStore {
   readonly failures = new Map<'note' | 'lease' | 'progress' | 'webhooks' | 'updateWebhook' | 'release', Error>();
-  /** Everything that was noted under a lease. */
+  /** All progress that was saved, in order. */
   readonly savedProgress: (readonly [ShardLease, Parameters<MemoryWebhookStore['saveProgress']>[1]])[] = [];
   leaseCalls = 0;
 
@@ -84,7 +84,7 @@ export class DeliveryHarness {
   readonly timers = new VirtualTimers(this.store);
   readonly sender = new FakeSender(() => this.store.now());
   readonly warnings: string[] = [];
-  /** What was said that is no fault. */
+  /** All calls of `onStateChange`, in order. */
   readonly stateChanges: (readonly [what: string, about: object])[] = [];
   readonly engine: WebhookEngine;
   readonly #options: DeliveryHarnessOptions;
@@ -95,7 +95,7 @@ export class DeliveryHarness {
     this.engine = this.createEngine();
   }
 
-  /** One more engine over the same stores. */
+  /** Another engine over the same stores. */
   createEngine(receiver = this.sender): WebhookEngine {
     return new WebhookEngine(
       { store: this.store, webhooks: this.webhooks, sender: receiver },
@@ -110,7 +110,7 @@ export class DeliveryHarness {
     );
   }
 
-  /** With one webhook, and at work. */
+  /** Creates one webhook and starts the engine. */
   static async start(
     options: DeliveryHarnessOptions = {},
     webhook: Partial<WebhookRecord> = {},
@@ -135,14 +135,14 @@ export class DeliveryHarness {
     await this.webhooks.updateWebhook(id, (webhook) => ({ ...webhook, changedAt: this.store.now(), ...more }));
   }
 
-  /** A device that was never seen before. @returns the events of it. */
+  /** Logs in with a new device. @returns the events of the login. */
   async logIn(user: UserId, platform: Platform = 'ANDROID'): Promise<readonly LoggedEvent[]> {
     const before = this.store.events.length;
     await this.app.login(user, platform, `device ${++this.#devices}`);
     return this.store.events.slice(before);
   }
 
-  /** It is kept for the shard that it belongs to. */
+  /** The saved RETRYING delivery of a shard. */
   async findRetryingDelivery(shard: Shard, id = WEBHOOK_ID): Promise<Delivery | undefined> {
     const { deliveries: listDeliveries } = await this.webhooks.listDeliveries({
       webhookId: id,
@@ -158,18 +158,18 @@ export class DeliveryHarness {
     return deliveries;
   }
 
-  /** Where that shard stands, as a new holder would read it. The engine must be closed. */
+  /** The progress of a shard, as the next lease holder would read it. The engine must be closed. */
   async readProgress(shard: Shard, id = WEBHOOK_ID) {
-    const leases = await this.webhooks.acquireLeases('whoever looks', 1_000);
+    const leases = await this.webhooks.acquireLeases('another holder', 1_000);
     const lease = leases.find((one): one is ShardLease => one.webhookId === id && one.shard === shard);
-    if (lease === undefined) throw new Error(`Nobody may look at shard ${shard}.`);
+    if (lease === undefined) throw new Error(`The lease of shard ${shard} is not available.`);
     const progress = await this.webhooks.readProgress(lease);
-    await this.webhooks.releaseLeases('whoever looks');
+    await this.webhooks.releaseLeases('another holder');
     return progress;
   }
 }
 
-/** Users by the shard that they fall on. */
+/** @returns the user id with this number among those of the shard. */
 export const userIdOfShard = (shard: Shard, number = 0): UserId => {
   for (let tried = 0, found = 0; ; tried++) {
     const id = parseUserId(`user ${tried}`);

@@ -1,4 +1,4 @@
-/** An engine in a process of its own, which may be killed, or be kept from renewing its leases. */
+/** An engine that behaves as in a separate process: it can be killed, or its lease renewals can be stalled. */
 import type { PresenceStore } from '../../../../src/app/ports/presence-store.ts';
 import type {
   AttemptReport,
@@ -20,7 +20,7 @@ export interface EngineProcessOptions {
   readonly retryForMs: number;
   readonly random: () => number;
   readonly onWarning: (error: unknown, what: string) => void;
-  /** What was written, by whomever. */
+  /** Called for each saved delivery of any engine. */
   readonly onProgressSaved: (delivery: Delivery) => void;
 }
 
@@ -64,12 +64,12 @@ export class SimulatedEngineProcess {
     this.engine.start();
   }
 
-  /** Nothing that it does or waits for comes to an end any more. */
+  /** None of its pending calls and waits completes any more. */
   kill(): void {
     this.#isDead = true;
   }
 
-  /** Its leases are not renewed until it goes on. */
+  /** Leases are not renewed until `resumeRenewals`. */
   stallRenewals(): void {
     this.#stalled ??= new Promise((resolve) => (this.#goOn = resolve));
   }

@@ -1,4 +1,4 @@
-/** Receivers on this machine, honest and otherwise, and a courier who may go there. */
+/** Receivers on this machine, correct and hostile ones, and a sender that may send to them. */
 import { once } from 'node:events';
 import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createServer as createTcpServer, type AddressInfo, type Server, type Socket } from 'node:net';
@@ -13,7 +13,7 @@ import { standardFormat } from '../../../../src/webhooks/format/standard-webhook
 import { UrlPolicy } from '../../../../src/webhooks/http/url-policy.ts';
 import { createTestDelivery, createTestWebhook } from './webhooks.ts';
 
-/** Long enough for anything that is not to be waited for. */
+/** A timeout that no test reaches. */
 export const LONG_TIMEOUT_MS = 15_000;
 
 export interface SenderOverrides extends Partial<Omit<HttpSenderSettings, 'addresses' | 'targets'>> {
@@ -28,7 +28,7 @@ export const createSender = ({
   ...settings
 }: SenderOverrides = {}): HttpSender => {
   const addresses = new AddressPolicy(allowPrivate);
-  const courier = new HttpSender({
+  const sender = new HttpSender({
     formats: { STANDARD: standardFormat },
     addressPolicy: addresses,
     urlPolicy: new UrlPolicy(addresses, allowHttp),
@@ -41,21 +41,21 @@ export const createSender = ({
     },
     ...settings,
   });
-  onTestFinished(() => courier.close());
-  return courier;
+  onTestFinished(() => sender.close());
+  return sender;
 };
 
 export const NEVER_ABORTED = new AbortController().signal;
 
 export const sendDelivery = (
-  courier: HttpSender,
+  sender: HttpSender,
   url: string,
   delivery: Partial<Delivery> = {},
   webhook: Partial<WebhookRecord> = {},
 ): Promise<AttemptReport> =>
-  courier.attemptDelivery(createTestWebhook({ url, ...webhook }), createTestDelivery(delivery), NEVER_ABORTED);
+  sender.attemptDelivery(createTestWebhook({ url, ...webhook }), createTestDelivery(delivery), NEVER_ABORTED);
 
-/** One request per event, each of which is then done. */
+/** A format with one request for each event. */
 export const oneRequestPerEvent: WebhookFormatter = {
   *createRequests({ url }, { events }) {
     for (const [index, event] of events.entries()) {
@@ -72,7 +72,7 @@ export const oneRequestPerEvent: WebhookFormatter = {
 export interface ReceivedHttpRequest {
   readonly request: IncomingMessage;
   readonly body: string;
-  /** Of the connection it came over: 1 is the first. */
+  /** The number of its connection; the first one is 1. */
   readonly connection: number;
 }
 
@@ -85,7 +85,7 @@ export class HttpReceiver {
     this.#server = server;
     server.on('connection', (socket) => {
       this.sockets.push(socket);
-      // What a test does to its connections is no news.
+      // Tests destroy connections on purpose.
       socket.on('error', () => undefined);
     });
     onTestFinished(() => this.close());
@@ -98,9 +98,9 @@ export class HttpReceiver {
     return receiver;
   }
 
-  /** Speaks HTTP. `answer` is called when the request is there, as a whole. */
+  /** An HTTP server. `answer` is called for each complete request. */
   static async startHttp(
-    answer: (response: ServerResponse, told: ReceivedHttpRequest) => void = (response) => response.end(),
+    answer: (response: ServerResponse, received: ReceivedHttpRequest) => void = (response) => response.end(),
     server: Server = createHttpServer({ keepAliveTimeout: 60_000 }),
   ): Promise<HttpReceiver> {
     const receiver = await HttpReceiver.listen(server);
@@ -109,15 +109,15 @@ export class HttpReceiver {
       request.on('data', (chunk: Buffer) => chunks.push(chunk));
       request.on('end', () => {
         const connection = receiver.sockets.findIndex(({ remotePort }) => remotePort === request.socket.remotePort) + 1;
-        const told = { request, body: Buffer.concat(chunks).toString('utf8'), connection };
-        receiver.requests.push(told);
-        answer(response, told);
+        const received = { request, body: Buffer.concat(chunks).toString('utf8'), connection };
+        receiver.requests.push(received);
+        answer(response, received);
       });
     });
     return receiver;
   }
 
-  /** Speaks as `speak` makes it, once bytes have come. */
+  /** A TCP server. `speak` is called when the first bytes of a request arrive. */
   static startTcp(speak: (socket: Socket) => void): Promise<HttpReceiver> {
     const server = createTcpServer((socket) => {
       socket.once('data', () => speak(socket));

@@ -1,4 +1,4 @@
-/** Time that passes when a test says so, and stops at every moment at which somebody wanted to be woken. */
+/** Timers over a virtual clock: `advance` stops at every moment at which a wait ends. */
 import type { Timers } from '../../../../src/webhooks/delivery/timers.ts';
 import { settled } from '../../app/support/waiting.ts';
 
@@ -10,14 +10,14 @@ interface Wait {
 export class VirtualTimers implements Timers {
   readonly #clock: { now(): number; passes(ms: number): void };
   readonly #waits = new Set<Wait>();
-  /** How many waits were begun. */
+  /** Number of waits that were started. */
   startedWaits = 0;
 
   constructor(clock: { now(): number; passes(ms: number): void }) {
     this.#clock = clock;
   }
 
-  /** How many wait. */
+  /** Number of waits that have not ended. */
   get pendingWaits(): number {
     return this.#waits.size;
   }
@@ -38,7 +38,7 @@ export class VirtualTimers implements Timers {
       signal.addEventListener('abort', wait.end);
     });
 
-  /** So much time passes, and whoever waits for a moment in it is woken then and does what there is to do. */
+  /** Advances the clock by `ms`. Waits end in order, and each continuation runs before the next one ends. */
   async advance(ms: number): Promise<void> {
     const until = this.#clock.now() + ms;
     await settleEngines();
@@ -54,7 +54,7 @@ export class VirtualTimers implements Timers {
   }
 }
 
-/** All that can go on without time has gone on; some of it gives way to others once in between. */
+/** Resolves when everything that does not wait for time has run. */
 export const settleEngines = async (): Promise<void> => {
   for (let rounds = 0; rounds < 3; rounds++) await settled();
 };

@@ -1,11 +1,11 @@
-/** Webhooks and deliveries as a courier or a format is given them: signed, and of one day. */
+/** Sample webhooks and deliveries for tests of senders and formats. */
 import type { LoggedEvent } from '../../../../src/app/ports/presence-store.ts';
 import type { Delivery } from '../../../../src/app/ports/webhook-store.ts';
 import { parseCursor, parseDeviceId, addMs, toMillis, parseUserId } from '../../../../src/core/ids.ts';
 import type { WebhookRecord } from '../../../../src/core/webhooks/webhook.ts';
 import { delivery, loggedEvent, webhook } from '../../../contract/webhook-records.ts';
 
-/** Two secrets as anybody might have made them: 24 bytes and 64. */
+/** Secrets of the smallest and the largest size: 24 and 64 bytes. */
 export const SECRET = `whsec_${Buffer.alloc(24, 'a secret').toString('base64')}`;
 export const OTHER_SECRET = `whsec_${Buffer.alloc(64, 'another one').toString('base64')}`;
 
@@ -20,7 +20,7 @@ export const createTestWebhook = (changes: Partial<WebhookRecord> = {}): Webhook
     ...changes,
   });
 
-/** The login of a user who has no other. */
+/** The first login of a user. */
 export const createTestEvent = (position: number): LoggedEvent =>
   loggedEvent(position, {
     cursor: parseCursor(String(position)),
@@ -32,7 +32,7 @@ export const createTestEvent = (position: number): LoggedEvent =>
     occurredAt: addMs(MOMENT, position),
   });
 
-/** Not attempted yet. */
+/** A delivery without an attempt. */
 export const createTestDelivery = (changes: Partial<Delivery> = {}): Delivery => {
   const events = changes.events ?? [createTestEvent(1), createTestEvent(2)];
   return delivery('msg_1', {
