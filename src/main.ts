@@ -153,7 +153,7 @@ const openStore = async (
     return await openSqliteStore({
       path: config.database,
       clock: clock.now,
-      processPauses: clock.getProcessPauses,
+      getProcessPauses: clock.getProcessPauses,
       policySeed: createPolicyFromSeed(config.policySeed),
       eventRetentionMs: config.eventRetentionMs,
       onFailure,

@@ -30,11 +30,16 @@ export class LeaseTable {
    * Renews the leases that `holder` has; a renewed lease keeps its token.
    * @returns all leases of these webhooks that `holder` has now.
    */
-  acquireOrRenew(holder: string, leaseMs: number, webhooks: readonly WebhookId[], now: Millis): readonly ShardLease[] {
+  acquireOrRenewLeases(
+    holder: string,
+    leaseMs: number,
+    webhooks: readonly WebhookId[],
+    now: Millis,
+  ): readonly ShardLease[] {
     const expiresAt = addMs(now, leaseMs);
     const leases: ShardLease[] = [];
     for (const webhookId of webhooks) {
-      const shards = this.#shardsOf(webhookId);
+      const shards = this.#getOrCreateShards(webhookId);
       for (const shard of LEASABLE_SHARDS) {
         const held = shards.get(shard);
         const isHeld = held !== undefined && held.lease.expiresAt > now;
@@ -55,7 +60,7 @@ export class LeaseTable {
   }
 
   /** Ends all leases of `holder`. */
-  releaseHeldBy(holder: string): void {
+  releaseLeasesOfHolder(holder: string): void {
     for (const shards of this.#leasesByWebhook.values()) {
       for (const [shard, held] of shards) if (held.holder === holder) shards.delete(shard);
     }
@@ -66,7 +71,7 @@ export class LeaseTable {
     this.#leasesByWebhook.delete(webhookId);
   }
 
-  #shardsOf(webhookId: WebhookId): Map<Shard | null, HeldLease> {
+  #getOrCreateShards(webhookId: WebhookId): Map<Shard | null, HeldLease> {
     const known = this.#leasesByWebhook.get(webhookId);
     if (known !== undefined) return known;
     const shards = new Map<Shard | null, HeldLease>();

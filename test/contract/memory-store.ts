@@ -24,7 +24,7 @@ import { updateEach } from './update-each.ts';
 
 export interface MemoryStoreOptions {
   readonly clock: () => Millis;
-  readonly processPauses?: () => ProcessPauses;
+  readonly getProcessPauses?: () => ProcessPauses;
   readonly policySeed: Policy;
   readonly eventRetentionMs: number;
   /** Awaited before each change is committed: a slow disk. Signs of life do not wait for it. */
@@ -70,7 +70,7 @@ export class MemoryStore implements PresenceStore {
   }
 
   getProcessPauses(): ProcessPauses {
-    return this.#options.processPauses?.() ?? NO_PAUSES;
+    return this.#options.getProcessPauses?.() ?? NO_PAUSES;
   }
 
   async readUsers(ids: readonly UserId[]): Promise<readonly UserRecord[]> {

@@ -20,7 +20,7 @@ import { LOG_ID_KEY, POLICY_KEY } from './schema/meta-keys.ts';
 import { applyMigrations } from './schema/migrations.ts';
 import { SqliteStore, type StoreOptions } from './store.ts';
 
-type OptionalSetting = 'processPauses' | 'onDiskStateChange' | 'onWarning' | 'recentEventCount' | 'runPeriodicTasks';
+type OptionalSetting = 'getProcessPauses' | 'onDiskStateChange' | 'onWarning' | 'recentEventCount' | 'runPeriodicTasks';
 
 export interface SqliteStoreOptions
   extends Omit<StoreOptions, OptionalSetting>, Partial<Pick<StoreOptions, OptionalSetting>> {
@@ -36,7 +36,7 @@ export interface SqliteStoreOptions
 export const openSqliteStore = async (options: SqliteStoreOptions): Promise<SqliteStore> => {
   const path = resolveSymbolicLink(resolve(options.path));
   const defaults = {
-    processPauses: () => NO_PAUSES,
+    getProcessPauses: () => NO_PAUSES,
     onDiskStateChange: () => undefined,
     onWarning: (error: Error) => process.emitWarning(error),
     recentEventCount: 8_192,

@@ -25,9 +25,9 @@ import { SqliteEventLog } from './read/event-log.ts';
 import {
   isFatalDatabaseError,
   errorMessage,
-  WriteRejected,
+  WriteRejectedError,
   DatabaseFileError,
-  StoreUnavailable,
+  StoreUnavailableError,
 } from './file/errors.ts';
 import { PerUserQueue, type UpdateJob } from './write/per-user-queue.ts';
 import { LastSeenBuffer } from './write/last-seen-buffer.ts';
@@ -47,7 +47,7 @@ export interface StoreOptions {
   /** Returns whole milliseconds since 1970. It must never go back. */
   readonly clock: () => Millis;
   /** Returns the process pauses known at the last call of `clock`. */
-  readonly processPauses: () => ProcessPauses;
+  readonly getProcessPauses: () => ProcessPauses;
   /** Events older than this are removed. */
   readonly eventRetentionMs: number;
   /**
@@ -95,7 +95,7 @@ export class SqliteStore implements PresenceStore {
   #writer: GroupCommitWriter<CommitEntry> | undefined;
   #policy: Policy;
   #policyUpdates: Promise<unknown> = Promise.resolve();
-  #unavailable: StoreUnavailable | null = null;
+  #unavailable: StoreUnavailableError | null = null;
   #isDead = false;
   #isDiskFailing = false;
   #closing: Promise<void> | undefined;
@@ -147,7 +147,7 @@ export class SqliteStore implements PresenceStore {
   }
 
   getProcessPauses(): ProcessPauses {
-    return this.#options.processPauses();
+    return this.#options.getProcessPauses();
   }
 
   async readUsers(ids: readonly UserId[]): Promise<readonly UserRecord[]> {
@@ -265,7 +265,7 @@ export class SqliteStore implements PresenceStore {
 
   /**
    * Writes last-seen times that are only in memory.
-   * @throws StoreUnavailable or WriteRejected; they are written later in that case.
+   * @throws StoreUnavailableError or WriteRejectedError; they are written later in that case.
    */
   async flushLastSeen(): Promise<void> {
     await this.#lastSeenBuffer.flushAll();
@@ -273,7 +273,7 @@ export class SqliteStore implements PresenceStore {
 
   /**
    * Removes data older than its retention.
-   * @throws StoreUnavailable or WriteRejected; it is removed later in that case.
+   * @throws StoreUnavailableError or WriteRejectedError; it is removed later in that case.
    */
   async purgeExpiredData(): Promise<void> {
     const { eventRetentionMs } = this.#options;
@@ -324,7 +324,7 @@ export class SqliteStore implements PresenceStore {
         this.#applyCommitted(entries);
       },
       onRejected: (entries, error) => {
-        if (error instanceof WriteRejected) this.#setDiskState(error);
+        if (error instanceof WriteRejectedError) this.#setDiskState(error);
         for (const entry of entries) {
           if (entry.kind === 'change') entry.job.reject(error, entry.before.id);
           else entry.callbacks.onFailed(error);
@@ -340,7 +340,7 @@ export class SqliteStore implements PresenceStore {
     };
   }
 
-  #setDiskState(refusal: WriteRejected | null): void {
+  #setDiskState(refusal: WriteRejectedError | null): void {
     if ((refusal !== null) === this.#isDiskFailing) return;
     this.#isDiskFailing = refusal !== null;
     this.#options.onDiskStateChange(refusal);
@@ -350,7 +350,7 @@ export class SqliteStore implements PresenceStore {
   #handleReadError(error: unknown): void {
     if (!isFatalDatabaseError(error)) return;
     const reason = `The database can no longer be trusted: ${errorMessage(error)}.`;
-    this.#requireWriter().failWriter(new StoreUnavailable('DEAD', reason, { cause: error }));
+    this.#requireWriter().failPermanently(new StoreUnavailableError('DEAD', reason, { cause: error }));
   }
 
   /** Applies committed changes in memory, then publishes them, then answers their callers. */
@@ -401,7 +401,7 @@ export class SqliteStore implements PresenceStore {
   }
 
   async #shutDown(): Promise<void> {
-    this.#unavailable ??= new StoreUnavailable('CLOSED', 'The store is closed.');
+    this.#unavailable ??= new StoreUnavailableError('CLOSED', 'The store is closed.');
     this.#periodicTasks.stopScheduling();
     try {
       const { webhooks } = this;

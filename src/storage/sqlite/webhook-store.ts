@@ -28,7 +28,7 @@ import { deliveryToRow, webhookToRow } from './schema/webhook-rows.ts';
 export interface WebhookStoreDeps {
   readonly reader: WebhookReader;
   readonly now: () => Millis;
-  /** @throws StoreUnavailable after the store was closed or has failed. */
+  /** @throws StoreUnavailableError after the store was closed or has failed. */
   readonly assertOpen: () => void;
   /** Resolves when all writes are durable. Calls are written in order. Rejects if nothing was written. */
   readonly commitWrites: (writes: readonly WebhookWrite[]) => Promise<void>;
@@ -107,12 +107,12 @@ export class SqliteWebhookStore implements WebhookStore {
   async acquireLeases(holder: string, leaseMs: number): Promise<readonly ShardLease[]> {
     this.#deps.assertOpen();
     const active = [...this.#webhooks.values()].filter(({ state }) => state === 'ACTIVE').map(({ id }) => id);
-    return this.#leases.acquireOrRenew(holder, leaseMs, active, this.#deps.now());
+    return this.#leases.acquireOrRenewLeases(holder, leaseMs, active, this.#deps.now());
   }
 
   async releaseLeases(holder: string): Promise<void> {
     this.#deps.assertOpen();
-    this.#leases.releaseHeldBy(holder);
+    this.#leases.releaseLeasesOfHolder(holder);
   }
 
   async readProgress(lease: ShardLease): Promise<ShardProgress | null> {

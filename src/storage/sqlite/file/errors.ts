@@ -47,19 +47,19 @@ export const toDiskError = (path: string, error: unknown): DatabaseFileError | n
   });
 };
 
-export type StoreUnavailableCode =
+export type StoreUnavailableErrorCode =
   /** The store was closed. */
   | 'CLOSED'
   /** The writer has failed for good. Only a restart helps. */
   | 'DEAD';
 
 /** The store cannot serve any calls. Nothing was changed by the rejected call. */
-export class StoreUnavailable extends Error {
-  readonly code: StoreUnavailableCode;
+export class StoreUnavailableError extends Error {
+  readonly code: StoreUnavailableErrorCode;
 
-  constructor(code: StoreUnavailableCode, message: string, options?: ErrorOptions) {
+  constructor(code: StoreUnavailableErrorCode, message: string, options?: ErrorOptions) {
     super(message, options);
-    this.name = 'StoreUnavailable';
+    this.name = 'StoreUnavailableError';
     this.code = code;
   }
 }
@@ -71,7 +71,7 @@ const RETRY_AFTER_MS = 1_000;
  * The disk rejected one commit: it is full, or another process is writing to the file. Nothing has changed, and the
  * next commit may succeed. The client receives OVERLOADED with a retry time, not the error of the disk.
  */
-export class WriteRejected extends DomainError {
+export class WriteRejectedError extends DomainError {
   readonly code = 'NOT_WRITTEN';
 
   constructor(reason: string) {
@@ -88,14 +88,14 @@ export class WriteRejected extends DomainError {
  * later fsync does not report.
  */
 export const isFatalDatabaseError = (error: unknown): boolean =>
-  error instanceof FileReplaced ||
+  error instanceof FileReplacedError ||
   (error instanceof Database.SqliteError && /^SQLITE_(CORRUPT|NOTADB|IOERR_FSYNC|IOERR_DIR_FSYNC)/.test(error.code));
 
 /** The open file is no longer the one at its path. Anything written to it would be lost. */
-export class FileReplaced extends Error {
+export class FileReplacedError extends Error {
   constructor(path: string) {
     super(`${path} was removed or replaced while it was open`);
-    this.name = 'FileReplaced';
+    this.name = 'FileReplacedError';
   }
 }
 

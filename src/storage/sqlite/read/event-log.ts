@@ -20,7 +20,7 @@ import { eventFromRow, type SqlRow } from '../schema/rows.ts';
 export class SqliteEventLog implements EventLog {
   readonly #reader: DatabaseReader;
   readonly #cursors: CursorCodec;
-  /** @throws StoreUnavailable after the store was closed or has failed. */
+  /** @throws StoreUnavailableError after the store was closed or has failed. */
   readonly #assertOpen: () => void;
   /** Ring buffers: event `seq` and its changeSeq are at index `seq % length` while the event is among the latest. */
   readonly #recentEvents: (PresenceEvent | undefined)[];
@@ -79,7 +79,7 @@ export class SqliteEventLog implements EventLog {
 
   async scanEvents({ after, limit, matchesEvent: matching }: EventLogScan): Promise<EventLogScanResult> {
     const start = this.#resolveStart(after);
-    const scan = new ScanProgress(start, limit);
+    const scan = new LogScanProgress(start, limit);
     if (this.#isInMemory(start)) {
       for (let seq = start + 1; seq <= this.#lastSeq; seq++) {
         const ringIndex = seq % this.#recentEvents.length;
@@ -172,7 +172,7 @@ export class SqliteEventLog implements EventLog {
 const MAX_EVENTS_PER_SCAN = 1_000;
 
 /** The progress of a scan. A scan ends only between changes. */
-class ScanProgress {
+class LogScanProgress {
   readonly events: LoggedEvent[] = [];
   readonly #limit: number;
   #remaining = MAX_EVENTS_PER_SCAN;

@@ -70,10 +70,10 @@ export const DISCONNECT_COLUMNS = [
   'sessionId',
 ] as const;
 
-export const END_COLUMNS = ['endedAt', 'endReason', 'kickedBy'] as const;
-export const ENDED_SESSION_COLUMNS = [...SESSION_COLUMNS, ...END_COLUMNS] as const;
+export const END_DETAIL_COLUMNS = ['endedAt', 'endReason', 'kickedBy'] as const;
+export const ENDED_SESSION_COLUMNS = [...SESSION_COLUMNS, ...END_DETAIL_COLUMNS] as const;
 /** The end of a session that has no other changes, and the key of the row. */
-export const SESSION_END_COLUMNS = [...END_COLUMNS, 'userId', 'sessionId'] as const;
+export const SESSION_END_COLUMNS = [...END_DETAIL_COLUMNS, 'userId', 'sessionId'] as const;
 
 export const EVENT_COLUMNS = [
   'seq',

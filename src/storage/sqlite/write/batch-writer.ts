@@ -5,7 +5,7 @@ import { drizzle } from 'drizzle-orm/better-sqlite3';
 import type { CommitBatch } from './writer-messages.ts';
 import {
   DISCONNECT_COLUMNS,
-  END_COLUMNS,
+  END_DETAIL_COLUMNS,
   ENDED_SESSION_COLUMNS,
   EVENT_COLUMNS,
   SESSION_END_COLUMNS,
@@ -81,7 +81,7 @@ export const createBatchWriter = (connection: Database.Database): WriteBatch => 
     db
       .insert(sessions)
       .values(insertPlaceholders(ENDED_SESSION_COLUMNS))
-      .onConflictDoUpdate({ target, set: excludedValues(sessions, [...live, ...END_COLUMNS]) }),
+      .onConflictDoUpdate({ target, set: excludedValues(sessions, [...live, ...END_DETAIL_COLUMNS]) }),
     ENDED_SESSION_COLUMNS,
   );
   const isSession = sql`${sessions.userId} = ${sql.placeholder('userId')} AND ${sessions.sessionId} = ${sql.placeholder('sessionId')}`;
@@ -95,7 +95,7 @@ export const createBatchWriter = (connection: Database.Database): WriteBatch => 
   );
   const markSessionEnded = prepareWrite(
     connection,
-    db.update(sessions).set(updatePlaceholders(END_COLUMNS)).where(isSession),
+    db.update(sessions).set(updatePlaceholders(END_DETAIL_COLUMNS)).where(isSession),
     SESSION_END_COLUMNS,
   );
   const addEvents = createEventAppender(connection);

@@ -14,7 +14,7 @@ export class CommitMetrics {
   }
 
   /** @returns a function to call with the result of the commit. */
-  startCommit(entries: number): (isDurable: boolean) => void {
+  recordCommitStart(entries: number): (isDurable: boolean) => void {
     const startedAt = performance.now();
     return (isDurable) => {
       this.durations.recordValue(performance.now() - startedAt);

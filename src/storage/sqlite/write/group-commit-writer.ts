@@ -7,7 +7,7 @@ import { Worker } from 'node:worker_threads';
 import type { WriteBacklog } from '../../../app/ports/presence-store.ts';
 import { resolveWorkerUrl } from '../../../process/worker-url.ts';
 import { CommitMetrics } from './commit-metrics.ts';
-import { WriteRejected, StoreUnavailable } from '../file/errors.ts';
+import { WriteRejectedError, StoreUnavailableError } from '../file/errors.ts';
 import type {
   CommitBatch,
   WriterRequest,
@@ -24,14 +24,14 @@ export interface WriterHandlers<Entry> {
   /** The entries are durable. */
   onCommitted(entries: readonly Entry[]): void;
   /** Nothing of the batch was written. */
-  onRejected(entries: readonly Entry[], error: StoreUnavailable | WriteRejected): void;
+  onRejected(entries: readonly Entry[], error: StoreUnavailableError | WriteRejectedError): void;
   /** The writer has failed for good. All entries, and all later ones, are passed to `onRejected`. */
-  onWriterFailed(error: StoreUnavailable): void;
+  onWriterFailed(error: StoreUnavailableError): void;
 }
 
 interface PendingRequest {
   readonly onReply: (reply: Extract<WriterReply, { kind: 'done' | 'closed' }>) => void;
-  readonly onError: (error: StoreUnavailable | WriteRejected) => void;
+  readonly onError: (error: StoreUnavailableError | WriteRejectedError) => void;
 }
 
 /** The entries of one commit. */
@@ -60,7 +60,7 @@ export class GroupCommitWriter<Entry> {
   /** Commits without a reply, oldest first. */
   readonly #groupsInFlight: CommitGroup<Entry>[] = [];
   #isCommitScheduled = false;
-  #failure: StoreUnavailable | null = null;
+  #failure: StoreUnavailableError | null = null;
   /** After a failure: resolves when the thread has ended and no longer holds the file. */
   #threadTermination: Promise<unknown> | undefined;
   #isClosed = false;
@@ -71,11 +71,11 @@ export class GroupCommitWriter<Entry> {
     this.#now = now;
     worker.on('message', (reply: WriterReply) => this.#handleReply(reply));
     worker.on('error', (error) =>
-      this.#fail(new StoreUnavailable('DEAD', 'The writer thread failed.', { cause: error })),
+      this.#fail(new StoreUnavailableError('DEAD', 'The writer thread failed.', { cause: error })),
     );
     worker.on('exit', (code) => {
       if (!this.#isClosed)
-        this.#fail(new StoreUnavailable('DEAD', `The writer thread ended unexpectedly (exit code ${code}).`));
+        this.#fail(new StoreUnavailableError('DEAD', `The writer thread ended unexpectedly (exit code ${code}).`));
     });
   }
 
@@ -131,7 +131,7 @@ export class GroupCommitWriter<Entry> {
         {
           onReply: (reply) => {
             if (reply.kind === 'done' && reply.purgeResult !== null) resolve(reply.purgeResult);
-            else reject(new StoreUnavailable('DEAD', 'The writer thread sent an unexpected reply.'));
+            else reject(new StoreUnavailableError('DEAD', 'The writer thread sent an unexpected reply.'));
           },
           onError: reject,
         },
@@ -141,7 +141,7 @@ export class GroupCommitWriter<Entry> {
 
   /**
    * Checks that the open file is still the one at its path.
-   * @throws StoreUnavailable if not; the writer has failed then.
+   * @throws StoreUnavailableError if not; the writer has failed then.
    */
   checkFile(): Promise<void> {
     return new Promise((resolve, reject) => {
@@ -150,7 +150,7 @@ export class GroupCommitWriter<Entry> {
   }
 
   /** Fails the writer because the file can no longer be trusted. */
-  failWriter(reason: StoreUnavailable): void {
+  failPermanently(reason: StoreUnavailableError): void {
     this.#fail(reason);
   }
 
@@ -201,7 +201,7 @@ export class GroupCommitWriter<Entry> {
     if (group === undefined) return;
     const { entries } = group;
     this.#groupsInFlight.push(group);
-    const recordResult = this.metrics.startCommit(entries.length);
+    const recordResult = this.metrics.recordCommitStart(entries.length);
     const finishCommit = (isDurable: boolean, notifyHandlers: () => void): void => {
       this.#groupsInFlight.shift();
       recordResult(isDurable);
@@ -235,16 +235,16 @@ export class GroupCommitWriter<Entry> {
     if (pending === undefined) return;
     if (reply.kind === 'failed') {
       const error = reply.fatal
-        ? new StoreUnavailable('DEAD', `The database can no longer be trusted: ${reply.message}.`)
-        : new WriteRejected(`The database could not be written: ${reply.message}.`);
+        ? new StoreUnavailableError('DEAD', `The database can no longer be trusted: ${reply.message}.`)
+        : new WriteRejectedError(`The database could not be written: ${reply.message}.`);
       pending.onError(error);
-      if (error instanceof StoreUnavailable) this.#fail(error);
+      if (error instanceof StoreUnavailableError) this.#fail(error);
       return;
     }
     pending.onReply(reply);
   }
 
-  #fail(error: StoreUnavailable): void {
+  #fail(error: StoreUnavailableError): void {
     if (this.#failure !== null) return;
     this.#failure = error;
     for (const question of this.#pendingRequests.splice(0)) question.onError(error);

@@ -18,7 +18,7 @@ export const ENDED_SESSION_RETENTION_MS = 7 * 86_400_000;
 const ROWS_PER_PORTION = 1_000;
 
 /** @returns a function that does one portion of the work due at `now`. */
-export const createPurger = (connection: Database.Database): ((order: PurgeRequest) => PurgeResult) => {
+export const createRetentionPurger = (connection: Database.Database): ((order: PurgeRequest) => PurgeResult) => {
   const db = drizzle(connection);
   const at = sql.placeholder('at');
   const limit = sql.placeholder('limit');

@@ -33,7 +33,7 @@ export class FakeStore implements PresenceStore {
   readonly #clock = new VirtualClock(START);
   readonly #store = new MemoryStore({
     clock: this.#clock.now,
-    processPauses: this.#clock.sleeps,
+    getProcessPauses: this.#clock.sleeps,
     policySeed: DEFAULT_POLICY,
     eventRetentionMs: RETENTION,
   });

@@ -51,19 +51,19 @@ const EVENTS_BY_USER = `
   ORDER BY e.user_id, e.seq`;
 
 export const checkEventsOfUsers = (connection: Database.Database, findings: Findings): void => {
-  let history: UserHistory | undefined;
+  let checker: UserEventChecker | undefined;
   for (const row of connection.prepare<[], EventRow>(EVENTS_BY_USER).iterate()) {
-    if (history?.userId !== row.userId) {
-      history?.checkRecord();
-      history = new UserHistory(row.userId, findings);
+    if (checker?.userId !== row.userId) {
+      checker?.checkRecord();
+      checker = new UserEventChecker(row.userId, findings);
     }
-    history.checkNextEvent(row);
+    checker.checkNextEvent(row);
   }
-  history?.checkRecord();
+  checker?.checkRecord();
 };
 
 /** The events of one user, checked one after another. */
-class UserHistory {
+class UserEventChecker {
   readonly userId: string;
   readonly #findings: Findings;
   readonly #endedSessions = new Set<string>();
