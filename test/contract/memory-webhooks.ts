@@ -86,12 +86,12 @@ export class MemoryWebhookStore implements WebhookStore {
   async acquireLeases(holder: string, leaseMs: number): Promise<readonly ShardLease[]> {
     this.#checkOpen();
     const active = [...this.#webhooks.values()].filter(({ state }) => state === 'ACTIVE').map(({ id }) => id);
-    return this.#leases.acquireOrRenew(holder, leaseMs, active, this.#clock());
+    return this.#leases.acquireOrRenewLeases(holder, leaseMs, active, this.#clock());
   }
 
   async releaseLeases(holder: string): Promise<void> {
     this.#checkOpen();
-    this.#leases.releaseHeldBy(holder);
+    this.#leases.releaseLeasesOfHolder(holder);
   }
 
   async readProgress(lease: ShardLease): Promise<ShardProgress | null> {

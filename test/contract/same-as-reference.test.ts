@@ -121,7 +121,12 @@ it('SQLite answers what the reference answers, whatever is done to them', async 
   await fc.assert(
     fc.asyncProperty(fc.array(op, { minLength: 5, maxLength: 40 }), async (ops) => {
       const clock = new VirtualClock();
-      const options = { clock: clock.now, getProcessPauses: clock.sleeps, policySeed: POLICY, eventRetentionMs: RETENTION_MS };
+      const options = {
+        clock: clock.now,
+        getProcessPauses: clock.sleeps,
+        policySeed: POLICY,
+        eventRetentionMs: RETENTION_MS,
+      };
       const reference = new MemoryStore(options);
       const path = join(newDirectory(), 'presence.db');
       const sqlite = await openQuietly(path, options);

@@ -1,15 +1,18 @@
-/** Who is asking, and whom she may ask about: decided here, for every door. */
+/** The caller of an operation and its permissions. The rules are the same for all transports. */
 import { DomainError, forbiddenError, unauthenticatedError } from '../../core/errors.ts';
 import { parseUserId, type Millis, type SessionId, type UserId } from '../../core/ids.ts';
 import type { WatchScope } from '../../core/records.ts';
 import { canWatchUser, type IntrospectionAccess, type Visibility } from '../../core/visibility.ts';
 
-/** The app on a user's device: proven by a JWT or what is as good (it may log in), by a session's token, or, on a socket, both. */
+/**
+ * The app on a user's device. It authenticated with a user token (and may log in), with a session token, or, on a
+ * socket, with both.
+ */
 export interface AppCaller {
   readonly kind: 'app';
   readonly userId: UserId;
   readonly watchScope: WatchScope;
-  /** Present when a JWT was shown, or another token that vouches for the user. */
+  /** Set if the app sent a JWT or another user token. */
   readonly jwt: { readonly issuedAt: Millis | null; readonly expiresAt: Millis } | null;
   readonly sessionId: SessionId | null;
 }
@@ -29,71 +32,74 @@ export interface SessionRef {
 export const MAX_USERS_PER_CALL = 500;
 
 /**
- * @param before how many the same query has asked about already: it could ask in any number of fields.
- * @throws TOO_MANY_USERS for more than 500, BAD_USER_INPUT for one that is no user id.
+ * @param countBefore the number of users that other fields of the same query have named.
+ * @throws TOO_MANY_USERS for more than 500 in total, BAD_USER_INPUT for an invalid user id.
  */
-export const parseUserIds = (values: readonly string[], before = 0): readonly UserId[] => {
-  checkUserCount(before + values.length);
+export const parseUserIds = (values: readonly string[], countBefore = 0): readonly UserId[] => {
+  checkUserCount(countBefore + values.length);
   return values.map(parseUserId);
 };
 
 /** @throws TOO_MANY_USERS for more than 500. */
-export const checkUserCount = (asked: number): void => {
-  if (asked <= MAX_USERS_PER_CALL) return;
+export const checkUserCount = (userCount: number): void => {
+  if (userCount <= MAX_USERS_PER_CALL) return;
   throw new DomainError(
     { code: 'TOO_MANY_USERS' },
-    `${asked} users are asked for; at most ${MAX_USERS_PER_CALL} may be in one call.`,
+    `The call names ${userCount} users; the maximum is ${MAX_USERS_PER_CALL}.`,
   );
 };
 
-/** @throws UNAUTHENTICATED for nobody. */
+/** @throws UNAUTHENTICATED for an unauthenticated caller. */
 export const requireAuthenticated = (caller: Caller): void => {
   if (caller.kind === 'unauthenticated') {
     throw unauthenticatedError('Send a user’s JWT, a session token or an API key as `Authorization: Bearer …`.');
   }
 };
 
-/** @throws UNAUTHENTICATED for nobody, FORBIDDEN for an app. */
+/** @throws UNAUTHENTICATED for an unauthenticated caller, FORBIDDEN for an app. */
 export const requireBackend = (caller: Caller): void => {
   requireAuthenticated(caller);
-  if (caller.kind !== 'backend') throw forbiddenError('Only a backend, with an API key, may do this.');
+  if (caller.kind !== 'backend') throw forbiddenError('Only a backend with an API key may do this.');
 };
 
-/** @throws UNAUTHENTICATED for nobody, FORBIDDEN for whoever the setting keeps out. */
+/** @throws UNAUTHENTICATED for an unauthenticated caller, FORBIDDEN for a caller that the setting excludes. */
 export const requireIntrospectionAccess = (caller: Caller, introspection: IntrospectionAccess): void => {
   requireAuthenticated(caller);
   if (introspection === 'everyone') return;
-  if (introspection === 'off') throw forbiddenError('This server tells its schema to nobody.');
-  if (caller.kind !== 'backend') throw forbiddenError('Only a backend, with an API key, may ask for the schema.');
+  if (introspection === 'off') throw forbiddenError('Introspection is disabled on this server.');
+  if (caller.kind !== 'backend') throw forbiddenError('Only a backend with an API key may read the schema.');
 };
 
-/** @throws UNAUTHENTICATED without a session; FORBIDDEN for a backend, which has none and can have none. */
+/** @throws UNAUTHENTICATED without a session, FORBIDDEN for a backend, which cannot have one. */
 export const requireSession = (caller: Caller): SessionRef => {
-  if (caller.kind === 'backend') throw forbiddenError('Only a session, with its own token, may do this.');
+  if (caller.kind === 'backend') throw forbiddenError('Only a session with its own token may do this.');
   if (caller.kind === 'unauthenticated' || caller.sessionId === null) {
-    throw unauthenticatedError('This needs the token of a session: `login` returns it.');
+    throw unauthenticatedError('This needs a session token: `login` returns it.');
   }
   return { userId: caller.userId, sessionId: caller.sessionId };
 };
 
-/** @throws UNAUTHENTICATED for nobody, FORBIDDEN for whoever shows no user's JWT. */
+/** @throws UNAUTHENTICATED for an unauthenticated caller, FORBIDDEN for a caller without a user token. */
 export const requireJwtCaller = (caller: Caller): AppCaller => {
   requireAuthenticated(caller);
   if (caller.kind !== 'app' || caller.jwt === null) throw forbiddenError('Only a user’s JWT may log in.');
   return caller;
 };
 
-/** @throws FORBIDDEN, with the same words whether or not such a user exists. */
-export const requireWatchAccess = (caller: Caller, asked: readonly UserId[], visibility: Visibility): void => {
+/**
+ * @throws UNAUTHENTICATED for an unauthenticated caller; FORBIDDEN if any of the users is not visible to the caller. The
+ * message does not depend on whether the users exist.
+ */
+export const requireWatchAccess = (caller: Caller, userIds: readonly UserId[], visibility: Visibility): void => {
   requireAuthenticated(caller);
   if (caller.kind !== 'app') return;
-  for (const id of asked) {
+  for (const id of userIds) {
     if (!canWatchUser(caller.userId, caller.watchScope, visibility, id)) {
-      throw forbiddenError('You may not see every user you asked about.');
+      throw forbiddenError('You may not see all of the users that you named.');
     }
   }
 };
 
-/** The devices of a user are for herself and for backends. */
-export const canSeeSessions = (caller: Caller, of: UserId): boolean =>
-  caller.kind === 'backend' || (caller.kind === 'app' && caller.userId === of);
+/** Whether the caller may see the user's sessions and devices: the user themselves and backends may. */
+export const canSeeSessions = (caller: Caller, userId: UserId): boolean =>
+  caller.kind === 'backend' || (caller.kind === 'app' && caller.userId === userId);

@@ -1,31 +1,31 @@
 /**
- * Tells who holds a user's JWT open (a socket, a stream) that it is refused from now on. The store's
- * commits cannot: a revocation that ends no session is no event.
+ * Notifies open sockets and streams that were authenticated with a user's JWT when it is revoked. The store's commits
+ * are not enough: a revocation that ends no session causes no event.
  */
 import { unauthenticatedError, type DomainError } from '../../core/errors.ts';
 import type { Millis, UserId } from '../../core/ids.ts';
 
 /**
- * `iat` counts whole seconds: a token made within the second of the revocation is taken for an older
- * one. A token that does not say when it was issued is older than any revocation.
+ * Whether a token was issued before the revocation. `iat` has whole seconds, so a token from the second of the
+ * revocation counts as older. A token without an issue time counts as older than any revocation.
  */
 export const isTokenRevoked = (issuedAt: Millis | null, revokedBefore: Millis | null): boolean =>
   revokedBefore !== null && (issuedAt === null || issuedAt < revokedBefore);
 
 export const tokenRevokedError = (): DomainError => unauthenticatedError('The token has been revoked.');
 
-/** JWTs issued before this moment are refused. */
+/** @param revokedBefore JWTs that were issued before this time are rejected. */
 type TokenRevocationListener = (revokedBefore: Millis) => void;
 
 export class TokenRevocationNotifier {
   readonly #listeners = new Map<UserId, Set<TokenRevocationListener>>();
 
-  /** How many users have somebody who listens. */
+  /** The number of users with at least one listener. */
   get listenedUserCount(): number {
     return this.#listeners.size;
   }
 
-  /** Returns the function that takes it back. */
+  /** Calls `listener` for each revocation of the user's tokens. @returns a function that removes the listener. */
   onTokensRevoked(userId: UserId, listener: TokenRevocationListener): () => void {
     const listeners = this.#listeners.get(userId) ?? new Set();
     this.#listeners.set(userId, listeners.add(listener));

@@ -1,40 +1,43 @@
 /**
- * An API of another product in front of the same use cases, as the door that carries it sees it. Whoever calls it is a
- * backend, and proves it in the head of the request, so that nobody else's body is read.
+ * The port for an API of another product on top of the same use cases, such as Tencent's. Only backends call it. They
+ * authenticate in the request head, so the body of an unauthenticated request is not read.
  */
 import type { DomainError } from '../../core/errors.ts';
 
-/** A request as far as it can be told before its body is read. */
+/** A request before its body is read. */
 export interface ExternalApiRequestHead {
   readonly method: string;
-  /** As it was sent, up to the query. */
+  /** As sent, without the query. */
   readonly path: string;
-  /** What comes after the `?`, as it was sent; empty without one. */
+  /** As sent, without the `?`; empty if there is none. */
   readonly query: string;
 }
 
 export interface ExternalApiResponse {
-  /** Of HTTP. */
+  /** HTTP status. */
   readonly status: number;
   /** Sent as JSON. */
   readonly body: object;
 }
 
-/** A call by somebody who may make it. */
+/** An authorized call whose body is not read yet. */
 export interface ExternalApiCall {
-  /** The field of our own API that does as much: the call is counted as that one, and put off when that one is. */
+  /** The GraphQL field with the same effect. The call is counted, and rejected under overload, like that field. */
   readonly equivalentOperation: { readonly kind: 'query' | 'mutation'; readonly field: string };
-  /** @throws DomainError for whatever is wrong with the request; then nothing has changed. */
+  /** @throws DomainError when the request is invalid. Nothing has changed then. */
   execute(body: string): Promise<ExternalApiResponse>;
 }
 
 export interface ExternalApi {
-  /** Its paths begin so, and no others do. */
+  /** It handles all paths that start with this prefix, and no others. */
   readonly pathPrefix: string;
-  /** Is it, at a glance, somebody who was let in before? She is let in, or not, however many others come from there. */
+  /**
+   * A cheap check whether the caller has authenticated before. Known callers are not affected by the rate limit of
+   * their address.
+   */
   isKnownCaller(head: ExternalApiRequestHead): boolean;
-  /** @throws DomainError for whoever may not call that, and for paths that there are not. */
+  /** @throws DomainError when the caller may not make the call, or the path does not exist. */
   authorizeCall(head: ExternalApiRequestHead): Promise<ExternalApiCall>;
-  /** How it tells that something went wrong. Null: by a fault of ours, of which no more is told. */
+  /** Renders an error. Null: an internal error, whose details are not disclosed. */
   createErrorResponse(error: DomainError | null): ExternalApiResponse;
 }

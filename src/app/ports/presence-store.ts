@@ -1,15 +1,15 @@
 /**
- * What the use cases need of a store, and nothing that a particular store has. Every adapter passes
- * the same suite (test/contract). All of it is asynchronous, because the next store is a network away.
+ * The port through which the use cases store and read presence. Every adapter passes the contract suite in
+ * `test/contract`. All methods that may need I/O are asynchronous, so that a store can be on another machine.
  */
 import type { CommandOutcome } from '../../core/commands.ts';
+import type { LiveStatus, Platform } from '../../core/enums.ts';
 import type { Cursor, DeviceId, Millis, SessionId, UserId } from '../../core/ids.ts';
 import type { Policy } from '../../core/policy.ts';
-import type { UserChange, EndedSession, PresenceEvent, UserRecord } from '../../core/records.ts';
 import type { ProcessPauses } from '../../core/process-pauses.ts';
-import type { LiveStatus, Platform } from '../../core/enums.ts';
+import type { EndedSession, PresenceEvent, UserChange, UserRecord } from '../../core/records.ts';
 
-/** An event as it stands in the log. */
+/** An event with its position in the log. */
 export interface LoggedEvent extends PresenceEvent {
   /** Resume position right after this event. */
   readonly cursor: Cursor;
@@ -17,122 +17,122 @@ export interface LoggedEvent extends PresenceEvent {
   readonly changeId: string;
 }
 
-/** A change that is on disk: what may be told. Where its events stand in the log, the log tells whoever reads it. */
+/** A durable change, ready to be published. Its events have no cursors here: read the event log for those. */
 export interface CommittedChange extends UserChange {
-  /** The user right after the whole command that made the change. */
+  /** The user right after the command that made the change. A command can make several changes. */
   readonly user: UserRecord;
 }
 
-/** A user whom `updateAll` left as she was, and what was thrown. */
+/** A user whom `updateUsers` did not change, and the error. */
 export interface FailedUserUpdate {
   readonly userId: UserId;
   readonly error: unknown;
 }
 
+/** Decides a change of one user. Must be pure; it may run more than once for one update. */
+export type DecideUpdate = (user: UserRecord, policy: Policy, now: Millis) => CommandOutcome;
+
 export interface PresenceStore {
-  /** The one time there is: whole milliseconds, never set back while the store is open. */
+  /** The current time, in whole milliseconds. It never goes back while the store is open. All times are by this clock. */
   now(): Millis;
 
-  /** When the server was asleep, as known by the last `now()`: what is due, and when, takes it into account. */
+  /** The process pauses known by the last call of `now()`. Deadlines must be computed with them. */
   getProcessPauses(): ProcessPauses;
 
   /**
-   * The users as last committed, in the order asked, duplicates and all; those never seen as
-   * `unknownUser`. Each is one consistent instant. Never waits for a change under way.
+   * Reads the users as last committed, in the order of `ids`, with duplicates. A user without a record is returned as
+   * by `createUnknownUser`. Each record is consistent. Does not wait for updates in progress.
    */
   readUsers(ids: readonly UserId[]): Promise<readonly UserRecord[]>;
 
   /**
-   * One change of one user: decides on the latest record and makes the outcome durable, if it asks
-   * for that, before it resolves. Updates of one user run one after another, in the order they were
-   * called; users never wait for each other. Listeners of `onCommit` have been called when it resolves.
-   * `decide` may run more than once and must be pure. `now` never goes back for one user.
-   * @throws what `decide` throws (nothing has changed then), or the store's own failure (likewise).
+   * Changes one user atomically: calls `decide` with the latest record and applies the outcome. If the outcome requires
+   * it, the change is durable before the promise resolves. Listeners of `onCommit` have been called by then.
+   * Updates of one user run one after another, in the order of the calls; updates of different users do not wait for
+   * each other. For one user, `now` never goes back.
+   * @throws the error of `decide`, or an error of the store. Nothing has changed then.
    */
-  updateUser(
-    id: UserId,
-    decide: (user: UserRecord, policy: Policy, now: Millis) => CommandOutcome,
-  ): Promise<CommandOutcome>;
+  updateUser(id: UserId, decide: DecideUpdate): Promise<CommandOutcome>;
 
   /**
-   * `update` of each of these users, in this order, with one decision for all: one of them may fail
-   * without the others. It gives way once: where a change of a user is under way, whatever waits for that
-   * too goes first, whenever it came, so that nobody is timed out whose sign of life has come; what comes
-   * after that change is durable goes behind. For thousands at once it costs a fraction of as many calls of
-   * `update`. As much as one call is given is decided without a pause: the caller bounds it.
-   * @returns whom it failed for; all the others' changes are durable and told when it resolves.
-   * @throws the store's refusal, when it is closed.
+   * Like `updateUser` for each of these users, in this order, with one `decide`; a failed user does not affect the others.
+   * It has low priority, so that no user times out whose activity is in the queue: if a change of the user is in
+   * progress, every update that waits for it runs first. Updates that come after that change is durable run later.
+   * For thousands of users it costs a fraction of as many calls of `updateUser`. All users of one call are decided
+   * without a pause for other work, so the caller must limit their number.
+   * @returns the users for whom it failed. All other changes are durable and published by then.
+   * @throws an error of the store when the store is closed.
    */
-  updateUsers(
-    ids: readonly UserId[],
-    decide: (user: UserRecord, policy: Policy, now: Millis) => CommandOutcome,
-  ): Promise<readonly FailedUserUpdate[]>;
+  updateUsers(ids: readonly UserId[], decide: DecideUpdate): Promise<readonly FailedUserUpdate[]>;
 
-  /** A session that ended less than 7 days ago, without links; null for one that lives, or is not known (any more). */
+  /**
+   * A session that ended less than 7 days ago, without its sockets. Null for a live session, an unknown one, and one
+   * that ended earlier.
+   */
   findEndedSession(userId: UserId, sessionId: SessionId): Promise<EndedSession | null>;
 
   /**
-   * Takes up to `limit` users whose deadline has come by `now()`, earliest first as far as the timer's
-   * grain (at most 200 ms) tells. A user taken is not handed out again until she is updated or
-   * `retryMs` (about 1 s) went by, so that a failed wake is tried again. May hand out users who turn
-   * out not to be due: `step` looks again.
+   * Claims up to `limit` users whose deadline has passed by `now()`, the earliest first, to the timer's resolution (at
+   * most 200 ms). A claimed user is not returned again until the user is updated or about 1 s has passed, so a
+   * failed update is retried. May return users who are not due: `applyCommand` checks the deadline.
    */
   claimDueUsers(limit: number): Promise<readonly UserId[]>;
 
   /**
-   * Calls `listener` with every committed change, in the order of the log, each once, never before it
-   * is durable. Returns the function that ends it. A listener must not throw.
+   * Registers a listener for committed changes. It receives every change once, in the order of the log, after the
+   * change is durable. The listener must not throw.
+   * @returns a function that removes the listener.
    */
   onCommit(listener: (changes: readonly CommittedChange[]) => void): () => void;
 
-  /** The policy in force. Changes of it are visible at once after `updatePolicy`. */
+  /** The policy in force. */
   getPolicy(): Policy;
 
-  /** Makes a changed policy durable, then puts it in force. Changes run one after another. */
+  /** Stores a changed policy durably, then puts it in force. Policy updates run one after another. */
   updatePolicy(decide: (policy: Policy) => Policy): Promise<Policy>;
 
-  /** Users who are not OFFLINE, by id (binary order of their UTF-8), right after `after`. */
+  /** A page of the users who are not OFFLINE, in ascending order of their ids (binary UTF-8), starting right after `after`. */
   listOnlineUsers(query: OnlineUsersQuery): Promise<OnlineUsersPage>;
 
-  /** Counted as of now, without a scan. */
+  /** The current counts. Costs no scan. */
   getPresenceCounts(): PresenceCounts;
 
-  /** How far durability is behind, as of now. Never fails, costs next to nothing. */
+  /** The changes that are not durable yet. Never fails and costs next to nothing. */
   getWriteBacklog(): WriteBacklog;
 
   readonly eventLog: EventLog;
 
-  /** Writes what is still in memory alone, then closes. Updates called later are refused. */
+  /** Makes everything durable that is only in memory, then closes. Later updates are rejected. */
   close(): Promise<void>;
 }
 
 export interface EventLog {
-  /** The end of the log. Everything committed later comes after it. */
+  /** The end of the log. Everything that is committed later is after it. */
   getLatestCursor(): Promise<Cursor>;
 
   /**
-   * Events right after `after` (null: from the oldest kept), in the order of the log.
-   * With `wholeChanges`, as many more than `limit` as complete the last change.
-   * @throws BAD_USER_INPUT for a cursor this log did not make, CURSOR_EXPIRED for one with events
-   * after it that the retention has removed.
+   * Reads events right after `after` (null: from the oldest stored event), in the order of the log. With `wholeChanges`,
+   * the page may exceed `limit` to include the rest of the last change.
+   * @throws BAD_USER_INPUT for a cursor that this log did not create; CURSOR_EXPIRED when events after the cursor were
+   * removed by the retention.
    */
   readEvents(query: EventLogQuery): Promise<EventLogPage>;
 
   /**
-   * Whole changes after `after`, of which only the events that match: at least `limit` of them, with those of the
-   * change that `limit` falls in, unless the log ends before, or about a thousand events were looked at.
-   * @throws as `read`.
+   * Reads whole changes after `after` and returns the events that match. It stops when it has at least `limit` of them
+   * and the change is complete, at the end of the log, or after examining about a thousand events.
+   * @throws as `readEvents`.
    */
   scanEvents(query: EventLogScan): Promise<EventLogScanResult>;
 
-  /** The last `limit` events of one user that are kept, the newest first. */
+  /** The last `limit` stored events of one user, the newest first. */
   readLatestEvents(userId: UserId, limit: number): Promise<readonly LoggedEvent[]>;
 }
 
 export interface EventLogQuery {
   readonly after: Cursor | null;
   readonly limit: number;
-  /** Only this user's events. */
+  /** Returns only the events of this user. */
   readonly userId?: UserId | undefined;
   readonly wholeChanges?: boolean;
 }
@@ -140,15 +140,15 @@ export interface EventLogQuery {
 export interface EventLogScan {
   readonly after: Cursor | null;
   readonly limit: number;
-  /** Must be quick, and pure. */
+  /** Must be fast and pure. */
   readonly matchesEvent: (event: PresenceEvent) => boolean;
 }
 
 export interface EventLogScanResult {
   readonly events: readonly LoggedEvent[];
-  /** How far the log was looked at: a scan after here goes on without gap or repeat. */
+  /** The last examined position: a scan after it continues without a gap or a repetition. */
   readonly scannedThrough: Cursor;
-  /** Is there more to look at, as of now? */
+  /** Whether the log has events after `scannedThrough`. */
   readonly hasMore: boolean;
 }
 
@@ -160,9 +160,9 @@ export interface EventLogPage {
 export interface OnlineUsersQuery {
   readonly after: UserId | null;
   readonly limit: number;
-  /** The user's status. */
+  /** Only users with this status. */
   readonly status?: LiveStatus | undefined;
-  /** A live session on this platform. */
+  /** Only users with a live session on this platform. */
   readonly platform?: Platform | undefined;
 }
 
@@ -178,15 +178,15 @@ export interface PresenceCounts {
 }
 
 export interface WriteBacklog {
-  /** Changes on their way to the disk: decided, or about to be, and not durable yet. */
+  /** Changes that are decided, or about to be, and not durable yet. */
   readonly pendingChanges: number;
-  /** For how long the oldest of them has been waiting, in milliseconds, to within one commit; 0 without any. */
+  /** The age of the oldest of them in milliseconds, accurate to one commit; 0 without any. */
   readonly oldestPendingMs: number;
 }
 
-/** Makes what must not be guessed. */
+/** Creates ids and tokens that cannot be guessed. */
 export interface CredentialFactory {
-  /** A new session's id, its token (told once) and the hash of the token's secret (kept). */
+  /** The id of a new session, its token (returned to the client once) and the hash of the token's secret (stored). */
   createSessionCredentials(userId: UserId): {
     readonly sessionId: SessionId;
     readonly token: string;

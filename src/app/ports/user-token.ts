@@ -1,4 +1,4 @@
-/** How an app's backend vouches for its user: with a JWT, or with another kind of token that says as much. */
+/** Tokens with which an app's backend identifies its user: a JWT, or another kind of token with the same content. */
 import { DomainError } from '../../core/errors.ts';
 import type { Millis, UserId } from '../../core/ids.ts';
 import type { WatchScope } from '../../core/records.ts';
@@ -6,23 +6,23 @@ import type { WatchScope } from '../../core/records.ts';
 export interface UserToken {
   readonly userId: UserId;
   readonly watchScope: WatchScope;
-  /** Null: it does not say, and so is older than any revocation. */
+  /** Null: the token does not contain it, and counts as older than any revocation. */
   readonly issuedAt: Millis | null;
   readonly expiresAt: Millis;
 }
 
-/** A token with nothing wrong but its age: its holder may come back with a new one. */
+/** A valid token whose time has passed. The client should get a new one. */
 export class ExpiredTokenError extends DomainError {
   constructor() {
-    super({ code: 'UNAUTHENTICATED' }, 'The token has expired: come back with a new one.');
-    this.name = 'ExpiredToken';
+    super({ code: 'UNAUTHENTICATED' }, 'The token has expired. Send a new one.');
+    this.name = 'ExpiredTokenError';
   }
 }
 
-/** A kind of token beside the JWT. */
+/** Verifies one kind of token other than the JWT. */
 export interface UserTokenVerifier {
-  /** Told at sight, before anything is checked. No token may be of two kinds; a JWT has a dot. */
+  /** Decides by the form alone, without verification. No token may match two kinds; a JWT contains a dot. */
   matchesFormat(token: string): boolean;
-  /** @throws UNAUTHENTICATED, as `ExpiredToken` when only its time is over. */
+  /** @throws UNAUTHENTICATED; as `ExpiredTokenError` when only the expiry time has passed. */
   verifyToken(token: string, now: Millis): UserToken;
 }

@@ -1,35 +1,34 @@
-/** How events become requests: the one thing in which formats differ. */
-import type { Delivery } from './webhook-store.ts';
-import type { Millis } from '../../core/ids.ts';
+/** The port for webhook formats: each converts a delivery into HTTP requests. */
 import type { WebhookFormat } from '../../core/enums.ts';
+import type { Millis } from '../../core/ids.ts';
 import type { WebhookRecord } from '../../core/webhooks/webhook.ts';
+import type { Delivery } from './webhook-store.ts';
 
-/** One POST. */
+/** One POST request. */
 export interface WebhookRequest {
   readonly url: URL;
-  /** Without those that every request has (length, user agent). */
+  /** Without the headers that every request has (content length, user agent). */
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
-  /** How many of the delivery's events, from its first on, are done with once this one is taken. */
+  /** How many of the delivery's events, from the first, are delivered once this request is accepted. */
   readonly deliveredEventCount: number;
 }
 
-/** The two times that requests are made by. */
 export interface WebhookClocks {
-  /** The store's: by it a secret is in force or not. */
+  /** The store's time, which decides whether a secret is still valid. */
   readonly storeNow: () => Millis;
   /**
-   * In ms since 1970. What is signed says this one, for receivers hold it against their own clocks: the store's stays
-   * behind while the machine is suspended, and is deaf to a clock that is set right.
+   * The wall clock, in ms since 1970, for signed timestamps: receivers compare them with their own clocks. The store's
+   * clock stops while the machine is suspended, and ignores corrections of the system clock.
    */
   readonly wallClockNow: () => number;
 }
 
 export interface WebhookFormatter {
   /**
-   * In the order in which they are to be sent, each after the one before was taken. None: the format has no words for
-   * any of the events. Each is made when it is asked for, and signed as of then: receivers refuse signatures
-   * that are a minute old, and those before it may take longer.
+   * The requests of a delivery, in the order in which to send them; each is sent after the previous one was accepted.
+   * Empty when the format does not represent any of the events. Requests are created and signed lazily: receivers
+   * reject signatures that are a minute old, and the earlier requests may take longer.
    */
   createRequests(webhook: WebhookRecord, delivery: Delivery, clocks: WebhookClocks): Iterable<WebhookRequest>;
 }

@@ -1,25 +1,25 @@
-/** What becomes of webhooks, in numbers: since this server started, and now. */
-import type { Millis } from '../../core/ids.ts';
+/** Statistics of webhook deliveries by this server. Counters start at 0 when the server starts. */
 import type { WebhookState } from '../../core/enums.ts';
+import type { Millis } from '../../core/ids.ts';
 
-/** REFUSED: there was an answer, and it was no 2xx. */
+/** TAKEN: a 2xx response. REFUSED: another response. UNANSWERED: no response. */
 export type AttemptResult = 'TAKEN' | 'REFUSED' | 'UNANSWERED';
 
 export interface WebhookStats {
-  /** How many there are, as last read from the store. */
+  /** The number of webhooks, as last read from the store. */
   readonly webhooksByState: Readonly<Record<WebhookState, number>>;
-  /** Attempts that are over, but for those that were broken off and are made again. */
+  /** Completed attempts. Aborted attempts that are repeated are not counted. */
   readonly attemptsByResult: Readonly<Record<AttemptResult, number>>;
-  /** In deliveries, or parts of them, that were taken. */
+  /** Events in accepted requests. */
   readonly deliveredEvents: number;
   readonly deadDeliveries: number;
-  /** How often a receiver said that it is gone. */
+  /** How often a receiver answered 410. */
   readonly goneWebhooks: number;
-  /** How many shards are delivered by this engine now, those of what is redelivered included. */
+  /** The shards that this server delivers now, with the null shards of redeliveries. */
   readonly activeShards: number;
   /**
-   * When the oldest event happened that is known to be waiting for its receiver; null: none is. What waits for one that
-   * is not ACTIVE, or is redelivered, does not count.
+   * When the oldest known undelivered event occurred; null: there is none. Events of webhooks that are not ACTIVE, and
+   * redeliveries, are not included.
    */
   readonly oldestPendingEventAt: Millis | null;
 }

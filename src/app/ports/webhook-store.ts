@@ -1,42 +1,42 @@
 /**
- * What webhooks need: a store for them and for what could not be delivered yet, and somebody who makes requests.
- * A store on several nodes lets each shard be told by one of them at a time: it leases it.
+ * The ports of webhooks: a store for webhooks, delivery progress and pending deliveries, a sender, and a URL policy.
+ * Delivery engines on several nodes can share a store: a lease gives each shard to one of them at a time.
  */
-import type { Cursor, DeliveryId, Millis, WebhookId } from '../../core/ids.ts';
 import type { DeliveryStatus } from '../../core/enums.ts';
+import type { Cursor, DeliveryId, Millis, WebhookId } from '../../core/ids.ts';
 import type { DeliveryRecord, Shard, WebhookRecord } from '../../core/webhooks/webhook.ts';
 import type { LoggedEvent } from './presence-store.ts';
 
 export type Delivery = DeliveryRecord<LoggedEvent>;
 
-/** The right to deliver one shard of a webhook, or (shard null) what was given to it to be redelivered. */
+/** The right to deliver one shard of a webhook, or (shard null) the webhook's redeliveries. */
 export interface ShardLease {
   readonly webhookId: WebhookId;
   readonly shard: Shard | null;
-  /** Higher than that of every earlier lease of the same shard: whoever has an older one may write nothing. */
+  /** Greater than that of every earlier lease of the shard. The store rejects writes with an older token. */
   readonly token: number;
-  /** Over unless it is renewed by then. */
+  /** The lease ends then unless it is renewed. */
   readonly expiresAt: Millis;
 }
 
-/** Where a shard stands. The null one stands nowhere: its webhook's start, and nothing pending. */
+/** How far a shard has been delivered. For the null shard: the webhook's start cursor, and no pending delivery. */
 export interface ShardProgress {
-  /** Everything up to here is delivered, dead, unwanted, or in `pending`. */
+  /** Every event up to here is delivered, dead, filtered out, or in `pendingDelivery`. */
   readonly position: Cursor;
-  /** The one RETRYING delivery of this shard, with its events; nothing later is delivered before it is settled. */
+  /** The one RETRYING delivery of this shard, with its events. No later event is delivered before it ends. */
   readonly pendingDelivery: Delivery | null;
 }
 
 export interface DueDeliveries {
   readonly deliveries: readonly Delivery[];
-  /** When the first of the others is due; null: there are no others. */
+  /** When the next of the other deliveries is due; null: there are no others. */
   readonly nextDueAt: Millis | null;
 }
 
 export interface DeliveryQuery {
   readonly webhookId?: WebhookId | undefined;
   readonly status?: DeliveryStatus | undefined;
-  /** The latest first, by when each was first put there; right after this one, whether it matches or not. */
+  /** The page starts right after this delivery, whether it matches or not; null: with the latest delivery. */
   readonly after: DeliveryId | null;
   readonly limit: number;
 }
@@ -46,47 +46,55 @@ export interface DeliveryPage {
   readonly hasMore: boolean;
 }
 
-/** Every promise resolves when what it says is durable, and rejects, with nothing changed, as `PresenceStore.update` does. */
+/**
+ * Stores webhooks and deliveries. The promises of all writing methods resolve when the change is durable. They reject
+ * like `PresenceStore.updateUser`, and nothing has changed then.
+ */
 export interface WebhookStore {
-  /** All of them, in the order in which they were made, as last made durable. */
+  /** All webhooks, in the order of their creation. */
   listWebhooks(): Promise<readonly WebhookRecord[]>;
 
   /** @throws BAD_USER_INPUT when there are `MAX_WEBHOOKS` already. */
   createWebhook(webhook: WebhookRecord): Promise<void>;
 
   /**
-   * Changes of one webhook run one after another. `decide` must be pure.
-   * @returns the changed one; null: there is none.
+   * Updates of one webhook run one after another. `decide` must be pure.
+   * @returns the changed webhook; null: it does not exist.
    */
   updateWebhook(id: WebhookId, decide: (webhook: WebhookRecord) => WebhookRecord): Promise<WebhookRecord | null>;
 
-  /** With its deliveries and positions; leases of it are lost. @returns what it was; null: there was none. */
+  /**
+   * Also removes its deliveries and progress, and ends its leases.
+   * @returns the removed webhook; null: it did not exist.
+   */
   deleteWebhook(id: WebhookId): Promise<WebhookRecord | null>;
 
   /**
-   * Calls `listener` after webhooks were made, changed or deleted, or deliveries given back to be delivered.
-   * Returns the function that ends it. A listener must not throw.
+   * Registers a listener that is called after a webhook was created, changed or deleted, and after deliveries were
+   * queued for redelivery. The listener must not throw.
+   * @returns a function that removes the listener.
    */
   onWebhooksChanged(listener: () => void): () => void;
 
   /**
-   * Leases to `holder`, for `leaseMs` from now, every shard of every ACTIVE webhook (and the null one) that nobody
-   * else holds, and renews those that it holds: with the same token. Those of a webhook that is no longer ACTIVE may be
-   * written with until they are over, but are neither renewed nor returned.
-   * @returns all that `holder` holds now.
+   * Leases to `holder`, for `leaseMs` from now, all shards (and the null shard) of all ACTIVE webhooks that no other
+   * holder has. Leases that `holder` already has are renewed and keep their token. Leases of a webhook that is no
+   * longer ACTIVE are neither renewed nor returned, but can be used for writing until they expire.
+   * @returns all current leases of `holder`.
    */
   acquireLeases(holder: string, leaseMs: number): Promise<readonly ShardLease[]>;
 
-  /** Whatever `holder` holds is free for others, at once. */
+  /** Ends all leases of `holder` at once, so that other holders can acquire them. */
   releaseLeases(holder: string): Promise<void>;
 
-  /** @returns null: the lease is lost, for ever. So do the others that take a lease. */
+  /** @returns null when the lease is lost, which is final. The other methods with a lease report it likewise. */
   readProgress(lease: ShardLease): Promise<ShardProgress | null>;
 
   /**
-   * Notes, in one change, how far a shard has come, and what became of a delivery: puts it as it stands,
-   * or replaces what there is by its id. @returns false: the lease is lost, and nothing was written.
-   * @throws TypeError for a delivery of another shard than the lease's, and for a position of the null one.
+   * Stores, in one change, the position of a shard and the state of a delivery. A delivery with a known id replaces the
+   * stored one.
+   * @returns false when the lease is lost; nothing is stored then.
+   * @throws TypeError for a delivery of another shard, and for a position of the null shard.
    */
   saveProgress(
     lease: ShardLease,
@@ -94,23 +102,28 @@ export interface WebhookStore {
   ): Promise<boolean>;
 
   /**
-   * Of the null shard, whose lease it wants: up to `limit` RETRYING deliveries that are due by `now`, the earliest first.
+   * Up to `limit` RETRYING deliveries of the null shard that are due by `now`, the earliest first.
+   * @param lease of the null shard.
+   * @returns null when the lease is lost.
    */
   listDueDeliveries(lease: ShardLease, now: Millis, limit: number): Promise<DueDeliveries | null>;
 
-  /** @throws BAD_USER_INPUT for an `after` that is (no longer) the id of a delivery. */
+  /**
+   * Matching deliveries, the latest first, by the time at which each was first stored.
+   * @throws BAD_USER_INPUT when `after` is not the id of a stored delivery.
+   */
   listDeliveries(query: DeliveryQuery): Promise<DeliveryPage>;
 
   findDelivery(id: DeliveryId): Promise<Delivery | null>;
 
-  /** Keeps one that nobody leases: a test. @throws BAD_USER_INPUT when its webhook is not there (any more). */
+  /** Stores a delivery that needs no lease: a test. @throws BAD_USER_INPUT when its webhook does not exist. */
   addDelivery(delivery: Delivery): Promise<void>;
 
   /**
-   * Gives DEAD deliveries to the null shard of their webhook, as `revive` changes each: one, or all of a webhook.
-   * One that is not DEAD (any more), or that `revive` leaves DEAD, is left as it is. Very many are given in portions:
-   * if one is refused, those before it are given, and asking again gives the rest.
-   * @returns those that were given, without their events.
+   * Moves DEAD deliveries to the null shard of their webhook: one, or all of a webhook. `revive` returns the changed
+   * delivery. Deliveries that are not DEAD, or that `revive` leaves DEAD, do not change. A large number is changed
+   * in several portions. If one portion fails, the earlier ones stay changed; a repeated call changes the rest.
+   * @returns the changed deliveries, without their events.
    */
   requeueDeadDeliveries(
     which: { readonly deliveryId: DeliveryId } | { readonly webhookId: WebhookId },
@@ -120,39 +133,43 @@ export interface WebhookStore {
 
 export const MAX_WEBHOOKS = 100;
 
-/** How one attempt went. */
+/** The result of one attempt to deliver. */
 export interface AttemptReport {
-  /** HTTP status of the answer; null: there was none. Of a delivery that takes several requests, of the last one made. */
+  /** HTTP status of the response, of the last request if there were several; null: there was no response. */
   readonly status: number | null;
-  /** Null: it was taken (2xx). Otherwise why not, in words that may be shown to backends. */
+  /** Null: the receiver accepted it (2xx). Otherwise the cause, in words that may be shown to backends. */
   readonly error: string | null;
-  /** How many of the delivery's events need not be sent again: all of them without an error. */
+  /** How many of the delivery's events, from the first, need not be sent again. All of them when there is no error. */
   readonly deliveredEventCount: number;
-  /** For how long the receiver wants to be left alone, in ms; null: it did not say. */
+  /** The delay that the receiver asked for before the next attempt, in ms; null: none. */
   readonly retryAfterMs: number | null;
 }
 
-/** The status with which a receiver wants to be told nothing more. */
+/** The HTTP status with which a receiver asks for no further deliveries. */
 export const HTTP_GONE = 410;
 
-/** Makes the requests of one attempt, one after another. Never rejects: whatever goes wrong is an attempt that failed. */
+/** Sends webhook requests. */
 export interface WebhookSender {
+  /**
+   * Sends the requests of one attempt one after another, until one fails. Never rejects: an error becomes a failed
+   * attempt, and so does an abort by `signal`.
+   */
   attemptDelivery(webhook: WebhookRecord, delivery: Delivery, signal: AbortSignal): Promise<AttemptReport>;
 }
 
-/** Of a webhook's URL, as it was given and as it is sent to. */
+/** The maximum length of a webhook's URL, as written and in its normalised form. */
 export const MAX_URL_CHARACTERS = 2_048;
 
-/** What a webhook's URL may be. */
+/** Decides which URLs a webhook may have. */
 export interface WebhookUrlPolicy {
-  /** @returns why nothing may be sent there, as a sentence; null: it may, as far as can be told without looking its name up. */
+  /** @returns a sentence that explains why the URL is not allowed; null: it is. It does not resolve the host name. */
   getRejectionReason(url: URL): string | null;
 }
 
-/** Makes what must not be guessed. */
+/** Creates ids and secrets that cannot be guessed. */
 export interface WebhookSecretFactory {
   createWebhookId(): WebhookId;
   createDeliveryId(): DeliveryId;
-  /** For STANDARD: `whsec_` and the Base64 of 32 bytes. */
+  /** For the format STANDARD: `whsec_` and the Base64 of 32 random bytes. */
   createSecret(): string;
 }

@@ -1,6 +1,6 @@
 /**
- * Sockets that are gone and whose sessions could not be told, because nothing could be written: nobody else
- * will ever tell of them, so they are told again until they are heard.
+ * Retries the detach of closed sockets while the store rejects writes. A socket closes only once, so a lost detach would
+ * leave its session attached.
  */
 import { DomainError } from '../../core/errors.ts';
 import type { SocketId, UserId } from '../../core/ids.ts';
@@ -8,38 +8,41 @@ import type { SocketId, UserId } from '../../core/ids.ts';
 export interface ClosedSocket {
   readonly userId: UserId;
   readonly socketId: SocketId;
-  /** Closed for the server's own reasons. */
+  /** The server closed it for its own reasons. */
   readonly closedByServer: boolean;
 }
 
-/** Told at once, so that thousands do not stall everybody else. */
+/** Limits how many retries run at once, so that thousands of them do not delay other work. */
 const MAX_CONCURRENT_RETRIES = 256;
 
 export class DisconnectRetries {
   readonly #pending = new Map<SocketId, ClosedSocket>();
-  readonly #detach: (departure: ClosedSocket) => Promise<unknown>;
+  readonly #detach: (socket: ClosedSocket) => Promise<unknown>;
 
-  constructor(tell: (departure: ClosedSocket) => Promise<unknown>) {
-    this.#detach = tell;
+  constructor(detach: (socket: ClosedSocket) => Promise<unknown>) {
+    this.#detach = detach;
   }
 
-  /** Resolves when it is told, or will be. @throws what is no refusal but a fault of the store. */
-  async detachOrRetryLater(departure: ClosedSocket): Promise<void> {
+  /**
+   * Resolves when the socket is detached, or queued for a retry because the store rejected the write.
+   * @throws any error that is not a `DomainError`.
+   */
+  async detachOrRetryLater(socket: ClosedSocket): Promise<void> {
     try {
-      await this.#detach(departure);
-      this.#pending.delete(departure.socketId);
+      await this.#detach(socket);
+      this.#pending.delete(socket.socketId);
     } catch (error) {
       if (!(error instanceof DomainError)) throw error;
-      this.#pending.set(departure.socketId, departure);
+      this.#pending.set(socket.socketId, socket);
     }
   }
 
-  /** Tells again: one, and where that is heard, all the others. */
+  /** Retries one socket first, and the others only if that succeeds. Stops at the first failure. */
   async retryPending(): Promise<void> {
     for (let count = 1; this.#pending.size > 0; count = MAX_CONCURRENT_RETRIES) {
-      const untold = [...this.#pending.values()].slice(0, count);
-      await Promise.all(untold.map((departure) => this.detachOrRetryLater(departure)));
-      if (untold.some(({ socketId: link }) => this.#pending.has(link))) return;
+      const batch = [...this.#pending.values()].slice(0, count);
+      await Promise.all(batch.map((socket) => this.detachOrRetryLater(socket)));
+      if (batch.some(({ socketId }) => this.#pending.has(socketId))) return;
     }
   }
 }

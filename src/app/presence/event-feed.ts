@@ -1,6 +1,6 @@
 /**
- * The event log as a stream: replay, then live, without gap or repeat. A follower is nothing but a
- * position in the log, so replay and live are the same act, and a slow one costs no memory.
+ * The event log as a stream: past events, then live ones, without a gap or a repetition. A subscriber is only a position
+ * in the log, so past and live events are read in the same way, and a slow subscriber needs no memory.
  */
 import { DomainError } from '../../core/errors.ts';
 import type { Cursor, Millis } from '../../core/ids.ts';
@@ -8,11 +8,11 @@ import type { LoggedEvent, PresenceStore } from '../ports/presence-store.ts';
 import { PullStream, type StreamSource } from './pull-stream.ts';
 
 export interface EventFeedLimits {
-  /** Events in one list, but for the rest of a change that does not fit. */
+  /** The maximum number of events in one list. The rest of the last change may exceed it. */
   readonly batchSize: number;
-  /** How many events a follower who had caught up may leave unread. */
+  /** How many events a subscriber who had caught up may leave unread. */
   readonly maxUnreadEvents: number;
-  /** How long, in ms, a follower may leave a list unread while others wait. */
+  /** How long, in ms, a subscriber may leave events unread. */
   readonly maxUnreadMs: number;
 }
 
@@ -33,29 +33,28 @@ export class EventFeed {
     store.onCommit((changes) => {
       if (this.#subscribers.size === 0) return;
       const count = changes.reduce((sum, { events }) => sum + events.length, 0);
-      for (const follower of this.#subscribers) follower.onEventsCommitted(count);
+      for (const subscriber of this.#subscribers) subscriber.onEventsCommitted(count);
     });
   }
 
-  /** How many follow. */
   get subscriberCount(): number {
     return this.#subscribers.size;
   }
 
   /**
-   * Every event after `after`, in the order of the log; without it, every event from now on. The lists
-   * never split a change. Ends when the reader returns; a reader who is too slow is told so by
-   * `onTooSlow`, her stream ends with OVERLOADED, and she resumes with her last cursor.
-   * @throws BAD_USER_INPUT, CURSOR_EXPIRED for a cursor that does not serve, before anything is told.
+   * Streams every event after `after`, in the order of the log; with null, every event from now on. A list never splits
+   * a change. The stream ends when the reader returns. If the reader is too slow, `onTooSlow` is called and the
+   * stream ends with OVERLOADED; the reader can resume with its last cursor.
+   * @throws BAD_USER_INPUT or CURSOR_EXPIRED for an unusable cursor, before the stream starts.
    */
   async subscribe(after: Cursor | null, onTooSlow: () => void): Promise<PullStream<readonly LoggedEvent[]>> {
     const start = after ?? (await this.#store.eventLog.getLatestCursor());
     const first = await this.#store.eventLog.readEvents({ after: start, limit: 1 });
-    const follower = new FeedSubscriber(this.#store, this.#limits, start, first.events.length === 0, onTooSlow, () =>
-      this.#subscribers.delete(follower),
+    const subscriber = new FeedSubscriber(this.#store, this.#limits, start, first.events.length === 0, onTooSlow, () =>
+      this.#subscribers.delete(subscriber),
     );
-    this.#subscribers.add(follower);
-    return follower.stream;
+    this.#subscribers.add(subscriber);
+    return subscriber.stream;
   }
 }
 
@@ -66,42 +65,41 @@ class FeedSubscriber implements StreamSource<readonly LoggedEvent[]> {
   readonly #limits: EventFeedLimits;
   readonly #onTooSlow: () => void;
   #position: Cursor;
-  #caughtUp: boolean;
-  /** Events committed since the last list was handed out. */
+  #isCaughtUp: boolean;
+  /** Events committed since the last list was delivered. */
   #unreadEvents = 0;
-  /** Since when events wait for a pull; null while none do. */
+  /** Since when unread events wait for a pull; null if there are none. */
   #unreadSince: Millis | null;
 
   constructor(
     store: PresenceStore,
     limits: EventFeedLimits,
     start: Cursor,
-    caughtUp: boolean,
+    isCaughtUp: boolean,
     onTooSlow: () => void,
-    closed: () => void,
+    onClosed: () => void,
   ) {
     this.#store = store;
     this.#limits = limits;
     this.#position = start;
-    this.#caughtUp = caughtUp;
+    this.#isCaughtUp = isCaughtUp;
     this.#onTooSlow = onTooSlow;
-    this.onClosed = closed;
-    this.#unreadSince = caughtUp ? null : store.now();
+    this.onClosed = onClosed;
+    this.#unreadSince = isCaughtUp ? null : store.now();
     this.stream = new PullStream(this);
   }
 
   onEventsCommitted(count: number): void {
-    if (!this.stream.isPullPending) {
-      if (this.#isTooSlow(count)) {
-        this.#onTooSlow();
-        this.stream.end(
-          new DomainError(
-            { code: 'OVERLOADED', retryAfterMs: 0 },
-            'You read more slowly than events happen. Resume with your last cursor.',
-          ),
-        );
-        return;
-      }
+    // While a pull is pending, the reader is not the one who is slow.
+    if (!this.stream.isPullPending && this.#isTooSlow(count)) {
+      this.#onTooSlow();
+      this.stream.end(
+        new DomainError(
+          { code: 'OVERLOADED', retryAfterMs: 0 },
+          'The client reads more slowly than events occur. Resume with the last cursor.',
+        ),
+      );
+      return;
     }
     this.stream.notifyAvailable();
   }
@@ -113,7 +111,7 @@ class FeedSubscriber implements StreamSource<readonly LoggedEvent[]> {
       wholeChanges: true,
     });
     const last = page.events.at(-1);
-    this.#caughtUp = !page.hasMore;
+    this.#isCaughtUp = !page.hasMore;
     this.#unreadEvents = 0;
     this.#unreadSince = page.hasMore ? this.#store.now() : null;
     if (last === undefined) return null;
@@ -121,11 +119,11 @@ class FeedSubscriber implements StreamSource<readonly LoggedEvent[]> {
     return page.events;
   }
 
-  #isTooSlow(more: number): boolean {
+  #isTooSlow(newEvents: number): boolean {
     const now = this.#store.now();
-    this.#unreadEvents += more;
+    this.#unreadEvents += newEvents;
     this.#unreadSince ??= now;
-    if (this.#caughtUp && this.#unreadEvents > this.#limits.maxUnreadEvents) return true;
+    if (this.#isCaughtUp && this.#unreadEvents > this.#limits.maxUnreadEvents) return true;
     return now - this.#unreadSince > this.#limits.maxUnreadMs;
   }
 }

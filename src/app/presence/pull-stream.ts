@@ -1,21 +1,21 @@
 /**
- * A stream without a queue. Whoever has news wakes it; what the news is, it asks only when its
- * reader pulls, so a slow reader costs nothing but her own delay.
+ * The source of a `PullStream`. The stream has no queue: the source notifies it that values are available, and the
+ * stream takes a value only when its reader pulls. A slow reader therefore delays only itself.
  */
 export interface StreamSource<T> {
-  /** What there is to tell now; null when nothing is. Called by one pull at a time. */
+  /** Returns the next value; null: there is none yet. Never called by two pulls at the same time. */
   takeNext(): Promise<T | null> | T | null;
-  /** The stream is over, whoever ended it. Called once. */
+  /** Called once, when the stream has ended for any reason. */
   onClosed(): void;
 }
 
 /**
- * Ends when the reader returns (`return()`), or when `end()` is called: a pull that waits is then
- * resolved as done, or rejected with the error that `end` was given. Nothing is told after that.
+ * Ends when the reader calls `return()`, or when `end()` is called. A pending pull is then resolved as done, or rejected
+ * with the error passed to `end()`. No value is delivered after that.
  */
 export class PullStream<T> implements AsyncIterableIterator<T> {
   readonly #source: StreamSource<T>;
-  /** Set by `wake` so that news which come during `take` are not slept over. */
+  /** Set by `notifyAvailable`, so that a notification during `takeNext` is not lost. */
   #mayHaveMore = false;
   #resumePull: (() => void) | null = null;
   #isPulling = false;
@@ -31,17 +31,18 @@ export class PullStream<T> implements AsyncIterableIterator<T> {
     return this;
   }
 
-  /** There may be news. */
+  /** Notifies the stream that the source may have values. */
   notifyAvailable(): void {
     this.#mayHaveMore = true;
     this.#resumePull?.();
   }
 
-  /** Is a pull unanswered? What happens then, the reader is not late for. */
+  /** Whether the reader waits for a value. */
   get isPullPending(): boolean {
     return this.#isPulling;
   }
 
+  /** Ends the stream. Later calls do nothing. @param error rejects the pending or the next pull; null: it is done. */
   end(error: Error | null = null): void {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
@@ -50,7 +51,7 @@ export class PullStream<T> implements AsyncIterableIterator<T> {
     this.#resumePull?.();
   }
 
-  /** Pulls are answered one after another, also when several are made at once. */
+  /** Concurrent pulls are answered one after another. */
   next(): Promise<IteratorResult<T>> {
     const pull = this.#pulls.then(() => this.#pull());
     this.#pulls = pull.catch(() => undefined);
@@ -73,13 +74,13 @@ export class PullStream<T> implements AsyncIterableIterator<T> {
       while (!this.#hasEnded) {
         this.#mayHaveMore = false;
         const value = await this.#source.takeNext();
-        // Ended meanwhile: what was taken is not told any more.
+        // The stream ended during the await: the value must not be delivered.
         if (this.#isEnded()) break;
         if (value !== null) return { done: false, value };
         if (!this.#mayHaveMore) await this.#waitForNotification();
       }
     } catch (error) {
-      // Ended meanwhile: whoever ended it has said how, and nothing else is told.
+      // If the stream ended during the await, the result that `end()` has set wins.
       if (!this.#isEnded()) {
         this.end();
         throw error;
@@ -93,7 +94,7 @@ export class PullStream<T> implements AsyncIterableIterator<T> {
     return { done: true, value: undefined };
   }
 
-  /** Read through a call: the flag changes while a pull awaits, which narrowing does not see. */
+  /** A call, because the flag changes during an await, which type narrowing does not see. */
   #isEnded(): boolean {
     return this.#hasEnded;
   }

@@ -1,20 +1,20 @@
-/** Tells a session's own client, and whoever acts in its name, that it has ended. */
-import type { SessionId } from '../../core/ids.ts';
-import type { Millis } from '../../core/ids.ts';
+/** Notifies the sockets and streams of a session that it has ended. */
+import type { EventReason, Platform } from '../../core/enums.ts';
+import type { Millis, SessionId } from '../../core/ids.ts';
 import type { PresenceEvent } from '../../core/records.ts';
 import type { SessionRef } from '../auth/caller.ts';
 import type { PresenceStore } from '../ports/presence-store.ts';
 import { PullStream } from './pull-stream.ts';
-import type { EventReason, Platform } from '../../core/enums.ts';
 
 export interface SessionEnd {
   readonly sessionId: SessionId;
   readonly reason: EventReason;
+  /** For KICKED: the platform of the login that kicked it. */
   readonly kickedBy: Platform | null;
   readonly endedAt: Millis;
 }
 
-type SessionEndListener = (ending: SessionEnd) => void;
+type SessionEndListener = (end: SessionEnd) => void;
 
 export class SessionEndNotifier {
   readonly #store: PresenceStore;
@@ -31,12 +31,12 @@ export class SessionEndNotifier {
     });
   }
 
-  /** How many sessions have somebody who waits for their end. */
+  /** The number of sessions with at least one listener. */
   get awaitedSessionCount(): number {
     return this.#listeners.size;
   }
 
-  /** Calls `listener` when the session ends, once. Returns the function that takes it back. */
+  /** Calls `listener` once, when the session ends. @returns a function that removes the listener. */
   onSessionEnd(id: SessionId, listener: SessionEndListener): () => void {
     const listeners = this.#listeners.get(id) ?? new Set();
     this.#listeners.set(id, listeners.add(listener));
@@ -45,32 +45,32 @@ export class SessionEndNotifier {
     };
   }
 
-  /** One message when the session ends, also when it ended just before; then the stream is done. */
+  /** Delivers one value when the session ends, also if it has ended already; then the stream is done. */
   streamSessionEnd({ userId, sessionId }: SessionRef): PullStream<SessionEnd> {
-    let ending: SessionEnd | null = null;
-    let told = false;
-    let looked = false;
-    const stop = this.onSessionEnd(sessionId, (heard) => {
-      ending = heard;
+    let end: SessionEnd | null = null;
+    let isDelivered = false;
+    let isStoreChecked = false;
+    const removeListener = this.onSessionEnd(sessionId, (sessionEnd) => {
+      end = sessionEnd;
       stream.notifyAvailable();
     });
     const stream = new PullStream<SessionEnd>({
-      onClosed: stop,
+      onClosed: removeListener,
       takeNext: async () => {
-        if (told) {
+        if (isDelivered) {
           stream.end();
           return null;
         }
-        if (!looked) {
-          looked = true;
-          const before = await this.#store.findEndedSession(userId, sessionId);
-          if (before !== null) {
-            const { reason, kickedBy, endedAt } = before;
-            ending ??= { sessionId, reason, kickedBy, endedAt };
+        if (!isStoreChecked) {
+          isStoreChecked = true;
+          const ended = await this.#store.findEndedSession(userId, sessionId);
+          if (ended !== null) {
+            const { reason, kickedBy, endedAt } = ended;
+            end ??= { sessionId, reason, kickedBy, endedAt };
           }
         }
-        told = ending !== null;
-        return ending;
+        isDelivered = end !== null;
+        return end;
       },
     });
     return stream;
@@ -79,8 +79,8 @@ export class SessionEndNotifier {
   #notifyListeners({ sessionId, reason, kickedBy, occurredAt }: PresenceEvent): void {
     const listeners = this.#listeners.get(sessionId);
     if (listeners === undefined) return;
-    const ending = { sessionId, reason, kickedBy, endedAt: occurredAt };
-    // Those who listen now: not one that comes meanwhile, nor one that was taken back meanwhile.
-    for (const listener of [...listeners]) if (listeners.has(listener)) listener(ending);
+    const end = { sessionId, reason, kickedBy, endedAt: occurredAt };
+    // Listeners that are added or removed during the loop are not called.
+    for (const listener of [...listeners]) if (listeners.has(listener)) listener(end);
   }
 }

@@ -1,12 +1,12 @@
-/** The open sockets of this server, so that a session's end can reach the ones that it costs. */
+/** The open sockets of this server. It notifies a socket when its session has ended or timed out. */
 import type { SocketId } from '../../core/ids.ts';
 import type { LostSocket } from '../../core/records.ts';
 import type { PresenceStore } from '../ports/presence-store.ts';
 
-/** A socket, as far as the use cases know one. */
+/** A socket, as far as the use cases know it. */
 export interface RegisteredSocket {
   readonly id: SocketId;
-  /** The session it served has ended or timed out. The door tells the client what it must, then closes. */
+  /** Called when the session of the socket has ended or timed out. The socket must send the reason and close. */
   onSessionLost(lost: LostSocket): void;
 }
 
@@ -15,18 +15,18 @@ export class SocketRegistry {
 
   constructor(store: PresenceStore) {
     store.onCommit((changes) => {
-      for (const { lostSockets: lostLinks } of changes)
-        for (const lost of lostLinks) this.#sockets.get(lost.socketId)?.onSessionLost(lost);
+      for (const { lostSockets } of changes) {
+        for (const lost of lostSockets) this.#sockets.get(lost.socketId)?.onSessionLost(lost);
+      }
     });
   }
 
-  /** How many sockets are open. */
   get openSocketCount(): number {
     return this.#sockets.size;
   }
 
-  register(link: RegisteredSocket): void {
-    this.#sockets.set(link.id, link);
+  register(socket: RegisteredSocket): void {
+    this.#sockets.set(socket.id, socket);
   }
 
   unregister(id: SocketId): void {

@@ -1,35 +1,35 @@
 /**
- * Who watches whom, and what each watcher has yet to be told: at most one change per watched user,
- * the newest, however slow the watcher is.
+ * Publishes status changes to watchers. The pending changes of a slow watcher are conflated: at most the newest change
+ * of each watched user is kept, so a watcher needs a bounded amount of memory.
  */
+import type { Status } from '../../core/enums.ts';
 import type { Millis, UserId } from '../../core/ids.ts';
 import { createStatusSnapshot, type StatusChange } from '../../core/records.ts';
 import type { PresenceStore } from '../ports/presence-store.ts';
+import { Histogram, LATENCY_BUCKETS_MS } from '../shared/histogram.ts';
 import { PullStream, type StreamSource } from './pull-stream.ts';
-import { LATENCY_BUCKETS_MS, Histogram } from '../shared/histogram.ts';
-import type { Status } from '../../core/enums.ts';
 
-/** Bounds how many users one client watches. */
+/** Limits how many users one client may watch. */
 export interface WatchLimit {
-  /** @throws RATE_LIMITED for more than it may. */
+  /** @throws RATE_LIMITED when the limit would be exceeded. */
   reserveWatches(users: number): void;
   releaseWatches(users: number): void;
 }
 
 interface WatchedUser {
-  /** One text for all who watch her, each of whom came with her own. */
+  /** One string that all watchers of the user share; each of them came with a copy. */
   readonly id: UserId;
-  /** The change that its watchers heard last. */
+  /** The last published change. */
   newestChange: PendingChange | null;
-  /** Each with the version of this user that she was shown with the present; changes up to it are no news to her. */
+  /** Each watcher with the version of the user in its snapshot. Changes up to that version are not sent to it. */
   readonly watchers: Map<StatusWatcher, number>;
 }
 
 export class StatusWatchers {
-  /** How long after its commit, in ms, the oldest change of each list was told: by then there was room for it. */
+  /** Time from the commit of a change to its delivery, in ms. One value per delivered list: that of its oldest change. */
   readonly deliveryDelays = new Histogram(LATENCY_BUCKETS_MS);
   readonly #store: PresenceStore;
-  readonly #watched = new Map<UserId, WatchedUser>();
+  readonly #watchedUsers = new Map<UserId, WatchedUser>();
   #watcherCount = 0;
   #deliveredCount = 0;
   #conflatedCount = 0;
@@ -43,224 +43,236 @@ export class StatusWatchers {
     });
   }
 
-  /** How many watch somebody. */
+  /** The number of open watchers. */
   get watcherCount(): number {
     return this.#watcherCount;
   }
 
-  /** Changes told since the start, each as often as somebody was told it. */
+  /** Changes delivered since the start, counted once for each watcher. */
   get deliveredCount(): number {
     return this.#deliveredCount;
   }
 
-  /** Changes that a watcher was not told since the start, because she was told a newer one of the same user instead. */
+  /** Changes not delivered to a watcher since the start because a newer one of the same user replaced them. */
   get conflatedCount(): number {
     return this.#conflatedCount;
   }
 
-  /** How many users somebody watches. */
+  /** The number of users with at least one watcher. */
   get watchedUserCount(): number {
-    return this.#watched.size;
+    return this.#watchedUsers.size;
   }
 
   /**
-   * From now on nothing is missed. Asking for a user twice is asking once. Ends with `close`.
-   * @param limit counts them, and is given them back; null: nobody does. @throws what it throws.
+   * Starts to watch the users; no change is missed from now on. Duplicate ids count once. `StatusWatcher.onClosed` ends it.
+   * @param limit reserves the watches, and releases them at the end; null: unlimited.
+   * @throws the error of `limit`.
    */
   watchUsers(ids: readonly UserId[], limit: WatchLimit | null = null): StatusWatcher {
     const unique = new Set(ids);
     limit?.reserveWatches(unique.size);
-    const all = Array.from(unique, (id) => this.#findOrAddWatchedUser(id));
+    const watchedUsers = Array.from(unique, (id) => this.#findOrAddWatchedUser(id));
     const watcher = new StatusWatcher(
       this,
-      all.map(({ id }) => id),
+      watchedUsers.map(({ id }) => id),
       limit,
     );
-    for (const { watchers } of all) watchers.set(watcher, 0);
+    for (const { watchers } of watchedUsers) watchers.set(watcher, 0);
     this.#watcherCount++;
     return watcher;
   }
 
-  /** The present of all that one watcher watches; what it shows is not told to her again. For `Watcher`. */
+  /** For `StatusWatcher`: reads its users. Changes that the result contains will not be sent to the watcher again. */
   async readSnapshot(watcher: StatusWatcher): ReturnType<PresenceStore['readUsers']> {
     const users = await this.#store.readUsers(watcher.userIds);
     for (const { id, version } of users) {
-      // A store may show a change before it calls its listeners.
-      const watchers = this.#watched.get(id)?.watchers;
+      // A store may return a change before it calls its listeners.
+      const watchers = this.#watchedUsers.get(id)?.watchers;
       if (watchers?.has(watcher) === true) watchers.set(watcher, version);
     }
     return users;
   }
 
-  /** For `Watcher`: a list is told, the oldest change of which was committed at `since`. */
-  recordDelivered(count: number, since: Millis): void {
+  /** For `StatusWatcher`: counts a delivered list, whose oldest change was committed at `oldestCommittedAt`. */
+  recordDelivered(count: number, oldestCommittedAt: Millis): void {
     this.#deliveredCount += count;
-    this.deliveryDelays.recordValue(this.#store.now() - since);
+    this.deliveryDelays.recordValue(this.#store.now() - oldestCommittedAt);
   }
 
-  /** For `Watcher`: so many changes have newer ones in their place. */
+  /** For `StatusWatcher`: counts changes that newer ones have replaced. */
   recordConflated(count: number): void {
     this.#conflatedCount += count;
   }
 
-  /** For `Watcher`, once. */
+  /** For `StatusWatcher`, which calls it once. */
   removeWatcher(watcher: StatusWatcher): void {
     this.#watcherCount--;
     for (const id of watcher.userIds) {
-      const watchers = this.#watched.get(id)?.watchers;
-      if (watchers?.delete(watcher) === true && watchers.size === 0) this.#watched.delete(id);
+      const watchers = this.#watchedUsers.get(id)?.watchers;
+      if (watchers?.delete(watcher) === true && watchers.size === 0) this.#watchedUsers.delete(id);
     }
   }
 
   #findOrAddWatchedUser(id: UserId): WatchedUser {
-    let watched = this.#watched.get(id);
-    if (watched === undefined) this.#watched.set(id, (watched = { id, newestChange: null, watchers: new Map() }));
-    return watched;
+    let watchedUser = this.#watchedUsers.get(id);
+    if (watchedUser === undefined) {
+      watchedUser = { id, newestChange: null, watchers: new Map() };
+      this.#watchedUsers.set(id, watchedUser);
+    }
+    return watchedUser;
   }
 
   #publish(change: StatusChange, now: Millis): void {
-    const watched = this.#watched.get(change.userId);
-    if (watched === undefined) return;
-    const news = new PendingChange(change, now);
-    if (watched.newestChange !== null) watched.newestChange.isSuperseded = true;
-    watched.newestChange = news;
-    for (const [watcher, shown] of watched.watchers) if (change.version > shown) watcher.enqueue(news);
+    const watchedUser = this.#watchedUsers.get(change.userId);
+    if (watchedUser === undefined) return;
+    const pendingChange = new PendingChange(change, now);
+    if (watchedUser.newestChange !== null) watchedUser.newestChange.isSuperseded = true;
+    watchedUser.newestChange = pendingChange;
+    for (const [watcher, snapshotVersion] of watchedUser.watchers) {
+      if (change.version > snapshotVersion) watcher.enqueue(pendingChange);
+    }
   }
 }
 
-/** One change on its way to all of its watchers, who share it. */
+/** One published change that its watchers share until each of them has taken it. */
 class PendingChange {
   readonly change: StatusChange;
-  /** When it was committed. */
   readonly committedAt: Millis;
-  /** The same watchers have heard of a newer one of the same user. */
+  /** A newer change of the same user was published to the same watchers. */
   isSuperseded = false;
   #variants: StatusChange[] | null = null;
 
-  constructor(change: StatusChange, at: Millis) {
+  constructor(change: StatusChange, committedAt: Millis) {
     this.change = change;
-    this.committedAt = at;
+    this.committedAt = committedAt;
   }
 
-  /** The change for those who were last told `previous`: what it changed from, for them. */
-  withPreviousStatus(previous: Status | null): StatusChange {
-    if (previous === this.change.previousStatus) return this.change;
+  /** The change for a watcher that last received `previousStatus`. Watchers with the same one share the object. */
+  withPreviousStatus(previousStatus: Status | null): StatusChange {
+    if (previousStatus === this.change.previousStatus) return this.change;
     this.#variants ??= [];
-    let other = this.#variants.find(({ previousStatus }) => previousStatus === previous);
-    if (other === undefined) this.#variants.push((other = { ...this.change, previousStatus: previous }));
-    return other;
+    let variant = this.#variants.find((other) => other.previousStatus === previousStatus);
+    if (variant === undefined) {
+      variant = { ...this.change, previousStatus };
+      this.#variants.push(variant);
+    }
+    return variant;
   }
 }
 
-/** How much longer than one change per user the list of what is untold may get before it is gone through. */
+/** A list of pending changes is conflated when it exceeds this many per watched user. */
 const MAX_PENDING_PER_USER = 4;
 
 /**
- * The present status of all of them in one list, then the changes, in lists, as they come. Nobody is
- * told a change twice, nor an older one after a newer one; a reader who is slow gets the newest
- * status of each user. She pulls it as a stream, or has herself woken and takes it: `present` once, and
- * then `changes` whenever she likes. Changes are the same objects for all who are to be told the same.
+ * One watcher. It first delivers the current status of all its users in one list, then lists of changes. It never
+ * delivers a change twice, nor an older change after a newer one; a slow reader receives only the newest change of each
+ * user. Readers that receive the same change share the object.
+ * There are two ways to read: iterate it as a stream; or call `takeSnapshot` once and `takeChanges` later, as often as
+ * needed, with `attachReader` for notifications. `onClosed` must be called at the end.
  */
 export class StatusWatcher implements StreamSource<readonly StatusChange[]>, AsyncIterable<readonly StatusChange[]> {
-  /** Each once. */
+  /** Without duplicates. */
   readonly userIds: readonly UserId[];
   readonly #watchers: StatusWatchers;
   readonly #limit: WatchLimit | null;
   #reader: { notifyAvailable(): void } | null = null;
   #isSnapshotTaken = false;
   #pending: PendingChange[] | null = null;
-  /** What she was last told of those of whom changes have been left out since; null: of nobody. */
+  /** For users whose changes were conflated: the status that the reader last received. Null: no such users. */
   #lastDeliveredStatus: Map<UserId, Status | null> | null = null;
 
-  constructor(watchers: StatusWatchers, ids: readonly UserId[], limit: WatchLimit | null) {
+  constructor(watchers: StatusWatchers, userIds: readonly UserId[], limit: WatchLimit | null) {
     this.#watchers = watchers;
-    this.userIds = ids;
+    this.userIds = userIds;
     this.#limit = limit;
   }
 
-  /** Pulled; ends when the reader returns. */
+  /** A stream of lists. The watcher ends when the reader returns. */
   [Symbol.asyncIterator](): PullStream<readonly StatusChange[]> {
     const stream = new PullStream(this);
     this.#reader = stream;
     return stream;
   }
 
-  /** From now on `reader` is woken when there are changes, if there were none. Right away if there are some. */
+  /** Notifies the reader when there are changes after there were none; immediately if there are some now. */
   attachReader(reader: { notifyAvailable(): void }): void {
     this.#reader = reader;
     if (this.#pending !== null) reader.notifyAvailable();
   }
 
-  /** For `Watchers`. */
-  enqueue(news: PendingChange): void {
+  /** For `StatusWatchers`. */
+  enqueue(change: PendingChange): void {
     if (this.#pending === null) {
-      this.#pending = [news];
+      this.#pending = [change];
       if (this.#isSnapshotTaken) this.#reader?.notifyAvailable();
       return;
     }
-    this.#pending.push(news);
+    this.#pending.push(change);
     if (this.#pending.length <= MAX_PENDING_PER_USER * this.userIds.length) return;
     this.#lastDeliveredStatus ??= new Map();
     this.#pending = [...this.#conflate(this.#pending, this.#lastDeliveredStatus).values()];
   }
 
-  /** The present, to be told before any change. Changes that it contains already are dropped. */
+  /** The current status of all users. Must be delivered before any change. Pending changes it contains are dropped. */
   async takeSnapshot(): Promise<readonly StatusChange[]> {
     const users = await this.#watchers.readSnapshot(this);
-    const shown = new Map(users.map((user) => [user.id, user]));
-    const untold = this.#pending ?? [];
+    const usersById = new Map(users.map((user) => [user.id, user]));
+    const pending = this.#pending ?? [];
     this.#pending = null;
     this.#lastDeliveredStatus = null;
-    for (const news of untold) {
-      const user = shown.get(news.change.userId);
-      if (user === undefined || news.change.version <= user.version) continue;
-      (this.#pending ??= []).push(news);
+    for (const pendingChange of pending) {
+      const user = usersById.get(pendingChange.change.userId);
+      if (user === undefined || pendingChange.change.version <= user.version) continue;
+      (this.#pending ??= []).push(pendingChange);
       (this.#lastDeliveredStatus ??= new Map()).set(user.id, user.status);
     }
     this.#isSnapshotTaken = true;
     return users.map(createStatusSnapshot);
   }
 
-  /** What has changed since it was last asked; null: nothing. */
+  /** The changes since the last call, conflated; null: there are none. */
   takeChanges(): readonly StatusChange[] | null {
-    const untold = this.#pending;
-    if (untold === null) return null;
+    const pending = this.#pending;
+    if (pending === null) return null;
     this.#pending = null;
-    const since = (untold[0] as PendingChange).committedAt;
-    if (this.#lastDeliveredStatus === null && !untold.some(isChangeSuperseded)) {
-      this.#watchers.recordDelivered(untold.length, since);
-      return untold.map(toStatusChange);
+    const oldestCommittedAt = (pending[0] as PendingChange).committedAt;
+    if (this.#lastDeliveredStatus === null && !pending.some(isChangeSuperseded)) {
+      this.#watchers.recordDelivered(pending.length, oldestCommittedAt);
+      return pending.map(toStatusChange);
     }
-    const lastTold = this.#lastDeliveredStatus ?? new Map<UserId, Status | null>();
-    const newest = this.#conflate(untold, lastTold);
+    const lastDelivered = this.#lastDeliveredStatus ?? new Map<UserId, Status | null>();
+    const newest = this.#conflate(pending, lastDelivered);
     this.#lastDeliveredStatus = null;
-    this.#watchers.recordDelivered(newest.size, since);
-    // She was told something of each of them.
-    return Array.from(newest, ([id, news]) => news.withPreviousStatus(lastTold.get(id) as Status | null));
+    this.#watchers.recordDelivered(newest.size, oldestCommittedAt);
+    // `#conflate` has set an entry for each of these users.
+    return Array.from(newest, ([id, pendingChange]) =>
+      pendingChange.withPreviousStatus(lastDelivered.get(id) as Status | null),
+    );
   }
 
+  /** The snapshot at first, then changes. For the stream. */
   takeNext(): Promise<readonly StatusChange[]> | readonly StatusChange[] | null {
     return this.#isSnapshotTaken ? this.takeChanges() : this.takeSnapshot();
   }
 
-  /** She is told nothing more. */
+  /** Ends the watcher and releases its watches. */
   onClosed(): void {
     this.#watchers.removeWatcher(this);
     this.#limit?.releaseWatches(this.userIds.length);
   }
 
-  /** The newest of each user. What is left out of them, she was never told. */
-  #conflate(untold: readonly PendingChange[], lastTold: Map<UserId, Status | null>): Map<UserId, PendingChange> {
+  /** The newest change of each user. Sets the last delivered status of each user that has none yet. */
+  #conflate(pending: readonly PendingChange[], lastDelivered: Map<UserId, Status | null>): Map<UserId, PendingChange> {
     const newest = new Map<UserId, PendingChange>();
-    for (const news of untold) {
-      const { userId, previousStatus } = news.change;
-      newest.set(userId, news);
-      if (!lastTold.has(userId)) lastTold.set(userId, previousStatus);
+    for (const pendingChange of pending) {
+      const { userId, previousStatus } = pendingChange.change;
+      newest.set(userId, pendingChange);
+      if (!lastDelivered.has(userId)) lastDelivered.set(userId, previousStatus);
     }
-    this.#watchers.recordConflated(untold.length - newest.size);
+    this.#watchers.recordConflated(pending.length - newest.size);
     return newest;
   }
 }
 
-const isChangeSuperseded = ({ isSuperseded: superseded }: PendingChange): boolean => superseded;
+const isChangeSuperseded = ({ isSuperseded }: PendingChange): boolean => isSuperseded;
 const toStatusChange = ({ change }: PendingChange): StatusChange => change;

@@ -1,4 +1,4 @@
-/** Lets time pass: wakes the users whose deadline has come. The one thing that happens by itself. */
+/** Applies timeouts and expiries: finds the users whose deadline has passed and expires their sessions. */
 import { DomainError } from '../../core/errors.ts';
 import type { UserId } from '../../core/ids.ts';
 import type { PresenceStore } from '../ports/presence-store.ts';
@@ -6,16 +6,16 @@ import type { PresenceTracker } from './tracker.ts';
 
 export interface TimeoutSweeperLimits {
   /**
-   * Users taken at once. More than one portion of them are woken in the order of their ids, so that those
-   * in one commit are neighbours on the disk: 16,384 of a million in a random order take less than half
-   * the time. What many more would gain, others would wait for: sorting these takes about 10 ms.
+   * Users claimed at once. If they are more than one batch, they are sorted by id, so that the users of one commit are
+   * neighbours on the disk: 16,384 of a million users in random order take less than half the time. A larger number
+   * would delay other work: sorting these takes about 10 ms.
    */
   readonly claimSize: number;
-  /** Users woken without a pause, so that a million due at once do not stall everybody else: a few ms. */
+  /** Users expired without a pause for other work: a few ms. A million users due at once must not block the server. */
   readonly batchSize: number;
   /**
-   * Portions whose changes are not yet on disk; at this many, no more are taken. Enough to keep the disk
-   * busy, few enough that whoever logs in meanwhile does not wait behind many.
+   * The maximum number of batches that are not durable yet. It keeps the disk busy, but a login meanwhile does not wait
+   * behind many of them.
    */
   readonly maxPendingBatches: number;
 }
@@ -32,10 +32,10 @@ export class TimeoutSweeper {
   readonly #onFailure: (userId: UserId, error: unknown) => void;
   readonly #limits: TimeoutSweeperLimits;
   #currentSweep: Promise<void> | undefined;
-  #stopped = false;
+  #isStopped = false;
   #backlog = 0;
 
-  /** @param onFailure hears of a wake that failed; the store hands the user out again after a while. */
+  /** @param onFailure is called for each user whose timeouts could not be applied. The store returns the user again later. */
   constructor(
     store: PresenceStore,
     tracker: PresenceTracker,
@@ -48,24 +48,24 @@ export class TimeoutSweeper {
     this.#limits = limits;
   }
 
-  /** How many were taken and are not yet woken. */
+  /** The number of users that are claimed and not yet processed. */
   get backlog(): number {
     return this.#backlog;
   }
 
   /**
-   * To be called several times a second. Resolves when everybody who is due has been woken; a tick that
-   * comes while another is at work is that one.
-   * @throws what the store says when it is asked who is due, after those taken before were woken.
+   * Expires all users that are due, and retries failed detaches. Must be called several times a second. A call during
+   * a sweep returns the promise of that sweep.
+   * @throws the error of `claimDueUsers`, after the users claimed before are processed.
    */
   sweep(): Promise<void> {
     this.#currentSweep ??= this.#runSweep().finally(() => (this.#currentSweep = undefined));
     return this.#currentSweep;
   }
 
-  /** Nobody is taken from now on. Those taken before are woken. */
+  /** Claims no more users. Batches that have started are completed. */
   stop(): void {
-    this.#stopped = true;
+    this.#isStopped = true;
   }
 
   async #runSweep(): Promise<void> {
@@ -73,40 +73,41 @@ export class TimeoutSweeper {
   }
 
   async #expireAllDue(): Promise<void> {
-    const underWay: Promise<boolean>[] = [];
+    const pendingBatches: Promise<boolean>[] = [];
     try {
-      while (!this.#stopped) {
+      while (!this.#isStopped) {
         const due = await this.#store.claimDueUsers(this.#limits.claimSize);
         if (due.length === 0) break;
         this.#backlog = due.length;
-        for (const portion of this.#splitIntoBatches(due)) {
-          this.#backlog -= portion.length;
-          underWay.push(this.#expireBatch(portion));
-          // Where nobody at all can be woken (the disk is full), the others need not be tried: all are handed out again.
-          if (underWay.length >= this.#limits.maxPendingBatches && !(await underWay.shift())) return;
+        for (const batch of this.#splitIntoBatches(due)) {
+          this.#backlog -= batch.length;
+          pendingBatches.push(this.#expireBatch(batch));
+          // If no user of a batch can be written (the disk is full), trying the others is useless. The store returns
+          // all of them again later.
+          if (pendingBatches.length >= this.#limits.maxPendingBatches && !(await pendingBatches.shift())) return;
         }
       }
     } finally {
-      await Promise.all(underWay);
+      await Promise.all(pendingBatches);
     }
   }
 
   *#splitIntoBatches(due: readonly UserId[]): Iterable<readonly UserId[]> {
     const size = this.#limits.batchSize;
-    const inOrder = due.length > size ? due.toSorted() : due;
-    for (let start = 0; start < inOrder.length && !this.#stopped; start += size) {
-      yield inOrder.slice(start, start + size);
+    const ordered = due.length > size ? due.toSorted() : due;
+    for (let start = 0; start < ordered.length && !this.#isStopped; start += size) {
+      yield ordered.slice(start, start + size);
     }
   }
 
-  /** @returns false when all of them were refused. */
-  async #expireBatch(due: readonly UserId[]): Promise<boolean> {
+  /** @returns false when the store rejected all of them. */
+  async #expireBatch(userIds: readonly UserId[]): Promise<boolean> {
     try {
-      const failed = await this.#tracker.expireDueUsers(due);
+      const failed = await this.#tracker.expireDueUsers(userIds);
       for (const { userId, error } of failed) this.#onFailure(userId, error);
-      return failed.length < due.length || !failed.every(({ error }) => error instanceof DomainError);
+      return failed.length < userIds.length || !failed.every(({ error }) => error instanceof DomainError);
     } catch (error) {
-      for (const userId of due) this.#onFailure(userId, error);
+      for (const userId of userIds) this.#onFailure(userId, error);
       return true;
     }
   }

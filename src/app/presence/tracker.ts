@@ -1,6 +1,6 @@
 /**
- * The commands, from the outside: each loads the user, takes one step, and is answered when the
- * store has made it durable. Watchers, followers and sockets hear of it from the store's commits.
+ * The use cases that change presence. Each applies one command to the user and resolves when the store has made the
+ * change durable. Watchers, the event feed and sockets receive the change through the store's commits.
  */
 import type { Command, CommandOutcome } from '../../core/commands.ts';
 import { computeUserDeadline } from '../../core/deadlines.ts';
@@ -17,23 +17,23 @@ import type { AppState, Platform } from '../../core/enums.ts';
 
 export interface LoginRequest {
   readonly platform: Platform;
-  /** Null: a new device, whose id is made and returned. */
+  /** Null: a new device. Its id is created and returned. */
   readonly deviceId: DeviceId | null;
   readonly appVersion: string | null;
   readonly osVersion: string | null;
 }
 
-/** Where a command comes from. */
+/** The connection that sent a command. */
 export interface CommandOrigin {
   readonly ipAddress: string | null;
-  /** The socket it came over; null over HTTP. */
+  /** Null over HTTP. */
   readonly socketId: SocketId | null;
 }
 
 export interface LoginResult {
   readonly user: UserRecord;
   readonly session: SessionRecord;
-  /** Told this once. */
+  /** It is not stored and cannot be returned again. */
   readonly sessionToken: string;
   readonly kickedSessions: readonly EndedSession[];
 }
@@ -45,15 +45,15 @@ export interface SessionResult {
 
 export class PresenceTracker {
   readonly tokenRevocations = new TokenRevocationNotifier();
-  /** How long after her deadline, in ms, each user who was due was woken; time before the start is not counted. */
+  /** How long after its deadline, in ms, each due user was processed. Time before the server's start is not included. */
   readonly timeoutLateness = new Histogram(LATENCY_BUCKETS_MS);
   readonly #store: PresenceStore;
   readonly #credentials: CredentialFactory;
   readonly #startedAt: Millis;
   #heartbeatCount = 0;
   #activityCount = 0;
-  readonly #disconnectRetries = new DisconnectRetries(({ userId, socketId: link, closedByServer: byServer }) =>
-    this.#applyToUser(userId, { type: 'detachSocket', socketId: link, closedByServer: byServer }),
+  readonly #disconnectRetries = new DisconnectRetries(({ userId, socketId, closedByServer }) =>
+    this.#applyToUser(userId, { type: 'detachSocket', socketId, closedByServer }),
   );
 
   constructor(store: PresenceStore, credentials: CredentialFactory) {
@@ -62,20 +62,21 @@ export class PresenceTracker {
     this.#credentials = credentials;
   }
 
-  /** Heartbeats since the start, refused ones too. */
+  /** Heartbeats since the start, including rejected ones. */
   get heartbeatCount(): number {
     return this.#heartbeatCount;
   }
 
-  /** Other signs of life since the start; several that come over a socket at once are one. */
+  /** Other recorded activity since the start. Several messages that a socket sends at once count as one. */
   get activityCount(): number {
     return this.#activityCount;
   }
 
   /**
-   * @param issuedAt when the JWT that vouches for the user was issued: it is held against the latest
-   * revocation, which may have come after the authentication. Left out, there was no JWT.
-   * @throws UNAUTHENTICATED for a revoked one.
+   * Creates a session.
+   * @param issuedAt when the caller's JWT was issued, or null if it does not say. It is compared with the latest
+   * revocation again, because that may have happened after the authentication. Omitted: there is no JWT to check.
+   * @throws UNAUTHENTICATED for a revoked JWT.
    */
   async login(
     userId: UserId,
@@ -97,33 +98,34 @@ export class PresenceTracker {
       watchScope,
       socketId: origin.socketId,
     };
-    const {
-      user,
-      session,
-      endedSessions: ended,
-    } = await this.#store.updateUser(userId, (before, policy, now) => {
+    const { user, session, endedSessions } = await this.#store.updateUser(userId, (before, policy, now) => {
       if (issuedAt !== undefined && isTokenRevoked(issuedAt, before.tokensRevokedBefore)) throw tokenRevokedError();
       return applyCommand(before, command, policy, now);
     });
-    if (session === null) throw new Error('A login made no session.');
-    return { user, session, sessionToken: token, kickedSessions: ended.filter(({ reason }) => reason === 'KICKED') };
+    if (session === null) throw new Error('A login created no session.');
+    return {
+      user,
+      session,
+      sessionToken: token,
+      kickedSessions: endedSessions.filter(({ reason }) => reason === 'KICKED'),
+    };
   }
 
-  /** @throws SESSION_ENDED, or UNAUTHENTICATED for a session nobody remembers; so do the next four. */
+  /** @throws SESSION_ENDED, or UNAUTHENTICATED for an unknown session. The next four methods throw the same errors. */
   recordHeartbeat(ref: SessionRef, appState: AppState | null, ipAddress: string | null): Promise<SessionResult> {
     this.#heartbeatCount++;
     return this.#applyToSession(ref, { type: 'heartbeat', sessionId: ref.sessionId, appState, ipAddress });
   }
 
-  /** A sign of life other than a heartbeat: an operation, or a frame of an attached socket. */
+  /** Records activity other than a heartbeat: an operation, or a message on an attached socket. */
   recordActivity(ref: SessionRef, origin: CommandOrigin): Promise<SessionResult> {
     this.#activityCount++;
     return this.#applyToSession(ref, { type: 'activity', sessionId: ref.sessionId, ...origin });
   }
 
-  /** From now on the session is attached, until the same link is detached. */
-  attachSocket(ref: SessionRef, link: SocketId, ipAddress: string | null): Promise<SessionResult> {
-    return this.#applyToSession(ref, { type: 'attachSocket', sessionId: ref.sessionId, socketId: link, ipAddress });
+  /** Attaches a socket to the session, until it is detached. */
+  attachSocket(ref: SessionRef, socketId: SocketId, ipAddress: string | null): Promise<SessionResult> {
+    return this.#applyToSession(ref, { type: 'attachSocket', sessionId: ref.sessionId, socketId, ipAddress });
   }
 
   logout(ref: SessionRef): Promise<SessionResult> {
@@ -135,49 +137,50 @@ export class PresenceTracker {
   }
 
   /**
-   * A socket is gone, whatever session it served by then; none is fine too.
-   * Where nothing can be written at the moment, it is kept in mind and told later: see `detachAgain`.
-   * @param byServer closed for the server's own reasons: no DISCONNECT, the heartbeat timeout runs on.
+   * Detaches a closed socket from its session, if it has one. If the store rejects the write, the detach is retried
+   * later by `retryFailedDetaches`, and the promise resolves.
+   * @param closedByServer the server closed it for its own reasons: no DISCONNECT follows, the heartbeat timeout continues.
    */
-  detachSocket(userId: UserId, link: SocketId, byServer: boolean): Promise<void> {
-    return this.#disconnectRetries.detachOrRetryLater({ userId, socketId: link, closedByServer: byServer });
+  detachSocket(userId: UserId, socketId: SocketId, closedByServer: boolean): Promise<void> {
+    return this.#disconnectRetries.detachOrRetryLater({ userId, socketId, closedByServer });
   }
 
-  /** To be called every so often: sockets of which the store could not be told. */
+  /** Retries detaches that the store rejected. Must be called regularly. */
   retryFailedDetaches(): Promise<void> {
     return this.#disconnectRetries.retryPending();
   }
 
-  /** Ends the user's sessions that match (null matches all); with `revokeTokens` her JWTs from before too. */
+  /** Ends the user's matching sessions (null matches all). With `revokeTokens`, also rejects JWTs issued before now. */
   async endSessions(
     userId: UserId,
     matching: { readonly platform: Platform | null; readonly sessionId: SessionId | null },
     revokeTokens: boolean,
   ): Promise<{ readonly user: UserRecord; readonly ended: readonly EndedSession[] }> {
-    const { user, endedSessions: ended } = await this.#applyToUser(userId, {
+    const { user, endedSessions } = await this.#applyToUser(userId, {
       type: 'endSessions',
       ...matching,
       revokeTokens,
     });
-    if (revokeTokens && user.tokensRevokedBefore !== null)
+    if (revokeTokens && user.tokensRevokedBefore !== null) {
       this.tokenRevocations.notifyTokensRevoked(userId, user.tokensRevokedBefore);
-    return { user, ended: ended.filter(({ reason }) => reason === 'REVOKED') };
+    }
+    return { user, ended: endedSessions.filter(({ reason }) => reason === 'REVOKED') };
   }
 
-  /** Time has passed: whatever is due of these users as of this call happens. @returns those for whom it failed. */
+  /** Applies all deadlines of these users that have passed at this call. @returns the users for whom it failed. */
   expireDueUsers(userIds: readonly UserId[]): Promise<readonly FailedUserUpdate[]> {
-    // A change of a user may be on its way to the disk. Of what waits for that, a ping has been answered already.
-    const wake: Command = { type: 'expire', dueBy: this.#store.now() };
+    // The updates may wait for a change that is being written. Activity that is answered meanwhile must not be timed out.
+    const expire: Command = { type: 'expire', dueBy: this.#store.now() };
     return this.#store.updateUsers(userIds, (user, policy, now) => {
       this.#recordLateness(user, now);
-      return applyCommand(user, wake, policy, now, this.#store.getProcessPauses());
+      return applyCommand(user, expire, policy, now, this.#store.getProcessPauses());
     });
   }
 
-  /** What a token of a session that is not live is answered. */
+  /** The error for the token of a session that is not live: SESSION_ENDED or UNAUTHENTICATED. */
   async createSessionGoneError({ userId, sessionId }: SessionRef): Promise<DomainError> {
     const ended = await this.#store.findEndedSession(userId, sessionId);
-    return ended === null ? unauthenticatedError('No such session.') : sessionEndedError(ended);
+    return ended === null ? unauthenticatedError('The session does not exist.') : sessionEndedError(ended);
   }
 
   #recordLateness(user: UserRecord, now: Millis): void {

@@ -1,8 +1,8 @@
-/** An event as it is told outside. */
-import { formatIsoTimestamp } from './iso-timestamp.ts';
+/** The JSON form of an event outside the GraphQL API. */
 import type { LoggedEvent } from '../ports/presence-store.ts';
+import { formatIsoTimestamp } from './iso-timestamp.ts';
 
-/** For JSON: the fields, names and forms of PresenceEvent in the GraphQL schema. */
+/** The fields, names and formats are those of PresenceEvent in the GraphQL schema. */
 export const eventToJson = (event: LoggedEvent) => ({
   cursor: event.cursor,
   changeId: event.changeId,

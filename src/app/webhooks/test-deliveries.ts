@@ -1,4 +1,4 @@
-/** Tests of webhooks: each is attempted once, at once, while its caller waits. */
+/** Test deliveries: each is attempted once, immediately, while the caller waits for the result. */
 import { DomainError } from '../../core/errors.ts';
 import { NO_ATTEMPTS_YET, type WebhookRecord } from '../../core/webhooks/webhook.ts';
 import type { PresenceStore } from '../ports/presence-store.ts';
@@ -11,13 +11,13 @@ export interface TestDeliveriesOptions {
   readonly sender: WebhookSender;
 }
 
-/** A test takes as long as its receiver likes, up to the timeout. */
+/** A slow receiver can delay a test up to the request timeout, so their number is limited. */
 const MAX_CONCURRENT_TESTS = 10;
 const RETRY_AFTER_MS = 1_000;
 
 export class TestDeliveries {
   readonly #options: TestDeliveriesOptions;
-  /** Those under way, each with its end. */
+  /** One controller per test in progress, to abort it. */
   readonly #running = new Set<AbortController>();
   #isClosed = false;
 
@@ -26,23 +26,23 @@ export class TestDeliveries {
   }
 
   /**
-   * Keeps what became of it, whatever that is.
-   * @returns DELIVERED or DEAD.
-   * @throws RATE_LIMITED while ten are under way; BAD_USER_INPUT when the webhook is gone by the end of it.
+   * Sends a test delivery and stores it with its result.
+   * @returns a DELIVERED or DEAD delivery.
+   * @throws RATE_LIMITED while ten tests are in progress; BAD_USER_INPUT when the webhook was deleted meanwhile.
    */
   async sendTestDelivery(webhook: WebhookRecord): Promise<Delivery> {
     if (this.#running.size >= MAX_CONCURRENT_TESTS) {
       throw new DomainError(
         { code: 'RATE_LIMITED', retryAfterMs: RETRY_AFTER_MS },
-        `${MAX_CONCURRENT_TESTS} tests of webhooks are under way; at most so many may be.`,
+        `${MAX_CONCURRENT_TESTS} webhook tests are in progress, which is the maximum.`,
       );
     }
-    const cut = new AbortController();
-    if (this.#isClosed) cut.abort();
-    this.#running.add(cut);
+    const abortController = new AbortController();
+    if (this.#isClosed) abortController.abort();
+    this.#running.add(abortController);
     try {
       const delivery = this.#createTestDelivery(webhook);
-      const { status, error } = await this.#options.sender.attemptDelivery(webhook, delivery, cut.signal);
+      const { status, error } = await this.#options.sender.attemptDelivery(webhook, delivery, abortController.signal);
       const attempted: Delivery = {
         ...delivery,
         status: error === null ? 'DELIVERED' : 'DEAD',
@@ -55,21 +55,21 @@ export class TestDeliveries {
       await this.#options.store.addDelivery(attempted);
       return attempted;
     } finally {
-      this.#running.delete(cut);
+      this.#running.delete(abortController);
     }
   }
 
-  /** Nobody waits for them any longer: those under way are cut short, later ones too, and have failed. Again is no matter. */
+  /** Aborts the tests in progress and later ones; their deliveries become DEAD. May be called again. */
   close(): void {
     this.#isClosed = true;
-    for (const cut of this.#running) cut.abort();
+    for (const abortController of this.#running) abortController.abort();
   }
 
-  #createTestDelivery({ id }: WebhookRecord): Delivery {
+  #createTestDelivery({ id: webhookId }: WebhookRecord): Delivery {
     const now = this.#options.clock.now();
     return {
       id: this.#options.secretFactory.createDeliveryId(),
-      webhookId: id,
+      webhookId,
       shard: null,
       isTest: true,
       status: 'RETRYING',

@@ -1,4 +1,4 @@
-/** Webhooks as backends manage them, and what became of what was delivered. Delivering is somebody else's. */
+/** Manages webhooks and shows their deliveries. The delivery engine sends the events. */
 import { badUserInputError, DomainError } from '../../core/errors.ts';
 import { addMs, type DeliveryId, type WebhookId } from '../../core/ids.ts';
 import { quoteText } from '../../core/quote.ts';
@@ -23,22 +23,22 @@ import {
 } from '../ports/webhook-store.ts';
 import { TestDeliveries } from './test-deliveries.ts';
 
-/** A webhook as a backend asks for it. Null is as good as left out. */
+/** A new webhook as a backend requests it. Null has the same meaning as an omitted field. */
 export interface CreateWebhookRequest {
   readonly url: string;
-  /** Left out, one is made for STANDARD; with TENCENT requests are not signed then. */
+  /** Omitted: a secret is created for STANDARD; requests of TENCENT are not signed. */
   readonly secret?: string | null | undefined;
-  /** Left out: all. */
+  /** Omitted: all. */
   readonly reasons?: readonly EventReason[] | null | undefined;
-  /** False, if left out. */
+  /** Default: false. */
   readonly userStatusOnly?: boolean | null | undefined;
-  /** STANDARD, if left out. */
+  /** Default: STANDARD. */
   readonly format?: WebhookFormat | null | undefined;
 }
 
 /**
- * What is left out stays. Null has a meaning for `reasons` and `secret`, is as good as left out for `rotateSecret` and
- * `previousSecretValidMs`, which are nothing of the webhook itself, and wrong for the others.
+ * Omitted fields do not change. Null has a meaning for `reasons` (all) and `secret` (none). It is the same as omitted for
+ * `rotateSecret` and `previousSecretValidMs`, which are not fields of a webhook, and an error for the others.
  */
 export interface UpdateWebhookRequest {
   readonly url?: string | null | undefined;
@@ -51,10 +51,10 @@ export interface UpdateWebhookRequest {
   readonly enabled?: boolean | null | undefined;
 }
 
-/** The one answer with a secret in it. */
+/** The only results that contain a secret. */
 export interface WebhookWithSecret {
   readonly webhook: WebhookRecord;
-  /** The new one; null: there is none. */
+  /** The new secret; null: there is no new one. */
   readonly secret: string | null;
 }
 
@@ -67,7 +67,7 @@ export interface ListDeliveriesRequest {
 
 export interface RedeliverRequest {
   readonly deliveryId: DeliveryId | null;
-  /** All of this webhook that are DEAD. */
+  /** All DEAD deliveries of this webhook. */
   readonly webhookId: WebhookId | null;
 }
 
@@ -76,18 +76,18 @@ export interface WebhookServiceOptions {
   readonly secretFactory: WebhookSecretFactory;
   readonly urlPolicy: WebhookUrlPolicy;
   readonly sender: WebhookSender;
-  /** Those that this server serves. */
+  /** The formats that are enabled on this server. */
   readonly formats: readonly WebhookFormat[];
-  /** For how long a delivery that fails is tried again. */
+  /** How long a failed delivery is retried, in ms. */
   readonly retryForMs: number;
 }
 
-// `URL` would leave out some of them, and send to another address than is shown.
+// `URL` drops some of these characters, so requests would go to another address than the one that is shown.
 const FORBIDDEN_IN_URL = /[\s\p{Cc}]/u;
 
-/** A delivery may have hundreds of events: a page is full with so many of them, too. */
+/** A delivery may have hundreds of events, so a page is also complete when it has this many events. */
 const MAX_PAGE_EVENTS = 500;
-/** Asked of the store at once, so that no more than these are read for nothing. */
+/** Deliveries per read from the store; limits how many are read and not used. */
 const STORE_PAGE_SIZE = 20;
 
 export class WebhookService {
@@ -95,35 +95,35 @@ export class WebhookService {
   readonly #options: WebhookServiceOptions;
   readonly #testDeliveries: TestDeliveries;
 
-  /** @param presence whose events are delivered, and whose clock is the one time there is. */
-  constructor(presence: Pick<PresenceStore, 'now' | 'eventLog'>, parts: WebhookServiceOptions) {
+  /** @param presence the store whose events are delivered, and whose clock is used. */
+  constructor(presence: Pick<PresenceStore, 'now' | 'eventLog'>, options: WebhookServiceOptions) {
     this.#presence = presence;
-    this.#options = parts;
-    this.#testDeliveries = new TestDeliveries({ ...parts, clock: presence });
+    this.#options = options;
+    this.#testDeliveries = new TestDeliveries({ ...options, clock: presence });
   }
 
-  /** All of them, in the order in which they were made. */
+  /** In the order of their creation. */
   listWebhooks(): Promise<readonly WebhookRecord[]> {
     return this.#options.store.listWebhooks();
   }
 
-  /** Null: there is none. */
+  /** Null: it does not exist. */
   async findWebhook(id: WebhookId): Promise<WebhookRecord | null> {
     return (await this.listWebhooks()).find((webhook) => webhook.id === id) ?? null;
   }
 
   /**
-   * ACTIVE: it is told what happens from now on.
-   * @throws BAD_USER_INPUT for a URL, a format or a secret that will not do, reasons that are none or name one twice,
-   * and when there are as many webhooks as there may be.
+   * Creates an ACTIVE webhook. It receives the events from now on.
+   * @throws BAD_USER_INPUT for an invalid URL, format, secret or list of reasons, and when the maximum number of
+   * webhooks is reached.
    */
-  async createWebhook(asked: CreateWebhookRequest): Promise<WebhookWithSecret> {
+  async createWebhook(request: CreateWebhookRequest): Promise<WebhookWithSecret> {
     const { store, secretFactory: secrets } = this.#options;
-    const url = this.#validateUrl(asked.url);
-    const format = this.#validateFormat(asked.format ?? 'STANDARD');
-    const reasons = validateReasons(asked.reasons ?? null);
-    const own = asked.secret == null ? null : validateSecret(format, asked.secret);
-    const secret = own ?? (format === 'STANDARD' ? secrets.createSecret() : null);
+    const url = this.#validateUrl(request.url);
+    const format = this.#validateFormat(request.format ?? 'STANDARD');
+    const reasons = validateReasons(request.reasons ?? null);
+    const givenSecret = request.secret == null ? null : validateSecret(format, request.secret);
+    const secret = givenSecret ?? (format === 'STANDARD' ? secrets.createSecret() : null);
     const start = await this.#presence.eventLog.getLatestCursor();
     const now = this.#presence.now();
     const webhook: WebhookRecord = {
@@ -133,7 +133,7 @@ export class WebhookService {
       secret,
       previousSecret: null,
       reasons,
-      userStatusOnly: asked.userStatusOnly ?? false,
+      userStatusOnly: request.userStatusOnly ?? false,
       state: 'ACTIVE',
       createdAt: now,
       changedAt: now,
@@ -144,29 +144,27 @@ export class WebhookService {
   }
 
   /**
-   * A changed URL, format or secret holds from the next attempt on, a changed filter for what is in no delivery yet.
-   * @throws BAD_USER_INPUT as `create`; for a webhook that there is not; for a secret that is the present one.
+   * A changed URL, format or secret applies from the next attempt; a changed filter to events that are in no delivery yet.
+   * @throws BAD_USER_INPUT as `createWebhook`; for an unknown webhook; for a new secret that equals the current one.
    */
-  async updateWebhook(id: WebhookId, asked: UpdateWebhookRequest): Promise<WebhookWithSecret> {
+  async updateWebhook(id: WebhookId, request: UpdateWebhookRequest): Promise<WebhookWithSecret> {
     const { store, secretFactory: secrets } = this.#options;
-    const url = rejectNull('url', asked.url);
-    const format = rejectNull('format', asked.format);
-    const { reasons } = asked;
-    if (asked.rotateSecret === true && asked.secret !== undefined) {
-      throw badUserInputError(
-        'secret is given, and rotateSecret asks for a new one to be made: only one of them is right.',
-      );
+    const url = rejectNull('url', request.url);
+    const format = rejectNull('format', request.format);
+    const { reasons } = request;
+    if (request.rotateSecret === true && request.secret !== undefined) {
+      throw badUserInputError('Set either secret or rotateSecret, not both.');
     }
     const change = {
       url: url === undefined ? undefined : this.#validateUrl(url),
       format: format === undefined ? undefined : this.#validateFormat(format),
       reasons: reasons === undefined ? undefined : validateReasons(reasons),
-      userStatusOnly: rejectNull('userStatusOnly', asked.userStatusOnly),
-      enabled: rejectNull('enabled', asked.enabled),
+      userStatusOnly: rejectNull('userStatusOnly', request.userStatusOnly),
+      enabled: rejectNull('enabled', request.enabled),
       previousSecretValidMs: validatePreviousSecretValidMs(
-        asked.previousSecretValidMs ?? DEFAULT_PREVIOUS_SECRET_VALID_MS,
+        request.previousSecretValidMs ?? DEFAULT_PREVIOUS_SECRET_VALID_MS,
       ),
-      secret: asked.rotateSecret === true ? secrets.createSecret() : asked.secret,
+      secret: request.rotateSecret === true ? secrets.createSecret() : request.secret,
     };
     const now = this.#presence.now();
     const webhook = await store.updateWebhook(id, (before) => applyWebhookChange(before, change, now));
@@ -174,7 +172,7 @@ export class WebhookService {
     return { webhook, secret: change.secret ?? null };
   }
 
-  /** With all its deliveries. @returns what it was. @throws BAD_USER_INPUT when there is none. */
+  /** Also deletes its deliveries. @returns the deleted webhook. @throws BAD_USER_INPUT for an unknown webhook. */
   async deleteWebhook(id: WebhookId): Promise<WebhookRecord> {
     const webhook = await this.#options.store.deleteWebhook(id);
     if (webhook === null) throw unknownWebhookError(id);
@@ -182,9 +180,9 @@ export class WebhookService {
   }
 
   /**
-   * The latest first. A page may have fewer than `limit` though there are more: it ends with the delivery with which
-   * it has 500 events.
-   * @throws BAD_USER_INPUT for a webhook that there is not, or an `after` that is (no longer) a delivery.
+   * The latest first. A page can have fewer than `limit` deliveries although there are more: it ends with the delivery
+   * with which it reaches 500 events.
+   * @throws BAD_USER_INPUT for an unknown webhook, or when `after` is not the id of a stored delivery.
    */
   async listDeliveries({ status, webhookId, after, limit }: ListDeliveriesRequest): Promise<DeliveryPage> {
     if (webhookId !== null) await this.#requireWebhook(webhookId);
@@ -209,25 +207,26 @@ export class WebhookService {
   }
 
   /**
-   * DEAD deliveries are tried again, from now on for as long as new ones: one, or all of a webhook. Those of a webhook
-   * that is not ACTIVE wait until it is. What is not DEAD (any more) is left as it is, and so is what has nothing to be
-   * delivered: a test, and events that were lost before they could be read.
-   * @returns how many.
-   * @throws BAD_USER_INPUT unless exactly one of the two is asked for; for a delivery, or a webhook, that there is not; for one delivery that has nothing to be delivered.
+   * Retries DEAD deliveries: one, or all of a webhook, for as long as new ones. Deliveries of a webhook that is not
+   * ACTIVE wait until it is. Deliveries that are not DEAD, or have no events to deliver, do not change: tests, and
+   * deliveries whose events were removed before they could be read.
+   * @returns the number of deliveries.
+   * @throws BAD_USER_INPUT unless exactly one id is set; for an unknown delivery or webhook; for a single delivery
+   * that has no events to deliver.
    */
-  async redeliver(asked: RedeliverRequest): Promise<number> {
+  async redeliver(request: RedeliverRequest): Promise<number> {
     const { store, retryForMs } = this.#options;
-    const which = requireOneSelector(asked);
-    if ('webhookId' in which) await this.#requireWebhook(which.webhookId);
+    const selector = requireOneSelector(request);
+    if ('webhookId' in selector) await this.#requireWebhook(selector.webhookId);
     else {
-      const delivery = await store.findDelivery(which.deliveryId);
-      if (delivery === null) throw badUserInputError(`There is no delivery ${quoteText(which.deliveryId)}.`);
+      const delivery = await store.findDelivery(selector.deliveryId);
+      if (delivery === null) throw badUserInputError(`There is no delivery ${quoteText(selector.deliveryId)}.`);
       if (delivery.status === 'DEAD' && delivery.events.length === 0) {
-        throw badUserInputError(`The delivery ${quoteText(which.deliveryId)} has no events that could be delivered.`);
+        throw badUserInputError(`The delivery ${quoteText(selector.deliveryId)} has no events to deliver.`);
       }
     }
     const now = this.#presence.now();
-    const revived = await store.requeueDeadDeliveries(which, (delivery) =>
+    const requeued = await store.requeueDeadDeliveries(selector, (delivery) =>
       delivery.events.length === 0
         ? delivery
         : {
@@ -239,19 +238,19 @@ export class WebhookService {
             giveUpAt: addMs(now, retryForMs),
           },
     );
-    return revived.length;
+    return requeued.length;
   }
 
   /**
-   * Sends a test, whatever the state of the webhook; what becomes of it changes nothing else.
-   * @returns DELIVERED or DEAD.
-   * @throws BAD_USER_INPUT for a webhook that there is not, RATE_LIMITED while ten tests are under way.
+   * Sends a test delivery, in any state of the webhook. The result does not change the webhook.
+   * @returns a DELIVERED or DEAD delivery.
+   * @throws BAD_USER_INPUT for an unknown webhook, RATE_LIMITED while ten tests are in progress.
    */
   async sendTestDelivery(id: WebhookId): Promise<Delivery> {
     return this.#testDeliveries.sendTestDelivery(await this.#requireWebhook(id));
   }
 
-  /** Tests under way, and later ones, are cut short: a closing server waits for no receiver. Again is no matter. */
+  /** Aborts test deliveries, so that the server need not wait for receivers when it closes. May be called again. */
   close(): void {
     this.#testDeliveries.close();
   }
@@ -262,20 +261,20 @@ export class WebhookService {
     return webhook;
   }
 
-  /** @throws BAD_USER_INPUT, without the URL: there may be a password in it. */
+  /** @throws BAD_USER_INPUT. The message does not contain the URL, which may contain a password. */
   #validateUrl(text: string): string {
     if (text.length > MAX_URL_CHARACTERS)
       throw badUserInputError(`url is longer than ${MAX_URL_CHARACTERS} characters.`);
     const isUrl = !FORBIDDEN_IN_URL.test(text) && URL.canParse(text);
-    if (!isUrl) throw badUserInputError('url is no URL, such as https://chat.example/hook.');
-    const refusal = this.#options.urlPolicy.getRejectionReason(new URL(text));
-    if (refusal !== null) throw badUserInputError(`url will not do. ${refusal}`);
+    if (!isUrl) throw badUserInputError('url is not a valid URL, such as https://chat.example/hook.');
+    const rejectionReason = this.#options.urlPolicy.getRejectionReason(new URL(text));
+    if (rejectionReason !== null) throw badUserInputError(`url is not allowed. ${rejectionReason}`);
     return text;
   }
 
   #validateFormat(format: WebhookFormat): WebhookFormat {
     if (this.#options.formats.includes(format)) return format;
-    throw badUserInputError(`The format ${format} is not served here: PORCHLIGHT_TENCENT is not on.`);
+    throw badUserInputError(`The format ${format} is disabled on this server: PORCHLIGHT_TENCENT is not set.`);
   }
 }
 
@@ -287,11 +286,11 @@ const requireOneSelector = ({
 }: RedeliverRequest): Parameters<WebhookStore['requeueDeadDeliveries']>[0] => {
   if (deliveryId !== null && webhookId === null) return { deliveryId };
   if (webhookId !== null && deliveryId === null) return { webhookId };
-  throw badUserInputError('Exactly one of deliveryId and webhookId is right.');
+  throw badUserInputError('Set exactly one of deliveryId and webhookId.');
 };
 
-/** What was not left out. @throws BAD_USER_INPUT for null, which is no value of it. */
+/** Returns the value, or undefined if it is omitted. @throws BAD_USER_INPUT for null. */
 const rejectNull = <Value>(name: string, value: Value | null | undefined): Value | undefined => {
-  if (value === null) throw badUserInputError(`${name} is null; left out, it stays as it is.`);
+  if (value === null) throw badUserInputError(`${name} is null; omit it to leave it unchanged.`);
   return value;
 };

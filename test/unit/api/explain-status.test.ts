@@ -1,4 +1,4 @@
-/** Why a user is shown as she is, as a backend is told it. */
+/** `explainStatus`. */
 import { expect, it } from 'vitest';
 import { ApiHarness } from './api-harness.ts';
 
@@ -10,24 +10,24 @@ const EXPLAIN = `query ($userId: ID!) { explainStatus(userId: $userId) {
   nextStatusChange { at reason sessionId becomes }
   sessions {
     session { id status attached ipAddress }
-    lastSignOfLifeAt silentSince backgroundSince detachedAt sockets
+    lastActivityAt silentSince backgroundSince detachedAt sockets
     heartbeatIntervalMs heartbeatTimeoutMs backgroundTimeoutMs disconnectGraceMs
     nextDeadline { at reason sessionId becomes }
   }
   events { cursor reason sessionId status version }
 } }`;
 
-interface Seen {
+interface ExplainResult {
   readonly explainStatus: {
     readonly because: string;
     readonly events: readonly { readonly reason: string; readonly version: number }[];
   };
 }
 
-const explained = async (harness: ApiHarness, userId: string): Promise<Seen['explainStatus']> =>
-  (await harness.backend<Seen>(EXPLAIN, { userId })).explainStatus;
+const explain = async (harness: ApiHarness, userId: string): Promise<ExplainResult['explainStatus']> =>
+  (await harness.executeAsBackend<ExplainResult>(EXPLAIN, { userId })).explainStatus;
 
-it('tells who makes her what she is, until when, and what led to it', async () => {
+it('returns the deciding session, the deadlines and the last events', async () => {
   const harness = new ApiHarness();
   await harness.login('alice', 'WEB', 'tab');
   harness.clock.advance(1_000);
@@ -35,7 +35,7 @@ it('tells who makes her what she is, until when, and what led to it', async () =
   harness.clock.advance(12_000);
 
   const deadline = { at: '2026-01-01T00:06:41.000Z', reason: 'HEARTBEAT_TIMEOUT', sessionId, becomes: 'PUSH_ONLINE' };
-  expect(await explained(harness, 'alice')).toEqual({
+  expect(await explain(harness, 'alice')).toEqual({
     asOf: '2026-01-01T00:00:13.000Z',
     because:
       'ONLINE because ANDROID device "a1" logged in at 2026-01-01T00:00:01.000Z, has no socket open and was last active 12 s ago; unless it is active by 2026-01-01T00:06:41.000Z, it becomes PUSH_ONLINE (HEARTBEAT_TIMEOUT) and the user is PUSH_ONLINE.',
@@ -46,7 +46,7 @@ it('tells who makes her what she is, until when, and what led to it', async () =
     sessions: [
       {
         session: { id: sessionId, status: 'ONLINE', attached: false, ipAddress: '192.0.2.7' },
-        lastSignOfLifeAt: '2026-01-01T00:00:01.000Z',
+        lastActivityAt: '2026-01-01T00:00:01.000Z',
         silentSince: '2026-01-01T00:00:01.000Z',
         backgroundSince: null,
         detachedAt: null,
@@ -66,8 +66,8 @@ it('tells who makes her what she is, until when, and what led to it', async () =
   });
 });
 
-it('answers for a user never seen, too', async () => {
-  expect(await explained(new ApiHarness(), 'nobody')).toMatchObject({
+it('explains a user without any login', async () => {
+  expect(await explain(new ApiHarness(), 'unknown-user')).toMatchObject({
     because: expect.stringMatching(/^OFFLINE because there is no record of this user/) as string,
     userStatus: { status: 'OFFLINE', version: 0, reason: null },
     decidedBy: null,
@@ -78,34 +78,34 @@ it('answers for a user never seen, too', async () => {
   });
 });
 
-it('tells the last ten events, the newest first, of her alone', async () => {
+it('returns only the last ten events of the user, the newest first', async () => {
   const harness = new ApiHarness();
   await harness.login('alice');
   for (let round = 0; round < 7; round++) await harness.login('alice', 'WEB', 'tab');
   await harness.login('bob');
-  const { events } = await explained(harness, 'alice');
+  const { events } = await explain(harness, 'alice');
   expect(events.map(({ reason }) => reason)).toEqual([
     ...Array.from({ length: 5 }, () => ['REPLACED', 'LOGIN']).flat(),
   ]);
 });
 
-it('is no sign of life', async () => {
+it('does not count as activity', async () => {
   const harness = new ApiHarness();
   await harness.login('alice');
   harness.clock.advance(5_000);
-  await explained(harness, 'alice');
-  expect((await explained(harness, 'alice')).because).toContain('its last sign of life 5 s ago');
+  await explain(harness, 'alice');
+  expect((await explain(harness, 'alice')).because).toContain('was last active 5 s ago');
 });
 
-it('refuses what is no user id', async () => {
-  const { codes } = await new ApiHarness().ask(EXPLAIN, { variables: { userId: '' } });
+it('rejects an invalid user id', async () => {
+  const { codes } = await new ApiHarness().execute(EXPLAIN, { variables: { userId: '' } });
   expect(codes).toEqual(['BAD_USER_INPUT']);
 });
 
-it('shows neither a token nor the hash of one', async () => {
+it('contains neither a token nor the hash of a token', async () => {
   const harness = new ApiHarness();
   const { sessionToken, session } = await harness.login('alice');
-  const all = JSON.stringify(await explained(harness, 'alice'));
-  expect(all).not.toContain(sessionToken);
-  expect(all).not.toContain(session.tokenHash);
+  const text = JSON.stringify(await explain(harness, 'alice'));
+  expect(text).not.toContain(sessionToken);
+  expect(text).not.toContain(session.tokenHash);
 });

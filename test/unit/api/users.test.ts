@@ -1,8 +1,8 @@
-/** Asking about users. */
+/** `userStatus` and `userStatuses`. */
 import { describe, expect, it } from 'vitest';
 import { BACKEND_CALLER } from '../../../src/app/auth/caller.ts';
 import { parseUserId } from '../../../src/core/ids.ts';
-import { session, user, ApiHarness } from './api-harness.ts';
+import { sessionCaller, jwtCaller, ApiHarness } from './api-harness.ts';
 
 const STATUSES = 'query($ids: [ID!]!) { userStatuses(userIds: $ids) { userId status version } }';
 const ALL = `{ userStatus(userId: "alice") {
@@ -12,8 +12,8 @@ const ALL = `{ userStatus(userId: "alice") {
 const names = (count: number): string[] => Array.from({ length: count }, (_, index) => `u${index}`);
 
 describe('userStatus', () => {
-  it('of a user never seen is OFFLINE with nothing known, and no error', async () => {
-    expect(await new ApiHarness().ask(ALL)).toEqual({
+  it('of a user without any login is OFFLINE with empty fields, without an error', async () => {
+    expect(await new ApiHarness().execute(ALL)).toEqual({
       data: {
         userStatus: {
           userId: 'alice',
@@ -31,11 +31,11 @@ describe('userStatus', () => {
     });
   });
 
-  it('tells why, since when and on which devices', async () => {
+  it('contains the reason, the times and the sessions', async () => {
     const harness = new ApiHarness();
-    const { session: began } = await harness.login('alice');
-    const at = new Date(began.loggedInAt).toISOString();
-    expect(await harness.backend(ALL)).toEqual({
+    const { session: started } = await harness.login('alice');
+    const at = new Date(started.loggedInAt).toISOString();
+    expect(await harness.executeAsBackend(ALL)).toEqual({
       userStatus: {
         userId: 'alice',
         status: 'ONLINE',
@@ -44,31 +44,36 @@ describe('userStatus', () => {
         lastSeenAt: at,
         customStatus: null,
         reason: 'LOGIN',
-        sessions: [{ id: began.id, deviceId: 'd1' }],
+        sessions: [{ id: started.id, deviceId: 'd1' }],
       },
     });
     expect(at).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
   });
 
-  it.each(['', 'a\nb', 'x'.repeat(129), '\ud800'])('of %j, which is no user id, is BAD_USER_INPUT', async (id) => {
-    const document = 'query($id: ID!) { userStatus(userId: $id) { status } }';
-    expect((await new ApiHarness().ask(document, { variables: { id } })).codes).toEqual(['BAD_USER_INPUT']);
-  });
+  it.each(['', 'a\nb', 'x'.repeat(129), '\ud800'])(
+    'of the invalid user id %j is answered BAD_USER_INPUT',
+    async (id) => {
+      const document = 'query($id: ID!) { userStatus(userId: $id) { status } }';
+      expect((await new ApiHarness().execute(document, { variables: { id } })).codes).toEqual(['BAD_USER_INPUT']);
+    },
+  );
 
-  it('takes a number as an id, and keeps odd ids exactly', async () => {
+  it('accepts a number as an id, and returns unusual ids unchanged', async () => {
     const harness = new ApiHarness();
-    expect(await harness.backend('{ userStatus(userId: 42) { userId } }')).toEqual({ userStatus: { userId: '42' } });
-    const odd = ' 🦊 <script>%00 ';
+    expect(await harness.executeAsBackend('{ userStatus(userId: 42) { userId } }')).toEqual({
+      userStatus: { userId: '42' },
+    });
+    const unusual = ' 🦊 <script>%00 ';
     const document = 'query($id: ID!) { userStatus(userId: $id) { userId } }';
-    expect(await harness.backend(document, { id: odd })).toEqual({ userStatus: { userId: odd } });
+    expect(await harness.executeAsBackend(document, { id: unusual })).toEqual({ userStatus: { userId: unusual } });
   });
 });
 
 describe('userStatuses', () => {
-  it('answers in the order asked, duplicates and all', async () => {
+  it('returns the users in the requested order, including duplicates', async () => {
     const harness = new ApiHarness();
     await harness.login('bob');
-    expect(await harness.backend(STATUSES, { ids: ['bob', 'alice', 'bob'] })).toEqual({
+    expect(await harness.executeAsBackend(STATUSES, { ids: ['bob', 'alice', 'bob'] })).toEqual({
       userStatuses: [
         { userId: 'bob', status: 'ONLINE', version: 1 },
         { userId: 'alice', status: 'OFFLINE', version: 0 },
@@ -77,39 +82,42 @@ describe('userStatuses', () => {
     });
   });
 
-  it('answers none for none', async () => {
-    expect(await new ApiHarness().backend(STATUSES, { ids: [] })).toEqual({ userStatuses: [] });
+  it('returns an empty list for an empty list', async () => {
+    expect(await new ApiHarness().executeAsBackend(STATUSES, { ids: [] })).toEqual({ userStatuses: [] });
   });
 
   it('counts the users of all fields of a query together', async () => {
     const harness = new ApiHarness();
     const TWICE =
       'query ($ids: [ID!]!, $id: ID!) { all: userStatuses(userIds: $ids) { userId } one: userStatus(userId: $id) { userId } }';
-    const { all, one } = await harness.backend<{ all: unknown[]; one: unknown }>(TWICE, { ids: names(499), id: 'one' });
+    const { all, one } = await harness.executeAsBackend<{ all: unknown[]; one: unknown }>(TWICE, {
+      ids: names(499),
+      id: 'one',
+    });
     expect([all.length, one]).toEqual([499, { userId: 'one' }]);
     expect(
-      await harness.ask(TWICE, { caller: BACKEND_CALLER, variables: { ids: names(500), id: 'one' } }),
+      await harness.execute(TWICE, { caller: BACKEND_CALLER, variables: { ids: names(500), id: 'one' } }),
     ).toMatchObject({
       data: null,
       codes: ['TOO_MANY_USERS'],
-      errors: [{ message: '501 users are asked for; at most 500 may be in one call.' }],
+      errors: [{ message: 'The call names 501 users; the maximum is 500.' }],
     });
   });
 
-  it('answers for 500 users, and for 501 with TOO_MANY_USERS', async () => {
+  it('accepts 500 users, and answers 501 with TOO_MANY_USERS', async () => {
     const harness = new ApiHarness();
-    const { userStatuses } = await harness.backend<{ userStatuses: unknown[] }>(STATUSES, { ids: names(500) });
+    const { userStatuses } = await harness.executeAsBackend<{ userStatuses: unknown[] }>(STATUSES, { ids: names(500) });
     expect(userStatuses).toHaveLength(500);
-    expect(await harness.ask(STATUSES, { variables: { ids: names(501) } })).toMatchObject({
+    expect(await harness.execute(STATUSES, { variables: { ids: names(501) } })).toMatchObject({
       data: null,
       codes: ['TOO_MANY_USERS'],
     });
   });
 
-  it('counts first, reads the ids next, and only then looks who may see them', async () => {
-    const caller = user('alice', []);
+  it('checks the number first, then the ids, and then the visibility', async () => {
+    const caller = jwtCaller('alice', []);
     const codesOf = async (ids: readonly string[]) =>
-      (await new ApiHarness().ask(STATUSES, { caller, variables: { ids } })).codes;
+      (await new ApiHarness().execute(STATUSES, { caller, variables: { ids } })).codes;
     expect(await codesOf([...names(500), ''])).toEqual(['TOO_MANY_USERS']);
     expect(await codesOf(['bob', ''])).toEqual(['BAD_USER_INPUT']);
     expect(await codesOf(['bob'])).toEqual(['FORBIDDEN']);
@@ -117,20 +125,20 @@ describe('userStatuses', () => {
 });
 
 describe('visibility', () => {
-  it('FORBIDDEN is the same whether or not the user exists', async () => {
+  it('the FORBIDDEN error is the same whether or not the user exists', async () => {
     const harness = new ApiHarness('none');
     await harness.login('bob');
-    const refusal = async (id: string) => {
+    const errorFor = async (id: string) => {
       const document = 'query($id: ID!) { userStatus(userId: $id) { status } }';
-      return JSON.stringify(await harness.ask(document, { caller: user('alice'), variables: { id } }));
+      return JSON.stringify(await harness.execute(document, { caller: jwtCaller('alice'), variables: { id } }));
     };
-    expect(await refusal('bob')).toBe(await refusal('nobody-known'));
-    expect(await refusal('bob')).toContain('FORBIDDEN');
+    expect(await errorFor('bob')).toBe(await errorFor('unknown-user'));
+    expect(await errorFor('bob')).toContain('FORBIDDEN');
   });
 
-  it('refuses the whole list for one in it who may not be seen', async () => {
-    const asking = { caller: user('alice', [parseUserId('bob')]), variables: { ids: ['bob', 'carol'] } };
-    expect(await new ApiHarness().ask(STATUSES, asking)).toMatchObject({ data: null, codes: ['FORBIDDEN'] });
+  it('refuses the whole list if the caller may not see one user', async () => {
+    const options = { caller: jwtCaller('alice', [parseUserId('bob')]), variables: { ids: ['bob', 'carol'] } };
+    expect(await new ApiHarness().execute(STATUSES, options)).toMatchObject({ data: null, codes: ['FORBIDDEN'] });
   });
 
   it.each([
@@ -141,46 +149,49 @@ describe('visibility', () => {
     ['none', [parseUserId('bob')], 'bob', 'ok'],
     ['everyone', [parseUserId('bob')], 'carol', 'FORBIDDEN'],
     ['everyone', [], 'alice', 'ok'],
-  ] as const)('%s, claim %j: asking about %s → %s', async (visibility, watch, id, answer) => {
-    const harness = new ApiHarness(visibility);
-    const ref = await harness.login('alice');
-    for (const caller of [user('alice', watch), session(ref, watch)]) {
-      const { codes } = await harness.ask(STATUSES, { caller, variables: { ids: [id] } });
-      expect(codes[0] ?? 'ok').toBe(answer);
-      const document = 'subscription($ids: [ID!]!) { statusChanges(userIds: $ids) { userId } }';
-      const first = await harness.first(document, { caller, variables: { ids: [id] } });
-      expect(first.codes[0] ?? 'ok').toBe(answer);
-    }
-  });
+  ] as const)(
+    'with the option %s and the claim %j, requesting %s is answered %s',
+    async (visibility, watch, id, answer) => {
+      const harness = new ApiHarness(visibility);
+      const ref = await harness.login('alice');
+      for (const caller of [jwtCaller('alice', watch), sessionCaller(ref, watch)]) {
+        const { codes } = await harness.execute(STATUSES, { caller, variables: { ids: [id] } });
+        expect(codes[0] ?? 'ok').toBe(answer);
+        const document = 'subscription($ids: [ID!]!) { statusChanges(userIds: $ids) { userId } }';
+        const first = await harness.firstMessage(document, { caller, variables: { ids: [id] } });
+        expect(first.codes[0] ?? 'ok').toBe(answer);
+      }
+    },
+  );
 });
 
 describe('the sessions of a user', () => {
-  it('are null and FORBIDDEN for others, beside an answered status', async () => {
+  it('are null with a FORBIDDEN error for other users, while the status is returned', async () => {
     const harness = new ApiHarness();
     await harness.login('bob');
     const document = '{ userStatus(userId: "bob") { status sessions { id } } }';
-    expect(await harness.ask(document, { caller: user('alice') })).toMatchObject({
+    expect(await harness.execute(document, { caller: jwtCaller('alice') })).toMatchObject({
       data: { userStatus: { status: 'ONLINE', sessions: null } },
       errors: [{ path: ['userStatus', 'sessions'] }],
       codes: ['FORBIDDEN'],
     });
   });
 
-  it('are refused in the same words for a user never seen', async () => {
+  it('are refused with the same error for a user without any login', async () => {
     const harness = new ApiHarness();
     await harness.login('bob');
-    const refusal = async (id: string) => {
+    const errorFor = async (id: string) => {
       const document = 'query($id: ID!) { userStatus(userId: $id) { sessions { id } } }';
-      return (await harness.ask(document, { caller: user('alice'), variables: { id } })).errors;
+      return (await harness.execute(document, { caller: jwtCaller('alice'), variables: { id } })).errors;
     };
-    expect(await refusal('bob')).toEqual(await refusal('never-seen'));
+    expect(await errorFor('bob')).toEqual(await errorFor('unknown-user'));
   });
 
-  it('are shown to the user, to her sessions and to backends', async () => {
+  it('are visible to the user, to the sessions of the user and to backends', async () => {
     const harness = new ApiHarness();
     const ref = await harness.login('bob');
-    for (const caller of [user('bob'), session(ref), BACKEND_CALLER]) {
-      expect(await harness.ask('{ userStatus(userId: "bob") { sessions { id } } }', { caller })).toMatchObject({
+    for (const caller of [jwtCaller('bob'), sessionCaller(ref), BACKEND_CALLER]) {
+      expect(await harness.execute('{ userStatus(userId: "bob") { sessions { id } } }', { caller })).toMatchObject({
         data: { userStatus: { sessions: [{ id: ref.sessionId }] } },
         codes: [],
       });

@@ -11,12 +11,12 @@ it('an event is told with every field of PresenceEvent, in the same form', async
   harness.clock.advance(1_234);
   const iphone = await harness.login('alice', 'IPHONE', 'd2');
   harness.clock.advance(86_400_000);
-  await harness.porchlight.tracker.setCustomStatus(iphone, 'Zoë “on the move”\n\u2028🚲');
+  await harness.application.tracker.setCustomStatus(iphone, 'Zoë “on the move”\n\u2028🚲');
   const type = schema.getType('PresenceEvent');
   if (!isObjectType(type)) throw new Error('There is no PresenceEvent.');
   const fields = Object.keys(type.getFields());
 
-  const { events } = await harness.backend<{ events: { nodes: unknown[] } }>(
+  const { events } = await harness.executeAsBackend<{ events: { nodes: unknown[] } }>(
     `{ events { nodes { ${fields.join(' ')} } } }`,
   );
   const logged = await harness.store.eventLog.readEvents({ after: null, limit: 100 });

@@ -132,7 +132,7 @@ describe('redelivering', () => {
   it('one alone without events is refused, and so is what there is not', async () => {
     const lost = await harness.leave(await harness.create(), 'lost', { events: [] });
     expect(await refusal(harness.webhooks.redeliver({ deliveryId: lost.id, webhookId: null }))).toBe(
-      'The delivery "lost" has no events that could be delivered.',
+      'The delivery "lost" has no events to deliver.',
     );
     const unknown = parseDeliveryId('unknown');
     expect(await refusal(harness.webhooks.redeliver({ deliveryId: unknown, webhookId: null }))).toBe(
@@ -150,9 +150,7 @@ describe('redelivering', () => {
       { deliveryId: dead.id, webhookId: webhook.id },
       { deliveryId: null, webhookId: null },
     ]) {
-      expect(await refusal(harness.webhooks.redeliver(asked))).toBe(
-        'Exactly one of deliveryId and webhookId is right.',
-      );
+      expect(await refusal(harness.webhooks.redeliver(asked))).toBe('Set exactly one of deliveryId and webhookId.');
     }
     expect(await harness.parts.store.findDelivery(dead.id)).toEqual(dead);
   });

@@ -37,7 +37,7 @@ describe('a new webhook', () => {
       },
       secret: secretOf(0),
     });
-    expect(await harness.kept(parseWebhookId('webhook-1'))).toMatchObject({ url: HOOK, start });
+    expect(await harness.kept(parseWebhookId('webhook-1'))).toMatchObject({ url: HOOK, startCursor: start });
   });
 
   it('is as it is asked for', async () => {
@@ -80,14 +80,18 @@ describe('a new webhook', () => {
   });
 
   it.each<[string, Partial<CreateWebhookRequest>, RegExp]>([
-    ['no URL', { url: '' }, /^url is no URL/],
-    ['a path', { url: '/hook' }, /^url is no URL/],
-    ['a host that is none', { url: 'https://a b.example/' }, /^url is no URL/],
-    ['a URL with a line break that a parser would leave out', { url: 'https://chat.exa\nmple/' }, /^url is no URL/],
-    ['a URL with a space before it', { url: ` ${HOOK}` }, /^url is no URL/],
+    ['no URL', { url: '' }, /^url is not a valid URL/],
+    ['a path', { url: '/hook' }, /^url is not a valid URL/],
+    ['a host that is none', { url: 'https://a b.example/' }, /^url is not a valid URL/],
+    [
+      'a URL with a line break that a parser would leave out',
+      { url: 'https://chat.exa\nmple/' },
+      /^url is not a valid URL/,
+    ],
+    ['a URL with a space before it', { url: ` ${HOOK}` }, /^url is not a valid URL/],
     ['a URL that is too long', { url: `${HOOK}/${'x'.repeat(2_048)}` }, /^url is longer than 2048 characters/],
-    ['a URL that nothing may be sent to', { url: 'http://chat.example' }, /^url will not do\. It must be https\.$/],
-    ['an address of our own', { url: 'https://localhost/' }, /^url will not do\. localhost is not public\.$/],
+    ['a URL that nothing may be sent to', { url: 'http://chat.example' }, /^url is not allowed\. It must be https\.$/],
+    ['an address of our own', { url: 'https://localhost/' }, /^url is not allowed\. localhost is not public\.$/],
     ['no reasons', { reasons: [] }, /^reasons is empty/],
     ['a reason twice', { reasons: ['LOGIN', 'LOGOUT', 'LOGIN'] }, /^reasons names LOGIN twice/],
     ['a secret of another form', { secret: 'open sesame' }, /^secret must be whsec_/],
@@ -168,8 +172,8 @@ describe('a change of a webhook', () => {
 
   it.each<[string, UpdateWebhookRequest, RegExp]>([
     ['a URL that is null', { url: null }, /^url is null/],
-    ['a URL that is empty', { url: '' }, /^url is no URL/],
-    ['a URL that nothing may be sent to', { url: 'http://chat.example' }, /^url will not do/],
+    ['a URL that is empty', { url: '' }, /^url is not a valid URL/],
+    ['a URL that nothing may be sent to', { url: 'http://chat.example' }, /^url is not allowed/],
     ['a format that is null', { format: null }, /^format is null/],
     ['userStatusOnly that is null', { userStatusOnly: null }, /^userStatusOnly is null/],
     ['enabled that is null', { enabled: null }, /^enabled is null/],
@@ -178,7 +182,7 @@ describe('a change of a webhook', () => {
     ['the secret that it has', { secret: secretOf(0) }, /^secret is the current one/],
     ['a secret of another form', { secret: 'open sesame' }, /^secret must be whsec_/],
     ['no secret', { secret: null }, /^secret is null/],
-    ['two secrets', { secret: secretOf(7), rotateSecret: true }, /only one of them/],
+    ['two secrets', { secret: secretOf(7), rotateSecret: true }, /not both/],
     ['a time that is no whole number', { previousSecretValidMs: 0.5 }, /^previousSecretValidMs is 0.5/],
     ['a time before now', { previousSecretValidMs: -1 }, /^previousSecretValidMs is -1/],
     ['more than 30 days', { previousSecretValidMs: 30 * DAY + 1 }, /^previousSecretValidMs is 2592000001/],
