@@ -1,18 +1,18 @@
-/** Who may do what: every root field, and every kind of caller. */
+/** The authorization of every root field for every kind of caller. */
 import SchemaBuilder from '@pothos/core';
 import { Kind, parse, type GraphQLField } from 'graphql';
 import { describe, expect, it } from 'vitest';
 import '../../../src/api/access-plugin.ts';
 import { schema } from '../../../src/api/schema.ts';
 import { BACKEND_CALLER, UNAUTHENTICATED_CALLER, type Caller } from '../../../src/app/auth/caller.ts';
-import { session, user, ApiHarness } from './api-harness.ts';
+import { sessionCaller, jwtCaller, ApiHarness } from './api-harness.ts';
 
 const U = 'UNAUTHENTICATED';
 const F = 'FORBIDDEN';
 
-/** What each caller is answered: a code, or nothing wrong. `both` is a user's socket after its login. */
+/** The error code for each caller, or `ok`. The caller `both` is a WebSocket of a user after a login over it. */
 const MATRIX = [
-  // operation                                                                     nobody user session backend both
+  // operation                                                                     anonymous user session backend both
   ['query { me { id } }', U, U, 'ok', U, 'ok'],
   ['query { userStatus(userId: "bob") { status } }', U, 'ok', 'ok', 'ok', 'ok'],
   ['query { userStatuses(userIds: ["bob"]) { status } }', U, 'ok', 'ok', 'ok', 'ok'],
@@ -41,7 +41,7 @@ const MATRIX = [
   ['subscription { presenceEvents { reason } }', U, F, F, 'ok', F],
 ] as const;
 
-const CALLERS = ['nobody', 'user', 'session', 'backend', 'both'] as const;
+const CALLERS = ['anonymous', 'user', 'session', 'backend', 'both'] as const;
 
 const rootFields = (): readonly GraphQLField<unknown, unknown>[] =>
   [schema.getQueryType(), schema.getMutationType(), schema.getSubscriptionType()].flatMap((root) =>
@@ -54,17 +54,17 @@ const fieldOf = (operation: string): string => {
   return selection?.kind === Kind.FIELD ? selection.name.value : '';
 };
 
-/** The same caller's answer whether the field is asked or followed; a subscription that waits is allowed. */
-const answerOf = async (harness: ApiHarness, operation: string, caller: Caller): Promise<unknown> => {
-  if (!operation.startsWith('subscription')) return (await harness.ask(operation, { caller })).codes[0] ?? 'ok';
-  const stream = harness.follow(operation, { caller });
-  const waited = new Promise<'waits'>((resolve) => setTimeout(resolve, 50, 'waits'));
-  const message = await Promise.race([stream.next(), waited]);
-  return message === 'waits' ? 'ok' : (message.value?.codes[0] ?? 'ok');
+/** Executes or subscribes. A subscription without a message after 50 ms counts as allowed. */
+const outcomeOf = async (harness: ApiHarness, operation: string, caller: Caller): Promise<unknown> => {
+  if (!operation.startsWith('subscription')) return (await harness.execute(operation, { caller })).codes[0] ?? 'ok';
+  const stream = harness.subscribe(operation, { caller });
+  const timeout = new Promise<'timeout'>((resolve) => setTimeout(resolve, 50, 'timeout'));
+  const message = await Promise.race([stream.next(), timeout]);
+  return message === 'timeout' ? 'ok' : (message.value?.codes[0] ?? 'ok');
 };
 
-describe('who may do what', () => {
-  it('is said for every root field there is', () => {
+describe('authorization', () => {
+  it('is tested for every root field of the schema', () => {
     expect(MATRIX.map(([operation]) => fieldOf(operation)).sort()).toEqual(
       rootFields()
         .map(({ name }) => name)
@@ -72,59 +72,61 @@ describe('who may do what', () => {
     );
   });
 
-  const cells = MATRIX.flatMap(([operation, ...answers]) =>
-    CALLERS.map((caller, column) => ({ operation, caller, answer: answers[column] })),
+  const cells = MATRIX.flatMap(([operation, ...outcomes]) =>
+    CALLERS.map((caller, column) => ({ operation, caller, outcome: outcomes[column] })),
   );
 
-  it.each(cells)('$caller: $operation → $answer', async ({ operation, caller, answer }) => {
+  it.each(cells)('$caller: $operation → $outcome', async ({ operation, caller, outcome }) => {
     const harness = new ApiHarness();
     const alice = await harness.login('alice');
     const callers: Record<typeof caller, Caller> = {
-      nobody: UNAUTHENTICATED_CALLER,
-      user: user('alice'),
-      session: session(alice),
+      anonymous: UNAUTHENTICATED_CALLER,
+      user: jwtCaller('alice'),
+      session: sessionCaller(alice),
       backend: BACKEND_CALLER,
-      both: { ...user('alice'), sessionId: alice.sessionId },
+      both: { ...jwtCaller('alice'), sessionId: alice.sessionId },
     };
-    expect(await answerOf(harness, operation, callers[caller])).toBe(answer);
+    expect(await outcomeOf(harness, operation, callers[caller])).toBe(outcome);
   });
 
-  it('is looked at before any input is', async () => {
+  it('is checked before the input', async () => {
     const many = Array.from({ length: 501 }, (_, index) => `u${index}`);
     const document = 'query($ids: [ID!]!) { userStatuses(userIds: $ids) { status } }';
-    const { codes } = await new ApiHarness().ask(document, {
+    const { codes } = await new ApiHarness().execute(document, {
       caller: UNAUTHENTICATED_CALLER,
       variables: { ids: many },
     });
     expect(codes).toEqual(['UNAUTHENTICATED']);
-    const paging = await new ApiHarness().ask('{ events(first: 0) { nodes { userId } } }', { caller: user('alice') });
+    const paging = await new ApiHarness().execute('{ events(first: 0) { nodes { userId } } }', {
+      caller: jwtCaller('alice'),
+    });
     expect(paging.codes).toEqual(['FORBIDDEN']);
   });
 
-  it('is no secret about the roots themselves', async () => {
-    expect(await new ApiHarness().ask('{ __typename }', { caller: UNAUTHENTICATED_CALLER })).toMatchObject({
+  it('does not apply to __typename of the root types', async () => {
+    expect(await new ApiHarness().execute('{ __typename }', { caller: UNAUTHENTICATED_CALLER })).toMatchObject({
       data: { __typename: 'Query' },
     });
   });
 
-  it('refuses nothing that nobody did: a refused mutation changes nothing', async () => {
+  it('a refused mutation changes nothing', async () => {
     const harness = new ApiHarness();
     const alice = await harness.login('alice');
-    await harness.ask('mutation { endSessions(input: {userId: "alice", revokeTokens: true}) { ended { id } } }', {
-      caller: session(alice),
+    await harness.execute('mutation { endSessions(input: {userId: "alice", revokeTokens: true}) { ended { id } } }', {
+      caller: sessionCaller(alice),
     });
     const [record] = await harness.store.readUsers([alice.userId]);
     expect(record).toMatchObject({ status: 'ONLINE', tokensRevokedBefore: null });
   });
 
-  it('is asked of whoever builds a schema: a root field that does not say it is no field', () => {
-    const careless = new SchemaBuilder<{ DefaultFieldNullability: false }>({
+  it('building a schema fails when a root field does not declare its callers', () => {
+    const incomplete = new SchemaBuilder<{ DefaultFieldNullability: false }>({
       plugins: ['access'],
       defaultFieldNullability: false,
     });
-    careless.queryType({});
-    // @ts-expect-error it does not say who may call it
-    careless.queryField('open', (t) => t.boolean({ resolve: () => true }));
-    expect(() => careless.toSchema()).toThrow('Query.open does not say who may call it');
+    incomplete.queryType({});
+    // @ts-expect-error the option access is missing
+    incomplete.queryField('open', (t) => t.boolean({ resolve: () => true }));
+    expect(() => incomplete.toSchema()).toThrow('Query.open must declare its callers');
   });
 });

@@ -1,4 +1,4 @@
-/** The schema over real use cases and the reference store, asked the way the server asks it. */
+/** Executes operations on the schema, with the real use cases over the in-memory reference store. */
 import {
   execute,
   parse,
@@ -10,6 +10,7 @@ import {
 } from 'graphql';
 import { BACKEND_CALLER, type AppCaller, type Caller, type SessionRef } from '../../../src/app/auth/caller.ts';
 import { createApplication, type Application } from '../../../src/app/application.ts';
+import type { EndedSessionsReport, OperatorLog } from '../../../src/app/ports/operator-log.ts';
 import type { CredentialFactory } from '../../../src/app/ports/presence-store.ts';
 import type { LoginResult } from '../../../src/app/presence/tracker.ts';
 import type { ApiContext, ApiSocket } from '../../../src/api/context.ts';
@@ -23,32 +24,33 @@ import {
   parseUserId,
   type SessionId,
 } from '../../../src/core/ids.ts';
-import { DEFAULT_POLICY } from '../../../src/core/policy.ts';
+import { DEFAULT_POLICY, type Policy } from '../../../src/core/policy.ts';
 import type { WatchScope } from '../../../src/core/records.ts';
+import type { WebhookRecord } from '../../../src/core/webhooks/webhook.ts';
 import type { Visibility } from '../../../src/core/visibility.ts';
 import { webhookParts } from '../app/webhooks/webhook-parts.ts';
 import { MemoryStore } from '../../contract/memory-store.ts';
 import { VirtualClock } from '../../contract/virtual-clock.ts';
 import type { Platform } from '../../../src/core/enums.ts';
 
-export interface Asking {
+export interface RequestOptions {
   readonly caller?: Caller;
   readonly variables?: Record<string, unknown>;
-  readonly link?: ApiSocket | null;
+  readonly socket?: ApiSocket | null;
 }
 
-export interface Answer {
+export interface FormattedResult {
   readonly data: unknown;
   readonly errors: readonly GraphQLFormattedError[];
-  /** `extensions.code` of each error. */
+  /** The `extensions.code` of each error. */
   readonly codes: readonly unknown[];
 }
 
 export const RETENTION_MS = 30 * 86_400_000;
-export const IP = '192.0.2.7';
+export const CLIENT_ADDRESS = '192.0.2.7';
 
-/** Who proved by a JWT to be this user. */
-export const user = (name: string, watch: WatchScope = null): AppCaller => ({
+/** A caller that is authenticated by a JWT. */
+export const jwtCaller = (name: string, watch: WatchScope = null): AppCaller => ({
   kind: 'app',
   userId: parseUserId(name),
   watchScope: watch,
@@ -56,9 +58,9 @@ export const user = (name: string, watch: WatchScope = null): AppCaller => ({
   sessionId: null,
 });
 
-/** Who shows the token of a session. */
-export const session = (ref: SessionRef, watch: WatchScope = null): AppCaller => ({
-  ...user(ref.userId, watch),
+/** A caller that is authenticated by a session token. */
+export const sessionCaller = (ref: SessionRef, watch: WatchScope = null): AppCaller => ({
+  ...jwtCaller(ref.userId, watch),
   jwt: null,
   sessionId: ref.sessionId,
 });
@@ -76,26 +78,51 @@ class CountingCredentials implements CredentialFactory {
   }
 }
 
-export class TestLink implements ApiSocket {
-  readonly id = asSocketId('link-1');
-  readonly sessions: SessionId[] = [];
-  watched = 0;
-  slow = 0;
+export class FakeSocket implements ApiSocket {
+  readonly id = asSocketId('socket-1');
+  readonly attachedSessions: SessionId[] = [];
+  reservedWatches = 0;
+  slowCloses = 0;
 
   attachSession(id: SessionId): void {
-    this.sessions.push(id);
+    this.attachedSessions.push(id);
   }
 
   reserveWatches(users: number): void {
-    this.watched += users;
+    this.reservedWatches += users;
   }
 
   releaseWatches(users: number): void {
-    this.watched -= users;
+    this.reservedWatches -= users;
   }
 
   closeSlowConsumer(): void {
-    this.slow++;
+    this.slowCloses++;
+  }
+}
+
+/** Records each call as `[method, argument]`. */
+class RecordingOperatorLog implements OperatorLog {
+  readonly entries: (readonly [string, Policy | EndedSessionsReport | WebhookRecord])[] = [];
+
+  policyUpdated(policy: Policy): void {
+    this.entries.push(['policyUpdated', policy]);
+  }
+
+  sessionsEnded(report: EndedSessionsReport): void {
+    this.entries.push(['sessionsEnded', report]);
+  }
+
+  webhookCreated(webhook: WebhookRecord): void {
+    this.entries.push(['webhookCreated', webhook]);
+  }
+
+  webhookUpdated(webhook: WebhookRecord): void {
+    this.entries.push(['webhookUpdated', webhook]);
+  }
+
+  webhookDeleted(webhook: WebhookRecord): void {
+    this.entries.push(['webhookDeleted', webhook]);
   }
 }
 
@@ -107,67 +134,79 @@ export class ApiHarness {
     eventRetentionMs: RETENTION_MS,
   });
   readonly webhooks = webhookParts(this.clock.now);
-  readonly porchlight: Application;
-  /** What was reported as our own fault. */
-  readonly faults: unknown[] = [];
+  readonly operatorLog = new RecordingOperatorLog();
+  readonly application: Application;
+  /** Errors that were reported as internal errors. */
+  readonly internalErrors: unknown[] = [];
 
   constructor(visibility: Visibility = 'everyone') {
-    this.porchlight = createApplication(this.store, new CountingCredentials(), visibility, this.webhooks);
+    this.application = createApplication(
+      this.store,
+      new CountingCredentials(),
+      visibility,
+      this.webhooks,
+      this.operatorLog,
+    );
   }
 
-  /** A session that began without going through the API. */
+  /** Logs in without the API. */
   async login(name: string, platform: Platform = 'ANDROID', device = 'd1'): Promise<LoginResult & SessionRef> {
     const id = parseUserId(name);
-    const loggedIn = await this.porchlight.tracker.login(
+    const result = await this.application.tracker.login(
       id,
       null,
       { platform, deviceId: parseDeviceId(device), appVersion: null, osVersion: null },
-      { ipAddress: IP, socketId: null },
+      { ipAddress: CLIENT_ADDRESS, socketId: null },
     );
-    return { ...loggedIn, userId: id, sessionId: loggedIn.session.id };
+    return { ...result, userId: id, sessionId: result.session.id };
   }
 
-  async ask(document: string, asking: Asking = {}): Promise<Answer> {
-    return this.#answer(await execute({ ...this.#request(document, asking), rootValue: { users: 0 } }));
+  async execute(document: string, options: RequestOptions = {}): Promise<FormattedResult> {
+    return this.#formatResult(
+      await execute({ ...this.#buildArgs(document, options), rootValue: { requestedUsers: 0 } }),
+    );
   }
 
-  /** Asked by a backend, and answered without an error. */
-  async backend<Data>(document: string, variables: Record<string, unknown> = {}): Promise<Data> {
-    const { data, errors } = await this.ask(document, { caller: BACKEND_CALLER, variables });
+  /** Executes an operation as a backend. @throws when the result has errors. */
+  async executeAsBackend<Data>(document: string, variables: Record<string, unknown> = {}): Promise<Data> {
+    const { data, errors } = await this.execute(document, { caller: BACKEND_CALLER, variables });
     if (errors.length > 0) throw new Error(JSON.stringify(errors));
     return data as Data;
   }
 
-  /** The messages of a subscription; where it is refused, the refusal is the only one. */
-  async *follow(document: string, asking: Asking = {}): AsyncGenerator<Answer, void> {
-    const result = await subscribe(this.#request(document, asking));
+  /** Yields the messages of a subscription. If the subscription is refused, the error is the only message. */
+  async *subscribe(document: string, options: RequestOptions = {}): AsyncGenerator<FormattedResult, void> {
+    const result = await subscribe(this.#buildArgs(document, options));
     if (!(Symbol.asyncIterator in result)) {
-      yield this.#answer(result);
+      yield this.#formatResult(result);
       return;
     }
-    for await (const message of result) yield this.#answer(message);
+    for await (const message of result) yield this.#formatResult(message);
   }
 
-  /** The first message, after which the subscription is given up. */
-  async first(document: string, asking: Asking = {}): Promise<Answer> {
-    for await (const answer of this.follow(document, asking)) return answer;
+  /** Returns the first message of a subscription, and ends the subscription. */
+  async firstMessage(document: string, options: RequestOptions = {}): Promise<FormattedResult> {
+    for await (const message of this.subscribe(document, options)) return message;
     throw new Error('The subscription ended without a message.');
   }
 
-  #request(document: string, { caller = BACKEND_CALLER, variables = {}, link = null }: Asking) {
+  #buildArgs(document: string, { caller = BACKEND_CALLER, variables = {}, socket: link = null }: RequestOptions) {
     const parsed = parse(document);
     const invalid = validate(schema, parsed);
     if (invalid[0]) throw invalid[0];
-    const contextValue: ApiContext = { application: this.porchlight, caller, ipAddress: IP, socket: link };
+    const contextValue: ApiContext = { application: this.application, caller, ipAddress: CLIENT_ADDRESS, socket: link };
     return { schema, document: parsed, variableValues: variables, contextValue };
   }
 
-  #answer({ data, errors = [] }: ExecutionResult): Answer {
-    const told: readonly GraphQLError[] = errors.map((error) =>
-      toClientError(error, (fault) => this.faults.push(fault)),
+  #formatResult({ data, errors = [] }: ExecutionResult): FormattedResult {
+    const clientErrors: readonly GraphQLError[] = errors.map((error) =>
+      toClientError(error, (internalError) => this.internalErrors.push(internalError)),
     );
-    // As it goes over the wire: without prototypes, and without what JSON does not know.
-    const wire = JSON.parse(JSON.stringify({ data: data ?? null, errors: told })) as Pick<Answer, 'data' | 'errors'>;
-    return { ...wire, codes: wire.errors.map(({ extensions }) => extensions?.['code']) };
+    // As a client receives it: converted to JSON and back.
+    const received = JSON.parse(JSON.stringify({ data: data ?? null, errors: clientErrors })) as Pick<
+      FormattedResult,
+      'data' | 'errors'
+    >;
+    return { ...received, codes: received.errors.map(({ extensions }) => extensions?.['code']) };
   }
 }

@@ -1,21 +1,21 @@
-/** What a client is told when something is wrong. */
+/** The errors that a client receives. */
 import { GraphQLError } from 'graphql';
 import { describe, expect, it, vi } from 'vitest';
 import { toClientError } from '../../../src/api/errors.ts';
 import { DomainError, type ErrorDetails } from '../../../src/core/errors.ts';
 import { toMillis } from '../../../src/core/ids.ts';
-import { user, ApiHarness } from './api-harness.ts';
+import { jwtCaller, ApiHarness } from './api-harness.ts';
 
 const SECRET = 'SQLITE_CORRUPT: /var/lib/porchlight/data.db';
 
-const told = (error: unknown) => {
-  const faults: unknown[] = [];
-  const answer = toClientError(error, (fault) => faults.push(fault));
-  expect(answer.originalError).toBeUndefined();
-  return { answer: answer.toJSON(), faults };
+const convert = (error: unknown) => {
+  const internalErrors: unknown[] = [];
+  const clientError = toClientError(error, (internalError) => internalErrors.push(internalError));
+  expect(clientError.originalError).toBeUndefined();
+  return { clientError: clientError.toJSON(), internalErrors };
 };
 
-describe('a refusal', () => {
+describe('a request error', () => {
   it.each<[ErrorDetails, object]>([
     [{ code: 'UNAUTHENTICATED' }, { code: 'UNAUTHENTICATED' }],
     [{ code: 'CURSOR_EXPIRED' }, { code: 'CURSOR_EXPIRED' }],
@@ -31,12 +31,15 @@ describe('a refusal', () => {
       { code: 'SESSION_ENDED', reason: 'LOGOUT', endedAt: toMillis(1_700_000_000_000), kickedBy: null },
       { code: 'SESSION_ENDED', reason: 'LOGOUT', endedAt: '2023-11-14T22:13:20.000Z', kickedBy: null },
     ],
-  ])('%j is told in full', (fault, extensions) => {
-    expect(told(new DomainError(fault, 'Why.'))).toEqual({ answer: { message: 'Why.', extensions }, faults: [] });
+  ])('is shown with its code and details: %j', (details, extensions) => {
+    expect(convert(new DomainError(details, 'Why.'))).toEqual({
+      clientError: { message: 'Why.', extensions },
+      internalErrors: [],
+    });
   });
 
-  it('keeps the place at which graphql found it', async () => {
-    const { errors } = await new ApiHarness().ask('{ stats { sockets } }', { caller: user('alice') });
+  it('keeps the path and the location', async () => {
+    const { errors } = await new ApiHarness().execute('{ stats { sockets } }', { caller: jwtCaller('alice') });
     expect(errors).toEqual([
       {
         message: expect.any(String) as string,
@@ -47,85 +50,89 @@ describe('a refusal', () => {
     ]);
   });
 
-  it('that a library made with a code of its own is kept', () => {
+  it('of a library with its own code is kept', () => {
     const error = new GraphQLError('Too deep.', {
       extensions: { code: 'GRAPHQL_VALIDATION_FAILED', http: { status: 400 } },
     });
-    expect(told(error)).toEqual({ answer: error.toJSON(), faults: [] });
+    expect(convert(error)).toEqual({ clientError: error.toJSON(), internalErrors: [] });
   });
 });
 
-describe('a document that cannot be executed as it was sent', () => {
+describe('an invalid request', () => {
   it.each([
-    ['a variable of another type', 'query($id: ID!) { userStatus(userId: $id) { status } }', { id: {} }],
-    ['a variable left out', 'query($id: ID!) { userStatus(userId: $id) { status } }', {}],
+    ['a variable of the wrong type', 'query($id: ID!) { userStatus(userId: $id) { status } }', { id: {} }],
+    ['a missing variable', 'query($id: ID!) { userStatus(userId: $id) { status } }', {}],
     ['a variable that is null', 'query($id: ID!) { userStatus(userId: $id) { status } }', { id: null }],
     ['a null inside a list', 'query($ids: [ID!]!) { userStatuses(userIds: $ids) { status } }', { ids: [null] }],
-    ['an enum value unheard of', 'query($s: Status) { onlineUsers(status: $s) { nodes { status } } }', { s: 'AWAY' }],
+    ['an unknown enum value', 'query($s: Status) { onlineUsers(status: $s) { nodes { status } } }', { s: 'AWAY' }],
     ['an Int out of range', 'query($n: Int) { events(first: $n) { nodes { status } } }', { n: 1e10 }],
-    ['null past a default', 'query($id: ID = "a") { userStatus(userId: $id) { status } }', { id: null }],
+    [
+      'an explicit null for a variable with a default',
+      'query($id: ID = "a") { userStatus(userId: $id) { status } }',
+      { id: null },
+    ],
     ['null in a directive', 'query($b: Boolean = true) { latestCursor @include(if: $b) }', { b: null }],
-    ['two operations and no name', 'query a { latestCursor } query b { latestCursor }', {}],
-  ])('%s: BAD_USER_INPUT, and no fault of ours', async (_what, document, variables) => {
+    ['two operations without an operation name', 'query a { latestCursor } query b { latestCursor }', {}],
+  ])('%s is answered BAD_USER_INPUT and is not an internal error', async (_what, document, variables) => {
     const harness = new ApiHarness();
-    expect((await harness.ask(document, { variables })).codes).toEqual(['BAD_USER_INPUT']);
-    expect(harness.faults).toEqual([]);
+    expect((await harness.execute(document, { variables })).codes).toEqual(['BAD_USER_INPUT']);
+    expect(harness.internalErrors).toEqual([]);
   });
 });
 
-describe('our own fault', () => {
+describe('an internal error', () => {
   const MASKED = { message: 'Internal server error.', extensions: { code: 'INTERNAL_SERVER_ERROR' } };
 
-  it('is told as such and no more, and reported as it was', async () => {
+  it('is masked for the client and reported unchanged', async () => {
     const harness = new ApiHarness();
-    const fault = new Error(SECRET);
+    const internalError = new Error(SECRET);
     vi.spyOn(harness.store, 'getPresenceCounts').mockImplementation(() => {
-      throw fault;
+      throw internalError;
     });
-    const answer = await harness.ask('{ stats { sockets } }');
+    const answer = await harness.execute('{ stats { sockets } }');
     expect(answer.errors).toEqual([{ ...MASKED, path: ['stats'], locations: [{ line: 1, column: 3 }] }]);
     expect(JSON.stringify(answer)).not.toContain('SQLITE');
-    expect(harness.faults).toEqual([fault]);
+    expect(harness.internalErrors).toEqual([internalError]);
   });
 
-  it('is also a value that does not fit its type', async () => {
+  it('is a resolver result that does not fit its type', async () => {
     const harness = new ApiHarness();
     vi.spyOn(harness.store, 'getPresenceCounts').mockReturnValue({
       ...harness.store.getPresenceCounts(),
       usersOnline: SECRET as never,
     });
-    const answer = await harness.ask('{ stats { usersOnline } }');
+    const answer = await harness.execute('{ stats { usersOnline } }');
     expect(answer.codes).toEqual(['INTERNAL_SERVER_ERROR']);
     expect(JSON.stringify(answer)).not.toContain('SQLITE');
-    expect(harness.faults).toHaveLength(1);
+    expect(harness.internalErrors).toHaveLength(1);
   });
 
-  it('is also a null where none may be', async () => {
+  it('is a null result of a non-null field', async () => {
     const harness = new ApiHarness();
     vi.spyOn(harness.store.eventLog, 'getLatestCursor').mockResolvedValue(null as never);
-    expect((await harness.ask('{ latestCursor }')).errors).toMatchObject([MASKED]);
+    expect((await harness.execute('{ latestCursor }')).errors).toMatchObject([MASKED]);
   });
 
-  it('is masked when a subscription begins, and in each of its messages', async () => {
+  it('is masked when a subscription starts and in its messages', async () => {
     const harness = new ApiHarness();
     vi.spyOn(harness.store.eventLog, 'getLatestCursor').mockRejectedValueOnce(new Error(SECRET));
-    expect((await harness.first('subscription { presenceEvents { reason } }')).errors).toMatchObject([MASKED]);
+    expect((await harness.firstMessage('subscription { presenceEvents { reason } }')).errors).toMatchObject([MASKED]);
     vi.spyOn(harness.store, 'readUsers').mockResolvedValue([{ id: 'x', version: SECRET } as never]);
-    const watching = await harness.first('subscription { statusChanges(userIds: ["x"]) { version } }');
+    const watching = await harness.firstMessage('subscription { statusChanges(userIds: ["x"]) { version } }');
     expect(watching.errors).toMatchObject([MASKED]);
     expect(JSON.stringify(watching)).not.toContain('SQLITE');
   });
 
   it.each([new Error(SECRET), SECRET, null, { code: 'FORBIDDEN', message: SECRET }])(
-    '%j thrown bare is masked',
+    'is masked if a resolver throws %j',
     (error) => {
-      expect(told(error)).toEqual({ answer: MASKED, faults: [error] });
+      expect(convert(error)).toEqual({ clientError: MASKED, internalErrors: [error] });
     },
   );
 
-  it('is not made presentable by an extensions of a stranger’s making', () => {
-    const stranger = Object.assign(new Error(SECRET), { extensions: { code: 'FORBIDDEN' } });
-    const wrapped = new GraphQLError(stranger.message, { originalError: stranger, path: ['me'] });
-    expect(told(wrapped)).toEqual({ answer: { ...MASKED, path: ['me'] }, faults: [stranger] });
+  it('is masked even if a foreign error has extensions with a code', () => {
+    const foreign = Object.assign(new Error(SECRET), { extensions: { code: 'FORBIDDEN' } });
+    const wrapped = new GraphQLError(foreign.message, { originalError: foreign, path: ['me'] });
+    expect(convert(wrapped)).toEqual({ clientError: { ...MASKED, path: ['me'] }, internalErrors: [foreign] });
   });
 });

@@ -1,6 +1,6 @@
-/** Pages: of the event log, and of who is online. And the counts. */
+/** `events`, `onlineUsers` and `stats`. */
 import { describe, expect, it, vi } from 'vitest';
-import { session, ApiHarness } from './api-harness.ts';
+import { sessionCaller, ApiHarness } from './api-harness.ts';
 
 interface PageOf<Node> {
   readonly nodes: readonly Node[];
@@ -19,15 +19,15 @@ const ONLINE = `query($first: Int, $after: String, $status: Status, $platform: P
 }`;
 
 const events = async (harness: ApiHarness, variables: Record<string, unknown> = {}) =>
-  (await harness.backend<{ events: EventPage }>(EVENTS, variables)).events;
+  (await harness.executeAsBackend<{ events: EventPage }>(EVENTS, variables)).events;
 const online = async (harness: ApiHarness, variables: Record<string, unknown> = {}) =>
-  (await harness.backend<{ onlineUsers: UserPage }>(ONLINE, variables)).onlineUsers;
+  (await harness.executeAsBackend<{ onlineUsers: UserPage }>(ONLINE, variables)).onlineUsers;
 
-describe('first', () => {
-  it.each(['events', 'onlineUsers'])('of %s is 1 to 500', async (field) => {
+describe('the argument first', () => {
+  it.each(['events', 'onlineUsers'])('of %s accepts 1 to 500', async (field) => {
     const codesOf = async (first: unknown) => {
       const document = `query($first: Int) { ${field}(first: $first) { nodes { userId } } }`;
-      return (await new ApiHarness().ask(document, { variables: { first } })).codes;
+      return (await new ApiHarness().execute(document, { variables: { first } })).codes;
     };
     for (const first of [1, 500, null]) expect(await codesOf(first)).toEqual([]);
     for (const first of [0, -1, 501, 2_147_483_647, 2_147_483_648, 1.5, '3']) {
@@ -35,22 +35,24 @@ describe('first', () => {
     }
   });
 
-  it('is 100 where it is left out or null', async () => {
+  it('defaults to 100 if it is omitted or null', async () => {
     const harness = new ApiHarness();
     for (let index = 0; index < 101; index++) await harness.login(`u${index}`);
     for (const document of ['{ events { nodes { userId } } }', '{ events(first: null) { nodes { userId } } }']) {
-      expect((await harness.backend<{ events: EventPage }>(document)).events.nodes).toHaveLength(100);
+      expect((await harness.executeAsBackend<{ events: EventPage }>(document)).events.nodes).toHaveLength(100);
     }
     expect((await online(harness, { first: null })).nodes).toHaveLength(100);
   });
 });
 
 describe('events', () => {
-  it('tell everything of an event', async () => {
+  it('contain all fields of an event', async () => {
     const harness = new ApiHarness();
     await harness.login('alice', 'ANDROID');
     await harness.login('alice', 'WEB', 'd2');
-    const { events: page } = await harness.backend<{ events: PageOf<Record<string, unknown>> }>(`{ events { nodes {
+    const { events: page } = await harness.executeAsBackend<{
+      events: PageOf<Record<string, unknown>>;
+    }>(`{ events { nodes {
       cursor changeId userId sessionId platform deviceId reason sessionStatus previousStatus status version kickedBy
       customStatus ipAddress occurredAt
     } } }`);
@@ -74,7 +76,7 @@ describe('events', () => {
     });
   });
 
-  it('come page by page, and a page after the last is empty and ends where it began', async () => {
+  it('are returned in pages; the page after the last is empty and ends at its `after`', async () => {
     const harness = new ApiHarness();
     for (const name of ['a', 'b', 'c']) await harness.login(name);
     const one = await events(harness, { first: 2 });
@@ -87,11 +89,11 @@ describe('events', () => {
     expect(await events(harness, { after })).toEqual({ nodes: [], pageInfo: { hasNextPage: false, endCursor: after } });
   });
 
-  it('of nobody yet have no cursor to end with', async () => {
+  it('of an empty log have no endCursor', async () => {
     expect((await events(new ApiHarness())).pageInfo).toEqual({ hasNextPage: false, endCursor: null });
   });
 
-  it('can be those of one user', async () => {
+  it('can be filtered by user', async () => {
     const harness = new ApiHarness();
     for (const name of ['a', 'b', 'a']) await harness.login(name);
     expect((await events(harness, { userId: 'a' })).nodes.map(({ reason }) => reason)).toEqual([
@@ -99,33 +101,36 @@ describe('events', () => {
       'LOGIN',
       'REPLACED',
     ]);
-    expect((await events(harness, { userId: 'never-seen' })).nodes).toEqual([]);
-    expect((await harness.ask(EVENTS, { variables: { userId: '' } })).codes).toEqual(['BAD_USER_INPUT']);
+    expect((await events(harness, { userId: 'unknown-user' })).nodes).toEqual([]);
+    expect((await harness.execute(EVENTS, { variables: { userId: '' } })).codes).toEqual(['BAD_USER_INPUT']);
   });
 
-  it('after latestCursor are none, until something happens', async () => {
+  it('after latestCursor are empty until the next event', async () => {
     const harness = new ApiHarness();
     await harness.login('a');
-    const { latestCursor } = await harness.backend<{ latestCursor: string }>('{ latestCursor }');
+    const { latestCursor } = await harness.executeAsBackend<{ latestCursor: string }>('{ latestCursor }');
     expect((await events(harness, { after: latestCursor })).nodes).toEqual([]);
     await harness.login('b');
     expect((await events(harness, { after: latestCursor })).nodes).toMatchObject([{ userId: 'b' }]);
   });
 
-  it.each(['', 'no cursor of ours', 'x'.repeat(200), 7, ['a']])('after %j: BAD_USER_INPUT', async (after) => {
-    expect((await new ApiHarness().ask(EVENTS, { variables: { after } })).codes).toEqual(['BAD_USER_INPUT']);
-  });
+  it.each(['', 'not a cursor', 'x'.repeat(200), 7, ['a']])(
+    'after the invalid cursor %j are answered BAD_USER_INPUT',
+    async (after) => {
+      expect((await new ApiHarness().execute(EVENTS, { variables: { after } })).codes).toEqual(['BAD_USER_INPUT']);
+    },
+  );
 
-  it('after what cannot be a cursor of any log are not even looked for', async () => {
+  it('after a malformed cursor are not read from the log', async () => {
     const harness = new ApiHarness();
     const read = vi.spyOn(harness.store.eventLog, 'readEvents');
-    for (const after of ['', 'a\nb', 'x'.repeat(129)]) await harness.ask(EVENTS, { variables: { after } });
+    for (const after of ['', 'a\nb', 'x'.repeat(129)]) await harness.execute(EVENTS, { variables: { after } });
     expect(read).not.toHaveBeenCalled();
   });
 });
 
 describe('onlineUsers', () => {
-  it('come by id, page by page, also odd ids; an empty page ends where it began', async () => {
+  it('are returned in pages ordered by id, also with unusual ids; an empty page ends at its `after`', async () => {
     const harness = new ApiHarness();
     for (const name of ['🦊', 'b', 'a', 'é']) await harness.login(name);
     const one = await online(harness, { first: 3 });
@@ -137,7 +142,7 @@ describe('onlineUsers', () => {
     expect(await online(harness, { after })).toEqual({ nodes: [], pageInfo: { hasNextPage: false, endCursor: after } });
   });
 
-  it('pages on through the longest ids there are', async () => {
+  it('can be paged with ids of the maximum length', async () => {
     const harness = new ApiHarness();
     const names = ['🦊'.repeat(127) + '🐺', '🦊'.repeat(128)].sort();
     for (const name of names) await harness.login(name);
@@ -145,24 +150,24 @@ describe('onlineUsers', () => {
     expect((await online(harness, { after: pageInfo.endCursor })).nodes).toEqual([{ userId: '🦊'.repeat(128) }]);
   });
 
-  it('can be those of a status or with a session on a platform', async () => {
+  it('can be filtered by status and platform', async () => {
     const harness = new ApiHarness();
     const alice = await harness.login('alice', 'WEB');
     await harness.login('bob', 'MAC');
-    await harness.ask('mutation { heartbeat { heartbeatIntervalMs } }', { caller: session(alice) });
+    await harness.execute('mutation { heartbeat { heartbeatIntervalMs } }', { caller: sessionCaller(alice) });
     expect((await online(harness, { platform: 'MAC' })).nodes).toEqual([{ userId: 'bob' }]);
     expect((await online(harness, { status: 'PUSH_ONLINE' })).nodes).toEqual([]);
     expect((await online(harness, { status: 'ONLINE', platform: 'WEB' })).nodes).toEqual([{ userId: 'alice' }]);
     expect((await online(harness, { status: null, platform: null })).nodes).toHaveLength(2);
   });
 
-  it('are never those who are OFFLINE: asking for them is BAD_USER_INPUT', async () => {
-    expect((await new ApiHarness().ask(ONLINE, { variables: { status: 'OFFLINE' } })).codes).toEqual([
+  it('are answered BAD_USER_INPUT for the status OFFLINE', async () => {
+    expect((await new ApiHarness().execute(ONLINE, { variables: { status: 'OFFLINE' } })).codes).toEqual([
       'BAD_USER_INPUT',
     ]);
   });
 
-  const wrong = [
+  const invalidCursors = [
     '',
     'a',
     'YQ==',
@@ -172,18 +177,18 @@ describe('onlineUsers', () => {
     '_w',
     'A'.repeat(100_000),
   ];
-  it.each(wrong)('after %.20j, which is no endCursor: BAD_USER_INPUT', async (after) => {
-    expect((await new ApiHarness().ask(ONLINE, { variables: { after } })).codes).toEqual(['BAD_USER_INPUT']);
+  it.each(invalidCursors)('after the invalid endCursor %.20j are answered BAD_USER_INPUT', async (after) => {
+    expect((await new ApiHarness().execute(ONLINE, { variables: { after } })).codes).toEqual(['BAD_USER_INPUT']);
   });
 });
 
 describe('stats', () => {
-  it('count users by status, sessions by platform (all eight are listed) and sockets', async () => {
+  it('counts users by status, sessions by platform (all eight are listed) and sockets', async () => {
     const harness = new ApiHarness();
     await harness.login('alice', 'WEB');
     await harness.login('bob', 'WEB');
-    harness.porchlight.socketRegistry.register({ id: 'one' as never, onSessionLost: () => undefined });
-    const { stats } = await harness.backend<{ stats: { sessions: unknown[] } }>(
+    harness.application.socketRegistry.register({ id: 'one' as never, onSessionLost: () => undefined });
+    const { stats } = await harness.executeAsBackend<{ stats: { sessions: unknown[] } }>(
       '{ stats { usersOnline usersPushOnline sockets sessions { platform online pushOnline } } }',
     );
     expect(stats).toMatchObject({ usersOnline: 2, usersPushOnline: 0, sockets: 1 });

@@ -1,4 +1,4 @@
-/** Reading and changing the policy. */
+/** `policy` and `updatePolicy`. */
 import { describe, expect, it } from 'vitest';
 import { DEFAULT_POLICY } from '../../../src/core/policy.ts';
 import { ApiHarness } from './api-harness.ts';
@@ -9,20 +9,20 @@ const POLICY = `multiDevice { mode groups } pushOnlineExpiryMs platforms {
 }`;
 const UPDATE = `mutation($input: UpdatePolicyInput!) { updatePolicy(input: $input) { policy { ${POLICY} } } }`;
 
-interface PolicyAnswer {
+interface PolicyResult {
   readonly multiDevice: { readonly mode: string; readonly groups: readonly (readonly string[])[] };
   readonly pushOnlineExpiryMs: number;
   readonly platforms: readonly Record<string, unknown>[];
 }
 
 const read = async (harness: ApiHarness) =>
-  (await harness.backend<{ policy: PolicyAnswer }>(`{ policy { ${POLICY} } }`)).policy;
+  (await harness.executeAsBackend<{ policy: PolicyResult }>(`{ policy { ${POLICY} } }`)).policy;
 const update = async (harness: ApiHarness, input: object) =>
-  (await harness.backend<{ updatePolicy: { policy: PolicyAnswer } }>(UPDATE, { input })).updatePolicy.policy;
-const rowOf = (policy: PolicyAnswer, platform: string) => policy.platforms.find((row) => row['platform'] === platform);
+  (await harness.executeAsBackend<{ updatePolicy: { policy: PolicyResult } }>(UPDATE, { input })).updatePolicy.policy;
+const rowOf = (policy: PolicyResult, platform: string) => policy.platforms.find((row) => row['platform'] === platform);
 
 describe('policy', () => {
-  it('is the default table, row by row in the order of the platforms', async () => {
+  it('is the default policy, with the platforms in a fixed order', async () => {
     const policy = await read(new ApiHarness());
     expect(policy).toEqual({
       ...DEFAULT_POLICY,
@@ -33,7 +33,7 @@ describe('policy', () => {
 });
 
 describe('updatePolicy', () => {
-  it('with nothing changes nothing, and neither does null', async () => {
+  it('changes nothing without fields or with null', async () => {
     const harness = new ApiHarness();
     const before = await read(harness);
     expect(await update(harness, {})).toEqual(before);
@@ -42,7 +42,7 @@ describe('updatePolicy', () => {
     expect(await update(harness, { platforms: [] })).toEqual(before);
   });
 
-  it('changes what is named and leaves the rest, also when it is read again', async () => {
+  it('changes only the given fields, also when the policy is read again', async () => {
     const harness = new ApiHarness();
     const before = await read(harness);
     const after = await update(harness, {
@@ -58,9 +58,9 @@ describe('updatePolicy', () => {
     expect(await read(harness)).toEqual(after);
   });
 
-  it('backgroundTimeoutMs: left out it stays, null is for ever; every other cell stays by null', async () => {
+  it('null removes backgroundTimeoutMs and leaves every other field unchanged', async () => {
     const harness = new ApiHarness();
-    const limitOf = (policy: PolicyAnswer) => rowOf(policy, 'MINI_PROGRAM')?.['backgroundTimeoutMs'];
+    const limitOf = (policy: PolicyResult) => rowOf(policy, 'MINI_PROGRAM')?.['backgroundTimeoutMs'];
     const nulls = {
       canBePushOnline: null,
       heartbeatIntervalMs: null,
@@ -78,7 +78,7 @@ describe('updatePolicy', () => {
     expect(limitOf(await update(harness, { preset: 'CURRENT' }))).toBe(30_000);
   });
 
-  it('lays platforms over the preset of the same input', async () => {
+  it('applies platforms after the preset of the same input', async () => {
     const after = await update(new ApiHarness(), {
       preset: 'CLASSIC',
       platforms: [{ platform: 'WEB', heartbeatIntervalMs: 7_000 }],
@@ -104,11 +104,11 @@ describe('updatePolicy', () => {
     [{ pushOnlineExpiryMs: 0.5 }],
     [{ pushOnlineExpiryMs: -1 }],
     [{ pushOnlineExpiryMs: '7 days' }],
-  ])('%j is BAD_USER_INPUT and changes nothing, not even what was right', async (wrong) => {
+  ])('%j is answered BAD_USER_INPUT and changes nothing, not even the valid parts', async (invalid) => {
     const harness = new ApiHarness();
     const before = await read(harness);
-    const input = { multiDevice: { mode: 'MULTI' }, ...wrong };
-    const { data, codes } = await harness.ask(UPDATE, { variables: { input } });
+    const input = { multiDevice: { mode: 'MULTI' }, ...invalid };
+    const { data, codes } = await harness.execute(UPDATE, { variables: { input } });
     expect({ data, codes }).toEqual({ data: null, codes: ['BAD_USER_INPUT'] });
     expect(await read(harness)).toEqual(before);
   });

@@ -1,13 +1,13 @@
-/** Being told. */
+/** `statusChanges`, `presenceEvents` and `sessionEnded`. */
 import { describe, expect, it } from 'vitest';
-import { RETENTION_MS, session, TestLink, user, ApiHarness, type Answer } from './api-harness.ts';
+import { RETENTION_MS, sessionCaller, FakeSocket, jwtCaller, ApiHarness, type FormattedResult } from './api-harness.ts';
 
 const WATCH = `subscription($ids: [ID!]!) { statusChanges(userIds: $ids) {
   userId status version previousStatus reason platform changedAt lastSeenAt customStatus
 } }`;
 const FOLLOW = 'subscription($after: Cursor) { presenceEvents(after: $after) { cursor changeId userId reason } }';
 
-const next = async (stream: AsyncGenerator<Answer, void>): Promise<unknown> => {
+const next = async (stream: AsyncGenerator<FormattedResult, void>): Promise<unknown> => {
   const { done, value } = await stream.next();
   if (done) return 'done';
   expect(value?.errors).toEqual([]);
@@ -15,10 +15,13 @@ const next = async (stream: AsyncGenerator<Answer, void>): Promise<unknown> => {
 };
 
 describe('statusChanges', () => {
-  it('tells the present of all of them first, then the changes', async () => {
+  it('sends the current status of all users first, then changes', async () => {
     const harness = new ApiHarness();
     await harness.login('bob', 'WEB');
-    const stream = harness.follow(WATCH, { caller: user('alice'), variables: { ids: ['bob', 'carol', 'bob'] } });
+    const stream = harness.subscribe(WATCH, {
+      caller: jwtCaller('alice'),
+      variables: { ids: ['bob', 'carol', 'bob'] },
+    });
     const at = new Date(harness.store.now()).toISOString();
     expect(await next(stream)).toEqual({
       statusChanges: [
@@ -60,19 +63,22 @@ describe('statusChanges', () => {
     [Array.from({ length: 501 }, (_, index) => `u${index}`), 'TOO_MANY_USERS'],
     [['bob', ''], 'BAD_USER_INPUT'],
     [['bob', null], 'BAD_USER_INPUT'],
-  ])('is refused with a code before anything is told (case %#)', async (ids, code) => {
-    const { data, codes } = await new ApiHarness().first(WATCH, { caller: user('alice'), variables: { ids } });
+  ])('is refused with a code before the first message (case %#)', async (ids, code) => {
+    const { data, codes } = await new ApiHarness().firstMessage(WATCH, {
+      caller: jwtCaller('alice'),
+      variables: { ids },
+    });
     expect({ data, codes }).toEqual({ data: null, codes: [code] });
   });
 });
 
 describe('presenceEvents', () => {
-  it('starts right after the cursor, from the log, and goes on live', async () => {
+  it('starts after the cursor, and continues with new events', async () => {
     const harness = new ApiHarness();
-    const { latestCursor } = await harness.backend<{ latestCursor: string }>('{ latestCursor }');
+    const { latestCursor } = await harness.executeAsBackend<{ latestCursor: string }>('{ latestCursor }');
     await harness.login('alice', 'WEB');
     await harness.login('alice', 'MAC');
-    const stream = harness.follow(FOLLOW, { variables: { after: latestCursor } });
+    const stream = harness.subscribe(FOLLOW, { variables: { after: latestCursor } });
     expect(await next(stream)).toMatchObject({
       presenceEvents: [{ reason: 'LOGIN' }, { reason: 'LOGIN' }, { reason: 'KICKED' }],
     });
@@ -82,48 +88,50 @@ describe('presenceEvents', () => {
     await stream.return();
   });
 
-  it('without a cursor starts with what happens next', async () => {
+  it('starts with the next event without a cursor', async () => {
     const harness = new ApiHarness();
     await harness.login('alice');
-    const stream = harness.follow(FOLLOW);
+    const stream = harness.subscribe(FOLLOW);
     const live = next(stream);
-    // The subscription has to be there before it happens.
+    // The subscription must be active before the login.
     await new Promise((resolve) => setTimeout(resolve, 20));
     await harness.login('bob');
     expect(await live).toMatchObject({ presenceEvents: [{ userId: 'bob' }] });
     await stream.return();
   });
 
-  it.each(['', 'no cursor of ours'])('after %j is refused: BAD_USER_INPUT', async (after) => {
-    expect(await new ApiHarness().first(FOLLOW, { variables: { after } })).toMatchObject({ codes: ['BAD_USER_INPUT'] });
+  it.each(['', 'not a cursor'])('is answered BAD_USER_INPUT for the invalid cursor %j', async (after) => {
+    expect(await new ApiHarness().firstMessage(FOLLOW, { variables: { after } })).toMatchObject({
+      codes: ['BAD_USER_INPUT'],
+    });
   });
 
-  it('after a cursor that is older than the retention is refused: CURSOR_EXPIRED', async () => {
+  it('is answered CURSOR_EXPIRED for a cursor older than the retention', async () => {
     const harness = new ApiHarness();
-    const { latestCursor: after } = await harness.backend<{ latestCursor: string }>('{ latestCursor }');
+    const { latestCursor: after } = await harness.executeAsBackend<{ latestCursor: string }>('{ latestCursor }');
     await harness.login('alice');
     harness.clock.advance(RETENTION_MS + 1);
-    await harness.store.purge();
-    expect(await harness.first(FOLLOW, { variables: { after } })).toMatchObject({ codes: ['CURSOR_EXPIRED'] });
-    const asked = await harness.ask('query($after: Cursor) { events(after: $after) { nodes { userId } } }', {
+    await harness.store.purgeExpiredData();
+    expect(await harness.firstMessage(FOLLOW, { variables: { after } })).toMatchObject({ codes: ['CURSOR_EXPIRED'] });
+    const result = await harness.execute('query($after: Cursor) { events(after: $after) { nodes { userId } } }', {
       variables: { after },
     });
-    expect(asked).toMatchObject({ codes: ['CURSOR_EXPIRED'] });
+    expect(result).toMatchObject({ codes: ['CURSOR_EXPIRED'] });
   });
 
-  it('ends with OVERLOADED for who is too slow, and has the socket closed', async () => {
+  it('ends with OVERLOADED for a slow client, and closes its WebSocket', async () => {
     const harness = new ApiHarness();
-    const link = new TestLink();
+    const socket = new FakeSocket();
     await harness.login('alice');
-    const { latestCursor } = await harness.backend<{ latestCursor: string }>('{ latestCursor }');
-    const stream = harness.follow(FOLLOW, { variables: { after: latestCursor }, link });
+    const { latestCursor } = await harness.executeAsBackend<{ latestCursor: string }>('{ latestCursor }');
+    const stream = harness.subscribe(FOLLOW, { variables: { after: latestCursor }, socket });
     const first = next(stream);
     await harness.login('bob');
     await first;
     await harness.login('carol');
     harness.clock.advance(31_000);
     await harness.login('dave');
-    expect(link.slow).toBe(1);
+    expect(socket.slowCloses).toBe(1);
     await expect(stream.next()).rejects.toMatchObject({ details: { code: 'OVERLOADED' } });
   });
 });
@@ -131,13 +139,13 @@ describe('presenceEvents', () => {
 describe('sessionEnded', () => {
   const ENDED = 'subscription { sessionEnded { sessionId reason kickedBy endedAt } }';
 
-  it('is one message, after which the subscription is done', async () => {
+  it('sends one message and completes', async () => {
     const harness = new ApiHarness();
-    const caller = session(await harness.login('alice', 'WEB'));
-    const stream = harness.follow(ENDED, { caller });
-    const told = next(stream);
+    const caller = sessionCaller(await harness.login('alice', 'WEB'));
+    const stream = harness.subscribe(ENDED, { caller });
+    const message = next(stream);
     await harness.login('alice', 'MAC');
-    expect(await told).toEqual({
+    expect(await message).toEqual({
       sessionEnded: {
         sessionId: 'session-1',
         reason: 'KICKED',

@@ -1,4 +1,4 @@
-/** Deliveries as backends read them, redeliver them, and try one out. */
+/** `webhookDeliveries`, `redeliver` and `testWebhook`. */
 import { describe, expect, it } from 'vitest';
 import type { Delivery } from '../../../src/app/ports/webhook-store.ts';
 import { parseDeliveryId, toMillis } from '../../../src/core/ids.ts';
@@ -23,14 +23,14 @@ interface Page {
 }
 
 const list = async (harness: ApiHarness, variables: Record<string, unknown> = {}): Promise<Page> =>
-  (await harness.backend<{ webhookDeliveries: Page }>(LIST, variables)).webhookDeliveries;
+  (await harness.executeAsBackend<{ webhookDeliveries: Page }>(LIST, variables)).webhookDeliveries;
 const idsOf = ({ nodes }: Page): readonly string[] => nodes.map(({ id }) => id);
 
 const create = async (harness: ApiHarness): Promise<WebhookRecord> =>
-  (await harness.porchlight.webhookService.createWebhook({ url: HOOK })).webhook;
+  (await harness.application.webhookService.createWebhook({ url: HOOK })).webhook;
 
-/** Puts a delivery, with the first event of the log, where it is left after it was given up. */
-const leave = async (
+/** Stores a DEAD delivery with the first event of the log. */
+const storeDelivery = async (
   harness: ApiHarness,
   webhook: WebhookRecord,
   id: string,
@@ -56,18 +56,21 @@ const leave = async (
   });
 };
 
-/** With one user logged in, and one webhook. */
-const worldWithWebhook = async (): Promise<{ readonly harness: ApiHarness; readonly webhook: WebhookRecord }> => {
+/** Creates a harness with one logged-in user and one webhook. */
+const createHarnessWithWebhook = async (): Promise<{
+  readonly harness: ApiHarness;
+  readonly webhook: WebhookRecord;
+}> => {
   const harness = new ApiHarness();
   await harness.login('alice');
   return { harness, webhook: await create(harness) };
 };
 
 describe('webhookDeliveries', () => {
-  it('tell everything of a delivery, its events as events', async () => {
-    const { harness, webhook } = await worldWithWebhook();
-    await leave(harness, webhook, 'a');
-    const events = await harness.backend<{ events: { nodes: readonly unknown[] } }>(
+  it('contain all fields of a delivery and its events', async () => {
+    const { harness, webhook } = await createHarnessWithWebhook();
+    await storeDelivery(harness, webhook, 'a');
+    const events = await harness.executeAsBackend<{ events: { nodes: readonly unknown[] } }>(
       '{ events { nodes { cursor userId reason ipAddress occurredAt } } }',
     );
     expect(events.events.nodes).toHaveLength(1);
@@ -93,12 +96,12 @@ describe('webhookDeliveries', () => {
     });
   });
 
-  it('come page by page, the latest first, by status and webhook', async () => {
-    const { harness, webhook } = await worldWithWebhook();
+  it('are returned in pages, the newest first, filtered by status and webhook', async () => {
+    const { harness, webhook } = await createHarnessWithWebhook();
     const other = await create(harness);
-    await leave(harness, webhook, 'a');
-    await leave(harness, other, 'b');
-    await leave(harness, webhook, 'c', { status: 'RETRYING', nextAttemptAt: toMillis(START + 4) });
+    await storeDelivery(harness, webhook, 'a');
+    await storeDelivery(harness, other, 'b');
+    await storeDelivery(harness, webhook, 'c', { status: 'RETRYING', nextAttemptAt: toMillis(START + 4) });
     const one = await list(harness, { first: 2 });
     expect([idsOf(one), one.pageInfo]).toEqual([['c', 'b'], { hasNextPage: true, endCursor: 'b' }]);
     const two = await list(harness, { first: 2, after: 'b' });
@@ -111,34 +114,36 @@ describe('webhookDeliveries', () => {
     expect((await list(harness)).nodes[0]).toMatchObject({ nextAttemptAt: '2026-01-01T00:00:00.004Z' });
   });
 
-  it('are none at first, and 100 where it is not said how many', async () => {
-    const { harness, webhook } = await worldWithWebhook();
+  it('are empty at first, and have a default page size of 100', async () => {
+    const { harness, webhook } = await createHarnessWithWebhook();
     expect((await list(harness)).pageInfo).toEqual({ hasNextPage: false, endCursor: null });
-    for (let index = 0; index < 101; index++) await leave(harness, webhook, `d${index}`);
+    for (let index = 0; index < 101; index++) await storeDelivery(harness, webhook, `d${index}`);
     expect((await list(harness)).nodes).toHaveLength(100);
   });
 
   it.each<[string, Record<string, unknown>]>([
-    ['a page of none', { first: 0 }],
-    ['a page of 501', { first: 501 }],
-    ['a webhook that there is not', { webhookId: 'webhook-9' }],
-    ['an id of nothing', { webhookId: '' }],
-    ['after what is no delivery', { after: 'z' }],
-    ['after nothing', { after: '' }],
-    ['a status unheard of', { status: 'LOST' }],
-  ])('%s: BAD_USER_INPUT', async (_what, variables) => {
-    const { harness } = await worldWithWebhook();
-    expect((await harness.ask(LIST, { variables })).codes).toEqual(['BAD_USER_INPUT']);
-    expect(harness.faults).toEqual([]);
+    ['a page size of 0', { first: 0 }],
+    ['a page size of 501', { first: 501 }],
+    ['an unknown webhook', { webhookId: 'webhook-9' }],
+    ['an empty id', { webhookId: '' }],
+    ['an unknown endCursor', { after: 'z' }],
+    ['an empty endCursor', { after: '' }],
+    ['an unknown status', { status: 'LOST' }],
+  ])('are answered BAD_USER_INPUT for %s', async (_what, variables) => {
+    const { harness } = await createHarnessWithWebhook();
+    expect((await harness.execute(LIST, { variables })).codes).toEqual(['BAD_USER_INPUT']);
+    expect(harness.internalErrors).toEqual([]);
   });
 });
 
 describe('redeliver', () => {
-  it('tries one again, or all of a webhook, and says how many', async () => {
-    const { harness, webhook } = await worldWithWebhook();
-    for (const id of ['a', 'b', 'c']) await leave(harness, webhook, id);
+  it('retries one delivery or all of a webhook, and returns the count', async () => {
+    const { harness, webhook } = await createHarnessWithWebhook();
+    for (const id of ['a', 'b', 'c']) await storeDelivery(harness, webhook, id);
     harness.clock.advance(5_000);
-    expect(await harness.backend(REDELIVER, { input: { deliveryId: 'b' } })).toEqual({ redeliver: { count: 1 } });
+    expect(await harness.executeAsBackend(REDELIVER, { input: { deliveryId: 'b' } })).toEqual({
+      redeliver: { count: 1 },
+    });
     expect((await list(harness, { status: 'RETRYING' })).nodes).toMatchObject([
       {
         id: 'b',
@@ -149,35 +154,35 @@ describe('redeliver', () => {
       },
     ]);
     const all = { webhookId: webhook.id, deliveryId: null };
-    expect(await harness.backend(REDELIVER, { input: all })).toEqual({ redeliver: { count: 2 } });
-    expect(await harness.backend(REDELIVER, { input: all })).toEqual({ redeliver: { count: 0 } });
+    expect(await harness.executeAsBackend(REDELIVER, { input: all })).toEqual({ redeliver: { count: 2 } });
+    expect(await harness.executeAsBackend(REDELIVER, { input: all })).toEqual({ redeliver: { count: 0 } });
   });
 
   it.each<[string, object]>([
-    ['neither', {}],
-    ['neither, in words', { deliveryId: null, webhookId: null }],
-    ['both', { deliveryId: 'a', webhookId: 'webhook-1' }],
-    ['a delivery that there is not', { deliveryId: 'z' }],
-    ['an id of nothing', { deliveryId: '' }],
-    ['a webhook that there is not', { webhookId: 'webhook-9' }],
-  ])('%s: BAD_USER_INPUT, and nothing is redelivered', async (_what, input) => {
-    const { harness, webhook } = await worldWithWebhook();
-    await leave(harness, webhook, 'a');
-    expect((await harness.ask(REDELIVER, { variables: { input } })).codes).toEqual(['BAD_USER_INPUT']);
+    ['neither field', {}],
+    ['two nulls', { deliveryId: null, webhookId: null }],
+    ['both fields', { deliveryId: 'a', webhookId: 'webhook-1' }],
+    ['an unknown delivery', { deliveryId: 'z' }],
+    ['an empty id', { deliveryId: '' }],
+    ['an unknown webhook', { webhookId: 'webhook-9' }],
+  ])('is answered BAD_USER_INPUT for %s, and retries nothing', async (_what, input) => {
+    const { harness, webhook } = await createHarnessWithWebhook();
+    await storeDelivery(harness, webhook, 'a');
+    expect((await harness.execute(REDELIVER, { variables: { input } })).codes).toEqual(['BAD_USER_INPUT']);
     expect((await list(harness, { status: 'DEAD' })).nodes).toHaveLength(1);
-    expect(harness.faults).toEqual([]);
+    expect(harness.internalErrors).toEqual([]);
   });
 });
 
 describe('testWebhook', () => {
   const TEST = `mutation($id: ID!) { testWebhook(input: {id: $id}) { delivery { ${DELIVERY} } } }`;
 
-  it('answers with what became of it, which is listed too', async () => {
-    const { harness, webhook } = await worldWithWebhook();
-    const taken = await harness.backend<{ testWebhook: { delivery: Record<string, unknown> } }>(TEST, {
+  it('returns the test delivery, which is also listed', async () => {
+    const { harness, webhook } = await createHarnessWithWebhook();
+    const delivered = await harness.executeAsBackend<{ testWebhook: { delivery: Record<string, unknown> } }>(TEST, {
       id: webhook.id,
     });
-    expect(taken.testWebhook.delivery).toMatchObject({
+    expect(delivered.testWebhook.delivery).toMatchObject({
       status: 'DELIVERED',
       isTest: true,
       lastStatus: 204,
@@ -185,24 +190,24 @@ describe('testWebhook', () => {
     });
     harness.webhooks.sender.nextReport = {
       status: null,
-      error: 'Nobody answered.',
+      error: 'No response.',
       deliveredEventCount: 0,
       retryAfterMs: null,
     };
-    const failed = await harness.backend<{ testWebhook: { delivery: Record<string, unknown> } }>(TEST, {
+    const failed = await harness.executeAsBackend<{ testWebhook: { delivery: Record<string, unknown> } }>(TEST, {
       id: webhook.id,
     });
     expect(failed.testWebhook.delivery).toMatchObject({
       status: 'DEAD',
       lastStatus: null,
-      lastError: 'Nobody answered.',
+      lastError: 'No response.',
     });
-    expect((await list(harness)).nodes).toEqual([failed.testWebhook.delivery, taken.testWebhook.delivery]);
+    expect((await list(harness)).nodes).toEqual([failed.testWebhook.delivery, delivered.testWebhook.delivery]);
   });
 
-  it('of a webhook that there is not: BAD_USER_INPUT', async () => {
-    const { harness } = await worldWithWebhook();
-    expect((await harness.ask(TEST, { variables: { id: 'webhook-9' } })).codes).toEqual(['BAD_USER_INPUT']);
+  it('is answered BAD_USER_INPUT for an unknown webhook', async () => {
+    const { harness } = await createHarnessWithWebhook();
+    expect((await harness.execute(TEST, { variables: { id: 'webhook-9' } })).codes).toEqual(['BAD_USER_INPUT']);
     expect(harness.webhooks.sender.attempts).toEqual([]);
   });
 });

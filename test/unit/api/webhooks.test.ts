@@ -1,4 +1,4 @@
-/** Webhooks as backends read and change them. */
+/** `webhooks`, `createWebhook`, `updateWebhook` and `deleteWebhook`. */
 import { getNamedType, isObjectType } from 'graphql';
 import { describe, expect, it } from 'vitest';
 import { schema } from '../../../src/api/schema.ts';
@@ -10,20 +10,22 @@ const WEBHOOK = 'id url format reasons userStatusOnly state previousSecretValidU
 const CREATE = `mutation($input: CreateWebhookInput!) { createWebhook(input: $input) { webhook { ${WEBHOOK} } secret } }`;
 const UPDATE = `mutation($input: UpdateWebhookInput!) { updateWebhook(input: $input) { webhook { ${WEBHOOK} } secret } }`;
 
-interface Shown {
+interface WebhookResult {
   readonly webhook: Record<string, unknown> & { readonly id: string };
   readonly secret: string | null;
 }
 
-const create = async (harness: ApiHarness, input: object = {}): Promise<Shown> =>
-  (await harness.backend<{ createWebhook: Shown }>(CREATE, { input: { url: HOOK, ...input } })).createWebhook;
-const update = async (harness: ApiHarness, input: object): Promise<Shown> =>
-  (await harness.backend<{ updateWebhook: Shown }>(UPDATE, { input })).updateWebhook;
+const create = async (harness: ApiHarness, input: object = {}): Promise<WebhookResult> =>
+  (await harness.executeAsBackend<{ createWebhook: WebhookResult }>(CREATE, { input: { url: HOOK, ...input } }))
+    .createWebhook;
+const update = async (harness: ApiHarness, input: object): Promise<WebhookResult> =>
+  (await harness.executeAsBackend<{ updateWebhook: WebhookResult }>(UPDATE, { input })).updateWebhook;
 const read = async (harness: ApiHarness, id: string): Promise<unknown> =>
-  (await harness.backend<{ webhook: unknown }>(`query($id: ID!) { webhook(id: $id) { ${WEBHOOK} } }`, { id })).webhook;
+  (await harness.executeAsBackend<{ webhook: unknown }>(`query($id: ID!) { webhook(id: $id) { ${WEBHOOK} } }`, { id }))
+    .webhook;
 
 describe('createWebhook', () => {
-  it('answers with the webhook, and with its secret', async () => {
+  it('returns the webhook and its secret', async () => {
     const harness = new ApiHarness();
     const { webhook, secret } = await create(harness);
     expect(webhook).toEqual({
@@ -39,10 +41,10 @@ describe('createWebhook', () => {
     });
     expect(secret).toBe(secretOf(0));
     expect(await read(harness, 'webhook-1')).toEqual(webhook);
-    expect(await harness.backend(`{ webhooks { ${WEBHOOK} } }`)).toEqual({ webhooks: [webhook] });
+    expect(await harness.executeAsBackend(`{ webhooks { ${WEBHOOK} } }`)).toEqual({ webhooks: [webhook] });
   });
 
-  it('takes everything that can be asked for', async () => {
+  it('accepts all fields', async () => {
     const input = { reasons: ['KICKED', 'LOGIN'], userStatusOnly: true, format: 'TENCENT' };
     const { webhook, secret } = await create(new ApiHarness(), { ...input, secret: 'a token' });
     expect(webhook).toMatchObject(input);
@@ -51,26 +53,26 @@ describe('createWebhook', () => {
   });
 
   it.each<[string, object]>([
-    ['no URL', { url: null }],
-    ['a URL that will not do', { url: 'http://chat.example' }],
-    ['a reason unheard of', { reasons: ['LATE'] }],
-    ['a hole in the reasons', { reasons: [null] }],
-    ['no reasons', { reasons: [] }],
-    ['a format unheard of', { format: 'XML' }],
-    ['a secret that is none', { secret: 'x' }],
-    ['something unknown', { state: 'ACTIVE' }],
-  ])('%s: BAD_USER_INPUT, and nothing is made', async (_what, input) => {
+    ['a null URL', { url: null }],
+    ['a URL that is not allowed', { url: 'http://chat.example' }],
+    ['an unknown reason', { reasons: ['LATE'] }],
+    ['a null reason', { reasons: [null] }],
+    ['an empty list of reasons', { reasons: [] }],
+    ['an unknown format', { format: 'XML' }],
+    ['a malformed secret', { secret: 'x' }],
+    ['an unknown field', { state: 'ACTIVE' }],
+  ])('is answered BAD_USER_INPUT for %s, and creates nothing', async (_what, input) => {
     const harness = new ApiHarness();
-    expect((await harness.ask(CREATE, { variables: { input: { url: HOOK, ...input } } })).codes).toEqual([
+    expect((await harness.execute(CREATE, { variables: { input: { url: HOOK, ...input } } })).codes).toEqual([
       'BAD_USER_INPUT',
     ]);
-    expect(await harness.backend('{ webhooks { id } }')).toEqual({ webhooks: [] });
-    expect(harness.faults).toEqual([]);
+    expect(await harness.executeAsBackend('{ webhooks { id } }')).toEqual({ webhooks: [] });
+    expect(harness.internalErrors).toEqual([]);
   });
 });
 
 describe('updateWebhook', () => {
-  it('changes what is given, and leaves what is left out', async () => {
+  it('changes only the given fields', async () => {
     const harness = new ApiHarness();
     const { webhook } = await create(harness, { reasons: ['LOGIN'], userStatusOnly: true });
     harness.clock.advance(1_500);
@@ -86,19 +88,19 @@ describe('updateWebhook', () => {
     });
   });
 
-  it('takes a variable that is not there for left out', async () => {
+  it('treats a missing variable as an omitted field', async () => {
     const harness = new ApiHarness();
     const { webhook } = await create(harness, { reasons: ['LOGIN'] });
     const document = `mutation($id: ID!, $url: String, $reasons: [EventReason!], $on: Boolean) {
       updateWebhook(input: {id: $id, url: $url, reasons: $reasons, enabled: $on}) { webhook { ${WEBHOOK} } }
     }`;
-    const asked = await harness.backend<{ updateWebhook: Shown }>(document, { id: webhook.id });
-    expect(asked.updateWebhook.webhook).toEqual(webhook);
-    const { codes } = await harness.ask(document, { variables: { id: webhook.id, url: null } });
+    const result = await harness.executeAsBackend<{ updateWebhook: WebhookResult }>(document, { id: webhook.id });
+    expect(result.updateWebhook.webhook).toEqual(webhook);
+    const { codes } = await harness.execute(document, { variables: { id: webhook.id, url: null } });
     expect(codes).toEqual(['BAD_USER_INPUT']);
   });
 
-  it('rotates the secret, and says until when the one before is good', async () => {
+  it('rotates the secret, and returns until when the previous one is valid', async () => {
     const harness = new ApiHarness();
     const { webhook } = await create(harness);
     const rotated = await update(harness, { id: webhook.id, rotateSecret: true, previousSecretValidMs: 2_592_000_000 });
@@ -114,61 +116,61 @@ describe('updateWebhook', () => {
   });
 
   it.each<[string, object]>([
-    ['no id', { id: null }],
-    ['an id of nothing', { id: '' }],
-    ['a webhook that there is not', { id: 'webhook-9' }],
-    ['a URL that is null', { url: null }],
-    ['a format that is null', { format: null }],
-    ['enabled that is null', { enabled: null }],
-    ['userStatusOnly that is null', { userStatusOnly: null }],
-    ['a secret that is null', { secret: null }],
-    ['the secret that it has', { secret: secretOf(0) }],
-    ['two secrets', { secret: secretOf(1), rotateSecret: true }],
-    ['31 days', { rotateSecret: true, previousSecretValidMs: 31 * 86_400_000 }],
-    ['a time in words', { rotateSecret: true, previousSecretValidMs: '1d' }],
-  ])('%s: BAD_USER_INPUT, and nothing is changed', async (_what, input) => {
+    ['a null id', { id: null }],
+    ['an empty id', { id: '' }],
+    ['an unknown webhook', { id: 'webhook-9' }],
+    ['a null URL', { url: null }],
+    ['a null format', { format: null }],
+    ['null for enabled', { enabled: null }],
+    ['null for userStatusOnly', { userStatusOnly: null }],
+    ['a null secret of a STANDARD webhook', { secret: null }],
+    ['the current secret', { secret: secretOf(0) }],
+    ['secret together with rotateSecret', { secret: secretOf(1), rotateSecret: true }],
+    ['a validity of 31 days', { rotateSecret: true, previousSecretValidMs: 31 * 86_400_000 }],
+    ['a validity as text', { rotateSecret: true, previousSecretValidMs: '1d' }],
+  ])('is answered BAD_USER_INPUT for %s, and changes nothing', async (_what, input) => {
     const harness = new ApiHarness();
     const { webhook } = await create(harness);
     const variables = { input: { id: webhook.id, reasons: ['LOGIN'], ...input } };
-    expect((await harness.ask(UPDATE, { variables })).codes).toEqual(['BAD_USER_INPUT']);
+    expect((await harness.execute(UPDATE, { variables })).codes).toEqual(['BAD_USER_INPUT']);
     expect(await read(harness, webhook.id)).toEqual(webhook);
-    expect(harness.faults).toEqual([]);
+    expect(harness.internalErrors).toEqual([]);
   });
 });
 
 describe('deleteWebhook', () => {
-  it('tells what was deleted, and finds it no more', async () => {
+  it('returns the deleted webhook, which no longer exists', async () => {
     const harness = new ApiHarness();
     const { webhook } = await create(harness);
     const document = `mutation { deleteWebhook(input: {id: "webhook-1"}) { webhook { ${WEBHOOK} } } }`;
-    expect(await harness.backend(document)).toEqual({ deleteWebhook: { webhook } });
+    expect(await harness.executeAsBackend(document)).toEqual({ deleteWebhook: { webhook } });
     expect(await read(harness, webhook.id)).toBeNull();
-    expect((await harness.ask(document)).codes).toEqual(['BAD_USER_INPUT']);
+    expect((await harness.execute(document)).codes).toEqual(['BAD_USER_INPUT']);
   });
 });
 
 describe('a secret', () => {
-  it('is in no type but the answers to those who make one', () => {
-    const telling = Object.values(schema.getTypeMap())
+  it('is only a field of the payloads that create one', () => {
+    const secretFields = Object.values(schema.getTypeMap())
       .filter(isObjectType)
       .flatMap((type) => Object.values(type.getFields()).map((field) => ({ type, field })))
       .filter(({ field }) => /secret/i.test(field.name) && getNamedType(field.type).name === 'String')
       .map(({ type, field }) => `${type.name}.${field.name}`);
-    expect(telling.sort()).toEqual(['CreateWebhookPayload.secret', 'UpdateWebhookPayload.secret']);
+    expect(secretFields.sort()).toEqual(['CreateWebhookPayload.secret', 'UpdateWebhookPayload.secret']);
   });
 
-  it('is never read again, not even where it is refused', async () => {
+  it('is never returned later, also not in errors', async () => {
     const harness = new ApiHarness();
     const { webhook } = await create(harness);
     await update(harness, { id: webhook.id, rotateSecret: true });
-    const told = JSON.stringify([
+    const output = JSON.stringify([
       await update(harness, { id: webhook.id, enabled: false }),
-      await harness.ask(UPDATE, { variables: { input: { id: webhook.id, secret: secretOf(1) } } }),
-      await harness.ask(UPDATE, { variables: { input: { id: webhook.id, secret: 'whsec_AAAAAAAA' } } }),
-      await harness.ask(`{ webhooks { ${WEBHOOK} } }`),
-      await harness.ask('mutation { testWebhook(input: {id: "webhook-1"}) { delivery { id lastError } } }'),
-      await harness.ask('mutation { deleteWebhook(input: {id: "webhook-1"}) { webhook { id } } }'),
+      await harness.execute(UPDATE, { variables: { input: { id: webhook.id, secret: secretOf(1) } } }),
+      await harness.execute(UPDATE, { variables: { input: { id: webhook.id, secret: 'whsec_AAAAAAAA' } } }),
+      await harness.execute(`{ webhooks { ${WEBHOOK} } }`),
+      await harness.execute('mutation { testWebhook(input: {id: "webhook-1"}) { delivery { id lastError } } }'),
+      await harness.execute('mutation { deleteWebhook(input: {id: "webhook-1"}) { webhook { id } } }'),
     ]);
-    expect(told).not.toMatch(/AAAAA|BBBBB/);
+    expect(output).not.toMatch(/AAAAA|BBBBB/);
   });
 });
