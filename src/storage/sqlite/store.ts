@@ -59,7 +59,7 @@ export interface StoreOptions {
    * Called with the error when the disk starts to reject writes, and with null when a write succeeds again. Every
    * later commit is still attempted.
    */
-  readonly onDiskStateChange: (refusal: Error | null) => void;
+  readonly onDiskStateChange: (error: Error | null) => void;
   /** Called when a periodic task fails. The task will run again. */
   readonly onWarning: (error: Error) => void;
   /** Number of latest events kept in memory for readers that follow the log. */
@@ -195,9 +195,9 @@ export class SqliteStore implements PresenceStore {
     // between.
     for (let more = true; more && claimed.length < limit;) {
       this.#assertOpen();
-      const taken = this.#activeUsers.takeDueUsers(this.now(), limit - claimed.length, this.getProcessPauses());
-      claimed.push(...taken.ids);
-      more = taken.hasMore;
+      const due = this.#activeUsers.takeDueUsers(this.now(), limit - claimed.length, this.getProcessPauses());
+      claimed.push(...due.ids);
+      more = due.hasMore;
       if (more && claimed.length < limit) await yieldToEventLoop();
     }
     return claimed;
@@ -278,9 +278,9 @@ export class SqliteStore implements PresenceStore {
   async purgeExpiredData(): Promise<void> {
     const { eventRetentionMs } = this.#options;
     for (let more = true; more && this.#closing === undefined;) {
-      const purged = await this.#requireWriter().purgePortion({ now: this.now(), eventRetentionMs });
-      this.eventLog.setPurgedThrough(purged.purgedThrough);
-      more = purged.hasMore;
+      const result = await this.#requireWriter().purgePortion({ now: this.now(), eventRetentionMs });
+      this.eventLog.setPurgedThrough(result.purgedThrough);
+      more = result.hasMore;
     }
   }
 
@@ -340,10 +340,10 @@ export class SqliteStore implements PresenceStore {
     };
   }
 
-  #setDiskState(refusal: WriteRejectedError | null): void {
-    if ((refusal !== null) === this.#isDiskFailing) return;
-    this.#isDiskFailing = refusal !== null;
-    this.#options.onDiskStateChange(refusal);
+  #setDiskState(error: WriteRejectedError | null): void {
+    if ((error !== null) === this.#isDiskFailing) return;
+    this.#isDiskFailing = error !== null;
+    this.#options.onDiskStateChange(error);
   }
 
   /** A damaged page makes every answer unreliable, so the store fails. */
@@ -359,9 +359,9 @@ export class SqliteStore implements PresenceStore {
     for (const entry of entries) {
       if (entry.kind !== 'change') continue;
       const { user, changes } = entry.outcome;
-      for (const { events, statusChange, lostSockets: lostLinks } of changes) {
+      for (const { events, statusChange, lostSockets } of changes) {
         this.eventLog.appendCommitted(events);
-        committedChanges.push({ events, statusChange, lostSockets: lostLinks, user });
+        committedChanges.push({ events, statusChange, lostSockets, user });
       }
       this.#lastSeenBuffer.markWritten(user.id);
       this.#activeUsers.putUser(user, this.getProcessPauses());
@@ -378,7 +378,7 @@ export class SqliteStore implements PresenceStore {
     for (const entry of entries) {
       if (entry.kind !== 'change') continue;
       const { id } = entry.before;
-      this.#userQueue.endWrite(id, (job, following) => this.#runUpdate(id, job, following));
+      this.#userQueue.endWrite(id, (job, nextJobs) => this.#runUpdate(id, job, nextJobs));
     }
   }
 
@@ -389,8 +389,8 @@ export class SqliteStore implements PresenceStore {
   }
 
   #startPeriodicTasks(): void {
-    const purgeEveryMs = Math.min(Math.max(this.#options.eventRetentionMs / 10, 1_000), 60_000);
-    this.#periodicTasks.runEvery(purgeEveryMs, () => this.purgeExpiredData());
+    const purgeIntervalMs = Math.min(Math.max(this.#options.eventRetentionMs / 10, 1_000), 60_000);
+    this.#periodicTasks.runEvery(purgeIntervalMs, () => this.purgeExpiredData());
     this.#periodicTasks.runEvery(LAST_SEEN_FLUSH_INTERVAL_MS, () => this.flushLastSeen());
     // The writer reports what the check finds.
     this.#periodicTasks.runEvery(FILE_CHECK_INTERVAL_MS, () =>
@@ -448,12 +448,12 @@ export class SqliteStore implements PresenceStore {
 
 const requiresCommit = (
   before: UserRecord,
-  { user, changes, endedSessions: ended, mustBeDurable: durable }: CommandOutcome,
+  { user, changes, endedSessions, mustBeDurable }: CommandOutcome,
 ): boolean => {
-  if (changes.length > 0 || ended.length > 0) return true;
+  if (changes.length > 0 || endedSessions.length > 0) return true;
   if (user === before) return false;
   // An OFFLINE user is not kept in memory, so any change of theirs must be committed at once.
-  return durable || before.status === 'OFFLINE' || user.status === 'OFFLINE';
+  return mustBeDurable || before.status === 'OFFLINE' || user.status === 'OFFLINE';
 };
 
 const requireMetaValue = (value: string | null): string => {

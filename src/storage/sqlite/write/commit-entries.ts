@@ -17,7 +17,7 @@ import {
 export type CommitEntry =
   /** A change of one user, and the job that made it. */
   | { readonly kind: 'change'; readonly before: UserRecord; readonly outcome: CommandOutcome; readonly job: UpdateJob }
-  /** Users of whom only signs of life were heard since they were last written. */
+  /** Users with activity and no other change since they were last written. */
   | { readonly kind: 'lastSeen'; readonly users: readonly UserRecord[]; readonly callbacks: CommitCallbacks }
   | { readonly kind: 'meta'; readonly key: string; readonly value: string; readonly callbacks: CommitCallbacks }
   | { readonly kind: 'webhooks'; readonly writes: readonly WebhookWrite[]; readonly callbacks: CommitCallbacks };
@@ -48,7 +48,7 @@ export const buildBatch = (entries: readonly CommitEntry[], isDirty: (id: UserId
 const pushChange = (
   batch: CommitBatch,
   before: UserRecord,
-  { user, endedSessions: ended }: CommandOutcome,
+  { user, endedSessions }: CommandOutcome,
   isDirty: boolean,
 ): void => {
   if (isDirty || !pushStatusRow(batch.statuses, before, user)) pushUserRow(batch.users, user);
@@ -58,7 +58,7 @@ const pushChange = (
     if (previous === undefined || !pushDisconnectRow(batch.disconnects, user.id, previous, session))
       pushSessionRow(batch.sessions, user.id, session);
   }
-  for (const end of ended) {
+  for (const end of endedSessions) {
     if (!isDirty && before.sessions.includes(end.session)) pushSessionEndRow(batch.sessionEnds, user.id, end);
     else pushEndedSessionRow(batch.endedSessions, user.id, end);
   }
