@@ -1,71 +1,71 @@
-/** Who is told when. */
+/** When `FanoutScheduler` delivers to recipients and clears round caches. */
 import { expect, test } from 'vitest';
 import { FanoutScheduler } from '../../../../src/server/graphql/fanout-scheduler.ts';
 
 const immediate = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-/** Takes so long of the processor. */
+/** Keeps the processor busy. */
 const work = (ms: number): void => {
   for (const until = performance.now() + ms; performance.now() < until;);
 };
 
-test('what comes within one turn is one round, after which what was kept for it is forgotten', async () => {
-  const rounds = new FanoutScheduler();
+test('serves all recipients of one loop turn in one round and clears the round caches after it', async () => {
+  const scheduler = new FanoutScheduler();
   const log: string[] = [];
-  const told = (name: string) => ({ deliverPending: () => void log.push(name) });
-  rounds.scheduleDelivery(told('a'));
-  rounds.clearAfterRound({ clearRoundCache: () => void log.push('forgotten') });
-  rounds.scheduleDelivery(told('b'));
+  const recipient = (name: string) => ({ deliverPending: () => void log.push(name) });
+  scheduler.scheduleDelivery(recipient('a'));
+  scheduler.clearAfterRound({ clearRoundCache: () => void log.push('cleared') });
+  scheduler.scheduleDelivery(recipient('b'));
   expect(log).toEqual([]);
   await immediate();
-  expect(log).toEqual(['a', 'b', 'forgotten']);
+  expect(log).toEqual(['a', 'b', 'cleared']);
   await immediate();
-  rounds.scheduleDelivery(told('c'));
+  scheduler.scheduleDelivery(recipient('c'));
   await immediate();
-  expect(log).toEqual(['a', 'b', 'forgotten', 'c']);
+  expect(log).toEqual(['a', 'b', 'cleared', 'c']);
 });
 
-test('what is kept is forgotten, though nobody is to be told', async () => {
-  const rounds = new FanoutScheduler();
-  let forgotten = 0;
-  rounds.clearAfterRound({ clearRoundCache: () => forgotten++ });
+test('clears a round cache when the round has no recipients', async () => {
+  const scheduler = new FanoutScheduler();
+  let cleared = 0;
+  scheduler.clearAfterRound({ clearRoundCache: () => cleared++ });
   await immediate();
-  expect(forgotten).toBe(1);
+  expect(cleared).toBe(1);
 });
 
-test('what comes while a round goes on is told in the next one', async () => {
-  const rounds = new FanoutScheduler();
+test('serves a recipient that is scheduled during a round in the next round', async () => {
+  const scheduler = new FanoutScheduler();
   const log: string[] = [];
   const done = new Promise<void>((resolve) => {
-    rounds.scheduleDelivery({
+    scheduler.scheduleDelivery({
       deliverPending: () => {
-        log.push('first');
-        rounds.scheduleDelivery({ deliverPending: () => (log.push('next'), resolve()) });
-        // Long enough for the next one to be put off.
+        log.push('first round');
+        scheduler.scheduleDelivery({ deliverPending: () => (log.push('second round'), resolve()) });
+        // Long enough for a pause before the next round.
         work(2);
       },
     });
   });
-  rounds.clearAfterRound({ clearRoundCache: () => void log.push('end of the first') });
+  scheduler.clearAfterRound({ clearRoundCache: () => void log.push('end of the first round') });
   await done;
-  expect(log).toEqual(['first', 'end of the first', 'next']);
+  expect(log).toEqual(['first round', 'end of the first round', 'second round']);
 });
 
-test('a round of very many lets others have their turn in between', async () => {
-  const rounds = new FanoutScheduler();
-  let told = 0;
+test('yields to the event loop during a long round', async () => {
+  const scheduler = new FanoutScheduler();
+  let served = 0;
   for (let count = 0; count < 100; count++) {
-    rounds.scheduleDelivery({
+    scheduler.scheduleDelivery({
       deliverPending: () => {
-        told++;
+        served++;
         work(1);
       },
     });
   }
   const seen: number[] = [];
-  while (told < 100) {
+  while (served < 100) {
     await immediate();
-    seen.push(told);
+    seen.push(served);
   }
   expect(seen.length).toBeGreaterThan(5);
 });

@@ -1,4 +1,4 @@
-/** Changes of status over a socket, which nobody pulls. */
+/** Status changes that are pushed over a WebSocket. */
 import { describe, expect, test, vi } from 'vitest';
 import { StatusWatchers, type StatusWatcher } from '../../../../src/app/presence/status-watchers.ts';
 import { schema } from '../../../../src/api/schema.ts';
@@ -16,32 +16,32 @@ import { TestSocket, type ServerMessage } from '../../../integration/server/supp
 const ids = (...users: UserId[]): readonly UserId[] => users;
 const QUERY = 'subscription { statusChanges(userIds: []) { userId version previousStatus status } }';
 
-/** One watcher at the end of a line, who has been told the present. */
-const watching = async (harness: AppHarness, users: readonly UserId[], line = new FakeTcpStream()) => {
+/** A pushed subscription on a fake stream, after its snapshot. */
+const openSubscription = async (harness: AppHarness, users: readonly UserId[], stream = new FakeTcpStream()) => {
   const watchers = new StatusWatchers(harness.store);
   const watcher = watchers.watchUsers(users);
-  const outbox = new SendBuffer(new FlushScheduler(), line as never, { onWriteError: () => undefined });
+  const sendBuffer = new SendBuffer(new FlushScheduler(), stream as never, { onWriteError: () => undefined });
   const documents = new DocumentCache(schema);
   const document = documents.parseDocument(QUERY);
   documents.validateDocument(document);
-  const shapes = new SharedResultCache((result) => result);
+  const sharedResults = new SharedResultCache((result) => result);
   const operation = documents.selectOperation(document, null);
-  const shape = shapes.acquire({ schema, document }, operation);
-  const failed = vi.fn();
-  const pushed = new PushSubscription(watcher, shape, shapes, {
+  const sharedResult = sharedResults.acquire({ schema, document }, operation);
+  const onPushError = vi.fn();
+  const subscription = new PushSubscription(watcher, sharedResult, sharedResults, {
     id: '1',
     operation,
-    sendBuffer: outbox,
+    sendBuffer,
     fanoutScheduler: new FanoutScheduler(),
-    onPushError: failed,
+    onPushError,
   });
-  await pushed.readSnapshot();
-  expect(pushed.startPushing()).toBe(true);
-  return { line, watchers, watcher, outbox, shapes, shape, pushed, failed };
+  await subscription.readSnapshot();
+  expect(subscription.startPushing()).toBe(true);
+  return { stream, watchers, watcher, sendBuffer, sharedResults, sharedResult, subscription, onPushError };
 };
 
-const toldOn = (line: FakeTcpStream): string[][] =>
-  line.written
+const readChanges = (stream: FakeTcpStream): string[][] =>
+  stream.written
     .flatMap((bytes) => decodeMessages(bytes))
     .map((message) => {
       const { payload } = JSON.parse(message) as {
@@ -52,10 +52,10 @@ const toldOn = (line: FakeTcpStream): string[][] =>
       );
     });
 
-describe('a watcher', () => {
-  test('is told what happens while she reads nothing as one list, when she reads again', async () => {
+describe('PushSubscription', () => {
+  test('conflates the changes of a blocked client into one list, sent when it reads again', async () => {
     const harness = new AppHarness();
-    const { line } = await watching(harness, ids(ALICE, BOB));
+    const { stream } = await openSubscription(harness, ids(ALICE, BOB));
     const ref = await harness.session(ALICE);
     await settleEventLoop();
     for (let text = 0; text < 100; text++) {
@@ -66,18 +66,18 @@ describe('a watcher', () => {
     await harness.tracker.logout(ref);
     await settleEventLoop();
     const first = ['alice 1: OFFLINE → ONLINE'];
-    expect(toldOn(line)).toEqual([first]);
-    line.acknowledgeWrite();
+    expect(readChanges(stream)).toEqual([first]);
+    stream.acknowledgeWrite();
     await settleEventLoop();
-    expect(toldOn(line)).toEqual([first, ['alice 102: ONLINE → OFFLINE', 'bob 1: OFFLINE → ONLINE']]);
-    line.acknowledgeAllWrites();
+    expect(readChanges(stream)).toEqual([first, ['alice 102: ONLINE → OFFLINE', 'bob 1: OFFLINE → ONLINE']]);
+    stream.acknowledgeAllWrites();
     await settleEventLoop();
-    expect(toldOn(line).length).toBe(2);
+    expect(readChanges(stream).length).toBe(2);
   });
 
-  test('is told of changes that came while the present was on its way', async () => {
+  test('notifies a reader that attaches after a change to the snapshot', async () => {
     const harness = new AppHarness();
-    const line = new FakeTcpStream();
+    const stream = new FakeTcpStream();
     const watchers = new StatusWatchers(harness.store);
     const watcher = watchers.watchUsers([ALICE]);
     await watcher.takeSnapshot();
@@ -86,50 +86,50 @@ describe('a watcher', () => {
     watcher.attachReader(reader);
     expect(reader.notifyAvailable).toHaveBeenCalledTimes(1);
     expect(watcher.takeChanges()?.map(({ version }) => version)).toEqual([1]);
-    expect(line.written).toEqual([]);
+    expect(stream.written).toEqual([]);
   });
 
-  test('who leaves is told nothing more, though a round was due', async () => {
+  test('sends nothing after return, even if a delivery is scheduled', async () => {
     const harness = new AppHarness();
-    const { line, watchers, outbox, shapes, pushed } = await watching(harness, ids(ALICE));
+    const { stream, watchers, sendBuffer, sharedResults, subscription } = await openSubscription(harness, ids(ALICE));
     await harness.login(ALICE);
-    pushed.return();
+    subscription.return();
     await settleEventLoop();
-    const tell = vi.spyOn(pushed, 'deliverPending');
-    outbox.flushAndClose();
-    expect(tell).not.toHaveBeenCalled();
-    expect(toldOn(line)).toEqual([]);
-    expect(pushed.startPushing()).toBe(false);
+    const deliverPending = vi.spyOn(subscription, 'deliverPending');
+    sendBuffer.flushAndClose();
+    expect(deliverPending).not.toHaveBeenCalled();
+    expect(readChanges(stream)).toEqual([]);
+    expect(subscription.startPushing()).toBe(false);
     for (let again = 0; again < 2; again++) {
-      expect([watchers.watchedUserCount, shapes.size]).toEqual([0, 0]);
-      pushed.return();
+      expect([watchers.watchedUserCount, sharedResults.size]).toEqual([0, 0]);
+      subscription.return();
     }
   });
 
-  test('hears before the socket closes what is due, if she reads', async () => {
+  test('delivers pending changes before the socket closes if the buffer is drained', async () => {
     const harness = new AppHarness();
-    const reads = await watching(harness, ids(ALICE));
-    const stands = await watching(harness, ids(ALICE));
-    stands.outbox.sendImmediately(reads.shape.encodeFrame('1', [], new FanoutScheduler()));
+    const drained = await openSubscription(harness, ids(ALICE));
+    const blocked = await openSubscription(harness, ids(ALICE));
+    blocked.sendBuffer.sendImmediately(drained.sharedResult.encodeFrame('1', [], new FanoutScheduler()));
     await harness.login(ALICE);
-    for (const { outbox } of [reads, stands]) outbox.flushAndClose();
-    expect(toldOn(reads.line)).toEqual([['alice 1: OFFLINE → ONLINE']]);
-    expect(toldOn(stands.line)).toEqual([[]]);
+    for (const { sendBuffer } of [drained, blocked]) sendBuffer.flushAndClose();
+    expect(readChanges(drained.stream)).toEqual([['alice 1: OFFLINE → ONLINE']]);
+    expect(readChanges(blocked.stream)).toEqual([[]]);
     await settleEventLoop();
-    expect(toldOn(reads.line).length).toBe(1);
+    expect(readChanges(drained.stream).length).toBe(1);
   });
 
-  test('whose list cannot be made hears that it failed', async () => {
+  test('reports an error of the encoding to its target', async () => {
     const harness = new AppHarness();
-    const { line, shape, failed } = await watching(harness, ids(ALICE));
+    const { stream, sharedResult, onPushError } = await openSubscription(harness, ids(ALICE));
     const failure = new Error('broken');
-    vi.spyOn(shape, 'encodeFrame').mockImplementation(() => {
+    vi.spyOn(sharedResult, 'encodeFrame').mockImplementation(() => {
       throw failure;
     });
     await harness.login(ALICE);
     await settleEventLoop();
-    expect(failed.mock.calls).toEqual([[failure]]);
-    expect(line.written).toEqual([]);
+    expect(onPushError.mock.calls).toEqual([[failure]]);
+    expect(stream.written).toEqual([]);
   });
 });
 
@@ -140,7 +140,7 @@ const set = (harness: ServerHarness, token: string, text: string) =>
 
 const dataOf = (message: ServerMessage): unknown => message.payload?.['data'];
 
-describe('over a socket', () => {
+describe('a subscription to statusChanges over a WebSocket', () => {
   test.each<[string, string, Record<string, unknown>, unknown, unknown]>([
     [
       'aliases',
@@ -177,17 +177,17 @@ describe('over a socket', () => {
       { statusChanges: [{ version: 1 }] },
       { statusChanges: [{ version: 2 }] },
     ],
-  ])('%s are as asked for', async (_what, query, variables, present, change) => {
+  ])('resolves %s in the snapshot and in changes', async (_what, query, variables, present, change) => {
     const harness = await ServerHarness.open();
     const { token } = await harness.login('alice', 'IPHONE');
-    const wire = await TestSocket.connect(harness.socketUrl, API_KEY);
-    const id = wire.subscribe(query, variables);
-    expect(await wire.nextMessage()).toEqual({ id, type: 'next', payload: { data: present } });
+    const socket = await TestSocket.connect(harness.socketUrl, API_KEY);
+    const id = socket.subscribe(query, variables);
+    expect(await socket.nextMessage()).toEqual({ id, type: 'next', payload: { data: present } });
     await set(harness, token, 'new');
-    expect(await wire.nextMessage()).toEqual({ id, type: 'next', payload: { data: change } });
+    expect(await socket.nextMessage()).toEqual({ id, type: 'next', payload: { data: change } });
   });
 
-  test('each subscription is told what it asked for, under its own name', async () => {
+  test('each subscription receives its own selection under its own id', async () => {
     const harness = await ServerHarness.open();
     const { token } = await harness.login('alice', 'IPHONE');
     const [one, other] = [
@@ -196,39 +196,39 @@ describe('over a socket', () => {
     ];
     const document = `subscription T($ids: [ID!]!) { statusChanges(userIds: $ids) { customStatus } }
       subscription V($ids: [ID!]!, $v: Boolean!) { statusChanges(userIds: $ids) { version @include(if: $v) userId } }`;
-    const ask = async (wire: TestSocket, id: string, operationName: string, variables: object): Promise<void> => {
-      wire.send({ type: 'subscribe', id, payload: { query: document, operationName, variables } });
-      expect(await wire.nextMessage()).toMatchObject({ type: 'next', id });
+    const ask = async (socket: TestSocket, id: string, operationName: string, variables: object): Promise<void> => {
+      socket.send({ type: 'subscribe', id, payload: { query: document, operationName, variables } });
+      expect(await socket.nextMessage()).toMatchObject({ type: 'next', id });
     };
     await ask(one, 'texts', 'T', { ids: ['alice'] });
     await ask(one, 'versions', 'V', { ids: ['bob', 'alice'], v: true });
     await ask(other, 'é "x"', 'V', { ids: ['alice'], v: false });
     await ask(other, 'versions', 'V', { ids: ['alice'], v: true });
     await set(harness, token, 'new');
-    const heard = async (wire: TestSocket): Promise<unknown> => {
-      const messages = [await wire.nextMessage(), await wire.nextMessage()];
+    const readBoth = async (socket: TestSocket): Promise<unknown> => {
+      const messages = [await socket.nextMessage(), await socket.nextMessage()];
       return Object.fromEntries(messages.map((message) => [message.id, dataOf(message)])) as unknown;
     };
-    expect(await heard(one)).toEqual({
+    expect(await readBoth(one)).toEqual({
       texts: { statusChanges: [{ customStatus: 'new' }] },
       versions: { statusChanges: [{ version: 2, userId: 'alice' }] },
     });
-    expect(await heard(other)).toEqual({
+    expect(await readBoth(other)).toEqual({
       'é "x"': { statusChanges: [{ userId: 'alice' }] },
       versions: { statusChanges: [{ version: 2, userId: 'alice' }] },
     });
-    for (const wire of [one, other]) expect(wire.unreadMessages).toEqual([]);
+    for (const socket of [one, other]) expect(socket.unreadMessages).toEqual([]);
   });
 
-  test('changes of several users come in lists, none twice', async () => {
+  test('changes of several users arrive in lists without duplicates', async () => {
     const harness = await ServerHarness.open();
-    const wire = await TestSocket.connect(harness.socketUrl, API_KEY);
-    wire.subscribe('subscription { statusChanges(userIds: ["alice", "bob"]) { userId version } }');
-    await wire.nextMessage();
+    const socket = await TestSocket.connect(harness.socketUrl, API_KEY);
+    socket.subscribe('subscription { statusChanges(userIds: ["alice", "bob"]) { userId version } }');
+    await socket.nextMessage();
     await Promise.all([harness.login('alice'), harness.login('bob')]);
     const changes: unknown[] = [];
     while (changes.length < 2) {
-      const { statusChanges } = dataOf(await wire.nextMessage()) as { statusChanges: unknown[] };
+      const { statusChanges } = dataOf(await socket.nextMessage()) as { statusChanges: unknown[] };
       changes.push(...statusChanges);
     }
     expect(new Set(changes)).toEqual(
@@ -237,83 +237,83 @@ describe('over a socket', () => {
         { userId: 'bob', version: 1 },
       ]),
     );
-    await wire.waitForRoundTrip();
-    expect(wire.unreadMessages).toEqual([]);
+    await socket.waitForRoundTrip();
+    expect(socket.unreadMessages).toEqual([]);
   });
 
-  test('a client that unsubscribes is told nothing more, and may use the name again', async () => {
+  test('a completed subscription receives no more changes, and its id can be used again', async () => {
     const harness = await ServerHarness.open();
     const { token } = await harness.login('alice', 'IPHONE');
-    const wire = await TestSocket.connect(harness.socketUrl, API_KEY);
+    const socket = await TestSocket.connect(harness.socketUrl, API_KEY);
     const query = 'subscription { statusChanges(userIds: ["alice"]) { customStatus } }';
-    const id = wire.subscribe(query);
-    await wire.nextMessage();
-    wire.send({ type: 'complete', id });
-    await wire.waitForRoundTrip();
+    const id = socket.subscribe(query);
+    await socket.nextMessage();
+    socket.send({ type: 'complete', id });
+    await socket.waitForRoundTrip();
     expect(harness.application.statusWatchers.watchedUserCount).toBe(0);
-    await set(harness, token, 'unheard');
-    await wire.waitForRoundTrip();
-    expect(wire.unreadMessages).toEqual([]);
-    wire.send({ type: 'subscribe', id, payload: { query } });
-    expect(dataOf(await wire.nextMessage())).toEqual({ statusChanges: [{ customStatus: 'unheard' }] });
-    await set(harness, token, 'heard');
-    expect(dataOf(await wire.nextMessage())).toEqual({ statusChanges: [{ customStatus: 'heard' }] });
-    expect(wire.unreadMessages).toEqual([]);
+    await set(harness, token, 'after complete');
+    await socket.waitForRoundTrip();
+    expect(socket.unreadMessages).toEqual([]);
+    socket.send({ type: 'subscribe', id, payload: { query } });
+    expect(dataOf(await socket.nextMessage())).toEqual({ statusChanges: [{ customStatus: 'after complete' }] });
+    await set(harness, token, 'after resubscribing');
+    expect(dataOf(await socket.nextMessage())).toEqual({ statusChanges: [{ customStatus: 'after resubscribing' }] });
+    expect(socket.unreadMessages).toEqual([]);
   });
 
-  test('a name that is taken closes the socket, and nobody watches any more', async () => {
+  test('a duplicate id closes the socket and ends all of its watches', async () => {
     const harness = await ServerHarness.open();
-    const wire = await TestSocket.connect(harness.socketUrl, API_KEY);
+    const socket = await TestSocket.connect(harness.socketUrl, API_KEY);
     const payload = { query: 'subscription { statusChanges(userIds: ["alice"]) { version } }' };
-    for (let twice = 0; twice < 2; twice++) wire.send({ type: 'subscribe', id: 'x', payload });
-    expect((await wire.closed).code).toBe(4409);
+    for (let twice = 0; twice < 2; twice++) socket.send({ type: 'subscribe', id: 'x', payload });
+    expect((await socket.closed).code).toBe(4409);
     await expect.poll(() => harness.application.statusWatchers.watchedUserCount).toBe(0);
   });
 
-  test('the end of her own session is told to a watcher before the socket closes for it', async () => {
+  test('a watcher receives the end of its own session before the socket closes', async () => {
     const harness = await ServerHarness.open();
     const { token } = await harness.login('alice', 'IPHONE');
-    const wire = await TestSocket.connect(harness.socketUrl, token);
-    wire.subscribe('subscription { statusChanges(userIds: ["alice"]) { status } }');
-    await wire.nextMessage();
+    const socket = await TestSocket.connect(harness.socketUrl, token);
+    socket.subscribe('subscription { statusChanges(userIds: ["alice"]) { status } }');
+    await socket.nextMessage();
     await harness.post('mutation { logout { userStatus { version } } }', token);
-    expect((await wire.closed).code).toBe(4410);
-    expect(wire.unreadMessages.map(dataOf)).toEqual([{ statusChanges: [{ status: 'OFFLINE' }] }]);
+    expect((await socket.closed).code).toBe(4410);
+    expect(socket.unreadMessages.map(dataOf)).toEqual([{ statusChanges: [{ status: 'OFFLINE' }] }]);
   });
 
-  test('a change that was made is told before the server goes down', async () => {
+  test('a committed change is delivered before the server shuts down', async () => {
     const harness = await ServerHarness.open();
     const { token } = await harness.login('alice', 'IPHONE');
-    const wire = await TestSocket.connect(harness.socketUrl, API_KEY);
-    wire.subscribe('subscription { statusChanges(userIds: ["alice"]) { customStatus } }');
-    await wire.nextMessage();
+    const socket = await TestSocket.connect(harness.socketUrl, API_KEY);
+    socket.subscribe('subscription { statusChanges(userIds: ["alice"]) { customStatus } }');
+    await socket.nextMessage();
     harness.store.onCommit(() => void harness.server.close());
     void set(harness, token, 'last').catch(() => undefined);
-    expect((await wire.closed).code).toBe(1012);
-    expect(wire.unreadMessages.map(dataOf)).toEqual([{ statusChanges: [{ customStatus: 'last' }] }]);
+    expect((await socket.closed).code).toBe(1012);
+    expect(socket.unreadMessages.map(dataOf)).toEqual([{ statusChanges: [{ customStatus: 'last' }] }]);
     await expect.poll(() => harness.application.statusWatchers.watchedUserCount).toBe(0);
   });
 
-  test('a list that fails ends the subscription with an error that tells nothing of us', async () => {
+  test('a failing list ends the subscription with a masked error', async () => {
     const harness = await ServerHarness.open();
     const { token } = await harness.login('alice', 'IPHONE');
-    const wire = await TestSocket.connect(harness.socketUrl, API_KEY);
+    const socket = await TestSocket.connect(harness.socketUrl, API_KEY);
     const watch = vi.spyOn(harness.application.statusWatchers, 'watchUsers');
-    const id = wire.subscribe('subscription { statusChanges(userIds: ["alice"]) { customStatus } }');
-    await wire.nextMessage();
+    const id = socket.subscribe('subscription { statusChanges(userIds: ["alice"]) { customStatus } }');
+    await socket.nextMessage();
     const watcher = watch.mock.results[0]?.value as StatusWatcher;
     vi.spyOn(watcher, 'takeChanges').mockReturnValueOnce([null] as never);
     await set(harness, token, 'new');
-    const failed = await wire.nextMessage();
-    expect(failed).toMatchObject({
+    const onPushError = await socket.nextMessage();
+    expect(onPushError).toMatchObject({
       id,
       type: 'next',
       payload: { errors: [{ extensions: { code: 'INTERNAL_SERVER_ERROR' } }] },
     });
-    expect(JSON.stringify(failed)).not.toContain('null for non-nullable');
+    expect(JSON.stringify(onPushError)).not.toContain('null for non-nullable');
   });
 
-  test('a change that cannot be told spoils nothing but its own list, and is reported once', async () => {
+  test('a change that cannot be encoded fails only the lists with it and is reported once', async () => {
     const harness = await ServerHarness.open();
     const { token } = await harness.login('alice', 'IPHONE');
     const [reads, alsoReads, asksLess, other] = (await Promise.all(
@@ -322,13 +322,13 @@ describe('over a socket', () => {
     const watch = (fields: string, user: string) =>
       `subscription { statusChanges(userIds: ["${user}"]) { ${fields} } }`;
     alsoReads.subscribe('{ __typename }');
-    for (const told of [await alsoReads.nextMessage(), await alsoReads.nextMessage()]) expect(told.id).toBe('1');
-    // The same shape under different names, another shape, and another user.
-    for (const wire of [reads, alsoReads]) wire.subscribe(watch('customStatus version', 'alice'));
+    for (const message of [await alsoReads.nextMessage(), await alsoReads.nextMessage()]) expect(message.id).toBe('1');
+    // The same selection under different ids, another selection, and another user.
+    for (const socket of [reads, alsoReads]) socket.subscribe(watch('customStatus version', 'alice'));
     asksLess.subscribe(watch('customStatus', 'alice'));
     other.subscribe(watch('customStatus version', 'bob'));
-    for (const wire of [reads, alsoReads, asksLess, other]) await wire.nextMessage();
-    // After those who watch have heard of it, and before they are told: a version that is none.
+    for (const socket of [reads, alsoReads, asksLess, other]) await socket.nextMessage();
+    // After the watchers are notified and before the delivery, the version becomes invalid.
     let isUnlucky = true;
     harness.store.onCommit(([commit]) => {
       if (isUnlucky) Object.assign(commit?.statusChange ?? {}, { version: 0.5 });
@@ -336,17 +336,17 @@ describe('over a socket', () => {
     });
     harness.logLines.length = 0;
     await set(harness, token, 'unlucky');
-    for (const wire of [reads, alsoReads]) {
-      expect((await wire.nextMessage()).payload).toMatchObject({
+    for (const socket of [reads, alsoReads]) {
+      expect((await socket.nextMessage()).payload).toMatchObject({
         errors: [{ extensions: { code: 'INTERNAL_SERVER_ERROR' } }],
       });
     }
     expect(dataOf(await asksLess.nextMessage())).toEqual({ statusChanges: [{ customStatus: 'unlucky' }] });
-    expect(harness.logLines.filter((line) => line.includes('non-integer value: 0.5'))).toHaveLength(1);
+    expect(harness.logLines.filter((stream) => stream.includes('non-integer value: 0.5'))).toHaveLength(1);
     await harness.login('bob');
     await set(harness, token, 'lucky');
-    for (const wire of [reads, alsoReads, asksLess, other]) {
-      expect(dataOf(await wire.nextMessage())).toMatchObject({ statusChanges: [{}] });
+    for (const socket of [reads, alsoReads, asksLess, other]) {
+      expect(dataOf(await socket.nextMessage())).toMatchObject({ statusChanges: [{}] });
     }
   });
 });

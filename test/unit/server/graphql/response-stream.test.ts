@@ -25,49 +25,49 @@ const streamOf = (next: () => Promise<IteratorResult<ExecutionResult>>) => {
   };
 };
 
-const forEver = () => new Promise<never>(() => undefined);
+const neverResolve = () => new Promise<never>(() => undefined);
 
-test('an end is the last word, also to a pull that its source leaves waiting', async () => {
-  const { stream, returned, closed } = streamOf(forEver);
+test('endWithError answers a waiting next call with the error as the final result', async () => {
+  const { stream, returned, closed } = streamOf(neverResolve);
   const waiting = stream.next();
-  stream.endWithError('over');
-  expect(await waiting).toEqual({ done: false, value: failure('over') });
+  stream.endWithError('ended');
+  expect(await waiting).toEqual({ done: false, value: failure('ended') });
   expect(await stream.next()).toEqual(done);
   expect([returned.mock.calls.length, closed.mock.calls.length]).toEqual([1, 1]);
 });
 
-test('an end is kept for a reader who comes late, and is the first one', async () => {
-  const { stream } = streamOf(forEver);
-  stream.endWithError('over');
+test('endWithError keeps the first error for a later next call', async () => {
+  const { stream } = streamOf(neverResolve);
+  stream.endWithError('ended');
   stream.endWithError('again');
-  expect(await stream.next()).toEqual({ done: false, value: failure('over') });
+  expect(await stream.next()).toEqual({ done: false, value: failure('ended') });
   expect(await stream.next()).toEqual(done);
 });
 
-test('a source that fails is told of, once', async () => {
+test('a failing source yields one error result and closes the stream once', async () => {
   const { stream, closed } = streamOf(() => Promise.reject(new Error('broken')));
   expect(await stream.next()).toEqual({ done: false, value: failure(new Error('broken')) });
   expect(await stream.next()).toEqual(done);
   expect(closed).toHaveBeenCalledTimes(1);
 });
 
-test('a reader who returns is told nothing more, and her pull does not wait', async () => {
-  const { stream, returned, closed } = streamOf(forEver);
+test('return completes a waiting next call and yields no further results', async () => {
+  const { stream, returned, closed } = streamOf(neverResolve);
   const waiting = stream.next();
   expect(await stream.return()).toEqual(done);
   expect(await waiting).toEqual(done);
-  stream.endWithError('over');
+  stream.endWithError('ended');
   expect(await stream.next()).toEqual(done);
   await stream.return();
   expect([returned.mock.calls.length, closed.mock.calls.length]).toEqual([1, 1]);
 });
 
-test('what a source still tells after the end goes nowhere', async () => {
-  let tell: ((result: IteratorResult<ExecutionResult>) => void) | undefined;
-  const { stream } = streamOf(() => new Promise((resolve) => (tell = resolve)));
+test('results of the source after endWithError are dropped', async () => {
+  let resolveSource: ((result: IteratorResult<ExecutionResult>) => void) | undefined;
+  const { stream } = streamOf(() => new Promise((resolve) => (resolveSource = resolve)));
   const waiting = stream.next();
-  stream.endWithError('over');
-  tell?.({ done: false, value: { data: { late: true } } });
-  expect(await waiting).toEqual({ done: false, value: failure('over') });
+  stream.endWithError('ended');
+  resolveSource?.({ done: false, value: { data: { late: true } } });
+  expect(await waiting).toEqual({ done: false, value: failure('ended') });
   expect(await stream.next()).toEqual(done);
 });

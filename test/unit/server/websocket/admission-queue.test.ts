@@ -1,61 +1,66 @@
-/** Sockets that come all at once are let in one after another, and nobody who is in already waits for them. */
-import { setImmediate as turn } from 'node:timers/promises';
+/** Order, capacity and rejections of the admission queue. */
+import { setImmediate as loopTurn } from 'node:timers/promises';
 import { describe, expect, it, vi } from 'vitest';
 import { AdmissionQueue } from '../../../../src/server/websocket/admission-queue.ts';
 import { ServerHarness } from '../../../integration/server/support/server-harness.ts';
 import { TestSocket } from '../../../integration/server/support/test-socket.ts';
 
-const never = (): boolean => false;
+const notCancelled = (): boolean => false;
 
-describe('The gate', () => {
-  it('lets in some in a turn of the loop, in the order in which they came', async () => {
-    const gate = new AdmissionQueue({ maxPerLoopTurn: 3, maxConcurrentAttachments: 10, maxQueued: 100 });
-    const entered: number[] = [];
-    for (let index = 0; index < 8; index++) void gate.admit(never).then((may) => may && entered.push(index));
+describe('AdmissionQueue', () => {
+  it('admits maxPerLoopTurn sockets per loopTurn of the event loop, in order', async () => {
+    const queue = new AdmissionQueue({ maxPerLoopTurn: 3, maxConcurrentAttachments: 10, maxQueued: 100 });
+    const admitted: number[] = [];
+    for (let index = 0; index < 8; index++)
+      void queue.admit(notCancelled).then((isAdmitted) => isAdmitted && admitted.push(index));
     await Promise.resolve();
-    expect(entered).toEqual([0, 1, 2]);
-    await turn();
-    expect(entered).toEqual([0, 1, 2, 3, 4, 5]);
-    await turn();
-    expect(entered).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
-    await turn();
-    expect(await Promise.all([gate.admit(never), gate.admit(never), gate.admit(never)])).toEqual([true, true, true]);
+    expect(admitted).toEqual([0, 1, 2]);
+    await loopTurn();
+    expect(admitted).toEqual([0, 1, 2, 3, 4, 5]);
+    await loopTurn();
+    expect(admitted).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
+    await loopTurn();
+    expect(
+      await Promise.all([queue.admit(notCancelled), queue.admit(notCancelled), queue.admit(notCancelled)]),
+    ).toEqual([true, true, true]);
   });
 
-  it('spends no turn on those who are gone, and takes no more than may wait', async () => {
-    const gate = new AdmissionQueue({ maxPerLoopTurn: 1, maxConcurrentAttachments: 10, maxQueued: 3 });
-    const answers = [false, true, true, false].map((gone) => gate.admit(() => gone));
-    expect(await gate.admit(never)).toBe(false);
-    await turn();
+  it('uses no capacity for cancelled sockets and rejects sockets beyond maxQueued', async () => {
+    const queue = new AdmissionQueue({ maxPerLoopTurn: 1, maxConcurrentAttachments: 10, maxQueued: 3 });
+    const answers = [false, true, true, false].map((isCancelled) => queue.admit(() => isCancelled));
+    expect(await queue.admit(notCancelled)).toBe(false);
+    await loopTurn();
     expect(await Promise.all(answers)).toEqual([true, false, false, true]);
   });
 
-  it('lets nobody in while enough are being attached, whether that succeeds or not', async () => {
-    const gate = new AdmissionQueue({ maxPerLoopTurn: 10, maxConcurrentAttachments: 1, maxQueued: 10 });
-    let done: (error?: Error) => void = () => undefined;
+  it('admits no socket while maxConcurrentAttachments are in progress, whether they succeed or fail', async () => {
+    const queue = new AdmissionQueue({ maxPerLoopTurn: 10, maxConcurrentAttachments: 1, maxQueued: 10 });
+    let finishAttachment: (error?: Error) => void = () => undefined;
     const attach = () =>
-      new Promise<void>((resolve, reject) => (done = (error) => (error === undefined ? resolve() : reject(error))));
-    const first = gate.trackAttachment(attach);
-    const entered: string[] = [];
-    void gate.admit(never).then(() => entered.push('second'));
-    await turn();
-    await turn();
-    expect(entered).toEqual([]);
-    done();
+      new Promise<void>(
+        (resolve, reject) => (finishAttachment = (error) => (error === undefined ? resolve() : reject(error))),
+      );
+    const first = queue.trackAttachment(attach);
+    const admitted: string[] = [];
+    void queue.admit(notCancelled).then(() => admitted.push('second'));
+    await loopTurn();
+    await loopTurn();
+    expect(admitted).toEqual([]);
+    finishAttachment();
     await first;
-    await turn();
-    expect(entered).toEqual(['second']);
-    const failing = gate.trackAttachment(attach);
-    void gate.admit(never).then(() => entered.push('third'));
-    done(new Error('not attached'));
+    await loopTurn();
+    expect(admitted).toEqual(['second']);
+    const failing = queue.trackAttachment(attach);
+    void queue.admit(notCancelled).then(() => admitted.push('third'));
+    finishAttachment(new Error('not attached'));
     await expect(failing).rejects.toThrow('not attached');
-    await turn();
-    expect(entered).toEqual(['second', 'third']);
+    await loopTurn();
+    expect(admitted).toEqual(['second', 'third']);
   });
 });
 
-describe('Who waits at the gate', () => {
-  it('for longer than a client would is told to come back later, which is no DISCONNECT', async () => {
+describe('a queued socket', () => {
+  it('is closed with 1013 after initTimeoutMs, without a DISCONNECT event', async () => {
     const disk = { held: Promise.resolve() };
     const harness = await ServerHarness.open({
       connectionSettings: { maxConcurrentAttachments: 1, initTimeoutMs: 500 },
@@ -69,7 +74,7 @@ describe('Who waits at the gate', () => {
     let release: () => void = () => undefined;
     disk.held = new Promise((resolve) => (release = resolve));
 
-    // Her RECONNECT has to be written.
+    // The RECONNECT of alice waits for the disk.
     const first = new TestSocket(harness.socketUrl);
     await first.sendInit({ authorization: `Bearer ${alice.token}` });
     await vi.waitFor(() => expect(harness.store.getWriteBacklog().pendingChanges).toBe(1));
@@ -84,12 +89,12 @@ describe('Who waits at the gate', () => {
     expect(await harness.status('bob')).toBe('ONLINE');
   });
 
-  it('with too many others is told so at once', async () => {
+  it('is closed with 1013 at once when the queue is full', async () => {
     const harness = await ServerHarness.open({ connectionSettings: { maxPerLoopTurn: 0, maxQueued: 0 } });
     const { token } = await harness.login('alice', 'ANDROID');
-    const wire = new TestSocket(harness.socketUrl);
-    await wire.sendInit({ authorization: `Bearer ${token}` });
-    expect(await wire.closed).toEqual({ code: 1013, reason: 'Too many clients are connecting' });
+    const socket = new TestSocket(harness.socketUrl);
+    await socket.sendInit({ authorization: `Bearer ${token}` });
+    expect(await socket.closed).toEqual({ code: 1013, reason: 'Too many clients are connecting' });
     expect(await harness.reasons('alice')).toEqual(['LOGIN']);
   });
 });

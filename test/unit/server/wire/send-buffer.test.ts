@@ -1,4 +1,4 @@
-/** What a socket is sent within one turn, and whoever waits until it is on its way. */
+/** Encoding of frames, and batching, backpressure and drain listeners of `SendBuffer`. */
 import { describe, expect, test, vi } from 'vitest';
 import { PING_FRAME, encodePongFrame, encodeTextFrame, encodeFrames } from '../../../../src/server/wire/frames.ts';
 import { SendBuffer, FlushScheduler } from '../../../../src/server/wire/send-buffer.ts';
@@ -12,28 +12,28 @@ describe('frames', () => {
   ]);
 
   test.each(texts.map((text) => [Buffer.byteLength(text), text]))(
-    'of %i bytes are what a client reads',
+    'of %i bytes are decoded by a client',
     (_bytes, text) => {
       expect(decodeMessages(encodeTextFrame(text))).toEqual([text]);
       expect(decodeMessages(encodeFrames([text]))).toEqual([text]);
     },
   );
 
-  test('of all kinds stand one after another', () => {
+  test('of all kinds are encoded in order', () => {
     const parts = [...texts, encodeTextFrame('ready'), PING_FRAME, encodePongFrame(Buffer.from('it')), 'last'];
     expect(decodeMessages(encodeFrames(parts))).toEqual([...texts, 'ready', 'ping ', 'pong it', 'last']);
   });
 
-  test('that are ready and alone are not copied', () => {
+  test('that are encoded and single are returned without a copy', () => {
     const frame = encodeTextFrame('shared');
     expect(encodeFrames([frame])).toBe(frame);
   });
 });
 
-const outboxOn = (line: FakeTcpStream) => {
+const createBuffer = (stream: FakeTcpStream) => {
   let failures = 0;
-  const outbox = new SendBuffer(new FlushScheduler(), line as never, { onWriteError: () => void failures++ });
-  return { outbox, failures: () => failures };
+  const buffer = new SendBuffer(new FlushScheduler(), stream as never, { onWriteError: () => void failures++ });
+  return { buffer, failures: () => failures };
 };
 
 const stateOf = (promise: Promise<void>): { done: boolean } => {
@@ -42,170 +42,170 @@ const stateOf = (promise: Promise<void>): { done: boolean } => {
   return state;
 };
 
-describe('an outbox', () => {
-  test('sends what comes within one turn in one write, in its order', async () => {
-    const line = new FakeTcpStream();
-    const { outbox } = outboxOn(line);
-    void outbox.enqueueWithBackpressure('one');
-    outbox.enqueue(encodeTextFrame('two'));
+describe('SendBuffer', () => {
+  test('writes all messages of one loop turn in one write, in order', async () => {
+    const stream = new FakeTcpStream();
+    const { buffer } = createBuffer(stream);
+    void buffer.enqueueWithBackpressure('one');
+    buffer.enqueue(encodeTextFrame('two'));
     await Promise.resolve();
-    void outbox.enqueueWithBackpressure('three');
-    expect(line.written).toEqual([]);
+    void buffer.enqueueWithBackpressure('three');
+    expect(stream.written).toEqual([]);
     await settleEventLoop();
-    expect(line.written.map((bytes) => decodeMessages(bytes))).toEqual([['one', 'two', 'three']]);
-    void outbox.enqueueWithBackpressure('four');
-    line.acknowledgeWrite();
+    expect(stream.written.map((bytes) => decodeMessages(bytes))).toEqual([['one', 'two', 'three']]);
+    void buffer.enqueueWithBackpressure('four');
+    stream.acknowledgeWrite();
     await settleEventLoop();
-    expect(line.written.slice(1).map((bytes) => decodeMessages(bytes))).toEqual([['four']]);
+    expect(stream.written.slice(1).map((bytes) => decodeMessages(bytes))).toEqual([['four']]);
   });
 
-  test('lets whoever sends to a slow reader wait until it is on its way', async () => {
-    const line = new FakeTcpStream();
-    const { outbox } = outboxOn(line);
-    const first = stateOf(outbox.enqueueWithBackpressure('one'));
+  test('makes a sender wait for a slow reader until its data is written', async () => {
+    const stream = new FakeTcpStream();
+    const { buffer } = createBuffer(stream);
+    const first = stateOf(buffer.enqueueWithBackpressure('one'));
     await settleEventLoop();
-    // The client keeps up so far.
+    // The client keeps up until now.
     expect(first.done).toBe(true);
     const [second, third] = [
-      stateOf(outbox.enqueueWithBackpressure('two')),
-      stateOf(outbox.enqueueWithBackpressure('three')),
+      stateOf(buffer.enqueueWithBackpressure('two')),
+      stateOf(buffer.enqueueWithBackpressure('three')),
     ];
     await settleEventLoop();
-    const fourth = stateOf(outbox.enqueueWithBackpressure('four'));
+    const fourth = stateOf(buffer.enqueueWithBackpressure('four'));
     await settleEventLoop();
-    line.acknowledgeWrite();
+    stream.acknowledgeWrite();
     await settleEventLoop();
     expect([second.done, third.done, fourth.done]).toEqual([false, false, false]);
-    line.acknowledgeWrite();
+    stream.acknowledgeWrite();
     await settleEventLoop();
     expect([second.done, third.done, fourth.done]).toEqual([true, true, false]);
-    line.acknowledgeWrite();
+    stream.acknowledgeWrite();
     await settleEventLoop();
     expect(fourth.done).toBe(true);
   });
 
-  test('lets whoever sends very much in one turn wait, too', async () => {
-    const line = new FakeTcpStream();
-    const { outbox } = outboxOn(line);
+  test('makes a sender wait that sends much in one turn', async () => {
+    const stream = new FakeTcpStream();
+    const { buffer } = createBuffer(stream);
     const [little, much, more] = ['x', 'x'.repeat(20_000), 'x'].map((text) =>
-      stateOf(outbox.enqueueWithBackpressure(text)),
+      stateOf(buffer.enqueueWithBackpressure(text)),
     );
     await settleEventLoop();
     expect([little?.done, much?.done, more?.done]).toEqual([true, false, false]);
-    line.acknowledgeWrite();
+    stream.acknowledgeWrite();
     await settleEventLoop();
     expect([much?.done, more?.done]).toEqual([true, true]);
   });
 
-  test('knows how much is unread, of this turn too', async () => {
-    const line = new FakeTcpStream();
-    const { outbox } = outboxOn(line);
-    outbox.enqueue(encodeTextFrame('x'.repeat(98)));
-    void outbox.enqueueWithBackpressure('x'.repeat(50));
-    expect(outbox.unsentBytes).toBe(150);
+  test('counts unsent bytes, including messages of the current turn', async () => {
+    const stream = new FakeTcpStream();
+    const { buffer } = createBuffer(stream);
+    buffer.enqueue(encodeTextFrame('x'.repeat(98)));
+    void buffer.enqueueWithBackpressure('x'.repeat(50));
+    expect(buffer.unsentBytes).toBe(150);
     await settleEventLoop();
-    expect(outbox.unsentBytes).toBe(152);
-    line.acknowledgeWrite();
+    expect(buffer.unsentBytes).toBe(152);
+    stream.acknowledgeWrite();
     await settleEventLoop();
-    expect(outbox.unsentBytes).toBe(0);
+    expect(buffer.unsentBytes).toBe(0);
   });
 
-  test('sends at once what others share, after what was sent before', async () => {
-    const line = new FakeTcpStream();
-    const { outbox } = outboxOn(line);
+  test('sendImmediately writes a shared frame without a copy, after the queued messages', async () => {
+    const stream = new FakeTcpStream();
+    const { buffer } = createBuffer(stream);
     const shared = encodeTextFrame('shared');
-    outbox.sendImmediately(shared);
-    expect(line.written[0]).toBe(shared);
-    line.acknowledgeWrite();
-    void outbox.enqueueWithBackpressure('one');
-    outbox.sendImmediately(encodeTextFrame('two'));
-    expect(line.written.slice(1).map((bytes) => decodeMessages(bytes))).toEqual([['one', 'two']]);
+    buffer.sendImmediately(shared);
+    expect(stream.written[0]).toBe(shared);
+    stream.acknowledgeWrite();
+    void buffer.enqueueWithBackpressure('one');
+    buffer.sendImmediately(encodeTextFrame('two'));
+    expect(stream.written.slice(1).map((bytes) => decodeMessages(bytes))).toEqual([['one', 'two']]);
     await settleEventLoop();
-    expect(line.written.length).toBe(2);
+    expect(stream.written.length).toBe(2);
   });
 
-  test('that is closed has sent everything, and takes nothing more', async () => {
-    const line = new FakeTcpStream();
-    const { outbox } = outboxOn(line);
-    void outbox.enqueueWithBackpressure('last words');
-    outbox.addDrainListener({
+  test('flushAndClose writes everything pending and drops later messages', async () => {
+    const stream = new FakeTcpStream();
+    const { buffer } = createBuffer(stream);
+    void buffer.enqueueWithBackpressure('queued');
+    buffer.addDrainListener({
       onDrain: () => undefined,
-      deliverPending: () => outbox.sendImmediately(encodeTextFrame('very last')),
+      deliverPending: () => buffer.sendImmediately(encodeTextFrame('pending')),
     });
-    outbox.flushAndClose();
-    expect(line.written.flatMap((bytes) => decodeMessages(bytes))).toEqual(['last words', 'very last']);
-    await outbox.enqueueWithBackpressure('too late');
-    outbox.enqueue(PING_FRAME);
-    outbox.sendImmediately(encodeTextFrame('too late'));
+    buffer.flushAndClose();
+    expect(stream.written.flatMap((bytes) => decodeMessages(bytes))).toEqual(['queued', 'pending']);
+    await buffer.enqueueWithBackpressure('too late');
+    buffer.enqueue(PING_FRAME);
+    buffer.sendImmediately(encodeTextFrame('too late'));
     await settleEventLoop();
-    expect(line.written.length).toBe(1);
-    expect(outbox.unsentBytes).toBe(line.writableLength);
+    expect(stream.written.length).toBe(1);
+    expect(buffer.unsentBytes).toBe(stream.writableLength);
   });
 
-  test('wakes its feeders when there is room again, those that are still there, once', async () => {
-    const line = new FakeTcpStream();
-    const { outbox } = outboxOn(line);
-    const feeders = Array.from({ length: 3 }, () => ({ onDrain: vi.fn(), deliverPending: vi.fn() }));
-    for (const feeder of feeders) outbox.addDrainListener(feeder);
-    expect(outbox.isDrained()).toBe(true);
-    outbox.sendImmediately(encodeTextFrame('one'));
-    void outbox.enqueueWithBackpressure('two');
+  test('calls the remaining drain listeners once when all data is written', async () => {
+    const stream = new FakeTcpStream();
+    const { buffer } = createBuffer(stream);
+    const listeners = Array.from({ length: 3 }, () => ({ onDrain: vi.fn(), deliverPending: vi.fn() }));
+    for (const listener of listeners) buffer.addDrainListener(listener);
+    expect(buffer.isDrained()).toBe(true);
+    buffer.sendImmediately(encodeTextFrame('one'));
+    void buffer.enqueueWithBackpressure('two');
     await settleEventLoop();
-    expect(outbox.isDrained()).toBe(false);
-    outbox.removeDrainListener(feeders[1]!);
-    line.acknowledgeWrite();
+    expect(buffer.isDrained()).toBe(false);
+    buffer.removeDrainListener(listeners[1]!);
+    stream.acknowledgeWrite();
     await settleEventLoop();
-    expect(feeders.map(({ onDrain }) => onDrain.mock.calls.length)).toEqual([0, 0, 0]);
-    line.acknowledgeWrite();
+    expect(listeners.map(({ onDrain }) => onDrain.mock.calls.length)).toEqual([0, 0, 0]);
+    stream.acknowledgeWrite();
     await settleEventLoop();
-    expect(feeders.map(({ onDrain }) => onDrain.mock.calls.length)).toEqual([1, 0, 1]);
-    expect(outbox.isDrained()).toBe(true);
-    void outbox.enqueueWithBackpressure('three');
+    expect(listeners.map(({ onDrain }) => onDrain.mock.calls.length)).toEqual([1, 0, 1]);
+    expect(buffer.isDrained()).toBe(true);
+    void buffer.enqueueWithBackpressure('three');
     await settleEventLoop();
-    line.acknowledgeWrite();
+    stream.acknowledgeWrite();
     await settleEventLoop();
-    expect(feeders.map(({ onDrain }) => onDrain.mock.calls.length)).toEqual([1, 0, 1]);
-    outbox.removeDrainListener(feeders[0]!);
-    outbox.removeDrainListener(feeders[2]!);
-    outbox.flushAndClose();
-    expect(feeders.map(({ deliverPending }) => deliverPending.mock.calls.length)).toEqual([0, 0, 0]);
+    expect(listeners.map(({ onDrain }) => onDrain.mock.calls.length)).toEqual([1, 0, 1]);
+    buffer.removeDrainListener(listeners[0]!);
+    buffer.removeDrainListener(listeners[2]!);
+    buffer.flushAndClose();
+    expect(listeners.map(({ deliverPending }) => deliverPending.mock.calls.length)).toEqual([0, 0, 0]);
   });
 
-  test('is counted while it has something to tell and no room, until it is gone', async () => {
+  test('is counted as backlogged while a drain listener waits, until it drains or closes', async () => {
     const counts = { backloggedSockets: 0 };
-    const outboxes = new FlushScheduler(counts);
-    const lines = [new FakeTcpStream(), new FakeTcpStream(), new FakeTcpStream()];
-    const [read, gone, closed] = lines.map(
-      (line) => new SendBuffer(outboxes, line as never, { onWriteError: () => undefined }),
+    const scheduler = new FlushScheduler(counts);
+    const streams = [new FakeTcpStream(), new FakeTcpStream(), new FakeTcpStream()];
+    const [read, discarded, closed] = streams.map(
+      (stream) => new SendBuffer(scheduler, stream as never, { onWriteError: () => undefined }),
     );
-    for (const outbox of [read!, gone!, closed!]) {
-      outbox.sendImmediately(encodeTextFrame('one'));
-      expect([outbox.isDrained(), outbox.isDrained()]).toEqual([false, false]);
+    for (const buffer of [read!, discarded!, closed!]) {
+      buffer.sendImmediately(encodeTextFrame('one'));
+      expect([buffer.isDrained(), buffer.isDrained()]).toEqual([false, false]);
     }
     expect(counts.backloggedSockets).toBe(3);
-    lines[0]!.acknowledgeWrite();
+    streams[0]!.acknowledgeWrite();
     await settleEventLoop();
-    gone!.discardFurtherMessages();
+    discarded!.discardFurtherMessages();
     closed!.flushAndClose();
     expect(counts.backloggedSockets).toBe(0);
-    // Nobody waits for room there any more, and what is written at last changes nothing.
-    expect(gone!.isDrained()).toBe(false);
-    lines[1]!.acknowledgeWrite();
+    // No drain listener waits after the close, so a late write changes nothing.
+    expect(discarded!.isDrained()).toBe(false);
+    streams[1]!.acknowledgeWrite();
     await settleEventLoop();
     expect(counts.backloggedSockets).toBe(0);
   });
 
-  test('whose client has gone says so, and keeps nobody waiting', async () => {
-    const line = new FakeTcpStream();
-    line.on('error', () => undefined);
-    const { outbox, failures } = outboxOn(line);
-    const sent = outbox.enqueueWithBackpressure('x'.repeat(20_000));
+  test('reports a failed write once and resolves the waiting sender', async () => {
+    const stream = new FakeTcpStream();
+    stream.on('error', () => undefined);
+    const { buffer, failures } = createBuffer(stream);
+    const sent = buffer.enqueueWithBackpressure('x'.repeat(20_000));
     await settleEventLoop();
-    line.acknowledgeWrite(new Error('EPIPE'));
+    stream.acknowledgeWrite(new Error('EPIPE'));
     await sent;
     expect(failures()).toBe(1);
-    await outbox.enqueueWithBackpressure('two');
+    await buffer.enqueueWithBackpressure('two');
     expect(failures()).toBe(1);
-    expect(line.written.length).toBe(1);
+    expect(stream.written.length).toBe(1);
   });
 });
