@@ -1,4 +1,4 @@
-/** Webhooks while the disk is full, and over restarts into another time. */
+/** Webhooks while the disk is full, and after restarts with another clock. */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { wallClockOffset, createJumpingClock, mintTokenInDays } from '../../support/crash/crash-clock.ts';
@@ -16,7 +16,7 @@ import { isMissing } from '../../support/optional-tools.ts';
 
 const LACKS_FAKETIME = isMissing('faketime', 'webhooks under a wall clock that is set');
 
-test('what is taken while the disk is full is noted when there is room again, and not told twice', async () => {
+test('saves deliveries that succeed while the disk is full when there is space again, and sends nothing twice', async () => {
   using disk = new DiskFaults();
   await using server = await startPorchlight({ env: { ...LOCAL_RECEIVERS, ...disk.env } });
   await using receiver = await ReceiverProcess.start();
@@ -33,7 +33,7 @@ test('what is taken while the disk is full is noted when there is room again, an
   await waitForDeliveries(server, id, [{ status: 'DELIVERED', attempts: 1 }]);
   await retryUntilPasses(() => logIn(server, 'alice', 'WEB'), 20_000);
   const requests = await receiver.waitForRequests('/', hasReceivedEvents(3));
-  // It dripped, and was answered all the same.
+  // The slow response was complete all the same.
   expectDeliveredLog(
     requests.map((request) => ({ ...request, behaviour: 'answer' })),
     await readLog(server),
@@ -44,7 +44,7 @@ test('what is taken while the disk is full is noted when there is room again, an
 test.skipIf(LACKS_FAKETIME).for([
   ['a day back', -1],
   ['five days on, when it should have been given up', 5],
-] as const)('a restart %s: what was to be tried again is tried soon, and taken', async ([, days]) => {
+] as const)('retries failed deliveries soon after a restart %s', async ([, days]) => {
   await using place = createRestartHarness(LOCAL_RECEIVERS);
   await using receiver = await ReceiverProcess.start();
   const before = await place.start();
@@ -55,7 +55,7 @@ test.skipIf(LACKS_FAKETIME).for([
     { path: '/hanging', behaviour: { kind: 'hang' } },
   );
   await logIn(before, 'alice');
-  // One is kept as it stands, the other will be read from the log again.
+  // One is saved as a delivery, the other is read from the log again.
   await waitForDeliveries(before, failing.id, [{ status: 'RETRYING' }]);
   await receiver.waitForRequests('/hanging', hasReceivedEvents(1));
   expect(await before.stop()).toEqual({ code: 0, signal: null });
@@ -65,19 +65,16 @@ test.skipIf(LACKS_FAKETIME).for([
   for (const path of ['/failing', '/hanging']) expectDeliveredLog(receiver.requests(path), await readLog(after));
 });
 
-test.skipIf(LACKS_FAKETIME)(
-  'a clock that is set right while the server runs: what is sent is signed as of the time that receivers have',
-  async () => {
-    await using place = createRestartHarness(LOCAL_RECEIVERS);
-    await using receiver = await ReceiverProcess.start();
-    const clock = createJumpingClock(join(place.directory, 'clock'));
-    clock.jumpTo(-1);
-    const server = await place.start(clock.env);
-    await createReceivedWebhook(server, receiver, '/');
-    clock.jumpTo(0);
-    // The server's own time goes on as it was.
-    await postForData(server, await mintTokenInDays(-1, 'alice'), LOGIN, { input: { platform: 'WEB' } });
-    const [request] = await receiver.waitForRequests('/', hasReceivedEvents(1));
-    expect(request?.signedBy).toEqual(['now']);
-  },
-);
+test.skipIf(LACKS_FAKETIME)('signs with the wall clock when the clock is corrected while the server runs', async () => {
+  await using place = createRestartHarness(LOCAL_RECEIVERS);
+  await using receiver = await ReceiverProcess.start();
+  const clock = createJumpingClock(join(place.directory, 'clock'));
+  clock.jumpTo(-1);
+  const server = await place.start(clock.env);
+  await createReceivedWebhook(server, receiver, '/');
+  clock.jumpTo(0);
+  // The clock of the store is not corrected.
+  await postForData(server, await mintTokenInDays(-1, 'alice'), LOGIN, { input: { platform: 'WEB' } });
+  const [request] = await receiver.waitForRequests('/', hasReceivedEvents(1));
+  expect(request?.signedBy).toEqual(['now']);
+});

@@ -1,4 +1,4 @@
-/** Receivers and servers that are killed: whoever was told is told the rest, and nothing is lost. */
+/** Killed receivers and servers: every event is delivered, and no event is lost. */
 import { expect, test } from 'vitest';
 import { runLoad, createRandom } from '../../support/crash/crash-load.ts';
 import { replayLog, readLog } from '../../support/crash/crash-log.ts';
@@ -11,7 +11,7 @@ import { logIn, logOut } from '../support/users.ts';
 import { createReceivedWebhook } from './webhook-calls.ts';
 
 const ROUNDS = 3;
-/** A failure is repeated, as far as such a thing can be, with CRASH_SEED. */
+/** CRASH_SEED repeats a failed run as far as that is possible. */
 const seed = Number(process.env.CRASH_SEED ?? Math.floor(Math.random() * 2 ** 31));
 
 test(`kill -9 of both, under load, in mid-delivery (seed ${seed})`, { timeout: 120_000 }, async () => {
@@ -25,7 +25,7 @@ test(`kill -9 of both, under load, in mid-delivery (seed ${seed})`, { timeout: 1
   await createReceivedWebhook(server, well, '/all');
   await createReceivedWebhook(server, well, '/slow');
   await createReceivedWebhook(server, mortal, '/');
-  // So slow that each kill meets some that were kept, and not answered.
+  // Slow enough that each kill hits requests that were recorded but not answered.
   await well.setRules({
     path: '/slow',
     behaviour: { kind: 'drip', status: 200, beforeHeadMs: 30, bytes: 1, betweenBytesMs: 1 },
@@ -39,7 +39,7 @@ test(`kill -9 of both, under load, in mid-delivery (seed ${seed})`, { timeout: 1
     await mortal.kill();
     kills.push({ from: mortalDies, to: Date.now() });
     await witness.waitForAnswers(witness.answerCount + 60 + Math.floor(random() * 200));
-    // Not for long: whoever is dead for long is tried again as long after it is back.
+    // Only briefly: after a long outage, the backoff delays the next attempt as long.
     await mortal.restart();
     await witness.waitForAnswers(witness.answerCount + 60 + Math.floor(random() * 200));
     await delay(random() * 50);
@@ -48,7 +48,7 @@ test(`kill -9 of both, under load, in mid-delivery (seed ${seed})`, { timeout: 1
     await server.sigkill();
     await playing;
     expect(witness.failures).toEqual([]);
-    // What it had sent may be read until then.
+    // Requests sent before the kill may be read until then.
     kills.push({ from: serverDies, to: Date.now() });
     server = await place.start();
   }
@@ -58,7 +58,7 @@ test(`kill -9 of both, under load, in mid-delivery (seed ${seed})`, { timeout: 1
   expectDeliveredLog(await well.waitForRequests('/all', hasReceivedEvents(log.length), 60_000), log, kills);
   expectDeliveredLog(await mortal.waitForRequests('/', hasReceivedEvents(log.length), 60_000), log, kills);
   const slow = await well.waitForRequests('/slow', hasReceivedEvents(log.length), 60_000);
-  // What drips is kept and answered with 200, as everything there is.
+  // Slow responses have status 200 as well.
   expectDeliveredLog(
     slow.map((request) => ({ ...request, behaviour: 'answer' })),
     log,
@@ -69,7 +69,7 @@ test(`kill -9 of both, under load, in mid-delivery (seed ${seed})`, { timeout: 1
   for (const { signedBy } of [...well.requests(), ...mortal.requests()]) expect(signedBy).toEqual(['now']);
 });
 
-test('SIGTERM waits for no receiver that hangs, and what it was told is told again after the restart', async () => {
+test('exits on SIGTERM despite a hanging receiver and sends the events again after the restart', async () => {
   await using place = createRestartHarness({ ...LOCAL_RECEIVERS, PORCHLIGHT_WEBHOOK_TIMEOUT: '60s' });
   await using receiver = await ReceiverProcess.start();
   const before = await place.start();
@@ -78,7 +78,7 @@ test('SIGTERM waits for no receiver that hangs, and what it was told is told aga
   const device = await logIn(before, 'alice');
   await receiver.waitForRequests('/', ({ length }) => length === 1);
   await logOut(before, device);
-  // It has less time than the request would.
+  // The shutdown limit is shorter than the request timeout.
   expect(await before.stop()).toEqual({ code: 0, signal: null });
   await receiver.setRules();
   const after = await place.start();
@@ -88,7 +88,7 @@ test('SIGTERM waits for no receiver that hangs, and what it was told is told aga
   expect([hung?.behaviour, again?.behaviour]).toEqual(['hang', 'answer']);
 });
 
-test('a delivery that fails is the same one after a crash', async () => {
+test('keeps the id of a failed delivery after a crash', async () => {
   await using place = createRestartHarness(LOCAL_RECEIVERS);
   await using receiver = await ReceiverProcess.start();
   const before = await place.start();

@@ -1,4 +1,4 @@
-/** Receivers that fail in every way there is: told again, in order, until they take it, or until it is given up. */
+/** Failing receivers: deliveries are retried in order until they are accepted or DEAD. */
 import { expect, test } from 'vitest';
 import { readLog } from '../../support/crash/crash-log.ts';
 import { retryUntilPasses } from '../../support/crash/crash-stream.ts';
@@ -22,7 +22,7 @@ import {
 
 const REDELIVER = 'mutation ($input: RedeliverInput!) { redeliver(input: $input) { count } }';
 
-/** Which delivery each request was, by its webhook-id. */
+/** The webhook-id of each request. */
 const idsOf = (requests: readonly ReceivedRequest[]): readonly unknown[] =>
   requests.map(({ headers }) => headers['webhook-id']);
 
@@ -45,10 +45,10 @@ const FAILURES: readonly { readonly name: string; readonly behaviour: Behaviour;
   { name: 'half a head', behaviour: { kind: 'break', at: 'head' }, status: null },
 ];
 
-/** How often each fails before it takes what it is told. */
+/** Failed attempts of each receiver before it accepts a delivery. */
 const TIMES = 2;
 
-test('each is tried again, as the same delivery, and what comes meanwhile waits behind it', async () => {
+test('retries each failed delivery with the same id while later events wait behind it', async () => {
   await using server = await startPorchlight({ env: { ...LOCAL_RECEIVERS, PORCHLIGHT_WEBHOOK_TIMEOUT: '1s' } });
   await using receiver = await ReceiverProcess.start();
   const paths = FAILURES.map((_, index) => `/${index}`);
@@ -89,7 +89,7 @@ test('each is tried again, as the same delivery, and what comes meanwhile waits 
   expect(await server.stop()).toEqual({ code: 0, signal: null });
 });
 
-test('slowly but in time is soon enough, and of a 200 that never ends the rest is not read', async () => {
+test('accepts slow responses within the timeout and ignores the rest of an endless 200', async () => {
   await using server = await startPorchlight({ env: { ...LOCAL_RECEIVERS, PORCHLIGHT_WEBHOOK_TIMEOUT: '10s' } });
   await using receiver = await ReceiverProcess.start();
   await receiver.setRules(
@@ -104,7 +104,7 @@ test('slowly but in time is soon enough, and of a 200 that never ends the rest i
   expect([...receiver.requests('/slow'), ...receiver.requests('/endless')].length).toBe(2);
 });
 
-test('a receiver that is not there, and comes', async () => {
+test('delivers to a receiver that starts after the first attempts', async () => {
   await using server = await startPorchlight({ env: LOCAL_RECEIVERS });
   await using receiver = await ReceiverProcess.start();
   const { id } = await createReceivedWebhook(server, receiver, '/');
@@ -118,7 +118,7 @@ test('a receiver that is not there, and comes', async () => {
   expectDeliveredLog(requests, await readLog(server));
 });
 
-test('Retry-After is waited for', async () => {
+test('waits for Retry-After', async () => {
   await using server = await startPorchlight({ env: LOCAL_RECEIVERS });
   await using receiver = await ReceiverProcess.start();
   const WAIT_S = 3;
@@ -136,14 +136,14 @@ test('Retry-After is waited for', async () => {
   await logIn(server, 'alice');
   for (const { id } of [seconds, date]) await waitForDeliveries(server, id, [{ status: 'RETRYING', lastStatus: 503 }]);
   const [first, second] = await receiver.waitForRequests('/seconds', ({ length }) => length === 2);
-  // Never early; how late it may be is said by nobody.
+  // Never early. There is no upper limit.
   expect((second?.at ?? 0) - (first?.at ?? 0)).toBeGreaterThanOrEqual(WAIT_S * 1_000);
   const [tomorrow] = await fetchDeliveries(server, date.id);
   expect(Date.parse(tomorrow?.nextAttemptAt ?? '')).toBeGreaterThan(Date.now() + 86_000_000);
   expect(receiver.requests('/date').length).toBe(1);
 });
 
-test('what is given up is DEAD with its events, holds up nothing, and can be redelivered', async () => {
+test('keeps the events of a DEAD delivery, continues with the next one, and can redeliver it', async () => {
   await using server = await startPorchlight({
     env: { ...LOCAL_RECEIVERS, PORCHLIGHT_WEBHOOK_RETRY_FOR: '2s' },
   });
@@ -159,18 +159,18 @@ test('what is given up is DEAD with its events, holds up nothing, and can be red
   await receiver.setRules();
   await logOut(server, device);
   await receiver.waitForRequests('/', (all) => all.at(-1)?.status === 200);
-  const told = (): readonly string[] =>
+  const acceptedReasons = (): readonly string[] =>
     receiver
       .requests('/')
       .filter(({ status }) => status === 200)
       .flatMap((request) => eventsIn(request).map(({ reason }) => reason));
-  expect(told()).toEqual(['LOGOUT']);
+  expect(acceptedReasons()).toEqual(['LOGOUT']);
 
   expect(await postForData(server, server.apiKey, REDELIVER, { input: { webhookId: id } })).toEqual({
     redeliver: { count: 1 },
   });
-  await receiver.waitForRequests('/', () => told().length === 2);
-  expect(told()).toEqual(['LOGOUT', 'LOGIN']);
+  await receiver.waitForRequests('/', () => acceptedReasons().length === 2);
+  expect(acceptedReasons()).toEqual(['LOGOUT', 'LOGIN']);
   const requests = receiver.requests('/');
   expect(idsOf(requests.slice(-1))).toEqual([dead?.id]);
   expect(idsOf(requests.slice(0, 1))).toEqual([dead?.id]);
@@ -180,7 +180,7 @@ test('what is given up is DEAD with its events, holds up nothing, and can be red
   });
 });
 
-test('410 ends it at once; enabled again it goes on without a gap', async () => {
+test('stops at once after status 410 and continues without a gap when enabled', async () => {
   await using server = await startPorchlight({ env: LOCAL_RECEIVERS });
   await using receiver = await ReceiverProcess.start();
   await createReceivedWebhook(server, receiver, '/other');
@@ -190,12 +190,12 @@ test('410 ends it at once; enabled again it goes on without a gap', async () => 
   await receiver.setRules({ path: '/', behaviour: { kind: 'answer', status: 410 } });
   await logOut(server, device);
   await waitForDeliveries(server, id, [{ status: 'RETRYING', lastStatus: 410 }, { status: 'DELIVERED' }]);
-  // Noted right after what became of the delivery.
+  // Saved right after the result of the delivery.
   await retryUntilPasses(async () => expect(await fetchWebhook(server, id)).toMatchObject({ state: 'GONE' }), 20_000);
   for (const userId of ['alice', 'bob', 'carol', 'dave', 'erin']) await logIn(server, userId, 'WEB');
   await receiver.waitForRequests('/other', hasReceivedEvents(7));
-  // Everybody else has been told, so it would have been, too.
-  expect(receiver.requests('/').length, 'it is told nothing more').toBe(2);
+  // All other webhooks have the event, so this one would have it too.
+  expect(receiver.requests('/').length, 'no further request').toBe(2);
   await receiver.setRules();
   expect((await updateWebhook(server, { id, enabled: true })).webhook.state).toBe('ACTIVE');
   const requests = await receiver.waitForRequests('/', hasReceivedEvents(7));
@@ -207,7 +207,7 @@ test('410 ends it at once; enabled again it goes on without a gap', async () => 
   );
 });
 
-test('paused it is told nothing; enabled again it goes on without a gap, after a restart too', async () => {
+test('sends nothing to a paused webhook and continues without a gap when enabled, even after a restart', async () => {
   await using server = await startPorchlight({ env: LOCAL_RECEIVERS });
   await using receiver = await ReceiverProcess.start();
   await createReceivedWebhook(server, receiver, '/other');
@@ -228,10 +228,10 @@ test('paused it is told nothing; enabled again it goes on without a gap, after a
   expectDeliveredLog(await receiver.waitForRequests('/', hasReceivedEvents(4)), await readLog(after));
 });
 
-test('a new URL holds for what was waiting for the old one, and of a webhook that is deleted nothing is left', async () => {
+test('sends waiting deliveries to a new URL and removes all data of a deleted webhook', async () => {
   await using server = await startPorchlight({ env: LOCAL_RECEIVERS });
   await using receiver = await ReceiverProcess.start();
-  // So that nobody would try again before tomorrow.
+  // No retry happens before tomorrow.
   await receiver.setRules({
     path: '/old',
     behaviour: { kind: 'answer', status: 503, headers: { 'retry-after': '86400' } },

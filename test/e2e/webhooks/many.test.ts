@@ -1,4 +1,4 @@
-/** Many events to three receivers, of which one is dead all the while: the others are told everything, in order. */
+/** Many events to three receivers, one of which hangs: the other two get all events in order. */
 import { expect, test, vi } from 'vitest';
 import { readLog } from '../../support/crash/crash-log.ts';
 import { GraphqlSocket } from '../../support/porchlight-client.ts';
@@ -8,12 +8,12 @@ import { expectDeliveredLog, hasReceivedEvents } from '../../support/webhooks/we
 import { logIn } from '../support/users.ts';
 import { fetchDeliveries, updateWebhook, createReceivedWebhook } from './webhook-calls.ts';
 
-/** The long form is PORCHLIGHT_WEBHOOK_EVENTS=50000. */
+/** PORCHLIGHT_WEBHOOK_EVENTS=50000 runs the long form. */
 const EVENTS = Number(process.env.PORCHLIGHT_WEBHOOK_EVENTS ?? 3_000);
 const USERS = 100;
 const IN_TIME_MS = 30_000 + EVENTS * 4;
 
-/** Nobody may write as fast as this does, and a receiver that hangs is to be met more than once. */
+/** Rate limits are off, and the request timeout is short, so that the hanging receiver gets several requests. */
 const QUICK = { PORCHLIGHT_RATE_PER_SESSION: '0', PORCHLIGHT_RATE_PER_USER: '0', PORCHLIGHT_WEBHOOK_TIMEOUT: '2s' };
 
 const SET = 'mutation ($text: String) { setCustomStatus(input: {text: $text}) { userStatus { version } } }';
@@ -47,26 +47,26 @@ test.for([
       }),
     );
     const written = performance.now();
-    const told = await Promise.all(
+    const received = await Promise.all(
       [first, second].map((receiver) => receiver.waitForRequests('/', hasReceivedEvents(EVENTS), IN_TIME_MS)),
     );
     const done = performance.now();
     const log = await readLog(server);
     expect(log.length).toBe(EVENTS);
-    for (const requests of told) {
+    for (const requests of received) {
       expectDeliveredLog(requests, log);
       expect(new Set(requests.flatMap(({ signedBy }) => signedBy))).toEqual(new Set(['now']));
     }
-    // The dead one has not been told, and holds what it was not told.
+    // The events for the hanging receiver are pending.
     expect(dead.requests().filter(({ status }) => status === 200)).toEqual([]);
     await vi.waitFor(async () => expect(await fetchDeliveries(server, id, 'RETRYING')).not.toEqual([]), IN_TIME_MS);
     console.log(
-      `${EVENTS} events written in ${(written - began).toFixed(0)} ms, told ${(done - written).toFixed(0)} ms later, ` +
-        `in ${told.map(({ length }) => length).join(' and ')} requests`,
+      `${EVENTS} events written in ${(written - began).toFixed(0)} ms, received ${(done - written).toFixed(0)} ms later, ` +
+        `in ${received.map(({ length }) => length).join(' and ')} requests`,
     );
     if (behaviour === null) await dead.restart();
     else await dead.setRules();
-    // At another place it is told at once, and need not be waited for until it is tried again.
+    // With another URL the deliveries are attempted at once, without waiting for the backoff.
     await updateWebhook(server, { id, url: dead.url('/back') });
     await dead.waitForRequests('/back', hasReceivedEvents(EVENTS), IN_TIME_MS);
     expectDeliveredLog(dead.requests(), log);

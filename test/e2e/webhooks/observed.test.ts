@@ -1,4 +1,4 @@
-/** What whoever runs a server is shown of its webhooks: figures, and a line in the log when something begins or is over. */
+/** Metrics and log lines about webhooks. */
 import { expect, test } from 'vitest';
 import { retryUntilPasses } from '../../support/crash/crash-stream.ts';
 import { startPorchlight } from '../../support/porchlight-process.ts';
@@ -7,22 +7,22 @@ import { LOCAL_RECEIVERS, ReceiverProcess } from '../../support/webhooks/receive
 import { logIn } from '../support/users.ts';
 import { createWebhook, fetchWebhook } from './webhook-calls.ts';
 
-/** The last of which is taken. */
+/** The last one is accepted. */
 const REQUESTS = 4;
 
-test('a receiver that fails, is well again, and is gone, in the figures and in the log, without its URL', async () => {
+test('reports a failing, a recovered and a GONE receiver in metrics and log, without its URL', async () => {
   await using server = await startPorchlight({ env: LOCAL_RECEIVERS });
   await using receiver = await ReceiverProcess.start();
   const figures = async (): Promise<MetricValues> => {
     const response = await fetch(`${server.origin}/metrics`, { headers: { authorization: `Bearer ${server.apiKey}` } });
     return readMetrics(await response.text());
   };
-  const url = receiver.url('/told?token=nobodys-business');
+  const url = receiver.url('/hook?token=a-secret-token');
   const { webhook, secret } = await createWebhook(server, { url });
 
   await receiver.setRules({ times: REQUESTS - 1, behaviour: { kind: 'answer', status: 503 } });
   await logIn(server, 'alice');
-  await receiver.waitForRequests('/told', ({ length }) => length === REQUESTS, 30_000);
+  await receiver.waitForRequests('/hook', ({ length }) => length === REQUESTS, 30_000);
   await retryUntilPasses(async () => {
     const seen = await figures();
     expect(seen.get('porchlight_webhook_attempts_total{outcome="REFUSED"}')).toBe(REQUESTS - 1);
@@ -53,5 +53,5 @@ test('a receiver that fails, is well again, and is gone, in the figures and in t
     'A webhook receiver accepts deliveries again.',
     'A webhook receiver answered 410; the webhook is GONE and gets no deliveries until it is enabled.',
   ]);
-  for (const hidden of ['nobodys-business', url, secret ?? '']) expect(server.output()).not.toContain(hidden);
+  for (const hidden of ['a-secret-token', url, secret ?? '']) expect(server.output()).not.toContain(hidden);
 }, 60_000);

@@ -1,4 +1,4 @@
-/** Where webhooks may not be sent, however the address is written, and whatever its name turns out to be. */
+/** Forbidden webhook addresses in any notation, and host names that resolve to them. */
 import { describe, expect, test } from 'vitest';
 import { FakeNameResolution } from '../../support/faults/faked-names.ts';
 import { postForData, codeOf, postOperation } from '../../support/porchlight-client.ts';
@@ -15,7 +15,7 @@ import {
   createReceivedWebhook,
 } from './webhook-calls.ts';
 
-describe('without a setting', () => {
+describe('without allowed networks', () => {
   const server = startSharedServer();
   const create = (url: string) => postOperation(server, server.apiKey, CREATE_WEBHOOK, { input: { url } });
 
@@ -63,14 +63,14 @@ describe('without a setting', () => {
     'https://LOCALHOST/',
     'https://localhost./',
     'https://a.localhost/',
-  ])('%s is refused', async (url) => {
+  ])('rejects the URL %j', async (url) => {
     const answer = await create(url);
     expect(codeOf(answer), JSON.stringify(answer)).toBe('BAD_USER_INPUT');
-    // There may be a password in it.
+    // The URL may contain a password.
     expect(answer.errors?.[0]?.message).not.toContain('xyzzy');
   });
 
-  test('nothing of it is kept, and a webhook that is changed to such a URL stays as it was', async () => {
+  test('stores nothing of a rejected URL and keeps the previous URL of a webhook', async () => {
     const webhooks = () => postForData<{ webhooks: unknown[] }>(server, server.apiKey, '{ webhooks { id url } }');
     expect(await webhooks()).toEqual({ webhooks: [] });
     const { webhook } = await createWebhook(server, { url: 'https://hooks.example/porchlight?x=1' });
@@ -82,12 +82,12 @@ describe('without a setting', () => {
   });
 });
 
-test('a name that turns out to be an address of ours is refused when it is to be told, and that can be seen', async () => {
+test('fails the delivery visibly when a host name resolves to a private address', async () => {
   using names = new FakeNameResolution({ 'hooks.example': ['127.0.0.1'], 'both.example': ['127.0.0.1', '127.0.0.2'] });
   await using receiver = await ReceiverProcess.start();
-  // Of both the second would do.
+  // Either the second address alone would be allowed.
   const ELSEWHERE = { PORCHLIGHT_WEBHOOK_ALLOW_HTTP: 'true', PORCHLIGHT_WEBHOOK_ALLOW_PRIVATE: '127.0.0.2/32' };
-  // Nor does a proxy get it, which would not ask.
+  // Proxies get no request either, because they do not check addresses.
   const proxies = Object.fromEntries(
     ['http_proxy', 'https_proxy', 'all_proxy'].flatMap((name) => [
       [name, receiver.url('')],
@@ -108,7 +108,7 @@ test('a name that turns out to be an address of ours is refused when it is to be
   expect(receiver.requests()).toEqual([]);
 });
 
-test('a name is looked at anew with every connection', async () => {
+test('checks the addresses of a host name at every new connection', async () => {
   using names = new FakeNameResolution({ 'hooks.example': ['127.0.0.1'] });
   await using allowed = await ReceiverProcess.start();
   await using inner = await ReceiverProcess.start({ host: '127.0.0.2', port: allowed.port });
@@ -133,7 +133,7 @@ test('a name is looked at anew with every connection', async () => {
   expect(requests.flatMap((request) => eventsIn(request).map(({ reason }) => reason))).toEqual(['LOGIN', 'LOGOUT']);
 });
 
-test('what is allowed is allowed: plain http to this machine', async () => {
+test('delivers over http to this machine when both settings allow it', async () => {
   await using server = await startPorchlight({ env: LOCAL_RECEIVERS });
   await using receiver = await ReceiverProcess.start();
   await createReceivedWebhook(server, receiver, '/');

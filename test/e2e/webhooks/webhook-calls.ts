@@ -1,4 +1,4 @@
-/** Webhooks and their deliveries, as a backend makes them and asks about them. */
+/** GraphQL operations of a backend on webhooks and deliveries. */
 import { expect } from 'vitest';
 import { retryUntilPasses } from '../../support/crash/crash-stream.ts';
 import { postForData } from '../../support/porchlight-client.ts';
@@ -38,7 +38,7 @@ const UPDATE = `mutation ($input: UpdateWebhookInput!) { updateWebhook(input: $i
 export const updateWebhook = async (server: Server, input: Input): Promise<WebhookPayload> =>
   (await postForData<{ updateWebhook: WebhookPayload }>(server, server.apiKey, UPDATE, { input })).updateWebhook;
 
-/** A webhook to a path of the receiver, which knows its secret from then on by the name `now`. */
+/** Creates a webhook to a path of the receiver, which stores its secret under the name `now`. */
 export const createReceivedWebhook = async (
   server: Server,
   receiver: ReceiverProcess,
@@ -74,7 +74,7 @@ export interface DeliveryResult {
 const DELIVERY = `id webhookId status isTest eventCount events { ${EVENT} } createdAt attempts lastAttemptAt lastStatus
   lastError nextAttemptAt giveUpAt`;
 
-/** The latest first; as many as a page has. */
+/** One page, the latest first. */
 export const fetchDeliveries = async (
   server: Server,
   webhookId: string,
@@ -89,7 +89,7 @@ export const fetchDeliveries = async (
   return asked.webhookDeliveries.nodes;
 };
 
-/** Resolves with all the deliveries of a webhook, the latest first, as soon as they are as they should be. */
+/** Resolves when the deliveries of a webhook match `expected`, the latest first. */
 export const waitForDeliveries = (
   server: Server,
   webhookId: string,

@@ -1,4 +1,4 @@
-/** Backends that hold no socket are told the same events, signed so that they know by whom. */
+/** Webhooks deliver the same events as the subscription, with a signature. */
 import { expect, test } from 'vitest';
 import { postForData, dataOf, GraphqlSocket } from '../../support/porchlight-client.ts';
 import { type ReceivedRequest, LOCAL_RECEIVERS, ReceiverProcess } from '../../support/webhooks/receiver-process.ts';
@@ -10,7 +10,7 @@ const server = startSharedServer({ env: { ...LOCAL_RECEIVERS, PORCHLIGHT_WEBHOOK
 
 const SET = 'mutation ($text: String) { setCustomStatus(input: {text: $text}) { userStatus { version } } }';
 
-test('what happens is told, signed, in the very words of presenceEvents', async () => {
+test('delivers signed events with the same fields as presenceEvents', async () => {
   await using receiver = await ReceiverProcess.start();
   const { secret, ...webhook } = await createReceivedWebhook(server, receiver, '/all');
   expect(webhook).toMatchObject({ format: 'STANDARD', reasons: null, userStatusOnly: false, state: 'ACTIVE' });
@@ -26,15 +26,15 @@ test('what happens is told, signed, in the very words of presenceEvents', async 
   await postForData(server, other.token, SET, { text: 'at “lunch” 🍜' });
   await logOut(server, other);
 
-  const heard: EventResult[] = [];
-  while (heard.length < 5) {
-    heard.push(...dataOf(await feed.next()).presenceEvents.filter((event) => event.userId === userId));
+  const received: EventResult[] = [];
+  while (received.length < 5) {
+    received.push(...dataOf(await feed.next()).presenceEvents.filter((event) => event.userId === userId));
   }
   const ofUser = (requests: readonly ReceivedRequest[]): readonly EventResult[] =>
     requests.flatMap((request) => eventsIn<EventResult>(request)).filter((event) => event.userId === userId);
   const requests = await receiver.waitForRequests('/all', (all) => ofUser(all).length >= 5);
-  expect(ofUser(requests)).toEqual(heard);
-  expect(heard.map(({ reason }) => reason)).toEqual(['LOGIN', 'LOGIN', 'KICKED', 'CUSTOM_STATUS', 'LOGOUT']);
+  expect(ofUser(requests)).toEqual(received);
+  expect(received.map(({ reason }) => reason)).toEqual(['LOGIN', 'LOGIN', 'KICKED', 'CUSTOM_STATUS', 'LOGOUT']);
   for (const request of requests) {
     expect(request.signedBy).toEqual(['now']);
     expect(request.headers).toMatchObject({ 'content-type': expect.stringMatching(/^application\/json/) as unknown });
@@ -48,7 +48,7 @@ test('what happens is told, signed, in the very words of presenceEvents', async 
   await follower.close();
 });
 
-test('only what is wanted is told, and what was not wanted then is not told later', async () => {
+test('delivers only events that match the filter, and skipped events are not delivered later', async () => {
   await using receiver = await ReceiverProcess.start();
   await createReceivedWebhook(server, receiver, '/reasons', { reasons: ['LOGOUT', 'KICKED'] });
   await createReceivedWebhook(server, receiver, '/status', { userStatusOnly: true });
@@ -57,9 +57,9 @@ test('only what is wanted is told, and what was not wanted then is not told late
   await logIn(server, userId, 'IPHONE');
   const device = await logIn(server, userId, 'ANDROID');
   await logOut(server, device);
-  // Once this one is taken, nobody looks again at what happened to her before.
+  // After this delivery, the earlier events of the user are not scanned again.
   const last = await logIn(server, userId, 'IPHONE');
-  const told = (path: string): readonly string[] =>
+  const delivered = (path: string): readonly string[] =>
     receiver
       .requests(path)
       .flatMap((request) => eventsIn(request))
@@ -71,18 +71,18 @@ test('only what is wanted is told, and what was not wanted then is not told late
     '/both': ['LOGIN ONLINE', 'LOGIN ONLINE'],
   };
   for (const [path, expected] of Object.entries(all)) {
-    await receiver.waitForRequests(path, () => told(path).length >= expected.length);
+    await receiver.waitForRequests(path, () => delivered(path).length >= expected.length);
   }
   const { webhook } = await updateWebhook(server, { id: both.id, reasons: null });
   expect(webhook).toMatchObject({ reasons: null, userStatusOnly: true });
   await logOut(server, last);
   for (const [path, expected] of Object.entries(all)) {
-    await receiver.waitForRequests(path, () => told(path).length > expected.length);
-    expect(told(path), path).toEqual([...expected, 'LOGOUT OFFLINE']);
+    await receiver.waitForRequests(path, () => delivered(path).length > expected.length);
+    expect(delivered(path), path).toEqual([...expected, 'LOGOUT OFFLINE']);
   }
 });
 
-test('a test is sent at once, and can be seen', async () => {
+test('sends a test at once and lists its delivery', async () => {
   await using receiver = await ReceiverProcess.start();
   const { id } = await createReceivedWebhook(server, receiver, '/test', { reasons: ['PUSH_EXPIRED'] });
   const TEST = `mutation ($id: ID!) { testWebhook(input: {id: $id}) {
@@ -99,7 +99,7 @@ test('a test is sent at once, and can be seen', async () => {
   expect(receiver.requests('/test').length, 'it is tried once').toBe(2);
 });
 
-test('a user whose events are not taken holds up no other', async () => {
+test('delivers the events of other users while those of one user fail', async () => {
   await using receiver = await ReceiverProcess.start();
   const { id } = await createReceivedWebhook(server, receiver, '/', { reasons: ['LOGIN'] });
   const [first, ...others] = Array.from({ length: 25 }, () => newUserId('crowd'));
@@ -112,7 +112,7 @@ test('a user whose events are not taken holds up no other', async () => {
       .requests('/')
       .filter(({ status }) => status === 200)
       .flatMap((request) => eventsIn(request).map(({ userId }) => userId));
-  // Those who share its way wait; of eight ways it is one.
+  // Only the users of the same shard wait, one shard of eight.
   await receiver.waitForRequests('/', () => taken().length >= others.length / 2);
   expect(taken()).not.toContain(first);
   await receiver.setRules();
@@ -120,7 +120,7 @@ test('a user whose events are not taken holds up no other', async () => {
   expect(new Set(taken())).toEqual(new Set([first, ...others]));
 });
 
-test('a secret is rotated while events flow: who knows either one believes all of them', async () => {
+test('rotates a secret while events are sent, and receivers with either secret accept all requests', async () => {
   await using receiver = await ReceiverProcess.start();
   const { id, secret } = await createReceivedWebhook(server, receiver, '/', { reasons: ['CUSTOM_STATUS'] });
   await receiver.setSecrets('/', { old: secret });
@@ -143,7 +143,7 @@ test('a secret is rotated while events flow: who knows either one believes all o
   );
   const both = receiver.requests('/').length;
   await receiver.waitForRequests('/', ({ length }) => length >= both + 2);
-  // And once more, to one of the backend's own, with an end to those before within a millisecond.
+  // Again, with a secret of the backend, and the previous ones end within a millisecond.
   const last = `whsec_${Buffer.alloc(24, 9).toString('base64')}`;
   await receiver.setSecrets('/', { old: secret, new: rotated.secret ?? '', last });
   expect((await updateWebhook(server, { id, secret: last, previousSecretValidMs: 1 })).secret).toBe(last);

@@ -1,20 +1,20 @@
-/** A receiver of webhooks as a process of its own (webhook-receiver.js), which can be killed and comes back. */
+/** A receiver of webhooks in a separate process (webhook-receiver.js), which can be killed and restarted. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { closeSync, mkdtempSync, openSync, readSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { withTimeout } from '../porchlight-process.ts';
-// eslint-disable-next-line no-restricted-imports -- that is the source: it runs where there is no TypeScript.
+// eslint-disable-next-line no-restricted-imports -- the source is JavaScript, because it runs without a build.
 import type { Behaviour, ReceivedRequest, Rule } from './webhook-receiver.js';
 
 export type { Behaviour, ReceivedRequest, Rule };
 
 const SCRIPT = fileURLToPath(new URL('./webhook-receiver.js', import.meta.url));
-const LISTENS_WITHIN_MS = 20_000;
-const HEARD_WITHIN_MS = 20_000;
+const START_TIMEOUT_MS = 20_000;
+const REQUEST_TIMEOUT_MS = 20_000;
 
-/** What a server is started with to be allowed to tell receivers on this machine. */
+/** Settings of a server that may send to receivers on this machine. */
 export const LOCAL_RECEIVERS = {
   PORCHLIGHT_WEBHOOK_ALLOW_HTTP: 'true',
   PORCHLIGHT_WEBHOOK_ALLOW_PRIVATE: '127.0.0.0/8',
@@ -22,16 +22,16 @@ export const LOCAL_RECEIVERS = {
 
 export class ReceiverProcess implements AsyncDisposable {
   readonly #directory = mkdtempSync(join(tmpdir(), 'porchlight-receiver-'));
-  readonly #file = join(this.#directory, 'heard');
+  readonly #file = join(this.#directory, 'requests');
   readonly #host: string;
   #child: ChildProcess | null = null;
   #port: number;
   #rules: readonly Rule[] = [];
   #secrets: Readonly<Record<string, Readonly<Record<string, string>>>> = {};
-  #asked = 0;
-  #wake: (() => void)[] = [];
-  readonly #heard: ReceivedRequest[] = [];
-  /** How much of the file has been read, and the beginning of a line whose end is not there yet. */
+  #lastMessageId = 0;
+  #waiters: (() => void)[] = [];
+  readonly #requests: ReceivedRequest[] = [];
+  /** Bytes of the file that were read, and the incomplete line at its end. */
   #read = 0;
   #rest = Buffer.alloc(0);
 
@@ -41,7 +41,7 @@ export class ReceiverProcess implements AsyncDisposable {
     writeFileSync(this.#file, '');
   }
 
-  /** Answers everything with 200 until it is told otherwise. */
+  /** Answers 200 to all requests until `setRules`. */
   static async start({ host = '127.0.0.1', port = 0 } = {}): Promise<ReceiverProcess> {
     const receiver = new ReceiverProcess(host, port);
     await receiver.restart();
@@ -56,67 +56,67 @@ export class ReceiverProcess implements AsyncDisposable {
     return this.#port;
   }
 
-  /** The first that fits a request holds for it; none: 200. Replaces those before, and is in force when it resolves. */
+  /** The first matching rule decides; without one: 200. Replaces all previous rules, and resolves when they are active. */
   async setRules(...rules: readonly Rule[]): Promise<void> {
     this.#rules = rules;
-    await this.#tell({ rules });
+    await this.#updateProcess({ rules });
   }
 
-  /** The secrets with which requests to a path may be signed, by names of one's own. In force when it resolves. */
+  /** Sets the secrets of a path, by names that the test chooses. Resolves when they are active. */
   async setSecrets(path: string, secrets: Readonly<Record<string, string>>): Promise<void> {
     this.#secrets = { ...this.#secrets, [path]: secrets };
-    await this.#tell({ secrets: this.#secrets });
+    await this.#updateProcess({ secrets: this.#secrets });
   }
 
-  /** Every request that was ever read to its end, in this order, whatever became of it. */
+  /** All complete requests in order, whatever the response was. */
   requests(path?: string): readonly ReceivedRequest[] {
-    this.#readOn();
-    return path === undefined ? this.#heard : this.#heard.filter((heard) => heard.path === path);
+    this.#readNewRequests();
+    return path === undefined ? this.#requests : this.#requests.filter((request) => request.path === path);
   }
 
-  /** Resolves with the requests to a path as soon as they fit. @throws when they do not in time. */
+  /** Resolves with the requests to a path as soon as they match. @throws after `ms`. */
   async waitForRequests(
     path: string,
-    fits: (requests: readonly ReceivedRequest[]) => boolean,
-    ms = HEARD_WITHIN_MS,
+    matches: (requests: readonly ReceivedRequest[]) => boolean,
+    ms = REQUEST_TIMEOUT_MS,
   ): Promise<readonly ReceivedRequest[]> {
     const deadline = performance.now() + ms;
     for (;;) {
-      const heard = new Promise<void>((resolve) => this.#wake.push(resolve));
+      const nextRequest = new Promise<void>((resolve) => this.#waiters.push(resolve));
       const requests = this.requests(path);
-      if (fits(requests)) return requests;
-      await withTimeout(heard, deadline - performance.now(), () => {
+      if (matches(requests)) return requests;
+      await withTimeout(nextRequest, deadline - performance.now(), () => {
         const last = requests.slice(-5).map(({ body, ...request }) => ({ ...request, body: body.slice(0, 500) }));
-        return `Of ${requests.length} requests to ${path} nothing fitted within ${ms} ms. The last: ${JSON.stringify(last)}`;
+        return `The ${requests.length} requests to ${path} did not match within ${ms} ms. The last: ${JSON.stringify(last)}`;
       });
     }
   }
 
-  /** SIGKILL; its port is closed until it is revived. */
+  /** Sends SIGKILL. The port is closed until `restart`. */
   async kill(): Promise<void> {
     const child = this.#child;
     this.#child = null;
     if (child === null || child.exitCode !== null || child.signalCode !== null) return;
-    const gone = new Promise((resolve) => child.once('close', resolve));
+    const closed = new Promise((resolve) => child.once('close', resolve));
     child.kill('SIGKILL');
-    await gone;
+    await closed;
   }
 
-  /** Starts it again, on the same port and with the same orders: what was to happen some times only, as often anew. */
+  /** Starts again on the same port with the same rules. Limits (`times`) start again. */
   async restart(): Promise<void> {
     const child = fork(SCRIPT, [], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'], execArgv: [] });
     this.#child = child;
     const listening = new Promise<number>((resolve, reject) => {
-      child.on('message', (message: { port?: number; heard?: true }) => {
+      child.on('message', (message: { port?: number; received?: true }) => {
         if (message.port !== undefined) resolve(message.port);
-        if (message.heard) this.#wakeAll();
+        if (message.received) this.#resolveWaiters();
       });
-      child.once('close', () => reject(new Error('The receiver has ended.')));
+      child.once('close', () => reject(new Error('The receiver has exited.')));
     });
     child.send({
       start: { host: this.#host, port: this.#port, file: this.#file, rules: this.#rules, secrets: this.#secrets },
     });
-    this.#port = await withTimeout(listening, LISTENS_WITHIN_MS, () => 'The receiver does not listen.');
+    this.#port = await withTimeout(listening, START_TIMEOUT_MS, () => 'The receiver does not listen.');
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -124,23 +124,23 @@ export class ReceiverProcess implements AsyncDisposable {
     rmSync(this.#directory, { recursive: true, force: true });
   }
 
-  #tell(what: object): Promise<void> {
+  #updateProcess(change: object): Promise<void> {
     const child = this.#child;
-    // Who is dead hears of it when it is revived.
+    // A killed process gets the new state with `restart`.
     if (child === null) return Promise.resolve();
-    const id = ++this.#asked;
+    const id = ++this.#lastMessageId;
     return new Promise((resolve) => {
-      const hear = ({ done }: { done?: number }): void => {
+      const onMessage = ({ done }: { done?: number }): void => {
         if (done !== id) return;
-        child.off('message', hear);
+        child.off('message', onMessage);
         resolve();
       };
-      child.on('message', hear);
-      child.send({ ...what, id });
+      child.on('message', onMessage);
+      child.send({ ...change, id });
     });
   }
 
-  #readOn(): void {
+  #readNewRequests(): void {
     const file = openSync(this.#file, 'r');
     try {
       const chunk = Buffer.allocUnsafe(1 << 20);
@@ -151,14 +151,14 @@ export class ReceiverProcess implements AsyncDisposable {
         if (end === 0) continue;
         const lines = this.#rest.toString('utf8', 0, end).trimEnd().split('\n');
         this.#rest = this.#rest.subarray(end);
-        for (const line of lines) this.#heard.push(JSON.parse(line) as ReceivedRequest);
+        for (const line of lines) this.#requests.push(JSON.parse(line) as ReceivedRequest);
       }
     } finally {
       closeSync(file);
     }
   }
 
-  #wakeAll(): void {
-    for (const wake of this.#wake.splice(0)) wake();
+  #resolveWaiters(): void {
+    for (const resolve of this.#waiters.splice(0)) resolve();
   }
 }

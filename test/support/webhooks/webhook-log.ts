@@ -1,14 +1,14 @@
 /**
- * What a receiver was told, held against the log: everything at least once, in the order of each user's log, and
- * again only what was under way when something went wrong.
+ * Compares the requests of a receiver with the log: each event at least once, in the order of each user's log, and
+ * again only if it was in progress during a failure.
  */
 import { expect } from 'vitest';
-// eslint-disable-next-line no-restricted-imports -- that is the source: what has no build runs it too.
+// eslint-disable-next-line no-restricted-imports -- the source is JavaScript, because it also runs without a build.
 import type { Event } from '../user-history.js';
 import { groupByUser } from '../crash/crash-log.ts';
 import type { ReceivedRequest } from './receiver-process.ts';
 
-/** Events in one request, but for the rest of the last one's change. */
+/** Events in one request, without the rest of the last change. */
 const MAX_BATCH = 100;
 
 interface Payload<E> {
@@ -24,7 +24,7 @@ export const payloadOf = <E extends Event = Event>({ body }: ReceivedRequest): P
 export const eventsIn = <E extends Event = Event>(request: ReceivedRequest): readonly E[] =>
   payloadOf<E>(request).data.events ?? [];
 
-/** Fits as soon as so many different events were told. For one path of one receiver: it looks at each request once. */
+/** Matches when `count` different events arrived. For one path of one receiver, because it reads each request once. */
 export const hasReceivedEvents = (count: number): ((requests: readonly ReceivedRequest[]) => boolean) => {
   const cursors = new Set<string>();
   let read = 0;
@@ -35,13 +35,13 @@ export const hasReceivedEvents = (count: number): ((requests: readonly ReceivedR
   };
 };
 
-/** Somebody was killed, by the wall clock: from the moment before until nothing that was on its way could come any more. */
+/** A kill, by the wall clock: from just before it until no request in progress could arrive any more. */
 export interface Kill {
   readonly from: number;
   readonly to: number;
 }
 
-/** True of a request that may have been taken for a failure, although it was kept. */
+/** True for a request that the server may count as failed, although the receiver recorded it. */
 const mayBeRepeated = (
   { status, behaviour, at }: ReceivedRequest,
   again: ReceivedRequest,
@@ -53,23 +53,24 @@ const mayBeRepeated = (
   status >= 300 ||
   kills.some(({ from, to }) => at <= to && again.at >= from);
 
-/** In all that the log was asked for. */
-const isSame = <E extends Event>(logged: E, told: E): boolean =>
-  Object.entries(logged).every(([name, value]) => told[name as keyof E] === value);
+/** Compares all fields that the log query selected. */
+const isSame = <E extends Event>(logged: E, received: E): boolean =>
+  Object.entries(logged).every(([name, value]) => received[name as keyof E] === value);
 
-const words = ({ userId, reason, version, cursor }: Event): string => `${userId} ${reason} v${version} (${cursor})`;
+const describeEvent = ({ userId, reason, version, cursor }: Event): string =>
+  `${userId} ${reason} v${version} (${cursor})`;
 
-/** How far a user has been told, and what the request that spoke of her last said of her. */
-interface Progress {
+/** The events that a user's requests contained so far, and those of the last request with this user. */
+interface UserProgress {
   readonly count: number;
   readonly last: ReceivedRequest | null;
   readonly inLast: ReadonlySet<string>;
 }
 
 /**
- * Every event of `log`, as it stands there, was told at least once; each user's in the order of the log, by when they
- * were first told; and what was told again is of the last request that spoke of the user, which was not answered with
- * 2xx, or whose answer may have got lost when one of the two was killed.
+ * Checks that each event of `log` arrived unchanged at least once, and that each user's events first arrived in the order
+ * of the log. Repeated events must be from the last request with this user, which was not answered with 2xx, or whose
+ * response may be lost because of a kill.
  * @param kills of the server or the receiver.
  */
 export const expectDeliveredLog = <E extends Event>(
@@ -78,7 +79,7 @@ export const expectDeliveredLog = <E extends Event>(
   kills: readonly Kill[] = [],
 ): void => {
   const wanted = groupByUser(log);
-  const users = new Map<string, Progress>();
+  const users = new Map<string, UserProgress>();
   const faults: string[] = [];
   for (const request of requests) {
     const events = eventsIn<E>(request);
@@ -88,20 +89,22 @@ export const expectDeliveredLog = <E extends Event>(
       const { count, last, inLast } = users.get(userId) ?? { count: 0, last: null, inLast: new Set() };
       const again = own.filter(({ cursor }) => inLast.has(cursor));
       if (again[0] !== undefined && last !== null && !mayBeRepeated(last, request, kills)) {
-        faults.push(`told again: ${words(again[0])}`);
+        faults.push(`repeated event: ${describeEvent(again[0])}`);
       }
       const fresh = own.filter(({ cursor }) => !inLast.has(cursor));
       for (const [index, event] of fresh.entries()) {
         const next = wanted.get(userId)?.[count + index];
         if (next !== undefined && isSame(next, event)) continue;
-        faults.push(`told ${words(event)} where the log has ${next === undefined ? 'nothing' : words(next)}`);
+        faults.push(
+          `received ${describeEvent(event)} where the log has ${next === undefined ? 'nothing' : describeEvent(next)}`,
+        );
       }
       users.set(userId, { count: count + fresh.length, last: request, inLast: new Set(own.map((one) => one.cursor)) });
     }
   }
   for (const [userId, own] of wanted) {
     const count = users.get(userId)?.count ?? 0;
-    if (count < own.length) faults.push(`${own.length - count} events of ${userId} were never told`);
+    if (count < own.length) faults.push(`${own.length - count} events of ${userId} are missing`);
   }
   expect(faults.length, faults.slice(0, 10).join('\n')).toBe(0);
 };

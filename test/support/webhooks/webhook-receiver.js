@@ -1,6 +1,5 @@
-// A backend that is told by webhooks: a process of its own, which knows of the server what comes over HTTP, and can be
-// killed like any other. What it is told it keeps in a file before it answers. How it behaves it is told over the
-// channel to the process that started it; see receiver-process.ts.
+// A backend that receives webhooks, in a separate process that can be killed. It records each request in a file before it
+// responds. receiver-process.ts controls its responses over the IPC channel.
 import { Buffer } from 'node:buffer';
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -8,12 +7,12 @@ import { clearTimeout } from 'node:timers';
 import { Webhook } from 'standardwebhooks';
 
 /**
- * What is done with a request once all of it has been read and kept.
- * - `answer`: as usual, with this status and these headers.
- * - `hang`: nothing, until whoever asks goes away.
- * - `drip`: the head after `beforeHeadMs`, then `bytes` of a body, one every `betweenBytesMs`.
- * - `endless`: a head with this status, and a body that never ends.
- * - `break`: the connection is reset instead of an answer, after half of its head, or in the middle of its body.
+ * How a complete request is answered, after it was recorded.
+ * - `answer`: with this status and these headers.
+ * - `hang`: not at all, until the sender disconnects.
+ * - `drip`: slowly, with the header after `beforeHeadMs` and then `bytes` of a body, one every `betweenBytesMs`.
+ * - `endless`: with this status and a body that never ends.
+ * - `break`: the connection is closed before the response, within its header, or within its body.
  * @typedef {{ kind: 'answer', status: number, headers?: Record<string, string> }
  *   | { kind: 'hang' }
  *   | { kind: 'drip', status: number, beforeHeadMs: number, bytes: number, betweenBytesMs: number }
@@ -21,20 +20,20 @@ import { Webhook } from 'standardwebhooks';
  *   | { kind: 'break', at: 'request' | 'head' | 'body' }} Behaviour
  */
 /**
- * For requests to this path alone, or that speak of this user alone; `times`: for so many of them, then it is forgotten.
+ * Applies to requests to this path, or with this user. `times`: number of requests, then the rule is removed.
  * @typedef {{ path?: string, userId?: string, times?: number, behaviour: Behaviour }} Rule
  */
 /**
- * One request, as it is kept.
+ * One request, as it is recorded.
  * @typedef {object} ReceivedRequest
  * @property {number} at wall clock, ms
  * @property {string} path without its query
- * @property {string} url as it was asked for
+ * @property {string} url path and query
  * @property {Record<string, string | string[] | undefined>} headers
  * @property {string} body
- * @property {string[]} signedBy names of those secrets of its path that verify it
+ * @property {string[]} signedBy names of the secrets of its path that verify the signature
  * @property {Behaviour['kind']} behaviour
- * @property {number | null} status of the answer that it is about to give; null: it will give none
+ * @property {number | null} status of the response that follows; null: no response
  */
 /** @typedef {{ host: string, port: number, file: string, rules: Rule[], secrets: Record<string, Record<string, string>> }} Start */
 
@@ -43,7 +42,7 @@ const CHUNK = Buffer.alloc(1024, 'x');
 
 /** @type {Rule[]} */
 let rules = [];
-/** By path, then by the name that the tests have for it. @type {Record<string, Record<string, string>>} */
+/** By path, then by the name that the test chose. @type {Record<string, Record<string, string>>} */
 let secrets = {};
 let file = -1;
 
@@ -88,7 +87,7 @@ function keep(request, body, behaviour) {
   const url = request.url ?? '';
   const path = url.replace(/\?.*/s, '');
   /** @type {ReceivedRequest} */
-  const heard = {
+  const received = {
     at: Date.now(),
     path,
     url,
@@ -98,9 +97,9 @@ function keep(request, body, behaviour) {
     behaviour: behaviour.kind,
     status: 'status' in behaviour ? behaviour.status : null,
   };
-  // What was written is there even if this process is killed in the next moment.
-  writeSync(file, `${JSON.stringify(heard)}\n`);
-  process.send?.({ heard: true });
+  // Written data survives a kill of this process.
+  writeSync(file, `${JSON.stringify(received)}\n`);
+  process.send?.({ received: true });
 }
 
 /**
@@ -130,7 +129,7 @@ function behave(response, behaviour) {
     case 'break':
       if (behaviour.at === 'head') socket?.write('HTTP/1.1 200 O');
       if (behaviour.at === 'body') socket?.write('HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nke');
-      // Closed, not reset: what was written is to be read first.
+      // Closed, not reset, so that the written bytes are read.
       if (behaviour.at === 'request') socket?.resetAndDestroy();
       else socket?.end(() => socket.destroy());
   }
@@ -158,7 +157,7 @@ function drip(response, { status, beforeHeadMs, bytes, betweenBytesMs }) {
 const http = createServer({ keepAliveTimeout: 60_000 }, (request, response) => {
   /** @type {Buffer[]} */
   const chunks = [];
-  // Whoever asked may be gone at any time.
+  // The sender may disconnect at any time.
   request.on('error', () => undefined);
   response.on('error', () => undefined);
   request.on('data', (chunk) => chunks.push(chunk));
@@ -172,7 +171,7 @@ const http = createServer({ keepAliveTimeout: 60_000 }, (request, response) => {
 
 /**
  * @param {string} host
- * @param {number} port 0: any.
+ * @param {number} port 0: any free port.
  */
 function listen(host, port) {
   http.listen(port, host, () => {
@@ -188,7 +187,7 @@ process.on(
       ({ rules, secrets } = message.start);
       file = openSync(message.start.file, 'a');
       const { host, port } = message.start;
-      // After it was killed, somebody's passing connection may have been given its port for a moment.
+      // After a kill, another connection may use the port for a moment.
       http.on('error', () => setTimeout(() => listen(host, port), 50));
       listen(host, port);
     }

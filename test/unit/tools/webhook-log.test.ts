@@ -40,7 +40,7 @@ const NOT_THEN = [
   { from: 121, to: 130 },
 ];
 
-test('what a receiver may have been told', () => {
+test('accepts requests that a correct server may send', () => {
   expectDeliveredLog([request([a1, a2]), request([b1]), request([a3])], LOG);
   expectDeliveredLog([request([a1, a2], { status: 503 }), request([a1, a2, a3]), request([b1])], LOG);
   expectDeliveredLog(
@@ -55,15 +55,15 @@ test('what a receiver may have been told', () => {
 });
 
 test.for([
-  ['never told', [request([a1, a2]), request([b1])], []],
+  ['missing', [request([a1, a2]), request([b1])], []],
   ['where the log has', [request([a1, a3, b1])], []],
   ['where the log has', [request([a2, a1, a3, b1])], []],
   ['where the log has', [request([a1, a2]), request([a3, b1]), request([a1, a2])], []],
   ['where the log has', [request([a1, { ...a2, status: 'OFFLINE' }, a3, b1])], []],
   ['where the log has nothing', [request([a1, a2, a3, b1, event('c', 1)])], []],
-  ['told again', [request([a1]), request([a1, a2, a3, b1])], []],
-  ['told again', [request([a1]), request([a1, a2, a3, b1], { at: 120 })], NOT_THEN],
+  ['repeated', [request([a1]), request([a1, a2, a3, b1])], []],
+  ['repeated', [request([a1]), request([a1, a2, a3, b1], { at: 120 })], NOT_THEN],
   ['in one request', [request(Array.from({ length: 101 }, (_, index) => event('a', index + 1)))], []],
-] as const)('%s: told so, and found', ([words, requests, kills]) => {
+] as const)('reports events that are %s', ([words, requests, kills]) => {
   expect(() => expectDeliveredLog(requests, LOG, kills)).toThrow(words);
 });

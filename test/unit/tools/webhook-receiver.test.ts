@@ -7,7 +7,7 @@ const SECRET = `whsec_${Buffer.alloc(32, 7).toString('base64')}`;
 const post = (url: string, body: string, headers: Readonly<Record<string, string>> = {}): Promise<Response> =>
   fetch(url, { method: 'POST', body, headers, redirect: 'manual' });
 
-test('keeps what it was told over its own death, and says whose signature it bears', async () => {
+test('keeps its requests after it is killed, with the names of the secrets that verify them', async () => {
   await using receiver = await ReceiverProcess.start();
   await receiver.setSecrets('/a', { right: SECRET, wrong: `whsec_${Buffer.alloc(32, 8).toString('base64')}` });
   await receiver.setRules({ userId: 'bob', times: 1, behaviour: { kind: 'answer', status: 500 } });
@@ -21,7 +21,7 @@ test('keeps what it was told over its own death, and says whose signature it bea
   expect((await post(receiver.url('/a'), '{"id":"bob"} ', signed)).status).toBe(200);
   const url = receiver.url('/a');
   await receiver.kill();
-  await expect(post(url, 'while it is dead')).rejects.toThrow('fetch failed');
+  await expect(post(url, 'while it is killed')).rejects.toThrow('fetch failed');
   await receiver.restart();
   expect(receiver.url('/a')).toBe(url);
   expect((await post(url, '{"id":"bob"}', signed)).status).toBe(500);
@@ -34,11 +34,11 @@ test('keeps what it was told over its own death, and says whose signature it bea
 });
 
 test.concurrent.for<[string, Behaviour, string]>([
-  ['answers', { kind: 'answer', status: 302, headers: { location: '/b' } }, '302 kept'],
-  ['drips', { kind: 'drip', status: 200, beforeHeadMs: 1, bytes: 3, betweenBytesMs: 1 }, '200 xxx'],
-  ['resets', { kind: 'break', at: 'request' }, 'fetch failed'],
-  ['breaks off in the head', { kind: 'break', at: 'head' }, 'fetch failed'],
-  ['breaks off in the body', { kind: 'break', at: 'body' }, 'terminated'],
+  ['answers with a status', { kind: 'answer', status: 302, headers: { location: '/b' } }, '302 kept'],
+  ['answers slowly', { kind: 'drip', status: 200, beforeHeadMs: 1, bytes: 3, betweenBytesMs: 1 }, '200 xxx'],
+  ['resets the connection', { kind: 'break', at: 'request' }, 'fetch failed'],
+  ['closes the connection in the header', { kind: 'break', at: 'head' }, 'fetch failed'],
+  ['closes the connection in the body', { kind: 'break', at: 'body' }, 'terminated'],
 ])('%s', async ([, behaviour, seen]) => {
   await using receiver = await ReceiverProcess.start();
   await receiver.setRules({ path: '/a', behaviour });
@@ -47,7 +47,7 @@ test.concurrent.for<[string, Behaviour, string]>([
   expect(receiver.requests('/a')).toMatchObject([{ body: 'x', behaviour: behaviour.kind }]);
 });
 
-test('hangs, and pours without an end', async () => {
+test('hangs, and sends an endless body', async () => {
   await using receiver = await ReceiverProcess.start();
   await receiver.setRules(
     { path: '/hang', behaviour: { kind: 'hang' } },

@@ -2,7 +2,7 @@
 import { expect, it } from 'vitest';
 import type { Delivery } from '../../../../src/app/ports/webhook-store.ts';
 import { addMs } from '../../../../src/core/ids.ts';
-import { dead } from '../../../contract/webhook-records.ts';
+import { deadDelivery } from '../../../contract/webhook-records.ts';
 import { hangUntilAborted, rejectWithStatus, acceptDelivery } from '../support/fake-sender.ts';
 import { WEBHOOK_ID, DeliveryHarness, userIdOfShard } from '../support/delivery-harness.ts';
 import { settleEngines } from '../support/virtual-timers.ts';
@@ -16,7 +16,9 @@ const withDead = async (count: number): Promise<DeliveryHarness> => {
     const events = await harness.logIn(userIdOfShard(0, number));
     const now = harness.store.now();
     const at = { createdAt: now, lastAttemptAt: now, giveUpAt: now };
-    await harness.webhooks.addDelivery(dead(`dead ${number}`, { webhookId: WEBHOOK_ID, events, eventCount: 1, ...at }));
+    await harness.webhooks.addDelivery(
+      deadDelivery(`dead ${number}`, { webhookId: WEBHOOK_ID, events, eventCount: 1, ...at }),
+    );
   }
   return harness;
 };

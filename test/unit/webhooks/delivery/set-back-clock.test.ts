@@ -1,7 +1,7 @@
 /** A restart with a clock that is behind the previous run: the saved times are in the future. */
 import { expect, it } from 'vitest';
 import { parseDeliveryId, addMs } from '../../../../src/core/ids.ts';
-import { dead } from '../../../contract/webhook-records.ts';
+import { deadDelivery } from '../../../contract/webhook-records.ts';
 import { hangUntilAborted, rejectWithStatus, acceptDelivery } from '../support/fake-sender.ts';
 import { WEBHOOK_ID, DeliveryHarness, userIdOfShard } from '../support/delivery-harness.ts';
 import { settleEngines } from '../support/virtual-timers.ts';
@@ -59,7 +59,7 @@ it('attempts redeliveries at once, whether they failed before or not', async () 
   const events = await harness.logIn(userIdOfShard(0));
   const longAgo = addMs(harness.store.now(), -2 * HOUR);
   const given = (id: string) => ({
-    ...dead(id, { webhookId: WEBHOOK_ID, events, eventCount: 1 }),
+    ...deadDelivery(id, { webhookId: WEBHOOK_ID, events, eventCount: 1 }),
     lastAttemptAt: longAgo,
   });
   for (const id of ['tried', 'not tried']) await harness.webhooks.addDelivery(given(id));
