@@ -110,8 +110,8 @@ test(
   { timeout: 90_000 },
   async () => {
     expect(new Set(IDS).size).toBe(IDS.length);
-    await using place = createRestartHarness();
-    let server = await place.start();
+    await using harness = createRestartHarness();
+    let server = await harness.start();
     const devices = await Promise.all(IDS.map((id) => logIn(server, id, 'IPHONE', id)));
     // Sorted by UTF-8 bytes as on disk. JavaScript sorts astral characters before U+E000.
     const inOrder = [...IDS].sort((one, other) => Buffer.compare(Buffer.from(one), Buffer.from(other)));
@@ -124,7 +124,7 @@ test(
     });
     for (const end of ['stop', 'sigkill'] as const) {
       await server[end]();
-      server = await place.start();
+      server = await harness.start();
       expect(await readAllUsers(server)).toEqual(before);
       const answers = devices.map(async ({ userId, token }) => {
         const socket = await GraphqlSocket.open(server, token);
@@ -136,14 +136,14 @@ test(
     const watcher = await GraphqlSocket.open(server, server.apiKey);
     const changes = watcher.subscribe<{ statusChanges: { userId: string }[] }>(WATCH, { userIds: IDS });
     expect((await changes.next()).data?.statusChanges.map(({ userId }) => userId)).toEqual(IDS);
-    const again = IDS.map(async (id) => {
+    const repeatedLogins = IDS.map(async (id) => {
       // The same device of the same user logs in, so no session is kicked.
       const input = { platform: 'IPHONE', deviceId: id };
       expect(await postForData(server, await mintToken(id), login, { input })).toEqual({
         login: { session: { userId: id, deviceId: id }, kicked: [] },
       });
     });
-    await Promise.all(again);
+    await Promise.all(repeatedLogins);
     await server.stop();
   },
 );
@@ -155,8 +155,8 @@ const CONTROLS = [
 ];
 
 test('control characters, lone surrogates and overlong ids are rejected as user id, device id and watched id, and nothing is stored', async () => {
-  await using place = createRestartHarness();
-  const server = await place.start();
+  await using harness = createRestartHarness();
+  const server = await harness.start();
   await updatePolicy(server, { multiDevice: { mode: 'MULTI' } });
   const socket = await GraphqlSocket.open(server, server.apiKey);
   const bad = [
@@ -191,14 +191,16 @@ test('control characters, lone surrogates and overlong ids are rejected as user 
 });
 
 test('the disk holds only the hash of a session token’s secret, also in the write-ahead log', async () => {
-  await using place = createRestartHarness();
-  const server = await place.start();
+  await using harness = createRestartHarness();
+  const server = await harness.start();
   const live = await logIn(server, 'alice', 'IPHONE');
   const ended = await logIn(server, 'bob', 'IPHONE');
   await postForData(server, ended.token, 'mutation { logout { userStatus { status } } }');
   // SIGKILL prevents a checkpoint, so that the write-ahead log holds the writes.
   await server.sigkill();
-  const files = readdirSync(place.directory).map((name) => [name, readFileSync(join(place.directory, name))] as const);
+  const files = readdirSync(harness.directory).map(
+    (name) => [name, readFileSync(join(harness.directory, name))] as const,
+  );
   expect(files.map(([name]) => name)).toContain('porchlight.db-wal');
   const isOnDisk = (bytes: Buffer): boolean => files.some(([, file]) => file.includes(bytes));
   for (const { token } of [live, ended]) {

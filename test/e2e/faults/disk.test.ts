@@ -54,7 +54,8 @@ test(
       const { lastSeenAt: now } = await fetchUser(server, 'stays');
       expect(Date.parse(now ?? '') - Date.parse(lastSeenAt ?? '')).toBeGreaterThan(3_500);
     });
-    for (let again = 0; again < 20; again++) expect(codeOf(await tryLogin(server, `more ${again}`))).toBe('OVERLOADED');
+    for (let attempt = 0; attempt < 20; attempt++)
+      expect(codeOf(await tryLogin(server, `more ${attempt}`))).toBe('OVERLOADED');
     expect(watcher.changeSummaries, 'no change is published that is not on disk').toEqual([]);
     expect(await fetchUser(server, 'new')).toMatchObject({ status: 'OFFLINE', version: 0 });
     // The server stays ready, because it serves heartbeats and queries and no other server could.
@@ -81,7 +82,7 @@ test(
   async () => {
     using disk = new DiskFaults();
     await using server = await startPorchlight({ env: disk.env });
-    const device = await logIn(server, 'beats', 'IPHONE');
+    const device = await logIn(server, 'sends heartbeats', 'IPHONE');
     const socket = await GraphqlSocket.open(server, device.token);
     const roundTrips = async (): Promise<number> => {
       const { sentAt, answeredAt } = await measureSpan(async () => {
@@ -99,7 +100,7 @@ test(
     void logins.then(() => (answered = true));
     // 50 heartbeats and two queries take less than one fsync: none of them waits for the disk.
     await roundTrips();
-    expect(await fetchUser(server, 'beats')).toMatchObject({ status: 'ONLINE' });
+    expect(await fetchUser(server, 'sends heartbeats')).toMatchObject({ status: 'ONLINE' });
     expect(await fetchUser(server, 'slow 0')).toMatchObject({ status: 'OFFLINE' });
     expect(answered).toBe(false);
     const { value, sentAt, answeredAt } = await logins;

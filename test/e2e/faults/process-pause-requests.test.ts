@@ -35,9 +35,9 @@ const sendFirstPart = async ({ port }: PorchlightProcess, half: string) => {
 test.skipIf(LACKS_FAKETIME)(
   'request heads and bodies that were half sent before a process pause do not time out because of it',
   async () => {
-    await using place = createRestartHarness();
-    const clock = createPausingClock(join(place.directory, 'clock'));
-    const server = await place.start(clock.env);
+    await using harness = createRestartHarness();
+    const clock = createPausingClock(join(harness.directory, 'clock'));
+    const server = await harness.start(clock.env);
     /** Resolves when the server has read all earlier data and checked its request timeouts. */
     const roundTrip = async (): Promise<void> => void (await (await fetch(`${server.origin}/health/live`)).text());
     const started = await Promise.all(SPLIT_REQUESTS.map(([half]) => sendFirstPart(server, half)));

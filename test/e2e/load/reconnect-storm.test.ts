@@ -148,12 +148,12 @@ const printDuration = (step: string, began: number, took: readonly number[] = []
 };
 
 test('sockets that disconnect and reconnect at once are all accepted, also after SIGKILL, with no status change during a grace', async () => {
-  await using place = createRestartHarness({
+  await using harness = createRestartHarness({
     PORCHLIGHT_PLATFORMS: '[{"platform":"IPHONE","disconnectGraceMs":300000}]',
     PORCHLIGHT_RATE_PER_ADDRESS: '0',
     PORCHLIGHT_MAX_SOCKETS_PER_ADDRESS: '0',
   });
-  const server = await place.start();
+  const server = await harness.start();
   const all = await logInAll(server);
   const half = SOCKETS / 2;
   const first = await attachAll(server, all, CONCURRENCY);
@@ -180,7 +180,7 @@ test('sockets that disconnect and reconnect at once are all accepted, also after
   await server.sigkill();
   resetAll(second);
   began = performance.now();
-  const restarted = await place.start();
+  const restarted = await harness.start();
   const third = await attachAll(restarted, all);
   printDuration('reconnected after SIGKILL', began);
   expect(await countEventSequences(restarted)).toEqual({

@@ -125,9 +125,9 @@ describe('a feed subscriber that does not read', () => {
     await first.next();
     socket.tcp.pause();
     // The limit is 10,000 unread events, in addition to the lists of 250 events that are in transit.
-    await Promise.all(writers.map((writer) => setTexts(writer, 3_340, LONG_TEXT, 'behind')));
+    await Promise.all(writers.map((writer) => setTexts(writer, 3_340, LONG_TEXT, 'backlog')));
     const limitReachedAt = performance.now();
-    await Promise.all(writers.map((writer) => setTexts(writer, 260, LONG_TEXT, 'further behind')));
+    await Promise.all(writers.map((writer) => setTexts(writer, 260, LONG_TEXT, 'larger backlog')));
     socket.tcp.resume();
     const mayBeTerminated = performance.now() - limitReachedAt > 2_000;
     // A client that does not read the close frame in time is terminated.

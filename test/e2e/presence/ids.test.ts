@@ -206,8 +206,8 @@ describe.concurrent('device ids', () => {
     const user = 'no device id';
     const generated = await Promise.all(Array.from({ length: 20 }, () => logIn(server, user, 'WEB')));
     expect(new Set(generated.map(({ deviceId }) => deviceId)).size).toBe(20);
-    const again = await logIn(server, user, 'WEB', generated[7]?.deviceId);
-    expect(again.kicked).toEqual([]);
+    const repeatedLogin = await logIn(server, user, 'WEB', generated[7]?.deviceId);
+    expect(repeatedLogin.kicked).toEqual([]);
     expect((await fetchUser(server, user)).sessions).toHaveLength(20);
   });
 

@@ -141,14 +141,14 @@ describe.concurrent('a device', () => {
   });
 
   test('of several watched users appears in one initial list with all statuses', async () => {
-    const [online, never, gone] = [newUserId(), newUserId(), newUserId()];
+    const [online, unknown, offline] = [newUserId(), newUserId(), newUserId()];
     await logIn(server, online);
-    await logOut(server, await logIn(server, gone));
-    const watcher = await Watcher.open(server, [online, never, gone]);
+    await logOut(server, await logIn(server, offline));
+    const watcher = await Watcher.open(server, [online, unknown, offline]);
     expect(watcher.initialStatuses.map(({ userId, status, version }) => [userId, status, version])).toEqual([
       [online, 'ONLINE', 1],
-      [never, 'OFFLINE', 0],
-      [gone, 'OFFLINE', 2],
+      [unknown, 'OFFLINE', 0],
+      [offline, 'OFFLINE', 2],
     ]);
     expect(watcher.initialStatuses.every(({ previousStatus }) => previousStatus === null)).toBe(true);
   });

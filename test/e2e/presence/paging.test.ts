@@ -59,12 +59,12 @@ const fetchAllPages = async <Node extends UserNode>(
   }
 };
 
-/** User ids by state: ONLINE on WEB or IPHONE, PUSH_ONLINE (`lost`), OFFLINE (`gone`), and one user with two devices. */
+/** User ids by state: ONLINE on WEB or IPHONE, PUSH_ONLINE, OFFLINE, and one user with two devices. */
 const usersByState = {
   web: [] as string[],
   phone: [] as string[],
-  lost: [] as string[],
-  gone: [] as string[],
+  pushOnline: [] as string[],
+  offline: [] as string[],
   both: '',
 };
 
@@ -73,14 +73,14 @@ beforeAll(async () => {
   const users = (name: string, count: number) => Array.from({ length: count }, () => newUserId(name));
   usersByState.web = users('web', 40);
   usersByState.phone = users('phone', 20);
-  usersByState.lost = users('lost', 5);
-  usersByState.gone = users('gone', 240);
+  usersByState.pushOnline = users('push-online', 5);
+  usersByState.offline = users('offline', 240);
   usersByState.both = newUserId('both');
   await Promise.all([
     ...usersByState.web.map((user) => logIn(server, user, 'WEB')),
     ...usersByState.phone.map((user) => logIn(server, user, 'IPHONE')),
-    ...usersByState.lost.map((user) => createPushOnlineDevice(server, user, 'IPHONE')),
-    ...usersByState.gone.map(async (user) => logOut(server, await logIn(server, user, 'LINUX'))),
+    ...usersByState.pushOnline.map((user) => createPushOnlineDevice(server, user, 'IPHONE')),
+    ...usersByState.offline.map(async (user) => logOut(server, await logIn(server, user, 'LINUX'))),
   ]);
   await createPushOnlineDevice(server, usersByState.both, 'IPHONE');
   await logIn(server, usersByState.both, 'WEB');
@@ -89,7 +89,7 @@ beforeAll(async () => {
 describe('events', () => {
   test('are listed once and in order with pages of 500, 100 (the default), 7, 2 and 1', async () => {
     const whole = await fetchAllPages<{ cursor: string; userId: string; reason: string; version: number }>(EVENTS, 500);
-    // One LOGIN each; also one DISCONNECT or LOGOUT for `lost` and `gone`; three events for `both`.
+    // One LOGIN each; also one DISCONNECT or LOGOUT for `pushOnline` and `offline`; three events for `both`.
     expect(whole).toHaveLength(40 + 20 + 2 * 5 + 2 * 240 + 3);
     expect(new Set(whole.map(({ cursor }) => cursor)).size).toBe(whole.length);
     expect(await fetchAllPages(EVENTS, 7)).toEqual(whole);
@@ -103,7 +103,7 @@ describe('events', () => {
       tail.after = page.nodes.at(-1)?.cursor;
     }
     expect(rest).toEqual(whole.slice(541, 545));
-    for (const user of [usersByState.web[3], usersByState.gone[7], usersByState.both]) {
+    for (const user of [usersByState.web[3], usersByState.offline[7], usersByState.both]) {
       const versions = whole.filter(({ userId }) => userId === user).map(({ version }) => version);
       expect(versions).toEqual([...versions].sort((one, other) => one - other));
     }
@@ -142,15 +142,15 @@ describe('onlineUsers', () => {
     [
       'without a filter',
       {},
-      () => [...usersByState.web, ...usersByState.phone, ...usersByState.lost, usersByState.both],
+      () => [...usersByState.web, ...usersByState.phone, ...usersByState.pushOnline, usersByState.both],
     ],
     ['ONLINE', { status: 'ONLINE' }, () => [...usersByState.web, ...usersByState.phone, usersByState.both]],
-    ['PUSH_ONLINE', { status: 'PUSH_ONLINE' }, () => usersByState.lost],
+    ['PUSH_ONLINE', { status: 'PUSH_ONLINE' }, () => usersByState.pushOnline],
     ['on WEB', { platform: 'WEB' }, () => [...usersByState.web, usersByState.both]],
     // The status filter applies to the user, and a live session may be PUSH_ONLINE.
-    ['on IPHONE', { platform: 'IPHONE' }, () => [...usersByState.phone, ...usersByState.lost, usersByState.both]],
+    ['on IPHONE', { platform: 'IPHONE' }, () => [...usersByState.phone, ...usersByState.pushOnline, usersByState.both]],
     ['ONLINE on IPHONE', { status: 'ONLINE', platform: 'IPHONE' }, () => [...usersByState.phone, usersByState.both]],
-    ['PUSH_ONLINE on IPHONE', { status: 'PUSH_ONLINE', platform: 'IPHONE' }, () => usersByState.lost],
+    ['PUSH_ONLINE on IPHONE', { status: 'PUSH_ONLINE', platform: 'IPHONE' }, () => usersByState.pushOnline],
     ['on MAC', { platform: 'MAC' }, () => []],
     ['PUSH_ONLINE on WEB', { status: 'PUSH_ONLINE', platform: 'WEB' }, () => []],
   ];
@@ -211,10 +211,10 @@ describe('a list of user ids', () => {
 
   test('of 500 ids is answered in its order, including duplicates', async () => {
     const requestedIds = [
-      ...usersByState.gone,
+      ...usersByState.offline,
       ...usersByState.web,
-      ...usersByState.lost,
-      ...usersByState.gone,
+      ...usersByState.pushOnline,
+      ...usersByState.offline,
       ...usersByState.web,
     ].slice(0, 499);
     requestedIds.push('unknown user');
@@ -224,7 +224,7 @@ describe('a list of user ids', () => {
       userIds: requestedIds,
     });
     const status = (user: string) =>
-      usersByState.web.includes(user) ? 'ONLINE' : usersByState.lost.includes(user) ? 'PUSH_ONLINE' : 'OFFLINE';
+      usersByState.web.includes(user) ? 'ONLINE' : usersByState.pushOnline.includes(user) ? 'PUSH_ONLINE' : 'OFFLINE';
     expect(userStatuses.map(({ userId, status }) => [userId, status])).toEqual(
       requestedIds.map((user) => [user, status(user)]),
     );

@@ -15,12 +15,12 @@ const API_KEY = 'the-api-key-that-no-log-and-no-database-may-hold';
 test.each(['trace', 'debug', 'info'])(
   'at log level %s no credential is logged or stored in plain text',
   async (level) => {
-    await using place = createRestartHarness({
+    await using harness = createRestartHarness({
       PORCHLIGHT_LOG_LEVEL: level,
       PORCHLIGHT_JWT_SECRET: JWT_SECRET,
       PORCHLIGHT_API_KEYS: API_KEY,
     });
-    const server = await place.start();
+    const server = await harness.start();
     const secret = { secret: JWT_SECRET };
     const jwt = await mintToken('alice', secret);
     const expired = await mintToken('alice', { ...secret, expiresInS: -3_600 });
@@ -64,16 +64,16 @@ test.each(['trace', 'debug', 'info'])(
     ];
     for (const fragment of fragments) expect(server.output()).not.toContain(fragment);
     expect(server.output()).not.toMatch(/Bearer\s+\S|Basic\s+\S/i);
-    for (const file of readdirSync(place.directory)) {
-      const bytes = readFileSync(join(place.directory, file), 'latin1');
+    for (const file of readdirSync(harness.directory)) {
+      const bytes = readFileSync(join(harness.directory, file), 'latin1');
       for (const fragment of fragments) expect(bytes, file).not.toContain(fragment);
     }
   },
 );
 
 test('a server without problems logs fewer than ten lines', async () => {
-  await using place = createRestartHarness();
-  const server = await place.start();
+  await using harness = createRestartHarness();
+  const server = await harness.start();
   const device = await logIn(server, 'alice', 'WEB');
   await (await GraphqlSocket.open(server, device.token)).close();
   await logOut(server, await logIn(server, 'bob', 'IPHONE'));
@@ -83,7 +83,7 @@ test('a server without problems logs fewer than ten lines', async () => {
 
 test('failures disclose no secret in logs, answers or metrics', async () => {
   const METRICS_TOKEN = 'the-metrics-token-that-nothing-may-show';
-  await using place = createRestartHarness({
+  await using harness = createRestartHarness({
     PORCHLIGHT_LOG_LEVEL: 'trace',
     PORCHLIGHT_JWT_SECRET: JWT_SECRET,
     PORCHLIGHT_API_KEYS: API_KEY,
@@ -91,7 +91,7 @@ test('failures disclose no secret in logs, answers or metrics', async () => {
     // No server listens on this port.
     PORCHLIGHT_JWKS_URL: 'http://127.0.0.1:9/keys?key=a-secret-in-the-url-of-the-keys',
   });
-  const server = await place.start();
+  const server = await harness.start();
   const answers: string[] = [];
   const send = async (path: string, token: string, init: RequestInit = {}): Promise<void> => {
     const headers = { 'content-type': 'application/json', authorization: `Bearer ${token}`, cookie: token };
@@ -110,7 +110,7 @@ test('failures disclose no secret in logs, answers or metrics', async () => {
   const secrets = [JWT_SECRET, API_KEY, METRICS_TOKEN, jwt, session, byUnknownKey, 'a-secret-in-the-url-of-the-keys'];
 
   // The trigger makes every write fail, as a full disk does.
-  const database = new Database(join(place.directory, 'porchlight.db'));
+  const database = new Database(join(harness.directory, 'porchlight.db'));
   database.exec("CREATE TRIGGER broken BEFORE INSERT ON events BEGIN SELECT RAISE(ABORT, 'broken for a test'); END");
   for (const token of secrets) {
     const loginRequest = { query: LOGIN, variables: { input: { platform: 'MAC', deviceId: 'd' } } };

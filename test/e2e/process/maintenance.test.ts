@@ -131,7 +131,7 @@ describe('backup', () => {
     writeFileSync(file, 'something else');
     expect(await runPorchlight(['backup', file])).toMatchObject({
       code: 1,
-      err: expect.stringContaining('exists already') as string,
+      err: expect.stringContaining('already exists') as string,
     });
     expect(readFileSync(file, 'utf8')).toBe('something else');
     writeFileSync(`${file}.partial`, 'half');

@@ -60,8 +60,8 @@ const expectNotReady = async (server: PorchlightProcess): Promise<void> => {
 
 describe.each(['SIGTERM', 'SIGINT'] as const)('%s', (signal) => {
   test('ends the process with code 0 within 10 s with any open connections', async () => {
-    await using place = createRestartHarness();
-    const server = await place.start();
+    await using harness = createRestartHarness();
+    const server = await harness.start();
     const { stream, sockets, notReading, connections } = await openConnections(server);
     const began = performance.now();
     server.signal(signal);
@@ -73,7 +73,7 @@ describe.each(['SIGTERM', 'SIGINT'] as const)('%s', (signal) => {
     stream.disconnect();
     notReading.ws.terminate();
     for (const tcp of connections) tcp.destroy();
-    const log = `${place.database}-wal`;
+    const log = `${harness.database}-wal`;
     expect(existsSync(log) ? statSync(log).size : 0, 'the write-ahead log is merged into the database').toBe(0);
   });
 
@@ -94,8 +94,8 @@ describe.each(['SIGTERM', 'SIGINT'] as const)('%s', (signal) => {
 });
 
 test('logins that succeed during the shutdown are stored, and rejected ones are not', async () => {
-  await using place = createRestartHarness();
-  const server = await place.start();
+  await using harness = createRestartHarness();
+  const server = await harness.start();
   const ids = Array.from({ length: 60 }, (_, index) => `user ${index}`);
   const jwts = await Promise.all(ids.map((id) => mintToken(id)));
   let signalled = false;
@@ -112,7 +112,7 @@ test('logins that succeed during the shutdown are stored, and rejected ones are 
   expect(expectedStatuses).toContain('ONLINE');
   expect(await server.exited).toEqual({ code: 0, signal: null });
 
-  const after = await place.start();
+  const after = await harness.start();
   const { userStatuses } = await postForData<{ userStatuses: { status: string }[] }>(
     after,
     after.apiKey,
@@ -125,11 +125,11 @@ test('logins that succeed during the shutdown are stored, and rejected ones are 
 });
 
 test('a server that was killed by SIGKILL starts again with its users', async () => {
-  await using place = createRestartHarness();
-  const server = await place.start();
+  await using harness = createRestartHarness();
+  const server = await harness.start();
   await logIn(server, 'alice', 'WEB');
   await server.sigkill();
-  expect(existsSync(join(place.directory, 'porchlight.db.lock')), 'the lock file remains').toBe(true);
-  const after = await place.start();
+  expect(existsSync(join(harness.directory, 'porchlight.db.lock')), 'the lock file remains').toBe(true);
+  const after = await harness.start();
   expect(await fetchUser(after, 'alice')).toMatchObject({ status: 'ONLINE', version: 1 });
 });

@@ -120,7 +120,7 @@ test(
     expect([live.status, await live.json()]).toEqual([200, { status: 'live' }]);
     expect([ready.status, await ready.json()]).toEqual([503, { status: 'starting' }]);
     const range = (from: number): number[] => Array.from({ length: 20 }, (_, index) => from + index);
-    const [sockets, beats] = await Promise.all([
+    const [sockets, heartbeats] = await Promise.all([
       Promise.all(range(0).map((index) => watchWithLibrary(server, index))),
       Promise.all(range(100).map((index) => beatWithRetries(server, index))),
     ]);
@@ -128,7 +128,7 @@ test(
     for (const { closeCodes } of sockets) expect(closeCodes).toEqual(closeCodes.map(() => 1013));
     for (const { firstResult } of sockets)
       expect(firstResult).toEqual({ data: { statusChanges: [{ status: 'ONLINE', version: 1 }] } });
-    for (const { rejections, answer } of beats) {
+    for (const { rejections, answer } of heartbeats) {
       expect(answer).toEqual({ data: { heartbeat: { heartbeatIntervalMs: 120_000 } } });
       const startingResponse = {
         status: 503,

@@ -34,8 +34,8 @@ const eventsAfter = (server: PorchlightProcess, after: string) =>
   );
 
 test.skipIf(LACKS_FAKETIME)('ended sessions, events and users are kept for the documented number of days', async () => {
-  await using place = createRestartHarness();
-  const first = await place.start();
+  await using harness = createRestartHarness();
+  const first = await harness.start();
   const cursor = await fetchLatestCursor(first);
   const ended = await logIn(first, 'bob', 'WEB');
   await logOut(first, ended);
@@ -46,7 +46,7 @@ test.skipIf(LACKS_FAKETIME)('ended sessions, events and users are kept for the d
   expect(userBefore).toMatchObject({ status: 'OFFLINE', version: 6 });
   await first.stop();
 
-  const onDay6 = await place.start(wallClockOffset(6));
+  const onDay6 = await harness.start(wallClockOffset(6));
   expect((await postOperation(onDay6, ended.token, ME)).errors?.[0]?.extensions).toMatchObject({
     code: 'SESSION_ENDED',
     reason: 'LOGOUT',
@@ -55,7 +55,7 @@ test.skipIf(LACKS_FAKETIME)('ended sessions, events and users are kept for the d
   expect(await fetchUser(onDay6, 'dave')).toEqual(userBefore);
   await onDay6.stop();
 
-  const onDay8 = await place.start(wallClockOffset(8));
+  const onDay8 = await harness.start(wallClockOffset(8));
   await retryUntilPasses(async () => expect((await fetchUser(onDay8, 'carol')).status).toBe('OFFLINE'));
   expect((await fetchEventSummaries(onDay8, 'carol')).at(-1)).toBe(
     'IPHONE PUSH_EXPIRED OFFLINE: PUSH_ONLINE > OFFLINE v3',
@@ -71,7 +71,7 @@ test.skipIf(LACKS_FAKETIME)('ended sessions, events and users are kept for the d
   await onDay8.stop();
 
   // Everything except the events of day 8 is older than the retention of 30 days.
-  const onDay35 = await place.start(wallClockOffset(35));
+  const onDay35 = await harness.start(wallClockOffset(35));
   await retryUntilPasses(async () => expect(codeOf(await eventsAfter(onDay35, cursor))).toBe('CURSOR_EXPIRED'));
   const stream = openStream(
     onDay35,
@@ -111,8 +111,8 @@ test.skipIf(LACKS_FAKETIME)('ended sessions, events and users are kept for the d
 test.skipIf(LACKS_FAKETIME)(
   'a cursor older than a short retention has expired, while users and ended sessions are kept',
   async () => {
-    await using place = createRestartHarness({ PORCHLIGHT_EVENT_RETENTION: '2s' });
-    const server = await place.start();
+    await using harness = createRestartHarness({ PORCHLIGHT_EVENT_RETENTION: '2s' });
+    const server = await harness.start();
     const cursor = await fetchLatestCursor(server);
     const device = await logIn(server, 'alice', 'WEB');
     await logOut(server, device);
@@ -135,7 +135,7 @@ test.skipIf(LACKS_FAKETIME)(
     expect((await postOperation(server, device.token, ME)).errors?.[0]?.extensions).toMatchObject({ reason: 'LOGOUT' });
     await server.stop();
 
-    const after = await place.start();
+    const after = await harness.start();
     expect(codeOf(await eventsAfter(after, cursor)), 'the cursor stays expired after a restart').toBe('CURSOR_EXPIRED');
     expect(await eventsAfter(after, latest)).toMatchObject({ data: { events: { nodes: [] } } });
     await logIn(after, 'alice', 'WEB');
@@ -147,9 +147,9 @@ test.skipIf(LACKS_FAKETIME)(
 test.skipIf(LACKS_FAKETIME)(
   'a wall clock that jumps under a running server times out and expires nothing',
   async () => {
-    await using place = createRestartHarness();
-    const clock = createJumpingClock(join(place.directory, 'clock'));
-    const server = await place.start(clock.env);
+    await using harness = createRestartHarness();
+    const clock = createJumpingClock(join(harness.directory, 'clock'));
+    const server = await harness.start(clock.env);
     const cursor = await fetchLatestCursor(server);
     const ended = await logIn(server, 'bob', 'WEB');
     await logOut(server, ended);
@@ -180,8 +180,8 @@ test.skipIf(LACKS_FAKETIME)(
   'after a restart with the wall clock set back a day and another time zone, versions rise and cursors and expiry times stay valid',
   async () => {
     const platforms = [{ platform: 'WEB', heartbeatIntervalMs: 500, heartbeatTimeoutMs: 2_000 }];
-    await using place = createRestartHarness({ PORCHLIGHT_PLATFORMS: JSON.stringify(platforms) });
-    const first = await place.start({ TZ: 'Pacific/Apia' });
+    await using harness = createRestartHarness({ PORCHLIGHT_PLATFORMS: JSON.stringify(platforms) });
+    const first = await harness.start({ TZ: 'Pacific/Apia' });
     const page = await logIn(first, 'page', 'WEB');
     await createPushOnlineDevice(first, 'push', 'IPHONE');
     const times = (await readLog(first)).map(({ occurredAt }) => occurredAt);
@@ -191,7 +191,7 @@ test.skipIf(LACKS_FAKETIME)(
     const before = await readLog(first);
     await first.stop();
 
-    const second = await place.start({ ...wallClockOffset(-1), TZ: 'America/St_Johns' });
+    const second = await harness.start({ ...wallClockOffset(-1), TZ: 'America/St_Johns' });
     // The session gets one full timeout, not an additional day.
     expect(await fetchUser(second, 'page')).toMatchObject({ status: 'ONLINE', version: 1 });
     await retryUntilPasses(async () =>
@@ -216,10 +216,10 @@ test.skipIf(LACKS_FAKETIME)(
     expect(codeOf(await postOperation(second, jwt, LOGIN, { input: { platform: 'WEB' } }))).toBeNull();
     await second.stop();
 
-    const third = await place.start(wallClockOffset(6.99));
+    const third = await harness.start(wallClockOffset(6.99));
     expect(await fetchUser(third, 'push')).toMatchObject({ status: 'PUSH_ONLINE', version: 2 });
     await third.stop();
-    const fourth = await place.start(wallClockOffset(7.01));
+    const fourth = await harness.start(wallClockOffset(7.01));
     await retryUntilPasses(async () =>
       expect(await fetchUser(fourth, 'push')).toMatchObject({ status: 'OFFLINE', version: 3 }),
     );

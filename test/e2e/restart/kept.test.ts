@@ -64,23 +64,23 @@ const createState = async (server: PorchlightProcess) => {
 };
 
 describe.each(SHUTDOWN_METHODS)('a server %s and started again', (_name, shutDown) => {
-  let place: RestartHarness;
+  let harness: RestartHarness;
   let before: Awaited<ReturnType<typeof createState>>;
   let after: PorchlightProcess;
   beforeAll(async () => {
-    place = createRestartHarness({ PORCHLIGHT_MULTI_DEVICE: 'dual', PORCHLIGHT_PLATFORM_PRESET: 'mobile-only' });
-    const server = await place.start();
+    harness = createRestartHarness({ PORCHLIGHT_MULTI_DEVICE: 'dual', PORCHLIGHT_PLATFORM_PRESET: 'mobile-only' });
+    const server = await harness.start();
     expect(await fetchPolicy(server)).toMatchObject({ multiDevice: { mode: 'DUAL' } });
     before = await createState(server);
     await shutDown(server);
-    after = await place.start({
+    after = await harness.start({
       PORCHLIGHT_MULTI_DEVICE: 'multi',
       PORCHLIGHT_PLATFORM_PRESET: 'classic',
       PORCHLIGHT_PLATFORMS: '[{"platform":"LINUX","heartbeatTimeoutMs":333000}]',
       PORCHLIGHT_PUSH_ONLINE_EXPIRY: '2d',
     });
   });
-  afterAll(() => place[Symbol.asyncDispose]());
+  afterAll(() => harness[Symbol.asyncDispose]());
 
   test('keeps the stored policy although the configuration has changed', async () => {
     expect(await fetchPolicy(after)).toEqual(before.policy);
@@ -140,13 +140,13 @@ describe.each(SHUTDOWN_METHODS)('a server %s and started again', (_name, shutDow
 });
 
 test('a clean stop stores the time of the last activity', async () => {
-  await using place = createRestartHarness();
-  const before = await place.start();
+  await using harness = createRestartHarness();
+  const before = await harness.start();
   const device = await logIn(before, 'alice', 'IPHONE');
   const { lastSeenAt, loggedInAt } = await sendHeartbeat(before, device);
   expect(Date.parse(lastSeenAt)).toBeGreaterThanOrEqual(Date.parse(loggedInAt));
   expect(await before.stop()).toEqual({ code: 0, signal: null });
 
-  const after = await place.start();
+  const after = await harness.start();
   expect(await fetchUser(after, 'alice')).toMatchObject({ lastSeenAt, sessions: [{ lastSeenAt }] });
 });

@@ -15,8 +15,8 @@ const errorToText = (error: unknown): string => {
 };
 
 test('SIGTERM closes every socket with 1012 without a DISCONNECT event', async () => {
-  await using place = createRestartHarness();
-  const before = await place.start();
+  await using harness = createRestartHarness();
+  const before = await harness.start();
   const device = await logIn(before, 'alice', 'WEB');
   const sockets = [
     await GraphqlSocket.open(before, device.token),
@@ -37,14 +37,14 @@ test('SIGTERM closes every socket with 1012 without a DISCONNECT event', async (
   await expect(stream.inbox.next()).rejects.toThrow('The stream has ended.');
   expect(await stopped).toEqual({ code: 0, signal: null });
 
-  const after = await place.start();
+  const after = await harness.start();
   expect(await fetchEventSummaries(after, 'alice')).toEqual(['WEB LOGIN ONLINE: OFFLINE > ONLINE v1']);
   expect(await fetchUser(after, 'alice')).toMatchObject({ status: 'ONLINE', sessions: [{ attached: false }] });
 });
 
 test('a graphql-ws client reconnects after a restart, is attached again and receives the current statuses', async () => {
-  await using place = createRestartHarness();
-  const before = await place.start();
+  await using harness = createRestartHarness();
+  const before = await harness.start();
   const device = await logIn(before, 'alice', 'WEB');
   const phone = await createPushOnlineDevice(before, 'bob', 'IPHONE');
   const closed: unknown[] = [];
@@ -77,7 +77,7 @@ test('a graphql-ws client reconnects after a restart, is attached again and rece
     await before.stop();
     expect(closed).toEqual([1012]);
 
-    const after = await place.start({ PORCHLIGHT_PORT: String(before.port) });
+    const after = await harness.start({ PORCHLIGHT_PORT: String(before.port) });
     expect(await changes.next(20_000)).toBe('null > PUSH_ONLINE');
     const attached = await fetchUser(after, 'alice');
     expect(attached).toMatchObject({ status: 'ONLINE', version: 1, sessions: [{ attached: true }] });

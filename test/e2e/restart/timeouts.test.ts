@@ -39,8 +39,8 @@ const lastEventAt = async (server: Server, userId: string): Promise<number> =>
 
 describe.concurrent.each(SHUTDOWN_METHODS)('a server %s and started again', (shutdownName, shutDown) => {
   test('times out ONLINE sessions one full timeout after the start and keeps expiry times', async () => {
-    await using place = createRestartHarness(POLICY);
-    const before = await place.start();
+    await using harness = createRestartHarness(POLICY);
+    const before = await harness.start();
     await logIn(before, 'phone', 'IPHONE');
     await logIn(before, 'page', 'WEB');
     const reconnecting = await logIn(before, 'back', 'IPHONE');
@@ -56,7 +56,7 @@ describe.concurrent.each(SHUTDOWN_METHODS)('a server %s and started again', (shu
     await shutDown(before);
 
     const restarting = Date.now();
-    const after = await place.start();
+    const after = await harness.start();
     const ready = Date.now();
     // A crash may lose the app state and the last activity, because neither is a status change.
     const limits = {
@@ -111,14 +111,14 @@ describe.concurrent.each(SHUTDOWN_METHODS)('a server %s and started again', (shu
   });
 
   test('ends sessions at its start whose expiry passed while it was down', async () => {
-    await using place = createRestartHarness({ PORCHLIGHT_PUSH_ONLINE_EXPIRY: '2s' });
-    const before = await place.start();
+    await using harness = createRestartHarness({ PORCHLIGHT_PUSH_ONLINE_EXPIRY: '2s' });
+    const before = await harness.start();
     await createPushOnlineDevice(before, 'push', 'IPHONE');
     const droppedAt = await lastEventAt(before, 'push');
     await shutDown(before);
     await delay(droppedAt + 2_000 - Date.now());
 
-    const after = await place.start();
+    const after = await harness.start();
     const ready = Date.now();
     await retryUntilPasses(async () => expect(await fetchEventSummaries(after, 'push')).toHaveLength(3));
     expect((await fetchEventSummaries(after, 'push')).at(-1)).toBe(

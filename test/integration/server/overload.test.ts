@@ -147,14 +147,14 @@ describe('the event loop lag monitor', () => {
 /** Opens a server whose commits are blocked until `release`, with one login that waits for its commit. */
 const openWithBlockedDisk = async () => {
   let release: () => void = () => undefined;
-  const disk = { held: Promise.resolve() };
-  const harness = await ServerHarness.open({ settings: { maxLagMs: MAX_LAG_MS }, beforeCommit: () => disk.held });
+  const disk = { blocked: Promise.resolve() };
+  const harness = await ServerHarness.open({ settings: { maxLagMs: MAX_LAG_MS }, beforeCommit: () => disk.blocked });
   const { token } = await harness.login('alice', 'ANDROID');
   const socket = await TestSocket.connect(harness.socketUrl, token);
   const asUser = await TestSocket.connect(harness.socketUrl, await harness.jwt('bob'));
   // A cached document can be rejected before authentication; this request caches it.
   await harness.post(STATUSES, token);
-  disk.held = new Promise((resolve) => (release = resolve));
+  disk.blocked = new Promise((resolve) => (release = resolve));
   const waiting = harness.login('carol');
   await vi.waitFor(() => expect(harness.store.getWriteBacklog().pendingChanges).toBe(1));
   harness.advanceClock(MAX_LAG_MS + 100);

@@ -30,7 +30,7 @@ test('each session times out exactly after the timeout last sent to it', { timeo
     const login = await harness.post(LOGIN, await harness.jwt(user), { input: { platform: 'WEB' } });
     const answer = login.body.data?.['login'] as unknown as { sessionToken: string; heartbeatTimeoutMs: number };
     sentTimeouts.set(user, answer.heartbeatTimeoutMs);
-    for (let beats = Number(user) % 4; beats > 0; beats--) {
+    for (let heartbeats = Number(user) % 4; heartbeats > 0; heartbeats--) {
       const { body } = await harness.post(BEAT, answer.sessionToken);
       sentTimeouts.set(
         user,

@@ -145,8 +145,8 @@ describe('a WebSocket', () => {
     const socket = await TestSocket.connect(harness.socketUrl, token);
     socket.subscribe(`{ __typename } # ${'x'.repeat(512 * 1024)}`);
     expect((await socket.closed).code).toBe(1009);
-    const links = async () => (await harness.store.readUsers(['alice' as never]))[0]?.sessions[0]?.socketIds;
-    await expect.poll(links).toEqual([]);
+    const attachedSockets = async () => (await harness.store.readUsers(['alice' as never]))[0]?.sessions[0]?.socketIds;
+    await expect.poll(attachedSockets).toEqual([]);
     expect(await harness.reasons('alice')).toEqual(['LOGIN']);
   });
 
@@ -157,7 +157,7 @@ describe('a WebSocket', () => {
     const socket = await TestSocket.connect(harness.socketUrl, API_KEY);
     socket.tcpSocket.pause();
     const ids = Array.from({ length: 500 }, (_, index) => `user ${index}`);
-    const gone = new Promise<void>((resolve) => socket.tcpSocket.once('close', () => resolve()));
+    const closed = new Promise<void>((resolve) => socket.tcpSocket.once('close', () => resolve()));
     const flood = setInterval(() => {
       const query = 'query ($ids: [ID!]!) { userStatuses(userIds: $ids) { userId status version customStatus } }';
       if (socket.webSocket.readyState === socket.webSocket.OPEN) socket.subscribe(query, { ids });
@@ -165,6 +165,6 @@ describe('a WebSocket', () => {
     await expect.poll(() => harness.application.socketRegistry.openSocketCount, { timeout: 20_000 }).toBe(0);
     clearInterval(flood);
     socket.tcpSocket.resume();
-    await gone;
+    await closed;
   });
 });

@@ -112,12 +112,12 @@ describe('a closing server', () => {
   test('does not wait for an idle connection', async () => {
     const harness = await ServerHarness.open();
     const { hostname, port } = new URL(harness.url);
-    const silent = connect(Number(port), hostname);
-    await new Promise<void>((resolve) => silent.once('connect', resolve));
-    const gone = new Promise<void>((resolve) => silent.once('close', () => resolve()));
-    silent.resume();
+    const idle = connect(Number(port), hostname);
+    await new Promise<void>((resolve) => idle.once('connect', resolve));
+    const closed = new Promise<void>((resolve) => idle.once('close', () => resolve()));
+    idle.resume();
     await harness.server.close();
-    await gone;
+    await closed;
   });
 
   test('can be closed several times, also concurrently', async () => {

@@ -22,7 +22,7 @@ const CUTS: readonly (readonly [string, (tcp: Socket) => unknown])[] = [
 
 const openResources = ({ server, application: porchlight }: ServerHarness) => ({
   ...server.openResources,
-  links: porchlight.socketRegistry.openSocketCount,
+  registeredSockets: porchlight.socketRegistry.openSocketCount,
   watchedUsers: porchlight.statusWatchers.watchedUserCount,
   followers: porchlight.eventFeed.subscriberCount,
   endings: porchlight.sessionEndNotifier.awaitedSessionCount,
@@ -32,7 +32,7 @@ const NO_RESOURCES = {
   sockets: 0,
   streams: 0,
   shapes: 0,
-  links: 0,
+  registeredSockets: 0,
   watchedUsers: 0,
   followers: 0,
   endings: 0,
@@ -132,14 +132,14 @@ describe.each(CUTS)('a client that disconnects by %s', (_how, cut) => {
 
   test('records no disconnect when it disconnects before authentication completes', async () => {
     const harness = await ServerHarness.open({ connectionSettings: LIMITS });
-    const silent = new TestSocket(harness.socketUrl);
-    await silent.opened;
+    const unauthenticated = new TestSocket(harness.socketUrl);
+    await unauthenticated.opened;
     const { token } = await harness.login('alice', 'IPHONE');
     const authenticating = new TestSocket(harness.socketUrl);
     const { called, resume } = blockNextCall(harness.store, 'readUsers');
     await authenticating.sendInit({ authorization: `Bearer ${token}` });
     await called;
-    for (const socket of [silent, authenticating]) cut(socket.tcpSocket);
+    for (const socket of [unauthenticated, authenticating]) cut(socket.tcpSocket);
     await expect.poll(() => harness.server.openResources.sockets).toBeLessThan(2);
     resume();
     await expectNoOpenResources(harness);
@@ -237,7 +237,7 @@ describe('a client whose network fails silently', () => {
     fail();
     for (let times = 0; times < 20; times++) await harness.login('bob', 'WEB', `${times}`);
     await harness.advanceTime(399_000);
-    expect(openResources(harness)).toMatchObject({ sockets: 1, links: 1, watchedUsers: 500 });
+    expect(openResources(harness)).toMatchObject({ sockets: 1, registeredSockets: 1, watchedUsers: 500 });
     await harness.advanceTime(1_000);
     await expectNoOpenResources(harness);
     expect(await harness.reasons('alice')).toEqual(['LOGIN', 'HEARTBEAT_TIMEOUT']);

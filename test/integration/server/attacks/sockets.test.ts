@@ -110,20 +110,20 @@ class RawWebSocketClient {
     const { hostname, port } = new URL(url);
     this.tcp = connect(Number(port), hostname);
     onTestFinished(() => void this.tcp.destroy());
-    let seen = Buffer.alloc(0);
+    let received = Buffer.alloc(0);
     let isOpen = (): void => undefined;
     this.opened = new Promise((resolve) => (isOpen = resolve));
     this.closed = new Promise((resolve) => {
       this.tcp.on('data', (chunk: Buffer) => {
-        seen = Buffer.concat([seen, chunk]);
-        const end = seen.indexOf('\r\n\r\n');
+        received = Buffer.concat([received, chunk]);
+        const end = received.indexOf('\r\n\r\n');
         if (end < 0) return;
         isOpen();
-        for (let at = end + 4; at + 2 <= seen.length;) {
-          const short = (seen[at + 1] ?? 0) & 0x7f;
+        for (let at = end + 4; at + 2 <= received.length;) {
+          const short = (received[at + 1] ?? 0) & 0x7f;
           const start = at + (short === 126 ? 4 : 2);
-          const length = short === 126 ? seen.readUInt16BE(at + 2) : short;
-          if (seen[at] === 0x88 && seen.length >= start + 2) return resolve(seen.readUInt16BE(start));
+          const length = short === 126 ? received.readUInt16BE(at + 2) : short;
+          if (received[at] === 0x88 && received.length >= start + 2) return resolve(received.readUInt16BE(start));
           at = start + length;
         }
       });

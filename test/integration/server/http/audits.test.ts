@@ -1,11 +1,11 @@
-/** What the GraphQL-over-HTTP specification asks of a server, by its own audit suite. */
+/** Runs the audit suite of the GraphQL-over-HTTP specification. */
 import { serverAudits } from 'graphql-http';
 import { expect, test } from 'vitest';
 import { API_KEY, ServerHarness } from '../support/server-harness.ts';
 
 const audits = serverAudits({ url: 'http://unknown.invalid' });
 
-test.each(audits.map(({ id, name }) => [id, name]))('%s %s', async (id) => {
+test.each(audits.map(({ id, name }) => [id, name]))('passes the audit %s: %s', async (id) => {
   const harness = await ServerHarness.open();
   const audit = serverAudits({
     url: `${harness.url}/graphql`,
@@ -15,6 +15,6 @@ test.each(audits.map(({ id, name }) => [id, name]))('%s %s', async (id) => {
       return fetch(url, { ...init, headers });
     },
   }).find((candidate) => candidate.id === id);
-  // SHOULD and MAY too: there is none that we do otherwise.
+  // The server follows the SHOULD and MAY requirements, too.
   expect(await audit?.fn()).toMatchObject({ status: 'ok' });
 });

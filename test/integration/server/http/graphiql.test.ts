@@ -4,7 +4,7 @@ import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createGraphiqlHandler } from '../../../../src/server/graphiql/handler.ts';
 
-interface Answer {
+interface RawResponse {
   readonly status: number | undefined;
   readonly headers: IncomingHttpHeaders;
   readonly body: Buffer;
@@ -27,11 +27,11 @@ afterAll(() => {
   server.close();
 });
 
-/** Not fetch, which decompresses and hides how a body came. */
-const get = (path: string, headers: Record<string, string> = {}, method = 'GET'): Promise<Answer> =>
+/** Sends a request without fetch, which decompresses bodies and hides their encoding. */
+const get = (path: string, headers: Record<string, string> = {}, method = 'GET'): Promise<RawResponse> =>
   new Promise((resolve, reject) => {
     const { port } = server.address() as AddressInfo;
-    const asked = request({ host: '127.0.0.1', port, path, headers, method }, (response) => {
+    const outgoing = request({ host: '127.0.0.1', port, path, headers, method }, (response) => {
       const chunks: Buffer[] = [];
       response.on('data', (chunk: Buffer) => chunks.push(chunk));
       response.on('end', () =>
@@ -39,19 +39,19 @@ const get = (path: string, headers: Record<string, string> = {}, method = 'GET')
       );
       response.on('error', reject);
     });
-    asked.on('error', reject).end();
+    outgoing.on('error', reject).end();
   });
 
-/** The addresses of the scripts and styles in the page. */
-const assetPaths = async (): Promise<string[]> => {
+/** Returns the paths of the scripts and styles in the page. */
+const findAssetPaths = async (): Promise<string[]> => {
   const { body } = await get('/graphql', BROWSER);
   return [...body.toString().matchAll(/(?:src|href)="(graphql\/[^"]+)"/g)].map(([, path]) => `/${path}`);
 };
-const graphiqlScript = async (): Promise<string> =>
-  (await assetPaths()).find((path) => path.endsWith('/graphiql.js')) ?? '';
+const findGraphiqlScript = async (): Promise<string> =>
+  (await findAssetPaths()).find((path) => path.endsWith('/graphiql.js')) ?? '';
 
 describe('The GraphiQL page', () => {
-  it('is for browsers at /graphql and for nothing else', async () => {
+  it('is served to browsers at /graphql only', async () => {
     expect((await get('/graphql', BROWSER)).status).toBe(200);
     expect((await get('/graphql?query={me{id}}', BROWSER)).status).toBe(200);
     expect((await get('/graphql', { accept: 'application/json' })).status).toBe(NOT_GRAPHIQL);
@@ -61,7 +61,7 @@ describe('The GraphiQL page', () => {
     expect((await get('/', BROWSER)).status).toBe(NOT_GRAPHIQL);
   });
 
-  it('names no other host, and may reach none', async () => {
+  it('contains no URL of another host, and its Content-Security-Policy allows none', async () => {
     const { body, headers } = await get('/graphql', BROWSER);
     const html = decodeURIComponent(body.toString()).replaceAll('http://www.w3.org/2000/svg', '');
     expect(html).not.toMatch(/https?:|src="\/\//);
@@ -70,8 +70,8 @@ describe('The GraphiQL page', () => {
     expect(headers['content-security-policy']).not.toMatch(/https?:|\*|script-src[^;]*unsafe/);
   });
 
-  it('cannot be framed or sniffed, and tells nobody where it was', async () => {
-    for (const path of ['/graphql', await graphiqlScript(), '/graphql/graphiql/0/none.js']) {
+  it('is sent with headers against framing, sniffing and referrers', async () => {
+    for (const path of ['/graphql', await findGraphiqlScript(), '/graphql/graphiql/0/none.js']) {
       const { headers } = await get(path, BROWSER);
       expect(headers['content-security-policy']).toContain("frame-ancestors 'none'");
       expect(headers['x-frame-options']).toBe('DENY');
@@ -80,7 +80,7 @@ describe('The GraphiQL page', () => {
     }
   });
 
-  it('is asked for again each time, and mostly unchanged', async () => {
+  it('must be revalidated, and is answered with 304 when unchanged', async () => {
     const { headers } = await get('/graphql', BROWSER);
     expect(headers['cache-control']).toBe('no-cache');
     expect(headers.vary).toBe('accept');
@@ -90,8 +90,8 @@ describe('The GraphiQL page', () => {
     expect(again.headers.etag).toBe(headers.etag);
   });
 
-  it('answers HEAD without a body', async () => {
-    for (const path of ['/graphql', await graphiqlScript()]) {
+  it('is answered without a body for HEAD', async () => {
+    for (const path of ['/graphql', await findGraphiqlScript()]) {
       const answer = await get(path, BROWSER, 'HEAD');
       expect(answer.status).toBe(200);
       expect(answer.body).toHaveLength(0);
@@ -100,8 +100,8 @@ describe('The GraphiQL page', () => {
 });
 
 describe('The files of the GraphiQL page', () => {
-  it('are all there', async () => {
-    const paths = await assetPaths();
+  it('are all served, with their content types', async () => {
+    const paths = await findAssetPaths();
     expect(paths.map((path) => path.split('/').pop())).toEqual([
       'graphiql.css',
       'graphql-ws.js',
@@ -117,8 +117,8 @@ describe('The files of the GraphiQL page', () => {
     }
   });
 
-  it('are small on the wire, and the same without compression', async () => {
-    const path = await graphiqlScript();
+  it('are compressed with gzip if the client accepts it, and identical otherwise', async () => {
+    const path = await findGraphiqlScript();
     const compressed = await get(path, { 'accept-encoding': 'gzip, deflate, br' });
     expect(compressed.headers['content-encoding']).toBe('gzip');
     expect(compressed.body.length).toBeLessThan(2_000_000);
@@ -131,8 +131,8 @@ describe('The files of the GraphiQL page', () => {
     expect((await get(path, { 'accept-encoding': '*' })).headers['content-encoding']).toBe('gzip');
   });
 
-  it('are kept by the browser for ever, since their address changes with them', async () => {
-    const path = await graphiqlScript();
+  it('may be cached forever, because their URL changes with their content', async () => {
+    const path = await findGraphiqlScript();
     const { headers } = await get(path, { 'accept-encoding': 'gzip' });
     expect(headers['cache-control']).toBe('public, max-age=31536000, immutable');
     expect(headers.vary).toBe('accept-encoding');
@@ -140,8 +140,8 @@ describe('The files of the GraphiQL page', () => {
     expect(again.status).toBe(304);
   });
 
-  it('exist under the present version only, and nothing else does', async () => {
-    const path = await graphiqlScript();
+  it('are served under the present version only; other paths are answered with 404', async () => {
+    const path = await findGraphiqlScript();
     for (const other of [
       path.replace(/[0-9a-f]{16}/, '0'),
       `${path}.map`,

@@ -1,9 +1,9 @@
-/** Over HTTP, every operation of a session is its sign of life. */
+/** Over HTTP, every operation of a session counts as its activity. */
 import { describe, expect, test } from 'vitest';
 import { API_KEY, codeOf, ServerHarness } from '../support/server-harness.ts';
 
-/** Alice is PUSH_ONLINE. What happens to her when this is sent with her token? */
-const after = async (query: string, variables?: Record<string, unknown>): Promise<string[]> => {
+/** Sends an operation with the token of a session that is PUSH_ONLINE. Returns the reasons of the resulting events. */
+const reasonsAfter = async (query: string, variables?: Record<string, unknown>): Promise<string[]> => {
   const harness = await ServerHarness.open();
   const { token } = await harness.login('alice', 'IPHONE');
   await harness.advanceTime(400_000);
@@ -20,22 +20,21 @@ describe('an operation with a session’s token', () => {
     'mutation { endSessions(input: { userId: "bob" }) { ended { id } } }',
     'mutation { heartbeat { heartbeatIntervalMs } }',
     '{ heartbeat: __typename }',
-  ])('is a RECONNECT of one that is PUSH_ONLINE: %s', async (query) => {
-    expect(await after(query)).toEqual(['RECONNECT']);
+  ])('reconnects a session that is PUSH_ONLINE: %s', async (query) => {
+    expect(await reasonsAfter(query)).toEqual(['RECONNECT']);
   });
 
-  test('is one with what it does', async () => {
-    expect(await after('mutation { setCustomStatus(input: { text: "hi" }) { userStatus { version } } }')).toEqual([
-      'RECONNECT',
-      'CUSTOM_STATUS',
-    ]);
+  test('reconnects the session before it takes effect', async () => {
+    expect(
+      await reasonsAfter('mutation { setCustomStatus(input: { text: "hi" }) { userStatus { version } } }'),
+    ).toEqual(['RECONNECT', 'CUSTOM_STATUS']);
   });
 
   test.each([
     'mutation { logout { userStatus { version } } }',
     'mutation { ...A } fragment A on Mutation { ... { bye: logout { userStatus { version } } } }',
-  ])('is none when it logs out: %s', async (query) => {
-    expect(await after(query)).toEqual(['LOGOUT']);
+  ])('does not reconnect the session when it logs out: %s', async (query) => {
+    expect(await reasonsAfter(query)).toEqual(['LOGOUT']);
   });
 
   test.each<[string, Record<string, unknown>?]>([
@@ -43,11 +42,11 @@ describe('an operation with a session’s token', () => {
     ['{ me {'],
     ['query ($id: ID!) { userStatus(userId: $id) { version } }', {}],
     ['query A { __typename } query B { __typename }'],
-  ])('is none when it is none: %s', async (query, variables) => {
-    expect(await after(query, variables)).toEqual([]);
+  ])('does not reconnect the session when it is invalid: %s', async (query, variables) => {
+    expect(await reasonsAfter(query, variables)).toEqual([]);
   });
 
-  test('tells from where', async () => {
+  test('updates the session’s IP address', async () => {
     const harness = await ServerHarness.open({ settings: { trustProxy: true } });
     const { token } = await harness.login('alice', 'IPHONE');
     await harness.post('{ __typename }', token, undefined, { 'x-forwarded-for': '9.9.9.9' });
@@ -55,7 +54,7 @@ describe('an operation with a session’s token', () => {
     expect(body.data).toEqual({ userStatus: { sessions: [{ ipAddress: '9.9.9.9' }] } });
   });
 
-  test('is refused whole when the session’s date has passed before any timer noticed', async () => {
+  test('is rejected when the session has expired, even before a timer has processed that', async () => {
     const harness = await ServerHarness.open();
     const { token } = await harness.login('alice', 'IPHONE');
     await harness.advanceTime(400_000);
@@ -66,7 +65,7 @@ describe('an operation with a session’s token', () => {
   });
 });
 
-test('a question about a session is none of its signs of life', async () => {
+test('a query about a session by another caller is not activity of that session', async () => {
   const harness = await ServerHarness.open();
   await harness.login('alice', 'IPHONE');
   await harness.advanceTime(390_000);

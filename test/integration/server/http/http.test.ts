@@ -7,19 +7,19 @@ import { StartupError } from '../../../../src/process/startup-error.ts';
 import { API_KEY, codeOf, ServerHarness } from '../support/server-harness.ts';
 import { TestSocket } from '../support/test-socket.ts';
 
-const asBackend = { authorization: `Bearer ${API_KEY}` };
-const json = { 'content-type': 'application/json' };
+const apiKeyHeaders = { authorization: `Bearer ${API_KEY}` };
+const jsonHeaders = { 'content-type': 'application/json' };
 
-/** As bytes: fetch would tidy up what is to be sent as it is. */
-const raw = async (harness: ServerHarness, bytes: string): Promise<string> => {
+/** Sends sendRaw bytes. fetch would normalise the request. */
+const sendRaw = async (harness: ServerHarness, bytes: string): Promise<string> => {
   const { port, hostname } = new URL(harness.url);
   const socket = connect(Number(port), hostname);
   socket.end(bytes);
   return text(socket);
 };
 
-describe('health', () => {
-  test('is live and ready, to anybody', async () => {
+describe('the health check', () => {
+  test('reports live and ready without authentication, for GET and HEAD only', async () => {
     const harness = await ServerHarness.open();
     for (const [path, status] of [
       ['/health/live', 'live'],
@@ -35,7 +35,7 @@ describe('health', () => {
 
 describe('a path', () => {
   test.each(['/', '/nothing', '/graphql/', '/GRAPHQL', '/health', '/%00', '/graphql2?query={__typename}'])(
-    'that leads nowhere is 404 as JSON: %s',
+    'that is unknown is answered with 404 and JSON: %s',
     async (path) => {
       const harness = await ServerHarness.open();
       const response = await fetch(`${harness.url}${path}`);
@@ -46,18 +46,18 @@ describe('a path', () => {
     },
   );
 
-  test('/ leads a browser to /graphql', async () => {
+  test('/ redirects a browser to /graphql', async () => {
     const harness = await ServerHarness.open();
     const response = await fetch(`${harness.url}/`, { headers: { accept: 'text/html' }, redirect: 'manual' });
     expect([response.status, response.headers.get('location')]).toEqual([302, 'graphql']);
   });
 
-  test('of a page is its handler’s, if it wants it', async () => {
+  test('is served by the page handler if that handler accepts it', async () => {
     const harness = await ServerHarness.open({
       graphiql: (request, response) => {
-        const mine = request.url === '/page.js' || request.url === '/graphql';
-        if (mine) response.end('the page');
-        return mine;
+        const isPage = request.url === '/page.js' || request.url === '/graphql';
+        if (isPage) response.end('the page');
+        return isPage;
       },
     });
     const page = await fetch(`${harness.url}/graphql`, { headers: { accept: 'text/html,*/*;q=0.8' } });
@@ -69,16 +69,16 @@ describe('a path', () => {
 });
 
 describe('an operation', () => {
-  test('may be a GET, if it is a query', async () => {
+  test('may be sent by GET if it is a query; a mutation is answered with 405', async () => {
     const harness = await ServerHarness.open();
     const get = (query: string) =>
-      fetch(`${harness.url}/graphql?${new URLSearchParams({ query })}`, { headers: asBackend });
+      fetch(`${harness.url}/graphql?${new URLSearchParams({ query })}`, { headers: apiKeyHeaders });
     expect(await (await get('{ stats { sockets } }')).json()).toEqual({ data: { stats: { sockets: 0 } } });
     const mutation = await get('mutation { endSessions(input: { userId: "alice" }) { ended { id } } }');
     expect([mutation.status, mutation.headers.get('allow')]).toEqual([405, 'POST']);
   });
 
-  test('is known by the id that its sender gave the request, or by one of ours', async () => {
+  test('has the request id that the client sent, or a generated one if that is malformed', async () => {
     const harness = await ServerHarness.open();
     const named = await harness.post('{ __typename }', API_KEY, {}, { 'x-request-id': 'trace-5' });
     expect(named.headers.get('x-request-id')).toBe('trace-5');
@@ -87,7 +87,7 @@ describe('an operation', () => {
     expect(harness.logLines.join('')).toContain('"requestId":"trace-5"');
   });
 
-  test('with variables that do not fit is BAD_USER_INPUT and changes nothing, over both doors', async () => {
+  test('with invalid variables is answered with BAD_USER_INPUT and changes nothing', async () => {
     const harness = await ServerHarness.open();
     const login = 'mutation ($input: LoginInput!) { login(input: $input) { session { id } } }';
     for (const variables of [
@@ -106,9 +106,9 @@ describe('an operation', () => {
     expect(await harness.reasons('alice')).toEqual([]);
   });
 
-  test('with an input that does not fit is not told what is in it, over both doors', async () => {
+  test('with an invalid input receives an error without the input’s other values, over both transports', async () => {
     const harness = await ServerHarness.open();
-    const wire = await TestSocket.connect(harness.socketUrl, API_KEY);
+    const socket = await TestSocket.connect(harness.socketUrl, API_KEY);
     const query = 'mutation ($i: CreateWebhookInput!) { createWebhook(input: $i) { secret } }';
     const secret = 'whsec_of my own';
     for (const [input, message] of [
@@ -128,24 +128,24 @@ describe('an operation', () => {
     ] as const) {
       const { body } = await harness.post(query, API_KEY, { i: input });
       expect(body.errors?.[0]).toMatchObject({ message, extensions: { code: 'BAD_USER_INPUT' } });
-      const id = wire.subscribe(query, { i: input });
-      expect(await wire.nextMessage()).toMatchObject({ type: 'next', id, payload: { errors: [{ message }] } });
-      expect(await wire.nextMessage()).toEqual({ type: 'complete', id });
+      const id = socket.subscribe(query, { i: input });
+      expect(await socket.nextMessage()).toMatchObject({ type: 'next', id, payload: { errors: [{ message }] } });
+      expect(await socket.nextMessage()).toEqual({ type: 'complete', id });
     }
     expect(await harness.webhooks.store.listWebhooks()).toEqual([]);
     expect(harness.logLines.join('')).not.toContain('of my own');
   });
 
-  test('of a document that names several says which', async () => {
+  test('of a document with several operations needs a valid operationName', async () => {
     const harness = await ServerHarness.open();
     const query = 'query A { __typename } query B { stats { sockets } }';
-    const send = (operationName?: string) => harness.send(JSON.stringify({ query, operationName }), asBackend);
+    const send = (operationName?: string) => harness.send(JSON.stringify({ query, operationName }), apiKeyHeaders);
     expect(codeOf(await send())).toBe('OPERATION_RESOLUTION_FAILURE');
     expect(codeOf(await send('C'))).toBe('OPERATION_RESOLUTION_FAILURE');
     expect((await send('B')).body).toEqual({ data: { stats: { sockets: 0 } } });
   });
 
-  test('that fails by our fault says nothing of it; the log does', async () => {
+  test('that fails internally receives a masked error, and the details are logged', async () => {
     const harness = await ServerHarness.open();
     vi.spyOn(harness.store, 'getPresenceCounts').mockImplementation(() => {
       throw new Error('no such table: secrets');
@@ -162,7 +162,7 @@ describe('an operation', () => {
     expect(harness.logLines.join('')).toContain('no such table: secrets');
   });
 
-  test('whose sender cannot be known by our fault says nothing of it either', async () => {
+  test('whose authentication fails internally receives a masked error with status 500', async () => {
     const harness = await ServerHarness.open();
     const { token } = await harness.login('alice');
     vi.spyOn(harness.store, 'readUsers').mockRejectedValue(new Error('disk on fire'));
@@ -174,7 +174,7 @@ describe('an operation', () => {
   });
 });
 
-describe('the status', () => {
+describe('the HTTP status', () => {
   test.each<[string, string | null, number, string]>([
     ['{ userStatus(userId: "a") { version } }', null, 200, 'UNAUTHENTICATED'],
     ['{ stats { sockets } }', 'wrong', 401, 'UNAUTHENTICATED'],
@@ -182,16 +182,19 @@ describe('the status', () => {
     ['{ nothing }', API_KEY, 400, 'GRAPHQL_VALIDATION_FAILED'],
     ['query ($id: ID!) { userStatus(userId: $id) { version } }', API_KEY, 400, 'BAD_USER_INPUT'],
     ['{ userStatus(userId: "") { version } }', API_KEY, 200, 'BAD_USER_INPUT'],
-  ])('of %s as %s is 200 to application/json and else %d', async (query, credential, status, code) => {
-    const harness = await ServerHarness.open();
-    const plain = await harness.post(query, credential, undefined, { accept: 'application/json' });
-    expect([plain.status, codeOf(plain)]).toEqual([200, code]);
-    const modern = await harness.post(query, credential, undefined, { accept: 'application/graphql-response+json' });
-    expect([modern.status, codeOf(modern)]).toEqual([status, code]);
-    for (const { body } of [plain, modern]) expect(body.errors?.[0]?.extensions).toEqual({ code });
-  });
+  ])(
+    'of %s with credential %s is 200 for application/json, and %d for application/graphql-response+json',
+    async (query, credential, status, code) => {
+      const harness = await ServerHarness.open();
+      const plain = await harness.post(query, credential, undefined, { accept: 'application/json' });
+      expect([plain.status, codeOf(plain)]).toEqual([200, code]);
+      const modern = await harness.post(query, credential, undefined, { accept: 'application/graphql-response+json' });
+      expect([modern.status, codeOf(modern)]).toEqual([status, code]);
+      for (const { body } of [plain, modern]) expect(body.errors?.[0]?.extensions).toEqual({ code });
+    },
+  );
 
-  test('of an ended session is 401, with all there is to know in the body', async () => {
+  test('of a request with an ended session’s token is 401, with the reason in the body', async () => {
     const harness = await ServerHarness.open();
     const { token } = await harness.login('alice');
     await harness.post('mutation { logout { userStatus { version } } }', token);
@@ -200,34 +203,38 @@ describe('the status', () => {
   });
 });
 
-describe('a request that is none', () => {
+describe('an invalid request', () => {
   test.each<[string, string]>([
     ['not JSON', '{'],
-    ['no object', '5'],
-    ['nothing', 'null'],
-    ['without query', '{}'],
-    ['whose query is a number', '{"query":5}'],
-    ['whose variables are a list', '{"query":"{ __typename }","variables":[]}'],
-    ['with what nobody knows', '{"query":"{ __typename }","more":1}'],
-    ['several at once', '[{"query":"{ __typename }"},{"query":"{ __typename }"}]'],
-  ])('is 400: %s', async (_case, body) => {
+    ['not an object', '5'],
+    ['null', 'null'],
+    ['no query', '{}'],
+    ['a query that is a number', '{"query":5}'],
+    ['variables that are a list', '{"query":"{ __typename }","variables":[]}'],
+    ['an unknown parameter', '{"query":"{ __typename }","more":1}'],
+    ['a batch', '[{"query":"{ __typename }"},{"query":"{ __typename }"}]'],
+  ])('is answered with 400 and BAD_REQUEST: %s', async (_case, body) => {
     const harness = await ServerHarness.open();
-    const reply = await harness.send(body, asBackend);
+    const reply = await harness.send(body, apiKeyHeaders);
     expect([reply.status, codeOf(reply)]).toEqual([400, 'BAD_REQUEST']);
     expect(Object.keys(reply.body.errors?.[0]?.extensions ?? {})).toEqual(['code']);
   });
 
-  test('is 400 as a GET too', async () => {
+  test('is answered with 400 when it is a GET, too', async () => {
     const harness = await ServerHarness.open();
     for (const search of ['', '?query=', '?query={__typename}&variables={', '?query={__typename}&variables=%FF']) {
-      const response = await fetch(`${harness.url}/graphql${search}`, { headers: asBackend });
+      const response = await fetch(`${harness.url}/graphql${search}`, { headers: apiKeyHeaders });
       expect(response.status, search).toBe(400);
     }
   });
 
-  test.each(['PUT', 'DELETE', 'PATCH'])('is 405: %s', async (method) => {
+  test.each(['PUT', 'DELETE', 'PATCH'])('is answered with 405 for the method %s', async (method) => {
     const harness = await ServerHarness.open();
-    const response = await fetch(`${harness.url}/graphql`, { method, headers: { ...asBackend, ...json }, body: '{}' });
+    const response = await fetch(`${harness.url}/graphql`, {
+      method,
+      headers: { ...apiKeyHeaders, ...jsonHeaders },
+      body: '{}',
+    });
     expect(response.status).toBe(405);
   });
 
@@ -239,13 +246,19 @@ describe('a request that is none', () => {
     'text/plain; application/json',
     'application/jsonx',
     '',
-  ])('is 415, because a foreign page may send it unasked: %s', async (type) => {
+  ])('is answered with 415 for a content type that needs no CORS preflight: %s', async (type) => {
     const harness = await ServerHarness.open();
     const { port } = new URL(harness.url);
     const mutation = 'mutation { endSessions(input: { userId: "alice" }) { ended { id } } }';
     const reply = await new Promise<IncomingMessage>((resolve) => {
       httpRequest(
-        { port, host: '127.0.0.1', path: '/graphql', method: 'POST', headers: { ...asBackend, 'content-type': type } },
+        {
+          port,
+          host: '127.0.0.1',
+          path: '/graphql',
+          method: 'POST',
+          headers: { ...apiKeyHeaders, 'content-type': type },
+        },
         resolve,
       ).end(JSON.stringify({ query: mutation }));
     });
@@ -253,26 +266,26 @@ describe('a request that is none', () => {
     expect(await text(reply)).toContain('BAD_REQUEST');
   });
 
-  test('is 413 above 512 KiB, whether or not it says how long it is', async () => {
+  test('is answered with 413 above 512 KiB, with or without Content-Length', async () => {
     const harness = await ServerHarness.open();
     const long = JSON.stringify({ query: `{ __typename } # ${'x'.repeat(512 * 1024)}` });
-    const reply = await harness.send(long, asBackend);
+    const reply = await harness.send(long, apiKeyHeaders);
     expect([reply.status, codeOf(reply)]).toEqual([413, 'REQUEST_ENTITY_TOO_LARGE']);
     const chunked = await fetch(`${harness.url}/graphql`, {
       method: 'POST',
-      headers: { ...asBackend, ...json },
+      headers: { ...apiKeyHeaders, ...jsonHeaders },
       body: new Blob([long]).stream(),
       duplex: 'half',
     } as RequestInit);
     expect(chunked.status).toBe(413);
     const almost = `${JSON.stringify({ query: '{ __typename }' })}${' '.repeat(511 * 1024)}`;
-    expect((await harness.send(almost, asBackend)).body.data).toEqual({ __typename: 'Query' });
+    expect((await harness.send(almost, apiKeyHeaders)).body.data).toEqual({ __typename: 'Query' });
   });
 
-  test('is answered by 4xx when it is no HTTP either', async () => {
+  test('is answered with a 4xx status when it is not valid HTTP', async () => {
     const harness = await ServerHarness.open();
-    expect(await raw(harness, 'HELLO\r\n\r\n')).toMatch(/^HTTP\/1.1 400 /);
-    expect(await raw(harness, `GET / HTTP/1.1\r\nHost: x\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`)).toMatch(
+    expect(await sendRaw(harness, 'HELLO\r\n\r\n')).toMatch(/^HTTP\/1.1 400 /);
+    expect(await sendRaw(harness, `GET / HTTP/1.1\r\nHost: x\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`)).toMatch(
       /^HTTP\/1.1 431 /,
     );
   });
@@ -291,7 +304,7 @@ describe('a page of another origin', () => {
   const cors = (headers: Headers): string[] =>
     [...headers.keys()].filter((name) => name.startsWith('access-control-')).sort();
 
-  test('is told nothing, unless it is allowed', async () => {
+  test('receives no CORS headers unless its origin is allowed', async () => {
     for (const allowedOrigins of [[], ['https://app.example'], ['https://app.example', 'https://other.example']]) {
       const harness = await ServerHarness.open({ settings: { allowedOrigins } });
       for (const origin of ['https://evil.example', 'null', harness.url, 'https://app.example.evil.example']) {
@@ -301,7 +314,7 @@ describe('a page of another origin', () => {
     }
   });
 
-  test('that is allowed may ask and read, never with cookies', async () => {
+  test('of an allowed origin receives CORS headers, without credentials', async () => {
     const harness = await ServerHarness.open({
       settings: { allowedOrigins: ['https://app.example', 'https://other.example'] },
     });
@@ -314,11 +327,11 @@ describe('a page of another origin', () => {
     expect(reply.headers.get('access-control-allow-origin')).toBe(origin);
     expect(reply.headers.get('vary')).toBe('Origin');
     expect(cors(reply.headers)).toEqual(['access-control-allow-origin', 'access-control-expose-headers']);
-    // A cache must not give a stranger what it kept of a friend.
+    // A cache must not serve one origin's response to another origin.
     expect((await harness.post('{ __typename }', null)).headers.get('vary')).toBe('Origin');
   });
 
-  test('is any page, when any is allowed', async () => {
+  test('of any origin is allowed when * is configured', async () => {
     const harness = await ServerHarness.open({ settings: { allowedOrigins: ['*'] } });
     const { headers } = await harness.post('{ __typename }', null, {}, { origin: 'https://evil.example' });
     expect(headers.get('access-control-allow-origin')).toBe('*');
@@ -326,16 +339,16 @@ describe('a page of another origin', () => {
   });
 });
 
-describe('the address of a client', () => {
-  const ipOf = async (harness: ServerHarness, forwarded?: string): Promise<string> => {
+describe('the client address', () => {
+  const readIpAddress = async (harness: ServerHarness, forwarded?: string): Promise<string> => {
     const { token } = await harness.login('alice');
     const headers: Record<string, string> = forwarded === undefined ? {} : { 'x-forwarded-for': forwarded };
     const { body } = await harness.post('{ me { ipAddress } }', token, {}, headers);
     return (body.data?.['me'] as unknown as { ipAddress: string }).ipAddress;
   };
 
-  test('is that of its socket, whatever it says', async () => {
-    expect(await ipOf(await ServerHarness.open(), '9.9.9.9')).toBe('127.0.0.1');
+  test('is that of the connection; X-Forwarded-For is ignored by default', async () => {
+    expect(await readIpAddress(await ServerHarness.open(), '9.9.9.9')).toBe('127.0.0.1');
   });
 
   test.each([
@@ -350,12 +363,12 @@ describe('the address of a client', () => {
     ['', '127.0.0.1'],
     ['<script>', '127.0.0.1'],
   ])('behind a trusted proxy that says %j is %s', async (forwarded, address) => {
-    expect(await ipOf(await ServerHarness.open({ settings: { trustProxy: true } }), forwarded)).toBe(address);
+    expect(await readIpAddress(await ServerHarness.open({ settings: { trustProxy: true } }), forwarded)).toBe(address);
   });
 });
 
-describe('a port', () => {
-  test('that is taken is a clear error', async () => {
+describe('listening', () => {
+  test('on a port in use fails with a StartupError that names the address', async () => {
     const other = createServer();
     await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
     onTestFinished(() => void other.close());
@@ -366,7 +379,7 @@ describe('a port', () => {
     await expect(opening).rejects.toThrow(`127.0.0.1:${port} is in use`);
   });
 
-  test('of an address that is not ours is one too', async () => {
+  test('on an address of another host fails with exit code 78', async () => {
     await expect(ServerHarness.open({ listenAt: { host: '203.0.113.1' } })).rejects.toMatchObject({
       exitCode: 78,
       message: expect.stringContaining('203.0.113.1') as string,

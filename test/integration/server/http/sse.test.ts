@@ -1,4 +1,4 @@
-/** Subscriptions over HTTP. */
+/** Subscriptions over HTTP, with server-sent events. */
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { API_KEY, codeOf as replyCode, ServerHarness } from '../support/server-harness.ts';
 
@@ -20,10 +20,10 @@ const subscribe = async (harness: ServerHarness, query: string, credential: stri
     },
     body: JSON.stringify({ query }),
   });
-  return { response, abort, events: response.body ? eventsOf(response.body) : null };
+  return { response, abort, events: response.body ? parseEvents(response.body) : null };
 };
 
-async function* eventsOf(body: ReadableStream<Uint8Array>): AsyncGenerator<Event, void> {
+async function* parseEvents(body: ReadableStream<Uint8Array>): AsyncGenerator<Event, void> {
   let text = '';
   const decoder = new TextDecoder();
   for await (const chunk of body) {
@@ -51,8 +51,8 @@ const next = async (events: AsyncGenerator<Event, void> | null): Promise<Event |
 const WATCH = 'subscription { statusChanges(userIds: ["bob"]) { status } }';
 const codeOf = (event: Event | undefined): unknown => event?.data?.errors?.[0]?.extensions;
 
-describe('a stream of events', () => {
-  test('tells the present, then changes, and stops with its reader', async () => {
+describe('an event stream', () => {
+  test('sends the present status, then changes, and stops when the client disconnects', async () => {
     const harness = await ServerHarness.open();
     const { response, events, abort } = await subscribe(harness, WATCH, API_KEY);
     expect(response.headers.get('content-type')).toBe('text/event-stream');
@@ -64,7 +64,7 @@ describe('a stream of events', () => {
     await expect.poll(() => harness.application.statusWatchers.watchedUserCount).toBe(0);
   });
 
-  test('is no answer for who accepts only JSON, and leaves no subscription behind', async () => {
+  test('is not started for a client that accepts only JSON; the status is 406', async () => {
     const harness = await ServerHarness.open();
     for (const accept of ['application/json', 'application/graphql-response+json']) {
       const reply = await harness.post(WATCH, API_KEY, undefined, { accept });
@@ -73,15 +73,15 @@ describe('a stream of events', () => {
     expect(harness.application.statusWatchers.watchedUserCount).toBe(0);
   });
 
-  test('of a reader who is gone before it begins stops at once', async () => {
+  test('stops at once when the client disconnects before the subscription has started', async () => {
     const harness = await ServerHarness.open();
     const { token } = await harness.login('alice');
     const abort = new AbortController();
     const watch = vi.spyOn(harness.application.statusWatchers, 'watchUsers');
-    const life = vi.spyOn(harness.application.tracker, 'recordActivity');
+    const recordActivity = vi.spyOn(harness.application.tracker, 'recordActivity');
     const gone = new Promise<void>((resolve) => {
-      life.mockImplementationOnce(async (...args) => {
-        life.mockRestore();
+      recordActivity.mockImplementationOnce(async (...args) => {
+        recordActivity.mockRestore();
         abort.abort();
         await expect.poll(() => harness.logLines.filter((line) => line.includes('"request"')).length).toBe(2);
         resolve();
@@ -105,7 +105,7 @@ describe('a stream of events', () => {
     await expect.poll(() => harness.application.statusWatchers.watchedUserCount).toBe(0);
   });
 
-  test('of a session ends with it, and says why', async () => {
+  test('of a session ends when the session ends, with the reason as its last event', async () => {
     const harness = await ServerHarness.open();
     const { token } = await harness.login('alice', 'WEB');
     const { events } = await subscribe(harness, WATCH, token);
@@ -117,7 +117,7 @@ describe('a stream of events', () => {
     expect(harness.application.statusWatchers.watchedUserCount).toBe(0);
   });
 
-  test('that waits for the session’s end tells it as its message', async () => {
+  test('of sessionEnded sends the reason as an event and completes', async () => {
     const harness = await ServerHarness.open();
     const { token } = await harness.login('alice', 'WEB');
     const { events } = await subscribe(harness, 'subscription { sessionEnded { reason kickedBy } }', token);
@@ -130,17 +130,17 @@ describe('a stream of events', () => {
     expect(await next(events)).toEqual({ event: 'complete', data: null });
   });
 
-  test('of an ended session, or of nobody, is one error', async () => {
+  test('with the token of an ended session or an invalid token sends one error', async () => {
     const harness = await ServerHarness.open();
     const { token } = await harness.login('alice', 'WEB');
     await harness.post('mutation { logout { userStatus { version } } }', token);
     const ended = await subscribe(harness, WATCH, token);
     expect(codeOf(await next(ended.events))).toMatchObject({ code: 'SESSION_ENDED', reason: 'LOGOUT' });
-    const nobody = await subscribe(harness, WATCH, 'wrong');
-    expect(codeOf(await next(nobody.events))).toEqual({ code: 'UNAUTHENTICATED' });
+    const unauthenticated = await subscribe(harness, WATCH, 'wrong');
+    expect(codeOf(await next(unauthenticated.events))).toEqual({ code: 'UNAUTHENTICATED' });
   });
 
-  test('of a JWT ends when that expires', async () => {
+  test('opened with a JWT ends when the JWT expires', async () => {
     const harness = await ServerHarness.open();
     const { events } = await subscribe(
       harness,
@@ -152,7 +152,7 @@ describe('a stream of events', () => {
     expect(await next(events)).toEqual({ event: 'complete', data: null });
   });
 
-  test('of a JWT ends when that is revoked', async () => {
+  test('opened with a JWT ends when the JWT is revoked', async () => {
     const harness = await ServerHarness.open();
     const { events } = await subscribe(harness, WATCH, await harness.jwt('alice'));
     await next(events);
@@ -160,7 +160,7 @@ describe('a stream of events', () => {
     expect(codeOf(await next(events))).toEqual({ code: 'UNAUTHENTICATED' });
   });
 
-  test('that fails by our fault says nothing of it', async () => {
+  test('that fails internally sends a masked error, and the details are logged', async () => {
     const harness = await ServerHarness.open();
     vi.spyOn(harness.store, 'readUsers').mockRejectedValueOnce(new Error('disk on fire'));
     const { events } = await subscribe(harness, WATCH, API_KEY);
