@@ -1,4 +1,4 @@
-/** A real browser for end-to-end tests: Debian's Chromium. Where there is none, a test fails; it is never skipped. */
+/** Starts Debian's Chromium for end-to-end tests. */
 import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -7,18 +7,18 @@ import { type BrowserContext, chromium } from 'playwright-core';
 
 const EXECUTABLE = '/usr/bin/chromium';
 
-export interface Browser extends AsyncDisposable {
+export interface ChromiumSession extends AsyncDisposable {
   readonly context: BrowserContext;
-  /** Every URL that a page, a frame or a worker has asked for since the start, those of WebSockets included. */
-  readonly requested: readonly string[];
-  /** What a page would show in red in its console, refusals of its Content-Security-Policy among it. */
-  readonly complaints: readonly string[];
+  /** Every URL that a page, frame or worker has requested since the start, including WebSockets. */
+  readonly requestedUrls: readonly string[];
+  /** Errors in the consoles of the pages, including violations of the Content-Security-Policy. */
+  readonly consoleErrors: readonly string[];
 }
 
-/** With a profile of its own, which is removed with it. */
-export const launchChromium = async (): Promise<Browser> => {
+/** Starts a browser with a profile of its own, which is removed when the session is disposed. */
+export const launchChromium = async (): Promise<ChromiumSession> => {
   if (!existsSync(EXECUTABLE)) {
-    throw new Error(`There is no ${EXECUTABLE}, which these tests need: apt-get install -y chromium`);
+    throw new Error(`${EXECUTABLE} does not exist; these tests need it: apt-get install -y chromium`);
   }
   const profile = await mkdtemp(join(tmpdir(), 'porchlight-chromium-'));
   const context = await chromium.launchPersistentContext(profile, {
@@ -35,18 +35,18 @@ export const launchChromium = async (): Promise<Browser> => {
       '--disable-sync',
     ],
   });
-  const requested: string[] = [];
-  const complaints: string[] = [];
-  context.on('request', (request) => requested.push(request.url()));
-  context.on('page', (page) => page.on('websocket', (socket) => requested.push(socket.url())));
+  const requestedUrls: string[] = [];
+  const consoleErrors: string[] = [];
+  context.on('request', (request) => requestedUrls.push(request.url()));
+  context.on('page', (page) => page.on('websocket', (socket) => requestedUrls.push(socket.url())));
   context.on('console', (message) => {
-    if (message.type() === 'error') complaints.push(message.text());
+    if (message.type() === 'error') consoleErrors.push(message.text());
   });
-  context.on('weberror', (error) => complaints.push(error.error().message));
+  context.on('weberror', (error) => consoleErrors.push(error.error().message));
   return {
     context,
-    requested,
-    complaints,
+    requestedUrls,
+    consoleErrors,
     [Symbol.asyncDispose]: async () => {
       await context.close();
       await rm(profile, { recursive: true, force: true, maxRetries: 5 });

@@ -1,4 +1,4 @@
-/** GraphiQL as a person uses it: tabs, editors, the run button, and what the response pane says. */
+/** Drives the GraphiQL page like a user: tabs, editors, the execute button and the response pane. */
 import type { BrowserContext, Locator, Page } from 'playwright-core';
 
 export class GraphiqlPage {
@@ -12,76 +12,76 @@ export class GraphiqlPage {
     const page = await context.newPage();
     await page.goto(`${origin}/graphql`);
     const opened = new GraphiqlPage(page);
-    await opened.ready();
+    await opened.waitUntilReady();
     return opened;
   }
 
-  /** The editors are drawn, and hold their texts. */
-  async ready(): Promise<void> {
+  /** Resolves when the editors are rendered with their texts. */
+  async waitUntilReady(): Promise<void> {
     await this.page.locator('.graphiql-query-editor .view-line').first().waitFor();
   }
 
-  tabTitles(): Promise<string[]> {
+  readTabTitles(): Promise<string[]> {
     return this.page.locator('.graphiql-tab-button').allTextContents();
   }
 
-  async tab(title: string): Promise<void> {
+  async selectTab(title: string): Promise<void> {
     await this.page.locator('.graphiql-tab-button', { hasText: title }).click();
   }
 
   async setHeaders(headers: Readonly<Record<string, string>>): Promise<void> {
-    await this.#fill('Headers', JSON.stringify(headers));
+    await this.#replaceText('Headers', JSON.stringify(headers));
   }
 
   async setVariables(variables: unknown): Promise<void> {
-    await this.#fill('Variables', JSON.stringify(variables));
+    await this.#replaceText('Variables', JSON.stringify(variables));
   }
 
-  async headersShown(): Promise<string> {
-    return this.#shown(await this.#editor('Headers'));
+  async readHeaders(): Promise<string> {
+    return this.#readVisibleText(await this.#openEditor('Headers'));
   }
 
-  async variablesShown(): Promise<string> {
-    return this.#shown(await this.#editor('Variables'));
+  async readVariables(): Promise<string> {
+    return this.#readVisibleText(await this.#openEditor('Variables'));
   }
 
-  /** Starts the operation, or stops the subscription that runs. */
-  async press(): Promise<void> {
+  /** Starts the operation, or stops the running subscription. */
+  async pressExecuteButton(): Promise<void> {
     await this.page.locator('.graphiql-execute-button').click();
   }
 
-  /** What the response pane shows, once it shows all of these. */
-  async response(...parts: readonly string[]): Promise<string> {
+  /** Returns the text of the response pane as soon as it contains all parts. @throws Error after 15 s. */
+  async waitForResponseText(...parts: readonly string[]): Promise<string> {
     let shown = '';
     for (let polls = 0; polls < 150; polls++) {
-      shown = await this.#shown(this.page.locator('.result-window'));
+      shown = await this.#readVisibleText(this.page.locator('.result-window'));
       if (parts.every((part) => shown.includes(part))) return shown;
       await this.page.waitForTimeout(100);
     }
-    throw new Error(`The response pane never showed ${parts.join(' and ')}, but:\n${shown}`);
+    throw new Error(`The response pane did not show ${parts.join(' and ')} within 15 s, but:\n${shown}`);
   }
 
-  async #fill(editor: 'Headers' | 'Variables', text: string): Promise<void> {
-    const locator = await this.#editor(editor);
+  async #replaceText(editor: 'Headers' | 'Variables', text: string): Promise<void> {
+    const locator = await this.#openEditor(editor);
     await locator.locator('.view-lines').click();
     await this.page.keyboard.press('ControlOrMeta+a');
     await this.page.keyboard.press('Delete');
     await this.page.keyboard.insertText(text);
-    // GraphiQL takes an editor's text over into its tab after a pause.
+    // GraphiQL saves the text of an editor to its tab after a delay.
     await this.page.waitForTimeout(300);
   }
 
-  async #editor(name: 'Headers' | 'Variables'): Promise<Locator> {
+  async #openEditor(name: 'Headers' | 'Variables'): Promise<Locator> {
     await this.page.getByRole('button', { name, exact: true }).click();
     const editor = this.page.locator('.graphiql-editor-tool .graphiql-editor:not(.hidden)');
-    // One that was hidden is drawn line by line when it is shown.
+    // An editor that was hidden renders its lines one after another.
     await this.page.waitForTimeout(200);
     return editor;
   }
 
-  /** The lines in view of an editor, which stand in the document in any order, with no-break spaces, and wrapped. */
-  async #shown(editor: Locator): Promise<string> {
-    const lines = await editor.locator('.view-line').evaluateAll((elements: Line[]) =>
+  /** Returns the visible lines of an editor. The document has them in any order, wrapped, with no-break spaces. */
+  async #readVisibleText(editor: Locator): Promise<string> {
+    const lines = await editor.locator('.view-line').evaluateAll((elements: EditorLine[]) =>
       elements
         .map((element) => ({ top: parseFloat(element.style.top), text: element.textContent }))
         .sort((a, b) => a.top - b.top)
@@ -91,8 +91,8 @@ export class GraphiqlPage {
   }
 }
 
-/** As much of an HTML element as is used above. */
-interface Line {
+/** The part of an HTML element that is used above. */
+interface EditorLine {
   readonly textContent: string;
   readonly style: { readonly top: string };
 }

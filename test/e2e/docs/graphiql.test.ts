@@ -2,7 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import type { WebSocket } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Browser, launchChromium } from '../../support/chromium.ts';
+import { type ChromiumSession, launchChromium } from '../../support/chromium.ts';
 import { GraphiqlPage } from '../../support/graphiql-page.ts';
 import { mintToken, type PorchlightProcess, startPorchlight } from '../../support/porchlight-process.ts';
 import { fetchLatestCursor } from '../support/users.ts';
@@ -13,7 +13,7 @@ const SCREENSHOTS = fileURLToPath(new URL('../../../reports/graphiql/', import.m
 const LACKS_CHROMIUM = isMissing('chromium', 'the GraphiQL page in a browser');
 
 let server: PorchlightProcess;
-let browser: Browser;
+let browser: ChromiumSession;
 
 beforeAll(async () => {
   if (LACKS_CHROMIUM) return;
@@ -30,10 +30,10 @@ afterAll(async () => {
 describe.skipIf(LACKS_CHROMIUM)('GraphiQL in Chromium', { timeout: 90_000 }, () => {
   it('opens with example operations in its tabs, and asks for a token before it sends anything', async () => {
     const { page, on } = await openPage();
-    expect(await on.tabTitles()).toEqual(['LogIn', 'Heartbeat', 'WatchTwoUsers', 'FollowEvents', 'QueryStatuses']);
-    expect(await on.headersShown()).toContain('npx porchlight token --user alice');
-    await on.press();
-    await on.response('Nothing was sent');
+    expect(await on.readTabTitles()).toEqual(['LogIn', 'Heartbeat', 'WatchTwoUsers', 'FollowEvents', 'QueryStatuses']);
+    expect(await on.readHeaders()).toContain('npx porchlight token --user alice');
+    await on.pressExecuteButton();
+    await on.waitForResponseText('Nothing was sent');
     await page.screenshot({ path: `${SCREENSHOTS}1-first-visit.png` });
     await page.close();
   });
@@ -46,7 +46,7 @@ describe.skipIf(LACKS_CHROMIUM)('GraphiQL in Chromium', { timeout: 90_000 }, () 
     await on.setHeaders({ authorization: await mintBearerToken('carol') });
     expect((await refused).status()).toBe(403);
     await logIn({ page, on });
-    await on.response('"userId": "carol"', '"ONLINE"');
+    await on.waitForResponseText('"userId": "carol"', '"ONLINE"');
     await page.getByRole('button', { name: 'Show Documentation Explorer' }).click();
     const note = page.locator('.graphiql-plugin:has(.graphiql-spinner)');
     expect(await note.evaluate((element) => getComputedStyle(element, '::after').content)).toContain('an API key');
@@ -67,41 +67,41 @@ describe.skipIf(LACKS_CHROMIUM)('GraphiQL in Chromium', { timeout: 90_000 }, () 
     const feed = await openPage();
     const elsewhere = await openPage();
 
-    await watcher.on.tab('WatchTwoUsers');
+    await watcher.on.selectTab('WatchTwoUsers');
     await watcher.on.setHeaders({ authorization: await mintBearerToken('bob') });
-    await watcher.on.press();
-    await watcher.on.response('"received": 1', '"alice"', '"bob"', '"OFFLINE"');
+    await watcher.on.pressExecuteButton();
+    await watcher.on.waitForResponseText('"received": 1', '"alice"', '"bob"', '"OFFLINE"');
 
-    await feed.on.tab('FollowEvents');
+    await feed.on.selectTab('FollowEvents');
     await feed.on.setHeaders({ authorization: `Bearer ${server.apiKey}` });
     await feed.on.setVariables({ after: await fetchLatestCursor(server) });
-    await feed.on.press();
+    await feed.on.pressExecuteButton();
 
     const aliceToken = await mintBearerToken('alice');
     await alice.on.setHeaders({ authorization: aliceToken });
     const phone = await logIn(alice);
-    await alice.on.response('"userId": "alice"', '"ONLINE"');
+    await alice.on.waitForResponseText('"userId": "alice"', '"ONLINE"');
     await alice.page.screenshot({ path: `${SCREENSHOTS}3-logged-in.png` });
 
-    await watcher.on.response('"received": 2', '"status": "ONLINE"', '"reason": "LOGIN"');
+    await watcher.on.waitForResponseText('"received": 2', '"status": "ONLINE"', '"reason": "LOGIN"');
     await watcher.page.screenshot({ path: `${SCREENSHOTS}4-change-arrived.png` });
-    await feed.on.response('"reason": "LOGIN"', '"deviceId": "phone"');
+    await feed.on.waitForResponseText('"reason": "LOGIN"', '"deviceId": "phone"');
 
-    await alice.on.tab('Heartbeat');
+    await alice.on.selectTab('Heartbeat');
     await alice.on.setHeaders({ authorization: `Bearer ${phone}` });
-    await alice.on.press();
-    await alice.on.response('"heartbeatIntervalMs": 120000', '"appState": "FOREGROUND"');
+    await alice.on.pressExecuteButton();
+    await alice.on.waitForResponseText('"heartbeatIntervalMs": 120000', '"appState": "FOREGROUND"');
     await alice.page.screenshot({ path: `${SCREENSHOTS}5-beat.png` });
 
     await elsewhere.on.setHeaders({ authorization: aliceToken });
     await elsewhere.on.setVariables({ input: { platform: 'WINDOWS', deviceId: 'desk' } });
     await logIn(elsewhere);
-    await elsewhere.on.response('"kicked": [', '"deviceId": "phone"');
-    await feed.on.response('"reason": "KICKED"', '"kickedBy": "WINDOWS"', '"deviceId": "desk"');
+    await elsewhere.on.waitForResponseText('"kicked": [', '"deviceId": "phone"');
+    await feed.on.waitForResponseText('"reason": "KICKED"', '"kickedBy": "WINDOWS"', '"deviceId": "desk"');
     await feed.page.screenshot({ path: `${SCREENSHOTS}6-kick-in-the-feed.png` });
 
-    await alice.on.press();
-    await alice.on.response('SESSION_ENDED', 'KICKED');
+    await alice.on.pressExecuteButton();
+    await alice.on.waitForResponseText('SESSION_ENDED', 'KICKED');
     await alice.page.screenshot({ path: `${SCREENSHOTS}7-kicked.png` });
     for (const { page } of [alice, watcher, feed, elsewhere]) await page.close();
   });
@@ -111,31 +111,31 @@ describe.skipIf(LACKS_CHROMIUM)('GraphiQL in Chromium', { timeout: 90_000 }, () 
     await dave.on.setHeaders({ authorization: await mintBearerToken('dave') });
     const session = `Bearer ${await logIn(dave)}`;
 
-    await dave.on.tab('WatchTwoUsers');
+    await dave.on.selectTab('WatchTwoUsers');
     await dave.on.setHeaders({ Authorization: session });
     await dave.on.setVariables({ userIds: ['dave'] });
     const [socket, frames] = await startSubscription(dave);
-    await dave.on.response('"received": 1', '"ONLINE"');
+    await dave.on.waitForResponseText('"received": 1', '"ONLINE"');
     expect(frames[0]).toEqual({ type: 'connection_init', payload: { authorization: session } });
 
     const closed = socket.waitForEvent('close');
-    await dave.on.press();
+    await dave.on.pressExecuteButton();
     await closed;
     // The socket was the only one of the session, so the session is disconnected.
-    await dave.on.tab('QueryStatuses');
+    await dave.on.selectTab('QueryStatuses');
     await dave.on.setHeaders({ authorization: `Bearer ${server.apiKey}` });
     await dave.on.setVariables({ userIds: ['dave'] });
-    await dave.on.press();
-    await dave.on.response('"PUSH_ONLINE"', '"reason": "DISCONNECT"');
+    await dave.on.pressExecuteButton();
+    await dave.on.waitForResponseText('"PUSH_ONLINE"', '"reason": "DISCONNECT"');
     await dave.page.close();
   });
 
   it('shows the close code of a socket', async () => {
     const { page, on } = await openPage();
-    await on.tab('WatchTwoUsers');
+    await on.selectTab('WatchTwoUsers');
     await on.setHeaders({ authorization: 'Bearer forged' });
-    await on.press();
-    await on.response('"socketClosed"', '"code": 44');
+    await on.pressExecuteButton();
+    await on.waitForResponseText('"socketClosed"', '"code": 44');
     await page.close();
   });
 
@@ -149,21 +149,21 @@ describe.skipIf(LACKS_CHROMIUM)('GraphiQL in Chromium', { timeout: 90_000 }, () 
     expect(stored).toContain('WEB');
     expect(stored).not.toContain(token.slice('Bearer '.length));
     await page.reload();
-    await on.ready();
-    expect(await on.variablesShown()).toContain('WEB');
-    expect(await on.headersShown()).toContain('<paste');
+    await on.waitUntilReady();
+    expect(await on.readVariables()).toContain('WEB');
+    expect(await on.readHeaders()).toContain('<paste');
     await page.close();
   });
 
   it('sends no request to another host, and violates no rule of its Content-Security-Policy', () => {
-    expect(browser.requested.length).toBeGreaterThan(50);
-    expect(browser.requested.some((url) => url.startsWith('ws:'))).toBe(true);
-    const foreign = browser.requested.filter(
+    expect(browser.requestedUrls.length).toBeGreaterThan(50);
+    expect(browser.requestedUrls.some((url) => url.startsWith('ws:'))).toBe(true);
+    const foreign = browser.requestedUrls.filter(
       (url) => !/^(data|blob):/.test(url) && new URL(url).host !== new URL(server.origin).host,
     );
     expect(foreign).toEqual([]);
     // Failed resources are expected: operations that the server rejected.
-    expect(browser.complaints.filter((text) => !text.startsWith('Failed to load resource'))).toEqual([]);
+    expect(browser.consoleErrors.filter((text) => !text.startsWith('Failed to load resource'))).toEqual([]);
   });
 });
 
@@ -182,7 +182,7 @@ const logIn = async ({ on, page }: OpenedPage): Promise<string> => {
   const answered = page.waitForResponse(
     (response) => response.request().postData()?.includes('mutation LogIn') === true,
   );
-  await on.press();
+  await on.pressExecuteButton();
   const answer = (await (await answered).json()) as { data: { login: { sessionToken: string } } };
   return answer.data.login.sessionToken;
 };
@@ -194,7 +194,7 @@ const startSubscription = async ({ on, page }: OpenedPage): Promise<[WebSocket, 
     socket.on('framesent', ({ payload }) => frames.push(JSON.parse(String(payload))));
     return socket;
   });
-  await on.press();
+  await on.pressExecuteButton();
   return [await opened, frames];
 };
 
