@@ -1,16 +1,16 @@
 #!/usr/bin/env node
-// Takes webhooks of the format STANDARD, and says what it was told.
+// Receives webhooks of the format STANDARD and prints their events.
 //   WEBHOOK_SECRET=whsec_… PORT=8080 node docs/examples/webhooks/receiver.mjs
 // Run it in this repository; in a project of your own, `npm install standardwebhooks` first.
 import { createServer } from 'node:http';
 import { Webhook } from 'standardwebhooks';
 
 const webhook = new Webhook(process.env.WEBHOOK_SECRET);
-// A table of your database, in earnest: these are gone with the process.
+// In production, use tables of your database: these are lost with the process.
 const taken = new Set();
 const statuses = new Map();
 
-/** What is done with an event; it may come twice, and one that was redelivered comes after newer ones. */
+/** Handles an event. It may arrive twice, and a redelivered event arrives after newer ones. */
 const apply = ({ cursor, userId, version, status, reason, platform }) => {
   if (taken.has(cursor)) return;
   taken.add(cursor);
@@ -23,7 +23,7 @@ const server = createServer(async (request, response) => {
   for await (const chunk of request.setEncoding('utf8')) body += chunk;
   let message;
   try {
-    // The body as it came: parsed and written again, it has another signature.
+    // The signature covers the exact bytes of the body. A body that was parsed and serialised again differs.
     message = webhook.verify(body, request.headers);
   } catch (error) {
     response.writeHead(401).end(`${error.message}\n`);

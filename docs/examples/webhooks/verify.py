@@ -1,4 +1,4 @@
-"""Exits with 0 when the body on stdin was signed with SECRET: ID, TIMESTAMP and SIGNATURE are its webhook-… headers."""
+"""Exits with 0 if the body on stdin is signed with SECRET. ID, TIMESTAMP and SIGNATURE are its webhook-… headers."""
 
 import base64
 import hashlib

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Exits with 0 when the body on stdin was signed with SECRET: ID, TIMESTAMP and SIGNATURE are its webhook-… headers.
-# For a look by hand. It does not ask how old the request is, and `ps` can see the key while it runs.
+# Exits with 0 if the body on stdin is signed with SECRET. ID, TIMESTAMP and SIGNATURE are its webhook-… headers.
+# For manual checks only: it does not check the timestamp, and the key is visible in `ps` while it runs.
 set -eu
 key=$(printf %s "${SECRET#whsec_}" | base64 -d | od -An -v -tx1 | tr -d ' \n')
 expected=$({ printf '%s.%s.' "$ID" "$TIMESTAMP"; cat; } | openssl dgst -sha256 -mac HMAC -macopt "hexkey:$key" -binary | base64)
