@@ -1,8 +1,9 @@
 /** Opens the database file of a store, or reports why it cannot be opened. A rejected file is left unchanged. */
 import Database from 'better-sqlite3';
-import { existsSync, mkdirSync, realpathSync } from 'node:fs';
+import { realpathSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { Policy } from '../../core/policy.ts';
+import { createDirectory } from '../../process/atomic-file.ts';
 import { NO_PAUSES } from '../../core/process-pauses.ts';
 import { assertUndamagedInThread } from './file/integrity-check.ts';
 import { generateLogId } from './schema/cursors.ts';
@@ -71,20 +72,6 @@ const createDirectoryOf = (path: string): void => {
     throw new DatabaseFileError('UNWRITABLE', `The directory ${directory} cannot be created: ${errorMessage(error)}.`, {
       cause: error,
     });
-  }
-};
-
-/**
- * Creates the directory and its parents. Does not use mkdir's `recursive` option: on Node 20 it never returns where
- * nothing can be created, as in /proc.
- */
-const createDirectory = (directory: string): void => {
-  if (existsSync(directory)) return;
-  createDirectory(dirname(directory));
-  try {
-    mkdirSync(directory, { mode: 0o700 });
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   }
 };
 

@@ -18,12 +18,12 @@ export const ENDED_SESSION_RETENTION_MS = 7 * 86_400_000;
 const ROWS_PER_PORTION = 1_000;
 
 /** @returns a function that does one portion of the work due at `now`. */
-export const createRetentionPurger = (connection: Database.Database): ((order: PurgeRequest) => PurgeResult) => {
+export const createRetentionPurger = (connection: Database.Database): ((request: PurgeRequest) => PurgeResult) => {
   const db = drizzle(connection);
   const at = sql.placeholder('at');
   const limit = sql.placeholder('limit');
 
-  const oldestEvents = prepareRead(
+  const findOldestEvents = prepareRead(
     connection,
     db
       .select({ seq: events.seq, changeSeq: events.changeSeq, occurredAt: events.occurredAt })
@@ -36,7 +36,7 @@ export const createRetentionPurger = (connection: Database.Database): ((order: P
     db.delete(events).where(sql`${events.seq} <= ${sql.placeholder('seq')}`),
     ['seq'],
   );
-  const removeEnded = prepareWrite(
+  const removeEndedSessions = prepareWrite(
     connection,
     db
       .delete(sessions)
@@ -45,7 +45,7 @@ export const createRetentionPurger = (connection: Database.Database): ((order: P
       ),
     ['at', 'limit'],
   );
-  const longOffline = prepareRead(
+  const findLongOffline = prepareRead(
     connection,
     db
       .select({ userId: users.userId, version: users.version, tokensRevokedBefore: users.tokensRevokedBefore })
@@ -60,7 +60,7 @@ export const createRetentionPurger = (connection: Database.Database): ((order: P
     db.delete(users).where(sql`${users.userId} = ${sql.placeholder('userId')}`),
     ['userId'],
   );
-  const forgetUser = prepareWrite(
+  const clearUser = prepareWrite(
     connection,
     // Literals instead of nulls: a value in a prepared query would become a parameter.
     db
@@ -94,14 +94,14 @@ export const createRetentionPurger = (connection: Database.Database): ((order: P
 
   const purgeDeliveries = createDeliveryPurger(connection);
 
-  const number = (key: string): number => Number(readMeta.get(key)?.[0] ?? 0);
+  const readNumber = (key: string): number => Number(readMeta.get(key)?.[0] ?? 0);
 
   /** Removes the beginning of the log, up to the first event that is young enough. Never removes part of a change. */
   const purgeEvents = (before: number): boolean => {
     let through: number | null = null;
     let change: SqlValue = null;
     let count = 0;
-    for (const [seq, changeSeq, occurredAt] of oldestEvents.iterate()) {
+    for (const [seq, changeSeq, occurredAt] of findOldestEvents.iterate()) {
       if ((occurredAt as number) >= before) break;
       if (count >= ROWS_PER_PORTION && changeSeq !== change) break;
       through = seq as number;
@@ -114,26 +114,26 @@ export const createRetentionPurger = (connection: Database.Database): ((order: P
     return count >= ROWS_PER_PORTION;
   };
 
-  const forgetUsers = (before: number): boolean => {
-    const forgotten = longOffline.all(before, ROWS_PER_PORTION);
-    if (forgotten.length === 0) return false;
-    let floor = number(VERSION_FLOOR_KEY);
-    for (const [userId, version, tokensRevokedBefore] of forgotten) {
+  const purgeUsers = (before: number): boolean => {
+    const removed = findLongOffline.all(before, ROWS_PER_PORTION);
+    if (removed.length === 0) return false;
+    let floor = readNumber(VERSION_FLOOR_KEY);
+    for (const [userId, version, tokensRevokedBefore] of removed) {
       floor = Math.max(floor, version as number);
-      (tokensRevokedBefore === null ? removeUser : forgetUser).run(userId as string);
+      (tokensRevokedBefore === null ? removeUser : clearUser).run(userId as string);
     }
     putMeta.run(VERSION_FLOOR_KEY, String(floor));
-    return forgotten.length >= ROWS_PER_PORTION;
+    return removed.length >= ROWS_PER_PORTION;
   };
 
   const purge = connection.transaction(({ now, eventRetentionMs }: PurgeRequest): PurgeResult => {
     const more = [
       purgeEvents(now - eventRetentionMs),
-      removeEnded.run(now - ENDED_SESSION_RETENTION_MS, ROWS_PER_PORTION).changes >= ROWS_PER_PORTION,
-      forgetUsers(now - Math.max(eventRetentionMs, ENDED_SESSION_RETENTION_MS)),
+      removeEndedSessions.run(now - ENDED_SESSION_RETENTION_MS, ROWS_PER_PORTION).changes >= ROWS_PER_PORTION,
+      purgeUsers(now - Math.max(eventRetentionMs, ENDED_SESSION_RETENTION_MS)),
       purgeDeliveries(now),
     ];
-    return { purgedThrough: number(PURGED_THROUGH_KEY), hasMore: more.includes(true) };
+    return { purgedThrough: readNumber(PURGED_THROUGH_KEY), hasMore: more.includes(true) };
   });
-  return (order) => purge.immediate(order);
+  return (request) => purge.immediate(request);
 };

@@ -41,11 +41,14 @@ export const createDeliveryPurger = (connection: Database.Database): ((now: numb
     sql`"webhook_id" = ${named('webhookId')} AND "status" = 'DELIVERED' ORDER BY "seq" DESC LIMIT ${named('limit')} OFFSET ${named('kept')}`,
     ['webhookId', 'limit', 'kept'],
   );
-  const removeLeft = remove(sql`"webhook_id" = ${named('webhookId')} LIMIT ${named('limit')}`, ['webhookId', 'limit']);
-  const nextWebhook = prepareRead(
+  const removeOrphaned = remove(sql`"webhook_id" = ${named('webhookId')} LIMIT ${named('limit')}`, [
+    'webhookId',
+    'limit',
+  ]);
+  const findNextWebhook = prepareRead(
     connection,
     db
-      .select({ webhookId: deliveries.webhookId, isKnown: sql`${webhooks.webhookId} IS NOT NULL` })
+      .select({ webhookId: deliveries.webhookId, exists: sql`${webhooks.webhookId} IS NOT NULL` })
       .from(deliveries)
       .leftJoin(webhooks, sql`${webhooks.webhookId} = ${deliveries.webhookId}`)
       .where(sql`${deliveries.webhookId} > ${named('after')}`)
@@ -54,20 +57,20 @@ export const createDeliveryPurger = (connection: Database.Database): ((now: numb
   );
 
   /** The last webhook examined; empty: starts with the first. */
-  let reached = '';
+  let lastWebhookId = '';
   const purgeWebhooks = (): boolean => {
-    for (let looked = 0; looked < WEBHOOKS_PER_PORTION; looked++) {
-      const [webhookId, isKnown] = nextWebhook.get(reached) ?? [];
+    for (let examined = 0; examined < WEBHOOKS_PER_PORTION; examined++) {
+      const [webhookId, exists] = findNextWebhook.get(lastWebhookId) ?? [];
       if (webhookId == null) {
-        reached = '';
+        lastWebhookId = '';
         return false;
       }
-      const isMore =
-        isKnown === 1
+      const hasMore =
+        exists === 1
           ? removeSurplus.run(webhookId, ROWS_PER_PORTION, MAX_DELIVERED_PER_WEBHOOK).changes >= ROWS_PER_PORTION
-          : removeLeft.run(webhookId, LARGE_ROWS_PER_PORTION).changes >= LARGE_ROWS_PER_PORTION;
-      if (isMore) return true;
-      reached = String(webhookId);
+          : removeOrphaned.run(webhookId, LARGE_ROWS_PER_PORTION).changes >= LARGE_ROWS_PER_PORTION;
+      if (hasMore) return true;
+      lastWebhookId = String(webhookId);
     }
     return true;
   };
