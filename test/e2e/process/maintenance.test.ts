@@ -155,7 +155,7 @@ describe('backup', () => {
     writeFileSync(file, 'the one from yesterday');
     // The limit of 16 KiB per file acts like a full disk.
     const full = await runPorchlight(['backup', file, '--force'], 'trap "" XFSZ; ulimit -f 32;');
-    expect(full).toMatchObject({ code: 1, out: '', err: expect.stringContaining('could not be written') as string });
+    expect(full).toMatchObject({ code: 1, out: '', err: expect.stringContaining('cannot be written') as string });
     expect(full.err).not.toMatch(/\n {4}at /);
     expect(readFileSync(file, 'utf8')).toBe('the one from yesterday');
     expect(readdirSync(directory).filter((name) => name.startsWith('there'))).toEqual(['there.db']);
@@ -165,7 +165,7 @@ describe('backup', () => {
   test('fails without a database and does not create one, like doctor and export', async () => {
     expect(await runPorchlight(['backup', 'b.db'])).toMatchObject({
       code: 78,
-      err: expect.stringContaining('there is no database to read') as string,
+      err: expect.stringContaining('There is no database to read') as string,
     });
     expect(await runPorchlight(['doctor'])).toMatchObject({ code: 78, out: '' });
     expect(await runPorchlight(['export'])).toMatchObject({ code: 78, out: '' });
