@@ -1,7 +1,7 @@
 /** Every example in the table of docs/api.md is accepted by the server, from the caller that the table names. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { openStream } from '../../support/crash/crash-stream.ts';
+import { openStream } from '../../support/crash/event-stream.ts';
 import { postForData, postOperation } from '../../support/porchlight-client.ts';
 import { mintToken } from '../../support/porchlight-process.ts';
 import { logIn, newUserId, startSharedServer, updatePolicy } from '../support/users.ts';

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { startPorchlightCommand, type RunningCommand, startProgram } from '../../support/crash/crash-command.ts';
-import { retryUntilPasses } from '../../support/crash/crash-stream.ts';
+import { startPorchlightCommand, type RunningCommand, startProgram } from '../../support/crash/cli-process.ts';
+import { retryUntilPasses } from '../../support/crash/event-stream.ts';
 import { isMissing } from '../../support/optional-tools.ts';
 
 const LACKS_CURL = isMissing('curl', 'the commands of README');
@@ -47,7 +47,7 @@ const receivedChanges = ({ getOutput: printedSoFar }: RunningCommand): unknown[]
     ([, json = '']) => (JSON.parse(json) as { data: { statusChanges: unknown[] } }).data.statusChanges,
   );
 
-/** Starts the server and the blocks of README. A command of README is run by a shell, against the port of this server. */
+/** Starts a server in the temporary directory. `runInShell` runs a command of README against its port. */
 const startServer = async () => {
   const server = keep(startPorchlightCommand(['serve'], directory, { PORCHLIGHT_PORT: '0' }));
   const [, port = ''] = await server.waitForOutput(/http:\/\/127\.0\.0\.1:(\d+)\/graphql \(GraphiQL/);
