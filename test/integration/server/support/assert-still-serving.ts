@@ -1,32 +1,32 @@
-/** What every attack is followed by: somebody who does nothing unusual is served as ever, over both doors. */
+/** The check after every attack: a normal client is still served over both transports. */
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { expect } from 'vitest';
 import type { ServerHarness } from './server-harness.ts';
 import { TestSocket } from './test-socket.ts';
 
-let people = 0;
+let userCount = 0;
 
-/** A login, a question, a heartbeat on a socket, a logout; and the server has not had to report a fault of its own. */
+/** Runs a login, a query, a heartbeat and a logout. Then checks that the server logged no internal error. */
 export const expectStillServing = async (harness: ServerHarness): Promise<void> => {
-  const user = `somebody quite normal ${++people}`;
+  const user = `normal user ${++userCount}`;
   const { token } = await harness.login(user);
   expect(await harness.status(user)).toBe('ONLINE');
-  const wire = await TestSocket.connect(harness.socketUrl, token);
-  expect((await wire.execute('mutation { heartbeat { heartbeatIntervalMs } }')).type).toBe('next');
-  expect((await wire.execute('mutation { logout { userStatus { status } } }')).payload?.['data']).toEqual({
+  const socket = await TestSocket.connect(harness.socketUrl, token);
+  expect((await socket.execute('mutation { heartbeat { heartbeatIntervalMs } }')).type).toBe('next');
+  expect((await socket.execute('mutation { logout { userStatus { status } } }')).payload?.['data']).toEqual({
     logout: { userStatus: { status: 'OFFLINE' } },
   });
-  await wire.closed;
+  await socket.closed;
   await expect.poll(() => harness.application.socketRegistry.openSocketCount).toBe(0);
   expect(loggedErrorsOf(harness)).toEqual([]);
 };
 
-/** What was logged as an error, or worse. */
+/** The log lines of level error or fatal. */
 export const loggedErrorsOf = ({ logLines: logged }: ServerHarness): readonly string[] =>
   logged.filter((line) => /"level":"(error|fatal)"/.test(line));
 
-/** Sends bytes as they are, where fetch would tidy them up, and reads until the server closes. */
+/** Sends the bytes unchanged, which fetch would not, and reads until the server closes. */
 export const sendRawBytes = async (harness: ServerHarness, ...bytes: readonly (string | Buffer)[]): Promise<string> => {
   const { port, hostname } = new URL(harness.url);
   const socket = connect(Number(port), hostname);
@@ -34,6 +34,6 @@ export const sendRawBytes = async (harness: ServerHarness, ...bytes: readonly (s
   return text(socket);
 };
 
-/** The status lines of all answers in what was read. */
+/** The status codes of all responses in the text. */
 export const parseStatuses = (answers: string): readonly number[] =>
   [...answers.matchAll(/HTTP\/1\.1 (\d{3}) /g)].map(([, status]) => Number(status));

@@ -1,49 +1,50 @@
-/** A connection whose client reads when it is told to, and what it makes of the bytes. */
+/** A fake TCP stream whose reader is controlled by the test, and a decoder of WebSocket frames. */
 import { Writable } from 'node:stream';
 import * as ws from 'ws';
 
-/** The types do not know it. */
+/** The type definitions lack it. */
 const { Receiver } = ws as unknown as { Receiver: new (options: { isServer: boolean }) => Writable };
 
-/** The messages in these bytes. */
+/** Decodes the frames. Pings and pongs are prefixed with their type. */
 export const decodeMessages = (bytes: Buffer): string[] => {
-  const heard: string[] = [];
+  const messages: string[] = [];
   const receiver = new Receiver({ isServer: false });
   receiver.on('message', (data: Buffer, isBinary: boolean) =>
-    heard.push(`${isBinary ? 'binary ' : ''}${data.toString()}`),
+    messages.push(`${isBinary ? 'binary ' : ''}${data.toString()}`),
   );
   for (const frame of ['ping', 'pong']) {
-    receiver.on(frame, (data: Buffer) => heard.push(`${frame} ${data.toString()}`));
+    receiver.on(frame, (data: Buffer) => messages.push(`${frame} ${data.toString()}`));
   }
-  receiver.on('error', (error: Error) => heard.push(error.message));
+  receiver.on('error', (error: Error) => messages.push(error.message));
   receiver.write(bytes);
-  return heard;
+  return messages;
 };
 
+/** A write stays pending until the test acknowledges it. */
 export class FakeTcpStream extends Writable {
   readonly written: Buffer[] = [];
-  readonly #reads: ((error?: Error) => void)[] = [];
-  #quick = false;
+  readonly #pendingWrites: ((error?: Error) => void)[] = [];
+  #acknowledgesAll = false;
 
   override _write(chunk: Buffer, _encoding: string, done: (error?: Error | null) => void): void {
     this.written.push(chunk);
-    if (this.#quick) done();
-    else this.#reads.push(done);
+    if (this.#acknowledgesAll) done();
+    else this.#pendingWrites.push(done);
   }
 
-  /** The client reads what was written first of what it has not read; or it cannot be reached any more. */
+  /** Completes the oldest pending write, or fails it with `error`. */
   acknowledgeWrite(error?: Error): void {
-    this.#reads.shift()?.(error);
+    this.#pendingWrites.shift()?.(error);
   }
 
-  /** From now on the client reads everything at once. */
+  /** Completes the oldest pending write and all later ones at once. */
   acknowledgeAllWrites(): void {
-    this.#quick = true;
+    this.#acknowledgesAll = true;
     this.acknowledgeWrite();
   }
 }
 
-/** Everything that can go on without new input has gone on, and what was left for the end of the turn is done. */
+/** Waits until all work that needs no further input is done, including work at the end of the loop turn. */
 export const settleEventLoop = async (): Promise<void> => {
-  for (let more = 0; more < 3; more++) await new Promise((resolve) => setImmediate(resolve));
+  for (let round = 0; round < 3; round++) await new Promise((resolve) => setImmediate(resolve));
 };

@@ -1,4 +1,4 @@
-/** A whole server on a free port over the reference store, with a clock that can be moved on. */
+/** A complete server on a free port over the reference store, with a clock that tests can advance. */
 import { createHash, createSecretKey } from 'node:crypto';
 import { SignJWT } from 'jose';
 import { onTestFinished } from 'vitest';
@@ -27,7 +27,7 @@ import { readMetrics, type MetricValues } from '../../../support/prometheus.ts';
 export const API_KEY = 'plk_the-key-of-the-tests';
 export const SECRET = 'a secret of the tests, long enough for HS256';
 
-/** May read /metrics, and nothing else. */
+/** Grants access to /metrics only. */
 export const METRICS_TOKEN = 'plm_the-metrics-token-of-the-tests';
 
 export const sha256 = (text: string): Buffer => createHash('sha256').update(text, 'utf8').digest();
@@ -38,18 +38,18 @@ export interface ServerHarnessOptions {
   readonly visibility?: Visibility;
   readonly connectionSettings?: Partial<ConnectionSettings>;
   readonly httpTimeouts?: Partial<HttpTimeouts>;
-  /** Where it listens. */
+  /** The address to listen on. Any free port by default. */
   readonly listenAt?: Partial<{ readonly host: string; readonly port: number }>;
   readonly graphiql?: PageHandler;
-  /** Executions of an operation before it is compiled; left out, every one is compiled at once. */
+  /** Executions of an operation before it is compiled. By default every operation is compiled at once. */
   readonly compileAfter?: number;
-  /** Whether there is /metrics; left out, there is. */
+  /** Serves /metrics. Default: true. */
   readonly metrics?: boolean;
-  /** Another product's API over it. */
-  readonly externalApi?: (porchlight: Application) => ExternalApi;
-  /** For how long a webhook's deliveries are tried again. */
+  /** Serves the API of another product. */
+  readonly externalApi?: (application: Application) => ExternalApi;
+  /** How long failed webhook deliveries are retried. */
   readonly retryForMs?: number;
-  /** See the reference store. */
+  /** See `MemoryStore`. */
   readonly beforeCommit?: () => Promise<void>;
 }
 
@@ -70,12 +70,12 @@ export class ServerHarness {
   readonly socketUrl: string;
   readonly store: MemoryStore;
   readonly application: Application;
-  /** What webhooks are managed with. */
+  /** The store, the sender and the other parts of webhooks. */
   readonly webhooks: TestParts;
-  /** Delivers them once it is started. */
+  /** Delivers webhooks after it is started. */
   readonly engine: WebhookEngine;
   readonly server: PorchlightServer;
-  /** What was logged, as text. */
+  /** The log lines as JSON text. */
   readonly logLines: string[];
   readonly #clock: ShiftedClock;
   readonly #sweeper: TimeoutSweeper;
@@ -83,40 +83,40 @@ export class ServerHarness {
   private constructor(parts: {
     url: string;
     store: MemoryStore;
-    porchlight: Application;
+    application: Application;
     webhooks: TestParts;
     engine: WebhookEngine;
     server: PorchlightServer;
-    logged: string[];
+    logLines: string[];
     clock: ShiftedClock;
     sweeper: TimeoutSweeper;
   }) {
     this.url = `http://${parts.url}`;
     this.socketUrl = `ws://${parts.url}/graphql`;
     this.store = parts.store;
-    this.application = parts.porchlight;
+    this.application = parts.application;
     this.webhooks = parts.webhooks;
     this.engine = parts.engine;
     this.server = parts.server;
-    this.logLines = parts.logged;
+    this.logLines = parts.logLines;
     this.#clock = parts.clock;
     this.#sweeper = parts.sweeper;
   }
 
-  /** Open until the test is over. */
+  /** Opens a server that is closed when the test finishes. */
   static async open({
     settings,
     policy,
     visibility,
-    connectionSettings: limits,
-    httpTimeouts: httpTimes,
+    connectionSettings,
+    httpTimeouts,
     graphiql,
     compileAfter = 0,
     metrics = true,
-    externalApi: foreign,
+    externalApi,
     retryForMs = RETRY_FOR_MS,
     beforeCommit,
-    listenAt: at,
+    listenAt,
   }: ServerHarnessOptions = {}): Promise<ServerHarness> {
     const clock = new ShiftedClock();
     const store = new MemoryStore({
@@ -126,12 +126,12 @@ export class ServerHarness {
       ...(beforeCommit === undefined ? {} : { beforeCommit }),
     });
     const webhooks = webhookParts(clock.now);
-    const porchlight = createApplication(store, credentialFactory, visibility ?? 'everyone', webhooks);
-    const sweeper = new TimeoutSweeper(store, porchlight.tracker, (_user, error) => {
+    const application = createApplication(store, credentialFactory, visibility ?? 'everyone', webhooks);
+    const sweeper = new TimeoutSweeper(store, application.tracker, (_user, error) => {
       throw error;
     });
-    const logged: string[] = [];
-    const counts = new ServerCounters();
+    const logLines: string[] = [];
+    const counters = new ServerCounters();
     const engine = new WebhookEngine(
       { store, webhooks: webhooks.store, sender: webhooks.sender },
       {
@@ -142,49 +142,49 @@ export class ServerHarness {
         onStateChange: () => undefined,
       },
     );
-    const measured = createMetrics({
-      application: porchlight,
-      counters: counts,
+    const registry = createMetrics({
+      application,
+      counters,
       sweeper,
       storage: null,
       webhooks: () => engine.collectStats(),
       maxSockets: 1_000,
       version: '1.2.3',
     });
-    const access = { apiKeys: SETTINGS.apiKeys, metricsToken: sha256(METRICS_TOKEN) };
-    const log = createLogger({ level: 'debug', sink: { write: (line) => void logged.push(line) } });
-    const all = { ...SETTINGS, ...settings };
-    const port = new HttpListener({
-      settings: { ...all, ...ADDRESS, ...at },
-      counters: counts,
+    const metricsAuth = { apiKeys: SETTINGS.apiKeys, metricsToken: sha256(METRICS_TOKEN) };
+    const log = createLogger({ level: 'debug', sink: { write: (line) => void logLines.push(line) } });
+    const mergedSettings = { ...SETTINGS, ...settings };
+    const listener = new HttpListener({
+      settings: { ...mergedSettings, ...ADDRESS, ...listenAt },
+      counters,
       log,
-      timeouts: httpTimes,
+      timeouts: httpTimeouts,
     });
     const server = createServer({
-      application: porchlight,
-      settings: all,
-      listener: port,
+      application,
+      settings: mergedSettings,
+      listener,
       log,
       pseudonymOf: createUserPseudonymizer(false),
       ...(graphiql === undefined ? {} : { graphiql }),
-      externalApi: foreign?.(porchlight),
-      ...(metrics ? { metrics: createMetricsHandler(measured, access) } : {}),
-      ...(limits === undefined ? {} : { connectionSettings: limits }),
+      externalApi: externalApi?.(application),
+      ...(metrics ? { metrics: createMetricsHandler(registry, metricsAuth) } : {}),
+      ...(connectionSettings === undefined ? {} : { connectionSettings }),
       pipelineLimits: { compileAfter },
     });
     server.acceptRequests();
-    const address = await port.listen();
+    const address = await listener.listen();
     onTestFinished(async () => {
       await Promise.all([engine.close(), server.close()]);
     });
     return new ServerHarness({
       url: `${address.host}:${address.port}`,
       store,
-      porchlight,
+      application,
       webhooks,
       engine,
       server,
-      logged,
+      logLines,
       clock,
       sweeper,
     });
@@ -194,27 +194,27 @@ export class ServerHarness {
     return this.#clock.now();
   }
 
-  /** Time passes, and nobody has noticed yet. */
+  /** Advances the clock without running the timeouts that become due. */
   advanceClock(ms: number): void {
     this.#clock.shift(ms);
   }
 
-  /** Time passes, and whatever is due happens. */
+  /** Advances the clock and runs the timeouts that become due. */
   async advanceTime(ms: number): Promise<void> {
     this.#clock.shift(ms);
     await this.#sweeper.sweep();
   }
 
-  /** A JWT as the app's backend makes it. `claims` replaces what is there; undefined takes it out. */
+  /** Signs a JWT as the backend of an app does. `claims` replaces claims; undefined removes one. */
   jwt(user: string, claims: Record<string, unknown> = {}, secret = SECRET): Promise<string> {
     const now = Math.floor(this.now / 1_000);
-    const all = Object.entries({ sub: user, iat: now, exp: now + 3_600, ...claims });
-    return new SignJWT(Object.fromEntries(all.filter(([, value]) => value !== undefined)))
+    const allClaims = Object.entries({ sub: user, iat: now, exp: now + 3_600, ...claims });
+    return new SignJWT(Object.fromEntries(allClaims.filter(([, value]) => value !== undefined)))
       .setProtectedHeader({ alg: 'HS256' })
       .sign(createSecretKey(Buffer.from(secret, 'utf8')));
   }
 
-  /** Posts one operation. `credential`: what comes after `Bearer`. */
+  /** Posts one operation. `credential` is the bearer token. */
   async post(
     query: string,
     credential: string | null = API_KEY,
@@ -236,7 +236,7 @@ export class ServerHarness {
     return { status: response.status, headers: response.headers, body: (await response.json()) as Reply['body'] };
   }
 
-  /** Logs a user in over HTTP. */
+  /** Logs a user in over HTTP. Returns the session id and the session token. */
   async login(user: string, platform = 'WEB', deviceId = `device of ${user}`): Promise<{ id: string; token: string }> {
     const { body } = await this.post(LOGIN, await this.jwt(user), { input: { platform, deviceId } });
     const { session, sessionToken } = body.data?.['login'] as unknown as {
@@ -246,7 +246,7 @@ export class ServerHarness {
     return { id: session.id, token: sessionToken };
   }
 
-  /** All of /metrics. */
+  /** The values of /metrics. */
   async metrics(): Promise<MetricValues> {
     const response = await fetch(`${this.url}/metrics`, { headers: { authorization: `Bearer ${METRICS_TOKEN}` } });
     return readMetrics(await response.text());
@@ -257,7 +257,7 @@ export class ServerHarness {
     return (body.data?.['userStatus'] as unknown as { status: string }).status;
   }
 
-  /** Every event there is of a user: the reason and, for an end, OFFLINE. */
+  /** The reasons of all events of a user, in order. */
   async reasons(user: string): Promise<string[]> {
     const { body } = await this.post('query ($id: ID!) { events(userId: $id) { nodes { reason } } }', API_KEY, {
       id: user,
@@ -268,7 +268,7 @@ export class ServerHarness {
 
 export const LOGIN = 'mutation ($input: LoginInput!) { login(input: $input) { session { id } sessionToken } }';
 
-/** As nobody sets them: tests of limits lay their own over them. */
+/** The default limits. Tests of limits override them. */
 export const LIMITS: LimitSettings = {
   maxSockets: 200_000,
   maxSocketsPerUser: 100,
@@ -279,7 +279,7 @@ export const LIMITS: LimitSettings = {
   ratePerAddress: 50_000,
 };
 
-/** Any free port. */
+/** Port 0 selects a free port. */
 const ADDRESS = { host: '127.0.0.1', port: 0 };
 
 const SETTINGS: ServerSettings = {
@@ -292,11 +292,11 @@ const SETTINGS: ServerSettings = {
   trustProxy: false,
   limits: LIMITS,
   introspection: 'backends',
-  // Tests that are not about it must not meet it on a machine that has much else to do.
+  // Load shedding must not affect other tests on a busy machine.
   maxLagMs: 60_000,
 };
 
-/** Runs as time does, and can be set forward. */
+/** Runs with the system time and can be moved forward. */
 class ShiftedClock {
   #shift = 0;
 

@@ -1,4 +1,4 @@
-/** A raw client of a socket: every message and the close as they come, to be awaited one by one. */
+/** A WebSocket client for tests: it returns every message and the close in order. */
 import type { Socket } from 'node:net';
 import { onTestFinished } from 'vitest';
 import { WebSocket, type ClientOptions } from 'ws';
@@ -19,7 +19,7 @@ export class TestSocket {
   readonly closed: Promise<SocketClose>;
   readonly opened: Promise<void>;
   readonly #messages: ServerMessage[] = [];
-  readonly #waiting: ((message: ServerMessage) => void)[] = [];
+  readonly #nextReaders: ((message: ServerMessage) => void)[] = [];
   #ids = 0;
 
   constructor(url: string, options: ClientOptions & { readonly protocols?: string[] } = {}) {
@@ -29,7 +29,7 @@ export class TestSocket {
       this.webSocket.once('open', resolve);
       this.webSocket.once('error', reject);
     });
-    // Whoever does not wait for it need not hear of it either.
+    // A test that does not await `opened` must not fail because of it.
     this.opened.catch(() => undefined);
     this.closed = new Promise((resolve) => {
       this.webSocket.once('close', (code, reason) => resolve({ code, reason: reason.toString('utf8') }));
@@ -37,20 +37,21 @@ export class TestSocket {
     this.webSocket.on('error', () => undefined);
     this.webSocket.on('message', (data: Buffer) => {
       const message = JSON.parse(data.toString('utf8')) as ServerMessage;
-      const waiting = this.#waiting.shift();
-      if (waiting) waiting(message);
+      const resolveNext = this.#nextReaders.shift();
+      if (resolveNext) resolveNext(message);
       else this.#messages.push(message);
     });
     onTestFinished(() => this.webSocket.terminate());
   }
 
-  /** Opens and is acknowledged. */
+  /** Opens a socket and waits for `connection_ack`. */
   static async connect(url: string, credential: string, options: ClientOptions = {}): Promise<TestSocket> {
-    const wire = new TestSocket(url, options);
-    await wire.sendInit({ authorization: `Bearer ${credential}` });
-    const message = await wire.nextMessage();
-    if (message.type !== 'connection_ack') throw new Error(`Not acknowledged: ${JSON.stringify(message)}`);
-    return wire;
+    const socket = new TestSocket(url, options);
+    await socket.sendInit({ authorization: `Bearer ${credential}` });
+    const message = await socket.nextMessage();
+    if (message.type !== 'connection_ack')
+      throw new Error(`Expected connection_ack, but received ${JSON.stringify(message)}`);
+    return socket;
   }
 
   async sendInit(payload?: Record<string, unknown>): Promise<void> {
@@ -68,7 +69,7 @@ export class TestSocket {
     return id;
   }
 
-  /** One reply to one query or mutation; nothing else may come meanwhile. */
+  /** Executes a query or mutation and returns its result. No other message may arrive in the meantime. */
   async execute(query: string, variables?: Record<string, unknown>): Promise<ServerMessage> {
     this.subscribe(query, variables);
     const reply = await this.nextMessage();
@@ -79,22 +80,22 @@ export class TestSocket {
   /** The next message. */
   nextMessage(): Promise<ServerMessage> {
     const message = this.#messages.shift();
-    return message === undefined ? new Promise((resolve) => this.#waiting.push(resolve)) : Promise.resolve(message);
+    return message === undefined ? new Promise((resolve) => this.#nextReaders.push(resolve)) : Promise.resolve(message);
   }
 
-  /** What has come and was not asked for. */
+  /** Messages that arrived and were not read with `nextMessage`. */
   get unreadMessages(): readonly ServerMessage[] {
     return this.#messages;
   }
 
-  /** Lets a round trip pass: whatever the server had to do before it answered a ping is done. */
+  /** Waits for a ping to be answered, so that the server has handled everything before it. */
   async waitForRoundTrip(): Promise<void> {
     const pong = new Promise((resolve) => this.webSocket.once('pong', resolve));
     this.webSocket.ping();
     await pong;
   }
 
-  /** As when a machine loses its network and comes back: no close frame, no FIN. */
+  /** Closes the TCP connection with a RST, without a close frame or a FIN. */
   resetTcp(): void {
     this.tcpSocket.resetAndDestroy();
   }

@@ -1,52 +1,52 @@
-/** What graphql-transport-ws asks of the server's side, where it is easily got wrong. */
+/** Rules of graphql-transport-ws about ids and cancelled operations. */
 import { expect, test, vi } from 'vitest';
 import { API_KEY, ServerHarness } from '../support/server-harness.ts';
 import { TestSocket } from '../support/test-socket.ts';
 
 const STATUS = '{ userStatuses(userIds: ["alice"]) { status } }';
 
-test('a name that was taken back may be used again, and what it stood for before is not told under it', async () => {
+test('the id of a cancelled operation can be reused, and the cancelled operation sends nothing under it', async () => {
   const harness = await ServerHarness.open();
-  const wire = await TestSocket.connect(harness.socketUrl, API_KEY);
-  let answer = (): void => undefined;
+  const socket = await TestSocket.connect(harness.socketUrl, API_KEY);
+  let finishRead = (): void => undefined;
   const read = vi.spyOn(harness.store, 'readUsers');
   read.mockImplementationOnce(async () => {
     await new Promise<void>((resolve) => {
-      answer = resolve;
+      finishRead = resolve;
     });
     return [];
   });
-  wire.send({ type: 'subscribe', id: 'x', payload: { query: STATUS } });
-  wire.send({ type: 'complete', id: 'x' });
-  await wire.waitForRoundTrip();
+  socket.send({ type: 'subscribe', id: 'x', payload: { query: STATUS } });
+  socket.send({ type: 'complete', id: 'x' });
+  await socket.waitForRoundTrip();
   expect(read).toHaveBeenCalledTimes(1);
-  wire.send({ type: 'subscribe', id: 'x', payload: { query: '{ __typename }' } });
-  expect(await wire.nextMessage()).toEqual({ type: 'next', id: 'x', payload: { data: { __typename: 'Query' } } });
-  expect(await wire.nextMessage()).toEqual({ type: 'complete', id: 'x' });
-  answer();
-  await wire.waitForRoundTrip();
-  await wire.waitForRoundTrip();
-  expect(wire.unreadMessages).toEqual([]);
+  socket.send({ type: 'subscribe', id: 'x', payload: { query: '{ __typename }' } });
+  expect(await socket.nextMessage()).toEqual({ type: 'next', id: 'x', payload: { data: { __typename: 'Query' } } });
+  expect(await socket.nextMessage()).toEqual({ type: 'complete', id: 'x' });
+  finishRead();
+  await socket.waitForRoundTrip();
+  await socket.waitForRoundTrip();
+  expect(socket.unreadMessages).toEqual([]);
 });
 
-test('a subscription taken back before its present has come is told nothing, and watches nobody', async () => {
+test('a subscription that is completed before its snapshot sends nothing and releases its watches', async () => {
   const harness = await ServerHarness.open();
-  const wire = await TestSocket.connect(harness.socketUrl, API_KEY);
-  let answer = (): void => undefined;
+  const socket = await TestSocket.connect(harness.socketUrl, API_KEY);
+  let finishRead = (): void => undefined;
   vi.spyOn(harness.store, 'readUsers').mockImplementationOnce(async () => {
     await new Promise<void>((resolve) => {
-      answer = resolve;
+      finishRead = resolve;
     });
     return [];
   });
-  const id = wire.subscribe('subscription { statusChanges(userIds: ["alice"]) { status } }');
-  await wire.waitForRoundTrip();
+  const id = socket.subscribe('subscription { statusChanges(userIds: ["alice"]) { status } }');
+  await socket.waitForRoundTrip();
   expect(harness.application.statusWatchers.watchedUserCount).toBe(1);
-  wire.send({ type: 'complete', id });
-  await wire.waitForRoundTrip();
+  socket.send({ type: 'complete', id });
+  await socket.waitForRoundTrip();
   expect(harness.application.statusWatchers.watchedUserCount).toBe(0);
-  answer();
+  finishRead();
   await harness.login('alice');
-  await wire.waitForRoundTrip();
-  expect(wire.unreadMessages).toEqual([]);
+  await socket.waitForRoundTrip();
+  expect(socket.unreadMessages).toEqual([]);
 });

@@ -1,4 +1,4 @@
-/** Who may open a socket, and how one is closed that breaks the protocol. */
+/** Which upgrades are accepted, and how sockets are closed that violate the protocol. */
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { describe, expect, test, vi } from 'vitest';
@@ -7,29 +7,34 @@ import { TestSocket } from '../support/test-socket.ts';
 
 const asBackend = { authorization: `Bearer ${API_KEY}` };
 
-/** The status with which an upgrade is refused; 101 when it is not. */
-const upgrade = (harness: ServerHarness, path: string, headers: Record<string, string> = {}): Promise<number> => {
-  const wire = new TestSocket(`ws://${new URL(harness.url).host}${path}`, { headers });
+/** The status of an upgrade request: 101 if it is accepted. */
+const requestUpgrade = (
+  harness: ServerHarness,
+  path: string,
+  headers: Record<string, string> = {},
+): Promise<number> => {
+  const socket = new TestSocket(`ws://${new URL(harness.url).host}${path}`, { headers });
   return new Promise((resolve) => {
-    wire.webSocket.once('open', () => resolve(101));
-    wire.webSocket.once('unexpected-response', (_request, response) => resolve(response.statusCode ?? 0));
+    socket.webSocket.once('open', () => resolve(101));
+    socket.webSocket.once('unexpected-response', (_request, response) => resolve(response.statusCode ?? 0));
   });
 };
 
 describe('an upgrade', () => {
-  test('is for /graphql alone', async () => {
+  test('is accepted for /graphql only and rejected with 404 for other paths', async () => {
     const harness = await ServerHarness.open();
-    expect(await upgrade(harness, '/graphql')).toBe(101);
-    expect(await upgrade(harness, '/graphql?x=1')).toBe(101);
-    for (const path of ['/', '/graphql/', '/graphqlx', '/health/live']) expect(await upgrade(harness, path)).toBe(404);
+    expect(await requestUpgrade(harness, '/graphql')).toBe(101);
+    expect(await requestUpgrade(harness, '/graphql?x=1')).toBe(101);
+    for (const path of ['/', '/graphql/', '/graphqlx', '/health/live'])
+      expect(await requestUpgrade(harness, path)).toBe(404);
   });
 
-  test('is for pages of its own and of allowed origins, and for what is no browser', async () => {
+  test('is accepted from the own origin, allowed origins and clients without an origin, and rejected with 403 from others', async () => {
     const harness = await ServerHarness.open({ settings: { allowedOrigins: ['https://app.example'] } });
     const { host, port } = new URL(harness.url);
-    expect(await upgrade(harness, '/graphql', { origin: `http://${host}` })).toBe(101);
-    expect(await upgrade(harness, '/graphql', { origin: `https://${host}` })).toBe(101);
-    expect(await upgrade(harness, '/graphql', { origin: 'https://APP.example' })).toBe(101);
+    expect(await requestUpgrade(harness, '/graphql', { origin: `http://${host}` })).toBe(101);
+    expect(await requestUpgrade(harness, '/graphql', { origin: `https://${host}` })).toBe(101);
+    expect(await requestUpgrade(harness, '/graphql', { origin: 'https://APP.example' })).toBe(101);
     for (const origin of [
       'https://evil.example',
       'https://app.example.evil.example',
@@ -41,21 +46,21 @@ describe('an upgrade', () => {
       'nonsense',
       '',
     ]) {
-      expect(await upgrade(harness, '/graphql', { origin }), origin).toBe(403);
+      expect(await requestUpgrade(harness, '/graphql', { origin }), origin).toBe(403);
     }
-    const open = await ServerHarness.open({ settings: { allowedOrigins: ['*'] } });
-    expect(await upgrade(open, '/graphql', { origin: 'https://evil.example' })).toBe(101);
+    const anyOrigin = await ServerHarness.open({ settings: { allowedOrigins: ['*'] } });
+    expect(await requestUpgrade(anyOrigin, '/graphql', { origin: 'https://evil.example' })).toBe(101);
   });
 
-  test('is for the one protocol there is', async () => {
+  test('requires the subprotocol graphql-transport-ws', async () => {
     const harness = await ServerHarness.open();
     expect((await new TestSocket(harness.socketUrl, { protocols: [] }).closed).code).toBe(4406);
-    // A client that gets none of its protocols gives up by itself.
+    // A client whose subprotocols are all rejected closes by itself.
     expect((await new TestSocket(harness.socketUrl, { protocols: ['graphql-ws', 'other'] }).closed).code).toBe(1006);
     expect((await TestSocket.connect(harness.socketUrl, API_KEY)).webSocket.protocol).toBe('graphql-transport-ws');
   });
 
-  test('that is none is refused', async () => {
+  test('without the WebSocket headers is rejected with 400', async () => {
     const harness = await ServerHarness.open();
     const { hostname, port } = new URL(harness.url);
     const socket = connect(Number(port), hostname);
@@ -64,105 +69,105 @@ describe('an upgrade', () => {
   });
 });
 
-describe('a client that breaks the protocol is closed', () => {
-  test.each<[string, (wire: TestSocket) => void, number]>([
-    ['no JSON', (wire) => wire.webSocket.send('{'), 4400],
-    ['no message', (wire) => wire.send({ hello: 1 }), 4400],
-    ['a message that only servers send', (wire) => wire.send({ type: 'next', id: '1', payload: {} }), 4400],
-    ['init again', (wire) => wire.send({ type: 'connection_init' }), 4429],
+describe('a socket is closed', () => {
+  test.each<[string, (socket: TestSocket) => void, number]>([
+    ['a message that is not JSON', (socket) => socket.webSocket.send('{'), 4400],
+    ['JSON that is not a message', (socket) => socket.send({ hello: 1 }), 4400],
+    ['a message that only servers send', (socket) => socket.send({ type: 'next', id: '1', payload: {} }), 4400],
+    ['a second connection_init', (socket) => socket.send({ type: 'connection_init' }), 4429],
     [
-      'an id that is taken, however long',
-      (wire) => {
+      'a duplicate id, however long',
+      (socket) => {
         const message = {
           type: 'subscribe',
           id: 'é'.repeat(300),
           payload: { query: 'subscription { presenceEvents { reason } }' },
         };
-        wire.send(message);
-        wire.send(message);
+        socket.send(message);
+        socket.send(message);
       },
       4409,
     ],
-    ['no UTF-8', (wire) => wire.webSocket.send(Buffer.from([0xff, 0xfe]), { binary: false }), 1007],
-  ])('%s', async (_what, misbehave, code) => {
+    ['a text that is not UTF-8', (socket) => socket.webSocket.send(Buffer.from([0xff, 0xfe]), { binary: false }), 1007],
+  ])('after %s', async (_what, misbehave, code) => {
     const harness = await ServerHarness.open();
-    const wire = await TestSocket.connect(harness.socketUrl, API_KEY);
-    misbehave(wire);
-    const closed = await wire.closed;
+    const socket = await TestSocket.connect(harness.socketUrl, API_KEY);
+    misbehave(socket);
+    const closed = await socket.closed;
     expect(closed.code).toBe(code);
     expect(closed.reason).not.toMatch(/at .*\.(ts|js)/);
     await expect.poll(() => harness.application.socketRegistry.openSocketCount).toBe(0);
     expect(harness.logLines.join('')).not.toContain('"level":"error"');
   });
 
-  test('for asking before it said who it is', async () => {
+  test('with 4401 after an operation before connection_init', async () => {
     const harness = await ServerHarness.open();
-    const wire = new TestSocket(harness.socketUrl);
-    await wire.opened;
-    wire.subscribe('{ __typename }');
-    expect((await wire.closed).code).toBe(4401);
+    const socket = new TestSocket(harness.socketUrl);
+    await socket.opened;
+    socket.subscribe('{ __typename }');
+    expect((await socket.closed).code).toBe(4401);
   });
 
-  test('for not saying who it is in time', async () => {
+  test('with 4408 without connection_init in time', async () => {
     const harness = await ServerHarness.open({ connectionSettings: { initTimeoutMs: 50 } });
-    const wire = new TestSocket(harness.socketUrl);
-    expect((await wire.closed).code).toBe(4408);
+    const socket = new TestSocket(harness.socketUrl);
+    expect((await socket.closed).code).toBe(4408);
   });
 
-  test('when it cannot be found out in time who it is: it may come back', async () => {
+  test('with 1013 when the authentication times out', async () => {
     const harness = await ServerHarness.open({ connectionSettings: { initTimeoutMs: 50 } });
     const { token } = await harness.login('alice');
     vi.spyOn(harness.store, 'readUsers').mockReturnValueOnce(new Promise(() => undefined));
-    const wire = new TestSocket(harness.socketUrl);
-    await wire.sendInit({ authorization: `Bearer ${token}` });
-    expect((await wire.closed).code).toBe(1013);
+    const socket = new TestSocket(harness.socketUrl);
+    await socket.sendInit({ authorization: `Bearer ${token}` });
+    expect((await socket.closed).code).toBe(1013);
   });
 
-  test('when finding it out fails, and the client is not told how', async () => {
+  test('with 1011 and a masked reason when the authentication fails internally', async () => {
     const harness = await ServerHarness.open();
     const { token } = await harness.login('alice');
-    vi.spyOn(harness.store, 'readUsers').mockRejectedValueOnce(new Error('disk on fire'));
-    const wire = new TestSocket(harness.socketUrl);
-    await wire.sendInit({ authorization: `Bearer ${token}` });
-    expect(await wire.closed).toEqual({ code: 1011, reason: 'Internal server error' });
-    expect(harness.logLines.join('')).toContain('disk on fire');
+    vi.spyOn(harness.store, 'readUsers').mockRejectedValueOnce(new Error('disk failure'));
+    const socket = new TestSocket(harness.socketUrl);
+    await socket.sendInit({ authorization: `Bearer ${token}` });
+    expect(await socket.closed).toEqual({ code: 1011, reason: 'Internal server error' });
+    expect(harness.logLines.join('')).toContain('disk failure');
   });
 });
 
 describe('a socket', () => {
-  test('answers many at once, each by its id, and pings as they come', async () => {
+  test('answers concurrent operations by their ids, and pings', async () => {
     const harness = await ServerHarness.open();
-    const wire = await TestSocket.connect(harness.socketUrl, API_KEY);
-    const ids = Array.from({ length: 20 }, () => wire.subscribe('{ stats { sockets } }'));
-    const answers = await Promise.all(Array.from({ length: 40 }, () => wire.nextMessage()));
+    const socket = await TestSocket.connect(harness.socketUrl, API_KEY);
+    const ids = Array.from({ length: 20 }, () => socket.subscribe('{ stats { sockets } }'));
+    const answers = await Promise.all(Array.from({ length: 40 }, () => socket.nextMessage()));
     expect(
       answers
         .filter(({ type }) => type === 'next')
         .map(({ id }) => id)
         .sort(),
     ).toEqual(ids.sort());
-    wire.send({ type: 'ping', payload: { n: 1 } });
-    expect(await wire.nextMessage()).toEqual({ type: 'pong', payload: { n: 1 } });
+    socket.send({ type: 'ping', payload: { n: 1 } });
+    expect(await socket.nextMessage()).toEqual({ type: 'pong', payload: { n: 1 } });
   });
 
-  test('of a foreign header alone is nobody’s', async () => {
+  test('ignores the Authorization header of the upgrade request', async () => {
     const harness = await ServerHarness.open();
-    const wire = new TestSocket(harness.socketUrl, { headers: asBackend });
-    await wire.sendInit();
-    expect((await wire.closed).code).toBe(4401);
+    const socket = new TestSocket(harness.socketUrl, { headers: asBackend });
+    await socket.sendInit();
+    expect((await socket.closed).code).toBe(4401);
   });
 
-  test('that answers no ping is cut off, one that does is not, and one that serves a session is left to its platform', async () => {
+  test('is terminated after unanswered pings, unless it answers them or a session is attached', async () => {
     const harness = await ServerHarness.open({ connectionSettings: { pingIntervalMs: 40 } });
     const { token } = await harness.login('alice', 'IPHONE');
     const frozen = await TestSocket.connect(harness.socketUrl, API_KEY, { autoPong: false });
     const attached = await TestSocket.connect(harness.socketUrl, token, { autoPong: false });
-    const well = await TestSocket.connect(harness.socketUrl, API_KEY);
+    const responsive = await TestSocket.connect(harness.socketUrl, API_KEY);
     let pings = 0;
     attached.webSocket.on('ping', () => pings++);
     expect((await frozen.closed).code).toBe(1006);
     await expect.poll(() => pings).toBeGreaterThan(8);
-    expect((await well.execute('{ stats { sockets } }')).payload?.['data']).toEqual({ stats: { sockets: 2 } });
+    expect((await responsive.execute('{ stats { sockets } }')).payload?.['data']).toEqual({ stats: { sockets: 2 } });
     expect(await harness.status('alice')).toBe('ONLINE');
   });
 });
