@@ -20,6 +20,12 @@ export type ErrorDetails =
   | { readonly code: 'RATE_LIMITED'; readonly retryAfterMs: number }
   | { readonly code: 'OVERLOADED'; readonly retryAfterMs: number };
 
+/**
+ * The retry delay, in ms, for a limit that frees up when other work ends, which cannot be predicted. A retry sooner than
+ * this is unlikely to succeed.
+ */
+export const DEFAULT_RETRY_AFTER_MS = 1_000;
+
 /** Rejects a request. The message and the details are safe to show to the caller. */
 export class DomainError extends Error {
   readonly details: ErrorDetails;

@@ -1,5 +1,5 @@
 /** Test deliveries: each is attempted once, immediately, while the caller waits for the result. */
-import { DomainError } from '../../core/errors.ts';
+import { DEFAULT_RETRY_AFTER_MS, DomainError } from '../../core/errors.ts';
 import { NO_ATTEMPTS_YET, type WebhookRecord } from '../../core/webhooks/webhook.ts';
 import type { PresenceStore } from '../ports/presence-store.ts';
 import type { Delivery, WebhookSender, WebhookSecretFactory, WebhookStore } from '../ports/webhook-store.ts';
@@ -13,7 +13,6 @@ export interface TestDeliveriesOptions {
 
 /** A slow receiver can delay a test up to the request timeout, so their number is limited. */
 const MAX_CONCURRENT_TESTS = 10;
-const RETRY_AFTER_MS = 1_000;
 
 export class TestDeliveries {
   readonly #options: TestDeliveriesOptions;
@@ -33,7 +32,7 @@ export class TestDeliveries {
   async sendTestDelivery(webhook: WebhookRecord): Promise<Delivery> {
     if (this.#running.size >= MAX_CONCURRENT_TESTS) {
       throw new DomainError(
-        { code: 'RATE_LIMITED', retryAfterMs: RETRY_AFTER_MS },
+        { code: 'RATE_LIMITED', retryAfterMs: DEFAULT_RETRY_AFTER_MS },
         `${MAX_CONCURRENT_TESTS} webhook tests are in progress, which is the maximum.`,
       );
     }

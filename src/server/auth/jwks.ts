@@ -14,9 +14,9 @@ import { DomainError } from '../../core/errors.ts';
 /** Timeout of one attempt. */
 const FETCH_TIMEOUT_MS = 5_000;
 /** After a failed attempt there is no other one for this long, however many tokens arrive. No request waits meanwhile. */
-export const KEYS_RETRY_AFTER_MS = 5_000;
+export const JWKS_RETRY_AFTER_MS = 5_000;
 /** How long fetched keys stay usable while newer ones cannot be fetched. */
-export const KEYS_MAX_AGE_MS = 24 * 3_600_000;
+export const JWKS_MAX_AGE_MS = 24 * 3_600_000;
 /** The maximum size of a key set. A thousand keys take about half of it. */
 const MAX_KEY_SET_BYTES = 1024 * 1024;
 
@@ -49,7 +49,7 @@ export const createRemoteKeySet = (
       cached = { keys: createLocalJWKSet(keySet), fetchedAt: now() };
       return Response.json(keySet);
     } catch (error) {
-      nextAttemptAt = now() + KEYS_RETRY_AFTER_MS;
+      nextAttemptAt = now() + JWKS_RETRY_AFTER_MS;
       onUnavailable(error);
       throw error;
     }
@@ -61,7 +61,7 @@ export const createRemoteKeySet = (
       return await findKey(header, token);
     } catch (error) {
       if (isCausedByToken(error)) throw error;
-      if (cached === null || now() - cached.fetchedAt >= KEYS_MAX_AGE_MS) throw keysUnavailableError();
+      if (cached === null || now() - cached.fetchedAt >= JWKS_MAX_AGE_MS) throw keysUnavailableError();
       try {
         return await cached.keys(header, token);
       } catch (cachedError) {
@@ -81,7 +81,7 @@ const isCausedByToken = (error: unknown): boolean =>
 
 const keysUnavailableError = (): DomainError =>
   new DomainError(
-    { code: 'OVERLOADED', retryAfterMs: KEYS_RETRY_AFTER_MS },
+    { code: 'OVERLOADED', retryAfterMs: JWKS_RETRY_AFTER_MS },
     'The keys to check the token with are not available at the moment. Try again later.',
   );
 

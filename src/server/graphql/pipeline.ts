@@ -16,7 +16,7 @@ import { toClientError } from '../../api/errors.ts';
 import { requireIntrospectionAccess, requireAuthenticated } from '../../app/auth/caller.ts';
 import { sessionEndedError } from '../../app/presence/tracker.ts';
 import { StatusWatcher } from '../../app/presence/status-watchers.ts';
-import { DomainError } from '../../core/errors.ts';
+import { DEFAULT_RETRY_AFTER_MS, DomainError } from '../../core/errors.ts';
 import type { IntrospectionAccess } from '../../core/visibility.ts';
 import { DocumentCache } from './document-cache.ts';
 import { COMPILE_AFTER, JitExecutor } from './jit-executor.ts';
@@ -26,7 +26,6 @@ import { PushSubscription, type PushTarget } from './push-subscription.ts';
 import { ResponseStream } from './response-stream.ts';
 import { SharedResultCache } from './shared-results.ts';
 import { isIntrospection, isLogin, isSessionEndedSubscription, isSubscription, type Operation } from './operation.ts';
-import { RETRY_AFTER_MS } from './query-limits.ts';
 import { VariablesError } from './variables-error.ts';
 
 /** A parsed and validated document with the operation to execute. */
@@ -205,7 +204,7 @@ export class Pipeline {
   /** Ends every subscription over HTTP with OVERLOADED, because the server shuts down. */
   endHttpStreams(): void {
     const error = new DomainError(
-      { code: 'OVERLOADED', retryAfterMs: RETRY_AFTER_MS },
+      { code: 'OVERLOADED', retryAfterMs: DEFAULT_RETRY_AFTER_MS },
       'The server is shutting down. Subscribe again.',
     );
     for (const stream of [...this.#httpStreams]) stream.endWithError(error);
@@ -232,7 +231,7 @@ export class Pipeline {
   async #execute(args: ExecutionArgs, operation: Operation, context: ApiContext): Promise<ExecutionResult> {
     if (this.#runningOperations >= this.#maxConcurrentOperations) {
       throw new DomainError(
-        { code: 'OVERLOADED', retryAfterMs: RETRY_AFTER_MS },
+        { code: 'OVERLOADED', retryAfterMs: DEFAULT_RETRY_AFTER_MS },
         'Too many operations are running. Try again later.',
       );
     }

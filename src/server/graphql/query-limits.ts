@@ -25,8 +25,6 @@ export const MAX_FIELDS = 400;
 export const MAX_PAYLOAD_BYTES = 512 * 1024;
 /** Of a WebSocket message before authentication. Fits the longest token. */
 export const MAX_UNAUTHENTICATED_PAYLOAD_BYTES = 16 * 1024;
-/** The retry delay for a limit that frees up when other operations or sockets end, which cannot be predicted. */
-export const RETRY_AFTER_MS = 1_000;
 
 const armorOptions = (max: number, what: string) => ({
   n: max,

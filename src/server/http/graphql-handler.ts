@@ -23,7 +23,12 @@ import {
   addHttpStatuses,
 } from './error-status.ts';
 import { MAX_PAYLOAD_BYTES } from '../graphql/query-limits.ts';
-import { JSON_CONTENT_TYPE, orderByWeight, selectJsonMediaType, type JsonMediaType } from './media-types.ts';
+import {
+  JSON_CONTENT_TYPE_PATTERN,
+  orderAcceptByWeight,
+  selectJsonMediaType,
+  type JsonMediaType,
+} from './media-types.ts';
 import type { Pipeline } from '../graphql/pipeline.ts';
 import { executeJsonPost, parseJsonPostParams, selectJsonPostMediaType } from './json-post.ts';
 import { ResponseStream } from '../graphql/response-stream.ts';
@@ -75,7 +80,7 @@ export const createGraphqlHandler = (
     requestContext: RequestContext,
   ): Promise<void> => {
     const { accept } = request.headers;
-    if (accept !== undefined) request.headers.accept = orderByWeight(accept);
+    if (accept !== undefined) request.headers.accept = orderAcceptByWeight(accept);
     // yoga adds the request and the response itself.
     await yoga(request, response, { requestContext } as YogaServerContext);
   };
@@ -142,7 +147,7 @@ const createPipelinePlugin = (options: GraphqlHandlerOptions): Plugin<YogaServer
 
   return {
     onRequestParse: ({ request, serverContext, requestParser, setRequestParser }) => {
-      if (request.method === 'POST' && !JSON_CONTENT_TYPE.test(request.headers.get('content-type') ?? '')) {
+      if (request.method === 'POST' && !JSON_CONTENT_TYPE_PATTERN.test(request.headers.get('content-type') ?? '')) {
         throw badRequestError('The body must be application/json.', 415);
       }
       if (!isValidUrl(serverContext.req.url ?? ''))

@@ -8,7 +8,7 @@ import type { ExecutionResult } from 'graphql';
 import { decodeUtf8 } from './read-body.ts';
 import { authenticateRequest, type GraphqlHandlerOptions, type RequestContext } from './request-context.ts';
 import { MAX_PAYLOAD_BYTES } from '../graphql/query-limits.ts';
-import { JSON_CONTENT_TYPE, selectJsonMediaType, type JsonMediaType } from './media-types.ts';
+import { JSON_CONTENT_TYPE_PATTERN, selectJsonMediaType, type JsonMediaType } from './media-types.ts';
 import { isSubscription } from '../graphql/operation.ts';
 import type { OperationResult } from '../graphql/pipeline.ts';
 
@@ -24,7 +24,7 @@ const PARAM_NAMES: readonly string[] = ['query', 'operationName', 'variables', '
 export const selectJsonPostMediaType = ({ method, url, headers }: IncomingMessage): JsonMediaType | null =>
   method === 'POST' &&
   url?.includes('?') === false &&
-  JSON_CONTENT_TYPE.test(headers['content-type'] ?? '') &&
+  JSON_CONTENT_TYPE_PATTERN.test(headers['content-type'] ?? '') &&
   headers['content-encoding'] === undefined &&
   Number(headers['content-length'] ?? Infinity) <= MAX_PAYLOAD_BYTES
     ? selectJsonMediaType(headers.accept)

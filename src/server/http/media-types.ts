@@ -9,7 +9,7 @@ export type JsonMediaType = 'application/json' | 'application/graphql-response+j
  * Matches the only content type that requests may have. Browsers let foreign pages post forms and plain text without a
  * CORS preflight, so those are rejected.
  */
-export const JSON_CONTENT_TYPE = /^application\/json\s*(;|$)/i;
+export const JSON_CONTENT_TYPE_PATTERN = /^application\/json\s*(;|$)/i;
 
 /** In the server's order of preference. The charset makes ranges with another charset not match. */
 const AVAILABLE = new Map<string, JsonMediaType>([
@@ -39,7 +39,7 @@ export const selectJsonMediaType = (accept: string | undefined): JsonMediaType |
  * Orders the ranges of an `Accept` header by weight, for yoga, which takes the first one that it can serve. A header
  * without weights, or without any acceptable range, is returned as it is.
  */
-export const orderByWeight = (accept: string): string => {
+export const orderAcceptByWeight = (accept: string): string => {
   if (!/;\s*q=/i.test(accept)) return accept;
   return new Negotiator({ headers: { accept } }).mediaTypes().join(', ') || accept;
 };

@@ -86,7 +86,7 @@ export class ServerCounters {
   jwksFailures = 0;
 }
 
-export const callerKindOf = (caller: Caller): CallerKind => {
+export const getCallerKind = (caller: Caller): CallerKind => {
   switch (caller.kind) {
     case 'app':
       return caller.sessionId === null ? 'user' : 'session';

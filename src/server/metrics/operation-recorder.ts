@@ -4,7 +4,7 @@ import type { GraphQLError } from 'graphql';
 import type { Logger } from 'pino';
 import type { Caller } from '../../app/auth/caller.ts';
 import { isQueryOrMutation, type OperationInfo } from '../graphql/operation.ts';
-import { callerKindOf, type Transport, type ServerCounters, type CallerKind } from './counters.ts';
+import { getCallerKind, type Transport, type ServerCounters, type CallerKind } from './counters.ts';
 
 /** Where an operation came from. */
 export interface OperationOrigin {
@@ -99,7 +99,7 @@ export class OperationRecorder {
     this.#tracer?.traceOperation({
       name: operation === null ? 'invalid' : `${operation.node.operation} ${[...operation.rootFields].join(' ')}`,
       transport,
-      caller: callerKindOf(caller),
+      caller: getCallerKind(caller),
       user: caller.kind === 'app' ? this.#pseudonymOf(caller.userId) : null,
       codes: [...new Set(errors.map(codeOf))],
       startedAt: performance.timeOrigin + startedAt,
@@ -117,7 +117,7 @@ export class OperationRecorder {
   ): object {
     return {
       ...(transport === 'http' ? { requestId: id } : { socket: id }),
-      caller: callerKindOf(caller),
+      caller: getCallerKind(caller),
       ...(caller.kind === 'app' ? { user: this.#pseudonymOf(caller.userId) } : {}),
       ...(operation === null ? {} : { kind: operation.node.operation, fields: [...operation.rootFields] }),
       ...(errors === undefined ? {} : { codes: [...new Set(errors.map(codeOf))] }),

@@ -1,9 +1,8 @@
 /** The limits of one socket: the rate of its messages, the sockets of its user, and the users that it watches. */
 import type { AppCaller, Caller } from '../../app/auth/caller.ts';
 import type { Application } from '../../app/application.ts';
-import { DomainError } from '../../core/errors.ts';
+import { DEFAULT_RETRY_AFTER_MS, DomainError } from '../../core/errors.ts';
 import type { UserId } from '../../core/ids.ts';
-import { RETRY_AFTER_MS } from '../graphql/query-limits.ts';
 import type { ConnectionMeter, RateLimiter } from '../limits/rate-limiter.ts';
 import type { RejectionCounters } from '../metrics/rejection-counters.ts';
 import type { SocketLimiter } from '../limits/socket-limiter.ts';
@@ -79,7 +78,7 @@ export class ConnectionQuota {
     if (this.#watchedUsers + users > maxWatchedUsers) {
       rejections.watchedUsersPerSocket++;
       throw new DomainError(
-        { code: 'RATE_LIMITED', retryAfterMs: RETRY_AFTER_MS },
+        { code: 'RATE_LIMITED', retryAfterMs: DEFAULT_RETRY_AFTER_MS },
         `A socket can watch at most ${maxWatchedUsers} users.`,
       );
     }

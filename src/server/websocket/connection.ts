@@ -14,7 +14,7 @@ import { asSocketId, type SocketId, type SessionId } from '../../core/ids.ts';
 import { isQueryOrMutation, type OperationPredicate } from '../graphql/operation.ts';
 import { MAX_PAYLOAD_BYTES } from '../graphql/query-limits.ts';
 import type { LimitedSocket } from '../limits/socket-limiter.ts';
-import { callerKindOf } from '../metrics/counters.ts';
+import { getCallerKind } from '../metrics/counters.ts';
 import type { OperationOrigin } from '../metrics/operation-recorder.ts';
 import { truncateCloseReason } from '../wire/close-codes.ts';
 import { encodePongFrame, encodeTextFrame, PING_FRAME } from '../wire/frames.ts';
@@ -348,7 +348,7 @@ export class Connection implements ApiSocket, ApiContext, WebSocketHandler, Limi
     const { isByServer, code } = this.#closeReason;
     this.#options.counters.closedSockets.increment(code === 1006 && !isByServer ? 'client' : String(code));
     this.#options.log.debug(
-      { socket: this.id, caller: callerKindOf(this.caller), code, isByServer },
+      { socket: this.id, caller: getCallerKind(this.caller), code, isByServer },
       'A WebSocket was closed.',
     );
     this.application.socketRegistry.unregister(this.id);

@@ -5,12 +5,11 @@
  */
 import type { ExecutionResult, GraphQLError } from 'graphql';
 import { CloseCode, MessageType, type PingMessage, type SubscribePayload } from 'graphql-ws';
-import { DomainError } from '../../core/errors.ts';
+import { DEFAULT_RETRY_AFTER_MS, DomainError } from '../../core/errors.ts';
 import type { FanoutScheduler } from '../graphql/fanout-scheduler.ts';
 import { isLogin, isMutation, isQueryOrMutation, startsWithHeartbeat } from '../graphql/operation.ts';
 import type { FailedPreparation, OperationResult, Pipeline, PreparedOperation } from '../graphql/pipeline.ts';
 import { PushSubscription } from '../graphql/push-subscription.ts';
-import { RETRY_AFTER_MS } from '../graphql/query-limits.ts';
 import { ResponseStream } from '../graphql/response-stream.ts';
 import { rateLimitedError } from '../limits/rate-limiter.ts';
 import type { OperationRecorder } from '../metrics/operation-recorder.ts';
@@ -171,7 +170,7 @@ export class GraphqlTransportWs {
     }
     this.#rejections.operationsPerSocket++;
     const error = new DomainError(
-      { code: 'RATE_LIMITED', retryAfterMs: RETRY_AFTER_MS },
+      { code: 'RATE_LIMITED', retryAfterMs: DEFAULT_RETRY_AFTER_MS },
       `A socket can run at most ${this.#maxOperations} operations at once.`,
     );
     return { errors: [this.#pipeline.toClientError(error)] };

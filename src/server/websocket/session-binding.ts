@@ -16,7 +16,7 @@ import {
   isSessionEndedSubscription,
   type OperationPredicate,
 } from '../graphql/operation.ts';
-import { callerKindOf, type ServerCounters } from '../metrics/counters.ts';
+import { getCallerKind, type ServerCounters } from '../metrics/counters.ts';
 import { closeReasonForInvalidJwt, closeReasonForLostSession, type CloseReason } from './close-reasons.ts';
 import type { AdmissionQueue } from './admission-queue.ts';
 import { watchJwtValidity } from '../auth/jwt-expiry.ts';
@@ -204,7 +204,7 @@ export class SessionBinding implements RegisteredSocket {
   /** Releases everything after the socket closed. Resolves when the session is detached. @param isByServer as `detach`. */
   async dispose(isByServer: boolean): Promise<void> {
     const { activeOperations } = this.#socket;
-    this.#options.counters.openSockets[callerKindOf(this.#caller)]--;
+    this.#options.counters.openSockets[getCallerKind(this.#caller)]--;
     this.#stopJwtWatch?.();
     const isLoginActive = activeOperations.hasMatching(isLogin);
     for (const handle of activeOperations.toArray()) handle.cancel();
@@ -217,8 +217,8 @@ export class SessionBinding implements RegisteredSocket {
 
   #setCaller(caller: Caller): void {
     const { openSockets } = this.#options.counters;
-    openSockets[callerKindOf(this.#caller)]--;
-    openSockets[callerKindOf(caller)]++;
+    openSockets[getCallerKind(this.#caller)]--;
+    openSockets[getCallerKind(caller)]++;
     this.#caller = caller;
   }
 }

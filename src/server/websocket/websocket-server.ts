@@ -1,4 +1,5 @@
 /** The WebSocket server: accepts or rejects upgrades and owns all connections. */
+import { DEFAULT_RETRY_AFTER_MS } from '../../core/errors.ts';
 import { STATUS_CODES, type IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { CloseCode, GRAPHQL_TRANSPORT_WS_PROTOCOL, handleProtocols } from 'graphql-ws';
@@ -9,7 +10,7 @@ import { isSocketOriginAllowed, type AllowedOrigins } from '../auth/allowed-orig
 import type { Authenticator } from '../auth/authenticate.ts';
 import { FanoutScheduler } from '../graphql/fanout-scheduler.ts';
 import type { Pipeline } from '../graphql/pipeline.ts';
-import { MAX_UNAUTHENTICATED_PAYLOAD_BYTES, RETRY_AFTER_MS } from '../graphql/query-limits.ts';
+import { MAX_UNAUTHENTICATED_PAYLOAD_BYTES } from '../graphql/query-limits.ts';
 import { GRAPHQL_PATH } from '../http/router.ts';
 import { networkPrefix, type ClientAddressResolver } from '../limits/client-address.ts';
 import type { RateLimiter } from '../limits/rate-limiter.ts';
@@ -183,7 +184,7 @@ export class GraphqlWebSocketServer {
     if (exceededLimit !== null) {
       if (exceededLimit === 'server') rejections.socketsPerServer++;
       else rejections.socketsPerAddress++;
-      this.#rejectUpgrade(socket, exceededLimit === 'server' ? 503 : 429, RETRY_AFTER_MS);
+      this.#rejectUpgrade(socket, exceededLimit === 'server' ? 503 : 429, DEFAULT_RETRY_AFTER_MS);
       return false;
     }
     const waitMs = rateLimiter.chargeAddress(network, application.store.now());

@@ -3,7 +3,7 @@
  * permits it.
  */
 import type { SchemaLoader } from './introspection.ts';
-import { findAuthorization, type EditorHeaders, isSubscription, type GraphiqlOperation } from './operation.ts';
+import { findAuthorization, type EditorHeaders, isSubscriptionOperation, type GraphiqlOperation } from './operation.ts';
 import { type ResultObservable, subscribeOverSocket } from './socket.ts';
 import { hasPlaceholder } from './tabs.ts';
 
@@ -17,7 +17,7 @@ const PLACEHOLDER_ERROR = {
 };
 
 /** @param endpoint the absolute URL of GraphQL over HTTP. The WebSocket has the same host and path. */
-export const createFetcher = (endpoint: string, schemaLoader: SchemaLoader): GraphiqlFetcher => {
+export const createGraphiqlFetcher = (endpoint: string, schemaLoader: SchemaLoader): GraphiqlFetcher => {
   const socketUrl = endpoint.replace(/^http/, 'ws');
   return (operation, options) => {
     const headers = options?.headers;
@@ -30,7 +30,7 @@ export const createFetcher = (endpoint: string, schemaLoader: SchemaLoader): Gra
       );
     }
     if (isIncomplete) return Promise.resolve(PLACEHOLDER_ERROR);
-    if (isSubscription(operation)) return subscribeOverSocket(socketUrl, operation, authorization);
+    if (isSubscriptionOperation(operation)) return subscribeOverSocket(socketUrl, operation, authorization);
     return post(endpoint, operation, headers);
   };
 };

@@ -1,5 +1,5 @@
 /** Starts GraphiQL in the page. Runs in the browser, after the scripts of GraphiQL and graphql-ws. */
-import { createFetcher, type GraphiqlFetcher } from './fetcher.ts';
+import { createGraphiqlFetcher, type GraphiqlFetcher } from './fetcher.ts';
 import { SchemaLoader } from './introspection.ts';
 import { findAuthorization, type EditorHeaders } from './operation.ts';
 import { type TabStorage, takeStoredTabs } from './stored-tabs.ts';
@@ -64,7 +64,7 @@ const [first] = tabs;
 YogaGraphiQL.renderYogaGraphiQL(document.querySelector('#root'), {
   title: 'Porchlight',
   logo: '<span class="lamp"></span>',
-  fetcher: createFetcher(location.origin + location.pathname, schemaLoader),
+  fetcher: createGraphiqlFetcher(location.origin + location.pathname, schemaLoader),
   storage: sessionStorage,
   defaultTabs: tabs,
   headers: DEFAULT_HEADERS,

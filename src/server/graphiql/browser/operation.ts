@@ -15,7 +15,7 @@ const DEFINITION = /\b(query|mutation|subscription|fragment)\b\s*([_A-Za-z]\w*)?
  * Whether the operation is a subscription, which needs a WebSocket. GraphiQL's own parsed document is not used, because
  * it lags behind the editor. Invalid text is sent by POST, and the server reports the error.
  */
-export const isSubscription = ({ query, operationName }: GraphiqlOperation): boolean => {
+export const isSubscriptionOperation = ({ query, operationName }: GraphiqlOperation): boolean => {
   for (const [, kind, name] of topLevelText(query).matchAll(DEFINITION)) {
     if (kind === 'subscription' && (operationName == null || operationName === name)) return true;
   }

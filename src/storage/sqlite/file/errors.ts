@@ -1,6 +1,6 @@
 /** The errors of the database file, at startup and while it is open. */
 import Database from 'better-sqlite3';
-import { DomainError } from '../../../core/errors.ts';
+import { DEFAULT_RETRY_AFTER_MS, DomainError } from '../../../core/errors.ts';
 
 export type DatabaseFileErrorKind =
   /** Created by a later version of Porchlight. */
@@ -64,9 +64,6 @@ export class StoreUnavailableError extends Error {
   }
 }
 
-/** A retry sooner than this is unlikely to succeed. */
-const RETRY_AFTER_MS = 1_000;
-
 /**
  * The disk rejected one commit: it is full, or another process is writing to the file. Nothing has changed, and the
  * next commit may succeed. The client receives OVERLOADED with a retry time, not the error of the disk.
@@ -76,7 +73,7 @@ export class WriteRejectedError extends DomainError {
 
   constructor(reason: string) {
     super(
-      { code: 'OVERLOADED', retryAfterMs: RETRY_AFTER_MS },
+      { code: 'OVERLOADED', retryAfterMs: DEFAULT_RETRY_AFTER_MS },
       'Nothing can be written at the moment. Try again later.',
     );
     this.cause = new Error(reason);

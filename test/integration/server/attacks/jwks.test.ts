@@ -4,7 +4,7 @@ import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { exportJWK, SignJWT, type JWK } from 'jose';
 import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
-import { KEYS_MAX_AGE_MS, KEYS_RETRY_AFTER_MS } from '../../../../src/server/auth/jwks.ts';
+import { JWKS_MAX_AGE_MS, JWKS_RETRY_AFTER_MS } from '../../../../src/server/auth/jwks.ts';
 import { codeOf, ServerHarness } from '../support/server-harness.ts';
 import { expectStillServing } from '../support/assert-still-serving.ts';
 
@@ -82,12 +82,12 @@ describe('an unusable JWKS', () => {
       const harness = await open(keys.url);
       for (let times = 0; times < 5; times++) {
         const { body } = await harness.post(QUERY, await sign(pairOne.privateKey, `${times}`));
-        expect(body.errors?.[0]?.extensions).toEqual({ code: 'OVERLOADED', retryAfterMs: KEYS_RETRY_AFTER_MS });
+        expect(body.errors?.[0]?.extensions).toEqual({ code: 'OVERLOADED', retryAfterMs: JWKS_RETRY_AFTER_MS });
       }
       expect(keys.requests).toBe(1);
       expect(harness.logLines.filter((line) => line.includes('JWKS could not'))).toHaveLength(1);
       keys.respond = keySet(await jwk(pairOne.publicKey));
-      advanceClocks(KEYS_RETRY_AFTER_MS);
+      advanceClocks(JWKS_RETRY_AFTER_MS);
       expect(codeOf(await harness.post(QUERY, await sign(pairOne.privateKey)))).toBeUndefined();
       expect(keys.requests).toBe(2);
       await expectStillServing(harness);
@@ -112,12 +112,12 @@ test('keeps the cached keys for at most KEYS_MAX_AGE_MS while the JWKS endpoint 
   const [known, unknown] = [await sign(pairOne.privateKey, 'one'), await sign(pairTwo.privateKey, 'two')];
   expect(codeOf(await harness.post(QUERY, known))).toBeUndefined();
   keys.respond = answer('', 503);
-  advanceClocks(KEYS_MAX_AGE_MS / 2);
+  advanceClocks(JWKS_MAX_AGE_MS / 2);
   for (let times = 0; times < 5; times++) expect(codeOf(await harness.post(QUERY, known))).toBeUndefined();
   // The unknown key may be among those that cannot be fetched.
   expect(codeOf(await harness.post(QUERY, unknown))).toBe('OVERLOADED');
   expect(keys.requests).toBe(2);
-  advanceClocks(KEYS_MAX_AGE_MS);
+  advanceClocks(JWKS_MAX_AGE_MS);
   expect(codeOf(await harness.post(QUERY, known))).toBe('OVERLOADED');
 });
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { buildSchema, parse, validate } from 'graphql';
 import { readFileSync } from 'node:fs';
 import { SchemaLoader } from '../../../../src/server/graphiql/browser/introspection.ts';
-import { findAuthorization, isSubscription } from '../../../../src/server/graphiql/browser/operation.ts';
+import { findAuthorization, isSubscriptionOperation } from '../../../../src/server/graphiql/browser/operation.ts';
 import { type TabStorage, takeStoredTabs } from '../../../../src/server/graphiql/browser/stored-tabs.ts';
 import { hasPlaceholder, DEFAULT_TABS } from '../../../../src/server/graphiql/browser/tabs.ts';
 
@@ -38,7 +38,7 @@ describe('The operation text of GraphiQL', () => {
     ['subscription', undefined, true],
     ['{', undefined, false],
   ])('is recognised as a subscription or not: %j with operation name %j is %j', (query, operationName, expected) => {
-    expect(isSubscription(operationName === undefined ? { query } : { query, operationName })).toBe(expected);
+    expect(isSubscriptionOperation(operationName === undefined ? { query } : { query, operationName })).toBe(expected);
   });
 
   it('may have the authorization header in any case', () => {

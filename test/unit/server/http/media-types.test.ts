@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { orderByWeight, selectJsonMediaType } from '../../../../src/server/http/media-types.ts';
+import { orderAcceptByWeight, selectJsonMediaType } from '../../../../src/server/http/media-types.ts';
 
 const JSON_TYPE = 'application/json';
 const GRAPHQL_TYPE = 'application/graphql-response+json';
@@ -33,7 +33,7 @@ describe('selectJsonMediaType', () => {
   });
 });
 
-describe('orderByWeight', () => {
+describe('orderAcceptByWeight', () => {
   test.each([
     [
       'application/json;q=0.5, application/graphql-response+json',
@@ -44,6 +44,6 @@ describe('orderByWeight', () => {
     ['application/json;q=0', 'application/json;q=0'],
     ['', ''],
   ])('turns %j into %j', (accept, expected) => {
-    expect(orderByWeight(accept)).toBe(expected);
+    expect(orderAcceptByWeight(accept)).toBe(expected);
   });
 });
