@@ -1,4 +1,4 @@
-/** What the tests of stores do to users: the domain's own commands. */
+/** Commands for tests of stores. */
 import type { FailedUserUpdate, PresenceStore } from '../../src/app/ports/presence-store.ts';
 import type { Command, LoginCommand, CommandOutcome } from '../../src/core/commands.ts';
 import { parseDeviceId, parseSessionId, parseUserId, type UserId } from '../../src/core/ids.ts';
@@ -10,7 +10,7 @@ export const user = (id: string): UserId => parseUserId(id);
 export const login = (
   session: string,
   platform: Platform = 'ANDROID',
-  also: Partial<LoginCommand> = {},
+  fields: Partial<LoginCommand> = {},
 ): LoginCommand => ({
   type: 'login',
   sessionId: parseSessionId(session),
@@ -22,10 +22,10 @@ export const login = (
   ipAddress: '192.0.2.1',
   watchScope: null,
   socketId: null,
-  ...also,
+  ...fields,
 });
 
-export const beat = (session: string): Command => ({
+export const heartbeat = (session: string): Command => ({
   type: 'heartbeat',
   sessionId: parseSessionId(session),
   appState: null,
@@ -34,25 +34,25 @@ export const beat = (session: string): Command => ({
 
 export const logout = (session: string): Command => ({ type: 'logout', sessionId: parseSessionId(session) });
 
-export const say = (session: string, text: string): Command => ({
+export const setStatusText = (session: string, text: string): Command => ({
   type: 'setCustomStatus',
   sessionId: parseSessionId(session),
   text,
 });
 
-export const endAll = (revokeTokens = false): Command => ({
+export const endAllSessions = (revokeTokens = false): Command => ({
   type: 'endSessions',
   platform: null,
   sessionId: null,
   revokeTokens,
 });
 
-export const wake: Command = { type: 'expire' };
+export const expire: Command = { type: 'expire' };
 
-export const run = (store: PresenceStore, id: UserId, command: Command): Promise<CommandOutcome> =>
+export const runCommand = (store: PresenceStore, id: UserId, command: Command): Promise<CommandOutcome> =>
   store.updateUser(id, (record, policy, now) => applyCommand(record, command, policy, now, store.getProcessPauses()));
 
-export const runAll = (
+export const runCommandForAll = (
   store: PresenceStore,
   ids: readonly UserId[],
   command: Command,

@@ -1,4 +1,4 @@
-/** The port as a plain program: arrays and maps, nothing kept on disk, slow and obvious. */
+/** A reference implementation of the presence store in memory, written for clarity instead of speed. */
 import type {
   CommittedChange,
   EventLog,
@@ -27,18 +27,18 @@ export interface MemoryStoreOptions {
   readonly getProcessPauses?: () => ProcessPauses;
   readonly policySeed: Policy;
   readonly eventRetentionMs: number;
-  /** Awaited before each change is committed: a slow disk. Signs of life do not wait for it. */
+  /** Awaited before each change is committed, to simulate a slow disk. Heartbeats do not wait for it. */
   readonly beforeCommit?: () => Promise<void>;
 }
 
 const DAY_MS = 86_400_000;
-const SCANNED = 1_000;
-const RETRY_MS = 1_000;
+const MAX_SCANNED_EVENTS = 1_000;
+const CLAIM_RETRY_MS = 1_000;
 
 let logs = 0;
 
-/** This store gives its events their places before it tells of them. */
-export interface PlacedChange extends CommittedChange {
+/** A committed change whose events have their cursors already. */
+export interface LoggedChange extends CommittedChange {
   readonly events: readonly LoggedEvent[];
 }
 
@@ -46,19 +46,19 @@ export class MemoryStore implements PresenceStore {
   readonly #options: MemoryStoreOptions;
   readonly #logId = `memory ${++logs} at `;
   readonly #users = new Map<UserId, UserRecord>();
-  readonly #turns = new Map<UserId, Promise<unknown>>();
-  /** When each update under way was called, the oldest first. */
-  readonly #underWay = new Set<{ readonly since: Millis }>();
+  readonly #lastUpdates = new Map<UserId, Promise<unknown>>();
+  /** The time of the call of each update in progress, the oldest first. */
+  readonly #pendingUpdates = new Set<{ readonly since: Millis }>();
   readonly #claims = new Map<UserId, Millis>();
-  readonly #listeners: ((changes: readonly PlacedChange[]) => void)[] = [];
-  #ended: (EndedSession & { readonly userId: UserId })[] = [];
-  /** The event with seq n stands at n - 1; removed ones are undefined. */
+  readonly #listeners: ((changes: readonly LoggedChange[]) => void)[] = [];
+  #endedSessions: (EndedSession & { readonly userId: UserId })[] = [];
+  /** The event with sequence number n is at index n - 1; removed events are undefined. */
   readonly #events: (LoggedEvent | undefined)[] = [];
-  #purgedThrough = 0;
+  #removedEvents = 0;
   #versionFloor = 0;
   #policy: Policy;
-  #policyTurn: Promise<unknown> = Promise.resolve();
-  #closed = false;
+  #lastPolicyUpdate: Promise<unknown> = Promise.resolve();
+  #isClosed = false;
 
   constructor(options: MemoryStoreOptions) {
     this.#options = options;
@@ -75,7 +75,7 @@ export class MemoryStore implements PresenceStore {
 
   async readUsers(ids: readonly UserId[]): Promise<readonly UserRecord[]> {
     this.#checkOpen();
-    return ids.map((id) => this.#user(id));
+    return ids.map((id) => this.#findUser(id));
   }
 
   async updateUser(
@@ -83,31 +83,31 @@ export class MemoryStore implements PresenceStore {
     decide: (user: UserRecord, policy: Policy, now: Millis) => CommandOutcome,
   ): Promise<CommandOutcome> {
     this.#checkOpen();
-    const before = this.#turns.get(id) ?? Promise.resolve();
-    const called = { since: this.now() };
-    this.#underWay.add(called);
-    const own = before
+    const before = this.#lastUpdates.get(id) ?? Promise.resolve();
+    const pendingUpdate = { since: this.now() };
+    this.#pendingUpdates.add(pendingUpdate);
+    const update = before
       .then(async () => {
-        const outcome = decide(this.#user(id), this.#policy, this.now());
+        const outcome = decide(this.#findUser(id), this.#policy, this.now());
         const { beforeCommit } = this.#options;
         if (beforeCommit !== undefined && outcome.changes.length > 0) await beforeCommit();
-        return this.#apply(id, outcome);
+        return this.#applyOutcome(id, outcome);
       })
-      .finally(() => this.#underWay.delete(called));
-    this.#turns.set(
+      .finally(() => this.#pendingUpdates.delete(pendingUpdate));
+    this.#lastUpdates.set(
       id,
-      own.catch(() => undefined),
+      update.catch(() => undefined),
     );
-    return own;
+    return update;
   }
 
   updateUsers(...given: Parameters<PresenceStore['updateUsers']>): Promise<readonly FailedUserUpdate[]> {
-    return updateEach(this, this.#turns, ...given);
+    return updateEach(this, this.#lastUpdates, ...given);
   }
 
   async findEndedSession(userId: UserId, sessionId: SessionId): Promise<EndedSession | null> {
     this.#checkOpen();
-    const found = this.#ended.find((ended) => ended.userId === userId && ended.session.id === sessionId);
+    const found = this.#endedSessions.find((ended) => ended.userId === userId && ended.session.id === sessionId);
     if (found === undefined || this.now() - found.endedAt >= 7 * DAY_MS) return null;
     const { userId: _, ...ended } = found;
     return ended;
@@ -121,11 +121,11 @@ export class MemoryStore implements PresenceStore {
       .filter(({ id, at }) => at !== null && at <= now && (this.#claims.get(id) ?? now) <= now)
       .sort((one, other) => Number(one.at) - Number(other.at))
       .slice(0, limit);
-    for (const { id } of due) this.#claims.set(id, (now + RETRY_MS) as Millis);
+    for (const { id } of due) this.#claims.set(id, (now + CLAIM_RETRY_MS) as Millis);
     return due.map(({ id }) => id);
   }
 
-  onCommit(listener: (changes: readonly PlacedChange[]) => void): () => void {
+  onCommit(listener: (changes: readonly LoggedChange[]) => void): () => void {
     this.#listeners.push(listener);
     return () => {
       this.#listeners.splice(this.#listeners.indexOf(listener), 1);
@@ -138,9 +138,9 @@ export class MemoryStore implements PresenceStore {
 
   async updatePolicy(decide: (policy: Policy) => Policy): Promise<Policy> {
     this.#checkOpen();
-    const own = this.#policyTurn.then(() => (this.#policy = decide(this.#policy)));
-    this.#policyTurn = own.catch(() => undefined);
-    return own;
+    const update = this.#lastPolicyUpdate.then(() => (this.#policy = decide(this.#policy)));
+    this.#lastPolicyUpdate = update.catch(() => undefined);
+    return update;
   }
 
   async listOnlineUsers({ after, limit, status, platform }: OnlineUsersQuery): Promise<OnlineUsersPage> {
@@ -172,9 +172,9 @@ export class MemoryStore implements PresenceStore {
   }
 
   getWriteBacklog(): WriteBacklog {
-    const [oldest] = this.#underWay;
+    const [oldest] = this.#pendingUpdates;
     return {
-      pendingChanges: this.#underWay.size,
+      pendingChanges: this.#pendingUpdates.size,
       oldestPendingMs: oldest === undefined ? 0 : this.now() - oldest.since,
     };
   }
@@ -190,7 +190,7 @@ export class MemoryStore implements PresenceStore {
     },
     scanEvents: async ({ after, limit, matchesEvent: matching }) => {
       this.#checkOpen();
-      const { events, hasMore } = this.#readLog({ after, limit: SCANNED, wholeChanges: true });
+      const { events, hasMore } = this.#readLog({ after, limit: MAX_SCANNED_EVENTS, wholeChanges: true });
       let end = 0;
       for (let found = 0; end < events.length; end++) {
         const event = events[end];
@@ -200,7 +200,7 @@ export class MemoryStore implements PresenceStore {
       const looked = events.slice(0, end);
       return {
         events: looked.filter(matching),
-        scannedThrough: looked.at(-1)?.cursor ?? after ?? this.#cursorAt(this.#purgedThrough),
+        scannedThrough: looked.at(-1)?.cursor ?? after ?? this.#cursorAt(this.#removedEvents),
         hasMore: hasMore || end < events.length,
       };
     },
@@ -212,20 +212,20 @@ export class MemoryStore implements PresenceStore {
   };
 
   async close(): Promise<void> {
-    this.#closed = true;
-    await Promise.all([...this.#turns.values(), this.#policyTurn]);
+    this.#isClosed = true;
+    await Promise.all([...this.#lastUpdates.values(), this.#lastPolicyUpdate]);
   }
 
-  /** The retention's work, all of it. */
+  /** Removes everything that is older than the retention. */
   async purgeExpiredData(): Promise<void> {
     const now = this.now();
     const { eventRetentionMs } = this.#options;
-    for (; this.#purgedThrough < this.#events.length; this.#purgedThrough++) {
-      const oldest = this.#events[this.#purgedThrough];
+    for (; this.#removedEvents < this.#events.length; this.#removedEvents++) {
+      const oldest = this.#events[this.#removedEvents];
       if (oldest === undefined || oldest.occurredAt >= now - eventRetentionMs) break;
-      this.#events[this.#purgedThrough] = undefined;
+      this.#events[this.#removedEvents] = undefined;
     }
-    this.#ended = this.#ended.filter((ended) => now - ended.endedAt < 7 * DAY_MS);
+    this.#endedSessions = this.#endedSessions.filter((ended) => now - ended.endedAt < 7 * DAY_MS);
     const before = now - Math.max(eventRetentionMs, 7 * DAY_MS);
     for (const user of [...this.#users.values()]) {
       if (user.status !== 'OFFLINE' || user.changedAt === null || user.changedAt > before) continue;
@@ -236,16 +236,16 @@ export class MemoryStore implements PresenceStore {
     }
   }
 
-  #user(id: UserId): UserRecord {
+  #findUser(id: UserId): UserRecord {
     const user = this.#users.get(id) ?? createUnknownUser(id, 0);
     return user.version === 0 ? { ...user, versionFloor: this.#versionFloor } : user;
   }
 
-  #apply(id: UserId, outcome: CommandOutcome): CommandOutcome {
+  #applyOutcome(id: UserId, outcome: CommandOutcome): CommandOutcome {
     if (outcome.user.version > 0 || outcome.mustBeDurable) this.#users.set(id, outcome.user);
     this.#claims.delete(id);
     for (const ended of outcome.endedSessions) {
-      this.#ended.push({ ...ended, userId: id, session: { ...ended.session, socketIds: [] } });
+      this.#endedSessions.push({ ...ended, userId: id, session: { ...ended.session, socketIds: [] } });
     }
     const changes = outcome.changes.map((change) => {
       const changeId = `change ${this.#events.length + 1}`;
@@ -261,8 +261,8 @@ export class MemoryStore implements PresenceStore {
   }
 
   #readLog({ after, limit, userId, wholeChanges = false }: EventLogQuery): EventLogPage {
-    const start = after === null ? this.#purgedThrough : this.#seqOf(after);
-    if (start < this.#purgedThrough) throw new DomainError({ code: 'CURSOR_EXPIRED' }, 'Expired.');
+    const start = after === null ? this.#removedEvents : this.#seqOf(after);
+    if (start < this.#removedEvents) throw new DomainError({ code: 'CURSOR_EXPIRED' }, 'Expired.');
     const following = this.#events
       .slice(start)
       .filter((event) => event !== undefined)
@@ -274,7 +274,7 @@ export class MemoryStore implements PresenceStore {
 
   #seqOf(cursor: Cursor): number {
     for (let seq = 0; seq <= this.#events.length; seq++) if (this.#cursorAt(seq) === cursor) return seq;
-    throw badUserInputError('No cursor of this log.');
+    throw badUserInputError('The cursor is not one of this log.');
   }
 
   #cursorAt(seq: number): Cursor {
@@ -282,7 +282,7 @@ export class MemoryStore implements PresenceStore {
   }
 
   #checkOpen(): void {
-    if (this.#closed) throw new Error('The store is closed.');
+    if (this.#isClosed) throw new Error('The store is closed.');
   }
 }
 

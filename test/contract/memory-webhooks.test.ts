@@ -3,5 +3,5 @@ import { webhookStoreContract } from './webhook-store.ts';
 
 webhookStoreContract('The in-memory reference', async (clock) => {
   const store = new MemoryWebhookStore({ clock: clock.now });
-  return { store, purge: () => store.purge(), close: () => store.close() };
+  return { store, removeExpiredData: () => store.purge(), close: () => store.close() };
 });

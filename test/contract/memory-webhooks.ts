@@ -1,4 +1,4 @@
-/** The port as a plain program: arrays and maps, nothing kept on disk, slow and obvious. */
+/** A reference implementation of the webhook store in memory, written for clarity instead of speed. */
 import {
   MAX_WEBHOOKS,
   type Delivery,
@@ -20,21 +20,21 @@ export interface MemoryWebhookStoreOptions {
 }
 
 const DAY_MS = 86_400_000;
-const DEAD_KEPT_MS = 30 * DAY_MS;
-const DELIVERED_KEPT_MS = DAY_MS;
-const DELIVERED_KEPT = 10_000;
+const DEAD_RETENTION_MS = 30 * DAY_MS;
+const DELIVERED_RETENTION_MS = DAY_MS;
+const MAX_DELIVERED = 10_000;
 
 export class MemoryWebhookStore implements WebhookStore {
   readonly #clock: () => Millis;
   readonly #leases = new LeaseTable();
-  /** In the order in which they were made. */
+  /** In the order of their creation. */
   readonly #webhooks = new Map<WebhookId, WebhookRecord>();
-  /** By webhook and shard. A shard that is not there stands at its webhook's start. */
+  /** By webhook and shard. A shard without an entry is at the start cursor of its webhook. */
   readonly #positions = new Map<string, Cursor>();
-  /** In the order in which they were first put here. */
+  /** In the order in which they were first stored. */
   readonly #deliveries = new Map<DeliveryId, Delivery>();
   readonly #listeners: (() => void)[] = [];
-  #closed = false;
+  #isClosed = false;
 
   constructor({ clock }: MemoryWebhookStoreOptions) {
     this.#clock = clock;
@@ -50,7 +50,7 @@ export class MemoryWebhookStore implements WebhookStore {
     if (this.#webhooks.size >= MAX_WEBHOOKS)
       throw badUserInputError(`There are already ${MAX_WEBHOOKS} webhooks, which is the maximum.`);
     this.#webhooks.set(webhook.id, webhook);
-    this.#tell();
+    this.#notifyListeners();
   }
 
   async updateWebhook(id: WebhookId, decide: (webhook: WebhookRecord) => WebhookRecord): Promise<WebhookRecord | null> {
@@ -60,7 +60,7 @@ export class MemoryWebhookStore implements WebhookStore {
     const changed = decide(webhook);
     if (changed === webhook) return webhook;
     this.#webhooks.set(id, changed);
-    this.#tell();
+    this.#notifyListeners();
     return changed;
   }
 
@@ -70,9 +70,10 @@ export class MemoryWebhookStore implements WebhookStore {
     if (webhook === undefined) return null;
     this.#leases.removeLeasesOfWebhook(id);
     this.#webhooks.delete(id);
-    for (let shard = 0; shard < SHARDS_PER_WEBHOOK; shard++) this.#positions.delete(placeOf({ webhookId: id, shard }));
-    for (const { id: deliveryId, webhookId } of this.#all()) if (webhookId === id) this.#deliveries.delete(deliveryId);
-    this.#tell();
+    for (let shard = 0; shard < SHARDS_PER_WEBHOOK; shard++) this.#positions.delete(shardKey({ webhookId: id, shard }));
+    for (const { id: deliveryId, webhookId } of this.#listAll())
+      if (webhookId === id) this.#deliveries.delete(deliveryId);
+    this.#notifyListeners();
     return webhook;
   }
 
@@ -100,7 +101,7 @@ export class MemoryWebhookStore implements WebhookStore {
     if (webhook === undefined || !this.#holds(lease)) return null;
     const pending = this.#retrying(lease).at(0) ?? null;
     return {
-      position: this.#positions.get(placeOf(lease)) ?? webhook.startCursor,
+      position: this.#positions.get(shardKey(lease)) ?? webhook.startCursor,
       pendingDelivery: lease.shard === null ? null : pending,
     };
   }
@@ -115,7 +116,7 @@ export class MemoryWebhookStore implements WebhookStore {
     }
     if (position !== undefined && lease.shard === null) throw new TypeError('The null shard has no position.');
     if (!this.#holds(lease)) return false;
-    if (position !== undefined) this.#positions.set(placeOf(lease), position);
+    if (position !== undefined) this.#positions.set(shardKey(lease), position);
     if (delivery !== undefined) this.#deliveries.set(delivery.id, delivery);
     return true;
   }
@@ -130,7 +131,7 @@ export class MemoryWebhookStore implements WebhookStore {
 
   async listDeliveries({ webhookId, status, after, limit }: DeliveryQuery): Promise<DeliveryPage> {
     this.#checkOpen();
-    const latestFirst = this.#all().reverse();
+    const latestFirst = this.#listAll().reverse();
     const start = after === null ? 0 : latestFirst.findIndex(({ id }) => id === after) + 1;
     if (after !== null && start === 0) throw badUserInputError(`There is no delivery ${quoteText(after)}.`);
     const matching = latestFirst
@@ -157,41 +158,41 @@ export class MemoryWebhookStore implements WebhookStore {
     revive: (delivery: Delivery) => Delivery,
   ): Promise<readonly Delivery[]> {
     this.#checkOpen();
-    const given = this.#all()
+    const given = this.#listAll()
       .filter(({ status }) => status === 'DEAD')
       .filter(({ id, webhookId }) => ('deliveryId' in which ? id === which.deliveryId : webhookId === which.webhookId))
       .map((delivery): Delivery => ({ ...revive(delivery), shard: null }))
       .filter(({ status }) => status !== 'DEAD');
     for (const delivery of given) this.#deliveries.set(delivery.id, delivery);
-    if (given.length > 0) this.#tell();
+    if (given.length > 0) this.#notifyListeners();
     return given.map((delivery) => ({ ...delivery, events: [] }));
   }
 
-  /** The retention's work, all of it. */
+  /** Removes everything that is older than the retention. */
   async purge(): Promise<void> {
     const now = this.#clock();
     const delivered = new Map<WebhookId, number>();
-    for (const { id, webhookId, status, lastAttemptAt, createdAt } of this.#all().reverse()) {
+    for (const { id, webhookId, status, lastAttemptAt, createdAt } of this.#listAll().reverse()) {
       const settledAt = lastAttemptAt ?? createdAt;
-      if (status === 'DEAD' && settledAt <= now - DEAD_KEPT_MS) this.#deliveries.delete(id);
+      if (status === 'DEAD' && settledAt <= now - DEAD_RETENTION_MS) this.#deliveries.delete(id);
       if (status !== 'DELIVERED') continue;
       const later = delivered.get(webhookId) ?? 0;
-      if (settledAt <= now - DELIVERED_KEPT_MS || later >= DELIVERED_KEPT) this.#deliveries.delete(id);
+      if (settledAt <= now - DELIVERED_RETENTION_MS || later >= MAX_DELIVERED) this.#deliveries.delete(id);
       else delivered.set(webhookId, later + 1);
     }
   }
 
-  /** Everything called later is refused. */
+  /** Later calls are rejected. */
   async close(): Promise<void> {
-    this.#closed = true;
+    this.#isClosed = true;
   }
 
-  #all(): Delivery[] {
+  #listAll(): Delivery[] {
     return [...this.#deliveries.values()];
   }
 
   #retrying({ webhookId, shard }: ShardLease): Delivery[] {
-    return this.#all().filter(
+    return this.#listAll().filter(
       (delivery) => delivery.webhookId === webhookId && delivery.shard === shard && delivery.status === 'RETRYING',
     );
   }
@@ -200,14 +201,14 @@ export class MemoryWebhookStore implements WebhookStore {
     return this.#leases.isLeaseValid(lease, this.#clock());
   }
 
-  #tell(): void {
+  #notifyListeners(): void {
     for (const listener of [...this.#listeners]) listener();
   }
 
   #checkOpen(): void {
-    if (this.#closed) throw new Error('The store is closed.');
+    if (this.#isClosed) throw new Error('The store is closed.');
   }
 }
 
-const placeOf = ({ webhookId, shard }: Pick<ShardLease, 'webhookId' | 'shard'>): string => `${webhookId} ${shard}`;
+const shardKey = ({ webhookId, shard }: Pick<ShardLease, 'webhookId' | 'shard'>): string => `${webhookId} ${shard}`;
 const dueAt = ({ nextAttemptAt }: Delivery): number => nextAttemptAt ?? 0;

@@ -1,4 +1,4 @@
-/** The same random commands done to SQLite and to the in-memory reference leave the same behind. */
+/** Random commands have the same results in SQLite and in the in-memory reference. */
 import fc from 'fast-check';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
@@ -9,7 +9,7 @@ import { parseDeviceId, asSocketId, parseSessionId, type Cursor, type UserId } f
 import { applyPolicyChange, DEFAULT_POLICY } from '../../src/core/policy.ts';
 import { diagnoseDatabase } from '../../src/storage/sqlite/offline/doctor/doctor.ts';
 import { openQuietly, temporaryDirectories } from '../integration/storage/support/sqlite-files.ts';
-import { login, run, runAll, user, wake } from './commands.ts';
+import { login, runCommand, runCommandForAll, user, expire } from './commands.ts';
 import { MemoryStore } from './memory-store.ts';
 import { VirtualClock } from './virtual-clock.ts';
 import { PLATFORMS } from '../../src/core/enums.ts';
@@ -18,8 +18,8 @@ const newDirectory = temporaryDirectories();
 
 const DAY = 86_400_000;
 const RETENTION_MS = 3 * DAY;
+// Few users and devices, so that sessions conflict. A session id is never reused: it contains the login's number.
 const USERS = ['a', 'b', '～', '🦊'].map(user);
-// Few names, so that sessions meet; a session id is never used twice, so its number is added when it is made.
 const POLICY = applyPolicyChange(DEFAULT_POLICY, {
   multiDevice: { mode: 'TRIPLE' },
   platforms: [
@@ -28,48 +28,64 @@ const POLICY = applyPolicyChange(DEFAULT_POLICY, {
   ],
 });
 
-/** Commands name the nth session that their user ever had. */
+/** A command names a session by its number among all sessions that its user has had. */
 type Op =
-  | { readonly op: 'commands'; readonly of: readonly { readonly who: UserId; readonly what: What }[] }
+  | {
+      readonly op: 'commands';
+      readonly of: readonly { readonly userId: UserId; readonly createCommand: CreateCommand }[];
+    }
   | { readonly op: 'pass'; readonly ms: number }
-  | { readonly op: 'sleep'; readonly ms: number }
+  | { readonly op: 'pause'; readonly ms: number }
   | { readonly op: 'sweep' }
   | { readonly op: 'flush' }
   | { readonly op: 'purge' };
 
-type What = (sessions: number) => Command;
+type CreateCommand = (sessions: number) => Command;
 
-const nth = (of: number, sessions: number) => parseSessionId(`session ${sessions === 0 ? 0 : of % sessions}`);
+const nthSession = (of: number, sessions: number) => parseSessionId(`session ${sessions === 0 ? 0 : of % sessions}`);
 
-const what: fc.Arbitrary<What> = fc.oneof(
-  { weight: 4, arbitrary: fc.record({ platform: fc.constantFrom(...PLATFORMS), device: fc.nat(2) }).map(loggingIn) },
+const createCommand: fc.Arbitrary<CreateCommand> = fc.oneof(
+  { weight: 4, arbitrary: fc.record({ platform: fc.constantFrom(...PLATFORMS), device: fc.nat(2) }).map(createLogin) },
   fc
     .record({ of: fc.nat(5), appState: fc.constantFrom(null, 'FOREGROUND' as const, 'BACKGROUND' as const) })
-    .map(({ of, appState }): What => (sessions) => ({
+    .map(({ of, appState }): CreateCommand => (sessions) => ({
       type: 'heartbeat',
-      sessionId: nth(of, sessions),
+      sessionId: nthSession(of, sessions),
       appState,
       ipAddress: '192.0.2.9',
     })),
-  fc.nat(5).map((of): What => (sessions) => ({
+  fc.nat(5).map((of): CreateCommand => (sessions) => ({
     type: 'attachSocket',
-    sessionId: nth(of, sessions),
+    sessionId: nthSession(of, sessions),
     socketId: asSocketId(`link ${of % 2}`),
     ipAddress: null,
   })),
   fc
     .nat(1)
-    .map((of): What => () => ({ type: 'detachSocket', socketId: asSocketId(`link ${of}`), closedByServer: false })),
-  fc.nat(5).map((of): What => (sessions) => ({ type: 'logout', sessionId: nth(of, sessions) })),
+    .map((of): CreateCommand => () => ({
+      type: 'detachSocket',
+      socketId: asSocketId(`link ${of}`),
+      closedByServer: false,
+    })),
+  fc.nat(5).map((of): CreateCommand => (sessions) => ({ type: 'logout', sessionId: nthSession(of, sessions) })),
   fc
     .record({ of: fc.nat(5), text: fc.constantFrom('hi', '🦊', null) })
-    .map(({ of, text }): What => (sessions) => ({ type: 'setCustomStatus', sessionId: nth(of, sessions), text })),
+    .map(({ of, text }): CreateCommand => (sessions) => ({
+      type: 'setCustomStatus',
+      sessionId: nthSession(of, sessions),
+      text,
+    })),
   fc
     .boolean()
-    .map((revokeTokens): What => () => ({ type: 'endSessions', platform: null, sessionId: null, revokeTokens })),
+    .map((revokeTokens): CreateCommand => () => ({
+      type: 'endSessions',
+      platform: null,
+      sessionId: null,
+      revokeTokens,
+    })),
 );
 
-function loggingIn({ platform, device }: { platform: (typeof PLATFORMS)[number]; device: number }): What {
+function createLogin({ platform, device }: { platform: (typeof PLATFORMS)[number]; device: number }): CreateCommand {
   return (sessions) => login(`session ${sessions}`, platform, { deviceId: parseDeviceId(`device ${device}`) });
 }
 
@@ -77,7 +93,7 @@ const op: fc.Arbitrary<Op> = fc.oneof(
   {
     weight: 6,
     arbitrary: fc
-      .array(fc.record({ who: fc.constantFrom(...USERS), what }), { minLength: 1, maxLength: 5 })
+      .array(fc.record({ userId: fc.constantFrom(...USERS), createCommand }), { minLength: 1, maxLength: 5 })
       .map((of): Op => ({ op: 'commands', of })),
   },
   {
@@ -86,14 +102,14 @@ const op: fc.Arbitrary<Op> = fc.oneof(
       .constantFrom(1, 999, 5_000, 30_000, 60_000, 400_000, DAY, 8 * DAY)
       .map((ms): Op => ({ op: 'pass', ms })),
   },
-  fc.constantFrom(1_001, 60_000, DAY).map((ms): Op => ({ op: 'sleep', ms })),
+  fc.constantFrom(1_001, 60_000, DAY).map((ms): Op => ({ op: 'pause', ms })),
   { weight: 2, arbitrary: fc.constant<Op>({ op: 'sweep' }) },
   fc.constant<Op>({ op: 'flush' }),
   fc.constant<Op>({ op: 'purge' }),
 );
 
-/** The log as every store must have it: where users are apart from each other, only the order per user counts. */
-const history = async (store: PresenceStore): Promise<Record<string, unknown[]>> => {
+/** The parts of the log that all stores must agree on: events of different users may be in any order. */
+const readHistory = async (store: PresenceStore): Promise<Record<string, unknown[]>> => {
   const events: LoggedEvent[] = [];
   for (let after: Cursor | null = null; ;) {
     const page = await store.eventLog.readEvents({ after, limit: 7, wholeChanges: true });
@@ -117,13 +133,13 @@ const history = async (store: PresenceStore): Promise<Record<string, unknown[]>>
   );
 };
 
-it('SQLite answers what the reference answers, whatever is done to them', async () => {
+it('returns the same results from SQLite and the reference for random commands', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(op, { minLength: 5, maxLength: 40 }), async (ops) => {
       const clock = new VirtualClock();
       const options = {
         clock: clock.now,
-        getProcessPauses: clock.sleeps,
+        getProcessPauses: clock.getProcessPauses,
         policySeed: POLICY,
         eventRetentionMs: RETENTION_MS,
       };
@@ -136,14 +152,16 @@ it('SQLite answers what the reference answers, whatever is done to them', async 
         for (const each of ops) {
           switch (each.op) {
             case 'commands': {
-              const commands = each.of.map(({ who, what: make }) => {
-                const made = sessions.get(who) ?? 0;
+              const commands = each.of.map(({ userId, createCommand: make }) => {
+                const made = sessions.get(userId) ?? 0;
                 const command = make(made);
-                if (command.type === 'login') sessions.set(who, made + 1);
-                return { who, command };
+                if (command.type === 'login') sessions.set(userId, made + 1);
+                return { userId, command };
               });
               const [expected, actual] = await Promise.all(
-                both.map((store) => Promise.all(commands.map(({ who, command }) => run(store, who, command)))),
+                both.map((store) =>
+                  Promise.all(commands.map(({ userId, command }) => runCommand(store, userId, command))),
+                ),
               );
               expect(actual).toEqual(expected);
               break;
@@ -151,21 +169,21 @@ it('SQLite answers what the reference answers, whatever is done to them', async 
             case 'pass':
               clock.advance(each.ms);
               break;
-            case 'sleep':
-              clock.sleep(each.ms);
+            case 'pause':
+              clock.pause(each.ms);
               break;
             case 'sweep': {
               const [expected = [], actual = []] = await Promise.all(both.map((store) => store.claimDueUsers(100)));
               const now = clock.now();
               const records = await reference.readUsers([...new Set([...expected, ...actual])]);
               for (const record of records) {
-                const at = computeUserDeadline(record, clock.sleeps());
-                // The grain: one may be later than the other, by so much.
-                if (at === null || at > now) expect.unreachable(`${record.id} is handed out and not due`);
+                const at = computeUserDeadline(record, clock.getProcessPauses());
+                // The stores may detect a deadline at different times, within the timer's resolution.
+                if (at === null || at > now) expect.unreachable(`${record.id} is claimed but not due`);
                 if (at <= now - 1_200) expect(actual).toContain(record.id);
               }
               const ids = records.map(({ id }) => id);
-              for (const failed of await Promise.all(both.map((store) => runAll(store, ids, wake)))) {
+              for (const failed of await Promise.all(both.map((store) => runCommandForAll(store, ids, expire)))) {
                 expect(failed).toEqual([]);
               }
               break;
@@ -186,11 +204,11 @@ it('SQLite answers what the reference answers, whatever is done to them', async 
             online: await store.listOnlineUsers({ after: null, limit: 100 }),
             android: await store.listOnlineUsers({ after: null, limit: 2, platform: 'ANDROID' }),
             pushOnline: await store.listOnlineUsers({ after: USERS[0] ?? null, limit: 1, status: 'PUSH_ONLINE' }),
-            history: await history(store),
+            readHistory: await readHistory(store),
             ended: await Promise.all(
               USERS.flatMap((id) =>
                 Array.from({ length: sessions.get(id) ?? 0 }, (_, index) =>
-                  store.findEndedSession(id, nth(index, index + 1)),
+                  store.findEndedSession(id, nthSession(index, index + 1)),
                 ),
               ),
             ),

@@ -5,7 +5,7 @@ import { presenceStoreContract } from './presence-store.ts';
 const newDirectory = temporaryDirectories();
 
 presenceStoreContract('SQLite', async ({ clock, ...options }) => {
-  const times = { clock: clock.now, getProcessPauses: clock.sleeps };
+  const times = { clock: clock.now, getProcessPauses: clock.getProcessPauses };
   const store = await openQuietly(join(newDirectory(), 'presence.db'), { ...options, ...times });
-  return { store, purge: () => store.purgeExpiredData() };
+  return { store, removeExpiredData: () => store.purgeExpiredData() };
 });

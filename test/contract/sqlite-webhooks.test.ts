@@ -6,5 +6,5 @@ const newDirectory = temporaryDirectories();
 
 webhookStoreContract('SQLite', async (clock) => {
   const store = await openQuietly(join(newDirectory(), 'presence.db'), { clock: clock.now });
-  return { store: store.webhooks, purge: () => store.purgeExpiredData(), close: () => store.close() };
+  return { store: store.webhooks, removeExpiredData: () => store.purgeExpiredData(), close: () => store.close() };
 });

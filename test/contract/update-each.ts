@@ -2,16 +2,16 @@
 import type { FailedUserUpdate, PresenceStore } from '../../src/app/ports/presence-store.ts';
 import type { UserId } from '../../src/core/ids.ts';
 
-/** @param turns the last of each user's: when it is over, those who came meanwhile have theirs. */
+/** @param lastUpdates the last update of each user. Updates that are called before it ends run earlier. */
 export const updateEach = async (
   store: Pick<PresenceStore, 'updateUser'>,
-  turns: ReadonlyMap<UserId, Promise<unknown>>,
+  lastUpdates: ReadonlyMap<UserId, Promise<unknown>>,
   ...[ids, decide]: Parameters<PresenceStore['updateUsers']>
 ): Promise<readonly FailedUserUpdate[]> => {
   const failed: FailedUserUpdate[] = [];
   const update = async (userId: UserId): Promise<void> => {
     try {
-      await turns.get(userId);
+      await lastUpdates.get(userId);
       await store.updateUser(userId, decide);
     } catch (error) {
       failed.push({ userId, error });

@@ -1,10 +1,10 @@
 import { toMillis, type Millis } from '../../src/core/ids.ts';
 import { NO_PAUSES, addPause, type ProcessPauses } from '../../src/core/process-pauses.ts';
 
-/** A clock that stands still until told otherwise. */
+/** A clock whose time changes only when a test changes it. */
 export class VirtualClock {
   #now: Millis;
-  #sleeps: ProcessPauses = NO_PAUSES;
+  #pauses: ProcessPauses = NO_PAUSES;
 
   constructor(now = Date.UTC(2026, 0, 1)) {
     this.#now = toMillis(now);
@@ -12,16 +12,16 @@ export class VirtualClock {
 
   readonly now = (): Millis => this.#now;
 
-  readonly sleeps = (): ProcessPauses => this.#sleeps;
+  readonly getProcessPauses = (): ProcessPauses => this.#pauses;
 
   advance(ms: number): void {
     this.#now = toMillis(this.#now + ms);
   }
 
-  /** Time passes, and the server sleeps through it. */
-  sleep(ms: number): void {
+  /** Advances the time as one process pause. */
+  pause(ms: number): void {
     const from = this.#now;
     this.advance(ms);
-    this.#sleeps = addPause(this.#sleeps, { from, until: this.#now });
+    this.#pauses = addPause(this.#pauses, { from, until: this.#now });
   }
 }

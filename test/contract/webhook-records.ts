@@ -1,4 +1,4 @@
-/** Webhooks and deliveries for tests, complete, so that a test names only what it is about. */
+/** Complete webhooks and deliveries for tests, so that a test sets only the fields it needs. */
 import type { LoggedEvent } from '../../src/app/ports/presence-store.ts';
 import type { Delivery } from '../../src/app/ports/webhook-store.ts';
 import {
@@ -14,7 +14,7 @@ import type { WebhookRecord } from '../../src/core/webhooks/webhook.ts';
 
 export const cursorAt = (seq: number): Cursor => `a log.${seq}` as Cursor;
 
-export const webhook = (id: string, given: Partial<WebhookRecord> = {}): WebhookRecord => ({
+export const webhook = (id: string, fields: Partial<WebhookRecord> = {}): WebhookRecord => ({
   id: parseWebhookId(id),
   url: `https://example.com/${id}`,
   format: 'STANDARD',
@@ -26,16 +26,16 @@ export const webhook = (id: string, given: Partial<WebhookRecord> = {}): Webhook
   createdAt: toMillis(1_000),
   changedAt: toMillis(2_000),
   startCursor: cursorAt(7),
-  ...given,
+  ...fields,
 });
 
-export const loggedEvent = (seq: number, given: Partial<LoggedEvent> = {}): LoggedEvent => ({
+export const loggedEvent = (seq: number, fields: Partial<LoggedEvent> = {}): LoggedEvent => ({
   cursor: cursorAt(seq),
   changeId: `change ${seq}`,
   userId: parseUserId('alice'),
   sessionId: parseSessionId(`s${seq}`),
   platform: 'WEB',
-  deviceId: parseDeviceId('her "laptop"\u2028'),
+  deviceId: parseDeviceId('the "laptop"\u2028'),
   reason: 'LOGIN',
   sessionStatus: 'ONLINE',
   previousStatus: 'OFFLINE',
@@ -45,11 +45,11 @@ export const loggedEvent = (seq: number, given: Partial<LoggedEvent> = {}): Logg
   customStatus: 'out for lunch 🥪',
   ipAddress: '192.0.2.7',
   occurredAt: toMillis(5_000 + seq),
-  ...given,
+  ...fields,
 });
 
 /** RETRYING, of shard 0 of the webhook w1. */
-export const delivery = (id: string, given: Partial<Delivery> = {}): Delivery => ({
+export const delivery = (id: string, fields: Partial<Delivery> = {}): Delivery => ({
   id: parseDeliveryId(id),
   webhookId: parseWebhookId('w1'),
   shard: 0,
@@ -64,13 +64,13 @@ export const delivery = (id: string, given: Partial<Delivery> = {}): Delivery =>
   lastError: 'It answered 503.',
   nextAttemptAt: toMillis(12_000),
   giveUpAt: toMillis(20_000),
-  ...given,
+  ...fields,
 });
 
-const SETTLED = { nextAttemptAt: null } as const;
+const COMPLETED = { nextAttemptAt: null } as const;
 
-export const dead = (id: string, given: Partial<Delivery> = {}): Delivery =>
-  delivery(id, { ...SETTLED, status: 'DEAD', ...given });
+export const deadDelivery = (id: string, fields: Partial<Delivery> = {}): Delivery =>
+  delivery(id, { ...COMPLETED, status: 'DEAD', ...fields });
 
-export const delivered = (id: string, given: Partial<Delivery> = {}): Delivery =>
-  delivery(id, { ...SETTLED, status: 'DELIVERED', events: [], lastStatus: 204, lastError: null, ...given });
+export const completedDelivery = (id: string, fields: Partial<Delivery> = {}): Delivery =>
+  delivery(id, { ...COMPLETED, status: 'DELIVERED', events: [], lastStatus: 204, lastError: null, ...fields });

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { expect, it, onTestFinished } from 'vitest';
 import { parseUserId } from '../../../src/core/ids.ts';
-import { login, run } from '../../contract/commands.ts';
+import { login, runCommand } from '../../contract/commands.ts';
 import { openQuietly, temporaryDirectories } from './support/sqlite-files.ts';
 
 const ALICE = parseUserId('alice');
@@ -15,12 +15,12 @@ const IN_TIME_MS = 4_000;
 it('closes in time and loses nothing while another process reads the file', async () => {
   const path = join(newDirectory(), 'presence.db');
   const store = await openQuietly(path);
-  await run(store, ALICE, login('a1'));
+  await runCommand(store, ALICE, login('a1'));
   const other = new Database(path, { readonly: true });
   onTestFinished(() => void other.close());
   other.exec('BEGIN');
   other.prepare('SELECT count(*) FROM events').get();
-  await run(store, ALICE, login('a2', 'ANDROID'));
+  await runCommand(store, ALICE, login('a2', 'ANDROID'));
   let late: NodeJS.Timeout | undefined;
   const tooLate = new Promise((resolve) => (late = setTimeout(resolve, IN_TIME_MS, 'too late')));
   expect(await Promise.race([store.close().then(() => 'closed'), tooLate])).toBe('closed');

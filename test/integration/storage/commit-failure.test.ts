@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import type { CommittedChange } from '../../../src/app/ports/presence-store.ts';
 import { applyPolicyChange } from '../../../src/core/policy.ts';
 import { createUnknownUser } from '../../../src/core/records.ts';
-import { beat, login, logout, run, say, user } from '../../contract/commands.ts';
+import { heartbeat, login, logout, runCommand, setStatusText, user } from '../../contract/commands.ts';
 import { VirtualClock } from '../../contract/virtual-clock.ts';
 import { settled } from '../../unit/app/support/waiting.ts';
 import { openQuietly, temporaryDirectories } from './support/sqlite-files.ts';
@@ -47,17 +47,17 @@ describe('a commit that fails', () => {
     const path = newPath();
     const clock = new VirtualClock();
     const store = await openQuietly(path, { clock: clock.now });
-    const { user: alice } = await run(store, ALICE, login('a1'));
+    const { user: alice } = await runCommand(store, ALICE, login('a1'));
     const published: CommittedChange[] = [];
     store.onCommit((changes) => published.push(...changes));
     const [end, counts] = [await store.eventLog.getLatestCursor(), store.getPresenceCounts()];
 
     const broken = breakTable(path, 'events');
     const failed = await Promise.allSettled([
-      run(store, ALICE, say('a1', 'lost')),
-      run(store, BOB, login('b1')),
+      runCommand(store, ALICE, setStatusText('a1', 'lost')),
+      runCommand(store, BOB, login('b1')),
       // Waits for the first change, is decided after its failure, and fails too.
-      run(store, ALICE, logout('a1')),
+      runCommand(store, ALICE, logout('a1')),
     ]);
     for (const result of failed) {
       expect(result).toMatchObject({
@@ -77,8 +77,8 @@ describe('a commit that fails', () => {
     expect(await store.eventLog.getLatestCursor()).toBe(end);
 
     broken.repair();
-    expect((await run(store, ALICE, say('a1', 'kept'))).user.version).toBe(2);
-    expect((await run(store, BOB, login('b1'))).user.version).toBe(1);
+    expect((await runCommand(store, ALICE, setStatusText('a1', 'kept'))).user.version).toBe(2);
+    expect((await runCommand(store, BOB, login('b1'))).user.version).toBe(1);
     const { events } = await store.eventLog.readEvents({ after: end, limit: 10 });
     expect(events.map(({ userId }) => userId)).toEqual([ALICE, BOB]);
     const records = await store.readUsers([ALICE, BOB]);
@@ -111,9 +111,9 @@ describe('a commit that fails', () => {
     const path = newPath();
     const clock = new VirtualClock();
     const store = await openQuietly(path, { clock: clock.now });
-    await run(store, ALICE, login('a1'));
+    await runCommand(store, ALICE, login('a1'));
     clock.advance(5_000);
-    await run(store, ALICE, beat('a1'));
+    await runCommand(store, ALICE, heartbeat('a1'));
     const broken = breakTable(path, 'users', 'UPDATE');
     await expect(store.flushLastSeen()).rejects.toMatchObject({ code: 'NOT_WRITTEN' });
     broken.repair();
@@ -128,10 +128,10 @@ describe('a commit that fails', () => {
     const clock = new VirtualClock();
     const store = await openQuietly(path, { clock: clock.now });
     await store.updatePolicy((policy) => applyPolicyChange(policy, { multiDevice: { mode: 'MULTI' } }));
-    await run(store, ALICE, login('a1'));
-    await run(store, ALICE, login('a2', 'WEB'));
+    await runCommand(store, ALICE, login('a1'));
+    await runCommand(store, ALICE, login('a2', 'WEB'));
     clock.advance(5_000);
-    await run(store, ALICE, beat('a1'));
+    await runCommand(store, ALICE, heartbeat('a1'));
     const database = new Database(path);
     database.exec(
       `CREATE TRIGGER broken BEFORE UPDATE ON users WHEN new.version = old.version
@@ -140,7 +140,7 @@ describe('a commit that fails', () => {
     const flushing = expect(store.flushLastSeen()).rejects.toMatchObject({ code: 'NOT_WRITTEN' });
     // By now it has been sent, alone.
     await settled();
-    await run(store, ALICE, say('a2', 'hello'));
+    await runCommand(store, ALICE, setStatusText('a2', 'hello'));
     await flushing;
     await store.close();
     database.close();
@@ -154,9 +154,9 @@ describe('a commit that fails', () => {
     const path = newPath();
     const clock = new VirtualClock();
     const store = await openQuietly(path, { clock: clock.now });
-    await run(store, ALICE, login('a1'));
+    await runCommand(store, ALICE, login('a1'));
     clock.advance(5_000);
-    await run(store, ALICE, beat('a1'));
+    await runCommand(store, ALICE, heartbeat('a1'));
     const broken = breakTable(path, 'users', 'UPDATE');
     await expect(store.close()).rejects.toMatchObject({ code: 'NOT_WRITTEN' });
     broken.repair();
@@ -169,7 +169,7 @@ describe('a commit that fails', () => {
     const path = newPath();
     const clock = new VirtualClock();
     const store = await openQuietly(path, { clock: clock.now, eventRetentionMs: 1_000 });
-    await run(store, ALICE, login('a1'));
+    await runCommand(store, ALICE, login('a1'));
     clock.advance(5_000);
     const broken = breakTable(path, 'meta');
     await expect(store.purgeExpiredData()).rejects.toMatchObject({ code: 'NOT_WRITTEN' });
@@ -186,10 +186,10 @@ describe('a writer that fails for good', () => {
     const path = newPath();
     const failures: Error[] = [];
     const store = await openQuietly(path, { onFailure: (error) => failures.push(error) });
-    await run(store, ALICE, login('a1'));
+    await runCommand(store, ALICE, login('a1'));
     const pending = Promise.allSettled([
-      ...Array.from({ length: 100 }, (_, index) => run(store, ALICE, say('a1', `word ${index}`))),
-      run(store, BOB, login('b1')),
+      ...Array.from({ length: 100 }, (_, index) => runCommand(store, ALICE, setStatusText('a1', `word ${index}`))),
+      runCommand(store, BOB, login('b1')),
       store.updatePolicy((policy) => applyPolicyChange(policy, { preset: 'CLASSIC' })),
     ]);
     // Another process damages the file before the first commit is sent.
@@ -197,7 +197,7 @@ describe('a writer that fails for good', () => {
     for (const result of await pending) {
       expect(result).toMatchObject({ status: 'rejected', reason: { code: 'DEAD' } });
     }
-    await expect(run(store, CAROL, login('c1'))).rejects.toMatchObject({ code: 'DEAD' });
+    await expect(runCommand(store, CAROL, login('c1'))).rejects.toMatchObject({ code: 'DEAD' });
     await expect(store.readUsers([ALICE])).rejects.toMatchObject({ code: 'DEAD' });
     expect(failures).toMatchObject([{ code: 'DEAD' }]);
     await store.close();
@@ -206,7 +206,7 @@ describe('a writer that fails for good', () => {
     damaged.repair();
     const again = await openQuietly(path);
     expect(await again.readUsers([ALICE])).toMatchObject([{ status: 'ONLINE', customStatus: null }]);
-    await run(again, ALICE, logout('a1'));
+    await runCommand(again, ALICE, logout('a1'));
     await again.close();
   });
 });

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { asSocketId, parseSessionId } from '../../../src/core/ids.ts';
 import { createUnknownUser } from '../../../src/core/records.ts';
-import { login, logout, run, user } from '../../contract/commands.ts';
+import { login, logout, runCommand, user } from '../../contract/commands.ts';
 import { openQuietly, temporaryDirectories } from './support/sqlite-files.ts';
 
 const newDirectory = temporaryDirectories();
@@ -26,14 +26,14 @@ const holdUntilCommitted = async (path: string, version: number): Promise<void> 
 it('does not show a change that is committed but not published yet', async () => {
   const path = join(newDirectory(), 'presence.db');
   const earlier = await openQuietly(path);
-  await run(earlier, user('bob'), login('b1'));
-  await run(earlier, user('bob'), logout('b1'));
+  await runCommand(earlier, user('bob'), login('b1'));
+  await runCommand(earlier, user('bob'), logout('b1'));
   await earlier.close();
   // The log up to here is only on disk.
   const store = await openQuietly(path);
   const start = await store.eventLog.getLatestCursor();
 
-  const coming = run(store, ALICE, login('a1', 'ANDROID', { socketId: asSocketId('one') }));
+  const coming = runCommand(store, ALICE, login('a1', 'ANDROID', { socketId: asSocketId('one') }));
   await holdUntilCommitted(path, 1);
   expect(await store.readUsers([ALICE])).toEqual([createUnknownUser(ALICE, 0)]);
   expect(await store.listOnlineUsers({ after: null, limit: 10 })).toEqual({ users: [], hasMore: false });
@@ -43,7 +43,7 @@ it('does not show a change that is committed but not published yet', async () =>
   const { user: online } = await coming;
   expect(await store.readUsers([ALICE])).toEqual([online]);
 
-  const going = run(store, ALICE, logout('a1'));
+  const going = runCommand(store, ALICE, logout('a1'));
   await holdUntilCommitted(path, 2);
   expect(await store.readUsers([ALICE])).toEqual([online]);
   expect(await store.findEndedSession(ALICE, parseSessionId('a1'))).toBeNull();

@@ -7,7 +7,7 @@ import { copyFileSync, existsSync, readFileSync, renameSync, rmSync, writeFileSy
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { applyCommand } from '../../../src/core/state-machine.ts';
-import { login, run, say, user } from '../../contract/commands.ts';
+import { login, runCommand, setStatusText, user } from '../../contract/commands.ts';
 import { VirtualClock } from '../../contract/virtual-clock.ts';
 import { openQuietly, temporaryDirectories } from './support/sqlite-files.ts';
 
@@ -19,7 +19,7 @@ const openFile = async (runPeriodicTasks = false) => {
   let onFailure: (error: Error) => void = () => undefined;
   const failure = new Promise<Error>((resolve) => (onFailure = resolve));
   const store = await openQuietly(path, { onFailure, runPeriodicTasks });
-  await run(store, ALICE, login('a1'));
+  await runCommand(store, ALICE, login('a1'));
   return { path, store, failure };
 };
 
@@ -40,7 +40,7 @@ describe.each(FAULTS)('a file that %s', (_name, breakFile) => {
     const { path, store, failure } = await openFile();
     breakFile(path);
     const replaced = { code: 'DEAD', message: expect.stringMatching(/was removed or replaced/) as string };
-    await expect(run(store, BOB, login('b1'))).rejects.toMatchObject(replaced);
+    await expect(runCommand(store, BOB, login('b1'))).rejects.toMatchObject(replaced);
     expect(await failure).toMatchObject(replaced);
     await expect(store.readUsers([ALICE])).rejects.toMatchObject(replaced);
     await store.close();
@@ -71,7 +71,7 @@ it('a file that replaces the open one keeps its own write-ahead log', async () =
   for (const end of ['', '-wal']) renameSync(`${other}${end}.copy`, `${path}${end}`);
   const log = readFileSync(`${path}-wal`);
   expect(log.length).toBeGreaterThan(0);
-  await expect(run(store, ALICE, say('a1', 'lost'))).rejects.toMatchObject({ code: 'DEAD' });
+  await expect(runCommand(store, ALICE, setStatusText('a1', 'lost'))).rejects.toMatchObject({ code: 'DEAD' });
   await failure;
   await store.close();
   expect(existsSync(`${path}-wal`)).toBe(true);
@@ -93,9 +93,11 @@ it('a damaged page fails the read and the store', async () => {
   const first = await openQuietly(path, { clock: clock.now });
   const ids = Array.from({ length: MANY }, (_, index) => user(`user ${index}`));
   // Logged in and out, so that they are only in the file.
-  await Promise.all(ids.map((id) => run(first, id, login(`of ${id}`))));
+  await Promise.all(ids.map((id) => runCommand(first, id, login(`of ${id}`))));
   await Promise.all(
-    ids.map((id) => run(first, id, { type: 'endSessions', platform: null, sessionId: null, revokeTokens: false })),
+    ids.map((id) =>
+      runCommand(first, id, { type: 'endSessions', platform: null, sessionId: null, revokeTokens: false }),
+    ),
   );
   await first.close();
   let onFailure: (error: Error) => void = () => undefined;
@@ -124,6 +126,6 @@ it('a damaged page fails the read and the store', async () => {
 it('an intact file stays in use whatever other files are beside it', async () => {
   const { path, store } = await openFile(true);
   writeFileSync(`${path}.backup`, 'of another program');
-  await run(store, ALICE, say('a1', 'here'));
+  await runCommand(store, ALICE, setStatusText('a1', 'here'));
   await store.close();
 });

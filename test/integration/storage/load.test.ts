@@ -7,7 +7,7 @@ import { asSocketId, toMillis } from '../../../src/core/ids.ts';
 import { restoreUserAfterRestart } from '../../../src/core/state-machine.ts';
 import { applyPolicyChange, DEFAULT_POLICY } from '../../../src/core/policy.ts';
 import { loadDatabase } from '../../../src/storage/sqlite/load/load.ts';
-import { beat, login, run, say, user } from '../../contract/commands.ts';
+import { heartbeat, login, runCommand, setStatusText, user } from '../../contract/commands.ts';
 import { openQuietly, temporaryDirectories } from './support/sqlite-files.ts';
 
 const newDirectory = temporaryDirectories();
@@ -21,17 +21,17 @@ const createServedFile = async (): Promise<{ path: string; users: unknown[]; cou
   const path = join(newDirectory(), 'presence.db');
   const store = await openQuietly(path, { policySeed: POLICY });
   for (const [index, id] of IDS.entries()) {
-    await run(store, id, login(`phone ${index}`, 'ANDROID', { socketId: asSocketId('one') }));
-    await run(store, id, login(`page ${index}`, 'WEB', { watchScope: index === 0 ? '*' : [...IDS] }));
-    await run(store, id, say(`page ${index}`, 'out for lunch'));
-    await run(store, id, beat(`page ${index}`));
+    await runCommand(store, id, login(`phone ${index}`, 'ANDROID', { socketId: asSocketId('one') }));
+    await runCommand(store, id, login(`page ${index}`, 'WEB', { watchScope: index === 0 ? '*' : [...IDS] }));
+    await runCommand(store, id, setStatusText(`page ${index}`, 'out for lunch'));
+    await runCommand(store, id, heartbeat(`page ${index}`));
   }
   for (const platform of ['ANDROID', 'MINI_PROGRAM'] as const) {
-    const all = MANY.map((id) => run(store, id, login(`${platform} of ${id}`, platform)));
+    const all = MANY.map((id) => runCommand(store, id, login(`${platform} of ${id}`, platform)));
     await Promise.all(all);
   }
-  await run(store, user('gone'), login('gone', 'WEB'));
-  await run(store, user('gone'), { type: 'logout', sessionId: login('gone').sessionId });
+  await runCommand(store, user('gone'), login('gone', 'WEB'));
+  await runCommand(store, user('gone'), { type: 'logout', sessionId: login('gone').sessionId });
   const now = toMillis(store.now() + 5_000);
   const users = (await store.readUsers([...IDS, ...MANY])).map((each) => restoreUserAfterRestart(each, now));
   const counts = store.getPresenceCounts();

@@ -6,7 +6,7 @@ import type { CommittedChange, LoggedEvent } from '../../../src/app/ports/presen
 import { parseSessionId, type Cursor } from '../../../src/core/ids.ts';
 import { applyPolicyChange } from '../../../src/core/policy.ts';
 import type { SqliteStore } from '../../../src/storage/sqlite/store.ts';
-import { beat, login, run, runAll, user, wake } from '../../contract/commands.ts';
+import { heartbeat, login, runCommand, runCommandForAll, user, expire } from '../../contract/commands.ts';
 import { VirtualClock } from '../../contract/virtual-clock.ts';
 import { openQuietly, temporaryDirectories } from './support/sqlite-files.ts';
 
@@ -20,7 +20,10 @@ const web = (id: string): string => `web of ${id}`;
 const logInAll = async (store: SqliteStore): Promise<void> => {
   await store.updatePolicy((policy) => applyPolicyChange(policy, { multiDevice: { mode: 'MULTI' } }));
   await Promise.all(
-    MANY.flatMap((id) => [run(store, id, login(`phone of ${id}`)), run(store, id, login(web(id), 'WEB'))]),
+    MANY.flatMap((id) => [
+      runCommand(store, id, login(`phone of ${id}`)),
+      runCommand(store, id, login(web(id), 'WEB')),
+    ]),
   );
 };
 
@@ -42,15 +45,15 @@ it('applies and publishes exactly what is on disk', async () => {
   // Activity that is only in memory when the user's browser session times out.
   const alive = MANY.filter((_, index) => index % 3 === 0);
   clock.advance(20 * SECOND);
-  await Promise.all(alive.map((id) => run(first, id, beat(web(id)))));
+  await Promise.all(alive.map((id) => runCommand(first, id, heartbeat(web(id)))));
   const firstBeatAt = clock.now();
   clock.advance(80 * SECOND);
-  await Promise.all(alive.map((id) => run(first, id, beat(`phone of ${id}`))));
+  await Promise.all(alive.map((id) => runCommand(first, id, heartbeat(`phone of ${id}`))));
   const published: CommittedChange[] = [];
   first.onCommit((changes) => published.push(...changes));
-  expect(await runAll(first, MANY, wake)).toEqual([]);
+  expect(await runCommandForAll(first, MANY, expire)).toEqual([]);
   clock.advance(300 * SECOND);
-  expect(await runAll(first, MANY, wake)).toEqual([]);
+  expect(await runCommandForAll(first, MANY, expire)).toEqual([]);
   const before = { users: await first.readUsers(MANY), log: await readWholeLog(first) };
   expect(before.log.slice(2 * MANY.length)).toMatchObject(published.flatMap(({ events }) => events));
   const ended = await Promise.all(MANY.map((id) => first.findEndedSession(id, parseSessionId(web(id)))));
@@ -85,7 +88,7 @@ it('leaves no gap in the log and rejects no other commit when one commit fails',
     `CREATE TRIGGER broken BEFORE INSERT ON events WHEN new.user_id = '${unlucky}'
      BEGIN SELECT RAISE(ABORT, 'broken for a test'); END`,
   );
-  const failed = (await runAll(store, MANY, wake)).map(({ userId }) => userId);
+  const failed = (await runCommandForAll(store, MANY, expire)).map(({ userId }) => userId);
   expect(failed).toContain(unlucky);
   expect(failed.length).toBeLessThan(MANY.length / 2);
   const written = MANY.filter((id) => !failed.includes(id));
@@ -93,7 +96,7 @@ it('leaves no gap in the log and rejects no other commit when one commit fails',
   expect((await following()).map(({ userId }) => userId)).toEqual(written);
 
   saboteur.exec('DROP TRIGGER broken');
-  expect(await runAll(store, failed, wake)).toEqual([]);
+  expect(await runCommandForAll(store, failed, expire)).toEqual([]);
   const log = await following();
   expect(log.map(({ userId }) => userId)).toEqual([...written, ...failed]);
   await store.close();

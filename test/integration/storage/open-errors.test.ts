@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, readdirSync, statSync, truncateSync, writeFileSy
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { DatabaseFileError, type DatabaseFileErrorKind } from '../../../src/storage/sqlite/file/errors.ts';
-import { login, run, user } from '../../contract/commands.ts';
+import { login, runCommand, user } from '../../contract/commands.ts';
 import { openQuietly, temporaryDirectories } from './support/sqlite-files.ts';
 
 const newDirectory = temporaryDirectories();
@@ -44,7 +44,9 @@ const expectUntouched = async (path: string, kind: DatabaseFileErrorKind, text: 
 const createServedFile = async (users = 1): Promise<string> => {
   const path = newPath();
   const store = await openQuietly(path);
-  await Promise.all(Array.from({ length: users }, (_, index) => run(store, user(`user ${index}`), login(`s${index}`))));
+  await Promise.all(
+    Array.from({ length: users }, (_, index) => runCommand(store, user(`user ${index}`), login(`s${index}`))),
+  );
   await store.close();
   return path;
 };
@@ -148,14 +150,14 @@ describe('a file is rejected and left unchanged when it', () => {
   it('is served by another store, and can be opened after that store is closed', async () => {
     const path = newPath();
     const first = await openQuietly(path);
-    await run(first, user('alice'), login('a1'));
+    await runCommand(first, user('alice'), login('a1'));
     const before = hashOf(path);
     const error = await openRejected(path);
     expect(error).toMatchObject({ kind: 'LOCKED' });
     expect(error.message).toContain('another Porchlight');
     expect(hashOf(path)).toBe(before);
     // The first store is not affected.
-    await run(first, user('alice'), login('a2', 'WEB'));
+    await runCommand(first, user('alice'), login('a2', 'WEB'));
     await first.close();
     const second = await openQuietly(path);
     expect((await second.readUsers([user('alice')]))[0]?.version).toBe(1);
@@ -190,7 +192,7 @@ describe('a new database', () => {
     const directory = join(newDirectory(), 'some', 'where');
     const path = join(directory, 'presence.db');
     const store = await openQuietly(path);
-    await run(store, user('alice'), login('a1'));
+    await runCommand(store, user('alice'), login('a1'));
     const modes = readdirSync(directory).map((name) => [name, statSync(join(directory, name)).mode & 0o777]);
     expect(modes).toEqual([
       ['presence.db', 0o600],
@@ -208,7 +210,7 @@ describe('a new database', () => {
     const path = newPath();
     writeFileSync(path, '');
     const store = await openQuietly(path);
-    await run(store, user('alice'), login('a1'));
+    await runCommand(store, user('alice'), login('a1'));
     await store.close();
     expect(existsSync(path)).toBe(true);
     const again = await openQuietly(path);

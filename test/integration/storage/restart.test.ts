@@ -4,7 +4,16 @@ import { describe, expect, it } from 'vitest';
 import type { PresenceStore } from '../../../src/app/ports/presence-store.ts';
 import { asSocketId, parseSessionId, type UserId } from '../../../src/core/ids.ts';
 import { applyPolicyChange, DEFAULT_POLICY } from '../../../src/core/policy.ts';
-import { beat, endAll, login, logout, run, say, user, wake } from '../../contract/commands.ts';
+import {
+  heartbeat,
+  endAllSessions,
+  login,
+  logout,
+  runCommand,
+  setStatusText,
+  user,
+  expire,
+} from '../../contract/commands.ts';
 import { VirtualClock } from '../../contract/virtual-clock.ts';
 import { openQuietly, temporaryDirectories } from './support/sqlite-files.ts';
 
@@ -29,14 +38,18 @@ describe('after a restart', () => {
   it('users, versions, custom statuses, devices, counts and the log are unchanged; only sockets are gone', async () => {
     const { start, clock } = makeServer();
     const first = await start();
-    await run(first, ALICE, login('a1', 'MAC', { socketId: asSocketId('one'), watchScope: [BOB], appVersion: null }));
-    await run(first, ALICE, login('a2', 'WEB', { watchScope: '*' }));
-    await run(first, ALICE, say('a2', 'out for lunch 🥪'));
-    await run(first, BOB, login('b1', 'IPHONE', { socketId: asSocketId('two') }));
+    await runCommand(
+      first,
+      ALICE,
+      login('a1', 'MAC', { socketId: asSocketId('one'), watchScope: [BOB], appVersion: null }),
+    );
+    await runCommand(first, ALICE, login('a2', 'WEB', { watchScope: '*' }));
+    await runCommand(first, ALICE, setStatusText('a2', 'out for lunch 🥪'));
+    await runCommand(first, BOB, login('b1', 'IPHONE', { socketId: asSocketId('two') }));
     clock.advance(SECOND);
-    await run(first, BOB, { type: 'detachSocket', socketId: asSocketId('two'), closedByServer: false });
-    await run(first, CAROL, login('c1'));
-    await run(first, CAROL, endAll(true));
+    await runCommand(first, BOB, { type: 'detachSocket', socketId: asSocketId('two'), closedByServer: false });
+    await runCommand(first, CAROL, login('c1'));
+    await runCommand(first, CAROL, endAllSessions(true));
     const before = await first.readUsers([ALICE, BOB, CAROL]);
     const log = await first.eventLog.readEvents({ after: null, limit: 100 });
     const counts = first.getPresenceCounts();
@@ -63,17 +76,17 @@ describe('after a restart', () => {
   it('a session that reconnected or got other timings is restored in that state', async () => {
     const { start, clock } = makeServer();
     const first = await start();
-    await run(first, ALICE, login('a1', 'IPHONE'));
-    await run(first, BOB, login('b1', 'IPHONE'));
+    await runCommand(first, ALICE, login('a1', 'IPHONE'));
+    await runCommand(first, BOB, login('b1', 'IPHONE'));
     await first.updatePolicy((policy) =>
       applyPolicyChange(policy, { platforms: [{ platform: 'IPHONE', heartbeatTimeoutMs: 500 * SECOND }] }),
     );
     // Within the same millisecond: only the changed timings show the activity.
-    await run(first, BOB, beat('b1'));
+    await runCommand(first, BOB, heartbeat('b1'));
     clock.advance(450 * SECOND);
-    await run(first, ALICE, wake);
+    await runCommand(first, ALICE, expire);
     clock.advance(SECOND);
-    await run(first, ALICE, {
+    await runCommand(first, ALICE, {
       type: 'heartbeat',
       sessionId: parseSessionId('a1'),
       appState: 'BACKGROUND',
@@ -95,13 +108,13 @@ describe('after a restart', () => {
   it('the log continues without gaps or duplicates, and old cursors stay valid', async () => {
     const { start } = makeServer();
     const first = await start();
-    await run(first, ALICE, login('a1'));
+    await runCommand(first, ALICE, login('a1'));
     const middle = await first.eventLog.getLatestCursor();
-    await run(first, BOB, login('b1'));
+    await runCommand(first, BOB, login('b1'));
     await first.close();
 
     const second = await start();
-    await run(second, ALICE, say('a1', 'back'));
+    await runCommand(second, ALICE, setStatusText('a1', 'back'));
     const { events } = await second.eventLog.readEvents({ after: middle, limit: 10 });
     expect(events.map(({ userId, version }) => ({ userId, version }))).toEqual([
       { userId: BOB, version: 1 },
@@ -115,7 +128,7 @@ describe('after a restart', () => {
   it('the log continues at its old position although retention removed all of it', async () => {
     const { start, clock } = makeServer(SECOND);
     const first = await start();
-    await run(first, ALICE, login('a1'));
+    await runCommand(first, ALICE, login('a1'));
     const old = await first.eventLog.getLatestCursor();
     clock.advance(2 * SECOND);
     await first.purgeExpiredData();
@@ -123,7 +136,7 @@ describe('after a restart', () => {
 
     const second = await start();
     expect(await second.eventLog.getLatestCursor()).toBe(old);
-    await run(second, ALICE, logout('a1'));
+    await runCommand(second, ALICE, logout('a1'));
     const { events } = await second.eventLog.readEvents({ after: old, limit: 10 });
     expect(events.map(({ reason }) => reason)).toEqual(['LOGOUT']);
     expect(events[0]?.cursor).not.toBe(old);
@@ -133,7 +146,7 @@ describe('after a restart', () => {
   it('sessions that were ONLINE get one full timeout, and nothing changes before it has passed', async () => {
     const { start, clock } = makeServer();
     const first = await start();
-    await run(first, ALICE, login('a1', 'WEB'));
+    await runCommand(first, ALICE, login('a1', 'WEB'));
     clock.advance(59 * SECOND);
     await first.close();
     clock.advance(10 * DAY);
@@ -145,15 +158,18 @@ describe('after a restart', () => {
     expect(await onlineIds(second)).toEqual([ALICE]);
     clock.advance(1 + GRAIN_MS);
     expect(await second.claimDueUsers(10)).toEqual([ALICE]);
-    expect((await run(second, ALICE, wake)).user).toMatchObject({ status: 'OFFLINE', reason: 'HEARTBEAT_TIMEOUT' });
+    expect((await runCommand(second, ALICE, expire)).user).toMatchObject({
+      status: 'OFFLINE',
+      reason: 'HEARTBEAT_TIMEOUT',
+    });
     await second.close();
   });
 
   it('a session that was PUSH_ONLINE expires at its original time', async () => {
     const { start, clock } = makeServer();
     const first = await start();
-    await run(first, ALICE, login('a1', 'ANDROID', { socketId: asSocketId('one') }));
-    await run(first, ALICE, { type: 'detachSocket', socketId: asSocketId('one'), closedByServer: false });
+    await runCommand(first, ALICE, login('a1', 'ANDROID', { socketId: asSocketId('one') }));
+    await runCommand(first, ALICE, { type: 'detachSocket', socketId: asSocketId('one'), closedByServer: false });
     await first.close();
     clock.advance(7 * DAY - 1);
 
@@ -167,10 +183,10 @@ describe('after a restart', () => {
   it('last-seen times that no commit included were written at close', async () => {
     const { start, clock } = makeServer();
     const first = await start();
-    await run(first, ALICE, login('a1'));
-    await run(first, ALICE, login('a2', 'WEB'));
+    await runCommand(first, ALICE, login('a1'));
+    await runCommand(first, ALICE, login('a2', 'WEB'));
     clock.advance(30 * SECOND);
-    await run(first, ALICE, beat('a1'));
+    await runCommand(first, ALICE, heartbeat('a1'));
     const seenAt = clock.now();
     await first.close();
     clock.advance(SECOND);
@@ -185,10 +201,14 @@ describe('after a restart', () => {
   it('last-seen times written together with a change do not overwrite it', async () => {
     const { start, clock } = makeServer();
     const first = await start();
-    await run(first, ALICE, login('a1', 'ANDROID', { socketId: asSocketId('one') }));
+    await runCommand(first, ALICE, login('a1', 'ANDROID', { socketId: asSocketId('one') }));
     clock.advance(SECOND);
-    await run(first, ALICE, beat('a1'));
-    const dropping = run(first, ALICE, { type: 'detachSocket', socketId: asSocketId('one'), closedByServer: false });
+    await runCommand(first, ALICE, heartbeat('a1'));
+    const dropping = runCommand(first, ALICE, {
+      type: 'detachSocket',
+      socketId: asSocketId('one'),
+      closedByServer: false,
+    });
     await first.flushLastSeen();
     const { user: dropped } = await dropping;
     expect(dropped.sessions).toMatchObject([{ status: 'PUSH_ONLINE', lastSeenAt: clock.now() }]);
@@ -202,11 +222,11 @@ describe('after a restart', () => {
   it('last-seen times of one session are written with a change of another session', async () => {
     const { start, clock } = makeServer();
     const first = await start();
-    await run(first, ALICE, login('a1', 'ANDROID'));
-    await run(first, ALICE, login('a2', 'WEB'));
+    await runCommand(first, ALICE, login('a1', 'ANDROID'));
+    await runCommand(first, ALICE, login('a2', 'WEB'));
     clock.advance(30 * SECOND);
-    await run(first, ALICE, beat('a1'));
-    await run(first, ALICE, logout('a2'));
+    await runCommand(first, ALICE, heartbeat('a1'));
+    await runCommand(first, ALICE, logout('a2'));
     await first.close();
 
     const second = await start();
@@ -221,10 +241,10 @@ describe('after a restart', () => {
     await first.updatePolicy((policy) =>
       applyPolicyChange(policy, { platforms: [{ platform: 'ANDROID', maxInstances: 3 }] }),
     );
-    for (const { id } of logins) await run(first, ALICE, login(id));
+    for (const { id } of logins) await runCommand(first, ALICE, login(id));
     await first.updatePolicy((policy) => applyPolicyChange(policy, { preset: 'CLASSIC', pushOnlineExpiryMs: 9_000 }));
     const policy = first.getPolicy();
-    await run(first, ALICE, {
+    await runCommand(first, ALICE, {
       type: 'heartbeat',
       sessionId: parseSessionId('session a'),
       appState: 'BACKGROUND',
@@ -246,27 +266,27 @@ describe('after a restart', () => {
   it('removed users still raise the next version', async () => {
     const { start, clock } = makeServer();
     const first = await start();
-    await run(first, ALICE, login('a1'));
-    await run(first, ALICE, logout('a1'));
+    await runCommand(first, ALICE, login('a1'));
+    await runCommand(first, ALICE, logout('a1'));
     clock.advance(31 * DAY);
     await first.purgeExpiredData();
     await first.close();
 
     const second = await start();
-    expect((await run(second, ALICE, login('a2'))).user.version).toBe(3);
+    expect((await runCommand(second, ALICE, login('a2'))).user.version).toBe(3);
     await second.close();
   });
 
   it('a cursor from a later state is rejected after an older file was restored', async () => {
     const { start } = makeServer();
     const first = await start();
-    await run(first, ALICE, login('a1'));
+    await runCommand(first, ALICE, login('a1'));
     const latest = await first.eventLog.getLatestCursor();
     const ahead = latest.replace(/\d+$/, (seq) => String(Number(seq) + 1)) as typeof latest;
     await expect(first.eventLog.readEvents({ after: ahead, limit: 1 })).rejects.toMatchObject({
       details: { code: 'BAD_USER_INPUT' },
     });
-    await run(first, BOB, login('b1'));
+    await runCommand(first, BOB, login('b1'));
     expect(await first.eventLog.readEvents({ after: ahead, limit: 1 })).toEqual({ events: [], hasMore: false });
     await first.close();
   });
@@ -277,11 +297,11 @@ describe('the log in memory and the log on disk', () => {
     const path = join(newDirectory(), 'presence.db');
     const clock = new VirtualClock();
     const store = await openQuietly(path, { clock: clock.now, policySeed: POLICY, recentEventCount: 4 });
-    await run(store, ALICE, login('a1'));
-    await run(store, BOB, login('b1'));
+    await runCommand(store, ALICE, login('a1'));
+    await runCommand(store, BOB, login('b1'));
     for (let word = 0; word < 8; word++)
-      await run(store, word % 3 === 0 ? BOB : ALICE, say(word % 3 === 0 ? 'b1' : 'a1', `${word}`));
-    await run(store, ALICE, login('a2', 'ANDROID'));
+      await runCommand(store, word % 3 === 0 ? BOB : ALICE, setStatusText(word % 3 === 0 ? 'b1' : 'a1', `${word}`));
+    await runCommand(store, ALICE, login('a2', 'ANDROID'));
     const { events } = await store.eventLog.readEvents({ after: null, limit: 100 });
     expect(events).toHaveLength(12);
     for (const userId of [undefined, ALICE, BOB]) {
@@ -308,9 +328,9 @@ describe('the log in memory and the log on disk', () => {
     const path = join(newDirectory(), 'presence.db');
     const clock = new VirtualClock();
     const store = await openQuietly(path, { clock: clock.now, policySeed: POLICY, recentEventCount: 4 });
-    await run(store, ALICE, login('a1'));
-    for (let word = 0; word < 8; word++) await run(store, ALICE, say('a1', `${word}`));
-    await run(store, ALICE, login('a2', 'ANDROID'));
+    await runCommand(store, ALICE, login('a1'));
+    for (let word = 0; word < 8; word++) await runCommand(store, ALICE, setStatusText('a1', `${word}`));
+    await runCommand(store, ALICE, login('a2', 'ANDROID'));
     const { events } = await store.eventLog.readEvents({ after: null, limit: 100 });
     expect(events).toHaveLength(11);
     // A custom status of one change, then a login together with the session that it kicked.

@@ -10,9 +10,9 @@ import { copyDatabase } from '../../../src/storage/sqlite/offline/backup.ts';
 import { diagnoseDatabase } from '../../../src/storage/sqlite/offline/doctor/doctor.ts';
 import type { FindingId } from '../../../src/storage/sqlite/offline/doctor/findings.ts';
 import type { SqliteStore } from '../../../src/storage/sqlite/store.ts';
-import { login, run, user } from '../../contract/commands.ts';
+import { login, runCommand, user } from '../../contract/commands.ts';
 import { VirtualClock } from '../../contract/virtual-clock.ts';
-import { dead, delivered, delivery, webhook } from '../../contract/webhook-records.ts';
+import { deadDelivery, completedDelivery, delivery, webhook } from '../../contract/webhook-records.ts';
 import { openQuietly, temporaryDirectories } from './support/sqlite-files.ts';
 
 const newDirectory = temporaryDirectories();
@@ -34,19 +34,19 @@ const acquireLease = async (store: WebhookStore, shard: Shard | null, id = W1): 
 const createFilledStore = async (path: string, clock = new VirtualClock()) => {
   const store = await openQuietly(path, { clock: clock.now });
   const { webhooks } = store;
-  await run(store, ALICE, login('a1'));
+  await runCommand(store, ALICE, login('a1'));
   const start = await store.eventLog.getLatestCursor();
   // Not in the order of their ids.
   await webhooks.createWebhook(webhook('w2', { startCursor: start, reasons: ['LOGIN'], state: 'PAUSED' }));
   await webhooks.createWebhook(
     webhook('w1', { startCursor: start, previousSecret: { secret: 'old', validUntil: toMillis(9) } }),
   );
-  await run(store, BOB, login('b1'));
+  await runCommand(store, BOB, login('b1'));
   const position = await store.eventLog.getLatestCursor();
   const kept: readonly Delivery[] = [
-    dead('x'),
+    deadDelivery('x'),
     delivery('y', { shard: 3 }),
-    delivered('z', { shard: null }),
+    completedDelivery('z', { shard: null }),
     delivery('loose', { shard: null }),
   ];
   const leases: ShardLease[] = [];
@@ -118,7 +118,7 @@ describe('after a restart', () => {
     const { store } = await createFilledStore(path);
     const { webhooks } = store;
     const at0 = await acquireLease(webhooks, 0);
-    const many = Array.from({ length: 250 }, (_, index) => dead(`d${index}`));
+    const many = Array.from({ length: 250 }, (_, index) => deadDelivery(`d${index}`));
     await Promise.all(many.map((each) => webhooks.saveProgress(at0, { delivery: each })));
     await webhooks.deleteWebhook(W1);
     await store.close();
@@ -144,7 +144,7 @@ describe('retention', () => {
     await Promise.all(
       Array.from({ length: 2_500 }, (_, index) =>
         webhooks.saveProgress(at0, {
-          delivery: index < 250 ? dead(`d${index}`, settled) : delivered(`d${index}`, settled),
+          delivery: index < 250 ? deadDelivery(`d${index}`, settled) : completedDelivery(`d${index}`, settled),
         }),
       ),
     );
@@ -159,7 +159,7 @@ describe('a file of an older version, without webhook tables', () => {
   it('gets the tables and keeps all its data', async () => {
     const path = newPath();
     const first = await openQuietly(path);
-    const { user: alice } = await run(first, ALICE, login('a1'));
+    const { user: alice } = await runCommand(first, ALICE, login('a1'));
     const log = await first.eventLog.readEvents({ after: null, limit: 10 });
     await first.close();
     editFile(
@@ -201,7 +201,7 @@ describe('a disk that rejects writes', () => {
       webhooks.saveProgress(at0, { position, delivery: delivery('d') }),
       webhooks.createWebhook(webhook('w3', { startCursor: position })),
       webhooks.updateWebhook(W1, (each) => ({ ...each, userStatusOnly: true })),
-      webhooks.addDelivery(dead('t', { isTest: true, shard: null })),
+      webhooks.addDelivery(deadDelivery('t', { isTest: true, shard: null })),
       webhooks.requeueDeadDeliveries({ webhookId: W1 }, (each) => ({ ...each, status: 'RETRYING' })),
       webhooks.deleteWebhook(W2),
     ];

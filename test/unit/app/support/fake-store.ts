@@ -33,7 +33,7 @@ export class FakeStore implements PresenceStore {
   readonly #clock = new VirtualClock(START);
   readonly #store = new MemoryStore({
     clock: this.#clock.now,
-    getProcessPauses: this.#clock.sleeps,
+    getProcessPauses: this.#clock.getProcessPauses,
     policySeed: DEFAULT_POLICY,
     eventRetentionMs: RETENTION,
   });
@@ -67,7 +67,7 @@ export class FakeStore implements PresenceStore {
 
   /** The server sleeps for so long. */
   sleepsFor(ms: number): void {
-    this.#clock.sleep(ms);
+    this.#clock.pause(ms);
   }
 
   /** So much time passes that everything logged until now is removed. */

@@ -6,7 +6,7 @@ import { DomainError } from '../../../../src/core/errors.ts';
 import type { WebhookId } from '../../../../src/core/ids.ts';
 import { WEBHOOK_FORMATS, type WebhookFormat, type WebhookState } from '../../../../src/core/enums.ts';
 import type { WebhookRecord } from '../../../../src/core/webhooks/webhook.ts';
-import { dead } from '../../../contract/webhook-records.ts';
+import { deadDelivery } from '../../../contract/webhook-records.ts';
 import { START } from '../support/fake-store.ts';
 import { AppHarness } from '../support/app-harness.ts';
 import { errorOf } from '../support/waiting.ts';
@@ -41,7 +41,7 @@ export class WebhookStage extends AppHarness {
 
   /** Puts a delivery, with the first event of the log, where it is left after it was given up. */
   async leave(webhook: WebhookRecord, id: string, change: Partial<Delivery> = {}): Promise<Delivery> {
-    const delivery = dead(id, {
+    const delivery = deadDelivery(id, {
       webhookId: webhook.id,
       shard: null,
       events: this.store.events.slice(0, 1),

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { PeriodicTasks } from '../../../../src/storage/sqlite/periodic-tasks.ts';
-import { login, run, user } from '../../../contract/commands.ts';
+import { login, runCommand, user } from '../../../contract/commands.ts';
 import { VirtualClock } from '../../../contract/virtual-clock.ts';
 import { openQuietly, temporaryDirectories } from '../../../integration/storage/support/sqlite-files.ts';
 
@@ -51,7 +51,7 @@ describe('PeriodicTasks', () => {
     const clock = new VirtualClock();
     const options = { clock: clock.now, eventRetentionMs: 1_000 };
     const first = await openQuietly(path, options);
-    await run(first, user('alice'), login('a1'));
+    await runCommand(first, user('alice'), login('a1'));
     await first.close();
     clock.advance(5_000);
 
