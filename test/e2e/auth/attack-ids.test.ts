@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { createRestartHarness } from '../../support/crash/crash-restart.ts';
+import { createRestartHarness } from '../../support/crash/restart-harness.ts';
 import { postForData, codeOf, postOperation, GraphqlSocket } from '../../support/porchlight-client.ts';
 import { mintToken, type PorchlightProcess } from '../../support/porchlight-process.ts';
 import { LOGIN, logIn, updatePolicy, fetchUser, WATCH } from '../support/users.ts';

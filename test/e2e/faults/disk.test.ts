@@ -2,7 +2,7 @@
 import Database from 'better-sqlite3';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { retryUntilPasses } from '../../support/crash/crash-stream.ts';
+import { retryUntilPasses } from '../../support/crash/event-stream.ts';
 import { DiskFaults } from '../../support/faults/disk-faults.ts';
 import { codeOf, postOperation, GraphqlSocket } from '../../support/porchlight-client.ts';
 import {

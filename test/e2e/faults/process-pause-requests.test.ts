@@ -4,8 +4,8 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { expect, onTestFinished, test } from 'vitest';
-import { createPausingClock } from '../../support/crash/crash-clock.ts';
-import { createRestartHarness } from '../../support/crash/crash-restart.ts';
+import { createPausingClock } from '../../support/crash/fake-clock.ts';
+import { createRestartHarness } from '../../support/crash/restart-harness.ts';
 import type { PorchlightProcess } from '../../support/porchlight-process.ts';
 import { isMissing } from '../../support/optional-tools.ts';
 

@@ -3,7 +3,7 @@
  * timeout. The pause is added to all timeouts; inactivity continues to count afterwards.
  */
 import { afterEach, expect, test } from 'vitest';
-import { retryUntilPasses } from '../../support/crash/crash-stream.ts';
+import { retryUntilPasses } from '../../support/crash/event-stream.ts';
 import { GraphqlSocket } from '../../support/porchlight-client.ts';
 import { mintToken, startPorchlight, type PorchlightProcess } from '../../support/porchlight-process.ts';
 import {

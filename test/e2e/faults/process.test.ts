@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { retryUntilPasses } from '../../support/crash/crash-stream.ts';
+import { retryUntilPasses } from '../../support/crash/event-stream.ts';
 import { codeOf, postOperation, GraphqlSocket } from '../../support/porchlight-client.ts';
 import { mintToken, startPorchlight, type PorchlightProcess, withTimeout } from '../../support/porchlight-process.ts';
 import { sendHeartbeat, logIn, LOGIN, fetchUser } from '../support/users.ts';

@@ -1,6 +1,6 @@
 /** Activity that is acknowledged while a change of the same user waits for a slow disk. */
 import { expect, test } from 'vitest';
-import { retryUntilPasses, delay } from '../../support/crash/crash-stream.ts';
+import { retryUntilPasses, delay } from '../../support/crash/event-stream.ts';
 import { DiskFaults } from '../../support/faults/disk-faults.ts';
 import { postForData, GraphqlSocket } from '../../support/porchlight-client.ts';
 import { mintToken, startPorchlight } from '../../support/porchlight-process.ts';

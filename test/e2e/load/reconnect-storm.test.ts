@@ -5,7 +5,7 @@
  */
 import { expect, test, vi } from 'vitest';
 import { WebSocket } from 'ws';
-import { createRestartHarness } from '../../support/crash/crash-restart.ts';
+import { createRestartHarness } from '../../support/crash/restart-harness.ts';
 import { postForData, postOperation, GraphqlSocket } from '../../support/porchlight-client.ts';
 import { mintToken, type PorchlightProcess } from '../../support/porchlight-process.ts';
 import { logIn } from '../support/users.ts';

@@ -3,16 +3,16 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { FeedFollower, StatusWatcher } from '../../support/crash/crash-audience.ts';
-import { MARKER_BASE_MS, runLoad, createRandom } from '../../support/crash/crash-load.ts';
+import { FeedFollower, StatusWatcher } from '../../support/crash/crash-subscribers.ts';
+import { MARKER_BASE_MS, runLoad, createRandom } from '../../support/crash/simulated-load.ts';
 import {
   groupByUser,
   replayLog,
   expectCurrentState,
   readLog,
   type ReplayedUser,
-} from '../../support/crash/crash-log.ts';
-import { retryUntilPasses, delay } from '../../support/crash/crash-stream.ts';
+} from '../../support/crash/log-checks.ts';
+import { retryUntilPasses, delay } from '../../support/crash/event-stream.ts';
 import { CrashWitness } from '../../support/crash/crash-witness.ts';
 import { postForData, postOperation } from '../../support/porchlight-client.ts';
 import { type PorchlightProcess, startPorchlight } from '../../support/porchlight-process.ts';

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { CLI, STACK_TRACE, startProgram } from '../../support/crash/crash-command.ts';
+import { CLI, STACK_TRACE, startProgram } from '../../support/crash/cli-process.ts';
 import { withTimeout } from '../../support/porchlight-process.ts';
 import { startPorchlight } from '../../support/porchlight-process.ts';
 import { logIn, fetchUser } from '../support/users.ts';

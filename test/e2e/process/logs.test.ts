@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { generateKeyPair, SignJWT } from 'jose';
 import { expect, test } from 'vitest';
-import { createRestartHarness } from '../../support/crash/crash-restart.ts';
+import { createRestartHarness } from '../../support/crash/restart-harness.ts';
 import { postOperation, GraphqlSocket } from '../../support/porchlight-client.ts';
 import { mintToken } from '../../support/porchlight-process.ts';
 import { logIn, LOGIN, logOut } from '../support/users.ts';

@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { startPorchlightCommand, type RunningCommand, STACK_TRACE } from '../../support/crash/crash-command.ts';
+import { startPorchlightCommand, type RunningCommand, STACK_TRACE } from '../../support/crash/cli-process.ts';
 import { postForData, postOperation } from '../../support/porchlight-client.ts';
 import { spawnPorchlight, startPorchlight, withTimeout } from '../../support/porchlight-process.ts';
 import { logIn, LOGIN, type LoginResult, fetchUser } from '../support/users.ts';

@@ -10,8 +10,8 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import WebSocket from 'ws';
 // eslint-disable-next-line no-restricted-imports -- The bench is JavaScript.
 import { fill, sessionsOf, sessionToken, userId } from '../../bench/database.js';
-import { readLog } from '../../support/crash/crash-log.ts';
-import { retryUntilPasses, delay } from '../../support/crash/crash-stream.ts';
+import { readLog } from '../../support/crash/log-checks.ts';
+import { retryUntilPasses, delay } from '../../support/crash/event-stream.ts';
 import { postForData } from '../../support/porchlight-client.ts';
 import {
   spawnPorchlight,

@@ -1,10 +1,10 @@
 /** Retention over days and weeks, and a wall clock that jumps. */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { DAY_MS, wallClockOffset, createJumpingClock, mintTokenInDays } from '../../support/crash/crash-clock.ts';
-import { readLog } from '../../support/crash/crash-log.ts';
-import { createRestartHarness } from '../../support/crash/crash-restart.ts';
-import { retryUntilPasses, openStream } from '../../support/crash/crash-stream.ts';
+import { DAY_MS, wallClockOffset, createJumpingClock, mintTokenInDays } from '../../support/crash/fake-clock.ts';
+import { readLog } from '../../support/crash/log-checks.ts';
+import { createRestartHarness } from '../../support/crash/restart-harness.ts';
+import { retryUntilPasses, openStream } from '../../support/crash/event-stream.ts';
 import { postForData, codeOf, postOperation, GraphqlSocket } from '../../support/porchlight-client.ts';
 import { mintToken, type PorchlightProcess } from '../../support/porchlight-process.ts';
 import {

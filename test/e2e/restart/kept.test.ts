@@ -1,6 +1,6 @@
 /** State that survives a restart, and the precedence of the stored policy over the configuration. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { SHUTDOWN_METHODS, createRestartHarness, type RestartHarness } from '../../support/crash/crash-restart.ts';
+import { SHUTDOWN_METHODS, createRestartHarness, type RestartHarness } from '../../support/crash/restart-harness.ts';
 import { postForData, codeOf, postOperation } from '../../support/porchlight-client.ts';
 import { mintToken, type PorchlightProcess } from '../../support/porchlight-process.ts';
 import {

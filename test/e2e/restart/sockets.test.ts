@@ -2,8 +2,8 @@
 import { createClient } from 'graphql-ws';
 import { expect, test } from 'vitest';
 import { WebSocket } from 'ws';
-import { createRestartHarness } from '../../support/crash/crash-restart.ts';
-import { openStream } from '../../support/crash/crash-stream.ts';
+import { createRestartHarness } from '../../support/crash/restart-harness.ts';
+import { openStream } from '../../support/crash/event-stream.ts';
 import { codeOf, MessageQueue, GraphqlSocket } from '../../support/porchlight-client.ts';
 import { mintToken } from '../../support/porchlight-process.ts';
 import { logIn, createPushOnlineDevice, fetchEventSummaries, fetchUser, WATCH, Watcher } from '../support/users.ts';

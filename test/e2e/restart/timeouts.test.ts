@@ -1,7 +1,7 @@
 /** A restart changes no status: ONLINE sessions get one full timeout to reconnect, and expiry times stay the same. */
 import { describe, expect, test } from 'vitest';
-import { SHUTDOWN_METHODS, createRestartHarness } from '../../support/crash/crash-restart.ts';
-import { retryUntilPasses, delay } from '../../support/crash/crash-stream.ts';
+import { SHUTDOWN_METHODS, createRestartHarness } from '../../support/crash/restart-harness.ts';
+import { retryUntilPasses, delay } from '../../support/crash/event-stream.ts';
 import { GraphqlSocket } from '../../support/porchlight-client.ts';
 import {
   sendHeartbeat,

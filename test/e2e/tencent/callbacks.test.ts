@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { EVENT_REASONS } from '../../../src/core/enums.ts';
 import type { CallbackBody } from '../../unit/tencent/callbacks.ts';
 import { APP_ID, KEY } from '../../unit/tencent/user-sigs.ts';
-import { retryUntilPasses } from '../../support/crash/crash-stream.ts';
+import { retryUntilPasses } from '../../support/crash/event-stream.ts';
 import { postForData, GraphqlSocket } from '../../support/porchlight-client.ts';
 import { startPorchlight } from '../../support/porchlight-process.ts';
 import { LOCAL_RECEIVERS, ReceiverProcess, type ReceivedRequest } from '../../support/webhooks/receiver-process.ts';

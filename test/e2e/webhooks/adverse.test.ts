@@ -1,10 +1,10 @@
 /** Webhooks while the disk is full, and after restarts with another clock. */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { wallClockOffset, createJumpingClock, mintTokenInDays } from '../../support/crash/crash-clock.ts';
-import { readLog } from '../../support/crash/crash-log.ts';
-import { createRestartHarness } from '../../support/crash/crash-restart.ts';
-import { retryUntilPasses } from '../../support/crash/crash-stream.ts';
+import { wallClockOffset, createJumpingClock, mintTokenInDays } from '../../support/crash/fake-clock.ts';
+import { readLog } from '../../support/crash/log-checks.ts';
+import { createRestartHarness } from '../../support/crash/restart-harness.ts';
+import { retryUntilPasses } from '../../support/crash/event-stream.ts';
 import { DiskFaults } from '../../support/faults/disk-faults.ts';
 import { postForData } from '../../support/porchlight-client.ts';
 import { startPorchlight } from '../../support/porchlight-process.ts';

@@ -1,9 +1,9 @@
 /** Killed receivers and servers: every event is delivered, and no event is lost. */
 import { expect, test } from 'vitest';
-import { runLoad, createRandom } from '../../support/crash/crash-load.ts';
-import { replayLog, readLog } from '../../support/crash/crash-log.ts';
-import { createRestartHarness } from '../../support/crash/crash-restart.ts';
-import { delay } from '../../support/crash/crash-stream.ts';
+import { runLoad, createRandom } from '../../support/crash/simulated-load.ts';
+import { replayLog, readLog } from '../../support/crash/log-checks.ts';
+import { createRestartHarness } from '../../support/crash/restart-harness.ts';
+import { delay } from '../../support/crash/event-stream.ts';
 import { CrashWitness } from '../../support/crash/crash-witness.ts';
 import { LOCAL_RECEIVERS, ReceiverProcess } from '../../support/webhooks/receiver-process.ts';
 import { eventsIn, expectDeliveredLog, hasReceivedEvents, type Kill } from '../../support/webhooks/webhook-log.ts';

@@ -1,7 +1,7 @@
 /** Failing receivers: deliveries are retried in order until they are accepted or DEAD. */
 import { expect, test } from 'vitest';
-import { readLog } from '../../support/crash/crash-log.ts';
-import { retryUntilPasses } from '../../support/crash/crash-stream.ts';
+import { readLog } from '../../support/crash/log-checks.ts';
+import { retryUntilPasses } from '../../support/crash/event-stream.ts';
 import { postForData } from '../../support/porchlight-client.ts';
 import { startPorchlight } from '../../support/porchlight-process.ts';
 import {

@@ -1,6 +1,6 @@
 /** Many events to three receivers, one of which hangs: the other two get all events in order. */
 import { expect, test, vi } from 'vitest';
-import { readLog } from '../../support/crash/crash-log.ts';
+import { readLog } from '../../support/crash/log-checks.ts';
 import { GraphqlSocket } from '../../support/porchlight-client.ts';
 import { startPorchlight } from '../../support/porchlight-process.ts';
 import { LOCAL_RECEIVERS, ReceiverProcess } from '../../support/webhooks/receiver-process.ts';

@@ -1,6 +1,6 @@
 /** Metrics and log lines about webhooks. */
 import { expect, test } from 'vitest';
-import { retryUntilPasses } from '../../support/crash/crash-stream.ts';
+import { retryUntilPasses } from '../../support/crash/event-stream.ts';
 import { startPorchlight } from '../../support/porchlight-process.ts';
 import { readMetrics, type MetricValues } from '../../support/prometheus.ts';
 import { LOCAL_RECEIVERS, ReceiverProcess } from '../../support/webhooks/receiver-process.ts';

@@ -1,6 +1,6 @@
 /** Forbidden webhook addresses in any notation, and host names that resolve to them. */
 import { describe, expect, test } from 'vitest';
-import { FakeNameResolution } from '../../support/faults/faked-names.ts';
+import { FakeNameResolution } from '../../support/faults/fake-name-resolution.ts';
 import { postForData, codeOf, postOperation } from '../../support/porchlight-client.ts';
 import { startPorchlight } from '../../support/porchlight-process.ts';
 import { LOCAL_RECEIVERS, ReceiverProcess } from '../../support/webhooks/receiver-process.ts';

@@ -1,6 +1,6 @@
 /** GraphQL operations of a backend on webhooks and deliveries. */
 import { expect } from 'vitest';
-import { retryUntilPasses } from '../../support/crash/crash-stream.ts';
+import { retryUntilPasses } from '../../support/crash/event-stream.ts';
 import { postForData } from '../../support/porchlight-client.ts';
 import type { ReceiverProcess } from '../../support/webhooks/receiver-process.ts';
 import { EVENT, type EventResult, type Server } from '../support/users.ts';

@@ -3,7 +3,7 @@
  * contain all of it, in the order in which it became known.
  */
 import { expect } from 'vitest';
-import type { LogEvent, ReplayedUser } from './crash-log.ts';
+import type { LogEvent, ReplayedUser } from './log-checks.ts';
 
 /** An acknowledged event, with the ticks at which its request was sent and answered. */
 interface AcknowledgedEvent {

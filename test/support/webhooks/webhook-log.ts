@@ -5,7 +5,7 @@
 import { expect } from 'vitest';
 // eslint-disable-next-line no-restricted-imports -- the source is JavaScript, because it also runs without a build.
 import type { Event } from '../user-history.js';
-import { groupByUser } from '../crash/crash-log.ts';
+import { groupByUser } from '../crash/log-checks.ts';
 import type { ReceivedRequest } from './receiver-process.ts';
 
 /** Events in one request, without the rest of the last change. */

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { LogEvent } from '../../support/crash/crash-log.ts';
+import type { LogEvent } from '../../support/crash/log-checks.ts';
 import type { ReceivedRequest } from '../../support/webhooks/receiver-process.ts';
 import { expectDeliveredLog } from '../../support/webhooks/webhook-log.ts';
 

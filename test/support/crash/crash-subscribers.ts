@@ -3,8 +3,8 @@
  * subscribe again.
  */
 import { expect } from 'vitest';
-import { EVENT_FIELDS, type LogEvent } from './crash-log.ts';
-import { openStream } from './crash-stream.ts';
+import { EVENT_FIELDS, type LogEvent } from './log-checks.ts';
+import { openStream } from './event-stream.ts';
 import type { ObservedUser, CrashWitness } from './crash-witness.ts';
 import { type GraphqlResult, dataOf, type MessageQueue, GraphqlSocket } from '../porchlight-client.ts';
 import type { PorchlightProcess } from '../porchlight-process.ts';

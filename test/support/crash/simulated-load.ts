@@ -1,7 +1,7 @@
 /** The load on a server: devices that kick each other, and a backend that ends sessions. */
-import type { LogEvent } from './crash-log.ts';
-import { type LoadContext, SimulatedDevice } from './crash-device.ts';
-import { delay } from './crash-stream.ts';
+import type { LogEvent } from './log-checks.ts';
+import { type LoadContext, SimulatedDevice } from './simulated-device.ts';
+import { delay } from './event-stream.ts';
 import { dataOf, postOperation } from '../porchlight-client.ts';
 
 /** A generator with a seed, 0 ≤ r < 1 (mulberry32). */

@@ -1,5 +1,5 @@
 /** A device of one user that performs random operations until the server is gone. */
-import { delay } from './crash-stream.ts';
+import { delay } from './event-stream.ts';
 import type { ObservedUser, CrashWitness } from './crash-witness.ts';
 import { type GraphqlResult, type SocketClose, dataOf, postOperation, GraphqlSocket } from '../porchlight-client.ts';
 import { mintToken, type PorchlightProcess } from '../porchlight-process.ts';
