@@ -12,7 +12,7 @@ import { FanoutScheduler } from '../graphql/fanout-scheduler.ts';
 import type { Pipeline } from '../graphql/pipeline.ts';
 import { MAX_UNAUTHENTICATED_PAYLOAD_BYTES } from '../graphql/query-limits.ts';
 import { GRAPHQL_PATH } from '../http/router.ts';
-import { networkPrefix, type ClientAddressResolver } from '../limits/client-address.ts';
+import { computeNetworkPrefix, type ClientAddressResolver } from '../limits/client-address.ts';
 import type { RateLimiter } from '../limits/rate-limiter.ts';
 import { SocketLimiter, type SocketCountLimits } from '../limits/socket-limiter.ts';
 import type { ServerCounters } from '../metrics/counters.ts';
@@ -102,7 +102,7 @@ export class GraphqlWebSocketServer {
     if (path !== GRAPHQL_PATH) return this.#rejectUpgrade(socket, 404);
     if (!isSocketOriginAllowed(request, allowedOrigins)) return this.#rejectUpgrade(socket, 403);
     const ipAddress = resolveClientAddress(request);
-    const network = networkPrefix(ipAddress);
+    const network = computeNetworkPrefix(ipAddress);
     if (!this.#admitUpgrade(socket, network)) return;
     this.#server.handleUpgrade(request, socket, head, (webSocket) => {
       // The library handles errors from now on.
