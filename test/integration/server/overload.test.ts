@@ -2,7 +2,7 @@
 import { describe, expect, it, vi } from 'vitest';
 import { HeapMonitor } from '../../../src/server/limits/heap-monitor.ts';
 import { EventLoopLagMonitor } from '../../../src/server/limits/event-loop-lag.ts';
-import { isLagExcessive, LoadShedder, overloadRetryAfterMs } from '../../../src/server/graphql/load-shedding.ts';
+import { isLagExcessive, LoadShedder, computeRetryAfterMs } from '../../../src/server/graphql/load-shedding.ts';
 import { API_KEY, codeOf, ServerHarness, LOGIN } from './support/server-harness.ts';
 import { TestSocket } from './support/test-socket.ts';
 
@@ -26,8 +26,8 @@ describe('the overload decision', () => {
   });
 
   it('spreads retry delays at random, grows them with the lag and caps them at 15 s', () => {
-    expect([0, 0.5, 0.999].map((random) => overloadRetryAfterMs(600, random))).toEqual([850, 1_700, 2_548]);
-    expect([0, 1_000, 4_000, 86_400_000].map((lagMs) => overloadRetryAfterMs(lagMs, 0.5))).toEqual([
+    expect([0, 0.5, 0.999].map((random) => computeRetryAfterMs(600, random))).toEqual([850, 1_700, 2_548]);
+    expect([0, 1_000, 4_000, 86_400_000].map((lagMs) => computeRetryAfterMs(lagMs, 0.5))).toEqual([
       500, 2_500, 8_500, 10_000,
     ]);
   });
@@ -44,7 +44,7 @@ describe('the overload decision', () => {
     const isRejected = (field: string): boolean => {
       const isServerOverloaded = overload.isOverloaded;
       const rejected =
-        overload.rejectionFor({ node: {} as never, rootFields: new Set(['__typename', field]) }) !== null;
+        overload.getRejection({ node: {} as never, rootFields: new Set(['__typename', field]) }) !== null;
       // `isOverloaded` is checked first, so it must be true whenever the full check rejects.
       if (rejected) expect(isServerOverloaded).toBe(true);
       return rejected;

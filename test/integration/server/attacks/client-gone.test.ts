@@ -28,10 +28,10 @@ const openResources = ({ server, application: porchlight }: ServerHarness) => ({
   endings: porchlight.sessionEndNotifier.awaitedSessionCount,
   revocations: porchlight.tracker.tokenRevocations.listenedUserCount,
 });
-const NO_RESOURCES = {
+const NO_RESOURCES: ReturnType<typeof openResources> = {
   sockets: 0,
-  streams: 0,
-  shapes: 0,
+  httpStreams: 0,
+  sharedResults: 0,
   registeredSockets: 0,
   watchedUsers: 0,
   followers: 0,

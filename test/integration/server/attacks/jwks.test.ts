@@ -85,7 +85,7 @@ describe('an unusable JWKS', () => {
         expect(body.errors?.[0]?.extensions).toEqual({ code: 'OVERLOADED', retryAfterMs: JWKS_RETRY_AFTER_MS });
       }
       expect(keys.requests).toBe(1);
-      expect(harness.logLines.filter((line) => line.includes('JWKS could not'))).toHaveLength(1);
+      expect(harness.logLines.filter((line) => line.includes('The JWKS is unavailable'))).toHaveLength(1);
       keys.respond = keySet(await jwk(pairOne.publicKey));
       advanceClocks(JWKS_RETRY_AFTER_MS);
       expect(codeOf(await harness.post(QUERY, await sign(pairOne.privateKey)))).toBeUndefined();
@@ -106,7 +106,7 @@ describe('an unusable JWKS', () => {
   });
 });
 
-test('keeps the cached keys for at most KEYS_MAX_AGE_MS while the JWKS endpoint is down', async () => {
+test('keeps the cached keys for at most JWKS_MAX_AGE_MS while the JWKS endpoint is down', async () => {
   const keys = await serve(keySet(await jwk(pairOne.publicKey, { kid: 'one' })));
   const harness = await open(keys.url);
   const [known, unknown] = [await sign(pairOne.privateKey, 'one'), await sign(pairTwo.privateKey, 'two')];
