@@ -56,9 +56,9 @@ export class ActiveUsers {
     >,
   };
 
-  constructor(now: Millis, heldWithoutSocket = DEFAULT_EVICTABLE_CAPACITY) {
+  constructor(now: Millis, evictableCapacity = DEFAULT_EVICTABLE_CAPACITY) {
     this.#timers = new TimerWheel(now);
-    this.#evictableCapacity = heldWithoutSocket;
+    this.#evictableCapacity = evictableCapacity;
   }
 
   /** Adds a user at startup, without sessions. The user is complete when their sessions have been loaded. */
@@ -80,6 +80,7 @@ export class ActiveUsers {
     this.#timers.scheduleEarliest(slot, session.deadline);
   }
 
+  /** Returns the last stored record. Undefined if the user is OFFLINE. */
   getUser(id: UserId): UserRecord | undefined {
     const cached = this.#cache.get(id);
     if (cached !== undefined) {
@@ -184,20 +185,20 @@ export class ActiveUsers {
     }
     for (; ; this.#ringHand = (this.#ringHand + 1) % this.#evictableRing.length) {
       const other = this.#evictableRing[this.#ringHand] as CachedUser;
-      const isHeld = this.#cache.get(other.user.id) === other;
-      if (isHeld && hasSocket(other.user)) other.isEvictable = false;
-      else if (isHeld && other.wasUsed) {
+      const isCached = this.#cache.get(other.user.id) === other;
+      if (isCached && hasSocket(other.user)) other.isEvictable = false;
+      else if (isCached && other.wasUsed) {
         other.wasUsed = false;
         continue;
-      } else if (isHeld) this.#evict(other);
+      } else if (isCached) this.#evict(other);
       this.#evictableRing[this.#ringHand] = cached;
       this.#ringHand = (this.#ringHand + 1) % this.#evictableRing.length;
       return;
     }
   }
 
-  #evict({ slot, user, isDirty: changed }: CachedUser): void {
-    if (changed) this.#packed.replaceUser(slot, user);
+  #evict({ slot, user, isDirty }: CachedUser): void {
+    if (isDirty) this.#packed.replaceUser(slot, user);
     this.#cache.delete(user.id);
   }
 

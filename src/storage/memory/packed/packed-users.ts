@@ -51,12 +51,12 @@ export class PackedUsers {
    * Appends a session to the user's record.
    * @param visitSession called with the added session.
    */
-  addSession(slot: number, { bytes: packed, offset: first }: PackedSession, visitSession: SessionVisitor): void {
+  addSession(slot: number, session: PackedSession, visitSession: SessionVisitor): void {
     const before = this.#addressOf(slot);
     const from = this.#allocator.getBuffer(before);
     const start = this.#allocator.getOffset(before);
     const length = this.#codec.encodedUserLength(from, start);
-    const added = this.#codec.encodedSessionLength(packed, first);
+    const added = this.#codec.encodedSessionLength(session.bytes, session.offset);
     const address = fitsBlock(this.#allocator, before, length + added)
       ? before
       : this.#allocator.allocateBlock(length + added);
@@ -67,9 +67,9 @@ export class PackedUsers {
       this.#allocator.freeBlock(before);
       this.#addresses[slot] = address;
     }
-    packed.copy(bytes, offset + length, first, first + added);
+    session.bytes.copy(bytes, offset + length, session.offset, session.offset + added);
     this.#codec.incrementSessionCount(bytes, offset);
-    this.#codec.visitSession(packed, first, visitSession);
+    this.#codec.visitSession(session.bytes, session.offset, visitSession);
   }
 
   /**

@@ -77,7 +77,7 @@ export class SqliteEventLog implements EventLog {
       : this.#reader.readInTransaction(() => this.#readFromDatabase(after, query));
   }
 
-  async scanEvents({ after, limit, matchesEvent: matching }: EventLogScan): Promise<EventLogScanResult> {
+  async scanEvents({ after, limit, matchesEvent }: EventLogScan): Promise<EventLogScanResult> {
     const start = this.#resolveStart(after);
     const scan = new LogScanProgress(start, limit);
     if (this.#isInMemory(start)) {
@@ -85,7 +85,7 @@ export class SqliteEventLog implements EventLog {
         const ringIndex = seq % this.#recentEvents.length;
         const event = this.#recentEvents[ringIndex];
         if (event === undefined || !scan.tryAdvance(seq, this.#recentChangeSeqs[ringIndex] ?? seq)) break;
-        if (matching(event)) scan.events.push(this.#recentLoggedEvent(seq, event));
+        if (matchesEvent(event)) scan.events.push(this.#recentLoggedEvent(seq, event));
       }
     } else {
       this.#reader.readInTransaction(() => {
@@ -94,7 +94,7 @@ export class SqliteEventLog implements EventLog {
           const [seq, changeSeq] = row as [number, number];
           if (!scan.tryAdvance(seq, changeSeq)) break;
           const event = eventFromRow(row);
-          if (matching(event)) scan.events.push(this.#toLoggedEvent(seq, changeSeq, event));
+          if (matchesEvent(event)) scan.events.push(this.#toLoggedEvent(seq, changeSeq, event));
         }
       });
     }
