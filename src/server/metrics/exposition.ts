@@ -5,9 +5,19 @@
 import { Counter, Gauge, type Metric, type Registry } from 'prom-client';
 import type { Histogram } from '../../app/shared/histogram.ts';
 
+/** Converts the unit of a histogram from ms to s. */
+export const SECONDS_PER_MS = 0.001;
+
 type Labels = Readonly<Record<string, string>>;
 /** One value of a metric, with all labels of the metric. */
 export type MetricSample = readonly [labels: Labels, value: number];
+
+/** Returns the sample of a metric without labels. */
+export const singleSample = (value: number): readonly MetricSample[] => [[{}, value]];
+
+/** Returns the samples of a metric with one label. */
+export const labelledSamples = (label: string, counts: Iterable<[string, number]>): readonly MetricSample[] =>
+  Array.from(counts, ([value, count]): MetricSample => [{ [label]: value }, count]);
 
 type ReadSamples = () => Iterable<MetricSample> | Promise<Iterable<MetricSample>>;
 

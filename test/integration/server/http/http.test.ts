@@ -10,7 +10,7 @@ import { TestSocket } from '../support/test-socket.ts';
 const apiKeyHeaders = { authorization: `Bearer ${API_KEY}` };
 const jsonHeaders = { 'content-type': 'application/json' };
 
-/** Sends sendRaw bytes. fetch would normalise the request. */
+/** Sends raw bytes. fetch would normalise the request. */
 const sendRaw = async (harness: ServerHarness, bytes: string): Promise<string> => {
   const { port, hostname } = new URL(harness.url);
   const socket = connect(Number(port), hostname);
