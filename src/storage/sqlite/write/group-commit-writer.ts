@@ -38,7 +38,7 @@ interface PendingRequest {
 interface CommitGroup<Entry> {
   readonly entries: Entry[];
   /** When the first entry was submitted. */
-  readonly since: number;
+  readonly firstSubmittedAt: number;
 }
 
 /** Limits the time that one commit takes on either thread, and so the wait of other work: some ms. */
@@ -108,7 +108,7 @@ export class GroupCommitWriter<Entry> {
     }
     const last = this.#queuedGroups.at(-1);
     if (last !== undefined && last.entries.length < MAX_ENTRIES_PER_COMMIT) last.entries.push(entry);
-    else this.#queuedGroups.push({ entries: [entry], since: this.#now() });
+    else this.#queuedGroups.push({ entries: [entry], firstSubmittedAt: this.#now() });
     this.#scheduleCommit();
   }
 
@@ -120,7 +120,7 @@ export class GroupCommitWriter<Entry> {
       Math.max(this.#queuedGroups.length - 1, 0) * MAX_ENTRIES_PER_COMMIT +
       (this.#queuedGroups.at(-1)?.entries.length ?? 0);
     for (const { entries } of this.#groupsInFlight) waiting += entries.length;
-    return { pendingChanges: waiting, oldestPendingMs: this.#now() - oldest.since };
+    return { pendingChanges: waiting, oldestPendingMs: this.#now() - oldest.firstSubmittedAt };
   }
 
   /** Runs one portion of retention. */
@@ -247,7 +247,7 @@ export class GroupCommitWriter<Entry> {
   #fail(error: StoreUnavailableError): void {
     if (this.#failure !== null) return;
     this.#failure = error;
-    for (const question of this.#pendingRequests.splice(0)) question.onError(error);
+    for (const pending of this.#pendingRequests.splice(0)) pending.onError(error);
     const waiting = this.#queuedGroups;
     this.#queuedGroups = [];
     for (const { entries } of waiting) this.#handlers.onRejected(entries, error);
