@@ -13,7 +13,7 @@ import { WebSocketServer } from 'ws';
 import type { ExternalApi, ExternalApiResponse } from '../app/ports/external-api.ts';
 import { DomainError } from '../core/errors.ts';
 import type { AllowedOrigins } from './auth/allowed-origins.ts';
-import { overloadRetryAfterMs } from './graphql/load-shedding.ts';
+import { computeRetryAfterMs } from './graphql/load-shedding.ts';
 import { MAX_UNAUTHENTICATED_PAYLOAD_BYTES } from './graphql/query-limits.ts';
 import type { ConnectionHandler } from './http/listener.ts';
 import { splitRequestUrl } from './http/request-url.ts';
@@ -126,7 +126,7 @@ export class StartupHandler implements ConnectionHandler {
 const respondStarting =
   (createResponse: (error: DomainError) => ExternalApiResponse): RequestHandler =>
   (_request, response) => {
-    const retryAfterMs = overloadRetryAfterMs(EXPECTED_START_MS, Math.random());
+    const retryAfterMs = computeRetryAfterMs(EXPECTED_START_MS, Math.random());
     response.setHeader('Retry-After', Math.ceil(retryAfterMs / 1_000));
     const { status, body } = createResponse(
       new DomainError({ code: 'OVERLOADED', retryAfterMs }, 'The server is starting. Try again later.'),

@@ -22,7 +22,7 @@ interface CompiledOperation {
 }
 
 /** Compiling costs about as much as a hundred executions, so operations that run a few times are not compiled. */
-export const COMPILE_AFTER = 20;
+export const DEFAULT_COMPILE_AFTER_EXECUTIONS = 20;
 
 export class JitExecutor {
   readonly #compileAfter: number;
@@ -30,7 +30,7 @@ export class JitExecutor {
   readonly #operations = new WeakMap<Operation, number | CompiledOperation | null>();
 
   /** @param compileAfter executions of an operation before it is compiled. Infinity disables compilation. */
-  constructor(compileAfter = COMPILE_AFTER) {
+  constructor(compileAfter = DEFAULT_COMPILE_AFTER_EXECUTIONS) {
     this.#compileAfter = compileAfter;
   }
 

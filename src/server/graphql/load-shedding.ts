@@ -24,7 +24,7 @@ export const isLagExcessive = (wasExcessive: boolean, lagMs: number, maxLagMs: n
   lagMs > (wasExcessive ? maxLagMs / 2 : maxLagMs);
 
 /** Grows with the lag, with a jitter of ±50 % so that clients do not retry together. @param random from 0 to below 1. */
-export const overloadRetryAfterMs = (lagMs: number, random: number): number =>
+export const computeRetryAfterMs = (lagMs: number, random: number): number =>
   Math.round(Math.min(MIN_RETRY_MS + 2 * lagMs, MAX_RETRY_MS) * (0.5 + random));
 
 /**
@@ -66,7 +66,7 @@ export class LoadShedder {
   }
 
   /** The OVERLOADED error if this operation is to be rejected now, otherwise null. */
-  rejectionFor({ rootFields }: OperationInfo): DomainError | null {
+  getRejection({ rootFields }: OperationInfo): DomainError | null {
     let isDeferrable = false;
     let isHeavyRead = false;
     for (const field of rootFields) {
@@ -79,23 +79,23 @@ export class LoadShedder {
     const loopLagMs = options.readLoopLagMs();
     const lagMs = Math.max(loopLagMs, oldestPendingMs);
     this.#wasLagExcessive = isLagExcessive(this.#wasLagExcessive, lagMs, options.maxLagMs);
-    if (options.isMemoryLow()) return this.#getRejection(lagMs);
+    if (options.isMemoryLow()) return this.#takePreparedRejection(lagMs);
     if (!this.#wasLagExcessive) return null;
     const isLoopLate = loopLagMs > options.maxLagMs / 2;
     const isAdmitted = rootFields.has('login')
       ? isLoopLate && pendingChanges < MIN_CONCURRENT_LOGINS
       : !isDeferrable && !isLoopLate;
-    return isAdmitted ? null : this.#getRejection(lagMs);
+    return isAdmitted ? null : this.#takePreparedRejection(lagMs);
   }
 
-  #getRejection(lagMs: number): DomainError {
+  #takePreparedRejection(lagMs: number): DomainError {
     if (lagMs > 1.5 * this.#preparedForLagMs || lagMs < this.#preparedForLagMs / 1.5) {
       this.#preparedRejections = [];
       this.#preparedForLagMs = lagMs;
     }
     const index = this.#rejectionCount++ % PREPARED_REJECTIONS;
     return (this.#preparedRejections[index] ??= new DomainError(
-      { code: 'OVERLOADED', retryAfterMs: overloadRetryAfterMs(lagMs, Math.random()) },
+      { code: 'OVERLOADED', retryAfterMs: computeRetryAfterMs(lagMs, Math.random()) },
       'The server is overloaded. Try again later.',
     ));
   }

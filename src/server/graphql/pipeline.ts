@@ -19,7 +19,7 @@ import { StatusWatcher } from '../../app/presence/status-watchers.ts';
 import { DEFAULT_RETRY_AFTER_MS, DomainError } from '../../core/errors.ts';
 import type { IntrospectionAccess } from '../../core/visibility.ts';
 import { DocumentCache } from './document-cache.ts';
-import { COMPILE_AFTER, JitExecutor } from './jit-executor.ts';
+import { DEFAULT_COMPILE_AFTER_EXECUTIONS, JitExecutor } from './jit-executor.ts';
 import { watchJwtValidity } from '../auth/jwt-expiry.ts';
 import type { LoadShedder } from './load-shedding.ts';
 import { PushSubscription, type PushTarget } from './push-subscription.ts';
@@ -44,7 +44,7 @@ export interface OperationRequest {
   readonly context: ApiContext;
 }
 
-export interface PushableRequest extends OperationRequest {
+export interface PushableOperationRequest extends OperationRequest {
   /** Receives the results of a subscription that can push. Other subscriptions return a stream to pull from. */
   readonly pushTarget: PushTarget;
 }
@@ -58,7 +58,7 @@ export interface PipelineLimits {
   /** Queries and mutations that run at once. Further ones are rejected with OVERLOADED. */
   readonly maxConcurrentOperations: number;
   /** Executions of an operation before it is compiled. */
-  readonly compileAfter: number;
+  readonly compileAfterExecutions: number;
 }
 
 export type OperationResult = ExecutionResult | ResponseStream;
@@ -98,7 +98,7 @@ export class Pipeline {
   ) {
     this.schema = schema;
     this.#documents = new DocumentCache(schema);
-    this.#executor = new JitExecutor(limits.compileAfter ?? COMPILE_AFTER);
+    this.#executor = new JitExecutor(limits.compileAfterExecutions ?? DEFAULT_COMPILE_AFTER_EXECUTIONS);
     this.#onInternalError = onInternalError;
     this.#introspection = introspection;
     this.#loadShedder = loadShedder;
@@ -154,7 +154,7 @@ export class Pipeline {
     if (!this.#loadShedder.isOverloaded) return null;
     const operation = this.#documents.findCachedOperation(source, operationName);
     if (operation === null || !isLogin(operation)) return null;
-    const rejection = this.#loadShedder.rejectionFor(operation);
+    const rejection = this.#loadShedder.getRejection(operation);
     if (rejection === null) return null;
     let result = this.#overloadResults.get(rejection);
     if (result === undefined) this.#overloadResults.set(rejection, (result = this.toErrorResult(rejection)));
@@ -162,11 +162,14 @@ export class Pipeline {
   }
 
   /** Never throws; errors are in the result. The caller owns a returned stream and must read it or return it. */
-  runOperation(prepared: PreparedOperation, request: PushableRequest): Promise<OperationResult | PushSubscription>;
+  runOperation(
+    prepared: PreparedOperation,
+    request: PushableOperationRequest,
+  ): Promise<OperationResult | PushSubscription>;
   runOperation(prepared: PreparedOperation, request: OperationRequest): Promise<OperationResult>;
   async runOperation(
     { document, operation }: PreparedOperation,
-    request: OperationRequest | PushableRequest,
+    request: OperationRequest | PushableOperationRequest,
   ): Promise<OperationResult | PushSubscription> {
     try {
       const { variables, context } = request;
@@ -224,7 +227,7 @@ export class Pipeline {
   /** Runs after the activity is recorded, since a rejected client is active too. @throws FORBIDDEN or OVERLOADED. */
   #checkAdmission(operation: Operation, { caller }: ApiContext): void {
     if (isIntrospection(operation)) requireIntrospectionAccess(caller, this.#introspection);
-    const rejection = this.#loadShedder.rejectionFor(operation);
+    const rejection = this.#loadShedder.getRejection(operation);
     if (rejection !== null) throw rejection;
   }
 
@@ -249,7 +252,7 @@ export class Pipeline {
   async #subscribe(
     args: ExecutionArgs,
     operation: Operation,
-    request: OperationRequest | PushableRequest,
+    request: OperationRequest | PushableOperationRequest,
   ): Promise<OperationResult | PushSubscription> {
     const { context } = request;
     // A WebSocket is closed when its session ends. An HTTP stream needs a guard of its own, and it needs it before
@@ -265,7 +268,7 @@ export class Pipeline {
         return this.#toClientResult(events);
       }
       if (events instanceof StatusWatcher && 'pushTarget' in request) {
-        const sharedResult = this.#sharedResults.acquire(args, operation);
+        const sharedResult = this.#sharedResults.acquireResult(args, operation);
         return new PushSubscription(events, sharedResult, this.#sharedResults, request.pushTarget);
       }
       const stream = new ResponseStream({

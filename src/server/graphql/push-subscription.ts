@@ -60,7 +60,7 @@ export class PushSubscription implements FanoutRecipient, DrainListener {
     this.#isEnded = true;
     this.#target.sendBuffer.removeDrainListener(this);
     this.#watcher.onClosed();
-    this.#sharedResults.release(this.#sharedResult, this.#target.operation);
+    this.#sharedResults.releaseResult(this.#sharedResult, this.#target.operation);
   }
 
   /** The watcher calls this when it has changes. */
@@ -82,7 +82,8 @@ export class PushSubscription implements FanoutRecipient, DrainListener {
     // An error must not keep the other recipients of the round from their changes.
     try {
       const changes = this.#watcher.takeChanges();
-      if (changes !== null) sendBuffer.sendImmediately(this.#sharedResult.encodeFrame(id, changes, fanoutScheduler));
+      if (changes !== null)
+        sendBuffer.sendImmediately(this.#sharedResult.encodeNextFrame(id, changes, fanoutScheduler));
     } catch (error) {
       this.#target.onPushError(error);
     }

@@ -6,7 +6,7 @@ import { execute, Kind, visit, type DocumentNode, type ExecutionArgs, type Execu
 import type { StatusChange } from '../../core/records.ts';
 import type { Operation } from './operation.ts';
 import { encodeTextFrame } from '../wire/frames.ts';
-import { formatNextPrefix } from '../wire/messages.ts';
+import { formatNextMessageStart } from '../wire/messages.ts';
 import type { FanoutScheduler, RoundCache } from './fanout-scheduler.ts';
 
 /** The argument that does not affect the result of a change. */
@@ -46,8 +46,8 @@ export class SharedResultCache {
     return size;
   }
 
-  /** The shared result of a subscription to `statusChanges`. The caller must `release` it. */
-  acquire(args: ExecutionArgs, operation: Operation): SharedResult {
+  /** The shared result of a subscription to `statusChanges`. The caller must call `releaseResult`. */
+  acquireResult(args: ExecutionArgs, operation: Operation): SharedResult {
     let cached = this.#operations.get(operation);
     if (cached === undefined) {
       cached = { variableNames: resultVariables(args.document), results: new Map() };
@@ -73,7 +73,7 @@ export class SharedResultCache {
   }
 
   /** Deletes the result when its last user releases it. */
-  release(result: SharedResult, operation: Operation): void {
+  releaseResult(result: SharedResult, operation: Operation): void {
     const results = this.#operations.get(operation)?.results;
     if (results === undefined || --result.useCount > 0) return;
     results.delete(result.key);
@@ -113,7 +113,7 @@ export class SharedResult implements RoundCache {
    * The `next` message with these changes for the subscription `id`, as a frame that other sockets may share.
    * @throws as `execute`.
    */
-  encodeFrame(id: string, changes: readonly StatusChange[], scheduler: FanoutScheduler): Buffer {
+  encodeNextFrame(id: string, changes: readonly StatusChange[], scheduler: FanoutScheduler): Buffer {
     const isSameList = this.#lastFrame !== null && areSameChanges(changes, this.#lastChanges);
     if (isSameList && this.#lastFrame !== null && id === this.#lastId) return this.#lastFrame;
     if (!this.#isClearScheduled) {
@@ -123,7 +123,7 @@ export class SharedResult implements RoundCache {
     if (!isSameList) this.#lastPayload = this.#formatPayload(changes);
     this.#lastChanges = changes;
     this.#lastId = id;
-    this.#lastFrame = encodeTextFrame(`${formatNextPrefix(id)}${this.#lastPayload}}`);
+    this.#lastFrame = encodeTextFrame(`${formatNextMessageStart(id)}${this.#lastPayload}}`);
     return this.#lastFrame;
   }
 

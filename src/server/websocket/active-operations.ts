@@ -76,18 +76,18 @@ export class ActiveOperations<O extends ActiveOperation> {
   }
 
   /** Waits for all current operations that match, at most `timeoutMs`. */
-  async waitForMatchingUpTo(predicate: OperationPredicate, timeoutMs: number): Promise<void> {
+  async waitForCompletionOrTimeout(predicate: OperationPredicate, timeoutMs: number): Promise<void> {
     if (!this.hasMatching(predicate)) return;
     let timer: NodeJS.Timeout | undefined;
     const timeout = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, timeoutMs);
     });
-    await Promise.race([this.waitForMatching(predicate), timeout]);
+    await Promise.race([this.waitForCompletion(predicate), timeout]);
     clearTimeout(timer);
   }
 
   /** Waits for all current operations that match, without a timeout. Once the socket is closed, nothing blocks them. */
-  waitForMatching(predicate: OperationPredicate): Promise<void> {
+  waitForCompletion(predicate: OperationPredicate): Promise<void> {
     const remaining = new Set(this.toArray().filter(({ operation }) => predicate(operation)));
     if (remaining.size === 0) return Promise.resolve();
     return new Promise((resolve) => {

@@ -43,7 +43,7 @@ export class AdmissionQueue {
    * Resolves to true when the socket is admitted, or to false at once if the queue is full.
    * @param isCancelled true once the socket is closing. It then uses no capacity, and the promise resolves to false.
    */
-  admit(isCancelled: () => boolean): Promise<boolean> {
+  waitForAdmission(isCancelled: () => boolean): Promise<boolean> {
     const queuedCount = this.#queue.length - this.#head;
     if (queuedCount === 0 && this.#hasCapacity()) {
       this.#countAdmission();

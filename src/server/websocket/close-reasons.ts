@@ -13,7 +13,7 @@ export interface CloseReason {
 
 const closedByServer = (code: number, reason: string): CloseReason => ({ code, reason, isByServer: true });
 
-export const RESTART = closedByServer(SERVER_CLOSE_CODES.RESTART, 'The server is restarting');
+export const SERVER_RESTART = closedByServer(SERVER_CLOSE_CODES.RESTART, 'The server is restarting');
 export const SLOW_CONSUMER = closedByServer(SERVER_CLOSE_CODES.TOO_SLOW, 'Too slow: resume with your last cursor');
 export const UNREAD_LIMIT_EXCEEDED = closedByServer(SERVER_CLOSE_CODES.OVER_LIMIT, 'Too many unread bytes');
 export const RATE_LIMIT_EXCEEDED = closedByServer(SERVER_CLOSE_CODES.OVER_LIMIT, 'Too many messages');
@@ -35,7 +35,7 @@ export const UNEXPECTED_MESSAGE: CloseReason = {
 };
 
 /** A close without a close frame. */
-export const abnormalClosure = (isByServer: boolean): CloseReason => ({ code: 1006, reason: '', isByServer });
+export const createAbnormalClosure = (isByServer: boolean): CloseReason => ({ code: 1006, reason: '', isByServer });
 
 /** The errors of `ws` for a message that is too long, announces an impossible length, or has too many fragments. */
 const MESSAGE_SIZE_ERRORS: readonly unknown[] = [
@@ -51,7 +51,7 @@ export const isMessageSizeError = (error: Error): boolean =>
 export const closeReasonForSocketError = (error: Error): CloseReason => {
   if (isMessageSizeError(error)) return closedByServer(1009, '');
   const code = 'code' in error ? error.code : undefined;
-  if (typeof code !== 'string' || !code.startsWith('WS_ERR_')) return abnormalClosure(false);
+  if (typeof code !== 'string' || !code.startsWith('WS_ERR_')) return createAbnormalClosure(false);
   return { code: code === 'WS_ERR_INVALID_UTF8' ? 1007 : 1002, reason: '', isByServer: false };
 };
 

@@ -88,7 +88,7 @@ export class ConnectionQuota {
   }
 
   /** Counts the socket for its authenticated user. Returns false, without counting it, if the user has too many. */
-  admitCaller(caller: Caller): boolean {
+  countUserSocket(caller: Caller): boolean {
     if (caller.kind !== 'app') {
       this.#isRateLimited = false;
       return true;
@@ -99,12 +99,12 @@ export class ConnectionQuota {
       return false;
     }
     this.#countedUser = caller.userId;
-    this.assignCaller(caller);
+    this.chargeCaller(caller);
     return true;
   }
 
   /** Charges further messages to the caller's user, and to the session unless it is null. */
-  assignCaller({ userId, sessionId }: AppCaller): void {
+  chargeCaller({ userId, sessionId }: AppCaller): void {
     this.#userId = userId;
     this.#userBucket = null;
     if (sessionId === null) return;
@@ -130,7 +130,7 @@ export class ConnectionQuota {
   }
 
   /** Must be called once, when the socket is closed. */
-  release(): void {
+  releaseUserSocket(): void {
     if (this.#countedUser !== null) this.#options.socketLimiter.removeUserSocket(this.#countedUser);
   }
 }

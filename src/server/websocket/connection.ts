@@ -1,7 +1,7 @@
 /**
  * One WebSocket, from its upgrade until its session and its limits are released. It receives messages, runs the
- * initialisation, and closes. Messages are interpreted by `GraphqlTransportWs`, the session is kept by `SessionBinding`,
- * and limits are checked by `ConnectionQuota`.
+ * initialisation, and closes. `GraphqlTransportWsProtocol` interprets the messages, `SessionBinding` keeps the session,
+ * and `ConnectionQuota` checks the limits.
  */
 import { randomUUID } from 'node:crypto';
 import type { Duplex } from 'node:stream';
@@ -177,10 +177,10 @@ export class Connection implements ApiSocket, ApiContext, WebSocketHandler, Limi
    */
   onPeerClosed(): void {
     if (this.#closeReason !== null) return;
-    this.#closeReason = closeReasons.abnormalClosure(false);
+    this.#closeReason = closeReasons.createAbnormalClosure(false);
     this.#unansweredPings = 0;
     this.application.socketRegistry.unregister(this.id);
-    this.sessionBinding.detach(false).catch((error: unknown) => this.#reportDetachError(error));
+    this.sessionBinding.detachSession(false).catch((error: unknown) => this.#reportDetachError(error));
   }
 
   onClosed(): void {
@@ -193,7 +193,7 @@ export class Connection implements ApiSocket, ApiContext, WebSocketHandler, Limi
   /** A write failed because the client is disconnected. That is no error: `onClosed` follows. */
   onWriteError(): void {
     if (!this.#isOpen()) return;
-    this.#closeReason ??= closeReasons.abnormalClosure(false);
+    this.#closeReason ??= closeReasons.createAbnormalClosure(false);
     this.#webSocket.terminate();
   }
 
@@ -216,7 +216,7 @@ export class Connection implements ApiSocket, ApiContext, WebSocketHandler, Limi
     try {
       const caller = await this.sessionBinding.authenticate(authorization);
       if (this.isClosing || caller === null) return false;
-      if (!this.#quota.admitCaller(caller)) {
+      if (!this.#quota.countUserSocket(caller)) {
         this.close(closeReasons.USER_SOCKET_LIMIT_EXCEEDED);
         return false;
       }
@@ -241,7 +241,7 @@ export class Connection implements ApiSocket, ApiContext, WebSocketHandler, Limi
 
   /** Called by a login over this socket once the session is attached. */
   attachSession(sessionId: SessionId): void {
-    this.#quota.assignCaller(this.sessionBinding.completeLogin(sessionId));
+    this.#quota.chargeCaller(this.sessionBinding.completeLogin(sessionId));
   }
 
   reserveWatches(users: number): void {
@@ -290,7 +290,7 @@ export class Connection implements ApiSocket, ApiContext, WebSocketHandler, Limi
   }
 
   closeForRestart(): void {
-    this.drainAndClose(closeReasons.RESTART, isQueryOrMutation);
+    this.drainAndClose(closeReasons.SERVER_RESTART, isQueryOrMutation);
   }
 
   /** The client violated the protocol. Does nothing while draining, because that has a more important reason. */
@@ -308,7 +308,7 @@ export class Connection implements ApiSocket, ApiContext, WebSocketHandler, Limi
     if (this.#isDraining || this.#closeReason !== null) return;
     this.#isDraining = true;
     void this.activeOperations
-      .waitForMatchingUpTo(waitFor, this.#options.settings.drainTimeoutMs)
+      .waitForCompletionOrTimeout(waitFor, this.#options.settings.drainTimeoutMs)
       .then(() => this.close(reason));
   }
 
@@ -322,7 +322,7 @@ export class Connection implements ApiSocket, ApiContext, WebSocketHandler, Limi
 
   /** Closes without a close frame, because the client did not react in time. */
   terminate(): void {
-    this.#closeReason ??= closeReasons.abnormalClosure(true);
+    this.#closeReason ??= closeReasons.createAbnormalClosure(true);
     this.#webSocket.terminate();
   }
 
@@ -344,7 +344,7 @@ export class Connection implements ApiSocket, ApiContext, WebSocketHandler, Limi
   async #release(): Promise<void> {
     this.#markInitialised();
     // Without a reason of the server, the client closed with a close frame, a FIN or a RST.
-    this.#closeReason ??= closeReasons.abnormalClosure(false);
+    this.#closeReason ??= closeReasons.createAbnormalClosure(false);
     const { isByServer, code } = this.#closeReason;
     this.#options.counters.closedSockets.increment(code === 1006 && !isByServer ? 'client' : String(code));
     this.#options.log.debug(
@@ -352,7 +352,7 @@ export class Connection implements ApiSocket, ApiContext, WebSocketHandler, Limi
       'A WebSocket was closed.',
     );
     this.application.socketRegistry.unregister(this.id);
-    this.#quota.release();
+    this.#quota.releaseUserSocket();
     await this.sessionBinding.dispose(isByServer);
   }
 

@@ -14,7 +14,7 @@ import { ResponseStream } from '../graphql/response-stream.ts';
 import { rateLimitedError } from '../limits/rate-limiter.ts';
 import type { OperationRecorder } from '../metrics/operation-recorder.ts';
 import type { RejectionCounters } from '../metrics/rejection-counters.ts';
-import { CONNECTION_ACK_MESSAGE, formatError, formatPong, parseClientMessage } from '../wire/messages.ts';
+import { CONNECTION_ACK_MESSAGE, formatErrorMessage, formatPongMessage, parseClientMessage } from '../wire/messages.ts';
 import { RATE_LIMIT_EXCEEDED, UNEXPECTED_MESSAGE } from './close-reasons.ts';
 import type { Connection } from './connection.ts';
 import { OperationHandle } from './operation-handle.ts';
@@ -40,7 +40,7 @@ interface RunningOperation {
   readonly startedAt: number;
 }
 
-export class GraphqlTransportWs {
+export class GraphqlTransportWsProtocol {
   readonly fanoutScheduler: FanoutScheduler;
   readonly #pipeline: Pipeline;
   readonly #operationRecorder: OperationRecorder;
@@ -110,7 +110,7 @@ export class GraphqlTransportWs {
   }
 
   #sendPong(connection: Connection, payload: PingMessage['payload']): void {
-    const pong = formatPong(payload);
+    const pong = formatPongMessage(payload);
     if (pong === null) connection.closeForProtocolError(CloseCode.BadRequest, INVALID_MESSAGE);
     else void connection.sendMessage(pong);
   }
@@ -177,7 +177,7 @@ export class GraphqlTransportWs {
   }
 
   #sendErrors(connection: Connection, id: string, errors: readonly GraphQLError[]): void {
-    void connection.sendMessage(formatError(id, errors));
+    void connection.sendMessage(formatErrorMessage(id, errors));
   }
 
   async #runOperation(

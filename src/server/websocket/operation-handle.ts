@@ -1,7 +1,7 @@
 /** One operation of a socket, from its `subscribe` message until its last result is written. */
 import type { ExecutionResult } from 'graphql';
 import type { Operation } from '../graphql/operation.ts';
-import { formatComplete, formatNext } from '../wire/messages.ts';
+import { formatCompleteMessage, formatNextMessage } from '../wire/messages.ts';
 import type { SendBuffer } from '../wire/send-buffer.ts';
 import type { PushTarget } from '../graphql/push-subscription.ts';
 import type { FanoutScheduler } from '../graphql/fanout-scheduler.ts';
@@ -67,11 +67,11 @@ export class OperationHandle implements PushTarget {
 
   /** Resolves when the sender may send more. */
   sendNext(result: ExecutionResult): Promise<void> {
-    return this.#isActive ? this.#connection.sendMessage(formatNext(this.id, result)) : RESOLVED;
+    return this.#isActive ? this.#connection.sendMessage(formatNextMessage(this.id, result)) : RESOLVED;
   }
 
   async sendComplete(): Promise<void> {
-    if (this.#isActive) await this.#connection.sendMessage(formatComplete(this.id));
+    if (this.#isActive) await this.#connection.sendMessage(formatCompleteMessage(this.id));
     this.#isActive = false;
     this.#connection.activeOperations.remove(this);
   }

@@ -115,7 +115,7 @@ export class SessionBinding implements RegisteredSocket {
   async authenticate(authorization: unknown): Promise<Caller | null> {
     if (authorization === undefined) throw unauthenticatedError('authorization is missing');
     if (typeof authorization !== 'string') throw unauthenticatedError('authorization must be text');
-    const isAdmitted = await this.#options.admissionQueue.admit(() => this.#socket.isClosing);
+    const isAdmitted = await this.#options.admissionQueue.waitForAdmission(() => this.#socket.isClosing);
     if (this.#socket.isClosing) return null;
     if (!isAdmitted) throw ADMISSION_QUEUE_FULL;
     return this.#options.authenticate(authorization);
@@ -184,7 +184,7 @@ export class SessionBinding implements RegisteredSocket {
     if (!activeOperations.hasMatching(isLogin)) closeUnlessAttached();
     else {
       void activeOperations
-        .waitForMatchingUpTo(isLogin, this.#options.settings.drainTimeoutMs)
+        .waitForCompletionOrTimeout(isLogin, this.#options.settings.drainTimeoutMs)
         .then(closeUnlessAttached);
     }
   }
@@ -193,7 +193,7 @@ export class SessionBinding implements RegisteredSocket {
    * Detaches the session from the socket because the client sends nothing more.
    * @param isByServer true if the server closed the socket, so that the session is not reported as disconnected.
    */
-  async detach(isByServer: boolean): Promise<void> {
+  async detachSession(isByServer: boolean): Promise<void> {
     this.#activeSession = null;
     const caller = this.#caller;
     if (!this.#mayBeAttached || caller.kind !== 'app') return;
@@ -201,18 +201,18 @@ export class SessionBinding implements RegisteredSocket {
     await application.tracker.detachSocket(caller.userId, id, isByServer);
   }
 
-  /** Releases everything after the socket closed. Resolves when the session is detached. @param isByServer as `detach`. */
+  /** Releases everything after the socket closed. Resolves when the session is detached. @param isByServer as `detachSession`. */
   async dispose(isByServer: boolean): Promise<void> {
     const { activeOperations } = this.#socket;
     this.#options.counters.openSockets[getCallerKind(this.#caller)]--;
     this.#stopJwtWatch?.();
     const isLoginActive = activeOperations.hasMatching(isLogin);
     for (const handle of activeOperations.toArray()) handle.cancel();
-    await this.detach(isByServer);
+    await this.detachSession(isByServer);
     if (!isLoginActive) return;
     // A login that reached the store after the detach has attached the closed socket.
-    await activeOperations.waitForMatching(isLogin);
-    await this.detach(isByServer);
+    await activeOperations.waitForCompletion(isLogin);
+    await this.detachSession(isByServer);
   }
 
   #setCaller(caller: Caller): void {

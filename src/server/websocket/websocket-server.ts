@@ -21,7 +21,7 @@ import { FlushScheduler } from '../wire/send-buffer.ts';
 import { AdmissionQueue } from './admission-queue.ts';
 import { Connection, type ConnectionOptions } from './connection.ts';
 import { DEFAULT_CONNECTION_SETTINGS, MAX_MESSAGE_FRAGMENTS, type ConnectionSettings } from './connection-settings.ts';
-import { GraphqlTransportWs } from './graphql-transport-ws.ts';
+import { GraphqlTransportWsProtocol } from './graphql-transport-ws.ts';
 import { RawWebSocket } from './raw-websocket.ts';
 
 export interface GraphqlWebSocketServerOptions {
@@ -144,7 +144,7 @@ export class GraphqlWebSocketServer {
       socketLimiter: this.socketLimiter,
       admissionQueue: new AdmissionQueue(this.#settings),
       flushScheduler: new FlushScheduler(counters),
-      protocol: new GraphqlTransportWs({
+      protocol: new GraphqlTransportWsProtocol({
         pipeline,
         operationRecorder,
         fanoutScheduler: new FanoutScheduler(),

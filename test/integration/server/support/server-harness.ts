@@ -170,7 +170,7 @@ export class ServerHarness {
       externalApi: externalApi?.(application),
       ...(metrics ? { metrics: createMetricsHandler(registry, metricsAuth) } : {}),
       ...(connectionSettings === undefined ? {} : { connectionSettings }),
-      pipelineLimits: { compileAfter },
+      pipelineLimits: { compileAfterExecutions: compileAfter },
     });
     server.acceptRequests();
     const address = await listener.listen();

@@ -26,7 +26,7 @@ const openSubscription = async (harness: AppHarness, users: readonly UserId[], s
   documents.validateDocument(document);
   const sharedResults = new SharedResultCache((result) => result);
   const operation = documents.selectOperation(document, null);
-  const sharedResult = sharedResults.acquire({ schema, document }, operation);
+  const sharedResult = sharedResults.acquireResult({ schema, document }, operation);
   const onPushError = vi.fn();
   const subscription = new PushSubscription(watcher, sharedResult, sharedResults, {
     id: '1',
@@ -110,7 +110,7 @@ describe('PushSubscription', () => {
     const harness = new AppHarness();
     const drained = await openSubscription(harness, ids(ALICE));
     const blocked = await openSubscription(harness, ids(ALICE));
-    blocked.sendBuffer.sendImmediately(drained.sharedResult.encodeFrame('1', [], new FanoutScheduler()));
+    blocked.sendBuffer.sendImmediately(drained.sharedResult.encodeNextFrame('1', [], new FanoutScheduler()));
     await harness.login(ALICE);
     for (const { sendBuffer } of [drained, blocked]) sendBuffer.flushAndClose();
     expect(readChanges(drained.stream)).toEqual([['alice 1: OFFLINE → ONLINE']]);
@@ -123,7 +123,7 @@ describe('PushSubscription', () => {
     const harness = new AppHarness();
     const { stream, sharedResult, onPushError } = await openSubscription(harness, ids(ALICE));
     const failure = new Error('broken');
-    vi.spyOn(sharedResult, 'encodeFrame').mockImplementation(() => {
+    vi.spyOn(sharedResult, 'encodeNextFrame').mockImplementation(() => {
       throw failure;
     });
     await harness.login(ALICE);

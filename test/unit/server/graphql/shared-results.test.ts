@@ -41,13 +41,13 @@ describe('SharedResult', () => {
   test('is shared by equal selections and variables, whichever users are watched', () => {
     const cache = new SharedResultCache(keepResult);
     const prepare = prepareDocument();
-    const shared = cache.acquire(...prepare({ ids: ['a'] }, 'A'));
-    expect(cache.acquire(...prepare({ ids: ['b', 'c'] }, 'A'))).toBe(shared);
+    const shared = cache.acquireResult(...prepare({ ids: ['a'] }, 'A'));
+    expect(cache.acquireResult(...prepare({ ids: ['b', 'c'] }, 'A'))).toBe(shared);
     const others = [
-      cache.acquire(...prepare({ ids: ['a'] }, 'B')),
-      cache.acquire(...prepare({ ids: ['a'], x: true }, 'A')),
-      cache.acquire(...prepare({ ids: ['a'], x: false }, 'A')),
-      cache.acquire(...prepareDocument(`${QUERY} #`)({ ids: ['a'] }, 'A')),
+      cache.acquireResult(...prepare({ ids: ['a'] }, 'B')),
+      cache.acquireResult(...prepare({ ids: ['a'], x: true }, 'A')),
+      cache.acquireResult(...prepare({ ids: ['a'], x: false }, 'A')),
+      cache.acquireResult(...prepareDocument(`${QUERY} #`)({ ids: ['a'] }, 'A')),
     ];
     expect(new Set([shared, ...others]).size).toBe(5);
     expect(cache.size).toBe(5);
@@ -57,14 +57,14 @@ describe('SharedResult', () => {
     const cache = new SharedResultCache(keepResult);
     const prepare = prepareDocument();
     const [one, other] = [prepare({ ids: ['a'] }, 'A'), prepare({ ids: ['b'] }, 'A')];
-    const shared = cache.acquire(...one);
-    cache.acquire(...other);
-    cache.release(shared, one[1]);
+    const shared = cache.acquireResult(...one);
+    cache.acquireResult(...other);
+    cache.releaseResult(shared, one[1]);
     expect(cache.size).toBe(1);
-    cache.release(shared, other[1]);
+    cache.releaseResult(shared, other[1]);
     expect(cache.size).toBe(0);
-    cache.release(shared, other[1]);
-    expect(cache.acquire(...one)).not.toBe(shared);
+    cache.releaseResult(shared, other[1]);
+    expect(cache.acquireResult(...one)).not.toBe(shared);
   });
 
   test('encodes a list of changes exactly as an execution of the whole list would', () => {
@@ -76,9 +76,9 @@ describe('SharedResult', () => {
       ['A', false],
       ['B', true],
     ] as const) {
-      const shared = cache.acquire(...prepare({ ids: ['a'], ...(name === 'A' ? { x } : {}) }, name));
+      const shared = cache.acquireResult(...prepare({ ids: ['a'], ...(name === 'A' ? { x } : {}) }, name));
       for (const list of [changes, changes.slice(1), []]) {
-        const [message = ''] = decodeMessages(shared.encodeFrame('id "1"', list, scheduler));
+        const [message = ''] = decodeMessages(shared.encodeNextFrame('id "1"', list, scheduler));
         expect(JSON.parse(message)).toEqual({ id: 'id "1"', type: 'next', payload: shared.execute(list) });
       }
     }
@@ -87,25 +87,25 @@ describe('SharedResult', () => {
   test('executes a change once per round and reuses the frame for the same list and id', () => {
     let executions = 0;
     const cache = new SharedResultCache(keepResult, (args) => (executions++, execute(args)));
-    const shared = cache.acquire(...prepareDocument()({ ids: ['a'] }, 'A'));
+    const shared = cache.acquireResult(...prepareDocument()({ ids: ['a'] }, 'A'));
     const [a, b] = [change('a'), change('b')];
-    const frame = shared.encodeFrame('1', [a, b], scheduler);
-    expect(shared.encodeFrame('1', [a, b], scheduler)).toBe(frame);
-    expect(shared.encodeFrame('2', [a, b], scheduler)).not.toBe(frame);
-    expect(shared.encodeFrame('1', [a], scheduler)).not.toBe(frame);
-    expect(decodeMessages(shared.encodeFrame('2', [a, b], scheduler))[0]).toBe(
+    const frame = shared.encodeNextFrame('1', [a, b], scheduler);
+    expect(shared.encodeNextFrame('1', [a, b], scheduler)).toBe(frame);
+    expect(shared.encodeNextFrame('2', [a, b], scheduler)).not.toBe(frame);
+    expect(shared.encodeNextFrame('1', [a], scheduler)).not.toBe(frame);
+    expect(decodeMessages(shared.encodeNextFrame('2', [a, b], scheduler))[0]).toBe(
       decodeMessages(frame)[0]?.replace('"id":"1"', '"id":"2"'),
     );
     expect(executions).toBe(2);
     shared.clearRoundCache();
-    expect(shared.encodeFrame('1', [a, b], scheduler)).toEqual(frame);
+    expect(shared.encodeNextFrame('1', [a, b], scheduler)).toEqual(frame);
     expect(executions).toBe(4);
   });
 
   test('executes the whole list when one change has an error, and includes the error', () => {
     const cache = new SharedResultCache((result) => ({ ...result, extensions: { converted: true } }));
-    const shared = cache.acquire(...prepareDocument()({ ids: ['a'] }, 'A'));
-    const [message = ''] = decodeMessages(shared.encodeFrame('1', [change('a'), change('b', 0.5)], scheduler));
+    const shared = cache.acquireResult(...prepareDocument()({ ids: ['a'] }, 'A'));
+    const [message = ''] = decodeMessages(shared.encodeNextFrame('1', [change('a'), change('b', 0.5)], scheduler));
     expect(JSON.parse(message)).toMatchObject({
       id: '1',
       type: 'next',
@@ -115,9 +115,9 @@ describe('SharedResult', () => {
 
   test('executes the whole list when one change has an error beside its data', () => {
     const prepare = prepareDocument('subscription { statusChanges(userIds: []) { reason } }');
-    const shared = new SharedResultCache(keepResult).acquire(...prepare({}));
+    const shared = new SharedResultCache(keepResult).acquireResult(...prepare({}));
     const changes = [change('a'), { ...change('b'), reason: 'WHIM' as never }];
-    const [message = ''] = decodeMessages(shared.encodeFrame('1', changes, scheduler));
+    const [message = ''] = decodeMessages(shared.encodeNextFrame('1', changes, scheduler));
     expect(JSON.parse(message)).toMatchObject({
       payload: {
         data: { statusChanges: [{ reason: 'LOGIN' }, { reason: null }] },
@@ -141,7 +141,10 @@ describe('SharedResult', () => {
     });
     const prepare = prepareDocument('subscription ($ids: [ID!]!) { statusChanges(userIds: $ids) { secret } }', own);
     const [args, operation] = prepare({ ids: [] });
-    const shared = new SharedResultCache(keepResult).acquire({ ...args, contextValue: { caller: 'alice' } }, operation);
+    const shared = new SharedResultCache(keepResult).acquireResult(
+      { ...args, contextValue: { caller: 'alice' } },
+      operation,
+    );
     const { data, errors } = shared.execute([change('a')]);
     expect(data).toEqual({ statusChanges: [{ secret: null }] });
     expect(errors?.map(({ message }) => message)).toEqual([
@@ -156,15 +159,15 @@ describe('SharedResult', () => {
     Object.assign(own.getSubscriptionType()?.getFields()['statusChanges'] ?? {}, {
       resolve: (changes: unknown) => Promise.resolve(changes),
     });
-    const shared = new SharedResultCache(keepResult).acquire(
+    const shared = new SharedResultCache(keepResult).acquireResult(
       ...prepareDocument('subscription { statusChanges(userIds: []) { a } }', own)({}),
     );
-    expect(() => shared.encodeFrame('1', [change('a')], scheduler)).toThrow('must be synchronous');
+    expect(() => shared.encodeNextFrame('1', [change('a')], scheduler)).toThrow('must be synchronous');
   });
 
   test('executes a selection with a single user given as a variable', () => {
     const prepare = prepareDocument('subscription ($a: ID!) { statusChanges(userIds: [$a]) { version } }');
-    const shared = new SharedResultCache(keepResult).acquire(...prepare({ a: 'a' }));
+    const shared = new SharedResultCache(keepResult).acquireResult(...prepare({ a: 'a' }));
     expect(shared.execute([change('b')])).toEqual({ data: { statusChanges: [{ version: 1 }] } });
   });
 });

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import {
   createClientAddressResolver,
   createProxyMatcher,
-  networkPrefix,
+  computeNetworkPrefix,
   type TrustedProxies,
 } from '../../../../src/server/limits/client-address.ts';
 
@@ -67,10 +67,10 @@ describe('the network by which an address is counted', () => {
     ['fe80::1%eth0', 'fe80:0:0:0::/64'],
     ['64:ff9b::192.0.2.1', '64:ff9b:0:0::/64'],
   ])('of %s is %s', (address, network) => {
-    expect(networkPrefix(address)).toBe(network);
+    expect(computeNetworkPrefix(address)).toBe(network);
   });
 
   test('is the same for all unknown addresses', () => {
-    expect(networkPrefix(null)).toBe('unknown');
+    expect(computeNetworkPrefix(null)).toBe('unknown');
   });
 });

@@ -12,7 +12,7 @@ describe('AdmissionQueue', () => {
     const queue = new AdmissionQueue({ maxPerLoopTurn: 3, maxConcurrentAttachments: 10, maxQueued: 100 });
     const admitted: number[] = [];
     for (let index = 0; index < 8; index++)
-      void queue.admit(notCancelled).then((isAdmitted) => isAdmitted && admitted.push(index));
+      void queue.waitForAdmission(notCancelled).then((isAdmitted) => isAdmitted && admitted.push(index));
     await Promise.resolve();
     expect(admitted).toEqual([0, 1, 2]);
     await loopTurn();
@@ -21,14 +21,18 @@ describe('AdmissionQueue', () => {
     expect(admitted).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
     await loopTurn();
     expect(
-      await Promise.all([queue.admit(notCancelled), queue.admit(notCancelled), queue.admit(notCancelled)]),
+      await Promise.all([
+        queue.waitForAdmission(notCancelled),
+        queue.waitForAdmission(notCancelled),
+        queue.waitForAdmission(notCancelled),
+      ]),
     ).toEqual([true, true, true]);
   });
 
   it('uses no capacity for cancelled sockets and rejects sockets beyond maxQueued', async () => {
     const queue = new AdmissionQueue({ maxPerLoopTurn: 1, maxConcurrentAttachments: 10, maxQueued: 3 });
-    const answers = [false, true, true, false].map((isCancelled) => queue.admit(() => isCancelled));
-    expect(await queue.admit(notCancelled)).toBe(false);
+    const answers = [false, true, true, false].map((isCancelled) => queue.waitForAdmission(() => isCancelled));
+    expect(await queue.waitForAdmission(notCancelled)).toBe(false);
     await loopTurn();
     expect(await Promise.all(answers)).toEqual([true, false, false, true]);
   });
@@ -42,7 +46,7 @@ describe('AdmissionQueue', () => {
       );
     const first = queue.trackAttachment(attach);
     const admitted: string[] = [];
-    void queue.admit(notCancelled).then(() => admitted.push('second'));
+    void queue.waitForAdmission(notCancelled).then(() => admitted.push('second'));
     await loopTurn();
     await loopTurn();
     expect(admitted).toEqual([]);
@@ -51,7 +55,7 @@ describe('AdmissionQueue', () => {
     await loopTurn();
     expect(admitted).toEqual(['second']);
     const failing = queue.trackAttachment(attach);
-    void queue.admit(notCancelled).then(() => admitted.push('third'));
+    void queue.waitForAdmission(notCancelled).then(() => admitted.push('third'));
     finishAttachment(new Error('not attached'));
     await expect(failing).rejects.toThrow('not attached');
     await loopTurn();
