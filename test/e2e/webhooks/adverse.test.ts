@@ -28,7 +28,7 @@ test('saves deliveries that succeed while the disk is full when there is space a
   await logIn(server, 'alice');
   await receiver.waitForRequests('/', ({ length }) => length === 1);
   disk.fill();
-  await expect.poll(() => server.output(), { timeout: 20_000 }).toContain('The disk takes nothing');
+  await expect.poll(() => server.output(), { timeout: 20_000 }).toContain('Writing to the disk failed');
   disk.repair();
   await waitForDeliveries(server, id, [{ status: 'DELIVERED', attempts: 1 }]);
   await retryUntilPasses(() => logIn(server, 'alice', 'WEB'), 20_000);

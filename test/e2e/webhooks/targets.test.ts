@@ -102,7 +102,7 @@ test('fails the delivery visibly when a host name resolves to a private address'
     const { webhook } = await createWebhook(server, { url: `http://${name}:${port}/` });
     await logIn(server, name);
     const [waiting] = await waitForDeliveries(server, webhook.id, [{ status: 'RETRYING', lastStatus: null }]);
-    expect(waiting?.lastError).toMatch(/not public/);
+    expect(waiting?.lastError).toMatch(/neither public nor allowed/);
     await updateWebhook(server, { id: webhook.id, enabled: false });
   }
   expect(receiver.requests()).toEqual([]);
@@ -126,7 +126,7 @@ test('checks the addresses of a host name at every new connection', async () => 
     { status: 'RETRYING', lastStatus: null },
     { status: 'DELIVERED' },
   ]);
-  expect(waiting?.lastError).toMatch(/not public/);
+  expect(waiting?.lastError).toMatch(/neither public nor allowed/);
   expect(inner.requests()).toEqual([]);
   names.setNames({ 'hooks.example': ['127.0.0.1'] });
   const requests = await allowed.waitForRequests('/', hasReceivedEvents(2));
