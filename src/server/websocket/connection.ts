@@ -88,7 +88,7 @@ export class Connection implements ApiSocket, ApiContext, WebSocketHandler, Limi
     this.#quota = new ConnectionQuota(this, options);
     this.sessionBinding = new SessionBinding(this, options);
     this.sendBuffer = new SendBuffer(options.flushScheduler, socket, this);
-    options.log.debug({ socket: this.id }, 'A WebSocket was opened.');
+    options.log.debug({ socket: this.id }, 'A WebSocket was opened');
     this.#initTimer = setTimeout(checkInitAfterPendingReads, options.settings.initTimeoutMs, this);
   }
 
@@ -349,7 +349,7 @@ export class Connection implements ApiSocket, ApiContext, WebSocketHandler, Limi
     this.#options.counters.closedSockets.increment(code === 1006 && !isByServer ? 'client' : String(code));
     this.#options.log.debug(
       { socket: this.id, caller: getCallerKind(this.caller), code, isByServer },
-      'A WebSocket was closed.',
+      'A WebSocket was closed',
     );
     this.application.socketRegistry.unregister(this.id);
     this.#quota.releaseUserSocket();

@@ -99,7 +99,7 @@ export class SessionBinding implements RegisteredSocket {
         if (!(error instanceof DomainError)) {
           this.#socket.reportInternalError(
             error,
-            'Activity of a socket could not be recorded; will retry on the next.',
+            'Activity of a WebSocket was not recorded; the next activity will be',
           );
         }
       }

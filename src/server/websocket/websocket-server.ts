@@ -205,7 +205,7 @@ export class GraphqlWebSocketServer {
   }
 
   readonly #onUpgradeError = (error: Error): void => {
-    this.#options.log.debug({ err: error }, 'A client disconnected during the upgrade.');
+    this.#options.log.debug({ err: error }, 'A client disconnected during the upgrade');
   };
 }
 

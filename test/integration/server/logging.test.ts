@@ -37,9 +37,9 @@ test('logs the opening of a socket and its closing with the code and caller', as
   const socket = await TestSocket.connect(harness.socketUrl, API_KEY);
   socket.send({ type: 'connection_init' });
   await socket.closed;
-  await expect.poll(() => lines(harness, 'A WebSocket was closed.')).toMatchObject([{ code: 4429, caller: 'backend' }]);
-  const [opened] = lines(harness, 'A WebSocket was opened.');
-  expect(opened?.['socket']).toBe(lines(harness, 'A WebSocket was closed.')[0]?.['socket']);
+  await expect.poll(() => lines(harness, 'A WebSocket was closed')).toMatchObject([{ code: 4429, caller: 'backend' }]);
+  const [opened] = lines(harness, 'A WebSocket was opened');
+  expect(opened?.['socket']).toBe(lines(harness, 'A WebSocket was closed')[0]?.['socket']);
 });
 
 test('logs a request without an unsafe x-request-id and without a path that may contain a credential', async () => {
