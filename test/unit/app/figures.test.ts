@@ -1,4 +1,4 @@
-/** What the use cases count of themselves, for whoever watches over the server. */
+/** The counters of the use cases, for the metrics. */
 import { beforeEach, describe, expect, it } from 'vitest';
 import { TimeoutSweeper } from '../../../src/app/presence/timeout-sweeper.ts';
 import { PresenceTracker } from '../../../src/app/presence/tracker.ts';
@@ -17,7 +17,7 @@ const fail = (): void => {
 };
 
 describe('the tracker counts', () => {
-  it('heartbeats and other signs of life', async () => {
+  it('heartbeats and other activity', async () => {
     const ref = await harness.session();
     await harness.tracker.recordHeartbeat(ref, null, null);
     await harness.tracker.recordActivity(ref, HTTP);
@@ -25,7 +25,7 @@ describe('the tracker counts', () => {
     expect([harness.tracker.heartbeatCount, harness.tracker.activityCount]).toEqual([1, 2]);
   });
 
-  it('how late those are woken who are due, and nobody else', async () => {
+  it('how late each due user expires, and no other user', async () => {
     await harness.login(ALICE, 'WEB');
     harness.store.passes(40_000);
     await harness.login(BOB, 'WEB');
@@ -34,7 +34,7 @@ describe('the tracker counts', () => {
     expect([count(harness.tracker.timeoutLateness), harness.tracker.timeoutLateness.sum]).toEqual([1, 30]);
   });
 
-  it('no time in which there was no server', async () => {
+  it('no time in which the server did not run', async () => {
     await harness.login(ALICE, 'WEB');
     harness.store.passes(86_400_000);
     const { newSession, newDeviceId } = { newSession: fail as never, newDeviceId: fail as never };
@@ -48,7 +48,7 @@ describe('the tracker counts', () => {
   });
 });
 
-it('the sweeper counts those it has taken and not woken', async () => {
+it('the sweeper counts the users that it has taken and not expired yet', async () => {
   for (const user of [ALICE, BOB]) await harness.login(user, 'WEB');
   harness.store.passes(60_000);
   const sweeper = new TimeoutSweeper(harness.store, harness.tracker, fail, {
@@ -66,7 +66,7 @@ it('the sweeper counts those it has taken and not woken', async () => {
 });
 
 describe('watchers are counted', () => {
-  it('as long as they watch', () => {
+  it('for as long as they watch', () => {
     const watchers = new StatusWatchers(harness.store);
     const [one, other] = [watchers.watchUsers([ALICE]), watchers.watchUsers([])];
     expect(watchers.watcherCount).toBe(2);
@@ -75,7 +75,7 @@ describe('watchers are counted', () => {
     expect(watchers.watcherCount).toBe(0);
   });
 
-  it('with what they are told, how long after it was committed, and what is left out', async () => {
+  it('with their delivered changes, the delay since the commit, and the conflated changes', async () => {
     const watchers = new StatusWatchers(harness.store);
     const [prompt, slow] = [watchers.watchUsers([ALICE, BOB]), watchers.watchUsers([ALICE])];
     for (const watcher of [prompt, slow]) await watcher.takeSnapshot();
@@ -87,11 +87,11 @@ describe('watchers are counted', () => {
     await harness.tracker.setCustomStatus(ref, 'later');
     harness.store.passes(100);
     slow.takeChanges();
-    // The oldest is what counts, though it is the newest that is told.
+    // The delay is that of the oldest change, although the newest one is delivered.
     expect([watchers.deliveredCount, watchers.conflatedCount, watchers.deliveryDelays.sum]).toEqual([3, 1, 114]);
   });
 
-  it('also when the list of what is untold is gone through before she reads', async () => {
+  it('also when the pending changes are conflated before the watcher reads', async () => {
     const watchers = new StatusWatchers(harness.store);
     const watcher = watchers.watchUsers([ALICE]);
     await watcher.takeSnapshot();

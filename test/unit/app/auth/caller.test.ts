@@ -28,7 +28,7 @@ const app = (also: Partial<AppCaller>): AppCaller => ({
   ...also,
 });
 const CALLERS = {
-  nobody: UNAUTHENTICATED_CALLER,
+  unauthenticated: UNAUTHENTICATED_CALLER,
   backend: BACKEND_CALLER,
   jwt: app({ jwt: JWT }),
   session: app({ sessionId: parseSessionId('s1') }),
@@ -51,27 +51,27 @@ const TABLE: readonly (readonly [string, (caller: Caller) => unknown, Readonly<R
   [
     'requireSomebody',
     requireAuthenticated,
-    { nobody: 'UNAUTHENTICATED', backend: 'ok', jwt: 'ok', session: 'ok', both: 'ok' },
+    { unauthenticated: 'UNAUTHENTICATED', backend: 'ok', jwt: 'ok', session: 'ok', both: 'ok' },
   ],
   [
     'requireBackend',
     requireBackend,
-    { nobody: 'UNAUTHENTICATED', backend: 'ok', jwt: 'FORBIDDEN', session: 'FORBIDDEN', both: 'FORBIDDEN' },
+    { unauthenticated: 'UNAUTHENTICATED', backend: 'ok', jwt: 'FORBIDDEN', session: 'FORBIDDEN', both: 'FORBIDDEN' },
   ],
   [
     'requireSession',
     requireSession,
-    { nobody: 'UNAUTHENTICATED', backend: 'FORBIDDEN', jwt: 'UNAUTHENTICATED', session: 'ok', both: 'ok' },
+    { unauthenticated: 'UNAUTHENTICATED', backend: 'FORBIDDEN', jwt: 'UNAUTHENTICATED', session: 'ok', both: 'ok' },
   ],
   [
     'requireJwt',
     requireJwtCaller,
-    { nobody: 'UNAUTHENTICATED', backend: 'FORBIDDEN', jwt: 'ok', session: 'FORBIDDEN', both: 'ok' },
+    { unauthenticated: 'UNAUTHENTICATED', backend: 'FORBIDDEN', jwt: 'ok', session: 'FORBIDDEN', both: 'ok' },
   ],
   [
     'requireMayWatch',
     (caller) => requireWatchAccess(caller, [BOB], 'everyone'),
-    { nobody: 'UNAUTHENTICATED', backend: 'ok', jwt: 'ok', session: 'ok', both: 'ok' },
+    { unauthenticated: 'UNAUTHENTICATED', backend: 'ok', jwt: 'ok', session: 'ok', both: 'ok' },
   ],
 ];
 
@@ -81,26 +81,26 @@ describe.each(TABLE)('%s', (_name, require, expected) => {
   });
 });
 
-describe('who passes', () => {
-  it('as a session is told which', () => {
+describe('a caller that is accepted', () => {
+  it('as a session is returned as that session', () => {
     expect(requireSession(CALLERS.both)).toEqual({ userId: ALICE, sessionId: 's1' });
   });
 
-  it('with a JWT is told whose', () => {
+  it('with a JWT is returned as the user of the JWT', () => {
     expect(requireJwtCaller(CALLERS.jwt)).toBe(CALLERS.jwt);
   });
 });
 
-describe('the users of one call', () => {
+describe('the user ids of one call', () => {
   const ids = (count: number) => Array.from({ length: count }, (_, index) => `user ${index}`);
 
-  it('are up to 500, in the order asked, duplicates and all', () => {
+  it('may be up to 500, and keep their order and their duplicates', () => {
     expect(parseUserIds([])).toEqual([]);
     expect(parseUserIds(['b', 'a', 'b'])).toEqual(['b', 'a', 'b']);
     expect(parseUserIds(ids(500))).toEqual(ids(500));
   });
 
-  it('are refused when they are more, duplicates counted', () => {
+  it('are rejected when there are more than 500, duplicates included', () => {
     expect(refusalOf(() => parseUserIds(ids(501))).details).toEqual({ code: 'TOO_MANY_USERS' });
     expect(refusalOf(() => parseUserIds(Array.from({ length: 501 }, () => 'a'))).details).toEqual({
       code: 'TOO_MANY_USERS',
@@ -108,7 +108,7 @@ describe('the users of one call', () => {
     expect(refusalOf(() => parseUserIds(ids(501))).message).toMatch(/501.*500/);
   });
 
-  it('are all users, or the call is refused', () => {
+  it('are rejected when one of them is not a valid user id', () => {
     for (const wrong of ['', 'a\u0000b', 'x'.repeat(129), '\ud800']) {
       expect(refusalOf(() => parseUserIds(['fine', wrong])).details).toEqual({ code: 'BAD_USER_INPUT' });
     }
@@ -116,7 +116,7 @@ describe('the users of one call', () => {
   });
 });
 
-describe('whom an app may watch', () => {
+describe('the users that an app may watch', () => {
   const may = (watch: WatchScope, visibility: 'everyone' | 'none', asked = [BOB]) => {
     try {
       requireWatchAccess(app({ watchScope: watch, jwt: JWT }), asked, visibility);
@@ -139,7 +139,7 @@ describe('whom an app may watch', () => {
     expect(may(watch, visibility)).toBe(expected);
   });
 
-  it('is herself in any case, and nobody more by that', () => {
+  it('always include the user themself, and no other user because of that', () => {
     for (const watch of [null, [], [CAROL]]) {
       expect(may(watch, 'none', [ALICE])).toBe(true);
       expect(may(watch, 'none', [ALICE, BOB])).toBe(false);
@@ -147,28 +147,28 @@ describe('whom an app may watch', () => {
     }
   });
 
-  it('is everybody for a backend', () => {
+  it('are all users for a backend', () => {
     requireWatchAccess(BACKEND_CALLER, [ALICE, BOB], 'none');
   });
 
-  it('is refused in the same words, whoever it is about', () => {
-    const refusals = [[BOB], [parseUserId('nobody at all')], [ALICE, CAROL], [BOB, CAROL]].map((asked) =>
+  it('are rejected with the same message for every user', () => {
+    const refusals = [[BOB], [parseUserId('a user never seen')], [ALICE, CAROL], [BOB, CAROL]].map((asked) =>
       refusalOf(() => requireWatchAccess(app({ jwt: JWT }), asked, 'none')),
     );
     expect(new Set(refusals.map(({ message }) => message)).size).toBe(1);
     expect(refusals.map(({ details: fault }) => fault)).toEqual(refusals.map(() => ({ code: 'FORBIDDEN' })));
-    for (const { message } of refusals) expect(message).not.toMatch(/bob|carol|nobody/);
+    for (const { message } of refusals) expect(message).not.toMatch(/bob|carol|never seen/);
   });
 });
 
 describe('the devices of a user', () => {
-  it('are seen by herself and by backends', () => {
+  it('are visible to the user and to backends', () => {
     const seen = (Object.keys(CALLERS) as Who[]).filter((who) => canSeeSessions(CALLERS[who], ALICE));
     expect(seen).toEqual(['backend', 'jwt', 'session', 'both']);
     expect((Object.keys(CALLERS) as Who[]).filter((who) => canSeeSessions(CALLERS[who], BOB))).toEqual(['backend']);
   });
 
-  it('are not seen by who may watch her', () => {
+  it('are not visible to other users who may watch the user', () => {
     expect(canSeeSessions(app({ watchScope: '*', jwt: JWT }), BOB)).toBe(false);
   });
 });

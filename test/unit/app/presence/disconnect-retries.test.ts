@@ -14,46 +14,46 @@ const departures = (count: number): readonly ClosedSocket[] =>
 
 let refusal: Error | null;
 let tried: ClosedSocket[];
-let told: ClosedSocket[];
+let reported: ClosedSocket[];
 let all: DisconnectRetries;
 
 beforeEach(() => {
-  [refusal, tried, told] = [null, [], []];
+  [refusal, tried, reported] = [null, [], []];
   all = new DisconnectRetries(async (departure) => {
     tried.push(departure);
     if (refusal !== null) throw refusal;
-    told.push(departure);
+    reported.push(departure);
   });
 });
 
-it('one that is heard is told once', async () => {
+it('a closed socket that is stored is reported once', async () => {
   for (const each of departures(2)) await all.detachOrRetryLater(each);
   await all.retryPending();
-  expect(told).toEqual(departures(2));
+  expect(reported).toEqual(departures(2));
 });
 
-it('those that are refused are told again until they are heard, and then no more', async () => {
+it('closed sockets that are refused are retried until they are stored, and then no more', async () => {
   refusal = FULL;
   for (const each of departures(300)) await all.detachOrRetryLater(each);
-  expect(told).toEqual([]);
+  expect(reported).toEqual([]);
   tried = [];
   await all.retryPending();
-  // Where one is refused, the others need not be tried.
+  // When one is refused, the others are not tried.
   expect(tried).toEqual(departures(1));
   refusal = null;
   await all.retryPending();
-  expect(told).toEqual(departures(300));
+  expect(reported).toEqual(departures(300));
   tried = [];
   await all.retryPending();
   expect(tried).toEqual([]);
 });
 
-it('a fault of the store is the caller’s, and nothing to be told again', async () => {
+it('an error of the store is passed to the caller and not retried', async () => {
   const [one] = departures(1);
   if (one === undefined) throw new Error('There is one.');
   refusal = new Error('The store is closed.');
   expect(await errorOf(all.detachOrRetryLater(one))).toBe(refusal);
   refusal = null;
   await all.retryPending();
-  expect(told).toEqual([]);
+  expect(reported).toEqual([]);
 });

@@ -1,4 +1,4 @@
-/** Replay and live are one stream: whatever is committed between its reads, nothing is missed or told twice. */
+/** Replay and live events are one stream: whatever is committed between reads, no event is missed or repeated. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { EventFeed } from '../../../../src/app/presence/event-feed.ts';
@@ -26,21 +26,21 @@ const limits = fc.record({
 });
 
 interface Reading {
-  readonly heard: LoggedEvent[];
+  readonly received: LoggedEvent[];
   readonly lists: (readonly LoggedEvent[])[];
   resumed: number;
 }
 
-/** Whoever hears of it has heard all. */
+/** A follower that receives it has received all events. */
 const LAST = parseDeviceId('last');
 
 /**
- * Reads until LAST has been heard, with pauses that make her too slow now and then; she comes back
- * with the cursor of the last event that she was told.
+ * Reads until LAST has been received. Pauses make the follower too slow now and then; it resumes
+ * with the cursor of the last event that it received.
  */
 const readAll = async (feed: EventFeed, start: Cursor, pause: () => Promise<void>): Promise<Reading> => {
-  const reading: Reading = { heard: [], lists: [], resumed: 0 };
-  const isAll = () => reading.heard.some((event) => event.deviceId === LAST);
+  const reading: Reading = { received: [], lists: [], resumed: 0 };
+  const isAll = () => reading.received.some((event) => event.deviceId === LAST);
   let from = start;
   while (!isAll()) {
     const stream = await feed.subscribe(from, () => reading.resumed++);
@@ -48,7 +48,7 @@ const readAll = async (feed: EventFeed, start: Cursor, pause: () => Promise<void
       while (!isAll()) {
         const events = await nextOf(stream);
         reading.lists.push(events);
-        reading.heard.push(...events);
+        reading.received.push(...events);
         from = events.at(-1)!.cursor;
         await pause();
       }
@@ -62,8 +62,8 @@ const readAll = async (feed: EventFeed, start: Cursor, pause: () => Promise<void
 
 const eventsAfter = (store: FakeStore, position: number) => store.events.slice(position);
 
-describe('a follower hears the log, each event once, in order, no change split', () => {
-  it('also when she is too slow now and then, and resumes', async () => {
+describe('a follower receives every event of the log once, in order, with no change split', () => {
+  it('also when the follower is too slow now and then, and resumes', async () => {
     let resumed = 0;
     await fc.assert(
       fc.asyncProperty(
@@ -90,11 +90,11 @@ describe('a follower hears the log, each event once, in order, no change split',
             for (let done = 0; done < turns; done++) await turn('a slow reader');
           });
           await scheduler.waitFor(committing);
-          const { heard, lists: told, resumed: times } = await scheduler.waitFor(reading);
+          const { received, lists: delivered, resumed: times } = await scheduler.waitFor(reading);
           resumed += times;
 
-          expect(heard).toEqual(eventsAfter(store, start));
-          for (const list of told) {
+          expect(received).toEqual(eventsAfter(store, start));
+          for (const list of delivered) {
             const next = store.events[store.events.indexOf(list.at(-1)!) + 1];
             expect(next?.changeId).not.toBe(list.at(-1)!.changeId);
           }
@@ -103,11 +103,11 @@ describe('a follower hears the log, each event once, in order, no change split',
       ),
       { numRuns: 300 },
     );
-    // Otherwise the property would say less than its name.
+    // Otherwise the property would check less than its name says.
     expect(resumed).toBeGreaterThan(0);
   });
 
-  it('from the moment on at which she asked without a cursor', () =>
+  it('from the moment of the request on, without a cursor', () =>
     fc.assert(
       fc.asyncProperty(fc.scheduler(), fc.array(login, { maxLength: 20 }), async (scheduler, logins) => {
         const store = new FakeStore((place) => scheduler.schedule(Promise.resolve(), place));
@@ -123,14 +123,14 @@ describe('a follower hears the log, each event once, in order, no change split',
           }));
         const { stream, after } = await scheduler.waitFor(following);
         await scheduler.waitFor(committing);
-        // One more, so that there is something to hear.
+        // One more, so that there is an event to receive.
         await scheduler.waitFor(harness.login(BOB, 'WEB', LAST));
 
-        const heard = await scheduler.waitFor(nextOf(stream));
-        const first = store.events.indexOf(heard[0]!);
+        const received = await scheduler.waitFor(nextOf(stream));
+        const first = store.events.indexOf(received[0]!);
         expect(first).toBeGreaterThanOrEqual(before);
         expect(first).toBeLessThanOrEqual(after);
-        expect(heard).toEqual(eventsAfter(store, first));
+        expect(received).toEqual(eventsAfter(store, first));
       }),
       { numRuns: 200 },
     ));

@@ -24,16 +24,16 @@ const follow = (after: Cursor | null = null) => feed.subscribe(after, () => time
 
 const followFrom = async (count: number) => follow(await harness.store.cursorAt(count));
 
-/** The places in the log, from 1, of the events of the next list. */
+/** The positions in the log, from 1, of the events of the next list. */
 const places = async (stream: PullStream<readonly LoggedEvent[]>): Promise<number[]> =>
   (await nextOf(stream)).map(({ cursor }) => harness.store.events.findIndex((event) => event.cursor === cursor) + 1);
 
-/** One event each. */
+/** Each login is one event. */
 const happen = async (times: number) => {
   for (let time = 0; time < times; time++) await harness.login(ALICE, 'ANDROID', null);
 };
 
-/** So that every login of `happen` is one event, however many there are. */
+/** Lets every login of `happen` be one event, however many there are. */
 beforeEach(async () => {
   const policy = harness.store.getPolicy();
   const platforms = { ...policy.platforms, ANDROID: { ...policy.platforms.ANDROID, maxInstances: 1_000 } };
@@ -49,8 +49,8 @@ const expectTooSlow = async (stream: PullStream<readonly LoggedEvent[]>) => {
   expect(timesTooSlow).toBe(1);
 };
 
-describe('who had caught up and leaves too much unread', () => {
-  it('is told so once, and her stream ends', async () => {
+describe('a follower that had caught up and leaves too many events unread', () => {
+  it('receives one error, and the stream ends', async () => {
     const stream = await follow();
     await happen(LIMITS.maxUnreadEvents);
     expect(timesTooSlow).toBe(0);
@@ -58,7 +58,7 @@ describe('who had caught up and leaves too much unread', () => {
     await expectTooSlow(stream);
   });
 
-  it('is one who has read to the end since', async () => {
+  it('is one that has read to the end in the meantime', async () => {
     await happen(1);
     const stream = await followFrom(0);
     expect(await places(stream)).toEqual([1]);
@@ -75,7 +75,7 @@ describe('who had caught up and leaves too much unread', () => {
     expect(timesTooSlow).toBe(0);
   });
 
-  it('is none who has not caught up: the log keeps what she has yet to read', async () => {
+  it('is not one that has not caught up: the log keeps what it has yet to read', async () => {
     await happen(3);
     const stream = await followFrom(0);
     await happen(10);
@@ -85,7 +85,7 @@ describe('who had caught up and leaves too much unread', () => {
     expect(await places(stream)).toEqual([3, 4]);
   });
 
-  it('is none whose pull waits, however much comes at once', async () => {
+  it('is not one whose pull is pending, however many events come at once', async () => {
     await happen(5);
     const stream = await follow();
     const pull = places(stream);
@@ -95,7 +95,7 @@ describe('who had caught up and leaves too much unread', () => {
     expect(timesTooSlow).toBe(0);
   });
 
-  it('is none who waits for the log, however slow that is', async () => {
+  it('is not one that waits for the log, however slow the log is', async () => {
     const stream = await follow();
     const reading = harness.store.gates.hold('reading the log');
     const pull = places(stream);
@@ -110,8 +110,8 @@ describe('who had caught up and leaves too much unread', () => {
   });
 });
 
-describe('who leaves a list unread for too long while others wait', () => {
-  it('is told so once, and her stream ends', async () => {
+describe('a follower that leaves a list unread for too long while more events are pending', () => {
+  it('receives one error, and the stream ends', async () => {
     await happen(3);
     const stream = await followFrom(0);
     await places(stream);
@@ -123,7 +123,7 @@ describe('who leaves a list unread for too long while others wait', () => {
     await expectTooSlow(stream);
   });
 
-  it('is one who never began to read what there was', async () => {
+  it('is one that never began to read', async () => {
     await happen(1);
     const stream = await followFrom(0);
     harness.store.passes(LIMITS.maxUnreadMs + 1);
@@ -131,7 +131,7 @@ describe('who leaves a list unread for too long while others wait', () => {
     await expectTooSlow(stream);
   });
 
-  it('is none while nothing waits for her', async () => {
+  it('is not one for which no event is pending', async () => {
     await happen(1);
     const stream = await followFrom(0);
     await places(stream);
@@ -146,7 +146,7 @@ describe('who leaves a list unread for too long while others wait', () => {
     await expectTooSlow(stream);
   });
 
-  it('is none who waits for news all the time', async () => {
+  it('is not one that always has a pending pull', async () => {
     const stream = await follow();
     const pull = places(stream);
     expect(await isPending(pull)).toBe(true);
@@ -157,8 +157,8 @@ describe('who leaves a list unread for too long while others wait', () => {
   });
 });
 
-describe('after that', () => {
-  it('the last cursor resumes, without a gap or a repeat', async () => {
+describe('after a follower was too slow', () => {
+  it('its last cursor resumes, without a gap or a repeat', async () => {
     await happen(2);
     const stream = await followFrom(0);
     expect(await places(stream)).toEqual([1, 2]);
@@ -168,7 +168,7 @@ describe('after that', () => {
     expect(await places(again)).toEqual([3, 4]);
   });
 
-  it('another follower is not disturbed', async () => {
+  it('another follower receives everything', async () => {
     const slow = await follow();
     const quick = await follow();
     for (let event = 1; event <= 4; event++) {
@@ -180,7 +180,7 @@ describe('after that', () => {
     expect(feed.subscriberCount).toBe(1);
   });
 
-  it('nothing more is told when the socket was closed on hearing of it', async () => {
+  it('nothing more is delivered when the callback closes the socket', async () => {
     const stream = await feed.subscribe(null, () => void stream.return());
     await happen(LIMITS.maxUnreadEvents + 1);
     expect(await stream.next()).toEqual(DONE);
@@ -188,7 +188,7 @@ describe('after that', () => {
   });
 });
 
-it('counts events, not changes', async () => {
+it('a follower’s unread events are counted, not its changes', async () => {
   const stream = await follow();
   await harness.login(BOB, 'WEB');
   await harness.login(BOB, 'MAC');

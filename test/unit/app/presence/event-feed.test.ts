@@ -8,7 +8,7 @@ import { errorOf, faultOf, isPending, nextOf } from '../support/waiting.ts';
 
 const DONE = { done: true, value: undefined };
 const never = () => {
-  throw new Error('Nobody was too slow.');
+  throw new Error('No follower was too slow.');
 };
 
 let harness: AppHarness;
@@ -21,19 +21,19 @@ const feed = (limits: Partial<EventFeedLimits> = {}) =>
   new EventFeed(harness.store, { ...DEFAULT_EVENT_FEED_LIMITS, ...limits });
 
 const brief = (events: readonly LoggedEvent[]) => events.map(({ userId, reason }) => `${userId} ${reason}`);
-const told = async (stream: PullStream<readonly LoggedEvent[]>) => brief(await nextOf(stream));
+const delivered = async (stream: PullStream<readonly LoggedEvent[]>) => brief(await nextOf(stream));
 
-describe('where it starts', () => {
-  it('is now without a cursor', async () => {
+describe('the start of a feed', () => {
+  it('is the present when there is no cursor', async () => {
     await harness.login(ALICE);
     const stream = await feed().subscribe(null, never);
-    const next = told(stream);
+    const next = delivered(stream);
     expect(await isPending(next)).toBe(true);
     await harness.login(BOB);
     expect(await next).toEqual(['bob LOGIN']);
   });
 
-  it('is when it was asked for, also for what happens before the first pull', async () => {
+  it('is the time of the request, also for events before the first pull', async () => {
     const following = feed();
     const looking = harness.store.gates.hold('reading the log');
     const start = following.subscribe(null, never);
@@ -42,20 +42,20 @@ describe('where it starts', () => {
     const stream = await start;
     await harness.login(ALICE);
     await harness.login(BOB);
-    expect(await told(stream)).toEqual(['alice LOGIN', 'bob LOGIN']);
+    expect(await delivered(stream)).toEqual(['alice LOGIN', 'bob LOGIN']);
   });
 
-  it('is right after a cursor, in the past or at the end', async () => {
+  it('is right after the cursor, in the past or at the end', async () => {
     for (const user of [ALICE, BOB, CAROL]) await harness.login(user);
     const all = await nextOf(await feed().subscribe(await harness.store.cursorAt(0), never));
     expect(all).toEqual(harness.store.events);
     expect(brief(all)).toEqual(['alice LOGIN', 'bob LOGIN', 'carol LOGIN']);
-    expect(await told(await feed().subscribe(all[1]!.cursor, never))).toEqual(['carol LOGIN']);
+    expect(await delivered(await feed().subscribe(all[1]!.cursor, never))).toEqual(['carol LOGIN']);
     const atTheEnd = await feed().subscribe(all[2]!.cursor, never);
     expect(await isPending(atTheEnd.next())).toBe(true);
   });
 
-  it('is refused for a cursor that is too old, before anything is told', async () => {
+  it('is rejected for a cursor that is too old, before anything is delivered', async () => {
     const following = feed();
     for (const user of [ALICE, BOB]) await harness.login(user);
     await harness.store.forgets();
@@ -64,16 +64,16 @@ describe('where it starts', () => {
       code: 'CURSOR_EXPIRED',
     });
     expect(following.subscriberCount).toBe(0);
-    expect(await told(await following.subscribe(await harness.store.cursorAt(2), never))).toEqual(['carol LOGIN']);
+    expect(await delivered(await following.subscribe(await harness.store.cursorAt(2), never))).toEqual(['carol LOGIN']);
   });
 
-  it('is refused for what is no cursor of this log', async () => {
+  it('is rejected for a text that is no cursor of this log', async () => {
     expect(await faultOf(feed().subscribe(parseCursor('nonsense'), never))).toEqual({ code: 'BAD_USER_INPUT' });
   });
 });
 
-describe('a list', () => {
-  /** Two changes of two events, between changes of one. */
+describe('a list of a feed', () => {
+  /** Two changes of two events each, between changes of one event. */
   const kicks = async () => {
     await harness.login(ALICE, 'ANDROID');
     await harness.login(ALICE, 'WEB');
@@ -81,29 +81,29 @@ describe('a list', () => {
     await harness.login(ALICE, 'MAC');
   };
 
-  it('has no more than a batch, but never splits a change', async () => {
+  it('has at most the batch size, but never splits a change', async () => {
     await kicks();
     const stream = await feed({ batchSize: 2 }).subscribe(await harness.store.cursorAt(0), never);
-    expect(await told(stream)).toEqual(['alice LOGIN', 'alice LOGIN', 'alice KICKED']);
-    expect(await told(stream)).toEqual(['bob LOGIN', 'alice LOGIN', 'alice KICKED']);
+    expect(await delivered(stream)).toEqual(['alice LOGIN', 'alice LOGIN', 'alice KICKED']);
+    expect(await delivered(stream)).toEqual(['bob LOGIN', 'alice LOGIN', 'alice KICKED']);
     expect(await isPending(stream.next())).toBe(true);
   });
 
-  it('has no more than a batch when changes fit', async () => {
+  it('has at most the batch size when changes fit', async () => {
     for (const user of [ALICE, BOB, CAROL]) await harness.login(user);
     const stream = await feed({ batchSize: 2 }).subscribe(await harness.store.cursorAt(0), never);
-    expect(await told(stream)).toEqual(['alice LOGIN', 'bob LOGIN']);
-    expect(await told(stream)).toEqual(['carol LOGIN']);
+    expect(await delivered(stream)).toEqual(['alice LOGIN', 'bob LOGIN']);
+    expect(await delivered(stream)).toEqual(['carol LOGIN']);
   });
 
-  it('starts with the rest of a change whose beginning was the last that she kept', async () => {
+  it('starts with the rest of a change when the cursor is in the middle of it', async () => {
     await kicks();
     const stream = await feed({ batchSize: 1 }).subscribe(await harness.store.cursorAt(2), never);
-    expect(await told(stream)).toEqual(['alice KICKED']);
-    expect(await told(stream)).toEqual(['bob LOGIN']);
+    expect(await delivered(stream)).toEqual(['alice KICKED']);
+    expect(await delivered(stream)).toEqual(['bob LOGIN']);
   });
 
-  it('is told live as it is in the log', async () => {
+  it('is delivered live as it is in the log', async () => {
     const stream = await feed({ batchSize: 1 }).subscribe(null, never);
     const first = nextOf(stream);
     expect(await isPending(first)).toBe(true);
@@ -122,7 +122,7 @@ describe('a list', () => {
 });
 
 describe('a follower', () => {
-  it('who leaves is forgotten, and no other is', async () => {
+  it('that unsubscribes is removed, and no other is', async () => {
     const following = feed();
     const leaving = await following.subscribe(null, never);
     const staying = await following.subscribe(null, never);
@@ -132,13 +132,13 @@ describe('a follower', () => {
     expect(await waiting).toEqual(DONE);
     expect(following.subscriberCount).toBe(1);
     await harness.login();
-    expect(await told(staying)).toEqual(['alice LOGIN']);
+    expect(await delivered(staying)).toEqual(['alice LOGIN']);
     expect(await leaving.next()).toEqual(DONE);
     await staying.return();
     expect(following.subscriberCount).toBe(0);
   });
 
-  it('hears what failed in the store, and is forgotten', async () => {
+  it('receives the error of the store, and is removed', async () => {
     const following = feed();
     const stream = await following.subscribe(null, never);
     const failure = new Error('disk full');
@@ -148,7 +148,7 @@ describe('a follower', () => {
     expect(following.subscriberCount).toBe(0);
   });
 
-  it('is told so when the log is cut off while she reads', async () => {
+  it('receives CURSOR_EXPIRED when the retention passes it while it reads', async () => {
     for (const user of [ALICE, BOB, CAROL]) await harness.login(user);
     const following = feed({ batchSize: 1 });
     const stream = await following.subscribe(await harness.store.cursorAt(0), never);

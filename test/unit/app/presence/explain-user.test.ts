@@ -1,10 +1,10 @@
-/** An explanation is of one instant, whatever happens while it is made. */
+/** An explanation is of one instant, whatever changes while it is made. */
 import { expect, it } from 'vitest';
 import { explainUser } from '../../../../src/app/presence/explain-user.ts';
 import { ALICE, AppHarness } from '../support/app-harness.ts';
 
 it.each(['reading the log', 'before reading', 'after reading'] as const)(
-  'a change that comes meanwhile (%s) is in the record and in the events, or in neither',
+  'an explanation contains a change during it (%s) in the record and in the events, or in neither',
   async (place) => {
     const harness = new AppHarness();
     await harness.login(ALICE);

@@ -3,13 +3,13 @@ import { PullStream, type StreamSource } from '../../../../src/app/presence/pull
 import { deferred, errorOf, isPending, settled, type Deferred } from '../support/waiting.ts';
 
 const DONE = { done: true, value: undefined };
-const told = (value: string) => ({ done: false, value });
+const delivered = (value: string) => ({ done: false, value });
 
-/** Each `take` waits for the test's answer. */
+/** Each `take` waits until the test answers it. */
 class Source implements StreamSource<string> {
   closedTimes = 0;
   takes = 0;
-  /** Is a `take` running that nobody has answered? */
+  /** Whether a `take` is running that the test has not answered. */
   #open: Deferred<string | null> | null = null;
   #taken: Deferred<void> = deferred();
 
@@ -55,37 +55,37 @@ beforeEach(() => {
   stream = new PullStream(source);
 });
 
-/** A pull that has found nothing and waits. */
+/** A pull that found nothing and is pending. */
 const waitingPull = async (): Promise<Promise<IteratorResult<string>>[]> => {
   const pull = stream.next();
   await source.answer(null);
   await settled();
   expect(stream.isPullPending).toBe(true);
-  // In a list, since a promise of a promise would be awaited with it.
+  // In a list, because a promise of a promise would be awaited with it.
   return [pull];
 };
 
 describe('a pull', () => {
-  it('takes nothing before it is made, and then what there is', async () => {
+  it('takes nothing before it is made, and then what is available', async () => {
     stream.notifyAvailable();
     await settled();
     expect(source.takes).toBe(0);
     const pull = stream.next();
     await source.answer('a');
-    expect(await pull).toEqual(told('a'));
+    expect(await pull).toEqual(delivered('a'));
     expect(source.takes).toBe(1);
   });
 
-  it('waits without asking again until it is woken', async () => {
+  it('stays pending without another take until it is notified', async () => {
     const [pull] = await waitingPull();
     expect(source.takes).toBe(1);
     stream.notifyAvailable();
     await source.answer('a');
-    expect(await pull).toEqual(told('a'));
+    expect(await pull).toEqual(delivered('a'));
     expect(stream.isPullPending).toBe(false);
   });
 
-  it('goes on waiting when it was woken for nothing', async () => {
+  it('stays pending when it is notified and nothing is available', async () => {
     const [pull] = await waitingPull();
     stream.notifyAvailable();
     await source.answer(null);
@@ -93,20 +93,20 @@ describe('a pull', () => {
     expect(source.takes).toBe(2);
     stream.notifyAvailable();
     await source.answer('a');
-    expect(await pull).toEqual(told('a'));
+    expect(await pull).toEqual(delivered('a'));
   });
 
-  it('does not sleep over news that come while it takes', async () => {
+  it('takes again when a notification came during the take', async () => {
     const pull = stream.next();
     await source.taken();
     stream.notifyAvailable();
     await source.answer(null);
-    await source.answer('news');
-    expect(await pull).toEqual(told('news'));
+    await source.answer('later');
+    expect(await pull).toEqual(delivered('later'));
     expect(source.takes).toBe(2);
   });
 
-  it('counts as waiting until it is answered, however it is', async () => {
+  it('counts as pending until it is settled', async () => {
     expect(stream.isPullPending).toBe(false);
     const pull = stream.next();
     await source.taken();
@@ -120,30 +120,30 @@ describe('a pull', () => {
     expect(stream.isPullPending).toBe(false);
   });
 
-  it('is answered after the one before it, however many are made at once', async () => {
+  it('settles after the pull before it, however many are made at once', async () => {
     const pulls = [stream.next(), stream.next(), stream.next()];
     for (const value of ['a', 'b', 'c']) await source.answer(value);
-    expect(await Promise.all(pulls)).toEqual([told('a'), told('b'), told('c')]);
+    expect(await Promise.all(pulls)).toEqual([delivered('a'), delivered('b'), delivered('c')]);
   });
 
-  it('serves for await', async () => {
-    const heard: string[] = [];
+  it('works with for await', async () => {
+    const received: string[] = [];
     const reading = (async () => {
       for await (const value of stream) {
-        heard.push(value);
+        received.push(value);
         if (value === 'b') break;
       }
     })();
     await source.answer('a');
     await source.answer('b');
     await reading;
-    expect(heard).toEqual(['a', 'b']);
+    expect(received).toEqual(['a', 'b']);
     expect(source.closedTimes).toBe(1);
   });
 });
 
-describe('a stream that its reader leaves', () => {
-  it('closes its source once, whoever ends it again', async () => {
+describe('a stream that its reader ends', () => {
+  it('closes its source once, however often it is ended', async () => {
     expect(await stream.return()).toEqual(DONE);
     await stream.return();
     stream.end();
@@ -153,7 +153,7 @@ describe('a stream that its reader leaves', () => {
     expect(source.takes).toBe(0);
   });
 
-  it('resolves every pull that waits as done', async () => {
+  it('resolves every pending pull as done', async () => {
     const [pull] = await waitingPull();
     const second = stream.next();
     await stream.return();
@@ -161,7 +161,7 @@ describe('a stream that its reader leaves', () => {
     expect(source.takes).toBe(1);
   });
 
-  it('tells nothing that was being taken meanwhile', async () => {
+  it('delivers nothing of a take that was running', async () => {
     const pull = stream.next();
     await source.taken();
     await stream.return();
@@ -169,7 +169,7 @@ describe('a stream that its reader leaves', () => {
     expect(await pull).toEqual(DONE);
   });
 
-  it('is done although what was being taken meanwhile failed', async () => {
+  it('is done although the running take failed', async () => {
     const pull = stream.next();
     await source.taken();
     await stream.return();
@@ -177,7 +177,7 @@ describe('a stream that its reader leaves', () => {
     expect(await pull).toEqual(DONE);
   });
 
-  it('is done after throw, which gives the error back', async () => {
+  it('is done after throw, which rejects with the given error', async () => {
     const [pull] = await waitingPull();
     const error = new Error('the reader’s own');
     expect(await errorOf(stream.throw(error))).toBe(error);
@@ -187,7 +187,7 @@ describe('a stream that its reader leaves', () => {
     expect(source.closedTimes).toBe(1);
   });
 
-  it('is not woken any more', async () => {
+  it('takes nothing when it is notified', async () => {
     await stream.return();
     stream.notifyAvailable();
     expect(await stream.next()).toEqual(DONE);
@@ -198,7 +198,7 @@ describe('a stream that its reader leaves', () => {
 describe('a stream that ends by itself', () => {
   const error = new Error('too slow');
 
-  it('rejects the pull that waits with its error, and is done after that', async () => {
+  it('rejects the pending pull with its error, and is done after that', async () => {
     const [pull] = await waitingPull();
     const second = stream.next();
     stream.end(error);
@@ -208,14 +208,14 @@ describe('a stream that ends by itself', () => {
     expect(source.closedTimes).toBe(1);
   });
 
-  it('rejects the next pull when none waits, once', async () => {
+  it('rejects the next pull once when none is pending', async () => {
     stream.end(error);
     expect(await errorOf(stream.next())).toBe(error);
     expect(await stream.next()).toEqual(DONE);
     expect(source.takes).toBe(0);
   });
 
-  it('rejects the pull whose take was under way, once, also when the take fails as well', async () => {
+  it('rejects the pull whose take was running once, also when the take fails', async () => {
     const pull = stream.next();
     await source.taken();
     stream.end(error);
@@ -224,19 +224,19 @@ describe('a stream that ends by itself', () => {
     expect(await stream.next()).toEqual(DONE);
   });
 
-  it('keeps the first error', async () => {
+  it('keeps its first error', async () => {
     stream.end(error);
     stream.end(new Error('second'));
     expect(await errorOf(stream.next())).toBe(error);
   });
 
-  it('is done without an error when it was given none', async () => {
+  it('is done without an error when it ends without one', async () => {
     const [pull] = await waitingPull();
     stream.end();
     expect(await pull).toEqual(DONE);
   });
 
-  it('ends with what its source throws, once', async () => {
+  it('rejects once with the error that its source throws', async () => {
     const pull = stream.next();
     const second = stream.next();
     await source.fail(error);
@@ -247,11 +247,11 @@ describe('a stream that ends by itself', () => {
   });
 });
 
-it('may be ended by its source while that is asked', async () => {
+it('a stream may be ended by its source during a take', async () => {
   const ending: PullStream<string> = new PullStream<string>({
     takeNext: () => {
       ending.end();
-      return 'not told';
+      return 'not delivered';
     },
     onClosed: () => undefined,
   });

@@ -16,7 +16,7 @@ beforeEach(() => {
 });
 
 describe('the stream of a session’s end', () => {
-  it('says nothing while it lives, whatever else happens, then one message, then it is done', async () => {
+  it('has no message while the session lives, then one message, and is then done', async () => {
     const ref = await harness.session(ALICE);
     const other = await harness.session(BOB);
     const stream = endings.streamSessionEnd(ref);
@@ -37,7 +37,7 @@ describe('the stream of a session’s end', () => {
     expect(endings.awaitedSessionCount).toBe(0);
   });
 
-  it('says by which platform it was kicked', async () => {
+  it('names the platform that kicked the session', async () => {
     const ref = await harness.session(ALICE, 'ANDROID');
     const message = endings.streamSessionEnd(ref).next();
     expect(await isPending(message)).toBe(true);
@@ -50,7 +50,7 @@ describe('the stream of a session’s end', () => {
     });
   });
 
-  it('tells each of several readers', async () => {
+  it('is delivered to each of several readers', async () => {
     const ref = await harness.session();
     const messages = [endings.streamSessionEnd(ref).next(), endings.streamSessionEnd(ref).next()];
     for (const message of messages) expect(await isPending(message)).toBe(true);
@@ -58,7 +58,7 @@ describe('the stream of a session’s end', () => {
     for (const message of messages) expect((await message).value).toMatchObject({ reason: 'LOGOUT' });
   });
 
-  it('tells an end that came just before, once', async () => {
+  it('delivers an end from just before the subscription once', async () => {
     const ref = await harness.session(ALICE, 'ANDROID');
     await harness.login(ALICE, 'WEB');
     harness.store.passes(5_000);
@@ -72,7 +72,7 @@ describe('the stream of a session’s end', () => {
     expect(await stream.next()).toEqual(DONE);
   });
 
-  it('ends with the store’s failure', async () => {
+  it('ends with the error of the store', async () => {
     const failure = new Error('disk full');
     harness.store.gates.fail('before reading', failure);
     const stream = endings.streamSessionEnd({ userId: ALICE, sessionId: parseSessionId('s1') });
@@ -82,7 +82,7 @@ describe('the stream of a session’s end', () => {
   });
 });
 
-describe('an end while the store is asked is told once', () => {
+describe('an end during the lookup in the store is delivered once', () => {
   it('when the store answers that the session lives', async () => {
     const ref = await harness.session();
     const stream = endings.streamSessionEnd(ref);
@@ -95,7 +95,7 @@ describe('an end while the store is asked is told once', () => {
     expect(await stream.next()).toEqual(DONE);
   });
 
-  it('when the store knows of it too', async () => {
+  it('when the store answers with the end too', async () => {
     const ref = await harness.session();
     const stream = endings.streamSessionEnd(ref);
     const reading = harness.store.gates.hold('before reading');
@@ -107,21 +107,21 @@ describe('an end while the store is asked is told once', () => {
     expect(await stream.next()).toEqual(DONE);
   });
 
-  it('when the store knows of it before anybody is told', async () => {
+  it('when the store answers with the end before it is published', async () => {
     const ref = await harness.session();
-    const committed = harness.store.gates.hold('before telling');
+    const committed = harness.store.gates.hold('before publishing');
     const logout = harness.tracker.logout(ref);
     await committed;
     const stream = endings.streamSessionEnd(ref);
     expect((await stream.next()).value).toMatchObject({ reason: 'LOGOUT' });
-    harness.store.gates.open('before telling');
+    harness.store.gates.open('before publishing');
     await logout;
     expect(await stream.next()).toEqual(DONE);
   });
 });
 
-describe('a reader who leaves', () => {
-  it('is told nothing and forgotten', async () => {
+describe('a reader that unsubscribes', () => {
+  it('receives nothing and is removed', async () => {
     const ref = await harness.session();
     const stream = endings.streamSessionEnd(ref);
     const message = stream.next();
@@ -136,15 +136,15 @@ describe('a reader who leaves', () => {
 });
 
 describe('a listener', () => {
-  it('hears of the end once, unless it was taken back', async () => {
+  it('is called once for the end, unless it was removed', async () => {
     const ref = await harness.session();
-    const heard: (readonly [string, SessionEnd])[] = [];
-    const listen = (name: string) => endings.onSessionEnd(ref.sessionId, (ending) => heard.push([name, ending]));
+    const received: (readonly [string, SessionEnd])[] = [];
+    const listen = (name: string) => endings.onSessionEnd(ref.sessionId, (ending) => received.push([name, ending]));
     const stops = [listen('a'), listen('b'), listen('c')];
     stops[1]!();
     await harness.tracker.logout(ref);
     const ending = { sessionId: ref.sessionId, reason: 'LOGOUT', kickedBy: null, endedAt: START };
-    expect(heard).toEqual([
+    expect(received).toEqual([
       ['a', ending],
       ['c', ending],
     ]);
@@ -152,31 +152,31 @@ describe('a listener', () => {
     expect(endings.awaitedSessionCount).toBe(0);
   });
 
-  it('may be taken back twice, or while it is told, without disturbing another', async () => {
+  it('may be removed twice, or during the call, without an effect on another', async () => {
     const ref = await harness.session();
-    const heard: string[] = [];
-    const stopFirst = endings.onSessionEnd(ref.sessionId, () => heard.push('first'));
+    const received: string[] = [];
+    const stopFirst = endings.onSessionEnd(ref.sessionId, () => received.push('first'));
     stopFirst();
     const stopSecond = endings.onSessionEnd(ref.sessionId, () => {
       stopSecond();
-      heard.push('second');
-      endings.onSessionEnd(ref.sessionId, () => heard.push('a late one'));
+      received.push('second');
+      endings.onSessionEnd(ref.sessionId, () => received.push('added during the call'));
     });
-    endings.onSessionEnd(ref.sessionId, () => heard.push('third'));
+    endings.onSessionEnd(ref.sessionId, () => received.push('third'));
     stopFirst();
     await harness.tracker.logout(ref);
-    expect(heard).toEqual(['second', 'third']);
+    expect(received).toEqual(['second', 'third']);
   });
 
-  it('is not called once another has taken it back', async () => {
+  it('is not called after another listener removed it', async () => {
     const ref = await harness.session();
-    const heard: string[] = [];
+    const received: string[] = [];
     endings.onSessionEnd(ref.sessionId, () => {
-      heard.push('first');
+      received.push('first');
       stopSecond();
     });
-    const stopSecond = endings.onSessionEnd(ref.sessionId, () => heard.push('second'));
+    const stopSecond = endings.onSessionEnd(ref.sessionId, () => received.push('second'));
     await harness.tracker.logout(ref);
-    expect(heard).toEqual(['first']);
+    expect(received).toEqual(['first']);
   });
 });

@@ -22,8 +22,8 @@ const open = (name: string) => {
 };
 const over = (name: string): CommandOrigin => ({ ipAddress: null, socketId: open(name) });
 
-describe('a socket', () => {
-  it('is told that its session has ended, each of several, and no other', async () => {
+describe('a registered socket', () => {
+  it('is notified of the end of its session, as each of several, and no other socket is', async () => {
     const { session } = await harness.login(ALICE, 'ANDROID', 'd1', over('one'));
     const ref = { userId: ALICE, sessionId: session.id };
     await harness.tracker.attachSocket(ref, open('two'), null);
@@ -36,7 +36,7 @@ describe('a socket', () => {
     ]);
   });
 
-  it('is told whether its session ended or may come back', async () => {
+  it('is notified whether its session ended or became PUSH_ONLINE', async () => {
     await harness.login(ALICE, 'ANDROID', 'd1', over('phone'));
     await harness.login(BOB, 'WEB', 'd1', over('page'));
     harness.store.passes(400_000);
@@ -48,7 +48,7 @@ describe('a socket', () => {
     ]);
   });
 
-  it('is told nothing by its own closing, or once it is removed', async () => {
+  it('is not notified of its own close, nor after it is removed', async () => {
     const { session } = await harness.login(ALICE, 'ANDROID', 'd1', over('one'));
     const ref = { userId: ALICE, sessionId: session.id };
     links.unregister(asSocketId('one'));
@@ -72,13 +72,13 @@ describe('a socket', () => {
     expect(links.openSocketCount).toBe(1);
   });
 
-  it('is not told before the end is durable', async () => {
+  it('is not notified before the end is durable', async () => {
     const { session } = await harness.login(ALICE, 'ANDROID', 'd1', over('one'));
-    const committed = harness.store.gates.hold('before telling');
+    const committed = harness.store.gates.hold('before publishing');
     const logout = harness.tracker.logout({ userId: ALICE, sessionId: session.id });
     await committed;
     expect(lost).toEqual([]);
-    harness.store.gates.open('before telling');
+    harness.store.gates.open('before publishing');
     await logout;
     expect(lost).toHaveLength(1);
   });

@@ -1,4 +1,4 @@
-/** Whatever the order in which commits, reads and pulls get their turn, a watcher hears the truth. */
+/** Whatever the order of commits, reads and pulls, a watcher receives the right statuses. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { SessionRef } from '../../../../src/app/auth/caller.ts';
@@ -20,7 +20,7 @@ const act = fc.oneof(
 );
 type Act = typeof act extends fc.Arbitrary<infer T> ? T : never;
 
-/** Who believes what she is told, and checks that it fits what she believes. */
+/** Keeps the last status of each user, and checks that every change fits it. */
 class Believer {
   readonly believed = new Map<UserId, { version: number; status: Status; text: string | null }>();
   #lists = 0;
@@ -40,7 +40,7 @@ class Believer {
   }
 }
 
-/** Pulls. */
+/** Reads by pulling. */
 class Reader extends Believer {
   readonly #stream: PullStream<readonly StatusChange[]>;
   readonly #pulls: Promise<void>[] = [];
@@ -54,7 +54,7 @@ class Reader extends Believer {
     this.#pulls.push(this.#read());
   }
 
-  /** Reads on until nothing is left to be told. */
+  /** Reads until no change is pending. */
   async readOut(): Promise<void> {
     for (;;) {
       const reading = this.#read();
@@ -71,11 +71,11 @@ class Reader extends Believer {
   }
 }
 
-/** Has herself woken, and takes what there is when it is her turn. */
+/** Is notified, and takes what is available later. */
 class Listener extends Believer {
   readonly #watcher: StatusWatcher;
   #present: Promise<void> | null = null;
-  #awake = false;
+  #isNotified = false;
 
   constructor(watcher: StatusWatcher) {
     super();
@@ -84,8 +84,8 @@ class Listener extends Believer {
 
   pull(): void {
     if (this.#present === null) this.#present = this.#begin();
-    else if (this.#awake) {
-      this.#awake = false;
+    else if (this.#isNotified) {
+      this.#isNotified = false;
       const changes = this.#watcher.takeChanges();
       expect(changes).not.toBeNull();
       this.believe(changes ?? []);
@@ -101,7 +101,7 @@ class Listener extends Believer {
 
   async #begin(): Promise<void> {
     this.believe(await this.#watcher.takeSnapshot());
-    this.#watcher.attachReader({ notifyAvailable: () => (this.#awake = true) });
+    this.#watcher.attachReader({ notifyAvailable: () => (this.#isNotified = true) });
   }
 }
 
@@ -116,7 +116,7 @@ const run = async (harness: AppHarness, acts: readonly Act[], afterEach: () => P
     if (what === 'pull') for (const reader of readers) reader.pull();
     else if (what === 'settle') await settled();
     else if (what === 'login') {
-      // The counting credentials tell the id before the login is answered.
+      // The counting credentials give the id before the login is answered.
       commands.push(harness.login(user, 'ANDROID', `d${value}`));
       sessions.set(user, { userId: user, sessionId: harness.lastSession });
     } else if (ref === undefined) continue;
@@ -137,8 +137,8 @@ const run = async (harness: AppHarness, acts: readonly Act[], afterEach: () => P
   expect(watchers.watchedUserCount).toBe(0);
 };
 
-describe('versions rise, each change starts where the last one told ended, and the last word is right', () => {
-  it('when every step has run out before the next', () =>
+describe('versions rise, each change starts at the last delivered status, and the last status is right', () => {
+  it('when every step has finished before the next', () =>
     fc.assert(
       fc.asyncProperty(fc.array(act, { maxLength: 60 }), (acts) => run(new AppHarness(), acts, settled)),
       { numRuns: 100 },

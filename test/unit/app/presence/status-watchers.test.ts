@@ -20,17 +20,17 @@ beforeEach(() => {
 const watch = (ids: readonly UserId[]): PullStream<readonly StatusChange[]> =>
   watchers.watchUsers(ids)[Symbol.asyncIterator]();
 
-/** What matters of a list, in a line each. */
+/** The relevant fields of a list, one line per change. */
 const brief = (changes: readonly StatusChange[]): string[] =>
   changes.map(
     ({ userId, version, previousStatus, status, reason }) =>
       `${userId} ${version}: ${previousStatus ?? 'snapshot'} → ${status} ${reason ?? '-'}`,
   );
 
-const told = async (stream: PullStream<readonly StatusChange[]>) => brief(await nextOf(stream));
+const delivered = async (stream: PullStream<readonly StatusChange[]>) => brief(await nextOf(stream));
 
 describe('the first message', () => {
-  it('is the present of everybody, the unknown too, each once, as no change', async () => {
+  it('is the present status of every user, unknown ones included, each once, with no previous status', async () => {
     await harness.login(BOB);
     const stream = watch([ALICE, BOB, ALICE, BOB]);
     expect(await nextOf(stream)).toEqual([
@@ -60,13 +60,13 @@ describe('the first message', () => {
     expect(await isPending(stream.next())).toBe(true);
   });
 
-  it('is an empty list for nobody', async () => {
+  it('is an empty list when no user is watched', async () => {
     const stream = watch([]);
     expect(await nextOf(stream)).toEqual([]);
     expect(await isPending(stream.next())).toBe(true);
   });
 
-  it('ends the watching when the store fails', async () => {
+  it('ends the subscription when the store fails', async () => {
     const failure = new Error('disk full');
     harness.store.gates.fail('before reading', failure);
     const stream = watch([ALICE]);
@@ -76,11 +76,11 @@ describe('the first message', () => {
   });
 });
 
-describe('a change while the present is read is told exactly once', () => {
-  it('within the present, when it is there already', async () => {
+describe('a change while the snapshot is read is delivered exactly once', () => {
+  it('in the snapshot, when the snapshot contains it', async () => {
     const reading = harness.store.gates.hold('before reading');
     const stream = watch([ALICE]);
-    const first = told(stream);
+    const first = delivered(stream);
     await reading;
     await harness.login();
     harness.store.gates.open('before reading');
@@ -88,21 +88,21 @@ describe('a change while the present is read is told exactly once', () => {
     expect(await isPending(stream.next())).toBe(true);
   });
 
-  it('after the present, when that is older', async () => {
+  it('after the snapshot, when the snapshot is older', async () => {
     const reading = harness.store.gates.hold('after reading');
     const stream = watch([ALICE]);
-    const first = told(stream);
+    const first = delivered(stream);
     await reading;
     await harness.login();
     harness.store.gates.open('after reading');
     expect(await first).toEqual(['alice 0: snapshot → OFFLINE -']);
-    expect(await told(stream)).toEqual(['alice 1: OFFLINE → ONLINE LOGIN']);
+    expect(await delivered(stream)).toEqual(['alice 1: OFFLINE → ONLINE LOGIN']);
   });
 
-  it('as the part that is newer, when the present lies between two', async () => {
+  it('as the newer of two changes, when the snapshot lies between them', async () => {
     const reading = harness.store.gates.hold('before reading');
     const stream = watch([ALICE]);
-    const first = told(stream);
+    const first = delivered(stream);
     await reading;
     const ref = await harness.session();
     const read = harness.store.gates.hold('after reading');
@@ -112,30 +112,33 @@ describe('a change while the present is read is told exactly once', () => {
     await harness.tracker.logout(ref);
     harness.store.gates.open('after reading');
     expect(await first).toEqual(['alice 1: snapshot → ONLINE LOGIN']);
-    expect(await told(stream)).toEqual(['alice 3: ONLINE → OFFLINE LOGOUT']);
+    expect(await delivered(stream)).toEqual(['alice 3: ONLINE → OFFLINE LOGOUT']);
   });
 
-  it('as the newest of what is newer, however much happens meanwhile', async () => {
+  it('as the newest of all newer changes, however many there are', async () => {
     const reading = harness.store.gates.hold('after reading');
     const stream = watch([ALICE, BOB]);
-    const first = told(stream);
+    const first = delivered(stream);
     await reading;
     const ref = await harness.session();
     for (let text = 0; text < 50; text++) await harness.tracker.setCustomStatus(ref, String(text));
     await harness.login(BOB);
     harness.store.gates.open('after reading');
     expect(await first).toEqual(['alice 0: snapshot → OFFLINE -', 'bob 0: snapshot → OFFLINE -']);
-    expect(await told(stream)).toEqual(['alice 51: OFFLINE → ONLINE CUSTOM_STATUS', 'bob 1: OFFLINE → ONLINE LOGIN']);
+    expect(await delivered(stream)).toEqual([
+      'alice 51: OFFLINE → ONLINE CUSTOM_STATUS',
+      'bob 1: OFFLINE → ONLINE LOGIN',
+    ]);
   });
 
-  it('within the present, when that shows it before the watchers hear of it', async () => {
-    const committed = harness.store.gates.hold('before telling');
+  it('in the snapshot, when the snapshot contains it before it is published', async () => {
+    const committed = harness.store.gates.hold('before publishing');
     const login = harness.login();
     await committed;
     const stream = watch([ALICE]);
-    expect(await told(stream)).toEqual(['alice 1: snapshot → ONLINE LOGIN']);
-    const second = told(stream);
-    harness.store.gates.open('before telling');
+    expect(await delivered(stream)).toEqual(['alice 1: snapshot → ONLINE LOGIN']);
+    const second = delivered(stream);
+    harness.store.gates.open('before publishing');
     const { session } = await login;
     expect(await isPending(second)).toBe(true);
     await harness.tracker.logout({ userId: ALICE, sessionId: session.id });
@@ -145,13 +148,13 @@ describe('a change while the present is read is told exactly once', () => {
   it('also when the reader has not pulled yet', async () => {
     const stream = watch([ALICE]);
     await harness.login();
-    expect(await told(stream)).toEqual(['alice 1: snapshot → ONLINE LOGIN']);
+    expect(await delivered(stream)).toEqual(['alice 1: snapshot → ONLINE LOGIN']);
     expect(await isPending(stream.next())).toBe(true);
   });
 });
 
-describe('a change', () => {
-  it('wakes the reader who waits, in full', async () => {
+describe('a change of a watched user', () => {
+  it('resolves the pending pull with all fields', async () => {
     const ref = await harness.session();
     const stream = watch([ALICE, BOB]);
     await nextOf(stream);
@@ -174,20 +177,20 @@ describe('a change', () => {
     ]);
   });
 
-  it('is not told before it is durable', async () => {
+  it('is not delivered before it is durable', async () => {
     const stream = watch([ALICE]);
     await nextOf(stream);
-    const next = told(stream);
-    const deciding = harness.store.gates.hold('before telling');
+    const next = delivered(stream);
+    const deciding = harness.store.gates.hold('before publishing');
     const login = harness.login();
     await deciding;
     expect(await isPending(next)).toBe(true);
-    harness.store.gates.open('before telling');
+    harness.store.gates.open('before publishing');
     expect(await next).toEqual(['alice 1: OFFLINE → ONLINE LOGIN']);
     await login;
   });
 
-  it('of nothing that a watcher sees is not told', async () => {
+  it('is not delivered when no field that watchers see has changed', async () => {
     const policy = harness.store.getPolicy();
     await harness.store.updatePolicy(() => ({ ...policy, multiDevice: { mode: 'CUSTOM', groups: [] } }));
     await harness.login();
@@ -199,19 +202,19 @@ describe('a change', () => {
     expect(await isPending(stream.next())).toBe(true);
   });
 
-  it('is told to everybody who watches, and once to who asked twice', async () => {
+  it('is delivered to every watcher, and once to one that names the user twice', async () => {
     const streams = [watch([ALICE, ALICE]), watch([BOB, ALICE])];
     for (const stream of streams) await nextOf(stream);
     await harness.login();
     for (const stream of streams) {
-      expect(await told(stream)).toEqual(['alice 1: OFFLINE → ONLINE LOGIN']);
+      expect(await delivered(stream)).toEqual(['alice 1: OFFLINE → ONLINE LOGIN']);
       expect(await isPending(stream.next())).toBe(true);
     }
   });
 });
 
 describe('a slow reader', () => {
-  it('is told the newest, and that it changed from what she was last told', async () => {
+  it('receives the newest status, with the last delivered status as the previous one', async () => {
     const stream = watch([ALICE, BOB]);
     await nextOf(stream);
     const ref = await harness.session();
@@ -219,16 +222,16 @@ describe('a slow reader', () => {
     await harness.tracker.setCustomStatus(ref, 'here');
     harness.store.passes(400_000);
     await harness.tracker.expireDueUsers([ALICE]);
-    expect(await told(stream)).toEqual([
+    expect(await delivered(stream)).toEqual([
       'alice 3: OFFLINE → PUSH_ONLINE HEARTBEAT_TIMEOUT',
       'bob 1: OFFLINE → ONLINE LOGIN',
     ]);
     await harness.tracker.logout(ref);
     await harness.login();
-    expect(await told(stream)).toEqual(['alice 5: PUSH_ONLINE → ONLINE LOGIN']);
+    expect(await delivered(stream)).toEqual(['alice 5: PUSH_ONLINE → ONLINE LOGIN']);
   });
 
-  it('costs one entry for each user, however much happens', async () => {
+  it('has one pending entry per user, however many changes there are', async () => {
     const refs = [await harness.session(ALICE), await harness.session(BOB), await harness.session(CAROL)];
     const stream = watch([ALICE, BOB, CAROL]);
     await nextOf(stream);
@@ -246,8 +249,8 @@ describe('a slow reader', () => {
   });
 });
 
-describe('a reader who has herself woken', () => {
-  it('is woken once, until she has taken what there is, and at once if there is something already', async () => {
+describe('a reader that is notified', () => {
+  it('is notified once until it has taken the changes, and at once if a change is pending already', async () => {
     const watcher = watchers.watchUsers([ALICE, BOB]);
     expect(brief(await watcher.takeSnapshot())).toEqual([
       'alice 0: snapshot → OFFLINE -',
@@ -255,26 +258,26 @@ describe('a reader who has herself woken', () => {
     ]);
     expect(watcher.takeChanges()).toBeNull();
     await harness.login(ALICE);
-    let woken = 0;
-    watcher.attachReader({ notifyAvailable: () => woken++ });
-    expect(woken).toBe(1);
+    let notifications = 0;
+    watcher.attachReader({ notifyAvailable: () => notifications++ });
+    expect(notifications).toBe(1);
     await harness.login(BOB);
-    expect(woken).toBe(1);
+    expect(notifications).toBe(1);
     expect(brief(watcher.takeChanges() ?? [])).toEqual([
       'alice 1: OFFLINE → ONLINE LOGIN',
       'bob 1: OFFLINE → ONLINE LOGIN',
     ]);
     expect(watcher.takeChanges()).toBeNull();
     const { session } = await harness.login(ALICE, 'ANDROID', 'd2');
-    expect(woken).toBe(1);
+    expect(notifications).toBe(1);
     await harness.tracker.logout({ userId: ALICE, sessionId: session.id });
-    expect(woken).toBe(2);
+    expect(notifications).toBe(2);
     watcher.onClosed();
     await harness.login(ALICE);
     expect(watchers.watchedUserCount).toBe(0);
   });
 
-  it('is given the same objects as others who are to be told the same', async () => {
+  it('receives the same objects as other readers of the same change', async () => {
     const ref = await harness.session();
     const [one, other, late] = [
       watchers.watchUsers([ALICE]),
@@ -296,8 +299,8 @@ describe('a reader who has herself woken', () => {
   });
 });
 
-describe('a reader who leaves', () => {
-  it('is forgotten, and nobody else is', async () => {
+describe('a reader that unsubscribes', () => {
+  it('is removed, and no other reader is', async () => {
     const leaving = watch([ALICE, BOB, BOB]);
     const staying = watch([BOB]);
     for (const stream of [leaving, staying]) await nextOf(stream);
@@ -308,13 +311,13 @@ describe('a reader who leaves', () => {
     expect(await waiting).toEqual(DONE);
     expect(watchers.watchedUserCount).toBe(1);
     await harness.login(BOB);
-    expect(await told(staying)).toEqual(['bob 1: OFFLINE → ONLINE LOGIN']);
+    expect(await delivered(staying)).toEqual(['bob 1: OFFLINE → ONLINE LOGIN']);
     expect(await leaving.next()).toEqual(DONE);
     await staying.return();
     expect(watchers.watchedUserCount).toBe(0);
   });
 
-  it('may leave before she reads, and while the present is read', async () => {
+  it('may unsubscribe before its first read, and while the snapshot is read', async () => {
     await watch([ALICE]).return();
     expect(watchers.watchedUserCount).toBe(0);
     const reading = harness.store.gates.hold('before reading');

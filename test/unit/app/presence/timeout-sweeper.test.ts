@@ -18,7 +18,7 @@ const sweeper = (limits?: TimeoutSweeperLimits) =>
 
 const NAMES = ['a', 'b', 'c', 'd', 'e', 'f'].map(parseUserId);
 
-/** All logged in on a platform that ends when it is silent, and silent for just too long. */
+/** All are logged in on a platform that cannot be PUSH_ONLINE, and have been silent for just too long. */
 const allDue = async () => {
   for (const name of NAMES) await harness.login(name, 'WEB');
   harness.store.passes(60_000);
@@ -26,8 +26,8 @@ const allDue = async () => {
 
 const swept = () => NAMES.filter((name) => harness.store.user(name).status === 'OFFLINE');
 
-describe('a tick', () => {
-  it('wakes whoever is due, and nobody else', async () => {
+describe('a tick of the sweeper', () => {
+  it('expires every due user, and no other', async () => {
     await allDue();
     await harness.login(parseUserId('just now'), 'WEB');
     await sweeper().sweep();
@@ -38,11 +38,11 @@ describe('a tick', () => {
     );
   });
 
-  it('wakes nobody for the server’s own sleep', async () => {
+  it('expires no user because of a process pause', async () => {
     await allDue();
     await harness.login(parseUserId('silent'), 'WEB');
     harness.store.passes(20_000);
-    harness.store.sleepsFor(600_000);
+    harness.store.pauseProcess(600_000);
     await sweeper().sweep();
     expect(swept()).toEqual(NAMES);
     expect(harness.store.user(parseUserId('silent')).status).toBe('ONLINE');
@@ -51,12 +51,12 @@ describe('a tick', () => {
     expect(harness.store.user(parseUserId('silent')).status).toBe('OFFLINE');
   });
 
-  it('does nothing when nobody is due', async () => {
+  it('does nothing when no user is due', async () => {
     await sweeper().sweep();
     expect(harness.store.events).toEqual([]);
   });
 
-  it('takes so many at once, until there is nobody', async () => {
+  it('takes a bounded portion at a time, until no user is due', async () => {
     await allDue();
     const asked = vi.spyOn(harness.store, 'claimDueUsers');
     await sweeper({ claimSize: 4, batchSize: 2, maxPendingBatches: 2 }).sweep();
@@ -64,22 +64,22 @@ describe('a tick', () => {
     expect(asked.mock.calls).toEqual([[4], [4], [4]]);
   });
 
-  it('wakes more than one portion in the order of their ids, and a single one in that of their deadlines', async () => {
+  it('expires several portions in the order of user ids, and a single one in the order of deadlines', async () => {
     for (const name of [...NAMES].reverse()) {
       await harness.login(name, 'WEB');
       harness.store.passes(1);
     }
-    const woken = vi.spyOn(harness.store, 'updateUsers');
+    const updateUsers = vi.spyOn(harness.store, 'updateUsers');
     harness.store.passes(60_000);
     await sweeper({ claimSize: 4, batchSize: 2, maxPendingBatches: 2 }).sweep();
-    expect(woken.mock.calls.map(([ids]) => ids)).toEqual([
+    expect(updateUsers.mock.calls.map(([ids]) => ids)).toEqual([
       ['c', 'd'],
       ['e', 'f'],
       ['b', 'a'],
     ]);
   });
 
-  it('resolves when those taken are woken', async () => {
+  it('resolves when the users it took have expired', async () => {
     await allDue();
     void harness.store.gates.hold('before answering');
     const tick = sweeper().sweep();
@@ -89,8 +89,8 @@ describe('a tick', () => {
   });
 });
 
-describe('a tick that meets changes that are not on disk yet', () => {
-  it('takes no more until the first portion of them is', async () => {
+describe('a tick while changes are not on disk yet', () => {
+  it('takes no more users until the first portion of changes is on disk', async () => {
     await allDue();
     const small = sweeper({ claimSize: 6, batchSize: 2, maxPendingBatches: 2 });
     void harness.store.gates.hold('before answering');
@@ -102,7 +102,7 @@ describe('a tick that meets changes that are not on disk yet', () => {
     expect(swept()).toEqual(NAMES);
   });
 
-  it('is the one that is at work', async () => {
+  it('returns the tick that is running', async () => {
     await allDue();
     const small = sweeper();
     void harness.store.gates.hold('before reading');
@@ -113,7 +113,7 @@ describe('a tick that meets changes that are not on disk yet', () => {
     expect(harness.store.events).toHaveLength(2 * NAMES.length);
   });
 
-  it('takes nobody any more once it is stopped, and those taken are woken', async () => {
+  it('takes no users once it is stopped, and the users it took have expired', async () => {
     await allDue();
     const small = sweeper({ claimSize: 6, batchSize: 2, maxPendingBatches: 1 });
     void harness.store.gates.hold('before answering');
@@ -127,8 +127,8 @@ describe('a tick that meets changes that are not on disk yet', () => {
   });
 });
 
-describe('a failure', () => {
-  it('of one wake is reported and stops no other', async () => {
+describe('a failure of the sweeper', () => {
+  it('for one user is reported and does not stop the others', async () => {
     await allDue();
     const failure = new Error('disk full');
     harness.store.gates.fail('before deciding', failure);
@@ -137,7 +137,7 @@ describe('a failure', () => {
     expect(swept()).toEqual(NAMES.slice(1));
   });
 
-  it('gives its place back', async () => {
+  it('frees its place in the portion', async () => {
     await allDue();
     harness.store.gates.fail('before deciding', new Error('disk full'));
     await sweeper({ claimSize: 6, batchSize: 1, maxPendingBatches: 1 }).sweep();
@@ -145,7 +145,7 @@ describe('a failure', () => {
     expect(swept()).toEqual(NAMES.slice(1));
   });
 
-  it('of the store is one of each who was taken', async () => {
+  it('of the store is reported for each user that was taken', async () => {
     await allDue();
     const failure = new Error('closed');
     vi.spyOn(harness.store, 'updateUsers').mockRejectedValueOnce(failure);
@@ -154,23 +154,23 @@ describe('a failure', () => {
     expect(swept()).toEqual(NAMES.slice(2));
   });
 
-  it('that is a refusal of all of them (the disk is full) tries nobody else in vain', async () => {
+  it('that refuses every write (the disk is full) tries no further user', async () => {
     await allDue();
     const full = new DomainError({ code: 'OVERLOADED', retryAfterMs: 1_000 }, 'The disk is full.');
-    const woken = vi
+    const updateUsers = vi
       .spyOn(harness.store, 'updateUsers')
       .mockImplementation(async (ids) => ids.map((id) => ({ userId: id, error: full })));
     const small = sweeper({ claimSize: 6, batchSize: 2, maxPendingBatches: 1 });
     await small.sweep();
-    expect(woken).toHaveBeenCalledTimes(1);
-    woken.mockRestore();
-    // As the store promises: whoever was not woken is handed out again.
+    expect(updateUsers).toHaveBeenCalledTimes(1);
+    updateUsers.mockRestore();
+    // As the store promises: users that did not expire are handed out again.
     harness.store.passes(1_000);
     await small.sweep();
     expect(swept()).toEqual(NAMES);
   });
 
-  it('to look who is due is the tick’s own, and the next looks again', async () => {
+  it('to read the due users rejects the tick, and the next tick reads again', async () => {
     await allDue();
     const small = sweeper();
     const failure = new Error('disk full');

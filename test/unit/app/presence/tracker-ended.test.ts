@@ -1,4 +1,4 @@
-/** What a token of a session that is over may still do: nothing, and it is told why. */
+/** The token of an ended session can do nothing. Every use answers with the reason. */
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { SessionRef } from '../../../../src/app/auth/caller.ts';
 import { createApplication } from '../../../../src/app/application.ts';
@@ -24,7 +24,7 @@ beforeEach(() => {
 });
 
 describe.each(USES)('%s', (_name, use) => {
-  it('of a session that a rival kicked names the reason, the time and the rival', async () => {
+  it('of a kicked session is rejected with the reason, the time and the platform that kicked it', async () => {
     const ref = await harness.session(ALICE, 'ANDROID');
     harness.store.passes(7);
     await harness.login(ALICE, 'MAC');
@@ -39,7 +39,7 @@ describe.each(USES)('%s', (_name, use) => {
     expect(harness.store.user(ALICE)).toEqual(before);
   });
 
-  it('of a session that its user ended names the reason', async () => {
+  it('of a session that logged out is rejected with the reason', async () => {
     const ref = await harness.session();
     await harness.tracker.logout(ref);
     expect(await faultOf(use(harness.tracker, ref))).toEqual({
@@ -50,19 +50,19 @@ describe.each(USES)('%s', (_name, use) => {
     });
   });
 
-  it('of a session that nobody remembers is UNAUTHENTICATED', async () => {
+  it('of a session that the store has forgotten is UNAUTHENTICATED', async () => {
     const unknown = { userId: ALICE, sessionId: parseSessionId('never made') };
     expect(await faultOf(use(harness.tracker, unknown))).toEqual({ code: 'UNAUTHENTICATED' });
     expect(harness.store.events).toEqual([]);
   });
 
-  it('does not reach the session of another user', async () => {
+  it('does not affect the session of another user', async () => {
     const ref = await harness.session(ALICE);
     expect(await faultOf(use(harness.tracker, { ...ref, userId: BOB }))).toEqual({ code: 'UNAUTHENTICATED' });
     expect(harness.store.user(ALICE).sessions).toHaveLength(1);
   });
 
-  it('after the expiry date is too late, although no timer has come by', async () => {
+  it('after the expiry date is rejected, although no timer has run', async () => {
     const ref = await harness.session();
     harness.store.passes(400_000);
     await harness.tracker.expireDueUsers([ALICE]);
@@ -77,14 +77,14 @@ describe.each(USES)('%s', (_name, use) => {
   });
 });
 
-it('the message names the reason, and the rival if there is one', async () => {
+it('the message of SESSION_ENDED names the reason, and the platform that kicked the session', async () => {
   const { session } = await harness.login();
   const ended = { session, endedAt: START };
   expect(sessionEndedError({ ...ended, reason: 'KICKED', kickedBy: 'WEB' }).message).toMatch(/KICKED.*WEB/);
   expect(sessionEndedError({ ...ended, reason: 'REVOKED', kickedBy: null }).message).toMatch(/REVOKED/);
 });
 
-it('sessionGone answers with the store’s failure when it cannot look', async () => {
+it('the lookup of an ended session rejects with the error of the store', async () => {
   const failure = new Error('disk full');
   harness.store.gates.fail('before reading', failure);
   expect(
@@ -92,7 +92,7 @@ it('sessionGone answers with the store’s failure when it cannot look', async (
   ).toBe(failure);
 });
 
-it('the use cases share one store, and a client hears why before her socket is lost', async () => {
+it('the use cases share one store, and a client receives the reason before its socket is closed', async () => {
   const credentials = {
     createSessionCredentials: () => ({ sessionId: parseSessionId('s1'), token: 'token', tokenHash: 'hash' }),
     createDeviceId: () => expect.unreachable(),
@@ -106,18 +106,18 @@ it('the use cases share one store, and a client hears why before her socket is l
   expect(porchlight.store).toBe(harness.store);
   expect(porchlight.visibility).toBe('none');
 
-  const heard: string[] = [];
+  const received: string[] = [];
   const ref = await harness.session();
   const link = asSocketId('socket');
-  porchlight.socketRegistry.register({ id: link, onSessionLost: () => heard.push('lost') });
-  porchlight.sessionEndNotifier.onSessionEnd(ref.sessionId, () => heard.push('ended'));
+  porchlight.socketRegistry.register({ id: link, onSessionLost: () => received.push('lost') });
+  porchlight.sessionEndNotifier.onSessionEnd(ref.sessionId, () => received.push('ended'));
   const watching = porchlight.statusWatchers.watchUsers([ALICE])[Symbol.asyncIterator]();
   const following = await porchlight.eventFeed.subscribe(null, () => expect.unreachable());
   expect((await watching.next()).value).toMatchObject([{ status: 'ONLINE' }]);
 
   await porchlight.tracker.attachSocket(ref, link, null);
   await porchlight.tracker.logout(ref);
-  expect(heard).toEqual(['ended', 'lost']);
+  expect(received).toEqual(['ended', 'lost']);
   expect((await watching.next()).value).toMatchObject([{ status: 'OFFLINE' }]);
   expect((await following.next()).value).toMatchObject([{ reason: 'LOGOUT' }]);
 });

@@ -20,7 +20,7 @@ const sessionOf = ({ userId, sessionId }: SessionRef) =>
 const reasons = () => harness.store.events.map(({ reason }) => reason);
 
 describe('login', () => {
-  it('makes the session that it was asked for', async () => {
+  it('creates the session with the given fields', async () => {
     const request = {
       platform: 'IPHONE',
       deviceId: parseDeviceId('phone'),
@@ -47,14 +47,14 @@ describe('login', () => {
     expect(answer.user.sessions).toEqual([answer.session]);
   });
 
-  it('makes a device where none is named, a new one each time', async () => {
+  it('creates a new device id each time when none is given', async () => {
     const first = await harness.login(ALICE, 'ANDROID', null);
     const second = await harness.login(ALICE, 'ANDROID', null);
     expect([first.session.deviceId, second.session.deviceId]).toEqual(['made-1', 'made-2']);
     expect(second.kickedSessions.map(({ session }) => session.deviceId)).toEqual(['made-1']);
   });
 
-  it('names whom it kicked, and not whom it replaced', async () => {
+  it('returns the kicked sessions, and not the replaced one', async () => {
     const first = await harness.login(ALICE, 'ANDROID', 'd1');
     const again = await harness.login(ALICE, 'ANDROID', 'd1');
     expect(again.kickedSessions).toEqual([]);
@@ -67,7 +67,7 @@ describe('login', () => {
     expect(first.session.id).not.toBe(again.session.id);
   });
 
-  it('does not name a session whose time had come', async () => {
+  it('does not return a session that expired before', async () => {
     await harness.login(ALICE, 'ANDROID', 'd1');
     harness.store.passes(400_000);
     await harness.tracker.expireDueUsers([ALICE]);
@@ -76,7 +76,7 @@ describe('login', () => {
     expect(reasons()).toEqual(['LOGIN', 'HEARTBEAT_TIMEOUT', 'PUSH_EXPIRED', 'LOGIN']);
   });
 
-  it('is answered when it is durable, and says so when it could not be made so', async () => {
+  it('is answered when it is durable, and rejects when the write failed', async () => {
     void harness.store.gates.hold('before answering');
     const login = harness.login();
     expect(await isPending(login)).toBe(true);
@@ -89,7 +89,7 @@ describe('login', () => {
   });
 });
 
-it('login does not hide a store that made no session', async () => {
+it('rejects when the store created no session', async () => {
   const user = harness.store.user(ALICE);
   vi.spyOn(harness.store, 'updateUser').mockResolvedValue({
     user,
@@ -101,7 +101,7 @@ it('login does not hide a store that made no session', async () => {
   expect((await errorOf(harness.login())).message).toMatch(/no session/);
 });
 
-describe('a session’s command', () => {
+describe('a command of a session', () => {
   let ref: SessionRef;
 
   beforeEach(async () => {
@@ -109,7 +109,7 @@ describe('a session’s command', () => {
     harness.store.passes(1_000);
   });
 
-  it('heartbeat tells life, the app state and the address', async () => {
+  it('heartbeat records activity, the app state and the address', async () => {
     const { user, session } = await harness.tracker.recordHeartbeat(ref, 'BACKGROUND', '192.0.2.9');
     expect(session).toMatchObject({ appState: 'BACKGROUND', ipAddress: '192.0.2.9', lastSeenAt: START + 1_000 });
     expect(session).toBe(sessionOf(ref));
@@ -118,13 +118,13 @@ describe('a session’s command', () => {
     expect(again.session).toMatchObject({ appState: 'BACKGROUND', ipAddress: '192.0.2.9' });
   });
 
-  it('life is a sign of life and nothing else', async () => {
+  it('activity changes the time of the last activity and nothing else', async () => {
     const { session } = await harness.tracker.recordActivity(ref, { ipAddress: '192.0.2.9', socketId: null });
     expect(session).toMatchObject({ inactiveSince: START + 1_000, ipAddress: '192.0.2.9', socketIds: [] });
     expect(reasons()).toEqual(['LOGIN']);
   });
 
-  it('life over a socket counts while that is attached', async () => {
+  it('activity over a socket counts while the socket is attached', async () => {
     await harness.tracker.attachSocket(ref, LINK, null);
     harness.store.passes(1_000);
     await harness.tracker.recordActivity(ref, { ipAddress: null, socketId: OTHER_LINK });
@@ -133,7 +133,7 @@ describe('a session’s command', () => {
     expect(sessionOf(ref)?.inactiveSince).toBe(START + 2_000);
   });
 
-  it('life brings back who was PUSH_ONLINE', async () => {
+  it('activity of a PUSH_ONLINE session makes it ONLINE', async () => {
     harness.store.passes(400_000);
     await harness.tracker.expireDueUsers([ALICE]);
     const { user } = await harness.tracker.recordActivity(ref, HTTP);
@@ -141,7 +141,7 @@ describe('a session’s command', () => {
     expect(reasons()).toEqual(['LOGIN', 'HEARTBEAT_TIMEOUT', 'RECONNECT']);
   });
 
-  it('attach attaches, until the same link is detached', async () => {
+  it('attach attaches the session until the same socket is detached', async () => {
     const { session } = await harness.tracker.attachSocket(ref, LINK, '192.0.2.9');
     expect(session).toMatchObject({ socketIds: [LINK], ipAddress: '192.0.2.9', lastSeenAt: START + 1_000 });
     await harness.tracker.detachSocket(ALICE, OTHER_LINK, false);
@@ -151,14 +151,14 @@ describe('a session’s command', () => {
     expect(reasons()).toEqual(['LOGIN', 'DISCONNECT']);
   });
 
-  it('detach by the server is no DISCONNECT', async () => {
+  it('a close by the server is not a DISCONNECT', async () => {
     await harness.tracker.attachSocket(ref, LINK, null);
     await harness.tracker.detachSocket(ALICE, LINK, true);
     expect(sessionOf(ref)).toMatchObject({ socketIds: [], status: 'ONLINE' });
     expect(reasons()).toEqual(['LOGIN']);
   });
 
-  it('detach of a link that nobody holds is fine, also of a user never seen', async () => {
+  it('detaching an unknown socket changes nothing, also for a user never seen', async () => {
     await harness.tracker.detachSocket(BOB, LINK, false);
     expect(reasons()).toEqual(['LOGIN']);
   });
@@ -171,7 +171,7 @@ describe('a session’s command', () => {
     expect(reasons()).toEqual(['LOGIN', 'CUSTOM_STATUS', 'CUSTOM_STATUS']);
   });
 
-  it('logout ends it and answers it as it last was', async () => {
+  it('logout ends the session and returns its last state', async () => {
     const { user, session } = await harness.tracker.logout(ref);
     expect(user).toMatchObject({ status: 'OFFLINE', sessions: [], reason: 'LOGOUT' });
     expect(session).toMatchObject({ id: ref.sessionId, status: 'ONLINE', lastSeenAt: START + 1_000 });
@@ -193,13 +193,13 @@ describe('endSessions', () => {
     return { user, ended: ended.map(({ session }) => session.platform) };
   };
 
-  it('ends all', async () => {
+  it('ends all sessions of the user', async () => {
     const { user, ended } = await ending({ platform: null, sessionId: null });
     expect(ended).toEqual(['ANDROID', 'WEB', 'MAC']);
     expect(user).toMatchObject({ status: 'OFFLINE', tokensRevokedBefore: null });
   });
 
-  it('ends those of a platform, or the one that is named', async () => {
+  it('ends the sessions of a platform, or the given one', async () => {
     expect((await ending({ platform: 'WEB', sessionId: null })).ended).toEqual(['WEB']);
     const [first] = harness.store.user(ALICE).sessions;
     expect((await ending({ platform: null, sessionId: first!.id })).ended).toEqual(['ANDROID']);
@@ -207,13 +207,13 @@ describe('endSessions', () => {
     expect(harness.store.user(ALICE).status).toBe('ONLINE');
   });
 
-  it('refuses the user’s older JWTs from then on, also when nothing ends', async () => {
+  it('revokes the user’s older JWTs, also when no session ends', async () => {
     const { user, ended } = await ending({ platform: 'IPAD', sessionId: null }, true);
     expect(ended).toEqual([]);
     expect(user.tokensRevokedBefore).toBe(START + 1_000);
   });
 
-  it('does not name a session whose time had come', async () => {
+  it('does not return a session that expired before', async () => {
     harness.store.passes(400_000);
     await harness.tracker.expireDueUsers([ALICE]);
     harness.store.passes(7 * 86_400_000);
@@ -223,24 +223,24 @@ describe('endSessions', () => {
   });
 });
 
-it('wake, kept waiting, ends nobody who was due only since: her ping may wait behind it, and is answered', async () => {
+it('expireDueUsers ends no session that became due while it waited, so that pending activity counts', async () => {
   await harness.store.updatePolicy((policy) => applyPolicyChange(policy, { multiDevice: { mode: 'MULTI' } }));
   await harness.login(ALICE, 'WEB');
   harness.store.passes(1_000);
   await harness.login(ALICE, 'WINDOWS');
   harness.store.passes(59_000);
   const decides = harness.store.gates.hold('before deciding');
-  const woken = harness.tracker.expireDueUsers([ALICE]);
+  const expired = harness.tracker.expireDueUsers([ALICE]);
   await decides;
   harness.store.passes(400_000);
   harness.store.gates.open('before deciding');
-  await woken;
+  await expired;
   expect(harness.store.user(ALICE).sessions.map(({ platform }) => platform)).toEqual(['WINDOWS']);
   await harness.tracker.expireDueUsers([ALICE]);
   expect(harness.store.user(ALICE).sessions).toEqual([]);
 });
 
-it('wake lets time pass, not earlier than it does', async () => {
+it('expireDueUsers expires a session at its deadline and not earlier', async () => {
   const ref = await harness.session();
   harness.store.passes(399_999);
   await harness.tracker.expireDueUsers([ALICE]);

@@ -1,11 +1,11 @@
-/** What webhooks and exports tell of an event is what GraphQL tells. */
+/** Webhooks and exports write an event exactly as GraphQL does. */
 import { isObjectType } from 'graphql';
 import { expect, it } from 'vitest';
 import { schema } from '../../../../src/api/schema.ts';
 import { eventToJson } from '../../../../src/app/shared/event-json.ts';
 import { ApiHarness } from '../../api/api-harness.ts';
 
-it('an event is told with every field of PresenceEvent, in the same form', async () => {
+it('an event has every field of PresenceEvent, in the same form', async () => {
   const harness = new ApiHarness();
   await harness.login('alice', 'ANDROID');
   harness.clock.advance(1_234);

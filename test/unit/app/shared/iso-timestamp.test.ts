@@ -5,7 +5,7 @@ import { formatIsoTimestamp } from '../../../../src/app/shared/iso-timestamp.ts'
 const FIRST = -8.64e15;
 const LAST = 8.64e15;
 
-test('a moment is written as Date writes it', () => {
+test('a timestamp is formatted as Date formats it', () => {
   fc.assert(
     fc.property(
       fc.oneof(fc.integer({ min: 1.7e12, max: 1.9e12 }), fc.integer({ min: FIRST, max: LAST })),
@@ -23,7 +23,7 @@ test('a moment is written as Date writes it', () => {
   }
 });
 
-test('what no date can hold is refused', () => {
+test('a value outside the range of Date is rejected', () => {
   expect(() => formatIsoTimestamp(LAST + 86_400_000)).toThrow(RangeError);
   expect(() => formatIsoTimestamp(Number.NaN)).toThrow(RangeError);
 });

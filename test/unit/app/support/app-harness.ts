@@ -1,4 +1,4 @@
-/** The use cases over a store that tests can hold, and a few words to make things happen in it. */
+/** The use cases over a store whose steps tests can hold, with helpers for common actions. */
 import type { SessionRef } from '../../../../src/app/auth/caller.ts';
 import type { CredentialFactory } from '../../../../src/app/ports/presence-store.ts';
 import { PresenceTracker, type LoginResult, type CommandOrigin } from '../../../../src/app/presence/tracker.ts';
@@ -20,7 +20,7 @@ export const CAROL = parseUserId('carol');
 export const HTTP: CommandOrigin = { ipAddress: '192.0.2.1', socketId: null };
 export const SOCKET: CommandOrigin = { ipAddress: '192.0.2.2', socketId: asSocketId('socket 1') };
 
-/** Makes what can be guessed: s1, s2 … and made-1, made-2 … */
+/** Creates predictable ids: s1, s2 … and made-1, made-2 … */
 class CountingCredentials implements CredentialFactory {
   sessions = 0;
   devices = 0;
@@ -45,7 +45,7 @@ export class AppHarness {
     this.tracker = new PresenceTracker(store, this.#credentials);
   }
 
-  /** The id of the session that the last login makes, known before it is answered. */
+  /** The id of the session that the last login creates, available before it is answered. */
   get lastSession(): SessionId {
     return parseSessionId(`s${this.#credentials.sessions}`);
   }
@@ -65,7 +65,7 @@ export class AppHarness {
     return this.tracker.login(user, null, request, origin);
   }
 
-  /** Logged in, as whoever acts in the session's name knows it. */
+  /** Logs in and returns the reference of the session. */
   async session(user = ALICE, platform: Platform = 'ANDROID', device: string | null = 'd1'): Promise<SessionRef> {
     const { session } = await this.login(user, platform, device);
     return { userId: user, sessionId: session.id };

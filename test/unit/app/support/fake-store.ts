@@ -1,6 +1,6 @@
 /**
- * The reference store, whose every asynchronous place can be held: what happens between a read and a
- * commit is decided by the test, not by luck.
+ * The reference store with a gate at every asynchronous step, so that the test decides what happens between
+ * a read and a commit.
  */
 import type {
   CommittedChange,
@@ -27,7 +27,7 @@ type Listener = (changes: readonly CommittedChange[]) => void;
 
 export class FakeStore implements PresenceStore {
   readonly gates = new Gates();
-  /** The whole log, as the tests may know it. */
+  /** All events of the log. */
   readonly events: LoggedEvent[] = [];
   readonly #pass: Pass;
   readonly #clock = new VirtualClock(START);
@@ -41,15 +41,15 @@ export class FakeStore implements PresenceStore {
   readonly #users = new Map<UserId, UserRecord>();
   readonly #turns = new Map<UserId, Promise<unknown>>();
   readonly #listeners = new Set<Listener>();
-  /** Committed, in the order of the log, and not told yet. */
-  #untold: (readonly CommittedChange[])[] = [];
+  /** Committed changes, in the order of the log, that are not published yet. */
+  #unpublished: (readonly CommittedChange[])[] = [];
 
-  /** @param pass is awaited at every place where a real store would be somewhere else for a while. */
+  /** @param pass is awaited at every step where a real store would be asynchronous. */
   constructor(pass?: Pass) {
     this.#pass = pass ?? this.gates.pass;
     this.#store.onCommit((changes) => {
       for (const { events } of changes) this.events.push(...events);
-      this.#untold.push(changes);
+      this.#unpublished.push(changes);
     });
   }
 
@@ -65,23 +65,23 @@ export class FakeStore implements PresenceStore {
     this.#clock.advance(ms);
   }
 
-  /** The server sleeps for so long. */
-  sleepsFor(ms: number): void {
+  /** Pauses the process for this time. */
+  pauseProcess(ms: number): void {
     this.#clock.pause(ms);
   }
 
-  /** So much time passes that everything logged until now is removed. */
+  /** Lets the retention remove every event logged until now. */
   async forgets(): Promise<void> {
     this.passes(RETENTION + 1);
     await this.#store.purgeExpiredData();
   }
 
-  /** The position right after the log's first `count` events. */
+  /** The position right after the first `count` events of the log. */
   async cursorAt(count: number): Promise<Cursor> {
     return this.events[count - 1]?.cursor ?? this.#beginning;
   }
 
-  /** As last committed. */
+  /** The last committed record. */
   user(id: UserId): UserRecord {
     return this.#users.get(id) ?? createUnknownUser(id, 0);
   }
@@ -102,9 +102,9 @@ export class FakeStore implements PresenceStore {
       await this.#pass('before deciding');
       const outcome = await this.#store.updateUser(id, decide);
       this.#users.set(id, outcome.user);
-      const upToThis = this.#untold.at(-1);
-      await this.#pass('before telling');
-      this.#tellThrough(upToThis);
+      const upToThis = this.#unpublished.at(-1);
+      await this.#pass('before publishing');
+      this.#publishUpTo(upToThis);
       await this.#pass('before answering');
       return outcome;
     });
@@ -169,9 +169,9 @@ export class FakeStore implements PresenceStore {
   getWriteBacklog: PresenceStore['getWriteBacklog'] = () => this.#store.getWriteBacklog();
   close: PresenceStore['close'] = () => this.#store.close();
 
-  /** Tells what was committed up to those changes; later ones wait for their own turn. */
-  #tellThrough(last: readonly CommittedChange[] | undefined): void {
-    const end = last === undefined ? 0 : this.#untold.indexOf(last) + 1;
-    for (const changes of this.#untold.splice(0, end)) for (const listener of this.#listeners) listener(changes);
+  /** Publishes what was committed up to these changes. Later ones wait for their own commit. */
+  #publishUpTo(last: readonly CommittedChange[] | undefined): void {
+    const end = last === undefined ? 0 : this.#unpublished.indexOf(last) + 1;
+    for (const changes of this.#unpublished.splice(0, end)) for (const listener of this.#listeners) listener(changes);
   }
 }

@@ -1,14 +1,14 @@
-/** Places in a store where a call can be stopped until the test lets it go on, or be made to fail. */
+/** Steps of a store where a test can hold a call until it opens the gate, or make it fail. */
 import { deferred, type Deferred } from './waiting.ts';
 
-/** In the order in which an update passes the first three. */
+/** An update passes the first three in this order. */
 export type Place =
-  'before deciding' | 'before telling' | 'before answering' | 'before reading' | 'after reading' | 'reading the log';
+  'before deciding' | 'before publishing' | 'before answering' | 'before reading' | 'after reading' | 'reading the log';
 
 export type Pass = (place: Place) => Promise<void>;
 
 interface Gate {
-  /** Resolves when a call has come to the gate. */
+  /** Resolves when a call has reached the gate. */
   readonly reached: Deferred<void>;
   readonly opened: Deferred<void>;
 }
@@ -17,7 +17,7 @@ export class Gates {
   readonly #held = new Map<Place, Gate>();
   readonly #failures = new Map<Place, Error>();
 
-  /** Stops every call at the place; the promise tells when the first has come there. */
+  /** Holds every call at the step. The promise resolves when the first one has reached it. */
   hold(place: Place): Promise<void> {
     const gate = { reached: deferred<void>(), opened: deferred<void>() };
     this.#held.set(place, gate);
@@ -29,7 +29,7 @@ export class Gates {
     this.#held.delete(place);
   }
 
-  /** The next call that passes the place fails with the error. */
+  /** Makes the next call at the step fail with the error. */
   fail(place: Place, error: Error): void {
     this.#failures.set(place, error);
   }

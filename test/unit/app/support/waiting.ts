@@ -1,4 +1,4 @@
-/** What tests of asynchronous code need to say: not yet, now, and with which fault. */
+/** Helpers for tests of asynchronous code: is it pending, what does it resolve or reject with. */
 import type { PullStream } from '../../../../src/app/presence/pull-stream.ts';
 import { DomainError, type ErrorDetails } from '../../../../src/core/errors.ts';
 
@@ -18,10 +18,10 @@ export const deferred = <T>(): Deferred<T> => {
   return { promise, resolve, reject };
 };
 
-/** Everything that can go on without new input has gone on: all microtasks, however many, have run. */
+/** Resolves when all pending microtasks have run. */
 export const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-/** Does it still wait, when everything that could go on has gone on? */
+/** Whether the promise is still pending after all microtasks have run. */
 export const isPending = async (promise: Promise<unknown>): Promise<boolean> => {
   let pending = true;
   const done = () => {
@@ -32,14 +32,14 @@ export const isPending = async (promise: Promise<unknown>): Promise<boolean> => 
   return pending;
 };
 
-/** What the stream tells next; fails when it is done. */
+/** The next value of the stream. Fails when the stream is done. */
 export const nextOf = async <T>(stream: PullStream<T>): Promise<T> => {
   const result = await stream.next();
   if (result.done === true) throw new Error('The stream is done.');
   return result.value;
 };
 
-/** The error that it ends with; fails when it ends well. */
+/** The error that the promise rejects with. Fails when it resolves. */
 export const errorOf = async (promise: Promise<unknown>): Promise<Error> => {
   let value: unknown;
   try {
@@ -51,14 +51,14 @@ export const errorOf = async (promise: Promise<unknown>): Promise<Error> => {
   throw new Error(`No error came, but ${JSON.stringify(value)}.`);
 };
 
-/** The fault that it is refused with. */
+/** The details of the DomainError that the promise rejects with. */
 export const faultOf = async (promise: Promise<unknown>): Promise<ErrorDetails> => {
   const error = await errorOf(promise);
   if (error instanceof DomainError) return error.details;
   throw error;
 };
 
-/** The refusal that a call throws at once. */
+/** The DomainError that a call throws synchronously. */
 export const refusalOf = (call: () => unknown): DomainError => {
   try {
     call();

@@ -1,4 +1,4 @@
-/** What became of what was delivered; delivering it again, and tests. */
+/** Deliveries, redelivery and test deliveries. */
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import type { AttemptReport, Delivery } from '../../../../src/app/ports/webhook-store.ts';
 import { parseDeliveryId, parseWebhookId } from '../../../../src/core/ids.ts';
@@ -9,7 +9,7 @@ import { ABORTED_REPORT } from '../../webhooks/support/fake-sender.ts';
 import { RETRY_FOR_MS, ACCEPTED_REPORT } from './webhook-parts.ts';
 import { refusal, WebhookStage } from './webhook-service-harness.ts';
 
-const NOBODY = parseWebhookId('nobody');
+const UNKNOWN = parseWebhookId('unknown');
 
 let harness: WebhookStage;
 
@@ -17,7 +17,7 @@ beforeEach(() => {
   harness = new WebhookStage();
 });
 
-describe('deliveries', () => {
+describe('the list of deliveries', () => {
   const ALL = { status: null, webhookId: null, after: null, limit: 500 } as const;
   const idsOf = ({ deliveries }: { readonly deliveries: readonly Delivery[] }): readonly string[] =>
     deliveries.map(({ id }) => id);
@@ -26,7 +26,7 @@ describe('deliveries', () => {
     await harness.login();
   });
 
-  it('are those of a webhook, of a status, after one, so many', async () => {
+  it('is filtered by webhook and status, and paged by after and first', async () => {
     const [one, other] = [await harness.create(), await harness.create()];
     await harness.leave(one, 'a');
     await harness.leave(other, 'b');
@@ -39,13 +39,13 @@ describe('deliveries', () => {
     const two = await harness.webhooks.listDeliveries({ ...ALL, limit: 2 });
     expect([idsOf(two), two.hasMore]).toEqual([['d', 'c'], true]);
     expect(idsOf(await harness.webhooks.listDeliveries({ ...ALL, after: parseDeliveryId('c') }))).toEqual(['b', 'a']);
-    expect(await refusal(harness.webhooks.listDeliveries({ ...ALL, webhookId: NOBODY }))).toBe(
-      'There is no webhook "nobody".',
+    expect(await refusal(harness.webhooks.listDeliveries({ ...ALL, webhookId: UNKNOWN }))).toBe(
+      'There is no webhook "unknown".',
     );
     await refusal(harness.webhooks.listDeliveries({ ...ALL, after: parseDeliveryId('z') }));
   });
 
-  it.each([0, 1, 19, 20, 21, 40, 41])('of %i are all found, each once, whatever the page', async (count) => {
+  it.each([0, 1, 19, 20, 21, 40, 41])('contains each of %i deliveries once, whatever the page size', async (count) => {
     const webhook = await harness.create();
     for (let index = 0; index < count; index++) await harness.leave(webhook, `d${index}`);
     const latestFirst = Array.from({ length: count }, (_, index) => `d${count - 1 - index}`);
@@ -62,7 +62,7 @@ describe('deliveries', () => {
     }
   });
 
-  it('end a page with the one with which it has 500 events, and no more than 20 are read for nothing', async () => {
+  it('ends a page with the delivery that reaches 500 events, and reads at most 20 more', async () => {
     const webhook = await harness.create();
     const [event] = harness.store.events;
     if (event === undefined) throw new Error('Nothing was logged.');
@@ -79,7 +79,7 @@ describe('deliveries', () => {
   });
 });
 
-describe('redelivering', () => {
+describe('redeliver', () => {
   const PASSED = 12_345;
 
   beforeEach(async () => {
@@ -89,7 +89,7 @@ describe('redelivering', () => {
 
   const revived = { status: 'RETRYING', shard: null, attempts: 0, nextAttemptAt: START + PASSED } as const;
 
-  it('tries one that is DEAD again, now, for as long as a new one', async () => {
+  it('retries a DEAD delivery now, for as long as a new one', async () => {
     const webhook = await harness.create();
     const dead = await harness.leave(webhook, 'a', { shard: 3 });
     const other = await harness.leave(webhook, 'b');
@@ -102,7 +102,7 @@ describe('redelivering', () => {
     expect(await harness.parts.store.findDelivery(other.id)).toEqual(other);
   });
 
-  it('tries all that are DEAD of a webhook, but what has no events', async () => {
+  it('retries all DEAD deliveries of a webhook, except those without events', async () => {
     const [one, other] = [await harness.create(), await harness.create()];
     await harness.leave(one, 'a');
     await harness.leave(other, 'of the other');
@@ -129,7 +129,7 @@ describe('redelivering', () => {
     expect(await harness.parts.store.findDelivery(delivery.id)).toEqual(delivery);
   });
 
-  it('one alone without events is refused, and so is what there is not', async () => {
+  it('rejects a delivery without events, and an unknown delivery or webhook', async () => {
     const lost = await harness.leave(await harness.create(), 'lost', { events: [] });
     expect(await refusal(harness.webhooks.redeliver({ deliveryId: lost.id, webhookId: null }))).toBe(
       'The delivery "lost" has no events to deliver.',
@@ -138,12 +138,12 @@ describe('redelivering', () => {
     expect(await refusal(harness.webhooks.redeliver({ deliveryId: unknown, webhookId: null }))).toBe(
       'There is no delivery "unknown".',
     );
-    expect(await refusal(harness.webhooks.redeliver({ deliveryId: null, webhookId: NOBODY }))).toBe(
-      'There is no webhook "nobody".',
+    expect(await refusal(harness.webhooks.redeliver({ deliveryId: null, webhookId: UNKNOWN }))).toBe(
+      'There is no webhook "unknown".',
     );
   });
 
-  it('of both or neither is refused', async () => {
+  it('rejects both ids together, and neither', async () => {
     const webhook = await harness.create();
     const dead = await harness.leave(webhook, 'a');
     for (const asked of [
@@ -156,8 +156,8 @@ describe('redelivering', () => {
   });
 });
 
-describe('a test', () => {
-  it('is sent once, to the webhook as it is, and kept as DELIVERED', async () => {
+describe('a test delivery', () => {
+  it('is sent once to the webhook, and stored as DELIVERED', async () => {
     const webhook = await harness.create();
     const { id, ...delivery } = await harness.webhooks.sendTestDelivery(webhook.id);
     expect(delivery).toEqual({
@@ -194,8 +194,8 @@ describe('a test', () => {
     expect((await harness.kept(id)).state).toBe(state);
   });
 
-  it('of a webhook that there is not, or not any more, is refused', async () => {
-    expect(await refusal(harness.webhooks.sendTestDelivery(NOBODY))).toBe('There is no webhook "nobody".');
+  it('to an unknown or deleted webhook is rejected', async () => {
+    expect(await refusal(harness.webhooks.sendTestDelivery(UNKNOWN))).toBe('There is no webhook "unknown".');
     expect(harness.parts.sender.attempts).toEqual([]);
     const { id } = await harness.create();
     const answer = deferred<AttemptReport>();
@@ -207,7 +207,7 @@ describe('a test', () => {
     await refusal(test);
   });
 
-  it('beside ten others is RATE_LIMITED, until one of them is over', async () => {
+  it('beside ten others is RATE_LIMITED, until one of them has ended', async () => {
     const { id } = await harness.create();
     const first = deferred<AttemptReport>();
     harness.parts.sender.nextReport = first.promise;
@@ -229,7 +229,7 @@ describe('a test', () => {
     await Promise.all(others);
   });
 
-  it('that could not be kept makes room for others', async () => {
+  it('that could not be stored frees its place', async () => {
     const { id } = await harness.create();
     const failure = new Error('disk full');
     const keeping = vi.spyOn(harness.parts.store, 'addDelivery').mockRejectedValue(failure);
@@ -238,7 +238,7 @@ describe('a test', () => {
     expect(await harness.webhooks.sendTestDelivery(id)).toMatchObject({ status: 'DELIVERED' });
   });
 
-  it('under way when it closes is cut short and kept, and so is a later one', async () => {
+  it('that is running at close is aborted and stored, and so is a later one', async () => {
     const { id } = await harness.create();
     harness.parts.sender.nextReport = deferred<AttemptReport>().promise;
     const tests = [harness.webhooks.sendTestDelivery(id), harness.webhooks.sendTestDelivery(id)];

@@ -1,4 +1,4 @@
-/** What webhooks are managed with, as tests may know it: secrets that can be guessed, and a sender without a network. */
+/** The parts of the webhook service for tests: predictable secrets, and a sender without a network. */
 import type { AttemptReport, WebhookSecretFactory, WebhookUrlPolicy } from '../../../../src/app/ports/webhook-store.ts';
 import type { WebhookServiceOptions } from '../../../../src/app/webhooks/webhook-service.ts';
 import { parseDeliveryId, parseWebhookId, type Millis } from '../../../../src/core/ids.ts';
@@ -10,7 +10,7 @@ export const RETRY_FOR_MS = 3 * 86_400_000;
 
 export const ACCEPTED_REPORT: AttemptReport = { status: 204, error: null, deliveredEventCount: 0, retryAfterMs: null };
 
-/** webhook-1, delivery-2 … Each secret is of another letter: what comes first is A. */
+/** Creates webhook-1, delivery-2 … Each secret repeats another letter, from A on. */
 class CountingSecrets implements WebhookSecretFactory {
   #count = 0;
   #secrets = 0;
@@ -28,11 +28,11 @@ class CountingSecrets implements WebhookSecretFactory {
   }
 }
 
-/** As the format STANDARD has it, of 24 bytes. */
+/** A secret of the format STANDARD, of 24 bytes. */
 export const secretOf = (number: number): string =>
   `whsec_${String.fromCharCode('A'.charCodeAt(0) + number).repeat(32)}`;
 
-/** Nothing but https, and not to itself. */
+/** Accepts https URLs only, and none of the server itself. */
 const targets: WebhookUrlPolicy = {
   getRejectionReason: ({ protocol, hostname }) => {
     if (protocol !== 'https:') return 'It must be https.';

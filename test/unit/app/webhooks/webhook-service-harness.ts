@@ -1,4 +1,4 @@
-/** Webhooks over stores that tests can look into, and a few words to put something there. */
+/** The webhook service over stores that tests can read and fill. */
 import { expect } from 'vitest';
 import type { Delivery } from '../../../../src/app/ports/webhook-store.ts';
 import { WebhookService, type CreateWebhookRequest } from '../../../../src/app/webhooks/webhook-service.ts';
@@ -28,7 +28,7 @@ export class WebhookStage extends AppHarness {
     return (await this.webhooks.createWebhook({ url: HOOK, ...asked })).webhook;
   }
 
-  /** As it is kept. */
+  /** The stored webhook. */
   async kept(id: WebhookId): Promise<WebhookRecord> {
     const found = await this.webhooks.findWebhook(id);
     if (found === null) throw new Error('It is not kept.');
@@ -39,7 +39,7 @@ export class WebhookStage extends AppHarness {
     await this.parts.store.updateWebhook(id, (webhook) => ({ ...webhook, state }));
   }
 
-  /** Puts a delivery, with the first event of the log, where it is left after it was given up. */
+  /** Stores a DEAD delivery with the first event of the log. */
   async leave(webhook: WebhookRecord, id: string, change: Partial<Delivery> = {}): Promise<Delivery> {
     const delivery = deadDelivery(id, {
       webhookId: webhook.id,
@@ -57,7 +57,7 @@ export class WebhookStage extends AppHarness {
   }
 }
 
-/** The words of a refusal that is BAD_USER_INPUT. */
+/** The message of a BAD_USER_INPUT error. */
 export const refusal = async (promise: Promise<unknown>): Promise<string> => {
   const error = await errorOf(promise);
   expect(error).toBeInstanceOf(DomainError);

@@ -1,4 +1,4 @@
-/** Webhooks are managed: what holds of what is asked, and that nothing is half-done. */
+/** Creating, changing and deleting webhooks: results, errors, and that a failure changes nothing. */
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { MAX_WEBHOOKS } from '../../../../src/app/ports/webhook-store.ts';
 import type { CreateWebhookRequest, UpdateWebhookRequest } from '../../../../src/app/webhooks/webhook-service.ts';
@@ -9,7 +9,7 @@ import { DAY, START } from '../support/fake-store.ts';
 import { secretOf } from './webhook-parts.ts';
 import { HOOK, refusal, WebhookStage } from './webhook-service-harness.ts';
 
-const NOBODY = parseWebhookId('nobody');
+const UNKNOWN = parseWebhookId('unknown');
 
 let harness: WebhookStage;
 
@@ -18,7 +18,7 @@ beforeEach(() => {
 });
 
 describe('a new webhook', () => {
-  it('is ACTIVE, of the format STANDARD with a secret of its own, and told everything from now on', async () => {
+  it('is ACTIVE, has the format STANDARD and a new secret, and receives all events from now on', async () => {
     await harness.login();
     const start = await harness.store.eventLog.getLatestCursor();
     expect(await harness.webhooks.createWebhook({ url: HOOK })).toEqual({
@@ -40,7 +40,7 @@ describe('a new webhook', () => {
     expect(await harness.kept(parseWebhookId('webhook-1'))).toMatchObject({ url: HOOK, startCursor: start });
   });
 
-  it('is as it is asked for', async () => {
+  it('has the given settings', async () => {
     const asked: CreateWebhookRequest = {
       url: HOOK,
       secret: secretOf(7),
@@ -52,7 +52,7 @@ describe('a new webhook', () => {
     expect(secret).toBe(secretOf(7));
   });
 
-  it('takes null for left out', async () => {
+  it('treats null as left out', async () => {
     const asked = { secret: null, reasons: null, userStatusOnly: null, format: null };
     expect(await harness.create(asked)).toMatchObject({
       secret: secretOf(0),
@@ -62,7 +62,7 @@ describe('a new webhook', () => {
     });
   });
 
-  it('of the format TENCENT is not signed without a token, and with any', async () => {
+  it('of the format TENCENT is unsigned without a token, and signed with any token', async () => {
     expect(await harness.webhooks.createWebhook({ url: HOOK, format: 'TENCENT' })).toMatchObject({
       webhook: { format: 'TENCENT', secret: null },
       secret: null,
@@ -72,7 +72,7 @@ describe('a new webhook', () => {
     });
   });
 
-  it('keeps its URL as it was given', async () => {
+  it('keeps its URL as given', async () => {
     const url = 'HTTPS://Chat.Example:443/a%2fb/../c?x=1&y=%E4%BD%A0';
     expect((await harness.create({ url })).url).toBe(url);
     const longest = `${HOOK}/${'x'.repeat(2_048 - HOOK.length - 1)}`;
@@ -104,7 +104,7 @@ describe('a new webhook', () => {
     expect(await harness.webhooks.listWebhooks()).toEqual([]);
   });
 
-  it('of a format that is not served is refused, and says what would turn it on', async () => {
+  it('of a disabled format is rejected with the option that enables it', async () => {
     harness = new WebhookStage(['STANDARD']);
     expect(await refusal(harness.create({ format: 'TENCENT' }))).toContain('PORCHLIGHT_TENCENT');
     const { id } = await harness.create();
@@ -112,15 +112,15 @@ describe('a new webhook', () => {
     expect(await harness.kept(id)).toMatchObject({ format: 'STANDARD' });
   });
 
-  it('is one too many, if there are as many as there may be', async () => {
+  it('is rejected when the maximum number of webhooks exists', async () => {
     for (let index = 0; index < MAX_WEBHOOKS; index++) await harness.create();
     await refusal(harness.create());
     expect(await harness.webhooks.listWebhooks()).toHaveLength(MAX_WEBHOOKS);
   });
 });
 
-describe('a change of a webhook', () => {
-  it('leaves what it leaves out, and says when it was made', async () => {
+describe('an update of a webhook', () => {
+  it('keeps what is left out, and sets changedAt', async () => {
     const before = await harness.create({ reasons: ['LOGIN'], userStatusOnly: true });
     harness.store.passes(5);
     const { webhook, secret } = await harness.webhooks.updateWebhook(before.id, { url: 'https://other.example' });
@@ -159,15 +159,15 @@ describe('a change of a webhook', () => {
     expect((await harness.kept(id)).state).toBe(after);
   });
 
-  it('that makes no difference is none: nobody hears of it', async () => {
+  it('that changes nothing is not stored and not published', async () => {
     const before = await harness.create({ reasons: ['LOGIN'] });
-    let heard = 0;
-    harness.parts.store.onWebhooksChanged(() => heard++);
+    let received = 0;
+    harness.parts.store.onWebhooksChanged(() => received++);
     harness.store.passes(5);
     const same = { url: HOOK, reasons: ['LOGIN'], userStatusOnly: false, format: 'STANDARD', enabled: true } as const;
     expect((await harness.webhooks.updateWebhook(before.id, same)).webhook).toEqual(before);
     expect((await harness.webhooks.updateWebhook(before.id, {})).webhook).toEqual(before);
-    expect(heard).toBe(0);
+    expect(received).toBe(0);
   });
 
   it.each<[string, UpdateWebhookRequest, RegExp]>([
@@ -196,15 +196,15 @@ describe('a change of a webhook', () => {
     expect(await harness.kept(before.id)).toEqual(before);
   });
 
-  it('of a webhook that there is not is refused', async () => {
-    expect(await refusal(harness.webhooks.updateWebhook(NOBODY, { enabled: false }))).toBe(
-      'There is no webhook "nobody".',
+  it('of an unknown webhook is rejected', async () => {
+    expect(await refusal(harness.webhooks.updateWebhook(UNKNOWN, { enabled: false }))).toBe(
+      'There is no webhook "unknown".',
     );
   });
 });
 
 describe('a new secret', () => {
-  it('is made, and shown; the one before signs beside it for a day', async () => {
+  it('is created and returned; the previous one also signs for a day', async () => {
     const { id } = await harness.create();
     const { webhook, secret } = await harness.webhooks.updateWebhook(id, { rotateSecret: true });
     expect(secret).toBe(secretOf(1));
@@ -216,7 +216,7 @@ describe('a new secret', () => {
     expect(listValidSecrets(webhook, addMs(START, DAY))).toEqual([secretOf(1)]);
   });
 
-  it.each([null, undefined])('takes %s for the usual time, and for no wish to rotate', async (left) => {
+  it.each([null, undefined])('treats %s as the default time, and as no rotation', async (left) => {
     const { id } = await harness.create();
     const asked = { secret: secretOf(7), rotateSecret: left, previousSecretValidMs: left };
     const { webhook, secret } = await harness.webhooks.updateWebhook(id, asked);
@@ -224,7 +224,7 @@ describe('a new secret', () => {
     expect(webhook.previousSecret).toEqual({ secret: secretOf(0), validUntil: START + DAY });
   });
 
-  it('may be alone at once, or leave the one before 30 days', async () => {
+  it('may replace the previous one at once, or keep it for 30 days', async () => {
     const { id } = await harness.create();
     const long = await harness.webhooks.updateWebhook(id, { rotateSecret: true, previousSecretValidMs: 30 * DAY });
     expect(long.webhook.previousSecret).toEqual({ secret: secretOf(0), validUntil: START + 30 * DAY });
@@ -232,14 +232,14 @@ describe('a new secret', () => {
     expect(none.webhook).toMatchObject({ secret: secretOf(2), previousSecret: null });
   });
 
-  it('may be the one before, so that a rotation can be taken back', async () => {
+  it('may be the previous one, so that a rotation can be undone', async () => {
     const { id } = await harness.create();
     await harness.webhooks.updateWebhook(id, { rotateSecret: true });
     const { webhook } = await harness.webhooks.updateWebhook(id, { secret: secretOf(0) });
     expect(webhook).toMatchObject({ secret: secretOf(0), previousSecret: { secret: secretOf(1) } });
   });
 
-  it('does not come of a change of something else, which leaves the one before its time', async () => {
+  it('is not created by another change, which keeps the expiry of the previous secret', async () => {
     const { id } = await harness.create();
     const { webhook: before } = await harness.webhooks.updateWebhook(id, { rotateSecret: true });
     harness.store.passes(5);
@@ -248,7 +248,7 @@ describe('a new secret', () => {
     expect(webhook.previousSecret).toEqual(before.previousSecret);
   });
 
-  it('with TENCENT is alone, and may be none', async () => {
+  it('with TENCENT replaces the previous one at once, and may be removed', async () => {
     const { id } = await harness.create({ format: 'TENCENT', secret: 'one' });
     expect((await harness.webhooks.updateWebhook(id, { secret: 'two' })).webhook).toMatchObject({
       secret: 'two',
@@ -265,7 +265,7 @@ describe('a new secret', () => {
 });
 
 describe('a change of the format', () => {
-  it.each([null, 'a token'])('to STANDARD needs a secret that fits, where there was %j', async (secret) => {
+  it.each([null, 'a token'])('to STANDARD requires a valid secret where the secret was %j', async (secret) => {
     const before = await harness.create({ format: 'TENCENT', secret });
     expect(await refusal(harness.webhooks.updateWebhook(before.id, { format: 'STANDARD' }))).toMatch(
       /needs a secret of that format/,
@@ -278,11 +278,11 @@ describe('a change of the format', () => {
     );
     expect(await harness.kept(before.id)).toEqual(before);
     const { webhook } = await harness.webhooks.updateWebhook(before.id, { format: 'STANDARD', rotateSecret: true });
-    // A token cannot sign beside it.
+    // A TENCENT token cannot sign a STANDARD request.
     expect(webhook).toMatchObject({ format: 'STANDARD', secret: secretOf(0), previousSecret: null });
   });
 
-  it('to TENCENT and back keeps the secret, and ends the one before', async () => {
+  it('to TENCENT and back keeps the secret, and drops the previous one', async () => {
     const { id } = await harness.create();
     await harness.webhooks.updateWebhook(id, { rotateSecret: true });
     const away = await harness.webhooks.updateWebhook(id, { format: 'TENCENT' });
@@ -293,7 +293,7 @@ describe('a change of the format', () => {
 });
 
 describe('deleting a webhook', () => {
-  it('tells what it was, once', async () => {
+  it('returns the deleted webhook, and rejects a second time', async () => {
     const webhook = await harness.create();
     const other = await harness.create();
     expect(await harness.webhooks.deleteWebhook(webhook.id)).toEqual(webhook);
@@ -303,7 +303,7 @@ describe('deleting a webhook', () => {
   });
 });
 
-it('what happens while a webhook is made is not missed', async () => {
+it('a new webhook receives events that were committed while it was created', async () => {
   const start = await harness.store.eventLog.getLatestCursor();
   const { store } = harness.parts;
   vi.spyOn(store, 'createWebhook').mockImplementationOnce(async () => void (await harness.login()));
