@@ -194,7 +194,7 @@ describe.concurrent('access to root fields', () => {
           Promise.all(CALLER_KINDS.map(async (caller) => `${caller}: ${await codeOver(caller, operation)}`)),
         ),
       );
-      expect(http).toEqual(CALLER_KINDS.map((caller, index) => `${caller}:  ${expected[index]}`));
+      expect(http).toEqual(CALLER_KINDS.map((caller, index) => `${caller}: ${expected[index]}`));
       expect(socket).toEqual(http);
       expect((await fetchUser(server, victim)).sessions).toMatchObject([{ deviceId: 'victim’s phone' }]);
     },

@@ -88,5 +88,5 @@ test('explains an attached session, a PUSH_ONLINE session, a logout and an unkno
   });
   await logOut(server, phone);
   expect((await explainUser(alice)).because).toMatch(/^OFFLINE because the last session ended at .* \(LOGOUT\)/);
-  expect((await explainUser(newUserId())).because).toContain('nothing is known of this user');
+  expect((await explainUser(newUserId())).because).toContain('there is no record of this user');
 });
