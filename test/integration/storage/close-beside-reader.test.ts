@@ -21,10 +21,10 @@ it('closes in time and loses nothing while another process reads the file', asyn
   other.exec('BEGIN');
   other.prepare('SELECT count(*) FROM events').get();
   await runCommand(store, ALICE, login('a2', 'ANDROID'));
-  let late: NodeJS.Timeout | undefined;
-  const tooLate = new Promise((resolve) => (late = setTimeout(resolve, IN_TIME_MS, 'too late')));
+  let timer: NodeJS.Timeout | undefined;
+  const tooLate = new Promise((resolve) => (timer = setTimeout(resolve, IN_TIME_MS, 'too late')));
   expect(await Promise.race([store.close().then(() => 'closed'), tooLate])).toBe('closed');
-  clearTimeout(late);
+  clearTimeout(timer);
   const again = await openQuietly(path);
   expect((await again.eventLog.readEvents({ after: null, limit: 10 })).events.map(({ reason }) => reason)).toEqual([
     'LOGIN',

@@ -33,21 +33,21 @@ it('does not show a change that is committed but not published yet', async () =>
   const store = await openQuietly(path);
   const start = await store.eventLog.getLatestCursor();
 
-  const coming = runCommand(store, ALICE, login('a1', 'ANDROID', { socketId: asSocketId('one') }));
+  const loggingIn = runCommand(store, ALICE, login('a1', 'ANDROID', { socketId: asSocketId('one') }));
   await holdUntilCommitted(path, 1);
   expect(await store.readUsers([ALICE])).toEqual([createUnknownUser(ALICE, 0)]);
   expect(await store.listOnlineUsers({ after: null, limit: 10 })).toEqual({ users: [], hasMore: false });
   expect(await store.eventLog.getLatestCursor()).toBe(start);
   const { events } = await store.eventLog.readEvents({ after: null, limit: 10 });
   expect(events.map(({ userId }) => userId)).toEqual(['bob', 'bob']);
-  const { user: online } = await coming;
+  const { user: online } = await loggingIn;
   expect(await store.readUsers([ALICE])).toEqual([online]);
 
-  const going = runCommand(store, ALICE, logout('a1'));
+  const loggingOut = runCommand(store, ALICE, logout('a1'));
   await holdUntilCommitted(path, 2);
   expect(await store.readUsers([ALICE])).toEqual([online]);
   expect(await store.findEndedSession(ALICE, parseSessionId('a1'))).toBeNull();
-  const { user: offline } = await going;
+  const { user: offline } = await loggingOut;
   expect(await store.readUsers([ALICE])).toEqual([offline]);
   expect(await store.findEndedSession(ALICE, parseSessionId('a1'))).toMatchObject({ reason: 'LOGOUT' });
   await store.close();

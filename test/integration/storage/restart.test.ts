@@ -204,18 +204,18 @@ describe('after a restart', () => {
     await runCommand(first, ALICE, login('a1', 'ANDROID', { socketId: asSocketId('one') }));
     clock.advance(SECOND);
     await runCommand(first, ALICE, heartbeat('a1'));
-    const dropping = runCommand(first, ALICE, {
+    const detaching = runCommand(first, ALICE, {
       type: 'detachSocket',
       socketId: asSocketId('one'),
       closedByServer: false,
     });
     await first.flushLastSeen();
-    const { user: dropped } = await dropping;
-    expect(dropped.sessions).toMatchObject([{ status: 'PUSH_ONLINE', lastSeenAt: clock.now() }]);
+    const { user: detachedUser } = await detaching;
+    expect(detachedUser.sessions).toMatchObject([{ status: 'PUSH_ONLINE', lastSeenAt: clock.now() }]);
     await first.close();
 
     const second = await start();
-    expect(await second.readUsers([ALICE])).toEqual([dropped]);
+    expect(await second.readUsers([ALICE])).toEqual([detachedUser]);
     await second.close();
   });
 

@@ -43,19 +43,19 @@ const createFilledStore = async (path: string, clock = new VirtualClock()) => {
   );
   await runCommand(store, BOB, login('b1'));
   const position = await store.eventLog.getLatestCursor();
-  const kept: readonly Delivery[] = [
+  const deliveries: readonly Delivery[] = [
     deadDelivery('x'),
     delivery('y', { shard: 3 }),
     completedDelivery('z', { shard: null }),
     delivery('loose', { shard: null }),
   ];
   const leases: ShardLease[] = [];
-  for (const each of kept) {
+  for (const each of deliveries) {
     const lease = await acquireLease(webhooks, each.shard);
     leases.push(lease);
     await webhooks.saveProgress(lease, each.shard === 3 ? { position, delivery: each } : { delivery: each });
   }
-  return { store, kept, position, start, leases };
+  return { store, deliveries, position, start, leases };
 };
 
 const readEverything = async ({ webhooks }: SqliteStore) => ({
@@ -75,15 +75,15 @@ describe('after a restart', () => {
   it('webhooks, positions and deliveries are unchanged, and earlier leases are lost', async () => {
     const path = newPath();
     const clock = new VirtualClock();
-    const { store, kept, position, start, leases } = await createFilledStore(path, clock);
+    const { store, deliveries, position, start, leases } = await createFilledStore(path, clock);
     const before = await readEverything(store);
     expect(before.webhooks.map(({ id }) => id)).toEqual([W2, W1]);
-    expect(before.deliveries).toEqual(kept.toReversed());
+    expect(before.deliveries).toEqual(deliveries.toReversed());
     expect(before.shards).toEqual([
       { position: start, pendingDelivery: null },
-      { position, pendingDelivery: kept[1] },
+      { position, pendingDelivery: deliveries[1] },
     ]);
-    expect(before.due).toEqual({ deliveries: [kept[3]], nextDueAt: null });
+    expect(before.due).toEqual({ deliveries: [deliveries[3]], nextDueAt: null });
     await store.close();
 
     clock.advance(1_000);
@@ -214,9 +214,9 @@ describe('a disk that rejects writes', () => {
     const deletion = webhooks.deleteWebhook(W1);
     await Promise.resolve();
     // Waits until it is known whether the lease is lost. The lease is kept, so the write is attempted and rejected.
-    const behind = webhooks.saveProgress(at0, { position });
+    const lateSave = webhooks.saveProgress(at0, { position });
     await expect(deletion).rejects.toMatchObject({ code: 'NOT_WRITTEN' });
-    await expect(behind).rejects.toMatchObject({ code: 'NOT_WRITTEN' });
+    await expect(lateSave).rejects.toMatchObject({ code: 'NOT_WRITTEN' });
     expect(await readEverything(store)).toEqual(before);
     expect(notifications).toBe(0);
 

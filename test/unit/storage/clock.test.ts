@@ -59,7 +59,7 @@ it('reports a pause at the first reading of the time, before any tick', () => {
 it('reports a blocked event loop as a pause although the time is read meanwhile', () => {
   const { clock, advance, runEventLoop, readPauses } = createClock();
   runEventLoop(2_000);
-  for (let asked = 0; asked < 100; asked++) {
+  for (let readings = 0; readings < 100; readings++) {
     advance(100);
     clock.now();
   }

@@ -51,32 +51,37 @@ const dueBy = (users: Iterable<UserRecord>, now: Millis): UserId[] =>
 
 describe('ActiveUsers', () => {
   it('returns, counts and expires users as last stored, regardless of the cache size', () => {
-    const turn = fc.oneof(
+    const operation = fc.oneof(
       fc.record({ put: user }),
       fc.record({ get: fc.constantFrom(...IDS) }),
       fc.record({ again: fc.constantFrom(...IDS) }),
     );
     fc.assert(
-      fc.property(fc.integer({ min: 1, max: 4 }), fc.array(turn, { maxLength: 60 }), near, (held, turns, now) => {
-        const activeUsers = new ActiveUsers(START, held);
-        const model = new Map<UserId, UserRecord>();
-        for (const each of turns) {
-          if ('get' in each) expect(activeUsers.getUser(each.get)).toEqual(model.get(each.get));
-          else if ('again' in each) {
-            const known = activeUsers.getUser(each.again);
-            if (known !== undefined) activeUsers.putUser(known);
-          } else {
-            activeUsers.putUser(each.put);
-            if (each.put.status === 'OFFLINE') model.delete(each.put.id);
-            else model.set(each.put.id, each.put);
+      fc.property(
+        fc.integer({ min: 1, max: 4 }),
+        fc.array(operation, { maxLength: 60 }),
+        near,
+        (held, operations, now) => {
+          const activeUsers = new ActiveUsers(START, held);
+          const model = new Map<UserId, UserRecord>();
+          for (const each of operations) {
+            if ('get' in each) expect(activeUsers.getUser(each.get)).toEqual(model.get(each.get));
+            else if ('again' in each) {
+              const known = activeUsers.getUser(each.again);
+              if (known !== undefined) activeUsers.putUser(known);
+            } else {
+              activeUsers.putUser(each.put);
+              if (each.put.status === 'OFFLINE') model.delete(each.put.id);
+              else model.set(each.put.id, each.put);
+            }
+            expect(activeUsers.getPresenceCounts()).toEqual(countsOf(model.values()));
           }
-          expect(activeUsers.getPresenceCounts()).toEqual(countsOf(model.values()));
-        }
-        const taken = activeUsers.takeDueUsers(toMillis(now + GRAIN_MS), NO_LIMIT);
-        expect(taken.ids).toEqual(expect.arrayContaining(dueBy(model.values(), now)));
-        expect(dueBy(model.values(), toMillis(now + GRAIN_MS))).toEqual(expect.arrayContaining([...taken.ids]));
-        for (const id of IDS) expect(activeUsers.getUser(id)).toEqual(model.get(id));
-      }),
+          const taken = activeUsers.takeDueUsers(toMillis(now + GRAIN_MS), NO_LIMIT);
+          expect(taken.ids).toEqual(expect.arrayContaining(dueBy(model.values(), now)));
+          expect(dueBy(model.values(), toMillis(now + GRAIN_MS))).toEqual(expect.arrayContaining([...taken.ids]));
+          for (const id of IDS) expect(activeUsers.getUser(id)).toEqual(model.get(id));
+        },
+      ),
       { numRuns: 500 },
     );
   });

@@ -6,7 +6,7 @@ import { TimerWheel } from '../../../../src/storage/memory/timer-wheel.ts';
 const START = toMillis(1_767_225_600_000);
 const TICK_MS = 100;
 const RETRY_MS = 1_000;
-const EVERYTHING = 1_000_000;
+const NO_LIMIT = 1_000_000;
 
 /** A wheel of 8 ticks (800 ms). Slots are named by ids, in the order of their first use. */
 const wheelOf8 = () => {
@@ -20,7 +20,7 @@ const wheelOf8 = () => {
     set: (id: string, afterMs: number) => wheel.schedule(slotOf(id), toMillis(START + afterMs)),
     setIfEarlier: (id: string, afterMs: number) => wheel.scheduleEarliest(slotOf(id), toMillis(START + afterMs)),
     remove: (id: string) => wheel.cancel(slotOf(id)),
-    take(afterMs: number, limit = EVERYTHING, budget = EVERYTHING) {
+    take(afterMs: number, limit = NO_LIMIT, budget = NO_LIMIT) {
       const {
         slots,
         examinedCount: examined,
@@ -151,7 +151,7 @@ describe('TimerWheel', () => {
     let rounds = 0;
     const ids: (string | undefined)[] = [];
     for (let more = true; more; rounds++) {
-      const taken = wheel.take(200, EVERYTHING, 3);
+      const taken = wheel.take(200, NO_LIMIT, 3);
       ids.push(...taken.ids);
       more = taken.more;
     }
@@ -199,7 +199,7 @@ describe('TimerWheel', () => {
             claimedAt.delete(each.disarm);
             wheel.cancel(each.disarm);
           } else now += each.pass;
-          const { slots: ids, hasMore: more } = wheel.takeDueSlots(toMillis(now), EVERYTHING, EVERYTHING);
+          const { slots: ids, hasMore: more } = wheel.takeDueSlots(toMillis(now), NO_LIMIT, NO_LIMIT);
           expect(more).toBe(false);
           expect(new Set(ids).size).toBe(ids.length);
           for (const [who, at] of deadlines) {

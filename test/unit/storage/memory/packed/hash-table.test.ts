@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { hashId, growArray, HashTable } from '../../../../../src/storage/memory/packed/hash-table.ts';
 
 /** A table with its ids, and a map as the model of the expected content. */
-const tableOf = (hash?: (id: string) => number) => {
+const createTable = (hash?: (id: string) => number) => {
   const ids: string[] = [];
   const table = new HashTable((slot, id) => ids[slot] === id, hash);
   const model = new Map<string, number>();
@@ -34,21 +34,25 @@ describe('HashTable', () => {
     ];
     const all = Array.from({ length: 40 }, (_, index) => String.fromCharCode(48 + index));
     fc.assert(
-      fc.property(fc.constantFrom(...hashes), fc.array(fc.constantFrom(...all), { maxLength: 200 }), (hash, turns) => {
-        const { table, model, add, remove } = tableOf(hash);
-        for (const id of turns) {
-          if (model.has(id)) remove(id);
-          else add(id);
-          expect(table.size).toBe(model.size);
-          for (const each of all) expect(table.findSlot(each)).toBe(model.get(each) ?? -1);
-        }
-      }),
+      fc.property(
+        fc.constantFrom(...hashes),
+        fc.array(fc.constantFrom(...all), { maxLength: 200 }),
+        (hash, operations) => {
+          const { table, model, add, remove } = createTable(hash);
+          for (const id of operations) {
+            if (model.has(id)) remove(id);
+            else add(id);
+            expect(table.size).toBe(model.size);
+            for (const each of all) expect(table.findSlot(each)).toBe(model.get(each) ?? -1);
+          }
+        },
+      ),
       { numRuns: 300 },
     );
   });
 
   it('reuses the slots of removed ids', () => {
-    const { table, add, remove, model } = tableOf();
+    const { table, add, remove, model } = createTable();
     for (let round = 0; round < 5; round++) {
       for (let index = 0; index < 100; index++) add(`user ${round} ${index}`);
       for (const id of [...model.keys()]) remove(id);

@@ -6,7 +6,7 @@ import { MAX_SESSIONS_PER_USER, RecordCodec } from '../../../../../src/storage/m
 import { arbitrarySession, arbitraryUser } from './arbitrary-users.ts';
 
 /** Puts the encoded record among other bytes. */
-const packed = (codec: RecordCodec, user: UserRecord): { bytes: Buffer; start: number; length: number } => {
+const encodeAmongBytes = (codec: RecordCodec, user: UserRecord): { bytes: Buffer; start: number; length: number } => {
   const start = 7;
   const length = codec.encodeUser(user);
   const bytes = Buffer.alloc(start + length + 9, 0xff);
@@ -14,14 +14,14 @@ const packed = (codec: RecordCodec, user: UserRecord): { bytes: Buffer; start: n
   return { bytes, start, length };
 };
 
-const talliesOf = ({ sessions }: UserRecord) => sessions.map(({ platform, status }) => [platform, status]);
+const sessionsOf = ({ sessions }: UserRecord) => sessions.map(({ platform, status }) => [platform, status]);
 
 describe('RecordCodec', () => {
   it('decodes an encoded record to an equal record, whatever its values', () => {
     const codec = new RecordCodec();
     fc.assert(
       fc.property(arbitraryUser, (user) => {
-        const { bytes, start } = packed(codec, user);
+        const { bytes, start } = encodeAmongBytes(codec, user);
         expect(codec.decodeUser(bytes, start)).toStrictEqual(user);
       }),
       { numRuns: 2_000 },
@@ -32,14 +32,14 @@ describe('RecordCodec', () => {
     const codec = new RecordCodec();
     fc.assert(
       fc.property(arbitraryUser, arbitraryUser, (user, other) => {
-        const { bytes, start, length } = packed(codec, user);
+        const { bytes, start, length } = encodeAmongBytes(codec, user);
         expect(codec.readUserId(bytes, start)).toBe(user.id);
         expect(codec.matchesUserId(bytes, start, user.id)).toBe(true);
         expect(codec.matchesUserId(bytes, start, other.id)).toBe(other.id === user.id);
         expect(codec.encodedUserLength(bytes, start)).toBe(length);
-        const tallies: unknown[] = [];
-        expect(codec.visitSessions(bytes, start, (...tally) => tallies.push(tally))).toBe(user.status);
-        expect(tallies).toEqual(talliesOf(user));
+        const visited: unknown[] = [];
+        expect(codec.visitSessions(bytes, start, (...session) => visited.push(session))).toBe(user.status);
+        expect(visited).toEqual(sessionsOf(user));
       }),
     );
   });
@@ -60,7 +60,7 @@ describe('RecordCodec', () => {
     ] as UserRecord['id'][];
     const [model] = fc.sample(arbitraryUser, 1) as [UserRecord];
     for (const id of ids) {
-      const { bytes, start } = packed(codec, { ...model, id });
+      const { bytes, start } = encodeAmongBytes(codec, { ...model, id });
       for (const other of ids) expect(codec.matchesUserId(bytes, start, other)).toBe(other === id);
     }
   });
@@ -69,7 +69,7 @@ describe('RecordCodec', () => {
     const codec = new RecordCodec();
     fc.assert(
       fc.property(arbitraryUser, arbitrarySession, (user, session) => {
-        const { bytes, start, length } = packed(codec, user);
+        const { bytes, start, length } = encodeAmongBytes(codec, user);
         const added = new ByteWriter(16);
         codec.encodeSession(added, session);
         const longer = Buffer.concat([bytes.subarray(0, start + length), added.writtenBytes()]);
@@ -84,7 +84,7 @@ describe('RecordCodec', () => {
     const [session] = fc.sample(arbitrarySession, 1);
     const [model] = fc.sample(arbitraryUser, 1) as [UserRecord];
     const withSessions = (count: number): UserRecord => ({ ...model, sessions: Array(count).fill(session) });
-    const { bytes, start } = packed(codec, withSessions(MAX_SESSIONS_PER_USER));
+    const { bytes, start } = encodeAmongBytes(codec, withSessions(MAX_SESSIONS_PER_USER));
     expect(codec.decodeUser(bytes, start).sessions).toHaveLength(MAX_SESSIONS_PER_USER);
     expect(() => codec.incrementSessionCount(bytes, start)).toThrow(RangeError);
     expect(() => codec.encodeUser(withSessions(MAX_SESSIONS_PER_USER + 1))).toThrow(RangeError);

@@ -7,13 +7,13 @@ const MIB = 1 << 20;
 describe('SlabAllocator', () => {
   it('gives each block its own bytes of the requested size, in any sequence of allocations', () => {
     const size = fc.oneof(fc.integer({ min: 1, max: 400 }), fc.integer({ min: 1, max: 100_000 }));
-    const turn = fc.oneof(fc.record({ allocate: size }), fc.record({ free: fc.nat() }));
+    const operation = fc.oneof(fc.record({ allocate: size }), fc.record({ free: fc.nat() }));
     fc.assert(
-      fc.property(fc.array(turn, { maxLength: 80 }), (turns) => {
+      fc.property(fc.array(operation, { maxLength: 80 }), (operations) => {
         const slabs = new SlabAllocator();
         const blocks: { place: BlockAddress; size: number; mark: number }[] = [];
         let mark = 0;
-        for (const each of turns) {
+        for (const each of operations) {
           if ('allocate' in each) {
             const place = slabs.allocateBlock(each.allocate);
             expect(place).not.toBe(0);
@@ -22,8 +22,8 @@ describe('SlabAllocator', () => {
             slabs.getBuffer(place).fill(mark, slabs.getOffset(place), slabs.getOffset(place) + each.allocate);
             blocks.push({ place, size: each.allocate, mark });
           } else if (blocks.length > 0) {
-            const [gone] = blocks.splice(each.free % blocks.length, 1);
-            if (gone !== undefined) slabs.freeBlock(gone.place);
+            const [freed] = blocks.splice(each.free % blocks.length, 1);
+            if (freed !== undefined) slabs.freeBlock(freed.place);
           }
           for (const block of blocks) {
             const start = slabs.getOffset(block.place);

@@ -82,27 +82,27 @@ it('leaves no gap in the log and rejects no other commit when one commit fails',
   await logInAll(store);
   const end = await store.eventLog.getLatestCursor();
   clock.advance(60 * SECOND);
-  const unlucky = MANY[1_500];
-  const saboteur = new Database(path);
-  saboteur.exec(
-    `CREATE TRIGGER broken BEFORE INSERT ON events WHEN new.user_id = '${unlucky}'
+  const failingUser = MANY[1_500];
+  const otherConnection = new Database(path);
+  otherConnection.exec(
+    `CREATE TRIGGER broken BEFORE INSERT ON events WHEN new.user_id = '${failingUser}'
      BEGIN SELECT RAISE(ABORT, 'broken for a test'); END`,
   );
   const failed = (await runCommandForAll(store, MANY, expire)).map(({ userId }) => userId);
-  expect(failed).toContain(unlucky);
+  expect(failed).toContain(failingUser);
   expect(failed.length).toBeLessThan(MANY.length / 2);
   const written = MANY.filter((id) => !failed.includes(id));
   const following = async () => (await store.eventLog.readEvents({ after: end, limit: MANY.length })).events;
   expect((await following()).map(({ userId }) => userId)).toEqual(written);
 
-  saboteur.exec('DROP TRIGGER broken');
+  otherConnection.exec('DROP TRIGGER broken');
   expect(await runCommandForAll(store, failed, expire)).toEqual([]);
   const log = await following();
   expect(log.map(({ userId }) => userId)).toEqual([...written, ...failed]);
   await store.close();
-  const seqs = saboteur.prepare('SELECT count(*), max(seq), min(seq) FROM events').raw().get();
+  const seqs = otherConnection.prepare('SELECT count(*), max(seq), min(seq) FROM events').raw().get();
   expect(seqs).toEqual([3 * MANY.length, 3 * MANY.length, 1]);
-  saboteur.close();
+  otherConnection.close();
 
   const again = await openQuietly(path, { clock: clock.now });
   expect((await again.eventLog.readEvents({ after: end, limit: MANY.length })).events).toEqual(log);
