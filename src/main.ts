@@ -6,7 +6,7 @@ import type { OperatorLog } from './app/ports/operator-log.ts';
 import type { WebhookFormatters } from './app/ports/webhook-format.ts';
 import type { WebhookServiceOptions } from './app/webhooks/webhook-service.ts';
 import type { Config } from './config/config.ts';
-import { secretFilePaths } from './config/secret-file-paths.ts';
+import { getSecretFilePaths } from './config/secret-file-paths.ts';
 import { DomainError } from './core/errors.ts';
 import { createPolicyFromSeed } from './core/policy.ts';
 import type { WebhookRecord } from './core/webhooks/webhook.ts';
@@ -48,7 +48,7 @@ const SWEEP_EVERY_MS = 50;
  * @returns the exit code: 0 after a clean shutdown, 1 otherwise.
  * @throws StartupError when the server cannot start.
  */
-export const serve = async (config: Config): Promise<number> => {
+export const runServer = async (config: Config): Promise<number> => {
   const startedAt = performance.now();
   const log = createLogger({ level: config.logLevel, format: config.logFormat });
   const pseudonymOf = createUserPseudonymizer(config.logUserIds);
@@ -353,7 +353,7 @@ const logStart = (
 const printBanner = (config: Config, { host, port }: ListenAddress): void => {
   const reachableHost = host === '0.0.0.0' || host === '::' ? 'localhost' : host;
   const origin = `http://${reachableHost.includes(':') ? `[${reachableHost}]` : reachableHost}:${port}`;
-  const files = secretFilePaths(config.database);
+  const files = getSecretFilePaths(config.database);
   const lines = [
     `Porchlight is ready at ${origin}/graphql${config.graphiql ? ' (GraphiQL, in a browser)' : ''}`,
     config.jwtSecret === null

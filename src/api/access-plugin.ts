@@ -39,14 +39,14 @@ const CHECKS = {
   backend: requireBackend,
 } satisfies Record<string, (caller: Caller) => unknown>;
 
-export type Access = keyof typeof CHECKS;
+export type AccessRule = keyof typeof CHECKS;
 
 /**
  * Checks the users that an operation requests: first their number, then the ids, then whether the caller may see them.
  * @param root counts the users that all fields of a query request together. A subscription has only one field.
  * @throws TOO_MANY_USERS, BAD_USER_INPUT or FORBIDDEN.
  */
-export const checkRequestedUsers = (
+export const authorizeRequestedUsers = (
   context: ApiContext,
   ids: readonly string[],
   root: OperationRoot = { requestedUsers: 0 },
@@ -59,7 +59,7 @@ export const checkRequestedUsers = (
 
 interface AccessOption {
   /** The callers that may use this field. */
-  access: Access;
+  access: AccessRule;
 }
 
 /* eslint-disable @typescript-eslint/no-namespace, @typescript-eslint/no-unused-vars --
@@ -76,7 +76,7 @@ declare global {
       Args extends InputFieldMap,
       ResolveReturnShape,
     > {
-      access: Access;
+      access: AccessRule;
     }
     interface MutationFieldOptions<
       Types extends SchemaTypes,
@@ -85,7 +85,7 @@ declare global {
       Args extends InputFieldMap,
       ResolveReturnShape,
     > {
-      access: Access;
+      access: AccessRule;
     }
     interface SubscriptionFieldOptions<
       Types extends SchemaTypes,
@@ -95,7 +95,7 @@ declare global {
       ResolveShape,
       ResolveReturnShape,
     > {
-      access: Access;
+      access: AccessRule;
     }
   }
 }
@@ -128,7 +128,7 @@ export class AccessPlugin<Types extends SchemaTypes> extends BasePlugin<Types> {
   }
 }
 
-const declaredAccess = <Types extends SchemaTypes>(field: PothosOutputFieldConfig<Types>): Access => {
+const declaredAccess = <Types extends SchemaTypes>(field: PothosOutputFieldConfig<Types>): AccessRule => {
   const { access } = field.pothosOptions as Partial<AccessOption>;
   if (access === undefined || !Object.hasOwn(CHECKS, access)) {
     throw new Error(`${field.parentType}.${field.name} must declare its callers with the option access.`);
@@ -139,7 +139,7 @@ const declaredAccess = <Types extends SchemaTypes>(field: PothosOutputFieldConfi
 const withAccessCheck =
   <Context extends object>(
     resolve: GraphQLFieldResolver<unknown, Context, object>,
-    access: Access,
+    access: AccessRule,
   ): GraphQLFieldResolver<unknown, Context, object> =>
   (root, args, context, info) => {
     // The plugin is generic over the context. This schema is only executed with an ApiContext.

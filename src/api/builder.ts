@@ -16,11 +16,11 @@ interface BuilderTypes {
   };
 }
 
-export const builder = new SchemaBuilder<BuilderTypes>({
+export const schemaBuilder = new SchemaBuilder<BuilderTypes>({
   plugins: ['access'],
   defaultFieldNullability: false,
 });
 
-builder.queryType({ description: 'Reads the current state. Every field is read-only.' });
-builder.mutationType({ description: 'Changes the state. Every change is durable before the response is sent.' });
-builder.subscriptionType({ description: 'Streams changes as they happen.' });
+schemaBuilder.queryType({ description: 'Reads the current state. Every field is read-only.' });
+schemaBuilder.mutationType({ description: 'Changes the state. Every change is durable before the response is sent.' });
+schemaBuilder.subscriptionType({ description: 'Streams changes as they happen.' });

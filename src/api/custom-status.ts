@@ -2,10 +2,10 @@
 import { requireSession } from '../app/auth/caller.ts';
 import { validateCustomStatus } from '../core/ids.ts';
 import type { UserRecord } from '../core/records.ts';
-import { builder } from './builder.ts';
-import { UserStatus } from './user-status.ts';
+import { schemaBuilder } from './builder.ts';
+import { UserStatusType } from './user-status.ts';
 
-const SetCustomStatusInput = builder.inputType('SetCustomStatusInput', {
+const SetCustomStatusInput = schemaBuilder.inputType('SetCustomStatusInput', {
   description: 'The text to show beside the status of the user.',
   fields: (t) => ({
     text: t.string({
@@ -15,18 +15,18 @@ const SetCustomStatusInput = builder.inputType('SetCustomStatusInput', {
   }),
 });
 
-const SetCustomStatusPayload = builder.objectRef<UserRecord>('SetCustomStatusPayload').implement({
+const SetCustomStatusPayload = schemaBuilder.objectRef<UserRecord>('SetCustomStatusPayload').implement({
   description: 'The result of `setCustomStatus`.',
   fields: (t) => ({
     userStatus: t.field({
-      type: UserStatus,
+      type: UserStatusType,
       description: 'The user after the change. If the text changed, the version increased by one.',
       resolve: (user) => user,
     }),
   }),
 });
 
-builder.mutationField('setCustomStatus', (t) =>
+schemaBuilder.mutationField('setCustomStatus', (t) =>
   t.field({
     type: SetCustomStatusPayload,
     access: 'session',

@@ -1,12 +1,12 @@
 /** `endSessions`: a backend ends sessions of a user. */
 import { parseSessionId, parseUserId } from '../core/ids.ts';
 import type { UserRecord } from '../core/records.ts';
-import { builder } from './builder.ts';
-import { toEndedSessionViews, Session, type SessionView } from './session.ts';
-import { UserStatus } from './user-status.ts';
+import { schemaBuilder } from './builder.ts';
+import { toEndedSessionViews, SessionType, type SessionView } from './session.ts';
+import { UserStatusType } from './user-status.ts';
 import { PlatformEnum } from './enums.ts';
 
-const EndSessionsInput = builder.inputType('EndSessionsInput', {
+const EndSessionsInput = schemaBuilder.inputType('EndSessionsInput', {
   description: 'Selects all sessions of a user, the sessions on one platform, or one session.',
   fields: (t) => ({
     userId: t.id({ required: true, description: 'The user whose sessions end: 1 to 128 characters.' }),
@@ -24,19 +24,19 @@ interface EndSessionsResult {
   readonly userStatus: UserRecord;
 }
 
-const EndSessionsPayload = builder.objectRef<EndSessionsResult>('EndSessionsPayload').implement({
+const EndSessionsPayload = schemaBuilder.objectRef<EndSessionsResult>('EndSessionsPayload').implement({
   description: 'The result of `endSessions`.',
   fields: (t) => ({
     ended: t.expose('ended', {
-      type: [Session],
+      type: [SessionType],
       description:
         'The sessions that ended with the reason REVOKED. Empty if no session matched, which is not an error.',
     }),
-    userStatus: t.expose('userStatus', { type: UserStatus, description: 'The user after the change.' }),
+    userStatus: t.expose('userStatus', { type: UserStatusType, description: 'The user after the change.' }),
   }),
 });
 
-builder.mutationField('endSessions', (t) =>
+schemaBuilder.mutationField('endSessions', (t) =>
   t.field({
     type: EndSessionsPayload,
     access: 'backend',

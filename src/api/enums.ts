@@ -1,10 +1,10 @@
 /** The enums that several concepts use. */
-import { builder } from './builder.ts';
+import { schemaBuilder } from './builder.ts';
 import type { AppState, EventReason, Platform, Status } from '../core/enums.ts';
 
 type ValueDescriptions<Value extends string> = Record<Value, { readonly description: string }>;
 
-export const StatusEnum = builder.enumType('Status', {
+export const StatusEnum = schemaBuilder.enumType('Status', {
   description:
     'The status of a session or a user. A user has the highest status of their sessions: ONLINE, then PUSH_ONLINE, then OFFLINE.',
   values: {
@@ -16,7 +16,7 @@ export const StatusEnum = builder.enumType('Status', {
   } satisfies ValueDescriptions<Status>,
 });
 
-export const PlatformEnum = builder.enumType('Platform', {
+export const PlatformEnum = schemaBuilder.enumType('Platform', {
   description: 'The platform of a device. The policy sets timeouts, push and multi-device rules per platform.',
   values: {
     ANDROID: { description: 'An Android phone or tablet.' },
@@ -30,7 +30,7 @@ export const PlatformEnum = builder.enumType('Platform', {
   } satisfies ValueDescriptions<Platform>,
 });
 
-export const AppStateEnum = builder.enumType('AppState', {
+export const AppStateEnum = schemaBuilder.enumType('AppState', {
   description: 'Whether the app is visible to the user, as the app reported it in a heartbeat.',
   values: {
     FOREGROUND: { description: 'The app is visible. A session starts in this state.' },
@@ -40,7 +40,7 @@ export const AppStateEnum = builder.enumType('AppState', {
   } satisfies ValueDescriptions<AppState>,
 });
 
-export const EventReasonEnum = builder.enumType('EventReason', {
+export const EventReasonEnum = schemaBuilder.enumType('EventReason', {
   description: 'The reason of an event.',
   values: {
     LOGIN: { description: 'The session started.' },

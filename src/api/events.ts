@@ -1,11 +1,18 @@
 /** The event log: `events`, `latestCursor` and `presenceEvents`. */
 import type { LoggedEvent } from '../app/ports/presence-store.ts';
 import { parseUserId } from '../core/ids.ts';
-import { builder } from './builder.ts';
-import { DEFAULT_PAGE_SIZE, FIRST_DESCRIPTION, PageInfo, buildPage, checkPageSize, type Page } from './paging.ts';
+import { schemaBuilder } from './builder.ts';
+import {
+  DEFAULT_PAGE_SIZE,
+  PAGE_SIZE_DESCRIPTION,
+  PageInfoType,
+  buildPage,
+  checkPageSize,
+  type Page,
+} from './paging.ts';
 import { EventReasonEnum, PlatformEnum, StatusEnum } from './enums.ts';
 
-export const PresenceEvent = builder.objectRef<LoggedEvent>('PresenceEvent').implement({
+export const PresenceEventType = schemaBuilder.objectRef<LoggedEvent>('PresenceEvent').implement({
   description: 'One event of one session, with its effect on the user.',
   fields: (t) => ({
     cursor: t.expose('cursor', { type: 'Cursor', description: 'The position after this event in the event log.' }),
@@ -51,22 +58,22 @@ export const PresenceEvent = builder.objectRef<LoggedEvent>('PresenceEvent').imp
   }),
 });
 
-const PresenceEventConnection = builder.objectRef<Page<LoggedEvent>>('PresenceEventConnection').implement({
+const PresenceEventConnection = schemaBuilder.objectRef<Page<LoggedEvent>>('PresenceEventConnection').implement({
   description: 'A page of the event log.',
   fields: (t) => ({
-    nodes: t.expose('nodes', { type: [PresenceEvent], description: 'The events, in the order of the event log.' }),
-    pageInfo: t.expose('pageInfo', { type: PageInfo, description: 'The end of the page.' }),
+    nodes: t.expose('nodes', { type: [PresenceEventType], description: 'The events, in the order of the event log.' }),
+    pageInfo: t.expose('pageInfo', { type: PageInfoType, description: 'The end of the page.' }),
   }),
 });
 
-builder.queryFields((t) => ({
+schemaBuilder.queryFields((t) => ({
   events: t.field({
     type: PresenceEventConnection,
     access: 'backend',
     description:
       'Reads the event log of all users or of one user, as far back as events are kept. The `endCursor` of an empty page is `after`. Requires an API key.',
     args: {
-      first: t.arg.int({ defaultValue: DEFAULT_PAGE_SIZE, description: FIRST_DESCRIPTION }),
+      first: t.arg.int({ defaultValue: DEFAULT_PAGE_SIZE, description: PAGE_SIZE_DESCRIPTION }),
       after: t.arg({
         type: 'Cursor',
         description:
@@ -93,9 +100,9 @@ builder.queryFields((t) => ({
   }),
 }));
 
-builder.subscriptionField('presenceEvents', (t) =>
+schemaBuilder.subscriptionField('presenceEvents', (t) =>
   t.field({
-    type: [PresenceEvent],
+    type: [PresenceEventType],
     access: 'backend',
     description:
       'Streams all events of all users in lists, without gaps and duplicates. A list never splits a change. A client that reads too slowly is closed with 4411 and can resume with its last cursor. Requires an API key.',

@@ -2,16 +2,16 @@
 import { MAX_EXPLAINED_EVENTS, explainUser, type UserExplanation } from '../app/presence/explain-user.ts';
 import type { SessionExplanation, StatusPrediction, SessionPrediction } from '../core/explain-status.ts';
 import { parseUserId } from '../core/ids.ts';
-import { builder } from './builder.ts';
-import { PresenceEvent } from './events.ts';
-import { toLiveSessionView, Session, type SessionView } from './session.ts';
-import { UserStatus } from './user-status.ts';
+import { schemaBuilder } from './builder.ts';
+import { PresenceEventType } from './events.ts';
+import { toLiveSessionView, SessionType, type SessionView } from './session.ts';
+import { UserStatusType } from './user-status.ts';
 import { EventReasonEnum, StatusEnum } from './enums.ts';
 
 const AT_DESCRIPTION =
   'When the change is due. A time before `asOf` is overdue: the server applies it within about a second.';
 
-const SessionDeadline = builder.objectRef<SessionPrediction>('SessionDeadline').implement({
+const SessionDeadline = schemaBuilder.objectRef<SessionPrediction>('SessionDeadline').implement({
   description: 'The next change of a session if there is no further activity.',
   fields: (t) => ({
     at: t.expose('at', { type: 'DateTime', description: AT_DESCRIPTION }),
@@ -24,7 +24,7 @@ const SessionDeadline = builder.objectRef<SessionPrediction>('SessionDeadline').
   }),
 });
 
-const StatusDeadline = builder.objectRef<StatusPrediction>('StatusDeadline').implement({
+const StatusDeadline = schemaBuilder.objectRef<StatusPrediction>('StatusDeadline').implement({
   description: 'The next change of the status of a user if there is no further activity of any session.',
   fields: (t) => ({
     at: t.expose('at', { type: 'DateTime', description: AT_DESCRIPTION }),
@@ -39,11 +39,11 @@ interface SessionExplanationView {
   readonly next: SessionExplanation['next'];
 }
 
-const SessionExplanation = builder.objectRef<SessionExplanationView>('SessionExplanation').implement({
+const SessionExplanationType = schemaBuilder.objectRef<SessionExplanationView>('SessionExplanation').implement({
   description:
     'A live session with everything that determines its future. The timings are those of its last login or heartbeat. They may differ from the current policy.',
   fields: (t) => ({
-    session: t.field({ type: Session, description: 'The session.', resolve: ({ view }) => view }),
+    session: t.field({ type: SessionType, description: 'The session.', resolve: ({ view }) => view }),
     lastActivityAt: t.field({
       type: 'DateTime',
       description: 'The time of the last activity.',
@@ -96,7 +96,7 @@ const SessionExplanation = builder.objectRef<SessionExplanationView>('SessionExp
   }),
 });
 
-const StatusExplanation = builder.objectRef<UserExplanation>('StatusExplanation').implement({
+const StatusExplanationType = schemaBuilder.objectRef<UserExplanation>('StatusExplanation').implement({
   description:
     'Explains the status of a user. The record, the deadlines and the events are consistent: they describe one time.',
   fields: (t) => ({
@@ -104,9 +104,9 @@ const StatusExplanation = builder.objectRef<UserExplanation>('StatusExplanation'
       type: 'DateTime',
       description: 'The time of the explanation, by the clock of the server.',
     }),
-    userStatus: t.expose('user', { type: UserStatus, description: 'The user.' }),
+    userStatus: t.expose('user', { type: UserStatusType, description: 'The user.' }),
     decidedBy: t.field({
-      type: Session,
+      type: SessionType,
       nullable: true,
       description:
         'The session that determines the status of the user. Of several sessions with this status, it is the one that keeps it the longest without further activity. Null if the user is OFFLINE.',
@@ -117,7 +117,7 @@ const StatusExplanation = builder.objectRef<UserExplanation>('StatusExplanation'
         'The explanation in English, for people. Times are UTC, and text from devices is quoted. The wording may change, so programs should read the other fields.',
     }),
     sessions: t.field({
-      type: [SessionExplanation],
+      type: [SessionExplanationType],
       description: 'The live sessions of the user, in the order of their logins.',
       resolve: ({ user, sessions }) =>
         sessions.map(({ session, next }) => ({ view: toLiveSessionView(user.id, session), next })),
@@ -134,15 +134,15 @@ const StatusExplanation = builder.objectRef<UserExplanation>('StatusExplanation'
         'The next change of the status without further activity. It takes earlier deadlines of other sessions into account. Null if the user is OFFLINE.',
     }),
     events: t.expose('events', {
-      type: [PresenceEvent],
+      type: [PresenceEventType],
       description: `The last ${MAX_EXPLAINED_EVENTS} events of the user, as far as they are kept, the newest first.`,
     }),
   }),
 });
 
-builder.queryField('explainStatus', (t) =>
+schemaBuilder.queryField('explainStatus', (t) =>
   t.field({
-    type: StatusExplanation,
+    type: StatusExplanationType,
     access: 'backend',
     description:
       'Explains the status of a user: the session that determines it, the next deadlines and the last events. A user without any login is not an error. The query does not count as activity. Requires an API key.',

@@ -1,10 +1,10 @@
 /** `heartbeat`: reports activity and the app state, and returns the current timings. */
 import { requireSession } from '../app/auth/caller.ts';
-import { builder } from './builder.ts';
-import { toLiveSessionView, Session, type SessionView } from './session.ts';
+import { schemaBuilder } from './builder.ts';
+import { toLiveSessionView, SessionType, type SessionView } from './session.ts';
 import { AppStateEnum } from './enums.ts';
 
-const HeartbeatInput = builder.inputType('HeartbeatInput', {
+const HeartbeatInput = schemaBuilder.inputType('HeartbeatInput', {
   description: 'The state of the app.',
   fields: (t) => ({
     appState: t.field({
@@ -15,10 +15,10 @@ const HeartbeatInput = builder.inputType('HeartbeatInput', {
   }),
 });
 
-const HeartbeatPayload = builder.objectRef<SessionView>('HeartbeatPayload').implement({
+const HeartbeatPayload = schemaBuilder.objectRef<SessionView>('HeartbeatPayload').implement({
   description: 'The result of `heartbeat`. A change of the policy takes effect for a session with this response.',
   fields: (t) => ({
-    session: t.field({ type: Session, description: 'The session, which is ONLINE.', resolve: (view) => view }),
+    session: t.field({ type: SessionType, description: 'The session, which is ONLINE.', resolve: (view) => view }),
     heartbeatIntervalMs: t.int({
       description: 'The interval at which to send heartbeats from now on, in milliseconds.',
       resolve: ({ session }) => session.timings.heartbeatIntervalMs,
@@ -30,7 +30,7 @@ const HeartbeatPayload = builder.objectRef<SessionView>('HeartbeatPayload').impl
   }),
 });
 
-builder.mutationField('heartbeat', (t) =>
+schemaBuilder.mutationField('heartbeat', (t) =>
   t.field({
     type: HeartbeatPayload,
     access: 'session',

@@ -1,11 +1,11 @@
 /** `login`: starts a session. */
 import { requireJwtCaller } from '../app/auth/caller.ts';
 import { parseDeviceId, validateVersionText } from '../core/ids.ts';
-import { builder } from './builder.ts';
-import { toEndedSessionViews, toLiveSessionView, Session, type SessionView } from './session.ts';
+import { schemaBuilder } from './builder.ts';
+import { toEndedSessionViews, toLiveSessionView, SessionType, type SessionView } from './session.ts';
 import { PlatformEnum } from './enums.ts';
 
-const LoginInput = builder.inputType('LoginInput', {
+const LoginInput = schemaBuilder.inputType('LoginInput', {
   description: 'The device that logs in.',
   fields: (t) => ({
     platform: t.field({ type: PlatformEnum, required: true, description: 'The platform of the device.' }),
@@ -28,10 +28,10 @@ interface LoginResult {
   readonly kicked: readonly SessionView[];
 }
 
-const LoginPayload = builder.objectRef<LoginResult>('LoginPayload').implement({
+const LoginPayload = schemaBuilder.objectRef<LoginResult>('LoginPayload').implement({
   description: 'The result of `login`.',
   fields: (t) => ({
-    session: t.expose('session', { type: Session, description: 'The new session.' }),
+    session: t.expose('session', { type: SessionType, description: 'The new session.' }),
     sessionToken: t.exposeString('sessionToken', {
       description:
         'The token of the session. It is returned only here. Send it as the header `Authorization: Bearer …`, or as `authorization` in the connection parameters of a WebSocket.',
@@ -45,13 +45,13 @@ const LoginPayload = builder.objectRef<LoginResult>('LoginPayload').implement({
       resolve: ({ session }) => session.session.timings.heartbeatTimeoutMs,
     }),
     kicked: t.expose('kicked', {
-      type: [Session],
+      type: [SessionType],
       description: 'The sessions that this login ended with the reason KICKED. A replaced session is not listed.',
     }),
   }),
 });
 
-builder.mutationField('login', (t) =>
+schemaBuilder.mutationField('login', (t) =>
   t.field({
     type: LoginPayload,
     access: 'jwt',

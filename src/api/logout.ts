@@ -1,21 +1,21 @@
 /** `logout`: a session ends itself. */
 import { requireSession } from '../app/auth/caller.ts';
 import type { UserRecord } from '../core/records.ts';
-import { builder } from './builder.ts';
-import { UserStatus } from './user-status.ts';
+import { schemaBuilder } from './builder.ts';
+import { UserStatusType } from './user-status.ts';
 
-const LogoutPayload = builder.objectRef<UserRecord>('LogoutPayload').implement({
+const LogoutPayload = schemaBuilder.objectRef<UserRecord>('LogoutPayload').implement({
   description: 'The result of `logout`.',
   fields: (t) => ({
     userStatus: t.field({
-      type: UserStatus,
+      type: UserStatusType,
       description: 'The user after the logout: OFFLINE, unless another session of the user is live.',
       resolve: (user) => user,
     }),
   }),
 });
 
-builder.mutationField('logout', (t) =>
+schemaBuilder.mutationField('logout', (t) =>
   t.field({
     type: LogoutPayload,
     access: 'session',

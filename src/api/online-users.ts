@@ -2,9 +2,16 @@
 import { badUserInputError } from '../core/errors.ts';
 import { MAX_ID_CODE_POINTS, parseUserId, type UserId } from '../core/ids.ts';
 import type { UserRecord } from '../core/records.ts';
-import { builder } from './builder.ts';
-import { DEFAULT_PAGE_SIZE, FIRST_DESCRIPTION, PageInfo, buildPage, checkPageSize, type Page } from './paging.ts';
-import { UserStatus } from './user-status.ts';
+import { schemaBuilder } from './builder.ts';
+import {
+  DEFAULT_PAGE_SIZE,
+  PAGE_SIZE_DESCRIPTION,
+  PageInfoType,
+  buildPage,
+  checkPageSize,
+  type Page,
+} from './paging.ts';
+import { UserStatusType } from './user-status.ts';
 import { PlatformEnum, StatusEnum } from './enums.ts';
 
 /** A cursor is the id of the last listed user. The list is ordered by id, so it stays valid while users change. */
@@ -26,22 +33,22 @@ const decodeCursor = (text: string): UserId => {
   throw badUserInputError('after must be an endCursor of this list.');
 };
 
-const UserStatusConnection = builder.objectRef<Page<UserRecord>>('UserStatusConnection').implement({
+const UserStatusConnection = schemaBuilder.objectRef<Page<UserRecord>>('UserStatusConnection').implement({
   description: 'A page of users.',
   fields: (t) => ({
-    nodes: t.expose('nodes', { type: [UserStatus], description: 'The users, ordered by id.' }),
-    pageInfo: t.expose('pageInfo', { type: PageInfo, description: 'The end of the page.' }),
+    nodes: t.expose('nodes', { type: [UserStatusType], description: 'The users, ordered by id.' }),
+    pageInfo: t.expose('pageInfo', { type: PageInfoType, description: 'The end of the page.' }),
   }),
 });
 
-builder.queryField('onlineUsers', (t) =>
+schemaBuilder.queryField('onlineUsers', (t) =>
   t.field({
     type: UserStatusConnection,
     access: 'backend',
     description:
       'Users who are ONLINE or PUSH_ONLINE, ordered by id. Each page shows the current state, so users whose status changes between two pages may be missed. No user is listed twice. Requires an API key.',
     args: {
-      first: t.arg.int({ defaultValue: DEFAULT_PAGE_SIZE, description: FIRST_DESCRIPTION }),
+      first: t.arg.int({ defaultValue: DEFAULT_PAGE_SIZE, description: PAGE_SIZE_DESCRIPTION }),
       after: t.arg.string({ description: 'The `endCursor` of the previous page. Omitted: the first page.' }),
       status: t.arg({
         type: StatusEnum,

@@ -1,11 +1,11 @@
 /** The parts that all paginated fields share. */
 import { badUserInputError } from '../core/errors.ts';
-import { builder } from './builder.ts';
+import { schemaBuilder } from './builder.ts';
 
 export const DEFAULT_PAGE_SIZE = 100;
 const MAX_PAGE_SIZE = 500;
 
-export const FIRST_DESCRIPTION = `The maximum number of items of the page: 1 to ${MAX_PAGE_SIZE}.`;
+export const PAGE_SIZE_DESCRIPTION = `The maximum number of items of the page: 1 to ${MAX_PAGE_SIZE}.`;
 
 /** Applies the default. @throws BAD_USER_INPUT for a size below 1 or above 500. */
 export const checkPageSize = (first: number | null | undefined): number => {
@@ -37,7 +37,7 @@ export const buildPage = <Node>(
   return { nodes, pageInfo: { hasNextPage, endCursor: last === undefined ? after : cursorOf(last) } };
 };
 
-export const PageInfo = builder.objectRef<PageEnd>('PageInfo').implement({
+export const PageInfoType = schemaBuilder.objectRef<PageEnd>('PageInfo').implement({
   description: 'The end of a page.',
   fields: (t) => ({
     hasNextPage: t.exposeBoolean('hasNextPage', { description: 'Whether more items follow this page now.' }),

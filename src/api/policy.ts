@@ -4,11 +4,11 @@ import type {
   PlatformPolicy as PlatformPolicyRecord,
   Policy as PolicyRecord,
 } from '../core/policy.ts';
-import { builder } from './builder.ts';
+import { schemaBuilder } from './builder.ts';
 import { PlatformEnum } from './enums.ts';
 import { type MultiDeviceMode, PLATFORMS } from '../core/enums.ts';
 
-export const MultiDeviceModeEnum = builder.enumType('MultiDeviceMode', {
+export const MultiDeviceModeEnum = schemaBuilder.enumType('MultiDeviceMode', {
   description:
     'Divides the platforms into groups. Within each group, a user may be logged in on only one platform at a time.',
   values: {
@@ -22,7 +22,7 @@ export const MultiDeviceModeEnum = builder.enumType('MultiDeviceMode', {
   } satisfies Record<MultiDeviceMode, { readonly description: string }>,
 });
 
-const MultiDevicePolicy = builder.objectRef<MultiDevicePolicyRecord>('MultiDevicePolicy').implement({
+const MultiDevicePolicy = schemaBuilder.objectRef<MultiDevicePolicyRecord>('MultiDevicePolicy').implement({
   description: 'The platforms on which one user may be logged in at the same time.',
   fields: (t) => ({
     mode: t.expose('mode', { type: MultiDeviceModeEnum, description: 'The mode.' }),
@@ -34,7 +34,7 @@ const MultiDevicePolicy = builder.objectRef<MultiDevicePolicyRecord>('MultiDevic
   }),
 });
 
-const PlatformPolicy = builder.objectRef<PlatformPolicyRecord>('PlatformPolicy').implement({
+const PlatformPolicy = schemaBuilder.objectRef<PlatformPolicyRecord>('PlatformPolicy').implement({
   description: 'The rules for the sessions on one platform.',
   fields: (t) => ({
     platform: t.expose('platform', { type: PlatformEnum, description: 'The platform.' }),
@@ -62,7 +62,7 @@ const PlatformPolicy = builder.objectRef<PlatformPolicyRecord>('PlatformPolicy')
   }),
 });
 
-export const Policy = builder.objectRef<PolicyRecord>('Policy').implement({
+export const PolicyType = schemaBuilder.objectRef<PolicyRecord>('Policy').implement({
   description: 'The rules for sessions. They can be changed while the server runs, and survive a restart.',
   fields: (t) => ({
     multiDevice: t.expose('multiDevice', {
@@ -80,9 +80,9 @@ export const Policy = builder.objectRef<PolicyRecord>('Policy').implement({
   }),
 });
 
-builder.queryField('policy', (t) =>
+schemaBuilder.queryField('policy', (t) =>
   t.field({
-    type: Policy,
+    type: PolicyType,
     access: 'backend',
     description: 'The current policy. Requires an API key.',
     resolve: (_root, _args, { application }) => application.store.getPolicy(),

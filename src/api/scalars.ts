@@ -3,9 +3,9 @@ import { GraphQLError } from 'graphql';
 import { formatIsoTimestamp } from '../app/shared/iso-timestamp.ts';
 import { badUserInputError } from '../core/errors.ts';
 import { parseCursor, type Millis } from '../core/ids.ts';
-import { builder } from './builder.ts';
+import { schemaBuilder } from './builder.ts';
 
-builder.scalarType('DateTime', {
+schemaBuilder.scalarType('DateTime', {
   description: 'A time in UTC, as ISO 8601 with milliseconds, for example `2026-11-21T09:30:00.000Z`. Output only.',
   serialize: (timestamp: Millis) => formatIsoTimestamp(timestamp),
   parseValue: () => {
@@ -13,7 +13,7 @@ builder.scalarType('DateTime', {
   },
 });
 
-builder.scalarType('Cursor', {
+schemaBuilder.scalarType('Cursor', {
   description:
     'A position in the event log. It is opaque and stays valid across restarts. Only the order of the events of one user is defined, so cursors must not be compared.',
   serialize: (position) => position,

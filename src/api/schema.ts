@@ -1,5 +1,5 @@
 /** The complete schema, built once from all concepts. */
-import { builder } from './builder.ts';
+import { schemaBuilder } from './builder.ts';
 import './scalars.ts';
 import './enums.ts';
 import './session.ts';
@@ -21,4 +21,4 @@ import './webhooks.ts';
 import './webhook-mutations.ts';
 import './webhook-deliveries.ts';
 
-export const schema = builder.toSchema();
+export const schema = schemaBuilder.toSchema();

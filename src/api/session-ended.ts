@@ -1,10 +1,10 @@
 /** `sessionEnded`: notifies a client that its own session ended. */
 import { requireSession } from '../app/auth/caller.ts';
 import type { SessionEnd } from '../app/presence/session-end-notifier.ts';
-import { builder } from './builder.ts';
+import { schemaBuilder } from './builder.ts';
 import { EventReasonEnum, PlatformEnum } from './enums.ts';
 
-const SessionEnded = builder.objectRef<SessionEnd>('SessionEnded').implement({
+const SessionEnded = schemaBuilder.objectRef<SessionEnd>('SessionEnded').implement({
   description: 'The end of a session, as its own client receives it.',
   fields: (t) => ({
     sessionId: t.exposeID('sessionId', { description: 'The session that ended.' }),
@@ -18,7 +18,7 @@ const SessionEnded = builder.objectRef<SessionEnd>('SessionEnded').implement({
   }),
 });
 
-builder.subscriptionField('sessionEnded', (t) =>
+schemaBuilder.subscriptionField('sessionEnded', (t) =>
   t.field({
     type: SessionEnded,
     access: 'session',

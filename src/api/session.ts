@@ -2,7 +2,7 @@
 import { requireSession } from '../app/auth/caller.ts';
 import type { UserId } from '../core/ids.ts';
 import { findSession, hasOpenSocket, type EndedSession, type SessionRecord } from '../core/records.ts';
-import { builder } from './builder.ts';
+import { schemaBuilder } from './builder.ts';
 import { AppStateEnum, PlatformEnum, StatusEnum } from './enums.ts';
 
 /** A live session, or the last record of an ended one. */
@@ -21,7 +21,7 @@ export const toLiveSessionView = (userId: UserId, session: SessionRecord): Sessi
 export const toEndedSessionViews = (userId: UserId, ended: readonly EndedSession[]): readonly SessionView[] =>
   ended.map(({ session }) => ({ userId, session, ended: true }));
 
-export const Session = builder.objectRef<SessionView>('Session').implement({
+export const SessionType = schemaBuilder.objectRef<SessionView>('Session').implement({
   description: 'One login of one device of a user. It starts with `login`, and ends once with one reason.',
   fields: (t) => ({
     id: t.id({
@@ -81,9 +81,9 @@ export const Session = builder.objectRef<SessionView>('Session').implement({
   }),
 });
 
-builder.queryField('me', (t) =>
+schemaBuilder.queryField('me', (t) =>
   t.field({
-    type: Session,
+    type: SessionType,
     access: 'ownSession',
     description:
       'The session of the caller. The query counts as activity. A caller without a session receives UNAUTHENTICATED. Requires a session token.',

@@ -1,5 +1,5 @@
 /** `stats`: the numbers of users, sessions and sockets. */
-import { builder } from './builder.ts';
+import { schemaBuilder } from './builder.ts';
 import { PlatformEnum } from './enums.ts';
 import { PLATFORMS, type Platform } from '../core/enums.ts';
 
@@ -9,7 +9,7 @@ interface PlatformSessionCounts {
   readonly pushOnline: number;
 }
 
-const PlatformCount = builder.objectRef<PlatformSessionCounts>('PlatformCount').implement({
+const PlatformCount = schemaBuilder.objectRef<PlatformSessionCounts>('PlatformCount').implement({
   description: 'The numbers of live sessions on one platform.',
   fields: (t) => ({
     platform: t.expose('platform', { type: PlatformEnum, description: 'The platform.' }),
@@ -25,7 +25,7 @@ interface PresenceStatsView {
   readonly sockets: number;
 }
 
-const PresenceStats = builder.objectRef<PresenceStatsView>('PresenceStats').implement({
+const PresenceStats = schemaBuilder.objectRef<PresenceStatsView>('PresenceStats').implement({
   description: 'The current numbers of users, sessions and WebSockets.',
   fields: (t) => ({
     usersOnline: t.exposeInt('usersOnline', { description: 'The number of ONLINE users.' }),
@@ -40,7 +40,7 @@ const PresenceStats = builder.objectRef<PresenceStatsView>('PresenceStats').impl
   }),
 });
 
-builder.queryField('stats', (t) =>
+schemaBuilder.queryField('stats', (t) =>
   t.field({
     type: PresenceStats,
     access: 'backend',

@@ -1,10 +1,10 @@
 /** `statusChanges`: watches users. */
 import type { StatusChange as StatusChangeRecord } from '../core/records.ts';
-import { checkRequestedUsers } from './access-plugin.ts';
-import { builder } from './builder.ts';
+import { authorizeRequestedUsers } from './access-plugin.ts';
+import { schemaBuilder } from './builder.ts';
 import { EventReasonEnum, PlatformEnum, StatusEnum } from './enums.ts';
 
-const StatusChange = builder.objectRef<StatusChangeRecord>('StatusChange').implement({
+const StatusChange = schemaBuilder.objectRef<StatusChangeRecord>('StatusChange').implement({
   description: 'The current status of a watched user, and the status that this watcher received before.',
   fields: (t) => ({
     userId: t.exposeID('userId', { description: 'The user.' }),
@@ -46,7 +46,7 @@ const StatusChange = builder.objectRef<StatusChangeRecord>('StatusChange').imple
   }),
 });
 
-builder.subscriptionField('statusChanges', (t) =>
+schemaBuilder.subscriptionField('statusChanges', (t) =>
   t.field({
     type: [StatusChange],
     access: 'authenticated',
@@ -59,7 +59,7 @@ builder.subscriptionField('statusChanges', (t) =>
       }),
     },
     subscribe: (_root, { userIds }, context) =>
-      context.application.statusWatchers.watchUsers(checkRequestedUsers(context, userIds), context.socket),
+      context.application.statusWatchers.watchUsers(authorizeRequestedUsers(context, userIds), context.socket),
     resolve: (changes) => changes,
   }),
 );

@@ -1,11 +1,11 @@
 /** `updatePolicy`: changes the policy while the server runs. */
 import { applyPolicyChange, type Policy as PolicyRecord } from '../core/policy.ts';
-import { builder } from './builder.ts';
-import { MultiDeviceModeEnum, Policy } from './policy.ts';
+import { schemaBuilder } from './builder.ts';
+import { MultiDeviceModeEnum, PolicyType } from './policy.ts';
 import { PlatformEnum } from './enums.ts';
 import type { PlatformPreset } from '../core/enums.ts';
 
-const PlatformPresetEnum = builder.enumType('PlatformPreset', {
+const PlatformPresetEnum = schemaBuilder.enumType('PlatformPreset', {
   description: 'A predefined platform table.',
   values: {
     CURRENT: { description: 'The default.' },
@@ -17,7 +17,7 @@ const PlatformPresetEnum = builder.enumType('PlatformPreset', {
   } satisfies Record<PlatformPreset, { readonly description: string }>,
 });
 
-const MultiDevicePolicyInput = builder.inputType('MultiDevicePolicyInput', {
+const MultiDevicePolicyInput = schemaBuilder.inputType('MultiDevicePolicyInput', {
   description: 'The platforms on which one user may be logged in at the same time.',
   fields: (t) => ({
     mode: t.field({ type: MultiDeviceModeEnum, required: true, description: 'The mode.' }),
@@ -29,7 +29,7 @@ const MultiDevicePolicyInput = builder.inputType('MultiDevicePolicyInput', {
   }),
 });
 
-const PlatformPolicyInput = builder.inputType('PlatformPolicyInput', {
+const PlatformPolicyInput = schemaBuilder.inputType('PlatformPolicyInput', {
   description: 'A change of the rules of one platform. Omitted fields are unchanged.',
   fields: (t) => ({
     platform: t.field({
@@ -59,7 +59,7 @@ const PlatformPolicyInput = builder.inputType('PlatformPolicyInput', {
   }),
 });
 
-const UpdatePolicyInput = builder.inputType('UpdatePolicyInput', {
+const UpdatePolicyInput = schemaBuilder.inputType('UpdatePolicyInput', {
   description: 'A change of the policy. Omitted fields are unchanged.',
   fields: (t) => ({
     multiDevice: t.field({
@@ -78,14 +78,14 @@ const UpdatePolicyInput = builder.inputType('UpdatePolicyInput', {
   }),
 });
 
-const UpdatePolicyPayload = builder.objectRef<PolicyRecord>('UpdatePolicyPayload').implement({
+const UpdatePolicyPayload = schemaBuilder.objectRef<PolicyRecord>('UpdatePolicyPayload').implement({
   description: 'The result of `updatePolicy`.',
   fields: (t) => ({
-    policy: t.field({ type: Policy, description: 'The policy after the change.', resolve: (policy) => policy }),
+    policy: t.field({ type: PolicyType, description: 'The policy after the change.', resolve: (policy) => policy }),
   }),
 });
 
-builder.mutationField('updatePolicy', (t) =>
+schemaBuilder.mutationField('updatePolicy', (t) =>
   t.field({
     type: UpdatePolicyPayload,
     access: 'backend',

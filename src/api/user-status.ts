@@ -2,12 +2,12 @@
 import { canSeeSessions } from '../app/auth/caller.ts';
 import { forbiddenError } from '../core/errors.ts';
 import type { UserRecord } from '../core/records.ts';
-import { checkRequestedUsers } from './access-plugin.ts';
-import { builder } from './builder.ts';
-import { toLiveSessionView, Session } from './session.ts';
+import { authorizeRequestedUsers } from './access-plugin.ts';
+import { schemaBuilder } from './builder.ts';
+import { toLiveSessionView, SessionType } from './session.ts';
 import { EventReasonEnum, StatusEnum } from './enums.ts';
 
-export const UserStatus = builder.objectRef<UserRecord>('UserStatus').implement({
+export const UserStatusType = schemaBuilder.objectRef<UserRecord>('UserStatus').implement({
   description:
     'The state of a user at one time. Porchlight keeps no accounts: a user without any login is OFFLINE with version 0, which is not an error.',
   fields: (t) => ({
@@ -40,7 +40,7 @@ export const UserStatus = builder.objectRef<UserRecord>('UserStatus').implement(
       description: 'The reason of the last change. Null for a user without any login.',
     }),
     sessions: t.field({
-      type: [Session],
+      type: [SessionType],
       nullable: true,
       description:
         'The live sessions of the user, in the order of their logins. Visible to the user and to backends. For other callers it is null, with a FORBIDDEN error.',
@@ -54,21 +54,21 @@ export const UserStatus = builder.objectRef<UserRecord>('UserStatus').implement(
   }),
 });
 
-builder.queryFields((t) => ({
+schemaBuilder.queryFields((t) => ({
   userStatus: t.field({
-    type: UserStatus,
+    type: UserStatusType,
     access: 'authenticated',
     description:
       'The current state of one user. FORBIDDEN for a user that the caller may not see, whether or not the user has ever logged in.',
     args: { userId: t.arg.id({ required: true, description: 'The user: 1 to 128 characters.' }) },
     resolve: async (root, { userId }, context) => {
-      const [user] = await context.application.store.readUsers(checkRequestedUsers(context, [userId], root));
+      const [user] = await context.application.store.readUsers(authorizeRequestedUsers(context, [userId], root));
       if (user === undefined) throw new Error('The store returned no record for the user.');
       return user;
     },
   }),
   userStatuses: t.field({
-    type: [UserStatus],
+    type: [UserStatusType],
     access: 'authenticated',
     description:
       'The current state of up to 500 users, each at one time. The result has the order and length of `userIds`, including duplicates. FORBIDDEN if the caller may not see one of them.',
@@ -79,6 +79,6 @@ builder.queryFields((t) => ({
       }),
     },
     resolve: (root, { userIds }, context) =>
-      context.application.store.readUsers(checkRequestedUsers(context, userIds, root)),
+      context.application.store.readUsers(authorizeRequestedUsers(context, userIds, root)),
   }),
 }));

@@ -2,11 +2,18 @@
 import type { Delivery } from '../app/ports/webhook-store.ts';
 import { parseDeliveryId, parseWebhookId } from '../core/ids.ts';
 import type { DeliveryStatus } from '../core/enums.ts';
-import { builder } from './builder.ts';
-import { PresenceEvent } from './events.ts';
-import { DEFAULT_PAGE_SIZE, FIRST_DESCRIPTION, PageInfo, buildPage, checkPageSize, type Page } from './paging.ts';
+import { schemaBuilder } from './builder.ts';
+import { PresenceEventType } from './events.ts';
+import {
+  DEFAULT_PAGE_SIZE,
+  PAGE_SIZE_DESCRIPTION,
+  PageInfoType,
+  buildPage,
+  checkPageSize,
+  type Page,
+} from './paging.ts';
 
-const DeliveryStatusEnum = builder.enumType('DeliveryStatus', {
+const DeliveryStatusEnum = schemaBuilder.enumType('DeliveryStatus', {
   description: 'The state of a delivery.',
   values: {
     RETRYING: { description: 'The last attempt failed, or the delivery was redelivered. Further attempts follow.' },
@@ -15,7 +22,7 @@ const DeliveryStatusEnum = builder.enumType('DeliveryStatus', {
   } satisfies Record<DeliveryStatus, { readonly description: string }>,
 });
 
-const WebhookDelivery = builder.objectRef<Delivery>('WebhookDelivery').implement({
+const WebhookDelivery = schemaBuilder.objectRef<Delivery>('WebhookDelivery').implement({
   description: 'A list of events that is sent to a webhook in one or more attempts.',
   fields: (t) => ({
     id: t.exposeID('id', { description: 'The id of the delivery. Every attempt sends it as the header `webhook-id`.' }),
@@ -26,7 +33,7 @@ const WebhookDelivery = builder.objectRef<Delivery>('WebhookDelivery').implement
     }),
     eventCount: t.exposeInt('eventCount', { description: 'The initial number of events.' }),
     events: t.expose('events', {
-      type: [PresenceEvent],
+      type: [PresenceEventType],
       description:
         'The events that are not delivered yet, in the order of the event log. Empty for DELIVERED. If a DEAD delivery that is not a test has no events, they were deleted by the event retention before they could be sent.',
     }),
@@ -60,15 +67,15 @@ const WebhookDelivery = builder.objectRef<Delivery>('WebhookDelivery').implement
   }),
 });
 
-const WebhookDeliveryConnection = builder.objectRef<Page<Delivery>>('WebhookDeliveryConnection').implement({
+const WebhookDeliveryConnection = schemaBuilder.objectRef<Page<Delivery>>('WebhookDeliveryConnection').implement({
   description: 'A page of deliveries.',
   fields: (t) => ({
     nodes: t.expose('nodes', { type: [WebhookDelivery], description: 'The deliveries, the newest first.' }),
-    pageInfo: t.expose('pageInfo', { type: PageInfo, description: 'The end of the page.' }),
+    pageInfo: t.expose('pageInfo', { type: PageInfoType, description: 'The end of the page.' }),
   }),
 });
 
-builder.queryField('webhookDeliveries', (t) =>
+schemaBuilder.queryField('webhookDeliveries', (t) =>
   t.field({
     type: WebhookDeliveryConnection,
     access: 'backend',
@@ -77,7 +84,7 @@ builder.queryField('webhookDeliveries', (t) =>
     args: {
       status: t.arg({ type: DeliveryStatusEnum, description: 'Only deliveries in this state.' }),
       webhookId: t.arg.id({ description: 'Only deliveries of this webhook.' }),
-      first: t.arg.int({ defaultValue: DEFAULT_PAGE_SIZE, description: FIRST_DESCRIPTION }),
+      first: t.arg.int({ defaultValue: DEFAULT_PAGE_SIZE, description: PAGE_SIZE_DESCRIPTION }),
       after: t.arg.string({
         description:
           'The `endCursor` of the previous page. Omitted: the first page. BAD_USER_INPUT if that delivery no longer exists.',
@@ -95,7 +102,7 @@ builder.queryField('webhookDeliveries', (t) =>
   }),
 );
 
-const RedeliverInput = builder.inputType('RedeliverInput', {
+const RedeliverInput = schemaBuilder.inputType('RedeliverInput', {
   description: 'Selects one delivery, or all DEAD deliveries of a webhook. Exactly one of the two fields is required.',
   fields: (t) => ({
     deliveryId: t.id({ description: 'The delivery.' }),
@@ -103,7 +110,7 @@ const RedeliverInput = builder.inputType('RedeliverInput', {
   }),
 });
 
-const RedeliverPayload = builder.objectRef<{ readonly count: number }>('RedeliverPayload').implement({
+const RedeliverPayload = schemaBuilder.objectRef<{ readonly count: number }>('RedeliverPayload').implement({
   description: 'The result of `redeliver`.',
   fields: (t) => ({
     count: t.exposeInt('count', {
@@ -113,12 +120,12 @@ const RedeliverPayload = builder.objectRef<{ readonly count: number }>('Redelive
   }),
 });
 
-const TestWebhookInput = builder.inputType('TestWebhookInput', {
+const TestWebhookInput = schemaBuilder.inputType('TestWebhookInput', {
   description: 'Selects a webhook.',
   fields: (t) => ({ id: t.id({ required: true, description: 'The id of the webhook.' }) }),
 });
 
-const TestWebhookPayload = builder.objectRef<Delivery>('TestWebhookPayload').implement({
+const TestWebhookPayload = schemaBuilder.objectRef<Delivery>('TestWebhookPayload').implement({
   description: 'The result of `testWebhook`.',
   fields: (t) => ({
     delivery: t.field({
@@ -129,7 +136,7 @@ const TestWebhookPayload = builder.objectRef<Delivery>('TestWebhookPayload').imp
   }),
 });
 
-builder.mutationFields((t) => ({
+schemaBuilder.mutationFields((t) => ({
   redeliver: t.field({
     type: RedeliverPayload,
     access: 'backend',

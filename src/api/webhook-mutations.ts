@@ -3,8 +3,8 @@ import type { WebhookWithSecret } from '../app/webhooks/webhook-service.ts';
 import { parseWebhookId } from '../core/ids.ts';
 import { DEFAULT_PREVIOUS_SECRET_VALID_MS } from '../core/webhooks/webhook-update.ts';
 import type { WebhookRecord } from '../core/webhooks/webhook.ts';
-import { builder } from './builder.ts';
-import { Webhook, WebhookFormatEnum } from './webhooks.ts';
+import { schemaBuilder } from './builder.ts';
+import { WebhookType, WebhookFormatEnum } from './webhooks.ts';
 import { EventReasonEnum } from './enums.ts';
 
 const URL_DESCRIPTION =
@@ -15,7 +15,7 @@ const REASONS_DESCRIPTION =
   'Only events with one of these reasons are delivered. At least one reason, without duplicates. Null: all reasons.';
 const USER_STATUS_ONLY_DESCRIPTION = 'Whether only events that change the status of the user are delivered.';
 
-const CreateWebhookInput = builder.inputType('CreateWebhookInput', {
+const CreateWebhookInput = schemaBuilder.inputType('CreateWebhookInput', {
   description: 'A new webhook.',
   fields: (t) => ({
     url: t.string({ required: true, description: URL_DESCRIPTION }),
@@ -32,7 +32,7 @@ const CreateWebhookInput = builder.inputType('CreateWebhookInput', {
   }),
 });
 
-const UpdateWebhookInput = builder.inputType('UpdateWebhookInput', {
+const UpdateWebhookInput = schemaBuilder.inputType('UpdateWebhookInput', {
   description:
     'A change of a webhook. Omitted fields are unchanged. Null is answered BAD_USER_INPUT, unless the field gives it a meaning. A new URL, format or secret applies from the next attempt, and failed deliveries are retried at once. A new filter (`reasons`, `userStatusOnly`) applies to events that are not in a delivery yet.',
   fields: (t) => ({
@@ -65,18 +65,18 @@ const UpdateWebhookInput = builder.inputType('UpdateWebhookInput', {
   }),
 });
 
-const DeleteWebhookInput = builder.inputType('DeleteWebhookInput', {
+const DeleteWebhookInput = schemaBuilder.inputType('DeleteWebhookInput', {
   description: 'Selects a webhook.',
   fields: (t) => ({ id: t.id({ required: true, description: 'The id of the webhook.' }) }),
 });
 
 const SECRET_DESCRIPTION = 'The secret that signs requests. Store it, because it is not returned again.';
 
-const CreateWebhookPayload = builder.objectRef<WebhookWithSecret>('CreateWebhookPayload').implement({
+const CreateWebhookPayload = schemaBuilder.objectRef<WebhookWithSecret>('CreateWebhookPayload').implement({
   description: 'The result of `createWebhook`.',
   fields: (t) => ({
     webhook: t.expose('webhook', {
-      type: Webhook,
+      type: WebhookType,
       description: 'The new webhook. It is ACTIVE and receives the events from now on.',
     }),
     secret: t.exposeString('secret', {
@@ -86,10 +86,10 @@ const CreateWebhookPayload = builder.objectRef<WebhookWithSecret>('CreateWebhook
   }),
 });
 
-const UpdateWebhookPayload = builder.objectRef<WebhookWithSecret>('UpdateWebhookPayload').implement({
+const UpdateWebhookPayload = schemaBuilder.objectRef<WebhookWithSecret>('UpdateWebhookPayload').implement({
   description: 'The result of `updateWebhook`.',
   fields: (t) => ({
-    webhook: t.expose('webhook', { type: Webhook, description: 'The webhook after the change.' }),
+    webhook: t.expose('webhook', { type: WebhookType, description: 'The webhook after the change.' }),
     secret: t.exposeString('secret', {
       nullable: true,
       description: `${SECRET_DESCRIPTION} Null if the secret did not change.`,
@@ -97,18 +97,18 @@ const UpdateWebhookPayload = builder.objectRef<WebhookWithSecret>('UpdateWebhook
   }),
 });
 
-const DeleteWebhookPayload = builder.objectRef<WebhookRecord>('DeleteWebhookPayload').implement({
+const DeleteWebhookPayload = schemaBuilder.objectRef<WebhookRecord>('DeleteWebhookPayload').implement({
   description: 'The result of `deleteWebhook`.',
   fields: (t) => ({
     webhook: t.field({
-      type: Webhook,
+      type: WebhookType,
       description: 'The last state of the deleted webhook.',
       resolve: (webhook) => webhook,
     }),
   }),
 });
 
-builder.mutationFields((t) => ({
+schemaBuilder.mutationFields((t) => ({
   createWebhook: t.field({
     type: CreateWebhookPayload,
     access: 'backend',

@@ -2,10 +2,10 @@
 import { parseWebhookId } from '../core/ids.ts';
 import type { WebhookFormat, WebhookState } from '../core/enums.ts';
 import { findValidPreviousSecret, type WebhookRecord } from '../core/webhooks/webhook.ts';
-import { builder } from './builder.ts';
+import { schemaBuilder } from './builder.ts';
 import { EventReasonEnum } from './enums.ts';
 
-export const WebhookFormatEnum = builder.enumType('WebhookFormat', {
+export const WebhookFormatEnum = schemaBuilder.enumType('WebhookFormat', {
   description: 'The format of the requests of a webhook.',
   values: {
     STANDARD: { description: 'JSON with a list of events, signed as defined by Standard Webhooks.' },
@@ -16,7 +16,7 @@ export const WebhookFormatEnum = builder.enumType('WebhookFormat', {
   } satisfies Record<WebhookFormat, { readonly description: string }>,
 });
 
-const WebhookStateEnum = builder.enumType('WebhookState', {
+const WebhookStateEnum = schemaBuilder.enumType('WebhookState', {
   description: 'Whether events are delivered to a webhook. An inactive webhook keeps its position and skips no event.',
   values: {
     ACTIVE: { description: 'Events are delivered.' },
@@ -27,7 +27,7 @@ const WebhookStateEnum = builder.enumType('WebhookState', {
   } satisfies Record<WebhookState, { readonly description: string }>,
 });
 
-export const Webhook = builder.objectRef<WebhookRecord>('Webhook').implement({
+export const WebhookType = schemaBuilder.objectRef<WebhookRecord>('Webhook').implement({
   description:
     'A URL to which events are posted. Each event is delivered at least once, and the events of one user in order. The secret is returned only when it is created or changed.',
   fields: (t) => ({
@@ -59,15 +59,15 @@ export const Webhook = builder.objectRef<WebhookRecord>('Webhook').implement({
   }),
 });
 
-builder.queryFields((t) => ({
+schemaBuilder.queryFields((t) => ({
   webhooks: t.field({
-    type: [Webhook],
+    type: [WebhookType],
     access: 'backend',
     description: 'All webhooks, at most 100, in the order of their creation. Requires an API key.',
     resolve: (_root, _args, { application }) => application.webhookService.listWebhooks(),
   }),
   webhook: t.field({
-    type: Webhook,
+    type: WebhookType,
     nullable: true,
     access: 'backend',
     description: 'The webhook with this id, or null. Requires an API key.',

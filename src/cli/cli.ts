@@ -2,13 +2,13 @@
 /** The entry point of the command line. It runs one command, and the process ends with the exit code of the command. */
 import { readFileSync } from 'node:fs';
 import { COMMANDS, renderCommandHelp, type CommandName, renderGlobalHelp } from './help.ts';
-import { requireFile, hasFlag, lastFlagValue } from './maintenance-flags.ts';
+import { requireFileArgument, hasFlag, lastFlagValue } from './maintenance-flags.ts';
 import { mintToken, parseTokenRequest } from './mint-token.ts';
 import { loadConfig, type LoadedConfig } from '../config/config.ts';
 import { renderResolvedOptions, renderResolvedOptionsJson } from '../config/render-options.ts';
 import { ConfigError, UsageError } from '../config/errors.ts';
 import { type CommandLine, parseFlags } from '../config/parse-flags.ts';
-import { closestMatch } from '../config/did-you-mean.ts';
+import { findClosestMatch } from '../config/did-you-mean.ts';
 import { loadOrCreateSecrets } from '../config/generated-secrets.ts';
 import { StartupError } from '../process/startup-error.ts';
 import { readWallClock } from '../storage/clock.ts';
@@ -38,7 +38,7 @@ const main = async (argv: readonly string[]): Promise<number> => {
     throw new UsageError(`A command must come first, for example: porchlight serve ${first} …`);
   } else {
     throw new UsageError(
-      `Unknown command ${JSON.stringify(first)}; the closest known one is ${closestMatch(first, Object.keys(COMMANDS))}.`,
+      `Unknown command ${JSON.stringify(first)}; the closest known one is ${findClosestMatch(first, Object.keys(COMMANDS))}.`,
     );
   }
   return 0;
@@ -68,7 +68,7 @@ const COMMAND_RUNNERS: Readonly<Record<CommandName, (line: CommandLine) => Promi
     const { config, warnings } = await loadOrCreateSecrets(loadConfigOf(line).config);
     printWarnings(warnings);
     // Imported here, so that the other commands do not load the whole server.
-    const { serve } = await import('../main.ts');
+    const { runServer: serve } = await import('../main.ts');
     try {
       return await serve(config);
     } finally {
@@ -89,7 +89,7 @@ const COMMAND_RUNNERS: Readonly<Record<CommandName, (line: CommandLine) => Promi
     return Promise.resolve(0);
   },
   backup: async (line) => {
-    const file = requireFile(line);
+    const file = requireFileArgument(line);
     const { database } = loadConfigOf(line).config;
     const { runBackup: backup } = await import('../maintenance/backup.ts');
     const flags = { force: hasFlag(line, 'force'), progress: hasFlag(line, 'progress'), json: hasFlag(line, 'json') };

@@ -44,7 +44,7 @@ export const lastFlagValue = ({ commandFlags }: CommandLine, flag: string): stri
   commandFlags.get(flag)?.at(-1) ?? null;
 
 /** @throws UsageError when the command line has no file argument. */
-export const requireFile = ({ positionals: [file] }: CommandLine): string => {
+export const requireFileArgument = ({ positionals: [file] }: CommandLine): string => {
   if (file === undefined || file === '') throw new UsageError('FILE is missing. It must be the path of the backup.');
   return file;
 };

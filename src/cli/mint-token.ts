@@ -4,7 +4,7 @@ import { SignJWT } from 'jose';
 import type { Config } from '../config/config.ts';
 import { ConfigError, UsageError } from '../config/errors.ts';
 import type { CommandFlag, CommandLine } from '../config/parse-flags.ts';
-import { duration } from '../config/value-types.ts';
+import { durationType } from '../config/value-types.ts';
 import { DomainError } from '../core/errors.ts';
 import { type UserId, parseUserId } from '../core/ids.ts';
 import { loadOrCreateSigningSecret } from '../config/generated-secrets.ts';
@@ -37,7 +37,7 @@ export interface TokenRequest {
 }
 
 const DEFAULT_TTL = '1h';
-const ttlValueType = duration(1_000, 3_650 * 86_400_000);
+const ttlValueType = durationType(1_000, 3_650 * 86_400_000);
 
 /** @throws UsageError when --user is missing or a value is invalid. */
 export const parseTokenRequest = ({ commandFlags }: CommandLine): TokenRequest => {

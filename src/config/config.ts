@@ -5,7 +5,7 @@
 import type { KeyObject } from 'node:crypto';
 import { ConfigError } from './errors.ts';
 import type { OptionFlags } from './parse-flags.ts';
-import { closestMatch } from './did-you-mean.ts';
+import { findClosestMatch } from './did-you-mean.ts';
 import {
   type LogFormat,
   type LogLevel,
@@ -18,11 +18,11 @@ import {
   type TencentPlatformNames,
   type TencentWebTimeout,
 } from './options.ts';
-import { type JsonValue, MASK } from './value-types.ts';
+import { type JsonValue, SECRET_MASK } from './value-types.ts';
 import { DomainError } from '../core/errors.ts';
 import { type PolicySeed, createPolicyFromSeed } from '../core/policy.ts';
 import type { IntrospectionAccess, Visibility } from '../core/visibility.ts';
-import { secretFilePaths } from './secret-file-paths.ts';
+import { getSecretFilePaths } from './secret-file-paths.ts';
 
 /** The checked configuration. Times are in milliseconds. An option without value and default is null. */
 export interface Config {
@@ -183,7 +183,7 @@ const parseRawValue = (option: Option, raw: RawValue, report: ProblemReport): un
   if (raw.origin === 'default' && option.default === null) return null;
   const parsed = option.type.parseText(raw.text);
   if (!parsed.ok) {
-    const value = option.isSecret && raw.text.trim() !== '' ? MASK : quoteValue(raw.text);
+    const value = option.isSecret && raw.text.trim() !== '' ? SECRET_MASK : quoteValue(raw.text);
     report.problems.push(`${raw.source} is ${value}, but must be ${parsed.expected}.`);
     return undefined;
   }
@@ -196,7 +196,7 @@ const MAX_QUOTE_LENGTH = 120;
 
 const quoteValue = (value: string): string => {
   // A URL may contain a password, which must not appear in an error message.
-  const safe = value.replace(/\/\/.*@/, `//${MASK}@`);
+  const safe = value.replace(/\/\/.*@/, `//${SECRET_MASK}@`);
   return JSON.stringify(safe.length > MAX_QUOTE_LENGTH ? `${safe.slice(0, MAX_QUOTE_LENGTH)}…` : safe);
 };
 
@@ -242,9 +242,9 @@ const buildPolicySeed = (
 
 /** Marks the secrets that are not configured. `loadOrCreateSecrets` generates them later. */
 const markGeneratedSecrets = (parsed: OptionValues, resolvedOptions: Map<OptionName, ResolvedOption>): void => {
-  const files = secretFilePaths(parsed.database);
+  const files = getSecretFilePaths(parsed.database);
   const mark = (name: OptionName, from: string) =>
-    resolvedOptions.set(name, { name, value: MASK, origin: 'generated', source: from });
+    resolvedOptions.set(name, { name, value: SECRET_MASK, origin: 'generated', source: from });
   if (parsed.jwtSecret === null && parsed.jwksUrl === null) mark('jwtSecret', files.jwtSecret);
   if (parsed.apiKeys === null) mark('apiKeys', files.apiKey);
 };
@@ -320,5 +320,5 @@ const unknownVariableWarnings = (env: ConfigSources['env']): string[] =>
     .filter((name) => name.startsWith('PORCHLIGHT_') && !KNOWN_VARIABLES.includes(name))
     .map(
       (name) =>
-        `${name} is unknown and has no effect; the closest known name is ${closestMatch(name, KNOWN_VARIABLES)}.`,
+        `${name} is unknown and has no effect; the closest known name is ${findClosestMatch(name, KNOWN_VARIABLES)}.`,
     );

@@ -15,7 +15,7 @@ const editDistance = (one: string, other: string): number => {
 };
 
 /** The known name with the smallest edit distance, the first of several. Empty when no name is known. */
-export const closestMatch = (name: string, knownNames: readonly string[]): string => {
+export const findClosestMatch = (name: string, knownNames: readonly string[]): string => {
   let best = '';
   let bestDistance = Number.POSITIVE_INFINITY;
   for (const candidate of knownNames) {

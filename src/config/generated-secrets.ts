@@ -5,8 +5,8 @@
 import { randomBytes } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import type { Config } from './config.ts';
-import { hashApiKey, sharedSecret } from './value-types.ts';
-import { secretFilePaths } from './secret-file-paths.ts';
+import { hashApiKey, sharedSecretType } from './value-types.ts';
+import { getSecretFilePaths } from './secret-file-paths.ts';
 import { createDirectory, createFileOnce } from '../process/atomic-file.ts';
 import { StartupError } from '../process/startup-error.ts';
 
@@ -25,10 +25,10 @@ const API_KEY_PREFIX = 'plk_';
  * @throws StartupError with exit code 78 when the directory or a file is unusable, with 1 after a disk error.
  */
 export const loadOrCreateSecrets = async (config: Config): Promise<ConfigWithSecrets> => {
-  createDataDirectory(secretFilePaths(config.database).directory);
+  createDataDirectory(getSecretFilePaths(config.database).directory);
   const signing = await loadOrCreateSigningSecret(config);
   if (config.origins.apiKeys !== 'generated') return signing;
-  const key = await readOrCreateSecret(secretFilePaths(config.database).apiKey, API_KEY_PREFIX);
+  const key = await readOrCreateSecret(getSecretFilePaths(config.database).apiKey, API_KEY_PREFIX);
   return {
     config: { ...signing.config, apiKeys: [hashApiKey(key.text)] },
     warnings: [...signing.warnings, ...key.warnings],
@@ -41,10 +41,10 @@ export const loadOrCreateSecrets = async (config: Config): Promise<ConfigWithSec
  */
 export const loadOrCreateSigningSecret = async (config: Config): Promise<ConfigWithSecrets> => {
   if (config.origins.jwtSecret !== 'generated') return { config, warnings: [] };
-  const { jwtSecret: file, directory } = secretFilePaths(config.database);
+  const { jwtSecret: file, directory } = getSecretFilePaths(config.database);
   createDataDirectory(directory);
   const secret = await readOrCreateSecret(file, '');
-  const parsed = sharedSecret.parseText(secret.text);
+  const parsed = sharedSecretType.parseText(secret.text);
   if (!parsed.ok) throw new StartupError(`${file} must contain ${parsed.expected}.`, 78);
   const weakness = parsed.warning === undefined ? [] : [`${file} ${parsed.warning}.`];
   return { config: { ...config, jwtSecret: parsed.value }, warnings: [...secret.warnings, ...weakness] };

@@ -12,7 +12,7 @@ const NETWORKS_EXPECTED = 'true, false, or a comma-separated list of networks su
  * Networks in CIDR notation, in their shortest form. A single address is a network of one address.
  * `false` is an empty list; `true` is every network.
  */
-export const networkList: ValueType<readonly string[]> = defineValueType({
+export const networkListType: ValueType<readonly string[]> = defineValueType({
   label: 'networks',
   schema: z.union(
     [
@@ -61,7 +61,7 @@ const isProxyList = (proxies: readonly string[]): boolean => {
 };
 
 /** `true`: every proxy is trusted. A list: the proxies in these networks are trusted, in the notation of proxy-addr. */
-export const trustedProxies: ValueType<boolean | readonly string[]> = defineValueType({
+export const trustedProxiesType: ValueType<boolean | readonly string[]> = defineValueType({
   label: 'proxies',
   isFlagValueOptional: true,
   schema: z.union(

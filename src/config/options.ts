@@ -3,21 +3,21 @@
  * are generated from it.
  */
 import { MAX_PUSH_ONLINE_EXPIRY_MS, MIN_TIMEOUT_MS } from '../core/policy.ts';
-import { networkList, trustedProxies } from './network-value-types.ts';
-import { deviceGroups, platformRows } from './policy-value-types.ts';
+import { networkListType, trustedProxiesType } from './network-value-types.ts';
+import { deviceGroupsType, platformRulesType } from './policy-value-types.ts';
 import {
-  apiKeyList,
-  bearerToken,
-  boolean,
-  choice,
-  databaseFile,
-  duration,
-  httpUrl,
-  originList,
-  sharedSecret,
-  text,
+  apiKeyListType,
+  bearerTokenType,
+  booleanType,
+  choiceType,
+  databaseFileType,
+  durationType,
+  httpUrlType,
+  originListType,
+  sharedSecretType,
+  textType,
   type ValueType,
-  wholeNumber,
+  wholeNumberType,
 } from './value-types.ts';
 import type { IntrospectionAccess, Visibility } from '../core/visibility.ts';
 import type { MultiDeviceMode, PlatformPreset } from '../core/enums.ts';
@@ -80,7 +80,7 @@ export const OPTIONS = {
     group: 'server',
     env: 'PORCHLIGHT_HOST',
     flag: 'host',
-    type: text('address'),
+    type: textType('address'),
     default: '127.0.0.1',
     description: 'Address to listen on. 0.0.0.0 or :: listens on every network interface.',
   }),
@@ -89,7 +89,7 @@ export const OPTIONS = {
     env: 'PORCHLIGHT_PORT',
     envFallback: 'PORT',
     flag: 'port',
-    type: wholeNumber('port', 0, 65_535),
+    type: wholeNumberType('port', 0, 65_535),
     default: '4000',
     description: 'TCP port to listen on. 0 selects any free port.',
   }),
@@ -97,7 +97,7 @@ export const OPTIONS = {
     group: 'server',
     env: 'PORCHLIGHT_DATABASE',
     flag: 'database',
-    type: databaseFile,
+    type: databaseFileType,
     default: './data/porchlight.db',
     description:
       'Path of the SQLite file, which is created when it is missing. Generated secrets are stored beside it.',
@@ -106,7 +106,7 @@ export const OPTIONS = {
     group: 'server',
     env: 'PORCHLIGHT_EVENT_RETENTION',
     flag: 'event-retention',
-    type: duration(1_000, MAX_RETENTION_MS),
+    type: durationType(1_000, MAX_RETENTION_MS),
     default: '30d',
     description: 'How long events are kept: a number with ms, s, m, h or d, at least 1s.',
   }),
@@ -114,7 +114,7 @@ export const OPTIONS = {
     group: 'server',
     env: 'PORCHLIGHT_TRUST_PROXY',
     flag: 'trust-proxy',
-    type: trustedProxies,
+    type: trustedProxiesType,
     default: 'false',
     description:
       'Proxies whose X-Forwarded-For header is used to find the client address: a list such as 10.0.0.0/8,loopback. `true` trusts every proxy and uses the leftmost entry; clients can forge it unless a proxy overwrites the header. `false` ignores the header.',
@@ -123,7 +123,7 @@ export const OPTIONS = {
     group: 'server',
     env: 'PORCHLIGHT_GRAPHIQL',
     flag: 'graphiql',
-    type: boolean,
+    type: booleanType,
     default: 'true',
     description: 'Whether /graphql serves GraphiQL to browsers.',
   }),
@@ -131,7 +131,7 @@ export const OPTIONS = {
   jwtSecret: defineSecret({
     group: 'authentication',
     env: 'PORCHLIGHT_JWT_SECRET',
-    type: sharedSecret,
+    type: sharedSecretType,
     description:
       'Secret with which the backend of the app signs user tokens (HS256). ' +
       'The UTF-8 bytes of this text are the key; use at least 32 bytes. ' +
@@ -141,7 +141,7 @@ export const OPTIONS = {
     group: 'authentication',
     env: 'PORCHLIGHT_JWKS_URL',
     flag: 'jwks-url',
-    type: httpUrl,
+    type: httpUrlType,
     default: null,
     description: 'URL of the JWK set with the public keys that verify user tokens.',
   }),
@@ -149,7 +149,7 @@ export const OPTIONS = {
     group: 'authentication',
     env: 'PORCHLIGHT_JWT_ISSUER',
     flag: 'jwt-issuer',
-    type: text('text'),
+    type: textType('text'),
     default: null,
     description: 'Required `iss` claim of user tokens. Not checked when unset.',
   }),
@@ -157,14 +157,14 @@ export const OPTIONS = {
     group: 'authentication',
     env: 'PORCHLIGHT_JWT_AUDIENCE',
     flag: 'jwt-audience',
-    type: text('text'),
+    type: textType('text'),
     default: null,
     description: 'Required `aud` claim of user tokens. Not checked when unset.',
   }),
   apiKeys: defineSecret({
     group: 'authentication',
     env: 'PORCHLIGHT_API_KEYS',
-    type: apiKeyList,
+    type: apiKeyListType,
     description:
       'API keys of the backends, separated by commas. Each key has full access. ' +
       'When unset, a key is generated in the file api-key beside the database.',
@@ -174,7 +174,7 @@ export const OPTIONS = {
     group: 'access',
     env: 'PORCHLIGHT_VISIBILITY',
     flag: 'visibility',
-    type: choice<Visibility>({ everyone: 'everyone', none: 'none' }),
+    type: choiceType<Visibility>({ everyone: 'everyone', none: 'none' }),
     default: 'everyone',
     description: 'Which users a user may query and watch when the token has no `watch` claim.',
   }),
@@ -182,7 +182,7 @@ export const OPTIONS = {
     group: 'access',
     env: 'PORCHLIGHT_ALLOWED_ORIGINS',
     flag: 'allowed-origins',
-    type: originList,
+    type: originListType,
     default: '',
     description:
       'Web origins whose pages may call this server, separated by commas. The origin of the server is always allowed. `*` allows every origin.',
@@ -191,7 +191,7 @@ export const OPTIONS = {
     group: 'access',
     env: 'PORCHLIGHT_INTROSPECTION',
     flag: 'introspection',
-    type: choice<IntrospectionAccess>({ off: 'off', backends: 'backends', everyone: 'everyone' }),
+    type: choiceType<IntrospectionAccess>({ off: 'off', backends: 'backends', everyone: 'everyone' }),
     default: 'backends',
     description:
       'Which callers may introspect the schema: none, backends only, or every authenticated caller. GraphiQL needs introspection for completion and documentation.',
@@ -201,7 +201,7 @@ export const OPTIONS = {
     group: 'limits',
     env: 'PORCHLIGHT_MAX_SOCKETS',
     flag: 'max-sockets',
-    type: wholeNumber('number', 1, 10_000_000),
+    type: wholeNumberType('number', 1, 10_000_000),
     default: '200000',
     description:
       'Maximum number of open WebSockets. Further upgrades are refused with 503. At most a quarter of them may be unauthenticated; above that, the oldest unauthenticated socket is closed with 4414.',
@@ -210,7 +210,7 @@ export const OPTIONS = {
     group: 'limits',
     env: 'PORCHLIGHT_MAX_SOCKETS_PER_USER',
     flag: 'max-sockets-per-user',
-    type: wholeNumber('number', 0, 10_000_000),
+    type: wholeNumberType('number', 0, 10_000_000),
     default: '100',
     description:
       'Maximum number of open WebSockets of one user. Further sockets are closed with 4414. 0 means no limit.',
@@ -219,7 +219,7 @@ export const OPTIONS = {
     group: 'limits',
     env: 'PORCHLIGHT_MAX_SOCKETS_PER_ADDRESS',
     flag: 'max-sockets-per-address',
-    type: wholeNumber('number', 0, 10_000_000),
+    type: wholeNumberType('number', 0, 10_000_000),
     default: '25000',
     description:
       'Maximum number of open WebSockets from one IPv4 address or IPv6 /64 network. Further upgrades are refused with 429. Many users may share one address behind a NAT or a proxy (see PORCHLIGHT_TRUST_PROXY). 0 means no limit.',
@@ -228,7 +228,7 @@ export const OPTIONS = {
     group: 'limits',
     env: 'PORCHLIGHT_MAX_WATCHED_PER_SOCKET',
     flag: 'max-watched-per-socket',
-    type: wholeNumber('number', 500, 1_000_000),
+    type: wholeNumberType('number', 500, 1_000_000),
     default: '10000',
     description:
       'Maximum number of users watched over one WebSocket, counted over all of its subscriptions. Further watches are answered RATE_LIMITED.',
@@ -237,7 +237,7 @@ export const OPTIONS = {
     group: 'limits',
     env: 'PORCHLIGHT_RATE_PER_SESSION',
     flag: 'rate-per-session',
-    type: wholeNumber('number', 0, 1_000_000),
+    type: wholeNumberType('number', 0, 1_000_000),
     default: '100',
     description:
       'Maximum messages and requests per second of one session. A burst may have ten times as many. Excess messages are answered RATE_LIMITED; a client that continues is closed with 4414. 0 means no limit.',
@@ -246,7 +246,7 @@ export const OPTIONS = {
     group: 'limits',
     env: 'PORCHLIGHT_RATE_PER_USER',
     flag: 'rate-per-user',
-    type: wholeNumber('number', 0, 1_000_000),
+    type: wholeNumberType('number', 0, 1_000_000),
     default: '300',
     description: 'Maximum messages and requests per second of one user, counted over all devices. 0 means no limit.',
   }),
@@ -254,7 +254,7 @@ export const OPTIONS = {
     group: 'limits',
     env: 'PORCHLIGHT_RATE_PER_ADDRESS',
     flag: 'rate-per-address',
-    type: wholeNumber('number', 0, 10_000_000),
+    type: wholeNumberType('number', 0, 10_000_000),
     default: '50000',
     description:
       'Maximum messages and requests per second from one IPv4 address or IPv6 /64 network. Backends are not counted. 0 means no limit.',
@@ -263,7 +263,7 @@ export const OPTIONS = {
     group: 'limits',
     env: 'PORCHLIGHT_MAX_LAG',
     flag: 'max-lag',
-    type: duration(10, 60_000),
+    type: durationType(10, 60_000),
     default: '1s',
     description:
       'Maximum delay of the event loop or of a disk write. Above it, new logins and subscriptions are answered OVERLOADED. Heartbeats are still accepted.',
@@ -273,7 +273,7 @@ export const OPTIONS = {
     group: 'observability',
     env: 'PORCHLIGHT_LOG_LEVEL',
     flag: 'log-level',
-    type: choice<LogLevel>({
+    type: choiceType<LogLevel>({
       trace: 'trace',
       debug: 'debug',
       info: 'info',
@@ -289,7 +289,7 @@ export const OPTIONS = {
     group: 'observability',
     env: 'PORCHLIGHT_LOG_FORMAT',
     flag: 'log-format',
-    type: choice<LogFormat>({ auto: 'auto', json: 'json', pretty: 'pretty' }),
+    type: choiceType<LogFormat>({ auto: 'auto', json: 'json', pretty: 'pretty' }),
     default: 'auto',
     description:
       'Format of the log on stderr: `json` writes one JSON object per line, `pretty` writes text. `auto` is pretty when stderr is a terminal.',
@@ -298,7 +298,7 @@ export const OPTIONS = {
     group: 'observability',
     env: 'PORCHLIGHT_LOG_USER_IDS',
     flag: 'log-user-ids',
-    type: boolean,
+    type: booleanType,
     default: 'false',
     description: 'Whether logs and traces contain user ids. Otherwise they contain hashes that change at every start.',
   }),
@@ -306,14 +306,14 @@ export const OPTIONS = {
     group: 'observability',
     env: 'PORCHLIGHT_METRICS',
     flag: 'metrics',
-    type: boolean,
+    type: booleanType,
     default: 'true',
     description: 'Whether /metrics serves Prometheus metrics. Reading them needs an API key or the metrics token.',
   }),
   metricsToken: defineSecret({
     group: 'observability',
     env: 'PORCHLIGHT_METRICS_TOKEN',
-    type: bearerToken,
+    type: bearerTokenType,
     description:
       'Bearer token that may read /metrics and nothing else, at least 16 characters. Clients send it as `Authorization: Bearer …`.',
   }),
@@ -322,7 +322,7 @@ export const OPTIONS = {
     group: 'webhooks',
     env: 'PORCHLIGHT_WEBHOOK_ALLOW_HTTP',
     flag: 'webhook-allow-http',
-    type: boolean,
+    type: booleanType,
     default: 'false',
     description: 'Whether webhooks may have http: URLs. Such requests are not encrypted.',
   }),
@@ -330,7 +330,7 @@ export const OPTIONS = {
     group: 'webhooks',
     env: 'PORCHLIGHT_WEBHOOK_ALLOW_PRIVATE',
     flag: 'webhook-allow-private',
-    type: networkList,
+    type: networkListType,
     default: 'false',
     description:
       'Non-public networks (private, loopback, link-local …) to which webhooks may be sent, separated by commas, such as 10.1.0.0/16,::1/128. `true` allows all of them.',
@@ -339,7 +339,7 @@ export const OPTIONS = {
     group: 'webhooks',
     env: 'PORCHLIGHT_WEBHOOK_TIMEOUT',
     flag: 'webhook-timeout',
-    type: duration(100, 60_000),
+    type: durationType(100, 60_000),
     default: '10s',
     description: 'Maximum duration of one webhook request, from the name lookup to the end of the response.',
   }),
@@ -347,7 +347,7 @@ export const OPTIONS = {
     group: 'webhooks',
     env: 'PORCHLIGHT_WEBHOOK_RETRY_FOR',
     flag: 'webhook-retry-for',
-    type: duration(0, 30 * 86_400_000),
+    type: durationType(0, 30 * 86_400_000),
     default: '3d',
     description:
       'How long a failing delivery is retried before it becomes DEAD: a number with ms, s, m, h or d, at most 30d.',
@@ -357,7 +357,7 @@ export const OPTIONS = {
     group: 'policy',
     env: 'PORCHLIGHT_PLATFORM_PRESET',
     flag: 'platform-preset',
-    type: choice<PlatformPreset>({
+    type: choiceType<PlatformPreset>({
       current: 'CURRENT',
       'mobile-only': 'MOBILE_ONLY',
       classic: 'CLASSIC',
@@ -369,7 +369,7 @@ export const OPTIONS = {
     group: 'policy',
     env: 'PORCHLIGHT_MULTI_DEVICE',
     flag: 'multi-device',
-    type: choice<MultiDeviceMode>({
+    type: choiceType<MultiDeviceMode>({
       single: 'SINGLE',
       dual: 'DUAL',
       triple: 'TRIPLE',
@@ -383,7 +383,7 @@ export const OPTIONS = {
     group: 'policy',
     env: 'PORCHLIGHT_MULTI_DEVICE_GROUPS',
     flag: 'multi-device-groups',
-    type: deviceGroups,
+    type: deviceGroupsType,
     default: null,
     description:
       'Groups of platforms that exclude each other, such as ANDROID,IPHONE;WEB, in a new database. Required with the mode `custom`, and not allowed with another mode.',
@@ -392,7 +392,7 @@ export const OPTIONS = {
     group: 'policy',
     env: 'PORCHLIGHT_PLATFORMS',
     flag: 'platforms',
-    type: platformRows,
+    type: platformRulesType,
     default: '[]',
     description:
       'Changes to the platform preset of a new database: a JSON array of PlatformPolicyInput, such as [{"platform":"WEB","heartbeatTimeoutMs":90000}]. Times are in milliseconds.',
@@ -401,7 +401,7 @@ export const OPTIONS = {
     group: 'policy',
     env: 'PORCHLIGHT_PUSH_ONLINE_EXPIRY',
     flag: 'push-online-expiry',
-    type: duration(MIN_TIMEOUT_MS, MAX_PUSH_ONLINE_EXPIRY_MS),
+    type: durationType(MIN_TIMEOUT_MS, MAX_PUSH_ONLINE_EXPIRY_MS),
     default: '7d',
     description:
       'How long a session stays PUSH_ONLINE without activity, in a new database: a number with ms, s, m, h or d.',
@@ -411,7 +411,7 @@ export const OPTIONS = {
     group: 'tencent',
     env: 'PORCHLIGHT_TENCENT',
     flag: 'tencent',
-    type: boolean,
+    type: booleanType,
     default: 'false',
     description:
       'Whether the status API of Tencent IM is served under /v4/, and a UserSig is accepted as a user token. Requires the app id and the key.',
@@ -420,7 +420,7 @@ export const OPTIONS = {
     group: 'tencent',
     env: 'PORCHLIGHT_TENCENT_APP_ID',
     flag: 'tencent-app-id',
-    type: wholeNumber('number', 1, 4_294_967_295),
+    type: wholeNumberType('number', 1, 4_294_967_295),
     default: null,
     description: 'SDKAppID that requests and UserSigs must contain. Webhooks of the format TENCENT contain it too.',
   }),
@@ -428,21 +428,21 @@ export const OPTIONS = {
     group: 'tencent',
     env: 'PORCHLIGHT_TENCENT_ADMIN',
     flag: 'tencent-admin',
-    type: text('account'),
+    type: textType('account'),
     default: 'administrator',
     description: 'Account whose UserSig may call the server API.',
   }),
   tencentKey: defineSecret({
     group: 'tencent',
     env: 'PORCHLIGHT_TENCENT_KEY',
-    type: sharedSecret,
+    type: sharedSecretType,
     description: 'Key that signs UserSigs (HMAC-SHA256). The UTF-8 bytes of this text are the key.',
   }),
   tencentPlatformNames: defineOption({
     group: 'tencent',
     env: 'PORCHLIGHT_TENCENT_PLATFORM_NAMES',
     flag: 'tencent-platform-names',
-    type: choice<TencentPlatformNames>({ documented: 'DOCUMENTED', query: 'QUERY', webhook: 'WEBHOOK' }),
+    type: choiceType<TencentPlatformNames>({ documented: 'DOCUMENTED', query: 'QUERY', webhook: 'WEBHOOK' }),
     default: 'documented',
     description:
       'Spelling of platform names. `query`: iPhone and PC. `webhook`: iOS, Windows and Linux. `documented`: `query` in responses and `webhook` in webhooks, as Tencent documents them.',
@@ -451,7 +451,7 @@ export const OPTIONS = {
     group: 'tencent',
     env: 'PORCHLIGHT_TENCENT_WEB_TIMEOUT',
     flag: 'tencent-web-timeout',
-    type: choice<TencentWebTimeout>({ linkclose: 'LinkClose', timeout: 'TimeOut' }),
+    type: choiceType<TencentWebTimeout>({ linkclose: 'LinkClose', timeout: 'TimeOut' }),
     default: 'linkclose',
     description:
       'Reason in TENCENT webhooks for a heartbeat timeout on WEB and MINI_PROGRAM. Tencent documents LinkClose for the web and TimeOut for heartbeats.',

@@ -1,7 +1,7 @@
 /** Parses the command line: the flags of all options, and the flags of one command. Unknown flags are rejected. */
 import { parseArgs } from 'node:util';
 import { UsageError } from './errors.ts';
-import { closestMatch } from './did-you-mean.ts';
+import { findClosestMatch } from './did-you-mean.ts';
 import { OPTION_NAMES, OPTIONS, type Option, type OptionName } from './options.ts';
 
 /** The text of each option that was set by a flag. */
@@ -103,7 +103,7 @@ const toUsageError = (error: unknown, known: readonly string[]): unknown => {
   if (!(error instanceof Error && 'code' in error)) return error;
   if (error.code === 'ERR_PARSE_ARGS_UNKNOWN_OPTION') {
     const flag = /'(-[^']*)'/.exec(error.message)?.[1] ?? 'a flag';
-    const suggestion = closestMatch(flag.replace(/^-+/, ''), known);
+    const suggestion = findClosestMatch(flag.replace(/^-+/, ''), known);
     return new UsageError(`Unknown option ${flag}; the closest known one is --${suggestion}.`);
   }
   return String(error.code).startsWith('ERR_PARSE_ARGS_') ? new UsageError(error.message) : error;

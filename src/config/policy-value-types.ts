@@ -12,7 +12,7 @@ const splitGroups = (input: string): string[][] =>
     : input.split(';').map((group) => group.split(',').map((platform) => platform.trim().toUpperCase()));
 
 /** `ANDROID,IPHONE;WEB`: platforms separated by commas, groups by semicolons. An empty text is no group. */
-export const deviceGroups: ValueType<readonly PlatformGroup[]> = defineValueType({
+export const deviceGroupsType: ValueType<readonly PlatformGroup[]> = defineValueType({
   label: 'groups',
   schema: z
     .string()
@@ -42,7 +42,7 @@ const describeIssue = ({ path, message }: z.core.$ZodIssue): string => {
 };
 
 /** A JSON array of changes to the platform preset. The keys are those of PlatformPolicyInput. */
-export const platformRows: ValueType<readonly PlatformPolicyChange[]> = defineValueType({
+export const platformRulesType: ValueType<readonly PlatformPolicyChange[]> = defineValueType({
   label: 'json',
   schema: z.string().transform((input, context): readonly PlatformPolicyChange[] => {
     const fail = (reason: string) => {

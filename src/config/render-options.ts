@@ -129,6 +129,8 @@ export const renderResolvedOptions = (options: readonly ResolvedOption[]): strin
 
 /** The resolved options as a JSON object by option name. Ends with a line break. */
 export const renderResolvedOptionsJson = (options: readonly ResolvedOption[]): string => {
-  const byName = Object.fromEntries(options.map(({ name, value, origin, source }) => [name, { value, origin, from: source }]));
+  const byName = Object.fromEntries(
+    options.map(({ name, value, origin, source }) => [name, { value, origin, from: source }]),
+  );
   return `${JSON.stringify(byName, null, 2)}\n`;
 };

@@ -8,7 +8,7 @@ export interface SecretFilePaths {
 }
 
 /** @param database path of the SQLite file, as configured. */
-export const secretFilePaths = (database: string): SecretFilePaths => {
+export const getSecretFilePaths = (database: string): SecretFilePaths => {
   const directory = dirname(database);
   return {
     directory,

@@ -22,7 +22,7 @@ export interface ValueType<T> {
   formatValue(value: T): JsonValue;
 }
 
-export const MASK = '********';
+export const SECRET_MASK = '********';
 
 interface ValueTypeDefinition<T> {
   readonly label: string;
@@ -50,7 +50,7 @@ export const defineValueType = <T>(definition: ValueTypeDefinition<T>): ValueTyp
 const CONTROL = /\p{Cc}/u;
 
 /** Any text of at least one character, without control characters. */
-export const text = (label: string): ValueType<string> =>
+export const textType = (label: string): ValueType<string> =>
   defineValueType({
     label,
     schema: z.string().refine((input) => input.trim() !== '' && !CONTROL.test(input), {
@@ -60,7 +60,7 @@ export const text = (label: string): ValueType<string> =>
   });
 
 /** A whole number in decimal digits, from `min` to `max`, both included. */
-export const wholeNumber = (label: string, min: number, max: number): ValueType<number> => {
+export const wholeNumberType = (label: string, min: number, max: number): ValueType<number> => {
   const error = `a whole number from ${min} to ${max}`;
   return defineValueType({
     label,
@@ -79,7 +79,7 @@ export const booleanSchema = z.stringbool({
   error: 'true or false',
 });
 
-export const boolean: ValueType<boolean> = defineValueType({
+export const booleanType: ValueType<boolean> = defineValueType({
   label: 'boolean',
   schema: booleanSchema,
   formatValue: (value) => value,
@@ -89,7 +89,7 @@ export const boolean: ValueType<boolean> = defineValueType({
  * One of several words. Case is ignored, and `_` may replace `-`.
  * @param words the words that a person writes, each with its value.
  */
-export const choice = <T extends string>(words: Readonly<Record<string, T>>): ValueType<T> => {
+export const choiceType = <T extends string>(words: Readonly<Record<string, T>>): ValueType<T> => {
   const names = Object.keys(words);
   const valueOf = new Map(Object.entries(words));
   return defineValueType<T>({
@@ -116,7 +116,7 @@ export const formatDuration = (durationMs: number): string => {
 const DURATION = /^(\d{1,15})(ms|s|m|h|d)$/;
 
 /** A whole number with a unit (ms, s, m, h or d), in milliseconds, from `minMs` to `maxMs`, both included. */
-export const duration = (minMs: number, maxMs: number): ValueType<number> => {
+export const durationType = (minMs: number, maxMs: number): ValueType<number> => {
   const error =
     'a whole number with a unit (ms, s, m, h or d) ' +
     `from ${formatDuration(minMs)} to ${formatDuration(maxMs)}, such as 90s or 7d`;
@@ -135,7 +135,7 @@ export const duration = (minMs: number, maxMs: number): ValueType<number> => {
 };
 
 /** The path of a database file. ':memory:' is rejected, because acknowledged changes must survive a crash. */
-export const databaseFile: ValueType<string> = defineValueType({
+export const databaseFileType: ValueType<string> = defineValueType({
   label: 'path',
   schema: z
     .string()
@@ -152,7 +152,7 @@ const isHttpUrl = (input: string): boolean =>
   URL.canParse(input) && ['http:', 'https:'].includes(new URL(input).protocol);
 
 /** An http or https URL without a user name or password. */
-export const httpUrl: ValueType<URL> = defineValueType({
+export const httpUrlType: ValueType<URL> = defineValueType({
   label: 'url',
   schema: z
     .string()
@@ -184,7 +184,7 @@ const canonicalOrigin = (item: string): string | undefined => {
 };
 
 /** A comma-separated list of origins. "*" stands for every origin. An empty text is an empty list. */
-export const originList: ValueType<readonly string[]> = defineValueType({
+export const originListType: ValueType<readonly string[]> = defineValueType({
   label: 'origins',
   schema: z
     .string()
@@ -197,7 +197,7 @@ export const originList: ValueType<readonly string[]> = defineValueType({
 const MIN_SECRET_BYTES = 32;
 
 /** A shared secret: the UTF-8 bytes of the text. Nothing is decoded. Less than 32 bytes cause a warning. */
-export const sharedSecret: ValueType<KeyObject> = defineValueType({
+export const sharedSecretType: ValueType<KeyObject> = defineValueType({
   label: 'text',
   schema: z
     .string()
@@ -207,7 +207,7 @@ export const sharedSecret: ValueType<KeyObject> = defineValueType({
     Buffer.byteLength(input, 'utf8') >= MIN_SECRET_BYTES
       ? null
       : `is shorter than ${MIN_SECRET_BYTES} bytes and could be guessed from a token`,
-  formatValue: () => MASK,
+  formatValue: () => SECRET_MASK,
 });
 
 /** SHA-256 of the UTF-8 bytes of an API key. Keys are stored and compared in this form. */
@@ -219,7 +219,7 @@ const MIN_API_KEY_LENGTH = 16;
 const splitKeys = (input: string): readonly string[] => removeDuplicates(splitList(input, /[,\r\n]/));
 
 /** API keys, separated by commas or line ends, as SHA-256 digests. A short key causes a warning. */
-export const apiKeyList: ValueType<readonly Buffer[]> = defineValueType({
+export const apiKeyListType: ValueType<readonly Buffer[]> = defineValueType({
   label: 'keys',
   schema: z
     .string()
@@ -230,18 +230,18 @@ export const apiKeyList: ValueType<readonly Buffer[]> = defineValueType({
     splitKeys(input).every((key) => key.length >= MIN_API_KEY_LENGTH)
       ? null
       : `has a key shorter than ${MIN_API_KEY_LENGTH} characters, which could be guessed`,
-  formatValue: (value) => value.map(() => MASK),
+  formatValue: (value) => value.map(() => SECRET_MASK),
 });
 
 const TOKEN_EXPECTED = `a token of at least ${MIN_API_KEY_LENGTH} visible ASCII characters`;
 
 /** A token that clients send as `Authorization: Bearer …`, as its SHA-256 digest. */
-export const bearerToken: ValueType<Buffer> = defineValueType({
+export const bearerTokenType: ValueType<Buffer> = defineValueType({
   label: 'token',
   schema: z
     .string()
     .regex(/^[\x21-\x7e]+$/, { error: TOKEN_EXPECTED })
     .min(MIN_API_KEY_LENGTH, { error: TOKEN_EXPECTED })
     .transform(hashApiKey),
-  formatValue: () => MASK,
+  formatValue: () => SECRET_MASK,
 });

@@ -1,7 +1,6 @@
 /** The part of Tencent IM's server API that is about online statuses. */
 import type { ExternalApi, ExternalApiResponse, ExternalApiCall } from '../app/ports/external-api.ts';
 import type { Application } from '../app/application.ts';
-import type { PresenceTracker } from '../app/presence/tracker.ts';
 import { parseAccount } from './account.ts';
 import { AdminAuthenticator, type AdminAuthSettings } from './admin-auth.ts';
 import {
@@ -32,7 +31,8 @@ export const tencentApiBase: Pick<ExternalApi, 'pathPrefix' | 'createErrorRespon
   createErrorResponse,
 };
 
-export const createTencentApi = ({ store, tracker }: Application, settings: TencentApiSettings): ExternalApi => {
+export const createTencentApi = (application: Application, settings: TencentApiSettings): ExternalApi => {
+  const { store } = application;
   const authenticator = new AdminAuthenticator(store, settings);
   const statusEndpoint: TencentEndpoint = {
     equivalentOperation: { kind: 'query', field: 'userStatuses' },
@@ -40,7 +40,7 @@ export const createTencentApi = ({ store, tracker }: Application, settings: Tenc
   };
   const kickEndpoint: TencentEndpoint = {
     equivalentOperation: { kind: 'mutation', field: 'endSessions' },
-    execute: (request) => kickUser(tracker, request),
+    execute: (request) => kickUser(application, request),
   };
   const endpoints: ReadonlyMap<string, TencentEndpoint> = new Map([
     ['openim/query_online_status', statusEndpoint],
@@ -66,7 +66,7 @@ export const createTencentApi = ({ store, tracker }: Application, settings: Tenc
 };
 
 /** Ends all sessions of a user and revokes the tokens issued until now. */
-const kickUser = async (tracker: PresenceTracker, request: RequestBody): Promise<ExternalApiResponse> => {
+const kickUser = async ({ tracker, operatorLog }: Application, request: RequestBody): Promise<ExternalApiResponse> => {
   // Older documents and most libraries use the name Identifier.
   const account = request['UserID'] ?? request['Identifier'];
   if (typeof account !== 'string') throw createBadParameterError('UserID must be the name of an account.');
@@ -74,7 +74,8 @@ const kickUser = async (tracker: PresenceTracker, request: RequestBody): Promise
   if (id === null) {
     throw new TencentError(TENCENT_ERROR_CODE.UNKNOWN_ACCOUNT, 'BAD_USER_INPUT', 'UserID is not a valid account.');
   }
-  await tracker.endSessions(id, { platform: null, sessionId: null }, true);
+  const { ended } = await tracker.endSessions(id, { platform: null, sessionId: null }, true);
+  operatorLog.sessionsEnded({ userId: id, count: ended.length, revokedTokens: true });
   return createSuccessResponse();
 };
 

@@ -4,7 +4,12 @@
  */
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
-import { createProxyMatcher, getPeerAddress, networkPrefix, type TrustedProxies } from '../limits/client-address.ts';
+import {
+  createProxyMatcher,
+  getPeerAddress,
+  computeNetworkPrefix,
+  type TrustedProxies,
+} from '../limits/client-address.ts';
 import type { SocketCountLimits } from '../limits/socket-limiter.ts';
 import type { RejectionCounters } from '../metrics/rejection-counters.ts';
 
@@ -76,7 +81,7 @@ export class ConnectionLimiter {
 
   readonly #onConnection = (connection: CountedConnection): void => {
     const address = getPeerAddress(connection);
-    const network = networkPrefix(address);
+    const network = computeNetworkPrefix(address);
     const countInNetwork = this.#countByNetwork.get(network) ?? 0;
     const isFull = this.#openCount >= this.#maxConnections;
     const isNetworkFull = countInNetwork >= this.#maxPerNetwork && !this.#isTrustedProxy(address);

@@ -83,7 +83,7 @@ const executeCall = async (
   const { kind, field } = call.equivalentOperation;
   context.caller = BACKEND_CALLER;
   context.operation = { node: { operation: OPERATION_TYPES[kind] }, rootFields: new Set([field]) };
-  const rejection = options.loadShedder.rejectionFor(context.operation);
+  const rejection = options.loadShedder.getRejection(context.operation);
   if (rejection !== null) throw rejection;
   const body = await readTextBody(request, response);
   if (body === null) return null;

@@ -5,7 +5,7 @@ import { UNAUTHENTICATED_CALLER, type Caller } from '../../app/auth/caller.ts';
 import type { Application } from '../../app/application.ts';
 import type { Millis } from '../../core/ids.ts';
 import type { Authenticator } from '../auth/authenticate.ts';
-import { networkPrefix, type ClientAddressResolver } from '../limits/client-address.ts';
+import { computeNetworkPrefix, type ClientAddressResolver } from '../limits/client-address.ts';
 import type { OperationInfo } from '../graphql/operation.ts';
 import type { OperationRecorder, OperationOrigin } from '../metrics/operation-recorder.ts';
 import type { Pipeline } from '../graphql/pipeline.ts';
@@ -66,7 +66,7 @@ export const checkAddressRate = (
   now: Millis,
   isApiKeyRequest: () => boolean,
 ): void => {
-  const network = networkPrefix(context.ipAddress);
+  const network = computeNetworkPrefix(context.ipAddress);
   const waitMs = rateLimiter.chargeAddress(network, now);
   if (waitMs === 0) context.chargedNetwork = network;
   else if (!isApiKeyRequest()) {

@@ -61,7 +61,7 @@ const parseForwardedAddress = (text: string): string | null => {
  * The network by which an address is counted. An IPv4 address counts alone. An IPv6 address counts with its /64 network,
  * because one client usually has all 2^64 addresses of it. Unknown addresses count as one network.
  */
-export const networkPrefix = (address: string | null): string => {
+export const computeNetworkPrefix = (address: string | null): string => {
   if (address === null) return 'unknown';
   if (!address.includes(':')) return address;
   const [before = '', after] = address.replace(/%.*$/, '').split('::', 2);

@@ -15,7 +15,7 @@ export interface SocketCountLimits {
 
 /** An open socket, as the limiter sees it. */
 export interface LimitedSocket {
-  /** As returned by `networkPrefix`. */
+  /** As returned by `computeNetworkPrefix`. */
   readonly network: string;
   /** Closes the socket to make room for another one. */
   evict(): void;

@@ -158,3 +158,36 @@ test('failures disclose no secret in logs, answers or metrics', async () => {
     .filter((text) => text.startsWith('{')))
     JSON.parse(line);
 });
+
+test('the log contains the start, changes by backends and the stop, as JSON', async () => {
+  await using harness = createRestartHarness();
+  const server = await harness.start();
+  await logIn(server, 'alice', 'WEB');
+  await postOperation(server, server.apiKey, 'mutation { endSessions(input: {userId: "alice"}) { ended { id } } }');
+  await postOperation(
+    server,
+    server.apiKey,
+    'mutation { updatePolicy(input: {preset: CLASSIC}) { policy { pushOnlineExpiryMs } } }',
+  );
+  await server.stop();
+  const lines = server
+    .output()
+    .split('\n')
+    .filter((line) => line.startsWith('{'))
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+  expect(lines).toMatchObject([
+    {
+      level: 'info',
+      time: expect.stringMatching(/^\d{4}-.*Z$/) as string,
+      msg: 'Server started',
+      version: expect.any(String) as string,
+      port: expect.any(Number) as number,
+      sessions: 0,
+      loadMs: expect.any(Number) as number,
+    },
+    { msg: 'Sessions ended by a backend', user: expect.stringMatching(/^[0-9a-f]{12}$/) as string, count: 1 },
+    { msg: 'Policy updated by a backend', policy: { pushOnlineExpiryMs: 604_800_000 } },
+    { msg: 'Signal received; the server stops', signal: 'SIGTERM' },
+    { msg: 'Server stopped' },
+  ]);
+});

@@ -137,7 +137,7 @@ describe('backup', () => {
     writeFileSync(`${file}.partial`, 'half');
     expect(await runPorchlight(['backup', file, '--force'])).toMatchObject({
       code: 0,
-      out: expect.stringMatching(/^BackupResult .*there\.db: \d+ bytes\n {2}users: {4}0 ONLINE/) as string,
+      out: expect.stringMatching(/^Saved .*there\.db: \d+ bytes\n {2}users: {4}0 ONLINE/) as string,
     });
     rmSync(file);
     writeFileSync(`${file}.partial`, 'half');
@@ -165,7 +165,7 @@ describe('backup', () => {
   test('fails without a database and does not create one, like doctor and export', async () => {
     expect(await runPorchlight(['backup', 'b.db'])).toMatchObject({
       code: 78,
-      err: expect.stringContaining('There is no database to read') as string,
+      err: expect.stringContaining('no database to read') as string,
     });
     expect(await runPorchlight(['doctor'])).toMatchObject({ code: 78, out: '' });
     expect(await runPorchlight(['export'])).toMatchObject({ code: 78, out: '' });
