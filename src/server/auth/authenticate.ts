@@ -49,7 +49,9 @@ export const createAuthenticator = (
     const userTokenVerifier = settings.userTokens?.find((each) => each.matchesFormat(token));
     const now = store.now();
     const userToken =
-      userTokenVerifier === undefined ? await verifier.verify(token, now) : userTokenVerifier.verifyToken(token, now);
+      userTokenVerifier === undefined
+        ? await verifier.verifyToken(token, now)
+        : userTokenVerifier.verifyToken(token, now);
     return createUserCaller(store, userToken);
   };
 };

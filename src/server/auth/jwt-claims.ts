@@ -5,7 +5,7 @@ import { DomainError, unauthenticatedError } from '../../core/errors.ts';
 import { parseUserId, toMillis, type Millis, type UserId } from '../../core/ids.ts';
 import type { WatchScope } from '../../core/records.ts';
 
-export interface ClaimRules {
+export interface JwtClaimRules {
   /** The required `iss`; null: `iss` is not checked. */
   readonly issuer: string | null;
   /** A required member of `aud`; null: `aud` is not checked. */
@@ -22,7 +22,7 @@ const MAX_DATE_MS = 8.64e15;
  * the user token must be checked after everything else.
  * @throws UNAUTHENTICATED, with the name of the claim.
  */
-export const checkJwtClaims = (claims: JWTPayload, { issuer, audience }: ClaimRules, now: Millis): void => {
+export const checkJwtClaims = (claims: JWTPayload, { issuer, audience }: JwtClaimRules, now: Millis): void => {
   if (!Object.hasOwn(claims, 'sub')) throw invalidClaimError('sub');
   if (typeof claims.exp !== 'number') throw invalidClaimError('exp');
   if (issuer !== null && claims.iss !== issuer) throw invalidClaimError('iss');

@@ -19,7 +19,7 @@ import {
   invalidClaimError,
   invalidTokenError,
   NOT_BEFORE_TOLERANCE_S,
-  type ClaimRules,
+  type JwtClaimRules,
 } from './jwt-claims.ts';
 
 export interface JwtSettings {
@@ -45,7 +45,7 @@ const MAX_CANDIDATE_KEYS = 16;
 export class JwtVerifier {
   readonly #secret: KeyObject | null;
   readonly #keySet: JWTVerifyGetKey | null;
-  readonly #claimRules: ClaimRules;
+  readonly #claimRules: JwtClaimRules;
 
   /** @param onKeysUnavailable is called with the reason when fetching the JWKS fails. */
   constructor(settings: JwtSettings, onKeysUnavailable: (error: unknown) => void) {
@@ -59,7 +59,7 @@ export class JwtVerifier {
    * @throws UNAUTHENTICATED for an invalid token, as `ExpiredTokenError` when only its time is over. OVERLOADED when the
    *   keys are unavailable, so that the token cannot be judged.
    */
-  async verify(token: string, now: Millis): Promise<UserToken> {
+  async verifyToken(token: string, now: Millis): Promise<UserToken> {
     const verified = createUserToken(await this.#readClaims(token, now));
     // Checked last: a client with an otherwise valid token is asked to come back with a new one.
     if (verified.expiresAt <= now) throw new ExpiredTokenError();
@@ -94,7 +94,7 @@ const decodeHeader = (token: string): ProtectedHeaderParameters | null => {
 const verifyWithKeySet = async (
   keySet: JWTVerifyGetKey,
   token: string,
-  { issuer, audience }: ClaimRules,
+  { issuer, audience }: JwtClaimRules,
   now: Millis,
 ): Promise<JWTPayload> => {
   const options: JWTVerifyOptions = {

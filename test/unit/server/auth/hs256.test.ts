@@ -34,7 +34,7 @@ test('accepts a token that jose signed with the same secret', async () => {
     .setIssuedAt(NOW_S - 10)
     .setExpirationTime(NOW_S + 60)
     .sign(secret);
-  expect(await verifier().verify(token, now)).toEqual({
+  expect(await verifier().verifyToken(token, now)).toEqual({
     userId: 'alice',
     watchScope: ['bob'],
     issuedAt: (NOW_S - 10) * 1_000,
@@ -75,13 +75,13 @@ describe('rejects a forged or malformed token', () => {
     ['with an empty payload', sign(HS256, null, '')],
     ['that is empty', ''],
   ])('%s', async (_case, token) => {
-    await expect(verifier().verify(token, now)).rejects.toMatchObject(invalid);
+    await expect(verifier().verifyToken(token, now)).rejects.toMatchObject(invalid);
   });
 
   test('signed with another secret', async () => {
     const text = `${header}.${payload}`;
     const forged = createHmac('sha256', 'another secret').update(text).digest('base64url');
-    await expect(verifier().verify(`${text}.${forged}`, now)).rejects.toMatchObject(invalid);
+    await expect(verifier().verifyToken(`${text}.${forged}`, now)).rejects.toMatchObject(invalid);
   });
 });
 
@@ -105,7 +105,7 @@ describe('names the claim that is missing or wrong', () => {
   ])('%s', async (_case, claim, claims) => {
     const strict = verifier({ jwtIssuer: 'app', jwtAudience: 'porchlight' });
     const token = sign(HS256, { ...valid, iss: 'app', aud: 'porchlight', ...claims });
-    await expect(strict.verify(token, now)).rejects.toMatchObject(wrongClaim(claim));
+    await expect(strict.verifyToken(token, now)).rejects.toMatchObject(wrongClaim(claim));
   });
 });
 
@@ -119,18 +119,20 @@ describe('accepts', () => {
   ])('%s', async (_case, claims) => {
     const strict = verifier({ jwtIssuer: 'app', jwtAudience: 'porchlight' });
     const token = sign({ ...HS256, kid: 'ignored' }, { ...valid, iss: 'app', aud: 'porchlight', ...claims });
-    expect(await strict.verify(token, now)).toMatchObject({ userId: 'alice', watchScope: null });
+    expect(await strict.verifyToken(token, now)).toMatchObject({ userId: 'alice', watchScope: null });
   });
 });
 
 describe('a token that has expired', () => {
   test('is reported as expired, without a tolerance', async () => {
     for (const exp of [NOW_S, NOW_S - 3, NOW_S - 1e6, 0])
-      await expect(verifier().verify(sign(HS256, { ...valid, exp }), now)).rejects.toBeInstanceOf(ExpiredTokenError);
+      await expect(verifier().verifyToken(sign(HS256, { ...valid, exp }), now)).rejects.toBeInstanceOf(
+        ExpiredTokenError,
+      );
   });
 
   test('is not reported as expired when another claim is wrong', async () => {
     const token = sign(HS256, { ...valid, exp: 1, nbf: NOW_S + 60 });
-    await expect(verifier().verify(token, now)).rejects.toMatchObject(wrongClaim('nbf'));
+    await expect(verifier().verifyToken(token, now)).rejects.toMatchObject(wrongClaim('nbf'));
   });
 });
