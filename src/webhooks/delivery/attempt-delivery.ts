@@ -3,7 +3,7 @@ import type { AttemptReport, Delivery } from '../../app/ports/webhook-store.ts';
 import type { Cursor } from '../../core/ids.ts';
 import type { WebhookRecord } from '../../core/webhooks/webhook.ts';
 import { applyAttempt, type DeliveryTransition } from './attempt-outcome.ts';
-import { LeaseEnded, type LeaseSession } from './lease-session.ts';
+import { LeaseEndedError, type LeaseSession } from './lease-session.ts';
 
 export interface AttemptInput {
   readonly webhook: WebhookRecord;
@@ -15,7 +15,7 @@ export interface AttemptInput {
 }
 
 /**
- * @throws LeaseEnded when the session is stopped before the attempt, or aborted during it. An aborted attempt does not
+ * @throws LeaseEndedError when the session is stopped before the attempt, or aborted during it. An aborted attempt does not
  * count; only the events that the receiver accepted before the abort are saved as delivered.
  */
 export const attemptDelivery = async (session: LeaseSession, input: AttemptInput): Promise<DeliveryTransition> => {
@@ -25,12 +25,12 @@ export const attemptDelivery = async (session: LeaseSession, input: AttemptInput
   // The session may have been stopped while the log was read.
   session.throwIfStopped();
   // If the lease was not renewed in time, another server may already deliver the shard.
-  if (session.lease.expiresAt <= startedAt) throw new LeaseEnded();
+  if (session.lease.expiresAt <= startedAt) throw new LeaseEndedError();
   const report = await sendAttempt(session, webhook, delivery);
   session.throwIfLost();
   if (report.error !== null && session.abortSignal.aborted) {
     await savePartialDelivery(session, input, report.deliveredEventCount);
-    throw new LeaseEnded();
+    throw new LeaseEndedError();
   }
   const transition = applyAttempt(delivery, report, { startedAt, now: now(), random: random(), consecutiveFailures });
   await saveDelivery(session, transition.delivery, position);
@@ -86,5 +86,5 @@ const markWebhookGone = async (
   );
   if (!isNewlyGone) return;
   counters.webhooksGone++;
-  receiverHealth.reportGone(id, report);
+  receiverHealth.reportWebhookGone(id, report);
 };

@@ -16,12 +16,12 @@ export const randomBackoffMs = (consecutiveFailures: number, random: number): nu
   Math.ceil(Math.min(MAX_BACKOFF_MS, BASE_BACKOFF_MS * 2 ** (consecutiveFailures - 1)) * random);
 
 /** @param retryAfterMs as the receiver sent it; null: it sent none. @returns 0 to 24 h, in ms. */
-export const cappedRetryAfterMs = (retryAfterMs: number | null): number =>
+export const capRetryAfterMs = (retryAfterMs: number | null): number =>
   Math.ceil(Math.min(MAX_RETRY_AFTER_MS, Math.max(0, retryAfterMs ?? 0)));
 
 /** How long the next delivery waits after a delivery became DEAD, in ms: at least 1 s. */
-export const cooldownMs = (retryAfterMs: number | null): number =>
-  Math.max(MIN_COOLDOWN_MS, cappedRetryAfterMs(retryAfterMs));
+export const computeCooldownMs = (retryAfterMs: number | null): number =>
+  Math.max(MIN_COOLDOWN_MS, capRetryAfterMs(retryAfterMs));
 
 export interface FailedAttempt {
   /** When the attempt failed. */
@@ -43,6 +43,6 @@ export const computeNextAttemptAt = ({
   giveUpAt,
 }: FailedAttempt): Millis | null => {
   if (now >= giveUpAt) return null;
-  const delayMs = Math.max(randomBackoffMs(consecutiveFailures, random), cappedRetryAfterMs(retryAfterMs));
+  const delayMs = Math.max(randomBackoffMs(consecutiveFailures, random), capRetryAfterMs(retryAfterMs));
   return toMillis(Math.min(addMs(now, delayMs), giveUpAt));
 };

@@ -205,7 +205,7 @@ export class WebhookEngine {
       this.#isRenewalRequested = false;
       let waitMs = RENEW_INTERVAL_MS;
       try {
-        await this.#webhookCache.reload();
+        await this.#webhookCache.reloadWebhooks();
         this.#reconcileWorkers(await this.#webhookStore.acquireLeases(this.#leaseHolder, LEASE_MS));
         this.#failureLog.recordSuccess(failureMessage, this);
       } catch (error) {
@@ -230,9 +230,9 @@ export class WebhookEngine {
   #reconcileWorkers(leases: readonly ShardLease[]): void {
     if (this.#closing !== null) return;
     const leasesByKey = new Map(leases.map((lease) => [leaseKey(lease), lease]));
-    const haveWebhooksChanged = this.#reconciledGeneration !== this.#webhookCache.generation;
-    this.#reconciledGeneration = this.#webhookCache.generation;
-    this.#receiverHealth.retainWebhooks((id) => this.#webhookCache.getCached(id) !== undefined);
+    const haveWebhooksChanged = this.#reconciledGeneration !== this.#webhookCache.changeGeneration;
+    this.#reconciledGeneration = this.#webhookCache.changeGeneration;
+    this.#receiverHealth.retainWebhooks((id) => this.#webhookCache.getCachedWebhook(id) !== undefined);
     for (const [key, active] of this.#workers) {
       if (!leasesByKey.has(key)) this.#stopWorker(active);
     }
@@ -260,7 +260,7 @@ export class WebhookEngine {
   /** Skips unchanged webhooks: an engine has hundreds of workers, and each scan reads the log. */
   #requestScanIfChanged(active: ActiveWorker, haveWebhooksChanged: boolean): void {
     const { leaseSession, worker } = active;
-    const webhook = this.#webhookCache.getCached(leaseSession.lease.webhookId);
+    const webhook = this.#webhookCache.getCachedWebhook(leaseSession.lease.webhookId);
     const mayHaveRedeliveries = haveWebhooksChanged && worker instanceof RedeliveryWorker;
     if (webhook === active.scannedWebhook && !mayHaveRedeliveries) return;
     active.scannedWebhook = webhook;
@@ -268,7 +268,7 @@ export class WebhookEngine {
   }
 
   #stopWorker({ leaseSession }: ActiveWorker): void {
-    const webhook = this.#webhookCache.getCached(leaseSession.lease.webhookId);
+    const webhook = this.#webhookCache.getCachedWebhook(leaseSession.lease.webhookId);
     // The lease of a webhook that is not ACTIVE stays valid until it expires, so attempts in progress may finish.
     if (webhook !== undefined && webhook.state !== 'ACTIVE') leaseSession.stop();
     else leaseSession.loseLease();
@@ -281,7 +281,7 @@ export class WebhookEngine {
     const active: ActiveWorker = {
       leaseSession,
       worker,
-      scannedWebhook: this.#webhookCache.getCached(lease.webhookId),
+      scannedWebhook: this.#webhookCache.getCachedWebhook(lease.webhookId),
       restartAfterStop: false,
       stopped: Promise.resolve(),
     };

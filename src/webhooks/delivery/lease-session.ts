@@ -36,7 +36,7 @@ export interface WorkerDeps {
 }
 
 /** Thrown by the methods of a LeaseSession when it has ended. */
-export class LeaseEnded extends Error {}
+export class LeaseEndedError extends Error {}
 
 /** From this failure on, store calls are retried about once a minute. */
 const MAX_BACKOFF_FAILURES = 7;
@@ -102,14 +102,14 @@ export class LeaseSession {
     this.#interruptibleWait?.abort();
   }
 
-  /** @throws LeaseEnded if the session is stopped. */
+  /** @throws LeaseEndedError if the session is stopped. */
   throwIfStopped(): void {
-    if (this.#isStopped) throw new LeaseEnded();
+    if (this.#isStopped) throw new LeaseEndedError();
   }
 
-  /** @throws LeaseEnded if the lease is lost. */
+  /** @throws LeaseEndedError if the lease is lost. */
   throwIfLost(): void {
-    if (this.#isLost) throw new LeaseEnded();
+    if (this.#isLost) throw new LeaseEndedError();
   }
 
   /** Runs `work` until it ends or throws. Never rejects: an unexpected error is reported and stops the session. */
@@ -118,12 +118,12 @@ export class LeaseSession {
       await work();
     } catch (error) {
       this.stop();
-      if (error instanceof LeaseEnded) return;
+      if (error instanceof LeaseEndedError) return;
       this.deps.onWarning(error, 'Webhook deliveries stopped because of an internal error; the server restarts them.');
     }
   }
 
-  /** Waits until `at`, or until `interruptWait`. Only one call may be pending. @throws LeaseEnded */
+  /** Waits until `at`, or until `interruptWait`. Only one call may be pending. @throws LeaseEndedError */
   async waitUntil(at: Millis): Promise<void> {
     if (!this.#isInterruptPending) {
       this.#interruptibleWait = new AbortController();
@@ -137,7 +137,7 @@ export class LeaseSession {
   /**
    * Repeats a store call until it succeeds, for example while the disk is full. After `stop` it is tried once more,
    * because a delivery that is not saved would be sent again.
-   * @param failureMessage logged once while the call fails. @throws LeaseEnded
+   * @param failureMessage logged once while the call fails. @throws LeaseEndedError
    */
   async retryStoreCall<T>(failureMessage: string, call: () => Promise<T>): Promise<T> {
     const { failureLog } = this.deps;
@@ -153,7 +153,7 @@ export class LeaseSession {
         } catch (error) {
           failureLog.recordFailure(error, failureMessage, retrier);
         }
-        if (isLastTry) throw new LeaseEnded();
+        if (isLastTry) throw new LeaseEndedError();
         await this.#waitForStoreRetry(failures);
       }
     } finally {
@@ -161,25 +161,25 @@ export class LeaseSession {
     }
   }
 
-  /** As `retryStoreCall`, for calls that need the lease. @throws LeaseEnded also when the store answers null. */
+  /** As `retryStoreCall`, for calls that need the lease. @throws LeaseEndedError also when the store answers null. */
   async callStoreWithLease<T>(failureMessage: string, call: (lease: ShardLease) => Promise<T | null>): Promise<T> {
     const result = await this.retryStoreCall(failureMessage, () => call(this.#lease));
-    if (result === null) throw new LeaseEnded();
+    if (result === null) throw new LeaseEndedError();
     return result;
   }
 
-  /** @throws LeaseEnded when the lease is lost; nothing was saved then. */
+  /** @throws LeaseEndedError when the lease is lost; nothing was saved then. */
   async saveProgress(progress: { readonly position?: Cursor; readonly delivery?: Delivery }): Promise<void> {
     const isSaved = await this.retryStoreCall('Webhook delivery progress could not be saved; the server retries.', () =>
       this.deps.webhookStore.saveProgress(this.#lease, progress),
     );
-    if (!isSaved) throw new LeaseEnded();
+    if (!isSaved) throw new LeaseEndedError();
   }
 
-  /** The current version of the webhook. @throws LeaseEnded if it is deleted or not ACTIVE. */
+  /** The current version of the webhook. @throws LeaseEndedError if it is deleted or not ACTIVE. */
   async loadActiveWebhook(): Promise<WebhookRecord> {
-    const webhook = await this.deps.webhookCache.getCurrent(this.#lease.webhookId);
-    if (webhook?.state !== 'ACTIVE') throw new LeaseEnded();
+    const webhook = await this.deps.webhookCache.getCurrentWebhook(this.#lease.webhookId);
+    if (webhook?.state !== 'ACTIVE') throw new LeaseEndedError();
     this.throwIfStopped();
     return webhook;
   }

@@ -45,7 +45,7 @@ export class ReceiverHealth {
   }
 
   /** The webhook became GONE. */
-  reportGone(webhookId: WebhookId, report: AttemptReport): void {
+  reportWebhookGone(webhookId: WebhookId, report: AttemptReport): void {
     this.#report(
       'A webhook receiver answered 410; the webhook is GONE and gets no deliveries until it is enabled.',
       toStateChange(webhookId, report),

@@ -71,7 +71,7 @@ export class RedeliveryWorker {
   #startAttempt(delivery: Delivery): void {
     if (this.#attemptsInProgress.size >= MAX_CONCURRENT_ATTEMPTS || this.#attemptsInProgress.has(delivery.id)) return;
     const attempt = this.leaseSession
-      .runUntilLeaseEnds(() => this.#attempt(delivery))
+      .runUntilLeaseEnds(() => this.#attemptOnce(delivery))
       .finally(() => {
         this.#attemptsInProgress.delete(delivery.id);
         this.leaseSession.interruptWait();
@@ -79,7 +79,7 @@ export class RedeliveryWorker {
     this.#attemptsInProgress.set(delivery.id, attempt);
   }
 
-  async #attempt(delivery: Delivery): Promise<void> {
+  async #attemptOnce(delivery: Delivery): Promise<void> {
     const webhook = await this.leaseSession.loadActiveWebhook();
     await attemptDelivery(this.leaseSession, { webhook, delivery, consecutiveFailures: delivery.attempts });
   }

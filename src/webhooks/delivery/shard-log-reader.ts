@@ -30,7 +30,7 @@ export class ShardLogReader {
     this.#shard = shard;
   }
 
-  /** @param after null: from the oldest event. @returns null: retention removed events after `after`. @throws LeaseEnded */
+  /** @param after null: from the oldest event. @returns null: retention removed events after `after`. @throws LeaseEndedError */
   async readEvents(webhook: WebhookRecord, after: Cursor | null): Promise<ShardEvents | null> {
     const events: LoggedEvent[] = [];
     let position = after;

@@ -58,9 +58,9 @@ export class ShardWorker {
   countCommittedEvents(events: readonly PresenceEvent[]): void {
     if (this.#unscanned.isThresholdReached) return;
     const { deps, lease } = this.leaseSession;
-    const webhook = deps.webhookCache.getCached(lease.webhookId);
+    const webhook = deps.webhookCache.getCachedWebhook(lease.webhookId);
     if (webhook === undefined) return;
-    if (this.#unscanned.addWantedEvents(webhook, events)) this.leaseSession.interruptWait();
+    if (this.#unscanned.countWantedEvents(webhook, events)) this.leaseSession.interruptWait();
   }
 
   /** The webhook may have changed: reads the log again even without new events. */
@@ -98,7 +98,7 @@ export class ShardWorker {
   /** Makes the first attempt. @returns the delivery if it has to be retried. */
   async #deliverBatch({ webhook, events, scannedThrough }: Batch): Promise<Delivery | null> {
     const delivery = createDelivery(this.#deliveryOrigin(), events, this.leaseSession.deps.retryForMs);
-    const unfinished = await this.#attempt(webhook, delivery, scannedThrough);
+    const unfinished = await this.#attemptOnce(webhook, delivery, scannedThrough);
     this.#position.markSaved(scannedThrough);
     return unfinished;
   }
@@ -108,7 +108,7 @@ export class ShardWorker {
     while (unfinished !== null) {
       this.#currentEventsSince = unfinished.events[0]?.occurredAt ?? null;
       const webhook = await this.#waitForRetryTime(unfinished);
-      unfinished = await this.#attempt(webhook, unfinished);
+      unfinished = await this.#attemptOnce(webhook, unfinished);
     }
   }
 
@@ -133,7 +133,7 @@ export class ShardWorker {
   }
 
   /** @param position saved with the result. @returns the delivery if it has to be retried. */
-  async #attempt(webhook: WebhookRecord, delivery: Delivery, position?: Cursor): Promise<Delivery | null> {
+  async #attemptOnce(webhook: WebhookRecord, delivery: Delivery, position?: Cursor): Promise<Delivery | null> {
     this.#attemptedChangedAt = webhook.changedAt;
     const consecutiveFailures = this.#consecutiveFailures;
     const transition = await attemptDelivery(this.leaseSession, { webhook, delivery, consecutiveFailures, position });
@@ -153,7 +153,7 @@ export class ShardWorker {
         if (sendAt <= now()) return read;
         await this.#waitForEvents(sendAt, MAX_BATCH_EVENTS - read.events.length);
       } else {
-        await this.#position.advance(read.scannedThrough);
+        await this.#position.advanceTo(read.scannedThrough);
         if (read.isEndOfLog) await this.#waitForFirstEvent();
       }
     }
@@ -172,12 +172,12 @@ export class ShardWorker {
     const { webhookCache } = this.leaseSession.deps;
     for (;;) {
       const webhook = await this.leaseSession.loadActiveWebhook();
-      const { generation } = webhookCache;
-      this.#unscanned.reset(MAX_BATCH_EVENTS);
+      const { changeGeneration: generation } = webhookCache;
+      this.#unscanned.resetCount(MAX_BATCH_EVENTS);
       const read = await this.#logReader.readEvents(webhook, this.#position.current);
       if (read === null) {
         await this.#skipExpiredEvents();
-      } else if (generation === webhookCache.generation) {
+      } else if (generation === webhookCache.changeGeneration) {
         this.#currentEventsSince = read.events[0]?.occurredAt ?? null;
         this.#unreadEventsSince = read.isEndOfLog ? null : (read.events.at(-1)?.occurredAt ?? this.#unreadEventsSince);
         return read;
@@ -258,8 +258,8 @@ class ShardPosition {
     this.#scheduleSave();
   }
 
-  /** Moves on, and saves the position if that is due. @throws LeaseEnded */
-  async advance(position: Cursor): Promise<void> {
+  /** Moves on, and saves the position if that is due. @throws LeaseEndedError */
+  async advanceTo(position: Cursor): Promise<void> {
     this.#current = position;
     if (this.#session.deps.now() < this.#saveAt) return;
     if (position !== this.#saved) {

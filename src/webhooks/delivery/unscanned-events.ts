@@ -39,7 +39,7 @@ export class UnscannedEvents {
   }
 
   /** Starts at zero; to be called before the log is read. */
-  reset(threshold: number): void {
+  resetCount(threshold: number): void {
     this.#count = 0;
     this.#oldestOccurredAt = null;
     this.#threshold = threshold;
@@ -47,7 +47,7 @@ export class UnscannedEvents {
   }
 
   /** @returns whether a waiting worker must check again: these are the first events, or the threshold is reached. */
-  addWantedEvents(webhook: WebhookRecord, events: readonly PresenceEvent[]): boolean {
+  countWantedEvents(webhook: WebhookRecord, events: readonly PresenceEvent[]): boolean {
     const before = this.#count;
     for (const event of events) {
       if (!matchesEventFilter(webhook, event)) continue;

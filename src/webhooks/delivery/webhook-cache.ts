@@ -17,7 +17,7 @@ export class WebhookCache {
   }
 
   /** Increases with every change of any webhook, when this server learns of it. */
-  get generation(): number {
+  get changeGeneration(): number {
     return this.#generation;
   }
 
@@ -27,7 +27,7 @@ export class WebhookCache {
   }
 
   /** @throws the store's error. */
-  async reload(): Promise<void> {
+  async reloadWebhooks(): Promise<void> {
     const generation = this.#generation;
     const webhooks = await this.#store.listWebhooks();
     this.#webhooks = new Map(webhooks.map((webhook) => [webhook.id, webhook]));
@@ -36,7 +36,7 @@ export class WebhookCache {
   }
 
   /** Waits for a reload if the cache is stale. @returns undefined: there is no such webhook. */
-  async getCurrent(id: WebhookId): Promise<WebhookRecord | undefined> {
+  async getCurrentWebhook(id: WebhookId): Promise<WebhookRecord | undefined> {
     while (this.#loadedGeneration !== this.#generation && !this.#isClosed) {
       await new Promise<void>((resolve) => this.#waiters.push(resolve));
     }
@@ -44,7 +44,7 @@ export class WebhookCache {
   }
 
   /** As last loaded, even if stale. */
-  getCached(id: WebhookId): WebhookRecord | undefined {
+  getCachedWebhook(id: WebhookId): WebhookRecord | undefined {
     return this.#webhooks.get(id);
   }
 
@@ -54,7 +54,7 @@ export class WebhookCache {
     return counts;
   }
 
-  /** Resolves every pending `getCurrent`; later calls no longer wait. */
+  /** Resolves every pending `getCurrentWebhook`; later calls no longer wait. */
   releaseWaiters(): void {
     this.#isClosed = true;
     this.#resolveWaiters();

@@ -43,7 +43,7 @@ export class WebhookConnectionPools {
     return { pool, release };
   }
 
-  closeAll(): void {
+  closeAllPools(): void {
     for (const pool of this.#pools.values()) {
       clearTimeout(pool.idleTimer);
       pool.closeConnections();

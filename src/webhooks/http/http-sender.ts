@@ -80,7 +80,7 @@ export class HttpSender implements WebhookSender {
   close(): void {
     this.#isClosed = true;
     for (const abort of this.#requestsInProgress) abort.abort(createAbortError());
-    this.#connectionPools.closeAll();
+    this.#connectionPools.closeAllPools();
   }
 
   /** @throws RequestError */

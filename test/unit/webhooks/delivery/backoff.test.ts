@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { addMs, toMillis } from '../../../../src/core/ids.ts';
-import { randomBackoffMs, cooldownMs, computeNextAttemptAt } from '../../../../src/webhooks/delivery/backoff.ts';
+import { randomBackoffMs, computeCooldownMs, computeNextAttemptAt } from '../../../../src/webhooks/delivery/backoff.ts';
 
 const SECOND = 1_000;
 const HOUR = 3_600_000;
@@ -79,8 +79,8 @@ describe('the next attempt', () => {
 });
 
 it('waits after a DEAD delivery for 1 s, or for Retry-After up to one day', () => {
-  expect(cooldownMs(null)).toBe(SECOND);
-  expect(cooldownMs(20)).toBe(SECOND);
-  expect(cooldownMs(5 * SECOND)).toBe(5 * SECOND);
-  expect(cooldownMs(9 * DAY)).toBe(DAY);
+  expect(computeCooldownMs(null)).toBe(SECOND);
+  expect(computeCooldownMs(20)).toBe(SECOND);
+  expect(computeCooldownMs(5 * SECOND)).toBe(5 * SECOND);
+  expect(computeCooldownMs(9 * DAY)).toBe(DAY);
 });
