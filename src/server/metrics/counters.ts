@@ -87,12 +87,6 @@ export class ServerCounters {
 }
 
 export const getCallerKind = (caller: Caller): CallerKind => {
-  switch (caller.kind) {
-    case 'app':
-      return caller.sessionId === null ? 'user' : 'session';
-    case 'backend':
-      return 'backend';
-    default:
-      return 'unauthenticated';
-  }
+  if (caller.kind !== 'app') return caller.kind;
+  return caller.sessionId === null ? 'user' : 'session';
 };
