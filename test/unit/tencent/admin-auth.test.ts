@@ -6,7 +6,7 @@ import { callApi, KICK, OK, openTencentHarness, QUERY, createUserSig, type Param
 import { ADMIN, APP_ID, packClaims, packText, generateRoomUserSig, unpackClaims } from './user-sigs.ts';
 
 const SENTENCE: unknown = expect.stringMatching(/^\w.+\.$/);
-const ASKED = { To_Account: ['alice'] };
+const QUERY_BODY = { To_Account: ['alice'] };
 
 describe('a call by the admin', () => {
   test.each<[string, Params]>([
@@ -17,15 +17,16 @@ describe('a call by the admin', () => {
     ['with unknown parameters', { servicename: 'openim', command: 'querystate' }],
     ['with the permissions of a room', { usersig: generateRoomUserSig(ADMIN, 7) }],
   ])('is accepted %s', async (_how, params) => {
-    expect(await callApi(await openTencentHarness(), QUERY, ASKED, { params })).toMatchObject(OK);
+    expect(await callApi(await openTencentHarness(), QUERY, QUERY_BODY, { params })).toMatchObject(OK);
   });
 
   test('is accepted repeatedly with the same UserSig until it expires', async () => {
     const harness = await openTencentHarness();
     const params = { usersig: createUserSig(harness, ADMIN, { expireS: 60 }) };
-    for (let time = 0; time < 3; time++) expect(await callApi(harness, QUERY, ASKED, { params })).toMatchObject(OK);
+    for (let time = 0; time < 3; time++)
+      expect(await callApi(harness, QUERY, QUERY_BODY, { params })).toMatchObject(OK);
     harness.advanceClock(60_000);
-    expect(await callApi(harness, QUERY, ASKED, { params })).toMatchObject({ ErrorCode: 70001 });
+    expect(await callApi(harness, QUERY, QUERY_BODY, { params })).toMatchObject({ ErrorCode: 70001 });
   });
 
   test('is rejected after the admin is kicked, until it has a new UserSig', async () => {
@@ -33,9 +34,12 @@ describe('a call by the admin', () => {
     const params = { usersig: createUserSig(harness, ADMIN) };
     harness.advanceClock(2_000);
     expect(await callApi(harness, KICK, { UserID: ADMIN }, { params })).toEqual(OK);
-    expect(await callApi(harness, QUERY, ASKED, { params })).toMatchObject({ ActionStatus: 'FAIL', ErrorCode: 70052 });
+    expect(await callApi(harness, QUERY, QUERY_BODY, { params })).toMatchObject({
+      ActionStatus: 'FAIL',
+      ErrorCode: 70052,
+    });
     harness.advanceClock(1_000);
-    expect(await callApi(harness, QUERY, ASKED)).toMatchObject(OK);
+    expect(await callApi(harness, QUERY, QUERY_BODY)).toMatchObject(OK);
   });
 });
 
@@ -97,7 +101,7 @@ describe('a call', () => {
     await harness.login('alice');
     const params = paramsOf(harness);
     for (const [path, request] of [
-      [QUERY, ASKED],
+      [QUERY, QUERY_BODY],
       [KICK, { UserID: 'alice' }],
     ] as const) {
       const answer = await callApi(harness, path, request, { params });
@@ -111,7 +115,7 @@ describe('a call', () => {
     const { token } = await harness.login('alice');
     for (const credential of ['plk_the-key-of-the-tests', await harness.jwt(ADMIN), token]) {
       const called = { params: { usersig: 'A'.repeat(100) }, headers: { authorization: `Bearer ${credential}` } };
-      expect(await callApi(harness, QUERY, ASKED, called)).toMatchObject({ ErrorCode: 70003 });
+      expect(await callApi(harness, QUERY, QUERY_BODY, called)).toMatchObject({ ErrorCode: 70003 });
     }
   });
 });
@@ -125,37 +129,37 @@ describe('the rate limit', () => {
     const known = { params: { usersig: createUserSig(harness, ADMIN) } };
     // With a fixed clock, no bucket drains.
     vi.spyOn(harness.store, 'now').mockReturnValue(harness.now);
-    for (let time = 0; time < 25; time++) expect(await callApi(harness, QUERY, ASKED, known)).toMatchObject(OK);
+    for (let time = 0; time < 25; time++) expect(await callApi(harness, QUERY, QUERY_BODY, known)).toMatchObject(OK);
     const codes: unknown[] = [];
-    for (let time = 0; time < 12; time++) codes.push((await callApi(harness, QUERY, ASKED, forged))['ErrorCode']);
+    for (let time = 0; time < 12; time++) codes.push((await callApi(harness, QUERY, QUERY_BODY, forged))['ErrorCode']);
     expect(codes).toEqual([...Array<number>(10).fill(70003), 60007, 60007]);
     expect(
-      await callApi(harness, QUERY, ASKED, { params: { usersig: createUserSig(harness, ADMIN, { expireS: 7 }) } }),
+      await callApi(harness, QUERY, QUERY_BODY, { params: { usersig: createUserSig(harness, ADMIN, { expireS: 7 }) } }),
     ).toMatchObject({
       ErrorCode: 60007,
     });
-    expect(await callApi(harness, QUERY, ASKED, known)).toMatchObject(OK);
+    expect(await callApi(harness, QUERY, QUERY_BODY, known)).toMatchObject(OK);
     expect(harness.server.rejections.requestRate).toBe(3);
   });
 
   test('counts callers whose accepted UserSig has expired', async () => {
     const harness = await openTencentHarness({ settings: slow });
     const old = { params: { usersig: createUserSig(harness, ADMIN, { expireS: 60 }) } };
-    expect(await callApi(harness, QUERY, ASKED, old)).toMatchObject(OK);
+    expect(await callApi(harness, QUERY, QUERY_BODY, old)).toMatchObject(OK);
     harness.advanceClock(60_000);
     vi.spyOn(harness.store, 'now').mockReturnValue(harness.now);
     const codes: unknown[] = [];
-    for (let time = 0; time < 12; time++) codes.push((await callApi(harness, QUERY, ASKED, old))['ErrorCode']);
+    for (let time = 0; time < 12; time++) codes.push((await callApi(harness, QUERY, QUERY_BODY, old))['ErrorCode']);
     expect(codes).toEqual([...Array<number>(10).fill(70001), 60007, 60007]);
   });
 
   test('counts each call as its equivalent GraphQL operation, with its errors', async () => {
     const harness = await openTencentHarness();
     const before = await harness.metrics();
-    await callApi(harness, QUERY, ASKED);
+    await callApi(harness, QUERY, QUERY_BODY);
     await callApi(harness, KICK, { UserID: 'alice' });
     await callApi(harness, KICK, { UserID: '' });
-    await callApi(harness, QUERY, ASKED, forged);
+    await callApi(harness, QUERY, QUERY_BODY, forged);
     const by = changedMetrics(before, await harness.metrics());
     expect(by).toMatchObject({
       'porchlight_operations_total{transport="http",kind="query"}': 1,

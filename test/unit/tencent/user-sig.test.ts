@@ -32,9 +32,12 @@ describe('a UserSig of Tencent’s generator', () => {
     expect(read(generateUserSig('alice', { at: NOW, expireS: DAY_S }))).toEqual(good('alice', NOW_S, DAY_S));
   });
 
-  test.each(['a', '爱丽丝', 'zoë@example.com', '😀'.repeat(128), '"\\quoted/', ' '])('is accepted for the user %j', (user) => {
-    expect(read(generateUserSig(user, { at: NOW }))).toEqual(good(user));
-  });
+  test.each(['a', '爱丽丝', 'zoë@example.com', '😀'.repeat(128), '"\\quoted/', ' '])(
+    'is accepted for the user %j',
+    (user) => {
+      expect(read(generateUserSig(user, { at: NOW }))).toEqual(good(user));
+    },
+  );
 
   test('is accepted with every character of its alphabet', () => {
     const sigs = Array.from({ length: 400 }, (_, at) => generateUserSig(`user-${at}`, { at: NOW }));

@@ -56,13 +56,13 @@ const step = fc.oneof(
 );
 
 /** The results of consecutive attempts. `arrives`: the receiver got the request, whatever it answers. */
-const fate = fc.record({
+const attemptPlan = fc.record({
   answer: fc.constantFrom('taken', 'taken', 'taken', 'refused', 'refused', 'partly', 'partly', 'nothing', 'gone'),
   arrives: fc.boolean(),
   afterMs: fc.oneof(fc.constant(0), fc.nat({ max: TIMEOUT_MS })),
   retryAfterMs: fc.option(fc.nat({ max: 120_000 })),
 });
-type Fate = typeof fate extends fc.Arbitrary<infer T> ? T : never;
+type AttemptPlan = typeof attemptPlan extends fc.Arbitrary<infer T> ? T : never;
 
 const filter = fc.record({
   reasons: fc.constantFrom(null, ['LOGIN'] as const, ['KICKED', 'LOGIN'] as const),
@@ -75,69 +75,75 @@ interface Arrival {
   readonly isInOrder: boolean;
 }
 
-const NOTHING_SEEN = { retold: 0, dead: 0, gone: 0, brokenOff: 0, redelivered: 0, several: 0 };
+const NOTHING_SEEN = { repeated: 0, dead: 0, gone: 0, aborted: 0, redelivered: 0, several: 0 };
 
-class Model {
+class ReceiverModel {
   readonly arrivals: Arrival[] = [];
-  readonly noted = new Set<Cursor>();
+  readonly savedCursors = new Set<Cursor>();
   readonly faults: string[] = [];
   readonly seen = { ...NOTHING_SEEN };
   /** The last event of each delivery when it was first sent. */
   readonly ends: LoggedEvent[] = [];
-  readonly #underWay = new Map<number, SentAttempt>();
+  readonly #inProgress = new Map<number, SentAttempt>();
   /** What the receiver answered to the last attempt that arrived. */
-  readonly #taken = new Map<DeliveryId, readonly LoggedEvent[]>();
-  readonly #fates: readonly Fate[];
+  readonly #accepted = new Map<DeliveryId, readonly LoggedEvent[]>();
+  readonly #plans: readonly AttemptPlan[];
   #attempts = 0;
-  isWell = false;
+  isReceiverHealthy = false;
 
-  constructor(fates: readonly Fate[]) {
-    this.#fates = fates;
+  constructor(plans: readonly AttemptPlan[]) {
+    this.#plans = plans;
   }
 
   answer(harness: DeliveryHarness, isAlive: () => boolean) {
     return async (sent: SentAttempt, signal: AbortSignal): Promise<AttemptReport> => {
-      const next = this.#fates[this.#attempts++ % this.#fates.length]!;
+      const next = this.#plans[this.#attempts++ % this.#plans.length]!;
       const { shard } = sent.delivery;
-      for (const { cursor } of sent.events) if (this.noted.has(cursor)) this.faults.push(`${cursor} was sent again.`);
+      for (const { cursor } of sent.events)
+        if (this.savedCursors.has(cursor)) this.faults.push(`${cursor} was sent again.`);
       if (shard !== null) {
-        if (this.#underWay.has(shard)) this.faults.push(`Shard ${shard} has two deliveries under way.`);
-        this.#underWay.set(shard, sent);
+        if (this.#inProgress.has(shard)) this.faults.push(`Shard ${shard} has two deliveries in progress.`);
+        this.#inProgress.set(shard, sent);
       }
-      this.#taken.delete(sent.id);
+      this.#accepted.delete(sent.id);
       if (sent.delivery.attempts === 0) this.ends.push(sent.events.at(-1)!);
       if (sent.events.length > 1) this.seen.several++;
       try {
-        const attempt = await this.#go(next, sent, signal, harness);
-        this.#taken.set(sent.id, sent.events.slice(0, attempt.deliveredEventCount));
+        const attempt = await this.#attempt(next, sent, signal, harness);
+        this.#accepted.set(sent.id, sent.events.slice(0, attempt.deliveredEventCount));
         return attempt;
       } finally {
-        // A killed engine has no attempts in progress: see `killed`.
-        if (shard !== null && this.#underWay.get(shard) === sent) this.#underWay.delete(shard);
-        if (!isAlive()) this.seen.brokenOff++;
+        // A killed engine has no attempts in progress: see `forgetAttemptsOf`.
+        if (shard !== null && this.#inProgress.get(shard) === sent) this.#inProgress.delete(shard);
+        if (!isAlive()) this.seen.aborted++;
       }
     };
   }
 
-  killed(receiver: FakeSender): void {
-    for (const [shard, sent] of this.#underWay) if (receiver.attempts.includes(sent)) this.#underWay.delete(shard);
+  forgetAttemptsOf(receiver: FakeSender): void {
+    for (const [shard, sent] of this.#inProgress) if (receiver.attempts.includes(sent)) this.#inProgress.delete(shard);
   }
 
-  onNoted(delivery: Delivery): void {
-    for (const { cursor } of this.#taken.get(delivery.id) ?? []) this.noted.add(cursor);
+  onProgressSaved(delivery: Delivery): void {
+    for (const { cursor } of this.#accepted.get(delivery.id) ?? []) this.savedCursors.add(cursor);
     if (delivery.status === 'DEAD') this.seen.dead++;
   }
 
-  async #go(next: Fate, sent: SentAttempt, signal: AbortSignal, harness: DeliveryHarness): Promise<AttemptReport> {
-    const answer = this.isWell ? 'taken' : next.answer;
+  async #attempt(
+    next: AttemptPlan,
+    sent: SentAttempt,
+    signal: AbortSignal,
+    harness: DeliveryHarness,
+  ): Promise<AttemptReport> {
+    const answer = this.isReceiverHealthy ? 'taken' : next.answer;
     const done = answer === 'partly' ? Math.floor(sent.events.length / 2) : 0;
-    if (answer === 'taken' || next.arrives) this.#arrives(sent, sent.events);
-    else this.#arrives(sent, sent.events.slice(0, done));
-    const afterMs = this.isWell ? 0 : answer === 'nothing' ? TIMEOUT_MS : next.afterMs;
+    if (answer === 'taken' || next.arrives) this.#recordArrival(sent, sent.events);
+    else this.#recordArrival(sent, sent.events.slice(0, done));
+    const afterMs = this.isReceiverHealthy ? 0 : answer === 'nothing' ? TIMEOUT_MS : next.afterMs;
     if (afterMs > 0) await harness.timers.wait(afterMs, signal);
     if (signal.aborted) {
-      this.seen.brokenOff++;
-      return { status: null, error: 'Broken off.', deliveredEventCount: 0, retryAfterMs: null };
+      this.seen.aborted++;
+      return { status: null, error: 'The attempt was aborted.', deliveredEventCount: 0, retryAfterMs: null };
     }
     if (answer === 'taken') return acceptDelivery(sent);
     if (answer === 'nothing') return { status: null, error: 'Timed out.', deliveredEventCount: 0, retryAfterMs: null };
@@ -148,9 +154,9 @@ class Model {
     });
   }
 
-  #arrives(sent: SentAttempt, events: readonly LoggedEvent[]): void {
+  #recordArrival(sent: SentAttempt, events: readonly LoggedEvent[]): void {
     for (const event of events) {
-      if (this.arrivals.some((arrival) => arrival.event.cursor === event.cursor)) this.seen.retold++;
+      if (this.arrivals.some((arrival) => arrival.event.cursor === event.cursor)) this.seen.repeated++;
       this.arrivals.push({ event, isInOrder: sent.delivery.shard !== null });
     }
   }
@@ -165,13 +171,13 @@ it(
     await fc.assert(
       fc.asyncProperty(
         fc.array(step, { minLength: 5, maxLength: 60 }),
-        fc.array(fate, { minLength: 1, maxLength: 40 }),
+        fc.array(attemptPlan, { minLength: 1, maxLength: 40 }),
         filter,
         fc.infiniteStream(fc.double({ min: 0, max: 0.999, noNaN: true })),
-        async (steps, fates, wanted, chances) => {
+        async (steps, plans, wanted, chances) => {
           const harness = new DeliveryHarness();
           await harness.createWebhook({ ...wanted, startCursor: await harness.store.eventLog.getLatestCursor() });
-          const model = new Model(fates);
+          const model = new ReceiverModel(plans);
           const start = () => {
             const receiver = new FakeSender(() => harness.store.now());
             let isAlive = true;
@@ -184,7 +190,7 @@ it(
               retryForMs: RETRY_FOR_MS,
               random: () => chances.next().value as number,
               onWarning: (error, what) => model.faults.push(`${what} ${String(error)}`),
-              onProgressSaved: (delivery) => model.onNoted(delivery),
+              onProgressSaved: (delivery) => model.onProgressSaved(delivery),
             };
             const node = new SimulatedEngineProcess(world);
             return {
@@ -192,7 +198,7 @@ it(
               kill: () => {
                 isAlive = false;
                 node.kill();
-                model.killed(receiver);
+                model.forgetAttemptsOf(receiver);
               },
             };
           };
@@ -227,7 +233,7 @@ it(
             }
             await settleEngines();
           }
-          model.isWell = true;
+          model.isReceiverHealthy = true;
           for (const { node } of running) node.resumeRenewals();
           // A 410 response may still be in progress.
           await harness.timers.advance(TIMEOUT_MS);

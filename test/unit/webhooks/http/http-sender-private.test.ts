@@ -14,13 +14,13 @@ const REFUSED = {
 const address = (text: string): LookupAddress => ({ address: text, family: text.includes(':') ? 6 : 4 });
 
 /** Returns these answers in order and repeats the last one; counts the lookups. */
-const answering = (...answers: readonly (readonly string[])[]): { resolve: ResolveName; asked: string[] } => {
-  const asked: string[] = [];
+const createResolver = (...answers: readonly (readonly string[])[]): { resolve: ResolveName; lookups: string[] } => {
+  const lookups: string[] = [];
   const resolve: ResolveName = async (name) => {
-    asked.push(name);
-    return (answers[Math.min(asked.length, answers.length) - 1] ?? []).map(address);
+    lookups.push(name);
+    return (answers[Math.min(lookups.length, answers.length) - 1] ?? []).map(address);
   };
-  return { resolve, asked };
+  return { resolve, lookups };
 };
 
 describe('without allowed networks', () => {
@@ -29,7 +29,7 @@ describe('without allowed networks', () => {
     async (host) => {
       const receiver = await HttpReceiver.startHttp();
       const url = `http://${host}:${receiver.port}/`;
-      const { resolve } = answering(['127.0.0.1']);
+      const { resolve } = createResolver(['127.0.0.1']);
       expect(await sendDelivery(createSender({ allowPrivate: [], resolveName: resolve }), url)).toMatchObject(REFUSED);
       expect(receiver.sockets).toHaveLength(0);
       // The URL itself is valid.
@@ -43,13 +43,13 @@ describe('without allowed networks', () => {
 
   it('sends nothing to a host name of this machine', async () => {
     const receiver = await HttpReceiver.startHttp();
-    const { resolve, asked } = answering(['127.0.0.1']);
+    const { resolve, lookups } = createResolver(['127.0.0.1']);
     const url = `http://hooks.example.com:${receiver.port}/`;
     const attempt = await sendDelivery(createSender({ allowPrivate: [], resolveName: resolve }), url);
     expect(attempt).toMatchObject(REFUSED);
     // The error must not reveal the internal address to the creator of the webhook.
     expect(attempt.error).not.toContain('127.0.0.1');
-    expect(asked).toEqual(['hooks.example.com']);
+    expect(lookups).toEqual(['hooks.example.com']);
     expect(receiver.sockets).toHaveLength(0);
   });
 
@@ -73,14 +73,14 @@ describe('a name', () => {
     ['not an address'],
     ['169.254.169.254'],
   ])('is rejected with the addresses %s, %s', async (...answer) => {
-    const { resolve } = answering(answer);
+    const { resolve } = createResolver(answer);
     expect(
       await sendDelivery(createSender({ allowPrivate: [], resolveName: resolve }), 'http://hooks.example.com/'),
     ).toMatchObject(REFUSED);
   });
 
   it('without an address is rejected', async () => {
-    const { resolve } = answering([]);
+    const { resolve } = createResolver([]);
     expect(await sendDelivery(createSender({ resolveName: resolve }), 'http://hooks.example.com/')).toMatchObject({
       status: null,
       error: 'The receiver’s host name has no address.',
@@ -90,32 +90,32 @@ describe('a name', () => {
   it('is resolved once, and the connection uses the checked address (DNS rebinding)', async () => {
     // The allowed address stands for a public one, the other one for an internal host.
     const allowed = await HttpReceiver.startHttp();
-    const { resolve, asked } = answering(['127.0.0.1'], ['127.0.0.2']);
+    const { resolve, lookups } = createResolver(['127.0.0.1'], ['127.0.0.2']);
     const sender = createSender({ allowPrivate: ['127.0.0.1/32'], resolveName: resolve });
     const url = `http://hooks.example.com:${allowed.port}/`;
     expect(await sendDelivery(sender, url)).toMatchObject({ status: 200 });
     // Resolved once, and the connection uses that result.
-    expect(asked).toHaveLength(1);
+    expect(lookups).toHaveLength(1);
     expect(allowed.sockets.map(({ localAddress }) => localAddress)).toEqual(['127.0.0.1']);
   });
 
   it('is checked at every new connection', async () => {
     const receiver = await HttpReceiver.startHttp((response) => response.writeHead(200, { connection: 'close' }).end());
-    const { resolve, asked } = answering(['127.0.0.1'], ['127.0.0.2']);
+    const { resolve, lookups } = createResolver(['127.0.0.1'], ['127.0.0.2']);
     const sender = createSender({ allowPrivate: ['127.0.0.1/32'], resolveName: resolve });
     const url = `http://hooks.example.com:${receiver.port}/`;
     expect(await sendDelivery(sender, url)).toMatchObject({ status: 200 });
     expect(await sendDelivery(sender, url)).toMatchObject(REFUSED);
-    expect(asked).toHaveLength(2);
+    expect(lookups).toHaveLength(2);
     expect(receiver.sockets).toHaveLength(1);
   });
 
   it('is resolved once for concurrent requests', async () => {
     const receiver = await HttpReceiver.startHttp();
     let answer: (found: LookupAddress[]) => void = () => undefined;
-    const asked: string[] = [];
+    const lookups: string[] = [];
     const resolve: ResolveName = (name) => {
-      asked.push(name);
+      lookups.push(name);
       return new Promise((resolved) => {
         answer = resolved;
       });
@@ -124,7 +124,7 @@ describe('a name', () => {
     const all = Array.from({ length: 8 }, () => sendDelivery(sender, `http://hooks.example.com:${receiver.port}/`));
     answer([address('127.0.0.1')]);
     expect((await Promise.all(all)).map(({ status }) => status)).toEqual(Array.from({ length: 8 }, () => 200));
-    expect(asked).toEqual(['hooks.example.com']);
+    expect(lookups).toEqual(['hooks.example.com']);
   });
 
   it('that does not exist fails the attempt', async () => {

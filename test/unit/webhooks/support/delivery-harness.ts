@@ -31,9 +31,9 @@ export class FaultyWebhookStore extends MemoryWebhookStore {
 
   override async saveProgress(...given: Parameters<MemoryWebhookStore['saveProgress']>): Promise<boolean> {
     this.#pass('note');
-    const noted = await super.saveProgress(...given);
-    if (noted) this.savedProgress.push(given);
-    return noted;
+    const isSaved = await super.saveProgress(...given);
+    if (isSaved) this.savedProgress.push(given);
+    return isSaved;
   }
 
   override async acquireLeases(

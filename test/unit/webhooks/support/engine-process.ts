@@ -82,7 +82,7 @@ export class SimulatedEngineProcess {
   #webhooks(
     webhooks: WebhookStore,
     alive: <T>(call: () => Promise<T>) => Promise<T>,
-    onNoted: (delivery: Delivery) => void,
+    onProgressSaved: (delivery: Delivery) => void,
   ): WebhookStore {
     return {
       listWebhooks: () => alive(() => webhooks.listWebhooks()),
@@ -99,9 +99,9 @@ export class SimulatedEngineProcess {
       readProgress: (lease) => alive(() => webhooks.readProgress(lease)),
       saveProgress: (lease, progress) =>
         alive(async () => {
-          const noted = await webhooks.saveProgress(lease, progress);
-          if (noted && progress.delivery !== undefined) onNoted(progress.delivery);
-          return noted;
+          const isSaved = await webhooks.saveProgress(lease, progress);
+          if (isSaved && progress.delivery !== undefined) onProgressSaved(progress.delivery);
+          return isSaved;
         }),
       listDueDeliveries: (lease, now, limit) => alive(() => webhooks.listDueDeliveries(lease, now, limit)),
       listDeliveries: (query) => webhooks.listDeliveries(query),
