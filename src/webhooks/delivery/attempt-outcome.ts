@@ -86,7 +86,7 @@ export class DeliveryCounters {
   }
 }
 
-export const classifyAttempt = ({ status, error }: AttemptReport): AttemptResult => {
+const classifyAttempt = ({ status, error }: AttemptReport): AttemptResult => {
   if (error === null) return 'TAKEN';
   return status === null ? 'UNANSWERED' : 'REFUSED';
 };

@@ -137,7 +137,7 @@ const HTTP_DATE = /^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} G
  * wrong.
  * @param now wall clock, in ms; used for a response without `Date`. @returns 0 or more, in ms; null: no valid header.
  */
-export const parseRetryAfterMs = (
+const parseRetryAfterMs = (
   { 'retry-after': retryAfter, date }: Pick<IncomingHttpHeaders, 'retry-after' | 'date'>,
   now: number,
 ): number | null => {
