@@ -123,7 +123,7 @@ export interface EventLog {
    * and the change is complete, at the end of the log, or after examining about a thousand events.
    * @throws as `readEvents`.
    */
-  scanEvents(query: EventLogScan): Promise<EventLogScanResult>;
+  scanEvents(query: EventLogScanQuery): Promise<EventLogScanResult>;
 
   /** The last `limit` stored events of one user, the newest first. */
   readLatestEvents(userId: UserId, limit: number): Promise<readonly LoggedEvent[]>;
@@ -137,7 +137,7 @@ export interface EventLogQuery {
   readonly wholeChanges?: boolean;
 }
 
-export interface EventLogScan {
+export interface EventLogScanQuery {
   readonly after: Cursor | null;
   readonly limit: number;
   /** Must be fast and pure. */

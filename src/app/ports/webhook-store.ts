@@ -167,7 +167,7 @@ export interface WebhookUrlPolicy {
 }
 
 /** Creates ids and secrets that cannot be guessed. */
-export interface WebhookSecretFactory {
+export interface WebhookIdFactory {
   createWebhookId(): WebhookId;
   createDeliveryId(): DeliveryId;
   /** For the format STANDARD: `whsec_` and the Base64 of 32 random bytes. */

@@ -15,7 +15,7 @@ import { isTokenRevoked, tokenRevokedError, TokenRevocationNotifier } from '../a
 import { LATENCY_BUCKETS_MS, Histogram } from '../shared/histogram.ts';
 import type { AppState, Platform } from '../../core/enums.ts';
 
-export interface LoginRequest {
+export interface LoginDevice {
   readonly platform: Platform;
   /** Null: a new device. Its id is created and returned. */
   readonly deviceId: DeviceId | null;
@@ -81,7 +81,7 @@ export class PresenceTracker {
   async login(
     userId: UserId,
     watchScope: WatchScope,
-    request: LoginRequest,
+    request: LoginDevice,
     origin: CommandOrigin,
     issuedAt?: Millis | null,
   ): Promise<LoginResult> {

@@ -2,12 +2,12 @@
 import { DEFAULT_RETRY_AFTER_MS, DomainError } from '../../core/errors.ts';
 import { NO_ATTEMPTS_YET, type WebhookRecord } from '../../core/webhooks/webhook.ts';
 import type { PresenceStore } from '../ports/presence-store.ts';
-import type { Delivery, WebhookSender, WebhookSecretFactory, WebhookStore } from '../ports/webhook-store.ts';
+import type { Delivery, WebhookSender, WebhookIdFactory, WebhookStore } from '../ports/webhook-store.ts';
 
 export interface TestDeliveriesOptions {
   readonly clock: Pick<PresenceStore, 'now'>;
   readonly store: WebhookStore;
-  readonly secretFactory: WebhookSecretFactory;
+  readonly secretFactory: WebhookIdFactory;
   readonly sender: WebhookSender;
 }
 

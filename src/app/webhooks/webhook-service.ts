@@ -17,7 +17,7 @@ import {
   type Delivery,
   type DeliveryPage,
   type WebhookSender,
-  type WebhookSecretFactory,
+  type WebhookIdFactory,
   type WebhookStore,
   type WebhookUrlPolicy,
 } from '../ports/webhook-store.ts';
@@ -73,7 +73,7 @@ export interface RedeliverRequest {
 
 export interface WebhookServiceOptions {
   readonly store: WebhookStore;
-  readonly secretFactory: WebhookSecretFactory;
+  readonly secretFactory: WebhookIdFactory;
   readonly urlPolicy: WebhookUrlPolicy;
   readonly sender: WebhookSender;
   /** The formats that are enabled on this server. */

@@ -1,33 +1,33 @@
-/** Several devices at once: every pair of platforms in every mode, against a table written out by hand. */
+/** Several devices: every pair of platforms in every mode, compared with a handwritten table. */
 import { describe, expect, it } from 'vitest';
 import type { PolicyChange } from '../../../src/core/policy.ts';
-import { Story } from './harness.ts';
-import { ALL, CUSTOM_GROUPS, KICKS } from './tables.ts';
+import { UserScenario } from './harness.ts';
+import { ALL, CUSTOM_GROUPS, KICKED_BY_LOGIN } from './tables.ts';
 import { MULTI_DEVICE_MODES, type MultiDeviceMode } from '../../../src/core/enums.ts';
 
 const inMode = (mode: MultiDeviceMode): PolicyChange => ({
   multiDevice: mode === 'CUSTOM' ? { mode, groups: CUSTOM_GROUPS } : { mode },
-  // So that each of the eight can be found PUSH_ONLINE.
+  // Allows PUSH_ONLINE on all eight platforms.
   platforms: ALL.map((platform) => ({ platform, canBePushOnline: true })),
 });
 
 it('SINGLE is the default', () => {
-  expect(new Story().policy.multiDevice).toEqual({ mode: 'SINGLE', groups: [ALL] });
+  expect(new UserScenario().policy.multiDevice).toEqual({ mode: 'SINGLE', groups: [ALL] });
 });
 
 describe.each(MULTI_DEVICE_MODES)('%s', (mode) => {
   const pairs = ALL.flatMap((there, row) =>
-    ALL.map((comes, column) => ({ there, comes, kicks: KICKS[mode][row]?.[column] === 'k' })),
+    ALL.map((comes, column) => ({ there, comes, kicks: KICKED_BY_LOGIN[mode][row]?.[column] === 'k' })),
   );
 
   it('has 64 pairs', () => expect(pairs).toHaveLength(64));
 
-  it.each(pairs)('$there is there, $comes logs in: kicked $kicks', ({ there, comes, kicks }) => {
+  it.each(pairs)('a login on $comes with a session on $there: kicked $kicks', ({ there, comes, kicks }) => {
     for (const from of ['ONLINE', 'PUSH_ONLINE']) {
-      const story = new Story(inMode(mode));
-      const first = from === 'ONLINE' ? story.login(there) : story.pushed(there);
+      const story = new UserScenario(inMode(mode));
+      const first = from === 'ONLINE' ? story.login(there) : story.loginPushOnline(there);
       const second = story.after(1_000).login(comes);
-      expect(story.sessions).toEqual(kicks ? [second] : [first, second]);
+      expect(story.sessionIds).toEqual(kicks ? [second] : [first, second]);
       expect(story.events.map(({ reason, sessionId, kickedBy }) => [reason, sessionId, kickedBy])).toEqual([
         ['LOGIN', second, null],
         ...(kicks ? [['KICKED', first, comes]] : []),
@@ -37,27 +37,30 @@ describe.each(MULTI_DEVICE_MODES)('%s', (mode) => {
 });
 
 describe('groups', () => {
-  it('a login ends all sessions of another platform of its group, and none of another group', () => {
-    const story = new Story({ multiDevice: { mode: 'TRIPLE' }, platforms: [{ platform: 'ANDROID', maxInstances: 3 }] });
+  it('a login ends all sessions on other platforms of its group, and no session of another group', () => {
+    const story = new UserScenario({
+      multiDevice: { mode: 'TRIPLE' },
+      platforms: [{ platform: 'ANDROID', maxInstances: 3 }],
+    });
     const [one, two, three] = [story.login('ANDROID'), story.login('ANDROID'), story.login('ANDROID')];
     const mac = story.login('MAC');
     const link = story.attach(two);
     story.after(1_000);
     const ipad = story.login('IPAD');
-    expect(story.sessions).toEqual([mac, ipad]);
-    expect(story.last.endedSessions.map(({ session, kickedBy }) => [session.id, kickedBy])).toEqual([
+    expect(story.sessionIds).toEqual([mac, ipad]);
+    expect(story.lastOutcome.endedSessions.map(({ session, kickedBy }) => [session.id, kickedBy])).toEqual([
       [one, 'IPAD'],
       [two, 'IPAD'],
       [three, 'IPAD'],
     ]);
-    expect(story.last.changes).toHaveLength(1);
-    expect(story.last.changes[0]?.lostSockets).toEqual([
+    expect(story.lastOutcome.changes).toHaveLength(1);
+    expect(story.lastOutcome.changes[0]?.lostSockets).toEqual([
       { socketId: link, sessionId: two, reason: 'KICKED', isSessionEnded: true },
     ]);
   });
 
-  it('a change of the policy ends nobody; the next login does, in its own group alone', () => {
-    const story = new Story({ multiDevice: { mode: 'MULTI' } });
+  it('a policy change ends no session; the next login does, in its own group only', () => {
+    const story = new UserScenario({ multiDevice: { mode: 'MULTI' } });
     const [android, iphone, mac, web] = [
       story.login('ANDROID'),
       story.login('IPHONE'),
@@ -65,14 +68,17 @@ describe('groups', () => {
       story.login('WEB'),
     ];
     story.changePolicy({ multiDevice: { mode: 'TRIPLE' } });
-    story.wake();
-    expect(story.sessions).toEqual([android, iphone, mac, web]);
+    story.expire();
+    expect(story.sessionIds).toEqual([android, iphone, mac, web]);
     const ipad = story.login('IPAD');
-    expect(story.sessions).toEqual([mac, web, ipad]);
+    expect(story.sessionIds).toEqual([mac, web, ipad]);
   });
 
-  it('a login on a platform replaces its own device while it kicks others, KICKED told first, REPLACED last', () => {
-    const story = new Story({ multiDevice: { mode: 'MULTI' }, platforms: [{ platform: 'WEB', maxInstances: 2 }] });
+  it('a login replaces the session of its own device and kicks others; the KICKED events come before REPLACED', () => {
+    const story = new UserScenario({
+      multiDevice: { mode: 'MULTI' },
+      platforms: [{ platform: 'WEB', maxInstances: 2 }],
+    });
     const same = story.login('WEB', { device: 'same' });
     const other = story.login('WEB', { device: 'other' });
     const ipad = story.login('IPAD');
@@ -82,55 +88,63 @@ describe('groups', () => {
       ['KICKED', ipad],
       ['REPLACED', same],
     ]);
-    expect(story.sessions.slice(0, 1)).toEqual([other]);
+    expect(story.sessionIds.slice(0, 1)).toEqual([other]);
   });
 });
 
 describe('instances of one platform', () => {
-  it.each([1, 2, 3])('maxInstances %i: one too many ends the one that logged in longest ago', (maxInstances) => {
-    const story = new Story({ platforms: [{ platform: 'WEB', maxInstances }] });
-    const ids = Array.from({ length: maxInstances }, () => story.after(1_000).login('WEB'));
-    expect(story.sessions).toEqual(ids);
-    // Being heard from makes nobody younger.
-    story.beat(ids[0] ?? story.login('WEB'));
-    const last = story.after(1_000).login('WEB');
-    expect(story.sessions).toEqual([...ids.slice(1), last]);
-    expect(story.last.endedSessions).toMatchObject([{ session: { id: ids[0] }, reason: 'KICKED', kickedBy: 'WEB' }]);
-  });
+  it.each([1, 2, 3])(
+    'maxInstances %i: a login above the limit ends the session with the oldest login',
+    (maxInstances) => {
+      const story = new UserScenario({ platforms: [{ platform: 'WEB', maxInstances }] });
+      const ids = Array.from({ length: maxInstances }, () => story.after(1_000).login('WEB'));
+      expect(story.sessionIds).toEqual(ids);
+      // Activity does not change the order of the logins.
+      story.heartbeat(ids[0] ?? story.login('WEB'));
+      const last = story.after(1_000).login('WEB');
+      expect(story.sessionIds).toEqual([...ids.slice(1), last]);
+      expect(story.lastOutcome.endedSessions).toMatchObject([
+        { session: { id: ids[0] }, reason: 'KICKED', kickedBy: 'WEB' },
+      ]);
+    },
+  );
 
-  it('PUSH_ONLINE sessions count too, and the oldest login goes even if it is the one that is ONLINE', () => {
-    const story = new Story({ platforms: [{ platform: 'IPHONE', maxInstances: 2 }] });
+  it('PUSH_ONLINE sessions count, and the oldest login is kicked even if it is the only ONLINE one', () => {
+    const story = new UserScenario({ platforms: [{ platform: 'IPHONE', maxInstances: 2 }] });
     const online = story.login('IPHONE');
-    const pushed = story.pushed('IPHONE');
+    const pushed = story.loginPushOnline('IPHONE');
     const last = story.login('IPHONE');
-    expect(story.sessions).toEqual([pushed, last]);
+    expect(story.sessionIds).toEqual([pushed, last]);
     expect(story.statusOf(online)).toBe('OFFLINE');
   });
 
-  it('a replaced device makes room: nobody is kicked for it', () => {
-    const story = new Story({ platforms: [{ platform: 'WEB', maxInstances: 2 }] });
+  it('a replaced session does not count, so no other session is kicked', () => {
+    const story = new UserScenario({ platforms: [{ platform: 'WEB', maxInstances: 2 }] });
     const other = story.login('WEB');
     story.login('WEB', { device: 'same' });
     const again = story.login('WEB', { device: 'same' });
-    expect(story.sessions).toEqual([other, again]);
+    expect(story.sessionIds).toEqual([other, again]);
     expect(story.events.map(({ reason }) => reason)).toEqual(['LOGIN', 'REPLACED']);
   });
 
-  it('lowered from 3 to 1: nobody ends until the next login, which ends all but itself', () => {
-    const story = new Story({ platforms: [{ platform: 'WEB', maxInstances: 3 }] });
+  it('maxInstances lowered from 3 to 1 ends no session until the next login, which ends all others', () => {
+    const story = new UserScenario({ platforms: [{ platform: 'WEB', maxInstances: 3 }] });
     const ids = [story.login('WEB'), story.login('WEB'), story.login('WEB')];
     story.changePolicy({ platforms: [{ platform: 'WEB', maxInstances: 1 }] });
-    story.wake();
-    for (const id of ids) story.beat(id);
-    expect(story.sessions).toEqual(ids);
+    story.expire();
+    for (const id of ids) story.heartbeat(id);
+    expect(story.sessionIds).toEqual(ids);
     const last = story.login('WEB');
-    expect(story.sessions).toEqual([last]);
-    expect(story.last.endedSessions.map(({ session }) => session.id)).toEqual(ids);
+    expect(story.sessionIds).toEqual([last]);
+    expect(story.lastOutcome.endedSessions.map(({ session }) => session.id)).toEqual(ids);
   });
 
-  it('each platform has its own count', () => {
-    const story = new Story({ multiDevice: { mode: 'MULTI' }, platforms: [{ platform: 'MAC', maxInstances: 2 }] });
+  it('each platform is counted separately', () => {
+    const story = new UserScenario({
+      multiDevice: { mode: 'MULTI' },
+      platforms: [{ platform: 'MAC', maxInstances: 2 }],
+    });
     const ids = [story.login('MAC'), story.login('LINUX'), story.login('MAC')];
-    expect(story.sessions).toEqual(ids);
+    expect(story.sessionIds).toEqual(ids);
   });
 });

@@ -1,4 +1,4 @@
-/** Words of the callers: kept exactly as given, or refused. */
+/** Texts from callers: each is kept exactly or rejected. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DomainError } from '../../../src/core/errors.ts';
@@ -47,16 +47,16 @@ describe.each([
     ['a zero width joiner, a BOM and a noncharacter', '\u200d\ufeff\uffff'],
     ['the highest code point', '\u{10ffff}'],
     ['what a prototype has', '__proto__'],
-  ])('keeps exactly as given: %s', (_, value) => expect(make(value)).toBe(value));
+  ])('keeps the text exactly: %s', (_, value) => expect(make(value)).toBe(value));
 
-  it('refuses none at all', () => expect(refusal(() => make(''))).toBe(`${what} is empty.`));
+  it('rejects an empty text', () => expect(refusal(() => make(''))).toBe(`${what} is empty.`));
 
   it.each([
     ['129 letters', 'a'.repeat(129)],
     ['129 astral code points', ASTRAL.repeat(129)],
     ['128 letters and an astral code point', 'a'.repeat(128) + ASTRAL],
     ['a megabyte', 'a'.repeat(1_000_000)],
-  ])('refuses %s', (_, value) => expect(refusal(() => make(value))).toBe(`${what} is longer than 128 characters.`));
+  ])('rejects %s', (_, value) => expect(refusal(() => make(value))).toBe(`${what} is longer than 128 characters.`));
 
   it.each([
     ['NUL', '\u0000'],
@@ -70,17 +70,17 @@ describe.each([
     ['a lone high surrogate', '\ud835'],
     ['a lone low surrogate', '\udcb3'],
     ['a pair the wrong way round', '\udcb3\ud835'],
-  ])('refuses %s anywhere', (_, value) => {
+  ])('rejects %s at any position', (_, value) => {
     for (const id of [value, `a${value}`, `${value}a`, `a${value}b`]) {
       expect(refusal(() => make(id))).toBe(`${what} has a control character.`);
     }
   });
 });
 
-it('any text is an id, or none, by its code points alone', () => {
+it('accepts or rejects any text by its code points alone', () => {
   const control = (code: number) => code < 0x20 || (code >= 0x7f && code <= 0x9f);
   const lone = (code: number) => code >= 0xd800 && code <= 0xdfff;
-  // Units of 16 bits, so that surrogates come in pairs and alone, around both ends of what is allowed.
+  // UTF-16 units, so that surrogates occur in pairs and alone, with lengths around both limits.
   const unit = fc.oneof(
     { weight: 20, arbitrary: fc.constantFrom('a', ASTRAL, '\u00e9') },
     { weight: 1, arbitrary: fc.nat(0xffff).map((code) => String.fromCharCode(code)) },
@@ -97,15 +97,15 @@ it('any text is an id, or none, by its code points alone', () => {
   );
 });
 
-it('no id is normalized: two spellings are two users', () => {
+it('does not normalise ids: two Unicode spellings are two users', () => {
   expect(parseUserId(MARK)).not.toBe(parseUserId(MARK.normalize('NFC')));
 });
 
-describe('a version of an app or OS', () => {
+describe('an app or OS version', () => {
   it.each(['', '1.2.3', 'a'.repeat(128), ASTRAL.repeat(128)])('%j is kept', (value) => {
     expect(validateVersionText(value, 'appVersion')).toBe(value);
   });
-  it('longer than 128 code points, or with a control character, is refused by its name', () => {
+  it('is rejected with its name if it is longer than 128 code points or has a control character', () => {
     expect(refusal(() => validateVersionText('a'.repeat(129), 'appVersion'))).toBe(
       'appVersion is longer than 128 characters.',
     );
@@ -120,20 +120,20 @@ describe('a custom status', () => {
     '%j is kept',
     (value) => expect(validateCustomStatus(value)).toBe(value),
   );
-  it.each(['a'.repeat(257), ASTRAL.repeat(257), 'a'.repeat(256) + ASTRAL])('%j is refused', (value) =>
+  it.each(['a'.repeat(257), ASTRAL.repeat(257), 'a'.repeat(256) + ASTRAL])('%j is rejected', (value) =>
     expect(refusal(() => validateCustomStatus(value))).toBe('The custom status is longer than 256 characters.'),
   );
-  it('with a lone surrogate is refused', () => {
+  it('with a lone surrogate is rejected', () => {
     expect(refusal(() => validateCustomStatus('a\ud835'))).toBe('The custom status is not valid Unicode.');
   });
 });
 
-describe('moments', () => {
-  it('are whole milliseconds', () => {
+describe('toMillis', () => {
+  it('accepts only whole milliseconds', () => {
     expect([toMillis(0), toMillis(-5), addMs(toMillis(5), 7)]).toEqual([0, -5, 12]);
     for (const value of [0.5, Number.NaN, Infinity, 2 ** 53]) expect(() => toMillis(value)).toThrow(RangeError);
     expect(() => toMillis(0.5)).toThrow('A time must be a whole number of milliseconds, not 0.5.');
   });
 });
 
-it('a link is what the server calls it', () => expect(asSocketId('l')).toBe('l'));
+it('asSocketId keeps the text', () => expect(asSocketId('l')).toBe('l'));

@@ -1,4 +1,4 @@
-/** Nobody is timed out for the server's own sleep. */
+/** Process pauses extend timeouts, but not expiry dates. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { toMillis } from '../../../src/core/ids.ts';
@@ -9,120 +9,120 @@ import {
   addPause,
   type ProcessPauses,
 } from '../../../src/core/process-pauses.ts';
-import { Story } from './harness.ts';
+import { UserScenario } from './harness.ts';
 import { DAY, PUSH_EXPIRY, SECOND } from './tables.ts';
 
-describe('a server that slept', () => {
-  it('goes on counting silence where it stopped', () => {
-    const story = new Story();
+describe('a process pause', () => {
+  it('extends the heartbeat timeout by its length', () => {
+    const story = new UserScenario();
     const id = story.login('WEB');
     const { lastSeenAt } = story.user;
     story
       .after(20 * SECOND)
-      .sleeps(DAY)
-      .wake();
-    expect(story.told).toEqual([]);
+      .pause(DAY)
+      .expire();
+    expect(story.eventSummaries).toEqual([]);
     expect(story.session(id)).toMatchObject({ status: 'ONLINE', lastSeenAt });
-    expect(story.nextLook).toBe(DAY + 60 * SECOND);
-    story.after(40 * SECOND - 1).wake();
-    expect(story.told).toEqual([]);
-    story.after(1).wake();
-    expect(story.told).toEqual(['HEARTBEAT_TIMEOUT ONLINE>OFFLINE v2']);
+    expect(story.nextDeadline).toBe(DAY + 60 * SECOND);
+    story.after(40 * SECOND - 1).expire();
+    expect(story.eventSummaries).toEqual([]);
+    story.after(1).expire();
+    expect(story.eventSummaries).toEqual(['HEARTBEAT_TIMEOUT ONLINE>OFFLINE v2']);
     expect(story.user.lastSeenAt).toBe(lastSeenAt);
   });
 
-  it('does not let sleep after sleep put a timeout off for ever', () => {
-    const story = new Story();
+  it('extends a timeout only by its length, however many pauses follow', () => {
+    const story = new UserScenario();
     story.login('WEB');
-    for (let slept = 0; slept < 6; slept++)
+    for (let pauseSpans = 0; pauseSpans < 6; pauseSpans++)
       story
         .after(9 * SECOND)
-        .sleeps(50 * SECOND)
-        .wake();
-    expect(story.told).toEqual([]);
-    story.after(6 * SECOND).wake();
-    expect(story.told).toEqual(['HEARTBEAT_TIMEOUT ONLINE>OFFLINE v2']);
+        .pause(50 * SECOND)
+        .expire();
+    expect(story.eventSummaries).toEqual([]);
+    story.after(6 * SECOND).expire();
+    expect(story.eventSummaries).toEqual(['HEARTBEAT_TIMEOUT ONLINE>OFFLINE v2']);
   });
 
-  it('does not hold it against a background limit', () => {
-    const story = new Story();
+  it('extends the background timeout', () => {
+    const story = new UserScenario();
     const id = story.login('MINI_PROGRAM');
-    story.beat(id, 'BACKGROUND');
+    story.heartbeat(id, 'BACKGROUND');
     story
       .after(20 * SECOND)
-      .sleeps(DAY)
-      .beat(id);
-    story.after(10 * SECOND - 1).wake();
-    expect(story.told).toEqual([]);
-    story.after(1).wake();
-    expect(story.told).toEqual(['BACKGROUND_TIMEOUT ONLINE>OFFLINE v2']);
+      .pause(DAY)
+      .heartbeat(id);
+    story.after(10 * SECOND - 1).expire();
+    expect(story.eventSummaries).toEqual([]);
+    story.after(1).expire();
+    expect(story.eventSummaries).toEqual(['BACKGROUND_TIMEOUT ONLINE>OFFLINE v2']);
   });
 
-  it('does not hold it against a grace', () => {
-    const story = new Story({ platforms: [{ platform: 'WEB', disconnectGraceMs: 5 * SECOND }] });
+  it('extends the disconnect grace period', () => {
+    const story = new UserScenario({ platforms: [{ platform: 'WEB', disconnectGraceMs: 5 * SECOND }] });
     const id = story.login('WEB');
     story.detach(story.attach(id));
-    story.after(SECOND).sleeps(DAY);
-    story.after(4 * SECOND - 1).wake();
-    expect(story.told).toEqual([]);
-    story.after(1).wake();
-    expect(story.told).toEqual(['DISCONNECT ONLINE>OFFLINE v2']);
+    story.after(SECOND).pause(DAY);
+    story.after(4 * SECOND - 1).expire();
+    expect(story.eventSummaries).toEqual([]);
+    story.after(1).expire();
+    expect(story.eventSummaries).toEqual(['DISCONNECT ONLINE>OFFLINE v2']);
   });
 
-  it('times out who was due before it', () => {
-    const story = new Story();
+  it('does not prevent a timeout that was due before it', () => {
+    const story = new UserScenario();
     story.login('WEB');
     story
       .after(60 * SECOND)
-      .sleeps(DAY)
-      .wake();
-    expect(story.told).toEqual(['HEARTBEAT_TIMEOUT ONLINE>OFFLINE v2']);
+      .pause(DAY)
+      .expire();
+    expect(story.eventSummaries).toEqual(['HEARTBEAT_TIMEOUT ONLINE>OFFLINE v2']);
   });
 
-  it('keeps an expiry date', () => {
-    const story = new Story();
-    story.pushed('IPHONE');
-    story.after(DAY).sleeps(6 * DAY);
-    expect(story.nextLook).toBe(PUSH_EXPIRY);
-    story.wake();
-    expect(story.told).toEqual(['PUSH_EXPIRED PUSH_ONLINE>OFFLINE v3']);
+  it('does not extend an expiry date', () => {
+    const story = new UserScenario();
+    story.loginPushOnline('IPHONE');
+    story.after(DAY).pause(6 * DAY);
+    expect(story.nextDeadline).toBe(PUSH_EXPIRY);
+    story.expire();
+    expect(story.eventSummaries).toEqual(['PUSH_EXPIRED PUSH_ONLINE>OFFLINE v3']);
   });
 
-  it('forgets of it with the next sign of life', () => {
-    const story = new Story();
+  it('does not extend a timeout that starts after it', () => {
+    const story = new UserScenario();
     const id = story.login('WEB');
     story
       .after(20 * SECOND)
-      .sleeps(DAY)
-      .beat(id);
-    expect(story.nextLook).toBe(DAY + 80 * SECOND);
+      .pause(DAY)
+      .heartbeat(id);
+    expect(story.nextDeadline).toBe(DAY + 80 * SECOND);
   });
 });
 
-const sleeps = (...pairs: readonly (readonly [number, number])[]): ProcessPauses =>
+const pauses = (...pairs: readonly (readonly [number, number])[]): ProcessPauses =>
   pairs.reduce((all, [from, until]) => addPause(all, { from: toMillis(from), until: toMillis(until) }), NO_PAUSES);
 
-describe('sleeps', () => {
-  it('count from a moment on, also from within one', () => {
-    const slept = sleeps([10, 20], [30, 35], [50, 51]);
-    expect([0, 10, 15, 20, 25, 34, 35, 50, 51, 99].map((moment) => pausedMsSince(slept, toMillis(moment)))).toEqual([
-      16, 16, 11, 6, 6, 2, 1, 1, 0, 0,
-    ]);
+describe('the list of pauses', () => {
+  it('counts the paused time since a moment, also within a pause', () => {
+    const pauseSpans = pauses([10, 20], [30, 35], [50, 51]);
+    expect(
+      [0, 10, 15, 20, 25, 34, 35, 50, 51, 99].map((moment) => pausedMsSince(pauseSpans, toMillis(moment))),
+    ).toEqual([16, 16, 11, 6, 6, 2, 1, 1, 0, 0]);
   });
 
-  it('are one where one follows upon the other', () => {
-    expect(sleeps([10, 20], [20, 30], [31, 32])).toEqual([
+  it('merges pauses that touch or overlap', () => {
+    expect(pauses([10, 20], [20, 30], [31, 32])).toEqual([
       { from: 10, until: 30 },
       { from: 31, until: 32 },
     ]);
   });
 
-  it('that are too many make a timeout later, never earlier', () => {
+  it('merges the oldest pauses above the maximum, so that timeouts become later, never earlier', () => {
     const pairs = Array.from({ length: MAX_PAUSES + 100 }, (_, index) => [10 * index, 10 * index + 3] as const);
-    const few = sleeps(...pairs);
+    const few = pauses(...pairs);
     expect(few).toHaveLength(MAX_PAUSES);
     const exactly = (moment: number): number =>
-      pairs.reduce((slept, [from, until]) => slept + Math.max(0, until - Math.max(from, moment)), 0);
+      pairs.reduce((pauseSpans, [from, until]) => pauseSpans + Math.max(0, until - Math.max(from, moment)), 0);
     fc.assert(
       fc.property(fc.nat(10 * pairs.length), (moment) => {
         expect(pausedMsSince(few, toMillis(moment))).toBeGreaterThanOrEqual(exactly(moment));

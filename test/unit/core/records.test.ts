@@ -1,14 +1,14 @@
-/** Records read by others: snapshots, attachment, deadlines of a record as it stands, refusals, visibility. */
+/** Records: snapshots, sockets and deadlines; errors and visibility. */
 import { describe, expect, it } from 'vitest';
 import { computeSessionDeadline } from '../../../src/core/deadlines.ts';
 import { badUserInputError, forbiddenError, unauthenticatedError } from '../../../src/core/errors.ts';
 import { asSocketId, parseUserId } from '../../../src/core/ids.ts';
 import { hasOpenSocket, createStatusSnapshot, createUnknownUser } from '../../../src/core/records.ts';
 import { canWatchUser, VISIBILITIES } from '../../../src/core/visibility.ts';
-import { Story } from './harness.ts';
+import { UserScenario } from './harness.ts';
 import { APP_STATES, EVENT_REASONS, STATUSES } from '../../../src/core/enums.ts';
 
-it('the words of the contract', () => {
+it('the enumerations have the values of the contract', () => {
   expect([...STATUSES]).toEqual(['ONLINE', 'PUSH_ONLINE', 'OFFLINE']);
   expect([...APP_STATES]).toEqual(['FOREGROUND', 'BACKGROUND']);
   expect([...VISIBILITIES]).toEqual(['everyone', 'none']);
@@ -18,7 +18,7 @@ it('the words of the contract', () => {
 });
 
 describe('a snapshot', () => {
-  it('of a user never seen is OFFLINE, version 0, and nothing else', () => {
+  it('of an unknown user is OFFLINE with version 0 and no other values', () => {
     expect(createStatusSnapshot(createUnknownUser(parseUserId('bob'), 7))).toEqual({
       userId: 'bob',
       status: 'OFFLINE',
@@ -32,8 +32,8 @@ describe('a snapshot', () => {
     });
   });
 
-  it('tells the present, which is no change: no previousStatus, no platform', () => {
-    const story = new Story();
+  it('has no previousStatus and no platform, because it is not a change', () => {
+    const story = new UserScenario();
     const id = story.login('WEB');
     story.setText(id, 'busy');
     expect(createStatusSnapshot(story.user)).toEqual({
@@ -50,8 +50,8 @@ describe('a snapshot', () => {
   });
 });
 
-it('a session is attached while a socket of it is open', () => {
-  const story = new Story();
+it('hasOpenSocket is true while a socket is attached', () => {
+  const story = new UserScenario();
   const id = story.login('WEB', { link: asSocketId('l') });
   const attached = story.session(id);
   story.detach(asSocketId('l'), true);
@@ -60,11 +60,11 @@ it('a session is attached while a socket of it is open', () => {
 });
 
 describe('deadlines of a record', () => {
-  it('a user without a session has none', () => expect(new Story().nextLook).toBeNull());
+  it('a user without sessions has no deadline', () => expect(new UserScenario().nextDeadline).toBeNull());
 
-  it('a PUSH_ONLINE session without a date, which no step makes, is due at once', () => {
-    const story = new Story();
-    const session = story.session(story.pushed('IPHONE'));
+  it('a PUSH_ONLINE session without an expiry date, which no command creates, is due at once', () => {
+    const story = new UserScenario();
+    const session = story.session(story.loginPushOnline('IPHONE'));
     if (!session) throw new Error('The session is gone.');
     expect(computeSessionDeadline({ ...session, pushExpiresAt: null })).toEqual({
       at: session.lastSeenAt,
@@ -73,7 +73,7 @@ describe('deadlines of a record', () => {
   });
 });
 
-it('refusals carry their code and their message', () => {
+it('errors have their code and message', () => {
   expect(badUserInputError('a')).toMatchObject({
     name: 'DomainError',
     message: 'a',
@@ -83,23 +83,23 @@ it('refusals carry their code and their message', () => {
   expect(forbiddenError('c')).toMatchObject({ message: 'c', details: { code: 'FORBIDDEN' } });
 });
 
-describe('whom a user may ask about', () => {
+describe('canWatchUser', () => {
   const [me, bob, eve] = [parseUserId('me'), parseUserId('bob'), parseUserId('eve')];
 
   it.each([
-    ['herself, whatever the claim and the setting', [] as const, 'none', me, true],
-    ['herself, without a claim', null, 'none', me, true],
-    ['everyone, with the claim "*", whatever the setting', '*', 'none', eve, true],
-    ['whom the claim lists', [bob], 'none', bob, true],
-    ['nobody else, though the setting says everyone', [bob], 'everyone', eve, false],
-    ['nobody, with an empty claim', [] as const, 'everyone', bob, false],
-    ['everyone, without a claim, where the setting is everyone', null, 'everyone', bob, true],
-    ['nobody, without a claim, where the setting is none', null, 'none', bob, false],
+    ['the user themselves, with any claim and any setting', [] as const, 'none', me, true],
+    ['the user themselves, without a claim', null, 'none', me, true],
+    ['everyone, with the claim "*" and any setting', '*', 'none', eve, true],
+    ['a user whom the claim lists', [bob], 'none', bob, true],
+    ['no user outside the claim, although the setting is everyone', [bob], 'everyone', eve, false],
+    ['no other user, with an empty claim', [] as const, 'everyone', bob, false],
+    ['everyone, without a claim and with the setting everyone', null, 'everyone', bob, true],
+    ['no other user, without a claim and with the setting none', null, 'none', bob, false],
   ] as const)('%s', (_, watch, visibility, asked, may) => {
     expect(canWatchUser(me, watch, visibility, asked)).toBe(may);
   });
 
-  it('ids are compared exactly', () => {
+  it('compares ids exactly', () => {
     expect(canWatchUser(me, [bob], 'none', parseUserId('Bob'))).toBe(false);
   });
 });

@@ -1,6 +1,6 @@
 /**
- * The rules that are data, written out once more by hand. Nothing here is read from the code under
- * test: these are the expected values, and the oracle of the model tests computes with them.
+ * The expected values of the rules that are data, written by hand. Nothing is read from the code under test. The oracle
+ * of the model tests uses them.
  */
 import type { MultiDeviceMode, Platform, PlatformPreset } from '../../../src/core/enums.ts';
 
@@ -12,40 +12,110 @@ export const PUSH_EXPIRY = 7 * DAY;
 /** The order in which the strings below name the platforms. */
 export const ALL: readonly Platform[] = ['ANDROID', 'IPHONE', 'IPAD', 'WINDOWS', 'MAC', 'LINUX', 'WEB', 'MINI_PROGRAM'];
 
-export interface Row {
-  readonly push: boolean;
-  readonly every: number;
-  readonly silent: number;
-  readonly background: number | null;
-  readonly grace: number;
+export interface ExpectedRow {
+  readonly canBePushOnline: boolean;
+  readonly heartbeatMs: number;
+  readonly timeoutMs: number;
+  readonly backgroundMs: number | null;
+  readonly graceMs: number;
   readonly instances: number;
 }
 
-type Table = Readonly<Record<Platform, Row>>;
+type ExpectedTable = Readonly<Record<Platform, ExpectedRow>>;
 
-const CURRENT: Table = {
-  ANDROID: { push: true, every: 120_000, silent: 400_000, background: null, grace: 0, instances: 1 },
-  IPHONE: { push: true, every: 120_000, silent: 400_000, background: null, grace: 0, instances: 1 },
-  IPAD: { push: true, every: 120_000, silent: 400_000, background: null, grace: 0, instances: 1 },
-  WINDOWS: { push: false, every: 120_000, silent: 400_000, background: null, grace: 0, instances: 1 },
-  MAC: { push: true, every: 120_000, silent: 400_000, background: null, grace: 0, instances: 1 },
-  LINUX: { push: false, every: 120_000, silent: 400_000, background: null, grace: 0, instances: 1 },
-  WEB: { push: false, every: 20_000, silent: 60_000, background: null, grace: 0, instances: 1 },
-  MINI_PROGRAM: { push: false, every: 20_000, silent: 60_000, background: 30_000, grace: 0, instances: 1 },
+const CURRENT: ExpectedTable = {
+  ANDROID: {
+    canBePushOnline: true,
+    heartbeatMs: 120_000,
+    timeoutMs: 400_000,
+    backgroundMs: null,
+    graceMs: 0,
+    instances: 1,
+  },
+  IPHONE: {
+    canBePushOnline: true,
+    heartbeatMs: 120_000,
+    timeoutMs: 400_000,
+    backgroundMs: null,
+    graceMs: 0,
+    instances: 1,
+  },
+  IPAD: {
+    canBePushOnline: true,
+    heartbeatMs: 120_000,
+    timeoutMs: 400_000,
+    backgroundMs: null,
+    graceMs: 0,
+    instances: 1,
+  },
+  WINDOWS: {
+    canBePushOnline: false,
+    heartbeatMs: 120_000,
+    timeoutMs: 400_000,
+    backgroundMs: null,
+    graceMs: 0,
+    instances: 1,
+  },
+  MAC: {
+    canBePushOnline: true,
+    heartbeatMs: 120_000,
+    timeoutMs: 400_000,
+    backgroundMs: null,
+    graceMs: 0,
+    instances: 1,
+  },
+  LINUX: {
+    canBePushOnline: false,
+    heartbeatMs: 120_000,
+    timeoutMs: 400_000,
+    backgroundMs: null,
+    graceMs: 0,
+    instances: 1,
+  },
+  WEB: { canBePushOnline: false, heartbeatMs: 20_000, timeoutMs: 60_000, backgroundMs: null, graceMs: 0, instances: 1 },
+  MINI_PROGRAM: {
+    canBePushOnline: false,
+    heartbeatMs: 20_000,
+    timeoutMs: 60_000,
+    backgroundMs: 30_000,
+    graceMs: 0,
+    instances: 1,
+  },
 };
 
-const MOBILE_ONLY: Table = {
+const MOBILE_ONLY: ExpectedTable = {
   ...CURRENT,
-  MAC: { push: false, every: 120_000, silent: 400_000, background: null, grace: 0, instances: 1 },
+  MAC: {
+    canBePushOnline: false,
+    heartbeatMs: 120_000,
+    timeoutMs: 400_000,
+    backgroundMs: null,
+    graceMs: 0,
+    instances: 1,
+  },
 };
 
-const CLASSIC: Table = {
+const CLASSIC: ExpectedTable = {
   ...MOBILE_ONLY,
-  WEB: { push: false, every: 120_000, silent: 400_000, background: null, grace: 0, instances: 1 },
-  MINI_PROGRAM: { push: false, every: 120_000, silent: 400_000, background: 30_000, grace: 0, instances: 1 },
+  WEB: {
+    canBePushOnline: false,
+    heartbeatMs: 120_000,
+    timeoutMs: 400_000,
+    backgroundMs: null,
+    graceMs: 0,
+    instances: 1,
+  },
+  MINI_PROGRAM: {
+    canBePushOnline: false,
+    heartbeatMs: 120_000,
+    timeoutMs: 400_000,
+    backgroundMs: 30_000,
+    graceMs: 0,
+    instances: 1,
+  },
 };
 
-export const TABLE: Readonly<Record<PlatformPreset, Table>> = { CURRENT, MOBILE_ONLY, CLASSIC };
+export const TABLE: Readonly<Record<PlatformPreset, ExpectedTable>> = { CURRENT, MOBILE_ONLY, CLASSIC };
 
 /** The group of each platform, by letter, in the order of `ALL`. */
 export const GROUP_LETTERS: Readonly<Record<Exclude<MultiDeviceMode, 'CUSTOM'>, string>> = {
@@ -56,11 +126,11 @@ export const GROUP_LETTERS: Readonly<Record<Exclude<MultiDeviceMode, 'CUSTOM'>, 
 };
 
 /**
- * What a login does to a session that is already there: `k` kicked, `.` left alone. The row is the
- * platform that was there, the column the one that logs in, both in the order of `ALL`; on the
- * diagonal it is another device of the same platform, of which one may be there.
+ * What a login does to an existing session: `k` kicks it, `.` keeps it. The row is the platform of the existing session,
+ * the column that of the login, both in the order of `ALL`. On the diagonal the login is from another device of the
+ * same platform, with a maximum of one instance.
  */
-export const KICKS: Readonly<Record<MultiDeviceMode, readonly string[]>> = {
+export const KICKED_BY_LOGIN: Readonly<Record<MultiDeviceMode, readonly string[]>> = {
   SINGLE: ['kkkkkkkk', 'kkkkkkkk', 'kkkkkkkk', 'kkkkkkkk', 'kkkkkkkk', 'kkkkkkkk', 'kkkkkkkk', 'kkkkkkkk'],
   DUAL: ['kkkkkk..', 'kkkkkk..', 'kkkkkk..', 'kkkkkk..', 'kkkkkk..', 'kkkkkk..', '......kk', '......kk'],
   TRIPLE: ['kkk.....', 'kkk.....', 'kkk.....', '...kkk..', '...kkk..', '...kkk..', '......kk', '......kk'],

@@ -1,21 +1,21 @@
-/** What is told, once and in order: versions, changes that are none, several sessions in one command, durability. */
+/** Versions, events without a status change, several sessions in one command, and durability. */
 import { describe, expect, it } from 'vitest';
 import { parseDeviceId, toMillis, parseSessionId, parseUserId } from '../../../src/core/ids.ts';
 import { createUnknownUser } from '../../../src/core/records.ts';
-import { Story } from './harness.ts';
+import { UserScenario } from './harness.ts';
 import { SECOND } from './tables.ts';
 
 const beside = () =>
-  new Story({
+  new UserScenario({
     multiDevice: { mode: 'MULTI' },
     platforms: [{ platform: 'WEB', canBePushOnline: true, maxInstances: 3 }],
   });
 
 describe('the status of a user', () => {
-  it("is the highest of her sessions': ONLINE before PUSH_ONLINE before OFFLINE", () => {
+  it('is the highest of the sessions: ONLINE before PUSH_ONLINE before OFFLINE', () => {
     const story = beside();
     const web = story.login('WEB');
-    const phone = story.pushed('IPHONE');
+    const phone = story.loginPushOnline('IPHONE');
     expect(story.user.status).toBe('ONLINE');
     story.logout(web);
     expect(story.user.status).toBe('PUSH_ONLINE');
@@ -23,25 +23,25 @@ describe('the status of a user', () => {
     expect(story.user.status).toBe('OFFLINE');
   });
 
-  it('does not change, nor its version, when a second device comes online or goes: an event, but no change', () => {
+  it('does not change, and keeps its version, when a second device logs in or out; events are logged', () => {
     const story = beside();
     story.login('IPHONE');
     const { changedAt } = story.user;
     const web = story.after(SECOND).login('WEB');
-    expect([story.told, story.watched]).toEqual([['LOGIN ONLINE>ONLINE v1'], []]);
+    expect([story.eventSummaries, story.changeSummaries]).toEqual([['LOGIN ONLINE>ONLINE v1'], []]);
     story.logout(web);
-    expect([story.told, story.watched]).toEqual([['LOGOUT ONLINE>ONLINE v1'], []]);
+    expect([story.eventSummaries, story.changeSummaries]).toEqual([['LOGOUT ONLINE>ONLINE v1'], []]);
     expect(story.user).toMatchObject({ version: 1, changedAt, reason: 'LOGIN', lastSeenAt: story.now });
   });
 
-  it('has versions one higher each, without a hole, and each change follows from the one before', () => {
-    const story = new Story();
+  it('has consecutive versions, and each change starts from the previous status', () => {
+    const story = new UserScenario();
     const id = story.login('IPHONE');
-    const all = [...story.watched];
-    const note = () => all.push(...story.watched);
+    const all = [...story.changeSummaries];
+    const note = () => all.push(...story.changeSummaries);
     story.detach(story.attach(id));
     note();
-    story.live(id);
+    story.recordActivity(id);
     note();
     story.setText(id, 'busy');
     note();
@@ -56,8 +56,8 @@ describe('the status of a user', () => {
     ]);
   });
 
-  it('of a forgotten user has a next version above every one forgotten', () => {
-    const story = new Story();
+  it('of a removed user has a next version above every removed one', () => {
+    const story = new UserScenario();
     story.user = createUnknownUser(parseUserId('alice'), 41);
     expect(story.user).toMatchObject({
       version: 0,
@@ -68,15 +68,15 @@ describe('the status of a user', () => {
     });
     story.login('WEB');
     expect([story.user.version, story.user.versionFloor]).toEqual([42, 0]);
-    story.end();
+    story.endSessions();
     expect(story.user.version).toBe(43);
   });
 
-  it('is told with all that watchers see', () => {
-    const story = new Story();
+  it('is published with every field that watchers receive', () => {
+    const story = new UserScenario();
     const id = story.login('WEB');
     story.after(SECOND).setText(id, 'busy');
-    expect(story.last.changes[0]?.statusChange).toEqual({
+    expect(story.lastOutcome.changes[0]?.statusChange).toEqual({
       userId: 'alice',
       status: 'ONLINE',
       version: 2,
@@ -91,49 +91,49 @@ describe('the status of a user', () => {
 });
 
 describe('several sessions at once', () => {
-  it('time out one after another, the earliest deadline first, each as a change of its own', () => {
+  it('time out one after another, the earliest deadline first, each as its own change', () => {
     const story = beside();
     const phone = story.login('IPHONE');
     const web = story.login('WEB');
     const windows = story.login('WINDOWS');
-    story.after(2 * 400 * SECOND).wake();
+    story.after(2 * 400 * SECOND).expire();
     expect(story.events.map(({ sessionId: id }) => id)).toEqual([web, phone, windows]);
-    expect(story.last.changes).toHaveLength(3);
-    expect(story.told).toEqual([
+    expect(story.lastOutcome.changes).toHaveLength(3);
+    expect(story.eventSummaries).toEqual([
       'HEARTBEAT_TIMEOUT ONLINE>ONLINE v1',
       'HEARTBEAT_TIMEOUT ONLINE>ONLINE v1',
       'HEARTBEAT_TIMEOUT ONLINE>PUSH_ONLINE v2',
     ]);
   });
 
-  it('time out only where they were due when the wake was called, however late it has its turn', () => {
+  it('time out only if they were due by dueBy, however late the command runs', () => {
     const story = beside();
     const web = story.login('WEB');
     const windows = story.after(SECOND).login('WINDOWS');
     const dueBy = toMillis(story.now + 59 * SECOND);
-    story.after(400 * SECOND).do({ type: 'expire', dueBy });
+    story.after(400 * SECOND).apply({ type: 'expire', dueBy });
     expect(story.events.map(({ sessionId: id }) => id)).toEqual([web]);
-    story.wake();
+    story.expire();
     expect(story.events.map(({ sessionId: id }) => id)).toEqual([windows]);
   });
 
-  it('are looked at when the first of them is due, wherever it stands', () => {
+  it('are examined when the first of them is due, in any order', () => {
     const story = beside();
     story.login('IPHONE');
     story.login('WEB');
     story.login('WINDOWS');
-    expect(story.nextLook).toBe(60 * SECOND);
+    expect(story.nextDeadline).toBe(60 * SECOND);
   });
 
-  it('are ended by a backend in one change, the first event carrying it', () => {
+  it('are ended by a backend in one change, which the first event carries', () => {
     const story = beside();
     const ids = [story.login('IPHONE'), story.login('WEB')];
     const link = story.attach(ids[0] ?? parseSessionId('none'));
-    story.end();
-    expect(story.last.changes).toHaveLength(1);
-    expect(story.told).toEqual(['REVOKED ONLINE>OFFLINE v2', 'REVOKED OFFLINE>OFFLINE v2']);
-    expect(story.last.endedSessions.map(({ session }) => session.id)).toEqual(ids);
-    expect(story.last.changes[0]?.lostSockets).toMatchObject([
+    story.endSessions();
+    expect(story.lastOutcome.changes).toHaveLength(1);
+    expect(story.eventSummaries).toEqual(['REVOKED ONLINE>OFFLINE v2', 'REVOKED OFFLINE>OFFLINE v2']);
+    expect(story.lastOutcome.endedSessions.map(({ session }) => session.id)).toEqual(ids);
+    expect(story.lastOutcome.changes[0]?.lostSockets).toMatchObject([
       { socketId: link, reason: 'REVOKED', isSessionEnded: true },
     ]);
   });
@@ -147,47 +147,47 @@ describe('a backend ends', () => {
 
   it('all sessions of one platform', () => {
     const { story, phone } = three();
-    story.end({ platform: 'WEB' });
-    expect(story.sessions).toEqual([phone]);
+    story.endSessions({ platform: 'WEB' });
+    expect(story.sessionIds).toEqual([phone]);
   });
 
   it('one session', () => {
     const { story, phone, web2, web } = three();
-    story.end({ id: web });
-    expect(story.sessions).toEqual([phone, web2]);
+    story.endSessions({ id: web });
+    expect(story.sessionIds).toEqual([phone, web2]);
   });
 
   it('nothing when platform and session do not belong together', () => {
     const { story, phone } = three();
     const before = story.user;
-    story.end({ platform: 'WEB', id: phone });
+    story.endSessions({ platform: 'WEB', id: phone });
     expect(story.user).toBe(before);
-    expect(story.last).toMatchObject({ changes: [], endedSessions: [], mustBeDurable: false });
+    expect(story.lastOutcome).toMatchObject({ changes: [], endedSessions: [], mustBeDurable: false });
   });
 
-  it('with revokeTokens: the moment is kept, durably, even for a user without a session', () => {
-    const story = new Story();
-    story.end({ revokeTokens: true });
+  it('with revokeTokens: the time is stored durably, even for a user without sessions', () => {
+    const story = new UserScenario();
+    story.endSessions({ revokeTokens: true });
     expect(story.user).toMatchObject({ tokensRevokedBefore: story.now, version: 0, status: 'OFFLINE' });
-    expect(story.last).toMatchObject({ changes: [], mustBeDurable: true, session: null });
+    expect(story.lastOutcome).toMatchObject({ changes: [], mustBeDurable: true, session: null });
   });
 });
 
-describe('the custom text', () => {
-  it('set to what it is already: no change, yet a sign of life', () => {
-    const story = new Story();
+describe('the custom status', () => {
+  it('set to its current value causes no change, but counts as activity', () => {
+    const story = new UserScenario();
     const id = story.login('WEB');
     story.setText(id, 'busy');
     story.after(SECOND).setText(id, 'busy');
-    expect([story.told, story.user.version, story.user.lastSeenAt]).toEqual([[], 2, story.now]);
+    expect([story.eventSummaries, story.user.version, story.user.lastSeenAt]).toEqual([[], 2, story.now]);
     story.setText(id, null);
-    expect(story.told).toEqual(['CUSTOM_STATUS ONLINE>ONLINE v3']);
+    expect(story.eventSummaries).toEqual(['CUSTOM_STATUS ONLINE>ONLINE v3']);
     expect(story.user.customStatus).toBeNull();
   });
 
-  it('outlives PUSH_ONLINE and a new login, and is cleared when the user becomes OFFLINE, in that same change', () => {
-    const story = new Story();
-    const id = story.pushed('IPHONE');
+  it('survives PUSH_ONLINE and a new login, and is cleared by the change to OFFLINE', () => {
+    const story = new UserScenario();
+    const id = story.loginPushOnline('IPHONE');
     story.setText(id, 'busy');
     story.detach(story.attach(id));
     expect([story.user.status, story.user.customStatus]).toEqual(['PUSH_ONLINE', 'busy']);
@@ -195,53 +195,59 @@ describe('the custom text', () => {
     expect(story.events.map(({ customStatus }) => customStatus)).toEqual(['busy', 'busy']);
     story.logout(web);
     expect(story.user.customStatus).toBeNull();
-    expect(story.last.changes[0]?.statusChange?.customStatus).toBeNull();
+    expect(story.lastOutcome.changes[0]?.statusChange?.customStatus).toBeNull();
     expect(story.events[0]?.customStatus).toBeNull();
   });
 });
 
 describe('an ended session', () => {
   it.each(['heartbeat', 'life', 'attach', 'logout', 'setCustomStatus'] as const)(
-    'may do nothing any more: %s',
+    'cannot be used any more: %s',
     (what) => {
-      const story = new Story();
+      const story = new UserScenario();
       const id = story.login('WEB');
       story.logout(id);
       const before = story.user;
       story.after(SECOND);
-      if (what === 'heartbeat') story.beat(id, 'BACKGROUND');
-      else if (what === 'life') story.live(id);
+      if (what === 'heartbeat') story.heartbeat(id, 'BACKGROUND');
+      else if (what === 'life') story.recordActivity(id);
       else if (what === 'attach') story.attach(id);
       else if (what === 'logout') story.logout(id);
       else story.setText(id, 'still here');
-      expect(story.last).toEqual({ user: before, changes: [], endedSessions: [], session: null, mustBeDurable: false });
+      expect(story.lastOutcome).toEqual({
+        user: before,
+        changes: [],
+        endedSessions: [],
+        session: null,
+        mustBeDurable: false,
+      });
       expect(story.user).toBe(before);
     },
   );
 });
 
-describe('what must be on disk before anyone hears of it', () => {
-  it('every change, and timings that were told; not mere signs of life or sockets', () => {
-    const story = new Story();
+describe('mustBeDurable', () => {
+  it('is true for every change and for new timings, and false for activity and sockets alone', () => {
+    const story = new UserScenario();
     const id = story.login('IPHONE');
-    expect(story.last.mustBeDurable).toBe(true);
+    expect(story.lastOutcome.mustBeDurable).toBe(true);
     const link = story.attach(id);
-    expect(story.last.mustBeDurable).toBe(false);
-    story.beat(id, 'BACKGROUND');
-    expect(story.last.mustBeDurable).toBe(false);
+    expect(story.lastOutcome.mustBeDurable).toBe(false);
+    story.heartbeat(id, 'BACKGROUND');
+    expect(story.lastOutcome.mustBeDurable).toBe(false);
     story.detach(link, true);
-    expect(story.last.mustBeDurable).toBe(false);
+    expect(story.lastOutcome.mustBeDurable).toBe(false);
     story.changePolicy({ preset: 'CLASSIC', platforms: [{ platform: 'IPHONE', disconnectGraceMs: 1 }] });
-    story.beat(id);
-    expect(story.last).toMatchObject({ mustBeDurable: true, changes: [] });
+    story.heartbeat(id);
+    expect(story.lastOutcome).toMatchObject({ mustBeDurable: true, changes: [] });
   });
 });
 
-it("keeps what the login said of itself, and the session's latest address", () => {
-  const story = new Story();
+it('keeps the values of the login and the latest IP address of the session', () => {
+  const story = new UserScenario();
   const id = story.login('WEB', { device: 'd', ipAddress: '192.0.2.1' });
   const at = story.now;
-  story.after(SECOND).beat(id);
+  story.after(SECOND).heartbeat(id);
   expect(story.session(id)).toMatchObject({
     deviceId: parseDeviceId('d'),
     appVersion: '1.2.3',
@@ -251,7 +257,7 @@ it("keeps what the login said of itself, and the session's latest address", () =
     tokenHash: 'hash-1',
     watchScope: null,
   });
-  story.do({ type: 'heartbeat', sessionId: id, appState: null, ipAddress: '192.0.2.2' });
+  story.apply({ type: 'heartbeat', sessionId: id, appState: null, ipAddress: '192.0.2.2' });
   story.logout(id);
   expect(story.events[0]?.ipAddress).toBe('192.0.2.2');
 });

@@ -1,6 +1,6 @@
 /**
- * Random commands at random moments. They name sessions and links by how long ago these were made,
- * because what exists is only known while a sequence runs; that keeps every shrunk sequence meaningful.
+ * Random commands at random times. They name sessions and sockets by age, because the existing ones are known only while
+ * a sequence runs. A shrunk sequence therefore stays meaningful.
  */
 import fc from 'fast-check';
 import type { Command } from '../../../../src/core/commands.ts';
@@ -9,16 +9,16 @@ import type { PolicyChange } from '../../../../src/core/policy.ts';
 import { ALL, DAY, MINUTE } from '../tables.ts';
 import { moment, type Moment } from './moments.ts';
 import { policyChange } from './policy-changes.ts';
-import { NAMES, type Person, type ModelWorld } from './model-world.ts';
+import { NAMES, type ModelUser, type ModelWorld } from './model-world.ts';
 
-/** One command of a sequence: it waits, then it acts. */
-export class Act implements fc.WithToStringMethod {
+/** One step of a sequence: it advances the time, then it acts. */
+export class ModelStep implements fc.WithToStringMethod {
   readonly #moment: Moment;
   readonly #who: number;
   readonly #text: string;
-  readonly #act: (world: ModelWorld, person: Person) => void;
+  readonly #act: (world: ModelWorld, user: ModelUser) => void;
 
-  constructor(when: Moment, who: number, text: string, act: (world: ModelWorld, person: Person) => void) {
+  constructor(when: Moment, who: number, text: string, act: (world: ModelWorld, user: ModelUser) => void) {
     this.#moment = when;
     this.#who = who;
     this.#text = text;
@@ -26,10 +26,10 @@ export class Act implements fc.WithToStringMethod {
   }
 
   run(world: ModelWorld): void {
-    const person = world.people[this.#who];
-    if (!person) return;
-    world.passes(this.#moment.wait(world, person));
-    this.#act(world, person);
+    const user = world.users[this.#who];
+    if (!user) return;
+    world.advance(this.#moment.wait(world, user));
+    this.#act(world, user);
   }
 
   [fc.toStringMethod](): string {
@@ -41,11 +41,11 @@ export class Act implements fc.WithToStringMethod {
   }
 }
 
-// Most of a sequence befalls one user, so that it gets somewhere; the others show that they are not touched.
+// Most steps concern one user, so that long histories occur; the others show that they are not affected.
 const who = fc.oneof({ weight: 6, arbitrary: fc.constant(0) }, { weight: 2, arbitrary: fc.nat(NAMES.length - 1) });
 const maybe = <T>(arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | null> => fc.option(arbitrary, { nil: null });
 
-/** Counted from the newest: one of those that live, or one of all there ever were. */
+/** A position counted from the newest: among the live ones, or among all that ever existed. */
 interface Ref {
   readonly of: 'live' | 'ever';
   readonly ago: number;
@@ -58,47 +58,48 @@ const pick = <T>({ of, ago }: Ref, live: readonly T[], ever: readonly T[]): T | 
   const from = of === 'live' ? live : ever;
   return from[Math.max(0, from.length - 1 - ago)];
 };
-const sessionOf = ({ record, sessionsEver }: Person, which: Ref): SessionId =>
+const sessionOf = ({ record, allSessionIds: sessionsEver }: ModelUser, which: Ref): SessionId =>
   pick(
     which,
     record.sessions.map(({ id }) => id),
     sessionsEver,
   ) ?? parseSessionId('never-made');
-const linkOf = ({ record, linksEver }: Person, which: Ref): SocketId | undefined =>
+const linkOf = ({ record, allSocketIds: linksEver }: ModelUser, which: Ref): SocketId | undefined =>
   pick(
     which,
-    record.sessions.flatMap(({ socketIds: links }) => links),
+    record.sessions.flatMap(({ socketIds: socketIds }) => socketIds),
     linksEver,
   );
 
-const said = (name: string, given: unknown): string => (given === null ? name : `${name} ${JSON.stringify(given)}`);
+const formatStep = (name: string, given: unknown): string =>
+  given === null ? name : `${name} ${JSON.stringify(given)}`;
 
-const command = <Args>(
+const commandStep = <Args>(
   name: string,
   args: fc.Arbitrary<Args>,
-  make: (world: ModelWorld, person: Person, args: Args) => Command,
-): fc.Arbitrary<Act> =>
+  make: (world: ModelWorld, user: ModelUser, args: Args) => Command,
+): fc.Arbitrary<ModelStep> =>
   fc.tuple(moment, who, args).map(([when, index, given]) => {
-    const text = said(name, given);
-    return new Act(when, index, text, (world, person) => world.do(person, make(world, person, given)));
+    const text = formatStep(name, given);
+    return new ModelStep(when, index, text, (world, user) => world.apply(user, make(world, user, given)));
   });
 
-const login = command(
+const login = commandStep(
   'login',
   fc.record({
     platform: fc.constantFrom(...ALL),
     device: maybe(fc.constantFrom('d1', 'd2')),
-    // A socket that was never any session's, or one that has logged in or attached before.
-    over: fc.oneof(fc.constant('http' as const), fc.constant('a new link' as const), fc.nat({ max: 2 })),
+    // A new socket, or one that is attached to a session.
+    over: fc.oneof(fc.constant('http' as const), fc.constant('a new socket' as const), fc.nat({ max: 2 })),
     ip: maybe(fc.constantFrom('192.0.2.1', '192.0.2.2')),
   }),
-  (world, person, { platform, device, over, ip }) => {
-    const held = person.record.sessions.flatMap(({ socketIds: links }) => links);
+  (world, user, { platform, device, over, ip }) => {
+    const held = user.record.sessions.flatMap(({ socketIds: socketIds }) => socketIds);
     const used = typeof over === 'number' ? held[held.length - 1 - over] : undefined;
-    const link = over === 'http' ? null : (used ?? world.newLink());
-    const id = world.newSession();
-    person.sessionsEver.push(id);
-    if (link !== null && used === undefined) person.linksEver.push(link);
+    const socketId = over === 'http' ? null : (used ?? world.newSocketId());
+    const id = world.newSessionId();
+    user.allSessionIds.push(id);
+    if (socketId !== null && used === undefined) user.allSocketIds.push(socketId);
     return {
       type: 'login',
       sessionId: id,
@@ -109,107 +110,108 @@ const login = command(
       osVersion: device,
       ipAddress: ip,
       watchScope: device === null ? '*' : [],
-      socketId: link,
+      socketId: socketId,
     };
   },
 );
 
-const heartbeat = command(
+const heartbeat = commandStep(
   'heartbeat',
   fc.record({
     session: ref,
     appState: fc.constantFrom('BACKGROUND', 'FOREGROUND', 'BACKGROUND', null),
     ip: maybe(fc.constant('192.0.2.3')),
   }),
-  (_, person, { session, appState, ip }) => ({
+  (_, user, { session, appState, ip }) => ({
     type: 'heartbeat',
-    sessionId: sessionOf(person, session),
+    sessionId: sessionOf(user, session),
     appState,
     ipAddress: ip,
   }),
 );
 
-const life = command(
-  'shows life',
-  fc.record({ session: ref, link: maybe(ref), ip: maybe(fc.constant('192.0.2.4')) }),
-  (_, person, { session, link, ip }) => ({
+const activity = commandStep(
+  'is active',
+  fc.record({ session: ref, socketId: maybe(ref), ip: maybe(fc.constant('192.0.2.4')) }),
+  (_, user, { session, socketId, ip }) => ({
     type: 'activity',
-    sessionId: sessionOf(person, session),
-    socketId: link === null ? null : (linkOf(person, link) ?? null),
+    sessionId: sessionOf(user, session),
+    socketId: socketId === null ? null : (linkOf(user, socketId) ?? null),
     ipAddress: ip,
   }),
 );
 
-const attach = command(
+const attach = commandStep(
   'attaches',
   fc.record({ session: ref, ip: maybe(fc.constant('192.0.2.5')) }),
-  (world, person, { session, ip }) => {
-    const link = world.newLink();
-    person.linksEver.push(link);
-    return { type: 'attachSocket', sessionId: sessionOf(person, session), socketId: link, ipAddress: ip };
+  (world, user, { session, ip }) => {
+    const socketId = world.newSocketId();
+    user.allSocketIds.push(socketId);
+    return { type: 'attachSocket', sessionId: sessionOf(user, session), socketId: socketId, ipAddress: ip };
   },
 );
 
-const detach = command(
-  'loses',
-  fc.record({ link: ref, byServer: fc.boolean() }),
-  (world, person, { link, byServer }) => ({
+const detach = commandStep(
+  'closes a socket',
+  fc.record({ socketId: ref, byServer: fc.boolean() }),
+  (world, user, { socketId, byServer }) => ({
     type: 'detachSocket',
-    socketId: linkOf(person, link) ?? world.newLink(),
+    socketId: linkOf(user, socketId) ?? world.newSocketId(),
     closedByServer: byServer,
   }),
 );
 
-const logout = command('logs out', fc.record({ session: ref }), (_, person, { session }) => ({
+const logout = commandStep('logs out', fc.record({ session: ref }), (_, user, { session }) => ({
   type: 'logout',
-  sessionId: sessionOf(person, session),
+  sessionId: sessionOf(user, session),
 }));
 
-const customStatus = command(
+const customStatus = commandStep(
   'sets',
   fc.record({ session: ref, text: fc.constantFrom('busy', 'lunch 🍜', '', null) }),
-  (_, person, { session, text }) => ({ type: 'setCustomStatus', sessionId: sessionOf(person, session), text }),
+  (_, user, { session, text }) => ({ type: 'setCustomStatus', sessionId: sessionOf(user, session), text }),
 );
 
-const end = command(
+const end = commandStep(
   'is ended by a backend',
   fc.record({ platform: maybe(fc.constantFrom(...ALL)), session: maybe(ref), revokeTokens: fc.boolean() }),
-  (_, person, { platform, session, revokeTokens }) => ({
+  (_, user, { platform, session, revokeTokens }) => ({
     type: 'endSessions',
     platform,
-    sessionId: session === null ? null : sessionOf(person, session),
+    sessionId: session === null ? null : sessionOf(user, session),
     revokeTokens,
   }),
 );
 
-const wake = command('is woken', fc.constant(null), () => ({ type: 'expire' }));
+const expire = commandStep('expires', fc.constant(null), () => ({ type: 'expire' }));
 
-const ofWorld = <Args>(
+const worldStep = <Args>(
   name: string,
   args: fc.Arbitrary<Args>,
-  act: (world: ModelWorld, person: Person, args: Args) => void,
-): fc.Arbitrary<Act> =>
+  act: (world: ModelWorld, user: ModelUser, args: Args) => void,
+): fc.Arbitrary<ModelStep> =>
   fc
     .tuple(moment, who, args)
     .map(
-      ([when, index, given]) => new Act(when, index, said(name, given), (world, person) => act(world, person, given)),
+      ([when, index, given]) =>
+        new ModelStep(when, index, formatStep(name, given), (world, user) => act(world, user, given)),
     );
 
-const policy = ofWorld<PolicyChange>('sees the policy changed', policyChange, (world, _, change) =>
+const policy = worldStep<PolicyChange>('sees the policy changed', policyChange, (world, _, change) =>
   world.changePolicy(change),
 );
-const restart = ofWorld('sees the server restart', fc.constant(null), (world) => world.restart());
-const sleep = ofWorld(
-  'sees the server sleep',
+const restart = worldStep('sees the server restart', fc.constant(null), (world) => world.restart());
+const pause = worldStep(
+  'sees the server paused',
   fc.oneof(fc.integer({ min: 1, max: 10 * MINUTE }), fc.integer({ min: 1, max: 8 * DAY })),
-  (world, _, ms) => world.sleep(ms),
+  (world, _, ms) => world.pause(ms),
 );
-const forget = ofWorld('is forgotten', fc.constant(null), (world, person) => world.forget(person));
+const forget = worldStep('is removed', fc.constant(null), (world, user) => world.removeRecord(user));
 
-/** What happens often stands here more than once. */
+/** Frequent steps are listed several times. */
 const often = [login, heartbeat, attach];
-const sometimes = [...often, ...often, detach, detach, wake, wake, life];
-export const commands: fc.Arbitrary<readonly Act[]> = fc.array(
-  fc.oneof(...sometimes, ...sometimes, logout, customStatus, end, policy, restart, sleep, forget),
+const sometimes = [...often, ...often, detach, detach, expire, expire, activity];
+export const commands: fc.Arbitrary<readonly ModelStep[]> = fc.array(
+  fc.oneof(...sometimes, ...sometimes, logout, customStatus, end, policy, restart, pause, forget),
   { maxLength: 60, size: 'max' },
 );

@@ -1,6 +1,6 @@
 const frozen = new WeakSet<object>();
 
-/** Freezes a plain value through and through, so that a step that writes into what it was given throws. */
+/** Freezes a plain value recursively, so that code that modifies its input throws. */
 export const deepFreeze = <T>(value: T): T => {
   if (typeof value !== 'object' || value === null || frozen.has(value)) return value;
   frozen.add(value);

@@ -19,21 +19,21 @@ import { restoreUserAfterRestart, applyCommand } from '../../../../src/core/stat
 import { createUnknownUser, type UserChange, type UserRecord } from '../../../../src/core/records.ts';
 import { NO_PAUSES, addPause, type ProcessPauses } from '../../../../src/core/process-pauses.ts';
 import { deepFreeze } from './freeze.ts';
-import { Chronicle } from './invariants.ts';
-import { hold, same } from './must.ts';
-import { ORACLE_DEFAULT, oraclePolicyAfter } from './oracle-policy.ts';
-import { causesOf, firstDate, type OracleSession } from './oracle-session.ts';
+import { InvariantChecker } from './invariants.ts';
+import { assertRule, assertEqual } from './must.ts';
+import { ORACLE_DEFAULT, applyOraclePolicyChange } from './oracle-policy.ts';
+import { reasonsAtDeadline, firstDeadline, type OracleSession } from './oracle-session.ts';
 import { OracleUser } from './oracle.ts';
 
 export const NAMES = ['alice', 'bob', '凛 𝒳'] as const;
 
-export interface Person {
+export interface ModelUser {
   record: UserRecord;
   oracle: OracleUser;
-  readonly chronicle: Chronicle;
-  /** Every session and every link she ever had: most of them are stale. */
-  readonly sessionsEver: SessionId[];
-  readonly linksEver: SocketId[];
+  readonly invariants: InvariantChecker;
+  /** Every session and every socket the user has ever had. Most of them have ended. */
+  readonly allSessionIds: SessionId[];
+  readonly allSocketIds: SocketId[];
 }
 
 const START = toMillis(1_700_000_000_000);
@@ -41,129 +41,132 @@ const START = toMillis(1_700_000_000_000);
 export class ModelWorld {
   now = START;
   policy: Policy = deepFreeze(DEFAULT_POLICY);
-  sleeps: ProcessPauses = NO_PAUSES;
+  pauses: ProcessPauses = NO_PAUSES;
   oraclePolicy = ORACLE_DEFAULT;
-  readonly people: readonly Person[];
+  readonly users: readonly ModelUser[];
   readonly #log: string[] = [];
-  #made = 0;
+  #idCount = 0;
 
   constructor(versionFloor: number) {
-    this.people = NAMES.map((name) => ({
+    this.users = NAMES.map((name) => ({
       record: deepFreeze(createUnknownUser(parseUserId(name), versionFloor)),
       oracle: new OracleUser(parseUserId(name), versionFloor),
-      chronicle: new Chronicle(),
-      sessionsEver: [],
-      linksEver: [],
+      invariants: new InvariantChecker(),
+      allSessionIds: [],
+      allSocketIds: [],
     }));
   }
 
-  /** How often what was told: a model test that never meets a rule proves nothing of it. */
-  readonly met = new Map<string, number>();
+  /** How often each kind of event occurred. The model test must cover all of them. */
+  readonly transitionCounts = new Map<string, number>();
 
-  newSession = (): SessionId => parseSessionId(`s${++this.#made}`);
-  newLink = (): SocketId => asSocketId(`l${++this.#made}`);
-  newName = (): string => `made-${++this.#made}`;
+  newSessionId = (): SessionId => parseSessionId(`s${++this.#idCount}`);
+  newSocketId = (): SocketId => asSocketId(`l${++this.#idCount}`);
+  newName = (): string => `made-${++this.#idCount}`;
 
-  passes(ms: number): void {
+  advance(ms: number): void {
     this.now = addMs(this.now, ms);
   }
 
-  do(person: Person, command: Command): void {
-    this.#reported(`${person.record.id}: ${JSON.stringify(command)}`, () => this.#compare(person, command));
+  apply(person: ModelUser, command: Command): void {
+    this.#withLog(`${person.record.id}: ${JSON.stringify(command)}`, () => this.#applyAndCompare(person, command));
   }
 
   changePolicy(change: PolicyChange): void {
-    this.#reported(`policy: ${JSON.stringify(change)}`, () => {
+    this.#withLog(`policy: ${JSON.stringify(change)}`, () => {
       this.policy = deepFreeze(applyPolicyChange(this.policy, deepFreeze(change)));
-      this.oraclePolicy = oraclePolicyAfter(this.oraclePolicy, change);
+      this.oraclePolicy = applyOraclePolicyChange(this.oraclePolicy, change);
     });
   }
 
   restart(): void {
-    this.#reported('the server restarts', () => {
-      for (const person of this.people) {
+    this.#withLog('the server restarts', () => {
+      for (const person of this.users) {
         person.record = deepFreeze(restoreUserAfterRestart(person.record, this.now));
         person.oracle.restart(this.now);
-        this.#agree(person);
+        this.#compareRecords(person);
       }
     });
   }
 
-  /** Its process stands still for so long, and wakes up with all that it knew. */
-  sleep(ms: number): void {
-    this.#reported(`the server sleeps for ${ms} ms`, () => {
+  /** Advances the time as one process pause. The state is kept. */
+  pause(ms: number): void {
+    this.#withLog(`the server is paused for ${ms} ms`, () => {
       const from = this.now;
-      this.passes(ms);
-      this.sleeps = deepFreeze(addPause(this.sleeps, { from, until: this.now }));
-      for (const person of this.people) {
-        person.oracle.sleep(ms);
-        this.#agree(person);
+      this.advance(ms);
+      this.pauses = deepFreeze(addPause(this.pauses, { from, until: this.now }));
+      for (const person of this.users) {
+        person.oracle.extendTimeouts(ms);
+        this.#compareRecords(person);
       }
     });
   }
 
-  /** As a store does with an OFFLINE user whose last event is older than the retention. */
-  forget(person: Person): void {
+  /** Removes the record, as a store does for an OFFLINE user whose last event is older than the retention. */
+  removeRecord(person: ModelUser): void {
     if (person.record.sessions.length > 0) return;
-    this.#reported(`${person.record.id} is forgotten`, () => {
+    this.#withLog(`${person.record.id} is removed`, () => {
       const floor = Math.max(person.record.version, person.record.versionFloor);
       person.record = deepFreeze(createUnknownUser(person.record.id, floor));
       person.oracle = new OracleUser(person.record.id, floor);
-      person.chronicle.forgotten();
+      person.invariants.onRecordRemoved();
     });
   }
 
-  #compare(person: Person, command: Command): void {
+  #applyAndCompare(person: ModelUser, command: Command): void {
     const { record: before, oracle } = person;
-    const outcome = deepFreeze(applyCommand(before, deepFreeze(command), this.policy, this.now, this.sleeps));
-    const verdict = oracle.verdict(command, this.oraclePolicy, this.now, outcome.changes);
+    const outcome = deepFreeze(applyCommand(before, deepFreeze(command), this.policy, this.now, this.pauses));
+    const expected = oracle.expectOutcome(command, this.oraclePolicy, this.now, outcome.changes);
     person.record = outcome.user;
     for (const { reason, sessionStatus } of outcome.changes.flatMap(({ events }) => events)) {
       const what = `${reason} ${sessionStatus}`;
-      this.met.set(what, (this.met.get(what) ?? 0) + 1);
+      this.transitionCounts.set(what, (this.transitionCounts.get(what) ?? 0) + 1);
     }
 
-    same(outcome.changes.map(comparable), verdict.changes.map(comparable), 'told is exactly what happened');
-    same(outcome.session?.id ?? null, verdict.session, 'the session the command was about');
-    same(outcome.mustBeDurable, verdict.durable, 'durable is what must not be lost');
-    this.#agree(person);
-    person.chronicle.note(before, command, outcome);
-    checkNothing(before, command, outcome);
-    hold(
-      isDeepStrictEqual(applyCommand(before, command, this.policy, this.now, this.sleeps), outcome),
-      'the same step has the same outcome',
+    assertEqual(outcome.changes.map(comparable), expected.changes.map(comparable), 'the changes are the expected ones');
+    assertEqual(outcome.session?.id ?? null, expected.session, 'the session of the outcome');
+    assertEqual(outcome.mustBeDurable, expected.mustBeDurable, 'mustBeDurable is set for what must not be lost');
+    this.#compareRecords(person);
+    person.invariants.checkOutcome(before, command, outcome);
+    checkUnchangedRecord(before, command, outcome);
+    assertRule(
+      isDeepStrictEqual(applyCommand(before, command, this.policy, this.now, this.pauses), outcome),
+      'the same command has the same outcome',
     );
   }
 
-  /** The record says what the oracle knows, its deadlines included. */
-  #agree({ record, oracle }: Person): void {
+  /** Compares the record and its deadlines with the oracle. */
+  #compareRecords({ record, oracle }: ModelUser): void {
     const { status, version, changedAt, reason, lastSeenAt, customStatus, tokensRevokedBefore } = record;
-    same(
+    assertEqual(
       { status, version, changedAt, reason, lastSeenAt, customStatus, tokensRevokedBefore },
       {
         status: oracle.status,
         version: oracle.version,
         changedAt: oracle.changedAt,
         reason: oracle.reason,
-        lastSeenAt: oracle.seenAt,
-        customStatus: oracle.text,
-        tokensRevokedBefore: oracle.revokedBefore,
+        lastSeenAt: oracle.lastSeenAt,
+        customStatus: oracle.customStatus,
+        tokensRevokedBefore: oracle.tokensRevokedBefore,
       },
       'the record of the user',
     );
-    const facts = record.sessions.map((session) => factsOf(session, this.sleeps));
-    same(facts, oracle.live.map(expectedFacts), 'the records of the sessions');
-    const dates = oracle.live.map(firstDate);
+    const facts = record.sessions.map((session) => factsOf(session, this.pauses));
+    assertEqual(facts, oracle.sessions.map(expectedFacts), 'the records of the sessions');
+    const dates = oracle.sessions.map(firstDeadline);
     const first = dates.length === 0 ? null : Math.min(...dates);
-    same(computeUserDeadline(record, this.sleeps), first, 'when the user must be looked at next');
+    assertEqual(computeUserDeadline(record, this.pauses), first, 'the deadline of the user');
     record.sessions.forEach((session, index) => {
-      const { reason: cause } = computeSessionDeadline(session, this.sleeps);
-      const expected = oracle.live[index];
-      hold(expected !== undefined && causesOf(expected).includes(cause), `${cause} is why it will end`);
+      const { reason: cause } = computeSessionDeadline(session, this.pauses);
+      const expected = oracle.sessions[index];
+      assertRule(
+        expected !== undefined && reasonsAtDeadline(expected).includes(cause),
+        `${cause} is an expected reason of the next timeout`,
+      );
     });
   }
 
-  #reported(what: string, act: () => void): void {
+  #withLog(what: string, act: () => void): void {
     this.#log.push(`${this.now - START} ms  ${what}`);
     try {
       act();
@@ -174,7 +177,7 @@ export class ModelWorld {
   }
 }
 
-/** What no rule orders (the kicked and replaced behind their LOGIN, the links of one change) is compared in any order. */
+/** Sorts what has no defined order: the events after a LOGIN, and the lost sockets of one change. */
 const comparable = ({ events, statusChange, lostSockets: lostLinks }: UserChange) => ({
   events: [...events.slice(0, 1), ...events.slice(1).toSorted((one, other) => compare(one.sessionId, other.sessionId))],
   statusChange,
@@ -183,7 +186,7 @@ const comparable = ({ events, statusChange, lostSockets: lostLinks }: UserChange
 
 const compare = (one: string, other: string): number => (one < other ? -1 : one > other ? 1 : 0);
 
-const factsOf = (session: UserRecord['sessions'][number], sleeps: ProcessPauses) => ({
+const factsOf = (session: UserRecord['sessions'][number], pauses: ProcessPauses) => ({
   id: session.id,
   platform: session.platform,
   deviceId: session.deviceId,
@@ -195,32 +198,37 @@ const factsOf = (session: UserRecord['sessions'][number], sleeps: ProcessPauses)
   lastSeenAt: session.lastSeenAt,
   ipAddress: session.ipAddress,
   login: [session.appVersion, session.osVersion, session.tokenHash, session.watchScope],
-  until: computeSessionDeadline(session, sleeps).at as number,
+  until: computeSessionDeadline(session, pauses).at as number,
 });
 
 const expectedFacts = (session: OracleSession): ReturnType<typeof factsOf> => ({
   id: session.id,
   platform: session.platform,
   deviceId: session.deviceId,
-  status: session.pushEnds === null ? 'ONLINE' : 'PUSH_ONLINE',
+  status: session.pushExpiresAt === null ? 'ONLINE' : 'PUSH_ONLINE',
   appState: session.appState,
-  links: session.links.toSorted(),
+  links: session.socketIds.toSorted(),
   timings: {
-    heartbeatIntervalMs: session.told.every,
-    heartbeatTimeoutMs: session.told.silent,
-    backgroundTimeoutMs: session.told.background,
-    disconnectGraceMs: session.told.grace,
+    heartbeatIntervalMs: session.row.heartbeatMs,
+    heartbeatTimeoutMs: session.row.timeoutMs,
+    backgroundTimeoutMs: session.row.backgroundMs,
+    disconnectGraceMs: session.row.graceMs,
   },
   loggedInAt: session.loggedInAt,
-  lastSeenAt: session.seenAt,
+  lastSeenAt: session.lastSeenAt,
   ipAddress: session.ipAddress,
   login: [session.login.appVersion, session.login.osVersion, session.login.tokenHash, session.login.watchScope],
-  until: firstDate(session),
+  until: firstDeadline(session),
 });
 
-/** A link or session that is not there any more costs nothing at all, not even a new object. */
-const checkNothing = (before: UserRecord, command: Command, { session, changes, user }: CommandOutcome): void => {
+/** A command for an unknown socket or session must return the same record object. */
+const checkUnchangedRecord = (
+  before: UserRecord,
+  command: Command,
+  { session, changes, user }: CommandOutcome,
+): void => {
   const stale = session === null && command.type !== 'expire' && command.type !== 'endSessions';
-  if (stale && changes.length === 0) hold(user === before, 'what is stale changes nothing');
-  if (command.type === 'expire' && changes.length === 0) hold(user === before, 'a wake too early changes nothing');
+  if (stale && changes.length === 0) assertRule(user === before, 'a command for an unknown session changes nothing');
+  if (command.type === 'expire' && changes.length === 0)
+    assertRule(user === before, 'an expire command before the deadline changes nothing');
 };

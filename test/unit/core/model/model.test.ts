@@ -1,22 +1,21 @@
 /**
- * The state machine against an oracle, over random lives. A failure prints the seed, the fewest
- * commands that still fail, and each of them as it ran; `PORCHLIGHT_MODEL_SEED` runs that seed again.
+ * Compares the state machine with an oracle for random histories. A failure prints the seed and the shortest sequence of
+ * steps that still fails. `PORCHLIGHT_MODEL_SEED` runs that seed again.
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { PolicyChange } from '../../../../src/core/policy.ts';
-import { commands, type Act } from './commands.ts';
+import { commands, type ModelStep } from './commands.ts';
 import { policyChange } from './policy-changes.ts';
-import { shortest } from './shortest-path.ts';
 import { ModelWorld } from './model-world.ts';
 
-/** A mutant of core need only be caught, and many times over: few sequences, always the same ones. */
+/** Mutation testing runs the model very often, so it uses fewer and always the same sequences. */
 const MUTATED = process.env.STRYKER_MUTATOR_WORKER !== undefined;
 const RUNS = Number(process.env.PORCHLIGHT_MODEL_RUNS ?? (MUTATED ? 300 : 15_000));
 const SEED = process.env.PORCHLIGHT_MODEL_SEED ?? (MUTATED ? '1' : undefined);
 
-/** Every way in which a session can change. */
-const WAYS = [
+/** Every possible transition of a session: event reason and new status. */
+const TRANSITIONS = [
   'LOGIN ONLINE',
   'RECONNECT ONLINE',
   'LOGOUT OFFLINE',
@@ -33,50 +32,67 @@ const WAYS = [
   'CUSTOM_STATUS ONLINE',
 ];
 
-const live = (versionFloor: number, policy: PolicyChange, acts: readonly Act[]): ModelWorld => {
+const runSteps = (versionFloor: number, policy: PolicyChange, steps: readonly ModelStep[]): ModelWorld => {
   const world = new ModelWorld(versionFloor);
   world.changePolicy(policy);
-  for (const act of acts) act.run(world);
+  for (const step of steps) step.run(world);
   return world;
 };
 
-const brokenRule = (...life: Parameters<typeof live>): string | null => {
+const findBrokenRule = (...args: Parameters<typeof runSteps>): string | null => {
   try {
-    live(...life);
+    runSteps(...args);
     return null;
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }
 };
 
-describe('random lives of several users', () => {
-  const met = new Map<string, number>();
+/**
+ * Shortens a failing list: removes single items for as long as the rest still fails. The result fails, but no longer
+ * fails when any single item is removed.
+ */
+const findShortestFailure = <T>(items: readonly T[], fails: (items: readonly T[]) => boolean): readonly T[] => {
+  let kept = items;
+  for (let before = -1; before !== kept.length;) {
+    before = kept.length;
+    for (let index = kept.length - 1; index >= 0; index--) {
+      const without = kept.toSpliced(index, 1);
+      if (fails(without)) kept = without;
+    }
+  }
+  return kept;
+};
+
+describe('random histories of several users', () => {
+  const transitionCounts = new Map<string, number>();
 
   it(`hold every rule of presence (${RUNS} sequences)`, { timeout: 300_000 }, () => {
-    const property = fc.property(fc.constantFrom(0, 41), policyChange, commands, (versionFloor, policy, acts) => {
-      for (const [way, times] of live(versionFloor, policy, acts).met) met.set(way, (met.get(way) ?? 0) + times);
+    const property = fc.property(fc.constantFrom(0, 41), policyChange, commands, (versionFloor, policy, steps) => {
+      for (const [transition, times] of runSteps(versionFloor, policy, steps).transitionCounts)
+        transitionCounts.set(transition, (transitionCounts.get(transition) ?? 0) + times);
     });
     const parameters = { numRuns: RUNS, endOnFailure: MUTATED, ...(SEED === undefined ? {} : { seed: Number(SEED) }) };
     const result = fc.check(property, parameters);
     if (!result.failed) return;
     if (result.counterexample === null) throw new Error(fc.defaultReportMessage(result));
     const [versionFloor, policy, found] = result.counterexample;
-    const fewest = shortest(found, (acts) => brokenRule(versionFloor, policy, acts) !== null);
+    const shortest = findShortestFailure(found, (steps) => findBrokenRule(versionFloor, policy, steps) !== null);
     throw new Error(
       [
-        `Found after ${result.numRuns} sequences, seed ${result.seed}. It takes:`,
-        ...fewest.map((act) => `  ${act.toString()}`),
-        brokenRule(versionFloor, policy, fewest) ?? 'It does not fail twice.',
+        `Found after ${result.numRuns} sequences, seed ${result.seed}. Shortest failing sequence:`,
+        ...shortest.map((step) => `  ${step.toString()}`),
+        findBrokenRule(versionFloor, policy, shortest) ?? 'The failure is not reproducible.',
       ].join('\n'),
     );
   });
 
-  it('met every way in which a session changes, and no other', () => {
-    expect([...met.keys()].toSorted()).toEqual(WAYS.toSorted());
+  it('include every session transition, and no other', () => {
+    expect([...transitionCounts.keys()].toSorted()).toEqual(TRANSITIONS.toSorted());
   });
 });
 
-it('a failure is told by the fewest commands that still fail', () => {
+it('findShortestFailure removes every item that the failure does not need', () => {
   const fails = (items: readonly number[]) => items.includes(3) && items.includes(5) && items.includes(1);
-  expect(shortest([1, 2, 3, 4, 5, 6, 5, 3], fails)).toEqual([1, 3, 5]);
+  expect(findShortestFailure([1, 2, 3, 4, 5, 6, 5, 3], fails)).toEqual([1, 3, 5]);
 });

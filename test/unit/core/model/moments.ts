@@ -1,21 +1,21 @@
-/** When a command comes: from at once to days later, and most of all around the very deadlines. */
+/** Random times of commands: immediately, up to days later, and mostly around deadlines. */
 import fc from 'fast-check';
 import { DAY, MINUTE, SECOND } from '../tables.ts';
-import { firstDate } from './oracle-session.ts';
-import type { Person, ModelWorld } from './model-world.ts';
+import { firstDeadline } from './oracle-session.ts';
+import type { ModelUser, ModelWorld } from './model-world.ts';
 
 export interface Moment {
   readonly text: string;
-  readonly wait: (world: ModelWorld, person: Person) => number;
+  readonly wait: (world: ModelWorld, user: ModelUser) => number;
 }
 
 const after = (ms: number): Moment => ({ text: ms === 0 ? '' : `(${ms} ms later) `, wait: () => ms });
 
-/** By the oracle's deadlines, not by the state machine's own. Never back in time. */
+/** Relative to a deadline of the oracle, not of the state machine. Never in the past. */
 const around = (which: number, offset: number): Moment => ({
   text: `(deadline no. ${which + 1}${offset < 0 ? '' : '+'}${offset} ms) `,
-  wait: (world, person) => {
-    const dates = person.oracle.live.map(firstDate).toSorted((one, other) => one - other);
+  wait: (world, user) => {
+    const dates = user.oracle.sessions.map(firstDeadline).toSorted((one, other) => one - other);
     const at = dates[Math.min(which, dates.length - 1)];
     return at === undefined ? 0 : Math.max(0, at + offset - world.now);
   },

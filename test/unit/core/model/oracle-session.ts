@@ -1,7 +1,7 @@
-/** The facts the oracle keeps of a session, and the dates that follow from them. */
+/** The facts that the oracle keeps of a session, and the deadlines that follow from them. */
 import type { LoginCommand } from '../../../../src/core/commands.ts';
 import type { DeviceId, SocketId, Millis, SessionId } from '../../../../src/core/ids.ts';
-import type { Row } from '../tables.ts';
+import type { ExpectedRow } from '../tables.ts';
 import type { AppState, Platform } from '../../../../src/core/enums.ts';
 
 export interface OracleSession {
@@ -10,43 +10,51 @@ export interface OracleSession {
   readonly deviceId: DeviceId;
   readonly login: LoginCommand;
   readonly loggedInAt: Millis;
-  links: SocketId[];
-  /** The row of the table as it was when the session last logged in or beat. */
-  told: Row;
+  socketIds: SocketId[];
+  /** The row of the table at the session's login or last heartbeat. */
+  row: ExpectedRow;
   appState: AppState;
   backgroundSince: number | null;
-  silentSince: number;
-  seenAt: Millis;
-  /** When the last socket closed, while nothing was heard since. */
-  gone: number | null;
+  inactiveSince: number;
+  lastSeenAt: Millis;
+  /** When the last socket closed; null after later activity. */
+  detachedAt: number | null;
   /** The expiry date; null while ONLINE. */
-  pushEnds: number | null;
+  pushExpiresAt: number | null;
   ipAddress: string | null;
 }
 
-type Cause = 'DISCONNECT' | 'HEARTBEAT_TIMEOUT' | 'BACKGROUND_TIMEOUT' | 'PUSH_EXPIRED';
+type TimeoutReason = 'DISCONNECT' | 'HEARTBEAT_TIMEOUT' | 'BACKGROUND_TIMEOUT' | 'PUSH_EXPIRED';
 
-const dates = (session: OracleSession): readonly { cause: Cause; at: number }[] => {
-  const { told, pushEnds, silentSince, backgroundSince, gone } = session;
-  if (pushEnds !== null) return [{ cause: 'PUSH_EXPIRED', at: pushEnds }];
-  const all: { cause: Cause; at: number }[] = [{ cause: 'HEARTBEAT_TIMEOUT', at: silentSince + told.silent }];
-  if (backgroundSince !== null && told.background !== null) {
-    all.push({ cause: 'BACKGROUND_TIMEOUT', at: backgroundSince + told.background });
+const deadlinesOf = (session: OracleSession): readonly { reason: TimeoutReason; at: number }[] => {
+  const {
+    row: row,
+    pushExpiresAt: pushExpiresAt,
+    inactiveSince: inactiveSince,
+    backgroundSince,
+    detachedAt: detachedAt,
+  } = session;
+  if (pushExpiresAt !== null) return [{ reason: 'PUSH_EXPIRED', at: pushExpiresAt }];
+  const all: { reason: TimeoutReason; at: number }[] = [
+    { reason: 'HEARTBEAT_TIMEOUT', at: inactiveSince + row.timeoutMs },
+  ];
+  if (backgroundSince !== null && row.backgroundMs !== null) {
+    all.push({ reason: 'BACKGROUND_TIMEOUT', at: backgroundSince + row.backgroundMs });
   }
-  if (gone !== null) all.push({ cause: 'DISCONNECT', at: gone + told.grace });
+  if (detachedAt !== null) all.push({ reason: 'DISCONNECT', at: detachedAt + row.graceMs });
   return all;
 };
 
-/** When time itself will change the session. */
-export const firstDate = (session: OracleSession): number => Math.min(...dates(session).map(({ at }) => at));
+/** The earliest deadline of the session. */
+export const firstDeadline = (session: OracleSession): number => Math.min(...deadlinesOf(session).map(({ at }) => at));
 
-/** Why it will; more than one when they fall into the same instant, and then any of them is right. */
-export const causesOf = (session: OracleSession): readonly Cause[] =>
-  dates(session)
-    .filter(({ at }) => at === firstDate(session))
-    .map(({ cause }) => cause);
+/** The possible reasons at the earliest deadline. If deadlines are equal, each of their reasons is correct. */
+export const reasonsAtDeadline = (session: OracleSession): readonly TimeoutReason[] =>
+  deadlinesOf(session)
+    .filter(({ at }) => at === firstDeadline(session))
+    .map(({ reason }) => reason);
 
-/** The four durations a session is told; whether it can be PUSH_ONLINE and its instances are not told. */
-export const sameTold = (one: Row, other: Row): boolean =>
-  JSON.stringify([one.every, one.silent, one.background, one.grace]) ===
-  JSON.stringify([other.every, other.silent, other.background, other.grace]);
+/** Compares the four durations that a session receives. canBePushOnline and instances are not sent to it. */
+export const areTimingsEqual = (one: ExpectedRow, other: ExpectedRow): boolean =>
+  JSON.stringify([one.heartbeatMs, one.timeoutMs, one.backgroundMs, one.graceMs]) ===
+  JSON.stringify([other.heartbeatMs, other.timeoutMs, other.backgroundMs, other.graceMs]);

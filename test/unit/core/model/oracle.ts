@@ -1,273 +1,287 @@
 /**
- * What should come of each command, said as naively as possible: a handful of mutable facts per
- * session, and the rules in the order in which a person would tell them. It shares no code with the
- * state machine, only the shapes of what goes in and comes out.
+ * The oracle: computes the expected outcome of each command as simply as possible, with a few mutable facts per session.
+ * It shares no code with the state machine, only the types of its inputs and outputs.
  */
 import type { Command, LoginCommand } from '../../../../src/core/commands.ts';
 import type { SocketId, Millis, SessionId, UserId } from '../../../../src/core/ids.ts';
 import type { UserChange, PresenceEvent } from '../../../../src/core/records.ts';
-import type { Row } from '../tables.ts';
-import { causesOf, firstDate, sameTold, type OracleSession } from './oracle-session.ts';
+import type { ExpectedRow } from '../tables.ts';
+import { reasonsAtDeadline, firstDeadline, areTimingsEqual, type OracleSession } from './oracle-session.ts';
 import type { OraclePolicy } from './oracle-policy.ts';
 import type { AppState, EventReason, Platform, Status } from '../../../../src/core/enums.ts';
 
-/** One thing the oracle says of one session. */
-interface Told {
-  readonly of: OracleSession;
+/** An expected event of one session. */
+interface ExpectedEvent {
+  readonly session: OracleSession;
   readonly reason: EventReason;
-  readonly becomes: Status;
-  readonly by?: Platform;
-  readonly costs?: readonly SocketId[];
+  readonly sessionStatus: Status;
+  readonly kickedBy?: Platform;
+  readonly lostSocketIds?: readonly SocketId[];
 }
 
-export interface Verdict {
+export interface ExpectedOutcome {
   readonly changes: readonly UserChange[];
   readonly session: SessionId | null;
-  readonly durable: boolean;
+  readonly mustBeDurable: boolean;
 }
 
 export class OracleUser {
   readonly id: UserId;
-  live: OracleSession[] = [];
+  sessions: OracleSession[] = [];
   status: Status = 'OFFLINE';
   version = 0;
-  /** Versions up to here were given away before the user was forgotten. */
-  floor: number;
-  text: string | null = null;
+  /** Versions up to here were used before the record of the user was removed. */
+  versionFloor: number;
+  customStatus: string | null = null;
   changedAt: Millis | null = null;
   reason: EventReason | null = null;
-  seenAt: Millis | null = null;
-  revokedBefore: Millis | null = null;
+  lastSeenAt: Millis | null = null;
+  tokensRevokedBefore: Millis | null = null;
   #policy!: OraclePolicy;
   #now!: Millis;
   #changes: UserChange[] = [];
-  #durable = false;
+  #mustBeDurable = false;
 
   constructor(id: UserId, floor: number) {
     this.id = id;
-    this.floor = floor;
+    this.versionFloor = floor;
   }
 
-  /** @param witness what the state machine answered: it decides only between sessions due in the same instant. */
-  verdict(command: Command, policy: OraclePolicy, now: Millis, witness: readonly UserChange[]): Verdict {
+  /** @param actual the changes of the state machine. They decide only the order of sessions with equal deadlines. */
+  expectOutcome(command: Command, policy: OraclePolicy, now: Millis, actual: readonly UserChange[]): ExpectedOutcome {
     this.#policy = policy;
     this.#now = now;
     this.#changes = [];
-    this.#durable = false;
-    // No session outlives its expiry date, whatever comes after it.
-    this.#passTime((session) => session.pushEnds !== null, witness);
-    const session = this.#obey(command, witness);
-    return { changes: this.#changes, session, durable: this.#durable || this.#changes.length > 0 };
+    this.#mustBeDurable = false;
+    // A session ends at its expiry date, even if the command would have kept it.
+    this.#expireDue((session) => session.pushExpiresAt !== null, actual);
+    const session = this.#applyCommand(command, actual);
+    return { changes: this.#changes, session, mustBeDurable: this.#mustBeDurable || this.#changes.length > 0 };
   }
 
   restart(now: Millis): void {
-    for (const session of this.live.filter(({ pushEnds }) => pushEnds === null)) {
-      session.links = [];
-      session.gone = null;
-      session.silentSince = now;
+    for (const session of this.sessions.filter(({ pushExpiresAt }) => pushExpiresAt === null)) {
+      session.socketIds = [];
+      session.detachedAt = null;
+      session.inactiveSince = now;
       if (session.appState === 'BACKGROUND') session.backgroundSince = now;
     }
   }
 
-  /** As if the time had stood still for whoever may be silent for so long and no longer; dates stay dates. */
-  sleep(ms: number): void {
-    for (const session of this.live) {
-      session.silentSince += ms;
+  /** Extends all timeouts by the length of a process pause. Expiry dates do not change. */
+  extendTimeouts(ms: number): void {
+    for (const session of this.sessions) {
+      session.inactiveSince += ms;
       if (session.backgroundSince !== null) session.backgroundSince += ms;
-      if (session.gone !== null) session.gone += ms;
+      if (session.detachedAt !== null) session.detachedAt += ms;
     }
   }
 
-  #obey(command: Command, witness: readonly UserChange[]): SessionId | null {
+  #applyCommand(command: Command, actual: readonly UserChange[]): SessionId | null {
     if (command.type === 'login') return this.#login(command);
     if (command.type === 'expire') {
-      this.#passTime(() => true, witness);
+      this.#expireDue(() => true, actual);
       return null;
     }
     if (command.type === 'endSessions') {
-      const hit = this.live.filter(
+      const matching = this.sessions.filter(
         ({ platform, id }) => [platform, null].includes(command.platform) && [id, null].includes(command.sessionId),
       );
-      if (hit.length > 0)
-        this.#endAll(hit.map((of) => ({ of, reason: 'REVOKED', becomes: 'OFFLINE', costs: of.links })));
+      if (matching.length > 0)
+        this.#endAll(
+          matching.map((session) => ({
+            session,
+            reason: 'REVOKED',
+            sessionStatus: 'OFFLINE',
+            lostSocketIds: session.socketIds,
+          })),
+        );
       if (command.revokeTokens) {
-        this.revokedBefore = this.#now;
-        this.#durable = true;
+        this.tokensRevokedBefore = this.#now;
+        this.#mustBeDurable = true;
       }
       return null;
     }
     if (command.type === 'detachSocket') return this.#detach(command.socketId, command.closedByServer);
 
-    const session = this.live.find(({ id }) => id === command.sessionId);
+    const session = this.sessions.find(({ id }) => id === command.sessionId);
     if (!session) return null;
     if (command.type === 'logout') {
-      this.#seen(session);
-      this.#endAll([{ of: session, reason: 'LOGOUT', becomes: 'OFFLINE', costs: session.links }]);
+      this.#recordSeen(session);
+      this.#endAll([{ session, reason: 'LOGOUT', sessionStatus: 'OFFLINE', lostSocketIds: session.socketIds }]);
     } else if (command.type === 'heartbeat') {
-      this.#alive(session, command.ipAddress);
-      this.#beat(session, command.appState);
+      this.#recordActivity(session, command.ipAddress);
+      this.#applyHeartbeat(session, command.appState);
     } else if (command.type === 'attachSocket') {
-      session.links.push(command.socketId);
-      this.#alive(session, command.ipAddress);
+      session.socketIds.push(command.socketId);
+      this.#recordActivity(session, command.ipAddress);
     } else if (command.type === 'setCustomStatus') {
-      this.#alive(session, null);
-      if (command.text !== this.text) {
-        this.text = command.text;
-        this.#tell([{ of: session, reason: 'CUSTOM_STATUS', becomes: this.status }], true);
+      this.#recordActivity(session, null);
+      if (command.text !== this.customStatus) {
+        this.customStatus = command.text;
+        this.#addChange([{ session, reason: 'CUSTOM_STATUS', sessionStatus: this.status }], true);
       }
-    } else if (command.socketId === null || session.links.includes(command.socketId)) {
-      this.#alive(session, command.ipAddress);
+    } else if (command.socketId === null || session.socketIds.includes(command.socketId)) {
+      this.#recordActivity(session, command.ipAddress);
     }
     return session.id;
   }
 
   #login(command: LoginCommand): SessionId {
-    // The socket is the new session's from now on, whoever had it.
-    for (const session of this.live) session.links = session.links.filter((link) => link !== command.socketId);
-    const replaced = this.live.filter((s) => s.platform === command.platform && s.deviceId === command.deviceId);
+    // The socket now belongs to the new session.
+    for (const session of this.sessions)
+      session.socketIds = session.socketIds.filter((link) => link !== command.socketId);
+    const replaced = this.sessions.filter((s) => s.platform === command.platform && s.deviceId === command.deviceId);
     const { groupOf, rows } = this.#policy;
-    const kicked = this.live.filter(
+    const kicked = this.sessions.filter(
       (s) => s.platform !== command.platform && groupOf[s.platform] === groupOf[command.platform],
     );
-    const brothers = this.live.filter((s) => s.platform === command.platform && !replaced.includes(s));
-    while (brothers.length + 1 > rows[command.platform].instances) {
-      const oldest = brothers.shift();
+    const siblings = this.sessions.filter((s) => s.platform === command.platform && !replaced.includes(s));
+    while (siblings.length + 1 > rows[command.platform].instances) {
+      const oldest = siblings.shift();
       if (oldest) kicked.push(oldest);
     }
-    this.live = this.live.filter((s) => !replaced.includes(s) && !kicked.includes(s));
+    this.sessions = this.sessions.filter((s) => !replaced.includes(s) && !kicked.includes(s));
     const session: OracleSession = {
       id: command.sessionId,
       platform: command.platform,
       deviceId: command.deviceId,
       login: command,
       loggedInAt: this.#now,
-      links: command.socketId === null ? [] : [command.socketId],
-      told: rows[command.platform],
+      socketIds: command.socketId === null ? [] : [command.socketId],
+      row: rows[command.platform],
       appState: 'FOREGROUND',
       backgroundSince: null,
-      silentSince: this.#now,
-      seenAt: this.#now,
-      gone: null,
-      pushEnds: null,
+      inactiveSince: this.#now,
+      lastSeenAt: this.#now,
+      detachedAt: null,
+      pushExpiresAt: null,
       ipAddress: command.ipAddress,
     };
-    this.live.push(session);
-    this.#seen(session);
-    this.#tell([
-      { of: session, reason: 'LOGIN', becomes: 'ONLINE' },
-      ...kicked.map((of): Told => ({
-        of,
+    this.sessions.push(session);
+    this.#recordSeen(session);
+    this.#addChange([
+      { session, reason: 'LOGIN', sessionStatus: 'ONLINE' },
+      ...kicked.map((ended): ExpectedEvent => ({
+        session: ended,
         reason: 'KICKED',
-        becomes: 'OFFLINE',
-        by: command.platform,
-        costs: of.links,
+        sessionStatus: 'OFFLINE',
+        kickedBy: command.platform,
+        lostSocketIds: ended.socketIds,
       })),
-      ...replaced.map((of): Told => ({ of, reason: 'REPLACED', becomes: 'OFFLINE', costs: of.links })),
+      ...replaced.map((ended): ExpectedEvent => ({
+        session: ended,
+        reason: 'REPLACED',
+        sessionStatus: 'OFFLINE',
+        lostSocketIds: ended.socketIds,
+      })),
     ]);
     return session.id;
   }
 
-  #detach(link: SocketId, byServer: boolean): SessionId | null {
-    const session = this.live.find(({ links }) => links.includes(link));
+  #detach(link: SocketId, closedByServer: boolean): SessionId | null {
+    const session = this.sessions.find(({ socketIds: links }) => links.includes(link));
     if (!session) return null;
-    session.links = session.links.filter((other) => other !== link);
-    if (session.links.length === 0 && !byServer) {
-      if (session.told.grace === 0) this.#drop(session, 'DISCONNECT');
-      else session.gone = this.#now;
+    session.socketIds = session.socketIds.filter((other) => other !== link);
+    if (session.socketIds.length === 0 && !closedByServer) {
+      if (session.row.graceMs === 0) this.#disconnect(session, 'DISCONNECT');
+      else session.detachedAt = this.#now;
     }
     return session.id;
   }
 
-  #seen(session: OracleSession): void {
-    session.seenAt = this.#now;
-    this.seenAt = this.#now;
+  #recordSeen(session: OracleSession): void {
+    session.lastSeenAt = this.#now;
+    this.lastSeenAt = this.#now;
   }
 
-  #alive(session: OracleSession, ipAddress: string | null): void {
-    this.#seen(session);
-    session.silentSince = this.#now;
-    session.gone = null;
+  #recordActivity(session: OracleSession, ipAddress: string | null): void {
+    this.#recordSeen(session);
+    session.inactiveSince = this.#now;
+    session.detachedAt = null;
     if (ipAddress !== null) session.ipAddress = ipAddress;
-    if (session.pushEnds === null) return;
-    session.pushEnds = null;
-    // Back, but still in background: the limit starts over.
+    if (session.pushExpiresAt === null) return;
+    session.pushExpiresAt = null;
+    // The session reconnects in the background: the background timeout restarts.
     if (session.appState === 'BACKGROUND') session.backgroundSince = this.#now;
-    this.#tell([{ of: session, reason: 'RECONNECT', becomes: 'ONLINE' }]);
+    this.#addChange([{ session, reason: 'RECONNECT', sessionStatus: 'ONLINE' }]);
   }
 
-  #beat(session: OracleSession, appState: AppState | null): void {
+  #applyHeartbeat(session: OracleSession, appState: AppState | null): void {
     if (appState === 'BACKGROUND' && session.appState === 'FOREGROUND') session.backgroundSince = this.#now;
     if (appState !== null) session.appState = appState;
     if (session.appState === 'FOREGROUND') session.backgroundSince = null;
-    const row: Row = this.#policy.rows[session.platform];
-    if (!sameTold(row, session.told)) this.#durable = true;
-    session.told = row;
+    const row: ExpectedRow = this.#policy.rows[session.platform];
+    if (!areTimingsEqual(row, session.row)) this.#mustBeDurable = true;
+    session.row = row;
   }
 
-  /** Everything that is due happens, earliest first; nothing else does. */
-  #passTime(concerns: (session: OracleSession) => boolean, witness: readonly UserChange[]): void {
+  /** Applies all deadlines that have passed, the earliest first. */
+  #expireDue(isIncluded: (session: OracleSession) => boolean, actual: readonly UserChange[]): void {
     for (;;) {
-      const due = this.live.filter((session) => concerns(session) && firstDate(session) <= this.#now);
+      const due = this.sessions.filter((session) => isIncluded(session) && firstDeadline(session) <= this.#now);
       if (due.length === 0) return;
-      const earliest = Math.min(...due.map(firstDate));
-      const first = due.filter((session) => firstDate(session) === earliest);
-      const named = witness[this.#changes.length]?.events[0];
+      const earliest = Math.min(...due.map(firstDeadline));
+      const first = due.filter((session) => firstDeadline(session) === earliest);
+      const named = actual[this.#changes.length]?.events[0];
       const session = first.find(({ id }) => id === named?.sessionId) ?? first[0];
       if (!session) return;
-      const causes = causesOf(session);
+      const causes = reasonsAtDeadline(session);
       const reason = causes.find((cause) => cause === named?.reason) ?? causes[0];
       if (!reason) return;
-      if (reason === 'PUSH_EXPIRED') this.#endAll([{ of: session, reason, becomes: 'OFFLINE', costs: session.links }]);
-      else this.#drop(session, reason);
+      if (reason === 'PUSH_EXPIRED')
+        this.#endAll([{ session, reason, sessionStatus: 'OFFLINE', lostSocketIds: session.socketIds }]);
+      else this.#disconnect(session, reason);
     }
   }
 
-  #drop(session: OracleSession, reason: EventReason): void {
-    const costs = session.links;
-    session.links = [];
-    if (!this.#policy.rows[session.platform].push) {
-      this.#endAll([{ of: session, reason, becomes: 'OFFLINE', costs }]);
+  #disconnect(session: OracleSession, reason: EventReason): void {
+    const lostSocketIds = session.socketIds;
+    session.socketIds = [];
+    if (!this.#policy.rows[session.platform].canBePushOnline) {
+      this.#endAll([{ session, reason, sessionStatus: 'OFFLINE', lostSocketIds }]);
       return;
     }
-    session.gone = null;
+    session.detachedAt = null;
     session.backgroundSince = null;
-    session.pushEnds = this.#now + this.#policy.expiry;
-    this.#tell([{ of: session, reason, becomes: 'PUSH_ONLINE', costs }]);
+    session.pushExpiresAt = this.#now + this.#policy.pushExpiryMs;
+    this.#addChange([{ session, reason, sessionStatus: 'PUSH_ONLINE', lostSocketIds }]);
   }
 
-  #endAll(told: readonly Told[]): void {
-    this.live = this.live.filter((session) => !told.some(({ of }) => of === session));
-    this.#tell(told);
+  #endAll(expected: readonly ExpectedEvent[]): void {
+    this.sessions = this.sessions.filter((session) => !expected.some((event) => event.session === session));
+    this.#addChange(expected);
   }
 
-  #tell(told: readonly Told[], newText = false): void {
+  #addChange(expected: readonly ExpectedEvent[], isTextChanged = false): void {
     const before = this.status;
-    this.status = this.live.some((s) => s.pushEnds === null)
+    this.status = this.sessions.some((s) => s.pushExpiresAt === null)
       ? 'ONLINE'
-      : this.live.length > 0
+      : this.sessions.length > 0
         ? 'PUSH_ONLINE'
         : 'OFFLINE';
-    if (this.status === 'OFFLINE') this.text = null;
-    const first = told[0];
-    const isChange = this.status !== before || newText;
+    if (this.status === 'OFFLINE') this.customStatus = null;
+    const first = expected[0];
+    const isChange = this.status !== before || isTextChanged;
     if (isChange) {
-      this.version = 1 + Math.max(this.floor, this.version);
+      this.version = 1 + Math.max(this.versionFloor, this.version);
       this.changedAt = this.#now;
       this.reason = first?.reason ?? null;
     }
-    const events = told.map(({ of, reason, becomes, by }, index): PresenceEvent => ({
+    const events = expected.map(({ session, reason, sessionStatus, kickedBy }, index): PresenceEvent => ({
       userId: this.id,
-      sessionId: of.id,
-      platform: of.platform,
-      deviceId: of.deviceId,
+      sessionId: session.id,
+      platform: session.platform,
+      deviceId: session.deviceId,
       reason,
-      sessionStatus: becomes === 'OFFLINE' ? 'OFFLINE' : of.pushEnds === null ? 'ONLINE' : 'PUSH_ONLINE',
+      sessionStatus:
+        sessionStatus === 'OFFLINE' ? 'OFFLINE' : session.pushExpiresAt === null ? 'ONLINE' : 'PUSH_ONLINE',
       previousStatus: index === 0 ? before : this.status,
       status: this.status,
       version: this.version,
-      kickedBy: by ?? null,
-      customStatus: this.text,
-      ipAddress: of.ipAddress,
+      kickedBy: kickedBy ?? null,
+      customStatus: this.customStatus,
+      ipAddress: session.ipAddress,
       occurredAt: this.#now,
     }));
     const statusChange = {
@@ -276,19 +290,19 @@ export class OracleUser {
       version: this.version,
       previousStatus: before,
       reason: this.reason,
-      platform: first?.of.platform ?? null,
+      platform: first?.session.platform ?? null,
       changedAt: this.changedAt,
-      lastSeenAt: this.seenAt,
-      customStatus: this.text,
+      lastSeenAt: this.lastSeenAt,
+      customStatus: this.customStatus,
     };
-    const lostLinks = told.flatMap(({ of, reason, becomes, costs }) =>
-      (costs ?? []).map((link) => ({
-        socketId: link,
-        sessionId: of.id,
+    const lostSockets = expected.flatMap(({ session, reason, sessionStatus, lostSocketIds }) =>
+      (lostSocketIds ?? []).map((socketId) => ({
+        socketId,
+        sessionId: session.id,
         reason,
-        isSessionEnded: becomes === 'OFFLINE',
+        isSessionEnded: sessionStatus === 'OFFLINE',
       })),
     );
-    this.#changes.push({ events, statusChange: isChange ? statusChange : null, lostSockets: lostLinks });
+    this.#changes.push({ events, statusChange: isChange ? statusChange : null, lostSockets });
   }
 }

@@ -1,4 +1,4 @@
-/** Changes of the policy that are allowed, with values that make the rules meet each other. */
+/** Valid policy changes, with values for which the timeouts interact. */
 import fc from 'fast-check';
 import type { PolicyChange } from '../../../../src/core/policy.ts';
 import { ALL, DAY, SECOND } from '../tables.ts';
@@ -28,7 +28,7 @@ const cells = fc
     },
     { requiredKeys: ['platform'] },
   )
-  // The interval must stay below whatever timeout is chosen.
+  // The interval must be less than every possible timeout.
   .map((row) => ('heartbeatTimeoutMs' in row ? { ...row, heartbeatIntervalMs: 500 } : row));
 
 export const policyChange: fc.Arbitrary<PolicyChange> = fc.record(

@@ -1,4 +1,4 @@
-/** What a webhook's secret must look like. */
+/** The valid forms of webhook secrets. */
 import { randomBytes } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { DomainError } from '../../../../src/core/errors.ts';
@@ -18,13 +18,13 @@ const refusalOf = (format: 'STANDARD' | 'TENCENT', secret: string): string => {
 };
 
 describe('a secret of the format STANDARD', () => {
-  it.each(Array.from({ length: 41 }, (_, index) => 24 + index))('may have a key of %i bytes', (bytes) => {
+  it.each(Array.from({ length: 41 }, (_, index) => 24 + index))('accepts a key of %i bytes', (bytes) => {
     const secret = ofBytes(bytes);
     expect(validateSecret('STANDARD', secret)).toBe(secret);
     expect(isValidStandardSecret(secret)).toBe(true);
   });
 
-  it.each([0, 1, 22, 23, 65, 66, 67, 100])('may not have one of %i bytes', (bytes) => {
+  it.each([0, 1, 22, 23, 65, 66, 67, 100])('rejects a key of %i bytes', (bytes) => {
     expect(refusalOf('STANDARD', ofBytes(bytes))).toMatch(/24 to 64 bytes/);
   });
 
@@ -44,26 +44,26 @@ describe('a secret of the format STANDARD', () => {
     ['a line break', `whsec_${KEY}\n`],
     ['a space', `whsec_${KEY.slice(0, 8)} ${KEY.slice(8)}`],
     ['hexadecimal of 31 digits', `whsec_${'a'.repeat(31)}`],
-  ])('may not be: %s', (_what, secret) => {
+  ])('is rejected: %s', (_what, secret) => {
     expect(refusalOf('STANDARD', secret)).toMatch(/^DomainError: secret must be whsec_/);
   });
 
-  it('is not told where it is refused', () => {
+  it('does not occur in the error message', () => {
     expect(refusalOf('STANDARD', 'my own secret')).not.toContain('my own');
     expect(refusalOf('TENCENT', 'my own secret\n')).not.toContain('my own');
   });
 
-  it('is looked at in no time, however long it is', () => {
+  it('is checked fast at any length', () => {
     expect(isValidStandardSecret(`whsec_${'A'.repeat(500_001)}`)).toBe(false);
   });
 });
 
 describe('a secret of the format TENCENT', () => {
-  it.each(['x', 'a token of ours', '令牌', 'x'.repeat(128), ofBytes(64)])('may be %j', (secret) => {
+  it.each(['x', 'a token of ours', '令牌', 'x'.repeat(128), ofBytes(64)])('accepts %j', (secret) => {
     expect(validateSecret('TENCENT', secret)).toBe(secret);
   });
 
-  it.each(['', 'x'.repeat(129), 'a\nb', '\u0000', '\ud800'])('may not be %j', (secret) => {
+  it.each(['', 'x'.repeat(129), 'a\nb', '\u0000', '\ud800'])('rejects %j', (secret) => {
     expect(refusalOf('TENCENT', secret)).toMatch(/^DomainError: secret (is|has)/);
   });
 });
