@@ -20,7 +20,7 @@ import { DEFAULT_RETRY_AFTER_MS, DomainError } from '../../core/errors.ts';
 import type { IntrospectionAccess } from '../../core/visibility.ts';
 import { DocumentCache } from './document-cache.ts';
 import { DEFAULT_COMPILE_AFTER_EXECUTIONS, JitExecutor } from './jit-executor.ts';
-import { watchJwtValidity } from '../auth/jwt-expiry.ts';
+import { watchJwtValidity } from '../auth/jwt-validity.ts';
 import type { LoadShedder } from './load-shedding.ts';
 import { PushSubscription, type PushTarget } from './push-subscription.ts';
 import { ResponseStream } from './response-stream.ts';

@@ -83,7 +83,7 @@ export class PushSubscription implements FanoutRecipient, DrainListener {
     try {
       const changes = this.#watcher.takeChanges();
       if (changes !== null)
-        sendBuffer.sendImmediately(this.#sharedResult.encodeNextFrame(id, changes, fanoutScheduler));
+        sendBuffer.enqueueAndFlush(this.#sharedResult.encodeNextFrame(id, changes, fanoutScheduler));
     } catch (error) {
       this.#target.onPushError(error);
     }

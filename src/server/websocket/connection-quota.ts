@@ -8,7 +8,7 @@ import type { RateLimiter } from '../limits/rate-limiter.ts';
 import type { RejectionCounters } from '../metrics/rejection-counters.ts';
 import type { SocketLimiter } from '../limits/socket-limiter.ts';
 
-export interface ConnectionQuotaOptions {
+export interface ConnectionQuotaDeps {
   readonly application: Application;
   /** Users that one socket can watch. */
   readonly maxWatchedUsers: number;
@@ -27,7 +27,7 @@ interface LimitedConnection {
 
 export class ConnectionQuota {
   readonly #connection: LimitedConnection;
-  readonly #options: ConnectionQuotaOptions;
+  readonly #options: ConnectionQuotaDeps;
   #isRateLimited: boolean;
   /** The user and session that messages are charged to. */
   #userId: UserId | null = null;
@@ -42,7 +42,7 @@ export class ConnectionQuota {
   #countedUser: UserId | null = null;
   #watchedUsers = 0;
 
-  constructor(connection: LimitedConnection, options: ConnectionQuotaOptions) {
+  constructor(connection: LimitedConnection, options: ConnectionQuotaDeps) {
     this.#connection = connection;
     this.#options = options;
     this.#isRateLimited = options.rateLimiter.hasLimits;

@@ -22,13 +22,13 @@ import { SendBuffer, type FlushScheduler } from '../wire/send-buffer.ts';
 import { ActiveOperations } from './active-operations.ts';
 import * as closeReasons from './close-reasons.ts';
 import type { CloseReason } from './close-reasons.ts';
-import { ConnectionQuota, type ConnectionQuotaOptions } from './connection-quota.ts';
+import { ConnectionQuota, type ConnectionQuotaDeps } from './connection-quota.ts';
 import { MAX_UNANSWERED_PINGS } from './connection-settings.ts';
 import type { OperationHandle } from './operation-handle.ts';
 import type { RawWebSocket, WebSocketHandler } from './raw-websocket.ts';
 import { SessionBinding, type SessionBindingOptions } from './session-binding.ts';
 
-export interface ConnectionOptions extends ConnectionQuotaOptions, SessionBindingOptions {
+export interface ConnectionOptions extends ConnectionQuotaDeps, SessionBindingOptions {
   readonly log: Logger;
   readonly flushScheduler: FlushScheduler;
   readonly protocol: {
@@ -165,7 +165,7 @@ export class Connection implements ApiSocket, ApiContext, WebSocketHandler, Limi
   onClosing(): void {
     this.sendBuffer.flushAndClose();
     // Deferred, because the library reports an error right after it starts to close because of it.
-    queueMicrotask(() => this.onPeerClosed());
+    queueMicrotask(() => this.onPeerStoppedSending());
     if (this.isAcknowledged) return;
     this.#markInitialised();
     this.#initTimer = setTimeout(terminate, this.#options.settings.unacknowledgedCloseTimeoutMs, this);
@@ -175,7 +175,7 @@ export class Connection implements ApiSocket, ApiContext, WebSocketHandler, Limi
    * The client sent a close frame or a FIN. The session is detached now, although the socket closes later, so that what
    * the client does next over another connection comes after it.
    */
-  onPeerClosed(): void {
+  onPeerStoppedSending(): void {
     if (this.#closeReason !== null) return;
     this.#closeReason = closeReasons.createAbnormalClosure(false);
     this.#unansweredPings = 0;

@@ -103,7 +103,7 @@ export class GraphqlTransportWsProtocol {
   }
 
   /** Ends a pushed subscription with an error, because a change cannot be delivered. */
-  async failSubscription(handle: OperationHandle, error: unknown): Promise<void> {
+  async endSubscriptionWithError(handle: OperationHandle, error: unknown): Promise<void> {
     handle.stopSource();
     await handle.sendNext(this.#pipeline.toErrorResult(error));
     await handle.sendComplete();

@@ -20,7 +20,7 @@ interface OperationConnection {
 /** The protocol implementation, shared by all sockets. */
 interface OperationProtocol {
   readonly fanoutScheduler: FanoutScheduler;
-  failSubscription(handle: OperationHandle, error: unknown): Promise<void>;
+  endSubscriptionWithError(handle: OperationHandle, error: unknown): Promise<void>;
 }
 
 /** The source of a subscription's results. */
@@ -90,7 +90,7 @@ export class OperationHandle implements PushTarget {
 
   onPushError(error: unknown): void {
     this.#protocol
-      .failSubscription(this, error)
+      .endSubscriptionWithError(this, error)
       .catch((sendError: unknown) => this.#connection.failInternally(sendError));
   }
 }

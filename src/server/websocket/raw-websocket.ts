@@ -13,7 +13,7 @@ export interface WebSocketHandler {
   onClosing(): void;
   onClosed(): void;
   /** The peer will send nothing more. */
-  onPeerClosed(): void;
+  onPeerStoppedSending(): void;
 }
 
 /** A table of listeners with a function for each would take as much memory per socket as all other state of the server. */

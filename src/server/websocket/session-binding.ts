@@ -19,7 +19,7 @@ import {
 import { getCallerKind, type ServerCounters } from '../metrics/counters.ts';
 import { closeReasonForInvalidJwt, closeReasonForLostSession, type CloseReason } from './close-reasons.ts';
 import type { AdmissionQueue } from './admission-queue.ts';
-import { watchJwtValidity } from '../auth/jwt-expiry.ts';
+import { watchJwtValidity } from '../auth/jwt-validity.ts';
 import type { ConnectionSettings } from './connection-settings.ts';
 import type { ActiveOperations } from './active-operations.ts';
 

@@ -211,5 +211,5 @@ export class GraphqlWebSocketServer {
 
 /** One function for all sockets, because a closure for each would cost memory. */
 function notifyPeerClosed(this: UpgradedSocket): void {
-  this[WEBSOCKET]?.handler?.onPeerClosed();
+  this[WEBSOCKET]?.handler?.onPeerStoppedSending();
 }

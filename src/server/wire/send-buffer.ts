@@ -94,7 +94,7 @@ export class SendBuffer {
   }
 
   /** Sends at once, after all messages that are queued for the end of this turn. */
-  sendImmediately(frame: Buffer): void {
+  enqueueAndFlush(frame: Buffer): void {
     if (this.#isClosed) return;
     if (this.#messages === null) return this.#write(frame, null);
     this.#messages.push(frame);

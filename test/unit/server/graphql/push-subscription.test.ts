@@ -110,7 +110,7 @@ describe('PushSubscription', () => {
     const harness = new AppHarness();
     const drained = await openSubscription(harness, ids(ALICE));
     const blocked = await openSubscription(harness, ids(ALICE));
-    blocked.sendBuffer.sendImmediately(drained.sharedResult.encodeNextFrame('1', [], new FanoutScheduler()));
+    blocked.sendBuffer.enqueueAndFlush(drained.sharedResult.encodeNextFrame('1', [], new FanoutScheduler()));
     await harness.login(ALICE);
     for (const { sendBuffer } of [drained, blocked]) sendBuffer.flushAndClose();
     expect(readChanges(drained.stream)).toEqual([['alice 1: OFFLINE → ONLINE']]);

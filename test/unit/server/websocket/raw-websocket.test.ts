@@ -24,7 +24,7 @@ const createHandler = (messages: string[], errors: Error[]): NonNullable<RawWebS
   onError: (error) => void errors.push(error),
   onClosing: () => undefined,
   onClosed: () => undefined,
-  onPeerClosed: () => undefined,
+  onPeerStoppedSending: () => undefined,
 });
 
 test('setMaxPayload changes the limit that the frame parser of ws applies', async () => {

@@ -110,15 +110,15 @@ describe('SendBuffer', () => {
     expect(buffer.unsentBytes).toBe(0);
   });
 
-  test('sendImmediately writes a shared frame without a copy, after the queued messages', async () => {
+  test('enqueueAndFlush writes a shared frame without a copy, after the queued messages', async () => {
     const stream = new FakeTcpStream();
     const { buffer } = createBuffer(stream);
     const shared = encodeTextFrame('shared');
-    buffer.sendImmediately(shared);
+    buffer.enqueueAndFlush(shared);
     expect(stream.written[0]).toBe(shared);
     stream.acknowledgeWrite();
     void buffer.enqueueWithBackpressure('one');
-    buffer.sendImmediately(encodeTextFrame('two'));
+    buffer.enqueueAndFlush(encodeTextFrame('two'));
     expect(stream.written.slice(1).map((bytes) => decodeMessages(bytes))).toEqual([['one', 'two']]);
     await settleEventLoop();
     expect(stream.written.length).toBe(2);
@@ -130,13 +130,13 @@ describe('SendBuffer', () => {
     void buffer.enqueueWithBackpressure('queued');
     buffer.addDrainListener({
       onDrain: () => undefined,
-      deliverPending: () => buffer.sendImmediately(encodeTextFrame('pending')),
+      deliverPending: () => buffer.enqueueAndFlush(encodeTextFrame('pending')),
     });
     buffer.flushAndClose();
     expect(stream.written.flatMap((bytes) => decodeMessages(bytes))).toEqual(['queued', 'pending']);
     await buffer.enqueueWithBackpressure('too late');
     buffer.enqueue(PING_FRAME);
-    buffer.sendImmediately(encodeTextFrame('too late'));
+    buffer.enqueueAndFlush(encodeTextFrame('too late'));
     await settleEventLoop();
     expect(stream.written.length).toBe(1);
     expect(buffer.unsentBytes).toBe(stream.writableLength);
@@ -148,7 +148,7 @@ describe('SendBuffer', () => {
     const listeners = Array.from({ length: 3 }, () => ({ onDrain: vi.fn(), deliverPending: vi.fn() }));
     for (const listener of listeners) buffer.addDrainListener(listener);
     expect(buffer.isDrained()).toBe(true);
-    buffer.sendImmediately(encodeTextFrame('one'));
+    buffer.enqueueAndFlush(encodeTextFrame('one'));
     void buffer.enqueueWithBackpressure('two');
     await settleEventLoop();
     expect(buffer.isDrained()).toBe(false);
@@ -179,7 +179,7 @@ describe('SendBuffer', () => {
       (stream) => new SendBuffer(scheduler, stream as never, { onWriteError: () => undefined }),
     );
     for (const buffer of [read!, discarded!, closed!]) {
-      buffer.sendImmediately(encodeTextFrame('one'));
+      buffer.enqueueAndFlush(encodeTextFrame('one'));
       expect([buffer.isDrained(), buffer.isDrained()]).toEqual([false, false]);
     }
     expect(counts.backloggedSockets).toBe(3);
