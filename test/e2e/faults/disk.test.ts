@@ -69,8 +69,8 @@ test(
     expect(await fetchEventSummaries(server, 'times out')).toHaveLength(2);
     expect(await fetchEventSummaries(server, 'leaves')).toHaveLength(2);
     // The log has one line for the beginning and one for the end of the failure, however many changes are rejected.
-    expect(countInOutput(server, 'The disk takes nothing')).toBe(1);
-    expect(countInOutput(server, 'The disk takes what is written again')).toBe(1);
+    expect(countInOutput(server, 'Writing to the disk failed; changes are rejected')).toBe(1);
+    expect(countInOutput(server, 'Writing to the disk works again')).toBe(1);
     expect(server.output().split('\n').length).toBeLessThan(25);
     expect(await server.stop()).toEqual({ code: 0, signal: null });
   },
