@@ -204,7 +204,7 @@ export class MemoryStore implements PresenceStore {
         hasMore: hasMore || end < events.length,
       };
     },
-    readLatestEvents: async (userId, limit) => {
+    readLatestEventsOfUser: async (userId, limit) => {
       this.#checkOpen();
       const { events } = this.#readLog({ after: null, limit: Infinity, userId });
       return events.toReversed().slice(0, limit);

@@ -60,13 +60,11 @@ const createCommand: fc.Arbitrary<CreateCommand> = fc.oneof(
     socketId: asSocketId(`link ${of % 2}`),
     ipAddress: null,
   })),
-  fc
-    .nat(1)
-    .map((of): CreateCommand => () => ({
-      type: 'detachSocket',
-      socketId: asSocketId(`link ${of}`),
-      closedByServer: false,
-    })),
+  fc.nat(1).map((of): CreateCommand => () => ({
+    type: 'detachSocket',
+    socketId: asSocketId(`link ${of}`),
+    closedByServer: false,
+  })),
   fc.nat(5).map((of): CreateCommand => (sessions) => ({ type: 'logout', sessionId: nthSession(of, sessions) })),
   fc
     .record({ of: fc.nat(5), text: fc.constantFrom('hi', '🦊', null) })
@@ -75,14 +73,12 @@ const createCommand: fc.Arbitrary<CreateCommand> = fc.oneof(
       sessionId: nthSession(of, sessions),
       text,
     })),
-  fc
-    .boolean()
-    .map((revokeTokens): CreateCommand => () => ({
-      type: 'endSessions',
-      platform: null,
-      sessionId: null,
-      revokeTokens,
-    })),
+  fc.boolean().map((revokeTokens): CreateCommand => () => ({
+    type: 'endSessions',
+    platform: null,
+    sessionId: null,
+    revokeTokens,
+  })),
 );
 
 function createLogin({ platform, device }: { platform: (typeof PLATFORMS)[number]; device: number }): CreateCommand {

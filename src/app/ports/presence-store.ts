@@ -126,7 +126,7 @@ export interface EventLog {
   scanEvents(query: EventLogScanQuery): Promise<EventLogScanResult>;
 
   /** The last `limit` stored events of one user, the newest first. */
-  readLatestEvents(userId: UserId, limit: number): Promise<readonly LoggedEvent[]>;
+  readLatestEventsOfUser(userId: UserId, limit: number): Promise<readonly LoggedEvent[]>;
 }
 
 export interface EventLogQuery {

@@ -17,12 +17,12 @@ export interface UserExplanation extends StatusExplanation {
 export const explainUser = async (store: PresenceStore, id: UserId): Promise<UserExplanation> => {
   // Record and log are read one after the other, so the user may change in between. They agree if the user's latest
   // event is the same before and after. Every repetition was caused by a change of this user.
-  let events = await store.eventLog.readLatestEvents(id, MAX_EXPLAINED_EVENTS);
+  let events = await store.eventLog.readLatestEventsOfUser(id, MAX_EXPLAINED_EVENTS);
   for (;;) {
     const [user] = await store.readUsers([id]);
     const now = store.now();
     const policy = store.getPolicy();
-    const eventsAfter = await store.eventLog.readLatestEvents(id, MAX_EXPLAINED_EVENTS);
+    const eventsAfter = await store.eventLog.readLatestEventsOfUser(id, MAX_EXPLAINED_EVENTS);
     if (user === undefined) throw new Error('The store returned no record for the user.');
     if (eventsAfter[0]?.cursor === events[0]?.cursor) {
       const explanation = explainStatus(user, policy, now, store.getProcessPauses());

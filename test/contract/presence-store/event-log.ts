@@ -196,13 +196,13 @@ export const eventLogContract = (make: CreateStore): void => {
     it('returns the latest events of one user, the newest first', async () => {
       const { store, removeExpiredData, clock } = await make();
       const alices = (await logged(store)).filter((event) => event.userId === ALICE).toReversed();
-      expect(await store.eventLog.readLatestEvents(ALICE, 2)).toEqual(alices.slice(0, 2));
-      expect(await store.eventLog.readLatestEvents(ALICE, 100)).toEqual(alices);
-      expect(await store.eventLog.readLatestEvents(CAROL, 2)).toEqual([]);
+      expect(await store.eventLog.readLatestEventsOfUser(ALICE, 2)).toEqual(alices.slice(0, 2));
+      expect(await store.eventLog.readLatestEventsOfUser(ALICE, 100)).toEqual(alices);
+      expect(await store.eventLog.readLatestEventsOfUser(CAROL, 2)).toEqual([]);
       clock.advance(30 * DAY + 1);
       const { changes } = await runCommand(store, ALICE, login('late'));
       await removeExpiredData();
-      expect(await store.eventLog.readLatestEvents(ALICE, 100)).toMatchObject(
+      expect(await store.eventLog.readLatestEventsOfUser(ALICE, 100)).toMatchObject(
         changes.flatMap(({ events }) => events).toReversed(),
       );
     });

@@ -7,7 +7,7 @@ import type {
   LoggedEvent,
   EventLogPage,
   EventLogQuery,
-  EventLogScan,
+  EventLogScanQuery,
   EventLogScanResult,
 } from '../../../app/ports/presence-store.ts';
 import { DomainError } from '../../../core/errors.ts';
@@ -77,7 +77,7 @@ export class SqliteEventLog implements EventLog {
       : this.#reader.readInTransaction(() => this.#readFromDatabase(after, query));
   }
 
-  async scanEvents({ after, limit, matchesEvent }: EventLogScan): Promise<EventLogScanResult> {
+  async scanEvents({ after, limit, matchesEvent }: EventLogScanQuery): Promise<EventLogScanResult> {
     const start = this.#resolveStart(after);
     const scan = new LogScanProgress(start, limit);
     if (this.#isInMemory(start)) {
@@ -105,10 +105,12 @@ export class SqliteEventLog implements EventLog {
     };
   }
 
-  async readLatestEvents(userId: UserId, limit: number): Promise<readonly LoggedEvent[]> {
+  async readLatestEventsOfUser(userId: UserId, limit: number): Promise<readonly LoggedEvent[]> {
     this.#assertOpen();
     // Events that are committed but not published yet are excluded.
-    return this.#reader.readLatestEvents(userId, this.#lastSeq, limit).map((row) => this.#loggedEventFromRow(row));
+    return this.#reader
+      .readLatestEventsOfUser(userId, this.#lastSeq, limit)
+      .map((row) => this.#loggedEventFromRow(row));
   }
 
   /** Returns the seq after which reading starts. */

@@ -106,7 +106,7 @@ export class DatabaseReader {
   }
 
   /** Returns the last events of one user up to `through`, newest first. */
-  readLatestEvents(userId: UserId, through: number, limit: number): readonly SqlRow[] {
+  readLatestEventsOfUser(userId: UserId, through: number, limit: number): readonly SqlRow[] {
     return this.#statements.latestOfUser.all(userId, through, limit);
   }
 

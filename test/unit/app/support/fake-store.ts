@@ -157,8 +157,8 @@ export class FakeStore implements PresenceStore {
       await this.#pass('reading the log');
       return scanned;
     },
-    readLatestEvents: async (userId, limit) => {
-      const events = await this.#store.eventLog.readLatestEvents(userId, limit);
+    readLatestEventsOfUser: async (userId, limit) => {
+      const events = await this.#store.eventLog.readLatestEventsOfUser(userId, limit);
       await this.#pass('reading the log');
       return events;
     },

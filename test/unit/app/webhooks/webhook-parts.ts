@@ -1,5 +1,5 @@
 /** The parts of the webhook service for tests: predictable secrets, and a sender without a network. */
-import type { AttemptReport, WebhookSecretFactory, WebhookUrlPolicy } from '../../../../src/app/ports/webhook-store.ts';
+import type { AttemptReport, WebhookIdFactory, WebhookUrlPolicy } from '../../../../src/app/ports/webhook-store.ts';
 import type { WebhookServiceOptions } from '../../../../src/app/webhooks/webhook-service.ts';
 import { parseDeliveryId, parseWebhookId, type Millis } from '../../../../src/core/ids.ts';
 import { WEBHOOK_FORMATS } from '../../../../src/core/enums.ts';
@@ -11,7 +11,7 @@ export const RETRY_FOR_MS = 3 * 86_400_000;
 export const ACCEPTED_REPORT: AttemptReport = { status: 204, error: null, deliveredEventCount: 0, retryAfterMs: null };
 
 /** Creates webhook-1, delivery-2 … Each secret repeats another letter, from A on. */
-class CountingSecrets implements WebhookSecretFactory {
+class CountingSecrets implements WebhookIdFactory {
   #count = 0;
   #secrets = 0;
 
