@@ -31,7 +31,7 @@ import type { SqliteStore } from './storage/sqlite/store.ts';
 import { createTencentApi, tencentApiBase } from './tencent/server-api.ts';
 import { createUserSigVerifier } from './tencent/user-tokens.ts';
 import { createTencentFormat } from './tencent/webhook-format.ts';
-import type { TraceExporter } from './traces/traces.ts';
+import type { ExportingTracer } from './traces/traces.ts';
 import { readVersion } from './process/version.ts';
 import { AddressPolicy } from './webhooks/http/address-policy.ts';
 import { HttpSender } from './webhooks/http/http-sender.ts';
@@ -243,7 +243,7 @@ const createOperatorLog = (log: Logger, pseudonymOf: UserPseudonymizer): Operato
  * Starts the export of traces if a collector is configured. Otherwise the OpenTelemetry libraries are not loaded, which
  * would double the start time of the process.
  */
-const startTracing = async (log: Logger): Promise<TraceExporter | null> => {
+const startTracing = async (log: Logger): Promise<ExportingTracer | null> => {
   const { OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, OTEL_SDK_DISABLED } = process.env;
   if (OTEL_SDK_DISABLED?.toLowerCase() === 'true') return null;
   if (!OTEL_EXPORTER_OTLP_ENDPOINT && !OTEL_EXPORTER_OTLP_TRACES_ENDPOINT) return null;
@@ -262,7 +262,7 @@ interface ServerParts {
   readonly webhookDelivery: WebhookDelivery;
   readonly log: Logger;
   readonly pseudonymOf: UserPseudonymizer;
-  readonly traces: TraceExporter | null;
+  readonly traces: ExportingTracer | null;
 }
 
 const buildServer = (parts: ServerParts): PorchlightServer => {

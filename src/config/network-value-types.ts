@@ -2,7 +2,7 @@
 import ipaddr from 'ipaddr.js';
 import proxyAddr from 'proxy-addr';
 import { z } from 'zod';
-import { booleanSchema, defineValueType, removeDuplicates, splitList, type ValueType } from './value-types.ts';
+import { booleanTextSchema, defineValueType, removeDuplicates, splitList, type ValueType } from './value-types.ts';
 
 const ALL_NETWORKS = ['0.0.0.0/0', '::/0'];
 
@@ -16,7 +16,7 @@ export const networkListType: ValueType<readonly string[]> = defineValueType({
   label: 'networks',
   schema: z.union(
     [
-      booleanSchema.transform((isEverything) => (isEverything ? ALL_NETWORKS : [])),
+      booleanTextSchema.transform((isEverything) => (isEverything ? ALL_NETWORKS : [])),
       z
         .string()
         .transform((input) => splitList(input).map(canonicalNetwork))
@@ -66,7 +66,7 @@ export const trustedProxiesType: ValueType<boolean | readonly string[]> = define
   isFlagValueOptional: true,
   schema: z.union(
     [
-      booleanSchema,
+      booleanTextSchema,
       z
         .string()
         .transform((input) => removeDuplicates(splitList(input)))

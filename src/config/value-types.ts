@@ -73,7 +73,7 @@ export const wholeNumberType = (label: string, min: number, max: number): ValueT
   });
 };
 
-export const booleanSchema = z.stringbool({
+export const booleanTextSchema = z.stringbool({
   truthy: ['true', '1', 'yes', 'on'],
   falsy: ['false', '0', 'no', 'off'],
   error: 'true or false',
@@ -81,7 +81,7 @@ export const booleanSchema = z.stringbool({
 
 export const booleanType: ValueType<boolean> = defineValueType({
   label: 'boolean',
-  schema: booleanSchema,
+  schema: booleanTextSchema,
   formatValue: (value) => value,
 });
 

@@ -17,7 +17,7 @@ import {
 } from '@opentelemetry/sdk-trace-base';
 import type { AnsweredOperation, OperationTracer } from '../server/metrics/operation-recorder.ts';
 
-export interface TraceExporter extends OperationTracer {
+export interface ExportingTracer extends OperationTracer {
   /** Exports the pending spans, and discards those that are not exported within 1 s. Never rejects. */
   shutDown(): Promise<void>;
 }
@@ -29,7 +29,7 @@ const EXPORT_TIMEOUT_MS = 1_500;
 const SHUTDOWN_TIMEOUT_MS = 1_000;
 
 /** @param onFailure is called when an export fails; its spans are lost. */
-export const startTraceExporter = (version: string, onFailure: (error: Error) => void): TraceExporter => {
+export const startTraceExporter = (version: string, onFailure: (error: Error) => void): ExportingTracer => {
   let agent: HttpAgent | undefined;
   const exporter = new OTLPTraceExporter({
     ...(process.env.OTEL_EXPORTER_OTLP_TIMEOUT === undefined ? { timeoutMillis: EXPORT_TIMEOUT_MS } : {}),

@@ -23,7 +23,9 @@ export async function compareAllStatuses(world, when) {
       for (let start = 0; start < differing.length; start += AT_ONCE) {
         for (const said of await world.statuses(differing.slice(start, start + AT_ONCE))) {
           const { life } = model.user(said.userId);
-          const mine = JSON.stringify(picture(life.status, life.version, life.customStatus, [...life.live.values()]));
+          const mine = JSON.stringify(
+            picture(life.status, life.version, life.customStatus, [...life.liveSessions.values()]),
+          );
           const theirs = JSON.stringify(picture(said.status, said.version, said.customStatus, said.sessions));
           if (mine !== theirs) how.set(said.userId, `the feed says ${mine}, a query ${theirs}`);
         }

@@ -68,8 +68,8 @@ export class ActiveUsers {
   }
 
   /** Returns the sessions of a chunk. Load each one before the next is read. */
-  unpackSessions(chunk: SessionChunk): Iterable<PackedSession> {
-    return this.#packed.unpackSessions(chunk);
+  readChunkSessions(chunk: SessionChunk): Iterable<PackedSession> {
+    return this.#packed.readChunkSessions(chunk);
   }
 
   /** Adds a session to a loaded user. Ignores the session if the user is not loaded: the user is OFFLINE. */
@@ -209,7 +209,7 @@ export class ActiveUsers {
 
   #subtractCounts(slot: number, cached: CachedUser | undefined): void {
     if (cached !== undefined) this.#adjustCounts(cached.user, -1);
-    else this.#adjustUserCount(this.#packed.visitSessions(slot, this.#subtractSessionCount), -1);
+    else this.#adjustUserCount(this.#packed.countSessionsOfSlot(slot, this.#subtractSessionCount), -1);
   }
 
   readonly #addSessionCount = (platform: Platform, status: LiveStatus): void =>

@@ -2,7 +2,7 @@
 import type { AttemptReport, Delivery } from '../../app/ports/webhook-store.ts';
 import type { Cursor } from '../../core/ids.ts';
 import type { WebhookRecord } from '../../core/webhooks/webhook.ts';
-import { applyAttempt, type DeliveryTransition } from './attempt-outcome.ts';
+import { applyAttemptToDelivery, type DeliveryTransition } from './attempt-outcome.ts';
 import { LeaseEndedError, type LeaseSession } from './lease-session.ts';
 
 export interface AttemptInput {
@@ -32,7 +32,12 @@ export const attemptDelivery = async (session: LeaseSession, input: AttemptInput
     await savePartialDelivery(session, input, report.deliveredEventCount);
     throw new LeaseEndedError();
   }
-  const transition = applyAttempt(delivery, report, { startedAt, now: now(), random: random(), consecutiveFailures });
+  const transition = applyAttemptToDelivery(delivery, report, {
+    startedAt,
+    now: now(),
+    random: random(),
+    consecutiveFailures,
+  });
   await saveDelivery(session, transition.delivery, position);
   counters.countAttempt(report, delivery, transition.delivery);
   receiverHealth.recordAttempt(session.lease, report, transition);

@@ -2,7 +2,7 @@
 import type { AttemptResult } from '../../app/ports/webhook-stats.ts';
 import { HTTP_GONE, type AttemptReport, type Delivery } from '../../app/ports/webhook-store.ts';
 import type { Millis } from '../../core/ids.ts';
-import { computeNextAttemptAt, computeCooldownMs } from './backoff.ts';
+import { computeNextAttemptAt, computeCooldownAfterDeadMs } from './backoff.ts';
 
 export interface AttemptContext {
   /** When the attempt started. */
@@ -26,7 +26,7 @@ export interface DeliveryTransition {
   readonly cooldownMs: number;
 }
 
-export const applyAttempt = (
+export const applyAttemptToDelivery = (
   delivery: Delivery,
   report: AttemptReport,
   context: AttemptContext,
@@ -59,7 +59,7 @@ export const applyAttempt = (
       delivery: { ...attempted, status: 'DEAD', events },
       consecutiveFailures,
       isReceiverGone,
-      cooldownMs: computeCooldownMs(retryAfterMs),
+      cooldownMs: computeCooldownAfterDeadMs(retryAfterMs),
     };
   }
   // A delivery to a GONE webhook never becomes DEAD: it is retried when the webhook is enabled again.

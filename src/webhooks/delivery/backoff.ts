@@ -20,7 +20,7 @@ export const capRetryAfterMs = (retryAfterMs: number | null): number =>
   Math.ceil(Math.min(MAX_RETRY_AFTER_MS, Math.max(0, retryAfterMs ?? 0)));
 
 /** How long the next delivery waits after a delivery became DEAD, in ms: at least 1 s. */
-export const computeCooldownMs = (retryAfterMs: number | null): number =>
+export const computeCooldownAfterDeadMs = (retryAfterMs: number | null): number =>
   Math.max(MIN_COOLDOWN_MS, capRetryAfterMs(retryAfterMs));
 
 export interface FailedAttempt {

@@ -10,7 +10,7 @@ import { addMs, type Millis } from '../../core/ids.ts';
 import { SHARDS_PER_WEBHOOK, computeShard, type WebhookRecord } from '../../core/webhooks/webhook.ts';
 import { DeliveryCounters } from './attempt-outcome.ts';
 import { FailureLog, isOverloadedError } from './failure-log.ts';
-import { LeaseSession, type WorkerDeps } from './lease-session.ts';
+import { LeaseSession, type SharedWorkerDeps } from './lease-session.ts';
 import { ReceiverHealth, type ReceiverStateChange } from './receiver-health.ts';
 import { RedeliveryWorker } from './redelivery-worker.ts';
 import { ScanBudget } from './scan-budget.ts';
@@ -66,7 +66,7 @@ export class WebhookEngine {
   readonly #store: WebhookEngineDeps['store'];
   readonly #webhookStore: WebhookStore;
   readonly #webhookCache: WebhookCache;
-  readonly #workerDeps: WorkerDeps;
+  readonly #workerDeps: SharedWorkerDeps;
   readonly #timers: Timers;
   readonly #counters = new DeliveryCounters();
   readonly #receiverHealth: ReceiverHealth;
@@ -186,7 +186,7 @@ export class WebhookEngine {
     }
     if (this.#eventsSinceCatchUp < CATCH_UP_EVENTS) return;
     this.#eventsSinceCatchUp = 0;
-    for (const workers of this.#workersByShard) for (const worker of workers) worker.catchUpIfIdle();
+    for (const workers of this.#workersByShard) for (const worker of workers) worker.requestScanIfIdle();
   };
 
   readonly #onWebhooksChanged = (): void => {
@@ -230,8 +230,8 @@ export class WebhookEngine {
   #reconcileWorkers(leases: readonly ShardLease[]): void {
     if (this.#closing !== null) return;
     const leasesByKey = new Map(leases.map((lease) => [leaseKey(lease), lease]));
-    const haveWebhooksChanged = this.#reconciledGeneration !== this.#webhookCache.changeGeneration;
-    this.#reconciledGeneration = this.#webhookCache.changeGeneration;
+    const haveWebhooksChanged = this.#reconciledGeneration !== this.#webhookCache.generation;
+    this.#reconciledGeneration = this.#webhookCache.generation;
     this.#receiverHealth.retainWebhooks((id) => this.#webhookCache.getCachedWebhook(id) !== undefined);
     for (const [key, active] of this.#workers) {
       if (!leasesByKey.has(key)) this.#stopWorker(active);

@@ -15,7 +15,7 @@ import type { Timers } from './timers.ts';
 import type { WebhookCache } from './webhook-cache.ts';
 
 /** What all workers of an engine share. */
-export interface WorkerDeps {
+export interface SharedWorkerDeps {
   readonly eventLog: EventLog;
   readonly webhookStore: WebhookStore;
   readonly sender: WebhookSender;
@@ -44,7 +44,7 @@ const MAX_BACKOFF_FAILURES = 7;
 const MIN_STORE_RETRY_MS = 1_000;
 
 export class LeaseSession {
-  readonly deps: WorkerDeps;
+  readonly deps: SharedWorkerDeps;
   readonly #attemptAbort = new AbortController();
   #lease: ShardLease;
   #isStopped = false;
@@ -54,7 +54,7 @@ export class LeaseSession {
   /** `interruptWait` was called while nothing waited. */
   #isInterruptPending = false;
 
-  constructor(lease: ShardLease, deps: WorkerDeps) {
+  constructor(lease: ShardLease, deps: SharedWorkerDeps) {
     this.#lease = lease;
     this.deps = deps;
   }
@@ -113,7 +113,7 @@ export class LeaseSession {
   }
 
   /** Runs `work` until it ends or throws. Never rejects: an unexpected error is reported and stops the session. */
-  async runUntilLeaseEnds(work: () => Promise<void>): Promise<void> {
+  async runReportingErrors(work: () => Promise<void>): Promise<void> {
     try {
       await work();
     } catch (error) {

@@ -21,7 +21,7 @@ export class RedeliveryWorker {
 
   /** Resolves when the session and all attempts have ended. Never rejects. */
   async deliverUntilLeaseEnds(): Promise<void> {
-    await this.leaseSession.runUntilLeaseEnds(() => this.#startDueAttempts());
+    await this.leaseSession.runReportingErrors(() => this.#startDueAttempts());
     await Promise.all(this.#attemptsInProgress.values());
   }
 
@@ -71,7 +71,7 @@ export class RedeliveryWorker {
   #startAttempt(delivery: Delivery): void {
     if (this.#attemptsInProgress.size >= MAX_CONCURRENT_ATTEMPTS || this.#attemptsInProgress.has(delivery.id)) return;
     const attempt = this.leaseSession
-      .runUntilLeaseEnds(() => this.#attemptOnce(delivery))
+      .runReportingErrors(() => this.#attemptOnce(delivery))
       .finally(() => {
         this.#attemptsInProgress.delete(delivery.id);
         this.leaseSession.interruptWait();

@@ -51,7 +51,7 @@ export class ShardWorker {
 
   /** Resolves when the session has ended. Never rejects. */
   deliverUntilLeaseEnds(): Promise<void> {
-    return this.leaseSession.runUntilLeaseEnds(() => this.#deliverInOrder());
+    return this.leaseSession.runReportingErrors(() => this.#deliverInOrder());
   }
 
   /** Called for every commit of this shard. Cheap: it stops counting when a batch is complete. */
@@ -70,7 +70,7 @@ export class ShardWorker {
   }
 
   /** Advances an idle worker while the events that it skips are still cached in memory. */
-  catchUpIfIdle(): void {
+  requestScanIfIdle(): void {
     if (this.#isIdle) this.requestScan();
   }
 
@@ -172,12 +172,12 @@ export class ShardWorker {
     const { webhookCache } = this.leaseSession.deps;
     for (;;) {
       const webhook = await this.leaseSession.loadActiveWebhook();
-      const { changeGeneration: generation } = webhookCache;
+      const { generation: generation } = webhookCache;
       this.#unscanned.resetCount(MAX_BATCH_EVENTS);
       const read = await this.#logReader.readEvents(webhook, this.#position.current);
       if (read === null) {
         await this.#skipExpiredEvents();
-      } else if (generation === webhookCache.changeGeneration) {
+      } else if (generation === webhookCache.generation) {
         this.#currentEventsSince = read.events[0]?.occurredAt ?? null;
         this.#unreadEventsSince = read.isEndOfLog ? null : (read.events.at(-1)?.occurredAt ?? this.#unreadEventsSince);
         return read;

@@ -17,7 +17,7 @@ export class WebhookCache {
   }
 
   /** Increases with every change of any webhook, when this server learns of it. */
-  get changeGeneration(): number {
+  get generation(): number {
     return this.#generation;
   }
 

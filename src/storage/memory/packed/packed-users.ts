@@ -2,7 +2,7 @@
 import type { UserId } from '../../../core/ids.ts';
 import type { UserRecord } from '../../../core/records.ts';
 import type { Status } from '../../../core/enums.ts';
-import { RecordCodec, type SessionVisitor } from './record-codec.ts';
+import { RecordCodec, type SessionCounter } from './record-codec.ts';
 import { unpackSessions, type PackedSession, type SessionChunk } from './session-chunks.ts';
 import { SlabAllocator, type BlockAddress } from './slab-allocator.ts';
 import { growArray, HashTable } from './hash-table.ts';
@@ -51,7 +51,7 @@ export class PackedUsers {
    * Appends a session to the user's record.
    * @param visitSession called with the added session.
    */
-  addSession(slot: number, session: PackedSession, visitSession: SessionVisitor): void {
+  addSession(slot: number, session: PackedSession, visitSession: SessionCounter): void {
     const before = this.#addressOf(slot);
     const from = this.#allocator.getBuffer(before);
     const start = this.#allocator.getOffset(before);
@@ -76,7 +76,7 @@ export class PackedUsers {
    * Returns the sessions of a chunk. Only valid while all stored data came from chunks, because they share the
    * timings table.
    */
-  unpackSessions(chunk: SessionChunk): Iterable<PackedSession> {
+  readChunkSessions(chunk: SessionChunk): Iterable<PackedSession> {
     this.#codec.addSharedTimings(chunk.sharedTimings);
     return unpackSessions(chunk, this.#codec);
   }
@@ -96,9 +96,9 @@ export class PackedUsers {
    * Calls `visitSession` for each session of the user.
    * @returns the user's status.
    */
-  visitSessions(slot: number, visitSession: SessionVisitor): Status {
+  countSessionsOfSlot(slot: number, visitSession: SessionCounter): Status {
     const address = this.#addressOf(slot);
-    return this.#codec.visitSessions(
+    return this.#codec.countEncodedSessions(
       this.#allocator.getBuffer(address),
       this.#allocator.getOffset(address),
       visitSession,

@@ -49,7 +49,7 @@ const SESSION_FIELD_FLAGS = {
 const MAX_SHARED_TIMINGS = 64;
 
 /** Called with the platform and the status of a session, to count it. */
-export type SessionVisitor = (platform: Platform, status: LiveStatus) => void;
+export type SessionCounter = (platform: Platform, status: LiveStatus) => void;
 
 export class RecordCodec {
   /** Holds the last encoded record. Copy it before the next one is encoded. */
@@ -152,12 +152,12 @@ export class RecordCodec {
    * Calls `visitSession` for each session of a user record.
    * @returns the user's status.
    */
-  visitSessions(bytes: Buffer, start: number, visitSession: SessionVisitor): Status {
+  countEncodedSessions(bytes: Buffer, start: number, countEncodedSession: SessionCounter): Status {
     const input = this.#seekInput(bytes, start + USER_FIELDS_OFFSET);
     input.skipBytes(input.readVarint());
     for (let left = this.#readSessionCount(bytes, start); left > 0; left--) {
       const length = input.readVarint();
-      this.#visitSessionAtInput(visitSession);
+      this.#visitSessionAtInput(countEncodedSession);
       input.skipBytes(length);
     }
     return STATUSES[(bytes[start] as number) & 3] as Status;
@@ -171,7 +171,7 @@ export class RecordCodec {
   }
 
   /** Calls `visit` with the session at `start`. */
-  visitSession(bytes: Buffer, start: number, visit: SessionVisitor): void {
+  visitSession(bytes: Buffer, start: number, visit: SessionCounter): void {
     const input = this.#seekInput(bytes, start);
     input.readVarint();
     this.#visitSessionAtInput(visit);
@@ -197,7 +197,7 @@ export class RecordCodec {
     bytes[start + SESSION_COUNT_OFFSET + 1] = count >> 8;
   }
 
-  #visitSessionAtInput(visit: SessionVisitor): void {
+  #visitSessionAtInput(visit: SessionCounter): void {
     const first = this.#input.bytes[this.#input.position] as number;
     visit(PLATFORMS[first & 7] as Platform, (first & SESSION_FLAGS.pushOnline) === 0 ? 'ONLINE' : 'PUSH_ONLINE');
   }

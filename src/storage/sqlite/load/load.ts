@@ -69,7 +69,7 @@ export const loadDatabase = async (
     isChecked = true;
     await checkIntegrity();
     for await (const chunk of replies === null ? readLiveSessionChunks(reader, now) : receiveChunks(replies)) {
-      await processInSlices(activeUsers.unpackSessions(chunk), (session) => activeUsers.loadSession(session));
+      await processInSlices(activeUsers.readChunkSessions(chunk), (session) => activeUsers.loadSession(session));
     }
     return { reader, activeUsers };
   } catch (error) {

@@ -14,7 +14,7 @@ import type {
   PurgeRequest,
   PurgeResult,
   WriterReply,
-  WriterInput,
+  WriterWorkerData,
 } from './writer-messages.ts';
 
 /** Encodes entries and handles the result of their commit. */
@@ -84,7 +84,7 @@ export class GroupCommitWriter<Entry> {
    * @throws the error that prevented the thread or its connection from starting.
    */
   static start<Entry>(
-    data: WriterInput,
+    data: WriterWorkerData,
     handlers: WriterHandlers<Entry>,
     now: () => number,
   ): Promise<GroupCommitWriter<Entry>> {

@@ -1,7 +1,7 @@
 /** The messages between the main thread and the writer thread. Replies arrive in the order of the requests. */
 import type { FlatRows } from '../schema/rows.ts';
 
-export interface WriterInput {
+export interface WriterWorkerData {
   readonly path: string;
 }
 

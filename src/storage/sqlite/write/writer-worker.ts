@@ -4,7 +4,7 @@ import { statSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { createBatchWriter } from './batch-writer.ts';
 import { errorMessage, FileReplacedError, isFatalDatabaseError } from '../file/errors.ts';
-import type { WriterRequest, WriterReply, WriterInput } from './writer-messages.ts';
+import type { WriterRequest, WriterReply, WriterWorkerData } from './writer-messages.ts';
 import { createRetentionPurger } from './retention.ts';
 
 const port = parentPort;
@@ -32,7 +32,7 @@ const createReplacementCheck = (path: string): (() => void) => {
   };
 };
 
-const { path } = workerData as WriterInput;
+const { path } = workerData as WriterWorkerData;
 const connection = new Database(path, { fileMustExist: true, timeout: 5_000 });
 // FULL: a commit is on disk before it is acknowledged.
 connection.pragma('synchronous = FULL');

@@ -119,7 +119,7 @@ describe('ActiveUsers', () => {
           each.sessions.map((one) => ({ userId: each.id, session: restoreSessionAfterRestart(one, now) })),
         );
         for (const chunk of packSessions(sessions, 200)) {
-          for (const session of activeUsers.unpackSessions(chunk)) activeUsers.loadSession(session);
+          for (const session of activeUsers.readChunkSessions(chunk)) activeUsers.loadSession(session);
         }
         const expected = [...users.values()].map((each) => restoreUserAfterRestart(each, now));
         expect(activeUsers.getPresenceCounts()).toEqual(countsOf(expected));

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { AttemptReport } from '../../../../src/app/ports/webhook-store.ts';
 import { addMs, toMillis } from '../../../../src/core/ids.ts';
-import { applyAttempt } from '../../../../src/webhooks/delivery/attempt-outcome.ts';
+import { applyAttemptToDelivery } from '../../../../src/webhooks/delivery/attempt-outcome.ts';
 import { delivery as failing, loggedEvent } from '../../../contract/webhook-records.ts';
 
 const NOW = toMillis(1_700_000_000_000);
@@ -26,7 +26,7 @@ const failed: AttemptReport = { status: 503, error: 'It answered 503.', delivere
 describe('an attempt', () => {
   it('makes an accepted delivery DELIVERED and removes its events', () => {
     const attempt = { status: 204, error: null, deliveredEventCount: 3, retryAfterMs: null };
-    expect(applyAttempt(delivery, attempt, circumstances)).toEqual({
+    expect(applyAttemptToDelivery(delivery, attempt, circumstances)).toEqual({
       delivery: {
         ...delivery,
         status: 'DELIVERED',
@@ -44,7 +44,7 @@ describe('an attempt', () => {
   });
 
   it('keeps a failed delivery RETRYING with the same events and a later attempt', () => {
-    expect(applyAttempt(delivery, failed, circumstances)).toEqual({
+    expect(applyAttemptToDelivery(delivery, failed, circumstances)).toEqual({
       delivery: {
         ...delivery,
         attempts: 5,
@@ -61,7 +61,7 @@ describe('an attempt', () => {
   });
 
   it('retries only the remaining events soon after a partial success', () => {
-    const settled = applyAttempt(delivery, { ...failed, deliveredEventCount: 2 }, circumstances);
+    const settled = applyAttemptToDelivery(delivery, { ...failed, deliveredEventCount: 2 }, circumstances);
     expect(settled).toMatchObject({
       consecutiveFailures: 1,
       delivery: { status: 'RETRYING', nextAttemptAt: NOW + 500 },
@@ -72,7 +72,11 @@ describe('an attempt', () => {
 
   it('makes a delivery DEAD with its remaining events when its last attempt fails', () => {
     const late = { ...delivery, giveUpAt: NOW };
-    const settled = applyAttempt(late, { ...failed, deliveredEventCount: 1, retryAfterMs: 7_000 }, circumstances);
+    const settled = applyAttemptToDelivery(
+      late,
+      { ...failed, deliveredEventCount: 1, retryAfterMs: 7_000 },
+      circumstances,
+    );
     expect(settled).toMatchObject({ isReceiverGone: false, cooldownMs: 7_000 });
     expect(settled.delivery).toMatchObject({ status: 'DEAD', nextAttemptAt: null, lastError: 'It answered 503.' });
     expect(settled.delivery.events).toEqual(EVENTS.slice(1));
@@ -80,7 +84,7 @@ describe('an attempt', () => {
 
   it('keeps a delivery RETRYING after status 410, even after its last attempt', () => {
     for (const giveUpAt of [addMs(NOW, 60_000), addMs(NOW, -60_000)]) {
-      const settled = applyAttempt({ ...delivery, giveUpAt }, { ...failed, status: 410 }, circumstances);
+      const settled = applyAttemptToDelivery({ ...delivery, giveUpAt }, { ...failed, status: 410 }, circumstances);
       expect(settled).toMatchObject({ isReceiverGone: true, delivery: { status: 'RETRYING', events: EVENTS } });
       expect(settled.delivery.nextAttemptAt).not.toBeNull();
     }
@@ -95,7 +99,7 @@ describe('an attempt', () => {
         fc.integer({ min: -1_000, max: 1_000 }),
         fc.nat({ max: 50 }),
         (deliveredEventCount, status, retryAfterMs, leftMs, failures) => {
-          const settled = applyAttempt(
+          const settled = applyAttemptToDelivery(
             { ...delivery, giveUpAt: addMs(NOW, leftMs) },
             { status, error: 'No.', deliveredEventCount, retryAfterMs },
             { ...circumstances, consecutiveFailures: failures },

@@ -1,7 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { addMs, toMillis } from '../../../../src/core/ids.ts';
-import { randomBackoffMs, computeCooldownMs, computeNextAttemptAt } from '../../../../src/webhooks/delivery/backoff.ts';
+import {
+  randomBackoffMs,
+  computeCooldownAfterDeadMs,
+  computeNextAttemptAt,
+} from '../../../../src/webhooks/delivery/backoff.ts';
 
 const SECOND = 1_000;
 const HOUR = 3_600_000;
@@ -79,8 +83,8 @@ describe('the next attempt', () => {
 });
 
 it('waits after a DEAD delivery for 1 s, or for Retry-After up to one day', () => {
-  expect(computeCooldownMs(null)).toBe(SECOND);
-  expect(computeCooldownMs(20)).toBe(SECOND);
-  expect(computeCooldownMs(5 * SECOND)).toBe(5 * SECOND);
-  expect(computeCooldownMs(9 * DAY)).toBe(DAY);
+  expect(computeCooldownAfterDeadMs(null)).toBe(SECOND);
+  expect(computeCooldownAfterDeadMs(20)).toBe(SECOND);
+  expect(computeCooldownAfterDeadMs(5 * SECOND)).toBe(5 * SECOND);
+  expect(computeCooldownAfterDeadMs(9 * DAY)).toBe(DAY);
 });

@@ -1,6 +1,6 @@
 /** Which events form one delivery, and when it is sent. */
 import { describe, expect, it } from 'vitest';
-import type { CommittedChange, EventLogScan } from '../../../../src/app/ports/presence-store.ts';
+import type { CommittedChange, EventLogScanQuery } from '../../../../src/app/ports/presence-store.ts';
 import { hangUntilAborted, acceptDelivery } from '../support/fake-sender.ts';
 import { OTHER_WEBHOOK_ID, DeliveryHarness, userIdOfShard, WEBHOOK_ID } from '../support/delivery-harness.ts';
 import { settleEngines } from '../support/virtual-timers.ts';
@@ -110,7 +110,7 @@ describe('events that the filter excludes', () => {
     const { eventLog: log } = harness.store;
     const scan = log.scanEvents.bind(log);
     let scans = 0;
-    Object.assign(log, { scanEvents: (query: EventLogScan) => (scans++, scan(query)) });
+    Object.assign(log, { scanEvents: (query: EventLogScanQuery) => (scans++, scan(query)) });
     for (let number = 0; number < 999; number++) await harness.logIn(userIdOfShard(0, number));
     await settleEngines();
     expect(scans).toBe(0);

@@ -38,7 +38,7 @@ describe('RecordCodec', () => {
         expect(codec.matchesUserId(bytes, start, other.id)).toBe(other.id === user.id);
         expect(codec.encodedUserLength(bytes, start)).toBe(length);
         const visited: unknown[] = [];
-        expect(codec.visitSessions(bytes, start, (...session) => visited.push(session))).toBe(user.status);
+        expect(codec.countEncodedSessions(bytes, start, (...session) => visited.push(session))).toBe(user.status);
         expect(visited).toEqual(sessionsOf(user));
       }),
     );
