@@ -246,7 +246,7 @@ export class SqliteWebhookStore implements WebhookStore {
   }
 
   #requireSeq(id: DeliveryId): number {
-    const place = this.#deps.reader.findDeliveryPosition(id);
+    const place = this.#deps.reader.findDeliverySortKey(id);
     // Deliveries of a deleted webhook may remain for a while.
     if (place !== null && this.#webhooks.has(place.webhookId)) return place.seq;
     throw badUserInputError(`There is no delivery ${quoteText(id)}.`);

@@ -1,14 +1,18 @@
 import { describe, expect, it } from 'vitest';
+// eslint-disable-next-line no-restricted-imports -- the tools are JavaScript, because Node 20 runs no TypeScript
 import { checkCode, checkMarkdown, checkText } from '../../support/tools/words.js';
+
+/** A problem in this line that names the word. */
+const problem = (line: number, text: string): object => ({ line, problem: expect.stringContaining(text) as string });
 
 describe('the word check', () => {
   it('finds a replaced word in a comment, a string, a template and a name, with its line', () => {
     const code = ['// Nobody knows.', 'const toldOnce = "she";', 'const text = `at the ${1} door`;'].join('\n');
     expect(checkCode(code)).toEqual([
-      { line: 1, problem: expect.stringContaining('"Nobody" →') },
-      { line: 2, problem: expect.stringContaining('"told" in the name "toldOnce"') },
-      { line: 2, problem: expect.stringContaining('"she" →') },
-      { line: 3, problem: expect.stringContaining('"door" →') },
+      problem(1, '"Nobody" →'),
+      problem(2, '"told" in the name "toldOnce"'),
+      problem(2, '"she" →'),
+      problem(3, '"door" →'),
     ]);
   });
 
@@ -22,10 +26,8 @@ describe('the word check', () => {
   });
 
   it('finds a replaced word in the text of a page and gives the line', () => {
-    expect(checkMarkdown('# Title\n\nGood.\n\nIt is told.')).toEqual([
-      { line: 5, problem: expect.stringContaining('"told"') },
-    ]);
-    expect(checkText('a: 1\nb: woken')).toEqual([{ line: 2, problem: expect.stringContaining('"woken"') }]);
+    expect(checkMarkdown('# Title\n\nGood.\n\nIt is told.')).toEqual([problem(5, '"told"')]);
+    expect(checkText('a: 1\nb: woken')).toEqual([problem(2, '"woken"')]);
   });
 
   it('finds a sentence of more than 40 words in a page, but not a table, a list or code of that length', () => {

@@ -49,9 +49,9 @@ export class PackedUsers {
 
   /**
    * Appends a session to the user's record.
-   * @param visitSession called with the added session.
+   * @param countSession called with the added session.
    */
-  addSession(slot: number, session: PackedSession, visitSession: SessionCounter): void {
+  addSession(slot: number, session: PackedSession, countSession: SessionCounter): void {
     const before = this.#addressOf(slot);
     const from = this.#allocator.getBuffer(before);
     const start = this.#allocator.getOffset(before);
@@ -69,7 +69,7 @@ export class PackedUsers {
     }
     session.bytes.copy(bytes, offset + length, session.offset, session.offset + added);
     this.#codec.incrementSessionCount(bytes, offset);
-    this.#codec.visitSession(session.bytes, session.offset, visitSession);
+    this.#codec.countEncodedSession(session.bytes, session.offset, countSession);
   }
 
   /**
@@ -93,15 +93,15 @@ export class PackedUsers {
   }
 
   /**
-   * Calls `visitSession` for each session of the user.
+   * Calls `countSession` for each session of the user.
    * @returns the user's status.
    */
-  countSessionsOfSlot(slot: number, visitSession: SessionCounter): Status {
+  countSessionsOfSlot(slot: number, countSession: SessionCounter): Status {
     const address = this.#addressOf(slot);
     return this.#codec.countEncodedSessions(
       this.#allocator.getBuffer(address),
       this.#allocator.getOffset(address),
-      visitSession,
+      countSession,
     );
   }
 

@@ -149,15 +149,15 @@ export class RecordCodec {
   }
 
   /**
-   * Calls `visitSession` for each session of a user record.
+   * Calls `countSession` for each session of a user record.
    * @returns the user's status.
    */
-  countEncodedSessions(bytes: Buffer, start: number, countEncodedSession: SessionCounter): Status {
+  countEncodedSessions(bytes: Buffer, start: number, countSession: SessionCounter): Status {
     const input = this.#seekInput(bytes, start + USER_FIELDS_OFFSET);
     input.skipBytes(input.readVarint());
     for (let left = this.#readSessionCount(bytes, start); left > 0; left--) {
       const length = input.readVarint();
-      this.#visitSessionAtInput(countEncodedSession);
+      this.#countSessionAtInput(countSession);
       input.skipBytes(length);
     }
     return STATUSES[(bytes[start] as number) & 3] as Status;
@@ -170,11 +170,11 @@ export class RecordCodec {
     return input.position - start;
   }
 
-  /** Calls `visit` with the session at `start`. */
-  visitSession(bytes: Buffer, start: number, visit: SessionCounter): void {
+  /** Calls `countSession` with the session at `start`. */
+  countEncodedSession(bytes: Buffer, start: number, countSession: SessionCounter): void {
     const input = this.#seekInput(bytes, start);
     input.readVarint();
-    this.#visitSessionAtInput(visit);
+    this.#countSessionAtInput(countSession);
   }
 
   /** Returns the length in bytes of the user record at `start`. */
@@ -197,9 +197,9 @@ export class RecordCodec {
     bytes[start + SESSION_COUNT_OFFSET + 1] = count >> 8;
   }
 
-  #visitSessionAtInput(visit: SessionCounter): void {
+  #countSessionAtInput(countSession: SessionCounter): void {
     const first = this.#input.bytes[this.#input.position] as number;
-    visit(PLATFORMS[first & 7] as Platform, (first & SESSION_FLAGS.pushOnline) === 0 ? 'ONLINE' : 'PUSH_ONLINE');
+    countSession(PLATFORMS[first & 7] as Platform, (first & SESSION_FLAGS.pushOnline) === 0 ? 'ONLINE' : 'PUSH_ONLINE');
   }
 
   #readSessionCount(bytes: Buffer, start: number): number {

@@ -50,8 +50,8 @@ export class WebhookReader {
   }
 
   /** Returns the seq of a delivery in order of creation, and its webhook. Null: unknown id. */
-  findDeliveryPosition(id: DeliveryId): { readonly seq: number; readonly webhookId: WebhookId } | null {
-    const [seq, webhookId] = this.#statements.positionOf.get(id) ?? [];
+  findDeliverySortKey(id: DeliveryId): { readonly seq: number; readonly webhookId: WebhookId } | null {
+    const [seq, webhookId] = this.#statements.sortKeyOf.get(id) ?? [];
     return seq === undefined ? null : { seq: Number(seq), webhookId: String(webhookId) as WebhookId };
   }
 
@@ -115,7 +115,7 @@ const prepareStatements = (connection: Database.Database, onError: (error: unkno
       ['webhookId', 'limit'],
     ),
     find: read(whole(sql`${deliveries.deliveryId} = ${named('deliveryId')}`), ['deliveryId']),
-    positionOf: read(
+    sortKeyOf: read(
       db
         .select({ seq: deliveries.seq, webhookId: deliveries.webhookId })
         .from(deliveries)
