@@ -50,6 +50,7 @@ export const sendRequest = (
     let failure: RequestError | null = null;
     let interimResponses = 0;
     let hasReceivedData = false;
+    let isClosed = false;
     const onData = (): void => {
       hasReceivedData = true;
     };
@@ -85,7 +86,10 @@ export const sendRequest = (
       let bytes = 0;
       response.on('data', (chunk: Buffer) => {
         bytes += chunk.length;
-        if (bytes > MAX_BODY_BYTES) request.destroy();
+        if (bytes <= MAX_BODY_BYTES) return;
+        request.destroy();
+        // Node 24 keeps the connection of a request whose whole response has arrived, although it is destroyed.
+        if (!isClosed) response.socket.destroy();
       });
       // An incomplete body does not matter.
       response.on('error', () => undefined);
@@ -95,7 +99,10 @@ export const sendRequest = (
       failure ??= isStale ? new StaleConnectionError(toRequestError(error).message) : toRequestError(error);
     });
     // The last event of a request, right before its connection can be reused.
-    request.on('close', settle);
+    request.on('close', () => {
+      isClosed = true;
+      settle();
+    });
     request.end(webhookRequest.body);
   });
 
