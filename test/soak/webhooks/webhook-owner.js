@@ -74,7 +74,7 @@ export class WebhookOwner {
     this.requestedAt = arrival.at;
     if (arrival.path === REDIRECTED)
       journal.violate('webhook redirect', `"${this.name}" was followed to ${REDIRECTED}`);
-    // Of one that may have been made, nobody knows the secret.
+    // The webhook may exist, but the answer with its secret was lost.
     else if (audit === undefined || audit.terms.madeAt === Infinity)
       journal.count('webhooks: requests of one whose creation was not answered');
     else audit.addRequest(arrival);

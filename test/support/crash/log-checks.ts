@@ -3,7 +3,7 @@
  * each user. Its result must be the current state that the server returns.
  */
 import { expect } from 'vitest';
-// eslint-disable-next-line no-restricted-imports -- that is the source: what has no build runs it too.
+// eslint-disable-next-line no-restricted-imports -- the source is JavaScript, because it also runs without a build.
 import { EVENT_FIELDS, type Event, UserHistory } from '../user-history.js';
 import { postForData } from '../porchlight-client.ts';
 import type { PorchlightProcess } from '../porchlight-process.ts';
