@@ -64,8 +64,9 @@ test.for([
       `${EVENTS} events written in ${(written - began).toFixed(0)} ms, received ${(done - written).toFixed(0)} ms later, ` +
         `in ${received.map(({ length }) => length).join(' and ')} requests`,
     );
+    // The old path hangs in both cases, so that no retry before the update is delivered there.
+    await dead.setRules({ path: '/', behaviour: { kind: 'hang' } });
     if (behaviour === null) await dead.restart();
-    else await dead.setRules();
     // With another URL the deliveries are attempted at once, without waiting for the backoff.
     await updateWebhook(server, { id, url: dead.url('/back') });
     await dead.waitForRequests('/back', hasReceivedEvents(EVENTS), IN_TIME_MS);
