@@ -1,7 +1,7 @@
 /** `setCustomStatus`: the text that a user sets. */
 import { requireSession } from '../app/auth/caller.ts';
-import { validateCustomStatus } from '../core/ids.ts';
 import type { UserRecord } from '../core/records.ts';
+import { validateVisibleText } from '../core/texts.ts';
 import { schemaBuilder } from './builder.ts';
 import { UserStatusType } from './user-status.ts';
 
@@ -10,7 +10,7 @@ const SetCustomStatusInput = schemaBuilder.inputType('SetCustomStatusInput', {
   fields: (t) => ({
     text: t.string({
       description:
-        'At most 256 characters. If it is null or omitted, the text is cleared. It is also cleared when the user becomes OFFLINE.',
+        'At most 256 characters. Control characters are answered BAD_USER_INPUT, except line breaks and tabs. If the text is null, omitted, empty or white space alone, it is cleared. It is also cleared when the user becomes OFFLINE.',
     }),
   }),
 });
@@ -34,7 +34,7 @@ schemaBuilder.mutationField('setCustomStatus', (t) =>
       'Sets or clears the text beside the status of the user of this session. Watchers receive the change. Requires a session token.',
     args: { input: t.arg({ type: SetCustomStatusInput, required: true, description: 'The new text.' }) },
     resolve: async (_root, { input }, { caller, application }) => {
-      const text = input.text == null ? null : validateCustomStatus(input.text);
+      const text = validateVisibleText('customStatus', input.text);
       return (await application.tracker.setCustomStatus(requireSession(caller), text)).user;
     },
   }),

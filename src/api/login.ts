@@ -1,6 +1,7 @@
 /** `login`: starts a session. */
 import { requireJwtCaller } from '../app/auth/caller.ts';
-import { parseDeviceId, validateVersionText } from '../core/ids.ts';
+import { parseDeviceId } from '../core/ids.ts';
+import { validateOptionalText } from '../core/texts.ts';
 import { schemaBuilder } from './builder.ts';
 import { toEndedSessionViews, toLiveSessionView, SessionType, type SessionView } from './session.ts';
 import { PlatformEnum } from './enums.ts';
@@ -11,13 +12,15 @@ const LoginInput = schemaBuilder.inputType('LoginInput', {
     platform: t.field({ type: PlatformEnum, required: true, description: 'The platform of the device.' }),
     deviceId: t.id({
       description:
-        'A permanent id of the device, 1 to 128 characters. A login with the same id replaces its earlier session. If omitted, the server creates an id and returns it.',
+        'A permanent id of the device, 1 to 128 characters without control characters. A login with the same id replaces its earlier session. If omitted, the server creates an id and returns it.',
     }),
     appVersion: t.string({
-      description: 'The version of the app, at most 128 characters. It is shown with the session.',
+      description:
+        'The version of the app, at most 128 characters without control characters. It is shown with the session.',
     }),
     osVersion: t.string({
-      description: 'The version of the operating system, at most 128 characters. It is shown with the session.',
+      description:
+        'The version of the operating system, at most 128 characters without control characters. It is shown with the session.',
     }),
   }),
 });
@@ -63,8 +66,8 @@ schemaBuilder.mutationField('login', (t) =>
       const request = {
         platform: input.platform,
         deviceId: input.deviceId == null ? null : parseDeviceId(input.deviceId),
-        appVersion: input.appVersion == null ? null : validateVersionText(input.appVersion, 'appVersion'),
-        osVersion: input.osVersion == null ? null : validateVersionText(input.osVersion, 'osVersion'),
+        appVersion: validateOptionalText('appVersion', input.appVersion),
+        osVersion: validateOptionalText('osVersion', input.osVersion),
       };
       const { session, sessionToken, kickedSessions } = await application.tracker.login(
         userId,

@@ -1,7 +1,8 @@
 /** `onlineUsers`: a paginated list of users who are not OFFLINE. */
 import { badUserInputError } from '../core/errors.ts';
-import { MAX_ID_CODE_POINTS, parseUserId, type UserId } from '../core/ids.ts';
+import { parseUserId, type UserId } from '../core/ids.ts';
 import type { UserRecord } from '../core/records.ts';
+import { MAX_ID_CODE_POINTS } from '../core/texts.ts';
 import { schemaBuilder } from './builder.ts';
 import {
   DEFAULT_PAGE_SIZE,

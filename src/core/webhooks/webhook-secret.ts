@@ -1,6 +1,6 @@
 /** The valid forms of a webhook's secret, by webhook format. */
 import { badUserInputError } from '../errors.ts';
-import { validateId } from '../ids.ts';
+import { validateText } from '../texts.ts';
 import type { WebhookFormat } from '../enums.ts';
 
 /** Precedes the Base64 of the key, by the convention of Standard Webhooks. */
@@ -21,11 +21,12 @@ export const isValidStandardSecret = (secret: string): boolean => {
 };
 
 /**
- * @param format of the requests to sign. TENCENT accepts any text of 1 to 128 code points without control characters.
+ * @param format of the requests to sign. TENCENT accepts any text of 1 to 128 code points without control characters
+ * and lone surrogates.
  * @throws BAD_USER_INPUT for an invalid secret. The message does not contain the secret.
  */
 export const validateSecret = (format: WebhookFormat, secret: string): string => {
-  if (format === 'TENCENT') return validateId(secret, 'secret');
+  if (format === 'TENCENT') return validateText('webhookSecret', secret);
   if (isValidStandardSecret(secret)) return secret;
   throw badUserInputError(
     `secret must be ${STANDARD_SECRET_PREFIX} and the Base64, padded, of ${MIN_SECRET_BYTES} to ${MAX_SECRET_BYTES} bytes.`,

@@ -85,7 +85,7 @@ describe.concurrent('a custom status', () => {
     ['256 letters', 'x'.repeat(256)],
     ['256 astral characters', '\u{1F600}'.repeat(256)],
     ['128 letters with a combining accent each', 'e\u0301'.repeat(128)],
-    ['one space', ' '],
+    ['spaces around a letter', ' x '],
     ['several lines', 'one\ntwo\r\n\tthree'],
     ['markup and quotes', '<b>&amp;"\'`${x}\\'],
   ])('is stored unchanged: %s', async ([, text]) => {
@@ -98,6 +98,12 @@ describe.concurrent('a custom status', () => {
     ['257 letters', 'x'.repeat(257)],
     ['257 astral characters', '\u{1F600}'.repeat(257)],
     ['100,000 letters', 'x'.repeat(100_000)],
+    ['a NUL', 'a\u0000b'],
+    ['an escape character', '\u001b[31m'],
+    ['a vertical tab', 'a\u000bb'],
+    ['a DEL', 'a\u007f'],
+    ['a next line (C1)', 'a\u0085b'],
+    ['a lone surrogate', 'a\ud83d'],
     ['a number', 7],
     ['a list', ['x']],
   ] as const)('is rejected with BAD_USER_INPUT over both transports and changes nothing: %s', async ([, text]) => {
@@ -108,6 +114,19 @@ describe.concurrent('a custom status', () => {
     const socket = await GraphqlSocket.open(server, device.token);
     expect(codeOf(await socket.execute(SET, { input: { text } }))).toBe('BAD_USER_INPUT');
     expect(await fetchUser(server, device.userId)).toMatchObject({ customStatus: 'before', version: 2 });
+  });
+
+  test.for([
+    ['an empty text', ''],
+    ['one space', ' '],
+    ['white space of several kinds', '\t\r\n\u00a0\u3000\u2028\ufeff'],
+  ] as const)('is cleared by a text without visible characters: %s', async ([, text]) => {
+    const device = await logIn(server, newUserId(), 'IPHONE');
+    await setText(device, 'before');
+    const reply = await setText(device, text);
+    expect(reply.data?.setCustomStatus.userStatus).toMatchObject({ customStatus: null, version: 3 });
+    // Clearing nothing changes nothing.
+    expect((await setText(device, text)).data?.setCustomStatus.userStatus.version).toBe(3);
   });
 
   test('is cleared when the text is left out', async () => {

@@ -1,10 +1,14 @@
 /**
  * Converts records to rows and back. Rows are sent to the writer thread as flat arrays of values, the fastest form to
  * copy. The order of the columns is defined here.
+ *
+ * Texts of users and devices pass `readStoredText`: earlier versions stored some that are rejected today. User ids and
+ * session ids do not. They are keys of rows, and every version rejected control characters in them.
  */
 import type { DeviceId, Millis, SessionId, UserId } from '../../../core/ids.ts';
 import { areTimingsEqual, type Timings } from '../../../core/policy.ts';
 import type { EndedSession, PresenceEvent, SessionRecord, UserRecord, WatchScope } from '../../../core/records.ts';
+import { readStoredText } from '../../../core/texts.ts';
 import {
   APP_STATES,
   type AppState,
@@ -128,7 +132,7 @@ export const userFromRow = (row: SqlRow, versionFloor: number, sessions: readonl
   changedAt: row[3] as Millis | null,
   reason: (row[4] === null ? null : internEnumValue(row[4])) as EventReason | null,
   lastSeenAt: row[5] as Millis | null,
-  customStatus: row[6] as string | null,
+  customStatus: readOptionalText(row[6]),
   tokensRevokedBefore: row[7] as Millis | null,
   sessions,
 });
@@ -170,7 +174,7 @@ export const pushDisconnectRow = (
 export const sessionFromRow = (row: SqlRow): SessionRecord => ({
   id: row[1] as SessionId,
   platform: internEnumValue(row[2]) as Platform,
-  deviceId: row[3] as DeviceId,
+  deviceId: readStoredText(row[3] as string) as DeviceId,
   status: internEnumValue(row[4]) as LiveStatus,
   appState: internEnumValue(row[5]) as AppState,
   backgroundSince: row[6] as Millis | null,
@@ -180,13 +184,16 @@ export const sessionFromRow = (row: SqlRow): SessionRecord => ({
   detachedAt: row[13] as Millis | null,
   pushExpiresAt: row[14] as Millis | null,
   socketIds: [],
-  appVersion: row[15] as string | null,
-  osVersion: row[16] as string | null,
+  appVersion: readOptionalText(row[15]),
+  osVersion: readOptionalText(row[16]),
   ipAddress: row[17] as string | null,
   loggedInAt: row[18] as Millis,
   tokenHash: row[19] as string,
   watchScope: row[20] === null ? null : (JSON.parse(row[20] as string) as WatchScope),
 });
+
+const readOptionalText = (value: SqlValue | undefined): string | null =>
+  typeof value === 'string' ? readStoredText(value) : null;
 
 const ENUM_VALUES = new Map<SqlValue | undefined, string>(
   [...PLATFORMS, ...STATUSES, ...APP_STATES, ...EVENT_REASONS].map((word) => [word, word]),
@@ -247,14 +254,14 @@ export const eventFromRow = (row: SqlRow): PresenceEvent => ({
   userId: row[2] as UserId,
   sessionId: row[3] as SessionId,
   platform: row[4] as Platform,
-  deviceId: row[5] as DeviceId,
+  deviceId: readStoredText(row[5] as string) as DeviceId,
   reason: row[6] as EventReason,
   sessionStatus: row[7] as Status,
   previousStatus: row[8] as Status,
   status: row[9] as Status,
   version: row[10] as number,
   kickedBy: row[11] as Platform | null,
-  customStatus: row[12] as string | null,
+  customStatus: readOptionalText(row[12]),
   ipAddress: row[13] as string | null,
   occurredAt: row[14] as Millis,
 });

@@ -1,7 +1,8 @@
 /** Converts webhooks and deliveries to rows and back. The order of the columns is defined here. */
 import type { LoggedEvent } from '../../../app/ports/presence-store.ts';
-import type { Delivery } from '../../../app/ports/webhook-store.ts';
-import type { Cursor, DeliveryId, Millis, WebhookId } from '../../../core/ids.ts';
+import type { Delivery, IsolatedUser, ShardLease } from '../../../app/ports/webhook-store.ts';
+import type { Cursor, DeliveryId, DeviceId, Millis, WebhookId } from '../../../core/ids.ts';
+import { readStoredText } from '../../../core/texts.ts';
 import type { WebhookRecord } from '../../../core/webhooks/webhook.ts';
 import type { DeliveryStatus, EventReason, WebhookFormat, WebhookState } from '../../../core/enums.ts';
 import type { FlatRows, SqlRow } from './rows.ts';
@@ -22,6 +23,15 @@ export const WEBHOOK_COLUMNS = [
 ] as const;
 
 export const SHARD_COLUMNS = ['webhookId', 'shard', 'position'] as const;
+
+export const ISOLATED_USER_COLUMNS = [
+  'webhookId',
+  'shard',
+  'userId',
+  'position',
+  'skippedThrough',
+  'deliveryId',
+] as const;
 
 export const DELIVERY_COLUMNS = [
   'deliveryId',
@@ -70,6 +80,15 @@ export const webhookFromRow = (row: SqlRow): WebhookRecord => ({
   startCursor: row[11] as Cursor,
 });
 
+export const isolatedUserToRow = ({ webhookId, shard }: ShardLease, user: IsolatedUser): FlatRows => [
+  webhookId,
+  shard,
+  user.userId,
+  user.position,
+  user.skippedThrough,
+  user.pendingDelivery?.id ?? null,
+];
+
 export const deliveryToRow = (delivery: Delivery): FlatRows => [
   delivery.id,
   delivery.webhookId,
@@ -103,5 +122,13 @@ export const deliveryFromRow = (row: SqlRow): Delivery => ({
   lastError: row[10] as string | null,
   nextAttemptAt: row[11] as Millis | null,
   giveUpAt: row[12] as Millis,
-  events: JSON.parse(row[14] as string) as readonly LoggedEvent[],
+  events: (JSON.parse(row[14] as string) as readonly LoggedEvent[]).map(readStoredEvent),
 });
+
+/** An earlier version may have stored texts that are rejected today. See rows.ts. */
+const readStoredEvent = (event: LoggedEvent): LoggedEvent => {
+  const { customStatus } = event;
+  const deviceId = readStoredText(event.deviceId) as DeviceId;
+  const text = customStatus === null ? null : readStoredText(customStatus);
+  return text === customStatus && deviceId === event.deviceId ? event : { ...event, deviceId, customStatus: text };
+};

@@ -86,7 +86,13 @@ describe('a new webhook', () => {
     [
       'a URL with a line break that a parser would leave out',
       { url: 'https://chat.exa\nmple/' },
-      /^url is not a valid URL/,
+      /^url has a control character\.$/,
+    ],
+    ['a URL with a control character', { url: `${HOOK}/a\u0000b` }, /^url has a control character\.$/],
+    [
+      'a URL with a lone surrogate',
+      { url: `${HOOK}/a\ud800` },
+      /^url has a lone surrogate, which is not valid Unicode\.$/,
     ],
     ['a URL with a space before it', { url: ` ${HOOK}` }, /^url is not a valid URL/],
     ['a URL that is too long', { url: `${HOOK}/${'x'.repeat(2_048)}` }, /^url is longer than 2048 characters/],

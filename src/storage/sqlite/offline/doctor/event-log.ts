@@ -4,6 +4,7 @@
  */
 import type Database from 'better-sqlite3';
 import { quoteText } from '../../../../core/quote.ts';
+import { readStoredText } from '../../../../core/texts.ts';
 import type { FindingId, Findings } from './findings.ts';
 
 /** @param purgedThrough the seq before the first event that must exist. */
@@ -129,8 +130,11 @@ const changesUser = (row: EventRow): boolean => row.status !== row.previousStatu
 function* differencesFromEvent(row: EventRow): Iterable<string> {
   if (row.recordVersion !== row.version) yield `version ${row.recordVersion}, in the log ${row.version}`;
   if (row.recordStatus !== row.status) yield `status ${row.recordStatus}, in the log ${row.status}`;
-  if (row.recordCustomStatus !== row.customStatus) yield 'custom status differs from the log';
+  if (readText(row.recordCustomStatus) !== readText(row.customStatus)) yield 'custom status differs from the log';
 }
+
+/** A server copies a text that it has read to new events, so the forms that it reads are compared. */
+const readText = (text: string | null): string | null => (text === null ? null : readStoredText(text));
 
 function* differencesFromChange(row: EventRow, change: EventRow | undefined): Iterable<string> {
   if (change === undefined) return;
