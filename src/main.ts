@@ -295,6 +295,7 @@ const buildServer = (parts: ServerParts): PorchlightServer => {
       userTokens: tencent === null ? [] : [createUserSigVerifier(tencent)],
       introspection: config.introspection,
       maxLagMs: config.maxLagMs,
+      pingIntervalMs: config.pingIntervalMs,
     },
     graphiql: startup.graphiql,
     externalApi: tencent === null ? undefined : createTencentApi(application, tencent),

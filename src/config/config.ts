@@ -46,6 +46,10 @@ export interface Config {
   readonly logFormat: LogFormat;
   /** True: every proxy is trusted. A list: the proxies in these networks. */
   readonly trustProxy: boolean | readonly string[];
+  /** The interval of pings to WebSockets and of comments in event streams. */
+  readonly pingIntervalMs: number;
+  /** How long an idle HTTP connection is kept open. */
+  readonly httpKeepAliveMs: number;
   readonly graphiql: boolean;
   readonly introspection: IntrospectionAccess;
   /** 0 means no limit, except for `maxSockets` and `maxWatchedPerSocket`. */
@@ -267,6 +271,8 @@ const buildConfig = (parsed: OptionValues, policySeed: PolicySeed, origins: Conf
   logLevel: parsed.logLevel,
   logFormat: parsed.logFormat,
   trustProxy: parsed.trustProxy,
+  pingIntervalMs: parsed.pingInterval,
+  httpKeepAliveMs: parsed.httpKeepAlive,
   graphiql: parsed.graphiql,
   introspection: parsed.introspection,
   limits: {

@@ -119,6 +119,24 @@ export const OPTIONS = {
     description:
       'Proxies whose X-Forwarded-For header is used to find the client address: a list such as 10.0.0.0/8,loopback. `true` trusts every proxy and uses the leftmost entry; clients can forge it unless a proxy overwrites the header. `false` ignores the header.',
   }),
+  pingInterval: defineOption({
+    group: 'server',
+    env: 'PORCHLIGHT_PING_INTERVAL',
+    flag: 'ping-interval',
+    type: durationType(1_000, 600_000),
+    default: '25s',
+    description:
+      'Interval in which the server pings every WebSocket and sends a comment in every event stream. It must be shorter than the idle timeout of every proxy between the server and its clients.',
+  }),
+  httpKeepAlive: defineOption({
+    group: 'server',
+    env: 'PORCHLIGHT_HTTP_KEEP_ALIVE',
+    flag: 'http-keep-alive',
+    type: durationType(1_000, 3_600_000),
+    default: '130s',
+    description:
+      'How long an idle HTTP connection is kept open. It must be longer than the time for which a proxy keeps idle connections to the server, or the proxy answers some requests with 502.',
+  }),
   graphiql: defineOption({
     group: 'server',
     env: 'PORCHLIGHT_GRAPHIQL',

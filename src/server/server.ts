@@ -21,7 +21,7 @@ import { createClientAddressResolver, type TrustedProxies } from './limits/clien
 import { RateLimiter } from './limits/rate-limiter.ts';
 import type { RejectionCounters } from './metrics/rejection-counters.ts';
 import { GraphqlWebSocketServer } from './websocket/websocket-server.ts';
-import type { ConnectionSettings } from './websocket/connection-settings.ts';
+import { createPingSettings, type ConnectionSettings } from './websocket/connection-settings.ts';
 
 export interface ServerSettings extends AuthSettings {
   readonly allowedOrigins: AllowedOrigins;
@@ -30,6 +30,8 @@ export interface ServerSettings extends AuthSettings {
   readonly introspection: IntrospectionAccess;
   /** Lag of the event loop or of the disk, in ms, above which deferrable operations receive OVERLOADED. */
   readonly maxLagMs: number;
+  /** The interval at which every WebSocket is pinged and every event stream gets a comment. */
+  readonly pingIntervalMs: number;
 }
 
 export interface ServerOptions {
@@ -140,7 +142,7 @@ export const createServer = ({
     rateLimiter,
     socketLimits: limits,
     maxWatchedUsers: limits.maxWatchedPerSocket,
-    connectionSettings,
+    connectionSettings: { ...createPingSettings(settings.pingIntervalMs), ...connectionSettings },
   });
   const responses = new InFlightResponses();
   const handleExternalRequest = (api: ExternalApi): RequestHandler =>
@@ -164,6 +166,7 @@ export const createServer = ({
       rateLimiter,
       rejections,
       resolveClientAddress,
+      pingIntervalMs: settings.pingIntervalMs,
     }),
     allowedOrigins,
     state: () => (isReady ? 'ready' : 'stopping'),
@@ -191,6 +194,8 @@ export const createServer = ({
       isReady = true;
       listener.setHandler({
         handleRequest: (request, response) => {
+          // A proxy must not send its next request over a connection that is about to be closed.
+          if (!isReady) response.setHeader('Connection', 'close');
           responses.track(response);
           route(request, response);
         },

@@ -30,6 +30,7 @@ import {
   type JsonMediaType,
 } from './media-types.ts';
 import type { Pipeline } from '../graphql/pipeline.ts';
+import { createEventStreamPlugin } from './event-stream.ts';
 import { executeJsonPost, parseJsonPostParams, selectJsonPostMediaType } from './json-post.ts';
 import { ResponseStream } from '../graphql/response-stream.ts';
 
@@ -56,7 +57,7 @@ export const createGraphqlHandler = (
   const rejectionDelay = new SharedDelay(REJECTION_DELAY_MS);
   const yoga = createYoga<YogaServerContext>({
     schema: pipeline.schema,
-    plugins: [createPipelinePlugin(options)],
+    plugins: [createPipelinePlugin(options), createEventStreamPlugin(options.pingIntervalMs)],
     maxRequestBodySize: MAX_PAYLOAD_BYTES,
     maskedErrors: { maskError: (error) => maskError(pipeline, error), errorMessage: 'Internal server error.' },
     // The pipeline has a document cache of its own. The router serves pages, CORS and health checks.

@@ -10,6 +10,7 @@ import { StartupError } from '../../process/startup-error.ts';
 import type { ServerCounters } from '../metrics/counters.ts';
 import type { TrustedProxies } from '../limits/client-address.ts';
 import type { LimitSettings } from '../limits/limit-settings.ts';
+import { createClientErrorHandler } from './client-errors.ts';
 import { ConnectionLimiter } from './connection-limiter.ts';
 import { offersOtherProtocol, replayWithoutUpgrade } from './ignore-upgrade-offers.ts';
 
@@ -26,8 +27,6 @@ export interface HttpTimeouts {
 }
 
 const DEFAULT_TIMEOUTS: HttpTimeouts = { headersMs: 15_000, requestMs: 30_000, checkMs: 5_000, unreadMs: 60_000 };
-/** Longer than the idle timeout of common load balancers, so that they close an idle connection before the server does. */
-const KEEP_ALIVE_MS = 65_000;
 /**
  * Connections that wait to be accepted. The system may allow fewer (Linux: net.core.somaxconn, 4,096). Above the limit
  * the system drops part of the handshake: the client believes that it is connected and resends with growing delays.
@@ -41,6 +40,11 @@ export interface HttpListenerSettings {
   readonly port: number;
   readonly limits: LimitSettings;
   readonly trustProxy: TrustedProxies;
+  /**
+   * How long an idle connection is kept open. It must be longer than the idle timeout of a proxy: a proxy that sends a
+   * request at the moment at which the server closes the connection answers its client with 502.
+   */
+  readonly httpKeepAliveMs: number;
 }
 
 /** Handles what arrives at a listener. */
@@ -83,7 +87,7 @@ export class HttpListener {
       headersTimeout: timeouts.headersMs,
       requestTimeout: timeouts.requestMs,
       connectionsCheckingInterval: timeouts.checkMs,
-      keepAliveTimeout: KEEP_ALIVE_MS,
+      keepAliveTimeout: settings.httpKeepAliveMs,
     });
     this.server.setTimeout(timeouts.unreadMs);
     this.connectionLimiter.attachTo(this.server);
@@ -91,6 +95,7 @@ export class HttpListener {
       response.once('close', () => counters.httpResponses.increment(`${Math.floor(response.statusCode / 100)}xx`));
       this.#handler?.handleRequest(request, response);
     });
+    this.server.on('clientError', createClientErrorHandler(log));
     this.server.on('upgrade', (request, socket, head) => {
       // A pipelined request is not replayed: its response could overtake the one in progress.
       const isPipelined = this.connectionLimiter.isAnsweringRequest(request.socket);

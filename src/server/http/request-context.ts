@@ -25,6 +25,8 @@ export interface GraphqlHandlerOptions extends RateLimitDeps {
   /** Whether the header holds an API key. Must be cheap: it is called before authentication. */
   readonly isApiKeyRequest: (authorization: string | undefined) => boolean;
   readonly resolveClientAddress: ClientAddressResolver;
+  /** The interval of the comments in event streams. */
+  readonly pingIntervalMs: number;
 }
 
 /** One HTTP request, with what is known about it so far. */

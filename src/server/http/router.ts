@@ -67,14 +67,15 @@ const route = async (
   response: ServerResponse,
 ): Promise<void> => {
   const isGet = request.method === 'GET' || request.method === 'HEAD';
+  // HAProxy's `option httpchk` sends OPTIONS unless a method is configured, and OPTIONS / unless a path is.
+  const isProbe = isGet || request.method === 'OPTIONS';
   switch (path) {
     case '/health/live':
-      return isGet ? sendJson(response, 200, { status: 'live' }) : rejectMethod(response);
+      return isProbe ? sendJson(response, 200, { status: 'live' }) : rejectMethod(response, PROBE_METHODS);
     case '/health/ready':
-      if (!isGet) return rejectMethod(response);
-      return sendJson(response, state() === 'ready' ? 200 : 503, { status: state() });
+      return isProbe ? sendReadiness(response, state()) : rejectMethod(response, PROBE_METHODS);
     case METRICS_PATH:
-      if (metrics !== undefined) return isGet ? metrics(request, response) : rejectMethod(response);
+      if (metrics !== undefined) return isGet ? metrics(request, response) : rejectMethod(response, 'GET, HEAD');
       break;
     case GRAPHQL_PATH:
       if (isGet && acceptsHtml(request) && graphiql?.(request, response)) return;
@@ -84,7 +85,10 @@ const route = async (
       return graphql(request, response);
     case '/':
       // The relative target also works behind a proxy that adds a path prefix.
-      if (isGet && acceptsHtml(request)) return void response.writeHead(302, { Location: 'graphql' }).end();
+      if (isGet && acceptsHtml(request)) {
+        return void response.writeHead(302, { Location: 'graphql', 'Cache-Control': 'no-store' }).end();
+      }
+      if (isProbe && !isGet) return sendReadiness(response, state());
       break;
   }
   if (externalApi !== undefined && path.startsWith(externalApi.prefix)) return externalApi.handle(request, response);
@@ -94,12 +98,19 @@ const route = async (
 
 const acceptsHtml = (request: IncomingMessage): boolean => request.headers.accept?.includes('text/html') ?? false;
 
-const rejectMethod = (response: ServerResponse): void => {
-  response.setHeader('Allow', 'GET, HEAD');
-  sendJson(response, 405, createErrorBody('BAD_REQUEST', 'Only GET is served here.'));
+const sendReadiness = (response: ServerResponse, state: ServerState): void =>
+  sendJson(response, state === 'ready' ? 200 : 503, { status: state });
+
+const PROBE_METHODS = 'GET, HEAD, OPTIONS';
+
+const rejectMethod = (response: ServerResponse, allowedMethods: string): void => {
+  response.setHeader('Allow', allowedMethods);
+  sendJson(response, 405, createErrorBody('BAD_REQUEST', `Only ${allowedMethods} are served here.`));
 };
 
-const createErrorBody = (code: string, message: string): object => ({ errors: [{ message, extensions: { code } }] });
+export const createErrorBody = (code: string, message: string): object => ({
+  errors: [{ message, extensions: { code } }],
+});
 
 export const sendJson = (response: ServerResponse, status: number, body: object): void => {
   response.writeHead(status, { 'Content-Type': 'application/json; charset=utf-8', 'Cache-Control': 'no-store' });

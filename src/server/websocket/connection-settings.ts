@@ -6,6 +6,8 @@ export interface ConnectionSettings extends AdmissionLimits {
   readonly initTimeoutMs: number;
   /** The interval at which every socket is pinged. */
   readonly pingIntervalMs: number;
+  /** Unanswered pings after which a socket without a session is terminated. */
+  readonly maxUnansweredPings: number;
   /** How long running operations can delay a close. */
   readonly drainTimeoutMs: number;
   /** The time for a client to answer a close frame before it is terminated. It may have to read much data first. */
@@ -23,7 +25,8 @@ export interface ConnectionSettings extends AdmissionLimits {
 export const DEFAULT_CONNECTION_SETTINGS: ConnectionSettings = {
   ...DEFAULT_ADMISSION_LIMITS,
   initTimeoutMs: 10_000,
-  pingIntervalMs: 30_000,
+  pingIntervalMs: 25_000,
+  maxUnansweredPings: 2,
   drainTimeoutMs: 3_000,
   closeTimeoutMs: 30_000,
   unacknowledgedCloseTimeoutMs: 3_000,
@@ -35,5 +38,16 @@ export const DEFAULT_CONNECTION_SETTINGS: ConnectionSettings = {
 /** Fragments of one message. Each takes as much memory as its content, or more. */
 export const MAX_MESSAGE_FRAGMENTS = 1_024;
 
-/** Unanswered pings after which a socket without a session is terminated. */
-export const MAX_UNANSWERED_PINGS = 2;
+/** A client that answers pings within this time is never terminated. Mobile networks delay packets for many seconds. */
+const MIN_PONG_WAIT_MS = 50_000;
+
+/** With a short interval, more pings may stay unanswered. */
+export const createPingSettings = (
+  pingIntervalMs: number,
+): Pick<ConnectionSettings, 'pingIntervalMs' | 'maxUnansweredPings'> => ({
+  pingIntervalMs,
+  maxUnansweredPings: Math.max(
+    DEFAULT_CONNECTION_SETTINGS.maxUnansweredPings,
+    Math.ceil(MIN_PONG_WAIT_MS / pingIntervalMs),
+  ),
+});

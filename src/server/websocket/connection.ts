@@ -23,7 +23,6 @@ import { ActiveOperations } from './active-operations.ts';
 import * as closeReasons from './close-reasons.ts';
 import type { CloseReason } from './close-reasons.ts';
 import { ConnectionQuota, type ConnectionQuotaDeps } from './connection-quota.ts';
-import { MAX_UNANSWERED_PINGS } from './connection-settings.ts';
 import type { OperationHandle } from './operation-handle.ts';
 import type { RawWebSocket, WebSocketHandler } from './raw-websocket.ts';
 import { SessionBinding, type SessionBindingOptions } from './session-binding.ts';
@@ -267,7 +266,8 @@ export class Connection implements ApiSocket, ApiContext, WebSocketHandler, Limi
     // A silent socket of a session stays open until the timeout of its platform. No timeout covers a socket without a
     // session, or one that is closing but whose client does not read.
     const isCoveredByTimeout = this.sessionBinding.isAttached && this.#closeReason === null;
-    if (!isCoveredByTimeout && this.#unansweredPings >= MAX_UNANSWERED_PINGS) return this.terminate();
+    const { maxUnansweredPings } = this.#options.settings;
+    if (!isCoveredByTimeout && this.#unansweredPings >= maxUnansweredPings) return this.terminate();
     this.#unansweredPings++;
     if (this.#isOpen()) this.sendBuffer.enqueue(PING_FRAME);
   }

@@ -98,7 +98,7 @@ export class GraphqlWebSocketServer {
     const { allowedOrigins, resolveClientAddress } = this.#options;
     socket.on('error', this.#onUpgradeError);
     const [path] = (request.url ?? '').split('?', 1);
-    if (this.#isClosing) return this.#rejectUpgrade(socket, 503);
+    if (this.#isClosing) return this.#rejectUpgrade(socket, 503, DEFAULT_RETRY_AFTER_MS);
     if (path !== GRAPHQL_PATH) return this.#rejectUpgrade(socket, 404);
     if (!isSocketOriginAllowed(request, allowedOrigins)) return this.#rejectUpgrade(socket, 403);
     const ipAddress = resolveClientAddress(request);
@@ -199,7 +199,8 @@ export class GraphqlWebSocketServer {
     this.#options.counters.rejectedUpgrades.increment(String(status));
     const retryAfter = retryAfterMs === undefined ? '' : `Retry-After: ${Math.ceil(retryAfterMs / 1_000)}\r\n`;
     socket.end(
-      `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${retryAfter}Connection: close\r\nContent-Length: 0\r\n\r\n`,
+      `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${retryAfter}Cache-Control: no-store\r\n` +
+        'Connection: close\r\nContent-Length: 0\r\n\r\n',
       () => socket.destroy(),
     );
   }

@@ -28,7 +28,7 @@ test('accepts a connection_init that arrived in time but is read after the init 
 test('extends the timeouts of request heads and bodies until all requests that were active during the pause have ended', () => {
   vi.useFakeTimers();
   const port = new HttpListener({
-    settings: { host: '127.0.0.1', port: 0, limits: LIMITS, trustProxy: false },
+    settings: { host: '127.0.0.1', port: 0, limits: LIMITS, trustProxy: false, httpKeepAliveMs: 60_000 },
     counters: new ServerCounters(),
     log: pino({ level: 'silent' }),
     timeouts: { headersMs: 15_000, requestMs: 30_000, checkMs: 5_000 },

@@ -54,6 +54,8 @@ test('uses the documented default of every option without any configuration', ()
     logLevel: 'info',
     logFormat: 'auto',
     trustProxy: false,
+    pingIntervalMs: 25_000,
+    httpKeepAliveMs: 130_000,
     graphiql: true,
     introspection: 'backends',
     limits: {

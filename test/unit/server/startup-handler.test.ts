@@ -21,7 +21,7 @@ afterEach(async () => {
 
 const startListening = async (holdMs?: number, externalApi?: StartupHandlerOptions['externalApi']) => {
   const listener = new HttpListener({
-    settings: { host: '127.0.0.1', port: 0, limits: LIMITS, trustProxy: false },
+    settings: { host: '127.0.0.1', port: 0, limits: LIMITS, trustProxy: false, httpKeepAliveMs: 60_000 },
     counters: new ServerCounters(),
     log,
   });

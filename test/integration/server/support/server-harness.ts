@@ -280,7 +280,7 @@ export const LIMITS: LimitSettings = {
 };
 
 /** Port 0 selects a free port. */
-const ADDRESS = { host: '127.0.0.1', port: 0 };
+const ADDRESS = { host: '127.0.0.1', port: 0, httpKeepAliveMs: 130_000 };
 
 const SETTINGS: ServerSettings = {
   apiKeys: [sha256('plk_another-key-of-the-tests'), sha256(API_KEY)],
@@ -294,6 +294,7 @@ const SETTINGS: ServerSettings = {
   introspection: 'backends',
   // Load shedding must not affect other tests on a busy machine.
   maxLagMs: 60_000,
+  pingIntervalMs: 25_000,
 };
 
 /** Runs with the system time and can be moved forward. */

@@ -350,7 +350,7 @@ test('a rejected upgrade receives a complete HTTP response, and its connection i
   let text = '';
   for await (const chunk of socket) text += String(chunk);
   expect(text).toBe(
-    'HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n',
+    'HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nCache-Control: no-store\r\nConnection: close\r\nContent-Length: 0\r\n\r\n',
   );
 });
 
