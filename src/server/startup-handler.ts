@@ -7,18 +7,18 @@
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { handleProtocols } from 'graphql-ws';
 import type { Logger } from 'pino';
 import { WebSocketServer } from 'ws';
 import type { ExternalApi, ExternalApiResponse } from '../app/ports/external-api.ts';
 import { DomainError } from '../core/errors.ts';
-import type { AllowedOrigins } from './auth/allowed-origins.ts';
+import { OriginPolicy, type AllowedOrigins } from './auth/allowed-origins.ts';
 import { computeRetryAfterMs } from './graphql/load-shedding.ts';
 import { MAX_UNAUTHENTICATED_PAYLOAD_BYTES } from './graphql/query-limits.ts';
 import type { ConnectionHandler } from './http/listener.ts';
 import { splitRequestUrl } from './http/request-url.ts';
 import { createRouter, GRAPHQL_PATH, sendJson, type PageHandler, type RequestHandler } from './http/router.ts';
 import { DEFAULT_CONNECTION_SETTINGS } from './websocket/connection-settings.ts';
+import { selectSubprotocol } from './websocket/subprotocols.ts';
 import { SERVER_CLOSE_CODES } from './wire/close-codes.ts';
 
 /** A guess of the remaining start time, from which `Retry-After` is derived. A million sessions load in 4 s. */
@@ -51,7 +51,8 @@ export class StartupHandler implements ConnectionHandler {
     noServer: true,
     maxPayload: MAX_UNAUTHENTICATED_PAYLOAD_BYTES,
     perMessageDeflate: false,
-    handleProtocols,
+    // Clients of other subprotocols learn later that these are not acceptable, from the server that is ready.
+    handleProtocols: selectSubprotocol,
     // @types/ws lacks this option. A socket whose client does not answer the close frame is terminated after it.
     ...{ closeTimeout: DEFAULT_CONNECTION_SETTINGS.unacknowledgedCloseTimeoutMs },
   });
@@ -61,7 +62,8 @@ export class StartupHandler implements ConnectionHandler {
     this.#holdTimer = setTimeout(() => this.onReplaced(this), holdMs);
     this.#route = createRouter({
       graphql: respondStarting(createGraphqlErrorResponse),
-      allowedOrigins,
+      // Refused origins are logged by the server, whose log must have each only once.
+      originPolicy: new OriginPolicy({ allowedOrigins, trustProxy: false, log: null }),
       state: () => 'starting',
       graphiql,
       metrics: respondStarting(createGraphqlErrorResponse),

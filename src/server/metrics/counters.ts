@@ -76,7 +76,7 @@ export class ServerCounters {
   /** Closed sockets, by the code that the server sent. `client`: the client closed it. 1006: no close frame was sent. */
   readonly closedSockets = new LabelledCounter(['client', ...Array.from(CLOSE_CODES, String)], 'other');
   /** Rejected upgrades to WebSocket, by HTTP status. */
-  readonly rejectedUpgrades = new LabelledCounter(['403', '404', '429', '503'], 'other');
+  readonly rejectedUpgrades = new LabelledCounter(['400', '403', '404', '405', '429', '503'], 'other');
   /** HTTP responses, by the first digit of their status. */
   readonly httpResponses = new LabelledCounter(['1xx', '2xx', '3xx', '4xx', '5xx'], 'other');
   readonly rejections = new RejectionCounters();

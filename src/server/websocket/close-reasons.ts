@@ -3,6 +3,7 @@ import { ExpiredTokenError } from '../../app/ports/user-token.ts';
 import { DomainError } from '../../core/errors.ts';
 import type { LostSocket } from '../../core/records.ts';
 import { SERVER_CLOSE_CODES } from '../wire/close-codes.ts';
+import { DOCUMENTED_PLACE } from './connection-credential.ts';
 
 export interface CloseReason {
   readonly code: number;
@@ -64,14 +65,17 @@ export const closeReasonForInvalidJwt = (error: DomainError): CloseReason =>
     error instanceof ExpiredTokenError ? 'The token has expired' : 'The token has been revoked',
   );
 
-/** For an error of `connection_init`. Null if the error is internal. */
-export const closeReasonForFailedInit = (error: unknown): CloseReason | null => {
+/**
+ * For an error of `connection_init`. Null if the error is internal.
+ * @param place where the credential was found; null: none was found.
+ */
+export const closeReasonForFailedInit = (error: unknown, place: string | null): CloseReason | null => {
   if (error instanceof ExpiredTokenError) return closeReasonForInvalidJwt(error);
   if (!(error instanceof DomainError)) return null;
   const { details, message } = error;
   if (details.code === 'SESSION_ENDED') return closedByServer(SERVER_CLOSE_CODES.SESSION_ENDED, details.reason);
-  return closedByServer(
-    details.code === 'OVERLOADED' ? SERVER_CLOSE_CODES.TRY_AGAIN_LATER : SERVER_CLOSE_CODES.UNAUTHORIZED,
-    message,
-  );
+  if (details.code === 'OVERLOADED') return closedByServer(SERVER_CLOSE_CODES.TRY_AGAIN_LATER, message);
+  // A client that sends several credentials must learn which one was rejected.
+  const prefix = place === null || place === DOCUMENTED_PLACE ? '' : `${place}: `;
+  return closedByServer(SERVER_CLOSE_CODES.UNAUTHORIZED, prefix + message);
 };

@@ -22,10 +22,21 @@ import { SendBuffer, type FlushScheduler } from '../wire/send-buffer.ts';
 import { ActiveOperations } from './active-operations.ts';
 import * as closeReasons from './close-reasons.ts';
 import type { CloseReason } from './close-reasons.ts';
+import { findCredential, type ConnectionPayload } from './connection-credential.ts';
 import { ConnectionQuota, type ConnectionQuotaDeps } from './connection-quota.ts';
 import type { OperationHandle } from './operation-handle.ts';
 import type { RawWebSocket, WebSocketHandler } from './raw-websocket.ts';
 import { SessionBinding, type SessionBindingOptions } from './session-binding.ts';
+import { formatRefusalMessage } from './subprotocols.ts';
+
+/** What a socket knows from its upgrade request. */
+export interface AcceptedUpgrade {
+  readonly ipAddress: string | null;
+  /** The network of `ipAddress`, as returned by `computeNetworkPrefix`. */
+  readonly network: string;
+  /** As returned by `retainUpgradeAuthorization`. */
+  readonly authorization: string | null;
+}
 
 export interface ConnectionOptions extends ConnectionQuotaDeps, SessionBindingOptions {
   readonly log: Logger;
@@ -61,6 +72,8 @@ export class Connection implements ApiSocket, ApiContext, WebSocketHandler, Limi
   readonly #webSocket: RawWebSocket;
   readonly #options: ConnectionOptions;
   readonly #quota: ConnectionQuota;
+  /** As returned by `retainUpgradeAuthorization`. Null after `connection_init`. */
+  #upgradeAuthorization: string | null;
   /** Limits the time for `connection_init`, and later the time of a close that happens before the acknowledgement. */
   #initTimer: NodeJS.Timeout | null;
   /** Messages are ignored, but responses are still sent. */
@@ -69,21 +82,13 @@ export class Connection implements ApiSocket, ApiContext, WebSocketHandler, Limi
   #closeReason: CloseReason | null = null;
   #unansweredPings = 0;
 
-  /**
-   * @param socket the stream that `webSocket` reads from and writes to.
-   * @param network the network of `ipAddress`, see `networkPrefix`.
-   */
-  constructor(
-    webSocket: RawWebSocket,
-    socket: Duplex,
-    ipAddress: string | null,
-    network: string,
-    options: ConnectionOptions,
-  ) {
+  /** @param socket the stream that `webSocket` reads from and writes to. */
+  constructor(webSocket: RawWebSocket, socket: Duplex, upgrade: AcceptedUpgrade, options: ConnectionOptions) {
     this.#webSocket = webSocket;
     this.#options = options;
-    this.ipAddress = ipAddress;
-    this.network = network;
+    this.ipAddress = upgrade.ipAddress;
+    this.network = upgrade.network;
+    this.#upgradeAuthorization = upgrade.authorization;
     this.#quota = new ConnectionQuota(this, options);
     this.sessionBinding = new SessionBinding(this, options);
     this.sendBuffer = new SendBuffer(options.flushScheduler, socket, this);
@@ -206,14 +211,19 @@ export class Connection implements ApiSocket, ApiContext, WebSocketHandler, Limi
   // What the protocol and the API do with the socket.
 
   /** Handles `connection_init`. Returns false if the client is rejected; the socket is then closing. */
-  async authenticate(authorization: unknown): Promise<boolean> {
+  async authenticate(payload: ConnectionPayload | null | undefined): Promise<boolean> {
     this.#markInitialised();
+    const upgradeAuthorization = this.#upgradeAuthorization;
+    this.#upgradeAuthorization = null;
     const timeout = setTimeout(
       () => this.close(closeReasons.AUTHENTICATION_TIMEOUT),
       this.#options.settings.initTimeoutMs,
     );
+    let place: string | null = null;
     try {
-      const caller = await this.sessionBinding.authenticate(authorization);
+      const credential = findCredential(payload, upgradeAuthorization);
+      place = credential.place;
+      const caller = await this.sessionBinding.authenticate(credential.authorization);
       if (this.isClosing || caller === null) return false;
       if (!this.#quota.countUserSocket(caller)) {
         this.close(closeReasons.USER_SOCKET_LIMIT_EXCEEDED);
@@ -223,7 +233,7 @@ export class Connection implements ApiSocket, ApiContext, WebSocketHandler, Limi
       await this.sessionBinding.bindCaller(caller);
       return !this.isClosing;
     } catch (error) {
-      const reason = closeReasons.closeReasonForFailedInit(error);
+      const reason = closeReasons.closeReasonForFailedInit(error, place);
       if (reason === null) this.reportInternalError(error, 'Authentication of a WebSocket failed; closing it');
       this.close(reason ?? closeReasons.INTERNAL_ERROR);
       return false;
@@ -283,6 +293,13 @@ export class Connection implements ApiSocket, ApiContext, WebSocketHandler, Limi
   evict(): void {
     this.#options.rejections.socketsEvicted++;
     this.close(closeReasons.EVICTED_UNINITIALISED);
+  }
+
+  /** Closes the socket because the client does not speak graphql-transport-ws. */
+  refuseSubprotocol(reason: CloseReason): void {
+    const message = formatRefusalMessage(this.#webSocket.protocol, reason);
+    if (message !== null) this.sendBuffer.enqueue(encodeTextFrame(message));
+    this.close(reason);
   }
 
   closeSlowConsumer(): void {

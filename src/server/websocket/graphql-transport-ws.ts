@@ -4,10 +4,11 @@
  * memory of an open one.
  */
 import type { ExecutionResult, GraphQLError } from 'graphql';
-import { CloseCode, MessageType, type PingMessage, type SubscribePayload } from 'graphql-ws';
+import { CloseCode, MessageType, type PingMessage } from 'graphql-ws';
 import { DEFAULT_RETRY_AFTER_MS, DomainError } from '../../core/errors.ts';
 import type { FanoutScheduler } from '../graphql/fanout-scheduler.ts';
 import { isLogin, isMutation, isQueryOrMutation, startsWithHeartbeat } from '../graphql/operation.ts';
+import type { OperationParams } from '../graphql/operation-params.ts';
 import type { FailedPreparation, OperationResult, Pipeline, PreparedOperation } from '../graphql/pipeline.ts';
 import { PushSubscription } from '../graphql/push-subscription.ts';
 import { ResponseStream } from '../graphql/response-stream.ts';
@@ -16,6 +17,7 @@ import type { OperationRecorder } from '../metrics/operation-recorder.ts';
 import type { RejectionCounters } from '../metrics/rejection-counters.ts';
 import { CONNECTION_ACK_MESSAGE, formatErrorMessage, formatPongMessage, parseClientMessage } from '../wire/messages.ts';
 import { RATE_LIMIT_EXCEEDED, UNEXPECTED_MESSAGE } from './close-reasons.ts';
+import type { ConnectionPayload } from './connection-credential.ts';
 import type { Connection } from './connection.ts';
 import { OperationHandle } from './operation-handle.ts';
 
@@ -115,7 +117,7 @@ export class GraphqlTransportWsProtocol {
     else void connection.sendMessage(pong);
   }
 
-  async #initialise(connection: Connection, params: Readonly<Record<string, unknown>> | undefined): Promise<void> {
+  async #initialise(connection: Connection, payload: ConnectionPayload | null | undefined): Promise<void> {
     if (connection.isInitialised) {
       return connection.closeForProtocolError(
         CloseCode.TooManyInitialisationRequests,
@@ -123,32 +125,37 @@ export class GraphqlTransportWsProtocol {
       );
     }
     connection.isInitialised = true;
-    if (!(await connection.authenticate(params?.['authorization'] ?? params?.['Authorization']))) return;
+    if (!(await connection.authenticate(payload))) return;
     connection.markAcknowledged();
     await connection.sendMessage(CONNECTION_ACK_MESSAGE);
   }
 
   /** Handles `subscribe`, which starts an operation of any type. */
-  #startOperation(connection: Connection, id: string, payload: SubscribePayload): void {
+  #startOperation(connection: Connection, id: string, payload: Readonly<Record<string, unknown>>): void {
     const { activeOperations, sessionBinding } = connection;
     if (!this.#checkOperationId(connection, id)) return sessionBinding.recordActivity();
     const startedAt = this.#operationRecorder.startTiming();
-    const prepared = this.#prepareOperation(connection, payload);
-    if ('errors' in prepared) {
-      this.#sendErrors(connection, id, prepared.errors);
-      this.#operationRecorder.recordAnswer(connection, startedAt, null, prepared.errors);
-      return sessionBinding.recordActivity();
-    }
+    const params = this.#readParams(connection, payload);
+    if ('errors' in params) return this.#rejectOperation(connection, id, startedAt, params.errors);
+    const prepared = this.#pipeline.prepareOperation(params.query, params.operationName);
+    if ('errors' in prepared) return this.#rejectOperation(connection, id, startedAt, prepared.errors);
     const { operation } = prepared;
     // Recorded before the execution, unless the operation records the activity itself.
     if (!startsWithHeartbeat(operation) || activeOperations.hasMatching(isLogin)) sessionBinding.recordActivity();
     if (isLogin(operation)) sessionBinding.markLoginStarted();
     const handle = new OperationHandle(id, operation, connection, this);
     activeOperations.add(handle);
-    this.#runOperation({ connection, handle, startedAt }, prepared, payload.variables).catch((error: unknown) => {
+    this.#runOperation({ connection, handle, startedAt }, prepared, params.variables).catch((error: unknown) => {
       activeOperations.remove(handle);
       connection.failInternally(error);
     });
+  }
+
+  /** Answers a `subscribe` whose operation is not executed. */
+  #rejectOperation(connection: Connection, id: string, startedAt: number, errors: readonly GraphQLError[]): void {
+    this.#sendErrors(connection, id, errors);
+    this.#operationRecorder.recordAnswer(connection, startedAt, null, errors);
+    connection.sessionBinding.recordActivity();
   }
 
   /** Whether an operation can use this id. If not, the socket is closed. */
@@ -161,13 +168,8 @@ export class GraphqlTransportWsProtocol {
     return false;
   }
 
-  #prepareOperation(
-    connection: Connection,
-    { query, operationName }: SubscribePayload,
-  ): PreparedOperation | FailedPreparation {
-    if (connection.activeOperations.size < this.#maxOperations) {
-      return this.#pipeline.prepareOperation(query, operationName);
-    }
+  #readParams(connection: Connection, payload: Readonly<Record<string, unknown>>): OperationParams | FailedPreparation {
+    if (connection.activeOperations.size < this.#maxOperations) return this.#pipeline.readParams(payload);
     this.#rejections.operationsPerSocket++;
     const error = new DomainError(
       { code: 'RATE_LIMITED', retryAfterMs: DEFAULT_RETRY_AFTER_MS },
@@ -183,7 +185,7 @@ export class GraphqlTransportWsProtocol {
   async #runOperation(
     running: RunningOperation,
     prepared: PreparedOperation,
-    variables: SubscribePayload['variables'],
+    variables: OperationParams['variables'],
   ): Promise<void> {
     const { connection, handle } = running;
     const { activeOperations } = connection;

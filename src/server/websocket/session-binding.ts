@@ -1,11 +1,11 @@
 /**
- * The caller of a socket and the session that the socket is attached to. The session is attached by the credential of
- * `connection_init` or by a login, and stays attached until it is lost or the socket closes.
+ * The caller of a socket and the session that the socket is attached to. The session is attached by the
+ * credential of the socket or by a login, and stays attached until it is lost or the socket closes.
  */
 import type { Application } from '../../app/application.ts';
 import { UNAUTHENTICATED_CALLER, type AppCaller, type Caller, type SessionRef } from '../../app/auth/caller.ts';
 import type { RegisteredSocket } from '../../app/presence/socket-registry.ts';
-import { DomainError, unauthenticatedError } from '../../core/errors.ts';
+import { DomainError } from '../../core/errors.ts';
 import type { SessionId, SocketId } from '../../core/ids.ts';
 import type { LostSocket } from '../../core/records.ts';
 import type { OperationHandle } from './operation-handle.ts';
@@ -108,13 +108,11 @@ export class SessionBinding implements RegisteredSocket {
   }
 
   /**
-   * Waits for admission, then authenticates the credential of `connection_init`.
+   * Waits for admission, then authenticates the credential of the socket.
    * @returns null if the socket was closed in the meantime.
    * @throws as `Authenticator`, and OVERLOADED if the admission queue is full.
    */
-  async authenticate(authorization: unknown): Promise<Caller | null> {
-    if (authorization === undefined) throw unauthenticatedError('authorization is missing');
-    if (typeof authorization !== 'string') throw unauthenticatedError('authorization must be text');
+  async authenticate(authorization: string): Promise<Caller | null> {
     const isAdmitted = await this.#options.admissionQueue.waitForAdmission(() => this.#socket.isClosing);
     if (this.#socket.isClosing) return null;
     if (!isAdmitted) throw ADMISSION_QUEUE_FULL;

@@ -1,12 +1,11 @@
 /** The WebSocket server: accepts or rejects upgrades and owns all connections. */
 import { DEFAULT_RETRY_AFTER_MS } from '../../core/errors.ts';
-import { STATUS_CODES, type IncomingMessage } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { CloseCode, GRAPHQL_TRANSPORT_WS_PROTOCOL, handleProtocols } from 'graphql-ws';
 import type { Logger } from 'pino';
 import { WebSocketServer } from 'ws';
 import type { Application } from '../../app/application.ts';
-import { isSocketOriginAllowed, type AllowedOrigins } from '../auth/allowed-origins.ts';
+import type { OriginPolicy } from '../auth/allowed-origins.ts';
 import type { Authenticator } from '../auth/authenticate.ts';
 import { FanoutScheduler } from '../graphql/fanout-scheduler.ts';
 import type { Pipeline } from '../graphql/pipeline.ts';
@@ -19,17 +18,20 @@ import type { ServerCounters } from '../metrics/counters.ts';
 import type { OperationRecorder } from '../metrics/operation-recorder.ts';
 import { FlushScheduler } from '../wire/send-buffer.ts';
 import { AdmissionQueue } from './admission-queue.ts';
-import { Connection, type ConnectionOptions } from './connection.ts';
+import { retainUpgradeAuthorization } from './connection-credential.ts';
+import { Connection, type AcceptedUpgrade, type ConnectionOptions } from './connection.ts';
 import { DEFAULT_CONNECTION_SETTINGS, MAX_MESSAGE_FRAGMENTS, type ConnectionSettings } from './connection-settings.ts';
 import { GraphqlTransportWsProtocol } from './graphql-transport-ws.ts';
 import { RawWebSocket } from './raw-websocket.ts';
+import { findSubprotocolRefusal, selectSubprotocol } from './subprotocols.ts';
+import { createHandshakeRejection, formatUpgradeRejection, type UpgradeRejection } from './upgrade-rejection.ts';
 
 export interface GraphqlWebSocketServerOptions {
   readonly application: Application;
   readonly pipeline: Pipeline;
   readonly operationRecorder: OperationRecorder;
   readonly authenticate: Authenticator;
-  readonly allowedOrigins: AllowedOrigins;
+  readonly originPolicy: OriginPolicy;
   readonly resolveClientAddress: ClientAddressResolver;
   readonly log: Logger;
   readonly counters: ServerCounters;
@@ -46,6 +48,40 @@ interface UpgradedSocket extends Duplex {
 }
 
 const WEBSOCKET = Symbol('websocket');
+
+const SERVER_RESTARTS: UpgradeRejection = {
+  status: 503,
+  code: 'OVERLOADED',
+  message: 'The server is restarting.',
+  retryAfterMs: DEFAULT_RETRY_AFTER_MS,
+};
+const OTHER_PATH: UpgradeRejection = {
+  status: 404,
+  code: 'NOT_FOUND',
+  message: `There is no WebSocket here: GraphQL is at ${GRAPHQL_PATH}.`,
+};
+const FOREIGN_ORIGIN: UpgradeRejection = {
+  status: 403,
+  code: 'FORBIDDEN',
+  message: 'Pages of this origin may not open a WebSocket. PORCHLIGHT_ALLOWED_ORIGINS lists the origins that may.',
+};
+const TOO_MANY_SOCKETS: UpgradeRejection = {
+  status: 503,
+  code: 'OVERLOADED',
+  message: 'The server has as many sockets as it may have.',
+  retryAfterMs: DEFAULT_RETRY_AFTER_MS,
+};
+const TOO_MANY_SOCKETS_OF_ADDRESS: UpgradeRejection = {
+  status: 429,
+  code: 'RATE_LIMITED',
+  message: 'This network address has as many sockets as it may have.',
+  retryAfterMs: DEFAULT_RETRY_AFTER_MS,
+};
+const TOO_MANY_REQUESTS: UpgradeRejection = {
+  status: 429,
+  code: 'RATE_LIMITED',
+  message: 'Too many requests of this network address.',
+};
 
 export class GraphqlWebSocketServer {
   readonly socketLimiter: SocketLimiter;
@@ -72,7 +108,7 @@ export class GraphqlWebSocketServer {
       maxPayload: MAX_UNAUTHENTICATED_PAYLOAD_BYTES,
       // Compression costs 110 KiB per socket.
       perMessageDeflate: false,
-      handleProtocols,
+      handleProtocols: selectSubprotocol,
       // `Connection` answers pings, so that a pong follows everything that was sent before it.
       autoPong: false,
       // Options that the type definitions lack. After `closeTimeout` the library terminates the socket.
@@ -82,6 +118,9 @@ export class GraphqlWebSocketServer {
         maxBufferedChunks: MAX_MESSAGE_FRAGMENTS,
       },
     });
+    this.#server.on('wsClientError', (error, stream, { method }) =>
+      this.#rejectUpgrade(stream, createHandshakeRejection(error.message, method)),
+    );
     this.#pingTimer = setInterval(() => {
       for (const connection of this.#connections) connection.pingOrTerminate();
     }, this.#settings.pingIntervalMs);
@@ -95,19 +134,21 @@ export class GraphqlWebSocketServer {
 
   /** Handles the 'upgrade' event of an HTTP server. */
   handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    const { allowedOrigins, resolveClientAddress } = this.#options;
+    const { originPolicy, resolveClientAddress } = this.#options;
     socket.on('error', this.#onUpgradeError);
     const [path] = (request.url ?? '').split('?', 1);
-    if (this.#isClosing) return this.#rejectUpgrade(socket, 503, DEFAULT_RETRY_AFTER_MS);
-    if (path !== GRAPHQL_PATH) return this.#rejectUpgrade(socket, 404);
-    if (!isSocketOriginAllowed(request, allowedOrigins)) return this.#rejectUpgrade(socket, 403);
+    if (this.#isClosing) return this.#rejectUpgrade(socket, SERVER_RESTARTS);
+    if (path !== GRAPHQL_PATH) return this.#rejectUpgrade(socket, OTHER_PATH);
+    if (!originPolicy.allowsSocket(request)) return this.#rejectUpgrade(socket, FOREIGN_ORIGIN);
     const ipAddress = resolveClientAddress(request);
     const network = computeNetworkPrefix(ipAddress);
+    // The request itself is not kept: it takes more memory than the rest of a socket.
+    const authorization = retainUpgradeAuthorization(request.headers.authorization);
     if (!this.#admitUpgrade(socket, network)) return;
     this.#server.handleUpgrade(request, socket, head, (webSocket) => {
       // The library handles errors from now on.
       socket.off('error', this.#onUpgradeError);
-      this.#addConnection(webSocket, socket, ipAddress, network);
+      this.#addConnection(webSocket, socket, { ipAddress, network, authorization });
     });
   }
 
@@ -155,16 +196,15 @@ export class GraphqlWebSocketServer {
     };
   }
 
-  #addConnection(webSocket: RawWebSocket, socket: Duplex, ipAddress: string | null, network: string): void {
-    const connection = new Connection(webSocket, socket, ipAddress, network, this.#connectionOptions);
+  #addConnection(webSocket: RawWebSocket, socket: Duplex, upgrade: AcceptedUpgrade): void {
+    const connection = new Connection(webSocket, socket, upgrade, this.#connectionOptions);
     this.#connections.add(connection);
     this.socketLimiter.addSocket(connection);
     webSocket.handler = connection;
     (socket as UpgradedSocket)[WEBSOCKET] = webSocket;
     socket.on('end', notifyPeerClosed);
-    if (webSocket.protocol !== GRAPHQL_TRANSPORT_WS_PROTOCOL) {
-      connection.closeForProtocolError(CloseCode.SubprotocolNotAcceptable, 'Subprotocol not acceptable');
-    }
+    const refusal = findSubprotocolRefusal(webSocket.protocol);
+    if (refusal !== null) connection.refuseSubprotocol(refusal);
   }
 
   #removeConnection(connection: Connection): void {
@@ -184,25 +224,22 @@ export class GraphqlWebSocketServer {
     if (exceededLimit !== null) {
       if (exceededLimit === 'server') rejections.socketsPerServer++;
       else rejections.socketsPerAddress++;
-      this.#rejectUpgrade(socket, exceededLimit === 'server' ? 503 : 429, DEFAULT_RETRY_AFTER_MS);
+      this.#rejectUpgrade(socket, exceededLimit === 'server' ? TOO_MANY_SOCKETS : TOO_MANY_SOCKETS_OF_ADDRESS);
       return false;
     }
     const waitMs = rateLimiter.chargeAddress(network, application.store.now());
     if (waitMs === 0) return true;
     rejections.requestRate++;
-    this.#rejectUpgrade(socket, 429, waitMs);
+    this.#rejectUpgrade(socket, { ...TOO_MANY_REQUESTS, retryAfterMs: waitMs });
     return false;
   }
 
-  /** @param retryAfterMs is sent as Retry-After, if given. */
-  #rejectUpgrade(socket: Duplex, status: number, retryAfterMs?: number): void {
-    this.#options.counters.rejectedUpgrades.increment(String(status));
-    const retryAfter = retryAfterMs === undefined ? '' : `Retry-After: ${Math.ceil(retryAfterMs / 1_000)}\r\n`;
-    socket.end(
-      `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${retryAfter}Cache-Control: no-store\r\n` +
-        'Connection: close\r\nContent-Length: 0\r\n\r\n',
-      () => socket.destroy(),
-    );
+  #rejectUpgrade(socket: Duplex, rejection: UpgradeRejection): void {
+    const { counters, log } = this.#options;
+    const { status, message } = rejection;
+    counters.rejectedUpgrades.increment(String(status));
+    log.debug({ status, reason: message }, 'An upgrade to WebSocket was rejected');
+    socket.end(formatUpgradeRejection(rejection), () => socket.destroy());
   }
 
   readonly #onUpgradeError = (error: Error): void => {
