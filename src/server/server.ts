@@ -12,7 +12,7 @@ import { createGraphqlHandler } from './http/graphql-handler.ts';
 import { HeapMonitor } from './limits/heap-monitor.ts';
 import { createRouter, type PageHandler, type RequestHandler } from './http/router.ts';
 import { OperationRecorder, type OperationTracer } from './metrics/operation-recorder.ts';
-import type { AllowedOrigins } from './auth/allowed-origins.ts';
+import { OriginPolicy, type AllowedOrigins } from './auth/allowed-origins.ts';
 import { EventLoopLagMonitor } from './limits/event-loop-lag.ts';
 import { LoadShedder } from './graphql/load-shedding.ts';
 import { Pipeline, type PipelineLimits } from './graphql/pipeline.ts';
@@ -100,8 +100,9 @@ export const createServer = ({
   pipelineLimits,
 }: ServerOptions): PorchlightServer => {
   let isReady = false;
-  const { allowedOrigins, limits } = settings;
-  const resolveClientAddress = createClientAddressResolver(settings.trustProxy);
+  const { allowedOrigins, limits, trustProxy } = settings;
+  const resolveClientAddress = createClientAddressResolver(trustProxy);
+  const originPolicy = new OriginPolicy({ allowedOrigins, trustProxy, log });
   const rateLimiter = new RateLimiter(limits);
   const { counters } = listener;
   const { rejections } = counters;
@@ -135,7 +136,7 @@ export const createServer = ({
     pipeline,
     operationRecorder,
     authenticate,
-    allowedOrigins,
+    originPolicy,
     resolveClientAddress,
     log,
     counters,
@@ -168,7 +169,7 @@ export const createServer = ({
       resolveClientAddress,
       pingIntervalMs: settings.pingIntervalMs,
     }),
-    allowedOrigins,
+    originPolicy,
     state: () => (isReady ? 'ready' : 'stopping'),
     graphiql,
     metrics,

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
-import { setCorsHeaders, type AllowedOrigins } from '../auth/allowed-origins.ts';
+import type { OriginPolicy } from '../auth/allowed-origins.ts';
 import { splitRequestUrl } from './request-url.ts';
 
 /** Serves a page or one of its files. Returns false for other requests, which it leaves untouched. */
@@ -21,7 +21,7 @@ export type ServerState = 'starting' | 'ready' | 'stopping';
 
 export interface RouterOptions {
   readonly graphql: RequestHandler;
-  readonly allowedOrigins: AllowedOrigins;
+  readonly originPolicy: OriginPolicy;
   readonly state: () => ServerState;
   /** Called for /graphql when a browser asks for a page, and for paths without another handler. */
   readonly graphiql: PageHandler | undefined;
@@ -61,7 +61,7 @@ export const createRouter = (options: RouterOptions): RequestListener => {
 };
 
 const route = async (
-  { graphql, allowedOrigins, state, graphiql, metrics, externalApi }: RouterOptions,
+  { graphql, originPolicy, state, graphiql, metrics, externalApi }: RouterOptions,
   path: string,
   request: IncomingMessage,
   response: ServerResponse,
@@ -80,7 +80,7 @@ const route = async (
     case GRAPHQL_PATH:
       if (isGet && acceptsHtml(request) && graphiql?.(request, response)) return;
       response.setHeader('Cache-Control', 'no-store');
-      setCorsHeaders(request, response, allowedOrigins);
+      originPolicy.setCorsHeaders(request, response);
       if (request.method === 'OPTIONS') return void response.writeHead(204, { Allow: 'GET, POST, OPTIONS' }).end();
       return graphql(request, response);
     case '/':

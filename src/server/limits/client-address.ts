@@ -1,38 +1,53 @@
 /** Finds the network address of a client, also behind trusted proxies. */
 import type { IncomingMessage } from 'node:http';
-import { isIP, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
+import ipaddr from 'ipaddr.js';
 import proxyAddr from 'proxy-addr';
-
-/** The prefix of an IPv4 address on an IPv6 socket. */
-const MAPPED_PREFIX = /^::ffff:(?=[\d.]+$)/i;
+import {
+  countTrustedEntries,
+  MAPPED_PREFIX,
+  parseForwardedAddress,
+  readForwardedElements,
+  splitHeader,
+} from './forwarded-header.ts';
 
 /** The address of the other end of a TCP connection: the client, or the last proxy. Null after the socket closed. */
 export const getPeerAddress = (socket: Socket): string | null =>
   socket.remoteAddress?.replace(MAPPED_PREFIX, '') ?? null;
 
-/** The proxies whose X-Forwarded-For is used. True: all of them. A list: addresses and networks as proxy-addr reads them. */
+/**
+ * The proxies whose `Forwarded` and `X-Forwarded-…` headers are used. True: all of them. A list: addresses and networks
+ * as proxy-addr reads them.
+ */
 export type TrustedProxies = boolean | readonly string[];
 
 /** Finds the client address of a request. Null when it is unknown. */
 export type ClientAddressResolver = (request: IncomingMessage) => string | null;
 
 /**
- * Without trusted proxies, the client address is the peer address. With `true`, it is the leftmost entry of
- * X-Forwarded-For, which clients can forge unless a proxy overwrites the header. With a list, it is the rightmost
- * address that is not a trusted proxy. An entry that is not an address ends the search.
+ * Without trusted proxies, or when the peer is not one, the client address is the peer address. Otherwise it is read from
+ * `X-Forwarded-For` or from `for` in `Forwarded`. With `true`, it is the leftmost entry, which clients can forge unless a
+ * proxy overwrites the header. With a list, it is the rightmost address that is not a trusted proxy. An entry that is not
+ * an address ends the search. When both headers give an address and the addresses differ, neither counts, because a
+ * proxy that writes one header usually passes the other one on as the client sent it.
  * @throws TypeError for an invalid item of the list.
  */
 export const createClientAddressResolver = (trusted: TrustedProxies): ClientAddressResolver => {
   if (trusted === false) return ({ socket }) => getPeerAddress(socket);
-  if (trusted === true) return (request) => leftmostForwardedAddress(request) ?? getPeerAddress(request.socket);
-  const isTrusted = proxyAddr.compile([...trusted]);
+  const isTrusted = createProxyMatcher(trusted);
+  const findAddress =
+    trusted === true
+      ? (entries: readonly string[]) => parseForwardedAddress(entries[0] ?? '')
+      : (entries: readonly string[]) => findLastTrustedAddress(entries, isTrusted);
   return (request) => {
     const peer = getPeerAddress(request.socket);
-    if (peer === null) return null;
-    // From the peer to the client, up to the first untrusted address.
-    const chain = proxyAddr.all(request, (entry, hop) => isTrusted(parseForwardedAddress(entry) ?? entry, hop));
-    const addresses = chain.map(parseForwardedAddress).filter((address) => address !== null);
-    return addresses.at(-1) ?? peer;
+    if (!isTrusted(peer)) return peer;
+    const entries = splitHeader(request.headers['x-forwarded-for']);
+    const address = entries === null ? null : (findAddress(entries) ?? peer);
+    const elements = readForwardedElements(request);
+    if (elements === null) return address ?? peer;
+    const standardAddress = findAddress(elements.map((element) => element.for ?? '')) ?? peer;
+    return address === null || areSameAddress(address, standardAddress) ? standardAddress : peer;
   };
 };
 
@@ -43,19 +58,16 @@ export const createProxyMatcher = (trusted: TrustedProxies): ((address: string |
   return (address) => address !== null && isTrusted(address, 0);
 };
 
-const leftmostForwardedAddress = (request: IncomingMessage): string | null => {
-  const header = request.headers['x-forwarded-for'];
-  const [first] = (Array.isArray(header) ? header.join(',') : (header ?? '')).split(',');
-  return parseForwardedAddress(first?.trim() ?? '');
+/** The leftmost address that trusted proxies wrote; null when they wrote none. */
+const findLastTrustedAddress = (entries: readonly string[], isTrusted: (address: string) => boolean): string | null => {
+  const count = countTrustedEntries(entries, isTrusted);
+  const address = parseForwardedAddress(entries.at(-count) ?? '');
+  return address === null && count > 1 ? parseForwardedAddress(entries.at(1 - count) ?? '') : address;
 };
 
-/** Removes a port, brackets and the prefix of a mapped IPv4 address. @returns null for any other text. */
-const parseForwardedAddress = (text: string): string | null => {
-  const [, inBrackets] = /^\[([^\]]+)\](?::\d+)?$/.exec(text) ?? [];
-  const [, beforePort] = /^([\d.]+):\d+$/.exec(text) ?? [];
-  const address = (inBrackets ?? beforePort ?? text).replace(MAPPED_PREFIX, '');
-  return isIP(address) === 0 ? null : address;
-};
+/** Whether two texts are the same address: an IPv6 address has several spellings. */
+const areSameAddress = (one: string, other: string | null): boolean =>
+  other !== null && (one === other || ipaddr.parse(one).toString() === ipaddr.parse(other).toString());
 
 /**
  * The network by which an address is counted. An IPv4 address counts alone. An IPv6 address counts with its /64 network,

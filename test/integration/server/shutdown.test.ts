@@ -2,6 +2,7 @@ import { createServer } from 'node:http';
 import { connect, type AddressInfo } from 'node:net';
 import { pino } from 'pino';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { OriginPolicy } from '../../../src/server/auth/allowed-origins.ts';
 import { createRouter } from '../../../src/server/http/router.ts';
 import { ABORTED_REPORT } from '../../unit/webhooks/support/fake-sender.ts';
 import { HOOK } from '../../unit/app/webhooks/webhook-service-harness.ts';
@@ -76,7 +77,7 @@ describe('a closing server', () => {
     const http = createServer(
       createRouter({
         graphql: () => Promise.reject(new Error('Unexpected GraphQL request.')),
-        allowedOrigins: [],
+        originPolicy: new OriginPolicy({ allowedOrigins: [], trustProxy: false, log: null }),
         state: () => 'stopping',
         graphiql: undefined,
         metrics: undefined,
