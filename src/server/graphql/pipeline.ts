@@ -25,6 +25,7 @@ import type { LoadShedder } from './load-shedding.ts';
 import { PushSubscription, type PushTarget } from './push-subscription.ts';
 import { ResponseStream } from './response-stream.ts';
 import { SharedResultCache } from './shared-results.ts';
+import { readOperationParams, type OperationParams } from './operation-params.ts';
 import { isIntrospection, isLogin, isSessionEndedSubscription, isSubscription, type Operation } from './operation.ts';
 import { VariablesError } from './variables-error.ts';
 
@@ -34,7 +35,7 @@ export interface PreparedOperation {
   readonly operation: Operation;
 }
 
-/** The errors of a document that cannot be executed, as the client may see them. */
+/** The errors of a request or document that cannot be executed, as the client may see them. */
 export interface FailedPreparation {
   readonly errors: readonly GraphQLError[];
 }
@@ -113,6 +114,15 @@ export class Pipeline {
   /** Distinct selections that pushed subscriptions share results for. */
   get sharedResultCount(): number {
     return this.#sharedResults.size;
+  }
+
+  /** Checks the parameters of a request, which is parsed JSON. Never throws. */
+  readParams(request: unknown): OperationParams | FailedPreparation {
+    try {
+      return readOperationParams(request);
+    } catch (error) {
+      return { errors: [this.toClientError(error)] };
+    }
   }
 
   /** Parses and validates a document, or takes it from the cache, and selects its operation. Never throws. */

@@ -16,18 +16,23 @@ const STATUS_BY_CODE: Readonly<Record<string, number>> = {
   RATE_LIMITED: 429,
   OVERLOADED: 503,
   INTERNAL_SERVER_ERROR: 500,
+  // Clients of persisted queries read no other response.
+  PERSISTED_QUERY_NOT_SUPPORTED: 200,
 };
 
-/** For a request that is not a GraphQL request: the status applies whatever the client accepts. */
+/** The code of what is not a GraphQL request. Its status applies whatever the client accepts. */
+const BAD_REQUEST = 'BAD_REQUEST';
+
+/** For a request that is not a GraphQL request. */
 export const badRequestError = (message: string, status: number): GraphQLError =>
   new GraphQLError(message, {
-    extensions: { code: 'BAD_REQUEST', http: { status, spec: false } satisfies HttpErrorExtension },
+    extensions: { code: BAD_REQUEST, http: { status, spec: false } satisfies HttpErrorExtension },
   });
 
 /** Makes the status of yoga's own bad requests apply to all clients; yoga would answer some of them with 200. */
 export const forceBadRequestStatus = (error: GraphQLError): GraphQLError => {
   const { code, http } = error.extensions as { readonly code?: unknown; readonly http: HttpErrorExtension };
-  if (code !== 'BAD_REQUEST' || !http.spec) return error;
+  if (code !== BAD_REQUEST || !http.spec) return error;
   return new GraphQLError(error.message, { extensions: { code, http: { ...http, spec: false } } });
 };
 
@@ -42,9 +47,10 @@ const OK: HttpResponseHead = { status: 200, headers: {} };
 export const selectHttpStatus = (result: ExecutionResult, mediaType: JsonMediaType): HttpResponseHead => {
   if (result.errors === undefined || 'data' in result) return OK;
   const extensions = result.errors.map(createHttpExtension);
-  const highest = Math.max(...extensions.map(({ status }) => status));
+  const isJson = mediaType === 'application/json';
+  const highest = Math.max(...extensions.map(({ status, spec }) => (isJson && spec ? 200 : status)));
   const headers = Object.assign({}, ...extensions.map((each) => each.headers)) as Readonly<Record<string, string>>;
-  return { status: mediaType === 'application/json' ? 200 : highest, headers };
+  return { status: highest, headers };
 };
 
 /** Adds statuses to the errors of a result without data, for yoga. */
@@ -64,6 +70,6 @@ export const addHttpStatus = (error: GraphQLError): GraphQLError =>
 const createHttpExtension = ({ extensions }: GraphQLError): HttpErrorExtension => {
   const { code, retryAfterMs } = extensions;
   const status = (typeof code === 'string' ? STATUS_BY_CODE[code] : undefined) ?? 400;
-  if (typeof retryAfterMs !== 'number') return { status, spec: true };
+  if (typeof retryAfterMs !== 'number') return { status, spec: code !== BAD_REQUEST };
   return { status, spec: true, headers: { 'retry-after': String(Math.ceil(retryAfterMs / 1_000)) } };
 };

@@ -7,7 +7,7 @@ import { Readable } from 'node:stream';
 import { GraphQLError, type DocumentNode, type ExecutionArgs, type ExecutionResult } from 'graphql';
 import { createYoga, type Plugin } from 'graphql-yoga';
 import type { ApiContext } from '../../api/context.ts';
-import { readBody, isCompressedEncoding, decodeUtf8 } from './read-body.ts';
+import { readBody } from './read-body.ts';
 import { REQUEST_ID_HEADER } from './router.ts';
 import {
   authenticateRequest,
@@ -23,15 +23,11 @@ import {
   addHttpStatuses,
 } from './error-status.ts';
 import { MAX_PAYLOAD_BYTES } from '../graphql/query-limits.ts';
-import {
-  JSON_CONTENT_TYPE_PATTERN,
-  orderAcceptByWeight,
-  selectJsonMediaType,
-  type JsonMediaType,
-} from './media-types.ts';
+import { acceptsAnyResult, orderAcceptByWeight, selectJsonMediaType, type JsonMediaType } from './media-types.ts';
 import type { Pipeline } from '../graphql/pipeline.ts';
 import { createEventStreamPlugin } from './event-stream.ts';
-import { executeJsonPost, parseJsonPostParams, selectJsonPostMediaType } from './json-post.ts';
+import { executeJsonPost, parseJsonBody, repeatForBatch, selectJsonPostMediaType } from './json-post.ts';
+import { checkRequestHead, notAcceptableError, parseBodyParams, parseUrlParams } from './request-parsing.ts';
 import { ResponseStream } from '../graphql/response-stream.ts';
 
 /**
@@ -39,6 +35,9 @@ import { ResponseStream } from '../graphql/response-stream.ts';
  * server busy with rejections. They have to wait anyway, so the delay costs them nothing.
  */
 const REJECTION_DELAY_MS = 1_000;
+
+const SUBSCRIPTION_NOT_ACCEPTABLE =
+  'Over HTTP, a subscription is answered as text/event-stream, which the header Accept must allow. Or use a WebSocket.';
 
 /** What yoga passes from one hook to the next. */
 interface YogaServerContext extends Record<string, unknown> {
@@ -88,8 +87,10 @@ export const createGraphqlHandler = (
   return async (request, response) => {
     const mediaType = selectJsonPostMediaType(request);
     const context = createRequestContext(request, response);
-    const respond = (result: ExecutionResult, type: JsonMediaType): void => {
-      writeResult(response, result, type);
+    const respond = (result: ExecutionResult, type: JsonMediaType, batch: unknown = null): void => {
+      const results = repeatForBatch(result, batch);
+      if (results === null) writeResult(response, result, type);
+      else writeJson(response, type === 'application/json' ? 200 : 400, type, results);
       operationRecorder.recordAnswer(context, context.startedAt, context.operation, result.errors);
     };
     try {
@@ -100,18 +101,27 @@ export const createGraphqlHandler = (
         mediaType ?? selectJsonMediaType(request.headers.accept) ?? 'application/json',
       );
     }
-    if (mediaType === null) return passToYoga(request, response, context);
+    if (mediaType === null) {
+      if (acceptsAnyResult(request.headers.accept)) return passToYoga(request, response, context);
+      const result = pipeline.toErrorResult(notAcceptableError(request.headers.accept));
+      writeJson(response, 406, 'application/json', result);
+      return operationRecorder.recordAnswer(context, context.startedAt, null, result.errors);
+    }
     const body = await readBody(request);
     if (body === null) return;
     context.startedAt = operationRecorder.startTiming();
-    const params = parseJsonPostParams(body);
-    const rejection = params === null ? null : pipeline.rejectBeforeAuthentication(params.query, params.operationName);
-    if (rejection !== null) {
-      await rejectionDelay.wait();
-      return respond(rejection, mediaType);
+    const parsed = parseJsonBody(body);
+    if (parsed !== undefined) {
+      const params = pipeline.readParams(parsed);
+      if ('errors' in params) return respond(params, mediaType, parsed);
+      const rejection = pipeline.rejectBeforeAuthentication(params.query, params.operationName);
+      if (rejection !== null) {
+        await rejectionDelay.wait();
+        return respond(rejection, mediaType);
+      }
+      const result = await executeJsonPost(options, params, request, context);
+      if (result !== null) return respond(result, mediaType);
     }
-    const result = params === null ? null : await executeJsonPost(options, params, request, context);
-    if (result !== null) return respond(result, mediaType);
     // The body has been read. yoga takes it from the property that frameworks use for parsed bodies.
     await passToYoga(Object.assign(request, { body: Readable.from([body]) }), response, context);
   };
@@ -120,7 +130,17 @@ export const createGraphqlHandler = (
 /** If the client is gone, node discards what is written. */
 const writeResult = (response: ServerResponse, result: ExecutionResult, mediaType: JsonMediaType): void => {
   const { status, headers } = selectHttpStatus(result, mediaType);
-  const body = JSON.stringify(result);
+  writeJson(response, status, mediaType, result, headers);
+};
+
+const writeJson = (
+  response: ServerResponse,
+  status: number,
+  mediaType: JsonMediaType,
+  value: object,
+  headers: Readonly<Record<string, string>> = {},
+): void => {
+  const body = JSON.stringify(value);
   response.writeHead(status, {
     ...headers,
     'Content-Type': `${mediaType}; charset=utf-8`,
@@ -148,25 +168,12 @@ const createPipelinePlugin = (options: GraphqlHandlerOptions): Plugin<YogaServer
 
   return {
     onRequestParse: ({ request, serverContext, requestParser, setRequestParser }) => {
-      if (request.method === 'POST' && !JSON_CONTENT_TYPE_PATTERN.test(request.headers.get('content-type') ?? '')) {
-        throw badRequestError('The body must be application/json.', 415);
-      }
-      if (!isValidUrl(serverContext.req.url ?? ''))
-        throw badRequestError('The URL must be percent-encoded UTF-8.', 400);
-      if (isCompressedEncoding(request.headers.get('content-encoding'))) {
-        throw badRequestError('The body must not be compressed.', 415);
-      }
+      const { req } = serverContext;
+      checkRequestHead(req);
       if (requestParser === undefined) return;
-      setRequestParser(async (requestToParse) => {
-        try {
-          return await requestParser(
-            requestToParse.method === 'POST' ? await requireUtf8Body(requestToParse) : requestToParse,
-          );
-        } catch (error) {
-          if (error instanceof GraphQLError && error.extensions['originalError'] === undefined) throw error;
-          throw badRequestError('The request is not valid JSON.', 400);
-        }
-      });
+      setRequestParser((requestToParse) =>
+        request.method === 'GET' ? parseUrlParams(req) : parseBodyParams(requestToParse, requestParser),
+      );
     },
     onParams: async ({ context, setResult }) => {
       try {
@@ -192,8 +199,7 @@ const createPipelinePlugin = (options: GraphqlHandlerOptions): Plugin<YogaServer
       const { req } = args.contextValue as unknown as YogaServerContext;
       // Checked here, because yoga would detect it only after the subscription has started, and leave it open.
       if (acceptsEventStream(req.headers.accept)) setSubscribeFn(runOperation);
-      else
-        setSubscribeFn(() => ({ errors: [badRequestError('A subscription is answered as text/event-stream.', 406)] }));
+      else setSubscribeFn(() => ({ errors: [badRequestError(SUBSCRIPTION_NOT_ACCEPTABLE, 406)] }));
     },
     // Called for every result, and when a stream is about to start.
     onResultProcess: ({ result, serverContext: { requestContext } }) => {
@@ -201,25 +207,6 @@ const createPipelinePlugin = (options: GraphqlHandlerOptions): Plugin<YogaServer
       operationRecorder.recordAnswer(requestContext, requestContext.startedAt, requestContext.operation, errors);
     },
   };
-};
-
-/** Returns the same request with a body that has been read and checked. */
-const requireUtf8Body = async (request: Request): Promise<Request> => {
-  const body = decodeUtf8(Buffer.from(await request.arrayBuffer()));
-  if (body === null) throw badRequestError('The body is not UTF-8.', 400);
-  return new Request(request.url, { method: request.method, body });
-};
-
-/** Whether a URL has only characters that RFC 3986 allows, and its percent-encoded bytes are UTF-8. */
-const isValidUrl = (url: string): boolean => {
-  if (!/^[\x21-\x7e]*$/.test(url)) return false;
-  try {
-    decodeURIComponent(url);
-    return true;
-  } catch {
-    // The error has no more details.
-    return false;
-  }
 };
 
 const acceptsEventStream = (accept: string | undefined): boolean =>

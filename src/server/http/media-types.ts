@@ -43,3 +43,16 @@ export const orderAcceptByWeight = (accept: string): string => {
   if (!/;\s*q=/i.test(accept)) return accept;
   return new Negotiator({ headers: { accept } }).mediaTypes().join(', ') || accept;
 };
+
+/** JSON, an event stream, or `multipart/mixed`, in which yoga writes a result for a client that accepts nothing else. */
+const RESULT_RANGE_PATTERN =
+  /^(\*\/\*|application\/(\*|json|graphql-response\+json)|text\/(\*|event-stream)|multipart\/(\*|mixed))$/;
+
+/** Whether any result can be sent to a client. False: the operation must not be executed. */
+export const acceptsAnyResult = (accept: string | undefined): boolean =>
+  !accept ||
+  accept.split(',').some((range) => {
+    const [type = '', ...parameters] = range.split(';').map((part) => part.trim().toLowerCase());
+    const charset = parameters.find((parameter) => parameter.startsWith('charset='));
+    return RESULT_RANGE_PATTERN.test(type) && (charset === undefined || charset === 'charset=utf-8');
+  });

@@ -44,6 +44,7 @@ export const KNOWN_ERROR_CODES: readonly string[] = [
   ...['UNAUTHENTICATED', 'FORBIDDEN', 'BAD_USER_INPUT', 'SESSION_ENDED', 'TOO_MANY_USERS', 'CURSOR_EXPIRED'],
   ...['RATE_LIMITED', 'OVERLOADED', 'INTERNAL_SERVER_ERROR'],
   ...['GRAPHQL_PARSE_FAILED', 'GRAPHQL_VALIDATION_FAILED', 'OPERATION_RESOLUTION_FAILURE', 'BAD_REQUEST'],
+  'PERSISTED_QUERY_NOT_SUPPORTED',
 ];
 
 /** Codes of RFC 6455: normal closure, protocol error, unsupported data, no close frame, not UTF-8, message too big. */

@@ -1,6 +1,6 @@
 /** Formats the messages of graphql-transport-ws that a server sends. graphql-ws parses and validates those of clients. */
 import type { ExecutionResult, GraphQLError } from 'graphql';
-import { MessageType, parseMessage, type Message } from 'graphql-ws';
+import { MessageType, validateMessage, type Message, type SubscribeMessage } from 'graphql-ws';
 
 export const CONNECTION_ACK_MESSAGE = '{"type":"connection_ack"}';
 
@@ -27,12 +27,31 @@ export const formatErrorMessage = (id: string, errors: readonly GraphQLError[]):
 
 export const formatCompleteMessage = (id: string): string => `{"id":${JSON.stringify(id)},"type":"complete"}`;
 
+/** A message of a client. The payload of a `subscribe` is not checked yet: its errors do not close the socket. */
+export type ClientMessage =
+  | Exclude<Message, SubscribeMessage>
+  | {
+      readonly type: MessageType.Subscribe;
+      readonly id: string;
+      readonly payload: Readonly<Record<string, unknown>>;
+    };
+
 /** Parses a message of a client. Returns null if it is invalid. */
-export const parseClientMessage = (text: string): Message | null => {
+export const parseClientMessage = (text: string): ClientMessage | null => {
   try {
-    return parseMessage(text);
+    const message: unknown = JSON.parse(text);
+    return isSubscribeMessage(message) ? message : (validateMessage(message) as Exclude<Message, SubscribeMessage>);
   } catch {
     // The client receives a fixed reason, so the details are not needed.
     return null;
   }
 };
+
+const isSubscribeMessage = (message: unknown): message is Extract<ClientMessage, { type: MessageType.Subscribe }> => {
+  if (!isObject(message) || message['type'] !== MessageType.Subscribe) return false;
+  const { id, payload } = message;
+  return typeof id === 'string' && id !== '' && isObject(payload);
+};
+
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
