@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Simulates a phone: logs in, keeps a socket open, sends heartbeats, and prints what happens to its session.
+// Simulates a phone: logs in, keeps a socket open, sends pings, and prints what happens to its session.
 // Stop it with Ctrl-C or kill -9.
 //   TOKEN=$(npx porchlight token --user alice) node docs/examples/phone.mjs [PLATFORM]
 // It runs in this repository. In another project, run `npm install graphql-ws ws` first.
@@ -39,6 +39,8 @@ const socket = createClient({
   webSocketImpl: WebSocket,
   connectionParams: { authorization: `Bearer ${login.sessionToken}` },
   lazy: false,
+  // A ping is activity, as a heartbeat is.
+  keepAlive: login.heartbeatIntervalMs,
   shouldRetry: (event) => event.code !== 4410,
   on: {
     connected: () => print('connected'),
@@ -48,12 +50,6 @@ const socket = createClient({
     },
   },
 });
-
-setInterval(
-  () =>
-    execute(login.sessionToken, 'mutation { heartbeat { session { status } } }').catch((error) => print(error.message)),
-  login.heartbeatIntervalMs,
-).unref();
 
 try {
   for await (const { data, errors } of socket.iterate({
