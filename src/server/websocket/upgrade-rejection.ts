@@ -33,6 +33,6 @@ export const formatUpgradeRejection = (rejection: UpgradeRejection): string => {
 /** An upgrade that `ws` rejects. @param message its message. @param method of the request. */
 export const createHandshakeRejection = (message: string, method: string | undefined): UpgradeRejection =>
   method === 'GET'
-    ? // RFC 6455, 4.4: the versions tell the client whether another one would help.
+    ? // RFC 6455, 4.4: the response names the versions that the server supports.
       { status: 400, code: 'BAD_REQUEST', message: `${message}.`, headers: { 'Sec-WebSocket-Version': '13, 8' } }
     : { status: 405, code: 'BAD_REQUEST', message: 'An upgrade must be a GET request.', headers: { Allow: 'GET' } };

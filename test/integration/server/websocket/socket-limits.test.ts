@@ -188,25 +188,28 @@ describe('a message before the acknowledgement', () => {
     return text.replace('"padding":""', `"padding":"${'x'.repeat(bytes - text.length)}"`);
   };
 
-  test('is limited to 16 KiB', async () => {
+  /** The close frame names the limit, because a client sees nothing else. */
+  const TOO_LONG = { code: 1009, reason: 'A message may have at most 40 KiB before connection_ack' };
+
+  test('is limited to 40 KiB', async () => {
     const harness = await open({});
     const fits = new TestSocket(harness.socketUrl);
     await fits.opened;
-    fits.webSocket.send(init(16 * KIB, `Bearer ${API_KEY}`));
+    fits.webSocket.send(init(40 * KIB, `Bearer ${API_KEY}`));
     expect(await fits.nextMessage()).toEqual({ type: 'connection_ack' });
     const long = new TestSocket(harness.socketUrl);
     await long.opened;
-    long.webSocket.send(init(16 * KIB + 1, `Bearer ${API_KEY}`));
-    expect((await long.closed).code).toBe(1009);
+    long.webSocket.send(init(40 * KIB + 1, `Bearer ${API_KEY}`));
+    expect(await long.closed).toEqual(TOO_LONG);
     expect(harness.server.rejections.messageSize).toBe(1);
   });
 
-  test('is limited to 16 KiB in many frames together', async () => {
+  test('is limited to 40 KiB in many frames together', async () => {
     const harness = await open({});
     const socket = new TestSocket(harness.socketUrl);
     await socket.opened;
-    for (let count = 0; count < 20; count++) socket.webSocket.send('x'.repeat(KIB), { fin: false });
-    expect((await socket.closed).code).toBe(1009);
+    for (let count = 0; count < 44; count++) socket.webSocket.send('x'.repeat(KIB), { fin: false });
+    expect(await socket.closed).toEqual(TOO_LONG);
   });
 
   test('has a limit that rises to 512 KiB with the acknowledgement', async () => {
@@ -217,7 +220,7 @@ describe('a message before the acknowledgement', () => {
     expect((await socket.nextMessage()).type).toBe('next');
     await socket.nextMessage();
     socket.webSocket.send(frame.padEnd(512 * KIB + 1));
-    expect((await socket.closed).code).toBe(1009);
+    expect(await socket.closed).toEqual({ code: 1009, reason: 'A message may have at most 512 KiB' });
   });
 
   test('is rejected by its announced length, before it arrives', async () => {
@@ -257,7 +260,7 @@ describe('a fragmented message', () => {
     const { token } = await harness.login('alice', 'IPHONE');
     const socket = await TestSocket.connect(harness.socketUrl, token);
     for (let count = 0; count < 1_100; count++) socket.webSocket.send('', { fin: false });
-    expect((await socket.closed).code).toBe(1008);
+    expect(await socket.closed).toEqual({ code: 1008, reason: 'A message may have at most 1024 fragments' });
     await expect.poll(() => harness.application.socketRegistry.openSocketCount).toBe(0);
     expect(await harness.reasons('alice')).toEqual(['LOGIN']);
   });
@@ -349,9 +352,19 @@ test('a rejected upgrade receives a complete HTTP response, and its connection i
   socket.write(UPGRADE_REQUEST);
   let text = '';
   for await (const chunk of socket) text += String(chunk);
-  expect(text).toBe(
-    'HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nCache-Control: no-store\r\nConnection: close\r\nContent-Length: 0\r\n\r\n',
+  const [head, body = ''] = text.split('\r\n\r\n');
+  expect(head).toBe(
+    'HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json; charset=utf-8\r\nCache-Control: no-store\r\n' +
+      `Retry-After: 1\r\nConnection: close\r\nContent-Length: ${body.length}`,
   );
+  expect(JSON.parse(body)).toEqual({
+    errors: [
+      {
+        message: 'The server has as many sockets as it may have.',
+        extensions: { code: 'OVERLOADED', retryAfterMs: 1_000 },
+      },
+    ],
+  });
 });
 
 test('a login over a socket does not count the socket again', async () => {

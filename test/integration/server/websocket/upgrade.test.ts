@@ -5,7 +5,21 @@ import { describe, expect, test, vi } from 'vitest';
 import { API_KEY, ServerHarness } from '../support/server-harness.ts';
 import { TestSocket } from '../support/test-socket.ts';
 
-const asBackend = { authorization: `Bearer ${API_KEY}` };
+const WEBSOCKET_HEADERS = [
+  'Sec-WebSocket-Version: 13',
+  'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==',
+  'Sec-WebSocket-Protocol: graphql-transport-ws',
+];
+
+/** Sends an upgrade as text and returns the response. Of several lines with one name, or of request lines, the last counts. */
+const sendUpgrade = (harness: ServerHarness, lines: readonly string[]): Promise<string> => {
+  const { hostname, port } = new URL(harness.url);
+  const all = ['GET /graphql HTTP/1.1', 'Host: x', 'Connection: Upgrade', 'Upgrade: websocket', ...lines];
+  const byName = new Map(all.map((line) => [line.endsWith('HTTP/1.1') ? '' : line.split(':', 1)[0], line]));
+  const socket = connect(Number(port), hostname);
+  socket.write(`${[...byName.values()].join('\r\n')}\r\n\r\n`);
+  return text(socket);
+};
 
 /** The status of an upgrade request: 101 if it is accepted. */
 const requestUpgrade = (
@@ -52,21 +66,34 @@ describe('an upgrade', () => {
     expect(await requestUpgrade(anyOrigin, '/graphql', { origin: 'https://evil.example' })).toBe(101);
   });
 
-  test('requires the subprotocol graphql-transport-ws', async () => {
-    const harness = await ServerHarness.open();
-    expect((await new TestSocket(harness.socketUrl, { protocols: [] }).closed).code).toBe(4406);
-    // A client whose subprotocols are all rejected closes by itself.
-    expect((await new TestSocket(harness.socketUrl, { protocols: ['graphql-ws', 'other'] }).closed).code).toBe(1006);
-    expect((await TestSocket.connect(harness.socketUrl, API_KEY)).webSocket.protocol).toBe('graphql-transport-ws');
-  });
-
   test('without the WebSocket headers is rejected with 400', async () => {
     const harness = await ServerHarness.open();
-    const { hostname, port } = new URL(harness.url);
-    const socket = connect(Number(port), hostname);
-    socket.write('GET /graphql HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n');
-    expect(await text(socket)).toMatch(/^HTTP\/1.1 400 /);
+    expect(await sendUpgrade(harness, [])).toMatch(/^HTTP\/1.1 400 /);
   });
+
+  test.each<[string, number, string, string, readonly string[]]>([
+    ['another path', 404, 'NOT_FOUND', 'There is no WebSocket here: GraphQL is at /graphql.', ['GET /socket HTTP/1.1']],
+    ['a foreign origin', 403, 'FORBIDDEN', 'PORCHLIGHT_ALLOWED_ORIGINS', ['Origin: https://evil.example']],
+    ['no key', 400, 'BAD_REQUEST', 'Missing or invalid Sec-WebSocket-Key header.', ['Sec-WebSocket-Key: ']],
+    ['an old version', 400, 'BAD_REQUEST', 'Sec-WebSocket-Version header.', ['Sec-WebSocket-Version: 7']],
+    ['another method', 405, 'BAD_REQUEST', 'An upgrade must be a GET request.', ['POST /graphql HTTP/1.1']],
+    ['a malformed subprotocol', 400, 'BAD_REQUEST', 'Sec-WebSocket-Protocol header.', ['Sec-WebSocket-Protocol: a b']],
+  ])(
+    'that is rejected because of %s says so in its body, in a metric and in the log at level debug',
+    async (_what, status, code, message, lines) => {
+      const harness = await ServerHarness.open();
+      const response = await sendUpgrade(harness, [...WEBSOCKET_HEADERS, ...lines]);
+      expect(response).toMatch(new RegExp(`^HTTP/1.1 ${status} [^]*\r\nConnection: close\r\n`));
+      const body = JSON.parse(response.split('\r\n\r\n')[1] ?? '') as { errors: readonly { message: string }[] };
+      expect(body).toMatchObject({ errors: [{ extensions: { code } }] });
+      expect(body.errors[0]?.message).toContain(message);
+      expect((await harness.metrics()).get(`porchlight_upgrades_rejected_total{status="${status}"}`)).toBe(1);
+      expect(harness.logLines.join('')).toContain('An upgrade to WebSocket was rejected');
+      if (lines.includes('Sec-WebSocket-Version: 7'))
+        expect(response).toContain('\r\nSec-WebSocket-Version: 13, 8\r\n');
+      if (status === 405) expect(response).toContain('\r\nAllow: GET\r\n');
+    },
+  );
 });
 
 describe('a socket is closed', () => {
@@ -148,13 +175,6 @@ describe('a socket', () => {
     ).toEqual(ids.sort());
     socket.send({ type: 'ping', payload: { n: 1 } });
     expect(await socket.nextMessage()).toEqual({ type: 'pong', payload: { n: 1 } });
-  });
-
-  test('ignores the Authorization header of the upgrade request', async () => {
-    const harness = await ServerHarness.open();
-    const socket = new TestSocket(harness.socketUrl, { headers: asBackend });
-    await socket.sendInit();
-    expect((await socket.closed).code).toBe(4401);
   });
 
   test('is terminated after unanswered pings, unless it answers them or a session is attached', async () => {
