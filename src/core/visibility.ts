@@ -20,3 +20,20 @@ export const canWatchUser = (
   if (watchScope === null) return visibility === 'everyone';
   return watchScope.includes(targetId);
 };
+
+/** A list of this many users is searched in a set: a token of 32 KiB can list thousands of users. */
+const MIN_USERS_FOR_SET = 8;
+
+/** Like `canWatchUser` for each of the users. */
+export const canWatchAllUsers = (
+  viewerId: UserId,
+  watchScope: WatchScope,
+  visibility: Visibility,
+  targetIds: readonly UserId[],
+): boolean => {
+  if (watchScope === null || watchScope === '*' || targetIds.length < MIN_USERS_FOR_SET) {
+    return targetIds.every((id) => canWatchUser(viewerId, watchScope, visibility, id));
+  }
+  const watchable = new Set(watchScope).add(viewerId);
+  return targetIds.every((id) => watchable.has(id));
+};

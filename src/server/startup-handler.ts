@@ -13,10 +13,10 @@ import type { ExternalApi, ExternalApiResponse } from '../app/ports/external-api
 import { DomainError } from '../core/errors.ts';
 import { OriginPolicy, type AllowedOrigins } from './auth/allowed-origins.ts';
 import { computeRetryAfterMs } from './graphql/load-shedding.ts';
-import { MAX_UNAUTHENTICATED_PAYLOAD_BYTES } from './graphql/query-limits.ts';
 import type { ConnectionHandler } from './http/listener.ts';
 import { splitRequestUrl } from './http/request-url.ts';
 import { createRouter, GRAPHQL_PATH, sendJson, type PageHandler, type RequestHandler } from './http/router.ts';
+import { MAX_UNAUTHENTICATED_PAYLOAD_BYTES } from './limits/unauthenticated-limits.ts';
 import { DEFAULT_CONNECTION_SETTINGS } from './websocket/connection-settings.ts';
 import { selectSubprotocol } from './websocket/subprotocols.ts';
 import { SERVER_CLOSE_CODES } from './wire/close-codes.ts';

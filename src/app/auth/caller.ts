@@ -2,7 +2,7 @@
 import { DomainError, forbiddenError, unauthenticatedError } from '../../core/errors.ts';
 import { parseUserId, type Millis, type SessionId, type UserId } from '../../core/ids.ts';
 import type { WatchScope } from '../../core/records.ts';
-import { canWatchUser, type IntrospectionAccess, type Visibility } from '../../core/visibility.ts';
+import { canWatchAllUsers, type IntrospectionAccess, type Visibility } from '../../core/visibility.ts';
 
 /**
  * The app on a user's device. It authenticated with a user token (and may log in), with a session token, or, on a
@@ -93,10 +93,8 @@ export const requireJwtCaller = (caller: Caller): AppCaller => {
 export const requireWatchAccess = (caller: Caller, userIds: readonly UserId[], visibility: Visibility): void => {
   requireAuthenticated(caller);
   if (caller.kind !== 'app') return;
-  for (const id of userIds) {
-    if (!canWatchUser(caller.userId, caller.watchScope, visibility, id)) {
-      throw forbiddenError('You may not see all of the users that you named.');
-    }
+  if (!canWatchAllUsers(caller.userId, caller.watchScope, visibility, userIds)) {
+    throw forbiddenError('You may not see all of the users that you named.');
   }
 };
 

@@ -5,9 +5,10 @@ import type { PresenceStore } from '../../app/ports/presence-store.ts';
 import { isTokenRevoked, tokenRevokedError } from '../../app/auth/token-revocations.ts';
 import { sessionEndedError } from '../../app/presence/tracker.ts';
 import type { UserToken, UserTokenVerifier } from '../../app/ports/user-token.ts';
-import { unauthenticatedError } from '../../core/errors.ts';
+import { unauthenticatedError, type DomainError } from '../../core/errors.ts';
 import type { UserId } from '../../core/ids.ts';
 import { findSession, createUnknownUser, type UserRecord } from '../../core/records.ts';
+import { formatKib, MAX_TOKEN_LENGTH } from '../limits/unauthenticated-limits.ts';
 import { JwtVerifier, type JwtSettings } from './jwt.ts';
 import { constantTimeEqual } from './constant-time-equal.ts';
 import { hasSessionTokenPrefix, parseSessionToken } from './session-token.ts';
@@ -24,7 +25,6 @@ export type Authenticator = (authorization: string | undefined) => Promise<Calle
 
 /** The scheme is case-insensitive (RFC 9110); the credential is not. */
 const BEARER = /^Bearer +([^\s]+)$/i;
-const MAX_CREDENTIAL_LENGTH = 8_192;
 
 /**
  * Returns an authenticator. Without a credential the caller is unauthenticated, which is not an error. It throws
@@ -41,6 +41,7 @@ export const createAuthenticator = (
     if (authorization === undefined) return UNAUTHENTICATED_CALLER;
     const token = parseBearerToken(authorization);
     if (token === null) throw unauthenticatedError('Authorization must be `Bearer …`.');
+    if (token.length > MAX_TOKEN_LENGTH) throw tokenTooLongError(token.length);
     // Session tokens are the most frequent, so they come first. An API key may have the format of a session token.
     const sessionCaller = hasSessionTokenPrefix(token) ? await findSessionCaller(store, token) : null;
     if (sessionCaller !== null) return sessionCaller;
@@ -56,11 +57,17 @@ export const createAuthenticator = (
   };
 };
 
-/** Returns the credential of a Bearer header; null when there is none, or when it is too long. */
+/** Returns the credential of a Bearer header, however long it is; null when there is none. */
 export const parseBearerToken = (authorization: string | undefined): string | null => {
   const [, token] = BEARER.exec(authorization ?? '') ?? [];
-  return token === undefined || token.length > MAX_CREDENTIAL_LENGTH ? null : token;
+  return token ?? null;
 };
+
+/** Fits into the reason of a close frame. */
+const tokenTooLongError = (length: number): DomainError =>
+  unauthenticatedError(
+    `The token has ${length} characters, at most ${MAX_TOKEN_LENGTH} (${formatKib(MAX_TOKEN_LENGTH)}) are allowed: shorten its claim watch.`,
+  );
 
 /** Whether the credential is an API key. Reads neither the store nor the keys of JWTs. */
 export const hasApiKey = (authorization: string | undefined, apiKeys: readonly Buffer[]): boolean => {

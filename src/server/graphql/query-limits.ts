@@ -23,8 +23,6 @@ export const MAX_DIRECTIVES = 50;
 export const MAX_FIELDS = 400;
 /** Of an HTTP body or a WebSocket message. */
 export const MAX_PAYLOAD_BYTES = 512 * 1024;
-/** Of a WebSocket message before authentication. Fits the longest token. */
-export const MAX_UNAUTHENTICATED_PAYLOAD_BYTES = 16 * 1024;
 
 const armorOptions = (max: number, what: string) => ({
   n: max,

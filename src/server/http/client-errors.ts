@@ -1,11 +1,12 @@
 /**
- * Answers what arrives at the HTTP port and is not an HTTP/1.1 request. Mostly a proxy is configured for a protocol that
- * this server does not have, so the answer and the log name that protocol.
+ * Answers what arrives at the HTTP port and is not an HTTP/1.1 request, or one that exceeds a limit. Mostly a proxy is
+ * configured for a protocol that this server does not have, so the answer and the log name that protocol.
  */
-import { STATUS_CODES } from 'node:http';
+import { STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
-import { createErrorBody } from './router.ts';
+import { formatKib, MAX_HEADER_BYTES, MAX_HEADER_FIELDS } from '../limits/unauthenticated-limits.ts';
+import { createErrorBody, sendJson } from './router.ts';
 
 /** What node reports about a connection whose bytes it cannot parse. */
 export interface ClientError extends Error {
@@ -45,11 +46,29 @@ const OTHER_PROTOCOLS: readonly OtherProtocol[] = [
   },
 ];
 
-const STATUS_BY_CODE: Readonly<Record<string, number>> = {
-  HPE_HEADER_OVERFLOW: 431,
-  HPE_CHUNK_EXTENSIONS_OVERFLOW: 413,
-  ERR_HTTP_REQUEST_TIMEOUT: 408,
+interface ClientErrorAnswer {
+  readonly status: number;
+  readonly message: string;
+}
+
+/** By the code that node reports. */
+const ANSWERS: Readonly<Record<string, ClientErrorAnswer>> = {
+  HPE_HEADER_OVERFLOW: {
+    status: 431,
+    message:
+      `The URL and the headers have more than ${formatKib(MAX_HEADER_BYTES)} together. Send long queries by POST. ` +
+      'A long token needs a shorter claim watch.',
+  },
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: { status: 413, message: 'The extensions of a chunk are longer than 16 KiB.' },
+  ERR_HTTP_REQUEST_TIMEOUT: { status: 408, message: 'The request did not arrive completely in time.' },
 };
+
+const TOO_MANY_HEADERS: ClientErrorAnswer = {
+  status: 431,
+  message: `The request has more than ${MAX_HEADER_FIELDS} header fields.`,
+};
+
+const OTHER_ANSWER: ClientErrorAnswer = { status: 400, message: 'This is not a valid HTTP/1.1 request.' };
 
 const findOtherProtocol = ({ rawPacket }: ClientError): OtherProtocol | null =>
   OTHER_PROTOCOLS.find(({ starts }) => starts.some((start) => rawPacket?.subarray(0, start.length).equals(start))) ??
@@ -71,16 +90,36 @@ export const createClientErrorHandler = (log: Logger): ((error: ClientError, soc
     }
     // A response that has begun cannot be replaced.
     if (!socket.writable || socket._httpMessage?.headersSent === true) return void socket.destroy();
-    const status = STATUS_BY_CODE[error.code ?? ''] ?? 400;
-    const body =
+    writeErrorResponse(
+      socket,
       protocol === null
-        ? ''
-        : JSON.stringify(createErrorBody('BAD_REQUEST', `This is ${protocol.name}. ${protocol.advice}`));
-    const contentType = body === '' ? '' : 'Content-Type: application/json; charset=utf-8\r\n';
-    socket.end(
-      `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\n${contentType}` +
-        `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-      () => socket.destroy(),
+        ? (ANSWERS[error.code ?? ''] ?? OTHER_ANSWER)
+        : { status: 400, message: `This is ${protocol.name}. ${protocol.advice}` },
     );
   };
+};
+
+/** Whether node has dropped header fields. It must be configured to keep one more than `MAX_HEADER_FIELDS`. */
+export const hasTooManyHeaders = ({ rawHeaders }: IncomingMessage): boolean =>
+  rawHeaders.length > 2 * MAX_HEADER_FIELDS;
+
+/** Answers a request, or an upgrade by its socket, that has too many header fields. The connection is closed. */
+export const rejectTooManyHeaders = (target: ServerResponse | Duplex): void => {
+  if (!('writeHead' in target)) {
+    // Without a listener, a reset of the connection would end the process. The client is gone then.
+    target.on('error', () => target.destroy());
+    return writeErrorResponse(target, TOO_MANY_HEADERS);
+  }
+  target.setHeader('Connection', 'close');
+  sendJson(target, TOO_MANY_HEADERS.status, createErrorBody('BAD_REQUEST', TOO_MANY_HEADERS.message));
+};
+
+const writeErrorResponse = (socket: Duplex, { status, message }: ClientErrorAnswer): void => {
+  const body = JSON.stringify(createErrorBody('BAD_REQUEST', message));
+  socket.end(
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\n` +
+      `Content-Type: application/json; charset=utf-8\r\nCache-Control: no-store\r\n` +
+      `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+    () => socket.destroy(),
+  );
 };

@@ -10,7 +10,8 @@ import { StartupError } from '../../process/startup-error.ts';
 import type { ServerCounters } from '../metrics/counters.ts';
 import type { TrustedProxies } from '../limits/client-address.ts';
 import type { LimitSettings } from '../limits/limit-settings.ts';
-import { createClientErrorHandler } from './client-errors.ts';
+import { MAX_HEADER_BYTES, MAX_HEADER_FIELDS } from '../limits/unauthenticated-limits.ts';
+import { createClientErrorHandler, hasTooManyHeaders, rejectTooManyHeaders } from './client-errors.ts';
 import { ConnectionLimiter } from './connection-limiter.ts';
 import { offersOtherProtocol, replayWithoutUpgrade } from './ignore-upgrade-offers.ts';
 
@@ -84,19 +85,24 @@ export class HttpListener {
     this.#log = log;
     this.connectionLimiter = new ConnectionLimiter(settings.limits, settings.trustProxy, counters.rejections);
     this.server = createServer({
+      maxHeaderSize: MAX_HEADER_BYTES,
       headersTimeout: timeouts.headersMs,
       requestTimeout: timeouts.requestMs,
       connectionsCheckingInterval: timeouts.checkMs,
       keepAliveTimeout: settings.httpKeepAliveMs,
     });
+    // One more, so that a request with too many is recognised.
+    this.server.maxHeadersCount = MAX_HEADER_FIELDS + 1;
     this.server.setTimeout(timeouts.unreadMs);
     this.connectionLimiter.attachTo(this.server);
     this.server.on('request', (request, response) => {
       response.once('close', () => counters.httpResponses.increment(`${Math.floor(response.statusCode / 100)}xx`));
-      this.#handler?.handleRequest(request, response);
+      if (hasTooManyHeaders(request)) rejectTooManyHeaders(response);
+      else this.#handler?.handleRequest(request, response);
     });
     this.server.on('clientError', createClientErrorHandler(log));
     this.server.on('upgrade', (request, socket, head) => {
+      if (hasTooManyHeaders(request)) return rejectTooManyHeaders(socket);
       // A pipelined request is not replayed: its response could overtake the one in progress.
       const isPipelined = this.connectionLimiter.isAnsweringRequest(request.socket);
       if (!isPipelined && offersOtherProtocol(request)) {

@@ -2,8 +2,10 @@
 import { ExpiredTokenError } from '../../app/ports/user-token.ts';
 import { DomainError } from '../../core/errors.ts';
 import type { LostSocket } from '../../core/records.ts';
+import { formatKib, MAX_UNAUTHENTICATED_PAYLOAD_BYTES } from '../limits/unauthenticated-limits.ts';
 import { SERVER_CLOSE_CODES } from '../wire/close-codes.ts';
 import { DOCUMENTED_PLACE } from './connection-credential.ts';
+import { MAX_MESSAGE_FRAGMENTS } from './connection-settings.ts';
 
 export interface CloseReason {
   readonly code: number;
@@ -54,6 +56,19 @@ export const closeReasonForSocketError = (error: Error): CloseReason => {
   const code = 'code' in error ? error.code : undefined;
   if (typeof code !== 'string' || !code.startsWith('WS_ERR_')) return createAbnormalClosure(false);
   return { code: code === 'WS_ERR_INVALID_UTF8' ? 1007 : 1002, reason: '', isByServer: false };
+};
+
+/**
+ * The reason for a close that `ws` starts, because it knows only the code. Undefined: no reason.
+ * @param maxMessageBytes the limit that holds for the socket.
+ */
+export const describeProtocolFailure = (code: number, maxMessageBytes: number): string | undefined => {
+  if (code === 1002) return 'A frame violates the WebSocket protocol (RFC 6455)';
+  if (code === 1007) return 'A text message must be UTF-8';
+  if (code === 1008) return `A message may have at most ${MAX_MESSAGE_FRAGMENTS} fragments`;
+  if (code !== 1009) return undefined;
+  const isUnauthenticated = maxMessageBytes === MAX_UNAUTHENTICATED_PAYLOAD_BYTES;
+  return `A message may have at most ${formatKib(maxMessageBytes)}${isUnauthenticated ? ' before connection_ack' : ''}`;
 };
 
 export const closeReasonForLostSession = ({ isSessionEnded, reason }: LostSocket): CloseReason =>

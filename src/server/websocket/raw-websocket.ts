@@ -1,5 +1,6 @@
 /** A WebSocket of the library `ws` that calls one handler instead of event listeners. */
 import { WebSocket } from 'ws';
+import { describeProtocolFailure } from './close-reasons.ts';
 
 export interface WebSocketHandler {
   onMessage(message: string): void;
@@ -27,10 +28,14 @@ export class RawWebSocket extends WebSocket {
     this._receiver._maxPayload = bytes;
   }
 
-  /** Reports the start of the close. The library reports only the end. */
+  /**
+   * Reports the start of the close. The library reports only the end. It closes after a violation of the protocol without
+   * a reason, so that a client would not learn which limit it exceeded.
+   */
   override close(code?: number, reason?: string | Buffer): void {
     this.handler?.onClosing();
-    super.close(code, reason);
+    const isByLibrary = code !== undefined && reason === undefined;
+    super.close(code, isByLibrary ? describeProtocolFailure(code, this._receiver._maxPayload) : reason);
   }
 
   override emit(event: string | symbol, ...[payload, isBinary]: unknown[]): boolean {

@@ -4,7 +4,7 @@ import { computeSessionDeadline } from '../../../src/core/deadlines.ts';
 import { badUserInputError, forbiddenError, unauthenticatedError } from '../../../src/core/errors.ts';
 import { asSocketId, parseUserId } from '../../../src/core/ids.ts';
 import { hasOpenSocket, createStatusSnapshot, createUnknownUser } from '../../../src/core/records.ts';
-import { canWatchUser, VISIBILITIES } from '../../../src/core/visibility.ts';
+import { canWatchAllUsers, canWatchUser, VISIBILITIES } from '../../../src/core/visibility.ts';
 import { UserScenario } from './harness.ts';
 import { APP_STATES, EVENT_REASONS, STATUSES } from '../../../src/core/enums.ts';
 
@@ -101,5 +101,21 @@ describe('canWatchUser', () => {
 
   it('compares ids exactly', () => {
     expect(canWatchUser(me, [bob], 'none', parseUserId('Bob'))).toBe(false);
+  });
+
+  it('holds for each user of a list, however long the list and the claim are', () => {
+    for (const length of [0, 1, 7, 8, 500]) {
+      const users = Array.from({ length }, (_, index) => parseUserId(`user ${index}`));
+      for (const visibility of VISIBILITIES) {
+        for (const asked of [users, [...users, me], [me, ...users, ...users]]) {
+          expect(canWatchAllUsers(me, users, visibility, asked)).toBe(true);
+          expect(canWatchAllUsers(me, users, visibility, [...asked, eve])).toBe(false);
+          expect(canWatchAllUsers(me, '*', visibility, [...asked, eve])).toBe(true);
+        }
+      }
+      expect(canWatchAllUsers(me, null, 'everyone', users)).toBe(true);
+      expect(canWatchAllUsers(me, null, 'none', [me])).toBe(true);
+      expect(canWatchAllUsers(me, null, 'none', users)).toBe(length === 0);
+    }
   });
 });
