@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
 import type { OriginPolicy } from '../auth/allowed-origins.ts';
+import { SINGLE_CONNECTION_MESSAGE } from './request-parsing.ts';
 import { splitRequestUrl } from './request-url.ts';
 
 /** Serves a page or one of its files. Returns false for other requests, which it leaves untouched. */
@@ -82,6 +83,7 @@ const route = async (
       response.setHeader('Cache-Control', 'no-store');
       originPolicy.setCorsHeaders(request, response);
       if (request.method === 'OPTIONS') return void response.writeHead(204, { Allow: 'GET, POST, OPTIONS' }).end();
+      if (request.method !== 'GET' && request.method !== 'POST') return rejectGraphqlMethod(request, response);
       return graphql(request, response);
     case '/':
       // The relative target also works behind a proxy that adds a path prefix.
@@ -106,6 +108,17 @@ const PROBE_METHODS = 'GET, HEAD, OPTIONS';
 const rejectMethod = (response: ServerResponse, allowedMethods: string): void => {
   response.setHeader('Allow', allowedMethods);
   sendJson(response, 405, createErrorBody('BAD_REQUEST', `Only ${allowedMethods} are served here.`));
+};
+
+const rejectGraphqlMethod = ({ method = '' }: IncomingMessage, response: ServerResponse): void => {
+  response.setHeader('Allow', 'GET, POST');
+  if (method !== 'PUT') {
+    const message = `${GRAPHQL_PATH} accepts GET and POST, but not ${method}.`;
+    return sendJson(response, 405, createErrorBody('BAD_REQUEST', message));
+  }
+  // The client of graphql-sse shows the reason phrase alone.
+  response.statusMessage = SINGLE_CONNECTION_MESSAGE;
+  sendJson(response, 405, createErrorBody('BAD_REQUEST', SINGLE_CONNECTION_MESSAGE));
 };
 
 export const createErrorBody = (code: string, message: string): object => ({
