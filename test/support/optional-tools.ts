@@ -11,6 +11,8 @@ const PACKAGES = {
   chromium: 'chromium',
   curl: 'curl',
   faketime: 'faketime',
+  haproxy: 'haproxy',
+  nginx: 'nginx',
   openssl: 'openssl',
   promtool: 'prometheus',
   python3: 'python3',
@@ -30,8 +32,16 @@ const isExecutable = (path: string): boolean => {
   }
 };
 
+/** Debian installs servers here, which is not in the PATH of a normal user. */
+const SERVER_DIRECTORY = '/usr/sbin';
+
+/** The PATH with which optional tools are found and started. */
+export const toolPath = (): string => [process.env.PATH ?? '', SERVER_DIRECTORY].join(delimiter);
+
 const isInstalled = (tool: OptionalTool): boolean =>
-  (process.env.PATH ?? '').split(delimiter).some((directory) => isExecutable(join(directory, tool)));
+  toolPath()
+    .split(delimiter)
+    .some((directory) => isExecutable(join(directory, tool)));
 
 /**
  * For `describe.skipIf` and `it.skipIf`. Records the skip for the summary.

@@ -79,6 +79,7 @@ const route = async (
       if (metrics !== undefined) return isGet ? metrics(request, response) : rejectMethod(response, 'GET, HEAD');
       break;
     case GRAPHQL_PATH:
+      if (isGet && request.headers['sec-websocket-key'] !== undefined) return rejectIncompleteUpgrade(response);
       if (isGet && acceptsHtml(request) && graphiql?.(request, response)) return;
       response.setHeader('Cache-Control', 'no-store');
       originPolicy.setCorsHeaders(request, response);
@@ -96,6 +97,20 @@ const route = async (
   if (externalApi !== undefined && path.startsWith(externalApi.prefix)) return externalApi.handle(request, response);
   if (isGet && graphiql?.(request, response)) return;
   sendJson(response, 404, createErrorBody('NOT_FOUND', `There is nothing here: GraphQL is at ${GRAPHQL_PATH}.`));
+};
+
+/** A proxy that is not configured for WebSockets removes the headers `Upgrade` and `Connection`, and leaves the others. */
+const rejectIncompleteUpgrade = (response: ServerResponse): void => {
+  response.setHeader('Upgrade', 'websocket');
+  response.setHeader('Connection', 'Upgrade');
+  sendJson(
+    response,
+    426,
+    createErrorBody(
+      'BAD_REQUEST',
+      'A WebSocket request arrived without its upgrade. The proxy must forward the headers Upgrade and Connection.',
+    ),
+  );
 };
 
 const acceptsHtml = (request: IncomingMessage): boolean => request.headers.accept?.includes('text/html') ?? false;
