@@ -2,7 +2,14 @@
 import ipaddr from 'ipaddr.js';
 import proxyAddr from 'proxy-addr';
 import { z } from 'zod';
-import { booleanTextSchema, defineValueType, removeDuplicates, splitList, type ValueType } from './value-types.ts';
+import {
+  booleanTextSchema,
+  defineValueType,
+  removeDuplicates,
+  SECRET_MASK,
+  splitList,
+  type ValueType,
+} from './value-types.ts';
 
 const ALL_NETWORKS = ['0.0.0.0/0', '::/0'];
 
@@ -74,5 +81,58 @@ export const trustedProxiesType: ValueType<boolean | readonly string[]> = define
     ],
     { error: PROXIES_EXPECTED },
   ),
+  formatValue: (value) => value,
+});
+
+const ORIGINS_EXPECTED = 'a comma-separated list of origins such as https://app.example.com, or *';
+
+/** Schemes whose pages have no origin that could be listed, with the reason. */
+const SCHEMES_WITHOUT_ORIGIN: ReadonlyMap<string, string> = new Map([
+  ['ws:', 'matches no page: the page that opens a WebSocket has an origin with http or https'],
+  ['wss:', 'matches no page: the page that opens a WebSocket has an origin with http or https'],
+  ['ftp:', 'matches no page: browsers load no pages by ftp'],
+  ['file:', 'matches no request: pages of files send null; load the page from an app scheme such as app://localhost'],
+]);
+
+type OriginResult = { readonly origin: string } | { readonly problem: string };
+
+/** Checks one item of a list of origins. @returns the form that is sent: lower case, punycode, without a default port. */
+const parseOrigin = (item: string): OriginResult => {
+  if (item === '*') return { origin: item };
+  if (item.toLowerCase() === 'null') {
+    return { problem: 'is the origin of sandboxed frames of every site; to allow every origin, write *' };
+  }
+  if (/\s/.test(item)) return { problem: 'contains a space; separate origins by commas' };
+  if (item.includes('*')) {
+    return { problem: 'has a wildcard, which matches nothing; list each origin, or write * alone for every origin' };
+  }
+  const [, scheme, authority = '', rest = ''] = /^([a-z][a-z0-9+.-]*:)\/\/([^/?#\\]*)(.*)$/i.exec(item) ?? [];
+  if (scheme === undefined) return { problem: 'has no scheme; write it with https:// or http:// in front' };
+  const reason = SCHEMES_WITHOUT_ORIGIN.get(scheme.toLowerCase());
+  if (reason !== undefined) return { problem: reason };
+  const text = `${scheme}//${authority}`;
+  if (authority === '' || !URL.canParse(text)) return { problem: 'has no valid host' };
+  if (authority.includes('@')) return { problem: 'has a user name, which no origin has' };
+  // By the URL standard, app schemes (capacitor://localhost) have no origin. Web views send one all the same.
+  const parsed = new URL(text).origin;
+  const origin = parsed === 'null' ? text.toLowerCase() : parsed;
+  return ['', '/'].includes(rest) ? { origin } : { problem: `has more than scheme, host and port; write ${origin}` };
+};
+
+/** A URL may contain a password, which must not appear in an error message. */
+const quoteOrigin = (item: string): string => JSON.stringify(item.replace(/\/\/.*@/, `//${SECRET_MASK}@`));
+
+/** A comma-separated list of origins. "*" stands for every origin. An empty text is an empty list. */
+export const originListType: ValueType<readonly string[]> = defineValueType({
+  label: 'origins',
+  schema: z.string().transform((input, context): readonly string[] => {
+    const origins: string[] = [];
+    for (const item of splitList(input)) {
+      const result = parseOrigin(item);
+      if ('origin' in result) origins.push(result.origin);
+      else context.addIssue({ code: 'custom', message: `${ORIGINS_EXPECTED}: ${quoteOrigin(item)} ${result.problem}` });
+    }
+    return removeDuplicates(origins);
+  }),
   formatValue: (value) => value,
 });

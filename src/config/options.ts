@@ -3,7 +3,7 @@
  * are generated from it.
  */
 import { MAX_PUSH_ONLINE_EXPIRY_MS, MIN_TIMEOUT_MS } from '../core/policy.ts';
-import { networkListType, trustedProxiesType } from './network-value-types.ts';
+import { networkListType, originListType, trustedProxiesType } from './network-value-types.ts';
 import { deviceGroupsType, platformRulesType } from './policy-value-types.ts';
 import {
   apiKeyListType,
@@ -13,7 +13,6 @@ import {
   databaseFileType,
   durationType,
   httpUrlType,
-  originListType,
   sharedSecretType,
   textType,
   type ValueType,
@@ -117,7 +116,7 @@ export const OPTIONS = {
     type: trustedProxiesType,
     default: 'false',
     description:
-      'Proxies whose X-Forwarded-For header is used to find the client address: a list such as 10.0.0.0/8,loopback. `true` trusts every proxy and uses the leftmost entry; clients can forge it unless a proxy overwrites the header. `false` ignores the header.',
+      'Proxies whose headers `Forwarded` and `X-Forwarded-…` report the address of the client, and the host and scheme that it used: a list such as 10.0.0.0/8,loopback. `true` trusts every proxy and uses the leftmost entry; clients can forge it unless a proxy overwrites the headers. `false` ignores the headers.',
   }),
   pingInterval: defineOption({
     group: 'server',
@@ -203,7 +202,7 @@ export const OPTIONS = {
     type: originListType,
     default: '',
     description:
-      'Web origins whose pages may call this server, separated by commas. The origin of the server is always allowed. `*` allows every origin.',
+      'Web origins whose pages may call this server, separated by commas, such as https://app.example.com. The origin of the server is always allowed. `*` alone allows every origin; other wildcards are not supported.',
   }),
   introspection: defineOption({
     group: 'access',

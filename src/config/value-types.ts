@@ -174,26 +174,6 @@ export const splitList = (input: string, separator: RegExp | string = ','): stri
 
 export const removeDuplicates = <T>(items: readonly T[]): readonly T[] => [...new Set(items)];
 
-/** The form that a browser sends in `Origin`: lower case, without a default port. Undefined for any other text. */
-const canonicalOrigin = (item: string): string | undefined => {
-  if (item === '*') return item;
-  if (!/^[a-z][a-z0-9+.-]*:\/\/[^/?#@\s]+\/?$/i.test(item) || !URL.canParse(item)) return undefined;
-  const url = new URL(item);
-  // By the URL standard, app schemes (capacitor://localhost) have no origin. Web views send one all the same.
-  return url.origin === 'null' ? item.toLowerCase().replace(/\/$/, '') : url.origin;
-};
-
-/** A comma-separated list of origins. "*" stands for every origin. An empty text is an empty list. */
-export const originListType: ValueType<readonly string[]> = defineValueType({
-  label: 'origins',
-  schema: z
-    .string()
-    .transform((input) => splitList(input).map(canonicalOrigin))
-    .pipe(z.array(z.string({ error: 'a comma-separated list of origins such as https://app.example.com, or *' })))
-    .transform(removeDuplicates),
-  formatValue: (value) => value,
-});
-
 const MIN_SECRET_BYTES = 32;
 
 /** A shared secret: the UTF-8 bytes of the text. Nothing is decoded. Less than 32 bytes cause a warning. */
