@@ -37,7 +37,7 @@ import { ResponseStream } from '../graphql/response-stream.ts';
 const REJECTION_DELAY_MS = 1_000;
 
 const SUBSCRIPTION_NOT_ACCEPTABLE =
-  'Over HTTP, a subscription is answered as text/event-stream, which the header Accept must allow. Or use a WebSocket.';
+  'Over HTTP, a subscription is answered as text/event-stream: allow it in the header Accept, or use a WebSocket.';
 
 /** What yoga passes from one hook to the next. */
 interface YogaServerContext extends Record<string, unknown> {
