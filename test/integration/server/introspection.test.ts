@@ -1,4 +1,5 @@
 /** Which callers may introspect the schema, with any form of query, over both transports. */
+import { buildClientSchema, getIntrospectionQuery, validateSchema, type IntrospectionQuery } from 'graphql';
 import { describe, expect, it } from 'vitest';
 import type { IntrospectionAccess } from '../../../src/core/visibility.ts';
 import { API_KEY, codeOf, ServerHarness } from './support/server-harness.ts';
@@ -75,5 +76,59 @@ describe('introspection of the schema', () => {
       session: ['OK'],
       unauthenticated: ['UNAUTHENTICATED'],
     });
+  });
+});
+
+describe('the introspection query of tools', () => {
+  const everything = {
+    specifiedByUrl: true,
+    directiveIsRepeatable: true,
+    schemaDescription: true,
+    inputValueDeprecation: true,
+    oneOf: true,
+  };
+  it.each([
+    ['with the default options of graphql-js', {}],
+    ['with every option, as GraphiQL and Altair send it', everything],
+    ['with types nested 15 levels deep', { ...everything, typeDepth: 15 }],
+    ['without descriptions', { descriptions: false }],
+  ])('returns a complete schema over both transports: %s', async (_what, options) => {
+    const harness = await ServerHarness.open({ settings: { introspection: 'backends' } });
+    const operation = { query: getIntrospectionQuery(options), operationName: 'IntrospectionQuery', variables: {} };
+    const reply = await harness.send(JSON.stringify(operation), { authorization: `Bearer ${API_KEY}` });
+    const socket = await TestSocket.connect(harness.socketUrl, API_KEY);
+    socket.send({ type: 'subscribe', id: '1', payload: operation });
+    const { payload } = await socket.nextMessage();
+    for (const { data, errors } of [reply.body, payload as unknown as typeof reply.body]) {
+      expect(errors).toBeUndefined();
+      expect(validateSchema(buildClientSchema(data as unknown as IntrospectionQuery))).toEqual([]);
+    }
+  });
+
+  it('is refused with the reason when it is off, or the caller is no backend', async () => {
+    const operation = JSON.stringify({ query: getIntrospectionQuery(), operationName: 'IntrospectionQuery' });
+    for (const [introspection, message] of [
+      ['off', 'Introspection is disabled on this server.'],
+      ['backends', 'Only a backend with an API key may read the schema.'],
+    ] as const) {
+      const harness = await ServerHarness.open({ settings: { introspection } });
+      const reply = await harness.send(operation, { authorization: `Bearer ${await harness.jwt('alice')}` });
+      expect([reply.status, reply.body]).toEqual([200, { errors: [{ message, extensions: { code: 'FORBIDDEN' } }] }]);
+    }
+  });
+});
+
+describe('a directive of incremental delivery', () => {
+  it.each([
+    ['defer', '{ userStatus(userId: "a") { userId ... @defer { status } } }'],
+    ['stream', '{ userStatuses(userIds: ["a"]) @stream(initialCount: 1) { userId } }'],
+  ])('is refused by name, and the operation is not executed: @%s', async (directive, query) => {
+    const harness = await ServerHarness.open();
+    const accept = 'multipart/mixed;deferSpec=20220824,application/json';
+    const reply = await harness.post(query, API_KEY, undefined, { accept });
+    const socket = await TestSocket.connect(harness.socketUrl, API_KEY);
+    const error = { message: `Unknown directive "@${directive}".`, extensions: { code: 'GRAPHQL_VALIDATION_FAILED' } };
+    expect(reply.body).toMatchObject({ errors: [error] });
+    expect(await socket.execute(query)).toMatchObject({ type: 'error', payload: [error] });
   });
 });
