@@ -15,14 +15,22 @@ export interface ChromiumSession extends AsyncDisposable {
   readonly consoleErrors: readonly string[];
 }
 
+export interface ChromiumOptions {
+  /** Accept self-signed certificates. Default: false. */
+  readonly ignoresCertificates?: boolean;
+}
+
 /** Starts a browser with a profile of its own, which is removed when the session is disposed. */
-export const launchChromium = async (): Promise<ChromiumSession> => {
+export const launchChromium = async ({
+  ignoresCertificates = false,
+}: ChromiumOptions = {}): Promise<ChromiumSession> => {
   if (!existsSync(EXECUTABLE)) {
     throw new Error(`${EXECUTABLE} does not exist; these tests need it: apt-get install -y chromium`);
   }
   const profile = await mkdtemp(join(tmpdir(), 'porchlight-chromium-'));
   const context = await chromium.launchPersistentContext(profile, {
     executablePath: EXECUTABLE,
+    ignoreHTTPSErrors: ignoresCertificates,
     viewport: { width: 1400, height: 900 },
     args: [
       '--headless',
@@ -33,6 +41,7 @@ export const launchChromium = async (): Promise<ChromiumSession> => {
       '--disable-background-networking',
       '--disable-component-update',
       '--disable-sync',
+      ...(ignoresCertificates ? ['--ignore-certificate-errors'] : []),
     ],
   });
   const requestedUrls: string[] = [];
