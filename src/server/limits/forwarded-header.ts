@@ -18,18 +18,32 @@ export interface ForwardedElement {
 
 /**
  * The elements of `Forwarded`, from the client to the server. Null when the header is missing or invalid: the rest of an
- * invalid header cannot be assigned to proxies.
+ * invalid header cannot be assigned to proxies. An element that has a parameter twice is invalid.
  */
 export const readForwardedElements = ({ headers }: Pick<IncomingMessage, 'headers'>): ForwardedElement[] | null => {
   const { forwarded } = headers;
   if (forwarded === undefined) return null;
   try {
-    return parse(forwarded);
+    const elements = parse(forwarded);
+    return hasRepeatedParameter(forwarded) ? null : elements;
   } catch {
     // A client can send any text. The position of the first wrong character has no use here.
     return null;
   }
 };
+
+/**
+ * Whether an element of a valid header has a parameter twice. The parser would return the last one, which may be a part of
+ * a quoted value that a client closed.
+ */
+const hasRepeatedParameter = (header: string): boolean =>
+  header
+    .replace(/"(?:\\.|[^"\\])*"/g, '')
+    .split(',')
+    .some((element) => {
+      const names = element.split(';').map((pair) => pair.split('=', 1)[0]?.trim().toLowerCase());
+      return new Set(names).size < names.length;
+    });
 
 /** The comma-separated entries of a header, trimmed. Null when it is missing. */
 export const splitHeader = (header: string | string[] | undefined): string[] | null => {

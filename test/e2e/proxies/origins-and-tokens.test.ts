@@ -49,17 +49,22 @@ const openFrom = async ({ port }: Proxy, origin: string, headers: Record<string,
 describe.skipIf(LACKS_NGINX)('a page behind nginx', () => {
   const pageOf = ({ port }: Proxy): string => `http://127.0.0.1:${port}`;
 
-  test('opens a socket when nginx sends Forwarded, and a client cannot choose its address', async () => {
-    await using proxy = await startForwardingNginx((configuration) => configuration);
-    expect(await openFrom(proxy, pageOf(proxy))).toBe(101);
-    expect(await openFrom(proxy, 'http://elsewhere.example')).toBe(403);
-    const user = newUserId();
-    const forged = { 'x-forwarded-for': '203.0.113.9', forwarded: 'for=203.0.113.9' };
-    const target: Target = { origin: pageOf(proxy), httpVersion: '1.1', headers: forged };
-    const input = { platform: 'WEB' };
-    dataOf(await post(target, { token: await mintToken(user), query: LOGIN, variables: { input } }));
-    expect(await fetchEvents(server, user)).toMatchObject([{ reason: 'LOGIN', ipAddress: '127.0.0.1' }]);
-  });
+  test.each([
+    ['headers of a client', { 'x-forwarded-for': '203.0.113.9', forwarded: 'for=203.0.113.9' }],
+    ['a Host that ends the quotes', { host: 'a",for="203.0.113.9";host="b' }],
+  ])(
+    'opens a socket when nginx sends Forwarded, and a client cannot choose its address by %s',
+    async (_what, forged) => {
+      await using proxy = await startForwardingNginx((configuration) => configuration);
+      expect(await openFrom(proxy, pageOf(proxy))).toBe(101);
+      expect(await openFrom(proxy, 'http://elsewhere.example')).toBe(403);
+      const user = newUserId();
+      const target: Target = { origin: pageOf(proxy), httpVersion: '1.1', headers: forged };
+      const input = { platform: 'WEB' };
+      dataOf(await post(target, { token: await mintToken(user), query: LOGIN, variables: { input } }));
+      expect(await fetchEvents(server, user)).toMatchObject([{ reason: 'LOGIN', ipAddress: '127.0.0.1' }]);
+    },
+  );
 
   const WITHOUT_HOST = (configuration: string): string =>
     replaceIn(configuration, /^ *proxy_set_header (X-)?Forwarded.*$/, '');

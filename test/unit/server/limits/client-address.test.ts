@@ -85,6 +85,9 @@ describe('the client address', () => {
     [PROXIES, '10.0.0.1', 'for=[2001:db8:cafe::17]', '10.0.0.1'],
     [PROXIES, '10.0.0.1', 'for=198.51.100.1:80', '10.0.0.1'],
     [PROXIES, '10.0.0.1', 'for="192.0.2.66, for=198.51.100.1', '10.0.0.1'],
+    [PROXIES, '10.0.0.1', 'for=198.51.100.1;host="a";for="192.0.2.66"', '10.0.0.1'],
+    [PROXIES, '10.0.0.1', 'for=198.51.100.1;For=198.51.100.1', '10.0.0.1'],
+    [PROXIES, '10.0.0.1', 'x="for=1;for=2, for=3\\"";for=198.51.100.1', '198.51.100.1'],
     [PROXIES, '10.0.0.1', '__proto__=x;for=198.51.100.1', '198.51.100.1'],
     [PROXIES, '10.0.0.1', '', '10.0.0.1'],
   ])('with the trusted proxies %j, the peer %s and Forwarded %j is %s', (trusted, peer, forwarded, address) => {
