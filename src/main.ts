@@ -267,7 +267,8 @@ interface ServerParts {
 
 const buildServer = (parts: ServerParts): PorchlightServer => {
   const { config, application, startup, store, sweeper, webhookDelivery, log, pseudonymOf, traces } = parts;
-  const { tencent } = config;
+  const tencent =
+    config.tencent === null ? null : { ...config.tencent, clockToleranceMs: config.jwtClockToleranceMs };
   const metricsSources = {
     application,
     counters: startup.listener.counters,
@@ -292,6 +293,7 @@ const buildServer = (parts: ServerParts): PorchlightServer => {
       jwksUrl: config.jwksUrl,
       jwtIssuer: config.jwtIssuer,
       jwtAudience: config.jwtAudience,
+      jwtClockToleranceMs: config.jwtClockToleranceMs,
       userTokens: tencent === null ? [] : [createUserSigVerifier(tencent)],
       introspection: config.introspection,
       maxLagMs: config.maxLagMs,

@@ -74,7 +74,7 @@ schemaBuilder.mutationField('login', (t) =>
         watchScope,
         request,
         { ipAddress, socketId: socket?.id ?? null },
-        jwt?.issuedAt ?? null,
+        jwt,
       );
       socket?.attachSession(session.id);
       return {

@@ -36,6 +36,8 @@ export interface Config {
   readonly jwksUrl: URL | null;
   readonly jwtIssuer: string | null;
   readonly jwtAudience: string | null;
+  /** How far the clock of a backend may be ahead of this server's or behind it. */
+  readonly jwtClockToleranceMs: number;
   /** SHA-256 of each key (see `apiKeyDigest`). Empty only before they are generated. */
   readonly apiKeys: readonly Buffer[];
   readonly visibility: Visibility;
@@ -264,6 +266,7 @@ const buildConfig = (parsed: OptionValues, policySeed: PolicySeed, origins: Conf
   jwksUrl: parsed.jwksUrl,
   jwtIssuer: parsed.jwtIssuer,
   jwtAudience: parsed.jwtAudience,
+  jwtClockToleranceMs: parsed.jwtClockTolerance,
   apiKeys: parsed.apiKeys ?? [],
   visibility: parsed.visibility,
   allowedOrigins: parsed.allowedOrigins,

@@ -178,6 +178,16 @@ export const OPTIONS = {
     default: null,
     description: 'Required `aud` claim of user tokens. Not checked when unset.',
   }),
+  jwtClockTolerance: defineOption({
+    group: 'authentication',
+    env: 'PORCHLIGHT_JWT_CLOCK_TOLERANCE',
+    flag: 'jwt-clock-tolerance',
+    type: durationType(0, 600_000),
+    default: '60s',
+    description:
+      'How far the clock of a backend may be ahead or behind: `exp` and `nbf` of user tokens are tolerated by this much. ' +
+      'After a revocation, a new token of the user is accepted when its `iat` is later by this much.',
+  }),
   apiKeys: defineSecret({
     group: 'authentication',
     env: 'PORCHLIGHT_API_KEYS',

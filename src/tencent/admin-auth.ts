@@ -1,7 +1,7 @@
 /** Authenticates calls of the server API: only the app's admin may call it, with a UserSig of their own. */
 import { hash } from 'node:crypto';
 import type { PresenceStore } from '../app/ports/presence-store.ts';
-import { isTokenRevoked } from '../app/auth/token-revocations.ts';
+import { findRevocationError } from '../app/auth/token-revocations.ts';
 import { TENCENT_ERROR_CODE, TencentError, createBadParameterError, type TencentErrorCode } from './errors.ts';
 import { verifyUserSig, type UserSigDefect, type UserSigSettings } from './user-sig.ts';
 
@@ -77,7 +77,7 @@ export class AdminAuthenticator {
       throw createUserSigError(TENCENT_ERROR_CODE.USER_SIG_WRONG_USER, 'usersig belongs to another identifier.');
     }
     const [user] = await this.#store.readUsers([userSig.userId]);
-    if (isTokenRevoked(userSig.issuedAt, user?.tokensRevokedBefore ?? null)) {
+    if (findRevocationError(userSig, user?.tokensRevokedBefore ?? null) !== null) {
       throw createUserSigError(TENCENT_ERROR_CODE.USER_SIG_REVOKED, 'usersig has been revoked.');
     }
   }

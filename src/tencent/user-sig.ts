@@ -4,7 +4,8 @@
  */
 import { createHmac, timingSafeEqual, type KeyObject } from 'node:crypto';
 import { inflateSync } from 'node:zlib';
-import { addMs, toMillis, type Millis, type UserId } from '../core/ids.ts';
+import type { UserToken } from '../app/ports/user-token.ts';
+import { addMs, toMillis, type Millis } from '../core/ids.ts';
 import { parseAccount } from './account.ts';
 import { parseJsonObject } from './json.ts';
 
@@ -12,12 +13,12 @@ export interface UserSigSettings {
   /** The SDKAppID of the app. */
   readonly appId: number;
   readonly key: KeyObject;
+  /** As for JWTs: how far the clock of a backend may be ahead of this server's or behind it, in ms. */
+  readonly clockToleranceMs: number;
 }
 
-export interface UserSig {
-  readonly userId: UserId;
+export interface UserSig extends Omit<UserToken, 'watchScope'> {
   readonly issuedAt: Millis;
-  readonly expiresAt: Millis;
 }
 
 /** MALFORMED: not a UserSig, or with invalid claims. BAD_SIGNATURE: signed with another key. */
@@ -38,8 +39,8 @@ interface Claims {
 /** Enough for the longest user id with every character escaped, and for the permissions of a room. */
 const MAX_CHARACTERS = 4_096;
 const MAX_INFLATED_BYTES = 8_192;
-/** Tolerates clock differences between backends. A UserSig from further ahead would survive a revocation. */
-const FUTURE_TOLERANCE_MS = 300_000;
+/** A backend may sign in advance, but not further. A UserSig from the future survives a revocation before that time. */
+const MAX_SIGNED_AHEAD_MS = 300_000;
 const MAX_UINT32 = 0xffff_ffff;
 
 const USER_SIG = /^[A-Za-z0-9*-]+_{0,2}$/;
@@ -53,7 +54,11 @@ export const looksLikeUserSig = (text: string): boolean =>
   text.length <= MAX_CHARACTERS && text.length % 4 === 0 && USER_SIG.test(text);
 
 /** @returns the UserSig, or why it is rejected. EXPIRED is only returned for a valid signature. */
-export const verifyUserSig = (text: string, { appId, key }: UserSigSettings, now: Millis): UserSig | UserSigDefect => {
+export const verifyUserSig = (
+  text: string,
+  { appId, key, clockToleranceMs }: UserSigSettings,
+  now: Millis,
+): UserSig | UserSigDefect => {
   const claims = looksLikeUserSig(text) ? parseClaims(text) : null;
   if (claims === null) return 'MALFORMED';
   if (claims.appId !== appId) return 'WRONG_APP';
@@ -62,9 +67,9 @@ export const verifyUserSig = (text: string, { appId, key }: UserSigSettings, now
   const userId = parseAccount(claims.identifier);
   if (userId === null) return 'MALFORMED';
   const issuedAt = toMillis(claims.time * 1_000);
-  if (issuedAt > addMs(now, FUTURE_TOLERANCE_MS)) return 'ISSUED_IN_FUTURE';
-  const expiresAt = addMs(issuedAt, claims.expire * 1_000);
-  return expiresAt <= now ? 'EXPIRED' : { userId, issuedAt, expiresAt };
+  if (issuedAt > addMs(now, Math.max(MAX_SIGNED_AHEAD_MS, clockToleranceMs))) return 'ISSUED_IN_FUTURE';
+  const expiresAt = addMs(issuedAt, claims.expire * 1_000 + clockToleranceMs);
+  return expiresAt <= now ? 'EXPIRED' : { userId, issuedAt, clockToleranceMs, expiresAt };
 };
 
 const signedText = ({ identifier, appId, time, expire, userbuf }: Claims): string =>

@@ -1,8 +1,9 @@
 /** The caller of an operation and its permissions. The rules are the same for all transports. */
 import { DomainError, forbiddenError, unauthenticatedError } from '../../core/errors.ts';
-import { parseUserId, type Millis, type SessionId, type UserId } from '../../core/ids.ts';
+import { parseUserId, type SessionId, type UserId } from '../../core/ids.ts';
 import type { WatchScope } from '../../core/records.ts';
 import { canWatchAllUsers, type IntrospectionAccess, type Visibility } from '../../core/visibility.ts';
+import type { UserToken } from '../ports/user-token.ts';
 
 /**
  * The app on a user's device. It authenticated with a user token (and may log in), with a session token, or, on a
@@ -13,9 +14,12 @@ export interface AppCaller {
   readonly userId: UserId;
   readonly watchScope: WatchScope;
   /** Set if the app sent a JWT or another user token. */
-  readonly jwt: { readonly issuedAt: Millis | null; readonly expiresAt: Millis } | null;
+  readonly jwt: Pick<UserToken, 'issuedAt' | 'clockToleranceMs' | 'expiresAt'> | null;
   readonly sessionId: SessionId | null;
 }
+
+/** An app that authenticated with a user token. */
+export type JwtCaller = AppCaller & { readonly jwt: NonNullable<AppCaller['jwt']> };
 
 export type Caller = { readonly kind: 'unauthenticated' } | { readonly kind: 'backend' } | AppCaller;
 
@@ -80,11 +84,13 @@ export const requireSession = (caller: Caller): SessionRef => {
 };
 
 /** @throws UNAUTHENTICATED for an unauthenticated caller, FORBIDDEN for a caller without a user token. */
-export const requireJwtCaller = (caller: Caller): AppCaller => {
+export const requireJwtCaller = (caller: Caller): JwtCaller => {
   requireAuthenticated(caller);
-  if (caller.kind !== 'app' || caller.jwt === null) throw forbiddenError('Only a user’s JWT may log in.');
+  if (!isJwtCaller(caller)) throw forbiddenError('Only a user’s JWT may log in.');
   return caller;
 };
+
+const isJwtCaller = (caller: Caller): caller is JwtCaller => caller.kind === 'app' && caller.jwt !== null;
 
 /**
  * @throws UNAUTHENTICATED for an unauthenticated caller; FORBIDDEN if any of the users is not visible to the caller. The

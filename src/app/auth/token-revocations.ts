@@ -4,17 +4,32 @@
  */
 import { unauthenticatedError, type DomainError } from '../../core/errors.ts';
 import type { Millis, UserId } from '../../core/ids.ts';
+import type { UserToken } from '../ports/user-token.ts';
+
+type IssuedToken = Pick<UserToken, 'issuedAt' | 'clockToleranceMs'>;
 
 /**
- * Whether a token was issued before the revocation. `iat` has whole seconds, so a token from the second of the
- * revocation counts as older. A token without an issue time counts as older than any revocation.
+ * Returns an error if the token may have been issued before the revocation, and null otherwise. The clock of the backend
+ * may be ahead, so a token whose time of issue lies less than the clock tolerance after the revocation counts as older.
+ * So does a token without a time of issue. `iat` has whole seconds, so without a tolerance a token from the second of the
+ * revocation counts as older.
+ * @param revokedBefore null: no token of the user was revoked.
  */
-export const isTokenRevoked = (issuedAt: Millis | null, revokedBefore: Millis | null): boolean =>
-  revokedBefore !== null && (issuedAt === null || issuedAt < revokedBefore);
+export const findRevocationError = (
+  { issuedAt, clockToleranceMs }: IssuedToken,
+  revokedBefore: Millis | null,
+): DomainError | null => {
+  if (revokedBefore === null) return null;
+  if (issuedAt === null || issuedAt < revokedBefore) return unauthenticatedError('The token has been revoked.');
+  const elapsedMs = issuedAt - revokedBefore;
+  if (elapsedMs >= clockToleranceMs) return null;
+  return unauthenticatedError(
+    `The token was issued ${Math.floor(elapsedMs / 1_000)} s after a revocation, but at least ` +
+      `${clockToleranceMs / 1_000} s are needed (PORCHLIGHT_JWT_CLOCK_TOLERANCE).`,
+  );
+};
 
-export const tokenRevokedError = (): DomainError => unauthenticatedError('The token has been revoked.');
-
-/** @param revokedBefore JWTs that were issued before this time are rejected. */
+/** @param revokedBefore JWTs that can have been issued before this time are rejected. */
 type TokenRevocationListener = (revokedBefore: Millis) => void;
 
 export class TokenRevocationNotifier {

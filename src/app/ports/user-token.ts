@@ -6,8 +6,11 @@ import type { WatchScope } from '../../core/records.ts';
 export interface UserToken {
   readonly userId: UserId;
   readonly watchScope: WatchScope;
-  /** Null: the token does not contain it, and counts as older than any revocation. */
+  /** By the clock of the backend. Null: the token does not contain it, and counts as older than any revocation. */
   readonly issuedAt: Millis | null;
+  /** How far the clock of the backend may be ahead of this server's or behind it, in ms. */
+  readonly clockToleranceMs: number;
+  /** The token is accepted until then: its end of validity plus the clock tolerance. */
   readonly expiresAt: Millis;
 }
 

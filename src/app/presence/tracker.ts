@@ -11,7 +11,8 @@ import type { EndedSession, SessionRecord, UserRecord, WatchScope } from '../../
 import type { SessionRef } from '../auth/caller.ts';
 import { DisconnectRetries } from './disconnect-retries.ts';
 import type { CredentialFactory, FailedUserUpdate, PresenceStore } from '../ports/presence-store.ts';
-import { isTokenRevoked, tokenRevokedError, TokenRevocationNotifier } from '../auth/token-revocations.ts';
+import type { UserToken } from '../ports/user-token.ts';
+import { findRevocationError, TokenRevocationNotifier } from '../auth/token-revocations.ts';
 import { LATENCY_BUCKETS_MS, Histogram } from '../shared/histogram.ts';
 import type { AppState, Platform } from '../../core/enums.ts';
 
@@ -74,8 +75,8 @@ export class PresenceTracker {
 
   /**
    * Creates a session.
-   * @param issuedAt when the caller's JWT was issued, or null if it does not say. It is compared with the latest
-   * revocation again, because that may have happened after the authentication. Omitted: there is no JWT to check.
+   * @param token the caller's JWT. It is compared with the latest revocation again, because that may have happened after
+   * the authentication. Omitted: there is no JWT to check.
    * @throws UNAUTHENTICATED for a revoked JWT.
    */
   async login(
@@ -83,9 +84,9 @@ export class PresenceTracker {
     watchScope: WatchScope,
     request: LoginDevice,
     origin: CommandOrigin,
-    issuedAt?: Millis | null,
+    token?: Pick<UserToken, 'issuedAt' | 'clockToleranceMs'>,
   ): Promise<LoginResult> {
-    const { sessionId, token, tokenHash } = this.#credentials.createSessionCredentials(userId);
+    const { sessionId, token: sessionToken, tokenHash } = this.#credentials.createSessionCredentials(userId);
     const command: Command = {
       type: 'login',
       sessionId,
@@ -99,14 +100,15 @@ export class PresenceTracker {
       socketId: origin.socketId,
     };
     const { user, session, endedSessions } = await this.#store.updateUser(userId, (before, policy, now) => {
-      if (issuedAt !== undefined && isTokenRevoked(issuedAt, before.tokensRevokedBefore)) throw tokenRevokedError();
+      const revocation = token === undefined ? null : findRevocationError(token, before.tokensRevokedBefore);
+      if (revocation !== null) throw revocation;
       return applyCommand(before, command, policy, now);
     });
     if (session === null) throw new Error('A login created no session.');
     return {
       user,
       session,
-      sessionToken: token,
+      sessionToken,
       kickedSessions: endedSessions.filter(({ reason }) => reason === 'KICKED'),
     };
   }

@@ -2,7 +2,7 @@
 import { hash, timingSafeEqual } from 'node:crypto';
 import { BACKEND_CALLER, UNAUTHENTICATED_CALLER, type Caller } from '../../app/auth/caller.ts';
 import type { PresenceStore } from '../../app/ports/presence-store.ts';
-import { isTokenRevoked, tokenRevokedError } from '../../app/auth/token-revocations.ts';
+import { findRevocationError } from '../../app/auth/token-revocations.ts';
 import { sessionEndedError } from '../../app/presence/tracker.ts';
 import type { UserToken, UserTokenVerifier } from '../../app/ports/user-token.ts';
 import { unauthenticatedError, type DomainError } from '../../core/errors.ts';
@@ -102,10 +102,11 @@ const findSessionCaller = async (store: PresenceStore, token: string): Promise<C
 
 /** @throws UNAUTHENTICATED for a revoked token. */
 const createUserCaller = async (store: PresenceStore, token: UserToken): Promise<Caller> => {
-  const { userId, watchScope, issuedAt, expiresAt } = token;
+  const { userId, watchScope, issuedAt, clockToleranceMs, expiresAt } = token;
   const user = await readUserRecord(store, userId);
-  if (isTokenRevoked(issuedAt, user.tokensRevokedBefore)) throw tokenRevokedError();
-  return { kind: 'app', userId, watchScope, jwt: { issuedAt, expiresAt }, sessionId: null };
+  const revocation = findRevocationError(token, user.tokensRevokedBefore);
+  if (revocation !== null) throw revocation;
+  return { kind: 'app', userId, watchScope, jwt: { issuedAt, clockToleranceMs, expiresAt }, sessionId: null };
 };
 
 /** Returns an empty record, with version 0, for a user who has never logged in. */

@@ -5,9 +5,7 @@
 import { createHmac, type KeyObject } from 'node:crypto';
 import { base64url, type JWTPayload, type ProtectedHeaderParameters } from 'jose';
 import { constantTimeEqual } from './constant-time-equal.ts';
-import { invalidTokenError } from './jwt-claims.ts';
-
-const utf8 = new TextDecoder('utf-8', { fatal: true });
+import { invalidTokenError, parseClaims } from './jwt-claims.ts';
 
 /**
  * Returns the claims of a token with a valid signature. The claims themselves are not checked.
@@ -21,20 +19,14 @@ export const verifyHs256 = (secret: KeyObject, token: string, header: ProtectedH
   if (payload === undefined || signature === undefined || rest.length > 0) throw invalidTokenError();
   const expected = createHmac('sha256', secret).update(`${headerPart}.${payload}`).digest('base64url');
   if (!constantTimeEqual(signature, expected)) throw invalidTokenError();
-  const claims = parsePayload(payload);
-  if (!isJsonObject(claims)) throw invalidTokenError();
-  return claims;
+  return parseClaims(decodeBase64url(payload));
 };
 
-const isJsonObject = (value: unknown): value is JWTPayload =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
-/** Returns undefined for what is not JSON in UTF-8 and base64url. */
-const parsePayload = (payload: string): unknown => {
+const decodeBase64url = (text: string): Uint8Array => {
   try {
-    return JSON.parse(utf8.decode(base64url.decode(payload)));
+    return base64url.decode(text);
   } catch {
     // Every defect of a token has the same error.
-    return undefined;
+    throw invalidTokenError();
   }
 };

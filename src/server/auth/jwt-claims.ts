@@ -1,8 +1,11 @@
-/** Checks the claims of a JWT whose signature is valid, and reads a user token from them. */
+/**
+ * Checks the claims of a JWT whose signature is valid, and reads a user token from them. The rules are the same for HS256
+ * and for the keys of a JWKS.
+ */
 import type { JWTPayload } from 'jose';
 import type { UserToken } from '../../app/ports/user-token.ts';
 import { DomainError, unauthenticatedError } from '../../core/errors.ts';
-import { parseUserId, toMillis, type Millis, type UserId } from '../../core/ids.ts';
+import { addMs, parseUserId, toMillis, type Millis, type UserId } from '../../core/ids.ts';
 import type { WatchScope } from '../../core/records.ts';
 
 export interface JwtClaimRules {
@@ -10,47 +13,94 @@ export interface JwtClaimRules {
   readonly issuer: string | null;
   /** A required member of `aud`; null: `aud` is not checked. */
   readonly audience: string | null;
+  /** How far the clock of a backend may be ahead of this server's or behind it, in ms. */
+  readonly clockToleranceMs: number;
 }
 
-/** The clocks of backends differ, so `nbf` may be this far in the future. `exp` has no tolerance. */
-export const NOT_BEFORE_TOLERANCE_S = 5;
+/** Units that backends confuse with seconds. */
+const WRONG_UNITS = [
+  { name: 'milliseconds', perSecond: 1e3 },
+  { name: 'microseconds', perSecond: 1e6 },
+  { name: 'nanoseconds', perSecond: 1e9 },
+] as const;
+/**
+ * A time is in a wrong unit if it is in this range after the conversion, in seconds: from 2001 to 2223. The ranges do not
+ * overlap, and no number that people write for "never" is in them: the end of 9999 in seconds, or the maximum of a type.
+ */
+const PLAUSIBLE_SECONDS = { from: 1e9, until: 8e9 } as const;
+
 /** The latest moment that a Date can hold. */
 const MAX_DATE_MS = 8.64e15;
 
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+
+/** Decodes the payload of a token. @throws UNAUTHENTICATED unless it is a JSON object in UTF-8. */
+export const parseClaims = (payload: Uint8Array): JWTPayload => {
+  let claims: unknown;
+  try {
+    claims = JSON.parse(utf8.decode(payload));
+  } catch {
+    // Every defect of a token has the same error.
+    throw invalidTokenError();
+  }
+  if (!isJsonObject(claims)) throw invalidTokenError();
+  return claims;
+};
+
+const isJsonObject = (value: unknown): value is JWTPayload =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
 /**
- * Checks presence and type of the registered claims, `iss`, `aud` and `nbf`. An expired token passes: `expiresAt` of
- * the user token must be checked after everything else.
- * @throws UNAUTHENTICATED, with the name of the claim.
+ * Checks the claims and reads the user token. An expired token passes: `expiresAt` must be checked after everything else.
+ * @throws UNAUTHENTICATED, with the name of the claim: for a registered claim that is missing or has a wrong type, for
+ *   another `iss` or `aud`, for a time that is not in seconds, for an `nbf` after `now` by more than the clock tolerance,
+ *   and for a `sub` or `watch` without valid user ids.
  */
-export const checkJwtClaims = (claims: JWTPayload, { issuer, audience }: JwtClaimRules, now: Millis): void => {
+export const readUserToken = (claims: JWTPayload, rules: JwtClaimRules, now: Millis): UserToken => {
+  const { issuer, audience, clockToleranceMs } = rules;
   if (!Object.hasOwn(claims, 'sub')) throw invalidClaimError('sub');
-  if (typeof claims.exp !== 'number') throw invalidClaimError('exp');
+  const expiresAt = readTime(claims, 'exp');
+  if (expiresAt === null) throw invalidClaimError('exp');
   if (issuer !== null && claims.iss !== issuer) throw invalidClaimError('iss');
   if (audience !== null && !hasAudience(claims.aud, audience)) throw invalidClaimError('aud');
-  if (claims.iat !== undefined && typeof claims.iat !== 'number') throw invalidClaimError('iat');
-  if (claims.nbf === undefined) return;
-  const latestNotBefore = Math.floor(now / 1_000) + NOT_BEFORE_TOLERANCE_S;
-  if (typeof claims.nbf !== 'number' || claims.nbf > latestNotBefore) throw invalidClaimError('nbf');
+  const issuedAt = readTime(claims, 'iat');
+  const notBefore = readTime(claims, 'nbf');
+  if (notBefore !== null && notBefore > now + clockToleranceMs) {
+    throw unauthenticatedError(
+      `The token’s claim nbf is ${Math.ceil((notBefore - now) / 1_000)} s in the future. ` +
+        `PORCHLIGHT_JWT_CLOCK_TOLERANCE allows ${clockToleranceMs / 1_000} s.`,
+    );
+  }
+  return {
+    userId: parseClaimedUserId(claims.sub, 'sub'),
+    watchScope: parseWatchClaim(claims['watch']),
+    issuedAt,
+    clockToleranceMs,
+    expiresAt: addMs(expiresAt, clockToleranceMs),
+  };
 };
 
 const hasAudience = (claim: unknown, audience: string): boolean =>
   claim === audience || (Array.isArray(claim) && claim.includes(audience));
 
-export const invalidClaimError = (claim: string): DomainError =>
+const invalidClaimError = (claim: string): DomainError =>
   unauthenticatedError(`The token’s claim ${claim} is missing or wrong.`);
 
 export const invalidTokenError = (): DomainError => unauthenticatedError('The token is not valid.');
 
-/**
- * @param claims that passed `checkJwtClaims`.
- * @throws UNAUTHENTICATED for `sub` or `watch` without valid user ids.
- */
-export const createUserToken = (claims: JWTPayload): UserToken => ({
-  userId: parseClaimedUserId(claims.sub, 'sub'),
-  watchScope: parseWatchClaim(claims['watch']),
-  issuedAt: claims.iat === undefined ? null : toMoment(claims.iat),
-  expiresAt: toMoment(claims.exp ?? 0),
-});
+/** @returns null if the token has no such claim. @throws UNAUTHENTICATED unless it is a number of seconds. */
+const readTime = (claims: JWTPayload, name: 'exp' | 'iat' | 'nbf'): Millis | null => {
+  const seconds: unknown = claims[name];
+  if (seconds === undefined) return null;
+  if (typeof seconds !== 'number') throw invalidClaimError(name);
+  const unit = WRONG_UNITS.find(
+    ({ perSecond }) => seconds >= PLAUSIBLE_SECONDS.from * perSecond && seconds < PLAUSIBLE_SECONDS.until * perSecond,
+  );
+  if (unit === undefined) return toMoment(seconds);
+  throw unauthenticatedError(
+    `The token’s claim ${name} is ${seconds}, in ${unit.name}. It must be in seconds: ${Math.floor(seconds / unit.perSecond)}.`,
+  );
+};
 
 const toMoment = (seconds: number): Millis =>
   toMillis(Math.floor(Math.max(-MAX_DATE_MS, Math.min(seconds * 1_000, MAX_DATE_MS))));

@@ -1,9 +1,13 @@
-/** Watches how long the JWT of an open socket or stream stays valid: until its `exp`, or until it is revoked. */
+/**
+ * Watches how long the JWT of an open socket or stream stays valid: until its `exp` plus the clock tolerance, or until it
+ * is revoked. A new socket is accepted exactly as long, so that a client is never closed with a token that still works.
+ */
 import type { AppCaller } from '../../app/auth/caller.ts';
 import type { Application } from '../../app/application.ts';
-import { isTokenRevoked, tokenRevokedError } from '../../app/auth/token-revocations.ts';
+import { findRevocationError } from '../../app/auth/token-revocations.ts';
 import { ExpiredTokenError } from '../../app/ports/user-token.ts';
 import type { DomainError } from '../../core/errors.ts';
+import type { Millis } from '../../core/ids.ts';
 import { readUserRecord } from './authenticate.ts';
 import { setTimerAt } from './set-timer-at.ts';
 
@@ -14,7 +18,7 @@ import { setTimerAt } from './set-timer-at.ts';
 export const watchJwtValidity = async (
   { store, tracker }: Application,
   userId: AppCaller['userId'],
-  { issuedAt, expiresAt }: NonNullable<AppCaller['jwt']>,
+  jwt: NonNullable<AppCaller['jwt']>,
   onInvalid: (reason: DomainError) => void,
 ): Promise<() => void> => {
   let isWatching = true;
@@ -28,17 +32,21 @@ export const watchJwtValidity = async (
     stop();
     onInvalid(reason);
   };
+  const checkRevocation = (revokedBefore: Millis | null): void => {
+    const revocation = findRevocationError(jwt, revokedBefore);
+    if (revocation !== null) invalidate(revocation);
+  };
   const cancelTimer = setTimerAt(
     () => store.now(),
-    expiresAt,
+    jwt.expiresAt,
     () => invalidate(new ExpiredTokenError()),
   );
   const unsubscribe = tracker.tokenRevocations.onTokensRevoked(userId, (revokedBefore) => {
-    if (isTokenRevoked(issuedAt, revokedBefore)) invalidate(tokenRevokedError());
+    checkRevocation(revokedBefore);
   });
   try {
     const { tokensRevokedBefore } = await readUserRecord(store, userId);
-    if (isTokenRevoked(issuedAt, tokensRevokedBefore)) invalidate(tokenRevokedError());
+    checkRevocation(tokensRevokedBefore);
   } catch (error) {
     stop();
     throw error;

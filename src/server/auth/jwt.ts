@@ -1,32 +1,26 @@
 /** Verifies the JWTs with which an app's backend vouches for its users. */
 import type { KeyObject } from 'node:crypto';
 import {
+  compactVerify,
   decodeProtectedHeader,
   errors,
-  jwtVerify,
+  type CompactVerifyGetKey,
   type JWTPayload,
-  type JWTVerifyGetKey,
-  type JWTVerifyOptions,
   type ProtectedHeaderParameters,
 } from 'jose';
 import { ExpiredTokenError, type UserToken } from '../../app/ports/user-token.ts';
 import type { Millis } from '../../core/ids.ts';
 import { verifyHs256 } from './hs256.ts';
 import { createRemoteKeySet } from './jwks.ts';
-import {
-  checkJwtClaims,
-  createUserToken,
-  invalidClaimError,
-  invalidTokenError,
-  NOT_BEFORE_TOLERANCE_S,
-  type JwtClaimRules,
-} from './jwt-claims.ts';
+import { invalidTokenError, parseClaims, readUserToken, type JwtClaimRules } from './jwt-claims.ts';
 
 export interface JwtSettings {
   readonly jwtSecret: KeyObject | null;
   readonly jwksUrl: URL | null;
   readonly jwtIssuer: string | null;
   readonly jwtAudience: string | null;
+  /** How far the clock of a backend may be ahead of this server's or behind it, in ms. It holds for `exp`, `nbf`, `iat`. */
+  readonly jwtClockToleranceMs: number;
 }
 
 /**
@@ -44,15 +38,15 @@ const MAX_CANDIDATE_KEYS = 16;
 
 export class JwtVerifier {
   readonly #secret: KeyObject | null;
-  readonly #keySet: JWTVerifyGetKey | null;
+  readonly #keySet: CompactVerifyGetKey | null;
   readonly #claimRules: JwtClaimRules;
 
   /** @param onKeysUnavailable is called with the reason when fetching the JWKS fails. */
   constructor(settings: JwtSettings, onKeysUnavailable: (error: unknown) => void) {
-    const { jwtSecret, jwksUrl, jwtIssuer, jwtAudience } = settings;
+    const { jwtSecret, jwksUrl, jwtIssuer, jwtAudience, jwtClockToleranceMs } = settings;
     this.#secret = jwtSecret;
     this.#keySet = jwksUrl === null ? null : createRemoteKeySet(jwksUrl, onKeysUnavailable);
-    this.#claimRules = { issuer: jwtIssuer, audience: jwtAudience };
+    this.#claimRules = { issuer: jwtIssuer, audience: jwtAudience, clockToleranceMs: jwtClockToleranceMs };
   }
 
   /**
@@ -60,22 +54,18 @@ export class JwtVerifier {
    *   keys are unavailable, so that the token cannot be judged.
    */
   async verifyToken(token: string, now: Millis): Promise<UserToken> {
-    const verified = createUserToken(await this.#readClaims(token, now));
+    const verified = readUserToken(await this.#readClaims(token), this.#claimRules, now);
     // Checked last: a client with an otherwise valid token is asked to come back with a new one.
     if (verified.expiresAt <= now) throw new ExpiredTokenError();
     return verified;
   }
 
-  /** Returns the claims of a token that is signed and already valid. It may have expired. */
-  async #readClaims(token: string, now: Millis): Promise<JWTPayload> {
+  /** Returns the claims of a token with a valid signature. The claims themselves are not checked. */
+  async #readClaims(token: string): Promise<JWTPayload> {
     const header = decodeHeader(token);
-    if (this.#secret !== null && header?.alg === 'HS256') {
-      const claims = verifyHs256(this.#secret, token, header);
-      checkJwtClaims(claims, this.#claimRules, now);
-      return claims;
-    }
+    if (this.#secret !== null && header?.alg === 'HS256') return verifyHs256(this.#secret, token, header);
     if (this.#keySet !== null && PUBLIC_KEY_ALGORITHMS.includes(header?.alg ?? '')) {
-      return verifyWithKeySet(this.#keySet, token, this.#claimRules, now);
+      return verifyWithKeySet(this.#keySet, token, header);
     }
     throw invalidTokenError();
   }
@@ -90,42 +80,29 @@ const decodeHeader = (token: string): ProtectedHeaderParameters | null => {
   }
 };
 
-/** Like `verifyHs256` and `checkJwtClaims`, but with jose, for signatures by a private key. */
+/** Like `verifyHs256`, but with jose, for signatures by a private key. */
 const verifyWithKeySet = async (
-  keySet: JWTVerifyGetKey,
+  keySet: CompactVerifyGetKey,
   token: string,
-  { issuer, audience }: JwtClaimRules,
-  now: Millis,
+  header: ProtectedHeaderParameters | null,
 ): Promise<JWTPayload> => {
-  const options: JWTVerifyOptions = {
-    algorithms: PUBLIC_KEY_ALGORITHMS,
-    requiredClaims: ['sub', 'exp'],
-    clockTolerance: NOT_BEFORE_TOLERANCE_S,
-    currentDate: new Date(now),
-    ...(issuer === null ? {} : { issuer }),
-    ...(audience === null ? {} : { audience }),
-  };
+  if (header?.crit !== undefined) throw invalidTokenError();
   try {
-    return await verifySignature(keySet, token, options);
+    return parseClaims(await verifySignature(keySet, token));
   } catch (error) {
-    // jose checks the expiry last, so everything else about the token is right.
-    if (error instanceof errors.JWTExpired) return error.payload;
-    if (error instanceof errors.JWTClaimValidationFailed) throw invalidClaimError(error.claim);
     if (error instanceof errors.JOSEError) throw invalidTokenError();
     throw error;
   }
 };
 
-/** @throws errors of jose. */
-const verifySignature = async (
-  keySet: JWTVerifyGetKey,
-  token: string,
-  options: JWTVerifyOptions,
-): Promise<JWTPayload> => {
+const VERIFY_OPTIONS = { algorithms: PUBLIC_KEY_ALGORITHMS };
+
+/** @returns the payload. @throws errors of jose. */
+const verifySignature = async (keySet: CompactVerifyGetKey, token: string): Promise<Uint8Array> => {
   try {
-    return (await jwtVerify(token, keySet, options)).payload;
+    return (await compactVerify(token, keySet, VERIFY_OPTIONS)).payload;
   } catch (error) {
-    if (error instanceof errors.JWKSMultipleMatchingKeys) return verifyWithCandidates(error, token, options);
+    if (error instanceof errors.JWKSMultipleMatchingKeys) return verifyWithCandidates(error, token);
     throw error;
   }
 };
@@ -134,13 +111,12 @@ const verifySignature = async (
 const verifyWithCandidates = async (
   candidates: errors.JWKSMultipleMatchingKeys,
   token: string,
-  options: JWTVerifyOptions,
-): Promise<JWTPayload> => {
+): Promise<Uint8Array> => {
   let tried = 0;
   for await (const candidate of candidates) {
     if (++tried > MAX_CANDIDATE_KEYS) break;
     try {
-      return (await jwtVerify(token, candidate, options)).payload;
+      return (await compactVerify(token, candidate, VERIFY_OPTIONS)).payload;
     } catch (error) {
       if (!(error instanceof errors.JWSSignatureVerificationFailed)) throw error;
     }

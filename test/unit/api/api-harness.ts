@@ -54,7 +54,7 @@ export const jwtCaller = (name: string, watch: WatchScope = null): AppCaller => 
   kind: 'app',
   userId: parseUserId(name),
   watchScope: watch,
-  jwt: { issuedAt: null, expiresAt: toMillis(4_000_000_000_000) },
+  jwt: { issuedAt: null, clockToleranceMs: 0, expiresAt: toMillis(4_000_000_000_000) },
   sessionId: null,
 });
 

@@ -20,11 +20,13 @@ const NOW = toMillis(Date.UTC(2026, 0, 2, 3, 4, 5, 678));
 const NOW_S = Math.floor(NOW / 1_000);
 const DAY_S = 86_400;
 
-const read = (text: string, now = NOW): ReturnType<typeof verifyUserSig> => verifyUserSig(text, TENCENT, now);
-const good = (userId: string, issuedS = NOW_S, expireS = 3_600): object => ({
+const read = (text: string, now = NOW, clockToleranceMs = 0): ReturnType<typeof verifyUserSig> =>
+  verifyUserSig(text, { ...TENCENT, clockToleranceMs }, now);
+const good = (userId: string, issuedS = NOW_S, expireS = 3_600, clockToleranceMs = 0): object => ({
   userId,
   issuedAt: issuedS * 1_000,
-  expiresAt: (issuedS + expireS) * 1_000,
+  clockToleranceMs,
+  expiresAt: (issuedS + expireS) * 1_000 + clockToleranceMs,
 });
 
 describe('a UserSig of Tencent’s generator', () => {
@@ -78,10 +80,20 @@ describe('the validity period', () => {
     expect(read(sig, at)).toEqual(isGood ? good('alice', NOW_S, 60) : 'EXPIRED');
   });
 
-  test('may start at most five minutes in the future', () => {
+  test('is longer by the clock tolerance, to the millisecond', () => {
+    const end = (NOW_S + 60) * 1_000;
+    expect(read(sig, toMillis(end + 59_999), 60_000)).toEqual(good('alice', NOW_S, 60, 60_000));
+    expect(read(sig, toMillis(end + 60_000), 60_000)).toBe('EXPIRED');
+  });
+
+  test.each([
+    [0, 300_000],
+    [60_000, 300_000],
+    [600_000, 600_000],
+  ])('with a clock tolerance of %i ms may start at most %i ms in the future', (toleranceMs, aheadMs) => {
     const dated = NOW_S * 1_000;
-    expect(read(sig, toMillis(dated - 300_000))).toEqual(good('alice', NOW_S, 60));
-    expect(read(sig, toMillis(dated - 300_001))).toBe('ISSUED_IN_FUTURE');
+    expect(read(sig, toMillis(dated - aheadMs), toleranceMs)).toEqual(good('alice', NOW_S, 60, toleranceMs));
+    expect(read(sig, toMillis(dated - aheadMs - 1), toleranceMs)).toBe('ISSUED_IN_FUTURE');
   });
 
   test('is over at once with a duration of 0', () => {

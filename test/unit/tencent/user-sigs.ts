@@ -12,6 +12,7 @@ export const TENCENT = {
   admin: ADMIN,
   key: createSecretKey(Buffer.from(KEY, 'utf8')),
   platformNames: 'DOCUMENTED',
+  clockToleranceMs: 0,
 } as const;
 
 export interface UserSigOptions {

@@ -288,6 +288,8 @@ const SETTINGS: ServerSettings = {
   jwksUrl: null,
   jwtIssuer: null,
   jwtAudience: null,
+  // Tests of the tolerance set it. Without one, the times of tokens are exact.
+  jwtClockToleranceMs: 0,
   allowedOrigins: [],
   trustProxy: false,
   limits: LIMITS,

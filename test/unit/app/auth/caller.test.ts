@@ -17,7 +17,7 @@ import type { WatchScope } from '../../../../src/core/records.ts';
 import { ALICE, BOB, CAROL } from '../support/app-harness.ts';
 import { refusalOf } from '../support/waiting.ts';
 
-const JWT = { issuedAt: null, expiresAt: toMillis(2_000_000_000_000) };
+const JWT = { issuedAt: null, clockToleranceMs: 0, expiresAt: toMillis(2_000_000_000_000) };
 
 const app = (also: Partial<AppCaller>): AppCaller => ({
   kind: 'app',

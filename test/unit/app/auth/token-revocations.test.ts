@@ -1,7 +1,12 @@
 import { beforeEach, describe, expect, it } from 'vitest';
+import { findRevocationError } from '../../../../src/app/auth/token-revocations.ts';
+import { addMs, toMillis } from '../../../../src/core/ids.ts';
 import { START } from '../support/fake-store.ts';
 import { ALICE, BOB, AppHarness } from '../support/app-harness.ts';
 import { errorOf } from '../support/waiting.ts';
+
+const tooSoon = (seconds: number, needed: number): string =>
+  `The token was issued ${seconds} s after a revocation, but at least ${needed} s are needed (PORCHLIGHT_JWT_CLOCK_TOLERANCE).`;
 
 const ALL = { platform: null, sessionId: null } as const;
 
@@ -57,5 +62,30 @@ describe('a listener to the revocations of a user', () => {
     expect(harness.tracker.tokenRevocations.listenedUserCount).toBe(0);
     await harness.tracker.endSessions(ALICE, ALL, true);
     expect(received).toEqual(['two 0']);
+  });
+});
+
+describe('a token, compared with a revocation', () => {
+  const R = toMillis(1_800_000_000_500);
+
+  it.each<[name: string, issuedAfterMs: number | null, toleranceMs: number, message: string | null]>([
+    ['a token without a time of issue', null, 60_000, 'The token has been revoked.'],
+    ['a token of long before', -1e9, 60_000, 'The token has been revoked.'],
+    ['a token of the last millisecond before', -1, 60_000, 'The token has been revoked.'],
+    ['a token of the same moment', 0, 60_000, tooSoon(0, 60)],
+    ['a token that is 50 s ahead', 50_000, 60_000, tooSoon(50, 60)],
+    ['the last token within the tolerance', 59_999, 60_000, tooSoon(59, 60)],
+    ['the first token after the tolerance', 60_000, 60_000, null],
+    ['a later token', 3_600_000, 60_000, null],
+    ['without a tolerance, a token of the last millisecond before', -1, 0, 'The token has been revoked.'],
+    ['without a tolerance, a token of the same moment', 0, 0, null],
+    ['with a tolerance of 500 ms, the last token within it', 499, 500, tooSoon(0, 0.5)],
+    ['with a tolerance of 500 ms, the first token after it', 500, 500, null],
+  ])('is revoked unless it must have been issued later: %s', (_, issuedAfterMs, clockToleranceMs, message) => {
+    const issuedAt = issuedAfterMs === null ? null : addMs(R, issuedAfterMs);
+    const error = findRevocationError({ issuedAt, clockToleranceMs }, R);
+    expect(error?.message ?? null).toBe(message);
+    if (error !== null) expect(error.details).toEqual({ code: 'UNAUTHENTICATED' });
+    expect(findRevocationError({ issuedAt, clockToleranceMs }, null)).toBeNull();
   });
 });
