@@ -25,6 +25,6 @@ USER node
 VOLUME /data
 EXPOSE 4000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
-  CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORCHLIGHT_PORT ?? process.env.PORT ?? 4000}/health/ready`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
+  CMD ["node", "-e", "fetch(`http://127.0.0.1:${[process.env.PORCHLIGHT_PORT, process.env.PORT, 4000].find((port) => port > 0)}/health/ready`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
 # Node is started directly, so that it receives SIGTERM itself.
 CMD ["node", "dist/cli/cli.js", "serve"]
