@@ -21,8 +21,8 @@ export const canWatchUser = (
   return watchScope.includes(targetId);
 };
 
-/** A list of this many users is searched in a set: a token of 32 KiB can list thousands of users. */
-const MIN_USERS_FOR_SET = 8;
+/** From this many users on, a set is faster than a search for each: a token of 32 KiB can list thousands of users. */
+const MIN_USERS_FOR_SET = 50;
 
 /** Like `canWatchUser` for each of the users. */
 export const canWatchAllUsers = (
