@@ -147,7 +147,7 @@ export class SoakWorld {
     const isExcused = this.disturbances.between(since - 500, Date.now(), (kind) => kind !== 'slowDisk');
     if (error instanceof RequestRefused && this.retryDelayMs(error) !== null) return;
     if (error instanceof ConnectionGone) {
-      if (error.code === 1013) return this.journal.count('OVERLOADED received');
+      if (error.isOverload) return this.journal.count('OVERLOADED received');
       if (error.code === 1012 && isExcused) return;
       if (error.code === 1006 && isExcused) return;
       // The time limit for a request's head runs on while the process is paused. The client retries.
@@ -155,7 +155,7 @@ export class SoakWorld {
       // It takes no more sockets, because it is about to end.
       if (error.code === 503 && isExcused) return;
       // What cannot be written cannot be promised.
-      if (error.code === 1011 && this.disturbances.between(since, Date.now(), cannotWrite)) return;
+      if (error.isInternalError && this.disturbances.between(since, Date.now(), cannotWrite)) return;
       this.journal.violate('lost', `${who}: ${error.message}`, userId);
     } else if (error instanceof NoAnswer) {
       if (!isExcused)

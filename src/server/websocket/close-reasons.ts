@@ -29,11 +29,11 @@ export const EVICTED_UNINITIALISED = closedByServer(
   'Too many sockets without connection_init',
 );
 export const AUTHENTICATION_TIMEOUT = closedByServer(SERVER_CLOSE_CODES.TRY_AGAIN_LATER, 'Authentication timed out');
-export const INTERNAL_ERROR = closedByServer(SERVER_CLOSE_CODES.INTERNAL_ERROR, 'Internal server error');
+export const INTERNAL_ERROR = closedByServer(SERVER_CLOSE_CODES.TRY_AGAIN_LATER, 'Internal server error');
 /** The client violated the protocol, so its session treats this like a close by the client. */
 export const UNEXPECTED_MESSAGE: CloseReason = {
   code: SERVER_CLOSE_CODES.BAD_REQUEST,
-  reason: 'Unexpected message',
+  reason: 'Unexpected message: only servers send this type',
   isByServer: false,
 };
 

@@ -15,13 +15,20 @@ import { ResponseStream } from '../graphql/response-stream.ts';
 import { rateLimitedError } from '../limits/rate-limiter.ts';
 import type { OperationRecorder } from '../metrics/operation-recorder.ts';
 import type { RejectionCounters } from '../metrics/rejection-counters.ts';
-import { CONNECTION_ACK_MESSAGE, formatErrorMessage, formatPongMessage, parseClientMessage } from '../wire/messages.ts';
+import {
+  CONNECTION_ACK_MESSAGE,
+  INVALID_MESSAGE,
+  describeInvalidMessage,
+  formatErrorMessage,
+  formatPongMessage,
+  parseClientMessage,
+} from '../wire/messages.ts';
 import { RATE_LIMIT_EXCEEDED, UNEXPECTED_MESSAGE } from './close-reasons.ts';
 import type { ConnectionPayload } from './connection-credential.ts';
 import type { Connection } from './connection.ts';
 import { OperationHandle } from './operation-handle.ts';
 
-const INVALID_MESSAGE = 'Invalid message received';
+const SUBSCRIBED_TOO_EARLY = 'Unauthorized: send connection_init and wait for connection_ack before subscribe';
 /** Every result repeats the id, and the id is kept while the operation is active. */
 const MAX_ID_LENGTH = 1_024;
 
@@ -66,7 +73,7 @@ export class GraphqlTransportWsProtocol {
     connection.sessionBinding.recordActivity();
     switch (message?.type) {
       case undefined:
-        return connection.closeForProtocolError(CloseCode.BadRequest, INVALID_MESSAGE);
+        return connection.closeForProtocolError(CloseCode.BadRequest, describeInvalidMessage(text));
       case MessageType.Ping:
         return this.#sendPong(connection, message.payload);
       case MessageType.ConnectionInit:
@@ -87,7 +94,7 @@ export class GraphqlTransportWsProtocol {
     const message = parseClientMessage(text);
     switch (message?.type) {
       case undefined:
-        return connection.closeForProtocolError(CloseCode.BadRequest, INVALID_MESSAGE);
+        return connection.closeForProtocolError(CloseCode.BadRequest, describeInvalidMessage(text));
       case MessageType.Subscribe:
         // With a duplicate id, the client would take the error for that of the active operation.
         if (!this.#checkOperationId(connection, message.id)) return;
@@ -113,7 +120,7 @@ export class GraphqlTransportWsProtocol {
 
   #sendPong(connection: Connection, payload: PingMessage['payload']): void {
     const pong = formatPongMessage(payload);
-    if (pong === null) connection.closeForProtocolError(CloseCode.BadRequest, INVALID_MESSAGE);
+    if (pong === null) connection.closeForProtocolError(CloseCode.BadRequest, `${INVALID_MESSAGE}: nested too deeply`);
     else void connection.sendMessage(pong);
   }
 
@@ -160,7 +167,7 @@ export class GraphqlTransportWsProtocol {
 
   /** Whether an operation can use this id. If not, the socket is closed. */
   #checkOperationId(connection: Connection, id: string): boolean {
-    if (!connection.isAcknowledged) connection.closeForProtocolError(CloseCode.Unauthorized, 'Unauthorized');
+    if (!connection.isAcknowledged) connection.closeForProtocolError(CloseCode.Unauthorized, SUBSCRIBED_TOO_EARLY);
     else if (id.length > MAX_ID_LENGTH) {
       connection.closeForProtocolError(CloseCode.BadRequest, `An id has more than ${MAX_ID_LENGTH} characters`);
     } else if (connection.activeOperations.findById(id) === undefined) return true;

@@ -2,9 +2,7 @@
 export const SERVER_CLOSE_CODES = {
   /** The server restarts. The client reconnects at once. */
   RESTART: 1012,
-  /** An error of the server. */
-  INTERNAL_ERROR: 1011,
-  /** The server is overloaded. graphql-ws clients reconnect after a delay. */
+  /** The server is starting or overloaded, or it failed. Not 1011 for the latter: graphql-ws clients never retry after it. */
   TRY_AGAIN_LATER: 1013,
   BAD_REQUEST: 4400,
   UNAUTHORIZED: 4401,

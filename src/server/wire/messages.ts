@@ -42,8 +42,41 @@ export const parseClientMessage = (text: string): ClientMessage | null => {
     const message: unknown = JSON.parse(text);
     return isSubscribeMessage(message) ? message : (validateMessage(message) as Exclude<Message, SubscribeMessage>);
   } catch {
-    // The client receives a fixed reason, so the details are not needed.
+    // `describeInvalidMessage` says why. The errors of graphql-ws repeat payloads, which may hold a credential.
     return null;
+  }
+};
+
+/** Says, in at most 123 bytes, why `parseClientMessage` returned null. */
+export const describeInvalidMessage = (text: string): string => {
+  const message = parseJson(text);
+  if (message === undefined) return `${INVALID_MESSAGE}: not JSON`;
+  if (!isObject(message)) return `${INVALID_MESSAGE}: not an object`;
+  const { type } = message;
+  if (typeof type !== 'string') return `${INVALID_MESSAGE}: type must be text`;
+  const instead = LEGACY_TYPES.get(type);
+  if (instead !== undefined) return `${INVALID_MESSAGE}: "${type}" is of another subprotocol; ${instead}`;
+  if (!KNOWN_TYPES.has(type)) return `${INVALID_MESSAGE}: unknown type ${JSON.stringify(type.slice(0, 10))}`;
+  return `${INVALID_MESSAGE}: "${type}" has a wrong or missing member`;
+};
+
+export const INVALID_MESSAGE = 'Invalid message received';
+
+const KNOWN_TYPES: ReadonlySet<string> = new Set(Object.values(MessageType));
+
+/** Types of messages that clients of subscriptions-transport-ws send, and what graphql-transport-ws has instead. */
+const LEGACY_TYPES: ReadonlyMap<string, string> = new Map([
+  ['start', 'send "subscribe"'],
+  ['stop', 'send "complete"'],
+  ['connection_terminate', 'close the socket'],
+]);
+
+/** Returns undefined if the text is not JSON. */
+const parseJson = (text: string): unknown => {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
   }
 };
 

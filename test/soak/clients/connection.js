@@ -16,6 +16,15 @@ export class ConnectionGone extends Error {
     this.code = code;
     this.reason = reason;
   }
+
+  /** The server failed. It has the code of an overload, so that clients come back. */
+  get isInternalError() {
+    return this.code === 1013 && this.reason === 'Internal server error';
+  }
+
+  get isOverload() {
+    return this.code === 1013 && !this.isInternalError;
+  }
 }
 
 export class NoAnswer extends Error {}

@@ -469,7 +469,7 @@ export class Device {
         return this.#finish();
       }
       if (error.code === 4410 || error.code === 4412) return;
-      if (error.code === 1013) {
+      if (error.isOverload) {
         journal.count('OVERLOADED received');
         return pauses.pause(500);
       }

@@ -68,7 +68,7 @@ export class Watcher {
   /** @param {unknown} error @param {number} since */
   #failed(error, since) {
     const { journal } = this.#world;
-    if (error instanceof ConnectionGone && error.code === 1013) return journal.count('OVERLOADED received');
+    if (error instanceof ConnectionGone && error.isOverload) return journal.count('OVERLOADED received');
     // The server may drop a client that reads nothing.
     if (error instanceof ConnectionGone && this.#kind === 'deaf') return journal.count('deaf watchers cut off');
     this.#world.reportError(error, this.name, since, null);

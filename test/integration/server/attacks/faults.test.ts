@@ -85,7 +85,7 @@ describe('a failing store', () => {
     expectNoInternals(JSON.stringify(await socket.nextMessage()));
     const refused = new TestSocket(harness.socketUrl);
     await refused.sendInit({ authorization: `Bearer ${token}` });
-    expect(await refused.closed).toEqual({ code: 1011, reason: 'Internal server error' });
+    expect(await refused.closed).toEqual({ code: 1013, reason: 'Internal server error' });
     const stream = await fetch(`${harness.url}/graphql`, {
       method: 'POST',
       headers: { 'content-type': 'application/json', accept: 'text/event-stream', authorization: `Bearer ${token}` },

@@ -115,7 +115,9 @@ describe('several offered subprotocols', () => {
     [['actioncable-v1-json', 'graphql-ws', ACCEPTED, 'x']],
   ])('%j select graphql-transport-ws', async (protocols) => {
     const harness = await ServerHarness.open();
-    const socket = await TestSocket.connect(harness.socketUrl, API_KEY, { protocols });
+    const socket = new TestSocket(harness.socketUrl, { protocols });
+    await socket.sendInit({ authorization: `Bearer ${API_KEY}` });
+    expect((await socket.nextMessage()).type).toBe('connection_ack');
     expect(socket.webSocket.protocol).toBe(ACCEPTED);
     expect((await socket.execute('{ __typename }')).type).toBe('next');
   });

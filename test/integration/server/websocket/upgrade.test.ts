@@ -150,13 +150,13 @@ describe('a socket is closed', () => {
     expect((await socket.closed).code).toBe(1013);
   });
 
-  test('with 1011 and a masked reason when the authentication fails internally', async () => {
+  test('with 1013 and a masked reason when the authentication fails internally', async () => {
     const harness = await ServerHarness.open();
     const { token } = await harness.login('alice');
     vi.spyOn(harness.store, 'readUsers').mockRejectedValueOnce(new Error('disk failure'));
     const socket = new TestSocket(harness.socketUrl);
     await socket.sendInit({ authorization: `Bearer ${token}` });
-    expect(await socket.closed).toEqual({ code: 1011, reason: 'Internal server error' });
+    expect(await socket.closed).toEqual({ code: 1013, reason: 'Internal server error' });
     expect(harness.logLines.join('')).toContain('disk failure');
   });
 });
