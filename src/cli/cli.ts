@@ -1,6 +1,5 @@
 #!/usr/bin/env node
 /** The entry point of the command line. It runs one command, and the process ends with the exit code of the command. */
-import { readFileSync } from 'node:fs';
 import { COMMANDS, renderCommandHelp, type CommandName, renderGlobalHelp } from './help.ts';
 import { requireFileArgument, hasFlag, lastFlagValue } from './maintenance-flags.ts';
 import { mintToken, parseTokenRequest } from './mint-token.ts';
@@ -10,6 +9,7 @@ import { ConfigError, UsageError } from '../config/errors.ts';
 import { type CommandLine, parseFlags } from '../config/parse-flags.ts';
 import { findClosestMatch } from '../config/did-you-mean.ts';
 import { loadOrCreateSecrets } from '../config/generated-secrets.ts';
+import { isExistingFile, readSecretFile } from '../config/secret-file.ts';
 import { StartupError } from '../process/startup-error.ts';
 import { readWallClock } from '../storage/clock.ts';
 import { readVersion } from '../process/version.ts';
@@ -53,19 +53,18 @@ const runCommand = async (name: CommandName, argv: readonly string[]): Promise<n
   return await COMMAND_RUNNERS[name](line);
 };
 
-const loadConfigOf = ({ optionFlags }: CommandLine): LoadedConfig => {
-  const loaded = loadConfig({
-    flags: optionFlags,
-    env: process.env,
-    readFile: (path) => readFileSync(path, 'utf8'),
-  });
+const loadConfigOf = ({ optionFlags }: CommandLine, readsSecrets = true): LoadedConfig => {
+  const loaded = loadConfig({ flags: optionFlags, env: process.env, readSecretFile, isExistingFile, readsSecrets });
   printWarnings(loaded.warnings);
   return loaded;
 };
 
+/** For commands that need the database alone. They also work for a user who may not read the files of secrets. */
+const readDatabaseOption = (line: CommandLine): string => loadConfigOf(line, false).config.database;
+
 const COMMAND_RUNNERS: Readonly<Record<CommandName, (line: CommandLine) => Promise<number>>> = {
   serve: async (line) => {
-    const { config, warnings } = await loadOrCreateSecrets(loadConfigOf(line).config);
+    const { config, warnings } = loadOrCreateSecrets(loadConfigOf(line).config);
     printWarnings(warnings);
     // Imported here, so that the other commands do not load the whole server.
     const { runServer: serve } = await import('../main.ts');
@@ -90,14 +89,14 @@ const COMMAND_RUNNERS: Readonly<Record<CommandName, (line: CommandLine) => Promi
   },
   backup: async (line) => {
     const file = requireFileArgument(line);
-    const { database } = loadConfigOf(line).config;
+    const database = readDatabaseOption(line);
     const { runBackup: backup } = await import('../maintenance/backup.ts');
     const flags = { force: hasFlag(line, 'force'), progress: hasFlag(line, 'progress'), json: hasFlag(line, 'json') };
     writeStdout(await backup({ database, file, ...flags }));
     return 0;
   },
   doctor: async (line) => {
-    const file = line.positionals[0] ?? loadConfigOf(line).config.database;
+    const file = line.positionals[0] ?? readDatabaseOption(line);
     const { runDoctor: doctor } = await import('../maintenance/doctor.ts');
     const { text, healthy } = doctor({ file, quick: hasFlag(line, 'quick'), json: hasFlag(line, 'json') });
     writeStdout(text);
@@ -105,7 +104,7 @@ const COMMAND_RUNNERS: Readonly<Record<CommandName, (line: CommandLine) => Promi
   },
   export: async (line) => {
     const [file = '-'] = line.positionals;
-    const { database } = loadConfigOf(line).config;
+    const database = readDatabaseOption(line);
     const { exportEvents } = await import('../maintenance/export.ts');
     const exported = await exportEvents({
       database,

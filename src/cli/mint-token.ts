@@ -4,7 +4,7 @@ import { SignJWT } from 'jose';
 import type { Config } from '../config/config.ts';
 import { ConfigError, UsageError } from '../config/errors.ts';
 import type { CommandFlag, CommandLine } from '../config/parse-flags.ts';
-import { durationType } from '../config/value-types.ts';
+import { durationType, maskUrlSecrets } from '../config/value-types.ts';
 import { DomainError } from '../core/errors.ts';
 import { type UserId, parseUserId } from '../core/ids.ts';
 import { loadOrCreateSigningSecret } from '../config/generated-secrets.ts';
@@ -78,10 +78,10 @@ export const mintToken = async (
   request: TokenRequest,
   nowMs: number,
 ): Promise<{ readonly token: string; readonly warnings: readonly string[] }> => {
-  const { config: complete, warnings } = await loadOrCreateSigningSecret(config);
+  const { config: complete, warnings } = loadOrCreateSigningSecret(config);
   if (complete.jwtSecret === null) {
     throw new ConfigError([
-      `Only a JWKS is configured (${String(config.jwksUrl)}), so Porchlight has no key to sign a token. ` +
+      `Only a JWKS is configured (${maskUrlSecrets(String(config.jwksUrl))}), so Porchlight has no key to sign a token. ` +
         'Sign the token with the private key of the JWKS, or set PORCHLIGHT_JWT_SECRET.',
     ]);
   }

@@ -4,7 +4,6 @@
  */
 import type { KeyObject } from 'node:crypto';
 import { ConfigError } from './errors.ts';
-import type { OptionFlags } from './parse-flags.ts';
 import { findClosestMatch } from './did-you-mean.ts';
 import {
   type LogFormat,
@@ -18,6 +17,8 @@ import {
   type TencentPlatformNames,
   type TencentWebTimeout,
 } from './options.ts';
+import { type ConfigSources, findOptionValue, type ProblemReport } from './option-values.ts';
+import { checkKeyLength, findReusedMetricsToken } from './secret-checks.ts';
 import { type JsonValue, SECRET_MASK } from './value-types.ts';
 import { DomainError } from '../core/errors.ts';
 import { type PolicySeed, createPolicyFromSeed } from '../core/policy.ts';
@@ -33,6 +34,8 @@ export interface Config {
   readonly database: string;
   /** HS256 key. Null: only the JWKS verifies user tokens, or the secret has not been generated yet. */
   readonly jwtSecret: KeyObject | null;
+  /** Whether a JWT secret or Tencent key of fewer than 32 bytes is accepted, with a warning. */
+  readonly allowShortKeys: boolean;
   readonly jwksUrl: URL | null;
   readonly jwtIssuer: string | null;
   readonly jwtAudience: string | null;
@@ -108,21 +111,6 @@ export interface LoadedConfig {
   readonly warnings: readonly string[];
 }
 
-export interface ConfigSources {
-  readonly flags?: OptionFlags;
-  readonly env: Readonly<Record<string, string | undefined>>;
-  /** @returns the whole text of a file. @throws when the file cannot be read. */
-  readonly readFile: (path: string) => string;
-}
-
-interface RawValue {
-  readonly text: string;
-  readonly origin: ValueOrigin;
-  readonly source: string | null;
-}
-
-type ProblemReport = { readonly problems: string[]; readonly warnings: string[] };
-
 /** @throws ConfigError with all problems. */
 export const loadConfig = (sources: ConfigSources): LoadedConfig => {
   const report: ProblemReport = { problems: [], warnings: unknownVariableWarnings(sources.env) };
@@ -130,16 +118,15 @@ export const loadConfig = (sources: ConfigSources): LoadedConfig => {
   const resolvedOptions = new Map<OptionName, ResolvedOption>();
   for (const name of OPTION_NAMES) {
     const option: Option = OPTIONS[name];
-    const raw = findRawValue(name, sources, report.problems);
-    if (raw === null) continue;
-    const value = parseRawValue(option, raw, report);
-    if (value === undefined) continue;
+    const found = findOptionValue(name, sources, report);
+    if (found === null) continue;
+    const { value, origin, source } = found;
     values.set(name, value);
-    const shown = value === null ? null : option.type.formatValue(value);
-    resolvedOptions.set(name, { name, value: shown, origin: raw.origin, source: raw.source });
+    resolvedOptions.set(name, { name, value: value === null ? null : option.type.formatValue(value), origin, source });
   }
   const seed = buildPolicySeed(values, resolvedOptions, report.problems);
-  checkTencentOptions(values, report.problems);
+  checkSecrets(Object.fromEntries(values), resolvedOptions, report);
+  checkTencentOptions(values, sources.readsSecrets ?? true, report.problems);
   if (report.problems.length > 0) throw new ConfigError(report.problems, report.warnings);
 
   // Without a problem, every option has a value of the type that OptionValues has for it.
@@ -149,61 +136,22 @@ export const loadConfig = (sources: ConfigSources): LoadedConfig => {
   return { config, resolvedOptions: [...resolvedOptions.values()], warnings: report.warnings };
 };
 
-/** Finds the text of an option and its origin. @returns null after it has reported a problem. */
-const findRawValue = (
-  name: OptionName,
-  { flags, env, readFile }: ConfigSources,
-  problems: string[],
-): RawValue | null => {
-  const option: Option = OPTIONS[name];
-  const flag = flags?.[name];
-  if (flag !== undefined) return { text: flag, origin: 'flag', source: `--${option.flag}` };
-
-  const fileVariable = `${option.env}_FILE`;
-  const path = option.isSecret ? env[fileVariable] : undefined;
-  const direct = env[option.env];
-  if (path !== undefined) {
-    if (direct !== undefined) {
-      problems.push(`${option.env} and ${fileVariable} are both set, but only one of them may be.`);
-      return null;
-    }
-    try {
-      const text = readFile(path).replace(/\r?\n$/, '');
-      return { text, origin: 'file', source: `${fileVariable} (${path})` };
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      problems.push(`${fileVariable} is ${quoteValue(path)}, but must be a readable file: ${reason}`);
-      return null;
-    }
+/** Reports keys that are too short, and a metrics token that is another secret too. */
+const checkSecrets = (
+  values: Partial<OptionValues>,
+  resolvedOptions: ReadonlyMap<OptionName, ResolvedOption>,
+  report: ProblemReport,
+): void => {
+  for (const name of ['jwtSecret', 'tencentKey'] as const) {
+    const key = values[name];
+    // Undefined and null: no key, or a problem that was already reported.
+    if (key == null || values.allowShortKeys === undefined) continue;
+    const length = checkKeyLength(resolvedOptions.get(name)?.source ?? OPTIONS[name].env, key, values.allowShortKeys);
+    if (length.ok) report.warnings.push(...length.warnings);
+    else report.problems.push(length.problem);
   }
-  if (direct !== undefined) return { text: direct, origin: 'environment', source: option.env };
-  const other = option.envFallback === undefined ? undefined : env[option.envFallback];
-  if (other !== undefined) {
-    return { text: other, origin: 'environment', source: option.envFallback ?? null };
-  }
-  return { text: option.default ?? '', origin: 'default', source: null };
-};
-
-/** @returns the value, or undefined after it has reported a problem. */
-const parseRawValue = (option: Option, raw: RawValue, report: ProblemReport): unknown => {
-  if (raw.origin === 'default' && option.default === null) return null;
-  const parsed = option.type.parseText(raw.text);
-  if (!parsed.ok) {
-    const value = option.isSecret && raw.text.trim() !== '' ? SECRET_MASK : quoteValue(raw.text);
-    report.problems.push(`${raw.source} is ${value}, but must be ${parsed.expected}.`);
-    return undefined;
-  }
-  if (parsed.warning !== undefined) report.warnings.push(`${raw.source} ${parsed.warning}.`);
-  return parsed.value;
-};
-
-/** Characters. */
-const MAX_QUOTE_LENGTH = 120;
-
-const quoteValue = (value: string): string => {
-  // A URL may contain a password, which must not appear in an error message.
-  const safe = value.replace(/\/\/.*@/, `//${SECRET_MASK}@`);
-  return JSON.stringify(safe.length > MAX_QUOTE_LENGTH ? `${safe.slice(0, MAX_QUOTE_LENGTH)}…` : safe);
+  const reuse = findReusedMetricsToken(values);
+  if (reuse !== null) report.problems.push(reuse);
 };
 
 /** Builds the seed of the policy. Each part is checked alone, so that a problem names its option. */
@@ -263,6 +211,7 @@ const buildConfig = (parsed: OptionValues, policySeed: PolicySeed, origins: Conf
   port: parsed.port,
   database: parsed.database,
   jwtSecret: parsed.jwtSecret,
+  allowShortKeys: parsed.allowShortKeys,
   jwksUrl: parsed.jwksUrl,
   jwtIssuer: parsed.jwtIssuer,
   jwtAudience: parsed.jwtAudience,
@@ -310,11 +259,15 @@ const buildTencentConfig = (parsed: OptionValues): Config['tencent'] => {
 };
 
 /** Reports the options without which the Tencent API cannot be served. */
-const checkTencentOptions = (values: ReadonlyMap<OptionName, unknown>, problems: string[]): void => {
+const checkTencentOptions = (
+  values: ReadonlyMap<OptionName, unknown>,
+  readsSecrets: boolean,
+  problems: string[],
+): void => {
   if (values.get('tencent') !== true) return;
   for (const name of ['tencentAppId', 'tencentKey'] as const) {
     // Undefined means that a problem was already reported.
-    if (values.get(name) !== null) continue;
+    if (values.get(name) !== null || (OPTIONS[name].isSecret && !readsSecrets)) continue;
     problems.push(`${OPTIONS.tencent.env} is on, but ${OPTIONS[name].env} is not set.`);
   }
 };

@@ -3,10 +3,11 @@
  * only its owner can read, and read again at later starts. It is never logged.
  */
 import { randomBytes } from 'node:crypto';
-import { open } from 'node:fs/promises';
 import type { Config } from './config.ts';
-import { hashApiKey, sharedSecretType } from './value-types.ts';
+import { checkKeyLength } from './secret-checks.ts';
+import { readSecretFile, type SecretFile, SecretFileError } from './secret-file.ts';
 import { getSecretFilePaths } from './secret-file-paths.ts';
+import { apiKeyListType, type SecretType, sharedSecretType } from './secret-value-types.ts';
 import { createDirectory, createFileOnce } from '../process/atomic-file.ts';
 import { StartupError } from '../process/startup-error.ts';
 
@@ -24,14 +25,14 @@ const API_KEY_PREFIX = 'plk_';
  * Completes the configuration for `serve`: the data directory, the signing secret and the API key.
  * @throws StartupError with exit code 78 when the directory or a file is unusable, with 1 after a disk error.
  */
-export const loadOrCreateSecrets = async (config: Config): Promise<ConfigWithSecrets> => {
+export const loadOrCreateSecrets = (config: Config): ConfigWithSecrets => {
   createDataDirectory(getSecretFilePaths(config.database).directory);
-  const signing = await loadOrCreateSigningSecret(config);
+  const signing = loadOrCreateSigningSecret(config);
   if (config.origins.apiKeys !== 'generated') return signing;
-  const key = await readOrCreateSecret(getSecretFilePaths(config.database).apiKey, API_KEY_PREFIX);
+  const keys = readOrCreateSecret(getSecretFilePaths(config.database).apiKey, API_KEY_PREFIX, apiKeyListType);
   return {
-    config: { ...signing.config, apiKeys: [hashApiKey(key.text)] },
-    warnings: [...signing.warnings, ...key.warnings],
+    config: { ...signing.config, apiKeys: keys.value },
+    warnings: [...signing.warnings, ...keys.warnings],
   };
 };
 
@@ -39,15 +40,14 @@ export const loadOrCreateSecrets = async (config: Config): Promise<ConfigWithSec
  * Completes the configuration for `token`: the signing secret only. It is created if the server has not started yet.
  * @throws StartupError as `loadOrCreateSecrets` does.
  */
-export const loadOrCreateSigningSecret = async (config: Config): Promise<ConfigWithSecrets> => {
+export const loadOrCreateSigningSecret = (config: Config): ConfigWithSecrets => {
   if (config.origins.jwtSecret !== 'generated') return { config, warnings: [] };
   const { jwtSecret: file, directory } = getSecretFilePaths(config.database);
   createDataDirectory(directory);
-  const secret = await readOrCreateSecret(file, '');
-  const parsed = sharedSecretType.parseText(secret.text);
-  if (!parsed.ok) throw new StartupError(`${file} must contain ${parsed.expected}.`, 78);
-  const weakness = parsed.warning === undefined ? [] : [`${file} ${parsed.warning}.`];
-  return { config: { ...config, jwtSecret: parsed.value }, warnings: [...secret.warnings, ...weakness] };
+  const { value, warnings } = readOrCreateSecret(file, '', sharedSecretType);
+  const length = checkKeyLength(file, value, config.allowShortKeys);
+  if (!length.ok) throw new StartupError(length.problem, 78);
+  return { config: { ...config, jwtSecret: value }, warnings: [...warnings, ...length.warnings] };
 };
 
 const createDataDirectory = (directory: string): void => {
@@ -58,51 +58,52 @@ const createDataDirectory = (directory: string): void => {
   }
 };
 
-interface SecretText {
-  readonly text: string;
+interface StoredSecret<T> {
+  readonly value: T;
   readonly warnings: readonly string[];
 }
 
-const readOrCreateSecret = async (file: string, prefix: string): Promise<SecretText> => {
+/** The file may also have been written by a person. It is read by the same rules as the file of a `_FILE` variable. */
+const readOrCreateSecret = <T>(file: string, prefix: string, type: SecretType<T>): StoredSecret<T> => {
   try {
-    const existing = await readSecretFile(file);
-    if (existing !== null) return existing;
+    const existing = readFileIfExists(file);
+    if (existing !== null) return parseStoredSecret(file, existing, type);
     createFileOnce(file, prefix + randomBytes(SECRET_BYTES).toString('base64url'));
     // Not the text from above: another process may have created the file first.
-    const created = await readSecretFile(file);
-    if (created !== null) return created;
+    const created = readFileIfExists(file);
+    if (created !== null) return parseStoredSecret(file, created, type);
   } catch (error) {
-    throw error instanceof StartupError ? error : dataDirectoryError(`The secret ${file} cannot be stored`, error);
+    if (error instanceof StartupError) throw error;
+    if (error instanceof SecretFileError) throw unusableSecretError(`${file} ${error.message}`);
+    throw dataDirectoryError(`The secret ${file} cannot be stored`, error);
   }
   throw new StartupError(`The secret ${file} was removed while it was created.`, 1);
 };
 
-/** @returns null when the file does not exist. */
-const readSecretFile = async (file: string): Promise<SecretText | null> => {
-  let handle;
+const readFileIfExists = (file: string): SecretFile | null => {
   try {
-    handle = await open(file, 'r');
+    return readSecretFile(file);
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return null;
     throw error;
   }
-  try {
-    // Text and mode come from one open file, so that the file cannot be replaced in between.
-    const { mode } = await handle.stat();
-    const text = (await handle.readFile('utf8')).replace(/\r?\n$/, '');
-    if (text.trim() === '') {
-      throw new StartupError(`${file} is empty.\nRemove it to have a new secret generated.`, 78);
-    }
-    // Windows has no such modes.
-    const isReadableByOthers = process.platform !== 'win32' && (mode & 0o077) !== 0;
-    return {
-      text,
-      warnings: isReadableByOthers ? [`${file} can be read by other users; "chmod 600 ${file}" keeps it secret.`] : [],
-    };
-  } finally {
-    await handle.close();
-  }
 };
+
+const parseStoredSecret = <T>(file: string, { bytes, mode }: SecretFile, type: SecretType<T>): StoredSecret<T> => {
+  const parsed = type.parseFile(bytes);
+  if (!parsed.ok) throw unusableSecretError(`${file} ${parsed.problem}, but must be ${parsed.expected}`);
+  const isOpenToOthers = mode !== null && (mode & 0o077) !== 0;
+  return {
+    value: parsed.value,
+    warnings: [
+      ...(isOpenToOthers ? [`${file} can be read by other users; "chmod 600 ${file}" keeps it secret.`] : []),
+      ...(parsed.warning === undefined ? [] : [`${file} ${parsed.warning}.`]),
+    ],
+  };
+};
+
+const unusableSecretError = (what: string): StartupError =>
+  new StartupError(`${what}.\nCorrect the file, or remove it to have a new secret generated.`, 78);
 
 /** Errors that may pass without a change of the configuration. */
 const TEMPORARY_CODES = ['ENOSPC', 'EIO', 'EMFILE', 'ENFILE', 'EDQUOT'];

@@ -5,15 +5,13 @@
 import { MAX_PUSH_ONLINE_EXPIRY_MS, MIN_TIMEOUT_MS } from '../core/policy.ts';
 import { networkListType, originListType, trustedProxiesType } from './network-value-types.ts';
 import { deviceGroupsType, platformRulesType } from './policy-value-types.ts';
+import { apiKeyListType, bearerTokenType, type SecretType, sharedSecretType } from './secret-value-types.ts';
 import {
-  apiKeyListType,
-  bearerTokenType,
   booleanType,
   choiceType,
   databaseFileType,
   durationType,
   httpUrlType,
-  sharedSecretType,
   textType,
   type ValueType,
   wholeNumberType,
@@ -55,7 +53,9 @@ const defineOption = <T, const Default extends string | null>(
   given: Omit<Option<T, Default>, 'isSecret'>,
 ): Option<T, Default> => ({ ...given, isSecret: false });
 
-const defineSecret = <T>(given: Omit<Option<T, null>, 'isSecret' | 'flag' | 'default'>): Option<T, null> => ({
+const defineSecret = <T>(
+  given: Omit<Option<T, null>, 'isSecret' | 'flag' | 'default' | 'type'> & { readonly type: SecretType<T> },
+): Option<T, null> => ({
   ...given,
   flag: null,
   default: null,
@@ -150,9 +150,18 @@ export const OPTIONS = {
     env: 'PORCHLIGHT_JWT_SECRET',
     type: sharedSecretType,
     description:
-      'Secret with which the backend of the app signs user tokens (HS256). ' +
-      'The UTF-8 bytes of this text are the key; use at least 32 bytes. ' +
+      'Secret with which the backend of the app signs user tokens (HS256), at least 32 bytes. ' +
+      'The UTF-8 bytes of this text are the key; `base64:` and the Base64 of its bytes is a binary key. ' +
       'If neither this nor a JWKS URL is set, a secret is generated in the file jwt-secret beside the database.',
+  }),
+  allowShortKeys: defineOption({
+    group: 'authentication',
+    env: 'PORCHLIGHT_ALLOW_SHORT_KEYS',
+    flag: 'allow-short-keys',
+    type: booleanType,
+    default: 'false',
+    description:
+      'Whether the JWT secret and the Tencent key may be shorter than 32 bytes. Each start then prints a warning, because such a key can be guessed from a token.',
   }),
   jwksUrl: defineOption({
     group: 'authentication',
@@ -193,7 +202,8 @@ export const OPTIONS = {
     env: 'PORCHLIGHT_API_KEYS',
     type: apiKeyListType,
     description:
-      'API keys of the backends, separated by commas. Each key has full access. ' +
+      'API keys of the backends, separated by commas or line breaks, at least 16 visible ASCII characters each. ' +
+      'Each key has full access. ' +
       'When unset, a key is generated in the file api-key beside the database.',
   }),
 
@@ -342,7 +352,7 @@ export const OPTIONS = {
     env: 'PORCHLIGHT_METRICS_TOKEN',
     type: bearerTokenType,
     description:
-      'Bearer token that may read /metrics and nothing else, at least 16 characters. Clients send it as `Authorization: Bearer …`.',
+      'Bearer token that may read /metrics and nothing else, at least 16 visible ASCII characters. Clients send it as `Authorization: Bearer …`.',
   }),
 
   webhookAllowHttp: defineOption({
@@ -463,7 +473,8 @@ export const OPTIONS = {
     group: 'tencent',
     env: 'PORCHLIGHT_TENCENT_KEY',
     type: sharedSecretType,
-    description: 'Key that signs UserSigs (HMAC-SHA256). The UTF-8 bytes of this text are the key.',
+    description:
+      'Key that signs UserSigs (HMAC-SHA256), at least 32 bytes. The UTF-8 bytes of this text are the key; `base64:` and the Base64 of its bytes is a binary key.',
   }),
   tencentPlatformNames: defineOption({
     group: 'tencent',

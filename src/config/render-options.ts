@@ -64,8 +64,8 @@ export const renderOptionsHelp = (): string => {
     groups.join('\n'),
     '\nSecrets:\n\n',
     'Secrets have no flag, because every user of the machine can read a command line. Set the\n',
-    'variable, or set <variable>_FILE to the path of a file. One line break at the end of the\n',
-    'file is ignored.\n\n',
+    'variable, or set <variable>_FILE to the path of a file in UTF-8. One line break at the end\n',
+    'of the file is ignored. A secret that could be read in two ways is rejected.\n\n',
     secrets.join('\n'),
   ].join('');
 };

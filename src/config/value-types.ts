@@ -2,15 +2,18 @@
  * The kinds of value that an option can have. A zod schema reads the text; `formatValue` shows the value again.
  * This file does not know which options exist.
  */
-import { createHash, createSecretKey, type KeyObject } from 'node:crypto';
 import { z } from 'zod';
 
 export type JsonValue = string | number | boolean | null | readonly JsonValue[] | { readonly [key: string]: JsonValue };
 
 export type ParseResult<T> =
+  /** `warning` completes a sentence that begins with the name. */
   | { readonly ok: true; readonly value: T; readonly warning?: string }
-  /** `expected` completes the sentence "NAME is "…", but must be …". */
-  | { readonly ok: false; readonly expected: string };
+  /**
+   * `expected` completes the sentence "NAME is "…", but must be …". With `problem`, the sentence is "NAME <problem>, but
+   * must be …", which does not show the value.
+   */
+  | { readonly ok: false; readonly expected: string; readonly problem?: string };
 
 export interface ValueType<T> {
   /** The placeholder in help, such as `<port>`. */
@@ -18,6 +21,8 @@ export interface ValueType<T> {
   /** True: a flag without a value means `true`, and the flag also has a `--no-` form that means `false`. */
   readonly isFlagValueOptional?: boolean;
   parseText(text: string): ParseResult<T>;
+  /** Parses the content of a file. Only secrets have it. */
+  parseFile?(bytes: Buffer): ParseResult<T>;
   /** The value as `porchlight config` shows it. A secret is masked. */
   formatValue(value: T): JsonValue;
 }
@@ -29,8 +34,6 @@ interface ValueTypeDefinition<T> {
   readonly isFlagValueOptional?: boolean;
   /** The message of each issue completes the sentence "NAME is "…", but must be …". */
   readonly schema: z.ZodType<T, string>;
-  /** @returns a warning about an accepted text. It completes a sentence that begins with the name. */
-  readonly warnAbout?: (text: string) => string | null;
   readonly formatValue: (value: T) => JsonValue;
 }
 
@@ -40,8 +43,7 @@ export const defineValueType = <T>(definition: ValueTypeDefinition<T>): ValueTyp
   parseText: (input) => {
     const parsed = definition.schema.safeParse(input);
     if (!parsed.success) return { ok: false, expected: parsed.error.issues[0]?.message ?? 'a valid value' };
-    const warning = definition.warnAbout?.(input) ?? null;
-    return { ok: true, value: parsed.data, ...(warning === null ? {} : { warning }) };
+    return { ok: true, value: parsed.data };
   },
   formatValue: definition.formatValue,
 });
@@ -148,6 +150,13 @@ export const databaseFileType: ValueType<string> = defineValueType({
   formatValue: (value) => value,
 });
 
+/**
+ * Masks the user name, the password and the query of a URL in a text, which may contain credentials. A text without `//`
+ * is not changed.
+ */
+export const maskUrlSecrets = (text: string): string =>
+  text.replace(/\/\/.*@/, `//${SECRET_MASK}@`).replace(/(\/\/[^?#]*)\?.+/s, `$1?${SECRET_MASK}`);
+
 const isHttpUrl = (input: string): boolean =>
   URL.canParse(input) && ['http:', 'https:'].includes(new URL(input).protocol);
 
@@ -162,7 +171,8 @@ export const httpUrlType: ValueType<URL> = defineValueType({
     .refine(({ username, password }) => username === '' && password === '', {
       error: 'a URL without a user name or password in it',
     }),
-  formatValue: (value) => value.href,
+  // A query may contain a token of the publisher.
+  formatValue: (value) => maskUrlSecrets(value.href),
 });
 
 /** Splits a list, trims each item and removes empty ones. */
@@ -173,55 +183,3 @@ export const splitList = (input: string, separator: RegExp | string = ','): stri
     .filter((item) => item !== '');
 
 export const removeDuplicates = <T>(items: readonly T[]): readonly T[] => [...new Set(items)];
-
-const MIN_SECRET_BYTES = 32;
-
-/** A shared secret: the UTF-8 bytes of the text. Nothing is decoded. Less than 32 bytes cause a warning. */
-export const sharedSecretType: ValueType<KeyObject> = defineValueType({
-  label: 'text',
-  schema: z
-    .string()
-    .refine((input) => input.trim() !== '', { error: 'a secret that is not empty' })
-    .transform((input) => createSecretKey(Buffer.from(input, 'utf8'))),
-  warnAbout: (input) =>
-    Buffer.byteLength(input, 'utf8') >= MIN_SECRET_BYTES
-      ? null
-      : `is shorter than ${MIN_SECRET_BYTES} bytes and could be guessed from a token`,
-  formatValue: () => SECRET_MASK,
-});
-
-/** SHA-256 of the UTF-8 bytes of an API key. Keys are stored and compared in this form. */
-export const hashApiKey = (key: string): Buffer => createHash('sha256').update(key, 'utf8').digest();
-
-/** Characters. */
-const MIN_API_KEY_LENGTH = 16;
-
-const splitKeys = (input: string): readonly string[] => removeDuplicates(splitList(input, /[,\r\n]/));
-
-/** API keys, separated by commas or line ends, as SHA-256 digests. A short key causes a warning. */
-export const apiKeyListType: ValueType<readonly Buffer[]> = defineValueType({
-  label: 'keys',
-  schema: z
-    .string()
-    .transform(splitKeys)
-    .refine((keys) => keys.length > 0, { error: 'a comma-separated list of at least one key' })
-    .transform((keys) => keys.map(hashApiKey)),
-  warnAbout: (input) =>
-    splitKeys(input).every((key) => key.length >= MIN_API_KEY_LENGTH)
-      ? null
-      : `has a key shorter than ${MIN_API_KEY_LENGTH} characters, which could be guessed`,
-  formatValue: (value) => value.map(() => SECRET_MASK),
-});
-
-const TOKEN_EXPECTED = `a token of at least ${MIN_API_KEY_LENGTH} visible ASCII characters`;
-
-/** A token that clients send as `Authorization: Bearer …`, as its SHA-256 digest. */
-export const bearerTokenType: ValueType<Buffer> = defineValueType({
-  label: 'token',
-  schema: z
-    .string()
-    .regex(/^[\x21-\x7e]+$/, { error: TOKEN_EXPECTED })
-    .min(MIN_API_KEY_LENGTH, { error: TOKEN_EXPECTED })
-    .transform(hashApiKey),
-  formatValue: () => SECRET_MASK,
-});

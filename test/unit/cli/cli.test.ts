@@ -164,10 +164,10 @@ describe('token', () => {
   });
 
   test('concurrent commands in a new directory sign with the same secret', async () => {
-    const both = await Promise.all(['a', 'b', 'c'].map((user) => runPorchlight(['token', '--user', user])));
+    const both = await Promise.all(['a', 'b', 'c', 'd', 'e'].map((user) => runPorchlight(['token', '--user', user])));
     const secret = key(readFileSync(join(cwd, 'data/jwt-secret'), 'utf8'));
     const subjects = both.map(async ({ out }) => (await jwtVerify(out.trim(), secret)).payload.sub);
-    expect(await Promise.all(subjects)).toEqual(['a', 'b', 'c']);
+    expect(await Promise.all(subjects)).toEqual(['a', 'b', 'c', 'd', 'e']);
   });
 
   test('warns on stderr about a secret file that other users can read', async () => {
@@ -181,7 +181,10 @@ describe('token', () => {
 
 describe('config', () => {
   test('prints every option with its value and origin in columns, and creates no file', async () => {
-    const env = { PORCHLIGHT_API_KEYS: 'key-number-one-0001,key-number-two-0002', PORT: '5000' };
+    const env = {
+      PORCHLIGHT_API_KEYS: 'key-number-one-of-32-characters-1,key-number-two-of-32-characters-2',
+      PORT: '5000',
+    };
     const { code, out, err } = await runPorchlight(['config', '--host', '::1'], env);
     expect([code, err]).toEqual([0, '']);
     expect(out).toMatchSnapshot();

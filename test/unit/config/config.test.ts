@@ -2,26 +2,36 @@ import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { ConfigError } from '../../../src/config/errors.ts';
 import type { OptionFlags } from '../../../src/config/parse-flags.ts';
-import { hashApiKey } from '../../../src/config/value-types.ts';
+import { hashApiKey } from '../../../src/config/secret-value-types.ts';
 import { type Config, type LoadedConfig, loadConfig } from '../../../src/config/config.ts';
+import { SecretFileError } from '../../../src/config/secret-file.ts';
 import { DEFAULT_POLICY, createPolicyFromSeed } from '../../../src/core/policy.ts';
 
 const SECRET = 'a secret of more than thirty-two bytes';
-const KEY = 'a-key-of-sixteen';
+const KEY = 'a-key-of-thirty-two-characters--';
+
+interface FakeFile {
+  readonly content: string | Buffer;
+  readonly mode?: number;
+}
 
 const load = (
   env: Record<string, string> = {},
   flags: OptionFlags = {},
-  files: Record<string, string> = {},
+  files: Record<string, string | Buffer | FakeFile> = {},
+  readsSecrets = true,
 ): LoadedConfig =>
   loadConfig({
     env,
     flags,
-    readFile: (path) => {
-      const text = files[path];
-      if (text === undefined) throw new Error(`ENOENT: no such file ${path}`);
-      return text;
+    readSecretFile: (path) => {
+      const file = files[path];
+      if (file === undefined) throw Object.assign(new Error('It did not work.'), { code: 'ENOENT', errno: -2 });
+      const { content, mode = 0o600 } = typeof file === 'string' || Buffer.isBuffer(file) ? { content: file } : file;
+      return { bytes: Buffer.from(content), mode };
     },
+    isExistingFile: (path) => Object.hasOwn(files, path),
+    readsSecrets,
   });
 
 const rejectionOf = (...args: Parameters<typeof load>): ConfigError => {
@@ -44,6 +54,7 @@ test('uses the documented default of every option without any configuration', ()
     port: 4000,
     database: './data/porchlight.db',
     jwtSecret: null,
+    allowShortKeys: false,
     jwksUrl: null,
     jwtIssuer: null,
     jwtAudience: null,
@@ -279,14 +290,6 @@ describe('values', () => {
 });
 
 describe('secrets', () => {
-  test('rejects a short or malformed metrics token without repeating it', () => {
-    for (const token of ['too-short', 'sixteen letters and a space']) {
-      const [problem] = rejectionOf({ PORCHLIGHT_METRICS_TOKEN: token }).problems;
-      expect(problem).toContain('at least 16 visible ASCII characters');
-      expect(problem).not.toContain(token);
-    }
-  });
-
   test('uses the bytes of the text as the JWT secret', () => {
     const { config, resolvedOptions } = load({ PORCHLIGHT_JWT_SECRET: SECRET });
     expect(config.jwtSecret?.export().toString('utf8')).toBe(SECRET);
@@ -305,39 +308,172 @@ describe('secrets', () => {
 
   test('reads secrets from files and ignores the line break at the end', () => {
     const env = { PORCHLIGHT_JWT_SECRET_FILE: '/run/jwt', PORCHLIGHT_API_KEYS_FILE: '/run/keys' };
-    const { config } = load(env, {}, { '/run/jwt': `${SECRET}\n`, '/run/keys': `${KEY}1\r\n${KEY}2\r\n` });
+    const { config } = load(env, {}, { '/run/jwt': `${SECRET}\n`, '/run/keys': `${KEY}1\r\n\r\n${KEY}2\r\n` });
     expect(config.jwtSecret?.export().toString('utf8')).toBe(SECRET);
     expect(config.apiKeys.map((digest) => digest.toString('hex'))).toEqual([sha256(`${KEY}1`), sha256(`${KEY}2`)]);
     expect([config.origins.jwtSecret, config.origins.apiKeys]).toEqual(['file', 'file']);
   });
 
+  test('reads every secret from a file by the same rules', () => {
+    const bytes = Buffer.from(Array.from({ length: 64 }, (_, index) => 253 - index));
+    for (const variable of ['JWT_SECRET', 'API_KEYS', 'METRICS_TOKEN', 'TENCENT_KEY']) {
+      const name = `PORCHLIGHT_${variable}_FILE`;
+      const { problems, exitCode } = rejectionOf({ [name]: '/run/file' }, {}, { '/run/file': bytes });
+      expect(problems).toEqual([
+        expect.stringMatching(new RegExp(`^${name} \\(/run/file\\) is not UTF-8, but must be .*\\.$`)),
+      ]);
+      expect(exitCode).toBe(78);
+    }
+  });
+
+  test('accepts binary JWT and Tencent keys as base64:, from the environment and from a file', () => {
+    const bytes = Buffer.from(Array.from({ length: 64 }, (_, index) => 253 - index));
+    const text = `base64:${bytes.toString('base64')}`;
+    const tencent = { PORCHLIGHT_TENCENT: '1', PORCHLIGHT_TENCENT_APP_ID: '1400000001' };
+    const env = { ...tencent, PORCHLIGHT_JWT_SECRET_FILE: '/run/jwt', PORCHLIGHT_TENCENT_KEY: text };
+    const { config, warnings } = load(env, {}, { '/run/jwt': `${text}\n` });
+    expect(config.jwtSecret?.export()).toEqual(bytes);
+    expect(config.tencent?.key.export()).toEqual(bytes);
+    expect(warnings).toEqual([]);
+  });
+
   test('rejects a secret that is set in both ways, and an unreadable secret file', () => {
     const both = { PORCHLIGHT_JWT_SECRET: SECRET, PORCHLIGHT_JWT_SECRET_FILE: '/run/jwt' };
     const { problems } = rejectionOf({ ...both, PORCHLIGHT_API_KEYS_FILE: '/gone' }, {}, { '/run/jwt': SECRET });
-    expect(problems).toHaveLength(2);
-    expect(problems[0]).toContain('PORCHLIGHT_JWT_SECRET and PORCHLIGHT_JWT_SECRET_FILE are both set');
-    expect(problems[1]).toMatch(/PORCHLIGHT_API_KEYS_FILE is "\/gone", but must be a readable file: ENOENT/);
-    expect(problems.join()).not.toContain(SECRET);
+    expect(problems).toEqual([
+      'PORCHLIGHT_JWT_SECRET and PORCHLIGHT_JWT_SECRET_FILE are both set, but only one of them may be.',
+      'PORCHLIGHT_API_KEYS_FILE is "/gone", but must be the path of a readable file: ENOENT: no such file or directory.',
+    ]);
+    const empty = rejectionOf({ PORCHLIGHT_JWT_SECRET: '', PORCHLIGHT_JWT_SECRET_FILE: '/run/jwt' }, {}, {});
+    expect(empty.problems[0]).toContain('are both set');
+  });
+
+  test('does not repeat a secret that was set as a path by mistake', () => {
+    const { problems } = rejectionOf({ PORCHLIGHT_JWT_SECRET_FILE: SECRET });
+    expect(problems).toHaveLength(1);
+    expect(problems[0]).toContain('PORCHLIGHT_JWT_SECRET_FILE is ********');
+    expect(problems[0]).not.toContain(SECRET);
+  });
+
+  test('rejects a path that was set as a secret by mistake', () => {
+    const path = '/run/secrets/the-jwt-secret-of-porchlight';
+    const { problems } = rejectionOf({ PORCHLIGHT_JWT_SECRET: path }, {}, { [path]: SECRET });
+    expect(problems).toEqual([
+      'PORCHLIGHT_JWT_SECRET is the path of a file, but must be the secret itself. Set PORCHLIGHT_JWT_SECRET_FILE to the path instead.',
+    ]);
+    // Base64 may start with a slash.
+    expect(load({ PORCHLIGHT_JWT_SECRET: path }).config.jwtSecret?.export().toString()).toBe(path);
+  });
+
+  test('reports a file that cannot be a secret', () => {
+    const sources = {
+      env: { PORCHLIGHT_JWT_SECRET_FILE: '/run/secrets' },
+      readSecretFile: () => {
+        throw new SecretFileError('is a directory');
+      },
+      isExistingFile: () => false,
+    };
+    expect(() => loadConfig(sources)).toThrow(
+      'PORCHLIGHT_JWT_SECRET_FILE (/run/secrets) is a directory, but must be a file with the secret.',
+    );
+  });
+
+  test.each([
+    ['/etc/porchlight/jwt', 0o600, 0],
+    ['/etc/porchlight/jwt', 0o640, 0],
+    ['/etc/porchlight/jwt', 0o644, 1],
+    ['/etc/porchlight/jwt', 0o602, 1],
+    ['/run/secrets/jwt', 0o444, 0],
+    ['/var/run/secrets/jwt', 0o444, 0],
+  ])('a secret in %s with mode %o causes %i warnings', (path, mode, count) => {
+    const file = { content: SECRET, mode };
+    const { warnings } = load({ PORCHLIGHT_JWT_SECRET_FILE: path }, {}, { [path]: file });
+    expect(warnings).toEqual(
+      Array(count).fill(
+        `PORCHLIGHT_JWT_SECRET_FILE (${path}) can be read or changed by every user of the machine; "chmod o= ${path}" prevents that.`,
+      ),
+    );
   });
 
   test.each([
     ['PORCHLIGHT_JWT_SECRET', ''],
+    ['PORCHLIGHT_JWT_SECRET', '   '],
     ['PORCHLIGHT_API_KEYS', ' , '],
-  ])('rejects %s=%j instead of generating a secret', (variable, text) => {
-    expect(rejectionOf({ [variable]: text }).problems[0]).toContain(`${variable} is `);
+    ['PORCHLIGHT_API_KEYS', ''],
+    ['PORCHLIGHT_METRICS_TOKEN', ''],
+    ['PORCHLIGHT_TENCENT_KEY', '\n'],
+  ])('rejects %s=%j instead of generating a secret or using none', (variable, text) => {
+    const { problems } = rejectionOf({ [variable]: text });
+    expect(problems).toHaveLength(1);
+    expect(problems[0]).toMatch(new RegExp(`^${variable} (is empty|contains)`));
   });
 
-  test('accepts a short secret or key with a warning that does not repeat it', () => {
-    const { config, warnings } = load({ PORCHLIGHT_JWT_SECRET: 'hunter2', PORCHLIGHT_API_KEYS: 'k1' });
-    expect(config.apiKeys).toHaveLength(1);
-    expect(warnings).toHaveLength(2);
-    expect(warnings.join()).not.toMatch(/hunter2|k1/);
+  test.each([
+    ['PORCHLIGHT_JWT_SECRET', 's'.repeat(31), 's'.repeat(32)],
+    [
+      'PORCHLIGHT_TENCENT_KEY',
+      `base64:${Buffer.alloc(31, 9).toString('base64')}`,
+      `base64:${Buffer.alloc(32, 9).toString('base64')}`,
+    ],
+  ])('rejects a key of fewer than 32 bytes in %s unless PORCHLIGHT_ALLOW_SHORT_KEYS is on', (variable, short, long) => {
+    expect(load({ [variable]: long }).warnings).toEqual([]);
+    expect(rejectionOf({ [variable]: short }).problems).toEqual([
+      `${variable} is shorter than 32 bytes, so it can be guessed from a token. It must have at least 32 bytes, or PORCHLIGHT_ALLOW_SHORT_KEYS must be true until a longer one is in use.`,
+    ]);
+    expect(load({ [variable]: short, PORCHLIGHT_ALLOW_SHORT_KEYS: 'true' }).warnings).toEqual([
+      `${variable} is shorter than 32 bytes, so it can be guessed from a token; use a longer one.`,
+    ]);
+  });
+
+  test('PORCHLIGHT_ALLOW_SHORT_KEYS allows neither an empty key nor a short API key', () => {
+    const allow = { PORCHLIGHT_ALLOW_SHORT_KEYS: 'true' };
+    expect(rejectionOf({ ...allow, PORCHLIGHT_JWT_SECRET: '' }).problems).toHaveLength(1);
+    expect(rejectionOf({ ...allow, PORCHLIGHT_JWT_SECRET: 'base64:' }).problems).toHaveLength(1);
+    expect(rejectionOf({ ...allow, PORCHLIGHT_API_KEYS: 'k'.repeat(15) }).problems).toHaveLength(1);
+  });
+
+  test('rejects an API key and a metrics token under 16 characters, and warns under 32, without repeating them', () => {
+    for (const variable of ['PORCHLIGHT_API_KEYS', 'PORCHLIGHT_METRICS_TOKEN']) {
+      const [problem] = rejectionOf({ [variable]: 'fifteen-letters' }).problems;
+      expect(problem).toContain(`${variable} is shorter than 16 characters, but must be `);
+      expect(problem).not.toContain('fifteen-letters');
+      const { warnings } = load({ [variable]: 'sixteen-letters!' });
+      expect(warnings).toHaveLength(1);
+      expect(warnings[0]).toMatch(new RegExp(`^${variable} has .*fewer than 32 characters`));
+      expect(warnings[0]).not.toContain('sixteen');
+      expect(load({ [variable]: KEY }).warnings).toEqual([]);
+    }
+  });
+
+  test.each([
+    ['PORCHLIGHT_API_KEYS', `${KEY}2,${KEY}1`],
+    ['PORCHLIGHT_JWT_SECRET', `${KEY}1`],
+    ['PORCHLIGHT_TENCENT_KEY', `${KEY}1`],
+  ])('rejects a metrics token that is also in %s', (variable, text) => {
+    expect(rejectionOf({ PORCHLIGHT_METRICS_TOKEN: `${KEY}1`, [variable]: text }).problems).toEqual([
+      `PORCHLIGHT_METRICS_TOKEN is also in ${variable}, but must be a secret of its own: it gives access to the metrics alone.`,
+    ]);
   });
 
   test('generates no secret when a JWKS is configured', () => {
     const { config } = load({ PORCHLIGHT_JWKS_URL: 'https://id.example/keys' });
     expect(config.origins.jwtSecret).toBe('default');
     expect(config.jwksUrl?.href).toBe('https://id.example/keys');
+  });
+
+  test('neither reads nor checks secrets for a command that needs none', () => {
+    const tencent = { PORCHLIGHT_TENCENT: '1', PORCHLIGHT_TENCENT_APP_ID: '1400000001' };
+    const env = { ...tencent, PORCHLIGHT_TENCENT_KEY_FILE: '/gone', PORCHLIGHT_API_KEYS: 'k' };
+    const { config, warnings } = load(env, {}, {}, false);
+    expect([config.database, config.tencent, config.apiKeys, warnings]).toEqual(['./data/porchlight.db', null, [], []]);
+  });
+
+  test('shows the JWKS URL without its query, which may be a credential', () => {
+    const { config, resolvedOptions } = load({ PORCHLIGHT_JWKS_URL: 'https://id.example/keys?token=hunter2' });
+    expect(config.jwksUrl?.search).toBe('?token=hunter2');
+    expect(resolvedOptions.find(({ name }) => name === 'jwksUrl')?.value).toBe('https://id.example/keys?********');
+    const [problem] = rejectionOf({ PORCHLIGHT_JWKS_URL: 'ftp://id.example/keys?token=hunter2' }).problems;
+    expect(problem).toContain('"ftp://id.example/keys?********"');
   });
 });
 
