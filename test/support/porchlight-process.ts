@@ -151,21 +151,28 @@ export const readRssMiB = ({ pid }: Pick<PorchlightProcess, 'pid'>): number => {
   return Number(kib) / 1024;
 };
 
+/** The default of PORCHLIGHT_JWT_CLOCK_TOLERANCE, in seconds. */
+export const CLOCK_TOLERANCE_S = 60;
+
 export interface TokenOptions {
   /** Claims besides `sub`. A claim of `undefined` is left out. */
   readonly claims?: Readonly<Record<string, unknown>>;
   /** Lifetime in seconds from now; may be negative. Default: one hour. */
   readonly expiresInS?: number;
-  readonly secret?: string;
+  /** Instead of it: for how many seconds from now a server accepts the token, with its default clock tolerance. */
+  readonly acceptedForS?: number;
+  /** A text counts as its UTF-8 bytes. */
+  readonly secret?: string | Uint8Array;
 }
 
 /** Signs a user's JWT as the app's backend does. */
 export const mintToken = (userId: string, options: TokenOptions = {}): Promise<string> => {
   const now = Math.floor(Date.now() / 1_000);
-  const claims: JWTPayload = { sub: userId, iat: now, exp: now + (options.expiresInS ?? 3_600), ...options.claims };
-  return new SignJWT(claims)
-    .setProtectedHeader({ alg: 'HS256' })
-    .sign(new TextEncoder().encode(options.secret ?? JWT_SECRET));
+  const { acceptedForS, expiresInS = acceptedForS === undefined ? 3_600 : acceptedForS - CLOCK_TOLERANCE_S } = options;
+  const claims: JWTPayload = { sub: userId, iat: now, exp: now + expiresInS, ...options.claims };
+  const secret = options.secret ?? JWT_SECRET;
+  const key = typeof secret === 'string' ? new TextEncoder().encode(secret) : secret;
+  return new SignJWT(claims).setProtectedHeader({ alg: 'HS256' }).sign(key);
 };
 
 const withoutSettings = (env: NodeJS.ProcessEnv): NodeJS.ProcessEnv =>

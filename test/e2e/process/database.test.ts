@@ -31,7 +31,7 @@ afterEach(() => rmSync(directory, { recursive: true, force: true }));
 
 const SECRETS = {
   PORCHLIGHT_JWT_SECRET: 'a secret of these tests, which is long enough',
-  PORCHLIGHT_API_KEYS: 'an-api-key-of-these-tests',
+  PORCHLIGHT_API_KEYS: 'an-api-key-of-these-tests-0123456789',
   PORCHLIGHT_PORT: '0',
 };
 

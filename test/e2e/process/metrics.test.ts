@@ -4,7 +4,7 @@ import { startPorchlight, type PorchlightProcess } from '../../support/porchligh
 import { readMetrics } from '../../support/prometheus.ts';
 import { logIn } from '../support/users.ts';
 
-const TOKEN = 'plm_a-token-for-metrics-alone';
+const TOKEN = 'plm_a-token-for-metrics-alone-0123456789';
 
 const fetchMetrics = (server: PorchlightProcess, token: string): Promise<Response> =>
   fetch(`${server.origin}/metrics`, { headers: { authorization: `Bearer ${token}` } });

@@ -173,7 +173,7 @@ test('--version prints the package version, and config prints no secret', async 
   expect((await run(['--version']).result).out).toBe(`${(JSON.parse(manifest) as { version: string }).version}\n`);
   const env = {
     PORCHLIGHT_JWT_SECRET: 'the secret that config must not print',
-    PORCHLIGHT_API_KEYS: 'the-first-key-of-all,the-second-key-of-all',
+    PORCHLIGHT_API_KEYS: 'the-first-key-of-all-the-backends,the-second-key-of-all-the-backends',
   };
   for (const argv of [['config'], ['config', '--json']]) {
     const { code, out, err } = await run(argv, env).result;

@@ -20,7 +20,7 @@ export interface UserSigOptions {
   readonly at?: number;
   readonly expireS?: number;
   readonly appId?: number;
-  readonly key?: string;
+  readonly key?: string | Uint8Array;
 }
 
 export const generateUserSig = (
