@@ -55,6 +55,10 @@ describe.concurrent('with a shared secret', () => {
       [{ alg: 'HS256' }, { iat: undefined }],
       [
         { alg: 'HS256', kid: 'any' },
+        { nbf: secondsFromNow(50), exp: secondsFromNow(-50) },
+      ],
+      [
+        { alg: 'HS256', kid: 'any' },
         { nbf: secondsFromNow(-10), jti: 'x', admin: true, iss: 'anyone', aud: 'anything' },
       ],
     ] as const) {
@@ -82,7 +86,8 @@ describe.concurrent('with a shared secret', () => {
     'a kid that names a file': (user) => hmacToken({ ...HS256, kid: '../../../dev/null' }, claimsOf(user), ''),
     'an unknown critical extension': (user) => hmacToken({ ...HS256, crit: ['x'], x: 1 }, claimsOf(user), SECRET),
     'expired an hour ago': (user) => validToken(user, { exp: secondsFromNow(-3_600) }),
-    'expired a second ago': (user) => validToken(user, { exp: secondsFromNow(-1) }),
+    'expired for longer than the clock tolerance': (user) => validToken(user, { exp: secondsFromNow(-61) }),
+    'with an exp in milliseconds': (user) => validToken(user, { exp: Date.now() + 3_600_000 }),
     'exp 0': (user) => validToken(user, { exp: 0 }),
     'exp as text': (user) => validToken(user, { exp: String(secondsFromNow(3_600)) }),
     'exp null': (user) => validToken(user, { exp: null }),
@@ -220,7 +225,8 @@ describe('public keys', () => {
     'no audience': (user) => signed(user, { aud: undefined }),
     'a wrong issuer with the secret': (user) => hmacToken(HS256, claims(user, { iss: 'x' }), SECRET),
     'no audience with the secret': (user) => hmacToken(HS256, claims(user, { aud: undefined }), SECRET),
-    'expired an hour ago': (user) => signed(user, { exp: secondsFromNow(-60) }),
+    'expired for longer than the clock tolerance': (user) => signed(user, { exp: secondsFromNow(-61) }),
+    'with an exp in milliseconds': (user) => signed(user, { exp: Date.now() + 3_600_000 }),
     'no exp': (user) => signed(user, { exp: undefined }),
     'no sub': (user) => signed(user, { sub: undefined }),
   };

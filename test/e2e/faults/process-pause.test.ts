@@ -72,7 +72,7 @@ test(
   async () => {
     await using server = await startPorchlight({ env: policy(TIMEOUT_MS) });
     await createPushOnlineDevice(server, 'expiring', 'IPHONE');
-    const shortLived = await GraphqlSocket.open(server, await mintToken('short', { expiresInS: 3 }));
+    const shortLived = await GraphqlSocket.open(server, await mintToken('short', { acceptedForS: 3 }));
     const [pingingWeb, pingingPhone] = [
       await logIn(server, 'pinging web', 'WEB'),
       await logIn(server, 'pinging phone', 'IPHONE'),

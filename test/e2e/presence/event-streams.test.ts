@@ -79,7 +79,7 @@ test.concurrent('a stream ends with SESSION_ENDED and the reason when its sessio
 });
 
 test.concurrent('a stream ends with UNAUTHENTICATED when its JWT expires', async () => {
-  const jwt = await mintToken(newUserId(), { expiresInS: 2 });
+  const jwt = await mintToken(newUserId(), { acceptedForS: 2 });
   await using stream = await openEventStream<ChangesResult>(server, jwt, WATCH, { ids: [newUserId()] });
   await stream.results.next();
   const last = await stream.results.nextMatching((answer) => codeOf(answer) !== null);

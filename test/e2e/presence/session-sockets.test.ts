@@ -36,9 +36,9 @@ const reasons = async (user: string) => (await fetchEvents(server, user)).map(({
 /** After this time a close has arrived and has had its effect, if it has one. */
 const SETTLE_MS = 500;
 
-/** Opens a socket with a JWT that expires after `expiresInS`, and logs a device in on it. */
-const loggedInSocket = async (user: string, platform: Platform, expiresInS: number) => {
-  const socket = await GraphqlSocket.open(server, await mintToken(user, { expiresInS }));
+/** Opens a socket with a JWT that is accepted for `acceptedForS`, and logs a device in on it. */
+const loggedInSocket = async (user: string, platform: Platform, acceptedForS: number) => {
+  const socket = await GraphqlSocket.open(server, await mintToken(user, { acceptedForS }));
   const device = deviceOf(await socket.executeForData<LoginResult>(LOGIN, { input: { platform } }));
   return { socket, device };
 };
@@ -143,7 +143,7 @@ describe.concurrent('late closes of old sockets', () => {
 
 describe.concurrent('closes by the server', () => {
   test('closes the socket of a watcher with 4413 when its JWT expires', async () => {
-    const watcher = await Watcher.open(server, [newUserId()], await mintToken(newUserId(), { expiresInS: 2 }));
+    const watcher = await Watcher.open(server, [newUserId()], await mintToken(newUserId(), { acceptedForS: 2 }));
     expect((await watcher.socket.closed).code).toBe(4413);
   });
 

@@ -182,6 +182,8 @@ export class SoakServer {
       PORCHLIGHT_PORT: String(this.port),
       PORCHLIGHT_DATABASE: this.database,
       PORCHLIGHT_JWT_SECRET: JWT_SECRET,
+      // The devices sign their tokens on this machine, and log in again at once after a revocation.
+      PORCHLIGHT_JWT_CLOCK_TOLERANCE: '0s',
       PORCHLIGHT_API_KEYS: API_KEY,
       PORCHLIGHT_LOG_LEVEL: 'warn',
       PORCHLIGHT_LOG_USER_IDS: 'true',
