@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { launchChromium } from '../../support/chromium.ts';
 import { isMissing } from '../../support/optional-tools.ts';
 import { dataOf, GraphqlSocket } from '../../support/porchlight-client.ts';
 import { mintToken, startPorchlight, type PorchlightProcess } from '../../support/porchlight-process.ts';
@@ -19,6 +20,7 @@ import { startProxy, type Proxy, type Software } from './proxy-process.ts';
 
 const WHAT = 'origins and long tokens behind a proxy';
 const LACKS_NGINX = isMissing('nginx', WHAT) || isMissing('openssl', WHAT);
+const LACKS_CHROMIUM = isMissing('chromium', WHAT);
 const LACKS_HAPROXY = isMissing('haproxy', WHAT) || isMissing('openssl', WHAT);
 
 let server: PorchlightProcess;
@@ -45,6 +47,32 @@ const openFrom = async ({ port }: Proxy, origin: string, headers: Record<string,
   ws.terminate();
   return status;
 };
+
+/** What a script in a page of the server does: a query, and a socket that is acknowledged or closed. */
+interface PageReport {
+  readonly query: unknown;
+  /** The type of the first message, or the close code. */
+  readonly socket: string | number;
+}
+
+const runInPage = (apiKey: string): Promise<PageReport> =>
+  fetch('/graphql', {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: '{"query":"{ __typename }"}',
+  })
+    .then((response) => response.json())
+    .then(
+      (query: unknown) =>
+        new Promise((resolve) => {
+          const socket = new WebSocket('/graphql', 'graphql-transport-ws');
+          const init = { type: 'connection_init', payload: { authorization: `Bearer ${apiKey}` } };
+          socket.onopen = () => socket.send(JSON.stringify(init));
+          socket.onmessage = ({ data }) =>
+            resolve({ query, socket: (JSON.parse(String(data)) as { type: string }).type });
+          socket.onclose = ({ code }) => resolve({ query, socket: code });
+        }),
+    );
 
 describe.skipIf(LACKS_NGINX)('a page behind nginx', () => {
   const pageOf = ({ port }: Proxy): string => `http://127.0.0.1:${port}`;
@@ -93,6 +121,23 @@ describe.skipIf(LACKS_NGINX)('a page behind nginx', () => {
     );
     expect(await openFrom(proxy, pageOf(proxy))).toBe(101);
     expect(await openFrom(proxy, `http://127.0.0.1:${server.port}`)).toBe(403);
+  });
+
+  test.skipIf(LACKS_CHROMIUM)('in Chromium, queries and opens a socket unless nginx hides the host', async () => {
+    await using browser = await launchChromium();
+    const [page] = browser.context.pages();
+    if (page === undefined) throw new Error('Chromium has no page.');
+    const reports: PageReport[] = [];
+    for (const change of [(configuration: string) => configuration, WITHOUT_HOST]) {
+      await using proxy = await startForwardingNginx(change);
+      await page.goto(`${pageOf(proxy)}/graphql`);
+      reports.push(await page.evaluate(runInPage, server.apiKey));
+    }
+    const query = { data: { __typename: 'Query' } };
+    expect(reports).toEqual([
+      { query, socket: 'connection_ack' },
+      { query, socket: 1006 },
+    ]);
   });
 });
 

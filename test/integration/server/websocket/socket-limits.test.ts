@@ -241,6 +241,7 @@ describe('a message before the acknowledgement', () => {
     ['half a frame', (socket) => void socket.tcpSocket.write(Buffer.from([0x81, 0xfe, 0x10, 0, 1, 2, 3, 4, 0x7a]))],
     ['half a header', (socket) => void socket.tcpSocket.write(Buffer.from([0x81]))],
     ['half a message', (socket) => socket.webSocket.send('{"type":', { fin: false })],
+    ['40 KiB of a message', (socket) => socket.webSocket.send('x'.repeat(40 * KIB), { fin: false })],
     [
       'half a message with pings',
       (socket) => (socket.webSocket.send('{"type":', { fin: false }), socket.webSocket.ping()),
