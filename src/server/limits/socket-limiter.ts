@@ -17,6 +17,8 @@ export interface SocketCountLimits {
 export interface LimitedSocket {
   /** As returned by `computeNetworkPrefix`. */
   readonly network: string;
+  /** What the server keeps for the socket until `connection_init`, in characters. It must not change before that. */
+  readonly retainedLength: number;
   /** Closes the socket to make room for another one. */
   evict(): void;
 }
@@ -28,6 +30,12 @@ export type LimitScope = 'server' | 'address';
 const UNINITIALISED_SHARE = 1 / 4;
 const UNINITIALISED_SHARE_PER_ADDRESS = 1 / 2;
 
+/**
+ * What all sockets without `connection_init` may retain together: some 2,000 of the longest credentials. Without a limit,
+ * a flood of upgrades with long headers would fill the heap.
+ */
+const MAX_RETAINED_LENGTH = 64 * 1024 * 1024;
+
 export class SocketLimiter {
   readonly #limits: SocketCountLimits;
   readonly #maxUninitialised: number;
@@ -37,10 +45,14 @@ export class SocketLimiter {
   readonly #uninitialisedByNetwork = new Map<string, number>();
   /** Oldest first. */
   readonly #uninitialised = new Set<LimitedSocket>();
+  readonly #maxRetainedLength: number;
+  #retainedLength = 0;
   #openCount = 0;
 
-  constructor(limits: SocketCountLimits) {
+  /** @param maxRetainedLength override of the default, for tests. */
+  constructor(limits: SocketCountLimits, maxRetainedLength = MAX_RETAINED_LENGTH) {
     this.#limits = limits;
+    this.#maxRetainedLength = maxRetainedLength;
     this.#maxUninitialised = Math.ceil(limits.maxSockets * UNINITIALISED_SHARE);
     this.#maxUninitialisedPerNetwork = Math.ceil(limits.maxSocketsPerAddress * UNINITIALISED_SHARE_PER_ADDRESS);
   }
@@ -63,22 +75,28 @@ export class SocketLimiter {
     return (this.#uninitialisedByNetwork.get(network) ?? 0) >= this.#maxUninitialisedPerNetwork ? 'address' : null;
   }
 
-  /** Counts a new socket, and evicts the oldest uninitialised one if there are too many of them. */
+  /** Counts a new socket, and evicts the oldest uninitialised ones if there are too many or they retain too much. */
   addSocket(socket: LimitedSocket): void {
     this.#openCount++;
     increment(this.#countByNetwork, socket.network);
     increment(this.#uninitialisedByNetwork, socket.network);
     this.#uninitialised.add(socket);
-    if (this.#uninitialised.size <= this.#maxUninitialised) return;
-    const [oldest] = this.#uninitialised;
-    if (oldest === undefined) return;
-    this.markInitialised(oldest);
-    oldest.evict();
+    this.#retainedLength += socket.retainedLength;
+    for (const oldest of this.#uninitialised) {
+      const isOverLimit =
+        this.#uninitialised.size > this.#maxUninitialised || this.#retainedLength > this.#maxRetainedLength;
+      // The new socket may stay. Its own header is limited.
+      if (!isOverLimit || oldest === socket) return;
+      this.markInitialised(oldest);
+      oldest.evict();
+    }
   }
 
   /** Stops counting the socket as uninitialised: it sent `connection_init`, or it is closing. Idempotent. */
   markInitialised(socket: LimitedSocket): void {
-    if (this.#uninitialised.delete(socket)) decrement(this.#uninitialisedByNetwork, socket.network);
+    if (!this.#uninitialised.delete(socket)) return;
+    decrement(this.#uninitialisedByNetwork, socket.network);
+    this.#retainedLength -= socket.retainedLength;
   }
 
   /** Stops counting a closed socket. */

@@ -72,7 +72,7 @@ export class Connection implements ApiSocket, ApiContext, WebSocketHandler, Limi
   readonly #webSocket: RawWebSocket;
   readonly #options: ConnectionOptions;
   readonly #quota: ConnectionQuota;
-  /** As returned by `retainUpgradeAuthorization`. Null after `connection_init`. */
+  /** As returned by `retainUpgradeAuthorization`. Null after `connection_init`, and once the socket is closing. */
   #upgradeAuthorization: string | null;
   /** Limits the time for `connection_init`, and later the time of a close that happens before the acknowledgement. */
   #initTimer: NodeJS.Timeout | null;
@@ -98,6 +98,10 @@ export class Connection implements ApiSocket, ApiContext, WebSocketHandler, Limi
 
   get application(): Application {
     return this.#options.application;
+  }
+
+  get retainedLength(): number {
+    return this.#upgradeAuthorization?.length ?? 0;
   }
 
   get transport(): 'websocket' {
@@ -212,9 +216,8 @@ export class Connection implements ApiSocket, ApiContext, WebSocketHandler, Limi
 
   /** Handles `connection_init`. Returns false if the client is rejected; the socket is then closing. */
   async authenticate(payload: ConnectionPayload | null | undefined): Promise<boolean> {
-    this.#markInitialised();
     const upgradeAuthorization = this.#upgradeAuthorization;
-    this.#upgradeAuthorization = null;
+    this.#markInitialised();
     const timeout = setTimeout(
       () => this.close(closeReasons.AUTHENTICATION_TIMEOUT),
       this.#options.settings.initTimeoutMs,
@@ -356,6 +359,7 @@ export class Connection implements ApiSocket, ApiContext, WebSocketHandler, Limi
     if (this.#initTimer !== null) clearTimeout(this.#initTimer);
     this.#initTimer = null;
     this.#options.socketLimiter.markInitialised(this);
+    this.#upgradeAuthorization = null;
   }
 
   async #release(): Promise<void> {

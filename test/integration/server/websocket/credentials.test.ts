@@ -1,12 +1,16 @@
 /** Where the credential of a socket may be: in the payload of `connection_init` and in the header of the upgrade. */
-import { describe, expect, test, vi } from 'vitest';
+import { connect } from 'node:net';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { UPGRADE_REQUEST } from '../../../support/porchlight-client.ts';
 import { API_KEY, LIMITS, LOGIN, ServerHarness, type ServerHarnessOptions } from '../support/server-harness.ts';
 import { TestSocket, type ServerMessage } from '../support/test-socket.ts';
 
 const VIEWER = '{ me { userId } }';
 
 /** Opens a socket with that header and sends `connection_init` with that payload. */
-const connect = (
+const openByHeader = (
   harness: ServerHarness,
   authorization: string | null,
   init: { readonly payload?: unknown } = {},
@@ -17,7 +21,7 @@ const connect = (
 };
 
 const connectByHeader = async (harness: ServerHarness, token: string): Promise<TestSocket> => {
-  const socket = connect(harness, `Bearer ${token}`);
+  const socket = openByHeader(harness, `Bearer ${token}`);
   expect(await socket.nextMessage()).toEqual({ type: 'connection_ack' });
   return socket;
 };
@@ -37,14 +41,14 @@ describe('the Authorization header of the upgrade', () => {
     ['a payload without a credential', { payload: { headers: {}, 'client-name': 'x', authorization: '' } }],
   ])('authenticates a socket whose connection_init has %s', async (_what, init) => {
     const { harness, token } = await open();
-    const socket = connect(harness, `Bearer ${token}`, init);
+    const socket = openByHeader(harness, `Bearer ${token}`, init);
     expect(await socket.nextMessage()).toEqual({ type: 'connection_ack' });
     expect(dataOf(await socket.execute(VIEWER))).toEqual({ me: { userId: 'alice' } });
   });
 
   test.each(['bearer', 'BEARER', 'Bearer   '])('may spell the scheme as "%s"', async (scheme) => {
     const { harness, token } = await open();
-    const socket = connect(harness, `${scheme} ${token}`);
+    const socket = openByHeader(harness, `${scheme} ${token}`);
     expect((await socket.nextMessage()).type).toBe('connection_ack');
   });
 
@@ -96,7 +100,7 @@ describe('the Authorization header of the upgrade', () => {
     'that is not a Bearer credential closes the socket with the right form: %s',
     async (authorization) => {
       const harness = await ServerHarness.open();
-      const { code, reason } = await connect(harness, authorization).closed;
+      const { code, reason } = await openByHeader(harness, authorization).closed;
       expect(code).toBe(4401);
       expect(reason).toMatch(/^Authorization of the upgrade.* must be .*Bearer/);
       expect(reason).not.toMatch(/secret|YWx|YII/);
@@ -141,6 +145,45 @@ describe('the Authorization header of the upgrade', () => {
   });
 });
 
+describe('the memory of sockets', () => {
+  /** Opens sockets by hand, because clients keep the headers that they sent. Returns the growth of the heap in bytes. */
+  const measureGrowth = async (harness: ServerHarness, token: string, count: number): Promise<number> => {
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    const { hostname, port } = new URL(harness.url);
+    collect();
+    const before = process.memoryUsage().heapUsed;
+    const sockets = await Promise.all(
+      Array.from({ length: count }, async () => {
+        const socket = connect(Number(port), hostname);
+        onTestFinished(() => void socket.destroy());
+        socket.write(UPGRADE_REQUEST.replace('\r\n\r\n', `\r\nAuthorization: Bearer ${token}\r\n\r\n`));
+        // A masked text frame, with a mask of zeros.
+        socket.write(Buffer.concat([Buffer.from([0x81, 0x9a, 0, 0, 0, 0]), Buffer.from('{"type":"connection_init"}')]));
+        for await (const chunk of socket.iterator({ destroyOnReturn: false })) {
+          if (String(chunk).includes('connection_ack')) break;
+        }
+        return socket;
+      }),
+    );
+    harness.logLines.length = 0;
+    collect();
+    const growth = process.memoryUsage().heapUsed - before;
+    for (const socket of sockets) socket.destroy();
+    await expect.poll(() => harness.server.openResources.sockets).toBe(0);
+    return growth;
+  };
+
+  test('does not include the header of the upgrade after connection_init', async () => {
+    const harness = await ServerHarness.open({ settings: { limits: { ...LIMITS, maxSocketsPerUser: 0 } } });
+    const short = await harness.jwt('alice');
+    const long = await harness.jwt('alice', { padding: 'x'.repeat(9_000) });
+    await measureGrowth(harness, long, 300);
+    const growth = (await measureGrowth(harness, long, 300)) - (await measureGrowth(harness, short, 300));
+    expect(growth).toBeLessThan((300 * long.length) / 3);
+  });
+});
+
 describe('the payload of connection_init', () => {
   test.each<[string, (token: string) => unknown]>([
     ['authorization', (token) => ({ authorization: `Bearer ${token}` })],
@@ -157,7 +200,7 @@ describe('the payload of connection_init', () => {
       [API_KEY, '{ stats { sockets } }'],
       [await harness.jwt('alice'), '{ userStatus(userId: "alice") { status } }'],
     ] as const) {
-      const socket = connect(harness, null, { payload: createPayload(credential) });
+      const socket = openByHeader(harness, null, { payload: createPayload(credential) });
       expect(await socket.nextMessage()).toEqual({ type: 'connection_ack' });
       expect((await socket.execute(query)).payload?.['errors']).toBeUndefined();
       socket.webSocket.close();
@@ -167,24 +210,28 @@ describe('the payload of connection_init', () => {
 
   test('comes before the header of the upgrade, whether or not it is valid', async () => {
     const { harness, token } = await open();
-    const socket = connect(harness, `Bearer ${API_KEY}`, {
+    const socket = openByHeader(harness, `Bearer ${API_KEY}`, {
       payload: { headers: { authorization: `Bearer ${token}` } },
     });
     await socket.nextMessage();
     expect(dataOf(await socket.execute(VIEWER))).toEqual({ me: { userId: 'alice' } });
-    const invalid = connect(harness, `Bearer ${token}`, { payload: { token: 'x' } });
+    const invalid = openByHeader(harness, `Bearer ${token}`, { payload: { token: 'x' } });
     expect(await invalid.closed).toMatchObject({
       code: 4401,
       reason: expect.stringMatching(/^payload\.token: ./) as string,
     });
-    const behindBasic = connect(harness, 'Basic YWxpY2U6c2VjcmV0', { payload: { authorization: `Bearer ${token}` } });
+    const behindBasic = openByHeader(harness, 'Basic YWxpY2U6c2VjcmV0', {
+      payload: { authorization: `Bearer ${token}` },
+    });
     expect((await behindBasic.nextMessage()).type).toBe('connection_ack');
   });
 
   test('may repeat the credential of the upgrade', async () => {
     const { harness, token } = await open();
     const authorization = `Bearer ${token}`;
-    const socket = connect(harness, authorization, { payload: { authorization, headers: { authorization }, token } });
+    const socket = openByHeader(harness, authorization, {
+      payload: { authorization, headers: { authorization }, token },
+    });
     expect((await socket.nextMessage()).type).toBe('connection_ack');
   });
 
@@ -203,7 +250,7 @@ describe('the payload of connection_init', () => {
     ['a list', { payload: { authorization: ['a'] } }, 'payload.authorization must be text: "Bearer <token>"'],
   ])('with %s closes the socket with 4401, the place and the form', async (_what, init, reason) => {
     const harness = await ServerHarness.open();
-    expect(await connect(harness, null, init).closed).toEqual({ code: 4401, reason });
+    expect(await openByHeader(harness, null, init).closed).toEqual({ code: 4401, reason });
   });
 });
 
@@ -211,12 +258,12 @@ describe('a credential in the header of the upgrade follows the rules of one in 
   test('the token of an ended session closes the socket with 4410 and the reason alone', async () => {
     const { harness, token } = await open();
     await harness.post('mutation { endSessions(input: { userId: "alice" }) { ended { id } } }');
-    expect(await connect(harness, `Bearer ${token}`).closed).toEqual({ code: 4410, reason: 'REVOKED' });
+    expect(await openByHeader(harness, `Bearer ${token}`).closed).toEqual({ code: 4410, reason: 'REVOKED' });
   });
 
   test('an expired JWT closes the socket with 4413', async () => {
     const harness = await ServerHarness.open();
-    expect(await connect(harness, `Bearer ${await harness.jwt('bob', { exp: 1 })}`).closed).toEqual({
+    expect(await openByHeader(harness, `Bearer ${await harness.jwt('bob', { exp: 1 })}`).closed).toEqual({
       code: 4413,
       reason: 'The token has expired',
     });
@@ -232,13 +279,13 @@ describe('a credential in the header of the upgrade follows the rules of one in 
     const revoked = await connectByHeader(harness, await harness.jwt('carol'));
     await harness.post('mutation { endSessions(input: { userId: "carol", revokeTokens: true }) { ended { id } } }');
     expect(await revoked.closed).toEqual({ code: 4413, reason: 'The token has been revoked' });
-    expect((await connect(harness, `Bearer ${await harness.jwt('carol', { iat: 1 })}`).closed).code).toBe(4401);
+    expect((await openByHeader(harness, `Bearer ${await harness.jwt('carol', { iat: 1 })}`).closed).code).toBe(4401);
   });
 
   test('the sockets of a user are limited by maxSocketsPerUser', async () => {
     const { harness, token } = await open({ settings: { limits: { ...LIMITS, maxSocketsPerUser: 1 } } });
     await connectByHeader(harness, token);
-    expect(await connect(harness, `Bearer ${token}`).closed).toEqual({
+    expect(await openByHeader(harness, `Bearer ${token}`).closed).toEqual({
       code: 4414,
       reason: 'Too many sockets of this user',
     });
@@ -247,7 +294,7 @@ describe('a credential in the header of the upgrade follows the rules of one in 
   test('an authentication that takes too long closes the socket with 1013', async () => {
     const { harness, token } = await open({ connectionSettings: { initTimeoutMs: 50 } });
     vi.spyOn(harness.store, 'readUsers').mockReturnValueOnce(new Promise(() => undefined));
-    expect((await connect(harness, `Bearer ${token}`).closed).code).toBe(1013);
+    expect((await openByHeader(harness, `Bearer ${token}`).closed).code).toBe(1013);
   });
 
   test('a socket without connection_init is closed with 4408', async () => {
