@@ -91,6 +91,15 @@ test('rejects held and later requests with 503 and Retry-After, and closes socke
   expect((await once(ws, 'close'))[0]).toBe(1013);
 });
 
+test('closes a socket with 1013 whatever subprotocol its client offers, so that the client does not fail by itself', async () => {
+  const { port } = await startListening(0);
+  for (const offers of [['graphql-ws'], ['graphql-ws', 'graphql-transport-ws'], []]) {
+    const ws = new WebSocket(`ws://127.0.0.1:${port}/graphql`, offers);
+    const [code, reason] = (await once(ws, 'close')) as [number, Buffer];
+    expect([code, String(reason)], offers.join()).toEqual([1013, 'Starting']);
+  }
+});
+
 test('holds requests to an external API, rejects them in the format of that API, and answers 404 without one', async () => {
   const path = '/v4/openim/querystate?a=b';
   const waiting = await startListening(60_000, tencentApiBase);

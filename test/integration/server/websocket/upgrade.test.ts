@@ -1,4 +1,5 @@
 /** Which upgrades are accepted, and how sockets are closed that violate the protocol. */
+import { once } from 'node:events';
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { describe, expect, test, vi } from 'vitest';
@@ -127,12 +128,59 @@ describe('a socket is closed', () => {
     expect(harness.logLines.join('')).not.toContain('"level":"error"');
   });
 
+  test.each<[string, string, string]>([
+    ['start', '{"type":"start","id":"1","payload":{"query":"{ __typename }"}}', 'send "subscribe"'],
+    ['stop', '{"type":"stop","id":"1"}', 'send "complete"'],
+    ['connection_terminate', '{"type":"connection_terminate","payload":null}', 'close the socket'],
+  ])(
+    'with 4400 and what to send instead after the message %s of subscriptions-transport-ws',
+    async (type, text, instead) => {
+      const harness = await ServerHarness.open();
+      for (const isAcknowledged of [true, false]) {
+        const socket = isAcknowledged
+          ? await TestSocket.connect(harness.socketUrl, API_KEY)
+          : new TestSocket(harness.socketUrl);
+        await socket.opened;
+        socket.webSocket.send(text);
+        expect(await socket.closed).toEqual({
+          code: 4400,
+          reason: `Invalid message received: "${type}" is of another subprotocol; ${instead}`,
+        });
+      }
+    },
+  );
+
+  test.each<[string, string, string]>([
+    ['a keep-alive of servers', '{"type":"ka"}', 'Invalid message received: unknown type "ka"'],
+    ['text that is not JSON', 'hello', 'Invalid message received: not JSON'],
+    ['connection_ack', '{"type":"connection_ack"}', 'Unexpected message: only servers send this type'],
+    [
+      'complete without an id',
+      '{"type":"complete"}',
+      'Invalid message received: "complete" has a wrong or missing member',
+    ],
+    [
+      'a payload of connection_init that is text',
+      '{"type":"connection_init","payload":"Bearer secret"}',
+      'Invalid message received: "connection_init" has a wrong or missing member',
+    ],
+  ])('with 4400 and the cause after %s', async (_what, text, reason) => {
+    const harness = await ServerHarness.open();
+    const socket = new TestSocket(harness.socketUrl);
+    await socket.opened;
+    socket.webSocket.send(text);
+    expect(await socket.closed).toEqual({ code: 4400, reason });
+  });
+
   test('with 4401 after an operation before connection_init', async () => {
     const harness = await ServerHarness.open();
     const socket = new TestSocket(harness.socketUrl);
     await socket.opened;
     socket.subscribe('{ __typename }');
-    expect((await socket.closed).code).toBe(4401);
+    expect(await socket.closed).toEqual({
+      code: 4401,
+      reason: 'Unauthorized: send connection_init and wait for connection_ack before subscribe',
+    });
   });
 
   test('with 4408 without connection_init in time', async () => {
@@ -162,6 +210,30 @@ describe('a socket is closed', () => {
 });
 
 describe('a socket', () => {
+  test('answers a ping frame with its payload, before and after the acknowledgement', async () => {
+    const harness = await ServerHarness.open();
+    const socket = new TestSocket(harness.socketUrl);
+    await socket.opened;
+    for (const payload of [Buffer.alloc(0), Buffer.from([0xff, 0x00]), Buffer.alloc(125, 'p')]) {
+      const pong = once(socket.webSocket, 'pong');
+      socket.webSocket.ping(payload);
+      expect(await pong).toEqual([payload]);
+      if (payload.length === 2) {
+        await socket.sendInit({ authorization: `Bearer ${API_KEY}` });
+        await socket.nextMessage();
+      }
+    }
+  });
+
+  test('without a session is terminated when its client stops in the middle of a frame', async () => {
+    const harness = await ServerHarness.open({ connectionSettings: { pingIntervalMs: 40 } });
+    const socket = await TestSocket.connect(harness.socketUrl, API_KEY);
+    // The header of a masked text of 4 KiB and its first byte. The client cannot answer pings before the rest.
+    socket.tcpSocket.write(Buffer.from([0x81, 0xfe, 0x10, 0, 1, 2, 3, 4, 0x7a]));
+    socket.tcpSocket.write = () => true;
+    expect((await socket.closed).code).toBe(1006);
+  });
+
   test('answers concurrent operations by their ids, and pings', async () => {
     const harness = await ServerHarness.open();
     const socket = await TestSocket.connect(harness.socketUrl, API_KEY);
