@@ -4,7 +4,7 @@
  */
 import type { KeyObject } from 'node:crypto';
 import { ConfigError } from './errors.ts';
-import { findClosestMatch } from './did-you-mean.ts';
+import { findClosestMatch, ignoreServiceLinks, isVariableOfOtherTool } from './did-you-mean.ts';
 import {
   type LogFormat,
   type LogLevel,
@@ -112,8 +112,10 @@ export interface LoadedConfig {
 }
 
 /** @throws ConfigError with all problems. */
-export const loadConfig = (sources: ConfigSources): LoadedConfig => {
-  const report: ProblemReport = { problems: [], warnings: unknownVariableWarnings(sources.env) };
+export const loadConfig = (allSources: ConfigSources): LoadedConfig => {
+  const { env, warnings } = ignoreServiceLinks(allSources.env, KNOWN_VARIABLES);
+  const sources = { ...allSources, env };
+  const report: ProblemReport = { problems: [], warnings: [...warnings, ...unknownVariableWarnings(env)] };
   const values = new Map<OptionName, unknown>();
   const resolvedOptions = new Map<OptionName, ResolvedOption>();
   for (const name of OPTION_NAMES) {
@@ -280,6 +282,7 @@ const KNOWN_VARIABLES = OPTION_NAMES.flatMap((name) => {
 const unknownVariableWarnings = (env: ConfigSources['env']): string[] =>
   Object.keys(env)
     .filter((name) => name.startsWith('PORCHLIGHT_') && !KNOWN_VARIABLES.includes(name))
+    .filter((name) => !isVariableOfOtherTool(name, env[name]))
     .map(
       (name) =>
         `${name} is unknown and has no effect; the closest known name is ${findClosestMatch(name, KNOWN_VARIABLES)}.`,

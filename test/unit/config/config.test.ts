@@ -361,6 +361,8 @@ describe('secrets', () => {
     expect(problems).toEqual([
       'PORCHLIGHT_JWT_SECRET is the path of a file, but must be the secret itself. Set PORCHLIGHT_JWT_SECRET_FILE to the path instead.',
     ]);
+    // The name of a file in the working directory is a secret like any other text.
+    expect(load({ PORCHLIGHT_JWT_SECRET: SECRET }, {}, { [SECRET]: '' }).config.origins.jwtSecret).toBe('environment');
     // Base64 may start with a slash.
     expect(load({ PORCHLIGHT_JWT_SECRET: path }).config.jwtSecret?.export().toString()).toBe(path);
   });
@@ -523,4 +525,54 @@ test('warns about an unknown variable with the closest known name, also together
     'PORCHLIGHT_PROT is unknown and has no effect; the closest known name is PORCHLIGHT_PORT.',
   ]);
   expect(rejectionOf({ PORCHLIGHT_PROT: '1', PORCHLIGHT_PORT: 'x' }).warnings).toHaveLength(1);
+});
+
+describe('variables of other tools', () => {
+  const serviceLinks = {
+    PORCHLIGHT_SERVICE_HOST: '10.0.0.1',
+    PORCHLIGHT_SERVICE_PORT: '4000',
+    PORCHLIGHT_SERVICE_PORT_HTTP: '4000',
+    PORCHLIGHT_PORT_4000_TCP: 'tcp://10.0.0.1:4000',
+    PORCHLIGHT_PORT_4000_TCP_PROTO: 'tcp',
+    PORCHLIGHT_PORT_4000_TCP_PORT: '4000',
+    PORCHLIGHT_PORT_4000_TCP_ADDR: '10.0.0.1',
+    // Of another service, named `porchlight-metrics`.
+    PORCHLIGHT_METRICS_SERVICE_HOST: '10.0.0.2',
+    PORCHLIGHT_METRICS_SERVICE_PORT: '53',
+    PORCHLIGHT_METRICS_PORT: 'udp://10.0.0.2:53',
+    PORCHLIGHT_METRICS_PORT_53_UDP_ADDR: '10.0.0.2',
+  };
+
+  test.each(Object.entries({ ...serviceLinks, PORCHLIGHT_URL: 'http://localhost:4000/graphql' }))(
+    'cause no warning: %s',
+    (name, value) => {
+      expect(load({ [name]: value }).warnings).toEqual([]);
+    },
+  );
+
+  test.each(['tcp://10.0.0.1:4000', 'tcp://[fd00::1]:4000'])(
+    'do not set an option: PORCHLIGHT_PORT=%s is ignored with a warning',
+    (link) => {
+      const { config, resolvedOptions, warnings } = load({ ...serviceLinks, PORCHLIGHT_PORT: link });
+      expect([config.port, config.origins.port]).toEqual([4000, 'default']);
+      expect(resolvedOptions.find(({ name }) => name === 'port')).toMatchObject({ value: 4000, source: null });
+      expect(warnings).toEqual([
+        `PORCHLIGHT_PORT is "${link}", which Kubernetes sets for a service named "porchlight". It is ignored; ` +
+          'set enableServiceLinks to false in the pod, or use another name for the service.',
+      ]);
+    },
+  );
+
+  test('do not hide what is misspelled or invalid', () => {
+    for (const name of ['PORCHLIGHT_PROT', 'PORCHLIGHT_URLS', 'PORCHLIGHT_SERVICE', 'PORCHLIGHT_METRICS_PORT']) {
+      expect(load({ [name]: '4000' }).warnings, name).toHaveLength(1);
+    }
+    for (const [name, value] of [
+      ['PORCHLIGHT_PORT', 'tcp'],
+      ['PORCHLIGHT_PORT', 'http://10.0.0.1:4000'],
+      ['PORCHLIGHT_JWKS_URL', 'tcp://10.0.0.1:4000'],
+    ] as const) {
+      expect(rejectionOf({ [name]: value }).problems, name).toHaveLength(1);
+    }
+  });
 });
