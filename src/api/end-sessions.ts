@@ -14,7 +14,8 @@ const EndSessionsInput = schemaBuilder.inputType('EndSessionsInput', {
     sessionId: t.id({ description: 'Only this session. If `platform` is set too, the session must match both.' }),
     revokeTokens: t.boolean({
       defaultValue: false,
-      description: 'Whether to also refuse the JWTs of the user that were issued before now.',
+      description:
+        'Whether to also refuse the JWTs of the user that were issued before now. Their clock may be ahead, so those issued less than PORCHLIGHT_JWT_CLOCK_TOLERANCE from now are refused too.',
     }),
   }),
 });
