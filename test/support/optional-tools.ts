@@ -8,6 +8,7 @@ import { delimiter, join } from 'node:path';
 
 /** The Debian package of each program. */
 const PACKAGES = {
+  caddy: 'caddy',
   chromium: 'chromium',
   curl: 'curl',
   faketime: 'faketime',

@@ -7,7 +7,7 @@ import { isMissing } from '../../support/optional-tools.ts';
 import { mintToken, startPorchlight, type PorchlightProcess } from '../../support/porchlight-process.ts';
 import { logIn, newUserId } from '../support/users.ts';
 import { readPageConfiguration, substituteHaproxy, substituteNginx } from './configurations.ts';
-import { startProxy, type Proxy, type Software } from './proxy-process.ts';
+import { startProxy, type Proxy } from './proxy-process.ts';
 
 const WHAT = 'proxies in front of a browser';
 const LACKS_BROWSER = isMissing('chromium', WHAT) || isMissing('openssl', WHAT);
@@ -18,7 +18,7 @@ const FILES = {
 } as const;
 const SUBSTITUTE = { nginx: substituteNginx, haproxy: substituteHaproxy } as const;
 
-const start = (software: Software, path: string, { port }: PorchlightProcess): Promise<Proxy> =>
+const start = (software: keyof typeof FILES, path: string, { port }: PorchlightProcess): Promise<Proxy> =>
   startProxy(software, port, (substitutes) => SUBSTITUTE[software](readPageConfiguration(path), substitutes));
 
 /** Reads the stream in the page until the event arrives. The texts so far are in `window.received`. */

@@ -22,7 +22,7 @@ export interface TlsFiles {
 
 /** The fenced block whose first line is a comment with this path. @throws when the page has none, or two. */
 export const readPageConfiguration = (path: string): string => {
-  const blocks = [...readFileSync(PAGE, 'utf8').matchAll(/^```(?:nginx|haproxy)\n# (\S+)\n([^]*?)^```$/gm)];
+  const blocks = [...readFileSync(PAGE, 'utf8').matchAll(/^```(?:nginx|haproxy|caddy)\n# (\S+)\n([^]*?)^```$/gm)];
   const found = blocks.filter(([, name]) => name === path);
   if (found.length !== 1) throw new Error(`docs/proxies.md has ${found.length} configurations ${path}.`);
   return found[0]?.[2] ?? '';
@@ -49,6 +49,14 @@ export const substituteNginx = (configuration: string, { port, serverPort, tls }
   const withCertificate = replaceIn(listening, /^( *ssl_certificate +)\S+$/, `  ssl_certificate ${tls.certificate};`);
   return replaceIn(withCertificate, /^( *ssl_certificate_key +)\S+$/, `  ssl_certificate_key ${tls.key};`);
 };
+
+/** Caddy would get its certificate from a public authority, and open an administration port. */
+export const substituteCaddy = (configuration: string, { port, serverPort, tls }: Substitutes): string =>
+  `{\n  admin off\n  auto_https off\n}\n${replaceIn(
+    replaceIn(configuration, '127.0.0.1:4000', `127.0.0.1:${serverPort}`),
+    'presence.example.com {',
+    `https://127.0.0.1:${port} {\n  tls ${tls.certificate} ${tls.key}`,
+  )}`;
 
 export const substituteHaproxy = (configuration: string, { port, serverPort, tls }: Substitutes): string =>
   replaceIn(

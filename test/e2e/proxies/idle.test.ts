@@ -16,7 +16,7 @@ import {
 } from './configurations.ts';
 import { FEED } from './forwarding.ts';
 import { openSocket, openStream, type Target } from './http-client.ts';
-import { startProxy, type Proxy, type Software } from './proxy-process.ts';
+import { startProxy, type Proxy } from './proxy-process.ts';
 
 interface Times {
   /** Idle timeout of the proxies in seconds; null: as on the page, and 60 s for nginx, its default. */
@@ -49,7 +49,7 @@ const shortenHaproxyTimeouts = (configuration: string): string => {
   return replaceIn(withClient, 'timeout server 60s', `timeout server ${TIMES.proxyTimeoutS}s`);
 };
 
-const PROXIES: Readonly<Record<Software, (substitutes: Substitutes) => string>> = {
+const PROXIES: Readonly<Record<'nginx' | 'haproxy', (substitutes: Substitutes) => string>> = {
   nginx: (substitutes) =>
     addNginxTimeout(substituteNginx(readPageConfiguration('/etc/nginx/conf.d/porchlight.conf'), substitutes)),
   haproxy: (substitutes) =>
@@ -122,7 +122,7 @@ interface Started {
 }
 
 /** Starts Porchlight and a proxy before the tests, and stops both after them. */
-function startBoth(software: Software, pingInterval: string | undefined): Started {
+function startBoth(software: keyof typeof PROXIES, pingInterval: string | undefined): Started {
   let server: PorchlightProcess;
   let proxy: Proxy;
   beforeAll(async () => {

@@ -1,4 +1,4 @@
-/** Runs Debian's nginx and HAProxy as child processes, each in a temporary directory, without root. */
+/** Runs Debian's nginx, HAProxy and Caddy as child processes, each in a temporary directory, without root. */
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
@@ -20,7 +20,14 @@ export interface Proxy extends AsyncDisposable {
   readonly output: () => string;
 }
 
-export type Software = 'nginx' | 'haproxy';
+export type Software = 'nginx' | 'haproxy' | 'caddy';
+
+/** The line of the log after which the proxy listens. */
+const READY_LINES: Readonly<Record<Software, RegExp>> = {
+  nginx: /start worker process \d/,
+  haproxy: /Loading success/,
+  caddy: /serving initial configuration/,
+};
 
 /** Runs the proxy. @param createConfiguration returns the file, for HAProxy complete, for nginx what conf.d/ holds. */
 export const startProxy = async (
@@ -33,10 +40,10 @@ export const startProxy = async (
   for (let attempt = 1; ; attempt++) {
     const port = await findFreePort();
     const configuration = createConfiguration({ port, serverPort, tls });
-    const child = software === 'nginx' ? spawnNginx(directory, configuration) : spawnHaproxy(directory, configuration);
+    const child = SPAWN[software](directory, configuration);
     const proxy = new ProxyProcess(child, directory);
     try {
-      await proxy.waitUntilReady(software === 'nginx' ? /start worker process \d/ : /Loading success/);
+      await proxy.waitUntilReady(READY_LINES[software]);
       const { output } = proxy;
       return {
         port,
@@ -145,8 +152,20 @@ const spawnHaproxy = (directory: string, configuration: string): ChildProcess =>
   return spawnTool('haproxy', ['-W', '-db', '-f', path]);
 };
 
-const spawnTool = (software: Software, args: readonly string[]): ChildProcess =>
-  spawn(software, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, PATH: toolPath() } });
+const spawnCaddy = (directory: string, configuration: string): ChildProcess => {
+  const path = join(directory, 'Caddyfile');
+  writeFileSync(path, configuration);
+  return spawnTool('caddy', ['run', '--config', path, '--adapter', 'caddyfile'], { HOME: directory });
+};
+
+const SPAWN: Readonly<Record<Software, (directory: string, configuration: string) => ChildProcess>> = {
+  nginx: spawnNginx,
+  haproxy: spawnHaproxy,
+  caddy: spawnCaddy,
+};
+
+const spawnTool = (software: Software, args: readonly string[], env: NodeJS.ProcessEnv = {}): ChildProcess =>
+  spawn(software, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env, PATH: toolPath() } });
 
 const createCertificate = (directory: string): TlsFiles => {
   const files = {

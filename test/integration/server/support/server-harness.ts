@@ -39,7 +39,7 @@ export interface ServerHarnessOptions {
   readonly connectionSettings?: Partial<ConnectionSettings>;
   readonly httpTimeouts?: Partial<HttpTimeouts>;
   /** The address to listen on. Any free port by default. */
-  readonly listenAt?: Partial<{ readonly host: string; readonly port: number }>;
+  readonly listenAt?: Partial<typeof ADDRESS>;
   readonly graphiql?: PageHandler;
   /** Executions of an operation before it is compiled. By default every operation is compiled at once. */
   readonly compileAfter?: number;
