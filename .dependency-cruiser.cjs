@@ -18,7 +18,7 @@ const FOLDERS = {
   storage: ['memory', 'sqlite'],
   tencent: [],
   traces: [],
-  webhooks: ['delivery', 'format', 'http'],
+  webhooks: ['delivery', 'format', 'http', 'isolation'],
 };
 
 /** What a layer may import: itself, the listed paths and, where `libraries` is set, npm packages and node: built-ins. */

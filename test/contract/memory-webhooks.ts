@@ -5,12 +5,14 @@ import {
   type DeliveryPage,
   type DeliveryQuery,
   type DueDeliveries,
+  type IsolatedUser,
+  type ProgressUpdate,
   type ShardLease,
   type ShardProgress,
   type WebhookStore,
 } from '../../src/app/ports/webhook-store.ts';
 import { badUserInputError } from '../../src/core/errors.ts';
-import type { Cursor, DeliveryId, Millis, WebhookId } from '../../src/core/ids.ts';
+import type { Cursor, DeliveryId, Millis, UserId, WebhookId } from '../../src/core/ids.ts';
 import { quoteText } from '../../src/core/quote.ts';
 import { SHARDS_PER_WEBHOOK, type WebhookRecord } from '../../src/core/webhooks/webhook.ts';
 import { LeaseTable } from '../../src/storage/leases.ts';
@@ -31,6 +33,8 @@ export class MemoryWebhookStore implements WebhookStore {
   readonly #webhooks = new Map<WebhookId, WebhookRecord>();
   /** By webhook and shard. A shard without an entry is at the start cursor of its webhook. */
   readonly #positions = new Map<string, Cursor>();
+  /** By webhook and shard. */
+  readonly #isolated = new Map<string, Map<UserId, IsolatedUser>>();
   /** In the order in which they were first stored. */
   readonly #deliveries = new Map<DeliveryId, Delivery>();
   readonly #listeners: (() => void)[] = [];
@@ -70,7 +74,10 @@ export class MemoryWebhookStore implements WebhookStore {
     if (webhook === undefined) return null;
     this.#leases.removeLeasesOfWebhook(id);
     this.#webhooks.delete(id);
-    for (let shard = 0; shard < SHARDS_PER_WEBHOOK; shard++) this.#positions.delete(shardKey({ webhookId: id, shard }));
+    for (let shard = 0; shard < SHARDS_PER_WEBHOOK; shard++) {
+      this.#positions.delete(shardKey({ webhookId: id, shard }));
+      this.#isolated.delete(shardKey({ webhookId: id, shard }));
+    }
     for (const { id: deliveryId, webhookId } of this.#listAll())
       if (webhookId === id) this.#deliveries.delete(deliveryId);
     this.#notifyListeners();
@@ -99,25 +106,37 @@ export class MemoryWebhookStore implements WebhookStore {
     this.#checkOpen();
     const webhook = this.#webhooks.get(lease.webhookId);
     if (webhook === undefined || !this.#holds(lease)) return null;
-    const pending = this.#retrying(lease).at(0) ?? null;
+    const isolatedUsers = [...(this.#isolated.get(shardKey(lease))?.values() ?? [])].map((user) => ({
+      ...user,
+      pendingDelivery: user.pendingDelivery && this.#deliveries.get(user.pendingDelivery.id)!,
+    }));
+    const ofIsolatedUsers = new Set(isolatedUsers.map(({ pendingDelivery }) => pendingDelivery?.id));
+    const pending = this.#retrying(lease).find(({ id }) => !ofIsolatedUsers.has(id)) ?? null;
     return {
       position: this.#positions.get(shardKey(lease)) ?? webhook.startCursor,
       pendingDelivery: lease.shard === null ? null : pending,
+      isolatedUsers,
     };
   }
 
   async saveProgress(
     lease: ShardLease,
-    { position, delivery }: { readonly position?: Cursor; readonly delivery?: Delivery },
+    { position, deliveries = [], isolatedUsers = [], rejoinedUsers = [] }: ProgressUpdate,
   ): Promise<boolean> {
     this.#checkOpen();
-    if (delivery !== undefined && (delivery.webhookId !== lease.webhookId || delivery.shard !== lease.shard)) {
+    const all = [...deliveries, ...isolatedUsers.flatMap(({ pendingDelivery }) => pendingDelivery ?? [])];
+    if (all.some(({ webhookId, shard }) => webhookId !== lease.webhookId || shard !== lease.shard)) {
       throw new TypeError('A delivery can only be noted under a lease of its own shard.');
     }
     if (position !== undefined && lease.shard === null) throw new TypeError('The null shard has no position.');
+    if (isolatedUsers.length > 0 && lease.shard === null) throw new TypeError('The null shard isolates no users.');
     if (!this.#holds(lease)) return false;
     if (position !== undefined) this.#positions.set(shardKey(lease), position);
-    if (delivery !== undefined) this.#deliveries.set(delivery.id, delivery);
+    for (const delivery of all) this.#deliveries.set(delivery.id, delivery);
+    const isolated = this.#isolated.get(shardKey(lease)) ?? new Map<UserId, IsolatedUser>();
+    this.#isolated.set(shardKey(lease), isolated);
+    for (const user of isolatedUsers) isolated.set(user.userId, user);
+    for (const userId of rejoinedUsers) isolated.delete(userId);
     return true;
   }
 

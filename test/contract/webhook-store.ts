@@ -3,8 +3,22 @@
  * the adapter.
  */
 import { afterEach, describe, expect, it } from 'vitest';
-import { MAX_WEBHOOKS, type Delivery, type ShardLease, type WebhookStore } from '../../src/app/ports/webhook-store.ts';
-import { parseDeliveryId, addMs, toMillis, parseWebhookId, type DeliveryId } from '../../src/core/ids.ts';
+import {
+  MAX_WEBHOOKS,
+  type Delivery,
+  type IsolatedUser,
+  type ShardLease,
+  type WebhookStore,
+} from '../../src/app/ports/webhook-store.ts';
+import {
+  parseDeliveryId,
+  parseUserId,
+  addMs,
+  toMillis,
+  parseWebhookId,
+  type DeliveryId,
+  type UserId,
+} from '../../src/core/ids.ts';
 import { SHARDS_PER_WEBHOOK, type Shard } from '../../src/core/webhooks/webhook.ts';
 import { DELIVERY_STATUSES } from '../../src/core/enums.ts';
 import { VirtualClock } from './virtual-clock.ts';
@@ -50,7 +64,7 @@ export const webhookStoreContract = (name: string, createStore: CreateWebhookSto
       const storeDeliveries = async (...deliveries: readonly Delivery[]): Promise<void> => {
         for (const each of deliveries) {
           expect(
-            await created.store.saveProgress(await lease(each.shard, { id: each.webhookId }), { delivery: each }),
+            await created.store.saveProgress(await lease(each.shard, { id: each.webhookId }), { deliveries: [each] }),
           ).toBe(true);
         }
       };
@@ -152,7 +166,11 @@ export const webhookStoreContract = (name: string, createStore: CreateWebhookSto
         expect(await store.requeueDeadDeliveries(one, (each) => ({ ...each, status: 'RETRYING' }))).toEqual([]);
 
         await store.createWebhook(webhook('w1'));
-        expect(await store.readProgress(await lease(3))).toEqual({ position: cursorAt(7), pendingDelivery: null });
+        expect(await store.readProgress(await lease(3))).toEqual({
+          position: cursorAt(7),
+          pendingDelivery: null,
+          isolatedUsers: [],
+        });
       });
 
       it('notifies listeners of created, changed and deleted webhooks and of requeued deliveries', async () => {
@@ -235,13 +253,17 @@ export const webhookStoreContract = (name: string, createStore: CreateWebhookSto
         const taken = await lease(2, { holder: 'two' });
         expect(taken.token).toBeGreaterThan(old.token);
 
-        expect(await store.saveProgress(old, { position: cursorAt(99), delivery: delivery('d', { shard: 2 }) })).toBe(
-          false,
-        );
+        expect(
+          await store.saveProgress(old, { position: cursorAt(99), deliveries: [delivery('d', { shard: 2 })] }),
+        ).toBe(false);
         expect(await store.readProgress(old)).toBeNull();
         expect(await store.listDueDeliveries(oldNullLease, clock.now(), 10)).toBeNull();
         expect(await store.findDelivery(parseDeliveryId('d'))).toBeNull();
-        expect(await store.readProgress(taken)).toEqual({ position: cursorAt(20), pendingDelivery: null });
+        expect(await store.readProgress(taken)).toEqual({
+          position: cursorAt(20),
+          pendingDelivery: null,
+          isolatedUsers: [],
+        });
         expect(await store.acquireLeases('one', LEASE_MS)).toEqual([]);
 
         clock.advance(LEASE_MS);
@@ -265,11 +287,15 @@ export const webhookStoreContract = (name: string, createStore: CreateWebhookSto
         const { store, clock, lease } = await make('w1');
         const old = await lease(2);
         clock.advance(LEASE_MS - 1);
-        const saved = store.saveProgress(old, { position: cursorAt(20), delivery: delivery('d', { shard: 2 }) });
+        const saved = store.saveProgress(old, { position: cursorAt(20), deliveries: [delivery('d', { shard: 2 })] });
         clock.advance(1);
         const progress = await store.readProgress(await lease(2, { holder: 'two' }));
         expect(await saved).toBe(true);
-        expect(progress).toEqual({ position: cursorAt(20), pendingDelivery: delivery('d', { shard: 2 }) });
+        expect(progress).toEqual({
+          position: cursorAt(20),
+          pendingDelivery: delivery('d', { shard: 2 }),
+          isolatedUsers: [],
+        });
       });
 
       it('is lost when it is released, and others can acquire it at once', async () => {
@@ -293,17 +319,21 @@ export const webhookStoreContract = (name: string, createStore: CreateWebhookSto
         const deleted = store.deleteWebhook(W1);
         // The deletion is being written now, and is not durable yet.
         await Promise.resolve();
-        const late = store.saveProgress(old, { position: cursorAt(9), delivery: delivery('d') });
+        const late = store.saveProgress(old, { position: cursorAt(9), deliveries: [delivery('d')] });
         await deleted;
         expect([await early, await late]).toEqual([true, false]);
-        expect(await store.saveProgress(old, { delivery: delivery('e') })).toBe(false);
+        expect(await store.saveProgress(old, { deliveries: [delivery('e')] })).toBe(false);
         expect(await store.readProgress(old)).toBeNull();
         expect(await store.listDueDeliveries(oldNullLease, toMillis(0), 1)).toBeNull();
         expect(await store.findDelivery(parseDeliveryId('d'))).toBeNull();
         expect(await store.acquireLeases('one', LEASE_MS)).toEqual([]);
         // A new webhook with the same id gets nothing of the old one.
         await store.createWebhook(webhook('w1'));
-        expect(await store.readProgress(await lease(0))).toEqual({ position: cursorAt(7), pendingDelivery: null });
+        expect(await store.readProgress(await lease(0))).toEqual({
+          position: cursorAt(7),
+          pendingDelivery: null,
+          isolatedUsers: [],
+        });
       });
 
       it.each(['PAUSED', 'GONE'] as const)(
@@ -321,6 +351,7 @@ export const webhookStoreContract = (name: string, createStore: CreateWebhookSto
           expect(await store.readProgress(await lease(0, { holder: 'two' }))).toEqual({
             position: cursorAt(8),
             pendingDelivery: null,
+            isolatedUsers: [],
           });
         },
       );
@@ -333,13 +364,22 @@ export const webhookStoreContract = (name: string, createStore: CreateWebhookSto
           expect(await store.readProgress(await lease(shard))).toEqual({
             position: cursorAt(7),
             pendingDelivery: null,
+            isolatedUsers: [],
           });
         }
         expect(await store.saveProgress(await lease(4), { position: cursorAt(40) })).toBe(true);
         expect(await store.saveProgress(await lease(4), { position: cursorAt(41) })).toBe(true);
         expect(await store.saveProgress(await lease(4), {})).toBe(true);
-        expect(await store.readProgress(await lease(4))).toEqual({ position: cursorAt(41), pendingDelivery: null });
-        expect(await store.readProgress(await lease(5))).toEqual({ position: cursorAt(7), pendingDelivery: null });
+        expect(await store.readProgress(await lease(4))).toEqual({
+          position: cursorAt(41),
+          pendingDelivery: null,
+          isolatedUsers: [],
+        });
+        expect(await store.readProgress(await lease(5))).toEqual({
+          position: cursorAt(7),
+          pendingDelivery: null,
+          isolatedUsers: [],
+        });
         expect((await store.readProgress(await lease(4, { id: W2 })))?.position).toEqual(cursorAt(7));
       });
 
@@ -347,18 +387,30 @@ export const webhookStoreContract = (name: string, createStore: CreateWebhookSto
         const { store, lease } = await make('w1', 'w2');
         const at3 = await lease(3);
         const retrying = delivery('d', { shard: 3, lastStatus: null, giveUpAt: toMillis(99_000) });
-        expect(await store.saveProgress(at3, { position: cursorAt(9), delivery: retrying })).toBe(true);
-        expect(await store.readProgress(at3)).toEqual({ position: cursorAt(9), pendingDelivery: retrying });
+        expect(await store.saveProgress(at3, { position: cursorAt(9), deliveries: [retrying] })).toBe(true);
+        expect(await store.readProgress(at3)).toEqual({
+          position: cursorAt(9),
+          pendingDelivery: retrying,
+          isolatedUsers: [],
+        });
         expect((await store.readProgress(await lease(0)))?.pendingDelivery).toBeNull();
         expect((await store.readProgress(await lease(3, { id: W2 })))?.pendingDelivery).toBeNull();
         expect(await store.findDelivery(retrying.id)).toEqual(retrying);
 
         const again = { ...retrying, attempts: 2, lastAttemptAt: toMillis(13_000), nextAttemptAt: toMillis(15_000) };
-        await store.saveProgress(at3, { delivery: again });
-        expect(await store.readProgress(at3)).toEqual({ position: cursorAt(9), pendingDelivery: again });
+        await store.saveProgress(at3, { deliveries: [again] });
+        expect(await store.readProgress(at3)).toEqual({
+          position: cursorAt(9),
+          pendingDelivery: again,
+          isolatedUsers: [],
+        });
         const taken = completedDelivery('d', { shard: 3, attempts: 3, lastAttemptAt: toMillis(15_000) });
-        await store.saveProgress(at3, { delivery: taken });
-        expect(await store.readProgress(at3)).toEqual({ position: cursorAt(9), pendingDelivery: null });
+        await store.saveProgress(at3, { deliveries: [taken] });
+        expect(await store.readProgress(at3)).toEqual({
+          position: cursorAt(9),
+          pendingDelivery: null,
+          isolatedUsers: [],
+        });
         expect((await store.listDeliveries(ANY)).deliveries).toEqual([taken]);
       });
 
@@ -367,11 +419,84 @@ export const webhookStoreContract = (name: string, createStore: CreateWebhookSto
         const at0 = await lease(0);
         for (const given of [{ shard: 1 }, { shard: null }, { webhookId: W2 }]) {
           await expect(
-            store.saveProgress(at0, { position: cursorAt(9), delivery: delivery('d', given) }),
+            store.saveProgress(at0, { position: cursorAt(9), deliveries: [delivery('d', given)] }),
           ).rejects.toThrow(TypeError);
         }
         await expect(store.saveProgress(await lease(null), { position: cursorAt(9) })).rejects.toThrow(TypeError);
-        expect(await store.readProgress(at0)).toEqual({ position: cursorAt(7), pendingDelivery: null });
+        expect(await store.readProgress(at0)).toEqual({
+          position: cursorAt(7),
+          pendingDelivery: null,
+          isolatedUsers: [],
+        });
+        expect((await store.listDeliveries(ANY)).deliveries).toEqual([]);
+      });
+    });
+
+    describe('isolated users', () => {
+      const [ALICE, BOB] = [parseUserId('alice'), parseUserId('bob')];
+      const isolated = (userId: UserId, fields: Partial<IsolatedUser> = {}): IsolatedUser => ({
+        userId,
+        position: cursorAt(9),
+        skippedThrough: null,
+        pendingDelivery: null,
+        ...fields,
+      });
+
+      it('are stored with their pending deliveries, beside the one of the shard', async () => {
+        const { store, lease } = await make('w1', 'w2');
+        const at3 = await lease(3);
+        const ofShard = delivery('shard', { shard: 3 });
+        const ofAlice = delivery('alice', { shard: 3 });
+        const alice = isolated(ALICE, { skippedThrough: cursorAt(11), pendingDelivery: ofAlice });
+        const bob = isolated(BOB);
+        const update = { position: cursorAt(12), deliveries: [ofShard], isolatedUsers: [bob, alice] };
+        expect(await store.saveProgress(at3, update)).toBe(true);
+        const progress = await store.readProgress(at3);
+        expect(progress).toMatchObject({ position: cursorAt(12), pendingDelivery: ofShard });
+        expect(progress?.isolatedUsers).toHaveLength(2);
+        expect(progress?.isolatedUsers).toEqual(expect.arrayContaining([alice, bob]));
+        expect(await store.findDelivery(ofAlice.id)).toEqual(ofAlice);
+        expect((await store.readProgress(await lease(4)))?.isolatedUsers).toEqual([]);
+        expect((await store.readProgress(await lease(3, { id: W2 })))?.isolatedUsers).toEqual([]);
+      });
+
+      it('change, and rejoin their shard, in the same change as their deliveries', async () => {
+        const { store, lease } = await make('w1');
+        const at3 = await lease(3);
+        const first = delivery('first', { shard: 3 });
+        await store.saveProgress(at3, { isolatedUsers: [isolated(ALICE, { pendingDelivery: first }), isolated(BOB)] });
+        const retried = { ...first, attempts: 2 };
+        const alice = isolated(ALICE, { position: cursorAt(10), pendingDelivery: retried });
+        await store.saveProgress(at3, { isolatedUsers: [alice], rejoinedUsers: [BOB] });
+        expect((await store.readProgress(at3))?.isolatedUsers).toEqual([alice]);
+
+        const done = completedDelivery('first', { shard: 3 });
+        await store.saveProgress(at3, { deliveries: [done], rejoinedUsers: [ALICE] });
+        expect(await store.readProgress(at3)).toMatchObject({ pendingDelivery: null, isolatedUsers: [] });
+        expect((await store.listDeliveries(ANY)).deliveries).toEqual([done]);
+      });
+
+      it('are not stored with a lost lease, and vanish with their webhook', async () => {
+        const { store, lease, clock } = await make('w1');
+        const old = await lease(3);
+        await store.saveProgress(old, { isolatedUsers: [isolated(ALICE)] });
+        clock.advance(LEASE_MS);
+        const next = await lease(3, { holder: 'two' });
+        expect(await store.saveProgress(old, { isolatedUsers: [isolated(BOB)], rejoinedUsers: [ALICE] })).toBe(false);
+        expect((await store.readProgress(next))?.isolatedUsers).toEqual([isolated(ALICE)]);
+        await store.deleteWebhook(W1);
+        await store.createWebhook(webhook('w1'));
+        expect((await store.readProgress(await lease(3)))?.isolatedUsers).toEqual([]);
+      });
+
+      it('cannot be stored for the null shard, nor with a delivery of another shard', async () => {
+        const { store, lease } = await make('w1');
+        const foreign = isolated(ALICE, { pendingDelivery: delivery('d', { shard: 4 }) });
+        await expect(store.saveProgress(await lease(3), { isolatedUsers: [foreign] })).rejects.toThrow(TypeError);
+        await expect(store.saveProgress(await lease(null), { isolatedUsers: [isolated(ALICE)] })).rejects.toThrow(
+          TypeError,
+        );
+        expect((await store.readProgress(await lease(3)))?.isolatedUsers).toEqual([]);
         expect((await store.listDeliveries(ANY)).deliveries).toEqual([]);
       });
     });
@@ -618,7 +743,7 @@ export const webhookStoreContract = (name: string, createStore: CreateWebhookSto
         await storeDeliveries(deadDelivery('dead', settled), completedDelivery('other', { ...settled, webhookId: W2 }));
         const at0 = await lease(0);
         const all = Array.from({ length: 11_500 }, (_, index) => completedDelivery(`d${index}`, settled));
-        await Promise.all(all.map((each) => store.saveProgress(at0, { delivery: each })));
+        await Promise.all(all.map((each) => store.saveProgress(at0, { deliveries: [each] })));
         await removeExpiredData();
         for (const index of [1_499, 0]) expect(await store.findDelivery(parseDeliveryId(`d${index}`))).toBeNull();
         for (const index of [1_500, 11_499])
@@ -643,7 +768,7 @@ export const webhookStoreContract = (name: string, createStore: CreateWebhookSto
       const at0 = await lease(0);
       const loose = await lease(null);
       const before = [
-        store.saveProgress(at0, { position: cursorAt(8), delivery: delivery('d') }),
+        store.saveProgress(at0, { position: cursorAt(8), deliveries: [delivery('d')] }),
         store.updateWebhook(W1, (each) => ({ ...each, userStatusOnly: true })),
         store.createWebhook(webhook('w2')),
         store.addDelivery(deadDelivery('e')),

@@ -18,8 +18,10 @@ export interface WebhookStats {
   /** The shards that this server delivers now, with the null shards of redeliveries. */
   readonly activeShards: number;
   /**
-   * When the oldest known undelivered event occurred; null: there is none. Events of webhooks that are not ACTIVE, and
-   * redeliveries, are not included.
+   * When the oldest known undelivered event occurred; null: there is none. Events of webhooks that are not ACTIVE,
+   * redeliveries, and events of isolated users are not included.
    */
   readonly oldestPendingEventAt: Millis | null;
+  /** Users whose events a receiver refuses while it accepts others, counted once for each webhook. */
+  readonly isolatedUsers: number;
 }

@@ -3,7 +3,8 @@
  * Delivery engines on several nodes can share a store: a lease gives each shard to one of them at a time.
  */
 import type { DeliveryStatus } from '../../core/enums.ts';
-import type { Cursor, DeliveryId, Millis, WebhookId } from '../../core/ids.ts';
+import type { Cursor, DeliveryId, Millis, UserId, WebhookId } from '../../core/ids.ts';
+import { TEXT_RULES } from '../../core/texts.ts';
 import type { DeliveryRecord, Shard, WebhookRecord } from '../../core/webhooks/webhook.ts';
 import type { LoggedEvent } from './presence-store.ts';
 
@@ -19,12 +20,38 @@ export interface ShardLease {
   readonly expiresAt: Millis;
 }
 
-/** How far a shard has been delivered. For the null shard: the webhook's start cursor, and no pending delivery. */
+/** How far a shard has been delivered. For the null shard: the start cursor of the webhook, and no deliveries. */
 export interface ShardProgress {
-  /** Every event up to here is delivered, dead, filtered out, or in `pendingDelivery`. */
+  /** Every event up to here is delivered, dead, filtered out, in `pendingDelivery`, or of an isolated user. */
   readonly position: Cursor;
-  /** The one RETRYING delivery of this shard, with its events. No later event is delivered before it ends. */
+  /** The RETRYING delivery that the shard waits for, with its events. No later event is delivered before it ends. */
   readonly pendingDelivery: Delivery | null;
+  readonly isolatedUsers: readonly IsolatedUser[];
+}
+
+/**
+ * A user whose events the receiver refuses while it accepts others. The shard skips the events of this user, which have
+ * deliveries of their own, one at a time and in order.
+ */
+export interface IsolatedUser {
+  readonly userId: UserId;
+  /** Every event of the user up to here is delivered, dead, filtered out, or in `pendingDelivery`. */
+  readonly position: Cursor;
+  /** The last event of the user after `position` that the shard skipped; null: none. */
+  readonly skippedThrough: Cursor | null;
+  /** The RETRYING delivery of the user; null: none at the moment. */
+  readonly pendingDelivery: Delivery | null;
+}
+
+/** One change of a shard's progress. */
+export interface ProgressUpdate {
+  readonly position?: Cursor;
+  /** New deliveries, and known ones (by id) that replace the stored ones. */
+  readonly deliveries?: readonly Delivery[];
+  /** Users who are isolated from now on, or whose state changed. Their pending deliveries are stored with them. */
+  readonly isolatedUsers?: readonly IsolatedUser[];
+  /** Users who are not isolated any more. Their deliveries stay as they are. */
+  readonly rejoinedUsers?: readonly UserId[];
 }
 
 export interface DueDeliveries {
@@ -91,15 +118,11 @@ export interface WebhookStore {
   readProgress(lease: ShardLease): Promise<ShardProgress | null>;
 
   /**
-   * Stores, in one change, the position of a shard and the state of a delivery. A delivery with a known id replaces the
-   * stored one.
+   * Stores the whole update in one change.
    * @returns false when the lease is lost; nothing is stored then.
-   * @throws TypeError for a delivery of another shard, and for a position of the null shard.
+   * @throws TypeError for a delivery of another shard, and for a position or an isolated user of the null shard.
    */
-  saveProgress(
-    lease: ShardLease,
-    progress: { readonly position?: Cursor; readonly delivery?: Delivery },
-  ): Promise<boolean>;
+  saveProgress(lease: ShardLease, update: ProgressUpdate): Promise<boolean>;
 
   /**
    * Up to `limit` RETRYING deliveries of the null shard that are due by `now`, the earliest first.
@@ -158,7 +181,7 @@ export interface WebhookSender {
 }
 
 /** The maximum length of a webhook's URL, as written and in its normalised form. */
-export const MAX_URL_CHARACTERS = 2_048;
+export const MAX_URL_CHARACTERS = TEXT_RULES.webhookUrl.maxCodePoints;
 
 /** Decides which URLs a webhook may have. */
 export interface WebhookUrlPolicy {

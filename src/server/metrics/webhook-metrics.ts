@@ -45,6 +45,14 @@ export const registerWebhookMetrics = (registry: Registry, readStats: () => Webh
   registerGauge(
     registry,
     {
+      name: 'porchlight_webhook_isolated_users',
+      help: 'Users whose events a receiver refuses while it accepts others, counted once for each webhook.',
+    },
+    () => [[{}, readStats().isolatedUsers]],
+  );
+  registerGauge(
+    registry,
+    {
       name: 'porchlight_webhook_waiting_seconds',
       help: 'Age of the oldest event that waits for the receiver of an active webhook; 0: none waits.',
     },

@@ -9,12 +9,13 @@ import {
   type DeliveryPage,
   type DeliveryQuery,
   type DueDeliveries,
+  type ProgressUpdate,
   type ShardLease,
   type ShardProgress,
   type WebhookStore,
 } from '../../app/ports/webhook-store.ts';
 import { badUserInputError } from '../../core/errors.ts';
-import type { Cursor, DeliveryId, Millis, WebhookId } from '../../core/ids.ts';
+import type { DeliveryId, Millis, WebhookId } from '../../core/ids.ts';
 import { quoteText } from '../../core/quote.ts';
 import type { WebhookRecord } from '../../core/webhooks/webhook.ts';
 import { DELIVERY_STATUSES } from '../../core/enums.ts';
@@ -22,7 +23,7 @@ import { LeaseTable } from '../leases.ts';
 import { ListenerSet } from './listeners.ts';
 import type { WebhookWrite } from './write/writer-messages.ts';
 import type { WebhookReader } from './read/webhook-reader.ts';
-import { deliveryToRow, webhookToRow } from './schema/webhook-rows.ts';
+import { deliveryToRow, isolatedUserToRow, webhookToRow } from './schema/webhook-rows.ts';
 
 /** What the presence store provides. */
 export interface WebhookStoreDeps {
@@ -119,31 +120,19 @@ export class SqliteWebhookStore implements WebhookStore {
     const webhook = await this.#webhookAfterPendingWrites(lease);
     if (webhook === null) return null;
     const { webhookId, shard } = lease;
-    if (shard === null) return { position: webhook.startCursor, pendingDelivery: null };
+    if (shard === null) return { position: webhook.startCursor, pendingDelivery: null, isolatedUsers: [] };
     const { reader } = this.#deps;
     return {
       position: reader.readPosition(webhookId, shard) ?? webhook.startCursor,
       pendingDelivery: reader.findPendingDelivery(webhookId, shard),
+      isolatedUsers: reader.readIsolatedUsers(webhookId, shard),
     };
   }
 
-  async saveProgress(
-    lease: ShardLease,
-    { position, delivery }: { readonly position?: Cursor; readonly delivery?: Delivery },
-  ): Promise<boolean> {
+  async saveProgress(lease: ShardLease, update: ProgressUpdate): Promise<boolean> {
     this.#deps.assertOpen();
-    const { webhookId, shard } = lease;
-    const writes: WebhookWrite[] = [];
-    if (position !== undefined) {
-      if (shard === null) throw new TypeError('The null shard has no position.');
-      writes.push({ kind: 'position', row: [webhookId, shard, position] });
-    }
-    if (delivery !== undefined) {
-      if (delivery.webhookId !== webhookId || delivery.shard !== shard) {
-        throw new TypeError('A delivery can only be saved with a lease of its own shard.');
-      }
-      writes.push({ kind: 'delivery', row: deliveryToRow(delivery) });
-    }
+    const { webhookId } = lease;
+    const writes = createProgressWrites(lease, update);
     const deletion = this.#deletions.get(webhookId);
     if (deletion !== undefined) {
       await deletion;
@@ -287,3 +276,23 @@ export class SqliteWebhookStore implements WebhookStore {
     return written;
   }
 }
+
+/** @throws TypeError for what does not belong to the shard of the lease. */
+const createProgressWrites = (
+  lease: ShardLease,
+  { position, deliveries = [], isolatedUsers = [], rejoinedUsers = [] }: ProgressUpdate,
+): readonly WebhookWrite[] => {
+  const { webhookId, shard } = lease;
+  if (position !== undefined && shard === null) throw new TypeError('The null shard has no position.');
+  if (isolatedUsers.length > 0 && shard === null) throw new TypeError('The null shard has no isolated users.');
+  const allDeliveries = [...deliveries, ...isolatedUsers.flatMap(({ pendingDelivery }) => pendingDelivery ?? [])];
+  if (allDeliveries.some((delivery) => delivery.webhookId !== webhookId || delivery.shard !== shard)) {
+    throw new TypeError('A delivery can only be saved with a lease of its own shard.');
+  }
+  return [
+    ...(position === undefined ? [] : [{ kind: 'position' as const, row: [webhookId, shard, position] }]),
+    ...allDeliveries.map((delivery) => ({ kind: 'delivery' as const, row: deliveryToRow(delivery) })),
+    ...isolatedUsers.map((user) => ({ kind: 'isolated-user' as const, row: isolatedUserToRow(lease, user) })),
+    ...rejoinedUsers.map((userId) => ({ kind: 'rejoined-user' as const, key: [webhookId, shard, userId] })),
+  ];
+};

@@ -1,6 +1,5 @@
 /** Makes one attempt of a delivery and saves its result. */
 import type { AttemptReport, Delivery } from '../../app/ports/webhook-store.ts';
-import type { Cursor } from '../../core/ids.ts';
 import type { WebhookRecord } from '../../core/webhooks/webhook.ts';
 import { applyAttemptToDelivery, type DeliveryTransition } from './attempt-outcome.ts';
 import { LeaseEndedError, type LeaseSession } from './lease-session.ts';
@@ -10,8 +9,8 @@ export interface AttemptInput {
   readonly delivery: Delivery;
   /** Number of failed attempts in a row before this one. */
   readonly consecutiveFailures: number;
-  /** Saved together with the result. */
-  readonly position?: Cursor | undefined;
+  /** Saves the delivery after the attempt. @throws LeaseEndedError */
+  readonly save: (delivery: Delivery) => Promise<void>;
 }
 
 /**
@@ -19,33 +18,52 @@ export interface AttemptInput {
  * count; only the events that the receiver accepted before the abort are saved as delivered.
  */
 export const attemptDelivery = async (session: LeaseSession, input: AttemptInput): Promise<DeliveryTransition> => {
-  const { webhook, delivery, consecutiveFailures, position } = input;
+  const { webhook, delivery, consecutiveFailures, save } = input;
   const { now, random, counters, receiverHealth } = session.deps;
   const startedAt = now();
-  // The session may have been stopped while the log was read.
-  session.throwIfStopped();
-  // If the lease was not renewed in time, another server may already deliver the shard.
-  if (session.lease.expiresAt <= startedAt) throw new LeaseEndedError();
-  const report = await sendAttempt(session, webhook, delivery);
-  session.throwIfLost();
-  if (report.error !== null && session.abortSignal.aborted) {
-    await savePartialDelivery(session, input, report.deliveredEventCount);
-    throw new LeaseEndedError();
-  }
+  const report = await sendDelivery(session, webhook, delivery, save);
   const transition = applyAttemptToDelivery(delivery, report, {
     startedAt,
     now: now(),
     random: random(),
     consecutiveFailures,
   });
-  await saveDelivery(session, transition.delivery, position);
+  await save(transition.delivery);
   counters.countAttempt(report, delivery, transition.delivery);
   receiverHealth.recordAttempt(session.lease, report, transition);
   if (transition.isReceiverGone) await markWebhookGone(session, webhook, report);
   return transition;
 };
 
-const sendAttempt = async (
+/**
+ * Sends a delivery once. The result is not saved.
+ * @param savePartial saves a delivery that was accepted in part when the attempt is aborted, so that nothing is sent again.
+ * @throws LeaseEndedError as `attemptDelivery`.
+ */
+export const sendDelivery = async (
+  session: LeaseSession,
+  webhook: WebhookRecord,
+  delivery: Delivery,
+  savePartial: (delivery: Delivery) => Promise<void>,
+): Promise<AttemptReport> => {
+  const { now, counters, receiverStates } = session.deps;
+  // The session may have been stopped while the log was read.
+  session.throwIfStopped();
+  // If the lease was not renewed in time, another server may already deliver the shard.
+  if (session.lease.expiresAt <= now()) throw new LeaseEndedError();
+  const report = await sendReportingErrors(session, webhook, delivery);
+  receiverStates.getState(webhook.id).recordAttempt(report);
+  session.throwIfLost();
+  if (report.error === null || !session.abortSignal.aborted) return report;
+  const { deliveredEventCount } = report;
+  if (deliveredEventCount > 0) {
+    await savePartial({ ...delivery, events: delivery.events.slice(deliveredEventCount) });
+    counters.eventsDelivered += deliveredEventCount;
+  }
+  throw new LeaseEndedError();
+};
+
+const sendReportingErrors = async (
   { deps, abortSignal }: LeaseSession,
   webhook: WebhookRecord,
   delivery: Delivery,
@@ -58,25 +76,11 @@ const sendAttempt = async (
   }
 };
 
-const saveDelivery = (session: LeaseSession, delivery: Delivery, position: Cursor | undefined): Promise<void> =>
-  session.saveProgress({ delivery, ...(position === undefined ? {} : { position }) });
-
-/** Saves what an aborted attempt delivered, so that it is not sent again. */
-const savePartialDelivery = async (
-  session: LeaseSession,
-  { delivery, position }: AttemptInput,
-  deliveredEventCount: number,
-): Promise<void> => {
-  if (deliveredEventCount === 0) return;
-  await saveDelivery(session, { ...delivery, events: delivery.events.slice(deliveredEventCount) }, position);
-  session.deps.counters.eventsDelivered += deliveredEventCount;
-};
-
 /**
  * Sets the webhook to GONE, unless it was changed since the attempt started: it may be paused, have another URL, or have
  * been enabled again after another shard set it to GONE.
  */
-const markWebhookGone = async (
+export const markWebhookGone = async (
   session: LeaseSession,
   { id, changedAt }: WebhookRecord,
   report: AttemptReport,

@@ -4,6 +4,8 @@ import { HTTP_GONE, type AttemptReport, type Delivery } from '../../app/ports/we
 import type { Millis } from '../../core/ids.ts';
 import { computeNextAttemptAt, computeCooldownAfterDeadMs } from './backoff.ts';
 
+const HTTP_TOO_MANY_REQUESTS = 429;
+
 export interface AttemptContext {
   /** When the attempt started. */
   readonly startedAt: Millis;
@@ -22,6 +24,8 @@ export interface DeliveryTransition {
   readonly consecutiveFailures: number;
   /** The receiver answered 410: it wants no more deliveries. */
   readonly isReceiverGone: boolean;
+  /** The receiver answered 429 or sent Retry-After: it wants fewer requests, whatever their content is. */
+  readonly asksForPause: boolean;
   /** How long the shard waits before its next delivery, in ms. */
   readonly cooldownMs: number;
 }
@@ -45,6 +49,7 @@ export const applyAttemptToDelivery = (
       delivery: { ...attempted, status: 'DELIVERED', events: [] },
       consecutiveFailures: 0,
       isReceiverGone: false,
+      asksForPause: false,
       cooldownMs: 0,
     };
   }
@@ -54,11 +59,13 @@ export const applyAttemptToDelivery = (
   const { giveUpAt } = delivery;
   const nextAttemptAt = computeNextAttemptAt({ now, consecutiveFailures, random, retryAfterMs, giveUpAt });
   const isReceiverGone = report.status === HTTP_GONE;
+  const asksForPause = report.status === HTTP_TOO_MANY_REQUESTS || retryAfterMs !== null;
   if (nextAttemptAt === null && !isReceiverGone) {
     return {
       delivery: { ...attempted, status: 'DEAD', events },
       consecutiveFailures,
       isReceiverGone,
+      asksForPause,
       cooldownMs: computeCooldownAfterDeadMs(retryAfterMs),
     };
   }
@@ -67,6 +74,7 @@ export const applyAttemptToDelivery = (
     delivery: { ...attempted, status: 'RETRYING', events, nextAttemptAt: nextAttemptAt ?? now },
     consecutiveFailures,
     isReceiverGone,
+    asksForPause,
     cooldownMs: 0,
   };
 };

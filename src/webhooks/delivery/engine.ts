@@ -6,8 +6,9 @@ import { randomUUID } from 'node:crypto';
 import type { CommittedChange, PresenceStore } from '../../app/ports/presence-store.ts';
 import type { WebhookStats } from '../../app/ports/webhook-stats.ts';
 import type { ShardLease, WebhookSender, WebhookStore } from '../../app/ports/webhook-store.ts';
-import { addMs, type Millis } from '../../core/ids.ts';
+import { addMs, type Millis, type WebhookId } from '../../core/ids.ts';
 import { SHARDS_PER_WEBHOOK, computeShard, type WebhookRecord } from '../../core/webhooks/webhook.ts';
+import { ReceiverStates } from '../isolation/receiver-state.ts';
 import { DeliveryCounters } from './attempt-outcome.ts';
 import { FailureLog, isOverloadedError } from './failure-log.ts';
 import { LeaseSession, type SharedWorkerDeps } from './lease-session.ts';
@@ -70,6 +71,7 @@ export class WebhookEngine {
   readonly #timers: Timers;
   readonly #counters = new DeliveryCounters();
   readonly #receiverHealth: ReceiverHealth;
+  readonly #receiverStates = new ReceiverStates();
   readonly #failureLog: FailureLog;
   /** Unique for each engine, also after a restart of the same server. */
   readonly #leaseHolder = randomUUID();
@@ -106,6 +108,7 @@ export class WebhookEngine {
       scanBudget: settings.scanBudget ?? new ScanBudget(),
       counters: this.#counters,
       receiverHealth: this.#receiverHealth,
+      receiverStates: this.#receiverStates,
       failureLog: this.#failureLog,
       retryForMs: settings.retryForMs,
       onWarning: (error, message) => {
@@ -149,6 +152,7 @@ export class WebhookEngine {
       goneWebhooks: webhooksGone,
       activeShards: this.#workers.size,
       oldestPendingEventAt: oldest,
+      isolatedUsers: this.#receiverStates.countIsolatedUsers(),
     };
   }
 
@@ -232,7 +236,9 @@ export class WebhookEngine {
     const leasesByKey = new Map(leases.map((lease) => [leaseKey(lease), lease]));
     const haveWebhooksChanged = this.#reconciledGeneration !== this.#webhookCache.generation;
     this.#reconciledGeneration = this.#webhookCache.generation;
-    this.#receiverHealth.retainWebhooks((id) => this.#webhookCache.getCachedWebhook(id) !== undefined);
+    const exists = (id: WebhookId): boolean => this.#webhookCache.getCachedWebhook(id) !== undefined;
+    this.#receiverHealth.retainWebhooks(exists);
+    this.#receiverStates.retainWebhooks(exists);
     for (const [key, active] of this.#workers) {
       if (!leasesByKey.has(key)) this.#stopWorker(active);
     }

@@ -3,9 +3,10 @@
  * lost; every wait and every pending store call ends with it.
  */
 import type { EventLog } from '../../app/ports/presence-store.ts';
-import type { Delivery, ShardLease, WebhookSender, WebhookStore } from '../../app/ports/webhook-store.ts';
-import { addMs, type Cursor, type Millis } from '../../core/ids.ts';
+import type { ProgressUpdate, ShardLease, WebhookSender, WebhookStore } from '../../app/ports/webhook-store.ts';
+import { addMs, type Millis } from '../../core/ids.ts';
 import type { WebhookRecord } from '../../core/webhooks/webhook.ts';
+import type { ReceiverStates } from '../isolation/receiver-state.ts';
 import type { DeliveryCounters } from './attempt-outcome.ts';
 import { randomBackoffMs } from './backoff.ts';
 import type { FailureLog } from './failure-log.ts';
@@ -28,6 +29,7 @@ export interface SharedWorkerDeps {
   readonly scanBudget: ScanBudget;
   readonly counters: DeliveryCounters;
   readonly receiverHealth: ReceiverHealth;
+  readonly receiverStates: ReceiverStates;
   readonly failureLog: FailureLog;
   /** How long a delivery is retried after its first event, in ms. */
   readonly retryForMs: number;
@@ -134,6 +136,12 @@ export class LeaseSession {
     this.throwIfStopped();
   }
 
+  /** Waits until `at`, or until `waiter` is aborted. Any number of calls may be pending. @throws LeaseEndedError */
+  async waitUntilAborted(at: Millis, waiter: AbortController): Promise<void> {
+    await this.#wait(at, waiter);
+    this.throwIfStopped();
+  }
+
   /**
    * Repeats a store call until it succeeds, for example while the disk is full. After `stop` it is tried once more,
    * because a delivery that is not saved would be sent again.
@@ -169,7 +177,7 @@ export class LeaseSession {
   }
 
   /** @throws LeaseEndedError when the lease is lost; nothing was saved then. */
-  async saveProgress(progress: { readonly position?: Cursor; readonly delivery?: Delivery }): Promise<void> {
+  async saveProgress(progress: ProgressUpdate): Promise<void> {
     const isSaved = await this.retryStoreCall('Webhook delivery progress could not be saved; the server retries.', () =>
       this.deps.webhookStore.saveProgress(this.#lease, progress),
     );

@@ -55,8 +55,11 @@ export const createLostEventsDelivery = ({ webhookId, shard, now }: DeliveryOrig
   giveUpAt: now,
 });
 
-/** The same input gives the same id, so a receiver recognises events that are sent again after a crash. */
-const deriveDeliveryId = (webhookId: WebhookId, parts: readonly string[]): DeliveryId => {
+/**
+ * The same input gives the same id, so a receiver recognises events that are sent again after a crash.
+ * @param parts the cursors of the events.
+ */
+export const deriveDeliveryId = (webhookId: WebhookId, parts: readonly string[]): DeliveryId => {
   const hash = createHash('sha256').update(JSON.stringify([webhookId, ...parts]));
   return `msg_${hash.digest('base64url')}` as DeliveryId;
 };

@@ -1,6 +1,6 @@
 /** Reports once that a receiver starts to fail, and once that it recovers, however many attempts lie between. */
-import type { AttemptReport, ShardLease } from '../../app/ports/webhook-store.ts';
-import type { WebhookId } from '../../core/ids.ts';
+import type { AttemptReport, Delivery, ShardLease } from '../../app/ports/webhook-store.ts';
+import type { UserId, WebhookId } from '../../core/ids.ts';
 import type { Shard } from '../../core/webhooks/webhook.ts';
 import type { DeliveryTransition } from './attempt-outcome.ts';
 
@@ -10,6 +10,8 @@ const MIN_REPORTED_FAILURES = 3;
 /** The fields of a log line. The URL is left out, because it may contain secrets. */
 export interface ReceiverStateChange {
   readonly webhook: WebhookId;
+  /** Only where the change concerns one user. */
+  readonly user?: UserId;
   /** HTTP status of the last response; null: there was none. */
   readonly status: number | null;
   /** Why the last attempt failed; null: it succeeded. */
@@ -50,6 +52,28 @@ export class ReceiverHealth {
       'A webhook receiver answered 410; the webhook is GONE and gets no deliveries until it is enabled.',
       toStateChange(webhookId, report),
     );
+  }
+
+  /** The receiver refuses the events of this user and accepts others. */
+  reportIsolatedUser(
+    webhook: WebhookId,
+    user: UserId,
+    { lastStatus, lastError }: Pick<Delivery, 'lastStatus' | 'lastError'>,
+  ): void {
+    this.#report(
+      'A webhook receiver refuses the events of a user; they are retried apart, and the other events go on.',
+      { webhook, status: lastStatus, reason: lastError, user },
+    );
+  }
+
+  /** All events of the user that waited apart are DELIVERED or DEAD. */
+  reportRejoinedUser(webhookId: WebhookId, user: UserId): void {
+    this.#report('No more events of a user wait apart for a webhook receiver.', {
+      webhook: webhookId,
+      status: null,
+      reason: null,
+      user,
+    });
   }
 
   /** Another server delivers the shard from now on. */

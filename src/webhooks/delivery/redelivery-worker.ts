@@ -81,7 +81,12 @@ export class RedeliveryWorker {
 
   async #attemptOnce(delivery: Delivery): Promise<void> {
     const webhook = await this.leaseSession.loadActiveWebhook();
-    await attemptDelivery(this.leaseSession, { webhook, delivery, consecutiveFailures: delivery.attempts });
+    await attemptDelivery(this.leaseSession, {
+      webhook,
+      delivery,
+      consecutiveFailures: delivery.attempts,
+      save: (result) => this.leaseSession.saveProgress({ deliveries: [result] }),
+    });
   }
 }
 

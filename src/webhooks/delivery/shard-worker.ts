@@ -1,22 +1,25 @@
 /**
  * Delivers one shard of one webhook in the order of the log. It sends one delivery at a time; a failed delivery blocks
- * the following ones until it is DELIVERED or DEAD. It keeps one delivery in memory.
+ * the following ones until it is DELIVERED or DEAD. Only the events of isolated users are sent beside it.
  */
 import type { LoggedEvent } from '../../app/ports/presence-store.ts';
-import type { Delivery } from '../../app/ports/webhook-store.ts';
-import { addMs, type Cursor, type Millis } from '../../core/ids.ts';
+import type { AttemptReport, Delivery } from '../../app/ports/webhook-store.ts';
+import { addMs, type Millis, type UserId } from '../../core/ids.ts';
 import type { PresenceEvent } from '../../core/records.ts';
 import type { Shard, WebhookRecord } from '../../core/webhooks/webhook.ts';
+import { DeliverySplitter } from '../isolation/delivery-splitter.ts';
+import { IsolatedUserWorker } from '../isolation/isolated-user-worker.ts';
+import type { ReceiverState } from '../isolation/receiver-state.ts';
 import { attemptDelivery } from './attempt-delivery.ts';
+import { applyAttemptToDelivery, type DeliveryTransition } from './attempt-outcome.ts';
 import type { LeaseSession } from './lease-session.ts';
 import { createDelivery, createLostEventsDelivery } from './new-delivery.ts';
 import { MAX_BATCH_EVENTS, ShardLogReader, type ShardEvents } from './shard-log-reader.ts';
+import { ShardProgress, type ScannedPart } from './shard-progress.ts';
 import { UnscannedEvents } from './unscanned-events.ts';
 
 /** How long the first event of a batch waits for more. */
 const BATCH_WINDOW_MS = 250;
-/** A position at which nothing was delivered is saved within this time. */
-const MAX_POSITION_SAVE_INTERVAL_MS = 60_000;
 
 type Batch = ShardEvents & { readonly events: readonly [LoggedEvent, ...LoggedEvent[]] };
 
@@ -24,7 +27,11 @@ export class ShardWorker {
   readonly leaseSession: LeaseSession;
   readonly shard: Shard;
   readonly #logReader: ShardLogReader;
-  readonly #position: ShardPosition;
+  readonly #progress: ShardProgress;
+  readonly #receiver: ReceiverState;
+  readonly #splitter: DeliverySplitter;
+  readonly #isolatedWorkers = new Map<UserId, IsolatedUserWorker>();
+  readonly #isolatedWork = new Set<Promise<void>>();
   readonly #unscanned = new UnscannedEvents();
   #consecutiveFailures = 0;
   #cooldownUntil: Millis;
@@ -39,8 +46,22 @@ export class ShardWorker {
   constructor(leaseSession: LeaseSession, shard: Shard) {
     this.leaseSession = leaseSession;
     this.shard = shard;
-    this.#logReader = new ShardLogReader(leaseSession, shard);
-    this.#position = new ShardPosition(leaseSession);
+    this.#progress = new ShardProgress(leaseSession);
+    this.#progress.onUserSkipped = (userId) => this.#isolatedWorkers.get(userId)?.wake();
+    this.#logReader = new ShardLogReader(leaseSession, shard, this.#progress);
+    this.#receiver = leaseSession.deps.receiverStates.getState(leaseSession.lease.webhookId);
+    this.#splitter = new DeliverySplitter({
+      session: leaseSession,
+      shard,
+      progress: this.#progress,
+      receiver: this.#receiver,
+      logReader: this.#logReader,
+      getConsecutiveFailures: () => this.#consecutiveFailures,
+      resetFailures: () => (this.#consecutiveFailures = 0),
+      attemptWhole: (webhook, delivery) => this.#attemptOnce(webhook, delivery),
+      applyFailure: (delivery, report, startedAt) => this.#applyFailure(delivery, report, startedAt),
+      onIsolated: (userId) => this.#startIsolatedWorker(userId),
+    });
     this.#cooldownUntil = leaseSession.deps.now();
   }
 
@@ -49,9 +70,11 @@ export class ShardWorker {
     return this.#currentEventsSince ?? this.#unreadEventsSince ?? this.#unscanned.oldestOccurredAt;
   }
 
-  /** Resolves when the session has ended. Never rejects. */
-  deliverUntilLeaseEnds(): Promise<void> {
-    return this.leaseSession.runReportingErrors(() => this.#deliverInOrder());
+  /** Resolves when the session and all attempts have ended. Never rejects. */
+  async deliverUntilLeaseEnds(): Promise<void> {
+    await this.leaseSession.runReportingErrors(() => this.#deliverInOrder());
+    await Promise.all(this.#isolatedWork);
+    this.#receiver.releaseIsolation(this.#progress.isolatedUserCount);
   }
 
   /** Called for every commit of this shard. Cheap: it stops counting when a batch is complete. */
@@ -67,11 +90,15 @@ export class ShardWorker {
   requestScan(): void {
     this.#unscanned.requestScan();
     this.leaseSession.interruptWait();
+    this.#receiver.endPause();
+    for (const worker of this.#isolatedWorkers.values()) worker.wake();
   }
 
   /** Advances an idle worker while the events that it skips are still cached in memory. */
   requestScanIfIdle(): void {
-    if (this.#isIdle) this.requestScan();
+    if (!this.#isIdle) return;
+    this.#unscanned.requestScan();
+    this.leaseSession.interruptWait();
   }
 
   async #deliverInOrder(): Promise<never> {
@@ -84,32 +111,47 @@ export class ShardWorker {
   }
 
   async #restoreProgress(): Promise<void> {
-    const { webhookStore } = this.leaseSession.deps;
-    const failureMessage = 'Webhook delivery progress could not be read; the server retries.';
-    const { position, pendingDelivery } = await this.leaseSession.callStoreWithLease(failureMessage, (lease) =>
-      webhookStore.readProgress(lease),
-    );
-    this.#position.markSaved(position);
+    const pendingDelivery = await this.#progress.restore();
+    const isolated = this.#progress.listIsolatedUserIds();
+    this.#receiver.restoreIsolation(isolated.length);
+    for (const userId of isolated) this.#startIsolatedWorker(userId);
     if (pendingDelivery === null) return;
     this.#consecutiveFailures = pendingDelivery.attempts;
     await this.#retryUntilFinished(pendingDelivery);
   }
 
+  #startIsolatedWorker(userId: UserId): void {
+    const worker = new IsolatedUserWorker(
+      { session: this.leaseSession, shard: this.shard, progress: this.#progress, receiver: this.#receiver },
+      userId,
+    );
+    this.#isolatedWorkers.set(userId, worker);
+    const work = this.leaseSession
+      .runReportingErrors(() => worker.deliverUntilRejoined())
+      .finally(() => {
+        if (this.#isolatedWorkers.get(userId) === worker) this.#isolatedWorkers.delete(userId);
+        this.#isolatedWork.delete(work);
+      });
+    this.#isolatedWork.add(work);
+  }
+
   /** Makes the first attempt. @returns the delivery if it has to be retried. */
-  async #deliverBatch({ webhook, events, scannedThrough }: Batch): Promise<Delivery | null> {
-    const delivery = createDelivery(this.#deliveryOrigin(), events, this.leaseSession.deps.retryForMs);
-    const unfinished = await this.#attemptOnce(webhook, delivery, scannedThrough);
-    this.#position.markSaved(scannedThrough);
-    return unfinished;
+  async #deliverBatch(batch: Batch): Promise<Delivery | null> {
+    const created = createDelivery(this.#deliveryOrigin(), batch.events, this.leaseSession.deps.retryForMs);
+    const { delivery } = await this.#attemptOnce(batch.webhook, created, batch);
+    return delivery.status === 'RETRYING' ? delivery : null;
   }
 
   async #retryUntilFinished(delivery: Delivery): Promise<void> {
+    this.#splitter.startDelivery();
     let unfinished: Delivery | null = delivery;
     while (unfinished !== null) {
       this.#currentEventsSince = unfinished.events[0]?.occurredAt ?? null;
       const webhook = await this.#waitForRetryTime(unfinished);
-      unfinished = await this.#attemptOnce(webhook, unfinished);
+      this.#attemptedChangedAt = webhook.changedAt;
+      unfinished = await this.#splitter.retryDelivery(webhook, unfinished);
     }
+    this.#currentEventsSince = null;
   }
 
   /** Ends early when the webhook has changed since the last attempt. @returns the current webhook. */
@@ -132,15 +174,31 @@ export class ShardWorker {
       : changedAt !== this.#attemptedChangedAt;
   }
 
-  /** @param position saved with the result. @returns the delivery if it has to be retried. */
-  async #attemptOnce(webhook: WebhookRecord, delivery: Delivery, position?: Cursor): Promise<Delivery | null> {
+  /** @param scanned saved with the result. */
+  async #attemptOnce(webhook: WebhookRecord, delivery: Delivery, scanned?: ScannedPart): Promise<DeliveryTransition> {
     this.#attemptedChangedAt = webhook.changedAt;
-    const consecutiveFailures = this.#consecutiveFailures;
-    const transition = await attemptDelivery(this.leaseSession, { webhook, delivery, consecutiveFailures, position });
+    const transition = await attemptDelivery(this.leaseSession, {
+      webhook,
+      delivery,
+      consecutiveFailures: this.#consecutiveFailures,
+      save: (result) => this.#progress.commit(() => ({ scanned, deliveries: [result] })),
+    });
     this.#consecutiveFailures = transition.consecutiveFailures;
     this.#cooldownUntil = addMs(this.leaseSession.deps.now(), transition.cooldownMs);
     this.#currentEventsSince = null;
-    return transition.delivery.status === 'RETRYING' ? transition.delivery : null;
+    return transition;
+  }
+
+  /** An attempt of a part of the delivery failed. */
+  #applyFailure(delivery: Delivery, report: AttemptReport, startedAt: Millis): Delivery {
+    const { now, random, counters, receiverHealth } = this.leaseSession.deps;
+    const context = { startedAt, now: now(), random: random(), consecutiveFailures: this.#consecutiveFailures };
+    const transition = applyAttemptToDelivery(delivery, report, context);
+    this.#consecutiveFailures = transition.consecutiveFailures;
+    this.#cooldownUntil = addMs(now(), transition.cooldownMs);
+    if (transition.delivery.status === 'DEAD') counters.deliveriesDead++;
+    receiverHealth.recordAttempt(this.leaseSession.lease, report, transition);
+    return transition.delivery;
   }
 
   async #waitForBatch(): Promise<Batch> {
@@ -153,7 +211,7 @@ export class ShardWorker {
         if (sendAt <= now()) return read;
         await this.#waitForEvents(sendAt, MAX_BATCH_EVENTS - read.events.length);
       } else {
-        await this.#position.advanceTo(read.scannedThrough);
+        await this.#progress.advanceTo(read);
         if (read.isEndOfLog) await this.#waitForFirstEvent();
       }
     }
@@ -172,9 +230,9 @@ export class ShardWorker {
     const { webhookCache } = this.leaseSession.deps;
     for (;;) {
       const webhook = await this.leaseSession.loadActiveWebhook();
-      const { generation: generation } = webhookCache;
+      const { generation } = webhookCache;
       this.#unscanned.resetCount(MAX_BATCH_EVENTS);
-      const read = await this.#logReader.readEvents(webhook, this.#position.current);
+      const read = await this.#logReader.readEvents(webhook);
       if (read === null) {
         await this.#skipExpiredEvents();
       } else if (generation === webhookCache.generation) {
@@ -189,10 +247,11 @@ export class ShardWorker {
   /** Continues with the oldest event of the log, and saves a DEAD delivery that reports the gap. */
   async #skipExpiredEvents(): Promise<void> {
     const { deps, lease } = this.leaseSession;
-    const { current } = this.#position;
-    if (current === null) return;
-    await this.leaseSession.saveProgress({ delivery: createLostEventsDelivery(this.#deliveryOrigin(), current) });
-    this.#position.resetToOldest();
+    const { position } = this.#progress;
+    if (position === null) return;
+    const lost = createLostEventsDelivery(this.#deliveryOrigin(), position);
+    await this.#progress.commit(() => ({ deliveries: [lost] }));
+    this.#progress.resetToOldest();
     deps.counters.deliveriesDead++;
     deps.onWarning(
       new Error(`Shard ${this.shard} of webhook ${lease.webhookId} continues with the oldest event in the log.`),
@@ -205,8 +264,8 @@ export class ShardWorker {
     const { now } = this.leaseSession.deps;
     const unscanned = this.#unscanned;
     this.#isIdle = true;
-    while (unscanned.isEmpty && !unscanned.isScanRequested && now() < this.#position.saveAt) {
-      await this.leaseSession.waitUntil(this.#position.saveAt);
+    while (unscanned.isEmpty && !unscanned.isScanRequested && now() < this.#progress.saveAt) {
+      await this.leaseSession.waitUntil(this.#progress.saveAt);
     }
     this.#isIdle = false;
     const { oldestOccurredAt } = unscanned;
@@ -227,58 +286,6 @@ export class ShardWorker {
   #deliveryOrigin() {
     const { deps, lease } = this.leaseSession;
     return { webhookId: lease.webhookId, shard: this.shard, now: deps.now() };
-  }
-}
-
-/** How far a shard has read the log. The position is saved with each delivery, and now and then without one. */
-class ShardPosition {
-  readonly #session: LeaseSession;
-  /** Null: before the oldest event of the log. */
-  #current: Cursor | null = null;
-  #saved: Cursor | null = null;
-  #saveAt: Millis;
-
-  constructor(session: LeaseSession) {
-    this.#session = session;
-    this.#saveAt = session.deps.now();
-  }
-
-  get current(): Cursor | null {
-    return this.#current;
-  }
-
-  /** When the position is saved next, even if nothing is delivered. */
-  get saveAt(): Millis {
-    return this.#saveAt;
-  }
-
-  /** The store has this position. */
-  markSaved(position: Cursor): void {
-    this.#current = this.#saved = position;
-    this.#scheduleSave();
-  }
-
-  /** Moves on, and saves the position if that is due. @throws LeaseEndedError */
-  async advanceTo(position: Cursor): Promise<void> {
-    this.#current = position;
-    if (this.#session.deps.now() < this.#saveAt) return;
-    if (position !== this.#saved) {
-      await this.#session.saveProgress({ position });
-      this.#saved = position;
-    }
-    this.#scheduleSave();
-  }
-
-  /** Restarts before the oldest event; the new position is saved soon. */
-  resetToOldest(): void {
-    this.#current = null;
-    this.#saveAt = this.#session.deps.now();
-  }
-
-  /** The random part spreads the writes of many shards. */
-  #scheduleSave(): void {
-    const { now, random } = this.#session.deps;
-    this.#saveAt = addMs(now(), Math.ceil((MAX_POSITION_SAVE_INTERVAL_MS * (1 + random())) / 2));
   }
 }
 

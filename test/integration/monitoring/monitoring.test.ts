@@ -63,6 +63,7 @@ const readMetricNames = async (): Promise<ReadonlySet<string>> => {
       deadDeliveries: 0,
       goneWebhooks: 0,
       activeShards: 0,
+      isolatedUsers: 0,
       oldestPendingEventAt: null,
     }),
     storage: {

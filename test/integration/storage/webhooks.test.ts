@@ -53,7 +53,7 @@ const createFilledStore = async (path: string, clock = new VirtualClock()) => {
   for (const each of deliveries) {
     const lease = await acquireLease(webhooks, each.shard);
     leases.push(lease);
-    await webhooks.saveProgress(lease, each.shard === 3 ? { position, delivery: each } : { delivery: each });
+    await webhooks.saveProgress(lease, each.shard === 3 ? { position, deliveries: [each] } : { deliveries: [each] });
   }
   return { store, deliveries, position, start, leases };
 };
@@ -80,8 +80,8 @@ describe('after a restart', () => {
     expect(before.webhooks.map(({ id }) => id)).toEqual([W2, W1]);
     expect(before.deliveries).toEqual(deliveries.toReversed());
     expect(before.shards).toEqual([
-      { position: start, pendingDelivery: null },
-      { position, pendingDelivery: deliveries[1] },
+      { position: start, pendingDelivery: null, isolatedUsers: [] },
+      { position, pendingDelivery: deliveries[1], isolatedUsers: [] },
     ]);
     expect(before.due).toEqual({ deliveries: [deliveries[3]], nextDueAt: null });
     await store.close();
@@ -119,7 +119,7 @@ describe('after a restart', () => {
     const { webhooks } = store;
     const at0 = await acquireLease(webhooks, 0);
     const many = Array.from({ length: 250 }, (_, index) => deadDelivery(`d${index}`));
-    await Promise.all(many.map((each) => webhooks.saveProgress(at0, { delivery: each })));
+    await Promise.all(many.map((each) => webhooks.saveProgress(at0, { deliveries: [each] })));
     await webhooks.deleteWebhook(W1);
     await store.close();
     expect(diagnoseDatabase(path, false).findings).toMatchObject([
@@ -144,7 +144,7 @@ describe('retention', () => {
     await Promise.all(
       Array.from({ length: 2_500 }, (_, index) =>
         webhooks.saveProgress(at0, {
-          delivery: index < 250 ? deadDelivery(`d${index}`, settled) : completedDelivery(`d${index}`, settled),
+          deliveries: [index < 250 ? deadDelivery(`d${index}`, settled) : completedDelivery(`d${index}`, settled)],
         }),
       ),
     );
@@ -164,8 +164,8 @@ describe('a file of an older version, without webhook tables', () => {
     await first.close();
     editFile(
       path,
-      `DROP TABLE webhooks; DROP TABLE webhook_shards; DROP TABLE webhook_deliveries;
-       DELETE FROM __drizzle_migrations WHERE created_at = (SELECT max(created_at) FROM __drizzle_migrations)`,
+      `DROP TABLE webhooks; DROP TABLE webhook_shards; DROP TABLE webhook_deliveries; DROP TABLE webhook_isolated_users;
+       DELETE FROM __drizzle_migrations WHERE created_at > (SELECT min(created_at) FROM __drizzle_migrations)`,
     );
     expect(diagnoseDatabase(path, false)).toMatchObject({ schema: 'OLDER', findings: [{ id: 'schema-older' }] });
 
@@ -189,7 +189,7 @@ describe('a disk that rejects writes', () => {
     let notifications = 0;
     webhooks.onWebhooksChanged(() => notifications++);
     const database = new Database(path);
-    for (const table of ['webhooks', 'webhook_shards', 'webhook_deliveries']) {
+    for (const table of ['webhooks', 'webhook_shards', 'webhook_deliveries', 'webhook_isolated_users']) {
       for (const what of ['INSERT', 'UPDATE', 'DELETE']) {
         database.exec(
           `CREATE TRIGGER ${table}_${what} BEFORE ${what} ON ${table} BEGIN SELECT RAISE(ABORT, 'broken for a test'); END`,
@@ -198,7 +198,7 @@ describe('a disk that rejects writes', () => {
     }
     const position = await store.eventLog.getLatestCursor();
     const startWrites = (): readonly Promise<unknown>[] => [
-      webhooks.saveProgress(at0, { position, delivery: delivery('d') }),
+      webhooks.saveProgress(at0, { position, deliveries: [delivery('d')] }),
       webhooks.createWebhook(webhook('w3', { startCursor: position })),
       webhooks.updateWebhook(W1, (each) => ({ ...each, userStatusOnly: true })),
       webhooks.addDelivery(deadDelivery('t', { isTest: true, shard: null })),
@@ -248,7 +248,7 @@ describe('a store that has failed', () => {
     database.pragma(`schema_version = ${Number(database.pragma('schema_version', { simple: true })) + 1}`);
     database.close();
     const failed = { code: 'DEAD' };
-    await expect(webhooks.saveProgress(at0, { delivery: delivery('d') })).rejects.toMatchObject(failed);
+    await expect(webhooks.saveProgress(at0, { deliveries: [delivery('d')] })).rejects.toMatchObject(failed);
     await expect(webhooks.saveProgress(at0, {})).rejects.toMatchObject(failed);
     await expect(webhooks.listWebhooks()).rejects.toMatchObject(failed);
     await expect(webhooks.readProgress(at0)).rejects.toMatchObject(failed);

@@ -2,12 +2,17 @@
 import type Database from 'better-sqlite3';
 import { asc, desc, sql, type SQL } from 'drizzle-orm';
 import { drizzle } from 'drizzle-orm/better-sqlite3';
-import type { Delivery } from '../../../app/ports/webhook-store.ts';
-import type { Cursor, DeliveryId, WebhookId } from '../../../core/ids.ts';
+import type { Delivery, IsolatedUser } from '../../../app/ports/webhook-store.ts';
+import type { Cursor, DeliveryId, UserId, WebhookId } from '../../../core/ids.ts';
 import type { Shard, WebhookRecord } from '../../../core/webhooks/webhook.ts';
 import type { DeliveryStatus } from '../../../core/enums.ts';
 import { pickColumns, prepareRead } from '../schema/statements.ts';
-import { webhookDeliveries as deliveries, webhooks, webhookShards } from '../schema/tables.ts';
+import {
+  webhookDeliveries as deliveries,
+  webhookIsolatedUsers as isolated,
+  webhooks,
+  webhookShards,
+} from '../schema/tables.ts';
 import { ReportingStatement } from '../schema/reporting-statement.ts';
 import { DELIVERY_COLUMNS, deliveryFromRow, WEBHOOK_COLUMNS, webhookFromRow } from '../schema/webhook-rows.ts';
 
@@ -31,6 +36,19 @@ export class WebhookReader {
     return (this.#statements.position.get(webhookId, shard)?.[0] ?? null) as Cursor | null;
   }
 
+  /** Returns the isolated users of a shard, with their pending deliveries. */
+  readIsolatedUsers(webhookId: WebhookId, shard: Shard): readonly IsolatedUser[] {
+    return this.#statements.isolated
+      .all(webhookId, shard)
+      .map(([userId, position, skippedThrough, deliveryId]): IsolatedUser => ({
+        userId: userId as UserId,
+        position: position as Cursor,
+        skippedThrough: skippedThrough as Cursor | null,
+        pendingDelivery: deliveryId === null ? null : this.findDelivery(deliveryId as DeliveryId),
+      }));
+  }
+
+  /** Returns the RETRYING delivery that the shard waits for, which is not one of an isolated user. */
   findPendingDelivery(webhookId: WebhookId, shard: Shard): Delivery | null {
     const row = this.#statements.pending.get(webhookId, shard);
     return row === undefined ? null : deliveryFromRow(row);
@@ -104,7 +122,27 @@ const prepareStatements = (connection: Database.Database, onError: (error: unkno
         .where(sql`${webhookShards.webhookId} = ${named('webhookId')} AND ${webhookShards.shard} = ${named('shard')}`),
       ['webhookId', 'shard'],
     ),
-    pending: read(whole(sql`${ofShard} = ${named('shard')} AND ${retrying}`), ['webhookId', 'shard']),
+    pending: read(
+      whole(
+        sql`${ofShard} = ${named('shard')} AND ${retrying} AND NOT EXISTS (SELECT 1 FROM ${isolated}
+          WHERE ${isolated.webhookId} = ${deliveries.webhookId} AND ${isolated.shard} = ${deliveries.shard}
+          AND ${isolated.deliveryId} = ${deliveries.deliveryId})`,
+      ),
+      ['webhookId', 'shard'],
+    ),
+    isolated: read(
+      db
+        .select({
+          userId: isolated.userId,
+          position: isolated.position,
+          skippedThrough: isolated.skippedThrough,
+          deliveryId: isolated.deliveryId,
+        })
+        .from(isolated)
+        .where(sql`${isolated.webhookId} = ${named('webhookId')} AND ${isolated.shard} = ${named('shard')}`)
+        .orderBy(asc(isolated.userId)),
+      ['webhookId', 'shard'],
+    ),
     waiting: read(
       db
         .select({ seq: deliveries.seq, at: deliveries.nextAttemptAt })

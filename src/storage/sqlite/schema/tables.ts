@@ -136,6 +136,22 @@ export const webhookShards = sqliteTable(
   (table) => [primaryKey({ columns: [table.webhookId, table.shard] })],
 );
 
+/** Users whose events a receiver refuses, and whom their shard skips. */
+export const webhookIsolatedUsers = sqliteTable(
+  'webhook_isolated_users',
+  {
+    webhookId: text('webhook_id').notNull(),
+    shard: integer('shard').notNull(),
+    userId: text('user_id').notNull(),
+    position: text('position').notNull(),
+    /** The last event that the shard skipped. Null: none since the position. */
+    skippedThrough: text('skipped_through'),
+    /** The RETRYING delivery of the user. Null: none. */
+    deliveryId: text('delivery_id'),
+  },
+  (table) => [primaryKey({ columns: [table.webhookId, table.shard, table.userId] })],
+);
+
 /** Deliveries. Those of a deleted webhook are removed gradually by retention. */
 export const webhookDeliveries = sqliteTable(
   'webhook_deliveries',

@@ -8,7 +8,9 @@ export interface WriterWorkerData {
 /** One write to the webhook tables; rows as defined in webhook-rows.ts. */
 export type WebhookWrite =
   /** Inserts the row or replaces the existing one. */
-  | { readonly kind: 'webhook' | 'position' | 'delivery'; readonly row: FlatRows }
+  | { readonly kind: 'webhook' | 'position' | 'delivery' | 'isolated-user'; readonly row: FlatRows }
+  /** Deletes one row: the webhook id, the shard and the user id. */
+  | { readonly kind: 'rejoined-user'; readonly key: FlatRows }
   | { readonly kind: 'delete'; readonly webhookId: string };
 
 /**

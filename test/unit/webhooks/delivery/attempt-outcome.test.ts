@@ -39,6 +39,7 @@ describe('an attempt', () => {
       },
       consecutiveFailures: 0,
       isReceiverGone: false,
+      asksForPause: false,
       cooldownMs: 0,
     });
   });
@@ -56,6 +57,7 @@ describe('an attempt', () => {
       },
       consecutiveFailures: 5,
       isReceiverGone: false,
+      asksForPause: false,
       cooldownMs: 0,
     });
   });
@@ -77,7 +79,7 @@ describe('an attempt', () => {
       { ...failed, deliveredEventCount: 1, retryAfterMs: 7_000 },
       circumstances,
     );
-    expect(settled).toMatchObject({ isReceiverGone: false, cooldownMs: 7_000 });
+    expect(settled).toMatchObject({ isReceiverGone: false, asksForPause: true, cooldownMs: 7_000 });
     expect(settled.delivery).toMatchObject({ status: 'DEAD', nextAttemptAt: null, lastError: 'It answered 503.' });
     expect(settled.delivery.events).toEqual(EVENTS.slice(1));
   });

@@ -11,11 +11,17 @@ import { PLATFORMS } from '../../../../src/core/enums.ts';
 import { matchesEventFilter } from '../../../../src/core/webhooks/webhook.ts';
 import { SimulatedEngineProcess, type EngineProcessOptions } from '../support/engine-process.ts';
 import { FakeSender, rejectWithStatus, acceptDelivery, type SentAttempt } from '../support/fake-sender.ts';
-import { WEBHOOK_ID, DeliveryHarness, userIdOfShard } from '../support/delivery-harness.ts';
+import { ALL_SHARDS, WEBHOOK_ID, DeliveryHarness, userIdOfShard } from '../support/delivery-harness.ts';
 import { settleEngines } from '../support/virtual-timers.ts';
 
-/** Two of the users share a shard. */
-const USERS: readonly UserId[] = [userIdOfShard(0), userIdOfShard(0, 1), userIdOfShard(3), userIdOfShard(5)];
+/** Three of the users share a shard. */
+const USERS: readonly UserId[] = [
+  userIdOfShard(0),
+  userIdOfShard(0, 1),
+  userIdOfShard(0, 2),
+  userIdOfShard(3),
+  userIdOfShard(5),
+];
 const RETRY_FOR_MS = 60_000;
 const TIMEOUT_MS = 10_000;
 
@@ -53,6 +59,13 @@ const step = fc.oneof(
     arbitrary: fc.record({ do: fc.constantFrom('pause' as const, 'resume' as const) }),
   },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('redeliver' as const) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constantFrom('refuse' as const, 'accept' as const),
+      user: fc.constantFrom(...USERS),
+    }),
+  },
 );
 
 /** The results of consecutive attempts. `arrives`: the receiver got the request, whatever it answers. */
@@ -75,7 +88,17 @@ interface Arrival {
   readonly isInOrder: boolean;
 }
 
-const NOTHING_SEEN = { repeated: 0, dead: 0, gone: 0, aborted: 0, redelivered: 0, several: 0 };
+const NOTHING_SEEN = {
+  repeated: 0,
+  dead: 0,
+  gone: 0,
+  aborted: 0,
+  redelivered: 0,
+  several: 0,
+  isolated: 0,
+  isolatedWithSkipped: 0,
+  rejoined: 0,
+};
 
 class ReceiverModel {
   readonly arrivals: Arrival[] = [];
@@ -84,15 +107,21 @@ class ReceiverModel {
   readonly seen = { ...NOTHING_SEEN };
   /** The last event of each delivery when it was first sent. */
   readonly ends: LoggedEvent[] = [];
-  readonly #inProgress = new Map<number, SentAttempt>();
+  readonly #inProgress = new Map<UserId, SentAttempt>();
   /** What the receiver answered to the last attempt that arrived. */
   readonly #accepted = new Map<DeliveryId, readonly LoggedEvent[]>();
   readonly #plans: readonly AttemptPlan[];
+  /** Requests with their events are refused. */
+  readonly refusedUsers: Set<UserId>;
+  /** It refuses only the events of these users. */
+  readonly #isCalm: boolean;
   #attempts = 0;
   isReceiverHealthy = false;
 
-  constructor(plans: readonly AttemptPlan[]) {
+  constructor(plans: readonly AttemptPlan[], refusedUsers: readonly UserId[], isCalm: boolean) {
+    this.#isCalm = isCalm;
     this.#plans = plans;
+    this.refusedUsers = new Set(refusedUsers);
   }
 
   answer(harness: DeliveryHarness, isAlive: () => boolean) {
@@ -101,9 +130,11 @@ class ReceiverModel {
       const { shard } = sent.delivery;
       for (const { cursor } of sent.events)
         if (this.savedCursors.has(cursor)) this.faults.push(`${cursor} was sent again.`);
-      if (shard !== null) {
-        if (this.#inProgress.has(shard)) this.faults.push(`Shard ${shard} has two deliveries in progress.`);
-        this.#inProgress.set(shard, sent);
+      const userIds = shard === null ? [] : sent.events.map(({ userId }) => userId);
+      for (const userId of userIds) {
+        const other = this.#inProgress.get(userId);
+        if (other !== undefined && other !== sent) this.faults.push(`${userId} has two deliveries in progress.`);
+        this.#inProgress.set(userId, sent);
       }
       this.#accepted.delete(sent.id);
       if (sent.delivery.attempts === 0) this.ends.push(sent.events.at(-1)!);
@@ -114,18 +145,23 @@ class ReceiverModel {
         return attempt;
       } finally {
         // A killed engine has no attempts in progress: see `forgetAttemptsOf`.
-        if (shard !== null && this.#inProgress.get(shard) === sent) this.#inProgress.delete(shard);
+        for (const userId of userIds) if (this.#inProgress.get(userId) === sent) this.#inProgress.delete(userId);
         if (!isAlive()) this.seen.aborted++;
       }
     };
   }
 
   forgetAttemptsOf(receiver: FakeSender): void {
-    for (const [shard, sent] of this.#inProgress) if (receiver.attempts.includes(sent)) this.#inProgress.delete(shard);
+    for (const [userId, sent] of this.#inProgress) {
+      if (receiver.attempts.includes(sent)) this.#inProgress.delete(userId);
+    }
   }
 
   onProgressSaved(delivery: Delivery): void {
-    for (const { cursor } of this.#accepted.get(delivery.id) ?? []) this.savedCursors.add(cursor);
+    const undelivered = new Set(delivery.events.map(({ cursor }) => cursor));
+    for (const { cursor } of this.#accepted.get(delivery.id) ?? []) {
+      if (!undelivered.has(cursor)) this.savedCursors.add(cursor);
+    }
     if (delivery.status === 'DEAD') this.seen.dead++;
   }
 
@@ -135,7 +171,9 @@ class ReceiverModel {
     signal: AbortSignal,
     harness: DeliveryHarness,
   ): Promise<AttemptReport> {
-    const answer = this.isReceiverHealthy ? 'taken' : next.answer;
+    const isRefused = sent.events.some(({ userId }) => this.refusedUsers.has(userId));
+    const answerToOthers = this.#isCalm ? 'taken' : next.answer;
+    const answer = this.isReceiverHealthy ? 'taken' : isRefused ? 'refused' : answerToOthers;
     const done = answer === 'partly' ? Math.floor(sent.events.length / 2) : 0;
     if (answer === 'taken' || next.arrives) this.#recordArrival(sent, sent.events);
     else this.#recordArrival(sent, sent.events.slice(0, done));
@@ -150,7 +188,7 @@ class ReceiverModel {
     if (answer === 'gone') this.seen.gone++;
     return rejectWithStatus(answer === 'gone' ? 410 : 503, {
       deliveredEventCount: done,
-      retryAfterMs: next.retryAfterMs,
+      retryAfterMs: this.#isCalm ? null : next.retryAfterMs,
     });
   }
 
@@ -173,11 +211,13 @@ it(
         fc.array(step, { minLength: 5, maxLength: 60 }),
         fc.array(attemptPlan, { minLength: 1, maxLength: 40 }),
         filter,
+        fc.subarray([...USERS]),
+        fc.boolean(),
         fc.infiniteStream(fc.double({ min: 0, max: 0.999, noNaN: true })),
-        async (steps, plans, wanted, chances) => {
+        async (steps, plans, wanted, refusedUsers, isCalm, chances) => {
           const harness = new DeliveryHarness();
           await harness.createWebhook({ ...wanted, startCursor: await harness.store.eventLog.getLatestCursor() });
-          const model = new ReceiverModel(plans);
+          const model = new ReceiverModel(plans, refusedUsers, isCalm);
           const start = () => {
             const receiver = new FakeSender(() => harness.store.now());
             let isAlive = true;
@@ -227,6 +267,8 @@ it(
             else if (one.do === 'goOn') running[one.node]!.node.resumeRenewals();
             else if (one.do === 'pause') await harness.updateWebhook({ state: 'PAUSED' });
             else if (one.do === 'resume') await resume();
+            else if (one.do === 'refuse') model.refusedUsers.add(one.user);
+            else if (one.do === 'accept') model.refusedUsers.delete(one.user);
             else {
               const given = await harness.webhooks.requeueDeadDeliveries({ webhookId: WEBHOOK_ID }, revive);
               model.seen.redelivered += given.length;
@@ -257,9 +299,15 @@ it(
             expect(first).toEqual(harness.store.events.filter((event) => first.includes(event)));
           }
           expect(model.faults).toEqual([]);
+          for (const [, { isolatedUsers = [], rejoinedUsers = [] }] of harness.webhooks.savedProgress) {
+            model.seen.isolated += isolatedUsers.length;
+            model.seen.isolatedWithSkipped += isolatedUsers.filter((user) => user.skippedThrough !== null).length;
+            model.seen.rejoined += rejoinedUsers.length;
+          }
           const closing = running.map(({ node }) => node.engine.close());
           await harness.timers.advance(2_000);
           await Promise.all(closing);
+          for (const shard of ALL_SHARDS) expect((await harness.readProgress(shard))?.isolatedUsers).toEqual([]);
           for (const key of Object.keys(NOTHING_SEEN) as (keyof typeof NOTHING_SEEN)[]) seen[key] += model.seen[key];
         },
       ),

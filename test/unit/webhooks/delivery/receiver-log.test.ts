@@ -60,7 +60,7 @@ describe('a receiver', () => {
     const harness = await DeliveryHarness.start();
     const failing = new Set<number | null>([0, 1]);
     harness.sender.respond = (sent) =>
-      failing.has(sent.delivery.shard) ? rejectWithStatus(500) : acceptDelivery(sent);
+      failing.has(sent.delivery.shard) ? rejectWithStatus(429) : acceptDelivery(sent);
     for (const left of [1, 0]) {
       await logInEverywhere(harness);
       await harness.timers.advance(HOUR);
@@ -153,7 +153,7 @@ describe('a receiver', () => {
     await harness.timers.advance(MINUTE);
     expect(harness.engine.collectStats().activeShards).toBe(0);
     harness.webhooks.failures.clear();
-    harness.sender.respond = (sent) => (sent.delivery.shard === 1 ? rejectWithStatus(500) : acceptDelivery(sent));
+    harness.sender.respond = (sent) => (sent.delivery.shard === 1 ? rejectWithStatus(429) : acceptDelivery(sent));
     await harness.logIn(userIdOfShard(1));
     await harness.timers.advance(MINUTE);
     expect(listMessages(harness)).toEqual([FAILS, FAILS]);

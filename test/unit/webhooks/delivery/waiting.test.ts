@@ -37,7 +37,7 @@ describe('an event waits', () => {
   it('while its receiver fails, whatever other receivers accept', async () => {
     const harness = await DeliveryHarness.start();
     const happened = harness.store.now();
-    harness.sender.respond = (sent) => (sent.delivery.shard === 0 ? rejectWithStatus(500) : acceptDelivery(sent));
+    harness.sender.respond = (sent) => (sent.delivery.shard === 0 ? rejectWithStatus(429) : acceptDelivery(sent));
     await harness.logIn(userIdOfShard(0));
     await harness.timers.advance(MINUTE);
     await harness.logIn(userIdOfShard(1));

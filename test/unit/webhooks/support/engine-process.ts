@@ -44,6 +44,7 @@ export class SimulatedEngineProcess {
           eventLog: {
             ...store.eventLog,
             scanEvents: (query) => alive(() => store.eventLog.scanEvents(query)),
+            readEvents: (query) => alive(() => store.eventLog.readEvents(query)),
           },
         },
         webhooks: this.#webhooks(webhooks, alive, world.onProgressSaved),
@@ -100,7 +101,7 @@ export class SimulatedEngineProcess {
       saveProgress: (lease, progress) =>
         alive(async () => {
           const isSaved = await webhooks.saveProgress(lease, progress);
-          if (isSaved && progress.delivery !== undefined) onProgressSaved(progress.delivery);
+          if (isSaved) for (const delivery of progress.deliveries ?? []) onProgressSaved(delivery);
           return isSaved;
         }),
       listDueDeliveries: (lease, now, limit) => alive(() => webhooks.listDueDeliveries(lease, now, limit)),

@@ -28,8 +28,20 @@ const CHECKS: readonly (readonly [FindingId, string])[] = [
   ],
   [
     'deliveries-pending',
-    `SELECT webhook_id, 'shard ' || shard || ', ' || count(*) || ' deliveries' FROM webhook_deliveries
-     WHERE status = 'RETRYING' AND shard IS NOT NULL GROUP BY webhook_id, shard HAVING count(*) > 1`,
+    `SELECT webhook_id, 'shard ' || shard || ', ' || count(*) || ' deliveries' FROM webhook_deliveries x
+     WHERE status = 'RETRYING' AND shard IS NOT NULL AND NOT EXISTS (SELECT 1 FROM webhook_isolated_users i
+       WHERE i.webhook_id = x.webhook_id AND i.shard = x.shard AND i.delivery_id = x.delivery_id)
+     GROUP BY webhook_id, shard HAVING count(*) > 1`,
+  ],
+  [
+    'shard-without-webhook',
+    `SELECT webhook_id, 'an isolated user of shard ' || shard FROM webhook_isolated_users x WHERE ${HAS_NO_WEBHOOK}`,
+  ],
+  [
+    'webhook-value',
+    `SELECT webhook_id, 'the pending delivery of an isolated user of shard ' || shard || ' does not exist'
+     FROM webhook_isolated_users x WHERE delivery_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM webhook_deliveries d
+       WHERE d.delivery_id = x.delivery_id AND d.status = 'RETRYING')`,
   ],
   [
     'webhook-value',
@@ -92,7 +104,10 @@ const checkPositions = (connection: Database.Database, findings: Findings): void
   const rows = connection
     .prepare<[], [string, string, string]>(
       `SELECT webhook_id, 'start', start FROM webhooks
-       UNION ALL SELECT webhook_id, 'shard ' || shard, position FROM webhook_shards`,
+       UNION ALL SELECT webhook_id, 'shard ' || shard, position FROM webhook_shards
+       UNION ALL SELECT webhook_id, 'an isolated user of shard ' || shard, position FROM webhook_isolated_users
+       UNION ALL SELECT webhook_id, 'an isolated user of shard ' || shard, skipped_through
+         FROM webhook_isolated_users WHERE skipped_through IS NOT NULL`,
     )
     .raw();
   for (const [webhookId, where, position] of rows.iterate()) {
