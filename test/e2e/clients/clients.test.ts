@@ -8,7 +8,7 @@ import { mintToken } from '../../support/porchlight-process.ts';
 import { endSessions, logIn, startSharedServer, type Status } from '../support/users.ts';
 import { RawConnection } from './support/raw-connection.ts';
 import { RawResponse } from './support/raw-response.ts';
-import { encodeMessage, readMessage } from './support/raw-websocket.ts';
+import { encodeMessage, encodePingFrame, readMessage, readPongFrame } from './support/raw-websocket.ts';
 import {
   nameTestOf,
   RECORDED_USER,
@@ -16,6 +16,7 @@ import {
   readRecording,
   type ExpectedRefusal,
   type RecordedHttpRequest,
+  type RecordedPing,
   type RecordedRequest,
   type RecordedWebSocket,
 } from './support/recording.ts';
@@ -43,15 +44,18 @@ type ResultReader = <T>() => Promise<GraphqlResult<T>>;
 beforeEach(() => endSessions(server, { userId: RECORDED_USER }));
 
 describe.each(RECORDING_NAMES)('the server, to recorded requests of %s,', (name) => {
-  const { requests } = readRecording(name);
+  const { requests, ping } = readRecording(name);
   it.each(requests.map((request, index) => [nameTestOf(request, index), request] as const))(
     '%s',
     async (_, request) => {
       using connection = await RawConnection.open(server.origin);
       const replacePlaceholders = await createReplacer();
       connection.write(`${replacePlaceholders(request.head.join('\r\n'))}\r\n\r\n`);
-      if ('messages' in request) await checkWebSocket(connection, request, replacePlaceholders);
-      else await checkHttp(connection, request, replacePlaceholders);
+      if (!('messages' in request)) await checkHttp(connection, request, replacePlaceholders);
+      else {
+        await checkWebSocket(connection, request, replacePlaceholders);
+        if (ping !== undefined && request.expect === undefined) await checkPing(connection, ping);
+      }
     },
   );
 });
@@ -108,6 +112,20 @@ const checkWebSocket = async (
     while (typeof message === 'string') message = await readMessage(connection);
     expect(message.closeCode).toBe(request.expect.closeCode);
     expect(message.reason).not.toBe('');
+  }
+};
+
+/** A client such as graphql-ws sends its next ping after the pong. */
+const checkPing = async (connection: RawConnection, ping: RecordedPing): Promise<void> => {
+  if ('message' in ping) {
+    connection.write(encodeMessage([ping.message]));
+    // Over a WebSocket, a query or a login completes after its answer.
+    let message = await readMessage(connection);
+    while (typeof message === 'string' && message.includes('"complete"')) message = await readMessage(connection);
+    expect(message).toMatch(/^\{"type":"pong"/);
+  } else {
+    connection.write(encodePingFrame(ping.frame));
+    expect(await readPongFrame(connection)).toBe(ping.frame);
   }
 };
 

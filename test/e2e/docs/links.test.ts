@@ -51,7 +51,7 @@ it('names only scripts of package.json', () => {
   const { scripts } = JSON.parse(readText('package.json')) as { readonly scripts: Readonly<Record<string, string>> };
   for (const page of PAGES) {
     const named = Array.from(
-      readText(page).matchAll(/\bnpm run (?:-s |--silent )?([a-z:]+)/g),
+      readText(page).matchAll(/\bnpm run (?:-s |--silent )?([a-z:-]+)/g),
       ([, name = '']) => name,
     );
     expect(

@@ -42,7 +42,7 @@ describe('pages that are hidden in Chromium for 15 minutes', () => {
     }
   });
 
-  it('receives heartbeats by setInterval once a minute, which is the timeout: some pages time out, some do not', () => {
+  it('receives heartbeats by setInterval only once a minute, so that nothing but a timeout ends these sessions', () => {
     for (const page of observation.pages.filter(({ kind }) => kind === 'setInterval')) {
       expect(page.longestBeatGap).toBeGreaterThan(THROTTLED_GAP_MS);
       const others = page.eventReasons.filter((reason) => reason !== 'LOGIN' && reason !== 'HEARTBEAT_TIMEOUT');

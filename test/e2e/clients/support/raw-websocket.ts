@@ -1,7 +1,7 @@
 /** Frames of RFC 6455 for tests that send recorded messages over a connection. */
 import type { RawConnection } from './raw-connection.ts';
 
-const OPCODE = { CONTINUATION: 0, TEXT: 1, CLOSE: 8, PING: 9 } as const;
+const OPCODE = { CONTINUATION: 0, TEXT: 1, CLOSE: 8, PING: 9, PONG: 10 } as const;
 const FIN = 0x80;
 const MASKED = 0x80;
 /** Clients must mask frames. The key may be any. */
@@ -23,6 +23,9 @@ export const encodeMessage = (fragments: readonly string[]): Buffer =>
     ),
   );
 
+/** @param payload in hexadecimal digits. */
+export const encodePingFrame = (payload: string): Buffer => encodeFrame(FIN | OPCODE.PING, Buffer.from(payload, 'hex'));
+
 const encodeFrame = (first: number, payload: Buffer): Buffer => {
   const masked = payload.map((byte, index) => byte ^ (MASK[index % MASK.length] ?? 0));
   const { length } = payload;
@@ -32,14 +35,27 @@ const encodeFrame = (first: number, payload: Buffer): Buffer => {
 
 /** Reads the next text message of the server, which has one frame. @returns a close frame as `ServerClose`. */
 export const readMessage = async (connection: RawConnection): Promise<string | ServerClose> => {
+  const { opcode, payload } = await readFrame(connection);
+  if (opcode === OPCODE.CLOSE) return { closeCode: payload.readUInt16BE(), reason: payload.toString('utf8', 2) };
+  if (opcode !== OPCODE.TEXT) throw new Error(`Not a message, but a frame with opcode ${opcode}.`);
+  return payload.toString('utf8');
+};
+
+/** @returns the payload of the next frame, in hexadecimal digits. @throws when it is not a pong. */
+export const readPongFrame = async (connection: RawConnection): Promise<string> => {
+  const { opcode, payload } = await readFrame(connection);
+  if (opcode !== OPCODE.PONG) throw new Error(`Not a pong, but a frame with opcode ${opcode}.`);
+  return payload.toString('hex');
+};
+
+/** Reads the next frame. Pings of the server are skipped. */
+const readFrame = async (connection: RawConnection): Promise<{ readonly opcode: number; readonly payload: Buffer }> => {
   for (;;) {
     const head = await connection.readBytes(2);
     const opcode = head.readUInt8(0) & 0x0f;
     const shortLength = head.readUInt8(1);
     const length = shortLength === 126 ? (await connection.readBytes(2)).readUInt16BE() : shortLength;
     const payload = await connection.readBytes(length);
-    if (opcode === OPCODE.PING) continue;
-    if (opcode === OPCODE.CLOSE) return { closeCode: payload.readUInt16BE(), reason: payload.toString('utf8', 2) };
-    return payload.toString('utf8');
+    if (opcode !== OPCODE.PING) return { opcode, payload };
   }
 };

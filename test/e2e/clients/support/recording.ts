@@ -8,6 +8,8 @@ export interface ClientRecording {
   readonly version: string;
   /** The installed client that sent the requests, or the documentation and source that they follow. */
   readonly source: string;
+  /** The ping that the client can send on a socket. Omitted: none. */
+  readonly ping?: RecordedPing;
   readonly requests: readonly RecordedRequest[];
 }
 
@@ -30,6 +32,9 @@ export interface RecordedWebSocket extends RecordedRequestBase {
   /** The first is `connection_init`. A list has the fragments of one message. */
   readonly messages: readonly (string | readonly string[])[];
 }
+
+/** A message of graphql-transport-ws, or the payload of a frame in hexadecimal digits. */
+export type RecordedPing = { readonly message: string } | { readonly frame: string };
 
 /** One of: the message of the first error, a status of HTTP, a close code. */
 export interface ExpectedRefusal {
