@@ -71,7 +71,9 @@ const readReportedTarget = createRequestTargetResolver(true);
 const describeRefusal = (origin: string, target: RequestTarget, request: IncomingMessage): object => {
   const { headers, socket } = request;
   const reported = readReportedTarget(request);
-  const hasProxy = reported.host !== headers.host || reported.scheme !== null || 'x-forwarded-for' in headers;
+  const hasProxy = ['forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto'].some(
+    (name) => name in headers,
+  );
   const fields = {
     origin,
     host: headers.host ?? null,

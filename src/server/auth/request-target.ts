@@ -81,7 +81,8 @@ export const isOwnOrigin = (origin: string, { host, port, scheme }: RequestTarge
   if (scheme !== 'https' && origin === `http://${host}`) return true;
   if (!URL.canParse(origin)) return false;
   const page = new URL(origin);
-  if (page.host === '' || (scheme === 'https' && page.protocol === 'http:')) return false;
+  // The page of an app scheme is of another origin, whatever its host is.
+  if (page.protocol !== 'https:' && (page.protocol !== 'http:' || scheme === 'https')) return false;
   // A default port in one of the two is removed by the scheme of the page.
   return hasHost(page, host) || (port !== undefined && hasHost(page, replacePort(host, port)));
 };

@@ -74,8 +74,14 @@ const findOtherProtocol = ({ rawPacket }: ClientError): OtherProtocol | null =>
   OTHER_PROTOCOLS.find(({ starts }) => starts.some((start) => rawPacket?.subarray(0, start.length).equals(start))) ??
   null;
 
-/** Returns the listener of node's event `clientError`. It answers and closes the connection. */
-export const createClientErrorHandler = (log: Logger): ((error: ClientError, socket: AnsweringSocket) => void) => {
+/**
+ * Returns the listener of node's event `clientError`. It answers and closes the connection.
+ * @param onAnswer is called with the status of each answer.
+ */
+export const createClientErrorHandler = (
+  log: Logger,
+  onAnswer: (status: number) => void,
+): ((error: ClientError, socket: AnsweringSocket) => void) => {
   // Port scanners send these protocols too, so only the first connection of each protocol is a warning.
   const logged = new Set<OtherProtocol>();
   return (error, socket) => {
@@ -90,12 +96,12 @@ export const createClientErrorHandler = (log: Logger): ((error: ClientError, soc
     }
     // A response that has begun cannot be replaced.
     if (!socket.writable || socket._httpMessage?.headersSent === true) return void socket.destroy();
-    writeErrorResponse(
-      socket,
+    const answer =
       protocol === null
         ? (ANSWERS[error.code ?? ''] ?? OTHER_ANSWER)
-        : { status: 400, message: `This is ${protocol.name}. ${protocol.advice}` },
-    );
+        : { status: 400, message: `This is ${protocol.name}. ${protocol.advice}` };
+    onAnswer(answer.status);
+    writeErrorResponse(socket, answer);
   };
 };
 

@@ -95,12 +95,13 @@ export class HttpListener {
     this.server.maxHeadersCount = MAX_HEADER_FIELDS + 1;
     this.server.setTimeout(timeouts.unreadMs);
     this.connectionLimiter.attachTo(this.server);
+    const countResponse = (status: number): void => counters.httpResponses.increment(`${Math.floor(status / 100)}xx`);
     this.server.on('request', (request, response) => {
-      response.once('close', () => counters.httpResponses.increment(`${Math.floor(response.statusCode / 100)}xx`));
+      response.once('close', () => countResponse(response.statusCode));
       if (hasTooManyHeaders(request)) rejectTooManyHeaders(response);
       else this.#handler?.handleRequest(request, response);
     });
-    this.server.on('clientError', createClientErrorHandler(log));
+    this.server.on('clientError', createClientErrorHandler(log, countResponse));
     this.server.on('upgrade', (request, socket, head) => {
       if (hasTooManyHeaders(request)) return rejectTooManyHeaders(socket);
       // A pipelined request is not replayed: its response could overtake the one in progress.

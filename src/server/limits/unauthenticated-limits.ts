@@ -3,7 +3,7 @@
  * the claim `watch`, which has about 26 KB.
  *
  * They bound the memory for unauthenticated callers: one HTTP connection holds at most the headers, and one socket the
- * Authorization header of its upgrade and a part of one message, 72 KiB together. A caller must send these bytes within
+ * Authorization header of its upgrade and a part of one message, 88 KiB together. A caller must send these bytes within
  * 15 s (headers) or 10 s (`connection_init`), so all of them together hold at most what the network carries in that time.
  */
 

@@ -157,6 +157,7 @@ describe('the limit of 48 KiB for headers', () => {
     expectNamedLimit(await get(harness, authorizationOf(48)), /more than 48 KiB together/);
     expectNamedLimit(await getRejection(harness, authorizationOf(48)), /more than 48 KiB together/);
     expectNamedLimit(await get(harness, authorizationOf(500)), /more than 48 KiB together/);
+    expect((await harness.metrics()).get('porchlight_http_responses_total{status="4xx"}')).toBe(3);
   });
 
   test('comes with a limit of 256 fields, beyond which none is dropped silently', async () => {

@@ -43,6 +43,13 @@ describe('a refused origin', () => {
     ]);
   });
 
+  test('is logged with the address of a proxy that reports the client alone', () => {
+    const { lines, report } = createLog();
+    report('https://a.example', { forwarded: 'for=198.51.100.1' });
+    report('https://b.example', { 'x-forwarded-for': '198.51.100.1' });
+    expect(lines).toMatchObject([{ proxy: '10.0.0.1' }, { proxy: '10.0.0.1', forwardedHost: null }]);
+  });
+
   test('is logged with what a proxy reports', () => {
     const { lines, report } = createLog();
     report('https://app.example', { 'x-forwarded-host': 'b.example', 'x-forwarded-proto': 'https' }, true);

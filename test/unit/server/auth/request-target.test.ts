@@ -101,6 +101,8 @@ describe('an origin is the server’s own', () => {
     ['http://app.example:443', target('app.example', 'https', '443')],
     ['null', target('null')],
     ['file://', target('app.example')],
+    ['capacitor://app.example', target('app.example')],
+    ['chrome-extension://app.example', target('app.example')],
     ['nonsense', target('nonsense')],
     ['', target('')],
   ])('not if it is %s and the target is %j', (origin, seen) => {
