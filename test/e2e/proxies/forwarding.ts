@@ -27,6 +27,8 @@ export interface ForwardingOptions {
   /** Whether the configuration forwards WebSockets. */
   readonly hasWebSockets: boolean;
   readonly prefix?: string;
+  /** PORCHLIGHT_PING_INTERVAL. By default the server sends no ping and no further comment during the tests. */
+  readonly pingInterval?: string;
 }
 
 /** Watchers of the server, from its metrics. */
@@ -37,13 +39,12 @@ export const countWatchers = async ({ origin, apiKey }: PorchlightProcess): Prom
 };
 
 export const describeForwarding = (options: ForwardingOptions): void => {
-  const { httpVersions, hasWebSockets, scheme, prefix = '' } = options;
+  const { httpVersions, hasWebSockets, scheme, prefix = '', pingInterval = '10m' } = options;
   let server: PorchlightProcess;
   let proxy: Proxy;
   beforeAll(async () => {
     server = await startPorchlight({
-      // HAProxy notices over HTTP/1.1 that a client is gone when it forwards the next comment.
-      env: { PORCHLIGHT_ALLOWED_ORIGINS: APP_ORIGIN, PORCHLIGHT_PING_INTERVAL: '1s' },
+      env: { PORCHLIGHT_ALLOWED_ORIGINS: APP_ORIGIN, PORCHLIGHT_PING_INTERVAL: pingInterval },
     });
     proxy = await options.startProxy(server);
   });

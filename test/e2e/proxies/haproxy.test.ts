@@ -8,6 +8,9 @@ import { startProxy } from './proxy-process.ts';
 const LACKS_HAPROXY =
   isMissing('haproxy', 'the proxy configurations') || isMissing('openssl', 'the proxy configurations over TLS');
 
+/** Over HTTP/1.1, HAProxy notices that a client is gone when it forwards the next comment. */
+const PING_INTERVAL = '1s';
+
 const startHaproxy =
   (path: string) =>
   ({ port: serverPort }: { readonly port: number }) =>
@@ -19,6 +22,7 @@ describe.skipIf(LACKS_HAPROXY)('HAProxy with the configuration of the page', () 
     scheme: 'https',
     httpVersions: ['1.1', '2'],
     hasWebSockets: true,
+    pingInterval: PING_INTERVAL,
   });
 });
 
@@ -28,6 +32,7 @@ describe.skipIf(LACKS_HAPROXY)('HAProxy with a path prefix', () => {
     scheme: 'https',
     httpVersions: ['1.1', '2'],
     hasWebSockets: true,
+    pingInterval: PING_INTERVAL,
     prefix: '/presence',
   });
 });

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { OPTIONS } from '../../../../src/config/options.ts';
 import {
@@ -27,3 +28,9 @@ test.each([
     expect(createPingSettings(interval)).toEqual({ pingIntervalMs: interval, maxUnansweredPings: pings });
   },
 );
+
+test('docs/proxies.md has the defaults', () => {
+  const page = readFileSync(new URL('../../../../docs/proxies.md', import.meta.url), 'utf8');
+  expect(page).toContain(`a ping every ${OPTIONS.pingInterval.default.replace('s', ' s')}`);
+  expect(page).toContain(`idle for ${OPTIONS.httpKeepAlive.default.replace('s', ' s')}`);
+});
