@@ -63,7 +63,7 @@ describe('the Authorization header', () => {
     ]) {
       expect(codeOf(await harness.post(query, null)), query).toBe('UNAUTHENTICATED');
     }
-    for (const payload of [undefined, {}, { authorization: null }, { authorization: 5 }, { token: API_KEY }]) {
+    for (const payload of [undefined, {}, { authorization: null }, { authorization: 5 }, { user: API_KEY }]) {
       const socket = new TestSocket(harness.socketUrl);
       await socket.sendInit(payload);
       expect((await socket.closed).code).toBe(4401);
