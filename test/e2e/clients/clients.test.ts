@@ -21,10 +21,10 @@ import {
   type RecordedWebSocket,
 } from './support/recording.ts';
 
-/** The page of Altair’s desktop app has this origin. */
-const ALTAIR_ORIGIN = 'electron://altair';
+/** The origins of Altair’s desktop app and of Hoppscotch. */
+const ORIGINS = 'electron://altair,https://hoppscotch.io';
 
-const server = startSharedServer({ env: { PORCHLIGHT_ALLOWED_ORIGINS: ALTAIR_ORIGIN } });
+const server = startSharedServer({ env: { PORCHLIGHT_ALLOWED_ORIGINS: ORIGINS } });
 
 interface QueryResult {
   readonly userStatus: { readonly userId: string; readonly status: Status };
