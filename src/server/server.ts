@@ -19,6 +19,7 @@ import { Pipeline, type PipelineLimits } from './graphql/pipeline.ts';
 import type { HttpListener } from './http/listener.ts';
 import { createClientAddressResolver, type TrustedProxies } from './limits/client-address.ts';
 import { RateLimiter } from './limits/rate-limiter.ts';
+import { warnOfUntrustedProxy } from './limits/untrusted-proxy.ts';
 import type { RejectionCounters } from './metrics/rejection-counters.ts';
 import { GraphqlWebSocketServer } from './websocket/websocket-server.ts';
 import { createPingSettings, type ConnectionSettings } from './websocket/connection-settings.ts';
@@ -101,7 +102,7 @@ export const createServer = ({
 }: ServerOptions): PorchlightServer => {
   let isReady = false;
   const { allowedOrigins, limits, trustProxy } = settings;
-  const resolveClientAddress = createClientAddressResolver(trustProxy);
+  const resolveClientAddress = warnOfUntrustedProxy(createClientAddressResolver(trustProxy), trustProxy, log);
   const originPolicy = new OriginPolicy({ allowedOrigins, trustProxy, log });
   const rateLimiter = new RateLimiter(limits);
   const { counters } = listener;

@@ -109,6 +109,17 @@ describe('the log', () => {
     for (const { hint } of refusals(harness)) expect(hint).toContain('PORCHLIGHT_ALLOWED_ORIGINS');
   });
 
+  test('names a proxy that is not trusted once, whichever transport it forwards', async () => {
+    const harness = await open();
+    const forwarded = { 'x-forwarded-for': '203.0.113.7' };
+    expect(await requestUpgrade(harness, forwarded)).toBe(101);
+    await postFrom(harness, forwarded);
+    const warnings = harness.logLines.filter((line) => line.includes('"level":"warn"'));
+    expect(warnings.map((line) => JSON.parse(line) as LogLine)).toMatchObject([
+      { proxy: '127.0.0.1', hint: expect.stringContaining('PORCHLIGHT_TRUST_PROXY') as string },
+    ]);
+  });
+
   test('is silent about pages that need no CORS headers, and about allowed origins', async () => {
     const harness = await open({ allowedOrigins: ['https://app.example'], trustProxy: true });
     await postFrom(harness, { origin: new URL(harness.url).origin });
