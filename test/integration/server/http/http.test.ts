@@ -285,7 +285,7 @@ describe('an invalid request', () => {
   test('is answered with a 4xx status when it is not valid HTTP', async () => {
     const harness = await ServerHarness.open();
     expect(await sendRaw(harness, 'HELLO\r\n\r\n')).toMatch(/^HTTP\/1.1 400 /);
-    expect(await sendRaw(harness, `GET / HTTP/1.1\r\nHost: x\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`)).toMatch(
+    expect(await sendRaw(harness, `GET / HTTP/1.1\r\nHost: x\r\nX: ${'x'.repeat(60_000)}\r\n\r\n`)).toMatch(
       /^HTTP\/1.1 431 /,
     );
   });
