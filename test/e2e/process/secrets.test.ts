@@ -1,6 +1,6 @@
 /** Secrets of a server process: binary keys, files, pipes, and what is refused at the start. */
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -12,6 +12,7 @@ import {
   startPorchlightCommand,
   startProgram,
 } from '../../support/crash/cli-process.ts';
+import { isMissing } from '../../support/optional-tools.ts';
 import { GraphqlSocket, postOperation } from '../../support/porchlight-client.ts';
 import { mintToken, type PorchlightProcess, startPorchlight } from '../../support/porchlight-process.ts';
 
@@ -149,6 +150,21 @@ test('a file with one API key a line gives access with each key, and with no lin
   expect(await acceptedBy(server, keys.join(','))).toEqual(REJECTED);
   expect(server.output()).not.toContain('warning');
 });
+
+test.skipIf(isMissing('openssl', 'the commands of docs/configuration.md'))(
+  'the commands of docs/configuration.md write a key of random bytes that signs and verifies',
+  async () => {
+    const page = readFileSync(new URL('../../../docs/configuration.md', import.meta.url), 'utf8');
+    const commands = /```sh\n([^`]*\/dev\/urandom[^`]*)```/.exec(page)?.[1] ?? '';
+    expect(await startProgram(['sh', '-ec', commands], directory).result).toMatchObject({ code: 0, err: '' });
+    const env = { PORCHLIGHT_JWT_SECRET: undefined, PORCHLIGHT_JWT_SECRET_FILE: join(directory, 'jwt-secret') };
+    await using server = await startPorchlight({ env });
+    const secret = readFileSync(join(directory, 'key.bin'));
+    expect(secret).toHaveLength(64);
+    expect(await acceptedBy(server, await mintToken('alice', { secret }))).toEqual(ACCEPTED);
+    expect(server.output()).not.toContain('warning');
+  },
+);
 
 test('the file of a secret may be a process substitution of a shell', async () => {
   const script = `PORCHLIGHT_JWT_SECRET_FILE=<(printf 'base64:%s\\n' "$KEY") exec "$@"`;
