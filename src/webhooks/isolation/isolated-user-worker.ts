@@ -72,7 +72,7 @@ export class IsolatedUserWorker {
 
   async #retryPending(delivery: Delivery): Promise<void> {
     const webhook = await this.#startAttempt(delivery);
-    await this.#attempt(webhook, delivery, ({ pendingDelivery: _, ...user }, pendingDelivery) => ({
+    await this.#attempt(webhook, delivery, (user, pendingDelivery) => ({
       ...user,
       pendingDelivery,
     }));

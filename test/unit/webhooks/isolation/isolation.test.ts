@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { LoggedEvent } from '../../../../src/app/ports/presence-store.ts';
 import type { UserId } from '../../../../src/core/ids.ts';
+import { deferred } from '../../app/support/waiting.ts';
 import { acceptDelivery, FakeSender, rejectWithStatus, type SentAttempt } from '../support/fake-sender.ts';
 import {
   ALL_SHARDS,
@@ -100,6 +101,29 @@ describe('a user whose events are refused', () => {
         { webhook: user!.webhookId, status: 500, reason: 'It answered 500.', user: poisoned },
       ],
     ]);
+  });
+
+  it('does not rejoin while a delivery in progress skips one of its events', async () => {
+    const { harness, refused, respond, acceptedOf, loggedOf } = await startRefusing();
+    const [poisoned, other] = [userIdOfShard(0), userIdOfShard(0, 1)];
+    refused.add(poisoned);
+    for (const user of [poisoned, other]) await harness.logIn(user);
+    await harness.timers.advance(10 * SECOND);
+    expect(harness.engine.collectStats().isolatedUsers).toBe(1);
+    const answer = deferred<undefined>();
+    harness.sender.respond = async (sent) => {
+      if (usersOf(sent).includes(other)) await answer.promise;
+      return respond(sent);
+    };
+    for (const user of [poisoned, other]) await harness.logIn(user);
+    await harness.timers.advance(SECOND);
+    refused.clear();
+    await harness.timers.advance(10 * MINUTE);
+    expect(acceptedOf(poisoned)).toEqual(loggedOf(poisoned).slice(0, 1));
+    answer.resolve(undefined);
+    await harness.timers.advance(MINUTE);
+    for (const user of [poisoned, other]) expect(acceptedOf(user)).toEqual(loggedOf(user));
+    expect(harness.engine.collectStats().isolatedUsers).toBe(0);
   });
 
   it('becomes DEAD after the retry period, and then rejoins the shard', async () => {
@@ -212,6 +236,20 @@ describe('a receiver that refuses everything', () => {
     await harness.timers.advance(3 * HOUR);
     expect(harness.engine.collectStats().isolatedUsers).toBe(0);
     expect(await harness.deliveries('RETRYING')).toEqual([]);
+  });
+
+  it('after it accepted some users of a split, isolates none of the last three that it refused', async () => {
+    const harness = await DeliveryHarness.start();
+    const [first, accepted, ...rest] = Array.from({ length: 8 }, (_, number) => userIdOfShard(0, number));
+    const isAccepted = (sent: SentAttempt) => sent.delivery.shard !== 0 || usersOf(sent).join() === accepted;
+    harness.sender.respond = (sent) => (isAccepted(sent) ? acceptDelivery(sent) : rejectWithStatus(500));
+    for (const user of [first!, accepted!, ...rest]) await harness.logIn(user);
+    await harness.timers.advance(250);
+    await harness.logIn(userIdOfShard(1));
+    await harness.timers.advance(600);
+    const ofUsers = harness.sender.attempts.filter((sent) => usersOf(sent).length === 1 && sent.delivery.shard === 0);
+    expect(ofUsers.map((sent) => usersOf(sent)[0])).toEqual([first, accepted, ...rest.slice(0, 3)]);
+    expect(harness.engine.collectStats().isolatedUsers).toBe(1);
   });
 
   it.each([
