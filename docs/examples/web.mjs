@@ -16,7 +16,8 @@ const HEARTBEAT = 'mutation ($input: HeartbeatInput) { heartbeat(input: $input) 
  *
  * @param getJwt returns a JWT of the user, or a promise of one. It is called for every socket.
  * @param deviceId an id that this browser keeps, for example in localStorage.
- * @param onSessionEnd receives the reason, such as KICKED, when another login or a backend ended the session.
+ * @param onSessionEnd receives the reason, such as KICKED, when another login or a backend ended the session. REPLACED
+ *   means that another tab of this browser has logged in with the same device id.
  * @returns `client` for subscriptions, and `stop`, which closes the socket and so ends the session.
  */
 export const startPresence = ({ url, getJwt, deviceId, onSessionEnd, onError = console.error }) => {

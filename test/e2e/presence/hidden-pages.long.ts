@@ -23,7 +23,7 @@ describe('pages that are hidden in Chromium for 15 minutes', () => {
     });
     console.log(`Chromium ${observation.browserVersion}`);
     console.table(observation.pages.map(summarizePage));
-  }, HIDDEN_FOR_MS + 400_000);
+  }, HIDDEN_FOR_MS + 500_000);
 
   it('keeps every page hidden, and fires their timers once a minute at the end', () => {
     for (const page of observation.pages) {
@@ -40,6 +40,10 @@ describe('pages that are hidden in Chromium for 15 minutes', () => {
       expect(page).toMatchObject({ status: 'ONLINE', eventReasons: ['LOGIN'], closeReasons: [] });
       expect(page.longestBeatGap).toBeLessThan(WEB_TIMEOUT_MS);
     }
+  });
+
+  it('receives logins of pages with keepAlive after a restart of the server, while they are hidden', () => {
+    expect(observation.wereHiddenAtReconnect).toEqual([true, true]);
   });
 
   it('receives heartbeats by setInterval only once a minute, so that nothing but a timeout ends these sessions', () => {

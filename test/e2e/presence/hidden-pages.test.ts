@@ -44,6 +44,10 @@ describe.skipIf(LACKS_CHROMIUM)('a hidden page in Chromium whose timers fire onc
     expect(pageOf('keepAlive')).toMatchObject({ status: 'ONLINE', eventReasons: ['LOGIN'], closeReasons: [] });
   });
 
+  it('logs in again by docs/examples/web.mjs after a restart of the server, while it is hidden', () => {
+    expect(observation.wereHiddenAtReconnect).toEqual([true]);
+  });
+
   it('stays ONLINE by heartbeats that a worker starts', () => {
     expect(pageOf('worker')).toMatchObject({ status: 'ONLINE', eventReasons: ['LOGIN'], closeReasons: [] });
   });

@@ -8,6 +8,8 @@ import type { HeartbeatKind } from './page-scripts.ts';
 import { launchStockChromium } from './stock-chromium.ts';
 
 const OPEN_WITHIN_MS = 60_000;
+/** The longest delay of docs/examples/web.mjs between two attempts to connect is 30 s. */
+const RECONNECT_WITHIN_MS = 120_000;
 
 /** The timings of WEB in the platform table. */
 const DEFAULT_TIMINGS = { heartbeatIntervalMs: 20_000, heartbeatTimeoutMs: 60_000 };
@@ -27,20 +29,28 @@ export interface ObservationOptions {
 export interface Observation {
   readonly browserVersion: string;
   readonly pages: readonly ObservedPage[];
+  /** Whether the pages with `keepAlive` were still hidden when they logged in after a restart of the server. */
+  readonly wereHiddenAtReconnect: readonly boolean[];
 }
 
-/** @throws when a page does not log in, or is visible at the end, or the observation is not complete in time. */
+/**
+ * Observes the pages, and then restarts the server.
+ * @throws when a page does not log in, or is visible at the end, or the observation is not complete in time, or a page
+ *   with `keepAlive` does not log in again.
+ */
 export const observeHiddenPages = async (options: ObservationOptions): Promise<Observation> => {
   const { heartbeatIntervalMs } = options.timings ?? DEFAULT_TIMINGS;
   await using pageServer = await startPageServer(heartbeatIntervalMs);
-  await using server = await startPorchlight({ env: { PORCHLIGHT_ALLOWED_ORIGINS: pageServer.origin } });
+  const env = { PORCHLIGHT_ALLOWED_ORIGINS: pageServer.origin };
+  await using server = await startPorchlight({ env });
   if (options.timings !== null) await setTimings(server, options.timings);
   await using browser = await launchStockChromium(options.gracePeriodS);
 
   const pages = options.kinds.map((kind, index) => new ObservedPage(kind, `${kind}-${index}`));
   const waiters = new ReportWaiters();
+  let isObserving = true;
   await browser.context.exposeFunction('report', (report: PageReport) => {
-    pages.find(({ userId }) => userId === report.page)?.addReport(report);
+    if (isObserving) pages.find(({ userId }) => userId === report.page)?.addReport(report);
     waiters.notify(report);
   });
 
@@ -69,7 +79,16 @@ export const observeHiddenPages = async (options: ObservationOptions): Promise<O
     if (isHidden !== true) throw new Error(`The page ${page.userId} is not hidden.`);
     await readUser(server, page);
   }
-  return { browserVersion: browser.version, pages };
+  isObserving = false;
+
+  const reconnected = pages
+    .filter(({ kind }) => kind === 'keepAlive')
+    .map(({ userId }) => waiters.waitFor((report) => report.page === userId && report.kind === 'online'));
+  await server.stop();
+  const { directory, port } = server;
+  await using _restarted = await startPorchlight({ directory, env: { ...env, PORCHLIGHT_PORT: String(port) } });
+  const logins = await withTimeout(Promise.all(reconnected), RECONNECT_WITHIN_MS, () => 'A page did not log in again.');
+  return { browserVersion: browser.version, pages, wereHiddenAtReconnect: logins.map(({ hidden }) => hidden) };
 };
 
 export const describePages = (pages: readonly ObservedPage[]): string => JSON.stringify(pages, null, 2);
@@ -97,16 +116,20 @@ const readUser = async (server: PorchlightProcess, page: ObservedPage): Promise<
 
 /** Resolves promises when a report of a page satisfies their condition. */
 class ReportWaiters {
-  #waiters: { readonly condition: (report: PageReport) => boolean; readonly resolve: () => void }[] = [];
+  #waiters: {
+    readonly condition: (report: PageReport) => boolean;
+    readonly resolve: (report: PageReport) => void;
+  }[] = [];
 
-  waitFor(condition: (report: PageReport) => boolean): Promise<void> {
+  /** Resolves to the first report from now on that satisfies the condition. */
+  waitFor(condition: (report: PageReport) => boolean): Promise<PageReport> {
     return new Promise((resolve) => this.#waiters.push({ condition, resolve }));
   }
 
   notify(report: PageReport): void {
     this.#waiters = this.#waiters.filter(({ condition, resolve }) => {
       if (!condition(report)) return true;
-      resolve();
+      resolve(report);
       return false;
     });
   }
