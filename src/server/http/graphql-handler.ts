@@ -23,6 +23,7 @@ import {
   addHttpStatuses,
 } from './error-status.ts';
 import { MAX_PAYLOAD_BYTES } from '../graphql/query-limits.ts';
+import { formatKib } from '../limits/unauthenticated-limits.ts';
 import { acceptsAnyResult, orderAcceptByWeight, selectJsonMediaType, type JsonMediaType } from './media-types.ts';
 import type { Pipeline } from '../graphql/pipeline.ts';
 import { createEventStreamPlugin } from './event-stream.ts';
@@ -213,10 +214,13 @@ const acceptsEventStream = (accept: string | undefined): boolean =>
   accept === undefined || /(^|,)\s*(text\/event-stream|text\/\*|\*\/\*)\s*(;|,|$)/i.test(accept);
 
 /** Errors with an HTTP status have passed the pipeline, or are yoga's own protocol errors. */
-const maskError = (pipeline: Pipeline, error: unknown): GraphQLError =>
-  error instanceof GraphQLError && error.extensions['http'] !== undefined
-    ? forceBadRequestStatus(error)
-    : pipeline.toClientError(error);
+const maskError = (pipeline: Pipeline, error: unknown): GraphQLError => {
+  if (!(error instanceof GraphQLError) || error.extensions['http'] === undefined) return pipeline.toClientError(error);
+  if (error.extensions['code'] !== 'REQUEST_ENTITY_TOO_LARGE') return forceBadRequestStatus(error);
+  // yoga does not name the limit.
+  const { extensions } = error;
+  return new GraphQLError(`The body has more than ${formatKib(MAX_PAYLOAD_BYTES)}.`, { extensions });
+};
 
 /** A delay of fixed length for very many waiters: those that start in the same turn of the event loop share a timer. */
 class SharedDelay {

@@ -271,6 +271,7 @@ describe('an invalid request', () => {
     const long = JSON.stringify({ query: `{ __typename } # ${'x'.repeat(512 * 1024)}` });
     const reply = await harness.send(long, apiKeyHeaders);
     expect([reply.status, codeOf(reply)]).toEqual([413, 'REQUEST_ENTITY_TOO_LARGE']);
+    expect(reply.body.errors?.[0]?.message).toBe('The body has more than 512 KiB.');
     const chunked = await fetch(`${harness.url}/graphql`, {
       method: 'POST',
       headers: { ...apiKeyHeaders, ...jsonHeaders },
