@@ -191,6 +191,34 @@ describe('a user whose events are refused', () => {
   });
 });
 
+describe('retention that removed all skipped events', () => {
+  it('leaves later events of the user to the shard, which delivers them once', async () => {
+    const { harness, refused, respond, acceptedOf, loggedOf } = await startRefusing();
+    const [poisoned, other] = [userIdOfShard(0), userIdOfShard(0, 1)];
+    refused.add(poisoned);
+    for (const user of [poisoned, other]) await harness.logIn(user);
+    await harness.timers.advance(10 * SECOND);
+    for (const user of [poisoned, other]) await harness.logIn(user);
+    await harness.timers.advance(SECOND);
+    await harness.store.forgets();
+    const answer = deferred<undefined>();
+    harness.sender.respond = async (sent) => {
+      if (usersOf(sent).join() === other) await answer.promise;
+      return respond(sent);
+    };
+    // The shard waits for an answer, so it does not read what follows.
+    await harness.logIn(other);
+    await harness.timers.advance(SECOND);
+    for (let times = 0; times < 75; times++) await harness.logIn(poisoned);
+    refused.clear();
+    await harness.timers.advance(HOUR);
+    answer.resolve(undefined);
+    await harness.timers.advance(HOUR);
+    expect(acceptedOf(poisoned).slice(1)).toEqual(loggedOf(poisoned).slice(-149));
+    expect(harness.engine.collectStats().isolatedUsers).toBe(0);
+  });
+});
+
 describe('a receiver that refuses everything', () => {
   const attemptsInOneHour = async (users: number): Promise<number> => {
     const harness = await DeliveryHarness.start();
