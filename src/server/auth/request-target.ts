@@ -80,7 +80,8 @@ export const isOwnOrigin = (origin: string, { host, port, scheme }: RequestTarge
   if (host === undefined) return false;
   if (scheme !== 'https' && origin === `http://${host}`) return true;
   if (!URL.canParse(origin)) return false;
-  const page = new URL(origin);
+  // Apollo iOS 1 names the server as its origin, with the scheme of the socket. No page has such an origin.
+  const page = new URL(origin.replace(/^ws(?=s?:)/i, 'http'));
   // The page of an app scheme is of another origin, whatever its host is.
   if (page.protocol !== 'https:' && (page.protocol !== 'http:' || scheme === 'https')) return false;
   // A default port in one of the two is removed by the scheme of the page.

@@ -83,6 +83,10 @@ describe('an origin is the server’s own', () => {
     ['https://[::1]', target('[::1]:443')],
     ['https://xn--bcher-kva.example', target('xn--bcher-kva.example')],
     ['https://xn--bcher-kva.example', target('bücher.example')],
+    // Apollo iOS 1 sends the address of the server.
+    ['ws://app.example:4000', target('app.example:4000')],
+    ['wss://app.example', target('app.example', 'https')],
+    ['WSS://app.example', target('app.example:443')],
   ])('if it is %s and the target is %j', (origin, seen) => {
     expect(isOwnOrigin(origin, seen)).toBe(true);
   });
@@ -102,6 +106,10 @@ describe('an origin is the server’s own', () => {
     ['null', target('null')],
     ['file://', target('app.example')],
     ['capacitor://app.example', target('app.example')],
+    ['wss://app.example.evil.example', target('app.example')],
+    ['ws://app.example', target('app.example', 'https')],
+    ['wsss://app.example', target('app.example')],
+    ['xws://app.example', target('app.example')],
     ['chrome-extension://app.example', target('app.example')],
     ['nonsense', target('nonsense')],
     ['', target('')],
