@@ -26,7 +26,7 @@ export const readContract = (make: CreateStore): void => {
       const { user: record } = await runCommand(
         store,
         ALICE,
-        setStatusText('a1', 'line\nbreak\u0000 and nul, "quoted"'),
+        setStatusText('a1', 'line\nbreak\tand tab, "quoted" \u2028'),
       );
       expect((await store.readUsers([ALICE]))[0]).toEqual(record);
       expect(record.sessions[0]).toMatchObject({ watchScope: watch, platform: 'MAC', loggedInAt: clock.now() - 5 });

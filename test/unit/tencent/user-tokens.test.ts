@@ -3,7 +3,8 @@ import { describe, expect, test } from 'vitest';
 import { API_KEY, codeOf, ServerHarness, LOGIN } from '../../integration/server/support/server-harness.ts';
 import { TestSocket } from '../../integration/server/support/test-socket.ts';
 import { openTencentHarness, createUserSig } from './tencent-harness.ts';
-import { APP_ID, packClaims, packText, unpackClaims } from './user-sigs.ts';
+import { createUserSigVerifier } from '../../../src/tencent/user-tokens.ts';
+import { APP_ID, TENCENT, packClaims, packText, unpackClaims } from './user-sigs.ts';
 
 const ASK = 'query ($id: ID!) { userStatus(userId: $id) { status } }';
 const INPUT = { input: { platform: 'IPHONE', deviceId: 'a1' } };
@@ -113,6 +114,25 @@ describe('over a socket', () => {
     expect(await closed(createUserSig(harness, 'alice', { at: harness.now - 3_600_000 }))).toBe(4413);
     expect(await closed(createUserSig(harness, 'alice', { key: 'another key' }))).toBe(4401);
     expect(await closed('A'.repeat(4_096))).toBe(4401);
+  });
+
+  test('after a revocation, a UserSig is accepted only if it is later by the clock tolerance, over both transports', async () => {
+    const userTokens = [createUserSigVerifier({ ...TENCENT, clockToleranceMs: 60_000 })];
+    const harness = await openTencentHarness({ settings: { userTokens } });
+    const inSeconds = (seconds: number): string =>
+      createUserSig(harness, 'alice', { at: harness.now + seconds * 1_000 });
+    const ahead = inSeconds(50);
+    const wire = await TestSocket.connect(harness.socketUrl, ahead);
+    await harness.post('mutation { endSessions(input: {userId: "alice", revokeTokens: true}) { ended { id } } }');
+    expect(await wire.closed).toEqual({ code: 4413, reason: 'The token has been revoked' });
+    expect(codeOf(await harness.post(LOGIN, ahead, INPUT))).toBe('UNAUTHENTICATED');
+    const refused = new TestSocket(harness.socketUrl);
+    await refused.sendInit({ authorization: `Bearer ${ahead}` });
+    expect((await refused.closed).reason).toMatch(/^The token was issued \d+ s after a revocation, but at least 60 s/);
+    expect(codeOf(await harness.post(LOGIN, inSeconds(70), INPUT))).toBeUndefined();
+    expect((await (await TestSocket.connect(harness.socketUrl, inSeconds(70))).execute(LOGIN, INPUT)).type).toBe(
+      'next',
+    );
   });
 
   test('endSessions with revokeTokens closes the socket of a UserSig', async () => {
