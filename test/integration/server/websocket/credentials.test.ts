@@ -273,7 +273,7 @@ describe('a credential in the header of the upgrade follows the rules of one in 
     const harness = await ServerHarness.open();
     const expiring = await connectByHeader(
       harness,
-      await harness.jwt('bob', { exp: Math.floor(harness.now / 1_000) + 2 }),
+      await harness.jwt('bob', { exp: Math.floor(harness.now / 1_000) + 3 }),
     );
     expect(await expiring.closed).toEqual({ code: 4413, reason: 'The token has expired' });
     const revoked = await connectByHeader(harness, await harness.jwt('carol'));
@@ -292,7 +292,7 @@ describe('a credential in the header of the upgrade follows the rules of one in 
   });
 
   test('an authentication that takes too long closes the socket with 1013', async () => {
-    const { harness, token } = await open({ connectionSettings: { initTimeoutMs: 50 } });
+    const { harness, token } = await open({ connectionSettings: { initTimeoutMs: 1_000 } });
     vi.spyOn(harness.store, 'readUsers').mockReturnValueOnce(new Promise(() => undefined));
     expect((await openByHeader(harness, `Bearer ${token}`).closed).code).toBe(1013);
   });

@@ -75,7 +75,10 @@ describe('a client that offers only other subprotocols', () => {
   });
 
   test('counts against maxSockets until it is closed', async () => {
-    const harness = await ServerHarness.open({ settings: { limits: { ...LIMITS, maxSockets: 1 } } });
+    const harness = await ServerHarness.open({
+      settings: { limits: { ...LIMITS, maxSockets: 1 } },
+      connectionSettings: { unacknowledgedCloseTimeoutMs: 60_000 },
+    });
     const silent = openUpgrade(harness, 'Sec-WebSocket-Protocol: graphql-ws');
     await once(silent, 'data');
     await expect(new TestSocket(harness.socketUrl).opened).rejects.toThrow('503');
