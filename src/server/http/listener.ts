@@ -14,6 +14,7 @@ import { MAX_HEADER_BYTES, MAX_HEADER_FIELDS } from '../limits/unauthenticated-l
 import { createClientErrorHandler, hasTooManyHeaders, rejectTooManyHeaders } from './client-errors.ts';
 import { ConnectionLimiter } from './connection-limiter.ts';
 import { offersOtherProtocol, replayWithoutUpgrade } from './ignore-upgrade-offers.ts';
+import { toOriginForm } from './request-url.ts';
 
 /** Time limits for clients, in ms. */
 export interface HttpTimeouts {
@@ -98,12 +99,14 @@ export class HttpListener {
     const countResponse = (status: number): void => counters.httpResponses.increment(`${Math.floor(status / 100)}xx`);
     this.server.on('request', (request, response) => {
       response.once('close', () => countResponse(response.statusCode));
+      toOriginForm(request);
       if (hasTooManyHeaders(request)) rejectTooManyHeaders(response);
       else this.#handler?.handleRequest(request, response);
     });
     this.server.on('clientError', createClientErrorHandler(log, countResponse));
     this.server.on('upgrade', (request, socket, head) => {
       if (hasTooManyHeaders(request)) return rejectTooManyHeaders(socket);
+      toOriginForm(request);
       // A pipelined request is not replayed: its response could overtake the one in progress.
       const isPipelined = this.connectionLimiter.isAnsweringRequest(request.socket);
       if (!isPipelined && offersOtherProtocol(request)) {

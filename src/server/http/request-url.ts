@@ -1,4 +1,4 @@
-/** Splits the URL of an HTTP request. */
+/** Reads the URL of an HTTP request. */
 import type { IncomingMessage } from 'node:http';
 
 export interface RequestUrl {
@@ -13,4 +13,20 @@ export const splitRequestUrl = ({ url = '/' }: Pick<IncomingMessage, 'url'>): Re
   const queryStart = url.indexOf('?');
   if (queryStart < 0) return { path: url, query: '' };
   return { path: url.slice(0, queryStart), query: url.slice(queryStart + 1) };
+};
+
+const ABSOLUTE_FORM = /^https?:\/\/([^/?#]+)/i;
+
+/**
+ * Replaces a URL with scheme and host by its path, and the header `Host` by its host (RFC 9112, 3.2.2). Clients that take
+ * the server for a forward proxy send such URLs, and HAProxy passes them on.
+ */
+export const toOriginForm = (request: Pick<IncomingMessage, 'url' | 'headers'>): void => {
+  const { url = '/' } = request;
+  if (url.startsWith('/')) return;
+  const [prefix, host] = ABSOLUTE_FORM.exec(url) ?? [];
+  if (prefix === undefined || host === undefined) return;
+  const rest = url.slice(prefix.length);
+  request.url = rest.startsWith('/') ? rest : `/${rest}`;
+  request.headers.host = host;
 };

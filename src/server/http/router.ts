@@ -68,7 +68,8 @@ const route = async (
   response: ServerResponse,
 ): Promise<void> => {
   const isGet = request.method === 'GET' || request.method === 'HEAD';
-  // HAProxy's `option httpchk` sends OPTIONS unless a method is configured, and OPTIONS / unless a path is.
+  // HAProxy's `option httpchk` sends OPTIONS unless a method is configured, and OPTIONS / unless a path is. OPTIONS *
+  // asks for the server as a whole.
   const isProbe = isGet || request.method === 'OPTIONS';
   switch (path) {
     case '/health/live':
@@ -86,6 +87,7 @@ const route = async (
       if (request.method === 'OPTIONS') return void response.writeHead(204, { Allow: 'GET, POST, OPTIONS' }).end();
       if (request.method !== 'GET' && request.method !== 'POST') return rejectGraphqlMethod(request, response);
       return graphql(request, response);
+    case '*':
     case '/':
       // The relative target also works behind a proxy that adds a path prefix.
       if (isGet && acceptsHtml(request)) {

@@ -7,7 +7,7 @@ import { startPorchlight, type PorchlightProcess } from '../../support/porchligh
 import { logIn, newUserId } from '../support/users.ts';
 import { readPageConfiguration, replaceIn, substituteHaproxy, substituteNginx } from './configurations.ts';
 import { FEED } from './forwarding.ts';
-import { openStream, sendRequest, type Target } from './http-client.ts';
+import { openSocket, openStream, post, sendRequest, type Target } from './http-client.ts';
 import { startProxy, type Proxy } from './proxy-process.ts';
 
 const LACKS_NGINX =
@@ -67,6 +67,7 @@ describe.skipIf(LACKS_HAPROXY)('HAProxy', () => {
 
   test.each([
     ['option httpchk', 'OPTIONS', '/'],
+    ['option httpchk OPTIONS *', 'OPTIONS', '*'],
     ['option httpchk /health/ready', 'OPTIONS', '/health/ready'],
     ['option httpchk HEAD /health/live', 'HEAD', '/health/live'],
     ['option httpchk GET /health/ready', 'GET', '/health/ready'],
@@ -78,8 +79,8 @@ describe.skipIf(LACKS_HAPROXY)('HAProxy', () => {
         ' check inter 100ms rise 1 fall 1',
       ),
     );
-    const line = new RegExp(`"method":"${method}","path":"${path}","status":200`);
-    await expect.poll(server.output, { timeout: 10_000 }).toMatch(line);
+    const line = `"method":"${method}","path":"${path === '*' ? 'other' : path}","status":200`;
+    await expect.poll(server.output, { timeout: 10_000 }).toContain(line);
     expect((await read(targetOf(proxy), '/health/ready')).status).toBe(200);
   });
 
@@ -113,6 +114,23 @@ describe.skipIf(LACKS_NGINX)('nginx', () => {
     expect(answer.status).toBe(426);
     expect(answer.body).toContain('The proxy must forward the headers Upgrade and Connection');
   });
+
+  test.each(['proxy_http_version 1.1;', ''])(
+    'with a constant Connection header and `%s`: queries, streams and WebSockets work',
+    async (version) => {
+      const headers = 'proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade";';
+      await using proxy = await startNginx(PLAIN, (configuration) =>
+        replaceIn(configuration, 'proxy_pass', `${version} ${headers} proxy_pass`),
+      );
+      const target = targetOf(proxy, 'http');
+      const { apiKey } = server;
+      expect(await post(target, { token: apiKey, query: '{ __typename }' })).toEqual({ data: { __typename: 'Query' } });
+      await using feed = await openStream(target, 'POST', { token: apiKey, query: FEED });
+      expect(await feed.blocks.next()).toBe(':');
+      const socket = await openSocket(target, apiKey);
+      await socket.close();
+    },
+  );
 
   test('with a prefix that it does not remove: the answer names the path of GraphQL', async () => {
     await using proxy = await startNginx(PLAIN, (configuration) =>

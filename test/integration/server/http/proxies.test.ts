@@ -137,8 +137,41 @@ describe('a connection of a proxy', () => {
   });
 });
 
+describe('a request with a complete URL, as a proxy receives it', () => {
+  test('is answered like one with a path', async () => {
+    const harness = await ServerHarness.open();
+    const answer = await exchange(
+      harness,
+      'POST http://presence.example.com/graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n' +
+        'Connection: close\r\nContent-Length: 26\r\n\r\n{"query":"{ __typename }"}',
+    );
+    expect(answer).toContain('{"data":{"__typename":"Query"}}');
+    const query = encodeURIComponent('{ __typename }');
+    expect(
+      await exchange(
+        harness,
+        `GET http://presence.example.com/graphql?query=${query} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`,
+      ),
+    ).toContain('{"data":{"__typename":"Query"}}');
+  });
+
+  test.each([
+    ['http://presence.example.com', '101 Switching Protocols'],
+    ['http://x', '403 Forbidden'],
+  ])('opens a WebSocket for a page of the host in the URL, not of the header Host: %s', async (origin, status) => {
+    const harness = await ServerHarness.open();
+    const socket = connectTo(harness);
+    socket.write(
+      'GET http://presence.example.com/graphql HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n' +
+        `Origin: ${origin}\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n` +
+        'Sec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n',
+    );
+    expect(await readUntil(socket, '\r\n\r\n')).toContain(`HTTP/1.1 ${status}\r\n`);
+  });
+});
+
 describe('a health check', () => {
-  test.each(['/health/live', '/health/ready', '/'])('by OPTIONS %s is answered with 200', async (path) => {
+  test.each(['/health/live', '/health/ready', '/', '*'])('by OPTIONS %s is answered with 200', async (path) => {
     const harness = await ServerHarness.open();
     expect(await exchange(harness, `OPTIONS ${path} HTTP/1.0\r\n\r\n`)).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
   });

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { splitRequestUrl } from '../../../../src/server/http/request-url.ts';
+import { splitRequestUrl, toOriginForm } from '../../../../src/server/http/request-url.ts';
 
 test.each([
   ['/graphql', '/graphql', ''],
@@ -11,4 +11,20 @@ test.each([
   [undefined, '/', ''],
 ])('splits the URL %j into the path %j and the query %j', (url, path, query) => {
   expect(splitRequestUrl(url === undefined ? {} : { url })).toEqual({ path, query });
+});
+
+test.each([
+  ['/graphql?query={a}', '/graphql?query={a}', 'sent'],
+  ['//other/graphql', '//other/graphql', 'sent'],
+  ['*', '*', 'sent'],
+  ['http://presence.example.com/graphql?a=http://x', '/graphql?a=http://x', 'presence.example.com'],
+  ['HTTPS://presence.example.com:8443/', '/', 'presence.example.com:8443'],
+  ['http://presence.example.com', '/', 'presence.example.com'],
+  ['http://presence.example.com?a', '/?a', 'presence.example.com'],
+  ['http:///graphql', 'http:///graphql', 'sent'],
+  ['ftp://presence.example.com/', 'ftp://presence.example.com/', 'sent'],
+])('changes the URL %j to %j, and its host to %j', (url, path, host) => {
+  const request = { url, headers: { host: 'sent' } };
+  toOriginForm(request);
+  expect(request).toEqual({ url: path, headers: { host } });
 });
