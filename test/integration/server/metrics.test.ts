@@ -154,6 +154,7 @@ test('the names, types and help texts of all metrics are fixed, because dashboar
     'porchlight_webhook_events_delivered_total counter: Events that receivers accepted, counted once for each receiver.',
     'porchlight_webhook_deliveries_dead_total counter: Deliveries given up, and times that retention deleted events before a webhook received them.',
     'porchlight_webhooks_gone_total counter: Times that a receiver answered 410, which sets its webhook to GONE.',
+    'porchlight_webhook_isolated_users gauge: Users whose events a receiver refuses while it accepts others, counted once for each webhook.',
     'porchlight_webhook_waiting_seconds gauge: Age of the oldest event that waits for the receiver of an active webhook; 0: none waits.',
     'porchlight_commit_seconds histogram: Time from sending a commit to the writer thread until it is on disk.',
     'porchlight_commit_entries histogram: Changes in one commit.',
