@@ -200,21 +200,25 @@ describe('retention that removed all skipped events', () => {
     await harness.timers.advance(10 * SECOND);
     for (const user of [poisoned, other]) await harness.logIn(user);
     await harness.timers.advance(SECOND);
-    await harness.store.forgets();
-    const answer = deferred<undefined>();
+    const answers = { [poisoned]: deferred<undefined>(), [other]: deferred<undefined>() };
     harness.sender.respond = async (sent) => {
-      if (usersOf(sent).join() === other) await answer.promise;
+      await answers[usersOf(sent).join()]?.promise;
       return respond(sent);
     };
+    await harness.timers.advance(MINUTE);
+    await harness.store.forgets();
     // The shard waits for an answer, so it does not read what follows.
     await harness.logIn(other);
     await harness.timers.advance(SECOND);
     for (let times = 0; times < 75; times++) await harness.logIn(poisoned);
     refused.clear();
+    answers[poisoned]?.resolve(undefined);
     await harness.timers.advance(HOUR);
-    answer.resolve(undefined);
+    answers[other]?.resolve(undefined);
     await harness.timers.advance(HOUR);
-    expect(acceptedOf(poisoned).slice(1)).toEqual(loggedOf(poisoned).slice(-149));
+    // The first event was sent again, because the lease expired with its attempt in progress.
+    const later = acceptedOf(poisoned).filter(({ cursor }) => cursor !== loggedOf(poisoned)[0]?.cursor);
+    expect(later).toEqual(loggedOf(poisoned).slice(-150));
     expect(harness.engine.collectStats().isolatedUsers).toBe(0);
   });
 });
