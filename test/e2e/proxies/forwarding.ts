@@ -148,7 +148,7 @@ export const describeForwarding = (options: ForwardingOptions): void => {
     });
   });
 
-  describe.runIf(hasWebSockets)('over a WebSocket', () => {
+  const describeWebSockets = (): void => {
     test('a client logs in, watches, and its disconnect is noticed', async () => {
       const [alice, bob] = [newUserId(), newUserId()];
       const watcher = await openSocket(targetOf('1.1'), await mintToken(bob));
@@ -186,7 +186,8 @@ export const describeForwarding = (options: ForwardingOptions): void => {
       );
       expect(await refused).toBe(403);
     });
-  });
+  };
+  if (hasWebSockets) describe('over a WebSocket', describeWebSockets);
 
   // The last test: it stops the server.
   test('when the server stops, streams end with OVERLOADED and sockets are closed with 1012', async () => {
