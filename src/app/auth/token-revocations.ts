@@ -4,12 +4,13 @@
  */
 import { unauthenticatedError, type DomainError } from '../../core/errors.ts';
 import type { Millis, UserId } from '../../core/ids.ts';
-import type { UserToken } from '../ports/user-token.ts';
+import { OutdatedTokenError, type UserToken } from '../ports/user-token.ts';
 
 type IssuedToken = Pick<UserToken, 'issuedAt' | 'clockToleranceMs'>;
 
 /**
- * Returns an error if the token may have been issued before the revocation, and null otherwise. The clock of the backend
+ * Returns an error if the token may have been issued before the revocation, and null otherwise. It is an
+ * `OutdatedTokenError` if the token is newer, but not by enough. The clock of the backend
  * may be ahead, so a token whose time of issue lies less than the clock tolerance after the revocation counts as older.
  * So does a token without a time of issue. `iat` has whole seconds, so without a tolerance a token from the second of the
  * revocation counts as older.
@@ -23,7 +24,7 @@ export const findRevocationError = (
   if (issuedAt === null || issuedAt < revokedBefore) return unauthenticatedError('The token has been revoked.');
   const elapsedMs = issuedAt - revokedBefore;
   if (elapsedMs >= clockToleranceMs) return null;
-  return unauthenticatedError(
+  return new OutdatedTokenError(
     `The token was issued ${Math.floor(elapsedMs / 1_000)} s after a revocation, but at least ` +
       `${clockToleranceMs / 1_000} s are needed (PORCHLIGHT_JWT_CLOCK_TOLERANCE).`,
   );

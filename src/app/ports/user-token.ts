@@ -14,10 +14,18 @@ export interface UserToken {
   readonly expiresAt: Millis;
 }
 
-/** A valid token whose time has passed. The client should get a new one. */
-export class ExpiredTokenError extends DomainError {
+/** A token that is valid except for its times. A client that comes back with a new one is accepted, perhaps later. */
+export class OutdatedTokenError extends DomainError {
+  constructor(message: string) {
+    super({ code: 'UNAUTHENTICATED' }, message);
+    this.name = 'OutdatedTokenError';
+  }
+}
+
+/** A valid token whose time has passed. */
+export class ExpiredTokenError extends OutdatedTokenError {
   constructor() {
-    super({ code: 'UNAUTHENTICATED' }, 'The token has expired. Send a new one.');
+    super('The token has expired. Send a new one.');
     this.name = 'ExpiredTokenError';
   }
 }

@@ -28,8 +28,8 @@ const BEARER = /^Bearer +([^\s]+)$/i;
 
 /**
  * Returns an authenticator. Without a credential the caller is unauthenticated, which is not an error. It throws
- * SESSION_ENDED, UNAUTHENTICATED (an `ExpiredTokenError` when a user token is only too old), or OVERLOADED when the
- * keys of JWTs are unavailable.
+ * SESSION_ENDED, UNAUTHENTICATED (an `OutdatedTokenError` when only the times of a user token are wrong), or OVERLOADED
+ * when the keys of JWTs are unavailable.
  */
 export const createAuthenticator = (
   store: PresenceStore,

@@ -1,5 +1,5 @@
 /** Why the server closes a socket: the codes and reasons that clients rely on. */
-import { ExpiredTokenError } from '../../app/ports/user-token.ts';
+import { ExpiredTokenError, OutdatedTokenError } from '../../app/ports/user-token.ts';
 import { DomainError } from '../../core/errors.ts';
 import type { LostSocket } from '../../core/records.ts';
 import { formatKib, MAX_UNAUTHENTICATED_PAYLOAD_BYTES } from '../limits/unauthenticated-limits.ts';
@@ -71,6 +71,13 @@ export const describeProtocolFailure = (code: number, maxMessageBytes: number): 
   return `A message may have at most ${formatKib(maxMessageBytes)}${isUnauthenticated ? ' before connection_ack' : ''}`;
 };
 
+/** The reason of this code repeats the id of an operation, which the client chose. */
+const DUPLICATE_ID: number = CloseCode.SubscriberAlreadyExists;
+
+/** Undefined if there is no reason, or if it contains text of the client. */
+export const getLoggableReason = ({ code, reason }: CloseReason): string | undefined =>
+  reason === '' || code === DUPLICATE_ID ? undefined : reason;
+
 export const closeReasonForLostSession = ({ isSessionEnded, reason }: LostSocket): CloseReason =>
   closedByServer(isSessionEnded ? SERVER_CLOSE_CODES.SESSION_ENDED : SERVER_CLOSE_CODES.TIMED_OUT, reason);
 
@@ -86,6 +93,8 @@ export const closeReasonForInvalidJwt = (error: DomainError): CloseReason =>
  */
 export const closeReasonForFailedInit = (error: unknown, place: string | null): CloseReason | null => {
   if (error instanceof ExpiredTokenError) return closeReasonForInvalidJwt(error);
+  // Clients come back with a new token after this code, and give up after 4401.
+  if (error instanceof OutdatedTokenError) return closedByServer(SERVER_CLOSE_CODES.TOKEN_EXPIRED, error.message);
   if (!(error instanceof DomainError)) return null;
   const { details, message } = error;
   if (details.code === 'SESSION_ENDED') return closedByServer(SERVER_CLOSE_CODES.SESSION_ENDED, details.reason);

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { findRevocationError } from '../../../../src/app/auth/token-revocations.ts';
+import { OutdatedTokenError } from '../../../../src/app/ports/user-token.ts';
 import { addMs, toMillis } from '../../../../src/core/ids.ts';
 import { START } from '../support/fake-store.ts';
 import { ALICE, BOB, AppHarness } from '../support/app-harness.ts';
@@ -85,6 +86,7 @@ describe('a token, compared with a revocation', () => {
     const issuedAt = issuedAfterMs === null ? null : addMs(R, issuedAfterMs);
     const error = findRevocationError({ issuedAt, clockToleranceMs }, R);
     expect(error?.message ?? null).toBe(message);
+    expect(error instanceof OutdatedTokenError).toBe(message?.startsWith('The token was issued') === true);
     if (error !== null) expect(error.details).toEqual({ code: 'UNAUTHENTICATED' });
     expect(findRevocationError({ issuedAt, clockToleranceMs }, null)).toBeNull();
   });
