@@ -22,6 +22,11 @@ const HEARTBEAT = 'mutation ($input: HeartbeatInput) { heartbeat(input: $input) 
  */
 export const startPresence = ({ url, getJwt, deviceId, onSessionEnd, onError = console.error }) => {
   let pongTimer;
+  let hasEnded = false;
+  const end = () => {
+    hasEnded = true;
+    document.removeEventListener('visibilitychange', reportAppState);
+  };
   const client = createClient({
     url,
     lazy: false,
@@ -34,9 +39,16 @@ export const startPresence = ({ url, getJwt, deviceId, onSessionEnd, onError = c
       new Promise((resolve) => setTimeout(resolve, Math.min(30_000, 1_000 * 2 ** retries) * (0.5 + Math.random() / 2))),
     // After a pause of the computer the session has timed out, and the page logs in again. Other ends are final.
     shouldRetry: ({ code, reason }) => code !== 4410 || reason === 'HEARTBEAT_TIMEOUT',
-    onNonLazyError: (error) => (error.code === 4410 ? onSessionEnd(error.reason) : onError(error)),
+    onNonLazyError: (error) => {
+      // A login now would end the session of the other device.
+      end();
+      if (error.code === 4410) onSessionEnd(error.reason);
+      else onError(error);
+    },
     on: {
-      connected: () => void logIn(),
+      connected: () => {
+        if (!hasEnded) void logIn();
+      },
       ping: (isReceived) => {
         if (!isReceived) pongTimer = setTimeout(() => client.terminate(), PONG_WITHIN_MS);
       },
@@ -64,7 +76,7 @@ export const startPresence = ({ url, getJwt, deviceId, onSessionEnd, onError = c
   document.addEventListener('visibilitychange', reportAppState);
 
   const stop = () => {
-    document.removeEventListener('visibilitychange', reportAppState);
+    end();
     return client.dispose();
   };
   return { client, stop };
