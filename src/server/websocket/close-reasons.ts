@@ -1,4 +1,5 @@
 /** Why the server closes a socket: the codes and reasons that clients rely on. */
+import { CloseCode } from 'graphql-ws';
 import { ExpiredTokenError, OutdatedTokenError } from '../../app/ports/user-token.ts';
 import { DomainError } from '../../core/errors.ts';
 import type { LostSocket } from '../../core/records.ts';

@@ -368,8 +368,9 @@ export class Connection implements ApiSocket, ApiContext, WebSocketHandler, Limi
     this.#closeReason ??= closeReasons.createAbnormalClosure(false);
     const { isByServer, code } = this.#closeReason;
     this.#options.counters.closedSockets.increment(code === 1006 && !isByServer ? 'client' : String(code));
+    const reason = closeReasons.getLoggableReason(this.#closeReason);
     this.#options.log.debug(
-      { socket: this.id, caller: getCallerKind(this.caller), code, isByServer },
+      { socket: this.id, caller: getCallerKind(this.caller), code, isByServer, reason },
       'A WebSocket was closed',
     );
     this.application.socketRegistry.unregister(this.id);

@@ -125,6 +125,7 @@ describe('a socket is closed', () => {
     expect(closed.code).toBe(code);
     expect(closed.reason).not.toMatch(/at .*\.(ts|js)/);
     await expect.poll(() => harness.application.socketRegistry.openSocketCount).toBe(0);
+    expect(harness.logLines.join('')).not.toContain('ééé');
     expect(harness.logLines.join('')).not.toContain('"level":"error"');
   });
 
@@ -170,6 +171,8 @@ describe('a socket is closed', () => {
     await socket.opened;
     socket.webSocket.send(text);
     expect(await socket.closed).toEqual({ code: 4400, reason });
+    await expect.poll(() => harness.logLines.join('')).toContain(`"reason":${JSON.stringify(reason)}`);
+    expect(harness.logLines.join('')).not.toContain('secret');
   });
 
   test('with 4401 after an operation before connection_init', async () => {
