@@ -267,8 +267,7 @@ interface ServerParts {
 
 const buildServer = (parts: ServerParts): PorchlightServer => {
   const { config, application, startup, store, sweeper, webhookDelivery, log, pseudonymOf, traces } = parts;
-  const tencent =
-    config.tencent === null ? null : { ...config.tencent, clockToleranceMs: config.jwtClockToleranceMs };
+  const tencent = config.tencent === null ? null : { ...config.tencent, clockToleranceMs: config.jwtClockToleranceMs };
   const metricsSources = {
     application,
     counters: startup.listener.counters,
