@@ -3,7 +3,7 @@ import Database from 'better-sqlite3';
 import { closeSync, copyFileSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { Delivery, ShardLease, WebhookStore } from '../../../src/app/ports/webhook-store.ts';
+import type { Delivery, IsolatedUser, ShardLease, WebhookStore } from '../../../src/app/ports/webhook-store.ts';
 import { parseDeliveryId, toMillis, parseWebhookId } from '../../../src/core/ids.ts';
 import type { Shard } from '../../../src/core/webhooks/webhook.ts';
 import { copyDatabase } from '../../../src/storage/sqlite/offline/backup.ts';
@@ -55,7 +55,14 @@ const createFilledStore = async (path: string, clock = new VirtualClock()) => {
     leases.push(lease);
     await webhooks.saveProgress(lease, each.shard === 3 ? { position, deliveries: [each] } : { deliveries: [each] });
   }
-  return { store, deliveries, position, start, leases };
+  const isolated: IsolatedUser = {
+    userId: BOB,
+    position: start,
+    skippedThrough: position,
+    pendingDelivery: delivery('isolated', { shard: 3 }),
+  };
+  await webhooks.saveProgress(await acquireLease(webhooks, 3), { isolatedUsers: [isolated] });
+  return { store, deliveries, isolated, position, start, leases };
 };
 
 const readEverything = async ({ webhooks }: SqliteStore) => ({
@@ -75,13 +82,13 @@ describe('after a restart', () => {
   it('webhooks, positions and deliveries are unchanged, and earlier leases are lost', async () => {
     const path = newPath();
     const clock = new VirtualClock();
-    const { store, deliveries, position, start, leases } = await createFilledStore(path, clock);
+    const { store, deliveries, isolated, position, start, leases } = await createFilledStore(path, clock);
     const before = await readEverything(store);
     expect(before.webhooks.map(({ id }) => id)).toEqual([W2, W1]);
-    expect(before.deliveries).toEqual(deliveries.toReversed());
+    expect(before.deliveries).toEqual([...deliveries, isolated.pendingDelivery].toReversed());
     expect(before.shards).toEqual([
       { position: start, pendingDelivery: null, isolatedUsers: [] },
-      { position, pendingDelivery: deliveries[1], isolatedUsers: [] },
+      { position, pendingDelivery: deliveries[1], isolatedUsers: [isolated] },
     ]);
     expect(before.due).toEqual({ deliveries: [deliveries[3]], nextDueAt: null });
     await store.close();
@@ -123,7 +130,7 @@ describe('after a restart', () => {
     await webhooks.deleteWebhook(W1);
     await store.close();
     expect(diagnoseDatabase(path, false).findings).toMatchObject([
-      { id: 'delivery-without-webhook', severity: 'warning', examples: ['"w1": 254 deliveries'] },
+      { id: 'delivery-without-webhook', severity: 'warning', examples: ['"w1": 255 deliveries'] },
     ]);
     const again = await openQuietly(path);
     expect((await again.webhooks.listDeliveries(ALL)).deliveries).toEqual([]);
@@ -150,7 +157,7 @@ describe('retention', () => {
     );
     clock.advance(30 * DAY);
     await store.purgeExpiredData();
-    expect((await webhooks.listDeliveries(ALL)).deliveries.map(({ id }) => id)).toEqual(['loose', 'y']);
+    expect((await webhooks.listDeliveries(ALL)).deliveries.map(({ id }) => id)).toEqual(['isolated', 'loose', 'y']);
     await store.close();
   });
 });
@@ -303,6 +310,21 @@ describe('the offline tools', () => {
       'a shard without a webhook',
       "INSERT INTO webhook_shards VALUES ('none', 1, (SELECT start FROM webhooks))",
       'shard-without-webhook',
+    ],
+    [
+      'an isolated user without a webhook',
+      "INSERT INTO webhook_isolated_users SELECT 'none', 1, 'alice', start, NULL, NULL FROM webhooks LIMIT 1",
+      'shard-without-webhook',
+    ],
+    [
+      'an isolated user whose pending delivery does not exist',
+      "UPDATE webhook_isolated_users SET delivery_id = 'x'; UPDATE webhook_deliveries SET shard = NULL WHERE delivery_id = 'isolated'",
+      'webhook-value',
+    ],
+    [
+      'a skipped event of another log',
+      "UPDATE webhook_isolated_users SET skipped_through = 'other.3'",
+      'webhook-value',
     ],
     [
       'a delivery without a webhook',

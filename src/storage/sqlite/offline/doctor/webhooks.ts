@@ -17,7 +17,8 @@ import { errorMessage } from '../../file/errors.ts';
 import { LOG_ID_KEY } from '../../schema/meta-keys.ts';
 import type { FindingId, Findings } from './findings.ts';
 
-const HAS_NO_WEBHOOK = 'NOT EXISTS (SELECT 1 FROM webhooks w WHERE w.webhook_id = x.webhook_id)';
+const HAS_WEBHOOK = 'EXISTS (SELECT 1 FROM webhooks w WHERE w.webhook_id = x.webhook_id)';
+const HAS_NO_WEBHOOK = `NOT ${HAS_WEBHOOK}`;
 
 /** Each query selects the id of the webhook and the problem. */
 const CHECKS: readonly (readonly [FindingId, string])[] = [
@@ -29,7 +30,7 @@ const CHECKS: readonly (readonly [FindingId, string])[] = [
   [
     'deliveries-pending',
     `SELECT webhook_id, 'shard ' || shard || ', ' || count(*) || ' deliveries' FROM webhook_deliveries x
-     WHERE status = 'RETRYING' AND shard IS NOT NULL AND NOT EXISTS (SELECT 1 FROM webhook_isolated_users i
+     WHERE status = 'RETRYING' AND shard IS NOT NULL AND ${HAS_WEBHOOK} AND NOT EXISTS (SELECT 1 FROM webhook_isolated_users i
        WHERE i.webhook_id = x.webhook_id AND i.shard = x.shard AND i.delivery_id = x.delivery_id)
      GROUP BY webhook_id, shard HAVING count(*) > 1`,
   ],
