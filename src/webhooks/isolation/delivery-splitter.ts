@@ -12,7 +12,7 @@ import type { LeaseSession } from '../delivery/lease-session.ts';
 import { createDelivery } from '../delivery/new-delivery.ts';
 import type { ShardLogReader } from '../delivery/shard-log-reader.ts';
 import type { ShardProgress } from '../delivery/shard-progress.ts';
-import { MAX_ISOLATED_USERS, type ReceiverState } from './receiver-state.ts';
+import type { ReceiverState } from './receiver-state.ts';
 import { createPart, listUserIds, removeEvents, removeUser } from './split-delivery.ts';
 
 /** A delivery is split after so many failures in a row. */
@@ -55,6 +55,16 @@ interface PartResult {
     readonly startedAt: Millis;
     readonly asksForPause: boolean;
   } | null;
+}
+
+/** Which users of a delivery become isolated. */
+interface IsolationPlan {
+  /** The delivery without the isolated users; null: nothing is left. */
+  rest: Delivery | null;
+  /** The isolated users; empty before `isolateUsers`. */
+  readonly userIds: readonly UserId[];
+  /** To be called once, within a commit, so that isolated users are always in the progress. */
+  readonly isolateUsers: () => readonly IsolatedUser[];
 }
 
 export class DeliverySplitter {
@@ -133,23 +143,36 @@ export class DeliverySplitter {
    * undefined: there are none, or too many users are isolated.
    */
   async #probeNextEvents(webhook: WebhookRecord, delivery: Delivery): Promise<Delivery | null | undefined> {
-    const { session, shard, progress, receiver, logReader, resetFailures } = this.#deps;
-    const { now, random, counters, retryForMs, receiverHealth } = session.deps;
+    const { progress, receiver } = this.#deps;
     const userIds = listUserIds(delivery);
-    if (receiver.isolatedUsers + userIds.length > MAX_ISOLATED_USERS) return undefined;
-    const scanned = await logReader.readEvents(webhook, new Set(userIds));
-    const [first, ...others] = scanned?.events ?? [];
-    if (scanned === null || first === undefined) {
-      progress.holdSkips(new Map());
-      return undefined;
+    // Reserved before the request: once it is accepted, all of these users must become isolated.
+    if (!receiver.reserveIsolation(userIds.length)) return undefined;
+    const plan = this.#planIsolation(delivery, userIds, () => true);
+    try {
+      return await this.#sendNextEvents(webhook, delivery, plan);
+    } finally {
+      if (plan.userIds.length === 0) {
+        receiver.releaseIsolation(userIds.length);
+        progress.holdSkips(new Map());
+      }
     }
+  }
+
+  async #sendNextEvents(
+    webhook: WebhookRecord,
+    delivery: Delivery,
+    plan: IsolationPlan,
+  ): Promise<Delivery | null | undefined> {
+    const { session, shard, progress, logReader, resetFailures } = this.#deps;
+    const { now, random, counters, retryForMs, receiverHealth } = session.deps;
+    const scanned = await logReader.readEvents(webhook, new Set(listUserIds(delivery)));
+    const [first, ...others] = scanned?.events ?? [];
+    if (scanned === null || first === undefined) return undefined;
     const startedAt = now();
     const next = createDelivery({ webhookId: webhook.id, shard, now: startedAt }, [first, ...others], retryForMs);
     // Its progress can be saved only together with the isolation of the users of the delivery.
     const report = await sendDelivery(session, webhook, next, () => Promise.resolve());
-    if (report.error !== null || report.status === null) {
-      progress.holdSkips(new Map());
-      if (report.error === null) return undefined;
+    if (report.error !== null) {
       counters.countAttempt({ ...report, deliveredEventCount: 0 }, next, next);
       // The error of the delivery stays the one that it got itself.
       const { lastStatus, lastError } = delivery;
@@ -159,17 +182,17 @@ export class DeliverySplitter {
         startedAt,
       );
     }
+    if (report.status === null) return undefined;
     const context = { startedAt, now: now(), random: random(), consecutiveFailures: 0 };
     const transition = applyAttemptToDelivery(next, report, context);
     counters.countAttempt(report, next, transition.delivery);
     receiverHealth.recordAttempt(session.lease, report, transition);
-    const isolated = this.#planIsolation(delivery, userIds);
     await progress.commit(() => ({
       scanned,
       deliveries: [transition.delivery],
-      isolatedUsers: isolated.reserveUsers(),
+      isolatedUsers: plan.isolateUsers(),
     }));
-    this.#reportIsolated(isolated.userIds);
+    this.#reportIsolated(plan.userIds);
     resetFailures();
     return null;
   }
@@ -279,36 +302,36 @@ export class DeliverySplitter {
 
   /** Isolates as many of these users as the limit allows. @returns the rest of the delivery. */
   async #isolateUsers(delivery: Delivery, userIds: readonly UserId[]): Promise<Delivery | null> {
-    const { progress, resetFailures } = this.#deps;
+    const { progress, receiver, resetFailures } = this.#deps;
     if (userIds.length === 0 || progress.position === null) return delivery;
-    const isolated = this.#planIsolation(delivery, userIds);
+    const plan = this.#planIsolation(delivery, userIds, () => receiver.reserveIsolation());
     await progress.commit(() => {
-      const isolatedUsers = isolated.reserveUsers();
-      return { isolatedUsers, deliveries: isolated.rest === null || isolatedUsers.length === 0 ? [] : [isolated.rest] };
+      const isolatedUsers = plan.isolateUsers();
+      return { isolatedUsers, deliveries: plan.rest === null || isolatedUsers.length === 0 ? [] : [plan.rest] };
     });
-    this.#reportIsolated(isolated.userIds);
+    this.#reportIsolated(plan.userIds);
     // Like a delivery that is accepted in part, it starts again with the shortest wait.
-    if (isolated.userIds.length > 0) resetFailures();
-    return isolated.rest;
+    if (plan.userIds.length > 0) resetFailures();
+    return plan.rest;
   }
 
-  #planIsolation(delivery: Delivery, userIds: readonly UserId[]) {
-    const { session, progress, receiver } = this.#deps;
-    const refusals = this.#refusals;
-    const plan = {
-      rest: delivery as Delivery | null,
-      userIds: [] as UserId[],
-      /** To be called within a commit, so that reserved users are always in the progress. */
-      reserveUsers: (): readonly IsolatedUser[] => {
+  /** @param reserve reserves a place for one user; false: there is none. */
+  #planIsolation(delivery: Delivery, userIds: readonly UserId[], reserve: () => boolean): IsolationPlan {
+    const { session, progress } = this.#deps;
+    const isolatedIds: UserId[] = [];
+    const plan: IsolationPlan = {
+      rest: delivery,
+      userIds: isolatedIds,
+      isolateUsers: () => {
         const isolatedUsers: IsolatedUser[] = [];
         for (const userId of userIds) {
           const { rest } = plan;
           const { position } = progress;
-          if (rest === null || position === null || !receiver.reserveIsolation()) continue;
+          if (rest === null || position === null || !reserve()) continue;
           const part = createPart(rest, userId, session.deps.now());
-          const pendingDelivery = addAttempt(part, refusals.get(userId));
+          const pendingDelivery = addAttempt(part, this.#refusals.get(userId));
           isolatedUsers.push({ userId, position, skippedThrough: null, pendingDelivery });
-          plan.userIds.push(userId);
+          isolatedIds.push(userId);
           plan.rest = part === rest ? null : removeUser(rest, userId);
         }
         return isolatedUsers;

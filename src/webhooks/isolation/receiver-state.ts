@@ -51,10 +51,10 @@ export class ReceiverState {
     this.#wakeWaiters();
   }
 
-  /** @returns false when the limit is reached. */
-  reserveIsolation(): boolean {
-    if (this.#isolatedUsers >= MAX_ISOLATED_USERS) return false;
-    this.#isolatedUsers++;
+  /** Reserves all of these places or none. @returns false when the limit would be exceeded. */
+  reserveIsolation(users = 1): boolean {
+    if (this.#isolatedUsers + users > MAX_ISOLATED_USERS) return false;
+    this.#isolatedUsers += users;
     return true;
   }
 

@@ -313,6 +313,32 @@ describe('a receiver that refuses everything', () => {
 });
 
 describe('the limit of isolated users', () => {
+  it('holds when several shards isolate users at the same time, and no event is lost', async () => {
+    const { harness, refused, respond, acceptedOf, loggedOf } = await startRefusing();
+    // Answers come together, after all shards have checked the limit.
+    harness.sender.respond = async (sent) => {
+      await harness.timers.wait(100, new AbortController().signal);
+      return respond(sent);
+    };
+    for (let number = 0; number < 8 * 15; number++) refused.add(userIdOfShard(number % 8, number >> 3));
+    for (const user of refused) await harness.logIn(user);
+    const others = ALL_SHARDS.map((shard) => userIdOfShard(shard, 100));
+    await harness.timers.advance(250);
+    for (let times = 0; times < 20; times++) {
+      for (const user of [...refused, ...others]) await harness.logIn(user);
+      await harness.timers.advance(2 * SECOND);
+    }
+    const { isolatedUsers } = harness.engine.collectStats();
+    expect(isolatedUsers).toBeGreaterThan(75);
+    expect(isolatedUsers).toBeLessThanOrEqual(100);
+    const all = [...refused, ...others];
+    refused.clear();
+    await harness.timers.advance(5 * HOUR);
+    for (const user of all) expect(new Set(acceptedOf(user))).toEqual(new Set(loggedOf(user)));
+    expect(await harness.deliveries('RETRYING')).toEqual([]);
+    expect(harness.engine.collectStats().isolatedUsers).toBe(0);
+  });
+
   it('is 100 for each webhook; further refused users wait with their shard', async () => {
     const { harness, refused, acceptedOf, loggedOf } = await startRefusing();
     for (let number = 0; number < 103; number++) refused.add(userIdOfShard(0, number));
