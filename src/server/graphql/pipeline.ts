@@ -228,7 +228,8 @@ export class Pipeline {
     const definitions = operation.node.variableDefinitions ?? [];
     if (definitions.length === 0) return;
     const { errors } = getVariableValues(this.schema, definitions, variables ?? {}, {
-      maxErrors: 10,
+      // For each error graphql prints the whole value, which takes 25 ms for an input with 40,000 fields.
+      maxErrors: 1,
       hideSuggestions: true,
     });
     if (errors !== undefined && errors.length > 0) throw new VariablesError(errors);

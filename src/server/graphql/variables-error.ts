@@ -1,12 +1,12 @@
 /** The error for variables that do not match their types. */
 import { GraphQLError } from 'graphql';
 
-/** Reports the first problem and how many more there are. */
+/** Reports the first problem and whether there are more. */
 export class VariablesError extends GraphQLError {
   /** @param errors as `getVariableValues` returns them. */
   constructor(errors: readonly GraphQLError[]) {
     const [first] = errors;
-    const more = errors.length > 1 ? ` (and ${errors.length - 1} more)` : '';
+    const more = errors.length > 1 ? ' (and more)' : '';
     super(`${first === undefined ? 'The variables are invalid.' : redactInputValue(first)}${more}`, {
       nodes: first?.nodes ?? null,
       extensions: { code: 'BAD_USER_INPUT' },
